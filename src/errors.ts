@@ -1,0 +1,97 @@
+/**
+ * The one error type of the program.
+ *
+ * Policy. Whatever reaches a user is a `SnapError`: a code that scripts may rely on, one sentence that names the
+ * snapshot, object or device and the state it was left in, and a hint that says what to do next. The error that
+ * caused it is kept as `cause`, never pasted into the message. `blame` decides what is printed: only a `bug` shows a
+ * stack. Messages start in lower case, carry the offending value and end without a full stop. Nothing secret goes
+ * into a message: it ends up in logs.
+ */
+
+/** Exit codes are public: scripts branch on them. Listed in docs/scripting.md. */
+export const EXIT = {
+  ok: 0,
+  failed: 1,
+  usage: 2,
+  someFailed: 3,
+  nothingToDo: 10,
+  claimedElsewhere: 11,
+  differs: 12,
+  interrupted: 130,
+} as const;
+
+export type ExitCode = (typeof EXIT)[keyof typeof EXIT];
+
+export type Blame = 'user' | 'cloud' | 'host' | 'bug';
+
+/** Every error code: who has to act, and the exit code that it leads to. Explained one by one in docs/errors.md. */
+export const ERROR_CODES = {
+  USAGE: { blame: 'user', exit: EXIT.usage },
+  NOT_SUPPORTED_HERE: { blame: 'host', exit: EXIT.failed },
+  TOOL_MISSING: { blame: 'host', exit: EXIT.failed },
+  NOTHING_TO_DO: { blame: 'user', exit: EXIT.nothingToDo },
+  NOT_FOUND: { blame: 'user', exit: EXIT.nothingToDo },
+  SOME_FAILED: { blame: 'cloud', exit: EXIT.someFailed },
+  INTERRUPTED: { blame: 'user', exit: EXIT.interrupted },
+  ACCESS_DENIED: { blame: 'user', exit: EXIT.failed },
+  CREDENTIALS: { blame: 'user', exit: EXIT.failed },
+  CLOUD_CALL: { blame: 'cloud', exit: EXIT.failed },
+  BUCKET: { blame: 'user', exit: EXIT.failed },
+  NOT_ON_INSTANCE: { blame: 'user', exit: EXIT.failed },
+  SNAPSHOT_UNUSABLE: { blame: 'user', exit: EXIT.failed },
+  VOLUME_FAILED: { blame: 'cloud', exit: EXIT.failed },
+  ATTACH_STUCK: { blame: 'cloud', exit: EXIT.failed },
+  NO_DEVICE_NAME: { blame: 'host', exit: EXIT.failed },
+  DEVICE_NOT_FOUND: { blame: 'host', exit: EXIT.failed },
+  WAIT_TIMEOUT: { blame: 'cloud', exit: EXIT.failed },
+  PARTITION_TABLE: { blame: 'host', exit: EXIT.failed },
+  MOUNT_FAILED: { blame: 'host', exit: EXIT.failed },
+  STAGE_FAILED: { blame: 'host', exit: EXIT.failed },
+  UPLOAD_FAILED: { blame: 'cloud', exit: EXIT.failed },
+  COUNT_MISMATCH: { blame: 'host', exit: EXIT.failed },
+  GPG_KEY: { blame: 'user', exit: EXIT.usage },
+  ARCHIVE_EXISTS: { blame: 'user', exit: EXIT.failed },
+  CLEANUP_FAILED: { blame: 'host', exit: EXIT.failed },
+  BUG: { blame: 'bug', exit: EXIT.failed },
+} as const satisfies Record<string, { blame: Blame; exit: ExitCode }>;
+
+export type ErrorCode = keyof typeof ERROR_CODES;
+
+export interface ErrorDetails {
+  /** What to do next: an imperative sentence. */
+  hint?: string;
+  cause?: unknown;
+}
+
+export class SnapError extends Error {
+  readonly code: ErrorCode;
+  readonly hint: string | undefined;
+
+  constructor(code: ErrorCode, message: string, details: ErrorDetails = {}) {
+    super(message, details.cause === undefined ? {} : { cause: details.cause });
+    this.name = 'SnapError';
+    this.code = code;
+    this.hint = details.hint;
+  }
+
+  get blame(): Blame {
+    return ERROR_CODES[this.code].blame;
+  }
+
+  get exitCode(): ExitCode {
+    return ERROR_CODES[this.code].exit;
+  }
+}
+
+/** The reason carried by an abort signal when a person or the machine stopped the run. */
+export class Interrupted extends SnapError {
+  readonly signalName: string;
+
+  constructor(signalName: string) {
+    super('INTERRUPTED', `stopped by ${signalName}`);
+    this.signalName = signalName;
+  }
+}
+
+/** Any thrown value as an `Error`. */
+export const asError = (thrown: unknown): Error => (thrown instanceof Error ? thrown : new Error(String(thrown)));

@@ -1,0 +1,80 @@
+/**
+ * What an operation tells while it runs. Operations never print: they notify a `Host`, and hosts turn events into
+ * text, JSON lines or a progress bar. Codes are stable and documented in docs/events.md.
+ */
+import type { SnapError } from './errors.ts';
+
+export type SnapshotOutcome = 'done' | 'failed' | 'skipped' | 'interrupted';
+
+/** The events, by code. `snapshot` is a snapshot id everywhere; sizes are bytes; durations are seconds. */
+export type SnapEvent =
+  | { code: 'run.started'; command: string; snapshots: string[] }
+  | { code: 'snapshot.started'; snapshot: string; volume: string; sizeGiB: number }
+  | { code: 'tag.set'; snapshot: string; key: string; value: string }
+  | { code: 'volume.requested'; snapshot: string; type: string; availabilityZone: string }
+  | { code: 'volume.created'; snapshot: string; volume: string }
+  | { code: 'volume.reused'; snapshot: string; volume: string }
+  | { code: 'volume.attaching'; snapshot: string; volume: string; device: string }
+  | { code: 'volume.attached'; snapshot: string; volume: string; device: string }
+  | { code: 'volume.detached'; snapshot: string; volume: string }
+  | { code: 'volume.deleted'; snapshot: string; volume: string }
+  | { code: 'volume.kept'; snapshot: string; volume: string }
+  | { code: 'disk.read'; snapshot: string; device: string; bytes: number; table: string; partitions: PartitionNote[] }
+  | { code: 'partition.raw'; snapshot: string; partition: number; reason: string }
+  | { code: 'partition.recorded'; snapshot: string; partition: number; reason: string }
+  | { code: 'partition.mounted'; snapshot: string; partition: number | null; filesystem: string; mountPoint: string }
+  | { code: 'partition.unmounted'; snapshot: string; partition: number | null }
+  | { code: 'object.started'; snapshot: string; key: string; expectedBytes: number }
+  | { code: 'object.stored'; snapshot: string; key: string; plainBytes: number; storedBytes: number; seconds: number }
+  | { code: 'object.aborted'; snapshot: string; key: string }
+  | { code: 'files.skipped'; snapshot: string; key: string; sockets: number }
+  | { code: 'tags.dropped'; snapshot: string; dropped: string[]; reason: string }
+  | { code: 'manifest.stored'; snapshot: string; key: string }
+  | { code: 'snapshot.finished'; snapshot: string; outcome: SnapshotOutcome; seconds: number; error?: SnapError }
+  | { code: 'cleanup.failed'; snapshot: string; what: string; error: SnapError }
+  | { code: 'call.retried'; operation: string; attempt: number; because: string; waitSeconds: number }
+  | { code: 'plan.snapshot'; plan: SnapshotPlan }
+  | { code: 'note'; text: string; snapshot?: string }
+  | { code: 'run.finished'; command: string; done: number; failed: number; seconds: number };
+
+export interface PartitionNote {
+  /** `null` for a disk without a partition table. */
+  number: number | null;
+  filesystem: string | null;
+  bytes: number;
+}
+
+/** What a dry run says of one snapshot. */
+export interface SnapshotPlan {
+  snapshot: string;
+  volume: string;
+  sizeGiB: number;
+  startTime: string;
+  /** Key of the archive without the part that depends on the disk, e.g. `vol-1/2017-01-01T00:00:00+00:00 snap-1`. */
+  keyStem: string;
+  bucket: string;
+  storageClass: string;
+  /** Largest number of bytes that will be read, if AWS tells it. */
+  dataBytes: number | null;
+  /** US dollars at list prices; absent prices are `null`, never zero. */
+  cost: { temporaryVolume: number | null; requests: number | null; storageMonth: number | null; now: number | null };
+}
+
+/** A running object, polled by the host's ticker: counters count, a ticker draws. */
+export interface ProgressTask {
+  readonly label: string;
+  readonly expectedBytes: number;
+  /** Plain bytes read so far. */
+  read(): number;
+  /** Bytes handed to S3 so far. */
+  stored(): number;
+}
+
+export interface Host {
+  notify(event: SnapEvent): void;
+  /** Shows a running task until it is disposed. */
+  track(task: ProgressTask): Disposable;
+}
+
+/** A host that hears everything and says nothing: for library users who only want the result. */
+export const silentHost: Host = { notify: () => {}, track: () => ({ [Symbol.dispose]: () => {} }) };
