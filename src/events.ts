@@ -27,7 +27,7 @@ export type SnapEvent =
   | { code: 'object.started'; snapshot: string; key: string; expectedBytes: number }
   | { code: 'object.stored'; snapshot: string; key: string; plainBytes: number; storedBytes: number; seconds: number }
   | { code: 'object.aborted'; snapshot: string; key: string }
-  | { code: 'files.skipped'; snapshot: string; key: string; sockets: number }
+  | { code: 'sockets.skipped'; snapshot: string; key: string; sockets: number }
   | { code: 'tags.dropped'; snapshot: string; dropped: string[]; reason: string }
   | { code: 'manifest.stored'; snapshot: string; key: string }
   | { code: 'snapshot.finished'; snapshot: string; outcome: SnapshotOutcome; seconds: number; error?: SnapError }
@@ -35,7 +35,7 @@ export type SnapEvent =
   | { code: 'call.retried'; operation: string; attempt: number; because: string; waitSeconds: number }
   | { code: 'plan.snapshot'; plan: SnapshotPlan }
   | { code: 'note'; text: string; snapshot?: string }
-  | { code: 'run.finished'; command: string; done: number; failed: number; seconds: number };
+  | { code: 'run.finished'; command: string; done: string[]; failed: string[]; seconds: number };
 
 export interface PartitionNote {
   /** `null` for a disk without a partition table. */
@@ -70,11 +70,23 @@ export interface ProgressTask {
   stored(): number;
 }
 
+/** Something that costs money or blocks others until it is given back. */
+export interface Holding {
+  /** e.g. `volume vol-1 (of snap-1)` */
+  what: string;
+  /** The command that gives it back by hand. */
+  remedy: string;
+}
+
 export interface Host {
   notify(event: SnapEvent): void;
   /** Shows a running task until it is disposed. */
   track(task: ProgressTask): Disposable;
+  /** Remembers what is held until it is disposed, so that a run that is cut short can say what it left. */
+  hold(holding: Holding): Disposable;
 }
 
+const nothing: Disposable = { [Symbol.dispose]: () => {} };
+
 /** A host that hears everything and says nothing: for library users who only want the result. */
-export const silentHost: Host = { notify: () => {}, track: () => ({ [Symbol.dispose]: () => {} }) };
+export const silentHost: Host = { notify: () => {}, track: () => nothing, hold: () => nothing };

@@ -1,0 +1,47 @@
+/** The compressors: which levels they take, how they are started, and what they say of their own work. */
+
+export type CodecName = 'lz4' | 'zstd';
+
+export interface Codec {
+  name: CodecName;
+  level: number;
+}
+
+export const CODECS = {
+  lz4: { suffix: 'lz4', lowest: 1, highest: 12, standard: 1 },
+  zstd: { suffix: 'zst', lowest: 1, highest: 19, standard: 1 },
+} as const satisfies Record<CodecName, { suffix: string; lowest: number; highest: number; standard: number }>;
+
+/**
+ * The command that compresses standard input to standard output.
+ *
+ * Both are told to be talkative, since their closing line carries the exact byte counts that `readCounts` compares
+ * with what went in and what was uploaded. lz4 writes independent blocks of 4 MiB and a content checksum; zstd writes
+ * a checksum, and the same bytes whatever the number of threads.
+ */
+export function compressCommand(codec: Codec): string[] {
+  return codec.name === 'lz4'
+    ? ['lz4', `-${codec.level}`, '-z', '-c', '-v', '-']
+    : ['zstd', `-${codec.level}`, '-T0', '--check', '-c', '-vv', '--no-progress', '-'];
+}
+
+export const decompressCommand = (codec: CodecName): string[] => [codec, '-d', '-c', '-'];
+
+export interface CodecCounts {
+  plainBytes: number;
+  storedBytes: number;
+}
+
+/** Exact counts from the compressor's own report; `null` where this version does not tell them exactly. */
+export function readCounts(codec: CodecName, stderr: string): CodecCounts | null {
+  const pattern = codec === 'lz4' ? LZ4_REPORT : ZSTD_REPORT;
+  const found = pattern.exec(stderr);
+  if (!found) return null;
+  return { plainBytes: Number(found[1]), storedBytes: Number(found[2]) };
+}
+
+/** `Compressed 1234 bytes into 567 bytes ==> 45.95%` */
+const LZ4_REPORT = /Compressed (\d+) bytes into (\d+) bytes/;
+
+/** `/*stdin*\ : 28.61%   (  1234 B =>    353 B, /*stdout*\)`: scaled units are of no use here. */
+const ZSTD_REPORT = /\(\s*(\d+) B\s*=>\s*(\d+) B[,)]/;

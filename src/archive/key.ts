@@ -1,0 +1,80 @@
+/** The names of an archive's objects: `<volume>/<start time> <snapshot>[.<partition>].<layout>.<codec>[.gpg]`. */
+import { CODECS, type CodecName } from './codec.ts';
+
+export type Layout = 'tar' | 'image';
+export type Cipher = 'none' | 'gpg';
+
+export interface KeyParts {
+  /** Key prefix, empty or ending in `/`. */
+  prefix: string;
+  volumeId: string;
+  startTime: Date;
+  snapshotId: string;
+  /** `null` for a disk without a partition table, and for the image of a whole disk. */
+  partition: number | null;
+  layout: Layout;
+  codec: CodecName;
+  cipher: Cipher;
+}
+
+export type ArchiveName = Pick<KeyParts, 'prefix' | 'volumeId' | 'startTime' | 'snapshotId'>;
+
+const LAYOUT_SUFFIX = { tar: 'tar', image: 'img' } as const satisfies Record<Layout, string>;
+
+/** What all objects of one archive have in common, e.g. `vol-1/2017-01-01T00:00:00+00:00 snap-1`. */
+export function keyStem(name: ArchiveName): string {
+  return `${name.prefix}${name.volumeId}/${formatStartTime(name.startTime)} ${name.snapshotId}`;
+}
+
+export function objectKey(parts: KeyParts): string {
+  const partition = parts.partition === null ? '' : `.${parts.partition}`;
+  const cipher = parts.cipher === 'gpg' ? '.gpg' : '';
+  return `${keyStem(parts)}${partition}.${LAYOUT_SUFFIX[parts.layout]}.${CODECS[parts.codec].suffix}${cipher}`;
+}
+
+export const manifestKey = (name: ArchiveName): string => `${keyStem(name)}.manifest.json`;
+
+/** UTC, whole seconds, always `+00:00`: the milliseconds that AWS reports are cut, as the first version cut them. */
+export const formatStartTime = (time: Date): string => time.toISOString().replace(/\.\d+Z$/, '+00:00');
+
+/** A `--prefix` as typed, made to end in one slash. */
+export const normalisePrefix = (prefix: string): string =>
+  prefix === '' ? '' : `${prefix.replace(/^\/+/, '').replace(/\/+$/, '')}/`;
+
+export interface ParsedKey extends KeyParts {
+  /** The description that version 0 wrote into keys; `null` where there is none. */
+  description: string | null;
+}
+
+/**
+ * Reads the key of a data object: ours, and those of version 0 (any UTC offset, ` - <description>`, partition as `1`
+ * or `p1`, suffix `.zstd`). A description that ends like a partition (`release 2.1`) cannot be told from one here;
+ * the object's metadata can.
+ * @returns `null` for the key of anything else.
+ */
+export function parseKey(key: string): ParsedKey | null {
+  const found = DATA_KEY.exec(key)?.groups;
+  if (!found) return null;
+  const startTime = new Date(found['time'] ?? '');
+  if (Number.isNaN(startTime.getTime())) return null;
+  return {
+    prefix: found['prefix'] ?? '',
+    volumeId: found['volume'] ?? '',
+    startTime,
+    snapshotId: found['snapshot'] ?? '',
+    description: found['description'] ?? null,
+    partition: found['partition'] === undefined ? null : Number(found['partition']),
+    layout: found['layout'] === 'tar' ? 'tar' : 'image',
+    codec: found['codec'] === 'lz4' ? 'lz4' : 'zstd',
+    cipher: found['cipher'] === undefined ? 'none' : 'gpg',
+  };
+}
+
+const DATA_KEY = new RegExp(
+  [
+    '^(?<prefix>(?:[^]*/)?)(?<volume>vol-[0-9a-f]+)/',
+    '(?<time>\\d{4}-\\d{2}-\\d{2}T\\d{2}:\\d{2}:\\d{2}[+-]\\d{2}:\\d{2}) (?<snapshot>snap-[0-9a-f]+)',
+    '(?: - (?<description>[^]*?))?(?:\\.p?(?<partition>[1-9]\\d{0,2}))?',
+    '\\.(?<layout>tar|img)\\.(?<codec>lz4|zst|zstd)(?<cipher>\\.gpg)?$',
+  ].join(''),
+);

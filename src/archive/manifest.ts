@@ -1,0 +1,86 @@
+/** The manifest: the object that is written last, and without which an archive is unfinished. */
+import type { Snapshot, StoredObject } from '../cloud/ports.ts';
+import type { Codec } from './codec.ts';
+import { type Cipher, formatStartTime, type Layout } from './key.ts';
+
+/** Raised when a reader of the old format would misunderstand the new one. */
+export const MANIFEST_FORMAT = 1;
+
+export interface ManifestObject {
+  key: string;
+  partition: number | null;
+  layout: Layout;
+  codec: Codec['name'];
+  compressionLevel: number;
+  cipher: Cipher;
+  filesystem: string | null;
+  uuid: string | null;
+  label: string | null;
+  plainBytes: number;
+  storedBytes: number;
+  etag: string;
+  versionId: string | null;
+  checksum: StoredObject['checksum'];
+  /** Sockets that tar left out; `null` for images. */
+  socketsSkipped: number | null;
+}
+
+/** A partition that has no object of its own. */
+export interface RecordedPartition {
+  partition: number | null;
+  filesystem: string | null;
+  uuid: string | null;
+  label: string | null;
+  bytes: number;
+  /** Why it is not stored: `swap`. */
+  reason: string;
+}
+
+export interface ManifestDisk {
+  bytes: number;
+  sectorBytes: number;
+  /** As `sfdisk --json` prints it; `null` for a disk without a partition table. */
+  partitionTable: unknown;
+  /** The first 446 bytes of the disk, Base64: what a boot loader left there. */
+  bootCode: string;
+}
+
+export interface Manifest {
+  format: typeof MANIFEST_FORMAT;
+  tool: { name: 'snap-to-s3'; version: string };
+  snapshot: {
+    id: string;
+    volumeId: string;
+    region: string;
+    ownerId: string;
+    sizeGiB: number;
+    startTime: string;
+    description: string;
+    encrypted: boolean;
+    kmsKeyId: string | null;
+    tags: Record<string, string>;
+  };
+  source: 'volume';
+  layout: Layout;
+  startedAt: string;
+  finishedAt: string;
+  disk: ManifestDisk;
+  objects: ManifestObject[];
+  recorded: RecordedPartition[];
+}
+
+export const manifestSnapshot = (snapshot: Snapshot, region: string): Manifest['snapshot'] => ({
+  id: snapshot.id,
+  volumeId: snapshot.volumeId,
+  region,
+  ownerId: snapshot.ownerId,
+  sizeGiB: snapshot.sizeGiB,
+  startTime: formatStartTime(snapshot.startTime),
+  description: snapshot.description,
+  encrypted: snapshot.encrypted,
+  kmsKeyId: snapshot.kmsKeyId,
+  tags: snapshot.tags,
+});
+
+/** Indented, since people read it at a terminal. */
+export const encodeManifest = (manifest: Manifest): Buffer => Buffer.from(`${JSON.stringify(manifest, null, 2)}\n`);

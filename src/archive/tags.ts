@@ -1,0 +1,39 @@
+/** A snapshot's tags as S3 object tags: fewer are allowed, of a smaller alphabet. */
+
+/** S3 keeps at most 10 tags an object; EC2 allows 50. */
+const MOST_TAGS = 10;
+const LONGEST_KEY = 128;
+const LONGEST_VALUE = 256;
+
+/** S3's alphabet: letters and digits of any script, spaces and `+ - = . _ : / @`. */
+const FORBIDDEN = /[^\p{L}\p{N}\p{Z}+\-=._:/@]/gu;
+
+export interface ObjectTags {
+  tags: Record<string, string>;
+  /** Keys of the snapshot's tags that did not fit; the manifest holds them all. */
+  dropped: string[];
+}
+
+/**
+ * @param ours key of the tag that marks snapshots for this program; it and `<ours>-id` are left out, as is `aws:*`.
+ */
+export function objectTags(snapshotTags: Record<string, string>, ours: string): ObjectTags {
+  const tags: Record<string, string> = {};
+  const dropped: string[] = [];
+  for (const [key, value] of Object.entries(snapshotTags)) {
+    if (key.startsWith('aws:') || key === ours || key === `${ours}-id`) continue;
+    const name = cut(key.replace(FORBIDDEN, '_'), LONGEST_KEY);
+    if (name === '' || /^aws:/i.test(name) || Object.hasOwn(tags, name) || Object.keys(tags).length >= MOST_TAGS) {
+      dropped.push(key);
+    } else {
+      tags[name] = cut(value.replace(FORBIDDEN, '_'), LONGEST_VALUE);
+    }
+  }
+  return { tags, dropped };
+}
+
+/** Cut to a number of UTF-16 units, which is how AWS counts, without halving a character. */
+export function cut(text: string, units: number): string {
+  const short = text.slice(0, units);
+  return /[\uD800-\uDBFF]$/.test(short) ? short.slice(0, -1) : short;
+}

@@ -1,0 +1,39 @@
+/** How a mounted filesystem becomes a tar stream, and what GNU tar says when it has written one. */
+
+/** GNU tar pads the stream to whole records of this many 512-byte blocks; large records save system calls. */
+const BLOCKING_FACTOR = 512;
+
+/**
+ * The command that writes the files below a directory to standard output.
+ *
+ * pax format keeps names of any bytes and length, large ids, nanoseconds, ACLs, extended attributes and SELinux
+ * labels; `--sparse` stores holes as holes. There is no `--one-file-system`: only what was mounted is there, and
+ * btrfs subvolumes, which look like other filesystems, belong to it.
+ */
+export function tarCommand(directory: string): string[] {
+  return [
+    'tar',
+    '--create',
+    '--format=pax',
+    '--numeric-owner',
+    '--acls',
+    '--selinux',
+    '--xattrs',
+    '--xattrs-include=*',
+    '--sparse',
+    '--totals',
+    `--blocking-factor=${BLOCKING_FACTOR}`,
+    '--file=-',
+    `--directory=${directory}`,
+    '.',
+  ];
+}
+
+/** The length of the stream in bytes by `--totals` (`Total bytes written: 30003200 (29MiB, 129GiB/s)`). */
+export function readTarTotal(stderr: string): number | null {
+  const found = /^Total bytes written: (\d+)/m.exec(stderr);
+  return found ? Number(found[1]) : null;
+}
+
+/** A line of tar's that tells of a socket it left out: sockets mean nothing without the process that made them. */
+export const tellsOfSocket = (line: string): boolean => line.endsWith(': socket ignored');

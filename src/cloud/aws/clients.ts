@@ -1,0 +1,96 @@
+/** The SDK clients, set up once: time-outs on every call, one retry layer, and who hears of retries. */
+import { EC2Client } from '@aws-sdk/client-ec2';
+import { S3Client } from '@aws-sdk/client-s3';
+import { StandardRetryStrategy } from '@smithy/core/retry';
+import type { RetryErrorInfo, StandardRetryToken } from '@smithy/types';
+
+export interface AwsSettings {
+  region: string;
+  profile?: string;
+  /** Endpoint of S3 alone, for stores that speak S3's protocol. */
+  s3Endpoint?: string;
+  /** Addresses buckets as `/bucket/key`, which endpoints without wildcard names need. */
+  forcePathStyle: boolean;
+  onRetry: (retry: { attempt: number; because: string; waitSeconds: number }) => void;
+}
+
+/**
+ * Attempts of each call. EC2's buckets of tokens are shared by everything in an account and refill slowly, and the
+ * pauses double from 0.1 s to 20 s at most, so that this many attempts bridge about a minute of trouble.
+ */
+const ATTEMPTS = 10;
+
+const CONNECT_WITHIN = 5_000;
+
+/** Milliseconds without an answer. A part of some hundred MiB takes its time on a slow line, a control call does not. */
+const EC2_ANSWER_WITHIN = 60_000;
+const S3_ANSWER_WITHIN = 300_000;
+
+export function ec2Client(settings: AwsSettings): EC2Client {
+  return new EC2Client({ ...common(settings), requestHandler: timeouts(EC2_ANSWER_WITHIN) });
+}
+
+export function s3Client(settings: AwsSettings): S3Client {
+  const client = new S3Client({
+    ...common(settings),
+    ...(settings.s3Endpoint === undefined ? {} : { endpoint: settings.s3Endpoint }),
+    forcePathStyle: settings.forcePathStyle,
+    followRegionRedirects: true,
+    requestHandler: timeouts(S3_ANSWER_WITHIN),
+  });
+  leavePartsUnhashed(client);
+  return client;
+}
+
+const common = (settings: AwsSettings) => ({
+  region: settings.region,
+  ...(settings.profile === undefined ? {} : { profile: settings.profile }),
+  retryStrategy: new ToldRetryStrategy(settings.onRetry),
+});
+
+const timeouts = (requestTimeout: number) => ({
+  connectionTimeout: CONNECT_WITHIN,
+  requestTimeout,
+  throwOnRequestTimeout: true,
+});
+
+/**
+ * The SDK would hash the body of each part with SHA-256 besides its CRC-32: 0.7 CPU seconds a GB for what TLS and the
+ * checksum that S3 verifies already promise. Signing the header alone is what the SDK itself does for streams.
+ */
+function leavePartsUnhashed(client: S3Client): void {
+  client.middlewareStack.add(
+    (next, context) => (args) => {
+      const request = args.request as { headers?: Record<string, string> };
+      if (context.commandName === 'UploadPartCommand' && request.headers) {
+        request.headers['x-amz-content-sha256'] = 'UNSIGNED-PAYLOAD';
+      }
+      return next(args);
+    },
+    { step: 'build', name: 'leavePartsUnhashed', priority: 'low' },
+  );
+}
+
+/** The SDK's own strategy, which tells of each retry. */
+class ToldRetryStrategy extends StandardRetryStrategy {
+  readonly #tell: AwsSettings['onRetry'];
+
+  constructor(tell: AwsSettings['onRetry']) {
+    super({ maxAttempts: ATTEMPTS });
+    this.#tell = tell;
+  }
+
+  override async refreshRetryTokenForRetry(
+    token: StandardRetryToken,
+    errorInfo: RetryErrorInfo,
+  ): Promise<StandardRetryToken> {
+    const refreshed = await super.refreshRetryTokenForRetry(token, errorInfo);
+    const name = (errorInfo.error as Error | undefined)?.name ?? errorInfo.errorType;
+    this.#tell({
+      attempt: refreshed.getRetryCount() + 1,
+      because: name,
+      waitSeconds: refreshed.getRetryDelay() / 1000,
+    });
+    return refreshed;
+  }
+}

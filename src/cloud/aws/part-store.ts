@@ -1,0 +1,152 @@
+/** One large object, written by S3's multipart upload. */
+import { createHash } from 'node:crypto';
+import {
+  AbortMultipartUploadCommand,
+  CompleteMultipartUploadCommand,
+  CreateMultipartUploadCommand,
+  HeadObjectCommand,
+  type S3Client,
+  type StorageClass,
+  UploadPartCommand,
+} from '@aws-sdk/client-s3';
+import { SnapError } from '../../errors.ts';
+import { type Crc32, crc32Of, decodeCrc32, encodeCrc32, joinCrc32 } from '../../lib/crc32.ts';
+import type { Call, ObjectFacts, PartReceipt, PartStore, StoredObject } from '../ports.ts';
+import { bucketArguments, creationArguments, type StoreSettings } from './archive-store.ts';
+import { asking, isAwsError } from './errors.ts';
+
+/**
+ * Each part travels with its CRC-32, which S3 verifies; completion names the CRC-32 of the whole, joined from the
+ * parts', and the number of bytes, so that S3 itself refuses an object that is not exactly what was sent.
+ */
+export function s3PartStore(client: S3Client, settings: StoreSettings, facts: ObjectFacts): PartStore {
+  const { key } = facts;
+  const object = { ...bucketArguments(settings), Key: key };
+  return {
+    create: ({ signal }) =>
+      asking(`start the upload of ${key}`, signal, async () => {
+        const command = new CreateMultipartUploadCommand({
+          ...creationArguments(settings, facts),
+          StorageClass: settings.storageClass as StorageClass,
+          ChecksumAlgorithm: 'CRC32',
+          ChecksumType: 'FULL_OBJECT',
+        });
+        // Not cut short by the signal: an upload whose id is lost could not be aborted.
+        const { UploadId } = await client.send(command);
+        if (UploadId === undefined) throw new Error('S3 answered without an upload id');
+        return UploadId;
+      }),
+
+    putPart: (uploadId, number, bytes, { signal }) =>
+      asking(`upload part ${number} of ${key}`, signal, async () => {
+        const checksum = encodeCrc32(crc32Of(bytes).value);
+        const command = new UploadPartCommand({
+          ...object,
+          UploadId: uploadId,
+          PartNumber: number,
+          Body: bytes,
+          ContentLength: bytes.length,
+          ChecksumCRC32: checksum,
+        });
+        const { ETag } = await client.send(command, { abortSignal: signal });
+        if (ETag === undefined) throw new Error(`S3 answered part ${number} without an ETag`);
+        return { number, etag: ETag, checksum, bytes: bytes.length };
+      }),
+
+    complete: (uploadId, receipts, totalBytes, call) =>
+      asking(`complete the upload of ${key}`, call.signal, () =>
+        completeOrFind(client, object, uploadId, receipts, totalBytes, call),
+      ),
+
+    abort: (uploadId, { signal }) =>
+      asking(`abort the upload of ${key}`, signal, async () => {
+        try {
+          await client.send(new AbortMultipartUploadCommand({ ...object, UploadId: uploadId }), { abortSignal: signal });
+        } catch (error) {
+          if (!isAwsError(error, 'NoSuchUpload')) throw error;
+        }
+      }),
+  };
+}
+
+interface ObjectAddress {
+  Bucket: string;
+  Key: string;
+  ExpectedBucketOwner?: string;
+}
+
+async function completeOrFind(
+  client: S3Client,
+  object: ObjectAddress,
+  uploadId: string,
+  receipts: readonly PartReceipt[],
+  totalBytes: number,
+  call: Call,
+): Promise<StoredObject> {
+  const command = new CompleteMultipartUploadCommand({
+    ...object,
+    UploadId: uploadId,
+    ChecksumType: 'FULL_OBJECT',
+    ChecksumCRC32: wholeChecksum(receipts),
+    MpuObjectSize: totalBytes,
+    MultipartUpload: { Parts: receipts.map(toCompletedPart) },
+  });
+  try {
+    const answer = await client.send(command, { abortSignal: call.signal });
+    return stored(object.Key, answer.ETag ?? '', totalBytes, answer.VersionId, answer.ChecksumCRC32);
+  } catch (error) {
+    const found = await findCompleted(client, object, receipts, totalBytes, call).catch(() => null);
+    if (found) return found;
+    throw error;
+  }
+}
+
+const toCompletedPart = (receipt: PartReceipt) => ({
+  PartNumber: receipt.number,
+  ETag: receipt.etag,
+  ...(receipt.checksum === undefined ? {} : { ChecksumCRC32: receipt.checksum }),
+});
+
+function wholeChecksum(receipts: readonly PartReceipt[]): string {
+  const parts = receipts.map((receipt): Crc32 => {
+    if (receipt.checksum === undefined) throw new SnapError('BUG', `part ${receipt.number} has no checksum`);
+    return { value: decodeCrc32(receipt.checksum), bytes: receipt.bytes };
+  });
+  return encodeCrc32(parts.reduce(joinCrc32).value);
+}
+
+/**
+ * The answer to a completion can be lost after S3 has done it. An object under the key that has the length and the
+ * ETag of our parts is ours; the ETag of an object in parts is the MD5 of its parts' MD5s, followed by their number.
+ */
+async function findCompleted(
+  client: S3Client,
+  object: ObjectAddress,
+  receipts: readonly PartReceipt[],
+  totalBytes: number,
+  { signal }: Call,
+): Promise<StoredObject | null> {
+  const answer = await client.send(new HeadObjectCommand(object), { abortSignal: signal });
+  if (answer.ContentLength !== totalBytes || answer.ETag !== expectedETag(receipts)) return null;
+  return stored(object.Key, answer.ETag, totalBytes, answer.VersionId, wholeChecksum(receipts));
+}
+
+function expectedETag(receipts: readonly PartReceipt[]): string {
+  const hash = createHash('md5');
+  for (const { etag } of receipts) hash.update(Buffer.from(etag.replaceAll('"', ''), 'hex'));
+  return `"${hash.digest('hex')}-${receipts.length}"`;
+}
+
+const stored = (
+  key: string,
+  etag: string,
+  bytes: number,
+  versionId: string | undefined,
+  crc32: string | undefined,
+): StoredObject => ({
+  key,
+  etag,
+  bytes,
+  versionId: versionId ?? null,
+  checksum: crc32 === undefined ? null : { algorithm: 'CRC32', type: 'FULL_OBJECT', value: crc32 },
+});

@@ -1,0 +1,81 @@
+/** EC2's snapshots and their tags. */
+import {
+  CreateTagsCommand,
+  DeleteTagsCommand,
+  type Snapshot as Ec2Snapshot,
+  type EC2Client,
+  type Filter,
+  paginateDescribeSnapshots,
+} from '@aws-sdk/client-ec2';
+import type { Call, Snapshot, Snapshots } from '../ports.ts';
+import { asking } from './errors.ts';
+import { fromTagList, toTagList } from './tag-list.ts';
+
+/** Values that one filter of a Describe call takes. */
+const MOST_FILTER_VALUES = 200;
+
+/** Unpaged calls draw on a smaller throttle bucket, so pages are always asked for. */
+const PAGE = 1000;
+
+export function awsSnapshots(client: EC2Client): Snapshots {
+  return {
+    async tagged(key, value, call) {
+      const filters = [
+        { Name: `tag:${key}`, Values: [value] },
+        { Name: 'status', Values: ['completed'] },
+      ];
+      const found = await describe(client, filters, `list the snapshots tagged ${key}=${value}`, call);
+      return found.sort((a, b) => a.startTime.getTime() - b.startTime.getTime());
+    },
+
+    async byId(ids, call) {
+      const found = new Map<string, Snapshot>();
+      for (let from = 0; from < ids.length; from += MOST_FILTER_VALUES) {
+        const filters = [{ Name: 'snapshot-id', Values: ids.slice(from, from + MOST_FILTER_VALUES) }];
+        for (const snapshot of await describe(client, filters, 'look the snapshots up', call)) {
+          found.set(snapshot.id, snapshot);
+        }
+      }
+      return ids.flatMap((id) => found.get(id) ?? []);
+    },
+
+    async setTags(snapshotId, tags, { signal }) {
+      const command = new CreateTagsCommand({ Resources: [snapshotId], Tags: toTagList(tags) });
+      await asking(`tag ${snapshotId}`, signal, () => client.send(command, { abortSignal: signal }));
+    },
+
+    async dropTags(snapshotId, keys, { signal }) {
+      const command = new DeleteTagsCommand({ Resources: [snapshotId], Tags: keys.map((Key) => ({ Key })) });
+      await asking(`untag ${snapshotId}`, signal, () => client.send(command, { abortSignal: signal }));
+    },
+  };
+}
+
+/** A filter on ids, rather than the ids themselves: one unknown id would fail the whole call. */
+function describe(client: EC2Client, filters: Filter[], doing: string, { signal }: Call): Promise<Snapshot[]> {
+  return asking(doing, signal, async () => {
+    const snapshots: Snapshot[] = [];
+    const pages = paginateDescribeSnapshots(
+      { client, pageSize: PAGE },
+      { OwnerIds: ['self'], Filters: filters },
+      { abortSignal: signal },
+    );
+    for await (const page of pages) snapshots.push(...(page.Snapshots ?? []).map(toSnapshot));
+    return snapshots;
+  });
+}
+
+const toSnapshot = (snapshot: Ec2Snapshot): Snapshot => ({
+  id: snapshot.SnapshotId ?? '',
+  volumeId: snapshot.VolumeId ?? '',
+  sizeGiB: snapshot.VolumeSize ?? 0,
+  startTime: snapshot.StartTime ?? new Date(0),
+  state: snapshot.State ?? '',
+  ownerId: snapshot.OwnerId ?? '',
+  description: snapshot.Description ?? '',
+  encrypted: snapshot.Encrypted ?? false,
+  kmsKeyId: snapshot.KmsKeyId ?? null,
+  storageTier: snapshot.StorageTier ?? 'standard',
+  dataBytes: snapshot.FullSnapshotSizeInBytes ?? null,
+  tags: fromTagList(snapshot.Tags),
+});

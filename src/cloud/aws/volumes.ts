@@ -1,0 +1,138 @@
+/** EC2's volumes and attachments. */
+import {
+  AttachVolumeCommand,
+  CreateVolumeCommand,
+  type CreateVolumeCommandInput,
+  DeleteVolumeCommand,
+  DescribeInstanceAttributeCommand,
+  DescribeVolumesCommand,
+  DetachVolumeCommand,
+  type EC2Client,
+  type Volume as Ec2Volume,
+  paginateDescribeVolumes,
+  type VolumeType,
+} from '@aws-sdk/client-ec2';
+import { SnapError } from '../../errors.ts';
+import type { NewVolume, Volume, Volumes, VolumeState } from '../ports.ts';
+import { asking, isAwsError } from './errors.ts';
+import { fromTagList, toTagList } from './tag-list.ts';
+
+export function awsVolumes(client: EC2Client): Volumes {
+  return {
+    create: (wanted, { signal }) =>
+      asking(`create a volume of ${wanted.snapshotId}`, signal, async () => {
+        // Not cut short by the signal: a volume whose id is lost could not be deleted.
+        return toVolume(await client.send(new CreateVolumeCommand(createInput(wanted))));
+      }),
+
+    get: (volumeId, { signal }) =>
+      asking(`look at ${volumeId}`, signal, () =>
+        nullIf(isUnknownVolume, async () => {
+          const command = new DescribeVolumesCommand({ VolumeIds: [volumeId] });
+          const [volume] = (await client.send(command, { abortSignal: signal })).Volumes ?? [];
+          return volume ? toVolume(volume) : null;
+        }),
+      ),
+
+    ofSnapshot: (snapshotId, tagKey, availabilityZone, { signal }) =>
+      asking(`look for volumes of ${snapshotId}`, signal, async () => {
+        const Filters = [
+          { Name: 'tag-key', Values: [tagKey] },
+          { Name: 'snapshot-id', Values: [snapshotId] },
+          { Name: 'availability-zone', Values: [availabilityZone] },
+        ];
+        const volumes: Volume[] = [];
+        const pages = paginateDescribeVolumes({ client, pageSize: 500 }, { Filters }, { abortSignal: signal });
+        for await (const page of pages) volumes.push(...(page.Volumes ?? []).map(toVolume));
+        return volumes;
+      }),
+
+    attach: (volumeId, instanceId, device, { signal }) =>
+      asking(`attach ${volumeId} to ${instanceId} as ${device}`, signal, async () => {
+        const command = new AttachVolumeCommand({ VolumeId: volumeId, InstanceId: instanceId, Device: device });
+        return attachOrTaken(() => client.send(command), volumeId);
+      }),
+
+    detach: (volumeId, instanceId, { signal, force }) =>
+      asking(`detach ${volumeId}`, signal, async () => {
+        const command = new DetachVolumeCommand({ VolumeId: volumeId, InstanceId: instanceId, Force: force });
+        await nullIf(isDetached, () => client.send(command, { abortSignal: signal }));
+      }),
+
+    delete: (volumeId, { signal }) =>
+      asking(`delete ${volumeId}`, signal, async () => {
+        const command = new DeleteVolumeCommand({ VolumeId: volumeId });
+        await nullIf(isUnknownVolume, () => client.send(command, { abortSignal: signal }));
+      }),
+
+    deviceNames: (instanceId, { signal }) =>
+      asking(`list the devices of ${instanceId}`, signal, async () => {
+        const command = new DescribeInstanceAttributeCommand({
+          InstanceId: instanceId,
+          Attribute: 'blockDeviceMapping',
+        });
+        const { BlockDeviceMappings = [] } = await client.send(command, { abortSignal: signal });
+        return BlockDeviceMappings.flatMap(({ DeviceName }) => DeviceName ?? []);
+      }),
+  };
+}
+
+const createInput = (wanted: NewVolume): CreateVolumeCommandInput => ({
+  SnapshotId: wanted.snapshotId,
+  AvailabilityZone: wanted.availabilityZone,
+  VolumeType: wanted.type as VolumeType,
+  ...(wanted.kmsKeyId === undefined ? {} : { Encrypted: true, KmsKeyId: wanted.kmsKeyId }),
+  TagSpecifications: [{ ResourceType: 'volume', Tags: toTagList(wanted.tags) }],
+  ClientToken: wanted.clientToken,
+});
+
+/**
+ * EC2 answers a device name in use with `InvalidParameterValue` and says so only in the text; no other value of this
+ * call can be invalid, since ids come from EC2 itself.
+ */
+async function attachOrTaken(attach: () => Promise<unknown>, volumeId: string): Promise<boolean> {
+  try {
+    await attach();
+    return true;
+  } catch (error) {
+    if (isAwsError(error, 'InvalidParameterValue') && /already in use/i.test((error as Error).message)) return false;
+    if (isAwsError(error, 'OperationNotPermitted')) throw productCodeRefusal(volumeId, error);
+    throw error;
+  }
+}
+
+const productCodeRefusal = (volumeId: string, cause: unknown): SnapError =>
+  new SnapError('SNAPSHOT_UNUSABLE', `EC2 does not let ${volumeId} be attached to this instance`, {
+    hint: 'snapshots with Marketplace product codes attach only to instances of that product, or to stopped ones',
+    cause,
+  });
+
+const isUnknownVolume = (error: unknown): boolean => isAwsError(error, 'InvalidVolume.NotFound');
+
+/** `IncorrectState`: the volume is available, that is, not attached. */
+const isDetached = (error: unknown): boolean =>
+  isUnknownVolume(error) || isAwsError(error, 'IncorrectState', 'InvalidAttachment.NotFound');
+
+async function nullIf<T>(expected: (error: unknown) => boolean, call: () => Promise<T>): Promise<T | null> {
+  try {
+    return await call();
+  } catch (error) {
+    if (expected(error)) return null;
+    throw error;
+  }
+}
+
+const toVolume = (volume: Ec2Volume): Volume => ({
+  id: volume.VolumeId ?? '',
+  state: (volume.State ?? 'creating') as VolumeState,
+  sizeGiB: volume.Size ?? 0,
+  type: volume.VolumeType ?? '',
+  availabilityZone: volume.AvailabilityZone ?? '',
+  snapshotId: volume.SnapshotId ?? '',
+  attachments: (volume.Attachments ?? []).map((attachment) => ({
+    instanceId: attachment.InstanceId ?? '',
+    device: attachment.Device ?? '',
+    state: attachment.State ?? '',
+  })),
+  tags: fromTagList(volume.Tags),
+});

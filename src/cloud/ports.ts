@@ -1,0 +1,145 @@
+/**
+ * What the program asks of a cloud. Adapters live in `cloud/aws`; everything above knows only these contracts.
+ *
+ * For all of them: a call hears `signal` and changes nothing once it has fired; throttling and transient errors are
+ * retried inside; what comes out is a `SnapError`. Reads may lag behind writes by seconds (eventual consistency).
+ */
+
+export interface Snapshot {
+  id: string;
+  /** The volume it was taken of. */
+  volumeId: string;
+  sizeGiB: number;
+  startTime: Date;
+  state: string;
+  ownerId: string;
+  description: string;
+  encrypted: boolean;
+  kmsKeyId: string | null;
+  /** `standard` or `archive`. */
+  storageTier: string;
+  /** Bytes of all blocks ever written, when AWS tells it (`FullSnapshotSizeInBytes`). */
+  dataBytes: number | null;
+  tags: Record<string, string>;
+}
+
+export type VolumeState = 'creating' | 'available' | 'in-use' | 'deleting' | 'deleted' | 'error';
+
+export interface Attachment {
+  instanceId: string;
+  device: string;
+  /** `attaching`, `attached`, `detaching`, `detached` or `busy`. */
+  state: string;
+}
+
+export interface Volume {
+  id: string;
+  state: VolumeState;
+  sizeGiB: number;
+  type: string;
+  availabilityZone: string;
+  snapshotId: string;
+  attachments: Attachment[];
+  tags: Record<string, string>;
+}
+
+export interface NewVolume {
+  snapshotId: string;
+  availabilityZone: string;
+  type: string;
+  kmsKeyId?: string;
+  tags: Record<string, string>;
+  /** The same token never makes a second volume. */
+  clientToken: string;
+}
+
+export interface Call {
+  signal: AbortSignal;
+}
+
+/** EC2's snapshots and their tags, in one region and account. */
+export interface Snapshots {
+  /** The account's snapshots whose tag `key` has `value`, oldest first; only completed ones. */
+  tagged(key: string, value: string, call: Call): Promise<Snapshot[]>;
+  /** The account's snapshots with these ids, in the order asked for; ids that do not exist are left out. */
+  byId(ids: readonly string[], call: Call): Promise<Snapshot[]>;
+  setTags(snapshotId: string, tags: Record<string, string>, call: Call): Promise<void>;
+  dropTags(snapshotId: string, keys: readonly string[], call: Call): Promise<void>;
+}
+
+/** EC2's volumes, and their attachments to instances. */
+export interface Volumes {
+  /** Throws `SNAPSHOT_UNUSABLE` where the snapshot itself is the reason. */
+  create(wanted: NewVolume, call: Call): Promise<Volume>;
+  /** `null` while (or since) EC2 does not know it. */
+  get(volumeId: string, call: Call): Promise<Volume | null>;
+  /** Volumes made from the snapshot that carry a tag `tagKey`, in the zone. */
+  ofSnapshot(snapshotId: string, tagKey: string, availabilityZone: string, call: Call): Promise<Volume[]>;
+  /** @returns `false` when the device name is taken, which only EC2 can tell for sure. */
+  attach(volumeId: string, instanceId: string, device: string, call: Call): Promise<boolean>;
+  /** An attachment that is already gone is a success. */
+  detach(volumeId: string, instanceId: string, options: Call & { force: boolean }): Promise<void>;
+  /** A volume that is already gone is a success. */
+  delete(volumeId: string, call: Call): Promise<void>;
+  /** Device names that the instance's attachments hold, e.g. `/dev/sda1`. */
+  deviceNames(instanceId: string, call: Call): Promise<string[]>;
+}
+
+/** The EC2 instance that this process runs on, told by its metadata service. */
+export interface Instance {
+  id: string;
+  type: string;
+  region: string;
+  availabilityZone: string;
+  accountId: string;
+}
+
+/** Facts and settings that an object carries from its creation. */
+export interface ObjectFacts {
+  key: string;
+  metadata: Record<string, string>;
+  tags: Record<string, string>;
+}
+
+export interface PartReceipt {
+  number: number;
+  etag: string;
+  /** Base64 CRC32 of the part, when the store answered with one. */
+  checksum?: string;
+  bytes: number;
+}
+
+export interface StoredObject {
+  key: string;
+  etag: string;
+  bytes: number;
+  versionId: string | null;
+  /** As the store answered it, e.g. `{ algorithm: 'CRC32', type: 'FULL_OBJECT', value: 'base64' }`. */
+  checksum: { algorithm: string; type: string; value: string } | null;
+}
+
+/** One object being written in parts. Nothing is visible under its key before `complete` has succeeded. */
+export interface PartStore {
+  create(call: Call): Promise<string>;
+  putPart(uploadId: string, number: number, bytes: Buffer, call: Call): Promise<PartReceipt>;
+  /**
+   * Makes the object visible. `totalBytes` is checked by the store. When the answer was lost, the adapter finds out
+   * whether the object is there before it reports failure.
+   */
+  complete(uploadId: string, receipts: readonly PartReceipt[], totalBytes: number, call: Call): Promise<StoredObject>;
+  /** Gives the parts back; an upload that is already gone is a success. */
+  abort(uploadId: string, call: Call): Promise<void>;
+}
+
+/** The bucket that archives live in. */
+export interface ArchiveStore {
+  readonly bucket: string;
+  /** Throws `BUCKET` or `ACCESS_DENIED` unless the bucket is there, ours and writable as far as can be told. */
+  check(call: Call): Promise<{ region: string | null }>;
+  /** A new large object; `storageClass` and encryption are the store's own settings. */
+  object(facts: ObjectFacts): PartStore;
+  /** A small object in Standard class. `replaces`: the ETag it must replace; `null`: the key must be free. */
+  putSmall(facts: ObjectFacts, body: Buffer, replaces: string | null, call: Call): Promise<StoredObject>;
+  /** `null` when there is no such object (and only then). */
+  head(key: string, call: Call): Promise<{ etag: string; bytes: number } | null>;
+}

@@ -1,0 +1,51 @@
+/** Waiting for something elsewhere to become true: with a deadline, a history, and an ear for cancellation. */
+import { SnapError } from '../errors.ts';
+import { monotonic, sleep } from './clock.ts';
+
+export type Verdict = 'done' | 'again';
+
+export interface WaitOptions {
+  /** What is awaited, for the error: `vol-1 (of snap-1) to become available`. */
+  what: string;
+  /** Milliseconds after which the wait is given up. */
+  within: number;
+  signal: AbortSignal;
+  /** What to do when the time is up. */
+  hint?: string;
+  /** Milliseconds before the second look; later pauses double up to `longestPause`. */
+  firstPause?: number;
+  longestPause?: number;
+}
+
+export interface Observation<T> {
+  verdict: Verdict;
+  value: T;
+  /** What was seen, for the history: `creating`, `not found`. */
+  seen: string;
+}
+
+/**
+ * Looks again and again until the verdict is `done`. A look that throws ends the wait.
+ * @throws SnapError `WAIT_TIMEOUT`, its message ending in what was seen: `seen creating ×38, not found ×2`.
+ */
+export async function waitFor<T>(look: () => Promise<Observation<T>>, options: WaitOptions): Promise<T> {
+  const { firstPause = 200, longestPause = 5000 } = options;
+  const deadline = monotonic() + options.within;
+  const history = new Map<string, number>();
+  for (let pause = firstPause; ; pause = Math.min(pause * 1.5, longestPause)) {
+    options.signal.throwIfAborted();
+    const observation = await look();
+    if (observation.verdict === 'done') return observation.value;
+    history.set(observation.seen, (history.get(observation.seen) ?? 0) + 1);
+    if (monotonic() + pause > deadline) throw timedOut(options, history);
+    await sleep(pause, options.signal);
+  }
+}
+
+function timedOut(options: WaitOptions, history: Map<string, number>): SnapError {
+  const seen = [...history].map(([state, count]) => `${state} ×${count}`).join(', ');
+  const seconds = Math.round(options.within / 1000);
+  return new SnapError('WAIT_TIMEOUT', `waited ${seconds} s in vain for ${options.what}; seen ${seen}`, {
+    ...(options.hint === undefined ? {} : { hint: options.hint }),
+  });
+}
