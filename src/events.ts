@@ -32,7 +32,7 @@ export type SnapEvent =
   | { code: 'manifest.stored'; snapshot: string; key: string }
   | { code: 'snapshot.finished'; snapshot: string; outcome: SnapshotOutcome; seconds: number; error?: SnapError }
   | { code: 'cleanup.failed'; snapshot: string; what: string; error: SnapError }
-  | { code: 'call.retried'; operation: string; attempt: number; because: string; waitSeconds: number }
+  | { code: 'call.retried'; service: string; attempt: number; because: string; waitSeconds: number }
   | { code: 'plan.snapshot'; plan: SnapshotPlan }
   | { code: 'note'; text: string; snapshot?: string }
   | { code: 'run.finished'; command: string; done: string[]; failed: string[]; seconds: number };

@@ -79,8 +79,8 @@ export interface Volumes {
   attach(volumeId: string, instanceId: string, device: string, call: Call): Promise<boolean>;
   /** An attachment that is already gone is a success. */
   detach(volumeId: string, instanceId: string, options: Call & { force: boolean }): Promise<void>;
-  /** A volume that is already gone is a success. */
-  delete(volumeId: string, call: Call): Promise<void>;
+  /** A volume that is already gone is a success. @returns `false` while its state does not allow it. */
+  delete(volumeId: string, call: Call): Promise<boolean>;
   /** Device names that the instance's attachments hold, e.g. `/dev/sda1`. */
   deviceNames(instanceId: string, call: Call): Promise<string[]>;
 }

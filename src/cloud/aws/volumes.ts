@@ -62,7 +62,14 @@ export function awsVolumes(client: EC2Client): Volumes {
     delete: (volumeId, { signal }) =>
       asking(`delete ${volumeId}`, signal, async () => {
         const command = new DeleteVolumeCommand({ VolumeId: volumeId });
-        await nullIf(isUnknownVolume, () => client.send(command, { abortSignal: signal }));
+        try {
+          await client.send(command, { abortSignal: signal });
+          return true;
+        } catch (error) {
+          if (isAwsError(error, 'IncorrectState', 'VolumeInUse')) return false;
+          if (isUnknownVolume(error)) return true;
+          throw error;
+        }
       }),
 
     deviceNames: (instanceId, { signal }) =>

@@ -1,0 +1,51 @@
+/** Arguments in, exit code out. */
+import { CommanderError } from 'commander';
+import { asError, EXIT, type ExitCode, SnapError } from '../errors.ts';
+import { rootFailure } from '../lib/disposal.ts';
+import { rewriteAncestorGrammar } from './ancestor-grammar.ts';
+import type { CliContext } from './context.ts';
+import { buildProgram } from './program.ts';
+import { renderError } from './render/error.ts';
+import { listenForSignals } from './signals.ts';
+
+/** Runs the program and sets the exit code of the process. */
+export async function main(process: NodeJS.Process): Promise<void> {
+  let code: ExitCode = EXIT.ok;
+  const argv = process.argv.slice(2);
+  using interruption = listenForSignals(process, () => context.onSecondSignal?.());
+  const context: CliContext = {
+    process,
+    signal: interruption.signal,
+    finish: (exit) => {
+      code = exit;
+    },
+    onSecondSignal: null,
+  };
+  try {
+    await buildProgram(context).parseAsync(rewriteAncestorGrammar(argv), { from: 'user' });
+  } catch (thrown) {
+    code = report(process, argv, thrown);
+  }
+  process.exitCode = code;
+}
+
+/** Help and version arrive as errors too; the parser has printed those, and its complaints, itself. */
+function report(process: NodeJS.Process, argv: readonly string[], thrown: unknown): ExitCode {
+  if (thrown instanceof CommanderError) return thrown.exitCode === 0 ? EXIT.ok : EXIT.usage;
+  const { failure, cleanupFailures } = rootFailure(thrown);
+  const error = asSnapError(failure);
+  const asJson = argv.includes('--json');
+  process.stderr.write(renderError(error, asJson, process.stderr));
+  for (const cleanup of cleanupFailures) process.stderr.write(renderError(asSnapError(cleanup), asJson, process.stderr));
+  return error.exitCode;
+}
+
+/** Anything that is not a `SnapError` got past every layer that should have known it: a bug of this program. */
+function asSnapError(thrown: unknown): SnapError {
+  if (thrown instanceof SnapError) return thrown;
+  const error = asError(thrown);
+  return new SnapError('BUG', error.message, {
+    cause: error,
+    hint: 'please report this, with the lines above and the output of --version',
+  });
+}

@@ -1,0 +1,34 @@
+/** The whole command line, as one declaration. */
+import { Command } from 'commander';
+import { VERSION } from '../version.ts';
+import { labCommand } from './commands/lab.ts';
+import { migrateCommand } from './commands/migrate.ts';
+import type { CliContext } from './context.ts';
+import { EXIT_STATUS_HELP } from './help.ts';
+
+export function buildProgram(context: CliContext): Command {
+  const program = new Command('snap-to-s3')
+    .description('Moves EBS snapshots into your own S3 bucket, with every byte accounted for.')
+    .usage('COMMAND [OPTIONS]')
+    .version(VERSION, '--version', 'print the version')
+    .helpOption('-h, --help', 'print help, of the whole or of a command')
+    .helpCommand('help [command]', 'print help of a command')
+    .showSuggestionAfterError()
+    .addHelpText('after', PROGRAM_HELP + EXIT_STATUS_HELP);
+  for (const command of [migrateCommand(context), labCommand(context)]) program.addCommand(command);
+  behaveAlike(program, context.process);
+  return program;
+}
+
+const PROGRAM_HELP = `
+The command lines of version 0 keep working: snap-to-s3 --migrate --all --bucket BUCKET
+`;
+
+/** Refusals are one line and exit code 2, in every command and sub-command. */
+function behaveAlike(command: Command, process: NodeJS.Process): void {
+  command.exitOverride().configureOutput({
+    writeOut: (text) => process.stdout.write(text),
+    writeErr: (text) => process.stderr.write(text),
+  });
+  for (const sub of command.commands) behaveAlike(sub, process);
+}

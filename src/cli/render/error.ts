@@ -1,0 +1,28 @@
+/** Errors as people and programs read them. */
+import { type ExitCode, type SnapError } from '../../errors.ts';
+import { paint, type Stream } from './paint.ts';
+
+/** One or two lines, a stack only for our own bugs; as JSON one record. */
+export function renderError(error: SnapError, asJson: boolean, stream: Stream): string {
+  if (asJson) return `${JSON.stringify(errorRecord(error))}\n`;
+  const lines = [`${paint(stream, 'red', 'error')}: ${error.message} [${error.code}]`];
+  if (error.hint !== undefined) lines.push(`${paint(stream, 'bold', 'what to do')}: ${error.hint}`);
+  if (error.blame === 'bug' && error.cause instanceof Error) lines.push(error.cause.stack ?? '');
+  return `${lines.join('\n')}\n`;
+}
+
+export interface ErrorRecord {
+  type: 'error';
+  code: string;
+  exitCode: ExitCode;
+  message: string;
+  hint: string | null;
+}
+
+export const errorRecord = (error: SnapError): ErrorRecord => ({
+  type: 'error',
+  code: error.code,
+  exitCode: error.exitCode,
+  message: error.message,
+  hint: error.hint ?? null,
+});

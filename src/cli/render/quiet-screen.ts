@@ -1,0 +1,15 @@
+/** Says nothing, except what somebody must act on. */
+import { describeEvent } from './text.ts';
+import type { Screen } from './screen.ts';
+import type { Stream } from './paint.ts';
+
+export function quietScreen(stream: Stream): Screen {
+  return {
+    notify(event) {
+      const failed = event.code === 'snapshot.finished' && event.error !== undefined;
+      if (failed || event.code === 'cleanup.failed') stream.write(`${describeEvent(event)}\n`);
+    },
+    track: () => ({ [Symbol.dispose]: () => {} }),
+    [Symbol.dispose]: () => {},
+  };
+}

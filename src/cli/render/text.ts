@@ -1,0 +1,119 @@
+/** Events as lines for people. `null`: nothing worth a line. */
+import type { SnapEvent, SnapshotPlan } from '../../events.ts';
+import { formatBytes, formatDollars, formatDuration } from '../../lib/units.ts';
+
+export function describeEvent(event: SnapEvent): string | null {
+  switch (event.code) {
+    case 'run.started':
+      return `${event.command}: ${count(event.snapshots.length, 'snapshot')}`;
+    case 'plan.snapshot':
+      return describePlan(event.plan);
+    case 'note':
+      return event.snapshot === undefined ? event.text : `${event.snapshot}: ${event.text}`;
+    case 'call.retried':
+      return `${event.service} call retried in ${event.waitSeconds.toFixed(1)} s (attempt ${event.attempt}): ${event.because}`;
+    case 'run.finished':
+      return describeEnd(event);
+    default: {
+      const text = describeSnapshotEvent(event);
+      return text === null ? null : `${event.snapshot}: ${text}`;
+    }
+  }
+}
+
+type SnapshotEvent = Exclude<SnapEvent, { code: 'run.started' | 'plan.snapshot' | 'note' | 'call.retried' | 'run.finished' }>;
+
+function describeSnapshotEvent(event: SnapshotEvent): string | null {
+  switch (event.code) {
+    case 'snapshot.started':
+      return `started (${event.sizeGiB} GiB, of ${event.volume})`;
+    case 'tag.set':
+      return `tagged ${event.key}=${event.value}`;
+    case 'volume.requested':
+      return `creating a temporary ${event.type} volume in ${event.availabilityZone}`;
+    case 'volume.created':
+      return `temporary volume ${event.volume} created`;
+    case 'volume.reused':
+      return `using temporary volume ${event.volume}, which was there already`;
+    case 'volume.attaching':
+      return `attaching ${event.volume} as ${event.device}`;
+    case 'volume.attached':
+      return `${event.volume} is ${event.device}`;
+    case 'volume.detached':
+      return `${event.volume} detached`;
+    case 'volume.deleted':
+      return `${event.volume} deleted`;
+    case 'volume.kept':
+      return `${event.volume} kept, as asked: it costs money until it is deleted`;
+    case 'snapshot.finished':
+      return `${event.outcome} after ${formatDuration(event.seconds)}${event.error ? `: ${event.error.message}` : ''}`;
+    default:
+      return describeContentEvent(event);
+  }
+}
+
+type ContentEvent = Exclude<
+  SnapshotEvent,
+  { code: `volume.${string}` | 'snapshot.started' | 'snapshot.finished' | 'tag.set' }
+>;
+
+function describeContentEvent(event: ContentEvent): string | null {
+  switch (event.code) {
+    case 'disk.read':
+      return `${event.device}: ${formatBytes(event.bytes)}, ${describeTable(event.table, event.partitions.length)}`;
+    case 'partition.raw':
+      return `partition ${event.partition ?? 'none'} is stored as a raw image: ${event.reason}`;
+    case 'partition.recorded':
+      return `partition ${event.partition ?? 'none'} is recorded, not stored: ${event.reason}`;
+    case 'partition.mounted':
+      return `${event.filesystem}${event.partition === null ? '' : ` of partition ${event.partition}`} mounted at ${event.mountPoint}`;
+    case 'object.started':
+      return `storing ${event.key}`;
+    case 'object.stored':
+      return describeStored(event);
+    case 'object.aborted':
+      return `upload of ${event.key} aborted; nothing is stored under that key`;
+    case 'sockets.skipped':
+      return `${count(event.sockets, 'socket')} left out of ${event.key}: sockets hold no data`;
+    case 'tags.dropped':
+      return `tags not copied to the objects (${event.reason}): ${event.dropped.join(', ')}; the manifest has them`;
+    case 'manifest.stored':
+      return `archive complete: ${event.key}`;
+    case 'cleanup.failed':
+      return `LEFT BEHIND: ${event.error.message}; ${event.error.hint ?? ''}`;
+    case 'partition.unmounted':
+      return null;
+  }
+}
+
+const describeTable = (table: string, partitions: number): string =>
+  table === 'none' ? 'no partition table' : `${table} with ${count(partitions, 'partition')}`;
+
+function describeStored(event: Extract<SnapEvent, { code: 'object.stored' }>): string {
+  const ratio = event.storedBytes === 0 ? 0 : event.plainBytes / event.storedBytes;
+  const rate = event.seconds === 0 ? '' : `, ${formatBytes(event.plainBytes / event.seconds)}/s`;
+  const sizes = `${formatBytes(event.plainBytes)} as ${formatBytes(event.storedBytes)} (${ratio.toFixed(2)}:1)`;
+  return `stored ${sizes} in ${formatDuration(event.seconds)}${rate}: ${event.key}`;
+}
+
+function describePlan(plan: SnapshotPlan): string {
+  const data = plan.dataBytes === null ? `at most ${plan.sizeGiB} GiB` : formatBytes(plan.dataBytes);
+  const lines = [
+    `${plan.snapshot} (${plan.sizeGiB} GiB of ${plan.volume}, ${plan.startTime})`,
+    `  to       s3://${plan.bucket}/${plan.keyStem}...`,
+    `  class    ${plan.storageClass}`,
+    `  to read  ${data}`,
+    `  once     ${dollars(plan.cost.temporaryVolume)} temporary volume, ${dollars(plan.cost.requests)} requests`,
+    `  monthly  ${dollars(plan.cost.storageMonth)} in S3 if nothing compresses, ${dollars(plan.cost.now)} in EBS if nothing is shared`,
+  ];
+  return lines.join('\n');
+}
+
+const dollars = (amount: number | null): string => (amount === null ? 'unknown' : formatDollars(amount));
+
+function describeEnd(event: Extract<SnapEvent, { code: 'run.finished' }>): string {
+  const failed = event.failed.length === 0 ? '' : `, ${event.failed.length} failed (${event.failed.join(', ')})`;
+  return `${event.command}: ${event.done.length} done${failed} in ${formatDuration(event.seconds)}`;
+}
+
+const count = (number: number, noun: string): string => `${number} ${noun}${number === 1 ? '' : 's'}`;

@@ -1,0 +1,67 @@
+/** The one place that builds the outside world: clients, stores, this instance. */
+import { ec2Client, s3Client } from '../cloud/aws/clients.ts';
+import { s3ArchiveStore, type StoreSettings } from '../cloud/aws/archive-store.ts';
+import { thisInstance } from '../cloud/aws/instance.ts';
+import { awsSnapshots } from '../cloud/aws/snapshots.ts';
+import { awsVolumes } from '../cloud/aws/volumes.ts';
+import type { Instance } from '../cloud/ports.ts';
+import { SnapError } from '../errors.ts';
+import type { Host } from '../events.ts';
+import type { Services } from '../operations/settings.ts';
+
+export interface CloudFlags {
+  region?: string;
+  profile?: string;
+  endpointUrl?: string;
+  bucket: string;
+  storageClass: string;
+  sse?: StoreSettings['sse'];
+  sseKmsKeyId?: string;
+  expectedBucketOwner?: string;
+}
+
+/** @throws SnapError `NOT_ON_INSTANCE` where no region is given and there is no instance to ask. */
+export async function wire(flags: CloudFlags, host: Host, env: NodeJS.ProcessEnv): Promise<Services> {
+  const instance = once(() => thisInstance(env['AWS_EC2_METADATA_SERVICE_ENDPOINT']));
+  const region = flags.region ?? env['AWS_REGION'] ?? (await instance()).region;
+  const settings = {
+    region,
+    ...(flags.profile === undefined ? {} : { profile: flags.profile }),
+    ...(flags.endpointUrl === undefined ? {} : { s3Endpoint: flags.endpointUrl }),
+    forcePathStyle: [flags.endpointUrl, env['AWS_ENDPOINT_URL_S3'], env['AWS_ENDPOINT_URL']].some(Boolean),
+  };
+  const ec2 = ec2Client({ ...settings, onRetry: (retry) => host.notify({ code: 'call.retried', service: 'EC2', ...retry }) });
+  const s3 = s3Client({ ...settings, onRetry: (retry) => host.notify({ code: 'call.retried', service: 'S3', ...retry }) });
+  return {
+    snapshots: awsSnapshots(ec2),
+    volumes: awsVolumes(ec2),
+    store: s3ArchiveStore(s3, storeSettings(flags)),
+    region,
+    instance: () => instance().then((found) => sameRegion(found, region)),
+    host,
+  };
+}
+
+const storeSettings = (flags: CloudFlags): StoreSettings => ({
+  bucket: flags.bucket,
+  storageClass: flags.storageClass,
+  ...(flags.sse === undefined ? {} : { sse: flags.sse }),
+  ...(flags.sseKmsKeyId === undefined ? {} : { sseKmsKeyId: flags.sseKmsKeyId }),
+  ...(flags.expectedBucketOwner === undefined ? {} : { expectedBucketOwner: flags.expectedBucketOwner }),
+});
+
+/** A volume can only be attached to an instance of its own region. */
+function sameRegion(instance: Instance, region: string): Instance {
+  if (instance.region === region) return instance;
+  throw new SnapError('USAGE', `this instance is in ${instance.region}, the snapshots asked for are in ${region}`, {
+    hint: `run on an instance in ${region}, or leave --region and AWS_REGION unset`,
+  });
+}
+
+function once<T>(make: () => Promise<T>): () => Promise<T> {
+  let made: Promise<T> | undefined;
+  return () => {
+    made ??= make();
+    return made;
+  };
+}

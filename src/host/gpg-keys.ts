@@ -1,0 +1,44 @@
+/** Are the recipients' keys fit for encryption? Asked of gpg before anything is created. */
+import { SnapError } from '../errors.ts';
+import { runTool } from '../transfer/process.ts';
+
+/**
+ * Validities that gpg encrypts to without asking: marginally (for a second opinion), fully and ultimately valid.
+ * Source: DETAILS of GnuPG's documentation, field 2 of `--with-colons`.
+ */
+const VALID = new Set(['f', 'u', 'm']);
+
+const COMPLAINTS: Record<string, string> = {
+  e: 'has expired',
+  r: 'has been revoked',
+  d: 'is disabled',
+  i: 'is invalid',
+  n: 'is not to be trusted',
+};
+
+/** @throws SnapError `GPG_KEY` naming the first recipient that gpg would refuse. */
+export async function checkRecipients(recipients: readonly string[], signal: AbortSignal): Promise<void> {
+  for (const recipient of recipients) await checkRecipient(recipient, signal);
+}
+
+async function checkRecipient(recipient: string, signal: AbortSignal): Promise<void> {
+  const listing = await runTool(
+    ['gpg', '--batch', '--no-tty', '--with-colons', '--list-keys', '--', recipient],
+    { signal, allowedExitCodes: [0, 2] },
+  );
+  const keys = listing.stdout.split('\n').map((line) => line.split(':'));
+  const primary = keys.filter(([record]) => record === 'pub');
+  const [key] = primary;
+  if (!key) throw refused(recipient, 'is not in the keyring', 'import the public key: gpg --import FILE');
+  if (primary.length > 1) throw refused(recipient, 'names several keys', 'give the fingerprint of one of them');
+  const [, validity = '', , , , , , , , , , capabilities = ''] = key;
+  const complaint = COMPLAINTS[validity];
+  if (complaint) throw refused(recipient, complaint, 'choose another recipient, or have the key renewed');
+  if (!VALID.has(validity)) {
+    throw refused(recipient, 'is not trusted by this keyring', `check its fingerprint, then: gpg --lsign-key ${recipient}`);
+  }
+  if (!capabilities.includes('E')) throw refused(recipient, 'cannot encrypt', 'choose a key with an encryption subkey');
+}
+
+const refused = (recipient: string, complaint: string, hint: string): SnapError =>
+  new SnapError('GPG_KEY', `the gpg key of ${recipient} ${complaint}`, { hint });

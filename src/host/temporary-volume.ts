@@ -1,0 +1,249 @@
+/** A snapshot as a block device of this machine, by way of a temporary EBS volume that is given back afterwards. */
+import { SnapError } from '../errors.ts';
+import type { Host } from '../events.ts';
+import type { Attachment, Instance, Snapshot, Volume, Volumes } from '../cloud/ports.ts';
+import { minutes } from '../lib/clock.ts';
+import { cleanupSignal, leftBehind } from '../lib/disposal.ts';
+import { GiB } from '../lib/units.ts';
+import { waitFor } from '../lib/wait.ts';
+import { type FoundDevice, waitForDevice } from './block-devices.ts';
+import { freeDeviceNames } from './device-names.ts';
+
+export interface TemporaryVolumeOptions {
+  volumes: Volumes;
+  instance: Instance;
+  host: Host;
+  signal: AbortSignal;
+  /** Key of the tag that marks temporary volumes. */
+  tagKey: string;
+  volumeType: string;
+  kmsKeyId: string | undefined;
+  /** An image must be read from a volume that nobody has mounted, so volumes are reused for one purpose only. */
+  purpose: 'tar' | 'image';
+  /** Leaves the volume, detached, for a later run. */
+  keep: boolean;
+  /** Milliseconds that each change of state may take. */
+  waitLimit: number;
+  clientToken: string;
+}
+
+export interface TemporaryVolume extends AsyncDisposable {
+  volumeId: string;
+  device: FoundDevice;
+}
+
+/**
+ * @throws SnapError `SNAPSHOT_UNUSABLE`, `VOLUME_FAILED`, `NO_DEVICE_NAME`, `ATTACH_STUCK` or `DEVICE_NOT_FOUND`,
+ *   each after everything that it had made was given back.
+ */
+export async function attachTemporaryVolume(
+  snapshot: Snapshot,
+  options: TemporaryVolumeOptions,
+): Promise<TemporaryVolume> {
+  await using undo = new AsyncDisposableStack();
+  const volume = await ownVolume(snapshot, options, undo);
+  await becomesUsable(volume.id, snapshot, options);
+  const device = await attachedDevice(volume.id, snapshot, options, undo);
+  const given = undo.move();
+  return { volumeId: volume.id, device, [Symbol.asyncDispose]: () => given.disposeAsync() };
+}
+
+const PURPOSE_TAG = 'snap-to-s3-purpose';
+
+async function ownVolume(
+  snapshot: Snapshot,
+  options: TemporaryVolumeOptions,
+  undo: AsyncDisposableStack,
+): Promise<Volume> {
+  const { host, volumes, signal } = options;
+  const reusable = await findReusable(snapshot, options);
+  if (!reusable) {
+    const { availabilityZone } = options.instance;
+    host.notify({ code: 'volume.requested', snapshot: snapshot.id, type: options.volumeType, availabilityZone });
+  }
+  const volume = reusable ?? (await volumes.create(newVolume(snapshot, options), { signal }));
+  undo.use(host.hold({
+    what: `volume ${volume.id} (of ${snapshot.id})`,
+    remedy: `aws ec2 delete-volume --volume-id ${volume.id}`,
+  }));
+  undo.defer(() => giveVolumeBack(volume.id, snapshot, options));
+  host.notify({ code: reusable ? 'volume.reused' : 'volume.created', snapshot: snapshot.id, volume: volume.id });
+  return volume;
+}
+
+async function findReusable(snapshot: Snapshot, options: TemporaryVolumeOptions): Promise<Volume | undefined> {
+  const { volumes, instance, tagKey, signal } = options;
+  const found = await volumes.ofSnapshot(snapshot.id, tagKey, instance.availabilityZone, { signal });
+  const fit = found.filter((volume) => {
+    const purpose = volume.tags[PURPOSE_TAG] ?? 'tar';
+    return purpose === options.purpose && (volume.state === 'available' || attachedHere(volume, instance) !== undefined);
+  });
+  return fit.find((volume) => volume.state === 'in-use') ?? fit[0];
+}
+
+const attachedHere = (volume: Volume, instance: Instance): Attachment | undefined =>
+  volume.attachments.find(({ instanceId, state }) => instanceId === instance.id && state === 'attached');
+
+const newVolume = (snapshot: Snapshot, options: TemporaryVolumeOptions) => ({
+  snapshotId: snapshot.id,
+  availabilityZone: options.instance.availabilityZone,
+  type: options.volumeType,
+  ...(options.kmsKeyId === undefined ? {} : { kmsKeyId: options.kmsKeyId }),
+  tags: { Name: 'Temp for snap-to-s3', [options.tagKey]: 'in-progress', [PURPOSE_TAG]: options.purpose },
+  clientToken: options.clientToken,
+});
+
+async function becomesUsable(volumeId: string, snapshot: Snapshot, options: TemporaryVolumeOptions): Promise<void> {
+  const look = async () => {
+    const volume = await options.volumes.get(volumeId, { signal: options.signal });
+    if (volume?.state === 'error') throw creationFailed(volumeId, snapshot);
+    const usable = volume?.state === 'available' || volume?.state === 'in-use';
+    return { verdict: usable ? ('done' as const) : ('again' as const), value: volume, seen: volume?.state ?? 'not found' };
+  };
+  await waitFor(look, {
+    what: `${volumeId} (of ${snapshot.id}) to become available`,
+    within: options.waitLimit,
+    signal: options.signal,
+    hint: snapshot.encrypted ? KMS_HINT : 'see the state of the volume in the EC2 console, and the AWS Health Dashboard',
+  });
+}
+
+/** EC2 accepts a key it may not use, and lets the volume die afterwards. */
+const KMS_HINT = 'allow this role to use the KMS key of the snapshot (kms:Decrypt, kms:CreateGrant) and of --kms-key-id';
+
+const creationFailed = (volumeId: string, snapshot: Snapshot): SnapError =>
+  new SnapError('VOLUME_FAILED', `${volumeId} (of ${snapshot.id}) went into state error while being created`, {
+    hint: `probably a KMS permission: ${KMS_HINT}`,
+  });
+
+async function attachedDevice(
+  volumeId: string,
+  snapshot: Snapshot,
+  options: TemporaryVolumeOptions,
+  undo: AsyncDisposableStack,
+): Promise<FoundDevice> {
+  const { host, signal } = options;
+  const already = attachedHere((await options.volumes.get(volumeId, { signal })) ?? NO_VOLUME, options.instance);
+  undo.use(host.hold({
+    what: `attachment of ${volumeId} to ${options.instance.id}`,
+    remedy: `aws ec2 detach-volume --volume-id ${volumeId}`,
+  }));
+  const state = { everAttached: already !== undefined };
+  undo.defer(() => giveAttachmentBack(volumeId, snapshot, options, state));
+  const name = already?.device ?? (await attachUnderFreeName(volumeId, snapshot, options));
+  await becomesAttached(volumeId, snapshot, name, options);
+  state.everAttached = true;
+  const device = await waitForDevice(volumeId, name, snapshot.sizeGiB * GiB, { signal, within: options.waitLimit });
+  host.notify({ code: 'volume.attached', snapshot: snapshot.id, volume: volumeId, device: device.path });
+  return device;
+}
+
+const NO_VOLUME: Volume = {
+  id: '',
+  state: 'deleted',
+  sizeGiB: 0,
+  type: '',
+  availabilityZone: '',
+  snapshotId: '',
+  attachments: [],
+  tags: {},
+};
+
+async function attachUnderFreeName(
+  volumeId: string,
+  snapshot: Snapshot,
+  options: TemporaryVolumeOptions,
+): Promise<string> {
+  const { volumes, instance, host, signal } = options;
+  for (const device of freeDeviceNames(await volumes.deviceNames(instance.id, { signal }))) {
+    host.notify({ code: 'volume.attaching', snapshot: snapshot.id, volume: volumeId, device });
+    if (await volumes.attach(volumeId, instance.id, device, { signal })) return device;
+  }
+  throw new SnapError('NO_DEVICE_NAME', `no device name of ${instance.id} is free for ${volumeId} (of ${snapshot.id})`, {
+    hint: 'detach volumes that are no longer needed, or use a fresh instance',
+  });
+}
+
+async function becomesAttached(
+  volumeId: string,
+  snapshot: Snapshot,
+  device: string,
+  options: TemporaryVolumeOptions,
+): Promise<void> {
+  const look = async () => {
+    const volume = await options.volumes.get(volumeId, { signal: options.signal });
+    const attachment = volume?.attachments.find(({ instanceId }) => instanceId === options.instance.id);
+    const verdict = attachment?.state === 'attached' ? ('done' as const) : ('again' as const);
+    return { verdict, value: attachment, seen: attachment?.state ?? 'no attachment' };
+  };
+  try {
+    await waitFor(look, { what: `${volumeId} to attach`, within: options.waitLimit, signal: options.signal });
+  } catch (cause) {
+    if (!(cause instanceof SnapError) || cause.code !== 'WAIT_TIMEOUT') throw cause;
+    const where = `${options.instance.id} as ${device}`;
+    throw new SnapError('ATTACH_STUCK', `${volumeId} (of ${snapshot.id}) is stuck attaching to ${where}`, {
+      hint: 'the volume was detached by force and deleted; if it happens again, stop and start the instance',
+      cause,
+    });
+  }
+}
+
+/**
+ * @param state an attachment that never completed has nothing to flush, and only force ends it.
+ */
+async function giveAttachmentBack(
+  volumeId: string,
+  snapshot: Snapshot,
+  options: TemporaryVolumeOptions,
+  state: { everAttached: boolean },
+): Promise<void> {
+  const { volumes, instance, host } = options;
+  const signal = cleanupSignal(options.waitLimit + minutes(1));
+  try {
+    await volumes.detach(volumeId, instance.id, { signal, force: !state.everAttached });
+    await waitFor(() => lookDetached(volumeId, volumes, signal), {
+      what: `${volumeId} to detach`,
+      within: options.waitLimit,
+      signal,
+    });
+    host.notify({ code: 'volume.detached', snapshot: snapshot.id, volume: volumeId });
+  } catch (cause) {
+    throw leftBehind(
+      `the attachment of ${volumeId} (of ${snapshot.id})`,
+      `unmount what is mounted of it, then: aws ec2 detach-volume --volume-id ${volumeId}`,
+      cause,
+    );
+  }
+}
+
+async function lookDetached(volumeId: string, volumes: Volumes, signal: AbortSignal) {
+  const volume = await volumes.get(volumeId, { signal });
+  const free = volume === null || (volume.state !== 'in-use' && volume.attachments.length === 0);
+  const seen = volume?.attachments[0]?.state ?? volume?.state ?? 'gone';
+  return { verdict: free ? ('done' as const) : ('again' as const), value: volume, seen };
+}
+
+async function giveVolumeBack(volumeId: string, snapshot: Snapshot, options: TemporaryVolumeOptions): Promise<void> {
+  if (options.keep) {
+    options.host.notify({ code: 'volume.kept', snapshot: snapshot.id, volume: volumeId });
+    return;
+  }
+  try {
+    const signal = cleanupSignal(options.waitLimit + minutes(1));
+    await waitFor(() => tryDelete(volumeId, options.volumes, signal), {
+      what: `${volumeId} to become deletable`,
+      within: options.waitLimit,
+      signal,
+    });
+    options.host.notify({ code: 'volume.deleted', snapshot: snapshot.id, volume: volumeId });
+  } catch (cause) {
+    const remedy = `delete it once it is detached: aws ec2 delete-volume --volume-id ${volumeId}`;
+    throw leftBehind(`volume ${volumeId} (of ${snapshot.id}), which costs money`, remedy, cause);
+  }
+}
+
+/** A volume that is still being created, or only just detached, cannot be deleted yet. */
+async function tryDelete(volumeId: string, volumes: Volumes, signal: AbortSignal) {
+  const deleted = await volumes.delete(volumeId, { signal });
+  return { verdict: deleted ? ('done' as const) : ('again' as const), value: deleted, seen: 'not deletable' };
+}

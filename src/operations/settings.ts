@@ -1,0 +1,44 @@
+/** What operations are told, in types that cannot be wrong: flags end at the command line. */
+import type { Encryption } from '../archive/cipher.ts';
+import type { Codec } from '../archive/codec.ts';
+import type { Layout } from '../archive/key.ts';
+import type { ArchiveStore, Instance, Snapshots, Volumes } from '../cloud/ports.ts';
+import type { Host } from '../events.ts';
+
+export type Selection =
+  | { by: 'id'; ids: readonly string[] }
+  /** `most`: how many at the most, oldest first; `null` for all. */
+  | { by: 'tag'; value: string; most: number | null };
+
+export interface MigrateSettings {
+  selection: Selection;
+  /** Key of the tag that carries a snapshot's state, and marks temporary volumes. */
+  tagKey: string;
+  /** Empty, or ending in `/`. */
+  prefix: string;
+  layout: Layout;
+  codec: Codec;
+  encryption: Encryption | null;
+  storageClass: string;
+  /** Parts on their way to S3 at once. */
+  uploadStreams: number;
+  replayJournals: boolean;
+  mountPoint: string;
+  volumeType: string;
+  kmsKeyId: string | undefined;
+  keepVolumes: boolean;
+  /** Milliseconds for each change of state of a volume. */
+  waitLimit: number;
+  dryRun: boolean;
+}
+
+/** The outside world, as operations see it. */
+export interface Services {
+  snapshots: Snapshots;
+  volumes: Volumes;
+  store: ArchiveStore;
+  region: string;
+  /** @throws SnapError `NOT_ON_INSTANCE` */
+  instance(): Promise<Instance>;
+  host: Host;
+}
