@@ -39,10 +39,11 @@ export interface RecordedPartition {
 export interface ManifestDisk {
   bytes: number;
   sectorBytes: number;
-  /** As `sfdisk --json` prints it; `null` for a disk without a partition table. */
+  table: 'none' | 'dos' | 'gpt';
+  /** As `sfdisk --json` prints it; `null` for a disk without a partition table, and where it is sealed. */
   partitionTable: unknown;
-  /** The first 446 bytes of the disk, Base64: what a boot loader left there. */
-  bootCode: string;
+  /** The first 446 bytes of the disk, Base64: what a boot loader left there; `null` where it is sealed. */
+  bootCode: string | null;
 }
 
 export interface Manifest {
@@ -67,6 +68,8 @@ export interface Manifest {
   disk: ManifestDisk;
   objects: ManifestObject[];
   recorded: RecordedPartition[];
+  /** The whole manifest, as a gpg message in Base64, where the archive is encrypted; else `null`. */
+  sealed: string | null;
 }
 
 export const manifestSnapshot = (snapshot: Snapshot, region: string): Manifest['snapshot'] => ({

@@ -38,6 +38,7 @@ export async function wire(flags: CloudFlags, host: Host, env: NodeJS.ProcessEnv
     store: s3ArchiveStore(s3, storeSettings(flags)),
     region,
     instance: () => instance().then((found) => sameRegion(found, region)),
+    searchPath: env['PATH'] ?? '',
     host,
   };
 }

@@ -40,5 +40,7 @@ export interface Services {
   region: string;
   /** @throws SnapError `NOT_ON_INSTANCE` */
   instance(): Promise<Instance>;
+  /** Where programs are looked for, as in `PATH`. */
+  searchPath: string;
   host: Host;
 }

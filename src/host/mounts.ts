@@ -1,0 +1,171 @@
+/**
+ * Mounting the filesystems of a throw-away volume for reading.
+ *
+ * Snapshots are taken of running machines, so journals hold what was written last. The device is writable and the
+ * mount is read-only: the kernel then replays the journal and nothing else changes. `noload` and its relatives would
+ * show the filesystem without files that were synced before the snapshot.
+ */
+import { existsSync, lstatSync, mkdirSync, readdirSync, readlinkSync, rmdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { asError, SnapError } from '../errors.ts';
+import { minutes } from '../lib/clock.ts';
+import { cleanupSignal, leftBehind } from '../lib/disposal.ts';
+import { waitFor } from '../lib/wait.ts';
+import { runTool, ToolError } from '../transfer/process.ts';
+
+export interface Mount extends AsyncDisposable {
+  path: string;
+}
+
+export interface MountOptions {
+  /** Whether journals are replayed. */
+  replay: boolean;
+  signal: AbortSignal;
+}
+
+/** What `mount` is told besides `ro,nodev,nosuid,noexec,noatime`, by filesystem. */
+const EXTRA: Record<string, { always?: string[]; withoutReplay?: string[] }> = {
+  ext3: { withoutReplay: ['noload'] },
+  ext4: { withoutReplay: ['noload'] },
+  // A copy of a disk has the UUIDs of the disk, which may well be mounted too.
+  xfs: { always: ['nouuid'], withoutReplay: ['norecovery'] },
+  // The whole filesystem, whichever subvolume is its default.
+  btrfs: { always: ['subvolid=5'], withoutReplay: ['rescue=nologreplay'] },
+};
+
+/** Programs that mount in user space what a kernel may lack; the kernel is tried first. */
+const HELPERS: Record<string, (device: string, path: string) => string[]> = {
+  ntfs: (device, path) => ['ntfs-3g', '-o', 'ro,noatime,streams_interface=none', device, path],
+  vfat: (device, path) => ['fusefat', '-o', 'ro', device, path],
+};
+
+/**
+ * @param directory made if it is not there, and removed again; it must not be a link.
+ * @throws SnapError `MOUNT_FAILED` with the kernel's reason; the caller decides what becomes of the partition.
+ */
+export async function mountReadOnly(
+  device: string,
+  type: string,
+  directory: string,
+  options: MountOptions,
+): Promise<Mount> {
+  makeMountPoint(directory);
+  try {
+    await mountByKernelOrHelper(device, type, directory, options);
+  } catch (error) {
+    rmdirSync(directory);
+    throw error;
+  }
+  return { path: directory, [Symbol.asyncDispose]: () => unmount(device, directory) };
+}
+
+function makeMountPoint(directory: string): void {
+  mkdirSync(directory, { recursive: true, mode: 0o700 });
+  const found = lstatSync(directory);
+  if (!found.isDirectory() || readdirSync(directory).length > 0) {
+    throw new SnapError('MOUNT_FAILED', `${directory} is not an empty directory`, {
+      hint: 'unmount or remove what an earlier run may have left there, or choose another --mount-point',
+    });
+  }
+}
+
+async function mountByKernelOrHelper(
+  device: string,
+  type: string,
+  directory: string,
+  { replay, signal }: MountOptions,
+): Promise<void> {
+  const { always = [], withoutReplay = [] } = EXTRA[type] ?? {};
+  const flags = ['ro', 'nodev', 'nosuid', 'noexec', 'noatime', ...always, ...(replay ? [] : withoutReplay)];
+  try {
+    await runTool(['mount', '-i', '-t', type, '-o', flags.join(','), '--', device, directory], {
+      signal,
+      within: minutes(30),
+    });
+  } catch (cause) {
+    if (!(cause instanceof ToolError)) throw cause;
+    const helper = HELPERS[type];
+    if (!helper) throw mountFailed(device, type, cause);
+    await mountByHelper(helper(device, directory), device, type, cause, signal);
+  }
+}
+
+async function mountByHelper(
+  argv: string[],
+  device: string,
+  type: string,
+  kernelError: ToolError,
+  signal: AbortSignal,
+): Promise<void> {
+  try {
+    await runTool(argv, { signal, within: minutes(30) });
+  } catch (cause) {
+    signal.throwIfAborted();
+    throw mountFailed(device, type, cause instanceof ToolError ? cause : kernelError);
+  }
+}
+
+const mountFailed = (device: string, type: string, cause: ToolError): SnapError =>
+  new SnapError('MOUNT_FAILED', `${type} on ${device} cannot be mounted: ${reasonOf(cause)}`, {
+    hint: 'see dmesg for the details; a kernel module or a helper for this filesystem may be missing',
+    cause,
+  });
+
+/** mount's first line says why, those after it are advice. */
+const reasonOf = (error: ToolError): string =>
+  error.stderr
+    .trim()
+    .split('\n')[0]
+    ?.replace(/^mount: [^:]*: /, '')
+    .replace(/\.$/, '') || error.message;
+
+const UNMOUNT_WITHIN = minutes(2);
+
+/** Something may look at a fresh mount for a moment; who does so for minutes is named. */
+async function unmount(device: string, directory: string): Promise<void> {
+  const signal = cleanupSignal(UNMOUNT_WITHIN + minutes(1));
+  let reason = '';
+  const look = async () => {
+    try {
+      await runTool(['umount', '--', directory], { signal });
+      return { verdict: 'done' as const, value: null, seen: '' };
+    } catch (error) {
+      reason = asError(error).message;
+      return { verdict: 'again' as const, value: null, seen: 'busy' };
+    }
+  };
+  try {
+    await waitFor(look, { what: `${directory} to unmount`, within: UNMOUNT_WITHIN, signal });
+    rmdirSync(directory);
+  } catch (cause) {
+    const users = usersOf(directory);
+    const who = users.length === 0 ? reason : `in use by ${users.join(', ')}`;
+    throw leftBehind(`the mount of ${device} at ${directory}: ${who}`, `end those, then: umount ${directory}`, cause);
+  }
+}
+
+/** Processes whose working directory, root or open files lie below a directory, as `name (pid)`. */
+function usersOf(directory: string): string[] {
+  const isInside = (link: string): boolean => {
+    try {
+      const target = readlinkSync(link);
+      return target === directory || target.startsWith(`${directory}/`);
+    } catch {
+      return false;
+    }
+  };
+  return readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name))
+    .filter((pid) => [join('/proc', pid, 'cwd'), join('/proc', pid, 'root'), ...openFiles(pid)].some(isInside))
+    .map((pid) => `process ${pid}`);
+}
+
+function openFiles(pid: string): string[] {
+  const directory = join('/proc', pid, 'fd');
+  try {
+    return existsSync(directory) ? readdirSync(directory).map((name) => join(directory, name)) : [];
+  } catch {
+    return [];
+  }
+}
+

@@ -1,0 +1,83 @@
+/** What is on a disk, by its first sectors. */
+import { open } from 'node:fs/promises';
+import { SnapError } from '../errors.ts';
+import { runTool, ToolError } from '../transfer/process.ts';
+import { probe } from './filesystems.ts';
+
+export interface Partition {
+  number: number;
+  /** Bytes from the beginning of the disk. */
+  start: number;
+  size: number;
+  /** GUID for GPT, hexadecimal code for MBR. */
+  type: string;
+}
+
+export interface PartitionTable {
+  kind: 'none' | 'dos' | 'gpt';
+  sectorBytes: number;
+  /** As `sfdisk --json` printed it; `null` for `none`. */
+  json: unknown;
+  /** The first 446 bytes of the disk, where boot loaders put their first stage. */
+  bootCode: Buffer;
+  partitions: Partition[];
+}
+
+interface SfdiskTable {
+  label: string;
+  sectorsize?: number;
+  partitions?: { node: string; start: number; size: number; type: string }[];
+}
+
+const BOOT_CODE_BYTES = 446;
+
+/** Types of MBR partitions that only contain others. */
+const EXTENDED = new Set(['5', 'f', '85']);
+
+/** @throws SnapError `PARTITION_TABLE` for a table that is there but cannot be read. */
+export async function readPartitionTable(device: string, signal: AbortSignal): Promise<PartitionTable> {
+  const bootCode = await readStart(device, BOOT_CODE_BYTES);
+  const { tableType } = await probe(device, signal);
+  if (tableType === null) return { kind: 'none', sectorBytes: 512, json: null, bootCode, partitions: [] };
+  if (tableType !== 'dos' && tableType !== 'gpt') throw unreadable(device, `partition tables of type ${tableType}`);
+  const json = await readSfdisk(device, signal);
+  const { partitiontable: table } = JSON.parse(json) as { partitiontable: SfdiskTable };
+  const sectorBytes = table.sectorsize ?? 512;
+  const partitions = (table.partitions ?? [])
+    .filter(({ type }) => !(tableType === 'dos' && EXTENDED.has(type)))
+    .map(({ node, start, size, type }) => ({
+      number: partitionNumber(node, device),
+      start: start * sectorBytes,
+      size: size * sectorBytes,
+      type,
+    }));
+  return { kind: tableType, sectorBytes, json: JSON.parse(json), bootCode, partitions };
+}
+
+/** `/dev/nvme1n1p2` and `/dev/xvdf2` are partition 2 of their disks. */
+function partitionNumber(node: string, device: string): number {
+  const number = Number(node.slice(device.length).replace(/^p/, ''));
+  if (!Number.isInteger(number) || number < 1) throw unreadable(device, `the partition name ${node}`);
+  return number;
+}
+
+async function readSfdisk(device: string, signal: AbortSignal): Promise<string> {
+  try {
+    return (await runTool(['sfdisk', '--json', device], { signal })).stdout;
+  } catch (cause) {
+    if (!(cause instanceof ToolError)) throw cause;
+    throw unreadable(device, 'its partition table', cause);
+  }
+}
+
+const unreadable = (device: string, what: string, cause?: unknown): SnapError =>
+  new SnapError('PARTITION_TABLE', `cannot read ${what} on ${device}`, {
+    hint: 'archive the whole disk as it is with --dd',
+    cause,
+  });
+
+async function readStart(device: string, length: number): Promise<Buffer> {
+  await using file = await open(device, 'r');
+  const { buffer, bytesRead } = await file.read(Buffer.alloc(length), 0, length, 0);
+  return buffer.subarray(0, bytesRead);
+}

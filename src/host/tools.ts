@@ -1,0 +1,40 @@
+/** The programs that this one works with. */
+import { accessSync, constants } from 'node:fs';
+import { delimiter, join } from 'node:path';
+import { SnapError } from '../errors.ts';
+
+/** Where each comes from, where the package has another name than the program. */
+const PACKAGES: Record<string, { apt: string; dnf: string }> = {
+  gpg: { apt: 'gnupg', dnf: 'gnupg2' },
+  blkid: { apt: 'util-linux', dnf: 'util-linux' },
+  sfdisk: { apt: 'fdisk', dnf: 'util-linux' },
+  mount: { apt: 'mount', dnf: 'util-linux' },
+  umount: { apt: 'mount', dnf: 'util-linux' },
+  losetup: { apt: 'mount', dnf: 'util-linux' },
+  mkfifo: { apt: 'coreutils', dnf: 'coreutils' },
+};
+
+/**
+ * @param path the search path, as in `PATH`.
+ * @throws SnapError `TOOL_MISSING` naming all that are missing, and the commands that install them.
+ */
+export function requireTools(names: readonly string[], path: string): void {
+  const missing = names.filter((name) => !isInstalled(name, path));
+  if (missing.length === 0) return;
+  const packages = (manager: 'apt' | 'dnf') => [...new Set(missing.map((name) => PACKAGES[name]?.[manager] ?? name))];
+  throw new SnapError('TOOL_MISSING', `not installed: ${missing.join(', ')}`, {
+    hint: `apt-get install ${packages('apt').join(' ')} (Debian, Ubuntu), dnf install ${packages('dnf').join(' ')} (Amazon Linux)`,
+  });
+}
+
+const isInstalled = (name: string, path: string): boolean =>
+  path.split(delimiter).some((directory) => isExecutable(join(directory, name)));
+
+function isExecutable(path: string): boolean {
+  try {
+    accessSync(path, constants.X_OK);
+    return true;
+  } catch {
+    return false;
+  }
+}

@@ -1,0 +1,66 @@
+/** The last write of an archive, which makes it one. */
+import { encryptCommand } from '../archive/cipher.ts';
+import { manifestKey } from '../archive/key.ts';
+import { encodeManifest, MANIFEST_FORMAT, type Manifest, manifestSnapshot } from '../archive/manifest.ts';
+import { objectMetadata } from '../archive/metadata.ts';
+import { objectTags } from '../archive/tags.ts';
+import { now } from '../lib/clock.ts';
+import { runTool } from '../transfer/process.ts';
+import { VERSION } from '../version.ts';
+import { archiveName, type Harvest, type Migration } from './migrate-snapshot.ts';
+
+/** @throws SnapError `ARCHIVE_EXISTS` when another run has written a manifest since this one looked. */
+export async function commitManifest(migration: Migration, harvest: Harvest): Promise<void> {
+  const { snapshot, settings, services, signal } = migration;
+  const key = manifestKey(archiveName(migration));
+  const manifest = await buildManifest(migration, harvest);
+  const { tags } = objectTags(snapshot.tags, settings.tagKey);
+  const plainBytes = manifest.objects.reduce((sum, object) => sum + object.plainBytes, 0);
+  const facts = { key, metadata: objectMetadata(snapshot, plainBytes), tags };
+  const before = await services.store.head(key, { signal });
+  await services.store.putSmall(facts, encodeManifest(manifest), before?.etag ?? null, { signal });
+  services.host.notify({ code: 'manifest.stored', snapshot: snapshot.id, key });
+}
+
+async function buildManifest(migration: Migration, harvest: Harvest): Promise<Manifest> {
+  const { snapshot, settings, services } = migration;
+  const open: Manifest = {
+    format: MANIFEST_FORMAT,
+    tool: { name: 'snap-to-s3', version: VERSION },
+    snapshot: manifestSnapshot(snapshot, services.region),
+    source: 'volume',
+    layout: settings.layout,
+    startedAt: migration.startedAt.toISOString(),
+    finishedAt: now().toISOString(),
+    disk: {
+      bytes: harvest.device.size,
+      sectorBytes: harvest.table.sectorBytes,
+      table: harvest.table.kind,
+      partitionTable: harvest.table.json,
+      bootCode: harvest.table.bootCode.toString('base64'),
+    },
+    objects: harvest.objects,
+    recorded: harvest.recorded,
+    sealed: null,
+  };
+  return settings.encryption ? sealManifest(open, migration) : open;
+}
+
+/**
+ * An encrypted archive's manifest is readable, but says no more than the objects' own metadata: tags that objects
+ * cannot carry, UUIDs, labels and boot code are sealed for the same recipients.
+ */
+async function sealManifest(open: Manifest, { settings, snapshot, signal }: Migration): Promise<Manifest> {
+  const { encryption } = settings;
+  if (!encryption) return open;
+  const input = Buffer.from(JSON.stringify(open));
+  const { stdoutBytes } = await runTool(encryptCommand(encryption), { input, signal });
+  return {
+    ...open,
+    snapshot: { ...open.snapshot, tags: objectTags(snapshot.tags, settings.tagKey).tags },
+    disk: { ...open.disk, partitionTable: null, bootCode: null },
+    objects: open.objects.map((object) => ({ ...object, uuid: null, label: null })),
+    recorded: open.recorded.map((partition) => ({ ...partition, uuid: null, label: null })),
+    sealed: stdoutBytes.toString('base64'),
+  };
+}

@@ -1,0 +1,242 @@
+/** One snapshot into one archive, in the order that keeps data safe. */
+import { randomUUID } from 'node:crypto';
+import { statfs } from 'node:fs/promises';
+import { join } from 'node:path';
+import { cipherOf } from '../archive/cipher.ts';
+import { type ArchiveName, type Layout, objectKey } from '../archive/key.ts';
+import type { ManifestObject, RecordedPartition } from '../archive/manifest.ts';
+import { objectMetadata } from '../archive/metadata.ts';
+import { objectTags } from '../archive/tags.ts';
+import type { Instance, ObjectFacts, Snapshot } from '../cloud/ports.ts';
+import { asError, SnapError } from '../errors.ts';
+import type { FoundDevice } from '../host/block-devices.ts';
+import { type Probe, probe, treatmentOf } from '../host/filesystems.ts';
+import { mountReadOnly } from '../host/mounts.ts';
+import { openPartition } from '../host/partition-device.ts';
+import { type PartitionTable, readPartitionTable } from '../host/partition-table.ts';
+import { attachTemporaryVolume } from '../host/temporary-volume.ts';
+import { now } from '../lib/clock.ts';
+import { commitManifest } from './commit-manifest.ts';
+import type { MigrateSettings, Services } from './settings.ts';
+import { beginState } from './state-tag.ts';
+import { type Content, storeObject } from './store-object.ts';
+
+/** What one migration works with, handed from step to step. */
+export interface Migration {
+  snapshot: Snapshot;
+  settings: MigrateSettings;
+  services: Services;
+  signal: AbortSignal;
+  startedAt: Date;
+}
+
+/** What has been read off the disk and stored so far. */
+export interface Harvest {
+  device: FoundDevice;
+  table: PartitionTable;
+  objects: ManifestObject[];
+  recorded: RecordedPartition[];
+}
+
+/**
+ * Tags `migrating`, reads the disk, stores its objects, then the manifest, and tags `migrated`. On any failure the tag
+ * goes back to what it was and everything borrowed is given back; the snapshot itself is never touched.
+ */
+export async function migrateSnapshot(
+  snapshot: Snapshot,
+  settings: MigrateSettings,
+  services: Services,
+  signal: AbortSignal,
+): Promise<void> {
+  const migration: Migration = { snapshot, settings, services, signal, startedAt: now() };
+  const instance = await services.instance();
+  const state = await beginState(snapshot, settings.tagKey, 'migrating', services, signal);
+  try {
+    await archiveByVolume(migration, instance);
+    await state.settle('migrated', signal);
+  } catch (failure) {
+    await state.revert().catch((error) => tellOfCleanup(migration, `tag ${settings.tagKey}`, error));
+    throw failure;
+  }
+}
+
+function tellOfCleanup({ snapshot, services }: Migration, what: string, thrown: unknown): void {
+  const error =
+    thrown instanceof SnapError ? thrown : new SnapError('CLEANUP_FAILED', asError(thrown).message, { cause: thrown });
+  services.host.notify({ code: 'cleanup.failed', snapshot: snapshot.id, what, error });
+}
+
+async function archiveByVolume(migration: Migration, instance: Instance): Promise<void> {
+  const { snapshot, settings, services, signal } = migration;
+  await using volume = await attachTemporaryVolume(snapshot, {
+    volumes: services.volumes,
+    instance,
+    host: services.host,
+    signal,
+    tagKey: settings.tagKey,
+    volumeType: settings.volumeType,
+    kmsKeyId: settings.kmsKeyId,
+    purpose: settings.layout,
+    keep: settings.keepVolumes,
+    waitLimit: settings.waitLimit,
+    clientToken: randomUUID(),
+  });
+  const harvest = await readDisk(migration, volume.device);
+  if (settings.layout === 'image') await storeDisk(migration, harvest);
+  else await storePartitions(migration, harvest);
+  await commitManifest(migration, harvest);
+}
+
+async function readDisk({ snapshot, services, signal }: Migration, device: FoundDevice): Promise<Harvest> {
+  const table = await readPartitionTable(device.path, signal);
+  const partitions = table.partitions.map(({ number, size }) => ({ number, filesystem: null, bytes: size }));
+  const { path, size: bytes } = device;
+  services.host.notify({ code: 'disk.read', snapshot: snapshot.id, device: path, bytes, table: table.kind, partitions });
+  return { device, table, objects: [], recorded: [] };
+}
+
+const UNKNOWN: Probe = { tableType: null, type: null, uuid: null, label: null, usage: null };
+
+async function storeDisk(migration: Migration, harvest: Harvest): Promise<void> {
+  const content: Content = { layout: 'image', device: harvest.device.path, expectedBytes: harvest.device.size };
+  harvest.objects.push(await storeContent(migration, null, UNKNOWN, content));
+}
+
+async function storePartitions(migration: Migration, harvest: Harvest): Promise<void> {
+  const { device, table } = harvest;
+  if (table.kind === 'none') {
+    await storePartition(migration, harvest, null, device.path, device.size);
+    return;
+  }
+  for (const partition of table.partitions) {
+    await using opened = await openPartition(device.path, partition, migration.signal);
+    await storePartition(migration, harvest, partition.number, opened.path, partition.size);
+  }
+}
+
+/** Mounts and tars what can be mounted; records swap; keeps anything else bit by bit. Nothing is dropped silently. */
+async function storePartition(
+  migration: Migration,
+  harvest: Harvest,
+  number: number | null,
+  device: string,
+  size: number,
+): Promise<void> {
+  const { snapshot, services, signal } = migration;
+  const found = await probe(device, signal);
+  const treatment = treatmentOf(found);
+  const partition = number ?? 0;
+  if (treatment.how === 'record') {
+    const { type: filesystem, uuid, label } = found;
+    services.host.notify({ code: 'partition.recorded', snapshot: snapshot.id, partition, reason: treatment.reason });
+    harvest.recorded.push({ partition: number, filesystem, uuid, label, bytes: size, reason: treatment.reason });
+    return;
+  }
+  const stored = treatment.how === 'mount' ? await storeFiles(migration, number, device, found) : treatment.reason;
+  if (typeof stored === 'object') {
+    harvest.objects.push(stored);
+    return;
+  }
+  services.host.notify({ code: 'partition.raw', snapshot: snapshot.id, partition, reason: stored });
+  harvest.objects.push(
+    await storeContent(migration, number, found, { layout: 'image', device, expectedBytes: size }),
+  );
+}
+
+/** @returns the stored object, or why the filesystem cannot be mounted. */
+async function storeFiles(
+  migration: Migration,
+  number: number | null,
+  device: string,
+  found: Probe,
+): Promise<ManifestObject | string> {
+  const { snapshot, settings, services, signal } = migration;
+  const directory = join(settings.mountPoint, number === null ? snapshot.id : `${snapshot.id}-${number}`);
+  const filesystem = found.type ?? '';
+  try {
+    await using mount = await mountReadOnly(device, filesystem, directory, { replay: settings.replayJournals, signal });
+    using _held = services.host.hold({ what: `mount at ${directory}`, remedy: `umount ${directory}` });
+    services.host.notify({
+      code: 'partition.mounted',
+      snapshot: snapshot.id,
+      partition: number,
+      filesystem,
+      mountPoint: directory,
+    });
+    const expectedBytes = await usedBytes(mount.path);
+    return await storeContent(migration, number, found, { layout: 'tar', directory: mount.path, expectedBytes });
+  } catch (error) {
+    if (error instanceof SnapError && error.code === 'MOUNT_FAILED') return error.message;
+    throw error;
+  }
+}
+
+/** What the filesystem says is in use: close to the length of its tar, without walking a tree that is still loading. */
+async function usedBytes(directory: string): Promise<number> {
+  const { blocks, bfree, bsize } = await statfs(directory);
+  return (blocks - bfree) * bsize;
+}
+
+async function storeContent(
+  migration: Migration,
+  partition: number | null,
+  found: Probe,
+  content: Content,
+): Promise<ManifestObject> {
+  const { snapshot, settings, services, signal } = migration;
+  const order = {
+    content,
+    facts: factsOf(migration, partition, content.layout, content.expectedBytes),
+    codec: settings.codec,
+    encryption: settings.encryption,
+    streams: settings.uploadStreams,
+    snapshotId: snapshot.id,
+  };
+  const { stored, plainBytes, sockets } = await storeObject(order, services.store, services.host, signal);
+  if (sockets) services.host.notify({ code: 'sockets.skipped', snapshot: snapshot.id, key: stored.key, sockets });
+  return {
+    key: stored.key,
+    partition,
+    layout: content.layout,
+    codec: settings.codec.name,
+    compressionLevel: settings.codec.level,
+    cipher: cipherOf(settings.encryption),
+    filesystem: found.type,
+    uuid: found.uuid,
+    label: found.label,
+    plainBytes,
+    storedBytes: stored.bytes,
+    etag: stored.etag,
+    versionId: stored.versionId,
+    checksum: stored.checksum,
+    socketsSkipped: sockets,
+  };
+}
+
+export const archiveName = ({ snapshot, settings }: Migration): ArchiveName => ({
+  prefix: settings.prefix,
+  volumeId: snapshot.volumeId,
+  startTime: snapshot.startTime,
+  snapshotId: snapshot.id,
+});
+
+function factsOf(
+  migration: Migration,
+  partition: number | null,
+  layout: Layout,
+  plainBytes: number,
+): ObjectFacts {
+  const { snapshot, settings } = migration;
+  const key = objectKey({
+    ...archiveName(migration),
+    partition,
+    layout,
+    codec: settings.codec.name,
+    cipher: cipherOf(settings.encryption),
+  });
+  return {
+    key,
+    metadata: objectMetadata(snapshot, plainBytes),
+    tags: objectTags(snapshot.tags, settings.tagKey).tags,
+  };
+}

@@ -1,0 +1,44 @@
+/** The tag that tells people what becomes of a snapshot. */
+import type { Snapshot } from '../cloud/ports.ts';
+import { cleanupSignal } from '../lib/disposal.ts';
+import type { Services } from './settings.ts';
+
+export interface StateTag {
+  /** Sets the final value, and drops what version 0 may have left beside it. */
+  settle(value: string, signal: AbortSignal): Promise<void>;
+  /** Back to what it was before; without a tag before, without one after. */
+  revert(): Promise<void>;
+}
+
+/** Sets the tag to a value that says that work is under way. */
+export async function beginState(
+  snapshot: Snapshot,
+  key: string,
+  value: string,
+  { snapshots, host }: Services,
+  signal: AbortSignal,
+): Promise<StateTag> {
+  const before = stateBefore(snapshot.tags[key]);
+  const set = async (text: string, within: AbortSignal) => {
+    await snapshots.setTags(snapshot.id, { [key]: text }, { signal: within });
+    host.notify({ code: 'tag.set', snapshot: snapshot.id, key, value: text });
+  };
+  await set(value, signal);
+  return {
+    async settle(final, within) {
+      await set(final, within);
+      if (snapshot.tags[`${key}-id`] !== undefined) {
+        await snapshots.dropTags(snapshot.id, [`${key}-id`], { signal: within });
+      }
+    },
+    async revert() {
+      const within = cleanupSignal();
+      if (before === undefined) await snapshots.dropTags(snapshot.id, [key], { signal: within });
+      else await set(before, within);
+    },
+  };
+}
+
+/** A run that was killed leaves these behind; they are no state to go back to. */
+const stateBefore = (value: string | undefined): string | undefined =>
+  value === 'migrating' || value === 'validating' ? 'migrate' : value;

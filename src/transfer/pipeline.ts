@@ -1,0 +1,127 @@
+/**
+ * A chain of child processes joined by pipes; this process sees the end of the last pipe only.
+ *
+ * The end of a byte stream says nothing about its truth: a compressor whose producer died ends its output as calmly
+ * as ever. So a pipeline has a verdict apart from its bytes, and `finished` resolves only when every stage exited 0.
+ */
+import { SnapError } from '../errors.ts';
+import { closeAll, makePipes, type Pipe } from './pipes.ts';
+import { cannotStart, describeOutcome, lastLine, type Outcome, type RunningProcess, startStage } from './process.ts';
+
+export interface Stage {
+  /** As people know it, for errors: `tar`, `lz4`, `gpg`. */
+  name: string;
+  argv: readonly string[];
+  onStderrLine?: (line: string) => void;
+}
+
+export interface StageReport {
+  name: string;
+  stderrTail: string;
+}
+
+export interface RunningPipeline extends AsyncDisposable {
+  /** The read end of the last pipe; whoever reads it closes it. */
+  readonly output: number;
+  /**
+   * Every stage's report, in order, once all have exited 0.
+   * Rejects with SnapError `STAGE_FAILED` naming the stage that failed first, or with the signal's reason; either way
+   * only after every stage is gone.
+   */
+  readonly finished: Promise<StageReport[]>;
+  /** Process ids by stage, for looking at their counters. */
+  readonly pids: readonly (number | undefined)[];
+}
+
+export interface PipelineOptions {
+  signal: AbortSignal;
+  /** File descriptor that the first stage reads; it stays the caller's. */
+  input?: number;
+}
+
+/** @throws SnapError `TOOL_MISSING`; nothing is left running then. */
+export async function startPipeline(stages: readonly Stage[], options: PipelineOptions): Promise<RunningPipeline> {
+  options.signal.throwIfAborted();
+  const pipes = await makePipes(stages.length);
+  const running = stages.map((stage, index) =>
+    startStage(stage.argv, {
+      stdin: index === 0 ? (options.input ?? null) : readEndOf(pipes, index - 1),
+      stdout: writeEndOf(pipes, index),
+      ...(stage.onStderrLine ? { onStderrLine: stage.onStderrLine } : {}),
+    }),
+  );
+  const output = readEndOf(pipes, pipes.length - 1);
+  closeAll(pipes.flatMap(({ readEnd, writeEnd }) => (readEnd === output ? [writeEnd] : [readEnd, writeEnd])));
+  const finished = superviseStages(stages, running, options.signal);
+  finished.catch(() => {});
+  return {
+    output,
+    finished,
+    pids: running.map(({ pid }) => pid),
+    [Symbol.asyncDispose]: async () => {
+      await Promise.all(running.map((stage) => stage.stop()));
+    },
+  };
+}
+
+const pipeAt = (pipes: readonly Pipe[], index: number): Pipe => {
+  const pipe = pipes[index];
+  if (!pipe) throw new SnapError('BUG', `there is no pipe ${index}`);
+  return pipe;
+};
+
+const readEndOf = (pipes: readonly Pipe[], index: number): number => pipeAt(pipes, index).readEnd;
+const writeEndOf = (pipes: readonly Pipe[], index: number): number => pipeAt(pipes, index).writeEnd;
+
+interface Failure {
+  index: number;
+  outcome: Outcome;
+}
+
+/** The first failure, or the signal, stops all the others; the verdict waits until they are gone. */
+async function superviseStages(
+  stages: readonly Stage[],
+  running: readonly RunningProcess[],
+  signal: AbortSignal,
+): Promise<StageReport[]> {
+  const failures: Failure[] = [];
+  const stopAll = () => {
+    for (const stage of running) void stage.stop();
+  };
+  signal.addEventListener('abort', stopAll, { once: true });
+  const outcomes = await Promise.all(
+    running.map(async ({ outcome }, index) => {
+      const settled = await outcome;
+      if (settled.exitCode !== 0) {
+        failures.push({ index, outcome: settled });
+        stopAll();
+      }
+      return settled;
+    }),
+  );
+  signal.removeEventListener('abort', stopAll);
+  signal.throwIfAborted();
+  if (failures.length > 0) throw stageFailure(stages, failures);
+  return outcomes.map(({ stderrTail }, index) => ({ name: stages[index]?.name ?? '', stderrTail }));
+}
+
+/**
+ * A stage whose reader died is told so by SIGPIPE or "Broken pipe", and a stage that we stopped dies of SIGTERM: both
+ * are echoes. The culprit is the first failure that is none.
+ */
+function stageFailure(stages: readonly Stage[], failures: readonly Failure[]): SnapError {
+  const culprit = failures.find(({ outcome }) => !isEcho(outcome)) ?? failures[0];
+  if (!culprit) throw new SnapError('BUG', 'a pipeline failed without a failure');
+  const stage = stages[culprit.index];
+  const name = stage?.name ?? '';
+  if (culprit.outcome.spawnError) return cannotStart(stage?.argv[0] ?? '', culprit.outcome.spawnError);
+  const others = stages.filter((other) => other !== stage).map((other) => other.name);
+  const stopped = others.length === 0 ? '' : `; ${others.join(' and ')} stopped`;
+  const message = `${name} ${describeOutcome(culprit.outcome)}${lastLine(culprit.outcome.stderrTail)}${stopped}`;
+  return new SnapError('STAGE_FAILED', message, {
+    hint: 'nothing was stored; what the stage says is the cause, then run the same command again',
+  });
+}
+
+const isEcho = (outcome: Outcome): boolean =>
+  outcome.signalName === 'SIGPIPE' || outcome.signalName === 'SIGTERM' || /broken pipe/i.test(outcome.stderrTail);

@@ -1,0 +1,80 @@
+/**
+ * Pipes between child processes that this process never touches.
+ *
+ * What Node calls a pipe is a socket pair, and an anonymous pipe cannot be had from it; a named one in a private
+ * directory, whose name is gone before anything is written to it, is the same to both ends. Pipes are widened from
+ * the kernel's 64 KiB to 1 MiB, which makes a chain of compressors a third faster (docs/performance.md).
+ */
+import { closeSync, constants, mkdtempSync, openSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { SnapError } from '../errors.ts';
+import { runTool, startStage } from './process.ts';
+
+export interface Pipe {
+  /** File descriptors of this process, blocking, closed on exec; the caller closes both. */
+  readEnd: number;
+  writeEnd: number;
+}
+
+export async function makePipes(count: number): Promise<Pipe[]> {
+  const directory = mkdtempSync(join(tmpdir(), 'snap-to-s3-pipes-'));
+  try {
+    const names = Array.from({ length: count }, (_, index) => join(directory, String(index)));
+    if (names.length > 0) await runTool(['mkfifo', '--mode=600', ...names]);
+    const pipes = names.map(openBothEnds);
+    await widen(pipes);
+    return pipes;
+  } finally {
+    rmSync(directory, { recursive: true, force: true });
+  }
+}
+
+/**
+ * Opening one end of a named pipe blocks until there is the other. A reader that does not block comes first, so that
+ * the writer finds one; the reader proper comes then, and the first is closed.
+ */
+function openBothEnds(name: string): Pipe {
+  const placeholder = openSync(name, constants.O_RDONLY | constants.O_NONBLOCK);
+  const writeEnd = openSync(name, constants.O_WRONLY);
+  const readEnd = openSync(name, constants.O_RDONLY);
+  closeSync(placeholder);
+  return { readEnd, writeEnd };
+}
+
+/** `fcntl(fd, F_SETPIPE_SZ, 1 MiB)`, which Node does not offer, for descriptors 3 and up of a helper process. */
+const SET_PIPE_SIZE = 1031;
+const PIPE_BYTES = 1_048_576;
+
+const wideners = (count: number): string[][] => [
+  [
+    'perl',
+    '-e',
+    `for (3..${count + 2}) { open(my $pipe, "<&=", $_) and fcntl($pipe, ${SET_PIPE_SIZE}, ${PIPE_BYTES}); }`,
+  ],
+  [
+    'python3',
+    '-c',
+    `import fcntl\nfor fd in range(3, ${count + 3}): fcntl.fcntl(fd, ${SET_PIPE_SIZE}, ${PIPE_BYTES})`,
+  ],
+];
+
+/** The first interpreter that is there does it; without any, pipes stay as they are, and only speed suffers. */
+async function widen(pipes: readonly Pipe[]): Promise<void> {
+  const ends = pipes.map(({ readEnd }) => readEnd);
+  for (const argv of wideners(ends.length)) {
+    const outcome = await startStage(argv, { stdin: null, stdout: null, others: ends }).outcome;
+    if (outcome.exitCode === 0) return;
+  }
+}
+
+/** Closes what is still open of a set of descriptors; each must be given only once. */
+export function closeAll(descriptors: readonly number[]): void {
+  for (const descriptor of descriptors) {
+    try {
+      closeSync(descriptor);
+    } catch (cause) {
+      throw new SnapError('BUG', `file descriptor ${descriptor} was closed twice`, { cause });
+    }
+  }
+}

@@ -1,0 +1,247 @@
+/**
+ * Child processes: the only module that starts any.
+ *
+ * A child has one of two shapes. A *stage* is long-lived, its ends are file descriptors that the caller opened, and
+ * its outcome is awaited separately. A *tool* is short, and what it prints is collected. Both are started from an
+ * argument vector, never through a shell, in a process group of their own, so that a terminal's Ctrl+C reaches us
+ * alone and stopping one stops what it started too. Output is in English, whatever the user's locale.
+ */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { StringDecoder } from 'node:string_decoder';
+import { asError, SnapError } from '../errors.ts';
+import { seconds, sleep } from '../lib/clock.ts';
+
+export interface Outcome {
+  /** `null` when it did not exit by itself. */
+  exitCode: number | null;
+  signalName: NodeJS.Signals | null;
+  /** Why it could not be started at all. */
+  spawnError: Error | null;
+  /** The last lines of standard error, at most 4 KiB. */
+  stderrTail: string;
+}
+
+export interface RunningProcess {
+  readonly tool: string;
+  readonly pid: number | undefined;
+  /** Never rejects. */
+  readonly outcome: Promise<Outcome>;
+  /** Ends it and whatever it started: asks first, insists after a grace period. Settles once it is gone. */
+  stop(): Promise<void>;
+}
+
+export interface StageOptions {
+  /** File descriptors for 0, 1 and from 3 on; `null` is /dev/null. Standard error is always ours. */
+  stdin: number | null;
+  stdout: number | null;
+  others?: readonly number[];
+  onStderrLine?: (line: string) => void;
+}
+
+const KEPT_STDERR = 4096;
+const GRACE = seconds(5);
+
+const live = new Set<RunningProcess>();
+
+/** Kills what is still running, without waiting: for a run that leaves at once. */
+export function killLiveProcesses(): void {
+  for (const { pid } of live) killGroup(pid, 'SIGKILL');
+}
+
+export const liveProcessCount = (): number => live.size;
+
+export function startStage(argv: readonly string[], options: StageOptions): RunningProcess {
+  const [tool = '', ...rest] = argv;
+  const child = spawn(tool, rest, {
+    stdio: [options.stdin ?? 'ignore', options.stdout ?? 'ignore', 'pipe', ...(options.others ?? [])],
+    detached: true,
+    env: englishEnvironment(),
+  });
+  return watch(tool, child, options.onStderrLine);
+}
+
+function watch(tool: string, child: ChildProcess, onStderrLine?: (line: string) => void): RunningProcess {
+  const stderr = new StderrTail(onStderrLine);
+  child.stderr?.on('data', (chunk: Buffer) => stderr.add(chunk));
+  const outcome = new Promise<Outcome>((resolve) => {
+    let spawnError: Error | null = null;
+    child.on('error', (error) => {
+      spawnError = error;
+      if (child.pid === undefined) resolve({ exitCode: null, signalName: null, spawnError, stderrTail: '' });
+    });
+    child.on('close', (exitCode, signalName) => {
+      resolve({ exitCode: spawnError ? null : exitCode, signalName, spawnError, stderrTail: stderr.end() });
+    });
+  });
+  const running: RunningProcess = { tool, pid: child.pid, outcome, stop: () => stopGroup(child, outcome) };
+  live.add(running);
+  void outcome.then(() => live.delete(running));
+  return running;
+}
+
+async function stopGroup(child: ChildProcess, outcome: Promise<Outcome>): Promise<void> {
+  const grace = new AbortController();
+  killGroup(child.pid, 'SIGTERM');
+  killGroup(child.pid, 'SIGCONT');
+  const insist = sleep(GRACE, grace.signal).then(
+    () => killGroup(child.pid, 'SIGKILL'),
+    () => {},
+  );
+  await outcome;
+  grace.abort();
+  await insist;
+}
+
+/** A negative pid names the group; one that is gone already is none of our business. */
+function killGroup(pid: number | undefined, signal: NodeJS.Signals): void {
+  if (pid === undefined) return;
+  try {
+    process.kill(-pid, signal);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
+  }
+}
+
+/** Keeps the end of what a child says, and hands on whole lines. */
+class StderrTail {
+  readonly #decoder = new StringDecoder('utf8');
+  readonly #onLine: ((line: string) => void) | undefined;
+  #tail = '';
+  #line = '';
+
+  constructor(onLine: ((line: string) => void) | undefined) {
+    this.#onLine = onLine;
+  }
+
+  add(chunk: Buffer): void {
+    this.#take(this.#decoder.write(chunk));
+  }
+
+  end(): string {
+    this.#take(this.#decoder.end());
+    if (this.#line !== '') this.#onLine?.(this.#line);
+    return this.#tail;
+  }
+
+  #take(text: string): void {
+    this.#tail = (this.#tail + text).slice(-KEPT_STDERR);
+    if (!this.#onLine) return;
+    const lines = (this.#line + text).split('\n');
+    this.#line = (lines.pop() ?? '').slice(-KEPT_STDERR);
+    for (const line of lines) this.#onLine(line);
+  }
+}
+
+export interface ToolOptions {
+  signal?: AbortSignal;
+  /** Milliseconds; a tool that takes longer is stopped. */
+  within?: number;
+  /** Exit codes that are answers rather than failures; `[0]` by default. */
+  allowedExitCodes?: readonly number[];
+  /** For its standard input. */
+  input?: Buffer;
+}
+
+export interface ToolResult {
+  exitCode: number;
+  stdout: string;
+  /** The bytes behind `stdout`, for what is not text. */
+  stdoutBytes: Buffer;
+  stderr: string;
+}
+
+const MOST_OUTPUT = 64 * 1024 * 1024;
+
+/**
+ * Runs a short tool to its end.
+ * @throws ToolError when it exits with a code that is not allowed, is killed, or takes too long;
+ *   SnapError `TOOL_MISSING` when there is no such program; the signal's reason when cancelled.
+ */
+export async function runTool(argv: readonly string[], options: ToolOptions = {}): Promise<ToolResult> {
+  options.signal?.throwIfAborted();
+  const [tool = '', ...rest] = argv;
+  const child = spawn(tool, rest, { stdio: ['pipe', 'pipe', 'pipe'], detached: true, env: englishEnvironment() });
+  const running = watch(tool, child);
+  const deadline = AbortSignal.timeout(options.within ?? seconds(120));
+  const stop = AbortSignal.any(options.signal ? [options.signal, deadline] : [deadline]);
+  const onStop = () => void running.stop();
+  stop.addEventListener('abort', onStop, { once: true });
+  try {
+    const stdout = collect(child, running);
+    child.stdin?.on('error', () => {});
+    child.stdin?.end(options.input);
+    const outcome = await running.outcome;
+    options.signal?.throwIfAborted();
+    return judge(argv, outcome, await stdout, options.allowedExitCodes ?? [0], deadline.aborted);
+  } finally {
+    stop.removeEventListener('abort', onStop);
+  }
+}
+
+async function collect(child: ChildProcess, running: RunningProcess): Promise<Buffer> {
+  const chunks: Buffer[] = [];
+  let length = 0;
+  child.stdout?.on('data', (chunk: Buffer) => {
+    length += chunk.length;
+    if (length > MOST_OUTPUT) void running.stop();
+    else chunks.push(chunk);
+  });
+  await running.outcome;
+  return Buffer.concat(chunks);
+}
+
+function judge(
+  argv: readonly string[],
+  outcome: Outcome,
+  stdoutBytes: Buffer,
+  allowed: readonly number[],
+  late: boolean,
+): ToolResult {
+  const [tool = ''] = argv;
+  if (outcome.spawnError) throw cannotStart(tool, outcome.spawnError);
+  if (outcome.exitCode === null || !allowed.includes(outcome.exitCode)) throw new ToolError(argv, outcome, late);
+  return {
+    exitCode: outcome.exitCode,
+    stdout: stdoutBytes.toString('utf8'),
+    stdoutBytes,
+    stderr: outcome.stderrTail,
+  };
+}
+
+/** A tool that did not do its work; whoever ran it knows what that means and says it in a `SnapError`. */
+export class ToolError extends Error {
+  readonly tool: string;
+  readonly exitCode: number | null;
+  readonly stderr: string;
+
+  constructor(argv: readonly string[], outcome: Outcome, late: boolean) {
+    const [tool = ''] = argv;
+    super(`${tool} ${late ? 'took too long' : describeOutcome(outcome)}${lastLine(outcome.stderrTail)}`);
+    this.name = 'ToolError';
+    this.tool = tool;
+    this.exitCode = outcome.exitCode;
+    this.stderr = outcome.stderrTail;
+  }
+}
+
+/** `exited 2`, `was killed by SIGKILL` */
+export function describeOutcome(outcome: Outcome): string {
+  if (outcome.spawnError) return `could not be started: ${outcome.spawnError.message}`;
+  return outcome.signalName ? `was killed by ${outcome.signalName}` : `exited ${outcome.exitCode}`;
+}
+
+/** ` (its last words)`, or nothing. */
+export function lastLine(stderr: string): string {
+  const line = stderr.trimEnd().split(/[\r\n]/).at(-1)?.trim() ?? '';
+  return line === '' ? '' : ` (${line.slice(0, 300)})`;
+}
+
+export function cannotStart(tool: string, error: unknown): SnapError {
+  const missing = (error as NodeJS.ErrnoException).code === 'ENOENT';
+  return new SnapError('TOOL_MISSING', missing ? `${tool} is not installed` : `${tool}: ${asError(error).message}`, {
+    hint: `install ${tool} and run the command again`,
+    cause: error,
+  });
+}
+
+const englishEnvironment = (): NodeJS.ProcessEnv => ({ ...process.env, LC_ALL: 'C', LANGUAGE: '' });

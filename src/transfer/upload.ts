@@ -1,0 +1,105 @@
+/**
+ * A stream of parts as one object of the store.
+ *
+ * The promise settles only when the store has answered the last request, abort included: whoever exits then leaves
+ * nothing behind. An object becomes visible only after its producer's verdict.
+ */
+import type { PartReceipt, PartStore, StoredObject } from '../cloud/ports.ts';
+import { asError, SnapError } from '../errors.ts';
+import { cleanupSignal } from '../lib/disposal.ts';
+import { MOST_PARTS } from './part-plan.ts';
+import type { Part } from './part-reader.ts';
+
+export interface UploadOptions {
+  /** Parts on their way at once. */
+  streams: number;
+  signal: AbortSignal;
+  /**
+   * Resolves when the bytes are known to be whole: every stage exited 0 and the counts agree. It is asked after the
+   * last part, with the number of bytes that were uploaded.
+   */
+  verdict: (storedBytes: number) => Promise<void>;
+  /** Told of each acknowledged part. */
+  onStored: (bytes: number) => void;
+  /** Told of the upload's id as soon as there is one; what it returns is disposed when nothing is left of it. */
+  onCreated: (uploadId: string) => Disposable;
+}
+
+/** @throws what the parts or the verdict threw, the signal's reason, or SnapError `UPLOAD_FAILED`. */
+export async function uploadParts(
+  parts: AsyncIterable<Part>,
+  store: PartStore,
+  options: UploadOptions,
+): Promise<StoredObject> {
+  const uploadId = await store.create({ signal: options.signal });
+  using _held = options.onCreated(uploadId);
+  try {
+    const receipts = await sendParts(parts, uploadId, store, options);
+    const storedBytes = consecutiveBytes(receipts);
+    await options.verdict(storedBytes);
+    options.signal.throwIfAborted();
+    return await store.complete(uploadId, receipts, storedBytes, { signal: options.signal });
+  } catch (failure) {
+    await abandon(uploadId, store, failure);
+    throw failure;
+  }
+}
+
+/** Resolves, or rejects with the first failure, only after every part that was started has settled. */
+async function sendParts(
+  parts: AsyncIterable<Part>,
+  uploadId: string,
+  store: PartStore,
+  options: UploadOptions,
+): Promise<PartReceipt[]> {
+  const failed = new AbortController();
+  const signal = AbortSignal.any([options.signal, failed.signal]);
+  const receipts: PartReceipt[] = [];
+  const underWay = new Set<Promise<void>>();
+  const send = async (part: Part) => {
+    const receipt = await store.putPart(uploadId, part.number, part.bytes, { signal });
+    receipts.push(receipt);
+    options.onStored(receipt.bytes);
+    part.release();
+  };
+  try {
+    for await (const part of parts) {
+      const sending: Promise<void> = send(part)
+        .catch((error) => failed.abort(failed.signal.reason ?? error))
+        .finally(() => underWay.delete(sending));
+      underWay.add(sending);
+      if (part.number > MOST_PARTS) throw tooLong();
+      if (underWay.size >= options.streams) await Promise.race(underWay);
+      signal.throwIfAborted();
+    }
+  } finally {
+    await Promise.all(underWay);
+  }
+  signal.throwIfAborted();
+  return receipts.sort((a, b) => a.number - b.number);
+}
+
+const tooLong = (): SnapError =>
+  new SnapError('UPLOAD_FAILED', 'the object is longer than 10,000 parts can hold', {
+    hint: 'compress better (--compression zstd), or archive the partitions one by one (without --dd)',
+  });
+
+/** @throws SnapError `BUG` for a gap: the store would refuse it too. */
+function consecutiveBytes(receipts: readonly PartReceipt[]): number {
+  for (const [index, receipt] of receipts.entries()) {
+    if (receipt.number !== index + 1) throw new SnapError('BUG', `part ${index + 1} is missing from the upload`);
+  }
+  return receipts.reduce((sum, { bytes }) => sum + bytes, 0);
+}
+
+/** Gives the parts back, on time of its own. Where that fails too, the failure says what is left behind. */
+async function abandon(uploadId: string, store: PartStore, failure: unknown): Promise<void> {
+  try {
+    await store.abort(uploadId, { signal: cleanupSignal() });
+  } catch (abortFailure) {
+    throw new SnapError('UPLOAD_FAILED', `${asError(failure).message}; and its upload could not be aborted`, {
+      hint: `parts that cost money are left behind: aws s3api abort-multipart-upload --upload-id ${uploadId}`,
+      cause: new AggregateError([failure, abortFailure]),
+    });
+  }
+}
