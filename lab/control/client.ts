@@ -1,0 +1,40 @@
+/** The control API of a lab, for programs. */
+import type { LoggedCall } from '../core/context.ts';
+import type { Delays, Fault, FaultSpec, Leftover } from '../core/contract.ts';
+import type { Identity } from '../core/identities.ts';
+import type { Policy } from '../core/policy.ts';
+import type { SnapshotFixture } from '../ec2/snapshots.ts';
+import type { ImdsSettings } from '../imds/index.ts';
+
+export class LabControl {
+  readonly #url: string;
+
+  /** @param url of the lab's control endpoint. */
+  constructor(url: string) {
+    this.#url = url;
+  }
+
+  script = (fault: FaultSpec) => this.#ask<{ id: string }>('POST', '/faults', fault);
+  clearFaults = () => this.#ask<null>('DELETE', '/faults');
+  unusedFaults = () => this.#ask<Fault[]>('GET', '/faults/unused');
+  calls = () => this.#ask<LoggedCall[]>('GET', '/calls');
+  leftovers = () => this.#ask<Leftover[]>('GET', '/leftovers');
+  addSnapshot = (fixture: SnapshotFixture) => this.#ask<{ snapshotId: string; volumeId: string }>('POST', '/snapshots', fixture);
+  addBucket = (name: string, settings: { ownerId?: string; region?: string } = {}) =>
+    this.#ask<null>('POST', '/buckets', { name, ...settings });
+  /** A caller; `policy` null may do everything. */
+  addIdentity = (name: string, policy: Policy | null, expires?: string) =>
+    this.#ask<Identity>('POST', '/identities', { name, policy, ...(expires === undefined ? {} : { expires }) });
+  setDelays = (delays: Partial<Delays>) => this.#ask<Delays>('PUT', '/delays', delays);
+  setSpotAction = (action: ImdsSettings['spotAction']) => this.#ask<null>('PUT', '/spot-action', action);
+
+  async #ask<T>(method: string, path: string, body?: unknown): Promise<T> {
+    const response = await fetch(`${this.#url}${path}`, {
+      method,
+      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+    });
+    const answer = await response.json();
+    if (!response.ok) throw new Error(`the lab refused ${method} ${path}: ${(answer as { error: string }).error}`);
+    return answer as T;
+  }
+}

@@ -1,0 +1,66 @@
+/** Labs as background processes: start, stop, look. */
+import { fork } from 'node:child_process';
+import { mkdirSync, openSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
+import type { Endpoints, LabOptions } from '../index.ts';
+
+export interface RunningLab {
+  pid: number;
+  endpoints: Endpoints;
+  environment: Record<string, string>;
+}
+
+/** In the lab's directory, while it runs. */
+export const RUNNING_FILE = 'running.json';
+
+const LOG_FILE = 'lab.log';
+
+/** Starts a lab unless it runs already. @throws when it does not come up, with the end of its log. */
+export async function labUp(options: LabOptions): Promise<RunningLab> {
+  const already = labStatus(options.directory);
+  if (already) return already;
+  mkdirSync(options.directory, { recursive: true });
+  const log = openSync(join(options.directory, LOG_FILE), 'a');
+  const program = new URL(`../daemon${import.meta.url.endsWith('.ts') ? '.ts' : '.js'}`, import.meta.url);
+  const child = fork(program, [JSON.stringify(options)], { detached: true, stdio: ['ignore', log, log, 'ipc'] });
+  await new Promise<void>((resolve, reject) => {
+    child.once('message', () => resolve());
+    child.once('exit', (code) => reject(new Error(`the lab did not start (exit ${code}): ${logTail(options.directory)}`)));
+  });
+  child.removeAllListeners();
+  child.unref();
+  const running = labStatus(options.directory);
+  if (!running) throw new Error('the lab started, but left no record of itself');
+  return running;
+}
+
+/** Ends a lab; its state stays. @returns whether there was one. */
+export async function labDown(directory: string): Promise<boolean> {
+  const running = labStatus(directory);
+  if (!running) return false;
+  process.kill(running.pid, 'SIGTERM');
+  while (isAlive(running.pid)) await pause(20);
+  return true;
+}
+
+/** @returns `null` when none runs there, also when it was killed. */
+export function labStatus(directory: string): RunningLab | null {
+  try {
+    const running = JSON.parse(readFileSync(join(directory, RUNNING_FILE), 'utf8')) as RunningLab;
+    return isAlive(running.pid) ? running : null;
+  } catch {
+    return null;
+  }
+}
+
+/** The process must be a lab: pids are used again. */
+function isAlive(pid: number): boolean {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes('daemon.');
+  } catch {
+    return false;
+  }
+}
+
+const logTail = (directory: string): string => readFileSync(join(directory, LOG_FILE), 'utf8').trim().split('\n').slice(-3).join('; ');

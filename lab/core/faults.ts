@@ -1,0 +1,103 @@
+/** Scripted faults: which calls they meet, and what happens to those. */
+import { randomUUID } from 'node:crypto';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { setTimeout as pause } from 'node:timers/promises';
+import { type Call, ConnectionGone, type Fault, type FaultAction, type FaultSpec, ServiceError } from './contract.ts';
+
+interface Scripted extends Fault {
+  /** Matching calls so far, played or not. */
+  met: number;
+}
+
+export class FaultBook {
+  #faults: Scripted[] = [];
+
+  add(spec: FaultSpec): string {
+    const id = randomUUID();
+    this.#faults.push({ ...spec, id, played: 0, met: 0 });
+    return id;
+  }
+
+  /** Faults that have not been played as often as they were meant to be. */
+  unused(): Fault[] {
+    return this.#faults.filter((fault) => fault.played < (fault.times ?? 1) && !(fault.every && fault.played > 0));
+  }
+
+  clear(): void {
+    this.#faults = [];
+  }
+
+  /** The actions that meet this call, in the order in which they were scripted. */
+  meet(call: Call): FaultAction[] {
+    return this.#faults.filter((fault) => matches(fault, call) && isDue(fault)).map((fault) => {
+      fault.played++;
+      return fault.action;
+    });
+  }
+}
+
+const matches = (fault: Scripted, call: Call): boolean =>
+  fault.service === call.service &&
+  (fault.operation === call.operation || fault.operation === '*') &&
+  Object.entries(fault.match ?? {}).every(([name, value]) => call.details[name] === value);
+
+function isDue(fault: Scripted): boolean {
+  fault.met++;
+  if (fault.met <= (fault.skip ?? 0)) return false;
+  if (fault.every !== undefined) return fault.met % fault.every === 0;
+  return fault.played < (fault.times ?? 1);
+}
+
+/**
+ * Plays actions on a request.
+ * @returns the behaviours, which the service plays itself.
+ * @throws ServiceError for scripted errors; ConnectionGone when the connection was destroyed.
+ */
+export async function play(
+  actions: readonly FaultAction[],
+  request: IncomingMessage,
+  response: ServerResponse,
+): Promise<Map<string, string>> {
+  const behaviours = new Map<string, string>();
+  for (const action of actions) {
+    if (action.kind === 'latency') await pause(action.milliseconds);
+    else if (action.kind === 'behaviour') behaviours.set(action.name, action.value ?? '');
+    else if (action.kind === 'cut') cutAfter(action.afterBytes, request, response);
+    else throw ending(action, request);
+  }
+  return behaviours;
+}
+
+function ending(action: FaultAction & { kind: 'error' | 'reset' | 'hang' }, request: IncomingMessage): Error {
+  if (action.kind === 'error') {
+    return new ServiceError(action.code, action.message ?? `scripted: ${action.code}`, action.status ?? statusOf(action.code));
+  }
+  if (action.kind === 'reset') request.socket.destroy();
+  return new ConnectionGone();
+}
+
+/** What AWS sends with the codes that tests script most. */
+function statusOf(code: string): number {
+  if (/SlowDown|Unavailable|RequestLimitExceeded/.test(code)) return 503;
+  if (/Internal/.test(code)) return 500;
+  if (/AccessDenied|Unauthorized|AuthFailure|Skewed/.test(code)) return 403;
+  return /NoSuch/.test(code) ? 404 : 400;
+}
+
+/** Uploads are cut by what has been received, downloads by what has been sent. */
+function cutAfter(bytes: number, request: IncomingMessage, response: ServerResponse): void {
+  const { socket } = request;
+  const receiving = socket.bytesRead;
+  const sending = socket.bytesWritten;
+  const check = () => {
+    if (socket.bytesRead - receiving >= bytes || socket.bytesWritten - sending >= bytes) socket.destroy();
+  };
+  request.on('data', check);
+  request.pause();
+  const { write } = response;
+  response.write = function cutting(this: ServerResponse, ...rest: Parameters<typeof write>) {
+    const going = write.apply(this, rest);
+    check();
+    return going;
+  } as typeof write;
+}

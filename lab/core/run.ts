@@ -1,0 +1,18 @@
+/** The system's own tools, run to their end. */
+import { execFile } from 'node:child_process';
+import { promisify } from 'node:util';
+
+const execute = promisify(execFile);
+
+/** @returns standard output. @throws with the tool's last words. */
+export async function run(argv: readonly string[], allowed: readonly number[] = [0]): Promise<string> {
+  const [tool = '', ...rest] = argv;
+  try {
+    const { stdout } = await execute(tool, rest, { maxBuffer: 64 * 1024 * 1024, env: { ...process.env, LC_ALL: 'C' } });
+    return stdout;
+  } catch (error) {
+    const failed = error as { code?: unknown; stdout?: string; stderr?: string; message: string };
+    if (typeof failed.code === 'number' && allowed.includes(failed.code)) return failed.stdout ?? '';
+    throw new Error(`${argv.join(' ')}: ${failed.stderr?.trim() || failed.message}`, { cause: error });
+  }
+}

@@ -1,0 +1,52 @@
+/** Image files as block devices: loop devices, with a node for each partition. */
+import { readdirSync, readFileSync } from 'node:fs';
+import { run } from '../core/run.ts';
+
+/**
+ * Attaches an image and makes the nodes of its partitions (`/dev/loop3p1`). `partx` makes them, since kernels without
+ * partition parsers do not, and a disk without a table is no error (1).
+ * @returns the path of the loop device.
+ */
+export async function attachImage(image: string): Promise<string> {
+  const device = (await run(['losetup', '--find', '--show', image])).trim();
+  await run(['partx', '--add', device], [0, 1]);
+  return device;
+}
+
+/** Partitions go first: their nodes would outlive the device. */
+export async function detachImage(device: string): Promise<void> {
+  await run(['partx', '--delete', device], [0, 1]);
+  await run(['losetup', '--detach', device]);
+}
+
+/** Loop devices of images below a directory, by image. */
+export function loopDevicesBelow(directory: string): Map<string, string> {
+  const found = new Map<string, string>();
+  for (const name of readdirSync('/sys/block').filter((entry) => entry.startsWith('loop'))) {
+    const image = backingFile(name);
+    if (image?.startsWith(`${directory}/`)) found.set(image.replace(/ \(deleted\)$/, ''), `/dev/${name}`);
+  }
+  return found;
+}
+
+function backingFile(name: string): string | null {
+  try {
+    return readFileSync(`/sys/block/${name}/loop/backing_file`, 'utf8').trim();
+  } catch {
+    return null;
+  }
+}
+
+/** Numbers of a device's partitions that have nodes. */
+export const partitionsOf = (device: string): number[] =>
+  readdirSync('/dev').flatMap((name) => {
+    const number = name.startsWith(`${device.slice('/dev/'.length)}p`) ? Number(name.slice(device.length - 4)) : Number.NaN;
+    return Number.isInteger(number) ? [number] : [];
+  });
+
+/** Where a device or one of its partitions is mounted. */
+export const mountsOf = (device: string): string[] =>
+  readFileSync('/proc/self/mounts', 'utf8').split('\n').flatMap((line) => {
+    const [source = '', target = ''] = line.split(' ');
+    return source === device || source.startsWith(`${device}p`) ? [target] : [];
+  });

@@ -1,0 +1,71 @@
+/** What all Describe operations share: filters with wildcards, and pages. */
+import { ServiceError } from '../core/contract.ts';
+
+export interface Filter {
+  Name?: string;
+  Values?: string[];
+}
+
+/** The values that a filter may match, by its name; `undefined` for a name that the operation does not know. */
+export type FilterValues<T> = (item: T, name: string) => readonly string[] | undefined;
+
+/** Keeps what meets every filter; a filter is met by any of its values. */
+export function filtered<T>(items: readonly T[], filters: readonly Filter[] | undefined, valuesOf: FilterValues<T>): T[] {
+  return items.filter((item) =>
+    (filters ?? []).every(({ Name = '', Values = [] }) => {
+      const values = valuesOf(item, Name);
+      if (!values) throw new ServiceError('InvalidParameterValue', `The filter '${Name}' is invalid`);
+      return Values.some((pattern) => values.some((value) => isLike(value, pattern)));
+    }),
+  );
+}
+
+/** An unknown filter is refused even where there is nothing to filter. */
+export function checkFilters(filters: readonly Filter[] | undefined, known: (name: string) => boolean): void {
+  for (const { Name = '' } of filters ?? []) {
+    if (!known(Name)) throw new ServiceError('InvalidParameterValue', `The filter '${Name}' is invalid`);
+  }
+}
+
+export const tagValues = (tags: Record<string, string>, name: string): string[] | undefined => {
+  if (name === 'tag-key') return Object.keys(tags);
+  if (!name.startsWith('tag:')) return undefined;
+  const value = tags[name.slice('tag:'.length)];
+  return value === undefined ? [] : [value];
+};
+
+/** `*` and `?` are wildcards, a backslash makes them ordinary. */
+function isLike(value: string, pattern: string): boolean {
+  const source = pattern.replace(/\\([*?\\])|[.+^${}()|[\]\\*?]/g, (found, escaped: string | undefined) => {
+    if (escaped !== undefined) return `\\${escaped}`;
+    if (found === '*') return '[^]*';
+    return found === '?' ? '[^]' : `\\${found}`;
+  });
+  return new RegExp(`^${source}$`).test(value);
+}
+
+export interface Paging {
+  MaxResults?: number;
+  NextToken?: string;
+}
+
+/** @param cap the lab's own page size, which tests use to see paging. */
+export function page<T>(items: readonly T[], paging: Paging, cap: number | undefined): { items: T[]; NextToken?: string } {
+  const start = paging.NextToken === undefined ? 0 : readToken(paging.NextToken);
+  const wanted = paging.MaxResults ?? cap ?? items.length;
+  const end = start + Math.min(wanted, cap ?? wanted);
+  const more = end < items.length ? { NextToken: Buffer.from(`from:${end}`).toString('base64') } : {};
+  return { items: items.slice(start, end), ...more };
+}
+
+function readToken(token: string): number {
+  const found = /^from:(\d+)$/.exec(Buffer.from(token, 'base64').toString());
+  if (!found) throw new ServiceError('InvalidParameterValue', `Unable to parse pagination token '${token}'`);
+  return Number(found[1]);
+}
+
+export function refuseIdsWithPages(ids: readonly string[] | undefined, paging: Paging, name: string): void {
+  if (ids && ids.length > 0 && paging.MaxResults !== undefined) {
+    throw new ServiceError('InvalidParameterCombination', `The parameter ${name} cannot be used with the parameter maxResults`);
+  }
+}

@@ -1,0 +1,131 @@
+/** EC2, as far as snapshots and volumes go, over its query protocol. BEHAVIOUR.md says what is known of each answer. */
+import { randomUUID } from 'node:crypto';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { join } from 'node:path';
+import type { StaticOperationSchema } from '@smithy/types';
+import { ConnectionGone, type LabContext, type Leftover, type Service, ServiceError, type SignedRequest } from '../core/contract.ts';
+import { readBody } from '../core/http.ts';
+import { sha256 } from '../core/sigv4.ts';
+import { attachVolume, detachVolume, deviceLeftovers, recoverDevices, settleDevices, unplugAll } from './attachments.ts';
+import { authorizationsOf } from './authorize.ts';
+import { decodeInput, encodeError, encodeOutput } from './codec.ts';
+import { createSnapshot, deleteSnapshot, describeSnapshots, registerSnapshot, type SnapshotFixture } from './snapshots.ts';
+import { Ec2State } from './state.ts';
+import { describeAvailabilityZones, describeInstanceAttribute, describeInstances, describeInstanceTypes, describeRegions } from './static.ts';
+import { createTags, deleteTags, describeTags } from './tags.ts';
+import { createVolume, deleteVolume, describeVolumes } from './volumes.ts';
+
+export interface Ec2Service extends Service {
+  registerSnapshot(fixture: SnapshotFixture): Promise<{ snapshotId: string; volumeId: string }>;
+}
+
+/** Inputs are what the schemas make of forms; each handler knows the shape of its own. */
+type Input = Record<string, unknown>;
+type Handler = (input: never, behaviours: Map<string, string>) => object | Promise<object>;
+
+export async function createEc2Service(context: LabContext): Promise<Ec2Service> {
+  const schemas = (await import('@aws-sdk/client-ec2')) as unknown as Record<string, StaticOperationSchema>;
+  const state = new Ec2State(join(context.directory, 'ec2'));
+  await recoverDevices(state);
+  const handlers = handlersOf(state, context);
+  const oneAtATime = sequence();
+
+  const answer = async (request: IncomingMessage, response: ServerResponse): Promise<string> => {
+    const body = await readBody(request);
+    const form = new URLSearchParams(body.toString());
+    const operation = form.get('Action') ?? '';
+    const signed = context.authenticate('ec2', request, sha256(body));
+    const schema = schemas[`${operation}$`];
+    const handler = handlers[operation];
+    if (!schema || !handler) throw new ServiceError('InvalidAction', `The action ${operation} is not valid for this web service.`);
+    const input = decodeInput(schema, form);
+    const { behaviours } = await context.admit({ service: 'ec2', operation, details: flatten(input) }, request, response);
+    authorize(context, signed, operation, input, state);
+    return oneAtATime(async () => {
+      await settleDevices(state, context);
+      return encodeOutput(schema, await handler(input as never, behaviours), randomUUID());
+    });
+  };
+
+  return {
+    name: 'ec2',
+    handle: (request, response) => respond(response, () => answer(request, response)),
+    registerSnapshot: async (fixture) => {
+      const { id, volumeId } = await oneAtATime(() => registerSnapshot(state, context, fixture));
+      return { snapshotId: id, volumeId };
+    },
+    leftovers: () => oneAtATime(() => leftoversOf(state, context)),
+    close: () => oneAtATime(() => unplugAll(state)),
+  };
+}
+
+const handlersOf = (state: Ec2State, context: LabContext): Record<string, Handler> => ({
+  DescribeSnapshots: (input) => describeSnapshots(state, context, input),
+  CreateSnapshot: (input) => createSnapshot(state, context, input),
+  DeleteSnapshot: (input) => deleteSnapshot(state, input),
+  CreateVolume: (input, behaviours) => createVolume(state, context, input, behaviours),
+  DescribeVolumes: (input) => describeVolumes(state, context, input),
+  DeleteVolume: (input) => deleteVolume(state, context, input),
+  AttachVolume: (input, behaviours) => attachVolume(state, context, input, behaviours),
+  DetachVolume: (input, behaviours) => detachVolume(state, context, input, behaviours),
+  CreateTags: (input) => createTags(state, input),
+  DeleteTags: (input) => deleteTags(state, input),
+  DescribeTags: (input) => describeTags(state, context, input),
+  DescribeRegions: () => describeRegions(context),
+  DescribeAvailabilityZones: () => describeAvailabilityZones(context),
+  DescribeInstances: (input) => describeInstances(state, context, input),
+  DescribeInstanceAttribute: (input) => describeInstanceAttribute(state, context, input),
+  DescribeInstanceTypes: (input) => describeInstanceTypes(context, input),
+});
+
+/** Runs one piece of work after the other: images and devices do not like company. */
+function sequence(): <T>(work: () => Promise<T>) => Promise<T> {
+  let last: Promise<unknown> = Promise.resolve();
+  return (work) => {
+    const next = last.then(work);
+    last = next.catch(() => {});
+    return next;
+  };
+}
+
+/** Strings of the input, for faults to match on. */
+const flatten = (input: Record<string, unknown>): Record<string, string> =>
+  Object.fromEntries(Object.entries(input).flatMap(([name, value]) => (typeof value === 'string' ? [[name, value]] : [])));
+
+/** A dry run answers by an error either way. Source: "DryRun" of the EC2 API reference. */
+function authorize(context: LabContext, signed: SignedRequest, operation: string, input: Input, state: Ec2State): void {
+  for (const wanted of authorizationsOf(operation, input as object, state, context)) {
+    if (context.allowed(signed.caller, wanted)) continue;
+    throw new ServiceError(
+      'UnauthorizedOperation',
+      `You are not authorized to perform this operation. User: ${signed.caller.arn} is not authorized to perform: ${wanted.action} on resource: ${wanted.resources[0]} because no identity-based policy allows the ${wanted.action} action.`,
+      403,
+    );
+  }
+  if (input['DryRun']) throw new ServiceError('DryRunOperation', 'Request would have succeeded, but DryRun flag is set.', 412);
+}
+
+async function respond(response: ServerResponse, answer: () => Promise<string>): Promise<void> {
+  const send = (status: number, document: string) => {
+    response.writeHead(status, { 'content-type': 'text/xml;charset=UTF-8' }).end(document);
+  };
+  try {
+    send(200, await answer());
+  } catch (error) {
+    if (error instanceof ConnectionGone) return;
+    if (error instanceof ServiceError) send(error.status, encodeError(error.code, error.message, randomUUID()));
+    else send(500, encodeError('InternalError', String(error), randomUUID()));
+  }
+}
+
+async function leftoversOf(state: Ec2State, context: LabContext): Promise<Leftover[]> {
+  await settleDevices(state, context);
+  const volumes = [...state.volumes.values()].filter(({ deletedAt }) => deletedAt === null);
+  return [
+    ...volumes.map(({ id, snapshotId }): Leftover => ({ kind: 'volume', id, detail: `of ${snapshotId}` })),
+    ...volumes.flatMap(({ id, attachment }): Leftover[] =>
+      attachment ? [{ kind: 'attachment', id, detail: attachment.device }] : [],
+    ),
+    ...deviceLeftovers(state),
+  ];
+}

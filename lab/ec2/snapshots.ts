@@ -1,0 +1,164 @@
+/** Snapshots: images of disks. */
+import { mkdir, stat, truncate, unlink } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import { type LabContext, ServiceError } from '../core/contract.ts';
+import { run } from '../core/run.ts';
+import { checkFilters, type Filter, filtered, page, type Paging, refuseIdsWithPages, tagValues } from './describe.ts';
+import { type Ec2State, newId, type StoredSnapshot } from './state.ts';
+import { creationTags, type Tag, toTagSet } from './tags.ts';
+
+export interface SnapshotFixture {
+  /** A disk image; it is copied. */
+  imagePath: string;
+  description?: string;
+  tags?: Record<string, string>;
+  /** ISO date. */
+  startTime?: string;
+  volumeId?: string;
+  snapshotId?: string;
+  encrypted?: boolean;
+  kmsKeyId?: string;
+  productCodes?: string[];
+  ownerId?: string;
+  state?: 'pending' | 'completed' | 'error';
+  storageTier?: 'standard' | 'archive';
+}
+
+const GiB = 2 ** 30;
+
+/** Copies a sparse file sparsely; holes stay holes. */
+export async function copySparsely(from: string, to: string): Promise<void> {
+  await mkdir(dirname(to), { recursive: true });
+  await run(['cp', '--sparse=always', '--reflink=auto', '--', from, to]);
+}
+
+export async function registerSnapshot(state: Ec2State, context: LabContext, fixture: SnapshotFixture): Promise<StoredSnapshot> {
+  const id = fixture.snapshotId ?? newId('snap');
+  const image = state.snapshotImage(id);
+  await copySparsely(fixture.imagePath, image);
+  const sizeGiB = Math.max(1, Math.ceil((await stat(image)).size / GiB));
+  await truncate(image, sizeGiB * GiB);
+  const snapshot: StoredSnapshot = {
+    id,
+    volumeId: fixture.volumeId ?? newId('vol'),
+    sizeGiB,
+    description: fixture.description ?? '',
+    startTime: fixture.startTime ? Date.parse(fixture.startTime) : context.now().getTime(),
+    completesAt: 0,
+    ownerId: fixture.ownerId ?? context.accountId,
+    encrypted: fixture.encrypted ?? false,
+    kmsKeyId: fixture.kmsKeyId ?? null,
+    productCodes: fixture.productCodes ?? [],
+    storageTier: fixture.storageTier ?? 'standard',
+    state: fixture.state ?? 'completed',
+    dataBytes: (await stat(image)).blocks * 512,
+    tags: fixture.tags ?? {},
+  };
+  state.snapshots.set(id, snapshot);
+  state.save();
+  return snapshot;
+}
+
+interface DescribeInput extends Paging {
+  SnapshotIds?: string[];
+  OwnerIds?: string[];
+  Filters?: Filter[];
+}
+
+const FILTERS = new Set([
+  'description', 'encrypted', 'owner-id', 'progress', 'snapshot-id', 'start-time', 'status', 'storage-tier', 'tag-key', 'volume-id', 'volume-size',
+]);
+
+export function describeSnapshots(state: Ec2State, context: LabContext, input: DescribeInput): object {
+  refuseIdsWithPages(input.SnapshotIds, input, 'snapshotSet');
+  checkFilters(input.Filters, (name) => FILTERS.has(name) || name.startsWith('tag:'));
+  const owners = (input.OwnerIds ?? []).map((owner) => (owner === 'self' ? context.accountId : owner));
+  const candidates = input.SnapshotIds?.length
+    ? input.SnapshotIds.map((id) => findSnapshot(state, id))
+    : [...state.snapshots.values()];
+  const owned = candidates.filter(({ ownerId }) => owners.length === 0 || owners.includes(ownerId));
+  const found = filtered(owned, input.Filters, (snapshot, name) => filterValues(snapshot, name, context));
+  const { items, ...more } = page(found, input, context.pageSize);
+  return { Snapshots: items.map((snapshot) => toWire(snapshot, context)), ...more };
+}
+
+/** @throws ServiceError in the words of EC2. */
+export function findSnapshot(state: Ec2State, id: string): StoredSnapshot {
+  if (!/^snap-([0-9a-f]{8}|[0-9a-f]{17})$/.test(id)) {
+    throw new ServiceError('InvalidSnapshotID.Malformed', `Invalid id: "${id}" (expecting "snap-...")`);
+  }
+  const snapshot = state.snapshots.get(id);
+  if (!snapshot) throw new ServiceError('InvalidSnapshot.NotFound', `The snapshot '${id}' does not exist.`);
+  return snapshot;
+}
+
+export const snapshotState = (snapshot: StoredSnapshot, context: LabContext): string =>
+  snapshot.state === 'completed' && snapshot.completesAt > context.now().getTime() ? 'pending' : snapshot.state;
+
+function filterValues(snapshot: StoredSnapshot, name: string, context: LabContext): readonly string[] | undefined {
+  const values: Record<string, string> = {
+    description: snapshot.description,
+    encrypted: String(snapshot.encrypted),
+    'owner-id': snapshot.ownerId,
+    progress: progressOf(snapshot, context),
+    'snapshot-id': snapshot.id,
+    'start-time': new Date(snapshot.startTime).toISOString(),
+    status: snapshotState(snapshot, context),
+    'storage-tier': snapshot.storageTier,
+    'volume-id': snapshot.volumeId,
+    'volume-size': String(snapshot.sizeGiB),
+  };
+  const value = values[name];
+  return value === undefined ? tagValues(snapshot.tags, name) : [value];
+}
+
+const progressOf = (snapshot: StoredSnapshot, context: LabContext): string =>
+  snapshotState(snapshot, context) === 'completed' ? '100%' : '42%';
+
+function toWire(snapshot: StoredSnapshot, context: LabContext): object {
+  return {
+    SnapshotId: snapshot.id,
+    VolumeId: snapshot.volumeId,
+    VolumeSize: snapshot.sizeGiB,
+    State: snapshotState(snapshot, context),
+    StartTime: new Date(snapshot.startTime),
+    Progress: progressOf(snapshot, context),
+    OwnerId: snapshot.ownerId,
+    Description: snapshot.description,
+    Encrypted: snapshot.encrypted,
+    ...(snapshot.kmsKeyId === null ? {} : { KmsKeyId: snapshot.kmsKeyId }),
+    StorageTier: snapshot.storageTier,
+    FullSnapshotSizeInBytes: snapshot.dataBytes,
+    Tags: toTagSet(snapshot.tags),
+  };
+}
+
+interface CreateInput {
+  VolumeId?: string;
+  Description?: string;
+  TagSpecifications?: { ResourceType?: string; Tags?: Tag[] }[];
+}
+
+/** A copy of the volume's image at this moment, mounted or not: crash-consistent, as on EC2. */
+export async function createSnapshot(state: Ec2State, context: LabContext, input: CreateInput): Promise<object> {
+  const volume = state.volumes.get(input.VolumeId ?? '');
+  if (!volume) throw new ServiceError('InvalidVolume.NotFound', `The volume '${input.VolumeId}' does not exist.`);
+  const snapshot = await registerSnapshot(state, context, {
+    imagePath: state.volumeImage(volume.id),
+    volumeId: volume.id,
+    description: input.Description ?? '',
+    tags: creationTags(input.TagSpecifications, 'snapshot'),
+    encrypted: volume.encrypted,
+  });
+  snapshot.completesAt = context.now().getTime() + context.delays.snapshotPending;
+  state.save();
+  return toWire(snapshot, context);
+}
+
+export async function deleteSnapshot(state: Ec2State, input: { SnapshotId?: string }): Promise<object> {
+  const { id } = findSnapshot(state, input.SnapshotId ?? '');
+  state.snapshots.delete(id);
+  state.save();
+  await unlink(state.snapshotImage(id));
+  return {};
+}

@@ -1,0 +1,126 @@
+/**
+ * The local cloud: EC2, S3 and instance metadata on loopback, with real block devices behind them.
+ *
+ * What it owns lives in a directory and survives a restart; several labs with directories of their own live side by
+ * side. Everything is spoken to over HTTP: this module only starts and stops the servers.
+ */
+import { mkdirSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { createControl } from './control/server.ts';
+import { Context } from './core/context.ts';
+import type { Delays, InstanceIdentity, Service } from './core/contract.ts';
+import { type Listening, listen } from './core/http.ts';
+import { Identities, type Identity } from './core/identities.ts';
+import { createImdsService, type ImdsSettings } from './imds/index.ts';
+
+export interface LabOptions {
+  /** State directory; made if it is not there. */
+  directory: string;
+  region?: string;
+  delays?: Partial<Delays>;
+  /** Largest page of any list, for seeing paging with few things. */
+  pageSize?: number;
+  /** Ports by service; by default any free ones. */
+  ports?: Partial<Record<keyof Endpoints, number>>;
+}
+
+export interface Endpoints {
+  ec2: string;
+  s3: string;
+  imds: string;
+  control: string;
+}
+
+export interface Lab extends AsyncDisposable {
+  endpoints: Endpoints;
+  /** Variables that point the AWS SDKs at this lab, as its administrator or as somebody else. */
+  environment(identity?: Identity): Record<string, string>;
+}
+
+const ACCOUNT = '123456789012';
+
+const NO_DELAYS: Delays = {
+  volumeCreating: 0,
+  attaching: 0,
+  detaching: 0,
+  deleting: 0,
+  snapshotPending: 0,
+  visibility: 0,
+  restore: 0,
+};
+
+export async function startLab(options: LabOptions): Promise<Lab> {
+  const directory = resolve(options.directory);
+  mkdirSync(directory, { recursive: true });
+  const region = options.region ?? 'us-east-1';
+  const identities = new Identities(join(directory, 'identities.json'), ACCOUNT);
+  const context = new Context({
+    directory,
+    region,
+    accountId: ACCOUNT,
+    instance: instanceIn(region),
+    delays: { ...NO_DELAYS, ...options.delays },
+    pageSize: options.pageSize,
+    identities,
+  });
+  const imdsSettings: ImdsSettings = { spotAction: null, role: roleOf(identities) };
+  // The services bring large schemas: loading them side by side halves the time to start.
+  const [{ createEc2Service }, { createS3Service }] = await Promise.all([import('./ec2/index.ts'), import('./s3/index.ts')]);
+  const [ec2, s3] = await Promise.all([createEc2Service(context), createS3Service(context)]);
+  const imds = createImdsService(context, imdsSettings);
+  const control = createControl({ context, ec2, s3, imds, imdsSettings });
+  const servers: Listening[] = [];
+  const serve = async (name: keyof Endpoints, handle: Service['handle']) => {
+    const server = await listen(handle, options.ports?.[name] ?? 0);
+    servers.push(server);
+    return server.url;
+  };
+  const endpoints = {
+    ec2: await serve('ec2', ec2.handle),
+    s3: await serve('s3', s3.handle),
+    imds: await serve('imds', imds.handle),
+    control: await serve('control', control),
+  };
+  return {
+    endpoints,
+    environment: (identity = identities.administrator) => environmentOf(endpoints, region, identity),
+    [Symbol.asyncDispose]: async () => {
+      await Promise.all(servers.map((server) => server.close()));
+      await Promise.all([ec2.close(), s3.close()]);
+    },
+  };
+}
+
+const instanceIn = (region: string): InstanceIdentity => ({
+  instanceId: 'i-0123456789abcdef0',
+  instanceType: 'm7i.large',
+  availabilityZone: `${region}a`,
+  region,
+  accountId: ACCOUNT,
+});
+
+const ROLE_HOURS = 6;
+
+/** The role's credentials are renewed before they expire, as the metadata service does it. */
+function roleOf(identities: Identities): () => Identity {
+  let current: Identity | null = null;
+  return () => {
+    const soon = Date.now() + 5 * 60_000;
+    if (!current?.expires || Date.parse(current.expires) < soon) {
+      const expires = new Date(Date.now() + ROLE_HOURS * 3_600_000).toISOString();
+      current = identities.add('instance', ACCOUNT, null, expires);
+    }
+    return current;
+  };
+}
+
+export const environmentOf = (endpoints: Endpoints, region: string, identity: Identity): Record<string, string> => ({
+  AWS_ENDPOINT_URL_EC2: endpoints.ec2,
+  AWS_ENDPOINT_URL_S3: endpoints.s3,
+  AWS_EC2_METADATA_SERVICE_ENDPOINT: endpoints.imds,
+  AWS_REGION: region,
+  AWS_DEFAULT_REGION: region,
+  AWS_ACCESS_KEY_ID: identity.accessKeyId,
+  AWS_SECRET_ACCESS_KEY: identity.secretAccessKey,
+  ...(identity.sessionToken === undefined ? {} : { AWS_SESSION_TOKEN: identity.sessionToken }),
+});

@@ -1,0 +1,59 @@
+/** Operations on buckets. */
+import { ServiceError } from '../core/contract.ts';
+import { bucketOf, type Operation, sendEmpty, sendXml, smallBody } from './exchange.ts';
+import { escapeXml, parseXml } from './xml.ts';
+
+export const createBucket: Operation = async (exchange) => {
+  const { store, bucketName, context } = exchange;
+  await smallBody(exchange);
+  if (!/^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/.test(bucketName)) throw new ServiceError('InvalidBucketName', 'The specified bucket is not valid.');
+  if (store.bucket(bucketName)) throw new ServiceError('BucketAlreadyOwnedByYou', 'Your previous request to create the named bucket succeeded and you already own it.', 409);
+  store.saveBucket({ name: bucketName, ownerId: context.accountId, region: context.region, created: context.now().toISOString() });
+  sendEmpty(exchange, 200, { location: `/${bucketName}` });
+};
+
+export const headBucket: Operation = (exchange) => sendEmpty(exchange, 200, { 'x-amz-bucket-region': bucketOf(exchange).region });
+
+export const deleteBucket: Operation = (exchange) => {
+  const { name } = bucketOf(exchange);
+  if (exchange.store.objects(name).length > 0) throw new ServiceError('BucketNotEmpty', 'The bucket you tried to delete is not empty', 409);
+  exchange.store.dropBucket(name);
+  sendEmpty(exchange, 204);
+};
+
+export const listBuckets: Operation = (exchange) =>
+  sendXml(exchange, 'ListAllMyBucketsResult', {
+    Owner: { ID: exchange.context.accountId },
+    Buckets: { Bucket: exchange.store.buckets.map(({ name, created }) => ({ Name: name, CreationDate: created })) },
+  });
+
+/** us-east-1 has no location constraint. */
+export const getBucketLocation: Operation = (exchange) => {
+  const { region } = bucketOf(exchange);
+  const text = region === 'us-east-1' ? '' : escapeXml(region);
+  const document = `<?xml version="1.0" encoding="UTF-8"?>\n<LocationConstraint xmlns="http://s3.amazonaws.com/doc/2006-03-01/">${text}</LocationConstraint>`;
+  exchange.response.writeHead(200, { 'content-type': 'application/xml' }).end(document);
+};
+
+export const getBucketVersioning: Operation = (exchange) => {
+  bucketOf(exchange);
+  sendXml(exchange, 'VersioningConfiguration', {});
+};
+
+export const getObjectLockConfiguration: Operation = (exchange) => {
+  bucketOf(exchange);
+  throw new ServiceError('ObjectLockConfigurationNotFoundError', 'Object Lock configuration does not exist for this bucket', 404);
+};
+
+export const putBucketLifecycle: Operation = async (exchange) => {
+  const body = await smallBody(exchange);
+  parseXml(body, 'LifecycleConfiguration');
+  exchange.store.saveBucket({ ...bucketOf(exchange), lifecycle: body.toString() });
+  sendEmpty(exchange, 200);
+};
+
+export const getBucketLifecycle: Operation = (exchange) => {
+  const { lifecycle } = bucketOf(exchange);
+  if (lifecycle === undefined) throw new ServiceError('NoSuchLifecycleConfiguration', 'The lifecycle configuration does not exist', 404);
+  exchange.response.writeHead(200, { 'content-type': 'application/xml' }).end(lifecycle);
+};

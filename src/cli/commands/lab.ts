@@ -1,0 +1,91 @@
+/** `snap-to-s3 lab`: the local cloud, for people. */
+import { homedir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { Command, Option } from 'commander';
+import { LabControl } from '../../../lab/control/client.ts';
+import { labDown, labStatus, labUp, type RunningLab } from '../../../lab/control/manage.ts';
+import { SnapError } from '../../errors.ts';
+import type { CliContext } from '../context.ts';
+
+interface LabFlags {
+  directory: string;
+  json?: true;
+}
+
+const directoryOption = (): Option =>
+  new Option('--directory <path>', 'where the lab keeps its state').default(join(homedir(), '.snap-to-s3-lab')).env('SNAP_TO_S3_LAB');
+
+export function labCommand(context: CliContext): Command {
+  const lab = new Command('lab')
+    .summary('a local cloud with real block devices, to try everything on')
+    .description(DESCRIPTION)
+    .addHelpText('after', EXAMPLES);
+  const print = (text: string) => context.process.stdout.write(`${text}\n`);
+  sub(lab, 'up', 'start the lab, or find that it runs').action(async (flags: LabFlags) => {
+    needRoot(context.process);
+    describe(await labUp({ directory: resolve(flags.directory) }), flags, print);
+  });
+  sub(lab, 'down', 'stop the lab; its state stays').action(async (flags: LabFlags) => {
+    print((await labDown(resolve(flags.directory))) ? 'stopped' : 'it was not running');
+  });
+  sub(lab, 'status', 'endpoints, and what has been left behind').action(async (flags: LabFlags) => {
+    const running = needRunning(flags);
+    const leftovers = await controlOf(running).leftovers();
+    describe(running, flags, print);
+    for (const { kind, id, detail } of leftovers) print(`left behind: ${kind} ${id} (${detail})`);
+  });
+  sub(lab, 'env', 'shell commands that point AWS tools at the lab').action((flags: LabFlags) => {
+    for (const [name, value] of Object.entries(needRunning(flags).environment)) print(`export ${name}='${value}'`);
+  });
+  sub(lab, 'snapshot', 'register a disk image as a completed snapshot')
+    .argument('<image>', 'file with the image of a disk')
+    .option('--tag-migrate', 'tag it snap-to-s3=migrate')
+    .option('--description <text>', 'description of the snapshot', '')
+    .action(async (image: string, flags: LabFlags & { tagMigrate?: true; description: string }) => {
+      const tags = flags.tagMigrate ? { 'snap-to-s3': 'migrate' } : {};
+      const fixture = { imagePath: resolve(image), description: flags.description, tags };
+      print((await controlOf(needRunning(flags)).addSnapshot(fixture)).snapshotId);
+    });
+  sub(lab, 'bucket', 'make a bucket')
+    .argument('<name>', 'name of the bucket')
+    .action(async (name: string, flags: LabFlags) => {
+      await controlOf(needRunning(flags)).addBucket(name);
+      print(name);
+    });
+  return lab;
+}
+
+const DESCRIPTION = `Runs EC2, S3 and instance metadata on this machine, with loop devices as volumes. The AWS SDKs and the
+AWS CLI work with it. Needs root, since volumes become block devices. No traffic leaves the machine.`;
+
+const EXAMPLES = `
+Examples:
+  snap-to-s3 lab up
+  snap-to-s3 lab bucket backups
+  snap-to-s3 lab snapshot disk.img --tag-migrate
+  eval "$(snap-to-s3 lab env)"
+  snap-to-s3 migrate --all --bucket backups
+  snap-to-s3 lab down
+`;
+
+const sub = (lab: Command, name: string, summary: string): Command =>
+  lab.command(name).description(summary).addOption(directoryOption()).option('--json', 'as JSON');
+
+const controlOf = (running: RunningLab): LabControl => new LabControl(running.endpoints.control);
+
+function needRunning(flags: LabFlags): RunningLab {
+  const running = labStatus(resolve(flags.directory));
+  if (running) return running;
+  throw new SnapError('NOT_FOUND', `no lab runs in ${resolve(flags.directory)}`, { hint: 'start it: snap-to-s3 lab up' });
+}
+
+function needRoot(process: NodeJS.Process): void {
+  if (process.platform !== 'linux') throw new SnapError('NOT_SUPPORTED_HERE', 'the lab needs Linux');
+  if (process.getuid?.() === 0) return;
+  throw new SnapError('NOT_SUPPORTED_HERE', 'the lab makes block devices, which needs root', { hint: 'run it with sudo' });
+}
+
+function describe(running: RunningLab, flags: LabFlags, print: (text: string) => void): void {
+  if (flags.json) return print(JSON.stringify(running));
+  for (const [name, url] of Object.entries(running.endpoints)) print(`${name.padEnd(8)} ${url}`);
+}
