@@ -16,3 +16,11 @@ export async function run(argv: readonly string[], allowed: readonly number[] = 
     throw new Error(`${argv.join(' ')}: ${failed.stderr?.trim() || failed.message}`, { cause: error });
   }
 }
+
+/** The same, with text for the tool's standard input. */
+export async function runWithInput(argv: readonly string[], input: string): Promise<string> {
+  const [tool = '', ...rest] = argv;
+  const running = execute(tool, rest, { env: { ...process.env, LC_ALL: 'C' } });
+  running.child.stdin?.end(input);
+  return (await running).stdout;
+}

@@ -30,8 +30,11 @@ export async function wire(flags: CloudFlags, host: Host, env: NodeJS.ProcessEnv
     ...(flags.endpointUrl === undefined ? {} : { s3Endpoint: flags.endpointUrl }),
     forcePathStyle: [flags.endpointUrl, env['AWS_ENDPOINT_URL_S3'], env['AWS_ENDPOINT_URL']].some(Boolean),
   };
-  const ec2 = ec2Client({ ...settings, onRetry: (retry) => host.notify({ code: 'call.retried', service: 'EC2', ...retry }) });
-  const s3 = s3Client({ ...settings, onRetry: (retry) => host.notify({ code: 'call.retried', service: 'S3', ...retry }) });
+  const tellOf = (service: string) => (retry: { attempt: number; because: string; waitSeconds: number }) =>
+    host.notify({ code: 'call.retried', service, ...retry });
+  const ec2 = ec2Client({ ...settings, onRetry: tellOf('EC2') });
+  const s3Settings = { ...settings, onRetry: tellOf('S3') };
+  const s3 = { control: s3Client(s3Settings, 'control'), transfer: s3Client(s3Settings, 'transfer') };
   return {
     snapshots: awsSnapshots(ec2),
     volumes: awsVolumes(ec2),

@@ -51,11 +51,16 @@ export async function migrateSnapshot(
   const migration: Migration = { snapshot, settings, services, signal, startedAt: now() };
   const instance = await services.instance();
   const state = await beginState(snapshot, settings.tagKey, 'migrating', services, signal);
-  try {
-    await archiveByVolume(migration, instance);
+  let complete = false;
+  const onComplete = async () => {
+    complete = true;
     await state.settle('migrated', signal);
+  };
+  try {
+    await archiveByVolume(migration, instance, onComplete);
   } catch (failure) {
-    await state.revert().catch((error) => tellOfCleanup(migration, `tag ${settings.tagKey}`, error));
+    // What fails after the manifest is there, such as giving back the volume, makes the archive no less complete.
+    if (!complete) await state.revert().catch((error) => tellOfCleanup(migration, `tag ${settings.tagKey}`, error));
     throw failure;
   }
 }
@@ -66,7 +71,11 @@ function tellOfCleanup({ snapshot, services }: Migration, what: string, thrown: 
   services.host.notify({ code: 'cleanup.failed', snapshot: snapshot.id, what, error });
 }
 
-async function archiveByVolume(migration: Migration, instance: Instance): Promise<void> {
+async function archiveByVolume(
+  migration: Migration,
+  instance: Instance,
+  onComplete: () => Promise<void>,
+): Promise<void> {
   const { snapshot, settings, services, signal } = migration;
   await using volume = await attachTemporaryVolume(snapshot, {
     volumes: services.volumes,
@@ -85,6 +94,7 @@ async function archiveByVolume(migration: Migration, instance: Instance): Promis
   if (settings.layout === 'image') await storeDisk(migration, harvest);
   else await storePartitions(migration, harvest);
   await commitManifest(migration, harvest);
+  await onComplete();
 }
 
 async function readDisk({ snapshot, services, signal }: Migration, device: FoundDevice): Promise<Harvest> {

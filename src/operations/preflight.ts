@@ -19,6 +19,7 @@ export async function preflight(settings: MigrateSettings, services: Services, s
   requireTools(toolsFor(settings), services.searchPath);
   if (settings.encryption) await checkRecipients(settings.encryption.recipients, signal);
   await services.store.check({ signal });
+  if (!settings.dryRun) await services.instance();
 }
 
 function toolsFor(settings: MigrateSettings): string[] {

@@ -22,7 +22,14 @@ export interface StoreSettings {
   expectedBucketOwner?: string;
 }
 
-export function s3ArchiveStore(client: S3Client, settings: StoreSettings): ArchiveStore {
+/** Two clients that differ in how long they wait for an answer. */
+export interface S3Clients {
+  control: S3Client;
+  transfer: S3Client;
+}
+
+export function s3ArchiveStore(clients: S3Clients, settings: StoreSettings): ArchiveStore {
+  const client = clients.control;
   const bucket = bucketArguments(settings);
   return {
     bucket: settings.bucket,
@@ -33,7 +40,7 @@ export function s3ArchiveStore(client: S3Client, settings: StoreSettings): Archi
         return { region: answer.BucketRegion ?? null };
       }),
 
-    object: (facts) => s3PartStore(client, settings, facts),
+    object: (facts) => s3PartStore(clients, settings, facts),
 
     putSmall: (facts, body, replaces, { signal }) =>
       asking(`write ${facts.key}`, signal, async () => {

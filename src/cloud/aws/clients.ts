@@ -22,21 +22,22 @@ const ATTEMPTS = 10;
 
 const CONNECT_WITHIN = 5_000;
 
-/** Milliseconds without an answer. A part of some hundred MiB takes its time on a slow line, a control call does not. */
-const EC2_ANSWER_WITHIN = 60_000;
-const S3_ANSWER_WITHIN = 300_000;
+/** Milliseconds without an answer. Sending a part takes its time on a slow line, and so does completing an upload. */
+const ANSWER_WITHIN = 30_000;
+const TRANSFER_ANSWER_WITHIN = 300_000;
 
 export function ec2Client(settings: AwsSettings): EC2Client {
-  return new EC2Client({ ...common(settings), requestHandler: timeouts(EC2_ANSWER_WITHIN) });
+  return new EC2Client({ ...common(settings), requestHandler: timeouts(ANSWER_WITHIN) });
 }
 
-export function s3Client(settings: AwsSettings): S3Client {
+/** @param use `transfer` for parts and their completion, `control` for all else. */
+export function s3Client(settings: AwsSettings, use: 'control' | 'transfer'): S3Client {
   const client = new S3Client({
     ...common(settings),
     ...(settings.s3Endpoint === undefined ? {} : { endpoint: settings.s3Endpoint }),
     forcePathStyle: settings.forcePathStyle,
     followRegionRedirects: true,
-    requestHandler: timeouts(S3_ANSWER_WITHIN),
+    requestHandler: timeouts(use === 'control' ? ANSWER_WITHIN : TRANSFER_ANSWER_WITHIN),
   });
   leavePartsUnhashed(client);
   return client;

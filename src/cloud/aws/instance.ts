@@ -18,7 +18,7 @@ export async function thisInstance(endpoint: string | undefined): Promise<Instan
     retries: 2,
   });
   try {
-    return readIdentity(await service.request('/latest/dynamic/instance-identity/document', {}));
+    return readIdentity(await service.request(IDENTITY_DOCUMENT, {}));
   } catch (cause) {
     throw new SnapError('NOT_ON_INSTANCE', 'the instance metadata service does not answer', {
       hint: 'run this on an EC2 instance whose metadata service is enabled (in containers: hop limit 2)',
@@ -26,6 +26,9 @@ export async function thisInstance(endpoint: string | undefined): Promise<Instan
     });
   }
 }
+
+/** Relative: the client puts a slash before it. */
+const IDENTITY_DOCUMENT = 'latest/dynamic/instance-identity/document';
 
 /** The instance identity document of the EC2 user guide. */
 function readIdentity(document: string): Instance {

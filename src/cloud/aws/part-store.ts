@@ -12,15 +12,16 @@ import {
 import { SnapError } from '../../errors.ts';
 import { type Crc32, crc32Of, decodeCrc32, encodeCrc32, joinCrc32 } from '../../lib/crc32.ts';
 import type { Call, ObjectFacts, PartReceipt, PartStore, StoredObject } from '../ports.ts';
-import { bucketArguments, creationArguments, type StoreSettings } from './archive-store.ts';
+import { bucketArguments, creationArguments, type S3Clients, type StoreSettings } from './archive-store.ts';
 import { asking, isAwsError } from './errors.ts';
 
 /**
  * Each part travels with its CRC-32, which S3 verifies; completion names the CRC-32 of the whole, joined from the
  * parts', and the number of bytes, so that S3 itself refuses an object that is not exactly what was sent.
  */
-export function s3PartStore(client: S3Client, settings: StoreSettings, facts: ObjectFacts): PartStore {
+export function s3PartStore(clients: S3Clients, settings: StoreSettings, facts: ObjectFacts): PartStore {
   const { key } = facts;
+  const client = clients.transfer;
   const object = { ...bucketArguments(settings), Key: key };
   return {
     create: ({ signal }) =>
@@ -32,7 +33,7 @@ export function s3PartStore(client: S3Client, settings: StoreSettings, facts: Ob
           ChecksumType: 'FULL_OBJECT',
         });
         // Not cut short by the signal: an upload whose id is lost could not be aborted.
-        const { UploadId } = await client.send(command);
+        const { UploadId } = await clients.control.send(command);
         if (UploadId === undefined) throw new Error('S3 answered without an upload id');
         return UploadId;
       }),
@@ -61,7 +62,7 @@ export function s3PartStore(client: S3Client, settings: StoreSettings, facts: Ob
     abort: (uploadId, { signal }) =>
       asking(`abort the upload of ${key}`, signal, async () => {
         try {
-          await client.send(new AbortMultipartUploadCommand({ ...object, UploadId: uploadId }), { abortSignal: signal });
+          await clients.control.send(new AbortMultipartUploadCommand({ ...object, UploadId: uploadId }), { abortSignal: signal });
         } catch (error) {
           if (!isAwsError(error, 'NoSuchUpload')) throw error;
         }

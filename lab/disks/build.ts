@@ -1,0 +1,93 @@
+/** Disk images with real partition tables and filesystems, made by the tools that make real ones. */
+import { open } from 'node:fs/promises';
+import { run, runWithInput } from '../core/run.ts';
+import { type Content, makeContent } from './contents.ts';
+import { fillFat, type Place, withDevice, withFilesystem } from './mounted.ts';
+
+export interface PartitionPlan {
+  content: Content;
+  sizeMiB: number;
+  label?: string;
+  /** For ext, xfs, btrfs and swap; for vfat, eight hexadecimal digits. */
+  uuid?: string;
+  /** Fills the mounted filesystem. */
+  populate?: (directory: string) => Promise<void>;
+  /** MBR only: a logical partition inside an extended one. */
+  logical?: boolean;
+}
+
+export interface DiskPlan {
+  /** The image file; it must not be there yet. */
+  path: string;
+  table: 'none' | 'dos' | 'gpt';
+  /** One, for a disk without a table. With `dos`, logical partitions come last. */
+  partitions: PartitionPlan[];
+  /** Up to 446 bytes for the beginning of the disk. */
+  bootCode?: Buffer;
+}
+
+const MiB = 2 ** 20;
+const BOOT_CODE_BYTES = 446;
+
+const GPT_TYPES: Partial<Record<Content, string>> = {
+  swap: 'S',
+  vfat: 'U',
+  'bios-boot': '21686148-6449-6E6F-744E-656564454649',
+};
+
+export async function buildDisk(plan: DiskPlan): Promise<void> {
+  await makeEmptyDisk(plan);
+  const places = plan.table === 'none' ? [null] : await makeTable(plan);
+  for (const [index, partition] of plan.partitions.entries()) {
+    const place = places[index];
+    if (place === undefined) throw new Error(`${plan.path}: no place for partition ${index + 1} of the plan`);
+    await fill(plan.path, place, partition);
+  }
+}
+
+/** Partitions begin at whole MiB; a logical one has a MiB before it, and GPT keeps a copy of itself at the end. */
+async function makeEmptyDisk({ path, table, partitions }: DiskPlan): Promise<void> {
+  const room = table === 'none' ? 0 : 4 + 2 * partitions.length;
+  await using file = await open(path, 'wx');
+  await file.truncate((partitions.reduce((sum, { sizeMiB }) => sum + sizeMiB, 0) + room) * MiB);
+}
+
+/** @returns where the partitions are, extended ones left out. */
+async function makeTable(plan: DiskPlan): Promise<Place[]> {
+  await runWithInput(['sfdisk', '--quiet', plan.path], tableScript(plan));
+  if (plan.bootCode) await writeBootCode(plan.path, plan.bootCode);
+  const { partitiontable: table } = JSON.parse(await run(['sfdisk', '--json', plan.path])) as {
+    partitiontable: { partitions?: { start: number; size: number; type: string }[] };
+  };
+  return (table.partitions ?? [])
+    .filter(({ type }) => type !== EXTENDED)
+    .map(({ start, size }) => ({ start: start * 512, size: size * 512 }));
+}
+
+const EXTENDED = '5';
+
+/** The input of sfdisk: logical partitions live in an extended one that takes what is left. */
+function tableScript({ table, partitions }: DiskPlan): string {
+  const lines = [`label: ${table}`];
+  let extended = false;
+  for (const { content, sizeMiB, logical } of partitions) {
+    if (logical && !extended) lines.push(`type=${EXTENDED}`);
+    extended ||= logical === true;
+    const type = table === 'gpt' ? GPT_TYPES[content] : content === 'swap' ? 'S' : undefined;
+    lines.push(`size=${sizeMiB}MiB${type ? `, type=${type}` : ''}`);
+  }
+  return `${lines.join('\n')}\n`;
+}
+
+async function writeBootCode(path: string, code: Buffer): Promise<void> {
+  await using file = await open(path, 'r+');
+  await file.write(code, 0, Math.min(code.length, BOOT_CODE_BYTES), 0);
+}
+
+async function fill(image: string, place: Place | null, { content, populate, ...names }: PartitionPlan): Promise<void> {
+  await withDevice(image, place, { readOnly: false }, async (device) => {
+    await makeContent(device, content, names);
+    if (populate && content === 'vfat') await fillFat(device, populate);
+    else if (populate) await withFilesystem(device, content, {}, populate);
+  });
+}

@@ -1,0 +1,81 @@
+/** Places in disk images as devices, and the filesystems on those as directories, for as long as they are used. */
+import { mkdtempSync, readdirSync, rmdirSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { run } from '../core/run.ts';
+
+/** Bytes from the beginning of an image. */
+export interface Place {
+  start: number;
+  size: number;
+}
+
+/** @param place `null` for the whole image. */
+export async function withDevice<T>(
+  image: string,
+  place: Place | null,
+  options: { readOnly: boolean },
+  use: (device: string) => Promise<T>,
+): Promise<T> {
+  const window = place ? ['--offset', String(place.start), '--sizelimit', String(place.size)] : [];
+  const mode = options.readOnly ? ['--read-only'] : [];
+  const device = (await run(['losetup', '--find', '--show', ...mode, ...window, image])).trim();
+  try {
+    return await use(device);
+  } finally {
+    await run(['losetup', '--detach', device]);
+  }
+}
+
+/** FAT needs no kernel driver here, and only names in ASCII are sure to survive: mtools copies files in and out. */
+export async function withFilesystem<T>(
+  device: string,
+  type: string,
+  options: { mountOptions?: string },
+  use: (directory: string) => Promise<T>,
+): Promise<T> {
+  const directory = mkdtempSync(join(tmpdir(), 'snap-to-s3-disk-'));
+  try {
+    await run(mountCommand(device, type, directory, options.mountOptions));
+    try {
+      return await use(directory);
+    } finally {
+      await run(['umount', directory]);
+    }
+  } finally {
+    rmdirSync(directory);
+  }
+}
+
+function mountCommand(device: string, type: string, directory: string, options: string | undefined): string[] {
+  const flags = options === undefined ? [] : ['-o', options];
+  if (type === 'ntfs') return ['ntfs-3g', ...flags, device, directory];
+  return ['mount', '-i', '-t', type, ...flags, device, directory];
+}
+
+/** Fills a directory, and copies what is in it to a FAT filesystem. */
+export const fillFat = (device: string, fill: (directory: string) => Promise<void>): Promise<void> =>
+  withStaging(async (directory) => {
+    await fill(directory);
+    const names = readdirSync(directory).map((name) => join(directory, name));
+    if (names.length > 0) await run([...MCOPY, '-i', device, ...names, '::/']);
+  });
+
+/** Copies a FAT filesystem to a directory for a look at it. */
+export const lookAtFat = <T>(device: string, look: (directory: string) => Promise<T>): Promise<T> =>
+  withStaging(async (directory) => {
+    await run([...MCOPY, '-n', '-i', device, '::/', directory]);
+    return look(directory);
+  });
+
+/** Directories too, with their times; mtools knows letters beyond ASCII by the locale. */
+const MCOPY = ['env', 'LC_ALL=C.UTF-8', 'mcopy', '-s', '-m', '-Q'];
+
+async function withStaging<T>(use: (directory: string) => Promise<T>): Promise<T> {
+  const directory = mkdtempSync(join(tmpdir(), 'snap-to-s3-fat-'));
+  try {
+    return await use(directory);
+  } finally {
+    rmSync(directory, { recursive: true });
+  }
+}

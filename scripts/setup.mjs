@@ -1,0 +1,89 @@
+// Brings what a command needs, then runs it under the Node version of this project.
+//
+//   node scripts/setup.mjs demo|test COMMAND [ARGUMENT...]
+//
+// Plain JavaScript without packages: on a fresh machine nothing is installed yet, and Node may be an old one.
+import { execFileSync, spawn } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { accessSync, constants, existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { delimiter, dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+/** Debian packages by a file that each of them installs; PATH is not searched, since another copy may shadow it. */
+const PACKAGES = {
+  demo: {
+    lz4: 'lz4', zstd: 'zstd', tar: 'tar', gpg: 'gnupg', sfdisk: 'fdisk', losetup: 'mount', partx: 'util-linux',
+    'mkfs.ext4': 'e2fsprogs', 'mkfs.xfs': 'xfsprogs', getfattr: 'attr', getfacl: 'acl', perl: 'perl-base',
+  },
+  test: {
+    'mkfs.btrfs': 'btrfs-progs', 'mkfs.vfat': 'dosfstools', 'ntfs-3g': 'ntfs-3g', fusefat: 'fusefat', aws: 'awscli',
+    radosgw: 'radosgw', 'ceph-mon': 'ceph-mon', 'ceph-osd': 'ceph-osd', 'ceph-authtool': 'ceph-common',
+  },
+};
+
+const PLACES = ['/usr/bin', '/usr/sbin', '/bin', '/sbin'];
+
+const root = dirname(dirname(fileURLToPath(import.meta.url)));
+const [group, command, ...rest] = process.argv.slice(2);
+
+main().catch((error) => {
+  process.stderr.write(`${error.message}\n`);
+  process.exitCode = 1;
+});
+
+async function main() {
+  if (process.platform !== 'linux') throw new Error('This needs Linux: volumes are real block devices.');
+  if (process.getuid() !== 0) throw new Error('This needs root, to attach and mount volumes: run it with sudo.');
+  installPrograms(group === 'test' ? { ...PACKAGES.demo, ...PACKAGES.test } : PACKAGES.demo);
+  installModules();
+  process.exitCode = await runInProject(command, rest);
+}
+
+function installPrograms(programs) {
+  const missing = Object.keys(programs).filter((program) => !PLACES.some((place) => isExecutable(join(place, program))));
+  if (missing.length === 0) return;
+  const names = [...new Set(missing.map((program) => programs[program]))];
+  if (!PLACES.some((place) => isExecutable(join(place, 'apt-get')))) {
+    throw new Error(`These programs are missing, and there is no apt-get to install them: ${missing.join(', ')}.`);
+  }
+  process.stdout.write(`installing: ${names.join(' ')}\n`);
+  const quiet = { stdio: ['ignore', 'ignore', 'inherit'], env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive' } };
+  execFileSync('apt-get', ['update', '-qq'], quiet);
+  execFileSync('apt-get', ['install', '-y', '-qq', '--no-install-recommends', ...names], quiet);
+}
+
+function isExecutable(path) {
+  try {
+    accessSync(path, constants.X_OK);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/**
+ * Again only when the lock file has changed since. Not by `npm ci`, which refuses a lock file that lacks the optional
+ * packages of other platforms; versions come from the lock file all the same, and it is not written.
+ */
+function installModules() {
+  const stamp = join(root, 'node_modules', '.installed-lock');
+  const lock = createHash('sha256').update(readFileSync(join(root, 'package-lock.json'))).digest('hex');
+  if (existsSync(stamp) && readFileSync(stamp, 'utf8') === lock) return;
+  process.stdout.write('installing npm packages\n');
+  execFileSync('npm', ['install', '--no-save', '--no-audit', '--no-fund', '--loglevel=error'], {
+    cwd: root,
+    stdio: ['ignore', 'ignore', 'inherit'],
+  });
+  writeFileSync(stamp, lock);
+}
+
+/** The project's Node comes first on the path; signals reach the command, which knows how to end. */
+function runInProject(name, args) {
+  const path = [join(root, 'node_modules', '.bin'), ...PLACES, process.env.PATH ?? ''].join(delimiter);
+  const child = spawn(name, args, { cwd: root, stdio: 'inherit', env: { ...process.env, PATH: path } });
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => child.kill(signal));
+  return new Promise((resolve, reject) => {
+    child.on('error', reject);
+    child.on('close', (code) => resolve(code ?? 1));
+  });
+}
