@@ -98,7 +98,7 @@ async function restore(s3: S3Client, key: string, into: string): Promise<void> {
   const file = join(directory, 'archive.tar.lz4');
   await pipeline(Body as NodeJS.ReadableStream, createWriteStream(file));
   process.stdout.write(`lz4 -d | tar -x   ${key}\n`);
-  const tar = 'lz4 -d -c -- "$1" | tar --extract --numeric-owner --acls --xattrs --xattrs-include="*" --directory "$2"';
+  const tar = 'lz4 -d -c -- "$1" | tar --extract --numeric-owner --acls --xattrs --xattrs-include="*" --warning=no-timestamp --directory "$2"';
   await runVisibly(['bash', '-o', 'pipefail', '-c', tar, 'restore', file, into], process.env);
   rmSync(file);
 }

@@ -5,12 +5,16 @@ import { createServer } from 'node:net';
 import { join } from 'node:path';
 
 
-export async function makeNastyTree(directory: string): Promise<void> {
+/** Directories of 100 letters below one another: 36 of them make a path that one call can still open. */
+export const DEEP = 36;
+
+/** @param depth with 41 and more, only programs that walk step by step reach the bottom; GNU tar stores it, but cannot extract it. */
+export async function makeNastyTree(directory: string, depth: number = DEEP): Promise<void> {
   mkdirSync(directory, { recursive: true });
   makeNames(directory);
   makeKinds(directory);
   makeAttributes(directory);
-  makeDeepTree(directory);
+  makeDeepTree(directory, depth);
   await makeSocket(join(directory, 'socket'));
   makeTimes(directory);
 }
@@ -67,10 +71,9 @@ function makeAttributes(directory: string): void {
   execFileSync('setfacl', ['-d', '-m', 'u:4321:rwx', at('default acl')]);
 }
 
-/** Deeper than PATH_MAX, which only step-by-step walks can reach. */
-function makeDeepTree(directory: string): void {
-  const program = 'use strict; chdir $ARGV[0] or die; for (1..45) { mkdir "d" x 100 or die $!; chdir "d" x 100 or die $! } open(my $f, ">", "bottom") or die $!; print $f "deep";';
-  execFileSync('perl', ['-e', program, directory]);
+function makeDeepTree(directory: string, depth: number): void {
+  const program = 'use strict; chdir $ARGV[0] or die; for (1..$ARGV[1]) { mkdir "d" x 100 or die $!; chdir "d" x 100 or die $! } open(my $f, ">", "bottom") or die $!; print $f "deep";';
+  execFileSync('perl', ['-e', program, directory, String(depth)]);
 }
 
 async function makeSocket(path: string): Promise<void> {
