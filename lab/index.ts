@@ -65,7 +65,10 @@ export async function startLab(options: LabOptions): Promise<Lab> {
   });
   const imdsSettings: ImdsSettings = { spotAction: null, role: roleOf(identities) };
   // The services bring large schemas: loading them side by side halves the time to start.
-  const [{ createEc2Service }, { createS3Service }] = await Promise.all([import('./ec2/index.ts'), import('./s3/index.ts')]);
+  const [{ createEc2Service }, { createS3Service }] = await Promise.all([
+    import('./ec2/index.ts'),
+    import('./s3/index.ts'),
+  ]);
   const [ec2, s3] = await Promise.all([createEc2Service(context), createS3Service(context)]);
   const imds = createImdsService(context, imdsSettings);
   const control = createControl({ context, ec2, s3, imds, imdsSettings });
@@ -114,7 +117,7 @@ function roleOf(identities: Identities): () => Identity {
   };
 }
 
-export const environmentOf = (endpoints: Endpoints, region: string, identity: Identity): Record<string, string> => ({
+const environmentOf = (endpoints: Endpoints, region: string, identity: Identity): Record<string, string> => ({
   AWS_ENDPOINT_URL_EC2: endpoints.ec2,
   AWS_ENDPOINT_URL_S3: endpoints.s3,
   AWS_EC2_METADATA_SERVICE_ENDPOINT: endpoints.imds,

@@ -42,7 +42,11 @@ async function demonstrate(): Promise<void> {
   const lab = cleanup.use(await startLab({ directory: join(directory, 'lab') }));
   const control = new LabControl(lab.endpoints.control);
   await control.addBucket(BUCKET);
-  const { snapshotId } = await control.addSnapshot({ imagePath: image, description: 'demo', tags: { 'snap-to-s3': 'migrate' } });
+  const { snapshotId } = await control.addSnapshot({
+    imagePath: image,
+    description: 'demo',
+    tags: { 'snap-to-s3': 'migrate' },
+  });
   process.stdout.write(`${snapshotId}\n`);
 
   say(`3. snap-to-s3 migrate --all --bucket ${BUCKET}`);
@@ -60,13 +64,17 @@ async function demonstrate(): Promise<void> {
   const { Contents = [] } = await s3.send(new ListObjectsV2Command({ Bucket: BUCKET }));
   for (const { Key, Size } of Contents) process.stdout.write(`${String(Size).padStart(12)}  ${Key}\n`);
 
-  say('5. Restored with lz4 and tar alone, and compared file by file: content, owners, modes, times, links, xattrs, ACLs');
+  say(
+    '5. Restored with lz4 and tar alone, and compared file by file: content, owners, modes, times, links, xattrs, ACLs',
+  );
   for (const partition of ['2', '3']) {
     const key = Contents.map(({ Key = '' }) => Key).find((name) => name.endsWith(`.${partition}.tar.lz4`)) ?? '';
     const restored = join(directory, 'restored', partition);
     await restore(s3, key, restored);
     const differences = await withMounted(image, Number(partition), (original) => compareTrees(original, restored));
-    process.stdout.write(`partition ${partition}: ${differences.compared} entries, ${differences.list.length} differences\n`);
+    process.stdout.write(
+      `partition ${partition}: ${differences.compared} entries, ${differences.list.length} differences\n`,
+    );
     for (const difference of differences.list) process.stdout.write(`  ${difference}\n`);
     if (differences.list.length > 0) process.exitCode = 1;
   }
@@ -98,7 +106,8 @@ async function restore(s3: S3Client, key: string, into: string): Promise<void> {
   const file = join(directory, 'archive.tar.lz4');
   await pipeline(Body as NodeJS.ReadableStream, createWriteStream(file));
   process.stdout.write(`lz4 -d | tar -x   ${key}\n`);
-  const tar = 'lz4 -d -c -- "$1" | tar --extract --numeric-owner --acls --xattrs --xattrs-include="*" --warning=no-timestamp --directory "$2"';
+  const tar =
+    'lz4 -d -c -- "$1" | tar --extract --numeric-owner --acls --xattrs --xattrs-include="*" --warning=no-timestamp --directory "$2"';
   await runVisibly(['bash', '-o', 'pipefail', '-c', tar, 'restore', file, into], process.env);
   rmSync(file);
 }

@@ -12,12 +12,29 @@ import { fileURLToPath } from 'node:url';
 /** Debian packages by a file that each of them installs; PATH is not searched, since another copy may shadow it. */
 const PACKAGES = {
   demo: {
-    lz4: 'lz4', zstd: 'zstd', tar: 'tar', gpg: 'gnupg', sfdisk: 'fdisk', losetup: 'mount', partx: 'util-linux',
-    'mkfs.ext4': 'e2fsprogs', 'mkfs.xfs': 'xfsprogs', getfattr: 'attr', getfacl: 'acl', perl: 'perl-base',
+    lz4: 'lz4',
+    zstd: 'zstd',
+    tar: 'tar',
+    gpg: 'gnupg',
+    sfdisk: 'fdisk',
+    losetup: 'mount',
+    partx: 'util-linux',
+    'mkfs.ext4': 'e2fsprogs',
+    'mkfs.xfs': 'xfsprogs',
+    getfattr: 'attr',
+    getfacl: 'acl',
+    perl: 'perl-base',
   },
   test: {
-    'mkfs.btrfs': 'btrfs-progs', 'mkfs.vfat': 'dosfstools', 'ntfs-3g': 'ntfs-3g', fusefat: 'fusefat', aws: 'awscli',
-    radosgw: 'radosgw', 'ceph-mon': 'ceph-mon', 'ceph-osd': 'ceph-osd', 'ceph-authtool': 'ceph-common',
+    'mkfs.btrfs': 'btrfs-progs',
+    'mkfs.vfat': 'dosfstools',
+    'ntfs-3g': 'ntfs-3g',
+    fusefat: 'fusefat',
+    aws: 'awscli',
+    radosgw: 'radosgw',
+    'ceph-mon': 'ceph-mon',
+    'ceph-osd': 'ceph-osd',
+    'ceph-authtool': 'ceph-common',
   },
 };
 
@@ -40,7 +57,9 @@ async function main() {
 }
 
 function installPrograms(programs) {
-  const missing = Object.keys(programs).filter((program) => !PLACES.some((place) => isExecutable(join(place, program))));
+  const missing = Object.keys(programs).filter(
+    (program) => !PLACES.some((place) => isExecutable(join(place, program))),
+  );
   if (missing.length === 0) return;
   const names = [...new Set(missing.map((program) => programs[program]))];
   if (!PLACES.some((place) => isExecutable(join(place, 'apt-get')))) {
@@ -67,7 +86,9 @@ function isExecutable(path) {
  */
 function installModules() {
   const stamp = join(root, 'node_modules', '.installed-lock');
-  const lock = createHash('sha256').update(readFileSync(join(root, 'package-lock.json'))).digest('hex');
+  const lock = createHash('sha256')
+    .update(readFileSync(join(root, 'package-lock.json')))
+    .digest('hex');
   if (existsSync(stamp) && readFileSync(stamp, 'utf8') === lock) return;
   process.stdout.write('installing npm packages\n');
   execFileSync('npm', ['install', '--no-save', '--no-audit', '--no-fund', '--loglevel=error'], {

@@ -19,7 +19,8 @@ export class LabControl {
   unusedFaults = () => this.#ask<Fault[]>('GET', '/faults/unused');
   calls = () => this.#ask<LoggedCall[]>('GET', '/calls');
   leftovers = () => this.#ask<Leftover[]>('GET', '/leftovers');
-  addSnapshot = (fixture: SnapshotFixture) => this.#ask<{ snapshotId: string; volumeId: string }>('POST', '/snapshots', fixture);
+  addSnapshot = (fixture: SnapshotFixture) =>
+    this.#ask<{ snapshotId: string; volumeId: string }>('POST', '/snapshots', fixture);
   addBucket = (name: string, settings: { ownerId?: string; region?: string } = {}) =>
     this.#ask<null>('POST', '/buckets', { name, ...settings });
   /** A caller; `policy` null may do everything. */

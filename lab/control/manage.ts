@@ -26,7 +26,9 @@ export async function labUp(options: LabOptions): Promise<RunningLab> {
   const child = fork(program, [JSON.stringify(options)], { detached: true, stdio: ['ignore', log, log, 'ipc'] });
   await new Promise<void>((resolve, reject) => {
     child.once('message', () => resolve());
-    child.once('exit', (code) => reject(new Error(`the lab did not start (exit ${code}): ${logTail(options.directory)}`)));
+    child.once('exit', (code) =>
+      reject(new Error(`the lab did not start (exit ${code}): ${logTail(options.directory)}`)),
+    );
   });
   child.removeAllListeners();
   child.unref();
@@ -63,4 +65,5 @@ function isAlive(pid: number): boolean {
   }
 }
 
-const logTail = (directory: string): string => readFileSync(join(directory, LOG_FILE), 'utf8').trim().split('\n').slice(-3).join('; ');
+const logTail = (directory: string): string =>
+  readFileSync(join(directory, LOG_FILE), 'utf8').trim().split('\n').slice(-3).join('; ');

@@ -1,12 +1,11 @@
 /** What tests and people tell a running lab: disks and buckets to have, faults to play, and what it has seen. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Context } from '../core/context.ts';
-import type { Delays, FaultSpec, Leftover } from '../core/contract.ts';
+import type { Delays, FaultSpec, Leftover, Service } from '../core/contract.ts';
 import { readBody } from '../core/http.ts';
 import type { Policy } from '../core/policy.ts';
 import type { Ec2Service } from '../ec2/index.ts';
 import type { SnapshotFixture } from '../ec2/snapshots.ts';
-import type { Service } from '../core/contract.ts';
 import type { ImdsSettings } from '../imds/index.ts';
 import type { S3Service } from '../s3/index.ts';
 
@@ -29,7 +28,8 @@ const HANDLERS: Record<string, Handler> = {
   'DELETE /calls': (_body, { context }) => void context.calls.splice(0),
   'GET /leftovers': (_body, lab) => leftoversOf(lab),
   'POST /snapshots': (fixture: SnapshotFixture, { ec2 }) => ec2.registerSnapshot(fixture),
-  'POST /buckets': (body: { name: string; ownerId?: string; region?: string }, { s3 }) => s3.createBucket(body.name, body),
+  'POST /buckets': (body: { name: string; ownerId?: string; region?: string }, { s3 }) =>
+    s3.createBucket(body.name, body),
   'POST /identities': (body: { name: string; policy: Policy | null; expires?: string }, { context }) =>
     context.identities.add(body.name, context.accountId, body.policy, body.expires),
   'PUT /delays': (delays: Partial<Delays>, { context }) => Object.assign(context.delays, delays),

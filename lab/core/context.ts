@@ -86,7 +86,8 @@ export class Context implements LabContext {
     const codes = dialectOf(service);
     const claim = readClaim(request, codes);
     const identity = this.#frame.identities.find(claim.accessKeyId);
-    if (!identity) throw new ServiceError(codes.unknownKey, 'The AWS access key id you provided does not exist in our records', 403);
+    if (!identity)
+      throw new ServiceError(codes.unknownKey, 'The AWS access key id you provided does not exist in our records', 403);
     if (identity.sessionToken !== claim.sessionToken) {
       throw new ServiceError(codes.mismatch, 'The provided security token is invalid', 403);
     }

@@ -29,10 +29,12 @@ export class FaultBook {
 
   /** The actions that meet this call, in the order in which they were scripted. */
   meet(call: Call): FaultAction[] {
-    return this.#faults.filter((fault) => matches(fault, call) && isDue(fault)).map((fault) => {
-      fault.played++;
-      return fault.action;
-    });
+    return this.#faults
+      .filter((fault) => matches(fault, call) && isDue(fault))
+      .map((fault) => {
+        fault.played++;
+        return fault.action;
+      });
   }
 }
 
@@ -70,7 +72,11 @@ export async function play(
 
 function ending(action: FaultAction & { kind: 'error' | 'reset' | 'hang' }, request: IncomingMessage): Error {
   if (action.kind === 'error') {
-    return new ServiceError(action.code, action.message ?? `scripted: ${action.code}`, action.status ?? statusOf(action.code));
+    return new ServiceError(
+      action.code,
+      action.message ?? `scripted: ${action.code}`,
+      action.status ?? statusOf(action.code),
+    );
   }
   if (action.kind === 'reset') request.socket.destroy();
   return new ConnectionGone();

@@ -54,14 +54,15 @@ function holds(operator: string, keys: Record<string, OneOrMany>, context: Conte
 type Test = (values: readonly string[] | undefined, patterns: readonly string[]) => boolean;
 
 const equals = (value: string, patterns: readonly string[]): boolean => patterns.includes(value);
-const like = (value: string, patterns: readonly string[]): boolean => patterns.some((pattern) => isLike(value, pattern));
+const like = (value: string, patterns: readonly string[]): boolean =>
+  patterns.some((pattern) => isLike(value, pattern));
 
 const TESTS: Record<string, Test> = {
-  StringEquals: (values, patterns) => values !== undefined && values.some((value) => equals(value, patterns)),
-  StringNotEquals: (values, patterns) => values === undefined || !values.some((value) => equals(value, patterns)),
-  StringLike: (values, patterns) => values !== undefined && values.some((value) => like(value, patterns)),
-  ArnLike: (values, patterns) => values !== undefined && values.some((value) => like(value, patterns)),
-  Bool: (values, patterns) => values !== undefined && values.some((value) => equals(value, patterns)),
+  StringEquals: (values, patterns) => values?.some((value) => equals(value, patterns)) === true,
+  StringNotEquals: (values, patterns) => values?.some((value) => equals(value, patterns)) !== true,
+  StringLike: (values, patterns) => values?.some((value) => like(value, patterns)) === true,
+  ArnLike: (values, patterns) => values?.some((value) => like(value, patterns)) === true,
+  Bool: (values, patterns) => values?.some((value) => equals(value, patterns)) === true,
   Null: (values, patterns) => patterns.includes(String(values === undefined)),
   'ForAllValues:StringEquals': (values, patterns) => (values ?? []).every((value) => equals(value, patterns)),
 };
@@ -69,6 +70,9 @@ const TESTS: Record<string, Test> = {
 const many = <T>(value: T | T[]): T[] => (Array.isArray(value) ? value : [value]);
 
 function isLike(text: string, pattern: string, flags = ''): boolean {
-  const source = pattern.replace(/[.+^${}()|[\]\\]/g, '\\$&').replaceAll('*', '[^]*').replaceAll('?', '[^]');
+  const source = pattern
+    .replace(/[.+^${}()|[\]\\]/g, '\\$&')
+    .replaceAll('*', '[^]*')
+    .replaceAll('?', '[^]');
   return new RegExp(`^${source}$`, flags).test(text);
 }

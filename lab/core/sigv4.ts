@@ -25,7 +25,7 @@ export interface Codes {
   skewed: string;
 }
 
-export const DIALECTS: Record<'s3' | 'other', Codes> = {
+const DIALECTS: Record<'s3' | 'other', Codes> = {
   s3: {
     missing: 'AccessDenied',
     unknownKey: 'InvalidAccessKeyId',
@@ -52,7 +52,8 @@ export function readClaim(request: IncomingMessage, codes: Codes): Claimed {
 
 function fromHeader(request: IncomingMessage, codes: Codes): Claimed {
   const header = request.headers.authorization ?? '';
-  const found = /^AWS4-HMAC-SHA256\s+Credential=([^/]+)\/([^,]+),\s*SignedHeaders=([^,]+),\s*Signature=([0-9a-f]+)$/.exec(header);
+  const found =
+    /^AWS4-HMAC-SHA256\s+Credential=([^/]+)\/([^,]+),\s*SignedHeaders=([^,]+),\s*Signature=([0-9a-f]+)$/.exec(header);
   if (!found) throw new ServiceError(codes.missing, 'The authorization header is not understood', 403);
   const [, accessKeyId = '', scope = '', signedHeaders = '', signature = ''] = found;
   return {
@@ -87,7 +88,9 @@ const headerText = (request: IncomingMessage, name: string): string | undefined 
 };
 
 export const signingKeyOf = (secret: string, scope: string): Buffer =>
-  scope.split('/').reduce<Buffer>((key, part) => createHmac('sha256', key).update(part).digest(), Buffer.from(`AWS4${secret}`));
+  scope
+    .split('/')
+    .reduce<Buffer>((key, part) => createHmac('sha256', key).update(part).digest(), Buffer.from(`AWS4${secret}`));
 
 /** @throws ServiceError unless the signature is the one that the secret makes. */
 export function verify(
@@ -103,7 +106,11 @@ export function verify(
   const expected = createHmac('sha256', signingKey).update(toSign).digest();
   const given = Buffer.from(claim.signature, 'hex');
   if (given.length !== expected.length || !timingSafeEqual(given, expected)) {
-    throw new ServiceError(codes.mismatch, 'The request signature we calculated does not match the signature you provided', 403);
+    throw new ServiceError(
+      codes.mismatch,
+      'The request signature we calculated does not match the signature you provided',
+      403,
+    );
   }
 }
 
@@ -114,12 +121,22 @@ function canonicalRequest(request: IncomingMessage, claim: Claimed, payload: str
     const value = headerText(request, name) ?? '';
     return `${name}:${value.trim().replace(/\s+/g, ' ')}\n`;
   });
-  return [request.method, path, canonicalQuery(rawQuery), headers.join(''), claim.signedHeaders.join(';'), payload].join('\n');
+  return [
+    request.method,
+    path,
+    canonicalQuery(rawQuery),
+    headers.join(''),
+    claim.signedHeaders.join(';'),
+    payload,
+  ].join('\n');
 }
 
 /** S3 signs the path encoded once, by its own rules, whatever the client left unencoded. */
 const normalised = (path: string): string =>
-  path.split('/').map((segment) => encode(decodeURIComponent(segment))).join('/');
+  path
+    .split('/')
+    .map((segment) => encode(decodeURIComponent(segment)))
+    .join('/');
 
 const canonicalQuery = (query: string): string =>
   query

@@ -4,7 +4,8 @@ import { partitionsOf } from './loop.ts';
 
 const BY_ID = '/dev/disk/by-id';
 
-const serialLink = (volumeId: string): string => `${BY_ID}/nvme-Amazon_Elastic_Block_Store_${volumeId.replace('-', '')}`;
+const serialLink = (volumeId: string): string =>
+  `${BY_ID}/nvme-Amazon_Elastic_Block_Store_${volumeId.replace('-', '')}`;
 
 /** Whether something has the name, be it a real disk or another lab's. */
 export function isTaken(path: string): boolean {

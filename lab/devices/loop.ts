@@ -40,13 +40,17 @@ function backingFile(name: string): string | null {
 /** Numbers of a device's partitions that have nodes. */
 export const partitionsOf = (device: string): number[] =>
   readdirSync('/dev').flatMap((name) => {
-    const number = name.startsWith(`${device.slice('/dev/'.length)}p`) ? Number(name.slice(device.length - 4)) : Number.NaN;
+    const number = name.startsWith(`${device.slice('/dev/'.length)}p`)
+      ? Number(name.slice(device.length - 4))
+      : Number.NaN;
     return Number.isInteger(number) ? [number] : [];
   });
 
 /** Where a device or one of its partitions is mounted. */
 export const mountsOf = (device: string): string[] =>
-  readFileSync('/proc/self/mounts', 'utf8').split('\n').flatMap((line) => {
-    const [source = '', target = ''] = line.split(' ');
-    return source === device || source.startsWith(`${device}p`) ? [target] : [];
-  });
+  readFileSync('/proc/self/mounts', 'utf8')
+    .split('\n')
+    .flatMap((line) => {
+      const [source = '', target = ''] = line.split(' ');
+      return source === device || source.startsWith(`${device}p`) ? [target] : [];
+    });

@@ -1,7 +1,8 @@
 /** Attachments: a volume's image as a block device of this machine, for as long as EC2 says that it is attached. */
-import { attachImage, detachImage, loopDevicesBelow, mountsOf } from '../devices/loop.ts';
-import { isTaken, linkDevice, unlinkDevice } from '../devices/links.ts';
+
 import { type LabContext, type Leftover, ServiceError } from '../core/contract.ts';
+import { isTaken, linkDevice, unlinkDevice } from '../devices/links.ts';
+import { attachImage, detachImage, loopDevicesBelow, mountsOf } from '../devices/loop.ts';
 import type { Ec2State, StoredAttachment, StoredVolume } from './state.ts';
 import { attachmentToWire, findVolume, volumeState } from './volumes.ts';
 
@@ -14,7 +15,12 @@ interface AttachInput {
   VolumeId?: string;
 }
 
-export function attachVolume(state: Ec2State, context: LabContext, input: AttachInput, behaviours: Map<string, string>): object {
+export function attachVolume(
+  state: Ec2State,
+  context: LabContext,
+  input: AttachInput,
+  behaviours: Map<string, string>,
+): object {
   const volume = findVolume(state, context, input.VolumeId ?? '');
   checkInstance(context, input.InstanceId);
   const device = checkDevice(state, input.Device ?? '', behaviours);
@@ -44,12 +50,18 @@ const DEVICE_NAME = /^(\/dev\/)?(sd[a-z][1-9]?|xvd[a-d]?[a-z])$/;
 
 function checkDevice(state: Ec2State, device: string, behaviours: Map<string, string>): string {
   if (!DEVICE_NAME.test(device)) {
-    throw new ServiceError('InvalidParameterValue', `Value (${device}) for parameter device is invalid. ${device} is not a valid EBS device name.`);
+    throw new ServiceError(
+      'InvalidParameterValue',
+      `Value (${device}) for parameter device is invalid. ${device} is not a valid EBS device name.`,
+    );
   }
   const path = device.startsWith('/dev/') ? device : `/dev/${device}`;
   const held = [...state.volumes.values()].some(({ attachment }) => attachment?.device === path);
   if (held || isTaken(path) || behaviours.has('device-taken')) {
-    throw new ServiceError('InvalidParameterValue', `Invalid value '${device}' for unixDevice. Attachment point ${device} is already in use`);
+    throw new ServiceError(
+      'InvalidParameterValue',
+      `Invalid value '${device}' for unixDevice. Attachment point ${device} is already in use`,
+    );
   }
   return path;
 }
@@ -59,14 +71,23 @@ function checkAttachable(state: Ec2State, context: LabContext, volume: StoredVol
   if (now === 'in-use') throw new ServiceError('VolumeInUse', `${volume.id} is already attached to an instance`);
   if (now !== 'available') throw new ServiceError('IncorrectState', `Volume '${volume.id}' is not 'available'.`);
   if (volume.availabilityZone !== context.instance.availabilityZone) {
-    throw new ServiceError('InvalidVolume.ZoneMismatch', `The volume '${volume.id}' is not in the same availability zone as instance '${context.instance.instanceId}'`);
+    throw new ServiceError(
+      'InvalidVolume.ZoneMismatch',
+      `The volume '${volume.id}' is not in the same availability zone as instance '${context.instance.instanceId}'`,
+    );
   }
   if (state.snapshots.get(volume.snapshotId)?.productCodes.length) {
-    throw new ServiceError('OperationNotPermitted', `The volume '${volume.id}' has product codes that cannot be attached to a running instance`);
+    throw new ServiceError(
+      'OperationNotPermitted',
+      `The volume '${volume.id}' has product codes that cannot be attached to a running instance`,
+    );
   }
   const attached = [...state.volumes.values()].filter(({ attachment }) => attachment !== null).length;
   if (attached >= MOST_ATTACHMENTS) {
-    throw new ServiceError('AttachmentLimitExceeded', `Volume attachment limit exceeded for instance ${context.instance.instanceId}`);
+    throw new ServiceError(
+      'AttachmentLimitExceeded',
+      `Volume attachment limit exceeded for instance ${context.instance.instanceId}`,
+    );
   }
 }
 
@@ -76,7 +97,12 @@ interface DetachInput {
   Force?: boolean;
 }
 
-export function detachVolume(state: Ec2State, context: LabContext, input: DetachInput, behaviours: Map<string, string>): object {
+export function detachVolume(
+  state: Ec2State,
+  context: LabContext,
+  input: DetachInput,
+  behaviours: Map<string, string>,
+): object {
   const volume = findVolume(state, context, input.VolumeId ?? '');
   const { attachment } = volume;
   if (!attachment) throw new ServiceError('IncorrectState', `Volume '${volume.id}' is in the 'available' state.`);
@@ -148,7 +174,8 @@ export async function recoverDevices(state: Ec2State): Promise<void> {
 /** Takes the devices away; attachments stay on record, and their devices come back with the lab. */
 export async function unplugAll(state: Ec2State): Promise<void> {
   for (const volume of state.volumes.values()) {
-    if (volume.attachment?.loop && mountsOf(volume.attachment.loop).length === 0) await unplug(volume, volume.attachment);
+    if (volume.attachment?.loop && mountsOf(volume.attachment.loop).length === 0)
+      await unplug(volume, volume.attachment);
   }
   state.save();
 }

@@ -22,14 +22,20 @@ export function authorizationsOf(operation: string, input: Input, state: Ec2Stat
   if (operation.startsWith('Describe')) return [{ action, resources: ['*'] }];
   const tags = (input.TagSpecifications ?? []).flatMap(({ Tags = [] }) => Tags);
   const requested = requestTags(operation === 'CreateTags' || operation === 'DeleteTags' ? (input.Tags ?? []) : tags);
-  const wanted = resourcesOf(operation, input, lab).map((arn): Authorization => ({
-    action,
-    resources: [arn],
-    context: { ...requested, ...resourceTags(arn, state) },
-  }));
+  const wanted = resourcesOf(operation, input, lab).map(
+    (arn): Authorization => ({
+      action,
+      resources: [arn],
+      context: { ...requested, ...resourceTags(arn, state) },
+    }),
+  );
   if (tags.length === 0) return wanted;
   const kind = operation === 'CreateVolume' ? 'volume' : 'snapshot';
-  const onNew = { action: 'ec2:CreateTags', resources: [arnOf(lab, kind, '*')], context: { ...requested, 'ec2:CreateAction': [operation] } };
+  const onNew = {
+    action: 'ec2:CreateTags',
+    resources: [arnOf(lab, kind, '*')],
+    context: { ...requested, 'ec2:CreateAction': [operation] },
+  };
   return [...wanted, onNew];
 }
 

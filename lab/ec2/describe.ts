@@ -10,7 +10,11 @@ export interface Filter {
 export type FilterValues<T> = (item: T, name: string) => readonly string[] | undefined;
 
 /** Keeps what meets every filter; a filter is met by any of its values. */
-export function filtered<T>(items: readonly T[], filters: readonly Filter[] | undefined, valuesOf: FilterValues<T>): T[] {
+export function filtered<T>(
+  items: readonly T[],
+  filters: readonly Filter[] | undefined,
+  valuesOf: FilterValues<T>,
+): T[] {
   return items.filter((item) =>
     (filters ?? []).every(({ Name = '', Values = [] }) => {
       const values = valuesOf(item, Name);
@@ -50,7 +54,11 @@ export interface Paging {
 }
 
 /** @param cap the lab's own page size, which tests use to see paging. */
-export function page<T>(items: readonly T[], paging: Paging, cap: number | undefined): { items: T[]; NextToken?: string } {
+export function page<T>(
+  items: readonly T[],
+  paging: Paging,
+  cap: number | undefined,
+): { items: T[]; NextToken?: string } {
   const start = paging.NextToken === undefined ? 0 : readToken(paging.NextToken);
   const wanted = paging.MaxResults ?? cap ?? items.length;
   const end = start + Math.min(wanted, cap ?? wanted);
@@ -66,6 +74,9 @@ function readToken(token: string): number {
 
 export function refuseIdsWithPages(ids: readonly string[] | undefined, paging: Paging, name: string): void {
   if (ids && ids.length > 0 && paging.MaxResults !== undefined) {
-    throw new ServiceError('InvalidParameterCombination', `The parameter ${name} cannot be used with the parameter maxResults`);
+    throw new ServiceError(
+      'InvalidParameterCombination',
+      `The parameter ${name} cannot be used with the parameter maxResults`,
+    );
   }
 }

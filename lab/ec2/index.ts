@@ -3,15 +3,41 @@ import { randomUUID } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { join } from 'node:path';
 import type { StaticOperationSchema } from '@smithy/types';
-import { ConnectionGone, type LabContext, type Leftover, type Service, ServiceError, type SignedRequest } from '../core/contract.ts';
+import {
+  ConnectionGone,
+  type LabContext,
+  type Leftover,
+  type Service,
+  ServiceError,
+  type SignedRequest,
+} from '../core/contract.ts';
 import { readBody } from '../core/http.ts';
 import { sha256 } from '../core/sigv4.ts';
-import { attachVolume, detachVolume, deviceLeftovers, recoverDevices, settleDevices, unplugAll } from './attachments.ts';
+import {
+  attachVolume,
+  detachVolume,
+  deviceLeftovers,
+  recoverDevices,
+  settleDevices,
+  unplugAll,
+} from './attachments.ts';
 import { authorizationsOf } from './authorize.ts';
 import { decodeInput, encodeError, encodeOutput } from './codec.ts';
-import { createSnapshot, deleteSnapshot, describeSnapshots, registerSnapshot, type SnapshotFixture } from './snapshots.ts';
+import {
+  createSnapshot,
+  deleteSnapshot,
+  describeSnapshots,
+  registerSnapshot,
+  type SnapshotFixture,
+} from './snapshots.ts';
 import { Ec2State } from './state.ts';
-import { describeAvailabilityZones, describeInstanceAttribute, describeInstances, describeInstanceTypes, describeRegions } from './static.ts';
+import {
+  describeAvailabilityZones,
+  describeInstanceAttribute,
+  describeInstances,
+  describeInstanceTypes,
+  describeRegions,
+} from './static.ts';
 import { createTags, deleteTags, describeTags } from './tags.ts';
 import { createVolume, deleteVolume, describeVolumes } from './volumes.ts';
 
@@ -37,9 +63,14 @@ export async function createEc2Service(context: LabContext): Promise<Ec2Service>
     const signed = context.authenticate('ec2', request, sha256(body));
     const schema = schemas[`${operation}$`];
     const handler = handlers[operation];
-    if (!schema || !handler) throw new ServiceError('InvalidAction', `The action ${operation} is not valid for this web service.`);
+    if (!schema || !handler)
+      throw new ServiceError('InvalidAction', `The action ${operation} is not valid for this web service.`);
     const input = decodeInput(schema, form);
-    const { behaviours } = await context.admit({ service: 'ec2', operation, details: flatten(input) }, request, response);
+    const { behaviours } = await context.admit(
+      { service: 'ec2', operation, details: flatten(input) },
+      request,
+      response,
+    );
     authorize(context, signed, operation, input, state);
     return oneAtATime(async () => {
       await settleDevices(state, context);
@@ -90,7 +121,9 @@ function sequence(): <T>(work: () => Promise<T>) => Promise<T> {
 
 /** Strings of the input, for faults to match on. */
 const flatten = (input: Record<string, unknown>): Record<string, string> =>
-  Object.fromEntries(Object.entries(input).flatMap(([name, value]) => (typeof value === 'string' ? [[name, value]] : [])));
+  Object.fromEntries(
+    Object.entries(input).flatMap(([name, value]) => (typeof value === 'string' ? [[name, value]] : [])),
+  );
 
 /** A dry run answers by an error either way. Source: "DryRun" of the EC2 API reference. */
 function authorize(context: LabContext, signed: SignedRequest, operation: string, input: Input, state: Ec2State): void {
@@ -102,7 +135,8 @@ function authorize(context: LabContext, signed: SignedRequest, operation: string
       403,
     );
   }
-  if (input['DryRun']) throw new ServiceError('DryRunOperation', 'Request would have succeeded, but DryRun flag is set.', 412);
+  if (input['DryRun'])
+    throw new ServiceError('DryRunOperation', 'Request would have succeeded, but DryRun flag is set.', 412);
 }
 
 async function respond(response: ServerResponse, answer: () => Promise<string>): Promise<void> {

@@ -3,7 +3,7 @@ import { mkdir, stat, truncate, unlink } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { type LabContext, ServiceError } from '../core/contract.ts';
 import { run } from '../core/run.ts';
-import { checkFilters, type Filter, filtered, page, type Paging, refuseIdsWithPages, tagValues } from './describe.ts';
+import { checkFilters, type Filter, filtered, type Paging, page, refuseIdsWithPages, tagValues } from './describe.ts';
 import { type Ec2State, newId, type StoredSnapshot } from './state.ts';
 import { creationTags, type Tag, toTagSet } from './tags.ts';
 
@@ -32,7 +32,11 @@ export async function copySparsely(from: string, to: string): Promise<void> {
   await run(['cp', '--sparse=always', '--reflink=auto', '--', from, to]);
 }
 
-export async function registerSnapshot(state: Ec2State, context: LabContext, fixture: SnapshotFixture): Promise<StoredSnapshot> {
+export async function registerSnapshot(
+  state: Ec2State,
+  context: LabContext,
+  fixture: SnapshotFixture,
+): Promise<StoredSnapshot> {
   const id = fixture.snapshotId ?? newId('snap');
   const image = state.snapshotImage(id);
   await copySparsely(fixture.imagePath, image);
@@ -66,7 +70,17 @@ interface DescribeInput extends Paging {
 }
 
 const FILTERS = new Set([
-  'description', 'encrypted', 'owner-id', 'progress', 'snapshot-id', 'start-time', 'status', 'storage-tier', 'tag-key', 'volume-id', 'volume-size',
+  'description',
+  'encrypted',
+  'owner-id',
+  'progress',
+  'snapshot-id',
+  'start-time',
+  'status',
+  'storage-tier',
+  'tag-key',
+  'volume-id',
+  'volume-size',
 ]);
 
 export function describeSnapshots(state: Ec2State, context: LabContext, input: DescribeInput): object {

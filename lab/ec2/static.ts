@@ -1,13 +1,15 @@
 /** What EC2 says of regions, zones, instances and their types. */
 import { type LabContext, ServiceError } from '../core/contract.ts';
 import { checkInstance } from './attachments.ts';
-import { attachmentState } from './volumes.ts';
 import type { Ec2State } from './state.ts';
+import { attachmentState } from './volumes.ts';
 
 const ROOT_DEVICE = '/dev/sda1';
 
 export const describeRegions = (context: LabContext): object => ({
-  Regions: [{ RegionName: context.region, Endpoint: `ec2.${context.region}.amazonaws.com`, OptInStatus: 'opt-in-not-required' }],
+  Regions: [
+    { RegionName: context.region, Endpoint: `ec2.${context.region}.amazonaws.com`, OptInStatus: 'opt-in-not-required' },
+  ],
 });
 
 export const describeAvailabilityZones = (context: LabContext): object => ({
@@ -20,10 +22,18 @@ export const describeAvailabilityZones = (context: LabContext): object => ({
 });
 
 const mappings = (state: Ec2State, context: LabContext): object[] => [
-  { DeviceName: ROOT_DEVICE, Ebs: { VolumeId: 'vol-00000000000000000', Status: 'attached', DeleteOnTermination: true } },
+  {
+    DeviceName: ROOT_DEVICE,
+    Ebs: { VolumeId: 'vol-00000000000000000', Status: 'attached', DeleteOnTermination: true },
+  },
   ...[...state.volumes.values()].flatMap(({ id, attachment }) =>
     attachment
-      ? [{ DeviceName: attachment.device, Ebs: { VolumeId: id, Status: attachmentState(attachment, context), DeleteOnTermination: false } }]
+      ? [
+          {
+            DeviceName: attachment.device,
+            Ebs: { VolumeId: id, Status: attachmentState(attachment, context), DeleteOnTermination: false },
+          },
+        ]
       : [],
   ),
 ];
@@ -39,7 +49,9 @@ export function describeInstances(state: Ec2State, context: LabContext, input: {
     RootDeviceName: ROOT_DEVICE,
     BlockDeviceMappings: mappings(state, context),
   };
-  return { Reservations: [{ ReservationId: 'r-00000000000000000', OwnerId: context.accountId, Instances: [instance] }] };
+  return {
+    Reservations: [{ ReservationId: 'r-00000000000000000', OwnerId: context.accountId, Instances: [instance] }],
+  };
 }
 
 export function describeInstanceAttribute(
@@ -60,6 +72,12 @@ export const describeInstanceTypes = (context: LabContext, input: { InstanceType
   InstanceTypes: (input.InstanceTypes ?? [context.instance.instanceType]).map((InstanceType) => ({
     InstanceType,
     Hypervisor: 'nitro',
-    EbsInfo: { EbsOptimizedSupport: 'default', EncryptionSupport: 'supported', NvmeSupport: 'required', MaximumEbsAttachments: 28, AttachmentLimitType: 'shared' },
+    EbsInfo: {
+      EbsOptimizedSupport: 'default',
+      EncryptionSupport: 'supported',
+      NvmeSupport: 'required',
+      MaximumEbsAttachments: 28,
+      AttachmentLimitType: 'shared',
+    },
   })),
 });

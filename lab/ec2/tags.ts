@@ -1,6 +1,6 @@
 /** Tags of snapshots and volumes, within EC2's limits. */
 import { type LabContext, ServiceError } from '../core/contract.ts';
-import { checkFilters, type Filter, filtered, page, type Paging, tagValues } from './describe.ts';
+import { checkFilters, type Filter, filtered, type Paging, page, tagValues } from './describe.ts';
 import type { Ec2State } from './state.ts';
 
 export interface Tag {
@@ -12,29 +12,40 @@ export const toTagSet = (tags: Record<string, string>): { Key: string; Value: st
   Object.entries(tags).map(([Key, Value]) => ({ Key, Value }));
 
 /** Limits: 50 tags, 127 characters a key (128 with its end), 256 a value, `aws:` is AWS's own. */
-export function withTags(present: Record<string, string>, added: readonly Tag[]): Record<string, string> {
+function withTags(present: Record<string, string>, added: readonly Tag[]): Record<string, string> {
   const tags = { ...present };
   for (const { Key = '', Value = '' } of added) {
-    if (Key === '' || Key.length > 128) throw new ServiceError('InvalidParameterValue', `Tag key exceeds the maximum length of 128 characters`);
-    if (Value.length > 256) throw new ServiceError('InvalidParameterValue', 'Tag value exceeds the maximum length of 256 characters');
-    if (/^aws:/i.test(Key)) throw new ServiceError('InvalidParameterValue', "Tag keys starting with 'aws:' are reserved for internal use");
+    if (Key === '' || Key.length > 128)
+      throw new ServiceError('InvalidParameterValue', `Tag key exceeds the maximum length of 128 characters`);
+    if (Value.length > 256)
+      throw new ServiceError('InvalidParameterValue', 'Tag value exceeds the maximum length of 256 characters');
+    if (/^aws:/i.test(Key))
+      throw new ServiceError('InvalidParameterValue', "Tag keys starting with 'aws:' are reserved for internal use");
     tags[Key] = Value;
   }
-  if (Object.keys(tags).length > 50) throw new ServiceError('TagLimitExceeded', 'The maximum number of Tags for a resource has been reached');
+  if (Object.keys(tags).length > 50)
+    throw new ServiceError('TagLimitExceeded', 'The maximum number of Tags for a resource has been reached');
   return tags;
 }
 
 /** Tags given at creation, for one kind of resource. */
-export function creationTags(specifications: readonly { ResourceType?: string; Tags?: Tag[] }[] | undefined, kind: string): Record<string, string> {
+export function creationTags(
+  specifications: readonly { ResourceType?: string; Tags?: Tag[] }[] | undefined,
+  kind: string,
+): Record<string, string> {
   const added = (specifications ?? []).flatMap(({ ResourceType, Tags = [] }) => {
-    if (ResourceType !== kind) throw new ServiceError('InvalidParameterValue', `'${ResourceType}' is not a valid taggable resource type for this operation.`);
+    if (ResourceType !== kind)
+      throw new ServiceError(
+        'InvalidParameterValue',
+        `'${ResourceType}' is not a valid taggable resource type for this operation.`,
+      );
     return Tags;
   });
   return withTags({}, added);
 }
 
 /** The tagged thing behind an id. */
-export function taggable(state: Ec2State, id: string): { tags: Record<string, string> } {
+function taggable(state: Ec2State, id: string): { tags: Record<string, string> } {
   const snapshot = state.snapshots.get(id);
   if (snapshot) return snapshot;
   const volume = state.volumes.get(id);
@@ -93,6 +104,10 @@ const describedTags = (id: string, kind: string, tags: Record<string, string>): 
   Object.entries(tags).map(([Key, Value]) => ({ ResourceId: id, ResourceType: kind, Key, Value }));
 
 const filterValues = (tag: Described, name: string): string[] | undefined =>
-  ({ key: [tag.Key], 'tag-key': [tag.Key], value: [tag.Value], 'resource-id': [tag.ResourceId], 'resource-type': [tag.ResourceType] })[
-    name
-  ] ?? tagValues({ [tag.Key]: tag.Value }, name);
+  ({
+    key: [tag.Key],
+    'tag-key': [tag.Key],
+    value: [tag.Value],
+    'resource-id': [tag.ResourceId],
+    'resource-type': [tag.ResourceType],
+  })[name] ?? tagValues({ [tag.Key]: tag.Value }, name);

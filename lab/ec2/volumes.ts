@@ -1,9 +1,10 @@
 /** Volumes: copies of snapshots' images, with the states that EC2 shows. */
-import { open, unlink } from 'node:fs/promises';
+
 import { mkdirSync } from 'node:fs';
+import { open, unlink } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { type LabContext, ServiceError } from '../core/contract.ts';
-import { checkFilters, type Filter, filtered, page, type Paging, refuseIdsWithPages, tagValues } from './describe.ts';
+import { checkFilters, type Filter, filtered, type Paging, page, refuseIdsWithPages, tagValues } from './describe.ts';
 import { copySparsely, findSnapshot, snapshotState } from './snapshots.ts';
 import { type Ec2State, newId, type StoredAttachment, type StoredVolume } from './state.ts';
 import { creationTags, type Tag, toTagSet } from './tags.ts';
@@ -21,10 +22,21 @@ export interface CreateVolumeInput {
 
 /** GiB. Source: CreateVolume of the EC2 API reference. */
 const SIZES: Record<string, [number, number]> = {
-  gp3: [1, 65_536], gp2: [1, 16_384], io1: [4, 16_384], io2: [4, 65_536], st1: [125, 16_384], sc1: [125, 16_384], standard: [1, 1024],
+  gp3: [1, 65_536],
+  gp2: [1, 16_384],
+  io1: [4, 16_384],
+  io2: [4, 65_536],
+  st1: [125, 16_384],
+  sc1: [125, 16_384],
+  standard: [1, 1024],
 };
 
-export async function createVolume(state: Ec2State, context: LabContext, input: CreateVolumeInput, behaviours: Map<string, string>): Promise<object> {
+export async function createVolume(
+  state: Ec2State,
+  context: LabContext,
+  input: CreateVolumeInput,
+  behaviours: Map<string, string>,
+): Promise<object> {
   const repeated = volumeOfToken(state, input);
   if (repeated) return toWire(repeated, context);
   const volume = checkedVolume(state, context, input);
@@ -42,9 +54,14 @@ export async function createVolume(state: Ec2State, context: LabContext, input: 
 
 /** @throws ServiceError when the token was used with other parameters. */
 function volumeOfToken(state: Ec2State, input: CreateVolumeInput): StoredVolume | undefined {
-  const known = [...state.volumes.values()].find(({ clientToken }) => clientToken !== null && clientToken === input.ClientToken);
+  const known = [...state.volumes.values()].find(
+    ({ clientToken }) => clientToken !== null && clientToken === input.ClientToken,
+  );
   if (known && known.request !== requestOf(input)) {
-    throw new ServiceError('IdempotentParameterMismatch', 'The request uses the same client token as a previous, but non-identical request.');
+    throw new ServiceError(
+      'IdempotentParameterMismatch',
+      'The request uses the same client token as a previous, but non-identical request.',
+    );
   }
   return known;
 }
@@ -59,15 +76,24 @@ function checkedVolume(state: Ec2State, context: LabContext, input: CreateVolume
     throw new ServiceError('InvalidZone.NotFound', `The zone '${input.AvailabilityZone}' does not exist.`);
   }
   if (input.KmsKeyId !== undefined && input.Encrypted !== true) {
-    throw new ServiceError('InvalidParameterDependency', 'The parameter KmsKeyId requires the parameter Encrypted to be set.');
+    throw new ServiceError(
+      'InvalidParameterDependency',
+      'The parameter KmsKeyId requires the parameter Encrypted to be set.',
+    );
   }
   const source = input.SnapshotId === undefined ? null : usableSnapshot(state, context, input.SnapshotId);
   const sizeGiB = input.Size ?? source?.sizeGiB ?? 0;
   if (source && sizeGiB < source.sizeGiB) {
-    throw new ServiceError('InvalidParameterValue', `The size of a volume can only be increased; snapshot size is ${source.sizeGiB} GiB`);
+    throw new ServiceError(
+      'InvalidParameterValue',
+      `The size of a volume can only be increased; snapshot size is ${source.sizeGiB} GiB`,
+    );
   }
   if (sizeGiB < limits[0] || sizeGiB > limits[1]) {
-    throw new ServiceError('InvalidParameterValue', `Volume of ${sizeGiB}GiB is not valid for type ${type}; it must be ${limits[0]} to ${limits[1]} GiB`);
+    throw new ServiceError(
+      'InvalidParameterValue',
+      `Volume of ${sizeGiB}GiB is not valid for type ${type}; it must be ${limits[0]} to ${limits[1]} GiB`,
+    );
   }
   const time = context.now().getTime();
   return {
@@ -126,7 +152,7 @@ export function attachmentState(attachment: StoredAttachment, context: LabContex
 }
 
 /** Deleted volumes vanish after a while, fresh ones appear after a while. */
-export const isVisible = (volume: StoredVolume, context: LabContext): boolean => {
+const isVisible = (volume: StoredVolume, context: LabContext): boolean => {
   const time = context.now().getTime();
   return volume.visibleAt <= time && (volume.deletedAt === null || volume.deletedAt + context.delays.deleting > time);
 };
@@ -137,7 +163,8 @@ export function findVolume(state: Ec2State, context: LabContext, id: string): St
     throw new ServiceError('InvalidVolumeID.Malformed', `Invalid id: "${id}" (expecting "vol-...")`);
   }
   const volume = state.volumes.get(id);
-  if (!volume || !isVisible(volume, context)) throw new ServiceError('InvalidVolume.NotFound', `The volume '${id}' does not exist.`);
+  if (!volume || !isVisible(volume, context))
+    throw new ServiceError('InvalidVolume.NotFound', `The volume '${id}' does not exist.`);
   return volume;
 }
 
@@ -147,7 +174,18 @@ interface DescribeInput extends Paging {
 }
 
 const FILTERS = new Set([
-  'attachment.device', 'attachment.instance-id', 'attachment.status', 'availability-zone', 'create-time', 'encrypted', 'size', 'snapshot-id', 'status', 'tag-key', 'volume-id', 'volume-type',
+  'attachment.device',
+  'attachment.instance-id',
+  'attachment.status',
+  'availability-zone',
+  'create-time',
+  'encrypted',
+  'size',
+  'snapshot-id',
+  'status',
+  'tag-key',
+  'volume-id',
+  'volume-type',
 ]);
 
 export function describeVolumes(state: Ec2State, context: LabContext, input: DescribeInput): object {
@@ -212,10 +250,18 @@ export const attachmentToWire = (volumeId: string, attachment: StoredAttachment,
   DeleteOnTermination: false,
 });
 
-export async function deleteVolume(state: Ec2State, context: LabContext, input: { VolumeId?: string }): Promise<object> {
+export async function deleteVolume(
+  state: Ec2State,
+  context: LabContext,
+  input: { VolumeId?: string },
+): Promise<object> {
   const volume = findVolume(state, context, input.VolumeId ?? '');
   const now = volumeState(volume, context);
-  if (now === 'in-use') throw new ServiceError('VolumeInUse', `Volume ${volume.id} is currently attached to ${volume.attachment?.instanceId}`);
+  if (now === 'in-use')
+    throw new ServiceError(
+      'VolumeInUse',
+      `Volume ${volume.id} is currently attached to ${volume.attachment?.instanceId}`,
+    );
   if (now === 'creating') throw new ServiceError('IncorrectState', `The volume '${volume.id}' is 'creating'`);
   if (now === 'deleting') throw new ServiceError('InvalidVolume.NotFound', `The volume '${volume.id}' does not exist.`);
   volume.deletedAt = context.now().getTime();

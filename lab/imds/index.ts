@@ -11,7 +11,7 @@ export interface ImdsSettings {
   role: () => Identity;
 }
 
-export const ROLE_NAME = 'lab-role';
+const ROLE_NAME = 'lab-role';
 
 const LONGEST_TTL = 21_600;
 
@@ -22,7 +22,11 @@ export function createImdsService(context: LabContext, settings: ImdsSettings): 
     const path = new URL(request.url ?? '/', 'http://imds').pathname;
     const isToken = request.method === 'PUT' && path === '/latest/api/token';
     try {
-      await context.admit({ service: 'imds', operation: isToken ? 'PutToken' : 'GetMetadata', details: { path } }, request, response);
+      await context.admit(
+        { service: 'imds', operation: isToken ? 'PutToken' : 'GetMetadata', details: { path } },
+        request,
+        response,
+      );
       const text = isToken ? newToken(request, tokens, context) : read(request, path, tokens, context, settings);
       response.writeHead(200, { 'content-type': 'text/plain' }).end(text);
     } catch (error) {
@@ -44,9 +48,16 @@ function newToken(request: IncomingMessage, tokens: Map<string, number>, context
   return token;
 }
 
-function read(request: IncomingMessage, path: string, tokens: Map<string, number>, context: LabContext, settings: ImdsSettings): string {
+function read(
+  request: IncomingMessage,
+  path: string,
+  tokens: Map<string, number>,
+  context: LabContext,
+  settings: ImdsSettings,
+): string {
   const expires = tokens.get(String(request.headers['x-aws-ec2-metadata-token'] ?? ''));
-  if (expires === undefined || expires <= context.now().getTime()) throw new ServiceError('Unauthorized', 'Unauthorized', 401);
+  if (expires === undefined || expires <= context.now().getTime())
+    throw new ServiceError('Unauthorized', 'Unauthorized', 401);
   const value = documents(context, settings)[path.replace(/\/$/, '')];
   if (value === undefined) throw new ServiceError('NotFound', 'Not Found', 404);
   return value;
@@ -56,7 +67,12 @@ function documents(context: LabContext, { spotAction, role }: ImdsSettings): Rec
   const { instance } = context;
   const credentials = '/latest/meta-data/iam/security-credentials';
   return {
-    '/latest/dynamic/instance-identity/document': JSON.stringify({ ...instance, architecture: 'x86_64', version: '2017-09-30', privateIp: '127.0.0.1' }),
+    '/latest/dynamic/instance-identity/document': JSON.stringify({
+      ...instance,
+      architecture: 'x86_64',
+      version: '2017-09-30',
+      privateIp: '127.0.0.1',
+    }),
     '/latest/meta-data/instance-id': instance.instanceId,
     '/latest/meta-data/instance-type': instance.instanceType,
     '/latest/meta-data/placement/availability-zone': instance.availabilityZone,

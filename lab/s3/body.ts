@@ -4,7 +4,7 @@ import { open, unlink } from 'node:fs/promises';
 import type { IncomingMessage } from 'node:http';
 import { ServiceError, type SignedRequest } from '../core/contract.ts';
 import { sha256 } from '../core/sigv4.ts';
-import { type Algorithm, ALGORITHMS, headerOf, type Running, running } from './checksums.ts';
+import { ALGORITHMS, type Algorithm, headerOf, type Running, running } from './checksums.ts';
 
 export interface ReceivedBody {
   bytes: number;
@@ -50,7 +50,10 @@ async function receive(request: IncomingMessage, order: BodyOrder): Promise<Rece
     await file.write(chunk);
   }
   if (payloadHash && payloadHash.digest('hex') !== payload) {
-    throw new ServiceError('XAmzContentSHA256Mismatch', 'The provided x-amz-content-sha256 header does not match what was computed.');
+    throw new ServiceError(
+      'XAmzContentSHA256Mismatch',
+      'The provided x-amz-content-sha256 header does not match what was computed.',
+    );
   }
   const digest = md5.digest();
   checkMd5(request, digest);
@@ -69,7 +72,10 @@ function checkMd5(request: IncomingMessage, digest: Buffer): void {
 function checkLength(request: IncomingMessage, bytes: number): void {
   const given = request.headers['x-amz-decoded-content-length'] ?? request.headers['content-length'];
   if (given !== undefined && Number(given) !== bytes) {
-    throw new ServiceError('IncompleteBody', 'You did not provide the number of bytes specified by the Content-Length HTTP header');
+    throw new ServiceError(
+      'IncompleteBody',
+      'You did not provide the number of bytes specified by the Content-Length HTTP header',
+    );
   }
 }
 
@@ -104,7 +110,11 @@ async function verified(
 }
 
 /** The bytes without `aws-chunked` framing; trailers are put aside. */
-async function* unframed(request: IncomingMessage, signed: SignedRequest, trailers: Map<string, string>): AsyncGenerator<Buffer> {
+async function* unframed(
+  request: IncomingMessage,
+  signed: SignedRequest,
+  trailers: Map<string, string>,
+): AsyncGenerator<Buffer> {
   const kind = String(request.headers['x-amz-content-sha256'] ?? '');
   if (!kind.startsWith('STREAMING-')) {
     yield* request as AsyncIterable<Buffer>;
@@ -147,7 +157,11 @@ class ChunkVerifier {
     const toSign = ['AWS4-HMAC-SHA256-PAYLOAD', timestamp, scope, this.#previous, sha256(''), sha256(chunk)].join('\n');
     const expected = createHmac('sha256', signingKey).update(toSign).digest('hex');
     if (signature !== expected) {
-      throw new ServiceError('SignatureDoesNotMatch', 'The chunk signature we calculated does not match the one you provided', 403);
+      throw new ServiceError(
+        'SignatureDoesNotMatch',
+        'The chunk signature we calculated does not match the one you provided',
+        403,
+      );
     }
     this.#previous = expected;
   }

@@ -6,17 +6,30 @@ import { escapeXml, parseXml } from './xml.ts';
 export const createBucket: Operation = async (exchange) => {
   const { store, bucketName, context } = exchange;
   await smallBody(exchange);
-  if (!/^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/.test(bucketName)) throw new ServiceError('InvalidBucketName', 'The specified bucket is not valid.');
-  if (store.bucket(bucketName)) throw new ServiceError('BucketAlreadyOwnedByYou', 'Your previous request to create the named bucket succeeded and you already own it.', 409);
-  store.saveBucket({ name: bucketName, ownerId: context.accountId, region: context.region, created: context.now().toISOString() });
+  if (!/^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/.test(bucketName))
+    throw new ServiceError('InvalidBucketName', 'The specified bucket is not valid.');
+  if (store.bucket(bucketName))
+    throw new ServiceError(
+      'BucketAlreadyOwnedByYou',
+      'Your previous request to create the named bucket succeeded and you already own it.',
+      409,
+    );
+  store.saveBucket({
+    name: bucketName,
+    ownerId: context.accountId,
+    region: context.region,
+    created: context.now().toISOString(),
+  });
   sendEmpty(exchange, 200, { location: `/${bucketName}` });
 };
 
-export const headBucket: Operation = (exchange) => sendEmpty(exchange, 200, { 'x-amz-bucket-region': bucketOf(exchange).region });
+export const headBucket: Operation = (exchange) =>
+  sendEmpty(exchange, 200, { 'x-amz-bucket-region': bucketOf(exchange).region });
 
 export const deleteBucket: Operation = (exchange) => {
   const { name } = bucketOf(exchange);
-  if (exchange.store.objects(name).length > 0) throw new ServiceError('BucketNotEmpty', 'The bucket you tried to delete is not empty', 409);
+  if (exchange.store.objects(name).length > 0)
+    throw new ServiceError('BucketNotEmpty', 'The bucket you tried to delete is not empty', 409);
   exchange.store.dropBucket(name);
   sendEmpty(exchange, 204);
 };
@@ -42,7 +55,11 @@ export const getBucketVersioning: Operation = (exchange) => {
 
 export const getObjectLockConfiguration: Operation = (exchange) => {
   bucketOf(exchange);
-  throw new ServiceError('ObjectLockConfigurationNotFoundError', 'Object Lock configuration does not exist for this bucket', 404);
+  throw new ServiceError(
+    'ObjectLockConfigurationNotFoundError',
+    'Object Lock configuration does not exist for this bucket',
+    404,
+  );
 };
 
 export const putBucketLifecycle: Operation = async (exchange) => {
@@ -54,6 +71,7 @@ export const putBucketLifecycle: Operation = async (exchange) => {
 
 export const getBucketLifecycle: Operation = (exchange) => {
   const { lifecycle } = bucketOf(exchange);
-  if (lifecycle === undefined) throw new ServiceError('NoSuchLifecycleConfiguration', 'The lifecycle configuration does not exist', 404);
+  if (lifecycle === undefined)
+    throw new ServiceError('NoSuchLifecycleConfiguration', 'The lifecycle configuration does not exist', 404);
   exchange.response.writeHead(200, { 'content-type': 'application/xml' }).end(lifecycle);
 };

@@ -41,7 +41,10 @@ export function running(algorithm: Algorithm): Running {
     return { update: (chunk) => void hash.update(chunk), digest: async () => hash.digest('base64') };
   }
   const crc = algorithm === 'CRC32C' ? new Crc32cNode() : new Crc64Nvme();
-  return { update: (chunk) => crc.update(chunk), digest: async () => Buffer.from(await crc.digest()).toString('base64') };
+  return {
+    update: (chunk) => crc.update(chunk),
+    digest: async () => Buffer.from(await crc.digest()).toString('base64'),
+  };
 }
 
 /** Which types an algorithm allows for objects in parts. Source: "Checking object integrity" of the S3 user guide. */

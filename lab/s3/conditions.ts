@@ -4,14 +4,20 @@ import { type Exchange, header } from './exchange.ts';
 import type { StoredObject } from './store.ts';
 
 const failed = (condition: string): ServiceError =>
-  new ServiceError('PreconditionFailed', 'At least one of the pre-conditions you specified did not hold', 412, { Condition: condition });
+  new ServiceError('PreconditionFailed', 'At least one of the pre-conditions you specified did not hold', 412, {
+    Condition: condition,
+  });
 
 export function checkWriteConditions(exchange: Exchange): void {
   const present = exchange.store.object(exchange.bucketName, exchange.key);
   const noneMatch = header(exchange, 'if-none-match');
   const match = header(exchange, 'if-match');
   if (noneMatch !== undefined && noneMatch !== '*') {
-    throw new ServiceError('NotImplemented', 'A header you provided implies functionality that is not implemented', 501);
+    throw new ServiceError(
+      'NotImplemented',
+      'A header you provided implies functionality that is not implemented',
+      501,
+    );
   }
   if (noneMatch === '*' && present) throw failed('If-None-Match');
   if (match === undefined) return;

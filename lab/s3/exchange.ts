@@ -4,7 +4,7 @@ import { type LabContext, ServiceError, type SignedRequest } from '../core/contr
 import { readBody } from '../core/http.ts';
 import { sha256 } from '../core/sigv4.ts';
 import type { Bucket, S3Store } from './store.ts';
-import { xmlDocument, type XmlValue } from './xml.ts';
+import { type XmlValue, xmlDocument } from './xml.ts';
 
 export interface Exchange {
   operation: string;
@@ -25,9 +25,11 @@ export type Operation = (exchange: Exchange) => Promise<void> | void;
 /** The bucket of a request. @throws ServiceError when it is not there, or somebody else's. */
 export function bucketOf({ store, bucketName, request }: Exchange): Bucket {
   const bucket = store.bucket(bucketName);
-  if (!bucket) throw new ServiceError('NoSuchBucket', 'The specified bucket does not exist', 404, { BucketName: bucketName });
+  if (!bucket)
+    throw new ServiceError('NoSuchBucket', 'The specified bucket does not exist', 404, { BucketName: bucketName });
   const expected = request.headers['x-amz-expected-bucket-owner'];
-  if (expected !== undefined && expected !== bucket.ownerId) throw new ServiceError('AccessDenied', 'Access Denied', 403);
+  if (expected !== undefined && expected !== bucket.ownerId)
+    throw new ServiceError('AccessDenied', 'Access Denied', 403);
   return bucket;
 }
 
@@ -41,12 +43,20 @@ export async function smallBody({ request }: Exchange): Promise<Buffer> {
   const body = await readBody(request);
   const expected = String(request.headers['x-amz-content-sha256'] ?? '');
   if (/^[0-9a-f]{64}$/.test(expected) && expected !== sha256(body)) {
-    throw new ServiceError('XAmzContentSHA256Mismatch', 'The provided x-amz-content-sha256 header does not match what was computed.');
+    throw new ServiceError(
+      'XAmzContentSHA256Mismatch',
+      'The provided x-amz-content-sha256 header does not match what was computed.',
+    );
   }
   return body;
 }
 
-export function sendXml({ response }: Exchange, root: string, content: { [name: string]: XmlValue }, headers: Record<string, string> = {}): void {
+export function sendXml(
+  { response }: Exchange,
+  root: string,
+  content: { [name: string]: XmlValue },
+  headers: Record<string, string> = {},
+): void {
   response.writeHead(200, { 'content-type': 'application/xml', ...headers }).end(xmlDocument(root, content));
 }
 

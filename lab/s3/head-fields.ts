@@ -3,12 +3,30 @@ import { ServiceError } from '../core/contract.ts';
 import type { Exchange } from './exchange.ts';
 import type { ObjectHead, StoredObject } from './store.ts';
 
-const CLASSES = new Set(['STANDARD', 'REDUCED_REDUNDANCY', 'STANDARD_IA', 'ONEZONE_IA', 'INTELLIGENT_TIERING', 'GLACIER_IR', 'GLACIER', 'DEEP_ARCHIVE']);
+const CLASSES = new Set([
+  'STANDARD',
+  'REDUCED_REDUNDANCY',
+  'STANDARD_IA',
+  'ONEZONE_IA',
+  'INTELLIGENT_TIERING',
+  'GLACIER_IR',
+  'GLACIER',
+  'DEEP_ARCHIVE',
+]);
 
 const KEPT_HEADERS = [
-  'content-type', 'content-encoding', 'content-language', 'content-disposition', 'cache-control', 'expires',
-  'x-amz-server-side-encryption', 'x-amz-server-side-encryption-aws-kms-key-id', 'x-amz-server-side-encryption-bucket-key-enabled',
-  'x-amz-object-lock-mode', 'x-amz-object-lock-retain-until-date', 'x-amz-object-lock-legal-hold',
+  'content-type',
+  'content-encoding',
+  'content-language',
+  'content-disposition',
+  'cache-control',
+  'expires',
+  'x-amz-server-side-encryption',
+  'x-amz-server-side-encryption-aws-kms-key-id',
+  'x-amz-server-side-encryption-bucket-key-enabled',
+  'x-amz-object-lock-mode',
+  'x-amz-object-lock-retain-until-date',
+  'x-amz-object-lock-legal-hold',
 ];
 
 /** Source: "Working with object metadata" of the S3 user guide: 2 KB of names and values. */
@@ -24,16 +42,27 @@ export function readHead({ request }: Exchange): ObjectHead {
   }
   checkMetadata(metadata);
   const storageClass = String(request.headers['x-amz-storage-class'] ?? 'STANDARD');
-  if (!CLASSES.has(storageClass)) throw new ServiceError('InvalidStorageClass', 'The storage class you specified is not valid');
-  if (headers['x-amz-server-side-encryption-aws-kms-key-id'] && !headers['x-amz-server-side-encryption']?.startsWith('aws:kms')) {
-    throw new ServiceError('InvalidArgument', 'Server Side Encryption with AWS KMS managed key requires HTTP header x-amz-server-side-encryption : aws:kms');
+  if (!CLASSES.has(storageClass))
+    throw new ServiceError('InvalidStorageClass', 'The storage class you specified is not valid');
+  if (
+    headers['x-amz-server-side-encryption-aws-kms-key-id'] &&
+    !headers['x-amz-server-side-encryption']?.startsWith('aws:kms')
+  ) {
+    throw new ServiceError(
+      'InvalidArgument',
+      'Server Side Encryption with AWS KMS managed key requires HTTP header x-amz-server-side-encryption : aws:kms',
+    );
   }
   return { metadata, headers, tags: readTags(String(request.headers['x-amz-tagging'] ?? '')), storageClass };
 }
 
 function checkMetadata(metadata: Record<string, string>): void {
-  const bytes = Object.entries(metadata).reduce((sum, [name, value]) => sum + name.length + Buffer.byteLength(value), 0);
-  if (bytes > MOST_METADATA) throw new ServiceError('MetadataTooLarge', 'Your metadata headers exceed the maximum allowed metadata size');
+  const bytes = Object.entries(metadata).reduce(
+    (sum, [name, value]) => sum + name.length + Buffer.byteLength(value),
+    0,
+  );
+  if (bytes > MOST_METADATA)
+    throw new ServiceError('MetadataTooLarge', 'Your metadata headers exceed the maximum allowed metadata size');
 }
 
 /** The `x-amz-tagging` header: a query string. */
@@ -48,10 +77,18 @@ export function checkTags(pairs: readonly (readonly [string, string])[]): Record
   if (pairs.length > 10) throw new ServiceError('BadRequest', 'Object tags cannot be greater than 10');
   for (const [key, value] of pairs) {
     const good = /^[\p{L}\p{N}\p{Z}+\-=._:/@]*$/u;
-    if (key === '' || key.length > 128 || value.length > 256 || !good.test(key) || !good.test(value) || /^aws:/i.test(key)) {
+    if (
+      key === '' ||
+      key.length > 128 ||
+      value.length > 256 ||
+      !good.test(key) ||
+      !good.test(value) ||
+      /^aws:/i.test(key)
+    ) {
       throw new ServiceError('InvalidTag', 'The TagKey or TagValue you have provided is invalid');
     }
-    if (Object.hasOwn(tags, key)) throw new ServiceError('InvalidTag', 'Cannot provide multiple Tags with the same key');
+    if (Object.hasOwn(tags, key))
+      throw new ServiceError('InvalidTag', 'Cannot provide multiple Tags with the same key');
     tags[key] = value;
   }
   return tags;
@@ -66,7 +103,9 @@ export function objectHeaders(object: StoredObject): Record<string, string> {
     etag: object.etag,
     'last-modified': new Date(object.modified).toUTCString(),
     'accept-ranges': 'bytes',
-    ...Object.fromEntries(Object.entries(object.metadata).map(([name, value]) => [`x-amz-meta-${name}`, presentable(value)])),
+    ...Object.fromEntries(
+      Object.entries(object.metadata).map(([name, value]) => [`x-amz-meta-${name}`, presentable(value)]),
+    ),
     ...(storageClass === 'STANDARD' ? {} : { 'x-amz-storage-class': storageClass }),
     ...(Object.keys(tags).length === 0 ? {} : { 'x-amz-tagging-count': String(Object.keys(tags).length) }),
     ...(restore ? { 'x-amz-restore': restoreHeader(restore) } : {}),

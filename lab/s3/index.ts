@@ -27,20 +27,48 @@ export async function createS3Service(context: LabContext): Promise<S3Service> {
     createBucket: (name, { ownerId = context.accountId, region = context.region } = {}) =>
       store.saveBucket({ name, ownerId, region, created: context.now().toISOString() }),
     leftovers: async () =>
-      store.uploads.map(({ id, bucket, key }): Leftover => ({ kind: 'multipart-upload', id, detail: `${bucket}/${key}` })),
+      store.uploads.map(
+        ({ id, bucket, key }): Leftover => ({ kind: 'multipart-upload', id, detail: `${bucket}/${key}` }),
+      ),
     close: async () => {},
   };
 }
 
-async function answer(request: IncomingMessage, response: ServerResponse, context: LabContext, store: S3Store): Promise<void> {
+async function answer(
+  request: IncomingMessage,
+  response: ServerResponse,
+  context: LabContext,
+  store: S3Store,
+): Promise<void> {
   const url = new URL(request.url ?? '/', 'http://s3');
-  const [, bucketName = '', key = ''] = (/^\/([^/]*)\/?([^]*)$/.exec(url.pathname) ?? []).map(decodeURIComponent);
+  const [, bucketName = '', key = ''] = (/^\/([^/]*)\/?([\s\S]*)$/.exec(url.pathname) ?? []).map(decodeURIComponent);
   const route = routeOf(request.method ?? '', bucketName, key, url.searchParams);
   const signed = context.authenticate('s3', request);
-  if (!route) throw new ServiceError('NotImplemented', 'A header or query you provided implies functionality that is not implemented.', 501);
-  const details = { bucket: bucketName, key, partNumber: url.searchParams.get('partNumber') ?? '', uploadId: url.searchParams.get('uploadId') ?? '' };
+  if (!route)
+    throw new ServiceError(
+      'NotImplemented',
+      'A header or query you provided implies functionality that is not implemented.',
+      501,
+    );
+  const details = {
+    bucket: bucketName,
+    key,
+    partNumber: url.searchParams.get('partNumber') ?? '',
+    uploadId: url.searchParams.get('uploadId') ?? '',
+  };
   const { behaviours } = await context.admit({ service: 's3', operation: route.operation, details }, request, response);
-  const exchange: Exchange = { operation: route.operation, request, response, context, store, signed, bucketName, key, query: url.searchParams, behaviours };
+  const exchange: Exchange = {
+    operation: route.operation,
+    request,
+    response,
+    context,
+    store,
+    signed,
+    bucketName,
+    key,
+    query: url.searchParams,
+    behaviours,
+  };
   authorize(exchange, route);
   await route.run(exchange);
 }
@@ -51,14 +79,19 @@ function authorize({ context, signed, bucketName, key, request }: Exchange, rout
   for (const action of [...route.actions, ...tagged]) {
     const resources = [key === '' && action !== 's3:DeleteObject' ? bucketArn : `${bucketArn}/${key || '*'}`];
     if (context.allowed(signed.caller, { action, resources })) continue;
-    throw new ServiceError('AccessDenied', `User: ${signed.caller.arn} is not authorized to perform: ${action} on resource: "${resources[0]}"`, 403);
+    throw new ServiceError(
+      'AccessDenied',
+      `User: ${signed.caller.arn} is not authorized to perform: ${action} on resource: "${resources[0]}"`,
+      403,
+    );
   }
 }
 
 /** HEAD has no body, so its errors are numbers only. */
 function fail(error: unknown, request: IncomingMessage, response: ServerResponse): void {
   if (error instanceof ConnectionGone || request.socket.destroyed) return;
-  const { code, message, status, extra } = error instanceof ServiceError ? error : new ServiceError('InternalError', String(error), 500);
+  const { code, message, status, extra } =
+    error instanceof ServiceError ? error : new ServiceError('InternalError', String(error), 500);
   if (response.headersSent) {
     response.destroy();
     return;

@@ -1,5 +1,5 @@
 /** Listing of keys, in both versions of the call. */
-import { bucketOf, encodeKey, type Exchange, type Operation, sendXml } from './exchange.ts';
+import { bucketOf, type Exchange, encodeKey, type Operation, sendXml } from './exchange.ts';
 import type { StoredObject } from './store.ts';
 
 interface Listing {
@@ -17,20 +17,26 @@ function list(exchange: Exchange, bucket: string, after: string, most: number): 
   const listing: Listing = { objects: [], prefixes: [], truncated: false, last: '' };
   for (const object of exchange.store.objects(bucket)) {
     if (!object.key.startsWith(prefix)) continue;
-    const cut = delimiter === '' ? -1 : object.key.indexOf(delimiter, prefix.length);
-    const name = cut < 0 ? object.key : object.key.slice(0, cut + delimiter.length);
-    if (compare(name, after) <= 0 || (cut >= 0 && listing.prefixes.at(-1) === name)) continue;
+    const name = rolledUp(object.key, prefix, delimiter);
+    if (compare(name, after) <= 0 || listing.prefixes.at(-1) === name) continue;
     if (listing.objects.length + listing.prefixes.length >= most) return { ...listing, truncated: true };
-    if (cut < 0) listing.objects.push(object);
+    if (name === object.key) listing.objects.push(object);
     else listing.prefixes.push(name);
     listing.last = name;
   }
   return listing;
 }
 
+/** The key, or as much of it as reaches to the delimiter behind the prefix. */
+function rolledUp(key: string, prefix: string, delimiter: string): string {
+  const cut = delimiter === '' ? -1 : key.indexOf(delimiter, prefix.length);
+  return cut < 0 ? key : key.slice(0, cut + delimiter.length);
+}
+
 const compare = (a: string, b: string): number => Buffer.compare(Buffer.from(a), Buffer.from(b));
 
-const pageSize = ({ query, context }: Exchange): number => Math.min(Number(query.get('max-keys') ?? 1000), context.pageSize ?? 1000);
+const pageSize = ({ query, context }: Exchange): number =>
+  Math.min(Number(query.get('max-keys') ?? 1000), context.pageSize ?? 1000);
 
 export const listObjectsV2: Operation = (exchange) => {
   const { name } = bucketOf(exchange);

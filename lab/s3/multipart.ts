@@ -2,9 +2,27 @@
 import { createHash, randomUUID } from 'node:crypto';
 import { ServiceError } from '../core/contract.ts';
 import { receiveBody } from './body.ts';
-import { type Algorithm, allowsType, type Checksum, type ChecksumType, defaultType, headerOf, isAlgorithm, joined } from './checksums.ts';
+import {
+  type Algorithm,
+  allowsType,
+  type Checksum,
+  type ChecksumType,
+  defaultType,
+  headerOf,
+  isAlgorithm,
+  joined,
+} from './checksums.ts';
 import { checkWriteConditions } from './conditions.ts';
-import { bucketOf, encodeKey, type Exchange, header, type Operation, sendEmpty, sendXml, smallBody } from './exchange.ts';
+import {
+  bucketOf,
+  type Exchange,
+  encodeKey,
+  header,
+  type Operation,
+  sendEmpty,
+  sendXml,
+  smallBody,
+} from './exchange.ts';
 import { readHead } from './head-fields.ts';
 import { checkKey } from './objects.ts';
 import type { StoredPart, Upload } from './store.ts';
@@ -29,9 +47,14 @@ export const createMultipartUpload: Operation = (exchange) => {
   };
   store.saveUpload(upload);
   const { checksum } = upload;
-  sendXml(exchange, 'InitiateMultipartUploadResult', { Bucket: name, Key: key, UploadId: upload.id }, {
-    ...(checksum ? { 'x-amz-checksum-algorithm': checksum.algorithm, 'x-amz-checksum-type': checksum.type } : {}),
-  });
+  sendXml(
+    exchange,
+    'InitiateMultipartUploadResult',
+    { Bucket: name, Key: key, UploadId: upload.id },
+    {
+      ...(checksum ? { 'x-amz-checksum-algorithm': checksum.algorithm, 'x-amz-checksum-type': checksum.type } : {}),
+    },
+  );
 };
 
 function checksumOrder(exchange: Exchange): Upload['checksum'] {
@@ -39,15 +62,23 @@ function checksumOrder(exchange: Exchange): Upload['checksum'] {
   if (algorithm === undefined) return null;
   if (!isAlgorithm(algorithm)) throw new ServiceError('InvalidRequest', 'Checksum algorithm provided is unsupported.');
   const type = (header(exchange, 'x-amz-checksum-type') as ChecksumType | undefined) ?? defaultType(algorithm);
-  if (!allowsType(algorithm, type)) throw new ServiceError('InvalidRequest', `The ${type} checksum type cannot be used with the ${algorithm} checksum algorithm.`);
+  if (!allowsType(algorithm, type))
+    throw new ServiceError(
+      'InvalidRequest',
+      `The ${type} checksum type cannot be used with the ${algorithm} checksum algorithm.`,
+    );
   return { algorithm, type };
 }
 
-export function uploadOf(exchange: Exchange): Upload {
+function uploadOf(exchange: Exchange): Upload {
   bucketOf(exchange);
   const upload = exchange.store.upload(exchange.query.get('uploadId') ?? '');
   if (upload && upload.bucket === exchange.bucketName && upload.key === exchange.key) return upload;
-  throw new ServiceError('NoSuchUpload', 'The specified upload does not exist. The upload ID may be invalid, or the upload may have been aborted or completed.', 404);
+  throw new ServiceError(
+    'NoSuchUpload',
+    'The specified upload does not exist. The upload ID may be invalid, or the upload may have been aborted or completed.',
+    404,
+  );
 }
 
 export const uploadPart: Operation = async (exchange) => {
@@ -69,7 +100,13 @@ export const uploadPart: Operation = async (exchange) => {
     throw new ServiceError('NoSuchUpload', 'The specified upload does not exist.', 404);
   }
   const replaced = upload.parts[number];
-  upload.parts[number] = { file, bytes, md5, checksum: checksums[wanted] ?? null, modified: context.now().toISOString() };
+  upload.parts[number] = {
+    file,
+    bytes,
+    md5,
+    checksum: checksums[wanted] ?? null,
+    modified: context.now().toISOString(),
+  };
   store.saveUpload(upload);
   if (replaced) store.dropFile(replaced.file);
   const sent = upload.checksum?.algorithm ?? (Object.keys(checksums)[0] as Algorithm | undefined);
@@ -78,11 +115,21 @@ export const uploadPart: Operation = async (exchange) => {
 };
 
 /** Source: the answer that S3 gives, recorded in issues of the SDK. */
-function checkAlgorithm(upload: Upload, checksums: Partial<Record<Algorithm, string>>, file: string, exchange: Exchange): void {
-  const wrong = (Object.keys(checksums) as Algorithm[]).find((name) => header(exchange, headerOf(name)) !== undefined && name !== (upload.checksum?.algorithm ?? name));
+function checkAlgorithm(
+  upload: Upload,
+  checksums: Partial<Record<Algorithm, string>>,
+  file: string,
+  exchange: Exchange,
+): void {
+  const wrong = (Object.keys(checksums) as Algorithm[]).find(
+    (name) => header(exchange, headerOf(name)) !== undefined && name !== (upload.checksum?.algorithm ?? name),
+  );
   if (wrong === undefined) return;
   exchange.store.dropFile(file);
-  throw new ServiceError('InvalidRequest', `Checksum Type mismatch occurred, expected checksum Type: ${upload.checksum?.algorithm.toLowerCase() ?? 'null'}, actual checksum Type: ${wrong.toLowerCase()}`);
+  throw new ServiceError(
+    'InvalidRequest',
+    `Checksum Type mismatch occurred, expected checksum Type: ${upload.checksum?.algorithm.toLowerCase() ?? 'null'}, actual checksum Type: ${wrong.toLowerCase()}`,
+  );
 }
 
 interface NamedPart {
@@ -95,49 +142,83 @@ export const completeMultipartUpload: Operation = async (exchange) => {
   const body = parseXml(await smallBody(exchange), 'CompleteMultipartUpload') as { Part?: NamedPart[] };
   const { store } = exchange;
   const repeated = store.object(exchange.bucketName, exchange.key);
-  if (repeated && repeated.uploadId === exchange.query.get('uploadId')) return sendCompleted(exchange, repeated.etag, repeated.checksum);
+  if (repeated && repeated.uploadId === exchange.query.get('uploadId'))
+    return sendCompleted(exchange, repeated.etag, repeated.checksum);
   const upload = uploadOf(exchange);
   checkWriteConditions(exchange);
   const parts = chosenParts(upload, body.Part ?? []);
   const bytes = parts.reduce((sum, part) => sum + part.bytes, 0);
   const expected = header(exchange, 'x-amz-mp-object-size');
   if (expected !== undefined && Number(expected) !== bytes) {
-    throw new ServiceError('InvalidRequest', `The provided 'x-amz-mp-object-size' header value ${expected} does not match what was computed: ${bytes}`);
+    throw new ServiceError(
+      'InvalidRequest',
+      `The provided 'x-amz-mp-object-size' header value ${expected} does not match what was computed: ${bytes}`,
+    );
   }
   const checksum = await wholeChecksum(exchange, upload, parts);
   if (exchange.behaviours.has('error-after-200')) return sendLateError(exchange);
   const etag = etagOf(parts);
   const { id, bucket: _bucket, initiated, parts: _parts, checksum: _order, ...head } = upload;
-  store.saveObject(exchange.bucketName, { ...head, etag, bytes, modified: initiated, parts, checksum, uploadId: id, restore: null });
+  store.saveObject(exchange.bucketName, {
+    ...head,
+    etag,
+    bytes,
+    modified: initiated,
+    parts,
+    checksum,
+    uploadId: id,
+    restore: null,
+  });
   store.dropUpload(upload, parts);
   if (exchange.behaviours.has('lost-answer')) return void exchange.request.socket.destroy();
   sendCompleted(exchange, etag, checksum);
 };
 
 function chosenParts(upload: Upload, named: readonly NamedPart[]): StoredPart[] {
-  if (named.length === 0) throw new ServiceError('MalformedXML', 'The XML you provided was not well-formed or did not validate against our published schema');
+  if (named.length === 0)
+    throw new ServiceError(
+      'MalformedXML',
+      'The XML you provided was not well-formed or did not validate against our published schema',
+    );
   const numbers = named.map(({ PartNumber }) => Number(PartNumber));
   const consecutive = numbers.every((number, index) => number === index + 1);
   const ascending = numbers.every((number, index) => index === 0 || number > (numbers[index - 1] ?? 0));
-  if (!ascending || (upload.checksum && !consecutive)) throw new ServiceError('InvalidPartOrder', 'The list of parts was not in ascending order. Parts must be ordered by part number.');
+  if (!ascending || (upload.checksum && !consecutive))
+    throw new ServiceError(
+      'InvalidPartOrder',
+      'The list of parts was not in ascending order. Parts must be ordered by part number.',
+    );
   return named.map((name, index) => {
     const part = upload.parts[name.PartNumber];
     const checksum = upload.checksum ? name[`Checksum${upload.checksum.algorithm}`] : undefined;
     const wrong = checksum !== undefined && checksum !== part?.checksum;
     if (!part || wrong || name.ETag.replaceAll(/"|&quot;/g, '') !== part.md5) {
-      throw new ServiceError('InvalidPart', 'One or more of the specified parts could not be found. The part may not have been uploaded, or the specified entity tag may not match the part\'s entity tag.');
+      throw new ServiceError(
+        'InvalidPart',
+        "One or more of the specified parts could not be found. The part may not have been uploaded, or the specified entity tag may not match the part's entity tag.",
+      );
     }
     if (part.bytes < SMALLEST_PART && index < named.length - 1) {
-      throw new ServiceError('EntityTooSmall', 'Your proposed upload is smaller than the minimum allowed size', 400, { PartNumber: name.PartNumber });
+      throw new ServiceError('EntityTooSmall', 'Your proposed upload is smaller than the minimum allowed size', 400, {
+        PartNumber: name.PartNumber,
+      });
     }
     return part;
   });
 }
 
-async function wholeChecksum(exchange: Exchange, upload: Upload, parts: readonly StoredPart[]): Promise<Checksum | null> {
+async function wholeChecksum(
+  exchange: Exchange,
+  upload: Upload,
+  parts: readonly StoredPart[],
+): Promise<Checksum | null> {
   const order = upload.checksum ?? { algorithm: 'CRC32', type: 'FULL_OBJECT' };
   if (upload.checksum && parts.some(({ checksum }) => checksum === null)) return null;
-  const value = await joined(order.algorithm, order.type, parts.map(({ file, bytes, checksum }) => ({ file, bytes, value: checksum ?? '' })));
+  const value = await joined(
+    order.algorithm,
+    order.type,
+    parts.map(({ file, bytes, checksum }) => ({ file, bytes, value: checksum ?? '' })),
+  );
   const given = header(exchange, headerOf(order.algorithm));
   if (given !== undefined && given !== value) {
     throw new ServiceError('BadDigest', `The ${order.algorithm} you specified did not match the calculated checksum.`);
@@ -164,7 +245,9 @@ const sendCompleted = (exchange: Exchange, etag: string, checksum: Checksum | nu
 const sendLateError = ({ response }: Exchange): void => {
   response
     .writeHead(200, { 'content-type': 'application/xml' })
-    .end('<?xml version="1.0" encoding="UTF-8"?>\n<Error><Code>InternalError</Code><Message>We encountered an internal error. Please try again.</Message></Error>');
+    .end(
+      '<?xml version="1.0" encoding="UTF-8"?>\n<Error><Code>InternalError</Code><Message>We encountered an internal error. Please try again.</Message></Error>',
+    );
 };
 
 export const abortMultipartUpload: Operation = (exchange) => {

@@ -3,7 +3,7 @@ import { createReadStream } from 'node:fs';
 import { pipeline } from 'node:stream/promises';
 import { ServiceError } from '../core/contract.ts';
 import { receiveBody } from './body.ts';
-import { type Algorithm, ALGORITHMS, type Checksum, headerOf } from './checksums.ts';
+import { ALGORITHMS, type Algorithm, type Checksum, headerOf } from './checksums.ts';
 import { checkReadConditions, checkWriteConditions } from './conditions.ts';
 import { bucketOf, type Exchange, header, type Operation, sendEmpty, sendXml, smallBody } from './exchange.ts';
 import { objectHeaders, readHead } from './head-fields.ts';
@@ -32,19 +32,32 @@ export const putObject: Operation = async (exchange) => {
   const modified = context.now().toISOString();
   const checksum = chosen(checksums, request.headers);
   const parts = [{ file, bytes, md5, checksum: checksum?.value ?? null, modified }];
-  store.saveObject(name, { ...head, key, etag: `"${md5}"`, bytes, modified, parts, checksum, uploadId: null, restore: null });
+  store.saveObject(name, {
+    ...head,
+    key,
+    etag: `"${md5}"`,
+    bytes,
+    modified,
+    parts,
+    checksum,
+    uploadId: null,
+    restore: null,
+  });
   sendEmpty(exchange, 200, { etag: `"${md5}"`, ...checksumHeaders(checksum) });
 };
 
 /** The one that the client sent; S3 keeps a checksum of every object. */
-function chosen(checksums: Partial<Record<Algorithm, string>>, headers: Exchange['request']['headers']): Checksum | null {
+function chosen(
+  checksums: Partial<Record<Algorithm, string>>,
+  headers: Exchange['request']['headers'],
+): Checksum | null {
   const sent = ALGORITHMS.find((name) => headers[headerOf(name)] ?? headers['x-amz-trailer'] === headerOf(name));
   const algorithm = sent ?? 'CRC32';
   const value = checksums[algorithm];
   return value === undefined ? null : { algorithm, type: 'FULL_OBJECT', value };
 }
 
-export const checksumHeaders = (checksum: Checksum | null): Record<string, string> =>
+const checksumHeaders = (checksum: Checksum | null): Record<string, string> =>
   checksum ? { [headerOf(checksum.algorithm)]: checksum.value, 'x-amz-checksum-type': checksum.type } : {};
 
 /** @throws ServiceError `NoSuchKey`; callers of HEAD without s3:ListBucket learn nothing. */
@@ -52,7 +65,10 @@ export function objectOf(exchange: Exchange): StoredObject {
   const { name } = bucketOf(exchange);
   const object = exchange.store.object(name, exchange.key);
   if (object) return object;
-  const mayList = exchange.context.allowed(exchange.signed.caller, { action: 's3:ListBucket', resources: [`arn:aws:s3:::${name}`] });
+  const mayList = exchange.context.allowed(exchange.signed.caller, {
+    action: 's3:ListBucket',
+    resources: [`arn:aws:s3:::${name}`],
+  });
   if (!mayList) throw new ServiceError('AccessDenied', 'Access Denied', 403);
   throw new ServiceError('NoSuchKey', 'The specified key does not exist.', 404, { Key: exchange.key });
 }
@@ -61,7 +77,11 @@ export const headObject: Operation = (exchange) => {
   const object = objectOf(exchange);
   if (checkReadConditions(exchange, object)) return sendEmpty(exchange, 304, { etag: object.etag });
   const range = rangeOf(exchange, object);
-  sendEmpty(exchange, range.partial ? 206 : 200, { ...objectHeaders(object), ...askedChecksum(exchange, object), ...range.headers });
+  sendEmpty(exchange, range.partial ? 206 : 200, {
+    ...objectHeaders(object),
+    ...askedChecksum(exchange, object),
+    ...range.headers,
+  });
 };
 
 export const getObject: Operation = async (exchange) => {
@@ -108,7 +128,9 @@ function rangeOf(exchange: Exchange, object: StoredObject): Range {
   const start = first === '' ? Math.max(0, object.bytes - Number(last)) : Number(first);
   const end = first === '' || last === '' ? object.bytes : Math.min(Number(last) + 1, object.bytes);
   if (start >= object.bytes || end <= start) {
-    throw new ServiceError('InvalidRange', 'The requested range is not satisfiable', 416, { ActualObjectSize: String(object.bytes) });
+    throw new ServiceError('InvalidRange', 'The requested range is not satisfiable', 416, {
+      ActualObjectSize: String(object.bytes),
+    });
   }
   return range(object, start, end, true);
 }
@@ -133,12 +155,13 @@ const range = (object: StoredObject, start: number, end: number, partial: boolea
 
 const READ_AT_ONCE = 1024 * 1024;
 
-export async function* bytesOf(object: StoredObject, start: number, end: number): AsyncGenerator<Buffer> {
+async function* bytesOf(object: StoredObject, start: number, end: number): AsyncGenerator<Buffer> {
   let offset = 0;
   for (const { file, bytes } of object.parts) {
     const from = Math.max(start - offset, 0);
     const to = Math.min(end - offset, bytes);
-    if (from < to) yield* createReadStream(file, { start: from, end: to - 1, highWaterMark: READ_AT_ONCE }) as AsyncIterable<Buffer>;
+    if (from < to)
+      yield* createReadStream(file, { start: from, end: to - 1, highWaterMark: READ_AT_ONCE }) as AsyncIterable<Buffer>;
     offset += bytes;
   }
 }
@@ -181,10 +204,15 @@ const RESTORE_TIERS: Record<string, string[]> = {
 
 export const restoreObject: Operation = async (exchange) => {
   const object = objectOf(exchange);
-  const order = parseXml(await smallBody(exchange), 'RestoreRequest') as { Days?: string; GlacierJobParameters?: { Tier?: string } };
+  const order = parseXml(await smallBody(exchange), 'RestoreRequest') as {
+    Days?: string;
+    GlacierJobParameters?: { Tier?: string };
+  };
   const tiers = RESTORE_TIERS[object.storageClass];
-  if (!tiers) throw new ServiceError('InvalidObjectState', "Restore is not allowed for the object's current storage class", 403);
-  if (!tiers.includes(order.GlacierJobParameters?.Tier ?? 'Standard')) throw new ServiceError('InvalidArgument', 'The tier is not valid for the storage class');
+  if (!tiers)
+    throw new ServiceError('InvalidObjectState', "Restore is not allowed for the object's current storage class", 403);
+  if (!tiers.includes(order.GlacierJobParameters?.Tier ?? 'Standard'))
+    throw new ServiceError('InvalidArgument', 'The tier is not valid for the storage class');
   const time = exchange.context.now().getTime();
   const ongoing = object.restore !== null && Date.parse(object.restore.readyAt) > time;
   if (ongoing) throw new ServiceError('RestoreAlreadyInProgress', 'Object restore is already in progress', 409);
@@ -201,13 +229,21 @@ export const getObjectAttributes: Operation = (exchange) => {
   const asked = new Set((header(exchange, 'x-amz-object-attributes') ?? '').split(',').map((name) => name.trim()));
   const { checksum } = object;
   const multipart = object.uploadId !== null;
-  sendXml(exchange, 'GetObjectAttributesResponse', {
-    ETag: asked.has('ETag') ? object.etag.replaceAll('"', '') : null,
-    Checksum: asked.has('Checksum') && checksum ? { [`Checksum${checksum.algorithm}`]: checksum.value, ChecksumType: checksum.type } : null,
-    ObjectParts: asked.has('ObjectParts') && multipart ? objectParts(object) : null,
-    StorageClass: asked.has('StorageClass') ? object.storageClass : null,
-    ObjectSize: asked.has('ObjectSize') ? object.bytes : null,
-  }, { 'last-modified': new Date(object.modified).toUTCString() });
+  sendXml(
+    exchange,
+    'GetObjectAttributesResponse',
+    {
+      ETag: asked.has('ETag') ? object.etag.replaceAll('"', '') : null,
+      Checksum:
+        asked.has('Checksum') && checksum
+          ? { [`Checksum${checksum.algorithm}`]: checksum.value, ChecksumType: checksum.type }
+          : null,
+      ObjectParts: asked.has('ObjectParts') && multipart ? objectParts(object) : null,
+      StorageClass: asked.has('StorageClass') ? object.storageClass : null,
+      ObjectSize: asked.has('ObjectSize') ? object.bytes : null,
+    },
+    { 'last-modified': new Date(object.modified).toUTCString() },
+  );
 };
 
 const objectParts = ({ parts, checksum }: StoredObject) => ({

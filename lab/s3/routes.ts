@@ -22,19 +22,66 @@ interface Pattern extends Route {
   query: readonly string[];
 }
 
-const pattern = (method: string, target: Target, query: string[], operation: string, run: Operation, ...actions: string[]): Pattern => ({
-  method, target, query, operation, run, actions,
+const pattern = (
+  method: string,
+  target: Target,
+  query: string[],
+  operation: string,
+  run: Operation,
+  ...actions: string[]
+): Pattern => ({
+  method,
+  target,
+  query,
+  operation,
+  run,
+  actions,
 });
 
 /** Those with more query parameters come first. */
 const PATTERNS: readonly Pattern[] = [
   pattern('GET', 'account', [], 'ListBuckets', buckets.listBuckets, 's3:ListAllMyBuckets'),
   pattern('GET', 'bucket', ['location'], 'GetBucketLocation', buckets.getBucketLocation, 's3:GetBucketLocation'),
-  pattern('GET', 'bucket', ['versioning'], 'GetBucketVersioning', buckets.getBucketVersioning, 's3:GetBucketVersioning'),
-  pattern('GET', 'bucket', ['object-lock'], 'GetObjectLockConfiguration', buckets.getObjectLockConfiguration, 's3:GetBucketObjectLockConfiguration'),
-  pattern('GET', 'bucket', ['lifecycle'], 'GetBucketLifecycleConfiguration', buckets.getBucketLifecycle, 's3:GetLifecycleConfiguration'),
-  pattern('PUT', 'bucket', ['lifecycle'], 'PutBucketLifecycleConfiguration', buckets.putBucketLifecycle, 's3:PutLifecycleConfiguration'),
-  pattern('GET', 'bucket', ['uploads'], 'ListMultipartUploads', multipart.listMultipartUploads, 's3:ListBucketMultipartUploads'),
+  pattern(
+    'GET',
+    'bucket',
+    ['versioning'],
+    'GetBucketVersioning',
+    buckets.getBucketVersioning,
+    's3:GetBucketVersioning',
+  ),
+  pattern(
+    'GET',
+    'bucket',
+    ['object-lock'],
+    'GetObjectLockConfiguration',
+    buckets.getObjectLockConfiguration,
+    's3:GetBucketObjectLockConfiguration',
+  ),
+  pattern(
+    'GET',
+    'bucket',
+    ['lifecycle'],
+    'GetBucketLifecycleConfiguration',
+    buckets.getBucketLifecycle,
+    's3:GetLifecycleConfiguration',
+  ),
+  pattern(
+    'PUT',
+    'bucket',
+    ['lifecycle'],
+    'PutBucketLifecycleConfiguration',
+    buckets.putBucketLifecycle,
+    's3:PutLifecycleConfiguration',
+  ),
+  pattern(
+    'GET',
+    'bucket',
+    ['uploads'],
+    'ListMultipartUploads',
+    multipart.listMultipartUploads,
+    's3:ListBucketMultipartUploads',
+  ),
   pattern('GET', 'bucket', ['list-type'], 'ListObjectsV2', listObjectsV2, 's3:ListBucket'),
   pattern('POST', 'bucket', ['delete'], 'DeleteObjects', objects.deleteObjects, 's3:DeleteObject'),
   pattern('HEAD', 'bucket', [], 'HeadBucket', buckets.headBucket, 's3:ListBucket'),
@@ -43,13 +90,27 @@ const PATTERNS: readonly Pattern[] = [
   pattern('GET', 'bucket', [], 'ListObjects', listObjects, 's3:ListBucket'),
   pattern('GET', 'object', ['tagging'], 'GetObjectTagging', tagging.getObjectTagging, 's3:GetObjectTagging'),
   pattern('PUT', 'object', ['tagging'], 'PutObjectTagging', tagging.putObjectTagging, 's3:PutObjectTagging'),
-  pattern('DELETE', 'object', ['tagging'], 'DeleteObjectTagging', tagging.deleteObjectTagging, 's3:DeleteObjectTagging'),
+  pattern(
+    'DELETE',
+    'object',
+    ['tagging'],
+    'DeleteObjectTagging',
+    tagging.deleteObjectTagging,
+    's3:DeleteObjectTagging',
+  ),
   pattern('GET', 'object', ['attributes'], 'GetObjectAttributes', objects.getObjectAttributes, 's3:GetObject'),
   pattern('POST', 'object', ['restore'], 'RestoreObject', objects.restoreObject, 's3:RestoreObject'),
   pattern('POST', 'object', ['uploads'], 'CreateMultipartUpload', multipart.createMultipartUpload, 's3:PutObject'),
   pattern('PUT', 'object', ['uploadId', 'partNumber'], 'UploadPart', multipart.uploadPart, 's3:PutObject'),
   pattern('POST', 'object', ['uploadId'], 'CompleteMultipartUpload', multipart.completeMultipartUpload, 's3:PutObject'),
-  pattern('DELETE', 'object', ['uploadId'], 'AbortMultipartUpload', multipart.abortMultipartUpload, 's3:AbortMultipartUpload'),
+  pattern(
+    'DELETE',
+    'object',
+    ['uploadId'],
+    'AbortMultipartUpload',
+    multipart.abortMultipartUpload,
+    's3:AbortMultipartUpload',
+  ),
   pattern('GET', 'object', ['uploadId'], 'ListParts', multipart.listParts, 's3:ListMultipartUploadParts'),
   pattern('PUT', 'object', [], 'PutObject', objects.putObject, 's3:PutObject'),
   pattern('GET', 'object', [], 'GetObject', objects.getObject, 's3:GetObject'),
@@ -59,15 +120,36 @@ const PATTERNS: readonly Pattern[] = [
 
 /** Parameters that choose no operation. Any other that no pattern asks for means an operation that is not there. */
 const HARMLESS = new Set([
-  'x-id', 'list-type', 'prefix', 'delimiter', 'max-keys', 'marker', 'continuation-token', 'start-after', 'fetch-owner', 'encoding-type',
-  'max-parts', 'part-number-marker', 'max-uploads', 'key-marker', 'upload-id-marker', 'partNumber', 'versionId', 'max-buckets',
+  'x-id',
+  'list-type',
+  'prefix',
+  'delimiter',
+  'max-keys',
+  'marker',
+  'continuation-token',
+  'start-after',
+  'fetch-owner',
+  'encoding-type',
+  'max-parts',
+  'part-number-marker',
+  'max-uploads',
+  'key-marker',
+  'upload-id-marker',
+  'partNumber',
+  'versionId',
+  'max-buckets',
 ]);
 
 /** @returns `null` for what S3 knows and this server does not: it must never be taken for something else. */
 export function routeOf(method: string, bucket: string, key: string, query: URLSearchParams): Route | null {
   const target: Target = bucket === '' ? 'account' : key === '' ? 'bucket' : 'object';
-  const found = PATTERNS.find((candidate) => candidate.method === method && candidate.target === target && candidate.query.every((name) => query.has(name)));
+  const found = PATTERNS.find(
+    (candidate) =>
+      candidate.method === method && candidate.target === target && candidate.query.every((name) => query.has(name)),
+  );
   if (!found) return null;
-  const unknown = [...query.keys()].some((name) => !HARMLESS.has(name) && !found.query.includes(name) && !/^x-amz-|^response-/i.test(name));
+  const unknown = [...query.keys()].some(
+    (name) => !HARMLESS.has(name) && !found.query.includes(name) && !/^x-amz-|^response-/i.test(name),
+  );
   return unknown ? null : found;
 }

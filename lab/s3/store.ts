@@ -59,7 +59,8 @@ export class S3Store {
 
   constructor(directory: string) {
     this.#directory = directory;
-    for (const folder of ['buckets', 'objects', 'uploads', 'parts']) mkdirSync(join(directory, folder), { recursive: true });
+    for (const folder of ['buckets', 'objects', 'uploads', 'parts'])
+      mkdirSync(join(directory, folder), { recursive: true });
     this.#load();
   }
 
@@ -172,7 +173,8 @@ export class S3Store {
   /** Files of requests that a killed lab never answered. */
   #dropOrphans(): void {
     const known = new Set<string>();
-    for (const objects of this.#objects.values()) for (const { parts } of objects.values()) for (const { file } of parts) known.add(file);
+    for (const objects of this.#objects.values())
+      for (const { parts } of objects.values()) for (const { file } of parts) known.add(file);
     for (const { parts } of this.#uploads.values()) for (const { file } of Object.values(parts)) known.add(file);
     for (const name of readdirSync(join(this.#directory, 'parts'))) {
       const file = join(this.#directory, 'parts', name);

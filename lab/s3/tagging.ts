@@ -12,7 +12,9 @@ export const getObjectTagging: Operation = (exchange) =>
 
 export const putObjectTagging: Operation = async (exchange) => {
   const object = objectOf(exchange);
-  const { TagSet } = parseXml(await smallBody(exchange), 'Tagging') as { TagSet?: { Tag?: { Key?: string; Value?: string }[] } | '' };
+  const { TagSet } = parseXml(await smallBody(exchange), 'Tagging') as {
+    TagSet?: { Tag?: { Key?: string; Value?: string }[] } | '';
+  };
   if (TagSet === undefined) throw new ServiceError('MalformedXML', 'The XML you provided was not well-formed');
   const list = TagSet === '' ? [] : (TagSet.Tag ?? []);
   const tags = checkTags(list.map(({ Key = '', Value = '' }) => [Key, Value] as const));

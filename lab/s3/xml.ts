@@ -25,7 +25,7 @@ function element(name: string, value: XmlValue): string {
 export const escapeXml = (text: string): string =>
   text
     .replace(/[<>&"]/g, (character) => ({ '<': '&lt;', '>': '&gt;', '&': '&amp;', '"': '&quot;' })[character] ?? '')
-    .replace(/[\u0001-\u0008\u000b-\u001f]/g, (character) => `&#x${character.charCodeAt(0).toString(16)};`);
+    .replace(/(?![\t\n])\p{Cc}/gu, (character) => `&#x${character.charCodeAt(0).toString(16)};`);
 
 const parser = new XMLParser({
   ignoreAttributes: true,

@@ -14,7 +14,18 @@ export interface Encryption {
  */
 export function encryptCommand(encryption: Encryption): string[] {
   const recipients = encryption.recipients.flatMap((recipient) => ['--recipient', recipient]);
-  return ['gpg', '--batch', '--no-tty', '--quiet', '--compress-level', '0', '--output', '-', ...recipients, '--encrypt'];
+  return [
+    'gpg',
+    '--batch',
+    '--no-tty',
+    '--quiet',
+    '--compress-level',
+    '0',
+    '--output',
+    '-',
+    ...recipients,
+    '--encrypt',
+  ];
 }
 
 export const cipherOf = (encryption: Encryption | null): Cipher => (encryption === null ? 'none' : 'gpg');

@@ -36,7 +36,8 @@ function report(process: NodeJS.Process, argv: readonly string[], thrown: unknow
   const error = asSnapError(failure);
   const asJson = argv.includes('--json');
   process.stderr.write(renderError(error, asJson, process.stderr));
-  for (const cleanup of cleanupFailures) process.stderr.write(renderError(asSnapError(cleanup), asJson, process.stderr));
+  for (const cleanup of cleanupFailures)
+    process.stderr.write(renderError(asSnapError(cleanup), asJson, process.stderr));
   return error.exitCode;
 }
 

@@ -47,12 +47,16 @@ export async function waitForDevice(
   } catch (cause) {
     if (!(cause instanceof SnapError) || cause.code !== 'WAIT_TIMEOUT') throw cause;
   }
-  throw new SnapError('DEVICE_NOT_FOUND', `${volumeId} is attached as ${requestedName}, but no device appeared for it`, {
-    hint: 'compare lsblk --output NAME,SERIAL,SIZE with the volume; a reboot of the instance may be needed',
-  });
+  throw new SnapError(
+    'DEVICE_NOT_FOUND',
+    `${volumeId} is attached as ${requestedName}, but no device appeared for it`,
+    {
+      hint: 'compare lsblk --output NAME,SERIAL,SIZE with the volume; a reboot of the instance may be needed',
+    },
+  );
 }
 
-export function findDevice(volumeId: string, requestedName: string, size: number): FoundDevice | null {
+function findDevice(volumeId: string, requestedName: string, size: number): FoundDevice | null {
   const identified = bySerialLink(volumeId) ?? bySerialNumber(volumeId);
   if (identified) return { path: identified, size: deviceSize(identified) };
   const named = byName(requestedName);

@@ -40,13 +40,16 @@ export async function probe(device: string, signal: AbortSignal): Promise<Probe>
 
 function splitFact(line: string): [string, string] {
   const at = line.indexOf('=');
-  return [line.slice(0, at), unescape(line.slice(at + 1))];
+  return [line.slice(0, at), withoutBackslashes(line.slice(at + 1))];
 }
 
 /** blkid puts a backslash before characters that a shell would interpret. */
-const unescape = (text: string): string => text.replace(/\\(.)/g, '$1');
+const withoutBackslashes = (text: string): string => text.replace(/\\(.)/g, '$1');
 
-export type Treatment = { how: 'mount'; type: string } | { how: 'record'; reason: string } | { how: 'raw'; reason: string };
+export type Treatment =
+  | { how: 'mount'; type: string }
+  | { how: 'record'; reason: string }
+  | { how: 'raw'; reason: string };
 
 /** Swap is worth nothing to anybody; what is not a filesystem can only be kept bit by bit. */
 export function treatmentOf(found: Probe): Treatment {

@@ -22,10 +22,10 @@ export async function checkRecipients(recipients: readonly string[], signal: Abo
 }
 
 async function checkRecipient(recipient: string, signal: AbortSignal): Promise<void> {
-  const listing = await runTool(
-    ['gpg', '--batch', '--no-tty', '--with-colons', '--list-keys', '--', recipient],
-    { signal, allowedExitCodes: [0, 2] },
-  );
+  const listing = await runTool(['gpg', '--batch', '--no-tty', '--with-colons', '--list-keys', '--', recipient], {
+    signal,
+    allowedExitCodes: [0, 2],
+  });
   const keys = listing.stdout.split('\n').map((line) => line.split(':'));
   const primary = keys.filter(([record]) => record === 'pub');
   const [key] = primary;
@@ -35,7 +35,11 @@ async function checkRecipient(recipient: string, signal: AbortSignal): Promise<v
   const complaint = COMPLAINTS[validity];
   if (complaint) throw refused(recipient, complaint, 'choose another recipient, or have the key renewed');
   if (!VALID.has(validity)) {
-    throw refused(recipient, 'is not trusted by this keyring', `check its fingerprint, then: gpg --lsign-key ${recipient}`);
+    throw refused(
+      recipient,
+      'is not trusted by this keyring',
+      `check its fingerprint, then: gpg --lsign-key ${recipient}`,
+    );
   }
   if (!capabilities.includes('E')) throw refused(recipient, 'cannot encrypt', 'choose a key with an encryption subkey');
 }

@@ -168,4 +168,3 @@ function openFiles(pid: string): string[] {
     return [];
   }
 }
-

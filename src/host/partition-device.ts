@@ -1,7 +1,7 @@
 /** A block device for each partition of a disk: the kernel's own, or a window on the disk where it made none. */
 import { existsSync } from 'node:fs';
-import { runTool } from '../transfer/process.ts';
 import { cleanupSignal, leftBehind } from '../lib/disposal.ts';
+import { runTool } from '../transfer/process.ts';
 import { deviceSize } from './block-devices.ts';
 import type { Partition } from './partition-table.ts';
 
@@ -9,11 +9,7 @@ export interface PartitionDevice extends AsyncDisposable {
   path: string;
 }
 
-export async function openPartition(
-  disk: string,
-  partition: Partition,
-  signal: AbortSignal,
-): Promise<PartitionDevice> {
+export async function openPartition(disk: string, partition: Partition, signal: AbortSignal): Promise<PartitionDevice> {
   const node = kernelNode(disk, partition.number);
   if (existsSync(node) && deviceSize(node) === partition.size) {
     return { path: node, [Symbol.asyncDispose]: async () => {} };

@@ -1,7 +1,8 @@
 /** A snapshot as a block device of this machine, by way of a temporary EBS volume that is given back afterwards. */
+
+import type { Attachment, Instance, Snapshot, Volume, Volumes } from '../cloud/ports.ts';
 import { SnapError } from '../errors.ts';
 import type { Host } from '../events.ts';
-import type { Attachment, Instance, Snapshot, Volume, Volumes } from '../cloud/ports.ts';
 import { minutes } from '../lib/clock.ts';
 import { cleanupSignal, leftBehind } from '../lib/disposal.ts';
 import { GiB } from '../lib/units.ts';
@@ -62,10 +63,12 @@ async function ownVolume(
     host.notify({ code: 'volume.requested', snapshot: snapshot.id, type: options.volumeType, availabilityZone });
   }
   const volume = reusable ?? (await volumes.create(newVolume(snapshot, options), { signal }));
-  undo.use(host.hold({
-    what: `volume ${volume.id} (of ${snapshot.id})`,
-    remedy: `aws ec2 delete-volume --volume-id ${volume.id}`,
-  }));
+  undo.use(
+    host.hold({
+      what: `volume ${volume.id} (of ${snapshot.id})`,
+      remedy: `aws ec2 delete-volume --volume-id ${volume.id}`,
+    }),
+  );
   undo.defer(() => giveVolumeBack(volume.id, snapshot, options));
   host.notify({ code: reusable ? 'volume.reused' : 'volume.created', snapshot: snapshot.id, volume: volume.id });
   return volume;
@@ -76,7 +79,9 @@ async function findReusable(snapshot: Snapshot, options: TemporaryVolumeOptions)
   const found = await volumes.ofSnapshot(snapshot.id, tagKey, instance.availabilityZone, { signal });
   const fit = found.filter((volume) => {
     const purpose = volume.tags[PURPOSE_TAG] ?? 'tar';
-    return purpose === options.purpose && (volume.state === 'available' || attachedHere(volume, instance) !== undefined);
+    return (
+      purpose === options.purpose && (volume.state === 'available' || attachedHere(volume, instance) !== undefined)
+    );
   });
   return fit.find((volume) => volume.state === 'in-use') ?? fit[0];
 }
@@ -98,18 +103,25 @@ async function becomesUsable(volumeId: string, snapshot: Snapshot, options: Temp
     const volume = await options.volumes.get(volumeId, { signal: options.signal });
     if (volume?.state === 'error') throw creationFailed(volumeId, snapshot);
     const usable = volume?.state === 'available' || volume?.state === 'in-use';
-    return { verdict: usable ? ('done' as const) : ('again' as const), value: volume, seen: volume?.state ?? 'not found' };
+    return {
+      verdict: usable ? ('done' as const) : ('again' as const),
+      value: volume,
+      seen: volume?.state ?? 'not found',
+    };
   };
   await waitFor(look, {
     what: `${volumeId} (of ${snapshot.id}) to become available`,
     within: options.waitLimit,
     signal: options.signal,
-    hint: snapshot.encrypted ? KMS_HINT : 'see the state of the volume in the EC2 console, and the AWS Health Dashboard',
+    hint: snapshot.encrypted
+      ? KMS_HINT
+      : 'see the state of the volume in the EC2 console, and the AWS Health Dashboard',
   });
 }
 
 /** EC2 accepts a key it may not use, and lets the volume die afterwards. */
-const KMS_HINT = 'allow this role to use the KMS key of the snapshot (kms:Decrypt, kms:CreateGrant) and of --kms-key-id';
+const KMS_HINT =
+  'allow this role to use the KMS key of the snapshot (kms:Decrypt, kms:CreateGrant) and of --kms-key-id';
 
 const creationFailed = (volumeId: string, snapshot: Snapshot): SnapError =>
   new SnapError('VOLUME_FAILED', `${volumeId} (of ${snapshot.id}) went into state error while being created`, {
@@ -124,10 +136,12 @@ async function attachedDevice(
 ): Promise<FoundDevice> {
   const { host, signal } = options;
   const already = attachedHere((await options.volumes.get(volumeId, { signal })) ?? NO_VOLUME, options.instance);
-  undo.use(host.hold({
-    what: `attachment of ${volumeId} to ${options.instance.id}`,
-    remedy: `aws ec2 detach-volume --volume-id ${volumeId}`,
-  }));
+  undo.use(
+    host.hold({
+      what: `attachment of ${volumeId} to ${options.instance.id}`,
+      remedy: `aws ec2 detach-volume --volume-id ${volumeId}`,
+    }),
+  );
   const state = { everAttached: already !== undefined };
   undo.defer(() => giveAttachmentBack(volumeId, snapshot, options, state));
   const name = already?.device ?? (await attachUnderFreeName(volumeId, snapshot, options));
@@ -159,9 +173,13 @@ async function attachUnderFreeName(
     host.notify({ code: 'volume.attaching', snapshot: snapshot.id, volume: volumeId, device });
     if (await volumes.attach(volumeId, instance.id, device, { signal })) return device;
   }
-  throw new SnapError('NO_DEVICE_NAME', `no device name of ${instance.id} is free for ${volumeId} (of ${snapshot.id})`, {
-    hint: 'detach volumes that are no longer needed, or use a fresh instance',
-  });
+  throw new SnapError(
+    'NO_DEVICE_NAME',
+    `no device name of ${instance.id} is free for ${volumeId} (of ${snapshot.id})`,
+    {
+      hint: 'detach volumes that are no longer needed, or use a fresh instance',
+    },
+  );
 }
 
 async function becomesAttached(

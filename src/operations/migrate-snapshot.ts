@@ -101,7 +101,14 @@ async function readDisk({ snapshot, services, signal }: Migration, device: Found
   const table = await readPartitionTable(device.path, signal);
   const partitions = table.partitions.map(({ number, size }) => ({ number, filesystem: null, bytes: size }));
   const { path, size: bytes } = device;
-  services.host.notify({ code: 'disk.read', snapshot: snapshot.id, device: path, bytes, table: table.kind, partitions });
+  services.host.notify({
+    code: 'disk.read',
+    snapshot: snapshot.id,
+    device: path,
+    bytes,
+    table: table.kind,
+    partitions,
+  });
   return { device, table, objects: [], recorded: [] };
 }
 
@@ -148,9 +155,7 @@ async function storePartition(
     return;
   }
   services.host.notify({ code: 'partition.raw', snapshot: snapshot.id, partition, reason: stored });
-  harvest.objects.push(
-    await storeContent(migration, number, found, { layout: 'image', device, expectedBytes: size }),
-  );
+  harvest.objects.push(await storeContent(migration, number, found, { layout: 'image', device, expectedBytes: size }));
 }
 
 /** @returns the stored object, or why the filesystem cannot be mounted. */
@@ -230,12 +235,7 @@ export const archiveName = ({ snapshot, settings }: Migration): ArchiveName => (
   snapshotId: snapshot.id,
 });
 
-function factsOf(
-  migration: Migration,
-  partition: number | null,
-  layout: Layout,
-  plainBytes: number,
-): ObjectFacts {
+function factsOf(migration: Migration, partition: number | null, layout: Layout, plainBytes: number): ObjectFacts {
   const { snapshot, settings } = migration;
   const key = objectKey({
     ...archiveName(migration),

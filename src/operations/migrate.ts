@@ -30,7 +30,10 @@ function showPlans({ snapshots, refused }: Selected, settings: MigrateSettings, 
   for (const { id, error } of refused) {
     services.host.notify({ code: 'snapshot.finished', snapshot: id, outcome: 'failed', seconds: 0, error });
   }
-  return verdict(snapshots.map(({ id }) => id), refused.map(({ error }) => error));
+  return verdict(
+    snapshots.map(({ id }) => id),
+    refused.map(({ error }) => error),
+  );
 }
 
 async function migrateAll(
@@ -94,7 +97,10 @@ const since = (started: number): number => (monotonic() - started) / 1000;
 /** What no layer below has recognised is a bug, and says so, but must not stop the other snapshots. */
 function asSnapError(thrown: unknown): SnapError {
   if (thrown instanceof SnapError) return thrown;
-  return new SnapError('BUG', asError(thrown).message, { cause: thrown, hint: 'please report this with the lines above' });
+  return new SnapError('BUG', asError(thrown).message, {
+    cause: thrown,
+    hint: 'please report this with the lines above',
+  });
 }
 
 function warnOfTags(snapshot: Snapshot, settings: MigrateSettings, { host }: Services): void {

@@ -1,7 +1,13 @@
 /** What a migration would do, as far as it can be told without doing anything. */
 import { formatStartTime, keyStem } from '../archive/key.ts';
 import type { Snapshot } from '../cloud/ports.ts';
-import { HOURS_A_MONTH, S3_CLASS, SNAPSHOT_GB_MONTH, STANDARD_THOUSAND_PUTS, VOLUME_GB_MONTH } from '../costs/prices.ts';
+import {
+  HOURS_A_MONTH,
+  S3_CLASS,
+  SNAPSHOT_GB_MONTH,
+  STANDARD_THOUSAND_PUTS,
+  VOLUME_GB_MONTH,
+} from '../costs/prices.ts';
 import type { SnapshotPlan } from '../events.ts';
 import { GiB, MiB } from '../lib/units.ts';
 import { partSize } from '../transfer/part-plan.ts';

@@ -19,9 +19,13 @@ export async function select(
   if (selection.by === 'id') return selectById(selection.ids, snapshots, signal);
   const found = await snapshots.tagged(tagKey, selection.value, { signal });
   if (found.length === 0) {
-    throw new SnapError('NOTHING_TO_DO', `no completed snapshot of this account and region has the tag ${tagKey}=${selection.value}`, {
-      hint: `tag some: aws ec2 create-tags --resources SNAPSHOT --tags Key=${tagKey},Value=${selection.value}`,
-    });
+    throw new SnapError(
+      'NOTHING_TO_DO',
+      `no completed snapshot of this account and region has the tag ${tagKey}=${selection.value}`,
+      {
+        hint: `tag some: aws ec2 create-tags --resources SNAPSHOT --tags Key=${tagKey},Value=${selection.value}`,
+      },
+    );
   }
   return { snapshots: found.slice(0, selection.most ?? found.length), refused: [] };
 }

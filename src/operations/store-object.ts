@@ -1,6 +1,6 @@
 /** One object of an archive: from a mounted filesystem or a device, through the compressor and gpg, into the bucket. */
 import { closeSync, openSync, readFileSync } from 'node:fs';
-import { encryptCommand, type Encryption } from '../archive/cipher.ts';
+import { type Encryption, encryptCommand } from '../archive/cipher.ts';
 import { type Codec, compressCommand, readCounts } from '../archive/codec.ts';
 import { readTarTotal, tarCommand, tellsOfSocket } from '../archive/tar.ts';
 import type { ArchiveStore, ObjectFacts, StoredObject } from '../cloud/ports.ts';

@@ -52,11 +52,7 @@ const wideners = (count: number): string[][] => [
     '-e',
     `for (3..${count + 2}) { open(my $pipe, "<&=", $_) and fcntl($pipe, ${SET_PIPE_SIZE}, ${PIPE_BYTES}); }`,
   ],
-  [
-    'python3',
-    '-c',
-    `import fcntl\nfor fd in range(3, ${count + 3}): fcntl.fcntl(fd, ${SET_PIPE_SIZE}, ${PIPE_BYTES})`,
-  ],
+  ['python3', '-c', `import fcntl\nfor fd in range(3, ${count + 3}): fcntl.fcntl(fd, ${SET_PIPE_SIZE}, ${PIPE_BYTES})`],
 ];
 
 /** The first interpreter that is there does it; without any, pipes stay as they are, and only speed suffers. */

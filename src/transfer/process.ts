@@ -48,8 +48,6 @@ export function killLiveProcesses(): void {
   for (const { pid } of live) killGroup(pid, 'SIGKILL');
 }
 
-export const liveProcessCount = (): number => live.size;
-
 export function startStage(argv: readonly string[], options: StageOptions): RunningProcess {
   const [tool = '', ...rest] = argv;
   const child = spawn(tool, rest, {
@@ -232,7 +230,12 @@ export function describeOutcome(outcome: Outcome): string {
 
 /** ` (its last words)`, or nothing. */
 export function lastLine(stderr: string): string {
-  const line = stderr.trimEnd().split(/[\r\n]/).at(-1)?.trim() ?? '';
+  const line =
+    stderr
+      .trimEnd()
+      .split(/[\r\n]/)
+      .at(-1)
+      ?.trim() ?? '';
   return line === '' ? '' : ` (${line.slice(0, 300)})`;
 }
 

@@ -14,7 +14,19 @@ export interface CompareOptions {
   ignore?: readonly Field[];
 }
 
-const FIELDS = ['type', 'size', 'mode', 'owner', 'group', 'mtime', 'target', 'links', 'device', 'content', 'xattrs'] as const;
+const FIELDS = [
+  'type',
+  'size',
+  'mode',
+  'owner',
+  'group',
+  'mtime',
+  'target',
+  'links',
+  'device',
+  'content',
+  'xattrs',
+] as const;
 export type Field = (typeof FIELDS)[number];
 
 type Entry = Record<Field, string>;
@@ -52,8 +64,18 @@ function readTree(directory: string): Map<string, Entry> {
   const firstNames = new Map<string, string>();
   const names: string[] = [];
   for (let at = 0; at + PRINTED.length <= fields.length; at += PRINTED.length) {
-    const [name = '', type = '', size = '', mode = '', owner = '', group = '', mtime = '', target = '', count = '', inode = ''] =
-      fields.slice(at, at + PRINTED.length);
+    const [
+      name = '',
+      type = '',
+      size = '',
+      mode = '',
+      owner = '',
+      group = '',
+      mtime = '',
+      target = '',
+      count = '',
+      inode = '',
+    ] = fields.slice(at, at + PRINTED.length);
     names.push(name);
     const path = pathOf(directory, name);
     const reachable = path.length < LONGEST_PATH;
@@ -78,9 +100,15 @@ function readTree(directory: string): Map<string, Entry> {
 }
 
 const bytesOf = (argv: [string, ...string[]], cwd: string, input?: Buffer): string =>
-  execFileSync(argv[0], argv.slice(1), { cwd, maxBuffer: 2 ** 30, env: { ...process.env, LC_ALL: 'C' }, ...(input ? { input } : {}) }).toString('latin1');
+  execFileSync(argv[0], argv.slice(1), {
+    cwd,
+    maxBuffer: 2 ** 30,
+    env: { ...process.env, LC_ALL: 'C' },
+    ...(input ? { input } : {}),
+  }).toString('latin1');
 
-const pathOf = (directory: string, name: string): Buffer => Buffer.concat([Buffer.from(`${directory}/`), Buffer.from(name, 'latin1')]);
+const pathOf = (directory: string, name: string): Buffer =>
+  Buffer.concat([Buffer.from(`${directory}/`), Buffer.from(name, 'latin1')]);
 
 function linkGroup(groups: Map<string, string>, inode: string, name: string): string {
   groups.set(inode, [groups.get(inode) ?? '', name].sort().find((candidate) => candidate !== '') ?? name);
@@ -102,7 +130,8 @@ function hashOf(path: Buffer): string {
   const hash = createHash('sha256');
   const file = openSync(path, 'r');
   try {
-    for (let read = readSync(file, buffer); read > 0; read = readSync(file, buffer)) hash.update(buffer.subarray(0, read));
+    for (let read = readSync(file, buffer); read > 0; read = readSync(file, buffer))
+      hash.update(buffer.subarray(0, read));
   } finally {
     closeSync(file);
   }
@@ -113,22 +142,34 @@ function hashOf(path: Buffer): string {
 function addXattrs(directory: string, names: readonly string[], entries: Map<string, Entry>): void {
   const list = names.map((name) => `./${name}`).filter((name) => name.length < LONGEST_PATH);
   const input = Buffer.from(list.join('\0'), 'latin1');
-  const dump = bytesOf(['xargs', '-0', 'getfattr', '--no-dereference', '--dump', '--match=-', '--encoding=hex', '--'], directory, input);
+  const dump = bytesOf(
+    ['xargs', '-0', 'getfattr', '--no-dereference', '--dump', '--match=-', '--encoding=hex', '--'],
+    directory,
+    input,
+  );
   for (const block of dump.split('\n\n')) {
     const [first = '', ...attributes] = block.split('\n');
     const entry = entries.get(unquote(first.replace(/^# file: /, '')).replace(/^\.\//, ''));
-    if (entry) entry.xattrs = attributes.filter((line) => line !== '').sort().join(' ');
+    if (entry)
+      entry.xattrs = attributes
+        .filter((line) => line !== '')
+        .sort()
+        .join(' ');
   }
 }
 
 /** getfattr writes some bytes as `\012`. */
 const unquote = (text: string): string =>
-  text.replace(/\\([0-7]{3}|\\)/g, (_all, code: string) => (code === '\\' ? '\\' : String.fromCharCode(Number.parseInt(code, 8))));
+  text.replace(/\\([0-7]{3}|\\)/g, (_all, code: string) =>
+    code === '\\' ? '\\' : String.fromCharCode(Number.parseInt(code, 8)),
+  );
 
 function addLongContents(directory: string, entries: Map<string, Entry>): void {
   const pattern = `.{${LONGEST_PATH - directory.length - 1},}`;
   const find = ['find', '.', '-type', 'f', '-regextype', 'posix-extended', '-regex', pattern] as const;
-  const names = bytesOf([...find, '-printf', '%P\\0'], directory).split('\0').filter((name) => name !== '');
+  const names = bytesOf([...find, '-printf', '%P\\0'], directory)
+    .split('\0')
+    .filter((name) => name !== '');
   const hashes = bytesOf([...find, '-execdir', 'sha256sum', '--zero', '--', '{}', ';'], directory).split('\0');
   for (const [index, name] of names.entries()) {
     const entry = entries.get(name);

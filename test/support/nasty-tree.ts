@@ -1,12 +1,21 @@
 /** Everything that Linux allows in a directory, in one place. */
 import { execFileSync } from 'node:child_process';
-import { chmodSync, linkSync, lutimesSync, mkdirSync, symlinkSync, truncateSync, utimesSync, writeFileSync, lchownSync } from 'node:fs';
+import {
+  chmodSync,
+  lchownSync,
+  linkSync,
+  lutimesSync,
+  mkdirSync,
+  symlinkSync,
+  truncateSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 
-
 /** Directories of 100 letters below one another: 36 of them make a path that one call can still open. */
-export const DEEP = 36;
+const DEEP = 36;
 
 /** @param depth with 41 and more, only programs that walk step by step reach the bottom; GNU tar stores it, but cannot extract it. */
 export async function makeNastyTree(directory: string, depth: number = DEEP): Promise<void> {
@@ -20,9 +29,26 @@ export async function makeNastyTree(directory: string, depth: number = DEEP): Pr
 }
 
 function makeNames(directory: string): void {
-  const names = ['new\nline', 'tab\there', ' leading', 'trailing ', '-dash', '*', 'quo"te\'s', 'back\\slash', 'x'.repeat(255), 'größe 日本 🎉', '..."', '\u0001control'];
+  const names = [
+    'new\nline',
+    'tab\there',
+    ' leading',
+    'trailing ',
+    '-dash',
+    '*',
+    'quo"te\'s',
+    'back\\slash',
+    'x'.repeat(255),
+    'größe 日本 🎉',
+    '..."',
+    '\u0001control',
+  ];
   for (const name of names) writeFileSync(join(directory, name), name);
-  for (const bytes of [[0xff, 0xfe, 0x41], [0xe4, 0xf6, 0xfc], [0xc3, 0x28]]) {
+  for (const bytes of [
+    [0xff, 0xfe, 0x41],
+    [0xe4, 0xf6, 0xfc],
+    [0xc3, 0x28],
+  ]) {
     writeFileSync(Buffer.concat([Buffer.from(`${directory}/`), Buffer.from(bytes)]), 'not UTF-8');
   }
 }
@@ -43,12 +69,25 @@ function makeKinds(directory: string): void {
   writeFileSync(at('sparse'), 'start');
   truncateSync(at('sparse'), 64 * 2 ** 20);
   writeFileSync(at('sparse'), 'middle', { flag: 'r+' });
-  execFileSync('dd', ['if=/dev/urandom', `of=${at('sparse')}`, 'bs=4096', 'count=3', 'seek=5000', 'conv=notrunc', 'status=none']);
+  execFileSync('dd', [
+    'if=/dev/urandom',
+    `of=${at('sparse')}`,
+    'bs=4096',
+    'count=3',
+    'seek=5000',
+    'conv=notrunc',
+    'status=none',
+  ]);
 }
 
 function makeAttributes(directory: string): void {
   const at = (name: string): string => join(directory, name);
-  for (const [name, mode] of [['setuid', 0o4755], ['setgid', 0o2755], ['no rights', 0o000], ['all rights', 0o777]] as const) {
+  for (const [name, mode] of [
+    ['setuid', 0o4755],
+    ['setgid', 0o2755],
+    ['no rights', 0o000],
+    ['all rights', 0o777],
+  ] as const) {
     writeFileSync(at(name), name);
     chmodSync(at(name), mode);
   }
@@ -64,7 +103,13 @@ function makeAttributes(directory: string): void {
   execFileSync('setfattr', ['-n', 'trusted.secret', '-v', 'root only', at('attributes')]);
   writeFileSync(at('capability'), 'x');
   // cap_net_bind_service+ep, as the kernel stores it (VFS_CAP_REVISION_2).
-  execFileSync('setfattr', ['-n', 'security.capability', '-v', '0x0100000200040000000000000000000000000000', at('capability')]);
+  execFileSync('setfattr', [
+    '-n',
+    'security.capability',
+    '-v',
+    '0x0100000200040000000000000000000000000000',
+    at('capability'),
+  ]);
   writeFileSync(at('acl'), 'x');
   execFileSync('setfacl', ['-m', 'u:1234:rw,g:5678:r,m::rw', at('acl')]);
   mkdirSync(at('default acl'));
@@ -72,7 +117,8 @@ function makeAttributes(directory: string): void {
 }
 
 function makeDeepTree(directory: string, depth: number): void {
-  const program = 'use strict; chdir $ARGV[0] or die; for (1..$ARGV[1]) { mkdir "d" x 100 or die $!; chdir "d" x 100 or die $! } open(my $f, ">", "bottom") or die $!; print $f "deep";';
+  const program =
+    'use strict; chdir $ARGV[0] or die; for (1..$ARGV[1]) { mkdir "d" x 100 or die $!; chdir "d" x 100 or die $! } open(my $f, ">", "bottom") or die $!; print $f "deep";';
   execFileSync('perl', ['-e', program, directory, String(depth)]);
 }
 
@@ -85,7 +131,11 @@ async function makeSocket(path: string): Promise<void> {
 }
 
 function makeTimes(directory: string): void {
-  for (const [name, seconds] of [['before 1970', -86_400.5], ['after 2038', 2 ** 31 + 0.25], ['nanoseconds', 1_500_000_000.123]] as const) {
+  for (const [name, seconds] of [
+    ['before 1970', -86_400.5],
+    ['after 2038', 2 ** 31 + 0.25],
+    ['nanoseconds', 1_500_000_000.123],
+  ] as const) {
     const path = join(directory, name);
     writeFileSync(path, name);
     utimesSync(path, seconds, seconds);

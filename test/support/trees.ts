@@ -6,9 +6,26 @@ import { join } from 'node:path';
 /** Real files of this machine, up to about so many bytes, with their owners, modes and times. */
 export async function makeRealFiles(directory: string, bytes: number): Promise<void> {
   mkdirSync(directory, { recursive: true });
-  const list = execFileSync('find', ['/usr/bin', '/usr/lib', '/usr/share', '-xdev', '-type', 'f', '-size', '-4M', '-size', '+7k', '-printf', '%s %p\\0'], {
-    maxBuffer: 2 ** 28,
-  });
+  const list = execFileSync(
+    'find',
+    [
+      '/usr/bin',
+      '/usr/lib',
+      '/usr/share',
+      '-xdev',
+      '-type',
+      'f',
+      '-size',
+      '-4M',
+      '-size',
+      '+7k',
+      '-printf',
+      '%s %p\\0',
+    ],
+    {
+      maxBuffer: 2 ** 28,
+    },
+  );
   const chosen: string[] = [];
   let total = 0;
   for (const line of list.toString('latin1').split('\0')) {
@@ -22,7 +39,10 @@ export async function makeRealFiles(directory: string, bytes: number): Promise<v
     input: Buffer.from(chosen.join('\0'), 'latin1'),
     maxBuffer: 2 * bytes + 2 ** 28,
   });
-  execFileSync('tar', ['--extract', `--directory=${directory}`], { input: archive, stdio: ['pipe', 'ignore', 'ignore'] });
+  execFileSync('tar', ['--extract', `--directory=${directory}`], {
+    input: archive,
+    stdio: ['pipe', 'ignore', 'ignore'],
+  });
 }
 
 export function makeManyFiles(directory: string, count: number): void {

@@ -13,7 +13,9 @@ interface LabFlags {
 }
 
 const directoryOption = (): Option =>
-  new Option('--directory <path>', 'where the lab keeps its state').default(join(homedir(), '.snap-to-s3-lab')).env('SNAP_TO_S3_LAB');
+  new Option('--directory <path>', 'where the lab keeps its state')
+    .default(join(homedir(), '.snap-to-s3-lab'))
+    .env('SNAP_TO_S3_LAB');
 
 export function labCommand(context: CliContext): Command {
   const lab = new Command('lab')
@@ -76,16 +78,22 @@ const controlOf = (running: RunningLab): LabControl => new LabControl(running.en
 function needRunning(flags: LabFlags): RunningLab {
   const running = labStatus(resolve(flags.directory));
   if (running) return running;
-  throw new SnapError('NOT_FOUND', `no lab runs in ${resolve(flags.directory)}`, { hint: 'start it: snap-to-s3 lab up' });
+  throw new SnapError('NOT_FOUND', `no lab runs in ${resolve(flags.directory)}`, {
+    hint: 'start it: snap-to-s3 lab up',
+  });
 }
 
 function needRoot(process: NodeJS.Process): void {
   if (process.platform !== 'linux') throw new SnapError('NOT_SUPPORTED_HERE', 'the lab needs Linux');
   if (process.getuid?.() === 0) return;
-  throw new SnapError('NOT_SUPPORTED_HERE', 'the lab makes block devices, which needs root', { hint: 'run it with sudo' });
+  throw new SnapError('NOT_SUPPORTED_HERE', 'the lab makes block devices, which needs root', {
+    hint: 'run it with sudo',
+  });
 }
 
 function describe(running: RunningLab, flags: LabFlags, print: (text: string) => void): void {
-  if (flags.json) return print(JSON.stringify(running));
-  for (const [name, url] of Object.entries(running.endpoints)) print(`${name.padEnd(8)} ${url}`);
+  const lines = flags.json
+    ? [JSON.stringify(running)]
+    : Object.entries(running.endpoints).map(([name, url]) => `${name.padEnd(8)} ${url}`);
+  for (const line of lines) print(line);
 }

@@ -2,17 +2,17 @@
 import { Command, Option } from 'commander';
 import { CODECS, type CodecName } from '../../archive/codec.ts';
 import { normalisePrefix } from '../../archive/key.ts';
+import { awsServices } from '../../aws-services.ts';
 import { SnapError } from '../../errors.ts';
 import { migrate } from '../../operations/migrate.ts';
 import type { MigrateSettings } from '../../operations/settings.ts';
 import type { CliContext } from '../context.ts';
-import { EXIT_STATUS_HELP } from '../help.ts';
 import { collect, matching, wholeNumber } from '../flag-values.ts';
+import { EXIT_STATUS_HELP } from '../help.ts';
 import { openHost } from '../render/open-host.ts';
-import { wire } from '../wiring.ts';
 
 /** Flags as the parser hands them over. */
-export interface MigrateFlags {
+interface MigrateFlags {
   all?: true;
   one?: true;
   snapshots?: string[];
@@ -100,7 +100,7 @@ const selectionOptions = (): Option[] => [
     .argParser(collect(matching(/^snap-(?:[0-9a-f]{8}|[0-9a-f]{17})$/, 'a snapshot id such as snap-0123456789abcdef0')))
     .conflicts(['all', 'one']),
   new Option('--tag <key>', 'tag that marks snapshots and temporary volumes')
-    .argParser(matching(/^(?!aws:)[^]{1,124}$/, 'a tag key of at most 124 characters'))
+    .argParser(matching(/^(?!aws:)[\s\S]{1,124}$/, 'a tag key of at most 124 characters'))
     .default('snap-to-s3'),
 ];
 
@@ -110,7 +110,11 @@ const destinationOptions = (): Option[] => [
     .makeOptionMandatory(),
   new Option('--prefix <prefix>', 'put before all keys').default(''),
   new Option('--storage-class <class>', 'of the data objects').choices(STORAGE_CLASSES).default('STANDARD'),
-  new Option('--sse <mode>', "encryption by S3, if not the bucket's own").choices(['AES256', 'aws:kms', 'aws:kms:dsse']),
+  new Option('--sse <mode>', "encryption by S3, if not the bucket's own").choices([
+    'AES256',
+    'aws:kms',
+    'aws:kms:dsse',
+  ]),
   new Option('--sse-kms-key-id <key>', 'KMS key for --sse aws:kms'),
   new Option('--expected-bucket-owner <account>', 'refuse a bucket of any other account').argParser(
     matching(/^\d{12}$/, 'a 12-digit account id'),
@@ -123,7 +127,9 @@ const destinationOptions = (): Option[] => [
 const contentOptions = (): Option[] => [
   new Option('--dd', 'one image of the whole disk, instead of a tar of each partition'),
   new Option('--compression <codec>', 'compressor').choices(['lz4', 'zstd']).default('lz4'),
-  new Option('--compression-level <level>', 'lz4: 1 to 12, zstd: 1 to 19; 1 if not given').argParser(wholeNumber(1, 19)),
+  new Option('--compression-level <level>', 'lz4: 1 to 12, zstd: 1 to 19; 1 if not given').argParser(
+    wholeNumber(1, 19),
+  ),
   new Option('--gpg-recipient <key>', 'encrypt for this key; may be given again for others').argParser(collect(String)),
   new Option('--no-replay', 'do not replay the journals of filesystems: files synced last may be missing'),
 ];
@@ -135,7 +141,9 @@ const volumeOptions = (): Option[] => [
     .argParser(matching(/^\//, 'an absolute path'))
     .default('/mnt'),
   new Option('--keep-temp-volumes', 'detach temporary volumes, but do not delete them'),
-  new Option('--wait-limit <seconds>', 'for each change of state of a volume').argParser(wholeNumber(1, 86_400)).default(600),
+  new Option('--wait-limit <seconds>', 'for each change of state of a volume')
+    .argParser(wholeNumber(1, 86_400))
+    .default(600),
 ];
 
 const awsOptions = (): Option[] => [
@@ -157,7 +165,7 @@ const outputOptions = (): Option[] => [
 async function runMigrate(flags: MigrateFlags, context: CliContext): Promise<void> {
   const settings = toSettings(flags);
   using host = openHost(flags, context);
-  const services = await wire(flags, host, context.process.env);
+  const services = await awsServices(flags, host, context.process.env);
   context.finish(await migrate(settings, services, context.signal));
 }
 
@@ -197,7 +205,10 @@ function toCodec(flags: MigrateFlags): MigrateSettings['codec'] {
   const { lowest, highest, standard } = CODECS[flags.compression];
   const level = flags.compressionLevel ?? standard;
   if (level < lowest || level > highest) {
-    throw new SnapError('USAGE', `--compression-level ${level} is not for ${flags.compression}: ${lowest} to ${highest}`);
+    throw new SnapError(
+      'USAGE',
+      `--compression-level ${level} is not for ${flags.compression}: ${lowest} to ${highest}`,
+    );
   }
   return { name: flags.compression, level };
 }

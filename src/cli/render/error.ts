@@ -1,5 +1,5 @@
 /** Errors as people and programs read them. */
-import { type ExitCode, type SnapError } from '../../errors.ts';
+import type { ExitCode, SnapError } from '../../errors.ts';
 import { paint, type Stream } from './paint.ts';
 
 /** One or two lines, a stack only for our own bugs; as JSON one record. */

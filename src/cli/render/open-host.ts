@@ -1,5 +1,6 @@
 /** The host of a command line: text or JSON, on a terminal or in a log. */
 import type { Host } from '../../events.ts';
+import { killLiveProcesses } from '../../transfer/process.ts';
 import type { CliContext } from '../context.ts';
 import { HoldingList } from './holdings.ts';
 import { jsonScreen } from './json-screen.ts';
@@ -12,7 +13,10 @@ export type CliHost = Host & Disposable;
 export function openHost(flags: { json?: true; quiet?: true }, context: CliContext): CliHost {
   const screen = chooseScreen(flags, context.process);
   const holdings = new HoldingList();
-  context.onSecondSignal = () => context.process.stderr.write(holdings.describe());
+  context.onSecondSignal = () => {
+    killLiveProcesses();
+    context.process.stderr.write(holdings.describe());
+  };
   return {
     notify: (event) => screen.notify(event),
     track: (task) => screen.track(task),

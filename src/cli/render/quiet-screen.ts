@@ -1,7 +1,8 @@
 /** Says nothing, except what somebody must act on. */
-import { describeEvent } from './text.ts';
-import type { Screen } from './screen.ts';
+
 import type { Stream } from './paint.ts';
+import type { Screen } from './screen.ts';
+import { describeEvent } from './text.ts';
 
 export function quietScreen(stream: Stream): Screen {
   return {

@@ -21,7 +21,10 @@ export function describeEvent(event: SnapEvent): string | null {
   }
 }
 
-type SnapshotEvent = Exclude<SnapEvent, { code: 'run.started' | 'plan.snapshot' | 'note' | 'call.retried' | 'run.finished' }>;
+type SnapshotEvent = Exclude<
+  SnapEvent,
+  { code: 'run.started' | 'plan.snapshot' | 'note' | 'call.retried' | 'run.finished' }
+>;
 
 function describeSnapshotEvent(event: SnapshotEvent): string | null {
   switch (event.code) {

@@ -102,7 +102,10 @@ const taggingHeader = (tags: Record<string, string>): string =>
 /** HEAD carries no error document, so that S3 can only say a number. */
 function explainBucket(error: unknown): never {
   if (isAwsError(error, 'NotFound', 'NoSuchBucket')) {
-    throw new SnapError('BUCKET', 'the bucket does not exist', { hint: 'create it first: snap-to-s3 does not', cause: error });
+    throw new SnapError('BUCKET', 'the bucket does not exist', {
+      hint: 'create it first: snap-to-s3 does not',
+      cause: error,
+    });
   }
   throw error;
 }

@@ -56,7 +56,7 @@ const RULES: Record<string, Rule> = {
   IncorrectState: UNUSABLE,
 };
 
-export const awsErrorName = (thrown: unknown): string => (thrown instanceof Error ? thrown.name : '');
+const awsErrorName = (thrown: unknown): string => (thrown instanceof Error ? thrown.name : '');
 
 export const isAwsError = (thrown: unknown, ...names: string[]): boolean => names.includes(awsErrorName(thrown));
 
@@ -64,7 +64,7 @@ export const isAwsError = (thrown: unknown, ...names: string[]): boolean => name
  * @param doing what was tried, as a clause that reads after a colon-less name: `create a volume of snap-1`.
  * @returns the abort reason itself when the call was cancelled.
  */
-export function toSnapError(thrown: unknown, doing: string, signal?: AbortSignal): unknown {
+function toSnapError(thrown: unknown, doing: string, signal?: AbortSignal): unknown {
   if (signal?.aborted) return signal.reason;
   if (thrown instanceof SnapError) return thrown;
   const error = asError(thrown) as AwsError;

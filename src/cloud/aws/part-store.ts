@@ -62,7 +62,9 @@ export function s3PartStore(clients: S3Clients, settings: StoreSettings, facts: 
     abort: (uploadId, { signal }) =>
       asking(`abort the upload of ${key}`, signal, async () => {
         try {
-          await clients.control.send(new AbortMultipartUploadCommand({ ...object, UploadId: uploadId }), { abortSignal: signal });
+          await clients.control.send(new AbortMultipartUploadCommand({ ...object, UploadId: uploadId }), {
+            abortSignal: signal,
+          });
         } catch (error) {
           if (!isAwsError(error, 'NoSuchUpload')) throw error;
         }

@@ -2,8 +2,8 @@
 import {
   CreateTagsCommand,
   DeleteTagsCommand,
-  type Snapshot as Ec2Snapshot,
   type EC2Client,
+  type Snapshot as Ec2Snapshot,
   type Filter,
   paginateDescribeSnapshots,
 } from '@aws-sdk/client-ec2';

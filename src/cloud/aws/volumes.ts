@@ -13,7 +13,7 @@ import {
   type VolumeType,
 } from '@aws-sdk/client-ec2';
 import { SnapError } from '../../errors.ts';
-import type { NewVolume, Volume, Volumes, VolumeState } from '../ports.ts';
+import type { NewVolume, Volume, VolumeState, Volumes } from '../ports.ts';
 import { asking, isAwsError } from './errors.ts';
 import { fromTagList, toTagList } from './tag-list.ts';
 

@@ -1,0 +1,37 @@
+/**
+ * Runs the checks, then the tests, and looks for what they left behind on this machine.
+ *
+ *   node scripts/run-tests.ts [SUITE...]     suites are the folders below test/
+ */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { globSync } from 'node:fs';
+import { join } from 'node:path';
+import { differenceOf, machineState } from '../test/support/machine-state.ts';
+
+const root = join(import.meta.dirname, '..');
+
+/** Test files at once: they wait for disks and processes as much as they compute. */
+const FILES_AT_ONCE = 3;
+
+/** Nothing may reach for the metadata service of a real instance. */
+const env = { AWS_EC2_METADATA_SERVICE_ENDPOINT: 'http://127.0.0.1:1', ...process.env, NODE_NO_WARNINGS: '1' };
+
+process.exitCode = await main(process.argv.slice(2));
+
+async function main(suites: string[]): Promise<number> {
+  if (suites.length === 0 && (await run(['npm', 'run', '--silent', 'check'])) !== 0) return 1;
+  const pattern = suites.length === 0 ? 'test/**/*.test.ts' : `test/{${suites.join(',')},}/**/*.test.ts`;
+  const files = globSync(pattern, { cwd: root }).sort();
+  if (files.length === 0) throw new Error(`there are no tests in ${suites.join(', ')}`);
+  const before = await machineState();
+  const code = await run([process.execPath, '--test', `--test-concurrency=${FILES_AT_ONCE}`, ...files]);
+  const left = differenceOf(before, await machineState());
+  for (const thing of left) process.stderr.write(`left behind: ${thing}\n`);
+  return code === 0 && left.length > 0 ? 1 : code;
+}
+
+async function run([tool = '', ...args]: string[]): Promise<number> {
+  const [code] = (await once(spawn(tool, args, { cwd: root, stdio: 'inherit', env }), 'close')) as [number | null];
+  return code ?? 1;
+}

@@ -1,0 +1,75 @@
+/** AWS as operations see it: clients, the bucket, this instance. The one place that puts them together. */
+
+import { type StoreSettings, s3ArchiveStore } from './cloud/aws/archive-store.ts';
+import { ec2Client, s3Client } from './cloud/aws/clients.ts';
+import { thisInstance } from './cloud/aws/instance.ts';
+import { awsSnapshots } from './cloud/aws/snapshots.ts';
+import { awsVolumes } from './cloud/aws/volumes.ts';
+import type { Instance } from './cloud/ports.ts';
+import { SnapError } from './errors.ts';
+import type { Host } from './events.ts';
+import type { Services } from './operations/settings.ts';
+
+export interface AwsChoices {
+  region?: string;
+  profile?: string;
+  endpointUrl?: string;
+  bucket: string;
+  storageClass: string;
+  sse?: StoreSettings['sse'];
+  sseKmsKeyId?: string;
+  expectedBucketOwner?: string;
+}
+
+/**
+ * @param env where regions, endpoints and credentials are looked for, as the AWS SDK does it.
+ * @throws SnapError `NOT_ON_INSTANCE` where no region is given and there is no instance to ask.
+ */
+export async function awsServices(choices: AwsChoices, host: Host, env: NodeJS.ProcessEnv): Promise<Services> {
+  const instance = once(() => thisInstance(env['AWS_EC2_METADATA_SERVICE_ENDPOINT']));
+  const region = choices.region ?? env['AWS_REGION'] ?? (await instance()).region;
+  const settings = {
+    region,
+    ...(choices.profile === undefined ? {} : { profile: choices.profile }),
+    ...(choices.endpointUrl === undefined ? {} : { s3Endpoint: choices.endpointUrl }),
+    forcePathStyle: [choices.endpointUrl, env['AWS_ENDPOINT_URL_S3'], env['AWS_ENDPOINT_URL']].some(Boolean),
+  };
+  const tellOf = (service: string) => (retry: { attempt: number; because: string; waitSeconds: number }) =>
+    host.notify({ code: 'call.retried', service, ...retry });
+  const ec2 = ec2Client({ ...settings, onRetry: tellOf('EC2') });
+  const s3Settings = { ...settings, onRetry: tellOf('S3') };
+  const s3 = { control: s3Client(s3Settings, 'control'), transfer: s3Client(s3Settings, 'transfer') };
+  return {
+    snapshots: awsSnapshots(ec2),
+    volumes: awsVolumes(ec2),
+    store: s3ArchiveStore(s3, storeSettings(choices)),
+    region,
+    instance: () => instance().then((found) => sameRegion(found, region)),
+    searchPath: env['PATH'] ?? '',
+    host,
+  };
+}
+
+const storeSettings = (choices: AwsChoices): StoreSettings => ({
+  bucket: choices.bucket,
+  storageClass: choices.storageClass,
+  ...(choices.sse === undefined ? {} : { sse: choices.sse }),
+  ...(choices.sseKmsKeyId === undefined ? {} : { sseKmsKeyId: choices.sseKmsKeyId }),
+  ...(choices.expectedBucketOwner === undefined ? {} : { expectedBucketOwner: choices.expectedBucketOwner }),
+});
+
+/** A volume can only be attached to an instance of its own region. */
+function sameRegion(instance: Instance, region: string): Instance {
+  if (instance.region === region) return instance;
+  throw new SnapError('USAGE', `this instance is in ${instance.region}, the snapshots asked for are in ${region}`, {
+    hint: `run on an instance in ${region}, or leave --region and AWS_REGION unset`,
+  });
+}
+
+function once<T>(make: () => Promise<T>): () => Promise<T> {
+  let made: Promise<T> | undefined;
+  return () => {
+    made ??= make();
+    return made;
+  };
+}

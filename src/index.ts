@@ -1,0 +1,28 @@
+/**
+ * snap-to-s3 as a library: the operations of the command line, without its screens.
+ *
+ * ```ts
+ * const services = await awsServices({ bucket: 'backups', storageClass: 'DEEP_ARCHIVE' }, silentHost, process.env);
+ * await migrate(settings, services, AbortSignal.timeout(86_400_000));
+ * ```
+ */
+export type { Encryption } from './archive/cipher.ts';
+export type { Codec, CodecName } from './archive/codec.ts';
+export {
+  type ArchiveName,
+  type KeyParts,
+  keyStem,
+  type Layout,
+  manifestKey,
+  objectKey,
+  parseKey,
+} from './archive/key.ts';
+export type { Manifest, ManifestObject, RecordedPartition } from './archive/manifest.ts';
+export { readHeaderValue } from './archive/metadata.ts';
+export { type AwsChoices, awsServices } from './aws-services.ts';
+export type * from './cloud/ports.ts';
+export { ERROR_CODES, type ErrorCode, EXIT, type ExitCode, SnapError } from './errors.ts';
+export { type Holding, type Host, type ProgressTask, type SnapEvent, type SnapshotPlan, silentHost } from './events.ts';
+export { migrate } from './operations/migrate.ts';
+export type { MigrateSettings, Selection, Services } from './operations/settings.ts';
+export { VERSION } from './version.ts';

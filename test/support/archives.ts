@@ -1,0 +1,82 @@
+/** Archives in the lab's bucket, fetched and unpacked with stock tools alone. */
+import assert from 'node:assert/strict';
+import { createWriteStream, mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import { GetObjectCommand, ListObjectsV2Command } from '@aws-sdk/client-s3';
+import type { Manifest } from '../../src/archive/manifest.ts';
+import { BUCKET, runProgram, type TestLab } from './lab.ts';
+
+export async function keysIn(lab: TestLab): Promise<string[]> {
+  const { Contents = [] } = await lab.s3.send(new ListObjectsV2Command({ Bucket: BUCKET }));
+  return Contents.map(({ Key = '' }) => Key);
+}
+
+/** The one key that ends so. */
+export async function keyEnding(lab: TestLab, ending: string): Promise<string> {
+  const keys = await keysIn(lab);
+  const found = keys.filter((key) => key.endsWith(ending));
+  assert.equal(found.length, 1, `keys ending in ${ending}: ${JSON.stringify(keys)}`);
+  return found[0] ?? '';
+}
+
+export async function fetchObject(lab: TestLab, key: string): Promise<string> {
+  const { Body } = await lab.s3.send(new GetObjectCommand({ Bucket: BUCKET, Key: key }));
+  const file = join(lab.directory, `fetched-${Buffer.from(key).toString('hex').slice(-40)}`);
+  await pipeline(Body as Readable, createWriteStream(file));
+  return file;
+}
+
+export async function readManifest(lab: TestLab): Promise<Manifest> {
+  const { Body } = await lab.s3.send(
+    new GetObjectCommand({ Bucket: BUCKET, Key: await keyEnding(lab, '.manifest.json') }),
+  );
+  return JSON.parse((await Body?.transformToString()) ?? '') as Manifest;
+}
+
+const DECODERS = { lz4: 'lz4 -d -c -', zst: 'zstd -d -c -', gpg: 'gpg --batch --quiet --decrypt' };
+
+/** The shell pipeline that undoes the suffixes of a key, last first. */
+function decoderOf(key: string): string {
+  const suffixes = key.split('.').reverse();
+  const stages: string[] = [];
+  for (const suffix of suffixes) {
+    if (!(suffix in DECODERS)) break;
+    stages.push(DECODERS[suffix as keyof typeof DECODERS]);
+  }
+  return stages.join(' | ');
+}
+
+async function shell(lab: TestLab, script: string, args: readonly string[], env: Record<string, string>) {
+  const done = await runProgram(['bash', '-o', 'pipefail', '-c', script, 'restore', ...args], {
+    env: { ...lab.env, ...env },
+  });
+  assert.equal(done.code, 0, `${script}: ${done.stderr.slice(0, 2000)}`);
+  return done;
+}
+
+/** Extracts a tar into a fresh directory, the way docs/archive-format.md says. */
+export async function extractTar(lab: TestLab, key: string, env: Record<string, string> = {}): Promise<string> {
+  const into = join(lab.directory, `restored-${Buffer.from(key).toString('hex').slice(-40)}`);
+  mkdirSync(into);
+  const untar = "tar --extract --numeric-owner --acls --xattrs --xattrs-include='*' --warning=no-timestamp";
+  await shell(lab, `${decoderOf(key)} < "$1" | ${untar} --directory "$2"`, [await fetchObject(lab, key), into], env);
+  return into;
+}
+
+/** SHA-256 of the plain bytes. */
+export async function plainHash(lab: TestLab, key: string, env: Record<string, string> = {}): Promise<string> {
+  const done = await shell(lab, `${decoderOf(key)} < "$1" | sha256sum`, [await fetchObject(lab, key)], env);
+  return done.stdout.split(' ')[0] ?? '';
+}
+
+/** Names of a tar's members, as bytes in Latin-1. */
+export async function tarNames(lab: TestLab, key: string): Promise<string[]> {
+  const file = await fetchObject(lab, key);
+  const listing = join(lab.directory, 'listing');
+  const list = 'tar --list --quoting-style=literal --show-transformed-names';
+  await shell(lab, `${decoderOf(key)} < "$1" | ${list} > "$2"`, [file, listing], {});
+  const { readFileSync } = await import('node:fs');
+  return readFileSync(listing, 'latin1').split('\n');
+}

@@ -1,0 +1,138 @@
+/** A lab of its own for a test, and the program run against it. What a test leaves behind fails it. */
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import type { TestContext } from 'node:test';
+import { EC2Client } from '@aws-sdk/client-ec2';
+import { S3Client } from '@aws-sdk/client-s3';
+import { LabControl } from '../../lab/control/client.ts';
+import type { Leftover } from '../../lab/core/contract.ts';
+import { type Lab, type LabOptions, startLab } from '../../lab/index.ts';
+
+export const BUCKET = 'backups';
+
+export interface TestLab {
+  lab: Lab;
+  control: LabControl;
+  ec2: EC2Client;
+  s3: S3Client;
+  /** The test's own directory, removed after it. */
+  directory: string;
+  /** What the program and AWS tools are started with. */
+  env: Record<string, string>;
+}
+
+export interface LabTestOptions extends Partial<LabOptions> {
+  /** Kinds of things that the test means to leave in the cloud. */
+  allowLeftovers?: readonly Leftover['kind'][];
+}
+
+/** A directory that is removed after the test. */
+export function temporaryDirectory(t: TestContext): string {
+  const directory = mkdtempSync(join(tmpdir(), 'snap-to-s3-test-'));
+  t.after(() => rmSync(directory, { recursive: true, force: true }));
+  return directory;
+}
+
+/** A lab with a bucket; after the test no fault may be unplayed, and nothing may be left in the cloud or here. */
+export async function labForTest(t: TestContext, options: LabTestOptions = {}): Promise<TestLab> {
+  const directory = mkdtempSync(join(tmpdir(), 'snap-to-s3-test-'));
+  const { allowLeftovers = [], ...labOptions } = options;
+  const lab = await startLab({ directory: join(directory, 'lab'), ...labOptions });
+  const control = new LabControl(lab.endpoints.control);
+  const clients = { region: 'us-east-1', credentials: credentialsOf(lab.environment()), maxAttempts: 1 };
+  const ec2 = new EC2Client({ ...clients, endpoint: lab.endpoints.ec2 });
+  const s3 = new S3Client({ ...clients, endpoint: lab.endpoints.s3, forcePathStyle: true });
+  const workspace = join(directory, 'work');
+  for (const name of ['mnt', 'tmp']) mkdirSync(join(workspace, name), { recursive: true });
+  t.after(async () => {
+    ec2.destroy();
+    s3.destroy();
+    const [unplayed, left] = await Promise.all([control.unusedFaults(), control.leftovers()]);
+    await lab[Symbol.asyncDispose]();
+    const [mounts, temporary] = ['mnt', 'tmp'].map((name) => readdirSync(join(workspace, name)));
+    rmSync(directory, { recursive: true, force: true });
+    const unexpected = left.filter(({ kind }) => !allowLeftovers.includes(kind));
+    assert.deepEqual(unexpected, [], 'the test left things behind in the cloud');
+    assert.deepEqual(
+      unplayed.map(({ operation, action }) => ({ operation, action })),
+      [],
+      'scripted faults were not played',
+    );
+    assert.deepEqual(mounts, [], 'mount points were left behind');
+    assert.deepEqual(temporary, [], 'temporary files were left behind');
+  });
+  await control.addBucket(BUCKET);
+  const env = {
+    PATH: process.env['PATH'] ?? '',
+    HOME: workspace,
+    TMPDIR: join(workspace, 'tmp'),
+    AWS_PAGER: '',
+    ...lab.environment(),
+  };
+  return { lab, control, ec2, s3, directory: workspace, env };
+}
+
+export const credentialsOf = (env: Record<string, string>) => ({
+  accessKeyId: env['AWS_ACCESS_KEY_ID'] ?? '',
+  secretAccessKey: env['AWS_SECRET_ACCESS_KEY'] ?? '',
+  ...(env['AWS_SESSION_TOKEN'] === undefined ? {} : { sessionToken: env['AWS_SESSION_TOKEN'] }),
+});
+
+export interface Finished {
+  /** `null` when it was killed. */
+  code: number | null;
+  stdout: string;
+  stderr: string;
+}
+
+export interface RunOptions {
+  env?: Record<string, string>;
+  /** Told of each line, on whichever stream; `signal` sends one to the program. */
+  onLine?: (line: string, signal: (name: NodeJS.Signals) => void) => void;
+  input?: string | Buffer;
+}
+
+const PROGRAM = join(import.meta.dirname, '..', '..', 'src', 'bin.ts');
+
+/** Runs the program as users do: as a process of its own. */
+export const runCli = (env: Record<string, string>, argv: readonly string[], options: RunOptions = {}) =>
+  runProgram([process.execPath, PROGRAM, ...argv], { ...options, env: { ...env, ...options.env } });
+
+/** Runs any program to its end, without blocking the lab in this process. */
+export async function runProgram(argv: readonly string[], options: RunOptions = {}): Promise<Finished> {
+  const [tool = '', ...rest] = argv;
+  const child = spawn(tool, rest, { stdio: ['pipe', 'pipe', 'pipe'], env: { ...options.env } });
+  child.stdin.on('error', () => {});
+  child.stdin.end(options.input);
+  const texts = { stdout: '', stderr: '' };
+  for (const name of ['stdout', 'stderr'] as const) {
+    createInterface({ input: child[name] }).on('line', (line) => {
+      texts[name] += `${line}\n`;
+      options.onLine?.(line, (signal) => child.kill(signal));
+    });
+  }
+  const code = await new Promise<number | null>((resolve, reject) => {
+    child.on('error', reject);
+    child.on('close', resolve);
+  });
+  return { code, ...texts };
+}
+
+/** Migrates against the lab's bucket; mounts go below the test's own directory. */
+export const runMigrate = (lab: TestLab, argv: readonly string[], options: RunOptions = {}) =>
+  runCli(
+    lab.env,
+    ['migrate', '--bucket', BUCKET, '--mount-point', join(lab.directory, 'mnt'), '--wait-limit', '30', ...argv],
+    options,
+  );
+
+/** The records of `--json`. */
+export const recordsOf = (finished: Finished): Record<string, unknown>[] =>
+  finished.stdout
+    .split('\n')
+    .filter((line) => line.startsWith('{'))
+    .map((line) => JSON.parse(line) as Record<string, unknown>);

@@ -1,0 +1,114 @@
+/** The house rules that a program can check. */
+import assert from 'node:assert/strict';
+import { globSync, readFileSync } from 'node:fs';
+import { dirname, join, normalize } from 'node:path';
+import { test } from 'node:test';
+
+const root = join(import.meta.dirname, '..', '..');
+const sources = (pattern: string) =>
+  globSync(pattern, { cwd: root }).map((path) => ({ path, text: readFileSync(join(root, path), 'utf8') }));
+
+const importsOf = (text: string): string[] =>
+  [...text.matchAll(/(?:from|import)\s*\(?\s*'([^']+)'/g)].map(([, name = '']) => name);
+
+/** What the modules of a layer may import besides their own layer, `lib` and the three files that everybody knows. */
+const LAYERS: Record<string, readonly string[]> = {
+  lib: [],
+  'cloud/ports': [],
+  'cloud/aws': ['cloud/ports', 'lib'],
+  archive: ['cloud/ports', 'lib'],
+  costs: ['lib'],
+  transfer: ['cloud/ports', 'lib'],
+  host: ['transfer', 'cloud/ports', 'lib'],
+  operations: ['archive', 'transfer', 'host', 'costs', 'cloud/ports', 'lib'],
+  'aws-services': ['operations', 'cloud/aws', 'cloud/ports', 'lib'],
+  cli: ['operations', 'aws-services', 'archive', 'transfer', 'costs', 'cloud/ports', 'lib', 'lab'],
+  index: ['operations', 'aws-services', 'archive', 'cloud/ports', 'lib'],
+  bin: ['cli'],
+};
+
+const COMMON = ['errors', 'events', 'version'];
+
+function layerOf(path: string): string {
+  const inside = path.replace(/^src\//, '').replace(/\.ts$/, '');
+  if (path.startsWith('lab/')) return 'lab';
+  if (inside.startsWith('cloud/')) return inside.startsWith('cloud/aws/') ? 'cloud/aws' : 'cloud/ports';
+  return inside.split('/')[0] ?? '';
+}
+
+test('layers import only downward', () => {
+  const wrong = sources('src/**/*.ts').flatMap(({ path, text }) => {
+    const layer = layerOf(path);
+    const allowed = [...(LAYERS[layer] ?? []), layer, ...COMMON];
+    return importsOf(text)
+      .filter((name) => name.startsWith('.'))
+      .map((name) => normalize(join(dirname(path), name)))
+      .filter((target) => !allowed.includes(layerOf(target)))
+      .map((target) => `${path} imports ${target}`);
+  });
+  assert.deepEqual(wrong, []);
+});
+
+test('every folder of src has its place among the layers', () => {
+  const layers = new Set(sources('src/**/*.ts').map(({ path }) => layerOf(path)));
+  assert.deepEqual(
+    [...layers].filter((layer) => !(layer in LAYERS) && !COMMON.includes(layer)),
+    [],
+  );
+});
+
+/** A rule about text: where a pattern may stand. */
+const PLACES: { what: string; pattern: RegExp; only: RegExp }[] = [
+  { what: 'the AWS SDK', pattern: /from '@(aws-sdk|smithy)\//, only: /^src\/cloud\/aws\// },
+  { what: 'child processes', pattern: /from 'node:child_process'/, only: /^src\/transfer\/process\.ts$/ },
+  {
+    what: 'printing and exiting',
+    pattern: /process\.(stdout|stderr|exit\b|exitCode)/,
+    only: /^src\/(cli\/|bin\.ts)/,
+  },
+  { what: 'the environment', pattern: /process\.env/, only: /^src\/(cli\/|transfer\/process\.ts|index\.ts)/ },
+  { what: 'the clock', pattern: /Date\.now\(|new Date\(\)|performance\.now/, only: /^src\/lib\/clock\.ts$/ },
+  { what: 'timers', pattern: /setTimeout|setInterval/, only: /^src\/(lib\/clock|cli\/render\/ticker)\.ts$/ },
+  { what: 'a shell', pattern: /shell: true|execSync\(|\bexec\(`/, only: /^$/ },
+];
+
+for (const { what, pattern, only } of PLACES) {
+  test(`${what}: only where it belongs`, () => {
+    const wrong = sources('src/**/*.ts').filter(({ path, text }) => pattern.test(text) && !only.test(path));
+    assert.deepEqual(
+      wrong.map(({ path }) => path),
+      [],
+    );
+  });
+}
+
+test('the lab knows of src only the checksum that S3 and we compute alike', () => {
+  const wrong = sources('lab/**/*.ts').flatMap(({ path, text }) =>
+    importsOf(text)
+      .filter((name) => name.includes('/src/') && !name.endsWith('src/lib/crc32.ts'))
+      .map((name) => `${path} imports ${name}`),
+  );
+  assert.deepEqual(wrong, []);
+});
+
+const MOST_LINES = 400;
+const MOST_FUNCTION_LINES = 70;
+
+test('files and functions can be read without losing the thread', () => {
+  const long = sources('{src,lab}/**/*.ts').flatMap(({ path, text }) => {
+    const lines = text.split('\n');
+    const functions = [...text.matchAll(/^(?:export )?(?:async )?function\*? (\w+)[\s\S]*?^\}/gm)]
+      .filter(([body]) => body.split('\n').length > MOST_FUNCTION_LINES)
+      .map(([, name]) => `${path}: ${name}`);
+    return lines.length > MOST_LINES ? [path, ...functions] : functions;
+  });
+  assert.deepEqual(long, []);
+});
+
+test('nothing names the metadata address, so nothing can reach for it by itself', () => {
+  const found = sources('{src,lab,scripts,bench}/**/*.{ts,mjs}').filter(({ text }) => text.includes('169.254.'));
+  assert.deepEqual(
+    found.map(({ path }) => path),
+    [],
+  );
+});
