@@ -28,6 +28,7 @@ const PACKAGES = {
   test: {
     'mkfs.btrfs': 'btrfs-progs',
     'mkfs.vfat': 'dosfstools',
+    mcopy: 'mtools',
     'ntfs-3g': 'ntfs-3g',
     fusefat: 'fusefat',
     aws: 'awscli',

@@ -10,7 +10,7 @@ const PROGRESS_EACH = 10;
 
 export function jsonScreen(): Screen {
   const log = pino(
-    { base: null, timestamp: pino.stdTimeFunctions.isoTime, formatters: { level: () => ({}) } },
+    { base: null, timestamp: pino.stdTimeFunctions.isoTime, formatters: { level: (level) => ({ level }) } },
     pino.destination({ dest: 1, sync: true }),
   );
   return {
