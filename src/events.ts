@@ -22,7 +22,14 @@ export type SnapEvent =
   | { code: 'disk.read'; snapshot: string; device: string; bytes: number; table: string; partitions: PartitionNote[] }
   | { code: 'partition.raw'; snapshot: string; partition: number; reason: string }
   | { code: 'partition.recorded'; snapshot: string; partition: number; reason: string }
-  | { code: 'partition.mounted'; snapshot: string; partition: number | null; filesystem: string; mountPoint: string }
+  | {
+      code: 'partition.mounted';
+      snapshot: string;
+      partition: number | null;
+      filesystem: string;
+      mountPoint: string;
+      helper: string | null;
+    }
   | { code: 'partition.unmounted'; snapshot: string; partition: number | null }
   | { code: 'object.started'; snapshot: string; key: string; expectedBytes: number }
   | { code: 'object.stored'; snapshot: string; key: string; plainBytes: number; storedBytes: number; seconds: number }

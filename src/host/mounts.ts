@@ -5,7 +5,7 @@
  * mount is read-only: the kernel then replays the journal and nothing else changes. `noload` and its relatives would
  * show the filesystem without files that were synced before the snapshot.
  */
-import { existsSync, lstatSync, mkdirSync, readdirSync, readlinkSync, rmdirSync } from 'node:fs';
+import { existsSync, lstatSync, mkdirSync, readdirSync, readFileSync, readlinkSync, rmdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { asError, SnapError } from '../errors.ts';
 import { minutes } from '../lib/clock.ts';
@@ -15,6 +15,8 @@ import { runTool, ToolError } from '../transfer/process.ts';
 
 export interface Mount extends AsyncDisposable {
   path: string;
+  /** The program that mounted it; `null` for the kernel. */
+  helper: string | null;
 }
 
 export interface MountOptions {
@@ -33,7 +35,10 @@ const EXTRA: Record<string, { always?: string[]; withoutReplay?: string[] }> = {
   btrfs: { always: ['subvolid=5'], withoutReplay: ['rescue=nologreplay'] },
 };
 
-/** Programs that mount in user space what a kernel may lack; the kernel is tried first. */
+/**
+ * Programs that mount in user space what a kernel may lack; the kernel is tried first. They show what it would show,
+ * except that fusefat gives short names (`efi`) in upper case, which FAT itself does not tell apart.
+ */
 const HELPERS: Record<string, (device: string, path: string) => string[]> = {
   ntfs: (device, path) => ['ntfs-3g', '-o', 'ro,noatime,streams_interface=none', device, path],
   vfat: (device, path) => ['fusefat', '-o', 'ro', device, path],
@@ -50,14 +55,25 @@ export async function mountReadOnly(
   options: MountOptions,
 ): Promise<Mount> {
   makeMountPoint(directory);
+  let helper: string | null;
   try {
-    await mountByKernelOrHelper(device, type, directory, options);
+    helper = await mountByKernelOrHelper(device, type, directory, options);
   } catch (error) {
-    rmdirSync(directory);
+    // A mount that was cancelled may have happened all the same.
+    if (isMounted(directory)) await unmount(device, directory);
+    else rmdirSync(directory);
     throw error;
   }
-  return { path: directory, [Symbol.asyncDispose]: () => unmount(device, directory) };
+  return { path: directory, helper, [Symbol.asyncDispose]: () => unmount(device, directory) };
 }
+
+const isMounted = (directory: string): boolean =>
+  readFileSync('/proc/self/mounts', 'utf8')
+    .split('\n')
+    .some((line) => line.split(' ')[1]?.replace(/\\([0-7]{3})/g, octal) === directory);
+
+/** The kernel writes blanks in mount points as `\040`. */
+const octal = (_all: string, code: string): string => String.fromCharCode(Number.parseInt(code, 8));
 
 function makeMountPoint(directory: string): void {
   mkdirSync(directory, { recursive: true, mode: 0o700 });
@@ -74,7 +90,7 @@ async function mountByKernelOrHelper(
   type: string,
   directory: string,
   { replay, signal }: MountOptions,
-): Promise<void> {
+): Promise<string | null> {
   const { always = [], withoutReplay = [] } = EXTRA[type] ?? {};
   const flags = ['ro', 'nodev', 'nosuid', 'noexec', 'noatime', ...always, ...(replay ? [] : withoutReplay)];
   try {
@@ -82,11 +98,13 @@ async function mountByKernelOrHelper(
       signal,
       within: minutes(30),
     });
+    return null;
   } catch (cause) {
     if (!(cause instanceof ToolError)) throw cause;
-    const helper = HELPERS[type];
+    const helper = HELPERS[type]?.(device, directory);
     if (!helper) throw mountFailed(device, type, cause);
-    await mountByHelper(helper(device, directory), device, type, cause, signal);
+    await mountByHelper(helper, device, type, cause, signal);
+    return helper[0] ?? null;
   }
 }
 

@@ -14,15 +14,17 @@ export async function openPartition(disk: string, partition: Partition, signal: 
   if (existsSync(node) && deviceSize(node) === partition.size) {
     return { path: node, [Symbol.asyncDispose]: async () => {} };
   }
-  return windowOn(disk, partition, signal);
+  signal.throwIfAborted();
+  return windowOn(disk, partition);
 }
 
 /** Names that end in a digit get a `p` before the number. */
 const kernelNode = (disk: string, number: number): string => `${disk}${/\d$/.test(disk) ? 'p' : ''}${number}`;
 
-async function windowOn(disk: string, partition: Partition, signal: AbortSignal): Promise<PartitionDevice> {
+/** Made or not made: cancelling it in between would leave a device that nobody knows of. */
+async function windowOn(disk: string, partition: Partition): Promise<PartitionDevice> {
   const window = [`--offset=${partition.start}`, `--sizelimit=${partition.size}`];
-  const { stdout } = await runTool(['losetup', '--find', '--show', ...window, disk], { signal });
+  const { stdout } = await runTool(['losetup', '--find', '--show', ...window, disk]);
   const path = stdout.trim();
   return {
     path,

@@ -177,6 +177,7 @@ async function storeFiles(
       partition: number,
       filesystem,
       mountPoint: directory,
+      helper: mount.helper,
     });
     const expectedBytes = await usedBytes(mount.path);
     return await storeContent(migration, number, found, { layout: 'tar', directory: mount.path, expectedBytes });

@@ -69,7 +69,7 @@ function describeContentEvent(event: ContentEvent): string | null {
     case 'partition.recorded':
       return `partition ${event.partition ?? 'none'} is recorded, not stored: ${event.reason}`;
     case 'partition.mounted':
-      return `${event.filesystem}${event.partition === null ? '' : ` of partition ${event.partition}`} mounted at ${event.mountPoint}`;
+      return `${event.filesystem}${event.partition === null ? '' : ` of partition ${event.partition}`} mounted at ${event.mountPoint}${event.helper === null ? '' : ` by ${event.helper}`}`;
     case 'object.started':
       return `storing ${event.key}`;
     case 'object.stored':

@@ -1,0 +1,205 @@
+/** Programs and devices that fail in the middle of a stream: nothing is stored, and the culprit is named. */
+import assert from 'node:assert/strict';
+import { closeSync, openSync, readdirSync, readFileSync, writeSync } from 'node:fs';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import { run } from '../../lab/core/run.ts';
+import type { DiskPlan } from '../../lab/disks/build.ts';
+import { keysIn } from '../support/archives.ts';
+import { addSnapshotOf } from '../support/disks.ts';
+import { addKey, gpgHome } from '../support/gpg.ts';
+import { type Finished, labForTest, runMigrate, type TestLab } from '../support/lab.ts';
+
+/** More than the pipes and parts on their way can hold, and incompressible: the stream stalls while S3 is slow. */
+const LARGE = 192;
+
+const fillWithNoise = (directory: string): Promise<unknown> =>
+  run(['dd', 'if=/dev/urandom', `of=${join(directory, 'noise')}`, 'bs=1M', `count=${LARGE}`, 'status=none']);
+
+const NOISY_DISK: Pick<DiskPlan, 'table' | 'partitions'> = {
+  table: 'none',
+  partitions: [
+    {
+      content: 'ext4',
+      sizeMiB: LARGE + 64,
+      populate: async (directory: string) => void (await fillWithNoise(directory)),
+    },
+  ],
+};
+
+/** S3 holds back its answers, so that whatever happens then happens in the middle of the stream. */
+async function stallUploads(lab: TestLab, milliseconds = 2500): Promise<void> {
+  const action = { kind: 'latency', milliseconds } as const;
+  await lab.control.script({ service: 's3', operation: 'UploadPart', times: 1, action });
+  await lab.control.script({ service: 's3', operation: 'UploadPart', times: 1, action });
+}
+
+/** Runs a migration, and does something once the upload has begun and its first part has arrived. */
+async function interfere(lab: TestLab, argv: readonly string[], act: () => Promise<void>, env = {}): Promise<Finished> {
+  await stallUploads(lab);
+  let acting: Promise<void> | undefined;
+  const done = await runMigrate(lab, ['--all', '--upload-streams', '1', ...argv], {
+    env,
+    onLine: (line) => {
+      if (line.includes(': storing ')) acting = uploadHasBegun(lab).then(act);
+    },
+  });
+  assert.ok(acting, `nothing was ever stored: ${done.stderr}`);
+  await acting;
+  return done;
+}
+
+async function uploadHasBegun(lab: TestLab): Promise<void> {
+  for (;;) {
+    const calls = await lab.control.calls();
+    if (calls.some(({ operation }) => operation === 'UploadPart')) return;
+  }
+}
+
+/** Kills the one process of that name which was started on behalf of this test. */
+function killTool(lab: TestLab, tool: string): void {
+  const mine = readdirSync('/proc').filter((pid) => {
+    try {
+      const name = readFileSync(`/proc/${pid}/comm`, 'utf8').trim();
+      return name === tool && readFileSync(`/proc/${pid}/environ`, 'utf8').includes(`HOME=${lab.directory}`);
+    } catch {
+      return false;
+    }
+  });
+  assert.equal(mine.length, 1, `processes called ${tool}: ${mine.length}`);
+  process.kill(Number(mine[0]), 'SIGKILL');
+}
+
+async function nothingStored(lab: TestLab, done: Finished, culprit: RegExp): Promise<void> {
+  assert.equal(done.code, 1, done.stderr);
+  assert.match(done.stderr, culprit);
+  assert.match(done.stderr, /nothing is stored under that key/);
+  assert.match(done.stderr, /snap-to-s3=migrate\n/, 'the tag is back');
+  assert.deepEqual(await keysIn(lab), []);
+}
+
+for (const [tool, argv] of [
+  ['tar', []],
+  ['lz4', []],
+  ['zstd', ['--compression', 'zstd']],
+] as const) {
+  test(`${tool} killed in the middle`, async (t) => {
+    const lab = await labForTest(t);
+    await addSnapshotOf(lab, NOISY_DISK);
+    const done = await interfere(lab, argv, async () => killTool(lab, tool));
+    await nothingStored(lab, done, new RegExp(`${tool} was killed by SIGKILL`));
+  });
+}
+
+test('gpg killed in the middle', async (t) => {
+  const lab = await labForTest(t);
+  const home = await gpgHome(t);
+  await addKey(home, 'ops@example.com');
+  await addSnapshotOf(lab, NOISY_DISK);
+  const encrypted = ['--gpg-recipient', 'ops@example.com'];
+  const done = await interfere(lab, encrypted, async () => killTool(lab, 'gpg'), { GNUPGHOME: home });
+  await nothingStored(lab, done, /gpg was killed by SIGKILL/);
+});
+
+test('tar meets a file that cannot be read', async (t) => {
+  const lab = await labForTest(t);
+  const disk = await addSnapshotOf(lab, NOISY_DISK);
+  await corruptFileOf(lab, disk.image);
+  const done = await runMigrate(lab, ['--all']);
+  await nothingStored(lab, done, /tar exited 2 \(.*\)/);
+});
+
+/** Damages the inode of a file on the snapshot's own image, whose checksum then tells the kernel so. */
+async function corruptFileOf(lab: TestLab, image: string): Promise<void> {
+  const said = await run(['debugfs', '-R', 'imap /noise', image]);
+  const found = /located at block (\d+), offset (0x[0-9a-f]+)/.exec(said);
+  const blockSize = Number(/Block size:\s+(\d+)/.exec(await run(['dumpe2fs', '-h', image]))?.[1]);
+  assert.ok(found && blockSize, said);
+  const inode = Number(found[1]) * blockSize + Number(found[2]);
+  // Its extent tree begins at byte 40.
+  await damage(join(lab.directory, '..', 'lab', 'ec2', 'snapshots'), inode + 40);
+}
+
+async function damage(directory: string, position: number): Promise<void> {
+  for (const name of readdirSync(directory)) {
+    const file = openSync(join(directory, name), 'r+');
+    writeSync(file, Buffer.alloc(16, 0xff), 0, 16, position);
+    closeSync(file);
+  }
+}
+
+test('a device that fails to read', async (t) => {
+  const outer = await brittleDisk(t);
+  const lab = await labForTest(t, { directory: join(outer.mountPoint, 'lab') });
+  await addSnapshotOf(lab, NOISY_DISK);
+  const done = await interfere(lab, ['--dd'], () => outer.damageVolumeOf(lab, 150 * 2 ** 20));
+  await nothingStored(lab, done, /lz4 exited \d+ \(.*\)/);
+});
+
+test('a device that ends too early', async (t) => {
+  const lab = await labForTest(t);
+  await addSnapshotOf(lab, NOISY_DISK);
+  const done = await interfere(lab, ['--dd'], () => shrinkVolumeOf(lab));
+  await nothingStored(lab, done, /of the 1073741824 bytes of the device were read/);
+});
+
+async function shrinkVolumeOf(lab: TestLab): Promise<void> {
+  const [attached] = (await lab.control.leftovers()).filter(({ kind }) => kind === 'loop-device');
+  assert.ok(attached);
+  await run(['truncate', '--size', '160M', attached.detail]);
+  await run(['losetup', '--set-capacity', attached.id]);
+}
+
+/** A btrfs whose own disk can be damaged below it: what lies on it then fails to read, as a failing disk does. */
+async function brittleDisk(t: TestContext) {
+  const { mkdtempSync, rmSync } = await import('node:fs');
+  const { tmpdir } = await import('node:os');
+  const directory = mkdtempSync(join(tmpdir(), 'snap-to-s3-brittle-'));
+  const image = join(directory, 'outer.img');
+  const mountPoint = join(directory, 'mnt');
+  await run(['truncate', '--size', '3G', image]);
+  await run(['mkfs.btrfs', '-q', '--metadata', 'dup', image]);
+  await run(['mkdir', mountPoint]);
+  await run(['mount', '-o', 'loop', image, mountPoint]);
+  t.after(async () => {
+    await run(['umount', mountPoint]);
+    rmSync(directory, { recursive: true, force: true });
+  });
+  return { mountPoint, damageVolumeOf: (lab: TestLab, at: number) => damageVolume(lab, image, at) };
+}
+
+/** Overwrites, below the filesystem, a piece of the attached volume's image, and makes the kernel forget it. */
+async function damageVolume(lab: TestLab, outer: string, at: number): Promise<void> {
+  const [attached] = (await lab.control.leftovers()).filter(({ kind }) => kind === 'loop-device');
+  assert.ok(attached);
+  await run(['sync', '-f', attached.detail]);
+  const position = await physicalPosition(attached.detail, at);
+  const file = openSync(outer, 'r+');
+  writeSync(file, Buffer.alloc(65_536, 0xee), 0, 65_536, position);
+  closeSync(file);
+  const caches = openSync('/proc/sys/vm/drop_caches', 'w');
+  writeSync(caches, '3\n');
+  closeSync(caches);
+}
+
+/** Where on the disk below a byte of a file lies; with one device, btrfs' logical addresses map by its chunks. */
+async function physicalPosition(file: string, at: number): Promise<number> {
+  const extents = await run(['filefrag', '-v', '-b4096', file]);
+  for (const line of extents.split('\n')) {
+    const found = /^\s*\d+:\s+(\d+)\.\.\s*(\d+):\s+(\d+)\.\./.exec(line);
+    if (!found) continue;
+    const [first, last, logical] = found.slice(1).map(Number) as [number, number, number];
+    if (at / 4096 < first || at / 4096 > last) continue;
+    const address = (logical + Math.floor(at / 4096) - first) * 4096;
+    return chunkOffset(file, address);
+  }
+  throw new Error(`byte ${at} of ${file} is a hole`);
+}
+
+async function chunkOffset(file: string, address: number): Promise<number> {
+  const device = (await run(['findmnt', '--noheadings', '--output', 'SOURCE', '--target', file])).trim();
+  const mapped = await run(['btrfs-map-logical', '-l', String(address), '-b', '4096', device]);
+  const physical = /physical (\d+)/.exec(mapped);
+  if (!physical) throw new Error(`no place for ${address}: ${mapped}`);
+  return Number(physical[1]);
+}
