@@ -42,6 +42,7 @@ export type SnapEvent =
   | { code: 'call.retried'; service: string; attempt: number; because: string; waitSeconds: number }
   | { code: 'plan.snapshot'; plan: SnapshotPlan }
   | { code: 'note'; text: string; snapshot?: string }
+  | { code: 'run.stopping'; signal: string }
   | { code: 'run.finished'; command: string; done: string[]; failed: string[]; seconds: number };
 
 export interface PartitionNote {

@@ -12,13 +12,17 @@ import { listenForSignals } from './signals.ts';
 export async function main(process: NodeJS.Process): Promise<void> {
   let code: ExitCode = EXIT.ok;
   const argv = process.argv.slice(2);
-  using interruption = listenForSignals(process, () => context.onSecondSignal?.());
+  using interruption = listenForSignals(process, {
+    first: (name) => context.onFirstSignal?.(name),
+    second: () => context.onSecondSignal?.(),
+  });
   const context: CliContext = {
     process,
     signal: interruption.signal,
     finish: (exit) => {
       code = exit;
     },
+    onFirstSignal: null,
     onSecondSignal: null,
   };
   try {

@@ -1,8 +1,9 @@
 /**
  * What the program asks of a cloud. Adapters live in `cloud/aws`; everything above knows only these contracts.
  *
- * For all of them: a call hears `signal` and changes nothing once it has fired; throttling and transient errors are
- * retried inside; what comes out is a `SnapError`. Reads may lag behind writes by seconds (eventual consistency).
+ * For all of them: nothing is sent once `signal` has fired, and reads and parts are cut short by it. A call that makes,
+ * tags, completes or commits something is not: its outcome must be known to whoever gives it back. Throttling and
+ * transient errors are retried inside; what comes out is a `SnapError`. Reads may lag behind writes by seconds (eventual consistency).
  */
 
 export interface Snapshot {

@@ -1,7 +1,7 @@
 /** `migrate`: all selected snapshots, one after the other; a bad one never stops the others. */
 import { objectTags } from '../archive/tags.ts';
 import type { Snapshot } from '../cloud/ports.ts';
-import { asError, ERROR_CODES, EXIT, type ExitCode, SnapError } from '../errors.ts';
+import { asError, EXIT, type ExitCode, SnapError } from '../errors.ts';
 import { monotonic } from '../lib/clock.ts';
 import { rootFailure } from '../lib/disposal.ts';
 import { migrateSnapshot } from './migrate-snapshot.ts';
@@ -45,31 +45,33 @@ async function migrateAll(
   const { host } = services;
   const started = monotonic();
   const done: string[] = [];
-  const failures = new Map<string, SnapError>();
+  const failed: string[] = [];
+  const errors: SnapError[] = [];
   host.notify({ code: 'run.started', command: 'migrate', snapshots: snapshots.map(({ id }) => id) });
   for (const { id, error } of refused) {
-    failures.set(id, error);
+    failed.push(id);
+    errors.push(error);
     host.notify({ code: 'snapshot.finished', snapshot: id, outcome: 'failed', seconds: 0, error });
   }
   for (const snapshot of snapshots) {
     if (signal.aborted) break;
-    const error = await migrateOne(snapshot, settings, services, signal);
-    if (error) failures.set(snapshot.id, error);
-    else done.push(snapshot.id);
+    const { isDone, error } = await migrateOne(snapshot, settings, services, signal);
+    (isDone ? done : failed).push(snapshot.id);
+    if (error) errors.push(error);
   }
   const seconds = (monotonic() - started) / 1000;
-  host.notify({ code: 'run.finished', command: 'migrate', done, failed: [...failures.keys()], seconds });
+  host.notify({ code: 'run.finished', command: 'migrate', done, failed, seconds });
   signal.throwIfAborted();
-  return verdict(done, [...failures.values()]);
+  return verdict(done, errors);
 }
 
-/** @returns why it failed, or `null`. */
+/** @returns why it failed, or what could not be given back after it was done. */
 async function migrateOne(
   snapshot: Snapshot,
   settings: MigrateSettings,
   services: Services,
   signal: AbortSignal,
-): Promise<SnapError | null> {
+): Promise<{ isDone: boolean; error: SnapError | null }> {
   const { host } = services;
   const started = monotonic();
   const { id, volumeId: volume, sizeGiB } = snapshot;
@@ -78,7 +80,7 @@ async function migrateOne(
   try {
     await migrateSnapshot(snapshot, settings, services, signal);
     host.notify({ code: 'snapshot.finished', snapshot: id, outcome: 'done', seconds: since(started) });
-    return null;
+    return { isDone: true, error: null };
   } catch (thrown) {
     const { failure, cleanupFailures } = rootFailure(thrown);
     for (const cleanup of cleanupFailures) {
@@ -86,9 +88,16 @@ async function migrateOne(
       host.notify({ code: 'cleanup.failed', snapshot: id, what: error.message, error });
     }
     const error = asSnapError(failure);
-    const outcome = error.code === 'INTERRUPTED' ? 'interrupted' : 'failed';
-    host.notify({ code: 'snapshot.finished', snapshot: id, outcome, seconds: since(started), error });
-    return error;
+    // Giving back comes last: when nothing else failed, the archive is complete.
+    const isDone = error.code === 'CLEANUP_FAILED';
+    if (isDone) {
+      host.notify({ code: 'cleanup.failed', snapshot: id, what: error.message, error });
+      host.notify({ code: 'snapshot.finished', snapshot: id, outcome: 'done', seconds: since(started) });
+    } else {
+      const outcome = error.code === 'INTERRUPTED' ? 'interrupted' : 'failed';
+      host.notify({ code: 'snapshot.finished', snapshot: id, outcome, seconds: since(started), error });
+    }
+    return { isDone, error };
   }
 }
 
@@ -110,9 +119,10 @@ function warnOfTags(snapshot: Snapshot, settings: MigrateSettings, { host }: Ser
 }
 
 /** One failure alone speaks for itself; several, or some among others, are told by the run's own lines. */
-function verdict(done: readonly string[], failures: readonly SnapError[]): ExitCode {
-  const [first] = failures;
+function verdict(done: readonly string[], errors: readonly SnapError[]): ExitCode {
+  const [first] = errors;
   if (!first) return EXIT.ok;
+  if (errors.every(({ code }) => code === 'CLEANUP_FAILED')) return EXIT.failed;
   if (done.length > 0) return EXIT.someFailed;
-  return failures.length === 1 ? first.exitCode : ERROR_CODES.CLOUD_CALL.exit;
+  return errors.length === 1 ? first.exitCode : EXIT.failed;
 }

@@ -61,13 +61,13 @@ export async function extractTar(lab: TestLab, key: string, env: Record<string, 
   const into = join(lab.directory, `restored-${Buffer.from(key).toString('hex').slice(-40)}`);
   mkdirSync(into);
   const untar = "tar --extract --numeric-owner --acls --xattrs --xattrs-include='*' --warning=no-timestamp";
-  await shell(lab, `${decoderOf(key)} < "$1" | ${untar} --directory "$2"`, [await fetchObject(lab, key), into], env);
+  await shell(lab, `(${decoderOf(key)}) < "$1" | ${untar} --directory "$2"`, [await fetchObject(lab, key), into], env);
   return into;
 }
 
 /** SHA-256 of the plain bytes. */
 export async function plainHash(lab: TestLab, key: string, env: Record<string, string> = {}): Promise<string> {
-  const done = await shell(lab, `${decoderOf(key)} < "$1" | sha256sum`, [await fetchObject(lab, key)], env);
+  const done = await shell(lab, `(${decoderOf(key)}) < "$1" | sha256sum`, [await fetchObject(lab, key)], env);
   return done.stdout.split(' ')[0] ?? '';
 }
 
@@ -76,7 +76,7 @@ export async function tarNames(lab: TestLab, key: string): Promise<string[]> {
   const file = await fetchObject(lab, key);
   const listing = join(lab.directory, 'listing');
   const list = 'tar --list --quoting-style=literal --show-transformed-names';
-  await shell(lab, `${decoderOf(key)} < "$1" | ${list} > "$2"`, [file, listing], {});
+  await shell(lab, `(${decoderOf(key)}) < "$1" | ${list} > "$2"`, [file, listing], {});
   const { readFileSync } = await import('node:fs');
   return readFileSync(listing, 'latin1').split('\n');
 }

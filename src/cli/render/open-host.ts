@@ -13,6 +13,7 @@ export type CliHost = Host & Disposable;
 export function openHost(flags: { json?: true; quiet?: true }, context: CliContext): CliHost {
   const screen = chooseScreen(flags, context.process);
   const holdings = new HoldingList();
+  context.onFirstSignal = (signal) => screen.notify({ code: 'run.stopping', signal });
   context.onSecondSignal = () => {
     killLiveProcesses();
     context.process.stderr.write(holdings.describe());

@@ -1,4 +1,5 @@
 /** Events as lines for people. `null`: nothing worth a line. */
+import type { SnapError } from '../../errors.ts';
 import type { SnapEvent, SnapshotPlan } from '../../events.ts';
 import { formatBytes, formatDollars, formatDuration } from '../../lib/units.ts';
 
@@ -12,6 +13,8 @@ export function describeEvent(event: SnapEvent): string | null {
       return event.snapshot === undefined ? event.text : `${event.snapshot}: ${event.text}`;
     case 'call.retried':
       return `${event.service} call retried in ${event.waitSeconds.toFixed(1)} s (attempt ${event.attempt}): ${event.because}`;
+    case 'run.stopping':
+      return `${event.signal}: stopping, and giving back what is held; the same again leaves at once`;
     case 'run.finished':
       return describeEnd(event);
     default: {
@@ -21,10 +24,7 @@ export function describeEvent(event: SnapEvent): string | null {
   }
 }
 
-type SnapshotEvent = Exclude<
-  SnapEvent,
-  { code: 'run.started' | 'plan.snapshot' | 'note' | 'call.retried' | 'run.finished' }
->;
+type SnapshotEvent = Exclude<SnapEvent, { code: `run.${string}` | 'plan.snapshot' | 'note' | 'call.retried' }>;
 
 function describeSnapshotEvent(event: SnapshotEvent): string | null {
   switch (event.code) {
@@ -49,11 +49,14 @@ function describeSnapshotEvent(event: SnapshotEvent): string | null {
     case 'volume.kept':
       return `${event.volume} kept, as asked: it costs money until it is deleted`;
     case 'snapshot.finished':
-      return `${event.outcome} after ${formatDuration(event.seconds)}${event.error ? `: ${event.error.message}` : ''}`;
+      return `${event.outcome} after ${formatDuration(event.seconds)}${event.error ? describeError(event.error) : ''}`;
     default:
       return describeContentEvent(event);
   }
 }
+
+const describeError = ({ message, hint }: SnapError): string =>
+  `: ${message}${hint === undefined ? '' : `\n  what to do: ${hint}`}`;
 
 type ContentEvent = Exclude<
   SnapshotEvent,

@@ -52,7 +52,7 @@ export function s3ArchiveStore(clients: S3Clients, settings: StoreSettings): Arc
           ...(replaces === null ? { IfNoneMatch: '*' } : { IfMatch: replaces }),
         });
         const answer = await client
-          .send(command, { abortSignal: signal })
+          .send(command)
           .catch((error) => foundOurs(client, { ...bucket, Key: facts.key }, body, error));
         return {
           key: facts.key,

@@ -11,7 +11,7 @@ import {
 } from '@aws-sdk/client-s3';
 import { SnapError } from '../../errors.ts';
 import { type Crc32, crc32Of, decodeCrc32, encodeCrc32, joinCrc32 } from '../../lib/crc32.ts';
-import type { Call, ObjectFacts, PartReceipt, PartStore, StoredObject } from '../ports.ts';
+import type { ObjectFacts, PartReceipt, PartStore, StoredObject } from '../ports.ts';
 import { bucketArguments, creationArguments, type S3Clients, type StoreSettings } from './archive-store.ts';
 import { asking, isAwsError } from './errors.ts';
 
@@ -54,9 +54,9 @@ export function s3PartStore(clients: S3Clients, settings: StoreSettings, facts: 
         return { number, etag: ETag, checksum, bytes: bytes.length };
       }),
 
-    complete: (uploadId, receipts, totalBytes, call) =>
-      asking(`complete the upload of ${key}`, call.signal, () =>
-        completeOrFind(client, object, uploadId, receipts, totalBytes, call),
+    complete: (uploadId, receipts, totalBytes, { signal }) =>
+      asking(`complete the upload of ${key}`, signal, () =>
+        completeOrFind(client, object, uploadId, receipts, totalBytes),
       ),
 
     abort: (uploadId, { signal }) =>
@@ -84,7 +84,6 @@ async function completeOrFind(
   uploadId: string,
   receipts: readonly PartReceipt[],
   totalBytes: number,
-  call: Call,
 ): Promise<StoredObject> {
   const command = new CompleteMultipartUploadCommand({
     ...object,
@@ -95,10 +94,10 @@ async function completeOrFind(
     MultipartUpload: { Parts: receipts.map(toCompletedPart) },
   });
   try {
-    const answer = await client.send(command, { abortSignal: call.signal });
+    const answer = await client.send(command);
     return stored(object.Key, answer.ETag ?? '', totalBytes, answer.VersionId, answer.ChecksumCRC32);
   } catch (error) {
-    const found = await findCompleted(client, object, receipts, totalBytes, call).catch(() => null);
+    const found = await findCompleted(client, object, receipts, totalBytes).catch(() => null);
     if (found) return found;
     throw error;
   }
@@ -127,9 +126,8 @@ async function findCompleted(
   object: ObjectAddress,
   receipts: readonly PartReceipt[],
   totalBytes: number,
-  { signal }: Call,
 ): Promise<StoredObject | null> {
-  const answer = await client.send(new HeadObjectCommand(object), { abortSignal: signal });
+  const answer = await client.send(new HeadObjectCommand(object));
   if (answer.ContentLength !== totalBytes || answer.ETag !== expectedETag(receipts)) return null;
   return stored(object.Key, answer.ETag, totalBytes, answer.VersionId, wholeChecksum(receipts));
 }

@@ -41,12 +41,12 @@ export function awsSnapshots(client: EC2Client): Snapshots {
 
     async setTags(snapshotId, tags, { signal }) {
       const command = new CreateTagsCommand({ Resources: [snapshotId], Tags: toTagList(tags) });
-      await asking(`tag ${snapshotId}`, signal, () => client.send(command, { abortSignal: signal }));
+      await asking(`tag ${snapshotId}`, signal, () => client.send(command));
     },
 
     async dropTags(snapshotId, keys, { signal }) {
       const command = new DeleteTagsCommand({ Resources: [snapshotId], Tags: keys.map((Key) => ({ Key })) });
-      await asking(`untag ${snapshotId}`, signal, () => client.send(command, { abortSignal: signal }));
+      await asking(`untag ${snapshotId}`, signal, () => client.send(command));
     },
   };
 }
