@@ -4,7 +4,7 @@ import { filesystemType, partitionPlace } from './inspect.ts';
 import { withDevice, withFilesystem } from './mounted.ts';
 
 /** A copy that has the UUIDs of the original, as each volume made from a snapshot has. Holes stay holes. */
-export async function copyDisk(from: string, to: string): Promise<void> {
+async function copyDisk(from: string, to: string): Promise<void> {
   await run(['cp', '--sparse=always', from, to]);
 }
 

@@ -16,6 +16,7 @@ import { openPartition } from '../host/partition-device.ts';
 import { type PartitionTable, readPartitionTable } from '../host/partition-table.ts';
 import { attachTemporaryVolume } from '../host/temporary-volume.ts';
 import { now } from '../lib/clock.ts';
+import { cleanupSignal } from '../lib/disposal.ts';
 import { commitManifest } from './commit-manifest.ts';
 import type { MigrateSettings, Services } from './settings.ts';
 import { beginState } from './state-tag.ts';
@@ -41,12 +42,14 @@ export interface Harvest {
 /**
  * Tags `migrating`, reads the disk, stores its objects, then the manifest, and tags `migrated`. On any failure the tag
  * goes back to what it was and everything borrowed is given back; the snapshot itself is never touched.
+ * @param onDone told once the archive is complete and the tag says so; what fails afterwards is a clean-up.
  */
 export async function migrateSnapshot(
   snapshot: Snapshot,
   settings: MigrateSettings,
   services: Services,
   signal: AbortSignal,
+  onDone: () => void,
 ): Promise<void> {
   const migration: Migration = { snapshot, settings, services, signal, startedAt: now() };
   const instance = await services.instance();
@@ -54,7 +57,8 @@ export async function migrateSnapshot(
   let complete = false;
   const onComplete = async () => {
     complete = true;
-    await state.settle('migrated', signal);
+    await state.settle('migrated', cleanupSignal());
+    onDone();
   };
   try {
     await archiveByVolume(migration, instance, onComplete);

@@ -77,10 +77,14 @@ async function migrateOne(
   const { id, volumeId: volume, sizeGiB } = snapshot;
   host.notify({ code: 'snapshot.started', snapshot: id, volume, sizeGiB });
   warnOfTags(snapshot, settings, services);
+  let isDone = false;
+  const onDone = () => {
+    isDone = true;
+  };
   try {
-    await migrateSnapshot(snapshot, settings, services, signal);
+    await migrateSnapshot(snapshot, settings, services, signal, onDone);
     host.notify({ code: 'snapshot.finished', snapshot: id, outcome: 'done', seconds: since(started) });
-    return { isDone: true, error: null };
+    return { isDone, error: null };
   } catch (thrown) {
     const { failure, cleanupFailures } = rootFailure(thrown);
     for (const cleanup of cleanupFailures) {
@@ -88,8 +92,6 @@ async function migrateOne(
       host.notify({ code: 'cleanup.failed', snapshot: id, what: error.message, error });
     }
     const error = asSnapError(failure);
-    // Giving back comes last: when nothing else failed, the archive is complete.
-    const isDone = error.code === 'CLEANUP_FAILED';
     if (isDone) {
       host.notify({ code: 'cleanup.failed', snapshot: id, what: error.message, error });
       host.notify({ code: 'snapshot.finished', snapshot: id, outcome: 'done', seconds: since(started) });

@@ -21,7 +21,7 @@ export async function keyEnding(lab: TestLab, ending: string): Promise<string> {
   return found[0] ?? '';
 }
 
-export async function fetchObject(lab: TestLab, key: string): Promise<string> {
+async function fetchObject(lab: TestLab, key: string): Promise<string> {
   const { Body } = await lab.s3.send(new GetObjectCommand({ Bucket: BUCKET, Key: key }));
   const file = join(lab.directory, `fetched-${Buffer.from(key).toString('hex').slice(-40)}`);
   await pipeline(Body as Readable, createWriteStream(file));

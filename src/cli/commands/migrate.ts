@@ -170,7 +170,7 @@ async function runMigrate(flags: MigrateFlags, context: CliContext): Promise<voi
 }
 
 /** @throws SnapError `USAGE` for flags that do not go together. */
-export function toSettings(flags: MigrateFlags): MigrateSettings {
+function toSettings(flags: MigrateFlags): MigrateSettings {
   const selection = toSelection(flags);
   if (flags.sseKmsKeyId !== undefined && !flags.sse?.startsWith('aws:kms')) {
     throw new SnapError('USAGE', '--sse-kms-key-id needs --sse aws:kms or aws:kms:dsse');

@@ -1,0 +1,102 @@
+/** Bad usage is refused with exit code 2 before any call is made. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { BUCKET, labForTest, runCli, type TestLab } from '../support/lab.ts';
+
+const GOOD = ['migrate', '--all', '--bucket', BUCKET];
+
+const BAD: [string, string[], RegExp][] = [
+  ['an unknown flag', [...GOOD, '--compresion', 'lz4'], /unknown option '--compresion'.*\n.*--compression/],
+  ['an unknown command', ['migrat'], /unknown command 'migrat'/],
+  ['no selection', ['migrate', '--bucket', BUCKET], /say which snapshots/],
+  ['two selections', [...GOOD, '--one'], /cannot be used with/],
+  ['ids and --all', [...GOOD, '--snapshots', 'snap-00000000'], /cannot be used with/],
+  ['no bucket', ['migrate', '--all'], /--bucket <name>' not specified/],
+  ['a bucket that cannot be', ['migrate', '--all', '--bucket', 'UPPER'], /must be a bucket name/],
+  ['a malformed id', ['migrate', '--snapshots', 'vol-1', '--bucket', BUCKET], /a snapshot id such as/],
+  ['a codec that is none', [...GOOD, '--compression', 'gzip'], /Allowed choices are lz4, zstd/],
+  ['a level out of range', [...GOOD, '--compression-level', '20'], /from 1 to 19/],
+  ['a level that lz4 has not', [...GOOD, '--compression-level', '13'], /13 is not for lz4: 1 to 12/],
+  ['no uploads at all', [...GOOD, '--upload-streams', '0'], /from 1 to 64/],
+  ['half an upload', [...GOOD, '--upload-streams', '1.5'], /from 1 to 64/],
+  ['a storage class that is none', [...GOOD, '--storage-class', 'GLACIAL'], /Allowed choices/],
+  ['a volume type that is none', [...GOOD, '--volume-type', 'gp9'], /Allowed choices/],
+  ['a key without its mode', [...GOOD, '--sse-kms-key-id', 'k'], /needs --sse aws:kms/],
+  ['a relative mount point', [...GOOD, '--mount-point', 'mnt'], /an absolute path/],
+  ['an owner that is none', [...GOOD, '--expected-bucket-owner', '123'], /12-digit/],
+  ['a value that is missing', ['migrate', '--all', '--bucket'], /argument missing/],
+  ['an argument too many', [...GOOD, 'snap-00000000'], /too many arguments/],
+  ['both of the ancestor’s', ['--migrate', '--analyze', 'x.csv'], /cannot be used together/],
+];
+
+/** One lab hears whether any of them makes a call. */
+test('bad usage', async (t) => {
+  const lab: TestLab = await labForTest(t);
+  for (const [what, argv, message] of BAD) {
+    await t.test(what, async () => {
+      const done = await runCli(lab.env, argv);
+      assert.equal(done.code, 2, done.stderr);
+      assert.match(done.stderr, message);
+      assert.doesNotMatch(done.stderr, /\n\s+at /, 'a stack trace for a mistake of the user');
+      assert.equal(done.stdout, '');
+    });
+  }
+  assert.deepEqual(await lab.control.calls(), []);
+});
+
+test('a bucket that is not there, not ours, or not allowed: nothing is created', async (t) => {
+  const lab = await labForTest(t);
+  await lab.control.addBucket('theirs', { ownerId: '999999999999' });
+  for (const [argv, message] of [
+    [['--bucket', 'nowhere'], /the bucket does not exist/],
+    [['--bucket', 'theirs', '--expected-bucket-owner', '123456789012'], /use bucket theirs/],
+  ] as const) {
+    const done = await runCli(lab.env, ['migrate', '--all', ...argv]);
+    assert.equal(done.code, 1, done.stderr);
+    assert.match(done.stderr, message);
+  }
+  const names = (await lab.control.calls()).map(({ operation }) => operation);
+  assert.ok(
+    names.every((name) => name === 'HeadBucket'),
+    names.join(' '),
+  );
+});
+
+test('help: of the whole and of each command, on standard output', async (t) => {
+  const lab = await labForTest(t);
+  for (const argv of [
+    ['--help'],
+    ['migrate', '--help'],
+    ['lab', '--help'],
+    ['help', 'migrate'],
+    ['lab', 'up', '--help'],
+  ]) {
+    const done = await runCli(lab.env, argv);
+    assert.equal(done.code, 0, done.stderr);
+    assert.match(done.stdout, /Usage: snap-to-s3/);
+    assert.ok(
+      done.stdout.split('\n').every((line) => line.length <= 120),
+      'lines too long for a terminal',
+    );
+  }
+  const { stdout } = await runCli(lab.env, ['migrate', '--help']);
+  for (const heading of [
+    'Which snapshots',
+    'Where to',
+    'What is stored',
+    'The temporary volume',
+    'Exit status',
+    'Examples',
+  ]) {
+    assert.match(stdout, new RegExp(`^${heading}`, 'm'));
+  }
+});
+
+test('errors as JSON where JSON was asked for', async (t) => {
+  const lab = await labForTest(t);
+  const done = await runCli(lab.env, ['migrate', '--all', '--bucket', 'nowhere', '--json']);
+  const record = JSON.parse(done.stderr.trim()) as Record<string, unknown>;
+  assert.equal(record['code'], 'BUCKET');
+  assert.equal(record['exitCode'], 1);
+  assert.equal(typeof record['hint'], 'string');
+});

@@ -1,0 +1,124 @@
+/** Units, device names, compressor reports, retries of waiting: pure parts. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import { readCounts } from '../../src/archive/codec.ts';
+import { readTarTotal, tellsOfSocket } from '../../src/archive/tar.ts';
+import { rewriteAncestorGrammar } from '../../src/cli/ancestor-grammar.ts';
+import { SnapError } from '../../src/errors.ts';
+import { freeDeviceNames } from '../../src/host/device-names.ts';
+import { treatmentOf } from '../../src/host/filesystems.ts';
+import { rootFailure } from '../../src/lib/disposal.ts';
+import { formatBytes, formatDollars, formatDuration, GiB, KiB } from '../../src/lib/units.ts';
+import { waitFor } from '../../src/lib/wait.ts';
+
+test('sizes', () => {
+  assert.deepEqual([0, 1023, KiB, 1536, 10 * KiB, 1024 * KiB - 1, GiB, 2.5 * GiB].map(formatBytes), [
+    '0 B',
+    '1023 B',
+    '1.00 KiB',
+    '1.50 KiB',
+    '10.0 KiB',
+    '1.00 MiB',
+    '1.00 GiB',
+    '2.50 GiB',
+  ]);
+});
+
+test('durations', () => {
+  assert.deepEqual([0, 59.4, 61, 3725, 90_000].map(formatDuration), [
+    '0 s',
+    '59 s',
+    '1 min 01 s',
+    '1 h 02 min',
+    '1 d 01 h',
+  ]);
+});
+
+test('dollars: small amounts are not nothing', () => {
+  assert.deepEqual([0, 0.00123, 0.5, 12.345].map(formatDollars), ['$0.00', '$0.0012', '$0.50', '$12.35']);
+});
+
+test('what the compressors say of their work', () => {
+  assert.deepEqual(readCounts('lz4', 'x\nCompressed 1234 bytes into 567 bytes ==> 45.95%\n'), {
+    plainBytes: 1234,
+    storedBytes: 567,
+  });
+  assert.deepEqual(readCounts('zstd', '/*stdin*\\            : 28.61%   (  1234 B =>    353 B, /*stdout*\\) \n'), {
+    plainBytes: 1234,
+    storedBytes: 353,
+  });
+  assert.equal(readCounts('zstd', '/*stdin*\\ : 28.61%   (  1.2 GiB =>    353 MiB, /*stdout*\\)'), null);
+  assert.equal(readCounts('lz4', 'Error 31'), null);
+});
+
+test('what tar says of its own', () => {
+  assert.equal(readTarTotal('tar: x\nTotal bytes written: 30003200 (29MiB, 129GiB/s)\n'), 30_003_200);
+  assert.equal(readTarTotal('tar: x'), null);
+  assert.ok(tellsOfSocket('tar: ./run/log: socket ignored'));
+  assert.ok(!tellsOfSocket('tar: ./socket ignored: file changed as we read it'));
+});
+
+test('free device names: EC2’s and this machine’s own are left out', () => {
+  const names = freeDeviceNames(['/dev/sda1', '/dev/xvdf', '/dev/sdg1', 'sdh'], (path) => path === '/dev/xvdi');
+  assert.equal(names[0], '/dev/sdj');
+  assert.ok(!names.includes('/dev/sdf') && !names.includes('/dev/sdi'));
+  assert.equal(freeDeviceNames([], () => true).length, 0);
+});
+
+test('what becomes of a partition', () => {
+  const probe = { tableType: null, uuid: null, label: null };
+  assert.deepEqual(treatmentOf({ ...probe, type: 'ext4', usage: 'filesystem' }), { how: 'mount', type: 'ext4' });
+  assert.equal(treatmentOf({ ...probe, type: 'swap', usage: 'other' }).how, 'record');
+  assert.equal(treatmentOf({ ...probe, type: 'crypto_LUKS', usage: 'crypto' }).how, 'raw');
+  assert.equal(treatmentOf({ ...probe, type: null, usage: null }).how, 'raw');
+});
+
+test('the ancestor’s grammar becomes today’s', () => {
+  for (const [old, today] of [
+    ['--migrate --all --bucket b', 'migrate --all --bucket b'],
+    ['--all --bucket b --migrate', 'migrate --all --bucket b'],
+    ['--migrate --validate --all', 'migrate --validate --all'],
+    ['--validate --one --bucket b', 'validate --one --bucket b'],
+    ['--analyze=costs.csv', 'analyze costs.csv'],
+    ['--analyze costs.csv', 'analyze costs.csv'],
+    ['migrate --all', 'migrate --all'],
+    ['--help', '--help'],
+    ['', ''],
+  ] as const) {
+    assert.deepEqual(rewriteAncestorGrammar(old.split(' ').filter(Boolean)), today.split(' ').filter(Boolean));
+  }
+});
+
+test('waiting tells what it has seen', async () => {
+  let looks = 0;
+  const look = async () => ({ verdict: 'again' as const, value: 0, seen: looks++ < 2 ? 'creating' : 'not found' });
+  const options = { what: 'vol-1', within: 30, firstPause: 5, longestPause: 5, signal: new AbortController().signal };
+  await assert.rejects(waitFor(look, options), (error: SnapError) => {
+    assert.equal(error.code, 'WAIT_TIMEOUT');
+    return /creating ×2, not found ×\d/.test(error.message);
+  });
+});
+
+test('waiting hears cancellation', async () => {
+  const controller = new AbortController();
+  const look = async () => {
+    controller.abort(new Error('enough'));
+    return { verdict: 'again' as const, value: 0, seen: 'x' };
+  };
+  await assert.rejects(waitFor(look, { what: 'x', within: 60_000, signal: controller.signal }), /enough/);
+});
+
+test('the first failure comes out of however many clean-ups failed after it', () => {
+  const cleanups = [new SnapError('CLEANUP_FAILED', 'one'), new SnapError('CLEANUP_FAILED', 'two')];
+  fc.assert(
+    fc.property(fc.integer({ min: 0, max: 2 }), (count) => {
+      const failure = new Error('cause');
+      let thrown: unknown = failure;
+      for (const cleanup of cleanups.slice(0, count)) thrown = new SuppressedError(cleanup, thrown);
+      const found = rootFailure(thrown);
+      assert.equal(found.failure, failure);
+      assert.equal(found.cleanupFailures.length, count);
+    }),
+  );
+});
