@@ -6,6 +6,9 @@ import type { Policy } from '../core/policy.ts';
 import type { SnapshotFixture } from '../ec2/snapshots.ts';
 import type { ImdsSettings } from '../imds/index.ts';
 
+/** The lab did not do what it was asked to, and says why. */
+export class LabRefusal extends Error {}
+
 export class LabControl {
   readonly #url: string;
 
@@ -21,6 +24,10 @@ export class LabControl {
   leftovers = () => this.#ask<Leftover[]>('GET', '/leftovers');
   addSnapshot = (fixture: SnapshotFixture) =>
     this.#ask<{ snapshotId: string; volumeId: string }>('POST', '/snapshots', fixture);
+  /** A volume of the snapshot, attached to this machine. */
+  addVolume = (snapshotId: string) =>
+    this.#ask<{ volumeId: string; device: string }>('POST', '/volumes', { snapshotId });
+  removeVolume = (volumeId: string) => this.#ask<null>('DELETE', '/volumes', { volumeId });
   addBucket = (name: string, settings: { ownerId?: string; region?: string } = {}) =>
     this.#ask<null>('POST', '/buckets', { name, ...settings });
   /** A caller; `policy` null may do everything. */
@@ -35,7 +42,7 @@ export class LabControl {
       ...(body === undefined ? {} : { body: JSON.stringify(body) }),
     });
     const answer = await response.json();
-    if (!response.ok) throw new Error(`the lab refused ${method} ${path}: ${(answer as { error: string }).error}`);
+    if (!response.ok) throw new LabRefusal((answer as { error: string }).error);
     return answer as T;
   }
 }

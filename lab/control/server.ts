@@ -28,6 +28,8 @@ const HANDLERS: Record<string, Handler> = {
   'DELETE /calls': (_body, { context }) => void context.calls.splice(0),
   'GET /leftovers': (_body, lab) => leftoversOf(lab),
   'POST /snapshots': (fixture: SnapshotFixture, { ec2 }) => ec2.registerSnapshot(fixture),
+  'POST /volumes': ({ snapshotId }: { snapshotId: string }, { ec2 }) => ec2.plugSnapshot(snapshotId),
+  'DELETE /volumes': ({ volumeId }: { volumeId: string }, { ec2 }) => ec2.unplugVolume(volumeId),
   'POST /buckets': (body: { name: string; ownerId?: string; region?: string }, { s3 }) =>
     s3.createBucket(body.name, body),
   'POST /identities': (body: { name: string; policy: Policy | null; expires?: string }, { context }) =>

@@ -23,6 +23,7 @@ import {
 } from './attachments.ts';
 import { authorizationsOf } from './authorize.ts';
 import { decodeInput, encodeError, encodeOutput } from './codec.ts';
+import { plugSnapshot, unplugVolume } from './hand.ts';
 import {
   createSnapshot,
   deleteSnapshot,
@@ -43,6 +44,8 @@ import { createVolume, deleteVolume, describeVolumes } from './volumes.ts';
 
 export interface Ec2Service extends Service {
   registerSnapshot(fixture: SnapshotFixture): Promise<{ snapshotId: string; volumeId: string }>;
+  plugSnapshot(snapshotId: string): Promise<{ volumeId: string; device: string }>;
+  unplugVolume(volumeId: string): Promise<void>;
 }
 
 /** Inputs are what the schemas make of forms; each handler knows the shape of its own. */
@@ -85,6 +88,8 @@ export async function createEc2Service(context: LabContext): Promise<Ec2Service>
       const { id, volumeId } = await oneAtATime(() => registerSnapshot(state, context, fixture));
       return { snapshotId: id, volumeId };
     },
+    plugSnapshot: (snapshotId) => oneAtATime(() => plugSnapshot(state, context, snapshotId)),
+    unplugVolume: (volumeId) => oneAtATime(() => unplugVolume(state, context, volumeId)),
     leftovers: () => oneAtATime(() => leftoversOf(state, context)),
     close: () => oneAtATime(() => unplugAll(state)),
   };

@@ -12,7 +12,7 @@ export const fillPlainly = async (directory: string): Promise<void> => {
   writeFileSync(join(directory, 'letters'), 'abc'.repeat(100_000));
 };
 
-const PLAIN_DISK: Pick<DiskPlan, 'table' | 'partitions'> = {
+export const PLAIN_DISK: Pick<DiskPlan, 'table' | 'partitions'> = {
   table: 'none',
   partitions: [{ content: 'ext4', sizeMiB: 32, populate: fillPlainly }],
 };

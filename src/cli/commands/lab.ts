@@ -2,7 +2,7 @@
 import { homedir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { Command, Option } from 'commander';
-import { LabControl } from '../../../lab/control/client.ts';
+import { LabControl, LabRefusal } from '../../../lab/control/client.ts';
 import { labDown, labStatus, labUp, type RunningLab } from '../../../lab/control/manage.ts';
 import { SnapError } from '../../errors.ts';
 import type { CliContext } from '../context.ts';
@@ -46,7 +46,16 @@ export function labCommand(context: CliContext): Command {
     .action(async (image: string, flags: LabFlags & { tagMigrate?: true; description: string }) => {
       const tags = flags.tagMigrate ? { 'snap-to-s3': 'migrate' } : {};
       const fixture = { imagePath: resolve(image), description: flags.description, tags };
-      print((await controlOf(needRunning(flags)).addSnapshot(fixture)).snapshotId);
+      const { snapshotId } = await obeyed(controlOf(needRunning(flags)).addSnapshot(fixture));
+      print(snapshotId);
+    });
+  sub(lab, 'volume', 'make a volume of a snapshot and attach it to this machine, or take one away')
+    .argument('<id>', 'of the snapshot; with --delete, of the volume')
+    .option('--delete', 'detach and delete the volume')
+    .action(async (id: string, flags: LabFlags & { delete?: true }) => {
+      const control = controlOf(needRunning(flags));
+      if (flags.delete) await obeyed(control.removeVolume(id));
+      else print(Object.values(await obeyed(control.addVolume(id))).join('  '));
     });
   sub(lab, 'bucket', 'make a bucket')
     .argument('<name>', 'name of the bucket')
@@ -74,6 +83,16 @@ const sub = (lab: Command, name: string, summary: string): Command =>
   lab.command(name).description(summary).addOption(directoryOption()).option('--json', 'as JSON');
 
 const controlOf = (running: RunningLab): LabControl => new LabControl(running.endpoints.control);
+
+/** @throws SnapError `NOT_FOUND` with the lab's reason. */
+async function obeyed<T>(asked: Promise<T>): Promise<T> {
+  try {
+    return await asked;
+  } catch (error) {
+    if (!(error instanceof LabRefusal)) throw error;
+    throw new SnapError('NOT_FOUND', `the lab cannot do that: ${error.message}`, { cause: error });
+  }
+}
 
 function needRunning(flags: LabFlags): RunningLab {
   const running = labStatus(resolve(flags.directory));

@@ -1,0 +1,43 @@
+/** Volumes for people who want to look into a snapshot: made and attached in one step, without waiting. */
+import { type LabContext, ServiceError } from '../core/contract.ts';
+import { attachVolume, detachVolume, settleDevices } from './attachments.ts';
+import type { Ec2State } from './state.ts';
+import { createVolume, deleteVolume, findVolume } from './volumes.ts';
+
+const NO_BEHAVIOURS = new Map<string, string>();
+
+/** @returns the volume's id, and the loop device that it is. */
+export async function plugSnapshot(
+  state: Ec2State,
+  context: LabContext,
+  snapshotId: string,
+): Promise<{ volumeId: string; device: string }> {
+  const { instanceId, availabilityZone } = context.instance;
+  const input = { SnapshotId: snapshotId, AvailabilityZone: availabilityZone };
+  const { VolumeId } = (await createVolume(state, context, input, NO_BEHAVIOURS)) as { VolumeId: string };
+  const volume = findVolume(state, context, VolumeId);
+  volume.availableAt = 0;
+  for (const letter of 'zyxwvutsrqponmlkjihgf') {
+    try {
+      const Device = `/dev/sd${letter}`;
+      attachVolume(state, context, { VolumeId, InstanceId: instanceId, Device }, NO_BEHAVIOURS);
+      break;
+    } catch (error) {
+      if (!(error instanceof ServiceError) || !/already in use/.test(error.message)) throw error;
+    }
+  }
+  if (volume.attachment) volume.attachment.attachedAt = 0;
+  await settleDevices(state, context);
+  return { volumeId: VolumeId, device: volume.attachment?.loop ?? '' };
+}
+
+/** Takes a volume away again, whoever made it. */
+export async function unplugVolume(state: Ec2State, context: LabContext, volumeId: string): Promise<void> {
+  const volume = findVolume(state, context, volumeId);
+  if (volume.attachment) {
+    detachVolume(state, context, { VolumeId: volumeId, Force: true }, NO_BEHAVIOURS);
+    volume.attachment.detachingSince = 0;
+    await settleDevices(state, context);
+  }
+  await deleteVolume(state, context, { VolumeId: volumeId });
+}

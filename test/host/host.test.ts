@@ -1,0 +1,94 @@
+/** Block devices, partition tables and mounts of this machine. */
+import assert from 'node:assert/strict';
+import { existsSync, mkdirSync, readdirSync, symlinkSync, unlinkSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { run } from '../../lab/core/run.ts';
+import { buildDisk } from '../../lab/disks/build.ts';
+import { withDevice } from '../../lab/disks/mounted.ts';
+import { waitForDevice } from '../../src/host/block-devices.ts';
+import { probe } from '../../src/host/filesystems.ts';
+import { mountReadOnly } from '../../src/host/mounts.ts';
+import { openPartition } from '../../src/host/partition-device.ts';
+import { readPartitionTable } from '../../src/host/partition-table.ts';
+import { requireTools } from '../../src/host/tools.ts';
+import { fillPlainly, PLAIN_DISK } from '../support/disks.ts';
+import { temporaryDirectory } from '../support/lab.ts';
+
+const signal = new AbortController().signal;
+
+test('a device is found by the name asked for only if its size is the volume’s', async (t) => {
+  const image = join(temporaryDirectory(t), 'disk.img');
+  await run(['truncate', '--size', '16M', image]);
+  await withDevice(image, null, { readOnly: true }, async (device) => {
+    symlinkSync(device, '/dev/sdq');
+    try {
+      const wait = { signal, within: 50 };
+      const found = await waitForDevice('vol-00000000000000aaa', '/dev/sdq', 16 * 2 ** 20, wait);
+      assert.deepEqual(found, { path: device, size: 16 * 2 ** 20 });
+      await assert.rejects(waitForDevice('vol-00000000000000aaa', '/dev/sdq', 2 ** 30, wait), /no device appeared/);
+    } finally {
+      unlinkSync('/dev/sdq');
+    }
+  });
+});
+
+test('partitions without nodes are opened as windows, and given back', async (t) => {
+  const image = join(temporaryDirectory(t), 'disk.img');
+  await buildDisk({
+    path: image,
+    table: 'gpt',
+    partitions: [
+      { content: 'random', sizeMiB: 2 },
+      { content: 'ext4', sizeMiB: 16, label: 'here', populate: fillPlainly },
+    ],
+  });
+  await withDevice(image, null, { readOnly: true }, async (device) => {
+    const table = await readPartitionTable(device, signal);
+    assert.deepEqual([table.kind, table.partitions.map(({ number }) => number)], ['gpt', [1, 2]]);
+    const second = table.partitions[1];
+    assert.ok(second);
+    let window: string;
+    {
+      await using opened = await openPartition(device, second, signal);
+      window = opened.path;
+      const found = await probe(opened.path, signal);
+      assert.deepEqual([found.type, found.label], ['ext4', 'here']);
+    }
+    const { stdout } = await import('../../src/transfer/process.ts').then(({ runTool }) =>
+      runTool(['losetup', '--list', '--noheadings', '--output', 'NAME']),
+    );
+    assert.ok(!stdout.split('\n').some((line) => line.trim() === window), 'the window is still open');
+  });
+});
+
+test('mounting is read-only, and the mount point is as it was afterwards', async (t) => {
+  const directory = temporaryDirectory(t);
+  const image = join(directory, 'disk.img');
+  await buildDisk({ path: image, ...PLAIN_DISK });
+  await withDevice(image, null, { readOnly: false }, async (device) => {
+    const point = join(directory, 'mount point');
+    {
+      await using mount = await mountReadOnly(device, 'ext4', point, { replay: true, signal });
+      assert.ok(existsSync(join(mount.path, 'letters')));
+      assert.throws(() => writeFileSync(join(mount.path, 'new'), ''), /EROFS/);
+    }
+    assert.ok(!existsSync(point));
+  });
+});
+
+test('what is not an empty directory is not mounted over', async (t) => {
+  const directory = temporaryDirectory(t);
+  const mount = (name: string) => mountReadOnly('/dev/null', 'ext4', join(directory, name), { replay: true, signal });
+  mkdirSync(join(directory, 'full', 'of'), { recursive: true });
+  await assert.rejects(mount('full'), /is not an empty directory/);
+  symlinkSync('/etc', join(directory, 'link'));
+  await assert.rejects(mount('link'), /is not an empty directory/);
+  await assert.rejects(mount('fresh'), /cannot be mounted/);
+  assert.deepEqual(readdirSync(directory).sort(), ['full', 'link']);
+});
+
+test('missing programs are named together with their packages', () => {
+  assert.throws(() => requireTools(['sh', 'gpg', 'sfdisk'], '/nowhere:/bin/nowhere'), /not installed: sh, gpg, sfdisk/);
+  requireTools(['sh'], process.env['PATH'] ?? '');
+});

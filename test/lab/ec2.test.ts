@@ -1,0 +1,233 @@
+/** EC2 of the lab, asked by the AWS SDK. */
+import assert from 'node:assert/strict';
+import { existsSync, realpathSync } from 'node:fs';
+import { test } from 'node:test';
+import {
+  AttachVolumeCommand,
+  CreateSnapshotCommand,
+  CreateTagsCommand,
+  CreateVolumeCommand,
+  DeleteSnapshotCommand,
+  DeleteTagsCommand,
+  DeleteVolumeCommand,
+  DescribeInstanceAttributeCommand,
+  DescribeInstancesCommand,
+  DescribeInstanceTypesCommand,
+  DescribeRegionsCommand,
+  DescribeSnapshotsCommand,
+  DescribeTagsCommand,
+  DescribeVolumesCommand,
+  DetachVolumeCommand,
+  EC2Client,
+  paginateDescribeSnapshots,
+} from '@aws-sdk/client-ec2';
+import { addSnapshotOf, addSnapshotOfImage } from '../support/disks.ts';
+import { credentialsOf, labForTest, type TestLab } from '../support/lab.ts';
+
+const ZONE = 'us-east-1a';
+
+const rejectsWith = (call: Promise<unknown>, name: string) =>
+  assert.rejects(call, (error: Error) => {
+    assert.equal(error.name, name, error.message);
+    return true;
+  });
+
+const volume = async ({ ec2 }: TestLab, id: string) =>
+  (await ec2.send(new DescribeVolumesCommand({ VolumeIds: [id] }))).Volumes?.[0];
+
+/** Looks until it is as wanted; the lab's delays are in milliseconds. */
+async function until(look: () => Promise<boolean>): Promise<void> {
+  while (!(await look())) await new Promise((resolve) => setImmediate(resolve));
+}
+
+async function giveBack({ ec2 }: TestLab, id: string): Promise<void> {
+  await ec2.send(new DetachVolumeCommand({ VolumeId: id })).catch(() => {});
+  await until(async () =>
+    ec2.send(new DeleteVolumeCommand({ VolumeId: id })).then(
+      () => true,
+      () => false,
+    ),
+  );
+}
+
+test('a volume goes through its states, and is a block device while it is attached', async (t) => {
+  const lab = await labForTest(t, { delays: { volumeCreating: 1000, attaching: 60, detaching: 60, deleting: 60 } });
+  const disk = await addSnapshotOf(lab, {
+    table: 'gpt',
+    partitions: [{ content: 'ext4', sizeMiB: 8 }],
+  });
+  const { ec2 } = lab;
+  const made = await ec2.send(new CreateVolumeCommand({ AvailabilityZone: ZONE, SnapshotId: disk.snapshotId }));
+  const id = made.VolumeId ?? '';
+  assert.equal(made.State, 'creating');
+  await rejectsWith(
+    ec2.send(new AttachVolumeCommand({ VolumeId: id, InstanceId: 'i-0123456789abcdef0', Device: '/dev/sdx' })),
+    'IncorrectState',
+  );
+  await until(async () => (await volume(lab, id))?.State === 'available');
+  const attach = { VolumeId: id, InstanceId: 'i-0123456789abcdef0', Device: '/dev/sdx' };
+  assert.equal((await ec2.send(new AttachVolumeCommand(attach))).State, 'attaching');
+  await until(async () => (await volume(lab, id))?.Attachments?.[0]?.State === 'attached');
+  const link = `/dev/disk/by-id/nvme-Amazon_Elastic_Block_Store_${id.replace('-', '')}`;
+  assert.equal(realpathSync(link), realpathSync('/dev/sdx'));
+  assert.ok(existsSync(`${link}-part1`), 'its partition has no node');
+  const mapping = await ec2.send(
+    new DescribeInstanceAttributeCommand({ InstanceId: attach.InstanceId, Attribute: 'blockDeviceMapping' }),
+  );
+  assert.ok(mapping.BlockDeviceMappings?.some(({ DeviceName }) => DeviceName === '/dev/sdx'));
+  await rejectsWith(ec2.send(new DeleteVolumeCommand({ VolumeId: id })), 'VolumeInUse');
+  assert.equal((await ec2.send(new DetachVolumeCommand({ VolumeId: id }))).State, 'detaching');
+  await until(async () => (await volume(lab, id))?.State === 'available');
+  assert.ok(!existsSync(link) && !existsSync('/dev/sdx'), 'links outlived the attachment');
+  await ec2.send(new DeleteVolumeCommand({ VolumeId: id }));
+  await until(async () =>
+    volume(lab, id).then(
+      () => false,
+      () => true,
+    ),
+  );
+  await rejectsWith(volume(lab, id), 'InvalidVolume.NotFound');
+});
+
+test('client tokens: the same makes one volume, with other parameters it is refused', async (t) => {
+  const lab = await labForTest(t);
+  const { snapshotId } = await addSnapshotOf(lab);
+  const wanted = { AvailabilityZone: ZONE, SnapshotId: snapshotId, ClientToken: 'token' };
+  const [first, second] = [
+    await lab.ec2.send(new CreateVolumeCommand(wanted)),
+    await lab.ec2.send(new CreateVolumeCommand(wanted)),
+  ];
+  assert.equal(first.VolumeId, second.VolumeId);
+  await rejectsWith(
+    lab.ec2.send(new CreateVolumeCommand({ ...wanted, VolumeType: 'gp3' })),
+    'IdempotentParameterMismatch',
+  );
+  await giveBack(lab, first.VolumeId ?? '');
+});
+
+test('lists come in pages, and filters know wildcards', async (t) => {
+  const lab = await labForTest(t, { pageSize: 3 });
+  const { image } = await addSnapshotOf(lab, undefined, { description: 'nightly 1' });
+  for (let count = 2; count <= 7; count++) await addSnapshotOfImage(lab, image, { description: `nightly ${count}` });
+  await addSnapshotOfImage(lab, image, { description: 'weekly*' });
+  const sizes: number[] = [];
+  for await (const page of paginateDescribeSnapshots({ client: lab.ec2, pageSize: 5 }, { OwnerIds: ['self'] })) {
+    sizes.push(page.Snapshots?.length ?? 0);
+  }
+  assert.deepEqual(sizes, [3, 3, 2]);
+  const matching = async (pattern: string) => {
+    let count = 0;
+    const filters = [{ Name: 'description', Values: [pattern] }];
+    for await (const page of paginateDescribeSnapshots({ client: lab.ec2 }, { Filters: filters }))
+      count += page.Snapshots?.length ?? 0;
+    return count;
+  };
+  assert.deepEqual(
+    [await matching('nightly*'), await matching('nightly ?'), await matching('*'), await matching('weekly\\*')],
+    [7, 7, 8, 1],
+  );
+  await rejectsWith(
+    lab.ec2.send(new DescribeSnapshotsCommand({ Filters: [{ Name: 'colour', Values: ['red'] }] })),
+    'InvalidParameterValue',
+  );
+  await rejectsWith(
+    lab.ec2.send(new DescribeSnapshotsCommand({ SnapshotIds: ['snap-00000000'], MaxResults: 5 })),
+    'InvalidParameterCombination',
+  );
+});
+
+test('tags: limits, deletion by value, and the list of them', async (t) => {
+  const lab = await labForTest(t);
+  const { snapshotId } = await addSnapshotOf(lab, undefined, { tags: { a: '1', b: '2' } });
+  const { ec2 } = lab;
+  await ec2.send(
+    new DeleteTagsCommand({ Resources: [snapshotId], Tags: [{ Key: 'a', Value: 'other' }, { Key: 'b' }] }),
+  );
+  const { Tags = [] } = await ec2.send(
+    new DescribeTagsCommand({ Filters: [{ Name: 'resource-id', Values: [snapshotId] }] }),
+  );
+  assert.deepEqual(
+    Tags.map(({ Key, Value }) => `${Key}=${Value}`),
+    ['a=1'],
+  );
+  const many = Array.from({ length: 50 }, (_, index) => ({ Key: `k${index}`, Value: 'v' }));
+  await rejectsWith(ec2.send(new CreateTagsCommand({ Resources: [snapshotId], Tags: many })), 'TagLimitExceeded');
+  await rejectsWith(
+    ec2.send(new CreateTagsCommand({ Resources: [snapshotId], Tags: [{ Key: 'x', Value: 'v'.repeat(257) }] })),
+    'InvalidParameterValue',
+  );
+  await rejectsWith(
+    ec2.send(new CreateTagsCommand({ Resources: [snapshotId], Tags: [{ Key: 'aws:x', Value: '' }] })),
+    'InvalidParameterValue',
+  );
+  await rejectsWith(
+    ec2.send(new CreateTagsCommand({ Resources: ['snap-00000000000000000'], Tags: [{ Key: 'x', Value: '' }] })),
+    'InvalidSnapshot.NotFound',
+  );
+});
+
+test('snapshots can be made of volumes, and deleted', async (t) => {
+  const lab = await labForTest(t, { delays: { snapshotPending: 50 } });
+  const { ec2 } = lab;
+  const { VolumeId = '' } = await ec2.send(new CreateVolumeCommand({ AvailabilityZone: ZONE, Size: 1 }));
+  await until(async () => (await volume(lab, VolumeId))?.State === 'available');
+  const { SnapshotId = '', State } = await ec2.send(new CreateSnapshotCommand({ VolumeId, Description: 'mine' }));
+  assert.equal(State, 'pending');
+  const look = async () => (await ec2.send(new DescribeSnapshotsCommand({ SnapshotIds: [SnapshotId] }))).Snapshots?.[0];
+  await until(async () => (await look())?.State === 'completed');
+  await ec2.send(new DeleteSnapshotCommand({ SnapshotId }));
+  await rejectsWith(look(), 'InvalidSnapshot.NotFound');
+  await giveBack(lab, VolumeId);
+});
+
+test('errors have the codes of EC2', async (t) => {
+  const lab = await labForTest(t);
+  const { snapshotId } = await addSnapshotOf(lab);
+  const { ec2 } = lab;
+  const create = (more: object) =>
+    ec2.send(new CreateVolumeCommand({ AvailabilityZone: ZONE, SnapshotId: snapshotId, ...more }));
+  await rejectsWith(create({ SnapshotId: 'snap-1' }), 'InvalidSnapshotID.Malformed');
+  await rejectsWith(create({ SnapshotId: 'snap-00000000000000000' }), 'InvalidSnapshot.NotFound');
+  await rejectsWith(create({ VolumeType: 'gp9' }), 'UnknownVolumeType');
+  await rejectsWith(create({ AvailabilityZone: 'eu-west-1a' }), 'InvalidZone.NotFound');
+  await rejectsWith(create({ KmsKeyId: 'k' }), 'InvalidParameterDependency');
+  await rejectsWith(create({ VolumeType: 'st1' }), 'InvalidParameterValue');
+  await rejectsWith(
+    ec2.send(new DescribeVolumesCommand({ VolumeIds: ['vol-00000000000000000'] })),
+    'InvalidVolume.NotFound',
+  );
+  await rejectsWith(
+    ec2.send(new DescribeInstancesCommand({ InstanceIds: ['i-00000000000000000'] })),
+    'InvalidInstanceID.NotFound',
+  );
+  await rejectsWith(ec2.send(new DescribeRegionsCommand({ DryRun: true })), 'DryRunOperation');
+  assert.equal((await ec2.send(new DescribeRegionsCommand({}))).Regions?.[0]?.RegionName, 'us-east-1');
+  const types = await ec2.send(new DescribeInstanceTypesCommand({ InstanceTypes: ['m7i.large'] }));
+  assert.equal(types.InstanceTypes?.[0]?.EbsInfo?.NvmeSupport, 'required');
+});
+
+test('who may not, is told so; who signs wrongly, too', async (t) => {
+  const lab = await labForTest(t);
+  const clientOf = (credentials: ReturnType<typeof credentialsOf>) =>
+    new EC2Client({ region: 'us-east-1', endpoint: lab.lab.endpoints.ec2, credentials, maxAttempts: 1 });
+  const reader = await lab.control.addIdentity('reader', {
+    Statement: { Effect: 'Allow', Action: 'ec2:Describe*', Resource: '*' },
+  });
+  const limited = clientOf(reader);
+  await limited.send(new DescribeVolumesCommand({}));
+  await rejectsWith(
+    limited.send(new CreateVolumeCommand({ AvailabilityZone: ZONE, Size: 1 })),
+    'UnauthorizedOperation',
+  );
+  const mine = credentialsOf(lab.lab.environment());
+  await rejectsWith(
+    clientOf({ ...mine, secretAccessKey: 'wrong' }).send(new DescribeVolumesCommand({})),
+    'AuthFailure',
+  );
+  await rejectsWith(
+    clientOf({ ...mine, accessKeyId: 'AKIAUNKNOWN' }).send(new DescribeVolumesCommand({})),
+    'AuthFailure',
+  );
+  const late = await lab.control.addIdentity('late', null, new Date(Date.now() - 1000).toISOString());
+  await rejectsWith(clientOf(late).send(new DescribeVolumesCommand({})), 'RequestExpired');
+});

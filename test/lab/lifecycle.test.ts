@@ -1,0 +1,92 @@
+/** Labs as processes: started, stopped, killed, several at once; their state survives. */
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { run } from '../../lab/core/run.ts';
+import { buildDisk } from '../../lab/disks/build.ts';
+import { PLAIN_DISK } from '../support/disks.ts';
+import { type Finished, runCli, temporaryDirectory } from '../support/lab.ts';
+
+test('up, bucket, snapshot, migrate, kill, up again, volume, down', async (t) => {
+  const directory = temporaryDirectory(t);
+  const base = { PATH: process.env['PATH'] ?? '', HOME: directory, SNAP_TO_S3_LAB: join(directory, 'lab') };
+  const lab = async (...argv: string[]): Promise<Finished> => {
+    const done = await runCli(base, ['lab', ...argv]);
+    assert.equal(done.code, 0, `lab ${argv.join(' ')}: ${done.stderr}`);
+    return done;
+  };
+  const up = JSON.parse((await lab('up', '--json')).stdout) as { pid: number };
+  t.after(async () => void (await runCli(base, ['lab', 'down'])));
+  await lab('bucket', 'backups');
+  const image = join(directory, 'disk.img');
+  await buildDisk({ path: image, ...PLAIN_DISK });
+  const snapshotId = (await lab('snapshot', image, '--tag-migrate')).stdout.trim();
+
+  const env = { ...base, ...exportsOf((await lab('env')).stdout) };
+  const kept = await runCli(env, [
+    'migrate',
+    '--all',
+    '--bucket',
+    'backups',
+    '--keep-temp-volumes',
+    '--mount-point',
+    join(directory, 'mnt'),
+  ]);
+  assert.equal(kept.code, 0, kept.stderr);
+  assert.match((await lab('status')).stdout, /left behind: volume vol-/);
+
+  process.kill(up.pid, 'SIGKILL');
+  while (isAlive(up.pid)) await new Promise((resolve) => setImmediate(resolve));
+  assert.equal((await runCli(base, ['lab', 'status'])).code, 10);
+  await lab('up');
+  const again = { ...base, ...exportsOf((await lab('env')).stdout) };
+  const done = await runCli(again, [
+    'migrate',
+    '--snapshots',
+    snapshotId,
+    '--bucket',
+    'backups',
+    '--mount-point',
+    join(directory, 'mnt'),
+  ]);
+  assert.equal(done.code, 0, done.stderr);
+  assert.match(done.stderr, /using temporary volume/);
+  assert.doesNotMatch((await lab('status')).stdout, /left behind/);
+
+  const volumeId = (await lab('volume', snapshotId)).stdout.trim().split(/\s+/)[0] ?? '';
+  assert.match((await lab('status')).stdout, new RegExp(`left behind: volume ${volumeId}`));
+  await lab('volume', volumeId, '--delete');
+  const wrong = await runCli(base, ['lab', 'volume', 'snap-00000000']);
+  assert.equal(wrong.code, 10);
+  assert.match(wrong.stderr, /does not exist/);
+  assert.match((await lab('down')).stdout, /stopped/);
+  assert.match((await lab('down')).stdout, /was not running/);
+  const loops = await run(['losetup', '--list', '--noheadings', '--output', 'BACK-FILE']);
+  assert.ok(!loops.includes(directory), loops);
+});
+
+const exportsOf = (text: string): Record<string, string> =>
+  Object.fromEntries([...text.matchAll(/^export (\w+)='(.*)'$/gm)].map(([, name = '', value = '']) => [name, value]));
+
+function isAlive(pid: number): boolean {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, 'utf8') !== '';
+  } catch {
+    return false;
+  }
+}
+
+test('the lab needs root, and says so', async (t) => {
+  const directory = temporaryDirectory(t);
+  await run(['chmod', '755', directory]);
+  const env = { PATH: process.env['PATH'] ?? '', HOME: directory };
+  const program = join(import.meta.dirname, '..', '..', 'src', 'bin.ts');
+  const { runProgram } = await import('../support/lab.ts');
+  const done = await runProgram(
+    ['setpriv', '--reuid=65534', '--clear-groups', process.execPath, program, 'lab', 'up'],
+    { env },
+  );
+  assert.equal(done.code, 1, done.stderr);
+  assert.match(done.stderr, /needs root[\s\S]*sudo/);
+});

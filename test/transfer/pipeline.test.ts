@@ -1,0 +1,115 @@
+/** Chains of real processes: who failed first, and that nothing survives. */
+import assert from 'node:assert/strict';
+import { closeSync, createReadStream, readdirSync, readFileSync } from 'node:fs';
+import { buffer } from 'node:stream/consumers';
+import { after, test } from 'node:test';
+import type { SnapError } from '../../src/errors.ts';
+import { type Stage, startPipeline } from '../../src/transfer/pipeline.ts';
+import { runTool } from '../../src/transfer/process.ts';
+
+const never = new AbortController().signal;
+const sh = (name: string, script: string): Stage => ({ name, argv: ['sh', '-c', script] });
+
+const childrenNow = (): string[] =>
+  readdirSync('/proc')
+    .filter((pid) => /^\d+$/.test(pid))
+    .filter((pid) => {
+      try {
+        return readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]?.split(' ')[1] === String(process.pid);
+      } catch {
+        return false;
+      }
+    });
+
+const descriptors = (): number => readdirSync('/proc/self/fd').length;
+const before = descriptors();
+
+after(() => {
+  assert.deepEqual(childrenNow(), [], 'processes were left behind');
+  assert.ok(descriptors() <= before + 2, `${descriptors() - before} descriptors were left open`);
+});
+
+async function drain(stages: Stage[], signal = never) {
+  await using pipeline = await startPipeline(stages, { signal });
+  const bytes = buffer(createReadStream('', { fd: pipeline.output, autoClose: true })).catch(() => Buffer.alloc(0));
+  const [reports, output] = await Promise.all([pipeline.finished, bytes]);
+  return { reports, output };
+}
+
+test('bytes go through all stages, and the verdict follows', async () => {
+  const { output, reports } = await drain([sh('first', 'printf hello; echo note >&2'), sh('second', 'tr a-z A-Z')]);
+  assert.equal(output.toString(), 'HELLO');
+  assert.deepEqual(reports, [
+    { name: 'first', stderrTail: 'note\n' },
+    { name: 'second', stderrTail: '' },
+  ]);
+});
+
+const FAILURES: [string, Stage[], RegExp][] = [
+  [
+    'the first exits 3',
+    [sh('one', 'printf x; echo broken >&2; exit 3'), sh('two', 'cat')],
+    /^one exited 3 \(broken\); two stopped$/,
+  ],
+  ['the last exits 4', [sh('one', 'yes'), sh('two', 'head -c 10; exit 4')], /^two exited 4/],
+  [
+    'the middle is killed',
+    [sh('one', 'yes'), sh('two', 'head -c 10 >/dev/null; kill -9 $$'), sh('three', 'cat')],
+    /^two was killed by SIGKILL/,
+  ],
+  [
+    'the first ends calmly after the second died',
+    [sh('one', 'yes'), sh('two', 'exit 5'), sh('three', 'cat')],
+    /^two exited 5/,
+  ],
+  [
+    'there is no such program',
+    [sh('one', 'yes'), { name: 'two', argv: ['no-such-program'] }],
+    /no-such-program is not installed/,
+  ],
+];
+
+for (const [what, stages, message] of FAILURES) {
+  test(what, async () => {
+    await assert.rejects(drain(stages), (error: SnapError) => {
+      assert.match(error.message, message);
+      return true;
+    });
+  });
+}
+
+test('cancellation ends all stages, also those that do not listen', async () => {
+  const controller = new AbortController();
+  const stubborn = sh('stubborn', 'trap "" TERM; echo ready >&2; exec 1>&-; while :; do sleep 0.05; done');
+  const listening: Stage = { ...stubborn, onStderrLine: () => controller.abort(new Error('enough')) };
+  await assert.rejects(drain([sh('one', 'yes'), listening], controller.signal), /enough/);
+});
+
+test('a whole family of processes ends with its stage', async () => {
+  const controller = new AbortController();
+  const family: Stage = {
+    ...sh('family', 'sleep 1000 & echo ready >&2; wait'),
+    onStderrLine: () => controller.abort(new Error('enough')),
+  };
+  await assert.rejects(drain([family], controller.signal), /enough/);
+  const survivors = (await runTool(['pgrep', '-f', '^sleep 1000$'], { allowedExitCodes: [0, 1] })).stdout;
+  assert.equal(survivors, '');
+});
+
+test('tools: output, refused exit codes, time limits, input', async () => {
+  assert.equal((await runTool(['cat'], { input: Buffer.from('in') })).stdout, 'in');
+  await assert.rejects(runTool(['sh', '-c', 'echo why >&2; exit 2']), /sh exited 2 \(why\)/);
+  assert.equal((await runTool(['sh', '-c', 'exit 2'], { allowedExitCodes: [2] })).exitCode, 2);
+  await assert.rejects(runTool(['sleep', '100'], { within: 50 }), /sleep took too long/);
+  await assert.rejects(runTool(['no-such-program']), /not installed/);
+});
+
+test('an input descriptor stays the caller’s', async () => {
+  const { openSync } = await import('node:fs');
+  const input = openSync('/etc/hostname', 'r');
+  await using pipeline = await startPipeline([sh('one', 'cat')], { signal: never, input });
+  const bytes = await buffer(createReadStream('', { fd: pipeline.output }));
+  await pipeline.finished;
+  assert.equal(bytes.toString(), readFileSync('/etc/hostname', 'utf8'));
+  closeSync(input);
+});
