@@ -53,6 +53,7 @@ export async function awsServices(choices: AwsChoices, host: Host, env: NodeJS.P
 const storeSettings = (choices: AwsChoices): StoreSettings => ({
   bucket: choices.bucket,
   storageClass: choices.storageClass,
+  tagAgain: choices.endpointUrl !== undefined,
   ...(choices.sse === undefined ? {} : { sse: choices.sse }),
   ...(choices.sseKmsKeyId === undefined ? {} : { sseKmsKeyId: choices.sseKmsKeyId }),
   ...(choices.expectedBucketOwner === undefined ? {} : { expectedBucketOwner: choices.expectedBucketOwner }),

@@ -17,7 +17,7 @@ function storeOf(lab: TestLab) {
   const settings = { region: 'us-east-1', s3Endpoint: lab.lab.endpoints.s3, forcePathStyle: true, onRetry: () => {} };
   Object.assign(process.env, lab.lab.environment());
   const clients = { control: s3Client(settings, 'control'), transfer: s3Client(settings, 'transfer') };
-  return s3ArchiveStore(clients, { bucket: BUCKET, storageClass: 'STANDARD' }).object({
+  return s3ArchiveStore(clients, { bucket: BUCKET, storageClass: 'STANDARD', tagAgain: false }).object({
     key: KEY,
     metadata: {},
     tags: {},

@@ -20,6 +20,8 @@ export interface StoreSettings {
   sse?: 'AES256' | 'aws:kms' | 'aws:kms:dsse';
   sseKmsKeyId?: string;
   expectedBucketOwner?: string;
+  /** Stores that are not S3 itself may forget tags that come with the start of an upload. */
+  tagAgain: boolean;
 }
 
 /** Two clients that differ in how long they wait for an answer. */

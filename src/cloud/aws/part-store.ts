@@ -5,6 +5,7 @@ import {
   CompleteMultipartUploadCommand,
   CreateMultipartUploadCommand,
   HeadObjectCommand,
+  PutObjectTaggingCommand,
   type S3Client,
   type StorageClass,
   UploadPartCommand,
@@ -55,9 +56,11 @@ export function s3PartStore(clients: S3Clients, settings: StoreSettings, facts: 
       }),
 
     complete: (uploadId, receipts, totalBytes, { signal }) =>
-      asking(`complete the upload of ${key}`, signal, () =>
-        completeOrFind(client, object, uploadId, receipts, totalBytes),
-      ),
+      asking(`complete the upload of ${key}`, signal, async () => {
+        const done = await completeOrFind(client, object, uploadId, receipts, totalBytes);
+        if (settings.tagAgain) await tag(clients.control, object, facts.tags);
+        return done;
+      }),
 
     abort: (uploadId, { signal }) =>
       asking(`abort the upload of ${key}`, signal, async () => {
@@ -70,6 +73,12 @@ export function s3PartStore(clients: S3Clients, settings: StoreSettings, facts: 
         }
       }),
   };
+}
+
+async function tag(client: S3Client, object: ObjectAddress, tags: Record<string, string>): Promise<void> {
+  if (Object.keys(tags).length === 0) return;
+  const TagSet = Object.entries(tags).map(([Key, Value]) => ({ Key, Value }));
+  await client.send(new PutObjectTaggingCommand({ ...object, Tagging: { TagSet } }));
 }
 
 interface ObjectAddress {

@@ -1,0 +1,156 @@
+/** The program against an S3 that nobody here wrote: Ceph's gateway. */
+import assert from 'node:assert/strict';
+import { createHash, randomBytes } from 'node:crypto';
+import { createWriteStream, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import { after, before, test } from 'node:test';
+import {
+  CreateBucketCommand,
+  DeleteObjectCommand,
+  GetObjectCommand,
+  GetObjectTaggingCommand,
+  HeadObjectCommand,
+  ListMultipartUploadsCommand,
+  ListObjectsV2Command,
+  S3Client,
+} from '@aws-sdk/client-s3';
+import { run } from '../../lab/core/run.ts';
+import { withMounted } from '../../lab/disks/inspect.ts';
+import { s3ArchiveStore } from '../../src/cloud/aws/archive-store.ts';
+import { s3Client } from '../../src/cloud/aws/clients.ts';
+import type { Part } from '../../src/transfer/part-reader.ts';
+import { uploadParts } from '../../src/transfer/upload.ts';
+import { compareTrees } from '../support/compare-trees.ts';
+import { addSnapshotOf } from '../support/disks.ts';
+import { BUCKET, labForTest, type RunOptions, runMigrate, type TestLab } from '../support/lab.ts';
+import { makeNastyTree } from '../support/nasty-tree.ts';
+import { type Gateway, startGateway } from './ceph.ts';
+
+const PORT = 17_480;
+const directory = mkdtempSync('/tmp/snap-to-s3-rgw-');
+let gateway: Gateway;
+let s3: S3Client;
+
+before(async () => {
+  gateway = await startGateway(directory, PORT);
+  s3 = new S3Client({
+    region: 'us-east-1',
+    endpoint: gateway.url,
+    forcePathStyle: true,
+    credentials: gateway.credentials,
+  });
+  await s3.send(new CreateBucketCommand({ Bucket: BUCKET }));
+});
+
+after(async () => {
+  s3.destroy();
+  await gateway[Symbol.asyncDispose]();
+  rmSync(directory, { recursive: true, force: true });
+});
+
+const migrateToStranger = (lab: TestLab, argv: string[], options: RunOptions = {}) =>
+  runMigrate(lab, ['--all', '--endpoint-url', gateway.url, ...argv], options);
+
+async function keysAndUploads() {
+  const { Contents = [] } = await s3.send(new ListObjectsV2Command({ Bucket: BUCKET }));
+  const { Uploads = [] } = await s3.send(new ListMultipartUploadsCommand({ Bucket: BUCKET }));
+  return { keys: Contents.map(({ Key = '' }) => Key), uploads: Uploads.map(({ UploadId = '' }) => UploadId) };
+}
+
+async function emptyBucket(): Promise<void> {
+  for (const Key of (await keysAndUploads()).keys) await s3.send(new DeleteObjectCommand({ Bucket: BUCKET, Key }));
+}
+
+test('a migration arrives whole, with metadata, tags and class', async (t) => {
+  const lab = await labForTest(t);
+  const populate = async (into: string) => {
+    await makeNastyTree(join(into, 'nasty'));
+    await run(['dd', 'if=/dev/urandom', `of=${join(into, 'noise')}`, 'bs=1M', 'count=60', 'status=none']);
+  };
+  const disk = await addSnapshotOf(
+    lab,
+    { table: 'gpt', partitions: [{ content: 'ext4', sizeMiB: 640, populate }] },
+    { description: 'größer', tags: { 'snap-to-s3': 'migrate', Name: 'web 1' } },
+  );
+  const done = await migrateToStranger(lab, ['--storage-class', 'STANDARD_IA']);
+  assert.equal(done.code, 0, done.stderr);
+  const { keys, uploads } = await keysAndUploads();
+  assert.deepEqual(uploads, []);
+  assert.equal(keys.length, 2);
+  const Key = keys.find((key) => key.endsWith('.1.tar.lz4')) ?? '';
+  const head = await s3.send(new HeadObjectCommand({ Bucket: BUCKET, Key }));
+  assert.equal(head.StorageClass, 'STANDARD_IA');
+  assert.equal(head.Metadata?.['snapshot-snapshotid'], disk.snapshotId);
+  const { TagSet } = await s3.send(new GetObjectTaggingCommand({ Bucket: BUCKET, Key }));
+  assert.deepEqual(TagSet, [{ Key: 'Name', Value: 'web 1' }]);
+
+  const file = join(lab.directory, 'archive');
+  const into = join(lab.directory, 'restored');
+  mkdirSync(into);
+  const { Body } = await s3.send(new GetObjectCommand({ Bucket: BUCKET, Key }));
+  await pipeline(Body as Readable, createWriteStream(file));
+  await run([
+    'bash',
+    '-o',
+    'pipefail',
+    '-c',
+    'lz4 -d -c "$1" | tar -x --acls --xattrs --xattrs-include=\'*\' --warning=no-timestamp -C "$2"',
+    'x',
+    file,
+    into,
+  ]);
+  const { list } = await withMounted(disk.image, 1, (original) => compareTrees(original, into));
+  assert.deepEqual(list, []);
+  await emptyBucket();
+});
+
+test('interrupted in the middle, it leaves no upload; run again, it arrives', async (t) => {
+  const lab = await labForTest(t);
+  const populate = async (into: string) =>
+    void (await run(['dd', 'if=/dev/urandom', `of=${join(into, 'noise')}`, 'bs=1M', 'count=200', 'status=none']));
+  await addSnapshotOf(lab, { table: 'none', partitions: [{ content: 'ext4', sizeMiB: 300, populate }] });
+  const stopped = await migrateToStranger(lab, [], {
+    onLine: (line, signal) => {
+      if (/: storing /.test(line)) void uploadBegun().then(() => signal('SIGINT'));
+    },
+  });
+  assert.equal(stopped.code, 130, stopped.stderr);
+  assert.deepEqual(await keysAndUploads(), { keys: [], uploads: [] });
+  const done = await migrateToStranger(lab, []);
+  assert.equal(done.code, 0, done.stderr);
+  assert.equal((await keysAndUploads()).keys.length, 2);
+  await emptyBucket();
+});
+
+async function uploadBegun(): Promise<void> {
+  while ((await keysAndUploads()).uploads.length === 0);
+}
+
+test('the uploader: many parts at once, and what comes back is what was sent', async () => {
+  Object.assign(process.env, {
+    AWS_ACCESS_KEY_ID: gateway.credentials.accessKeyId,
+    AWS_SECRET_ACCESS_KEY: gateway.credentials.secretAccessKey,
+  });
+  const settings = { region: 'us-east-1', s3Endpoint: gateway.url, forcePathStyle: true, onRetry: () => {} };
+  const clients = { control: s3Client(settings, 'control'), transfer: s3Client(settings, 'transfer') };
+  const store = s3ArchiveStore(clients, { bucket: BUCKET, storageClass: 'STANDARD', tagAgain: false });
+  const buffers = Array.from({ length: 12 }, (_, index) => randomBytes(index === 11 ? 1 : 5 * 2 ** 20));
+  async function* parts(): AsyncGenerator<Part> {
+    for (const [index, bytes] of buffers.entries()) yield { number: index + 1, bytes, release: () => {} };
+  }
+  const stored = await uploadParts(parts(), store.object({ key: 'parts +ü', metadata: {}, tags: {} }), {
+    streams: 4,
+    signal: new AbortController().signal,
+    verdict: async () => {},
+    onStored: () => {},
+    onCreated: () => ({ [Symbol.dispose]: () => {} }),
+  });
+  const { Body } = await s3.send(new GetObjectCommand({ Bucket: BUCKET, Key: 'parts +ü' }));
+  const hash = createHash('sha256');
+  for await (const chunk of Body as Readable) hash.update(chunk as Buffer);
+  assert.equal(hash.digest('hex'), createHash('sha256').update(Buffer.concat(buffers)).digest('hex'));
+  assert.equal(stored.bytes, 55 * 2 ** 20 + 1);
+  await emptyBucket();
+});
