@@ -157,8 +157,8 @@ async function unmount(device: string, directory: string): Promise<void> {
     rmdirSync(directory);
   } catch (cause) {
     const users = usersOf(directory);
-    const who = users.length === 0 ? reason : `in use by ${users.join(', ')}`;
-    throw leftBehind(`the mount of ${device} at ${directory}: ${who}`, `end those, then: umount ${directory}`, cause);
+    const who = users.length === 0 ? new Error(reason) : new Error(`in use by ${users.join(', ')}`, { cause });
+    throw leftBehind(`the mount of ${device} at ${directory}`, `end what uses it, then: umount ${directory}`, who);
   }
 }
 

@@ -1,5 +1,5 @@
 /** Giving back what was borrowed, when the work's own signal may already be aborted. */
-import { SnapError } from '../errors.ts';
+import { asError, SnapError } from '../errors.ts';
 import { minutes } from './clock.ts';
 
 /** A signal for clean-up work: it has a deadline of its own, whatever became of the work. */
@@ -16,6 +16,6 @@ export function rootFailure(thrown: unknown): { failure: unknown; cleanupFailure
   return { failure, cleanupFailures };
 }
 
-/** A failed clean-up, told with what is left behind and how to remove it. */
+/** A failed clean-up, told with what is left behind, why, and how to remove it. */
 export const leftBehind = (what: string, hint: string, cause: unknown): SnapError =>
-  new SnapError('CLEANUP_FAILED', `could not give back ${what}`, { hint, cause });
+  new SnapError('CLEANUP_FAILED', `could not give back ${what}: ${asError(cause).message}`, { hint, cause });

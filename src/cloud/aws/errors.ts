@@ -71,7 +71,7 @@ function toSnapError(thrown: unknown, doing: string, signal?: AbortSignal): unkn
   const rule = ruleFor(error);
   const attempts = error.$metadata?.attempts ?? 1;
   const tries = attempts > 1 ? ` after ${attempts} attempts` : '';
-  const message = `could not ${doing}${tries}: ${error.name}${detail(error)}`;
+  const message = `could not ${doing}${tries}: ${nameOf(error)}${detail(error)}`;
   return new SnapError(rule?.code ?? 'CLOUD_CALL', message, {
     hint: rule?.hint ?? 'run the same command again; if it persists, see the AWS Health Dashboard',
     cause: error,
@@ -82,10 +82,16 @@ function ruleFor(error: AwsError): Rule | undefined {
   return RULES[error.name] ?? (error.$metadata?.httpStatusCode === 403 ? DENIED : undefined);
 }
 
+/** Answers to HEAD carry no name, only a number. */
+const nameOf = ({ name, $metadata }: AwsError): string =>
+  /^(Unknown(Error)?|\d+)$/.test(name) && $metadata?.httpStatusCode !== undefined
+    ? `HTTP ${$metadata.httpStatusCode}`
+    : name;
+
 /** AWS's sentence, without its closing full stop; nothing where it only repeats the name. */
 function detail(error: Error): string {
   const text = error.message.trim().replace(/\.$/, '');
-  return text === '' || text === error.name || text === 'UnknownError' ? '' : ` (${text})`;
+  return text === '' || text === error.name || /^Unknown(Error)?$/.test(text) ? '' : ` (${text})`;
 }
 
 /** Runs a call and turns what it throws. */

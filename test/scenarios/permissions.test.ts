@@ -1,0 +1,64 @@
+/** The documented policies: enough, and not more than enough. */
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import type { Policy } from '../../lab/core/policy.ts';
+import { addSnapshotOf } from '../support/disks.ts';
+import { BUCKET, labForTest, runMigrate, type TestLab } from '../support/lab.ts';
+
+interface Document extends Policy {
+  Statement: Exclude<Policy['Statement'], unknown[]>[];
+}
+
+function policyFor(command: string): Document {
+  const text = readFileSync(join(import.meta.dirname, '..', '..', 'docs', 'permissions.md'), 'utf8');
+  const found = new RegExp(`<!-- policy: ${command} -->\\s*\`\`\`json\\n([\\s\\S]*?)\`\`\``).exec(text);
+  assert.ok(found?.[1], `docs/permissions.md has no policy for ${command}`);
+  return JSON.parse(found[1].replaceAll('BUCKET', BUCKET)) as Document;
+}
+
+async function migrateAs(lab: TestLab, policy: Policy, argv: string[] = []) {
+  const { accessKeyId, secretAccessKey } = await lab.control.addIdentity('worker', policy);
+  const env = { AWS_ACCESS_KEY_ID: accessKeyId, AWS_SECRET_ACCESS_KEY: secretAccessKey };
+  return runMigrate(lab, ['--all', ...argv], { env });
+}
+
+test('migrate: the policy is enough', async (t) => {
+  const lab = await labForTest(t);
+  await addSnapshotOf(lab, undefined, { tags: { 'snap-to-s3': 'migrate', 'snap-to-s3-id': '1', Name: 'x' } });
+  const done = await migrateAs(lab, policyFor('migrate'));
+  assert.equal(done.code, 0, done.stderr);
+});
+
+test('migrate: without any one of its actions it fails, and says which', async (t) => {
+  const policy = policyFor('migrate');
+  /** Used on failure, in a race, or to clean up; a run that succeeds does without. */
+  const spare = new Set(['s3:AbortMultipartUpload', 's3:GetObject', 'ec2:DeleteTags']);
+  for (const [index, statement] of policy.Statement.entries()) {
+    for (const action of [statement.Action ?? []].flat().filter((name) => !spare.has(name))) {
+      await t.test(`${statement.Sid}: ${action}`, async (inner) => {
+        const kinds = ['volume', 'attachment', 'loop-device', 'device-link'] as const;
+        const lab = await labForTest(inner, { allowLeftovers: kinds });
+        await addSnapshotOf(lab, undefined, { tags: { 'snap-to-s3': 'migrate', Name: 'x' } });
+        const rest = [statement.Action ?? []].flat().filter((name) => name !== action);
+        const Statement = policy.Statement.with(index, { ...statement, Action: rest });
+        const done = await migrateAs(lab, { ...policy, Statement }, ['--wait-limit', '1']);
+        assert.notEqual(done.code, 0);
+        // HEAD answers have no body, so S3 cannot say which action was missing.
+        const named = action === 's3:ListBucket' ? /use bucket backups.*403/ : new RegExp(`perform: ${action} on`);
+        assert.match(done.stderr, named);
+        assert.match(done.stderr, /docs\/permissions\.md|LEFT BEHIND/);
+      });
+    }
+  }
+});
+
+test('--dry-run needs to look, and nothing else', async (t) => {
+  const lab = await labForTest(t);
+  await addSnapshotOf(lab);
+  const policy = policyFor('migrate');
+  const Statement = policy.Statement.filter(({ Sid = '' }) => ['Look', 'SeeTheBucket'].includes(Sid));
+  const done = await migrateAs(lab, { ...policy, Statement }, ['--dry-run']);
+  assert.equal(done.code, 0, done.stderr);
+});
