@@ -30,7 +30,6 @@ export type SnapEvent =
       mountPoint: string;
       helper: string | null;
     }
-  | { code: 'partition.unmounted'; snapshot: string; partition: number | null }
   | { code: 'object.started'; snapshot: string; key: string; expectedBytes: number }
   | { code: 'object.stored'; snapshot: string; key: string; plainBytes: number; storedBytes: number; seconds: number }
   | { code: 'object.aborted'; snapshot: string; key: string }
@@ -41,7 +40,6 @@ export type SnapEvent =
   | { code: 'cleanup.failed'; snapshot: string; what: string; error: SnapError }
   | { code: 'call.retried'; service: string; attempt: number; because: string; waitSeconds: number }
   | { code: 'plan.snapshot'; plan: SnapshotPlan }
-  | { code: 'note'; text: string; snapshot?: string }
   | { code: 'run.stopping'; signal: string }
   | { code: 'run.finished'; command: string; done: string[]; failed: string[]; seconds: number };
 

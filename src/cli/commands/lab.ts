@@ -66,8 +66,10 @@ export function labCommand(context: CliContext): Command {
   return lab;
 }
 
-const DESCRIPTION = `Runs EC2, S3 and instance metadata on this machine, with loop devices as volumes. The AWS SDKs and the
-AWS CLI work with it. Needs root, since volumes become block devices. No traffic leaves the machine.`;
+const DESCRIPTION = [
+  'Runs EC2, S3 and instance metadata on this machine, with loop devices as volumes. The AWS SDKs and the AWS',
+  'CLI work with it. Needs root, since volumes become block devices. No traffic leaves the machine.',
+].join(' ');
 
 const EXAMPLES = `
 Examples:

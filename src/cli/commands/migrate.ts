@@ -68,9 +68,11 @@ export function migrateCommand(context: CliContext): Command {
   return command;
 }
 
-const DESCRIPTION = `Archives EBS snapshots in S3: each becomes a temporary volume of this instance, whose partitions are
-mounted and stored as compressed tars (or, with --dd, as one image). The snapshot itself is never deleted.
-Needs root, on an EC2 instance in the region of the snapshots.`;
+const DESCRIPTION = [
+  'Archives EBS snapshots in S3: each becomes a temporary volume of this instance, whose partitions are mounted and',
+  'stored as compressed tars (or, with --dd, as one image). The snapshot itself is never deleted. Needs root, on an EC2',
+  'instance in the region of the snapshots.',
+].join(' ');
 
 const EXAMPLES = `
 Examples:

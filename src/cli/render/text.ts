@@ -9,8 +9,6 @@ export function describeEvent(event: SnapEvent): string | null {
       return `${event.command}: ${count(event.snapshots.length, 'snapshot')}`;
     case 'plan.snapshot':
       return describePlan(event.plan);
-    case 'note':
-      return event.snapshot === undefined ? event.text : `${event.snapshot}: ${event.text}`;
     case 'call.retried':
       return `${event.service} call retried in ${event.waitSeconds.toFixed(1)} s (attempt ${event.attempt}): ${event.because}`;
     case 'run.stopping':
@@ -24,7 +22,7 @@ export function describeEvent(event: SnapEvent): string | null {
   }
 }
 
-type SnapshotEvent = Exclude<SnapEvent, { code: `run.${string}` | 'plan.snapshot' | 'note' | 'call.retried' }>;
+type SnapshotEvent = Exclude<SnapEvent, { code: `run.${string}` | 'plan.snapshot' | 'call.retried' }>;
 
 function describeSnapshotEvent(event: SnapshotEvent): string | null {
   switch (event.code) {
@@ -87,8 +85,6 @@ function describeContentEvent(event: ContentEvent): string | null {
       return `archive complete: ${event.key}`;
     case 'cleanup.failed':
       return `LEFT BEHIND: ${event.error.message}; ${event.error.hint ?? ''}`;
-    case 'partition.unmounted':
-      return null;
   }
 }
 

@@ -1,0 +1,215 @@
+/**
+ * How fast migrate is, as ratios of runs that take turns.
+ *
+ *   npm run bench -- [--rounds 3] [--tree 2048] [--disk 4096] [--only zstd]      sizes in MiB
+ *
+ * Each round runs every contestant once, so that what the machine does meanwhile meets all of them. All of them read
+ * from a device that has only just been made of the same image: its file is in memory, the device's own cache is empty.
+ */
+import { fork } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdirSync, mkdtempSync, rmSync, statSync } from 'node:fs';
+import { cpus, tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { LabControl } from '../lab/control/client.ts';
+import { labDown, labUp } from '../lab/control/manage.ts';
+import { run } from '../lab/core/run.ts';
+import { withMounted } from '../lab/disks/inspect.ts';
+import { withDevice } from '../lab/disks/mounted.ts';
+import { buildBenchDisk } from './data.ts';
+import { type Measured, measure, median } from './measure.ts';
+
+const { values } = parseArgs({
+  options: {
+    rounds: { type: 'string', default: '3' },
+    tree: { type: 'string', default: '2048' },
+    disk: { type: 'string', default: '4096' },
+    only: { type: 'string', default: '' },
+  },
+});
+
+const directory = mkdtempSync(join(tmpdir(), 'snap-to-s3-bench-'));
+const say = (text: string) => process.stdout.write(`${text}\n`);
+
+interface Bench {
+  env: NodeJS.ProcessEnv;
+  snapshotId: string;
+  image: string;
+  /** The same tree as a tar, for one stage alone. */
+  tar: string;
+  sink: string;
+  s3: string;
+}
+
+/** A run's seconds of streaming (for migrate without the volume's coming and going), and bytes read. */
+interface Result extends Measured {
+  streaming: number;
+}
+
+type Contestant = { name: string; run: (bench: Bench) => Promise<Result> };
+
+const PROGRAM = join(import.meta.dirname, '..', 'src', 'bin.ts');
+
+/** Copying the image for each volume would disturb what is measured. */
+const KEEP = ['--keep-temp-volumes'];
+
+const migrate =
+  (to: 'lab' | 'sink', ...flags: string[]) =>
+  async (bench: Bench): Promise<Result> => {
+    const where = to === 'sink' ? ['--endpoint-url', bench.sink] : [];
+    const argv = [
+      'migrate',
+      '--snapshots',
+      bench.snapshotId,
+      '--bucket',
+      'bench',
+      '--json',
+      ...KEEP,
+      ...where,
+      ...flags,
+    ];
+    const measured = await measure(
+      [process.execPath, PROGRAM, ...argv, '--mount-point', join(directory, 'mnt')],
+      bench.env,
+    );
+    const stored = measured.stdout
+      .map((line) => JSON.parse(line) as { code: string; seconds: number })
+      .find(({ code }) => code === 'object.stored');
+    return { ...measured, streaming: stored?.seconds ?? Number.NaN };
+  };
+
+/** The device, or the directory it is mounted at, is $1, the tar of the tree $2, the endpoint of S3 $3. */
+const shell =
+  (on: 'tree' | 'device', script: string) =>
+  (bench: Bench): Promise<Result> => {
+    const measured = async (source: string): Promise<Result> => {
+      const argv = ['bash', '-o', 'pipefail', '-c', `${script} && times >&2`, 'bench', source, bench.tar, bench.s3];
+      const result = await measure(argv, bench.env);
+      return { ...result, cpuSeconds: cpuOf(result.stderr), streaming: result.seconds };
+    };
+    return on === 'tree'
+      ? withMounted(bench.image, null, measured)
+      : withDevice(bench.image, null, { readOnly: true }, measured);
+  };
+
+/** What `times` says of the shell's children: `0m1.234s 0m0.567s`. */
+const cpuOf = (stderr: string): number =>
+  [...(stderr.trim().split('\n').at(-1) ?? '').matchAll(/(\d+)m([\d.]+)s/g)].reduce(
+    (sum, [, minutes, seconds]) => sum + Number(minutes) * 60 + Number(seconds),
+    0,
+  );
+
+const TAR = 'tar --create --format=pax --numeric-owner --acls --selinux --xattrs --sparse --file=- -C "$1" .';
+const AWS = '/usr/bin/aws --endpoint-url "$3" s3 cp --quiet';
+
+/** By group: the first is ours into the lab, the others what it is compared with. */
+const GROUPS: { name: string; data: 'tree' | 'image'; contestants: Contestant[] }[] = [
+  {
+    name: 'tree, tar and lz4 -1',
+    data: 'tree',
+    contestants: [
+      { name: 'migrate into the lab', run: migrate('lab') },
+      { name: 'migrate into a sink', run: migrate('sink') },
+      { name: 'tar | lz4 > /dev/null', run: shell('tree', `${TAR} | lz4 -1 -z -c - > /dev/null`) },
+      { name: 'lz4 alone', run: shell('tree', 'lz4 -1 -z -c "$2" > /dev/null') },
+      { name: 'tar | lz4 | aws s3 cp -', run: shell('tree', `${TAR} | lz4 -1 -z -c - | ${AWS} - s3://bench/cli`) },
+    ],
+  },
+  {
+    name: 'tree, tar and zstd -1',
+    data: 'tree',
+    contestants: [
+      { name: 'migrate into the lab', run: migrate('lab', '--compression', 'zstd') },
+      { name: 'migrate into a sink', run: migrate('sink', '--compression', 'zstd') },
+      { name: 'tar | zstd > /dev/null', run: shell('tree', `${TAR} | zstd -1 -T0 -q -c - > /dev/null`) },
+      { name: 'zstd alone', run: shell('tree', 'zstd -1 -T0 -q -c "$2" > /dev/null') },
+      {
+        name: 'tar | zstd | aws s3 cp -',
+        run: shell('tree', `${TAR} | zstd -1 -T0 -q -c - | ${AWS} - s3://bench/cli`),
+      },
+    ],
+  },
+  {
+    name: 'image, lz4 -1',
+    data: 'image',
+    contestants: [
+      { name: 'migrate --dd into the lab', run: migrate('lab', '--dd') },
+      { name: 'migrate --dd into a sink', run: migrate('sink', '--dd') },
+      { name: 'lz4 alone', run: shell('device', 'lz4 -1 -z -c < "$1" > /dev/null') },
+      { name: 'lz4 | aws s3 cp -', run: shell('device', `lz4 -1 -z -c < "$1" | ${AWS} - s3://bench/cli`) },
+    ],
+  },
+];
+
+await main();
+
+async function main(): Promise<void> {
+  const sink = fork(join(import.meta.dirname, 'sink.ts'), { stdio: 'inherit' });
+  try {
+    const [sinkUrl] = (await once(sink, 'message')) as [string];
+    const bench = await prepare(sinkUrl);
+    say(`${cpus().length} × ${cpus()[0]?.model}, Node ${process.versions.node}, ${values.rounds} rounds`);
+    await compareAll(bench);
+  } finally {
+    sink.kill();
+    await labDown(join(directory, 'lab'));
+    rmSync(directory, { recursive: true, force: true });
+  }
+}
+
+async function prepare(sink: string): Promise<Bench> {
+  const [image, tar] = [join(directory, 'disk.img'), join(directory, 'tree.tar')];
+  mkdirSync(join(directory, 'mnt'));
+  await buildBenchDisk(image, Number(values.tree), Number(values.disk));
+  const lab = await labUp({ directory: join(directory, 'lab') });
+  const control = new LabControl(lab.endpoints.control);
+  await control.addBucket('bench');
+  const { snapshotId } = await control.addSnapshot({ imagePath: image });
+  const env = { PATH: process.env['PATH'], HOME: directory, ...lab.environment };
+  return { env, snapshotId, image, tar, sink, s3: lab.endpoints.s3 };
+}
+
+async function compareAll(bench: Bench): Promise<void> {
+  await withMounted(bench.image, null, (tree) => run(['bash', '-c', `${TAR} > "$2"`, 'bench', tree, bench.tar]));
+  for (const { name, data, contestants } of GROUPS.filter((group) => group.name.includes(values.only))) {
+    const gigabytes = statSync(data === 'tree' ? bench.tar : bench.image).size / 1e9;
+    say(`\n${name} (${gigabytes.toFixed(2)} GB)`);
+    report(contestants, await takeTurns(contestants, bench), gigabytes);
+  }
+}
+
+/** @returns rounds of results, each in the order of the contestants. */
+async function takeTurns(contestants: readonly Contestant[], bench: Bench): Promise<Result[][]> {
+  const rounds: Result[][] = [];
+  // The first round warms caches, and is not counted.
+  for (let round = 0; round <= Number(values.rounds); round++) {
+    const results: Result[] = [];
+    for (const contestant of contestants) {
+      await run(['sync']);
+      results.push(await contestant.run(bench));
+    }
+    if (round > 0) rounds.push(results);
+  }
+  return rounds;
+}
+
+function report(contestants: readonly Contestant[], rounds: readonly Result[][], gigabytes: number): void {
+  for (const [at, { name }] of contestants.entries()) {
+    const column = (pick: (result: Result) => number) => median(rounds.map((round) => pick(round[at] as Result)));
+    const speed = (gigabytes * 1000) / column(({ streaming }) => streaming);
+    const cpu = column(({ cpuSeconds }) => cpuSeconds) / gigabytes;
+    const own = column(({ ownCpuSeconds }) => ownCpuSeconds) / gigabytes;
+    const memory = name.startsWith('migrate')
+      ? `, own process ${own.toFixed(2)} and ${column(({ peakMiB }) => peakMiB).toFixed(0)} MiB`
+      : '';
+    say(`  ${name.padEnd(28)} ${speed.toFixed(0).padStart(5)} MB/s, ${cpu.toFixed(2)} CPU s/GB${memory}`);
+  }
+  for (const ours of [0, 1]) {
+    for (const other of contestants.keys()) {
+      if (other <= 1) continue;
+      const ratio = median(rounds.map((round) => (round[other]?.streaming ?? 0) / (round[ours]?.streaming ?? 0)));
+      say(`  ${contestants[ours]?.name}: ${ratio.toFixed(2)} times the speed of ${contestants[other]?.name}`);
+    }
+  }
+}

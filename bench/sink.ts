@@ -1,0 +1,33 @@
+/** A store that answers as S3 does and throws bytes away: what is left is the cost of the sender. */
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+
+const document = (root: string, content: string): string =>
+  `<?xml version="1.0" encoding="UTF-8"?>\n<${root}>${content}</${root}>`;
+
+/** By method and what the query holds. */
+function answerTo(request: IncomingMessage): { status: number; body: string } {
+  const { pathname, searchParams: query } = new URL(request.url ?? '/', 'http://sink');
+  // Every bucket is there, and no object.
+  if (request.method === 'HEAD') return { status: /^\/[^/]+\/?$/.test(pathname) ? 200 : 404, body: '' };
+  if (request.method === 'POST' && query.has('uploads')) {
+    return { status: 200, body: document('InitiateMultipartUploadResult', '<UploadId>1</UploadId>') };
+  }
+  if (request.method === 'POST') {
+    return { status: 200, body: document('CompleteMultipartUploadResult', '<ETag>"0-1"</ETag>') };
+  }
+  return { status: request.method === 'DELETE' ? 204 : 200, body: '' };
+}
+
+function handle(request: IncomingMessage, response: ServerResponse): void {
+  request.resume();
+  request.on('end', () => {
+    const { status, body } = answerTo(request);
+    response.writeHead(status, { etag: '"00"', 'content-type': 'application/xml' });
+    response.end(request.method === 'HEAD' ? undefined : body);
+  });
+}
+
+const server = createServer({ requestTimeout: 0 }, handle);
+server.listen(0, '127.0.0.1', () => process.send?.(`http://127.0.0.1:${(server.address() as AddressInfo).port}`));
+process.on('disconnect', () => process.exit(0));

@@ -1,0 +1,55 @@
+/** Documents that can be wrong without anybody noticing: compared with what they describe. */
+import assert from 'node:assert/strict';
+import { existsSync, globSync, readFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { test } from 'node:test';
+import { ERROR_CODES, EXIT } from '../../src/errors.ts';
+
+const root = join(import.meta.dirname, '..', '..');
+const read = (path: string): string => readFileSync(join(root, path), 'utf8');
+
+/** The first column of a document's tables. */
+const firstColumn = (path: string): string[] =>
+  [...read(path).matchAll(/^\| ((?:`[\w.]+`(?:, )?)+) \|/gm)].flatMap(([, cell = '']) =>
+    [...cell.matchAll(/`([\w.]+)`/g)].map(([, name = '']) => name),
+  );
+
+test('every error code is explained, with its exit code', () => {
+  assert.deepEqual(firstColumn('docs/errors.md').sort(), Object.keys(ERROR_CODES).sort());
+  for (const [code, { exit }] of Object.entries(ERROR_CODES)) {
+    assert.match(read('docs/errors.md'), new RegExp(`^\\| \`${code}\` \\| ${exit} \\|`, 'm'), code);
+  }
+});
+
+test('every exit code is documented, in the document and in the help', () => {
+  for (const code of Object.values(EXIT)) {
+    assert.match(read('docs/scripting.md'), new RegExp(`^\\| ${code} \\|`, 'm'));
+    assert.match(read('src/cli/help.ts'), new RegExp(`^  ${code} `, 'm'));
+  }
+});
+
+test('every event is documented', () => {
+  const codes = [...read('src/events.ts').matchAll(/\{\s*code: '([\w.]+)'/g)].map(([, code = '']) => code);
+  assert.deepEqual(firstColumn('docs/events.md').sort(), codes.sort());
+});
+
+test('every fault that services play themselves is in their BEHAVIOUR.md', () => {
+  for (const service of ['ec2', 's3']) {
+    const played = globSync(`lab/${service}/*.ts`, { cwd: root }).flatMap((path) =>
+      [...read(path).matchAll(/behaviours\.(?:has|get)\('([\w-]+)'\)/g)].map(([, name = '']) => name),
+    );
+    assert.ok(played.length > 0);
+    for (const name of played) assert.match(read(`lab/${service}/BEHAVIOUR.md`), new RegExp(`\`${name}\``), name);
+  }
+});
+
+test('links between documents lead somewhere', () => {
+  const documents = globSync('{*.md,docs/**/*.md,lab/**/*.md}', { cwd: root });
+  const broken = documents.flatMap((path) =>
+    [...read(path).matchAll(/\]\(([^)#]+)(?:#[^)]*)?\)/g)]
+      .map(([, target = '']) => target)
+      .filter((target) => !/^https?:/.test(target) && !existsSync(join(root, dirname(path), target)))
+      .map((target) => `${path}: ${target}`),
+  );
+  assert.deepEqual(broken, []);
+});
