@@ -49,7 +49,8 @@ interface Result extends Measured {
 
 type Contestant = { name: string; run: (bench: Bench) => Promise<Result> };
 
-const PROGRAM = join(import.meta.dirname, '..', 'src', 'bin.ts');
+/** As it is published: compiled. */
+const PROGRAM = join(import.meta.dirname, '..', 'dist', 'src', 'bin.js');
 
 /** Copying the image for each volume would disturb what is measured. */
 const KEEP = ['--keep-temp-volumes'];
@@ -161,6 +162,7 @@ async function main(): Promise<void> {
 async function prepare(sink: string): Promise<Bench> {
   const [image, tar] = [join(directory, 'disk.img'), join(directory, 'tree.tar')];
   mkdirSync(join(directory, 'mnt'));
+  await run(['npm', 'run', '--silent', 'build']);
   await buildBenchDisk(image, Number(values.tree), Number(values.disk));
   const lab = await labUp({ directory: join(directory, 'lab') });
   const control = new LabControl(lab.endpoints.control);
