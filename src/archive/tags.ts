@@ -18,18 +18,18 @@ export interface ObjectTags {
  * @param ours key of the tag that marks snapshots for this program; it and `<ours>-id` are left out, as is `aws:*`.
  */
 export function objectTags(snapshotTags: Record<string, string>, ours: string): ObjectTags {
-  const tags: Record<string, string> = {};
+  const tags = new Map<string, string>();
   const dropped: string[] = [];
   for (const [key, value] of Object.entries(snapshotTags)) {
     if (key.startsWith('aws:') || key === ours || key === `${ours}-id`) continue;
     const name = cut(key.replace(FORBIDDEN, '_'), LONGEST_KEY);
-    if (name === '' || /^aws:/i.test(name) || Object.hasOwn(tags, name) || Object.keys(tags).length >= MOST_TAGS) {
+    if (name === '' || /^aws:/i.test(name) || tags.has(name) || tags.size >= MOST_TAGS) {
       dropped.push(key);
     } else {
-      tags[name] = cut(value.replace(FORBIDDEN, '_'), LONGEST_VALUE);
+      tags.set(name, cut(value.replace(FORBIDDEN, '_'), LONGEST_VALUE));
     }
   }
-  return { tags, dropped };
+  return { tags: Object.fromEntries(tags), dropped };
 }
 
 /** Cut to a number of UTF-16 units, which is how AWS counts, without halving a character. */

@@ -4,7 +4,8 @@
  * - Nitro: the NVMe serial number is the volume id without its hyphen; udev links it below /dev/disk/by-id, and sysfs
  *   has it where udev does not run.
  * - Xen: the device carries the name that was asked for, `sd` spelt `xvd` by most kernels. A name proves nothing
- *   about the volume behind it, so its size must be the volume's.
+ *   about the volume behind it, so its size must be the volume's, and nothing may identify it as another volume: names
+ *   that EC2 gave away long ago can still lead to somebody else's disk.
  * Source: "Amazon EBS volumes and NVMe" and "Device names for volumes" of the EBS and EC2 user guides.
  */
 import { existsSync, readdirSync, readFileSync, realpathSync } from 'node:fs';
@@ -60,14 +61,16 @@ function findDevice(volumeId: string, requestedName: string, size: number): Foun
   const identified = bySerialLink(volumeId) ?? bySerialNumber(volumeId);
   if (identified) return { path: identified, size: deviceSize(identified) };
   const named = byName(requestedName);
-  return named && deviceSize(named) === size ? { path: named, size } : null;
+  return named && !isIdentified(named) && deviceSize(named) === size ? { path: named, size } : null;
 }
+
+const BY_ID = '/dev/disk/by-id';
+const EBS_LINK = 'nvme-Amazon_Elastic_Block_Store_';
 
 const serialOf = (volumeId: string): string => volumeId.replace('-', '');
 
 function bySerialLink(volumeId: string): string | null {
-  const link = `/dev/disk/by-id/nvme-Amazon_Elastic_Block_Store_${serialOf(volumeId)}`;
-  return existsSync(link) ? realpathSync(link) : null;
+  return resolved(join(BY_ID, `${EBS_LINK}${serialOf(volumeId)}`));
 }
 
 function bySerialNumber(volumeId: string): string | null {
@@ -78,10 +81,26 @@ function bySerialNumber(volumeId: string): string | null {
   return null;
 }
 
+/** A device that has a serial number was looked for by it already: it is another volume. */
+function isIdentified(device: string): boolean {
+  if (/^\/dev\/nvme/.test(device)) return true;
+  const links = existsSync(BY_ID) ? readdirSync(BY_ID).filter((name) => name.startsWith(EBS_LINK)) : [];
+  return links.some((name) => resolved(join(BY_ID, name)) === device);
+}
+
+/** Links can vanish while they are looked at. */
+function resolved(link: string): string | null {
+  try {
+    return realpathSync(link);
+  } catch {
+    return null;
+  }
+}
+
 function byName(requestedName: string): string | null {
   const twins = [requestedName, requestedName.replace('/dev/sd', '/dev/xvd')];
   const found = twins.find((path) => existsSync(path));
-  return found === undefined ? null : realpathSync(found);
+  return found === undefined ? null : resolved(found);
 }
 
 /** Sysfs counts in units of 512 bytes, whatever the sectors of the device are. */

@@ -27,6 +27,19 @@ test('a device is found by the name asked for only if its size is the volume’s
       const found = await waitForDevice('vol-00000000000000aaa', '/dev/sdq', 16 * 2 ** 20, wait);
       assert.deepEqual(found, { path: device, size: 16 * 2 ** 20 });
       await assert.rejects(waitForDevice('vol-00000000000000aaa', '/dev/sdq', 2 ** 30, wait), /no device appeared/);
+      // The same name and size, but known to be another volume.
+      const other = '/dev/disk/by-id/nvme-Amazon_Elastic_Block_Store_vol00000000000000bbb';
+      mkdirSync('/dev/disk/by-id', { recursive: true });
+      symlinkSync(device, other);
+      try {
+        await assert.rejects(
+          waitForDevice('vol-00000000000000aaa', '/dev/sdq', 16 * 2 ** 20, wait),
+          /no device appeared/,
+        );
+        assert.equal((await waitForDevice('vol-00000000000000bbb', '/dev/sdq', 1, wait)).path, device);
+      } finally {
+        unlinkSync(other);
+      }
     } finally {
       unlinkSync('/dev/sdq');
     }

@@ -115,7 +115,7 @@ async function startStorage(configured: string[]): Promise<void> {
   const uuid = randomUUID();
   await run(['ceph', ...configured, 'osd', 'new', uuid, '0']);
   await run(['ceph-osd', ...configured, '-i', '0', '--mkfs', '--osd-uuid', uuid]);
-  await run(['ceph-osd', ...configured, '-i', '0']);
+  await startDaemon(configured);
   await run(['ceph', ...configured, 'osd', 'crush', 'add', 'osd.0', '1.0', 'root=default', 'host=here']);
   await until('the storage daemon', async () => {
     const state = JSON.parse(await run(['ceph', ...configured, 'osd', 'stat', '-f', 'json'])) as {
@@ -123,6 +123,18 @@ async function startStorage(configured: string[]): Promise<void> {
     };
     return state.num_up_osds === 1;
   });
+}
+
+/** On a busy machine it can speak to the monitor before it knows the cluster's id, and gives up ("wrong fsid"). */
+async function startDaemon(configured: string[]): Promise<void> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      await run(['ceph-osd', ...configured, '-i', '0']);
+      return;
+    } catch (error) {
+      if (attempt === 5 || !/wrong fsid/.test(String(error))) throw error;
+    }
+  }
 }
 
 /** The user first: made later, it finds no zone group. */

@@ -64,6 +64,20 @@ test('tags are what S3 takes: ten, of its alphabet and lengths', () => {
   );
 });
 
+test('a tag may be called anything', () => {
+  const { tags } = objectTags(
+    Object.fromEntries([
+      ['&&proto&&', 'x'],
+      ['constructor', 'y'],
+    ]),
+    'snap-to-s3',
+  );
+  assert.deepEqual(Object.entries(tags), [
+    ['__proto__', 'x'],
+    ['constructor', 'y'],
+  ]);
+});
+
 test('cutting never halves a character', () => {
   fc.assert(
     fc.property(text, fc.nat(20), (value, units) => {
