@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { closeSync, openSync, readdirSync, readFileSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
-import { type TestContext, test } from 'node:test';
+import { test } from 'node:test';
 import { run } from '../../lab/core/run.ts';
 import type { DiskPlan } from '../../lab/disks/build.ts';
 import { keysIn } from '../support/archives.ts';
@@ -129,8 +129,9 @@ async function damage(directory: string, position: number): Promise<void> {
 }
 
 test('a device that fails to read', async (t) => {
-  const outer = await brittleDisk(t);
+  const outer = await brittleDisk();
   const lab = await labForTest(t, { directory: join(outer.mountPoint, 'lab') });
+  t.after(outer.remove); // after the lab, which lives on it
   await addSnapshotOf(lab, NOISY_DISK);
   const done = await interfere(lab, ['--dd'], () => outer.damageVolumeOf(lab, 150 * 2 ** 20));
   await nothingStored(lab, done, /lz4 exited \d+ \(.*\)/);
@@ -151,7 +152,7 @@ async function shrinkVolumeOf(lab: TestLab): Promise<void> {
 }
 
 /** A btrfs whose own disk can be damaged below it: what lies on it then fails to read, as a failing disk does. */
-async function brittleDisk(t: TestContext) {
+async function brittleDisk() {
   const { mkdtempSync, rmSync } = await import('node:fs');
   const { tmpdir } = await import('node:os');
   const directory = mkdtempSync(join(tmpdir(), 'snap-to-s3-brittle-'));
@@ -161,11 +162,14 @@ async function brittleDisk(t: TestContext) {
   await run(['mkfs.btrfs', '-q', '--metadata', 'dup', image]);
   await run(['mkdir', mountPoint]);
   await run(['mount', '-o', 'loop', image, mountPoint]);
-  t.after(async () => {
-    await run(['umount', mountPoint]);
-    rmSync(directory, { recursive: true, force: true });
-  });
-  return { mountPoint, damageVolumeOf: (lab: TestLab, at: number) => damageVolume(lab, image, at) };
+  return {
+    mountPoint,
+    damageVolumeOf: (lab: TestLab, at: number) => damageVolume(lab, image, at),
+    remove: async () => {
+      await run(['umount', mountPoint]);
+      rmSync(directory, { recursive: true, force: true });
+    },
+  };
 }
 
 /** Overwrites, below the filesystem, a piece of the attached volume's image, and makes the kernel forget it. */
