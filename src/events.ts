@@ -35,6 +35,18 @@ export type SnapEvent =
   | { code: 'object.aborted'; snapshot: string; key: string }
   | { code: 'sockets.skipped'; snapshot: string; key: string; sockets: number }
   | { code: 'tags.dropped'; snapshot: string; dropped: string[]; reason: string }
+  | {
+      code: 'snapshot.validated';
+      snapshot: string;
+      compared: 'everything' | 'content' | 'archive-only';
+      objects: string[];
+      members: number;
+      files: number;
+      bytes: number;
+      differenceCount: number;
+      differences: DifferenceNote[];
+      seconds: number;
+    }
   | { code: 'manifest.stored'; snapshot: string; key: string }
   | { code: 'snapshot.finished'; snapshot: string; outcome: SnapshotOutcome; seconds: number; error?: SnapError }
   | { code: 'cleanup.failed'; snapshot: string; what: string; error: SnapError }
@@ -42,6 +54,16 @@ export type SnapEvent =
   | { code: 'plan.snapshot'; plan: SnapshotPlan }
   | { code: 'run.stopping'; signal: string }
   | { code: 'run.finished'; command: string; done: string[]; failed: string[]; seconds: number };
+
+/** What differs between an archive and what it is compared with. */
+export interface DifferenceNote {
+  /** Key of the object; empty where none holds it. */
+  object: string;
+  kind: string;
+  /** Printable; empty where it is about the whole object. */
+  path: string;
+  detail: string;
+}
 
 export interface PartitionNote {
   /** `null` for a disk without a partition table. */

@@ -92,7 +92,9 @@ export const getObject: Operation = async (exchange) => {
   const checksum = range.partial ? {} : askedChecksum(exchange, object);
   exchange.response.writeHead(range.partial ? 206 : 200, { ...objectHeaders(object), ...checksum, ...range.headers });
   try {
-    await pipeline(bytesOf(object, range.start, range.end), exchange.response);
+    const bytes = bytesOf(object, range.start, range.end);
+    const flipped = exchange.behaviours.get('flip-bit');
+    await pipeline(flipped === undefined ? bytes : flipping(Number(flipped), bytes), exchange.response);
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'ERR_STREAM_PREMATURE_CLOSE') throw error;
   }
@@ -163,6 +165,17 @@ async function* bytesOf(object: StoredObject, start: number, end: number): Async
     if (from < to)
       yield* createReadStream(file, { start: from, end: to - 1, highWaterMark: READ_AT_ONCE }) as AsyncIterable<Buffer>;
     offset += bytes;
+  }
+}
+
+/** What a broken cable or memory does: one bit of one byte of the answer. */
+async function* flipping(position: number, stream: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
+  let offset = 0;
+  for await (const chunk of stream) {
+    const at = position - offset;
+    if (at >= 0 && at < chunk.length) chunk[at] = (chunk[at] ?? 0) ^ 0x10;
+    offset += chunk.length;
+    yield chunk;
   }
 }
 

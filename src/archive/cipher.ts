@@ -28,4 +28,19 @@ export function encryptCommand(encryption: Encryption): string[] {
   ];
 }
 
+/**
+ * The command that decrypts standard input to standard output, by the keyring and agent of this user.
+ * @param sessionKeyDescriptor where gpg reads the session key, instead of asking for a private key.
+ */
+export const decryptCommand = (sessionKeyDescriptor: number | null): string[] => [
+  'gpg',
+  '--batch',
+  '--no-tty',
+  '--quiet',
+  ...(sessionKeyDescriptor === null ? [] : ['--override-session-key-fd', String(sessionKeyDescriptor)]),
+  '--output',
+  '-',
+  '--decrypt',
+];
+
 export const cipherOf = (encryption: Encryption | null): Cipher => (encryption === null ? 'none' : 'gpg');

@@ -25,6 +25,8 @@ export function compressCommand(codec: Codec): string[] {
     : ['zstd', `-${codec.level}`, '-T0', '--check', '-c', '-vv', '--no-progress', '-'];
 }
 
+export const decompressCommand = (codec: CodecName): string[] => [codec, '-d', '-q', '-c', '-'];
+
 export interface CodecCounts {
   plainBytes: number;
   storedBytes: number;

@@ -1,6 +1,7 @@
 /** The manifest: the object that is written last, and without which an archive is unfinished. */
 import type { Snapshot, StoredObject } from '../cloud/ports.ts';
-import type { Codec } from './codec.ts';
+import { SnapError } from '../errors.ts';
+import { CODECS, type Codec } from './codec.ts';
 import { type Cipher, formatStartTime, type Layout } from './key.ts';
 
 /** Raised when a reader of the old format would misunderstand the new one. */
@@ -17,6 +18,8 @@ export interface ManifestObject {
   uuid: string | null;
   label: string | null;
   plainBytes: number;
+  /** SHA-256 of the plain stream in base 16, known once the object has been validated. */
+  plainSha256: string | null;
   storedBytes: number;
   etag: string;
   versionId: string | null;
@@ -68,6 +71,8 @@ export interface Manifest {
   disk: ManifestDisk;
   objects: ManifestObject[];
   recorded: RecordedPartition[];
+  /** When all of it was compared with the snapshot and nothing differed; `null`: not yet. */
+  validatedAt: string | null;
   /** The whole manifest, as a gpg message in Base64, where the archive is encrypted; else `null`. */
   sealed: string | null;
 }
@@ -87,3 +92,43 @@ export const manifestSnapshot = (snapshot: Snapshot, region: string): Manifest['
 
 /** Indented, since people read it at a terminal. */
 export const encodeManifest = (manifest: Manifest): Buffer => Buffer.from(`${JSON.stringify(manifest, null, 2)}\n`);
+
+/**
+ * A manifest is input from elsewhere: what readers rely on is checked, the rest is taken as it is.
+ * @throws SnapError `MANIFEST`
+ */
+export function decodeManifest(body: Buffer, key: string, snapshotId: string): Manifest {
+  const refuse = (why: string, hint: string): never => {
+    throw new SnapError('MANIFEST', `${key}: ${why}`, { hint });
+  };
+  const manifest = parse(body);
+  if (!manifest) return refuse('this is no manifest', 'somebody wrote over it; the data objects may still be whole');
+  if (manifest.format !== MANIFEST_FORMAT) {
+    return refuse(`manifests of format ${manifest.format} are not known here`, 'use a newer version of snap-to-s3');
+  }
+  if (manifest.snapshot?.id !== snapshotId)
+    refuse(`it describes ${manifest.snapshot?.id}`, 'it was copied here by mistake');
+  const objects: unknown = manifest.objects;
+  if (!Array.isArray(objects) || !objects.every(isManifestObject))
+    refuse('its objects are damaged', 'migrate the snapshot again');
+  return manifest;
+}
+
+function parse(body: Buffer): Manifest | null {
+  try {
+    const value: unknown = JSON.parse(body.toString('utf8'));
+    return typeof value === 'object' && value !== null ? (value as Manifest) : null;
+  } catch {
+    return null;
+  }
+}
+
+const isManifestObject = (object: ManifestObject): boolean =>
+  typeof object === 'object' &&
+  typeof object.key === 'string' &&
+  (object.partition === null || Number.isInteger(object.partition)) &&
+  (object.layout === 'tar' || object.layout === 'image') &&
+  Object.hasOwn(CODECS, object.codec) &&
+  (object.cipher === 'none' || object.cipher === 'gpg') &&
+  Number.isInteger(object.storedBytes) &&
+  Number.isInteger(object.plainBytes);

@@ -3,6 +3,7 @@ import { Command } from 'commander';
 import { VERSION } from '../version.ts';
 import { labCommand } from './commands/lab.ts';
 import { migrateCommand } from './commands/migrate.ts';
+import { validateCommand } from './commands/validate.ts';
 import type { CliContext } from './context.ts';
 import { EXIT_STATUS_HELP } from './help.ts';
 
@@ -15,7 +16,8 @@ export function buildProgram(context: CliContext): Command {
     .helpCommand('help [command]', 'print help of a command')
     .showSuggestionAfterError()
     .addHelpText('after', PROGRAM_HELP + EXIT_STATUS_HELP);
-  for (const command of [migrateCommand(context), labCommand(context)]) program.addCommand(command);
+  for (const command of [migrateCommand(context), validateCommand(context), labCommand(context)])
+    program.addCommand(command);
   behaveAlike(program, context.process);
   return program;
 }

@@ -132,6 +132,29 @@ export interface PartStore {
   abort(uploadId: string, call: Call): Promise<void>;
 }
 
+/** What is known of an object without reading it. */
+export interface ObjectHead {
+  key: string;
+  etag: string;
+  bytes: number;
+  storageClass: string;
+  metadata: Record<string, string>;
+  /** Base64 CRC-32 of the whole object, where the store has one. */
+  crc32: string | null;
+  /** Of an object in an archive class: can it be read now? */
+  restore: 'not-needed' | 'needed' | 'ongoing' | 'restored';
+}
+
+/** An object as it is now: reads fail once it has been replaced. */
+export interface ObjectReader {
+  readonly key: string;
+  /**
+   * Bytes from `start` up to, not including, `end`. Breaks of the connection surface while iterating, as they are;
+   * errors of the call itself as SnapError.
+   */
+  read(start: number, end: number, call: Call): Promise<AsyncIterable<Uint8Array>>;
+}
+
 /** The bucket that archives live in. */
 export interface ArchiveStore {
   readonly bucket: string;
@@ -142,5 +165,10 @@ export interface ArchiveStore {
   /** A small object in Standard class. `replaces`: the ETag it must replace; `null`: the key must be free. */
   putSmall(facts: ObjectFacts, body: Buffer, replaces: string | null, call: Call): Promise<StoredObject>;
   /** `null` when there is no such object (and only then). */
-  head(key: string, call: Call): Promise<{ etag: string; bytes: number } | null>;
+  head(key: string, call: Call): Promise<ObjectHead | null>;
+  /** All keys with a prefix, in order. */
+  list(prefix: string, call: Call): Promise<string[]>;
+  reader(key: string, etag: string): ObjectReader;
+  /** A small object, whole. Throws `NOT_FOUND` when it is not there. */
+  getSmall(key: string, call: Call): Promise<{ etag: string; body: Buffer }>;
 }

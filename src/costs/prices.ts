@@ -28,6 +28,29 @@ export const S3_CLASS: Record<string, { gbMonth: number; thousandPuts: number }>
   DEEP_ARCHIVE: { gbMonth: 0.00099, thousandPuts: 0.05 },
 };
 
+/**
+ * Of the archive classes, by retrieval tier, cheapest first: dollars a GB and a thousand requests, and how long it takes.
+ * While it is there, the restored copy costs as much as Standard besides.
+ */
+export const RETRIEVAL: Record<string, readonly RetrievalTier[]> = {
+  GLACIER: [
+    { tier: 'Bulk', gb: 0, thousandRequests: 0, takes: '5 to 12 hours' },
+    { tier: 'Standard', gb: 0.01, thousandRequests: 0.05, takes: '3 to 5 hours' },
+    { tier: 'Expedited', gb: 0.03, thousandRequests: 10, takes: '1 to 5 minutes' },
+  ],
+  DEEP_ARCHIVE: [
+    { tier: 'Bulk', gb: 0.0025, thousandRequests: 0.025, takes: 'up to 48 hours' },
+    { tier: 'Standard', gb: 0.02, thousandRequests: 0.1, takes: 'up to 12 hours' },
+  ],
+};
+
+export interface RetrievalTier {
+  tier: 'Bulk' | 'Standard' | 'Expedited';
+  gb: number;
+  thousandRequests: number;
+  takes: string;
+}
+
 /** Parts of objects in the archive classes are requests at Standard's price. */
 export const STANDARD_THOUSAND_PUTS = 0.005;
 

@@ -21,6 +21,20 @@ export async function checkRecipients(recipients: readonly string[], signal: Abo
   for (const recipient of recipients) await checkRecipient(recipient, signal);
 }
 
+/**
+ * Can any of the recipients' archives be read here?
+ * @throws SnapError `GPG_KEY`
+ */
+export async function checkSecretKeys(recipients: readonly string[], signal: AbortSignal): Promise<void> {
+  for (const recipient of recipients) {
+    const argv = ['gpg', '--batch', '--no-tty', '--list-secret-keys', '--', recipient];
+    if ((await runTool(argv, { signal, allowedExitCodes: [0, 2] })).exitCode === 0) return;
+  }
+  throw new SnapError('GPG_KEY', 'no recipient has a private key here, so that the archive could not be validated', {
+    hint: 'leave --validate out and validate where the key is, or import the private key of a recipient',
+  });
+}
+
 async function checkRecipient(recipient: string, signal: AbortSignal): Promise<void> {
   const listing = await runTool(['gpg', '--batch', '--no-tty', '--with-colons', '--list-keys', '--', recipient], {
     signal,

@@ -11,6 +11,7 @@ const PACKAGES: Record<string, { apt: string; dnf: string }> = {
   mount: { apt: 'mount', dnf: 'util-linux' },
   umount: { apt: 'mount', dnf: 'util-linux' },
   losetup: { apt: 'mount', dnf: 'util-linux' },
+  getfattr: { apt: 'attr', dnf: 'attr' },
   mkfifo: { apt: 'coreutils', dnf: 'coreutils' },
 };
 

@@ -41,6 +41,7 @@ async function buildManifest(migration: Migration, harvest: Harvest): Promise<Ma
     },
     objects: harvest.objects,
     recorded: harvest.recorded,
+    validatedAt: harvest.validatedAt,
     sealed: null,
   };
   return settings.encryption ? sealManifest(open, migration) : open;
@@ -59,7 +60,7 @@ async function sealManifest(open: Manifest, { settings, snapshot, signal }: Migr
     ...open,
     snapshot: { ...open.snapshot, tags: objectTags(snapshot.tags, settings.tagKey).tags },
     disk: { ...open.disk, partitionTable: null, bootCode: null },
-    objects: open.objects.map((object) => ({ ...object, uuid: null, label: null })),
+    objects: open.objects.map((object) => ({ ...object, uuid: null, label: null, plainSha256: null })),
     recorded: open.recorded.map((partition) => ({ ...partition, uuid: null, label: null })),
     sealed: stdoutBytes.toString('base64'),
   };

@@ -8,18 +8,18 @@ import type { ManifestObject, RecordedPartition } from '../archive/manifest.ts';
 import { objectMetadata } from '../archive/metadata.ts';
 import { objectTags } from '../archive/tags.ts';
 import type { Instance, ObjectFacts, Snapshot } from '../cloud/ports.ts';
-import { asError, SnapError } from '../errors.ts';
-import type { FoundDevice } from '../host/block-devices.ts';
+import { SnapError } from '../errors.ts';
 import { type Probe, probe, treatmentOf } from '../host/filesystems.ts';
 import { mountReadOnly } from '../host/mounts.ts';
 import { openPartition } from '../host/partition-device.ts';
-import { type PartitionTable, readPartitionTable } from '../host/partition-table.ts';
 import { attachTemporaryVolume } from '../host/temporary-volume.ts';
 import { now } from '../lib/clock.ts';
 import { cleanupSignal } from '../lib/disposal.ts';
+import { checkArchive, type Disk } from './check-archive.ts';
 import { commitManifest } from './commit-manifest.ts';
+import { readDisk } from './read-disk.ts';
 import type { MigrateSettings, Services } from './settings.ts';
-import { beginState } from './state-tag.ts';
+import { beginState, revertState } from './state-tag.ts';
 import { type Content, storeObject } from './store-object.ts';
 
 /** What one migration works with, handed from step to step. */
@@ -32,11 +32,10 @@ export interface Migration {
 }
 
 /** What has been read off the disk and stored so far. */
-export interface Harvest {
-  device: FoundDevice;
-  table: PartitionTable;
+export interface Harvest extends Disk {
   objects: ManifestObject[];
   recorded: RecordedPartition[];
+  validatedAt: string | null;
 }
 
 /**
@@ -57,22 +56,16 @@ export async function migrateSnapshot(
   let complete = false;
   const onComplete = async () => {
     complete = true;
-    await state.settle('migrated', cleanupSignal());
+    await state.settle(settings.validate ? 'validated' : 'migrated', cleanupSignal());
     onDone();
   };
   try {
     await archiveByVolume(migration, instance, onComplete);
   } catch (failure) {
     // What fails after the manifest is there, such as giving back the volume, makes the archive no less complete.
-    if (!complete) await state.revert().catch((error) => tellOfCleanup(migration, `tag ${settings.tagKey}`, error));
+    if (!complete) await revertState(state, snapshot.id, settings.tagKey, services.host);
     throw failure;
   }
-}
-
-function tellOfCleanup({ snapshot, services }: Migration, what: string, thrown: unknown): void {
-  const error =
-    thrown instanceof SnapError ? thrown : new SnapError('CLEANUP_FAILED', asError(thrown).message, { cause: thrown });
-  services.host.notify({ code: 'cleanup.failed', snapshot: snapshot.id, what, error });
 }
 
 async function archiveByVolume(
@@ -82,38 +75,35 @@ async function archiveByVolume(
 ): Promise<void> {
   const { snapshot, settings, services, signal } = migration;
   await using volume = await attachTemporaryVolume(snapshot, {
+    ...settings,
     volumes: services.volumes,
     instance,
     host: services.host,
     signal,
-    tagKey: settings.tagKey,
-    volumeType: settings.volumeType,
-    kmsKeyId: settings.kmsKeyId,
     purpose: settings.layout,
     keep: settings.keepVolumes,
-    waitLimit: settings.waitLimit,
     clientToken: randomUUID(),
   });
-  const harvest = await readDisk(migration, volume.device);
+  const disk = await readDisk(snapshot.id, volume.device, services.host, signal);
+  const harvest: Harvest = { ...disk, objects: [], recorded: [], validatedAt: null };
   if (settings.layout === 'image') await storeDisk(migration, harvest);
   else await storePartitions(migration, harvest);
+  if (settings.validate) await validateHarvest(migration, harvest);
   await commitManifest(migration, harvest);
   await onComplete();
 }
 
-async function readDisk({ snapshot, services, signal }: Migration, device: FoundDevice): Promise<Harvest> {
-  const table = await readPartitionTable(device.path, signal);
-  const partitions = table.partitions.map(({ number, size }) => ({ number, filesystem: null, bytes: size }));
-  const { path, size: bytes } = device;
-  services.host.notify({
-    code: 'disk.read',
-    snapshot: snapshot.id,
-    device: path,
-    bytes,
-    table: table.kind,
-    partitions,
-  });
-  return { device, table, objects: [], recorded: [] };
+/** Everything read back and compared while the volume is still here. @throws SnapError `DIFFERS` */
+async function validateHarvest({ snapshot, settings, services, signal }: Migration, harvest: Harvest): Promise<void> {
+  const objects = harvest.objects.map((facts) => ({ ...facts, facts }));
+  const order = { ...settings, snapshotId: snapshot.id, objects, recorded: harvest.recorded, disk: harvest };
+  const reading = { streams: settings.uploadStreams, sessionKey: null, contentOnly: false };
+  const checks = await checkArchive({ ...order, ...reading }, { ...services, ...reading, signal });
+  for (const [index, object] of harvest.objects.entries()) {
+    // A hash of what is encrypted would tell who has a guess that it is right.
+    if (object.cipher === 'none') object.plainSha256 = checks[index]?.plainSha256 ?? null;
+  }
+  harvest.validatedAt = now().toISOString();
 }
 
 const UNKNOWN: Probe = { tableType: null, type: null, uuid: null, label: null, usage: null };
@@ -225,6 +215,7 @@ async function storeContent(
     uuid: found.uuid,
     label: found.label,
     plainBytes,
+    plainSha256: null,
     storedBytes: stored.bytes,
     etag: stored.etag,
     versionId: stored.versionId,

@@ -10,7 +10,32 @@ export type Selection =
   /** `most`: how many at the most, oldest first; `null` for all. */
   | { by: 'tag'; value: string; most: number | null };
 
-export interface MigrateSettings {
+/** What is said of temporary volumes and their mounts. */
+export interface VolumeSettings {
+  replayJournals: boolean;
+  mountPoint: string;
+  volumeType: string;
+  kmsKeyId: string | undefined;
+  keepVolumes: boolean;
+  /** Milliseconds for each change of state of a volume. */
+  waitLimit: number;
+}
+
+export interface ValidateSettings extends VolumeSettings {
+  selection: Selection;
+  tagKey: string;
+  prefix: string;
+  /** Only what regular files contain. */
+  contentOnly: boolean;
+  /** Against the archive's own manifest, without the snapshot. */
+  archiveOnly: boolean;
+  /** Of gpg, instead of a private key. */
+  sessionKey: string | null;
+  /** Ranges on their way from S3 at once. */
+  downloadStreams: number;
+}
+
+export interface MigrateSettings extends VolumeSettings {
   selection: Selection;
   /** Key of the tag that carries a snapshot's state, and marks temporary volumes. */
   tagKey: string;
@@ -22,13 +47,8 @@ export interface MigrateSettings {
   storageClass: string;
   /** Parts on their way to S3 at once. */
   uploadStreams: number;
-  replayJournals: boolean;
-  mountPoint: string;
-  volumeType: string;
-  kmsKeyId: string | undefined;
-  keepVolumes: boolean;
-  /** Milliseconds for each change of state of a volume. */
-  waitLimit: number;
+  /** Whether the archive is validated before it is called complete. */
+  validate: boolean;
   dryRun: boolean;
 }
 

@@ -1,5 +1,7 @@
 /** The tag that tells people what becomes of a snapshot. */
 import type { Snapshot } from '../cloud/ports.ts';
+import { asError, SnapError } from '../errors.ts';
+import type { Host } from '../events.ts';
 import { cleanupSignal } from '../lib/disposal.ts';
 import type { Services } from './settings.ts';
 
@@ -18,7 +20,7 @@ export async function beginState(
   { snapshots, host }: Services,
   signal: AbortSignal,
 ): Promise<StateTag> {
-  const before = stateBefore(snapshot.tags[key]);
+  const before = stateBefore(snapshot.tags[key], value);
   const set = async (text: string, within: AbortSignal) => {
     await snapshots.setTags(snapshot.id, { [key]: text }, { signal: within });
     host.notify({ code: 'tag.set', snapshot: snapshot.id, key, value: text });
@@ -39,6 +41,24 @@ export async function beginState(
   };
 }
 
-/** A run that was killed leaves these behind; they are no state to go back to. */
-const stateBefore = (value: string | undefined): string | undefined =>
-  value === 'migrating' || value === 'validating' ? 'migrate' : value;
+/** Takes the tag back, and tells where that fails. */
+export async function revertState(state: StateTag, snapshot: string, key: string, host: Host): Promise<void> {
+  try {
+    await state.revert();
+  } catch (thrown) {
+    const error =
+      thrown instanceof SnapError
+        ? thrown
+        : new SnapError('CLEANUP_FAILED', asError(thrown).message, { cause: thrown });
+    host.notify({ code: 'cleanup.failed', snapshot, what: `tag ${key}`, error });
+  }
+}
+
+/**
+ * A run that was killed leaves `migrating` and `validating` behind; they are no state to go back to. What does not
+ * validate is not validated any more.
+ */
+function stateBefore(value: string | undefined, begun: string): string | undefined {
+  if (begun === 'validating' && (value === 'validating' || value === 'validated')) return 'migrated';
+  return value === 'migrating' || value === 'validating' ? 'migrate' : value;
+}

@@ -12,6 +12,8 @@ export interface Stage {
   /** As people know it, for errors: `tar`, `lz4`, `gpg`. */
   name: string;
   argv: readonly string[];
+  /** File descriptors for 3 and up; they stay the caller's. */
+  others?: readonly number[];
   onStderrLine?: (line: string) => void;
 }
 
@@ -47,6 +49,7 @@ export async function startPipeline(stages: readonly Stage[], options: PipelineO
     startStage(stage.argv, {
       stdin: index === 0 ? (options.input ?? null) : readEndOf(pipes, index - 1),
       stdout: writeEndOf(pipes, index),
+      ...(stage.others ? { others: stage.others } : {}),
       ...(stage.onStderrLine ? { onStderrLine: stage.onStderrLine } : {}),
     }),
   );

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import type { Policy } from '../../lab/core/policy.ts';
 import { addSnapshotOf } from '../support/disks.ts';
-import { BUCKET, labForTest, runMigrate, type TestLab } from '../support/lab.ts';
+import { BUCKET, labForTest, runMigrate, runValidate, type TestLab } from '../support/lab.ts';
 
 interface Document extends Policy {
   Statement: Exclude<Policy['Statement'], unknown[]>[];
@@ -16,6 +16,12 @@ function policyFor(command: string): Document {
   const found = new RegExp(`<!-- policy: ${command} -->\\s*\`\`\`json\\n([\\s\\S]*?)\`\`\``).exec(text);
   assert.ok(found?.[1], `docs/permissions.md has no policy for ${command}`);
   return JSON.parse(found[1].replaceAll('BUCKET', BUCKET)) as Document;
+}
+
+async function validateAs(lab: TestLab, policy: Policy, argv: string[]) {
+  const { accessKeyId, secretAccessKey } = await lab.control.addIdentity('prover', policy);
+  const env = { AWS_ACCESS_KEY_ID: accessKeyId, AWS_SECRET_ACCESS_KEY: secretAccessKey };
+  return runValidate(lab, argv, { env });
 }
 
 async function migrateAs(lab: TestLab, policy: Policy, argv: string[] = []) {
@@ -29,6 +35,40 @@ test('migrate: the policy is enough', async (t) => {
   await addSnapshotOf(lab, undefined, { tags: { 'snap-to-s3': 'migrate', 'snap-to-s3-id': '1', Name: 'x' } });
   const done = await migrateAs(lab, policyFor('migrate'));
   assert.equal(done.code, 0, done.stderr);
+});
+
+test('validate: its policy is enough; --archive-only needs only to read', async (t) => {
+  const lab = await labForTest(t);
+  await addSnapshotOf(lab);
+  assert.equal((await runMigrate(lab, ['--all'])).code, 0);
+  const policy = policyFor('validate');
+  const done = await validateAs(lab, policy, ['--all']);
+  assert.equal(done.code, 0, done.stderr);
+  const Statement = policy.Statement.filter(({ Sid = '' }) => ['SeeTheBucket', 'ReadArchives'].includes(Sid));
+  const alone = await validateAs(lab, { ...policy, Statement }, ['--all', '--archive-only']);
+  assert.equal(alone.code, 0, alone.stderr);
+});
+
+test('validate: without any one of its own actions it fails, and says which', async (t) => {
+  const policy = policyFor('validate');
+  const own = policy.Statement.flatMap((statement, index) =>
+    /^(ReadArchives|NoteWhatWasProved|SeeTheBucket)$/.test(statement.Sid ?? '') ? [{ statement, index }] : [],
+  );
+  for (const { statement, index } of own) {
+    for (const action of [statement.Action ?? []].flat()) {
+      await t.test(`${statement.Sid}: ${action}`, async (inner) => {
+        const lab = await labForTest(inner);
+        await addSnapshotOf(lab, undefined, { tags: { 'snap-to-s3': 'migrate', Name: 'x' } });
+        assert.equal((await runMigrate(lab, ['--all'])).code, 0);
+        const rest = [statement.Action ?? []].flat().filter((name) => name !== action);
+        const Statement = policy.Statement.with(index, { ...statement, Action: rest });
+        const done = await validateAs(lab, { ...policy, Statement }, ['--all']);
+        assert.notEqual(done.code, 0);
+        assert.match(done.stderr, /403|perform: s3:/);
+        assert.match(done.stderr, /docs\/permissions\.md/);
+      });
+    }
+  }
 });
 
 test('migrate: without any one of its actions it fails, and says which', async (t) => {

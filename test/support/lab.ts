@@ -136,3 +136,11 @@ export const recordsOf = (finished: Finished): Record<string, unknown>[] =>
     .split('\n')
     .filter((line) => line.startsWith('{'))
     .map((line) => JSON.parse(line) as Record<string, unknown>);
+
+/** Validates against the lab's bucket, likewise. */
+export const runValidate = (lab: TestLab, argv: readonly string[], options: RunOptions = {}) =>
+  runCli(
+    lab.env,
+    ['validate', '--bucket', BUCKET, '--mount-point', join(lab.directory, 'mnt'), '--wait-limit', '30', ...argv],
+    options,
+  );

@@ -7,16 +7,30 @@ import { SnapError } from '../../errors.ts';
 import { migrate } from '../../operations/migrate.ts';
 import type { MigrateSettings } from '../../operations/settings.ts';
 import type { CliContext } from '../context.ts';
-import { collect, matching, wholeNumber } from '../flag-values.ts';
+import { collect, wholeNumber } from '../flag-values.ts';
 import { EXIT_STATUS_HELP } from '../help.ts';
+import {
+  type AwsFlags,
+  addOptionGroups,
+  awsOptions,
+  bucketOption,
+  bucketOwnerOption,
+  noReplayOption,
+  type OutputFlags,
+  outputOptions,
+  prefixOption,
+  type SelectionFlags,
+  SSE_MODES,
+  selectionOptions,
+  toSelection,
+  toVolumeSettings,
+  type VolumeFlags,
+  volumeOptions,
+} from '../options.ts';
 import { openHost } from '../render/open-host.ts';
 
 /** Flags as the parser hands them over. */
-interface MigrateFlags {
-  all?: true;
-  one?: true;
-  snapshots?: string[];
-  tag: string;
+interface MigrateFlags extends SelectionFlags, VolumeFlags, AwsFlags, OutputFlags {
   bucket: string;
   prefix: string;
   storageClass: string;
@@ -28,18 +42,8 @@ interface MigrateFlags {
   compression: CodecName;
   compressionLevel?: number;
   gpgRecipient?: string[];
-  replay: boolean;
-  mountPoint: string;
-  volumeType: string;
-  kmsKeyId?: string;
-  keepTempVolumes?: true;
-  waitLimit: number;
-  region?: string;
-  profile?: string;
-  endpointUrl?: string;
+  validate?: true;
   dryRun?: true;
-  json?: true;
-  quiet?: true;
 }
 
 const STORAGE_CLASSES = [
@@ -52,7 +56,8 @@ const STORAGE_CLASSES = [
   'DEEP_ARCHIVE',
 ];
 
-const VOLUME_TYPES = ['gp3', 'gp2', 'io1', 'io2', 'st1', 'sc1', 'standard'];
+/** What is in these can be read only after a restore of hours. */
+const NOT_READABLE = ['GLACIER', 'DEEP_ARCHIVE'];
 
 export function migrateCommand(context: CliContext): Command {
   const command = new Command('migrate')
@@ -61,11 +66,14 @@ export function migrateCommand(context: CliContext): Command {
     .usage('(--all | --one | --snapshots ID...) --bucket BUCKET [OPTIONS]')
     .addHelpText('after', EXAMPLES + EXIT_STATUS_HELP)
     .action((_flags, self: Command) => runMigrate(self.opts<MigrateFlags>(), context));
-  for (const [heading, options] of optionGroups()) {
-    command.optionsGroup(heading);
-    for (const option of options) command.addOption(option);
-  }
-  return command;
+  return addOptionGroups(command, [
+    ['Which snapshots (exactly one of these):', selectionOptions('all completed snapshots whose tag is "migrate"')],
+    ['Where to:', destinationOptions()],
+    ['What is stored:', contentOptions()],
+    ['The temporary volume:', volumeOptions()],
+    ['AWS:', awsOptions()],
+    ['Output:', [dryRunOption(), ...outputOptions()]],
+  ]);
 }
 
 const DESCRIPTION = [
@@ -76,7 +84,7 @@ const DESCRIPTION = [
 
 const EXAMPLES = `
 Examples:
-  snap-to-s3 migrate --all --bucket backups.example.com
+  snap-to-s3 migrate --all --validate --bucket backups.example.com
   snap-to-s3 migrate --snapshots snap-0123456789abcdef0 --bucket backups.example.com --storage-class DEEP_ARCHIVE
   snap-to-s3 migrate --one --dd --compression zstd --gpg-recipient ops@example.com --bucket backups.example.com
 
@@ -84,43 +92,13 @@ Restore without this program:
   aws s3 cp "s3://BUCKET/KEY.tar.lz4" - | lz4 -d | tar -x --xattrs --xattrs-include='*' --acls --numeric-owner
 `;
 
-function optionGroups(): [string, Option[]][] {
-  return [
-    ['Which snapshots (exactly one of these):', selectionOptions()],
-    ['Where to:', destinationOptions()],
-    ['What is stored:', contentOptions()],
-    ['The temporary volume:', volumeOptions()],
-    ['AWS:', awsOptions()],
-    ['Output:', outputOptions()],
-  ];
-}
-
-const selectionOptions = (): Option[] => [
-  new Option('--all', 'all completed snapshots whose tag is "migrate"').conflicts(['one', 'snapshots']),
-  new Option('--one', 'the oldest of those').conflicts(['all', 'snapshots']),
-  new Option('--snapshots <id...>', 'these snapshots, whatever their tags say')
-    .argParser(collect(matching(/^snap-(?:[0-9a-f]{8}|[0-9a-f]{17})$/, 'a snapshot id such as snap-0123456789abcdef0')))
-    .conflicts(['all', 'one']),
-  new Option('--tag <key>', 'tag that marks snapshots and temporary volumes')
-    .argParser(matching(/^(?!aws:)[\s\S]{1,124}$/, 'a tag key of at most 124 characters'))
-    .default('snap-to-s3'),
-];
-
 const destinationOptions = (): Option[] => [
-  new Option('--bucket <name>', 'the bucket; it must exist')
-    .argParser(matching(/^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/, 'a bucket name'))
-    .makeOptionMandatory(),
-  new Option('--prefix <prefix>', 'put before all keys').default(''),
+  bucketOption(),
+  prefixOption(),
   new Option('--storage-class <class>', 'of the data objects').choices(STORAGE_CLASSES).default('STANDARD'),
-  new Option('--sse <mode>', "encryption by S3, if not the bucket's own").choices([
-    'AES256',
-    'aws:kms',
-    'aws:kms:dsse',
-  ]),
+  new Option('--sse <mode>', "encryption by S3, if not the bucket's own").choices(SSE_MODES),
   new Option('--sse-kms-key-id <key>', 'KMS key for --sse aws:kms'),
-  new Option('--expected-bucket-owner <account>', 'refuse a bucket of any other account').argParser(
-    matching(/^\d{12}$/, 'a 12-digit account id'),
-  ),
+  bucketOwnerOption(),
   new Option('--upload-streams <number>', 'parts on their way at once; each takes memory')
     .argParser(wholeNumber(1, 64))
     .default(4),
@@ -133,36 +111,12 @@ const contentOptions = (): Option[] => [
     wholeNumber(1, 19),
   ),
   new Option('--gpg-recipient <key>', 'encrypt for this key; may be given again for others').argParser(collect(String)),
-  new Option('--no-replay', 'do not replay the journals of filesystems: files synced last may be missing'),
+  new Option('--validate', 'read everything back and compare it with the volume, before it counts as done'),
+  noReplayOption(),
 ];
 
-const volumeOptions = (): Option[] => [
-  new Option('--volume-type <type>', 'of the temporary volume').choices(VOLUME_TYPES).default('gp3'),
-  new Option('--kms-key-id <key>', 'encrypt the temporary volume with this KMS key'),
-  new Option('--mount-point <directory>', 'partitions are mounted below it')
-    .argParser(matching(/^\//, 'an absolute path'))
-    .default('/mnt'),
-  new Option('--keep-temp-volumes', 'detach temporary volumes, but do not delete them'),
-  new Option('--wait-limit <seconds>', 'for each change of state of a volume')
-    .argParser(wholeNumber(1, 86_400))
-    .default(600),
-];
-
-const awsOptions = (): Option[] => [
-  new Option('--region <region>', 'must be that of this instance; it is by default').argParser(
-    matching(/^[a-z]{2}(-[a-z]+)+-\d$/, 'a region name such as eu-west-1'),
-  ),
-  new Option('--profile <name>', 'profile of the AWS configuration files'),
-  new Option('--endpoint-url <url>', 'endpoint of S3, for stores that speak its protocol').argParser(
-    matching(/^https?:\/\/[^\s/]+/, 'an http or https URL'),
-  ),
-];
-
-const outputOptions = (): Option[] => [
-  new Option('--dry-run', 'show what would be stored where, and what it costs; change nothing'),
-  new Option('--json', 'one JSON record a line on standard output'),
-  new Option('--quiet', 'only errors'),
-];
+const dryRunOption = (): Option =>
+  new Option('--dry-run', 'show what would be stored where, and what it costs; change nothing');
 
 async function runMigrate(flags: MigrateFlags, context: CliContext): Promise<void> {
   const settings = toSettings(flags);
@@ -173,11 +127,10 @@ async function runMigrate(flags: MigrateFlags, context: CliContext): Promise<voi
 
 /** @throws SnapError `USAGE` for flags that do not go together. */
 function toSettings(flags: MigrateFlags): MigrateSettings {
-  const selection = toSelection(flags);
-  if (flags.sseKmsKeyId !== undefined && !flags.sse?.startsWith('aws:kms')) {
-    throw new SnapError('USAGE', '--sse-kms-key-id needs --sse aws:kms or aws:kms:dsse');
-  }
+  const selection = toSelection(flags, 'migrate');
+  refuseContradictions(flags);
   return {
+    ...toVolumeSettings(flags),
     selection,
     tagKey: flags.tag,
     prefix: normalisePrefix(flags.prefix),
@@ -186,21 +139,20 @@ function toSettings(flags: MigrateFlags): MigrateSettings {
     encryption: flags.gpgRecipient === undefined ? null : { recipients: flags.gpgRecipient },
     storageClass: flags.storageClass,
     uploadStreams: flags.uploadStreams,
-    replayJournals: flags.replay,
-    mountPoint: flags.mountPoint,
-    volumeType: flags.volumeType,
-    kmsKeyId: flags.kmsKeyId,
-    keepVolumes: flags.keepTempVolumes === true,
-    waitLimit: flags.waitLimit * 1000,
+    validate: flags.validate === true,
     dryRun: flags.dryRun === true,
   };
 }
 
-function toSelection(flags: MigrateFlags): MigrateSettings['selection'] {
-  if (flags.snapshots !== undefined) return { by: 'id', ids: [...new Set(flags.snapshots)] };
-  if (flags.all) return { by: 'tag', value: 'migrate', most: null };
-  if (flags.one) return { by: 'tag', value: 'migrate', most: 1 };
-  throw new SnapError('USAGE', 'say which snapshots: --all, --one or --snapshots ID...');
+function refuseContradictions(flags: MigrateFlags): void {
+  if (flags.sseKmsKeyId !== undefined && !flags.sse?.startsWith('aws:kms')) {
+    throw new SnapError('USAGE', '--sse-kms-key-id needs --sse aws:kms or aws:kms:dsse');
+  }
+  if (flags.validate && NOT_READABLE.includes(flags.storageClass)) {
+    throw new SnapError('USAGE', `--validate cannot read back what is stored as ${flags.storageClass}`, {
+      hint: 'store it as STANDARD or GLACIER_IR, validate, and let a lifecycle rule of the bucket move it afterwards',
+    });
+  }
 }
 
 function toCodec(flags: MigrateFlags): MigrateSettings['codec'] {

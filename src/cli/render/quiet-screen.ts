@@ -8,7 +8,8 @@ export function quietScreen(stream: Stream): Screen {
   return {
     notify(event) {
       const failed = event.code === 'snapshot.finished' && event.error !== undefined;
-      if (failed || event.code === 'cleanup.failed') stream.write(`${describeEvent(event)}\n`);
+      const differs = event.code === 'snapshot.validated' && event.differenceCount > 0;
+      if (failed || differs || event.code === 'cleanup.failed') stream.write(`${describeEvent(event)}\n`);
     },
     track: () => ({ [Symbol.dispose]: () => {} }),
     [Symbol.dispose]: () => {},

@@ -72,4 +72,6 @@ function show(event: SnapEvent, stream: Stream, write: (text: string) => void): 
 }
 
 const isBad = (event: SnapEvent): boolean =>
-  event.code === 'cleanup.failed' || (event.code === 'snapshot.finished' && event.error !== undefined);
+  event.code === 'cleanup.failed' ||
+  (event.code === 'snapshot.validated' && event.differenceCount > 0) ||
+  (event.code === 'snapshot.finished' && event.error !== undefined);

@@ -1,6 +1,6 @@
 /** Events as lines for people. `null`: nothing worth a line. */
 import type { SnapError } from '../../errors.ts';
-import type { SnapEvent, SnapshotPlan } from '../../events.ts';
+import type { DifferenceNote, SnapEvent, SnapshotPlan } from '../../events.ts';
 import { formatBytes, formatDollars, formatDuration } from '../../lib/units.ts';
 
 export function describeEvent(event: SnapEvent): string | null {
@@ -81,12 +81,31 @@ function describeContentEvent(event: ContentEvent): string | null {
       return `${count(event.sockets, 'socket')} left out of ${event.key}: sockets hold no data`;
     case 'tags.dropped':
       return `tags not copied to the objects (${event.reason}): ${event.dropped.join(', ')}; the manifest has them`;
+    case 'snapshot.validated':
+      return describeValidation(event);
     case 'manifest.stored':
       return `archive complete: ${event.key}`;
     case 'cleanup.failed':
       return `LEFT BEHIND: ${event.error.message}; ${event.error.hint ?? ''}`;
   }
 }
+
+/** Differences shown on the screen; JSON has them all. */
+const SHOWN = 20;
+
+function describeValidation(event: Extract<SnapEvent, { code: 'snapshot.validated' }>): string {
+  const what = { everything: 'everything', content: 'content only', 'archive-only': 'against its own manifest' };
+  const amount = `${count(event.objects.length, 'object')}, ${count(event.files, 'file')}, ${formatBytes(event.bytes)}`;
+  const head = `compared (${what[event.compared]}) in ${formatDuration(event.seconds)}: ${amount}; ${
+    event.differenceCount === 0 ? 'nothing differs' : `${count(event.differenceCount, 'difference')}:`
+  }`;
+  const lines = event.differences.slice(0, SHOWN).map(describeDifference);
+  const more = event.differenceCount - lines.length;
+  return [head, ...lines, ...(more > 0 ? [`  and ${more} more (--json lists them)`] : [])].join('\n');
+}
+
+const describeDifference = ({ object, kind, path, detail }: DifferenceNote): string =>
+  `  ${kind}: ${path === '' ? object : `/${path}`}${path === '' && object === '' ? '' : ': '}${detail}`;
 
 const describeTable = (table: string, partitions: number): string =>
   table === 'none' ? 'no partition table' : `${table} with ${count(partitions, 'partition')}`;

@@ -3,13 +3,15 @@ import {
   GetObjectCommand,
   HeadBucketCommand,
   HeadObjectCommand,
+  type HeadObjectCommandOutput,
   PutObjectCommand,
   type PutObjectCommandInput,
+  paginateListObjectsV2,
   type S3Client,
   type ServerSideEncryption,
 } from '@aws-sdk/client-s3';
 import { SnapError } from '../../errors.ts';
-import type { ArchiveStore, ObjectFacts } from '../ports.ts';
+import type { ArchiveStore, ObjectFacts, ObjectHead, ObjectReader } from '../ports.ts';
 import { asking, isAwsError } from './errors.ts';
 import { s3PartStore } from './part-store.ts';
 
@@ -68,15 +70,72 @@ export function s3ArchiveStore(clients: S3Clients, settings: StoreSettings): Arc
     head: (key, { signal }) =>
       asking(`look at ${key}`, signal, async () => {
         try {
-          const answer = await client.send(new HeadObjectCommand({ ...bucket, Key: key }), { abortSignal: signal });
-          return { etag: answer.ETag ?? '', bytes: answer.ContentLength ?? 0 };
+          const command = new HeadObjectCommand({ ...bucket, Key: key, ChecksumMode: 'ENABLED' });
+          return toHead(key, await client.send(command, { abortSignal: signal }));
         } catch (error) {
           if (isAwsError(error, 'NotFound', 'NoSuchKey')) return null;
           throw error;
         }
       }),
+
+    list: (prefix, { signal }) =>
+      asking(`list ${prefix}`, signal, async () => {
+        const keys: string[] = [];
+        const pages = paginateListObjectsV2({ client }, { ...bucket, Prefix: prefix }, { abortSignal: signal });
+        for await (const { Contents = [] } of pages) keys.push(...Contents.flatMap(({ Key }) => Key ?? []));
+        return keys;
+      }),
+
+    reader: (key, etag) => objectReader(clients.transfer, { ...bucket, Key: key, IfMatch: etag }),
+
+    getSmall: (key, { signal }) =>
+      asking(`read ${key}`, signal, async () => {
+        const answer = await client.send(new GetObjectCommand({ ...bucket, Key: key }), { abortSignal: signal });
+        return { etag: answer.ETag ?? '', body: Buffer.from((await answer.Body?.transformToByteArray()) ?? EMPTY) };
+      }),
   };
 }
+
+const toHead = (key: string, answer: HeadObjectCommandOutput): ObjectHead => ({
+  key,
+  etag: answer.ETag ?? '',
+  bytes: answer.ContentLength ?? 0,
+  storageClass: answer.StorageClass ?? 'STANDARD',
+  metadata: answer.Metadata ?? {},
+  crc32: answer.ChecksumType === 'COMPOSITE' ? null : (answer.ChecksumCRC32 ?? null),
+  restore: restoreState(answer),
+});
+
+/** Source: "Restoring an archived object" of the S3 user guide; Intelligent-Tiering has archive tiers of its own. */
+function restoreState({ StorageClass, ArchiveStatus, Restore }: HeadObjectCommandOutput): ObjectHead['restore'] {
+  const isArchived = StorageClass === 'GLACIER' || StorageClass === 'DEEP_ARCHIVE' || ArchiveStatus !== undefined;
+  if (!isArchived) return 'not-needed';
+  if (Restore === undefined) return 'needed';
+  return Restore.includes('ongoing-request="true"') ? 'ongoing' : 'restored';
+}
+
+function objectReader(client: S3Client, object: { Bucket: string; Key: string; IfMatch: string }): ObjectReader {
+  return {
+    key: object.Key,
+    read: (start, end, { signal }) =>
+      asking(`read ${object.Key}`, signal, async () => {
+        const command = new GetObjectCommand({ ...object, Range: `bytes=${start}-${end - 1}` });
+        try {
+          const { Body } = await client.send(command, { abortSignal: signal });
+          return Body as unknown as AsyncIterable<Uint8Array>;
+        } catch (error) {
+          if (isAwsError(error, 'PreconditionFailed')) throw replaced(object.Key, error);
+          throw error;
+        }
+      }),
+  };
+}
+
+const replaced = (key: string, cause: unknown): SnapError =>
+  new SnapError('ARCHIVE_EXISTS', `${key} was replaced while it was being read`, {
+    hint: 'wait until the run that writes it has ended, then run the command again',
+    cause,
+  });
 
 export const bucketArguments = (settings: StoreSettings) => ({
   Bucket: settings.bucket,

@@ -1,0 +1,266 @@
+/**
+ * Reads a tar stream, member by member: ustar, pax, and what GNU tar adds to them.
+ *
+ * A tar is untrusted input: every header is checked, lengths are bounded, and nothing is ever written anywhere.
+ * Sources: POSIX.1-2017 "pax Interchange Format"; "Basic Tar Format" and "Storing Sparse Files" of the GNU tar manual.
+ */
+import type { ByteStream } from './byte-stream.ts';
+
+export type MemberType = 'file' | 'directory' | 'symlink' | 'hardlink' | 'character' | 'block' | 'fifo';
+
+/** Data of a sparse file; what is between segments is zero. */
+export interface Segment {
+  offset: number;
+  length: number;
+}
+
+export interface TarMember {
+  /** Names are bytes. */
+  path: Buffer;
+  type: MemberType;
+  /** Bytes of the file, holes included. */
+  size: number;
+  mode: number;
+  uid: number;
+  gid: number;
+  /** Nanoseconds since the epoch. */
+  mtime: bigint;
+  /** Whether `mtime` has fractions of a second. */
+  hasFraction: boolean;
+  target: Buffer;
+  device: { major: number; minor: number };
+  xattrs: Map<string, Buffer>;
+  /** For regular files: where the bytes that follow belong. */
+  segments: Segment[];
+}
+
+/** The stream is not a tar, or is damaged. */
+export class TarError extends Error {}
+
+const BLOCK = 512;
+
+/** Attributes of one file are at most some 64 KiB each, names and maps of holes can be long. */
+const MOST_EXTENDED = 64 * 1024 * 1024;
+
+const TYPES: Record<string, MemberType> = {
+  '0': 'file',
+  '\0': 'file',
+  '1': 'hardlink',
+  '2': 'symlink',
+  '3': 'character',
+  '4': 'block',
+  '5': 'directory',
+  '6': 'fifo',
+  '7': 'file',
+};
+
+type Records = Map<string, Buffer>;
+
+/** What headers in front of a member say of it. */
+interface Ahead {
+  global: Records;
+  own: Records;
+  /** GNU's way of long names. */
+  longName: Buffer | null;
+  longTarget: Buffer | null;
+}
+
+/**
+ * The members in order. Whoever takes one reads exactly the bytes of its segments from the stream before taking the
+ * next; padding is skipped here.
+ * @throws TarError
+ */
+export function* readMembers(stream: ByteStream): Generator<TarMember> {
+  const global: Records = new Map();
+  let ahead: Ahead = { global, own: new Map(), longName: null, longTarget: null };
+  for (;;) {
+    const header = stream.take(BLOCK);
+    if (header.length < BLOCK) throw new TarError('the tar ends without its end mark');
+    if (isZero(header)) return expectEnd(stream);
+    checkHeader(header);
+    const size = readNumber(header, 124, 12);
+    const flag = String.fromCharCode(header[156] ?? 0);
+    if ('xgLK'.includes(flag)) {
+      readAhead(flag, takePadded(stream, size), ahead);
+      continue;
+    }
+    const member = memberOf(Buffer.from(header), flag, ahead);
+    const content = member.type === 'file' ? Number(ahead.own.get('size')?.toString() ?? size) : 0;
+    const mapBytes = readSegments(member, ahead, content, stream);
+    const end = stream.position + content - mapBytes;
+    yield member;
+    if (stream.position !== end) throw unread(stream, end);
+    stream.skip(paddingOf(end));
+    ahead = { global, own: new Map(), longName: null, longTarget: null };
+  }
+}
+
+function unread(stream: ByteStream, end: number): Error {
+  if (stream.some(1).length === 0) return new TarError('the tar ends within a file');
+  return new Error(`${end - stream.position} bytes of a member were not read`);
+}
+
+const paddingOf = (length: number): number => (BLOCK - (length % BLOCK)) % BLOCK;
+
+const isZero = (block: Buffer): boolean => block.every((byte) => byte === 0);
+
+/** A second block of zeros, and nothing but zeros up to the end of the stream: more would be members nobody sees. */
+function expectEnd(stream: ByteStream): void {
+  for (let block = stream.take(BLOCK); block.length > 0; block = stream.take(BLOCK)) {
+    if (!isZero(block)) throw new TarError('there is data behind the end mark of the tar');
+  }
+}
+
+function checkHeader(header: Buffer): void {
+  let sum = 0;
+  for (let at = 0; at < BLOCK; at++) sum += at >= 148 && at < 156 ? 32 : (header[at] ?? 0);
+  if (sum !== readNumber(header, 148, 8)) throw new TarError('a header of the tar is damaged');
+}
+
+/** Octal digits, or GNU's binary form for what they cannot hold. */
+function readNumber(header: Buffer, at: number, length: number): number {
+  const field = header.subarray(at, at + length);
+  const first = field[0] ?? 0;
+  if (first & 0x80) {
+    const bits = BigInt.asIntN(length * 8 - 1, BigInt(`0x${field.toString('hex')}`));
+    return Number(bits);
+  }
+  const text = field
+    .toString('latin1')
+    .replace(/\0[\s\S]*/, '')
+    .trim();
+  if (!/^[0-7]*$/.test(text)) throw new TarError(`a number of the tar is damaged: ${JSON.stringify(text)}`);
+  return text === '' ? 0 : Number.parseInt(text, 8);
+}
+
+function takePadded(stream: ByteStream, size: number): Buffer {
+  if (size < 0 || size > MOST_EXTENDED) throw new TarError(`an extended header of ${size} bytes`);
+  const bytes = Buffer.from(stream.take(size));
+  if (bytes.length < size) throw new TarError('the tar ends within a header');
+  stream.skip(paddingOf(size));
+  return bytes;
+}
+
+function readAhead(flag: string, bytes: Buffer, ahead: Ahead): void {
+  if (flag === 'L') ahead.longName = upToZero(bytes);
+  else if (flag === 'K') ahead.longTarget = upToZero(bytes);
+  else readRecords(bytes, flag === 'g' ? ahead.global : ahead.own);
+}
+
+function upToZero(bytes: Buffer): Buffer {
+  const end = bytes.indexOf(0);
+  return end < 0 ? bytes : bytes.subarray(0, end);
+}
+
+/** `<length> <name>=<value>\n`, the length counting itself. */
+function readRecords(bytes: Buffer, into: Records): void {
+  for (let at = 0; at < bytes.length; ) {
+    const blank = bytes.indexOf(0x20, at);
+    const digits = bytes.subarray(at, blank).toString('latin1');
+    const end = at + Number(digits);
+    const equals = bytes.indexOf(0x3d, blank);
+    const good = blank > at && /^\d{1,9}$/.test(digits) && end <= bytes.length && equals > blank && equals < end;
+    if (!good || bytes[end - 1] !== 0x0a) throw new TarError('an extended header of the tar is damaged');
+    into.set(bytes.subarray(blank + 1, equals).toString('utf8'), bytes.subarray(equals + 1, end - 1));
+    at = end;
+  }
+}
+
+const XATTR = 'SCHILY.xattr.';
+
+function memberOf(header: Buffer, flag: string, ahead: Ahead): TarMember {
+  const type = TYPES[flag];
+  if (!type) throw new TarError(`a member of unknown type ${JSON.stringify(flag)}`);
+  const record = (name: string): Buffer | undefined => ahead.own.get(name) ?? ahead.global.get(name);
+  const number = (name: string, at: number, length: number): number => {
+    const value = record(name);
+    return value === undefined ? readNumber(header, at, length) : Number(value.toString());
+  };
+  const mtime = record('mtime')?.toString() ?? null;
+  return {
+    path: record('GNU.sparse.name') ?? record('path') ?? ahead.longName ?? ustarName(header),
+    type,
+    size: 0,
+    mode: readNumber(header, 100, 8) & 0o7777,
+    uid: number('uid', 108, 8),
+    gid: number('gid', 116, 8),
+    mtime: mtime === null ? BigInt(readNumber(header, 136, 12)) * 1_000_000_000n : nanoseconds(mtime),
+    hasFraction: mtime !== null,
+    target: record('linkpath') ?? ahead.longTarget ?? upToZero(header.subarray(157, 257)),
+    device: { major: readNumber(header, 329, 8), minor: readNumber(header, 337, 8) },
+    xattrs: new Map(
+      [...ahead.own].flatMap(([name, value]) => (name.startsWith(XATTR) ? [[name.slice(XATTR.length), value]] : [])),
+    ),
+    segments: [],
+  };
+}
+
+/** The prefix field is POSIX's; GNU's own format keeps other things there. */
+function ustarName(header: Buffer): Buffer {
+  const name = upToZero(header.subarray(0, 100));
+  const prefix = upToZero(header.subarray(345, 500));
+  const isPosix = header.subarray(257, 263).equals(Buffer.from('ustar\0'));
+  return isPosix && prefix.length > 0 ? Buffer.concat([prefix, Buffer.from('/'), name]) : name;
+}
+
+/** `-1.5` is one and a half second before the epoch. */
+function nanoseconds(text: string): bigint {
+  const found = /^(-?)(\d+)(?:\.(\d+))?$/.exec(text);
+  if (!found) throw new TarError(`a time of the tar is damaged: ${JSON.stringify(text)}`);
+  const [, sign, whole = '0', fraction = ''] = found;
+  const value = BigInt(whole) * 1_000_000_000n + BigInt(fraction.slice(0, 9).padEnd(9, '0'));
+  return sign === '-' ? -value : value;
+}
+
+/** Fills in size and segments. @returns the bytes of the stream that the map of segments took. */
+function readSegments(member: TarMember, { own }: Ahead, stored: number, stream: ByteStream): number {
+  if (!Number.isSafeInteger(stored) || stored < 0) throw new TarError(`a member of ${stored} bytes`);
+  const major = own.get('GNU.sparse.major')?.toString();
+  if (major === undefined) {
+    if ([...own.keys()].some((name) => name.startsWith('GNU.sparse.'))) throw new TarError('an old sparse format');
+    member.size = stored;
+    member.segments = [{ offset: 0, length: stored }];
+    return 0;
+  }
+  if (major !== '1') throw new TarError(`sparse format ${major}`);
+  const size = Number(own.get('GNU.sparse.realsize')?.toString());
+  const { segments, mapBytes } = readMap(stream, stored);
+  checkSegments(segments, size, stored - mapBytes);
+  member.size = size;
+  member.segments = segments;
+  return mapBytes;
+}
+
+/** Decimal numbers, a line each, in whole blocks: how many segments, then offset and length of each. */
+function readMap(stream: ByteStream, stored: number): { segments: Segment[]; mapBytes: number } {
+  const numbers: number[] = [];
+  let rest = '';
+  let mapBytes = 0;
+  while (numbers.length === 0 || numbers.length < 1 + 2 * (numbers[0] ?? 0)) {
+    if (mapBytes + BLOCK > Math.min(stored + BLOCK, MOST_EXTENDED)) throw new TarError('a map of holes is damaged');
+    const lines = (rest + stream.take(BLOCK).toString('latin1')).split('\n');
+    mapBytes += BLOCK;
+    rest = lines.pop() ?? '';
+    for (const line of lines) {
+      if (!/^\d{1,16}$/.test(line)) throw new TarError('a map of holes is damaged');
+      numbers.push(Number(line));
+    }
+  }
+  const [count = 0, ...pairs] = numbers;
+  const segments = Array.from({ length: count }, (_, at) => ({
+    offset: pairs[2 * at] ?? 0,
+    length: pairs[2 * at + 1] ?? 0,
+  }));
+  return { segments, mapBytes };
+}
+
+function checkSegments(segments: readonly Segment[], size: number, stored: number): void {
+  let end = 0;
+  let total = 0;
+  for (const { offset, length } of segments) {
+    if (offset < end) throw new TarError('a map of holes is damaged');
+    end = offset + length;
+    total += length;
+  }
+  if (!(end <= size) || total !== stored) throw new TarError('a map of holes does not fit its file');
+}

@@ -1,0 +1,131 @@
+/** `snap-to-s3 validate`: its flags, and what they mean to the operation. */
+import { Command, Option } from 'commander';
+import { normalisePrefix } from '../../archive/key.ts';
+import { awsServices } from '../../aws-services.ts';
+import { SnapError } from '../../errors.ts';
+import type { Selection, ValidateSettings } from '../../operations/settings.ts';
+import { validate } from '../../operations/validate.ts';
+import type { CliContext } from '../context.ts';
+import { collect, wholeNumber } from '../flag-values.ts';
+import { EXIT_STATUS_HELP } from '../help.ts';
+import {
+  type AwsFlags,
+  addOptionGroups,
+  awsOptions,
+  bucketOption,
+  bucketOwnerOption,
+  noReplayOption,
+  type OutputFlags,
+  outputOptions,
+  prefixOption,
+  type SelectionFlags,
+  selectionOptions,
+  toSelection,
+  toVolumeSettings,
+  type VolumeFlags,
+  volumeOptions,
+} from '../options.ts';
+import { openHost } from '../render/open-host.ts';
+import { readSessionKey } from '../session-key.ts';
+
+/** Flags as the parser hands them over. */
+interface ValidateFlags extends SelectionFlags, VolumeFlags, AwsFlags, OutputFlags {
+  bucket: string;
+  prefix: string;
+  expectedBucketOwner?: string;
+  downloadStreams: number;
+  contentOnly?: true;
+  archiveOnly?: true;
+  gpgSessionKey?: string;
+}
+
+export function validateCommand(context: CliContext): Command {
+  const command = new Command('validate')
+    .summary('prove that archives are what their snapshots are')
+    .description(DESCRIPTION)
+    .usage('(--all | --one | --snapshots ID...) --bucket BUCKET [OPTIONS]')
+    .addHelpText('after', EXAMPLES + EXIT_STATUS_HELP)
+    .action((_flags, self: Command) => runValidate(self.opts<ValidateFlags>(), context));
+  return addOptionGroups(command, [
+    ['Which snapshots (exactly one of these):', selectionOptions('all completed snapshots whose tag is "migrated"')],
+    ['Where the archives are:', archiveOptions()],
+    ['What is compared:', comparisonOptions()],
+    ['The temporary volume:', volumeOptions()],
+    ['AWS:', awsOptions()],
+    ['Output:', outputOptions()],
+  ]);
+}
+
+const DESCRIPTION = [
+  'Reads archives back from S3 and compares them, member by member or byte by byte, with a temporary volume made of the',
+  'snapshot. Layout, compressor and encryption are found out from the archive. Snapshots that prove equal are tagged',
+  '"validated". With --archive-only, an archive is checked against its own manifest instead: that needs neither the',
+  'snapshot nor an instance nor root.',
+].join(' ');
+
+const EXAMPLES = `
+Examples:
+  snap-to-s3 validate --all --bucket backups.example.com
+  snap-to-s3 validate --snapshots snap-0123456789abcdef0 --gpg-session-key @key.txt --bucket backups.example.com
+  snap-to-s3 validate --all --archive-only --bucket backups.example.com
+`;
+
+const archiveOptions = (): Option[] => [
+  bucketOption(),
+  prefixOption(),
+  bucketOwnerOption(),
+  new Option('--download-streams <number>', 'ranges on their way at once; each takes 8 MiB of memory')
+    .argParser(wholeNumber(1, 64))
+    .default(4),
+];
+
+const comparisonOptions = (): Option[] => [
+  new Option('--content-only', 'only what regular files contain; nothing of owners, modes, times and attributes'),
+  new Option('--archive-only', 'against the manifest, without the snapshot; --all takes all archives').conflicts([
+    'contentOnly',
+    'one',
+  ]),
+  new Option('--gpg-session-key <key>', 'of one encrypted archive: @FILE, - for standard input, or the key itself'),
+  noReplayOption(),
+  ...ANCESTOR_FLAGS.map((flag) => new Option(flag).hideHelp()),
+  new Option('--gpg-recipient <key>').argParser(collect(String)).hideHelp(),
+];
+
+/** Version 0 had to be told what the archive tells by itself: taken, and not needed. */
+const ANCESTOR_FLAGS = [
+  '--dd',
+  '--compression <codec>',
+  '--compression-level <level>',
+  '--sse <mode>',
+  '--sse-kms-key-id <key>',
+  '--upload-streams <number>',
+];
+
+async function runValidate(flags: ValidateFlags, context: CliContext): Promise<void> {
+  const settings = toSettings(flags, context.process);
+  using host = openHost(flags, context);
+  const services = await awsServices({ ...flags, storageClass: 'STANDARD' }, host, context.process.env);
+  context.finish(await validate(settings, services, context.signal));
+}
+
+/** @throws SnapError `USAGE` for flags that do not go together. */
+function toSettings(flags: ValidateFlags, process: NodeJS.Process): ValidateSettings {
+  const selection = toSelection(flags, 'migrated');
+  const sessionKey = readSessionKey(flags.gpgSessionKey, process);
+  if (sessionKey !== null && !isForOne(selection)) {
+    throw new SnapError('USAGE', 'a session key is that of one archive: name its snapshot with --snapshots');
+  }
+  return {
+    ...toVolumeSettings(flags),
+    selection,
+    tagKey: flags.tag,
+    prefix: normalisePrefix(flags.prefix),
+    contentOnly: flags.contentOnly === true,
+    archiveOnly: flags.archiveOnly === true,
+    sessionKey,
+    downloadStreams: flags.downloadStreams,
+  };
+}
+
+const isForOne = (selection: Selection): boolean =>
+  selection.by === 'id' ? selection.ids.length === 1 : selection.most === 1;

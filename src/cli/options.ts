@@ -1,0 +1,117 @@
+/** Flags that several commands share: declared once, so that they mean the same everywhere. */
+import { type Command, Option } from 'commander';
+import { SnapError } from '../errors.ts';
+import type { Selection, VolumeSettings } from '../operations/settings.ts';
+import { collect, matching, wholeNumber } from './flag-values.ts';
+
+/** What the parser hands over of the flags below. */
+export interface SelectionFlags {
+  all?: true;
+  one?: true;
+  snapshots?: string[];
+  tag: string;
+}
+
+export interface VolumeFlags {
+  replay: boolean;
+  mountPoint: string;
+  volumeType: string;
+  kmsKeyId?: string;
+  keepTempVolumes?: true;
+  waitLimit: number;
+}
+
+export interface AwsFlags {
+  region?: string;
+  profile?: string;
+  endpointUrl?: string;
+}
+
+export interface OutputFlags {
+  json?: true;
+  quiet?: true;
+}
+
+/** Groups of options, each under its heading of the help. */
+export function addOptionGroups(command: Command, groups: readonly (readonly [string, readonly Option[]])[]): Command {
+  for (const [heading, options] of groups) {
+    command.optionsGroup(heading);
+    for (const option of options) command.addOption(option);
+  }
+  return command;
+}
+
+/** @param tagged what `--all` takes, e.g. `all completed snapshots whose tag is "migrate"`. */
+export const selectionOptions = (tagged: string): Option[] => [
+  new Option('--all', tagged).conflicts(['one', 'snapshots']),
+  new Option('--one', 'the oldest of those').conflicts(['all', 'snapshots']),
+  new Option('--snapshots <id...>', 'these snapshots, whatever their tags say')
+    .argParser(collect(matching(/^snap-(?:[0-9a-f]{8}|[0-9a-f]{17})$/, 'a snapshot id such as snap-0123456789abcdef0')))
+    .conflicts(['all', 'one']),
+  new Option('--tag <key>', 'tag that marks snapshots and temporary volumes')
+    .argParser(matching(/^(?!aws:)[\s\S]{1,124}$/, 'a tag key of at most 124 characters'))
+    .default('snap-to-s3'),
+];
+
+/** @throws SnapError `USAGE` when nothing is selected. */
+export function toSelection(flags: SelectionFlags, tagValue: string): Selection {
+  if (flags.snapshots !== undefined) return { by: 'id', ids: [...new Set(flags.snapshots)] };
+  if (flags.all) return { by: 'tag', value: tagValue, most: null };
+  if (flags.one) return { by: 'tag', value: tagValue, most: 1 };
+  throw new SnapError('USAGE', 'say which snapshots: --all, --one or --snapshots ID...');
+}
+
+export const bucketOption = (): Option =>
+  new Option('--bucket <name>', 'the bucket; it must exist')
+    .argParser(matching(/^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/, 'a bucket name'))
+    .makeOptionMandatory();
+
+export const prefixOption = (): Option => new Option('--prefix <prefix>', 'put before all keys').default('');
+
+export const bucketOwnerOption = (): Option =>
+  new Option('--expected-bucket-owner <account>', 'refuse a bucket of any other account').argParser(
+    matching(/^\d{12}$/, 'a 12-digit account id'),
+  );
+
+export const SSE_MODES = ['AES256', 'aws:kms', 'aws:kms:dsse'];
+
+const VOLUME_TYPES = ['gp3', 'gp2', 'io1', 'io2', 'st1', 'sc1', 'standard'];
+
+export const volumeOptions = (): Option[] => [
+  new Option('--volume-type <type>', 'of the temporary volume').choices(VOLUME_TYPES).default('gp3'),
+  new Option('--kms-key-id <key>', 'encrypt the temporary volume with this KMS key'),
+  new Option('--mount-point <directory>', 'partitions are mounted below it')
+    .argParser(matching(/^\//, 'an absolute path'))
+    .default('/mnt'),
+  new Option('--keep-temp-volumes', 'detach temporary volumes, but do not delete them'),
+  new Option('--wait-limit <seconds>', 'for each change of state of a volume')
+    .argParser(wholeNumber(1, 86_400))
+    .default(600),
+];
+
+export const noReplayOption = (): Option =>
+  new Option('--no-replay', 'do not replay the journals of filesystems: files synced last may be missing');
+
+export const toVolumeSettings = (flags: VolumeFlags): VolumeSettings => ({
+  replayJournals: flags.replay,
+  mountPoint: flags.mountPoint,
+  volumeType: flags.volumeType,
+  kmsKeyId: flags.kmsKeyId,
+  keepVolumes: flags.keepTempVolumes === true,
+  waitLimit: flags.waitLimit * 1000,
+});
+
+export const awsOptions = (): Option[] => [
+  new Option('--region <region>', 'must be that of this instance; it is by default').argParser(
+    matching(/^[a-z]{2}(-[a-z]+)+-\d$/, 'a region name such as eu-west-1'),
+  ),
+  new Option('--profile <name>', 'profile of the AWS configuration files'),
+  new Option('--endpoint-url <url>', 'endpoint of S3, for stores that speak its protocol').argParser(
+    matching(/^https?:\/\/[^\s/]+/, 'an http or https URL'),
+  ),
+];
+
+export const outputOptions = (): Option[] => [
+  new Option('--json', 'one JSON record a line on standard output'),
+  new Option('--quiet', 'only errors'),
+];

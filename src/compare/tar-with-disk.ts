@@ -1,0 +1,287 @@
+/** A tar stream against the filesystem that it was made of: every member, every byte, and nothing left out. */
+import { type BigIntStats, closeSync, readSync } from 'node:fs';
+import type { ByteStream } from '../archive/byte-stream.ts';
+import { readMembers, TarError, type TarMember } from '../archive/tar-reader.ts';
+import { DifferenceList } from './difference.ts';
+import { DiskTree, pathOfMember } from './disk-tree.ts';
+import { HashLog, HashSum, keyedHash, NO_FACT, readParts } from './hash-log.ts';
+
+export interface TarComparisonOptions {
+  /** Where the filesystem is mounted. */
+  root: string;
+  /** Only what regular files contain. */
+  contentOnly: boolean;
+  /** What the filesystem's driver shows anew with each mount. */
+  ignore: readonly ('mtime' | 'mode' | 'owner')[];
+  /** Key of all hashes of this run. */
+  key: Buffer;
+  /** A file to be made, for telling what is missing. */
+  logFile: string;
+}
+
+export interface TarFindings {
+  differences: DifferenceList;
+  members: number;
+  files: number;
+  /** Bytes of content compared, holes included. */
+  contentBytes: number;
+  /** Of the attributes of all members, for comparison with the disk's. */
+  xattrSum: string;
+}
+
+export function compareTarWithDisk(stream: ByteStream, options: TarComparisonOptions): TarFindings {
+  using tree = new DiskTree(options.root);
+  const comparison = new TarComparison(stream, tree, options);
+  return comparison.run();
+}
+
+const COMPARE_AT_ONCE = 1024 * 1024;
+const ZEROS = Buffer.alloc(COMPARE_AT_ONCE);
+
+class TarComparison {
+  readonly #stream: ByteStream;
+  readonly #tree: DiskTree;
+  readonly #options: TarComparisonOptions;
+  readonly #names = new HashSum();
+  readonly #xattrs = new HashSum();
+  /** Inodes with several names that the tar holds in full; a second time would be a copy. */
+  readonly #inodes = new Set<bigint>();
+  readonly #scratch = Buffer.allocUnsafeSlow(COMPARE_AT_ONCE);
+  readonly #findings: TarFindings = {
+    differences: new DifferenceList(),
+    members: 0,
+    files: 0,
+    contentBytes: 0,
+    xattrSum: '',
+  };
+
+  constructor(stream: ByteStream, tree: DiskTree, options: TarComparisonOptions) {
+    this.#stream = stream;
+    this.#tree = tree;
+    this.#options = options;
+  }
+
+  run(): TarFindings {
+    // What is missing from a tar that broke off would be all the rest of the disk.
+    if (this.#takeAll()) this.#lookForMissing();
+    return { ...this.#findings, xattrSum: this.#xattrs.toString() };
+  }
+
+  /** @returns whether the tar is whole. */
+  #takeAll(): boolean {
+    using log = new HashLog(this.#options.logFile);
+    try {
+      for (const member of readMembers(this.#stream)) this.#take(member, log);
+      return true;
+    } catch (error) {
+      if (!(error instanceof TarError)) throw error;
+      this.#findings.differences.add('damaged', '', error.message);
+      return false;
+    }
+  }
+
+  #take(member: TarMember, log: HashLog): void {
+    this.#findings.members++;
+    const path = pathOfMember(member.path);
+    if (path === null) {
+      this.#findings.differences.add('outside', member.path, 'the name leads out of the archive');
+      this.#skipContent(member);
+      return;
+    }
+    const name = keyedHash(this.#options.key, path);
+    this.#names.add(name);
+    const stat = this.#tree.stat(path);
+    log.add(name, stat ? this.#factOf(stat, member) : NO_FACT);
+    if (stat) this.#compare(path, member, stat);
+    else {
+      this.#findings.differences.add('not-on-disk', path, `the archive has a ${member.type} that the disk has not`);
+      this.#skipContent(member);
+    }
+  }
+
+  /** One hash for all attributes of a member, in any order. Further names of a file come without attributes. */
+  #factOf(stat: BigIntStats, { xattrs }: TarMember): Buffer {
+    if (xattrs.size === 0) return NO_FACT;
+    const fact = xattrFact(this.#options.key, stat.ino, xattrs);
+    this.#xattrs.add(fact);
+    return fact;
+  }
+
+  #compare(path: Buffer, member: TarMember, stat: BigIntStats): void {
+    if (!this.#options.contentOnly) this.#compareAttributes(path, member, stat);
+    const { differences } = this.#findings;
+    if (member.type === 'hardlink') {
+      this.#compareLink(path, member, stat);
+    } else if (typeOf(stat) !== member.type) {
+      differences.add('type', path, `${member.type} in the archive, ${typeOf(stat)} on the disk`);
+      this.#skipContent(member);
+    } else if (member.type === 'file') {
+      this.#compareFile(path, member, stat);
+    } else if (!this.#options.contentOnly) {
+      this.#compareSpecial(path, member, stat);
+    }
+  }
+
+  #compareAttributes(path: Buffer, member: TarMember, stat: BigIntStats): void {
+    const { differences } = this.#findings;
+    const { ignore } = this.#options;
+    const mode = Number(stat.mode & 0o7777n);
+    if (mode !== member.mode && member.type !== 'symlink' && !ignore.includes('mode')) {
+      differences.add('mode', path, `${octal(member.mode)} in the archive, ${octal(mode)} on the disk`);
+    }
+    if ((Number(stat.uid) !== member.uid || Number(stat.gid) !== member.gid) && !ignore.includes('owner')) {
+      differences.add('owner', path, `${member.uid}:${member.gid} in the archive, ${stat.uid}:${stat.gid} on the disk`);
+    }
+    if (!ignore.includes('mtime') && !isSameTime(member, stat.mtimeNs)) {
+      differences.add('mtime', path, `${showTime(member.mtime)} in the archive, ${showTime(stat.mtimeNs)} on the disk`);
+    }
+  }
+
+  #compareLink(path: Buffer, member: TarMember, stat: BigIntStats): void {
+    const target = pathOfMember(member.target);
+    const first = target && this.#tree.stat(target);
+    if (first && first.ino === stat.ino) return;
+    const { differences } = this.#findings;
+    if (!target) differences.add('outside', path, 'a hard link that leads out of the archive');
+    else if (!stat.isFile()) differences.add('type', path, `file in the archive, ${typeOf(stat)} on the disk`);
+    else differences.add('links', path, 'a hard link in the archive, a file of its own on the disk');
+  }
+
+  #compareFile(path: Buffer, member: TarMember, stat: BigIntStats): void {
+    const { differences } = this.#findings;
+    this.#findings.files++;
+    if (stat.nlink > 1n && !this.#options.contentOnly) {
+      if (this.#inodes.has(stat.ino))
+        differences.add('links', path, 'a file of its own in the archive, a hard link on the disk');
+      this.#inodes.add(stat.ino);
+    }
+    if (Number(stat.size) !== member.size) {
+      differences.add('size', path, `${member.size} bytes in the archive, ${stat.size} on the disk`);
+      this.#skipContent(member);
+      return;
+    }
+    this.#findings.contentBytes += member.size;
+    if (member.size === 0) return;
+    const descriptor = this.#tree.open(path);
+    try {
+      const at = this.#compareContent(descriptor, member);
+      if (at !== null) differences.add('content', path, `the first difference is near byte ${at}`);
+    } finally {
+      closeSync(descriptor);
+    }
+  }
+
+  /** @returns about where the first difference is, or `null`; the content has been read either way. */
+  #compareContent(descriptor: number, { segments, size }: TarMember): number | null {
+    let different: number | null = null;
+    let position = 0;
+    for (const { offset, length } of [...segments, { offset: size, length: 0 }]) {
+      if (different === null) different = this.#compareHole(descriptor, position, offset);
+      for (let done = 0; done < length; ) {
+        const bytes = this.#stream.some(Math.min(length - done, COMPARE_AT_ONCE));
+        if (bytes.length === 0) throw new TarError('the tar ends within a file');
+        if (different === null && !this.#isOnDisk(descriptor, offset + done, bytes)) different = offset + done;
+        done += bytes.length;
+      }
+      position = offset + length;
+    }
+    return different;
+  }
+
+  #compareHole(descriptor: number, from: number, to: number): number | null {
+    for (let at = from; at < to; at += COMPARE_AT_ONCE) {
+      if (!this.#isOnDisk(descriptor, at, ZEROS.subarray(0, Math.min(COMPARE_AT_ONCE, to - at)))) return at;
+    }
+    return null;
+  }
+
+  #isOnDisk(descriptor: number, position: number, bytes: Buffer): boolean {
+    const target = this.#scratch.subarray(0, bytes.length);
+    let filled = 0;
+    while (filled < target.length) {
+      const length = readSync(descriptor, target, filled, target.length - filled, position + filled);
+      if (length === 0) return false;
+      filled += length;
+    }
+    return target.equals(bytes);
+  }
+
+  #compareSpecial(path: Buffer, member: TarMember, stat: BigIntStats): void {
+    const { differences } = this.#findings;
+    if (member.type === 'symlink') {
+      const target = this.#tree.readLink(path);
+      if (!target.equals(member.target)) differences.add('target', path, 'the link leads elsewhere');
+    } else if (member.type === 'character' || member.type === 'block') {
+      const [major, minor] = deviceOf(stat.rdev);
+      if (major !== member.device.major || minor !== member.device.minor) {
+        differences.add(
+          'device',
+          path,
+          `${member.device.major}:${member.device.minor} in the archive, ${major}:${minor} on the disk`,
+        );
+      }
+    }
+  }
+
+  #skipContent({ segments, type }: TarMember): void {
+    if (type === 'file') this.#stream.skip(segments.reduce((sum, { length }) => sum + length, 0));
+  }
+
+  #lookForMissing(): void {
+    const onDisk = new HashSum();
+    for (const { path, isSocket } of this.#tree.walk()) {
+      if (!isSocket) onDisk.add(keyedHash(this.#options.key, path));
+    }
+    if (onDisk.toString() !== this.#names.toString()) this.#nameMissing();
+  }
+
+  #nameMissing(): void {
+    const { differences } = this.#findings;
+    for (const { isMine, facts } of readParts(this.#options.logFile, this.#names.count)) {
+      for (const { path, isSocket } of this.#tree.walk()) {
+        const name = keyedHash(this.#options.key, path);
+        if (isSocket || !isMine(name)) continue;
+        const times = facts.get(name.toString('hex'))?.length ?? 0;
+        if (times === 0) differences.add('not-in-archive', path, 'the disk has it, the archive has not');
+        if (times > 1) differences.add('duplicate', path, `the archive has it ${times} times`);
+      }
+    }
+  }
+}
+
+/** Of all attributes of one inode. Both sides of a comparison use it. */
+export function xattrFact(key: Buffer, inode: bigint, xattrs: ReadonlyMap<string, Buffer>): Buffer {
+  const sorted = [...xattrs].sort(([a], [b]) => (a < b ? -1 : 1));
+  return keyedHash(key, Buffer.from(String(inode)), ...sorted.flatMap(([name, value]) => [Buffer.from(name), value]));
+}
+
+function typeOf(stat: BigIntStats): string {
+  if (stat.isFile()) return 'file';
+  if (stat.isDirectory()) return 'directory';
+  if (stat.isSymbolicLink()) return 'symlink';
+  if (stat.isCharacterDevice()) return 'character';
+  if (stat.isBlockDevice()) return 'block';
+  return stat.isFIFO() ? 'fifo' : 'socket';
+}
+
+const SECOND = 1_000_000_000n;
+
+/** Whole seconds, rounded down also before 1970, where the archive has no fractions. */
+function isSameTime({ mtime, hasFraction }: TarMember, onDisk: bigint): boolean {
+  if (hasFraction) return mtime === onDisk;
+  const whole = onDisk / SECOND - (onDisk % SECOND < 0n ? 1n : 0n);
+  return mtime === whole * SECOND;
+}
+
+function showTime(nanoseconds: bigint): string {
+  const date = new Date(Number(nanoseconds / 1_000_000n));
+  return Number.isNaN(date.getTime()) ? `${nanoseconds} ns` : date.toISOString();
+}
+
+const octal = (mode: number): string => mode.toString(8).padStart(4, '0');
+
+/** As the kernel packs them. Source: makedev(3). */
+const deviceOf = (rdev: bigint): [number, number] => [
+  Number(((rdev >> 8n) & 0xfffn) | ((rdev >> 32n) & 0xfffff000n)),
+  Number((rdev & 0xffn) | ((rdev >> 12n) & 0xffffff00n)),
+];

@@ -1,0 +1,93 @@
+/** The thread that compares: it reads the plain stream and the disk synchronously, and answers once. */
+import { createHash } from 'node:crypto';
+import { readSync } from 'node:fs';
+import { parentPort, workerData } from 'node:worker_threads';
+import { ByteStream } from '../archive/byte-stream.ts';
+import { readMembers, TarError } from '../archive/tar-reader.ts';
+import { type Difference, DifferenceList } from './difference.ts';
+import { compareImageWithDevice } from './image-with-device.ts';
+import { compareTarWithDisk, type TarComparisonOptions } from './tar-with-disk.ts';
+
+export type ComparisonOrder =
+  | ({ how: 'tar' } & Omit<TarComparisonOptions, 'key'> & { key: Uint8Array })
+  | { how: 'image'; device: string }
+  /** Without a disk: is it a tar, and what does it hash to? */
+  | { how: 'tar-alone' }
+  | { how: 'bytes-alone' };
+
+export interface ComparisonResult {
+  differences: Difference[];
+  differenceCount: number;
+  members: number;
+  files: number;
+  contentBytes: number;
+  xattrSum: string;
+  plainBytes: number;
+  /** SHA-256 of the plain stream, in base 16. */
+  plainSha256: string;
+}
+
+export interface WorkerData {
+  /** Of the pipe with the plain stream; stays the caller's. */
+  descriptor: number;
+  order: ComparisonOrder;
+}
+
+type Findings = Partial<ComparisonResult> & { list: DifferenceList };
+
+function findingsOf(order: ComparisonOrder, stream: ByteStream): Findings {
+  switch (order.how) {
+    case 'tar': {
+      const { differences: list, ...counts } = compareTarWithDisk(stream, { ...order, key: Buffer.from(order.key) });
+      return { list, ...counts };
+    }
+    case 'image': {
+      const { differences: list, contentBytes } = compareImageWithDevice(stream, order.device);
+      return { list, contentBytes };
+    }
+    case 'tar-alone':
+      return readTar(stream);
+    case 'bytes-alone':
+      return { list: new DifferenceList() };
+  }
+}
+
+function readTar(stream: ByteStream): Findings {
+  const list = new DifferenceList();
+  let [members, files, contentBytes] = [0, 0, 0];
+  try {
+    for (const { type, size, segments } of readMembers(stream)) {
+      members++;
+      if (type !== 'file') continue;
+      files++;
+      contentBytes += size;
+      stream.skip(segments.reduce((sum, { length }) => sum + length, 0));
+    }
+  } catch (error) {
+    if (!(error instanceof TarError)) throw error;
+    list.add('damaged', '', error.message);
+  }
+  return { list, members, files, contentBytes };
+}
+
+function run({ descriptor, order }: WorkerData): ComparisonResult {
+  const hash = createHash('sha256');
+  const readSome = (target: Buffer): number => readSync(descriptor, target, 0, target.length, null);
+  const stream = new ByteStream(readSome, (bytes) => hash.update(bytes));
+  const { list, ...counts } = findingsOf(order, stream);
+  // To the end, whatever was found: a decompressor that cannot write ends with an error of its own.
+  stream.skip(Number.POSITIVE_INFINITY);
+  return {
+    members: 0,
+    files: 0,
+    contentBytes: 0,
+    xattrSum: '',
+    ...counts,
+    differences: list.kept,
+    differenceCount: list.count,
+    plainBytes: stream.position,
+    plainSha256: hash.digest('hex'),
+  };
+}
+
+parentPort?.postMessage(run(workerData as WorkerData));

@@ -1,0 +1,55 @@
+/** The extended attributes of a whole mounted filesystem, as getfattr tells them; access control lists are among them. */
+import { createReadStream } from 'node:fs';
+import { createInterface } from 'node:readline';
+import { SnapError } from '../errors.ts';
+import { startPipeline } from '../transfer/pipeline.ts';
+
+export interface AttributedFile {
+  /** Relative to the root; empty for the root itself. */
+  path: Buffer;
+  xattrs: Map<string, Buffer>;
+}
+
+/**
+ * Files without attributes are left out. getfattr knows no paths beyond PATH_MAX: what lies deeper is left out too.
+ * @throws SnapError `STAGE_FAILED`
+ */
+export async function* readXattrs(root: string, signal: AbortSignal): AsyncGenerator<AttributedFile> {
+  const argv = ['getfattr', '--recursive', '--physical', '--no-dereference', '--absolute-names', '--dump', '--match=-'];
+  const complaints: string[] = [];
+  const onStderrLine = (line: string) => {
+    if (!/: File name too long$/.test(line)) complaints.push(line);
+  };
+  const stage = { name: 'getfattr', argv: [...argv, '--encoding=hex', '--', root], onStderrLine };
+  await using pipeline = await startPipeline([stage], { signal });
+  const lines = createInterface({ input: createReadStream('', { fd: pipeline.output, encoding: 'latin1' }) });
+  let current: AttributedFile | null = null;
+  for await (const line of lines) {
+    if (line.startsWith('# file: '))
+      current = { path: pathBelow(root, line.slice('# file: '.length)), xattrs: new Map() };
+    else if (line !== '' && current) addXattr(line, current.xattrs);
+    else if (current) {
+      yield current;
+      current = null;
+    }
+  }
+  await pipeline.finished.catch((error: unknown) => {
+    signal.throwIfAborted();
+    if (complaints.length > 0 || !(error instanceof SnapError) || error.code !== 'STAGE_FAILED') throw error;
+  });
+}
+
+/** Quoted as `\012`, and below the root. */
+function pathBelow(root: string, quoted: string): Buffer {
+  const path = quoted.replace(/\\([0-7]{3}|\\)/g, (_all, code: string) =>
+    code === '\\' ? '\\' : String.fromCharCode(Number.parseInt(code, 8)),
+  );
+  return Buffer.from(path, 'latin1').subarray(Buffer.byteLength(root) + 1);
+}
+
+/** `user.comment=0x00ff`; without a value, it is empty. */
+function addXattr(line: string, xattrs: Map<string, Buffer>): void {
+  const at = line.indexOf('=');
+  const name = at < 0 ? line : line.slice(0, at);
+  xattrs.set(name, Buffer.from(at < 0 ? '' : line.slice(at + 3), 'hex'));
+}

@@ -1,0 +1,265 @@
+/** One object of an archive, fetched, decoded and compared: with the disk it was made of, or with its own manifest. */
+import { randomBytes } from 'node:crypto';
+import { mkdtempSync, rmSync, writeSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { decryptCommand } from '../archive/cipher.ts';
+import { decompressCommand } from '../archive/codec.ts';
+import { readHeaderValue } from '../archive/metadata.ts';
+import type { ArchiveStore, ObjectHead } from '../cloud/ports.ts';
+import type { Difference, DifferenceKind } from '../compare/difference.ts';
+import { compareInThread } from '../compare/start.ts';
+import type { ComparisonOrder, ComparisonResult } from '../compare/worker.ts';
+import { SnapError } from '../errors.ts';
+import type { Host } from '../events.ts';
+import { monotonic } from '../lib/clock.ts';
+import { decodeCrc32 } from '../lib/crc32.ts';
+import { type Downloaded, downloadInto } from '../transfer/download.ts';
+import { type Stage, startPipeline } from '../transfer/pipeline.ts';
+import { closeAll, makePipes } from '../transfer/pipes.ts';
+import { compareXattrs } from './compare-xattrs.ts';
+import type { ArchivedObject } from './find-archive.ts';
+
+export interface CheckServices {
+  store: ArchiveStore;
+  host: Host;
+  signal: AbortSignal;
+  /** Ranges on their way at once. */
+  streams: number;
+  /** For objects encrypted with gpg; `null`: the keyring has the private key. */
+  sessionKey: string | null;
+}
+
+/** What an object is compared with. */
+export type Reference =
+  | { how: 'tar'; root: string; contentOnly: boolean; filesystem: string }
+  | { how: 'image'; device: string }
+  | { how: 'alone' };
+
+export interface ObjectCheck {
+  key: string;
+  differences: Difference[];
+  /** Including those that are not listed. */
+  differenceCount: number;
+  members: number;
+  files: number;
+  contentBytes: number;
+  plainBytes: number;
+  plainSha256: string;
+  seconds: number;
+}
+
+/** @throws SnapError when it cannot be told, e.g. `OBJECT_ARCHIVED`, `GPG_KEY`, `DOWNLOAD_FAILED`. */
+export async function checkObject(
+  object: ArchivedObject,
+  snapshotId: string,
+  reference: Reference,
+  services: CheckServices,
+): Promise<ObjectCheck> {
+  const started = monotonic();
+  const head = await services.store.head(object.key, { signal: services.signal });
+  const found = new Findings();
+  if (!head) {
+    found.add('not-in-archive', 'the object is not in the bucket');
+    return found.result(object.key, null, started);
+  }
+  checkHead(head, object, snapshotId, found);
+  const directory = mkdtempSync(join(tmpdir(), 'snap-to-s3-check-'));
+  try {
+    const decoded = await decode(object, head, reference, directory, services, found);
+    checkFacts(object, head, decoded, found);
+    return found.result(object.key, decoded.comparison, started);
+  } finally {
+    rmSync(directory, { recursive: true, force: true });
+  }
+}
+
+class Findings {
+  readonly list: Difference[] = [];
+  count = 0;
+
+  add(kind: DifferenceKind, detail: string, path = ''): void {
+    this.count++;
+    this.list.push({ kind, path, detail });
+  }
+
+  result(key: string, comparison: ComparisonResult | null, started: number): ObjectCheck {
+    return {
+      key,
+      differences: [...this.list, ...(comparison?.differences ?? [])],
+      differenceCount: this.count + (comparison?.differenceCount ?? 0),
+      members: comparison?.members ?? 0,
+      files: comparison?.files ?? 0,
+      contentBytes: comparison?.contentBytes ?? 0,
+      plainBytes: comparison?.plainBytes ?? 0,
+      plainSha256: comparison?.plainSha256 ?? '',
+      seconds: (monotonic() - started) / 1000,
+    };
+  }
+}
+
+function checkHead(head: ObjectHead, { facts }: ArchivedObject, snapshotId: string, found: Findings): void {
+  const claimed = readHeaderValue(head.metadata['snapshot-snapshotid'] ?? snapshotId);
+  if (claimed !== snapshotId) found.add('wrong-object', `its metadata says that it is of ${claimed}`);
+  if (facts && facts.storedBytes !== head.bytes) {
+    found.add('stored-bytes', `it has ${head.bytes} bytes, the manifest says ${facts.storedBytes}`);
+  }
+}
+
+interface Decoded {
+  downloaded: Downloaded;
+  comparison: ComparisonResult;
+}
+
+async function decode(
+  object: ArchivedObject,
+  head: ObjectHead,
+  reference: Reference,
+  directory: string,
+  services: CheckServices,
+  found: Findings,
+): Promise<Decoded> {
+  const failed = new AbortController();
+  const signal = AbortSignal.any([services.signal, failed.signal]);
+  const [source] = await makePipes(1);
+  if (!source) throw new SnapError('BUG', 'no pipe was made');
+  using key = await sessionKeyPipe(object, services.sessionKey);
+  await using pipeline = await startPipeline(stagesOf(object, key.descriptor), { signal, input: source.readEnd });
+  closeAll([source.readEnd]);
+  let shown = 0;
+  using _task = services.host.track({
+    label: object.key,
+    expectedBytes: head.bytes,
+    read: () => shown,
+    stored: () => shown,
+  });
+  const onBytes = (count: number) => {
+    shown += count;
+  };
+  const order = orderOf(object, reference, directory);
+  const xattrs = startXattrs(order, reference, directory, signal);
+  const downloading = download(source.writeEnd, head, { ...services, signal, onBytes });
+  const comparing = compareInThread({ descriptor: pipeline.output, order: order.thread }).finally(() =>
+    closeAll([pipeline.output]),
+  );
+  const stopOnError = (error: unknown) => failed.abort(error);
+  downloading.catch(stopOnError);
+  comparing.catch(stopOnError);
+  const [downloaded, comparison, verdict] = await Promise.allSettled([downloading, comparing, pipeline.finished]);
+  services.signal.throwIfAborted();
+  if (downloaded.status === 'rejected') throw downloaded.reason;
+  if (comparison.status === 'rejected') throw comparison.reason;
+  const bySessionKey = key.descriptor !== null;
+  const whole =
+    verdict.status === 'fulfilled' ? comparison.value : damaged(verdict.reason, comparison.value, found, bySessionKey);
+  await xattrs?.finish(whole, found);
+  return { downloaded: downloaded.value, comparison: whole };
+}
+
+async function download(
+  descriptor: number,
+  head: ObjectHead,
+  services: CheckServices & { onBytes: (count: number) => void },
+): Promise<Downloaded> {
+  try {
+    return await downloadInto(descriptor, services.store.reader(head.key, head.etag), head.bytes, services);
+  } finally {
+    closeAll([descriptor]);
+  }
+}
+
+function stagesOf(object: ArchivedObject, sessionKeyDescriptor: number | null): Stage[] {
+  const decompress = { name: object.codec, argv: decompressCommand(object.codec) };
+  if (object.cipher === 'none') return [decompress];
+  // A child finds the first of its further descriptors as 3.
+  const others = sessionKeyDescriptor === null ? [] : [sessionKeyDescriptor];
+  const decrypt = { name: 'gpg', argv: decryptCommand(sessionKeyDescriptor === null ? null : 3), others };
+  return [decrypt, decompress];
+}
+
+/** The session key goes to gpg through a pipe: arguments can be read by everybody on the machine. */
+async function sessionKeyPipe(object: ArchivedObject, sessionKey: string | null) {
+  if (sessionKey === null || object.cipher === 'none') return { descriptor: null, [Symbol.dispose]: () => {} };
+  const [pipe] = await makePipes(1);
+  if (!pipe) throw new SnapError('BUG', 'no pipe was made');
+  writeSync(pipe.writeEnd, `${sessionKey}\n`);
+  closeAll([pipe.writeEnd]);
+  return { descriptor: pipe.readEnd, [Symbol.dispose]: () => closeAll([pipe.readEnd]) };
+}
+
+/** gpg takes any session key, and cannot say whether that or the message is wrong: but with a right one, bytes come. */
+function refuseKey(reason: SnapError, isWrongSessionKey: boolean): void {
+  if (!isWrongSessionKey && !NO_KEY.test(reason.message)) return;
+  const hint = isWrongSessionKey
+    ? 'show the session key of this very object (docs/encryption.md); if it is, the beginning of the object is damaged'
+    : 'the private key of a recipient must be in the keyring or agent, or give --gpg-session-key';
+  throw new SnapError('GPG_KEY', `the archive cannot be decrypted: ${reason.message}`, { hint, cause: reason });
+}
+
+const NO_KEY = /no secret key|wrong secret key used|bad session key|invalid session key/i;
+
+/**
+ * A decoder that gives up by itself has met bytes that nobody encoded: the archive is damaged. A key that is not
+ * there says nothing of the archive, and neither does a decoder that was killed.
+ */
+function damaged(
+  reason: unknown,
+  comparison: ComparisonResult,
+  found: Findings,
+  bySessionKey: boolean,
+): ComparisonResult {
+  if (!(reason instanceof SnapError) || reason.code !== 'STAGE_FAILED') throw reason;
+  if (/^gpg /.test(reason.message)) refuseKey(reason, bySessionKey && comparison.plainBytes === 0);
+  if (!/ exited \d+/.test(reason.message)) throw reason;
+  found.add('damaged', `it cannot be decoded: ${reason.message.replace(/; .*stopped$/, '')}`);
+  // That the plain stream ends too early follows from it.
+  const rest = comparison.differences.filter(({ kind }) => kind !== 'damaged');
+  const dropped = comparison.differences.length - rest.length;
+  return { ...comparison, differences: rest, differenceCount: comparison.differenceCount - dropped };
+}
+
+interface Order {
+  thread: ComparisonOrder;
+  logFile: string;
+  key: Buffer;
+}
+
+/** Filesystems whose user-space drivers make up what is not on the disk, anew with each mount. */
+const UNSTEADY: Record<string, readonly ('mtime' | 'mode' | 'owner')[]> = { vfat: ['mtime', 'mode', 'owner'] };
+
+function orderOf(object: ArchivedObject, reference: Reference, directory: string): Order {
+  const key = randomBytes(32);
+  const logFile = join(directory, 'members');
+  if (reference.how === 'image') return { thread: reference, logFile, key };
+  if (reference.how === 'alone') {
+    return { thread: { how: object.layout === 'tar' ? 'tar-alone' : 'bytes-alone' }, logFile, key };
+  }
+  const { root, contentOnly, filesystem } = reference;
+  return { thread: { how: 'tar', root, contentOnly, ignore: UNSTEADY[filesystem] ?? [], key, logFile }, logFile, key };
+}
+
+/** What these keep has no place in a tar, or is shown only by their drivers. */
+const WITHOUT_XATTRS = new Set(['vfat', 'ntfs']);
+
+function startXattrs({ thread, logFile, key }: Order, reference: Reference, directory: string, signal: AbortSignal) {
+  if (thread.how !== 'tar' || thread.contentOnly || reference.how !== 'tar') return null;
+  if (WITHOUT_XATTRS.has(reference.filesystem)) return null;
+  return compareXattrs({ root: reference.root, key, logFile, directory, signal });
+}
+
+/** The stored and the plain bytes against what the store and the manifest know of them. */
+function checkFacts({ facts }: ArchivedObject, head: ObjectHead, decoded: Decoded, found: Findings): void {
+  const { downloaded, comparison } = decoded;
+  const isRead = downloaded.bytes === head.bytes;
+  const known =
+    facts?.checksum?.algorithm === 'CRC32' && facts.checksum.type === 'FULL_OBJECT' ? facts.checksum.value : head.crc32;
+  if (isRead && known !== null && decodeCrc32(known) !== downloaded.crc32) {
+    found.add('stored-bytes', 'the CRC-32 of the stored bytes is not the one that was stored with them');
+  }
+  if (!facts || found.list.some(({ kind }) => kind === 'damaged')) return;
+  if (facts.plainBytes !== comparison.plainBytes) {
+    found.add('stored-bytes', `it decodes to ${comparison.plainBytes} bytes, the manifest says ${facts.plainBytes}`);
+  } else if (facts.plainSha256 && facts.plainSha256 !== comparison.plainSha256) {
+    found.add('stored-bytes', 'the SHA-256 of the plain bytes is not the one in the manifest');
+  }
+}

@@ -1,0 +1,97 @@
+/** What the bucket holds of a snapshot. */
+import type { CodecName } from '../archive/codec.ts';
+import { type ArchiveName, type Cipher, type Layout, manifestKey, parseKey } from '../archive/key.ts';
+import { decodeManifest, type Manifest, type ManifestObject } from '../archive/manifest.ts';
+import type { ArchiveStore } from '../cloud/ports.ts';
+import { SnapError } from '../errors.ts';
+
+/** An object of an archive: as the manifest has it, or, without one, as its name tells. */
+export interface ArchivedObject {
+  key: string;
+  partition: number | null;
+  layout: Layout;
+  codec: CodecName;
+  cipher: Cipher;
+  facts: ManifestObject | null;
+}
+
+export interface Archive {
+  snapshotId: string;
+  /** `null` for archives of version 0. */
+  manifest: { key: string; etag: string; content: Manifest } | null;
+  objects: ArchivedObject[];
+}
+
+/** @throws SnapError `NOT_FOUND` when there is no archive, `MANIFEST` when its manifest cannot be used. */
+export async function findArchive(name: ArchiveName, store: ArchiveStore, signal: AbortSignal): Promise<Archive> {
+  const manifest = await readManifest(manifestKey(name), name.snapshotId, store, signal);
+  if (manifest) return withManifest(name.snapshotId, manifest);
+  const keys = await store.list(`${name.prefix}${name.volumeId}/`, { signal });
+  return withoutManifest(name.snapshotId, keys, store.bucket);
+}
+
+/** For snapshots that may be gone: the bucket itself is searched. @param ids `null` for all archives. */
+export async function findArchivesById(
+  ids: readonly string[] | null,
+  prefix: string,
+  store: ArchiveStore,
+  signal: AbortSignal,
+): Promise<{ archives: Archive[]; missing: { id: string; error: SnapError }[] }> {
+  const keys = await store.list(prefix, { signal });
+  const wanted = ids ?? [...new Set(keys.flatMap((key) => idIn(key) ?? []))];
+  const archives: Archive[] = [];
+  const missing: { id: string; error: SnapError }[] = [];
+  for (const id of wanted) {
+    const own = keys.filter((key) => idIn(key) === id);
+    const manifest = own.find((key) => key.endsWith('.manifest.json'));
+    try {
+      const found = manifest === undefined ? null : await readManifest(manifest, id, store, signal);
+      archives.push(found ? withManifest(id, found) : withoutManifest(id, own, store.bucket));
+    } catch (error) {
+      if (!(error instanceof SnapError) || error.code === 'INTERRUPTED') throw error;
+      missing.push({ id, error });
+    }
+  }
+  return { archives, missing };
+}
+
+const idIn = (key: string): string | undefined =>
+  parseKey(key)?.snapshotId ?? /\/\S+ (snap-[0-9a-f]+)\.manifest\.json$/.exec(key)?.[1];
+
+async function readManifest(
+  key: string,
+  snapshotId: string,
+  store: ArchiveStore,
+  signal: AbortSignal,
+): Promise<Archive['manifest']> {
+  const head = await store.head(key, { signal });
+  if (!head) return null;
+  const { etag, body } = await store.getSmall(key, { signal });
+  return { key, etag, content: decodeManifest(body, key, snapshotId) };
+}
+
+const withManifest = (snapshotId: string, manifest: NonNullable<Archive['manifest']>): Archive => ({
+  snapshotId,
+  manifest,
+  objects: manifest.content.objects.map((facts) => ({
+    key: facts.key,
+    partition: facts.partition,
+    layout: facts.layout,
+    codec: facts.codec,
+    cipher: facts.cipher,
+    facts,
+  })),
+});
+
+function withoutManifest(snapshotId: string, keys: readonly string[], bucket: string): Archive {
+  const objects = keys.flatMap((key): ArchivedObject[] => {
+    const parsed = parseKey(key);
+    if (parsed?.snapshotId !== snapshotId) return [];
+    const { partition, layout, codec, cipher } = parsed;
+    return [{ key, partition, layout, codec, cipher, facts: null }];
+  });
+  if (objects.length > 0) return { snapshotId, manifest: null, objects };
+  throw new SnapError('NOT_FOUND', `there is no archive of ${snapshotId} in ${bucket}`, {
+    hint: 'check --bucket and --prefix, or migrate it first',
+  });
+}

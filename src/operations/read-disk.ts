@@ -1,0 +1,12 @@
+/** What a disk is made of, read before anything of it is mounted. */
+import type { Host } from '../events.ts';
+import type { FoundDevice } from '../host/block-devices.ts';
+import { readPartitionTable } from '../host/partition-table.ts';
+import type { Disk } from './check-archive.ts';
+
+export async function readDisk(snapshot: string, device: FoundDevice, host: Host, signal: AbortSignal): Promise<Disk> {
+  const table = await readPartitionTable(device.path, signal);
+  const partitions = table.partitions.map(({ number, size }) => ({ number, filesystem: null, bytes: size }));
+  host.notify({ code: 'disk.read', snapshot, device: device.path, bytes: device.size, table: table.kind, partitions });
+  return { device, table };
+}

@@ -1,0 +1,111 @@
+/** One snapshot against its archive. */
+import { randomUUID } from 'node:crypto';
+import { encodeManifest, type Manifest } from '../archive/manifest.ts';
+import { objectMetadata } from '../archive/metadata.ts';
+import { objectTags } from '../archive/tags.ts';
+import type { Snapshot } from '../cloud/ports.ts';
+import { attachTemporaryVolume } from '../host/temporary-volume.ts';
+import { requireTools } from '../host/tools.ts';
+import { now } from '../lib/clock.ts';
+import { cleanupSignal } from '../lib/disposal.ts';
+import { refuseArchived } from './archived-objects.ts';
+import { checkArchive } from './check-archive.ts';
+import type { ObjectCheck } from './check-object.ts';
+import { type Archive, findArchive } from './find-archive.ts';
+import { readDisk } from './read-disk.ts';
+import type { Services, ValidateSettings } from './settings.ts';
+import { beginState, revertState } from './state-tag.ts';
+
+/**
+ * Tags `validating`, compares, and tags `validated`. On differences and failures the tag goes back.
+ * @throws SnapError `DIFFERS`, `NOT_FOUND` without an archive, or why it cannot be told.
+ */
+export async function validateSnapshot(
+  snapshot: Snapshot,
+  settings: ValidateSettings,
+  services: Services,
+  signal: AbortSignal,
+  onDone: () => void,
+): Promise<void> {
+  const { id: snapshotId, volumeId, startTime } = snapshot;
+  const name = { prefix: settings.prefix, volumeId, startTime, snapshotId };
+  const archive = await findArchive(name, services.store, signal);
+  requireTools(toolsFor(archive), services.searchPath);
+  await refuseArchived(
+    archive.objects.map(({ key }) => key),
+    services.store,
+    signal,
+  );
+  const instance = await services.instance();
+  const state = await beginState(snapshot, settings.tagKey, 'validating', services, signal);
+  let isSettled = false;
+  try {
+    await using volume = await attachTemporaryVolume(snapshot, {
+      ...settings,
+      volumes: services.volumes,
+      instance,
+      host: services.host,
+      signal,
+      purpose: archive.objects.some(({ layout, partition }) => layout === 'image' && partition === null)
+        ? 'image'
+        : 'tar',
+      keep: settings.keepVolumes,
+      clientToken: randomUUID(),
+    });
+    const disk = await readDisk(snapshot.id, volume.device, services.host, signal);
+    const order = {
+      ...settings,
+      snapshotId,
+      objects: archive.objects,
+      recorded: archive.manifest?.content.recorded ?? [],
+      disk,
+    };
+    const checks = await checkArchive(order, {
+      ...services,
+      signal,
+      streams: settings.downloadStreams,
+      sessionKey: settings.sessionKey,
+    });
+    if (!settings.contentOnly) await noteProof(snapshot, archive, checks, settings.tagKey, services);
+    await state.settle('validated', cleanupSignal());
+    isSettled = true;
+    onDone();
+  } catch (failure) {
+    if (!isSettled) await revertState(state, snapshot.id, settings.tagKey, services.host);
+    throw failure;
+  }
+}
+
+function toolsFor({ objects }: Archive): string[] {
+  const codecs = objects.map(({ codec }) => codec);
+  return [...new Set([...codecs, ...(objects.some(({ cipher }) => cipher === 'gpg') ? ['gpg'] : [])])];
+}
+
+/**
+ * Writes what was proved into the manifest, so that the archive can be proved again without the snapshot. Hashes of
+ * encrypted content stay out of it.
+ */
+async function noteProof(
+  snapshot: Snapshot,
+  { manifest }: Archive,
+  checks: readonly ObjectCheck[],
+  tagKey: string,
+  { store }: Services,
+): Promise<void> {
+  if (!manifest) return;
+  const hashes = new Map(checks.map(({ key, plainSha256 }) => [key, plainSha256]));
+  const content: Manifest = {
+    ...manifest.content,
+    objects: manifest.content.objects.map((object) =>
+      object.cipher === 'none' ? { ...object, plainSha256: hashes.get(object.key) ?? null } : object,
+    ),
+    validatedAt: now().toISOString(),
+  };
+  const plainBytes = content.objects.reduce((sum, object) => sum + object.plainBytes, 0);
+  const facts = {
+    key: manifest.key,
+    metadata: objectMetadata(snapshot, plainBytes),
+    tags: objectTags(snapshot.tags, tagKey).tags,
+  };
+  await store.putSmall(facts, encodeManifest(content), manifest.etag, { signal: cleanupSignal() });
+}

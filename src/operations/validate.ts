@@ -1,0 +1,94 @@
+/** `validate`: proves that archives are what they were made of. */
+import type { Snapshot } from '../cloud/ports.ts';
+import { type ExitCode, SnapError } from '../errors.ts';
+import { requireTools } from '../host/tools.ts';
+import { monotonic } from '../lib/clock.ts';
+import { refuseArchived } from './archived-objects.ts';
+import { tellOfCheck } from './check-archive.ts';
+import { type CheckServices, checkObject, type ObjectCheck } from './check-object.ts';
+import { type Archive, findArchivesById } from './find-archive.ts';
+import { requireRoot } from './preflight.ts';
+import { runEach } from './run-each.ts';
+import { select } from './select.ts';
+import type { Services, ValidateSettings } from './settings.ts';
+import { validateSnapshot } from './validate-snapshot.ts';
+
+/**
+ * @returns `EXIT.ok`; `EXIT.differs` when anything differs; else as `migrate`.
+ * @throws SnapError the reason, when nothing could be begun; `INTERRUPTED` when stopped.
+ */
+export async function validate(settings: ValidateSettings, services: Services, signal: AbortSignal): Promise<ExitCode> {
+  return settings.archiveOnly
+    ? validateArchivesAlone(settings, services, signal)
+    : validateSnapshots(settings, services, signal);
+}
+
+async function validateSnapshots(
+  settings: ValidateSettings,
+  services: Services,
+  signal: AbortSignal,
+): Promise<ExitCode> {
+  requireRoot();
+  const forXattrs = settings.contentOnly ? [] : ['getfattr'];
+  requireTools(['mkfifo', 'blkid', 'sfdisk', 'mount', 'umount', 'losetup', ...forXattrs], services.searchPath);
+  await services.store.check({ signal });
+  await services.instance();
+  const { snapshots, refused } = await select(settings.selection, settings.tagKey, services.snapshots, signal);
+  return runEach({
+    command: 'validate',
+    items: snapshots,
+    idOf: ({ id }: Snapshot) => id,
+    refused,
+    host: services.host,
+    signal,
+    work: async (snapshot, onDone) => {
+      const { id, volumeId: volume, sizeGiB } = snapshot;
+      services.host.notify({ code: 'snapshot.started', snapshot: id, volume, sizeGiB });
+      await validateSnapshot(snapshot, settings, services, signal, onDone);
+    },
+  });
+}
+
+/** Needs no snapshot, no instance and no root: only the bucket. */
+async function validateArchivesAlone(
+  settings: ValidateSettings,
+  services: Services,
+  signal: AbortSignal,
+): Promise<ExitCode> {
+  requireTools(['mkfifo'], services.searchPath);
+  await services.store.check({ signal });
+  const ids = settings.selection.by === 'id' ? settings.selection.ids : null;
+  const { archives, missing } = await findArchivesById(ids, settings.prefix, services.store, signal);
+  if (archives.length === 0 && missing.length === 0) {
+    throw new SnapError('NOTHING_TO_DO', `there are no archives in ${services.store.bucket}`, {
+      hint: 'check --prefix',
+    });
+  }
+  const check: CheckServices = {
+    ...services,
+    signal,
+    streams: settings.downloadStreams,
+    sessionKey: settings.sessionKey,
+  };
+  return runEach({
+    command: 'validate',
+    items: archives,
+    idOf: ({ snapshotId }) => snapshotId,
+    refused: missing,
+    host: services.host,
+    signal,
+    work: (archive) => checkAlone(archive, check),
+  });
+}
+
+async function checkAlone({ snapshotId, objects }: Archive, services: CheckServices): Promise<void> {
+  const started = monotonic();
+  const checks: ObjectCheck[] = [];
+  await refuseArchived(
+    objects.map(({ key }) => key),
+    services.store,
+    services.signal,
+  );
+  for (const object of objects) checks.push(await checkObject(object, snapshotId, { how: 'alone' }, services));
+  tellOfCheck(snapshotId, 'archive-only', checks, [], (monotonic() - started) / 1000, services);
+}

@@ -1,0 +1,119 @@
+/**
+ * An object of the store into a pipe: several ranges at once, in order, each taken up again where a connection broke.
+ *
+ * All ranges are pinned to one ETag, so that an object that is replaced meanwhile is noticed rather than mixed.
+ */
+import { write } from 'node:fs';
+import { crc32 } from 'node:zlib';
+import type { ObjectReader } from '../cloud/ports.ts';
+import { SnapError } from '../errors.ts';
+import { sleep } from '../lib/clock.ts';
+import { MiB } from '../lib/units.ts';
+import { BufferPool } from './buffer-pool.ts';
+
+export interface DownloadOptions {
+  /** Ranges on their way at once. */
+  streams: number;
+  signal: AbortSignal;
+  onBytes: (count: number) => void;
+}
+
+export interface Downloaded {
+  bytes: number;
+  /** CRC-32 of the stored bytes. */
+  crc32: number;
+}
+
+const RANGE = 8 * MiB;
+
+/**
+ * @param descriptor the write end of a pipe; it stays the caller's. Whoever reads it may stop early: what is left is
+ *   not fetched then, and the number of bytes tells.
+ * @throws SnapError the store's own, `DOWNLOAD_FAILED` when a range makes no progress; the signal's reason.
+ */
+export async function downloadInto(
+  descriptor: number,
+  object: ObjectReader,
+  size: number,
+  options: DownloadOptions,
+): Promise<Downloaded> {
+  const stopped = new AbortController();
+  const signal = AbortSignal.any([options.signal, stopped.signal]);
+  const pool = new BufferPool(options.streams + 1);
+  const running: { range: Promise<Buffer>; buffer: Buffer }[] = [];
+  const result: Downloaded = { bytes: 0, crc32: 0 };
+  let next = 0;
+  const startMore = async () => {
+    while (next < size && running.length < options.streams) {
+      const buffer = await pool.take(RANGE, signal);
+      const range = fetchRange(object, buffer.subarray(0, Math.min(RANGE, size - next)), next, signal);
+      range.catch(() => {});
+      running.push({ range, buffer });
+      next += RANGE;
+    }
+  };
+  try {
+    await startMore();
+    for (let first = running.shift(); first; first = running.shift()) {
+      const bytes = await first.range;
+      result.crc32 = crc32(bytes, result.crc32);
+      result.bytes += bytes.length;
+      if (!(await writeAll(descriptor, bytes))) return result;
+      options.onBytes(bytes.length);
+      pool.giveBack(first.buffer);
+      await startMore();
+    }
+    return result;
+  } finally {
+    stopped.abort(new Error('the download has ended'));
+    await Promise.allSettled(running.map(({ range }) => range));
+  }
+}
+
+/** Tries without a byte between them before a range is given up. */
+const FRUITLESS = 6;
+
+async function fetchRange(object: ObjectReader, target: Buffer, start: number, signal: AbortSignal): Promise<Buffer> {
+  let filled = 0;
+  for (let fruitless = 0; filled < target.length; ) {
+    const before = filled;
+    try {
+      for await (const chunk of await object.read(start + filled, start + target.length, { signal })) {
+        target.set(chunk.subarray(0, target.length - filled), filled);
+        filled += Math.min(chunk.length, target.length - filled);
+      }
+    } catch (error) {
+      signal.throwIfAborted();
+      if (error instanceof SnapError) throw error;
+    }
+    if (filled === before) fruitless++;
+    else fruitless = 0;
+    if (fruitless === FRUITLESS) {
+      throw new SnapError(
+        'DOWNLOAD_FAILED',
+        `${object.key}: no byte came from byte ${start + filled} on, ${FRUITLESS} times`,
+        {
+          hint: 'the network or the store is in trouble; run the command again later',
+        },
+      );
+    }
+    if (fruitless > 0) await sleep(100 * 2 ** fruitless, signal);
+  }
+  return target;
+}
+
+/** @returns `false` when nobody reads any more. */
+async function writeAll(descriptor: number, bytes: Buffer): Promise<boolean> {
+  for (let done = 0; done < bytes.length; ) {
+    const count = await new Promise<number>((resolve, reject) => {
+      write(descriptor, bytes, done, bytes.length - done, null, (error, written) => {
+        if (!error) resolve(written);
+        else if (error.code === 'EPIPE') resolve(0);
+        else reject(error);
+      });
+    });
+    if (count === 0) return false;
+    done += count;
+  }
+  return true;
+}

@@ -1,0 +1,106 @@
+/** Archives that version 0 wrote: description in the key, `.zstd`, no manifest, whatever the flags say. */
+import assert from 'node:assert/strict';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { PutObjectCommand } from '@aws-sdk/client-s3';
+import { run } from '../../lab/core/run.ts';
+import { withMounted } from '../../lab/disks/inspect.ts';
+import { addSnapshotOf } from '../support/disks.ts';
+import { tagsOf } from '../support/ec2-state.ts';
+import { BUCKET, labForTest, runValidate, type TestLab } from '../support/lab.ts';
+import { makeNastyTree } from '../support/nasty-tree.ts';
+import { imageOf, through } from '../support/tamper.ts';
+
+const START = '2017-06-30T22:00:00.000Z';
+
+/** As the ancestor put it: another UTC offset, the description, and what it takes for a partition. */
+const keyOf = (volumeId: string, snapshotId: string, rest: string): string =>
+  `${volumeId}/2017-06-30T18:00:00-04:00 ${snapshotId}${rest}`;
+
+async function put(lab: TestLab, snapshotId: string, key: string, body: Buffer): Promise<void> {
+  const Metadata = { 'snapshot-snapshotid': snapshotId, 'uncompressed-size': '1' };
+  await lab.s3.send(new PutObjectCommand({ Bucket: BUCKET, Key: key, Body: body, Metadata }));
+}
+
+/** GNU tar's own format, as the ancestor's tar made it: times in whole seconds, no attributes. */
+async function tarOf(lab: TestLab, image: string, partition: number | null): Promise<Buffer> {
+  const file = join(lab.directory, 'ancestor.tar');
+  await withMounted(image, partition, (directory) => run(['tar', '-cf', file, '-C', directory, '.'], [0, 1]));
+  return readFileSync(file);
+}
+
+test('a tar of GNU format, without attributes: content as it is, and only attributes are missing', async (t) => {
+  const lab = await labForTest(t);
+  const populate = (directory: string) => makeNastyTree(directory);
+  const disk = await addSnapshotOf(
+    lab,
+    { table: 'none', partitions: [{ content: 'ext4', sizeMiB: 640, populate }] },
+    { startTime: START, tags: { 'snap-to-s3': 'migrated' }, description: 'nightly (web) backup' },
+  );
+  const body = await through(['lz4', '-1', '-c'], await tarOf(lab, disk.image, null));
+  const { volumeId, snapshotId } = disk;
+  await put(lab, snapshotId, keyOf(volumeId, snapshotId, ' - nightly (web) backup.tar.lz4'), body);
+  const content = await runValidate(lab, ['--snapshots', snapshotId, '--content-only']);
+  assert.equal(content.code, 0, content.stderr);
+  assert.equal((await tagsOf(lab, snapshotId))['snap-to-s3'], 'validated');
+  const everything = await runValidate(lab, ['--snapshots', snapshotId]);
+  assert.equal(everything.code, 12, everything.stderr);
+  const kinds = [...everything.stderr.matchAll(/^ {2}([\w-]+): \//gm)].map(([, kind]) => kind);
+  assert.ok(kinds.length > 0);
+  assert.deepEqual([...new Set(kinds)], ['xattrs']);
+});
+
+test('partitions, .zstd, and a flag that names another compressor', async (t) => {
+  const lab = await labForTest(t);
+  const populate = async (directory: string) => writeFileSync(join(directory, 'letters'), 'abc'.repeat(100_000));
+  const disk = await addSnapshotOf(
+    lab,
+    {
+      table: 'dos',
+      partitions: [
+        { content: 'ext4', sizeMiB: 32, populate },
+        { content: 'ext4', sizeMiB: 32, populate },
+      ],
+    },
+    { startTime: START, tags: { 'snap-to-s3': 'migrated' }, description: 'two' },
+  );
+  const { volumeId, snapshotId } = disk;
+  for (const [partition, infix] of [
+    [1, '.1'],
+    [2, '.p2'],
+  ] as const) {
+    const body = await through(['zstd', '-1', '-c'], await tarOf(lab, disk.image, partition));
+    await put(lab, snapshotId, keyOf(volumeId, snapshotId, ` - two${infix}.tar.zstd`), body);
+  }
+  const done = await runValidate(lab, ['--all', '--compression', 'lz4']);
+  assert.equal(done.code, 0, done.stderr);
+  assert.match(done.stderr, /compared \(everything\).*2 objects, 2 files/);
+});
+
+test('an image, and one of the objects missing', async (t) => {
+  const lab = await labForTest(t);
+  const fixture = { startTime: START, tags: { 'snap-to-s3': 'migrated' } };
+  const disk = await addSnapshotOf(lab, undefined, fixture);
+  const { volumeId, snapshotId } = disk;
+  const key = keyOf(volumeId, snapshotId, '.img.lz4');
+  await put(lab, snapshotId, key, await through(['lz4', '-1', '-c', imageOf(lab, snapshotId)], Buffer.alloc(0)));
+  const done = await runValidate(lab, ['--all', '--dd']);
+  assert.equal(done.code, 0, done.stderr);
+  const parted = await addSnapshotOf(
+    lab,
+    {
+      table: 'gpt',
+      partitions: [
+        { content: 'ext4', sizeMiB: 16 },
+        { content: 'random', sizeMiB: 2 },
+      ],
+    },
+    fixture,
+  );
+  const body = await through(['lz4', '-1', '-c'], await tarOf(lab, parted.image, 1));
+  await put(lab, parted.snapshotId, keyOf(parted.volumeId, parted.snapshotId, '.1.tar.lz4'), body);
+  const half = await runValidate(lab, ['--snapshots', parted.snapshotId]);
+  assert.equal(half.code, 12, half.stderr);
+  assert.match(half.stderr, /not-in-archive: the archive has nothing of partition 2/);
+});

@@ -1,0 +1,149 @@
+/** Encrypted archives: with the private key, with a session key, and without either. */
+import assert from 'node:assert/strict';
+import { mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import { keyEnding, readManifest } from '../support/archives.ts';
+import { addSnapshotOf } from '../support/disks.ts';
+import { tagsOf } from '../support/ec2-state.ts';
+import { addKey, gpgHome } from '../support/gpg.ts';
+import { BUCKET, labForTest, recordsOf, runMigrate, runProgram, runValidate, type TestLab } from '../support/lab.ts';
+import { bytesOf, replaceObject } from '../support/tamper.ts';
+
+async function encrypted(t: TestContext, argv: string[] = []) {
+  const lab = await labForTest(t);
+  const home = await gpgHome(t);
+  await addKey(home, 'ops@example.com');
+  const { snapshotId } = await addSnapshotOf(lab);
+  const env = { GNUPGHOME: home };
+  const done = await runMigrate(lab, ['--all', '--gpg-recipient', 'ops@example.com', ...argv], { env });
+  assert.equal(done.code, 0, done.stderr);
+  return { lab, home, env, snapshotId };
+}
+
+/** The script of docs/encryption.md, as it is written there. */
+function documentedScript(): string {
+  const text = readFileSync(join(import.meta.dirname, '..', '..', 'docs', 'encryption.md'), 'utf8');
+  const found = /<!-- session key -->\s*```\n([\s\S]*?)```/.exec(text);
+  assert.ok(found?.[1], 'docs/encryption.md has no script');
+  return found[1];
+}
+
+async function sessionKeyOf(lab: TestLab, env: Record<string, string>): Promise<string> {
+  const key = await keyEnding(lab, '.lz4.gpg');
+  const script = documentedScript().replace('BUCKET', BUCKET).replace('KEY', key);
+  const programs = awsForLab(lab);
+  const PATH = `${programs}:${lab.env['PATH']}`;
+  const done = await runProgram(['bash', '-c', `cd "$TMPDIR"\n${script}`], { env: { ...lab.env, ...env, PATH } });
+  const found = /\d+:[0-9A-F]{32,64}/.exec(done.stdout)?.[0];
+  assert.ok(found, done.stdout + done.stderr);
+  return found;
+}
+
+/** Debian's own AWS CLI is too old to find the lab by itself. @returns the directory of an `aws` that does. */
+function awsForLab(lab: TestLab): string {
+  const directory = join(lab.directory, 'aws');
+  mkdirSync(directory);
+  const script = `#!/bin/sh\nexec /usr/bin/aws --endpoint-url '${lab.lab.endpoints.s3}' "$@"\n`;
+  writeFileSync(join(directory, 'aws'), script, { mode: 0o755 });
+  return directory;
+}
+
+test('with the private key in the keyring; tagged, but no hash of the content is written down', async (t) => {
+  const { lab, env, snapshotId } = await encrypted(t);
+  const done = await runValidate(lab, ['--all'], { env });
+  assert.equal(done.code, 0, done.stderr);
+  assert.equal((await tagsOf(lab, snapshotId))['snap-to-s3'], 'validated');
+  const { objects, validatedAt } = await readManifest(lab);
+  assert.ok(validatedAt);
+  assert.deepEqual([...new Set(objects.map(({ plainSha256 }) => plainSha256))], [null]);
+});
+
+test('migrate --validate, encrypted', async (t) => {
+  const { lab, snapshotId } = await encrypted(t, ['--validate']);
+  assert.equal((await tagsOf(lab, snapshotId))['snap-to-s3'], 'validated');
+  const { objects } = await readManifest(lab);
+  assert.deepEqual([...new Set(objects.map(({ plainSha256 }) => plainSha256))], [null]);
+});
+
+test('with the session key that the documented command shows, however it is handed over', async (t) => {
+  const { lab, env, snapshotId } = await encrypted(t);
+  const sessionKey = await sessionKeyOf(lab, env);
+  const nobody = { GNUPGHOME: await gpgHome(t) };
+  const file = join(lab.directory, 'session-key');
+  writeFileSync(file, `${sessionKey}\n`, { mode: 0o600 });
+  const ways = [
+    { argv: ['--gpg-session-key', `@${file}`], env: nobody },
+    { argv: ['--gpg-session-key', '-'], env: nobody, input: sessionKey },
+    { argv: [], env: { ...nobody, SNAP_TO_S3_GPG_SESSION_KEY: sessionKey } },
+    { argv: ['--gpg-session-key', sessionKey], env: nobody },
+  ];
+  for (const { argv, ...options } of ways) {
+    const seen: string[] = [];
+    const look = () => seen.push(...secretsShown(sessionKey));
+    const done = await runValidate(lab, ['--snapshots', snapshotId, '--json', ...argv], { ...options, onLine: look });
+    assert.equal(done.code, 0, done.stdout + done.stderr);
+    assert.ok(!`${done.stdout}${done.stderr}`.includes(sessionKey.split(':')[1] ?? ''));
+    assert.deepEqual(seen, [], 'the session key was seen among the arguments of a process');
+  }
+});
+
+/** Processes whose arguments hold the secret. */
+function secretsShown(sessionKey: string): string[] {
+  return readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name))
+    .flatMap((pid) => {
+      try {
+        const text = readFileSync(`/proc/${pid}/cmdline`, 'utf8');
+        return text.includes(sessionKey) ? [text] : [];
+      } catch {
+        return [];
+      }
+    });
+}
+
+test('no key, a wrong session key, and no gpg: one clear sentence each', async (t) => {
+  const { lab, env, snapshotId } = await encrypted(t);
+  const nobody = { GNUPGHOME: await gpgHome(t) };
+  const key = await sessionKeyOf(lab, env);
+  const wrong = key.replace(/:.*/, (rest) => `:${'0'.repeat(rest.length - 1)}`);
+  const gpgLess = join(lab.directory, 'programs');
+  mkdirSync(gpgLess);
+  for (const directory of ['/bin', '/sbin', '/usr/bin', '/usr/sbin']) {
+    for (const name of readdirSync(directory)) {
+      if (name === 'gpg') continue;
+      try {
+        symlinkSync(join(directory, name), join(gpgLess, name));
+      } catch {}
+    }
+  }
+  const cases = [
+    { env: nobody, argv: [], code: 2, says: /cannot be decrypted: .*[Nn]o secret key/ },
+    { env: nobody, argv: [`--gpg-session-key=${wrong}`], code: 2, says: /cannot be decrypted/ },
+    { env: { ...env, PATH: gpgLess }, argv: [], code: 1, says: /gpg is not installed|not installed: gpg/ },
+    { env: nobody, argv: ['--gpg-session-key', 'nonsense'], code: 2, says: /is not a session key/ },
+  ];
+  for (const { env: given, argv, code, says } of cases) {
+    const done = await runValidate(lab, ['--snapshots', snapshotId, ...argv], { env: given });
+    assert.equal(done.code, code, done.stderr);
+    assert.match(done.stderr, says);
+    assert.match(done.stderr, /what to do: /);
+    assert.ok(!done.stderr.includes('nonsense'));
+    assert.equal((await tagsOf(lab, snapshotId))['snap-to-s3'], 'migrated');
+  }
+  const several = await runValidate(lab, ['--all', `--gpg-session-key=${key}`]);
+  assert.equal(several.code, 2, several.stderr);
+});
+
+test('a bit flipped in what is encrypted', async (t) => {
+  const { lab, env, snapshotId } = await encrypted(t);
+  const key = await keyEnding(lab, '.lz4.gpg');
+  const bytes = await bytesOf(lab, key);
+  const middle = Math.floor(bytes.length / 2);
+  bytes[middle] = (bytes[middle] ?? 0) ^ 1;
+  await replaceObject(lab, key, bytes);
+  const done = await runValidate(lab, ['--all', '--json'], { env });
+  assert.equal(done.code, 12, done.stdout);
+  assert.ok(recordsOf(done).some(({ code }) => code === 'snapshot.validated'));
+  assert.equal((await tagsOf(lab, snapshotId))['snap-to-s3'], 'migrated');
+});

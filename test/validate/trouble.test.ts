@@ -1,0 +1,147 @@
+/** What comes between: the store, the network, credentials, archive classes. One clear sentence, nothing left behind. */
+import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { DeleteObjectCommand, RestoreObjectCommand } from '@aws-sdk/client-s3';
+import type { FaultSpec } from '../../lab/core/contract.ts';
+import { keyEnding } from '../support/archives.ts';
+import { addSnapshotOf } from '../support/disks.ts';
+import { tagsOf } from '../support/ec2-state.ts';
+import { BUCKET, labForTest, runMigrate, runValidate } from '../support/lab.ts';
+import { bytesOf, replaceObject } from '../support/tamper.ts';
+
+const NOISE = {
+  table: 'none' as const,
+  partitions: [
+    {
+      content: 'ext4' as const,
+      sizeMiB: 64,
+      populate: async (directory: string) => writeFileSync(join(directory, 'noise'), randomBytes(30_000_000)),
+    },
+  ],
+};
+
+test('connections that are cut every 7 MiB', async (t) => {
+  const lab = await labForTest(t);
+  await addSnapshotOf(lab, NOISE);
+  assert.equal((await runMigrate(lab, ['--all'])).code, 0);
+  await lab.control.script({
+    service: 's3',
+    operation: 'GetObject',
+    every: 1,
+    action: { kind: 'cut', afterBytes: 7 * 2 ** 20 },
+  });
+  const done = await runValidate(lab, ['--all']);
+  assert.equal(done.code, 0, done.stderr);
+  const reads = (await lab.control.calls()).filter(({ operation }) => operation === 'GetObject');
+  assert.ok(reads.length >= 7, `${reads.length} reads`);
+});
+
+test('a store that never sends a byte is given up', async (t) => {
+  const lab = await labForTest(t);
+  const { snapshotId } = await addSnapshotOf(lab);
+  assert.equal((await runMigrate(lab, ['--all'])).code, 0);
+  const action = { kind: 'cut', afterBytes: 1 } as const;
+  const key = await keyEnding(lab, '.tar.lz4');
+  await lab.control.script({ service: 's3', operation: 'GetObject', match: { key }, every: 1, action });
+  const done = await runValidate(lab, ['--all']);
+  assert.equal(done.code, 1, done.stderr);
+  assert.match(done.stderr, /failed after .*(no byte came|read vol-)/);
+  assert.equal((await tagsOf(lab, snapshotId))['snap-to-s3'], 'migrated');
+});
+
+const REFUSED: [string, FaultSpec, RegExp][] = [
+  [
+    '403',
+    { service: 's3', operation: 'GetObject', every: 1, action: { kind: 'error', code: 'AccessDenied' } },
+    /AccessDenied|not allowed|403/,
+  ],
+  [
+    'a 403 of HEAD, which is not "not there"',
+    { service: 's3', operation: 'HeadObject', every: 1, action: { kind: 'error', code: 'AccessDenied' } },
+    /403|AccessDenied/,
+  ],
+  [
+    'expired credentials',
+    { service: 's3', operation: 'GetObject', every: 1, action: { kind: 'error', code: 'ExpiredToken', status: 400 } },
+    /[Ee]xpired/,
+  ],
+  [
+    'an error that stays',
+    { service: 's3', operation: 'GetObject', every: 1, action: { kind: 'error', code: 'InternalError' } },
+    /InternalError/,
+  ],
+];
+
+for (const [what, fault, says] of REFUSED) {
+  test(`${what}: one clear sentence`, async (t) => {
+    const lab = await labForTest(t);
+    const { snapshotId } = await addSnapshotOf(lab);
+    assert.equal((await runMigrate(lab, ['--all'])).code, 0);
+    await lab.control.script(fault);
+    const done = await runValidate(lab, ['--all', '--quiet']);
+    assert.equal(done.code, 1, done.stderr);
+    assert.match(done.stderr, says);
+    assert.equal((await tagsOf(lab, snapshotId))['snap-to-s3'], 'migrated');
+  });
+}
+
+test('404: an archive that is not there', async (t) => {
+  const lab = await labForTest(t);
+  const { snapshotId } = await addSnapshotOf(lab, undefined, { tags: { 'snap-to-s3': 'migrated' } });
+  const done = await runValidate(lab, ['--all', '--quiet']);
+  assert.equal(done.code, 10, done.stderr);
+  assert.match(done.stderr, new RegExp(`there is no archive of ${snapshotId} in ${BUCKET}`));
+  assert.equal((await tagsOf(lab, snapshotId))['snap-to-s3'], 'migrated');
+});
+
+test('an archive whose manifest is gone is not complete, but what is there can be compared', async (t) => {
+  const lab = await labForTest(t);
+  await addSnapshotOf(lab);
+  assert.equal((await runMigrate(lab, ['--all'])).code, 0);
+  await lab.s3.send(new DeleteObjectCommand({ Bucket: BUCKET, Key: await keyEnding(lab, '.manifest.json') }));
+  const done = await runValidate(lab, ['--all']);
+  assert.equal(done.code, 0, done.stderr);
+});
+
+test('a manifest that is none, and one of the future', async (t) => {
+  const lab = await labForTest(t);
+  await addSnapshotOf(lab);
+  assert.equal((await runMigrate(lab, ['--all'])).code, 0);
+  const key = await keyEnding(lab, '.manifest.json');
+  const manifest = JSON.parse((await bytesOf(lab, key)).toString());
+  for (const [body, says] of [
+    ['{"format":', /manifest/],
+    [JSON.stringify({ ...manifest, format: 99 }), /format 99|newer/],
+    [JSON.stringify({ ...manifest, objects: [{ key: 7 }] }), /manifest/],
+  ] as const) {
+    await replaceObject(lab, key, Buffer.from(body));
+    const done = await runValidate(lab, ['--all', '--quiet']);
+    assert.equal(done.code, 1, done.stderr);
+    assert.match(done.stderr, says);
+  }
+});
+
+test('objects in archive classes: what it takes, how to ask, and then it works', async (t) => {
+  const lab = await labForTest(t);
+  const { snapshotId } = await addSnapshotOf(lab);
+  assert.equal((await runMigrate(lab, ['--all', '--storage-class', 'DEEP_ARCHIVE'])).code, 0);
+  const refused = await runValidate(lab, ['--all']);
+  assert.equal(refused.code, 1, refused.stderr);
+  assert.match(refused.stderr, /is in DEEP_ARCHIVE and must be restored/);
+  assert.match(refused.stderr, /aws s3api restore-object --bucket backups --key 'vol-/);
+  assert.match(refused.stderr, /\$0\.\d+.*48 hours|48 hours.*\$0\.\d+/);
+  assert.equal((await tagsOf(lab, snapshotId))['snap-to-s3'], 'migrated');
+  assert.ok(!(await lab.control.calls()).some(({ operation }) => operation === 'RestoreObject'));
+  const validating = await runMigrate(lab, ['--all', '--validate', '--storage-class', 'GLACIER']);
+  assert.equal(validating.code, 2, validating.stderr);
+  const Key = await keyEnding(lab, '.tar.lz4');
+  const RestoreRequest = { Days: 1, GlacierJobParameters: { Tier: 'Bulk' as const } };
+  await lab.control.setDelays({ restore: 60_000 });
+  await lab.s3.send(new RestoreObjectCommand({ Bucket: BUCKET, Key, RestoreRequest }));
+  const waiting = await runValidate(lab, ['--all']);
+  assert.equal(waiting.code, 1, waiting.stderr);
+  assert.match(waiting.stderr, /is being restored/);
+});
