@@ -1,7 +1,7 @@
 /**
- * How fast migrate is, as ratios of runs that take turns.
+ * How fast migrate and validate are, as ratios of runs that take turns.
  *
- *   npm run bench -- [--rounds 3] [--tree 2048] [--disk 4096] [--only zstd]      sizes in MiB
+ *   npm run bench -- [--rounds 3] [--tree 2048] [--disk 4096] [--only validate]      sizes in MiB
  *
  * Each round runs every contestant once, so that what the machine does meanwhile meets all of them. All of them read
  * from a device that has only just been made of the same image: its file is in memory, the device's own cache is empty.
@@ -38,6 +38,8 @@ interface Bench {
   image: string;
   /** The same tree as a tar, for one stage alone. */
   tar: string;
+  /** The stored object, for `validate`. */
+  stored: string;
   sink: string;
   s3: string;
 }
@@ -80,12 +82,46 @@ const migrate =
     return { ...measured, streaming: stored?.seconds ?? Number.NaN };
   };
 
-/** The device, or the directory it is mounted at, is $1, the tar of the tree $2, the endpoint of S3 $3. */
+const validate = async (bench: Bench): Promise<Result> => {
+  const argv = ['validate', '--snapshots', bench.snapshotId, '--bucket', 'bench', '--json', ...KEEP];
+  const mountPoint = join(directory, 'mnt');
+  const measured = await measure([process.execPath, PROGRAM, ...argv, '--mount-point', mountPoint], bench.env);
+  const told = measured.stdout
+    .map((line) => JSON.parse(line) as { code: string; seconds: number })
+    .find(({ code }) => code === 'snapshot.validated');
+  return { ...measured, streaming: told?.seconds ?? Number.NaN };
+};
+
+/** An archive for `validate`, and its object as a file. */
+const archive =
+  (...flags: string[]) =>
+  async (bench: Bench): Promise<void> => {
+    await migrate('lab', ...flags)(bench);
+    const script = `key=$(${AWS_S3} ls --recursive s3://bench/ | grep -o 'vol-.*lz4$' | head -1)
+      ${AWS_S3} cp --quiet "s3://bench/$key" "$1"`;
+    await measure(['bash', '-c', script.replaceAll('ENDPOINT', bench.s3), 'archive', bench.stored], bench.env);
+  };
+
+/**
+ * The device, or the directory it is mounted at, is $1, the tar of the tree $2, the endpoint of S3 $3, the stored object
+ * $4.
+ */
 const shell =
   (on: 'tree' | 'device', script: string) =>
   (bench: Bench): Promise<Result> => {
     const measured = async (source: string): Promise<Result> => {
-      const argv = ['bash', '-o', 'pipefail', '-c', `${script} && times >&2`, 'bench', source, bench.tar, bench.s3];
+      const argv = [
+        'bash',
+        '-o',
+        'pipefail',
+        '-c',
+        `${script} && times >&2`,
+        'bench',
+        source,
+        bench.tar,
+        bench.s3,
+        bench.stored,
+      ];
       const result = await measure(argv, bench.env);
       return { ...result, cpuSeconds: cpuOf(result.stderr), streaming: result.seconds };
     };
@@ -103,12 +139,22 @@ const cpuOf = (stderr: string): number =>
 
 const TAR = 'tar --create --format=pax --numeric-owner --acls --selinux --xattrs --sparse --file=- -C "$1" .';
 const AWS = '/usr/bin/aws --endpoint-url "$3" s3 cp --quiet';
+const AWS_S3 = '/usr/bin/aws --endpoint-url ENDPOINT s3';
 
-/** By group: the first is ours into the lab, the others what it is compared with. */
-const GROUPS: { name: string; data: 'tree' | 'image'; contestants: Contestant[] }[] = [
+interface Group {
+  name: string;
+  data: 'tree' | 'image';
+  setUp?: (bench: Bench) => Promise<void>;
+  /** So many of ours come first, then what they are compared with. */
+  ours: number;
+  contestants: Contestant[];
+}
+
+const GROUPS: Group[] = [
   {
     name: 'tree, tar and lz4 -1',
     data: 'tree',
+    ours: 2,
     contestants: [
       { name: 'migrate into the lab', run: migrate('lab') },
       { name: 'migrate into a sink', run: migrate('sink') },
@@ -120,6 +166,7 @@ const GROUPS: { name: string; data: 'tree' | 'image'; contestants: Contestant[] 
   {
     name: 'tree, tar and zstd -1',
     data: 'tree',
+    ours: 2,
     contestants: [
       { name: 'migrate into the lab', run: migrate('lab', '--compression', 'zstd') },
       { name: 'migrate into a sink', run: migrate('sink', '--compression', 'zstd') },
@@ -134,11 +181,41 @@ const GROUPS: { name: string; data: 'tree' | 'image'; contestants: Contestant[] 
   {
     name: 'image, lz4 -1',
     data: 'image',
+    ours: 2,
     contestants: [
       { name: 'migrate --dd into the lab', run: migrate('lab', '--dd') },
       { name: 'migrate --dd into a sink', run: migrate('sink', '--dd') },
       { name: 'lz4 alone', run: shell('device', 'lz4 -1 -z -c < "$1" > /dev/null') },
       { name: 'lz4 | aws s3 cp -', run: shell('device', `lz4 -1 -z -c < "$1" | ${AWS} - s3://bench/cli`) },
+    ],
+  },
+  {
+    name: 'validate a tree, lz4',
+    data: 'tree',
+    setUp: archive(),
+    ours: 1,
+    contestants: [
+      { name: 'validate from the lab', run: validate },
+      { name: 'lz4 -d alone', run: shell('tree', 'lz4 -d -c "$4" > /dev/null') },
+      {
+        name: 'the tree by md5sum, twice',
+        run: shell('tree', 'cd "$1" && find . -type f -print0 | xargs -0 -P2 -n 64 md5sum > /dev/null'),
+      },
+      {
+        name: 'lz4 -d | tar --diff',
+        run: shell('tree', 'lz4 -d -c "$4" | (tar --diff --file=- -C "$1" || true) > /dev/null 2>&1'),
+      },
+    ],
+  },
+  {
+    name: 'validate an image, lz4',
+    data: 'image',
+    setUp: archive('--dd'),
+    ours: 1,
+    contestants: [
+      { name: 'validate --dd from the lab', run: validate },
+      { name: 'lz4 -d alone', run: shell('device', 'lz4 -d -c "$4" > /dev/null') },
+      { name: 'lz4 -d | cmp', run: shell('device', 'lz4 -d -c "$4" | cmp - "$1"') },
     ],
   },
 ];
@@ -168,16 +245,19 @@ async function prepare(sink: string): Promise<Bench> {
   const control = new LabControl(lab.endpoints.control);
   await control.addBucket('bench');
   const { snapshotId } = await control.addSnapshot({ imagePath: image });
+  const stored = join(directory, 'stored');
   const env = { PATH: process.env['PATH'], HOME: directory, ...lab.environment };
-  return { env, snapshotId, image, tar, sink, s3: lab.endpoints.s3 };
+  return { env, snapshotId, image, tar, stored, sink, s3: lab.endpoints.s3 };
 }
 
 async function compareAll(bench: Bench): Promise<void> {
   await withMounted(bench.image, null, (tree) => run(['bash', '-c', `${TAR} > "$2"`, 'bench', tree, bench.tar]));
-  for (const { name, data, contestants } of GROUPS.filter((group) => group.name.includes(values.only))) {
+  for (const group of GROUPS.filter(({ name }) => name.includes(values.only))) {
+    const { name, data, contestants } = group;
+    await group.setUp?.(bench);
     const gigabytes = statSync(data === 'tree' ? bench.tar : bench.image).size / 1e9;
     say(`\n${name} (${gigabytes.toFixed(2)} GB)`);
-    report(contestants, await takeTurns(contestants, bench), gigabytes);
+    report(group, await takeTurns(contestants, bench), gigabytes);
   }
 }
 
@@ -196,20 +276,20 @@ async function takeTurns(contestants: readonly Contestant[], bench: Bench): Prom
   return rounds;
 }
 
-function report(contestants: readonly Contestant[], rounds: readonly Result[][], gigabytes: number): void {
+function report({ contestants, ours: count }: Group, rounds: readonly Result[][], gigabytes: number): void {
   for (const [at, { name }] of contestants.entries()) {
     const column = (pick: (result: Result) => number) => median(rounds.map((round) => pick(round[at] as Result)));
     const speed = (gigabytes * 1000) / column(({ streaming }) => streaming);
     const cpu = column(({ cpuSeconds }) => cpuSeconds) / gigabytes;
     const own = column(({ ownCpuSeconds }) => ownCpuSeconds) / gigabytes;
-    const memory = name.startsWith('migrate')
+    const memory = /^(migrate|validate)/.test(name)
       ? `, own process ${own.toFixed(2)} and ${column(({ peakMiB }) => peakMiB).toFixed(0)} MiB`
       : '';
     say(`  ${name.padEnd(28)} ${speed.toFixed(0).padStart(5)} MB/s, ${cpu.toFixed(2)} CPU s/GB${memory}`);
   }
-  for (const ours of [0, 1]) {
+  for (const ours of contestants.keys()) {
     for (const other of contestants.keys()) {
-      if (other <= 1) continue;
+      if (ours >= count || other < count) continue;
       const ratio = median(rounds.map((round) => (round[other]?.streaming ?? 0) / (round[ours]?.streaming ?? 0)));
       say(`  ${contestants[ours]?.name}: ${ratio.toFixed(2)} times the speed of ${contestants[other]?.name}`);
     }

@@ -96,7 +96,7 @@ export interface RunOptions {
   input?: string | Buffer;
 }
 
-const PROGRAM = join(import.meta.dirname, '..', '..', 'src', 'bin.ts');
+export const PROGRAM = join(import.meta.dirname, '..', '..', 'src', 'bin.ts');
 
 /** Runs the program as users do: as a process of its own. */
 export const runCli = (env: Record<string, string>, argv: readonly string[], options: RunOptions = {}) =>
