@@ -54,6 +54,8 @@ export const ERROR_CODES = {
   COMPARE_FAILED: { blame: 'host', exit: EXIT.failed },
   COUNT_MISMATCH: { blame: 'host', exit: EXIT.failed },
   GPG_KEY: { blame: 'user', exit: EXIT.usage },
+  CLAIMED: { blame: 'user', exit: EXIT.claimedElsewhere },
+  CLAIM_LOST: { blame: 'cloud', exit: EXIT.claimedElsewhere },
   ARCHIVE_EXISTS: { blame: 'user', exit: EXIT.failed },
   CLEANUP_FAILED: { blame: 'host', exit: EXIT.failed },
   BUG: { blame: 'bug', exit: EXIT.failed },
@@ -90,10 +92,13 @@ export class SnapError extends Error {
 /** The reason carried by an abort signal when a person or the machine stopped the run. */
 export class Interrupted extends SnapError {
   readonly signalName: string;
+  /** Whether the machine is going away, rather than somebody wanting the work undone. */
+  readonly isByMachine: boolean;
 
-  constructor(signalName: string) {
+  constructor(signalName: string, isByMachine = false) {
     super('INTERRUPTED', `stopped by ${signalName}`);
     this.signalName = signalName;
+    this.isByMachine = isByMachine;
   }
 }
 

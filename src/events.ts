@@ -4,7 +4,7 @@
  */
 import type { SnapError } from './errors.ts';
 
-export type SnapshotOutcome = 'done' | 'failed' | 'skipped' | 'interrupted';
+export type SnapshotOutcome = 'done' | 'failed' | 'interrupted';
 
 /** The events, by code. `snapshot` is a snapshot id everywhere; sizes are bytes; durations are seconds. */
 export type SnapEvent =
@@ -47,13 +47,18 @@ export type SnapEvent =
       differences: DifferenceNote[];
       seconds: number;
     }
+  | { code: 'claim.taken-over'; snapshot: string }
+  | { code: 'snapshot.skipped'; snapshot: string; reason: string }
+  | { code: 'object.kept'; snapshot: string; key: string; storedBytes: number }
+  | { code: 'upload.resumed'; snapshot: string; key: string; parts: number; bytes: number }
+  | { code: 'upload.restarted'; snapshot: string; key: string; reason: string }
   | { code: 'manifest.stored'; snapshot: string; key: string }
   | { code: 'snapshot.finished'; snapshot: string; outcome: SnapshotOutcome; seconds: number; error?: SnapError }
   | { code: 'cleanup.failed'; snapshot: string; what: string; error: SnapError }
   | { code: 'call.retried'; service: string; attempt: number; because: string; waitSeconds: number }
   | { code: 'plan.snapshot'; plan: SnapshotPlan }
   | { code: 'run.stopping'; signal: string }
-  | { code: 'run.finished'; command: string; done: string[]; failed: string[]; seconds: number };
+  | { code: 'run.finished'; command: string; done: string[]; failed: string[]; skipped: string[]; seconds: number };
 
 /** What differs between an archive and what it is compared with. */
 export interface DifferenceNote {

@@ -181,6 +181,7 @@ async function* flipping(position: number, stream: AsyncIterable<Buffer>): Async
 
 export const deleteObject: Operation = (exchange) => {
   const { name } = bucketOf(exchange);
+  checkWriteConditions(exchange);
   removeUnlocked(exchange, name, exchange.key);
   sendEmpty(exchange, 204);
 };

@@ -123,7 +123,7 @@ function parse(body: Buffer): Manifest | null {
   }
 }
 
-const isManifestObject = (object: ManifestObject): boolean =>
+export const isManifestObject = (object: ManifestObject): boolean =>
   typeof object === 'object' &&
   typeof object.key === 'string' &&
   (object.partition === null || Number.isInteger(object.partition)) &&

@@ -19,6 +19,7 @@ export interface VolumeFlags {
   kmsKeyId?: string;
   keepTempVolumes?: true;
   waitLimit: number;
+  claimLife: number;
 }
 
 export interface AwsFlags {
@@ -54,10 +55,10 @@ export const selectionOptions = (tagged: string): Option[] => [
 ];
 
 /** @throws SnapError `USAGE` when nothing is selected. */
-export function toSelection(flags: SelectionFlags, tagValue: string): Selection {
+export function toSelection(flags: SelectionFlags, states: { value: string; underWay: string }): Selection {
   if (flags.snapshots !== undefined) return { by: 'id', ids: [...new Set(flags.snapshots)] };
-  if (flags.all) return { by: 'tag', value: tagValue, most: null };
-  if (flags.one) return { by: 'tag', value: tagValue, most: 1 };
+  if (flags.all) return { by: 'tag', ...states, most: null };
+  if (flags.one) return { by: 'tag', ...states, most: 1 };
   throw new SnapError('USAGE', 'say which snapshots: --all, --one or --snapshots ID...');
 }
 
@@ -87,6 +88,9 @@ export const volumeOptions = (): Option[] => [
   new Option('--wait-limit <seconds>', 'for each change of state of a volume')
     .argParser(wholeNumber(1, 86_400))
     .default(600),
+  new Option('--claim-life <seconds>', 'after which other hosts may take over from a run that is gone')
+    .argParser(wholeNumber(3, 86_400))
+    .default(900),
 ];
 
 export const noReplayOption = (): Option =>
@@ -99,6 +103,7 @@ export const toVolumeSettings = (flags: VolumeFlags): VolumeSettings => ({
   kmsKeyId: flags.kmsKeyId,
   keepVolumes: flags.keepTempVolumes === true,
   waitLimit: flags.waitLimit * 1000,
+  claimLife: flags.claimLife,
 });
 
 export const awsOptions = (): Option[] => [

@@ -105,7 +105,7 @@ export interface ObjectFacts {
 export interface PartReceipt {
   number: number;
   etag: string;
-  /** Base64 CRC32 of the part, when the store answered with one. */
+  /** Base64 CRC32 of the part, where the store has one. */
   checksum?: string;
   bytes: number;
 }
@@ -128,6 +128,8 @@ export interface PartStore {
    * whether the object is there before it reports failure.
    */
   complete(uploadId: string, receipts: readonly PartReceipt[], totalBytes: number, call: Call): Promise<StoredObject>;
+  /** Parts that the store has of an upload; none when it does not know it. */
+  parts(uploadId: string, call: Call): Promise<PartReceipt[]>;
   /** Gives the parts back; an upload that is already gone is a success. */
   abort(uploadId: string, call: Call): Promise<void>;
 }
@@ -155,9 +157,27 @@ export interface ObjectReader {
   read(start: number, end: number, call: Call): Promise<AsyncIterable<Uint8Array>>;
 }
 
+/** A small object with its content. */
+export interface SmallObject {
+  etag: string;
+  body: Buffer;
+  /** When it was written, and when this answer was given: both by the store's own clock. */
+  modifiedAt: Date;
+  answeredAt: Date;
+}
+
+export interface UnfinishedUpload {
+  key: string;
+  uploadId: string;
+  /** By the store's clock. */
+  initiatedAt: Date;
+}
+
 /** The bucket that archives live in. */
 export interface ArchiveStore {
   readonly bucket: string;
+  /** All settings that objects are created with, in one line: parts of one upload must share them. */
+  readonly creation: string;
   /** Throws `BUCKET` or `ACCESS_DENIED` unless the bucket is there, ours and writable as far as can be told. */
   check(call: Call): Promise<{ region: string | null }>;
   /** A new large object; `storageClass` and encryption are the store's own settings. */
@@ -170,5 +190,9 @@ export interface ArchiveStore {
   list(prefix: string, call: Call): Promise<string[]>;
   reader(key: string, etag: string): ObjectReader;
   /** A small object, whole. Throws `NOT_FOUND` when it is not there. */
-  getSmall(key: string, call: Call): Promise<{ etag: string; body: Buffer }>;
+  getSmall(key: string, call: Call): Promise<SmallObject>;
+  /** Removes an object if it is still this one; one that is gone, or another, is left alone. */
+  removeIf(key: string, etag: string, call: Call): Promise<void>;
+  /** Uploads that were begun and neither completed nor aborted, of keys with a prefix. */
+  unfinishedUploads(prefix: string, call: Call): Promise<UnfinishedUpload[]>;
 }

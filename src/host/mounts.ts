@@ -67,10 +67,17 @@ export async function mountReadOnly(
   return { path: directory, helper, [Symbol.asyncDispose]: () => unmount(device, directory) };
 }
 
-const isMounted = (directory: string): boolean =>
+const isMounted = (directory: string): boolean => mountsHere().some((mount) => mount.directory === directory);
+
+/** All mounts of this machine, in the order in which they were made. */
+export const mountsHere = (): { source: string; directory: string }[] =>
   readFileSync('/proc/self/mounts', 'utf8')
+    .trimEnd()
     .split('\n')
-    .some((line) => line.split(' ')[1]?.replace(/\\([0-7]{3})/g, octal) === directory);
+    .map((line) => {
+      const [source = '', directory = ''] = line.split(' ');
+      return { source, directory: directory.replace(/\\([0-7]{3})/g, octal) };
+    });
 
 /** The kernel writes blanks in mount points as `\040`. */
 const octal = (_all: string, code: string): string => String.fromCharCode(Number.parseInt(code, 8));
@@ -140,7 +147,7 @@ const reasonOf = (error: ToolError): string =>
 const UNMOUNT_WITHIN = minutes(2);
 
 /** Something may look at a fresh mount for a moment; who does so for minutes is named. */
-async function unmount(device: string, directory: string): Promise<void> {
+export async function unmount(device: string, directory: string): Promise<void> {
   const signal = cleanupSignal(UNMOUNT_WITHIN + minutes(1));
   let reason = '';
   const look = async () => {

@@ -9,6 +9,7 @@ import { GiB } from '../lib/units.ts';
 import { waitFor } from '../lib/wait.ts';
 import { type FoundDevice, waitForDevice } from './block-devices.ts';
 import { freeDeviceNames } from './device-names.ts';
+import { endStaleUse } from './stale-use.ts';
 
 export interface TemporaryVolumeOptions {
   volumes: Volumes;
@@ -23,6 +24,12 @@ export interface TemporaryVolumeOptions {
   purpose: 'tar' | 'image';
   /** Leaves the volume, detached, for a later run. */
   keep: boolean;
+  /** Of which archives it is: `bucket/prefix`. Volumes of others are not touched. */
+  archives: string;
+  /** Partitions are mounted below it. */
+  mountPoint: string;
+  /** Asked before anything is given back: whether somebody else on this machine uses it now. */
+  isTakenAway: () => Promise<boolean>;
   /** Milliseconds that each change of state may take. */
   waitLimit: number;
   clientToken: string;
@@ -51,13 +58,17 @@ export async function attachTemporaryVolume(
 
 const PURPOSE_TAG = 'snap-to-s3-purpose';
 
+/** Marks a volume as one of the archives of a bucket. */
+const ARCHIVES_TAG = 'snap-to-s3-archives';
+
 async function ownVolume(
   snapshot: Snapshot,
   options: TemporaryVolumeOptions,
   undo: AsyncDisposableStack,
 ): Promise<Volume> {
   const { host, volumes, signal } = options;
-  const reusable = await findReusable(snapshot, options);
+  const [reusable, ...surplus] = await findReusable(snapshot, options);
+  for (const volume of surplus) await giveSurplusBack(volume, snapshot, options);
   if (!reusable) {
     const { availabilityZone } = options.instance;
     host.notify({ code: 'volume.requested', snapshot: snapshot.id, type: options.volumeType, availabilityZone });
@@ -74,27 +85,41 @@ async function ownVolume(
   return volume;
 }
 
-async function findReusable(snapshot: Snapshot, options: TemporaryVolumeOptions): Promise<Volume | undefined> {
+/** Whoever calls this has the claim of the snapshot, so that nobody uses what is found. The best comes first. */
+async function findReusable(snapshot: Snapshot, options: TemporaryVolumeOptions): Promise<Volume[]> {
   const { volumes, instance, tagKey, signal } = options;
   const found = await volumes.ofSnapshot(snapshot.id, tagKey, instance.availabilityZone, { signal });
-  const fit = found.filter((volume) => {
-    const purpose = volume.tags[PURPOSE_TAG] ?? 'tar';
-    return (
-      purpose === options.purpose && (volume.state === 'available' || attachedHere(volume, instance) !== undefined)
-    );
-  });
-  return fit.find((volume) => volume.state === 'in-use') ?? fit[0];
+  const fit = found.filter(
+    ({ tags }) =>
+      (tags[PURPOSE_TAG] ?? 'tar') === options.purpose && (tags[ARCHIVES_TAG] ?? options.archives) === options.archives,
+  );
+  const attached = fit.filter((volume) => attachmentHere(volume, instance) !== undefined);
+  const loose = fit.filter(({ state }) => state === 'available' || state === 'creating');
+  return [...attached, ...loose];
 }
 
-const attachedHere = (volume: Volume, instance: Instance): Attachment | undefined =>
-  volume.attachments.find(({ instanceId, state }) => instanceId === instance.id && state === 'attached');
+const attachmentHere = (volume: Volume, instance: Instance): Attachment | undefined =>
+  volume.attachments.find(({ instanceId, state }) => instanceId === instance.id && state !== 'detached');
+
+/** A run that was killed between two steps can leave a second volume. */
+async function giveSurplusBack(volume: Volume, snapshot: Snapshot, options: TemporaryVolumeOptions): Promise<void> {
+  const attachment = attachmentHere(volume, options.instance);
+  if (attachment)
+    await giveAttachmentBack(volume.id, snapshot, options, { everAttached: attachment.state !== 'attaching' });
+  await giveVolumeBack(volume.id, snapshot, { ...options, keep: false });
+}
 
 const newVolume = (snapshot: Snapshot, options: TemporaryVolumeOptions) => ({
   snapshotId: snapshot.id,
   availabilityZone: options.instance.availabilityZone,
   type: options.volumeType,
   ...(options.kmsKeyId === undefined ? {} : { kmsKeyId: options.kmsKeyId }),
-  tags: { Name: 'Temp for snap-to-s3', [options.tagKey]: 'in-progress', [PURPOSE_TAG]: options.purpose },
+  tags: {
+    Name: 'Temp for snap-to-s3',
+    [options.tagKey]: 'in-progress',
+    [PURPOSE_TAG]: options.purpose,
+    [ARCHIVES_TAG]: options.archives,
+  },
   clientToken: options.clientToken,
 });
 
@@ -102,11 +127,12 @@ async function becomesUsable(volumeId: string, snapshot: Snapshot, options: Temp
   const look = async () => {
     const volume = await options.volumes.get(volumeId, { signal: options.signal });
     if (volume?.state === 'error') throw creationFailed(volumeId, snapshot);
-    const usable = volume?.state === 'available' || volume?.state === 'in-use';
+    const attachment = volume && attachmentHere(volume, options.instance);
+    const usable = volume?.state === 'available' || (attachment && attachment.state !== 'detaching');
     return {
       verdict: usable ? ('done' as const) : ('again' as const),
       value: volume,
-      seen: volume?.state ?? 'not found',
+      seen: attachment?.state ?? volume?.state ?? 'not found',
     };
   };
   await waitFor(look, {
@@ -135,22 +161,26 @@ async function attachedDevice(
   undo: AsyncDisposableStack,
 ): Promise<FoundDevice> {
   const { host, signal } = options;
-  const already = attachedHere((await options.volumes.get(volumeId, { signal })) ?? NO_VOLUME, options.instance);
+  const already = attachmentHere((await options.volumes.get(volumeId, { signal })) ?? NO_VOLUME, options.instance);
   undo.use(
     host.hold({
       what: `attachment of ${volumeId} to ${options.instance.id}`,
       remedy: `aws ec2 detach-volume --volume-id ${volumeId}`,
     }),
   );
-  const state = { everAttached: already !== undefined };
+  const state = { everAttached: already !== undefined && already.state !== 'attaching' };
   undo.defer(() => giveAttachmentBack(volumeId, snapshot, options, state));
   const name = already?.device ?? (await attachUnderFreeName(volumeId, snapshot, options));
   await becomesAttached(volumeId, snapshot, name, options);
   state.everAttached = true;
   const device = await waitForDevice(volumeId, name, snapshot.sizeGiB * GiB, { signal, within: options.waitLimit });
   host.notify({ code: 'volume.attached', snapshot: snapshot.id, volume: volumeId, device: device.path });
+  if (already) await endStaleUse(device.path, options.mountPoint, mountPointsOf(snapshot.id));
   return device;
 }
+
+/** `snap-1`, and `snap-1-2` for partition 2. */
+const mountPointsOf = (snapshotId: string): RegExp => new RegExp(`^${snapshotId}(-\\d+)?$`);
 
 const NO_VOLUME: Volume = {
   id: '',
@@ -216,6 +246,7 @@ async function giveAttachmentBack(
   state: { everAttached: boolean },
 ): Promise<void> {
   const { volumes, instance, host } = options;
+  if (await options.isTakenAway()) return;
   const signal = cleanupSignal(options.waitLimit + minutes(1));
   try {
     await volumes.detach(volumeId, instance.id, { signal, force: !state.everAttached });
@@ -242,6 +273,7 @@ async function lookDetached(volumeId: string, volumes: Volumes, signal: AbortSig
 }
 
 async function giveVolumeBack(volumeId: string, snapshot: Snapshot, options: TemporaryVolumeOptions): Promise<void> {
+  if (await options.isTakenAway()) return;
   if (options.keep) {
     options.host.notify({ code: 'volume.kept', snapshot: snapshot.id, volume: volumeId });
     return;

@@ -1,7 +1,6 @@
 /** One object of an archive, fetched, decoded and compared: with the disk it was made of, or with its own manifest. */
 import { randomBytes } from 'node:crypto';
-import { mkdtempSync, rmSync, writeSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { decryptCommand } from '../archive/cipher.ts';
 import { decompressCommand } from '../archive/codec.ts';
@@ -14,6 +13,7 @@ import { SnapError } from '../errors.ts';
 import type { Host } from '../events.ts';
 import { monotonic } from '../lib/clock.ts';
 import { decodeCrc32 } from '../lib/crc32.ts';
+import { temporaryDirectory } from '../lib/temporary-files.ts';
 import { type Downloaded, downloadInto } from '../transfer/download.ts';
 import { type Stage, startPipeline } from '../transfer/pipeline.ts';
 import { closeAll, makePipes } from '../transfer/pipes.ts';
@@ -64,14 +64,10 @@ export async function checkObject(
     return found.result(object.key, null, started);
   }
   checkHead(head, object, snapshotId, found);
-  const directory = mkdtempSync(join(tmpdir(), 'snap-to-s3-check-'));
-  try {
-    const decoded = await decode(object, head, reference, directory, services, found);
-    checkFacts(object, head, decoded, found);
-    return found.result(object.key, decoded.comparison, started);
-  } finally {
-    rmSync(directory, { recursive: true, force: true });
-  }
+  using directory = temporaryDirectory();
+  const decoded = await decode(object, head, reference, directory.path, services, found);
+  checkFacts(object, head, decoded, found);
+  return found.result(object.key, decoded.comparison, started);
 }
 
 class Findings {

@@ -16,7 +16,10 @@ import { attachTemporaryVolume } from '../host/temporary-volume.ts';
 import { now } from '../lib/clock.ts';
 import { cleanupSignal } from '../lib/disposal.ts';
 import { checkArchive, type Disk } from './check-archive.ts';
+import { archivesMark, isTakenAway } from './claimed-work.ts';
+import type { HeldClaim } from './claims.ts';
 import { commitManifest } from './commit-manifest.ts';
+import { MigrationProgress } from './progress.ts';
 import { readDisk } from './read-disk.ts';
 import type { MigrateSettings, Services } from './settings.ts';
 import { beginState, revertState } from './state-tag.ts';
@@ -29,6 +32,8 @@ export interface Migration {
   services: Services;
   signal: AbortSignal;
   startedAt: Date;
+  claim: HeldClaim;
+  progress: MigrationProgress;
 }
 
 /** What has been read off the disk and stored so far. */
@@ -47,15 +52,18 @@ export async function migrateSnapshot(
   snapshot: Snapshot,
   settings: MigrateSettings,
   services: Services,
+  claim: HeldClaim,
   signal: AbortSignal,
   onDone: () => void,
 ): Promise<void> {
-  const migration: Migration = { snapshot, settings, services, signal, startedAt: now() };
+  const progress = new MigrationProgress(snapshot, claim, settings, services, signal);
+  const migration: Migration = { snapshot, settings, services, signal, startedAt: now(), claim, progress };
   const instance = await services.instance();
-  const state = await beginState(snapshot, settings.tagKey, 'migrating', services, signal);
+  const state = await beginState(snapshot, settings.tagKey, 'migrating', claim.tagBefore, services, signal);
   let complete = false;
   const onComplete = async () => {
     complete = true;
+    await progress.finish();
     await state.settle(settings.validate ? 'validated' : 'migrated', cleanupSignal());
     onDone();
   };
@@ -63,7 +71,8 @@ export async function migrateSnapshot(
     await archiveByVolume(migration, instance, onComplete);
   } catch (failure) {
     // What fails after the manifest is there, such as giving back the volume, makes the archive no less complete.
-    if (!complete) await revertState(state, snapshot.id, settings.tagKey, services.host);
+    if (!complete) await progress.breakOff();
+    if (!complete && !claim.lost.aborted) await revertState(state, snapshot.id, settings.tagKey, services.host);
     throw failure;
   }
 }
@@ -82,6 +91,8 @@ async function archiveByVolume(
     signal,
     purpose: settings.layout,
     keep: settings.keepVolumes,
+    archives: archivesMark(services, settings.prefix),
+    isTakenAway: () => isTakenAway(migration.claim),
     clientToken: randomUUID(),
   });
   const disk = await readDisk(snapshot.id, volume.device, services.host, signal);
@@ -89,6 +100,7 @@ async function archiveByVolume(
   if (settings.layout === 'image') await storeDisk(migration, harvest);
   else await storePartitions(migration, harvest);
   if (settings.validate) await validateHarvest(migration, harvest);
+  migration.claim.confirm();
   await commitManifest(migration, harvest);
   await onComplete();
 }
@@ -110,7 +122,7 @@ const UNKNOWN: Probe = { tableType: null, type: null, uuid: null, label: null, u
 
 async function storeDisk(migration: Migration, harvest: Harvest): Promise<void> {
   const content: Content = { layout: 'image', device: harvest.device.path, expectedBytes: harvest.device.size };
-  harvest.objects.push(await storeContent(migration, null, UNKNOWN, content));
+  await addObject(migration, harvest, await storeContent(migration, null, UNKNOWN, content));
 }
 
 async function storePartitions(migration: Migration, harvest: Harvest): Promise<void> {
@@ -145,11 +157,16 @@ async function storePartition(
   }
   const stored = treatment.how === 'mount' ? await storeFiles(migration, number, device, found) : treatment.reason;
   if (typeof stored === 'object') {
-    harvest.objects.push(stored);
-    return;
+    return addObject(migration, harvest, stored);
   }
   services.host.notify({ code: 'partition.raw', snapshot: snapshot.id, partition, reason: stored });
-  harvest.objects.push(await storeContent(migration, number, found, { layout: 'image', device, expectedBytes: size }));
+  const content: Content = { layout: 'image', device, expectedBytes: size };
+  await addObject(migration, harvest, await storeContent(migration, number, found, content));
+}
+
+async function addObject({ progress }: Migration, harvest: Harvest, object: ManifestObject): Promise<void> {
+  harvest.objects.push(object);
+  await progress.add(object);
 }
 
 /** @returns the stored object, or why the filesystem cannot be mounted. */
@@ -194,9 +211,14 @@ async function storeContent(
   content: Content,
 ): Promise<ManifestObject> {
   const { snapshot, settings, services, signal } = migration;
+  const facts = factsOf(migration, partition, content.layout, content.expectedBytes);
+  const { uuid, label } = found;
+  const kept = await migration.progress.completed(facts.key);
+  if (kept) return { ...kept, uuid, label };
   const order = {
     content,
-    facts: factsOf(migration, partition, content.layout, content.expectedBytes),
+    facts,
+    journal: await migration.progress.journalFor(facts, settings.encryption === null),
     codec: settings.codec,
     encryption: settings.encryption,
     streams: settings.uploadStreams,
@@ -212,8 +234,8 @@ async function storeContent(
     compressionLevel: settings.codec.level,
     cipher: cipherOf(settings.encryption),
     filesystem: found.type,
-    uuid: found.uuid,
-    label: found.label,
+    uuid,
+    label,
     plainBytes,
     plainSha256: null,
     storedBytes: stored.bytes,

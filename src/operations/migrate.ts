@@ -2,6 +2,7 @@
 import { objectTags } from '../archive/tags.ts';
 import type { Snapshot } from '../cloud/ports.ts';
 import type { ExitCode } from '../errors.ts';
+import { mayBeFree, underClaim } from './claimed-work.ts';
 import { migrateSnapshot } from './migrate-snapshot.ts';
 import { planSnapshot } from './plan.ts';
 import { preflight } from './preflight.ts';
@@ -15,7 +16,7 @@ import type { MigrateSettings, Services } from './settings.ts';
  */
 export async function migrate(settings: MigrateSettings, services: Services, signal: AbortSignal): Promise<ExitCode> {
   await preflight(settings, services, signal);
-  const { snapshots, refused } = await select(settings.selection, settings.tagKey, services.snapshots, signal);
+  const { snapshots, refused } = await select(settings, services, signal);
   if (settings.dryRun) return showPlans({ snapshots, refused }, settings, services);
   return runEach({
     command: 'migrate',
@@ -24,12 +25,15 @@ export async function migrate(settings: MigrateSettings, services: Services, sig
     refused,
     host: services.host,
     signal,
-    work: async (snapshot, onDone) => {
-      const { id, volumeId: volume, sizeGiB } = snapshot;
-      services.host.notify({ code: 'snapshot.started', snapshot: id, volume, sizeGiB });
-      warnOfTags(snapshot, settings, services);
-      await migrateSnapshot(snapshot, settings, services, signal, onDone);
+    work: (snapshot, onDone) => {
+      return underClaim(snapshot, 'migrate', settings, services, signal, async (fresh, claim, working) => {
+        const { id, volumeId: volume, sizeGiB } = fresh;
+        services.host.notify({ code: 'snapshot.started', snapshot: id, volume, sizeGiB });
+        warnOfTags(fresh, settings, services);
+        await migrateSnapshot(fresh, settings, services, claim, working, onDone);
+      });
     },
+    mayBeFree: settings.selection.by === 'tag' ? ({ id }) => mayBeFree(id, settings, services, signal) : null,
   });
 }
 

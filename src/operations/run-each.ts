@@ -3,6 +3,10 @@ import { asError, EXIT, type ExitCode, SnapError } from '../errors.ts';
 import type { Host } from '../events.ts';
 import { monotonic } from '../lib/clock.ts';
 import { rootFailure } from '../lib/disposal.ts';
+import { sweepTemporaryDirectories } from '../lib/temporary-files.ts';
+
+/** `skipped`: somebody else has done it meanwhile. */
+export type WorkOutcome = 'done' | 'skipped';
 
 export interface EachRun<T> {
   command: string;
@@ -11,40 +15,84 @@ export interface EachRun<T> {
   /** Ids that were asked for and cannot be worked on, with the reason. */
   refused: readonly { id: string; error: SnapError }[];
   /** @param onDone told once what was promised is true; what fails afterwards is a clean-up. */
-  work: (item: T, onDone: () => void) => Promise<void>;
+  work: (item: T, onDone: () => void) => Promise<WorkOutcome>;
+  /**
+   * Where several runs share the work: waits a while for one that another run has claimed. `null`: who is named and
+   * claimed has failed.
+   * @returns whether it may be free after all.
+   */
+  mayBeFree: ((item: T) => Promise<boolean>) | null;
   host: Host;
   signal: AbortSignal;
+}
+
+interface Tally {
+  done: string[];
+  failed: string[];
+  skipped: string[];
+  errors: SnapError[];
+  /** Whether anything was left to other runs. */
+  isShared: boolean;
 }
 
 /** @throws the signal's reason when stopped, after everything was given back and told. */
 export async function runEach<T>(run: EachRun<T>): Promise<ExitCode> {
   const { command, host, signal } = run;
   const started = monotonic();
-  const done: string[] = [];
-  const failed: string[] = [];
-  const errors: SnapError[] = [];
+  const tally: Tally = { done: [], failed: [], skipped: [], errors: [], isShared: false };
+  sweepTemporaryDirectories();
   host.notify({ code: 'run.started', command, snapshots: run.items.map(run.idOf) });
   for (const { id, error } of run.refused) {
-    failed.push(id);
-    errors.push(error);
+    tally.failed.push(id);
+    tally.errors.push(error);
     host.notify({ code: 'snapshot.finished', snapshot: id, outcome: 'failed', seconds: 0, error });
   }
-  for (const item of run.items) {
-    if (signal.aborted) break;
-    const { isDone, error } = await runOne(item, run);
-    (isDone ? done : failed).push(run.idOf(item));
-    if (error) errors.push(error);
-  }
-  host.notify({ code: 'run.finished', command, done, failed, seconds: (monotonic() - started) / 1000 });
+  const claimed = await workThrough(run.items, run, tally);
+  await workOnFreed(claimed, run, tally);
+  const { done, failed, skipped, errors } = tally;
+  host.notify({ code: 'run.finished', command, done, failed, skipped, seconds: (monotonic() - started) / 1000 });
   signal.throwIfAborted();
+  if (done.length === 0 && errors.length === 0 && tally.isShared) return EXIT.claimedElsewhere;
   return verdictOf(done, errors);
 }
 
-/** @returns why it failed, or what could not be given back after it was done. */
-async function runOne<T>(
-  item: T,
-  { idOf, work, host }: EachRun<T>,
-): Promise<{ isDone: boolean; error: SnapError | null }> {
+/** @returns items that other runs have claimed, where work is shared. */
+async function workThrough<T>(items: readonly T[], run: EachRun<T>, tally: Tally): Promise<T[]> {
+  const claimed: T[] = [];
+  for (const item of items) {
+    if (run.signal.aborted) break;
+    const id = run.idOf(item);
+    const { outcome, error } = await runOne(item, run);
+    if (outcome === 'claimed') {
+      claimed.push(item);
+      continue;
+    }
+    tally[outcome].push(id);
+    if (error) tally.errors.push(error);
+  }
+  return claimed;
+}
+
+/** What others have claimed is theirs, unless they turn out to be gone. */
+async function workOnFreed<T>(claimed: readonly T[], run: EachRun<T>, tally: Tally): Promise<void> {
+  for (const item of claimed) {
+    const isFree = await run.mayBeFree?.(item).catch(() => false);
+    const again = isFree && !run.signal.aborted ? await workThrough([item], run, tally) : [item];
+    if (again.length === 0) continue;
+    tally.isShared = true;
+    tally.skipped.push(run.idOf(item));
+    const reason = 'another run is working on it';
+    run.host.notify({ code: 'snapshot.skipped', snapshot: run.idOf(item), reason });
+  }
+}
+
+interface Attempt {
+  outcome: 'done' | 'failed' | 'skipped' | 'claimed';
+  /** Why it failed, or what could not be given back after it was done. */
+  error: SnapError | null;
+}
+
+async function runOne<T>(item: T, { idOf, work, host, mayBeFree }: EachRun<T>): Promise<Attempt> {
   const started = monotonic();
   const snapshot = idOf(item);
   let isDone = false;
@@ -54,20 +102,23 @@ async function runOne<T>(
     host.notify({ code: 'snapshot.finished', snapshot, outcome, seconds, ...(error && !isDone ? { error } : {}) });
   };
   try {
-    await work(item, () => {
+    const outcome = await work(item, () => {
       isDone = true;
     });
-    isDone = true;
-    finish();
-    return { isDone, error: null };
+    isDone = outcome === 'done';
+    if (isDone) finish();
+    else host.notify({ code: 'snapshot.skipped', snapshot, reason: 'another run has done it meanwhile' });
+    return { outcome, error: null };
   } catch (thrown) {
     const { failure, cleanupFailures } = rootFailure(thrown);
     const error = asSnapError(failure);
+    if (error.code === 'CLAIMED' && mayBeFree && cleanupFailures.length === 0)
+      return { outcome: 'claimed', error: null };
     const left = [...cleanupFailures.map(asSnapError), ...(isDone ? [error] : [])];
     for (const cleanup of left)
       host.notify({ code: 'cleanup.failed', snapshot, what: cleanup.message, error: cleanup });
     finish(error);
-    return { isDone, error };
+    return { outcome: isDone ? 'done' : 'failed', error };
   }
 }
 

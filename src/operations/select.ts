@@ -1,7 +1,9 @@
 /** From ids or tags to snapshots. */
+import { claimFolder, claimKey } from '../archive/claim.ts';
 import type { Snapshot, Snapshots } from '../cloud/ports.ts';
 import { SnapError } from '../errors.ts';
-import type { Selection } from './settings.ts';
+import type { ClaimSettings } from './claimed-work.ts';
+import type { Selection, Services } from './settings.ts';
 
 export interface Selected {
   snapshots: Snapshot[];
@@ -11,13 +13,15 @@ export interface Selected {
 
 /** @throws SnapError `NOTHING_TO_DO` when the tag selects nothing, `NOT_FOUND` when no id is known. */
 export async function select(
-  selection: Selection,
-  tagKey: string,
-  snapshots: Snapshots,
+  { selection, tagKey, prefix }: Pick<ClaimSettings, 'selection' | 'tagKey' | 'prefix'>,
+  services: Services,
   signal: AbortSignal,
 ): Promise<Selected> {
+  const { snapshots } = services;
   if (selection.by === 'id') return selectById(selection.ids, snapshots, signal);
-  const found = await snapshots.tagged(tagKey, selection.value, { signal });
+  const waiting = await snapshots.tagged(tagKey, selection.value, { signal });
+  const broken = await brokenOff(selection, tagKey, prefix, services, signal);
+  const found = [...waiting, ...broken].sort((a, b) => a.startTime.getTime() - b.startTime.getTime());
   if (found.length === 0) {
     throw new SnapError(
       'NOTHING_TO_DO',
@@ -28,6 +32,28 @@ export async function select(
     );
   }
   return { snapshots: found.slice(0, selection.most ?? found.length), refused: [] };
+}
+
+/**
+ * Snapshots whose work was begun and not ended. Those with a claim, live or not, are this program's: its claim tells
+ * whether they are free. Those without may be in the hands of another tool: they are named, and left alone.
+ */
+async function brokenOff(
+  { underWay }: Selection & { by: 'tag' },
+  tagKey: string,
+  prefix: string,
+  { snapshots, store, host }: Services,
+  signal: AbortSignal,
+): Promise<Snapshot[]> {
+  const found = await snapshots.tagged(tagKey, underWay, { signal });
+  if (found.length === 0) return [];
+  const claims = new Set(await store.list(claimFolder(prefix), { signal }));
+  const isOurs = ({ id }: Snapshot): boolean => claims.has(claimKey(prefix, id));
+  for (const { id } of found.filter((snapshot) => !isOurs(snapshot))) {
+    const reason = `it is tagged ${underWay}, but no run of this bucket has claimed it (see: clean)`;
+    host.notify({ code: 'snapshot.skipped', snapshot: id, reason });
+  }
+  return found.filter(isOurs);
 }
 
 async function selectById(ids: readonly string[], source: Snapshots, signal: AbortSignal): Promise<Selected> {

@@ -7,10 +7,13 @@ import type { Host } from '../events.ts';
 
 export type Selection =
   | { by: 'id'; ids: readonly string[] }
-  /** `most`: how many at the most, oldest first; `null` for all. */
-  | { by: 'tag'; value: string; most: number | null };
+  /**
+   * `most`: how many at the most, oldest first; `null` for all. `underWay`: the value that a run that was killed leaves
+   * behind.
+   */
+  | { by: 'tag'; value: string; underWay: string; most: number | null };
 
-/** What is said of temporary volumes and their mounts. */
+/** What is said of work on a snapshot: its claim, the temporary volume and its mounts. */
 export interface VolumeSettings {
   replayJournals: boolean;
   mountPoint: string;
@@ -19,6 +22,8 @@ export interface VolumeSettings {
   keepVolumes: boolean;
   /** Milliseconds for each change of state of a volume. */
   waitLimit: number;
+  /** Seconds that a claim lives without being renewed. */
+  claimLife: number;
 }
 
 export interface ValidateSettings extends VolumeSettings {

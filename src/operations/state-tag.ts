@@ -12,15 +12,19 @@ export interface StateTag {
   revert(): Promise<void>;
 }
 
-/** Sets the tag to a value that says that work is under way. */
+/**
+ * Sets the tag to a value that says that work is under way.
+ * @param tagBefore its value before a run that was killed began with it, or now; `null` for none.
+ */
 export async function beginState(
   snapshot: Snapshot,
   key: string,
   value: string,
+  tagBefore: string | null,
   { snapshots, host }: Services,
   signal: AbortSignal,
 ): Promise<StateTag> {
-  const before = stateBefore(snapshot.tags[key], value);
+  const before = stateBefore(tagBefore ?? undefined, value);
   const set = async (text: string, within: AbortSignal) => {
     await snapshots.setTags(snapshot.id, { [key]: text }, { signal: within });
     host.notify({ code: 'tag.set', snapshot: snapshot.id, key, value: text });

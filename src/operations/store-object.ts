@@ -3,7 +3,7 @@ import { closeSync, openSync, readFileSync } from 'node:fs';
 import { type Encryption, encryptCommand } from '../archive/cipher.ts';
 import { type Codec, compressCommand, readCounts } from '../archive/codec.ts';
 import { readTarTotal, tarCommand, tellsOfSocket } from '../archive/tar.ts';
-import type { ArchiveStore, ObjectFacts, StoredObject } from '../cloud/ports.ts';
+import type { ArchiveStore, ObjectFacts, PartReceipt, StoredObject } from '../cloud/ports.ts';
 import { SnapError } from '../errors.ts';
 import type { Host } from '../events.ts';
 import { monotonic } from '../lib/clock.ts';
@@ -25,6 +25,19 @@ export interface ObjectOrder {
   /** Parts on their way at once. */
   streams: number;
   snapshotId: string;
+  /** What is known of an upload of this object that was broken off, and where to note this one. */
+  journal: UploadJournal;
+}
+
+/** The memory of uploads that outlives this process. */
+export interface UploadJournal {
+  /** The upload to go on with, and its parts; `null` to begin anew. Everything else unfinished has been aborted. */
+  resume: { uploadId: string; parts: readonly PartReceipt[] } | null;
+  begun(uploadId: string): Promise<void>;
+  /** To be asked before the object becomes visible. @throws when it must not. */
+  confirm(): Promise<void>;
+  /** Whether an upload that fails is left for the next run. */
+  leave(): boolean;
 }
 
 export interface ObjectResult {
@@ -74,6 +87,7 @@ async function streamObject(
   await using pipeline = await startPipeline(stagesOf(order, sockets), { signal: either, ...input.asStdin });
   pipeline.finished.catch((error) => failed.abort(error));
   const progress = { stored: 0 };
+  const reused = { parts: 0, bytes: 0 };
   using _shown = host.track({
     label: order.facts.key,
     expectedBytes: order.content.expectedBytes,
@@ -83,6 +97,7 @@ async function streamObject(
   let plainBytes = 0;
   const verdict = async (storedBytes: number) => {
     plainBytes = checkCounts(order, await pipeline.finished, input.position(), storedBytes);
+    await order.journal.confirm();
   };
   const parts = readParts(pipeline.output, {
     expectedBytes: order.content.expectedBytes,
@@ -97,9 +112,22 @@ async function streamObject(
       onStored: (bytes) => {
         progress.stored += bytes;
       },
-      onCreated: (uploadId) => host.hold(uploadHolding(store.bucket, order.facts.key, uploadId)),
+      onCreated: async (uploadId) => {
+        const held = host.hold(uploadHolding(store.bucket, order.facts.key, uploadId));
+        await order.journal.begun(uploadId);
+        return held;
+      },
+      resume: order.journal.resume,
+      onReused: (bytes) => {
+        reused.parts++;
+        reused.bytes += bytes;
+      },
+      leave: () => order.journal.leave(),
     }),
   );
+  if (reused.parts > 0) {
+    host.notify({ code: 'upload.resumed', snapshot: order.snapshotId, key: order.facts.key, ...reused });
+  }
   return { stored, plainBytes, sockets: order.content.layout === 'tar' ? sockets.count : null };
 }
 

@@ -11,6 +11,8 @@ import { cleanupSignal } from '../lib/disposal.ts';
 import { refuseArchived } from './archived-objects.ts';
 import { checkArchive } from './check-archive.ts';
 import type { ObjectCheck } from './check-object.ts';
+import { archivesMark, isTakenAway } from './claimed-work.ts';
+import type { HeldClaim } from './claims.ts';
 import { type Archive, findArchive } from './find-archive.ts';
 import { readDisk } from './read-disk.ts';
 import type { Services, ValidateSettings } from './settings.ts';
@@ -24,6 +26,7 @@ export async function validateSnapshot(
   snapshot: Snapshot,
   settings: ValidateSettings,
   services: Services,
+  claim: HeldClaim,
   signal: AbortSignal,
   onDone: () => void,
 ): Promise<void> {
@@ -37,7 +40,7 @@ export async function validateSnapshot(
     signal,
   );
   const instance = await services.instance();
-  const state = await beginState(snapshot, settings.tagKey, 'validating', services, signal);
+  const state = await beginState(snapshot, settings.tagKey, 'validating', claim.tagBefore, services, signal);
   let isSettled = false;
   try {
     await using volume = await attachTemporaryVolume(snapshot, {
@@ -50,6 +53,8 @@ export async function validateSnapshot(
         ? 'image'
         : 'tar',
       keep: settings.keepVolumes,
+      archives: archivesMark(services, settings.prefix),
+      isTakenAway: () => isTakenAway(claim),
       clientToken: randomUUID(),
     });
     const disk = await readDisk(snapshot.id, volume.device, services.host, signal);
@@ -66,12 +71,13 @@ export async function validateSnapshot(
       streams: settings.downloadStreams,
       sessionKey: settings.sessionKey,
     });
+    claim.confirm();
     if (!settings.contentOnly) await noteProof(snapshot, archive, checks, settings.tagKey, services);
     await state.settle('validated', cleanupSignal());
     isSettled = true;
     onDone();
   } catch (failure) {
-    if (!isSettled) await revertState(state, snapshot.id, settings.tagKey, services.host);
+    if (!isSettled && !claim.lost.aborted) await revertState(state, snapshot.id, settings.tagKey, services.host);
     throw failure;
   }
 }

@@ -6,6 +6,7 @@ import { monotonic } from '../lib/clock.ts';
 import { refuseArchived } from './archived-objects.ts';
 import { tellOfCheck } from './check-archive.ts';
 import { type CheckServices, checkObject, type ObjectCheck } from './check-object.ts';
+import { mayBeFree, underClaim } from './claimed-work.ts';
 import { type Archive, findArchivesById } from './find-archive.ts';
 import { requireRoot } from './preflight.ts';
 import { runEach } from './run-each.ts';
@@ -33,7 +34,7 @@ async function validateSnapshots(
   requireTools(['mkfifo', 'blkid', 'sfdisk', 'mount', 'umount', 'losetup', ...forXattrs], services.searchPath);
   await services.store.check({ signal });
   await services.instance();
-  const { snapshots, refused } = await select(settings.selection, settings.tagKey, services.snapshots, signal);
+  const { snapshots, refused } = await select(settings, services, signal);
   return runEach({
     command: 'validate',
     items: snapshots,
@@ -41,11 +42,13 @@ async function validateSnapshots(
     refused,
     host: services.host,
     signal,
-    work: async (snapshot, onDone) => {
-      const { id, volumeId: volume, sizeGiB } = snapshot;
-      services.host.notify({ code: 'snapshot.started', snapshot: id, volume, sizeGiB });
-      await validateSnapshot(snapshot, settings, services, signal, onDone);
-    },
+    work: (snapshot, onDone) =>
+      underClaim(snapshot, 'validate', settings, services, signal, async (fresh, claim, working) => {
+        const { id, volumeId: volume, sizeGiB } = fresh;
+        services.host.notify({ code: 'snapshot.started', snapshot: id, volume, sizeGiB });
+        await validateSnapshot(fresh, settings, services, claim, working, onDone);
+      }),
+    mayBeFree: settings.selection.by === 'tag' ? ({ id }) => mayBeFree(id, settings, services, signal) : null,
   });
 }
 
@@ -77,7 +80,11 @@ async function validateArchivesAlone(
     refused: missing,
     host: services.host,
     signal,
-    work: (archive) => checkAlone(archive, check),
+    work: async (archive) => {
+      await checkAlone(archive, check);
+      return 'done';
+    },
+    mayBeFree: null,
   });
 }
 

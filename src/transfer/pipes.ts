@@ -5,10 +5,10 @@
  * directory, whose name is gone before anything is written to it, is the same to both ends. Pipes are widened from
  * the kernel's 64 KiB to 1 MiB, which makes a chain of compressors a third faster (docs/performance.md).
  */
-import { closeSync, constants, mkdtempSync, openSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { closeSync, constants, openSync } from 'node:fs';
 import { join } from 'node:path';
 import { SnapError } from '../errors.ts';
+import { temporaryDirectory } from '../lib/temporary-files.ts';
 import { runTool, startStage } from './process.ts';
 
 export interface Pipe {
@@ -18,16 +18,12 @@ export interface Pipe {
 }
 
 export async function makePipes(count: number): Promise<Pipe[]> {
-  const directory = mkdtempSync(join(tmpdir(), 'snap-to-s3-pipes-'));
-  try {
-    const names = Array.from({ length: count }, (_, index) => join(directory, String(index)));
-    if (names.length > 0) await runTool(['mkfifo', '--mode=600', ...names]);
-    const pipes = names.map(openBothEnds);
-    await widen(pipes);
-    return pipes;
-  } finally {
-    rmSync(directory, { recursive: true, force: true });
-  }
+  using directory = temporaryDirectory();
+  const names = Array.from({ length: count }, (_, index) => join(directory.path, String(index)));
+  if (names.length > 0) await runTool(['mkfifo', '--mode=600', ...names]);
+  const pipes = names.map(openBothEnds);
+  await widen(pipes);
+  return pipes;
 }
 
 /**

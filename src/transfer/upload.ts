@@ -4,8 +4,10 @@
  * The promise settles only when the store has answered the last request, abort included: whoever exits then leaves
  * nothing behind. An object becomes visible only after its producer's verdict.
  */
+import { createHash } from 'node:crypto';
 import type { PartReceipt, PartStore, StoredObject } from '../cloud/ports.ts';
 import { asError, SnapError } from '../errors.ts';
+import { crc32Of, encodeCrc32 } from '../lib/crc32.ts';
 import { cleanupSignal } from '../lib/disposal.ts';
 import { MOST_PARTS } from './part-plan.ts';
 import type { Part } from './part-reader.ts';
@@ -22,7 +24,13 @@ export interface UploadOptions {
   /** Told of each acknowledged part. */
   onStored: (bytes: number) => void;
   /** Told of the upload's id as soon as there is one; what it returns is disposed when nothing is left of it. */
-  onCreated: (uploadId: string) => Disposable;
+  onCreated: (uploadId: string) => Promise<Disposable>;
+  /** An upload that was broken off, and what the store has of it. */
+  resume: { uploadId: string; parts: readonly PartReceipt[] } | null;
+  /** Told of each part that was there already. */
+  onReused: (bytes: number) => void;
+  /** Whether an upload that fails is left for a later run, rather than aborted. */
+  leave: () => boolean;
 }
 
 /** @throws what the parts or the verdict threw, the signal's reason, or SnapError `UPLOAD_FAILED`. */
@@ -31,16 +39,16 @@ export async function uploadParts(
   store: PartStore,
   options: UploadOptions,
 ): Promise<StoredObject> {
-  const uploadId = await store.create({ signal: options.signal });
-  using _held = options.onCreated(uploadId);
+  const uploadId = options.resume?.uploadId ?? (await store.create({ signal: options.signal }));
   try {
+    using _held = await options.onCreated(uploadId);
     const receipts = await sendParts(parts, uploadId, store, options);
     const storedBytes = consecutiveBytes(receipts);
     await options.verdict(storedBytes);
     options.signal.throwIfAborted();
     return await store.complete(uploadId, receipts, storedBytes, { signal: options.signal });
   } catch (failure) {
-    await abandon(uploadId, store, failure);
+    if (!options.leave()) await abandon(uploadId, store, failure);
     throw failure;
   }
 }
@@ -56,10 +64,14 @@ async function sendParts(
   const signal = AbortSignal.any([options.signal, failed.signal]);
   const receipts: PartReceipt[] = [];
   const underWay = new Set<Promise<void>>();
+  const there = new Map(options.resume?.parts.map((receipt) => [receipt.number, receipt]));
   const send = async (part: Part) => {
-    const receipt = await store.putPart(uploadId, part.number, part.bytes, { signal });
+    const old = there.get(part.number);
+    const isThere = old !== undefined && isSamePart(old, part.bytes);
+    const receipt = isThere ? old : await store.putPart(uploadId, part.number, part.bytes, { signal });
     receipts.push(receipt);
     options.onStored(receipt.bytes);
+    if (isThere) options.onReused(receipt.bytes);
     part.release();
   };
   try {
@@ -77,6 +89,15 @@ async function sendParts(
   }
   signal.throwIfAborted();
   return receipts.sort((a, b) => a.number - b.number);
+}
+
+/**
+ * Whether the store has exactly these bytes: by length, CRC-32 and MD5. Where the ETag of a part is not its MD5, as
+ * with KMS keys, a CRC-32 alone is too little to go by, and the part is sent again.
+ */
+function isSamePart(receipt: PartReceipt, bytes: Buffer): boolean {
+  if (receipt.bytes !== bytes.length || receipt.checksum !== encodeCrc32(crc32Of(bytes).value)) return false;
+  return receipt.etag.replaceAll('"', '') === createHash('md5').update(bytes).digest('hex');
 }
 
 const tooLong = (): SnapError =>

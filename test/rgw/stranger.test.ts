@@ -145,7 +145,10 @@ test('the uploader: many parts at once, and what comes back is what was sent', a
     signal: new AbortController().signal,
     verdict: async () => {},
     onStored: () => {},
-    onCreated: () => ({ [Symbol.dispose]: () => {} }),
+    onCreated: async () => ({ [Symbol.dispose]: () => {} }),
+    resume: null,
+    onReused: () => {},
+    leave: () => false,
   });
   const { Body } = await s3.send(new GetObjectCommand({ Bucket: BUCKET, Key: 'parts +ü' }));
   const hash = createHash('sha256');

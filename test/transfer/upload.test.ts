@@ -35,7 +35,10 @@ const options = (more: Partial<UploadOptions> = {}): UploadOptions => ({
   signal: new AbortController().signal,
   verdict: async () => {},
   onStored: () => {},
-  onCreated: () => ({ [Symbol.dispose]: () => {} }),
+  onCreated: async () => ({ [Symbol.dispose]: () => {} }),
+  resume: null,
+  onReused: () => {},
+  leave: () => false,
   ...more,
 });
 

@@ -127,7 +127,7 @@ async function runMigrate(flags: MigrateFlags, context: CliContext): Promise<voi
 
 /** @throws SnapError `USAGE` for flags that do not go together. */
 function toSettings(flags: MigrateFlags): MigrateSettings {
-  const selection = toSelection(flags, 'migrate');
+  const selection = toSelection(flags, { value: 'migrate', underWay: 'migrating' });
   refuseContradictions(flags);
   return {
     ...toVolumeSettings(flags),

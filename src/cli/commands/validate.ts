@@ -110,7 +110,7 @@ async function runValidate(flags: ValidateFlags, context: CliContext): Promise<v
 
 /** @throws SnapError `USAGE` for flags that do not go together. */
 function toSettings(flags: ValidateFlags, process: NodeJS.Process): ValidateSettings {
-  const selection = toSelection(flags, 'migrated');
+  const selection = toSelection(flags, { value: 'migrated', underWay: 'validating' });
   const sessionKey = readSessionKey(flags.gpgSessionKey, process);
   if (sessionKey !== null && !isForOne(selection)) {
     throw new SnapError('USAGE', 'a session key is that of one archive: name its snapshot with --snapshots');

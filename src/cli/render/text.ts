@@ -83,6 +83,16 @@ function describeContentEvent(event: ContentEvent): string | null {
       return `tags not copied to the objects (${event.reason}): ${event.dropped.join(', ')}; the manifest has them`;
     case 'snapshot.validated':
       return describeValidation(event);
+    case 'claim.taken-over':
+      return 'an earlier run broke off here: going on from what it left';
+    case 'snapshot.skipped':
+      return `skipped: ${event.reason}`;
+    case 'object.kept':
+      return `stored already (${formatBytes(event.storedBytes)}): ${event.key}`;
+    case 'upload.resumed':
+      return `${formatBytes(event.bytes)} in ${count(event.parts, 'part')} had been uploaded before, and are the same: ${event.key}`;
+    case 'upload.restarted':
+      return `uploading anew, since ${event.reason}: ${event.key}`;
     case 'manifest.stored':
       return `archive complete: ${event.key}`;
     case 'cleanup.failed':
@@ -134,7 +144,8 @@ const dollars = (amount: number | null): string => (amount === null ? 'unknown' 
 
 function describeEnd(event: Extract<SnapEvent, { code: 'run.finished' }>): string {
   const failed = event.failed.length === 0 ? '' : `, ${event.failed.length} failed (${event.failed.join(', ')})`;
-  return `${event.command}: ${event.done.length} done${failed} in ${formatDuration(event.seconds)}`;
+  const skipped = event.skipped.length === 0 ? '' : `, ${event.skipped.length} left to other runs`;
+  return `${event.command}: ${event.done.length} done${failed}${skipped} in ${formatDuration(event.seconds)}`;
 }
 
 const count = (number: number, noun: string): string => `${number} ${noun}${number === 1 ? '' : 's'}`;

@@ -1,9 +1,11 @@
 /** The bucket, on S3 or a store that speaks its protocol. */
 import {
+  DeleteObjectCommand,
   GetObjectCommand,
   HeadBucketCommand,
   HeadObjectCommand,
   type HeadObjectCommandOutput,
+  ListMultipartUploadsCommand,
   PutObjectCommand,
   type PutObjectCommandInput,
   paginateListObjectsV2,
@@ -11,7 +13,9 @@ import {
   type ServerSideEncryption,
 } from '@aws-sdk/client-s3';
 import { SnapError } from '../../errors.ts';
-import type { ArchiveStore, ObjectFacts, ObjectHead, ObjectReader } from '../ports.ts';
+import { now } from '../../lib/clock.ts';
+import type { ArchiveStore, ObjectFacts, ObjectHead, ObjectReader, UnfinishedUpload } from '../ports.ts';
+import { answeredAt } from './clients.ts';
 import { asking, isAwsError } from './errors.ts';
 import { s3PartStore } from './part-store.ts';
 
@@ -37,6 +41,7 @@ export function s3ArchiveStore(clients: S3Clients, settings: StoreSettings): Arc
   const bucket = bucketArguments(settings);
   return {
     bucket: settings.bucket,
+    creation: [settings.storageClass, settings.sse, settings.sseKmsKeyId].join(' '),
 
     check: ({ signal }) =>
       asking(`use bucket ${settings.bucket}`, signal, async () => {
@@ -91,9 +96,43 @@ export function s3ArchiveStore(clients: S3Clients, settings: StoreSettings): Arc
     getSmall: (key, { signal }) =>
       asking(`read ${key}`, signal, async () => {
         const answer = await client.send(new GetObjectCommand({ ...bucket, Key: key }), { abortSignal: signal });
-        return { etag: answer.ETag ?? '', body: Buffer.from((await answer.Body?.transformToByteArray()) ?? EMPTY) };
+        const body = Buffer.from((await answer.Body?.transformToByteArray()) ?? EMPTY);
+        const modifiedAt = answer.LastModified ?? now();
+        return { etag: answer.ETag ?? '', body, modifiedAt, answeredAt: answeredAt(answer) ?? modifiedAt };
       }),
+
+    removeIf: (key, etag, { signal }) =>
+      asking(`remove ${key}`, signal, async () => {
+        try {
+          await client.send(new DeleteObjectCommand({ ...bucket, Key: key, IfMatch: etag }));
+        } catch (error) {
+          if (!isAwsError(error, 'PreconditionFailed', 'NoSuchKey', 'ConditionalRequestConflict')) throw error;
+        }
+      }),
+
+    unfinishedUploads: (prefix, { signal }) =>
+      asking(`list unfinished uploads of ${prefix}`, signal, () => listUploads(client, bucket, prefix, signal)),
   };
+}
+
+async function listUploads(
+  client: S3Client,
+  bucket: ReturnType<typeof bucketArguments>,
+  Prefix: string,
+  abortSignal: AbortSignal,
+): Promise<UnfinishedUpload[]> {
+  const found: UnfinishedUpload[] = [];
+  let markers: { KeyMarker?: string; UploadIdMarker?: string } | null = {};
+  while (markers) {
+    const command: ListMultipartUploadsCommand = new ListMultipartUploadsCommand({ ...bucket, Prefix, ...markers });
+    const page = await client.send(command, { abortSignal });
+    for (const { Key = '', UploadId = '', Initiated } of page.Uploads ?? []) {
+      found.push({ key: Key, uploadId: UploadId, initiatedAt: Initiated ?? now() });
+    }
+    const { NextKeyMarker = '', NextUploadIdMarker = '' } = page;
+    markers = page.IsTruncated ? { KeyMarker: NextKeyMarker, UploadIdMarker: NextUploadIdMarker } : null;
+  }
+  return found;
 }
 
 const toHead = (key: string, answer: HeadObjectCommandOutput): ObjectHead => ({

@@ -40,7 +40,27 @@ export function s3Client(settings: AwsSettings, use: 'control' | 'transfer'): S3
     requestHandler: timeouts(use === 'control' ? ANSWER_WITHIN : TRANSFER_ANSWER_WITHIN),
   });
   leavePartsUnhashed(client);
+  noteAnswerTimes(client);
   return client;
+}
+
+/** By the clock of the service, from the `Date` header. */
+const ANSWER_TIMES = new WeakMap<object, Date>();
+
+/** When the service gave an answer, by its own clock; `null` where it did not say. */
+export const answeredAt = (answer: object): Date | null => ANSWER_TIMES.get(answer) ?? null;
+
+function noteAnswerTimes(client: S3Client): void {
+  client.middlewareStack.add(
+    (next) => async (args) => {
+      const result = await next(args);
+      const { headers } = result.response as { headers?: Record<string, string> };
+      const date = new Date(headers?.['date'] ?? '');
+      if (!Number.isNaN(date.getTime())) ANSWER_TIMES.set(result.output as object, date);
+      return result;
+    },
+    { step: 'deserialize', name: 'noteAnswerTimes', priority: 'high' },
+  );
 }
 
 const common = (settings: AwsSettings) => ({

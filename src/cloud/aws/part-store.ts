@@ -6,7 +6,9 @@ import {
   CreateMultipartUploadCommand,
   HeadObjectCommand,
   PutObjectTaggingCommand,
+  paginateListParts,
   type S3Client,
+  type Part as S3Part,
   type StorageClass,
   UploadPartCommand,
 } from '@aws-sdk/client-s3';
@@ -62,6 +64,22 @@ export function s3PartStore(clients: S3Clients, settings: StoreSettings, facts: 
         return done;
       }),
 
+    parts: (uploadId, { signal }) =>
+      asking(`list the parts of ${key}`, signal, async () => {
+        const receipts: PartReceipt[] = [];
+        const pages = paginateListParts(
+          { client: clients.control },
+          { ...object, UploadId: uploadId },
+          { abortSignal: signal },
+        );
+        try {
+          for await (const { Parts = [] } of pages) receipts.push(...Parts.map(toReceipt));
+        } catch (error) {
+          if (!isAwsError(error, 'NoSuchUpload')) throw error;
+        }
+        return receipts;
+      }),
+
     abort: (uploadId, { signal }) =>
       asking(`abort the upload of ${key}`, signal, async () => {
         try {
@@ -74,6 +92,13 @@ export function s3PartStore(clients: S3Clients, settings: StoreSettings, facts: 
       }),
   };
 }
+
+const toReceipt = (part: S3Part): PartReceipt => ({
+  number: part.PartNumber ?? 0,
+  etag: part.ETag ?? '',
+  ...(part.ChecksumCRC32 === undefined ? {} : { checksum: part.ChecksumCRC32 }),
+  bytes: part.Size ?? 0,
+});
 
 async function tag(client: S3Client, object: ObjectAddress, tags: Record<string, string>): Promise<void> {
   if (Object.keys(tags).length === 0) return;

@@ -1,0 +1,70 @@
+/**
+ * A claim: the exclusive, expiring right to work on one snapshot, as a small object beside the archives.
+ *
+ * While somebody works, it says who; it also remembers what has been stored so far, so that whoever comes after a run
+ * that was killed can go on from there.
+ */
+import type { ProcessIdentity } from '../lib/process-identity.ts';
+import { isManifestObject, type ManifestObject } from './manifest.ts';
+
+/** Raised when a reader of the old format would misunderstand the new one. */
+const CLAIM_FORMAT = 1;
+
+/** A run, and the process that it is. */
+export type Holder = ProcessIdentity & { run: string };
+
+/** What a run has achieved so far. */
+export interface Progress {
+  /** Of all settings that decide what the stored bytes are; progress under other settings is worth nothing. */
+  fingerprint: string;
+  /** Completed objects, in the order of partitions. */
+  objects: ManifestObject[];
+  /** The upload under way. */
+  upload: { key: string; uploadId: string } | null;
+}
+
+export interface Claim {
+  format: typeof CLAIM_FORMAT;
+  snapshot: string;
+  volume: string;
+  command: string;
+  /** `null`: nobody works on it any more, and what was stored is left for whoever comes next. */
+  holder: Holder | null;
+  /** ISO 8601, of the first run that took it. */
+  takenAt: string;
+  /** Counts renewals: no two versions of a claim are alike, so that a stale one is never mistaken for the newest. */
+  renewal: number;
+  /** Seconds that it lives after each renewal, by the clock of the store. */
+  lifeSeconds: number;
+  /** Value of the state tag before the work began; `null` where there was none. */
+  tagBefore: string | null;
+  progress: Progress | null;
+}
+
+const FOLDER = '.snap-to-s3/claims/';
+
+/** All claims below a prefix of archives. */
+export const claimFolder = (prefix: string): string => `${prefix}${FOLDER}`;
+
+export const claimKey = (prefix: string, snapshotId: string): string => `${claimFolder(prefix)}${snapshotId}.json`;
+
+export const newClaim = (content: Omit<Claim, 'format'>): Claim => ({ format: CLAIM_FORMAT, ...content });
+
+export const encodeClaim = (claim: Claim): Buffer => Buffer.from(`${JSON.stringify(claim, null, 2)}\n`);
+
+/** @returns `null` for what is no claim, or one of a newer version: it can be respected, but not understood. */
+export function decodeClaim(body: Buffer): Claim | null {
+  try {
+    const claim = JSON.parse(body.toString('utf8')) as Claim;
+    const isKnown = claim.format === CLAIM_FORMAT && typeof claim.snapshot === 'string' && claim.lifeSeconds > 0;
+    return isKnown && (claim.progress === null || isProgress(claim.progress)) ? claim : null;
+  } catch {
+    return null;
+  }
+}
+
+const isProgress = ({ fingerprint, objects, upload }: Progress): boolean =>
+  typeof fingerprint === 'string' &&
+  Array.isArray(objects) &&
+  objects.every(isManifestObject) &&
+  (upload === null || (typeof upload.key === 'string' && typeof upload.uploadId === 'string'));

@@ -1,0 +1,61 @@
+/** Work on one snapshot that nobody else works on meanwhile. */
+import { randomUUID } from 'node:crypto';
+import { claimKey } from '../archive/claim.ts';
+import type { Snapshot } from '../cloud/ports.ts';
+import { SnapError } from '../errors.ts';
+import { thisProcess } from '../lib/process-identity.ts';
+import { awaitEndOfClaim, type HeldClaim, takeClaim } from './claims.ts';
+import type { WorkOutcome } from './run-each.ts';
+import type { Selection, Services, VolumeSettings } from './settings.ts';
+
+export interface ClaimSettings extends VolumeSettings {
+  selection: Selection;
+  tagKey: string;
+  prefix: string;
+}
+
+/** All claims of this process are taken in its name. */
+const SELF = { ...thisProcess(), run: randomUUID() };
+
+/**
+ * Takes the claim, looks whether there is still something to do, and gives the claim up in the end.
+ * @param work its signal fires also when the claim is lost.
+ * @returns `skipped` when another run has done it since the snapshots were listed.
+ * @throws SnapError `CLAIMED`, `CLAIM_LOST`, and what the work throws.
+ */
+export async function underClaim(
+  snapshot: Snapshot,
+  command: string,
+  settings: ClaimSettings,
+  services: Services,
+  signal: AbortSignal,
+  work: (snapshot: Snapshot, claim: HeldClaim, signal: AbortSignal) => Promise<void>,
+): Promise<WorkOutcome> {
+  const { prefix, tagKey, claimLife: lifeSeconds } = settings;
+  const order = { snapshot, prefix, command, tagKey, holder: SELF, lifeSeconds };
+  const claim = await takeClaim(order, services.store, signal);
+  await using _released = { [Symbol.asyncDispose]: () => claim.release() };
+  const [fresh] = await services.snapshots.byId([snapshot.id], { signal });
+  if (!fresh) throw new SnapError('NOT_FOUND', `${snapshot.id} was deleted meanwhile`);
+  if (!isStillWanted(fresh, settings)) return 'skipped';
+  if (claim.isTakenOver) services.host.notify({ code: 'claim.taken-over', snapshot: snapshot.id });
+  await work(fresh, claim, AbortSignal.any([signal, claim.lost]));
+  return 'done';
+}
+
+/** Who was named is worked on whatever its tag says. */
+function isStillWanted({ tags }: Snapshot, { selection, tagKey }: ClaimSettings): boolean {
+  if (selection.by === 'id') return true;
+  return [selection.value, selection.underWay].includes(tags[tagKey] ?? '');
+}
+
+/** For a snapshot that somebody else has claimed: whether it may be free after all. */
+export const mayBeFree = (snapshotId: string, { prefix }: ClaimSettings, { store }: Services, signal: AbortSignal) =>
+  awaitEndOfClaim(claimKey(prefix, snapshotId), store, signal);
+
+/** Marks temporary volumes as this bucket's and prefix's. */
+export const archivesMark = ({ store }: Services, prefix: string): string => `${store.bucket}/${prefix}`;
+
+/** Whether a claim was lost to a run on this machine, which uses the volume now. */
+export const isTakenAway = async (claim: HeldClaim): Promise<boolean> =>
+  claim.lost.aborted && (await claim.isHeldHere().catch(() => true));

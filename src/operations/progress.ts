@@ -1,0 +1,138 @@
+/** What a run that was broken off has left in the bucket, and what of it can be used. */
+import { createHash } from 'node:crypto';
+import type { Progress } from '../archive/claim.ts';
+import { manifestKey } from '../archive/key.ts';
+import type { ManifestObject } from '../archive/manifest.ts';
+import { objectTags } from '../archive/tags.ts';
+import type { ObjectFacts, Snapshot } from '../cloud/ports.ts';
+import { Interrupted } from '../errors.ts';
+import { VERSION } from '../version.ts';
+import type { HeldClaim } from './claims.ts';
+import type { MigrateSettings, Services } from './settings.ts';
+import type { UploadJournal } from './store-object.ts';
+
+/** Goes on from a claim's progress, and keeps it up to date. */
+export class MigrationProgress {
+  readonly #claim: HeldClaim;
+  readonly #services: Services;
+  readonly #signal: AbortSignal;
+  readonly #snapshotId: string;
+  readonly #manifestKey: string;
+  #isManifestRetired = false;
+  readonly #before: Progress | null;
+  #now: Progress;
+
+  constructor(
+    snapshot: Snapshot,
+    claim: HeldClaim,
+    settings: MigrateSettings,
+    services: Services,
+    signal: AbortSignal,
+  ) {
+    const fingerprint = fingerprintOf(snapshot, settings, services);
+    this.#snapshotId = snapshot.id;
+    this.#manifestKey = manifestKey({ ...snapshot, ...settings, snapshotId: snapshot.id });
+    this.#claim = claim;
+    this.#services = services;
+    this.#signal = signal;
+    this.#before = claim.progress;
+    this.#now = { fingerprint, objects: [], upload: null };
+  }
+
+  /** An object that an earlier run completed under the same settings, if the store still has exactly that. */
+  async completed(key: string): Promise<ManifestObject | null> {
+    const object = this.#isUsable() ? this.#before?.objects.find((known) => known.key === key) : undefined;
+    if (!object) return null;
+    const head = await this.#services.store.head(key, { signal: this.#signal });
+    if (head?.etag !== object.etag || head.bytes !== object.storedBytes) return null;
+    const { host } = this.#services;
+    host.notify({ code: 'object.kept', snapshot: this.#snapshotId, key, storedBytes: object.storedBytes });
+    return object;
+  }
+
+  /** To be told of each object in turn: what encrypted archives keep sealed is left out. */
+  async add(object: ManifestObject): Promise<void> {
+    const open = object.cipher === 'none' ? object : { ...object, uuid: null, label: null, plainSha256: null };
+    this.#now = { ...this.#now, objects: [...this.#now.objects, open], upload: null };
+    await this.#claim.note(this.#now);
+  }
+
+  /** The work failed or was stopped: what was completed stays on record, an upload only if it was left. */
+  async breakOff(): Promise<void> {
+    if (this.#claim.lost.aborted || this.#leavesUploads()) return;
+    await this.#claim.note(this.#now.objects.length > 0 ? { ...this.#now, upload: null } : null);
+  }
+
+  /** The archive is whole: nothing is left to be gone on with. */
+  async finish(): Promise<void> {
+    await this.#claim.note(null);
+  }
+
+  /** Uploads of this key that cannot be used are aborted. @param isRepeatable whether the same bytes come again. */
+  async journalFor(facts: ObjectFacts, isRepeatable: boolean): Promise<UploadJournal> {
+    const resume = await this.#findUpload(facts, isRepeatable);
+    return {
+      resume,
+      begun: async (uploadId) => {
+        this.#now = { ...this.#now, upload: { key: facts.key, uploadId } };
+        await this.#claim.note(this.#now);
+      },
+      confirm: () => this.#confirm(),
+      leave: () => this.#claim.lost.aborted || this.#leavesUploads(),
+    };
+  }
+
+  async #findUpload(facts: ObjectFacts, isRepeatable: boolean): Promise<UploadJournal['resume']> {
+    const { store, host } = this.#services;
+    const { key } = facts;
+    const call = { signal: this.#signal };
+    const found = (await store.unfinishedUploads(key, call)).filter((upload) => upload.key === key);
+    const noted = this.#before?.upload?.key === key ? this.#before.upload.uploadId : null;
+    const reason = this.#reasonToRestart(isRepeatable);
+    const parts = store.object(facts);
+    let resume: UploadJournal['resume'] = null;
+    for (const { uploadId } of found) {
+      if (uploadId === noted && !reason) resume = { uploadId, parts: await parts.parts(uploadId, call) };
+      else await parts.abort(uploadId, call);
+    }
+    if (reason && found.length > 0) {
+      host.notify({ code: 'upload.restarted', snapshot: this.#snapshotId, key, reason });
+    }
+    return resume;
+  }
+
+  /** An older archive of the snapshot is none any more as soon as one of its objects is replaced. */
+  async #confirm(): Promise<void> {
+    this.#claim.confirm();
+    if (this.#isManifestRetired) return;
+    const call = { signal: this.#signal };
+    const manifest = await this.#services.store.head(this.#manifestKey, call);
+    if (manifest) await this.#services.store.removeIf(this.#manifestKey, manifest.etag, call);
+    this.#isManifestRetired = true;
+    this.#claim.confirm();
+  }
+
+  /** A machine that is taken away leaves its uploads to the next run; a person who stops the work does not. */
+  #leavesUploads(): boolean {
+    return this.#signal.reason instanceof Interrupted && this.#signal.reason.isByMachine;
+  }
+
+  #reasonToRestart(isRepeatable: boolean): string | null {
+    if (!isRepeatable) return 'gpg encrypts the same bytes differently each time';
+    return this.#isUsable() ? null : 'the settings or the version of the program have changed';
+  }
+
+  #isUsable(): boolean {
+    return this.#before?.fingerprint === this.#now.fingerprint;
+  }
+}
+
+/** Of everything that decides what stored bytes are, and with which properties objects are created. */
+function fingerprintOf(snapshot: Snapshot, settings: MigrateSettings, { store }: Services): string {
+  const { layout, codec, encryption, replayJournals, prefix, tagKey } = settings;
+  const facts = { layout, codec, encryption, replayJournals, prefix, tagKey, creation: store.creation, VERSION };
+  const { tags } = objectTags(snapshot.tags, tagKey);
+  return createHash('sha256')
+    .update(JSON.stringify({ ...facts, tags, description: snapshot.description }))
+    .digest('hex');
+}

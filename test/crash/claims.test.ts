@@ -1,0 +1,103 @@
+/** Several runs on one bucket: each snapshot done once, and what a killed run leaves is finished by the next. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { PutObjectCommand } from '@aws-sdk/client-s3';
+import { claimKey, encodeClaim, newClaim } from '../../src/archive/claim.ts';
+import { keysIn } from '../support/archives.ts';
+import { addSnapshotOf, addSnapshotOfImage } from '../support/disks.ts';
+import { tagsOf } from '../support/ec2-state.ts';
+import { BUCKET, type Finished, labForTest, recordsOf, runMigrate, runValidate, type TestLab } from '../support/lab.ts';
+
+const SHORT = ['--claim-life', '6', '--json'];
+
+const doneBy = (finished: Finished): string[] =>
+  recordsOf(finished).flatMap(({ code, outcome, snapshot }) =>
+    code === 'snapshot.finished' && outcome === 'done' ? [snapshot as string] : [],
+  );
+
+async function several(lab: TestLab, count: number): Promise<string[]> {
+  const first = await addSnapshotOf(lab);
+  const ids = [first.snapshotId];
+  while (ids.length < count) ids.push((await addSnapshotOfImage(lab, first.image)).snapshotId);
+  return ids.sort();
+}
+
+test('three runs share twelve snapshots', async (t) => {
+  const lab = await labForTest(t);
+  const ids = await several(lab, 12);
+  const runs = await Promise.all([1, 2, 3].map(() => runMigrate(lab, ['--all', ...SHORT])));
+  for (const run of runs) assert.ok(run.code === 0 || run.code === 11, run.stdout + run.stderr);
+  assert.deepEqual(runs.flatMap(doneBy).sort(), ids);
+  for (const id of ids) assert.equal((await tagsOf(lab, id))['snap-to-s3'], 'migrated');
+  assert.deepEqual(
+    (await keysIn(lab)).filter((key) => key.includes('claims')),
+    [],
+  );
+});
+
+test('three runs, one killed half-way: the others finish its work', async (t) => {
+  const lab = await labForTest(t);
+  const ids = await several(lab, 12);
+  let killed = false;
+  const doomed = runMigrate(lab, ['--all', ...SHORT], {
+    onLine: (line, signal) => {
+      if (killed || !line.includes('"object.started"') || !lineAfterOne(line)) return;
+      killed = true;
+      signal('SIGKILL');
+    },
+  });
+  const runs = await Promise.all([doomed, ...[1, 2].map(() => runMigrate(lab, ['--all', ...SHORT]))]);
+  const last = await runMigrate(lab, ['--all', ...SHORT]);
+  assert.ok(killed);
+  assert.ok(last.code === 0 || last.code === 10, last.stdout + last.stderr);
+  assert.deepEqual([...runs, last].flatMap(doneBy).sort(), ids);
+  for (const id of ids) assert.equal((await tagsOf(lab, id))['snap-to-s3'], 'migrated');
+});
+
+/** The second object of a run, so that it has done one snapshot. */
+let started = 0;
+const lineAfterOne = (_line: string): boolean => ++started === 2;
+
+test('--snapshots respects a live claim, and says who holds it; an expired one is taken over', async (t) => {
+  const lab = await labForTest(t);
+  const { snapshotId, volumeId } = await addSnapshotOf(lab);
+  const holder = { run: 'x', host: 'elsewhere', pid: 7, boot: 'b', namespace: 'n', started: '1' };
+  const claim = newClaim({
+    snapshot: snapshotId,
+    volume: volumeId,
+    command: 'migrate',
+    holder,
+    takenAt: '2026-01-01T00:00:00Z',
+    renewal: 1,
+    lifeSeconds: 3600,
+    tagBefore: null,
+    progress: null,
+  });
+  const put = (lifeSeconds: number) =>
+    lab.s3.send(
+      new PutObjectCommand({
+        Bucket: BUCKET,
+        Key: claimKey('', snapshotId),
+        Body: encodeClaim({ ...claim, lifeSeconds }),
+      }),
+    );
+  await put(3600);
+  for (const run of [runMigrate, runValidate]) {
+    const refused = await run(lab, ['--snapshots', snapshotId]);
+    assert.equal(refused.code, 11, refused.stderr);
+    assert.match(refused.stderr, /is being worked on by process 7 on elsewhere/);
+  }
+  await put(0.001);
+  const done = await runMigrate(lab, ['--all', ...SHORT]);
+  assert.equal(done.code, 0, done.stdout + done.stderr);
+});
+
+test('what is tagged migrating and claimed by nobody is left alone, and named', async (t) => {
+  const lab = await labForTest(t);
+  const { image } = await addSnapshotOf(lab);
+  const stuck = await addSnapshotOfImage(lab, image, { tags: { 'snap-to-s3': 'migrating' } });
+  const done = await runMigrate(lab, ['--all']);
+  assert.equal(done.code, 0, done.stderr);
+  assert.match(done.stderr, new RegExp(`${stuck.snapshotId}: skipped: it is tagged migrating`));
+  assert.equal((await tagsOf(lab, stuck.snapshotId))['snap-to-s3'], 'migrating');
+});
