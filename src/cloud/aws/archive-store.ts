@@ -1,12 +1,10 @@
 /** The bucket, on S3 or a store that speaks its protocol. */
 import {
-  DeleteObjectCommand,
   GetObjectCommand,
   HeadBucketCommand,
   HeadObjectCommand,
   type HeadObjectCommandOutput,
   ListMultipartUploadsCommand,
-  PutObjectCommand,
   type PutObjectCommandInput,
   paginateListObjectsV2,
   type S3Client,
@@ -15,9 +13,9 @@ import {
 import { SnapError } from '../../errors.ts';
 import { now } from '../../lib/clock.ts';
 import type { ArchiveStore, ObjectFacts, ObjectHead, ObjectReader, UnfinishedUpload } from '../ports.ts';
-import { answeredAt } from './clients.ts';
 import { asking, isAwsError } from './errors.ts';
 import { s3PartStore } from './part-store.ts';
+import { s3SmallObjects } from './small-objects.ts';
 
 export interface StoreSettings {
   bucket: string;
@@ -49,28 +47,9 @@ export function s3ArchiveStore(clients: S3Clients, settings: StoreSettings): Arc
         return { region: answer.BucketRegion ?? null };
       }),
 
-    object: (facts) => s3PartStore(clients, settings, facts),
+    ...s3SmallObjects(client, settings),
 
-    putSmall: (facts, body, replaces, { signal }) =>
-      asking(`write ${facts.key}`, signal, async () => {
-        const command = new PutObjectCommand({
-          ...creationArguments(settings, facts),
-          Body: body,
-          ChecksumAlgorithm: 'CRC32',
-          ContentType: 'application/json',
-          ...(replaces === null ? { IfNoneMatch: '*' } : { IfMatch: replaces }),
-        });
-        const answer = await client
-          .send(command)
-          .catch((error) => foundOurs(client, { ...bucket, Key: facts.key }, body, error));
-        return {
-          key: facts.key,
-          etag: answer.ETag ?? '',
-          bytes: body.length,
-          versionId: answer.VersionId ?? null,
-          checksum: null,
-        };
-      }),
+    object: (facts) => s3PartStore(clients, settings, facts),
 
     head: (key, { signal }) =>
       asking(`look at ${key}`, signal, async () => {
@@ -92,23 +71,6 @@ export function s3ArchiveStore(clients: S3Clients, settings: StoreSettings): Arc
       }),
 
     reader: (key, etag) => objectReader(clients.transfer, { ...bucket, Key: key, IfMatch: etag }),
-
-    getSmall: (key, { signal }) =>
-      asking(`read ${key}`, signal, async () => {
-        const answer = await client.send(new GetObjectCommand({ ...bucket, Key: key }), { abortSignal: signal });
-        const body = Buffer.from((await answer.Body?.transformToByteArray()) ?? EMPTY);
-        const modifiedAt = answer.LastModified ?? now();
-        return { etag: answer.ETag ?? '', body, modifiedAt, answeredAt: answeredAt(answer) ?? modifiedAt };
-      }),
-
-    removeIf: (key, etag, { signal }) =>
-      asking(`remove ${key}`, signal, async () => {
-        try {
-          await client.send(new DeleteObjectCommand({ ...bucket, Key: key, IfMatch: etag }));
-        } catch (error) {
-          if (!isAwsError(error, 'PreconditionFailed', 'NoSuchKey', 'ConditionalRequestConflict')) throw error;
-        }
-      }),
 
     unfinishedUploads: (prefix, { signal }) =>
       asking(`list unfinished uploads of ${prefix}`, signal, () => listUploads(client, bucket, prefix, signal)),
@@ -209,21 +171,3 @@ function explainBucket(error: unknown): never {
   }
   throw error;
 }
-
-/**
- * A refused condition can be the echo of our own write: its answer was lost, and the retry met what it had written.
- * @throws SnapError `ARCHIVE_EXISTS` when it is somebody else's.
- */
-async function foundOurs(client: S3Client, object: { Bucket: string; Key: string }, body: Buffer, error: unknown) {
-  if (!isAwsError(error, 'PreconditionFailed', 'ConditionalRequestConflict')) throw error;
-  const there = await client.send(new GetObjectCommand(object)).catch(() => null);
-  if (there?.ContentLength === body.length && body.equals((await there.Body?.transformToByteArray()) ?? EMPTY)) {
-    return there;
-  }
-  throw new SnapError('ARCHIVE_EXISTS', `another run has written ${object.Key} meanwhile`, {
-    hint: 'run the command again: it looks at what is there now',
-    cause: error,
-  });
-}
-
-const EMPTY = Buffer.alloc(0);
