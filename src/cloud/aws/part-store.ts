@@ -5,8 +5,9 @@ import {
   CompleteMultipartUploadCommand,
   CreateMultipartUploadCommand,
   HeadObjectCommand,
+  ListPartsCommand,
+  type ListPartsCommandOutput,
   PutObjectTaggingCommand,
-  paginateListParts,
   type S3Client,
   type Part as S3Part,
   type StorageClass,
@@ -66,18 +67,12 @@ export function s3PartStore(clients: S3Clients, settings: StoreSettings, facts: 
 
     parts: (uploadId, { signal }) =>
       asking(`list the parts of ${key}`, signal, async () => {
-        const receipts: PartReceipt[] = [];
-        const pages = paginateListParts(
-          { client: clients.control },
-          { ...object, UploadId: uploadId },
-          { abortSignal: signal },
-        );
         try {
-          for await (const { Parts = [] } of pages) receipts.push(...Parts.map(toReceipt));
+          return await listParts(clients.control, { ...object, UploadId: uploadId }, signal);
         } catch (error) {
-          if (!isAwsError(error, 'NoSuchUpload')) throw error;
+          if (isAwsError(error, 'NoSuchUpload')) return [];
+          throw error;
         }
-        return receipts;
       }),
 
     abort: (uploadId, { signal }) =>
@@ -91,6 +86,25 @@ export function s3PartStore(clients: S3Clients, settings: StoreSettings, facts: 
         }
       }),
   };
+}
+
+/** Page by page for as long as there is more: the marker itself comes with the last page too, and leads in circles. */
+async function listParts(
+  client: S3Client,
+  upload: ObjectAddress & { UploadId: string },
+  abortSignal: AbortSignal,
+): Promise<PartReceipt[]> {
+  const receipts: PartReceipt[] = [];
+  let marker: { PartNumberMarker?: string } | null = {};
+  while (marker) {
+    const page: ListPartsCommandOutput = await client.send(new ListPartsCommand({ ...upload, ...marker }), {
+      abortSignal,
+    });
+    receipts.push(...(page.Parts ?? []).map(toReceipt));
+    const { NextPartNumberMarker = '' } = page;
+    marker = page.IsTruncated ? { PartNumberMarker: NextPartNumberMarker } : null;
+  }
+  return receipts;
 }
 
 const toReceipt = (part: S3Part): PartReceipt => ({
