@@ -5,6 +5,7 @@
  * as ever. So a pipeline has a verdict apart from its bytes, and `finished` resolves only when every stage exited 0.
  */
 import { SnapError } from '../errors.ts';
+import { seconds, sleep } from '../lib/clock.ts';
 import { closeAll, makePipes, type Pipe } from './pipes.ts';
 import { cannotStart, describeOutcome, lastLine, type Outcome, type RunningProcess, startStage } from './process.ts';
 
@@ -76,6 +77,9 @@ const pipeAt = (pipes: readonly Pipe[], index: number): Pipe => {
 const readEndOf = (pipes: readonly Pipe[], index: number): number => pipeAt(pipes, index).readEnd;
 const writeEndOf = (pipes: readonly Pipe[], index: number): number => pipeAt(pipes, index).writeEnd;
 
+/** What a stage may take to end by itself once it has closed its input. */
+const GRACE = seconds(3);
+
 interface Failure {
   index: number;
   outcome: Outcome;
@@ -88,6 +92,7 @@ async function superviseStages(
   signal: AbortSignal,
 ): Promise<StageReport[]> {
   const failures: Failure[] = [];
+  const ended = new AbortController();
   const stopAll = () => {
     for (const stage of running) void stage.stop();
   };
@@ -97,11 +102,14 @@ async function superviseStages(
       const settled = await outcome;
       if (settled.exitCode !== 0) {
         failures.push({ index, outcome: settled });
-        stopAll();
+        // Its reader is about to end, and says why if it is let.
+        if (isBrokenPipe(settled)) void sleep(GRACE, ended.signal).then(stopAll, () => {});
+        else stopAll();
       }
       return settled;
     }),
   );
+  ended.abort();
   signal.removeEventListener('abort', stopAll);
   signal.throwIfAborted();
   if (failures.length > 0) throw stageFailure(stages, failures);
@@ -126,5 +134,8 @@ function stageFailure(stages: readonly Stage[], failures: readonly Failure[]): S
   });
 }
 
-const isEcho = (outcome: Outcome): boolean =>
-  outcome.signalName === 'SIGPIPE' || outcome.signalName === 'SIGTERM' || /broken pipe/i.test(outcome.stderrTail);
+const isEcho = (outcome: Outcome): boolean => isBrokenPipe(outcome) || outcome.signalName === 'SIGTERM';
+
+/** Shells tell the death of what they ran by 128 and the number of the signal. */
+const isBrokenPipe = (outcome: Outcome): boolean =>
+  outcome.signalName === 'SIGPIPE' || outcome.exitCode === 141 || /broken pipe/i.test(outcome.stderrTail);

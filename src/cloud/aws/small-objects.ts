@@ -20,7 +20,7 @@ export function s3SmallObjects(
           Body: body,
           ChecksumAlgorithm: 'CRC32',
           ContentType: 'application/json',
-          ...(replaces === null ? { IfNoneMatch: '*' } : { IfMatch: replaces }),
+          ...(replaces === null ? { IfNoneMatch: '*' } : { IfMatch: unquoted(replaces) }),
         });
         const answer = await client
           .send(command)
@@ -45,7 +45,7 @@ export function s3SmallObjects(
     removeIf: (key, etag, { signal }) =>
       asking(`remove ${key}`, signal, async () => {
         try {
-          await client.send(new DeleteObjectCommand({ ...bucket, Key: key, IfMatch: etag }));
+          await client.send(new DeleteObjectCommand({ ...bucket, Key: key, IfMatch: unquoted(etag) }));
         } catch (error) {
           if (!isAwsError(error, 'PreconditionFailed', 'NoSuchKey', 'ConditionalRequestConflict')) throw error;
         }
@@ -70,3 +70,6 @@ async function foundOurs(client: S3Client, object: { Bucket: string; Key: string
 }
 
 const EMPTY = Buffer.alloc(0);
+
+/** S3 takes an ETag with its quotes and without; Ceph compares it as it is stored, without. */
+const unquoted = (etag: string): string => etag.replaceAll('"', '');
