@@ -2,6 +2,7 @@
 import { objectTags } from '../archive/tags.ts';
 import type { Snapshot } from '../cloud/ports.ts';
 import type { ExitCode } from '../errors.ts';
+import { sweepTemporaryDirectories } from '../lib/temporary-files.ts';
 import { mayBeFree, underClaim } from './claimed-work.ts';
 import { migrateSnapshot } from './migrate-snapshot.ts';
 import { planSnapshot } from './plan.ts';
@@ -15,6 +16,7 @@ import type { MigrateSettings, Services } from './settings.ts';
  * @throws SnapError the reason, when nothing could be begun; `INTERRUPTED` when stopped.
  */
 export async function migrate(settings: MigrateSettings, services: Services, signal: AbortSignal): Promise<ExitCode> {
+  sweepTemporaryDirectories();
   await preflight(settings, services, signal);
   const { snapshots, refused } = await select(settings, services, signal);
   if (settings.dryRun) return showPlans({ snapshots, refused }, settings, services);

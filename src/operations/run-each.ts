@@ -3,7 +3,6 @@ import { asError, EXIT, type ExitCode, SnapError } from '../errors.ts';
 import type { Host } from '../events.ts';
 import { monotonic } from '../lib/clock.ts';
 import { rootFailure } from '../lib/disposal.ts';
-import { sweepTemporaryDirectories } from '../lib/temporary-files.ts';
 
 /** `skipped`: somebody else has done it meanwhile. */
 export type WorkOutcome = 'done' | 'skipped';
@@ -40,7 +39,6 @@ export async function runEach<T>(run: EachRun<T>): Promise<ExitCode> {
   const { command, host, signal } = run;
   const started = monotonic();
   const tally: Tally = { done: [], failed: [], skipped: [], errors: [], isShared: false };
-  sweepTemporaryDirectories();
   host.notify({ code: 'run.started', command, snapshots: run.items.map(run.idOf) });
   for (const { id, error } of run.refused) {
     tally.failed.push(id);

@@ -3,6 +3,7 @@ import type { Snapshot } from '../cloud/ports.ts';
 import { type ExitCode, SnapError } from '../errors.ts';
 import { requireTools } from '../host/tools.ts';
 import { monotonic } from '../lib/clock.ts';
+import { sweepTemporaryDirectories } from '../lib/temporary-files.ts';
 import { refuseArchived } from './archived-objects.ts';
 import { tellOfCheck } from './check-archive.ts';
 import { type CheckServices, checkObject, type ObjectCheck } from './check-object.ts';
@@ -19,6 +20,7 @@ import { validateSnapshot } from './validate-snapshot.ts';
  * @throws SnapError the reason, when nothing could be begun; `INTERRUPTED` when stopped.
  */
 export async function validate(settings: ValidateSettings, services: Services, signal: AbortSignal): Promise<ExitCode> {
+  sweepTemporaryDirectories();
   return settings.archiveOnly
     ? validateArchivesAlone(settings, services, signal)
     : validateSnapshots(settings, services, signal);
