@@ -19,8 +19,10 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { DescribeSnapshotsCommand } from '@aws-sdk/client-ec2';
 import { DeleteObjectCommand, PutObjectCommand } from '@aws-sdk/client-s3';
 import { run } from '../../lab/core/run.ts';
+import { formatStartTime } from '../../src/archive/key.ts';
 import type { DifferenceNote } from '../../src/events.ts';
 import { keyEnding } from '../support/archives.ts';
 import { addSnapshotOf, addSnapshotOfImage } from '../support/disks.ts';
@@ -310,13 +312,18 @@ test('an image: one byte of the disk, and a disk that is longer', async (t) => {
 test('migrate --validate: what differs is not tagged, and has no manifest', async (t) => {
   const lab = await labForTest(t);
   const { snapshotId } = await addSnapshotOf(lab, disk());
-  // The first range that is read back arrives with a bit flipped.
+  // The object's first range that is read back arrives with a bit flipped.
+  const { Snapshots } = await lab.ec2.send(new DescribeSnapshotsCommand({ SnapshotIds: [snapshotId] }));
+  const { StartTime = new Date(0), VolumeId } = Snapshots?.[0] ?? {};
+  const key = `${VolumeId}/${formatStartTime(StartTime)} ${snapshotId}.tar.lz4`;
   await lab.control.script({
     service: 's3',
     operation: 'GetObject',
+    match: { key },
     action: { kind: 'behaviour', name: 'flip-bit', value: '1000' },
   });
   const done = await runMigrate(lab, ['--all', '--validate']);
   assert.equal(done.code, 12, done.stderr);
+  assert.deepEqual(await lab.control.unusedFaults(), []);
   assert.equal((await tagsOf(lab, snapshotId))['snap-to-s3'], 'migrate');
 });
