@@ -56,6 +56,26 @@ export type SnapEvent =
   | { code: 'snapshot.finished'; snapshot: string; outcome: SnapshotOutcome; seconds: number; error?: SnapError }
   | { code: 'cleanup.failed'; snapshot: string; what: string; error: SnapError }
   | { code: 'call.retried'; service: string; attempt: number; because: string; waitSeconds: number }
+  | {
+      code: 'clean.found';
+      snapshot: string;
+      kind: string;
+      id: string;
+      what: string;
+      ageSeconds: number | null;
+      dollarsMonth: number | null;
+      obstacle: string | null;
+    }
+  | { code: 'clean.removed'; snapshot: string; kind: string; id: string }
+  | {
+      code: 'clean.finished';
+      isDryRun: boolean;
+      found: number;
+      removed: number;
+      left: number;
+      /** Of what is still there, US dollars. */
+      dollarsMonth: number;
+    }
   | { code: 'plan.snapshot'; plan: SnapshotPlan }
   | { code: 'run.stopping'; signal: string }
   | { code: 'run.finished'; command: string; done: string[]; failed: string[]; skipped: string[]; seconds: number };

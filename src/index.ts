@@ -23,7 +23,15 @@ export { type AwsChoices, awsServices } from './aws-services.ts';
 export type * from './cloud/ports.ts';
 export { ERROR_CODES, type ErrorCode, EXIT, type ExitCode, SnapError } from './errors.ts';
 export { type Holding, type Host, type ProgressTask, type SnapEvent, type SnapshotPlan, silentHost } from './events.ts';
+export { clean } from './operations/clean.ts';
 export { migrate } from './operations/migrate.ts';
-export type { MigrateSettings, Selection, Services, ValidateSettings, VolumeSettings } from './operations/settings.ts';
+export type {
+  CleanSettings,
+  MigrateSettings,
+  Selection,
+  Services,
+  ValidateSettings,
+  VolumeSettings,
+} from './operations/settings.ts';
 export { validate } from './operations/validate.ts';
 export { VERSION } from './version.ts';

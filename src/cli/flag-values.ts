@@ -11,6 +11,15 @@ export const wholeNumber =
     return value;
   };
 
+const SECONDS_IN = { s: 1, m: 60, h: 3600, d: 86_400 };
+
+/** `90`, `30m`, `12h`, `7d`: seconds. */
+export function duration(text: string): number {
+  const [, amount, unit = 's'] = /^(\d{1,6})([smhd]?)$/.exec(text) ?? [];
+  if (amount === undefined) throw new InvalidArgumentError('It must be a time such as 90s, 30m, 12h or 7d.');
+  return Number(amount) * SECONDS_IN[(unit === '' ? 's' : unit) as keyof typeof SECONDS_IN];
+}
+
 export const matching =
   (pattern: RegExp, expected: string) =>
   (text: string): string => {

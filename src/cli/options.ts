@@ -49,10 +49,13 @@ export const selectionOptions = (tagged: string): Option[] => [
   new Option('--snapshots <id...>', 'these snapshots, whatever their tags say')
     .argParser(collect(matching(/^snap-(?:[0-9a-f]{8}|[0-9a-f]{17})$/, 'a snapshot id such as snap-0123456789abcdef0')))
     .conflicts(['all', 'one']),
+  tagOption(),
+];
+
+export const tagOption = (): Option =>
   new Option('--tag <key>', 'tag that marks snapshots and temporary volumes')
     .argParser(matching(/^(?!aws:)[\s\S]{1,124}$/, 'a tag key of at most 124 characters'))
-    .default('snap-to-s3'),
-];
+    .default('snap-to-s3');
 
 /** @throws SnapError `USAGE` when nothing is selected. */
 export function toSelection(flags: SelectionFlags, states: { value: string; underWay: string }): Selection {
@@ -81,17 +84,26 @@ const VOLUME_TYPES = ['gp3', 'gp2', 'io1', 'io2', 'st1', 'sc1', 'standard'];
 export const volumeOptions = (): Option[] => [
   new Option('--volume-type <type>', 'of the temporary volume').choices(VOLUME_TYPES).default('gp3'),
   new Option('--kms-key-id <key>', 'encrypt the temporary volume with this KMS key'),
+  mountPointOption(),
+  new Option('--keep-temp-volumes', 'detach temporary volumes, but do not delete them'),
+  waitLimitOption(),
+  claimLifeOption(),
+];
+
+export const mountPointOption = (): Option =>
   new Option('--mount-point <directory>', 'partitions are mounted below it')
     .argParser(matching(/^\//, 'an absolute path'))
-    .default('/mnt'),
-  new Option('--keep-temp-volumes', 'detach temporary volumes, but do not delete them'),
+    .default('/mnt');
+
+export const waitLimitOption = (): Option =>
   new Option('--wait-limit <seconds>', 'for each change of state of a volume')
     .argParser(wholeNumber(1, 86_400))
-    .default(600),
+    .default(600);
+
+export const claimLifeOption = (): Option =>
   new Option('--claim-life <seconds>', 'after which other hosts may take over from a run that is gone')
     .argParser(wholeNumber(3, 86_400))
-    .default(900),
-];
+    .default(900);
 
 export const noReplayOption = (): Option =>
   new Option('--no-replay', 'do not replay the journals of filesystems: files synced last may be missing');

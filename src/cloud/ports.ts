@@ -39,7 +39,9 @@ export interface Volume {
   sizeGiB: number;
   type: string;
   availabilityZone: string;
+  /** Of the snapshot that it was made of; empty where there is none. */
   snapshotId: string;
+  createdAt: Date;
   attachments: Attachment[];
   tags: Record<string, string>;
 }
@@ -76,6 +78,8 @@ export interface Volumes {
   get(volumeId: string, call: Call): Promise<Volume | null>;
   /** Volumes made from the snapshot that carry a tag `tagKey`, in the zone. */
   ofSnapshot(snapshotId: string, tagKey: string, availabilityZone: string, call: Call): Promise<Volume[]>;
+  /** Volumes of all zones that carry these tags, made of one snapshot or (`null`) of any. */
+  marked(tags: Record<string, string>, snapshotId: string | null, call: Call): Promise<Volume[]>;
   /** @returns `false` when the device name is taken, which only EC2 can tell for sure. */
   attach(volumeId: string, instanceId: string, device: string, call: Call): Promise<boolean>;
   /** An attachment that is already gone is a success. */
@@ -140,6 +144,8 @@ export interface ObjectHead {
   etag: string;
   bytes: number;
   storageClass: string;
+  /** By the store's clock. */
+  modifiedAt: Date;
   metadata: Record<string, string>;
   /** Base64 CRC-32 of the whole object, where the store has one. */
   crc32: string | null;

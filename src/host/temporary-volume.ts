@@ -1,20 +1,22 @@
 /** A snapshot as a block device of this machine, by way of a temporary EBS volume that is given back afterwards. */
 
-import type { Attachment, Instance, Snapshot, Volume, Volumes } from '../cloud/ports.ts';
+import type { Attachment, Instance, Snapshot, Volume } from '../cloud/ports.ts';
 import { SnapError } from '../errors.ts';
-import type { Host } from '../events.ts';
-import { minutes } from '../lib/clock.ts';
-import { cleanupSignal, leftBehind } from '../lib/disposal.ts';
 import { GiB } from '../lib/units.ts';
 import { waitFor } from '../lib/wait.ts';
 import { type FoundDevice, waitForDevice } from './block-devices.ts';
 import { freeDeviceNames } from './device-names.ts';
+import {
+  type GiveBackOptions,
+  giveAttachmentBack,
+  giveLeftVolumeBack,
+  giveVolumeBack,
+  mountPointsOf,
+} from './give-volume-back.ts';
 import { endStaleUse } from './stale-use.ts';
 
-export interface TemporaryVolumeOptions {
-  volumes: Volumes;
+export interface TemporaryVolumeOptions extends GiveBackOptions {
   instance: Instance;
-  host: Host;
   signal: AbortSignal;
   /** Key of the tag that marks temporary volumes. */
   tagKey: string;
@@ -22,16 +24,8 @@ export interface TemporaryVolumeOptions {
   kmsKeyId: string | undefined;
   /** An image must be read from a volume that nobody has mounted, so volumes are reused for one purpose only. */
   purpose: 'tar' | 'image';
-  /** Leaves the volume, detached, for a later run. */
-  keep: boolean;
   /** Of which archives it is: `bucket/prefix`. Volumes of others are not touched. */
   archives: string;
-  /** Partitions are mounted below it. */
-  mountPoint: string;
-  /** Asked before anything is given back: whether somebody else on this machine uses it now. */
-  isTakenAway: () => Promise<boolean>;
-  /** Milliseconds that each change of state may take. */
-  waitLimit: number;
   clientToken: string;
 }
 
@@ -58,8 +52,11 @@ export async function attachTemporaryVolume(
 
 const PURPOSE_TAG = 'snap-to-s3-purpose';
 
+/** Value of the tag on temporary volumes, as version 0 wrote it. */
+export const IN_PROGRESS = 'in-progress';
+
 /** Marks a volume as one of the archives of a bucket. */
-const ARCHIVES_TAG = 'snap-to-s3-archives';
+export const ARCHIVES_TAG = 'snap-to-s3-archives';
 
 async function ownVolume(
   snapshot: Snapshot,
@@ -68,7 +65,8 @@ async function ownVolume(
 ): Promise<Volume> {
   const { host, volumes, signal } = options;
   const [reusable, ...surplus] = await findReusable(snapshot, options);
-  for (const volume of surplus) await giveSurplusBack(volume, snapshot, options);
+  // A run that was killed between two steps can leave a second volume.
+  for (const volume of surplus) await giveLeftVolumeBack(volume, options);
   if (!reusable) {
     const { availabilityZone } = options.instance;
     host.notify({ code: 'volume.requested', snapshot: snapshot.id, type: options.volumeType, availabilityZone });
@@ -80,7 +78,7 @@ async function ownVolume(
       remedy: `aws ec2 delete-volume --volume-id ${volume.id}`,
     }),
   );
-  undo.defer(() => giveVolumeBack(volume.id, snapshot, options));
+  undo.defer(() => giveVolumeBack(volume.id, snapshot.id, options));
   host.notify({ code: reusable ? 'volume.reused' : 'volume.created', snapshot: snapshot.id, volume: volume.id });
   return volume;
 }
@@ -101,14 +99,6 @@ async function findReusable(snapshot: Snapshot, options: TemporaryVolumeOptions)
 const attachmentHere = (volume: Volume, instance: Instance): Attachment | undefined =>
   volume.attachments.find(({ instanceId, state }) => instanceId === instance.id && state !== 'detached');
 
-/** A run that was killed between two steps can leave a second volume. */
-async function giveSurplusBack(volume: Volume, snapshot: Snapshot, options: TemporaryVolumeOptions): Promise<void> {
-  const attachment = attachmentHere(volume, options.instance);
-  if (attachment)
-    await giveAttachmentBack(volume.id, snapshot, options, { everAttached: attachment.state !== 'attaching' });
-  await giveVolumeBack(volume.id, snapshot, { ...options, keep: false });
-}
-
 const newVolume = (snapshot: Snapshot, options: TemporaryVolumeOptions) => ({
   snapshotId: snapshot.id,
   availabilityZone: options.instance.availabilityZone,
@@ -116,7 +106,7 @@ const newVolume = (snapshot: Snapshot, options: TemporaryVolumeOptions) => ({
   ...(options.kmsKeyId === undefined ? {} : { kmsKeyId: options.kmsKeyId }),
   tags: {
     Name: 'Temp for snap-to-s3',
-    [options.tagKey]: 'in-progress',
+    [options.tagKey]: IN_PROGRESS,
     [PURPOSE_TAG]: options.purpose,
     [ARCHIVES_TAG]: options.archives,
   },
@@ -169,7 +159,7 @@ async function attachedDevice(
     }),
   );
   const state = { everAttached: already !== undefined && already.state !== 'attaching' };
-  undo.defer(() => giveAttachmentBack(volumeId, snapshot, options, state));
+  undo.defer(() => giveAttachmentBack(volumeId, snapshot.id, options, state));
   const name = already?.device ?? (await attachUnderFreeName(volumeId, snapshot, options));
   await becomesAttached(volumeId, snapshot, name, options);
   state.everAttached = true;
@@ -179,9 +169,6 @@ async function attachedDevice(
   return device;
 }
 
-/** `snap-1`, and `snap-1-2` for partition 2. */
-const mountPointsOf = (snapshotId: string): RegExp => new RegExp(`^${snapshotId}(-\\d+)?$`);
-
 const NO_VOLUME: Volume = {
   id: '',
   state: 'deleted',
@@ -189,6 +176,7 @@ const NO_VOLUME: Volume = {
   type: '',
   availabilityZone: '',
   snapshotId: '',
+  createdAt: new Date(0),
   attachments: [],
   tags: {},
 };
@@ -234,66 +222,4 @@ async function becomesAttached(
       cause,
     });
   }
-}
-
-/**
- * @param state an attachment that never completed has nothing to flush, and only force ends it.
- */
-async function giveAttachmentBack(
-  volumeId: string,
-  snapshot: Snapshot,
-  options: TemporaryVolumeOptions,
-  state: { everAttached: boolean },
-): Promise<void> {
-  const { volumes, instance, host } = options;
-  if (await options.isTakenAway()) return;
-  const signal = cleanupSignal(options.waitLimit + minutes(1));
-  try {
-    await volumes.detach(volumeId, instance.id, { signal, force: !state.everAttached });
-    await waitFor(() => lookDetached(volumeId, volumes, signal), {
-      what: `${volumeId} to detach`,
-      within: options.waitLimit,
-      signal,
-    });
-    host.notify({ code: 'volume.detached', snapshot: snapshot.id, volume: volumeId });
-  } catch (cause) {
-    throw leftBehind(
-      `the attachment of ${volumeId} (of ${snapshot.id})`,
-      `unmount what is mounted of it, then: aws ec2 detach-volume --volume-id ${volumeId}`,
-      cause,
-    );
-  }
-}
-
-async function lookDetached(volumeId: string, volumes: Volumes, signal: AbortSignal) {
-  const volume = await volumes.get(volumeId, { signal });
-  const free = volume === null || (volume.state !== 'in-use' && volume.attachments.length === 0);
-  const seen = volume?.attachments[0]?.state ?? volume?.state ?? 'gone';
-  return { verdict: free ? ('done' as const) : ('again' as const), value: volume, seen };
-}
-
-async function giveVolumeBack(volumeId: string, snapshot: Snapshot, options: TemporaryVolumeOptions): Promise<void> {
-  if (await options.isTakenAway()) return;
-  if (options.keep) {
-    options.host.notify({ code: 'volume.kept', snapshot: snapshot.id, volume: volumeId });
-    return;
-  }
-  try {
-    const signal = cleanupSignal(options.waitLimit + minutes(1));
-    await waitFor(() => tryDelete(volumeId, options.volumes, signal), {
-      what: `${volumeId} to become deletable`,
-      within: options.waitLimit,
-      signal,
-    });
-    options.host.notify({ code: 'volume.deleted', snapshot: snapshot.id, volume: volumeId });
-  } catch (cause) {
-    const remedy = `delete it once it is detached: aws ec2 delete-volume --volume-id ${volumeId}`;
-    throw leftBehind(`volume ${volumeId} (of ${snapshot.id}), which costs money`, remedy, cause);
-  }
-}
-
-/** A volume that is still being created, or only just detached, cannot be deleted yet. */
-async function tryDelete(volumeId: string, volumes: Volumes, signal: AbortSignal) {
-  const deleted = await volumes.delete(volumeId, { signal });
-  return { verdict: deleted ? ('done' as const) : ('again' as const), value: deleted, seen: 'not deletable' };
 }

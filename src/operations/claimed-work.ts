@@ -15,7 +15,7 @@ export interface ClaimSettings extends VolumeSettings {
 }
 
 /** All claims of this process are taken in its name. */
-const SELF = { ...thisProcess(), run: randomUUID() };
+export const SELF = { ...thisProcess(), run: randomUUID() };
 
 /**
  * Takes the claim, looks whether there is still something to do, and gives the claim up in the end.

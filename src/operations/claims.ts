@@ -18,7 +18,7 @@ import { cleanupSignal } from '../lib/disposal.ts';
 import { isKnownDead, isOfThisMachine } from '../lib/process-identity.ts';
 
 export interface ClaimOrder {
-  snapshot: Snapshot;
+  snapshot: Pick<Snapshot, 'id' | 'volumeId' | 'tags'>;
   prefix: string;
   command: string;
   tagKey: string;
@@ -40,7 +40,7 @@ export interface FoundClaim {
 
 const isRefusal = (error: unknown): boolean => error instanceof SnapError && error.code === 'ARCHIVE_EXISTS';
 
-async function findClaim(key: string, store: ArchiveStore, signal: AbortSignal): Promise<FoundClaim | null> {
+export async function findClaim(key: string, store: ArchiveStore, signal: AbortSignal): Promise<FoundClaim | null> {
   try {
     return judge(key, await store.getSmall(key, { signal }));
   } catch (error) {
@@ -123,6 +123,10 @@ export class HeldClaim {
   /** Fires when the claim is lost, with SnapError `CLAIM_LOST`; the work must end then, and touch nothing more. */
   get lost(): AbortSignal {
     return this.#lost.signal;
+  }
+
+  get content(): Claim {
+    return this.#claim;
   }
 
   get tagBefore(): string | null {

@@ -58,7 +58,8 @@ export async function findArchivesById(
 const idIn = (key: string): string | undefined =>
   parseKey(key)?.snapshotId ?? /\/\S+ (snap-[0-9a-f]+)\.manifest\.json$/.exec(key)?.[1];
 
-async function readManifest(
+/** @returns `null` when there is none. @throws SnapError `MANIFEST` when it cannot be used. */
+export async function readManifest(
   key: string,
   snapshotId: string,
   store: ArchiveStore,

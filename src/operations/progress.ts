@@ -1,11 +1,12 @@
 /** What a run that was broken off has left in the bucket, and what of it can be used. */
 import { createHash } from 'node:crypto';
 import type { Progress } from '../archive/claim.ts';
-import { manifestKey } from '../archive/key.ts';
+import { keyStem, manifestKey, parseKey } from '../archive/key.ts';
 import type { ManifestObject } from '../archive/manifest.ts';
 import { objectTags } from '../archive/tags.ts';
 import type { ObjectFacts, Snapshot } from '../cloud/ports.ts';
 import { Interrupted } from '../errors.ts';
+import { cleanupSignal } from '../lib/disposal.ts';
 import { VERSION } from '../version.ts';
 import type { HeldClaim } from './claims.ts';
 import type { MigrateSettings, Services } from './settings.ts';
@@ -17,6 +18,7 @@ export class MigrationProgress {
   readonly #services: Services;
   readonly #signal: AbortSignal;
   readonly #snapshotId: string;
+  readonly #stem: string;
   readonly #manifestKey: string;
   #isManifestRetired = false;
   readonly #before: Progress | null;
@@ -31,7 +33,9 @@ export class MigrationProgress {
   ) {
     const fingerprint = fingerprintOf(snapshot, settings, services);
     this.#snapshotId = snapshot.id;
-    this.#manifestKey = manifestKey({ ...snapshot, ...settings, snapshotId: snapshot.id });
+    const name = { ...snapshot, ...settings, snapshotId: snapshot.id };
+    this.#stem = keyStem(name);
+    this.#manifestKey = manifestKey(name);
     this.#claim = claim;
     this.#services = services;
     this.#signal = signal;
@@ -63,8 +67,14 @@ export class MigrationProgress {
     await this.#claim.note(this.#now.objects.length > 0 ? { ...this.#now, upload: null } : null);
   }
 
-  /** The archive is whole: nothing is left to be gone on with. */
+  /** The archive is whole: nothing is left to be gone on with, also not of runs with other settings. */
   async finish(): Promise<void> {
+    const takenAt = new Date(this.#claim.content.takenAt);
+    const call = { signal: cleanupSignal() };
+    for (const { key, uploadId, initiatedAt } of await this.#services.store.unfinishedUploads(this.#stem, call)) {
+      const isOurs = parseKey(key)?.snapshotId === this.#snapshotId && initiatedAt >= takenAt;
+      if (isOurs) await this.#services.store.object({ key, metadata: {}, tags: {} }).abort(uploadId, call);
+    }
     await this.#claim.note(null);
   }
 

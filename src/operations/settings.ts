@@ -57,6 +57,16 @@ export interface MigrateSettings extends VolumeSettings {
   dryRun: boolean;
 }
 
+/** What `clean` looks for, and whether it removes it. */
+export interface CleanSettings extends Pick<VolumeSettings, 'mountPoint' | 'waitLimit' | 'claimLife'> {
+  tagKey: string;
+  prefix: string;
+  /** Seconds: what is younger is left to runs that go on where another broke off. */
+  olderThan: number;
+  /** `false`: only shows what is there. */
+  remove: boolean;
+}
+
 /** The outside world, as operations see it. */
 export interface Services {
   snapshots: Snapshots;

@@ -24,7 +24,7 @@ export async function beginState(
   { snapshots, host }: Services,
   signal: AbortSignal,
 ): Promise<StateTag> {
-  const before = stateBefore(tagBefore ?? undefined, value);
+  const before = stuckValue(tagBefore, value);
   const set = async (text: string, within: AbortSignal) => {
     await snapshots.setTags(snapshot.id, { [key]: text }, { signal: within });
     host.notify({ code: 'tag.set', snapshot: snapshot.id, key, value: text });
@@ -37,11 +37,7 @@ export async function beginState(
         await snapshots.dropTags(snapshot.id, [`${key}-id`], { signal: within });
       }
     },
-    async revert() {
-      const within = cleanupSignal();
-      if (before === undefined) await snapshots.dropTags(snapshot.id, [key], { signal: within });
-      else await set(before, within);
-    },
+    revert: () => freeState(snapshot, key, before, { snapshots, host }, cleanupSignal()),
   };
 }
 
@@ -58,11 +54,28 @@ export async function revertState(state: StateTag, snapshot: string, key: string
   }
 }
 
+/** @param before the value that the tag gets; `null` drops it. */
+export async function freeState(
+  snapshot: Snapshot,
+  key: string,
+  before: string | null,
+  { snapshots, host }: Pick<Services, 'snapshots' | 'host'>,
+  signal: AbortSignal,
+): Promise<void> {
+  if (before === null) {
+    await snapshots.dropTags(snapshot.id, [key], { signal });
+    return;
+  }
+  await snapshots.setTags(snapshot.id, { [key]: before }, { signal });
+  host.notify({ code: 'tag.set', snapshot: snapshot.id, key, value: before });
+}
+
 /**
- * A run that was killed leaves `migrating` and `validating` behind; they are no state to go back to. What does not
- * validate is not validated any more.
+ * What the tag is to be again after work that was begun with one value. A run that was killed leaves `migrating` and
+ * `validating` behind; they are no state to go back to. What does not validate is not validated any more.
+ * @param value before the work; `null` for no tag.
  */
-function stateBefore(value: string | undefined, begun: string): string | undefined {
+export function stuckValue(value: string | null, begun: string): string | null {
   if (begun === 'validating' && (value === 'validating' || value === 'validated')) return 'migrated';
   return value === 'migrating' || value === 'validating' ? 'migrate' : value;
 }

@@ -5,7 +5,8 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import type { Policy } from '../../lab/core/policy.ts';
 import { addSnapshotOf } from '../support/disks.ts';
-import { BUCKET, labForTest, runMigrate, runValidate, type TestLab } from '../support/lab.ts';
+import { killFamily } from '../support/kill-family.ts';
+import { BUCKET, labForTest, runCli, runMigrate, runValidate, type TestLab } from '../support/lab.ts';
 
 interface Document extends Policy {
   Statement: Exclude<Policy['Statement'], unknown[]>[];
@@ -93,6 +94,33 @@ test('migrate: without any one of its actions it fails, and says which', async (
     }
   }
 });
+
+test('clean: its policy is enough; to look needs less', async (t) => {
+  const lab = await labForTest(t);
+  const { snapshotId } = await addSnapshotOf(lab);
+  const env = { SNAP_TO_S3_TEST_RUN: `${snapshotId}-policy` };
+  await runMigrate(lab, ['--all', '--json'], {
+    env,
+    onLine: (line) => {
+      if (line.includes('"partition.mounted"')) killFamily(env.SNAP_TO_S3_TEST_RUN);
+    },
+  });
+  const policy = policyFor('clean');
+  const looks = policy.Statement.filter(({ Sid = '' }) => ['Look', 'SeeTheBucket'].includes(Sid));
+  const reads = { Effect: 'Allow' as const, Action: 's3:GetObject', Resource: `arn:aws:s3:::${BUCKET}/*` };
+  const looked = await cleanAs(lab, { ...policy, Statement: [...looks, reads] }, []);
+  assert.equal(looked.code, 0, looked.stderr);
+  const done = await cleanAs(lab, policy, ['--yes']);
+  assert.equal(done.code, 0, done.stderr);
+  assert.deepEqual(await lab.control.leftovers(), []);
+});
+
+async function cleanAs(lab: TestLab, policy: Policy, argv: string[]) {
+  const { accessKeyId, secretAccessKey } = await lab.control.addIdentity('cleaner', policy);
+  const env = { ...lab.env, AWS_ACCESS_KEY_ID: accessKeyId, AWS_SECRET_ACCESS_KEY: secretAccessKey };
+  const mounts = ['--mount-point', join(lab.directory, 'mnt')];
+  return runCli(env, ['clean', '--bucket', BUCKET, '--older-than', '0', ...mounts, ...argv]);
+}
 
 test('--dry-run needs to look, and nothing else', async (t) => {
   const lab = await labForTest(t);

@@ -15,6 +15,8 @@ export function describeEvent(event: SnapEvent): string | null {
       return `${event.signal}: stopping, and giving back what is held; the same again leaves at once`;
     case 'run.finished':
       return describeEnd(event);
+    case 'clean.finished':
+      return describeClean(event);
     default: {
       const text = describeSnapshotEvent(event);
       return text === null ? null : `${event.snapshot}: ${text}`;
@@ -22,7 +24,10 @@ export function describeEvent(event: SnapEvent): string | null {
   }
 }
 
-type SnapshotEvent = Exclude<SnapEvent, { code: `run.${string}` | 'plan.snapshot' | 'call.retried' }>;
+type SnapshotEvent = Exclude<
+  SnapEvent,
+  { code: `run.${string}` | 'plan.snapshot' | 'call.retried' | 'clean.finished' }
+>;
 
 function describeSnapshotEvent(event: SnapshotEvent): string | null {
   switch (event.code) {
@@ -95,6 +100,10 @@ function describeContentEvent(event: ContentEvent): string | null {
       return `uploading anew, since ${event.reason}: ${event.key}`;
     case 'manifest.stored':
       return `archive complete: ${event.key}`;
+    case 'clean.found':
+      return describeLeftover(event);
+    case 'clean.removed':
+      return `removed ${event.kind} ${event.id}`;
     case 'cleanup.failed':
       return `LEFT BEHIND: ${event.error.message}; ${event.error.hint ?? ''}`;
   }
@@ -146,6 +155,22 @@ function describeEnd(event: Extract<SnapEvent, { code: 'run.finished' }>): strin
   const failed = event.failed.length === 0 ? '' : `, ${event.failed.length} failed (${event.failed.join(', ')})`;
   const skipped = event.skipped.length === 0 ? '' : `, ${event.skipped.length} left to other runs`;
   return `${event.command}: ${event.done.length} done${failed}${skipped} in ${formatDuration(event.seconds)}`;
+}
+
+function describeLeftover(event: Extract<SnapEvent, { code: 'clean.found' }>): string {
+  const age = event.ageSeconds === null ? [] : [`${formatDuration(event.ageSeconds)} old`];
+  const cost = event.dollarsMonth === null ? [] : [`${formatDollars(event.dollarsMonth)} a month`];
+  const facts = [event.what, ...age, ...cost].join(', ');
+  const obstacle = event.obstacle === null ? '' : `\n  left alone: ${event.obstacle}`;
+  return `${event.kind} ${event.id} (${facts})${obstacle}`;
+}
+
+function describeClean(event: Extract<SnapEvent, { code: 'clean.finished' }>): string {
+  const { found, removed, left, isDryRun } = event;
+  if (found === 0) return 'clean: nothing is left behind';
+  const cost = `what is there costs ${formatDollars(event.dollarsMonth)} a month`;
+  if (isDryRun) return `clean: ${found} found, ${found - left} would be removed with --yes; ${cost}`;
+  return `clean: ${found} found, ${removed} removed, ${found - removed} left; ${cost}`;
 }
 
 const count = (number: number, noun: string): string => `${number} ${noun}${number === 1 ? '' : 's'}`;

@@ -102,6 +102,7 @@ const toHead = (key: string, answer: HeadObjectCommandOutput): ObjectHead => ({
   etag: answer.ETag ?? '',
   bytes: answer.ContentLength ?? 0,
   storageClass: answer.StorageClass ?? 'STANDARD',
+  modifiedAt: answer.LastModified ?? now(),
   metadata: answer.Metadata ?? {},
   crc32: answer.ChecksumType === 'COMPOSITE' ? null : (answer.ChecksumCRC32 ?? null),
   restore: restoreState(answer),

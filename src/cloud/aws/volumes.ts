@@ -9,10 +9,12 @@ import {
   DetachVolumeCommand,
   type EC2Client,
   type Volume as Ec2Volume,
+  type Filter,
   paginateDescribeVolumes,
   type VolumeType,
 } from '@aws-sdk/client-ec2';
 import { SnapError } from '../../errors.ts';
+import { now } from '../../lib/clock.ts';
 import type { NewVolume, Volume, VolumeState, Volumes } from '../ports.ts';
 import { asking, isAwsError } from './errors.ts';
 import { fromTagList, toTagList } from './tag-list.ts';
@@ -41,10 +43,14 @@ export function awsVolumes(client: EC2Client): Volumes {
           { Name: 'snapshot-id', Values: [snapshotId] },
           { Name: 'availability-zone', Values: [availabilityZone] },
         ];
-        const volumes: Volume[] = [];
-        const pages = paginateDescribeVolumes({ client, pageSize: 500 }, { Filters }, { abortSignal: signal });
-        for await (const page of pages) volumes.push(...(page.Volumes ?? []).map(toVolume));
-        return volumes;
+        return describe(client, Filters, signal);
+      }),
+
+    marked: (tags, snapshotId, { signal }) =>
+      asking('look for temporary volumes', signal, () => {
+        const Filters = Object.entries(tags).map(([key, value]) => ({ Name: `tag:${key}`, Values: [value] }));
+        if (snapshotId !== null) Filters.push({ Name: 'snapshot-id', Values: [snapshotId] });
+        return describe(client, Filters, signal);
       }),
 
     attach: (volumeId, instanceId, device, { signal }) =>
@@ -82,6 +88,14 @@ export function awsVolumes(client: EC2Client): Volumes {
         return BlockDeviceMappings.flatMap(({ DeviceName }) => DeviceName ?? []);
       }),
   };
+}
+
+async function describe(client: EC2Client, Filters: Filter[], abortSignal: AbortSignal): Promise<Volume[]> {
+  const volumes: Volume[] = [];
+  for await (const page of paginateDescribeVolumes({ client, pageSize: 500 }, { Filters }, { abortSignal })) {
+    volumes.push(...(page.Volumes ?? []).map(toVolume));
+  }
+  return volumes;
 }
 
 const createInput = (wanted: NewVolume): CreateVolumeCommandInput => ({
@@ -136,6 +150,7 @@ const toVolume = (volume: Ec2Volume): Volume => ({
   type: volume.VolumeType ?? '',
   availabilityZone: volume.AvailabilityZone ?? '',
   snapshotId: volume.SnapshotId ?? '',
+  createdAt: volume.CreateTime ?? now(),
   attachments: (volume.Attachments ?? []).map((attachment) => ({
     instanceId: attachment.InstanceId ?? '',
     device: attachment.Device ?? '',

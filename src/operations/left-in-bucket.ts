@@ -1,0 +1,82 @@
+/** Uploads that nobody will complete, and objects of archives that never became whole. */
+import type { Claim } from '../archive/claim.ts';
+import { manifestKey, parseKey } from '../archive/key.ts';
+import type { ObjectHead, UnfinishedUpload } from '../cloud/ports.ts';
+import { S3_CLASS } from '../costs/prices.ts';
+import { now } from '../lib/clock.ts';
+import { cleanupSignal } from '../lib/disposal.ts';
+import { GiB } from '../lib/units.ts';
+import { readManifest } from './find-archive.ts';
+import type { Leftover, Survey, Trace } from './leftovers.ts';
+
+export async function leftInBucket(trace: Trace, survey: Survey): Promise<Leftover[]> {
+  return [...(await leftUploads(trace, survey)), ...(await leftObjects(trace, survey))];
+}
+
+async function leftUploads({ uploads, snapshotId, found }: Trace, survey: Survey): Promise<Leftover[]> {
+  const own = uploads.filter(({ key }) => parseKey(key)?.snapshotId === snapshotId);
+  const claim = found?.claim ?? null;
+  return Promise.all(own.map((upload) => leftUpload(upload, claim, survey)));
+}
+
+async function leftUpload(upload: UnfinishedUpload, claim: Claim | null, survey: Survey): Promise<Leftover> {
+  const parts = survey.services.store.object({ key: upload.key, metadata: {}, tags: {} });
+  const { length, bytes } = sumOf(await parts.parts(upload.uploadId, { signal: survey.signal }));
+  return {
+    kind: 'upload',
+    id: upload.key,
+    what: `unfinished upload ${upload.uploadId} of ${length} parts`,
+    ageSeconds: (now().getTime() - upload.initiatedAt.getTime()) / 1000,
+    // Parts are kept in Standard until the upload is completed.
+    dollarsMonth: monthly('STANDARD', bytes),
+    obstacle: isOurs(upload, claim) ? null : 'no claim says that it is of this program',
+    remove: () => parts.abort(upload.uploadId, { signal: cleanupSignal() }),
+  };
+}
+
+const sumOf = (parts: readonly { bytes: number }[]) => ({
+  length: parts.length,
+  bytes: parts.reduce((sum, part) => sum + part.bytes, 0),
+});
+
+function isOurs({ uploadId, initiatedAt }: UnfinishedUpload, claim: Claim | null): boolean {
+  if (!claim) return false;
+  return claim.progress?.upload?.uploadId === uploadId || initiatedAt >= new Date(claim.takenAt);
+}
+
+/** Without a manifest that names them they are no archive, and nobody would miss them. */
+async function leftObjects({ found, snapshotId }: Trace, survey: Survey): Promise<Leftover[]> {
+  const progress = found?.claim?.progress;
+  if (!progress) return [];
+  const { store } = survey.services;
+  const wanted = new Map<string, string | null>(progress.objects.map(({ key, etag }) => [key, etag]));
+  // Completed, and killed before that could be noted.
+  if (progress.upload && !wanted.has(progress.upload.key)) wanted.set(progress.upload.key, null);
+  const left: Leftover[] = [];
+  for (const [key, etag] of wanted) {
+    const head = await store.head(key, { signal: survey.signal });
+    const isSame =
+      head && (etag === null ? head.modifiedAt >= new Date(found.claim?.takenAt ?? 0) : head.etag === etag);
+    if (isSame && !(await isInManifest(key, snapshotId, survey))) left.push(leftObject(head, survey));
+  }
+  return left;
+}
+
+async function isInManifest(key: string, snapshotId: string, { services, signal }: Survey): Promise<boolean> {
+  const parsed = parseKey(key);
+  if (parsed?.snapshotId !== snapshotId) return true;
+  const manifest = await readManifest(manifestKey(parsed), snapshotId, services.store, signal);
+  return manifest?.content.objects.some((object) => object.key === key) ?? false;
+}
+
+const leftObject = (head: ObjectHead, { services }: Survey): Leftover => ({
+  kind: 'object',
+  id: head.key,
+  what: 'of an archive that was never completed',
+  ageSeconds: (now().getTime() - head.modifiedAt.getTime()) / 1000,
+  dollarsMonth: monthly(head.storageClass, head.bytes),
+  obstacle: null,
+  remove: () => services.store.removeIf(head.key, head.etag, { signal: cleanupSignal() }),
+});
+
+const monthly = (storageClass: string, bytes: number): number => ((S3_CLASS[storageClass]?.gbMonth ?? 0) * bytes) / GiB;

@@ -1,0 +1,77 @@
+/** Temporary volumes and state tags that nobody works with any more. */
+import type { Claim } from '../archive/claim.ts';
+import { manifestKey } from '../archive/key.ts';
+import type { Snapshot, Volume } from '../cloud/ports.ts';
+import { VOLUME_GB_MONTH } from '../costs/prices.ts';
+import { giveLeftVolumeBack } from '../host/give-volume-back.ts';
+import { now } from '../lib/clock.ts';
+import { cleanupSignal } from '../lib/disposal.ts';
+import type { Leftover, Survey, Trace } from './leftovers.ts';
+import { freeState, stuckValue } from './state-tag.ts';
+
+export async function leftInEc2(trace: Trace, survey: Survey): Promise<Leftover[]> {
+  const volumes = trace.volumes.map((volume) => leftVolume(volume, survey));
+  const tag = trace.snapshot && (await leftTag(trace.snapshot, trace, survey));
+  return [...volumes, ...(tag ? [tag] : [])];
+}
+
+function leftVolume(volume: Volume, survey: Survey): Leftover {
+  const { services, settings } = survey;
+  const [attachment] = volume.attachments.filter(({ state }) => state !== 'detached');
+  const options = {
+    ...settings,
+    volumes: services.volumes,
+    host: services.host,
+    instance: { id: survey.instanceId ?? '' },
+    keep: false,
+    isTakenAway: async () => false,
+  };
+  return {
+    kind: 'volume',
+    id: volume.id,
+    what: `${volume.sizeGiB} GiB ${volume.type}, ${attachment ? `attached to ${attachment.instanceId}` : volume.state}`,
+    ageSeconds: (now().getTime() - volume.createdAt.getTime()) / 1000,
+    dollarsMonth: (VOLUME_GB_MONTH[volume.type] ?? 0) * volume.sizeGiB,
+    obstacle: attachment ? obstacleToDetaching(attachment.instanceId, survey) : null,
+    remove: () => giveLeftVolumeBack(volume, options),
+  };
+}
+
+/** What may be mounted can only be seen, and ended, on the instance itself. */
+function obstacleToDetaching(instanceId: string, survey: Survey): string | null {
+  if (instanceId !== survey.instanceId) return `it may be mounted on ${instanceId}: run this command there`;
+  return process.getuid?.() === 0 ? null : 'it may be mounted here, and only root can unmount it: run this with sudo';
+}
+
+async function leftTag(snapshot: Snapshot, trace: Trace, survey: Survey): Promise<Leftover | null> {
+  const { settings, services } = survey;
+  const { tagKey } = settings;
+  const value = snapshot.tags[tagKey] ?? '';
+  if (value !== 'migrating' && value !== 'validating') return null;
+  const claim = trace.found?.claim ?? null;
+  const isWhole = await isArchived(snapshot, claim, survey);
+  const before = isWhole ? 'migrated' : stuckValue(claim ? claim.tagBefore : value, value);
+  return {
+    kind: 'tag',
+    id: `${tagKey}=${value}`,
+    what: before === null ? 'to be dropped' : `to become ${before} again`,
+    ageSeconds: null,
+    dollarsMonth: null,
+    obstacle: obstacleToFreeing(snapshot, trace, tagKey),
+    remove: () => freeState(snapshot, tagKey, before, services, cleanupSignal()),
+  };
+}
+
+/** Killed after the manifest was written, which makes the archive one, and before the tag could say so. */
+async function isArchived(snapshot: Snapshot, claim: Claim | null, { settings, services, signal }: Survey) {
+  const key = manifestKey({ ...snapshot, prefix: settings.prefix, snapshotId: snapshot.id });
+  const manifest = await services.store.head(key, { signal });
+  return manifest !== null && (claim === null || manifest.modifiedAt >= new Date(claim.takenAt));
+}
+
+/** A tag is the whole account's, and claims are those of one bucket: a run of another bucket shows by its volume. */
+function obstacleToFreeing({ tags }: Snapshot, { found, isUsedByOthers }: Trace, tagKey: string): string | null {
+  if (found?.claim) return null;
+  if (tags[`${tagKey}-id`] !== undefined) return 'version 0 of this program has marked it as its own';
+  return isUsedByOthers ? 'a temporary volume of it belongs to another bucket or prefix' : null;
+}

@@ -1,0 +1,184 @@
+/** `clean`: what a killed run has left goes; what is somebody else's, or in use, stays. */
+import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import {
+  CreateTagsCommand,
+  CreateVolumeCommand,
+  DeleteVolumeCommand,
+  DescribeVolumesCommand,
+} from '@aws-sdk/client-ec2';
+import {
+  AbortMultipartUploadCommand,
+  CreateMultipartUploadCommand,
+  ListMultipartUploadsCommand,
+  PutObjectCommand,
+} from '@aws-sdk/client-s3';
+import { claimKey, encodeClaim, newClaim } from '../../src/archive/claim.ts';
+import { keysIn } from '../support/archives.ts';
+import { addSnapshotOf } from '../support/disks.ts';
+import { tagsOf, writesIn } from '../support/ec2-state.ts';
+import { killFamily } from '../support/kill-family.ts';
+import { BUCKET, labForTest, type RunOptions, recordsOf, runCli, runMigrate, type TestLab } from '../support/lab.ts';
+import { until } from '../support/until.ts';
+
+const fill = async (directory: string): Promise<void> => {
+  writeFileSync(join(directory, 'noise'), randomBytes(40_000_000));
+};
+
+const ext4 = () => ({ content: 'ext4' as const, sizeMiB: 64, populate: fill });
+const DISK = { table: 'gpt' as const, partitions: [ext4(), ext4()] };
+
+const runClean = (lab: TestLab, argv: readonly string[] = [], options: RunOptions = {}) =>
+  runCli(
+    lab.env,
+    ['clean', '--bucket', BUCKET, '--mount-point', join(lab.directory, 'mnt'), '--wait-limit', '30', '--json', ...argv],
+    options,
+  );
+
+const NOW = ['--older-than', '0'];
+
+const found = (finished: Awaited<ReturnType<typeof runClean>>) =>
+  recordsOf(finished)
+    .filter(({ code }) => code === 'clean.found')
+    .map(({ kind, obstacle }) => `${kind}${obstacle === null ? '' : ` (${obstacle})`}`)
+    .sort();
+
+/** A run that is killed while it sends the fifth part: one object is complete, one begun, the volume mounted. */
+async function killedRun(t: TestContext): Promise<{ lab: TestLab; snapshotId: string }> {
+  const lab = await labForTest(t);
+  const { snapshotId } = await addSnapshotOf(lab, DISK);
+  const env = { SNAP_TO_S3_TEST_RUN: `${snapshotId}-clean` };
+  await lab.control.script({ service: 's3', operation: 'UploadPart', skip: 4, action: { kind: 'hang' } });
+  const run = runMigrate(lab, ['--all', '--upload-streams', '1', '--claim-life', '3'], { env });
+  await until(async () => (await lab.control.unusedFaults()).length === 0);
+  killFamily(env.SNAP_TO_S3_TEST_RUN);
+  await run;
+  return { lab, snapshotId };
+}
+
+test('what a killed run has left is shown, and removed only with --yes', async (t) => {
+  const { lab, snapshotId } = await killedRun(t);
+  const before = (await writesIn(lab)).length;
+  const young = await runClean(lab);
+  assert.equal(young.code, 0, young.stderr);
+  assert.deepEqual(
+    found(young),
+    ['claim', 'object', 'tag', 'upload', 'volume'].map(
+      (kind) => `${kind} (younger than --older-than: the same command, run again, would go on from it)`,
+    ),
+  );
+  assert.deepEqual(found(await runClean(lab, ['--yes'])), found(young));
+  const shown = await runClean(lab, NOW);
+  assert.deepEqual(found(shown), ['claim', 'object', 'tag', 'upload', 'volume']);
+  const costs = recordsOf(shown).filter(({ kind }) => ['volume', 'upload', 'object'].includes(kind as string));
+  for (const { dollarsMonth } of costs) assert.ok((dollarsMonth as number) > 0, JSON.stringify(costs));
+  assert.equal((await writesIn(lab)).length, before, 'showing changes nothing');
+  const cleaned = await runClean(lab, [...NOW, '--yes']);
+  assert.equal(cleaned.code, 0, cleaned.stdout + cleaned.stderr);
+  assert.equal(recordsOf(cleaned).filter(({ code }) => code === 'clean.removed').length, 5);
+  assert.deepEqual(await keysIn(lab), []);
+  assert.equal((await tagsOf(lab, snapshotId))['snap-to-s3'], 'migrate');
+  assert.deepEqual(await lab.control.leftovers(), []);
+  assert.deepEqual(found(await runClean(lab, NOW)), []);
+});
+
+test('what may be mounted on another instance is left alone', async (t) => {
+  const { lab } = await killedRun(t);
+  const elsewhere = { AWS_EC2_METADATA_SERVICE_ENDPOINT: 'http://127.0.0.1:1', AWS_REGION: 'us-east-1' };
+  const cleaned = await runClean(lab, [...NOW, '--yes'], { env: elsewhere });
+  assert.equal(cleaned.code, 0, cleaned.stdout + cleaned.stderr);
+  assert.match(cleaned.stdout, /it may be mounted on i-\w+: run this command there/);
+  assert.deepEqual(
+    (await lab.control.leftovers())
+      .map(({ kind }) => kind)
+      .filter((kind) => kind === 'multipart-upload' || kind === 'attachment'),
+    ['attachment'],
+  );
+  const here = await runClean(lab, [...NOW, '--yes']);
+  assert.equal(here.code, 0, here.stdout + here.stderr);
+});
+
+test('with an archive that is whole, the tag says so afterwards', async (t) => {
+  const lab = await labForTest(t);
+  const { snapshotId } = await addSnapshotOf(lab);
+  assert.equal((await runMigrate(lab, ['--all'])).code, 0);
+  await tag(lab, snapshotId, 'migrating');
+  assert.equal((await runClean(lab, [...NOW, '--yes'])).code, 0);
+  assert.equal((await tagsOf(lab, snapshotId))['snap-to-s3'], 'migrated');
+});
+
+test('what others have made, with similar names and tags, survives', async (t) => {
+  const lab = await labForTest(t);
+  const mine = await addSnapshotOf(lab, undefined, { tags: { 'snap-to-s3': 'migrated' } });
+  const key = `${mine.volumeId}/2020-01-01T00:00:00+00:00 ${mine.snapshotId}`;
+  // An archive of version 0: no manifest, no claim. An upload that some other tool has begun.
+  await lab.s3.send(new PutObjectCommand({ Bucket: BUCKET, Key: `${key}.tar.lz4`, Body: 'old' }));
+  const upload = { Bucket: BUCKET, Key: `${key}.img.lz4` };
+  const { UploadId } = await lab.s3.send(new CreateMultipartUploadCommand(upload));
+  const marks: Record<string, string>[] = [
+    { 'snap-to-s3': 'in-progress' },
+    { 'snap-to-s3': 'in-progress', 'snap-to-s3-archives': 'another-bucket/' },
+    { 'snap-to-s3-archives': `${BUCKET}/` },
+    { 'snap-to-s3': 'in-progress', 'snap-to-s3-archives': `${BUCKET}/team/` },
+  ];
+  const volumes: string[] = [];
+  for (const tags of marks) volumes.push(await makeVolume(lab, mine.snapshotId, tags));
+  await tag(lab, mine.snapshotId, 'migrating');
+  const stuck = await addSnapshotOf(lab, undefined, { tags: { 'snap-to-s3': 'migrating', 'snap-to-s3-id': 'i-1' } });
+  const busy = await addSnapshotOf(lab, undefined, { tags: { 'snap-to-s3': 'migrating' } });
+  const owned = { 'snap-to-s3': 'in-progress', 'snap-to-s3-archives': `${BUCKET}/` };
+  volumes.push(await makeVolume(lab, busy.snapshotId, owned));
+  await putClaim(lab, busy.snapshotId);
+  const before = (await keysIn(lab)).length;
+  const cleaned = await runClean(lab, [...NOW, '--yes']);
+  assert.equal(cleaned.code, 0, cleaned.stdout + cleaned.stderr);
+  assert.deepEqual(
+    recordsOf(cleaned).filter(({ code }) => code === 'clean.removed'),
+    [],
+  );
+  assert.equal((await keysIn(lab)).length, before);
+  const { Uploads = [] } = await lab.s3.send(new ListMultipartUploadsCommand({ Bucket: BUCKET }));
+  assert.deepEqual(
+    Uploads.map((found) => found.UploadId),
+    [UploadId],
+  );
+  const { Volumes = [] } = await lab.ec2.send(new DescribeVolumesCommand({ VolumeIds: volumes }));
+  assert.equal(Volumes.length, volumes.length);
+  for (const { snapshotId } of [mine, stuck, busy])
+    assert.equal((await tagsOf(lab, snapshotId))['snap-to-s3'], 'migrating');
+  for (const VolumeId of volumes) await lab.ec2.send(new DeleteVolumeCommand({ VolumeId }));
+  await lab.s3.send(new AbortMultipartUploadCommand({ ...upload, UploadId }));
+});
+
+const tag = (lab: TestLab, snapshotId: string, Value: string) =>
+  lab.ec2.send(new CreateTagsCommand({ Resources: [snapshotId], Tags: [{ Key: 'snap-to-s3', Value }] }));
+
+async function makeVolume(lab: TestLab, SnapshotId: string, tags: Record<string, string>): Promise<string> {
+  const Tags = Object.entries(tags).map(([Key, Value]) => ({ Key, Value }));
+  const command = new CreateVolumeCommand({
+    SnapshotId,
+    AvailabilityZone: 'us-east-1a',
+    TagSpecifications: [{ ResourceType: 'volume', Tags }],
+  });
+  const { VolumeId = '' } = await lab.ec2.send(command);
+  return VolumeId;
+}
+
+/** Of a run on another machine, which is at work. */
+async function putClaim(lab: TestLab, snapshot: string): Promise<void> {
+  const claim = newClaim({
+    snapshot,
+    volume: 'vol-0',
+    command: 'migrate',
+    holder: { run: 'x', host: 'elsewhere', pid: 7, boot: 'b', namespace: 'n', started: '1' },
+    takenAt: '2026-01-01T00:00:00Z',
+    renewal: 1,
+    lifeSeconds: 3600,
+    tagBefore: 'migrate',
+    progress: null,
+  });
+  await lab.s3.send(new PutObjectCommand({ Bucket: BUCKET, Key: claimKey('', snapshot), Body: encodeClaim(claim) }));
+}
