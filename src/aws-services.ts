@@ -3,6 +3,7 @@
 import { type StoreSettings, s3ArchiveStore } from './cloud/aws/archive-store.ts';
 import { ec2Client, s3Client } from './cloud/aws/clients.ts';
 import { thisInstance } from './cloud/aws/instance.ts';
+import { awaitNotice } from './cloud/aws/notices.ts';
 import { awsSnapshots } from './cloud/aws/snapshots.ts';
 import { awsVolumes } from './cloud/aws/volumes.ts';
 import type { Instance } from './cloud/ports.ts';
@@ -45,6 +46,7 @@ export async function awsServices(choices: AwsChoices, host: Host, env: NodeJS.P
     store: s3ArchiveStore(s3, storeSettings(choices)),
     region,
     instance: () => instance().then((found) => sameRegion(found, region)),
+    awaitNotice: (signal) => awaitNotice(env['AWS_EC2_METADATA_SERVICE_ENDPOINT'], signal),
     searchPath: env['PATH'] ?? '',
     host,
   };

@@ -77,6 +77,7 @@ export type SnapEvent =
       dollarsMonth: number;
     }
   | { code: 'plan.snapshot'; plan: SnapshotPlan }
+  | { code: 'instance.notice'; notice: string }
   | { code: 'run.stopping'; signal: string }
   | { code: 'run.finished'; command: string; done: string[]; failed: string[]; skipped: string[]; seconds: number };
 

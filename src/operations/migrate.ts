@@ -10,6 +10,7 @@ import { preflight } from './preflight.ts';
 import { runEach, verdictOf } from './run-each.ts';
 import { type Selected, select } from './select.ts';
 import type { MigrateSettings, Services } from './settings.ts';
+import { untilNotice } from './until-notice.ts';
 
 /**
  * @returns `EXIT.ok`; `EXIT.someFailed` when some were done and some not; the exit code of the only failure.
@@ -20,6 +21,15 @@ export async function migrate(settings: MigrateSettings, services: Services, sig
   await preflight(settings, services, signal);
   const { snapshots, refused } = await select(settings, services, signal);
   if (settings.dryRun) return showPlans({ snapshots, refused }, settings, services);
+  return untilNotice(services, signal, (running) => migrateEach({ snapshots, refused }, settings, services, running));
+}
+
+function migrateEach(
+  { snapshots, refused }: Selected,
+  settings: MigrateSettings,
+  services: Services,
+  signal: AbortSignal,
+): Promise<ExitCode> {
   return runEach({
     command: 'migrate',
     items: snapshots,

@@ -75,6 +75,8 @@ export interface Services {
   region: string;
   /** @throws SnapError `NOT_ON_INSTANCE` */
   instance(): Promise<Instance>;
+  /** Waits until the machine is announced to be stopped or taken away. @returns why, as a clause. */
+  awaitNotice(signal: AbortSignal): Promise<string>;
   /** Where programs are looked for, as in `PATH`. */
   searchPath: string;
   host: Host;

@@ -11,8 +11,9 @@ import { mayBeFree, underClaim } from './claimed-work.ts';
 import { type Archive, findArchivesById } from './find-archive.ts';
 import { requireRoot } from './preflight.ts';
 import { runEach } from './run-each.ts';
-import { select } from './select.ts';
+import { type Selected, select } from './select.ts';
 import type { Services, ValidateSettings } from './settings.ts';
+import { untilNotice } from './until-notice.ts';
 import { validateSnapshot } from './validate-snapshot.ts';
 
 /**
@@ -36,7 +37,16 @@ async function validateSnapshots(
   requireTools(['mkfifo', 'blkid', 'sfdisk', 'mount', 'umount', 'losetup', ...forXattrs], services.searchPath);
   await services.store.check({ signal });
   await services.instance();
-  const { snapshots, refused } = await select(settings, services, signal);
+  const selected = await select(settings, services, signal);
+  return untilNotice(services, signal, (running) => validateEach(selected, settings, services, running));
+}
+
+function validateEach(
+  { snapshots, refused }: Selected,
+  settings: ValidateSettings,
+  services: Services,
+  signal: AbortSignal,
+): Promise<ExitCode> {
   return runEach({
     command: 'validate',
     items: snapshots,

@@ -93,7 +93,13 @@ test('the ancestor’s grammar becomes today’s', () => {
 test('waiting tells what it has seen', async () => {
   let looks = 0;
   const look = async () => ({ verdict: 'again' as const, value: 0, seen: looks++ < 2 ? 'creating' : 'not found' });
-  const options = { what: 'vol-1', within: 1500, firstPause: 20, longestPause: 20, signal: new AbortController().signal };
+  const options = {
+    what: 'vol-1',
+    within: 1500,
+    firstPause: 20,
+    longestPause: 20,
+    signal: new AbortController().signal,
+  };
   await assert.rejects(waitFor(look, options), (error: SnapError) => {
     assert.equal(error.code, 'WAIT_TIMEOUT');
     return /creating ×2, not found ×\d+/.test(error.message);

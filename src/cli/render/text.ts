@@ -11,6 +11,8 @@ export function describeEvent(event: SnapEvent): string | null {
       return describePlan(event.plan);
     case 'call.retried':
       return `${event.service} call retried in ${event.waitSeconds.toFixed(1)} s (attempt ${event.attempt}): ${event.because}`;
+    case 'instance.notice':
+      return `${event.notice}: stopping; what is uploaded so far stays for the run that goes on from here`;
     case 'run.stopping':
       return `${event.signal}: stopping, and giving back what is held; the same again leaves at once`;
     case 'run.finished':
@@ -26,7 +28,7 @@ export function describeEvent(event: SnapEvent): string | null {
 
 type SnapshotEvent = Exclude<
   SnapEvent,
-  { code: `run.${string}` | 'plan.snapshot' | 'call.retried' | 'clean.finished' }
+  { code: `run.${string}` | 'plan.snapshot' | 'call.retried' | 'clean.finished' | 'instance.notice' }
 >;
 
 function describeSnapshotEvent(event: SnapshotEvent): string | null {

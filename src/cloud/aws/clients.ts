@@ -1,8 +1,7 @@
 /** The SDK clients, set up once: time-outs on every call, one retry layer, and who hears of retries. */
 import { EC2Client } from '@aws-sdk/client-ec2';
 import { S3Client } from '@aws-sdk/client-s3';
-import { StandardRetryStrategy } from '@smithy/core/retry';
-import type { RetryErrorInfo, StandardRetryToken } from '@smithy/types';
+import { type Retry, ToldRetryStrategy } from './retries.ts';
 
 export interface AwsSettings {
   region: string;
@@ -11,14 +10,8 @@ export interface AwsSettings {
   s3Endpoint?: string;
   /** Addresses buckets as `/bucket/key`, which endpoints without wildcard names need. */
   forcePathStyle: boolean;
-  onRetry: (retry: { attempt: number; because: string; waitSeconds: number }) => void;
+  onRetry: (retry: Retry) => void;
 }
-
-/**
- * Attempts of each call. EC2's buckets of tokens are shared by everything in an account and refill slowly, and the
- * pauses double from 0.1 s to 20 s at most, so that this many attempts bridge about a minute of trouble.
- */
-const ATTEMPTS = 10;
 
 const CONNECT_WITHIN = 5_000;
 
@@ -90,28 +83,4 @@ function leavePartsUnhashed(client: S3Client): void {
     },
     { step: 'build', name: 'leavePartsUnhashed', priority: 'low' },
   );
-}
-
-/** The SDK's own strategy, which tells of each retry. */
-class ToldRetryStrategy extends StandardRetryStrategy {
-  readonly #tell: AwsSettings['onRetry'];
-
-  constructor(tell: AwsSettings['onRetry']) {
-    super({ maxAttempts: ATTEMPTS });
-    this.#tell = tell;
-  }
-
-  override async refreshRetryTokenForRetry(
-    token: StandardRetryToken,
-    errorInfo: RetryErrorInfo,
-  ): Promise<StandardRetryToken> {
-    const refreshed = await super.refreshRetryTokenForRetry(token, errorInfo);
-    const name = (errorInfo.error as Error | undefined)?.name ?? errorInfo.errorType;
-    this.#tell({
-      attempt: refreshed.getRetryCount() + 1,
-      because: name,
-      waitSeconds: refreshed.getRetryDelay() / 1000,
-    });
-    return refreshed;
-  }
 }

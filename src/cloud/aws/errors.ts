@@ -1,5 +1,6 @@
 /** What AWS answers, as `SnapError`s: by error name, never by message text. */
 import { asError, type ErrorCode, SnapError } from '../../errors.ts';
+import { historyOf } from './retries.ts';
 
 interface AwsError extends Error {
   $metadata?: { httpStatusCode?: number; attempts?: number };
@@ -72,7 +73,8 @@ function toSnapError(thrown: unknown, doing: string, signal?: AbortSignal): unkn
   const error = asError(thrown) as AwsError;
   const rule = ruleFor(error);
   const attempts = error.$metadata?.attempts ?? 1;
-  const tries = attempts > 1 ? ` after ${attempts} attempts` : '';
+  const history = historyOf(error);
+  const tries = attempts > 1 ? ` after ${attempts} attempts${history === '' ? '' : ` (${history})`}` : '';
   const message = `could not ${doing}${tries}: ${nameOf(error)}${detail(error)}`;
   return new SnapError(rule?.code ?? 'CLOUD_CALL', message, {
     hint: rule?.hint ?? 'run the same command again; if it persists, see the AWS Health Dashboard',

@@ -1,0 +1,50 @@
+/** The one retry layer: the SDK's own strategy by class of error, with jitter, told of and remembered. */
+import { StandardRetryStrategy } from '@smithy/core/retry';
+import type { RetryErrorInfo, StandardRetryToken } from '@smithy/types';
+
+/**
+ * Attempts of each call. EC2's buckets of tokens are shared by everything in an account and refill slowly, and the
+ * pauses double from 0.1 s to 20 s at most, so that this many attempts bridge about a minute of trouble.
+ */
+const ATTEMPTS = 10;
+
+export interface Retry {
+  attempt: number;
+  because: string;
+  waitSeconds: number;
+}
+
+/** What went wrong before, by the token of an attempt, and by the error that ended the call. */
+const HISTORY = new WeakMap<object, readonly string[]>();
+
+export class ToldRetryStrategy extends StandardRetryStrategy {
+  readonly #tell: (retry: Retry) => void;
+
+  constructor(tell: (retry: Retry) => void) {
+    super({ maxAttempts: ATTEMPTS });
+    this.#tell = tell;
+  }
+
+  override async refreshRetryTokenForRetry(
+    token: StandardRetryToken,
+    errorInfo: RetryErrorInfo,
+  ): Promise<StandardRetryToken> {
+    const because = (errorInfo.error as Error | undefined)?.name ?? errorInfo.errorType;
+    const history = [...(HISTORY.get(token) ?? []), because];
+    if (errorInfo.error instanceof Error) HISTORY.set(errorInfo.error, history);
+    const refreshed = await super.refreshRetryTokenForRetry(token, errorInfo);
+    HISTORY.set(refreshed, history);
+    const waitSeconds = refreshed.getRetryDelay() / 1000;
+    this.#tell({ attempt: refreshed.getRetryCount() + 1, because, waitSeconds });
+    return refreshed;
+  }
+}
+
+/** `Throttling ×3, InternalError ×7`: all attempts of the call that ended with this error; empty for a single one. */
+export function historyOf(error: object): string {
+  const names = HISTORY.get(error) ?? [];
+  if (names.length < 2) return '';
+  const counts = new Map<string, number>();
+  for (const name of names) counts.set(name, (counts.get(name) ?? 0) + 1);
+  return [...counts].map(([name, count]) => `${name} ×${count}`).join(', ');
+}
