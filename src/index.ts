@@ -25,6 +25,7 @@ export { ERROR_CODES, type ErrorCode, EXIT, type ExitCode, SnapError } from './e
 export { type Holding, type Host, type ProgressTask, type SnapEvent, type SnapshotPlan, silentHost } from './events.ts';
 export { clean } from './operations/clean.ts';
 export { migrate } from './operations/migrate.ts';
+export { ReportBuilder, type ReportRow, type RunReport } from './operations/run-report.ts';
 export type {
   CleanSettings,
   MigrateSettings,

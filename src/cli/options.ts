@@ -31,6 +31,7 @@ export interface AwsFlags {
 export interface OutputFlags {
   json?: true;
   quiet?: true;
+  report?: string;
 }
 
 /** Groups of options, each under its heading of the help. */
@@ -127,6 +128,10 @@ export const awsOptions = (): Option[] => [
     matching(/^https?:\/\/[^\s/]+/, 'an http or https URL'),
   ),
 ];
+
+/** Of commands that work on several snapshots. */
+export const reportOption = (): Option =>
+  new Option('--report <file>', 'write what became of each snapshot to this file, as JSON');
 
 export const outputOptions = (): Option[] => [
   new Option('--json', 'one JSON record a line on standard output'),

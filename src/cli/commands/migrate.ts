@@ -19,6 +19,7 @@ import {
   type OutputFlags,
   outputOptions,
   prefixOption,
+  reportOption,
   type SelectionFlags,
   SSE_MODES,
   selectionOptions,
@@ -72,7 +73,7 @@ export function migrateCommand(context: CliContext): Command {
     ['What is stored:', contentOptions()],
     ['The temporary volume:', volumeOptions()],
     ['AWS:', awsOptions()],
-    ['Output:', [dryRunOption(), ...outputOptions()]],
+    ['Output:', [dryRunOption(), reportOption(), ...outputOptions()]],
   ]);
 }
 

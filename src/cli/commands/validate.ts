@@ -18,6 +18,7 @@ import {
   type OutputFlags,
   outputOptions,
   prefixOption,
+  reportOption,
   type SelectionFlags,
   selectionOptions,
   toSelection,
@@ -52,7 +53,7 @@ export function validateCommand(context: CliContext): Command {
     ['What is compared:', comparisonOptions()],
     ['The temporary volume:', volumeOptions()],
     ['AWS:', awsOptions()],
-    ['Output:', outputOptions()],
+    ['Output:', [reportOption(), ...outputOptions()]],
   ]);
 }
 

@@ -15,6 +15,7 @@ export function jsonScreen(): Screen {
   );
   return {
     notify: (event) => log.info(plain(event)),
+    report: () => {},
     track: (task) => every(PROGRESS_EACH, () => log.info(progressRecord(task))),
     [Symbol.dispose]: () => {},
   };

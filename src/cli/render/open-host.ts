@@ -1,16 +1,29 @@
 /** The host of a command line: text or JSON, on a terminal or in a log. */
 import type { Host } from '../../events.ts';
+import { ReportBuilder } from '../../operations/run-report.ts';
 import { killLiveProcesses } from '../../transfer/process.ts';
 import type { CliContext } from '../context.ts';
 import { HoldingList } from './holdings.ts';
 import { jsonScreen } from './json-screen.ts';
 import { quietScreen } from './quiet-screen.ts';
+import { writeReport } from './report-file.ts';
 import type { Screen } from './screen.ts';
 import { textScreen } from './text-screen.ts';
 
 export type CliHost = Host & Disposable;
 
-export function openHost(flags: { json?: true; quiet?: true }, context: CliContext): CliHost {
+interface HostFlags {
+  json?: true;
+  quiet?: true;
+  report?: string;
+  storageClass?: string;
+}
+
+/** @throws SnapError `USAGE` when the report file cannot be written. */
+export function openHost(flags: HostFlags, context: CliContext): CliHost {
+  const report = new ReportBuilder(flags.storageClass ?? null);
+  const save = () => flags.report !== undefined && writeReport(flags.report, report.report);
+  save();
   const screen = chooseScreen(flags, context.process);
   const holdings = new HoldingList();
   context.onFirstSignal = (signal) => screen.notify({ code: 'run.stopping', signal });
@@ -19,7 +32,13 @@ export function openHost(flags: { json?: true; quiet?: true }, context: CliConte
     context.process.stderr.write(holdings.describe());
   };
   return {
-    notify: (event) => screen.notify(event),
+    notify: (event) => {
+      report.hear(event);
+      screen.notify(event);
+      if (event.code !== 'run.finished') return;
+      screen.report(report.report);
+      save();
+    },
     track: (task) => screen.track(task),
     hold: (holding) => holdings.add(holding),
     [Symbol.dispose]: () => screen[Symbol.dispose](),

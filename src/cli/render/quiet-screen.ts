@@ -11,6 +11,7 @@ export function quietScreen(stream: Stream): Screen {
       const differs = event.code === 'snapshot.validated' && event.differenceCount > 0;
       if (failed || differs || event.code === 'cleanup.failed') stream.write(`${describeEvent(event)}\n`);
     },
+    report: () => {},
     track: () => ({ [Symbol.dispose]: () => {} }),
     [Symbol.dispose]: () => {},
   };

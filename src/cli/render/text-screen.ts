@@ -5,6 +5,7 @@ import { monotonic } from '../../lib/clock.ts';
 import type { Stream } from './paint.ts';
 import { paint } from './paint.ts';
 import { describeProgress } from './progress-text.ts';
+import { reportTable } from './report-table.ts';
 import type { Screen } from './screen.ts';
 import { describeEvent } from './text.ts';
 import { every } from './ticker.ts';
@@ -20,6 +21,7 @@ function logScreen(stream: Stream): Screen {
   const write = (text: string) => stream.write(`${text}\n`);
   return {
     notify: (event) => show(event, stream, write),
+    report: (report) => write(reportTable(report).join('\n')),
     track(task) {
       const started = monotonic();
       return every(LOG_LINE_EACH, () =>
@@ -43,8 +45,10 @@ function terminalScreen(stream: Stream): Screen {
     },
     Presets.shades_classic,
   );
+  const log = (text: string) => bars.log(`${text}\n`);
   return {
-    notify: (event) => show(event, stream, (text) => bars.log(`${text}\n`)),
+    notify: (event) => show(event, stream, log),
+    report: (report) => log(reportTable(report).join('\n')),
     track: (task) => trackBar(bars, task),
     [Symbol.dispose]: () => bars.stop(),
   };

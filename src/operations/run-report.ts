@@ -1,0 +1,127 @@
+/** What became of each snapshot of a run, gathered from its events. */
+import { S3_CLASS } from '../costs/prices.ts';
+import type { SnapError } from '../errors.ts';
+import type { SnapEvent } from '../events.ts';
+import { now } from '../lib/clock.ts';
+import { GiB } from '../lib/units.ts';
+
+export interface ReportRow {
+  snapshot: string;
+  outcome: 'done' | 'failed' | 'interrupted' | 'skipped' | 'running';
+  /** Bytes of the plain streams, and of the objects, that this run has stored or compared. */
+  plainBytes: number;
+  storedBytes: number;
+  /** Of `storedBytes`: what earlier runs had uploaded already. */
+  savedBytes: number;
+  seconds: number;
+  /** US dollars that the stored objects cost, at list prices; `null` where nothing was stored. */
+  dollarsMonth: number | null;
+  /** `null`: not compared. */
+  differenceCount: number | null;
+  /** Why it failed or was skipped. */
+  reason: string | null;
+  errorCode: string | null;
+  hint: string | null;
+}
+
+export interface RunReport {
+  format: 1;
+  /** `unfinished`: the run is under way, was refused before it began, or was killed. */
+  state: 'unfinished' | 'finished';
+  command: string | null;
+  startedAt: string;
+  finishedAt: string | null;
+  snapshots: ReportRow[];
+}
+
+export class ReportBuilder {
+  readonly #storageClass: string | null;
+  readonly #rows = new Map<string, ReportRow>();
+  readonly #report: Omit<RunReport, 'snapshots'> = {
+    format: 1,
+    state: 'unfinished',
+    command: null,
+    startedAt: now().toISOString(),
+    finishedAt: null,
+  };
+
+  /** @param storageClass of the objects that are stored; `null` where none are. */
+  constructor(storageClass: string | null) {
+    this.#storageClass = storageClass;
+  }
+
+  get report(): RunReport {
+    return { ...this.#report, snapshots: [...this.#rows.values()] };
+  }
+
+  hear(event: SnapEvent): void {
+    switch (event.code) {
+      case 'run.started':
+        this.#report.command = event.command;
+        for (const snapshot of event.snapshots) this.#row(snapshot);
+        break;
+      case 'run.finished':
+        this.#report.state = 'finished';
+        this.#report.finishedAt = now().toISOString();
+        break;
+      case 'object.stored':
+        this.#add(event.snapshot, event);
+        break;
+      case 'object.kept':
+        this.#add(event.snapshot, { ...event, savedBytes: event.storedBytes });
+        break;
+      case 'upload.resumed':
+        this.#add(event.snapshot, { savedBytes: event.bytes });
+        break;
+      case 'snapshot.validated':
+        this.#addProof(this.#row(event.snapshot), event);
+        break;
+      case 'snapshot.skipped':
+        Object.assign(this.#row(event.snapshot), { outcome: 'skipped', reason: event.reason });
+        break;
+      case 'snapshot.finished':
+        this.#end(this.#row(event.snapshot), event.outcome, event.seconds, event.error);
+        break;
+      default:
+    }
+  }
+
+  #row(snapshot: string): ReportRow {
+    const row = this.#rows.get(snapshot) ?? newRow(snapshot);
+    this.#rows.set(snapshot, row);
+    return row;
+  }
+
+  #add(snapshot: string, amounts: { plainBytes?: number; storedBytes?: number; savedBytes?: number }): void {
+    const row = this.#row(snapshot);
+    row.plainBytes += amounts.plainBytes ?? 0;
+    row.storedBytes += amounts.storedBytes ?? 0;
+    row.savedBytes += amounts.savedBytes ?? 0;
+    const price = this.#storageClass === null ? undefined : S3_CLASS[this.#storageClass]?.gbMonth;
+    row.dollarsMonth = price === undefined ? null : (price * row.storedBytes) / GiB;
+  }
+
+  #addProof(row: ReportRow, { differenceCount, bytes }: Extract<SnapEvent, { code: 'snapshot.validated' }>): void {
+    row.differenceCount = differenceCount;
+    if (row.plainBytes === 0) row.plainBytes = bytes;
+  }
+
+  #end(row: ReportRow, outcome: ReportRow['outcome'], seconds: number, error: SnapError | undefined): void {
+    const reason = error?.message ?? null;
+    Object.assign(row, { outcome, seconds, reason, errorCode: error?.code ?? null, hint: error?.hint ?? null });
+  }
+}
+
+const newRow = (snapshot: string): ReportRow => ({
+  snapshot,
+  outcome: 'running',
+  plainBytes: 0,
+  storedBytes: 0,
+  savedBytes: 0,
+  seconds: 0,
+  dollarsMonth: null,
+  differenceCount: null,
+  reason: null,
+  errorCode: null,
+  hint: null,
+});
