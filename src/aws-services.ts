@@ -2,6 +2,7 @@
 
 import { type StoreSettings, s3ArchiveStore } from './cloud/aws/archive-store.ts';
 import { ec2Client, s3Client } from './cloud/aws/clients.ts';
+import { awsExaminer } from './cloud/aws/examiner.ts';
 import { thisInstance } from './cloud/aws/instance.ts';
 import { awaitNotice } from './cloud/aws/notices.ts';
 import { awsSnapshots } from './cloud/aws/snapshots.ts';
@@ -44,6 +45,7 @@ export async function awsServices(choices: AwsChoices, host: Host, env: NodeJS.P
     snapshots: awsSnapshots(ec2),
     volumes: awsVolumes(ec2),
     store: s3ArchiveStore(s3, storeSettings(choices)),
+    examiner: awsExaminer(ec2, s3.control, storeSettings(choices)),
     region,
     instance: () => instance().then((found) => sameRegion(found, region)),
     awaitNotice: (signal) => awaitNotice(env['AWS_EC2_METADATA_SERVICE_ENDPOINT'], signal),

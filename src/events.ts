@@ -76,6 +76,14 @@ export type SnapEvent =
       /** Of what is still there, US dollars. */
       dollarsMonth: number;
     }
+  | {
+      code: 'doctor.finding';
+      check: string;
+      verdict: 'ok' | 'warning' | 'problem';
+      detail: string;
+      hint: string | null;
+    }
+  | { code: 'doctor.finished'; warnings: number; problems: number }
   | { code: 'plan.snapshot'; plan: SnapshotPlan }
   | { code: 'instance.notice'; notice: string }
   | { code: 'run.stopping'; signal: string }

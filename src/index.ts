@@ -20,14 +20,17 @@ export {
 export type { Manifest, ManifestObject, RecordedPartition } from './archive/manifest.ts';
 export { readHeaderValue } from './archive/metadata.ts';
 export { type AwsChoices, awsServices } from './aws-services.ts';
+export type * from './cloud/examiner.ts';
 export type * from './cloud/ports.ts';
 export { ERROR_CODES, type ErrorCode, EXIT, type ExitCode, SnapError } from './errors.ts';
 export { type Holding, type Host, type ProgressTask, type SnapEvent, type SnapshotPlan, silentHost } from './events.ts';
 export { clean } from './operations/clean.ts';
+export { doctor } from './operations/doctor.ts';
 export { migrate } from './operations/migrate.ts';
 export { ReportBuilder, type ReportRow, type RunReport } from './operations/run-report.ts';
 export type {
   CleanSettings,
+  DoctorSettings,
   MigrateSettings,
   Selection,
   Services,

@@ -49,17 +49,36 @@ export const getBucketLocation: Operation = (exchange) => {
 };
 
 export const getBucketVersioning: Operation = (exchange) => {
-  bucketOf(exchange);
-  sendXml(exchange, 'VersioningConfiguration', {});
+  const { versioning } = bucketOf(exchange);
+  sendXml(exchange, 'VersioningConfiguration', versioning === undefined ? {} : { Status: versioning });
+};
+
+/** The configuration only: versions are not kept. */
+export const putBucketVersioning: Operation = async (exchange) => {
+  const { Status } = parseXml(await smallBody(exchange), 'VersioningConfiguration') as { Status?: string };
+  if (Status !== 'Enabled' && Status !== 'Suspended')
+    throw new ServiceError('MalformedXML', 'The XML you provided was not well-formed', 400);
+  exchange.store.saveBucket({ ...bucketOf(exchange), versioning: Status });
+  sendEmpty(exchange, 200);
 };
 
 export const getObjectLockConfiguration: Operation = (exchange) => {
-  bucketOf(exchange);
-  throw new ServiceError(
-    'ObjectLockConfigurationNotFoundError',
-    'Object Lock configuration does not exist for this bucket',
-    404,
-  );
+  const { objectLock } = bucketOf(exchange);
+  if (objectLock === undefined)
+    throw new ServiceError(
+      'ObjectLockConfigurationNotFoundError',
+      'Object Lock configuration does not exist for this bucket',
+      404,
+    );
+  exchange.response.writeHead(200, { 'content-type': 'application/xml' }).end(objectLock);
+};
+
+/** The configuration only: nothing is locked. */
+export const putObjectLockConfiguration: Operation = async (exchange) => {
+  const body = await smallBody(exchange);
+  parseXml(body, 'ObjectLockConfiguration');
+  exchange.store.saveBucket({ ...bucketOf(exchange), objectLock: body.toString() });
+  sendEmpty(exchange, 200);
 };
 
 export const putBucketLifecycle: Operation = async (exchange) => {

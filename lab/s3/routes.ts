@@ -59,6 +59,22 @@ const PATTERNS: readonly Pattern[] = [
     's3:GetBucketObjectLockConfiguration',
   ),
   pattern(
+    'PUT',
+    'bucket',
+    ['versioning'],
+    'PutBucketVersioning',
+    buckets.putBucketVersioning,
+    's3:PutBucketVersioning',
+  ),
+  pattern(
+    'PUT',
+    'bucket',
+    ['object-lock'],
+    'PutObjectLockConfiguration',
+    buckets.putObjectLockConfiguration,
+    's3:PutBucketObjectLockConfiguration',
+  ),
+  pattern(
     'GET',
     'bucket',
     ['lifecycle'],

@@ -11,7 +11,10 @@ export interface Bucket {
   region: string;
   created: string;
   /** The document of PutBucketLifecycleConfiguration, as it was sent. */
+  /** Documents as they were put. */
   lifecycle?: string;
+  objectLock?: string;
+  versioning?: 'Enabled' | 'Suspended';
 }
 
 /** What an object has besides its bytes, given when it is created. */

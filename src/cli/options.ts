@@ -82,8 +82,11 @@ export const SSE_MODES = ['AES256', 'aws:kms', 'aws:kms:dsse'];
 
 const VOLUME_TYPES = ['gp3', 'gp2', 'io1', 'io2', 'st1', 'sc1', 'standard'];
 
+export const volumeTypeOption = (): Option =>
+  new Option('--volume-type <type>', 'of the temporary volume').choices(VOLUME_TYPES).default('gp3');
+
 export const volumeOptions = (): Option[] => [
-  new Option('--volume-type <type>', 'of the temporary volume').choices(VOLUME_TYPES).default('gp3'),
+  volumeTypeOption(),
   new Option('--kms-key-id <key>', 'encrypt the temporary volume with this KMS key'),
   mountPointOption(),
   new Option('--keep-temp-volumes', 'detach temporary volumes, but do not delete them'),
@@ -128,6 +131,12 @@ export const awsOptions = (): Option[] => [
     matching(/^https?:\/\/[^\s/]+/, 'an http or https URL'),
   ),
 ];
+
+export const compressionOption = (): Option =>
+  new Option('--compression <codec>', 'compressor').choices(['lz4', 'zstd']).default('lz4');
+
+export const gpgRecipientOption = (): Option =>
+  new Option('--gpg-recipient <key>', 'encrypt for this key; may be given again for others').argParser(collect(String));
 
 /** Of commands that work on several snapshots. */
 export const reportOption = (): Option =>

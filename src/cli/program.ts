@@ -2,6 +2,7 @@
 import { Command } from 'commander';
 import { VERSION } from '../version.ts';
 import { cleanCommand } from './commands/clean.ts';
+import { doctorCommand } from './commands/doctor.ts';
 import { labCommand } from './commands/lab.ts';
 import { migrateCommand } from './commands/migrate.ts';
 import { validateCommand } from './commands/validate.ts';
@@ -17,7 +18,9 @@ export function buildProgram(context: CliContext): Command {
     .helpCommand('help [command]', 'print help of a command')
     .showSuggestionAfterError()
     .addHelpText('after', PROGRAM_HELP + EXIT_STATUS_HELP);
-  for (const command of [migrateCommand(context), validateCommand(context), cleanCommand(context), labCommand(context)])
+  for (const command of [migrateCommand, validateCommand, cleanCommand, doctorCommand, labCommand].map((make) =>
+    make(context),
+  ))
     program.addCommand(command);
   behaveAlike(program, context.process);
   return program;

@@ -35,7 +35,11 @@ export async function checkSecretKeys(recipients: readonly string[], signal: Abo
   });
 }
 
-async function checkRecipient(recipient: string, signal: AbortSignal): Promise<void> {
+/**
+ * @returns when the key expires; `null`: never.
+ * @throws SnapError `GPG_KEY` saying why gpg would refuse it.
+ */
+export async function checkRecipient(recipient: string, signal: AbortSignal): Promise<Date | null> {
   const listing = await runTool(['gpg', '--batch', '--no-tty', '--with-colons', '--list-keys', '--', recipient], {
     signal,
     allowedExitCodes: [0, 2],
@@ -45,7 +49,7 @@ async function checkRecipient(recipient: string, signal: AbortSignal): Promise<v
   const [key] = primary;
   if (!key) throw refused(recipient, 'is not in the keyring', 'import the public key: gpg --import FILE');
   if (primary.length > 1) throw refused(recipient, 'names several keys', 'give the fingerprint of one of them');
-  const [, validity = '', , , , , , , , , , capabilities = ''] = key;
+  const [, validity = '', , , , , expires = '', , , , , capabilities = ''] = key;
   const complaint = COMPLAINTS[validity];
   if (complaint) throw refused(recipient, complaint, 'choose another recipient, or have the key renewed');
   if (!VALID.has(validity)) {
@@ -56,6 +60,7 @@ async function checkRecipient(recipient: string, signal: AbortSignal): Promise<v
     );
   }
   if (!capabilities.includes('E')) throw refused(recipient, 'cannot encrypt', 'choose a key with an encryption subkey');
+  return expires === '' ? null : new Date(Number(expires) * 1000);
 }
 
 const refused = (recipient: string, complaint: string, hint: string): SnapError =>

@@ -6,12 +6,14 @@
  * show the filesystem without files that were synced before the snapshot.
  */
 import { existsSync, lstatSync, mkdirSync, readdirSync, readFileSync, readlinkSync, rmdirSync } from 'node:fs';
+import { release } from 'node:os';
 import { join } from 'node:path';
 import { asError, SnapError } from '../errors.ts';
 import { minutes } from '../lib/clock.ts';
 import { cleanupSignal, leftBehind } from '../lib/disposal.ts';
 import { waitFor } from '../lib/wait.ts';
 import { runTool, ToolError } from '../transfer/process.ts';
+import { isInstalled } from './tools.ts';
 
 export interface Mount extends AsyncDisposable {
   path: string;
@@ -43,6 +45,24 @@ const HELPERS: Record<string, (device: string, path: string) => string[]> = {
   ntfs: (device, path) => ['ntfs-3g', '-o', 'ro,noatime,streams_interface=none', device, path],
   vfat: (device, path) => ['fusefat', '-o', 'ro', device, path],
 };
+
+/** How a filesystem of this type would be mounted here: by the kernel, by a helper, or (`null`) not at all. */
+export function mounterOf(type: string, searchPath: string): string | null {
+  if (isInKernel(type)) return 'the kernel';
+  const helper = HELPERS[type]?.('', '')[0];
+  return helper !== undefined && isInstalled(helper, searchPath) ? helper : null;
+}
+
+function isInKernel(type: string): boolean {
+  if (filesystemsKnown().includes(type)) return true;
+  const modules = `/lib/modules/${release()}/modules.dep`;
+  return existsSync(modules) && new RegExp(`/${type}\\.ko`).test(readFileSync(modules, 'utf8'));
+}
+
+const filesystemsKnown = (): string[] =>
+  readFileSync('/proc/filesystems', 'utf8')
+    .split('\n')
+    .map((line) => line.split('\t')[1] ?? '');
 
 /**
  * @param directory made if it is not there, and removed again; it must not be a link.

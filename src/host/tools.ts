@@ -2,6 +2,13 @@
 import { accessSync, constants } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import { SnapError } from '../errors.ts';
+import { runTool } from '../transfer/process.ts';
+
+/** The first line that a program prints about itself. */
+export async function versionOf(name: string, signal: AbortSignal): Promise<string> {
+  const { stdout, stderr } = await runTool([name, '--version'], { signal, allowedExitCodes: [0, 1] });
+  return `${stdout}\n${stderr}`.trim().split('\n')[0] ?? '';
+}
 
 /** Where each comes from, where the package has another name than the program. */
 const PACKAGES: Record<string, { apt: string; dnf: string }> = {
@@ -28,7 +35,7 @@ export function requireTools(names: readonly string[], path: string): void {
   });
 }
 
-const isInstalled = (name: string, path: string): boolean =>
+export const isInstalled = (name: string, path: string): boolean =>
   path.split(delimiter).some((directory) => isExecutable(join(directory, name)));
 
 function isExecutable(path: string): boolean {

@@ -2,6 +2,7 @@
 import type { Encryption } from '../archive/cipher.ts';
 import type { Codec } from '../archive/codec.ts';
 import type { Layout } from '../archive/key.ts';
+import type { Examiner } from '../cloud/examiner.ts';
 import type { ArchiveStore, Instance, Snapshots, Volumes } from '../cloud/ports.ts';
 import type { Host } from '../events.ts';
 
@@ -67,11 +68,22 @@ export interface CleanSettings extends Pick<VolumeSettings, 'mountPoint' | 'wait
   remove: boolean;
 }
 
+/** A night run as it would be, for `doctor` to look at beforehand. */
+export interface DoctorSettings {
+  tagKey: string;
+  prefix: string;
+  codec: Codec['name'];
+  recipients: readonly string[];
+  volumeType: string;
+  mountPoint: string;
+}
+
 /** The outside world, as operations see it. */
 export interface Services {
   snapshots: Snapshots;
   volumes: Volumes;
   store: ArchiveStore;
+  examiner: Examiner;
   region: string;
   /** @throws SnapError `NOT_ON_INSTANCE` */
   instance(): Promise<Instance>;

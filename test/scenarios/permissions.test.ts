@@ -122,6 +122,17 @@ async function cleanAs(lab: TestLab, policy: Policy, argv: string[]) {
   return runCli(env, ['clean', '--bucket', BUCKET, '--older-than', '0', ...mounts, ...argv]);
 }
 
+test('doctor: with the policy of migrate and its own, it finds nothing wrong', async (t) => {
+  const lab = await labForTest(t);
+  await addSnapshotOf(lab);
+  const Statement = [...policyFor('migrate').Statement, ...policyFor('doctor').Statement];
+  const { accessKeyId, secretAccessKey } = await lab.control.addIdentity('doctor', { Statement });
+  const env = { ...lab.env, AWS_ACCESS_KEY_ID: accessKeyId, AWS_SECRET_ACCESS_KEY: secretAccessKey };
+  const done = await runCli(env, ['doctor', '--bucket', BUCKET]);
+  assert.equal(done.code, 0, done.stderr);
+  assert.doesNotMatch(done.stderr, /cannot be seen/);
+});
+
 test('--dry-run needs to look, and nothing else', async (t) => {
   const lab = await labForTest(t);
   await addSnapshotOf(lab);

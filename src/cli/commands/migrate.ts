@@ -7,7 +7,7 @@ import { SnapError } from '../../errors.ts';
 import { migrate } from '../../operations/migrate.ts';
 import type { MigrateSettings } from '../../operations/settings.ts';
 import type { CliContext } from '../context.ts';
-import { collect, wholeNumber } from '../flag-values.ts';
+import { wholeNumber } from '../flag-values.ts';
 import { EXIT_STATUS_HELP } from '../help.ts';
 import {
   type AwsFlags,
@@ -15,6 +15,8 @@ import {
   awsOptions,
   bucketOption,
   bucketOwnerOption,
+  compressionOption,
+  gpgRecipientOption,
   noReplayOption,
   type OutputFlags,
   outputOptions,
@@ -107,11 +109,11 @@ const destinationOptions = (): Option[] => [
 
 const contentOptions = (): Option[] => [
   new Option('--dd', 'one image of the whole disk, instead of a tar of each partition'),
-  new Option('--compression <codec>', 'compressor').choices(['lz4', 'zstd']).default('lz4'),
+  compressionOption(),
   new Option('--compression-level <level>', 'lz4: 1 to 12, zstd: 1 to 19; 1 if not given').argParser(
     wholeNumber(1, 19),
   ),
-  new Option('--gpg-recipient <key>', 'encrypt for this key; may be given again for others').argParser(collect(String)),
+  gpgRecipientOption(),
   new Option('--validate', 'read everything back and compare it with the volume, before it counts as done'),
   noReplayOption(),
 ];

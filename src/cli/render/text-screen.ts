@@ -77,5 +77,6 @@ function show(event: SnapEvent, stream: Stream, write: (text: string) => void): 
 
 const isBad = (event: SnapEvent): boolean =>
   event.code === 'cleanup.failed' ||
+  (event.code === 'doctor.finding' && event.verdict === 'problem') ||
   (event.code === 'snapshot.validated' && event.differenceCount > 0) ||
   (event.code === 'snapshot.finished' && event.error !== undefined);

@@ -19,6 +19,10 @@ export function describeEvent(event: SnapEvent): string | null {
       return describeEnd(event);
     case 'clean.finished':
       return describeClean(event);
+    case 'doctor.finding':
+      return describeFinding(event);
+    case 'doctor.finished':
+      return describeDoctor(event);
     default: {
       const text = describeSnapshotEvent(event);
       return text === null ? null : `${event.snapshot}: ${text}`;
@@ -28,7 +32,15 @@ export function describeEvent(event: SnapEvent): string | null {
 
 type SnapshotEvent = Exclude<
   SnapEvent,
-  { code: `run.${string}` | 'plan.snapshot' | 'call.retried' | 'clean.finished' | 'instance.notice' }
+  {
+    code:
+      | `run.${string}`
+      | 'plan.snapshot'
+      | 'call.retried'
+      | 'clean.finished'
+      | 'instance.notice'
+      | `doctor.${string}`;
+  }
 >;
 
 function describeSnapshotEvent(event: SnapshotEvent): string | null {
@@ -174,5 +186,14 @@ function describeClean(event: Extract<SnapEvent, { code: 'clean.finished' }>): s
   if (isDryRun) return `clean: ${found} found, ${found - left} would be removed with --yes; ${cost}`;
   return `clean: ${found} found, ${removed} removed, ${found - removed} left; ${cost}`;
 }
+
+function describeFinding({ check, verdict, detail, hint }: Extract<SnapEvent, { code: 'doctor.finding' }>): string {
+  return `${verdict.padEnd(8)} ${check}: ${detail}${hint === null ? '' : `\n  what to do: ${hint}`}`;
+}
+
+const describeDoctor = ({ warnings, problems }: Extract<SnapEvent, { code: 'doctor.finished' }>): string =>
+  problems === 0 && warnings === 0
+    ? 'doctor: all is well'
+    : `doctor: ${count(problems, 'problem')}, ${count(warnings, 'warning')}`;
 
 const count = (number: number, noun: string): string => `${number} ${noun}${number === 1 ? '' : 's'}`;

@@ -98,7 +98,7 @@ async function describe(client: EC2Client, Filters: Filter[], abortSignal: Abort
   return volumes;
 }
 
-const createInput = (wanted: NewVolume): CreateVolumeCommandInput => ({
+export const createInput = (wanted: NewVolume): CreateVolumeCommandInput => ({
   SnapshotId: wanted.snapshotId,
   AvailabilityZone: wanted.availabilityZone,
   VolumeType: wanted.type as VolumeType,

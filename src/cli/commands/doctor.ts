@@ -1,0 +1,79 @@
+/** `snap-to-s3 doctor`: its flags, and what they mean to the operation. */
+import { Command, type Option } from 'commander';
+import type { CodecName } from '../../archive/codec.ts';
+import { normalisePrefix } from '../../archive/key.ts';
+import { awsServices } from '../../aws-services.ts';
+import { doctor } from '../../operations/doctor.ts';
+import type { DoctorSettings } from '../../operations/settings.ts';
+import type { CliContext } from '../context.ts';
+import { EXIT_STATUS_HELP } from '../help.ts';
+import {
+  type AwsFlags,
+  addOptionGroups,
+  awsOptions,
+  bucketOption,
+  bucketOwnerOption,
+  compressionOption,
+  gpgRecipientOption,
+  mountPointOption,
+  type OutputFlags,
+  outputOptions,
+  prefixOption,
+  tagOption,
+  volumeTypeOption,
+} from '../options.ts';
+import { openHost } from '../render/open-host.ts';
+
+/** Flags as the parser hands them over. */
+interface DoctorFlags extends AwsFlags, OutputFlags {
+  bucket: string;
+  prefix: string;
+  expectedBucketOwner?: string;
+  tag: string;
+  compression: CodecName;
+  gpgRecipient?: string[];
+  volumeType: string;
+  mountPoint: string;
+}
+
+export function doctorCommand(context: CliContext): Command {
+  const command = new Command('doctor')
+    .summary('find out beforehand what would go wrong')
+    .description(DESCRIPTION)
+    .usage('--bucket BUCKET [OPTIONS]')
+    .addHelpText('after', EXAMPLES + EXIT_STATUS_HELP)
+    .action((_flags, self: Command) => runDoctor(self.opts<DoctorFlags>(), context));
+  const asInRun: Option[] = [tagOption(), compressionOption(), gpgRecipientOption(), volumeTypeOption()];
+  return addOptionGroups(command, [
+    ['The bucket:', [bucketOption(), prefixOption(), bucketOwnerOption()]],
+    ['As the run will have them:', [...asInRun, mountPointOption()]],
+    ['AWS:', awsOptions()],
+    ['Output:', outputOptions()],
+  ]);
+}
+
+const DESCRIPTION = [
+  'Looks at everything that a migration needs, and changes nothing: programs and their versions, root, filesystems that',
+  'can be mounted, gpg keys, the metadata service, room for a volume, permissions (by dry runs), the region, versioning,',
+  'object lock and lifecycle rules of the bucket, the clock. Exits 1 if a run would not work.',
+].join(' ');
+
+const EXAMPLES = `
+Examples:
+  snap-to-s3 doctor --bucket backups.example.com
+  snap-to-s3 doctor --bucket backups.example.com --compression zstd --gpg-recipient ops@example.com --json
+`;
+
+async function runDoctor(flags: DoctorFlags, context: CliContext): Promise<void> {
+  const settings: DoctorSettings = {
+    tagKey: flags.tag,
+    prefix: normalisePrefix(flags.prefix),
+    codec: flags.compression,
+    recipients: flags.gpgRecipient ?? [],
+    volumeType: flags.volumeType,
+    mountPoint: flags.mountPoint,
+  };
+  using host = openHost(flags, context);
+  const services = await awsServices({ ...flags, storageClass: 'STANDARD' }, host, context.process.env);
+  context.finish(await doctor(settings, services, context.signal));
+}

@@ -1,0 +1,92 @@
+/** Dry runs, and the rules of the bucket. */
+import { CreateTagsCommand, CreateVolumeCommand, type EC2Client } from '@aws-sdk/client-ec2';
+import {
+  GetBucketLifecycleConfigurationCommand,
+  GetBucketVersioningCommand,
+  GetObjectLockConfigurationCommand,
+  HeadBucketCommand,
+  type LifecycleRule,
+  PutObjectCommand,
+  type S3Client,
+} from '@aws-sdk/client-s3';
+import { now } from '../../lib/clock.ts';
+import type { Examiner, LifecycleNote } from '../examiner.ts';
+import { bucketArguments, creationArguments, type StoreSettings } from './archive-store.ts';
+import { answeredAt } from './clients.ts';
+import { asking, isAwsError } from './errors.ts';
+import { createInput } from './volumes.ts';
+
+export function awsExaminer(ec2: EC2Client, s3: S3Client, settings: StoreSettings): Examiner {
+  const bucket = bucketArguments(settings);
+  return {
+    createVolume: (wanted, { signal: abortSignal }) =>
+      asking('create volumes', abortSignal, () =>
+        unless('DryRunOperation', () =>
+          ec2.send(new CreateVolumeCommand({ ...createInput(wanted), DryRun: true }), { abortSignal }),
+        ),
+      ),
+
+    tagSnapshot: (id, Key, { signal: abortSignal }) =>
+      asking(`tag ${id}`, abortSignal, () => {
+        const command = new CreateTagsCommand({ Resources: [id], Tags: [{ Key, Value: 'migrating' }], DryRun: true });
+        return unless('DryRunOperation', () => ec2.send(command, { abortSignal }));
+      }),
+
+    writeObject: (key, { signal: abortSignal }) =>
+      asking(`write ${key}`, abortSignal, () => {
+        const facts = creationArguments(settings, { key, metadata: {}, tags: {} });
+        const command = new PutObjectCommand({ ...facts, Body: '', IfMatch: NO_ETAG });
+        return unless(['NoSuchKey', 'NotFound', 'PreconditionFailed'], () => s3.send(command, { abortSignal }));
+      }),
+
+    bucketRules: ({ signal: abortSignal }) =>
+      asking(`look at bucket ${settings.bucket}`, abortSignal, async () => {
+        const ask = { abortSignal };
+        const head = await s3.send(new HeadBucketCommand(bucket), ask);
+        const versioning = await seen(() => s3.send(new GetBucketVersioningCommand(bucket), ask));
+        const lock = await seen(() => s3.send(new GetObjectLockConfigurationCommand(bucket), ask));
+        const lifecycle = await seen(() => s3.send(new GetBucketLifecycleConfigurationCommand(bucket), ask));
+        const retention = lock?.ObjectLockConfiguration?.Rule?.DefaultRetention;
+        return {
+          region: head.BucketRegion ?? null,
+          versioning: versioning && versioningOf(versioning.Status),
+          objectLock: lock && (retention ? `${retention.Mode} ${retention.Days ?? retention.Years}` : 'none'),
+          lifecycle: lifecycle && (lifecycle.Rules ?? []).filter(({ Status }) => Status === 'Enabled').map(toNote),
+          answeredAt: answeredAt(head) ?? now(),
+        };
+      }),
+  };
+}
+
+/** The MD5 of an object is no such number. */
+const NO_ETAG = '00000000000000000000000000000000';
+
+async function unless(expected: string | string[], call: () => Promise<unknown>): Promise<void> {
+  try {
+    await call();
+  } catch (error) {
+    if (!isAwsError(error, ...[expected].flat())) throw error;
+  }
+}
+
+/** What a bucket does not have is an answer too; what this caller may not see is `null`. */
+async function seen<T extends object>(call: () => Promise<T>): Promise<Partial<T> | null> {
+  try {
+    return await call();
+  } catch (error) {
+    if (isAwsError(error, 'NoSuchLifecycleConfiguration', 'ObjectLockConfigurationNotFoundError')) return {};
+    if (isAwsError(error, 'AccessDenied', 'NotImplemented', 'MethodNotAllowed')) return null;
+    throw error;
+  }
+}
+
+const versioningOf = (status: string | undefined) =>
+  status === 'Enabled' ? ('on' as const) : status === 'Suspended' ? ('suspended' as const) : ('off' as const);
+
+const toNote = (rule: LifecycleRule): LifecycleNote => ({
+  id: rule.ID ?? 'without a name',
+  prefix: rule.Filter?.Prefix ?? rule.Filter?.And?.Prefix ?? rule.Prefix ?? '',
+  expiresAfter: rule.Expiration?.Days ?? (rule.Expiration?.Date ? 0 : null),
+  abortsUploadsAfter: rule.AbortIncompleteMultipartUpload?.DaysAfterInitiation ?? null,
+  dropsVersionsAfter: rule.NoncurrentVersionExpiration?.NoncurrentDays ?? null,
+});

@@ -1,0 +1,90 @@
+/** EC2: the instance, what it may do, and room for one more volume. */
+import { randomUUID } from 'node:crypto';
+import type { Snapshot } from '../cloud/ports.ts';
+import { freeDeviceNames } from '../host/device-names.ts';
+import { ARCHIVES_TAG, IN_PROGRESS } from '../host/temporary-volume.ts';
+import { archivesMark } from './claimed-work.ts';
+import type { Examination, Finding } from './doctor.ts';
+import { attempt, ok, warning } from './findings.ts';
+
+export async function* examineEc2(examination: Examination): AsyncGenerator<Finding> {
+  const { services, settings, signal } = examination;
+  yield await attempt('instance', services.instance, ({ id, type, availabilityZone }) =>
+    [id, type, availabilityZone].join(', '),
+  );
+  const snapshots: Snapshot[] = [];
+  yield await attempt(
+    'snapshots',
+    () => services.snapshots.tagged(settings.tagKey, 'migrate', { signal }),
+    (found) => {
+      snapshots.push(...found);
+      const size = found.reduce((sum, { sizeGiB }) => sum + sizeGiB, 0);
+      return `${found.length} tagged ${settings.tagKey}=migrate in ${services.region}, of volumes of ${size} GiB`;
+    },
+  );
+  yield await attempt('volumes', () => leftVolumes(examination), describeVolumes);
+  const instance = await services.instance().catch(() => null);
+  if (!instance) return;
+  yield await attempt('attachments', () => services.volumes.deviceNames(instance.id, { signal }), describeNames);
+  yield* permissions(examination, snapshots[0], instance.availabilityZone);
+}
+
+const leftVolumes = ({ services, settings, signal }: Examination) =>
+  services.volumes.marked(
+    { [settings.tagKey]: IN_PROGRESS, [ARCHIVES_TAG]: archivesMark(services, settings.prefix) },
+    null,
+    { signal },
+  );
+
+const describeVolumes = (volumes: readonly { id: string }[]) =>
+  volumes.length === 0
+    ? 'no temporary volumes are left'
+    : warning(
+        'volumes',
+        `temporary volumes are there: ${volumes.map(({ id }) => id).join(', ')}`,
+        'see: snap-to-s3 clean',
+      );
+
+/**
+ * Slots that EBS volumes, network interfaces and instance stores of most Nitro instances share.
+ * Source: "Amazon EBS volume limits for Amazon EC2 instances" of the EC2 user guide.
+ */
+const SHARED_SLOTS = 28;
+
+function describeNames(held: readonly string[]): string | Finding {
+  const names = freeDeviceNames(held).length;
+  const detail = `${held.length} volumes are attached, ${names} device names are free`;
+  if (names > 0 && held.length < SHARED_SLOTS - 4) return detail;
+  return warning(
+    'attachments',
+    detail,
+    'detach volumes, or run on an instance with room: a run attaches one at a time',
+  );
+}
+
+/** Asked of EC2 as dry runs, with the very arguments of a run. */
+async function* permissions(
+  { services, settings, signal }: Examination,
+  snapshot: Snapshot | undefined,
+  availabilityZone: string,
+): AsyncGenerator<Finding> {
+  if (!snapshot) {
+    const hint = `tag a snapshot ${settings.tagKey}=migrate, and run this again`;
+    yield warning('permissions', 'creating volumes and tagging cannot be tried without a snapshot', hint);
+    return;
+  }
+  const { tagKey, prefix, volumeType } = settings;
+  const tags = { [tagKey]: IN_PROGRESS, [ARCHIVES_TAG]: archivesMark(services, prefix) };
+  const volume = { snapshotId: snapshot.id, availabilityZone, type: volumeType, tags, clientToken: randomUUID() };
+  yield await attempt(
+    'permission CreateVolume',
+    () => services.examiner.createVolume(volume, { signal }),
+    () => `allowed, of ${snapshot.id}`,
+  );
+  yield await attempt(
+    'permission CreateTags',
+    () => services.examiner.tagSnapshot(snapshot.id, tagKey, { signal }),
+    () => `allowed, on ${snapshot.id}`,
+  );
+  yield ok('permissions', 'AttachVolume, DetachVolume and DeleteVolume cannot be tried without a volume of a run');
+}

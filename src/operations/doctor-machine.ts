@@ -1,0 +1,92 @@
+/** This machine: programs, root, filesystems, keys. */
+import { accessSync, constants, existsSync, readdirSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { checkRecipient } from '../host/gpg-keys.ts';
+import { mounterOf } from '../host/mounts.ts';
+import { requireTools, versionOf } from '../host/tools.ts';
+import { now } from '../lib/clock.ts';
+import type { Examination, Finding } from './doctor.ts';
+import { attempt, ok, problem, warning } from './findings.ts';
+import { requireRoot } from './preflight.ts';
+
+export async function* examineMachine(examination: Examination): AsyncGenerator<Finding> {
+  yield await attempt('root', requireRoot, () => `on Linux, Node ${process.versions.node}`);
+  yield* tools(examination);
+  yield* filesystems(examination);
+  yield* directories(examination);
+  yield* keys(examination);
+}
+
+/** In the order in which a run uses them; those of the last line only say nothing of worth about themselves. */
+const TOLD = ['tar', 'sfdisk', 'blkid', 'mount', 'losetup', 'getfattr'];
+const SILENT = ['mkfifo', 'umount'];
+
+async function* tools({ settings, services, signal }: Examination): AsyncGenerator<Finding> {
+  const told = [...TOLD, settings.codec, ...(settings.recipients.length > 0 ? ['gpg'] : [])];
+  const present = [];
+  for (const name of [...told, ...SILENT]) {
+    const finding = await attempt(
+      `tool ${name}`,
+      () => requireTools([name], services.searchPath),
+      () => 'installed',
+    );
+    if (finding.verdict === 'problem') yield finding;
+    else if (told.includes(name)) present.push(await versionOf(name, signal));
+  }
+  if (present.length > 0) yield ok('tools', present.join('; '));
+  const tar = present.find((version) => /\btar\b/.test(version));
+  if (tar !== undefined && !/GNU tar/.test(tar)) {
+    yield problem('tool tar', `${tar} is not GNU tar`, 'install GNU tar and put it first on PATH');
+  }
+}
+
+/** What disks of servers are likely to hold. */
+const LIKELY = ['ext2', 'ext3', 'ext4', 'xfs', 'btrfs', 'vfat', 'ntfs'];
+
+function* filesystems({ services }: Examination): Generator<Finding> {
+  const mounters = LIKELY.map((type) => ({ type, mounter: mounterOf(type, services.searchPath) }));
+  const good = mounters.flatMap(({ type, mounter }) => (mounter === null ? [] : [`${type} (${mounter})`]));
+  yield ok('filesystems', `can be mounted: ${good.join(', ')}`);
+  const bad = mounters.filter(({ mounter }) => mounter === null).map(({ type }) => type);
+  if (bad.length === 0) return;
+  yield warning(
+    'filesystems',
+    `cannot be mounted here: ${bad.join(', ')}; partitions with them would be stored as raw images`,
+    'load the kernel module, or install ntfs-3g or fusefat, if you have such disks',
+  );
+}
+
+function* directories({ settings }: Examination): Generator<Finding> {
+  const { mountPoint } = settings;
+  const left = existsSync(mountPoint) ? readdirSync(mountPoint).filter((name) => /^snap-[0-9a-f]+/.test(name)) : [];
+  if (left.length > 0) {
+    yield warning(
+      'mount point',
+      `${left.length} of earlier runs in ${mountPoint}: ${left[0]}`,
+      'see: snap-to-s3 clean',
+    );
+  } else yield ok('mount point', mountPoint);
+  try {
+    accessSync(tmpdir(), constants.W_OK);
+  } catch {
+    yield problem('temporary files', `${tmpdir()} cannot be written to`, 'set TMPDIR to a directory that can');
+  }
+}
+
+const DAYS = 86_400_000;
+
+async function* keys({ settings, signal }: Examination): AsyncGenerator<Finding> {
+  for (const recipient of settings.recipients) {
+    const check = `gpg key ${recipient}`;
+    yield await attempt(
+      check,
+      () => checkRecipient(recipient, signal),
+      (expires) => {
+        if (expires === null) return 'trusted, never expires';
+        const days = Math.floor((expires.getTime() - now().getTime()) / DAYS);
+        const detail = `trusted, expires ${expires.toISOString().slice(0, 10)}`;
+        return days > 30 ? detail : warning(check, `${detail}: in ${days} days`, 'have the key renewed before then');
+      },
+    );
+  }
+}

@@ -1,0 +1,33 @@
+/** `doctor`: what would go wrong tonight, found now. Nothing is changed. */
+import { EXIT, type ExitCode } from '../errors.ts';
+import { examineBucket } from './doctor-bucket.ts';
+import { examineEc2 } from './doctor-ec2.ts';
+import { examineMachine } from './doctor-machine.ts';
+import type { DoctorSettings, Services } from './settings.ts';
+
+export interface Finding {
+  check: string;
+  verdict: 'ok' | 'warning' | 'problem';
+  detail: string;
+  hint: string | null;
+}
+
+export interface Examination {
+  settings: DoctorSettings;
+  services: Services;
+  signal: AbortSignal;
+}
+
+/** @returns `EXIT.failed` when a run would not work; warnings alone are `EXIT.ok`. */
+export async function doctor(settings: DoctorSettings, services: Services, signal: AbortSignal): Promise<ExitCode> {
+  const examination = { settings, services, signal };
+  const counts = { ok: 0, warning: 0, problem: 0 };
+  for (const examine of [examineMachine, examineEc2, examineBucket]) {
+    for await (const finding of examine(examination)) {
+      counts[finding.verdict]++;
+      services.host.notify({ code: 'doctor.finding', ...finding });
+    }
+  }
+  services.host.notify({ code: 'doctor.finished', warnings: counts.warning, problems: counts.problem });
+  return counts.problem === 0 ? EXIT.ok : EXIT.failed;
+}

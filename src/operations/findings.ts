@@ -1,0 +1,37 @@
+/** How checks of `doctor` say what they have found. */
+import { SnapError } from '../errors.ts';
+import type { Finding } from './doctor.ts';
+
+export const ok = (check: string, detail: string): Finding => ({ check, verdict: 'ok', detail, hint: null });
+
+export const warning = (check: string, detail: string, hint: string): Finding => ({
+  check,
+  verdict: 'warning',
+  detail,
+  hint,
+});
+
+export const problem = (check: string, detail: string, hint: string | null): Finding => ({
+  check,
+  verdict: 'problem',
+  detail,
+  hint,
+});
+
+/**
+ * Runs a check that throws what would keep a run from working.
+ * @param describe of what the check returns, when all is well.
+ */
+export async function attempt<T>(
+  check: string,
+  run: () => T | Promise<T>,
+  describe: (value: T) => string | Finding,
+): Promise<Finding> {
+  try {
+    const found = describe(await run());
+    return typeof found === 'string' ? ok(check, found) : found;
+  } catch (error) {
+    if (!(error instanceof SnapError) || error.code === 'INTERRUPTED') throw error;
+    return problem(check, error.message, error.hint ?? null);
+  }
+}
