@@ -51,7 +51,7 @@ function* placeAndTime({ region, answeredAt }: BucketRules, { services }: Examin
   else yield problem('clock', `${detail}: calls will be refused`, CLOCK_HINT);
 }
 
-const CLOCK_HINT = 'set the clock: chronyd with the Amazon Time Sync Service at 169.254.169.123';
+const CLOCK_HINT = 'set the clock: run chronyd with the Amazon Time Sync Service';
 
 function* versions({ versioning, objectLock, lifecycle: notes }: BucketRules): Generator<Finding> {
   if (versioning === null) yield unseen('versioning', 's3:GetBucketVersioning');
