@@ -48,7 +48,7 @@ export async function awsServices(choices: AwsChoices, host: Host, env: NodeJS.P
     examiner: awsExaminer(ec2, s3.control, storeSettings(choices)),
     region,
     instance: () => instance().then((found) => sameRegion(found, region)),
-    awaitNotice: (signal) => awaitNotice(env['AWS_EC2_METADATA_SERVICE_ENDPOINT'], signal),
+    awaitNotice,
     searchPath: env['PATH'] ?? '',
     host,
   };

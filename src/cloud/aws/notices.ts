@@ -1,5 +1,6 @@
 /** What the metadata service announces of this instance's end. */
-import { MetadataService } from '@aws-sdk/ec2-metadata-service';
+import type { RequestOptions } from 'node:http';
+import { getInstanceMetadataEndpoint, httpRequest } from '@smithy/credential-provider-imds';
 import { seconds, sleep } from '../../lib/clock.ts';
 
 /** As the EC2 user guide asks: notices come two minutes ahead. */
@@ -7,32 +8,38 @@ const LOOK_EACH = seconds(5);
 const ANSWER_WITHIN = seconds(2);
 
 /** Source: "Spot Instance interruption notices" of the EC2 user guide. */
-const SPOT = 'latest/meta-data/spot/instance-action';
+const SPOT = '/latest/meta-data/spot/instance-action';
 
 /** Source: "Retrieve the target lifecycle state through instance metadata" of the EC2 Auto Scaling user guide. */
-const LIFECYCLE = 'latest/meta-data/autoscaling/target-lifecycle-state';
+const LIFECYCLE = '/latest/meta-data/autoscaling/target-lifecycle-state';
 
 /**
- * Waits until this instance is announced to be stopped or taken away.
+ * Waits until this instance is announced to be stopped or taken away. The metadata service is found as the SDK finds it.
  * @returns why, as a clause: `spot interruption (terminate at 2026-11-22T08:22:00Z)`.
  */
-export async function awaitNotice(endpoint: string | undefined, signal: AbortSignal): Promise<string> {
-  const service = new MetadataService({
-    ...(endpoint === undefined ? {} : { endpoint }),
-    httpOptions: { timeout: ANSWER_WITHIN },
-    ec2MetadataV1Disabled: true,
-    retries: 0,
-  });
+export async function awaitNotice(signal: AbortSignal): Promise<string> {
+  const { hostname, port, protocol } = await getInstanceMetadataEndpoint();
+  const ask = askerAt({ hostname, port, protocol, timeout: ANSWER_WITHIN });
   for (;;) {
-    const notice = spotNotice(await ask(service, SPOT)) ?? lifecycleNotice(await ask(service, LIFECYCLE));
+    const notice = spotNotice(await ask(SPOT)) ?? lifecycleNotice(await ask(LIFECYCLE));
     if (notice !== null) return notice;
     await sleep(LOOK_EACH, signal);
   }
 }
 
-/** `null` where there is nothing, which is 404, and when the service does not answer: the next look may know more. */
-const ask = (service: MetadataService, path: string): Promise<string | null> =>
-  service.request(path, {}).catch(() => null);
+/** Asks by IMDSv2. `null` where there is nothing, which is 404, and on any trouble: the next look may know more. */
+function askerAt(service: RequestOptions): (path: string) => Promise<string | null> {
+  const send = async (options: RequestOptions) => (await httpRequest({ ...service, ...options })).toString();
+  return async (path) => {
+    try {
+      const headers = { 'x-aws-ec2-metadata-token-ttl-seconds': '60' };
+      const token = await send({ method: 'PUT', path: '/latest/api/token', headers });
+      return await send({ path, headers: { 'x-aws-ec2-metadata-token': token } });
+    } catch {
+      return null;
+    }
+  };
+}
 
 function spotNotice(document: string | null): string | null {
   if (document === null) return null;
