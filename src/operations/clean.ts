@@ -1,10 +1,8 @@
 /** `clean`: finds what no run will use any more, and removes it when told to. */
-import { asError, EXIT, type ExitCode, SnapError } from '../errors.ts';
-import { rootFailure } from '../lib/disposal.ts';
+import { EXIT, type ExitCode, SnapError } from '../errors.ts';
 import { sweepTemporaryDirectories } from '../lib/temporary-files.ts';
-import { SELF } from './claimed-work.ts';
-import { type HeldClaim, takeClaim } from './claims.ts';
-import { findTraces, type Leftover, leftoversOf, type Survey, type Trace, traceOf } from './leftovers.ts';
+import { findTraces, type Leftover, leftoversOf, type Survey, type Trace } from './leftovers.ts';
+import { removeLeftovers } from './remove-leftovers.ts';
 import type { CleanSettings, Services } from './settings.ts';
 
 interface Tally {
@@ -37,7 +35,7 @@ export async function clean(settings: CleanSettings, services: Services, signal:
 }
 
 /** Elsewhere than on an instance, what is attached to one is only shown. */
-async function instanceId(services: Services): Promise<string | null> {
+export async function instanceId(services: Services): Promise<string | null> {
   try {
     return (await services.instance()).id;
   } catch (error) {
@@ -57,11 +55,10 @@ async function cleanSnapshot(trace: Trace, survey: Survey, tally: Tally): Promis
   const leftovers = await leftoversOf(trace, survey);
   for (const leftover of leftovers) tell(leftover, trace, survey, tally);
   if (!survey.settings.remove || leftovers.every(({ obstacle }) => obstacle !== null)) return;
-  try {
-    await removeUnderClaim(trace, survey, tally);
-  } catch (thrown) {
-    note(trace.snapshotId, thrown, survey, tally);
-  }
+  const { removed, errors } = await removeLeftovers(trace, survey);
+  tally.removed += removed.length;
+  tally.dollarsMonth -= removed.reduce((sum, { dollarsMonth }) => sum + (dollarsMonth ?? 0), 0);
+  tally.errors.push(...errors);
 }
 
 function tell(leftover: Leftover, { snapshotId }: Trace, { services }: Survey, tally: Tally): void {
@@ -70,48 +67,4 @@ function tell(leftover: Leftover, { snapshotId }: Trace, { services }: Survey, t
   if (leftover.obstacle !== null) tally.left++;
   tally.dollarsMonth += leftover.dollarsMonth ?? 0;
   services.host.notify({ code: 'clean.found', snapshot: snapshotId, ...facts });
-}
-
-/** Looks again with the claim in hand: a run may have come, and gone, since the survey. */
-async function removeUnderClaim(trace: Trace, survey: Survey, tally: Tally): Promise<void> {
-  const { snapshotId, found } = trace;
-  const claim = await claimFor(trace, survey);
-  await using _released = { [Symbol.asyncDispose]: () => claim.release() };
-  if (claim.isTakenOver !== (found !== null)) return;
-  const now = await traceOf(snapshotId, found && { ...found, claim: claim.content, isLive: false }, survey);
-  let isClean = true;
-  for (const leftover of await leftoversOf(now, survey)) {
-    const { kind, id, dollarsMonth } = leftover;
-    if (leftover.obstacle !== null || (kind === 'claim' && !isClean)) {
-      isClean = false;
-      continue;
-    }
-    try {
-      claim.confirm();
-      await leftover.remove();
-      if (kind === 'claim') await claim.note(null);
-      tally.removed++;
-      tally.dollarsMonth -= dollarsMonth ?? 0;
-      survey.services.host.notify({ code: 'clean.removed', snapshot: snapshotId, kind, id });
-    } catch (thrown) {
-      isClean = false;
-      note(snapshotId, thrown, survey, tally);
-    }
-  }
-}
-
-function claimFor({ snapshotId, snapshot, volumes, found }: Trace, survey: Survey): Promise<HeldClaim> {
-  const { prefix, tagKey, claimLife: lifeSeconds } = survey.settings;
-  const volumeId = snapshot?.volumeId ?? found?.claim?.volume ?? volumes[0]?.id ?? '';
-  const subject = { id: snapshotId, volumeId, tags: snapshot?.tags ?? {} };
-  const order = { snapshot: subject, prefix, command: 'clean', tagKey, holder: SELF, lifeSeconds };
-  return takeClaim(order, survey.services.store, survey.signal);
-}
-
-function note(snapshot: string, thrown: unknown, { services }: Survey, tally: Tally): void {
-  const { failure } = rootFailure(thrown);
-  if (failure instanceof SnapError && failure.code === 'INTERRUPTED') throw failure;
-  if (!(failure instanceof SnapError)) throw asError(failure);
-  tally.errors.push(failure);
-  services.host.notify({ code: 'cleanup.failed', snapshot, what: failure.message, error: failure });
 }

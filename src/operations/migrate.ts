@@ -10,6 +10,7 @@ import { preflight } from './preflight.ts';
 import { runEach, verdictOf } from './run-each.ts';
 import { type Selected, select } from './select.ts';
 import type { MigrateSettings, Services } from './settings.ts';
+import { tidyFinished } from './tidy-finished.ts';
 import { untilNotice } from './until-notice.ts';
 
 /**
@@ -19,6 +20,7 @@ import { untilNotice } from './until-notice.ts';
 export async function migrate(settings: MigrateSettings, services: Services, signal: AbortSignal): Promise<ExitCode> {
   sweepTemporaryDirectories();
   await preflight(settings, services, signal);
+  if (!settings.dryRun) await tidyFinished(settings, services, signal);
   const { snapshots, refused } = await select(settings, services, signal);
   if (settings.dryRun) return showPlans({ snapshots, refused }, settings, services);
   return untilNotice(services, signal, (running) => migrateEach({ snapshots, refused }, settings, services, running));

@@ -13,6 +13,7 @@ import { requireRoot } from './preflight.ts';
 import { runEach } from './run-each.ts';
 import { type Selected, select } from './select.ts';
 import type { Services, ValidateSettings } from './settings.ts';
+import { tidyFinished } from './tidy-finished.ts';
 import { untilNotice } from './until-notice.ts';
 import { validateSnapshot } from './validate-snapshot.ts';
 
@@ -37,6 +38,7 @@ async function validateSnapshots(
   requireTools(['mkfifo', 'blkid', 'sfdisk', 'mount', 'umount', 'losetup', ...forXattrs], services.searchPath);
   await services.store.check({ signal });
   await services.instance();
+  await tidyFinished(settings, services, signal);
   const selected = await select(settings, services, signal);
   return untilNotice(services, signal, (running) => validateEach(selected, settings, services, running));
 }

@@ -1,0 +1,76 @@
+/** Removing what one snapshot's broken runs have left, with its claim in hand. */
+import { asError, SnapError } from '../errors.ts';
+import { rootFailure } from '../lib/disposal.ts';
+import { SELF } from './claimed-work.ts';
+import { type HeldClaim, takeClaim } from './claims.ts';
+import { type Leftover, leftoversOf, type Survey, type Trace, traceOf } from './leftovers.ts';
+
+export interface Removal {
+  removed: Leftover[];
+  /** Told as `cleanup.failed` already. */
+  errors: SnapError[];
+}
+
+/**
+ * Looks again once it has the claim: a run may have come, and gone, since the survey.
+ * @throws SnapError `INTERRUPTED`
+ */
+export async function removeLeftovers(trace: Trace, survey: Survey): Promise<Removal> {
+  const removal: Removal = { removed: [], errors: [] };
+  try {
+    await removeUnderClaim(trace, survey, removal);
+  } catch (thrown) {
+    noteFailure(trace.snapshotId, thrown, survey, removal);
+  }
+  return removal;
+}
+
+async function removeUnderClaim(trace: Trace, survey: Survey, removal: Removal): Promise<void> {
+  const { snapshotId, found } = trace;
+  const claim = await claimFor(trace, survey);
+  await using _released = { [Symbol.asyncDispose]: () => claim.release() };
+  if (claim.isTakenOver !== (found !== null)) return;
+  const now = await traceOf(snapshotId, found && { ...found, claim: claim.content, isLive: false }, survey);
+  let isClean = true;
+  for (const leftover of await leftoversOf(now, survey)) {
+    const isKept = leftover.obstacle !== null || (leftover.kind === 'claim' && !isClean);
+    if (isKept || !(await tryRemove(leftover, claim, snapshotId, survey, removal))) isClean = false;
+  }
+}
+
+async function tryRemove(
+  leftover: Leftover,
+  claim: HeldClaim,
+  snapshot: string,
+  survey: Survey,
+  removal: Removal,
+): Promise<boolean> {
+  const { kind, id } = leftover;
+  try {
+    claim.confirm();
+    await leftover.remove();
+    if (kind === 'claim') await claim.note(null);
+    removal.removed.push(leftover);
+    survey.services.host.notify({ code: 'clean.removed', snapshot, kind, id });
+    return true;
+  } catch (thrown) {
+    noteFailure(snapshot, thrown, survey, removal);
+    return false;
+  }
+}
+
+function claimFor({ snapshotId, snapshot, volumes, found }: Trace, survey: Survey): Promise<HeldClaim> {
+  const { prefix, tagKey, claimLife: lifeSeconds } = survey.settings;
+  const volumeId = snapshot?.volumeId ?? found?.claim?.volume ?? volumes[0]?.id ?? '';
+  const subject = { id: snapshotId, volumeId, tags: snapshot?.tags ?? {} };
+  const order = { snapshot: subject, prefix, command: 'clean', tagKey, holder: SELF, lifeSeconds };
+  return takeClaim(order, survey.services.store, survey.signal);
+}
+
+function noteFailure(snapshot: string, thrown: unknown, { services }: Survey, removal: Removal): void {
+  const { failure } = rootFailure(thrown);
+  if (!(failure instanceof SnapError)) throw asError(failure);
+  if (failure.code === 'INTERRUPTED') throw failure;
+  removal.errors.push(failure);
+  services.host.notify({ code: 'cleanup.failed', snapshot, what: failure.message, error: failure });
+}
