@@ -16,6 +16,8 @@ export interface AwsChoices {
   region?: string;
   profile?: string;
   endpointUrl?: string;
+  /** Seconds without an answer after which a call is tried again; 30 if not given. */
+  callTimeout?: number;
   bucket: string;
   storageClass: string;
   sse?: StoreSettings['sse'];
@@ -34,6 +36,7 @@ export async function awsServices(choices: AwsChoices, host: Host, env: NodeJS.P
     region,
     ...(choices.profile === undefined ? {} : { profile: choices.profile }),
     ...(choices.endpointUrl === undefined ? {} : { s3Endpoint: choices.endpointUrl }),
+    callTimeout: choices.callTimeout ?? 30,
     forcePathStyle: [choices.endpointUrl, env['AWS_ENDPOINT_URL_S3'], env['AWS_ENDPOINT_URL']].some(Boolean),
   };
   const tellOf = (service: string) => (retry: { attempt: number; because: string; waitSeconds: number }) =>

@@ -26,6 +26,7 @@ export interface AwsFlags {
   region?: string;
   profile?: string;
   endpointUrl?: string;
+  callTimeout: number;
 }
 
 export interface OutputFlags {
@@ -130,6 +131,9 @@ export const awsOptions = (): Option[] => [
   new Option('--endpoint-url <url>', 'endpoint of S3, for stores that speak its protocol').argParser(
     matching(/^https?:\/\/[^\s/]+/, 'an http or https URL'),
   ),
+  new Option('--call-timeout <seconds>', 'without an answer, a call is tried again; parts get ten times as long')
+    .argParser(wholeNumber(1, 3600))
+    .default(30),
 ];
 
 export const compressionOption = (): Option =>

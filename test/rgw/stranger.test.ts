@@ -133,7 +133,13 @@ test('the uploader: many parts at once, and what comes back is what was sent', a
     AWS_ACCESS_KEY_ID: gateway.credentials.accessKeyId,
     AWS_SECRET_ACCESS_KEY: gateway.credentials.secretAccessKey,
   });
-  const settings = { region: 'us-east-1', s3Endpoint: gateway.url, forcePathStyle: true, onRetry: () => {} };
+  const settings = {
+    region: 'us-east-1',
+    s3Endpoint: gateway.url,
+    forcePathStyle: true,
+    callTimeout: 30,
+    onRetry: () => {},
+  };
   const clients = { control: s3Client(settings, 'control'), transfer: s3Client(settings, 'transfer') };
   const store = s3ArchiveStore(clients, { bucket: BUCKET, storageClass: 'STANDARD', tagAgain: false });
   const buffers = Array.from({ length: 12 }, (_, index) => randomBytes(index === 11 ? 1 : 5 * 2 ** 20));

@@ -14,7 +14,13 @@ const MiB = 2 ** 20;
 const KEY = 'object';
 
 function storeOf(lab: TestLab) {
-  const settings = { region: 'us-east-1', s3Endpoint: lab.lab.endpoints.s3, forcePathStyle: true, onRetry: () => {} };
+  const settings = {
+    region: 'us-east-1',
+    s3Endpoint: lab.lab.endpoints.s3,
+    forcePathStyle: true,
+    callTimeout: 30,
+    onRetry: () => {},
+  };
   Object.assign(process.env, lab.lab.environment());
   const clients = { control: s3Client(settings, 'control'), transfer: s3Client(settings, 'transfer') };
   return s3ArchiveStore(clients, { bucket: BUCKET, storageClass: 'STANDARD', tagAgain: false }).object({

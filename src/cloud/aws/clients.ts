@@ -1,6 +1,7 @@
 /** The SDK clients, set up once: time-outs on every call, one retry layer, and who hears of retries. */
 import { EC2Client } from '@aws-sdk/client-ec2';
 import { S3Client } from '@aws-sdk/client-s3';
+import { seconds } from '../../lib/clock.ts';
 import { type Retry, ToldRetryStrategy } from './retries.ts';
 
 export interface AwsSettings {
@@ -10,17 +11,18 @@ export interface AwsSettings {
   s3Endpoint?: string;
   /** Addresses buckets as `/bucket/key`, which endpoints without wildcard names need. */
   forcePathStyle: boolean;
+  /** Seconds without an answer after which a call has failed; parts and their completion get ten times as long. */
+  callTimeout: number;
   onRetry: (retry: Retry) => void;
 }
 
 const CONNECT_WITHIN = 5_000;
 
-/** Milliseconds without an answer. Sending a part takes its time on a slow line, and so does completing an upload. */
-const ANSWER_WITHIN = 30_000;
-const TRANSFER_ANSWER_WITHIN = 300_000;
+/** Sending a part takes its time on a slow line, and so does completing an upload. */
+const TRANSFERS_TAKE = 10;
 
 export function ec2Client(settings: AwsSettings): EC2Client {
-  return new EC2Client({ ...common(settings), requestHandler: timeouts(ANSWER_WITHIN) });
+  return new EC2Client({ ...common(settings), requestHandler: timeouts(settings.callTimeout) });
 }
 
 /** @param use `transfer` for parts and their completion, `control` for all else. */
@@ -30,7 +32,7 @@ export function s3Client(settings: AwsSettings, use: 'control' | 'transfer'): S3
     ...(settings.s3Endpoint === undefined ? {} : { endpoint: settings.s3Endpoint }),
     forcePathStyle: settings.forcePathStyle,
     followRegionRedirects: true,
-    requestHandler: timeouts(use === 'control' ? ANSWER_WITHIN : TRANSFER_ANSWER_WITHIN),
+    requestHandler: timeouts(settings.callTimeout * (use === 'control' ? 1 : TRANSFERS_TAKE)),
   });
   leavePartsUnhashed(client);
   noteAnswerTimes(client);
@@ -62,9 +64,9 @@ const common = (settings: AwsSettings) => ({
   retryStrategy: new ToldRetryStrategy(settings.onRetry),
 });
 
-const timeouts = (requestTimeout: number) => ({
+const timeouts = (within: number) => ({
   connectionTimeout: CONNECT_WITHIN,
-  requestTimeout,
+  requestTimeout: seconds(within),
   throwOnRequestTimeout: true,
 });
 

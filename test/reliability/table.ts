@@ -1,0 +1,57 @@
+/** docs/reliability.md: written from what the tests observed, and read again to be held against them. */
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { type Cell, COMMANDS, type CommandName } from './matrix.ts';
+
+const DOCUMENT = join(import.meta.dirname, '..', '..', 'docs', 'reliability.md');
+
+const BEGIN = '<!-- observed: begin -->';
+const END = '<!-- observed: end -->';
+
+const NAMES: Record<string, string> = { ec2: 'EC2', s3: 'S3', imds: 'metadata' };
+
+/** Of a cell: the row and the column. */
+const rowOf = ({ service, operation, trouble }: Cell): string => `${NAMES[service]} | ${operation} | ${trouble.name}`;
+
+export type Observations = Map<string, string>;
+
+export const place = (cell: Cell): string => `${rowOf(cell)} | ${cell.command}`;
+
+/** Messages are long and come often: the table has their numbers, and a list follows it. */
+export function writeTable(observed: Observations): void {
+  const rows = [...new Set([...observed.keys()].map((key) => key.slice(0, key.lastIndexOf(' | '))))].sort();
+  const notes: string[] = [];
+  const cell = (row: string, command: CommandName): string => {
+    const text = observed.get(`${row} | ${command}`);
+    if (text === undefined) return '';
+    if (text === 'survived') return 'survived';
+    if (!notes.includes(text)) notes.push(text);
+    return `[${notes.indexOf(text) + 1}]`;
+  };
+  const lines = rows.map((row) => `| ${row} | ${COMMANDS.map((command) => cell(row, command)).join(' | ')} |`);
+  const heading = `| service | call | fault | ${COMMANDS.join(' | ')} |`;
+  const rule = `|${' --- |'.repeat(3 + COMMANDS.length)}`;
+  const list = notes.map((note, index) => `${index + 1}. ${note}`);
+  const text = readFileSync(DOCUMENT, 'utf8');
+  const before = text.slice(0, text.indexOf(BEGIN) + BEGIN.length);
+  const after = text.slice(text.indexOf(END));
+  writeFileSync(DOCUMENT, `${[before, '', heading, rule, ...lines, '', ...list, ''].join('\n')}${after}`);
+}
+
+export function readTable(): Observations {
+  const text = readFileSync(DOCUMENT, 'utf8');
+  const lines = text.slice(text.indexOf(BEGIN), text.indexOf(END)).split('\n');
+  const notes = lines.flatMap((line) => /^\d+\. (.*)$/.exec(line)?.[1] ?? []);
+  const observed: Observations = new Map();
+  for (const line of lines.filter((row) => /^\| (EC2|S3|metadata) \|/.test(row))) {
+    const [service, operation, fault, ...cells] = line.slice(2, -2).split(' | ');
+    for (const [index, command] of COMMANDS.entries()) {
+      const cell = cells[index]?.trim() ?? '';
+      if (cell === '') continue;
+      const number = /^\[(\d+)\]$/.exec(cell)?.[1];
+      const outcome = number === undefined ? cell : (notes[Number(number) - 1] ?? '');
+      observed.set(`${service} | ${operation} | ${fault} | ${command}`, outcome);
+    }
+  }
+  return observed;
+}
