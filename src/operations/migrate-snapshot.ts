@@ -1,5 +1,4 @@
 /** One snapshot into one archive, in the order that keeps data safe. */
-import { randomUUID } from 'node:crypto';
 import { statfs } from 'node:fs/promises';
 import { join } from 'node:path';
 import { cipherOf } from '../archive/cipher.ts';
@@ -12,16 +11,15 @@ import { SnapError } from '../errors.ts';
 import { type Probe, probe, treatmentOf } from '../host/filesystems.ts';
 import { mountReadOnly } from '../host/mounts.ts';
 import { openPartition } from '../host/partition-device.ts';
-import { attachTemporaryVolume } from '../host/temporary-volume.ts';
 import { now } from '../lib/clock.ts';
 import { cleanupSignal } from '../lib/disposal.ts';
 import { checkArchive, type Disk } from './check-archive.ts';
-import { archivesMark, isTakenAway } from './claimed-work.ts';
 import type { HeldClaim } from './claims.ts';
 import { commitManifest } from './commit-manifest.ts';
 import { MigrationProgress } from './progress.ts';
 import { readDisk } from './read-disk.ts';
 import type { MigrateSettings, Services } from './settings.ts';
+import { attachVolumeOf } from './snapshot-volume.ts';
 import { beginState, revertState } from './state-tag.ts';
 import { type Content, storeObject } from './store-object.ts';
 
@@ -83,18 +81,7 @@ async function archiveByVolume(
   onComplete: () => Promise<void>,
 ): Promise<void> {
   const { snapshot, settings, services, signal } = migration;
-  await using volume = await attachTemporaryVolume(snapshot, {
-    ...settings,
-    volumes: services.volumes,
-    instance,
-    host: services.host,
-    signal,
-    purpose: settings.layout,
-    keep: settings.keepVolumes,
-    archives: archivesMark(services, settings.prefix),
-    isTakenAway: () => isTakenAway(migration.claim),
-    clientToken: randomUUID(),
-  });
+  await using volume = await attachVolumeOf({ ...migration, instance, purpose: settings.layout });
   const disk = await readDisk(snapshot.id, volume.device, services.host, signal);
   const harvest: Harvest = { ...disk, objects: [], recorded: [], validatedAt: null };
   if (settings.layout === 'image') await storeDisk(migration, harvest);

@@ -1,21 +1,19 @@
 /** One snapshot against its archive. */
-import { randomUUID } from 'node:crypto';
 import { encodeManifest, type Manifest } from '../archive/manifest.ts';
 import { objectMetadata } from '../archive/metadata.ts';
 import { objectTags } from '../archive/tags.ts';
 import type { Snapshot } from '../cloud/ports.ts';
-import { attachTemporaryVolume } from '../host/temporary-volume.ts';
 import { requireTools } from '../host/tools.ts';
 import { now } from '../lib/clock.ts';
 import { cleanupSignal } from '../lib/disposal.ts';
 import { refuseArchived } from './archived-objects.ts';
 import { checkArchive } from './check-archive.ts';
 import type { ObjectCheck } from './check-object.ts';
-import { archivesMark, isTakenAway } from './claimed-work.ts';
 import type { HeldClaim } from './claims.ts';
 import { type Archive, findArchive } from './find-archive.ts';
 import { readDisk } from './read-disk.ts';
 import type { Services, ValidateSettings } from './settings.ts';
+import { attachVolumeOf } from './snapshot-volume.ts';
 import { beginState, revertState } from './state-tag.ts';
 
 /**
@@ -43,20 +41,9 @@ export async function validateSnapshot(
   const state = await beginState(snapshot, settings.tagKey, 'validating', claim.tagBefore, services, signal);
   let isSettled = false;
   try {
-    await using volume = await attachTemporaryVolume(snapshot, {
-      ...settings,
-      volumes: services.volumes,
-      instance,
-      host: services.host,
-      signal,
-      purpose: archive.objects.some(({ layout, partition }) => layout === 'image' && partition === null)
-        ? 'image'
-        : 'tar',
-      keep: settings.keepVolumes,
-      archives: archivesMark(services, settings.prefix),
-      isTakenAway: () => isTakenAway(claim),
-      clientToken: randomUUID(),
-    });
+    const isWholeDisk = archive.objects.some(({ layout, partition }) => layout === 'image' && partition === null);
+    const purpose = isWholeDisk ? 'image' : 'tar';
+    await using volume = await attachVolumeOf({ snapshot, claim, settings, services, instance, purpose, signal });
     const disk = await readDisk(snapshot.id, volume.device, services.host, signal);
     const order = {
       ...settings,

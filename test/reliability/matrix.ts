@@ -32,7 +32,7 @@ const behaviour = (name: string, ...operations: string[]): Trouble => ({
   times: 1,
 });
 
-export const TROUBLES: readonly Trouble[] = [
+const TROUBLES: readonly Trouble[] = [
   {
     name: 'throttled, twice',
     services: ALL,
