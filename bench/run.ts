@@ -51,7 +51,7 @@ interface Result extends Measured {
 
 type Contestant = { name: string; run: (bench: Bench) => Promise<Result> };
 
-/** As it is published: compiled. */
+/** As it is published: compiled, and started by its first line. */
 const PROGRAM = join(import.meta.dirname, '..', 'dist', 'src', 'bin.js');
 
 /** Copying the image for each volume would disturb what is measured. */
@@ -72,10 +72,7 @@ const migrate =
       ...where,
       ...flags,
     ];
-    const measured = await measure(
-      [process.execPath, PROGRAM, ...argv, '--mount-point', join(directory, 'mnt')],
-      bench.env,
-    );
+    const measured = await measure([PROGRAM, ...argv, '--mount-point', join(directory, 'mnt')], bench.env);
     const stored = measured.stdout
       .map((line) => JSON.parse(line) as { code: string; seconds: number })
       .find(({ code }) => code === 'object.stored');
@@ -85,7 +82,7 @@ const migrate =
 const validate = async (bench: Bench): Promise<Result> => {
   const argv = ['validate', '--snapshots', bench.snapshotId, '--bucket', 'bench', '--json', ...KEEP];
   const mountPoint = join(directory, 'mnt');
-  const measured = await measure([process.execPath, PROGRAM, ...argv, '--mount-point', mountPoint], bench.env);
+  const measured = await measure([PROGRAM, ...argv, '--mount-point', mountPoint], bench.env);
   const told = measured.stdout
     .map((line) => JSON.parse(line) as { code: string; seconds: number })
     .find(({ code }) => code === 'snapshot.validated');

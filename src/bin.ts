@@ -1,4 +1,6 @@
-#!/usr/bin/env node
+#!/usr/bin/env -S node --max-semi-space-size=2
+// Little room for young objects: data passes through in buffers outside of the heap, which are given back only when
+// young objects are collected. It saves 40 MiB of memory, and a fifth of the processor time of downloads.
 // Kept to syntax that old versions of Node can parse, so that they can say what is wrong.
 const major = Number(process.versions.node.split('.')[0]);
 if (major < 24) {

@@ -12,7 +12,7 @@ export const MOST_PARTS = 10_000;
 export const LARGEST_PART = 5 * GiB;
 
 /** Large enough that the time of a round trip does not matter, small enough to hold some of them. */
-const SMALLEST = 16 * MiB;
+const SMALLEST = 8 * MiB;
 const SMALL_PARTS = 5000;
 const DOUBLES_EACH = 500;
 

@@ -46,12 +46,12 @@ const found = (finished: Awaited<ReturnType<typeof runClean>>) =>
     .map(({ kind, obstacle }) => `${kind}${obstacle === null ? '' : ` (${obstacle})`}`)
     .sort();
 
-/** A run that is killed while it sends the fifth part: one object is complete, one begun, the volume mounted. */
+/** A run that is killed while it sends the seventh part: one object is complete, one begun, the volume mounted. */
 async function killedRun(t: TestContext): Promise<{ lab: TestLab; snapshotId: string }> {
   const lab = await labForTest(t);
   const { snapshotId } = await addSnapshotOf(lab, DISK);
   const env = { SNAP_TO_S3_TEST_RUN: `${snapshotId}-clean` };
-  await lab.control.script({ service: 's3', operation: 'UploadPart', skip: 4, action: { kind: 'hang' } });
+  await lab.control.script({ service: 's3', operation: 'UploadPart', skip: 6, action: { kind: 'hang' } });
   const run = runMigrate(lab, ['--all', '--upload-streams', '1', '--claim-life', '3'], { env });
   await until(async () => (await lab.control.unusedFaults()).length === 0);
   killFamily(env.SNAP_TO_S3_TEST_RUN);

@@ -13,7 +13,7 @@ const fill = async (directory: string): Promise<void> => {
   writeFileSync(join(directory, 'noise'), randomBytes(40_000_000));
 };
 
-const PART = 16 * 2 ** 20;
+const PART = 8 * 2 ** 20;
 
 test('parts that are there are not sent again, and the archive is what it would have been', async (t) => {
   const lab = await labForTest(t);

@@ -120,5 +120,5 @@ async function runAndKill(lab: TestLab, { argv, env, events }: Whole, id: string
   if ('event' in moment) assert.ok(isKilled, `${moment.event} never came, but ${events.join(', ')}: ${first.stdout}`);
 }
 
-/** With SNAP_TO_S3_FULL: every event and 40 random times of each layout and cipher. */
+/** With SNAP_TO_S3_FULL: every event of each layout and cipher, and 40 random times in all. */
 export const FULL = process.env['SNAP_TO_S3_FULL'] !== undefined;

@@ -38,5 +38,5 @@ test('sizes are within the limits of S3, and never shrink', () => {
 });
 
 test('an ordinary disk needs little memory', () => {
-  assert.equal(partSize(1, 100 * GiB), 16 * MiB);
+  assert.equal(partSize(1, 100 * GiB), 8 * MiB);
 });
