@@ -3,6 +3,7 @@ import { randomUUID } from 'node:crypto';
 import { claimKey } from '../archive/claim.ts';
 import type { Snapshot } from '../cloud/ports.ts';
 import { SnapError } from '../errors.ts';
+import { leftBehind } from '../lib/disposal.ts';
 import { thisProcess } from '../lib/process-identity.ts';
 import { awaitEndOfClaim, type HeldClaim, takeClaim } from './claims.ts';
 import type { WorkOutcome } from './run-each.ts';
@@ -34,13 +35,22 @@ export async function underClaim(
   const { prefix, tagKey, claimLife: lifeSeconds } = settings;
   const order = { snapshot, prefix, command, tagKey, holder: SELF, lifeSeconds };
   const claim = await takeClaim(order, services.store, signal);
-  await using _released = { [Symbol.asyncDispose]: () => claim.release() };
+  await using _released = { [Symbol.asyncDispose]: () => giveUp(claim, lifeSeconds) };
   const [fresh] = await services.snapshots.byId([snapshot.id], { signal });
   if (!fresh) throw new SnapError('NOT_FOUND', `${snapshot.id} was deleted meanwhile`);
   if (!isStillWanted(fresh, settings)) return 'skipped';
   if (claim.isTakenOver) services.host.notify({ code: 'claim.taken-over', snapshot: snapshot.id });
   await work(fresh, claim, AbortSignal.any([signal, claim.lost]));
   return 'done';
+}
+
+/** @throws SnapError `CLEANUP_FAILED` */
+async function giveUp(claim: HeldClaim, lifeSeconds: number): Promise<void> {
+  try {
+    await claim.release();
+  } catch (cause) {
+    throw leftBehind(`the claim ${claim.key}`, `it ends by itself after ${lifeSeconds} s`, cause);
+  }
 }
 
 /** Who was named is worked on whatever its tag says. */

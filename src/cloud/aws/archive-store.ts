@@ -63,7 +63,7 @@ export function s3ArchiveStore(clients: S3Clients, settings: StoreSettings): Arc
       }),
 
     list: (prefix, { signal }) =>
-      asking(`list ${prefix}`, signal, async () => {
+      asking(`list ${prefix || settings.bucket}`, signal, async () => {
         const keys: string[] = [];
         const pages = paginateListObjectsV2({ client }, { ...bucket, Prefix: prefix }, { abortSignal: signal });
         for await (const { Contents = [] } of pages) keys.push(...Contents.flatMap(({ Key }) => Key ?? []));
@@ -73,7 +73,9 @@ export function s3ArchiveStore(clients: S3Clients, settings: StoreSettings): Arc
     reader: (key, etag) => objectReader(clients.transfer, { ...bucket, Key: key, IfMatch: etag }),
 
     unfinishedUploads: (prefix, { signal }) =>
-      asking(`list unfinished uploads of ${prefix}`, signal, () => listUploads(client, bucket, prefix, signal)),
+      asking(`list unfinished uploads of ${prefix || settings.bucket}`, signal, () =>
+        listUploads(client, bucket, prefix, signal),
+      ),
   };
 }
 
