@@ -63,7 +63,8 @@ export async function startLab(options: LabOptions): Promise<Lab> {
     pageSize: options.pageSize,
     identities,
   });
-  const imdsSettings: ImdsSettings = { spotAction: null, role: roleOf(identities) };
+  const imdsSettings: ImdsSettings = { spotAction: null, roleSeconds: ROLE_SECONDS, role: () => role(imdsSettings) };
+  const role = roleOf(identities);
   // The services bring large schemas: loading them side by side halves the time to start.
   const [{ createEc2Service }, { createS3Service }] = await Promise.all([
     import('./ec2/index.ts'),
@@ -102,20 +103,21 @@ const instanceIn = (region: string): InstanceIdentity => ({
   accountId: ACCOUNT,
 });
 
-const ROLE_HOURS = 6;
+const ROLE_SECONDS = 6 * 3600;
 
 /** The role's credentials are renewed before they expire, as the metadata service does it. */
-function roleOf(identities: Identities): () => Identity {
+function roleOf(identities: Identities): (settings: ImdsSettings) => Identity {
   let current: Identity | null = null;
-  return () => {
-    const soon = Date.now() + 5 * 60_000;
-    if (!current?.expires || Date.parse(current.expires) < soon) {
-      const expires = new Date(Date.now() + ROLE_HOURS * 3_600_000).toISOString();
-      current = identities.add('instance', ACCOUNT, null, expires);
-    }
+  return ({ roleSeconds }) => {
+    const soon = Date.now() + Math.min(5 * 60_000, roleSeconds * 500);
+    const isFresh =
+      current?.expires && Date.parse(current.expires) >= soon && current.expires <= inSeconds(roleSeconds);
+    if (!current || !isFresh) current = identities.add('instance', ACCOUNT, null, inSeconds(roleSeconds));
     return current;
   };
 }
+
+const inSeconds = (count: number): string => new Date(Date.now() + count * 1000).toISOString();
 
 const environmentOf = (endpoints: Endpoints, region: string, identity: Identity): Record<string, string> => ({
   AWS_ENDPOINT_URL_EC2: endpoints.ec2,

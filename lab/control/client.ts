@@ -34,6 +34,8 @@ export class LabControl {
   addIdentity = (name: string, policy: Policy | null, expires?: string) =>
     this.#ask<Identity>('POST', '/identities', { name, policy, ...(expires === undefined ? {} : { expires }) });
   setDelays = (delays: Partial<Delays>) => this.#ask<Delays>('PUT', '/delays', delays);
+  /** Seconds that credentials of the instance's role live from now on. */
+  setRoleLife = (seconds: number) => this.#ask<null>('PUT', '/role-life', { seconds });
   setSpotAction = (action: ImdsSettings['spotAction']) => this.#ask<null>('PUT', '/spot-action', action);
 
   async #ask<T>(method: string, path: string, body?: unknown): Promise<T> {

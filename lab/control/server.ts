@@ -35,6 +35,9 @@ const HANDLERS: Record<string, Handler> = {
   'POST /identities': (body: { name: string; policy: Policy | null; expires?: string }, { context }) =>
     context.identities.add(body.name, context.accountId, body.policy, body.expires),
   'PUT /delays': (delays: Partial<Delays>, { context }) => Object.assign(context.delays, delays),
+  'PUT /role-life': ({ seconds }: { seconds: number }, { imdsSettings }) => {
+    imdsSettings.roleSeconds = seconds;
+  },
   'PUT /spot-action': (action: ImdsSettings['spotAction'], { imdsSettings }) => {
     imdsSettings.spotAction = action;
   },

@@ -7,6 +7,8 @@ import type { Identity } from '../core/identities.ts';
 export interface ImdsSettings {
   /** What `spot/instance-action` says; `null`: nothing, which is 404. */
   spotAction: { action: 'stop' | 'terminate' | 'hibernate'; time: string } | null;
+  /** How long credentials of the role live. */
+  roleSeconds: number;
   /** The credentials of the instance's role. */
   role: () => Identity;
 }

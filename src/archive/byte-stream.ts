@@ -7,17 +7,14 @@ const WINDOW = 1024 * 1024;
 
 export class ByteStream {
   readonly #readSome: ReadSome;
-  readonly #see: (bytes: Buffer) => void;
   #window = Buffer.allocUnsafeSlow(WINDOW);
   #start = 0;
   #end = 0;
   /** Bytes taken so far. */
   position = 0;
 
-  /** @param see told of all bytes in order, as they arrive. */
-  constructor(readSome: ReadSome, see: (bytes: Buffer) => void = () => {}) {
+  constructor(readSome: ReadSome) {
     this.#readSome = readSome;
-    this.#see = see;
   }
 
   /** @returns exactly so many bytes, or fewer at the end; valid until the next call. */
@@ -65,7 +62,6 @@ export class ByteStream {
       const target = this.#window.subarray(this.#end);
       const length = this.#readSome(target);
       if (length === 0) return;
-      this.#see(target.subarray(0, length));
       this.#end += length;
     }
   }

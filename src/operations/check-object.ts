@@ -6,9 +6,9 @@ import { decryptCommand } from '../archive/cipher.ts';
 import { decompressCommand } from '../archive/codec.ts';
 import { readHeaderValue } from '../archive/metadata.ts';
 import type { ArchiveStore, ObjectHead } from '../cloud/ports.ts';
+import type { ComparisonOrder } from '../compare/comparing-thread.ts';
 import type { Difference, DifferenceKind } from '../compare/difference.ts';
-import { compareInThread } from '../compare/start.ts';
-import type { ComparisonOrder, ComparisonResult } from '../compare/worker.ts';
+import { type ComparisonResult, compareInThreads } from '../compare/start.ts';
 import { SnapError } from '../errors.ts';
 import type { Host } from '../events.ts';
 import { monotonic } from '../lib/clock.ts';
@@ -135,9 +135,7 @@ async function decode(
   const order = orderOf(object, reference, directory);
   const xattrs = startXattrs(order, reference, directory, signal);
   const downloading = download(source.writeEnd, head, { ...services, signal, onBytes });
-  const comparing = compareInThread({ descriptor: pipeline.output, order: order.thread }).finally(() =>
-    closeAll([pipeline.output]),
-  );
+  const comparing = compareInThreads(pipeline.output, order.thread).finally(() => closeAll([pipeline.output]));
   const stopOnError = (error: unknown) => failed.abort(error);
   downloading.catch(stopOnError);
   comparing.catch(stopOnError);

@@ -83,7 +83,11 @@ function toSnapError(thrown: unknown, doing: string, signal?: AbortSignal): unkn
 }
 
 function ruleFor(error: AwsError): Rule | undefined {
-  return RULES[error.name] ?? (error.$metadata?.httpStatusCode === 403 ? DENIED : undefined);
+  if (RULES[error.name]) return RULES[error.name];
+  const status = error.$metadata?.httpStatusCode;
+  // HEAD answers say nothing but a number; S3 answers 400 to sessions that have expired.
+  if (status === 400 && nameOf(error) === 'HTTP 400') return CREDENTIALS;
+  return status === 403 ? DENIED : undefined;
 }
 
 /** Answers to HEAD carry no name, only a number. */

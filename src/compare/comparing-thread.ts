@@ -1,11 +1,10 @@
-/** The thread that compares: it reads the plain stream and the disk synchronously, and answers once. */
-import { createHash } from 'node:crypto';
-import { readSync } from 'node:fs';
+/** The thread that compares: it takes the plain stream and reads the disk synchronously, and answers once. */
 import { parentPort, workerData } from 'node:worker_threads';
 import { ByteStream } from '../archive/byte-stream.ts';
 import { readMembers, TarError } from '../archive/tar-reader.ts';
 import { type Difference, DifferenceList } from './difference.ts';
 import { compareImageWithDevice } from './image-with-device.ts';
+import { type RingMemory, RingReader } from './shared-ring.ts';
 import { compareTarWithDisk, type TarComparisonOptions } from './tar-with-disk.ts';
 
 export type ComparisonOrder =
@@ -15,7 +14,7 @@ export type ComparisonOrder =
   | { how: 'tar-alone' }
   | { how: 'bytes-alone' };
 
-export interface ComparisonResult {
+export interface Comparison {
   differences: Difference[];
   differenceCount: number;
   members: number;
@@ -23,17 +22,14 @@ export interface ComparisonResult {
   contentBytes: number;
   xattrSum: string;
   plainBytes: number;
-  /** SHA-256 of the plain stream, in base 16. */
-  plainSha256: string;
 }
 
-export interface WorkerData {
-  /** Of the pipe with the plain stream; stays the caller's. */
-  descriptor: number;
+export interface ComparingOrder {
+  ring: RingMemory;
   order: ComparisonOrder;
 }
 
-type Findings = Partial<ComparisonResult> & { list: DifferenceList };
+type Findings = Partial<Comparison> & { list: DifferenceList };
 
 function findingsOf(order: ComparisonOrder, stream: ByteStream): Findings {
   switch (order.how) {
@@ -70,10 +66,9 @@ function readTar(stream: ByteStream): Findings {
   return { list, members, files, contentBytes };
 }
 
-function run({ descriptor, order }: WorkerData): ComparisonResult {
-  const hash = createHash('sha256');
-  const readSome = (target: Buffer): number => readSync(descriptor, target, 0, target.length, null);
-  const stream = new ByteStream(readSome, (bytes) => hash.update(bytes));
+function run({ ring, order }: ComparingOrder): Comparison {
+  const reader = new RingReader(ring);
+  const stream = new ByteStream((target) => reader.read(target));
   const { list, ...counts } = findingsOf(order, stream);
   // To the end, whatever was found: a decompressor that cannot write ends with an error of its own.
   stream.skip(Number.POSITIVE_INFINITY);
@@ -86,8 +81,7 @@ function run({ descriptor, order }: WorkerData): ComparisonResult {
     differences: list.kept,
     differenceCount: list.count,
     plainBytes: stream.position,
-    plainSha256: hash.digest('hex'),
   };
 }
 
-parentPort?.postMessage(run(workerData as WorkerData));
+parentPort?.postMessage(run(workerData as ComparingOrder));

@@ -1,0 +1,36 @@
+/** Credentials of the instance's role, which live shorter than the run. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { addSnapshotOf } from '../support/disks.ts';
+import { labForTest, runMigrate } from '../support/lab.ts';
+
+test('credentials that expire while a part is on its way are renewed', async (t) => {
+  const lab = await labForTest(t);
+  await addSnapshotOf(lab);
+  await lab.control.setRoleLife(4);
+  const action = { kind: 'latency', milliseconds: 6000 } as const;
+  await lab.control.script({ service: 's3', operation: 'UploadPart', action });
+  const { AWS_ACCESS_KEY_ID: _id, AWS_SECRET_ACCESS_KEY: _key, ...env } = lab.env;
+  const done = await runMigrate({ ...lab, env }, ['--all', '--validate']);
+  assert.equal(done.code, 0, done.stderr);
+  const calls = await lab.control.calls();
+  const part = calls.findIndex(({ operation }) => operation === 'UploadPart');
+  const renewed = calls.slice(part).filter(({ details }) => details['path']?.includes('security-credentials'));
+  assert.ok(renewed.length > 0, 'credentials were asked for again');
+});
+
+test('credentials that have expired are told as such', async (t) => {
+  const lab = await labForTest(t);
+  await addSnapshotOf(lab);
+  const expires = new Date(Date.now() - 60_000).toISOString();
+  const { accessKeyId, secretAccessKey, sessionToken = '' } = await lab.control.addIdentity('old', null, expires);
+  const env = {
+    AWS_ACCESS_KEY_ID: accessKeyId,
+    AWS_SECRET_ACCESS_KEY: secretAccessKey,
+    AWS_SESSION_TOKEN: sessionToken,
+  };
+  const done = await runMigrate(lab, ['--all'], { env });
+  assert.equal(done.code, 1, done.stderr);
+  assert.match(done.stderr, /could not use bucket backups: HTTP 400/);
+  assert.match(done.stderr, /expired sessions need a new login/);
+});
