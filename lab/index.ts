@@ -1,5 +1,5 @@
 /**
- * The local cloud: EC2, S3 and instance metadata on loopback, with real block devices behind them.
+ * The local cloud: EC2, the EBS direct APIs, S3 and instance metadata on loopback, with real block devices behind them.
  *
  * What it owns lives in a directory and survives a restart; several labs with directories of their own live side by
  * side. Everything is spoken to over HTTP: this module only starts and stops the servers.
@@ -11,6 +11,7 @@ import { Context } from './core/context.ts';
 import type { Delays, InstanceIdentity, Service } from './core/contract.ts';
 import { type Listening, listen } from './core/http.ts';
 import { Identities, type Identity } from './core/identities.ts';
+import { createEbsService } from './ebs/index.ts';
 import { createImdsService, type ImdsSettings } from './imds/index.ts';
 
 export interface LabOptions {
@@ -26,6 +27,7 @@ export interface LabOptions {
 
 export interface Endpoints {
   ec2: string;
+  ebs: string;
   s3: string;
   imds: string;
   control: string;
@@ -45,6 +47,10 @@ const NO_DELAYS: Delays = {
   detaching: 0,
   deleting: 0,
   snapshotPending: 0,
+  getBlock: 0,
+  blockTokenLife: 7 * 86_400_000,
+  snapshotBlocksPerSecond: 0,
+  accountBlocksPerSecond: 0,
   visibility: 0,
   restore: 0,
 };
@@ -81,6 +87,7 @@ export async function startLab(options: LabOptions): Promise<Lab> {
   };
   const endpoints = {
     ec2: await serve('ec2', ec2.handle),
+    ebs: await serve('ebs', createEbsService(context, ec2).handle),
     s3: await serve('s3', s3.handle),
     imds: await serve('imds', imds.handle),
     control: await serve('control', control),
@@ -121,6 +128,7 @@ const inSeconds = (count: number): string => new Date(Date.now() + count * 1000)
 
 const environmentOf = (endpoints: Endpoints, region: string, identity: Identity): Record<string, string> => ({
   AWS_ENDPOINT_URL_EC2: endpoints.ec2,
+  AWS_ENDPOINT_URL_EBS: endpoints.ebs,
   AWS_ENDPOINT_URL_S3: endpoints.s3,
   AWS_EC2_METADATA_SERVICE_ENDPOINT: endpoints.imds,
   AWS_REGION: region,

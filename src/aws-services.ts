@@ -1,21 +1,26 @@
 /** AWS as operations see it: clients, the bucket, this instance. The one place that puts them together. */
 
 import { type StoreSettings, s3ArchiveStore } from './cloud/aws/archive-store.ts';
-import { ec2Client, s3Client } from './cloud/aws/clients.ts';
+import { ebsClient, ec2Client, s3Client } from './cloud/aws/clients.ts';
 import { awsExaminer } from './cloud/aws/examiner.ts';
 import { thisInstance } from './cloud/aws/instance.ts';
 import { awaitNotice } from './cloud/aws/notices.ts';
+import type { Retry } from './cloud/aws/retries.ts';
+import { awsSnapshotBlocks } from './cloud/aws/snapshot-blocks.ts';
 import { awsSnapshots } from './cloud/aws/snapshots.ts';
 import { awsVolumes } from './cloud/aws/volumes.ts';
 import type { Instance } from './cloud/ports.ts';
 import { SnapError } from './errors.ts';
 import type { Host } from './events.ts';
 import type { Services } from './operations/settings.ts';
+import { Governor } from './transfer/governor.ts';
 
 export interface AwsChoices {
   region?: string;
   profile?: string;
   endpointUrl?: string;
+  /** Blocks a second that are read at the most by the EBS direct APIs; 900 if not given. */
+  maxBlockRate?: number;
   /** Seconds without an answer after which a call is tried again; 30 if not given. */
   callTimeout?: number;
   bucket: string;
@@ -24,6 +29,9 @@ export interface AwsChoices {
   sseKmsKeyId?: string;
   expectedBucketOwner?: string;
 }
+
+/** A snapshot gives 1,000 blocks a second: a tenth is left to others. Source: "Quotas for EBS direct APIs". */
+const DEFAULT_BLOCK_RATE = 900;
 
 /**
  * @param env where regions, endpoints and credentials are looked for, as the AWS SDK does it.
@@ -39,13 +47,19 @@ export async function awsServices(choices: AwsChoices, host: Host, env: NodeJS.P
     callTimeout: choices.callTimeout ?? 30,
     forcePathStyle: [choices.endpointUrl, env['AWS_ENDPOINT_URL_S3'], env['AWS_ENDPOINT_URL']].some(Boolean),
   };
-  const tellOf = (service: string) => (retry: { attempt: number; because: string; waitSeconds: number }) =>
-    host.notify({ code: 'call.retried', service, ...retry });
+  const tellOf = (service: string) => (retry: Retry) => host.notify({ code: 'call.retried', service, ...retry });
+  const governor = new Governor(choices.maxBlockRate ?? DEFAULT_BLOCK_RATE);
+  const tellOfBlocks = (retry: Retry) => {
+    if (/Throttl/.test(retry.because)) governor.refused();
+    tellOf('EBS')(retry);
+  };
   const ec2 = ec2Client({ ...settings, onRetry: tellOf('EC2') });
   const s3Settings = { ...settings, onRetry: tellOf('S3') };
   const s3 = { control: s3Client(s3Settings, 'control'), transfer: s3Client(s3Settings, 'transfer') };
   return {
     snapshots: awsSnapshots(ec2),
+    blocks: awsSnapshotBlocks(ebsClient({ ...settings, onRetry: tellOfBlocks })),
+    governor,
     volumes: awsVolumes(ec2),
     store: s3ArchiveStore(s3, storeSettings(choices)),
     examiner: awsExaminer(ec2, s3.control, storeSettings(choices)),

@@ -11,6 +11,7 @@ export type SnapEvent =
   | { code: 'run.started'; command: string; snapshots: string[] }
   | { code: 'snapshot.started'; snapshot: string; volume: string; sizeGiB: number }
   | { code: 'tag.set'; snapshot: string; key: string; value: string }
+  | { code: 'source.chosen'; snapshot: string; source: 'volume' | 'direct'; reason: string; dollars: number | null }
   | { code: 'volume.requested'; snapshot: string; type: string; availabilityZone: string }
   | { code: 'volume.created'; snapshot: string; volume: string }
   | { code: 'volume.reused'; snapshot: string; volume: string }

@@ -20,6 +20,7 @@ export {
 export type { Manifest, ManifestObject, RecordedPartition } from './archive/manifest.ts';
 export { readHeaderValue } from './archive/metadata.ts';
 export { type AwsChoices, awsServices } from './aws-services.ts';
+export type * from './cloud/blocks.ts';
 export type * from './cloud/examiner.ts';
 export type * from './cloud/ports.ts';
 export { ERROR_CODES, type ErrorCode, EXIT, type ExitCode, SnapError } from './errors.ts';

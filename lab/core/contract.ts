@@ -87,6 +87,13 @@ export interface Delays {
   detaching: number;
   deleting: number;
   snapshotPending: number;
+  /** What GetSnapshotBlock takes. */
+  getBlock: number;
+  /** How long tokens of blocks can be used. */
+  blockTokenLife: number;
+  /** Not times, but blocks a second; 0: no limit. */
+  snapshotBlocksPerSecond: number;
+  accountBlocksPerSecond: number;
   /** How long a fresh resource stays invisible to Describe calls (eventual consistency). */
   visibility: number;
   /** How long a Glacier restore takes. */

@@ -13,6 +13,7 @@ import {
 } from '../core/contract.ts';
 import { readBody } from '../core/http.ts';
 import { sha256 } from '../core/sigv4.ts';
+import type { SnapshotSource } from '../ebs/index.ts';
 import {
   attachVolume,
   detachVolume,
@@ -42,7 +43,7 @@ import {
 import { createTags, deleteTags, describeTags } from './tags.ts';
 import { createVolume, deleteVolume, describeVolumes } from './volumes.ts';
 
-export interface Ec2Service extends Service {
+export interface Ec2Service extends Service, SnapshotSource {
   registerSnapshot(fixture: SnapshotFixture): Promise<{ snapshotId: string; volumeId: string }>;
   plugSnapshot(snapshotId: string): Promise<{ volumeId: string; device: string }>;
   unplugVolume(volumeId: string): Promise<void>;
@@ -88,6 +89,8 @@ export async function createEc2Service(context: LabContext): Promise<Ec2Service>
       const { id, volumeId } = await oneAtATime(() => registerSnapshot(state, context, fixture));
       return { snapshotId: id, volumeId };
     },
+    snapshot: (id) => state.snapshots.get(id),
+    image: (id) => state.snapshotImage(id),
     plugSnapshot: (snapshotId) => oneAtATime(() => plugSnapshot(state, context, snapshotId)),
     unplugVolume: (volumeId) => oneAtATime(() => unplugVolume(state, context, volumeId)),
     leftovers: () => oneAtATime(() => leftoversOf(state, context)),

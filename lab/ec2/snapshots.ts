@@ -22,6 +22,8 @@ export interface SnapshotFixture {
   ownerId?: string;
   state?: 'pending' | 'completed' | 'error';
   storageTier?: 'standard' | 'archive';
+  /** Blocks of 512 KiB that were written with zeros, by index. */
+  writtenZeros?: number[];
 }
 
 const GiB = 2 ** 30;
@@ -57,6 +59,7 @@ export async function registerSnapshot(
     state: fixture.state ?? 'completed',
     dataBytes: (await stat(image)).blocks * 512,
     tags: fixture.tags ?? {},
+    writtenZeros: fixture.writtenZeros ?? [],
   };
   state.snapshots.set(id, snapshot);
   state.save();

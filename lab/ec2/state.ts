@@ -20,6 +20,8 @@ export interface StoredSnapshot {
   state: 'pending' | 'completed' | 'error';
   dataBytes: number;
   tags: Record<string, string>;
+  /** Blocks of 512 KiB that were written with zeros, by index. */
+  writtenZeros?: number[];
 }
 
 export interface StoredAttachment {

@@ -64,7 +64,7 @@ export interface Manifest {
     kmsKeyId: string | null;
     tags: Record<string, string>;
   };
-  source: 'volume';
+  source: 'volume' | 'direct';
   layout: Layout;
   startedAt: string;
   finishedAt: string;

@@ -124,7 +124,7 @@ export const toVolumeSettings = (flags: VolumeFlags): VolumeSettings => ({
 });
 
 export const awsOptions = (): Option[] => [
-  new Option('--region <region>', 'must be that of this instance; it is by default').argParser(
+  new Option('--region <region>', 'of the snapshots, and where volumes are needed that of this instance, which it is by default').argParser(
     matching(/^[a-z]{2}(-[a-z]+)+-\d$/, 'a region name such as eu-west-1'),
   ),
   new Option('--profile <name>', 'profile of the AWS configuration files'),

@@ -54,4 +54,7 @@ export interface RetrievalTier {
 /** Parts of objects in the archive classes are requests at Standard's price. */
 export const STANDARD_THOUSAND_PUTS = 0.005;
 
+/** EBS direct APIs: a thousand blocks read, and a thousand requests for lists. */
+export const DIRECT_READS = { thousandBlocks: 0.003, thousandLists: 0.0006 };
+
 export const HOURS_A_MONTH = 730;

@@ -28,7 +28,7 @@ async function buildManifest(migration: Migration, harvest: Harvest): Promise<Ma
     format: MANIFEST_FORMAT,
     tool: { name: 'snap-to-s3', version: VERSION },
     snapshot: manifestSnapshot(snapshot, services.region),
-    source: 'volume',
+    source: harvest.source,
     layout: settings.layout,
     startedAt: migration.startedAt.toISOString(),
     finishedAt: now().toISOString(),

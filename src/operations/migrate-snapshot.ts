@@ -11,9 +11,11 @@ import { SnapError } from '../errors.ts';
 import { type Probe, probe, treatmentOf } from '../host/filesystems.ts';
 import { mountReadOnly } from '../host/mounts.ts';
 import { openPartition } from '../host/partition-device.ts';
-import { now } from '../lib/clock.ts';
+import { monotonic, now } from '../lib/clock.ts';
 import { cleanupSignal } from '../lib/disposal.ts';
-import { checkArchive, type Disk } from './check-archive.ts';
+import { chooseSource, directCost, imageOf, readDiskEnds } from './archive-direct.ts';
+import { checkArchive, type Disk, tellOfCheck } from './check-archive.ts';
+import { type CheckServices, checkObject, type ObjectCheck } from './check-object.ts';
 import type { HeldClaim } from './claims.ts';
 import { commitManifest } from './commit-manifest.ts';
 import { MigrationProgress } from './progress.ts';
@@ -36,6 +38,7 @@ export interface Migration {
 
 /** What has been read off the disk and stored so far. */
 export interface Harvest extends Disk {
+  source: 'volume' | 'direct';
   objects: ManifestObject[];
   recorded: RecordedPartition[];
   validatedAt: string | null;
@@ -56,7 +59,6 @@ export async function migrateSnapshot(
 ): Promise<void> {
   const progress = new MigrationProgress(snapshot, claim, settings, services, signal);
   const migration: Migration = { snapshot, settings, services, signal, startedAt: now(), claim, progress };
-  const instance = await services.instance();
   const state = await beginState(snapshot, settings.tagKey, 'migrating', claim.tagBefore, services, signal);
   let complete = false;
   const onComplete = async () => {
@@ -66,13 +68,50 @@ export async function migrateSnapshot(
     onDone();
   };
   try {
-    await archiveByVolume(migration, instance, onComplete);
+    await archive(migration, onComplete);
   } catch (failure) {
     // What fails after the manifest is there, such as giving back the volume, makes the archive no less complete.
     if (!complete) await progress.breakOff();
     if (!complete && !claim.lost.aborted) await revertState(state, snapshot.id, settings.tagKey, services.host);
     throw failure;
   }
+}
+
+async function archive(migration: Migration, onComplete: () => Promise<void>): Promise<void> {
+  const { snapshot, settings, services, signal } = migration;
+  const chosen = await chooseSource(snapshot, settings, services, signal);
+  const dollars = chosen.source === 'direct' ? directCost(snapshot) : null;
+  if (settings.source !== 'volume')
+    services.host.notify({ code: 'source.chosen', snapshot: snapshot.id, ...chosen, dollars });
+  if (chosen.source === 'volume') await archiveByVolume(migration, await services.instance(), onComplete);
+  else await archiveDirectly(migration, onComplete);
+}
+
+/** The image is hashed on its way, so that it can be proved afterwards by the bucket alone. */
+async function archiveDirectly(migration: Migration, onComplete: () => Promise<void>): Promise<void> {
+  const { snapshot, settings, services, signal } = migration;
+  const disk = await readDiskEnds(snapshot, services, signal);
+  const harvest: Harvest = { ...disk, source: 'direct', objects: [], recorded: [], validatedAt: null };
+  const blocks = imageOf(snapshot, settings, services);
+  const content: Content = { layout: 'image', blocks, expectedBytes: disk.device.size };
+  const stored = await storeContent(migration, null, UNKNOWN, content);
+  await addObject(migration, harvest, { ...stored, plainSha256: blocks.sha256 ?? stored.plainSha256 });
+  if (settings.validate) await validateAlone(migration, harvest);
+  migration.claim.confirm();
+  await commitManifest(migration, harvest);
+  await onComplete();
+}
+
+/** Read back from the bucket, against the hash of the blocks, which agreed with EBS's own. @throws SnapError `DIFFERS` */
+async function validateAlone({ snapshot, settings, services, signal }: Migration, harvest: Harvest): Promise<void> {
+  const started = monotonic();
+  const check: CheckServices = { ...services, signal, streams: settings.uploadStreams, sessionKey: null };
+  const checks: ObjectCheck[] = [];
+  for (const facts of harvest.objects) {
+    checks.push(await checkObject({ ...facts, facts }, snapshot.id, { how: 'alone' }, check));
+  }
+  tellOfCheck(snapshot.id, 'everything', checks, [], (monotonic() - started) / 1000, check);
+  harvest.validatedAt = now().toISOString();
 }
 
 async function archiveByVolume(
@@ -83,7 +122,7 @@ async function archiveByVolume(
   const { snapshot, settings, services, signal } = migration;
   await using volume = await attachVolumeOf({ ...migration, instance, purpose: settings.layout });
   const disk = await readDisk(snapshot.id, volume.device, services.host, signal);
-  const harvest: Harvest = { ...disk, objects: [], recorded: [], validatedAt: null };
+  const harvest: Harvest = { ...disk, source: 'volume', objects: [], recorded: [], validatedAt: null };
   if (settings.layout === 'image') await storeDisk(migration, harvest);
   else await storePartitions(migration, harvest);
   if (settings.validate) await validateHarvest(migration, harvest);

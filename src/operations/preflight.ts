@@ -9,14 +9,16 @@ import type { MigrateSettings, Services } from './settings.ts';
 /** @throws SnapError `TOOL_MISSING`, `NOT_SUPPORTED_HERE`, `GPG_KEY`, `BUCKET` or `ACCESS_DENIED` */
 export async function preflight(settings: MigrateSettings, services: Services, signal: AbortSignal): Promise<void> {
   requireLinux();
-  if (!settings.dryRun) requireRoot();
+  // By direct reads alone, nothing is mounted and no device is touched.
+  const needsVolume = settings.source === 'volume' || settings.layout === 'tar';
+  if (!settings.dryRun && needsVolume) requireRoot();
   requireTools(toolsFor(settings), services.searchPath);
   if (settings.encryption) {
     await checkRecipients(settings.encryption.recipients, signal);
     if (settings.validate) await checkSecretKeys(settings.encryption.recipients, signal);
   }
   await services.store.check({ signal });
-  if (!settings.dryRun) await services.instance();
+  if (!settings.dryRun && needsVolume) await services.instance();
 }
 
 function requireLinux(): void {

@@ -2,9 +2,11 @@
 import type { Encryption } from '../archive/cipher.ts';
 import type { Codec } from '../archive/codec.ts';
 import type { Layout } from '../archive/key.ts';
+import type { SnapshotBlocks } from '../cloud/blocks.ts';
 import type { Examiner } from '../cloud/examiner.ts';
 import type { ArchiveStore, Instance, Snapshots, Volumes } from '../cloud/ports.ts';
 import type { Host } from '../events.ts';
+import type { Governor } from '../transfer/governor.ts';
 
 export type Selection =
   | { by: 'id'; ids: readonly string[] }
@@ -41,7 +43,13 @@ export interface ValidateSettings extends VolumeSettings {
   downloadStreams: number;
 }
 
+/** Where bytes come from; `auto`: directly where that works, else from a volume. */
+export type SourceChoice = 'volume' | 'direct' | 'auto';
+
 export interface MigrateSettings extends VolumeSettings {
+  source: SourceChoice;
+  /** Blocks on their way from the EBS direct APIs at once. */
+  blockStreams: number;
   selection: Selection;
   /** Key of the tag that carries a snapshot's state, and marks temporary volumes. */
   tagKey: string;
@@ -82,6 +90,9 @@ export interface DoctorSettings {
 export interface Services {
   snapshots: Snapshots;
   volumes: Volumes;
+  blocks: SnapshotBlocks;
+  /** Of the blocks of all snapshots of this run. */
+  governor: Governor;
   store: ArchiveStore;
   examiner: Examiner;
   region: string;

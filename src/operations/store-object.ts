@@ -1,5 +1,5 @@
 /** One object of an archive: from a mounted filesystem or a device, through the compressor and gpg, into the bucket. */
-import { closeSync, openSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { type Encryption, encryptCommand } from '../archive/cipher.ts';
 import { type Codec, compressCommand, readCounts } from '../archive/codec.ts';
 import { readTarTotal, tarCommand, tellsOfSocket } from '../archive/tar.ts';
@@ -7,15 +7,18 @@ import type { ArchiveStore, ObjectFacts, PartReceipt, StoredObject } from '../cl
 import { SnapError } from '../errors.ts';
 import type { Host } from '../events.ts';
 import { monotonic } from '../lib/clock.ts';
+import type { BlockImage } from '../transfer/block-image.ts';
 import { readParts } from '../transfer/part-reader.ts';
 import { type RunningPipeline, type Stage, type StageReport, startPipeline } from '../transfer/pipeline.ts';
 import { uploadParts } from '../transfer/upload.ts';
+import { openInput } from './object-input.ts';
 
 export type Content =
   /** The files below a directory. `expectedBytes` is an estimate. */
   | { layout: 'tar'; directory: string; expectedBytes: number }
-  /** All bytes of a device; `expectedBytes` is exact. */
-  | { layout: 'image'; device: string; expectedBytes: number };
+  /** All bytes of a device, or of a snapshot's blocks; `expectedBytes` is exact. */
+  | { layout: 'image'; device: string; expectedBytes: number }
+  | { layout: 'image'; blocks: BlockImage; expectedBytes: number };
 
 export interface ObjectOrder {
   content: Content;
@@ -80,12 +83,13 @@ async function streamObject(
   host: Host,
   signal: AbortSignal,
 ): Promise<ObjectResult> {
-  using input = openInput(order.content);
   const sockets = { count: 0 };
   const failed = new AbortController();
   const either = AbortSignal.any([signal, failed.signal]);
+  await using input = await openInput(order.content, either);
   await using pipeline = await startPipeline(stagesOf(order, sockets), { signal: either, ...input.asStdin });
   pipeline.finished.catch((error) => failed.abort(error));
+  input.begin().catch((error) => failed.abort(error));
   const progress = { stored: 0 };
   const reused = { parts: 0, bytes: 0 };
   using _shown = host.track({
@@ -96,7 +100,9 @@ async function streamObject(
   });
   let plainBytes = 0;
   const verdict = async (storedBytes: number) => {
-    plainBytes = checkCounts(order, await pipeline.finished, input.position(), storedBytes);
+    const reports = await pipeline.finished;
+    await input.begin();
+    plainBytes = checkCounts(order, reports, input.position(), storedBytes);
     await order.journal.confirm();
   };
   const parts = readParts(pipeline.output, {
@@ -160,23 +166,6 @@ function stagesOf(order: ObjectOrder, sockets: { count: number }): Stage[] {
   stages.push({ name: order.codec.name, argv: compressCommand(order.codec) });
   if (order.encryption) stages.push({ name: 'gpg', argv: encryptCommand(order.encryption) });
   return stages;
-}
-
-interface Input extends Disposable {
-  asStdin: { input?: number };
-  /** How far a device has been read, `null` for tar. */
-  position(): number | null;
-}
-
-/** A device is the compressor's standard input: the two share one file position, which the kernel keeps. */
-function openInput(content: Content): Input {
-  if (content.layout === 'tar') return { asStdin: {}, position: () => null, [Symbol.dispose]: () => {} };
-  const descriptor = openSync(content.device, 'r');
-  return {
-    asStdin: { input: descriptor },
-    position: () => Number(/^pos:\s*(\d+)/m.exec(readFileSync(`/proc/self/fdinfo/${descriptor}`, 'utf8'))?.[1] ?? 0),
-    [Symbol.dispose]: () => closeSync(descriptor),
-  };
 }
 
 /** What the compressor has read, by the kernel's count; good enough to show, and gone when it exits. */

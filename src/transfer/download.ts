@@ -3,13 +3,13 @@
  *
  * All ranges are pinned to one ETag, so that an object that is replaced meanwhile is noticed rather than mixed.
  */
-import { write } from 'node:fs';
 import { crc32 } from 'node:zlib';
 import type { ObjectReader } from '../cloud/ports.ts';
 import { SnapError } from '../errors.ts';
 import { sleep } from '../lib/clock.ts';
 import { MiB } from '../lib/units.ts';
 import { BufferPool } from './buffer-pool.ts';
+import { writeAll } from './pipes.ts';
 
 export interface DownloadOptions {
   /** Ranges on their way at once. */
@@ -100,20 +100,4 @@ async function fetchRange(object: ObjectReader, target: Buffer, start: number, s
     if (fruitless > 0) await sleep(100 * 2 ** fruitless, signal);
   }
   return target;
-}
-
-/** @returns `false` when nobody reads any more. */
-async function writeAll(descriptor: number, bytes: Buffer): Promise<boolean> {
-  for (let done = 0; done < bytes.length; ) {
-    const count = await new Promise<number>((resolve, reject) => {
-      write(descriptor, bytes, done, bytes.length - done, null, (error, written) => {
-        if (!error) resolve(written);
-        else if (error.code === 'EPIPE') resolve(0);
-        else reject(error);
-      });
-    });
-    if (count === 0) return false;
-    done += count;
-  }
-  return true;
 }

@@ -5,7 +5,7 @@
  * directory, whose name is gone before anything is written to it, is the same to both ends. Pipes are widened from
  * the kernel's 64 KiB to 1 MiB, which makes a chain of compressors a third faster (docs/performance.md).
  */
-import { closeSync, constants, openSync } from 'node:fs';
+import { closeSync, constants, openSync, write } from 'node:fs';
 import { join } from 'node:path';
 import { SnapError } from '../errors.ts';
 import { temporaryDirectory } from '../lib/temporary-files.ts';
@@ -69,4 +69,20 @@ export function closeAll(descriptors: readonly number[]): void {
       throw new SnapError('BUG', `file descriptor ${descriptor} was closed twice`, { cause });
     }
   }
+}
+
+/** @returns `false` when nobody reads any more. */
+export async function writeAll(descriptor: number, bytes: Uint8Array): Promise<boolean> {
+  for (let done = 0; done < bytes.length; ) {
+    const count = await new Promise<number>((resolve, reject) => {
+      write(descriptor, bytes, done, bytes.length - done, null, (error, written) => {
+        if (!error) resolve(written);
+        else if (error.code === 'EPIPE') resolve(0);
+        else reject(error);
+      });
+    });
+    if (count === 0) return false;
+    done += count;
+  }
+  return true;
 }

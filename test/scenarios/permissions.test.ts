@@ -38,6 +38,24 @@ test('migrate: the policy is enough', async (t) => {
   assert.equal(done.code, 0, done.stderr);
 });
 
+test('migrate by direct reads: the policy is enough, and each of its actions of EBS is needed', async (t) => {
+  const lab = await labForTest(t);
+  await addSnapshotOf(lab, undefined, { tags: { 'snap-to-s3': 'migrate', 'snap-to-s3-id': '1', Name: 'x' } });
+  const policy = policyFor('migrate-direct');
+  const direct = ['--dd', '--source', 'direct'];
+  const index = policy.Statement.findIndex(({ Sid }) => Sid === 'ReadSnapshots');
+  const statement = policy.Statement[index];
+  assert.ok(statement);
+  for (const Action of ['ebs:ListSnapshotBlocks', 'ebs:GetSnapshotBlock']) {
+    const Statement = policy.Statement.with(index, { ...statement, Action });
+    const failed = await migrateAs(lab, { ...policy, Statement }, direct);
+    assert.equal(failed.code, 1, failed.stderr);
+    assert.match(failed.stderr, /perform: ebs:(Get|List)SnapshotBlocks? on/);
+  }
+  const done = await migrateAs(lab, policy, direct);
+  assert.equal(done.code, 0, done.stderr);
+});
+
 test('validate: its policy is enough; --archive-only needs only to read', async (t) => {
   const lab = await labForTest(t);
   await addSnapshotOf(lab);

@@ -22,7 +22,7 @@ const LAYERS: Record<string, readonly string[]> = {
   transfer: ['cloud/ports', 'lib'],
   host: ['transfer', 'cloud/ports', 'lib'],
   operations: ['archive', 'compare', 'transfer', 'host', 'costs', 'cloud/ports', 'lib'],
-  'aws-services': ['operations', 'cloud/aws', 'cloud/ports', 'lib'],
+  'aws-services': ['operations', 'transfer', 'cloud/aws', 'cloud/ports', 'lib'],
   cli: ['operations', 'aws-services', 'archive', 'transfer', 'costs', 'cloud/ports', 'lib', 'lab'],
   index: ['operations', 'aws-services', 'archive', 'cloud/ports', 'lib'],
   bin: ['cli'],

@@ -5,7 +5,7 @@ import { normalisePrefix } from '../../archive/key.ts';
 import { awsServices } from '../../aws-services.ts';
 import { SnapError } from '../../errors.ts';
 import { migrate } from '../../operations/migrate.ts';
-import type { MigrateSettings } from '../../operations/settings.ts';
+import type { MigrateSettings, SourceChoice } from '../../operations/settings.ts';
 import type { CliContext } from '../context.ts';
 import { wholeNumber } from '../flag-values.ts';
 import { EXIT_STATUS_HELP } from '../help.ts';
@@ -42,6 +42,9 @@ interface MigrateFlags extends SelectionFlags, VolumeFlags, AwsFlags, OutputFlag
   expectedBucketOwner?: string;
   uploadStreams: number;
   dd?: true;
+  source: SourceChoice;
+  blockStreams: number;
+  maxBlockRate: number;
   compression: CodecName;
   compressionLevel?: number;
   gpgRecipient?: string[];
@@ -73,6 +76,7 @@ export function migrateCommand(context: CliContext): Command {
     ['Which snapshots (exactly one of these):', selectionOptions('all completed snapshots whose tag is "migrate"')],
     ['Where to:', destinationOptions()],
     ['What is stored:', contentOptions()],
+    ['Where from:', sourceOptions()],
     ['The temporary volume:', volumeOptions()],
     ['AWS:', awsOptions()],
     ['Output:', [dryRunOption(), reportOption(), ...outputOptions()]],
@@ -118,6 +122,21 @@ const contentOptions = (): Option[] => [
   noReplayOption(),
 ];
 
+const sourceOptions = (): Option[] => [
+  new Option(
+    '--source <source>',
+    'volume; direct: images by the EBS direct APIs, without root; auto: direct if it can be',
+  )
+    .choices(['volume', 'direct', 'auto'])
+    .default('volume'),
+  new Option('--block-streams <number>', 'blocks on their way at once; each takes 0.5 MiB')
+    .argParser(wholeNumber(1, 512))
+    .default(64),
+  new Option('--max-block-rate <number>', 'blocks a second, to leave some of the quota to other programs')
+    .argParser(wholeNumber(1, 10_000))
+    .default(900),
+];
+
 const dryRunOption = (): Option =>
   new Option('--dry-run', 'show what would be stored where, and what it costs; change nothing');
 
@@ -137,6 +156,8 @@ function toSettings(flags: MigrateFlags): MigrateSettings {
     selection,
     tagKey: flags.tag,
     prefix: normalisePrefix(flags.prefix),
+    source: flags.source,
+    blockStreams: flags.blockStreams,
     layout: flags.dd ? 'image' : 'tar',
     codec: toCodec(flags),
     encryption: flags.gpgRecipient === undefined ? null : { recipients: flags.gpgRecipient },
@@ -150,6 +171,11 @@ function toSettings(flags: MigrateFlags): MigrateSettings {
 function refuseContradictions(flags: MigrateFlags): void {
   if (flags.sseKmsKeyId !== undefined && !flags.sse?.startsWith('aws:kms')) {
     throw new SnapError('USAGE', '--sse-kms-key-id needs --sse aws:kms or aws:kms:dsse');
+  }
+  if (flags.source === 'direct' && !flags.dd) {
+    throw new SnapError('USAGE', '--source direct stores images: give --dd', {
+      hint: 'tars are made from volumes so far: leave --source out',
+    });
   }
   if (flags.validate && NOT_READABLE.includes(flags.storageClass)) {
     throw new SnapError('USAGE', `--validate cannot read back what is stored as ${flags.storageClass}`, {

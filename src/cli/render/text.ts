@@ -49,6 +49,8 @@ function describeSnapshotEvent(event: SnapshotEvent): string | null {
       return `started (${event.sizeGiB} GiB, of ${event.volume})`;
     case 'tag.set':
       return `tagged ${event.key}=${event.value}`;
+    case 'source.chosen':
+      return `read ${event.source === 'direct' ? 'directly' : 'from a volume'}: ${event.reason}${event.dollars === null ? '' : `; about ${formatDollars(event.dollars)}`}`;
     case 'volume.requested':
       return `creating a temporary ${event.type} volume in ${event.availabilityZone}`;
     case 'volume.created':
@@ -77,7 +79,7 @@ const describeError = ({ message, hint }: SnapError): string =>
 
 type ContentEvent = Exclude<
   SnapshotEvent,
-  { code: `volume.${string}` | 'snapshot.started' | 'snapshot.finished' | 'tag.set' }
+  { code: `volume.${string}` | 'source.chosen' | 'snapshot.started' | 'snapshot.finished' | 'tag.set' }
 >;
 
 function describeContentEvent(event: ContentEvent): string | null {

@@ -1,4 +1,5 @@
 /** The SDK clients, set up once: time-outs on every call, one retry layer, and who hears of retries. */
+import { EBSClient } from '@aws-sdk/client-ebs';
 import { EC2Client } from '@aws-sdk/client-ec2';
 import { S3Client } from '@aws-sdk/client-s3';
 import { seconds } from '../../lib/clock.ts';
@@ -23,6 +24,10 @@ const TRANSFERS_TAKE = 10;
 
 export function ec2Client(settings: AwsSettings): EC2Client {
   return new EC2Client({ ...common(settings), requestHandler: timeouts(settings.callTimeout) });
+}
+
+export function ebsClient(settings: AwsSettings): EBSClient {
+  return new EBSClient({ ...common(settings), requestHandler: timeouts(settings.callTimeout) });
 }
 
 /** @param use `transfer` for parts and their completion, `control` for all else. */

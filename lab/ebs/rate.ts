@@ -1,0 +1,40 @@
+/** How many blocks a second a snapshot, and the account, may be read. */
+import { type LabContext, ServiceError } from '../core/contract.ts';
+
+/** Tokens that refill with time; a second's worth may be saved up. */
+class Bucket {
+  #tokens: number | null = null;
+  #at = performance.now();
+
+  take(perSecond: number): boolean {
+    const now = performance.now();
+    this.#tokens = Math.min(perSecond, (this.#tokens ?? perSecond) + ((now - this.#at) / 1000) * perSecond);
+    this.#at = now;
+    if (this.#tokens < 1) return false;
+    this.#tokens -= 1;
+    return true;
+  }
+}
+
+export class Rate {
+  readonly #context: LabContext;
+  readonly #account = new Bucket();
+  readonly #snapshots = new Map<string, Bucket>();
+
+  constructor(context: LabContext) {
+    this.#context = context;
+  }
+
+  /** @throws ServiceError `RequestThrottledException`, with the reason that tells the one from the other. */
+  take(snapshotId: string): void {
+    const { snapshotBlocksPerSecond, accountBlocksPerSecond } = this.#context.delays;
+    const bucket = this.#snapshots.get(snapshotId) ?? new Bucket();
+    this.#snapshots.set(snapshotId, bucket);
+    if (snapshotBlocksPerSecond > 0 && !bucket.take(snapshotBlocksPerSecond))
+      throw throttled('RESOURCE_LEVEL_THROTTLE');
+    if (accountBlocksPerSecond > 0 && !this.#account.take(accountBlocksPerSecond)) throw throttled('ACCOUNT_THROTTLED');
+  }
+}
+
+const throttled = (reason: string): ServiceError =>
+  new ServiceError('RequestThrottledException', 'too many requests', 400, { Reason: reason });

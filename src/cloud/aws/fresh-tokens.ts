@@ -1,0 +1,47 @@
+/** Block tokens that have expired, listed anew: a page at a time, by one listing for all who ask. */
+import { SnapError } from '../../errors.ts';
+import type { BlockRef } from '../blocks.ts';
+import type { Call } from '../ports.ts';
+
+type List = (snapshotId: string, from: number, call: Call) => AsyncIterable<BlockRef>;
+
+export class FreshTokens {
+  readonly #list: List;
+  readonly #most: number;
+  readonly #known = new Map<string, BlockRef>();
+  #listing: Promise<void> = Promise.resolve();
+
+  /** @param most tokens kept at once. */
+  constructor(list: List, most: number) {
+    this.#list = list;
+    this.#most = most;
+  }
+
+  /** @throws SnapError `DOWNLOAD_FAILED` where the block is not listed any more. */
+  async of(snapshotId: string, index: number, call: Call): Promise<BlockRef> {
+    const name = nameOf(snapshotId, index);
+    const listed = this.#listing.then(async () => {
+      if (!this.#known.has(name)) await this.#learn(snapshotId, index, call);
+      const block = this.#known.get(name);
+      this.#known.delete(name);
+      return block;
+    });
+    this.#listing = listed.then(
+      () => {},
+      () => {},
+    );
+    const block = await listed;
+    if (block) return block;
+    throw new SnapError('DOWNLOAD_FAILED', `block ${index} of ${snapshotId} is not listed any more`);
+  }
+
+  async #learn(snapshotId: string, from: number, call: Call): Promise<void> {
+    this.#known.clear();
+    for await (const block of this.#list(snapshotId, from, call)) {
+      this.#known.set(nameOf(snapshotId, block.index), block);
+      if (this.#known.size === this.#most) return;
+    }
+  }
+}
+
+const nameOf = (snapshotId: string, index: number): string => `${snapshotId}:${index}`;

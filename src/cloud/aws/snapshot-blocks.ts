@@ -1,0 +1,89 @@
+/** The EBS direct APIs. */
+import { createHash } from 'node:crypto';
+import { type EBSClient, GetSnapshotBlockCommand, paginateListSnapshotBlocks } from '@aws-sdk/client-ebs';
+import { SnapError } from '../../errors.ts';
+import { BLOCK_BYTES, type BlockRef, type SnapshotBlocks } from '../blocks.ts';
+import type { Call } from '../ports.ts';
+import { asking, isAwsError } from './errors.ts';
+import { FreshTokens } from './fresh-tokens.ts';
+
+const PAGE = 10_000;
+
+/** Reads of a block whose bytes do not agree with its checksum. */
+const READS = 3;
+
+export function awsSnapshotBlocks(client: EBSClient): SnapshotBlocks {
+  /** As the service lists them; it promises ascending order, which the image relies on. */
+  const listFrom = async function* (SnapshotId: string, StartingBlockIndex: number, { signal }: Call) {
+    const input = { SnapshotId, StartingBlockIndex };
+    let least = StartingBlockIndex;
+    for await (const page of paginateListSnapshotBlocks({ client, pageSize: PAGE }, input, { abortSignal: signal })) {
+      for (const { BlockIndex, BlockToken } of page.Blocks ?? []) {
+        if (BlockIndex === undefined || BlockToken === undefined || BlockIndex < least) {
+          throw new SnapError('DOWNLOAD_FAILED', `the list of the blocks of ${SnapshotId} is out of order`);
+        }
+        least = BlockIndex + 1;
+        yield { index: BlockIndex, token: BlockToken } satisfies BlockRef;
+      }
+    }
+  };
+  const tokens = new FreshTokens(listFrom, PAGE);
+  const fetchBlock = async (SnapshotId: string, { index, token }: BlockRef, { signal }: Call) => {
+    const command = new GetSnapshotBlockCommand({ SnapshotId, BlockIndex: index, BlockToken: token });
+    const answer = await client.send(command, { abortSignal: signal });
+    const bytes = (await answer.BlockData?.transformToByteArray()) ?? new Uint8Array();
+    const isGood =
+      bytes.length === BLOCK_BYTES && createHash('sha256').update(bytes).digest('base64') === answer.Checksum;
+    return isGood ? bytes : null;
+  };
+  const readOnce = (snapshotId: string, block: BlockRef, call: Call) =>
+    asking(`read block ${block.index} of ${snapshotId}`, call.signal, async () => {
+      try {
+        return await fetchBlock(snapshotId, block, call);
+      } catch (error) {
+        if (!hasReason(error, 'INVALID_BLOCK_TOKEN')) throw error;
+        return fetchBlock(snapshotId, await tokens.of(snapshotId, block.index, call), call);
+      }
+    });
+  return {
+    async *list(snapshotId, from, call) {
+      let blocks = listFrom(snapshotId, from, call);
+      for (let next = from; ; ) {
+        const found = await asking(`list the blocks of ${snapshotId}`, call.signal, () => nextOf(blocks, snapshotId));
+        if (found === 'expired') {
+          blocks = listFrom(snapshotId, next, call);
+          continue;
+        }
+        if (found === null) return;
+        next = found.index + 1;
+        yield found;
+      }
+    },
+
+    async read(snapshotId, block, call) {
+      for (let attempt = 0; attempt < READS; attempt++) {
+        const bytes = await readOnce(snapshotId, block, call);
+        if (bytes) return bytes;
+      }
+      const message = `block ${block.index} of ${snapshotId} never agreed with its checksum, ${READS} times`;
+      throw new SnapError('DOWNLOAD_FAILED', message, { hint: 'run the command again, or use --source volume' });
+    },
+  };
+}
+
+async function nextOf(blocks: AsyncGenerator<BlockRef>, snapshotId: string): Promise<BlockRef | 'expired' | null> {
+  try {
+    const next = await blocks.next();
+    return next.done ? null : next.value;
+  } catch (error) {
+    if (hasReason(error, 'INVALID_PAGE_TOKEN')) return 'expired';
+    if (!isAwsError(error, 'ValidationException', 'ResourceNotFoundException')) throw error;
+    throw new SnapError('SNAPSHOT_UNUSABLE', `${snapshotId} cannot be read by the EBS direct APIs`, {
+      hint: 'public, archived, pending and Outposts snapshots need --source volume, or to be copied or restored first',
+      cause: error,
+    });
+  }
+}
+
+const hasReason = (error: unknown, reason: string): boolean =>
+  error instanceof Error && (error as { Reason?: string }).Reason === reason;

@@ -1,0 +1,19 @@
+/** Snapshots read block by block, without a volume. */
+import type { Call } from './ports.ts';
+
+export const BLOCK_BYTES = 512 * 1024;
+
+/** A block that was written at some time; all others are zero. */
+export interface BlockRef {
+  /** Position on the disk in units of `BLOCK_BYTES`. */
+  index: number;
+  /** What the cloud wants to see when it is read. */
+  token: string;
+}
+
+export interface SnapshotBlocks {
+  /** Written blocks from an index on, ascending. Throws `SNAPSHOT_UNUSABLE` or `ACCESS_DENIED` at the first. */
+  list(snapshotId: string, from: number, call: Call): AsyncGenerator<BlockRef>;
+  /** The block, held against its checksum. Throws `DOWNLOAD_FAILED` when it never agrees. */
+  read(snapshotId: string, block: BlockRef, call: Call): Promise<Uint8Array>;
+}

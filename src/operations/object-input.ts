@@ -1,0 +1,59 @@
+/** What the first stage of a pipeline reads. */
+import { closeSync, openSync, readFileSync } from 'node:fs';
+import { SnapError } from '../errors.ts';
+import type { BlockImage } from '../transfer/block-image.ts';
+import { closeAll, makePipes } from '../transfer/pipes.ts';
+import type { Content } from './store-object.ts';
+
+export interface ObjectInput extends AsyncDisposable {
+  /** For the pipeline; tar has no standard input. */
+  asStdin: { input?: number };
+  /** To be called once the pipeline runs; settles when all has been written, and may be called again. */
+  begin(): Promise<void>;
+  /** How far the plain bytes have been read, `null` for tar. */
+  position(): number | null;
+}
+
+export async function openInput(content: Content, signal: AbortSignal): Promise<ObjectInput> {
+  if (content.layout === 'tar') return NOTHING;
+  return 'device' in content ? deviceInput(content.device) : blockInput(content.blocks, signal);
+}
+
+const NOTHING: ObjectInput = {
+  asStdin: {},
+  begin: async () => {},
+  position: () => null,
+  [Symbol.asyncDispose]: async () => {},
+};
+
+/** A device is the compressor's standard input: the two share one file position, which the kernel keeps. */
+function deviceInput(device: string): ObjectInput {
+  const descriptor = openSync(device, 'r');
+  return {
+    asStdin: { input: descriptor },
+    begin: async () => {},
+    position: () => Number(/^pos:\s*(\d+)/m.exec(readFileSync(`/proc/self/fdinfo/${descriptor}`, 'utf8'))?.[1] ?? 0),
+    [Symbol.asyncDispose]: async () => closeSync(descriptor),
+  };
+}
+
+/** Blocks are written into a pipe, while they come. */
+async function blockInput(blocks: BlockImage, signal: AbortSignal): Promise<ObjectInput> {
+  const [pipe] = await makePipes(1);
+  if (!pipe) throw new SnapError('BUG', 'no pipe was made');
+  let writing: Promise<void> | null = null;
+  return {
+    asStdin: { input: pipe.readEnd },
+    begin() {
+      if (writing) return writing;
+      closeAll([pipe.readEnd]);
+      writing = blocks.writeTo(pipe.writeEnd, signal).finally(() => closeAll([pipe.writeEnd]));
+      return writing;
+    },
+    position: () => blocks.position,
+    async [Symbol.asyncDispose]() {
+      if (writing) await writing.catch(() => {});
+      else closeAll([pipe.readEnd, pipe.writeEnd]);
+    },
+  };
+}

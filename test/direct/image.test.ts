@@ -1,0 +1,207 @@
+/** Images by the EBS direct APIs: without root, volume, mount or device; equal to the disk, whatever goes wrong. */
+import assert from 'node:assert/strict';
+import { createHash, randomBytes } from 'node:crypto';
+import { chmodSync, createReadStream, ftruncateSync, openSync, writeSync } from 'node:fs';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import type { FaultAction } from '../../lab/core/contract.ts';
+import { keyEnding, keysIn, plainHash, readManifest } from '../support/archives.ts';
+import { addSnapshotOf, addSnapshotOfImage } from '../support/disks.ts';
+import { tagsOf } from '../support/ec2-state.ts';
+import { addKey, gpgHome } from '../support/gpg.ts';
+import { killFamily } from '../support/kill-family.ts';
+import {
+  BUCKET,
+  labForTest,
+  PROGRAM,
+  recordsOf,
+  runCli,
+  runMigrate,
+  runProgram,
+  type TestLab,
+} from '../support/lab.ts';
+import { imageOf } from '../support/tamper.ts';
+
+const GPT = {
+  table: 'gpt' as const,
+  partitions: [
+    { content: 'ext4' as const, sizeMiB: 48 },
+    { content: 'random' as const, sizeMiB: 2 },
+  ],
+};
+
+const DIRECT = ['--all', '--dd', '--source', 'direct', '--json'];
+
+async function hashOf(file: string): Promise<string> {
+  const hash = createHash('sha256');
+  for await (const chunk of createReadStream(file)) hash.update(chunk as Buffer);
+  return hash.digest('hex');
+}
+
+async function expectImage(lab: TestLab, snapshotId: string, ending: string, env: Record<string, string> = {}) {
+  const hash = await plainHash(lab, await keyEnding(lab, ending), env);
+  assert.equal(hash, await hashOf(imageOf(lab, snapshotId)));
+}
+
+test('an ordinary user archives a GPT disk, and lz4 -d gives it back', async (t) => {
+  const lab = await labForTest(t);
+  const { snapshotId } = await addSnapshotOf(lab, GPT);
+  for (const directory of [join(lab.directory, '..'), lab.directory]) chmodSync(directory, 0o755);
+  chmodSync(join(lab.directory, 'tmp'), 0o777);
+  const nobody = ['setpriv', '--reuid=65534', '--regid=65534', '--clear-groups', process.execPath, PROGRAM];
+  const env = { ...lab.env, AWS_EC2_METADATA_SERVICE_ENDPOINT: 'http://127.0.0.1:1' };
+  const done = await runProgram([...nobody, 'migrate', '--bucket', BUCKET, ...DIRECT, '--validate'], { env });
+  assert.equal(done.code, 0, done.stdout + done.stderr);
+  const calls = (await lab.control.calls()).map(({ operation }) => operation);
+  for (const absent of ['CreateVolume', 'AttachVolume']) assert.ok(!calls.includes(absent), absent);
+  await expectImage(lab, snapshotId, '.img.lz4');
+  assert.equal((await tagsOf(lab, snapshotId))['snap-to-s3'], 'validated');
+  const manifest = await readManifest(lab);
+  assert.equal(manifest.source, 'direct');
+  assert.equal(manifest.disk.table, 'gpt');
+  assert.equal(manifest.objects[0]?.plainSha256, await hashOf(imageOf(lab, snapshotId)));
+  const proof = await runCli(env, ['validate', '--archive-only', '--all', '--bucket', BUCKET]);
+  assert.equal(proof.code, 0, proof.stderr);
+});
+
+/** Blocks of data, blocks that were written with zeros, and blocks that never were. */
+function randomDisk(lab: TestLab, blocks: number): { image: string; writtenZeros: number[] } {
+  const image = join(lab.directory, `random-${blocks}.img`);
+  const file = openSync(image, 'w');
+  const writtenZeros: number[] = [];
+  for (let index = 0; index < blocks; index++) {
+    const kind = Math.random();
+    if (kind < 0.3) writeSync(file, randomBytes(524_288), 0, 524_288, index * 524_288);
+    else if (kind < 0.4) writeSync(file, 'x', index * 524_288 + Math.floor(Math.random() * 524_288));
+    else if (kind < 0.6) writtenZeros.push(index);
+  }
+  ftruncateSync(file, blocks * 524_288);
+  return { image, writtenZeros };
+}
+
+test('disks of data, zeros and nothing, plain and encrypted, come back to the byte', async (t) => {
+  const lab = await labForTest(t, { pageSize: 7 });
+  for (const encrypted of [false, true, false]) {
+    const { image, writtenZeros } = randomDisk(lab, 40);
+    const { snapshotId } = await addSnapshotOfImage(lab, image, { writtenZeros, encrypted });
+    const done = await runMigrate(lab, [...DIRECT, '--compression', 'zstd']);
+    assert.equal(done.code, 0, done.stdout + done.stderr);
+    await expectImage(lab, snapshotId, `${snapshotId}.img.zst`);
+  }
+});
+
+test('encrypted with gpg, and validated', async (t) => {
+  const lab = await labForTest(t);
+  const { snapshotId } = await addSnapshotOf(lab, GPT);
+  const env = { GNUPGHOME: await gpgHome(t) };
+  await addKey(env.GNUPGHOME, 'ops@example.com');
+  const done = await runMigrate(lab, [...DIRECT, '--validate', '--gpg-recipient', 'ops@example.com'], { env });
+  assert.equal(done.code, 0, done.stdout + done.stderr);
+  await expectImage(lab, snapshotId, '.img.lz4.gpg', env);
+});
+
+const SURVIVED: [string, FaultAction, number][] = [
+  ['throttled', { kind: 'error', code: 'RequestThrottledException', status: 400 }, 3],
+  ['internal errors', { kind: 'error', code: 'InternalServerException', status: 500 }, 3],
+  ['connections lost', { kind: 'reset' }, 3],
+  ['answers cut short', { kind: 'cut', afterBytes: 100_000 }, 3],
+  ['a wrong checksum', { kind: 'behaviour', name: 'flip-bit' }, 1],
+];
+
+for (const [name, action, times] of SURVIVED) {
+  test(`blocks: ${name}`, async (t) => {
+    const lab = await labForTest(t);
+    const { snapshotId } = await addSnapshotOf(lab, GPT);
+    await lab.control.script({ service: 'ebs', operation: 'GetSnapshotBlock', skip: 5, times, action });
+    const done = await runMigrate(lab, DIRECT);
+    assert.equal(done.code, 0, done.stdout + done.stderr);
+    await expectImage(lab, snapshotId, '.img.lz4');
+  });
+}
+
+test('tokens of blocks and pages that expire on the way are listed anew', async (t) => {
+  const lab = await labForTest(t, { pageSize: 5 });
+  const { snapshotId } = await addSnapshotOf(lab, GPT);
+  await lab.control.setDelays({ blockTokenLife: 700, getBlock: 250 });
+  const done = await runMigrate(lab, [...DIRECT, '--block-streams', '4']);
+  assert.equal(done.code, 0, done.stdout + done.stderr);
+  const lists = (await lab.control.calls()).filter(({ operation }) => operation === 'ListSnapshotBlocks');
+  assert.ok(lists.length > 4, `${lists.length} lists`);
+  await expectImage(lab, snapshotId, '.img.lz4');
+});
+
+const REFUSED: [string, FaultAction, RegExp][] = [
+  ['access denied in the middle', { kind: 'error', code: 'AccessDeniedException', status: 403 }, /ACCESS_DENIED/],
+  [
+    'a checksum that is always wrong',
+    { kind: 'behaviour', name: 'flip-bit' },
+    /never agreed with its checksum, 3 times/,
+  ],
+];
+
+for (const [name, action, message] of REFUSED) {
+  test(`blocks: ${name} leaves no object`, async (t) => {
+    const lab = await labForTest(t);
+    const { snapshotId } = await addSnapshotOf(lab, GPT);
+    const script = { service: 'ebs', operation: 'GetSnapshotBlock', action } as const;
+    await lab.control.script({ ...script, skip: 8, times: 1000 });
+    const done = await runMigrate(lab, DIRECT);
+    await lab.control.clearFaults();
+    assert.equal(done.code, 1, done.stdout + done.stderr);
+    assert.match(done.stdout, message);
+    assert.deepEqual(await keysIn(lab), []);
+    assert.equal((await tagsOf(lab, snapshotId))['snap-to-s3'], 'migrate');
+  });
+}
+
+test('limits of the account are kept to, once they are met', async (t) => {
+  const lab = await labForTest(t);
+  const { snapshotId } = await addSnapshotOf(lab, GPT);
+  await lab.control.setDelays({ snapshotBlocksPerSecond: 6 });
+  const done = await runMigrate(lab, DIRECT);
+  assert.equal(done.code, 0, done.stdout + done.stderr);
+  assert.ok(recordsOf(done).some(({ code, service }) => code === 'call.retried' && service === 'EBS'));
+  await expectImage(lab, snapshotId, '.img.lz4');
+});
+
+test('killed, and run again', async (t) => {
+  const lab = await labForTest(t);
+  const { snapshotId } = await addSnapshotOf(lab, GPT);
+  await killedAtObjectStart(t, lab, snapshotId);
+  const done = await runMigrate(lab, DIRECT);
+  assert.equal(done.code, 0, done.stdout + done.stderr);
+  await expectImage(lab, snapshotId, '.img.lz4');
+});
+
+async function killedAtObjectStart(_t: TestContext, lab: TestLab, id: string): Promise<void> {
+  const env = { SNAP_TO_S3_TEST_RUN: `${id}-direct` };
+  await runMigrate(lab, DIRECT, {
+    env,
+    onLine: (line) => {
+      if (line.includes('"object.started"')) killFamily(env.SNAP_TO_S3_TEST_RUN);
+    },
+  });
+}
+
+test('auto: directly where that works, from a volume where it does not, and says why', async (t) => {
+  const lab = await labForTest(t);
+  const { snapshotId } = await addSnapshotOf(lab, GPT);
+  const auto = ['--all', '--dd', '--source', 'auto', '--json'];
+  await lab.control.script({
+    service: 'ebs',
+    operation: 'ListSnapshotBlocks',
+    every: 1,
+    action: { kind: 'error', code: 'AccessDeniedException', status: 403 },
+  });
+  const done = await runMigrate(lab, auto);
+  await lab.control.clearFaults();
+  assert.equal(done.code, 0, done.stdout + done.stderr);
+  const chosen = recordsOf(done).find(({ code }) => code === 'source.chosen');
+  assert.equal(chosen?.['source'], 'volume');
+  assert.match(String(chosen?.['reason']), /could not list the blocks of snap-/);
+  const again = await runMigrate(lab, ['--snapshots', snapshotId, ...auto.slice(1)]);
+  assert.equal(recordsOf(again).find(({ code }) => code === 'source.chosen')?.['source'], 'direct');
+  await expectImage(lab, snapshotId, '.img.lz4');
+  const tar = await runMigrate(lab, ['--all', '--source', 'direct']);
+  assert.equal(tar.code, 2);
+});
