@@ -89,6 +89,17 @@ const validate = async (bench: Bench): Promise<Result> => {
   return { ...measured, streaming: told?.seconds ?? Number.NaN };
 };
 
+/** What validate does once the object is here. */
+const validateStage =
+  (how: 'alone' | 'disk') =>
+  (bench: Bench): Promise<Result> =>
+    withMounted(bench.image, null, async (tree) => {
+      const argv = [process.execPath, join(import.meta.dirname, 'stage.ts'), how, bench.stored, tree];
+      const measured = await measure(argv, bench.env);
+      const { seconds } = JSON.parse(measured.stdout.at(-1) ?? '') as { seconds: number };
+      return { ...measured, streaming: seconds };
+    });
+
 /** An archive for `validate`, and its object as a file. */
 const archive =
   (...flags: string[]) =>
@@ -190,9 +201,11 @@ const GROUPS: Group[] = [
     name: 'validate a tree, lz4',
     data: 'tree',
     setUp: archive(),
-    ours: 1,
+    ours: 3,
     contestants: [
       { name: 'validate from the lab', run: validate },
+      { name: 'validate, untar and hash', run: validateStage('alone') },
+      { name: 'validate, without the store', run: validateStage('disk') },
       { name: 'lz4 -d alone', run: shell('tree', 'lz4 -d -c "$4" > /dev/null') },
       {
         name: 'the tree by md5sum, twice',
