@@ -48,7 +48,8 @@ export async function awsServices(choices: AwsChoices, host: Host, env: NodeJS.P
     forcePathStyle: [choices.endpointUrl, env['AWS_ENDPOINT_URL_S3'], env['AWS_ENDPOINT_URL']].some(Boolean),
   };
   const tellOf = (service: string) => (retry: Retry) => host.notify({ code: 'call.retried', service, ...retry });
-  const governor = new Governor(choices.maxBlockRate ?? DEFAULT_BLOCK_RATE);
+  const blockRate = choices.maxBlockRate ?? DEFAULT_BLOCK_RATE;
+  const governor = new Governor(blockRate);
   const tellOfBlocks = (retry: Retry) => {
     if (/Throttl/.test(retry.because)) governor.refused();
     tellOf('EBS')(retry);
@@ -60,6 +61,7 @@ export async function awsServices(choices: AwsChoices, host: Host, env: NodeJS.P
     snapshots: awsSnapshots(ec2),
     blocks: awsSnapshotBlocks(ebsClient({ ...settings, onRetry: tellOfBlocks })),
     governor,
+    directAccess: { ...settings, blockRate },
     volumes: awsVolumes(ec2),
     store: s3ArchiveStore(s3, storeSettings(choices)),
     examiner: awsExaminer(ec2, s3.control, storeSettings(choices)),

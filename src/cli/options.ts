@@ -1,7 +1,7 @@
 /** Flags that several commands share: declared once, so that they mean the same everywhere. */
 import { type Command, Option } from 'commander';
 import { SnapError } from '../errors.ts';
-import type { Selection, VolumeSettings } from '../operations/settings.ts';
+import type { Selection, SourceChoice, VolumeSettings } from '../operations/settings.ts';
 import { collect, matching, wholeNumber } from './flag-values.ts';
 
 /** What the parser hands over of the flags below. */
@@ -13,6 +13,9 @@ export interface SelectionFlags {
 }
 
 export interface VolumeFlags {
+  source: SourceChoice;
+  blockStreams: number;
+  maxBlockRate: number;
   replay: boolean;
   mountPoint: string;
   volumeType: string;
@@ -95,6 +98,18 @@ export const volumeOptions = (): Option[] => [
   claimLifeOption(),
 ];
 
+export const sourceOptions = (): Option[] => [
+  new Option('--source <source>', 'volume; direct: by the EBS direct APIs, without an instance; auto: whichever suits')
+    .choices(['volume', 'direct', 'auto'])
+    .default('volume'),
+  new Option('--block-streams <number>', 'blocks on their way at once; each takes 0.5 MiB')
+    .argParser(wholeNumber(1, 512))
+    .default(64),
+  new Option('--max-block-rate <number>', 'blocks a second, to leave some of the quota to other programs')
+    .argParser(wholeNumber(1, 10_000))
+    .default(900),
+];
+
 export const mountPointOption = (): Option =>
   new Option('--mount-point <directory>', 'partitions are mounted below it')
     .argParser(matching(/^\//, 'an absolute path'))
@@ -114,6 +129,8 @@ export const noReplayOption = (): Option =>
   new Option('--no-replay', 'do not replay the journals of filesystems: files synced last may be missing');
 
 export const toVolumeSettings = (flags: VolumeFlags): VolumeSettings => ({
+  source: flags.source,
+  blockStreams: flags.blockStreams,
   replayJournals: flags.replay,
   mountPoint: flags.mountPoint,
   volumeType: flags.volumeType,

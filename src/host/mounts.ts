@@ -87,7 +87,7 @@ export async function mountReadOnly(
   return { path: directory, helper, [Symbol.asyncDispose]: () => unmount(device, directory) };
 }
 
-const isMounted = (directory: string): boolean => mountsHere().some((mount) => mount.directory === directory);
+export const isMounted = (directory: string): boolean => mountsHere().some((mount) => mount.directory === directory);
 
 /** All mounts of this machine, in the order in which they were made. */
 export const mountsHere = (): { source: string; directory: string }[] =>
@@ -166,8 +166,13 @@ const reasonOf = (error: ToolError): string =>
 
 const UNMOUNT_WITHIN = minutes(2);
 
-/** Something may look at a fresh mount for a moment; who does so for minutes is named. */
 export async function unmount(device: string, directory: string): Promise<void> {
+  await endMount(device, directory);
+  rmdirSync(directory);
+}
+
+/** Something may look at a fresh mount for a moment; who does so for minutes is named. */
+export async function endMount(device: string, directory: string): Promise<void> {
   const signal = cleanupSignal(UNMOUNT_WITHIN + minutes(1));
   let reason = '';
   const look = async () => {
@@ -181,7 +186,6 @@ export async function unmount(device: string, directory: string): Promise<void> 
   };
   try {
     await waitFor(look, { what: `${directory} to unmount`, within: UNMOUNT_WITHIN, signal });
-    rmdirSync(directory);
   } catch (cause) {
     const users = usersOf(directory);
     const who = users.length === 0 ? new Error(reason) : new Error(`in use by ${users.join(', ')}`, { cause });

@@ -1,7 +1,8 @@
 /** What a run that was killed has left on a device: mounts, and windows on its partitions. */
-import { readdirSync, readFileSync, rmdirSync } from 'node:fs';
+import { readdirSync, rmdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { runTool } from '../transfer/process.ts';
+import { loopsOn } from './loop-devices.ts';
 import { mountsHere, unmount } from './mounts.ts';
 
 /**
@@ -11,7 +12,7 @@ import { mountsHere, unmount } from './mounts.ts';
  * @throws SnapError `CLEANUP_FAILED` naming what keeps a mount busy.
  */
 export async function endStaleUse(device: string, below: string, mountPoints: RegExp): Promise<void> {
-  const windows = windowsOn(device);
+  const windows = loopsOn(device);
   const isOurs = (source: string) => source === device || windows.includes(source) || isPartitionOf(device, source);
   for (const { source, directory } of mountsHere().reverse()) {
     const name = directory.startsWith(`${below}/`) ? directory.slice(below.length + 1) : '';
@@ -23,17 +24,6 @@ export async function endStaleUse(device: string, below: string, mountPoints: Re
 
 const isPartitionOf = (device: string, source: string): boolean =>
   source.startsWith(device) && /^p?\d+$/.test(source.slice(device.length));
-
-function windowsOn(device: string): string[] {
-  return readdirSync('/sys/block').flatMap((name) => {
-    try {
-      const file = readFileSync(`/sys/block/${name}/loop/backing_file`, 'utf8').trim();
-      return file === device ? [`/dev/${name}`] : [];
-    } catch {
-      return [];
-    }
-  });
-}
 
 /** Mount points that were made and never used. */
 function removeEmpty(below: string, mountPoints: RegExp): void {

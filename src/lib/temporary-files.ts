@@ -1,5 +1,5 @@
 /** Temporary directories that carry the name of their process, so that what a killed one left is found and removed. */
-import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { lstatSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { isKnownDead, thisProcess } from './process-identity.ts';
@@ -16,13 +16,23 @@ export function temporaryDirectory(): TemporaryDirectory {
   return { path, [Symbol.dispose]: () => rmSync(path, { recursive: true, force: true }) };
 }
 
-/** Directories of processes that were killed; what is somebody else's, or of a living process, stays. */
-export function sweepTemporaryDirectories(): void {
+/** Directories of processes that were killed; what is another user's, or of a living process, is not among them. */
+export function orphanedDirectories(): string[] {
   const self = thisProcess();
-  for (const name of readdirSync(tmpdir())) {
-    const [, namespace = '', pid = '', started = ''] = NAME.exec(name) ?? [];
-    if (pid === '' || namespace !== self.namespace) continue;
-    if (!isKnownDead({ ...self, pid: Number(pid), started })) continue;
-    rmSync(join(tmpdir(), name), { recursive: true, force: true });
-  }
+  return readdirSync(tmpdir())
+    .filter((name) => {
+      const [, namespace = '', pid = '', started = ''] = NAME.exec(name) ?? [];
+      return pid !== '' && namespace === self.namespace && isKnownDead({ ...self, pid: Number(pid), started });
+    })
+    .map((name) => join(tmpdir(), name))
+    .filter(isOurs);
+}
+
+function isOurs(path: string): boolean {
+  const uid = process.getuid?.();
+  return uid === 0 || lstatSync(path, { throwIfNoEntry: false })?.uid === uid;
+}
+
+export function sweepTemporaryDirectories(): void {
+  for (const path of orphanedDirectories()) rmSync(path, { recursive: true, force: true });
 }

@@ -1,6 +1,6 @@
 /** `clean`: finds what no run will use any more, and removes it when told to. */
 import { EXIT, type ExitCode, SnapError } from '../errors.ts';
-import { sweepTemporaryDirectories } from '../lib/temporary-files.ts';
+import { sweepKilledRuns } from '../host/killed-runs.ts';
 import { findTraces, type Leftover, leftoversOf, type Survey, type Trace } from './leftovers.ts';
 import { removeLeftovers } from './remove-leftovers.ts';
 import type { CleanSettings, Services } from './settings.ts';
@@ -21,7 +21,7 @@ interface Tally {
  */
 export async function clean(settings: CleanSettings, services: Services, signal: AbortSignal): Promise<ExitCode> {
   await services.store.check({ signal });
-  if (settings.remove) sweepTemporaryDirectories();
+  if (settings.remove) await sweepKilledRuns();
   const survey: Survey = { settings, services, signal, instanceId: await instanceId(services) };
   const tally: Tally = { found: 0, removed: 0, left: 0, dollarsMonth: 0, errors: [] };
   for (const trace of await findTraces(survey)) {

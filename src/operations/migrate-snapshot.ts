@@ -6,14 +6,15 @@ import { type ArchiveName, type Layout, objectKey } from '../archive/key.ts';
 import type { ManifestObject, RecordedPartition } from '../archive/manifest.ts';
 import { objectMetadata } from '../archive/metadata.ts';
 import { objectTags } from '../archive/tags.ts';
-import type { Instance, ObjectFacts, Snapshot } from '../cloud/ports.ts';
+import type { ObjectFacts, Snapshot } from '../cloud/ports.ts';
 import { SnapError } from '../errors.ts';
+import type { FoundDevice } from '../host/block-devices.ts';
 import { type Probe, probe, treatmentOf } from '../host/filesystems.ts';
 import { mountReadOnly } from '../host/mounts.ts';
 import { openPartition } from '../host/partition-device.ts';
 import { monotonic, now } from '../lib/clock.ts';
 import { cleanupSignal } from '../lib/disposal.ts';
-import { chooseSource, directCost, imageOf, readDiskEnds } from './archive-direct.ts';
+import { imageOf, readDiskEnds } from './archive-direct.ts';
 import { checkArchive, type Disk, tellOfCheck } from './check-archive.ts';
 import { type CheckServices, checkObject, type ObjectCheck } from './check-object.ts';
 import type { HeldClaim } from './claims.ts';
@@ -21,7 +22,7 @@ import { commitManifest } from './commit-manifest.ts';
 import { MigrationProgress } from './progress.ts';
 import { readDisk } from './read-disk.ts';
 import type { MigrateSettings, Services } from './settings.ts';
-import { attachVolumeOf } from './snapshot-volume.ts';
+import { chooseSource, openSnapshotDisk, type Source } from './snapshot-disk.ts';
 import { beginState, revertState } from './state-tag.ts';
 import { type Content, storeObject } from './store-object.ts';
 
@@ -38,7 +39,7 @@ export interface Migration {
 
 /** What has been read off the disk and stored so far. */
 export interface Harvest extends Disk {
-  source: 'volume' | 'direct';
+  source: Source;
   objects: ManifestObject[];
   recorded: RecordedPartition[];
   validatedAt: string | null;
@@ -78,13 +79,11 @@ export async function migrateSnapshot(
 }
 
 async function archive(migration: Migration, onComplete: () => Promise<void>): Promise<void> {
-  const { snapshot, settings, services, signal } = migration;
-  const chosen = await chooseSource(snapshot, settings, services, signal);
-  const dollars = chosen.source === 'direct' ? directCost(snapshot) : null;
-  if (settings.source !== 'volume')
-    services.host.notify({ code: 'source.chosen', snapshot: snapshot.id, ...chosen, dollars });
-  if (chosen.source === 'volume') await archiveByVolume(migration, await services.instance(), onComplete);
-  else await archiveDirectly(migration, onComplete);
+  const { snapshot, settings, services } = migration;
+  const source = await chooseSource(snapshot, settings.source, settings.layout, services, migration.signal);
+  if (source === 'direct' && settings.layout === 'image') return archiveDirectly(migration, onComplete);
+  await using disk = await openSnapshotDisk(source, { ...migration, purpose: settings.layout });
+  await archiveDisk({ ...migration, signal: disk.signal }, source, disk.device, onComplete);
 }
 
 /** The image is hashed on its way, so that it can be proved afterwards by the bucket alone. */
@@ -114,18 +113,19 @@ async function validateAlone({ snapshot, settings, services, signal }: Migration
   harvest.validatedAt = now().toISOString();
 }
 
-async function archiveByVolume(
+async function archiveDisk(
   migration: Migration,
-  instance: Instance,
+  source: Source,
+  device: FoundDevice,
   onComplete: () => Promise<void>,
 ): Promise<void> {
   const { snapshot, settings, services, signal } = migration;
-  await using volume = await attachVolumeOf({ ...migration, instance, purpose: settings.layout });
-  const disk = await readDisk(snapshot.id, volume.device, services.host, signal);
-  const harvest: Harvest = { ...disk, source: 'volume', objects: [], recorded: [], validatedAt: null };
+  const disk = await readDisk(snapshot.id, device, services.host, signal);
+  const harvest: Harvest = { ...disk, source, objects: [], recorded: [], validatedAt: null };
   if (settings.layout === 'image') await storeDisk(migration, harvest);
   else await storePartitions(migration, harvest);
   if (settings.validate) await validateHarvest(migration, harvest);
+  signal.throwIfAborted();
   migration.claim.confirm();
   await commitManifest(migration, harvest);
   await onComplete();

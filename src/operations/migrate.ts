@@ -2,7 +2,7 @@
 import { objectTags } from '../archive/tags.ts';
 import type { Snapshot } from '../cloud/ports.ts';
 import type { ExitCode } from '../errors.ts';
-import { sweepTemporaryDirectories } from '../lib/temporary-files.ts';
+import { sweepKilledRuns } from '../host/killed-runs.ts';
 import { mayBeFree, underClaim } from './claimed-work.ts';
 import { migrateSnapshot } from './migrate-snapshot.ts';
 import { planSnapshot } from './plan.ts';
@@ -18,7 +18,7 @@ import { untilNotice } from './until-notice.ts';
  * @throws SnapError the reason, when nothing could be begun; `INTERRUPTED` when stopped.
  */
 export async function migrate(settings: MigrateSettings, services: Services, signal: AbortSignal): Promise<ExitCode> {
-  sweepTemporaryDirectories();
+  await sweepKilledRuns();
   await preflight(settings, services, signal);
   if (!settings.dryRun) await tidyFinished(settings, services, signal);
   const { snapshots, refused } = await select(settings, services, signal);

@@ -9,16 +9,16 @@ import type { MigrateSettings, Services } from './settings.ts';
 /** @throws SnapError `TOOL_MISSING`, `NOT_SUPPORTED_HERE`, `GPG_KEY`, `BUCKET` or `ACCESS_DENIED` */
 export async function preflight(settings: MigrateSettings, services: Services, signal: AbortSignal): Promise<void> {
   requireLinux();
-  // By direct reads alone, nothing is mounted and no device is touched.
-  const needsVolume = settings.source === 'volume' || settings.layout === 'tar';
-  if (!settings.dryRun && needsVolume) requireRoot();
+  // By direct reads of images, nothing is mounted and no device is touched.
+  const needsRoot = settings.source === 'volume' || settings.layout === 'tar';
+  if (!settings.dryRun && needsRoot) requireRoot();
   requireTools(toolsFor(settings), services.searchPath);
   if (settings.encryption) {
     await checkRecipients(settings.encryption.recipients, signal);
     if (settings.validate) await checkSecretKeys(settings.encryption.recipients, signal);
   }
   await services.store.check({ signal });
-  if (!settings.dryRun && needsVolume) await services.instance();
+  if (!settings.dryRun && settings.source === 'volume') await services.instance();
 }
 
 function requireLinux(): void {
@@ -38,7 +38,7 @@ export function requireRoot(): void {
 function toolsFor(settings: MigrateSettings): string[] {
   const compressor = basename(compressCommand(settings.codec)[0] ?? '');
   const always = ['mkfifo', 'blkid', 'sfdisk', compressor];
-  const forTar = settings.layout === 'tar' ? ['tar', 'mount', 'umount', 'losetup'] : [];
+  const forTar = settings.layout === 'tar' ? ['tar', 'mount', 'umount', 'losetup', 'blockdev'] : [];
   const forProof = settings.validate && settings.layout === 'tar' ? ['getfattr'] : [];
   return [...always, ...forTar, ...forProof, ...(settings.encryption ? ['gpg'] : [])];
 }

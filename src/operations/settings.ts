@@ -6,6 +6,7 @@ import type { SnapshotBlocks } from '../cloud/blocks.ts';
 import type { Examiner } from '../cloud/examiner.ts';
 import type { ArchiveStore, Instance, Snapshots, Volumes } from '../cloud/ports.ts';
 import type { Host } from '../events.ts';
+import type { DirectAccess } from '../fuse/serving-order.ts';
 import type { Governor } from '../transfer/governor.ts';
 
 export type Selection =
@@ -16,8 +17,14 @@ export type Selection =
    */
   | { by: 'tag'; value: string; underWay: string; most: number | null };
 
-/** What is said of work on a snapshot: its claim, the temporary volume and its mounts. */
+/** Where a snapshot's disk comes from: a temporary volume, the EBS direct APIs, or whichever suits. */
+export type SourceChoice = 'volume' | 'direct' | 'auto';
+
+/** What is said of work on a snapshot: its claim, its disk and its mounts. */
 export interface VolumeSettings {
+  source: SourceChoice;
+  /** Blocks on their way from the EBS direct APIs at once. */
+  blockStreams: number;
   replayJournals: boolean;
   mountPoint: string;
   volumeType: string;
@@ -43,13 +50,7 @@ export interface ValidateSettings extends VolumeSettings {
   downloadStreams: number;
 }
 
-/** Where bytes come from; `auto`: directly where that works, else from a volume. */
-export type SourceChoice = 'volume' | 'direct' | 'auto';
-
 export interface MigrateSettings extends VolumeSettings {
-  source: SourceChoice;
-  /** Blocks on their way from the EBS direct APIs at once. */
-  blockStreams: number;
   selection: Selection;
   /** Key of the tag that carries a snapshot's state, and marks temporary volumes. */
   tagKey: string;
@@ -93,6 +94,8 @@ export interface Services {
   blocks: SnapshotBlocks;
   /** Of the blocks of all snapshots of this run. */
   governor: Governor;
+  /** For processes of their own that read blocks. */
+  directAccess: DirectAccess;
   store: ArchiveStore;
   examiner: Examiner;
   region: string;

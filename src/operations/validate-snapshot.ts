@@ -13,7 +13,7 @@ import type { HeldClaim } from './claims.ts';
 import { type Archive, findArchive } from './find-archive.ts';
 import { readDisk } from './read-disk.ts';
 import type { Services, ValidateSettings } from './settings.ts';
-import { attachVolumeOf } from './snapshot-volume.ts';
+import { chooseSource, openSnapshotDisk } from './snapshot-disk.ts';
 import { beginState, revertState } from './state-tag.ts';
 
 /**
@@ -37,14 +37,14 @@ export async function validateSnapshot(
     services.store,
     signal,
   );
-  const instance = await services.instance();
+  const source = await chooseSource(snapshot, settings.source, 'tar', services, signal);
   const state = await beginState(snapshot, settings.tagKey, 'validating', claim.tagBefore, services, signal);
   let isSettled = false;
   try {
     const isWholeDisk = archive.objects.some(({ layout, partition }) => layout === 'image' && partition === null);
     const purpose = isWholeDisk ? 'image' : 'tar';
-    await using volume = await attachVolumeOf({ snapshot, claim, settings, services, instance, purpose, signal });
-    const disk = await readDisk(snapshot.id, volume.device, services.host, signal);
+    await using opened = await openSnapshotDisk(source, { snapshot, claim, settings, services, purpose, signal });
+    const disk = await readDisk(snapshot.id, opened.device, services.host, opened.signal);
     const order = {
       ...settings,
       snapshotId,
@@ -54,10 +54,11 @@ export async function validateSnapshot(
     };
     const checks = await checkArchive(order, {
       ...services,
-      signal,
+      signal: opened.signal,
       streams: settings.downloadStreams,
       sessionKey: settings.sessionKey,
     });
+    opened.signal.throwIfAborted();
     claim.confirm();
     if (!settings.contentOnly) await noteProof(snapshot, archive, checks, settings.tagKey, services);
     await state.settle('validated', cleanupSignal());

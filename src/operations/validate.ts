@@ -1,9 +1,9 @@
 /** `validate`: proves that archives are what they were made of. */
 import type { Snapshot } from '../cloud/ports.ts';
 import { type ExitCode, SnapError } from '../errors.ts';
+import { sweepKilledRuns } from '../host/killed-runs.ts';
 import { requireTools } from '../host/tools.ts';
 import { monotonic } from '../lib/clock.ts';
-import { sweepTemporaryDirectories } from '../lib/temporary-files.ts';
 import { refuseArchived } from './archived-objects.ts';
 import { tellOfCheck } from './check-archive.ts';
 import { type CheckServices, checkObject, type ObjectCheck } from './check-object.ts';
@@ -22,7 +22,7 @@ import { validateSnapshot } from './validate-snapshot.ts';
  * @throws SnapError the reason, when nothing could be begun; `INTERRUPTED` when stopped.
  */
 export async function validate(settings: ValidateSettings, services: Services, signal: AbortSignal): Promise<ExitCode> {
-  sweepTemporaryDirectories();
+  await sweepKilledRuns();
   return settings.archiveOnly
     ? validateArchivesAlone(settings, services, signal)
     : validateSnapshots(settings, services, signal);
@@ -35,9 +35,12 @@ async function validateSnapshots(
 ): Promise<ExitCode> {
   requireRoot();
   const forXattrs = settings.contentOnly ? [] : ['getfattr'];
-  requireTools(['mkfifo', 'blkid', 'sfdisk', 'mount', 'umount', 'losetup', ...forXattrs], services.searchPath);
+  requireTools(
+    ['mkfifo', 'blkid', 'sfdisk', 'mount', 'umount', 'losetup', 'blockdev', ...forXattrs],
+    services.searchPath,
+  );
   await services.store.check({ signal });
-  await services.instance();
+  if (settings.source === 'volume') await services.instance();
   await tidyFinished(settings, services, signal);
   const selected = await select(settings, services, signal);
   return untilNotice(services, signal, (running) => validateEach(selected, settings, services, running));

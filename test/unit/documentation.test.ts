@@ -34,7 +34,7 @@ test('every event is documented', () => {
 });
 
 test('every fault that services play themselves is in their BEHAVIOUR.md', () => {
-  for (const service of ['ec2', 's3']) {
+  for (const service of ['ec2', 's3', 'ebs']) {
     const played = globSync(`lab/${service}/*.ts`, { cwd: root }).flatMap((path) =>
       [...read(path).matchAll(/behaviours\.(?:has|get)\('([\w-]+)'\)/g)].map(([, name = '']) => name),
     );

@@ -5,7 +5,7 @@ import { normalisePrefix } from '../../archive/key.ts';
 import { awsServices } from '../../aws-services.ts';
 import { SnapError } from '../../errors.ts';
 import { migrate } from '../../operations/migrate.ts';
-import type { MigrateSettings, SourceChoice } from '../../operations/settings.ts';
+import type { MigrateSettings } from '../../operations/settings.ts';
 import type { CliContext } from '../context.ts';
 import { wholeNumber } from '../flag-values.ts';
 import { EXIT_STATUS_HELP } from '../help.ts';
@@ -25,6 +25,7 @@ import {
   type SelectionFlags,
   SSE_MODES,
   selectionOptions,
+  sourceOptions,
   toSelection,
   toVolumeSettings,
   type VolumeFlags,
@@ -42,9 +43,6 @@ interface MigrateFlags extends SelectionFlags, VolumeFlags, AwsFlags, OutputFlag
   expectedBucketOwner?: string;
   uploadStreams: number;
   dd?: true;
-  source: SourceChoice;
-  blockStreams: number;
-  maxBlockRate: number;
   compression: CodecName;
   compressionLevel?: number;
   gpgRecipient?: string[];
@@ -122,21 +120,6 @@ const contentOptions = (): Option[] => [
   noReplayOption(),
 ];
 
-const sourceOptions = (): Option[] => [
-  new Option(
-    '--source <source>',
-    'volume; direct: images by the EBS direct APIs, without root; auto: direct if it can be',
-  )
-    .choices(['volume', 'direct', 'auto'])
-    .default('volume'),
-  new Option('--block-streams <number>', 'blocks on their way at once; each takes 0.5 MiB')
-    .argParser(wholeNumber(1, 512))
-    .default(64),
-  new Option('--max-block-rate <number>', 'blocks a second, to leave some of the quota to other programs')
-    .argParser(wholeNumber(1, 10_000))
-    .default(900),
-];
-
 const dryRunOption = (): Option =>
   new Option('--dry-run', 'show what would be stored where, and what it costs; change nothing');
 
@@ -156,8 +139,6 @@ function toSettings(flags: MigrateFlags): MigrateSettings {
     selection,
     tagKey: flags.tag,
     prefix: normalisePrefix(flags.prefix),
-    source: flags.source,
-    blockStreams: flags.blockStreams,
     layout: flags.dd ? 'image' : 'tar',
     codec: toCodec(flags),
     encryption: flags.gpgRecipient === undefined ? null : { recipients: flags.gpgRecipient },
@@ -171,11 +152,6 @@ function toSettings(flags: MigrateFlags): MigrateSettings {
 function refuseContradictions(flags: MigrateFlags): void {
   if (flags.sseKmsKeyId !== undefined && !flags.sse?.startsWith('aws:kms')) {
     throw new SnapError('USAGE', '--sse-kms-key-id needs --sse aws:kms or aws:kms:dsse');
-  }
-  if (flags.source === 'direct' && !flags.dd) {
-    throw new SnapError('USAGE', '--source direct stores images: give --dd', {
-      hint: 'tars are made from volumes so far: leave --source out',
-    });
   }
   if (flags.validate && NOT_READABLE.includes(flags.storageClass)) {
     throw new SnapError('USAGE', `--validate cannot read back what is stored as ${flags.storageClass}`, {

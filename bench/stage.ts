@@ -1,0 +1,30 @@
+/**
+ * The local part of validate by itself, without the store: `lz4 -d` of a file, and the threads that read and compare.
+ *
+ *   node bench/stage.ts alone OBJECT           the plain stream, untarred and hashed
+ *   node bench/stage.ts disk OBJECT DIRECTORY  and compared with the files
+ */
+import { openSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { decompressCommand } from '../src/archive/codec.ts';
+import type { ComparisonOrder } from '../src/compare/comparing-thread.ts';
+import { compareInThreads } from '../src/compare/start.ts';
+import { startPipeline } from '../src/transfer/pipeline.ts';
+import { closeAll } from '../src/transfer/pipes.ts';
+
+const [how, object = '', root = ''] = process.argv.slice(2);
+const logFile = join(tmpdir(), `snap-to-s3-bench-members-${process.pid}`);
+const order: ComparisonOrder =
+  how === 'alone'
+    ? { how: 'tar-alone' }
+    : { how: 'tar', root, contentOnly: false, ignore: [], key: Buffer.alloc(32), logFile };
+const started = performance.now();
+const input = openSync(object, 'r');
+const { signal } = new AbortController();
+await using pipeline = await startPipeline([{ name: 'lz4', argv: decompressCommand('lz4') }], { signal, input });
+const { differences } = await compareInThreads(pipeline.output, order);
+closeAll([pipeline.output, input]);
+await pipeline.finished;
+if (differences.length > 0) throw new Error(JSON.stringify(differences[0]));
+process.stdout.write(`${JSON.stringify({ code: 'stage', seconds: (performance.now() - started) / 1000 })}\n`);

@@ -1,0 +1,121 @@
+/**
+ * A disk whose blocks come from a snapshot when they are asked for, the rest ahead of that, each once; what has come, and
+ * what is written, is kept in a sparse scratch file.
+ */
+import { type FileHandle, open } from 'node:fs/promises';
+import { BLOCK_BYTES, type SnapshotBlocks } from '../cloud/blocks.ts';
+import type { Governor } from '../transfer/governor.ts';
+import { WrittenBlocks } from './written-blocks.ts';
+
+export interface LazyDiskOptions {
+  blocks: SnapshotBlocks;
+  snapshotId: string;
+  /** Length of the disk in bytes. */
+  bytes: number;
+  /** Path of a file that is not there yet. */
+  scratch: string;
+  governor: Governor;
+  /** Blocks on their way at once, ahead of what is asked for. */
+  inFlight: number;
+  signal: AbortSignal;
+}
+
+export class LazyDisk {
+  readonly #options: LazyDiskOptions;
+  readonly #scratch: FileHandle;
+  readonly #written: WrittenBlocks;
+  /** 1: what the scratch file has there is right. */
+  readonly #isHere: Uint8Array;
+  readonly #underWay = new Map<number, Promise<void>>();
+  /** Where blocks are fetched ahead from: behind what was asked for last. */
+  #ahead = 0;
+
+  private constructor(options: LazyDiskOptions, scratch: FileHandle) {
+    this.#options = options;
+    this.#scratch = scratch;
+    this.#written = new WrittenBlocks(options.blocks, options.snapshotId);
+    this.#isHere = new Uint8Array(Math.ceil(options.bytes / BLOCK_BYTES));
+  }
+
+  static async open(options: LazyDiskOptions): Promise<LazyDisk> {
+    const scratch = await open(options.scratch, 'wx+', 0o600);
+    await scratch.truncate(options.bytes);
+    return new LazyDisk(options, scratch);
+  }
+
+  /** @returns what is there; less than `length` at the end of the disk. Throws as `SnapshotBlocks` does. */
+  async read(offset: number, length: number): Promise<Buffer> {
+    const target = Buffer.allocUnsafe(Math.max(0, Math.min(length, this.#options.bytes - offset)));
+    if (target.length === 0) return target;
+    await this.#bringHere(offset, target.length);
+    const { bytesRead } = await this.#scratch.read(target, 0, target.length, offset);
+    if (bytesRead !== target.length) throw new Error(`the scratch file ends at ${offset + bytesRead}`);
+    return target;
+  }
+
+  async write(offset: number, data: Buffer): Promise<void> {
+    await this.#bringHere(offset, data.length);
+    await this.#scratch.write(data, 0, data.length, offset);
+  }
+
+  /** Settles once all blocks are here. Throws as `SnapshotBlocks` does, and the signal's reason. */
+  async fetchAhead(): Promise<void> {
+    const fetching = new Set<Promise<void>>();
+    for (let index = await this.#nextAhead(); index !== null; index = await this.#nextAhead()) {
+      const fetched = this.#block(index).finally(() => fetching.delete(fetched));
+      fetched.catch(() => {});
+      fetching.add(fetched);
+      if (fetching.size >= this.#options.inFlight) await Promise.race(fetching);
+    }
+    await Promise.all(fetching);
+  }
+
+  close = (): Promise<void> => this.#scratch.close();
+
+  async #bringHere(offset: number, length: number): Promise<void> {
+    const [first, last] = [Math.floor(offset / BLOCK_BYTES), Math.floor((offset + length - 1) / BLOCK_BYTES)];
+    this.#ahead = last + 1;
+    const awaited: Promise<void>[] = [];
+    for (let index = first; index <= last; index++) if (!this.#isHere[index]) awaited.push(this.#block(index));
+    await Promise.all(awaited);
+  }
+
+  #block(index: number): Promise<void> {
+    const underWay = this.#underWay.get(index) ?? this.#fetch(index).finally(() => this.#underWay.delete(index));
+    this.#underWay.set(index, underWay);
+    return underWay;
+  }
+
+  async #fetch(index: number): Promise<void> {
+    const { blocks, snapshotId, governor, signal, bytes } = this.#options;
+    const { blocks: listed } = await this.#written.pageOf(index, { signal });
+    const ref = listed.get(index);
+    if (ref) {
+      await governor.turn(signal);
+      const data = await blocks.read(snapshotId, ref, { signal });
+      const start = index * BLOCK_BYTES;
+      await this.#scratch.write(data, 0, Math.min(BLOCK_BYTES, bytes - start), start);
+    }
+    this.#isHere[index] = 1;
+  }
+
+  /** @returns the next written block that is neither here nor on its way; `null` when there is none. */
+  async #nextAhead(): Promise<number | null> {
+    const start = this.#ahead;
+    return (await this.#nextIn(start, this.#isHere.length)) ?? (await this.#nextIn(0, start));
+  }
+
+  async #nextIn(from: number, end: number): Promise<number | null> {
+    for (let at = from; ; ) {
+      const index = this.#isHere.indexOf(0, at);
+      if (index < 0 || index >= end) return null;
+      const page = await this.#written.pageOf(index, this.#options);
+      at = index;
+      for (; at < Math.min(page.to, end); at++) {
+        if (this.#isHere[at]) continue;
+        if (!page.blocks.has(at)) this.#isHere[at] = 1;
+        else if (!this.#underWay.has(at)) return at;
+      }
+    }
+  }
+}

@@ -1,0 +1,52 @@
+/** Which blocks of a snapshot were written, and their tokens: listed as they are needed, and some of them kept. */
+import type { BlockRef, SnapshotBlocks } from '../cloud/blocks.ts';
+import type { Call } from '../cloud/ports.ts';
+
+/** Every written block from one index up to another (exclusive). */
+export interface Page {
+  from: number;
+  to: number;
+  blocks: Map<number, BlockRef>;
+}
+
+/** As many as one call lists. */
+const PAGE = 10_000;
+
+/** Tokens take some 250 bytes each. */
+const PAGES_KEPT = 8;
+
+export class WrittenBlocks {
+  readonly #source: SnapshotBlocks;
+  readonly #snapshotId: string;
+  readonly #pages: Page[] = [];
+  #listing: Promise<unknown> = Promise.resolve();
+
+  constructor(source: SnapshotBlocks, snapshotId: string) {
+    this.#source = source;
+    this.#snapshotId = snapshotId;
+  }
+
+  /** @returns the page that tells of a block. One listing at a time. */
+  pageOf(index: number, call: Call): Promise<Page> {
+    const known = this.#find(index);
+    if (known) return Promise.resolve(known);
+    const listed = this.#listing.then(() => this.#find(index) ?? this.#list(index, call));
+    this.#listing = listed.catch(() => {});
+    return listed;
+  }
+
+  #find = (index: number): Page | undefined => this.#pages.find(({ from, to }) => from <= index && index < to);
+
+  async #list(from: number, call: Call): Promise<Page> {
+    const page: Page = { from, to: Number.POSITIVE_INFINITY, blocks: new Map() };
+    for await (const block of this.#source.list(this.#snapshotId, from, call)) {
+      page.blocks.set(block.index, block);
+      if (page.blocks.size < PAGE) continue;
+      page.to = block.index + 1;
+      break;
+    }
+    this.#pages.unshift(page);
+    this.#pages.length = Math.min(this.#pages.length, PAGES_KEPT);
+    return page;
+  }
+}

@@ -1,0 +1,155 @@
+/**
+ * A snapshot as a block device of this machine, without a volume: another process serves its blocks as a file, and a loop
+ * device makes a disk of that. The disk can be written to, so that journals are replayed; the snapshot never is.
+ */
+import { closeSync, existsSync, statfsSync, writeFileSync, writeSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { SnapError } from '../errors.ts';
+import type { Host } from '../events.ts';
+import type { DirectAccess, ServingOrder, ServingReport } from '../fuse/serving-order.ts';
+import { temporaryDirectory } from '../lib/temporary-files.ts';
+import { GiB } from '../lib/units.ts';
+import { makePipes } from '../transfer/pipes.ts';
+import { describeOutcome, lastLine, runTool, startStage } from '../transfer/process.ts';
+import type { FoundDevice } from './block-devices.ts';
+import { attachLoop } from './loop-devices.ts';
+import { endMount, isMounted } from './mounts.ts';
+
+export interface ServedDiskOptions {
+  snapshotId: string;
+  /** Bytes. */
+  size: number;
+  /** Bytes that were ever written, where that is known. */
+  dataBytes: number | null;
+  access: DirectAccess;
+  /** Blocks on their way at once. */
+  inFlight: number;
+  host: Host;
+  signal: AbortSignal;
+}
+
+export interface ServedDisk extends AsyncDisposable {
+  device: FoundDevice;
+  /** Aborted, with the reason, when blocks cannot be had any more: what has been read since may be wrong. */
+  failed: AbortSignal;
+}
+
+/** Sectors that the kernel reads ahead: requests of 1 MiB. */
+const READ_AHEAD = '2048';
+
+/** Of the file, in its temporary directory. */
+export const DISK = 'disk';
+
+/** @throws SnapError `NOT_SUPPORTED_HERE`, `MOUNT_FAILED`, `STAGE_FAILED`, or as `SnapshotBlocks` does. */
+export async function serveDisk(options: ServedDiskOptions): Promise<ServedDisk> {
+  requireFuse();
+  await using parts = new AsyncDisposableStack();
+  const directory = parts.use(temporaryDirectory());
+  requireSpace(directory.path, options);
+  const file = join(directory.path, DISK);
+  writeFileSync(file, '', { mode: 0o600 });
+  const server = parts.use(await startServer(file, join(directory.path, 'scratch'), options));
+  parts.defer(() => endFile(file));
+  await server.ready;
+  const loop = parts.use(await attachLoop(file, ['--direct-io=on']));
+  await runTool(['blockdev', '--setra', READ_AHEAD, loop.path], { signal: options.signal });
+  const given = parts.move();
+  return {
+    device: { path: loop.path, size: options.size },
+    failed: server.failed,
+    [Symbol.asyncDispose]: () => given.disposeAsync(),
+  };
+}
+
+function requireFuse(): void {
+  if (existsSync('/dev/fuse')) return;
+  throw new SnapError('NOT_SUPPORTED_HERE', 'there is no /dev/fuse, which direct reads of files go through', {
+    hint: 'modprobe fuse (in a container: --device /dev/fuse --privileged), or use --source volume, or --dd',
+  });
+}
+
+/** What has been read stays until all is done. */
+function requireSpace(directory: string, { dataBytes, snapshotId }: ServedDiskOptions): void {
+  const { bavail, bsize } = statfsSync(directory);
+  if (dataBytes === null || dataBytes <= bavail * bsize) return;
+  const [needed, free] = [dataBytes, bavail * bsize].map((bytes) => (bytes / GiB).toFixed(1));
+  throw new SnapError('NOT_SUPPORTED_HERE', `${snapshotId} needs ${needed} GiB in ${directory}, which has ${free}`, {
+    hint: 'set TMPDIR to a directory with more space, or use --source volume, or --dd, which needs none',
+  });
+}
+
+interface Server extends AsyncDisposable {
+  /** Rejects when it cannot serve. */
+  ready: Promise<void>;
+  failed: AbortSignal;
+}
+
+const THREADS = 12;
+
+/** The program beside this one, compiled or not. */
+const program = (): string =>
+  fileURLToPath(new URL(`../serving-process${import.meta.url.endsWith('.ts') ? '.ts' : '.js'}`, import.meta.url));
+
+async function startServer(mountPoint: string, scratch: string, options: ServedDiskOptions): Promise<Server> {
+  const { snapshotId, size: bytes, inFlight, access, host, signal } = options;
+  const order: ServingOrder = { ...access, snapshotId, bytes, mountPoint, scratch, inFlight };
+  const failure = new AbortController();
+  const ready = Promise.withResolvers<void>();
+  ready.promise.catch(() => {});
+  const fail = (error: unknown) => {
+    failure.abort(error);
+    ready.reject(error);
+  };
+  const onReport = (report: ServingReport) => {
+    if (report.serving === 'ready') ready.resolve();
+    else if (report.serving === 'retry') host.notify({ code: 'call.retried', service: 'EBS', ...retryOf(report) });
+    else if (report.serving === 'failed') fail(new SnapError(report.code, report.message, hintOf(report)));
+  };
+  const [pipe] = await makePipes(1);
+  if (!pipe) throw new SnapError('BUG', 'no pipe was made');
+  const argv = ['env', `UV_THREADPOOL_SIZE=${THREADS}`, process.execPath, '--max-semi-space-size=2', program()];
+  const server = startStage(argv, {
+    stdin: pipe.readEnd,
+    stdout: null,
+    onStderrLine: (line) => {
+      const report = reportIn(line);
+      if (report) onReport(report);
+    },
+  });
+  closeSync(pipe.readEnd);
+  writeSync(pipe.writeEnd, `${JSON.stringify(order)}\n`);
+  void server.outcome.then((outcome) => {
+    const last = lastLine(outcome.stderrTail);
+    fail(new SnapError('STAGE_FAILED', `the process that serves ${snapshotId} ${describeOutcome(outcome)}${last}`));
+  });
+  const onAbort = () => ready.reject(signal.reason);
+  signal.addEventListener('abort', onAbort, { once: true });
+  return {
+    ready: ready.promise,
+    failed: failure.signal,
+    [Symbol.asyncDispose]: async () => {
+      signal.removeEventListener('abort', onAbort);
+      closeSync(pipe.writeEnd);
+      await server.outcome;
+    },
+  };
+}
+
+const retryOf = ({ attempt, because, waitSeconds }: ServingReport & { serving: 'retry' }) => ({
+  attempt,
+  because,
+  waitSeconds,
+});
+
+const hintOf = ({ hint }: ServingReport & { serving: 'failed' }) => (hint === undefined ? {} : { hint });
+
+/** What Node itself may say besides is no report. */
+function reportIn(line: string): ServingReport | null {
+  if (!line.startsWith('{"serving"')) return null;
+  return JSON.parse(line) as ServingReport;
+}
+
+async function endFile(file: string): Promise<void> {
+  if (isMounted(file)) await endMount('a served snapshot', file);
+}

@@ -1,0 +1,92 @@
+/** The disk of a snapshot, on this machine: a temporary volume, or its blocks served by the EBS direct APIs. */
+import type { Layout } from '../archive/key.ts';
+import { BLOCK_BYTES } from '../cloud/blocks.ts';
+import type { Snapshot } from '../cloud/ports.ts';
+import { DIRECT_READS } from '../costs/prices.ts';
+import { SnapError } from '../errors.ts';
+import type { FoundDevice } from '../host/block-devices.ts';
+import { serveDisk } from '../host/served-disk.ts';
+import { GiB } from '../lib/units.ts';
+import type { Services, SourceChoice } from './settings.ts';
+import { attachVolumeOf, type VolumeOrder } from './snapshot-volume.ts';
+
+export type Source = 'volume' | 'direct';
+
+/**
+ * Tells which, and why, where there was a choice.
+ * @param use `image`: the plain bytes alone, which need no disk.
+ * @throws SnapError the reason, where only direct reads will do and are not possible.
+ */
+export async function chooseSource(
+  snapshot: Snapshot,
+  choice: SourceChoice,
+  use: Layout,
+  services: Services,
+  signal: AbortSignal,
+): Promise<Source> {
+  if (choice === 'volume') return 'volume';
+  const { source, reason } = await weigh(snapshot, choice, use, services, signal);
+  const dollars = source === 'direct' ? directCost(snapshot) : null;
+  services.host.notify({ code: 'source.chosen', snapshot: snapshot.id, source, reason, dollars });
+  return source;
+}
+
+async function weigh(
+  snapshot: Snapshot,
+  choice: 'direct' | 'auto',
+  use: Layout,
+  services: Services,
+  signal: AbortSignal,
+): Promise<{ source: Source; reason: string }> {
+  if (choice === 'auto' && use === 'tar' && (await isOnInstance(services))) {
+    return { source: 'volume', reason: 'this is an instance of the region' };
+  }
+  try {
+    await services.blocks.list(snapshot.id, 0, { signal }).next();
+    const reason = use === 'image' ? 'images need no volume' : 'no volume can be attached here';
+    return { source: 'direct', reason: choice === 'direct' ? 'as asked' : reason };
+  } catch (error) {
+    const isReason = error instanceof SnapError && ['ACCESS_DENIED', 'SNAPSHOT_UNUSABLE'].includes(error.code);
+    if (choice === 'direct' || !isReason) throw error;
+    return { source: 'volume', reason: error.message };
+  }
+}
+
+const isOnInstance = (services: Services): Promise<boolean> =>
+  services.instance().then(
+    () => true,
+    () => false,
+  );
+
+/** US dollars for reading all of a snapshot's data, at list prices; `null` where its size is not known. */
+const directCost = ({ dataBytes }: Snapshot): number | null =>
+  dataBytes === null ? null : ((dataBytes / BLOCK_BYTES) * DIRECT_READS.thousandBlocks) / 1000;
+
+export interface SnapshotDisk extends AsyncDisposable {
+  device: FoundDevice;
+  /** For all work with the disk: the order's own, or what makes the disk useless. */
+  signal: AbortSignal;
+}
+
+/** @throws SnapError as `attachTemporaryVolume` and `serveDisk` do. */
+export async function openSnapshotDisk(source: Source, order: Omit<VolumeOrder, 'instance'>): Promise<SnapshotDisk> {
+  const { snapshot, settings, services, signal } = order;
+  if (source === 'volume') {
+    const volume = await attachVolumeOf({ ...order, instance: await services.instance() });
+    return { device: volume.device, signal, [Symbol.asyncDispose]: () => volume[Symbol.asyncDispose]() };
+  }
+  const served = await serveDisk({
+    snapshotId: snapshot.id,
+    size: snapshot.sizeGiB * GiB,
+    dataBytes: snapshot.dataBytes,
+    access: services.directAccess,
+    inFlight: settings.blockStreams,
+    host: services.host,
+    signal,
+  });
+  return {
+    device: served.device,
+    signal: AbortSignal.any([signal, served.failed]),
+    [Symbol.asyncDispose]: () => served[Symbol.asyncDispose](),
+  };
+}

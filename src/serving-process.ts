@@ -1,0 +1,67 @@
+/**
+ * The process that serves a snapshot as a file: apart from whoever reads the file, since a process that waits for its own
+ * answers cannot even be killed. It ends when the file is unmounted, or its standard input ends.
+ */
+import { closeSync, openSync } from 'node:fs';
+import { createInterface } from 'node:readline';
+import { ebsClient } from './cloud/aws/clients.ts';
+import { awsSnapshotBlocks } from './cloud/aws/snapshot-blocks.ts';
+import { asError, SnapError } from './errors.ts';
+import { serveFile } from './fuse/file-server.ts';
+import { LazyDisk } from './fuse/lazy-disk.ts';
+import { mountServed } from './fuse/mount.ts';
+import type { ServingOrder, ServingReport } from './fuse/serving-order.ts';
+import { Governor } from './transfer/governor.ts';
+
+const report = (report: ServingReport): void => void process.stderr.write(`${JSON.stringify(report)}\n`);
+
+function reportFailure(thrown: unknown): void {
+  const error = thrown instanceof SnapError ? thrown : new SnapError('BUG', asError(thrown).message);
+  const { code, message, hint } = error;
+  report({ serving: 'failed', code, message, ...(hint === undefined ? {} : { hint }) });
+}
+
+async function serve(order: ServingOrder, signal: AbortSignal): Promise<void> {
+  const governor = new Governor(order.blockRate);
+  const onRetry = (retry: { attempt: number; because: string; waitSeconds: number }) => {
+    if (/Throttl/.test(retry.because)) governor.refused();
+    report({ serving: 'retry', ...retry });
+  };
+  const client = ebsClient({ ...order, forcePathStyle: false, onRetry });
+  const lazy = await LazyDisk.open({ ...order, blocks: awsSnapshotBlocks(client), governor, signal });
+  const descriptor = openSync('/dev/fuse', 'r+');
+  const disk = {
+    size: order.bytes,
+    read: (offset: number, length: number) => lazy.read(offset, length),
+    write: (offset: number, data: Buffer) => lazy.write(offset, data),
+  };
+  const served = serveFile({ descriptor, disk, onError: reportFailure });
+  await mountServed(descriptor, order.mountPoint);
+  report({ serving: 'ready' });
+  lazy.fetchAhead().catch((error) => {
+    if (!signal.aborted) reportFailure(error);
+  });
+  await served;
+  closeSync(descriptor);
+}
+
+/**
+ * Whoever asked for it is gone. That closes `/dev/fuse`, which ends all who wait for an answer. Leaving properly would
+ * wait for the threads that wait for the kernel.
+ */
+const leave = (): void => void process.kill(process.pid, 'SIGKILL');
+
+const input = createInterface({ input: process.stdin });
+input.once('close', leave);
+input.once('line', (line) => {
+  const stopped = new AbortController();
+  serve(JSON.parse(line) as ServingOrder, stopped.signal)
+    .catch((error) => {
+      reportFailure(error);
+      process.exitCode = 1;
+    })
+    .finally(() => {
+      stopped.abort(new Error('the file is served no more'));
+      process.exit();
+    });
+});

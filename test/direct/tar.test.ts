@@ -1,0 +1,235 @@
+/** Tars by the EBS direct APIs: the snapshot is a disk of this machine, without a volume or an instance. */
+import assert from 'node:assert/strict';
+import { createHash, randomBytes } from 'node:crypto';
+import {
+  closeSync,
+  createReadStream,
+  fsyncSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import type { FaultAction } from '../../lab/core/contract.ts';
+import { buildDisk } from '../../lab/disks/build.ts';
+import { copyWhileMounted } from '../../lab/disks/copies.ts';
+import { withMounted } from '../../lab/disks/inspect.ts';
+import { extractTar, keyEnding, keysIn, readManifest, tarNames } from '../support/archives.ts';
+import { compareTrees } from '../support/compare-trees.ts';
+import { addSnapshotOf, addSnapshotOfImage, fillPlainly } from '../support/disks.ts';
+import { tagsOf } from '../support/ec2-state.ts';
+import { killFamily } from '../support/kill-family.ts';
+import { labForTest, recordsOf, runMigrate, runValidate, type TestLab } from '../support/lab.ts';
+import { makeNastyTree } from '../support/nasty-tree.ts';
+import { changeDisk, imageOf } from '../support/tamper.ts';
+
+const DISK = {
+  table: 'gpt' as const,
+  partitions: [
+    { content: 'bios-boot' as const, sizeMiB: 1 },
+    { content: 'ext4' as const, sizeMiB: 640, populate: (directory: string) => makeNastyTree(directory) },
+    { content: 'xfs' as const, sizeMiB: 320, populate: fillPlainly },
+    { content: 'swap' as const, sizeMiB: 16 },
+  ],
+};
+
+const SMALL = {
+  table: 'none' as const,
+  partitions: [{ content: 'ext4' as const, sizeMiB: 64, populate: fillPlainly }],
+};
+
+/** 40 blocks of data that does not compress. */
+const FULL = {
+  table: 'gpt' as const,
+  partitions: [
+    {
+      content: 'ext4' as const,
+      sizeMiB: 64,
+      populate: async (directory: string) => writeFileSync(join(directory, 'noise'), randomBytes(20_000_000)),
+    },
+  ],
+};
+
+const DIRECT = ['--all', '--source', 'direct', '--json'];
+
+/** No instance anywhere. */
+const ELSEWHERE = { AWS_EC2_METADATA_SERVICE_ENDPOINT: 'http://127.0.0.1:1' };
+
+async function hashOf(file: string): Promise<string> {
+  const hash = createHash('sha256');
+  for await (const chunk of createReadStream(file)) hash.update(chunk as Buffer);
+  return hash.digest('hex');
+}
+
+test('a disk of several partitions, proved and restored; each block is read once, nothing is attached', async (t) => {
+  const lab = await labForTest(t);
+  const { snapshotId, image } = await addSnapshotOf(lab, DISK);
+  const before = await hashOf(imageOf(lab, snapshotId));
+  const done = await runMigrate(lab, [...DIRECT, '--validate'], { env: ELSEWHERE });
+  assert.equal(done.code, 0, done.stdout + done.stderr);
+  for (const partition of [2, 3]) {
+    const restored = await extractTar(lab, await keyEnding(lab, `.${partition}.tar.lz4`));
+    const { list } = await withMounted(image, partition, (original) => compareTrees(original, restored));
+    assert.deepEqual(list, []);
+  }
+  assert.equal((await readManifest(lab)).source, 'direct');
+  assert.equal((await tagsOf(lab, snapshotId))['snap-to-s3'], 'validated');
+  assert.equal(await hashOf(imageOf(lab, snapshotId)), before);
+  const calls = await lab.control.calls();
+  assert.ok(!calls.some(({ operation }) => /Volume/.test(operation)));
+  const blocks = calls
+    .filter(({ operation }) => operation === 'GetSnapshotBlock')
+    .map(({ details }) => details['block']);
+  assert.ok(blocks.length > 10, `${blocks.length} blocks`);
+  assert.equal(new Set(blocks).size, blocks.length);
+});
+
+for (const content of ['ext4', 'xfs'] as const) {
+  test(`${content} of a running machine: its journal is replayed, and the snapshot stays as it is`, async (t) => {
+    const lab = await labForTest(t);
+    const [image, dirty] = [join(lab.directory, 'clean.img'), join(lab.directory, 'dirty.img')];
+    const sizeMiB = content === 'xfs' ? 320 : 64;
+    await buildDisk({ path: image, table: 'none', partitions: [{ content, sizeMiB, populate: fillPlainly }] });
+    await copyWhileMounted(image, dirty, null, writeSynced);
+    const { snapshotId } = await addSnapshotOfImage(lab, dirty);
+    const before = await hashOf(imageOf(lab, snapshotId));
+    const done = await runMigrate(lab, [...DIRECT, '--validate'], { env: ELSEWHERE });
+    assert.equal(done.code, 0, done.stdout + done.stderr);
+    const names = await tarNames(lab, await keyEnding(lab, '.tar.lz4'));
+    assert.ok(names.includes('./synced last'), names.join());
+    assert.equal(await hashOf(imageOf(lab, snapshotId)), before);
+  });
+}
+
+async function writeSynced(directory: string): Promise<void> {
+  const file = openSync(join(directory, 'synced last'), 'w');
+  writeSync(file, 'content');
+  fsyncSync(file);
+  closeSync(file);
+}
+
+/** Nothing is stored, and the tag is as it was. */
+async function expectNothing(lab: TestLab, snapshotId: string) {
+  assert.deepEqual(await keysIn(lab), []);
+  assert.equal((await tagsOf(lab, snapshotId))['snap-to-s3'], 'migrate');
+}
+
+const FAULTS: [string, FaultAction, RegExp][] = [
+  ['access is denied', { kind: 'error', code: 'AccessDeniedException', status: 403 }, /ACCESS_DENIED/],
+  ['a checksum never agrees', { kind: 'behaviour', name: 'flip-bit' }, /never agreed with its checksum/],
+];
+
+for (const [name, action, message] of FAULTS) {
+  test(`in the middle, ${name}: one message, and nothing is stored`, async (t) => {
+    const lab = await labForTest(t);
+    const { snapshotId } = await addSnapshotOf(lab, FULL);
+    await lab.control.script({ service: 'ebs', operation: 'GetSnapshotBlock', skip: 15, times: 1000, action });
+    const done = await runMigrate(lab, [...DIRECT, '--block-streams', '2'], { env: ELSEWHERE });
+    await lab.control.clearFaults();
+    assert.equal(done.code, 1, done.stdout + done.stderr);
+    assert.match(done.stdout, message);
+    await expectNothing(lab, snapshotId);
+  });
+}
+
+test('throttling and lost connections are survived', async (t) => {
+  const lab = await labForTest(t);
+  await addSnapshotOf(lab, FULL);
+  const fault = { service: 'ebs', operation: 'GetSnapshotBlock' } as const;
+  const throttled = { kind: 'error', code: 'RequestThrottledException', status: 400 } as const;
+  await lab.control.script({ ...fault, skip: 5, times: 3, action: throttled });
+  await lab.control.script({ ...fault, skip: 9, times: 3, action: { kind: 'cut', afterBytes: 100_000 } });
+  const done = await runMigrate(lab, [...DIRECT, '--validate'], { env: ELSEWHERE });
+  assert.equal(done.code, 0, done.stdout + done.stderr);
+  assert.ok(recordsOf(done).some(({ code, service }) => code === 'call.retried' && service === 'EBS'));
+});
+
+/** Kills, with SIGKILL, the processes with both words in their command line and environment. */
+function killOne(marker: string, program: RegExp): void {
+  for (const pid of readdirSync('/proc').filter((name) => /^\d+$/.test(name))) {
+    try {
+      const isMarked = readFileSync(`/proc/${pid}/environ`, 'utf8').includes(marker);
+      if (isMarked && program.test(readFileSync(`/proc/${pid}/cmdline`, 'utf8'))) process.kill(Number(pid), 'SIGKILL');
+    } catch {
+      // Gone meanwhile.
+    }
+  }
+}
+
+const runMarked = (lab: TestLab, marker: string, event: string, kill: () => void) =>
+  runMigrate(lab, DIRECT, {
+    env: { ...ELSEWHERE, SNAP_TO_S3_TEST_RUN: marker },
+    onLine: (line) => {
+      if (line.includes(`"${event}"`)) kill();
+    },
+  });
+
+test('the process that serves the blocks is killed: one message, nothing stored, nothing left', async (t) => {
+  const lab = await labForTest(t);
+  const { snapshotId } = await addSnapshotOf(lab, FULL);
+  await lab.control.setDelays({ getBlock: 100 });
+  const marker = `${snapshotId}-server`;
+  const done = await runMarked(lab, marker, 'object.started', () => killOne(marker, /serving-process/));
+  assert.equal(done.code, 1, done.stdout + done.stderr);
+  assert.match(done.stdout, /the process that serves snap-\w+ was killed by SIGKILL/);
+  await expectNothing(lab, snapshotId);
+});
+
+for (const [what, pattern] of [
+  ['with all its children', null],
+  ['alone', /src\/bin\.ts/],
+] as const) {
+  test(`killed ${what}, and run again`, async (t) => {
+    const lab = await labForTest(t);
+    const { snapshotId } = await addSnapshotOf(lab, FULL);
+    await lab.control.setDelays({ getBlock: 50 });
+    const marker = `${snapshotId}-run`;
+    const kill = () => (pattern ? killOne(marker, pattern) : killFamily(marker));
+    await runMarked(lab, marker, 'object.started', kill);
+    const done = await runMigrate(lab, [...DIRECT, '--validate'], { env: ELSEWHERE });
+    assert.equal(done.code, 0, done.stdout + done.stderr);
+  });
+}
+
+test('stopped by Ctrl+C: everything is given back', async (t) => {
+  const lab = await labForTest(t);
+  const { snapshotId } = await addSnapshotOf(lab, FULL);
+  await lab.control.setDelays({ getBlock: 100 });
+  const done = await runMigrate(lab, DIRECT, {
+    env: ELSEWHERE,
+    onLine: (line, kill) => {
+      if (line.includes('"object.started"')) kill('SIGINT');
+    },
+  });
+  assert.equal(done.code, 130, done.stdout + done.stderr);
+  await expectNothing(lab, snapshotId);
+});
+
+test('auto: files come from a volume on an instance, and directly elsewhere', async (t) => {
+  const lab = await labForTest(t);
+  const { snapshotId } = await addSnapshotOf(lab, SMALL);
+  const auto = ['--snapshots', snapshotId, '--source', 'auto', '--json'];
+  for (const [env, source] of [
+    [{}, 'volume'],
+    [ELSEWHERE, 'direct'],
+  ] as const) {
+    const done = await runMigrate(lab, auto, { env });
+    assert.equal(done.code, 0, done.stdout + done.stderr);
+    assert.equal(recordsOf(done).find(({ code }) => code === 'source.chosen')?.['source'], source);
+  }
+});
+
+test('validate --source direct proves what a volume was read for, and finds a file that was changed', async (t) => {
+  const lab = await labForTest(t);
+  const { snapshotId } = await addSnapshotOf(lab, FULL);
+  assert.equal((await runMigrate(lab, ['--all'])).code, 0);
+  const direct = ['--source', 'direct', '--json'];
+  const proved = await runValidate(lab, ['--all', ...direct], { env: ELSEWHERE });
+  assert.equal(proved.code, 0, proved.stdout + proved.stderr);
+  await changeDisk(lab, snapshotId, 1, async (directory) => writeFileSync(join(directory, 'noise'), 'quiet'));
+  const refuted = await runValidate(lab, ['--snapshots', snapshotId, ...direct], { env: ELSEWHERE });
+  assert.equal(refuted.code, 12, refuted.stdout + refuted.stderr);
+});
