@@ -16,7 +16,15 @@ function answerTo(request: IncomingMessage): { status: number; body: string } {
   if (request.method === 'POST') {
     return { status: 200, body: document('CompleteMultipartUploadResult', '<ETag>"0-1"</ETag>') };
   }
+  if (request.method === 'GET') return answerToGet(query);
   return { status: request.method === 'DELETE' ? 204 : 200, body: '' };
+}
+
+/** Lists are empty. */
+function answerToGet(query: URLSearchParams): { status: number; body: string } {
+  if (query.has('list-type')) return { status: 200, body: document('ListBucketResult', '') };
+  if (query.has('uploads')) return { status: 200, body: document('ListMultipartUploadsResult', '') };
+  return { status: 404, body: document('Error', '<Code>NoSuchKey</Code><Message>nothing is kept</Message>') };
 }
 
 function handle(request: IncomingMessage, response: ServerResponse): void {
