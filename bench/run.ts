@@ -102,10 +102,10 @@ const validateStage =
 
 /** An archive for `validate`, and its object as a file. */
 const archive =
-  (...flags: string[]) =>
+  (layout: 'tar' | 'img', ...flags: string[]) =>
   async (bench: Bench): Promise<void> => {
     await migrate('lab', ...flags)(bench);
-    const script = `key=$(${AWS_S3} ls --recursive s3://bench/ | grep -o 'vol-.*lz4$' | head -1)
+    const script = `key=$(${AWS_S3} ls --recursive s3://bench/ | grep -o 'vol-.*${layout}.lz4$')
       ${AWS_S3} cp --quiet "s3://bench/$key" "$1"`;
     await measure(['bash', '-c', script.replaceAll('ENDPOINT', bench.s3), 'archive', bench.stored], bench.env);
   };
@@ -200,7 +200,7 @@ const GROUPS: Group[] = [
   {
     name: 'validate a tree, lz4',
     data: 'tree',
-    setUp: archive(),
+    setUp: archive('tar'),
     ours: 3,
     contestants: [
       { name: 'validate from the lab', run: validate },
@@ -220,7 +220,7 @@ const GROUPS: Group[] = [
   {
     name: 'validate an image, lz4',
     data: 'image',
-    setUp: archive('--dd'),
+    setUp: archive('img', '--dd'),
     ours: 1,
     contestants: [
       { name: 'validate --dd from the lab', run: validate },

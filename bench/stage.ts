@@ -5,16 +5,17 @@
  *   node bench/stage.ts disk OBJECT DIRECTORY  and compared with the files
  */
 import { openSync } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { decompressCommand } from '../src/archive/codec.ts';
 import type { ComparisonOrder } from '../src/compare/comparing-thread.ts';
 import { compareInThreads } from '../src/compare/start.ts';
+import { temporaryDirectory } from '../src/lib/temporary-files.ts';
 import { startPipeline } from '../src/transfer/pipeline.ts';
 import { closeAll } from '../src/transfer/pipes.ts';
 
 const [how, object = '', root = ''] = process.argv.slice(2);
-const logFile = join(tmpdir(), `snap-to-s3-bench-members-${process.pid}`);
+using directory = temporaryDirectory();
+const logFile = join(directory.path, 'members');
 const order: ComparisonOrder =
   how === 'alone'
     ? { how: 'tar-alone' }

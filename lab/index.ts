@@ -48,6 +48,7 @@ const NO_DELAYS: Delays = {
   deleting: 0,
   snapshotPending: 0,
   getBlock: 0,
+  volumeBytesPerSecond: 0,
   blockTokenLife: 7 * 86_400_000,
   snapshotBlocksPerSecond: 0,
   accountBlocksPerSecond: 0,

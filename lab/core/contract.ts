@@ -91,6 +91,8 @@ export interface Delays {
   getBlock: number;
   /** How long tokens of blocks can be used. */
   blockTokenLife: number;
+  /** Not a time, but how fast attached volumes are read, by the kernel's control groups (version 1); 0: no limit. */
+  volumeBytesPerSecond: number;
   /** Not times, but blocks a second; 0: no limit. */
   snapshotBlocksPerSecond: number;
   accountBlocksPerSecond: number;

@@ -1,7 +1,6 @@
 /** Which blocks of a snapshot were ever written: those of its image that are no holes. */
 import { run } from '../core/run.ts';
-
-export const BLOCK = 512 * 1024;
+import { BLOCK } from './contract.ts';
 
 /** The kernel tells data from holes (SEEK_DATA, SEEK_HOLE: lseek(2)), which Node has no call for. */
 const EXTENTS = `

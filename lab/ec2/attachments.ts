@@ -3,6 +3,7 @@
 import { type LabContext, type Leftover, ServiceError } from '../core/contract.ts';
 import { isTaken, linkDevice, unlinkDevice } from '../devices/links.ts';
 import { attachImage, detachImage, loopDevicesBelow, mountsOf } from '../devices/loop.ts';
+import { limitReads } from '../devices/read-limit.ts';
 import type { Ec2State, StoredAttachment, StoredVolume } from './state.ts';
 import { attachmentToWire, findVolume, volumeState } from './volumes.ts';
 
@@ -121,15 +122,21 @@ export async function settleDevices(state: Ec2State, context: LabContext): Promi
     const { attachment } = volume;
     if (!attachment) continue;
     if (attachment.detachingSince !== null) await settleDetaching(state, context, volume, attachment);
-    else if (attachment.loop === null && isDue(attachment, time)) await plugIn(state, volume, attachment);
+    else if (attachment.loop === null && isDue(attachment, time)) await plugIn(state, context, volume, attachment);
   }
 }
 
 const isDue = (attachment: StoredAttachment, time: number): boolean =>
   attachment.attachedAt !== null && attachment.attachedAt <= time && !attachment.withoutDevice;
 
-async function plugIn(state: Ec2State, volume: StoredVolume, attachment: StoredAttachment): Promise<void> {
+async function plugIn(
+  state: Ec2State,
+  context: LabContext,
+  volume: StoredVolume,
+  attachment: StoredAttachment,
+): Promise<void> {
   attachment.loop = await attachImage(state.volumeImage(volume.id));
+  limitReads(attachment.loop, context.delays.volumeBytesPerSecond);
   linkDevice(attachment.loop, volume.id, attachment.device);
   state.save();
 }
@@ -152,6 +159,7 @@ async function settleDetaching(
 async function unplug(volume: StoredVolume, attachment: StoredAttachment): Promise<void> {
   if (attachment.loop === null) return;
   unlinkDevice(attachment.loop, volume.id, attachment.device);
+  limitReads(attachment.loop, 0);
   await detachImage(attachment.loop);
   attachment.loop = null;
 }

@@ -13,7 +13,7 @@ import {
 } from '../core/contract.ts';
 import { readBody } from '../core/http.ts';
 import { sha256 } from '../core/sigv4.ts';
-import type { SnapshotSource } from '../ebs/index.ts';
+import type { SnapshotShelf } from '../ebs/contract.ts';
 import {
   attachVolume,
   detachVolume,
@@ -43,7 +43,7 @@ import {
 import { createTags, deleteTags, describeTags } from './tags.ts';
 import { createVolume, deleteVolume, describeVolumes } from './volumes.ts';
 
-export interface Ec2Service extends Service, SnapshotSource {
+export interface Ec2Service extends Service, SnapshotShelf {
   registerSnapshot(fixture: SnapshotFixture): Promise<{ snapshotId: string; volumeId: string }>;
   plugSnapshot(snapshotId: string): Promise<{ volumeId: string; device: string }>;
   unplugVolume(volumeId: string): Promise<void>;
@@ -91,6 +91,10 @@ export async function createEc2Service(context: LabContext): Promise<Ec2Service>
     },
     snapshot: (id) => state.snapshots.get(id),
     image: (id) => state.snapshotImage(id),
+    keep: (snapshot) => {
+      state.snapshots.set(snapshot.id, snapshot);
+      state.save();
+    },
     plugSnapshot: (snapshotId) => oneAtATime(() => plugSnapshot(state, context, snapshotId)),
     unplugVolume: (volumeId) => oneAtATime(() => unplugVolume(state, context, volumeId)),
     leftovers: () => oneAtATime(() => leftoversOf(state, context)),

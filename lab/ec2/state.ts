@@ -22,6 +22,8 @@ export interface StoredSnapshot {
   tags: Record<string, string>;
   /** Blocks of 512 KiB that were written with zeros, by index. */
   writtenZeros?: number[];
+  /** Of a snapshot that was begun as the changes to another. */
+  parentId?: string;
 }
 
 export interface StoredAttachment {

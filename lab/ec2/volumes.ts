@@ -1,9 +1,12 @@
 /** Volumes: copies of snapshots' images, with the states that EC2 shows. */
 
+import { randomBytes } from 'node:crypto';
 import { mkdirSync } from 'node:fs';
 import { open, unlink } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { type LabContext, ServiceError } from '../core/contract.ts';
+import { BLOCK } from '../ebs/contract.ts';
+import { writtenBlocks } from '../ebs/written.ts';
 import { checkFilters, type Filter, filtered, type Paging, page, refuseIdsWithPages, tagValues } from './describe.ts';
 import { copySparsely, findSnapshot, snapshotState } from './snapshots.ts';
 import { type Ec2State, newId, type StoredAttachment, type StoredVolume } from './state.ts';
@@ -43,13 +46,27 @@ export async function createVolume(
   volume.fails = behaviours.has('volume-error');
   volume.invisibleLooks = Number(behaviours.get('not-yet-visible') ?? 0);
   if (behaviours.has('slow')) volume.availableAt += Number(behaviours.get('slow'));
-  if (input.SnapshotId) await copySparsely(state.snapshotImage(input.SnapshotId), state.volumeImage(volume.id));
+  if (input.SnapshotId) await copySnapshot(state, input.SnapshotId, state.volumeImage(volume.id));
   else await makeEmptyImage(state.volumeImage(volume.id));
   await growImage(state.volumeImage(volume.id), volume.sizeGiB * 2 ** 30);
   state.volumes.set(volume.id, volume);
   state.save();
   const { Attachments: _none, ...wire } = toWire(volume, context) as { Attachments?: unknown };
   return wire;
+}
+
+/** What was never written to an encrypted snapshot is noise on its volumes. */
+async function copySnapshot(state: Ec2State, snapshotId: string, image: string): Promise<void> {
+  const source = state.snapshotImage(snapshotId);
+  await copySparsely(source, image);
+  const { encrypted, sizeGiB, writtenZeros = [] } = findSnapshot(state, snapshotId);
+  if (!encrypted) return;
+  const written = new Set(await writtenBlocks(source, writtenZeros));
+  const noise = randomBytes(BLOCK);
+  await using file = await open(image, 'r+');
+  for (let index = 0; index < (sizeGiB * 2 ** 30) / BLOCK; index++) {
+    if (!written.has(index)) await file.write(noise, 0, BLOCK, index * BLOCK);
+  }
 }
 
 /** @throws ServiceError when the token was used with other parameters. */

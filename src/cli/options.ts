@@ -13,6 +13,7 @@ export interface SelectionFlags {
 }
 
 export interface VolumeFlags {
+  concurrency: number;
   source: SourceChoice;
   blockStreams: number;
   maxBlockRate: number;
@@ -55,6 +56,9 @@ export const selectionOptions = (tagged: string): Option[] => [
     .argParser(collect(matching(/^snap-(?:[0-9a-f]{8}|[0-9a-f]{17})$/, 'a snapshot id such as snap-0123456789abcdef0')))
     .conflicts(['all', 'one']),
   tagOption(),
+  new Option('--concurrency <number>', 'snapshots worked on at once; memory and processors are needed for each')
+    .argParser(wholeNumber(1, 64))
+    .default(1),
 ];
 
 export const tagOption = (): Option =>
@@ -129,6 +133,7 @@ export const noReplayOption = (): Option =>
   new Option('--no-replay', 'do not replay the journals of filesystems: files synced last may be missing');
 
 export const toVolumeSettings = (flags: VolumeFlags): VolumeSettings => ({
+  concurrency: flags.concurrency,
   source: flags.source,
   blockStreams: flags.blockStreams,
   replayJournals: flags.replay,

@@ -35,6 +35,7 @@ function migrateEach(
   return runEach({
     command: 'migrate',
     items: snapshots,
+    concurrency: settings.concurrency,
     idOf: ({ id }) => id,
     refused,
     host: services.host,

@@ -1,4 +1,4 @@
-/** Work on several snapshots, one after the other: a bad one never stops the others. */
+/** Work on several snapshots, one after the other or some at once: a bad one never stops the others. */
 import { asError, EXIT, type ExitCode, SnapError } from '../errors.ts';
 import type { Host } from '../events.ts';
 import { monotonic } from '../lib/clock.ts';
@@ -10,6 +10,8 @@ export type WorkOutcome = 'done' | 'skipped';
 export interface EachRun<T> {
   command: string;
   items: readonly T[];
+  /** How many are worked on at once. */
+  concurrency: number;
   idOf: (item: T) => string;
   /** Ids that were asked for and cannot be worked on, with the reason. */
   refused: readonly { id: string; error: SnapError }[];
@@ -57,17 +59,17 @@ export async function runEach<T>(run: EachRun<T>): Promise<ExitCode> {
 /** @returns items that other runs have claimed, where work is shared. */
 async function workThrough<T>(items: readonly T[], run: EachRun<T>, tally: Tally): Promise<T[]> {
   const claimed: T[] = [];
-  for (const item of items) {
-    if (run.signal.aborted) break;
-    const id = run.idOf(item);
-    const { outcome, error } = await runOne(item, run);
-    if (outcome === 'claimed') {
-      claimed.push(item);
-      continue;
+  const waiting = items.values();
+  const worker = async () => {
+    for (const item of waiting) {
+      if (run.signal.aborted) return;
+      const { outcome, error } = await runOne(item, run);
+      if (outcome === 'claimed') claimed.push(item);
+      else tally[outcome].push(run.idOf(item));
+      if (error) tally.errors.push(error);
     }
-    tally[outcome].push(id);
-    if (error) tally.errors.push(error);
-  }
+  };
+  await Promise.all(Array.from({ length: run.concurrency }, worker));
   return claimed;
 }
 

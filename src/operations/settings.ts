@@ -22,6 +22,8 @@ export type SourceChoice = 'volume' | 'direct' | 'auto';
 
 /** What is said of work on a snapshot: its claim, its disk and its mounts. */
 export interface VolumeSettings {
+  /** Snapshots worked on at once. */
+  concurrency: number;
   source: SourceChoice;
   /** Blocks on their way from the EBS direct APIs at once. */
   blockStreams: number;

@@ -55,6 +55,7 @@ function validateEach(
   return runEach({
     command: 'validate',
     items: snapshots,
+    concurrency: settings.concurrency,
     idOf: ({ id }: Snapshot) => id,
     refused,
     host: services.host,
@@ -93,6 +94,7 @@ async function validateArchivesAlone(
   return runEach({
     command: 'validate',
     items: archives,
+    concurrency: settings.concurrency,
     idOf: ({ snapshotId }) => snapshotId,
     refused: missing,
     host: services.host,

@@ -1,0 +1,156 @@
+/**
+ * How fast snapshots are read by the EBS direct APIs.
+ *
+ *   npm run bench:direct -- [--disk 4096] [--volume 256] [--rounds 2]      sizes in MiB
+ *
+ * First with the latencies and limits of AWS, directly and from a fresh volume (of a smaller disk, since that takes its
+ * time); then with none of them, against a loop of SDK calls, and against two of those at once, which is what the local
+ * cloud can give.
+ */
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { cpus, tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { LabControl } from '../lab/control/client.ts';
+import { labDown, labUp } from '../lab/control/manage.ts';
+import type { Delays } from '../lab/core/contract.ts';
+import { run } from '../lab/core/run.ts';
+import { buildBenchDisk } from './data.ts';
+import { type Measured, measure, median } from './measure.ts';
+
+const { values } = parseArgs({
+  options: {
+    disk: { type: 'string', default: '4096' },
+    volume: { type: 'string', default: '256' },
+    rounds: { type: 'string', default: '2' },
+  },
+});
+
+const MiB = 2 ** 20;
+const BLOCK = MiB / 2;
+
+/** Seen in practice (fresh volumes), and "Quotas for EBS direct APIs". */
+const AWS: Partial<Delays> = { volumeBytesPerSecond: 3.5 * MiB, getBlock: 20, snapshotBlocksPerSecond: 1000 };
+const NONE: Partial<Delays> = { volumeBytesPerSecond: 0, getBlock: 0, snapshotBlocksPerSecond: 0 };
+
+const directory = mkdtempSync(join(tmpdir(), 'snap-to-s3-bench-'));
+const say = (text: string): void => void process.stdout.write(`${text}\n`);
+const PROGRAM = join(import.meta.dirname, '..', 'dist', 'src', 'bin.js');
+
+interface Disk {
+  snapshotId: string;
+  bytes: number;
+  /** Blocks that were written. */
+  blocks: number;
+}
+
+interface Outcome {
+  seconds: number;
+  measured: Measured;
+}
+
+await main();
+
+async function main(): Promise<void> {
+  try {
+    mkdirSync(join(directory, 'mnt'));
+    await run(['npm', 'run', '--silent', 'build']);
+    const lab = await labUp({ directory: join(directory, 'lab') });
+    const control = new LabControl(lab.endpoints.control);
+    await control.addBucket('bench');
+    const env = { PATH: process.env['PATH'], HOME: directory, ...lab.environment };
+    const [large, small] = [await addDisk(control, env, values.disk), await addDisk(control, env, values.volume)];
+    say(`${cpus().length} × ${cpus()[0]?.model}, Node ${process.versions.node}, ${values.rounds} rounds`);
+    await control.setDelays(AWS);
+    await asOnAws(large, small, env);
+    await control.setDelays(NONE);
+    await withoutLimits(large, env);
+  } finally {
+    await labDown(join(directory, 'lab'));
+    rmSync(directory, { recursive: true, force: true });
+  }
+}
+
+async function addDisk(control: LabControl, env: NodeJS.ProcessEnv, mebibytes: string): Promise<Disk> {
+  const imagePath = join(directory, `disk-${mebibytes}.img`);
+  await buildBenchDisk(imagePath, Number(mebibytes) / 2, Number(mebibytes));
+  const { snapshotId } = await control.addSnapshot({ imagePath });
+  const { blocks } = await bareLoop(snapshotId, env);
+  return { snapshotId, bytes: Math.ceil(Number(mebibytes) / 1024) * 1024 * MiB, blocks };
+}
+
+async function bareLoop(snapshotId: string, env: NodeJS.ProcessEnv) {
+  const measured = await measure([process.execPath, join(import.meta.dirname, 'bare-loop.ts'), snapshotId, '32'], env);
+  const { blocks, seconds } = JSON.parse(measured.stdout.at(-1) ?? '') as { blocks: number; seconds: number };
+  return { blocks, seconds, measured };
+}
+
+async function image({ snapshotId }: Disk, source: string, env: NodeJS.ProcessEnv): Promise<Outcome> {
+  const flags = ['--dd', '--json', '--source', source, '--max-block-rate', '10000', '--mount-point'];
+  const argv = [PROGRAM, 'migrate', '--snapshots', snapshotId, '--bucket', 'bench', ...flags, join(directory, 'mnt')];
+  const measured = await measure(argv, env);
+  const stored = measured.stdout
+    .map((line) => JSON.parse(line) as { code: string; seconds: number })
+    .find(({ code }) => code === 'object.stored');
+  return { seconds: stored?.seconds ?? Number.NaN, measured };
+}
+
+async function asOnAws(large: Disk, small: Disk, env: NodeJS.ProcessEnv): Promise<void> {
+  say('\nwith the latencies and limits of AWS');
+  const direct = await image(large, 'direct', env);
+  const volume = await image(small, 'volume', env);
+  const rates = [rateOf(direct, large.bytes), rateOf(volume, small.bytes)] as const;
+  tell('image, directly', direct, large.bytes);
+  tell('image, from a fresh volume', volume, small.bytes);
+  const blockRate = large.blocks / direct.seconds;
+  say(`  directly: ${(rates[0] / rates[1]).toFixed(0)} times the speed of a fresh volume`);
+  say(`  directly: ${blockRate.toFixed(0)} blocks/s, ${((blockRate / 1000) * 100).toFixed(0)} % of the limit`);
+}
+
+async function withoutLimits(disk: Disk, env: NodeJS.ProcessEnv): Promise<void> {
+  say('\nwithout latencies and limits');
+  const rounds: { ours: Outcome; bare: Outcome; both: number }[] = [];
+  for (let round = 0; round < Number(values.rounds); round++) {
+    const ours = await image(disk, 'direct', env);
+    const bare = await bareLoop(disk.snapshotId, env);
+    const two = await Promise.all([bareLoop(disk.snapshotId, env), bareLoop(disk.snapshotId, env)]);
+    rounds.push({ ours, bare, both: Math.max(...two.map(({ seconds }) => seconds)) });
+  }
+  const data = disk.blocks * BLOCK;
+  const column = (pick: (round: (typeof rounds)[number]) => number) => median(rounds.map(pick));
+  const line = (name: string, bytes: number, seconds: number) =>
+    say(
+      `  ${name.padEnd(28)} ${megabytes(bytes / seconds)} MB/s of data, ${(bytes / BLOCK / seconds).toFixed(0)} blocks/s`,
+    );
+  line(
+    'image, stored',
+    data,
+    column(({ ours }) => ours.seconds),
+  );
+  line(
+    'a loop of SDK calls',
+    data,
+    column(({ bare }) => bare.seconds),
+  );
+  line(
+    'two of them',
+    2 * data,
+    column(({ both }) => both),
+  );
+  const [ofBare, ofBoth] = [
+    column(({ ours, bare }) => bare.seconds / ours.seconds),
+    column(({ ours, both }) => both / 2 / ours.seconds),
+  ];
+  say(
+    `  image, stored: ${ofBare.toFixed(2)} times the speed of a loop, ${ofBoth.toFixed(2)} of what the local cloud gives`,
+  );
+  const { measured } = rounds.at(-1)?.ours ?? { measured: null };
+  if (measured) say(`  image, stored: ${costs(measured, disk.bytes)}`);
+}
+
+const rateOf = ({ seconds }: Outcome, bytes: number): number => bytes / seconds;
+const megabytes = (bytes: number): string => (bytes / 1e6).toFixed(1).padStart(6);
+const costs = ({ cpuSeconds, peakMiB }: Measured, bytes: number): string =>
+  `${(cpuSeconds / (bytes / 1e9)).toFixed(2)} CPU s/GB of disk, own process ${peakMiB.toFixed(0)} MiB`;
+const tell = (name: string, outcome: Outcome, bytes: number): void =>
+  say(`  ${name.padEnd(28)} ${megabytes(rateOf(outcome, bytes))} MB/s, ${costs(outcome.measured, bytes)}`);

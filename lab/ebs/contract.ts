@@ -1,0 +1,33 @@
+/** What the EBS direct APIs know of EC2's snapshots, and how their errors look. */
+import { type LabContext, ServiceError } from '../core/contract.ts';
+import type { StoredSnapshot } from '../ec2/state.ts';
+
+export const BLOCK = 512 * 1024;
+
+export interface SnapshotShelf {
+  snapshot(id: string): StoredSnapshot | undefined;
+  image(id: string): string;
+  /** Adds it, or saves what has changed of it. */
+  keep(snapshot: StoredSnapshot): void;
+}
+
+export const failure = (code: string, status: number, reason: string, message: string): ServiceError =>
+  new ServiceError(code, message, status, { Reason: reason });
+
+export const invalid = (reason: string, message: string): ServiceError =>
+  failure('ValidationException', 400, reason, message);
+
+/** @throws ServiceError `ResourceNotFoundException` */
+export function findSnapshot(shelf: SnapshotShelf, id: string): StoredSnapshot {
+  const snapshot = shelf.snapshot(id);
+  if (snapshot) return snapshot;
+  throw failure('ResourceNotFoundException', 404, 'SNAPSHOT_NOT_FOUND', `${id} does not exist`);
+}
+
+/** @throws ServiceError for what cannot be read, now or ever. */
+export function readable(shelf: SnapshotShelf, id: string, context: LabContext): StoredSnapshot {
+  const snapshot = findSnapshot(shelf, id);
+  const isComplete = snapshot.state === 'completed' && snapshot.completesAt <= context.now().getTime();
+  if (isComplete && snapshot.storageTier === 'standard') return snapshot;
+  throw invalid('INVALID_SNAPSHOT_ID', `${id} cannot be read`);
+}

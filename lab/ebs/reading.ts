@@ -1,0 +1,155 @@
+/** ListSnapshotBlocks, ListChangedBlocks and GetSnapshotBlock. */
+import { createHash } from 'node:crypto';
+import { open } from 'node:fs/promises';
+import type { ServerResponse } from 'node:http';
+import { setTimeout as pause } from 'node:timers/promises';
+import type { LabContext } from '../core/contract.ts';
+import type { StoredSnapshot } from '../ec2/state.ts';
+import { BLOCK, failure, invalid, readable, type SnapshotShelf } from './contract.ts';
+import { Rate } from './rate.ts';
+import { Tokens } from './tokens.ts';
+import { writtenBlocks } from './written.ts';
+
+export interface ReadRequest {
+  snapshotId: string;
+  query: URLSearchParams;
+  /** Of GetSnapshotBlock. */
+  index: number;
+  behaviours: Map<string, string>;
+}
+
+const LIMITS = { least: 100, most: 10_000 };
+
+export class BlockReader {
+  readonly #context: LabContext;
+  readonly #shelf: SnapshotShelf;
+  readonly #tokens: Tokens;
+  readonly #rate: Rate;
+  readonly #written = new Map<string, Promise<number[]>>();
+
+  constructor(context: LabContext, shelf: SnapshotShelf) {
+    this.#context = context;
+    this.#shelf = shelf;
+    this.#tokens = new Tokens(context);
+    this.#rate = new Rate(context);
+  }
+
+  async list(request: ReadRequest): Promise<object> {
+    const { snapshotId } = request;
+    const { chosen, more } = this.#page(await this.#blocksOf(snapshotId), request);
+    const Blocks = chosen.map((index) => ({ BlockIndex: index, BlockToken: this.#tokens.forBlock(snapshotId, index) }));
+    return { Blocks, ...more };
+  }
+
+  async listChanged(request: ReadRequest): Promise<object> {
+    const { snapshotId } = request;
+    const firstId = request.query.get('firstSnapshotId');
+    const first = firstId === null ? [] : await this.#blocksOf(firstId);
+    const second = await this.#blocksOf(snapshotId);
+    if (firstId !== null) this.#refuseStrangers(firstId, snapshotId);
+    const changed = await this.#changes(firstId, first, snapshotId, second);
+    const { chosen, more } = this.#page(changed, request);
+    const token = (name: string, id: string | null, written: readonly number[], index: number) =>
+      id !== null && written.includes(index) ? { [name]: this.#tokens.forBlock(id, index) } : {};
+    const ChangedBlocks = chosen.map((index) => ({
+      BlockIndex: index,
+      ...token('FirstBlockToken', firstId, first, index),
+      ...token('SecondBlockToken', snapshotId, second, index),
+    }));
+    return { ChangedBlocks, ...more };
+  }
+
+  async get({ snapshotId, query, index, behaviours }: ReadRequest, response: ServerResponse): Promise<void> {
+    readable(this.#shelf, snapshotId, this.#context);
+    this.#tokens.check(query.get('blockToken') ?? '', snapshotId, index);
+    this.#rate.take(snapshotId);
+    await pause(this.#context.delays.getBlock);
+    const bytes = await readBlock(this.#shelf.image(snapshotId), index);
+    const checksum = createHash('sha256').update(bytes).digest('base64');
+    if (behaviours.has('flip-bit')) bytes[1000] = (bytes[1000] ?? 0) ^ 1;
+    const headers = { 'x-amz-Data-Length': BLOCK, 'x-amz-Checksum': checksum, 'x-amz-Checksum-Algorithm': 'SHA256' };
+    response.writeHead(200, { 'content-type': 'application/octet-stream', 'content-length': BLOCK, ...headers });
+    response.end(bytes);
+  }
+
+  #blocksOf(id: string): Promise<number[]> {
+    const snapshot = readable(this.#shelf, id, this.#context);
+    const known = this.#written.get(id) ?? writtenBlocks(this.#shelf.image(id), snapshot.writtenZeros ?? []);
+    this.#written.set(id, known);
+    return known;
+  }
+
+  /** Snapshots of one volume, or one made of the other. */
+  #refuseStrangers(firstId: string, secondId: string): void {
+    const [first, second] = [firstId, secondId].map((id) => this.#origin(id));
+    if (first !== second) throw invalid('UNRELATED_SNAPSHOTS', `${firstId} and ${secondId} are not related`);
+  }
+
+  #origin(id: string): string {
+    let snapshot = this.#shelf.snapshot(id) as StoredSnapshot;
+    for (let parent = snapshot; parent; parent = this.#shelf.snapshot(parent.parentId ?? '') as StoredSnapshot) {
+      snapshot = parent;
+    }
+    return snapshot.volumeId === WITHOUT_VOLUME ? snapshot.id : snapshot.volumeId;
+  }
+
+  async #changes(
+    firstId: string | null,
+    first: readonly number[],
+    secondId: string,
+    second: readonly number[],
+  ): Promise<number[]> {
+    if (firstId === null) return [...second];
+    const [inFirst, inSecond] = [new Set(first), new Set(second)];
+    const all = [...new Set([...first, ...second])].sort((a, b) => a - b);
+    const changed: number[] = [];
+    for (const index of all) {
+      const isInBoth = inFirst.has(index) && inSecond.has(index);
+      const [before, after] = [firstId, secondId].map((id) => this.#shelf.image(id));
+      const isSame = isInBoth && (await readBlock(before ?? '', index)).equals(await readBlock(after ?? '', index));
+      if (!isSame) changed.push(index);
+    }
+    return changed;
+  }
+
+  #page(blocks: readonly number[], { snapshotId, query, behaviours }: ReadRequest) {
+    const from = this.#startOf(query, snapshotId);
+    const first = blocks.findIndex((index) => index >= from);
+    const size = behaviours.has('short-page') ? 1 : this.#pageSize(query);
+    const chosen = first < 0 ? [] : blocks.slice(first, first + size);
+    const next = first < 0 ? undefined : blocks[first + size];
+    const more = {
+      VolumeSize: this.#shelf.snapshot(snapshotId)?.sizeGiB ?? 0,
+      BlockSize: BLOCK,
+      ExpiryTime: this.#tokens.expiry(),
+    };
+    if (behaviours.has('empty-page'))
+      return { chosen: [], more: { ...more, NextToken: this.#token(snapshotId, from) } };
+    return { chosen, more: next === undefined ? more : { ...more, NextToken: this.#token(snapshotId, next) } };
+  }
+
+  #token = (snapshotId: string, next: number): string => this.#tokens.forPage(snapshotId, next);
+
+  #startOf(query: URLSearchParams, snapshotId: string): number {
+    const page = query.get('pageToken');
+    return page === null ? Number(query.get('startingBlockIndex') ?? 0) : this.#tokens.page(page, snapshotId);
+  }
+
+  #pageSize(query: URLSearchParams): number {
+    const asked = Number(query.get('maxResults') ?? LIMITS.most);
+    if (!(asked >= LIMITS.least && asked <= LIMITS.most)) {
+      throw failure('ValidationException', 400, 'INVALID_PARAMETER_VALUE', 'maxResults must be 100 to 10000');
+    }
+    return Math.min(asked, this.#context.pageSize ?? asked);
+  }
+}
+
+/** What EC2 shows as the volume of snapshots that were made of none. */
+export const WITHOUT_VOLUME = 'vol-ffffffff';
+
+async function readBlock(image: string, index: number): Promise<Buffer> {
+  const bytes = Buffer.alloc(BLOCK);
+  await using file = await open(image, 'r');
+  await file.read(bytes, 0, BLOCK, index * BLOCK);
+  return bytes;
+}
