@@ -1,36 +1,33 @@
 /** A stream of bytes, read forward and synchronously: for a thread that has nothing else to do. */
 
-/** Fills the buffer from its start. @returns how many bytes came; 0 at the end. */
-export type ReadSome = (target: Buffer) => number;
-
-const WINDOW = 1024 * 1024;
+/** @returns the next bytes, which stay as they are until the next call; none at the end, where it is asked no more. */
+export type NextChunk = () => Buffer;
 
 export class ByteStream {
-  readonly #readSome: ReadSome;
-  #window = Buffer.allocUnsafeSlow(WINDOW);
-  #start = 0;
-  #end = 0;
+  readonly #nextChunk: NextChunk;
+  /** What is left of the chunk whose turn it is. */
+  #rest: Buffer = Buffer.alloc(0);
+  #isAtEnd = false;
   /** Bytes taken so far. */
   position = 0;
 
-  constructor(readSome: ReadSome) {
-    this.#readSome = readSome;
+  constructor(nextChunk: NextChunk) {
+    this.#nextChunk = nextChunk;
   }
 
   /** @returns exactly so many bytes, or fewer at the end; valid until the next call. */
   take(length: number): Buffer {
-    if (length > this.#window.length) return this.#takeMany(length);
-    if (this.#end - this.#start < length) this.#fill(length);
-    const bytes = this.#window.subarray(this.#start, Math.min(this.#start + length, this.#end));
-    this.#start += bytes.length;
-    this.position += bytes.length;
-    return bytes;
+    const first = this.some(length);
+    return first.length === length || first.length === 0 ? first : this.#gather(first, length);
   }
 
   /** @returns at least one byte and at most so many, or none at the end; valid until the next call. */
   some(most: number): Buffer {
-    if (this.#start === this.#end) this.#fill(1);
-    return this.take(Math.min(most, this.#end - this.#start));
+    if (this.#rest.length === 0) this.#advance();
+    const bytes = this.#rest.subarray(0, most);
+    this.#rest = this.#rest.subarray(bytes.length);
+    this.position += bytes.length;
+    return bytes;
   }
 
   skip(length: number): void {
@@ -41,10 +38,10 @@ export class ByteStream {
     }
   }
 
-  #takeMany(length: number): Buffer {
-    const pieces: Buffer[] = [];
-    let missing = length;
-    while (missing > 0) {
+  /** What lies in several chunks is put together. */
+  #gather(first: Buffer, length: number): Buffer {
+    const pieces = [Buffer.from(first)];
+    for (let missing = length - first.length; missing > 0; ) {
       const piece = this.some(missing);
       if (piece.length === 0) break;
       pieces.push(Buffer.from(piece));
@@ -53,16 +50,9 @@ export class ByteStream {
     return Buffer.concat(pieces);
   }
 
-  /** Makes so many bytes lie together, as far as there are. */
-  #fill(wanted: number): void {
-    this.#window.copyWithin(0, this.#start, this.#end);
-    this.#end -= this.#start;
-    this.#start = 0;
-    while (this.#end < wanted) {
-      const target = this.#window.subarray(this.#end);
-      const length = this.#readSome(target);
-      if (length === 0) return;
-      this.#end += length;
-    }
+  #advance(): void {
+    if (this.#isAtEnd) return;
+    this.#rest = this.#nextChunk();
+    this.#isAtEnd = this.#rest.length === 0;
   }
 }

@@ -68,7 +68,7 @@ function readTar(stream: ByteStream): Findings {
 
 function run({ ring, order }: ComparingOrder): Comparison {
   const reader = new RingReader(ring);
-  const stream = new ByteStream((target) => reader.read(target));
+  const stream = new ByteStream(() => reader.next());
   const { list, ...counts } = findingsOf(order, stream);
   // To the end, whatever was found: a decompressor that cannot write ends with an error of its own.
   stream.skip(Number.POSITIVE_INFINITY);

@@ -53,13 +53,14 @@ export class RingWriter {
   #emptied = (): number => Atomics.load(this.#state, EMPTIED);
 }
 
+const EMPTY = Buffer.alloc(0);
+
 /** The one thread that empties. */
 export class RingReader {
   readonly #memory: RingMemory;
   readonly #state: Int32Array;
   #emptied = 0;
-  /** What has not been read of the slot whose turn it is. */
-  #rest: Buffer = Buffer.alloc(0);
+  #holdsSlot = false;
   #isAtEnd = false;
 
   constructor(memory: RingMemory) {
@@ -67,20 +68,15 @@ export class RingReader {
     this.#state = new Int32Array(memory.state);
   }
 
-  /** Fills the buffer from its start. @returns how many bytes came; 0 at the end. */
-  read(target: Buffer): number {
-    if (this.#rest.length === 0 && !this.#isAtEnd) this.#awaitSlot();
-    const length = this.#rest.copy(target);
-    this.#rest = this.#rest.subarray(length);
-    if (length > 0 && this.#rest.length === 0) this.#giveBack();
-    return length;
-  }
-
-  #awaitSlot(): void {
+  /** @returns the next bytes, which stay as they are until the next call; none at the end, where it stays. */
+  next(): Buffer {
+    if (this.#isAtEnd) return EMPTY;
+    if (this.#holdsSlot) this.#giveBack();
     while (Atomics.load(this.#state, FILLED) === this.#emptied) Atomics.wait(this.#state, FILLED, this.#emptied);
+    this.#holdsSlot = true;
     const length = Atomics.load(this.#state, LENGTHS + (this.#emptied % SLOTS));
-    this.#rest = slotAt(this.#memory, this.#emptied).subarray(0, length);
     this.#isAtEnd = length === 0;
+    return slotAt(this.#memory, this.#emptied).subarray(0, length);
   }
 
   #giveBack(): void {
