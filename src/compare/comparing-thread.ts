@@ -8,7 +8,7 @@ import { type RingMemory, RingReader } from './shared-ring.ts';
 import { compareTarWithDisk, type TarComparisonOptions } from './tar-with-disk.ts';
 
 export type ComparisonOrder =
-  | ({ how: 'tar' } & Omit<TarComparisonOptions, 'key'> & { key: Uint8Array })
+  | ({ how: 'tar' } & Omit<TarComparisonOptions, 'key' | 'compared'> & { key: Uint8Array })
   | { how: 'image'; device: string }
   /** Without a disk: is it a tar, and what does it hash to? */
   | { how: 'tar-alone' }
@@ -27,14 +27,20 @@ export interface Comparison {
 export interface ComparingOrder {
   ring: RingMemory;
   order: ComparisonOrder;
+  /** One number: files that have been compared so far. */
+  compared: SharedArrayBuffer;
 }
 
 type Findings = Partial<Comparison> & { list: DifferenceList };
 
-function findingsOf(order: ComparisonOrder, stream: ByteStream): Findings {
+function findingsOf({ order, compared }: ComparingOrder, stream: ByteStream): Findings {
   switch (order.how) {
     case 'tar': {
-      const { differences: list, ...counts } = compareTarWithDisk(stream, { ...order, key: Buffer.from(order.key) });
+      const { differences: list, ...counts } = compareTarWithDisk(stream, {
+        ...order,
+        key: Buffer.from(order.key),
+        compared,
+      });
       return { list, ...counts };
     }
     case 'image': {
@@ -66,10 +72,10 @@ function readTar(stream: ByteStream): Findings {
   return { list, members, files, contentBytes };
 }
 
-function run({ ring, order }: ComparingOrder): Comparison {
-  const reader = new RingReader(ring);
+function run(comparing: ComparingOrder): Comparison {
+  const reader = new RingReader(comparing.ring);
   const stream = new ByteStream(() => reader.next());
-  const { list, ...counts } = findingsOf(order, stream);
+  const { list, ...counts } = findingsOf(comparing, stream);
   // To the end, whatever was found: a decompressor that cannot write ends with an error of its own.
   stream.skip(Number.POSITIVE_INFINITY);
   return {

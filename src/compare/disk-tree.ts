@@ -24,6 +24,7 @@ const REMEMBERED = 10_000;
 
 export interface DiskEntry {
   path: Buffer;
+  isFile: boolean;
   isSocket: boolean;
 }
 
@@ -60,7 +61,7 @@ export class DiskTree implements Disposable {
 
   /** Everything below the root, the root included, in the order in which the filesystem lists it. */
   *walk(): Generator<DiskEntry> {
-    yield { path: Buffer.alloc(0), isSocket: false };
+    yield { path: Buffer.alloc(0), isFile: false, isSocket: false };
     const open: { path: Buffer; directory: Dir }[] = [this.#open(Buffer.alloc(0))];
     try {
       for (let last = open.at(-1); last; last = open.at(-1)) {
@@ -71,7 +72,7 @@ export class DiskTree implements Disposable {
         }
         const path = join(last.path, entry.name as unknown as Buffer);
         const kind = entry.isFile() || entry.isDirectory() || entry.isSymbolicLink() ? entry : this.#lstat(path);
-        yield { path, isSocket: kind?.isSocket() ?? false };
+        yield { path, isFile: kind?.isFile() ?? false, isSocket: kind?.isSocket() ?? false };
         if (kind?.isDirectory()) open.push(this.#open(path));
       }
     } finally {

@@ -4,24 +4,29 @@ import { asError, SnapError } from '../errors.ts';
 import type { ComparingOrder, Comparison, ComparisonOrder } from './comparing-thread.ts';
 import type { ReadingOrder } from './reading-thread.ts';
 import { newRing } from './shared-ring.ts';
+import type { WarmingOrder } from './warming-thread.ts';
 
 export interface ComparisonResult extends Comparison {
   /** SHA-256 of the plain stream, in base 16. */
   plainSha256: string;
 }
 
-/** The threads read large buffers that are not on their heaps. */
-const LIMITS = { maxOldGenerationSizeMb: 192, maxYoungGenerationSizeMb: 8 };
+/** MiB of heap. Large buffers are not on it; only who compares remembers anything. */
+const HEAPS = { 'reading-thread': 24, 'warming-thread': 32, 'comparing-thread': 192 };
 
 /**
- * One thread reads and hashes, the other compares.
+ * One thread reads and hashes, another compares, and a third reads the disk ahead of that.
  * @param descriptor of a pipe with the plain stream; it stays the caller's.
  * @throws SnapError `COMPARE_FAILED` when the disk cannot be read. The threads have ended either way.
  */
 export async function compareInThreads(descriptor: number, order: ComparisonOrder): Promise<ComparisonResult> {
   const ring = newRing();
   const reading = startThread<ReadingOrder, string>('reading-thread', { descriptor, ring });
-  const comparing = startThread<ComparingOrder, Comparison>('comparing-thread', { ring, order });
+  const compared = new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT);
+  const comparing = startThread<ComparingOrder, Comparison>('comparing-thread', { ring, order, compared });
+  // It answers nothing, and may end before or after the others.
+  const warming =
+    order.how === 'tar' ? startThread<WarmingOrder, never>('warming-thread', { root: order.root, compared }) : null;
   try {
     const [plainSha256, comparison] = await Promise.all([reading.answer, comparing.answer]);
     return { ...comparison, plainSha256 };
@@ -31,13 +36,14 @@ export async function compareInThreads(descriptor: number, order: ComparisonOrde
       cause,
     });
   } finally {
-    await Promise.all([reading.end(), comparing.end()]);
+    await Promise.all([reading.end(), comparing.end(), warming?.end()]);
   }
 }
 
-function startThread<Order, Answer>(name: string, workerData: Order) {
+function startThread<Order, Answer>(name: keyof typeof HEAPS, workerData: Order) {
   const program = new URL(`./${name}${import.meta.url.endsWith('.ts') ? '.ts' : '.js'}`, import.meta.url);
-  const worker = new Worker(program, { workerData, resourceLimits: LIMITS });
+  const resourceLimits = { maxOldGenerationSizeMb: HEAPS[name], maxYoungGenerationSizeMb: 4 };
+  const worker = new Worker(program, { workerData, resourceLimits });
   const { promise: answer, resolve, reject } = Promise.withResolvers<Answer>();
   worker.once('message', resolve);
   worker.once('error', reject);

@@ -17,6 +17,8 @@ export interface TarComparisonOptions {
   key: Buffer;
   /** A file to be made, for telling what is missing. */
   logFile: string;
+  /** One number, for who reads ahead: files that have been compared so far. */
+  compared: SharedArrayBuffer;
 }
 
 export interface TarFindings {
@@ -46,6 +48,7 @@ class TarComparison {
   readonly #xattrs = new HashSum();
   /** Inodes with several names that the tar holds in full; a second time would be a copy. */
   readonly #inodes = new Set<bigint>();
+  readonly #compared: Int32Array;
   readonly #scratch = Buffer.allocUnsafeSlow(COMPARE_AT_ONCE);
   readonly #findings: TarFindings = {
     differences: new DifferenceList(),
@@ -59,6 +62,7 @@ class TarComparison {
     this.#stream = stream;
     this.#tree = tree;
     this.#options = options;
+    this.#compared = new Int32Array(options.compared);
   }
 
   run(): TarFindings {
@@ -82,6 +86,7 @@ class TarComparison {
 
   #take(member: TarMember, log: HashLog): void {
     this.#findings.members++;
+    if (member.type === 'file' || member.type === 'hardlink') this.#tellOfFile();
     const path = pathOfMember(member.path);
     if (path === null) {
       this.#findings.differences.add('outside', member.path, 'the name leads out of the archive');
@@ -97,6 +102,11 @@ class TarComparison {
       this.#findings.differences.add('not-on-disk', path, `the archive has a ${member.type} that the disk has not`);
       this.#skipContent(member);
     }
+  }
+
+  #tellOfFile(): void {
+    Atomics.add(this.#compared, 0, 1);
+    Atomics.notify(this.#compared, 0);
   }
 
   /** One hash for all attributes of a member, in any order. Further names of a file come without attributes. */
