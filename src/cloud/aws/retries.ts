@@ -29,7 +29,7 @@ export class ToldRetryStrategy extends StandardRetryStrategy {
     token: StandardRetryToken,
     errorInfo: RetryErrorInfo,
   ): Promise<StandardRetryToken> {
-    const because = (errorInfo.error as Error | undefined)?.name ?? errorInfo.errorType;
+    const because = describe(errorInfo);
     const history = [...(HISTORY.get(token) ?? []), because];
     if (errorInfo.error instanceof Error) HISTORY.set(errorInfo.error, history);
     const refreshed = await super.refreshRetryTokenForRetry(token, errorInfo);
@@ -38,6 +38,12 @@ export class ToldRetryStrategy extends StandardRetryStrategy {
     this.#tell({ attempt: refreshed.getRetryCount() + 1, because, waitSeconds });
     return refreshed;
   }
+}
+
+/** `SlowDown`; with what the EBS direct APIs say besides: `RequestThrottledException (ACCOUNT_THROTTLED)`. */
+function describe({ error, errorType }: RetryErrorInfo): string {
+  const { name = errorType, Reason } = (error ?? {}) as { name?: string; Reason?: string };
+  return Reason === undefined ? name : `${name} (${Reason})`;
 }
 
 /** `Throttling ×3, InternalError ×7`: all attempts of the call that ended with this error; empty for a single one. */
