@@ -11,8 +11,15 @@ export interface ComparisonResult extends Comparison {
   plainSha256: string;
 }
 
-/** MiB of heap. Large buffers are not on it; only who compares remembers anything. */
-const HEAPS = { 'reading-thread': 24, 'warming-thread': 32, 'comparing-thread': 192 };
+/**
+ * MiB of heap. Large buffers are not on it; only who compares remembers anything. Little room for young objects also
+ * frees early what they hold outside of the heap.
+ */
+const HEAPS = {
+  'reading-thread': { maxOldGenerationSizeMb: 12, maxYoungGenerationSizeMb: 1 },
+  'warming-thread': { maxOldGenerationSizeMb: 12, maxYoungGenerationSizeMb: 1 },
+  'comparing-thread': { maxOldGenerationSizeMb: 192, maxYoungGenerationSizeMb: 4 },
+};
 
 /**
  * One thread reads and hashes, another compares, and a third reads the disk ahead of that.
@@ -42,8 +49,7 @@ export async function compareInThreads(descriptor: number, order: ComparisonOrde
 
 function startThread<Order, Answer>(name: keyof typeof HEAPS, workerData: Order) {
   const program = new URL(`./${name}${import.meta.url.endsWith('.ts') ? '.ts' : '.js'}`, import.meta.url);
-  const resourceLimits = { maxOldGenerationSizeMb: HEAPS[name], maxYoungGenerationSizeMb: 4 };
-  const worker = new Worker(program, { workerData, resourceLimits });
+  const worker = new Worker(program, { workerData, resourceLimits: HEAPS[name] });
   const { promise: answer, resolve, reject } = Promise.withResolvers<Answer>();
   worker.once('message', resolve);
   worker.once('error', reject);
