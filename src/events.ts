@@ -120,7 +120,13 @@ export interface SnapshotPlan {
   /** Largest number of bytes that will be read, if AWS tells it. */
   dataBytes: number | null;
   /** US dollars at list prices; absent prices are `null`, never zero. */
-  cost: { temporaryVolume: number | null; requests: number | null; storageMonth: number | null; now: number | null };
+  cost: {
+    temporaryVolume: number | null;
+    directReads: number | null;
+    requests: number | null;
+    storageMonth: number | null;
+    now: number | null;
+  };
 }
 
 /** A running object, polled by the host's ticker: counters count, a ticker draws. */

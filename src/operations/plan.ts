@@ -12,6 +12,7 @@ import type { SnapshotPlan } from '../events.ts';
 import { GiB, MiB } from '../lib/units.ts';
 import { partSize } from '../transfer/part-plan.ts';
 import type { MigrateSettings } from './settings.ts';
+import { directCost } from './snapshot-disk.ts';
 
 /** At list prices of us-east-1, for data that does not compress: the upper bound. */
 export function planSnapshot(snapshot: Snapshot, settings: MigrateSettings, bucket: string): SnapshotPlan {
@@ -32,6 +33,7 @@ export function planSnapshot(snapshot: Snapshot, settings: MigrateSettings, buck
     dataBytes: snapshot.dataBytes,
     cost: {
       temporaryVolume: volumeCost(snapshot.sizeGiB, settings.volumeType, data),
+      directReads: directCost({ ...snapshot, dataBytes: data }),
       requests: requestCost(data, settings.storageClass),
       storageMonth: monthly(S3_CLASS[settings.storageClass]?.gbMonth, data),
       now: monthly(SNAPSHOT_GB_MONTH, data),

@@ -59,7 +59,7 @@ const isOnInstance = (services: Services): Promise<boolean> =>
   );
 
 /** US dollars for reading all of a snapshot's data, at list prices; `null` where its size is not known. */
-const directCost = ({ dataBytes }: Snapshot): number | null =>
+export const directCost = ({ dataBytes }: Snapshot): number | null =>
   dataBytes === null ? null : ((dataBytes / BLOCK_BYTES) * DIRECT_READS.thousandBlocks) / 1000;
 
 export interface SnapshotDisk extends AsyncDisposable {

@@ -159,7 +159,7 @@ function describePlan(plan: SnapshotPlan): string {
     `  to       s3://${plan.bucket}/${plan.keyStem}...`,
     `  class    ${plan.storageClass}`,
     `  to read  ${data}`,
-    `  once     ${dollars(plan.cost.temporaryVolume)} temporary volume, ${dollars(plan.cost.requests)} requests`,
+    `  once     ${dollars(plan.cost.temporaryVolume)} temporary volume (or ${dollars(plan.cost.directReads)} direct reads), ${dollars(plan.cost.requests)} requests`,
     `  monthly  ${dollars(plan.cost.storageMonth)} in S3 if nothing compresses, ${dollars(plan.cost.now)} in EBS if nothing is shared`,
   ];
   return lines.join('\n');
