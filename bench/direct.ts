@@ -98,10 +98,10 @@ async function image({ snapshotId }: Disk, source: string, env: NodeJS.ProcessEn
 async function asOnAws(large: Disk, small: Disk, env: NodeJS.ProcessEnv): Promise<void> {
   say('\nwith the latencies and limits of AWS');
   const direct = await image(large, 'direct', env);
-  const volume = await image(small, 'volume', env);
-  const rates = [rateOf(direct, large.bytes), rateOf(volume, small.bytes)] as const;
   tell('image, directly', direct, large.bytes);
+  const volume = await image(small, 'volume', env);
   tell('image, from a fresh volume', volume, small.bytes);
+  const rates = [rateOf(direct, large.bytes), rateOf(volume, small.bytes)] as const;
   const blockRate = large.blocks / direct.seconds;
   say(`  directly: ${(rates[0] / rates[1]).toFixed(0)} times the speed of a fresh volume`);
   say(`  directly: ${blockRate.toFixed(0)} blocks/s, ${((blockRate / 1000) * 100).toFixed(0)} % of the limit`);
@@ -148,9 +148,18 @@ async function withoutLimits(disk: Disk, env: NodeJS.ProcessEnv): Promise<void> 
   if (measured) say(`  image, stored: ${costs(measured, disk.bytes)}`);
 }
 
-const rateOf = ({ seconds }: Outcome, bytes: number): number => bytes / seconds;
-const megabytes = (bytes: number): string => (bytes / 1e6).toFixed(1).padStart(6);
-const costs = ({ cpuSeconds, peakMiB }: Measured, bytes: number): string =>
-  `${(cpuSeconds / (bytes / 1e9)).toFixed(2)} CPU s/GB of disk, own process ${peakMiB.toFixed(0)} MiB`;
-const tell = (name: string, outcome: Outcome, bytes: number): void =>
+function rateOf({ seconds }: Outcome, bytes: number): number {
+  return bytes / seconds;
+}
+
+function megabytes(bytes: number): string {
+  return (bytes / 1e6).toFixed(1).padStart(6);
+}
+
+function costs({ cpuSeconds, peakMiB }: Measured, bytes: number): string {
+  return `${(cpuSeconds / (bytes / 1e9)).toFixed(2)} CPU s/GB of disk, own process ${peakMiB.toFixed(0)} MiB`;
+}
+
+function tell(name: string, outcome: Outcome, bytes: number): void {
   say(`  ${name.padEnd(28)} ${megabytes(rateOf(outcome, bytes))} MB/s, ${costs(outcome.measured, bytes)}`);
+}
