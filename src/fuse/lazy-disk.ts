@@ -3,7 +3,9 @@
  * what is written, is kept in a sparse scratch file.
  */
 import { type FileHandle, open } from 'node:fs/promises';
+import { dirname } from 'node:path';
 import { BLOCK_BYTES, type SnapshotBlocks } from '../cloud/blocks.ts';
+import { SnapError } from '../errors.ts';
 import type { Governor } from '../transfer/governor.ts';
 import { WrittenBlocks } from './written-blocks.ts';
 
@@ -55,7 +57,7 @@ export class LazyDisk {
 
   async write(offset: number, data: Buffer): Promise<void> {
     await this.#bringHere(offset, data.length);
-    await this.#scratch.write(data, 0, data.length, offset);
+    await this.#keep(data, data.length, offset);
   }
 
   /** Settles once all blocks are here. Throws as `SnapshotBlocks` does, and the signal's reason. */
@@ -80,7 +82,9 @@ export class LazyDisk {
     await Promise.all(awaited);
   }
 
+  /** Once here it is never fetched again: that would undo what was written. */
   #block(index: number): Promise<void> {
+    if (this.#isHere[index]) return Promise.resolve();
     const underWay = this.#underWay.get(index) ?? this.#fetch(index).finally(() => this.#underWay.delete(index));
     this.#underWay.set(index, underWay);
     return underWay;
@@ -94,9 +98,22 @@ export class LazyDisk {
       await governor.turn(signal);
       const data = await blocks.read(snapshotId, ref, { signal });
       const start = index * BLOCK_BYTES;
-      await this.#scratch.write(data, 0, Math.min(BLOCK_BYTES, bytes - start), start);
+      await this.#keep(data, Math.min(BLOCK_BYTES, bytes - start), start);
     }
     this.#isHere[index] = 1;
+  }
+
+  async #keep(data: Uint8Array, length: number, offset: number): Promise<void> {
+    const { scratch, snapshotId } = this.#options;
+    try {
+      await this.#scratch.write(data, 0, length, offset);
+    } catch (cause) {
+      if ((cause as NodeJS.ErrnoException).code !== 'ENOSPC') throw cause;
+      throw new SnapError('NOT_SUPPORTED_HERE', `there is no space left for ${snapshotId} in ${dirname(scratch)}`, {
+        hint: 'set TMPDIR to a directory with more space, or use --source volume, or --dd, which needs none',
+        cause,
+      });
+    }
   }
 
   /** @returns the next written block that is neither here nor on its way; `null` when there is none. */

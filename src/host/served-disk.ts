@@ -9,7 +9,7 @@ import { SnapError } from '../errors.ts';
 import type { Host } from '../events.ts';
 import type { DirectAccess, ServingOrder, ServingReport } from '../fuse/serving-order.ts';
 import { temporaryDirectory } from '../lib/temporary-files.ts';
-import { GiB } from '../lib/units.ts';
+import { formatBytes } from '../lib/units.ts';
 import { makePipes } from '../transfer/pipes.ts';
 import { describeOutcome, lastLine, runTool, startStage } from '../transfer/process.ts';
 import type { FoundDevice } from './block-devices.ts';
@@ -73,8 +73,8 @@ function requireFuse(): void {
 function requireSpace(directory: string, { dataBytes, snapshotId }: ServedDiskOptions): void {
   const { bavail, bsize } = statfsSync(directory);
   if (dataBytes === null || dataBytes <= bavail * bsize) return;
-  const [needed, free] = [dataBytes, bavail * bsize].map((bytes) => (bytes / GiB).toFixed(1));
-  throw new SnapError('NOT_SUPPORTED_HERE', `${snapshotId} needs ${needed} GiB in ${directory}, which has ${free}`, {
+  const [needed, free] = [formatBytes(dataBytes), formatBytes(bavail * bsize)];
+  throw new SnapError('NOT_SUPPORTED_HERE', `${snapshotId} needs ${needed} in ${directory}, which has ${free}`, {
     hint: 'set TMPDIR to a directory with more space, or use --source volume, or --dd, which needs none',
   });
 }

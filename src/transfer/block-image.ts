@@ -23,8 +23,6 @@ export interface BlockImageOptions {
 export interface BlockImage {
   /** Bytes of the plain stream that have been written so far. */
   readonly position: number;
-  /** Blocks that were read. */
-  readonly blocksRead: number;
   /** SHA-256 of the plain stream in base 16, once all of it has been written. */
   readonly sha256: string | null;
   /**
@@ -37,7 +35,7 @@ export interface BlockImage {
 const ZEROS = Buffer.alloc(MiB);
 
 export function blockImage(options: BlockImageOptions): BlockImage {
-  const state = { position: 0, blocksRead: 0, sha256: null as string | null };
+  const state = { position: 0, sha256: null as string | null };
   const hash = createHash('sha256');
   const write = async (descriptor: number, bytes: Uint8Array): Promise<boolean> => {
     if (!(await writeAll(descriptor, bytes))) return false;
@@ -56,15 +54,11 @@ export function blockImage(options: BlockImageOptions): BlockImage {
     get position() {
       return state.position;
     },
-    get blocksRead() {
-      return state.blocksRead;
-    },
     get sha256() {
       return state.sha256;
     },
     async writeTo(descriptor, signal) {
       for await (const { index, bytes } of inOrder(options, signal)) {
-        state.blocksRead++;
         const start = index * BLOCK_BYTES;
         const rest = bytes.subarray(0, Math.min(BLOCK_BYTES, options.bytes - start));
         if (!(await zerosUpTo(descriptor, start)) || !(await write(descriptor, rest))) return;

@@ -5,6 +5,7 @@ import {
   closeSync,
   createReadStream,
   fsyncSync,
+  mkdirSync,
   openSync,
   readdirSync,
   readFileSync,
@@ -14,6 +15,7 @@ import {
 import { join } from 'node:path';
 import { test } from 'node:test';
 import type { FaultAction } from '../../lab/core/contract.ts';
+import { run } from '../../lab/core/run.ts';
 import { buildDisk } from '../../lab/disks/build.ts';
 import { copyWhileMounted } from '../../lab/disks/copies.ts';
 import { withMounted } from '../../lab/disks/inspect.ts';
@@ -193,6 +195,22 @@ for (const [what, pattern] of [
     assert.equal(done.code, 0, done.stdout + done.stderr);
   });
 }
+
+test('too little space for what is read: refused before anything is read', async (t) => {
+  const lab = await labForTest(t);
+  const { snapshotId } = await addSnapshotOf(lab, FULL);
+  const TMPDIR = join(lab.directory, 'small');
+  mkdirSync(TMPDIR);
+  await run(['mount', '-t', 'tmpfs', '-o', 'size=1m', 'none', TMPDIR]);
+  try {
+    const done = await runMigrate(lab, DIRECT, { env: { ...ELSEWHERE, TMPDIR } });
+    assert.equal(done.code, 1, done.stdout + done.stderr);
+    assert.match(done.stdout, /needs [\d.]+ MiB in .*, which has [\d.]+/);
+    await expectNothing(lab, snapshotId);
+  } finally {
+    await run(['umount', TMPDIR]);
+  }
+});
 
 test('stopped by Ctrl+C: everything is given back', async (t) => {
   const lab = await labForTest(t);
