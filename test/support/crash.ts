@@ -43,15 +43,16 @@ interface Whole {
 export interface CrashPlan {
   layout: 'tar' | 'image';
   cipher: 'none' | 'gpg';
+  source?: 'volume' | 'direct';
   /** Every n-th of the events. */
   eachEvent: number;
   /** How many times at random. */
   randomTimes: number;
 }
 
-export function testCrashes({ layout, cipher, eachEvent, randomTimes }: CrashPlan): void {
-  test(`killed at events and at random times [${layout}, ${cipher}]`, async (t) => {
-    const whole = await wholeArchive(t, layout, cipher);
+export function testCrashes({ layout, cipher, source = 'volume', eachEvent, randomTimes }: CrashPlan): void {
+  test(`killed at events and at random times [${layout}, ${cipher}, ${source}]`, async (t) => {
+    const whole = await wholeArchive(t, layout, cipher, source);
     const events = whole.events.filter((_, index) => index % eachEvent === 0);
     for (const event of events) await t.test(event, (inner) => killAndFinish(inner, whole, { event }));
     for (let count = 0; count < randomTimes; count++) {
@@ -62,10 +63,10 @@ export function testCrashes({ layout, cipher, eachEvent, randomTimes }: CrashPla
 }
 
 /** The archive of a run that nobody interrupted. */
-async function wholeArchive(t: TestContext, layout: string, cipher: string): Promise<Whole> {
+async function wholeArchive(t: TestContext, layout: string, cipher: string, source: string): Promise<Whole> {
   const lab = await labForTest(t);
   const env: Record<string, string> = {};
-  const argv = ['--all', '--validate', '--json', '--claim-life', '60'];
+  const argv = ['--all', '--validate', '--json', '--claim-life', '60', '--source', source];
   if (layout === 'image') argv.push('--dd');
   if (cipher === 'gpg') {
     env['GNUPGHOME'] = await gpgHome(t);
