@@ -10,7 +10,11 @@ export interface Place {
   size: number;
 }
 
-/** @param place `null` for the whole image. */
+/**
+ * Whoever looks at the device too keeps what was written to it from reaching the image until they have done so: it is
+ * flushed by name, and not left to the last who closes it.
+ * @param place `null` for the whole image.
+ */
 export async function withDevice<T>(
   image: string,
   place: Place | null,
@@ -23,6 +27,7 @@ export async function withDevice<T>(
   try {
     return await use(device);
   } finally {
+    await run(['blockdev', '--flushbufs', device]);
     await run(['losetup', '--detach', device]);
   }
 }

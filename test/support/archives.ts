@@ -65,10 +65,21 @@ export async function extractTar(lab: TestLab, key: string, env: Record<string, 
   return into;
 }
 
+/** As sha256sum prints it, four times as fast: coreutils do without the processor's own instructions. */
+const HASH = `
+  const hash = require('node:crypto').createHash('sha256');
+  process.stdin.on('data', (bytes) => hash.update(bytes)).on('end', () => console.log(hash.digest('hex')));`;
+
 /** SHA-256 of the plain bytes. */
 export async function plainHash(lab: TestLab, key: string, env: Record<string, string> = {}): Promise<string> {
-  const done = await shell(lab, `(${decoderOf(key)}) < "$1" | sha256sum`, [await fetchObject(lab, key)], env);
-  return done.stdout.split(' ')[0] ?? '';
+  const script = `(${decoderOf(key)}) < "$1" | "$2" --eval "$3"`;
+  const done = await shell(lab, script, [await fetchObject(lab, key), process.execPath, HASH], env);
+  return done.stdout.trim();
+}
+
+/** The plain bytes are those of a file; else it says where the first other one is. */
+export async function assertPlainEquals(lab: TestLab, key: string, file: string): Promise<void> {
+  await shell(lab, `(${decoderOf(key)}) < "$1" | cmp - "$2" >&2`, [await fetchObject(lab, key), file], {});
 }
 
 /** Names of a tar's members, as bytes in Latin-1. */
