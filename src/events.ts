@@ -53,6 +53,7 @@ export type SnapEvent =
   | { code: 'object.kept'; snapshot: string; key: string; storedBytes: number }
   | { code: 'upload.resumed'; snapshot: string; key: string; parts: number; bytes: number }
   | { code: 'upload.restarted'; snapshot: string; key: string; reason: string }
+  | { code: 'index.stored'; snapshot: string; key: string }
   | { code: 'manifest.stored'; snapshot: string; key: string }
   | { code: 'snapshot.finished'; snapshot: string; outcome: SnapshotOutcome; seconds: number; error?: SnapError }
   | { code: 'cleanup.failed'; snapshot: string; what: string; error: SnapError }

@@ -20,7 +20,16 @@ export interface Progress {
   /** Completed objects, in the order of partitions. */
   objects: ManifestObject[];
   /** The upload under way. */
-  upload: { key: string; uploadId: string } | null;
+  upload: { key: string; uploadId: string; checkpoints?: Checkpoint[] } | null;
+}
+
+/** A place in an upload that it can be gone on with from, without the plain bytes before it. */
+export interface Checkpoint {
+  /** How far the plain stream is stored, in bytes. */
+  plainBytes: number;
+  /** What of the object is before it: its bytes, and its parts. */
+  storedBytes: number;
+  parts: number;
 }
 
 export interface Claim {
@@ -67,4 +76,10 @@ const isProgress = ({ fingerprint, objects, upload }: Progress): boolean =>
   typeof fingerprint === 'string' &&
   Array.isArray(objects) &&
   objects.every(isManifestObject) &&
-  (upload === null || (typeof upload.key === 'string' && typeof upload.uploadId === 'string'));
+  (upload === null ||
+    (typeof upload.key === 'string' &&
+      typeof upload.uploadId === 'string' &&
+      (upload.checkpoints ?? []).every(isCheckpoint)));
+
+const isCheckpoint = (found: Checkpoint): boolean =>
+  [found?.plainBytes, found?.storedBytes, found?.parts].every((count) => Number.isSafeInteger(count) && count >= 0);

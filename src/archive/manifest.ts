@@ -26,6 +26,8 @@ export interface ManifestObject {
   checksum: StoredObject['checksum'];
   /** Sockets that tar left out; `null` for images. */
   socketsSkipped: number | null;
+  /** What is where in it; `null` for tars, and for images read from volumes. */
+  index: { key: string; etag: string; bytes: number } | null;
 }
 
 /** A partition that has no object of its own. */

@@ -11,9 +11,15 @@ export interface BlockRef {
   token: string;
 }
 
+export interface SnapshotBlock {
+  bytes: Uint8Array;
+  /** SHA-256 in Base64, by EBS and by our own count. */
+  sha256: string;
+}
+
 export interface SnapshotBlocks {
   /** Written blocks from an index on, ascending. Throws `SNAPSHOT_UNUSABLE` or `ACCESS_DENIED` at the first. */
   list(snapshotId: string, from: number, call: Call): AsyncGenerator<BlockRef>;
   /** The block, held against its checksum. Throws `DOWNLOAD_FAILED` when it never agrees. */
-  read(snapshotId: string, block: BlockRef, call: Call): Promise<Uint8Array>;
+  read(snapshotId: string, block: BlockRef, call: Call): Promise<SnapshotBlock>;
 }

@@ -96,7 +96,7 @@ export class LazyDisk {
     const ref = listed.get(index);
     if (ref) {
       await governor.turn(signal);
-      const data = await blocks.read(snapshotId, ref, { signal });
+      const { bytes: data } = await blocks.read(snapshotId, ref, { signal });
       const start = index * BLOCK_BYTES;
       await this.#keep(data, Math.min(BLOCK_BYTES, bytes - start), start);
     }

@@ -1,23 +1,34 @@
 /** One snapshot's image by the EBS direct APIs: no volume, no root, no instance. */
 import { open } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { BlockIndexWriter } from '../archive/block-index.ts';
 import { BLOCK_BYTES } from '../cloud/blocks.ts';
 import type { Snapshot } from '../cloud/ports.ts';
 import { temporaryDirectory } from '../lib/temporary-files.ts';
 import { GiB, MiB } from '../lib/units.ts';
-import { blockImage } from '../transfer/block-image.ts';
+import { blockImage, type OpenImage } from '../transfer/block-image.ts';
 import type { Disk } from './check-archive.ts';
 import { readDisk } from './read-disk.ts';
 import type { MigrateSettings, Services } from './settings.ts';
 
-export const imageOf = (snapshot: Snapshot, settings: MigrateSettings, { blocks, governor }: Services) =>
-  blockImage({
-    blocks,
-    snapshotId: snapshot.id,
-    bytes: snapshot.sizeGiB * GiB,
-    inFlight: settings.blockStreams,
-    governor,
-  });
+/** @param index told of each block. */
+export const imageOf =
+  (snapshot: Snapshot, settings: MigrateSettings, { blocks, governor }: Services, index: BlockIndexWriter): OpenImage =>
+  (from, signal) => {
+    index.stored(from / BLOCK_BYTES);
+    return blockImage({
+      blocks,
+      snapshotId: snapshot.id,
+      bytes: snapshot.sizeGiB * GiB,
+      from,
+      inFlight: settings.blockStreams,
+      governor,
+      signal,
+      onBlock: (number, { bytes, sha256 }) => index.block(number, ZERO_BLOCK.equals(bytes) ? null : sha256),
+    });
+  };
+
+const ZERO_BLOCK = Buffer.alloc(BLOCK_BYTES);
 
 /** Where partition tables lie: at both ends of the disk. */
 const ENDS = MiB;
@@ -33,7 +44,7 @@ export async function readDiskEnds(snapshot: Snapshot, services: Services, signa
     for (const end of [0, size - ENDS]) {
       for await (const block of services.blocks.list(snapshot.id, end / BLOCK_BYTES, { signal })) {
         if (block.index * BLOCK_BYTES >= end + ENDS) break;
-        const bytes = await services.blocks.read(snapshot.id, block, { signal });
+        const { bytes } = await services.blocks.read(snapshot.id, block, { signal });
         await file.write(bytes, 0, bytes.length, block.index * BLOCK_BYTES);
       }
     }

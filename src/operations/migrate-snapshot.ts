@@ -1,11 +1,13 @@
 /** One snapshot into one archive, in the order that keeps data safe. */
 import { statfs } from 'node:fs/promises';
 import { join } from 'node:path';
+import { BlockIndexWriter } from '../archive/block-index.ts';
 import { cipherOf } from '../archive/cipher.ts';
 import { type ArchiveName, type Layout, objectKey } from '../archive/key.ts';
 import type { ManifestObject, RecordedPartition } from '../archive/manifest.ts';
 import { objectMetadata } from '../archive/metadata.ts';
 import { objectTags } from '../archive/tags.ts';
+import { BLOCK_BYTES } from '../cloud/blocks.ts';
 import type { ObjectFacts, Snapshot } from '../cloud/ports.ts';
 import { SnapError } from '../errors.ts';
 import type { FoundDevice } from '../host/block-devices.ts';
@@ -18,6 +20,7 @@ import { imageOf, readDiskEnds } from './archive-direct.ts';
 import { checkArchive, type Disk, tellOfCheck } from './check-archive.ts';
 import { type CheckServices, checkObject, type ObjectCheck } from './check-object.ts';
 import type { HeldClaim } from './claims.ts';
+import { commitIndex } from './commit-index.ts';
 import { commitManifest } from './commit-manifest.ts';
 import { MigrationProgress } from './progress.ts';
 import { readDisk } from './read-disk.ts';
@@ -91,10 +94,13 @@ async function archiveDirectly(migration: Migration, onComplete: () => Promise<v
   const { snapshot, settings, services, signal } = migration;
   const disk = await readDiskEnds(snapshot, services, signal);
   const harvest: Harvest = { ...disk, source: 'direct', objects: [], recorded: [], validatedAt: null };
-  const blocks = imageOf(snapshot, settings, services);
-  const content: Content = { layout: 'image', blocks, expectedBytes: disk.device.size };
+  const bytes = disk.device.size;
+  const index = new BlockIndexWriter({ snapshot: snapshot.id, bytes, blockBytes: BLOCK_BYTES });
+  const blocks = imageOf(snapshot, settings, services, index);
+  const onPiece = (plain: number, stored: number) => index.piece(plain, stored);
+  const content: Content = { layout: 'image', blocks, onPiece, expectedBytes: bytes };
   const stored = await storeContent(migration, null, UNKNOWN, content);
-  await addObject(migration, harvest, { ...stored, plainSha256: blocks.sha256 ?? stored.plainSha256 });
+  await addObject(migration, harvest, stored.index ? stored : await commitIndex(migration, stored, index));
   if (settings.validate) await validateAlone(migration, harvest);
   migration.claim.confirm();
   await commitManifest(migration, harvest);
@@ -250,7 +256,7 @@ async function storeContent(
     streams: settings.uploadStreams,
     snapshotId: snapshot.id,
   };
-  const { stored, plainBytes, sockets } = await storeObject(order, services.store, services.host, signal);
+  const { stored, plainBytes, plainSha256, sockets } = await storeObject(order, services.store, services.host, signal);
   if (sockets) services.host.notify({ code: 'sockets.skipped', snapshot: snapshot.id, key: stored.key, sockets });
   return {
     key: stored.key,
@@ -263,12 +269,13 @@ async function storeContent(
     uuid,
     label,
     plainBytes,
-    plainSha256: null,
+    plainSha256,
     storedBytes: stored.bytes,
     etag: stored.etag,
     versionId: stored.versionId,
     checksum: stored.checksum,
     socketsSkipped: sockets,
+    index: null,
   };
 }
 

@@ -1,8 +1,7 @@
 /** What the first stage of a pipeline reads. */
 import { closeSync, openSync, readFileSync } from 'node:fs';
-import { SnapError } from '../errors.ts';
-import type { BlockImage } from '../transfer/block-image.ts';
-import { closeAll, makePipes } from '../transfer/pipes.ts';
+import type { OpenImage } from '../transfer/block-image.ts';
+import { closeAll, makePipe } from '../transfer/pipes.ts';
 import type { Content } from './store-object.ts';
 
 export interface ObjectInput extends AsyncDisposable {
@@ -12,6 +11,8 @@ export interface ObjectInput extends AsyncDisposable {
   begin(): Promise<void>;
   /** How far the plain bytes have been read, `null` for tar. */
   position(): number | null;
+  /** Of all plain bytes, in base 16, where they passed through this process. */
+  sha256(): string | null;
 }
 
 export async function openInput(content: Content, signal: AbortSignal): Promise<ObjectInput> {
@@ -23,6 +24,7 @@ const NOTHING: ObjectInput = {
   asStdin: {},
   begin: async () => {},
   position: () => null,
+  sha256: () => null,
   [Symbol.asyncDispose]: async () => {},
 };
 
@@ -33,27 +35,30 @@ function deviceInput(device: string): ObjectInput {
     asStdin: { input: descriptor },
     begin: async () => {},
     position: () => Number(/^pos:\s*(\d+)/m.exec(readFileSync(`/proc/self/fdinfo/${descriptor}`, 'utf8'))?.[1] ?? 0),
+    sha256: () => null,
     [Symbol.asyncDispose]: async () => closeSync(descriptor),
   };
 }
 
 /** Blocks are written into a pipe, while they come. */
-async function blockInput(blocks: BlockImage, signal: AbortSignal): Promise<ObjectInput> {
-  const [pipe] = await makePipes(1);
-  if (!pipe) throw new SnapError('BUG', 'no pipe was made');
+async function blockInput(open: OpenImage, signal: AbortSignal): Promise<ObjectInput> {
+  const pipe = await makePipe();
+  const image = open(0, signal);
   let writing: Promise<void> | null = null;
   return {
     asStdin: { input: pipe.readEnd },
     begin() {
       if (writing) return writing;
       closeAll([pipe.readEnd]);
-      writing = blocks.writeTo(pipe.writeEnd, signal).finally(() => closeAll([pipe.writeEnd]));
+      writing = image.writeTo(pipe.writeEnd, image.bytes).finally(() => closeAll([pipe.writeEnd]));
       return writing;
     },
-    position: () => blocks.position,
+    position: () => image.position,
+    sha256: () => image.sha256,
     async [Symbol.asyncDispose]() {
       if (writing) await writing.catch(() => {});
       else closeAll([pipe.readEnd, pipe.writeEnd]);
+      await image[Symbol.asyncDispose]();
     },
   };
 }

@@ -1,6 +1,6 @@
 /** What a run that was broken off has left in the bucket, and what of it can be used. */
 import { createHash } from 'node:crypto';
-import type { Progress } from '../archive/claim.ts';
+import type { Checkpoint, Progress } from '../archive/claim.ts';
 import { keyStem, manifestKey, parseKey } from '../archive/key.ts';
 import type { ManifestObject } from '../archive/manifest.ts';
 import { objectTags } from '../archive/tags.ts';
@@ -11,6 +11,9 @@ import { VERSION } from '../version.ts';
 import type { HeldClaim } from './claims.ts';
 import type { MigrateSettings, Services } from './settings.ts';
 import type { UploadJournal } from './store-object.ts';
+
+/** More than the parts on their way can be behind: each is a few hundred MiB after the one before. */
+const KEPT_CHECKPOINTS = 8;
 
 /** Goes on from a claim's progress, and keeps it up to date. */
 export class MigrationProgress {
@@ -23,6 +26,7 @@ export class MigrationProgress {
   #isManifestRetired = false;
   readonly #before: Progress | null;
   #now: Progress;
+  #isNoting = false;
 
   constructor(
     snapshot: Snapshot,
@@ -83,13 +87,32 @@ export class MigrationProgress {
     const resume = await this.#findUpload(facts, isRepeatable);
     return {
       resume,
-      begun: async (uploadId) => {
-        this.#now = { ...this.#now, upload: { key: facts.key, uploadId } };
+      begun: async (uploadId, from) => {
+        const checkpoints = from.parts > 0 ? [from] : [];
+        this.#now = { ...this.#now, upload: { key: facts.key, uploadId, checkpoints } };
         await this.#claim.note(this.#now);
       },
+      reached: (checkpoint) => this.#reach(checkpoint),
       confirm: () => this.#confirm(),
       leave: () => this.#claim.lost.aborted || this.#leavesUploads(),
     };
+  }
+
+  /** Noted when the note before it is written, and no sooner: only the latest matter. */
+  #reach(checkpoint: Checkpoint): void {
+    const { upload } = this.#now;
+    if (!upload) return;
+    const checkpoints = [...(upload.checkpoints ?? []), checkpoint].slice(-KEPT_CHECKPOINTS);
+    this.#now = { ...this.#now, upload: { ...upload, checkpoints } };
+    if (this.#isNoting) return;
+    this.#isNoting = true;
+    // What is not noted costs a later run time, and nothing else; a claim that is lost is told elsewhere.
+    void this.#claim
+      .note(this.#now)
+      .catch(() => {})
+      .finally(() => {
+        this.#isNoting = false;
+      });
   }
 
   async #findUpload(facts: ObjectFacts, isRepeatable: boolean): Promise<UploadJournal['resume']> {
@@ -102,8 +125,10 @@ export class MigrationProgress {
     const parts = store.object(facts);
     let resume: UploadJournal['resume'] = null;
     for (const { uploadId } of found) {
-      if (uploadId === noted && !reason) resume = { uploadId, parts: await parts.parts(uploadId, call) };
-      else await parts.abort(uploadId, call);
+      if (uploadId === noted && !reason) {
+        const checkpoints = this.#before?.upload?.checkpoints ?? [];
+        resume = { uploadId, parts: await parts.parts(uploadId, call), checkpoints };
+      } else await parts.abort(uploadId, call);
     }
     if (reason && found.length > 0) {
       host.notify({ code: 'upload.restarted', snapshot: this.#snapshotId, key, reason });

@@ -1,24 +1,23 @@
 /** One object of an archive: from a mounted filesystem or a device, through the compressor and gpg, into the bucket. */
-import { readFileSync } from 'node:fs';
-import { type Encryption, encryptCommand } from '../archive/cipher.ts';
-import { type Codec, compressCommand, readCounts } from '../archive/codec.ts';
-import { readTarTotal, tarCommand, tellsOfSocket } from '../archive/tar.ts';
+import type { Encryption } from '../archive/cipher.ts';
+import type { Checkpoint } from '../archive/claim.ts';
+import type { Codec } from '../archive/codec.ts';
+import { BLOCK_BYTES } from '../cloud/blocks.ts';
 import type { ArchiveStore, ObjectFacts, PartReceipt, StoredObject } from '../cloud/ports.ts';
 import { SnapError } from '../errors.ts';
 import type { Host } from '../events.ts';
 import { monotonic } from '../lib/clock.ts';
-import type { BlockImage } from '../transfer/block-image.ts';
-import { readParts } from '../transfer/part-reader.ts';
-import { type RunningPipeline, type Stage, type StageReport, startPipeline } from '../transfer/pipeline.ts';
+import type { OpenImage } from '../transfer/block-image.ts';
 import { uploadParts } from '../transfer/upload.ts';
-import { openInput } from './object-input.ts';
+import { openPieces } from './image-pieces.ts';
+import { openStream, type StreamVerdict } from './object-stream.ts';
 
 export type Content =
   /** The files below a directory. `expectedBytes` is an estimate. */
   | { layout: 'tar'; directory: string; expectedBytes: number }
   /** All bytes of a device, or of a snapshot's blocks; `expectedBytes` is exact. */
   | { layout: 'image'; device: string; expectedBytes: number }
-  | { layout: 'image'; blocks: BlockImage; expectedBytes: number };
+  | { layout: 'image'; blocks: OpenImage; expectedBytes: number; onPiece: (plain: number, stored: number) => void };
 
 export interface ObjectOrder {
   content: Content;
@@ -32,11 +31,16 @@ export interface ObjectOrder {
   journal: UploadJournal;
 }
 
+const BEGINNING: Checkpoint = { plainBytes: 0, storedBytes: 0, parts: 0 };
+
 /** The memory of uploads that outlives this process. */
 export interface UploadJournal {
   /** The upload to go on with, and its parts; `null` to begin anew. Everything else unfinished has been aborted. */
-  resume: { uploadId: string; parts: readonly PartReceipt[] } | null;
-  begun(uploadId: string): Promise<void>;
+  resume: { uploadId: string; parts: readonly PartReceipt[]; checkpoints: readonly Checkpoint[] } | null;
+  /** @param from where it is gone on with. */
+  begun(uploadId: string, from: Checkpoint): Promise<void>;
+  /** An upload that is broken off after this can be gone on with from here, once the parts before it are stored. */
+  reached(checkpoint: Checkpoint): void;
   /** To be asked before the object becomes visible. @throws when it must not. */
   confirm(): Promise<void>;
   /** Whether an upload that fails is left for the next run. */
@@ -46,6 +50,8 @@ export interface UploadJournal {
 export interface ObjectResult {
   stored: StoredObject;
   plainBytes: number;
+  /** In base 16, where the plain stream was hashed on its way. */
+  plainSha256: string | null;
   /** Sockets that tar left out; `null` for images. */
   sockets: number | null;
 }
@@ -83,131 +89,63 @@ async function streamObject(
   host: Host,
   signal: AbortSignal,
 ): Promise<ObjectResult> {
-  const sockets = { count: 0 };
-  const failed = new AbortController();
-  const either = AbortSignal.any([signal, failed.signal]);
-  await using input = await openInput(order.content, either);
-  await using pipeline = await startPipeline(stagesOf(order, sockets), { signal: either, ...input.asStdin });
-  pipeline.finished.catch((error) => failed.abort(error));
-  input.begin().catch((error) => failed.abort(error));
-  const progress = { stored: 0 };
-  const reused = { parts: 0, bytes: 0 };
+  const { content, facts, journal, snapshotId } = order;
+  let sockets = 0;
+  const from = checkpointOf(order);
+  const kept = journal.resume?.parts.filter(({ number }) => number <= from.parts) ?? [];
+  await using stream =
+    'blocks' in content && !order.encryption
+      ? openPieces(order, content, from, signal)
+      : await openStream(order, () => sockets++, signal);
+  const progress = { stored: from.storedBytes };
+  const reused = { parts: from.parts, bytes: from.storedBytes };
   using _shown = host.track({
-    label: order.facts.key,
-    expectedBytes: order.content.expectedBytes,
-    read: () => input.position() ?? bytesRead(pipeline, order),
+    label: facts.key,
+    expectedBytes: content.expectedBytes,
+    read: () => stream.position(),
     stored: () => progress.stored,
   });
-  let plainBytes = 0;
-  const verdict = async (storedBytes: number) => {
-    const reports = await pipeline.finished;
-    await input.begin();
-    plainBytes = checkCounts(order, reports, input.position(), storedBytes);
-    await order.journal.confirm();
-  };
-  const parts = readParts(pipeline.output, {
-    expectedBytes: order.content.expectedBytes,
-    held: order.streams + 1,
-    signal: either,
+  let verdict: StreamVerdict | null = null;
+  const stored = await uploadParts(stream.parts, store.object(facts), {
+    streams: order.streams,
+    signal: AbortSignal.any([signal, stream.broken]),
+    verdict: async (storedBytes) => {
+      verdict = await stream.verdict(storedBytes);
+      await journal.confirm();
+    },
+    onStored: (bytes) => {
+      progress.stored += bytes;
+    },
+    onCreated: async (uploadId) => {
+      const held = host.hold(uploadHolding(store.bucket, facts.key, uploadId));
+      await journal.begun(uploadId, from);
+      return held;
+    },
+    resume: journal.resume && { ...journal.resume, kept },
+    onReused: (bytes) => {
+      reused.parts++;
+      reused.bytes += bytes;
+    },
+    leave: () => journal.leave(),
   });
-  const stored = await blamingStages(pipeline, () =>
-    uploadParts(parts, store.object(order.facts), {
-      streams: order.streams,
-      signal: either,
-      verdict,
-      onStored: (bytes) => {
-        progress.stored += bytes;
-      },
-      onCreated: async (uploadId) => {
-        const held = host.hold(uploadHolding(store.bucket, order.facts.key, uploadId));
-        await order.journal.begun(uploadId);
-        return held;
-      },
-      resume: order.journal.resume,
-      onReused: (bytes) => {
-        reused.parts++;
-        reused.bytes += bytes;
-      },
-      leave: () => order.journal.leave(),
-    }),
-  );
-  if (reused.parts > 0) {
-    host.notify({ code: 'upload.resumed', snapshot: order.snapshotId, key: order.facts.key, ...reused });
-  }
-  return { stored, plainBytes, sockets: order.content.layout === 'tar' ? sockets.count : null };
+  if (reused.parts > 0) host.notify({ code: 'upload.resumed', snapshot: snapshotId, key: facts.key, ...reused });
+  if (!verdict) throw new SnapError('BUG', `${facts.key} was completed without a verdict`);
+  return { ...(verdict as StreamVerdict), stored, sockets: content.layout === 'tar' ? sockets : null };
+}
+
+/** The farthest one whose parts are all there. */
+function checkpointOf({ content, encryption, journal: { resume } }: ObjectOrder): Checkpoint {
+  if (!resume || !('blocks' in content) || encryption) return BEGINNING;
+  const isThere = ({ parts, storedBytes, plainBytes }: Checkpoint): boolean => {
+    const before = resume.parts.filter(({ number }) => number <= parts);
+    const bytes = before.reduce((sum, part) => sum + part.bytes, 0);
+    const isPlace = plainBytes <= content.expectedBytes && plainBytes % BLOCK_BYTES === 0;
+    return isPlace && before.length === parts && bytes === storedBytes;
+  };
+  return resume.checkpoints.findLast(isThere) ?? BEGINNING;
 }
 
 const uploadHolding = (bucket: string, key: string, uploadId: string) => ({
   what: `unfinished upload of ${key}`,
   remedy: `aws s3api abort-multipart-upload --bucket '${bucket}' --key '${key}' --upload-id '${uploadId}'`,
 });
-
-/**
- * A stage that fails at once ends the stream before it has begun, and the end is seen before the exit: the failure
- * of the stage is the cause, the empty stream its effect.
- */
-async function blamingStages<T>(pipeline: RunningPipeline, work: () => Promise<T>): Promise<T> {
-  try {
-    return await work();
-  } catch (error) {
-    if (error instanceof SnapError && error.code === 'COUNT_MISMATCH') await pipeline.finished;
-    throw error;
-  }
-}
-
-function stagesOf(order: ObjectOrder, sockets: { count: number }): Stage[] {
-  const stages: Stage[] = [];
-  if (order.content.layout === 'tar') {
-    const onStderrLine = (line: string) => {
-      if (tellsOfSocket(line)) sockets.count++;
-    };
-    stages.push({ name: 'tar', argv: tarCommand(order.content.directory), onStderrLine });
-  }
-  stages.push({ name: order.codec.name, argv: compressCommand(order.codec) });
-  if (order.encryption) stages.push({ name: 'gpg', argv: encryptCommand(order.encryption) });
-  return stages;
-}
-
-/** What the compressor has read, by the kernel's count; good enough to show, and gone when it exits. */
-function bytesRead(pipeline: RunningPipeline, order: ObjectOrder): number {
-  const pid = pipeline.pids[order.content.layout === 'tar' ? 1 : 0];
-  try {
-    return Number(/^rchar: (\d+)/.exec(readFileSync(`/proc/${pid}/io`, 'utf8'))?.[1] ?? 0);
-  } catch {
-    return order.content.expectedBytes;
-  }
-}
-
-/**
- * Three witnesses: who produced the plain bytes (tar's total, or the device's size and read position), the compressor
- * (bytes in, bytes out), and the uploader.
- * @returns the plain bytes.
- * @throws SnapError `COUNT_MISMATCH`
- */
-function checkCounts(
-  order: ObjectOrder,
-  reports: readonly StageReport[],
-  position: number | null,
-  uploadedBytes: number,
-): number {
-  const stderrOf = (name: string): string => reports.find((report) => report.name === name)?.stderrTail ?? '';
-  const compressor = readCounts(order.codec.name, stderrOf(order.codec.name));
-  const isTar = order.content.layout === 'tar';
-  const produced = isTar ? readTarTotal(stderrOf('tar')) : order.content.expectedBytes;
-  if (produced === null) throw mismatch(order, 'tar did not say how many bytes it wrote');
-  if (position !== null && position !== produced) {
-    throw mismatch(order, `${position} of the ${produced} bytes of the device were read`);
-  }
-  if (compressor && compressor.plainBytes !== produced) {
-    throw mismatch(order, `${order.codec.name} read ${compressor.plainBytes} bytes of ${produced}`);
-  }
-  if (compressor && !order.encryption && compressor.storedBytes !== uploadedBytes) {
-    throw mismatch(order, `${order.codec.name} wrote ${compressor.storedBytes} bytes, ${uploadedBytes} were uploaded`);
-  }
-  return produced;
-}
-
-const mismatch = (order: ObjectOrder, what: string): SnapError =>
-  new SnapError('COUNT_MISMATCH', `${order.facts.key}: ${what}; nothing was stored`, {
-    hint: 'run the command again; if it persists, look for read errors in dmesg and report it',
-  });

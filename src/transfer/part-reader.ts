@@ -7,6 +7,7 @@
  */
 import { Socket } from 'node:net';
 import { SnapError } from '../errors.ts';
+import { MiB } from '../lib/units.ts';
 import { BufferPool } from './buffer-pool.ts';
 import { partSize } from './part-plan.ts';
 
@@ -30,16 +31,78 @@ export interface PartReaderOptions {
  * Reads a descriptor to its end and closes it.
  * @throws SnapError `COUNT_MISMATCH` for a stream without a byte, which no compressor writes; the signal's reason.
  */
-export async function* readParts(descriptor: number, options: PartReaderOptions): AsyncGenerator<Part> {
-  const pool = new BufferPool(options.held);
-  using source = new PartSource(descriptor);
-  for (let number = 1; ; number++) {
-    const buffer = await pool.take(partSize(number, options.expectedBytes), options.signal);
-    const length = await source.fill(buffer, options.signal);
-    if (length > 0) yield { number, bytes: buffer.subarray(0, length), release: () => pool.giveBack(buffer) };
-    else if (number === 1) throw new SnapError('COUNT_MISMATCH', 'the compressor ended without writing a byte');
-    if (length < buffer.length) return;
+export function readParts(descriptor: number, options: PartReaderOptions): AsyncGenerator<Part> {
+  const piece: Piece = { descriptor, end: async () => {} };
+  return readPieces([piece], { ...options, after: START, onSeam: () => {} });
+}
+
+/** One of the streams that are joined to one object. */
+export interface Piece {
+  descriptor: number;
+  /** Told of the piece's length when it has been read to its end; throws when it must not count. */
+  end(bytes: number): Promise<void>;
+}
+
+/** A place between two parts that is one between two pieces as well: an upload can be gone on with from there. */
+export interface Seam {
+  /** Parts before it. */
+  parts: number;
+  /** Bytes before it. */
+  bytes: number;
+}
+
+const START: Seam = { parts: 0, bytes: 0 };
+
+export interface PieceReaderOptions extends PartReaderOptions {
+  /** Where the first piece begins. */
+  after: Seam;
+  /** Told of each seam once all pieces before it have proved to be whole, and all parts before it were handed out. */
+  onSeam: (seam: Seam) => void;
+}
+
+/** What S3 asks of every part but the last. */
+const LEAST_PART = 5 * MiB;
+
+/**
+ * Reads pieces one after another, to the end of each, and closes them. A part ends with a piece, rather than when it
+ * is full, where it is at least half as long as it should be.
+ * @throws as `readParts`, and what the end of a piece throws.
+ */
+export async function* readPieces(
+  pieces: AsyncIterable<Piece> | Iterable<Piece>,
+  options: PieceReaderOptions,
+): AsyncGenerator<Part> {
+  const { after, expectedBytes, held, signal, onSeam } = options;
+  const pool = new BufferPool(held);
+  const done = { ...after };
+  const filling: { buffer: Buffer | null; length: number } = { buffer: null, length: 0 };
+  const part = (buffer: Buffer): Part => {
+    const bytes = buffer.subarray(0, filling.length);
+    done.parts++;
+    done.bytes += filling.length;
+    Object.assign(filling, { buffer: null, length: 0 });
+    return { number: done.parts, bytes, release: () => pool.giveBack(buffer) };
+  };
+  for await (const { descriptor, end } of pieces) {
+    using source = new PartSource(descriptor);
+    let pieceBytes = 0;
+    for (let isEnded = false; !isEnded; ) {
+      filling.buffer ??= await pool.take(partSize(done.parts + 1, expectedBytes), signal);
+      const { buffer, length } = filling;
+      const count = await source.fill(buffer.subarray(length), signal);
+      pieceBytes += count;
+      filling.length += count;
+      isEnded = filling.length < buffer.length;
+      if (!isEnded) yield part(buffer);
+    }
+    await end(pieceBytes);
+    const { buffer, length } = filling;
+    if (buffer && length >= Math.max(LEAST_PART, buffer.length / 2)) yield part(buffer);
+    if (filling.length === 0) onSeam({ ...done });
   }
+  const { buffer, length } = filling;
+  if (done.bytes + length === 0) throw new SnapError('COUNT_MISMATCH', 'the compressor ended without writing a byte');
+  if (buffer && length > 0) yield part(buffer);
 }
 
 /** Bytes asked of the kernel at once: as many as a pipe can hold. */

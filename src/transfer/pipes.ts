@@ -26,6 +26,12 @@ export async function makePipes(count: number): Promise<Pipe[]> {
   return pipes;
 }
 
+export async function makePipe(): Promise<Pipe> {
+  const [pipe] = await makePipes(1);
+  if (!pipe) throw new SnapError('BUG', 'no pipe was made');
+  return pipe;
+}
+
 /**
  * Opening one end of a named pipe blocks until there is the other. A reader that does not block comes first, so that
  * the writer finds one; the reader proper comes then, and the first is closed.

@@ -25,8 +25,8 @@ export interface UploadOptions {
   onStored: (bytes: number) => void;
   /** Told of the upload's id as soon as there is one; what it returns is disposed when nothing is left of it. */
   onCreated: (uploadId: string) => Promise<Disposable>;
-  /** An upload that was broken off, and what the store has of it. */
-  resume: { uploadId: string; parts: readonly PartReceipt[] } | null;
+  /** An upload that was broken off, what the store has of it, and the first of those, which do not come again. */
+  resume: { uploadId: string; parts: readonly PartReceipt[]; kept: readonly PartReceipt[] } | null;
   /** Told of each part that was there already. */
   onReused: (bytes: number) => void;
   /** Whether an upload that fails is left for a later run, rather than aborted. */
@@ -62,7 +62,7 @@ async function sendParts(
 ): Promise<PartReceipt[]> {
   const failed = new AbortController();
   const signal = AbortSignal.any([options.signal, failed.signal]);
-  const receipts: PartReceipt[] = [];
+  const receipts: PartReceipt[] = [...(options.resume?.kept ?? [])];
   const underWay = new Set<Promise<void>>();
   const there = new Map(options.resume?.parts.map((receipt) => [receipt.number, receipt]));
   const send = async (part: Part) => {

@@ -4,6 +4,7 @@ import { createWriteStream, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
+import { zstdDecompressSync } from 'node:zlib';
 import { GetObjectCommand, ListObjectsV2Command } from '@aws-sdk/client-s3';
 import type { Manifest } from '../../src/archive/manifest.ts';
 import { BUCKET, runProgram, type TestLab } from './lab.ts';
@@ -33,6 +34,21 @@ export async function readManifest(lab: TestLab): Promise<Manifest> {
     new GetObjectCommand({ Bucket: BUCKET, Key: await keyEnding(lab, '.manifest.json') }),
   );
   return JSON.parse((await Body?.transformToString()) ?? '') as Manifest;
+}
+
+/** A line of the index of an image: docs/archive-format.md. */
+export interface IndexLine {
+  blocks?: [number, number];
+  is?: string;
+  sha256?: string;
+  piece?: { plain: number; stored: number };
+}
+
+export async function readIndex(lab: TestLab, ending: string): Promise<IndexLine[]> {
+  const answer = await lab.s3.send(new GetObjectCommand({ Bucket: BUCKET, Key: await keyEnding(lab, ending) }));
+  const bytes = Buffer.from((await answer.Body?.transformToByteArray()) ?? []);
+  const lines = zstdDecompressSync(bytes).toString().trim().split('\n');
+  return lines.map((line) => JSON.parse(line) as IndexLine);
 }
 
 const DECODERS = { lz4: 'lz4 -d -c -', zst: 'zstd -d -c -', gpg: 'gpg --batch --quiet --decrypt' };
@@ -78,8 +94,13 @@ export async function plainHash(lab: TestLab, key: string, env: Record<string, s
 }
 
 /** The plain bytes are those of a file; else it says where the first other one is. */
-export async function assertPlainEquals(lab: TestLab, key: string, file: string): Promise<void> {
-  await shell(lab, `(${decoderOf(key)}) < "$1" | cmp - "$2" >&2`, [await fetchObject(lab, key), file], {});
+export async function assertPlainEquals(
+  lab: TestLab,
+  key: string,
+  file: string,
+  env: Record<string, string> = {},
+): Promise<void> {
+  await shell(lab, `(${decoderOf(key)}) < "$1" | cmp - "$2" >&2`, [await fetchObject(lab, key), file], env);
 }
 
 /** Names of a tar's members, as bytes in Latin-1. */

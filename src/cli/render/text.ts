@@ -114,6 +114,8 @@ function describeContentEvent(event: ContentEvent): string | null {
       return `${formatBytes(event.bytes)} in ${count(event.parts, 'part')} had been uploaded before, and are the same: ${event.key}`;
     case 'upload.restarted':
       return `uploading anew, since ${event.reason}: ${event.key}`;
+    case 'index.stored':
+      return `index stored: ${event.key}`;
     case 'manifest.stored':
       return `archive complete: ${event.key}`;
     case 'clean.found':

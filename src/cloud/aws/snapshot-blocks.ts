@@ -32,9 +32,8 @@ export function awsSnapshotBlocks(client: EBSClient): SnapshotBlocks {
     const command = new GetSnapshotBlockCommand({ SnapshotId, BlockIndex: index, BlockToken: token });
     const answer = await client.send(command, { abortSignal: signal });
     const bytes = (await answer.BlockData?.transformToByteArray()) ?? new Uint8Array();
-    const isGood =
-      bytes.length === BLOCK_BYTES && createHash('sha256').update(bytes).digest('base64') === answer.Checksum;
-    return isGood ? bytes : null;
+    const sha256 = createHash('sha256').update(bytes).digest('base64');
+    return bytes.length === BLOCK_BYTES && sha256 === answer.Checksum ? { bytes, sha256 } : null;
   };
   const readOnce = (snapshotId: string, block: BlockRef, call: Call) =>
     asking(`read block ${block.index} of ${snapshotId}`, call.signal, async () => {
@@ -62,8 +61,8 @@ export function awsSnapshotBlocks(client: EBSClient): SnapshotBlocks {
 
     async read(snapshotId, block, call) {
       for (let attempt = 0; attempt < READS; attempt++) {
-        const bytes = await readOnce(snapshotId, block, call);
-        if (bytes) return bytes;
+        const found = await readOnce(snapshotId, block, call);
+        if (found) return found;
       }
       const message = `block ${block.index} of ${snapshotId} never agreed with its checksum, ${READS} times`;
       throw new SnapError('DOWNLOAD_FAILED', message, { hint: 'run the command again, or use --source volume' });

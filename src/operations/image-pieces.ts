@@ -1,0 +1,123 @@
+/**
+ * A snapshot's image in pieces, each compressed by itself: joined, they are one stream for any decompressor, and an
+ * upload that was broken off is gone on with from the beginning of a piece.
+ */
+import type { Checkpoint } from '../archive/claim.ts';
+import { compressCommand } from '../archive/codec.ts';
+import { MiB } from '../lib/units.ts';
+import type { BlockImage, OpenImage } from '../transfer/block-image.ts';
+import { type Piece, readPieces } from '../transfer/part-reader.ts';
+import { type RunningPipeline, startPipeline } from '../transfer/pipeline.ts';
+import { closeAll, makePipe } from '../transfer/pipes.ts';
+import type { ObjectStream } from './object-stream.ts';
+import type { ObjectOrder } from './store-object.ts';
+import { checkCounts, mismatch } from './stream-counts.ts';
+
+/** Seconds of work at the most are lost with a process, and starting a compressor costs next to nothing beside it. */
+const PIECE_BYTES = 256 * MiB;
+
+interface Pieces {
+  blocks: OpenImage;
+  /** Told where each piece begins, in bytes of the plain stream and of the object. */
+  onPiece: (plain: number, stored: number) => void;
+}
+
+/** @param from where the upload that is gone on with has a seam. */
+export function openPieces(order: ObjectOrder, content: Pieces, from: Checkpoint, signal: AbortSignal): ObjectStream {
+  const failed = new AbortController();
+  const either = AbortSignal.any([signal, failed.signal]);
+  const image = content.blocks(from.plainBytes, either);
+  const bytes = order.content.expectedBytes;
+  const parts = readPieces(compressed(image, { order, content, from, signal: either, failed }), {
+    expectedBytes: bytes,
+    held: order.streams + 1,
+    signal: either,
+    after: { parts: from.parts, bytes: from.storedBytes },
+    onSeam: (seam) => order.journal.reached({ plainBytes: image.position, storedBytes: seam.bytes, parts: seam.parts }),
+  });
+  return {
+    parts,
+    broken: failed.signal,
+    position: () => image.position,
+    async verdict() {
+      if (image.position !== bytes) throw mismatch(order, `${image.position} of the ${bytes} bytes were read`);
+      return { plainBytes: bytes, plainSha256: image.sha256 };
+    },
+    async [Symbol.asyncDispose]() {
+      await image[Symbol.asyncDispose]();
+    },
+  };
+}
+
+/** A compressor is started while the one before it still works. */
+async function* compressed(image: BlockImage, work: Work): AsyncGenerator<Piece> {
+  const { bytes } = image;
+  let stored = work.from.storedBytes;
+  let ahead: Promise<Compressor> | null = null;
+  try {
+    for (let start = image.position; start < bytes; ) {
+      const end = Math.min(bytes, (Math.floor(start / PIECE_BYTES) + 1) * PIECE_BYTES);
+      await using compressor: Compressor = await (ahead ?? startCompressor(work));
+      ahead = end < bytes ? startCompressor(work) : null;
+      ahead?.catch(() => {});
+      work.content.onPiece(start, stored);
+      yield compressor.piece(image, start, end, (length) => {
+        stored += length;
+      });
+      start = end;
+    }
+  } finally {
+    const unused = await ahead?.catch(() => null);
+    await unused?.[Symbol.asyncDispose]();
+  }
+}
+
+interface Work {
+  order: ObjectOrder;
+  content: Pieces;
+  from: Checkpoint;
+  signal: AbortSignal;
+  failed: AbortController;
+}
+
+interface Compressor extends AsyncDisposable {
+  /** Compresses what lies between two places of the image; to be asked once. @param onStored told of its length. */
+  piece(image: BlockImage, start: number, end: number, onStored: (bytes: number) => void): Piece;
+}
+
+async function startCompressor({ order, signal, failed }: Work): Promise<Compressor> {
+  const pipe = await makePipe();
+  let pipeline: RunningPipeline;
+  try {
+    const stage = { name: order.codec.name, argv: compressCommand(order.codec) };
+    pipeline = await startPipeline([stage], { signal, input: pipe.readEnd });
+  } catch (error) {
+    closeAll([pipe.readEnd, pipe.writeEnd]);
+    throw error;
+  }
+  closeAll([pipe.readEnd]);
+  pipeline.finished.catch((error) => failed.abort(error));
+  let writing: Promise<void> | null = null;
+  let isWritten = false;
+  return {
+    piece(image, start, end, onStored) {
+      writing = image.writeTo(pipe.writeEnd, end).finally(() => {
+        isWritten = true;
+        closeAll([pipe.writeEnd]);
+      });
+      writing.catch((error) => failed.abort(error));
+      const proved = async (storedBytes: number) => {
+        await writing;
+        checkCounts(order, await pipeline.finished, end - start, storedBytes);
+        onStored(storedBytes);
+      };
+      return { descriptor: pipeline.output, end: proved };
+    },
+    async [Symbol.asyncDispose]() {
+      if (writing && !isWritten) failed.abort(new Error('the image is not wanted any more'));
+      await pipeline[Symbol.asyncDispose]();
+      if (writing) await writing.catch(() => {});
+      else closeAll([pipe.writeEnd, pipeline.output]);
+    },
+  };
+}

@@ -1,0 +1,119 @@
+/** What is uploaded as one object: a tar or an image, compressed and encrypted by one chain of processes. */
+import { readFileSync } from 'node:fs';
+import { encryptCommand } from '../archive/cipher.ts';
+import { compressCommand } from '../archive/codec.ts';
+import { readTarTotal, tarCommand, tellsOfSocket } from '../archive/tar.ts';
+import { SnapError } from '../errors.ts';
+import { type Part, readParts } from '../transfer/part-reader.ts';
+import { type RunningPipeline, type Stage, type StageReport, startPipeline } from '../transfer/pipeline.ts';
+import { type ObjectInput, openInput } from './object-input.ts';
+import type { ObjectOrder } from './store-object.ts';
+import { checkCounts, mismatch, reportOf } from './stream-counts.ts';
+
+/** What is known of an object once it is whole. */
+export interface StreamVerdict {
+  plainBytes: number;
+  /** In base 16; `null` where nobody has hashed the plain stream. */
+  plainSha256: string | null;
+}
+
+export interface ObjectStream extends AsyncDisposable {
+  readonly parts: AsyncIterable<Part>;
+  /** Fires with the reason when it can no longer become whole. */
+  readonly broken: AbortSignal;
+  /** Plain bytes that have been read. */
+  position(): number;
+  /**
+   * To be asked after the last part: every stage exited 0, and the counts agree.
+   * @throws SnapError `STAGE_FAILED`, `COUNT_MISMATCH`
+   */
+  verdict(storedBytes: number): Promise<StreamVerdict>;
+}
+
+/** @param onSocket told of each socket that tar leaves out. */
+export async function openStream(order: ObjectOrder, onSocket: () => void, signal: AbortSignal): Promise<ObjectStream> {
+  const failed = new AbortController();
+  const either = AbortSignal.any([signal, failed.signal]);
+  const input = await openInput(order.content, either);
+  try {
+    const pipeline = await startPipeline(stagesOf(order, onSocket), { signal: either, ...input.asStdin });
+    pipeline.finished.catch((error) => failed.abort(error));
+    input.begin().catch((error) => failed.abort(error));
+    return { ...runningStream(order, input, pipeline, either), broken: failed.signal };
+  } catch (error) {
+    await input[Symbol.asyncDispose]();
+    throw error;
+  }
+}
+
+function runningStream(
+  order: ObjectOrder,
+  input: ObjectInput,
+  pipeline: RunningPipeline,
+  signal: AbortSignal,
+): Omit<ObjectStream, 'broken'> {
+  const { expectedBytes } = order.content;
+  const parts = readParts(pipeline.output, { expectedBytes, held: order.streams + 1, signal });
+  return {
+    parts: blamingStages(pipeline, parts),
+    position: () => input.position() ?? bytesRead(pipeline, order),
+    async verdict(storedBytes) {
+      const reports = await pipeline.finished;
+      await input.begin();
+      const plainBytes = producedBytes(order, reports, input.position());
+      checkCounts(order, reports, plainBytes, storedBytes);
+      return { plainBytes, plainSha256: input.sha256() };
+    },
+    async [Symbol.asyncDispose]() {
+      await pipeline[Symbol.asyncDispose]();
+      await input[Symbol.asyncDispose]();
+    },
+  };
+}
+
+/**
+ * A stage that fails at once ends the stream before it has begun, and the end is seen before the exit: the failure
+ * of the stage is the cause, the empty stream its effect.
+ */
+async function* blamingStages(pipeline: RunningPipeline, parts: AsyncGenerator<Part>): AsyncGenerator<Part> {
+  try {
+    yield* parts;
+  } catch (error) {
+    if (error instanceof SnapError && error.code === 'COUNT_MISMATCH') await pipeline.finished;
+    throw error;
+  }
+}
+
+function stagesOf(order: ObjectOrder, onSocket: () => void): Stage[] {
+  const stages: Stage[] = [];
+  if (order.content.layout === 'tar') {
+    const onStderrLine = (line: string) => {
+      if (tellsOfSocket(line)) onSocket();
+    };
+    stages.push({ name: 'tar', argv: tarCommand(order.content.directory), onStderrLine });
+  }
+  stages.push({ name: order.codec.name, argv: compressCommand(order.codec) });
+  if (order.encryption) stages.push({ name: 'gpg', argv: encryptCommand(order.encryption) });
+  return stages;
+}
+
+/** What the compressor has read, by the kernel's count; good enough to show, and gone when it exits. */
+function bytesRead(pipeline: RunningPipeline, order: ObjectOrder): number {
+  const pid = pipeline.pids[order.content.layout === 'tar' ? 1 : 0];
+  try {
+    return Number(/^rchar: (\d+)/.exec(readFileSync(`/proc/${pid}/io`, 'utf8'))?.[1] ?? 0);
+  } catch {
+    return order.content.expectedBytes;
+  }
+}
+
+/** By who produced the plain bytes: tar's total, or the device's size and read position. */
+function producedBytes(order: ObjectOrder, reports: readonly StageReport[], position: number | null): number {
+  const isTar = order.content.layout === 'tar';
+  const produced = isTar ? readTarTotal(reportOf(reports, 'tar')) : order.content.expectedBytes;
+  if (produced === null) throw mismatch(order, 'tar did not say how many bytes it wrote');
+  if (position !== null && position !== produced) {
+    throw mismatch(order, `${position} of the ${produced} bytes of the device were read`);
+  }
+  return produced;
+}

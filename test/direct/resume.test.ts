@@ -1,0 +1,132 @@
+/** A killed run that read blocks directly: the next goes on in the middle of the disk. */
+import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
+import { ftruncateSync, openSync, writeSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { GetObjectCommand } from '@aws-sdk/client-s3';
+import { assertPlainEquals, keyEnding, readIndex, readManifest } from '../support/archives.ts';
+import { addSnapshotOfImage } from '../support/disks.ts';
+import { killFamily } from '../support/kill-family.ts';
+import { BUCKET, labForTest, recordsOf, runMigrate, type TestLab } from '../support/lab.ts';
+import { imageOf } from '../support/tamper.ts';
+
+const BLOCK = 524_288;
+const GiB = 2 ** 30;
+
+/** Blocks of noise in each piece, 14 MiB: they do not compress, and each piece ends in the middle of a part. */
+const NOISE = 28;
+
+/** 2 GiB: eight pieces of 256 MiB. */
+function noisyDisk(lab: TestLab): string {
+  const image = join(lab.directory, 'noisy.img');
+  const file = openSync(image, 'w');
+  for (let piece = 0; piece < 8; piece++) {
+    for (let block = 0; block < NOISE; block++) {
+      writeSync(file, randomBytes(BLOCK), 0, BLOCK, (piece * 512 + 3 * block) * BLOCK);
+    }
+  }
+  ftruncateSync(file, 2 * GiB);
+  return image;
+}
+
+const DIRECT = ['--all', '--dd', '--source', 'direct', '--json'];
+
+/** Blocks that may be read before reading stops for ever: more than five pieces have. */
+const READ = 5 * NOISE + 8;
+
+async function checkpointsNoted(lab: TestLab, snapshotId: string): Promise<number> {
+  const Key = `.snap-to-s3/claims/${snapshotId}.json`;
+  const answer = await lab.s3.send(new GetObjectCommand({ Bucket: BUCKET, Key }));
+  const claim = JSON.parse((await answer.Body?.transformToString()) ?? '{}');
+  return (claim.progress?.upload?.checkpoints ?? []).at(-1)?.plainBytes ?? 0;
+}
+
+for (const codec of ['lz4', 'zstd']) {
+  test(`${codec}: blocks that are stored are not read again, and the image is the disk`, async (t) => {
+    const lab = await labForTest(t);
+    const { snapshotId } = await addSnapshotOfImage(lab, noisyDisk(lab));
+    const marker = { SNAP_TO_S3_TEST_RUN: `${snapshotId}-resume` };
+    await lab.control.script({
+      service: 'ebs',
+      operation: 'GetSnapshotBlock',
+      skip: READ,
+      times: 1000,
+      action: { kind: 'hang' },
+    });
+    let isKilled = false;
+    const first = runMigrate(lab, [...DIRECT, '--compression', codec, '--block-streams', '4'], {
+      env: marker,
+      onLine: (line) => {
+        // Progress is told again and again while nothing moves: all that can be noted is, before long.
+        if (isKilled || !line.includes('"object.progress"')) return;
+        void checkpointsNoted(lab, snapshotId).then((plainBytes) => {
+          isKilled ||= plainBytes === 5 * 256 * 2 ** 20;
+          if (isKilled) killFamily(marker.SNAP_TO_S3_TEST_RUN);
+        });
+      },
+    });
+    await first;
+    await lab.control.clearFaults();
+    const before = (await lab.control.calls()).length;
+    const second = await runMigrate(lab, [...DIRECT, '--compression', codec]);
+    assert.equal(second.code, 0, second.stdout + second.stderr);
+    const calls = (await lab.control.calls()).slice(before);
+    const blocks = calls.filter(({ operation }) => operation === 'GetSnapshotBlock').length;
+    // The first block of the disk is read besides, for the partition table.
+    assert.ok(blocks <= 3 * NOISE + 2, `${blocks} blocks`);
+    assert.ok(recordsOf(second).some(({ code }) => code === 'upload.resumed'));
+    await assertPlainEquals(
+      lab,
+      await keyEnding(lab, `.img.${codec === 'lz4' ? 'lz4' : 'zst'}`),
+      imageOf(lab, snapshotId),
+    );
+    const manifest = await readManifest(lab);
+    assert.equal(manifest.objects[0]?.plainSha256, null);
+    const index = await readIndex(lab, '.index.zst');
+    assert.deepEqual(index.find(({ is }) => is === 'stored')?.blocks, [0, 5 * 512]);
+    assert.equal(index.filter(({ is }) => is === 'data').length, 3 * NOISE);
+    assert.deepEqual(
+      index.flatMap(({ piece }) => (piece ? [piece.plain / 2 ** 20] : [])),
+      [1280, 1536, 1792],
+    );
+  });
+}
+
+test('a checkpoint that is none is not believed', async (t) => {
+  const lab = await labForTest(t);
+  const { snapshotId } = await addSnapshotOfImage(lab, noisyDisk(lab));
+  const marker = { SNAP_TO_S3_TEST_RUN: `${snapshotId}-forged` };
+  await lab.control.script({
+    service: 'ebs',
+    operation: 'GetSnapshotBlock',
+    skip: READ,
+    times: 1000,
+    action: { kind: 'hang' },
+  });
+  const first = runMigrate(lab, [...DIRECT, '--block-streams', '4'], {
+    env: marker,
+    onLine: (line) => {
+      if (!line.includes('"object.progress"')) return;
+      void checkpointsNoted(lab, snapshotId).then((plainBytes) => {
+        if (plainBytes > 0) killFamily(marker.SNAP_TO_S3_TEST_RUN);
+      });
+    },
+  });
+  await first;
+  await lab.control.clearFaults();
+  await forgeCheckpoints(lab, snapshotId);
+  const second = await runMigrate(lab, DIRECT);
+  assert.equal(second.code, 0, second.stdout + second.stderr);
+  await assertPlainEquals(lab, await keyEnding(lab, '.img.lz4'), imageOf(lab, snapshotId));
+});
+
+/** More of the disk than its parts hold. */
+async function forgeCheckpoints(lab: TestLab, snapshotId: string): Promise<void> {
+  const { PutObjectCommand } = await import('@aws-sdk/client-s3');
+  const Key = `.snap-to-s3/claims/${snapshotId}.json`;
+  const answer = await lab.s3.send(new GetObjectCommand({ Bucket: BUCKET, Key }));
+  const claim = JSON.parse((await answer.Body?.transformToString()) ?? '{}');
+  for (const checkpoint of claim.progress.upload.checkpoints) checkpoint.storedBytes += 1000;
+  await lab.s3.send(new PutObjectCommand({ Bucket: BUCKET, Key, Body: JSON.stringify(claim) }));
+}
