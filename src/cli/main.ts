@@ -25,12 +25,27 @@ export async function main(process: NodeJS.Process): Promise<void> {
     onFirstSignal: null,
     onSecondSignal: null,
   };
+  using _verdict = demandVerdict(process);
   try {
     await buildProgram(context).parseAsync(rewriteAncestorGrammar(argv), { from: 'user' });
   } catch (thrown) {
     code = report(process, argv, thrown);
   }
   process.exitCode = code;
+}
+
+/** A process that has nothing left to wait for ends by itself, with 0: that must never pass for success. */
+export function demandVerdict(process: Pick<NodeJS.Process, 'on' | 'off' | 'stderr' | 'exitCode'>): Disposable {
+  const onExit = (code: number): void => {
+    if (code !== 0) return;
+    const error = new SnapError('BUG', 'the program ended in the middle of its work', {
+      hint: 'nothing that it did not report is done: run the same command again, and please report this',
+    });
+    process.exitCode = error.exitCode;
+    process.stderr.write(renderError(error, false, process.stderr as NodeJS.WriteStream));
+  };
+  process.on('exit', onExit);
+  return { [Symbol.dispose]: () => process.off('exit', onExit) };
 }
 
 /** Help and version arrive as errors too; the parser has printed those, and its complaints, itself. */

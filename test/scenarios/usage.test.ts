@@ -1,7 +1,7 @@
 /** Bad usage is refused with exit code 2 before any call is made. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { BUCKET, labForTest, runCli, type TestLab } from '../support/lab.ts';
+import { BUCKET, labForTest, runCli, runProgram, type TestLab } from '../support/lab.ts';
 
 const GOOD = ['migrate', '--all', '--bucket', BUCKET];
 
@@ -99,4 +99,18 @@ test('errors as JSON where JSON was asked for', async (t) => {
   assert.equal(record['code'], 'BUCKET');
   assert.equal(record['exitCode'], 1);
   assert.equal(typeof record['hint'], 'string');
+});
+
+test('a process that ends in the middle of its work, since nothing is left to wait for, fails', async () => {
+  const main = new URL('../../src/cli/main.ts', import.meta.url);
+  const script = `
+    import { demandVerdict } from '${main.href}';
+    const work = async () => {
+      using verdict = demandVerdict(process);
+      await new Promise(() => {});
+    };
+    void work();`;
+  const done = await runProgram([process.execPath, '--input-type=module', '--eval', script]);
+  assert.equal(done.code, 1);
+  assert.match(done.stderr, /ended in the middle of its work/);
 });

@@ -5,13 +5,16 @@ import { join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { zstdDecompressSync } from 'node:zlib';
-import { GetObjectCommand, ListObjectsV2Command } from '@aws-sdk/client-s3';
+import { GetObjectCommand, paginateListObjectsV2 } from '@aws-sdk/client-s3';
 import type { Manifest } from '../../src/archive/manifest.ts';
 import { BUCKET, runProgram, type TestLab } from './lab.ts';
 
 export async function keysIn(lab: TestLab): Promise<string[]> {
-  const { Contents = [] } = await lab.s3.send(new ListObjectsV2Command({ Bucket: BUCKET }));
-  return Contents.map(({ Key = '' }) => Key);
+  const keys: string[] = [];
+  for await (const { Contents = [] } of paginateListObjectsV2({ client: lab.s3 }, { Bucket: BUCKET })) {
+    keys.push(...Contents.map(({ Key = '' }) => Key));
+  }
+  return keys;
 }
 
 /** The one key that ends so. */
