@@ -13,7 +13,7 @@ import type { Instance } from './cloud/ports.ts';
 import { SnapError } from './errors.ts';
 import type { Host } from './events.ts';
 import type { Services } from './operations/settings.ts';
-import { Governor } from './transfer/governor.ts';
+import { BlockBudget } from './transfer/governor.ts';
 
 export interface AwsChoices {
   region?: string;
@@ -49,18 +49,18 @@ export async function awsServices(choices: AwsChoices, host: Host, env: NodeJS.P
   };
   const tellOf = (service: string) => (retry: Retry) => host.notify({ code: 'call.retried', service, ...retry });
   const blockRate = choices.maxBlockRate ?? DEFAULT_BLOCK_RATE;
-  const governor = new Governor(blockRate);
-  const tellOfBlocks = (retry: Retry) => {
-    if (/Throttl/.test(retry.because)) governor.refused();
-    tellOf('EBS')(retry);
-  };
+  const budget = new BlockBudget(blockRate);
+  const ebs = ebsClient({ ...settings, onRetry: tellOf('EBS') }, (snapshot, limit) => {
+    const blocksPerSecond = budget.refused(snapshot, limit);
+    if (blocksPerSecond) host.notify({ code: 'blocks.slowed', snapshot, limit, blocksPerSecond });
+  });
   const ec2 = ec2Client({ ...settings, onRetry: tellOf('EC2') });
   const s3Settings = { ...settings, onRetry: tellOf('S3') };
   const s3 = { control: s3Client(s3Settings, 'control'), transfer: s3Client(s3Settings, 'transfer') };
   return {
     snapshots: awsSnapshots(ec2),
-    blocks: awsSnapshotBlocks(ebsClient({ ...settings, onRetry: tellOfBlocks })),
-    governor,
+    blocks: awsSnapshotBlocks(ebs),
+    budget,
     directAccess: { ...settings, blockRate },
     volumes: awsVolumes(ec2),
     store: s3ArchiveStore(s3, storeSettings(choices)),

@@ -2,6 +2,7 @@
  * What an operation tells while it runs. Operations never print: they notify a `Host`, and hosts turn events into
  * text, JSON lines or a progress bar. Codes are stable and documented in docs/events.md.
  */
+import type { ReadingCost } from './costs/reading.ts';
 import type { SnapError } from './errors.ts';
 
 export type SnapshotOutcome = 'done' | 'failed' | 'interrupted';
@@ -11,7 +12,8 @@ export type SnapEvent =
   | { code: 'run.started'; command: string; snapshots: string[] }
   | { code: 'snapshot.started'; snapshot: string; volume: string; sizeGiB: number }
   | { code: 'tag.set'; snapshot: string; key: string; value: string }
-  | { code: 'source.chosen'; snapshot: string; source: 'volume' | 'direct'; reason: string; dollars: number | null }
+  | { code: 'source.chosen'; snapshot: string; source: 'volume' | 'direct'; reason: string; dollars: ReadingCost }
+  | { code: 'blocks.slowed'; snapshot: string; limit: 'snapshot' | 'account'; blocksPerSecond: number }
   | { code: 'volume.requested'; snapshot: string; type: string; availabilityZone: string }
   | { code: 'volume.created'; snapshot: string; volume: string }
   | { code: 'volume.reused'; snapshot: string; volume: string }

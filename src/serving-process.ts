@@ -11,7 +11,7 @@ import { serveFile } from './fuse/file-server.ts';
 import { LazyDisk } from './fuse/lazy-disk.ts';
 import { mountServed } from './fuse/mount.ts';
 import type { ServingOrder, ServingReport } from './fuse/serving-order.ts';
-import { Governor } from './transfer/governor.ts';
+import { BlockBudget } from './transfer/governor.ts';
 
 const report = (report: ServingReport): void => void process.stderr.write(`${JSON.stringify(report)}\n`);
 
@@ -22,13 +22,15 @@ function reportFailure(thrown: unknown): void {
 }
 
 async function serve(order: ServingOrder, signal: AbortSignal): Promise<void> {
-  const governor = new Governor(order.blockRate);
+  const budget = new BlockBudget(order.blockRate);
   const onRetry = (retry: { attempt: number; because: string; waitSeconds: number }) => {
-    if (/Throttl/.test(retry.because)) governor.refused();
     report({ serving: 'retry', ...retry });
   };
-  const client = ebsClient({ ...order, forcePathStyle: false, onRetry });
-  const lazy = await LazyDisk.open({ ...order, blocks: awsSnapshotBlocks(client), governor, signal });
+  const client = ebsClient({ ...order, forcePathStyle: false, onRetry }, (id, limit) => {
+    const blocksPerSecond = budget.refused(id, limit);
+    if (blocksPerSecond) report({ serving: 'slowed', limit, blocksPerSecond });
+  });
+  const lazy = await LazyDisk.open({ ...order, blocks: awsSnapshotBlocks(client), budget, signal });
   const descriptor = openSync('/dev/fuse', 'r+');
   const disk = {
     size: order.bytes,

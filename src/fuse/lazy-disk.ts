@@ -6,7 +6,7 @@ import { type FileHandle, open } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { BLOCK_BYTES, type SnapshotBlocks } from '../cloud/blocks.ts';
 import { SnapError } from '../errors.ts';
-import type { Governor } from '../transfer/governor.ts';
+import type { BlockBudget } from '../transfer/governor.ts';
 import { WrittenBlocks } from './written-blocks.ts';
 
 export interface LazyDiskOptions {
@@ -16,7 +16,7 @@ export interface LazyDiskOptions {
   bytes: number;
   /** Path of a file that is not there yet. */
   scratch: string;
-  governor: Governor;
+  budget: BlockBudget;
   /** Blocks on their way at once, ahead of what is asked for. */
   inFlight: number;
   signal: AbortSignal;
@@ -91,11 +91,11 @@ export class LazyDisk {
   }
 
   async #fetch(index: number): Promise<void> {
-    const { blocks, snapshotId, governor, signal, bytes } = this.#options;
+    const { blocks, snapshotId, budget, signal, bytes } = this.#options;
     const { blocks: listed } = await this.#written.pageOf(index, { signal });
     const ref = listed.get(index);
     if (ref) {
-      await governor.turn(signal);
+      await budget.turn(snapshotId, signal);
       const { bytes: data } = await blocks.read(snapshotId, ref, { signal });
       const start = index * BLOCK_BYTES;
       await this.#keep(data, Math.min(BLOCK_BYTES, bytes - start), start);

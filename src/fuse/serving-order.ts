@@ -26,4 +26,5 @@ export interface ServingOrder extends DirectAccess {
 export type ServingReport =
   | { serving: 'ready' }
   | { serving: 'retry'; attempt: number; because: string; waitSeconds: number }
+  | { serving: 'slowed'; limit: 'snapshot' | 'account'; blocksPerSecond: number }
   | { serving: 'failed'; code: ErrorCode; message: string; hint?: string };

@@ -104,6 +104,8 @@ async function startServer(mountPoint: string, scratch: string, options: ServedD
   const onReport = (report: ServingReport) => {
     if (report.serving === 'ready') ready.resolve();
     else if (report.serving === 'retry') host.notify({ code: 'call.retried', service: 'EBS', ...retryOf(report) });
+    else if (report.serving === 'slowed')
+      host.notify({ code: 'blocks.slowed', snapshot: snapshotId, ...rateOf(report) });
     else if (report.serving === 'failed') fail(new SnapError(report.code, report.message, hintOf(report)));
   };
   const [pipe] = await makePipes(1);
@@ -141,6 +143,8 @@ const retryOf = ({ attempt, because, waitSeconds }: ServingReport & { serving: '
   because,
   waitSeconds,
 });
+
+const rateOf = ({ limit, blocksPerSecond }: ServingReport & { serving: 'slowed' }) => ({ limit, blocksPerSecond });
 
 const hintOf = ({ hint }: ServingReport & { serving: 'failed' }) => (hint === undefined ? {} : { hint });
 

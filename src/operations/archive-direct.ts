@@ -13,7 +13,7 @@ import type { MigrateSettings, Services } from './settings.ts';
 
 /** @param index told of each block. */
 export const imageOf =
-  (snapshot: Snapshot, settings: MigrateSettings, { blocks, governor }: Services, index: BlockIndexWriter): OpenImage =>
+  (snapshot: Snapshot, settings: MigrateSettings, { blocks, budget }: Services, index: BlockIndexWriter): OpenImage =>
   (from, signal) => {
     index.stored(from / BLOCK_BYTES);
     return blockImage({
@@ -22,7 +22,7 @@ export const imageOf =
       bytes: snapshot.sizeGiB * GiB,
       from,
       inFlight: settings.blockStreams,
-      governor,
+      budget,
       signal,
       onBlock: (number, { bytes, sha256 }) => index.block(number, ZERO_BLOCK.equals(bytes) ? null : sha256),
     });

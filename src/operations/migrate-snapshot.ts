@@ -83,7 +83,7 @@ export async function migrateSnapshot(
 
 async function archive(migration: Migration, onComplete: () => Promise<void>): Promise<void> {
   const { snapshot, settings, services } = migration;
-  const source = await chooseSource(snapshot, settings.source, settings.layout, services, migration.signal);
+  const source = await chooseSource(snapshot, settings, settings.layout, services, migration.signal);
   if (source === 'direct' && settings.layout === 'image') return archiveDirectly(migration, onComplete);
   await using disk = await openSnapshotDisk(source, { ...migration, purpose: settings.layout });
   await archiveDisk({ ...migration, signal: disk.signal }, source, disk.device, onComplete);

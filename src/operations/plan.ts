@@ -1,22 +1,17 @@
 /** What a migration would do, as far as it can be told without doing anything. */
 import { formatStartTime, keyStem } from '../archive/key.ts';
 import type { Snapshot } from '../cloud/ports.ts';
-import {
-  HOURS_A_MONTH,
-  S3_CLASS,
-  SNAPSHOT_GB_MONTH,
-  STANDARD_THOUSAND_PUTS,
-  VOLUME_GB_MONTH,
-} from '../costs/prices.ts';
+import { S3_CLASS, SNAPSHOT_GB_MONTH, STANDARD_THOUSAND_PUTS } from '../costs/prices.ts';
+import { readingCost } from '../costs/reading.ts';
 import type { SnapshotPlan } from '../events.ts';
-import { GiB, MiB } from '../lib/units.ts';
+import { GiB } from '../lib/units.ts';
 import { partSize } from '../transfer/part-plan.ts';
 import type { MigrateSettings } from './settings.ts';
-import { directCost } from './snapshot-disk.ts';
 
 /** At list prices of us-east-1, for data that does not compress: the upper bound. */
 export function planSnapshot(snapshot: Snapshot, settings: MigrateSettings, bucket: string): SnapshotPlan {
   const data = snapshot.dataBytes ?? snapshot.sizeGiB * GiB;
+  const reading = readingCost({ ...snapshot, dataBytes: data }, settings.volumeType);
   return {
     snapshot: snapshot.id,
     volume: snapshot.volumeId,
@@ -32,21 +27,13 @@ export function planSnapshot(snapshot: Snapshot, settings: MigrateSettings, buck
     storageClass: settings.storageClass,
     dataBytes: snapshot.dataBytes,
     cost: {
-      temporaryVolume: volumeCost(snapshot.sizeGiB, settings.volumeType, data),
-      directReads: directCost({ ...snapshot, dataBytes: data }),
+      temporaryVolume: reading.volume,
+      directReads: reading.direct,
       requests: requestCost(data, settings.storageClass),
       storageMonth: monthly(S3_CLASS[settings.storageClass]?.gbMonth, data),
       now: monthly(SNAPSHOT_GB_MONTH, data),
     },
   };
-}
-
-/** A volume fresh from a snapshot loads lazily; bytes a second seen in practice. */
-const LAZY_RATE = 3.5 * MiB;
-
-function volumeCost(sizeGiB: number, type: string, bytes: number): number | null {
-  const price = VOLUME_GB_MONTH[type];
-  return price === undefined ? null : (price * sizeGiB * (bytes / LAZY_RATE / 3600)) / HOURS_A_MONTH;
 }
 
 function requestCost(bytes: number, storageClass: string): number | null {

@@ -7,7 +7,7 @@ import type { Examiner } from '../cloud/examiner.ts';
 import type { ArchiveStore, Instance, Snapshots, Volumes } from '../cloud/ports.ts';
 import type { Host } from '../events.ts';
 import type { DirectAccess } from '../fuse/serving-order.ts';
-import type { Governor } from '../transfer/governor.ts';
+import type { BlockBudget } from '../transfer/governor.ts';
 
 export type Selection =
   | { by: 'id'; ids: readonly string[] }
@@ -94,8 +94,7 @@ export interface Services {
   snapshots: Snapshots;
   volumes: Volumes;
   blocks: SnapshotBlocks;
-  /** Of the blocks of all snapshots of this run. */
-  governor: Governor;
+  budget: BlockBudget;
   /** For processes of their own that read blocks. */
   directAccess: DirectAccess;
   store: ArchiveStore;

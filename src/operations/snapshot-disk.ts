@@ -1,13 +1,12 @@
 /** The disk of a snapshot, on this machine: a temporary volume, or its blocks served by the EBS direct APIs. */
 import type { Layout } from '../archive/key.ts';
-import { BLOCK_BYTES } from '../cloud/blocks.ts';
 import type { Snapshot } from '../cloud/ports.ts';
-import { DIRECT_READS } from '../costs/prices.ts';
+import { readingCost } from '../costs/reading.ts';
 import { SnapError } from '../errors.ts';
 import type { FoundDevice } from '../host/block-devices.ts';
 import { serveDisk } from '../host/served-disk.ts';
 import { GiB } from '../lib/units.ts';
-import type { Services, SourceChoice } from './settings.ts';
+import type { Services, VolumeSettings } from './settings.ts';
 import { attachVolumeOf, type VolumeOrder } from './snapshot-volume.ts';
 
 export type Source = 'volume' | 'direct';
@@ -19,14 +18,15 @@ export type Source = 'volume' | 'direct';
  */
 export async function chooseSource(
   snapshot: Snapshot,
-  choice: SourceChoice,
+  settings: Pick<VolumeSettings, 'source' | 'volumeType'>,
   use: Layout,
   services: Services,
   signal: AbortSignal,
 ): Promise<Source> {
+  const { source: choice, volumeType } = settings;
   if (choice === 'volume') return 'volume';
   const { source, reason } = await weigh(snapshot, choice, use, services, signal);
-  const dollars = source === 'direct' ? directCost(snapshot) : null;
+  const dollars = readingCost(snapshot, volumeType);
   services.host.notify({ code: 'source.chosen', snapshot: snapshot.id, source, reason, dollars });
   return source;
 }
@@ -57,10 +57,6 @@ const isOnInstance = (services: Services): Promise<boolean> =>
     () => true,
     () => false,
   );
-
-/** US dollars for reading all of a snapshot's data, at list prices; `null` where its size is not known. */
-export const directCost = ({ dataBytes }: Snapshot): number | null =>
-  dataBytes === null ? null : ((dataBytes / BLOCK_BYTES) * DIRECT_READS.thousandBlocks) / 1000;
 
 export interface SnapshotDisk extends AsyncDisposable {
   device: FoundDevice;

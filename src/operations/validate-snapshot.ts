@@ -37,7 +37,7 @@ export async function validateSnapshot(
     services.store,
     signal,
   );
-  const source = await chooseSource(snapshot, settings.source, 'tar', services, signal);
+  const source = await chooseSource(snapshot, settings, 'tar', services, signal);
   const state = await beginState(snapshot, settings.tagKey, 'validating', claim.tagBefore, services, signal);
   let isSettled = false;
   try {

@@ -7,7 +7,7 @@
 import { createHash } from 'node:crypto';
 import { BLOCK_BYTES, type BlockRef, type SnapshotBlock, type SnapshotBlocks } from '../cloud/blocks.ts';
 import { MiB } from '../lib/units.ts';
-import type { Governor } from './governor.ts';
+import type { BlockBudget } from './governor.ts';
 import { writeAll } from './pipes.ts';
 
 export interface BlockImageOptions {
@@ -19,7 +19,7 @@ export interface BlockImageOptions {
   from: number;
   /** Blocks on their way at once. */
   inFlight: number;
-  governor: Governor;
+  budget: BlockBudget;
   signal: AbortSignal;
   /** Told of each block that was written at some time, in order, as soon as its bytes are on their way to the reader. */
   onBlock?: (index: number, block: SnapshotBlock) => void;
@@ -109,12 +109,12 @@ function lookingAhead(source: AsyncGenerator<PlacedBlock>): (end: number) => Pro
 
 /** Blocks in ascending order, while those behind them are on their way. */
 async function* inOrder(options: BlockImageOptions, signal: AbortSignal): AsyncGenerator<PlacedBlock> {
-  const { blocks, snapshotId, inFlight, governor } = options;
+  const { blocks, snapshotId, inFlight, budget } = options;
   const ended = new AbortController();
   const call = { signal: AbortSignal.any([signal, ended.signal]) };
   const underWay: { index: number; block: Promise<SnapshotBlock> }[] = [];
   const start = async (ref: BlockRef) => {
-    await governor.turn(call.signal);
+    await budget.turn(snapshotId, call.signal);
     const block = blocks.read(snapshotId, ref, call);
     block.catch(() => {});
     underWay.push({ index: ref.index, block });

@@ -10,7 +10,44 @@ const LEAST = 5;
 /** Refusals within a second are those of one burst. */
 const BURST = 1000;
 
-export class Governor {
+/** Of one snapshot: a limit that cannot be raised. Source: quota L-028ACFB9 of the EBS direct APIs. */
+const MOST_OF_SNAPSHOT = 1000;
+
+/** What refused a request: the limit of the one snapshot, or that of all work in the account and region. */
+export type Limit = 'snapshot' | 'account';
+
+/** The blocks of all snapshots of a run: each keeps to its own limit, and all together to that of the account. */
+export class BlockBudget {
+  readonly #account: Governor;
+  readonly #snapshots = new Map<string, Governor>();
+
+  /** @param most blocks a second, of all snapshots together. */
+  constructor(most: number) {
+    this.#account = new Governor(most);
+  }
+
+  /** Waits for one's turn. */
+  async turn(snapshotId: string, signal: AbortSignal): Promise<void> {
+    await this.#of(snapshotId).turn(signal);
+    await this.#account.turn(signal);
+  }
+
+  /**
+   * To be told of each refusal: one snapshot's limit slows that snapshot alone.
+   * @returns blocks a second from now on; `null` where the refusal belongs to a burst that was answered already.
+   */
+  refused(snapshotId: string, limit: Limit): number | null {
+    return limit === 'account' ? this.#account.refused() : this.#of(snapshotId).refused();
+  }
+
+  #of(snapshotId: string): Governor {
+    const found = this.#snapshots.get(snapshotId) ?? new Governor(MOST_OF_SNAPSHOT);
+    this.#snapshots.set(snapshotId, found);
+    return found;
+  }
+}
+
+class Governor {
   readonly #most: number;
   #rate: number;
   #changedAt = monotonic();
@@ -23,11 +60,6 @@ export class Governor {
     this.#rate = most;
   }
 
-  /** Requests a second at this moment. */
-  get rate(): number {
-    return this.#rate;
-  }
-
   /** Waits for one's turn. */
   async turn(signal: AbortSignal): Promise<void> {
     const now = monotonic();
@@ -37,12 +69,13 @@ export class Governor {
     if (at - now >= 1) await sleep(at - now, signal);
   }
 
-  /** To be told of each refusal. */
-  refused(): void {
+  /** @returns the new rate; `null` where it stays. */
+  refused(): number | null {
     const now = monotonic();
-    if (this.#rate < this.#most && now - this.#changedAt < BURST) return;
+    if (this.#rate < this.#most && now - this.#changedAt < BURST) return null;
     this.#rate = Math.max(LEAST, this.#rate * BACK_OFF);
     this.#changedAt = now;
+    return this.#rate;
   }
 
   #recover(now: number): void {

@@ -172,14 +172,34 @@ for (const [name, action, message] of REFUSED) {
   });
 }
 
-test('limits of the account are kept to, once they are met', async (t) => {
-  const lab = await labForTest(t);
-  const { snapshotId } = await addSnapshotOf(lab, GPT);
-  await lab.control.setDelays({ snapshotBlocksPerSecond: 6 });
-  const done = await runMigrate(lab, DIRECT);
-  assert.equal(done.code, 0, done.stdout + done.stderr);
-  assert.ok(recordsOf(done).some(({ code, service }) => code === 'call.retried' && service === 'EBS'));
-  await expectImage(lab, snapshotId, '.img.lz4');
+for (const [limit, delay] of [
+  ['snapshot', 'snapshotBlocksPerSecond'],
+  ['account', 'accountBlocksPerSecond'],
+] as const) {
+  test(`the limit of the ${limit} is kept to, once it is met, and is told as such`, async (t) => {
+    const lab = await labForTest(t);
+    const { snapshotId } = await addSnapshotOf(lab, GPT);
+    await lab.control.setDelays({ [delay]: 6 });
+    const done = await runMigrate(lab, DIRECT);
+    assert.equal(done.code, 0, done.stdout + done.stderr);
+    assert.ok(recordsOf(done).some(({ code, service }) => code === 'call.retried' && service === 'EBS'));
+    const slowed = recordsOf(done).filter(({ code }) => code === 'blocks.slowed');
+    assert.ok(slowed.length > 0, done.stdout);
+    assert.ok(slowed.every((record) => record['limit'] === limit && record['snapshot'] === snapshotId));
+    const rates = slowed.map(({ blocksPerSecond }) => Number(blocksPerSecond));
+    assert.ok(rates.every((rate) => rate < 1000));
+    await expectImage(lab, snapshotId, '.img.lz4');
+  });
+}
+
+test('one snapshot’s limit slows that snapshot alone; the account’s slows all', async () => {
+  const { BlockBudget } = await import('../../src/transfer/governor.ts');
+  const budget = new BlockBudget(2000);
+  assert.equal(budget.refused('snap-a', 'snapshot'), 700);
+  assert.equal(budget.refused('snap-a', 'snapshot'), null, 'of the same burst');
+  assert.equal(budget.refused('snap-b', 'snapshot'), 700, 'as if snap-a had not been refused');
+  assert.equal(budget.refused('snap-a', 'account'), 1400);
+  assert.equal(budget.refused('snap-b', 'account'), null, 'of the same burst');
 });
 
 test('killed, and run again', async (t) => {
@@ -217,6 +237,8 @@ test('auto: directly where that works, from a volume where it does not, and says
   const chosen = recordsOf(done).find(({ code }) => code === 'source.chosen');
   assert.equal(chosen?.['source'], 'volume');
   assert.match(String(chosen?.['reason']), /could not list the blocks of snap-/);
+  const { volume, direct } = chosen?.['dollars'] as { volume: number; direct: number };
+  assert.ok(volume > 0 && direct > 0);
   const again = await runMigrate(lab, ['--snapshots', snapshotId, ...auto.slice(1)]);
   assert.equal(recordsOf(again).find(({ code }) => code === 'source.chosen')?.['source'], 'direct');
   await expectImage(lab, snapshotId, '.img.lz4');

@@ -50,7 +50,9 @@ function describeSnapshotEvent(event: SnapshotEvent): string | null {
     case 'tag.set':
       return `tagged ${event.key}=${event.value}`;
     case 'source.chosen':
-      return `read ${event.source === 'direct' ? 'directly' : 'from a volume'}: ${event.reason}${event.dollars === null ? '' : `; about ${formatDollars(event.dollars)}`}`;
+      return describeSource(event);
+    case 'blocks.slowed':
+      return `${LIMITS[event.limit]}: reading ${Math.round(event.blocksPerSecond)} blocks a second from now on`;
     case 'volume.requested':
       return `creating a temporary ${event.type} volume in ${event.availabilityZone}`;
     case 'volume.created':
@@ -74,12 +76,25 @@ function describeSnapshotEvent(event: SnapshotEvent): string | null {
   }
 }
 
+function describeSource(event: SnapshotEvent & { code: 'source.chosen' }): string {
+  const { volume, direct } = event.dollars;
+  const how = event.source === 'direct' ? 'directly' : 'from a volume';
+  return `read ${how}: ${event.reason}; about ${dollars(direct)} directly, ${dollars(volume)} from a volume`;
+}
+
+const LIMITS = {
+  snapshot: 'the limit of one snapshot is met',
+  account: 'the limit of the account is met',
+} as const;
+
 const describeError = ({ message, hint }: SnapError): string =>
   `: ${message}${hint === undefined ? '' : `\n  what to do: ${hint}`}`;
 
 type ContentEvent = Exclude<
   SnapshotEvent,
-  { code: `volume.${string}` | 'source.chosen' | 'snapshot.started' | 'snapshot.finished' | 'tag.set' }
+  {
+    code: `volume.${string}` | 'blocks.slowed' | 'source.chosen' | 'snapshot.started' | 'snapshot.finished' | 'tag.set';
+  }
 >;
 
 function describeContentEvent(event: ContentEvent): string | null {

@@ -26,8 +26,28 @@ export function ec2Client(settings: AwsSettings): EC2Client {
   return new EC2Client({ ...common(settings), requestHandler: timeouts(settings.callTimeout) });
 }
 
-export function ebsClient(settings: AwsSettings): EBSClient {
-  return new EBSClient({ ...common(settings), requestHandler: timeouts(settings.callTimeout) });
+/** @param onThrottled told of each request that is refused since there are too many, before it is sent again. */
+export function ebsClient(
+  settings: AwsSettings,
+  onThrottled: (snapshotId: string, limit: 'snapshot' | 'account') => void,
+): EBSClient {
+  const client = new EBSClient({ ...common(settings), requestHandler: timeouts(settings.callTimeout) });
+  client.middlewareStack.add(
+    (next) => async (args) => {
+      try {
+        return await next(args);
+      } catch (error) {
+        const { name, Reason } = error as { name?: string; Reason?: string };
+        const { SnapshotId = '' } = args.input as { SnapshotId?: string };
+        if (/Throttl/.test(name ?? '')) {
+          onThrottled(SnapshotId, Reason === 'RESOURCE_LEVEL_THROTTLE' ? 'snapshot' : 'account');
+        }
+        throw error;
+      }
+    },
+    { step: 'finalizeRequest', name: 'tellOfThrottling', priority: 'low' },
+  );
+  return client;
 }
 
 /** @param use `transfer` for parts and their completion, `control` for all else. */
