@@ -2,8 +2,13 @@
  * What an operation tells while it runs. Operations never print: they notify a `Host`, and hosts turn events into
  * text, JSON lines or a progress bar. Codes are stable and documented in docs/events.md.
  */
-import type { ReadingCost } from './costs/reading.ts';
 import type { SnapError } from './errors.ts';
+
+/** US dollars for reading a snapshot, by source; `null` where it is not known. */
+export interface ReadingCost {
+  volume: number | null;
+  direct: number | null;
+}
 
 export type SnapshotOutcome = 'done' | 'failed' | 'interrupted';
 

@@ -1,4 +1,5 @@
 /** What it costs to read a snapshot, either way, at list prices of us-east-1. */
+import type { ReadingCost } from '../events.ts';
 import { GiB, MiB } from '../lib/units.ts';
 import { DIRECT_READS, HOURS_A_MONTH, VOLUME_GB_MONTH } from './prices.ts';
 
@@ -7,12 +8,6 @@ const BLOCK = 512 * 1024;
 
 /** A volume fresh from a snapshot loads lazily; bytes a second seen in practice. */
 const LAZY_RATE = 3.5 * MiB;
-
-/** US dollars, by source; `null` where it is not known. */
-export interface ReadingCost {
-  volume: number | null;
-  direct: number | null;
-}
 
 interface Data {
   sizeGiB: number;
