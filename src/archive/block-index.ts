@@ -9,10 +9,12 @@ import { createZstdCompress } from 'node:zlib';
 import { type ArchiveName, type Cipher, keyStem } from './key.ts';
 
 /** Raised when a reader of the old format would misunderstand the new one. */
-const INDEX_FORMAT = 1;
+export const INDEX_FORMAT = 1;
 
 /** Checksums are kept of so many blocks, 4 TiB of data: they do not compress, and the index is held in memory. */
 const MOST_CHECKSUMS = 8 * 2 ** 20;
+
+const LINES_AT_ONCE = 1000;
 
 export const indexKey = (name: ArchiveName, cipher: Cipher): string =>
   `${keyStem(name)}.index.zst${cipher === 'gpg' ? '.gpg' : ''}`;
@@ -30,6 +32,8 @@ export class BlockIndexWriter {
   readonly #blocks: number;
   readonly #stream = createZstdCompress();
   readonly #chunks: Buffer[] = [];
+  /** Not yet given to the compressor, which likes to be called seldom. */
+  readonly #lines: string[] = [];
   /** Blocks before it are told. */
   #told = 0;
   #checksums = 0;
@@ -63,6 +67,7 @@ export class BlockIndexWriter {
   async finish(): Promise<Buffer> {
     this.#extend('absent', this.#blocks);
     this.#flush();
+    this.#compress();
     this.#stream.end();
     await once(this.#stream, 'end');
     return Buffer.concat(this.#chunks);
@@ -88,6 +93,12 @@ export class BlockIndexWriter {
   }
 
   #line(content: object): void {
-    this.#stream.write(`${JSON.stringify(content)}\n`);
+    this.#lines.push(JSON.stringify(content));
+    if (this.#lines.length === LINES_AT_ONCE) this.#compress();
+  }
+
+  #compress(): void {
+    this.#stream.write(this.#lines.map((line) => `${line}\n`).join(''));
+    this.#lines.length = 0;
   }
 }

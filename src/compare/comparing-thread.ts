@@ -1,8 +1,10 @@
 /** The thread that compares: it takes the plain stream and reads the disk synchronously, and answers once. */
 import { parentPort, workerData } from 'node:worker_threads';
+import type { BlockTable } from '../archive/block-table.ts';
 import { ByteStream } from '../archive/byte-stream.ts';
 import { readMembers, TarError } from '../archive/tar-reader.ts';
 import { type Difference, DifferenceList } from './difference.ts';
+import { compareImageWithBlocks } from './image-with-blocks.ts';
 import { compareImageWithDevice } from './image-with-device.ts';
 import { type RingMemory, RingReader } from './shared-ring.ts';
 import { compareTarWithDisk, type TarComparisonOptions } from './tar-with-disk.ts';
@@ -10,6 +12,7 @@ import { compareTarWithDisk, type TarComparisonOptions } from './tar-with-disk.t
 export type ComparisonOrder =
   | ({ how: 'tar' } & Omit<TarComparisonOptions, 'key' | 'compared'> & { key: Uint8Array })
   | { how: 'image'; device: string }
+  | { how: 'blocks'; table: BlockTable }
   /** Without a disk: is it a tar, and what does it hash to? */
   | { how: 'tar-alone' }
   | { how: 'bytes-alone' };
@@ -45,6 +48,10 @@ function findingsOf({ order, compared }: ComparingOrder, stream: ByteStream): Fi
     }
     case 'image': {
       const { differences: list, contentBytes } = compareImageWithDevice(stream, order.device);
+      return { list, contentBytes };
+    }
+    case 'blocks': {
+      const { differences: list, contentBytes } = compareImageWithBlocks(stream, order.table);
       return { list, contentBytes };
     }
     case 'tar-alone':

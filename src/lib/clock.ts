@@ -1,5 +1,5 @@
 /** Time, in one place: everything in `src/` reads the clock and sleeps through this module. */
-import { setTimeout as timer } from 'node:timers/promises';
+import { setTimeout as pause } from 'node:timers/promises';
 
 export const seconds = (count: number): number => count * 1000;
 export const minutes = (count: number): number => count * 60_000;
@@ -17,9 +17,20 @@ export const monotonic = (): number => performance.now();
 export async function sleep(milliseconds: number, signal?: AbortSignal): Promise<void> {
   signal?.throwIfAborted();
   try {
-    await timer(milliseconds, undefined, signal ? { signal } : {});
+    await pause(milliseconds, undefined, signal ? { signal } : {});
   } catch (error) {
     signal?.throwIfAborted();
     throw error;
   }
+}
+
+export interface Watchdog extends Disposable {
+  /** To be called at each sign of life. */
+  heard(): void;
+}
+
+/** @param onSilence called once, when nothing was heard for so many milliseconds. */
+export function watchdog(milliseconds: number, onSilence: () => void): Watchdog {
+  const timer = setTimeout(onSilence, milliseconds);
+  return { heard: () => void timer.refresh(), [Symbol.dispose]: () => clearTimeout(timer) };
 }

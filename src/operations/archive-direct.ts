@@ -24,11 +24,13 @@ export const imageOf =
       inFlight: settings.blockStreams,
       budget,
       signal,
-      onBlock: (number, { bytes, sha256 }) => index.block(number, ZERO_BLOCK.equals(bytes) ? null : sha256),
+      onBlock: (number, { bytes, sha256 }) => index.block(number, isZeroBlock(bytes) ? null : sha256),
     });
   };
 
 const ZERO_BLOCK = Buffer.alloc(BLOCK_BYTES);
+
+export const isZeroBlock = (bytes: Uint8Array): boolean => ZERO_BLOCK.equals(bytes);
 
 /** Where partition tables lie: at both ends of the disk. */
 const ENDS = MiB;

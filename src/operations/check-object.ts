@@ -2,6 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import { writeSync } from 'node:fs';
 import { join } from 'node:path';
+import { type BlockTable, readBlockTable } from '../archive/block-table.ts';
 import { decryptCommand } from '../archive/cipher.ts';
 import { decompressCommand } from '../archive/codec.ts';
 import { readHeaderValue } from '../archive/metadata.ts';
@@ -34,6 +35,8 @@ export interface CheckServices {
 export type Reference =
   | { how: 'tar'; root: string; contentOnly: boolean; filesystem: string }
   | { how: 'image'; device: string }
+  /** What the index says of its blocks. */
+  | { how: 'blocks'; table: BlockTable }
   | { how: 'alone' };
 
 export interface ObjectCheck {
@@ -68,6 +71,13 @@ export async function checkObject(
   const decoded = await decode(object, head, reference, directory.path, services, found);
   checkFacts(object, head, decoded, found);
   return found.result(object.key, decoded.comparison, started);
+}
+
+/** The hashes of its blocks, where an index that can be read has them. @throws SnapError `MANIFEST`, `NOT_FOUND` */
+export async function ownReference({ facts }: ArchivedObject, { store, signal }: CheckServices): Promise<Reference> {
+  if (!facts?.index || facts.cipher !== 'none') return { how: 'alone' };
+  const { body } = await store.getSmall(facts.index.key, { signal });
+  return { how: 'blocks', table: readBlockTable(body, facts.index.key) };
 }
 
 class Findings {
@@ -225,6 +235,7 @@ function orderOf(object: ArchivedObject, reference: Reference, directory: string
   const key = randomBytes(32);
   const logFile = join(directory, 'members');
   if (reference.how === 'image') return { thread: reference, logFile, key };
+  if (reference.how === 'blocks') return { thread: reference, logFile, key };
   if (reference.how === 'alone') {
     return { thread: { how: object.layout === 'tar' ? 'tar-alone' : 'bytes-alone' }, logFile, key };
   }

@@ -6,9 +6,9 @@ import type { Checkpoint } from '../archive/claim.ts';
 import { compressCommand } from '../archive/codec.ts';
 import { MiB } from '../lib/units.ts';
 import type { BlockImage, OpenImage } from '../transfer/block-image.ts';
-import { type Piece, readPieces } from '../transfer/part-reader.ts';
+import { type Piece, readPieces, START } from '../transfer/part-reader.ts';
 import { type RunningPipeline, startPipeline } from '../transfer/pipeline.ts';
-import { closeAll, makePipe } from '../transfer/pipes.ts';
+import { closeAll, PipeSupply, writeAll } from '../transfer/pipes.ts';
 import type { ObjectStream } from './object-stream.ts';
 import type { ObjectOrder } from './store-object.ts';
 import { checkCounts, mismatch } from './stream-counts.ts';
@@ -28,7 +28,8 @@ export function openPieces(order: ObjectOrder, content: Pieces, from: Checkpoint
   const either = AbortSignal.any([signal, failed.signal]);
   const image = content.blocks(from.plainBytes, either);
   const bytes = order.content.expectedBytes;
-  const parts = readPieces(compressed(image, { order, content, from, signal: either, failed }), {
+  const supply = new PipeSupply();
+  const parts = readPieces(compressed(image, { order, content, from, signal: either, failed, supply }), {
     expectedBytes: bytes,
     held: order.streams + 1,
     signal: either,
@@ -41,10 +42,11 @@ export function openPieces(order: ObjectOrder, content: Pieces, from: Checkpoint
     position: () => image.position,
     async verdict() {
       if (image.position !== bytes) throw mismatch(order, `${image.position} of the ${bytes} bytes were read`);
-      return { plainBytes: bytes, plainSha256: image.sha256 };
+      return bytes;
     },
     async [Symbol.asyncDispose]() {
       await image[Symbol.asyncDispose]();
+      supply[Symbol.dispose]();
     },
   };
 }
@@ -54,9 +56,18 @@ async function* compressed(image: BlockImage, work: Work): AsyncGenerator<Piece>
   const { bytes } = image;
   let stored = work.from.storedBytes;
   let ahead: Promise<Compressor> | null = null;
+  let zeros: Buffer | null = null;
   try {
     for (let start = image.position; start < bytes; ) {
       const end = Math.min(bytes, (Math.floor(start / PIECE_BYTES) + 1) * PIECE_BYTES);
+      if (end - start === PIECE_BYTES && (await image.skipIfEmpty(end))) {
+        work.content.onPiece(start, stored);
+        zeros ??= await compressedZeros(work);
+        stored += zeros.length;
+        yield { source: zeros, end: async () => {} };
+        start = end;
+        continue;
+      }
       await using compressor: Compressor = await (ahead ?? startCompressor(work));
       ahead = end < bytes ? startCompressor(work) : null;
       ahead?.catch(() => {});
@@ -78,25 +89,29 @@ interface Work {
   from: Checkpoint;
   signal: AbortSignal;
   failed: AbortController;
+  supply: PipeSupply;
 }
 
 interface Compressor extends AsyncDisposable {
   /** Compresses what lies between two places of the image; to be asked once. @param onStored told of its length. */
-  piece(image: BlockImage, start: number, end: number, onStored: (bytes: number) => void): Piece;
+  piece(image: Pick<BlockImage, 'writeTo'>, start: number, end: number, onStored: (bytes: number) => void): Piece;
 }
 
-async function startCompressor({ order, signal, failed }: Work): Promise<Compressor> {
-  const pipe = await makePipe();
+async function startCompressor({ order, signal, failed, supply }: Work): Promise<Compressor> {
+  const [pipe, output] = [await supply.take(), await supply.take()];
   let pipeline: RunningPipeline;
   try {
     const stage = { name: order.codec.name, argv: compressCommand(order.codec) };
-    pipeline = await startPipeline([stage], { signal, input: pipe.readEnd });
+    pipeline = await startPipeline([stage], { signal, input: pipe.readEnd, pipes: [output] });
   } catch (error) {
     closeAll([pipe.readEnd, pipe.writeEnd]);
     throw error;
   }
   closeAll([pipe.readEnd]);
-  pipeline.finished.catch((error) => failed.abort(error));
+  let isWanted = true;
+  pipeline.finished.catch((error) => {
+    if (isWanted) failed.abort(error);
+  });
   let writing: Promise<void> | null = null;
   let isWritten = false;
   return {
@@ -111,13 +126,33 @@ async function startCompressor({ order, signal, failed }: Work): Promise<Compres
         checkCounts(order, await pipeline.finished, end - start, storedBytes);
         onStored(storedBytes);
       };
-      return { descriptor: pipeline.output, end: proved };
+      return { source: pipeline.output, end: proved };
     },
     async [Symbol.asyncDispose]() {
+      isWanted = false;
       if (writing && !isWritten) failed.abort(new Error('the image is not wanted any more'));
       await pipeline[Symbol.asyncDispose]();
       if (writing) await writing.catch(() => {});
       else closeAll([pipe.writeEnd, pipeline.output]);
     },
   };
+}
+
+/** What the compressor makes of a piece that was never written: always the same, so it is asked once. */
+async function compressedZeros(work: Work): Promise<Buffer> {
+  const zeros = Buffer.alloc(MiB);
+  await using compressor = await startCompressor(work);
+  const image: Pick<BlockImage, 'writeTo'> = {
+    async writeTo(descriptor) {
+      for (let count = 0; count < PIECE_BYTES / zeros.length; count++) await writeAll(descriptor, zeros);
+    },
+  };
+  const chunks: Buffer[] = [];
+  const piece = compressor.piece(image, 0, PIECE_BYTES, () => {});
+  const reading = { expectedBytes: 0, held: 1, signal: work.signal, after: START, onSeam: () => {} };
+  for await (const { bytes, release } of readPieces([piece], reading)) {
+    chunks.push(Buffer.from(bytes));
+    release();
+  }
+  return Buffer.concat(chunks);
 }

@@ -14,11 +14,10 @@ import type { FoundDevice } from '../host/block-devices.ts';
 import { type Probe, probe, treatmentOf } from '../host/filesystems.ts';
 import { mountReadOnly } from '../host/mounts.ts';
 import { openPartition } from '../host/partition-device.ts';
-import { monotonic, now } from '../lib/clock.ts';
+import { now } from '../lib/clock.ts';
 import { cleanupSignal } from '../lib/disposal.ts';
 import { imageOf, readDiskEnds } from './archive-direct.ts';
-import { checkArchive, type Disk, tellOfCheck } from './check-archive.ts';
-import { type CheckServices, checkObject, type ObjectCheck } from './check-object.ts';
+import { checkArchive, type Disk } from './check-archive.ts';
 import type { HeldClaim } from './claims.ts';
 import { commitIndex } from './commit-index.ts';
 import { commitManifest } from './commit-manifest.ts';
@@ -28,6 +27,7 @@ import type { MigrateSettings, Services } from './settings.ts';
 import { chooseSource, openSnapshotDisk, type Source } from './snapshot-disk.ts';
 import { beginState, revertState } from './state-tag.ts';
 import { type Content, storeObject } from './store-object.ts';
+import { validateStored } from './validate-stored.ts';
 
 /** What one migration works with, handed from step to step. */
 export interface Migration {
@@ -89,7 +89,7 @@ async function archive(migration: Migration, onComplete: () => Promise<void>): P
   await archiveDisk({ ...migration, signal: disk.signal }, source, disk.device, onComplete);
 }
 
-/** The image is hashed on its way, so that it can be proved afterwards by the bucket alone. */
+/** Blocks are noted with their hashes on their way, so that the image can be proved afterwards by the bucket alone. */
 async function archiveDirectly(migration: Migration, onComplete: () => Promise<void>): Promise<void> {
   const { snapshot, settings, services, signal } = migration;
   const disk = await readDiskEnds(snapshot, services, signal);
@@ -100,23 +100,13 @@ async function archiveDirectly(migration: Migration, onComplete: () => Promise<v
   const onPiece = (plain: number, stored: number) => index.piece(plain, stored);
   const content: Content = { layout: 'image', blocks, onPiece, expectedBytes: bytes };
   const stored = await storeContent(migration, null, UNKNOWN, content);
-  await addObject(migration, harvest, stored.index ? stored : await commitIndex(migration, stored, index));
-  if (settings.validate) await validateAlone(migration, harvest);
+  const body = stored.index ? null : await index.finish();
+  const object = body ? { ...stored, index: await commitIndex(migration, bytes, body) } : stored;
+  await addObject(migration, harvest, object);
+  if (settings.validate) await validateStored(migration, harvest, body);
   migration.claim.confirm();
   await commitManifest(migration, harvest);
   await onComplete();
-}
-
-/** Read back from the bucket, against the hash of the blocks, which agreed with EBS's own. @throws SnapError `DIFFERS` */
-async function validateAlone({ snapshot, settings, services, signal }: Migration, harvest: Harvest): Promise<void> {
-  const started = monotonic();
-  const check: CheckServices = { ...services, signal, streams: settings.uploadStreams, sessionKey: null };
-  const checks: ObjectCheck[] = [];
-  for (const facts of harvest.objects) {
-    checks.push(await checkObject({ ...facts, facts }, snapshot.id, { how: 'alone' }, check));
-  }
-  tellOfCheck(snapshot.id, 'everything', checks, [], (monotonic() - started) / 1000, check);
-  harvest.validatedAt = now().toISOString();
 }
 
 async function archiveDisk(
@@ -256,7 +246,7 @@ async function storeContent(
     streams: settings.uploadStreams,
     snapshotId: snapshot.id,
   };
-  const { stored, plainBytes, plainSha256, sockets } = await storeObject(order, services.store, services.host, signal);
+  const { stored, plainBytes, sockets } = await storeObject(order, services.store, services.host, signal);
   if (sockets) services.host.notify({ code: 'sockets.skipped', snapshot: snapshot.id, key: stored.key, sockets });
   return {
     key: stored.key,
@@ -269,7 +259,7 @@ async function storeContent(
     uuid,
     label,
     plainBytes,
-    plainSha256,
+    plainSha256: null,
     storedBytes: stored.bytes,
     etag: stored.etag,
     versionId: stored.versionId,

@@ -11,8 +11,6 @@ export interface ObjectInput extends AsyncDisposable {
   begin(): Promise<void>;
   /** How far the plain bytes have been read, `null` for tar. */
   position(): number | null;
-  /** Of all plain bytes, in base 16, where they passed through this process. */
-  sha256(): string | null;
 }
 
 export async function openInput(content: Content, signal: AbortSignal): Promise<ObjectInput> {
@@ -24,7 +22,6 @@ const NOTHING: ObjectInput = {
   asStdin: {},
   begin: async () => {},
   position: () => null,
-  sha256: () => null,
   [Symbol.asyncDispose]: async () => {},
 };
 
@@ -35,7 +32,6 @@ function deviceInput(device: string): ObjectInput {
     asStdin: { input: descriptor },
     begin: async () => {},
     position: () => Number(/^pos:\s*(\d+)/m.exec(readFileSync(`/proc/self/fdinfo/${descriptor}`, 'utf8'))?.[1] ?? 0),
-    sha256: () => null,
     [Symbol.asyncDispose]: async () => closeSync(descriptor),
   };
 }
@@ -54,7 +50,6 @@ async function blockInput(open: OpenImage, signal: AbortSignal): Promise<ObjectI
       return writing;
     },
     position: () => image.position,
-    sha256: () => image.sha256,
     async [Symbol.asyncDispose]() {
       if (writing) await writing.catch(() => {});
       else closeAll([pipe.readEnd, pipe.writeEnd]);

@@ -10,13 +10,6 @@ import { type ObjectInput, openInput } from './object-input.ts';
 import type { ObjectOrder } from './store-object.ts';
 import { checkCounts, mismatch, reportOf } from './stream-counts.ts';
 
-/** What is known of an object once it is whole. */
-export interface StreamVerdict {
-  plainBytes: number;
-  /** In base 16; `null` where nobody has hashed the plain stream. */
-  plainSha256: string | null;
-}
-
 export interface ObjectStream extends AsyncDisposable {
   readonly parts: AsyncIterable<Part>;
   /** Fires with the reason when it can no longer become whole. */
@@ -25,9 +18,10 @@ export interface ObjectStream extends AsyncDisposable {
   position(): number;
   /**
    * To be asked after the last part: every stage exited 0, and the counts agree.
+   * @returns how many plain bytes there were.
    * @throws SnapError `STAGE_FAILED`, `COUNT_MISMATCH`
    */
-  verdict(storedBytes: number): Promise<StreamVerdict>;
+  verdict(storedBytes: number): Promise<number>;
 }
 
 /** @param onSocket told of each socket that tar leaves out. */
@@ -62,7 +56,7 @@ function runningStream(
       await input.begin();
       const plainBytes = producedBytes(order, reports, input.position());
       checkCounts(order, reports, plainBytes, storedBytes);
-      return { plainBytes, plainSha256: input.sha256() };
+      return plainBytes;
     },
     async [Symbol.asyncDispose]() {
       await pipeline[Symbol.asyncDispose]();

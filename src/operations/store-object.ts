@@ -4,13 +4,12 @@ import type { Checkpoint } from '../archive/claim.ts';
 import type { Codec } from '../archive/codec.ts';
 import { BLOCK_BYTES } from '../cloud/blocks.ts';
 import type { ArchiveStore, ObjectFacts, PartReceipt, StoredObject } from '../cloud/ports.ts';
-import { SnapError } from '../errors.ts';
 import type { Host } from '../events.ts';
 import { monotonic } from '../lib/clock.ts';
 import type { OpenImage } from '../transfer/block-image.ts';
 import { uploadParts } from '../transfer/upload.ts';
 import { openPieces } from './image-pieces.ts';
-import { openStream, type StreamVerdict } from './object-stream.ts';
+import { openStream } from './object-stream.ts';
 
 export type Content =
   /** The files below a directory. `expectedBytes` is an estimate. */
@@ -50,8 +49,6 @@ export interface UploadJournal {
 export interface ObjectResult {
   stored: StoredObject;
   plainBytes: number;
-  /** In base 16, where the plain stream was hashed on its way. */
-  plainSha256: string | null;
   /** Sockets that tar left out; `null` for images. */
   sockets: number | null;
 }
@@ -105,12 +102,12 @@ async function streamObject(
     read: () => stream.position(),
     stored: () => progress.stored,
   });
-  let verdict: StreamVerdict | null = null;
+  let plainBytes = 0;
   const stored = await uploadParts(stream.parts, store.object(facts), {
     streams: order.streams,
     signal: AbortSignal.any([signal, stream.broken]),
     verdict: async (storedBytes) => {
-      verdict = await stream.verdict(storedBytes);
+      plainBytes = await stream.verdict(storedBytes);
       await journal.confirm();
     },
     onStored: (bytes) => {
@@ -129,8 +126,7 @@ async function streamObject(
     leave: () => journal.leave(),
   });
   if (reused.parts > 0) host.notify({ code: 'upload.resumed', snapshot: snapshotId, key: facts.key, ...reused });
-  if (!verdict) throw new SnapError('BUG', `${facts.key} was completed without a verdict`);
-  return { ...(verdict as StreamVerdict), stored, sockets: content.layout === 'tar' ? sockets : null };
+  return { plainBytes, stored, sockets: content.layout === 'tar' ? sockets : null };
 }
 
 /** The farthest one whose parts are all there. */

@@ -6,7 +6,7 @@ import { requireTools } from '../host/tools.ts';
 import { monotonic } from '../lib/clock.ts';
 import { refuseArchived } from './archived-objects.ts';
 import { tellOfCheck } from './check-archive.ts';
-import { type CheckServices, checkObject, type ObjectCheck } from './check-object.ts';
+import { type CheckServices, checkObject, type ObjectCheck, ownReference } from './check-object.ts';
 import { mayBeFree, underClaim } from './claimed-work.ts';
 import { type Archive, findArchivesById } from './find-archive.ts';
 import { requireRoot } from './preflight.ts';
@@ -115,6 +115,8 @@ async function checkAlone({ snapshotId, objects }: Archive, services: CheckServi
     services.store,
     services.signal,
   );
-  for (const object of objects) checks.push(await checkObject(object, snapshotId, { how: 'alone' }, services));
+  for (const object of objects) {
+    checks.push(await checkObject(object, snapshotId, await ownReference(object, services), services));
+  }
   tellOfCheck(snapshotId, 'archive-only', checks, [], (monotonic() - started) / 1000, services);
 }

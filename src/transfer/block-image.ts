@@ -4,22 +4,25 @@
  * Many blocks are on their way at once, and leave in order; memory is blocks in flight × 512 KiB. What was never
  * written is zero.
  */
-import { createHash } from 'node:crypto';
 import { BLOCK_BYTES, type BlockRef, type SnapshotBlock, type SnapshotBlocks } from '../cloud/blocks.ts';
 import { MiB } from '../lib/units.ts';
 import type { BlockBudget } from './governor.ts';
 import { writeAll } from './pipes.ts';
 
-export interface BlockImageOptions {
+export interface BlockReading {
   blocks: SnapshotBlocks;
   snapshotId: string;
-  /** Length of the disk in bytes. */
-  bytes: number;
-  /** Where the stream begins: a whole number of blocks, in bytes. */
+  /** The first byte that is wanted: a whole number of blocks. */
   from: number;
   /** Blocks on their way at once. */
   inFlight: number;
   budget: BlockBudget;
+  wanted?: (index: number) => boolean;
+}
+
+export interface BlockImageOptions extends BlockReading {
+  /** Length of the disk in bytes. */
+  bytes: number;
   signal: AbortSignal;
   /** Told of each block that was written at some time, in order, as soon as its bytes are on their way to the reader. */
   onBlock?: (index: number, block: SnapshotBlock) => void;
@@ -33,27 +36,25 @@ export interface BlockImage extends AsyncDisposable {
   readonly bytes: number;
   /** Bytes of the disk up to which the plain stream has been written. */
   readonly position: number;
-  /** SHA-256 of the plain stream in base 16, once all of the disk has been written, from its beginning. */
-  readonly sha256: string | null;
   /**
    * Writes the image up to `end` bytes of the disk to a pipe, which stays the caller's. Ends early, without an error,
    * when nobody reads any more: the position tells.
    */
   writeTo(descriptor: number, end: number): Promise<void>;
+  /** Leaves out what lies before `end` if no block of it was ever written, and says whether it did. */
+  skipIfEmpty(end: number): Promise<boolean>;
 }
 
 const ZEROS = Buffer.alloc(MiB);
 
 /** To be disposed: blocks that are on their way are given up then. */
 export function blockImage(options: BlockImageOptions): BlockImage {
-  const state = { position: options.from, sha256: null as string | null };
-  const hash = createHash('sha256');
+  const state = { position: options.from };
   const ended = new AbortController();
-  const source = inOrder(options, AbortSignal.any([options.signal, ended.signal]));
-  const next = lookingAhead(source);
+  const source = blocksInOrder(options, AbortSignal.any([options.signal, ended.signal]));
+  const ahead = new LookingAhead(source);
   const write = async (descriptor: number, bytes: Uint8Array): Promise<boolean> => {
     if (!(await writeAll(descriptor, bytes))) return false;
-    hash.update(bytes);
     state.position += bytes.length;
     return true;
   };
@@ -69,19 +70,20 @@ export function blockImage(options: BlockImageOptions): BlockImage {
     get position() {
       return state.position;
     },
-    get sha256() {
-      return state.sha256;
-    },
     async writeTo(descriptor, end) {
-      for (let found = await next(end); found; found = await next(end)) {
+      for (let found = await ahead.take(end); found; found = await ahead.take(end)) {
         const { index, block } = found;
         const start = index * BLOCK_BYTES;
         const rest = block.bytes.subarray(0, Math.min(BLOCK_BYTES, options.bytes - start));
         if (!(await zerosUpTo(descriptor, start)) || !(await write(descriptor, rest))) return;
         options.onBlock?.(index, block);
       }
-      const isWhole = (await zerosUpTo(descriptor, end)) && end === options.bytes && options.from === 0;
-      if (isWhole) state.sha256 = hash.digest('hex');
+      await zerosUpTo(descriptor, end);
+    },
+    async skipIfEmpty(end) {
+      if (!(await ahead.isEmpty(end))) return false;
+      state.position = end;
+      return true;
     },
     async [Symbol.asyncDispose]() {
       ended.abort(new Error('reading blocks has ended'));
@@ -95,21 +97,33 @@ interface PlacedBlock {
   block: SnapshotBlock;
 }
 
-/** @returns what gives the next block before `end`, in bytes; one behind it is kept for later. */
-function lookingAhead(source: AsyncGenerator<PlacedBlock>): (end: number) => Promise<PlacedBlock | null> {
-  let waiting: PlacedBlock | null = null;
-  return async (end) => {
-    waiting ??= (await source.next()).value ?? null;
-    if (!waiting || waiting.index * BLOCK_BYTES >= end) return null;
-    const found = waiting;
-    waiting = null;
+/** One block at the most is kept for later. */
+class LookingAhead {
+  readonly #source: AsyncGenerator<PlacedBlock>;
+  #waiting: PlacedBlock | null = null;
+
+  constructor(source: AsyncGenerator<PlacedBlock>) {
+    this.#source = source;
+  }
+
+  /** Whether no block begins before `end`, in bytes. */
+  async isEmpty(end: number): Promise<boolean> {
+    this.#waiting ??= (await this.#source.next()).value ?? null;
+    return !this.#waiting || this.#waiting.index * BLOCK_BYTES >= end;
+  }
+
+  /** The next block, if it begins before `end`. */
+  async take(end: number): Promise<PlacedBlock | null> {
+    if (await this.isEmpty(end)) return null;
+    const found = this.#waiting;
+    this.#waiting = null;
     return found;
-  };
+  }
 }
 
-/** Blocks in ascending order, while those behind them are on their way. */
-async function* inOrder(options: BlockImageOptions, signal: AbortSignal): AsyncGenerator<PlacedBlock> {
-  const { blocks, snapshotId, inFlight, budget } = options;
+/** Blocks in ascending order, while those behind them are on their way. @param options.wanted all, if not given. */
+export async function* blocksInOrder(options: BlockReading, signal: AbortSignal): AsyncGenerator<PlacedBlock> {
+  const { blocks, snapshotId, inFlight, budget, wanted } = options;
   const ended = new AbortController();
   const call = { signal: AbortSignal.any([signal, ended.signal]) };
   const underWay: { index: number; block: Promise<SnapshotBlock> }[] = [];
@@ -125,6 +139,7 @@ async function* inOrder(options: BlockImageOptions, signal: AbortSignal): AsyncG
   };
   try {
     for await (const ref of blocks.list(snapshotId, options.from / BLOCK_BYTES, call)) {
+      if (wanted && !wanted(ref.index)) continue;
       await start(ref);
       const first = underWay.length >= inFlight ? await take() : undefined;
       if (first) yield first;

@@ -32,13 +32,14 @@ export interface PartReaderOptions {
  * @throws SnapError `COUNT_MISMATCH` for a stream without a byte, which no compressor writes; the signal's reason.
  */
 export function readParts(descriptor: number, options: PartReaderOptions): AsyncGenerator<Part> {
-  const piece: Piece = { descriptor, end: async () => {} };
+  const piece: Piece = { source: descriptor, end: async () => {} };
   return readPieces([piece], { ...options, after: START, onSeam: () => {} });
 }
 
 /** One of the streams that are joined to one object. */
 export interface Piece {
-  descriptor: number;
+  /** A descriptor, which is read to its end and closed; or bytes that are there already. */
+  source: number | Buffer;
   /** Told of the piece's length when it has been read to its end; throws when it must not count. */
   end(bytes: number): Promise<void>;
 }
@@ -51,7 +52,7 @@ export interface Seam {
   bytes: number;
 }
 
-const START: Seam = { parts: 0, bytes: 0 };
+export const START: Seam = { parts: 0, bytes: 0 };
 
 export interface PieceReaderOptions extends PartReaderOptions {
   /** Where the first piece begins. */
@@ -83,8 +84,8 @@ export async function* readPieces(
     Object.assign(filling, { buffer: null, length: 0 });
     return { number: done.parts, bytes, release: () => pool.giveBack(buffer) };
   };
-  for await (const { descriptor, end } of pieces) {
-    using source = new PartSource(descriptor);
+  for await (const { source: from, end } of pieces) {
+    using source = openSource(from);
     let pieceBytes = 0;
     for (let isEnded = false; !isEnded; ) {
       filling.buffer ??= await pool.take(partSize(done.parts + 1, expectedBytes), signal);
@@ -103,6 +104,27 @@ export async function* readPieces(
   const { buffer, length } = filling;
   if (done.bytes + length === 0) throw new SnapError('COUNT_MISMATCH', 'the compressor ended without writing a byte');
   if (buffer && length > 0) yield part(buffer);
+}
+
+const openSource = (from: number | Buffer) => (typeof from === 'number' ? new PartSource(from) : new BytesSource(from));
+
+/** What fills buffers from bytes that are there already. */
+class BytesSource implements Disposable {
+  readonly #bytes: Buffer;
+  #position = 0;
+
+  constructor(bytes: Buffer) {
+    this.#bytes = bytes;
+  }
+
+  async fill(buffer: Buffer, signal: AbortSignal): Promise<number> {
+    signal.throwIfAborted();
+    const count = this.#bytes.copy(buffer, 0, this.#position);
+    this.#position += count;
+    return count;
+  }
+
+  [Symbol.dispose](): void {}
 }
 
 /** Bytes asked of the kernel at once: as many as a pipe can hold. */

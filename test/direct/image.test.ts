@@ -4,6 +4,8 @@ import { createHash, randomBytes } from 'node:crypto';
 import { chmodSync, createReadStream, ftruncateSync, openSync, readFileSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
+import { zstdCompressSync } from 'node:zlib';
+import { DeleteObjectCommand, PutObjectCommand } from '@aws-sdk/client-s3';
 import type { FaultAction } from '../../lab/core/contract.ts';
 import { assertPlainEquals, keyEnding, keysIn, readIndex, readManifest } from '../support/archives.ts';
 import { addSnapshotOf, addSnapshotOfImage } from '../support/disks.ts';
@@ -18,6 +20,7 @@ import {
   runCli,
   runMigrate,
   runProgram,
+  runValidate,
   type TestLab,
 } from '../support/lab.ts';
 import { imageOf } from '../support/tamper.ts';
@@ -116,6 +119,33 @@ test('encrypted with gpg, and validated', async (t) => {
   const done = await runMigrate(lab, [...DIRECT, '--validate', '--gpg-recipient', 'ops@example.com'], { env });
   assert.equal(done.code, 0, done.stdout + done.stderr);
   await expectImage(lab, snapshotId, '.img.lz4.gpg', env);
+});
+
+test('without the snapshot: held against its index, block by block', async (t) => {
+  const lab = await labForTest(t);
+  const { snapshotId } = await addSnapshotOf(lab, GPT);
+  assert.equal((await runMigrate(lab, DIRECT)).code, 0);
+  const alone = ['--archive-only', '--snapshots', snapshotId, '--json'];
+  const whole = await runValidate(lab, alone);
+  assert.equal(whole.code, 0, whole.stdout + whole.stderr);
+  const Key = await keyEnding(lab, '.index.zst');
+  const lines = (await readIndex(lab, '.index.zst')).map((line) => ({ ...line }));
+  const data = lines.find(({ is }) => is === 'data');
+  assert.ok(data);
+  data.sha256 = createHash('sha256').update('something else').digest('base64');
+  const Body = zstdCompressSync(Buffer.from(lines.map((line) => `${JSON.stringify(line)}\n`).join('')));
+  await lab.s3.send(new PutObjectCommand({ Bucket: BUCKET, Key, Body }));
+  const other = await runValidate(lab, alone);
+  assert.equal(other.code, 12, other.stdout + other.stderr);
+  assert.match(other.stdout, new RegExp(`in the block at byte ${(data.blocks?.[0] ?? 0) * 524_288}"`));
+  await lab.s3.send(new PutObjectCommand({ Bucket: BUCKET, Key, Body: 'no index' }));
+  const damaged = await runValidate(lab, alone);
+  assert.equal(damaged.code, 1, damaged.stdout + damaged.stderr);
+  assert.match(damaged.stdout, /index\.zst: this is no index/);
+  await lab.s3.send(new DeleteObjectCommand({ Bucket: BUCKET, Key }));
+  const gone = await runValidate(lab, alone);
+  assert.equal(gone.code, 10, gone.stdout + gone.stderr);
+  assert.match(gone.stdout, /"NOT_FOUND"/);
 });
 
 const SURVIVED: [string, FaultAction, number][] = [

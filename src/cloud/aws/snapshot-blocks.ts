@@ -1,16 +1,21 @@
 /** The EBS direct APIs. */
-import { createHash } from 'node:crypto';
+import type { Readable } from 'node:stream';
 import { type EBSClient, GetSnapshotBlockCommand, paginateListSnapshotBlocks } from '@aws-sdk/client-ebs';
 import { SnapError } from '../../errors.ts';
+import { sleep } from '../../lib/clock.ts';
 import { BLOCK_BYTES, type BlockRef, type SnapshotBlocks } from '../blocks.ts';
 import type { Call } from '../ports.ts';
+import { readBlockBody } from './block-body.ts';
 import { asking, isAwsError } from './errors.ts';
 import { FreshTokens } from './fresh-tokens.ts';
 
 const PAGE = 10_000;
 
-/** Reads of a block whose bytes do not agree with its checksum. */
-const READS = 3;
+/** Reads of a block whose bytes do not agree with its checksum, and of one that does not come whole. */
+const READS = { damaged: 3, broken: 8 };
+
+/** Between reads, doubled each time; milliseconds. */
+const PAUSE = 50;
 
 export function awsSnapshotBlocks(client: EBSClient): SnapshotBlocks {
   /** As the service lists them; it promises ascending order, which the image relies on. */
@@ -31,9 +36,10 @@ export function awsSnapshotBlocks(client: EBSClient): SnapshotBlocks {
   const fetchBlock = async (SnapshotId: string, { index, token }: BlockRef, { signal }: Call) => {
     const command = new GetSnapshotBlockCommand({ SnapshotId, BlockIndex: index, BlockToken: token });
     const answer = await client.send(command, { abortSignal: signal });
-    const bytes = (await answer.BlockData?.transformToByteArray()) ?? new Uint8Array();
-    const sha256 = createHash('sha256').update(bytes).digest('base64');
-    return bytes.length === BLOCK_BYTES && sha256 === answer.Checksum ? { bytes, sha256 } : null;
+    // Node's own stream, whatever the SDK's type says for browsers.
+    const found = await readBlockBody(answer.BlockData as unknown as Readable, BLOCK_BYTES, signal);
+    if (found === null) return 'broken';
+    return found.sha256 === answer.Checksum ? found : 'damaged';
   };
   const readOnce = (snapshotId: string, block: BlockRef, call: Call) =>
     asking(`read block ${block.index} of ${snapshotId}`, call.signal, async () => {
@@ -60,14 +66,30 @@ export function awsSnapshotBlocks(client: EBSClient): SnapshotBlocks {
     },
 
     async read(snapshotId, block, call) {
-      for (let attempt = 0; attempt < READS; attempt++) {
+      const failures = { damaged: 0, broken: 0 };
+      for (;;) {
         const found = await readOnce(snapshotId, block, call);
-        if (found) return found;
+        if (typeof found !== 'string') return found;
+        failures[found]++;
+        if (failures[found] === READS[found])
+          throw new SnapError('DOWNLOAD_FAILED', ...unreadable(found, snapshotId, block));
+        await sleep(PAUSE * 2 ** (failures.broken + failures.damaged), call.signal);
       }
-      const message = `block ${block.index} of ${snapshotId} never agreed with its checksum, ${READS} times`;
-      throw new SnapError('DOWNLOAD_FAILED', message, { hint: 'run the command again, or use --source volume' });
     },
   };
+}
+
+function unreadable(why: 'damaged' | 'broken', snapshotId: string, { index }: BlockRef): [string, { hint: string }] {
+  const times = `${READS[why]} times`;
+  return why === 'damaged'
+    ? [
+        `block ${index} of ${snapshotId} never agreed with its checksum, ${times}`,
+        { hint: 'run the command again, or use --source volume' },
+      ]
+    : [
+        `block ${index} of ${snapshotId} never came whole, ${times}`,
+        { hint: 'look at the network; then run the same command again' },
+      ];
 }
 
 async function nextOf(blocks: AsyncGenerator<BlockRef>, snapshotId: string): Promise<BlockRef | 'expired' | null> {

@@ -1,0 +1,103 @@
+/** The index of an image, read back: what each block must be. */
+import { zstdDecompressSync } from 'node:zlib';
+import { SnapError } from '../errors.ts';
+import { INDEX_FORMAT } from './block-index.ts';
+
+/** What is known of a block: nothing, that it is zero, or its hash. */
+export const BLOCK_KIND = { unknown: 0, zero: 1, data: 2 } as const;
+
+export interface BlockTable {
+  blockBytes: number;
+  /** One of `BLOCK_KIND` for each block. */
+  kinds: Uint8Array;
+  /** SHA-256 of blocks of data; `HASH_BYTES` for each block, also where it has none. */
+  hashes: Uint8Array;
+}
+
+/** Of the largest volume that there is, 64 TiB. */
+const MOST_BLOCKS = 128 * 2 ** 20;
+
+/** 100 bytes for each block with a checksum. */
+const MOST_BYTES = 2 ** 30;
+
+export const HASH_BYTES = 32;
+
+interface Line {
+  format?: number;
+  bytes?: number;
+  blockBytes?: number;
+  blocks?: [number, number];
+  is?: string;
+  sha256?: string;
+}
+
+/**
+ * An index is input from elsewhere.
+ * @param body as stored, decrypted.
+ * @throws SnapError `MANIFEST`
+ */
+export function readBlockTable(body: Uint8Array, key: string): BlockTable {
+  try {
+    return parse(zstdDecompressSync(body, { maxOutputLength: MOST_BYTES }));
+  } catch (cause) {
+    if (cause instanceof SnapError) throw cause;
+    throw damaged(key, cause);
+  }
+}
+
+const damaged = (key: string, cause?: unknown): SnapError =>
+  new SnapError('MANIFEST', `${key}: this is no index`, {
+    hint: 'somebody wrote over it; the data object may still be whole: validate it against its snapshot',
+    cause,
+  });
+
+function parse(text: Buffer): BlockTable {
+  const lines = linesOf(text);
+  const table = emptyTable(JSON.parse(lines.next().value ?? '{}') as Line);
+  let next = 0;
+  for (const line of lines) {
+    const { blocks, is = '', sha256 } = JSON.parse(line) as Line;
+    if (!blocks) continue;
+    const [from, to] = blocks;
+    if (from !== next || !(to > from) || to > table.kinds.length) throw new Error('blocks out of order');
+    next = to;
+    table.kinds.fill(kindOf(is, sha256, to - from), from, to);
+    if (sha256 !== undefined) table.hashes.set(hashOf(sha256), from * HASH_BYTES);
+  }
+  if (next !== table.kinds.length) throw new Error('blocks are missing');
+  return table;
+}
+
+function emptyTable({ format, bytes = 0, blockBytes = 0 }: Line): BlockTable {
+  if (format !== INDEX_FORMAT) throw new Error(`format ${format}`);
+  return newTable(bytes, blockBytes);
+}
+
+/** Of which nothing is known yet. @param bytes of the disk. */
+export function newTable(bytes: number, blockBytes: number): BlockTable {
+  const count = Math.ceil(bytes / blockBytes);
+  if (!Number.isSafeInteger(count) || count < 1 || count > MOST_BLOCKS) throw new Error('an impossible size');
+  return { kinds: new Uint8Array(count), hashes: Buffer.alloc(count * HASH_BYTES), blockBytes };
+}
+
+function* linesOf(text: Buffer): Generator<string> {
+  for (let start = 0; start < text.length; ) {
+    const end = text.indexOf('\n', start);
+    if (end < 0) throw new Error('the last line is cut short');
+    yield text.toString('utf8', start, end);
+    start = end + 1;
+  }
+}
+
+function kindOf(is: string, sha256: string | undefined, count: number): number {
+  if (is === 'absent' || is === 'zero') return BLOCK_KIND.zero;
+  if (is === 'data' && sha256 !== undefined && count === 1) return BLOCK_KIND.data;
+  if (sha256 === undefined && (is === 'data' || is === 'stored')) return BLOCK_KIND.unknown;
+  throw new Error('a line that is none');
+}
+
+function hashOf(sha256: string): Buffer {
+  const hash = Buffer.from(sha256, 'base64');
+  if (hash.length !== HASH_BYTES) throw new Error('a hash that is none');
+  return hash;
+}

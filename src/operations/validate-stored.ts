@@ -1,0 +1,57 @@
+/** Proves a directly read image by what was noted of its blocks when they were read. */
+import { BLOCK_KIND, type BlockTable, HASH_BYTES, newTable, readBlockTable } from '../archive/block-table.ts';
+import { BLOCK_BYTES } from '../cloud/blocks.ts';
+import { monotonic, now } from '../lib/clock.ts';
+import { blocksInOrder } from '../transfer/block-image.ts';
+import { isZeroBlock } from './archive-direct.ts';
+import { tellOfCheck } from './check-archive.ts';
+import { type CheckServices, checkObject, type ObjectCheck } from './check-object.ts';
+import type { Harvest, Migration } from './migrate-snapshot.ts';
+
+/**
+ * Reads the image back from the bucket, and holds it against the hashes of the blocks, which agreed with EBS's own.
+ * @param body of the index; `null` where an earlier run stored the object.
+ * @throws SnapError `DIFFERS`
+ */
+export async function validateStored(migration: Migration, harvest: Harvest, body: Buffer | null): Promise<void> {
+  const { snapshot, settings, services, signal } = migration;
+  const started = monotonic();
+  const check: CheckServices = { ...services, signal, streams: settings.uploadStreams, sessionKey: null };
+  const checks: ObjectCheck[] = [];
+  for (const facts of harvest.objects) {
+    const table = await tableOf(migration, harvest, body);
+    const found = await checkObject({ ...facts, facts }, snapshot.id, { how: 'blocks', table }, check);
+    // A hash of what is encrypted would tell who has a guess that it is right.
+    if (facts.cipher === 'none') facts.plainSha256 = found.plainSha256;
+    checks.push(found);
+  }
+  tellOfCheck(snapshot.id, 'everything', checks, [], (monotonic() - started) / 1000, check);
+  harvest.validatedAt = now().toISOString();
+}
+
+/** What an earlier run has stored was never seen by this one: those blocks are read now. */
+async function tableOf(migration: Migration, harvest: Harvest, body: Buffer | null): Promise<BlockTable> {
+  const { snapshot, settings, services, signal } = migration;
+  const table = body ? readBlockTable(body, snapshot.id) : newTable(harvest.device.size, BLOCK_BYTES);
+  const { kinds, hashes, blockBytes } = table;
+  if (!kinds.includes(BLOCK_KIND.unknown)) return table;
+  const blocks = blocksInOrder(
+    {
+      blocks: services.blocks,
+      snapshotId: snapshot.id,
+      from: 0,
+      inFlight: settings.blockStreams,
+      budget: services.budget,
+      wanted: (index) => kinds[index] === BLOCK_KIND.unknown,
+    },
+    signal,
+  );
+  for await (const { index, block } of blocks) {
+    kinds[index] = isZeroBlock(block.bytes) ? BLOCK_KIND.zero : BLOCK_KIND.data;
+    hashes.set(Buffer.from(block.sha256, 'base64'), index * HASH_BYTES);
+  }
+  for (const [index, kind] of kinds.entries()) {
+    if (kind === BLOCK_KIND.unknown) kinds[index] = BLOCK_KIND.zero;
+  }
+  return { kinds, hashes, blockBytes };
+}

@@ -1,0 +1,42 @@
+/** Memory of direct reads does not grow with the disk. */
+import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
+import { ftruncateSync, openSync, writeSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { assertPlainEquals, keyEnding } from '../support/archives.ts';
+import { addSnapshotOfImage } from '../support/disks.ts';
+import { labForTest } from '../support/lab.ts';
+import { runMeasured } from '../support/memory.ts';
+
+const GiB = 2 ** 30;
+const BLOCK = 524_288;
+
+/** With SNAP_TO_S3_FULL, a disk of 64 GiB. */
+const SIZE = (process.env['SNAP_TO_S3_FULL'] ? 64 : 4) * GiB;
+
+/** Of each eight blocks, one was written. */
+const SPREAD = 8;
+
+const MOST_MEMORY = 400 * 2 ** 20;
+
+function sparseDisk(path: string): string {
+  const file = openSync(path, 'w');
+  const noise = randomBytes(64 * BLOCK);
+  for (let index = 0; index < SIZE / BLOCK; index += SPREAD) {
+    writeSync(file, noise, (index % 64) * BLOCK, BLOCK, index * BLOCK);
+  }
+  ftruncateSync(file, SIZE);
+  return path;
+}
+
+test(`a disk of ${SIZE / GiB} GiB, an eighth of it data`, async (t) => {
+  const lab = await labForTest(t);
+  const image = sparseDisk(join(lab.directory, 'sparse.img'));
+  const { snapshotId } = await addSnapshotOfImage(lab, image);
+  const argv = ['migrate', '--all', '--dd', '--source', 'direct'];
+  const { mostBytes } = await runMeasured(lab, argv, 'object.stored');
+  t.diagnostic(`${Math.round(mostBytes / 2 ** 20)} MiB at most`);
+  assert.ok(mostBytes < MOST_MEMORY, `${mostBytes} bytes`);
+  await assertPlainEquals(lab, await keyEnding(lab, `${snapshotId}.img.lz4`), image);
+});

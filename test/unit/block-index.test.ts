@@ -1,0 +1,108 @@
+/** The index of an image: what is written comes back, what is damaged is refused, and what differs is found. */
+import assert from 'node:assert/strict';
+import { createHash, randomBytes } from 'node:crypto';
+import { test } from 'node:test';
+import { zstdCompressSync } from 'node:zlib';
+import { BlockIndexWriter } from '../../src/archive/block-index.ts';
+import { BLOCK_KIND, type BlockTable, readBlockTable } from '../../src/archive/block-table.ts';
+import { ByteStream } from '../../src/archive/byte-stream.ts';
+import { compareImageWithBlocks } from '../../src/compare/image-with-blocks.ts';
+import { SnapError } from '../../src/errors.ts';
+
+const BLOCK = 4096;
+
+const sha256 = (bytes: Buffer): string => createHash('sha256').update(bytes).digest('base64');
+
+interface Sample {
+  disk: Buffer;
+  index: Buffer;
+  /** Blocks whose bytes are known. */
+  known: number[];
+}
+
+/** A disk of blocks of any kind; those before `stored` are in the archive already. */
+async function sample(blocks: number, stored: number): Promise<Sample> {
+  const disk = Buffer.alloc(blocks * BLOCK);
+  const writer = new BlockIndexWriter({ snapshot: 'snap-1', bytes: disk.length, blockBytes: BLOCK });
+  writer.stored(stored);
+  for (let index = 0; index < blocks; index++) {
+    const block = disk.subarray(index * BLOCK, (index + 1) * BLOCK);
+    const kind = Math.random();
+    if (kind < 0.4) randomBytes(BLOCK).copy(block);
+    if (index >= stored && index % 7 === 0) writer.piece(index * BLOCK, index);
+    if (index >= stored && kind < 0.7) writer.block(index, kind < 0.4 ? sha256(block) : null);
+  }
+  const known = Array.from({ length: blocks - stored }, (_, index) => stored + index);
+  return { disk, index: await writer.finish(), known };
+}
+
+/** In chunks of any length. */
+function streamOf(bytes: Buffer): ByteStream {
+  let position = 0;
+  return new ByteStream(() => {
+    const chunk = bytes.subarray(position, position + 1 + Math.floor(Math.random() * 3 * BLOCK));
+    position += chunk.length;
+    return chunk;
+  });
+}
+
+const kindsFound = (bytes: Buffer, table: BlockTable): string[] =>
+  compareImageWithBlocks(streamOf(bytes), table).differences.kept.map(({ kind }) => kind);
+
+test('any disk agrees with its index; a changed byte, an end too early and one too late do not', async () => {
+  for (let round = 0; round < 50; round++) {
+    const { disk, index, known } = await sample(5 + (round % 40), round % 5);
+    const table = readBlockTable(index, 'index');
+    assert.deepEqual(kindsFound(disk, table), []);
+    assert.deepEqual(kindsFound(disk.subarray(0, disk.length - 1), table), ['size']);
+    assert.deepEqual(kindsFound(Buffer.concat([disk, Buffer.alloc(1)]), table), ['size']);
+    const block = known[Math.floor(Math.random() * known.length)] ?? 0;
+    const place = block * BLOCK + Math.floor(Math.random() * BLOCK);
+    disk.writeUInt8(disk.readUInt8(place) ^ 1, place);
+    assert.deepEqual(kindsFound(disk, table), ['content']);
+  }
+});
+
+test('what was stored before is not known', async () => {
+  const { index } = await sample(10, 4);
+  const { kinds } = readBlockTable(index, 'index');
+  assert.deepEqual([...kinds.subarray(0, 4)], [0, 0, 0, 0]);
+  assert.ok(kinds.subarray(4).every((kind) => kind !== BLOCK_KIND.unknown));
+});
+
+const HEADER = { format: 1, snapshot: 'snap-1', bytes: 3 * BLOCK, blockBytes: BLOCK };
+const lines = (...content: object[]): Buffer =>
+  zstdCompressSync(Buffer.from(content.map((line) => `${JSON.stringify(line)}\n`).join('')));
+
+const DAMAGED: [string, Buffer][] = [
+  ['nothing', Buffer.alloc(0)],
+  ['noise', randomBytes(1000)],
+  ['no lines', lines()],
+  ['no JSON', zstdCompressSync(Buffer.from('{"format":1\n'))],
+  ['a line that is cut short', zstdCompressSync(Buffer.from(JSON.stringify(HEADER)))],
+  ['another format', lines({ ...HEADER, format: 2 })],
+  ['no blocks', lines(HEADER)],
+  ['no size', lines({ format: 1 })],
+  ['a size below zero', lines({ ...HEADER, bytes: -1 })],
+  ['a size that no disk has', lines({ ...HEADER, bytes: 2 ** 60 })],
+  ['a gap', lines(HEADER, { blocks: [1, 3], is: 'zero' })],
+  ['an overlap', lines(HEADER, { blocks: [0, 2], is: 'zero' }, { blocks: [1, 3], is: 'zero' })],
+  ['too many', lines(HEADER, { blocks: [0, 4], is: 'zero' })],
+  ['too few', lines(HEADER, { blocks: [0, 2], is: 'zero' })],
+  ['a run backwards', lines(HEADER, { blocks: [0, -3], is: 'zero' })],
+  ['blocks that are none', lines(HEADER, { blocks: 'all', is: 'zero' })],
+  ['an unknown kind', lines(HEADER, { blocks: [0, 3], is: 'fine' })],
+  ['one hash of many blocks', lines(HEADER, { blocks: [0, 3], is: 'data', sha256: sha256(Buffer.alloc(1)) })],
+  ['a hash that is none', lines(HEADER, { blocks: [0, 1], is: 'data', sha256: 'abc' }, { blocks: [1, 3], is: 'zero' })],
+  ['a hash that is a number', lines(HEADER, { blocks: [0, 1], is: 'data', sha256: 7 }, { blocks: [1, 3], is: 'zero' })],
+  ['null', lines(HEADER, [null])],
+];
+
+for (const [name, body] of DAMAGED) {
+  test(`refused: ${name}`, () => {
+    assert.throws(
+      () => readBlockTable(body, 'the/index'),
+      (error) => error instanceof SnapError && error.code === 'MANIFEST' && error.message.startsWith('the/index: '),
+    );
+  });
+}
