@@ -12,6 +12,27 @@ export interface ReadingCost {
 
 export type SnapshotOutcome = 'done' | 'failed' | 'interrupted';
 
+/** An archive as its objects' names, sizes and classes show it. */
+export interface ListedArchive {
+  snapshot: string;
+  volume: string;
+  /** Of the snapshot; ISO 8601. */
+  startTime: string;
+  state: 'complete' | 'unfinished' | 'without-manifest' | 'without-data';
+  layout: 'tar' | 'image' | null;
+  codec: 'lz4' | 'zstd' | null;
+  cipher: 'none' | 'gpg' | null;
+  objects: { key: string; bytes: number; storageClass: string }[];
+  /** Index and manifest included. */
+  storedBytes: number;
+  /** When the last of its objects was stored; ISO 8601. */
+  storedAt: string;
+  /** `null` where EC2 could not be asked. */
+  snapshotExists: boolean | null;
+  /** Of storing the data objects, US dollars at list prices of us-east-1; `null` where it is not known. */
+  dollarsMonth: number | null;
+}
+
 /** The events, by code. `snapshot` is a snapshot id everywhere; sizes are bytes; durations are seconds. */
 export type SnapEvent =
   | { code: 'run.started'; command: string; snapshots: string[] }
@@ -93,6 +114,8 @@ export type SnapEvent =
       hint: string | null;
     }
   | { code: 'doctor.finished'; warnings: number; problems: number }
+  | { code: 'archive.listed'; archive: ListedArchive }
+  | { code: 'list.finished'; archives: number; storedBytes: number; dollarsMonth: number }
   | { code: 'plan.snapshot'; plan: SnapshotPlan }
   | { code: 'instance.notice'; notice: string }
   | { code: 'run.stopping'; signal: string }

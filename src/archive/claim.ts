@@ -19,8 +19,14 @@ export interface Progress {
   fingerprint: string;
   /** Completed objects, in the order of partitions. */
   objects: ManifestObject[];
-  /** The upload under way. */
-  upload: { key: string; uploadId: string; checkpoints?: Checkpoint[] } | null;
+  /** The uploads under way. */
+  uploads: UploadNote[];
+}
+
+export interface UploadNote {
+  key: string;
+  uploadId: string;
+  checkpoints: Checkpoint[];
 }
 
 /** A place in an upload that it can be gone on with from, without the plain bytes before it. */
@@ -72,14 +78,18 @@ export function decodeClaim(body: Buffer): Claim | null {
   }
 }
 
-const isProgress = ({ fingerprint, objects, upload }: Progress): boolean =>
+const isProgress = ({ fingerprint, objects, uploads }: Progress): boolean =>
   typeof fingerprint === 'string' &&
   Array.isArray(objects) &&
   objects.every(isManifestObject) &&
-  (upload === null ||
-    (typeof upload.key === 'string' &&
-      typeof upload.uploadId === 'string' &&
-      (upload.checkpoints ?? []).every(isCheckpoint)));
+  Array.isArray(uploads) &&
+  uploads.every(isUploadNote);
+
+const isUploadNote = ({ key, uploadId, checkpoints }: UploadNote): boolean =>
+  typeof key === 'string' &&
+  typeof uploadId === 'string' &&
+  Array.isArray(checkpoints) &&
+  checkpoints.every(isCheckpoint);
 
 const isCheckpoint = (found: Checkpoint): boolean =>
   [found?.plainBytes, found?.storedBytes, found?.parts].every((count) => Number.isSafeInteger(count) && count >= 0);

@@ -78,3 +78,26 @@ const DATA_KEY = new RegExp(
     '\\.(?<layout>tar|img)\\.(?<codec>lz4|zst|zstd)(?<cipher>\\.gpg)?$',
   ].join(''),
 );
+
+/** What is stored beside the data objects of an archive. */
+export interface SmallKey extends ArchiveName {
+  what: 'manifest' | 'index';
+}
+
+/** @returns `null` for the key of anything else. */
+export function parseSmallKey(key: string): SmallKey | null {
+  const found = SMALL_KEY.exec(key)?.groups;
+  if (!found) return null;
+  const startTime = new Date(found['time'] ?? '');
+  if (Number.isNaN(startTime.getTime())) return null;
+  return {
+    prefix: found['prefix'] ?? '',
+    volumeId: found['volume'] ?? '',
+    startTime,
+    snapshotId: found['snapshot'] ?? '',
+    what: found['what'] === 'manifest.json' ? 'manifest' : 'index',
+  };
+}
+
+const SMALL_KEY =
+  /^(?<prefix>(?:.*\/)?)(?<volume>vol-[0-9a-f]+)\/(?<time>\S+) (?<snapshot>snap-[0-9a-f]+)\.(?<what>manifest\.json|index\.zst(?:\.gpg)?)$/s;

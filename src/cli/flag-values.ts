@@ -20,6 +20,15 @@ export function duration(text: string): number {
   return Number(amount) * SECONDS_IN[(unit === '' ? 's' : unit) as keyof typeof SECONDS_IN];
 }
 
+/** A day, or an instant, in UTC where nothing else is said. */
+export function date(text: string): Date {
+  const value = new Date(text);
+  if (!/^\d{4}-\d{2}-\d{2}/.test(text) || Number.isNaN(value.getTime())) {
+    throw new InvalidArgumentError('It must be a date such as 2026-01-31.');
+  }
+  return value;
+}
+
 export const matching =
   (pattern: RegExp, expected: string) =>
   (text: string): string => {

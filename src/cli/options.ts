@@ -48,12 +48,17 @@ export function addOptionGroups(command: Command, groups: readonly (readonly [st
   return command;
 }
 
+export const SNAPSHOT_ID = matching(
+  /^snap-(?:[0-9a-f]{8}|[0-9a-f]{17})$/,
+  'a snapshot id such as snap-0123456789abcdef0',
+);
+
 /** @param tagged what `--all` takes, e.g. `all completed snapshots whose tag is "migrate"`. */
 export const selectionOptions = (tagged: string): Option[] => [
   new Option('--all', tagged).conflicts(['one', 'snapshots']),
   new Option('--one', 'the oldest of those').conflicts(['all', 'snapshots']),
   new Option('--snapshots <id...>', 'these snapshots, whatever their tags say')
-    .argParser(collect(matching(/^snap-(?:[0-9a-f]{8}|[0-9a-f]{17})$/, 'a snapshot id such as snap-0123456789abcdef0')))
+    .argParser(collect(SNAPSHOT_ID))
     .conflicts(['all', 'one']),
   tagOption(),
   new Option('--concurrency <number>', 'snapshots worked on at once; memory and processors are needed for each')

@@ -4,6 +4,7 @@ import { VERSION } from '../version.ts';
 import { cleanCommand } from './commands/clean.ts';
 import { doctorCommand } from './commands/doctor.ts';
 import { labCommand } from './commands/lab.ts';
+import { listCommand } from './commands/list.ts';
 import { migrateCommand } from './commands/migrate.ts';
 import { validateCommand } from './commands/validate.ts';
 import type { CliContext } from './context.ts';
@@ -18,8 +19,8 @@ export function buildProgram(context: CliContext): Command {
     .helpCommand('help [command]', 'print help of a command')
     .showSuggestionAfterError()
     .addHelpText('after', PROGRAM_HELP + EXIT_STATUS_HELP);
-  for (const command of [migrateCommand, validateCommand, cleanCommand, doctorCommand, labCommand].map((make) =>
-    make(context),
+  for (const command of [migrateCommand, validateCommand, listCommand, cleanCommand, doctorCommand, labCommand].map(
+    (make) => make(context),
   ))
     program.addCommand(command);
   behaveAlike(program, context.process);

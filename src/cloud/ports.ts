@@ -153,6 +153,9 @@ export interface ObjectHead {
   restore: 'not-needed' | 'needed' | 'ongoing' | 'restored';
 }
 
+/** An object as a listing shows it. */
+export type ListedObject = Pick<ObjectHead, 'key' | 'bytes' | 'storageClass' | 'modifiedAt'>;
+
 /** An object as it is now: reads fail once it has been replaced. */
 export interface ObjectReader {
   readonly key: string;
@@ -194,6 +197,8 @@ export interface ArchiveStore {
   head(key: string, call: Call): Promise<ObjectHead | null>;
   /** All keys with a prefix, in order. */
   list(prefix: string, call: Call): Promise<string[]>;
+  /** The objects with a prefix, in the order of their keys, as pages of the listing come. */
+  objects(prefix: string, call: Call): AsyncGenerator<ListedObject>;
   reader(key: string, etag: string): ObjectReader;
   /** A small object, whole. Throws `NOT_FOUND` when it is not there. */
   getSmall(key: string, call: Call): Promise<SmallObject>;

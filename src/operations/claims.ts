@@ -70,7 +70,7 @@ export async function takeClaim(order: ClaimOrder, store: ArchiveStore, signal: 
     volume: order.snapshot.volumeId,
     command: order.command,
     holder: order.holder,
-    takenAt: left?.takenAt ?? now().toISOString(),
+    takenAt: left?.takenAt ?? wholeSecond(now()).toISOString(),
     renewal: (left?.renewal ?? 0) + 1,
     lifeSeconds: order.lifeSeconds,
     tagBefore: left ? left.tagBefore : (order.snapshot.tags[order.tagKey] ?? null),
@@ -84,6 +84,9 @@ export async function takeClaim(order: ClaimOrder, store: ArchiveStore, signal: 
     throw claimed(order.snapshot.id, await findClaim(key, store, signal));
   }
 }
+
+/** As the store tells times: what is stored in the same second is not older. */
+const wholeSecond = (time: Date): Date => new Date(Math.floor(time.getTime() / 1000) * 1000);
 
 const factsOf = (key: string) => ({ key, metadata: {}, tags: {} });
 
@@ -155,7 +158,7 @@ export class HeldClaim {
     await this.#writing;
     if (this.#lost.signal.aborted) return;
     const { progress } = this.#claim;
-    if (progress && (progress.objects.length > 0 || progress.upload)) {
+    if (progress && (progress.objects.length > 0 || progress.uploads.length > 0)) {
       await this.#write((claim) => ({ ...claim, holder: null }));
     } else {
       await this.#store.removeIf(this.key, this.#etag, { signal: cleanupSignal() });

@@ -1,6 +1,6 @@
 /** What the bucket holds of a snapshot. */
 import type { CodecName } from '../archive/codec.ts';
-import { type ArchiveName, type Cipher, type Layout, manifestKey, parseKey } from '../archive/key.ts';
+import { type ArchiveName, type Cipher, type Layout, manifestKey, parseKey, parseSmallKey } from '../archive/key.ts';
 import { decodeManifest, type Manifest, type ManifestObject } from '../archive/manifest.ts';
 import type { ArchiveStore } from '../cloud/ports.ts';
 import { SnapError } from '../errors.ts';
@@ -55,8 +55,7 @@ export async function findArchivesById(
   return { archives, missing };
 }
 
-const idIn = (key: string): string | undefined =>
-  parseKey(key)?.snapshotId ?? /\/\S+ (snap-[0-9a-f]+)\.manifest\.json$/.exec(key)?.[1];
+const idIn = (key: string): string | undefined => (parseKey(key) ?? parseSmallKey(key))?.snapshotId;
 
 /** @returns `null` when there is none. @throws SnapError `MANIFEST` when it cannot be used. */
 export async function readManifest(

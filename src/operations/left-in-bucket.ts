@@ -1,6 +1,7 @@
 /** Uploads that nobody will complete, and objects of archives that never became whole. */
-import type { Claim } from '../archive/claim.ts';
-import { manifestKey, parseKey } from '../archive/key.ts';
+import { indexKey } from '../archive/block-index.ts';
+import type { Claim, Progress } from '../archive/claim.ts';
+import { manifestKey, parseKey, parseSmallKey } from '../archive/key.ts';
 import type { ObjectHead, UnfinishedUpload } from '../cloud/ports.ts';
 import { S3_CLASS } from '../costs/prices.ts';
 import { now } from '../lib/clock.ts';
@@ -41,7 +42,8 @@ const sumOf = (parts: readonly { bytes: number }[]) => ({
 
 function isOurs({ uploadId, initiatedAt }: UnfinishedUpload, claim: Claim | null): boolean {
   if (!claim) return false;
-  return claim.progress?.upload?.uploadId === uploadId || initiatedAt >= new Date(claim.takenAt);
+  const isNoted = claim.progress?.uploads.some((noted) => noted.uploadId === uploadId) ?? false;
+  return isNoted || initiatedAt >= new Date(claim.takenAt);
 }
 
 /** Without a manifest that names them they are no archive, and nobody would miss them. */
@@ -49,9 +51,7 @@ async function leftObjects({ found, snapshotId }: Trace, survey: Survey): Promis
   const progress = found?.claim?.progress;
   if (!progress) return [];
   const { store } = survey.services;
-  const wanted = new Map<string, string | null>(progress.objects.map(({ key, etag }) => [key, etag]));
-  // Completed, and killed before that could be noted.
-  if (progress.upload && !wanted.has(progress.upload.key)) wanted.set(progress.upload.key, null);
+  const wanted = noted(progress);
   const left: Leftover[] = [];
   for (const [key, etag] of wanted) {
     const head = await store.head(key, { signal: survey.signal });
@@ -62,11 +62,36 @@ async function leftObjects({ found, snapshotId }: Trace, survey: Survey): Promis
   return left;
 }
 
-async function isInManifest(key: string, snapshotId: string, { services, signal }: Survey): Promise<boolean> {
+/** What was stored, with its ETag; `null` for what was completed, perhaps, and killed before that could be noted. */
+function noted({ objects, uploads }: Progress): Map<string, string | null> {
+  const wanted = new Map<string, string | null>();
+  for (const { key, etag, index } of objects) {
+    wanted.set(key, etag);
+    if (index) wanted.set(index.key, index.etag);
+  }
+  for (const key of uploads.flatMap((upload) => [upload.key, ...indexOf(upload.key)])) {
+    if (!wanted.has(key)) wanted.set(key, null);
+  }
+  return wanted;
+}
+
+/** The key of the index that is stored right after an object, where that is one with an index. */
+function indexOf(key: string): string[] {
   const parsed = parseKey(key);
-  if (parsed?.snapshotId !== snapshotId) return true;
-  const manifest = await readManifest(manifestKey(parsed), snapshotId, services.store, signal);
-  return manifest?.content.objects.some((object) => object.key === key) ?? false;
+  return parsed?.layout === 'image' && parsed.partition === null ? [indexKey(parsed, parsed.cipher)] : [];
+}
+
+/** @returns `null` for what is no object of the snapshot, whatever a claim may say. */
+function manifestBeside(key: string, snapshotId: string): string | null {
+  const parsed = parseKey(key) ?? parseSmallKey(key);
+  return parsed?.snapshotId === snapshotId ? manifestKey(parsed) : null;
+}
+
+async function isInManifest(key: string, snapshotId: string, { services, signal }: Survey): Promise<boolean> {
+  const beside = manifestBeside(key, snapshotId);
+  if (beside === null) return true;
+  const manifest = await readManifest(beside, snapshotId, services.store, signal);
+  return manifest?.content.objects.some((object) => object.key === key || object.index?.key === key) ?? false;
 }
 
 const leftObject = (head: ObjectHead, { services }: Survey): Leftover => ({

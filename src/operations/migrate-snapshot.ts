@@ -16,6 +16,7 @@ import { mountReadOnly } from '../host/mounts.ts';
 import { openPartition } from '../host/partition-device.ts';
 import { now } from '../lib/clock.ts';
 import { cleanupSignal } from '../lib/disposal.ts';
+import { inParallel } from '../lib/parallel.ts';
 import { imageOf, readDiskEnds } from './archive-direct.ts';
 import { checkArchive, type Disk } from './check-archive.ts';
 import type { HeldClaim } from './claims.ts';
@@ -153,11 +154,17 @@ async function storePartitions(migration: Migration, harvest: Harvest): Promise<
     await storePartition(migration, harvest, null, device.path, device.size);
     return;
   }
-  for (const partition of table.partitions) {
-    await using opened = await openPartition(device.path, partition, migration.signal);
-    await storePartition(migration, harvest, partition.number, opened.path, partition.size);
-  }
+  const most = migration.settings.partitionsAtOnce;
+  await inParallel(table.partitions, most, migration.signal, async (partition, signal) => {
+    await using opened = await openPartition(device.path, partition, signal);
+    await storePartition({ ...migration, signal }, harvest, partition.number, opened.path, partition.size);
+  });
+  harvest.objects.sort(byPartition);
+  harvest.recorded.sort(byPartition);
 }
+
+type OfPartition = Pick<ManifestObject, 'partition'>;
+const byPartition = (one: OfPartition, other: OfPartition): number => (one.partition ?? 0) - (other.partition ?? 0);
 
 /** Mounts and tars what can be mounted; records swap; keeps anything else bit by bit. Nothing is dropped silently. */
 async function storePartition(

@@ -1,6 +1,6 @@
 /** What a run that was broken off has left in the bucket, and what of it can be used. */
 import { createHash } from 'node:crypto';
-import type { Checkpoint, Progress } from '../archive/claim.ts';
+import type { Checkpoint, Progress, UploadNote } from '../archive/claim.ts';
 import { keyStem, manifestKey, parseKey } from '../archive/key.ts';
 import type { ManifestObject } from '../archive/manifest.ts';
 import { objectTags } from '../archive/tags.ts';
@@ -44,7 +44,7 @@ export class MigrationProgress {
     this.#services = services;
     this.#signal = signal;
     this.#before = claim.progress;
-    this.#now = { fingerprint, objects: [], upload: null };
+    this.#now = { fingerprint, objects: [], uploads: [] };
   }
 
   /** An object that an earlier run completed under the same settings, if the store still has exactly that. */
@@ -58,17 +58,17 @@ export class MigrationProgress {
     return object;
   }
 
-  /** To be told of each object in turn: what encrypted archives keep sealed is left out. */
+  /** To be told of each object: what encrypted archives keep sealed is left out. */
   async add(object: ManifestObject): Promise<void> {
     const open = object.cipher === 'none' ? object : { ...object, uuid: null, label: null, plainSha256: null };
-    this.#now = { ...this.#now, objects: [...this.#now.objects, open], upload: null };
+    this.#now = { ...this.#now, objects: [...this.#now.objects, open], uploads: this.#uploadsBut(object.key) };
     await this.#claim.note(this.#now);
   }
 
   /** The work failed or was stopped: what was completed stays on record, an upload only if it was left. */
   async breakOff(): Promise<void> {
     if (this.#claim.lost.aborted || this.#leavesUploads()) return;
-    await this.#claim.note(this.#now.objects.length > 0 ? { ...this.#now, upload: null } : null);
+    await this.#claim.note(this.#now.objects.length > 0 ? { ...this.#now, uploads: [] } : null);
   }
 
   /** The archive is whole: nothing is left to be gone on with, also not of runs with other settings. */
@@ -89,21 +89,22 @@ export class MigrationProgress {
       resume,
       begun: async (uploadId, from) => {
         const checkpoints = from.parts > 0 ? [from] : [];
-        this.#now = { ...this.#now, upload: { key: facts.key, uploadId, checkpoints } };
+        const note = { key: facts.key, uploadId, checkpoints };
+        this.#now = { ...this.#now, uploads: [...this.#uploadsBut(facts.key), note] };
         await this.#claim.note(this.#now);
       },
-      reached: (checkpoint) => this.#reach(checkpoint),
+      reached: (checkpoint) => this.#reach(facts.key, checkpoint),
       confirm: () => this.#confirm(),
       leave: () => this.#claim.lost.aborted || this.#leavesUploads(),
     };
   }
 
   /** Noted when the note before it is written, and no sooner: only the latest matter. */
-  #reach(checkpoint: Checkpoint): void {
-    const { upload } = this.#now;
+  #reach(key: string, checkpoint: Checkpoint): void {
+    const upload = this.#now.uploads.find((noted) => noted.key === key);
     if (!upload) return;
-    const checkpoints = [...(upload.checkpoints ?? []), checkpoint].slice(-KEPT_CHECKPOINTS);
-    this.#now = { ...this.#now, upload: { ...upload, checkpoints } };
+    const checkpoints = [...upload.checkpoints, checkpoint].slice(-KEPT_CHECKPOINTS);
+    this.#now = { ...this.#now, uploads: [...this.#uploadsBut(key), { ...upload, checkpoints }] };
     if (this.#isNoting) return;
     this.#isNoting = true;
     // What is not noted costs a later run time, and nothing else; a claim that is lost is told elsewhere.
@@ -120,20 +121,23 @@ export class MigrationProgress {
     const { key } = facts;
     const call = { signal: this.#signal };
     const found = (await store.unfinishedUploads(key, call)).filter((upload) => upload.key === key);
-    const noted = this.#before?.upload?.key === key ? this.#before.upload.uploadId : null;
+    const noted = this.#before?.uploads.find((upload) => upload.key === key);
     const reason = this.#reasonToRestart(isRepeatable);
     const parts = store.object(facts);
     let resume: UploadJournal['resume'] = null;
     for (const { uploadId } of found) {
-      if (uploadId === noted && !reason) {
-        const checkpoints = this.#before?.upload?.checkpoints ?? [];
-        resume = { uploadId, parts: await parts.parts(uploadId, call), checkpoints };
+      if (uploadId === noted?.uploadId && !reason) {
+        resume = { uploadId, parts: await parts.parts(uploadId, call), checkpoints: noted.checkpoints };
       } else await parts.abort(uploadId, call);
     }
     if (reason && found.length > 0) {
       host.notify({ code: 'upload.restarted', snapshot: this.#snapshotId, key, reason });
     }
     return resume;
+  }
+
+  #uploadsBut(key: string): UploadNote[] {
+    return this.#now.uploads.filter((noted) => noted.key !== key);
   }
 
   /** An older archive of the snapshot is none any more as soon as one of its objects is replaced. */

@@ -61,6 +61,8 @@ export interface MigrateSettings extends VolumeSettings {
   layout: Layout;
   codec: Codec;
   encryption: Encryption | null;
+  /** Partitions of one disk that are archived at once. */
+  partitionsAtOnce: number;
   storageClass: string;
   /** Parts on their way to S3 at once. */
   uploadStreams: number;
@@ -77,6 +79,16 @@ export interface CleanSettings extends Pick<VolumeSettings, 'mountPoint' | 'wait
   olderThan: number;
   /** `false`: only shows what is there. */
   remove: boolean;
+}
+
+/** Which archives are listed; empty and `null` are all. */
+export interface ListSettings {
+  prefix: string;
+  volumes: readonly string[];
+  snapshots: readonly string[];
+  /** By the start time of the snapshot: from this instant on, and before that one. */
+  since: Date | null;
+  until: Date | null;
 }
 
 /** A night run as it would be, for `doctor` to look at beforehand. */

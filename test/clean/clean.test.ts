@@ -182,3 +182,22 @@ async function putClaim(lab: TestLab, snapshot: string): Promise<void> {
   });
   await lab.s3.send(new PutObjectCommand({ Bucket: BUCKET, Key: claimKey('', snapshot), Body: encodeClaim(claim) }));
 }
+
+for (const event of ['index.stored', 'object.stored']) {
+  test(`an image that was read directly, killed at ${event}: neither object nor index stays`, async (t) => {
+    const lab = await labForTest(t);
+    const { snapshotId } = await addSnapshotOf(lab, DISK);
+    const env = { SNAP_TO_S3_TEST_RUN: `${snapshotId}-index` };
+    await runMigrate(lab, ['--all', '--dd', '--source', 'direct', '--claim-life', '3', '--json'], {
+      env,
+      onLine: (line) => {
+        if (line.includes(`"code":"${event}"`)) killFamily(env.SNAP_TO_S3_TEST_RUN);
+      },
+    });
+    assert.ok((await keysIn(lab)).some((key) => key.endsWith('.img.lz4')));
+    const cleaned = await runClean(lab, [...NOW, '--yes']);
+    assert.equal(cleaned.code, 0, cleaned.stdout + cleaned.stderr);
+    assert.deepEqual(await keysIn(lab), []);
+    assert.equal((await tagsOf(lab, snapshotId))['snap-to-s3'], 'migrate');
+  });
+}

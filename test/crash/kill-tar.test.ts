@@ -3,3 +3,4 @@ import { FULL, testCrashes } from '../support/crash.ts';
 
 testCrashes({ layout: 'tar', cipher: 'none', eachEvent: 1, randomTimes: FULL ? 10 : 3 });
 testCrashes({ layout: 'tar', cipher: 'gpg', eachEvent: FULL ? 1 : 6, randomTimes: FULL ? 10 : 1 });
+testCrashes({ layout: 'tar', cipher: 'none', partitions: 3, eachEvent: FULL ? 1 : 9, randomTimes: FULL ? 10 : 1 });

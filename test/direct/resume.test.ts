@@ -39,7 +39,7 @@ async function checkpointsNoted(lab: TestLab, snapshotId: string): Promise<numbe
   const Key = `.snap-to-s3/claims/${snapshotId}.json`;
   const answer = await lab.s3.send(new GetObjectCommand({ Bucket: BUCKET, Key }));
   const claim = JSON.parse((await answer.Body?.transformToString()) ?? '{}');
-  return (claim.progress?.upload?.checkpoints ?? []).at(-1)?.plainBytes ?? 0;
+  return (claim.progress?.uploads[0]?.checkpoints ?? []).at(-1)?.plainBytes ?? 0;
 }
 
 for (const [codec, suffix, validate] of [
@@ -128,6 +128,6 @@ async function forgeCheckpoints(lab: TestLab, snapshotId: string): Promise<void>
   const Key = `.snap-to-s3/claims/${snapshotId}.json`;
   const answer = await lab.s3.send(new GetObjectCommand({ Bucket: BUCKET, Key }));
   const claim = JSON.parse((await answer.Body?.transformToString()) ?? '{}');
-  for (const checkpoint of claim.progress.upload.checkpoints) checkpoint.storedBytes += 1000;
+  for (const checkpoint of claim.progress.uploads[0].checkpoints) checkpoint.storedBytes += 1000;
   await lab.s3.send(new PutObjectCommand({ Bucket: BUCKET, Key, Body: JSON.stringify(claim) }));
 }

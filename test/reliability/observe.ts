@@ -136,7 +136,7 @@ async function leaveThings({ lab, snapshotId }: Stage, volumeId: string): Promis
     renewal: 1,
     lifeSeconds: 60,
     tagBefore: 'migrate',
-    progress: { fingerprint: 'x', objects: [], upload: { key: Key, uploadId } },
+    progress: { fingerprint: 'x', objects: [], uploads: [{ key: Key, uploadId, checkpoints: [] }] },
   });
   const Body = encodeClaim(claim);
   await s3.send(new PutObjectCommand({ Bucket: BUCKET, Key: claimKey('', snapshotId), Body }));

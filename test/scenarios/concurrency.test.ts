@@ -1,7 +1,7 @@
 /** Several snapshots at once: each whole, a bad one alone. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { keysIn } from '../support/archives.ts';
+import { keysIn, readManifest } from '../support/archives.ts';
 import { addSnapshotOf, fillPlainly } from '../support/disks.ts';
 import { tagsOf } from '../support/ec2-state.ts';
 import { labForTest, recordsOf, runMigrate, runValidate, type TestLab } from '../support/lab.ts';
@@ -50,4 +50,51 @@ test('one that fails leaves the others alone', async (t) => {
   const finished = recordsOf(done).at(-1) ?? {};
   assert.deepEqual(finished['failed'], [ids[1]]);
   assert.equal((finished['done'] as string[]).length, 3);
+});
+
+const FOUR = {
+  table: 'gpt' as const,
+  partitions: [1, 2, 3, 4].map(() => ({ content: 'ext4' as const, sizeMiB: 24, populate: fillPlainly })),
+};
+
+/** The most objects that were under way at any time. */
+function mostObjectsAtOnce(records: readonly Record<string, unknown>[]): number {
+  let [now, most] = [0, 0];
+  for (const { code } of records) {
+    if (code === 'object.started') now++;
+    if (code === 'object.stored' || code === 'object.aborted') now--;
+    most = Math.max(most, now);
+  }
+  return most;
+}
+
+test('--partitions-at-once 3: all partitions of a disk, in their order, proved', async (t) => {
+  const lab = await labForTest(t);
+  const { snapshotId } = await addSnapshotOf(lab, FOUR);
+  const done = await runMigrate(lab, ['--all', '--validate', '--partitions-at-once', '3', '--json']);
+  assert.equal(done.code, 0, done.stdout + done.stderr);
+  assert.equal(mostObjectsAtOnce(recordsOf(done)), 3);
+  const { objects } = await readManifest(lab);
+  assert.deepEqual(
+    objects.map(({ partition }) => partition),
+    [1, 2, 3, 4],
+  );
+  assert.equal((await tagsOf(lab, snapshotId))['snap-to-s3'], 'validated');
+});
+
+test('a partition that cannot be stored ends the others; what was complete is kept for the next run', async (t) => {
+  const lab = await labForTest(t);
+  const { snapshotId } = await addSnapshotOf(lab, FOUR);
+  const action = { kind: 'error', code: 'AccessDenied', status: 403 } as const;
+  await lab.control.script({ service: 's3', operation: 'CompleteMultipartUpload', skip: 1, times: 100, action });
+  const flags = ['--all', '--partitions-at-once', '3', '--json'];
+  const first = await runMigrate(lab, flags);
+  await lab.control.clearFaults();
+  assert.equal(first.code, 1, first.stdout + first.stderr);
+  assert.match(first.stdout, /ACCESS_DENIED/);
+  assert.equal((await tagsOf(lab, snapshotId))['snap-to-s3'], 'migrate');
+  const second = await runMigrate(lab, [...flags, '--validate']);
+  assert.equal(second.code, 0, second.stdout + second.stderr);
+  assert.equal(recordsOf(second).filter(({ code }) => code === 'object.kept').length, 1);
+  assert.equal((await readManifest(lab)).objects.length, 4);
 });

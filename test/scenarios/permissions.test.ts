@@ -159,3 +159,24 @@ test('--dry-run needs to look, and nothing else', async (t) => {
   const done = await migrateAs(lab, { ...policy, Statement }, ['--dry-run']);
   assert.equal(done.code, 0, done.stderr);
 });
+
+test('list: its policy is enough; without EC2 it tells less', async (t) => {
+  const lab = await labForTest(t);
+  await addSnapshotOf(lab);
+  assert.equal((await runMigrate(lab, ['--all'])).code, 0);
+  const policy = policyFor('list');
+  const listAs = async (Statement: Document['Statement']) => {
+    const { accessKeyId, secretAccessKey } = await lab.control.addIdentity('reader', { ...policy, Statement });
+    const env = { ...lab.env, AWS_ACCESS_KEY_ID: accessKeyId, AWS_SECRET_ACCESS_KEY: secretAccessKey };
+    return runCli(env, ['list', '--bucket', BUCKET]);
+  };
+  const done = await listAs(policy.Statement);
+  assert.equal(done.code, 0, done.stderr);
+  assert.match(done.stdout + done.stderr, /snapshot exists/);
+  const bucketOnly = await listAs(policy.Statement.filter(({ Sid }) => Sid === 'SeeTheBucket'));
+  assert.equal(bucketOnly.code, 0, bucketOnly.stderr);
+  assert.doesNotMatch(bucketOnly.stdout + bucketOnly.stderr, /snapshot exists/);
+  const nothing = await listAs(policy.Statement.filter(({ Sid }) => Sid === 'SeeSnapshots'));
+  assert.equal(nothing.code, 1);
+  assert.match(nothing.stderr, /ACCESS_DENIED/);
+});

@@ -44,15 +44,23 @@ export interface CrashPlan {
   layout: 'tar' | 'image';
   cipher: 'none' | 'gpg';
   source?: 'volume' | 'direct';
+  /** Partitions at once. */
+  partitions?: number;
   /** Every n-th of the events. */
   eachEvent: number;
   /** How many times at random. */
   randomTimes: number;
 }
 
-export function testCrashes({ layout, cipher, source = 'volume', eachEvent, randomTimes }: CrashPlan): void {
-  test(`killed at events and at random times [${layout}, ${cipher}, ${source}]`, async (t) => {
-    const whole = await wholeArchive(t, layout, cipher, source);
+export function testCrashes(plan: CrashPlan): void {
+  const { layout, cipher, source = 'volume', partitions = 1, eachEvent, randomTimes } = plan;
+  test(`killed at events and at random times [${layout}, ${cipher}, ${source}, ${partitions}]`, async (t) => {
+    const whole = await wholeArchive(t, layout, cipher, [
+      '--source',
+      source,
+      '--partitions-at-once',
+      String(partitions),
+    ]);
     const events = whole.events.filter((_, index) => index % eachEvent === 0);
     for (const event of events) await t.test(event, (inner) => killAndFinish(inner, whole, { event }));
     for (let count = 0; count < randomTimes; count++) {
@@ -63,10 +71,10 @@ export function testCrashes({ layout, cipher, source = 'volume', eachEvent, rand
 }
 
 /** The archive of a run that nobody interrupted. */
-async function wholeArchive(t: TestContext, layout: string, cipher: string, source: string): Promise<Whole> {
+async function wholeArchive(t: TestContext, layout: string, cipher: string, flags: readonly string[]): Promise<Whole> {
   const lab = await labForTest(t);
   const env: Record<string, string> = {};
-  const argv = ['--all', '--validate', '--json', '--claim-life', '60', '--source', source];
+  const argv = ['--all', '--validate', '--json', '--claim-life', '60', ...flags];
   if (layout === 'image') argv.push('--dd');
   if (cipher === 'gpg') {
     env['GNUPGHOME'] = await gpgHome(t);

@@ -1,4 +1,5 @@
 /** `snap-to-s3 migrate`: its flags, and what they mean to the operation. */
+import { availableParallelism } from 'node:os';
 import { Command, Option } from 'commander';
 import { CODECS, type CodecName } from '../../archive/codec.ts';
 import { normalisePrefix } from '../../archive/key.ts';
@@ -45,6 +46,7 @@ interface MigrateFlags extends SelectionFlags, VolumeFlags, AwsFlags, OutputFlag
   dd?: true;
   compression: CodecName;
   compressionLevel?: number;
+  partitionsAtOnce?: number;
   gpgRecipient?: string[];
   validate?: true;
   dryRun?: true;
@@ -118,6 +120,10 @@ const contentOptions = (): Option[] => [
   gpgRecipientOption(),
   new Option('--validate', 'read everything back and compare it with the volume, before it counts as done'),
   noReplayOption(),
+  new Option(
+    '--partitions-at-once <number>',
+    'partitions of a disk; one for each two processors if not given',
+  ).argParser(wholeNumber(1, 16)),
 ];
 
 const dryRunOption = (): Option =>
@@ -130,6 +136,10 @@ async function runMigrate(flags: MigrateFlags, context: CliContext): Promise<voi
   context.finish(await migrate(settings, services, context.signal));
 }
 
+/** tar, a compressor and the upload keep two processors busy. */
+const room = (concurrency: number): number =>
+  Math.min(4, Math.max(1, Math.floor(availableParallelism() / 2 / concurrency)));
+
 /** @throws SnapError `USAGE` for flags that do not go together. */
 function toSettings(flags: MigrateFlags): MigrateSettings {
   const selection = toSelection(flags, { value: 'migrate', underWay: 'migrating' });
@@ -138,6 +148,7 @@ function toSettings(flags: MigrateFlags): MigrateSettings {
     ...toVolumeSettings(flags),
     selection,
     tagKey: flags.tag,
+    partitionsAtOnce: flags.partitionsAtOnce ?? room(flags.concurrency),
     prefix: normalisePrefix(flags.prefix),
     layout: flags.dd ? 'image' : 'tar',
     codec: toCodec(flags),

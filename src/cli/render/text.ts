@@ -2,6 +2,7 @@
 import type { SnapError } from '../../errors.ts';
 import type { DifferenceNote, SnapEvent, SnapshotPlan } from '../../events.ts';
 import { formatBytes, formatDollars, formatDuration } from '../../lib/units.ts';
+import { describeArchive, describeList } from './archive-lines.ts';
 
 export function describeEvent(event: SnapEvent): string | null {
   switch (event.code) {
@@ -19,6 +20,10 @@ export function describeEvent(event: SnapEvent): string | null {
       return describeEnd(event);
     case 'clean.finished':
       return describeClean(event);
+    case 'archive.listed':
+      return describeArchive(event.archive);
+    case 'list.finished':
+      return describeList(event);
     case 'doctor.finding':
       return describeFinding(event);
     case 'doctor.finished':
@@ -39,6 +44,8 @@ type SnapshotEvent = Exclude<
       | 'call.retried'
       | 'clean.finished'
       | 'instance.notice'
+      | 'archive.listed'
+      | 'list.finished'
       | `doctor.${string}`;
   }
 >;

@@ -70,6 +70,16 @@ export function s3ArchiveStore(clients: S3Clients, settings: StoreSettings): Arc
         return keys;
       }),
 
+    async *objects(prefix, { signal }) {
+      const pages = paginateListObjectsV2({ client }, { ...bucket, Prefix: prefix }, { abortSignal: signal });
+      const nextPage = () => asking(`list ${prefix || settings.bucket}`, signal, () => pages.next());
+      for (let page = await nextPage(); !page.done; page = await nextPage()) {
+        for (const { Key = '', Size = 0, StorageClass = 'STANDARD', LastModified } of page.value.Contents ?? []) {
+          yield { key: Key, bytes: Size, storageClass: StorageClass, modifiedAt: LastModified ?? now() };
+        }
+      }
+    },
+
     reader: (key, etag) => objectReader(clients.transfer, { ...bucket, Key: key, IfMatch: etag }),
 
     unfinishedUploads: (prefix, { signal }) =>

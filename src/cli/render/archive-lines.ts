@@ -1,0 +1,33 @@
+/** Archives as lines, in columns where their parts are of the same length anyway. */
+import type { ListedArchive, SnapEvent } from '../../events.ts';
+import { formatBytes, formatDollars } from '../../lib/units.ts';
+
+const STATES: Record<ListedArchive['state'], string> = {
+  complete: 'complete',
+  unfinished: 'unfinished',
+  'without-manifest': 'no manifest',
+  'without-data': 'no data',
+};
+
+/** The longest of them. */
+const WIDTH = 11;
+
+export function describeArchive(archive: ListedArchive): string {
+  const { snapshot, volume, startTime, state, storedBytes, dollarsMonth, snapshotExists } = archive;
+  const classes = [...new Set(archive.objects.map(({ storageClass }) => storageClass))].join('+');
+  const content = [archive.layout, archive.codec, archive.cipher === 'gpg' ? 'gpg' : null].filter(Boolean).join('.');
+  const facts = [
+    content,
+    formatBytes(storedBytes),
+    classes,
+    dollarsMonth === null ? null : `${formatDollars(dollarsMonth)} a month`,
+    snapshotExists === null ? null : snapshotExists ? 'snapshot exists' : 'snapshot gone',
+  ].filter(Boolean);
+  return `${snapshot}  ${volume}  ${startTime.slice(0, 16)}Z  ${STATES[state].padEnd(WIDTH)}  ${facts.join(', ')}`;
+}
+
+export function describeList({ archives, storedBytes, dollarsMonth }: SnapEvent & { code: 'list.finished' }): string {
+  if (archives === 0) return 'list: no archives';
+  const noun = archives === 1 ? 'archive' : 'archives';
+  return `list: ${archives} ${noun}, ${formatBytes(storedBytes)}, ${formatDollars(dollarsMonth)} a month`;
+}

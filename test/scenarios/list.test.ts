@@ -1,0 +1,88 @@
+/** `list`: what is in the bucket, complete or not, without reading any of it. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { DeleteSnapshotCommand } from '@aws-sdk/client-ec2';
+import { DeleteObjectCommand, PutObjectCommand } from '@aws-sdk/client-s3';
+import type { ListedArchive } from '../../src/events.ts';
+import { keyEnding } from '../support/archives.ts';
+import { addSnapshotOf } from '../support/disks.ts';
+import { BUCKET, labForTest, recordsOf, runCli, runMigrate, type TestLab } from '../support/lab.ts';
+
+async function listed(lab: TestLab, argv: readonly string[] = [], code = 0) {
+  const done = await runCli(lab.env, ['list', '--bucket', BUCKET, '--json', ...argv]);
+  assert.equal(done.code, code, done.stdout + done.stderr);
+  const records = recordsOf(done);
+  const archives = records.filter((record) => record.code === 'archive.listed').map(({ archive }) => archive);
+  return { archives: archives as ListedArchive[], finished: records.at(-1) ?? {} };
+}
+
+test('archives: complete, in an archive class, of snapshots that are gone, without data', async (t) => {
+  const lab = await labForTest(t, { pageSize: 2 });
+  const [kept, gone] = [await addSnapshotOf(lab), await addSnapshotOf(lab)];
+  const flags = ['--storage-class', 'DEEP_ARCHIVE'];
+  assert.equal((await runMigrate(lab, ['--snapshots', kept.snapshotId, ...flags])).code, 0);
+  assert.equal((await runMigrate(lab, ['--snapshots', gone.snapshotId, '--dd', '--source', 'direct'])).code, 0);
+  await lab.ec2.send(new DeleteSnapshotCommand({ SnapshotId: gone.snapshotId }));
+  const before = (await lab.control.calls()).length;
+  const { archives, finished } = await listed(lab);
+  const calls = (await lab.control.calls()).slice(before);
+  assert.ok(
+    calls.every(({ operation }) => operation !== 'GetObject'),
+    'nothing is read',
+  );
+  const [tar, image] = [kept, gone].map(({ snapshotId }) => archives.find(({ snapshot }) => snapshot === snapshotId));
+  assert.equal(archives.length, 2);
+  assert.deepEqual([tar?.state, tar?.layout, tar?.snapshotExists], ['complete', 'tar', true]);
+  assert.deepEqual([image?.state, image?.layout, image?.snapshotExists], ['complete', 'image', false]);
+  assert.equal(tar?.objects[0]?.storageClass, 'DEEP_ARCHIVE');
+  assert.ok((tar?.dollarsMonth ?? 0) > 0 && (tar?.storedBytes ?? 0) > (tar?.objects[0]?.bytes ?? 0));
+  assert.equal(finished['archives'], 2);
+  assert.equal((await listed(lab, ['--volumes', kept.volumeId])).archives.length, 1);
+  assert.equal((await listed(lab, ['--snapshots', gone.snapshotId])).archives.length, 1);
+  assert.equal((await listed(lab, ['--since', '2030-01-01'], 10)).archives.length, 0);
+  assert.equal((await listed(lab, ['--until', '2030-01-01'])).archives.length, 2);
+  assert.equal((await listed(lab, ['--prefix', 'elsewhere'], 10)).archives.length, 0);
+  await lab.s3.send(new DeleteObjectCommand({ Bucket: BUCKET, Key: await keyEnding(lab, '.img.lz4') }));
+  assert.equal((await listed(lab, ['--snapshots', gone.snapshotId])).archives[0]?.state, 'without-data');
+});
+
+test('archives of version 0, archives that a run broke off, and what is no archive', async (t) => {
+  const lab = await labForTest(t);
+  const { snapshotId } = await addSnapshotOf(lab);
+  assert.equal((await runMigrate(lab, ['--all'])).code, 0);
+  for (const Key of [
+    'vol-0123456789abcdef0/2017-06-30T22:00:00-04:00 snap-0123456789abcdef0 - a disk.p2.tar.zstd',
+    'vol-0123456789abcdef1/2017-06-30T22:00:00+00:00 snap-0123456789abcdef1.img.lz4.gpg',
+    '.snap-to-s3/claims/snap-0123456789abcdef1.json',
+    'holiday.jpg',
+    'vol-1/notes',
+  ]) {
+    await lab.s3.send(new PutObjectCommand({ Bucket: BUCKET, Key, Body: 'anything' }));
+  }
+  const { archives } = await listed(lab);
+  assert.deepEqual(
+    archives.map(({ snapshot, state, startTime, cipher }) => [snapshot, state, startTime.slice(0, 10), cipher]).sort(),
+    [
+      ['snap-0123456789abcdef0', 'without-manifest', '2017-07-01', 'none'],
+      ['snap-0123456789abcdef1', 'unfinished', '2017-06-30', 'gpg'],
+      [snapshotId, 'complete', new Date().toISOString().slice(0, 10), 'none'],
+    ].sort(),
+  );
+});
+
+test('as text; and where EC2 may not be asked', async (t) => {
+  const lab = await labForTest(t);
+  const { snapshotId } = await addSnapshotOf(lab);
+  assert.equal((await runMigrate(lab, ['--all'])).code, 0);
+  const action = { kind: 'error', code: 'UnauthorizedOperation', status: 403 } as const;
+  await lab.control.script({ service: 'ec2', operation: 'DescribeSnapshots', times: 1, action });
+  const done = await runCli(lab.env, ['list', '--bucket', BUCKET]);
+  assert.equal(done.code, 0, done.stderr);
+  const text = done.stdout + done.stderr;
+  assert.match(
+    text,
+    new RegExp(`${snapshotId}  vol-\\w+  \\S+Z  complete +tar.lz4, [\\d.]+ KiB, STANDARD, \\S+ a month`),
+  );
+  assert.doesNotMatch(text, /snapshot (exists|gone)/);
+  assert.match(text, /list: 1 archive, /);
+});
