@@ -44,6 +44,7 @@ export const ERROR_CODES = {
   DEVICE_NOT_FOUND: { blame: 'host', exit: EXIT.failed },
   WAIT_TIMEOUT: { blame: 'cloud', exit: EXIT.failed },
   PARTITION_TABLE: { blame: 'host', exit: EXIT.failed },
+  TARGET: { blame: 'user', exit: EXIT.failed },
   MOUNT_FAILED: { blame: 'host', exit: EXIT.failed },
   STAGE_FAILED: { blame: 'host', exit: EXIT.failed },
   UPLOAD_FAILED: { blame: 'cloud', exit: EXIT.failed },

@@ -114,6 +114,7 @@ export type SnapEvent =
       hint: string | null;
     }
   | { code: 'doctor.finished'; warnings: number; problems: number }
+  | { code: 'object.restored'; snapshot: string; key: string; target: string; bytes: number; seconds: number }
   | { code: 'archive.listed'; archive: ListedArchive }
   | { code: 'list.finished'; archives: number; storedBytes: number; dollarsMonth: number }
   | { code: 'plan.snapshot'; plan: SnapshotPlan }

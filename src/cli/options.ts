@@ -178,3 +178,11 @@ export const outputOptions = (): Option[] => [
   new Option('--json', 'one JSON record a line on standard output'),
   new Option('--quiet', 'only errors'),
 ];
+
+export const downloadStreamsOption = (): Option =>
+  new Option('--download-streams <number>', 'ranges on their way at once; each takes 8 MiB of memory')
+    .argParser(wholeNumber(1, 64))
+    .default(4);
+
+export const sessionKeyOption = (): Option =>
+  new Option('--gpg-session-key <key>', 'of one encrypted archive: @FILE, - for standard input, or the key itself');

@@ -6,6 +6,7 @@ import { doctorCommand } from './commands/doctor.ts';
 import { labCommand } from './commands/lab.ts';
 import { listCommand } from './commands/list.ts';
 import { migrateCommand } from './commands/migrate.ts';
+import { restoreCommand } from './commands/restore.ts';
 import { validateCommand } from './commands/validate.ts';
 import type { CliContext } from './context.ts';
 import { EXIT_STATUS_HELP } from './help.ts';
@@ -19,9 +20,15 @@ export function buildProgram(context: CliContext): Command {
     .helpCommand('help [command]', 'print help of a command')
     .showSuggestionAfterError()
     .addHelpText('after', PROGRAM_HELP + EXIT_STATUS_HELP);
-  for (const command of [migrateCommand, validateCommand, listCommand, cleanCommand, doctorCommand, labCommand].map(
-    (make) => make(context),
-  ))
+  for (const command of [
+    migrateCommand,
+    validateCommand,
+    restoreCommand,
+    listCommand,
+    cleanCommand,
+    doctorCommand,
+    labCommand,
+  ].map((make) => make(context)))
     program.addCommand(command);
   behaveAlike(program, context.process);
   return program;

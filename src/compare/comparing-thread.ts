@@ -4,6 +4,7 @@ import type { BlockTable } from '../archive/block-table.ts';
 import { ByteStream } from '../archive/byte-stream.ts';
 import { readMembers, TarError } from '../archive/tar-reader.ts';
 import { type Difference, DifferenceList } from './difference.ts';
+import { type ImageTarget, writeImage } from './image-to-file.ts';
 import { compareImageWithBlocks } from './image-with-blocks.ts';
 import { compareImageWithDevice } from './image-with-device.ts';
 import { type RingMemory, RingReader } from './shared-ring.ts';
@@ -13,6 +14,7 @@ export type ComparisonOrder =
   | ({ how: 'tar' } & Omit<TarComparisonOptions, 'key' | 'compared'> & { key: Uint8Array })
   | { how: 'image'; device: string }
   | { how: 'blocks'; table: BlockTable }
+  | ({ how: 'write' } & ImageTarget)
   /** Without a disk: is it a tar, and what does it hash to? */
   | { how: 'tar-alone' }
   | { how: 'bytes-alone' };
@@ -52,6 +54,10 @@ function findingsOf({ order, compared }: ComparingOrder, stream: ByteStream): Fi
     }
     case 'blocks': {
       const { differences: list, contentBytes } = compareImageWithBlocks(stream, order.table);
+      return { list, contentBytes };
+    }
+    case 'write': {
+      const { differences: list, contentBytes } = writeImage(stream, order);
       return { list, contentBytes };
     }
     case 'tar-alone':

@@ -5,43 +5,47 @@ import type { ByteStream } from '../archive/byte-stream.ts';
 import { DifferenceList } from './difference.ts';
 import type { ImageFindings } from './image-with-device.ts';
 
-/** Reports the first difference only, as where an image is compared with a disk. */
-export function compareImageWithBlocks(stream: ByteStream, table: BlockTable): ImageFindings {
+export const compareImageWithBlocks = (stream: ByteStream, table: BlockTable): ImageFindings =>
+  takeBlocks(stream, table, table.blockBytes, () => {});
+
+/**
+ * Hands out block after block, each of which is what the table says; ends with the first that is not.
+ * @param table `null`: nothing is known of the blocks.
+ */
+export function takeBlocks(
+  stream: ByteStream,
+  table: BlockTable | null,
+  blockBytes: number,
+  onBlock: (bytes: Buffer, position: number) => void,
+): ImageFindings {
   const differences = new DifferenceList();
-  const { kinds, blockBytes } = table;
   const zeros = Buffer.alloc(blockBytes);
-  for (const [index, kind] of kinds.entries()) {
-    const expected =
-      kind === BLOCK_KIND.data ? table.hashes.subarray(index * HASH_BYTES, (index + 1) * HASH_BYTES) : null;
-    const isRight = takeBlock(stream, blockBytes, kind, expected, zeros);
-    if (isRight) continue;
-    const start = index * blockBytes;
-    const isShort = stream.position < start + blockBytes;
-    if (isShort) differences.add('size', '', `the image ends at byte ${stream.position}, the disk did not`);
-    else differences.add('content', '', `the first difference is in the block at byte ${start}`);
-    break;
+  for (let index = 0; ; index++) {
+    const position = stream.position;
+    const bytes = stream.take(blockBytes);
+    const wrong = table && whatIsWrong(bytes, index, table, zeros);
+    if (wrong) differences.add(wrong.kind, '', wrong.detail(position, bytes.length));
+    if (wrong || bytes.length === 0) return { differences, contentBytes: position };
+    onBlock(bytes, position);
   }
-  if (differences.count === 0 && stream.some(1).length > 0)
-    differences.add('size', '', 'the image is longer than the disk');
-  return { differences, contentBytes: stream.position };
 }
 
-/** @returns whether the next block is as long as it must be, and is what it must be. */
-function takeBlock(
-  stream: ByteStream,
-  length: number,
-  kind: number,
-  expected: Uint8Array | null,
-  zeros: Buffer,
-): boolean {
-  const hash = expected ? createHash('sha256') : null;
-  let isZero = true;
-  for (let rest = length; rest > 0; ) {
-    const bytes = stream.some(rest);
-    if (bytes.length === 0) return false;
-    hash?.update(bytes);
-    if (kind === BLOCK_KIND.zero) isZero &&= bytes.equals(zeros.subarray(0, bytes.length));
-    rest -= bytes.length;
-  }
-  return expected && hash ? hash.digest().equals(expected) : kind !== BLOCK_KIND.zero || isZero;
+const LONGER = { kind: 'size', detail: () => 'the image is longer than the disk' } as const;
+const SHORTER = {
+  kind: 'size',
+  detail: (position: number, length: number) => `the image ends at byte ${position + length}, the disk did not`,
+} as const;
+const OTHER = {
+  kind: 'content',
+  detail: (position: number) => `the first difference is in the block at byte ${position}`,
+} as const;
+
+function whatIsWrong(bytes: Buffer, index: number, { kinds, hashes, blockBytes }: BlockTable, zeros: Buffer) {
+  if (index >= kinds.length) return bytes.length > 0 ? LONGER : null;
+  if (bytes.length < blockBytes) return SHORTER;
+  const kind = kinds[index];
+  if (kind === BLOCK_KIND.zero) return bytes.equals(zeros) ? null : OTHER;
+  if (kind === BLOCK_KIND.unknown) return null;
+  const expected = hashes.subarray(index * HASH_BYTES, (index + 1) * HASH_BYTES);
+  return createHash('sha256').update(bytes).digest().equals(expected) ? null : OTHER;
 }

@@ -9,6 +9,7 @@ import { readHeaderValue } from '../archive/metadata.ts';
 import type { ArchiveStore, ObjectHead } from '../cloud/ports.ts';
 import type { ComparisonOrder } from '../compare/comparing-thread.ts';
 import type { Difference, DifferenceKind } from '../compare/difference.ts';
+import type { ImageTarget } from '../compare/image-to-file.ts';
 import { type ComparisonResult, compareInThreads } from '../compare/start.ts';
 import { SnapError } from '../errors.ts';
 import type { Host } from '../events.ts';
@@ -37,6 +38,8 @@ export type Reference =
   | { how: 'image'; device: string }
   /** What the index says of its blocks. */
   | { how: 'blocks'; table: BlockTable }
+  /** Written somewhere on the way. */
+  | ({ how: 'write' } & ImageTarget)
   | { how: 'alone' };
 
 export interface ObjectCheck {
@@ -73,11 +76,20 @@ export async function checkObject(
   return found.result(object.key, decoded.comparison, started);
 }
 
-/** The hashes of its blocks, where an index that can be read has them. @throws SnapError `MANIFEST`, `NOT_FOUND` */
-export async function ownReference({ facts }: ArchivedObject, { store, signal }: CheckServices): Promise<Reference> {
-  if (!facts?.index || facts.cipher !== 'none') return { how: 'alone' };
+/** What the object is held against where there is no disk. @throws SnapError `MANIFEST`, `NOT_FOUND` */
+export async function ownReference(object: ArchivedObject, services: CheckServices): Promise<Reference> {
+  const table = await tableOf(object, services);
+  return table ? { how: 'blocks', table } : { how: 'alone' };
+}
+
+/** The hashes of its blocks; `null` without an index that can be read. @throws SnapError `MANIFEST`, `NOT_FOUND` */
+export async function tableOf(
+  { facts }: ArchivedObject,
+  { store, signal }: Pick<CheckServices, 'store' | 'signal'>,
+): Promise<BlockTable | null> {
+  if (!facts?.index || facts.cipher !== 'none') return null;
   const { body } = await store.getSmall(facts.index.key, { signal });
-  return { how: 'blocks', table: readBlockTable(body, facts.index.key) };
+  return readBlockTable(body, facts.index.key);
 }
 
 class Findings {
@@ -235,7 +247,7 @@ function orderOf(object: ArchivedObject, reference: Reference, directory: string
   const key = randomBytes(32);
   const logFile = join(directory, 'members');
   if (reference.how === 'image') return { thread: reference, logFile, key };
-  if (reference.how === 'blocks') return { thread: reference, logFile, key };
+  if (reference.how === 'blocks' || reference.how === 'write') return { thread: reference, logFile, key };
   if (reference.how === 'alone') {
     return { thread: { how: object.layout === 'tar' ? 'tar-alone' : 'bytes-alone' }, logFile, key };
   }

@@ -91,6 +91,21 @@ export interface ListSettings {
   until: Date | null;
 }
 
+/** What is given back, and where to. */
+export interface RestoreSettings {
+  snapshotId: string;
+  prefix: string;
+  /** `null`: the whole disk. */
+  partition: number | null;
+  target: { kind: 'file' | 'device'; path: string };
+  /** Whether a file or what is on a device may be destroyed. */
+  overwrite: boolean;
+  /** Of gpg, instead of a private key. */
+  sessionKey: string | null;
+  /** Ranges on their way from S3 at once. */
+  downloadStreams: number;
+}
+
 /** A night run as it would be, for `doctor` to look at beforehand. */
 export interface DoctorSettings {
   tagKey: string;

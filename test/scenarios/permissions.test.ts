@@ -180,3 +180,22 @@ test('list: its policy is enough; without EC2 it tells less', async (t) => {
   assert.equal(nothing.code, 1);
   assert.match(nothing.stderr, /ACCESS_DENIED/);
 });
+
+test('restore: its policy is enough, and EC2 is not asked', async (t) => {
+  const lab = await labForTest(t);
+  const { snapshotId } = await addSnapshotOf(lab);
+  assert.equal((await runMigrate(lab, ['--all', '--dd', '--source', 'direct'])).code, 0);
+  const policy = policyFor('restore');
+  const restoreAs = async (Statement: Document['Statement']) => {
+    const { accessKeyId, secretAccessKey } = await lab.control.addIdentity('restorer', { ...policy, Statement });
+    const env = { ...lab.env, AWS_ACCESS_KEY_ID: accessKeyId, AWS_SECRET_ACCESS_KEY: secretAccessKey };
+    return runCli(env, ['restore', snapshotId, '--bucket', BUCKET, '--to-file', join(lab.directory, 'disk.img')]);
+  };
+  for (const { Sid } of policy.Statement) {
+    const refused = await restoreAs(policy.Statement.filter((statement) => statement.Sid !== Sid));
+    assert.equal(refused.code, 1, Sid);
+    assert.match(refused.stderr, /ACCESS_DENIED|HTTP 403/);
+  }
+  const done = await restoreAs(policy.Statement);
+  assert.equal(done.code, 0, done.stderr);
+});

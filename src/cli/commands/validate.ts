@@ -6,7 +6,7 @@ import { SnapError } from '../../errors.ts';
 import type { Selection, ValidateSettings } from '../../operations/settings.ts';
 import { validate } from '../../operations/validate.ts';
 import type { CliContext } from '../context.ts';
-import { collect, wholeNumber } from '../flag-values.ts';
+import { collect } from '../flag-values.ts';
 import { EXIT_STATUS_HELP } from '../help.ts';
 import {
   type AwsFlags,
@@ -14,6 +14,7 @@ import {
   awsOptions,
   bucketOption,
   bucketOwnerOption,
+  downloadStreamsOption,
   noReplayOption,
   type OutputFlags,
   outputOptions,
@@ -21,6 +22,7 @@ import {
   reportOption,
   type SelectionFlags,
   selectionOptions,
+  sessionKeyOption,
   sourceOptions,
   toSelection,
   toVolumeSettings,
@@ -73,14 +75,7 @@ Examples:
   snap-to-s3 validate --all --archive-only --bucket backups.example.com
 `;
 
-const archiveOptions = (): Option[] => [
-  bucketOption(),
-  prefixOption(),
-  bucketOwnerOption(),
-  new Option('--download-streams <number>', 'ranges on their way at once; each takes 8 MiB of memory')
-    .argParser(wholeNumber(1, 64))
-    .default(4),
-];
+const archiveOptions = (): Option[] => [bucketOption(), prefixOption(), bucketOwnerOption(), downloadStreamsOption()];
 
 const comparisonOptions = (): Option[] => [
   new Option('--content-only', 'only what regular files contain; nothing of owners, modes, times and attributes'),
@@ -88,7 +83,7 @@ const comparisonOptions = (): Option[] => [
     'contentOnly',
     'one',
   ]),
-  new Option('--gpg-session-key <key>', 'of one encrypted archive: @FILE, - for standard input, or the key itself'),
+  sessionKeyOption(),
   noReplayOption(),
   ...ANCESTOR_FLAGS.map((flag) => new Option(flag).hideHelp()),
   new Option('--gpg-recipient <key>').argParser(collect(String)).hideHelp(),

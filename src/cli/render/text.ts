@@ -132,6 +132,8 @@ function describeContentEvent(event: ContentEvent): string | null {
       return `skipped: ${event.reason}`;
     case 'object.kept':
       return `stored already (${formatBytes(event.storedBytes)}): ${event.key}`;
+    case 'object.restored':
+      return `restored to ${event.target}: ${formatBytes(event.bytes)} in ${formatDuration(event.seconds)}, every byte checked`;
     case 'upload.resumed':
       return `${formatBytes(event.bytes)} in ${count(event.parts, 'part')} had been uploaded before, and are the same: ${event.key}`;
     case 'upload.restarted':

@@ -1,0 +1,121 @@
+/** Where an image is written to: a file that appears when it is whole, or a device that nobody uses. */
+import {
+  closeSync,
+  existsSync,
+  lstatSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statfsSync,
+} from 'node:fs';
+import { basename, dirname, join } from 'node:path';
+import { BLOCK_KIND, type BlockTable } from '../archive/block-table.ts';
+import { asError, SnapError } from '../errors.ts';
+import { deviceSize } from '../host/block-devices.ts';
+import { probe } from '../host/filesystems.ts';
+import { mountsHere } from '../host/mounts.ts';
+import { formatBytes } from '../lib/units.ts';
+import type { ArchivedObject } from './find-archive.ts';
+import type { RestoreSettings } from './settings.ts';
+
+export interface Target extends AsyncDisposable {
+  /** What is written to. */
+  path: string;
+  /** Whether it reads as zero wherever nothing was written. */
+  isBlank: boolean;
+  /** The image is whole: it gets its name, and stays. */
+  keep(): void;
+}
+
+/** @throws SnapError `TARGET` for what must not, or cannot, be written to. */
+export async function openTarget(
+  { target, overwrite }: Pick<RestoreSettings, 'target' | 'overwrite'>,
+  object: ArchivedObject,
+  table: BlockTable | null,
+  signal: AbortSignal,
+): Promise<Target> {
+  if (target.kind === 'file') return openFile(target.path, overwrite, neededBytes(object, table));
+  await checkDevice(target.path, overwrite, object, signal);
+  return { path: target.path, isBlank: false, keep: () => {}, [Symbol.asyncDispose]: async () => {} };
+}
+
+/** Of the parts of a disk that are not zero; what is known at the least. */
+function neededBytes({ facts }: ArchivedObject, table: BlockTable | null): number {
+  if (table) return table.kinds.filter((kind) => kind === BLOCK_KIND.data).length * table.blockBytes;
+  return facts?.cipher === 'none' ? facts.storedBytes : 0;
+}
+
+/** An earlier run that was killed may have left the unfinished file: it is begun anew. */
+function openFile(path: string, overwrite: boolean, needed: number): Target {
+  const unfinished = `${path}.unfinished`;
+  if (!overwrite && existsSync(path)) {
+    throw new SnapError('TARGET', `${path} is there already`, { hint: 'give another name, or --overwrite' });
+  }
+  try {
+    const { bavail, bsize } = statfsSync(dirname(path));
+    if (needed > bavail * bsize) {
+      throw new SnapError('TARGET', `${path} needs ${formatBytes(needed)}, there are ${formatBytes(bavail * bsize)}`, {
+        hint: 'make room, or restore to another filesystem',
+      });
+    }
+    rmSync(unfinished, { force: true });
+    closeSync(openSync(unfinished, 'wx', 0o600));
+  } catch (cause) {
+    if (cause instanceof SnapError) throw cause;
+    throw new SnapError('TARGET', `${path} cannot be written: ${asError(cause).message}`, {
+      hint: 'the directory must be there, and be writable',
+      cause,
+    });
+  }
+  return {
+    path: unfinished,
+    isBlank: true,
+    keep: () => renameSync(unfinished, path),
+    [Symbol.asyncDispose]: async () => rmSync(unfinished, { force: true }),
+  };
+}
+
+async function checkDevice(
+  path: string,
+  overwrite: boolean,
+  { facts }: ArchivedObject,
+  signal: AbortSignal,
+): Promise<void> {
+  if (!lstatSync(path, { throwIfNoEntry: false })?.isBlockDevice()) {
+    throw new SnapError('TARGET', `${path} is no block device`, { hint: 'give the device itself, not a link to it' });
+  }
+  const users = [...mountsOf(path), ...holdersOf(path)];
+  if (users.length > 0) {
+    throw new SnapError('TARGET', `${path} is in use: ${users.join(', ')}`, { hint: 'unmount it first' });
+  }
+  const size = deviceSize(path);
+  if (facts && facts.plainBytes > size) {
+    throw new SnapError('TARGET', `${path} has ${formatBytes(size)}, the image ${formatBytes(facts.plainBytes)}`, {
+      hint: 'give a larger device',
+    });
+  }
+  const { type, tableType } = await probe(path, signal);
+  const content = type ?? tableType;
+  if (content !== null && !overwrite) {
+    throw new SnapError('TARGET', `${path} holds something: ${content}`, {
+      hint: 'look at it with lsblk; --overwrite destroys it',
+    });
+  }
+}
+
+/** Of the device and its partitions. */
+const mountsOf = (path: string): string[] =>
+  mountsHere()
+    .filter(({ source }) => source === path || (source.startsWith(path) && /^p?\d+$/.test(source.slice(path.length))))
+    .map(({ directory }) => directory);
+
+/** Device mappers, RAID and loop devices on it, and swap. */
+function holdersOf(path: string): string[] {
+  const holders = join('/sys/class/block', basename(path), 'holders');
+  const swaps = readFileSync('/proc/swaps', 'utf8')
+    .split('\n')
+    .filter((line) => line.startsWith(`${path} `) || new RegExp(`^${path}p?\\d+ `).test(line));
+  return [...(existsSync(holders) ? readdirSync(holders) : []), ...swaps.map(() => 'swap')];
+}

@@ -1,0 +1,106 @@
+/** `restore`: an archive given back, every byte of it checked on the way. */
+
+import { type ExitCode, SnapError } from '../errors.ts';
+import { sweepKilledRuns } from '../host/killed-runs.ts';
+import { requireTools } from '../host/tools.ts';
+import { monotonic } from '../lib/clock.ts';
+import { refuseArchived } from './archived-objects.ts';
+import { type CheckServices, checkObject, type ObjectCheck, tableOf } from './check-object.ts';
+import { type Archive, type ArchivedObject, findArchivesById } from './find-archive.ts';
+import { openTarget } from './restore-target.ts';
+import { runEach } from './run-each.ts';
+import type { RestoreSettings, Services } from './settings.ts';
+
+/**
+ * Writes the image of a disk or of a partition to a file or a device.
+ * @returns `EXIT.ok`; `EXIT.differs` when what came is not what was archived: then no file is left.
+ * @throws SnapError the reason, when nothing could be begun; `INTERRUPTED` when stopped.
+ */
+export async function restore(settings: RestoreSettings, services: Services, signal: AbortSignal): Promise<ExitCode> {
+  await sweepKilledRuns();
+  requireTools(['mkfifo'], services.searchPath);
+  await services.store.check({ signal });
+  const { archives, missing } = await findArchivesById([settings.snapshotId], settings.prefix, services.store, signal);
+  return runEach({
+    command: 'restore',
+    items: archives,
+    concurrency: 1,
+    idOf: ({ snapshotId }) => snapshotId,
+    refused: missing,
+    host: services.host,
+    signal,
+    work: async (archive) => {
+      await restoreImage(archive, settings, services, signal);
+      return 'done';
+    },
+    mayBeFree: null,
+  });
+}
+
+async function restoreImage(
+  archive: Archive,
+  settings: RestoreSettings,
+  services: Services,
+  signal: AbortSignal,
+): Promise<void> {
+  const started = monotonic();
+  const { snapshotId } = archive;
+  const object = chooseImage(archive, settings);
+  await refuseArchived([object.key], services.store, signal);
+  const check: CheckServices = {
+    ...services,
+    signal,
+    streams: settings.downloadStreams,
+    sessionKey: settings.sessionKey,
+  };
+  const table = await tableOf(object, check);
+  await using target = await openTarget(settings, object, table, signal);
+  const { path, isBlank } = target;
+  const found = await checkObject(object, snapshotId, { how: 'write', path, isBlank, table }, check).catch((error) => {
+    throw asTargetError(error, settings);
+  });
+  refuseDifferences(found, settings);
+  target.keep();
+  services.host.notify({
+    code: 'object.restored',
+    snapshot: snapshotId,
+    key: object.key,
+    target: settings.target.path,
+    bytes: found.plainBytes,
+    seconds: (monotonic() - started) / 1000,
+  });
+}
+
+/** The image of the whole disk, or that of one partition. @throws SnapError `USAGE`, `NOT_FOUND` */
+function chooseImage({ objects, snapshotId }: Archive, { partition }: RestoreSettings): ArchivedObject {
+  const found = objects.find((object) => object.partition === partition);
+  if (found?.layout === 'image') return found;
+  const what = partition === null ? 'the whole disk' : `partition ${partition}`;
+  const images = objects.filter(({ layout }) => layout === 'image').map((object) => object.partition ?? 'the disk');
+  throw new SnapError('NOT_FOUND', `the archive of ${snapshotId} has no image of ${what}`, {
+    hint:
+      images.length > 0
+        ? `it has images of: ${images.join(', ')} (--partition)`
+        : 'it holds files: aws s3 cp s3://BUCKET/KEY - | lz4 -d | tar -x (docs/archive-format.md)',
+  });
+}
+
+/** What breaks off the thread that writes is the target's. */
+function asTargetError(error: unknown, { target }: RestoreSettings): unknown {
+  if (!(error instanceof SnapError) || error.code !== 'COMPARE_FAILED') return error;
+  const why = error.cause instanceof Error ? error.cause.message : error.message;
+  return new SnapError('TARGET', `${target.path} cannot be written: ${why}`, {
+    hint: 'make room, or restore elsewhere; then run the same command again',
+    cause: error,
+  });
+}
+
+/** @throws SnapError `DIFFERS` */
+function refuseDifferences({ key, differences, differenceCount }: ObjectCheck, { target }: RestoreSettings): void {
+  const [first] = differences;
+  if (differenceCount === 0 || !first) return;
+  const rest = target.kind === 'file' ? 'no file was left' : `what is on ${target.path} now is worth nothing`;
+  throw new SnapError('DIFFERS', `${key}: ${first.detail}; ${rest}`, {
+    hint: 'the archive is damaged: look for another copy, or another version of the object',
+  });
+}

@@ -1,0 +1,202 @@
+/** Images given back: to the byte, or not at all. */
+import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
+import { existsSync, mkdirSync, readdirSync, statSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import { GetObjectCommand, PutObjectCommand } from '@aws-sdk/client-s3';
+import { run } from '../../lab/core/run.ts';
+import { partitionPlace } from '../../lab/disks/inspect.ts';
+import { withDevice } from '../../lab/disks/mounted.ts';
+import { keyEnding, keysIn } from '../support/archives.ts';
+import { addSnapshotOf, fillPlainly } from '../support/disks.ts';
+import { addKey, gpgHome } from '../support/gpg.ts';
+import { killFamily } from '../support/kill-family.ts';
+import { BUCKET, labForTest, type RunOptions, recordsOf, runCli, runMigrate, type TestLab } from '../support/lab.ts';
+import { imageOf } from '../support/tamper.ts';
+
+const GPT = {
+  table: 'gpt' as const,
+  partitions: [
+    { content: 'ext4' as const, sizeMiB: 48, populate: fillPlainly },
+    { content: 'random' as const, sizeMiB: 4 },
+  ],
+};
+
+const runRestore = (lab: TestLab, argv: readonly string[], options: RunOptions = {}) =>
+  runCli({ ...lab.env, ...options.env }, ['restore', '--bucket', BUCKET, '--json', ...argv], options);
+
+/** Of the GPT disk's image. */
+async function archived(t: TestContext, flags: readonly string[], env: Record<string, string> = {}) {
+  const lab = await labForTest(t);
+  const { snapshotId } = await addSnapshotOf(lab, GPT);
+  const done = await runMigrate(lab, ['--all', '--dd', ...flags], { env });
+  assert.equal(done.code, 0, done.stdout + done.stderr);
+  const into = join(lab.directory, 'restored');
+  mkdirSync(into);
+  return { lab, snapshotId, into, file: join(into, 'disk.img') };
+}
+
+for (const source of ['volume', 'direct']) {
+  for (const codec of ['lz4', 'zstd']) {
+    for (const cipher of ['none', 'gpg']) {
+      test(`${source}, ${codec}, ${cipher}: to a sparse file, to the byte`, async (t) => {
+        const env: Record<string, string> = {};
+        const flags = ['--source', source, '--compression', codec];
+        if (cipher === 'gpg') {
+          env['GNUPGHOME'] = await gpgHome(t);
+          await addKey(env['GNUPGHOME'], 'ops@example.com');
+          flags.push('--gpg-recipient', 'ops@example.com');
+        }
+        const { lab, snapshotId, into, file } = await archived(t, flags, env);
+        const done = await runRestore(lab, [snapshotId, '--to-file', file], { env });
+        assert.equal(done.code, 0, done.stdout + done.stderr);
+        await run(['cmp', file, imageOf(lab, snapshotId)]);
+        assert.deepEqual(readdirSync(into), ['disk.img']);
+        assert.ok(statSync(file).blocks * 512 < 64 * 2 ** 20, 'holes stay holes');
+        const restored = recordsOf(done).find(({ code }) => code === 'object.restored');
+        assert.equal(restored?.['bytes'], 2 ** 30);
+      });
+    }
+  }
+}
+
+test('to a device, which nobody uses and which is large enough; zeros too', async (t) => {
+  const { lab, snapshotId, into } = await archived(t, ['--source', 'direct']);
+  const image = join(into, 'device.img');
+  await run(['truncate', '--size', '1025M', image]);
+  const restoreTo = (device: string, ...flags: string[]) =>
+    runRestore(lab, [snapshotId, '--to-device', device, ...flags]);
+  await withDevice(image, null, { readOnly: false }, async (device) => {
+    assert.equal((await restoreTo(device)).code, 2, 'not without --yes');
+    await run(['dd', 'if=/dev/urandom', `of=${device}`, 'bs=1M', 'seek=100', 'count=30', 'status=none']);
+    const done = await restoreTo(device, '--yes');
+    assert.equal(done.code, 0, done.stdout + done.stderr);
+    const again = await restoreTo(device, '--yes');
+    assert.equal(again.code, 1);
+    assert.match(again.stdout, /holds something: gpt/);
+    assert.equal((await restoreTo(device, '--yes', '--overwrite')).code, 0);
+  });
+  await run(['cmp', '--bytes', String(2 ** 30), image, imageOf(lab, snapshotId)]);
+  await run(['truncate', '--size', '1023M', image]);
+  await withDevice(image, null, { readOnly: false }, async (device) => {
+    const small = await restoreTo(device, '--yes', '--overwrite');
+    assert.equal(small.code, 1);
+    assert.match(small.stdout, /has 1023 MiB, the image 1.00 GiB/);
+    await run(['mkfs.ext4', '-q', '-F', device]);
+    const mount = join(into, 'mnt');
+    mkdirSync(mount);
+    await run(['mount', device, mount]);
+    try {
+      assert.match((await restoreTo(device, '--yes', '--overwrite')).stdout, /is in use: .*mnt/);
+    } finally {
+      await run(['umount', mount]);
+    }
+  });
+  assert.match((await restoreTo('/dev/null', '--yes')).stdout, /is no block device/);
+});
+
+test('one partition that was kept bit by bit', async (t) => {
+  const lab = await labForTest(t);
+  const { snapshotId, image } = await addSnapshotOf(lab, GPT);
+  assert.equal((await runMigrate(lab, ['--all'])).code, 0);
+  const file = join(lab.directory, 'partition.img');
+  const done = await runRestore(lab, [snapshotId, '--partition', '2', '--to-file', file]);
+  assert.equal(done.code, 0, done.stdout + done.stderr);
+  const { start, size } = await partitionPlace(image, 2);
+  await run(['cmp', '--ignore-initial', `0:${start}`, '--bytes', String(size), file, image]);
+  assert.equal(statSync(file).size, size);
+  const files = await runRestore(lab, [snapshotId, '--partition', '1', '--to-file', join(lab.directory, 'other')]);
+  assert.equal(files.code, 10);
+  assert.match(files.stdout, /no image of partition 1.*it has images of: 2/);
+});
+
+async function tamper(lab: TestLab, ending: string, change: (body: Buffer) => Buffer): Promise<void> {
+  const Key = await keyEnding(lab, ending);
+  const { Body, Metadata } = await lab.s3.send(new GetObjectCommand({ Bucket: BUCKET, Key }));
+  const body = Buffer.from((await Body?.transformToByteArray()) ?? []);
+  await lab.s3.send(
+    new PutObjectCommand({ Bucket: BUCKET, Key, Body: change(body), ...(Metadata ? { Metadata } : {}) }),
+  );
+}
+
+const DAMAGES: [string, (body: Buffer) => Buffer][] = [
+  ['a flipped bit', (body) => body.fill((body[body.length >> 1] ?? 0) ^ 1, body.length >> 1, (body.length >> 1) + 1)],
+  ['an end too early', (body) => body.subarray(0, body.length - 1000)],
+  ['something behind the end', (body) => Buffer.concat([body, randomBytes(1000)])],
+  ['nothing', () => Buffer.alloc(0)],
+];
+
+for (const source of ['volume', 'direct']) {
+  test(`damaged, from ${source}: exit code 12, and no file`, async (t) => {
+    const { lab, snapshotId, into, file } = await archived(t, ['--source', source]);
+    let whole = Buffer.alloc(0);
+    await tamper(lab, '.img.lz4', (body) => {
+      whole = Buffer.from(body);
+      return body;
+    });
+    for (const [name, change] of DAMAGES) {
+      await tamper(lab, '.img.lz4', () => change(Buffer.from(whole)));
+      const done = await runRestore(lab, [snapshotId, '--to-file', file]);
+      assert.equal(done.code, 12, `${name}: ${done.stdout}${done.stderr}`);
+      assert.deepEqual(readdirSync(into), [], name);
+    }
+  });
+}
+
+test('what is there is not destroyed; what cannot be written is told', async (t) => {
+  const { lab, snapshotId, file } = await archived(t, ['--source', 'direct']);
+  writeFileSync(file, 'precious');
+  const refused = await runRestore(lab, [snapshotId, '--to-file', file]);
+  assert.equal(refused.code, 1);
+  assert.match(refused.stdout, /is there already/);
+  assert.equal((await runRestore(lab, [snapshotId, '--to-file', file, '--overwrite'])).code, 0);
+  await run(['cmp', file, imageOf(lab, snapshotId)]);
+  const nowhere = await runRestore(lab, [snapshotId, '--to-file', join(lab.directory, 'not', 'there')]);
+  assert.match(nowhere.stdout, /cannot be written.*ENOENT/);
+  const unknown = await runRestore(lab, ['snap-0123456789abcdef0', '--to-file', `${file}.2`]);
+  assert.equal(unknown.code, 10, unknown.stdout);
+});
+
+test('killed in the middle, and run again', async (t) => {
+  const { lab, snapshotId, into, file } = await archived(t, ['--source', 'direct']);
+  const env = { SNAP_TO_S3_TEST_RUN: `${snapshotId}-restore` };
+  await lab.control.script({ service: 's3', operation: 'GetObject', skip: 2, times: 100, action: { kind: 'hang' } });
+  await runRestore(lab, [snapshotId, '--to-file', file], {
+    env,
+    onLine: (line) => {
+      if (line.includes('object.progress')) killFamily(env.SNAP_TO_S3_TEST_RUN);
+    },
+  });
+  await lab.control.clearFaults();
+  assert.ok(!existsSync(file), 'nothing that looks whole');
+  const done = await runRestore(lab, [snapshotId, '--to-file', file]);
+  assert.equal(done.code, 0, done.stdout + done.stderr);
+  await run(['cmp', file, imageOf(lab, snapshotId)]);
+  assert.deepEqual(readdirSync(into), ['disk.img']);
+});
+
+test('archives of version 0, in an archive class, and connections that are cut', async (t) => {
+  const { lab, snapshotId, file } = await archived(t, ['--compression', 'zstd', '--storage-class', 'DEEP_ARCHIVE']);
+  const frozen = await runRestore(lab, [snapshotId, '--to-file', file]);
+  assert.equal(frozen.code, 1);
+  assert.match(frozen.stdout, /OBJECT_ARCHIVED.*aws s3api restore-object/);
+  const key = await keyEnding(lab, '.img.zst');
+  await lab.control.setDelays({ restore: 0 });
+  const { RestoreObjectCommand } = await import('@aws-sdk/client-s3');
+  const RestoreRequest = { Days: 1, GlacierJobParameters: { Tier: 'Bulk' as const } };
+  await lab.s3.send(new RestoreObjectCommand({ Bucket: BUCKET, Key: key, RestoreRequest }));
+  const action = { kind: 'cut', afterBytes: 1_000_000 } as const;
+  await lab.control.script({ service: 's3', operation: 'GetObject', times: 3, skip: 1, action });
+  const done = await runRestore(lab, [snapshotId, '--to-file', file]);
+  assert.equal(done.code, 0, done.stdout + done.stderr);
+  const { Body, Metadata } = await lab.s3.send(new GetObjectCommand({ Bucket: BUCKET, Key: key }));
+  const old = `vol-0123456789abcdef0/2017-06-30T22:00:00-04:00 snap-0123456789abcdef0 - a disk.img.zstd`;
+  const body = Buffer.from((await Body?.transformToByteArray()) ?? []);
+  const metadata = { ...Metadata, 'snapshot-snapshotid': 'snap-0123456789abcdef0' };
+  await lab.s3.send(new PutObjectCommand({ Bucket: BUCKET, Key: old, Body: body, Metadata: metadata }));
+  const ancient = await runRestore(lab, ['snap-0123456789abcdef0', '--to-file', `${file}.old`]);
+  assert.equal(ancient.code, 0, ancient.stdout + ancient.stderr);
+  await run(['cmp', `${file}.old`, imageOf(lab, snapshotId)]);
+  assert.ok((await keysIn(lab)).includes(old));
+});
