@@ -1,5 +1,5 @@
 /** An image stream written where it is wanted, and held against the hashes of its blocks on the way. */
-import { closeSync, fsyncSync, ftruncateSync, openSync, writeSync } from 'node:fs';
+import { closeSync, constants, fsyncSync, ftruncateSync, openSync, writeSync } from 'node:fs';
 import type { BlockTable } from '../archive/block-table.ts';
 import type { ByteStream } from '../archive/byte-stream.ts';
 import { takeBlocks } from './image-with-blocks.ts';
@@ -20,7 +20,8 @@ const DEFAULT_BLOCK = 512 * 1024;
 export function writeImage(stream: ByteStream, { path, isBlank, table }: ImageTarget): ImageFindings {
   const blockBytes = table?.blockBytes ?? DEFAULT_BLOCK;
   const zeros = Buffer.alloc(blockBytes);
-  const descriptor = openSync(path, 'r+');
+  // Nobody can mount a device that is held exclusively.
+  const descriptor = openSync(path, isBlank ? constants.O_RDWR : constants.O_RDWR | constants.O_EXCL);
   try {
     const found = takeBlocks(stream, table, blockBytes, (bytes, position) => {
       if (!isBlank || !bytes.equals(zeros.subarray(0, bytes.length))) writeWhole(descriptor, bytes, position);

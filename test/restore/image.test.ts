@@ -14,6 +14,7 @@ import { addKey, gpgHome } from '../support/gpg.ts';
 import { killFamily } from '../support/kill-family.ts';
 import { BUCKET, labForTest, type RunOptions, recordsOf, runCli, runMigrate, type TestLab } from '../support/lab.ts';
 import { imageOf } from '../support/tamper.ts';
+import { until } from '../support/until.ts';
 
 const GPT = {
   table: 'gpt' as const,
@@ -162,12 +163,10 @@ test('killed in the middle, and run again', async (t) => {
   const { lab, snapshotId, into, file } = await archived(t, ['--source', 'direct']);
   const env = { SNAP_TO_S3_TEST_RUN: `${snapshotId}-restore` };
   await lab.control.script({ service: 's3', operation: 'GetObject', skip: 2, times: 100, action: { kind: 'hang' } });
-  await runRestore(lab, [snapshotId, '--to-file', file], {
-    env,
-    onLine: (line) => {
-      if (line.includes('object.progress')) killFamily(env.SNAP_TO_S3_TEST_RUN);
-    },
-  });
+  const first = runRestore(lab, [snapshotId, '--to-file', file], { env });
+  await until(async () => existsSync(`${file}.unfinished`));
+  killFamily(env.SNAP_TO_S3_TEST_RUN);
+  await first;
   await lab.control.clearFaults();
   assert.ok(!existsSync(file), 'nothing that looks whole');
   const done = await runRestore(lab, [snapshotId, '--to-file', file]);
