@@ -1,8 +1,10 @@
 /** What every command gets from the outside. */
 import type { ExitCode } from '../errors.ts';
+import type { LostOutput } from './lost-output.ts';
 
 export interface CliContext {
   process: NodeJS.Process;
+  output: LostOutput;
   signal: AbortSignal;
   /** Called by a command that ended well; errors carry their own code. */
   finish(code: ExitCode): void;

@@ -4,6 +4,7 @@ import { asError, EXIT, type ExitCode, SnapError } from '../errors.ts';
 import { rootFailure } from '../lib/disposal.ts';
 import { rewriteAncestorGrammar } from './ancestor-grammar.ts';
 import type { CliContext } from './context.ts';
+import { LostOutput } from './lost-output.ts';
 import { buildProgram } from './program.ts';
 import { renderError } from './render/error.ts';
 import { listenForSignals } from './signals.ts';
@@ -11,6 +12,7 @@ import { listenForSignals } from './signals.ts';
 /** Runs the program and sets the exit code of the process. */
 export async function main(process: NodeJS.Process): Promise<void> {
   let code: ExitCode = EXIT.ok;
+  const output = new LostOutput(process);
   const argv = process.argv.slice(2);
   using interruption = listenForSignals(process, {
     first: (name) => context.onFirstSignal?.(name),
@@ -18,6 +20,7 @@ export async function main(process: NodeJS.Process): Promise<void> {
   });
   const context: CliContext = {
     process,
+    output,
     signal: interruption.signal,
     finish: (exit) => {
       code = exit;
@@ -29,9 +32,9 @@ export async function main(process: NodeJS.Process): Promise<void> {
   try {
     await buildProgram(context).parseAsync(rewriteAncestorGrammar(argv), { from: 'user' });
   } catch (thrown) {
-    code = report(process, argv, thrown);
+    code = report(process, output, argv, thrown);
   }
-  process.exitCode = code;
+  process.exitCode = output.verdict(code);
 }
 
 /** A process that has nothing left to wait for ends by itself, with 0: that must never pass for success. */
@@ -49,14 +52,14 @@ export function demandVerdict(process: Pick<NodeJS.Process, 'on' | 'off' | 'stde
 }
 
 /** Help and version arrive as errors too; the parser has printed those, and its complaints, itself. */
-function report(process: NodeJS.Process, argv: readonly string[], thrown: unknown): ExitCode {
+function report(process: NodeJS.Process, output: LostOutput, argv: readonly string[], thrown: unknown): ExitCode {
+  const print = output.printer(process.stderr);
   if (thrown instanceof CommanderError) return thrown.exitCode === 0 ? EXIT.ok : EXIT.usage;
   const { failure, cleanupFailures } = rootFailure(thrown);
   const error = asSnapError(failure);
   const asJson = argv.includes('--json');
-  process.stderr.write(renderError(error, asJson, process.stderr));
-  for (const cleanup of cleanupFailures)
-    process.stderr.write(renderError(asSnapError(cleanup), asJson, process.stderr));
+  print(renderError(error, asJson, process.stderr));
+  for (const cleanup of cleanupFailures) print(renderError(asSnapError(cleanup), asJson, process.stderr));
   return error.exitCode;
 }
 

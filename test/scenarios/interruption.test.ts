@@ -1,12 +1,14 @@
 /** Ctrl+C, at whatever moment, leaves nothing behind: the harness looks at the cloud and at this machine. */
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { test } from 'node:test';
 import type { FaultSpec } from '../../lab/core/contract.ts';
 import { claimKey } from '../../src/archive/claim.ts';
 import { keysIn } from '../support/archives.ts';
 import { addSnapshotOf } from '../support/disks.ts';
 import { tagsOf } from '../support/ec2-state.ts';
-import { labForTest, runMigrate } from '../support/lab.ts';
+import { BUCKET, labForTest, PROGRAM, runMigrate, runProgram } from '../support/lab.ts';
 
 /** Long enough that each state is seen, short enough for ten of them. */
 const DELAYS = { volumeCreating: 400, attaching: 400, detaching: 200, deleting: 100 };
@@ -92,3 +94,32 @@ test('a second signal leaves at once, and says what it leaves and how to remove 
   assert.match(done.stderr, /leaving behind:/);
   assert.match(done.stderr, /aws ec2 delete-volume --volume-id vol-/);
 });
+
+for (const [name, redirect] of [
+  ['a reader that goes away', '| head -n 1'],
+  ['a reader of errors that goes away', '2> >(head -n 1)'],
+] as const) {
+  test(`${name}: the work goes on, and ends properly`, async (t) => {
+    const lab = await labForTest(t);
+    const { snapshotId } = await addSnapshotOf(lab);
+    const script = `"$@" ${redirect}; echo "\${PIPESTATUS[0]}" > "$CODE"`;
+    const code = join(lab.directory, 'code');
+    const flags = ['migrate', '--all', '--bucket', BUCKET, '--mount-point', join(lab.directory, 'mnt')];
+    const argv = [process.execPath, PROGRAM, ...flags, ...(redirect.startsWith('|') ? ['--json'] : [])];
+    await runProgram(['bash', '-c', script, 'bash', ...argv], { env: { ...lab.env, CODE: code } });
+    assert.equal(readFileSync(code, 'utf8').trim(), '0');
+    assert.equal((await tagsOf(lab, snapshotId))['snap-to-s3'], 'migrated');
+  });
+}
+
+for (const flags of [['--json'], []]) {
+  test(`a log that cannot be kept makes a failure of a run, and the work is done ${flags.join('')}`, async (t) => {
+    const lab = await labForTest(t);
+    const { snapshotId } = await addSnapshotOf(lab);
+    const migrate = ['migrate', '--all', '--bucket', BUCKET, '--mount-point', join(lab.directory, 'mnt'), ...flags];
+    const argv = [process.execPath, PROGRAM, ...migrate];
+    const done = await runProgram(['bash', '-c', '"$@" > /dev/full 2>&1', 'bash', ...argv], { env: lab.env });
+    assert.equal(done.code, 1, done.stderr);
+    assert.equal((await tagsOf(lab, snapshotId))['snap-to-s3'], 'migrated');
+  });
+}

@@ -8,10 +8,13 @@ import { every } from './ticker.ts';
 /** Seconds between records of progress of one object. */
 const PROGRESS_EACH = 10;
 
-export function jsonScreen(): Screen {
+/** @param onLost told when lines cannot be written. */
+export function jsonScreen(onLost: (error: unknown) => void): Screen {
+  const destination = pino.destination({ dest: 1, sync: true });
+  destination.on('error', onLost);
   const log = pino(
     { base: null, timestamp: pino.stdTimeFunctions.isoTime, formatters: { level: (level) => ({ level }) } },
-    pino.destination({ dest: 1, sync: true }),
+    destination,
   );
   return {
     notify: (event) => log.info(plain(event)),

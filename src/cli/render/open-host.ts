@@ -24,12 +24,12 @@ export function openHost(flags: HostFlags, context: CliContext): CliHost {
   const report = new ReportBuilder(flags.storageClass ?? null);
   const save = () => flags.report !== undefined && writeReport(flags.report, report.report);
   save();
-  const screen = chooseScreen(flags, context.process);
+  const screen = chooseScreen(flags, context);
   const holdings = new HoldingList();
   context.onFirstSignal = (signal) => screen.notify({ code: 'run.stopping', signal });
   context.onSecondSignal = () => {
     killLiveProcesses();
-    context.process.stderr.write(holdings.describe());
+    context.output.printer(context.process.stderr)(holdings.describe());
   };
   return {
     notify: (event) => {
@@ -45,8 +45,8 @@ export function openHost(flags: HostFlags, context: CliContext): CliHost {
   };
 }
 
-function chooseScreen(flags: { json?: true; quiet?: true }, process: NodeJS.Process): Screen {
-  if (flags.json) return jsonScreen();
-  if (flags.quiet) return quietScreen(process.stderr);
-  return textScreen(process.stderr);
+function chooseScreen(flags: { json?: true; quiet?: true }, { process, output }: CliContext): Screen {
+  if (flags.json) return jsonScreen((error) => output.note(error));
+  const print = output.printer(process.stderr);
+  return flags.quiet ? quietScreen(print) : textScreen(process.stderr, print);
 }

@@ -1,15 +1,13 @@
 /** Says nothing, except what somebody must act on. */
-
-import type { Stream } from './paint.ts';
 import type { Screen } from './screen.ts';
 import { describeEvent } from './text.ts';
 
-export function quietScreen(stream: Stream): Screen {
+export function quietScreen(print: (text: string) => void): Screen {
   return {
     notify(event) {
       const failed = event.code === 'snapshot.finished' && event.error !== undefined;
       const differs = event.code === 'snapshot.validated' && event.differenceCount > 0;
-      if (failed || differs || event.code === 'cleanup.failed') stream.write(`${describeEvent(event)}\n`);
+      if (failed || differs || event.code === 'cleanup.failed') print(`${describeEvent(event)}\n`);
     },
     report: () => {},
     track: () => ({ [Symbol.dispose]: () => {} }),

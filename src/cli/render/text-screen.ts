@@ -10,15 +10,16 @@ import type { Screen } from './screen.ts';
 import { describeEvent } from './text.ts';
 import { every } from './ticker.ts';
 
-export const textScreen = (stream: Stream): Screen => (stream.isTTY ? terminalScreen(stream) : logScreen(stream));
+export const textScreen = (stream: Stream, print: (text: string) => void): Screen =>
+  stream.isTTY ? terminalScreen(stream) : logScreen(stream, print);
 
 const REDRAW_EACH = 0.25;
 
 /** Often enough to see that it lives, seldom enough for a night's log. */
 const LOG_LINE_EACH = 30;
 
-function logScreen(stream: Stream): Screen {
-  const write = (text: string) => stream.write(`${text}\n`);
+function logScreen(stream: Stream, print: (text: string) => void): Screen {
+  const write = (text: string) => print(`${text}\n`);
   return {
     notify: (event) => show(event, stream, write),
     report: (report) => write(reportTable(report).join('\n')),

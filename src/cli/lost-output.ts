@@ -1,0 +1,36 @@
+/** Output that nobody takes any more: `| head`, a log reader that died, a full disk. */
+import { EXIT, type ExitCode } from '../errors.ts';
+
+/** A reader that went away; and what comes of writing on after the first error. */
+const HARMLESS = ['EPIPE', 'ERR_STREAM_DESTROYED', 'ERR_STREAM_WRITE_AFTER_END'];
+
+/** The work goes on: it holds volumes and uploads, and must end properly, seen or not. */
+export class LostOutput {
+  #isLost = false;
+
+  /** Streams tell of errors by events; those of files throw as well, wherever they are written to. */
+  constructor(process: Pick<NodeJS.Process, 'stdout' | 'stderr'>) {
+    // Never taken off: the last lines may fail after everything else has ended.
+    for (const stream of [process.stdout, process.stderr]) stream.on('error', (error) => this.note(error));
+  }
+
+  note(error: unknown): void {
+    this.#isLost ||= !HARMLESS.includes((error as NodeJS.ErrnoException).code ?? '');
+  }
+
+  /** @returns what writes to a stream, and notes failures instead of throwing them. */
+  printer(stream: { write(text: string): unknown }): (text: string) => void {
+    return (text) => {
+      try {
+        stream.write(text);
+      } catch (error) {
+        this.note(error);
+      }
+    };
+  }
+
+  /** Lines that could not be kept make a failure of a run; readers that went away do not. */
+  verdict(code: ExitCode): ExitCode {
+    return this.#isLost && code === EXIT.ok ? EXIT.failed : code;
+  }
+}
