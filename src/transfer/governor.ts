@@ -20,10 +20,12 @@ export type Limit = 'snapshot' | 'account';
 export class BlockBudget {
   readonly #account: Governor;
   readonly #snapshots = new Map<string, Governor>();
+  readonly #mostOfSnapshot: number;
 
-  /** @param most blocks a second, of all snapshots together. */
-  constructor(most: number) {
+  /** @param most blocks a second, of all snapshots together. @param mostOfSnapshot the same, of each. */
+  constructor(most: number, mostOfSnapshot: number = MOST_OF_SNAPSHOT) {
     this.#account = new Governor(most);
+    this.#mostOfSnapshot = mostOfSnapshot;
   }
 
   /** Waits for one's turn. */
@@ -41,7 +43,7 @@ export class BlockBudget {
   }
 
   #of(snapshotId: string): Governor {
-    const found = this.#snapshots.get(snapshotId) ?? new Governor(MOST_OF_SNAPSHOT);
+    const found = this.#snapshots.get(snapshotId) ?? new Governor(this.#mostOfSnapshot);
     this.#snapshots.set(snapshotId, found);
     return found;
   }

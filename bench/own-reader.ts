@@ -1,0 +1,20 @@
+/** All blocks of a snapshot by this program's own reader, each checked, in order, and thrown away: `SNAPSHOT STREAMS`. */
+import { ebsClient } from '../src/cloud/aws/clients.ts';
+import { awsSnapshotBlocks } from '../src/cloud/aws/snapshot-blocks.ts';
+import { blocksInOrder } from '../src/transfer/block-image.ts';
+import { BlockBudget } from '../src/transfer/governor.ts';
+
+const [snapshotId = '', streams = '32'] = process.argv.slice(2);
+const region = process.env['AWS_REGION'] ?? '';
+const client = ebsClient({ region, callTimeout: 30, forcePathStyle: false, onRetry: () => {} }, () => {});
+const reading = {
+  blocks: awsSnapshotBlocks(client),
+  snapshotId,
+  from: 0,
+  inFlight: Number(streams),
+  budget: new BlockBudget(100_000, 100_000),
+};
+const started = performance.now();
+let blocks = 0;
+for await (const _block of blocksInOrder(reading, new AbortController().signal)) blocks++;
+process.stdout.write(`${JSON.stringify({ blocks, seconds: (performance.now() - started) / 1000 })}\n`);
