@@ -4,6 +4,7 @@ import { type StoreSettings, s3ArchiveStore } from './cloud/aws/archive-store.ts
 import { ebsClient, ec2Client, s3Client } from './cloud/aws/clients.ts';
 import { awsExaminer } from './cloud/aws/examiner.ts';
 import { thisInstance } from './cloud/aws/instance.ts';
+import { awsNewSnapshots } from './cloud/aws/new-snapshots.ts';
 import { awaitNotice } from './cloud/aws/notices.ts';
 import type { Retry } from './cloud/aws/retries.ts';
 import { awsSnapshotBlocks } from './cloud/aws/snapshot-blocks.ts';
@@ -60,6 +61,7 @@ export async function awsServices(choices: AwsChoices, host: Host, env: NodeJS.P
   return {
     snapshots: awsSnapshots(ec2),
     blocks: awsSnapshotBlocks(ebs),
+    newSnapshots: awsNewSnapshots(ebs, ec2),
     budget,
     directAccess: { ...settings, blockRate },
     volumes: awsVolumes(ec2),

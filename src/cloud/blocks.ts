@@ -23,3 +23,23 @@ export interface SnapshotBlocks {
   /** The block, held against its checksum. Throws `DOWNLOAD_FAILED` when it never agrees. */
   read(snapshotId: string, block: BlockRef, call: Call): Promise<SnapshotBlock>;
 }
+
+export interface NewSnapshot {
+  sizeGiB: number;
+  description: string;
+  tags: Record<string, string>;
+  encrypted: boolean;
+  /** `null`: the account's default key, where it is encrypted. */
+  kmsKeyArn: string | null;
+}
+
+/** Snapshots that are made of blocks, without a volume. */
+export interface NewSnapshots {
+  /** A snapshot that is `pending` until it is completed, and given up by EBS an hour after its last block. */
+  start(wanted: NewSnapshot, call: Call): Promise<{ id: string; isEncrypted: boolean }>;
+  put(snapshotId: string, index: number, block: SnapshotBlock, call: Call): Promise<void>;
+  /** @param sha256 of the blocks' own hashes, as bytes, in ascending order of their indexes; in Base64. */
+  complete(snapshotId: string, blocks: number, sha256: string, call: Call): Promise<void>;
+  /** A snapshot that is gone already is a success. */
+  delete(snapshotId: string, call: Call): Promise<void>;
+}

@@ -40,7 +40,17 @@ export type Reference =
   | { how: 'blocks'; table: BlockTable }
   /** Written somewhere on the way. */
   | ({ how: 'write' } & ImageTarget)
+  /** Given to somebody who closes the descriptor. */
+  | { how: 'stream'; take: (descriptor: number, signal: AbortSignal) => Promise<StreamFindings> }
   | { how: 'alone' };
+
+/** What is known of a plain stream that somebody else has taken. */
+export interface StreamFindings {
+  plainBytes: number;
+  /** In base 16. */
+  plainSha256: string;
+  differences: Difference[];
+}
 
 export interface ObjectCheck {
   key: string;
@@ -157,7 +167,7 @@ async function decode(
   const order = orderOf(object, reference, directory);
   const xattrs = startXattrs(order, reference, directory, signal);
   const downloading = download(source.writeEnd, head, { ...services, signal, onBytes });
-  const comparing = compareInThreads(pipeline.output, order.thread).finally(() => closeAll([pipeline.output]));
+  const comparing = compare(pipeline.output, reference, order, signal);
   const stopOnError = (error: unknown) => failed.abort(error);
   downloading.catch(stopOnError);
   comparing.catch(stopOnError);
@@ -170,6 +180,18 @@ async function decode(
     verdict.status === 'fulfilled' ? comparison.value : damaged(verdict.reason, comparison.value, found, bySessionKey);
   await xattrs?.finish(whole, found);
   return { downloaded: downloaded.value, comparison: whole };
+}
+
+async function compare(
+  descriptor: number,
+  reference: Reference,
+  { thread }: Order,
+  signal: AbortSignal,
+): Promise<ComparisonResult> {
+  if (reference.how !== 'stream') return compareInThreads(descriptor, thread).finally(() => closeAll([descriptor]));
+  const found = await reference.take(descriptor, signal);
+  const counts = { differenceCount: found.differences.length, contentBytes: found.plainBytes };
+  return { members: 0, files: 0, xattrSum: '', ...counts, ...found };
 }
 
 async function download(
@@ -248,7 +270,7 @@ function orderOf(object: ArchivedObject, reference: Reference, directory: string
   const logFile = join(directory, 'members');
   if (reference.how === 'image') return { thread: reference, logFile, key };
   if (reference.how === 'blocks' || reference.how === 'write') return { thread: reference, logFile, key };
-  if (reference.how === 'alone') {
+  if (reference.how === 'alone' || reference.how === 'stream') {
     return { thread: { how: object.layout === 'tar' ? 'tar-alone' : 'bytes-alone' }, logFile, key };
   }
   const { root, contentOnly, filesystem } = reference;

@@ -29,7 +29,8 @@ export function openPieces(order: ObjectOrder, content: Pieces, from: Checkpoint
   const image = content.blocks(from.plainBytes, either);
   const bytes = order.content.expectedBytes;
   const supply = new PipeSupply();
-  const parts = readPieces(compressed(image, { order, content, from, signal: either, failed, supply }), {
+  const work: Work = { order, content, stored: from.storedBytes, signal: either, failed, supply };
+  const parts = readPieces(compressed(image, work), {
     expectedBytes: bytes,
     held: order.streams + 1,
     signal: either,
@@ -40,8 +41,11 @@ export function openPieces(order: ObjectOrder, content: Pieces, from: Checkpoint
     parts,
     broken: failed.signal,
     position: () => image.position,
-    async verdict() {
+    async verdict(storedBytes) {
       if (image.position !== bytes) throw mismatch(order, `${image.position} of the ${bytes} bytes were read`);
+      if (work.stored !== storedBytes) {
+        throw mismatch(order, `${order.codec.name} wrote ${work.stored} bytes, ${storedBytes} were uploaded`);
+      }
       return bytes;
     },
     async [Symbol.asyncDispose]() {
@@ -54,16 +58,15 @@ export function openPieces(order: ObjectOrder, content: Pieces, from: Checkpoint
 /** A compressor is started while the one before it still works. */
 async function* compressed(image: BlockImage, work: Work): AsyncGenerator<Piece> {
   const { bytes } = image;
-  let stored = work.from.storedBytes;
   let ahead: Promise<Compressor> | null = null;
   let zeros: Buffer | null = null;
   try {
     for (let start = image.position; start < bytes; ) {
       const end = Math.min(bytes, (Math.floor(start / PIECE_BYTES) + 1) * PIECE_BYTES);
       if (end - start === PIECE_BYTES && (await image.skipIfEmpty(end))) {
-        work.content.onPiece(start, stored);
+        work.content.onPiece(start, work.stored);
         zeros ??= await compressedZeros(work);
-        stored += zeros.length;
+        work.stored += zeros.length;
         yield { source: zeros, end: async () => {} };
         start = end;
         continue;
@@ -71,9 +74,9 @@ async function* compressed(image: BlockImage, work: Work): AsyncGenerator<Piece>
       await using compressor: Compressor = await (ahead ?? startCompressor(work));
       ahead = end < bytes ? startCompressor(work) : null;
       ahead?.catch(() => {});
-      work.content.onPiece(start, stored);
+      work.content.onPiece(start, work.stored);
       yield compressor.piece(image, start, end, (length) => {
-        stored += length;
+        work.stored += length;
       });
       start = end;
     }
@@ -86,7 +89,8 @@ async function* compressed(image: BlockImage, work: Work): AsyncGenerator<Piece>
 interface Work {
   order: ObjectOrder;
   content: Pieces;
-  from: Checkpoint;
+  /** Bytes of the object, of all pieces that have proved to be whole. */
+  stored: number;
   signal: AbortSignal;
   failed: AbortController;
   supply: PipeSupply;

@@ -18,7 +18,6 @@ import { probe } from '../host/filesystems.ts';
 import { mountsHere } from '../host/mounts.ts';
 import { formatBytes } from '../lib/units.ts';
 import type { ArchivedObject } from './find-archive.ts';
-import type { RestoreSettings } from './settings.ts';
 
 export interface Target extends AsyncDisposable {
   /** What is written to. */
@@ -31,7 +30,8 @@ export interface Target extends AsyncDisposable {
 
 /** @throws SnapError `TARGET` for what must not, or cannot, be written to. */
 export async function openTarget(
-  { target, overwrite }: Pick<RestoreSettings, 'target' | 'overwrite'>,
+  target: { kind: 'file' | 'device'; path: string },
+  overwrite: boolean,
   object: ArchivedObject,
   table: BlockTable | null,
   signal: AbortSignal,

@@ -5,14 +5,15 @@ import { sweepKilledRuns } from '../host/killed-runs.ts';
 import { requireTools } from '../host/tools.ts';
 import { monotonic } from '../lib/clock.ts';
 import { refuseArchived } from './archived-objects.ts';
-import { type CheckServices, checkObject, type ObjectCheck, tableOf } from './check-object.ts';
+import { type CheckServices, checkObject, type ObjectCheck, type Reference, tableOf } from './check-object.ts';
 import { type Archive, type ArchivedObject, findArchivesById } from './find-archive.ts';
+import { restoreToSnapshot } from './restore-snapshot.ts';
 import { openTarget } from './restore-target.ts';
 import { runEach } from './run-each.ts';
 import type { RestoreSettings, Services } from './settings.ts';
 
 /**
- * Writes the image of a disk or of a partition to a file or a device.
+ * Writes the image of a disk or of a partition to a file, a device, or a new snapshot.
  * @returns `EXIT.ok`; `EXIT.differs` when what came is not what was archived: then no file is left.
  * @throws SnapError the reason, when nothing could be begun; `INTERRUPTED` when stopped.
  */
@@ -53,22 +54,43 @@ async function restoreImage(
     streams: settings.downloadStreams,
     sessionKey: settings.sessionKey,
   };
-  const table = await tableOf(object, check);
-  await using target = await openTarget(settings, object, table, signal);
-  const { path, isBlank } = target;
-  const found = await checkObject(object, snapshotId, { how: 'write', path, isBlank, table }, check).catch((error) => {
-    throw asTargetError(error, settings);
-  });
-  refuseDifferences(found, settings);
-  target.keep();
+  const given = await giveTo(archive, object, settings, services, check);
   services.host.notify({
     code: 'object.restored',
     snapshot: snapshotId,
     key: object.key,
-    target: settings.target.path,
-    bytes: found.plainBytes,
+    target: given.target,
+    bytes: given.bytes,
     seconds: (monotonic() - started) / 1000,
   });
+}
+
+async function giveTo(
+  archive: Archive,
+  object: ArchivedObject,
+  settings: RestoreSettings,
+  services: Services,
+  check: CheckServices,
+): Promise<{ target: string; bytes: number }> {
+  const { target } = settings;
+  if (target.kind === 'snapshot') {
+    const refuse = (found: ObjectCheck) => refuseDifferences(found, 'the new snapshot was deleted');
+    const made = await restoreToSnapshot(archive, object, settings, services, check, refuse);
+    return { target: made.id, bytes: made.check.plainBytes };
+  }
+  const table = await tableOf(object, check);
+  await using opened = await openTarget(target, settings.overwrite, object, table, check.signal);
+  const { path, isBlank } = opened;
+  const reference: Reference = { how: 'write', path, isBlank, table };
+  const found = await checkObject(object, archive.snapshotId, reference, check).catch((error) => {
+    throw asTargetError(error, target.path);
+  });
+  refuseDifferences(
+    found,
+    target.kind === 'file' ? 'no file was left' : `what is on ${target.path} now is worth nothing`,
+  );
+  opened.keep();
+  return { target: target.path, bytes: found.plainBytes };
 }
 
 /** The image of the whole disk, or that of one partition. @throws SnapError `USAGE`, `NOT_FOUND` */
@@ -86,20 +108,19 @@ function chooseImage({ objects, snapshotId }: Archive, { partition }: RestoreSet
 }
 
 /** What breaks off the thread that writes is the target's. */
-function asTargetError(error: unknown, { target }: RestoreSettings): unknown {
+function asTargetError(error: unknown, path: string): unknown {
   if (!(error instanceof SnapError) || error.code !== 'COMPARE_FAILED') return error;
   const why = error.cause instanceof Error ? error.cause.message : error.message;
-  return new SnapError('TARGET', `${target.path} cannot be written: ${why}`, {
+  return new SnapError('TARGET', `${path} cannot be written: ${why}`, {
     hint: 'make room, or restore elsewhere; then run the same command again',
     cause: error,
   });
 }
 
 /** @throws SnapError `DIFFERS` */
-function refuseDifferences({ key, differences, differenceCount }: ObjectCheck, { target }: RestoreSettings): void {
+function refuseDifferences({ key, differences, differenceCount }: ObjectCheck, rest: string): void {
   const [first] = differences;
   if (differenceCount === 0 || !first) return;
-  const rest = target.kind === 'file' ? 'no file was left' : `what is on ${target.path} now is worth nothing`;
   throw new SnapError('DIFFERS', `${key}: ${first.detail}; ${rest}`, {
     hint: 'the archive is damaged: look for another copy, or another version of the object',
   });

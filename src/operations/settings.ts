@@ -2,7 +2,7 @@
 import type { Encryption } from '../archive/cipher.ts';
 import type { Codec } from '../archive/codec.ts';
 import type { Layout } from '../archive/key.ts';
-import type { SnapshotBlocks } from '../cloud/blocks.ts';
+import type { NewSnapshots, SnapshotBlocks } from '../cloud/blocks.ts';
 import type { Examiner } from '../cloud/examiner.ts';
 import type { ArchiveStore, Instance, Snapshots, Volumes } from '../cloud/ports.ts';
 import type { Host } from '../events.ts';
@@ -97,7 +97,11 @@ export interface RestoreSettings {
   prefix: string;
   /** `null`: the whole disk. */
   partition: number | null;
-  target: { kind: 'file' | 'device'; path: string };
+  target: { kind: 'file' | 'device'; path: string } | { kind: 'snapshot' };
+  /** Of a new snapshot: also where the old one was not encrypted. */
+  encrypt: boolean;
+  /** Of a new snapshot; `null`: the account's default key. */
+  kmsKeyArn: string | null;
   /** Whether a file or what is on a device may be destroyed. */
   overwrite: boolean;
   /** Of gpg, instead of a private key. */
@@ -121,6 +125,7 @@ export interface Services {
   snapshots: Snapshots;
   volumes: Volumes;
   blocks: SnapshotBlocks;
+  newSnapshots: NewSnapshots;
   budget: BlockBudget;
   /** For processes of their own that read blocks. */
   directAccess: DirectAccess;

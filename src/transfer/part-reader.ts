@@ -61,6 +61,23 @@ export interface PieceReaderOptions extends PartReaderOptions {
   onSeam: (seam: Seam) => void;
 }
 
+/** Reads a descriptor to its end, in buffers of one size, and closes it; `held` of them may be out at once. */
+export async function* readBuffers(
+  descriptor: number,
+  size: number,
+  held: number,
+  signal: AbortSignal,
+): AsyncGenerator<{ buffer: Buffer; length: number; release: () => void }> {
+  const pool = new BufferPool(held);
+  using source = new PartSource(descriptor);
+  for (let isEnded = false; !isEnded; ) {
+    const buffer = await pool.take(size, signal);
+    const length = await source.fill(buffer, signal);
+    isEnded = length < size;
+    if (length > 0) yield { buffer, length, release: () => pool.giveBack(buffer) };
+  }
+}
+
 /** What S3 asks of every part but the last. */
 const LEAST_PART = 5 * MiB;
 
@@ -145,6 +162,8 @@ interface Filling {
 class PartSource implements Disposable {
   readonly #socket: Socket;
   readonly #spare = Buffer.allocUnsafeSlow(READ_AT_ONCE);
+  /** What lies in the spare buffer and had no room in the one that was being filled. */
+  #rest = Buffer.alloc(0);
   #filling: Filling | null = null;
   #ended = false;
   #error: Error | null = null;
@@ -168,11 +187,13 @@ class PartSource implements Disposable {
   fill(buffer: Buffer, signal: AbortSignal): Promise<number> {
     signal.throwIfAborted();
     if (this.#error) throw this.#error;
-    if (this.#ended) return Promise.resolve(0);
+    const count = this.#rest.copy(buffer);
+    this.#rest = this.#rest.subarray(count);
+    if (this.#ended || count === buffer.length) return Promise.resolve(count);
     const { promise, resolve, reject } = Promise.withResolvers<number>();
     const onAbort = () => reject(signal.reason);
     signal.addEventListener('abort', onAbort, { once: true });
-    this.#filling = { buffer, length: 0, done: resolve, failed: reject };
+    this.#filling = { buffer, length: count, done: resolve, failed: reject };
     this.#socket.resume();
     return promise.finally(() => {
       this.#filling = null;
@@ -197,11 +218,18 @@ class PartSource implements Disposable {
       this.#error = new SnapError('BUG', `${length} bytes arrived that nobody waited for`);
       return false;
     }
-    if (target.buffer === this.#spare.buffer) this.#spare.copy(filling.buffer, filling.length, 0, length);
-    filling.length += length;
+    if (target.buffer === this.#spare.buffer) filling.length += this.#takeSpare(filling, length);
+    else filling.length += length;
     if (filling.length < filling.buffer.length) return true;
     filling.done(filling.length);
     return false;
+  }
+
+  /** The next read comes only when all of it is taken: reading is paused until then. */
+  #takeSpare({ buffer, length: filled }: Filling, length: number): number {
+    const count = this.#spare.copy(buffer, filled, 0, length);
+    this.#rest = this.#spare.subarray(count, length);
+    return count;
   }
 
   #finish(): void {

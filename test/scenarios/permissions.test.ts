@@ -199,3 +199,26 @@ test('restore: its policy is enough, and EC2 is not asked', async (t) => {
   const done = await restoreAs(policy.Statement);
   assert.equal(done.code, 0, done.stderr);
 });
+
+test('restore --to-snapshot: its policy is enough, and each action that writes is needed', async (t) => {
+  const lab = await labForTest(t);
+  const { snapshotId } = await addSnapshotOf(lab);
+  assert.equal((await runMigrate(lab, ['--all', '--dd', '--source', 'direct'])).code, 0);
+  const policy = policyFor('restore-snapshot');
+  const restoreAs = async (Statement: Document['Statement']) => {
+    const { accessKeyId, secretAccessKey } = await lab.control.addIdentity('maker', { ...policy, Statement });
+    const env = { ...lab.env, AWS_ACCESS_KEY_ID: accessKeyId, AWS_SECRET_ACCESS_KEY: secretAccessKey };
+    return runCli(env, ['restore', snapshotId, '--bucket', BUCKET, '--to-snapshot']);
+  };
+  const index = policy.Statement.findIndex(({ Sid }) => Sid === 'WriteSnapshots');
+  const statement = policy.Statement[index];
+  assert.ok(statement && Array.isArray(statement.Action));
+  for (const missing of statement.Action) {
+    const Action = statement.Action.filter((action) => action !== missing);
+    const refused = await restoreAs(policy.Statement.with(index, { ...statement, Action }));
+    assert.equal(refused.code, 1, missing);
+    assert.match(refused.stderr, new RegExp(`perform: ${missing} on`));
+  }
+  const done = await restoreAs(policy.Statement);
+  assert.equal(done.code, 0, done.stderr);
+});

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { createHash, type Hash } from 'node:crypto';
 import { test } from 'node:test';
 import { MiB } from '../../src/lib/units.ts';
-import { readParts } from '../../src/transfer/part-reader.ts';
+import { readBuffers, readParts, readPieces, type Seam, START } from '../../src/transfer/part-reader.ts';
 import { startPipeline } from '../../src/transfer/pipeline.ts';
 import { runTool } from '../../src/transfer/process.ts';
 
@@ -58,4 +58,52 @@ test('who holds all buffers waits; who is cancelled stops waiting', async () => 
   controller.abort(new Error('enough'));
   await assert.rejects(third, /enough/);
   await parts.return(undefined);
+});
+
+for (const size of [1000, 65_537, 512 * 1024, MiB, MiB + 1, 3 * MiB]) {
+  test(`buffers of ${size} bytes: none lost, none twice, whatever the pipe delivers at once`, async () => {
+    const script = 'seq 1 100000000 | head -c 20000003';
+    await using pipeline = await startPipeline([{ name: 'sh', argv: ['sh', '-c', script] }], { signal });
+    const hash = createHash('sha256');
+    let [bytes, last] = [0, size];
+    for await (const { buffer, length, release } of readBuffers(pipeline.output, size, 3, signal)) {
+      assert.equal(last, size, 'only the last may be shorter');
+      hash.update(buffer.subarray(0, length));
+      [bytes, last] = [bytes + length, length];
+      release();
+    }
+    assert.equal(bytes, 20_000_003);
+    const expected = (await runTool(['sh', '-c', `${script} | sha256sum`])).stdout.split(' ')[0];
+    assert.equal(hash.digest('hex'), expected);
+  });
+}
+
+test('pieces of any length: joined without a gap; seams are where a part and a piece end', async () => {
+  const lengths = [5, 0.3, 8, 4.9, 0.05, 17, 3, 2.9, 6].map((mebibytes) => Math.round(mebibytes * MiB));
+  const pieces = async function* () {
+    for (const length of lengths) {
+      const script = `seq ${length} 100000000 | head -c ${length}`;
+      await using pipeline = await startPipeline([{ name: 'sh', argv: ['sh', '-c', script] }], { signal });
+      yield { source: pipeline.output, end: async (bytes: number) => assert.equal(bytes, length) };
+    }
+    yield { source: Buffer.from('the end'), end: async () => {} };
+  };
+  const seams: number[] = [];
+  const hash = createHash('sha256');
+  let bytes = 0;
+  const options = { expectedBytes: 0, held: 2, signal, after: START, onSeam: (seam: Seam) => seams.push(seam.bytes) };
+  for await (const part of readPieces(pieces(), options)) {
+    hash.update(part.bytes);
+    bytes += part.bytes.length;
+    part.release();
+  }
+  const whole = `${lengths.map((length) => `seq ${length} 100000000 | head -c ${length}`).join('; ')}; printf 'the end'`;
+  const expected = (await runTool(['sh', '-c', `(${whole}) | sha256sum`])).stdout.split(' ')[0];
+  assert.equal(hash.digest('hex'), expected);
+  assert.equal(
+    bytes,
+    lengths.reduce((sum, length) => sum + length, 7),
+  );
+  const ends = lengths.map((_, index) => lengths.slice(0, index + 1).reduce((sum, length) => sum + length, 0));
+  assert.ok(seams.length > 3 && seams.every((seam) => ends.includes(seam)), `${seams} of ${ends}`);
 });

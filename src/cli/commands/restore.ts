@@ -34,6 +34,9 @@ interface RestoreFlags extends AwsFlags, OutputFlags {
   partition?: number;
   toFile?: string;
   toDevice?: string;
+  toSnapshot?: true;
+  encrypt?: true;
+  kmsKeyId?: string;
   overwrite?: true;
   yes?: true;
   downloadStreams: number;
@@ -42,9 +45,9 @@ interface RestoreFlags extends AwsFlags, OutputFlags {
 
 export function restoreCommand(context: CliContext): Command {
   const command = new Command('restore')
-    .summary('give an image back, to a file or a device')
+    .summary('give an image back, to a file, a device or a new snapshot')
     .description(DESCRIPTION)
-    .usage('SNAPSHOT --bucket BUCKET (--to-file FILE | --to-device DEVICE --yes) [OPTIONS]')
+    .usage('SNAPSHOT --bucket BUCKET (--to-file FILE | --to-device DEVICE --yes | --to-snapshot) [OPTIONS]')
     .argument('<snapshot>', 'whose archive', SNAPSHOT_ID)
     .addHelpText('after', EXAMPLES + EXIT_STATUS_HELP)
     .action((snapshotId: string, _flags, self: Command) => runRestore(snapshotId, self.opts<RestoreFlags>(), context));
@@ -57,9 +60,10 @@ export function restoreCommand(context: CliContext): Command {
 }
 
 const DESCRIPTION = [
-  'Writes an archived image, of a whole disk (--dd) or of one partition, to a sparse file or to a block device. Every byte',
-  'is held on the way against the hashes, checksums and lengths that the archive has; when anything differs, no file is',
-  'left, and the exit code is 12. Archives of version 0 are restored too. Archives of files are restored by tar',
+  'Writes an archived image, of a whole disk (--dd) or of one partition, to a sparse file, to a block device, or to a new',
+  'EBS snapshot (by the EBS direct APIs: no volume, no root, no instance; tags and description come back). Every byte',
+  'is held on the way against the hashes, checksums and lengths that the archive has; when anything differs, no file',
+  'or snapshot is left, and the exit code is 12. Archives of version 0 are restored too. Archives of files are restored by tar',
   '(docs/archive-format.md).',
 ].join(' ');
 
@@ -67,12 +71,22 @@ const EXAMPLES = `
 Examples:
   snap-to-s3 restore snap-0123456789abcdef0 --bucket backups.example.com --to-file disk.img
   snap-to-s3 restore snap-0123456789abcdef0 --bucket backups.example.com --to-device /dev/nvme2n1 --yes
+  snap-to-s3 restore snap-0123456789abcdef0 --bucket backups.example.com --to-snapshot --region eu-west-1
 `;
 
 const targetOptions = (): Option[] => [
   new Option('--to-file <file>', 'a new, sparse file').conflicts('toDevice'),
   new Option('--to-device <device>', 'a block device that nobody uses; what is on it is destroyed (--yes)').argParser(
     matching(/^\/dev\/./, 'a device such as /dev/nvme2n1'),
+  ),
+  new Option('--to-snapshot', 'a new EBS snapshot, in the region and account of the credentials').conflicts([
+    'toFile',
+    'toDevice',
+    'partition',
+  ]),
+  new Option('--encrypt', 'the new snapshot; it is anyway where the old one was'),
+  new Option('--kms-key-id <arn>', "key of the new snapshot, instead of the account's default").argParser(
+    matching(/^arn:aws[\w-]*:kms:/, 'the ARN of a key, which the EBS direct APIs ask for'),
   ),
   new Option('--partition <number>', 'the image of this partition; that of the whole disk if not given').argParser(
     wholeNumber(1, 999),
@@ -96,14 +110,18 @@ function toSettings(snapshotId: string, flags: RestoreFlags, process: NodeJS.Pro
     partition: flags.partition ?? null,
     target: toTarget(flags),
     overwrite: flags.overwrite === true,
+    encrypt: flags.encrypt === true,
+    kmsKeyArn: flags.kmsKeyId ?? null,
     sessionKey: readSessionKey(flags.gpgSessionKey, process),
     downloadStreams: flags.downloadStreams,
   };
 }
 
-function toTarget({ toFile, toDevice, yes }: RestoreFlags): RestoreSettings['target'] {
+function toTarget({ toFile, toDevice, toSnapshot, yes }: RestoreFlags): RestoreSettings['target'] {
+  if (toSnapshot) return { kind: 'snapshot' };
   if (toFile !== undefined) return { kind: 'file', path: resolve(toFile) };
-  if (toDevice === undefined) throw new SnapError('USAGE', 'say where to: --to-file FILE or --to-device DEVICE');
+  if (toDevice === undefined)
+    throw new SnapError('USAGE', 'say where to: --to-file FILE, --to-device DEVICE or --to-snapshot');
   if (!yes) {
     throw new SnapError('USAGE', `everything on ${toDevice} would be destroyed`, {
       hint: 'look at it with lsblk, then give --yes',

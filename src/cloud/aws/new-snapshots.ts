@@ -1,0 +1,69 @@
+/** Snapshots written block by block, by the EBS direct APIs. */
+import {
+  CompleteSnapshotCommand,
+  type EBSClient,
+  PutSnapshotBlockCommand,
+  StartSnapshotCommand,
+} from '@aws-sdk/client-ebs';
+import { DeleteSnapshotCommand, type EC2Client } from '@aws-sdk/client-ec2';
+import { SnapError } from '../../errors.ts';
+import { BLOCK_BYTES, type NewSnapshots } from '../blocks.ts';
+import { asking, isAwsError } from './errors.ts';
+import { toTagList } from './tag-list.ts';
+
+/** Minutes without a block after which EBS gives an unfinished snapshot up by itself. */
+const TIMEOUT = 60;
+
+export function awsNewSnapshots(ebs: EBSClient, ec2: EC2Client): NewSnapshots {
+  return {
+    start: ({ sizeGiB, description, tags, kmsKeyArn, encrypted }, { signal }) =>
+      asking('begin a snapshot', signal, async () => {
+        const command = new StartSnapshotCommand({
+          VolumeSize: sizeGiB,
+          Description: description,
+          Tags: toTagList(tags),
+          Timeout: TIMEOUT,
+          ...(encrypted ? { Encrypted: true } : {}),
+          ...(kmsKeyArn === null ? {} : { KmsKeyArn: kmsKeyArn }),
+        });
+        const { SnapshotId, KmsKeyArn } = await ebs.send(command);
+        if (SnapshotId === undefined) throw new SnapError('CLOUD_CALL', 'EBS began a snapshot without an id');
+        // An account may encrypt by default.
+        return { id: SnapshotId, isEncrypted: KmsKeyArn !== undefined };
+      }),
+
+    put: (SnapshotId, BlockIndex, { bytes, sha256 }, { signal }) =>
+      asking(`write block ${BlockIndex} of ${SnapshotId}`, signal, async () => {
+        const command = new PutSnapshotBlockCommand({
+          SnapshotId,
+          BlockIndex,
+          BlockData: bytes,
+          DataLength: BLOCK_BYTES,
+          Checksum: sha256,
+          ChecksumAlgorithm: 'SHA256',
+        });
+        await ebs.send(command, { abortSignal: signal });
+      }),
+
+    complete: (SnapshotId, blocks, sha256, { signal }) =>
+      asking(`complete ${SnapshotId}`, signal, async () => {
+        const command = new CompleteSnapshotCommand({
+          SnapshotId,
+          ChangedBlocksCount: blocks,
+          Checksum: sha256,
+          ChecksumAlgorithm: 'SHA256',
+          ChecksumAggregationMethod: 'LINEAR',
+        });
+        await ebs.send(command);
+      }),
+
+    delete: (SnapshotId, { signal }) =>
+      asking(`delete ${SnapshotId}`, signal, async () => {
+        try {
+          await ec2.send(new DeleteSnapshotCommand({ SnapshotId }), { abortSignal: signal });
+        } catch (error) {
+          if (!isAwsError(error, 'InvalidSnapshot.NotFound')) throw error;
+        }
+      }),
+  };
+}

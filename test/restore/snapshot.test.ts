@@ -1,0 +1,135 @@
+/** Images as new EBS snapshots: the disk to the byte, or no snapshot at all. */
+import assert from 'node:assert/strict';
+import { type TestContext, test } from 'node:test';
+import { DescribeSnapshotsCommand } from '@aws-sdk/client-ec2';
+import { GetObjectCommand, PutObjectCommand } from '@aws-sdk/client-s3';
+import type { FaultAction } from '../../lab/core/contract.ts';
+import { run } from '../../lab/core/run.ts';
+import { keyEnding } from '../support/archives.ts';
+import { addSnapshotOf, fillPlainly } from '../support/disks.ts';
+import { BUCKET, labForTest, type RunOptions, recordsOf, runCli, runMigrate, type TestLab } from '../support/lab.ts';
+import { imageOf } from '../support/tamper.ts';
+
+const GPT = {
+  table: 'gpt' as const,
+  partitions: [
+    { content: 'ext4' as const, sizeMiB: 48, populate: fillPlainly },
+    { content: 'random' as const, sizeMiB: 4 },
+  ],
+};
+
+const runRestore = (lab: TestLab, argv: readonly string[], options: RunOptions = {}) =>
+  runCli(lab.env, ['restore', '--bucket', BUCKET, '--json', '--to-snapshot', ...argv], options);
+
+async function archived(t: TestContext, fixture = {}, flags = ['--source', 'direct']) {
+  const lab = await labForTest(t);
+  const tags = { 'snap-to-s3': 'migrate', Name: 'web', 'cost centre': '4711' };
+  const { snapshotId } = await addSnapshotOf(lab, GPT, { tags, description: 'before the upgrade', ...fixture });
+  const done = await runMigrate(lab, ['--all', '--dd', ...flags]);
+  assert.equal(done.code, 0, done.stdout + done.stderr);
+  return { lab, snapshotId };
+}
+
+async function snapshotsBut(lab: TestLab, known: string) {
+  const { Snapshots = [] } = await lab.ec2.send(new DescribeSnapshotsCommand({ OwnerIds: ['self'] }));
+  return Snapshots.filter(({ SnapshotId }) => SnapshotId !== known);
+}
+
+const putsIn = async (lab: TestLab): Promise<number> =>
+  (await lab.control.calls()).filter(({ operation }) => operation === 'PutSnapshotBlock').length;
+
+for (const source of ['direct', 'volume']) {
+  test(`from ${source}: disk, tags and description are those of before; zeros are left out`, async (t) => {
+    const { lab, snapshotId } = await archived(t, {}, ['--source', source]);
+    await lab.control.setDelays({ snapshotPending: 300 });
+    const done = await runRestore(lab, [snapshotId]);
+    assert.equal(done.code, 0, done.stdout + done.stderr);
+    const [made, ...others] = await snapshotsBut(lab, snapshotId);
+    assert.equal(others.length, 0);
+    assert.equal(recordsOf(done).find(({ code }) => code === 'object.restored')?.['target'], made?.SnapshotId);
+    assert.deepEqual([made?.State, made?.Encrypted, made?.Description], ['completed', false, 'before the upgrade']);
+    assert.deepEqual(
+      new Map(made?.Tags?.map(({ Key, Value }) => [Key, Value])),
+      new Map([
+        ['Name', 'web'],
+        ['cost centre', '4711'],
+      ]),
+    );
+    await run(['cmp', imageOf(lab, made?.SnapshotId ?? ''), imageOf(lab, snapshotId)]);
+    assert.ok((await putsIn(lab)) < 100);
+  });
+}
+
+test('encrypted: every block is written, since what was never written reads as noise', async (t) => {
+  const { lab, snapshotId } = await archived(t, { encrypted: true });
+  const done = await runRestore(lab, [snapshotId]);
+  assert.equal(done.code, 0, done.stdout + done.stderr);
+  const [made] = await snapshotsBut(lab, snapshotId);
+  assert.equal(made?.Encrypted, true);
+  assert.equal(await putsIn(lab), 2048);
+  // Archived once more, from a volume: nothing but the disk is there.
+  const again = ['--snapshots', made?.SnapshotId ?? '', '--dd', '--source', 'volume'];
+  assert.equal((await runMigrate(lab, again)).code, 0);
+  const file = `${lab.directory}/again.img`;
+  const back = ['restore', made?.SnapshotId ?? '', '--bucket', BUCKET, '--to-file', file];
+  assert.equal((await runCli(lab.env, back)).code, 0);
+  await run(['cmp', file, imageOf(lab, snapshotId)]);
+});
+
+test('a damaged archive makes no snapshot', async (t) => {
+  for (const source of ['direct', 'volume']) {
+    const { lab, snapshotId } = await archived(t, {}, ['--source', source]);
+    const Key = await keyEnding(lab, '.img.lz4');
+    const { Body, Metadata } = await lab.s3.send(new GetObjectCommand({ Bucket: BUCKET, Key }));
+    const bytes = Buffer.from((await Body?.transformToByteArray()) ?? []);
+    const middle = bytes.length >> 1;
+    bytes.writeUInt8(bytes.readUInt8(middle) ^ 1, middle);
+    for (const damaged of [bytes, bytes.subarray(0, middle)]) {
+      await lab.s3.send(
+        new PutObjectCommand({ Bucket: BUCKET, Key, Body: damaged, ...(Metadata ? { Metadata } : {}) }),
+      );
+      const done = await runRestore(lab, [snapshotId]);
+      assert.equal(done.code, 12, done.stdout + done.stderr);
+      assert.deepEqual(await snapshotsBut(lab, snapshotId), []);
+    }
+  }
+});
+
+const FAULTS: [string, FaultAction, number, number][] = [
+  ['throttled', { kind: 'error', code: 'RequestThrottledException', status: 400 }, 3, 0],
+  ['connections lost', { kind: 'reset' }, 3, 0],
+  ['access denied', { kind: 'error', code: 'AccessDeniedException', status: 403 }, 1000, 1],
+];
+
+for (const [name, action, times, code] of FAULTS) {
+  test(`in the middle, ${name}: ${code === 0 ? 'survived' : 'one message, and no snapshot'}`, async (t) => {
+    const { lab, snapshotId } = await archived(t);
+    await lab.control.script({ service: 'ebs', operation: 'PutSnapshotBlock', skip: 5, times, action });
+    const done = await runRestore(lab, [snapshotId]);
+    await lab.control.clearFaults();
+    assert.equal(done.code, code, done.stdout + done.stderr);
+    const made = await snapshotsBut(lab, snapshotId);
+    assert.equal(made.length, code === 0 ? 1 : 0);
+    if (code === 0) await run(['cmp', imageOf(lab, made[0]?.SnapshotId ?? ''), imageOf(lab, snapshotId)]);
+  });
+}
+
+test('Ctrl+C: the unfinished snapshot is deleted', async (t) => {
+  const { lab, snapshotId } = await archived(t);
+  const hang = {
+    service: 'ebs',
+    operation: 'PutSnapshotBlock',
+    skip: 3,
+    times: 1000,
+    action: { kind: 'hang' },
+  } as const;
+  await lab.control.script(hang);
+  const done = await runRestore(lab, [snapshotId], {
+    onLine: (line, signal) => {
+      if (line.includes('object.progress')) signal('SIGINT');
+    },
+  });
+  await lab.control.clearFaults();
+  assert.equal(done.code, 130, done.stdout + done.stderr);
+  assert.deepEqual(await snapshotsBut(lab, snapshotId), []);
+});
