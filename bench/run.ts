@@ -207,6 +207,7 @@ const GROUPS: Group[] = [
       { name: 'validate, untar and hash', run: validateStage('alone') },
       { name: 'validate, without the store', run: validateStage('disk') },
       { name: 'lz4 -d alone', run: shell('tree', 'lz4 -d -c "$4" > /dev/null') },
+      { name: 'lz4 -d into a pipe', run: shell('tree', 'lz4 -d -c "$4" | cat > /dev/null') },
       {
         name: 'the tree by md5sum, twice',
         run: shell('tree', 'cd "$1" && find . -type f -print0 | xargs -0 -P2 -n 64 md5sum > /dev/null'),
