@@ -16,8 +16,8 @@ export interface ComparisonResult extends Comparison {
  * frees early what they hold outside of the heap.
  */
 const HEAPS = {
-  'reading-thread': { maxOldGenerationSizeMb: 48, maxYoungGenerationSizeMb: 1 },
-  'warming-thread': { maxOldGenerationSizeMb: 48, maxYoungGenerationSizeMb: 1 },
+  'reading-thread': { maxOldGenerationSizeMb: 24, maxYoungGenerationSizeMb: 1 },
+  'warming-thread': { maxOldGenerationSizeMb: 24, maxYoungGenerationSizeMb: 1 },
   'comparing-thread': { maxOldGenerationSizeMb: 192, maxYoungGenerationSizeMb: 4 },
 };
 

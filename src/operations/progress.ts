@@ -27,6 +27,7 @@ export class MigrationProgress {
   readonly #before: Progress | null;
   #now: Progress;
   #isNoting = false;
+  #isNoteWanted = false;
 
   constructor(
     snapshot: Snapshot,
@@ -62,13 +63,13 @@ export class MigrationProgress {
   async add(object: ManifestObject): Promise<void> {
     const open = object.cipher === 'none' ? object : { ...object, uuid: null, label: null, plainSha256: null };
     this.#now = { ...this.#now, objects: [...this.#now.objects, open], uploads: this.#uploadsBut(object.key) };
-    await this.#claim.note(this.#now);
+    await this.#note(this.#now);
   }
 
   /** The work failed or was stopped: what was completed stays on record, an upload only if it was left. */
   async breakOff(): Promise<void> {
     if (this.#claim.lost.aborted || this.#leavesUploads()) return;
-    await this.#claim.note(this.#now.objects.length > 0 ? { ...this.#now, uploads: [] } : null);
+    await this.#note(this.#now.objects.length > 0 ? { ...this.#now, uploads: [] } : null);
   }
 
   /** The archive is whole: nothing is left to be gone on with, also not of runs with other settings. */
@@ -79,7 +80,7 @@ export class MigrationProgress {
       const isOurs = parseKey(key)?.snapshotId === this.#snapshotId && initiatedAt >= takenAt;
       if (isOurs) await this.#services.store.object({ key, metadata: {}, tags: {} }).abort(uploadId, call);
     }
-    await this.#claim.note(null);
+    await this.#note(null);
   }
 
   /** Uploads of this key that cannot be used are aborted. @param isRepeatable whether the same bytes come again. */
@@ -91,7 +92,7 @@ export class MigrationProgress {
         const checkpoints = from.parts > 0 ? [from] : [];
         const note = { key: facts.key, uploadId, checkpoints };
         this.#now = { ...this.#now, uploads: [...this.#uploadsBut(facts.key), note] };
-        await this.#claim.note(this.#now);
+        await this.#note(this.#now);
       },
       reached: (checkpoint) => this.#reach(facts.key, checkpoint),
       confirm: () => this.#confirm(),
@@ -99,21 +100,30 @@ export class MigrationProgress {
     };
   }
 
-  /** Noted when the note before it is written, and no sooner: only the latest matter. */
+  /** What was to be noted of checkpoints is in it, or of no use any more. */
+  #note(progress: Progress | null): Promise<void> {
+    this.#isNoteWanted = false;
+    return this.#claim.note(progress);
+  }
+
   #reach(key: string, checkpoint: Checkpoint): void {
     const upload = this.#now.uploads.find((noted) => noted.key === key);
     if (!upload) return;
     const checkpoints = [...upload.checkpoints, checkpoint].slice(-KEPT_CHECKPOINTS);
     this.#now = { ...this.#now, uploads: [...this.#uploadsBut(key), { ...upload, checkpoints }] };
-    if (this.#isNoting) return;
+    this.#isNoteWanted = true;
+    if (!this.#isNoting) void this.#noteLatest();
+  }
+
+  /** One note at a time, of what is known by then. What is not noted costs a later run time, and nothing else. */
+  async #noteLatest(): Promise<void> {
     this.#isNoting = true;
-    // What is not noted costs a later run time, and nothing else; a claim that is lost is told elsewhere.
-    void this.#claim
-      .note(this.#now)
-      .catch(() => {})
-      .finally(() => {
-        this.#isNoting = false;
-      });
+    while (this.#isNoteWanted) {
+      this.#isNoteWanted = false;
+      // A claim that is lost is told elsewhere.
+      await this.#claim.note(this.#now).catch(() => {});
+    }
+    this.#isNoting = false;
   }
 
   async #findUpload(facts: ObjectFacts, isRepeatable: boolean): Promise<UploadJournal['resume']> {

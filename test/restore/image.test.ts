@@ -38,28 +38,31 @@ async function archived(t: TestContext, flags: readonly string[], env: Record<st
   return { lab, snapshotId, into, file: join(into, 'disk.img') };
 }
 
-for (const source of ['volume', 'direct']) {
-  for (const codec of ['lz4', 'zstd']) {
-    for (const cipher of ['none', 'gpg']) {
-      test(`${source}, ${codec}, ${cipher}: to a sparse file, to the byte`, async (t) => {
-        const env: Record<string, string> = {};
-        const flags = ['--source', source, '--compression', codec];
-        if (cipher === 'gpg') {
-          env['GNUPGHOME'] = await gpgHome(t);
-          await addKey(env['GNUPGHOME'], 'ops@example.com');
-          flags.push('--gpg-recipient', 'ops@example.com');
-        }
-        const { lab, snapshotId, into, file } = await archived(t, flags, env);
-        const done = await runRestore(lab, [snapshotId, '--to-file', file], { env });
-        assert.equal(done.code, 0, done.stdout + done.stderr);
-        await run(['cmp', file, imageOf(lab, snapshotId)]);
-        assert.deepEqual(readdirSync(into), ['disk.img']);
-        assert.ok(statSync(file).blocks * 512 < 64 * 2 ** 20, 'holes stay holes');
-        const restored = recordsOf(done).find(({ code }) => code === 'object.restored');
-        assert.equal(restored?.['bytes'], 2 ** 30);
-      });
+const ALL = ['volume', 'direct'].flatMap((source) =>
+  ['lz4', 'zstd'].flatMap((codec) => ['none', 'gpg'].map((cipher) => [source, codec, cipher] as const)),
+);
+
+/** With SNAP_TO_S3_FULL, all of them. */
+const ROUND_TRIPS = process.env['SNAP_TO_S3_FULL'] ? ALL : ALL.filter((_, index) => [1, 2, 4].includes(index));
+
+for (const [source, codec, cipher] of ROUND_TRIPS) {
+  test(`${source}, ${codec}, ${cipher}: to a sparse file, to the byte`, async (t) => {
+    const env: Record<string, string> = {};
+    const flags = ['--source', source, '--compression', codec];
+    if (cipher === 'gpg') {
+      env['GNUPGHOME'] = await gpgHome(t);
+      await addKey(env['GNUPGHOME'], 'ops@example.com');
+      flags.push('--gpg-recipient', 'ops@example.com');
     }
-  }
+    const { lab, snapshotId, into, file } = await archived(t, flags, env);
+    const done = await runRestore(lab, [snapshotId, '--to-file', file], { env });
+    assert.equal(done.code, 0, done.stdout + done.stderr);
+    await run(['cmp', file, imageOf(lab, snapshotId)]);
+    assert.deepEqual(readdirSync(into), ['disk.img']);
+    assert.ok(statSync(file).blocks * 512 < 64 * 2 ** 20, 'holes stay holes');
+    const restored = recordsOf(done).find(({ code }) => code === 'object.restored');
+    assert.equal(restored?.['bytes'], 2 ** 30);
+  });
 }
 
 test('to a device, which nobody uses and which is large enough; zeros too', async (t) => {
