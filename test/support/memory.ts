@@ -1,8 +1,11 @@
-/** How much memory a run of the program takes. */
+/** How much memory a run of the program takes: of the compiled program, as it is installed. */
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { BUCKET, PROGRAM, runProgram, type TestLab } from './lab.ts';
+import { BUCKET, runProgram, type TestLab } from './lab.ts';
+
+const ROOT = join(import.meta.dirname, '..', '..');
 
 export interface MeasuredRun {
   /** The most bytes that the process itself had in memory, up to the event. */
@@ -12,12 +15,13 @@ export interface MeasuredRun {
 
 /** Runs the program to its end, which must be a good one. @param event near the end of what is measured. */
 export async function runMeasured(lab: TestLab, argv: readonly string[], event: string): Promise<MeasuredRun> {
+  using built = build();
   let mostBytes = 0;
   let pid = '';
   // The shell becomes the program, so that its process id is known before it starts.
   const script = 'echo $$ >&2; exec "$@"';
   const [command = '', ...options] = argv;
-  const program = [process.execPath, PROGRAM, command, '--json', '--bucket', BUCKET, ...options];
+  const program = [process.execPath, built.program, command, '--json', '--bucket', BUCKET, ...options];
   const mount = ['--mount-point', join(lab.directory, 'mnt')];
   const done = await runProgram(['sh', '-c', script, 'sh', ...program, ...mount], {
     env: lab.env,
@@ -32,3 +36,13 @@ export async function runMeasured(lab: TestLab, argv: readonly string[], event: 
 
 const highWaterMark = (pid: string): number =>
   Number(/^VmHWM:\s+(\d+) kB/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]) * 1024;
+
+/** Beside the sources, so that it finds what it imports. */
+function build() {
+  const directory = mkdtempSync(join(ROOT, '.built-'));
+  execFileSync('tsc', ['-p', join(ROOT, 'tsconfig.build.json'), '--outDir', directory], { stdio: 'inherit' });
+  return {
+    program: join(directory, 'src', 'bin.js'),
+    [Symbol.dispose]: () => rmSync(directory, { recursive: true, force: true }),
+  };
+}

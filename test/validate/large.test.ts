@@ -11,7 +11,7 @@ import { makeManyFiles } from '../support/trees.ts';
 /** With SNAP_TO_S3_FULL, half a million and a million. */
 const COUNTS = process.env['SNAP_TO_S3_FULL'] ? [500_000, 1_000_000] : [60_000];
 
-const MOST_MEMORY = 300 * 2 ** 20;
+const MOST_MEMORY = 300e6;
 
 const SPARSE = 8 * 2 ** 30;
 
