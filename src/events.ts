@@ -114,7 +114,18 @@ export type SnapEvent =
       hint: string | null;
     }
   | { code: 'doctor.finished'; warnings: number; problems: number }
-  | { code: 'object.restored'; snapshot: string; key: string; target: string; bytes: number; seconds: number }
+  | {
+      code: 'object.restored';
+      snapshot: string;
+      key: string;
+      target: string;
+      bytes: number;
+      /** `null` for images. */
+      files: number | null;
+      seconds: number;
+    }
+  | { code: 'files.left-out'; snapshot: string; key: string; devices: number; privileges: number }
+  | { code: 'partition.not-restored'; snapshot: string; partition: number | null; reason: string }
   | { code: 'archive.listed'; archive: ListedArchive }
   | { code: 'list.finished'; archives: number; storedBytes: number; dollarsMonth: number }
   | { code: 'plan.snapshot'; plan: SnapshotPlan }

@@ -30,9 +30,22 @@ export interface TarMember {
   target: Buffer;
   device: { major: number; minor: number };
   xattrs: Map<string, Buffer>;
+  /** What tar keeps of rights beyond the mode, as it writes it: ACLs as text, and the SELinux label. */
+  rights: Partial<Record<Right, string>>;
+  /** Whether the data of the member begins with a map of what follows. */
+  isSparse: boolean;
   /** For regular files: where the bytes that follow belong. */
   segments: Segment[];
 }
+
+/** Records of a pax header that carry rights. */
+export const RIGHTS = {
+  accessAcl: 'SCHILY.acl.access',
+  defaultAcl: 'SCHILY.acl.default',
+  selinux: 'RHT.security.selinux',
+} as const;
+
+export type Right = keyof typeof RIGHTS;
 
 /** The stream is not a tar, or is damaged. */
 export class TarError extends Error {}
@@ -166,7 +179,7 @@ function readRecords(bytes: Buffer, into: Records): void {
   }
 }
 
-const XATTR = 'SCHILY.xattr.';
+export const XATTR = 'SCHILY.xattr.';
 
 function memberOf(header: Buffer, flag: string, ahead: Ahead): TarMember {
   const type = TYPES[flag];
@@ -191,8 +204,18 @@ function memberOf(header: Buffer, flag: string, ahead: Ahead): TarMember {
     xattrs: new Map(
       [...ahead.own].flatMap(([name, value]) => (name.startsWith(XATTR) ? [[name.slice(XATTR.length), value]] : [])),
     ),
+    rights: rightsIn(ahead.own),
+    isSparse: false,
     segments: [],
   };
+}
+
+function rightsIn(own: Records): TarMember['rights'] {
+  const found = Object.entries(RIGHTS).flatMap(([right, name]) => {
+    const value = own.get(name)?.toString('utf8').replace(/\0$/, '');
+    return value === undefined ? [] : [[right, value]];
+  });
+  return Object.fromEntries(found) as TarMember['rights'];
 }
 
 /** The prefix field is POSIX's; GNU's own format keeps other things there. */
@@ -227,6 +250,7 @@ function readSegments(member: TarMember, { own }: Ahead, stored: number, stream:
   const { segments, mapBytes } = readMap(stream, stored);
   checkSegments(segments, size, stored - mapBytes);
   member.size = size;
+  member.isSparse = true;
   member.segments = segments;
   return mapBytes;
 }

@@ -35,3 +35,21 @@ export function readTarTotal(stderr: string): number | null {
 
 /** A line of tar's that tells of a socket it left out: sockets mean nothing without the process that made them. */
 export const tellsOfSocket = (line: string): boolean => line.endsWith(': socket ignored');
+
+/**
+ * The command that makes files below a directory, from a tar on standard input. What they may be called and may be is
+ * decided before they get here; tar, too, creates links to elsewhere last, and lets nothing be written through them.
+ */
+export const extractCommand = (directory: string): string[] => [
+  'tar',
+  '--extract',
+  '--file=-',
+  '--numeric-owner',
+  '--same-permissions',
+  '--acls',
+  '--selinux',
+  '--xattrs',
+  '--xattrs-include=*',
+  '--delay-directory-restore',
+  `--directory=${directory}`,
+];

@@ -8,6 +8,7 @@ import { type ImageTarget, writeImage } from './image-to-file.ts';
 import { compareImageWithBlocks } from './image-with-blocks.ts';
 import { compareImageWithDevice } from './image-with-device.ts';
 import { type RingMemory, RingReader } from './shared-ring.ts';
+import { type FilesTarget, type LeftOut, writeFiles } from './tar-to-files.ts';
 import { compareTarWithDisk, type TarComparisonOptions } from './tar-with-disk.ts';
 
 export type ComparisonOrder =
@@ -15,6 +16,7 @@ export type ComparisonOrder =
   | { how: 'image'; device: string }
   | { how: 'blocks'; table: BlockTable }
   | ({ how: 'write' } & ImageTarget)
+  | ({ how: 'extract' } & FilesTarget)
   /** Without a disk: is it a tar, and what does it hash to? */
   | { how: 'tar-alone' }
   | { how: 'bytes-alone' };
@@ -27,6 +29,9 @@ export interface Comparison {
   contentBytes: number;
   xattrSum: string;
   plainBytes: number;
+  /** Where files were made. */
+  leftOut?: LeftOut;
+  missing?: string[];
 }
 
 export interface ComparingOrder {
@@ -59,6 +64,10 @@ function findingsOf({ order, compared }: ComparingOrder, stream: ByteStream): Fi
     case 'write': {
       const { differences: list, contentBytes } = writeImage(stream, order);
       return { list, contentBytes };
+    }
+    case 'extract': {
+      const { differences: list, ...counts } = writeFiles(stream, order);
+      return { list, ...counts };
     }
     case 'tar-alone':
       return readTar(stream);

@@ -11,6 +11,7 @@ import type { ComparisonOrder } from '../compare/comparing-thread.ts';
 import type { Difference, DifferenceKind } from '../compare/difference.ts';
 import type { ImageTarget } from '../compare/image-to-file.ts';
 import { type ComparisonResult, compareInThreads } from '../compare/start.ts';
+import type { FilesTarget, LeftOut } from '../compare/tar-to-files.ts';
 import { SnapError } from '../errors.ts';
 import type { Host } from '../events.ts';
 import { monotonic } from '../lib/clock.ts';
@@ -40,6 +41,8 @@ export type Reference =
   | { how: 'blocks'; table: BlockTable }
   /** Written somewhere on the way. */
   | ({ how: 'write' } & ImageTarget)
+  /** Made files of on the way. */
+  | ({ how: 'extract' } & FilesTarget)
   /** Given to somebody who closes the descriptor. */
   | { how: 'stream'; take: (descriptor: number, signal: AbortSignal) => Promise<StreamFindings> }
   | { how: 'alone' };
@@ -63,6 +66,9 @@ export interface ObjectCheck {
   plainBytes: number;
   plainSha256: string;
   seconds: number;
+  leftOut: LeftOut;
+  /** Paths that were asked for, and that the archive has not. */
+  missing: string[];
 }
 
 /** @throws SnapError when it cannot be told, e.g. `OBJECT_ARCHIVED`, `GPG_KEY`, `DOWNLOAD_FAILED`. */
@@ -122,6 +128,8 @@ class Findings {
       plainBytes: comparison?.plainBytes ?? 0,
       plainSha256: comparison?.plainSha256 ?? '',
       seconds: (monotonic() - started) / 1000,
+      leftOut: comparison?.leftOut ?? { devices: 0, privileges: 0 },
+      missing: comparison?.missing ?? [],
     };
   }
 }
@@ -268,11 +276,10 @@ const UNSTEADY: Record<string, readonly ('mtime' | 'mode' | 'owner')[]> = { vfat
 function orderOf(object: ArchivedObject, reference: Reference, directory: string): Order {
   const key = randomBytes(32);
   const logFile = join(directory, 'members');
-  if (reference.how === 'image') return { thread: reference, logFile, key };
-  if (reference.how === 'blocks' || reference.how === 'write') return { thread: reference, logFile, key };
   if (reference.how === 'alone' || reference.how === 'stream') {
     return { thread: { how: object.layout === 'tar' ? 'tar-alone' : 'bytes-alone' }, logFile, key };
   }
+  if (reference.how !== 'tar') return { thread: reference, logFile, key };
   const { root, contentOnly, filesystem } = reference;
   return { thread: { how: 'tar', root, contentOnly, ignore: UNSTEADY[filesystem] ?? [], key, logFile }, logFile, key };
 }

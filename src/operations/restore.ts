@@ -7,19 +7,20 @@ import { monotonic } from '../lib/clock.ts';
 import { refuseArchived } from './archived-objects.ts';
 import { type CheckServices, checkObject, type ObjectCheck, type Reference, tableOf } from './check-object.ts';
 import { type Archive, type ArchivedObject, findArchivesById } from './find-archive.ts';
+import { restoreFiles } from './restore-files.ts';
 import { restoreToSnapshot } from './restore-snapshot.ts';
 import { openTarget } from './restore-target.ts';
 import { runEach } from './run-each.ts';
-import type { RestoreSettings, Services } from './settings.ts';
+import type { FilesOrder, RestoreSettings, Services } from './settings.ts';
 
 /**
- * Writes the image of a disk or of a partition to a file, a device, or a new snapshot.
- * @returns `EXIT.ok`; `EXIT.differs` when what came is not what was archived: then no file is left.
+ * Writes the image of a disk or of a partition to a file, a device, or a new snapshot; or files below a directory.
+ * @returns `EXIT.ok`; `EXIT.differs` when what came is not what was archived: then no image is left.
  * @throws SnapError the reason, when nothing could be begun; `INTERRUPTED` when stopped.
  */
 export async function restore(settings: RestoreSettings, services: Services, signal: AbortSignal): Promise<ExitCode> {
   await sweepKilledRuns();
-  requireTools(['mkfifo'], services.searchPath);
+  requireTools(settings.target.kind === 'directory' ? ['mkfifo', 'tar'] : ['mkfifo'], services.searchPath);
   await services.store.check({ signal });
   const { archives, missing } = await findArchivesById([settings.snapshotId], settings.prefix, services.store, signal);
   return runEach({
@@ -31,16 +32,20 @@ export async function restore(settings: RestoreSettings, services: Services, sig
     host: services.host,
     signal,
     work: async (archive) => {
-      await restoreImage(archive, settings, services, signal);
+      const { target } = settings;
+      if (target.kind === 'directory') await restoreFiles(archive, target, settings, services, signal);
+      else await restoreImage(archive, { ...settings, target }, services, signal);
       return 'done';
     },
     mayBeFree: null,
   });
 }
 
+type ImageSettings = RestoreSettings & { target: Exclude<RestoreSettings['target'], FilesOrder> };
+
 async function restoreImage(
   archive: Archive,
-  settings: RestoreSettings,
+  settings: ImageSettings,
   services: Services,
   signal: AbortSignal,
 ): Promise<void> {
@@ -61,6 +66,7 @@ async function restoreImage(
     key: object.key,
     target: given.target,
     bytes: given.bytes,
+    files: null,
     seconds: (monotonic() - started) / 1000,
   });
 }
@@ -68,7 +74,7 @@ async function restoreImage(
 async function giveTo(
   archive: Archive,
   object: ArchivedObject,
-  settings: RestoreSettings,
+  settings: ImageSettings,
   services: Services,
   check: CheckServices,
 ): Promise<{ target: string; bytes: number }> {
@@ -103,7 +109,7 @@ function chooseImage({ objects, snapshotId }: Archive, { partition }: RestoreSet
     hint:
       images.length > 0
         ? `it has images of: ${images.join(', ')} (--partition)`
-        : 'it holds files: aws s3 cp s3://BUCKET/KEY - | lz4 -d | tar -x (docs/archive-format.md)',
+        : 'it holds files: restore them with --to-dir',
   });
 }
 

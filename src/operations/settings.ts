@@ -97,7 +97,7 @@ export interface RestoreSettings {
   prefix: string;
   /** `null`: the whole disk. */
   partition: number | null;
-  target: { kind: 'file' | 'device'; path: string } | { kind: 'snapshot' };
+  target: { kind: 'file' | 'device'; path: string } | { kind: 'snapshot' } | FilesOrder;
   /** Of a new snapshot: also where the old one was not encrypted. */
   encrypt: boolean;
   /** Of a new snapshot; `null`: the account's default key. */
@@ -108,6 +108,16 @@ export interface RestoreSettings {
   sessionKey: string | null;
   /** Ranges on their way from S3 at once. */
   downloadStreams: number;
+}
+
+/** Files below a directory. */
+export interface FilesOrder {
+  kind: 'directory';
+  path: string;
+  /** Only these and what is below them; `null` for everything. Without `.` and `..`. */
+  paths: readonly string[] | null;
+  /** Device nodes, set-user-ID and set-group-ID bits and file capabilities too. */
+  isPrivileged: boolean;
 }
 
 /** A night run as it would be, for `doctor` to look at beforehand. */

@@ -5,7 +5,7 @@ import { normalisePrefix } from '../../archive/key.ts';
 import { awsServices } from '../../aws-services.ts';
 import { SnapError } from '../../errors.ts';
 import { restore } from '../../operations/restore.ts';
-import type { RestoreSettings } from '../../operations/settings.ts';
+import type { FilesOrder, RestoreSettings } from '../../operations/settings.ts';
 import type { CliContext } from '../context.ts';
 import { matching, wholeNumber } from '../flag-values.ts';
 import { EXIT_STATUS_HELP } from '../help.ts';
@@ -35,6 +35,9 @@ interface RestoreFlags extends AwsFlags, OutputFlags {
   toFile?: string;
   toDevice?: string;
   toSnapshot?: true;
+  toDir?: string;
+  path?: string[];
+  privileged?: true;
   encrypt?: true;
   kmsKeyId?: string;
   overwrite?: true;
@@ -45,9 +48,11 @@ interface RestoreFlags extends AwsFlags, OutputFlags {
 
 export function restoreCommand(context: CliContext): Command {
   const command = new Command('restore')
-    .summary('give an image back, to a file, a device or a new snapshot')
+    .summary('give files or images back: to a directory, a file, a device or a new snapshot')
     .description(DESCRIPTION)
-    .usage('SNAPSHOT --bucket BUCKET (--to-file FILE | --to-device DEVICE --yes | --to-snapshot) [OPTIONS]')
+    .usage(
+      'SNAPSHOT --bucket BUCKET (--to-dir DIR | --to-file FILE | --to-device DEVICE --yes | --to-snapshot) [OPTIONS]',
+    )
     .argument('<snapshot>', 'whose archive', SNAPSHOT_ID)
     .addHelpText('after', EXAMPLES + EXIT_STATUS_HELP)
     .action((snapshotId: string, _flags, self: Command) => runRestore(snapshotId, self.opts<RestoreFlags>(), context));
@@ -60,21 +65,36 @@ export function restoreCommand(context: CliContext): Command {
 }
 
 const DESCRIPTION = [
-  'Writes an archived image, of a whole disk (--dd) or of one partition, to a sparse file, to a block device, or to a new',
-  'EBS snapshot (by the EBS direct APIs: no volume, no root, no instance; tags and description come back). Every byte',
-  'is held on the way against the hashes, checksums and lengths that the archive has; when anything differs, no file',
-  'or snapshot is left, and the exit code is 12. Archives of version 0 are restored too. Archives of files are restored by tar',
-  '(docs/archive-format.md).',
+  'Makes the files of an archive anew below a directory, with all their attributes; or writes an archived image, of a whole',
+  'disk (--dd) or of one partition, to a sparse file, to a block device, or to a new EBS snapshot (by the EBS direct APIs:',
+  'no volume, no root, no instance; tags and description come back). Every byte is held on the way against the hashes,',
+  'checksums and lengths that the archive has; when anything differs, no image is left, a directory stays marked as',
+  'unfinished, and the exit code is 12. Archives of version 0 are restored too.',
 ].join(' ');
 
 const EXAMPLES = `
 Examples:
+  snap-to-s3 restore snap-0123456789abcdef0 --bucket backups.example.com --to-dir /mnt/new
+  snap-to-s3 restore snap-0123456789abcdef0 --bucket backups.example.com --to-dir here --path etc/nginx var/www
   snap-to-s3 restore snap-0123456789abcdef0 --bucket backups.example.com --to-file disk.img
   snap-to-s3 restore snap-0123456789abcdef0 --bucket backups.example.com --to-device /dev/nvme2n1 --yes
   snap-to-s3 restore snap-0123456789abcdef0 --bucket backups.example.com --to-snapshot --region eu-west-1
 `;
 
 const targetOptions = (): Option[] => [
+  new Option(
+    '--to-dir <directory>',
+    'files, below a directory that is empty or not there; as root with their owners',
+  ).conflicts(['toFile', 'toDevice', 'toSnapshot']),
+  new Option(
+    '--path <path...>',
+    'only these files and directories, as named from the root of the filesystem',
+  ).conflicts(['toFile', 'toDevice', 'toSnapshot']),
+  new Option('--privileged', 'also device nodes, set-ID bits and file capabilities; takes root').conflicts([
+    'toFile',
+    'toDevice',
+    'toSnapshot',
+  ]),
   new Option('--to-file <file>', 'a new, sparse file').conflicts('toDevice'),
   new Option('--to-device <device>', 'a block device that nobody uses; what is on it is destroyed (--yes)').argParser(
     matching(/^\/dev\/./, 'a device such as /dev/nvme2n1'),
@@ -88,9 +108,10 @@ const targetOptions = (): Option[] => [
   new Option('--kms-key-id <arn>', "key of the new snapshot, instead of the account's default").argParser(
     matching(/^arn:aws[\w-]*:kms:/, 'the ARN of a key, which the EBS direct APIs ask for'),
   ),
-  new Option('--partition <number>', 'the image of this partition; that of the whole disk if not given').argParser(
-    wholeNumber(1, 999),
-  ),
+  new Option(
+    '--partition <number>',
+    'this partition only; the whole disk, or all partitions with files, if not given',
+  ).argParser(wholeNumber(1, 999)),
   new Option('--overwrite', 'also a file that is there, or a device with something on it'),
   new Option('--yes', 'the device may be written to'),
 ];
@@ -108,7 +129,7 @@ function toSettings(snapshotId: string, flags: RestoreFlags, process: NodeJS.Pro
     snapshotId,
     prefix: normalisePrefix(flags.prefix),
     partition: flags.partition ?? null,
-    target: toTarget(flags),
+    target: toTarget(flags, process),
     overwrite: flags.overwrite === true,
     encrypt: flags.encrypt === true,
     kmsKeyArn: flags.kmsKeyId ?? null,
@@ -117,15 +138,40 @@ function toSettings(snapshotId: string, flags: RestoreFlags, process: NodeJS.Pro
   };
 }
 
-function toTarget({ toFile, toDevice, toSnapshot, yes }: RestoreFlags): RestoreSettings['target'] {
+function toTarget(flags: RestoreFlags, process: NodeJS.Process): RestoreSettings['target'] {
+  const { toDir, toFile, toDevice, toSnapshot, yes } = flags;
+  if (toDir !== undefined) return toFiles(resolve(toDir), flags, process);
+  if (flags.path || flags.privileged) throw new SnapError('USAGE', '--path and --privileged go with --to-dir');
   if (toSnapshot) return { kind: 'snapshot' };
   if (toFile !== undefined) return { kind: 'file', path: resolve(toFile) };
   if (toDevice === undefined)
-    throw new SnapError('USAGE', 'say where to: --to-file FILE, --to-device DEVICE or --to-snapshot');
+    throw new SnapError('USAGE', 'say where to: --to-dir DIR, --to-file FILE, --to-device DEVICE or --to-snapshot');
   if (!yes) {
     throw new SnapError('USAGE', `everything on ${toDevice} would be destroyed`, {
       hint: 'look at it with lsblk, then give --yes',
     });
   }
   return { kind: 'device', path: toDevice };
+}
+
+/** @throws SnapError `USAGE` */
+function toFiles(path: string, flags: RestoreFlags, process: NodeJS.Process): FilesOrder {
+  if (flags.privileged && process.getuid?.() !== 0) {
+    throw new SnapError('USAGE', 'only root can make device nodes and set-ID files', {
+      hint: 'leave out --privileged',
+    });
+  }
+  return {
+    kind: 'directory',
+    path,
+    paths: flags.path?.map(belowRoot) ?? null,
+    isPrivileged: flags.privileged === true,
+  };
+}
+
+/** Bytes of a name as Latin-1, as archives' names are compared. @throws SnapError `USAGE` */
+function belowRoot(path: string): string {
+  const parts = path.split('/').filter((part) => part !== '' && part !== '.');
+  if (parts.length === 0 || parts.includes('..')) throw new SnapError('USAGE', `--path ${path}: this names no file`);
+  return Buffer.from(parts.join('/')).toString('latin1');
 }

@@ -133,7 +133,11 @@ function describeContentEvent(event: ContentEvent): string | null {
     case 'object.kept':
       return `stored already (${formatBytes(event.storedBytes)}): ${event.key}`;
     case 'object.restored':
-      return `restored to ${event.target}: ${formatBytes(event.bytes)} in ${formatDuration(event.seconds)}, every byte checked`;
+      return describeRestored(event);
+    case 'files.left-out':
+      return `without --privileged, ${count(event.devices, 'device node')} left out, and ${count(event.privileges, 'file')} restored without set-ID bits and capabilities`;
+    case 'partition.not-restored':
+      return `${event.partition === null ? 'the disk' : `partition ${event.partition}`} not restored: ${event.reason}`;
     case 'upload.resumed':
       return `${formatBytes(event.bytes)} in ${count(event.parts, 'part')} had been uploaded before, and are the same: ${event.key}`;
     case 'upload.restarted':
@@ -170,6 +174,11 @@ const describeDifference = ({ object, kind, path, detail }: DifferenceNote): str
 
 const describeTable = (table: string, partitions: number): string =>
   table === 'none' ? 'no partition table' : `${table} with ${count(partitions, 'partition')}`;
+
+function describeRestored({ target, bytes, files, seconds }: SnapEvent & { code: 'object.restored' }): string {
+  const what = files === null ? formatBytes(bytes) : `${count(files, 'file')}, ${formatBytes(bytes)}`;
+  return `restored to ${target}: ${what} in ${formatDuration(seconds)}, every byte checked`;
+}
 
 function describeStored(event: Extract<SnapEvent, { code: 'object.stored' }>): string {
   const ratio = event.storedBytes === 0 ? 0 : event.plainBytes / event.storedBytes;

@@ -1,0 +1,134 @@
+/**
+ * Headers of a tar, in pax format as GNU tar reads it: whatever a member is called and carries is in its extended
+ * header, so that nothing depends on what fits into the fields of old.
+ */
+import { RIGHTS, type Right, type Segment, type TarMember, XATTR } from './tar-reader.ts';
+
+const BLOCK = 512;
+const ZEROS = Buffer.alloc(2 * BLOCK);
+
+/** What a header is made of; the bytes of `segments` follow it, and then `paddingAfter`. */
+export type NewMember = Omit<TarMember, 'hasFraction'>;
+
+const FLAG: Record<TarMember['type'], string> = {
+  file: '0',
+  hardlink: '1',
+  symlink: '2',
+  character: '3',
+  block: '4',
+  directory: '5',
+  fifo: '6',
+};
+
+export function encodeMember(member: NewMember): Buffer {
+  const map = member.isSparse ? encodeMap(member.segments) : ZEROS.subarray(0, 0);
+  const stored = map.length + dataBytes(member);
+  const records = padded(Buffer.concat(recordsOf(member, stored)));
+  const name = Buffer.from('member');
+  const ahead = encodeHeader({ ...PLAIN, name, flag: 'x', size: recordBytes(records) });
+  const own = encodeHeader({
+    name,
+    flag: FLAG[member.type],
+    mode: member.mode,
+    size: Math.min(stored, MOST_OCTAL),
+    device: member.device,
+  });
+  return Buffer.concat([ahead, records, own, map]);
+}
+
+/** Of the bytes that follow the header. */
+export const paddingAfter = (member: NewMember): Buffer => ZEROS.subarray(0, paddingOf(dataBytes(member)));
+
+export const TAR_END: Buffer = ZEROS;
+
+const dataBytes = ({ type, segments }: NewMember): number =>
+  type === 'file' ? segments.reduce((sum, { length }) => sum + length, 0) : 0;
+
+const paddingOf = (length: number): number => (BLOCK - (length % BLOCK)) % BLOCK;
+
+const padded = (bytes: Buffer): Buffer => Buffer.concat([bytes, ZEROS.subarray(0, paddingOf(bytes.length))]);
+
+/** Without the padding, which is zeros, and a record ends in a line feed. */
+const recordBytes = (records: Buffer): number => records.lastIndexOf(0x0a) + 1;
+
+function recordsOf(member: NewMember, stored: number): Buffer[] {
+  const { type, path, target, size, uid, gid, mtime, xattrs, rights, isSparse } = member;
+  const isLink = type === 'symlink' || type === 'hardlink';
+  return [
+    ...(isSparse
+      ? [
+          record('GNU.sparse.major', '1'),
+          record('GNU.sparse.minor', '0'),
+          record('GNU.sparse.name', path),
+          record('GNU.sparse.realsize', String(size)),
+        ]
+      : []),
+    record('path', path),
+    ...(isLink ? [record('linkpath', target)] : []),
+    ...(stored > MOST_OCTAL ? [record('size', String(stored))] : []),
+    record('uid', String(uid)),
+    record('gid', String(gid)),
+    record('mtime', decimalSeconds(mtime)),
+    ...[...xattrs].map(([name, value]) => record(`${XATTR}${name}`, value)),
+    ...Object.entries(rights).map(([right, value]) => record(RIGHTS[right as Right], value)),
+  ];
+}
+
+/** `<length> <name>=<value>\n`, the length counting its own digits. */
+function record(name: string, value: string | Buffer): Buffer {
+  const rest = Buffer.concat([Buffer.from(` ${name}=`), Buffer.from(value as Buffer), Buffer.from('\n')]);
+  let length = rest.length + 1;
+  while (String(length).length + rest.length !== length) length = String(length).length + rest.length;
+  return Buffer.concat([Buffer.from(String(length)), rest]);
+}
+
+const SECOND = 1_000_000_000n;
+
+/** Nanoseconds as seconds with nine decimals; `-1.5` is one and a half second before the epoch. */
+function decimalSeconds(nanoseconds: bigint): string {
+  const size = nanoseconds < 0n ? -nanoseconds : nanoseconds;
+  return `${nanoseconds < 0n ? '-' : ''}${size / SECOND}.${String(size % SECOND).padStart(9, '0')}`;
+}
+
+/** How many segments, then offset and length of each, a line each. */
+const encodeMap = (segments: readonly Segment[]): Buffer =>
+  padded(
+    Buffer.from(
+      [segments.length, ...segments.flatMap(({ offset, length }) => [offset, length])]
+        .map((number) => `${number}\n`)
+        .join(''),
+    ),
+  );
+
+interface HeaderFields {
+  name: Buffer;
+  flag: string;
+  mode: number;
+  size: number;
+  device: { major: number; minor: number };
+}
+
+const PLAIN = { mode: 0o644, device: { major: 0, minor: 0 } };
+
+/** What eleven octal digits hold; what is longer stands in the extended header, which goes before. */
+const MOST_OCTAL = 0o77777777777;
+
+function encodeHeader({ name, flag, mode, size, device }: HeaderFields): Buffer {
+  const header = Buffer.alloc(BLOCK);
+  const octal = (at: number, length: number, value: number) =>
+    header.write(`${value.toString(8).padStart(length - 1, '0')}\0`, at, 'latin1');
+  name.copy(header, 0);
+  octal(100, 8, mode);
+  octal(108, 8, 0);
+  octal(116, 8, 0);
+  octal(124, 12, size);
+  octal(136, 12, 0);
+  header.write(flag, 156, 'latin1');
+  header.write('ustar\x0000', 257, 'latin1');
+  octal(329, 8, device.major);
+  octal(337, 8, device.minor);
+  header.fill(0x20, 148, 156);
+  const sum = header.reduce((total, byte) => total + byte, 0);
+  header.write(`${sum.toString(8).padStart(6, '0')}\0 `, 148, 'latin1');
+  return header;
+}

@@ -1,0 +1,152 @@
+/** Files of an archive, made anew below a directory by tar, which gets only what may become one. */
+import { join } from 'node:path';
+import { extractCommand } from '../archive/tar.ts';
+import { SnapError } from '../errors.ts';
+import { monotonic } from '../lib/clock.ts';
+import { startPipeline } from '../transfer/pipeline.ts';
+import { closeAll, makePipe } from '../transfer/pipes.ts';
+import { refuseArchived } from './archived-objects.ts';
+import { type CheckServices, checkObject, type ObjectCheck } from './check-object.ts';
+import type { Archive, ArchivedObject } from './find-archive.ts';
+import { openDirectory, type TargetDirectory } from './restore-directory.ts';
+import type { FilesOrder, RestoreSettings, Services } from './settings.ts';
+
+/**
+ * The files of one partition come below the directory itself, those of several below directories with their numbers.
+ * @throws SnapError `DIFFERS`, `NOT_FOUND`, `TARGET`, and what `checkObject` throws. What was made then stays, marked
+ *   as unfinished, and is gone on with by the same command.
+ */
+export async function restoreFiles(
+  archive: Archive,
+  order: FilesOrder,
+  settings: RestoreSettings,
+  services: Services,
+  signal: AbortSignal,
+): Promise<void> {
+  const objects = chooseTars(archive, settings, services);
+  await refuseArchived(
+    objects.map(({ key }) => key),
+    services.store,
+    signal,
+  );
+  const check: CheckServices = {
+    ...services,
+    signal,
+    streams: settings.downloadStreams,
+    sessionKey: settings.sessionKey,
+  };
+  const missing: string[][] = [];
+  for (const object of objects) {
+    const path = objects.length === 1 ? order.path : join(order.path, String(object.partition));
+    missing.push(await restoreTar(archive.snapshotId, object, { ...order, path }, settings, check));
+  }
+  const nowhere = (order.paths ?? []).filter((path) => missing.every((names) => names.includes(path)));
+  if (nowhere.length === 0) return;
+  throw new SnapError('NOT_FOUND', `the archive of ${archive.snapshotId} has no ${nowhere.map((path) => Buffer.from(path, 'latin1').toString()).join(', ')}`, {
+    hint: 'paths begin at the root of the filesystem that was archived; everything else that was asked for is restored',
+  });
+}
+
+/** @throws SnapError `NOT_FOUND` */
+function chooseTars(
+  { objects, snapshotId }: Archive,
+  { partition }: RestoreSettings,
+  { host }: Services,
+): ArchivedObject[] {
+  const wanted = objects.filter((object) => partition === null || object.partition === partition);
+  const tars = wanted.filter(({ layout }) => layout === 'tar');
+  if (tars.length === 0) {
+    throw new SnapError(
+      'NOT_FOUND',
+      `the archive of ${snapshotId} has no files${partition === null ? '' : ` of partition ${partition}`}`,
+      { hint: 'it holds images: restore them with --to-file or --to-device' },
+    );
+  }
+  for (const object of wanted.filter(({ layout }) => layout === 'image')) {
+    const reason = 'it is an image: --to-file or --to-device';
+    host.notify({ code: 'partition.not-restored', snapshot: snapshotId, partition: object.partition, reason });
+  }
+  return tars;
+}
+
+/** @returns the paths that were asked for and are not in it. */
+async function restoreTar(
+  snapshotId: string,
+  object: ArchivedObject,
+  order: FilesOrder,
+  settings: RestoreSettings,
+  check: CheckServices,
+): Promise<string[]> {
+  const started = monotonic();
+  const directory = await openDirectory(order.path, snapshotId, object, settings.overwrite, order.paths === null);
+  const found = await extract(snapshotId, object, order, directory, check);
+  refuseDifferences(found, order.path);
+  await directory.finish();
+  const snapshot = snapshotId;
+  const { key, leftOut } = found;
+  if (leftOut.devices + leftOut.privileges > 0)
+    check.host.notify({ code: 'files.left-out', snapshot, key, ...leftOut });
+  const seconds = (monotonic() - started) / 1000;
+  check.host.notify({
+    code: 'object.restored',
+    snapshot,
+    key,
+    target: order.path,
+    bytes: found.contentBytes,
+    files: found.files,
+    seconds,
+  });
+  return found.missing;
+}
+
+/** The verdicts of both are awaited: of the stream, and of tar. */
+async function extract(
+  snapshotId: string,
+  object: ArchivedObject,
+  { path, paths, isPrivileged }: FilesOrder,
+  directory: TargetDirectory,
+  check: CheckServices,
+): Promise<ObjectCheck> {
+  const failed = new AbortController();
+  const signal = AbortSignal.any([check.signal, failed.signal]);
+  const pipe = await makePipe();
+  try {
+    const tar = { name: 'tar', argv: extractCommand(path) };
+    await using pipeline = await startPipeline([tar], { signal, input: pipe.readEnd }).finally(() =>
+      closeAll([pipe.readEnd]),
+    );
+    closeAll([pipeline.output]);
+    const rules = { paths, isPrivileged, isCaseless: directory.isCaseless };
+    const { mostBytes } = directory;
+    const target = { how: 'extract' as const, descriptor: pipe.writeEnd, rules, mostBytes };
+    const found = await checkObject(object, snapshotId, target, { ...check, signal });
+    closeAll([pipe.writeEnd]);
+    pipe.writeEnd = -1;
+    await pipeline.finished.catch((error) => {
+      if (found.differenceCount === 0) throw asTargetError(error, path);
+    });
+    return found;
+  } finally {
+    if (pipe.writeEnd !== -1) closeAll([pipe.writeEnd]);
+  }
+}
+
+function asTargetError(error: unknown, path: string): unknown {
+  if (!(error instanceof SnapError) || error.code !== 'STAGE_FAILED') return error;
+  return new SnapError('TARGET', `files below ${path} cannot be made: ${error.message}`, {
+    hint: 'what was made so far stays; look at the disk, then run the same command again',
+    cause: error,
+  });
+}
+
+const SHOWN = 5;
+
+/** @throws SnapError `DIFFERS` */
+function refuseDifferences({ key, differences, differenceCount }: ObjectCheck, path: string): void {
+  if (differenceCount === 0) return;
+  const shown = differences.slice(0, SHOWN).map((found) => [found.path, found.detail].filter(Boolean).join(': '));
+  const rest = differenceCount > shown.length ? `; and ${differenceCount - shown.length} more` : '';
+  throw new SnapError('DIFFERS', `${key}: ${shown.join('; ')}${rest}; what is below ${path} is not all of it`, {
+    hint: 'the archive is damaged, or was made to do harm: look for another copy, or another version of the object',
+  });
+}

@@ -1,0 +1,200 @@
+/** Files given back: with all that they had, only those that were asked for, and nothing where it must not be. */
+import assert from 'node:assert/strict';
+import { existsSync, lstatSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { PutObjectCommand } from '@aws-sdk/client-s3';
+import { withMounted } from '../../lab/disks/inspect.ts';
+import { keyEnding } from '../support/archives.ts';
+import { compareTrees } from '../support/compare-trees.ts';
+import { addSnapshotOf, fillPlainly } from '../support/disks.ts';
+import { addKey, gpgHome } from '../support/gpg.ts';
+import { BUCKET, labForTest, type RunOptions, recordsOf, runCli, runMigrate, type TestLab } from '../support/lab.ts';
+import { makeNastyTree } from '../support/nasty-tree.ts';
+import { bytesOf, imageOf, replaceObject, through } from '../support/tamper.ts';
+
+const runRestore = (lab: TestLab, argv: readonly string[], options: RunOptions = {}) =>
+  runCli({ ...lab.env, ...options.env }, ['restore', '--bucket', BUCKET, '--json', ...argv], options);
+
+const NASTY = {
+  table: 'none' as const,
+  partitions: [
+    { content: 'ext4' as const, sizeMiB: 600, populate: (root: string) => makeNastyTree(join(root, 'nasty')) },
+  ],
+};
+
+for (const [codec, cipher] of [
+  ['lz4', 'none'],
+  ['zstd', 'gpg'],
+]) {
+  test(`${codec}, ${cipher}: everything comes back, rights only where they were asked for`, async (t) => {
+    const env: Record<string, string> = {};
+    const flags = ['--all', '--compression', codec ?? ''];
+    if (cipher === 'gpg') {
+      env['GNUPGHOME'] = await gpgHome(t);
+      await addKey(env['GNUPGHOME'], 'ops@example.com');
+      flags.push('--gpg-recipient', 'ops@example.com');
+    }
+    const lab = await labForTest(t);
+    const { snapshotId } = await addSnapshotOf(lab, NASTY);
+    const migrated = await runMigrate(lab, flags, { env });
+    assert.equal(migrated.code, 0, migrated.stdout + migrated.stderr);
+    const [whole, plain] = ['whole', 'plain'].map((name) => join(lab.directory, name)) as [string, string];
+    const done = await runRestore(lab, [snapshotId, '--to-dir', whole, '--privileged'], { env });
+    assert.equal(done.code, 0, done.stdout + done.stderr);
+    await withMounted(imageOf(lab, snapshotId), null, async (root) => {
+      const { list, compared } = await compareTrees(root, whole);
+      assert.deepEqual(list, []);
+      assert.ok(compared > 50);
+      assert.equal(lstatSync(root, { bigint: true }).mtimeNs, lstatSync(whole, { bigint: true }).mtimeNs);
+    });
+    const modest = await runRestore(lab, [snapshotId, '--to-dir', plain], { env });
+    assert.equal(modest.code, 0, modest.stdout + modest.stderr);
+    assert.equal(existsSync(join(plain, 'nasty', 'block device')), false);
+    assert.equal(lstatSync(join(plain, 'nasty', 'setuid')).mode & 0o7777, 0o755);
+    const leftOut = recordsOf(modest).find(({ code }) => code === 'files.left-out');
+    assert.deepEqual([leftOut?.['devices'], leftOut?.['privileges']], [2, 3]);
+    const again = await runRestore(lab, [snapshotId, '--to-dir', plain], { env });
+    assert.equal(again.code, 1);
+    assert.match(again.stdout + again.stderr, /is not empty/);
+  });
+}
+
+test('several partitions, some paths, and a damaged object', async (t) => {
+  const lab = await labForTest(t);
+  const populate = async (root: string) => {
+    await fillPlainly(root);
+    mkdirSync(join(root, 'etc', 'app'), { recursive: true });
+    writeFileSync(join(root, 'etc', 'app', 'größe'), 'kept');
+    writeFileSync(join(root, 'etc', 'other'), 'not asked for');
+  };
+  const partitions = [
+    { content: 'ext4' as const, sizeMiB: 48, populate },
+    { content: 'random' as const, sizeMiB: 4 },
+    { content: 'ext4' as const, sizeMiB: 48, populate },
+  ];
+  const { snapshotId } = await addSnapshotOf(lab, { table: 'gpt', partitions });
+  assert.equal((await runMigrate(lab, ['--all'])).code, 0);
+  const at = (name: string) => join(lab.directory, name);
+  const some = await runRestore(lab, [snapshotId, '--to-dir', at('some'), '--path', '/etc/app/größe', 'nothing']);
+  assert.equal(some.code, 10, some.stdout + some.stderr);
+  assert.match(some.stdout, /has no nothing/);
+  for (const number of ['1', '3']) {
+    assert.equal(readFileSync(join(at('some'), number, 'etc/app/größe'), 'utf8'), 'kept');
+    assert.deepEqual(readdirSync(join(at('some'), number)), ['etc']);
+    assert.deepEqual(readdirSync(join(at('some'), number, 'etc')), ['app']);
+  }
+  assert.ok(recordsOf(some).some(({ code, partition }) => code === 'partition.not-restored' && partition === 2));
+  const key = await keyEnding(lab, '.3.tar.lz4');
+  const bytes = await bytesOf(lab, key);
+  await replaceObject(lab, key, bytes.subarray(0, bytes.length / 2));
+  const cut = await runRestore(lab, [snapshotId, '--to-dir', at('cut'), '--partition', '3']);
+  assert.equal(cut.code, 12, cut.stdout + cut.stderr);
+  assert.ok(existsSync(join(at('cut'), '.snap-to-s3-unfinished')));
+  await replaceObject(lab, key, bytes);
+  const mended = await runRestore(lab, [snapshotId, '--to-dir', at('cut'), '--partition', '3']);
+  assert.equal(mended.code, 0, mended.stdout + mended.stderr);
+  assert.deepEqual(readdirSync(at('cut')).includes('.snap-to-s3-unfinished'), false);
+});
+
+/** What a member of a hostile tar is made of; see tarfile in Python. */
+interface Hostile {
+  name: string;
+  type?: 'file' | 'dir' | 'sym' | 'lnk' | 'chr';
+  link?: string;
+  pax?: Record<string, string>;
+}
+
+const OUT = '@OUT@';
+
+const HOSTILE: Record<string, Hostile[]> = {
+  'an absolute name': [{ name: `${OUT}/x` }],
+  'a way up': [{ name: '../outside/x' }],
+  'a way up in the middle': [{ name: 'a', type: 'dir' }, { name: 'a/../../outside/x' }],
+  'a way up by a long name': [{ name: 'x', pax: { path: '../outside/x' } }],
+  'an absolute long name': [{ name: 'x', pax: { path: `${OUT}/x` } }],
+  'a link to a directory, and a file in it': [{ name: 'l', type: 'sym', link: OUT }, { name: 'l/x' }],
+  'a link up, and a file in it': [{ name: 'l', type: 'sym', link: '../outside' }, { name: 'l/x' }],
+  'a link, and a file of its name': [{ name: 'l', type: 'sym', link: `${OUT}/x` }, { name: 'l' }],
+  'a link to a link': [
+    { name: 'a', type: 'sym', link: '..' },
+    { name: 'b', type: 'sym', link: 'a/outside' },
+    { name: 'b/x' },
+  ],
+  'a directory that becomes a link': [
+    { name: 'd', type: 'dir' },
+    { name: 'd', type: 'sym', link: OUT },
+    { name: 'd/x' },
+  ],
+  'a link that becomes a directory': [
+    { name: 'd', type: 'sym', link: OUT },
+    { name: 'd', type: 'dir' },
+    { name: 'd/x' },
+  ],
+  'a hard link to a file elsewhere': [{ name: 'h', type: 'lnk', link: `${OUT}/secret` }],
+  'a hard link up': [{ name: 'h', type: 'lnk', link: '../outside/secret' }],
+  'a hard link through a link': [
+    { name: 'l', type: 'sym', link: OUT },
+    { name: 'h', type: 'lnk', link: 'l/secret' },
+  ],
+  'a hard link to a link, and a file in it': [
+    { name: 'l', type: 'sym', link: OUT },
+    { name: 'h', type: 'lnk', link: 'l' },
+    { name: 'h/x' },
+  ],
+  'a hard link by a long name': [{ name: 'h', type: 'lnk', link: 'x', pax: { linkpath: '../outside/secret' } }],
+  'a file in what is no member': [{ name: 'nowhere/x' }],
+  'a sparse file that is called otherwise': [
+    {
+      name: 'x',
+      pax: {
+        'GNU.sparse.major': '1',
+        'GNU.sparse.minor': '0',
+        'GNU.sparse.realsize': '0',
+        'GNU.sparse.name': '../outside/x',
+      },
+    },
+  ],
+  'a device': [{ name: 'null', type: 'chr' }],
+  'a name of dots': [{ name: '..' }],
+};
+
+const MAKE_TAR = `
+import sys, json, io, tarfile
+T = {'file': tarfile.REGTYPE, 'dir': tarfile.DIRTYPE, 'sym': tarfile.SYMTYPE, 'lnk': tarfile.LNKTYPE, 'chr': tarfile.CHRTYPE}
+out = tarfile.open(fileobj=sys.stdout.buffer, mode='w|', format=tarfile.PAX_FORMAT)
+for m in json.load(sys.stdin):
+    i = tarfile.TarInfo(m['name']); i.type = T[m.get('type', 'file')]; i.linkname = m.get('link', '')
+    i.pax_headers = m.get('pax', {}); i.mode = 0o755
+    data = b'0\\n'.ljust(512, b'\\0') if i.type == tarfile.REGTYPE else b''
+    i.size = len(data); out.addfile(i, io.BytesIO(data))
+out.close()
+`;
+
+test('hostile tars write nothing outside, as root', async (t) => {
+  const lab = await labForTest(t);
+  const outside = join(lab.directory, 'outside');
+  mkdirSync(outside);
+  writeFileSync(join(outside, 'secret'), 'secret');
+  const snapshotId = 'snap-0123456789abcdef0';
+  const key = `vol-0123456789abcdef0/2017-01-01T00:00:00+00:00 ${snapshotId} - old.tar.lz4`;
+  for (const [index, [name, members]] of Object.entries(HOSTILE).entries()) {
+    const order = JSON.stringify([...members, { name: 'harmless' }]).replaceAll(OUT, outside);
+    const tar = await through(['python3', '-c', MAKE_TAR], Buffer.from(order));
+    const body = await through(['lz4', '-z', '-c', '-q', '-'], tar);
+    await lab.s3.send(new PutObjectCommand({ Bucket: BUCKET, Key: key, Body: body }));
+    const target = join(lab.directory, `target-${index}`);
+    const done = await runRestore(lab, [snapshotId, '--to-dir', target]);
+    const said = done.stdout + done.stderr;
+    assert.equal(done.code, name === 'a device' ? 0 : 12, `${name}: ${said}`);
+    assert.doesNotMatch(said, /BUG|\n {4}at /, name);
+    assert.deepEqual(readdirSync(outside), ['secret'], name);
+    assert.equal(lstatSync(join(outside, 'secret')).nlink, 1, name);
+    assert.ok(existsSync(join(target, 'harmless')), `${name}: what does no harm is restored`);
+    assert.deepEqual(
+      readdirSync(lab.directory).filter((found) => found === 'x'),
+      [],
+      name,
+    );
+  }
+});
