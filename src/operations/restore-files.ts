@@ -2,7 +2,7 @@
 import { join } from 'node:path';
 import { extractCommand } from '../archive/tar.ts';
 import { SnapError } from '../errors.ts';
-import { monotonic } from '../lib/clock.ts';
+import { seconds as inSeconds, monotonic, sleep } from '../lib/clock.ts';
 import { startPipeline } from '../transfer/pipeline.ts';
 import { closeAll, makePipe } from '../transfer/pipes.ts';
 import { refuseArchived } from './archived-objects.ts';
@@ -42,9 +42,13 @@ export async function restoreFiles(
   }
   const nowhere = (order.paths ?? []).filter((path) => missing.every((names) => names.includes(path)));
   if (nowhere.length === 0) return;
-  throw new SnapError('NOT_FOUND', `the archive of ${archive.snapshotId} has no ${nowhere.map((path) => Buffer.from(path, 'latin1').toString()).join(', ')}`, {
-    hint: 'paths begin at the root of the filesystem that was archived; everything else that was asked for is restored',
-  });
+  throw new SnapError(
+    'NOT_FOUND',
+    `the archive of ${archive.snapshotId} has no ${nowhere.map((path) => Buffer.from(path, 'latin1').toString()).join(', ')}`,
+    {
+      hint: 'paths begin at the root of the filesystem that was archived; everything else that was asked for is restored',
+    },
+  );
 }
 
 /** @throws SnapError `NOT_FOUND` */
@@ -99,6 +103,11 @@ async function restoreTar(
   return found.missing;
 }
 
+/** Of what there is to say. */
+const SHOWN = 5;
+
+const GRACE = inSeconds(3);
+
 /** The verdicts of both are awaited: of the stream, and of tar. */
 async function extract(
   snapshotId: string,
@@ -109,37 +118,57 @@ async function extract(
 ): Promise<ObjectCheck> {
   const failed = new AbortController();
   const signal = AbortSignal.any([check.signal, failed.signal]);
+  const ended = new AbortController();
+  const complaints = new FirstLines();
+  // What tar says at its end counts less than what the stream turns out to be; but nobody fetches all of it for no use.
+  const giveUp = () => sleep(GRACE, ended.signal);
   const pipe = await makePipe();
   try {
-    const tar = { name: 'tar', argv: extractCommand(path) };
+    const onStderrLine = (line: string) => complaints.push(line);
+    const tar = { name: 'tar', argv: extractCommand(path), onStderrLine };
     await using pipeline = await startPipeline([tar], { signal, input: pipe.readEnd }).finally(() =>
       closeAll([pipe.readEnd]),
     );
     closeAll([pipeline.output]);
+    void pipeline.finished.catch((error) =>
+      giveUp().then(
+        () => failed.abort(asTargetError(error, path, complaints)),
+        () => {},
+      ),
+    );
     const rules = { paths, isPrivileged, isCaseless: directory.isCaseless };
     const { mostBytes } = directory;
     const target = { how: 'extract' as const, descriptor: pipe.writeEnd, rules, mostBytes };
     const found = await checkObject(object, snapshotId, target, { ...check, signal });
+    ended.abort();
     closeAll([pipe.writeEnd]);
     pipe.writeEnd = -1;
     await pipeline.finished.catch((error) => {
-      if (found.differenceCount === 0) throw asTargetError(error, path);
+      if (found.differenceCount === 0) throw asTargetError(error, path, complaints);
     });
     return found;
   } finally {
+    ended.abort();
     if (pipe.writeEnd !== -1) closeAll([pipe.writeEnd]);
   }
 }
 
-function asTargetError(error: unknown, path: string): unknown {
+/** Its last words are that there were others. */
+class FirstLines {
+  readonly lines: string[] = [];
+
+  push(line: string): void {
+    if (this.lines.length < SHOWN) this.lines.push(line);
+  }
+}
+
+function asTargetError(error: unknown, path: string, { lines }: FirstLines): unknown {
   if (!(error instanceof SnapError) || error.code !== 'STAGE_FAILED') return error;
-  return new SnapError('TARGET', `files below ${path} cannot be made: ${error.message}`, {
-    hint: 'what was made so far stays; look at the disk, then run the same command again',
+  return new SnapError('TARGET', `files below ${path} cannot be made: ${lines.join('; ') || error.message}`, {
+    hint: 'make room (df), or look at what it says; what was made so far stays: then run the same command again',
     cause: error,
   });
 }
-
-const SHOWN = 5;
 
 /** @throws SnapError `DIFFERS` */
 function refuseDifferences({ key, differences, differenceCount }: ObjectCheck, path: string): void {

@@ -1,9 +1,11 @@
 /** Files given back: with all that they had, only those that were asked for, and nothing where it must not be. */
 import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
 import { existsSync, lstatSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { PutObjectCommand } from '@aws-sdk/client-s3';
+import { run } from '../../lab/core/run.ts';
 import { withMounted } from '../../lab/disks/inspect.ts';
 import { keyEnding } from '../support/archives.ts';
 import { compareTrees } from '../support/compare-trees.ts';
@@ -95,6 +97,32 @@ test('several partitions, some paths, and a damaged object', async (t) => {
   const mended = await runRestore(lab, [snapshotId, '--to-dir', at('cut'), '--partition', '3']);
   assert.equal(mended.code, 0, mended.stdout + mended.stderr);
   assert.deepEqual(readdirSync(at('cut')).includes('.snap-to-s3-unfinished'), false);
+});
+
+test('a target without room: said at once, and what is there goes on', async (t) => {
+  const lab = await labForTest(t);
+  const populate = async (root: string) => writeFileSync(join(root, 'noise'), randomBytes(40 * 2 ** 20));
+  const { snapshotId } = await addSnapshotOf(lab, {
+    table: 'none',
+    partitions: [{ content: 'ext4', sizeMiB: 64, populate }],
+  });
+  assert.equal((await runMigrate(lab, ['--all'])).code, 0);
+  const target = join(lab.directory, 'small');
+  mkdirSync(target);
+  await run(['mount', '-t', 'tmpfs', '-o', 'size=8m', 'tmpfs', target]);
+  try {
+    const whole = await runRestore(lab, [snapshotId, '--to-dir', target]);
+    assert.equal(whole.code, 1);
+    assert.match(whole.stdout, /needs 4[01].*there are/);
+    const some = await runRestore(lab, [snapshotId, '--to-dir', target, '--path', 'noise']);
+    assert.equal(some.code, 1, some.stdout + some.stderr);
+    assert.match(some.stdout, /"code":"TARGET".*(No space left|Wrote only)/);
+    await run(['mount', '-o', 'remount,size=80m', target]);
+    const again = await runRestore(lab, [snapshotId, '--to-dir', target]);
+    assert.equal(again.code, 0, again.stdout + again.stderr);
+  } finally {
+    await run(['umount', target]);
+  }
 });
 
 /** What a member of a hostile tar is made of; see tarfile in Python. */
