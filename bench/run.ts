@@ -1,5 +1,5 @@
 /**
- * How fast migrate and validate are, as ratios of runs that take turns.
+ * How fast migrate, validate and restore are, as ratios of runs that take turns.
  *
  *   npm run bench -- [--rounds 3] [--tree 2048] [--disk 4096] [--only validate]      sizes in MiB
  *
@@ -89,6 +89,22 @@ const validate = async (bench: Bench): Promise<Result> => {
   return { ...measured, streaming: told?.seconds ?? Number.NaN };
 };
 
+let restored = 0;
+
+/** To a new place each time. */
+const restore =
+  (to: '--to-dir' | '--to-file') =>
+  async (bench: Bench): Promise<Result> => {
+    const target = join(directory, `restored-${restored++}`);
+    const argv = ['restore', bench.snapshotId, '--bucket', 'bench', '--json', to, target];
+    const measured = await measure([PROGRAM, ...argv], bench.env);
+    const told = measured.stdout
+      .map((line) => JSON.parse(line) as { code: string; seconds: number })
+      .find(({ code }) => code === 'object.restored');
+    rmSync(target, { recursive: true });
+    return { ...measured, streaming: told?.seconds ?? Number.NaN };
+  };
+
 /** What validate does once the object is here. */
 const validateStage =
   (how: 'alone' | 'disk') =>
@@ -146,8 +162,11 @@ const cpuOf = (stderr: string): number =>
   );
 
 const TAR = 'tar --create --format=pax --numeric-owner --acls --selinux --xattrs --sparse --file=- -C "$1" .';
+const UNTAR = 'tar --extract --numeric-owner --acls --selinux --xattrs --xattrs-include=\'*\' --file=- -C "$d"';
 const AWS = '/usr/bin/aws --endpoint-url "$3" s3 cp --quiet';
 const AWS_S3 = '/usr/bin/aws --endpoint-url ENDPOINT s3';
+
+const FETCH_TAR = `${AWS} "s3://bench/$(${AWS_S3.replace('ENDPOINT', '"$3"')} ls --recursive s3://bench/ | grep -o 'vol-.*tar.lz4$')" -`;
 
 interface Group {
   name: string;
@@ -219,6 +238,31 @@ const GROUPS: Group[] = [
     ],
   },
   {
+    name: 'restore a tree, lz4',
+    data: 'tree',
+    setUp: archive('tar'),
+    ours: 1,
+    contestants: [
+      { name: 'restore --to-dir', run: restore('--to-dir') },
+      { name: 'lz4 -d | tar -x', run: shell('tree', `d=$(mktemp -d) && lz4 -d -c "$4" | ${UNTAR}`) },
+      {
+        name: 'aws s3 cp | lz4 -d | tar -x',
+        run: shell('tree', `d=$(mktemp -d) && ${FETCH_TAR} | lz4 -d -c | ${UNTAR}`),
+      },
+    ],
+  },
+  {
+    name: 'restore an image, lz4',
+    data: 'image',
+    setUp: archive('img', '--dd'),
+    ours: 1,
+    contestants: [
+      { name: 'restore --to-file', run: restore('--to-file') },
+      { name: 'lz4 -d | dd', run: shell('device', 'lz4 -d -c "$4" | dd of="$(mktemp)" bs=1M conv=fsync status=none') },
+      { name: 'the raw bytes', run: shell('device', 'dd if="$1" of="$(mktemp)" bs=1M conv=fsync status=none') },
+    ],
+  },
+  {
     name: 'validate an image, lz4',
     data: 'image',
     setUp: archive('img', '--dd'),
@@ -257,7 +301,9 @@ async function prepare(sink: string): Promise<Bench> {
   await control.addBucket('bench');
   const { snapshotId } = await control.addSnapshot({ imagePath: image });
   const stored = join(directory, 'stored');
-  const env = { PATH: process.env['PATH'], HOME: directory, ...lab.environment };
+  const scratch = join(directory, 'tmp');
+  mkdirSync(scratch);
+  const env = { PATH: process.env['PATH'], HOME: directory, TMPDIR: scratch, ...lab.environment };
   return { env, snapshotId, image, tar, stored, sink, s3: lab.endpoints.s3 };
 }
 

@@ -2,7 +2,7 @@
 import type { Snapshot, StoredObject } from '../cloud/ports.ts';
 import { SnapError } from '../errors.ts';
 import { CODECS, type Codec } from './codec.ts';
-import { type Cipher, formatStartTime, type Layout } from './key.ts';
+import { type Cipher, formatStartTime, type Layout, parseKey } from './key.ts';
 
 /** Raised when a reader of the old format would misunderstand the new one. */
 export const MANIFEST_FORMAT = 1;
@@ -103,6 +103,7 @@ export function decodeManifest(body: Buffer, key: string, snapshotId: string): M
   const refuse = (why: string, hint: string): never => {
     throw new SnapError('MANIFEST', `${key}: ${why}`, { hint });
   };
+  if (body.length > MOST_BYTES) return refuse(`${body.length} bytes are no manifest`, 'somebody wrote over it');
   const manifest = parse(body);
   if (!manifest) return refuse('this is no manifest', 'somebody wrote over it; the data objects may still be whole');
   if (manifest.format !== MANIFEST_FORMAT) {
@@ -111,10 +112,26 @@ export function decodeManifest(body: Buffer, key: string, snapshotId: string): M
   if (manifest.snapshot?.id !== snapshotId)
     refuse(`it describes ${manifest.snapshot?.id}`, 'it was copied here by mistake');
   const objects: unknown = manifest.objects;
-  if (!Array.isArray(objects) || !objects.every(isManifestObject))
+  const isOwn = ({ key }: ManifestObject): boolean => parseKey(key)?.snapshotId === snapshotId;
+  if (!Array.isArray(objects) || !objects.every((object) => isManifestObject(object) && isOwn(object)))
     refuse('its objects are damaged', 'migrate the snapshot again');
+  if (!isSnapshotNote(manifest.snapshot))
+    refuse('what it says of the snapshot is damaged', 'migrate the snapshot again');
+  if (!isRecord(manifest.disk) || !Array.isArray(manifest.recorded ?? []))
+    refuse('its description of the disk is damaged', 'migrate the snapshot again');
   return manifest;
 }
+
+/** A few KiB each object; what is longer was never written by this program. */
+const MOST_BYTES = 64 * 2 ** 20;
+
+const isRecord = (value: unknown): boolean => typeof value === 'object' && value !== null && !Array.isArray(value);
+
+const isSnapshotNote = ({ sizeGiB, description, tags }: Manifest['snapshot']): boolean =>
+  isLength(sizeGiB) &&
+  typeof description === 'string' &&
+  isRecord(tags) &&
+  Object.values(tags).every((value) => typeof value === 'string');
 
 function parse(body: Buffer): Manifest | null {
   try {
@@ -127,10 +144,27 @@ function parse(body: Buffer): Manifest | null {
 
 export const isManifestObject = (object: ManifestObject): boolean =>
   typeof object === 'object' &&
+  object !== null &&
   typeof object.key === 'string' &&
-  (object.partition === null || Number.isInteger(object.partition)) &&
+  (object.partition === null || (Number.isInteger(object.partition) && object.partition > 0)) &&
   (object.layout === 'tar' || object.layout === 'image') &&
   Object.hasOwn(CODECS, object.codec) &&
   (object.cipher === 'none' || object.cipher === 'gpg') &&
-  Number.isInteger(object.storedBytes) &&
-  Number.isInteger(object.plainBytes);
+  isLength(object.storedBytes) &&
+  isLength(object.plainBytes) &&
+  isTextOrNothing(object.plainSha256) &&
+  isIndexNote(object.index) &&
+  isChecksum(object.checksum);
+
+const isLength = (value: unknown): boolean => Number.isSafeInteger(value) && (value as number) >= 0;
+
+/** Earlier versions left fields out that are nothing. */
+const isTextOrNothing = (value: unknown): boolean => value === null || value === undefined || typeof value === 'string';
+
+const isIndexNote = (index: ManifestObject['index'] | undefined): boolean =>
+  index === null || index === undefined || (typeof index === 'object' && typeof index.key === 'string');
+
+const isChecksum = (checksum: ManifestObject['checksum'] | undefined): boolean =>
+  checksum === null ||
+  checksum === undefined ||
+  (typeof checksum === 'object' && [checksum.algorithm, checksum.type, checksum.value].every(isTextOrNothing));

@@ -33,6 +33,8 @@ export class MemberRules {
   /** What has been taken as a directory, and as anything that could lead elsewhere. */
   readonly #directories = new Set<string>(['']);
   readonly #links = new Set<string>();
+  /** What was left out, and may be named again. */
+  readonly #devices = new Set<string>();
   /** Where names can mean the same: all that were taken. */
   readonly #names = new Set<string>();
   /** Of the paths that are wanted, those that something was found for. */
@@ -47,12 +49,22 @@ export class MemberRules {
     if (path === null) return refuse('the name leads out of the archive');
     const name = path.toString('latin1');
     if (!this.#isWanted(name, member.type === 'directory')) return NOT_WANTED;
-    if (isDevice(member) && !this.#rules.isPrivileged) return { what: 'device' };
+    if (this.#isLeftOut(name, member)) return { what: 'device' };
     const why = this.#reasonAgainst(this.#folded(name), member);
     if (why !== null) return refuse(why);
     return { what: 'take', path, ...this.#asAllowed({ ...member, path: relative(path) }) };
   }
 
+  /** A device, or another name of one. */
+  #isLeftOut(name: string, { type, target }: NewMember): boolean {
+    if (this.#rules.isPrivileged) return false;
+    const isDevice = type === 'character' || type === 'block';
+    const isName = type === 'hardlink' && this.#devices.has(pathOfMember(target)?.toString('latin1') ?? '');
+    if (isDevice || isName) this.#devices.add(name);
+    return isDevice || isName;
+  }
+
+  /** The directory itself keeps its attributes where only some of the files are wanted. */
   #isWanted(name: string, isDirectory: boolean): boolean {
     if (!this.#rules.paths) return true;
     let isWanted = false;
@@ -60,7 +72,7 @@ export class MemberRules {
       if (name === path || name.startsWith(`${path}/`)) {
         this.matched.add(path);
         isWanted = true;
-      } else if (isDirectory && (name === '' || path.startsWith(`${name}/`))) isWanted = true;
+      } else if (isDirectory && name !== '' && path.startsWith(`${name}/`)) isWanted = true;
     }
     return isWanted;
   }
@@ -104,8 +116,6 @@ export class MemberRules {
     return Buffer.from(name, 'latin1').toString('utf8').normalize('NFKC').toLowerCase();
   }
 }
-
-const isDevice = ({ type }: NewMember): boolean => type === 'character' || type === 'block';
 
 const parentOf = (name: string): string => name.slice(0, Math.max(0, name.lastIndexOf('/')));
 

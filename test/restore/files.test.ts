@@ -84,6 +84,7 @@ test('several partitions, some paths, and a damaged object', async (t) => {
   for (const number of ['1', '3']) {
     assert.equal(readFileSync(join(at('some'), number, 'etc/app/größe'), 'utf8'), 'kept');
     assert.deepEqual(readdirSync(join(at('some'), number)), ['etc']);
+    assert.equal(lstatSync(join(at('some'), number)).mode & 0o777, 0o700, 'the directory stays as it is');
     assert.deepEqual(readdirSync(join(at('some'), number, 'etc')), ['app']);
   }
   assert.ok(recordsOf(some).some(({ code, partition }) => code === 'partition.not-restored' && partition === 2));
@@ -183,7 +184,10 @@ const HOSTILE: Record<string, Hostile[]> = {
       },
     },
   ],
-  'a device': [{ name: 'null', type: 'chr' }],
+  'a device': [
+    { name: 'null', type: 'chr' },
+    { name: 'again', type: 'lnk', link: 'null' },
+  ],
   'a name of dots': [{ name: '..' }],
 };
 

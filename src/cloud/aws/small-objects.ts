@@ -37,6 +37,7 @@ export function s3SmallObjects(
     getSmall: (key, { signal }) =>
       asking(`read ${key}`, signal, async () => {
         const answer = await client.send(new GetObjectCommand({ ...bucket, Key: key }), { abortSignal: signal });
+        if ((answer.ContentLength ?? 0) > MOST_SMALL) throw tooLong(key, answer.ContentLength);
         const body = Buffer.from((await answer.Body?.transformToByteArray()) ?? EMPTY);
         const modifiedAt = answer.LastModified ?? now();
         return { etag: answer.ETag ?? '', body, modifiedAt, answeredAt: answeredAt(answer) ?? modifiedAt };
@@ -68,6 +69,14 @@ async function foundOurs(client: S3Client, object: { Bucket: string; Key: string
     cause: error,
   });
 }
+
+/** Bytes: an index of the largest volume that there is. */
+const MOST_SMALL = 2 ** 30;
+
+const tooLong = (key: string, bytes?: number): SnapError =>
+  new SnapError('MANIFEST', `${key} has ${bytes} bytes, and was not written by this program`, {
+    hint: 'somebody wrote over it; the data objects may still be whole',
+  });
 
 const EMPTY = Buffer.alloc(0);
 

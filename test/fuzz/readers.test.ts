@@ -1,0 +1,185 @@
+/**
+ * Readers of what comes from elsewhere, given damaged input: they refuse it, and never crash or hang.
+ * SNAP_TO_S3_FUZZ_SECONDS is how long each is tried; 600 is the full form.
+ */
+import assert from 'node:assert/strict';
+import { randomBytes, randomInt } from 'node:crypto';
+import { test } from 'node:test';
+import { zstdCompressSync, zstdDecompressSync } from 'node:zlib';
+import { BlockIndexWriter } from '../../src/archive/block-index.ts';
+import { readBlockTable } from '../../src/archive/block-table.ts';
+import { ByteStream } from '../../src/archive/byte-stream.ts';
+import { decodeManifest, encodeManifest, MANIFEST_FORMAT, type Manifest } from '../../src/archive/manifest.ts';
+import { readMembers, TarError } from '../../src/archive/tar-reader.ts';
+import { encodeMember, type NewMember, paddingAfter, TAR_END } from '../../src/archive/tar-writer.ts';
+import { MemberRules } from '../../src/compare/member-rules.ts';
+import { SnapError } from '../../src/errors.ts';
+
+const SECONDS = Number(process.env['SNAP_TO_S3_FUZZ_SECONDS'] ?? 3);
+
+/** A few bytes changed, removed or doubled, at random. */
+function damaged(good: Buffer): Buffer {
+  let bytes = Buffer.from(good);
+  for (let count = randomInt(1, 6); count > 0; count--) {
+    const at = randomInt(bytes.length);
+    const length = Math.min(randomInt(1, 40), bytes.length - at);
+    const [before, after] = [bytes.subarray(0, at), bytes.subarray(at + length)];
+    const some = bytes.subarray(at, at + length);
+    const ways = [
+      () => Buffer.concat([before, randomBytes(length), after]),
+      () => Buffer.concat([before, Buffer.from(String(2 ** randomInt(0, 47))), after]),
+      () => Buffer.concat([before, some, some, after]),
+      () => Buffer.concat([before, after]),
+      () => Buffer.concat([before, Buffer.alloc(length, randomInt(256)), after]),
+    ];
+    bytes = ways[randomInt(ways.length)]?.() ?? bytes;
+    if (bytes.length === 0) return Buffer.from('x');
+  }
+  return bytes;
+}
+
+/** Headers whose checksum is right all the same, so that what lies behind it is reached. */
+function mended(tar: Buffer): Buffer {
+  for (let at = 0; at + 512 <= tar.length; at += 512) {
+    const header = tar.subarray(at, at + 512);
+    if (header.toString('latin1', 257, 262) !== 'ustar') continue;
+    header.fill(0x20, 148, 156);
+    const sum = header.reduce((total, byte) => total + byte, 0);
+    header.write(`${sum.toString(8).padStart(6, '0')}\0 `, 148, 'latin1');
+  }
+  return tar;
+}
+
+function fuzz(name: string, good: Buffer, read: (bytes: Buffer) => void, mend = (bytes: Buffer) => bytes): void {
+  test(`${name}: damaged input is refused`, (t) => {
+    read(good);
+    const end = performance.now() + SECONDS * 1000;
+    let [tries, refused] = [0, 0];
+    while (performance.now() < end) {
+      const bytes = mend(damaged(good));
+      tries++;
+      try {
+        read(bytes);
+      } catch (error) {
+        refused++;
+        const isRefusal = error instanceof TarError || (error instanceof SnapError && error.code === 'MANIFEST');
+        assert.ok(isRefusal, `${String(error)}: ${bytes.toString('base64')}`);
+      }
+    }
+    t.diagnostic(`${tries} inputs, ${refused} refused`);
+    assert.ok(refused > 0);
+  });
+}
+
+const MEMBER: NewMember = {
+  path: Buffer.from('./file'),
+  type: 'file',
+  size: 1000,
+  mode: 0o4644,
+  uid: 1000,
+  gid: 4_000_000_000,
+  mtime: -1_500_000_000n,
+  target: Buffer.alloc(0),
+  device: { major: 1, minor: 2 },
+  xattrs: new Map([['user.x', randomBytes(50)]]),
+  rights: { accessAcl: 'user::rw-\n' },
+  isSparse: false,
+  segments: [{ offset: 0, length: 1000 }],
+};
+
+const SPARSE: NewMember = {
+  ...MEMBER,
+  path: Buffer.from('./sparse'),
+  size: 100_000,
+  isSparse: true,
+  segments: [
+    { offset: 4096, length: 300 },
+    { offset: 99_000, length: 1000 },
+  ],
+};
+
+const tarOf = (...members: NewMember[]): Buffer =>
+  Buffer.concat([
+    ...members.flatMap((member) => [
+      encodeMember(member),
+      Buffer.alloc(
+        member.segments.reduce((sum, { length }) => sum + length, 0),
+        7,
+      ),
+      paddingAfter(member),
+    ]),
+    TAR_END,
+  ]);
+
+const TAR = tarOf(
+  { ...MEMBER, path: Buffer.from('./'), type: 'directory', segments: [] },
+  MEMBER,
+  SPARSE,
+  { ...MEMBER, path: Buffer.from('./link'), type: 'symlink', target: Buffer.from('/etc'), segments: [] },
+  { ...MEMBER, path: Buffer.from('./hard'), type: 'hardlink', target: Buffer.from('./file'), segments: [] },
+);
+
+function readTar(bytes: Buffer): void {
+  let at = 0;
+  const stream = new ByteStream(() => {
+    const chunk = bytes.subarray(at, at + 700);
+    at += chunk.length;
+    return chunk;
+  });
+  const rules = new MemberRules({ paths: null, isPrivileged: false, isCaseless: true });
+  for (const member of readMembers(stream)) {
+    const judgement = rules.judge(member);
+    if (judgement.what === 'take') {
+      assert.ok(!judgement.member.path.includes('/../') && judgement.member.path.toString().startsWith('./'));
+      encodeMember(judgement.member);
+    }
+    if (member.type === 'file') stream.skip(member.segments.reduce((sum, { length }) => sum + length, 0));
+  }
+}
+
+fuzz('the tar reader', TAR, readTar);
+fuzz('the tar reader, behind its checksums', TAR, readTar, mended);
+
+const MANIFEST = {
+  format: MANIFEST_FORMAT,
+  snapshot: { id: 'snap-1', description: 'words', sizeGiB: 1, tags: { a: 'b' } },
+  disk: { bytes: 1, sectorBytes: 512, table: 'none', partitionTable: null, bootCode: null },
+  objects: [
+    {
+      key: 'vol-1/2017-01-01T00:00:00+00:00 snap-1.img.lz4',
+      partition: null,
+      layout: 'image',
+      codec: 'lz4',
+      cipher: 'none',
+      plainBytes: 5,
+      storedBytes: 7,
+      plainSha256: null,
+      index: { key: 'x', etag: 'y', bytes: 1 },
+      checksum: null,
+    },
+  ],
+  recorded: [],
+} as unknown as Manifest;
+
+fuzz('the manifest reader', encodeManifest(MANIFEST), (bytes) => void decodeManifest(bytes, 'key', 'snap-1'));
+
+const writer = new BlockIndexWriter({ snapshot: 'snap-1', bytes: 50 * 524_288, blockBytes: 524_288 });
+writer.stored(3);
+for (const index of [5, 6, 9, 40]) writer.block(index, index === 6 ? null : randomBytes(32).toString('base64'));
+const INDEX = await writer.finish();
+
+fuzz('the index reader', INDEX, (bytes) => void readBlockTable(bytes, 'key'));
+fuzz('the index reader, behind its compression', zstdDecompressSync(INDEX), (bytes) => {
+  readBlockTable(zstdCompressSync(bytes), 'key');
+});
+
+test('what is written is what is read', () => {
+  for (const member of [MEMBER, SPARSE, { ...MEMBER, path: Buffer.from([0x2e, 0x2f, 0xff, 0x0a]) }]) {
+    const bytes = tarOf(member);
+    const stream = new ByteStream(() => Buffer.from(bytes));
+    const { value: read } = readMembers(stream).next();
+    const { hasFraction, ...same } = read ?? { hasFraction: false };
+    assert.equal(hasFraction, true);
+    assert.deepEqual(same, member);
+  }
+});
