@@ -19,17 +19,23 @@ export interface Listening {
   close(): Promise<void>;
 }
 
+/** Longer than any client leaves a connection idle: one that is closed as it is used again looks like a fault. */
+const KEEP_ALIVE = 600_000;
+
 /** Listens on loopback; port 0 is any free one. */
 export async function listen(
   handle: (request: IncomingMessage, response: ServerResponse) => Promise<void>,
   port: number,
 ): Promise<Listening> {
-  const server = createServer({ requestTimeout: 0, headersTimeout: 60_000 }, (request, response) => {
-    handle(request, response).catch((error) => {
-      if (!response.headersSent) response.writeHead(500).end(String(error));
-      else response.destroy();
-    });
-  });
+  const server = createServer(
+    { requestTimeout: 0, headersTimeout: 60_000, keepAliveTimeout: KEEP_ALIVE },
+    (request, response) => {
+      handle(request, response).catch((error) => {
+        if (!response.headersSent) response.writeHead(500).end(String(error));
+        else response.destroy();
+      });
+    },
+  );
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);
     server.listen(port, '127.0.0.1', resolve);
