@@ -115,7 +115,10 @@ function unread(stream: ByteStream, end: number): Error {
 
 const paddingOf = (length: number): number => (BLOCK - (length % BLOCK)) % BLOCK;
 
-const isZero = (block: Buffer): boolean => block.every((byte) => byte === 0);
+const ZEROS = Buffer.alloc(BLOCK);
+
+/** Of at most a block. */
+const isZero = (bytes: Buffer): boolean => bytes[0] === 0 && bytes.equals(ZEROS.subarray(0, bytes.length));
 
 /** A second block of zeros, and nothing but zeros up to the end of the stream: more would be members nobody sees. */
 function expectEnd(stream: ByteStream): void {
@@ -126,12 +129,30 @@ function expectEnd(stream: ByteStream): void {
 
 function checkHeader(header: Buffer): void {
   let sum = 0;
-  for (let at = 0; at < BLOCK; at++) sum += at >= 148 && at < 156 ? 32 : (header[at] ?? 0);
+  for (let at = 0; at < BLOCK; at++) sum += header[at] ?? 0;
+  // The sum is made as if its own field were blank.
+  for (let at = 148; at < 156; at++) sum += 32 - (header[at] ?? 0);
   if (sum !== readNumber(header, 148, 8)) throw new TarError('a header of the tar is damaged');
 }
 
 /** Octal digits, or GNU's binary form for what they cannot hold. */
 function readNumber(header: Buffer, at: number, length: number): number {
+  return readPlainOctal(header, at, length) ?? readAnyNumber(header, at, length);
+}
+
+/** As tar writes them nearly always: digits, and a zero behind them. `null` for all else. */
+function readPlainOctal(header: Buffer, at: number, length: number): number | null {
+  let value = 0;
+  for (let place = at; place < at + length; place++) {
+    const digit = (header[place] ?? 0) - 0x30;
+    if (digit === -0x30 && place > at) return value;
+    if (digit < 0 || digit > 7) return null;
+    value = value * 8 + digit;
+  }
+  return null;
+}
+
+function readAnyNumber(header: Buffer, at: number, length: number): number {
   const field = header.subarray(at, at + length);
   const first = field[0] ?? 0;
   if (first & 0x80) {
