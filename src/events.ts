@@ -82,6 +82,7 @@ export type SnapEvent =
   | { code: 'upload.resumed'; snapshot: string; key: string; parts: number; bytes: number }
   | { code: 'upload.restarted'; snapshot: string; key: string; reason: string }
   | { code: 'index.stored'; snapshot: string; key: string }
+  | { code: 'index.left-out'; snapshot: string; key: string; reason: string }
   | { code: 'manifest.stored'; snapshot: string; key: string }
   | { code: 'snapshot.finished'; snapshot: string; outcome: SnapshotOutcome; seconds: number; error?: SnapError }
   | { code: 'cleanup.failed'; snapshot: string; what: string; error: SnapError }
@@ -122,6 +123,8 @@ export type SnapEvent =
       bytes: number;
       /** `null` for images. */
       files: number | null;
+      /** Stored bytes that were read for it. */
+      fetchedBytes: number;
       seconds: number;
     }
   | { code: 'files.left-out'; snapshot: string; key: string; devices: number; privileges: number }

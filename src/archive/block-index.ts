@@ -16,8 +16,8 @@ const MOST_CHECKSUMS = 8 * 2 ** 20;
 
 const LINES_AT_ONCE = 1000;
 
-export const indexKey = (name: ArchiveName, cipher: Cipher): string =>
-  `${keyStem(name)}.index.zst${cipher === 'gpg' ? '.gpg' : ''}`;
+export const indexKey = (name: ArchiveName, partition: number | null, cipher: Cipher): string =>
+  `${keyStem(name)}${partition === null ? '' : `.${partition}`}.index.zst${cipher === 'gpg' ? '.gpg' : ''}`;
 
 export interface IndexedImage {
   snapshot: string;

@@ -95,9 +95,9 @@ export function parseSmallKey(key: string): SmallKey | null {
     volumeId: found['volume'] ?? '',
     startTime,
     snapshotId: found['snapshot'] ?? '',
-    what: found['what'] === 'manifest.json' ? 'manifest' : 'index',
+    what: found['what'] === '.manifest.json' ? 'manifest' : 'index',
   };
 }
 
 const SMALL_KEY =
-  /^(?<prefix>(?:.*\/)?)(?<volume>vol-[0-9a-f]+)\/(?<time>\S+) (?<snapshot>snap-[0-9a-f]+)\.(?<what>manifest\.json|index\.zst(?:\.gpg)?)$/s;
+  /^(?<prefix>(?:.*\/)?)(?<volume>vol-[0-9a-f]+)\/(?<time>\S+) (?<snapshot>snap-[0-9a-f]+)(?<what>\.manifest\.json|(?:\.[1-9]\d{0,2})?\.index\.zst(?:\.gpg)?)$/s;

@@ -85,7 +85,7 @@ function record(name: string, value: string | Buffer): Buffer {
 const SECOND = 1_000_000_000n;
 
 /** Nanoseconds as seconds with nine decimals; `-1.5` is one and a half second before the epoch. */
-function decimalSeconds(nanoseconds: bigint): string {
+export function decimalSeconds(nanoseconds: bigint): string {
   const size = nanoseconds < 0n ? -nanoseconds : nanoseconds;
   return `${nanoseconds < 0n ? '-' : ''}${size / SECOND}.${String(size % SECOND).padStart(9, '0')}`;
 }

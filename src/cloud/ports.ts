@@ -189,8 +189,8 @@ export interface ArchiveStore {
   readonly creation: string;
   /** Throws `BUCKET` or `ACCESS_DENIED` unless the bucket is there, ours and writable as far as can be told. */
   check(call: Call): Promise<{ region: string | null }>;
-  /** A new large object; `storageClass` and encryption are the store's own settings. */
-  object(facts: ObjectFacts): PartStore;
+  /** A new large object, in the store's own storage class unless one is given; encryption is the store's setting. */
+  object(facts: ObjectFacts, storageClass?: 'STANDARD'): PartStore;
   /** A small object in Standard class. `replaces`: the ETag it must replace; `null`: the key must be free. */
   putSmall(facts: ObjectFacts, body: Buffer, replaces: string | null, call: Call): Promise<StoredObject>;
   /** `null` when there is no such object (and only then). */

@@ -1,13 +1,15 @@
 /** The thread that compares: it takes the plain stream and reads the disk synchronously, and answers once. */
+import { createHash } from 'node:crypto';
 import { parentPort, workerData } from 'node:worker_threads';
 import type { BlockTable } from '../archive/block-table.ts';
 import { ByteStream } from '../archive/byte-stream.ts';
 import { readMembers, TarError } from '../archive/tar-reader.ts';
+import { type RingMemory, RingReader } from '../lib/shared-ring.ts';
+import { cutOut } from './cut-stream.ts';
 import { type Difference, DifferenceList } from './difference.ts';
 import { type ImageTarget, writeImage } from './image-to-file.ts';
 import { compareImageWithBlocks } from './image-with-blocks.ts';
 import { compareImageWithDevice } from './image-with-device.ts';
-import { type RingMemory, RingReader } from './shared-ring.ts';
 import { type FilesTarget, type LeftOut, writeFiles } from './tar-to-files.ts';
 import { compareTarWithDisk, type TarComparisonOptions } from './tar-with-disk.ts';
 
@@ -29,6 +31,8 @@ export interface Comparison {
   contentBytes: number;
   xattrSum: string;
   plainBytes: number;
+  /** SHA-256 of the plain stream, in base 16; empty where the hash of each file was compared instead. */
+  plainSha256: string;
   /** Where files were made. */
   leftOut?: LeftOut;
   missing?: string[];
@@ -96,7 +100,16 @@ function readTar(stream: ByteStream): Findings {
 
 function run(comparing: ComparingOrder): Comparison {
   const reader = new RingReader(comparing.ring);
-  const stream = new ByteStream(() => reader.next());
+  const { order } = comparing;
+  const cuts = order.how === 'extract' ? order.cuts : null;
+  // Where each file is held against its own hash, another one of everything tells nothing new.
+  const hash = order.how === 'extract' && order.records !== null ? null : createHash('sha256');
+  const next = () => {
+    const bytes = reader.next();
+    hash?.update(bytes);
+    return bytes;
+  };
+  const stream = new ByteStream(cuts ? cutOut(next, cuts) : next);
   const { list, ...counts } = findingsOf(comparing, stream);
   // To the end, whatever was found: a decompressor that cannot write ends with an error of its own.
   stream.skip(Number.POSITIVE_INFINITY);
@@ -109,6 +122,7 @@ function run(comparing: ComparingOrder): Comparison {
     differences: list.kept,
     differenceCount: list.count,
     plainBytes: stream.position,
+    plainSha256: hash?.digest('hex') ?? '',
   };
 }
 

@@ -4,6 +4,7 @@
  */
 import type { NewMember } from '../archive/tar-writer.ts';
 import { pathOfMember } from './disk-tree.ts';
+import { WantedPaths } from './wanted-paths.ts';
 
 export interface ExtractionRules {
   /** Paths below the root, without `.` and `..`; `null` for everything. */
@@ -12,6 +13,8 @@ export interface ExtractionRules {
   isPrivileged: boolean;
   /** Whether the target takes `A` and `a`, or two spellings of a letter, for one name. */
   isCaseless: boolean;
+  /** Files that were not asked for, with the hard link that was: the file comes under its name. */
+  aliases: readonly (readonly [file: string, link: string])[];
 }
 
 export type Judgement =
@@ -37,22 +40,43 @@ export class MemberRules {
   readonly #devices = new Set<string>();
   /** Where names can mean the same: all that were taken. */
   readonly #names = new Set<string>();
-  /** Of the paths that are wanted, those that something was found for. */
-  readonly matched = new Set<string>();
+  readonly wanted: WantedPaths;
+  /** Files that come under the name of a wanted hard link to them, which is the first such name. */
+  readonly #aliases: ReadonlyMap<string, string>;
 
   constructor(rules: ExtractionRules) {
     this.#rules = rules;
+    this.wanted = new WantedPaths(rules.paths);
+    this.#aliases = new Map(rules.aliases);
+    for (const alias of this.#aliases.values()) {
+      for (let parent = parentOf(alias); parent !== ''; parent = parentOf(parent)) this.#directories.add(parent);
+    }
   }
 
-  judge(member: NewMember): Judgement {
+  judge(found: NewMember): Judgement {
+    const member = this.#renamed(found);
     const path = pathOfMember(member.path);
     if (path === null) return refuse('the name leads out of the archive');
     const name = path.toString('latin1');
-    if (!this.#isWanted(name, member.type === 'directory')) return NOT_WANTED;
+    const isOwnName = member.type === 'hardlink' && pathOfMember(member.target)?.equals(path) === true;
+    if (isOwnName || !this.wanted.has(name, member.type === 'directory')) return NOT_WANTED;
     if (this.#isLeftOut(name, member)) return { what: 'device' };
     const why = this.#reasonAgainst(this.#folded(name), member);
     if (why !== null) return refuse(why);
     return { what: 'take', path, ...this.#asAllowed({ ...member, path: relative(path) }) };
+  }
+
+  /** Links to a file that came under the name of the first of them lead to that name. */
+  #renamed(member: NewMember): NewMember {
+    if (this.#aliases.size === 0) return member;
+    const aliasOf = (name: Buffer): string | undefined =>
+      this.#aliases.get(pathOfMember(name)?.toString('latin1') ?? '');
+    if (member.type === 'hardlink') {
+      const target = aliasOf(member.target);
+      return target === undefined ? member : { ...member, target: Buffer.from(target, 'latin1') };
+    }
+    const path = member.type === 'file' ? aliasOf(member.path) : undefined;
+    return path === undefined ? member : { ...member, path: Buffer.from(path, 'latin1') };
   }
 
   /** A device, or another name of one. */
@@ -62,19 +86,6 @@ export class MemberRules {
     const isName = type === 'hardlink' && this.#devices.has(pathOfMember(target)?.toString('latin1') ?? '');
     if (isDevice || isName) this.#devices.add(name);
     return isDevice || isName;
-  }
-
-  /** The directory itself keeps its attributes where only some of the files are wanted. */
-  #isWanted(name: string, isDirectory: boolean): boolean {
-    if (!this.#rules.paths) return true;
-    let isWanted = false;
-    for (const path of this.#rules.paths) {
-      if (name === path || name.startsWith(`${path}/`)) {
-        this.matched.add(path);
-        isWanted = true;
-      } else if (isDirectory && name !== '' && path.startsWith(`${name}/`)) isWanted = true;
-    }
-    return isWanted;
   }
 
   /** Names are remembered as they are taken. */
@@ -95,7 +106,7 @@ export class MemberRules {
     const path = pathOfMember(target);
     if (path === null) return 'a hard link that leads out of the archive';
     const first = this.#folded(path.toString('latin1'));
-    if (!this.#isWanted(path.toString('latin1'), false)) return `a hard link to ${path}, which was not asked for`;
+    if (!this.wanted.has(path.toString('latin1'), false)) return `a hard link to ${path}, which was not asked for`;
     if (this.#directories.has(first)) return 'a hard link to a directory';
     if (!this.#directories.has(parentOf(first))) return 'a hard link to what is not in the archive';
     if (this.#links.has(first)) this.#links.add(name);

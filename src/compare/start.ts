@@ -1,15 +1,10 @@
 /** Starts a comparison in threads of its own, and waits for their answers. */
 import { Worker } from 'node:worker_threads';
 import { asError, SnapError } from '../errors.ts';
+import { newRing } from '../lib/shared-ring.ts';
 import type { ComparingOrder, Comparison, ComparisonOrder } from './comparing-thread.ts';
 import type { ReadingOrder } from './reading-thread.ts';
-import { newRing } from './shared-ring.ts';
 import type { WarmingOrder } from './warming-thread.ts';
-
-export interface ComparisonResult extends Comparison {
-  /** SHA-256 of the plain stream, in base 16. */
-  plainSha256: string;
-}
 
 /**
  * MiB of heap. Large buffers are not on it; only who compares remembers anything. Little room for young objects also
@@ -22,21 +17,21 @@ const HEAPS = {
 };
 
 /**
- * One thread reads and hashes, another compares, and a third reads the disk ahead of that.
+ * One thread reads, another hashes and compares, and a third reads the disk ahead of that.
  * @param descriptor of a pipe with the plain stream; it stays the caller's.
  * @throws SnapError `COMPARE_FAILED` when the disk cannot be read. The threads have ended either way.
  */
-export async function compareInThreads(descriptor: number, order: ComparisonOrder): Promise<ComparisonResult> {
+export async function compareInThreads(descriptor: number, order: ComparisonOrder): Promise<Comparison> {
   const ring = newRing();
-  const reading = startThread<ReadingOrder, string>('reading-thread', { descriptor, ring });
+  const reading = startThread<ReadingOrder, number>('reading-thread', { descriptor, ring });
   const compared = new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT);
   const comparing = startThread<ComparingOrder, Comparison>('comparing-thread', { ring, order, compared });
   // It answers nothing, and may end before or after the others.
   const warming =
     order.how === 'tar' ? startThread<WarmingOrder, never>('warming-thread', { root: order.root, compared }) : null;
   try {
-    const [plainSha256, comparison] = await Promise.all([reading.answer, comparing.answer]);
-    return { ...comparison, plainSha256 };
+    const [, comparison] = await Promise.all([reading.answer, comparing.answer]);
+    return comparison;
   } catch (cause) {
     throw new SnapError('COMPARE_FAILED', `the comparison broke off: ${asError(cause).message}`, {
       hint: 'look for read errors in dmesg; nothing was changed',

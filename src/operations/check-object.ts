@@ -1,25 +1,23 @@
 /** One object of an archive, fetched, decoded and compared: with the disk it was made of, or with its own manifest. */
 import { randomBytes } from 'node:crypto';
-import { writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { type BlockTable, readBlockTable } from '../archive/block-table.ts';
-import { decryptCommand } from '../archive/cipher.ts';
-import { decompressCommand } from '../archive/codec.ts';
 import { readHeaderValue } from '../archive/metadata.ts';
 import type { ArchiveStore, ObjectHead } from '../cloud/ports.ts';
-import type { ComparisonOrder } from '../compare/comparing-thread.ts';
+import type { Comparison, ComparisonOrder } from '../compare/comparing-thread.ts';
 import type { Difference, DifferenceKind } from '../compare/difference.ts';
 import type { ImageTarget } from '../compare/image-to-file.ts';
-import { type ComparisonResult, compareInThreads } from '../compare/start.ts';
+import { compareInThreads } from '../compare/start.ts';
 import type { FilesTarget, LeftOut } from '../compare/tar-to-files.ts';
 import { SnapError } from '../errors.ts';
 import type { Host } from '../events.ts';
 import { monotonic } from '../lib/clock.ts';
 import { decodeCrc32 } from '../lib/crc32.ts';
 import { temporaryDirectory } from '../lib/temporary-files.ts';
-import { type Downloaded, downloadInto } from '../transfer/download.ts';
-import { type Stage, startPipeline } from '../transfer/pipeline.ts';
+import { type Downloaded, downloadInto, type Extent } from '../transfer/download.ts';
+import { startPipeline } from '../transfer/pipeline.ts';
 import { closeAll, makePipes } from '../transfer/pipes.ts';
+import { decompressStage, decryptStage, refuseKey } from './archive-stages.ts';
 import { compareXattrs } from './compare-xattrs.ts';
 import type { ArchivedObject } from './find-archive.ts';
 
@@ -42,7 +40,7 @@ export type Reference =
   /** Written somewhere on the way. */
   | ({ how: 'write' } & ImageTarget)
   /** Made files of on the way. */
-  | ({ how: 'extract' } & FilesTarget)
+  | ({ how: 'extract'; extents: readonly Extent[] | null } & FilesTarget)
   /** Given to somebody who closes the descriptor. */
   | { how: 'stream'; take: (descriptor: number, signal: AbortSignal) => Promise<StreamFindings> }
   | { how: 'alone' };
@@ -64,7 +62,9 @@ export interface ObjectCheck {
   files: number;
   contentBytes: number;
   plainBytes: number;
+  /** Empty where the hash of each file was compared instead. */
   plainSha256: string;
+  fetchedBytes: number;
   seconds: number;
   leftOut: LeftOut;
   /** Paths that were asked for, and that the archive has not. */
@@ -88,9 +88,16 @@ export async function checkObject(
   checkHead(head, object, snapshotId, found);
   using directory = temporaryDirectory();
   const decoded = await decode(object, head, reference, directory.path, services, found);
-  checkFacts(object, head, decoded, found);
-  return found.result(object.key, decoded.comparison, started);
+  if (partOf(reference)) checkPart(partOf(reference), decoded, found);
+  else checkFacts(object, head, decoded, found);
+  return found.result(object.key, decoded, started);
 }
+
+const partOf = (reference: Reference): readonly Extent[] | null =>
+  reference.how === 'extract' ? reference.extents : null;
+
+const lengthOf = (extents: readonly Extent[] | null): number | null =>
+  extents?.reduce((sum, extent) => sum + (Buffer.isBuffer(extent) ? 0 : extent.to - extent.from), 0) ?? null;
 
 /** What the object is held against where there is no disk. @throws SnapError `MANIFEST`, `NOT_FOUND` */
 export async function ownReference(object: ArchivedObject, services: CheckServices): Promise<Reference> {
@@ -117,9 +124,11 @@ class Findings {
     this.list.push({ kind, path, detail });
   }
 
-  result(key: string, comparison: ComparisonResult | null, started: number): ObjectCheck {
+  result(key: string, decoded: Decoded | null, started: number): ObjectCheck {
+    const comparison = decoded?.comparison;
     return {
       key,
+      fetchedBytes: decoded?.downloaded.bytes ?? 0,
       differences: [...this.list, ...(comparison?.differences ?? [])],
       differenceCount: this.count + (comparison?.differenceCount ?? 0),
       members: comparison?.members ?? 0,
@@ -144,7 +153,7 @@ function checkHead(head: ObjectHead, { facts }: ArchivedObject, snapshotId: stri
 
 interface Decoded {
   downloaded: Downloaded;
-  comparison: ComparisonResult;
+  comparison: Comparison;
 }
 
 async function decode(
@@ -159,13 +168,14 @@ async function decode(
   const signal = AbortSignal.any([services.signal, failed.signal]);
   const [source] = await makePipes(1);
   if (!source) throw new SnapError('BUG', 'no pipe was made');
-  using key = await sessionKeyPipe(object, services.sessionKey);
-  await using pipeline = await startPipeline(stagesOf(object, key.descriptor), { signal, input: source.readEnd });
+  using decrypt = await decryptStage(object, services.sessionKey);
+  const stages = [...decrypt.stages, decompressStage(object)];
+  await using pipeline = await startPipeline(stages, { signal, input: source.readEnd });
   closeAll([source.readEnd]);
   let shown = 0;
   using _task = services.host.track({
     label: object.key,
-    expectedBytes: head.bytes,
+    expectedBytes: lengthOf(partOf(reference)) ?? head.bytes,
     read: () => shown,
     stored: () => shown,
   });
@@ -174,7 +184,8 @@ async function decode(
   };
   const order = orderOf(object, reference, directory);
   const xattrs = startXattrs(order, reference, directory, signal);
-  const downloading = download(source.writeEnd, head, { ...services, signal, onBytes });
+  const extents = partOf(reference) ?? [{ from: 0, to: head.bytes }];
+  const downloading = download(source.writeEnd, head, extents, { ...services, signal, onBytes });
   const comparing = compare(pipeline.output, reference, order, signal);
   const stopOnError = (error: unknown) => failed.abort(error);
   downloading.catch(stopOnError);
@@ -183,9 +194,10 @@ async function decode(
   services.signal.throwIfAborted();
   if (downloaded.status === 'rejected') throw downloaded.reason;
   if (comparison.status === 'rejected') throw comparison.reason;
-  const bySessionKey = key.descriptor !== null;
   const whole =
-    verdict.status === 'fulfilled' ? comparison.value : damaged(verdict.reason, comparison.value, found, bySessionKey);
+    verdict.status === 'fulfilled'
+      ? comparison.value
+      : damaged(verdict.reason, comparison.value, found, decrypt.isBySessionKey);
   await xattrs?.finish(whole, found);
   return { downloaded: downloaded.value, comparison: whole };
 }
@@ -195,7 +207,7 @@ async function compare(
   reference: Reference,
   { thread }: Order,
   signal: AbortSignal,
-): Promise<ComparisonResult> {
+): Promise<Comparison> {
   if (reference.how !== 'stream') return compareInThreads(descriptor, thread).finally(() => closeAll([descriptor]));
   const found = await reference.take(descriptor, signal);
   const counts = { differenceCount: found.differences.length, contentBytes: found.plainBytes };
@@ -205,55 +217,21 @@ async function compare(
 async function download(
   descriptor: number,
   head: ObjectHead,
+  extents: readonly Extent[],
   services: CheckServices & { onBytes: (count: number) => void },
 ): Promise<Downloaded> {
   try {
-    return await downloadInto(descriptor, services.store.reader(head.key, head.etag), head.bytes, services);
+    return await downloadInto(descriptor, services.store.reader(head.key, head.etag), extents, services);
   } finally {
     closeAll([descriptor]);
   }
 }
 
-function stagesOf(object: ArchivedObject, sessionKeyDescriptor: number | null): Stage[] {
-  const decompress = { name: object.codec, argv: decompressCommand(object.codec) };
-  if (object.cipher === 'none') return [decompress];
-  // A child finds the first of its further descriptors as 3.
-  const others = sessionKeyDescriptor === null ? [] : [sessionKeyDescriptor];
-  const decrypt = { name: 'gpg', argv: decryptCommand(sessionKeyDescriptor === null ? null : 3), others };
-  return [decrypt, decompress];
-}
-
-/** The session key goes to gpg through a pipe: arguments can be read by everybody on the machine. */
-async function sessionKeyPipe(object: ArchivedObject, sessionKey: string | null) {
-  if (sessionKey === null || object.cipher === 'none') return { descriptor: null, [Symbol.dispose]: () => {} };
-  const [pipe] = await makePipes(1);
-  if (!pipe) throw new SnapError('BUG', 'no pipe was made');
-  writeSync(pipe.writeEnd, `${sessionKey}\n`);
-  closeAll([pipe.writeEnd]);
-  return { descriptor: pipe.readEnd, [Symbol.dispose]: () => closeAll([pipe.readEnd]) };
-}
-
-/** gpg takes any session key, and cannot say whether that or the message is wrong: but with a right one, bytes come. */
-function refuseKey(reason: SnapError, isWrongSessionKey: boolean): void {
-  if (!isWrongSessionKey && !NO_KEY.test(reason.message)) return;
-  const hint = isWrongSessionKey
-    ? 'show the session key of this very object (docs/encryption.md); if it is, the beginning of the object is damaged'
-    : 'the private key of a recipient must be in the keyring or agent, or give --gpg-session-key';
-  throw new SnapError('GPG_KEY', `the archive cannot be decrypted: ${reason.message}`, { hint, cause: reason });
-}
-
-const NO_KEY = /no secret key|wrong secret key used|bad session key|invalid session key/i;
-
 /**
  * A decoder that gives up by itself has met bytes that nobody encoded: the archive is damaged. A key that is not
  * there says nothing of the archive, and neither does a decoder that was killed.
  */
-function damaged(
-  reason: unknown,
-  comparison: ComparisonResult,
-  found: Findings,
-  bySessionKey: boolean,
-): ComparisonResult {
+function damaged(reason: unknown, comparison: Comparison, found: Findings, bySessionKey: boolean): Comparison {
   if (!(reason instanceof SnapError) || reason.code !== 'STAGE_FAILED') throw reason;
   if (/^gpg /.test(reason.message)) refuseKey(reason, bySessionKey && comparison.plainBytes === 0);
   if (!/ exited \d+/.test(reason.message)) throw reason;
@@ -293,6 +271,12 @@ function startXattrs({ thread, logFile, key }: Order, reference: Reference, dire
   return compareXattrs({ root: reference.root, key, logFile, directory, signal });
 }
 
+/** Of a part, only its length is known; what is in it, the index tells. */
+function checkPart(extents: readonly Extent[] | null, { downloaded }: Decoded, found: Findings): void {
+  const wanted = lengthOf(extents);
+  if (downloaded.bytes !== wanted) found.add('stored-bytes', `${downloaded.bytes} bytes of ${wanted} could be read`);
+}
+
 /** The stored and the plain bytes against what the store and the manifest know of them. */
 function checkFacts({ facts }: ArchivedObject, head: ObjectHead, decoded: Decoded, found: Findings): void {
   const { downloaded, comparison } = decoded;
@@ -305,7 +289,7 @@ function checkFacts({ facts }: ArchivedObject, head: ObjectHead, decoded: Decode
   if (!facts || found.list.some(({ kind }) => kind === 'damaged')) return;
   if (facts.plainBytes !== comparison.plainBytes) {
     found.add('stored-bytes', `it decodes to ${comparison.plainBytes} bytes, the manifest says ${facts.plainBytes}`);
-  } else if (facts.plainSha256 && facts.plainSha256 !== comparison.plainSha256) {
+  } else if (facts.plainSha256 && comparison.plainSha256 !== '' && facts.plainSha256 !== comparison.plainSha256) {
     found.add('stored-bytes', 'the SHA-256 of the plain bytes is not the one in the manifest');
   }
 }

@@ -46,7 +46,7 @@ export function openPieces(order: ObjectOrder, content: Pieces, from: Checkpoint
       if (work.stored !== storedBytes) {
         throw mismatch(order, `${order.codec.name} wrote ${work.stored} bytes, ${storedBytes} were uploaded`);
       }
-      return bytes;
+      return { plainBytes: bytes, indexed: null };
     },
     async [Symbol.asyncDispose]() {
       await image[Symbol.asyncDispose]();

@@ -75,10 +75,10 @@ function noted({ objects, uploads }: Progress): Map<string, string | null> {
   return wanted;
 }
 
-/** The key of the index that is stored right after an object, where that is one with an index. */
+/** The key of the index that is stored right after an object. */
 function indexOf(key: string): string[] {
   const parsed = parseKey(key);
-  return parsed?.layout === 'image' && parsed.partition === null ? [indexKey(parsed, parsed.cipher)] : [];
+  return parsed ? [indexKey(parsed, parsed.partition, parsed.cipher)] : [];
 }
 
 /** @returns `null` for what is no object of the snapshot, whatever a claim may say. */

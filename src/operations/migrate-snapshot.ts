@@ -17,6 +17,7 @@ import { openPartition } from '../host/partition-device.ts';
 import { now } from '../lib/clock.ts';
 import { cleanupSignal } from '../lib/disposal.ts';
 import { inParallel } from '../lib/parallel.ts';
+import { temporaryDirectory } from '../lib/temporary-files.ts';
 import { imageOf, readDiskEnds } from './archive-direct.ts';
 import { checkArchive, type Disk } from './check-archive.ts';
 import type { HeldClaim } from './claims.ts';
@@ -28,6 +29,7 @@ import type { MigrateSettings, Services } from './settings.ts';
 import { chooseSource, openSnapshotDisk, type Source } from './snapshot-disk.ts';
 import { beginState, revertState } from './state-tag.ts';
 import { type Content, storeObject } from './store-object.ts';
+import { StreamIndex } from './stream-index.ts';
 import { validateStored } from './validate-stored.ts';
 
 /** What one migration works with, handed from step to step. */
@@ -102,7 +104,8 @@ async function archiveDirectly(migration: Migration, onComplete: () => Promise<v
   const content: Content = { layout: 'image', blocks, onPiece, expectedBytes: bytes };
   const stored = await storeContent(migration, null, UNKNOWN, content);
   const body = stored.index ? null : await index.finish();
-  const object = body ? { ...stored, index: await commitIndex(migration, bytes, body) } : stored;
+  const indexed = { partition: null, plainBytes: bytes };
+  const object = body ? { ...stored, index: await commitIndex(migration, { ...indexed, index: body }) } : stored;
   await addObject(migration, harvest, object);
   if (settings.validate) await validateStored(migration, harvest, body);
   migration.claim.confirm();
@@ -244,7 +247,8 @@ async function storeContent(
   const { uuid, label } = found;
   const kept = await migration.progress.completed(facts.key);
   if (kept) return { ...kept, uuid, label };
-  const order = {
+  using directory = temporaryDirectory();
+  const settled = {
     content,
     facts,
     journal: await migration.progress.journalFor(facts, settings.encryption === null),
@@ -252,10 +256,13 @@ async function storeContent(
     encryption: settings.encryption,
     streams: settings.uploadStreams,
     snapshotId: snapshot.id,
+    partition,
   };
-  const { stored, plainBytes, sockets } = await storeObject(order, services.store, services.host, signal);
+  using made = 'blocks' in content ? null : new StreamIndex(settled, directory.path);
+  const result = await storeObject({ ...settled, index: made }, services.store, services.host, signal);
+  const { stored, plainBytes, sockets, indexFile } = result;
   if (sockets) services.host.notify({ code: 'sockets.skipped', snapshot: snapshot.id, key: stored.key, sockets });
-  return {
+  const object: ManifestObject = {
     key: stored.key,
     partition,
     layout: content.layout,
@@ -274,6 +281,9 @@ async function storeContent(
     socketsSkipped: sockets,
     index: null,
   };
+  await migration.progress.add(object);
+  if (indexFile === null) return object;
+  return { ...object, index: await commitIndex(migration, { partition, plainBytes, index: indexFile }) };
 }
 
 export const archiveName = ({ snapshot, settings }: Migration): ArchiveName => ({

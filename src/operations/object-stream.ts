@@ -4,11 +4,13 @@ import { encryptCommand } from '../archive/cipher.ts';
 import { compressCommand } from '../archive/codec.ts';
 import { readTarTotal, tarCommand, tellsOfSocket } from '../archive/tar.ts';
 import { SnapError } from '../errors.ts';
+import { type IndexingReport, readIndexingReport } from '../indexing/indexing-order.ts';
 import { type Part, readParts } from '../transfer/part-reader.ts';
 import { type RunningPipeline, type Stage, type StageReport, startPipeline } from '../transfer/pipeline.ts';
 import { type ObjectInput, openInput } from './object-input.ts';
 import type { ObjectOrder } from './store-object.ts';
 import { checkCounts, mismatch, reportOf } from './stream-counts.ts';
+import { INDEXING } from './stream-index.ts';
 
 export interface ObjectStream extends AsyncDisposable {
   readonly parts: AsyncIterable<Part>;
@@ -18,10 +20,15 @@ export interface ObjectStream extends AsyncDisposable {
   position(): number;
   /**
    * To be asked after the last part: every stage exited 0, and the counts agree.
-   * @returns how many plain bytes there were.
    * @throws SnapError `STAGE_FAILED`, `COUNT_MISMATCH`
    */
-  verdict(storedBytes: number): Promise<number>;
+  verdict(storedBytes: number): Promise<StreamVerdict>;
+}
+
+export interface StreamVerdict {
+  plainBytes: number;
+  /** What the stage that indexes says; `null` without one. */
+  indexed: IndexingReport | null;
 }
 
 /** @param onSocket told of each socket that tar leaves out. */
@@ -49,14 +56,14 @@ function runningStream(
   const { expectedBytes } = order.content;
   const parts = readParts(pipeline.output, { expectedBytes, held: order.streams + 1, signal });
   return {
-    parts: blamingStages(pipeline, parts),
+    parts: blamingStages(pipeline, order.index ? order.index.watch(parts) : parts),
     position: () => input.position() ?? bytesRead(pipeline, order),
     async verdict(storedBytes) {
       const reports = await pipeline.finished;
       await input.begin();
       const plainBytes = producedBytes(order, reports, input.position());
       checkCounts(order, reports, plainBytes, storedBytes);
-      return plainBytes;
+      return { plainBytes, indexed: readIndexingReport(reportOf(reports, INDEXING)) };
     },
     async [Symbol.asyncDispose]() {
       await pipeline[Symbol.asyncDispose]();
@@ -69,7 +76,7 @@ function runningStream(
  * A stage that fails at once ends the stream before it has begun, and the end is seen before the exit: the failure
  * of the stage is the cause, the empty stream its effect.
  */
-async function* blamingStages(pipeline: RunningPipeline, parts: AsyncGenerator<Part>): AsyncGenerator<Part> {
+async function* blamingStages(pipeline: RunningPipeline, parts: AsyncIterable<Part>): AsyncGenerator<Part> {
   try {
     yield* parts;
   } catch (error) {
@@ -86,12 +93,14 @@ function stagesOf(order: ObjectOrder, onSocket: () => void): Stage[] {
     };
     stages.push({ name: 'tar', argv: tarCommand(order.content.directory), onStderrLine });
   }
-  stages.push({ name: order.codec.name, argv: compressCommand(order.codec) });
+  if (order.index) stages.push(order.index.stage);
+  if (order.codec.name === 'lz4' || !order.index)
+    stages.push({ name: order.codec.name, argv: compressCommand(order.codec) });
   if (order.encryption) stages.push({ name: 'gpg', argv: encryptCommand(order.encryption) });
   return stages;
 }
 
-/** What the compressor has read, by the kernel's count; good enough to show, and gone when it exits. */
+/** What the first stage behind the source has read, by the kernel's count; good enough to show, and gone when it exits. */
 function bytesRead(pipeline: RunningPipeline, order: ObjectOrder): number {
   const pid = pipeline.pids[order.content.layout === 'tar' ? 1 : 0];
   try {

@@ -1,7 +1,7 @@
 /** What a run that was broken off has left in the bucket, and what of it can be used. */
 import { createHash } from 'node:crypto';
 import type { Checkpoint, Progress, UploadNote } from '../archive/claim.ts';
-import { keyStem, manifestKey, parseKey } from '../archive/key.ts';
+import { keyStem, manifestKey, parseKey, parseSmallKey } from '../archive/key.ts';
 import type { ManifestObject } from '../archive/manifest.ts';
 import { objectTags } from '../archive/tags.ts';
 import type { ObjectFacts, Snapshot } from '../cloud/ports.ts';
@@ -53,16 +53,18 @@ export class MigrationProgress {
     const object = this.#isUsable() ? this.#before?.objects.find((known) => known.key === key) : undefined;
     if (!object) return null;
     const head = await this.#services.store.head(key, { signal: this.#signal });
-    if (head?.etag !== object.etag || head.bytes !== object.storedBytes) return null;
+    // An index cannot be made of what is stored already.
+    if (head?.etag !== object.etag || head.bytes !== object.storedBytes || !object.index) return null;
     const { host } = this.#services;
     host.notify({ code: 'object.kept', snapshot: this.#snapshotId, key, storedBytes: object.storedBytes });
     return object;
   }
 
-  /** To be told of each object: what encrypted archives keep sealed is left out. */
+  /** To be told of each object, again once it has an index. What encrypted archives keep sealed is left out. */
   async add(object: ManifestObject): Promise<void> {
     const open = object.cipher === 'none' ? object : { ...object, uuid: null, label: null, plainSha256: null };
-    this.#now = { ...this.#now, objects: [...this.#now.objects, open], uploads: this.#uploadsBut(object.key) };
+    const others = this.#now.objects.filter(({ key }) => key !== object.key);
+    this.#now = { ...this.#now, objects: [...others, open], uploads: this.#uploadsBut(object.key) };
     await this.#note(this.#now);
   }
 
@@ -77,7 +79,7 @@ export class MigrationProgress {
     const takenAt = new Date(this.#claim.content.takenAt);
     const call = { signal: cleanupSignal() };
     for (const { key, uploadId, initiatedAt } of await this.#services.store.unfinishedUploads(this.#stem, call)) {
-      const isOurs = parseKey(key)?.snapshotId === this.#snapshotId && initiatedAt >= takenAt;
+      const isOurs = (parseKey(key) ?? parseSmallKey(key))?.snapshotId === this.#snapshotId && initiatedAt >= takenAt;
       if (isOurs) await this.#services.store.object({ key, metadata: {}, tags: {} }).abort(uploadId, call);
     }
     await this.#note(null);

@@ -3,10 +3,12 @@ import { join } from 'node:path';
 import { extractCommand } from '../archive/tar.ts';
 import { SnapError } from '../errors.ts';
 import { seconds as inSeconds, monotonic, sleep } from '../lib/clock.ts';
+import { temporaryDirectory } from '../lib/temporary-files.ts';
 import { startPipeline } from '../transfer/pipeline.ts';
 import { closeAll, makePipe } from '../transfer/pipes.ts';
 import { refuseArchived } from './archived-objects.ts';
 import { type CheckServices, checkObject, type ObjectCheck } from './check-object.ts';
+import { chooseMembers, type MemberChoice } from './choose-members.ts';
 import type { Archive, ArchivedObject } from './find-archive.ts';
 import { openDirectory, type TargetDirectory } from './restore-directory.ts';
 import type { FilesOrder, RestoreSettings, Services } from './settings.ts';
@@ -83,7 +85,9 @@ async function restoreTar(
 ): Promise<string[]> {
   const started = monotonic();
   const directory = await openDirectory(order.path, snapshotId, object, settings.overwrite, order.paths === null);
-  const found = await extract(snapshotId, object, order, directory, check);
+  using temporary = temporaryDirectory();
+  const choice = settings.useIndex ? await chooseMembers(object, snapshotId, order.paths, temporary.path, check) : null;
+  const found = await extract(snapshotId, object, order, directory, choice, check);
   refuseDifferences(found, order.path);
   await directory.finish();
   const snapshot = snapshotId;
@@ -98,6 +102,7 @@ async function restoreTar(
     target: order.path,
     bytes: found.contentBytes,
     files: found.files,
+    fetchedBytes: found.fetchedBytes,
     seconds,
   });
   return found.missing;
@@ -114,6 +119,7 @@ async function extract(
   object: ArchivedObject,
   { path, paths, isPrivileged }: FilesOrder,
   directory: TargetDirectory,
+  choice: MemberChoice | null,
   check: CheckServices,
 ): Promise<ObjectCheck> {
   const failed = new AbortController();
@@ -136,9 +142,17 @@ async function extract(
         () => {},
       ),
     );
-    const rules = { paths, isPrivileged, isCaseless: directory.isCaseless };
+    const rules = { paths, isPrivileged, isCaseless: directory.isCaseless, aliases: choice?.aliases ?? [] };
     const { mostBytes } = directory;
-    const target = { how: 'extract' as const, descriptor: pipe.writeEnd, rules, mostBytes };
+    const target = {
+      how: 'extract' as const,
+      descriptor: pipe.writeEnd,
+      rules,
+      mostBytes,
+      extents: choice?.part?.extents ?? null,
+      cuts: choice?.part?.cuts ?? null,
+      records: choice?.records ?? null,
+    };
     const found = await checkObject(object, snapshotId, target, { ...check, signal });
     ended.abort();
     closeAll([pipe.writeEnd]);

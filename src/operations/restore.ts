@@ -67,6 +67,7 @@ async function restoreImage(
     target: given.target,
     bytes: given.bytes,
     files: null,
+    fetchedBytes: given.fetchedBytes,
     seconds: (monotonic() - started) / 1000,
   });
 }
@@ -77,12 +78,12 @@ async function giveTo(
   settings: ImageSettings,
   services: Services,
   check: CheckServices,
-): Promise<{ target: string; bytes: number }> {
+): Promise<{ target: string; bytes: number; fetchedBytes: number }> {
   const { target } = settings;
   if (target.kind === 'snapshot') {
     const refuse = (found: ObjectCheck) => refuseDifferences(found, 'the new snapshot was deleted');
     const made = await restoreToSnapshot(archive, object, settings, services, check, refuse);
-    return { target: made.id, bytes: made.check.plainBytes };
+    return { target: made.id, bytes: made.check.plainBytes, fetchedBytes: made.check.fetchedBytes };
   }
   const table = await tableOf(object, check);
   await using opened = await openTarget(target, settings.overwrite, object, table, check.signal);
@@ -96,7 +97,7 @@ async function giveTo(
     target.kind === 'file' ? 'no file was left' : `what is on ${target.path} now is worth nothing`,
   );
   opened.keep();
-  return { target: target.path, bytes: found.plainBytes };
+  return { target: target.path, bytes: found.plainBytes, fetchedBytes: found.fetchedBytes };
 }
 
 /** The image of the whole disk, or that of one partition. @throws SnapError `USAGE`, `NOT_FOUND` */

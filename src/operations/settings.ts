@@ -108,6 +108,8 @@ export interface RestoreSettings {
   sessionKey: string | null;
   /** Ranges on their way from S3 at once. */
   downloadStreams: number;
+  /** Whether the index of a tar says where its files are, and what they hash to. */
+  useIndex: boolean;
 }
 
 /** Files below a directory. */

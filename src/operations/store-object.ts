@@ -9,7 +9,9 @@ import { monotonic } from '../lib/clock.ts';
 import type { OpenImage } from '../transfer/block-image.ts';
 import { uploadParts } from '../transfer/upload.ts';
 import { openPieces } from './image-pieces.ts';
-import { openStream } from './object-stream.ts';
+import { openStream, type StreamVerdict } from './object-stream.ts';
+import type { StreamIndex } from './stream-index.ts';
+import { uploadHolding } from './upload-holding.ts';
 
 export type Content =
   /** The files below a directory. `expectedBytes` is an estimate. */
@@ -26,8 +28,12 @@ export interface ObjectOrder {
   /** Parts on their way at once. */
   streams: number;
   snapshotId: string;
+  /** `null` for a disk without a partition table, and for the image of a whole disk. */
+  partition: number | null;
   /** What is known of an upload of this object that was broken off, and where to note this one. */
   journal: UploadJournal;
+  /** `null` for what has none, or makes it elsewhere. */
+  index: StreamIndex | null;
 }
 
 const BEGINNING: Checkpoint = { plainBytes: 0, storedBytes: 0, parts: 0 };
@@ -51,6 +57,8 @@ export interface ObjectResult {
   plainBytes: number;
   /** Sockets that tar left out; `null` for images. */
   sockets: number | null;
+  /** The file that is the index; `null` where there is none. */
+  indexFile: string | null;
 }
 
 /**
@@ -102,12 +110,12 @@ async function streamObject(
     read: () => stream.position(),
     stored: () => progress.stored,
   });
-  let plainBytes = 0;
+  let verdict: StreamVerdict = { plainBytes: 0, indexed: null };
   const stored = await uploadParts(stream.parts, store.object(facts), {
     streams: order.streams,
     signal: AbortSignal.any([signal, stream.broken]),
     verdict: async (storedBytes) => {
-      plainBytes = await stream.verdict(storedBytes);
+      verdict = await stream.verdict(storedBytes);
       await journal.confirm();
     },
     onStored: (bytes) => {
@@ -126,7 +134,17 @@ async function streamObject(
     leave: () => journal.leave(),
   });
   if (reused.parts > 0) host.notify({ code: 'upload.resumed', snapshot: snapshotId, key: facts.key, ...reused });
-  return { plainBytes, stored, sockets: content.layout === 'tar' ? sockets : null };
+  const indexFile = await finishIndex(order, verdict, host);
+  return { plainBytes: verdict.plainBytes, stored, sockets: content.layout === 'tar' ? sockets : null, indexFile };
+}
+
+/** An archive without an index is as good as any other, but slower to find a file in. */
+async function finishIndex(order: ObjectOrder, { indexed }: StreamVerdict, host: Host): Promise<string | null> {
+  if (!order.index || !indexed) return null;
+  if (indexed.problem === null) return order.index.finish(indexed, order.encryption !== null);
+  const { snapshotId: snapshot, facts } = order;
+  host.notify({ code: 'index.left-out', snapshot, key: facts.key, reason: indexed.problem });
+  return null;
 }
 
 /** The farthest one whose parts are all there. */
@@ -140,8 +158,3 @@ function checkpointOf({ content, encryption, journal: { resume } }: ObjectOrder)
   };
   return resume.checkpoints.findLast(isThere) ?? BEGINNING;
 }
-
-const uploadHolding = (bucket: string, key: string, uploadId: string) => ({
-  what: `unfinished upload of ${key}`,
-  remedy: `aws s3api abort-multipart-upload --bucket '${bucket}' --key '${key}' --upload-id '${uploadId}'`,
-});

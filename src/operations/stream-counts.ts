@@ -1,8 +1,10 @@
 /** Whether the witnesses of a stream agree on how long it is. */
-import { readCounts } from '../archive/codec.ts';
+import { type CodecCounts, readCounts } from '../archive/codec.ts';
 import { SnapError } from '../errors.ts';
+import { readIndexingReport } from '../indexing/indexing-order.ts';
 import type { StageReport } from '../transfer/pipeline.ts';
 import type { ObjectOrder } from './store-object.ts';
+import { INDEXING } from './stream-index.ts';
 
 export const reportOf = (reports: readonly StageReport[], name: string): string =>
   reports.find((report) => report.name === name)?.stderrTail ?? '';
@@ -18,13 +20,24 @@ export function checkCounts(
   uploadedBytes: number,
 ): void {
   const { name } = order.codec;
-  const compressor = readCounts(name, reportOf(reports, name));
+  const indexed = readIndexingReport(reportOf(reports, INDEXING));
+  if (indexed && indexed.plainBytes !== producedBytes) {
+    throw mismatch(order, `${indexed.plainBytes} bytes of ${producedBytes} were looked at for the index`);
+  }
+  const compressor = compressorCounts(order, reports);
   if (compressor && compressor.plainBytes !== producedBytes) {
     throw mismatch(order, `${name} read ${compressor.plainBytes} bytes of ${producedBytes}`);
   }
   if (compressor && !order.encryption && compressor.storedBytes !== uploadedBytes) {
     throw mismatch(order, `${name} wrote ${compressor.storedBytes} bytes, ${uploadedBytes} were uploaded`);
   }
+}
+
+/** zstd is compressed by the stage that makes the index, in frames. */
+function compressorCounts({ codec, index }: ObjectOrder, reports: readonly StageReport[]): CodecCounts | null {
+  if (codec.name === 'lz4' || !index) return readCounts(codec.name, reportOf(reports, codec.name));
+  const report = readIndexingReport(reportOf(reports, INDEXING));
+  return report && { plainBytes: report.plainBytes, storedBytes: report.passedBytes };
 }
 
 export const mismatch = (order: ObjectOrder, what: string): SnapError =>

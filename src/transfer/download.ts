@@ -19,14 +19,19 @@ export interface DownloadOptions {
 }
 
 export interface Downloaded {
+  /** That were fetched. */
   bytes: number;
-  /** CRC-32 of the stored bytes. */
+  /** CRC-32 of all bytes that were written. */
   crc32: number;
 }
+
+/** Bytes of the object from one place to another, or bytes that are there already. */
+export type Extent = { from: number; to: number } | Buffer;
 
 const RANGE = 8 * MiB;
 
 /**
+ * @param extents what of the object, and what to put between, in this order.
  * @param descriptor the write end of a pipe; it stays the caller's. Whoever reads it may stop early: what is left is
  *   not fetched then, and the number of bytes tells.
  * @throws SnapError the store's own, `DOWNLOAD_FAILED` when a range makes no progress; the signal's reason.
@@ -34,39 +39,55 @@ const RANGE = 8 * MiB;
 export async function downloadInto(
   descriptor: number,
   object: ObjectReader,
-  size: number,
+  extents: readonly Extent[],
   options: DownloadOptions,
 ): Promise<Downloaded> {
   const stopped = new AbortController();
   const signal = AbortSignal.any([options.signal, stopped.signal]);
   const pool = new BufferPool(options.streams + 1);
-  const running: { range: Promise<Buffer>; buffer: Buffer }[] = [];
+  const running: { range: Promise<Buffer>; buffer: Buffer | null }[] = [];
   const result: Downloaded = { bytes: 0, crc32: 0 };
-  let next = 0;
+  const chunks = chunksOf(extents);
   const startMore = async () => {
-    while (next < size && running.length < options.streams) {
-      const buffer = await pool.take(RANGE, signal);
-      const range = fetchRange(object, buffer.subarray(0, Math.min(RANGE, size - next)), next, signal);
-      range.catch(() => {});
-      running.push({ range, buffer });
-      next += RANGE;
+    while (running.length < options.streams) {
+      const { value: chunk, done } = chunks.next();
+      if (done) return;
+      running.push(await start(chunk));
     }
+  };
+  const start = async (chunk: Extent): Promise<(typeof running)[number]> => {
+    if (Buffer.isBuffer(chunk)) return { range: Promise.resolve(chunk), buffer: null };
+    const buffer = await pool.take(RANGE, signal);
+    const range = fetchRange(object, buffer.subarray(0, chunk.to - chunk.from), chunk.from, signal);
+    range.catch(() => {});
+    return { range, buffer };
   };
   try {
     await startMore();
     for (let first = running.shift(); first; first = running.shift()) {
       const bytes = await first.range;
       result.crc32 = crc32(bytes, result.crc32);
-      result.bytes += bytes.length;
+      if (first.buffer) result.bytes += bytes.length;
       if (!(await writeAll(descriptor, bytes))) return result;
       options.onBytes(bytes.length);
-      pool.giveBack(first.buffer);
+      if (first.buffer) pool.giveBack(first.buffer);
       await startMore();
     }
     return result;
   } finally {
     stopped.abort(new Error('the download has ended'));
     await Promise.allSettled(running.map(({ range }) => range));
+  }
+}
+
+/** In pieces that are fetched by one request each. */
+function* chunksOf(extents: readonly Extent[]): Generator<Extent> {
+  for (const extent of extents) {
+    if (Buffer.isBuffer(extent)) yield extent;
+    else {
+      for (let from = extent.from; from < extent.to; from += RANGE)
+        yield { from, to: Math.min(extent.to, from + RANGE) };
+    }
   }
 }
 

@@ -33,7 +33,7 @@ for (const source of ['volume', 'direct']) {
     const done = await runMigrate(lab, flags);
     assert.equal(done.code, 0, done.stdout + done.stderr);
     assert.equal(mostAtOnce(recordsOf(done)), 3);
-    assert.equal((await keysIn(lab)).length, 10);
+    assert.equal((await keysIn(lab)).length, 15);
     const proved = await runValidate(lab, flags);
     assert.equal(proved.code, 0, proved.stdout + proved.stderr);
     for (const id of ids) assert.equal((await tagsOf(lab, id))['snap-to-s3'], 'validated');

@@ -44,7 +44,7 @@ test('GPT with BIOS boot, ext4, xfs and swap: two tars, one raw image, one recor
     assert.deepEqual(list, []);
   }
   assert.equal(await plainHash(lab, await keyEnding(lab, '.1.img.lz4')), await hashOfPartition(disk.image, 1));
-  assert.equal((await keysIn(lab)).length, 4);
+  assert.equal((await keysIn(lab)).length, 7);
 
   const manifest = await readManifest(lab);
   assert.deepEqual(

@@ -27,7 +27,7 @@ for (const [codec, suffix] of [
     truncateSync(disk.image, 2 ** 30);
     const key = await keyEnding(lab, `${disk.snapshotId}.img.${suffix}`);
     await assertPlainEquals(lab, key, disk.image);
-    assert.equal((await keysIn(lab)).length, 2);
+    assert.equal((await keysIn(lab)).length, 3);
     const { layout, objects } = await readManifest(lab);
     assert.equal(layout, 'image');
     assert.equal(objects[0]?.plainBytes, 2 ** 30);

@@ -74,7 +74,7 @@ test('after the commit, an interruption does not undo it', async (t) => {
     },
   });
   assert.ok(done.code === 130 || done.code === 0, done.stderr);
-  assert.equal((await keysIn(lab)).length, 2);
+  assert.equal((await keysIn(lab)).length, 3);
   assert.equal((await tagsOf(lab, snapshotId))['snap-to-s3'], 'migrated');
 });
 

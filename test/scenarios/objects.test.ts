@@ -25,7 +25,7 @@ test('metadata and tags are those of the ancestor', async (t) => {
   const done = await runMigrate(lab, ['--all']);
   assert.equal(done.code, 0, done.stderr);
   const stem = `${disk.volumeId}/2017-01-01T12:34:56+00:00 ${disk.snapshotId}`;
-  assert.deepEqual(await keysIn(lab), [`${stem}.manifest.json`, `${stem}.tar.lz4`]);
+  assert.deepEqual(await keysIn(lab), [`${stem}.index.zst`, `${stem}.manifest.json`, `${stem}.tar.lz4`]);
   const { Metadata = {}, ContentType, ChecksumCRC32, ContentLength } = await head(lab, `${stem}.tar.lz4`);
   assert.deepEqual(
     { ...Metadata, 'uncompressed-size': typeof Metadata['uncompressed-size'] },
@@ -69,7 +69,7 @@ test('more tags than S3 takes: ten are copied, the others are named and stand in
   assert.equal((await readManifest(lab)).snapshot.tags['key 29'], 'value 29');
 });
 
-test('--prefix, --storage-class and --sse-kms-key-id: data in that class, the manifest in Standard', async (t) => {
+test('--prefix, --storage-class and --sse-kms-key-id: data in that class, index and manifest in Standard', async (t) => {
   const lab = await labForTest(t);
   await addSnapshotOf(lab);
   const where = [
@@ -82,12 +82,12 @@ test('--prefix, --storage-class and --sse-kms-key-id: data in that class, the ma
   ];
   const done = await runMigrate(lab, ['--all', ...where, '--sse', 'aws:kms', '--sse-kms-key-id', 'alias/mine']);
   assert.equal(done.code, 0, done.stderr);
-  const [manifest = '', tar = ''] = await keysIn(lab);
+  const [index = '', manifest = '', tar = ''] = await keysIn(lab);
   assert.match(tar, /^team\/ebs\/vol-/);
-  const [data, small] = [await head(lab, tar), await head(lab, manifest)];
+  const [data, small, lines] = [await head(lab, tar), await head(lab, manifest), await head(lab, index)];
   assert.equal(data.StorageClass, 'DEEP_ARCHIVE');
-  assert.equal(small.StorageClass, undefined);
-  for (const { ServerSideEncryption, SSEKMSKeyId } of [data, small]) {
+  assert.deepEqual([small.StorageClass, lines.StorageClass], [undefined, undefined]);
+  for (const { ServerSideEncryption, SSEKMSKeyId } of [data, small, lines]) {
     assert.deepEqual([ServerSideEncryption, SSEKMSKeyId], ['aws:kms', 'alias/mine']);
   }
 });

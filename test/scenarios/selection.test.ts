@@ -146,7 +146,7 @@ test('run again: the archive is replaced, not refused', async (t) => {
     const done = await runMigrate(lab, ['--snapshots', snapshotId]);
     assert.equal(done.code, 0, done.stderr);
   }
-  assert.equal((await keysIn(lab)).length, 2);
+  assert.equal((await keysIn(lab)).length, 3);
   await readManifest(lab);
 });
 

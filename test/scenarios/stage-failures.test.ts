@@ -81,12 +81,13 @@ async function nothingStored(lab: TestLab, done: Finished, culprit: RegExp): Pro
 for (const [tool, argv] of [
   ['tar', []],
   ['lz4', []],
-  ['zstd', ['--compression', 'zstd']],
+  ['index', []],
+  ['index', ['--compression', 'zstd']],
 ] as const) {
-  test(`${tool} killed in the middle`, async (t) => {
+  test(`${tool} killed in the middle ${argv.join(' ')}`, async (t) => {
     const lab = await labForTest(t);
     await addSnapshotOf(lab, NOISY_DISK);
-    const done = await interfere(lab, argv, async () => killTool(lab, tool));
+    const done = await interfere(lab, argv, async () => killTool(lab, tool === 'index' ? 'snap-index' : tool));
     await nothingStored(lab, done, new RegExp(`${tool} was killed by SIGKILL`));
   });
 }
@@ -134,7 +135,7 @@ test('a device that fails to read', async (t) => {
   t.after(outer.remove); // after the lab, which lives on it
   await addSnapshotOf(lab, NOISY_DISK);
   const done = await interfere(lab, ['--dd'], () => outer.damageVolumeOf(lab, 150 * 2 ** 20));
-  await nothingStored(lab, done, /lz4 exited \d+ \(.*\)/);
+  await nothingStored(lab, done, /index exited 1 \(EIO.*\)/);
 });
 
 test('a device that ends too early', async (t) => {

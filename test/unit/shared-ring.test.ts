@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { newRing, RingReader, RingWriter } from '../../src/compare/shared-ring.ts';
+import { newRing, RingReader, RingWriter } from '../../src/lib/shared-ring.ts';
 
 test('whatever goes in comes out', () => {
   const piece = fc.uint8Array({ minLength: 1, maxLength: 5000 });

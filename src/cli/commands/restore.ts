@@ -41,6 +41,7 @@ interface RestoreFlags extends AwsFlags, OutputFlags {
   encrypt?: true;
   kmsKeyId?: string;
   overwrite?: true;
+  index: boolean;
   yes?: true;
   downloadStreams: number;
   gpgSessionKey?: string;
@@ -95,6 +96,7 @@ const targetOptions = (): Option[] => [
     'toDevice',
     'toSnapshot',
   ]),
+  new Option('--no-index', 'read the whole object, also for a few files, and do not use its index'),
   new Option('--to-file <file>', 'a new, sparse file').conflicts('toDevice'),
   new Option('--to-device <device>', 'a block device that nobody uses; what is on it is destroyed (--yes)').argParser(
     matching(/^\/dev\/./, 'a device such as /dev/nvme2n1'),
@@ -135,6 +137,7 @@ function toSettings(snapshotId: string, flags: RestoreFlags, process: NodeJS.Pro
     kmsKeyArn: flags.kmsKeyId ?? null,
     sessionKey: readSessionKey(flags.gpgSessionKey, process),
     downloadStreams: flags.downloadStreams,
+    useIndex: flags.index,
   };
 }
 

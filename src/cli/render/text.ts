@@ -144,6 +144,8 @@ function describeContentEvent(event: ContentEvent): string | null {
       return `uploading anew, since ${event.reason}: ${event.key}`;
     case 'index.stored':
       return `index stored: ${event.key}`;
+    case 'index.left-out':
+      return `without an index, since ${event.reason}: ${event.key}`;
     case 'manifest.stored':
       return `archive complete: ${event.key}`;
     case 'clean.found':
@@ -175,9 +177,10 @@ const describeDifference = ({ object, kind, path, detail }: DifferenceNote): str
 const describeTable = (table: string, partitions: number): string =>
   table === 'none' ? 'no partition table' : `${table} with ${count(partitions, 'partition')}`;
 
-function describeRestored({ target, bytes, files, seconds }: SnapEvent & { code: 'object.restored' }): string {
+function describeRestored(event: SnapEvent & { code: 'object.restored' }): string {
+  const { target, bytes, files, fetchedBytes, seconds } = event;
   const what = files === null ? formatBytes(bytes) : `${count(files, 'file')}, ${formatBytes(bytes)}`;
-  return `restored to ${target}: ${what} in ${formatDuration(seconds)}, every byte checked`;
+  return `restored to ${target}: ${what} in ${formatDuration(seconds)}, ${formatBytes(fetchedBytes)} read from the bucket, every byte checked`;
 }
 
 function describeStored(event: Extract<SnapEvent, { code: 'object.stored' }>): string {

@@ -49,7 +49,8 @@ export function s3ArchiveStore(clients: S3Clients, settings: StoreSettings): Arc
 
     ...s3SmallObjects(client, settings),
 
-    object: (facts) => s3PartStore(clients, settings, facts),
+    object: (facts, storageClass) =>
+      s3PartStore(clients, storageClass ? { ...settings, storageClass } : settings, facts),
 
     head: (key, { signal }) =>
       asking(`look at ${key}`, signal, async () => {

@@ -50,6 +50,16 @@ export class RingWriter {
     return slot.subarray(0, length);
   }
 
+  /**
+   * Waits for an empty slot without blocking, for a thread with other things to do: `pass` does not wait after it.
+   * @param broken rejects when the one who empties is gone.
+   */
+  async ready(broken: Promise<never>): Promise<void> {
+    for (let emptied = this.#emptied(); this.#filled - emptied === SLOTS; emptied = this.#emptied()) {
+      await Promise.race([Atomics.waitAsync(this.#state, EMPTIED, emptied).value, broken]);
+    }
+  }
+
   #emptied = (): number => Atomics.load(this.#state, EMPTIED);
 }
 

@@ -1,0 +1,172 @@
+/**
+ * What is where in a tar: a line of JSON for each member and for each piece, compressed by zstd.
+ *
+ * The first line says what it is an index of, the last one how much there was: without it, the index is cut short.
+ */
+import { SnapError } from '../errors.ts';
+import { INDEX_FORMAT } from './block-index.ts';
+import type { MemberType } from './tar-reader.ts';
+import { decimalSeconds } from './tar-writer.ts';
+
+export interface FileIndexHeader {
+  snapshot: string;
+  partition: number | null;
+}
+
+/** One member of the tar. */
+export interface IndexedMember {
+  /** As it stands in the tar, in bytes. */
+  path: Buffer;
+  type: MemberType;
+  /** Bytes of the file, holes included. */
+  size: number;
+  mode: number;
+  uid: number;
+  gid: number;
+  /** Nanoseconds since the epoch. */
+  mtime: bigint;
+  /** What a link leads to; empty for all others. */
+  target: Buffer;
+  device: { major: number; minor: number };
+  /** Of the data that the tar holds of the file, in base 16: holes are left out. `null` for what has none. */
+  sha256: string | null;
+  /** Where headers and data are in the plain stream, in bytes; the end with its padding, exclusive. */
+  span: { from: number; to: number };
+}
+
+/** A place where decoding may begin, or the end of the last piece: in the plain stream and in the object, in bytes. */
+export interface Place {
+  plain: number;
+  stored: number;
+}
+
+/** What was read in all. */
+export interface FileIndexEnd {
+  members: number;
+  /** Length of the plain stream. */
+  bytes: number;
+}
+
+export type IndexLine =
+  | { is: 'header'; header: FileIndexHeader }
+  | { is: 'member'; member: IndexedMember }
+  | { is: 'piece'; place: Place }
+  | { is: 'end'; end: FileIndexEnd };
+
+export const encodeHeader = ({ snapshot, partition }: FileIndexHeader): string =>
+  line({ format: INDEX_FORMAT, layout: 'tar', snapshot, partition });
+
+export const encodePlace = (place: Place): string => line({ piece: place });
+
+export const encodeEnd = (end: FileIndexEnd): string => line({ end });
+
+export function encodeIndexed(member: IndexedMember): string {
+  const { path, type, size, mode, uid, gid, mtime, target, device, sha256, span } = member;
+  return line({
+    ...nameAs('path', path),
+    type,
+    size,
+    mode,
+    uid,
+    gid,
+    mtime: decimalSeconds(mtime),
+    ...(target.length > 0 ? nameAs('target', target) : {}),
+    ...(type === 'character' || type === 'block' ? { device: [device.major, device.minor] } : {}),
+    ...(sha256 === null ? {} : { sha256 }),
+    span: [span.from, span.to],
+  });
+}
+
+const line = (content: object): string => `${JSON.stringify(content)}\n`;
+
+/** Names are bytes: those that are no UTF-8 stand in Base64 under another name. */
+function nameAs(field: 'path' | 'target', bytes: Buffer): Record<string, string> {
+  const text = bytes.toString('utf8');
+  return Buffer.from(text, 'utf8').equals(bytes) ? { [field]: text } : { [`${field}Base64`]: bytes.toString('base64') };
+}
+
+type Fields = Record<string, unknown>;
+
+/**
+ * An index is input from elsewhere: every field is checked.
+ * @param key of the index, for the error.
+ * @throws SnapError `MANIFEST`
+ */
+export function decodeIndexLine(text: string, key: string): IndexLine {
+  const fields = parse(text);
+  if (!fields) throw damagedIndex(key, 'a line is no JSON');
+  const { format, piece, end } = fields;
+  if (format !== undefined) return { is: 'header', header: headerOf(fields, key) };
+  if (isRecord(piece) && isCount(piece['plain']) && isCount(piece['stored']))
+    return { is: 'piece', place: { plain: piece['plain'], stored: piece['stored'] } };
+  if (isRecord(end) && isCount(end['members']) && isCount(end['bytes']))
+    return { is: 'end', end: { members: end['members'], bytes: end['bytes'] } };
+  const member = memberOf(fields);
+  if (!member) throw damagedIndex(key, `a line that is none: ${text.slice(0, 80)}`);
+  return { is: 'member', member };
+}
+
+export const damagedIndex = (key: string, why: string, cause?: unknown): SnapError =>
+  new SnapError('MANIFEST', `${key}: ${why}`, {
+    hint: 'somebody wrote over the index; the data object may still be whole: --no-index reads all of it',
+    ...(cause === undefined ? {} : { cause }),
+  });
+
+function parse(text: string): Fields | null {
+  try {
+    const value: unknown = JSON.parse(text);
+    return isRecord(value) ? value : null;
+  } catch {
+    return null;
+  }
+}
+
+const isRecord = (value: unknown): value is Fields =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);
+
+const isCount = (value: unknown): value is number => Number.isSafeInteger(value) && (value as number) >= 0;
+
+function headerOf({ format, layout, snapshot, partition }: Fields, key: string): FileIndexHeader {
+  if (format !== INDEX_FORMAT) throw damagedIndex(key, `indexes of format ${String(format)} are not known here`);
+  const isPartition = partition === null || isCount(partition);
+  if (layout !== 'tar' || typeof snapshot !== 'string' || !isPartition)
+    throw damagedIndex(key, 'this is no index of files');
+  return { snapshot, partition };
+}
+
+const TYPES: readonly unknown[] = ['file', 'directory', 'symlink', 'hardlink', 'character', 'block', 'fifo'];
+
+function memberOf(fields: Fields): IndexedMember | null {
+  const { type, size, mode, uid, gid, mtime, device, sha256 = null, span } = fields;
+  const path = bytesOf(fields, 'path');
+  const target = bytesOf(fields, 'target') ?? Buffer.alloc(0);
+  const time = typeof mtime === 'string' ? TIME.exec(mtime) : null;
+  const numbers = { size, mode, uid, gid };
+  const areCounts = Object.values(numbers).every(isCount);
+  const isHash = sha256 === null || (typeof sha256 === 'string' && /^[0-9a-f]{64}$/.test(sha256));
+  if (!path || !TYPES.includes(type) || !areCounts || !time || !isHash) return null;
+  if (!isPair(span) || span[1] <= span[0] || (device !== undefined && !isPair(device))) return null;
+  return {
+    path,
+    type: type as MemberType,
+    ...(numbers as Pick<IndexedMember, keyof typeof numbers>),
+    mtime: BigInt(`${time[1]}${time[2]}${time[3]}`),
+    target,
+    device: { major: device?.[0] ?? 0, minor: device?.[1] ?? 0 },
+    sha256,
+    span: { from: span[0], to: span[1] },
+  };
+}
+
+/** Seconds with nine decimals, as they are written. */
+const TIME = /^(-?)(\d{1,18})\.(\d{9})$/;
+
+const isPair = (value: unknown): value is [number, number] =>
+  Array.isArray(value) && value.length === 2 && value.every(isCount);
+
+function bytesOf(fields: Fields, name: 'path' | 'target'): Buffer | null {
+  const text = fields[name];
+  const base64 = fields[`${name}Base64`];
+  if (typeof text === 'string') return Buffer.from(text, 'utf8');
+  return typeof base64 === 'string' ? Buffer.from(base64, 'base64') : null;
+}

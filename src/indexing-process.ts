@@ -1,0 +1,60 @@
+/**
+ * A stage of the pipeline that archives: passes its standard input on, as it is or compressed, while a thread of its own
+ * notes what is in it. The last line on standard error says how much there was.
+ */
+import { readSync } from 'node:fs';
+import { Worker } from 'node:worker_threads';
+import { asError } from './errors.ts';
+import { formatIndexingReport, type IndexedContent, type IndexingOrder } from './indexing/indexing-order.ts';
+import type { IndexingThreadOrder } from './indexing/indexing-thread.ts';
+import { FrameOutlet, type Outlet, PlainOutlet } from './indexing/outlets.ts';
+import { newRing, RingWriter } from './lib/shared-ring.ts';
+
+// As `ps` and `top` show it.
+process.title = 'snap-index';
+
+const [STDIN, STDOUT] = [0, 1];
+
+/** As shells say that nobody reads any more. */
+const BROKEN_PIPE = 141;
+
+function startThread(workerData: IndexingThreadOrder) {
+  const suffix = import.meta.url.endsWith('.ts') ? '.ts' : '.js';
+  // A thread that shared our standard output would make it non-blocking.
+  const options = { workerData, stdout: true, stderr: true };
+  const worker = new Worker(new URL(`./indexing/indexing-thread${suffix}`, import.meta.url), options);
+  const { promise: content, resolve, reject } = Promise.withResolvers<IndexedContent>();
+  worker.once('message', resolve);
+  worker.once('error', reject);
+  const broken = new Promise<never>((_, rejectBroken) => {
+    content.catch(rejectBroken);
+    worker.once('exit', () => reject(new Error('the thread ended without an answer')));
+  });
+  broken.catch(() => {});
+  return { content, broken };
+}
+
+async function pass(order: IndexingOrder): Promise<void> {
+  const ring = newRing();
+  const thread = startThread({ ring, order });
+  const writer = new RingWriter(ring);
+  const { zstdLevel, placesFile } = order;
+  const outlet: Outlet = zstdLevel === null ? new PlainOutlet(STDOUT) : new FrameOutlet(STDOUT, zstdLevel, placesFile);
+  for (;;) {
+    await writer.ready(thread.broken);
+    const bytes = writer.pass((slot) => readSync(STDIN, slot));
+    if (bytes.length === 0) break;
+    await outlet.put(bytes);
+  }
+  await outlet.end();
+  const content = await thread.content;
+  process.stderr.write(formatIndexingReport({ ...content, passedBytes: outlet.passedBytes }));
+}
+
+try {
+  await pass(JSON.parse(process.argv[2] ?? '') as IndexingOrder);
+} catch (error) {
+  if ((error as NodeJS.ErrnoException).code === 'EPIPE') process.exit(BROKEN_PIPE);
+  process.stderr.write(`${asError(error).message}\n`);
+  process.exit(1);
+}

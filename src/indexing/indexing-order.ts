@@ -1,0 +1,45 @@
+/** What the process that indexes a stream is asked for, and what it says in the end. */
+import type { Layout } from '../archive/key.ts';
+
+export interface IndexingOrder {
+  layout: Layout;
+  snapshot: string;
+  partition: number | null;
+  /** Length of an image in bytes; of no meaning for tars. */
+  bytes: number;
+  /** Level of zstd; `null`: the stream is passed on as it is. */
+  zstdLevel: number | null;
+  /** Where what is in the stream is told, a stream of zstd. */
+  linesFile: string;
+  /** Where is told from where on what is passed on can be decoded; only with zstd. */
+  placesFile: string;
+}
+
+/** What a thread found in the stream. */
+export interface IndexedContent {
+  /** Members of a tar. */
+  members: number;
+  plainBytes: number;
+  /** Why there is no index, though the stream was passed on. */
+  problem: string | null;
+}
+
+/** The last line on standard error. */
+export interface IndexingReport extends IndexedContent {
+  /** Bytes that were written to standard output. */
+  passedBytes: number;
+}
+
+/** The stage of a pipeline that indexes what it passes on. */
+export const indexingCommand = (order: IndexingOrder): string[] => {
+  const suffix = import.meta.url.endsWith('.ts') ? '.ts' : '.js';
+  const program = new URL(`../indexing-process${suffix}`, import.meta.url);
+  return [process.execPath, ...process.execArgv, program.pathname, JSON.stringify(order)];
+};
+
+export function readIndexingReport(stderr: string): IndexingReport | null {
+  const found = /^\{"indexed":(.*)\}$/m.exec(stderr);
+  return found ? (JSON.parse(found[1] ?? '') as IndexingReport) : null;
+}
+
+export const formatIndexingReport = (indexed: IndexingReport): string => `${JSON.stringify({ indexed })}\n`;

@@ -1,0 +1,38 @@
+/** Lines of text in a file, as joined streams of zstd: what has been written takes no memory. */
+import { closeSync, openSync, writeSync } from 'node:fs';
+import { zstdCompressSync } from 'node:zlib';
+
+const BYTES_AT_ONCE = 256 * 1024;
+
+export class LineFile implements Disposable {
+  readonly #descriptor: number;
+  #lines: string[] = [];
+  #length = 0;
+
+  constructor(path: string) {
+    this.#descriptor = openSync(path, 'w', 0o600);
+  }
+
+  /** @param line ends in a line feed. */
+  add(line: string): void {
+    this.#lines.push(line);
+    this.#length += line.length;
+    if (this.#length >= BYTES_AT_ONCE) this.#write();
+  }
+
+  /** Everything is in the file then. */
+  finish(): void {
+    if (this.#length > 0) this.#write();
+  }
+
+  [Symbol.dispose](): void {
+    closeSync(this.#descriptor);
+  }
+
+  #write(): void {
+    const bytes = zstdCompressSync(this.#lines.join(''));
+    for (let done = 0; done < bytes.length; ) done += writeSync(this.#descriptor, bytes, done);
+    this.#lines = [];
+    this.#length = 0;
+  }
+}

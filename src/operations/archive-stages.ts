@@ -1,0 +1,58 @@
+/** The processes that make plain bytes of stored ones. */
+import { writeSync } from 'node:fs';
+import { decryptCommand } from '../archive/cipher.ts';
+import { decompressCommand } from '../archive/codec.ts';
+import { SnapError } from '../errors.ts';
+import type { Stage } from '../transfer/pipeline.ts';
+import { closeAll, makePipe } from '../transfer/pipes.ts';
+import type { ArchivedObject } from './find-archive.ts';
+
+export interface DecryptStage extends Disposable {
+  /** None for what is not encrypted. */
+  stages: Stage[];
+  isBySessionKey: boolean;
+  /** @throws SnapError `GPG_KEY` when the key is at fault, else what is made of the failure of a stage. */
+  explain(error: unknown, damaged: (cause: unknown) => unknown): never;
+}
+
+/** The session key goes to gpg through a pipe: arguments can be read by everybody on the machine. */
+export async function decryptStage({ cipher }: ArchivedObject, sessionKey: string | null): Promise<DecryptStage> {
+  const descriptor = cipher === 'none' || sessionKey === null ? null : await pipeWith(`${sessionKey}\n`);
+  const isBySessionKey = descriptor !== null;
+  // A child finds the first of its further descriptors as 3.
+  const stage = {
+    name: 'gpg',
+    argv: decryptCommand(isBySessionKey ? 3 : null),
+    others: isBySessionKey ? [descriptor] : [],
+  };
+  return {
+    stages: cipher === 'none' ? [] : [stage],
+    isBySessionKey,
+    explain(error, damaged) {
+      if (!(error instanceof SnapError) || error.code !== 'STAGE_FAILED') throw error;
+      if (/^gpg /.test(error.message)) refuseKey(error, isBySessionKey);
+      throw damaged(error);
+    },
+    [Symbol.dispose]: () => closeAll(isBySessionKey ? [descriptor] : []),
+  };
+}
+
+async function pipeWith(text: string): Promise<number> {
+  const pipe = await makePipe();
+  writeSync(pipe.writeEnd, text);
+  closeAll([pipe.writeEnd]);
+  return pipe.readEnd;
+}
+
+export const decompressStage = ({ codec }: ArchivedObject): Stage => ({ name: codec, argv: decompressCommand(codec) });
+
+/** gpg takes any session key, and cannot say whether that or the message is wrong: but with a right one, bytes come. */
+export function refuseKey(reason: SnapError, isWrongSessionKey: boolean): void {
+  if (!isWrongSessionKey && !NO_KEY.test(reason.message)) return;
+  const hint = isWrongSessionKey
+    ? 'show the session key of this very object (docs/encryption.md); if it is, the beginning of the object is damaged'
+    : 'the private key of a recipient must be in the keyring or agent, or give --gpg-session-key';
+  throw new SnapError('GPG_KEY', `the archive cannot be decrypted: ${reason.message}`, { hint, cause: reason });
+}
+
+const NO_KEY = /no secret key|wrong secret key used|bad session key|invalid session key/i;

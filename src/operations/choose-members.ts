@@ -1,0 +1,92 @@
+/** What has to be fetched of an object for some of its files, by its index alone. */
+import { join } from 'node:path';
+import type { IndexedMember } from '../archive/file-index.ts';
+import { FRAME_END, FRAME_HEADER } from '../archive/lz4-blocks.ts';
+import type { Cut } from '../compare/cut-stream.ts';
+import { pathOfMember } from '../compare/disk-tree.ts';
+import { MemberRecordsWriter } from '../compare/member-records.ts';
+import { WantedPaths } from '../compare/wanted-paths.ts';
+import type { Extent } from '../transfer/download.ts';
+import type { CheckServices } from './check-object.ts';
+import type { ArchivedObject } from './find-archive.ts';
+import { PieceCutter } from './piece-cutter.ts';
+import { readFileIndex } from './read-index.ts';
+
+export interface MemberChoice {
+  /** What to fetch; `null`: the whole object. */
+  part: { extents: Extent[]; cuts: Cut[] } | null;
+  /** A file with what the index says of each member that comes. */
+  records: string;
+  /** Files that come under the name of a wanted hard link to them. */
+  aliases: [file: string, link: string][];
+  /** Of the data of the files. */
+  contentBytes: number;
+}
+
+/**
+ * @param paths as `WantedPaths` takes them.
+ * @param directory where the records can be kept.
+ * @returns `null` where there is no index that can be used.
+ * @throws SnapError `MANIFEST` for an index that is damaged.
+ */
+export async function chooseMembers(
+  object: ArchivedObject,
+  snapshotId: string,
+  paths: readonly string[] | null,
+  directory: string,
+  services: CheckServices,
+): Promise<MemberChoice | null> {
+  // A session key is that of the object, not of its index.
+  if (!object.facts?.index || (object.cipher !== 'none' && services.sessionKey !== null)) return null;
+  const read = () => readFileIndex(object, snapshotId, services);
+  const aliases = paths === null ? [] : await findAliases(read, paths);
+  const records = join(directory, 'records');
+  using writer = new MemberRecordsWriter(records);
+  const wanted = new WantedPaths(paths);
+  const sources = new Set(aliases.map(([file]) => file));
+  const cutter = paths === null ? null : new PieceCutter();
+  let contentBytes = 0;
+  for await (const line of read()) {
+    if (line.is === 'piece') cutter?.piece(line.place);
+    else if (isWanted(line.member, wanted, sources)) {
+      const { path, sha256, span, size } = line.member;
+      writer.add(path, sha256);
+      cutter?.range(span);
+      contentBytes += size;
+    }
+  }
+  writer.finish();
+  const found = cutter?.finish() ?? null;
+  if (!found) return paths === null ? { part: null, records, aliases, contentBytes } : null;
+  return { part: { extents: asStream(object, found.extents), cuts: found.cuts }, records, aliases, contentBytes };
+}
+
+function isWanted(member: IndexedMember, wanted: WantedPaths, sources: ReadonlySet<string>): boolean {
+  const path = pathOfMember(member.path)?.toString('latin1');
+  // What cannot be named is refused by whoever makes the files, where everything is wanted.
+  if (path === undefined) return wanted.has('', false);
+  return wanted.has(path, member.type === 'directory') || sources.has(path);
+}
+
+/** Wanted hard links to files that are not wanted: the data of a file stands only under its first name. */
+async function findAliases(
+  read: () => ReturnType<typeof readFileIndex>,
+  paths: readonly string[],
+): Promise<[file: string, link: string][]> {
+  const wanted = new WantedPaths(paths);
+  const found = new Map<string, string>();
+  for await (const line of read()) {
+    // All members come before the pieces.
+    if (line.is === 'piece') break;
+    const { type, path, target } = line.member;
+    if (type !== 'hardlink') continue;
+    const [name, first] = [path, target].map((bytes) => pathOfMember(bytes)?.toString('latin1'));
+    if (name === undefined || first === undefined || !wanted.has(name, false) || wanted.has(first, false)) continue;
+    if (!found.has(first)) found.set(first, name);
+  }
+  return [...found];
+}
+
+/** Blocks of lz4 are no stream without a header and an end; frames of zstd are one as they are. */
+const asStream = ({ codec }: ArchivedObject, extents: Extent[]): Extent[] =>
+  codec === 'lz4' ? [FRAME_HEADER, ...extents, FRAME_END] : extents;

@@ -1,0 +1,68 @@
+/** From ranges of a plain stream to the stored pieces that hold them, and what to cut out of those. */
+import type { Place } from '../archive/file-index.ts';
+import type { Cut } from '../compare/cut-stream.ts';
+
+/** Scattered over more than so many places, files come faster when everything is read. */
+const MOST_RANGES = 500_000;
+
+interface Range {
+  from: number;
+  to: number;
+}
+
+/** First all ranges, then all pieces, both in ascending order. */
+export class PieceCutter {
+  readonly #ranges: Range[] = [];
+  #isTooMany = false;
+  #last: Place | null = null;
+  readonly #extents: Range[] = [];
+  readonly #cuts: Cut[] = [];
+  /** The first range that does not end before the piece whose turn it is. */
+  #next = 0;
+  /** Bytes of the decoded stream: before the piece, and that the cuts have dealt with. */
+  #decoded = 0;
+  #dealt = 0;
+
+  range({ from, to }: Range): void {
+    const last = this.#ranges.at(-1);
+    if (last?.to === from) last.to = to;
+    else if (this.#ranges.length < MOST_RANGES) this.#ranges.push({ from, to });
+    else this.#isTooMany = true;
+  }
+
+  /** Where a piece begins, and the one before it ends. */
+  piece(place: Place): void {
+    const before = this.#last;
+    this.#last = place;
+    if (before) this.#take(before, place);
+  }
+
+  /** @returns `null` where pieces do not hold all that is wanted. */
+  finish(): { extents: Range[]; cuts: Cut[] } | null {
+    const isCovered = this.#next === this.#ranges.length;
+    return isCovered && !this.#isTooMany ? { extents: this.#extents, cuts: this.#cuts } : null;
+  }
+
+  #take(piece: Place, end: Place): void {
+    const isWanted = (this.#ranges[this.#next]?.from ?? Number.POSITIVE_INFINITY) < end.plain;
+    if (!isWanted) return;
+    const last = this.#extents.at(-1);
+    if (last?.to === piece.stored) last.to = end.stored;
+    else this.#extents.push({ from: piece.stored, to: end.stored });
+    for (let range = this.#ranges[this.#next]; range && range.from < end.plain; range = this.#ranges[this.#next]) {
+      this.#cut(Math.max(range.from, piece.plain) - piece.plain, Math.min(range.to, end.plain) - piece.plain);
+      if (range.to > end.plain) break;
+      this.#next++;
+    }
+    this.#decoded += end.plain - piece.plain;
+  }
+
+  /** @param from and `to` in the piece. */
+  #cut(from: number, to: number): void {
+    const start = this.#decoded + from;
+    const last = this.#cuts.at(-1);
+    if (last && start === this.#dealt) last.take += to - from;
+    else this.#cuts.push({ skip: start - this.#dealt, take: to - from });
+    this.#dealt = this.#decoded + to;
+  }
+}

@@ -1,0 +1,120 @@
+/** An index of files, line by line: it can be longer than memory. */
+import { createReadStream } from 'node:fs';
+import { damagedIndex, decodeIndexLine, type FileIndexHeader, type IndexLine } from '../archive/file-index.ts';
+import { SnapError } from '../errors.ts';
+import { downloadInto } from '../transfer/download.ts';
+import { startPipeline } from '../transfer/pipeline.ts';
+import { closeAll, makePipe } from '../transfer/pipes.ts';
+import { decryptStage } from './archive-stages.ts';
+import type { CheckServices } from './check-object.ts';
+import type { ArchivedObject } from './find-archive.ts';
+
+/** A name has at most 4,096 bytes wherever it can be made, and escapes make six of one. */
+const MOST_LINE = 1024 * 1024;
+
+/**
+ * All lines but the first and the last, which are held against what is known of the object.
+ * @throws SnapError `NOT_FOUND`, `MANIFEST`, `GPG_KEY`, and what a download throws.
+ */
+export async function* readFileIndex(
+  object: ArchivedObject,
+  snapshotId: string,
+  services: CheckServices,
+): AsyncGenerator<Content> {
+  const key = object.facts?.index?.key ?? '';
+  const order = new LineOrder(key, snapshotId, object.partition);
+  for await (const text of textLines(object, key, services)) {
+    const line = decodeIndexLine(text, key);
+    order.take(line);
+    if (line.is === 'member' || line.is === 'piece') yield line;
+  }
+  order.finish();
+}
+
+type Content = Exclude<IndexLine, { is: 'header' | 'end' }>;
+
+/** First a header, which fits the object, then everything else, and last how much that was. */
+class LineOrder {
+  readonly #key: string;
+  readonly #snapshotId: string;
+  readonly #partition: number | null;
+  #members = 0;
+  #last: IndexLine['is'] | null = null;
+
+  constructor(key: string, snapshotId: string, partition: number | null) {
+    this.#key = key;
+    this.#snapshotId = snapshotId;
+    this.#partition = partition;
+  }
+
+  take(line: IndexLine): void {
+    const before = this.#last;
+    this.#last = line.is;
+    const isInPlace = line.is === 'header' ? before === null : before !== null && before !== 'end';
+    if (!isInPlace || (line.is === 'member' && before === 'piece')) throw this.#damaged('its lines are out of order');
+    if (line.is === 'member') this.#members++;
+    if (line.is === 'header') this.#checkHeader(line.header);
+    if (line.is === 'end' && line.end.members !== this.#members)
+      throw this.#damaged(`it has ${this.#members} members of ${line.end.members}`);
+  }
+
+  finish(): void {
+    if (this.#last !== 'end') throw this.#damaged('it is cut short');
+  }
+
+  #checkHeader({ snapshot, partition }: FileIndexHeader): void {
+    if (snapshot !== this.#snapshotId || partition !== this.#partition)
+      throw this.#damaged('it is the index of something else');
+  }
+
+  #damaged = (why: string): SnapError => damagedIndex(this.#key, why);
+}
+
+/** Fetched, decrypted (a session key is of another message) and decompressed; who stops early stops all of that. */
+async function* textLines(object: ArchivedObject, key: string, services: CheckServices): AsyncGenerator<string> {
+  const head = await services.store.head(key, { signal: services.signal });
+  if (!head) throw new SnapError('NOT_FOUND', `${key}: the index is not in the bucket`, { hint: WITHOUT });
+  const stopped = new AbortController();
+  const signal = AbortSignal.any([services.signal, stopped.signal]);
+  const source = await makePipe();
+  using decrypt = await decryptStage(object, null);
+  const stages = [...decrypt.stages, { name: 'zstd', argv: ['zstd', '-d', '-q', '-c', '-'] }];
+  await using pipeline = await startPipeline(stages, { signal, input: source.readEnd }).finally(() =>
+    closeAll([source.readEnd]),
+  );
+  const reader = services.store.reader(key, head.etag);
+  const downloading = downloadInto(source.writeEnd, reader, [{ from: 0, to: head.bytes }], {
+    ...services,
+    signal,
+    onBytes: () => {},
+  });
+  const closed = downloading.finally(() => closeAll([source.writeEnd]));
+  closed.catch((error) => stopped.abort(error));
+  try {
+    yield* splitLines(createReadStream('', { fd: pipeline.output }), key);
+    await closed;
+    await pipeline.finished.catch((error) =>
+      decrypt.explain(error, (cause) => damagedIndex(key, 'it cannot be decoded', cause)),
+    );
+  } finally {
+    stopped.abort(new Error('the index is not needed any more'));
+    await Promise.allSettled([closed, pipeline.finished]);
+  }
+}
+
+const WITHOUT = 'the data object may still be whole: --no-index reads all of it';
+
+async function* splitLines(chunks: AsyncIterable<Buffer>, key: string): AsyncGenerator<string> {
+  let rest: Buffer = Buffer.alloc(0);
+  for await (const chunk of chunks) {
+    const bytes = rest.length > 0 ? Buffer.concat([rest, chunk]) : chunk;
+    let start = 0;
+    for (let end = bytes.indexOf(0x0a); end >= 0; end = bytes.indexOf(0x0a, start)) {
+      yield bytes.toString('utf8', start, end);
+      start = end + 1;
+    }
+    rest = bytes.subarray(start);
+    if (rest.length > MOST_LINE) throw damagedIndex(key, 'a line without an end');
+  }
+  if (rest.length > 0) throw damagedIndex(key, 'it is cut short');
+}

@@ -1,0 +1,65 @@
+/** The index of an object that goes through a pipeline: what its stages noted, put together. */
+import { appendFileSync, createReadStream, createWriteStream } from 'node:fs';
+import { join } from 'node:path';
+import { pipeline } from 'node:stream/promises';
+import { zstdCompressSync } from 'node:zlib';
+import { encodeEnd, encodePlace } from '../archive/file-index.ts';
+import { Lz4Blocks } from '../archive/lz4-blocks.ts';
+import { type IndexingOrder, type IndexingReport, indexingCommand } from '../indexing/indexing-order.ts';
+import { LineFile } from '../indexing/line-file.ts';
+import type { Part } from '../transfer/part-reader.ts';
+import type { Stage } from '../transfer/pipeline.ts';
+import type { ObjectOrder } from './store-object.ts';
+
+/** As people know the stage. */
+export const INDEXING = 'index';
+
+export class StreamIndex implements Disposable {
+  readonly #order: IndexingOrder;
+  /** Only lz4 without gpg on top of it can be followed from outside. */
+  readonly #blocks: { walk: Lz4Blocks; places: LineFile } | null;
+
+  constructor(object: Omit<ObjectOrder, 'index'>, directory: string) {
+    const { codec, encryption, content, snapshotId, partition } = object;
+    this.#order = {
+      layout: content.layout,
+      snapshot: snapshotId,
+      partition,
+      bytes: content.expectedBytes,
+      zstdLevel: codec.name === 'zstd' ? codec.level : null,
+      linesFile: join(directory, 'lines'),
+      placesFile: join(directory, 'places'),
+    };
+    this.#blocks = codec.name === 'lz4' && !encryption ? this.#follow() : null;
+  }
+
+  #follow() {
+    const places = new LineFile(this.#order.placesFile);
+    return { places, walk: new Lz4Blocks((place) => places.add(encodePlace(place))) };
+  }
+
+  get stage(): Stage {
+    return { name: INDEXING, argv: indexingCommand(this.#order) };
+  }
+
+  /** The parts as they come, looked at. */
+  async *watch(parts: AsyncIterable<Part>): AsyncGenerator<Part> {
+    for await (const part of parts) {
+      this.#blocks?.walk.take(part.bytes);
+      yield part;
+    }
+  }
+
+  /** @returns the file that is the index. Places in a message of gpg lead nowhere, and are left out. */
+  async finish({ members, plainBytes }: IndexingReport, isEncrypted: boolean): Promise<string> {
+    const { layout, linesFile, placesFile } = this.#order;
+    this.#blocks?.places.finish();
+    if (!isEncrypted) await pipeline(createReadStream(placesFile), createWriteStream(linesFile, { flags: 'a' }));
+    if (layout === 'tar') appendFileSync(linesFile, zstdCompressSync(encodeEnd({ members, bytes: plainBytes })));
+    return linesFile;
+  }
+
+  [Symbol.dispose](): void {
+    this.#blocks?.places[Symbol.dispose]();
+  }
+}
