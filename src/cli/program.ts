@@ -1,6 +1,7 @@
 /** The whole command line, as one declaration. */
 import { Command } from 'commander';
 import { VERSION } from '../version.ts';
+import { analyzeCommand } from './commands/analyze.ts';
 import { cleanCommand } from './commands/clean.ts';
 import { doctorCommand } from './commands/doctor.ts';
 import { labCommand } from './commands/lab.ts';
@@ -25,6 +26,7 @@ export function buildProgram(context: CliContext): Command {
     validateCommand,
     restoreCommand,
     listCommand,
+    analyzeCommand,
     cleanCommand,
     doctorCommand,
     labCommand,
