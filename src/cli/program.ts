@@ -3,6 +3,7 @@ import { Command } from 'commander';
 import { VERSION } from '../version.ts';
 import { analyzeCommand } from './commands/analyze.ts';
 import { cleanCommand } from './commands/clean.ts';
+import { compareCommand } from './commands/compare.ts';
 import { doctorCommand } from './commands/doctor.ts';
 import { labCommand } from './commands/lab.ts';
 import { listCommand } from './commands/list.ts';
@@ -28,6 +29,7 @@ export function buildProgram(context: CliContext): Command {
     listCommand,
     analyzeCommand,
     cleanCommand,
+    compareCommand,
     doctorCommand,
     labCommand,
   ].map((make) => make(context)))
