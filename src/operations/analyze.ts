@@ -3,6 +3,7 @@ import { type Billed, Ledger } from '../billing/ledger.ts';
 import { type ReportFacts, readReport } from '../billing/read-report.ts';
 import type { ReportSource } from '../billing/source.ts';
 import type { Analysis, AnalysisWarning } from '../costs/analysis.ts';
+import { decide } from '../costs/decide.ts';
 import { monotonic, now } from '../lib/clock.ts';
 import { VERSION } from '../version.ts';
 import { assembleRegions } from './assemble-analysis.ts';
@@ -12,7 +13,7 @@ import { reportWarnings } from './report-warnings.ts';
 import type { AnalyzeServices, AnalyzeSettings } from './settings.ts';
 
 /**
- * @returns the document, in which nothing is decided yet.
+ * @returns the document, with what is best.
  * @throws SnapError `USAGE` for what is no report; `REPORT` for one that cannot be read to its end; `BUCKET`,
  *   `ACCESS_DENIED` and the like for S3. EC2 that cannot be asked is a warning.
  */
@@ -26,7 +27,8 @@ export async function analyze(
   const facts = await readAll(sources, ledger, services, signal);
   const billed = ledger.result(now().getTime());
   const described = settings.isOffline ? NOTHING : await describeRegions(accountsOf(billed), services, signal);
-  return document(facts, billed, described, settings.isOffline);
+  const undecided = document(facts, billed, described, settings);
+  return decide(undecided, settings.prices, { today: undecided.madeAt.slice(0, 10) });
 }
 
 async function readAll(
@@ -74,7 +76,12 @@ const accountsIn = (group: readonly { account: string }[]): string[] => [
   ...new Set(group.flatMap(({ account }) => (/^\d{12}$/.test(account) ? [account] : []))),
 ];
 
-function document(facts: readonly ReportFacts[], billed: Billed, described: Described, isOffline: boolean): Analysis {
+function document(
+  facts: readonly ReportFacts[],
+  billed: Billed,
+  described: Described,
+  { isOffline, prices, assumptions }: AnalyzeSettings,
+): Analysis {
   const total = (pick: (one: ReportFacts) => number) => facts.reduce((sum, one) => sum + pick(one), 0);
   const warnings: AnalysisWarning[] = [...reportWarnings(facts, billed), ...described.warnings];
   return {
@@ -93,9 +100,9 @@ function document(facts: readonly ReportFacts[], billed: Billed, described: Desc
       },
       isJoined: !isOffline && described.regions.size > 0,
     },
-    prices: { source: 'report', asOf: billed.latestDay, note: 'what the report itself charges' },
-    assumptions: { compression: 2, isCompressionMeasured: false, keepMonths: 12 },
-    regions: assembleRegions(billed.snapshots, described.regions),
+    prices: { source: prices.source, asOf: prices.asOf, note: prices.note },
+    assumptions,
+    regions: assembleRegions(billed.snapshots, described.regions, prices),
     trend: billed.trend,
     warnings,
   };

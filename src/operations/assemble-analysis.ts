@@ -1,32 +1,46 @@
 /** What was billed and what EC2 knows, put together: regions, volumes, snapshots. Nothing is decided yet. */
 import type { BilledSnapshot } from '../billing/ledger.ts';
 import type { RegionAnalysis, SnapshotAnalysis, VolumeAnalysis } from '../costs/analysis.ts';
+import { type Prices, pricesIn } from '../costs/prices.ts';
 import { GiB } from '../lib/units.ts';
 import type { KnownRegion } from './describe-regions.ts';
 
 /** A snapshot with its place. */
 interface Placed {
-  billed: BilledSnapshot;
+  billed: Priced;
   snapshot: SnapshotAnalysis;
   volumeId: string | null;
   /** Of the snapshot. */
   sizeGiB: number | null;
 }
 
-/** Where a report has no costs. Source: the pricing page of Amazon EBS, us-east-1. */
-const LIST_PRICE = { standard: 0.05, archive: 0.0125 };
-
-/** @param regions those that EC2 described, by name. */
+/**
+ * @param regions those that EC2 described, by name.
+ * @param prices for reports that have no costs.
+ */
 export function assembleRegions(
   billed: readonly BilledSnapshot[],
   regions: ReadonlyMap<string, KnownRegion>,
+  prices: Prices,
 ): RegionAnalysis[] {
   const groups = Map.groupBy(billed, ({ region, currency }) => `${region} ${currency}`);
-  return [...groups.values()].map((group) => assembleRegion(group, regions)).sort(byCost);
+  return [...groups.values()].map((group) => assembleRegion(group, regions, prices)).sort(byCost);
 }
 
-function assembleRegion(billed: readonly BilledSnapshot[], regions: ReadonlyMap<string, KnownRegion>): RegionAnalysis {
-  const { region = '', currency = '' } = billed[0] ?? {};
+/** A snapshot with what a month of it costs, by the report or by the price list. */
+type Priced = BilledSnapshot & { monthly: number };
+
+function assembleRegion(
+  group: readonly BilledSnapshot[],
+  regions: ReadonlyMap<string, KnownRegion>,
+  prices: Prices,
+): RegionAnalysis {
+  const { region = '', currency = '' } = group[0] ?? {};
+  const { gbMonth, archiveGbMonth } = pricesIn(region, prices).snapshot;
+  const billed = group.map((one): Priced => {
+    const price = one.tier === 'archive' ? archiveGbMonth : gbMonth;
+    return { ...one, monthly: one.monthly ?? one.gib * price };
+  });
   const known = regions.get(region);
   const placed = billed.filter(({ id }) => id !== '').map((one) => place(one, known));
   const volumes = [...Map.groupBy(placed, volumeKey).values()].map((group) => assembleVolume(group, known));
@@ -35,7 +49,7 @@ function assembleRegion(billed: readonly BilledSnapshot[], regions: ReadonlyMap<
     currency,
     accounts: [...new Set(billed.map(({ account }) => account))].filter(Boolean).sort(),
     gib: sum(billed.map(({ gib }) => gib)),
-    monthly: sum(billed.map(monthlyOf)),
+    monthly: sum(billed.map(({ monthly }) => monthly)),
     snapshotCount: new Set(placed.map(({ billed: { id } }) => id)).size,
     volumes: volumes.sort(byCost),
   };
@@ -47,7 +61,7 @@ const NO_VOLUME = 'vol-ffffffff';
 const volumeKey = ({ volumeId, billed: { id } }: Placed): string =>
   volumeId === NO_VOLUME ? `${volumeId} ${id}` : (volumeId ?? '');
 
-function place(billed: BilledSnapshot, known: KnownRegion | undefined): Placed {
+function place(billed: Priced, known: KnownRegion | undefined): Placed {
   const found = known?.snapshots.get(billed.id);
   return {
     billed,
@@ -60,7 +74,7 @@ function place(billed: BilledSnapshot, known: KnownRegion | undefined): Placed {
       description: found?.description ?? null,
       tier: billed.tier,
       gib: billed.gib,
-      monthly: monthlyOf(billed),
+      monthly: billed.monthly,
       share: null,
       fullGiB: typeof found?.dataBytes === 'number' ? found.dataBytes / GiB : null,
       images: known?.images.get(billed.id) ?? [],
@@ -68,8 +82,6 @@ function place(billed: BilledSnapshot, known: KnownRegion | undefined): Placed {
     },
   };
 }
-
-const monthlyOf = ({ monthly, gib, tier }: BilledSnapshot): number => monthly ?? gib * LIST_PRICE[tier];
 
 function assembleVolume(placed: readonly Placed[], known: KnownRegion | undefined): VolumeAnalysis {
   const id = placed[0]?.volumeId ?? null;

@@ -21,7 +21,7 @@ function ofOneReport({ name, rows, broken, examples, hasResources, granularity, 
     const text = `${name} is by the month: what was made or deleted within it is shown smaller than it is`;
     found.push({ code: 'monthly-report', text });
   }
-  if (!hasCosts) found.push({ code: 'no-costs', text: `${name} has no costs: list prices of us-east-1 are shown` });
+  if (!hasCosts) found.push({ code: 'no-costs', text: `${name} has no costs: list prices are shown` });
   return found;
 }
 

@@ -6,6 +6,8 @@ import type { NewSnapshots, SnapshotBlocks } from '../cloud/blocks.ts';
 import type { Examiner } from '../cloud/examiner.ts';
 import type { Inventory } from '../cloud/inventory.ts';
 import type { ArchiveStore, Instance, Snapshots, Volumes } from '../cloud/ports.ts';
+import type { Assumptions } from '../costs/analysis.ts';
+import type { Prices } from '../costs/prices.ts';
 import type { Host } from '../events.ts';
 import type { DirectAccess } from '../fuse/serving-order.ts';
 import type { BlockBudget } from '../transfer/governor.ts';
@@ -144,6 +146,8 @@ export interface AnalyzeSettings {
   accounts: readonly string[];
   /** Whether EC2 is asked what snapshots are. */
   isOffline: boolean;
+  prices: Prices;
+  assumptions: Assumptions;
 }
 
 /** The part of the outside world that bills are about. */

@@ -6,20 +6,23 @@ import { EXIT, SnapError } from '../../errors.ts';
 import { analyze } from '../../operations/analyze.ts';
 import type { AnalyzeSettings } from '../../operations/settings.ts';
 import type { CliContext } from '../context.ts';
-import { collect, matching, wholeNumber } from '../flag-values.ts';
+import { collect, decimal, matching, wholeNumber } from '../flag-values.ts';
 import { EXIT_STATUS_HELP } from '../help.ts';
 import { type AwsFlags, addOptionGroups, awsOptions } from '../options.ts';
+import { type PriceFlags, priceOptions, pricesOf } from '../price-flags.ts';
 import { analysisCsv } from '../render/analysis-csv.ts';
 import { analysisText } from '../render/analysis-text.ts';
 import { openHost } from '../render/open-host.ts';
 import { checkOutputFile, writeOutputFile } from '../render/output-file.ts';
 
 /** Flags as the parser hands them over. */
-interface AnalyzeFlags extends AwsFlags {
+interface AnalyzeFlags extends AwsFlags, PriceFlags {
   offline?: true;
   regions?: string[];
   accounts?: string[];
   months: number;
+  ratio: number;
+  keepMonths: number;
   json?: true;
   quiet?: true;
   csv?: string;
@@ -35,6 +38,7 @@ export function analyzeCommand(context: CliContext): Command {
     .action((inputs: string[], _flags, self: Command) => runAnalyze(inputs, self.opts<AnalyzeFlags>(), context));
   return addOptionGroups(command, [
     ['What is read:', inputOptions()],
+    ['What is weighed:', [...assumptionOptions(), ...priceOptions()]],
     ['AWS:', awsOptions()],
     ['Output:', outputOptions()],
   ]);
@@ -63,6 +67,11 @@ const inputOptions = (): Option[] => [
   new Option('--regions <region...>', 'only snapshots in these regions').argParser(collect(REGION)),
   new Option('--accounts <id...>', 'only snapshots of these accounts').argParser(collect(ACCOUNT)),
   new Option('--offline', 'do not ask EC2 what snapshots are of'),
+];
+
+const assumptionOptions = (): Option[] => [
+  new Option('--ratio <number>', 'how well archives compress, e.g. 2 for 2:1').argParser(decimal(0.1, 1000)).default(2),
+  new Option('--keep-months <number>', 'how long archives are kept').argParser(wholeNumber(1, 1200)).default(12),
 ];
 
 const outputOptions = (): Option[] => [
@@ -95,6 +104,8 @@ function toSettings(inputs: readonly string[], flags: AnalyzeFlags, { process }:
     regions: flags.regions ?? [],
     accounts: flags.accounts ?? [],
     isOffline: flags.offline === true,
+    prices: pricesOf(flags),
+    assumptions: { compression: flags.ratio, isCompressionMeasured: false, keepMonths: flags.keepMonths },
   };
 }
 

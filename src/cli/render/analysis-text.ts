@@ -8,17 +8,24 @@ import type {
   VolumeAnalysis,
 } from '../../costs/analysis.ts';
 import { formatDollars } from '../../lib/units.ts';
+import { adviceLines } from './advice-text.ts';
+import { inCurrency } from './money.ts';
 
 export function analysisText(analysis: Analysis): string {
   const blocks = analysis.regions.map(regionText);
-  const notes = [describeBasis(analysis.basis), ...trendLines(analysis.trend), ...warningLines(analysis)];
+  const notes = [
+    describeBasis(analysis.basis),
+    ...trendLines(analysis.trend),
+    ...adviceLines(analysis),
+    ...warningLines(analysis),
+  ];
   return `${blocks.join('\n')}${notes.join('\n')}\n`;
 }
 
 /** A line for the region, a paragraph for each volume, and an empty line at the end. */
 function regionText(region: RegionAnalysis): string {
   const { snapshotCount, currency } = region;
-  const cost = `${amount(region.monthly.toFixed(2), currency)}/month`;
+  const cost = `${inCurrency(region.monthly.toFixed(2), currency)}/month`;
   const of = snapshotCount > 0 ? `for ${count(snapshotCount)}` : 'of snapshots that the report does not name';
   const volumes = region.volumes.map((volume) => `${volumeText(volume, currency)}\n`);
   return `Region ${region.region} (${cost} ${of})\n${volumes.join('\n')}\n`;
@@ -26,7 +33,7 @@ function regionText(region: RegionAnalysis): string {
 
 function volumeText(volume: VolumeAnalysis, currency: string): string {
   const { gib, monthly, snapshots, averageChange } = volume;
-  const cost = `${amount(significant(monthly, 3), currency)}/month`;
+  const cost = `${inCurrency(significant(monthly, 3), currency)}/month`;
   const change = averageChange === null ? '' : `, average snapshot change ${significant(averageChange, 2)}%`;
   const head = `${nameOf(volume)}: ${Math.round(gib)} GB total, ${cost} for ${count(snapshots.length)}${change}`;
   return [head, ...snapshots.map(snapshotLine)].join('\n');
@@ -61,7 +68,7 @@ function trendLines(trend: readonly TrendMonth[]): string[] {
     '',
     'By month:',
     ...trend.map(({ month, currency, gib, cost, snapshotCount }) => {
-      const bill = amount(cost.toFixed(2), currency);
+      const bill = inCurrency(cost.toFixed(2), currency);
       return `  ${month}  ${gib.toFixed(1).padStart(10)} GB-months  ${bill.padStart(12)}  ${count(snapshotCount)}`;
     }),
   ];
@@ -70,8 +77,6 @@ function trendLines(trend: readonly TrendMonth[]): string[] {
 const warningLines = ({ warnings }: Analysis): string[] => warnings.map(({ text }) => `WARNING: ${printable(text)}`);
 
 const count = (snapshots: number): string => `${snapshots} snapshot${snapshots === 1 ? '' : 's'}`;
-
-const amount = (text: string, currency: string): string => (currency === 'USD' ? `$${text}` : `${currency} ${text}`);
 
 /** `150.8` → `151`, `0.2471` → `0.247`: without an exponent, and without zeros at the end. */
 const significant = (value: number, digits: number): string => String(Number(value.toPrecision(digits)));
