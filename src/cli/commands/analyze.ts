@@ -9,6 +9,7 @@ import type { CliContext } from '../context.ts';
 import { collect, decimal, matching, wholeNumber } from '../flag-values.ts';
 import { EXIT_STATUS_HELP } from '../help.ts';
 import { type AwsFlags, addOptionGroups, awsOptions } from '../options.ts';
+import { planText } from '../plan-file.ts';
 import { type PriceFlags, priceOptions, pricesOf } from '../price-flags.ts';
 import { analysisCsv } from '../render/analysis-csv.ts';
 import { analysisText } from '../render/analysis-text.ts';
@@ -26,6 +27,7 @@ interface AnalyzeFlags extends AwsFlags, PriceFlags {
   json?: true;
   quiet?: true;
   csv?: string;
+  plan?: string;
 }
 
 export function analyzeCommand(context: CliContext): Command {
@@ -77,12 +79,13 @@ const assumptionOptions = (): Option[] => [
 const outputOptions = (): Option[] => [
   new Option('--json', 'the whole analysis as one JSON document on standard output'),
   new Option('--csv <file>', 'write a table of the snapshots to this file'),
+  new Option('--plan <file>', 'write the snapshots that are best moved to S3 to this file, for migrate --from'),
   new Option('--quiet', 'only the result and errors'),
 ];
 
 async function runAnalyze(inputs: string[], flags: AnalyzeFlags, context: CliContext): Promise<void> {
   const settings = toSettings(inputs, flags, context);
-  if (flags.csv !== undefined) checkOutputFile('--csv', flags.csv);
+  for (const [flag, path] of filesOf(flags)) checkOutputFile(flag, path);
   using host = openHost(flags.quiet ? { quiet: true } : {}, context);
   const services = awsAnalyzeServices(flags, host, context.process.env);
   const analysis = await analyze(settings, services, context.signal);
@@ -109,8 +112,14 @@ function toSettings(inputs: readonly string[], flags: AnalyzeFlags, { process }:
   };
 }
 
+const filesOf = ({ csv, plan }: AnalyzeFlags): [string, string][] =>
+  Object.entries({ '--csv': csv, '--plan': plan }).flatMap(([flag, path]) =>
+    path === undefined ? [] : [[flag, path]],
+  );
+
 function show(analysis: Analysis, flags: AnalyzeFlags, { output, process }: CliContext): void {
   const print = output.printer(process.stdout);
   print(flags.json ? `${JSON.stringify(analysis, null, 2)}\n` : analysisText(analysis));
   if (flags.csv !== undefined) writeOutputFile('--csv', flags.csv, analysisCsv(analysis));
+  if (flags.plan !== undefined) writeOutputFile('--plan', flags.plan, planText(analysis));
 }

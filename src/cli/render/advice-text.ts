@@ -17,7 +17,7 @@ export function adviceLines(analysis: Analysis): string[] {
     ...(chosen.length === 0 ? [`  nothing: ${reasonOf(analysis)}`] : chosen.slice(0, SHOWN).map(describe)),
     ...(more > 0 ? [`  and ${more} more (--csv, --json)`] : []),
     ...totals(chosen),
-    `Prices: ${prices.source}, of ${prices.asOf}: ${prices.note}.`,
+    `Prices: ${prices.note.replace(/\.$/, '')}.`,
   ];
 }
 
