@@ -18,7 +18,9 @@ export type OnRow = (chunk: Buffer, start: number, end: number, fields: number) 
 
 export class CsvScan {
   readonly #onRow: OnRow;
-  #rest: Buffer = Buffer.alloc(0);
+  #buffer: Buffer = Buffer.alloc(0);
+  /** Bytes of the row that has not ended yet. */
+  #filled = 0;
   /** Of the row whose end was found last. */
   #fields = 0;
 
@@ -28,16 +30,30 @@ export class CsvScan {
 
   /** @returns `false` when a row is longer than rows are. */
   add(bytes: Uint8Array): boolean {
-    const chunk = this.#rest.length === 0 ? asBuffer(bytes) : Buffer.concat([this.#rest, bytes]);
-    this.#rest = Buffer.from(chunk.subarray(this.#scan(chunk)));
-    return this.#rest.length <= LONGEST_ROW;
+    const chunk = this.#append(bytes);
+    const done = this.#scan(chunk);
+    this.#buffer.copyWithin(0, done, chunk.length);
+    this.#filled = chunk.length - done;
+    return this.#filled <= LONGEST_ROW;
   }
 
   /** The last row may lack its line end. @returns `false` when the file ends inside quotes. */
   end(): boolean {
-    if (this.#rest.length === 0) return true;
-    this.#rest = Buffer.concat([this.#rest, Buffer.from('\n')]);
-    return this.#scan(this.#rest) === this.#rest.length;
+    if (this.#filled === 0) return true;
+    const last = this.#append(Buffer.from('\n'));
+    return this.#scan(last) === last.length;
+  }
+
+  /** One buffer for all: what is made anew for each chunk keeps the garbage collector busy. */
+  #append(bytes: Uint8Array): Buffer {
+    const length = this.#filled + bytes.length;
+    if (length > this.#buffer.length) {
+      const larger = Buffer.allocUnsafeSlow(2 * length);
+      this.#buffer.copy(larger, 0, 0, this.#filled);
+      this.#buffer = larger;
+    }
+    this.#buffer.set(bytes, this.#filled);
+    return this.#buffer.subarray(0, length);
   }
 
   /** @returns where the row begins that the chunk does not end. */
@@ -79,5 +95,3 @@ function closingQuote(chunk: Buffer, from: number): number {
   while (quote >= 0 && chunk[quote + 1] === QUOTE) quote = chunk.indexOf(QUOTE, quote + 2);
   return quote;
 }
-
-const asBuffer = (bytes: Uint8Array): Buffer => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);

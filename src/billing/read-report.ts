@@ -72,7 +72,8 @@ async function readFromDisk(
   using directory = temporaryDirectory();
   const path = join(directory.path, 'report');
   await pipeline(Readable.from(all, { objectMode: false }), createWriteStream(path, { mode: 0o600 }), { signal });
-  return readPath(path, source.name, kind, tally, signal);
+  // Awaited here: the directory goes when this function ends.
+  await readPath(path, source.name, kind, tally, signal);
 }
 
 async function readPath(path: string, name: string, kind: FileKind, tally: Tally, signal: AbortSignal): Promise<void> {
