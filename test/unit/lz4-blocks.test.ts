@@ -22,7 +22,7 @@ for (const bytes of [1, 65_536, 70_000, 4_194_304, 4_194_305, 13_000_000]) {
     const plain = Buffer.concat([randomBytes(bytes / 2), Buffer.alloc(Math.ceil(bytes / 2), 'a')]).subarray(0, bytes);
     const stored = await through(COMPRESS, plain);
     const places = placesIn(stored, 1_000_003);
-    assert.deepEqual(placesIn(stored, 3), places);
+    assert.deepEqual(placesIn(stored, bytes > 100_000 ? 4099 : 3), places);
     assert.ok(places.length >= 2);
     for (const [number, { plain: from, stored: start }] of places.slice(0, -1).entries()) {
       const next = places[number + 1] ?? { plain: 0, stored: 0 };
