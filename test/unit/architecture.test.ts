@@ -17,7 +17,7 @@ const LAYERS: Record<string, readonly string[]> = {
   'cloud/ports': [],
   'cloud/aws': ['cloud/ports', 'lib'],
   archive: ['cloud/ports', 'lib'],
-  costs: ['lib'],
+  costs: ['cloud/ports', 'lib'],
   compare: ['archive', 'lib'],
   transfer: ['cloud/ports', 'lib'],
   fuse: ['transfer', 'cloud/ports', 'lib'],
