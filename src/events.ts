@@ -127,7 +127,7 @@ export type SnapEvent =
   | { code: 'files.left-out'; snapshot: string; key: string; devices: number; privileges: number }
   | { code: 'partition.not-restored'; snapshot: string; partition: number | null; reason: string }
   | { code: 'archive.listed'; archive: ListedArchive }
-  | { code: 'list.finished'; archives: number; storedBytes: number; dollarsMonth: number }
+  | { code: 'list.finished'; archives: number; storedBytes: number; dollarsMonth: number; priceNote: string | null }
   | { code: 'plan.snapshot'; plan: SnapshotPlan }
   | { code: 'instance.notice'; notice: string }
   | { code: 'run.stopping'; signal: string }
@@ -169,6 +169,8 @@ export interface SnapshotPlan {
     requests: number | null;
     storageMonth: number | null;
     now: number | null;
+    /** What is to be known of the prices, e.g. that they are another region's. */
+    note: string | null;
   };
 }
 
