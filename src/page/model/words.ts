@@ -1,0 +1,108 @@
+/** Numbers, dates and choices in the words of the page. */
+import type { Choice } from '../../costs/analysis.ts';
+import type { Advice, Certainty } from './summary.ts';
+
+const LOCALE = 'en-US';
+
+/** `1234.5` → `$1,234.50`; amounts too small for that keep two digits. `currency` is untrusted, and may be none at all. */
+export function money(amount: number, currency: string, digits = 2): string {
+  const isTiny = amount !== 0 && Math.abs(amount) < 0.5 / 10 ** digits;
+  const options = isTiny ? { maximumSignificantDigits: 2 } : fixed(digits);
+  return formatter(currency, options).format(amount);
+}
+
+/** For headlines: no cents from 100 on. */
+export const roundMoney = (amount: number, currency: string): string =>
+  money(amount, currency, Math.abs(amount) >= 100 ? 0 : 2);
+
+const fixed = (digits: number) => ({ minimumFractionDigits: digits, maximumFractionDigits: digits });
+
+const formatters = new Map<string, Intl.NumberFormat>();
+
+/** Making one takes longer than formatting a thousand numbers. */
+function formatter(currency: string, options: Intl.NumberFormatOptions): Intl.NumberFormat {
+  const key = `${currency} ${JSON.stringify(options)}`;
+  const known = formatters.get(key);
+  if (known !== undefined) return known;
+  const isCurrency = /^[A-Z]{3}$/.test(currency);
+  const made = new Intl.NumberFormat(LOCALE, isCurrency ? { style: 'currency', currency, ...options } : options);
+  formatters.set(key, made);
+  return made;
+}
+
+/** `1234.5` GiB → `1,234.5`. */
+export const gib = (size: number): string => formatter('', { maximumFractionDigits: size >= 100 ? 0 : 1 }).format(size);
+
+/** For headlines: `51200` GiB → `50 TiB`. */
+export const roundSize = (size: number): string => (size < 1024 ? `${gib(size)} GiB` : `${gib(size / 1024)} TiB`);
+
+export const count = (number: number): string => formatter('', { maximumFractionDigits: 0 }).format(number);
+
+/** `12.34` → `12.3 %`. */
+export const percent = (share: number): string =>
+  `${formatter('', { maximumFractionDigits: share < 10 ? 1 : 0 }).format(share)}\u00a0%`;
+
+/** `1 snapshot`, `2 snapshots`. */
+export const counted = (number: number, one: string): string => `${count(number)} ${one}${number === 1 ? '' : 's'}`;
+
+const MONTHS = ['Jan', 'Feb', 'Mar', 'Apr', 'May', 'Jun', 'Jul', 'Aug', 'Sep', 'Oct', 'Nov', 'Dec'];
+
+/** `2026-11-05…` → `5 Nov 2026`, `2026-11` → `Nov 2026`; anything else as it is. */
+export function day(instant: string): string {
+  const [, year, month, date] = /^(\d{4})-(\d{2})(?:-(\d{2}))?/.exec(instant) ?? [];
+  const name = MONTHS[Number(month) - 1];
+  if (year === undefined || name === undefined) return instant;
+  return date === undefined ? `${name} ${year}` : `${Number(date)} ${name} ${year}`;
+}
+
+const CLASSES: Record<string, string> = {
+  STANDARD: 'S3 Standard',
+  INTELLIGENT_TIERING: 'S3 Intelligent-Tiering',
+  STANDARD_IA: 'S3 Standard-IA',
+  ONEZONE_IA: 'S3 One Zone-IA',
+  GLACIER_IR: 'S3 Glacier Instant',
+  GLACIER: 'S3 Glacier Flexible',
+  DEEP_ARCHIVE: 'S3 Deep Archive',
+};
+
+const storageClass = (name: string): string => CLASSES[name] ?? `S3 ${name}`;
+
+/** Where a choice keeps the data, without how: what people filter by. */
+function placeOf({ what, storageClass: name }: Pick<Choice, 'what' | 'storageClass'>): string {
+  if (what === 'keep') return 'Keep';
+  return what === 'ebs-archive' ? 'EBS archive tier' : storageClass(name ?? '');
+}
+
+export const choiceName = (choice: Pick<Choice, 'what' | 'storageClass' | 'form'>): string =>
+  choice.what === 's3' && choice.form !== null ? `${placeOf(choice)}, ${choice.form}` : placeOf(choice);
+
+export function adviceName({ choice, moved }: Pick<Advice, 'choice' | 'moved'>): string {
+  if (choice === null) return 'Not judged';
+  return choice === 'several' ? `Move ${counted(moved, 'snapshot')}` : choiceName(choice);
+}
+
+/** What advice is filtered by. */
+export function adviceGroup({ choice }: Pick<Advice, 'choice'>): string {
+  if (choice === null) return 'Not judged';
+  return choice === 'several' ? 'Some snapshots only' : placeOf(choice);
+}
+
+const BOUNDS: Record<Certainty, string> = {
+  exact: '',
+  'upper-bound': 'at most ',
+  'lower-bound': 'at least ',
+  mixed: 'about ',
+};
+
+/** `at most $12.00`. */
+export const bounded = (text: string, certainty: Certainty): string => `${BOUNDS[certainty]}${text}`;
+
+const SIGNS: Record<Certainty, string> = {
+  exact: '',
+  'upper-bound': '≤\u00a0',
+  'lower-bound': '≥\u00a0',
+  mixed: '≈\u00a0',
+};
+
+/** `≤ $12.00`, for columns. */
+export const signed = (text: string, certainty: Certainty): string => `${SIGNS[certainty]}${text}`;
