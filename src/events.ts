@@ -29,7 +29,7 @@ export interface ListedArchive {
   storedAt: string;
   /** `null` where EC2 could not be asked. */
   snapshotExists: boolean | null;
-  /** Of storing the data objects, US dollars at list prices of us-east-1; `null` where it is not known. */
+  /** Of storing the data objects, US dollars at list prices of the region; `null` where it is not known. */
   dollarsMonth: number | null;
 }
 

@@ -2,6 +2,7 @@
 import { Command } from 'commander';
 import { VERSION } from '../version.ts';
 import { cleanCommand } from './commands/clean.ts';
+import { compareCommand } from './commands/compare.ts';
 import { doctorCommand } from './commands/doctor.ts';
 import { labCommand } from './commands/lab.ts';
 import { listCommand } from './commands/list.ts';
@@ -26,6 +27,7 @@ export function buildProgram(context: CliContext): Command {
     restoreCommand,
     listCommand,
     cleanCommand,
+    compareCommand,
     doctorCommand,
     labCommand,
   ].map((make) => make(context)))

@@ -110,6 +110,8 @@ export interface Choice {
   /** Of S3; `null` otherwise. */
   storageClass: string | null;
   form: 'full' | 'incremental' | null;
+  /** Of a volume's set: what is moved; not given for `keep`. Incremental archives are told of, none are written yet. */
+  scope?: 'one' | 'all' | 'all-but-latest';
   storedGiB: number;
   monthly: number;
   /** Once, for moving: reading (API or volume hours) and requests. */

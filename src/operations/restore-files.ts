@@ -26,7 +26,7 @@ export async function restoreFiles(
   const objects = chooseTars(archive, settings, services);
   await refuseArchived(
     objects.map(({ key }) => key),
-    services.store,
+    services,
     signal,
   );
   const check: CheckServices = {

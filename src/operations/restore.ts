@@ -52,7 +52,7 @@ async function restoreImage(
   const started = monotonic();
   const { snapshotId } = archive;
   const object = chooseImage(archive, settings);
-  await refuseArchived([object.key], services.store, signal);
+  await refuseArchived([object.key], services, signal);
   const check: CheckServices = {
     ...services,
     signal,

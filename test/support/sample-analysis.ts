@@ -7,7 +7,8 @@ import type {
   SnapshotAnalysis,
   VolumeAnalysis,
 } from '../../src/costs/analysis.ts';
-import { SNAPSHOT_GB_MONTH } from '../../src/costs/prices.ts';
+
+const SNAPSHOT_GB_MONTH = 0.05;
 
 interface Wanted {
   volumes?: number;
