@@ -1,16 +1,17 @@
 /** AWS as operations see it: clients, the bucket, this instance. The one place that puts them together. */
 
 import { type StoreSettings, s3ArchiveStore } from './cloud/aws/archive-store.ts';
-import { ebsClient, ec2Client, s3Client } from './cloud/aws/clients.ts';
+import { ebsClient, ec2Client, pricingClient, s3Client } from './cloud/aws/clients.ts';
 import { awsExaminer } from './cloud/aws/examiner.ts';
 import { thisInstance } from './cloud/aws/instance.ts';
 import { awsNewSnapshots } from './cloud/aws/new-snapshots.ts';
 import { awaitNotice } from './cloud/aws/notices.ts';
+import { awsPriceLists } from './cloud/aws/price-list.ts';
 import type { Retry } from './cloud/aws/retries.ts';
 import { awsSnapshotBlocks } from './cloud/aws/snapshot-blocks.ts';
 import { awsSnapshots } from './cloud/aws/snapshots.ts';
 import { awsVolumes } from './cloud/aws/volumes.ts';
-import type { Instance } from './cloud/ports.ts';
+import type { Instance, PriceLists } from './cloud/ports.ts';
 import { SnapError } from './errors.ts';
 import type { Host } from './events.ts';
 import type { Services } from './operations/settings.ts';
@@ -74,6 +75,20 @@ export async function awsServices(choices: AwsChoices, host: Host, env: NodeJS.P
     host,
   };
 }
+
+/** AWS's price list, which needs credentials, and no region. */
+export const priceLists = (
+  choices: Pick<AwsChoices, 'profile' | 'callTimeout'>,
+  onRetry: (retry: Retry) => void,
+): PriceLists =>
+  awsPriceLists(
+    pricingClient({
+      ...(choices.profile === undefined ? {} : { profile: choices.profile }),
+      forcePathStyle: false,
+      callTimeout: choices.callTimeout ?? 30,
+      onRetry,
+    }),
+  );
 
 const storeSettings = (choices: AwsChoices): StoreSettings => ({
   bucket: choices.bucket,

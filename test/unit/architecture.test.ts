@@ -17,7 +17,7 @@ const LAYERS: Record<string, readonly string[]> = {
   'cloud/ports': [],
   'cloud/aws': ['cloud/ports', 'lib'],
   archive: ['cloud/ports', 'lib'],
-  costs: ['lib'],
+  costs: ['cloud/ports', 'lib'],
   page: ['costs', 'lib'],
   compare: ['archive', 'lib'],
   transfer: ['cloud/ports', 'lib'],
