@@ -29,8 +29,14 @@ const ENTITIES: Record<string, string> = { '&': '&amp;', '<': '&lt;', '>': '&gt;
 
 const escapeText = (text: string): string => text.replace(/[&<>"']/g, (character) => ENTITIES[character] ?? '');
 
-/** JSON that may stand in a script element: nothing in it ends the element, or opens a comment. */
+/**
+ * JSON that may stand in a script element: nothing in it ends the element, or opens a comment. Numbers have eight
+ * digits, which is a cent of a million, and half of the size.
+ */
 export const scriptJson = (value: unknown): Html =>
-  new Html(JSON.stringify(value).replace(/[<>&\u2028\u2029]/g, escapeUnicode));
+  new Html(JSON.stringify(value, rounded).replace(/[<>&\u2028\u2029]/g, escapeUnicode));
+
+const rounded = (_: string, value: unknown): unknown =>
+  typeof value === 'number' ? Number(value.toPrecision(8)) : value;
 
 const escapeUnicode = (character: string): string => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`;

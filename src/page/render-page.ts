@@ -1,6 +1,7 @@
 /** An analysis as one HTML file for people who decide: it needs nothing else, and asks nobody for anything. */
 import { createHash } from 'node:crypto';
 import type { Analysis } from '../costs/analysis.ts';
+import type { Prices } from '../costs/prices.ts';
 import { readAssets } from './assets.ts';
 import { type Html, html, scriptJson, trusted } from './html.ts';
 import { pageData } from './model/page-data.ts';
@@ -9,10 +10,11 @@ import { roundMoney } from './model/words.ts';
 import { body } from './sections/body.ts';
 
 /**
+ * @param prices what the calculator starts from: those that the analysis was made with.
  * @returns a whole HTML document. Everything in `analysis` is untrusted: it becomes text, and the page's policy lets no
  * script run but ours, and nothing be fetched.
  */
-export function renderPage(analysis: Analysis): string {
+export function renderPage(analysis: Analysis, prices: Prices): string {
   const { style, library, script } = readAssets();
   const scripts = [library, script];
   return html`<!doctype html>
@@ -29,7 +31,7 @@ export function renderPage(analysis: Analysis): string {
 </head>
 <body>
 ${body(analysis)}
-<script type="application/json" id="data">${scriptJson(pageData(analysis))}</script>
+<script type="application/json" id="data">${scriptJson(pageData(analysis, prices))}</script>
 ${scripts.map(scriptElement)}
 </body>
 </html>

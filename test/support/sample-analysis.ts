@@ -15,8 +15,8 @@ interface Wanted {
   /** Of a volume at most; most have fewer. */
   snapshots?: number;
   months?: number;
-  /** Put into names, descriptions, ids, regions and warnings. */
-  hostile?: string;
+  /** Put into names, descriptions, regions, sources and warnings, in turn. */
+  hostile?: readonly string[];
   seed?: number;
 }
 
@@ -34,7 +34,8 @@ const LATEST = '2026-10-31';
 const DAY = 86_400_000;
 
 export function sampleAnalysis(wanted: Wanted = {}): Analysis {
-  const { volumes: volumeCount = 60, months = 14, hostile } = wanted;
+  const { volumes: volumeCount = 60, months = 14 } = wanted;
+  const hostile = wanted.hostile?.join('');
   const random = randomOf(wanted.seed ?? 7);
   const shares = REGIONS.map((_, index) => Math.max(1, Math.round((volumeCount * 0.5 ** (index + 1)) / 0.97)));
   const regions = REGIONS.map((place, index) => regionOf(place, shares[index] ?? 1, wanted, random)).sort(
@@ -90,11 +91,11 @@ function regionOf(
   wanted: Wanted,
   random: () => number,
 ): RegionAnalysis {
-  const volumes = Array.from({ length: count }, () => volumeOf(factor, wanted, random)).sort(
+  const volumes = Array.from({ length: count }, (_, index) => volumeOf(factor, index, wanted, random)).sort(
     (a, b) => b.monthly - a.monthly,
   );
   return {
-    region: wanted.hostile === undefined ? region : `${region}${wanted.hostile}`,
+    region: `${region}${wanted.hostile?.at(-1) ?? ''}`,
     currency: 'USD',
     accounts: ['111122223333', '444455556666'],
     gib: sumOf(volumes, ({ gib }) => gib),
@@ -104,7 +105,9 @@ function regionOf(
   };
 }
 
-function volumeOf(factor: number, { snapshots: most = 40, hostile }: Wanted, random: () => number): VolumeAnalysis {
+function volumeOf(factor: number, place: number, wanted: Wanted, random: () => number): VolumeAnalysis {
+  const { snapshots: most = 40 } = wanted;
+  const hostile = wanted.hostile?.[place % wanted.hostile.length];
   const sizeGiB = [8, 20, 50, 100, 200, 500, 1000, 2000, 4000][Math.floor(random() ** 1.6 * 9)] ?? 8;
   const change = random() ** 3 * 60;
   const count = 1 + Math.floor(random() ** 2 * most);
@@ -221,7 +224,7 @@ function choice(given: Partial<Choice>, kept: number, savingIs: Choice['savingIs
     restore: { cost: 0, takes: '24 to 72 hours' },
     saving,
     savingIs: what === 'keep' ? 'exact' : savingIs,
-    breakEven: what === 'keep' || saving <= 0 ? null : dayAfter(LATEST, (oneOff / saving) * 30),
+    breakEven: what === 'keep' || saving < 1e-4 ? null : dayAfter(LATEST, (oneOff / saving) * 30),
     ...given,
   };
 }

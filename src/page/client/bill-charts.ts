@@ -1,10 +1,11 @@
 /** The bill as pictures: by region, by volume, over time, by age. */
-import type { ChartConfiguration, Scale } from 'chart.js';
+import type { ChartConfiguration } from 'chart.js';
 import type { TrendMonth } from '../../costs/analysis.ts';
 import { type AgeGroup, ageGroups } from '../model/ages.ts';
 import type { PageData, PageVolume } from '../model/page-data.ts';
 import { sum } from '../model/summary.ts';
-import { count, day, gib, money } from '../model/words.ts';
+import { axisMoney, count, day, gib, money } from '../model/words.ts';
+import { amountAxis, fill, legend, moneyLabel, namesBelow, namesBeside } from './axes.ts';
 import { type Colours, drawChart, setBarRoom } from './charts.ts';
 import { byId, element, scrollingTable } from './dom.ts';
 
@@ -71,14 +72,8 @@ function mostOf(bars: readonly Bar[], rest: string): Bar[] {
   return [...bars.slice(0, MOST_BARS - 1), total];
 }
 
-/** Names get less than half of the width, at some seven pixels a letter; the list of volumes has them in full. */
-const short = (text: string, width: number): string => {
-  const letters = [...text];
-  const most = Math.floor((width * 0.45) / 7);
-  return letters.length > most ? `${letters.slice(0, most - 1).join('')}…` : text;
-};
-
 function drawBars(id: string, bars: readonly Bar[], currency: string): void {
+  const most = Math.max(...bars.map(({ monthly }) => monthly));
   setBarRoom(id, bars.length);
   drawChart(id, (colours) => ({
     type: 'bar',
@@ -97,7 +92,7 @@ function drawBars(id: string, bars: readonly Bar[], currency: string): void {
       indexAxis: 'y',
       plugins: { legend: legend(colours), tooltip: { callbacks: { label: moneyLabel(currency) } } },
       scales: {
-        x: { stacked: true, ...amountAxis(colours, (value) => money(value, currency, 0)) },
+        x: { stacked: true, ...amountAxis(colours, (value) => axisMoney(value, currency, most)) },
         y: { stacked: true, ...namesBeside(colours) },
       },
     },
@@ -105,6 +100,7 @@ function drawBars(id: string, bars: readonly Bar[], currency: string): void {
 }
 
 function drawAges(groups: readonly AgeGroup[], currency: string): void {
+  const most = Math.max(...groups.map(({ monthly }) => monthly));
   setBarRoom('ages', groups.length);
   drawChart('ages', (colours) => ({
     type: 'bar',
@@ -115,7 +111,7 @@ function drawAges(groups: readonly AgeGroup[], currency: string): void {
     options: {
       indexAxis: 'y',
       plugins: { legend: { display: false }, tooltip: { callbacks: { label: moneyLabel(currency) } } },
-      scales: { x: amountAxis(colours, (value) => money(value, currency, 0)), y: namesBeside(colours) },
+      scales: { x: amountAxis(colours, (value) => axisMoney(value, currency, most)), y: namesBeside(colours) },
     },
   }));
   const rows = groups.map((group) => [
@@ -161,7 +157,8 @@ function measureChoice({ key, title }: Measure, isFirst: boolean, onChoice: () =
 
 function drawMeasure(months: readonly TrendMonth[], { key, value }: Measure): void {
   const currency = months[0]?.currency ?? '';
-  const text = (amount: number) => (key === 'cost' ? money(amount, currency, 0) : count(amount));
+  const most = Math.max(...months.map(value));
+  const text = (amount: number) => (key === 'cost' ? axisMoney(amount, currency, most) : count(amount));
   drawChart('trend', (colours) =>
     columns(
       colours,
@@ -183,55 +180,5 @@ const columns = (
   options: {
     plugins: { legend: { display: false }, tooltip: { callbacks: { label: ({ parsed }) => text(parsed.y ?? 0) } } },
     scales: { x: namesBelow(colours), y: amountAxis(colours, text) },
-  },
-});
-
-const fill = (colour: string) => ({ backgroundColor: colour, borderRadius: 2, maxBarThickness: 22 });
-
-/** What the library tells of the bar that is pointed at. */
-interface Pointed {
-  dataset: { label?: string | undefined };
-  parsed: { x: number | null };
-}
-
-const moneyLabel =
-  (currency: string) =>
-  ({ dataset, parsed }: Pointed): string =>
-    [dataset.label, money(parsed.x ?? 0, currency)].filter(Boolean).join(': ');
-
-const legend = (colours: Colours) => ({
-  position: 'bottom' as const,
-  align: 'start' as const,
-  onClick: () => undefined,
-  labels: { color: colours.muted, boxWidth: 12, boxHeight: 12 },
-});
-
-const amountAxis = (colours: Colours, text: (value: number) => string) => ({
-  beginAtZero: true,
-  border: { display: false },
-  grid: { color: colours.line },
-  ticks: {
-    color: colours.muted,
-    maxTicksLimit: 5,
-    maxRotation: 0,
-    callback: (value: string | number) => text(Number(value)),
-  },
-});
-
-const namesBelow = (colours: Colours) => ({
-  border: { color: colours.line },
-  grid: { display: false },
-  ticks: { color: colours.text, maxRotation: 0, autoSkipPadding: 12 },
-});
-
-const namesBeside = (colours: Colours) => ({
-  border: { color: colours.line },
-  grid: { display: false },
-  ticks: {
-    color: colours.text,
-    autoSkip: false,
-    callback(this: Scale, value: string | number) {
-      return short(this.getLabelForValue(Number(value)), this.chart.width);
-    },
   },
 });

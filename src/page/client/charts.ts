@@ -71,8 +71,8 @@ function coloursNow(): Colours {
 
 const repaintAll = (): void => drawn.forEach(repaint);
 
-/** Half a sheet of paper, in CSS pixels: a chart as wide as the screen would be shrunk until nobody can read it. */
-const WIDTH_ON_PAPER = 330;
+/** Of paper, in CSS pixels: a chart as wide as the screen would be shrunk until nobody can read it. */
+const widthOnPaper = (canvas: Element): number => (canvas.closest('.pair') === null ? 660 : 330);
 
 /** Charts are pictures, so that a style for paper does not reach them. */
 export function followTheme(): void {
@@ -80,7 +80,7 @@ export function followTheme(): void {
     matchMedia(query).addEventListener('change', repaintAll);
   window.addEventListener('beforeprint', () => {
     document.documentElement.classList.add('on-paper');
-    for (const { chart } of drawn.values()) chart.resize(WIDTH_ON_PAPER, chart.height);
+    for (const { chart } of drawn.values()) chart.resize(widthOnPaper(chart.canvas), chart.height);
     repaintAll();
   });
   window.addEventListener('afterprint', () => {

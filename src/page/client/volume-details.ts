@@ -1,19 +1,18 @@
 /** What is behind one row of the list: why, the other choices, the snapshots. */
 import type { Choice } from '../../costs/analysis.ts';
-import type { PageSnapshot, PageVolume } from '../model/page-data.ts';
-import { choiceName, count, counted, day, gib, money, percent, signed } from '../model/words.ts';
+import type { PageChoices, PageSnapshot, PageVolume } from '../model/page-data.ts';
+import { choiceName, count, counted, day, gib, money, percent, sentence, signed } from '../model/words.ts';
 import { button, type Cell, element, scrollingTable, tableRow } from './dom.ts';
 
 const NONE = '–';
 
 export function volumeDetails(volume: PageVolume): HTMLElement {
-  const { decision, advice, currency } = volume;
+  const { choices, advice, currency } = volume;
   return element(
     'div',
     { class: 'detail' },
-    element('p', { class: 'reason' }, element('bdi', {}, advice.reason)),
-    decision === null ? null : element('h4', {}, 'The choices, for all of its snapshots'),
-    decision === null ? null : choicesTable(decision.choices, decision.best, currency),
+    element('p', { class: 'reason' }, element('bdi', {}, sentence(advice.reason))),
+    ...(choices === null ? [] : choicesOf(choices, currency)),
     element('h4', {}, counted(volume.snapshots.length, 'snapshot')),
     snapshotTables(volume),
   );
@@ -29,6 +28,20 @@ const CHOICE_HEADINGS: readonly Cell[] = [
 
 function numbers(...titles: string[]): Cell[] {
   return titles.map((text) => ({ text, isNumber: true }));
+}
+
+function choicesOf({ shown, best, others }: PageChoices, currency: string): HTMLElement[] {
+  const notes = [
+    others === 0 ? '' : `${count(others)} more that are no better are not shown.`,
+    shown.some(({ form }) => form === 'incremental')
+      ? 'Incremental archives are here to compare with: no command writes them yet.'
+      : '',
+  ];
+  return [
+    element('h4', {}, 'The choices, for its snapshots together'),
+    choicesTable(shown, best, currency),
+    element('p', { class: 'note' }, notes.filter(Boolean).join(' ')),
+  ];
 }
 
 function choicesTable(choices: readonly Choice[], best: number, currency: string): HTMLElement {

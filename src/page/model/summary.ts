@@ -18,11 +18,13 @@ export interface Advice {
   reason: string;
 }
 
-type Judged = Pick<VolumeAnalysis, 'decision'> & { snapshots: readonly Pick<SnapshotAnalysis, 'decision'>[] };
+type Judged = Pick<VolumeAnalysis, 'decision'> & {
+  snapshots: readonly Pick<SnapshotAnalysis, 'decision' | 'tier' | 'images'>[];
+};
 
 /** A set is judged as a set; only where that was not possible, by its snapshots, of which each was judged alone. */
 export function adviceOf({ decision, snapshots }: Judged): Advice {
-  if (decision !== null) return ofChoice(bestOf(decision), decision.reason, snapshots.length);
+  if (decision !== null) return ofChoice(bestOf(decision), decision.reason, snapshots);
   const judged = snapshots.flatMap((snapshot) => (snapshot.decision === null ? [] : [snapshot.decision]));
   const moving = judged.map(bestOf).filter(({ what }) => what !== 'keep');
   const [first] = judged;
@@ -45,18 +47,25 @@ export function bestOf({ choices, best }: Decision): Choice {
   return choice;
 }
 
-const ofChoice = (choice: Choice, reason: string, snapshotCount: number): Advice =>
+const ofChoice = (choice: Choice, reason: string, snapshots: Judged['snapshots']): Advice =>
   choice.what === 'keep'
     ? nothing(choice, reason)
     : {
         choice,
-        moved: snapshotCount,
+        moved: movedBy(choice, snapshots),
         saving: choice.saving,
         savingIs: choice.savingIs,
         oneOff: choice.oneOff,
         breakEven: choice.breakEven,
         reason,
       };
+
+/** Images keep theirs, and what is archived already stays there. */
+function movedBy({ scope }: Choice, snapshots: Judged['snapshots']): number {
+  const movable = snapshots.filter(({ tier, images }) => tier === 'standard' && images.length === 0);
+  const staysLatest = scope === 'all-but-latest' && movable.at(-1) === snapshots.at(-1);
+  return movable.length - (staysLatest ? 1 : 0);
+}
 
 const nothing = (choice: Choice | null, reason: string): Advice => ({
   choice,

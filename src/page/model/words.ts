@@ -1,5 +1,6 @@
 /** Numbers, dates and choices in the words of the page. */
 import type { Choice } from '../../costs/analysis.ts';
+import type { CompareOption } from '../../costs/compare-model.ts';
 import type { Advice, Certainty } from './summary.ts';
 
 const LOCALE = 'en-US';
@@ -10,6 +11,10 @@ export function money(amount: number, currency: string, digits = 2): string {
   const options = isTiny ? { maximumSignificantDigits: 2 } : fixed(digits);
   return formatter(currency, options).format(amount);
 }
+
+/** For the marks of an axis that goes so far. */
+export const axisMoney = (amount: number, currency: string, most: number): string =>
+  money(amount, currency, most < 10 ? 2 : 0);
 
 /** For headlines: no cents from 100 on. */
 export const roundMoney = (amount: number, currency: string): string =>
@@ -40,7 +45,11 @@ export const count = (number: number): string => formatter('', { maximumFraction
 
 /** `12.34` → `12.3 %`. */
 export const percent = (share: number): string =>
-  `${formatter('', { maximumFractionDigits: share < 10 ? 1 : 0 }).format(share)}\u00a0%`;
+  `${formatter('', fixed(share > 0 && share < 9.95 ? 1 : 0)).format(share)}\u00a0%`;
+
+/** `prices are old` → `Prices are old.` */
+export const sentence = (text: string): string =>
+  text === '' ? '' : `${text.charAt(0).toUpperCase()}${text.slice(1)}${/[.!?]$/.test(text) ? '' : '.'}`;
 
 /** `1 snapshot`, `2 snapshots`. */
 export const counted = (number: number, one: string): string => `${count(number)} ${one}${number === 1 ? '' : 's'}`;
@@ -73,8 +82,23 @@ function placeOf({ what, storageClass: name }: Pick<Choice, 'what' | 'storageCla
   return what === 'ebs-archive' ? 'EBS archive tier' : storageClass(name ?? '');
 }
 
-export const choiceName = (choice: Pick<Choice, 'what' | 'storageClass' | 'form'>): string =>
-  choice.what === 's3' && choice.form !== null ? `${placeOf(choice)}, ${choice.form}` : placeOf(choice);
+type Named = Pick<Choice, 'what' | 'storageClass' | 'form' | 'scope'>;
+
+/** `S3 Deep Archive, full, all but the latest`. */
+export function choiceName(choice: Named): string {
+  const parts = [
+    placeOf(choice),
+    choice.what === 's3' ? choice.form : null,
+    choice.scope === 'all-but-latest' ? 'all but the latest' : null,
+  ];
+  return parts.filter((part) => part !== null).join(', ');
+}
+
+/** Of an option of `compare`: by its class where it has one that we know. */
+export function optionName({ id, name, form }: CompareOption): string {
+  const place = id === 'ebs-archive' ? 'EBS archive tier' : (CLASSES[id.replace(/-incremental$/, '')] ?? name);
+  return form === 'incremental' ? `${place}, incremental` : place;
+}
 
 export function adviceName({ choice, moved }: Pick<Advice, 'choice' | 'moved'>): string {
   if (choice === null) return 'Not judged';

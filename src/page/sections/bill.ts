@@ -3,6 +3,7 @@ import type { Analysis, RegionAnalysis, TrendMonth } from '../../costs/analysis.
 import { type Html, html } from '../html.ts';
 import { totalOf } from '../model/summary.ts';
 import { count, day, gib, money, signed } from '../model/words.ts';
+import { figure, scrolling } from './figure.ts';
 
 export const bill = (analysis: Analysis): Html => html`<section aria-labelledby="bill-title">
 <h2 id="bill-title">The bill</h2>
@@ -16,18 +17,6 @@ ${analysis.trend.length < 2 ? null : figure('trend', 'Over time', trendTable(ana
 ${figure('ages', 'By age of the snapshots, a month', html`<div id="ages-table"></div>`)}
 </div>
 </section>`;
-
-/** A chart is a picture: what it shows is in a table, too. */
-const figure = (id: string, title: string, table: Html | null): Html => html`<figure class="chart">
-<figcaption><h3 id="${id}-title">${title}</h3><div class="tools" id="${id}-tools"></div></figcaption>
-<div class="canvas"><canvas id="${id}" role="img" aria-labelledby="${id}-title"></canvas></div>
-<p class="note" id="${id}-note" hidden></p>
-${table === null ? null : html`<details><summary>As a table</summary>${table}</details>`}
-</figure>`;
-
-/** Only the table scrolls sideways where it is too wide, and by keyboard, too. */
-const scrolling = (name: string, table: Html): Html =>
-  html`<div class="scrolling" role="region" aria-label="${name}" tabindex="0">${table}</div>`;
 
 const regionTable = (regions: readonly RegionAnalysis[]): Html => html`<table class="plain">
 <thead><tr><th scope="col">Region</th><th scope="col">Accounts</th><th scope="col" class="number">Volumes</th>

@@ -1,8 +1,8 @@
 /** The page without its script: what can be said without one stands here already. */
-import type { Analysis } from '../../costs/analysis.ts';
+import type { Analysis, AnalysisWarning } from '../../costs/analysis.ts';
 import { type Html, html } from '../html.ts';
 import { totalsOf } from '../model/summary.ts';
-import { day } from '../model/words.ts';
+import { count, day, sentence } from '../model/words.ts';
 import { bill } from './bill.ts';
 import { calculator } from './calculator.ts';
 import { headline } from './headline.ts';
@@ -30,10 +30,17 @@ function period({ basis }: Analysis): string {
   return `${day(basis.firstDay)} to ${day(basis.latestDay)}, from billing reports`;
 }
 
+/** Prices alone can need a note for each region. */
+const MOST_WARNINGS = 5;
+
+const list = (warnings: readonly AnalysisWarning[]): Html =>
+  html`<ul>${warnings.map(({ text }) => html`<li>${sentence(text)}</li>`)}</ul>`;
+
 const warnings = ({ warnings: all }: Analysis): Html | null =>
   all.length === 0
     ? null
     : html`<section class="warnings" aria-labelledby="warnings-title">
 <h2 id="warnings-title">Mind before you decide</h2>
-<ul>${all.map(({ text }) => html`<li>${text}</li>`)}</ul>
+${list(all.slice(0, MOST_WARNINGS))}
+${all.length > MOST_WARNINGS ? html`<details><summary>${count(all.length - MOST_WARNINGS)} more</summary>${list(all.slice(MOST_WARNINGS))}</details>` : null}
 </section>`;

@@ -1,7 +1,7 @@
 /** Where the numbers are from: prices, assumptions, reports. */
 import type { Analysis, Basis, PriceBasis } from '../../costs/analysis.ts';
 import { type Html, html } from '../html.ts';
-import { count, counted, day, money } from '../model/words.ts';
+import { count, counted, day, money, sentence } from '../model/words.ts';
 
 export const sources = ({
   basis,
@@ -10,7 +10,7 @@ export const sources = ({
 }: Analysis): Html => html`<section aria-labelledby="sources-title">
 <h2 id="sources-title">Where these numbers come from</h2>
 <dl class="sources">
-${entry('Prices', `${PRICES[prices.source]}, as of ${day(prices.asOf)}. ${prices.note}`)}
+<div><dt>Prices</dt><dd>${sentence(prices.note)} <small>${PRICES[prices.source]}, as of ${day(prices.asOf)}</small></dd></div>
 ${entry('Compression', compression(assumptions))}
 ${entry('Kept for', `${assumptions.keepMonths} months: the costs of moving are weighed against the savings of that time.`)}
 ${basis.kind === 'live' ? live(basis) : report(basis)}
@@ -18,10 +18,10 @@ ${basis.kind === 'live' ? live(basis) : report(basis)}
 </section>`;
 
 const PRICES: Record<PriceBasis['source'], string> = {
-  'built-in': 'The list prices built into the program',
-  'price-list': 'The AWS Price List',
-  file: 'Your own price file',
-  report: 'Rates seen in the billing report',
+  'built-in': 'built into the program',
+  'price-list': 'AWS Price List',
+  file: 'your price file',
+  report: 'rates seen in the report',
 };
 
 const compression = ({ compression: ratio, isCompressionMeasured }: Analysis['assumptions']): string =>
