@@ -3,13 +3,16 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { join } from 'node:path';
 import { after, before, test } from 'node:test';
+import { pathToFileURL } from 'node:url';
 import type { Page } from 'playwright-core';
 import type { Analysis } from '../../src/costs/analysis.ts';
 import { BUILT_IN } from '../../src/costs/built-in-prices.ts';
 import { compareToday } from '../../src/costs/compare.ts';
 import { renderPage } from '../../src/page/render-page.ts';
 import { type Opener, type OpenPage, startBrowser } from '../support/browser.ts';
+import { build } from '../support/built.ts';
 import { clippedTexts, paintedShare, paleTexts, pictureOf } from '../support/page-looks.ts';
 import { sampleAnalysis } from '../support/sample-analysis.ts';
 
@@ -367,4 +370,14 @@ test('a bill without anything, one in two currencies, and one without a report a
     assert.match((await opened.page.locator('body').textContent()) ?? '', wanted);
     assertQuiet(opened);
   }
+});
+
+test('the published package, which holds no TypeScript, makes the same page', async () => {
+  using built = build();
+  const compiled = await import(pathToFileURL(join(built.directory, 'src/page/render-page.js')).href);
+  const opened = await browser.open((compiled.renderPage as typeof renderPage)(sampleAnalysis(), BUILT_IN));
+  const { page } = opened;
+  for (const chart of CHARTS) assert.ok((await paintedShare(page, chart)) > 0.02, `${chart} is empty`);
+  assert.equal(await page.locator('#volumes-status').textContent(), '1–25 of 60 volumes');
+  assertQuiet(opened);
 });
