@@ -127,6 +127,18 @@ export type SnapEvent =
   | { code: 'files.left-out'; snapshot: string; key: string; devices: number; privileges: number }
   | { code: 'partition.not-restored'; snapshot: string; partition: number | null; reason: string }
   | { code: 'archive.listed'; archive: ListedArchive }
+  | {
+      code: 'report.read';
+      name: string;
+      format: string;
+      granularity: string;
+      rows: number;
+      ofSnapshots: number;
+      broken: number;
+      seconds: number;
+    }
+  | { code: 'region.described'; region: string; snapshots: number; volumes: number; images: number }
+  | { code: 'live.planned'; region: string; snapshots: number; requests: number; dollars: number }
   | { code: 'list.finished'; archives: number; storedBytes: number; dollarsMonth: number; priceNote: string | null }
   | { code: 'plan.snapshot'; plan: SnapshotPlan }
   | { code: 'instance.notice'; notice: string }
@@ -180,8 +192,8 @@ export interface ProgressTask {
   readonly expectedBytes: number;
   /** Plain bytes read so far. */
   read(): number;
-  /** Bytes handed to S3 so far. */
-  stored(): number;
+  /** Bytes handed to S3 so far; `null` where nothing is stored. */
+  stored: (() => number) | null;
 }
 
 /** Something that costs money or blocks others until it is given back. */

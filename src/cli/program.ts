@@ -1,6 +1,7 @@
 /** The whole command line, as one declaration. */
 import { Command } from 'commander';
 import { VERSION } from '../version.ts';
+import { analyzeCommand } from './commands/analyze.ts';
 import { cleanCommand } from './commands/clean.ts';
 import { compareCommand } from './commands/compare.ts';
 import { doctorCommand } from './commands/doctor.ts';
@@ -26,6 +27,7 @@ export function buildProgram(context: CliContext): Command {
     validateCommand,
     restoreCommand,
     listCommand,
+    analyzeCommand,
     cleanCommand,
     compareCommand,
     doctorCommand,

@@ -1,9 +1,9 @@
 /** `snap-to-s3 compare`: what archives would cost, before there is a bill to look at. */
-import { Command, InvalidArgumentError, Option } from 'commander';
+import { Command, Option } from 'commander';
 import { CHANGES, type CompareSettings, compareIn2017, compareToday } from '../../costs/compare.ts';
 import { EXIT } from '../../errors.ts';
 import type { CliContext } from '../context.ts';
-import { matching, wholeNumber } from '../flag-values.ts';
+import { decimal, matching, wholeNumber } from '../flag-values.ts';
 import { EXIT_STATUS_HELP } from '../help.ts';
 import { addOptionGroups, profileOption } from '../options.ts';
 import { type PriceFlags, priceOptions, pricesOf } from '../price-flags.ts';
@@ -49,25 +49,15 @@ const volumeOptions = (): Option[] => [
   new Option('--snapshots <number>', 'kept of the volume').argParser(wholeNumber(1, 100_000)).default(12),
   new Option('--size <GiB>', 'of the volume, which is taken to be full').argParser(wholeNumber(1, 65_536)).default(100),
   new Option('--change <percent...>', 'of the volume that changes between snapshots (0 to 100 in steps)').argParser(
-    (text, previous: number[] | undefined) => [...(previous ?? []), decimal(text, 0, 100) / 100],
+    (text, previous: number[] | undefined) => [...(previous ?? []), decimal(0, 100)(text) / 100],
   ),
-  new Option('--ratio <number>', 'of compression, e.g. 2 for 2:1 (1 and 2)').argParser((text) =>
-    decimal(text, 0.1, 1000),
-  ),
+  new Option('--ratio <number>', 'of compression, e.g. 2 for 2:1 (1 and 2)').argParser(decimal(0.1, 1000)),
 ];
 
 const regionOption = (): Option =>
   new Option('--region <region>', 'whose prices (us-east-1); those of 2017 are then left out').argParser(
     matching(/^[a-z]{2}(-[a-z]+)+-\d$/, 'a region name such as eu-west-1'),
   );
-
-function decimal(text: string, lowest: number, highest: number): number {
-  const value = Number(text);
-  if (!/^\d+(\.\d+)?$/.test(text) || value < lowest || value > highest) {
-    throw new InvalidArgumentError(`It must be a number from ${lowest} to ${highest}.`);
-  }
-  return value;
-}
 
 async function runCompare(flags: CompareFlags, context: CliContext): Promise<void> {
   const settings: CompareSettings = {

@@ -3,6 +3,7 @@ import type { SnapError } from '../../errors.ts';
 import type { DifferenceNote, SnapEvent, SnapshotPlan } from '../../events.ts';
 import { formatBytes, formatDollars, formatDuration } from '../../lib/units.ts';
 import { describeArchive, describeList } from './archive-lines.ts';
+import { describeCosts } from './cost-lines.ts';
 
 export function describeEvent(event: SnapEvent): string | null {
   switch (event.code) {
@@ -24,6 +25,10 @@ export function describeEvent(event: SnapEvent): string | null {
       return describeArchive(event.archive);
     case 'list.finished':
       return describeList(event);
+    case 'report.read':
+    case 'region.described':
+    case 'live.planned':
+      return describeCosts(event);
     case 'doctor.finding':
       return describeFinding(event);
     case 'doctor.finished':
@@ -46,6 +51,9 @@ type SnapshotEvent = Exclude<
       | 'instance.notice'
       | 'archive.listed'
       | 'list.finished'
+      | 'report.read'
+      | 'region.described'
+      | 'live.planned'
       | `doctor.${string}`;
   }
 >;
