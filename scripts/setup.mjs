@@ -32,6 +32,7 @@ const PACKAGES = {
     'ntfs-3g': 'ntfs-3g',
     fusefat: 'fusefat',
     aws: 'awscli',
+    chromium: 'chromium',
     radosgw: 'radosgw',
     'ceph-mon': 'ceph-mon',
     'ceph-osd': 'ceph-osd',

@@ -145,7 +145,7 @@ export type SnapEvent =
     }
   | { code: 'region.described'; region: string; snapshots: number; volumes: number; images: number }
   | { code: 'live.planned'; region: string; snapshots: number; requests: number; dollars: number }
-  | { code: 'list.finished'; archives: number; storedBytes: number; dollarsMonth: number }
+  | { code: 'list.finished'; archives: number; storedBytes: number; dollarsMonth: number; priceNote: string | null }
   | { code: 'plan.snapshot'; plan: SnapshotPlan }
   | { code: 'instance.notice'; notice: string }
   | { code: 'run.stopping'; signal: string }
@@ -187,6 +187,8 @@ export interface SnapshotPlan {
     requests: number | null;
     storageMonth: number | null;
     now: number | null;
+    /** What is to be known of the prices, e.g. that they are another region's. */
+    note: string | null;
   };
 }
 

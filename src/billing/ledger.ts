@@ -131,7 +131,9 @@ export class Ledger {
       same.monthly = same.monthly === null || entry.monthly === null ? null : same.monthly + entry.monthly;
       return;
     }
-    record.days = [...record.days.filter(({ day }) => day >= oldest), entry];
+    const stale = record.days.findIndex(({ day }) => day < oldest);
+    if (stale < 0) record.days.push(entry);
+    else record.days[stale] = entry;
   }
 
   #addToMonth(month: number, record: Record, { amount, cost }: Usage): void {
@@ -178,7 +180,18 @@ function resourceOf({ resource, region, account }: Usage): Pick<Record, 'id' | '
 }
 
 /** A piece of a row holds the memory of all of the rows that it was read with; a copy does not. */
-const apart = (text: string): string => Buffer.from(text).toString();
+function apart(text: string): string {
+  const known = COPIES.get(text);
+  if (known !== undefined) return known;
+  const copy = Buffer.from(text).toString();
+  if (text.length < SHORT && COPIES.size < MOST_COPIES) COPIES.set(copy, copy);
+  return copy;
+}
+
+/** Regions, accounts and currencies, which are the same for thousands of snapshots. */
+const COPIES = new Map<string, string>();
+const SHORT = 20;
+const MOST_COPIES = 1000;
 
 /** Days for which reports are still being filled. */
 const GROWING = 3;

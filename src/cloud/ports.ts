@@ -60,6 +60,21 @@ export interface Call {
   signal: AbortSignal;
 }
 
+/** One price of AWS's list: of the first units, where there are ranges. */
+export interface ListedPrice {
+  service: string;
+  /** With the prefix of its region, e.g. `EU-EBS:SnapshotUsage`. */
+  usageType: string;
+  operation: string;
+  unit: string;
+  dollars: number;
+}
+
+export interface PriceLists {
+  /** What storage and its requests cost in a region; nothing where the list has no such region. */
+  ofRegion(region: string, call: Call): Promise<ListedPrice[]>;
+}
+
 /** EC2's snapshots and their tags, in one region and account. */
 export interface Snapshots {
   /** The account's snapshots whose tag `key` has `value`, oldest first; only completed ones. */

@@ -2,7 +2,7 @@
 import { claimFolder } from '../archive/claim.ts';
 import { parseKey, parseSmallKey } from '../archive/key.ts';
 import type { ListedObject } from '../cloud/ports.ts';
-import { pricesIn, type RegionPrices } from '../costs/prices.ts';
+import { noteOn, pricesIn, type RegionPrices } from '../costs/prices.ts';
 import { EXIT, type ExitCode, SnapError } from '../errors.ts';
 import type { ListedArchive } from '../events.ts';
 import { GiB } from '../lib/units.ts';
@@ -30,7 +30,7 @@ export async function list(settings: ListSettings, services: Services, signal: A
       host.notify({ code: 'archive.listed', archive });
     }
   }
-  host.notify({ code: 'list.finished', ...totals });
+  host.notify({ code: 'list.finished', ...totals, priceNote: noteOn(prices, ['s3']) });
   return totals.archives === 0 ? EXIT.nothingToDo : EXIT.ok;
 }
 

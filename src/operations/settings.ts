@@ -5,7 +5,7 @@ import type { Layout } from '../archive/key.ts';
 import type { NewSnapshots, SnapshotBlocks } from '../cloud/blocks.ts';
 import type { Examiner } from '../cloud/examiner.ts';
 import type { Inventory } from '../cloud/inventory.ts';
-import type { ArchiveStore, Instance, Snapshots, Volumes } from '../cloud/ports.ts';
+import type { ArchiveStore, Call, Instance, Snapshots, Volumes } from '../cloud/ports.ts';
 import type { Assumptions } from '../costs/analysis.ts';
 import type { Prices } from '../costs/prices.ts';
 import type { Host } from '../events.ts';
@@ -148,7 +148,6 @@ export interface AnalyzeSettings {
   accounts: readonly string[];
   /** Whether EC2 is asked what snapshots are. */
   isOffline: boolean;
-  prices: Prices;
   assumptions: Assumptions;
 }
 
@@ -157,6 +156,8 @@ export interface AnalyzeServices {
   inventory: Inventory;
   /** Any bucket that may be read. */
   bucket(name: string): ReadableBucket;
+  /** Of these regions; the report tells which. */
+  prices(regions: readonly string[], call: Call): Promise<Prices>;
   host: Host;
 }
 

@@ -418,3 +418,29 @@ test('the table and the plan, which migrate takes', async (t) => {
   ]);
   assert.equal(other.code, 0, other.stderr);
 });
+
+test('--refresh-prices asks for the regions of the bill, and of no others; a bad file of prices ends it before that', async (t) => {
+  const lab = await labForTest(t);
+  const { snapshotId: id } = await lab.control.addSnapshot({
+    volumeId: 'vol-0123456789abcdef0',
+    sizeGiB: 100,
+    startTime: '2020-01-01T00:00:00Z',
+    dataBytes: 100 * 2 ** 30,
+  });
+  const snapshots = [line(id, 100 * 2048, { region: 'us-east-1' })];
+  const report = csv('legacy', [{ month: MONTH, others: 0, snapshots }], 'daily');
+  const path = writeBill(join(lab.directory, 'r.csv'), report);
+  const own = join(lab.directory, 'own.json');
+  writeFileSync(own, '{"region":{}}');
+  const refused = await runCli(lab.env, ['analyze', path, '--refresh-prices', '--prices', own]);
+  assert.equal(refused.code, 2, refused.stderr);
+  assert.deepEqual(await lab.control.calls(), []);
+  const { prices, regions } = await analysed(lab, [path, '--refresh-prices']);
+  assert.equal(prices.source, 'price-list');
+  assert.match(prices.note, /Price List API of \S+ for us-east-1;/);
+  const tier = regions[0]?.volumes[0]?.decision?.choices.find(({ what }) => what === 'ebs-archive');
+  // The lab's us-east-1 asks 1.1 times what the real one does.
+  assert.ok(Math.abs((tier?.monthly ?? 0) - 100 * 0.0125 * 1.1) < 1e-6, JSON.stringify(tier));
+  const asked = (await lab.control.calls()).filter(({ service }) => service === 'pricing');
+  assert.equal(asked.length, 5);
+});

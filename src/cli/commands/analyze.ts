@@ -2,9 +2,12 @@
 import { Command, Option } from 'commander';
 import { awsAnalyzeServices } from '../../aws-services.ts';
 import type { Analysis } from '../../costs/analysis.ts';
+import { BUILT_IN } from '../../costs/built-in-prices.ts';
+import type { Prices } from '../../costs/prices.ts';
 import { EXIT, SnapError } from '../../errors.ts';
 import { analyze } from '../../operations/analyze.ts';
 import type { AnalyzeSettings } from '../../operations/settings.ts';
+import { renderPage } from '../../page/render-page.ts';
 import type { CliContext } from '../context.ts';
 import { collect, decimal, matching, wholeNumber } from '../flag-values.ts';
 import { EXIT_STATUS_HELP } from '../help.ts';
@@ -17,7 +20,7 @@ import { openHost } from '../render/open-host.ts';
 import { checkOutputFile, writeOutputFile } from '../render/output-file.ts';
 
 /** Flags as the parser hands them over. */
-interface AnalyzeFlags extends AwsFlags, PriceFlags {
+interface AnalyzeFlags extends AwsFlags, Pick<PriceFlags, 'prices' | 'refreshPrices'> {
   offline?: true;
   regions?: string[];
   accounts?: string[];
@@ -27,6 +30,7 @@ interface AnalyzeFlags extends AwsFlags, PriceFlags {
   json?: true;
   quiet?: true;
   csv?: string;
+  html?: string;
   plan?: string;
 }
 
@@ -62,6 +66,8 @@ Examples:
 const ACCOUNT = matching(/^\d{12}$/, 'a 12-digit account id');
 const REGION = matching(/^[a-z]{2}(-[a-z]+)+-\d$/, 'a region name such as eu-west-1');
 
+const isRegion = (name: string): boolean => /^[a-z]{2}(-[a-z]+)+-\d$/.test(name);
+
 const inputOptions = (): Option[] => [
   new Option('--months <number>', 'of a report in S3: its last billing months')
     .argParser(wholeNumber(1, 120))
@@ -79,6 +85,7 @@ const assumptionOptions = (): Option[] => [
 const outputOptions = (): Option[] => [
   new Option('--json', 'the whole analysis as one JSON document on standard output'),
   new Option('--csv <file>', 'write a table of the snapshots to this file'),
+  new Option('--html <file>', 'write a page to this file: one file that needs nothing else'),
   new Option('--plan <file>', 'write the snapshots that are best moved to S3 to this file, for migrate --from'),
   new Option('--quiet', 'only the result and errors'),
 ];
@@ -87,9 +94,18 @@ async function runAnalyze(inputs: string[], flags: AnalyzeFlags, context: CliCon
   const settings = toSettings(inputs, flags, context);
   for (const [flag, path] of filesOf(flags)) checkOutputFile(flag, path);
   using host = openHost(flags.quiet ? { quiet: true } : {}, context);
-  const services = awsAnalyzeServices(flags, host, context.process.env);
+  // A file of prices that is no use is refused before anything is read.
+  await pricesOf(flags.prices === undefined ? {} : { prices: flags.prices }, [], host, context.signal);
+  let prices: Prices = BUILT_IN;
+  const services = {
+    ...awsAnalyzeServices(flags, host, context.process.env),
+    prices: async (regions: readonly string[]) => {
+      prices = await pricesOf(flags, regions.filter(isRegion), host, context.signal);
+      return prices;
+    },
+  };
   const analysis = await analyze(settings, services, context.signal);
-  show(analysis, flags, context);
+  show(analysis, prices, flags, context);
   context.finish(analysis.regions.length === 0 ? EXIT.nothingToDo : EXIT.ok);
 }
 
@@ -107,19 +123,19 @@ function toSettings(inputs: readonly string[], flags: AnalyzeFlags, { process }:
     regions: flags.regions ?? [],
     accounts: flags.accounts ?? [],
     isOffline: flags.offline === true,
-    prices: pricesOf(flags),
     assumptions: { compression: flags.ratio, isCompressionMeasured: false, keepMonths: flags.keepMonths },
   };
 }
 
-const filesOf = ({ csv, plan }: AnalyzeFlags): [string, string][] =>
-  Object.entries({ '--csv': csv, '--plan': plan }).flatMap(([flag, path]) =>
+const filesOf = ({ csv, html, plan }: AnalyzeFlags): [string, string][] =>
+  Object.entries({ '--csv': csv, '--html': html, '--plan': plan }).flatMap(([flag, path]) =>
     path === undefined ? [] : [[flag, path]],
   );
 
-function show(analysis: Analysis, flags: AnalyzeFlags, { output, process }: CliContext): void {
+function show(analysis: Analysis, prices: Prices, flags: AnalyzeFlags, { output, process }: CliContext): void {
   const print = output.printer(process.stdout);
   print(flags.json ? `${JSON.stringify(analysis, null, 2)}\n` : analysisText(analysis));
   if (flags.csv !== undefined) writeOutputFile('--csv', flags.csv, analysisCsv(analysis));
+  if (flags.html !== undefined) writeOutputFile('--html', flags.html, renderPage(analysis, prices));
   if (flags.plan !== undefined) writeOutputFile('--plan', flags.plan, planText(analysis));
 }

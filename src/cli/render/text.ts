@@ -214,6 +214,7 @@ function describePlan(plan: SnapshotPlan): string {
     `  to read  ${data}`,
     `  once     ${dollars(plan.cost.temporaryVolume)} temporary volume (or ${dollars(plan.cost.directReads)} direct reads), ${dollars(plan.cost.requests)} requests`,
     `  monthly  ${dollars(plan.cost.storageMonth)} in S3 if nothing compresses, ${dollars(plan.cost.now)} in EBS if nothing is shared`,
+    ...(plan.cost.note === null ? [] : [`  note     ${plan.cost.note}`]),
   ];
   return lines.join('\n');
 }
