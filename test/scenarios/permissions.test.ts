@@ -261,3 +261,15 @@ test('analyze: its policy is enough, and each of its actions is missed', async (
     assert.match(lacking.stdout + lacking.stderr, /could not (be asked|list|read|look)/, without);
   }
 });
+
+test('analyze --live: its policy is enough', async (t) => {
+  const lab = await labForTest(t);
+  const { snapshotId, volumeId } = await addSnapshotOf(lab);
+  await addSnapshotOf(lab, undefined, { volumeId });
+  const { accessKeyId, secretAccessKey } = await lab.control.addIdentity('looker', policyFor('analyze-live'));
+  const env = { AWS_ACCESS_KEY_ID: accessKeyId, AWS_SECRET_ACCESS_KEY: secretAccessKey };
+  const done = await runCli(lab.env, ['analyze', '--live'], { env });
+  assert.equal(done.code, 0, done.stderr);
+  assert.match(done.stdout, new RegExp(snapshotId));
+  assert.doesNotMatch(done.stdout, /WARNING: (?!prices)/);
+});

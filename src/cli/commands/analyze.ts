@@ -19,7 +19,7 @@ import { analysisCsv } from '../render/analysis-csv.ts';
 import { analysisText } from '../render/analysis-text.ts';
 import { openHost } from '../render/open-host.ts';
 import { checkOutputFile, writeOutputFile } from '../render/output-file.ts';
-import { keepYoungGenerationSmall } from '../small-young-generation.ts';
+import { keepHeapSmall } from '../small-heap.ts';
 
 /** Flags as the parser hands them over. */
 interface AnalyzeFlags extends AwsFlags, Pick<PriceFlags, 'prices' | 'refreshPrices'> {
@@ -98,7 +98,7 @@ const outputOptions = (): Option[] => [
 ];
 
 async function runAnalyze(inputs: string[], flags: AnalyzeFlags, context: CliContext): Promise<void> {
-  keepYoungGenerationSmall();
+  keepHeapSmall();
   const settings = toSettings(inputs, flags, context);
   for (const [flag, path] of filesOf(flags)) checkOutputFile(flag, path);
   using host = openHost(flags.quiet ? { quiet: true } : {}, context);
