@@ -1,6 +1,7 @@
 /** AWS as operations see it: clients, the bucket, this instance. The one place that puts them together. */
 
 import { type StoreSettings, s3ArchiveStore } from './cloud/aws/archive-store.ts';
+import { awsBlockCounts } from './cloud/aws/block-counts.ts';
 import { ebsClient, ec2Client, pricingClient, s3Client } from './cloud/aws/clients.ts';
 import { awsExaminer } from './cloud/aws/examiner.ts';
 import { thisInstance } from './cloud/aws/instance.ts';
@@ -88,6 +89,7 @@ export function awsAnalyzeServices(
   const home = choices.region ?? env['AWS_REGION'] ?? ANY_REGION;
   return {
     inventory: awsInventory((region) => ec2Client(settingsIn(region, 'EC2'))),
+    counts: awsBlockCounts((region) => ebsClient(settingsIn(region, 'EBS'), () => {})),
     bucket: (name) => {
       const settings = settingsIn(home, 'S3');
       const clients = { control: s3Client(settings, 'control'), transfer: s3Client(settings, 'transfer') };

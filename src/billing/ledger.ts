@@ -56,7 +56,7 @@ interface Record {
   days: Entry[];
 }
 
-type MonthTotal = Omit<TrendMonth, 'snapshotCount'> & { records: Set<Record> };
+type MonthTotal = Omit<TrendMonth, 'snapshotCount' | 'month'> & { number: number; records: Set<Record> };
 
 /** Days that are kept of each snapshot: room for reports that come in no order, and for days that are not complete. */
 const KEPT_DAYS = 7;
@@ -65,7 +65,7 @@ export class Ledger {
   /** By the report's own name of the resource. */
   readonly #records = new Map<string, Record[]>();
   /** By month and currency. */
-  readonly #trend = new Map<string, MonthTotal>();
+  readonly #trend: MonthTotal[] = [];
   #firstDay = Number.POSITIVE_INFINITY;
   #latestDay = Number.NEGATIVE_INFINITY;
   readonly #wanted: Wanted;
@@ -137,24 +137,18 @@ export class Ledger {
   }
 
   #addToMonth(month: number, record: Record, { amount, cost }: Usage): void {
-    const name = monthName(month);
-    const key = `${name} ${record.currency}`;
-    const total = this.#trend.get(key) ?? {
-      month: name,
-      currency: record.currency,
-      gib: 0,
-      cost: 0,
-      records: new Set<Record>(),
-    };
+    const known = this.#trend.find((one) => one.number === month && one.currency === record.currency);
+    const total = known ?? { number: month, currency: record.currency, gib: 0, cost: 0, records: new Set<Record>() };
+    if (!known) this.#trend.push(total);
     total.gib += amount;
     total.cost += cost ?? 0;
     total.records.add(record);
-    this.#trend.set(key, total);
   }
 
   #trendOf(): TrendMonth[] {
-    const months = [...this.#trend].sort(([one], [other]) => one.localeCompare(other));
-    return months.map(([, { records, ...total }]) => ({
+    const months = this.#trend.toSorted((one, other) => one.number - other.number);
+    return months.map(({ number, records, ...total }) => ({
+      month: monthName(number),
       ...total,
       snapshotCount: new Set([...records].flatMap(({ id }) => id || [])).size,
     }));

@@ -4,6 +4,7 @@ import { type ReportFacts, readReport } from '../billing/read-report.ts';
 import type { ReportSource } from '../billing/source.ts';
 import type { Analysis, AnalysisWarning } from '../costs/analysis.ts';
 import { decide } from '../costs/decide.ts';
+import { measuredPrices } from '../costs/overrides.ts';
 import type { Prices } from '../costs/prices.ts';
 import { monotonic, now } from '../lib/clock.ts';
 import { VERSION } from '../version.ts';
@@ -31,7 +32,7 @@ export async function analyze(
   const regions = [...new Set(billed.snapshots.map(({ region }) => region))];
   const prices = await services.prices(regions, { signal });
   const undecided = document(facts, billed, described, { ...settings, prices });
-  return decide(undecided, prices, { today: undecided.madeAt.slice(0, 10) });
+  return decide(undecided, measuredPrices(undecided.regions, prices), { today: undecided.madeAt.slice(0, 10) });
 }
 
 async function readAll(

@@ -2,7 +2,7 @@
 import type { Encryption } from '../archive/cipher.ts';
 import type { Codec } from '../archive/codec.ts';
 import type { Layout } from '../archive/key.ts';
-import type { NewSnapshots, SnapshotBlocks } from '../cloud/blocks.ts';
+import type { BlockCounts, NewSnapshots, SnapshotBlocks } from '../cloud/blocks.ts';
 import type { Examiner } from '../cloud/examiner.ts';
 import type { Inventory } from '../cloud/inventory.ts';
 import type { ArchiveStore, Call, Instance, Snapshots, Volumes } from '../cloud/ports.ts';
@@ -154,6 +154,7 @@ export interface AnalyzeSettings {
 /** The part of the outside world that bills are about. */
 export interface AnalyzeServices {
   inventory: Inventory;
+  counts: BlockCounts;
   /** Any bucket that may be read. */
   bucket(name: string): ReadableBucket;
   /** Of these regions; the report tells which. */
