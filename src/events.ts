@@ -127,6 +127,8 @@ export type SnapEvent =
       fetchedBytes: number;
       seconds: number;
     }
+  | { code: 'volume.restored'; snapshot: string; volume: string; sizeGiB: number; availabilityZone: string }
+  | { code: 'boot-loader.missing'; snapshot: string; reason: string }
   | { code: 'files.left-out'; snapshot: string; key: string; devices: number; privileges: number }
   | { code: 'partition.not-restored'; snapshot: string; partition: number | null; reason: string }
   | { code: 'archive.listed'; archive: ListedArchive }

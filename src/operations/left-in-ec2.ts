@@ -4,6 +4,7 @@ import { manifestKey } from '../archive/key.ts';
 import type { Snapshot, Volume } from '../cloud/ports.ts';
 import { VOLUME_GB_MONTH } from '../costs/prices.ts';
 import { giveLeftVolumeBack } from '../host/give-volume-back.ts';
+import { isBeingFilled } from '../host/volume-marks.ts';
 import { now } from '../lib/clock.ts';
 import { cleanupSignal } from '../lib/disposal.ts';
 import type { Leftover, Survey, Trace } from './leftovers.ts';
@@ -32,7 +33,11 @@ function leftVolume(volume: Volume, survey: Survey): Leftover {
     what: `${volume.sizeGiB} GiB ${volume.type}, ${attachment ? `attached to ${attachment.instanceId}` : volume.state}`,
     ageSeconds: (now().getTime() - volume.createdAt.getTime()) / 1000,
     dollarsMonth: (VOLUME_GB_MONTH[volume.type] ?? 0) * volume.sizeGiB,
-    obstacle: attachment ? obstacleToDetaching(attachment.instanceId, survey) : null,
+    obstacle: isBeingFilled(volume)
+      ? 'a restore is writing to it'
+      : attachment
+        ? obstacleToDetaching(attachment.instanceId, survey)
+        : null,
     remove: () => giveLeftVolumeBack(volume, options),
   };
 }

@@ -61,9 +61,9 @@ function describeSnapshotEvent(event: SnapshotEvent): string | null {
     case 'blocks.slowed':
       return `${LIMITS[event.limit]}: reading ${Math.round(event.blocksPerSecond)} blocks a second from now on`;
     case 'volume.requested':
-      return `creating a temporary ${event.type} volume in ${event.availabilityZone}`;
+      return `creating a ${event.type} volume in ${event.availabilityZone}`;
     case 'volume.created':
-      return `temporary volume ${event.volume} created`;
+      return `volume ${event.volume} created`;
     case 'volume.reused':
       return `using temporary volume ${event.volume}, which was there already`;
     case 'volume.attaching':
@@ -76,6 +76,8 @@ function describeSnapshotEvent(event: SnapshotEvent): string | null {
       return `${event.volume} deleted`;
     case 'volume.kept':
       return `${event.volume} kept, as asked: it costs money until it is deleted`;
+    case 'volume.restored':
+      return `restored as ${event.volume} (${event.sizeGiB} GiB in ${event.availabilityZone}), which is detached and yours`;
     case 'snapshot.finished':
       return `${event.outcome} after ${formatDuration(event.seconds)}${event.error ? describeError(event.error) : ''}`;
     default:
@@ -134,6 +136,8 @@ function describeContentEvent(event: ContentEvent): string | null {
       return `stored already (${formatBytes(event.storedBytes)}): ${event.key}`;
     case 'object.restored':
       return describeRestored(event);
+    case 'boot-loader.missing':
+      return `the disk will not boot by itself: ${event.reason}`;
     case 'files.left-out':
       return `without --privileged, ${count(event.devices, 'device node')} left out, and ${count(event.privileges, 'file')} restored without set-ID bits and capabilities`;
     case 'partition.not-restored':
