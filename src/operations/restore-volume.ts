@@ -63,7 +63,7 @@ export async function restoreToVolume(
   const check = { ...services, signal, streams: settings.downloadStreams, sessionKey: settings.sessionKey };
   await fill(snapshotId, plan, volume, target, settings, check);
   signal.throwIfAborted();
-  await volume.keep(tagsFor(archive, target.tagKey));
+  await volume.keep(tagsFor(archive, target.tagKey, services));
   const { availabilityZone } = instance;
   services.host.notify({
     code: 'volume.restored',
@@ -115,9 +115,12 @@ async function fill(
 const MOST_TAGS = 44;
 
 /** Those of the old snapshot, and where the volume comes from. */
-function tagsFor({ manifest, snapshotId }: Archive, tagKey: string): Record<string, string> {
+function tagsFor({ manifest, snapshotId }: Archive, tagKey: string, { host }: Services): Record<string, string> {
   const before = Object.entries(manifest?.content.snapshot.tags ?? {}).filter(
     ([key]) => !key.startsWith('aws:') && !key.startsWith('snap-to-s3') && key !== tagKey && key !== `${tagKey}-id`,
   );
+  const dropped = before.slice(MOST_TAGS).map(([key]) => key);
+  const reason = `a volume takes ${MOST_TAGS}`;
+  if (dropped.length > 0) host.notify({ code: 'tags.dropped', snapshot: snapshotId, dropped, reason });
   return { ...Object.fromEntries(before.slice(0, MOST_TAGS)), 'snap-to-s3-restored-from': snapshotId };
 }

@@ -13,7 +13,6 @@ import {
 } from 'node:fs';
 import { join, relative } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import { DescribeVolumesCommand } from '@aws-sdk/client-ec2';
 import { run } from '../../lab/core/run.ts';
 import type { DiskPlan } from '../../lab/disks/build.ts';
 import { partitionPlace, withMounted } from '../../lab/disks/inspect.ts';
@@ -26,6 +25,7 @@ import { killFamily } from '../support/kill-family.ts';
 import { BUCKET, labForTest, type RunOptions, recordsOf, runCli, runMigrate, type TestLab } from '../support/lab.ts';
 import { makeNastyTree } from '../support/nasty-tree.ts';
 import { bytesOf, imageOf, replaceObject } from '../support/tamper.ts';
+import { volumeImage, volumesIn } from '../support/volumes.ts';
 
 type Plan = Pick<DiskPlan, 'table' | 'partitions' | 'bootCode'>;
 
@@ -72,19 +72,6 @@ async function archived(t: TestContext, plan: Plan, flags: readonly string[] = [
   const done = await runMigrate(lab, ['--all', ...flags]);
   assert.equal(done.code, 0, done.stdout + done.stderr);
   return { lab, snapshotId };
-}
-
-async function volumesIn(lab: TestLab) {
-  const { Volumes = [] } = await lab.ec2.send(new DescribeVolumesCommand({}));
-  return Volumes.filter(({ State }) => State !== 'deleting');
-}
-
-/** Where the lab keeps a volume's image. */
-function volumeImage(lab: TestLab, volumeId: string): string {
-  const directory = join(lab.directory, '..', 'lab', 'ec2', 'volumes');
-  const name = readdirSync(directory).find((entry) => entry.startsWith(volumeId));
-  assert.ok(name, `the lab has no image of ${volumeId}`);
-  return join(directory, name);
 }
 
 /** The one volume that is there. */
@@ -227,7 +214,7 @@ test('what fails on the way leaves no volume', async (t) => {
   };
   const fault = (operation: string, action: object) =>
     lab.control.script({ service: 'ec2', operation, times: 100, action } as never);
-  await fails('too small', 2, /a volume can be larger/, ['--volume-size', '0']);
+  await fails('no size', 2, /must be a whole number/, ['--volume-size', '0']);
   await fault('CreateVolume', { kind: 'error', code: 'UnauthorizedOperation', status: 403 });
   await fails('not allowed', 1, /ACCESS_DENIED/);
   await fault('CreateVolume', { kind: 'behaviour', name: 'volume-error', value: '' });
@@ -269,10 +256,16 @@ async function pathWithout(lab: TestLab, name: string, instead?: string): Promis
   return directory;
 }
 
+/** Nothing comes of an object. */
+async function hangAt(lab: TestLab, ending: string): Promise<void> {
+  const match = { key: await keyEnding(lab, ending) };
+  await lab.control.script({ service: 's3', operation: 'GetObject', match, every: 1, action: { kind: 'hang' } });
+}
+
 for (const moment of ['"volume.attached"', '"object.progress"']) {
   test(`Ctrl+C at ${moment}: everything is given back`, async (t) => {
     const { lab, snapshotId } = await archived(t, GPT_SMALL);
-    await lab.control.script({ service: 's3', operation: 'GetObject', skip: 3, times: 100, action: { kind: 'hang' } });
+    await hangAt(lab, '.1.tar.lz4');
     const done = await runRestore(lab, [snapshotId], {
       onLine: (line, signal) => {
         if (line.includes(moment)) signal('SIGINT');
@@ -298,7 +291,7 @@ test('killed: clean finds the volume, and so does the next restore; one at work 
     });
     return shown;
   };
-  await lab.control.script({ service: 's3', operation: 'GetObject', skip: 4, times: 100, action: { kind: 'hang' } });
+  await hangAt(lab, '.2.img.lz4');
   assert.match(await killed(), /"obstacle":"a restore is writing to it"/);
   assert.equal((await volumesIn(lab)).length, 1);
   assert.match(await clean(lab, ['--yes']), /"clean.removed".*"kind":"volume"/);

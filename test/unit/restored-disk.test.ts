@@ -5,6 +5,9 @@ import { SnapError } from '../../src/errors.ts';
 import { extGeometry, xfsGeometry } from '../../src/host/filesystem-geometry.ts';
 import { checkWanted } from '../../src/host/make-filesystem.ts';
 import { planTable } from '../../src/host/make-table.ts';
+import type { Archive } from '../../src/operations/find-archive.ts';
+import { planVolume } from '../../src/operations/plan-volume.ts';
+import type { Services } from '../../src/operations/settings.ts';
 
 const PARTITION = { node: '/dev/nvme1n1p1', start: 2048, size: 8192, type: '0FC63DAF-8483-4772-8E79-3D69D8477DE4' };
 const TABLE = { label: 'gpt', id: '11111111-2222-3333-4444-555555555555', firstlba: 34, partitions: [PARTITION] };
@@ -38,6 +41,71 @@ test('extended partitions are made, and hold nothing themselves', () => {
   assert.deepEqual(
     partitions.map(({ number }) => number),
     [5],
+  );
+});
+
+type Manifest = NonNullable<Archive['manifest']>['content'];
+
+const object = (partition: number, facts: object) => ({
+  key: `vol-1/2017-01-01T00:00:00+00:00 snap-1.${partition}`,
+  partition,
+  layout: 'tar',
+  filesystem: 'ext4',
+  uuid: null,
+  label: null,
+  plainBytes: 1,
+  ...facts,
+});
+
+const SECOND = { node: '/dev/xvdf2', start: 12_288, size: 2048, type: '83' };
+
+/** What is planned for an MBR disk of two partitions, or one with something changed. */
+function planOf(disk: object, objects = [object(1, {}), object(2, { layout: 'image' })]) {
+  const table = { label: 'dos', id: '0x12345678', partitions: [{ ...PARTITION, type: '83' }, SECOND] };
+  const bootCode = Buffer.from('boot').toString('base64');
+  const whole = {
+    bytes: DISK,
+    table: 'dos',
+    partitionTable: { partitiontable: table },
+    bootCode,
+    bootGap: null,
+    ...disk,
+  };
+  const content = { snapshot: { sizeGiB: 1 }, disk: whole, objects, recorded: [] } as unknown as Manifest;
+  const archived = objects.map((facts) => ({ ...facts, facts })) as unknown as Archive['objects'];
+  const archive = { snapshotId: 'snap-1', manifest: { key: 'k', etag: 'e', content }, objects: archived };
+  return planVolume(archive, {} as Services, AbortSignal.timeout(1000));
+}
+
+test('each partition gets what it had; a gap that was not kept is told', async () => {
+  const { pieces, obstacleToBoot, tools } = await planOf({});
+  assert.deepEqual(
+    pieces.map(({ partition, content }) => [partition?.number, content.how]),
+    [
+      [1, 'files'],
+      [2, 'image'],
+    ],
+  );
+  assert.equal(obstacleToBoot, null);
+  assert.ok(tools.includes('mke2fs'));
+  assert.match((await planOf({ bootGap: undefined })).obstacleToBoot ?? '', /grub-install/);
+});
+
+test('plans that do not fit together are refused before anything is made', async () => {
+  const image = { layout: 'image' };
+  const plans = [
+    () => planOf({}, [object(1, {})]),
+    () => planOf({}, [object(1, {}), object(1, {}), object(2, image)]),
+    () => planOf({}, [object(1, {}), object(2, image), object(3, image)]),
+    () => planOf({}, [object(1, {}), object(2, { ...image, plainBytes: 2 ** 20 + 1 })]),
+    () => planOf({ bootGap: Buffer.alloc(2 ** 20).toString('base64') }),
+    () => planOf({ partitionTable: null }),
+  ];
+  for (const one of plans)
+    await assert.rejects(one, (error) => error instanceof SnapError && error.code === 'MANIFEST');
+  await assert.rejects(
+    () => planOf({}, [object(1, { filesystem: 'ntfs' }), object(2, image)]),
+    /ntfs cannot be made here/,
   );
 });
 

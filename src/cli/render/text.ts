@@ -125,7 +125,7 @@ function describeContentEvent(event: ContentEvent): string | null {
     case 'sockets.skipped':
       return `${count(event.sockets, 'socket')} left out of ${event.key}: sockets hold no data`;
     case 'tags.dropped':
-      return `tags not copied to the objects (${event.reason}): ${event.dropped.join(', ')}; the manifest has them`;
+      return `tags not copied (${event.reason}): ${event.dropped.join(', ')}; the manifest has them`;
     case 'snapshot.validated':
       return describeValidation(event);
     case 'claim.taken-over':
