@@ -51,6 +51,7 @@ export const ERROR_CODES = {
   DOWNLOAD_FAILED: { blame: 'cloud', exit: EXIT.failed },
   OBJECT_ARCHIVED: { blame: 'user', exit: EXIT.failed },
   MANIFEST: { blame: 'user', exit: EXIT.failed },
+  REPORT: { blame: 'user', exit: EXIT.failed },
   DIFFERS: { blame: 'user', exit: EXIT.differs },
   COMPARE_FAILED: { blame: 'host', exit: EXIT.failed },
   COUNT_MISMATCH: { blame: 'host', exit: EXIT.failed },

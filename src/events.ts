@@ -29,7 +29,7 @@ export interface ListedArchive {
   storedAt: string;
   /** `null` where EC2 could not be asked. */
   snapshotExists: boolean | null;
-  /** Of storing the data objects, US dollars at list prices of us-east-1; `null` where it is not known. */
+  /** Of storing the data objects, US dollars at list prices of the region; `null` where it is not known. */
   dollarsMonth: number | null;
 }
 
@@ -129,9 +129,24 @@ export type SnapEvent =
     }
   | { code: 'volume.restored'; snapshot: string; volume: string; sizeGiB: number; availabilityZone: string }
   | { code: 'boot-loader.missing'; snapshot: string; reason: string }
+  /** What an earlier run has restored already; `files` is `null` for images. */
+  | { code: 'restore.continued'; snapshot: string; key: string; files: number | null; bytes: number }
+  | { code: 'restore.unfinished'; snapshot: string; path: string }
   | { code: 'files.left-out'; snapshot: string; key: string; devices: number; privileges: number }
   | { code: 'partition.not-restored'; snapshot: string; partition: number | null; reason: string }
   | { code: 'archive.listed'; archive: ListedArchive }
+  | {
+      code: 'report.read';
+      name: string;
+      format: string;
+      granularity: string;
+      rows: number;
+      ofSnapshots: number;
+      broken: number;
+      seconds: number;
+    }
+  | { code: 'region.described'; region: string; snapshots: number; volumes: number; images: number }
+  | { code: 'live.planned'; region: string; snapshots: number; requests: number; dollars: number }
   | { code: 'list.finished'; archives: number; storedBytes: number; dollarsMonth: number }
   | { code: 'plan.snapshot'; plan: SnapshotPlan }
   | { code: 'instance.notice'; notice: string }
@@ -183,8 +198,8 @@ export interface ProgressTask {
   readonly expectedBytes: number;
   /** Plain bytes read so far. */
   read(): number;
-  /** Bytes handed to S3 so far. */
-  stored(): number;
+  /** Bytes handed to S3 so far; `null` where nothing is stored. */
+  stored: (() => number) | null;
 }
 
 /** Something that costs money or blocks others until it is given back. */

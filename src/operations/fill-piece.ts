@@ -109,5 +109,6 @@ async function extract(
 ): Promise<void> {
   const files = { kind: 'directory' as const, path, paths: null, isPrivileged: true };
   const mostBytes = object.facts?.plainBytes ?? 0;
-  await restoreTar(snapshotId, object, files, { isCaseless, mostBytes, finish: async () => {} }, settings, check);
+  const directory = { isContinued: false, isCaseless, mostBytes, finish: async () => {} };
+  await restoreTar(snapshotId, object, files, directory, settings, check);
 }

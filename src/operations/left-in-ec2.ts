@@ -1,8 +1,8 @@
 /** Temporary volumes and state tags that nobody works with any more. */
 import type { Claim } from '../archive/claim.ts';
 import { manifestKey } from '../archive/key.ts';
-import type { Snapshot, Volume } from '../cloud/ports.ts';
-import { VOLUME_GB_MONTH } from '../costs/prices.ts';
+import type { Attachment, Snapshot, Volume } from '../cloud/ports.ts';
+import { pricesIn } from '../costs/prices.ts';
 import { giveLeftVolumeBack } from '../host/give-volume-back.ts';
 import { isBeingFilled } from '../host/volume-marks.ts';
 import { now } from '../lib/clock.ts';
@@ -32,18 +32,16 @@ function leftVolume(volume: Volume, survey: Survey): Leftover {
     id: volume.id,
     what: `${volume.sizeGiB} GiB ${volume.type}, ${attachment ? `attached to ${attachment.instanceId}` : volume.state}`,
     ageSeconds: (now().getTime() - volume.createdAt.getTime()) / 1000,
-    dollarsMonth: (VOLUME_GB_MONTH[volume.type] ?? 0) * volume.sizeGiB,
-    obstacle: isBeingFilled(volume)
-      ? 'a restore is writing to it'
-      : attachment
-        ? obstacleToDetaching(attachment.instanceId, survey)
-        : null,
+    dollarsMonth: (pricesIn(services.region).volumes[volume.type] ?? 0) * volume.sizeGiB,
+    obstacle: isBeingFilled(volume) ? 'a restore is writing to it' : obstacleToTaking(attachment, survey),
     remove: () => giveLeftVolumeBack(volume, options),
   };
 }
 
 /** What may be mounted can only be seen, and ended, on the instance itself. */
-function obstacleToDetaching(instanceId: string, survey: Survey): string | null {
+function obstacleToTaking(attachment: Attachment | undefined, survey: Survey): string | null {
+  if (!attachment) return null;
+  const { instanceId } = attachment;
   if (instanceId !== survey.instanceId) return `it may be mounted on ${instanceId}: run this command there`;
   return process.getuid?.() === 0 ? null : 'it may be mounted here, and only root can unmount it: run this with sudo';
 }

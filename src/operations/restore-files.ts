@@ -11,6 +11,7 @@ import { type CheckServices, checkObject, type ObjectCheck } from './check-objec
 import { chooseMembers, type MemberChoice } from './choose-members.ts';
 import type { Archive, ArchivedObject } from './find-archive.ts';
 import { openDirectory, type TargetDirectory } from './restore-directory.ts';
+import { RestoredBefore } from './restored-before.ts';
 import type { FilesOrder, RestoreSettings, Services } from './settings.ts';
 
 /**
@@ -28,7 +29,7 @@ export async function restoreFiles(
   const objects = chooseTars(archive, settings, services);
   await refuseArchived(
     objects.map(({ key }) => key),
-    services.store,
+    services,
     signal,
   );
   const check: CheckServices = {
@@ -87,7 +88,13 @@ export async function restoreTar(
 ): Promise<string[]> {
   const started = monotonic();
   using temporary = temporaryDirectory();
-  const choice = settings.useIndex ? await chooseMembers(object, snapshotId, order.paths, temporary.path, check) : null;
+  const before = directory.isContinued ? new RestoredBefore(order.path, order.isPrivileged) : null;
+  const choiceOrder = { paths: order.paths, directory: temporary.path, before };
+  const choice = settings.useIndex ? await chooseMembers(object, snapshotId, choiceOrder, check) : null;
+  if (choice?.part && before && before.files > 0) {
+    const { files, bytes } = before;
+    check.host.notify({ code: 'restore.continued', snapshot: snapshotId, key: object.key, files, bytes });
+  }
   const found = await extract(snapshotId, object, order, directory, choice, check);
   refuseDifferences(found, order.path);
   await directory.finish();

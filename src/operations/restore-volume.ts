@@ -38,7 +38,7 @@ export async function restoreToVolume(
   const { snapshotId } = archive;
   const plan = await planVolume(archive, services, signal);
   requireTools(plan.tools, services.searchPath);
-  await refuseArchived(keysOf(plan), services.store, signal);
+  await refuseArchived(keysOf(plan), services, signal);
   const instance = await services.instance();
   const sizeGiB = sizeFor(plan, target);
   const options = {

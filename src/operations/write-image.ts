@@ -16,7 +16,7 @@ export async function writeToDevice(
   check: CheckServices,
 ): Promise<ObjectCheck> {
   const table = await tableOf(object, check);
-  const reference = { how: 'write', path, isBlank: false, table } as const;
+  const reference = { how: 'write', path, isBlank: false, table, firstBlock: 0, extents: null } as const;
   const found = await checkObject(object, snapshotId, reference, check).catch((error) => {
     throw asTargetError(error, name);
   });

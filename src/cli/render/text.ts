@@ -3,6 +3,7 @@ import type { SnapError } from '../../errors.ts';
 import type { DifferenceNote, SnapEvent, SnapshotPlan } from '../../events.ts';
 import { formatBytes, formatDollars, formatDuration } from '../../lib/units.ts';
 import { describeArchive, describeList } from './archive-lines.ts';
+import { describeCosts } from './cost-lines.ts';
 
 export function describeEvent(event: SnapEvent): string | null {
   switch (event.code) {
@@ -24,6 +25,10 @@ export function describeEvent(event: SnapEvent): string | null {
       return describeArchive(event.archive);
     case 'list.finished':
       return describeList(event);
+    case 'report.read':
+    case 'region.described':
+    case 'live.planned':
+      return describeCosts(event);
     case 'doctor.finding':
       return describeFinding(event);
     case 'doctor.finished':
@@ -46,6 +51,9 @@ type SnapshotEvent = Exclude<
       | 'instance.notice'
       | 'archive.listed'
       | 'list.finished'
+      | 'report.read'
+      | 'region.described'
+      | 'live.planned'
       | `doctor.${string}`;
   }
 >;
@@ -138,6 +146,10 @@ function describeContentEvent(event: ContentEvent): string | null {
       return describeRestored(event);
     case 'boot-loader.missing':
       return `the disk will not boot by itself: ${event.reason}`;
+    case 'restore.continued':
+      return describeContinued(event);
+    case 'restore.unfinished':
+      return `${event.path} stays as it is: the same command goes on with it`;
     case 'files.left-out':
       return `without --privileged, ${count(event.devices, 'device node')} left out, and ${count(event.privileges, 'file')} restored without set-ID bits and capabilities`;
     case 'partition.not-restored':
@@ -180,6 +192,9 @@ const describeDifference = ({ object, kind, path, detail }: DifferenceNote): str
 
 const describeTable = (table: string, partitions: number): string =>
   table === 'none' ? 'no partition table' : `${table} with ${count(partitions, 'partition')}`;
+
+const describeContinued = ({ files, bytes, key }: SnapEvent & { code: 'restore.continued' }): string =>
+  `${files === null ? '' : `${count(files, 'file')}, `}${formatBytes(bytes)} restored before, checked, not fetched again: ${key}`;
 
 function describeRestored(event: SnapEvent & { code: 'object.restored' }): string {
   const { target, bytes, files, fetchedBytes, seconds } = event;
