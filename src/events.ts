@@ -127,6 +127,8 @@ export type SnapEvent =
       fetchedBytes: number;
       seconds: number;
     }
+  | { code: 'volume.restored'; snapshot: string; volume: string; sizeGiB: number; availabilityZone: string }
+  | { code: 'boot-loader.missing'; snapshot: string; reason: string }
   /** What an earlier run has restored already; `files` is `null` for images. */
   | { code: 'restore.continued'; snapshot: string; key: string; files: number | null; bytes: number }
   | { code: 'restore.unfinished'; snapshot: string; path: string }

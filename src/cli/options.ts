@@ -104,6 +104,9 @@ const VOLUME_TYPES = ['gp3', 'gp2', 'io1', 'io2', 'st1', 'sc1', 'standard'];
 export const volumeTypeOption = (): Option =>
   new Option('--volume-type <type>', 'of the temporary volume').choices(VOLUME_TYPES).default('gp3');
 
+export const newVolumeTypeOption = (): Option =>
+  new Option('--volume-type <type>', 'of the new volume').choices(VOLUME_TYPES).default('gp3');
+
 export const volumeOptions = (): Option[] => [
   volumeTypeOption(),
   new Option('--kms-key-id <key>', 'encrypt the temporary volume with this KMS key'),

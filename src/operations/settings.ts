@@ -100,10 +100,10 @@ export interface RestoreSettings {
   prefix: string;
   /** `null`: the whole disk. */
   partition: number | null;
-  target: { kind: 'file' | 'device'; path: string } | { kind: 'snapshot' } | FilesOrder;
-  /** Of a new snapshot: also where the old one was not encrypted. */
+  target: { kind: 'file' | 'device'; path: string } | { kind: 'snapshot' } | FilesOrder | VolumeTarget;
+  /** Of a new snapshot or volume: also where the old one was not encrypted. */
   encrypt: boolean;
-  /** Of a new snapshot; `null`: the account's default key. */
+  /** Of a new snapshot or volume; `null`: the account's default key. */
   kmsKeyArn: string | null;
   /** Whether a file or what is on a device may be destroyed. */
   overwrite: boolean;
@@ -113,6 +113,15 @@ export interface RestoreSettings {
   downloadStreams: number;
   /** Whether the index of a tar says where its files are, and what they hash to. */
   useIndex: boolean;
+}
+
+/** A new volume, attached here while it is filled. */
+export interface VolumeTarget extends Pick<VolumeSettings, 'mountPoint' | 'volumeType' | 'waitLimit'> {
+  kind: 'volume';
+  /** `null`: as large as the old one. */
+  sizeGiB: number | null;
+  /** Key of the tag that marks the volume as long as it is not complete. */
+  tagKey: string;
 }
 
 /** Files below a directory. */

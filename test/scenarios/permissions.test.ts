@@ -273,3 +273,26 @@ test('analyze --live: its policy is enough', async (t) => {
   assert.match(done.stdout, new RegExp(snapshotId));
   assert.doesNotMatch(done.stdout, /WARNING: (?!prices)/);
 });
+
+test('restore --to-volume: its policy is enough, and each action is needed', async (t) => {
+  const lab = await labForTest(t, { allowLeftovers: ['volume', 'attachment', 'loop-device', 'device-link'] });
+  const { snapshotId } = await addSnapshotOf(lab, undefined, { tags: { 'snap-to-s3': 'migrate', Name: 'x' } });
+  assert.equal((await runMigrate(lab, ['--all'])).code, 0);
+  const policy = policyFor('restore-volume');
+  const restoreAs = async (Statement: Document['Statement']) => {
+    const { accessKeyId, secretAccessKey } = await lab.control.addIdentity('maker', { ...policy, Statement });
+    const env = { ...lab.env, AWS_ACCESS_KEY_ID: accessKeyId, AWS_SECRET_ACCESS_KEY: secretAccessKey };
+    const flags = ['--mount-point', join(lab.directory, 'mnt'), '--wait-limit', '1'];
+    return runCli(env, ['restore', snapshotId, '--bucket', BUCKET, '--to-volume', ...flags]);
+  };
+  for (const [index, statement] of policy.Statement.entries()) {
+    for (const action of [statement.Action ?? []].flat().filter((name) => /^ec2:(?!DeleteVolume)/.test(name))) {
+      const rest = [statement.Action ?? []].flat().filter((name) => name !== action);
+      const refused = await restoreAs(policy.Statement.with(index, { ...statement, Action: rest }));
+      assert.equal(refused.code, 1, action);
+      assert.match(refused.stderr, new RegExp(`perform: ${action} on`), action);
+    }
+  }
+  const done = await restoreAs(policy.Statement);
+  assert.equal(done.code, 0, done.stderr);
+});

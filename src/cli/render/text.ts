@@ -69,9 +69,9 @@ function describeSnapshotEvent(event: SnapshotEvent): string | null {
     case 'blocks.slowed':
       return `${LIMITS[event.limit]}: reading ${Math.round(event.blocksPerSecond)} blocks a second from now on`;
     case 'volume.requested':
-      return `creating a temporary ${event.type} volume in ${event.availabilityZone}`;
+      return `creating a ${event.type} volume in ${event.availabilityZone}`;
     case 'volume.created':
-      return `temporary volume ${event.volume} created`;
+      return `volume ${event.volume} created`;
     case 'volume.reused':
       return `using temporary volume ${event.volume}, which was there already`;
     case 'volume.attaching':
@@ -84,6 +84,8 @@ function describeSnapshotEvent(event: SnapshotEvent): string | null {
       return `${event.volume} deleted`;
     case 'volume.kept':
       return `${event.volume} kept, as asked: it costs money until it is deleted`;
+    case 'volume.restored':
+      return `restored as ${event.volume} (${event.sizeGiB} GiB in ${event.availabilityZone}), which is detached and yours`;
     case 'snapshot.finished':
       return `${event.outcome} after ${formatDuration(event.seconds)}${event.error ? describeError(event.error) : ''}`;
     default:
@@ -131,7 +133,7 @@ function describeContentEvent(event: ContentEvent): string | null {
     case 'sockets.skipped':
       return `${count(event.sockets, 'socket')} left out of ${event.key}: sockets hold no data`;
     case 'tags.dropped':
-      return `tags not copied to the objects (${event.reason}): ${event.dropped.join(', ')}; the manifest has them`;
+      return `tags not copied (${event.reason}): ${event.dropped.join(', ')}; the manifest has them`;
     case 'snapshot.validated':
       return describeValidation(event);
     case 'claim.taken-over':
@@ -142,6 +144,8 @@ function describeContentEvent(event: ContentEvent): string | null {
       return `stored already (${formatBytes(event.storedBytes)}): ${event.key}`;
     case 'object.restored':
       return describeRestored(event);
+    case 'boot-loader.missing':
+      return `the disk will not boot by itself: ${event.reason}`;
     case 'restore.continued':
       return describeContinued(event);
     case 'restore.unfinished':
