@@ -33,6 +33,95 @@ export interface ListedArchive {
   dollarsMonth: number | null;
 }
 
+/** One archive, as far as it is known without its data. All text is printable. */
+export interface ShownArchive {
+  /** `null` for archives of version 0. */
+  manifest: ShownManifest | null;
+  objects: ShownObject[];
+  recorded: {
+    partition: number | null;
+    filesystem: string | null;
+    label: string | null;
+    uuid: string | null;
+    bytes: number | null;
+    reason: string | null;
+  }[];
+}
+
+/** Nothing is known of what is `null`. */
+export interface ShownManifest {
+  /** Name and version of the program that wrote it. */
+  tool: string;
+  source: string | null;
+  layout: string | null;
+  startedAt: string | null;
+  finishedAt: string | null;
+  validatedAt: string | null;
+  /** Whether labels, UUIDs and partition table are encrypted. */
+  isSealed: boolean;
+  volume: string | null;
+  region: string | null;
+  owner: string | null;
+  sizeGiB: number;
+  startTime: string | null;
+  description: string;
+  encrypted: boolean;
+  tags: Record<string, string>;
+  diskBytes: number | null;
+  sectorBytes: number | null;
+  table: string | null;
+}
+
+export interface ShownObject {
+  key: string;
+  partition: number | null;
+  layout: 'tar' | 'image';
+  codec: 'lz4' | 'zstd';
+  cipher: 'none' | 'gpg';
+  filesystem: string | null;
+  label: string | null;
+  uuid: string | null;
+  plainBytes: number | null;
+  hasIndex: boolean;
+  /** `null`, here and below, where the object is not in the bucket. */
+  storedBytes: number | null;
+  storageClass: string | null;
+  retrieval: 'not-needed' | 'needed' | 'ongoing' | 'restored' | null;
+  storedAt: string | null;
+}
+
+/** A file of an archive, as the index has it. */
+export interface ListedFile {
+  snapshot: string;
+  key: string;
+  partition: number | null;
+  /** From the root on; empty for the root. Printable. */
+  path: string;
+  /** The name itself, where it is not what `path` shows. */
+  pathBase64: string | null;
+  type: 'file' | 'directory' | 'symlink' | 'hardlink' | 'character' | 'block' | 'fifo';
+  mode: number;
+  uid: number;
+  gid: number;
+  size: number;
+  /** Seconds since the epoch. */
+  mtime: number;
+  /** Of links; printable. */
+  target: string | null;
+  device: { major: number; minor: number } | null;
+  /** Of the data, in base 16. */
+  sha256: string | null;
+}
+
+/** What making objects in archive classes readable takes and costs. */
+export interface ThawOffer {
+  tier: 'Bulk' | 'Standard' | 'Expedited';
+  /** e.g. `up to 12 hours` */
+  takes: string;
+  /** US dollars at list prices of us-east-1, with the copy for the days that were asked for. */
+  dollars: number;
+}
+
 /** The events, by code. `snapshot` is a snapshot id everywhere; sizes are bytes; durations are seconds. */
 export type SnapEvent =
   | { code: 'run.started'; command: string; snapshots: string[] }
@@ -127,9 +216,43 @@ export type SnapEvent =
       fetchedBytes: number;
       seconds: number;
     }
+  | {
+      code: 'thaw.offered';
+      snapshot: string;
+      objects: number;
+      bytes: number;
+      storageClasses: string[];
+      days: number;
+      /** That was chosen. */
+      tier: string;
+      offers: ThawOffer[];
+    }
+  | {
+      code: 'thaw.requested';
+      snapshot: string;
+      key: string;
+      tier: string;
+      days: number;
+      state: 'requested' | 'ongoing' | 'restored';
+    }
+  | { code: 'thaw.waiting'; snapshot: string; objects: number; of: number }
+  | { code: 'thaw.finished'; snapshot: string; objects: number; seconds: number }
   | { code: 'files.left-out'; snapshot: string; key: string; devices: number; privileges: number }
   | { code: 'partition.not-restored'; snapshot: string; partition: number | null; reason: string }
   | { code: 'archive.listed'; archive: ListedArchive }
+  | { code: 'archive.unreadable'; snapshot: string; key: string; error: SnapError }
+  | { code: 'archive.shown'; snapshot: string; archive: ShownArchive }
+  | { code: 'file.listed'; file: ListedFile }
+  | { code: 'file.found'; file: ListedFile }
+  | {
+      code: 'files.not-listed';
+      snapshot: string;
+      key: string;
+      partition: number | null;
+      reason: string;
+      error?: SnapError;
+    }
+  | { code: 'find.finished'; archives: number; files: number; unreadable: number }
   | { code: 'list.finished'; archives: number; storedBytes: number; dollarsMonth: number }
   | { code: 'plan.snapshot'; plan: SnapshotPlan }
   | { code: 'instance.notice'; notice: string }

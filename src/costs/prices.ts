@@ -42,6 +42,11 @@ export const RETRIEVAL: Record<string, readonly RetrievalTier[]> = {
     { tier: 'Bulk', gb: 0.0025, thousandRequests: 0.025, takes: 'up to 48 hours' },
     { tier: 'Standard', gb: 0.02, thousandRequests: 0.1, takes: 'up to 12 hours' },
   ],
+  // In its archive tiers, which only the object's head tells; the longer of their times.
+  INTELLIGENT_TIERING: [
+    { tier: 'Bulk', gb: 0, thousandRequests: 0, takes: 'up to 48 hours' },
+    { tier: 'Standard', gb: 0, thousandRequests: 0, takes: 'up to 12 hours' },
+  ],
 };
 
 export interface RetrievalTier {

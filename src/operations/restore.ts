@@ -4,7 +4,6 @@ import { type ExitCode, SnapError } from '../errors.ts';
 import { sweepKilledRuns } from '../host/killed-runs.ts';
 import { requireTools } from '../host/tools.ts';
 import { monotonic } from '../lib/clock.ts';
-import { refuseArchived } from './archived-objects.ts';
 import { type CheckServices, checkObject, type ObjectCheck, type Reference, tableOf } from './check-object.ts';
 import { type Archive, type ArchivedObject, findArchivesById } from './find-archive.ts';
 import { restoreFiles } from './restore-files.ts';
@@ -12,6 +11,7 @@ import { restoreToSnapshot } from './restore-snapshot.ts';
 import { openTarget } from './restore-target.ts';
 import { runEach } from './run-each.ts';
 import type { FilesOrder, RestoreSettings, Services } from './settings.ts';
+import { makeReadable } from './thaw.ts';
 
 /**
  * Writes the image of a disk or of a partition to a file, a device, or a new snapshot; or files below a directory.
@@ -52,7 +52,7 @@ async function restoreImage(
   const started = monotonic();
   const { snapshotId } = archive;
   const object = chooseImage(archive, settings);
-  await refuseArchived([object.key], services.store, signal);
+  await makeReadable(snapshotId, [object.key], settings.thaw, { ...services, signal });
   const check: CheckServices = {
     ...services,
     signal,

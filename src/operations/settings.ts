@@ -4,7 +4,7 @@ import type { Codec } from '../archive/codec.ts';
 import type { Layout } from '../archive/key.ts';
 import type { NewSnapshots, SnapshotBlocks } from '../cloud/blocks.ts';
 import type { Examiner } from '../cloud/examiner.ts';
-import type { ArchiveStore, Instance, Snapshots, Volumes } from '../cloud/ports.ts';
+import type { ArchiveStore, Instance, Snapshots, ThawOrder, Volumes } from '../cloud/ports.ts';
 import type { Host } from '../events.ts';
 import type { DirectAccess } from '../fuse/serving-order.ts';
 import type { BlockBudget } from '../transfer/governor.ts';
@@ -81,8 +81,8 @@ export interface CleanSettings extends Pick<VolumeSettings, 'mountPoint' | 'wait
   remove: boolean;
 }
 
-/** Which archives are listed; empty and `null` are all. */
-export interface ListSettings {
+/** Which archives are meant; empty and `null` are all. */
+export interface ArchiveFilter {
   prefix: string;
   volumes: readonly string[];
   snapshots: readonly string[];
@@ -91,8 +91,59 @@ export interface ListSettings {
   until: Date | null;
 }
 
+export interface ListSettings extends ArchiveFilter {
+  /** That the snapshot had, as their manifests tell; `value`: `null` for any. */
+  tags: readonly WantedTag[];
+}
+
+export interface WantedTag {
+  key: string;
+  value: string | null;
+}
+
+/** Files that are looked for in the indexes of archives. */
+export interface FindSettings extends ListSettings {
+  files: FilesQuery;
+  /** Ranges on their way from S3 at once. */
+  downloadStreams: number;
+}
+
+export interface FilesQuery {
+  /** `below`: all that is in them; `within`: what a directory itself holds. Empty: from the root on. */
+  how: 'below' | 'within';
+  /** Names from the root on, bytes as Latin-1, without `.` and `..`. */
+  paths: readonly string[];
+  /** One of which must fit; none: every file does. */
+  globs: readonly string[];
+  /** `null`: all that have files. */
+  partition: number | null;
+}
+
+/** One archive, looked at without its data. */
+export interface ShowSettings {
+  prefix: string;
+  snapshotId: string;
+  /** `null`: what the manifest tells is enough. */
+  files: FilesQuery | null;
+  downloadStreams: number;
+}
+
+/** Of objects in archive classes, what may be asked for. */
+export interface ThawSettings {
+  tier: ThawOrder['tier'];
+  /** That the copies stay. */
+  days: number;
+  /** Asked once it is told what it takes and costs; `null`: nobody can say yes. */
+  consent: (() => Promise<boolean>) | null;
+  /** Whether to wait until they can be read. */
+  wait: boolean;
+  /** The command that goes on later, to be shown. */
+  again: string;
+}
+
 /** What is given back, and where to. */
 export interface RestoreSettings {
+  thaw: ThawSettings;
   snapshotId: string;
   prefix: string;
   /** `null`: the whole disk. */

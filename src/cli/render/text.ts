@@ -3,6 +3,9 @@ import type { SnapError } from '../../errors.ts';
 import type { DifferenceNote, SnapEvent, SnapshotPlan } from '../../events.ts';
 import { formatBytes, formatDollars, formatDuration } from '../../lib/units.ts';
 import { describeArchive, describeList } from './archive-lines.ts';
+import { describeFile, describeFound, describeNotListed, describeSearch } from './file-lines.ts';
+import { describeShown } from './shown-archive.ts';
+import { describeOffer, describeRequest } from './thaw-lines.ts';
 
 export function describeEvent(event: SnapEvent): string | null {
   switch (event.code) {
@@ -24,6 +27,14 @@ export function describeEvent(event: SnapEvent): string | null {
       return describeArchive(event.archive);
     case 'list.finished':
       return describeList(event);
+    case 'archive.shown':
+      return describeShown(event.snapshot, event.archive);
+    case 'file.listed':
+      return describeFile(event.file);
+    case 'file.found':
+      return describeFound(event.file);
+    case 'find.finished':
+      return describeSearch(event);
     case 'doctor.finding':
       return describeFinding(event);
     case 'doctor.finished':
@@ -45,6 +56,10 @@ type SnapshotEvent = Exclude<
       | 'clean.finished'
       | 'instance.notice'
       | 'archive.listed'
+      | 'archive.shown'
+      | 'file.listed'
+      | 'file.found'
+      | 'find.finished'
       | 'list.finished'
       | `doctor.${string}`;
   }
@@ -134,8 +149,20 @@ function describeContentEvent(event: ContentEvent): string | null {
       return `stored already (${formatBytes(event.storedBytes)}): ${event.key}`;
     case 'object.restored':
       return describeRestored(event);
+    case 'thaw.offered':
+      return describeOffer(event);
+    case 'thaw.requested':
+      return describeRequest(event);
+    case 'thaw.waiting':
+      return `waiting for ${event.objects} of ${count(event.of, 'object')} to be thawed; Ctrl+C stops the waiting, not the thawing`;
+    case 'thaw.finished':
+      return `thawed after ${formatDuration(event.seconds)} of waiting`;
     case 'files.left-out':
       return `without --privileged, ${count(event.devices, 'device node')} left out, and ${count(event.privileges, 'file')} restored without set-ID bits and capabilities`;
+    case 'archive.unreadable':
+      return `the manifest cannot be read${describeError(event.error)}`;
+    case 'files.not-listed':
+      return describeNotListed(event);
     case 'partition.not-restored':
       return `${event.partition === null ? 'the disk' : `partition ${event.partition}`} not restored: ${event.reason}`;
     case 'upload.resumed':
