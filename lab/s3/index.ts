@@ -55,6 +55,7 @@ async function answer(
     key,
     partNumber: url.searchParams.get('partNumber') ?? '',
     uploadId: url.searchParams.get('uploadId') ?? '',
+    range: request.headers.range ?? '',
   };
   const { behaviours } = await context.admit({ service: 's3', operation: route.operation, details }, request, response);
   const exchange: Exchange = {

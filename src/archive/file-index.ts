@@ -5,7 +5,7 @@
  */
 import { SnapError } from '../errors.ts';
 import { INDEX_FORMAT } from './block-index.ts';
-import type { MemberType } from './tar-reader.ts';
+import type { MemberType, TarMember } from './tar-reader.ts';
 import { decimalSeconds } from './tar-writer.ts';
 
 export interface FileIndexHeader {
@@ -28,8 +28,11 @@ export interface IndexedMember {
   /** What a link leads to; empty for all others. */
   target: Buffer;
   device: { major: number; minor: number };
-  /** Of the data that the tar holds of the file, in base 16: holes are left out. `null` for what has none. */
-  sha256: string | null;
+  /** Values are bytes. */
+  xattrs: TarMember['xattrs'];
+  rights: TarMember['rights'];
+  /** The bytes that the tar holds of a file, holes left out: how many, and their hash in base 16. `null` for all others. */
+  data: { bytes: number; sha256: string } | null;
   /** Where headers and data are in the plain stream, in bytes; the end with its padding, exclusive. */
   span: { from: number; to: number };
 }
@@ -61,7 +64,7 @@ export const encodePlace = (place: Place): string => line({ piece: place });
 export const encodeEnd = (end: FileIndexEnd): string => line({ end });
 
 export function encodeIndexed(member: IndexedMember): string {
-  const { path, type, size, mode, uid, gid, mtime, target, device, sha256, span } = member;
+  const { path, type, size, mode, uid, gid, mtime, target, device, xattrs, rights, data, span } = member;
   return line({
     ...nameAs('path', path),
     type,
@@ -72,10 +75,15 @@ export function encodeIndexed(member: IndexedMember): string {
     mtime: decimalSeconds(mtime),
     ...(target.length > 0 ? nameAs('target', target) : {}),
     ...(type === 'character' || type === 'block' ? { device: [device.major, device.minor] } : {}),
-    ...(sha256 === null ? {} : { sha256 }),
+    ...(xattrs.size === 0 ? {} : { xattrs: namesAndValues(xattrs) }),
+    ...(Object.keys(rights).length === 0 ? {} : { rights }),
+    ...(data === null ? {} : { data: data.bytes, sha256: data.sha256 }),
     span: [span.from, span.to],
   });
 }
+
+const namesAndValues = (xattrs: TarMember['xattrs']): Record<string, string> =>
+  Object.fromEntries([...xattrs].map(([name, value]) => [name, value.toString('base64')]));
 
 const line = (content: object): string => `${JSON.stringify(content)}\n`;
 
@@ -137,15 +145,17 @@ function headerOf({ format, layout, snapshot, partition }: Fields, key: string):
 const TYPES: readonly unknown[] = ['file', 'directory', 'symlink', 'hardlink', 'character', 'block', 'fifo'];
 
 function memberOf(fields: Fields): IndexedMember | null {
-  const { type, size, mode, uid, gid, mtime, device, sha256 = null, span } = fields;
+  const { type, size, mode, uid, gid, mtime, device, xattrs = {}, rights = {}, data, sha256, span } = fields;
   const path = bytesOf(fields, 'path');
   const target = bytesOf(fields, 'target') ?? Buffer.alloc(0);
   const time = typeof mtime === 'string' ? TIME.exec(mtime) : null;
   const numbers = { size, mode, uid, gid };
   const areCounts = Object.values(numbers).every(isCount);
-  const isHash = sha256 === null || (typeof sha256 === 'string' && /^[0-9a-f]{64}$/.test(sha256));
-  if (!path || !TYPES.includes(type) || !areCounts || !time || !isHash) return null;
+  if (!path || !TYPES.includes(type) || !areCounts || !time) return null;
   if (!isPair(span) || span[1] <= span[0] || (device !== undefined && !isPair(device))) return null;
+  if (!areTexts(xattrs) || !areTexts(rights)) return null;
+  const known = type === 'file' ? dataOf(data, sha256, span[1] - span[0]) : null;
+  if (type === 'file' && !known) return null;
   return {
     path,
     type: type as MemberType,
@@ -153,9 +163,16 @@ function memberOf(fields: Fields): IndexedMember | null {
     mtime: BigInt(`${time[1]}${time[2]}${time[3]}`),
     target,
     device: { major: device?.[0] ?? 0, minor: device?.[1] ?? 0 },
-    sha256,
+    xattrs: new Map(Object.entries(xattrs).map(([name, value]) => [name, Buffer.from(value, 'base64')])),
+    rights,
+    data: known,
     span: { from: span[0], to: span[1] },
   };
+}
+
+function dataOf(bytes: unknown, sha256: unknown, most: number): IndexedMember['data'] {
+  if (!isCount(bytes) || bytes > most || typeof sha256 !== 'string' || !/^[0-9a-f]{64}$/.test(sha256)) return null;
+  return { bytes, sha256 };
 }
 
 /** Seconds with nine decimals, as they are written. */
@@ -163,6 +180,9 @@ const TIME = /^(-?)(\d{1,18})\.(\d{9})$/;
 
 const isPair = (value: unknown): value is [number, number] =>
   Array.isArray(value) && value.length === 2 && value.every(isCount);
+
+const areTexts = (value: unknown): value is Record<string, string> =>
+  isRecord(value) && Object.values(value).every((text) => typeof text === 'string');
 
 function bytesOf(fields: Fields, name: 'path' | 'target'): Buffer | null {
   const text = fields[name];

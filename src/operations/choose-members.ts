@@ -49,8 +49,8 @@ export async function chooseMembers(
   for await (const line of read()) {
     if (line.is === 'piece') cutter?.piece(line.place);
     else if (isWanted(line.member, wanted, sources)) {
-      const { path, sha256, span, size } = line.member;
-      writer.add(path, sha256);
+      const { path, data, span, size } = line.member;
+      writer.add(path, data?.sha256 ?? null);
       cutter?.range(span);
       contentBytes += size;
     }

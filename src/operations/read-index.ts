@@ -1,6 +1,7 @@
 /** An index of files, line by line: it can be longer than memory. */
 import { createReadStream } from 'node:fs';
-import { damagedIndex, decodeIndexLine, type FileIndexHeader, type IndexLine } from '../archive/file-index.ts';
+import { damagedIndex, decodeIndexLine, type IndexLine } from '../archive/file-index.ts';
+import { IndexOrder } from '../archive/index-order.ts';
 import { SnapError } from '../errors.ts';
 import { downloadInto } from '../transfer/download.ts';
 import { startPipeline } from '../transfer/pipeline.ts';
@@ -22,7 +23,8 @@ export async function* readFileIndex(
   services: CheckServices,
 ): AsyncGenerator<Content> {
   const key = object.facts?.index?.key ?? '';
-  const order = new LineOrder(key, snapshotId, object.partition);
+  const plainBytes = object.facts?.plainBytes ?? null;
+  const order = new IndexOrder(key, { snapshot: snapshotId, partition: object.partition, plainBytes });
   for await (const text of textLines(object, key, services)) {
     const line = decodeIndexLine(text, key);
     order.take(line);
@@ -32,43 +34,6 @@ export async function* readFileIndex(
 }
 
 type Content = Exclude<IndexLine, { is: 'header' | 'end' }>;
-
-/** First a header, which fits the object, then everything else, and last how much that was. */
-class LineOrder {
-  readonly #key: string;
-  readonly #snapshotId: string;
-  readonly #partition: number | null;
-  #members = 0;
-  #last: IndexLine['is'] | null = null;
-
-  constructor(key: string, snapshotId: string, partition: number | null) {
-    this.#key = key;
-    this.#snapshotId = snapshotId;
-    this.#partition = partition;
-  }
-
-  take(line: IndexLine): void {
-    const before = this.#last;
-    this.#last = line.is;
-    const isInPlace = line.is === 'header' ? before === null : before !== null && before !== 'end';
-    if (!isInPlace || (line.is === 'member' && before === 'piece')) throw this.#damaged('its lines are out of order');
-    if (line.is === 'member') this.#members++;
-    if (line.is === 'header') this.#checkHeader(line.header);
-    if (line.is === 'end' && line.end.members !== this.#members)
-      throw this.#damaged(`it has ${this.#members} members of ${line.end.members}`);
-  }
-
-  finish(): void {
-    if (this.#last !== 'end') throw this.#damaged('it is cut short');
-  }
-
-  #checkHeader({ snapshot, partition }: FileIndexHeader): void {
-    if (snapshot !== this.#snapshotId || partition !== this.#partition)
-      throw this.#damaged('it is the index of something else');
-  }
-
-  #damaged = (why: string): SnapError => damagedIndex(this.#key, why);
-}
 
 /** Fetched, decrypted (a session key is of another message) and decompressed; who stops early stops all of that. */
 async function* textLines(object: ArchivedObject, key: string, services: CheckServices): AsyncGenerator<string> {

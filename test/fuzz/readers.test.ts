@@ -9,11 +9,21 @@ import { zstdCompressSync, zstdDecompressSync } from 'node:zlib';
 import { BlockIndexWriter } from '../../src/archive/block-index.ts';
 import { readBlockTable } from '../../src/archive/block-table.ts';
 import { ByteStream } from '../../src/archive/byte-stream.ts';
+import {
+  damagedIndex,
+  decodeIndexLine,
+  encodeEnd,
+  encodeHeader,
+  encodeIndexed,
+  encodePlace,
+} from '../../src/archive/file-index.ts';
+import { IndexOrder } from '../../src/archive/index-order.ts';
 import { decodeManifest, encodeManifest, MANIFEST_FORMAT, type Manifest } from '../../src/archive/manifest.ts';
 import { readMembers, TarError } from '../../src/archive/tar-reader.ts';
 import { encodeMember, type NewMember, paddingAfter, TAR_END } from '../../src/archive/tar-writer.ts';
 import { MemberRules } from '../../src/compare/member-rules.ts';
 import { SnapError } from '../../src/errors.ts';
+import { PieceCutter } from '../../src/operations/piece-cutter.ts';
 
 const SECONDS = Number(process.env['SNAP_TO_S3_FUZZ_SECONDS'] ?? 3);
 
@@ -172,6 +182,38 @@ fuzz('the index reader', INDEX, (bytes) => void readBlockTable(bytes, 'key'));
 fuzz('the index reader, behind its compression', zstdDecompressSync(INDEX), (bytes) => {
   readBlockTable(zstdCompressSync(bytes), 'key');
 });
+
+const DATA = { bytes: 1000, sha256: '0123456789abcdef'.repeat(4) };
+
+const FILE_INDEX = Buffer.from(
+  [
+    encodeHeader({ snapshot: 'snap-1', partition: 1 }),
+    encodeIndexed({ ...MEMBER, data: DATA, span: { from: 0, to: 4096 } }),
+    encodeIndexed({ ...SPARSE, path: Buffer.from([0xff, 0x0a]), data: DATA, span: { from: 4096, to: 8192 } }),
+    ...[0, 4096, 9000].map((plain) => encodePlace({ plain, stored: plain + 7 })),
+    encodeEnd({ members: 2, bytes: 9000 }),
+  ].join(''),
+);
+
+/** Whatever passes the checks can be cut: no range is empty, negative or without an end. */
+function readFileIndex(bytes: Buffer): void {
+  const order = new IndexOrder('key', { snapshot: 'snap-1', partition: 1, plainBytes: 9000 });
+  const cutter = new PieceCutter();
+  const lines = bytes.toString('utf8').split('\n');
+  if (lines.pop() !== '') throw damagedIndex('key', 'it is cut short');
+  for (const text of lines) {
+    const line = decodeIndexLine(text, 'key');
+    order.take(line);
+    if (line.is === 'member') cutter.range(line.member.span);
+    if (line.is === 'piece') cutter.piece(line.place);
+  }
+  order.finish();
+  const found = cutter.finish();
+  assert.ok(found?.extents.every(({ from, to }) => from < to) ?? true);
+  assert.ok(found?.cuts.every(({ skip, take }) => skip >= 0 && take > 0) ?? true);
+}
+
+fuzz('the reader of indexes of files', FILE_INDEX, readFileIndex);
 
 test('what is written is what is read', () => {
   for (const member of [MEMBER, SPARSE, { ...MEMBER, path: Buffer.from([0x2e, 0x2f, 0xff, 0x0a]) }]) {

@@ -1,0 +1,171 @@
+#!/usr/bin/env python3
+"""Restores an archive of snap-to-s3 without snap-to-s3, from a directory that holds the objects of its bucket.
+
+    restore.py list   DIRECTORY MANIFEST_KEY
+    restore.py files  DIRECTORY MANIFEST_KEY TARGET [--partition N] [--path P]...
+    restore.py image  DIRECTORY MANIFEST_KEY TARGET [--partition N]
+
+Fetch the objects first: `aws s3 cp --recursive "s3://BUCKET/vol-xxx/" DIRECTORY/vol-xxx/`. It needs Python 3.9, GNU tar, and
+`lz4`, `zstd` or `gpg`, whichever the archive was made with. Written from docs/archive-format.md alone; MIT licence.
+"""
+import argparse, base64, hashlib, json, os, subprocess, sys
+
+LZ4_MAGIC, LZ4_HEADER, LZ4_END = bytes.fromhex("04224d18"), bytes.fromhex("04224d18607073"), bytes(4)
+DECODERS = {"lz4": ["lz4", "-d", "-q", "-c"], "zstd": ["zstd", "-d", "-q", "-c"], "gpg": ["gpg", "--batch", "--quiet", "-d"]}
+SOME = 1 << 20
+
+
+def decode(data, steps):
+    for step in steps:
+        data = subprocess.run(DECODERS[step], input=data, stdout=subprocess.PIPE, check=True).stdout
+    return data
+
+
+def small(directory, key):
+    with open(os.path.join(directory, key), "rb") as file:
+        return file.read()
+
+
+def load_manifest(directory, key):
+    manifest = json.loads(small(directory, key))
+    if manifest["format"] != 1:
+        sys.exit(f"format {manifest['format']} is not known here")
+    return json.loads(decode(base64.b64decode(manifest["sealed"]), ["gpg"])) if manifest.get("sealed") else manifest
+
+
+def load_index(directory, item):
+    steps = ["gpg", "zstd"] if item["cipher"] == "gpg" else ["zstd"]
+    lines = [json.loads(line) for line in decode(small(directory, item["index"]["key"]), steps).splitlines()]
+    if lines[0]["format"] != 1:
+        sys.exit(f"indexes of format {lines[0]['format']} are not known here")
+    return lines
+
+
+def whole_stream(directory, item):
+    """The plain stream from its beginning, in chunks; every decoder must have ended well."""
+    source, stages = open(os.path.join(directory, item["key"]), "rb"), []
+    for step in (["gpg"] if item["cipher"] == "gpg" else []) + [item["codec"]]:
+        stages.append(subprocess.Popen(DECODERS[step], stdin=source, stdout=subprocess.PIPE))
+        source = stages[-1].stdout
+    while chunk := source.read(SOME):
+        yield chunk
+    if any(stage.wait() != 0 for stage in stages):
+        sys.exit("the object is damaged")
+
+
+def some_pieces(directory, item, pieces, spans):
+    """Yields (place in the plain stream, bytes) of the pieces that hold a span; nothing else of the object is read."""
+    with open(os.path.join(directory, item["key"]), "rb") as file:
+        for here, there in zip(pieces, pieces[1:]):
+            if any(start < there["plain"] and end > here["plain"] for start, end in spans):
+                file.seek(here["stored"])
+                stored = file.read(there["stored"] - here["stored"])
+                if item["codec"] == "lz4" and not stored.startswith(LZ4_MAGIC):
+                    stored = LZ4_HEADER + stored + LZ4_END
+                yield here["plain"], decode(stored, [item["codec"]])
+
+
+def with_places(chunks):
+    place = 0
+    for chunk in chunks:
+        yield place, chunk
+        place += len(chunk)
+
+
+def cut(placed, spans):
+    """Yields (number of the span, bytes) from chunks in ascending order."""
+    number = 0
+    for place, chunk in placed:
+        while number < len(spans) and spans[number][0] < place + len(chunk):
+            start, end = spans[number]
+            yield number, chunk[max(start - place, 0):end - place]
+            if end > place + len(chunk):
+                break
+            number += 1
+
+
+def name_of(member):
+    path = base64.b64decode(member["pathBase64"]) if "pathBase64" in member else member["path"].encode()
+    return os.path.normpath(path)
+
+
+def restore_files(directory, item, target, paths):
+    """Cuts the wanted members out of the tar and gives them to tar; what was given differs from the index: an error."""
+    lines = load_index(directory, item)
+    members = [line for line in lines if "span" in line]
+    wanted = [os.path.normpath(os.fsencode(path).lstrip(b"/")) for path in paths]
+    is_wanted = lambda name: not paths or any(name == path or name.startswith(path + b"/") for path in wanted)
+    chosen = [member for member in members if is_wanted(name_of(member))]
+    spans, pieces = [member["span"] for member in chosen], [line["piece"] for line in lines if "piece" in line]
+    placed = some_pieces(directory, item, pieces, spans) if pieces else with_places(whole_stream(directory, item))
+    os.makedirs(target, exist_ok=True)
+    flags = ["--numeric-owner", "--acls", "--xattrs", "--xattrs-include=*", "--directory", target]
+    tar = subprocess.Popen(["tar", "--extract", *flags], stdin=subprocess.PIPE)
+    hashes, rests = [hashlib.sha256() for _ in chosen], [end - start for start, end in spans]
+    for number, chunk in cut(placed, spans):
+        tar.stdin.write(chunk)
+        # Data is what stands behind the headers: `data` bytes, then zeros up to a whole block of 512.
+        data = chosen[number].get("data", 0)
+        behind_headers = -(-data // 512) * 512
+        skip, rests[number] = max(rests[number] - behind_headers, 0), rests[number] - len(chunk)
+        padding = max(behind_headers - data - rests[number], 0)
+        hashes[number].update(chunk[skip:len(chunk) - padding])
+    tar.stdin.write(bytes(1024))
+    tar.stdin.close()
+    bad = [m for m, h in zip(chosen, hashes) if "sha256" in m and h.hexdigest() != m["sha256"]]
+    if tar.wait() != 0 or bad or any(rests):
+        sys.exit(f"not all is what was archived: {[name_of(member) for member in bad[:5]]}")
+    print(f"{len(chosen)} of {len(members)} members")
+
+
+def restore_image(directory, item, target):
+    lines = load_index(directory, item) if item.get("index") else [{"blockBytes": 524288}]
+    size, known, place = lines[0]["blockBytes"], {x["blocks"][0]: x["sha256"] for x in lines if "sha256" in x}, 0
+    with open(target, "wb") as file:
+        rest = b""
+        for chunk in whole_stream(directory, item):
+            rest += chunk
+            while len(rest) >= size:
+                block, rest = rest[:size], rest[size:]
+                place += write_block(file, place, block, known.get(place // size))
+        place += write_block(file, place, rest, known.get(place // size)) if rest else 0
+        file.truncate(place)
+    if place != item["plainBytes"]:
+        sys.exit(f"{place} bytes, not {item['plainBytes']}")
+    print(f"{place} bytes")
+
+
+def write_block(file, place, block, sha256):
+    if sha256 and hashlib.sha256(block).digest() != base64.b64decode(sha256):
+        sys.exit(f"the block at {place} is not what was archived")
+    if block.count(0) != len(block):
+        file.seek(place)
+        file.write(block)
+    return len(block)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("command", choices=["list", "files", "image"])
+    for name in ("directory", "manifest"):
+        parser.add_argument(name)
+    parser.add_argument("target", nargs="?")
+    parser.add_argument("--partition", type=int)
+    parser.add_argument("--path", action="append", default=[])
+    args = parser.parse_args()
+    objects = load_manifest(args.directory, args.manifest)["objects"]
+    if args.command == "list":
+        for item in objects:
+            print(f"{item['key']}: partition {item['partition']}, {item['filesystem']}, {item['plainBytes']} bytes")
+        return
+    layout = "tar" if args.command == "files" else "image"
+    fitting = [item for item in objects if item["layout"] == layout and args.partition in (None, item["partition"])]
+    if len(fitting) != 1 or not args.target:
+        sys.exit(f"{len(fitting)} objects fit: say --partition, and where to")
+    if args.command == "files":
+        restore_files(args.directory, fitting[0], args.target, args.path)
+    else:
+        restore_image(args.directory, fitting[0], args.target)
+
+
+main()

@@ -1,0 +1,204 @@
+/** The index of files: what it says is so, little is fetched for a file, and what it is not is refused. */
+import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
+import { existsSync, linkSync, lstatSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { zstdCompressSync, zstdDecompressSync } from 'node:zlib';
+import { keyEnding } from '../support/archives.ts';
+import { addSnapshotOf } from '../support/disks.ts';
+import { addKey, gpgHome } from '../support/gpg.ts';
+import { BUCKET, type Finished, labForTest, recordsOf, runCli, runMigrate, type TestLab } from '../support/lab.ts';
+import { bytesOf, replaceObject } from '../support/tamper.ts';
+
+const runRestore = (lab: TestLab, argv: readonly string[], env: Record<string, string> = {}) =>
+  runCli({ ...lab.env, ...env }, ['restore', '--bucket', BUCKET, '--json', ...argv]);
+
+const MiB = 2 ** 20;
+
+/** 2 GiB in full: most of it does not compress. */
+const BALLAST_MIB = process.env['SNAP_TO_S3_FULL'] === undefined ? 160 : 2048;
+
+const small = randomBytes(4096);
+
+/** A small file among large ones, and another under three names, the first of which is in another directory. */
+function populate(root: string): void {
+  for (const name of ['a', 'wanted', 'z']) mkdirSync(join(root, name));
+  const ballast = randomBytes(8 * MiB);
+  for (let at = 0; at < BALLAST_MIB / 16; at++) {
+    writeFileSync(join(root, 'a', `${at}`), ballast);
+    writeFileSync(join(root, 'z', `${at}`), ballast);
+  }
+  writeFileSync(join(root, 'wanted', 'small'), small);
+  writeFileSync(join(root, 'a', 'linked'), 'one file, three names');
+  for (const name of ['wanted/one', 'wanted/two']) linkSync(join(root, 'a', 'linked'), join(root, name));
+}
+
+const DISK = {
+  table: 'none' as const,
+  partitions: [
+    { content: 'ext4' as const, sizeMiB: BALLAST_MIB + 64, populate: async (root: string) => populate(root) },
+  ],
+};
+
+/** By the calls that the store has seen. */
+async function bytesFetched(lab: TestLab, ending: string): Promise<number> {
+  const calls = (await lab.control.calls()).filter(
+    ({ operation, details }) => operation === 'GetObject' && details['key']?.endsWith(ending),
+  );
+  return calls.reduce((sum, { details }) => {
+    const [, from = '', to = ''] = /^bytes=(\d+)-(\d+)$/.exec(details['range'] ?? '') ?? [];
+    return sum + Number(to) - Number(from) + 1;
+  }, 0);
+}
+
+const restoredOf = (done: Finished) => recordsOf(done).find(({ code }) => code === 'object.restored');
+
+for (const [codec, suffix] of [
+  ['lz4', '.tar.lz4'],
+  ['zstd', '.tar.zst'],
+]) {
+  test(`${codec}: a small file out of ${BALLAST_MIB} MiB takes a few MiB`, async (t) => {
+    const lab = await labForTest(t);
+    const { snapshotId } = await addSnapshotOf(lab, DISK);
+    const migrated = await runMigrate(lab, ['--all', '--compression', codec ?? '']);
+    assert.equal(migrated.code, 0, migrated.stdout + migrated.stderr);
+    const into = join(lab.directory, 'some');
+    const done = await runRestore(lab, [snapshotId, '--to-dir', into, '--path', 'wanted/small']);
+    assert.equal(done.code, 0, done.stdout + done.stderr);
+    assert.deepEqual(readFileSync(join(into, 'wanted', 'small')), small);
+    assert.deepEqual(readdirSync(into), ['wanted']);
+    const fetched = await bytesFetched(lab, suffix ?? '');
+    assert.equal(restoredOf(done)?.['fetchedBytes'], fetched);
+    assert.ok(fetched > 0 && fetched <= 12 * MiB, `${fetched} bytes`);
+    await hardLinks(lab, snapshotId);
+    await withoutIndex(lab, snapshotId);
+  });
+}
+
+/** The data of a file stands under its first name, which may not be wanted. */
+async function hardLinks(lab: TestLab, snapshotId: string): Promise<void> {
+  const into = join(lab.directory, 'links');
+  const done = await runRestore(lab, [snapshotId, '--to-dir', into, '--path', 'wanted/two', 'wanted/one']);
+  assert.equal(done.code, 0, done.stdout + done.stderr);
+  const [one, two] = ['one', 'two'].map((name) => join(into, 'wanted', name)) as [string, string];
+  assert.equal(readFileSync(one, 'utf8'), 'one file, three names');
+  assert.equal(lstatSync(one).ino, lstatSync(two).ino);
+  assert.equal(existsSync(join(into, 'a')), false);
+}
+
+async function withoutIndex(lab: TestLab, snapshotId: string): Promise<void> {
+  const into = join(lab.directory, 'all-read');
+  const done = await runRestore(lab, [snapshotId, '--to-dir', into, '--path', 'wanted/small', '--no-index']);
+  assert.equal(done.code, 0, done.stdout + done.stderr);
+  assert.deepEqual(readFileSync(join(into, 'wanted', 'small')), small);
+}
+
+const PLAIN = {
+  table: 'none' as const,
+  partitions: [
+    {
+      content: 'ext4' as const,
+      sizeMiB: 32,
+      populate: async (root: string) => {
+        mkdirSync(join(root, 'etc'));
+        for (const name of ['a', 'b', 'c']) writeFileSync(join(root, 'etc', name), name.repeat(5000));
+      },
+    },
+  ],
+};
+
+// biome-ignore lint/suspicious/noExplicitAny: whatever JSON can be.
+type Line = any;
+
+const isMember = (line: Line): boolean => 'span' in line;
+
+/** One thing changed in the member whose path ends so. */
+const change =
+  (ending: string, change: object) =>
+  (lines: Line[]): Line[] =>
+    lines.map((line) => (isMember(line) && String(line.path).endsWith(ending) ? { ...line, ...change } : line));
+
+/** What is made of a good index. */
+const HOSTILE: Record<string, (lines: Line[]) => Line[] | Buffer> = {
+  nothing: () => Buffer.alloc(0),
+  noise: () => randomBytes(1000),
+  'no end': (lines) => lines.slice(0, -1),
+  'no header': (lines) => lines.slice(1),
+  'another format': ([head, ...rest]) => [{ ...head, format: 7 }, ...rest],
+  'of another snapshot': ([head, ...rest]) => [{ ...head, snapshot: 'snap-1' }, ...rest],
+  'of another partition': ([head, ...rest]) => [{ ...head, partition: 3 }, ...rest],
+  'of an image': () => [{ format: 1, snapshot: 'snap-1', bytes: 1, blockBytes: 512 }],
+  'a member that is missing': (lines) => lines.filter((line) => !String(line.path).endsWith('etc/a')),
+  'members in another order': ([head, first, second, ...rest]) => [head, second, first, ...rest],
+  'members twice': ([head, first, ...rest]) => [head, first, first, ...rest],
+  'a span that ends before it begins': change('etc/b', { span: [9000, 512] }),
+  'a span beyond everything': change('etc/b', { span: [2 ** 52, 2 ** 52 + 512] }),
+  'a span of words': change('etc/b', { span: ['a', 'b'] }),
+  'more data than the span': change('etc/b', { data: 2 ** 40 }),
+  'another hash': change('etc/b', { sha256: '0'.repeat(64) }),
+  'a hash that is none': change('etc/b', { sha256: '../../etc/passwd' }),
+  'no hash': change('etc/b', { sha256: undefined }),
+  'another name': change('etc/b', { path: './etc/bb' }),
+  'a name that leads out': change('etc/b', { path: './../../b' }),
+  'a negative size': change('etc/b', { size: -1 }),
+  'an unknown type': change('etc/b', { type: 'door' }),
+  'a time that is none': change('etc/b', { mtime: 'yesterday' }),
+  'attributes that are none': change('etc/b', { xattrs: [1, 2] }),
+  'a prototype': change('etc/b', { rights: { constructor: 1 } }),
+  'pieces that go back': (lines) => [...lines.slice(0, -1), { piece: { plain: 0, stored: 0 } }, ...lines.slice(-1)],
+  'pieces beyond the object': (lines) =>
+    lines.map((line) =>
+      'piece' in line && line.piece.plain > 0 ? { piece: { plain: 2 ** 40, stored: 2 ** 40 } } : line,
+    ),
+  'fewer members than it says': (lines) => [...lines.slice(0, -1), { end: { ...lines.at(-1).end, members: 10 ** 9 } }],
+  'another length': (lines) => [...lines.slice(0, -1), { end: { ...lines.at(-1).end, bytes: 512 } }],
+  'a line without an end': () => zstdCompressSync(Buffer.alloc(50 * MiB, 'a')),
+  'a bomb': () => zstdCompressSync(Buffer.alloc(512 * MiB)),
+};
+
+test('an index that is not what was written is refused, and nothing of it is believed', async (t) => {
+  const lab = await labForTest(t);
+  const { snapshotId } = await addSnapshotOf(lab, PLAIN);
+  assert.equal((await runMigrate(lab, ['--all'])).code, 0);
+  const key = await keyEnding(lab, '.index.zst');
+  const good = await bytesOf(lab, key);
+  const lines: Line[] = zstdDecompressSync(good)
+    .toString()
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line));
+  for (const [number, [name, make]] of Object.entries(HOSTILE).entries()) {
+    const made = make(structuredClone(lines));
+    const text = () => (made as Line[]).map((line) => `${JSON.stringify(line)}\n`).join('');
+    await replaceObject(lab, key, Buffer.isBuffer(made) ? made : zstdCompressSync(text()));
+    const into = join(lab.directory, `into-${number}`);
+    const done = await runRestore(lab, [snapshotId, '--to-dir', into, '--path', 'etc']);
+    const said = done.stdout + done.stderr;
+    assert.ok(done.code === 1 || done.code === 12, `${name}: exit ${done.code}: ${said}`);
+    assert.doesNotMatch(said, /BUG|TypeError|RangeError|\n {4}at /, name);
+    assert.equal(existsSync(join(lab.directory, 'b')), false, name);
+  }
+  await replaceObject(lab, key, zstdCompressSync('no index'));
+  const without = await runRestore(lab, [snapshotId, '--to-dir', join(lab.directory, 'without'), '--no-index']);
+  assert.equal(without.code, 0, without.stdout + without.stderr);
+});
+
+test('with gpg the index names files to nobody else', async (t) => {
+  const env = { GNUPGHOME: await gpgHome(t) };
+  await addKey(env.GNUPGHOME, 'ops@example.com');
+  const lab = await labForTest(t);
+  const { snapshotId } = await addSnapshotOf(lab, PLAIN);
+  const migrated = await runMigrate(lab, ['--all', '--gpg-recipient', 'ops@example.com'], { env });
+  assert.equal(migrated.code, 0, migrated.stdout + migrated.stderr);
+  const index = await bytesOf(lab, await keyEnding(lab, '.index.zst.gpg'));
+  assert.throws(() => zstdDecompressSync(index));
+  const into = join(lab.directory, 'into');
+  const done = await runRestore(lab, [snapshotId, '--to-dir', into, '--path', 'etc/b'], env);
+  assert.equal(done.code, 0, done.stdout + done.stderr);
+  assert.deepEqual(readdirSync(join(into, 'etc')), ['b']);
+  const nobody = await runRestore(lab, [snapshotId, '--to-dir', join(lab.directory, 'x'), '--path', 'etc/b'], {
+    GNUPGHOME: await gpgHome(t),
+  });
+  assert.equal(nobody.code, 2, nobody.stdout + nobody.stderr);
+});

@@ -1,0 +1,93 @@
+/** contrib/restore.py: archives read by somebody who has only the description of the format. */
+import assert from 'node:assert/strict';
+import { mkdirSync, readdirSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import { run } from '../../lab/core/run.ts';
+import { withMounted } from '../../lab/disks/inspect.ts';
+import { keyEnding, keysIn } from '../support/archives.ts';
+import { compareTrees } from '../support/compare-trees.ts';
+import { addSnapshotOf } from '../support/disks.ts';
+import { addKey, gpgHome } from '../support/gpg.ts';
+import { type Finished, labForTest, runMigrate, runProgram, type TestLab } from '../support/lab.ts';
+import { makeNastyTree } from '../support/nasty-tree.ts';
+import { bytesOf, imageOf } from '../support/tamper.ts';
+
+const READER = join(import.meta.dirname, '..', '..', 'contrib', 'restore.py');
+
+/** All objects of the bucket as files. */
+async function fetchAll(lab: TestLab): Promise<string> {
+  const directory = join(lab.directory, 'bucket');
+  for (const key of await keysIn(lab)) {
+    mkdirSync(dirname(join(directory, key)), { recursive: true });
+    writeFileSync(join(directory, key), await bytesOf(lab, key));
+  }
+  return directory;
+}
+
+type Reader = (command: string, ...argv: string[]) => Promise<Finished>;
+
+/** Archives a disk, and hands over the reader of what is in the bucket then. */
+async function archived(t: TestContext, disk: Parameters<typeof addSnapshotOf>[1], flags: string[], cipher = 'none') {
+  const env: Record<string, string> = {};
+  if (cipher === 'gpg') {
+    env['GNUPGHOME'] = await gpgHome(t);
+    await addKey(env['GNUPGHOME'], 'ops@example.com');
+    flags.push('--gpg-recipient', 'ops@example.com');
+  }
+  const lab = await labForTest(t);
+  const { snapshotId } = await addSnapshotOf(lab, disk);
+  const migrated = await runMigrate(lab, ['--all', ...flags], { env });
+  assert.equal(migrated.code, 0, migrated.stdout + migrated.stderr);
+  const bucket = await fetchAll(lab);
+  const manifest = await keyEnding(lab, '.manifest.json');
+  const reader: Reader = (command, ...argv) =>
+    runProgram(['/usr/bin/python3', READER, command, bucket, manifest, ...argv], { env: { ...lab.env, ...env } });
+  return { lab, reader, image: imageOf(lab, snapshotId), bucket };
+}
+
+const GPT = {
+  table: 'gpt' as const,
+  partitions: [
+    { content: 'random' as const, sizeMiB: 4 },
+    { content: 'ext4' as const, sizeMiB: 600, populate: (root: string) => makeNastyTree(join(root, 'nasty')) },
+  ],
+};
+
+for (const [codec, cipher] of [
+  ['lz4', 'none'],
+  ['zstd', 'gpg'],
+]) {
+  test(`${codec}, ${cipher}: files with all that they had, all or some`, async (t) => {
+    const { lab, reader, image } = await archived(t, GPT, ['--compression', codec ?? ''], cipher);
+    const listed = await reader('list');
+    assert.match(listed.stdout, /partition 1, None[\s\S]*partition 2, ext4/);
+    const [whole, some] = ['whole', 'some'].map((name) => join(lab.directory, name)) as [string, string];
+    const done = await reader('files', whole);
+    assert.equal(done.code, 0, done.stderr);
+    await withMounted(image, 2, async (root) => {
+      const { list, compared } = await compareTrees(root, whole);
+      assert.deepEqual(list, []);
+      assert.ok(compared > 50);
+    });
+    const chosen = await reader('files', some, '--path', 'nasty/setuid');
+    assert.equal(chosen.code, 0, chosen.stderr);
+    assert.deepEqual(readdirSync(join(some, 'nasty')), ['setuid']);
+    const raw = join(lab.directory, 'raw');
+    assert.equal((await reader('image', raw)).code, 0);
+  });
+}
+
+for (const source of ['volume', 'direct']) {
+  test(`the image of a disk, read from ${source}`, async (t) => {
+    const disk = { table: 'none' as const, partitions: [{ content: 'random' as const, sizeMiB: 5 }] };
+    const { lab, reader, image, bucket } = await archived(t, disk, ['--dd', '--source', source]);
+    const target = join(lab.directory, 'disk.img');
+    const done = await reader('image', target);
+    assert.equal(done.code, 0, done.stderr);
+    await run(['cmp', target, image]);
+    const key = await keyEnding(lab, '.img.lz4');
+    writeFileSync(join(bucket, key), (await bytesOf(lab, key)).subarray(0, -1000));
+    assert.notEqual((await reader('image', target)).code, 0, 'what is cut short is refused');
+  });
+}
