@@ -113,6 +113,58 @@ export interface ListedFile {
   sha256: string | null;
 }
 
+/** What a drill found, for whoever asks whether the archives can be restored. */
+export interface DrillReport {
+  format: 1;
+  kind: 'drill';
+  /** `nothing`: there was no archive to be drilled. */
+  verdict: 'passed' | 'differs' | 'failed' | 'nothing' | 'unfinished';
+  tool: string;
+  startedAt: string;
+  finishedAt: string;
+  /** Who ran it, and where. */
+  user: string;
+  host: string;
+  bucket: string;
+  prefix: string;
+  /** What archives were chosen among. */
+  filter: { volumes: readonly string[]; snapshots: readonly string[]; since: string | null; until: string | null };
+  seed: string;
+  sample: number;
+  /** Archives that fit the filter; those of them that are not complete, or would have to be thawed, were not chosen among. */
+  population: { found: number; incomplete: number; archived: number };
+  archives: DrillRow[];
+}
+
+export interface DrillRow {
+  snapshot: string;
+  volume: string | null;
+  /** Of the snapshot. */
+  startTime: string | null;
+  storedAt: string | null;
+  keys: string[];
+  /** `unfinished`: it is being thawed, or the drill was interrupted. */
+  outcome: 'passed' | 'differs' | 'failed' | 'unfinished';
+  restoredAt: string;
+  files: number;
+  bytes: number;
+  /** Read from the bucket. */
+  fetchedBytes: number;
+  /** Seconds. */
+  restoring: number;
+  comparing: number;
+  /** What was restored was read again, and held against these. */
+  comparedWith: DrillEvidence[];
+  differenceCount: number;
+  /** The first ones. */
+  differences: DifferenceNote[];
+  /** Why it failed. */
+  reason: string | null;
+}
+
+/** `archive`: fetched a second time. `content`: and only what files contain, for want of root. */
+export type DrillEvidence = 'index' | 'archive' | 'archive-content' | 'snapshot';
+
 /** What making objects in archive classes readable takes and costs. */
 export interface ThawOffer {
   tier: 'Bulk' | 'Standard' | 'Expedited';
@@ -240,6 +292,9 @@ export type SnapEvent =
   | { code: 'files.left-out'; snapshot: string; key: string; devices: number; privileges: number }
   | { code: 'partition.not-restored'; snapshot: string; partition: number | null; reason: string }
   | { code: 'archive.listed'; archive: ListedArchive }
+  | { code: 'drill.chosen'; seed: string; snapshots: string[]; population: DrillReport['population'] }
+  | { code: 'archive.drilled'; snapshot: string; row: DrillRow }
+  | { code: 'drill.finished'; report: DrillReport }
   | { code: 'archive.unreadable'; snapshot: string; key: string; error: SnapError }
   | { code: 'archive.shown'; snapshot: string; archive: ShownArchive }
   | { code: 'file.listed'; file: ListedFile }

@@ -3,6 +3,7 @@ import { Command } from 'commander';
 import { VERSION } from '../version.ts';
 import { cleanCommand } from './commands/clean.ts';
 import { doctorCommand } from './commands/doctor.ts';
+import { drillCommand } from './commands/drill.ts';
 import { labCommand } from './commands/lab.ts';
 import { listCommand } from './commands/list.ts';
 import { migrateCommand } from './commands/migrate.ts';
@@ -25,6 +26,7 @@ export function buildProgram(context: CliContext): Command {
     validateCommand,
     restoreCommand,
     listCommand,
+    drillCommand,
     cleanCommand,
     doctorCommand,
     labCommand,

@@ -112,7 +112,7 @@ function isWithin(name: string, place: string, isDirectory: boolean): boolean {
 }
 
 function listedFile(snapshot: string, { key, partition }: ArchivedObject, member: IndexedMember): ListedFile {
-  const { type, size, mode, uid, gid, mtime, target, device, sha256 } = member;
+  const { type, size, mode, uid, gid, mtime, target, device, data } = member;
   const path = pathOfMember(member.path) ?? member.path;
   const isText = Buffer.from(path.toString('utf8')).equals(path);
   return {
@@ -129,6 +129,6 @@ function listedFile(snapshot: string, { key, partition }: ArchivedObject, member
     mtime: Number(mtime / 1_000_000n) / 1000,
     target: target.length === 0 ? null : printable(type === 'hardlink' ? (pathOfMember(target) ?? target) : target),
     device: type === 'character' || type === 'block' ? device : null,
-    sha256,
+    sha256: data?.sha256 ?? null,
   };
 }

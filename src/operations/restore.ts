@@ -41,9 +41,10 @@ export async function restore(settings: RestoreSettings, services: Services, sig
   });
 }
 
-type ImageSettings = RestoreSettings & { target: Exclude<RestoreSettings['target'], FilesOrder> };
+export type ImageSettings = RestoreSettings & { target: Exclude<RestoreSettings['target'], FilesOrder> };
 
-async function restoreImage(
+/** @throws SnapError `DIFFERS`: then no image is left; `NOT_FOUND`, `TARGET`, and what `checkObject` throws. */
+export async function restoreImage(
   archive: Archive,
   settings: ImageSettings,
   services: Services,

@@ -25,6 +25,7 @@ const ANSWERS = new Set<string>([
   'archive.shown',
   'file.listed',
   'file.found',
+  'drill.finished',
 ] satisfies SnapEvent['code'][]);
 
 const REDRAW_EACH = 0.25;

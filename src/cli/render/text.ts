@@ -3,6 +3,7 @@ import type { SnapError } from '../../errors.ts';
 import type { DifferenceNote, SnapEvent, SnapshotPlan } from '../../events.ts';
 import { formatBytes, formatDollars, formatDuration } from '../../lib/units.ts';
 import { describeArchive, describeList } from './archive-lines.ts';
+import { describeChosen, describeDrill, describeDrilled } from './drill-lines.ts';
 import { describeFile, describeFound, describeNotListed, describeSearch } from './file-lines.ts';
 import { describeShown } from './shown-archive.ts';
 import { describeOffer, describeRequest } from './thaw-lines.ts';
@@ -27,6 +28,10 @@ export function describeEvent(event: SnapEvent): string | null {
       return describeArchive(event.archive);
     case 'list.finished':
       return describeList(event);
+    case 'drill.chosen':
+      return describeChosen(event);
+    case 'drill.finished':
+      return describeDrill(event.report);
     case 'archive.shown':
       return describeShown(event.snapshot, event.archive);
     case 'file.listed':
@@ -57,6 +62,8 @@ type SnapshotEvent = Exclude<
       | 'instance.notice'
       | 'archive.listed'
       | 'archive.shown'
+      | 'drill.chosen'
+      | 'drill.finished'
       | 'file.listed'
       | 'file.found'
       | 'find.finished'
@@ -159,6 +166,8 @@ function describeContentEvent(event: ContentEvent): string | null {
       return `thawed after ${formatDuration(event.seconds)} of waiting`;
     case 'files.left-out':
       return `without --privileged, ${count(event.devices, 'device node')} left out, and ${count(event.privileges, 'file')} restored without set-ID bits and capabilities`;
+    case 'archive.drilled':
+      return describeDrilled(event.row);
     case 'archive.unreadable':
       return `the manifest cannot be read${describeError(event.error)}`;
     case 'files.not-listed':
