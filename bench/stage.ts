@@ -18,7 +18,7 @@ using directory = temporaryDirectory();
 const logFile = join(directory.path, 'members');
 const order: ComparisonOrder =
   how === 'alone'
-    ? { how: 'tar-alone' }
+    ? { how: 'tar-alone', records: null }
     : { how: 'tar', root, contentOnly: false, ignore: [], key: Buffer.alloc(32), logFile };
 const started = performance.now();
 const input = openSync(object, 'r');

@@ -289,6 +289,9 @@ export type SnapEvent =
     }
   | { code: 'thaw.waiting'; snapshot: string; objects: number; of: number }
   | { code: 'thaw.finished'; snapshot: string; objects: number; seconds: number }
+  /** What an earlier run has restored already; `files` is `null` for images. */
+  | { code: 'restore.continued'; snapshot: string; key: string; files: number | null; bytes: number }
+  | { code: 'restore.unfinished'; snapshot: string; path: string }
   | { code: 'files.left-out'; snapshot: string; key: string; devices: number; privileges: number }
   | { code: 'partition.not-restored'; snapshot: string; partition: number | null; reason: string }
   | { code: 'archive.listed'; archive: ListedArchive }

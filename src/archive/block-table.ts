@@ -2,6 +2,7 @@
 import { zstdDecompressSync } from 'node:zlib';
 import { SnapError } from '../errors.ts';
 import { INDEX_FORMAT } from './block-index.ts';
+import type { Place } from './file-index.ts';
 
 /** What is known of a block: nothing, that it is zero, or its hash. */
 export const BLOCK_KIND = { unknown: 0, zero: 1, data: 2 } as const;
@@ -29,6 +30,7 @@ interface Line {
   blocks?: [number, number];
   is?: string;
   sha256?: string;
+  piece?: Place;
 }
 
 /**
@@ -44,6 +46,44 @@ export function readBlockTable(body: Uint8Array, key: string): BlockTable {
     throw damaged(key, cause);
   }
 }
+
+/** Where decoding may begin for a byte of the image. */
+export interface PieceRange {
+  plain: number;
+  stored: number;
+  /** Of the first and the last place that the index knows, in the object. */
+  firstStored: number;
+  lastStored: number;
+}
+
+/**
+ * @param lines of the index.
+ * @param plain a byte of the image.
+ * @returns the last place at or before it; `null` for an index without places.
+ * @throws SnapError `MANIFEST`
+ */
+export async function lastPlace(lines: AsyncIterable<string>, key: string, plain: number): Promise<PieceRange | null> {
+  let found: PieceRange | null = null;
+  for await (const text of lines) {
+    const piece = pieceIn(text, key);
+    if (!piece) continue;
+    if (!isPlace(piece, found)) throw damaged(key, new Error('pieces out of order'));
+    const before: PieceRange = found ?? { ...piece, firstStored: piece.stored, lastStored: piece.stored };
+    found = { ...before, ...(piece.plain <= plain ? piece : {}), lastStored: piece.stored };
+  }
+  return found;
+}
+
+function pieceIn(text: string, key: string): Place | undefined {
+  try {
+    return (JSON.parse(text) as Line).piece;
+  } catch (cause) {
+    throw damaged(key, cause);
+  }
+}
+
+const isPlace = ({ plain, stored }: Place, before: PieceRange | null): boolean =>
+  Number.isSafeInteger(plain) && Number.isSafeInteger(stored) && plain >= 0 && stored > (before?.lastStored ?? -1);
 
 const damaged = (key: string, cause?: unknown): SnapError =>
   new SnapError('MANIFEST', `${key}: this is no index`, {

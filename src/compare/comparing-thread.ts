@@ -3,13 +3,13 @@ import { createHash } from 'node:crypto';
 import { parentPort, workerData } from 'node:worker_threads';
 import type { BlockTable } from '../archive/block-table.ts';
 import { ByteStream } from '../archive/byte-stream.ts';
-import { readMembers, TarError } from '../archive/tar-reader.ts';
 import { type RingMemory, RingReader } from '../lib/shared-ring.ts';
 import { cutOut } from './cut-stream.ts';
 import { type Difference, DifferenceList } from './difference.ts';
 import { type ImageTarget, writeImage } from './image-to-file.ts';
 import { compareImageWithBlocks } from './image-with-blocks.ts';
 import { compareImageWithDevice } from './image-with-device.ts';
+import { readTarAlone, type TarAlone } from './tar-alone.ts';
 import { type FilesTarget, type LeftOut, writeFiles } from './tar-to-files.ts';
 import { compareTarWithDisk, type TarComparisonOptions } from './tar-with-disk.ts';
 
@@ -20,7 +20,7 @@ export type ComparisonOrder =
   | ({ how: 'write' } & ImageTarget)
   | ({ how: 'extract' } & FilesTarget)
   /** Without a disk: is it a tar, and what does it hash to? */
-  | { how: 'tar-alone' }
+  | ({ how: 'tar-alone' } & TarAlone)
   | { how: 'bytes-alone' };
 
 export interface Comparison {
@@ -73,29 +73,13 @@ function findingsOf({ order, compared }: ComparingOrder, stream: ByteStream): Fi
       const { differences: list, ...counts } = writeFiles(stream, order);
       return { list, ...counts };
     }
-    case 'tar-alone':
-      return readTar(stream);
+    case 'tar-alone': {
+      const { differences: list, ...counts } = readTarAlone(stream, order);
+      return { list, ...counts };
+    }
     case 'bytes-alone':
       return { list: new DifferenceList() };
   }
-}
-
-function readTar(stream: ByteStream): Findings {
-  const list = new DifferenceList();
-  let [members, files, contentBytes] = [0, 0, 0];
-  try {
-    for (const { type, size, segments } of readMembers(stream)) {
-      members++;
-      if (type !== 'file') continue;
-      files++;
-      contentBytes += size;
-      stream.skip(segments.reduce((sum, { length }) => sum + length, 0));
-    }
-  } catch (error) {
-    if (!(error instanceof TarError)) throw error;
-    list.add('damaged', '', error.message);
-  }
-  return { list, members, files, contentBytes };
 }
 
 function run(comparing: ComparingOrder): Comparison {

@@ -12,18 +12,20 @@ export interface ImageTarget {
   isBlank: boolean;
   /** `null` where the archive has no index. */
   table: BlockTable | null;
+  /** With which the stream begins: what is before it is there already. */
+  firstBlock: number;
 }
 
 const DEFAULT_BLOCK = 512 * 1024;
 
 /** Nothing is written from the first difference on. */
-export function writeImage(stream: ByteStream, { path, isBlank, table }: ImageTarget): ImageFindings {
+export function writeImage(stream: ByteStream, { path, isBlank, table, firstBlock }: ImageTarget): ImageFindings {
   const blockBytes = table?.blockBytes ?? DEFAULT_BLOCK;
   const zeros = Buffer.alloc(blockBytes);
   // Nobody can mount a device that is held exclusively.
   const descriptor = openSync(path, isBlank ? constants.O_RDWR : constants.O_RDWR | constants.O_EXCL);
   try {
-    const found = takeBlocks(stream, table, blockBytes, (bytes, position) => {
+    const found = takeBlocks(stream, table, { blockBytes, firstBlock }, (bytes, position) => {
       if (!isBlank || !bytes.equals(zeros.subarray(0, bytes.length))) writeWhole(descriptor, bytes, position);
     });
     if (isBlank) ftruncateSync(descriptor, found.contentBytes);

@@ -6,7 +6,13 @@ import { DifferenceList } from './difference.ts';
 import type { ImageFindings } from './image-with-device.ts';
 
 export const compareImageWithBlocks = (stream: ByteStream, table: BlockTable): ImageFindings =>
-  takeBlocks(stream, table, table.blockBytes, () => {});
+  takeBlocks(stream, table, { blockBytes: table.blockBytes, firstBlock: 0 }, () => {});
+
+export interface BlockCut {
+  blockBytes: number;
+  /** Of the image, which the stream begins with. */
+  firstBlock: number;
+}
 
 /**
  * Hands out block after block, each of which is what the table says; ends with the first that is not.
@@ -15,13 +21,13 @@ export const compareImageWithBlocks = (stream: ByteStream, table: BlockTable): I
 export function takeBlocks(
   stream: ByteStream,
   table: BlockTable | null,
-  blockBytes: number,
+  { blockBytes, firstBlock }: BlockCut,
   onBlock: (bytes: Buffer, position: number) => void,
 ): ImageFindings {
   const differences = new DifferenceList();
   const zeros = Buffer.alloc(blockBytes);
-  for (let index = 0; ; index++) {
-    const position = stream.position;
+  for (let index = firstBlock; ; index++) {
+    const position = firstBlock * blockBytes + stream.position;
     const bytes = stream.take(blockBytes);
     const wrong = table && whatIsWrong(bytes, index, table, zeros);
     if (wrong) differences.add(wrong.kind, '', wrong.detail(position, bytes.length));

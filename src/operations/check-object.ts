@@ -8,6 +8,7 @@ import type { Comparison, ComparisonOrder } from '../compare/comparing-thread.ts
 import type { Difference, DifferenceKind } from '../compare/difference.ts';
 import type { ImageTarget } from '../compare/image-to-file.ts';
 import { compareInThreads } from '../compare/start.ts';
+import type { TarAlone } from '../compare/tar-alone.ts';
 import type { FilesTarget, LeftOut } from '../compare/tar-to-files.ts';
 import { SnapError } from '../errors.ts';
 import type { Host } from '../events.ts';
@@ -38,12 +39,13 @@ export type Reference =
   /** What the index says of its blocks. */
   | { how: 'blocks'; table: BlockTable }
   /** Written somewhere on the way. */
-  | ({ how: 'write' } & ImageTarget)
+  | ({ how: 'write'; extents: readonly Extent[] | null } & ImageTarget)
   /** Made files of on the way. */
   | ({ how: 'extract'; extents: readonly Extent[] | null } & FilesTarget)
   /** Given to somebody who closes the descriptor. */
   | { how: 'stream'; take: (descriptor: number, signal: AbortSignal) => Promise<StreamFindings> }
-  | { how: 'alone' };
+  /** Held against its own index at the most. */
+  | ({ how: 'alone' } & TarAlone);
 
 /** What is known of a plain stream that somebody else has taken. */
 export interface StreamFindings {
@@ -94,16 +96,10 @@ export async function checkObject(
 }
 
 const partOf = (reference: Reference): readonly Extent[] | null =>
-  reference.how === 'extract' ? reference.extents : null;
+  reference.how === 'extract' || reference.how === 'write' ? reference.extents : null;
 
 const lengthOf = (extents: readonly Extent[] | null): number | null =>
   extents?.reduce((sum, extent) => sum + (Buffer.isBuffer(extent) ? 0 : extent.to - extent.from), 0) ?? null;
-
-/** What the object is held against where there is no disk. @throws SnapError `MANIFEST`, `NOT_FOUND` */
-export async function ownReference(object: ArchivedObject, services: CheckServices): Promise<Reference> {
-  const table = await tableOf(object, services);
-  return table ? { how: 'blocks', table } : { how: 'alone' };
-}
 
 /** The hashes of its blocks; `null` without an index that can be read. @throws SnapError `MANIFEST`, `NOT_FOUND` */
 export async function tableOf(
@@ -255,7 +251,8 @@ function orderOf(object: ArchivedObject, reference: Reference, directory: string
   const key = randomBytes(32);
   const logFile = join(directory, 'members');
   if (reference.how === 'alone' || reference.how === 'stream') {
-    return { thread: { how: object.layout === 'tar' ? 'tar-alone' : 'bytes-alone' }, logFile, key };
+    const records = reference.how === 'alone' ? reference.records : null;
+    return { thread: object.layout === 'tar' ? { how: 'tar-alone', records } : { how: 'bytes-alone' }, logFile, key };
   }
   if (reference.how !== 'tar') return { thread: reference, logFile, key };
   const { root, contentOnly, filesystem } = reference;

@@ -11,6 +11,7 @@ import type { CheckServices } from './check-object.ts';
 import type { ArchivedObject } from './find-archive.ts';
 import { PieceCutter } from './piece-cutter.ts';
 import { readFileIndex } from './read-index.ts';
+import type { RestoredBefore } from './restored-before.ts';
 
 export interface MemberChoice {
   /** What to fetch; `null`: the whole object. */
@@ -19,46 +20,76 @@ export interface MemberChoice {
   records: string;
   /** Files that come under the name of a wanted hard link to them. */
   aliases: [file: string, link: string][];
-  /** Of the data of the files. */
-  contentBytes: number;
+}
+
+export interface ChoiceOrder {
+  /** As `WantedPaths` takes them. */
+  paths: readonly string[] | null;
+  /** Where the records can be kept. */
+  directory: string;
+  /** Files that need not come again; `null` where nothing was restored before. */
+  before: RestoredBefore | null;
 }
 
 /**
- * @param paths as `WantedPaths` takes them.
- * @param directory where the records can be kept.
  * @returns `null` where there is no index that can be used.
  * @throws SnapError `MANIFEST` for an index that is damaged.
  */
 export async function chooseMembers(
   object: ArchivedObject,
   snapshotId: string,
-  paths: readonly string[] | null,
-  directory: string,
+  order: ChoiceOrder,
   services: CheckServices,
 ): Promise<MemberChoice | null> {
   // A session key is that of the object, not of its index.
   if (!object.facts?.index || (object.cipher !== 'none' && services.sessionKey !== null)) return null;
   const read = () => readFileIndex(object, snapshotId, services);
+  const isPart = order.paths !== null || order.before !== null;
+  const part = isPart ? await choosePart(object, read, order) : null;
+  if (part || order.paths !== null) return part;
+  return chooseAll(read, order);
+}
+
+type ReadIndex = () => ReturnType<typeof readFileIndex>;
+
+/** Everything comes, and is held against the index. */
+async function chooseAll(read: ReadIndex, { directory }: ChoiceOrder): Promise<MemberChoice> {
+  const records = join(directory, 'records');
+  using writer = new MemberRecordsWriter(records);
+  for await (const line of read())
+    if (line.is === 'member') writer.add(line.member.path, line.member.data?.sha256 ?? null);
+  writer.finish();
+  return { part: null, records, aliases: [] };
+}
+
+/** @returns `null` where pieces are not known, or too many. */
+async function choosePart(
+  object: ArchivedObject,
+  read: ReadIndex,
+  { paths, directory, before }: ChoiceOrder,
+): Promise<MemberChoice | null> {
   const aliases = paths === null ? [] : await findAliases(read, paths);
   const records = join(directory, 'records');
   using writer = new MemberRecordsWriter(records);
   const wanted = new WantedPaths(paths);
   const sources = new Set(aliases.map(([file]) => file));
-  const cutter = paths === null ? null : new PieceCutter();
-  let contentBytes = 0;
+  const cutter = new PieceCutter();
   for await (const line of read()) {
-    if (line.is === 'piece') cutter?.piece(line.place);
-    else if (isWanted(line.member, wanted, sources)) {
-      const { path, data, span, size } = line.member;
-      writer.add(path, data?.sha256 ?? null);
-      cutter?.range(span);
-      contentBytes += size;
+    if (line.is === 'piece') cutter.piece(line.place);
+    else if (isWanted(line.member, wanted, sources) && !(await isThere(line.member, sources, before))) {
+      writer.add(line.member.path, line.member.data?.sha256 ?? null);
+      cutter.range(line.member.span);
     }
   }
   writer.finish();
-  const found = cutter?.finish() ?? null;
-  if (!found) return paths === null ? { part: null, records, aliases, contentBytes } : null;
-  return { part: { extents: asStream(object, found.extents), cuts: found.cuts }, records, aliases, contentBytes };
+  const found = cutter.finish();
+  return found && { part: { extents: asStream(object, found.extents), cuts: found.cuts }, records, aliases };
+}
+
+async function isThere(member: IndexedMember, sources: ReadonlySet<string>, before: RestoredBefore | null) {
+  const path = pathOfMember(member.path);
+  if (!before || path === null || sources.has(path.toString('latin1'))) return false;
+  return before.has(path, member);
 }
 
 function isWanted(member: IndexedMember, wanted: WantedPaths, sources: ReadonlySet<string>): boolean {

@@ -145,7 +145,8 @@ const counting = (host: Host, row: DrillRow): Host => ({
   ...host,
   notify: (event) => {
     if (event.code === 'object.restored') row.fetchedBytes += event.fetchedBytes;
-    host.notify(event);
+    // Nothing stays.
+    if (event.code !== 'restore.unfinished') host.notify(event);
   },
 });
 

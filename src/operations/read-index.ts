@@ -25,7 +25,7 @@ export async function* readFileIndex(
   const key = object.facts?.index?.key ?? '';
   const plainBytes = object.facts?.plainBytes ?? null;
   const order = new IndexOrder(key, { snapshot: snapshotId, partition: object.partition, plainBytes });
-  for await (const text of textLines(object, key, services)) {
+  for await (const text of indexLines(object, key, services)) {
     const line = decodeIndexLine(text, key);
     order.take(line);
     if (line.is === 'member' || line.is === 'piece') yield line;
@@ -36,7 +36,11 @@ export async function* readFileIndex(
 type Content = Exclude<IndexLine, { is: 'header' | 'end' }>;
 
 /** Fetched, decrypted (a session key is of another message) and decompressed; who stops early stops all of that. */
-async function* textLines(object: ArchivedObject, key: string, services: CheckServices): AsyncGenerator<string> {
+export async function* indexLines(
+  object: ArchivedObject,
+  key: string,
+  services: CheckServices,
+): AsyncGenerator<string> {
   const head = await services.store.head(key, { signal: services.signal });
   if (!head) throw new SnapError('NOT_FOUND', `${key}: the index is not in the bucket`, { hint: WITHOUT });
   const stopped = new AbortController();

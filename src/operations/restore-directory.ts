@@ -17,6 +17,8 @@ import { runTool } from '../transfer/process.ts';
 import type { ArchivedObject } from './find-archive.ts';
 
 export interface TargetDirectory {
+  /** Whether an earlier restore of the same object was broken off there. */
+  isContinued: boolean;
   /** Whether names that differ only in case or spelling are one name there. */
   isCaseless: boolean;
   /** Bytes that may be written at the most. */
@@ -55,8 +57,10 @@ export async function openDirectory(
         hint: 'make room, or restore to another filesystem',
       });
     }
+    const isContinued = isMarked(marker, mark);
     writeFileSync(marker, mark, { mode: 0o600 });
-    return { isCaseless: isCaseless(path), mostBytes: facts?.plainBytes ?? free, finish: () => finish(path, marker) };
+    const mostBytes = facts?.plainBytes ?? free;
+    return { isContinued, isCaseless: isCaseless(path), mostBytes, finish: () => finish(path, marker) };
   } catch (cause) {
     if (cause instanceof SnapError) throw cause;
     throw new SnapError('TARGET', `${path} cannot be written: ${asError(cause).message}`, {
@@ -66,12 +70,17 @@ export async function openDirectory(
   }
 }
 
+/** @param mark `null`: whatever it says. */
+const isMarked = (marker: string, mark: string | null): boolean =>
+  lstatSync(marker, { throwIfNoEntry: false })?.isFile() === true &&
+  (mark === null || readFileSync(marker, 'utf8') === mark);
+
 function refuseContent(path: string, marker: string, mark: string): void {
-  const isMarked = lstatSync(marker, { throwIfNoEntry: false })?.isFile() === true;
-  if (isMarked && readFileSync(marker, 'utf8') === mark) return;
+  if (isMarked(marker, mark)) return;
+  const isOthers = isMarked(marker, null);
   const found = readdirSync(path).filter((name) => !HARMLESS.has(name));
-  if (isMarked || found.length > 0) {
-    const what = isMarked ? 'holds an unfinished restore of something else' : `is not empty: ${found[0]}`;
+  if (isOthers || found.length > 0) {
+    const what = isOthers ? 'holds an unfinished restore of something else' : `is not empty: ${found[0]}`;
     throw new SnapError('TARGET', `${path} ${what}`, { hint: 'give another directory, or --overwrite' });
   }
 }

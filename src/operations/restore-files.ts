@@ -11,6 +11,7 @@ import { chooseMembers, type MemberChoice } from './choose-members.ts';
 import type { Archive, ArchivedObject } from './find-archive.ts';
 import { neededObjects } from './needed-objects.ts';
 import { openDirectory, type TargetDirectory } from './restore-directory.ts';
+import { RestoredBefore } from './restored-before.ts';
 import type { FilesOrder, RestoreSettings, Services } from './settings.ts';
 import { makeReadable } from './thaw.ts';
 
@@ -89,7 +90,13 @@ async function restoreTar(
   const started = monotonic();
   const directory = await openDirectory(order.path, snapshotId, object, settings.overwrite, order.paths === null);
   using temporary = temporaryDirectory();
-  const choice = settings.useIndex ? await chooseMembers(object, snapshotId, order.paths, temporary.path, check) : null;
+  const before = directory.isContinued ? new RestoredBefore(order.path, order.isPrivileged) : null;
+  const choiceOrder = { paths: order.paths, directory: temporary.path, before };
+  const choice = settings.useIndex ? await chooseMembers(object, snapshotId, choiceOrder, check) : null;
+  if (choice?.part && before && before.files > 0) {
+    const { files, bytes } = before;
+    check.host.notify({ code: 'restore.continued', snapshot: snapshotId, key: object.key, files, bytes });
+  }
   const found = await extract(snapshotId, object, order, directory, choice, check);
   refuseDifferences(found, order.path);
   await directory.finish();

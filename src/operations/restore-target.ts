@@ -1,6 +1,7 @@
 /** Where an image is written to: a file that appears when it is whole, or a device that nobody uses. */
 import {
   closeSync,
+  constants,
   existsSync,
   lstatSync,
   openSync,
@@ -9,6 +10,7 @@ import {
   renameSync,
   rmSync,
   statfsSync,
+  truncateSync,
 } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { BLOCK_KIND, type BlockTable } from '../archive/block-table.ts';
@@ -24,8 +26,12 @@ export interface Target extends AsyncDisposable {
   path: string;
   /** Whether it reads as zero wherever nothing was written. */
   isBlank: boolean;
+  /** What is behind so many bytes goes, where that can be. */
+  cutAt(bytes: number): void;
   /** The image is whole: it gets its name, and stays. */
   keep(): void;
+  /** The image is not whole, but a later run can go on with it. */
+  leave(): void;
 }
 
 /** @throws SnapError `TARGET` for what must not, or cannot, be written to. */
@@ -38,7 +44,9 @@ export async function openTarget(
 ): Promise<Target> {
   if (target.kind === 'file') return openFile(target.path, overwrite, neededBytes(object, table));
   await checkDevice(target.path, overwrite, object, signal);
-  return { path: target.path, isBlank: false, keep: () => {}, [Symbol.asyncDispose]: async () => {} };
+  const nothing = () => {};
+  const device = { path: target.path, isBlank: false, cutAt: nothing, keep: nothing, leave: nothing };
+  return { ...device, [Symbol.asyncDispose]: async () => {} };
 }
 
 /** Of the parts of a disk that are not zero; what is known at the least. */
@@ -47,7 +55,7 @@ function neededBytes({ facts }: ArchivedObject, table: BlockTable | null): numbe
   return facts?.cipher === 'none' ? facts.storedBytes : 0;
 }
 
-/** An earlier run that was killed may have left the unfinished file: it is begun anew. */
+/** An earlier run that was broken off may have left the unfinished file. */
 function openFile(path: string, overwrite: boolean, needed: number): Target {
   const unfinished = `${path}.unfinished`;
   if (!overwrite && existsSync(path)) {
@@ -60,8 +68,7 @@ function openFile(path: string, overwrite: boolean, needed: number): Target {
         hint: 'make room, or restore to another filesystem',
       });
     }
-    rmSync(unfinished, { force: true });
-    closeSync(openSync(unfinished, 'wx', 0o600));
+    closeSync(openSync(unfinished, constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW, 0o600));
   } catch (cause) {
     if (cause instanceof SnapError) throw cause;
     throw new SnapError('TARGET', `${path} cannot be written: ${asError(cause).message}`, {
@@ -69,11 +76,18 @@ function openFile(path: string, overwrite: boolean, needed: number): Target {
       cause,
     });
   }
+  let isLeft = false;
   return {
     path: unfinished,
     isBlank: true,
+    cutAt: (bytes) => truncateSync(unfinished, bytes),
     keep: () => renameSync(unfinished, path),
-    [Symbol.asyncDispose]: async () => rmSync(unfinished, { force: true }),
+    leave: () => {
+      isLeft = true;
+    },
+    async [Symbol.asyncDispose]() {
+      if (!isLeft) rmSync(unfinished, { force: true });
+    },
   };
 }
 

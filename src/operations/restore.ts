@@ -1,14 +1,16 @@
 /** `restore`: an archive given back, every byte of it checked on the way. */
 
+import type { BlockTable } from '../archive/block-table.ts';
 import { type ExitCode, SnapError } from '../errors.ts';
 import { sweepKilledRuns } from '../host/killed-runs.ts';
 import { requireTools } from '../host/tools.ts';
 import { monotonic } from '../lib/clock.ts';
-import { type CheckServices, checkObject, type ObjectCheck, type Reference, tableOf } from './check-object.ts';
+import { type CheckServices, checkObject, type ObjectCheck, tableOf } from './check-object.ts';
+import { continueImage } from './continue-image.ts';
 import { type Archive, type ArchivedObject, findArchivesById } from './find-archive.ts';
 import { restoreFiles } from './restore-files.ts';
 import { restoreToSnapshot } from './restore-snapshot.ts';
-import { openTarget } from './restore-target.ts';
+import { openTarget, type Target } from './restore-target.ts';
 import { runEach } from './run-each.ts';
 import type { FilesOrder, RestoreSettings, Services } from './settings.ts';
 import { makeReadable } from './thaw.ts';
@@ -88,17 +90,38 @@ async function giveTo(
   }
   const table = await tableOf(object, check);
   await using opened = await openTarget(target, settings.overwrite, object, table, check.signal);
-  const { path, isBlank } = opened;
-  const reference: Reference = { how: 'write', path, isBlank, table };
-  const found = await checkObject(object, archive.snapshotId, reference, check).catch((error) => {
-    throw asTargetError(error, target.path);
-  });
+  const found = await writeImage(archive.snapshotId, object, opened, table, check);
   refuseDifferences(
     found,
     target.kind === 'file' ? 'no file was left' : `what is on ${target.path} now is worth nothing`,
   );
   opened.keep();
-  return { target: target.path, bytes: found.plainBytes, fetchedBytes: found.fetchedBytes };
+  return { target: target.path, bytes: found.contentBytes, fetchedBytes: found.fetchedBytes };
+}
+
+/** What an earlier run has written already is checked, and left as it is. */
+async function writeImage(
+  snapshotId: string,
+  object: ArchivedObject,
+  opened: Target,
+  table: BlockTable | null,
+  check: CheckServices,
+): Promise<ObjectCheck> {
+  const { path, isBlank } = opened;
+  const rest = await continueImage(object, table, path, check);
+  const { firstBlock, extents } = rest ?? { firstBlock: 0, extents: null };
+  const bytes = firstBlock * (table?.blockBytes ?? 0);
+  opened.cutAt(bytes);
+  if (rest) check.host.notify({ code: 'restore.continued', snapshot: snapshotId, key: object.key, files: null, bytes });
+  try {
+    return await checkObject(object, snapshotId, { how: 'write', path, isBlank, table, firstBlock, extents }, check);
+  } catch (error) {
+    if (table && object.facts?.index) {
+      opened.leave();
+      check.host.notify({ code: 'restore.unfinished', snapshot: snapshotId, path });
+    }
+    throw asTargetError(error, path);
+  }
 }
 
 /** The image of the whole disk, or that of one partition. @throws SnapError `USAGE`, `NOT_FOUND` */

@@ -4,11 +4,13 @@ import { type ExitCode, SnapError } from '../errors.ts';
 import { sweepKilledRuns } from '../host/killed-runs.ts';
 import { requireTools } from '../host/tools.ts';
 import { monotonic } from '../lib/clock.ts';
+import { temporaryDirectory } from '../lib/temporary-files.ts';
 import { refuseArchived } from './archived-objects.ts';
 import { tellOfCheck } from './check-archive.ts';
-import { type CheckServices, checkObject, type ObjectCheck, ownReference } from './check-object.ts';
+import { type CheckServices, checkObject, type ObjectCheck } from './check-object.ts';
 import { mayBeFree, underClaim } from './claimed-work.ts';
 import { type Archive, findArchivesById } from './find-archive.ts';
+import { ownReference } from './own-reference.ts';
 import { requireRoot } from './preflight.ts';
 import { runEach } from './run-each.ts';
 import { type Selected, select } from './select.ts';
@@ -116,7 +118,9 @@ async function checkAlone({ snapshotId, objects }: Archive, services: CheckServi
     services.signal,
   );
   for (const object of objects) {
-    checks.push(await checkObject(object, snapshotId, await ownReference(object, services), services));
+    using temporary = temporaryDirectory();
+    const reference = await ownReference(object, snapshotId, temporary.path, services);
+    checks.push(await checkObject(object, snapshotId, reference, services));
   }
   tellOfCheck(snapshotId, 'archive-only', checks, [], (monotonic() - started) / 1000, services);
 }

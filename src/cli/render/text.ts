@@ -164,6 +164,10 @@ function describeContentEvent(event: ContentEvent): string | null {
       return `waiting for ${event.objects} of ${count(event.of, 'object')} to be thawed; Ctrl+C stops the waiting, not the thawing`;
     case 'thaw.finished':
       return `thawed after ${formatDuration(event.seconds)} of waiting`;
+    case 'restore.continued':
+      return describeContinued(event);
+    case 'restore.unfinished':
+      return `${event.path} stays as it is: the same command goes on with it`;
     case 'files.left-out':
       return `without --privileged, ${count(event.devices, 'device node')} left out, and ${count(event.privileges, 'file')} restored without set-ID bits and capabilities`;
     case 'archive.drilled':
@@ -212,6 +216,9 @@ const describeDifference = ({ object, kind, path, detail }: DifferenceNote): str
 
 const describeTable = (table: string, partitions: number): string =>
   table === 'none' ? 'no partition table' : `${table} with ${count(partitions, 'partition')}`;
+
+const describeContinued = ({ files, bytes, key }: SnapEvent & { code: 'restore.continued' }): string =>
+  `${files === null ? '' : `${count(files, 'file')}, `}${formatBytes(bytes)} restored before, checked, not fetched again: ${key}`;
 
 function describeRestored(event: SnapEvent & { code: 'object.restored' }): string {
   const { target, bytes, files, fetchedBytes, seconds } = event;

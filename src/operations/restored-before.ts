@@ -1,0 +1,64 @@
+/** Files that an earlier, broken-off restore has made already, and made well: by the index, and by their own content. */
+import { createHash } from 'node:crypto';
+import { type BigIntStats, constants } from 'node:fs';
+import { lstat, open } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { IndexedMember } from '../archive/file-index.ts';
+
+const AT_ONCE = 1024 * 1024;
+
+const SET_IDS = 0o6000;
+
+/** What has a file's own time has been finished by tar: it comes last. Doubtful ones are restored again. */
+export class RestoredBefore {
+  readonly #directory: string;
+  readonly #isPrivileged: boolean;
+  readonly #isRoot: boolean;
+  files = 0;
+  bytes = 0;
+
+  /** @param directory that holds an unfinished restore of the same object. */
+  constructor(directory: string, isPrivileged: boolean) {
+    this.#directory = directory;
+    this.#isPrivileged = isPrivileged;
+    this.#isRoot = process.geteuid?.() === 0;
+  }
+
+  /** @param path without `.` and `..`, in bytes. */
+  async has(path: Buffer, member: IndexedMember): Promise<boolean> {
+    const { type, size, data, xattrs, rights } = member;
+    const isPlain = type === 'file' && data?.bytes === size && xattrs.size === 0 && Object.keys(rights).length === 0;
+    if (!isPlain) return false;
+    const file = Buffer.concat([Buffer.from(join(this.#directory, '/')), path]);
+    const stat = await lstat(file, { bigint: true }).catch(() => null);
+    if (!stat?.isFile() || !this.#fits(stat, member)) return false;
+    if ((await hashOf(file)) !== data.sha256) return false;
+    this.files++;
+    this.bytes += size;
+    return true;
+  }
+
+  #fits({ size, mtimeNs, mode, uid, gid }: BigIntStats, member: IndexedMember): boolean {
+    const isReduced = !this.#isPrivileged && (member.mode & SET_IDS) !== 0;
+    const isOwners = !this.#isRoot || (uid === BigInt(member.uid) && gid === BigInt(member.gid));
+    return (
+      !isReduced &&
+      isOwners &&
+      size === BigInt(member.size) &&
+      mtimeNs === member.mtime &&
+      Number(mode & 0o7777n) === member.mode
+    );
+  }
+}
+
+async function hashOf(file: Buffer): Promise<string | null> {
+  await using handle = await open(file, constants.O_RDONLY | constants.O_NOFOLLOW).catch(() => null);
+  if (!handle) return null;
+  const hash = createHash('sha256');
+  const buffer = Buffer.alloc(AT_ONCE);
+  for (;;) {
+    const { bytesRead } = await handle.read(buffer, 0, AT_ONCE);
+    if (bytesRead === 0) return hash.digest('hex');
+    hash.update(buffer.subarray(0, bytesRead));
+  }
+}
