@@ -4,6 +4,7 @@ import { type StoreSettings, s3ArchiveStore } from './cloud/aws/archive-store.ts
 import { ebsClient, ec2Client, s3Client } from './cloud/aws/clients.ts';
 import { awsExaminer } from './cloud/aws/examiner.ts';
 import { thisInstance } from './cloud/aws/instance.ts';
+import { awsInventory } from './cloud/aws/inventory.ts';
 import { awsNewSnapshots } from './cloud/aws/new-snapshots.ts';
 import { awaitNotice } from './cloud/aws/notices.ts';
 import type { Retry } from './cloud/aws/retries.ts';
@@ -13,7 +14,7 @@ import { awsVolumes } from './cloud/aws/volumes.ts';
 import type { Instance } from './cloud/ports.ts';
 import { SnapError } from './errors.ts';
 import type { Host } from './events.ts';
-import type { Services } from './operations/settings.ts';
+import type { AnalyzeServices, Services } from './operations/settings.ts';
 import { BlockBudget } from './transfer/governor.ts';
 
 export interface AwsChoices {
@@ -43,10 +44,7 @@ export async function awsServices(choices: AwsChoices, host: Host, env: NodeJS.P
   const region = choices.region ?? env['AWS_REGION'] ?? (await instance()).region;
   const settings = {
     region,
-    ...(choices.profile === undefined ? {} : { profile: choices.profile }),
-    ...(choices.endpointUrl === undefined ? {} : { s3Endpoint: choices.endpointUrl }),
-    callTimeout: choices.callTimeout ?? 30,
-    forcePathStyle: [choices.endpointUrl, env['AWS_ENDPOINT_URL_S3'], env['AWS_ENDPOINT_URL']].some(Boolean),
+    ...connection(choices, env),
   };
   const tellOf = (service: string) => (retry: Retry) => host.notify({ code: 'call.retried', service, ...retry });
   const blockRate = choices.maxBlockRate ?? DEFAULT_BLOCK_RATE;
@@ -74,6 +72,39 @@ export async function awsServices(choices: AwsChoices, host: Host, env: NodeJS.P
     host,
   };
 }
+
+/** For `analyze`: buckets and regions are asked for as the reports name them, and nothing before that. */
+export function awsAnalyzeServices(
+  choices: Omit<AwsChoices, 'bucket' | 'storageClass'>,
+  host: Host,
+  env: NodeJS.ProcessEnv,
+): AnalyzeServices {
+  const settingsIn = (region: string, service: string) => ({
+    ...connection(choices, env),
+    region,
+    onRetry: (retry: Retry) => host.notify({ code: 'call.retried', service, ...retry }),
+  });
+  const home = choices.region ?? env['AWS_REGION'] ?? ANY_REGION;
+  return {
+    inventory: awsInventory((region) => ec2Client(settingsIn(region, 'EC2'))),
+    bucket: (name) => {
+      const settings = settingsIn(home, 'S3');
+      const clients = { control: s3Client(settings, 'control'), transfer: s3Client(settings, 'transfer') };
+      return s3ArchiveStore(clients, storeSettings({ ...choices, bucket: name, storageClass: 'STANDARD' }));
+    },
+    host,
+  };
+}
+
+/** S3 says where a bucket is when it is asked anywhere. */
+const ANY_REGION = 'us-east-1';
+
+const connection = (choices: Omit<AwsChoices, 'bucket' | 'storageClass'>, env: NodeJS.ProcessEnv) => ({
+  ...(choices.profile === undefined ? {} : { profile: choices.profile }),
+  ...(choices.endpointUrl === undefined ? {} : { s3Endpoint: choices.endpointUrl }),
+  callTimeout: choices.callTimeout ?? 30,
+  forcePathStyle: [choices.endpointUrl, env['AWS_ENDPOINT_URL_S3'], env['AWS_ENDPOINT_URL']].some(Boolean),
+});
 
 const storeSettings = (choices: AwsChoices): StoreSettings => ({
   bucket: choices.bucket,

@@ -3,6 +3,7 @@ import type { LoggedCall } from '../core/context.ts';
 import type { Delays, Fault, FaultSpec, Leftover } from '../core/contract.ts';
 import type { Identity } from '../core/identities.ts';
 import type { Policy } from '../core/policy.ts';
+import type { ImageFixture } from '../ec2/images.ts';
 import type { SnapshotFixture } from '../ec2/snapshots.ts';
 import type { ImdsSettings } from '../imds/index.ts';
 
@@ -24,6 +25,8 @@ export class LabControl {
   leftovers = () => this.#ask<Leftover[]>('GET', '/leftovers');
   addSnapshot = (fixture: SnapshotFixture) =>
     this.#ask<{ snapshotId: string; volumeId: string }>('POST', '/snapshots', fixture);
+  /** A machine image that needs these snapshots. */
+  addImage = (fixture: ImageFixture) => this.#ask<{ imageId: string }>('POST', '/images', fixture);
   /** A volume of the snapshot, attached to this machine. */
   addVolume = (snapshotId: string) =>
     this.#ask<{ volumeId: string; device: string }>('POST', '/volumes', { snapshotId });

@@ -4,6 +4,7 @@ import type { Context } from '../core/context.ts';
 import type { Delays, FaultSpec, Leftover, Service } from '../core/contract.ts';
 import { readBody } from '../core/http.ts';
 import type { Policy } from '../core/policy.ts';
+import type { ImageFixture } from '../ec2/images.ts';
 import type { Ec2Service } from '../ec2/index.ts';
 import type { SnapshotFixture } from '../ec2/snapshots.ts';
 import type { ImdsSettings } from '../imds/index.ts';
@@ -28,6 +29,7 @@ const HANDLERS: Record<string, Handler> = {
   'DELETE /calls': (_body, { context }) => void context.calls.splice(0),
   'GET /leftovers': (_body, lab) => leftoversOf(lab),
   'POST /snapshots': (fixture: SnapshotFixture, { ec2 }) => ec2.registerSnapshot(fixture),
+  'POST /images': (fixture: ImageFixture, { ec2 }) => ec2.registerImage(fixture),
   'POST /volumes': ({ snapshotId }: { snapshotId: string }, { ec2 }) => ec2.plugSnapshot(snapshotId),
   'DELETE /volumes': ({ volumeId }: { volumeId: string }, { ec2 }) => ec2.unplugVolume(volumeId),
   'POST /buckets': (body: { name: string; ownerId?: string; region?: string }, { s3 }) =>

@@ -25,6 +25,7 @@ import {
 import { authorizationsOf } from './authorize.ts';
 import { decodeInput, encodeError, encodeOutput } from './codec.ts';
 import { plugSnapshot, unplugVolume } from './hand.ts';
+import { describeImages, type ImageFixture, registerImage } from './images.ts';
 import {
   createSnapshot,
   deleteSnapshot,
@@ -45,13 +46,14 @@ import { createVolume, deleteVolume, describeVolumes } from './volumes.ts';
 
 export interface Ec2Service extends Service, SnapshotShelf {
   registerSnapshot(fixture: SnapshotFixture): Promise<{ snapshotId: string; volumeId: string }>;
+  registerImage(fixture: ImageFixture): { imageId: string };
   plugSnapshot(snapshotId: string): Promise<{ volumeId: string; device: string }>;
   unplugVolume(volumeId: string): Promise<void>;
 }
 
 /** Inputs are what the schemas make of forms; each handler knows the shape of its own. */
 type Input = Record<string, unknown>;
-type Handler = (input: never, behaviours: Map<string, string>) => object | Promise<object>;
+type Handler = (input: never, behaviours: Map<string, string>, region: string) => object | Promise<object>;
 
 export async function createEc2Service(context: LabContext): Promise<Ec2Service> {
   const schemas = (await import('@aws-sdk/client-ec2')) as unknown as Record<string, StaticOperationSchema>;
@@ -78,7 +80,7 @@ export async function createEc2Service(context: LabContext): Promise<Ec2Service>
     authorize(context, signed, operation, input, state);
     return oneAtATime(async () => {
       await settleDevices(state, context);
-      return encodeOutput(schema, await handler(input as never, behaviours), randomUUID());
+      return encodeOutput(schema, await handler(input as never, behaviours, regionOf(signed)), randomUUID());
     });
   };
 
@@ -89,6 +91,7 @@ export async function createEc2Service(context: LabContext): Promise<Ec2Service>
       const { id, volumeId } = await oneAtATime(() => registerSnapshot(state, context, fixture));
       return { snapshotId: id, volumeId };
     },
+    registerImage: (fixture) => ({ imageId: registerImage(state, context, fixture).id }),
     snapshot: (id) => state.snapshots.get(id),
     image: (id) => state.snapshotImage(id),
     keep: (snapshot) => {
@@ -102,12 +105,16 @@ export async function createEc2Service(context: LabContext): Promise<Ec2Service>
   };
 }
 
+/** One endpoint stands for those of all regions: which one is meant is in the signature. */
+const regionOf = ({ scope }: SignedRequest): string => scope.split('/')[1] ?? '';
+
 const handlersOf = (state: Ec2State, context: LabContext): Record<string, Handler> => ({
-  DescribeSnapshots: (input) => describeSnapshots(state, context, input),
+  DescribeSnapshots: (input, _behaviours, region) => describeSnapshots(state, context, input, region),
   CreateSnapshot: (input) => createSnapshot(state, context, input),
   DeleteSnapshot: (input) => deleteSnapshot(state, input),
-  CreateVolume: (input, behaviours) => createVolume(state, context, input, behaviours),
-  DescribeVolumes: (input) => describeVolumes(state, context, input),
+  CreateVolume: (input, behaviours, region) => createVolume(state, context, input, behaviours, region),
+  DescribeVolumes: (input, _behaviours, region) => describeVolumes(state, context, input, region),
+  DescribeImages: (input, _behaviours, region) => describeImages(state, context, input, region),
   DeleteVolume: (input) => deleteVolume(state, context, input),
   AttachVolume: (input, behaviours) => attachVolume(state, context, input, behaviours),
   DetachVolume: (input, behaviours) => detachVolume(state, context, input, behaviours),

@@ -1,5 +1,5 @@
 /** Snapshots: images of disks. */
-import { mkdir, stat, truncate, unlink } from 'node:fs/promises';
+import { mkdir, open, stat, truncate, unlink } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { type LabContext, ServiceError } from '../core/contract.ts';
 import { run } from '../core/run.ts';
@@ -8,8 +8,14 @@ import { type Ec2State, newId, type StoredSnapshot } from './state.ts';
 import { creationTags, type Tag, toTagSet } from './tags.ts';
 
 export interface SnapshotFixture {
-  /** A disk image; it is copied. */
-  imagePath: string;
+  /** A disk image; it is copied. Without one, nothing was ever written to the disk. */
+  imagePath?: string;
+  /** Of a disk without an image. */
+  sizeGiB?: number;
+  /** What DescribeSnapshots says of the data, if not what is in the image. */
+  dataBytes?: number;
+  /** If not the lab's own. */
+  region?: string;
   description?: string;
   tags?: Record<string, string>;
   /** ISO date. */
@@ -34,6 +40,14 @@ export async function copySparsely(from: string, to: string): Promise<void> {
   await run(['cp', '--sparse=always', '--reflink=auto', '--', from, to]);
 }
 
+export async function makeEmptyImage(path: string): Promise<void> {
+  await mkdir(dirname(path), { recursive: true });
+  await using _file = await open(path, 'w');
+}
+
+const makeImage = ({ imagePath }: SnapshotFixture, path: string): Promise<void> =>
+  imagePath === undefined ? makeEmptyImage(path) : copySparsely(imagePath, path);
+
 export async function registerSnapshot(
   state: Ec2State,
   context: LabContext,
@@ -41,8 +55,8 @@ export async function registerSnapshot(
 ): Promise<StoredSnapshot> {
   const id = fixture.snapshotId ?? newId('snap');
   const image = state.snapshotImage(id);
-  await copySparsely(fixture.imagePath, image);
-  const sizeGiB = Math.max(1, Math.ceil((await stat(image)).size / GiB));
+  await makeImage(fixture, image);
+  const sizeGiB = fixture.sizeGiB ?? Math.max(1, Math.ceil((await stat(image)).size / GiB));
   await truncate(image, sizeGiB * GiB);
   const snapshot: StoredSnapshot = {
     id,
@@ -57,9 +71,10 @@ export async function registerSnapshot(
     productCodes: fixture.productCodes ?? [],
     storageTier: fixture.storageTier ?? 'standard',
     state: fixture.state ?? 'completed',
-    dataBytes: (await stat(image)).blocks * 512,
+    dataBytes: fixture.dataBytes ?? (await stat(image)).blocks * 512,
     tags: fixture.tags ?? {},
     writtenZeros: fixture.writtenZeros ?? [],
+    ...(fixture.region === undefined ? {} : { region: fixture.region }),
   };
   state.snapshots.set(id, snapshot);
   state.save();
@@ -86,14 +101,21 @@ const FILTERS = new Set([
   'volume-size',
 ]);
 
-export function describeSnapshots(state: Ec2State, context: LabContext, input: DescribeInput): object {
+/** @param region that was asked: each knows its own snapshots only. */
+export function describeSnapshots(
+  state: Ec2State,
+  context: LabContext,
+  input: DescribeInput,
+  region: string = context.region,
+): object {
   refuseIdsWithPages(input.SnapshotIds, input, 'snapshotSet');
   checkFilters(input.Filters, (name) => FILTERS.has(name) || name.startsWith('tag:'));
   const owners = (input.OwnerIds ?? []).map((owner) => (owner === 'self' ? context.accountId : owner));
   const candidates = input.SnapshotIds?.length
     ? input.SnapshotIds.map((id) => findSnapshot(state, id))
     : [...state.snapshots.values()];
-  const owned = candidates.filter(({ ownerId }) => owners.length === 0 || owners.includes(ownerId));
+  const here = candidates.filter((snapshot) => (snapshot.region ?? context.region) === region);
+  const owned = here.filter(({ ownerId }) => owners.length === 0 || owners.includes(ownerId));
   const found = filtered(owned, input.Filters, (snapshot, name) => filterValues(snapshot, name, context));
   const { items, ...more } = page(found, input, context.pageSize);
   return { Snapshots: items.map((snapshot) => toWire(snapshot, context)), ...more };

@@ -24,6 +24,17 @@ export interface StoredSnapshot {
   writtenZeros?: number[];
   /** Of a snapshot that was begun as the changes to another. */
   parentId?: string;
+  /** If it is not the lab's own. */
+  region?: string;
+}
+
+/** A machine image, as far as it refers to snapshots. */
+export interface StoredImage {
+  id: string;
+  name: string;
+  region: string;
+  ownerId: string;
+  snapshotIds: string[];
 }
 
 export interface StoredAttachment {
@@ -65,19 +76,22 @@ export interface StoredVolume {
 interface Document {
   snapshots: StoredSnapshot[];
   volumes: StoredVolume[];
+  images?: StoredImage[];
 }
 
 export class Ec2State {
   readonly directory: string;
   readonly snapshots = new Map<string, StoredSnapshot>();
   readonly volumes = new Map<string, StoredVolume>();
+  readonly images = new Map<string, StoredImage>();
 
   constructor(directory: string) {
     this.directory = directory;
     if (!existsSync(this.#file)) return;
-    const { snapshots, volumes } = JSON.parse(readFileSync(this.#file, 'utf8')) as Document;
+    const { snapshots, volumes, images = [] } = JSON.parse(readFileSync(this.#file, 'utf8')) as Document;
     for (const snapshot of snapshots) this.snapshots.set(snapshot.id, snapshot);
     for (const volume of volumes) this.volumes.set(volume.id, volume);
+    for (const image of images) this.images.set(image.id, image);
   }
 
   get #file(): string {
@@ -85,7 +99,11 @@ export class Ec2State {
   }
 
   save(): void {
-    const document: Document = { snapshots: [...this.snapshots.values()], volumes: [...this.volumes.values()] };
+    const document: Document = {
+      snapshots: [...this.snapshots.values()],
+      volumes: [...this.volumes.values()],
+      images: [...this.images.values()],
+    };
     writeFileAtomically(this.#file, JSON.stringify(document, null, 1));
   }
 
@@ -98,4 +116,4 @@ export class Ec2State {
   }
 }
 
-export const newId = (kind: 'snap' | 'vol'): string => `${kind}-${randomBytes(9).toString('hex').slice(0, 17)}`;
+export const newId = (kind: 'snap' | 'vol' | 'ami'): string => `${kind}-${randomBytes(9).toString('hex').slice(0, 17)}`;

@@ -1,14 +1,12 @@
 /** Volumes: copies of snapshots' images, with the states that EC2 shows. */
 
 import { randomBytes } from 'node:crypto';
-import { mkdirSync } from 'node:fs';
 import { open, unlink } from 'node:fs/promises';
-import { dirname } from 'node:path';
 import { type LabContext, ServiceError } from '../core/contract.ts';
 import { BLOCK } from '../ebs/contract.ts';
 import { writtenBlocks } from '../ebs/written.ts';
 import { checkFilters, type Filter, filtered, type Paging, page, refuseIdsWithPages, tagValues } from './describe.ts';
-import { copySparsely, findSnapshot, snapshotState } from './snapshots.ts';
+import { copySparsely, findSnapshot, makeEmptyImage, snapshotState } from './snapshots.ts';
 import { type Ec2State, newId, type StoredAttachment, type StoredVolume } from './state.ts';
 import { creationTags, type Tag, toTagSet } from './tags.ts';
 
@@ -39,10 +37,11 @@ export async function createVolume(
   context: LabContext,
   input: CreateVolumeInput,
   behaviours: Map<string, string>,
+  region: string = context.region,
 ): Promise<object> {
   const repeated = volumeOfToken(state, input);
   if (repeated) return toWire(repeated, context);
-  const volume = checkedVolume(state, context, input);
+  const volume = checkedVolume(state, context, input, region);
   volume.fails = behaviours.has('volume-error');
   volume.invisibleLooks = Number(behaviours.get('not-yet-visible') ?? 0);
   if (behaviours.has('slow')) volume.availableAt += Number(behaviours.get('slow'));
@@ -85,11 +84,11 @@ function volumeOfToken(state: Ec2State, input: CreateVolumeInput): StoredVolume 
 
 const requestOf = ({ ClientToken: _token, ...rest }: CreateVolumeInput): string => JSON.stringify(rest);
 
-function checkedVolume(state: Ec2State, context: LabContext, input: CreateVolumeInput): StoredVolume {
+function checkedVolume(state: Ec2State, context: LabContext, input: CreateVolumeInput, region: string): StoredVolume {
   const type = input.VolumeType ?? 'gp2';
   const limits = SIZES[type];
   if (!limits) throw new ServiceError('UnknownVolumeType', `Unsupported volume type '${type}' for volume creation.`);
-  if (!input.AvailabilityZone?.startsWith(context.region)) {
+  if (!input.AvailabilityZone?.startsWith(region)) {
     throw new ServiceError('InvalidZone.NotFound', `The zone '${input.AvailabilityZone}' does not exist.`);
   }
   if (input.KmsKeyId !== undefined && input.Encrypted !== true) {
@@ -142,11 +141,6 @@ function usableSnapshot(state: Ec2State, context: LabContext, id: string) {
     throw new ServiceError('IncorrectState', `The snapshot '${id}' is archived; restore it before creating a volume`);
   }
   return snapshot;
-}
-
-async function makeEmptyImage(path: string): Promise<void> {
-  mkdirSync(dirname(path), { recursive: true });
-  await using _file = await open(path, 'w');
 }
 
 async function growImage(path: string, bytes: number): Promise<void> {
@@ -205,13 +199,20 @@ const FILTERS = new Set([
   'volume-type',
 ]);
 
-export function describeVolumes(state: Ec2State, context: LabContext, input: DescribeInput): object {
+/** @param region that was asked: each knows its own volumes only. */
+export function describeVolumes(
+  state: Ec2State,
+  context: LabContext,
+  input: DescribeInput,
+  region: string = context.region,
+): object {
   refuseIdsWithPages(input.VolumeIds, input, 'volumeSet');
   checkFilters(input.Filters, (name) => FILTERS.has(name) || name.startsWith('tag:'));
   const candidates = input.VolumeIds?.length
     ? input.VolumeIds.map((id) => lookedAt(findVolume(state, context, id)))
     : [...state.volumes.values()].filter((volume) => isVisible(volume, context) && volume.invisibleLooks === 0);
-  const found = filtered(candidates, input.Filters, (volume, name) => filterValues(volume, name, context));
+  const here = candidates.filter(({ availabilityZone }) => availabilityZone.startsWith(region));
+  const found = filtered(here, input.Filters, (volume, name) => filterValues(volume, name, context));
   const { items, ...more } = page(found, input, context.pageSize);
   return { Volumes: items.map((volume) => toWire(volume, context)), ...more };
 }

@@ -11,6 +11,16 @@ export const wholeNumber =
     return value;
   };
 
+export const decimal =
+  (lowest: number, highest: number) =>
+  (text: string): number => {
+    const value = Number(text);
+    if (!/^\d+(\.\d+)?$/.test(text) || value < lowest || value > highest) {
+      throw new InvalidArgumentError(`It must be a number from ${lowest} to ${highest}.`);
+    }
+    return value;
+  };
+
 const SECONDS_IN = { s: 1, m: 60, h: 3600, d: 86_400 };
 
 /** `90`, `30m`, `12h`, `7d`: seconds. */

@@ -9,6 +9,7 @@ export interface SelectionFlags {
   all?: true;
   one?: true;
   snapshots?: string[];
+  from?: string;
   tag: string;
 }
 
@@ -60,6 +61,11 @@ export const selectionOptions = (tagged: string): Option[] => [
   new Option('--snapshots <id...>', 'these snapshots, whatever their tags say')
     .argParser(collect(SNAPSHOT_ID))
     .conflicts(['all', 'one']),
+  new Option('--from <file>', 'those that this file lists, e.g. one written by analyze --plan').conflicts([
+    'all',
+    'one',
+    'snapshots',
+  ]),
   tagOption(),
   new Option('--concurrency <number>', 'snapshots worked on at once; memory and processors are needed for each')
     .argParser(wholeNumber(1, 64))
@@ -76,7 +82,7 @@ export function toSelection(flags: SelectionFlags, states: { value: string; unde
   if (flags.snapshots !== undefined) return { by: 'id', ids: [...new Set(flags.snapshots)] };
   if (flags.all) return { by: 'tag', ...states, most: null };
   if (flags.one) return { by: 'tag', ...states, most: 1 };
-  throw new SnapError('USAGE', 'say which snapshots: --all, --one or --snapshots ID...');
+  throw new SnapError('USAGE', 'say which snapshots: --all, --one, --snapshots ID... or --from FILE');
 }
 
 export const bucketOption = (): Option =>

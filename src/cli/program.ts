@@ -1,7 +1,9 @@
 /** The whole command line, as one declaration. */
 import { Command } from 'commander';
 import { VERSION } from '../version.ts';
+import { analyzeCommand } from './commands/analyze.ts';
 import { cleanCommand } from './commands/clean.ts';
+import { compareCommand } from './commands/compare.ts';
 import { doctorCommand } from './commands/doctor.ts';
 import { drillCommand } from './commands/drill.ts';
 import { labCommand } from './commands/lab.ts';
@@ -27,7 +29,9 @@ export function buildProgram(context: CliContext): Command {
     restoreCommand,
     listCommand,
     drillCommand,
+    analyzeCommand,
     cleanCommand,
+    compareCommand,
     doctorCommand,
     labCommand,
   ].map((make) => make(context)))

@@ -1,53 +1,55 @@
 /**
- * List prices in US dollars, us-east-1, as published in November 2026; other regions differ by some ten per cent.
- * Sources: the pricing pages of Amazon EBS and Amazon S3.
+ * What AWS asks for storage, requests and retrieval, by region: the one source of prices of the program. Money is of
+ * the currency of the prices; a GB is 2^30 bytes, as AWS bills it; prices of requests are for a thousand.
  */
+import { BUILT_IN } from './built-in-prices.ts';
 
-/** A GB-month of a volume. */
-export const VOLUME_GB_MONTH: Record<string, number> = {
-  gp3: 0.08,
-  gp2: 0.1,
-  io1: 0.125,
-  io2: 0.125,
-  st1: 0.045,
-  sc1: 0.015,
-  standard: 0.05,
-};
+export interface Prices {
+  /** Where they come from; `estimated` and the like are told of each group of each region in `sources`. */
+  source: 'built-in' | 'price-list' | 'file' | 'report';
+  /** The day that they are of, `YYYY-MM-DD`. */
+  asOf: string;
+  note: string;
+  regions: Readonly<Record<string, RegionPrices>>;
+}
 
-/** A GB-month of snapshots in the standard tier. */
-export const SNAPSHOT_GB_MONTH = 0.05;
-
-/** By storage class: a GB-month, and a thousand PUT, POST or LIST requests. */
-export const S3_CLASS: Record<string, { gbMonth: number; thousandPuts: number }> = {
-  STANDARD: { gbMonth: 0.023, thousandPuts: 0.005 },
-  INTELLIGENT_TIERING: { gbMonth: 0.023, thousandPuts: 0.005 },
-  STANDARD_IA: { gbMonth: 0.0125, thousandPuts: 0.01 },
-  ONEZONE_IA: { gbMonth: 0.01, thousandPuts: 0.01 },
-  GLACIER_IR: { gbMonth: 0.004, thousandPuts: 0.02 },
-  GLACIER: { gbMonth: 0.0036, thousandPuts: 0.03 },
-  DEEP_ARCHIVE: { gbMonth: 0.00099, thousandPuts: 0.05 },
-};
+/** Prices that are known, or not, together. */
+export type PriceGroup = 'snapshot' | 'archive' | 'direct' | 'volumes' | 's3' | 'retrieval';
 
 /**
- * Of the archive classes, by retrieval tier, cheapest first: dollars a GB and a thousand requests, and how long it takes.
- * While it is there, the restored copy costs as much as Standard besides.
+ * `list`: seen in a price list or a bill of AWS. `transcribed`: as others copied it from AWS's pages some years ago.
+ * `estimated`: from what is known, by the ratio of a region alike. `other-region`: that of us-east-1.
  */
-export const RETRIEVAL: Record<string, readonly RetrievalTier[]> = {
-  GLACIER: [
-    { tier: 'Bulk', gb: 0, thousandRequests: 0, takes: '5 to 12 hours' },
-    { tier: 'Standard', gb: 0.01, thousandRequests: 0.05, takes: '3 to 5 hours' },
-    { tier: 'Expedited', gb: 0.03, thousandRequests: 10, takes: '1 to 5 minutes' },
-  ],
-  DEEP_ARCHIVE: [
-    { tier: 'Bulk', gb: 0.0025, thousandRequests: 0.025, takes: 'up to 48 hours' },
-    { tier: 'Standard', gb: 0.02, thousandRequests: 0.1, takes: 'up to 12 hours' },
-  ],
-  // In its archive tiers, which only the object's head tells; the longer of their times.
-  INTELLIGENT_TIERING: [
-    { tier: 'Bulk', gb: 0, thousandRequests: 0, takes: 'up to 48 hours' },
-    { tier: 'Standard', gb: 0, thousandRequests: 0, takes: 'up to 12 hours' },
-  ],
-};
+export type PriceSource = 'list' | 'transcribed' | 'estimated' | 'other-region' | 'price-list' | 'file' | 'report';
+
+export interface RegionPrices {
+  region: string;
+  currency: string;
+  snapshot: SnapshotPrices;
+  direct: { thousandLists: number; thousandReads: number; thousandWrites: number };
+  /** A GB-month, by type, e.g. `gp3`. */
+  volumes: Readonly<Record<string, number>>;
+  /** By storage class. */
+  s3: Readonly<Record<string, ClassPrices>>;
+  sources: Readonly<Record<PriceGroup, PriceSource>>;
+}
+
+export interface SnapshotPrices {
+  /** A GB-month in the standard tier, and in the archive tier. */
+  gbMonth: number;
+  archiveGbMonth: number;
+  archiveRetrievalGb: number;
+}
+
+export interface ClassPrices {
+  gbMonth: number;
+  thousandPuts: number;
+  thousandGets: number;
+  /** Reading one GB; for the archive classes see `retrieval`. */
+  readGb: number;
+  /** Ways to get objects out of an archive class, cheapest first; empty for classes that can be read as they are. */
+  retrieval: readonly RetrievalTier[];
+}
 
 export interface RetrievalTier {
   tier: 'Bulk' | 'Standard' | 'Expedited';
@@ -56,10 +58,54 @@ export interface RetrievalTier {
   takes: string;
 }
 
-/** Parts of objects in the archive classes are requests at Standard's price. */
-export const STANDARD_THOUSAND_PUTS = 0.005;
+/** Days that are billed at least. Sources: "Amazon S3 storage classes", "Archive Amazon EBS snapshots". */
+export const MINIMUM_DAYS: Readonly<Record<string, number>> = {
+  STANDARD_IA: 30,
+  ONEZONE_IA: 30,
+  GLACIER_IR: 90,
+  GLACIER: 90,
+  DEEP_ARCHIVE: 180,
+};
+export const ARCHIVE_TIER_MINIMUM_DAYS = 90;
 
-/** EBS direct APIs: a thousand blocks read, and a thousand requests for lists. */
-export const DIRECT_READS = { thousandBlocks: 0.003, thousandLists: 0.0006 };
+/** Objects of the archive classes are billed for so much more: their index, and their name in Standard. */
+export const ARCHIVE_OVERHEAD = { bytes: 32 * 1024, standardBytes: 8 * 1024 };
 
 export const HOURS_A_MONTH = 730;
+export const DAYS_A_MONTH = 365 / 12;
+
+const FALLBACK = 'us-east-1';
+
+/** @returns those of us-east-1 for regions that are not known, as `sources` then tells. */
+export function pricesIn(region: string, { regions }: Prices = BUILT_IN): RegionPrices {
+  const found = regions[region];
+  if (found) return found;
+  const instead = regions[FALLBACK] ?? (BUILT_IN.regions[FALLBACK] as RegionPrices);
+  const sources = Object.fromEntries(Object.keys(instead.sources).map((group) => [group, 'other-region']));
+  return { ...instead, region, sources: sources as Record<PriceGroup, PriceSource> };
+}
+
+const NAMES: Record<PriceGroup, string> = {
+  snapshot: 'snapshots',
+  archive: 'the archive tier',
+  direct: 'the EBS direct APIs',
+  volumes: 'volumes',
+  s3: 'S3',
+  retrieval: 'retrieval',
+};
+
+/** What a reader has to know of the prices of a region; `null` where all are AWS's own. */
+export function noteOn({ region, sources }: RegionPrices): string | null {
+  const groups = Object.keys(NAMES) as PriceGroup[];
+  const of = (...wanted: PriceSource[]) =>
+    groups.filter((group) => wanted.includes(sources[group])).map((group) => NAMES[group]);
+  if (of('other-region').length > 0) return `prices of ${region} are not known: those of ${FALLBACK} were used`;
+  const parts = [
+    ...told('estimated from regions alike', of('estimated')),
+    ...told('copied from a page of some years ago', of('transcribed')),
+  ];
+  return parts.length === 0 ? null : `prices of ${region}: ${parts.join('; ')}`;
+}
+
+const told = (how: string, names: readonly string[]): string[] =>
+  names.length === 0 ? [] : [`those of ${names.join(', ')} are ${how}`];

@@ -1,10 +1,11 @@
-/** What it costs to read a snapshot, either way, at list prices of us-east-1. */
+/** What it costs to read a snapshot, either way. */
 import type { ReadingCost } from '../events.ts';
 import { GiB, MiB } from '../lib/units.ts';
-import { DIRECT_READS, HOURS_A_MONTH, VOLUME_GB_MONTH } from './prices.ts';
+import { HOURS_A_MONTH, type RegionPrices } from './prices.ts';
 
 /** A block of the EBS direct APIs. */
 const BLOCK = 512 * 1024;
+const BLOCKS_A_PAGE = 10_000;
 
 /** A volume fresh from a snapshot loads lazily; bytes a second seen in practice. */
 const LAZY_RATE = 3.5 * MiB;
@@ -15,14 +16,19 @@ interface Data {
   dataBytes: number | null;
 }
 
-export const readingCost = (snapshot: Data, volumeType: string): ReadingCost => ({
-  volume: volumeCost(snapshot, volumeType),
-  direct: snapshot.dataBytes === null ? null : ((snapshot.dataBytes / BLOCK) * DIRECT_READS.thousandBlocks) / 1000,
+/** In the currency of the prices. */
+export const readingCost = (snapshot: Data, volumeType: string, prices: RegionPrices): ReadingCost => ({
+  volume: volumeCost(snapshot, volumeType, prices),
+  direct: snapshot.dataBytes === null ? null : directCost(snapshot.dataBytes, prices),
 });
 
+/** Blocks, and pages of their list. */
+const directCost = (bytes: number, { direct }: RegionPrices): number =>
+  ((bytes / BLOCK) * (direct.thousandReads + direct.thousandLists / BLOCKS_A_PAGE)) / 1000;
+
 /** Where the amount of data is not known, the disk may be full. */
-function volumeCost({ sizeGiB, dataBytes }: Data, type: string): number | null {
-  const price = VOLUME_GB_MONTH[type];
+function volumeCost({ sizeGiB, dataBytes }: Data, type: string, { volumes }: RegionPrices): number | null {
+  const price = volumes[type];
   const hours = (dataBytes ?? sizeGiB * GiB) / LAZY_RATE / 3600;
   return price === undefined ? null : (price * sizeGiB * hours) / HOURS_A_MONTH;
 }

@@ -1,7 +1,6 @@
 /** Archives chosen by lot: anybody who knows the seed chooses the same ones. */
 import { createHash } from 'node:crypto';
 import { claimFolder } from '../archive/claim.ts';
-import { RETRIEVAL } from '../costs/prices.ts';
 import type { DrillReport } from '../events.ts';
 import { findArchived } from './archived-objects.ts';
 import { archivesIn, type FoundArchive } from './scan-bucket.ts';
@@ -44,7 +43,7 @@ export async function chooseSample(
 }
 
 const isInArchiveClass = ({ data }: FoundArchive): boolean =>
-  data.some(({ storageClass }) => storageClass !== 'INTELLIGENT_TIERING' && storageClass in RETRIEVAL);
+  data.some(({ storageClass }) => storageClass === 'GLACIER' || storageClass === 'DEEP_ARCHIVE');
 
 async function isThawed({ data }: FoundArchive, { store }: Services, signal: AbortSignal): Promise<boolean> {
   const keys = data.map(({ key }) => key);

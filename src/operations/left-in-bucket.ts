@@ -3,7 +3,7 @@ import { indexKey } from '../archive/block-index.ts';
 import type { Claim, Progress } from '../archive/claim.ts';
 import { manifestKey, parseKey, parseSmallKey } from '../archive/key.ts';
 import type { ObjectHead, UnfinishedUpload } from '../cloud/ports.ts';
-import { S3_CLASS } from '../costs/prices.ts';
+import { pricesIn } from '../costs/prices.ts';
 import { now } from '../lib/clock.ts';
 import { cleanupSignal } from '../lib/disposal.ts';
 import { GiB } from '../lib/units.ts';
@@ -29,7 +29,7 @@ async function leftUpload(upload: UnfinishedUpload, claim: Claim | null, survey:
     what: `unfinished upload ${upload.uploadId} of ${length} parts`,
     ageSeconds: (now().getTime() - upload.initiatedAt.getTime()) / 1000,
     // Parts are kept in Standard until the upload is completed.
-    dollarsMonth: monthly('STANDARD', bytes),
+    dollarsMonth: monthly('STANDARD', bytes, survey),
     obstacle: isOurs(upload, claim) ? null : 'no claim says that it is of this program',
     remove: () => parts.abort(upload.uploadId, { signal: cleanupSignal() }),
   };
@@ -94,14 +94,15 @@ async function isInManifest(key: string, snapshotId: string, { services, signal 
   return manifest?.content.objects.some((object) => object.key === key || object.index?.key === key) ?? false;
 }
 
-const leftObject = (head: ObjectHead, { services }: Survey): Leftover => ({
+const leftObject = (head: ObjectHead, survey: Survey): Leftover => ({
   kind: 'object',
   id: head.key,
   what: 'of an archive that was never completed',
   ageSeconds: (now().getTime() - head.modifiedAt.getTime()) / 1000,
-  dollarsMonth: monthly(head.storageClass, head.bytes),
+  dollarsMonth: monthly(head.storageClass, head.bytes, survey),
   obstacle: null,
-  remove: () => services.store.removeIf(head.key, head.etag, { signal: cleanupSignal() }),
+  remove: () => survey.services.store.removeIf(head.key, head.etag, { signal: cleanupSignal() }),
 });
 
-const monthly = (storageClass: string, bytes: number): number => ((S3_CLASS[storageClass]?.gbMonth ?? 0) * bytes) / GiB;
+const monthly = (storageClass: string, bytes: number, { services }: Survey): number =>
+  ((pricesIn(services.region).s3[storageClass]?.gbMonth ?? 0) * bytes) / GiB;

@@ -2,7 +2,7 @@
 import type { Claim } from '../archive/claim.ts';
 import { manifestKey } from '../archive/key.ts';
 import type { Snapshot, Volume } from '../cloud/ports.ts';
-import { VOLUME_GB_MONTH } from '../costs/prices.ts';
+import { pricesIn } from '../costs/prices.ts';
 import { giveLeftVolumeBack } from '../host/give-volume-back.ts';
 import { now } from '../lib/clock.ts';
 import { cleanupSignal } from '../lib/disposal.ts';
@@ -31,7 +31,7 @@ function leftVolume(volume: Volume, survey: Survey): Leftover {
     id: volume.id,
     what: `${volume.sizeGiB} GiB ${volume.type}, ${attachment ? `attached to ${attachment.instanceId}` : volume.state}`,
     ageSeconds: (now().getTime() - volume.createdAt.getTime()) / 1000,
-    dollarsMonth: (VOLUME_GB_MONTH[volume.type] ?? 0) * volume.sizeGiB,
+    dollarsMonth: (pricesIn(services.region).volumes[volume.type] ?? 0) * volume.sizeGiB,
     obstacle: attachment ? obstacleToDetaching(attachment.instanceId, survey) : null,
     remove: () => giveLeftVolumeBack(volume, options),
   };

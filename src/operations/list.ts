@@ -1,7 +1,7 @@
 /** `list`: the archives in a bucket, told from the names, sizes and classes of their objects alone. */
 import { claimFolder } from '../archive/claim.ts';
 import { parseKey } from '../archive/key.ts';
-import { S3_CLASS } from '../costs/prices.ts';
+import { pricesIn, type RegionPrices } from '../costs/prices.ts';
 import { EXIT, type ExitCode, SnapError } from '../errors.ts';
 import type { ListedArchive } from '../events.ts';
 import { GiB } from '../lib/units.ts';
@@ -17,6 +17,7 @@ import type { ListSettings, Services } from './settings.ts';
  */
 export async function list(settings: ListSettings, services: Services, signal: AbortSignal): Promise<ExitCode> {
   const { store, host } = services;
+  const prices = pricesIn(services.region);
   const claims = new Set(await store.list(claimFolder(settings.prefix), { signal }));
   const totals = { archives: 0, storedBytes: 0, dollarsMonth: 0 };
   let unreadable = 0;
@@ -27,7 +28,7 @@ export async function list(settings: ListSettings, services: Services, signal: A
     for (const found of chosen.archives) {
       const { id } = found;
       const hasClaim = claims.has(`${claimFolder(settings.prefix)}${id}.json`);
-      const archive = summary(found, hasClaim, existing?.has(id) ?? null);
+      const archive = summary(found, hasClaim, existing?.has(id) ?? null, prices);
       totals.archives++;
       totals.storedBytes += archive.storedBytes;
       totals.dollarsMonth += archive.dollarsMonth ?? 0;
@@ -54,11 +55,16 @@ async function existingSnapshots(
   }
 }
 
-function summary(found: FoundArchive, hasClaim: boolean, snapshotExists: boolean | null): ListedArchive {
+function summary(
+  found: FoundArchive,
+  hasClaim: boolean,
+  snapshotExists: boolean | null,
+  { s3 }: RegionPrices,
+): ListedArchive {
   const { data, manifestKey } = found;
   const first = data[0] ? parseKey(data[0].key) : null;
   const prices = data.map(({ storageClass, bytes }) => {
-    const price = S3_CLASS[storageClass]?.gbMonth;
+    const price = s3[storageClass]?.gbMonth;
     return price === undefined ? null : (price * bytes) / GiB;
   });
   return {

@@ -54,7 +54,7 @@ function migrateEach(
 
 function showPlans({ snapshots, refused }: Selected, settings: MigrateSettings, services: Services): ExitCode {
   for (const snapshot of snapshots) {
-    const plan = planSnapshot(snapshot, settings, services.store.bucket);
+    const plan = planSnapshot(snapshot, settings, services);
     services.host.notify({ code: 'plan.snapshot', plan });
     warnOfTags(snapshot, settings, services);
   }

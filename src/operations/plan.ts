@@ -1,17 +1,22 @@
 /** What a migration would do, as far as it can be told without doing anything. */
 import { formatStartTime, keyStem } from '../archive/key.ts';
 import type { Snapshot } from '../cloud/ports.ts';
-import { S3_CLASS, SNAPSHOT_GB_MONTH, STANDARD_THOUSAND_PUTS } from '../costs/prices.ts';
+import { pricesIn, type RegionPrices } from '../costs/prices.ts';
 import { readingCost } from '../costs/reading.ts';
 import type { SnapshotPlan } from '../events.ts';
 import { GiB } from '../lib/units.ts';
 import { partSize } from '../transfer/part-plan.ts';
-import type { MigrateSettings } from './settings.ts';
+import type { MigrateSettings, Services } from './settings.ts';
 
-/** At list prices of us-east-1, for data that does not compress: the upper bound. */
-export function planSnapshot(snapshot: Snapshot, settings: MigrateSettings, bucket: string): SnapshotPlan {
+/** At list prices of the region, for data that does not compress: the upper bound. */
+export function planSnapshot(
+  snapshot: Snapshot,
+  settings: MigrateSettings,
+  { store: { bucket }, region }: Pick<Services, 'store' | 'region'>,
+): SnapshotPlan {
+  const prices = pricesIn(region);
   const data = snapshot.dataBytes ?? snapshot.sizeGiB * GiB;
-  const reading = readingCost({ ...snapshot, dataBytes: data }, settings.volumeType);
+  const reading = readingCost({ ...snapshot, dataBytes: data }, settings.volumeType, prices);
   return {
     snapshot: snapshot.id,
     volume: snapshot.volumeId,
@@ -29,16 +34,18 @@ export function planSnapshot(snapshot: Snapshot, settings: MigrateSettings, buck
     cost: {
       temporaryVolume: reading.volume,
       directReads: reading.direct,
-      requests: requestCost(data, settings.storageClass),
-      storageMonth: monthly(S3_CLASS[settings.storageClass]?.gbMonth, data),
-      now: monthly(SNAPSHOT_GB_MONTH, data),
+      requests: requestCost(data, settings.storageClass, prices),
+      storageMonth: monthly(prices.s3[settings.storageClass]?.gbMonth, data),
+      now: monthly(prices.snapshot.gbMonth, data),
     },
   };
 }
 
-function requestCost(bytes: number, storageClass: string): number | null {
-  const price = S3_CLASS[storageClass]?.thousandPuts;
-  return price === undefined ? null : ((bytes / partSize(1, bytes)) * STANDARD_THOUSAND_PUTS + 3 * price) / 1000;
+/** Parts of objects in the archive classes are requests at Standard's price. */
+function requestCost(bytes: number, storageClass: string, { s3 }: RegionPrices): number | null {
+  const price = s3[storageClass]?.thousandPuts;
+  const partPrice = s3['STANDARD']?.thousandPuts ?? 0;
+  return price === undefined ? null : ((bytes / partSize(1, bytes)) * partPrice + 3 * price) / 1000;
 }
 
 const monthly = (price: number | undefined, bytes: number): number | null =>

@@ -39,7 +39,7 @@ export async function restoreFiles(
     archive.snapshotId,
     needed.map(({ key }) => key),
     settings.thaw,
-    check,
+    { ...services, signal },
   );
   const missing: string[][] = objects.length > needed.length ? [[...(order.paths ?? [])]] : [];
   for (const object of needed) {

@@ -1,5 +1,5 @@
 /** What became of each snapshot of a run, gathered from its events. */
-import { S3_CLASS } from '../costs/prices.ts';
+import { pricesIn } from '../costs/prices.ts';
 import type { SnapError } from '../errors.ts';
 import type { SnapEvent } from '../events.ts';
 import { now } from '../lib/clock.ts';
@@ -35,7 +35,7 @@ export interface RunReport {
 }
 
 export class ReportBuilder {
-  readonly #storageClass: string | null;
+  readonly #price: number | null;
   readonly #rows = new Map<string, ReportRow>();
   readonly #report: Omit<RunReport, 'snapshots'> = {
     format: 1,
@@ -46,8 +46,8 @@ export class ReportBuilder {
   };
 
   /** @param storageClass of the objects that are stored; `null` where none are. */
-  constructor(storageClass: string | null) {
-    this.#storageClass = storageClass;
+  constructor(storageClass: string | null, region: string) {
+    this.#price = storageClass === null ? null : (pricesIn(region).s3[storageClass]?.gbMonth ?? null);
   }
 
   get report(): RunReport {
@@ -97,8 +97,7 @@ export class ReportBuilder {
     row.plainBytes += amounts.plainBytes ?? 0;
     row.storedBytes += amounts.storedBytes ?? 0;
     row.savedBytes += amounts.savedBytes ?? 0;
-    const price = this.#storageClass === null ? undefined : S3_CLASS[this.#storageClass]?.gbMonth;
-    row.dollarsMonth = price === undefined ? null : (price * row.storedBytes) / GiB;
+    row.dollarsMonth = this.#price === null ? null : (this.#price * row.storedBytes) / GiB;
   }
 
   #addProof(row: ReportRow, { differenceCount, bytes }: Extract<SnapEvent, { code: 'snapshot.validated' }>): void {

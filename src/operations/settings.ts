@@ -4,7 +4,10 @@ import type { Codec } from '../archive/codec.ts';
 import type { Layout } from '../archive/key.ts';
 import type { NewSnapshots, SnapshotBlocks } from '../cloud/blocks.ts';
 import type { Examiner } from '../cloud/examiner.ts';
+import type { Inventory } from '../cloud/inventory.ts';
 import type { ArchiveStore, Instance, Snapshots, ThawOrder, Volumes } from '../cloud/ports.ts';
+import type { Assumptions } from '../costs/analysis.ts';
+import type { Prices } from '../costs/prices.ts';
 import type { Host } from '../events.ts';
 import type { DirectAccess } from '../fuse/serving-order.ts';
 import type { BlockBudget } from '../transfer/governor.ts';
@@ -198,6 +201,33 @@ export interface DoctorSettings {
   volumeType: string;
   mountPoint: string;
 }
+
+/** What is analysed, and what is known beforehand. */
+export interface AnalyzeSettings {
+  /** Paths, `s3://` addresses, or `-` for standard input; empty for `live`. */
+  inputs: readonly string[];
+  /** What `-` is. */
+  input: AsyncIterable<Uint8Array>;
+  /** Billing months that are read of a report in S3, newest first. */
+  months: number;
+  /** Only these; empty for all. */
+  regions: readonly string[];
+  accounts: readonly string[];
+  /** Whether EC2 is asked what snapshots are. */
+  isOffline: boolean;
+  prices: Prices;
+  assumptions: Assumptions;
+}
+
+/** The part of the outside world that bills are about. */
+export interface AnalyzeServices {
+  inventory: Inventory;
+  /** Any bucket that may be read. */
+  bucket(name: string): ReadableBucket;
+  host: Host;
+}
+
+export type ReadableBucket = Pick<ArchiveStore, 'bucket' | 'objects' | 'head' | 'reader' | 'getSmall'>;
 
 /** The outside world, as operations see it. */
 export interface Services {

@@ -1,6 +1,7 @@
 /** The disk of a snapshot, on this machine: a temporary volume, or its blocks served by the EBS direct APIs. */
 import type { Layout } from '../archive/key.ts';
 import type { Snapshot } from '../cloud/ports.ts';
+import { pricesIn } from '../costs/prices.ts';
 import { readingCost } from '../costs/reading.ts';
 import { SnapError } from '../errors.ts';
 import type { FoundDevice } from '../host/block-devices.ts';
@@ -26,7 +27,7 @@ export async function chooseSource(
   const { source: choice, volumeType } = settings;
   if (choice === 'volume') return 'volume';
   const { source, reason } = await weigh(snapshot, choice, use, services, signal);
-  const dollars = readingCost(snapshot, volumeType);
+  const dollars = readingCost(snapshot, volumeType, pricesIn(services.region));
   services.host.notify({ code: 'source.chosen', snapshot: snapshot.id, source, reason, dollars });
   return source;
 }

@@ -10,6 +10,7 @@ import type { ThawSettings } from './settings.ts';
 
 export interface ThawServices {
   store: ArchiveStore;
+  region: string;
   host: Host;
   signal: AbortSignal;
 }
@@ -42,9 +43,9 @@ async function request(
   snapshot: string,
   heads: readonly ObjectHead[],
   { tier, days, consent, again }: ThawSettings,
-  { store, host, signal }: ThawServices,
+  { store, region, host, signal }: ThawServices,
 ): Promise<void> {
-  const offers = offersFor(heads, days);
+  const offers = offersFor(heads, days, region);
   const storageClasses = [...new Set(heads.map(({ storageClass }) => storageClass))];
   if (!offers.some((offer) => offer.tier === tier)) {
     throw new SnapError('USAGE', `objects in ${storageClasses.join(' and ')} cannot be thawed by --thaw-tier ${tier}`, {
@@ -56,7 +57,7 @@ async function request(
   if (!(await consent?.())) {
     signal.throwIfAborted();
     throw new SnapError('OBJECT_ARCHIVED', `${nameThem(heads)} and must be thawed before it can be read`, {
-      hint: `nothing was asked for; --yes asks for ${describeOffers(heads, days)}, by --thaw-tier ${tier}: ${again}`,
+      hint: `nothing was asked for; --yes asks for ${describeOffers(heads, days, region)}, by --thaw-tier ${tier}: ${again}`,
     });
   }
   await inParallel(heads, AT_ONCE, signal, async ({ key, storageClass }, working) => {

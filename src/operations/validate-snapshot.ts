@@ -34,7 +34,7 @@ export async function validateSnapshot(
   requireTools(toolsFor(archive), services.searchPath);
   await refuseArchived(
     archive.objects.map(({ key }) => key),
-    services.store,
+    services,
     signal,
   );
   const source = await chooseSource(snapshot, settings, 'tar', services, signal);

@@ -87,7 +87,7 @@ async function validateArchivesAlone(
       hint: 'check --prefix',
     });
   }
-  const check: CheckServices = {
+  const check = {
     ...services,
     signal,
     streams: settings.downloadStreams,
@@ -109,12 +109,15 @@ async function validateArchivesAlone(
   });
 }
 
-async function checkAlone({ snapshotId, objects }: Archive, services: CheckServices): Promise<void> {
+async function checkAlone(
+  { snapshotId, objects }: Archive,
+  services: CheckServices & { region: string },
+): Promise<void> {
   const started = monotonic();
   const checks: ObjectCheck[] = [];
   await refuseArchived(
     objects.map(({ key }) => key),
-    services.store,
+    services,
     services.signal,
   );
   for (const object of objects) {

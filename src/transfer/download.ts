@@ -91,6 +91,38 @@ function* chunksOf(extents: readonly Extent[]): Generator<Extent> {
   }
 }
 
+/**
+ * The same for whoever takes bytes rather than a pipe.
+ * @throws SnapError the store's own, `DOWNLOAD_FAILED` when a range makes no progress; the signal's reason.
+ */
+export async function* downloaded(
+  object: ObjectReader,
+  size: number,
+  { streams, signal }: Pick<DownloadOptions, 'streams' | 'signal'>,
+): AsyncGenerator<Buffer> {
+  const stopped = new AbortController();
+  const either = AbortSignal.any([signal, stopped.signal]);
+  const running: Promise<Buffer>[] = [];
+  let next = 0;
+  const startMore = () => {
+    for (; next < size && running.length < streams; next += RANGE) {
+      const range = fetchRange(object, Buffer.allocUnsafeSlow(Math.min(RANGE, size - next)), next, either);
+      range.catch(() => {});
+      running.push(range);
+    }
+  };
+  try {
+    startMore();
+    for (let first = running.shift(); first; first = running.shift()) {
+      yield await first;
+      startMore();
+    }
+  } finally {
+    stopped.abort(new Error('the download has ended'));
+    await Promise.allSettled(running);
+  }
+}
+
 /** Tries without a byte between them before a range is given up. */
 const FRUITLESS = 6;
 

@@ -10,6 +10,7 @@ import {
   DeleteSnapshotCommand,
   DeleteTagsCommand,
   DeleteVolumeCommand,
+  DescribeImagesCommand,
   DescribeInstanceAttributeCommand,
   DescribeInstancesCommand,
   DescribeInstanceTypesCommand,
@@ -230,4 +231,36 @@ test('who may not, is told so; who signs wrongly, too', async (t) => {
   );
   const late = await lab.control.addIdentity('late', null, new Date(Date.now() - 1000).toISOString());
   await rejectsWith(clientOf(late).send(new DescribeVolumesCommand({})), 'RequestExpired');
+});
+
+test('other regions have snapshots, volumes and images of their own', async (t) => {
+  const lab = await labForTest(t, { allowLeftovers: ['volume'], pageSize: 1 });
+  const there = { region: 'eu-west-1', credentials: credentialsOf(lab.env), endpoint: lab.lab.endpoints.ec2 };
+  const elsewhere = new EC2Client(there);
+  t.after(() => elsewhere.destroy());
+  const { snapshotId } = await lab.control.addSnapshot({ sizeGiB: 500, region: 'eu-west-1', dataBytes: 2 ** 30 });
+  const { imageId } = await lab.control.addImage({ snapshotIds: [snapshotId], region: 'eu-west-1' });
+  await lab.control.addImage({ snapshotIds: [], region: 'eu-west-1', ownerId: '999999999999' });
+  await elsewhere.send(new CreateVolumeCommand({ AvailabilityZone: 'eu-west-1a', Size: 20, VolumeType: 'gp3' }));
+  await rejectsWith(
+    lab.ec2.send(new CreateVolumeCommand({ AvailabilityZone: 'eu-west-1a', Size: 20 })),
+    'InvalidZone.NotFound',
+  );
+  const [snapshot] = (await elsewhere.send(new DescribeSnapshotsCommand({ OwnerIds: ['self'] }))).Snapshots ?? [];
+  assert.deepEqual(
+    [snapshot?.SnapshotId, snapshot?.VolumeSize, snapshot?.FullSnapshotSizeInBytes],
+    [snapshotId, 500, 2 ** 30],
+  );
+  const { Images = [], NextToken } = await elsewhere.send(
+    new DescribeImagesCommand({ Owners: ['self'], MaxResults: 5 }),
+  );
+  assert.deepEqual([Images.length, NextToken, Images[0]?.ImageId], [1, undefined, imageId]);
+  assert.equal(Images[0]?.BlockDeviceMappings?.[0]?.Ebs?.SnapshotId, snapshotId);
+  const Filters = [{ Name: 'block-device-mapping.snapshot-id', Values: ['snap-00000000'] }];
+  assert.deepEqual((await elsewhere.send(new DescribeImagesCommand({ Filters }))).Images, []);
+  assert.equal((await elsewhere.send(new DescribeVolumesCommand({}))).Volumes?.length, 1);
+  for (const command of [new DescribeSnapshotsCommand({ OwnerIds: ['self'] }), new DescribeVolumesCommand({})]) {
+    const { Snapshots = [], Volumes = [] } = (await lab.ec2.send(command as never)) as { Snapshots?: []; Volumes?: [] };
+    assert.equal(Snapshots.length + Volumes.length, 0);
+  }
 });

@@ -18,12 +18,13 @@ const LAYERS: Record<string, readonly string[]> = {
   'cloud/aws': ['cloud/ports', 'lib'],
   archive: ['cloud/ports', 'lib'],
   costs: ['lib'],
+  billing: ['costs', 'lib'],
   compare: ['archive', 'lib'],
   transfer: ['cloud/ports', 'lib'],
   indexing: ['archive', 'lib'],
   fuse: ['transfer', 'cloud/ports', 'lib'],
   host: ['fuse', 'transfer', 'cloud/ports', 'lib'],
-  operations: ['archive', 'compare', 'indexing', 'transfer', 'fuse', 'host', 'costs', 'cloud/ports', 'lib'],
+  operations: ['archive', 'compare', 'indexing', 'transfer', 'fuse', 'host', 'billing', 'costs', 'cloud/ports', 'lib'],
   'indexing-process': ['indexing', 'lib'],
   'aws-services': ['operations', 'transfer', 'cloud/aws', 'cloud/ports', 'lib'],
   'serving-process': ['fuse', 'transfer', 'cloud/aws', 'cloud/ports', 'lib'],
@@ -32,7 +33,7 @@ const LAYERS: Record<string, readonly string[]> = {
   bin: ['cli'],
 };
 
-const COMMON = ['errors', 'events', 'version'];
+const COMMON = ['errors', 'events', 'event-records', 'version'];
 
 function layerOf(path: string): string {
   const inside = path.replace(/^src\//, '').replace(/\.ts$/, '');

@@ -32,6 +32,7 @@ import {
   type VolumeFlags,
   volumeOptions,
 } from '../options.ts';
+import { withPlan } from '../plan-file.ts';
 import { openHost } from '../render/open-host.ts';
 
 /** Flags as the parser hands them over. */
@@ -69,9 +70,9 @@ export function migrateCommand(context: CliContext): Command {
   const command = new Command('migrate')
     .summary('archive EBS snapshots in S3')
     .description(DESCRIPTION)
-    .usage('(--all | --one | --snapshots ID...) --bucket BUCKET [OPTIONS]')
+    .usage('(--all | --one | --snapshots ID... | --from FILE) --bucket BUCKET [OPTIONS]')
     .addHelpText('after', EXAMPLES + EXIT_STATUS_HELP)
-    .action((_flags, self: Command) => runMigrate(self.opts<MigrateFlags>(), context));
+    .action((_flags, self: Command) => runMigrate(withPlanOf(self, context), context));
   return addOptionGroups(command, [
     ['Which snapshots (exactly one of these):', selectionOptions('all completed snapshots whose tag is "migrate"')],
     ['Where to:', destinationOptions()],
@@ -128,6 +129,13 @@ const contentOptions = (): Option[] => [
 
 const dryRunOption = (): Option =>
   new Option('--dry-run', 'show what would be stored where, and what it costs; change nothing');
+
+function withPlanOf(command: Command, { process }: CliContext): MigrateFlags {
+  const isClassGiven = command.getOptionValueSource('storageClass') !== 'default';
+  const flags = withPlan(command.opts<MigrateFlags>(), isClassGiven, process.env['AWS_REGION']);
+  if (STORAGE_CLASSES.includes(flags.storageClass)) return flags;
+  throw new SnapError('USAGE', `${flags.from} names a storage class that there is not: ${flags.storageClass}`);
+}
 
 async function runMigrate(flags: MigrateFlags, context: CliContext): Promise<void> {
   const settings = toSettings(flags);

@@ -29,6 +29,7 @@ import {
   type VolumeFlags,
   volumeOptions,
 } from '../options.ts';
+import { withPlan } from '../plan-file.ts';
 import { openHost } from '../render/open-host.ts';
 import { readSessionKey } from '../session-key.ts';
 
@@ -47,9 +48,11 @@ export function validateCommand(context: CliContext): Command {
   const command = new Command('validate')
     .summary('prove that archives are what their snapshots are')
     .description(DESCRIPTION)
-    .usage('(--all | --one | --snapshots ID...) --bucket BUCKET [OPTIONS]')
+    .usage('(--all | --one | --snapshots ID... | --from FILE) --bucket BUCKET [OPTIONS]')
     .addHelpText('after', EXAMPLES + EXIT_STATUS_HELP)
-    .action((_flags, self: Command) => runValidate(self.opts<ValidateFlags>(), context));
+    .action((_flags, self: Command) =>
+      runValidate(withPlan(self.opts<ValidateFlags>(), true, context.process.env['AWS_REGION']), context),
+    );
   return addOptionGroups(command, [
     ['Which snapshots (exactly one of these):', selectionOptions('all completed snapshots whose tag is "migrated"')],
     ['Where the archives are:', archiveOptions()],

@@ -28,7 +28,7 @@ const progressRecord = (task: ProgressTask) => ({
   code: 'object.progress',
   object: task.label,
   readBytes: task.read(),
-  storedBytes: task.stored(),
+  ...(task.stored === null ? {} : { storedBytes: task.stored() }),
   expectedBytes: task.expectedBytes,
 });
 

@@ -17,11 +17,12 @@ interface HostFlags {
   quiet?: true;
   report?: string;
   storageClass?: string;
+  region?: string;
 }
 
 /** @throws SnapError `USAGE` when the report file cannot be written. */
 export function openHost(flags: HostFlags, context: CliContext): CliHost {
-  const report = new ReportBuilder(flags.storageClass ?? null);
+  const report = new ReportBuilder(flags.storageClass ?? null, flags.region ?? context.process.env['AWS_REGION'] ?? '');
   const save = () => flags.report !== undefined && writeReport(flags.report, report.report);
   save();
   const screen = chooseScreen(flags, context);

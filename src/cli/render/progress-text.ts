@@ -11,10 +11,11 @@ export interface Progress {
 
 export function describeProgress(task: ProgressTask, elapsedSeconds: number): Progress {
   const read = task.read();
-  const stored = task.stored();
+  const stored = task.stored?.() ?? null;
   const rate = elapsedSeconds > 0 ? read / elapsedSeconds : 0;
-  const parts = [`${formatBytes(read)} read`, `${formatBytes(stored)} stored`];
-  if (stored > 0) parts.push(`${(read / stored).toFixed(2)}:1`);
+  const parts = [`${formatBytes(read)} read`];
+  if (stored !== null) parts.push(`${formatBytes(stored)} stored`);
+  if (stored !== null && stored > 0) parts.push(`${(read / stored).toFixed(2)}:1`);
   if (rate > 0) parts.push(`${formatBytes(rate)}/s`, timeLeft(task.expectedBytes - read, rate));
   const share = task.expectedBytes > 0 ? Math.min(read / task.expectedBytes, 0.99) : 0;
   return { share, text: parts.filter((part) => part !== '').join(', ') };

@@ -3,6 +3,7 @@ import type { SnapError } from '../../errors.ts';
 import type { DifferenceNote, SnapEvent, SnapshotPlan } from '../../events.ts';
 import { formatBytes, formatDollars, formatDuration } from '../../lib/units.ts';
 import { describeArchive, describeList } from './archive-lines.ts';
+import { describeCosts } from './cost-lines.ts';
 import { describeChosen, describeDrill, describeDrilled } from './drill-lines.ts';
 import { describeFile, describeFound, describeNotListed, describeSearch } from './file-lines.ts';
 import { describeShown } from './shown-archive.ts';
@@ -40,6 +41,10 @@ export function describeEvent(event: SnapEvent): string | null {
       return describeFound(event.file);
     case 'find.finished':
       return describeSearch(event);
+    case 'report.read':
+    case 'region.described':
+    case 'live.planned':
+      return describeCosts(event);
     case 'doctor.finding':
       return describeFinding(event);
     case 'doctor.finished':
@@ -68,6 +73,9 @@ type SnapshotEvent = Exclude<
       | 'file.found'
       | 'find.finished'
       | 'list.finished'
+      | 'report.read'
+      | 'region.described'
+      | 'live.planned'
       | `doctor.${string}`;
   }
 >;

@@ -9,7 +9,7 @@ export function describeOffer(event: SnapEvent & { code: 'thaw.offered' }): stri
     const mark = offer.tier === tier ? '>' : ' ';
     return `  ${mark} ${offer.tier.padEnd(9)}  ${offer.takes.padEnd(15)}  ${formatDollars(offer.dollars)}`;
   });
-  return [`to be thawed for ${days} days: ${what} (list prices of us-east-1, with the copies):`, ...lines].join('\n');
+  return [`to be thawed for ${days} days: ${what} (list prices, with the copies):`, ...lines].join('\n');
 }
 
 const STATES = {

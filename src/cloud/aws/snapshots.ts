@@ -65,7 +65,7 @@ function describe(client: EC2Client, filters: Filter[], doing: string, { signal 
   });
 }
 
-const toSnapshot = (snapshot: Ec2Snapshot): Snapshot => ({
+export const toSnapshot = (snapshot: Ec2Snapshot): Snapshot => ({
   id: snapshot.SnapshotId ?? '',
   volumeId: snapshot.VolumeId ?? '',
   sizeGiB: snapshot.VolumeSize ?? 0,

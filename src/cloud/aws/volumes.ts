@@ -143,7 +143,7 @@ async function nullIf<T>(expected: (error: unknown) => boolean, call: () => Prom
   }
 }
 
-const toVolume = (volume: Ec2Volume): Volume => ({
+export const toVolume = (volume: Ec2Volume): Volume => ({
   id: volume.VolumeId ?? '',
   state: (volume.State ?? 'creating') as VolumeState,
   sizeGiB: volume.Size ?? 0,

@@ -1,0 +1,77 @@
+/**
+ * How fast billing reports are read.
+ *
+ *   npm run bench:analyze -- [--rows 1000000] [--snapshots 2000] [--rounds 3] [--report FILE]
+ *
+ * Against `gzip -dc | wc -l`, which only unpacks and counts, and against the CSV parser alone, in turns, so that whatever
+ * else the machine does meets all of them. The full size is `--rows 10000000 --snapshots 20000`: 2 GB.
+ */
+import { existsSync, mkdtempSync, rmSync, statSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { writeLargeBill } from './bill.ts';
+import { type Measured, measure, median } from './measure.ts';
+
+const { values } = parseArgs({
+  options: {
+    rows: { type: 'string', default: '1000000' },
+    snapshots: { type: 'string', default: '2000' },
+    rounds: { type: 'string', default: '3' },
+    /** Kept, and used again. */
+    report: { type: 'string' },
+    /** Without the CSV parser alone, which takes its time. */
+    quick: { type: 'boolean', default: false },
+  },
+});
+
+const say = (text: string) => process.stdout.write(`${text}\n`);
+const directory = mkdtempSync(join(tmpdir(), 'snap-to-s3-bench-'));
+const path = values.report ?? join(directory, 'report.csv.gz');
+const here = import.meta.dirname;
+try {
+  const size = { rows: Number(values.rows), snapshots: Number(values.snapshots) };
+  if (!existsSync(path)) await writeLargeBill(path, size);
+  await compare();
+} finally {
+  rmSync(directory, { recursive: true, force: true });
+}
+
+async function compare(): Promise<void> {
+  const unpacked = Number((await measure(['sh', '-c', 'gzip -dc "$0" | wc -c', path], process.env)).stdout[0]);
+  const packed = statSync(path).size;
+  say(`${(unpacked / 1e9).toFixed(2)} GB of CSV, ${(packed / 1e6).toFixed(0)} MB packed`);
+  const rounds: { ours: Measured; wc: Measured; bare: Measured | null }[] = [];
+  for (let round = 0; round < Number(values.rounds); round++) {
+    const wc = await measure(['sh', '-c', 'gzip -dc "$0" | wc -l', path], process.env);
+    const ours = await measure(
+      [process.execPath, join(here, '..', 'src', 'bin.ts'), 'analyze', path, '--offline', '--quiet'],
+      process.env,
+    );
+    const bare = values.quick ? null : await measure([process.execPath, join(here, 'bare-csv.ts'), path], process.env);
+    rounds.push({ ours, wc, bare });
+  }
+  const column = (pick: (round: (typeof rounds)[number]) => number) => median(rounds.map(pick));
+  const line = (name: string, seconds: number) =>
+    say(
+      `  ${name.padEnd(22)} ${seconds.toFixed(1).padStart(6)} s  ${(unpacked / seconds / 1e6).toFixed(0).padStart(5)} MB/s`,
+    );
+  line(
+    'gzip -dc | wc -l',
+    column(({ wc }) => wc.seconds),
+  );
+  line(
+    'analyze',
+    column(({ ours }) => ours.seconds),
+  );
+  say(`  analyze takes ${column(({ ours, wc }) => ours.seconds / wc.seconds).toFixed(2)} times as long as gzip | wc`);
+  if (!values.quick) {
+    line(
+      'papaparse alone',
+      column(({ bare }) => bare?.seconds ?? Number.NaN),
+    );
+    const faster = column(({ ours, bare }) => (bare?.seconds ?? Number.NaN) / ours.seconds);
+    say(`  papaparse alone takes ${faster.toFixed(2)} times as long as analyze`);
+  }
+  say(`  own memory at the most: ${Math.max(...rounds.map(({ ours }) => ours.peakMiB)).toFixed(0)} MiB`);
+}

@@ -1,0 +1,115 @@
+/** A report as Parquet: one row group after the other, and of those only the columns that are needed. */
+import { type FileHandle, open } from 'node:fs/promises';
+import { gunzipSync } from 'node:zlib';
+import { type AsyncBuffer, type FileMetaData, parquetMetadataAsync, parquetRead, parquetSchema } from 'hyparquet';
+import { compressors } from 'hyparquet-compressors';
+import { SnapError } from '../errors.ts';
+import { MiB } from '../lib/units.ts';
+import { type ColumnName, type Layout, layoutOf } from './columns.ts';
+import { notAReport, type RowSink } from './row-sink.ts';
+import { damaged } from './unpack.ts';
+import type { Cell } from './usage.ts';
+
+/** Bytes of one column in one row group; AWS's are a hundredth of it. */
+const LARGEST_COLUMN = 1024 * MiB;
+
+/** @throws SnapError `USAGE` for what is no report, `REPORT` for what is damaged or beyond measure. */
+export async function readParquet(path: string, name: string, sink: RowSink, signal: AbortSignal): Promise<void> {
+  await using handle = await open(path);
+  try {
+    await readGroups(await asyncBuffer(handle), name, sink, signal);
+  } catch (error) {
+    if (signal.aborted) throw signal.reason;
+    throw error instanceof SnapError ? error : damaged(name, error);
+  }
+}
+
+async function asyncBuffer(handle: FileHandle): Promise<AsyncBuffer> {
+  const { size } = await handle.stat();
+  return {
+    byteLength: size,
+    async slice(start, end = size) {
+      const bytes = new Uint8Array(Math.max(0, Math.min(end, size) - start));
+      await handle.read(bytes, 0, bytes.length, start);
+      return bytes.buffer;
+    },
+  };
+}
+
+async function readGroups(file: AsyncBuffer, name: string, sink: RowSink, signal: AbortSignal): Promise<void> {
+  const metadata = await parquetMetadataAsync(file);
+  const header = parquetSchema(metadata).children.map(({ element }) => element.name);
+  const layout = layoutOf(header);
+  if (layout === null) throw notAReport(name, `its first columns are ${header.slice(0, 5).join(', ')}`);
+  sink.layout(layout);
+  checkSizes(metadata, name);
+  let rowStart = 0;
+  for (const group of metadata.row_groups) {
+    signal.throwIfAborted();
+    const rowEnd = rowStart + Number(group.num_rows);
+    const read = (column: string) => readColumn(file, metadata, column, rowStart, rowEnd);
+    await readGroup({ read, rowStart, rows: rowEnd - rowStart }, header, layout, sink);
+    rowStart = rowEnd;
+  }
+}
+
+interface Group {
+  read(column: string): Promise<Cell[]>;
+  rowStart: number;
+  rows: number;
+}
+
+/** The column that tells what a row is of is read first; where it names no snapshot, the others are not read at all. */
+async function readGroup(group: Group, header: readonly string[], layout: Layout, sink: RowSink): Promise<void> {
+  const nameOf = (column: ColumnName): string => header[layout.places[column] ?? -1] ?? '';
+  const telling = await group.read(nameOf(layout.places.usageType === undefined ? 'resource' : 'usageType'));
+  for (let row = 0; row < group.rows; row++) sink.row();
+  const chosen = telling.flatMap((value, row) => (String(value).includes('napshot') ? [row] : []));
+  if (chosen.length === 0) return;
+  const values: Partial<Record<ColumnName, Cell[]>> = {};
+  for (const column of Object.keys(layout.places) as ColumnName[]) {
+    const all = await group.read(nameOf(column));
+    values[column] = chosen.map((row) => all[row]);
+  }
+  chosen.forEach((row, at) => {
+    sink.cells((column) => values[column]?.[at], group.rowStart + row + 1);
+  });
+}
+
+async function readColumn(
+  file: AsyncBuffer,
+  metadata: FileMetaData,
+  column: string,
+  rowStart: number,
+  rowEnd: number,
+): Promise<Cell[]> {
+  const values: Cell[] = new Array(rowEnd - rowStart).fill(null);
+  await parquetRead({
+    file,
+    metadata,
+    columns: [column],
+    rowStart,
+    rowEnd,
+    compressors: COMPRESSORS,
+    onChunk: ({ columnData, rowStart: from }) => {
+      for (let at = 0; at < columnData.length; at++) values[from - rowStart + at] = columnData[at] as Cell;
+    },
+  });
+  return values;
+}
+
+/** Node's own inflates at its full speed, and stops where the file says that the page ends. */
+const COMPRESSORS = {
+  ...compressors,
+  GZIP: (input: Uint8Array, outputLength: number) => gunzipSync(input, { maxOutputLength: outputLength }),
+};
+
+function checkSizes({ row_groups: groups }: FileMetaData, name: string): void {
+  for (const { columns } of groups) {
+    const largest = Math.max(0, ...columns.map(({ meta_data: data }) => Number(data?.total_uncompressed_size ?? 0)));
+    if (largest <= LARGEST_COLUMN) continue;
+    throw new SnapError('REPORT', `${name} has a column of ${largest} bytes in one row group`, {
+      hint: 'cost reports are far from that: see what it is, or ask for the report as CSV',
+    });
+  }
+}

@@ -1,0 +1,158 @@
+/** One file of a report into the ledger, whatever it is packed in. */
+import { createWriteStream } from 'node:fs';
+import { join } from 'node:path';
+import { Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import type { ReportFormat } from '../costs/analysis.ts';
+import { SnapError } from '../errors.ts';
+import { temporaryDirectory } from '../lib/temporary-files.ts';
+import type { Layout } from './columns.ts';
+import { readCsv } from './csv-rows.ts';
+import { HOUR } from './days.ts';
+import type { Ledger } from './ledger.ts';
+import { readParquet } from './parquet-rows.ts';
+import { notAReport, type RowSink } from './row-sink.ts';
+import { type FileKind, type ReportSource, sniff } from './source.ts';
+import { gunzipped } from './unpack.ts';
+import { type CellOf, readUsage } from './usage.ts';
+import { unzipped } from './zip.ts';
+
+export interface ReportFacts {
+  name: string;
+  format: ReportFormat;
+  granularity: 'hourly' | 'daily' | 'monthly';
+  rows: number;
+  ofSnapshots: number;
+  /** Rows that cannot be used. */
+  broken: number;
+  /** The first of them, e.g. `row 17: 12 fields instead of 13`. */
+  examples: string[];
+  hasResources: boolean;
+  hasCosts: boolean;
+}
+
+export interface ReadOptions {
+  signal: AbortSignal;
+  /** Told of bytes of the file, as it is stored. */
+  onBytes: (count: number) => void;
+}
+
+/**
+ * @throws SnapError `USAGE` for what is no cost report; `REPORT` for one that is cut short, damaged or a bomb; the errors
+ *   of the source itself.
+ */
+export async function readReport(source: ReportSource, ledger: Ledger, options: ReadOptions): Promise<ReportFacts> {
+  const tally = new Tally(source.name, ledger);
+  const { kind, all } = await sniff(counted(source, options));
+  if (kind === 'zip' || kind === 'parquet') await readFromDisk(source, kind, all, tally, options.signal);
+  else await readCsv(kind === 'gzip' ? gunzipped(all, source.name, options.signal) : all, source.name, tally);
+  return tally.facts();
+}
+
+async function* counted(source: ReportSource, { signal, onBytes }: ReadOptions): AsyncGenerator<Uint8Array> {
+  for await (const chunk of source.open(signal)) {
+    signal.throwIfAborted();
+    onBytes(chunk.length);
+    yield chunk;
+  }
+}
+
+/** What is read from its end is put on this machine's disk first, where it is not there already. */
+async function readFromDisk(
+  source: ReportSource,
+  kind: FileKind,
+  all: AsyncGenerator<Uint8Array>,
+  tally: Tally,
+  signal: AbortSignal,
+): Promise<void> {
+  if (source.path !== null) {
+    await all.return(undefined);
+    return readPath(source.path, source.name, kind, tally, signal);
+  }
+  using directory = temporaryDirectory();
+  const path = join(directory.path, 'report');
+  await pipeline(Readable.from(all, { objectMode: false }), createWriteStream(path, { mode: 0o600 }), { signal });
+  // Awaited here: the directory goes when this function ends.
+  await readPath(path, source.name, kind, tally, signal);
+}
+
+async function readPath(path: string, name: string, kind: FileKind, tally: Tally, signal: AbortSignal): Promise<void> {
+  if (kind === 'parquet') return readParquet(path, name, tally, signal);
+  let files = 0;
+  for await (const file of unzipped(path, name)) {
+    files++;
+    const inside = await sniff(file.chunks);
+    await readCsv(inside.kind === 'gzip' ? gunzipped(inside.all, file.name, signal) : inside.all, file.name, tally);
+  }
+  if (files === 0) throw notAReport(name, 'it is an empty zip file');
+}
+
+const SHOWN = 5;
+
+/** Counts rows, and hands to the ledger what they say of snapshots. */
+class Tally implements RowSink {
+  readonly #name: string;
+  readonly #ledger: Ledger;
+  #layout: Layout | null = null;
+  #rows = 0;
+  #ofSnapshots = 0;
+  #broken = 0;
+  #longest = 0;
+  readonly #examples: string[] = [];
+
+  constructor(name: string, ledger: Ledger) {
+    this.#name = name;
+    this.#ledger = ledger;
+  }
+
+  layout(layout: Layout): void {
+    this.#layout ??= layout;
+  }
+
+  row(): void {
+    this.#rows++;
+  }
+
+  broken(reason: string, rowNumber: number): void {
+    this.#broken++;
+    if (this.#examples.length < SHOWN) this.#examples.push(`row ${rowNumber}: ${reason}`);
+  }
+
+  cells(cell: CellOf, rowNumber: number): void {
+    if (this.#layout === null) return;
+    const usage = readUsage(cell, this.#layout);
+    if (usage === null) return;
+    if ('broken' in usage) {
+      this.broken(usage.broken, rowNumber);
+      return;
+    }
+    this.#ofSnapshots++;
+    this.#longest = Math.max(this.#longest, usage.end - usage.start);
+    this.#ledger.add(usage);
+  }
+
+  facts(): ReportFacts {
+    const { format, places } = this.#layout ?? unreachable(this.#name);
+    return {
+      name: this.#name,
+      format,
+      granularity: this.#granularity(),
+      rows: this.#rows,
+      ofSnapshots: this.#ofSnapshots,
+      broken: this.#broken,
+      examples: this.#examples,
+      hasResources: places.resource !== undefined,
+      hasCosts: places.cost !== undefined || places.rate !== undefined,
+    };
+  }
+
+  /** Of the rows of snapshots; the hour before midnight is as short as any. */
+  #granularity(): ReportFacts['granularity'] {
+    if (this.#longest > 25 * HOUR) return 'monthly';
+    return this.#longest > HOUR ? 'daily' : 'hourly';
+  }
+}
+
+function unreachable(name: string): never {
+  throw new SnapError('BUG', `${name} was read without a header`);
+}

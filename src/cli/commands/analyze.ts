@@ -1,0 +1,125 @@
+/** `snap-to-s3 analyze`: its flags, and what becomes of the document. */
+import { Command, Option } from 'commander';
+import { awsAnalyzeServices } from '../../aws-services.ts';
+import type { Analysis } from '../../costs/analysis.ts';
+import { EXIT, SnapError } from '../../errors.ts';
+import { analyze } from '../../operations/analyze.ts';
+import type { AnalyzeSettings } from '../../operations/settings.ts';
+import type { CliContext } from '../context.ts';
+import { collect, decimal, matching, wholeNumber } from '../flag-values.ts';
+import { EXIT_STATUS_HELP } from '../help.ts';
+import { type AwsFlags, addOptionGroups, awsOptions } from '../options.ts';
+import { planText } from '../plan-file.ts';
+import { type PriceFlags, priceOptions, pricesOf } from '../price-flags.ts';
+import { analysisCsv } from '../render/analysis-csv.ts';
+import { analysisText } from '../render/analysis-text.ts';
+import { openHost } from '../render/open-host.ts';
+import { checkOutputFile, writeOutputFile } from '../render/output-file.ts';
+
+/** Flags as the parser hands them over. */
+interface AnalyzeFlags extends AwsFlags, PriceFlags {
+  offline?: true;
+  regions?: string[];
+  accounts?: string[];
+  months: number;
+  ratio: number;
+  keepMonths: number;
+  json?: true;
+  quiet?: true;
+  csv?: string;
+  plan?: string;
+}
+
+export function analyzeCommand(context: CliContext): Command {
+  const command = new Command('analyze')
+    .summary('show what snapshots cost, from a billing report')
+    .description(DESCRIPTION)
+    .usage('[FILE... | - | s3://BUCKET/PREFIX] [OPTIONS]')
+    .argument('[reports...]', 'files of a report, - for standard input, or s3://BUCKET/PREFIX')
+    .addHelpText('after', EXAMPLES + EXIT_STATUS_HELP)
+    .action((inputs: string[], _flags, self: Command) => runAnalyze(inputs, self.opts<AnalyzeFlags>(), context));
+  return addOptionGroups(command, [
+    ['What is read:', inputOptions()],
+    ['What is weighed:', [...assumptionOptions(), ...priceOptions()]],
+    ['AWS:', awsOptions()],
+    ['Output:', outputOptions()],
+  ]);
+}
+
+const DESCRIPTION = [
+  'Shows what each EBS snapshot is billed for, by region and volume, from a Cost and Usage Report (CSV, gz, zip, Parquet), a',
+  'CUR 2.0 export or a FOCUS 1.0 or 1.2 export, with resource ids. Volumes, names and dates are asked of EC2 in every region',
+  'that the report names. Nothing is changed. Needs neither root nor an instance.',
+].join(' ');
+
+const EXAMPLES = `
+Examples:
+  snap-to-s3 analyze costreport-00001.csv.gz
+  snap-to-s3 analyze s3://cost-reports.example.com/billing/daily/ --months 3
+  aws s3 cp s3://cost-reports.example.com/costreport-1.csv.gz - | snap-to-s3 analyze
+`;
+
+const ACCOUNT = matching(/^\d{12}$/, 'a 12-digit account id');
+const REGION = matching(/^[a-z]{2}(-[a-z]+)+-\d$/, 'a region name such as eu-west-1');
+
+const inputOptions = (): Option[] => [
+  new Option('--months <number>', 'of a report in S3: its last billing months')
+    .argParser(wholeNumber(1, 120))
+    .default(2),
+  new Option('--regions <region...>', 'only snapshots in these regions').argParser(collect(REGION)),
+  new Option('--accounts <id...>', 'only snapshots of these accounts').argParser(collect(ACCOUNT)),
+  new Option('--offline', 'do not ask EC2 what snapshots are of'),
+];
+
+const assumptionOptions = (): Option[] => [
+  new Option('--ratio <number>', 'how well archives compress, e.g. 2 for 2:1').argParser(decimal(0.1, 1000)).default(2),
+  new Option('--keep-months <number>', 'how long archives are kept').argParser(wholeNumber(1, 1200)).default(12),
+];
+
+const outputOptions = (): Option[] => [
+  new Option('--json', 'the whole analysis as one JSON document on standard output'),
+  new Option('--csv <file>', 'write a table of the snapshots to this file'),
+  new Option('--plan <file>', 'write the snapshots that are best moved to S3 to this file, for migrate --from'),
+  new Option('--quiet', 'only the result and errors'),
+];
+
+async function runAnalyze(inputs: string[], flags: AnalyzeFlags, context: CliContext): Promise<void> {
+  const settings = toSettings(inputs, flags, context);
+  for (const [flag, path] of filesOf(flags)) checkOutputFile(flag, path);
+  using host = openHost(flags.quiet ? { quiet: true } : {}, context);
+  const services = awsAnalyzeServices(flags, host, context.process.env);
+  const analysis = await analyze(settings, services, context.signal);
+  show(analysis, flags, context);
+  context.finish(analysis.regions.length === 0 ? EXIT.nothingToDo : EXIT.ok);
+}
+
+/** @throws SnapError `USAGE` where nothing is given and a person sits at the keyboard. */
+function toSettings(inputs: readonly string[], flags: AnalyzeFlags, { process }: CliContext): AnalyzeSettings {
+  if (inputs.length === 0 && process.stdin.isTTY) {
+    throw new SnapError('USAGE', 'give the files of a billing report, s3://BUCKET/PREFIX, or pipe a report in');
+  }
+  if (inputs.filter((input) => input === '-').length > 1)
+    throw new SnapError('USAGE', 'standard input can be read once');
+  return {
+    inputs: inputs.length === 0 ? ['-'] : inputs,
+    input: process.stdin,
+    months: flags.months,
+    regions: flags.regions ?? [],
+    accounts: flags.accounts ?? [],
+    isOffline: flags.offline === true,
+    prices: pricesOf(flags),
+    assumptions: { compression: flags.ratio, isCompressionMeasured: false, keepMonths: flags.keepMonths },
+  };
+}
+
+const filesOf = ({ csv, plan }: AnalyzeFlags): [string, string][] =>
+  Object.entries({ '--csv': csv, '--plan': plan }).flatMap(([flag, path]) =>
+    path === undefined ? [] : [[flag, path]],
+  );
+
+function show(analysis: Analysis, flags: AnalyzeFlags, { output, process }: CliContext): void {
+  const print = output.printer(process.stdout);
+  print(flags.json ? `${JSON.stringify(analysis, null, 2)}\n` : analysisText(analysis));
+  if (flags.csv !== undefined) writeOutputFile('--csv', flags.csv, analysisCsv(analysis));
+  if (flags.plan !== undefined) writeOutputFile('--plan', flags.plan, planText(analysis));
+}

@@ -1,0 +1,76 @@
+/** `snap-to-s3 compare`: what archives would cost, before there is a bill to look at. */
+import { Command, Option } from 'commander';
+import { CHANGES, type CompareSettings, compareIn2017, compareToday } from '../../costs/compare.ts';
+import { EXIT } from '../../errors.ts';
+import type { CliContext } from '../context.ts';
+import { decimal, matching, wholeNumber } from '../flag-values.ts';
+import { EXIT_STATUS_HELP } from '../help.ts';
+import { addOptionGroups } from '../options.ts';
+import { type PriceFlags, priceOptions, pricesOf } from '../price-flags.ts';
+import { comparisonText } from '../render/compare-text.ts';
+
+interface CompareFlags extends PriceFlags {
+  snapshots: number;
+  size: number;
+  change?: number[];
+  ratio?: number;
+  region?: string;
+  json?: true;
+}
+
+export function compareCommand(context: CliContext): Command {
+  const command = new Command('compare')
+    .summary('show what archives cost, as a part of what snapshots cost')
+    .description(DESCRIPTION)
+    .usage('[OPTIONS]')
+    .addHelpText('after', EXAMPLES + EXIT_STATUS_HELP)
+    .action((_flags, self: Command) => runCompare(self.opts<CompareFlags>(), context));
+  return addOptionGroups(command, [
+    ['What is compared:', volumeOptions()],
+    ['Prices:', [regionOption(), ...priceOptions()]],
+    ['Output:', [new Option('--json', 'one JSON document on standard output')]],
+  ]);
+}
+
+const DESCRIPTION = [
+  'EBS snapshots are incremental, archives in S3 are full: which is cheaper depends on how much changes between snapshots.',
+  'Shows it for the prices of 2017, as the spreadsheet of version 0 did, and for those of today, with Deep Archive, the',
+  'archive tier of EBS, and what incremental archives would cost, which this program does not write yet.',
+].join(' ');
+
+const EXAMPLES = `
+Examples:
+  snap-to-s3 compare
+  snap-to-s3 compare --snapshots 30 --size 500 --change 2 --ratio 1.8 --region eu-central-1
+`;
+
+const volumeOptions = (): Option[] => [
+  new Option('--snapshots <number>', 'kept of the volume').argParser(wholeNumber(1, 100_000)).default(12),
+  new Option('--size <GiB>', 'of the volume, which is taken to be full').argParser(wholeNumber(1, 65_536)).default(100),
+  new Option('--change <percent...>', 'of the volume that changes between snapshots (0 to 100 in steps)').argParser(
+    (text, previous: number[] | undefined) => [...(previous ?? []), decimal(0, 100)(text) / 100],
+  ),
+  new Option('--ratio <number>', 'of compression, e.g. 2 for 2:1 (1 and 2)').argParser(decimal(0.1, 1000)),
+];
+
+const regionOption = (): Option =>
+  new Option('--region <region>', 'whose prices (us-east-1); those of 2017 are then left out').argParser(
+    matching(/^[a-z]{2}(-[a-z]+)+-\d$/, 'a region name such as eu-west-1'),
+  );
+
+function runCompare(flags: CompareFlags, context: CliContext): void {
+  const settings: CompareSettings = {
+    snapshots: flags.snapshots,
+    sizeGiB: flags.size,
+    changes: flags.change ?? CHANGES,
+    compressions: flags.ratio === undefined ? [1, 2] : [flags.ratio],
+    region: flags.region ?? 'us-east-1',
+  };
+  const today = compareToday(settings, pricesOf(flags));
+  const isAboutToday = flags.region !== undefined || flags.prices !== undefined;
+  const before = isAboutToday ? [] : [compareIn2017(settings)];
+  const print = context.output.printer(context.process.stdout);
+  if (flags.json) print(`${JSON.stringify({ format: 1, comparisons: [...before, today] })}\n`);
+  else print(`${[...before.map((one) => comparisonText(one, false)), comparisonText(today, true)].join('\n\n')}\n`);
+  context.finish(EXIT.ok);
+}

@@ -1,0 +1,60 @@
+/** An analysis as a table: a row for each snapshot, for spreadsheets. */
+import Papa from 'papaparse';
+import type { Analysis, Decision, RegionAnalysis, SnapshotAnalysis, VolumeAnalysis } from '../../costs/analysis.ts';
+
+export function analysisCsv({ regions }: Analysis): string {
+  const rows = regions.flatMap((region) =>
+    region.volumes.flatMap((volume) => volume.snapshots.map((snapshot) => rowOf(region, volume, snapshot))),
+  );
+  // Cells that begin like formulas would be run by spreadsheets: names are tags, which anybody may have written.
+  return `${Papa.unparse(rows, { columns: COLUMNS, newline: '\n', escapeFormulae: true })}\n`;
+}
+
+const COLUMNS = [
+  'region',
+  'account',
+  'volume',
+  'volume_name',
+  'volume_gib',
+  'volume_deleted',
+  'snapshot',
+  'started_at',
+  'description',
+  'tier',
+  'gib',
+  'share_percent',
+  'full_gib',
+  'currency',
+  'monthly',
+  'images',
+  'best_for_volume',
+  'best_for_snapshot',
+];
+
+const rowOf = (region: RegionAnalysis, volume: VolumeAnalysis, snapshot: SnapshotAnalysis) => ({
+  region: region.region,
+  account: snapshot.account,
+  volume: volume.id,
+  volume_name: volume.name,
+  volume_gib: volume.sizeGiB,
+  volume_deleted: volume.id === null ? null : volume.isDeleted,
+  snapshot: snapshot.id,
+  started_at: snapshot.startedAt,
+  description: snapshot.description,
+  tier: snapshot.tier,
+  gib: snapshot.gib,
+  share_percent: snapshot.share,
+  full_gib: snapshot.fullGiB,
+  currency: region.currency,
+  monthly: snapshot.monthly,
+  images: snapshot.images.join(' '),
+  best_for_volume: bestOf(volume.decision),
+  best_for_snapshot: bestOf(snapshot.decision),
+});
+
+/** `keep`, `ebs-archive`, `s3 DEEP_ARCHIVE full`; nothing where nothing was decided. */
+function bestOf(decision: Decision | null): string {
+  const best = decision?.choices[decision.best];
+  if (!best) return '';
+  return [best.what, best.storageClass, best.what === 's3' ? best.form : null].filter(Boolean).join(' ');
+}

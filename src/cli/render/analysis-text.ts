@@ -1,0 +1,86 @@
+/** An analysis for people: by region and volume as version 0 showed it, then what is to be known of it. */
+import type {
+  Analysis,
+  Basis,
+  RegionAnalysis,
+  SnapshotAnalysis,
+  TrendMonth,
+  VolumeAnalysis,
+} from '../../costs/analysis.ts';
+import { formatDollars } from '../../lib/units.ts';
+import { adviceLines } from './advice-text.ts';
+import { inCurrency } from './money.ts';
+
+export function analysisText(analysis: Analysis): string {
+  const blocks = analysis.regions.map(regionText);
+  const notes = [
+    describeBasis(analysis.basis),
+    ...trendLines(analysis.trend),
+    ...adviceLines(analysis),
+    ...warningLines(analysis),
+  ];
+  return `${blocks.join('\n')}${notes.join('\n')}\n`;
+}
+
+/** A line for the region, a paragraph for each volume, and an empty line at the end. */
+function regionText(region: RegionAnalysis): string {
+  const { snapshotCount, currency } = region;
+  const cost = `${inCurrency(region.monthly.toFixed(2), currency)}/month`;
+  const of = snapshotCount > 0 ? `for ${count(snapshotCount)}` : 'of snapshots that the report does not name';
+  const volumes = region.volumes.map((volume) => `${volumeText(volume, currency)}\n`);
+  return `Region ${region.region} (${cost} ${of})\n${volumes.join('\n')}\n`;
+}
+
+function volumeText(volume: VolumeAnalysis, currency: string): string {
+  const { gib, monthly, snapshots, averageChange } = volume;
+  const cost = `${inCurrency(significant(monthly, 3), currency)}/month`;
+  const change = averageChange === null ? '' : `, average snapshot change ${significant(averageChange, 2)}%`;
+  const head = `${nameOf(volume)}: ${Math.round(gib)} GB total, ${cost} for ${count(snapshots.length)}${change}`;
+  return [head, ...snapshots.map(snapshotLine)].join('\n');
+}
+
+function nameOf({ id, sizeGiB, name, isDeleted }: VolumeAnalysis): string {
+  if (id === null) return 'unknown volumes';
+  const addition = isDeleted ? ', deleted' : name ? `, ${printable(name)}` : '';
+  return `${id} (${sizeGiB}GB${addition})`;
+}
+
+function snapshotLine({ id, startedAt, gib, share, tier }: SnapshotAnalysis): string {
+  const day = startedAt?.slice(0, 10) ?? '-'.repeat(10);
+  const part = share === null ? '' : ` (${significant(share, 2)}%)`;
+  const archived = tier === 'archive' ? ' in the archive tier' : '';
+  return `  ${id.padStart(22)}  ${day}  ${gib.toFixed(1).padStart(4)} GB${part}${archived}`;
+}
+
+function describeBasis(basis: Basis): string {
+  if (basis.kind === 'live') {
+    const { requests, dollars } = basis.calls;
+    return `As of ${basis.latestDay}, from EC2 and ${requests} requests to the EBS direct APIs (${formatDollars(dollars)}).`;
+  }
+  if (basis.firstDay === '') return 'No snapshot is billed in what was read.';
+  const { firstDay, latestDay, rows } = basis;
+  return `As of ${latestDay}, from ${rows.ofSnapshots} rows since ${firstDay}.`;
+}
+
+function trendLines(trend: readonly TrendMonth[]): string[] {
+  if (new Set(trend.map(({ month }) => month)).size < 2) return [];
+  return [
+    '',
+    'By month:',
+    ...trend.map(({ month, currency, gib, cost, snapshotCount }) => {
+      const bill = inCurrency(cost.toFixed(2), currency);
+      return `  ${month}  ${gib.toFixed(1).padStart(10)} GB-months  ${bill.padStart(12)}  ${count(snapshotCount)}`;
+    }),
+  ];
+}
+
+const warningLines = ({ warnings }: Analysis): string[] => warnings.map(({ text }) => `WARNING: ${printable(text)}`);
+
+const count = (snapshots: number): string => `${snapshots} snapshot${snapshots === 1 ? '' : 's'}`;
+
+/** `150.8` → `151`, `0.2471` → `0.247`: without an exponent, and without zeros at the end. */
+const significant = (value: number, digits: number): string => String(Number(value.toPrecision(digits)));
+
+/** Names come from tags and files: a terminal must not take them for orders. */
+// biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is to be found.
+const printable = (text: string): string => text.replace(/[\u0000-\u001f\u007f-\u009f]/g, '?');

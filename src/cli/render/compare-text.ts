@@ -1,0 +1,52 @@
+/** Comparisons as tables in Markdown, which read well as they are. */
+import type { ComparedTable, Comparison } from '../../costs/compare.ts';
+import { type BreakEven, formatPercent } from '../../costs/compare-model.ts';
+
+export function comparisonText(comparison: Comparison, withSnapshots: boolean): string {
+  const { prices, note, tables } = comparison;
+  const head = [`At ${prices}.`, ...(note === null ? [] : [`Note: ${note}.`])].join('\n');
+  return [head, ...tables.map((table) => tableText(table, comparison, withSnapshots))].join('\n\n');
+}
+
+function tableText(table: ComparedTable, { currency }: Comparison, withSnapshots: boolean): string {
+  const { compression, snapshots, sizeGiB, options } = table.input;
+  const isPlain = compression === 1;
+  const names = options.map(({ name, isCompressed }) => (isCompressed && !isPlain ? `${name} ${compression}:1` : name));
+  const columns = [
+    ['Change between snapshots', ...table.rows.map(({ change }) => `${tidy(change * 100)}%`)],
+    ...(withSnapshots ? [[`EBS ${currency}/month`, ...table.rows.map((row) => row.snapshots.toFixed(2))]] : []),
+    ...names.map((name, at) => [name, ...table.rows.map(({ costs }) => formatPercent(costs[at]?.ofSnapshots ?? 0))]),
+  ];
+  const packing = isPlain ? 'without compression' : `compressed ${compression}:1`;
+  return [
+    `${snapshots} snapshots of ${sizeGiB} GiB, archives ${packing}; cost as a part of EBS snapshots:`,
+    markdownTable(columns),
+    ...breakEvenLines(table, names),
+  ].join('\n\n');
+}
+
+/** Columns of figures are wide enough for the words beside them. */
+const NARROWEST = [0, 7];
+
+function markdownTable(columns: readonly (readonly string[])[]): string {
+  const widths = columns.map((column, at) => Math.max(NARROWEST[at] ?? 0, ...column.map(({ length }) => length)));
+  const line = (cells: readonly string[]) => `| ${cells.join(' | ')} |`;
+  const row = (at: number) => line(columns.map((column, place) => (column[at] ?? '').padEnd(widths[place] ?? 0)));
+  const rule = line(widths.map((width) => '-'.repeat(width)));
+  const [head = '', ...rows] = [...(columns[0] ?? []).keys()].map(row);
+  return [head, rule, ...rows].join('\n');
+}
+
+function breakEvenLines({ input, breakEven }: ComparedTable, names: readonly string[]): string[] {
+  const told = (of: 'forThese' | 'forMany') =>
+    breakEven.map((point, at) => `${names[at]} ${breakEvenText(point[of])}`).join(', ');
+  const { snapshots } = input;
+  return [
+    `Cheaper than EBS snapshots above this change: ${told('forMany')}; that is for many snapshots.`,
+    `For ${snapshots}: ${told('forThese')}.`,
+  ];
+}
+
+const breakEvenText = (point: BreakEven): string => (typeof point === 'number' ? formatPercent(point) : point);
+
+const tidy = (value: number): number => Number(value.toPrecision(6));

@@ -1,0 +1,25 @@
+/** Events of `analyze` as lines. */
+import type { SnapEvent } from '../../events.ts';
+import { formatDollars, formatDuration } from '../../lib/units.ts';
+
+type CostEvent = Extract<SnapEvent, { code: 'report.read' | 'region.described' | 'live.planned' }>;
+
+export function describeCosts(event: CostEvent): string {
+  switch (event.code) {
+    case 'report.read': {
+      const { name, format, granularity, rows, ofSnapshots, broken, seconds } = event;
+      const bad = broken === 0 ? '' : `, ${broken} BROKEN`;
+      const counts = `${rows} rows, ${ofSnapshots} of snapshots${bad}`;
+      return `${name}: ${format}, ${granularity}: ${counts}, in ${formatDuration(seconds)}`;
+    }
+    case 'region.described': {
+      const { region, snapshots, volumes, images } = event;
+      return `${region}: EC2 has ${snapshots} snapshots, ${volumes} volumes, ${images} images`;
+    }
+    case 'live.planned': {
+      const { region, snapshots, requests, dollars } = event;
+      const cost = `at most ${requests} requests, ${formatDollars(dollars)}`;
+      return `${region}: comparing ${snapshots} snapshots by the EBS direct APIs: ${cost}`;
+    }
+  }
+}

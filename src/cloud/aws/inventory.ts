@@ -1,0 +1,69 @@
+/** What is in EC2, of any region. */
+import {
+  type EC2Client,
+  paginateDescribeImages,
+  paginateDescribeSnapshots,
+  paginateDescribeVolumes,
+} from '@aws-sdk/client-ec2';
+import type { Image, Inventory } from '../inventory.ts';
+import type { Call, Snapshot, Volume } from '../ports.ts';
+import { asking } from './errors.ts';
+import { toSnapshot } from './snapshots.ts';
+import { toVolume } from './volumes.ts';
+
+/** @param clientIn a client of the region; asked for once for each. */
+export function awsInventory(clientIn: (region: string) => EC2Client): Inventory {
+  const clients = new Map<string, EC2Client>();
+  const inRegion = (region: string) => {
+    const client = clients.get(region) ?? clientIn(region);
+    clients.set(region, client);
+    return client;
+  };
+  return {
+    snapshots: (region, accounts, call) =>
+      asking(`list the snapshots in ${region}`, call.signal, async () => {
+        const found = await listSnapshots(inRegion(region), accounts, call);
+        return found.sort((a, b) => a.startTime.getTime() - b.startTime.getTime());
+      }),
+
+    volumes: (region, call) =>
+      asking(`list the volumes in ${region}`, call.signal, () => listVolumes(inRegion(region), call)),
+
+    images: (region, call) =>
+      asking(`list the images in ${region}`, call.signal, () => listImages(inRegion(region), call)),
+  };
+}
+
+/** Accounts that one call takes; reports have a handful, or hundreds. */
+const MOST_OWNERS = 100;
+
+async function listSnapshots(client: EC2Client, accounts: readonly string[], { signal }: Call): Promise<Snapshot[]> {
+  const owners = ['self', ...accounts];
+  const found = new Map<string, Snapshot>();
+  for (let from = 0; from < owners.length; from += MOST_OWNERS) {
+    const input = { OwnerIds: owners.slice(from, from + MOST_OWNERS) };
+    for await (const page of paginateDescribeSnapshots({ client, pageSize: 1000 }, input, { abortSignal: signal })) {
+      for (const snapshot of page.Snapshots ?? []) found.set(snapshot.SnapshotId ?? '', toSnapshot(snapshot));
+    }
+  }
+  return [...found.values()];
+}
+
+async function listVolumes(client: EC2Client, { signal }: Call): Promise<Volume[]> {
+  const found: Volume[] = [];
+  for await (const page of paginateDescribeVolumes({ client, pageSize: 500 }, {}, { abortSignal: signal })) {
+    found.push(...(page.Volumes ?? []).map(toVolume));
+  }
+  return found;
+}
+
+async function listImages(client: EC2Client, { signal }: Call): Promise<Image[]> {
+  const found: Image[] = [];
+  const input = { Owners: ['self'], IncludeDisabled: true };
+  for await (const page of paginateDescribeImages({ client, pageSize: 1000 }, input, { abortSignal: signal })) {
+    for (const { ImageId = '', BlockDeviceMappings = [] } of page.Images ?? []) {
+      found.push({ id: ImageId, snapshotIds: BlockDeviceMappings.flatMap(({ Ebs }) => Ebs?.SnapshotId ?? []) });
+    }
+  }
+  return found;
+}

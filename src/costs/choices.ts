@@ -1,0 +1,145 @@
+/** What is possible for a set of snapshots, weighed. */
+import type { Choice, Decision } from './analysis.ts';
+import { type Lineage, type Range, sum } from './lineage.ts';
+import { DAYS_A_MONTH } from './prices.ts';
+import { type Move, moveBetween, type Target } from './targets.ts';
+
+/** A set that could be moved. */
+export interface Plan {
+  scope: 'one' | 'all' | 'all-but-latest';
+  snapshots: number;
+  volumeGiB: number;
+  /** GiB that the snapshots refer to, each by itself. */
+  full: Range;
+  /** Of sets that could be stored as a full archive and changes. */
+  incremental: Lineage | null;
+  /** Money a month that is billed on, after the snapshots are gone. */
+  stays: Range;
+  /** Money a month of the set's family now. */
+  bill: number;
+  /** Whether it may be the best choice. */
+  isAdvisable: boolean;
+}
+
+interface Weights {
+  targets: readonly Target[];
+  today: string;
+  keepMonths: number;
+}
+
+interface Weighed {
+  choice: Choice;
+  /** What is saved in all, after what is paid once. */
+  value: number;
+  isAdvisable: boolean;
+}
+
+/**
+ * @param monthly of keeping everything.
+ * @param obstacle why nothing can be moved.
+ * @param caution why the plans are not advisable.
+ */
+export function weigh(
+  monthly: number,
+  plans: readonly Plan[],
+  weights: Weights,
+  obstacle: string | null,
+  caution: string | null = null,
+): Decision {
+  const others = plans.flatMap((plan) => choicesOf(plan, monthly, weights)).sort((a, b) => b.value - a.value);
+  const choices = [keep(monthly), ...others.map(({ choice }) => choice)];
+  const found = others.findIndex(({ isAdvisable, value }) => isAdvisable && value > 0);
+  const reason = obstacle ?? reasonFor(others, others[found], caution, weights);
+  return { choices, best: found + 1, reason };
+}
+
+const keep = (monthly: number): Choice => ({
+  what: 'keep',
+  storageClass: null,
+  form: null,
+  storedGiB: 0,
+  monthly,
+  oneOff: 0,
+  minimumDays: 0,
+  restore: { cost: 0, takes: 'there already' },
+  saving: 0,
+  savingIs: 'exact',
+  breakEven: null,
+});
+
+function choicesOf(plan: Plan, monthly: number, weights: Weights): Weighed[] {
+  return weights.targets.flatMap((target) => {
+    const full = weighOne(plan, target, plan.full, 'full', monthly, weights);
+    if (!plan.incremental || target.what !== 's3') return [full];
+    const { links, foreign } = plan.incremental;
+    const changes = sum(links.map(({ gib }) => gib));
+    const gib = { least: changes, most: changes + foreign };
+    return [full, weighOne(plan, target, gib, 'incremental', monthly, weights)];
+  });
+}
+
+function weighOne(
+  plan: Plan,
+  target: Target,
+  gib: Range,
+  form: 'full' | 'incremental',
+  monthly: number,
+  weights: Weights,
+): Weighed {
+  const { least, most } = moveBetween(target, plan, gib);
+  const atLeast = plan.bill - plan.stays.most - most.monthly;
+  const atMost = plan.bill - plan.stays.least - least.monthly;
+  const isExact = atMost - atLeast <= 1e-9 * Math.max(1, Math.abs(atMost));
+  // A bound that may be nothing is told as what it is at best.
+  const isSure = isExact || atLeast > 0;
+  const move = isSure ? most : least;
+  const saving = isSure ? atLeast : atMost;
+  const savingIs = isExact ? 'exact' : isSure ? 'lower-bound' : 'upper-bound';
+  const { storedGiB, oneOff, minimumDays, restore } = move;
+  const breakEven = dayOf(oneOff, saving, weights.today);
+  const choice: Choice = {
+    ...{ what: target.what, storageClass: target.storageClass, form, storedGiB },
+    ...{ monthly: monthly - saving, oneOff, minimumDays, restore, saving, savingIs, breakEven, scope: plan.scope },
+  };
+  // Incremental archives are told of, but no command writes them.
+  const isAdvisable = plan.isAdvisable && isSure && form === 'full';
+  return { choice, value: worthOf(move, saving, weights.keepMonths), isAdvisable };
+}
+
+/** Less what is billed for the minimum duration beyond the time that it is kept. */
+function worthOf({ monthly, oneOff, minimumDays }: Move, saving: number, keepMonths: number): number {
+  const beyond = Math.max(0, minimumDays / DAYS_A_MONTH - keepMonths);
+  return saving * keepMonths - oneOff - monthly * beyond;
+}
+
+const DAY = 86_400_000;
+const MOST_DAYS = 100 * 365;
+
+/** @returns the day on which a saving a month has made up for what was paid once; `null`: not in a hundred years. */
+function dayOf(oneOff: number, saving: number, today: string): string | null {
+  if (saving <= 0) return null;
+  const days = Math.ceil((oneOff / saving) * DAYS_A_MONTH);
+  return days > MOST_DAYS ? null : new Date(Date.parse(today) + days * DAY).toISOString().slice(0, 10);
+}
+
+function reasonFor(
+  others: readonly Weighed[],
+  best: Weighed | undefined,
+  caution: string | null,
+  { keepMonths }: Weights,
+): string {
+  if (best)
+    return `${nameOf(best.choice)} saves ${boundOf(best.choice)}most in ${keepMonths} months${scopeOf(best.choice)}`;
+  if (caution !== null) return caution;
+  const hopeful = others.find(({ choice }) => choice.savingIs === 'upper-bound' && choice.saving > 0);
+  if (!hopeful) return 'everything else costs more than it saves: its neighbours refer to most of its data';
+  return 'what its neighbours refer to stays billed, and how much that is cannot be told: it may save nothing';
+}
+
+const boundOf = ({ savingIs }: Choice): string => (savingIs === 'lower-bound' ? 'for certain, and ' : '');
+
+const nameOf = ({ what, storageClass }: Choice): string =>
+  what === 'ebs-archive' ? 'the EBS archive tier' : `S3 ${storageClass}`;
+
+const scopeOf = ({ scope }: Choice): string =>
+  scope === 'all-but-latest' ? ': all but the latest, which the next snapshot builds on' : '';

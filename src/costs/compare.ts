@@ -1,0 +1,106 @@
+/** The comparison that `compare` prints: tables of what archives cost as a part of what snapshots cost. */
+import {
+  type BreakEven,
+  breakEvenAt,
+  breakEvenForMany,
+  type CompareInput,
+  type CompareOption,
+  type CompareRow,
+  compareAt,
+} from './compare-model.ts';
+import { noteOn, type Prices, pricesIn, type RegionPrices } from './prices.ts';
+
+export interface CompareSettings {
+  snapshots: number;
+  sizeGiB: number;
+  /** Changes between snapshots, as fractions of the volume. */
+  changes: readonly number[];
+  /** A table for each. */
+  compressions: readonly number[];
+  region: string;
+}
+
+export interface Comparison {
+  format: 1;
+  /** What the prices are, for a reader. */
+  prices: string;
+  /** Warnings about them, or `null`. */
+  note: string | null;
+  currency: string;
+  tables: ComparedTable[];
+}
+
+export interface ComparedTable {
+  input: CompareInput;
+  rows: CompareRow[];
+  /** In the order of the options. */
+  breakEven: { id: string; forThese: BreakEven; forMany: BreakEven }[];
+}
+
+export const CHANGES = [0, 1, 2, 3, 4, 5, 10, 15, 20, 30, 40, 50, 75, 100].map((percent) => percent / 100);
+
+const full = { form: 'full', isCompressed: true } as const;
+
+/** What version 0 compared, at the prices of its day. */
+const OPTIONS_OF_2017: readonly CompareOption[] = [
+  { ...full, id: 'STANDARD', name: 'S3 Std', gbMonth: 0.023 },
+  { ...full, id: 'STANDARD_IA', name: 'S3 IA', gbMonth: 0.0125 },
+  { ...full, id: 'GLACIER', name: 'Glacier', gbMonth: 0.004 },
+];
+
+export const compareIn2017 = (settings: CompareSettings): Comparison => ({
+  format: 1,
+  prices:
+    'prices of 2017, a GB-month: EBS snapshots $0.05, S3 Standard $0.023, Infrequent Access $0.0125, Glacier $0.004',
+  note: null,
+  currency: 'USD',
+  tables: tablesOf(settings, 0.05, OPTIONS_OF_2017),
+});
+
+export function compareToday(settings: CompareSettings, all: Prices): Comparison {
+  const prices = pricesIn(settings.region, all);
+  return {
+    format: 1,
+    prices: `prices of ${settings.region}: ${all.note}`,
+    note: noteOn(prices),
+    currency: prices.currency,
+    tables: tablesOf(settings, prices.snapshot.gbMonth, optionsIn(prices)),
+  };
+}
+
+const NAMES: Record<string, string> = {
+  STANDARD: 'S3 Std',
+  STANDARD_IA: 'S3 IA',
+  GLACIER_IR: 'Glacier IR',
+  GLACIER: 'Glacier',
+  DEEP_ARCHIVE: 'Deep Archive',
+};
+
+/** Full archives by class, the archive tier of EBS, and what incremental archives would cost. */
+function optionsIn({ snapshot, s3 }: RegionPrices): CompareOption[] {
+  const classes = Object.entries(NAMES).map(([id, name]) => ({ ...full, id, name, gbMonth: s3[id]?.gbMonth ?? 0 }));
+  const deep = classes.at(-1) as CompareOption;
+  const tier = { id: 'ebs-archive', name: 'EBS archive', gbMonth: snapshot.archiveGbMonth, isCompressed: false };
+  const changes = { ...deep, id: 'DEEP_ARCHIVE-incremental', name: 'Deep Archive incr.', form: 'incremental' } as const;
+  return [...classes, { ...tier, form: 'full' }, changes];
+}
+
+function tablesOf(
+  settings: CompareSettings,
+  snapshotGbMonth: number,
+  options: readonly CompareOption[],
+): ComparedTable[] {
+  return settings.compressions.map((compression) => {
+    const { snapshots, sizeGiB } = settings;
+    const input = { snapshots, sizeGiB, compression, snapshotGbMonth, options };
+    return {
+      input,
+      rows: settings.changes.map((change) => compareAt(change, input)),
+      breakEven: options.map((option) => ({
+        id: option.id,
+        forThese: breakEvenAt(option, input),
+        forMany: breakEvenForMany(option, input),
+      })),
+    };
+  });
+}

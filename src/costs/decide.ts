@@ -1,0 +1,249 @@
+/**
+ * What is best done with each snapshot, and with the snapshots of each volume together.
+ *
+ * Pure: from what the bill and EC2 tell, and prices. Savings are what certainly stops being billed; where that cannot
+ * be told, they are a bound and named so, and a bound that may turn out to be nothing is never called best.
+ */
+import type {
+  Analysis,
+  AnalysisWarning,
+  Decision,
+  RegionAnalysis,
+  SnapshotAnalysis,
+  VolumeAnalysis,
+} from './analysis.ts';
+import { type Plan, weigh } from './choices.ts';
+import { exactly, handedOn, type Lineage, type Link, type Range, remaining, sum } from './lineage.ts';
+import { noteOn, type Prices, pricesIn, type RegionPrices } from './prices.ts';
+import { type MoveOptions, type Target, targetsIn, WEIGHED_CLASSES } from './targets.ts';
+
+export interface DecideOptions {
+  /** From when moving pays, `YYYY-MM-DD`. */
+  today: string;
+  /** How snapshots would be read; `direct` if not given: dearer than volumes, and without an instance. */
+  reading?: MoveOptions['reading'];
+  /** Storage classes to weigh; all but INTELLIGENT_TIERING and ONEZONE_IA if not given. */
+  classes?: readonly string[];
+}
+
+/** @returns the analysis with its decisions, the prices that they are of, and what there is to know of those. */
+export function decide(analysis: Analysis, prices: Prices, options: DecideOptions): Analysis {
+  const decided = analysis.regions.map((region) => decideRegion(region, analysis, prices, options));
+  const { source, asOf, note } = prices;
+  return {
+    ...analysis,
+    prices: { source, asOf, note },
+    regions: decided.map(({ region }) => region),
+    warnings: [...analysis.warnings, ...decided.flatMap(({ warnings }) => warnings)],
+  };
+}
+
+/** What all volumes of a region are weighed by. */
+interface Scale {
+  prices: RegionPrices;
+  targets: readonly Target[];
+  today: string;
+  keepMonths: number;
+  /** GiB of snapshots of each volume that are billed to others, by volume, and of all. */
+  foreign: ReadonlyMap<VolumeAnalysis, number>;
+  allForeign: number;
+}
+
+function decideRegion(
+  region: RegionAnalysis,
+  { assumptions }: Analysis,
+  all: Prices,
+  options: DecideOptions,
+): { region: RegionAnalysis; warnings: AnalysisWarning[] } {
+  const { prices, warnings } = pricesFor(region, all);
+  const { compression, keepMonths } = assumptions;
+  const moving = { compression, reading: options.reading ?? 'direct' };
+  const foreign = new Map(region.volumes.map((volume) => [volume, foreignGiB(volume)]));
+  const allForeign = sum([...foreign.values()]);
+  const scale = {
+    prices,
+    targets: targetsIn(prices, options.classes ?? WEIGHED_CLASSES, moving),
+    today: options.today,
+    keepMonths,
+    foreign,
+    allForeign,
+  };
+  if (allForeign > 0) warnings.push(sharedLineage(region.region));
+  return { region: { ...region, volumes: region.volumes.map((volume) => decideVolume(volume, scale)) }, warnings };
+}
+
+const sharedLineage = (region: string): AnalysisWarning => ({
+  code: 'shared-lineage',
+  text:
+    `in ${region} there are snapshots of volumes that were made from other snapshots: those share data, so that ` +
+    'deleting one may save less than its bill',
+});
+
+/** Prices in another currency than the bill's are brought to it by what snapshots cost in both. */
+function pricesFor(region: RegionAnalysis, all: Prices): { prices: RegionPrices; warnings: AnalysisWarning[] } {
+  const prices = pricesIn(region.region, all);
+  const note = noteOn(prices);
+  const warnings = note === null ? [] : [{ code: 'prices-estimated', text: note }];
+  if (region.currency === prices.currency) return { prices, warnings };
+  const rate = rateOf(
+    region.volumes.flatMap(({ snapshots }) => snapshots.filter(isStandard)),
+    prices,
+  );
+  const factor = rate / prices.snapshot.gbMonth;
+  const text =
+    `the bill of ${region.region} is in ${region.currency}, prices are in ${prices.currency}: they were multiplied by ` +
+    `${factor.toFixed(4)}, the ratio of what a GB-month of snapshots costs`;
+  return { prices: scaled(prices, factor), warnings: [...warnings, { code: 'currency-scaled', text }] };
+}
+
+/** Every number of the prices, multiplied. */
+function scaled<T>(value: T, factor: number): T {
+  if (typeof value === 'number') return (value * factor) as T;
+  if (Array.isArray(value)) return value.map((each) => scaled(each, factor)) as T;
+  if (typeof value !== 'object' || value === null) return value;
+  return Object.fromEntries(Object.entries(value).map(([key, each]) => [key, scaled(each, factor)])) as T;
+}
+
+const isStandard = ({ tier }: SnapshotAnalysis): boolean => tier === 'standard';
+
+/** What a GB-month of these snapshots costs by the bill; by the price list where nothing is billed. */
+function rateOf(snapshots: readonly SnapshotAnalysis[], prices: RegionPrices): number {
+  const gib = sum(snapshots.map((snapshot) => snapshot.gib));
+  return gib > 0 ? sum(snapshots.map(({ monthly }) => monthly)) / gib : prices.snapshot.gbMonth;
+}
+
+const COPIES = 'vol-ffffffff';
+
+/** Differences below are those of days and of rounding. */
+const NOISE = { share: 0.02, gib: 0.1 };
+
+/** The first snapshot of a volume refers to more than it is billed for where the volume was made of a snapshot. */
+function foreignGiB({ id, snapshots }: VolumeAnalysis): number {
+  const first = snapshots.find(isStandard);
+  if (!first || first.fullGiB === null || id === null || id === COPIES) return 0;
+  const more = first.fullGiB - first.gib;
+  return more > Math.max(NOISE.gib, NOISE.share * first.fullGiB) ? more : 0;
+}
+
+function decideVolume(volume: VolumeAnalysis, scale: Scale): VolumeAnalysis {
+  const standard = volume.snapshots.filter(isStandard);
+  const lineage = lineageOf(volume, standard, scale);
+  const elsewhere = scale.allForeign - (scale.foreign.get(volume) ?? 0);
+  const family: Family = { volume, standard, lineage, elsewhere, isGrowing: isGrowing(volume, standard, scale.today) };
+  return {
+    ...volume,
+    snapshots: volume.snapshots.map((snapshot) => ({ ...snapshot, decision: decideSnapshot(snapshot, family, scale) })),
+    decision: decideSet(family, scale),
+  };
+}
+
+interface Family {
+  volume: VolumeAnalysis;
+  standard: readonly SnapshotAnalysis[];
+  lineage: Lineage;
+  /** GiB that snapshots of other volumes may need of these. */
+  elsewhere: number;
+  /** Whether further snapshots are likely: without the latest, the next one would be full. */
+  isGrowing: boolean;
+}
+
+function lineageOf(volume: VolumeAnalysis, standard: readonly SnapshotAnalysis[], scale: Scale): Lineage {
+  const isChain = volume.id !== null && volume.id !== COPIES;
+  const known = scale.foreign.get(volume) ?? 0;
+  return {
+    links: standard.map((snapshot) => linkOf(snapshot, volume.sizeGiB)),
+    foreign: standard[0]?.fullGiB === null ? (volume.sizeGiB ?? Number.POSITIVE_INFINITY) : known,
+    isChain,
+  };
+}
+
+function linkOf({ gib, fullGiB }: SnapshotAnalysis, sizeGiB: number | null): Link {
+  if (fullGiB !== null) return { gib, full: exactly(Math.max(gib, fullGiB)) };
+  return { gib, full: { least: gib, most: Math.max(gib, sizeGiB ?? Number.POSITIVE_INFINITY) } };
+}
+
+const GROWING_DAYS = 45;
+
+function isGrowing({ isDeleted }: VolumeAnalysis, standard: readonly SnapshotAnalysis[], today: string): boolean {
+  const latest = standard.at(-1)?.startedAt;
+  if (isDeleted || !latest) return false;
+  return Date.parse(today) - Date.parse(latest) < GROWING_DAYS * 86_400_000;
+}
+
+/** Why it has to stay as it is, or `null`. */
+function obstacleOf({ tier, images }: SnapshotAnalysis): string | null {
+  if (tier === 'archive') return 'it is in the archive tier already, and cannot be read before it is restored';
+  if (images.length === 0) return null;
+  const [first] = images;
+  return `${images.length === 1 ? `image ${first} needs` : `${images.length} images such as ${first} need`} it`;
+}
+
+function decideSnapshot(snapshot: SnapshotAnalysis, family: Family, scale: Scale): Decision {
+  const obstacle = obstacleOf(snapshot);
+  if (obstacle !== null) return weigh(snapshot.monthly, [], scale, obstacle);
+  const index = family.standard.indexOf(snapshot);
+  const isLatest = family.isGrowing && index === family.standard.length - 1;
+  const plan = planOf([index], handedOn(family.lineage, index), [snapshot], family, scale, 'one');
+  const caution = isLatest ? GROWS : null;
+  return weigh(snapshot.monthly, [{ ...plan, isAdvisable: !isLatest }], scale, null, caution);
+}
+
+const GROWS = 'it is the latest of a volume of which snapshots are taken: without it the next one would be full again';
+
+function decideSet(family: Family, scale: Scale): Decision | null {
+  const { volume, standard, lineage } = family;
+  const movable = [...standard.keys()].filter((index) => obstacleOf(standard[index] as SnapshotAnalysis) === null);
+  if (movable.length === 0) {
+    return weigh(
+      volume.monthly,
+      [],
+      scale,
+      'none of its snapshots can be moved: images need them, or they are archived',
+    );
+  }
+  const planFor = (indexes: readonly number[], scope: 'all' | 'all-but-latest'): Plan => {
+    const gone = new Set(indexes);
+    return planOf(
+      indexes,
+      remaining(lineage, (index) => !gone.has(index)),
+      standard,
+      family,
+      scale,
+      scope,
+    );
+  };
+  const all = planFor(movable, 'all');
+  const rest = movable.filter((index) => index !== standard.length - 1);
+  const plans = [{ ...all, isAdvisable: !family.isGrowing || rest.length === movable.length }];
+  if (rest.length > 0 && rest.length < movable.length && lineage.isChain) plans.push(planFor(rest, 'all-but-latest'));
+  return weigh(volume.monthly, plans, scale, null);
+}
+
+/**
+ * @param left GiB that are billed on after the move.
+ * @param billed the snapshots whose bill it is that changes.
+ */
+function planOf(
+  indexes: readonly number[],
+  left: Range,
+  billed: readonly SnapshotAnalysis[],
+  { volume, lineage, elsewhere }: Family,
+  { prices }: Scale,
+  scope: Plan['scope'],
+): Plan {
+  const rate = rateOf(billed, prices);
+  const bill = sum(billed.map(({ monthly }) => monthly));
+  const moved = indexes.map((index) => lineage.links[index] as Link);
+  const full = { least: sum(moved.map((link) => link.full.least)), most: sum(moved.map((link) => link.full.most)) };
+  const freed = Math.max(0, sum(billed.map(({ gib }) => gib)) - left.least);
+  return {
+    scope,
+    snapshots: moved.length,
+    volumeGiB: volume.sizeGiB ?? full.least / moved.length,
+    full,
+    incremental: moved.length === lineage.links.length && moved.length > 1 && lineage.isChain ? lineage : null,
+    stays: { least: left.least * rate, most: Math.min(bill, (left.most + Math.min(elsewhere, freed)) * rate) },
+    bill,
+    isAdvisable: true,
+  };
+}

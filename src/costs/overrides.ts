@@ -1,0 +1,88 @@
+/** Prices that somebody knows better, laid over those that are known already. */
+import type { RegionAnalysis } from './analysis.ts';
+import { sum } from './lineage.ts';
+import {
+  type ClassPrices,
+  type PriceGroup,
+  type PriceSource,
+  type Prices,
+  pricesIn,
+  type RegionPrices,
+  type RetrievalTier,
+  type SnapshotPrices,
+} from './prices.ts';
+
+/** What of the prices of a region is known better; the rest stays. */
+export interface RegionOverrides {
+  snapshot?: Partial<SnapshotPrices>;
+  direct?: Partial<RegionPrices['direct']>;
+  volumes?: Record<string, number>;
+  s3?: Record<string, ClassOverrides>;
+}
+
+export interface ClassOverrides extends Partial<Omit<ClassPrices, 'retrieval'>> {
+  retrieval?: Partial<Record<RetrievalTier['tier'], { gb?: number; thousandRequests?: number }>>;
+}
+
+/** @param source what the groups of prices that change are then said to be of. */
+export function overridden(prices: RegionPrices, overrides: RegionOverrides, source: PriceSource): RegionPrices {
+  const changed = Object.fromEntries(groupsOf(overrides).map((group) => [group, source]));
+  return {
+    ...prices,
+    snapshot: { ...prices.snapshot, ...overrides.snapshot },
+    direct: { ...prices.direct, ...overrides.direct },
+    volumes: { ...prices.volumes, ...overrides.volumes },
+    s3: { ...prices.s3, ...classesWith(prices, overrides.s3 ?? {}) },
+    sources: { ...prices.sources, ...changed },
+  };
+}
+
+function classesWith(prices: RegionPrices, overrides: Record<string, ClassOverrides>): Record<string, ClassPrices> {
+  const classes = Object.entries(overrides).flatMap(([name, { retrieval = {}, ...others }]) => {
+    const known = prices.s3[name];
+    if (!known) return [];
+    const tiers = known.retrieval.map((tier) => ({ ...tier, ...retrieval[tier.tier] }));
+    return [[name, { ...known, ...others, retrieval: tiers }] as const];
+  });
+  return Object.fromEntries(classes);
+}
+
+function groupsOf({ snapshot, direct, volumes, s3 }: RegionOverrides): PriceGroup[] {
+  const classes = Object.values(s3 ?? {});
+  const given: Record<PriceGroup, boolean> = {
+    snapshot: snapshot?.gbMonth !== undefined,
+    archive: snapshot?.archiveGbMonth !== undefined,
+    direct: direct !== undefined,
+    volumes: volumes !== undefined,
+    s3: classes.some(({ retrieval: _, ...others }) => Object.keys(others).length > 0),
+    retrieval: classes.some(({ retrieval }) => retrieval !== undefined),
+  };
+  return (Object.keys(given) as PriceGroup[]).filter((group) => given[group]);
+}
+
+/** What snapshots cost by the bill itself, discounts and all. A region without any keeps its prices. */
+export function measuredPrices(regions: readonly RegionAnalysis[], base: Prices): Prices {
+  const measured = regions.flatMap((region) => {
+    const prices = pricesIn(region.region, base);
+    const overrides = region.currency === prices.currency ? ratesOf(region) : null;
+    return overrides ? [[region.region, overridden(prices, { snapshot: overrides }, 'report')] as const] : [];
+  });
+  if (measured.length === 0) return base;
+  const note = `snapshots at the rates of the report; the rest: ${base.note}`;
+  return { ...base, source: 'report', note, regions: { ...base.regions, ...Object.fromEntries(measured) } };
+}
+
+function ratesOf({ volumes }: RegionAnalysis): Partial<SnapshotPrices> | null {
+  const snapshots = volumes.flatMap((volume) => volume.snapshots);
+  const rate = (wanted: 'standard' | 'archive'): number | null => {
+    const those = snapshots.filter(({ tier }) => tier === wanted);
+    const gib = sum(those.map((snapshot) => snapshot.gib));
+    return gib > 0 ? sum(those.map(({ monthly }) => monthly)) / gib : null;
+  };
+  const [standard, archive] = [rate('standard'), rate('archive')];
+  if (standard === null && archive === null) return null;
+  return {
+    ...(standard === null ? {} : { gbMonth: standard }),
+    ...(archive === null ? {} : { archiveGbMonth: archive }),
+  };
+}

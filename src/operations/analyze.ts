@@ -1,0 +1,109 @@
+/** `analyze`: reports are read, joined with what EC2 knows, and made into one document. */
+import { type Billed, Ledger } from '../billing/ledger.ts';
+import { type ReportFacts, readReport } from '../billing/read-report.ts';
+import type { ReportSource } from '../billing/source.ts';
+import type { Analysis, AnalysisWarning } from '../costs/analysis.ts';
+import { decide } from '../costs/decide.ts';
+import { monotonic, now } from '../lib/clock.ts';
+import { VERSION } from '../version.ts';
+import { assembleRegions } from './assemble-analysis.ts';
+import { type Described, describeRegions } from './describe-regions.ts';
+import { reportSources } from './report-sources.ts';
+import { reportWarnings } from './report-warnings.ts';
+import type { AnalyzeServices, AnalyzeSettings } from './settings.ts';
+
+/**
+ * @returns the document, with what is best.
+ * @throws SnapError `USAGE` for what is no report; `REPORT` for one that cannot be read to its end; `BUCKET`,
+ *   `ACCESS_DENIED` and the like for S3. EC2 that cannot be asked is a warning.
+ */
+export async function analyze(
+  settings: AnalyzeSettings,
+  services: AnalyzeServices,
+  signal: AbortSignal,
+): Promise<Analysis> {
+  const sources = await reportSources(settings, services, signal);
+  const ledger = new Ledger(settings);
+  const facts = await readAll(sources, ledger, services, signal);
+  const billed = ledger.result(now().getTime());
+  const described = settings.isOffline ? NOTHING : await describeRegions(accountsOf(billed), services, signal);
+  const undecided = document(facts, billed, described, settings);
+  return decide(undecided, settings.prices, { today: undecided.madeAt.slice(0, 10) });
+}
+
+async function readAll(
+  sources: readonly ReportSource[],
+  ledger: Ledger,
+  { host }: AnalyzeServices,
+  signal: AbortSignal,
+): Promise<ReportFacts[]> {
+  const all: ReportFacts[] = [];
+  for (const source of sources) {
+    const started = monotonic();
+    let read = 0;
+    using _progress = host.track({
+      label: source.name,
+      expectedBytes: source.bytes ?? 0,
+      read: () => read,
+      stored: null,
+    });
+    const onBytes = (count: number) => {
+      read += count;
+    };
+    const facts = await readReport(source, ledger, { signal, onBytes });
+    const { name, format, granularity, rows, ofSnapshots, broken } = facts;
+    const seconds = (monotonic() - started) / 1000;
+    host.notify({ code: 'report.read', name, format, granularity, rows, ofSnapshots, broken, seconds });
+    all.push(facts);
+  }
+  return all;
+}
+
+const NOTHING: Described = { regions: new Map(), warnings: [] };
+
+/** A snapshot without an id has no region worth asking. */
+function accountsOf({ snapshots }: Billed): Map<string, string[]> {
+  const groups = Map.groupBy(
+    snapshots.filter(({ id, region }) => id !== '' && REGION.test(region)),
+    ({ region }) => region,
+  );
+  return new Map([...groups].map(([region, group]) => [region, accountsIn(group)]));
+}
+
+const REGION = /^[a-z]{2}(-[a-z]+)+-\d$/;
+
+const accountsIn = (group: readonly { account: string }[]): string[] => [
+  ...new Set(group.flatMap(({ account }) => (/^\d{12}$/.test(account) ? [account] : []))),
+];
+
+function document(
+  facts: readonly ReportFacts[],
+  billed: Billed,
+  described: Described,
+  { isOffline, prices, assumptions }: AnalyzeSettings,
+): Analysis {
+  const total = (pick: (one: ReportFacts) => number) => facts.reduce((sum, one) => sum + pick(one), 0);
+  const warnings: AnalysisWarning[] = [...reportWarnings(facts, billed), ...described.warnings];
+  return {
+    format: 1,
+    tool: { name: 'snap-to-s3', version: VERSION },
+    madeAt: now().toISOString(),
+    basis: {
+      kind: 'report',
+      sources: facts.map(({ name, format, granularity }) => ({ name, format, granularity })),
+      firstDay: billed.firstDay,
+      latestDay: billed.latestDay,
+      rows: {
+        read: total(({ rows }) => rows),
+        ofSnapshots: total(({ ofSnapshots }) => ofSnapshots),
+        broken: total(({ broken }) => broken),
+      },
+      isJoined: !isOffline && described.regions.size > 0,
+    },
+    prices: { source: prices.source, asOf: prices.asOf, note: prices.note },
+    assumptions,
+    regions: assembleRegions(billed.snapshots, described.regions, prices),
+    trend: billed.trend,
+    warnings,
+  };
+}

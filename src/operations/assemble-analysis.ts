@@ -1,0 +1,126 @@
+/** What was billed and what EC2 knows, put together: regions, volumes, snapshots. Nothing is decided yet. */
+import type { BilledSnapshot } from '../billing/ledger.ts';
+import type { RegionAnalysis, SnapshotAnalysis, VolumeAnalysis } from '../costs/analysis.ts';
+import { type Prices, pricesIn } from '../costs/prices.ts';
+import { GiB } from '../lib/units.ts';
+import type { KnownRegion } from './describe-regions.ts';
+
+/** A snapshot with its place. */
+interface Placed {
+  billed: Priced;
+  snapshot: SnapshotAnalysis;
+  volumeId: string | null;
+  /** Of the snapshot. */
+  sizeGiB: number | null;
+}
+
+/**
+ * @param regions those that EC2 described, by name.
+ * @param prices for reports that have no costs.
+ */
+export function assembleRegions(
+  billed: readonly BilledSnapshot[],
+  regions: ReadonlyMap<string, KnownRegion>,
+  prices: Prices,
+): RegionAnalysis[] {
+  const groups = Map.groupBy(billed, ({ region, currency }) => `${region} ${currency}`);
+  return [...groups.values()].map((group) => assembleRegion(group, regions, prices)).sort(byCost);
+}
+
+/** A snapshot with what a month of it costs, by the report or by the price list. */
+type Priced = BilledSnapshot & { monthly: number };
+
+function assembleRegion(
+  group: readonly BilledSnapshot[],
+  regions: ReadonlyMap<string, KnownRegion>,
+  prices: Prices,
+): RegionAnalysis {
+  const { region = '', currency = '' } = group[0] ?? {};
+  const { gbMonth, archiveGbMonth } = pricesIn(region, prices).snapshot;
+  const billed = group.map((one): Priced => {
+    const price = one.tier === 'archive' ? archiveGbMonth : gbMonth;
+    return { ...one, monthly: one.monthly ?? one.gib * price };
+  });
+  const known = regions.get(region);
+  const placed = billed.filter(({ id }) => id !== '').map((one) => place(one, known));
+  const volumes = [...Map.groupBy(placed, volumeKey).values()].map((group) => assembleVolume(group, known));
+  return {
+    region,
+    currency,
+    accounts: [...new Set(billed.map(({ account }) => account))].filter(Boolean).sort(),
+    gib: sum(billed.map(({ gib }) => gib)),
+    monthly: sum(billed.map(({ monthly }) => monthly)),
+    snapshotCount: new Set(placed.map(({ billed: { id } }) => id)).size,
+    volumes: volumes.sort(byCost),
+  };
+}
+
+/** What EC2 shows as the volume of copies, which have none: they are no lineage. */
+const NO_VOLUME = 'vol-ffffffff';
+
+const volumeKey = ({ volumeId, billed: { id } }: Placed): string =>
+  volumeId === NO_VOLUME ? `${volumeId} ${id}` : (volumeId ?? '');
+
+function place(billed: Priced, known: KnownRegion | undefined): Placed {
+  const found = known?.snapshots.get(billed.id);
+  return {
+    billed,
+    volumeId: found?.volumeId ?? null,
+    sizeGiB: found?.sizeGiB ?? null,
+    snapshot: {
+      id: billed.id,
+      account: billed.account || null,
+      startedAt: found?.startTime.toISOString() ?? null,
+      description: found?.description ?? null,
+      tier: billed.tier,
+      gib: billed.gib,
+      monthly: billed.monthly,
+      share: null,
+      fullGiB: typeof found?.dataBytes === 'number' ? found.dataBytes / GiB : null,
+      images: known?.images.get(billed.id) ?? [],
+      decision: null,
+    },
+  };
+}
+
+function assembleVolume(placed: readonly Placed[], known: KnownRegion | undefined): VolumeAnalysis {
+  const id = placed[0]?.volumeId ?? null;
+  const volume = id === null ? undefined : known?.volumes.get(id);
+  const sizes = placed.flatMap(({ sizeGiB }) => sizeGiB ?? []);
+  const sizeGiB = volume?.sizeGiB ?? (sizes.length > 0 ? Math.max(...sizes) : null);
+  const snapshots = placed.map(({ snapshot }) => snapshot).sort(byTime);
+  return {
+    id,
+    sizeGiB,
+    name: volume?.tags['Name'] ?? null,
+    isDeleted: id !== null && volume === undefined,
+    gib: sum(snapshots.map(({ gib }) => gib)),
+    monthly: sum(snapshots.map(({ monthly }) => monthly)),
+    ...withShares(snapshots, id === null ? null : sizeGiB),
+    decision: null,
+  };
+}
+
+/** Archived snapshots are full copies, and say nothing of change. */
+function withShares(
+  snapshots: readonly SnapshotAnalysis[],
+  sizeGiB: number | null,
+): Pick<VolumeAnalysis, 'snapshots' | 'averageChange'> {
+  if (sizeGiB === null || sizeGiB === 0) return { snapshots: [...snapshots], averageChange: null };
+  const standard = snapshots.filter(({ tier }) => tier === 'standard');
+  const changes = sum(standard.slice(1).map(({ gib }) => gib));
+  return {
+    averageChange: standard.length > 1 ? (changes / standard.length / sizeGiB) * 100 : null,
+    snapshots: snapshots.map((snapshot) => ({
+      ...snapshot,
+      share: snapshot.tier === 'archive' || snapshot === standard[0] ? null : (snapshot.gib / sizeGiB) * 100,
+    })),
+  };
+}
+
+const byTime = (one: SnapshotAnalysis, other: SnapshotAnalysis): number =>
+  (one.startedAt ?? '').localeCompare(other.startedAt ?? '') || one.id.localeCompare(other.id);
+
+const byCost = (one: { monthly: number }, other: { monthly: number }): number => other.monthly - one.monthly;
+
+const sum = (numbers: readonly number[]): number => numbers.reduce((total, number) => total + number, 0);

@@ -1,0 +1,155 @@
+/** Where reports are read from: this machine, standard input, or S3, where the manifest says which files make one up. */
+import { createReadStream } from 'node:fs';
+import { stat } from 'node:fs/promises';
+import { dataFolderOf, type ManifestPlace, parseManifest, placeOf } from '../billing/manifest.ts';
+import type { ReportSource } from '../billing/source.ts';
+import { asError, SnapError } from '../errors.ts';
+import { KiB } from '../lib/units.ts';
+import { downloaded } from '../transfer/download.ts';
+import type { AnalyzeServices, AnalyzeSettings, ReadableBucket } from './settings.ts';
+
+/** @throws SnapError `USAGE` for what is not there or not one report, `REPORT`, `BUCKET`, `ACCESS_DENIED` */
+export async function reportSources(
+  settings: AnalyzeSettings,
+  services: AnalyzeServices,
+  signal: AbortSignal,
+): Promise<ReportSource[]> {
+  const sources: ReportSource[] = [];
+  for (const input of settings.inputs) {
+    if (input === '-') sources.push(standardInput(settings.input));
+    else if (input.startsWith('s3://')) sources.push(...(await s3Sources(input, settings, services, signal)));
+    else sources.push(await localSource(input));
+  }
+  return sources;
+}
+
+const standardInput = (input: AsyncIterable<Uint8Array>): ReportSource => ({
+  name: 'standard input',
+  bytes: null,
+  path: null,
+  open: () => input,
+});
+
+async function localSource(path: string): Promise<ReportSource> {
+  const found = await stat(path).catch((cause: unknown) => {
+    throw new SnapError('USAGE', `cannot read ${path}: ${asError(cause).message}`, {
+      hint: 'give the path of a report, - for standard input, or s3://BUCKET/PREFIX',
+      cause,
+    });
+  });
+  if (found.isDirectory()) throw new SnapError('USAGE', `${path} is a directory: name the files of the report in it`);
+  return {
+    name: path,
+    bytes: found.isFile() ? found.size : null,
+    path: found.isFile() ? path : null,
+    open: () => createReadStream(path, { highWaterMark: 256 * KiB }),
+  };
+}
+
+/** An object, a manifest, or the folder of a report. */
+async function s3Sources(
+  address: string,
+  { months }: AnalyzeSettings,
+  services: AnalyzeServices,
+  signal: AbortSignal,
+): Promise<ReportSource[]> {
+  const [, bucketName, key = ''] = /^s3:\/\/([^/]+)(?:\/(.*))?$/.exec(address) ?? [];
+  if (bucketName === undefined) throw new SnapError('USAGE', `${address} is no address of the form s3://BUCKET/PREFIX`);
+  const bucket = services.bucket(bucketName);
+  if (/-Manifest\.json$/i.test(key)) return filesOf(key, bucket, signal);
+  const head = key === '' || key.endsWith('/') ? null : await bucket.head(key, { signal });
+  if (head !== null) return [objectSource(head, bucket)];
+  const sources: ReportSource[] = [];
+  for (const manifest of await newestManifests(address, key, bucket, months, signal)) {
+    sources.push(...(await filesOf(manifest, bucket, signal)));
+  }
+  return sources;
+}
+
+const objectSource = (
+  { key, etag, bytes }: { key: string; etag: string; bytes: number },
+  bucket: ReadableBucket,
+): ReportSource => ({
+  name: `s3://${bucket.bucket}/${key}`,
+  bytes,
+  path: null,
+  open: (signal) => downloaded(bucket.reader(key, etag), bytes, { streams: 2, signal }),
+});
+
+interface FoundManifest extends ManifestPlace {
+  key: string;
+  modifiedAt: Date;
+}
+
+/** @returns keys of the newest manifest of each of the last months, oldest month first. */
+async function newestManifests(
+  address: string,
+  prefix: string,
+  bucket: ReadableBucket,
+  months: number,
+  signal: AbortSignal,
+): Promise<string[]> {
+  const newest = new Map<string, FoundManifest>();
+  for await (const { key, modifiedAt } of bucket.objects(prefix, { signal })) {
+    const place = placeOf(key);
+    if (!place) continue;
+    const id = `${place.report}\0${place.period}`;
+    const known = newest.get(id);
+    if (!known || isNewer({ key, modifiedAt }, known)) newest.set(id, { ...place, key, modifiedAt });
+  }
+  const found = [...newest.values()].sort((a, b) => a.period.localeCompare(b.period));
+  refuseOthers(address, found);
+  return found.slice(-months).map(({ key }) => key);
+}
+
+/** The copy in the folder of the month is the one that is kept up to date. */
+const isNewer = (one: Pick<FoundManifest, 'key' | 'modifiedAt'>, other: FoundManifest): boolean => {
+  const later = one.modifiedAt.getTime() - other.modifiedAt.getTime();
+  return later > 0 || (later === 0 && one.key.length < other.key.length);
+};
+
+/** Two reports of one bill would count everything twice. */
+function refuseOthers(address: string, found: readonly FoundManifest[]): void {
+  const reports = [...new Set(found.map(({ report }) => report))].sort();
+  if (reports.length === 0) {
+    throw new SnapError('USAGE', `there is no report below ${address}`, {
+      hint: 'give the folder of the report, which has a Manifest.json in it, or one of its files',
+    });
+  }
+  if (reports.length === 1) return;
+  throw new SnapError('USAGE', `there are ${reports.length} reports below ${address}: ${reports.join(', ')}`, {
+    hint: 'they may be about the same bill: name one of them',
+  });
+}
+
+async function filesOf(manifestKey: string, bucket: ReadableBucket, signal: AbortSignal): Promise<ReportSource[]> {
+  const { body } = await bucket.getSmall(manifestKey, { signal });
+  const files = parseManifest(body.toString())?.files.map((file) => file.replace(/^s3:\/\/[^/]+\//, '')) ?? [];
+  const keys = files.length > 0 ? files : await dataFiles(manifestKey, bucket, signal);
+  if (keys.length === 0) {
+    throw new SnapError('REPORT', `s3://${bucket.bucket}/${manifestKey} names no file`, {
+      hint: 'a report that is being written has none yet: try again later, or name its files',
+    });
+  }
+  const heads = await Promise.all(keys.map((key) => bucket.head(key, { signal })));
+  return heads.flatMap((head, at) => {
+    if (head === null) throw missing(`s3://${bucket.bucket}/${keys[at]}`);
+    return head.bytes === 0 ? [] : [objectSource(head, bucket)];
+  });
+}
+
+const missing = (address: string): SnapError =>
+  new SnapError('REPORT', `${address} is named by the manifest, but is not there`, {
+    hint: 'the report may be being replaced: run the command again in some minutes',
+  });
+
+async function dataFiles(manifestKey: string, bucket: ReadableBucket, signal: AbortSignal): Promise<string[]> {
+  const folder = dataFolderOf(manifestKey);
+  if (folder === null) return [];
+  const keys: string[] = [];
+  for await (const { key } of bucket.objects(folder, { signal })) {
+    // Deeper folders are those of older executions, which a manifest of its own is about.
+    if (!key.slice(folder.length).includes('/')) keys.push(key);
+  }
+  return keys;
+}

@@ -1,0 +1,41 @@
+/** What is to be known before figures of a report are relied on. */
+import type { Billed } from '../billing/ledger.ts';
+import type { ReportFacts } from '../billing/read-report.ts';
+import type { AnalysisWarning } from '../costs/analysis.ts';
+
+export function reportWarnings(facts: readonly ReportFacts[], billed: Billed): AnalysisWarning[] {
+  return [...facts.flatMap(ofOneReport), ...ofAll(facts, billed)];
+}
+
+function ofOneReport({ name, rows, broken, examples, hasResources, granularity, hasCosts }: ReportFacts) {
+  const found: AnalysisWarning[] = [];
+  if (broken > 0) {
+    const text = `${broken} of ${rows} rows of ${name} are broken and not counted: ${examples.join('; ')}`;
+    found.push({ code: 'broken-rows', text: broken > examples.length ? `${text}; ...` : text });
+  }
+  if (!hasResources) {
+    const text = `${name} has no resource ids: only totals are known; include resource ids in the report's settings`;
+    found.push({ code: 'no-resource-ids', text });
+  }
+  if (granularity === 'monthly') {
+    const text = `${name} is by the month: what was made or deleted within it is shown smaller than it is`;
+    found.push({ code: 'monthly-report', text });
+  }
+  if (!hasCosts) found.push({ code: 'no-costs', text: `${name} has no costs: list prices are shown` });
+  return found;
+}
+
+function ofAll(facts: readonly ReportFacts[], billed: Billed): AnalysisWarning[] {
+  const found: AnalysisWarning[] = [];
+  if (facts.every(({ ofSnapshots }) => ofSnapshots === 0)) {
+    found.push({ code: 'no-snapshots', text: 'there is no row of the storage of a snapshot' });
+  }
+  if (billed.snapshots.some(({ id }) => id === '') && facts.every(({ hasResources }) => hasResources)) {
+    found.push({ code: 'no-resource-ids', text: 'rows of snapshots without a resource id are in the totals only' });
+  }
+  if (billed.hasIncompleteDays) {
+    const text = `days after ${billed.latestDay} are passed over: the report is not complete for them yet`;
+    found.push({ code: 'incomplete-day', text });
+  }
+  return found;
+}

@@ -1,0 +1,312 @@
+/** Billing reports of all formats: what they say is the same, and what is wrong with them is told. */
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { createReadStream, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { gzipSync } from 'node:zlib';
+import * as fc from 'fast-check';
+import Papa from 'papaparse';
+import { CsvScan } from '../../src/billing/csv-scan.ts';
+import { type Billed, Ledger } from '../../src/billing/ledger.ts';
+import { type ReportFacts, readReport } from '../../src/billing/read-report.ts';
+import { SnapError } from '../../src/errors.ts';
+import { type BilledMonth, csv, line, parquet, snapshotId, writeBill } from '../support/bills.ts';
+import { temporaryDirectory } from '../support/lab.ts';
+
+const LATER = Date.parse('2030-01-01');
+
+async function read(paths: readonly string[], today = LATER, isStream = false) {
+  const ledger = new Ledger();
+  const facts: ReportFacts[] = [];
+  const signal = new AbortController().signal;
+  for (const path of paths) {
+    const source = {
+      name: path,
+      bytes: statSync(path).size,
+      path: isStream ? null : path,
+      open: () => createReadStream(path, { highWaterMark: isStream ? 1000 : 65_536 }),
+    };
+    facts.push(await readReport(source, ledger, { signal, onBytes: () => {} }));
+  }
+  return { facts, billed: ledger.result(today) };
+}
+
+const MONTH: BilledMonth = {
+  month: '2026-09',
+  others: 12,
+  snapshots: [
+    line(snapshotId(1), 20_480),
+    line(snapshotId(2), (day) => (day < 12 ? null : 228)),
+    line(snapshotId(3), (day) => (day > 20 ? null : 999)),
+    line(snapshotId(4), 4096, { tier: 'archive', rate: 0.0125 }),
+    line(snapshotId(1), 81_920, { tier: 'archive', rate: 0.0125 }),
+    line(snapshotId(5), 3 * 2048 + 1, { region: 'us-east-1', account: '210987654321' }),
+    line(snapshotId(6), 2048, { region: 'cn-north-1', currency: 'CNY', rate: 0.277 }),
+  ],
+};
+
+/** To the cent of a thousandth, and to a block. */
+const rounded = ({ snapshots, trend, ...rest }: Billed) => ({
+  ...rest,
+  snapshots: snapshots
+    .map(({ gib, monthly, ...other }) => ({
+      ...other,
+      blocks: Math.round(gib * 2048),
+      monthly: (monthly ?? Number.NaN).toFixed(5),
+    }))
+    .sort((a, b) => `${a.id}${a.tier}`.localeCompare(`${b.id}${b.tier}`)),
+  trend: trend.map(({ gib, cost, ...other }) => ({ ...other, gib: gib.toFixed(4), cost: cost.toFixed(4) })),
+});
+
+test('hourly, daily, Parquet, Athena, CUR 2.0 and FOCUS reports of a month say the same', async (t) => {
+  const directory = temporaryDirectory(t);
+  const path = (name: string, content: Buffer) => writeBill(join(directory, name), content);
+  const expected = rounded((await read([path('hourly.csv', csv('legacy', [MONTH], 'hourly'))])).billed);
+  assert.deepEqual(
+    expected.snapshots.map(({ id, tier, blocks, monthly, currency, account }) => [
+      id,
+      tier,
+      blocks,
+      monthly,
+      currency,
+      account,
+    ]),
+    [
+      [snapshotId(1), 'archive', 81_920, '0.50000', 'USD', '123456789012'],
+      [snapshotId(1), 'standard', 20_480, '0.50000', 'USD', '123456789012'],
+      [snapshotId(2), 'standard', 228, '0.00557', 'USD', '123456789012'],
+      [snapshotId(4), 'archive', 4096, '0.02500', 'USD', '123456789012'],
+      [snapshotId(5), 'standard', 6145, '0.15002', 'USD', '210987654321'],
+      [snapshotId(6), 'standard', 2048, '0.27700', 'CNY', '123456789012'],
+    ],
+  );
+  assert.deepEqual([expected.firstDay, expected.latestDay], ['2026-09-01', '2026-09-30']);
+  const reports: [string, Buffer, string, string][] = [
+    ['hourly.csv.gz', csv('legacy', [MONTH], 'hourly'), 'legacy-cur', 'hourly'],
+    ['daily.csv', csv('legacy', [MONTH], 'daily'), 'legacy-cur', 'daily'],
+    ['athena.csv', csv('athena', [MONTH], 'daily'), 'legacy-cur', 'daily'],
+    ['athena.parquet', parquet('athena', MONTH, 'hourly'), 'legacy-cur', 'hourly'],
+    ['cur2.csv.gz', csv('cur2', [MONTH], 'hourly'), 'cur-2.0', 'hourly'],
+    ['cur2.parquet', parquet('cur2', MONTH, 'daily', 50), 'cur-2.0', 'daily'],
+    ['focus10.csv', csv('focus-1.0', [MONTH], 'hourly'), 'focus-1.0', 'hourly'],
+    ['focus10.parquet', parquet('focus-1.0', MONTH, 'daily'), 'focus-1.0', 'daily'],
+    ['focus12.csv.gz', csv('focus-1.2', [MONTH], 'hourly'), 'focus-1.2', 'hourly'],
+    ['focus12.parquet', parquet('focus-1.2', MONTH, 'daily'), 'focus-1.2', 'daily'],
+  ];
+  for (const [name, content, format, granularity] of reports) {
+    const file = path(name, content);
+    for (const isStream of [false, true]) {
+      const { facts, billed } = await read([file], LATER, isStream);
+      assert.deepEqual(rounded(billed), expected, name);
+      assert.deepEqual([facts[0]?.format, facts[0]?.granularity, facts[0]?.broken], [format, granularity, 0], name);
+    }
+  }
+});
+
+test('zip files, with one report or several; gz of several members', async (t) => {
+  const directory = temporaryDirectory(t);
+  const whole = csv('legacy', [MONTH], 'daily');
+  writeBill(join(directory, 'whole.csv'), whole);
+  const expected = rounded((await read([join(directory, 'whole.csv')])).billed);
+  execFileSync('python3', ['-m', 'zipfile', '-c', 'one.zip', 'whole.csv'], { cwd: directory });
+  assert.deepEqual(rounded((await read([join(directory, 'one.zip')])).billed), expected);
+  assert.deepEqual(rounded((await read([join(directory, 'one.zip')], LATER, true)).billed), expected);
+  const [half, rest] = [
+    { ...MONTH, snapshots: MONTH.snapshots.slice(0, 3) },
+    { ...MONTH, snapshots: MONTH.snapshots.slice(3) },
+  ].map((part) => csv('legacy', [part], 'daily'));
+  writeBill(join(directory, 'a.csv'), half ?? whole);
+  writeBill(join(directory, 'b.csv'), rest ?? whole);
+  execFileSync('python3', ['-m', 'zipfile', '-c', 'two.zip', 'a.csv', 'b.csv'], { cwd: directory });
+  assert.deepEqual(rounded((await read([join(directory, 'two.zip')])).billed).snapshots, expected.snapshots);
+  const members = Buffer.concat([gzipSync(whole.subarray(0, 1001)), gzipSync(whole.subarray(1001))]);
+  writeFileSync(join(directory, 'members.gz'), members);
+  assert.deepEqual(rounded((await read([join(directory, 'members.gz')])).billed), expected);
+});
+
+test('months of 28, 30 and 31 days: a GB is a GB, and several months are a trend', async (t) => {
+  const directory = temporaryDirectory(t);
+  const months = ['2026-08', '2026-09', '2027-02'].map((month) => ({
+    ...MONTH,
+    month,
+    snapshots: [line(snapshotId(1), 4096)],
+  }));
+  for (const granularity of ['hourly', 'daily', 'monthly'] as const) {
+    for (const month of months) {
+      const path = writeBill(join(directory, 'one.csv'), csv('legacy', [month], granularity));
+      const { facts, billed } = await read([path]);
+      assert.equal(billed.snapshots[0]?.gib.toFixed(6), '2.000000', `${month.month} ${granularity}`);
+      assert.equal(billed.snapshots[0]?.monthly?.toFixed(6), '0.100000');
+      assert.equal(facts[0]?.granularity, granularity);
+    }
+  }
+  const paths = months.map((month) =>
+    writeBill(join(directory, `${month.month}.csv`), csv('legacy', [month], 'hourly')),
+  );
+  const { billed } = await read(paths.toReversed());
+  assert.deepEqual(
+    billed.trend.map(({ month, gib, cost, snapshotCount }) => [month, gib.toFixed(3), cost.toFixed(3), snapshotCount]),
+    ['2026-08', '2026-09', '2027-02'].map((month) => [month, '2.000', '0.100', 1]),
+  );
+  assert.deepEqual([billed.firstDay, billed.latestDay], ['2026-08-01', '2027-02-28']);
+});
+
+test('days that are still being filled are passed over, in each region for itself', async (t) => {
+  const directory = temporaryDirectory(t);
+  const snapshots = Array.from({ length: 20 }, (_, number) =>
+    line(snapshotId(number), (day) => (day === 12 && number > 9 ? null : 2048 * day)),
+  );
+  const elsewhere = line(snapshotId(99), (day) => (day > 10 ? null : 2048), { region: 'eu-west-1' });
+  const report = csv(
+    'legacy',
+    [{ month: '2026-09', others: 2, snapshots: [...snapshots, elsewhere], until: 12 }],
+    'hourly',
+  );
+  const path = writeBill(join(directory, 'open.csv'), report);
+  const growing = await read([path], Date.parse('2026-09-13T09:00:00Z'));
+  assert.deepEqual([growing.billed.latestDay, growing.billed.hasIncompleteDays], ['2026-09-11', true]);
+  assert.equal(growing.billed.snapshots.length, 21);
+  assert.equal(growing.billed.snapshots[0]?.gib.toFixed(3), '11.000');
+  const final = await read([path], Date.parse('2026-10-20T09:00:00Z'));
+  assert.deepEqual([final.billed.latestDay, final.billed.hasIncompleteDays], ['2026-09-12', false]);
+  assert.equal(final.billed.snapshots.length, 11);
+});
+
+const refusal = (code: string, message: RegExp) => (error: unknown) => {
+  assert.ok(error instanceof SnapError, String(error));
+  assert.equal(error.code, code, error.message);
+  assert.match(error.message, message);
+  return true;
+};
+
+test('broken rows are counted with where and why, and unknown columns, BOM, CRLF and NULL do not matter', async (t) => {
+  const directory = temporaryDirectory(t);
+  const lines = csv('focus-1.0', [{ ...MONTH, others: 0 }], 'daily')
+    .toString()
+    .trimEnd()
+    .split('\n');
+  const column = (name: string) => (lines[0] ?? '').split(',').indexOf(name);
+  const change = (text: string, name: string, value: string) => {
+    const [fields = []] = Papa.parse<string[]>(text).data;
+    return Papa.unparse([fields.with(column(name), value)]);
+  };
+  const [header = '', first = '', second = '', third = '', fourth = '', fifth = ''] = lines;
+  const broken = [
+    change(first, 'ConsumedQuantity', 'many'),
+    change(second, 'ChargePeriodStart', 'yesterday'),
+    `${third},one more`,
+    change(fourth, 'BilledCost', '1,5'),
+  ];
+  const good = change(fifth, 'ChargeClass', 'NULL');
+  const text = `\uFEFF${[header, ...broken, good, ''].join('\r\n')}`;
+  const path = writeBill(join(directory, 'broken.csv'), Buffer.from(text));
+  const { facts, billed } = await read([path]);
+  assert.deepEqual([facts[0]?.rows, facts[0]?.ofSnapshots, facts[0]?.broken], [5, 1, 4]);
+  assert.deepEqual(
+    facts[0]?.examples.map((example) => example.replace(/\d+ fields/, 'n fields').replace(/of \d+$/, 'of n')),
+    [
+      'row 4: n fields instead of n',
+      'row 2: the amount "many" is not a number',
+      'row 3: "yesterday" is not the start of a period',
+      'row 5: the cost "1,5" is not a number',
+    ],
+  );
+  assert.equal(billed.snapshots.length, 1);
+  const cut = writeBill(join(directory, 'cut.csv'), Buffer.from(`${[header, first, second].join('\n').slice(0, -30)}`));
+  assert.equal((await read([cut])).facts[0]?.broken, 1, 'a last row that was cut short');
+  const quote = writeBill(join(directory, 'quote.csv'), Buffer.from(`${header}\n${first}\n"no end\n`));
+  assert.match((await read([quote])).facts[0]?.examples[0] ?? '', /ends inside a quoted field/);
+});
+
+test('reports without resource ids give what a region costs', async (t) => {
+  const directory = temporaryDirectory(t);
+  const lines = csv('legacy', [{ ...MONTH, others: 0 }], 'daily')
+    .toString()
+    .replaceAll(/arn:aws:ec2:\S*?snap-\w+/g, '');
+  const { billed } = await read([writeBill(join(directory, 'without.csv'), Buffer.from(lines))]);
+  assert.ok(billed.snapshots.every(({ id }) => id === ''));
+  const west = billed.snapshots.find(({ region, tier }) => region === 'us-west-2' && tier === 'standard');
+  assert.equal(west?.gib.toFixed(4), (10 + 228 / 2048).toFixed(4));
+  assert.equal(billed.trend.find(({ currency }) => currency === 'USD')?.snapshotCount, 0);
+});
+
+test('wrong files, files cut short, damaged ones and bombs are refused by name', async (t) => {
+  const directory = temporaryDirectory(t);
+  const file = (name: string, content: Buffer | string) => {
+    writeFileSync(join(directory, name), content);
+    return join(directory, name);
+  };
+  const report = csv('legacy', [MONTH], 'daily');
+  const packed = gzipSync(report);
+  for (const [name, content] of [
+    ['empty', ''],
+    ['text', 'Date,Description,Amount\n2026-09-01,coffee,3.20\n'],
+    ['program', readFileSync(process.execPath).subarray(0, 100_000)],
+    ['gz of text', gzipSync('hello, world\n')],
+    ['empty zip', Buffer.from('PK\x05\x06'.padEnd(22, '\0'), 'latin1')],
+  ] as const) {
+    await assert.rejects(read([file(name, content)]), refusal('USAGE', new RegExp(`${name} is no cost report`)), name);
+  }
+  await assert.rejects(read([file('cut.gz', packed.subarray(0, -20))]), refusal('REPORT', /cut.gz is cut short/));
+  const damaged = Buffer.from(packed);
+  damaged.fill(0xff, 1000, 1100);
+  await assert.rejects(read([file('bad.gz', damaged)]), refusal('REPORT', /bad.gz is damaged/));
+  const columns = parquet('cur2', MONTH, 'daily');
+  await assert.rejects(
+    read([file('cut.parquet', columns.subarray(0, -50))]),
+    refusal('REPORT', /cut.parquet is damaged/),
+  );
+  file('whole.csv', report);
+  execFileSync(
+    'python3',
+    ['-c', 'import zipfile; zipfile.ZipFile("z.zip", "w", zipfile.ZIP_DEFLATED).write("whole.csv")'],
+    { cwd: directory },
+  );
+  const zip = readFileSync(join(directory, 'z.zip'));
+  await assert.rejects(
+    read([file('cut.zip', zip.subarray(0, -300))]),
+    refusal('REPORT', /cut.zip is a zip file that is cut/),
+  );
+  zip.writeUInt32LE(1, zip.lastIndexOf('PK\x01\x02') + 16);
+  await assert.rejects(read([file('bad.zip', zip)]), refusal('REPORT', /bad.zip is damaged/));
+});
+
+test('what grows without measure when it is unpacked is stopped', async (t) => {
+  const directory = temporaryDirectory(t);
+  const header = csv('legacy', [], 'daily');
+  const rows = Buffer.alloc(32 * 2 ** 20, 'x,\n');
+  const bomb = Buffer.concat([gzipSync(header), ...Array.from({ length: 9 }, () => gzipSync(rows, { level: 9 }))]);
+  writeFileSync(join(directory, 'bomb.gz'), bomb);
+  await assert.rejects(read([join(directory, 'bomb.gz')]), refusal('REPORT', /bomb.gz grows more than 400 times/));
+  const line = gzipSync(Buffer.concat([header, Buffer.alloc(2 ** 24, 'x')]));
+  writeFileSync(join(directory, 'line.gz'), line);
+  await assert.rejects(
+    read([join(directory, 'line.gz')]),
+    refusal('REPORT', /row after row 1 of .*line.gz does not end/),
+  );
+});
+
+test('rows are found as Papa Parse finds them, whatever the pieces they come in', () => {
+  const field = fc.oneof(fc.string({ maxLength: 6 }), fc.constantFrom('a "b" c', '""', 'x,y', 'two\nlines', '', '"'));
+  const table = fc.array(fc.array(field, { minLength: 2, maxLength: 5 }), { minLength: 1, maxLength: 8 });
+  fc.assert(
+    fc.property(table, fc.integer({ min: 1, max: 20 }), (rows, step) => {
+      const text = Papa.unparse(rows, { newline: '\n' });
+      const found: string[][] = [];
+      const scan = new CsvScan((chunk, start, end, fields) => {
+        const [parsed = []] = Papa.parse<string[]>(chunk.toString('utf8', start, end), {
+          delimiter: ',',
+          newline: '\n',
+        }).data;
+        assert.equal(fields, parsed.length);
+        found.push(parsed);
+      });
+      const bytes = Buffer.from(text);
+      for (let at = 0; at < bytes.length; at += step) assert.ok(scan.add(bytes.subarray(at, at + step)));
+      assert.ok(scan.end());
+      const expected = Papa.parse<string[]>(text, { delimiter: ',', newline: '\n', skipEmptyLines: true }).data;
+      assert.deepEqual(found, expected);
+    }),
+  );
+});

@@ -1,0 +1,132 @@
+/** What is best done with snapshots: small cases whose numbers can be checked by hand. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { Choice, Decision } from '../../src/costs/analysis.ts';
+import { BUILT_IN } from '../../src/costs/built-in-prices.ts';
+import { decide } from '../../src/costs/decide.ts';
+import { analysisOf, near, snapshotsOf, volumeOf } from '../support/analyses.ts';
+
+const TODAY = '2026-11-25';
+
+const decided = (...volumes: Parameters<typeof analysisOf>[0]) =>
+  decide(analysisOf(volumes), BUILT_IN, { today: TODAY }).regions[0]?.volumes ?? [];
+
+const choiceOf = (
+  decision: Decision | null | undefined,
+  storageClass: string | null,
+  scope?: Choice['scope'],
+): Choice => {
+  const found = decision?.choices.find(
+    (choice) => choice.form === 'full' && choice.storageClass === storageClass && (!scope || choice.scope === scope),
+  );
+  assert.ok(found, `no choice of ${storageClass}`);
+  return found;
+};
+
+const bestOf = (decision: Decision | null | undefined): Choice | undefined => decision?.choices[decision.best];
+
+test('a single snapshot of a deleted volume: all of its bill is saved', () => {
+  const [volume] = decided(volumeOf({ sizeGiB: 100, isDeleted: true, snapshots: snapshotsOf([100], [100]) }));
+  const deep = bestOf(volume?.decision);
+  assert.equal(deep?.storageClass, 'DEEP_ARCHIVE');
+  assert.equal(deep?.savingIs, 'exact');
+  near(deep?.storedGiB, 50);
+  near(deep?.saving, 5 - 50 * 0.00099, 1e-4);
+  near(deep?.oneOff, 0.6144 + 6400 * 0.000005 + 0.00015, 1e-3);
+  assert.equal(deep?.minimumDays, 180);
+  assert.equal(deep?.breakEven, '2026-11-29');
+  const tier = choiceOf(volume?.decision, null);
+  near(tier.saving, 5 - 1.25);
+  near(tier.restore.cost, 3);
+  assert.equal(tier.restore.takes, 'up to 72 hours');
+});
+
+test('500 GiB of which 2 are its own: it stays, whatever the class', () => {
+  const snapshots = snapshotsOf([500, 2, 2], [500, 500, 500]);
+  const [volume] = decided(volumeOf({ sizeGiB: 500, snapshots }));
+  const middle = volume?.snapshots[1]?.decision;
+  assert.equal(middle?.best, 0);
+  assert.ok(choiceOf(middle, 'STANDARD').saving < 0);
+  const deep = choiceOf(middle, 'DEEP_ARCHIVE');
+  assert.ok(deep.saving < 0, 'deep archive of 250 GiB costs more than 2 GiB of snapshots');
+  assert.equal(deep.breakEven, null);
+});
+
+test('the oldest of a chain hands on what the next refers to', () => {
+  // 100 GiB, of which the second snapshot replaced 30: 70 are handed on.
+  const [volume] = decided(volumeOf({ sizeGiB: 100, snapshots: snapshotsOf([100, 30], [100, 100]) }));
+  const first = choiceOf(volume?.snapshots[0]?.decision, 'DEEP_ARCHIVE');
+  assert.equal(first.savingIs, 'exact');
+  near(first.saving, 30 * 0.05 - 50 * 0.00099, 1e-4);
+  const butLatest = choiceOf(volume?.decision, 'DEEP_ARCHIVE', 'all-but-latest');
+  near(butLatest.saving, 30 * 0.05 - 50 * 0.00099, 1e-4);
+  const all = choiceOf(volume?.decision, 'DEEP_ARCHIVE', 'all');
+  near(all.saving, 130 * 0.05 - 100 * 0.00099, 1e-4);
+});
+
+test('the middle of a chain is a bound', () => {
+  const [volume] = decided(volumeOf({ sizeGiB: 100, snapshots: snapshotsOf([100, 60, 60], [100, 100, 100]) }));
+  // At least 20 of 100 GiB are of no one else: 60 + 60 - 100.
+  const middle = choiceOf(volume?.snapshots[1]?.decision, 'DEEP_ARCHIVE');
+  assert.equal(middle.savingIs, 'lower-bound');
+  near(middle.saving, 20 * 0.05 - 50 * 0.00099, 1e-4);
+  const standard = choiceOf(volume?.snapshots[1]?.decision, 'STANDARD');
+  assert.equal(standard.savingIs, 'upper-bound');
+  near(standard.saving, 60 * 0.05 - 50 * 0.023, 1e-4);
+});
+
+test('the latest of a volume that is still snapshotted stays, and the set is all but it', () => {
+  const snapshots = snapshotsOf([100, 90, 90], [100, 100, 100], '2026-11-20');
+  const [live] = decided(volumeOf({ sizeGiB: 100, snapshots }));
+  assert.equal(live?.snapshots[2]?.decision?.best, 0);
+  assert.match(live?.snapshots[2]?.decision?.reason ?? '', /the next one would be full again/);
+  assert.equal(bestOf(live?.decision)?.scope, 'all-but-latest');
+  const [gone] = decided(volumeOf({ sizeGiB: 100, isDeleted: true, snapshots }));
+  assert.equal(bestOf(gone?.decision)?.scope, 'all');
+});
+
+test('what images need, and what is archived already, cannot be moved', () => {
+  const [first, second] = snapshotsOf([10, 10], [10, 10]);
+  assert.ok(first && second);
+  const snapshots = [
+    { ...first, images: ['ami-1'] },
+    { ...second, tier: 'archive' as const },
+  ];
+  const [volume] = decided(volumeOf({ sizeGiB: 10, snapshots }));
+  const [ofImage, ofArchive] = volume?.snapshots ?? [];
+  assert.equal(ofImage?.decision?.choices.length, 1);
+  assert.match(ofImage?.decision?.reason ?? '', /image ami-1 needs it/);
+  assert.match(ofArchive?.decision?.reason ?? '', /archive tier already/);
+  assert.match(volume?.decision?.reason ?? '', /none of its snapshots can be moved/);
+});
+
+test('without EC2, savings of moving are upper bounds and nothing is recommended', () => {
+  const snapshots = snapshotsOf([100, 30], [null, null]);
+  const [volume] = decided(volumeOf({ id: null, sizeGiB: null, snapshots }));
+  assert.equal(bestOf(volume?.decision)?.what, 'keep');
+  assert.equal(choiceOf(volume?.decision, 'DEEP_ARCHIVE').savingIs, 'upper-bound');
+  assert.match(volume?.decision?.reason ?? '', /cannot be told/);
+});
+
+test('a volume made of a snapshot makes the others of its region uncertain', () => {
+  const parent = volumeOf({ id: 'vol-00000001', isDeleted: true, sizeGiB: 100, snapshots: snapshotsOf([100], [100]) });
+  const child = volumeOf({ id: 'vol-00000002', sizeGiB: 100, snapshots: snapshotsOf([10], [100]) });
+  const result = decide(analysisOf([parent, child]), BUILT_IN, { today: TODAY });
+  const deep = choiceOf(result.regions[0]?.volumes[0]?.decision, 'DEEP_ARCHIVE');
+  assert.equal(deep.savingIs, 'lower-bound');
+  near(deep.saving, 10 * 0.05 - 50 * 0.00099, 1e-4);
+  assert.ok(result.warnings.some(({ code }) => code === 'shared-lineage'));
+});
+
+test('a bill in another currency scales the prices; an unknown region is told of', () => {
+  const analysis = analysisOf([volumeOf({ isDeleted: true, snapshots: snapshotsOf([100], [100]) })]);
+  const [region] = analysis.regions;
+  assert.ok(region);
+  const yuan = { ...region, region: 'cn-north-1', currency: 'CNY' };
+  const result = decide({ ...analysis, regions: [yuan] }, BUILT_IN, { today: TODAY });
+  assert.deepEqual(
+    result.warnings.map(({ code }) => code),
+    ['prices-estimated', 'currency-scaled'],
+  );
+  assert.match(result.warnings[0]?.text ?? '', /cn-north-1 are not known: those of us-east-1/);
+});

@@ -1,0 +1,188 @@
+/** What must hold of any chain of snapshots, shown on volumes whose every block is known. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import type { Analysis, Decision } from '../../src/costs/analysis.ts';
+import { BUILT_IN } from '../../src/costs/built-in-prices.ts';
+import { decide } from '../../src/costs/decide.ts';
+import { exactly, handedOn, type Lineage, remaining } from '../../src/costs/lineage.ts';
+import { analysisOf, snapshotsOf, volumeOf } from '../support/analyses.ts';
+
+/** Snapshots as sets of versions of blocks, e.g. `3:1` for what block 3 was given before the second snapshot. */
+type Chain = ReadonlySet<string>[];
+
+const BLOCKS = 12;
+
+/** Writes before each snapshot: blocks written, and blocks that are gone. */
+const chain: fc.Arbitrary<Chain> = fc
+  .array(
+    fc.record({
+      written: fc.uniqueArray(fc.nat(BLOCKS - 1), { maxLength: BLOCKS }),
+      gone: fc.uniqueArray(fc.nat(BLOCKS - 1), { maxLength: 2 }),
+    }),
+    { minLength: 1, maxLength: 7 },
+  )
+  .map((steps) => {
+    const disk = new Map<number, string>();
+    return steps.map(({ written, gone }, step) => {
+      for (const block of gone) disk.delete(block);
+      for (const block of written) disk.set(block, `${block}:${step}`);
+      return new Set(disk.values());
+    });
+  });
+
+/** What EBS bills for a chain: each block once, to the oldest that refers to it. */
+function bill(snapshots: Chain): number[] {
+  const seen = new Set<string>();
+  return snapshots.map((blocks) => {
+    const fresh = [...blocks].filter((block) => !seen.has(block));
+    for (const block of fresh) seen.add(block);
+    return fresh.length;
+  });
+}
+
+const total = (amounts: readonly number[]) => amounts.reduce((sum, amount) => sum + amount, 0);
+
+const lineageOf = (snapshots: Chain, isKnown: (index: number) => boolean = () => true): Lineage => {
+  const gib = bill(snapshots);
+  return {
+    links: snapshots.map(({ size }, index) => ({
+      gib: gib[index] ?? 0,
+      full: isKnown(index) ? exactly(size) : { least: gib[index] ?? 0, most: BLOCKS },
+    })),
+    foreign: 0,
+    isChain: true,
+  };
+};
+
+const within = (value: number, { least, most }: { least: number; most: number }) =>
+  assert.ok(least - 1e-9 <= value && value <= most + 1e-9, `${value} is not in ${least}..${most}`);
+
+test('what stays billed lies within the bounds, for any set that is deleted', () => {
+  fc.assert(
+    fc.property(chain, fc.nat(127), fc.nat(127), (snapshots, mask, known) => {
+      const isKept = (index: number) => (mask & (1 << index)) === 0;
+      const left = total(bill(snapshots.filter((_, index) => isKept(index))));
+      within(left, remaining(lineageOf(snapshots), isKept));
+      within(
+        left,
+        remaining(
+          lineageOf(snapshots, (index) => (known & (1 << index)) !== 0),
+          isKept,
+        ),
+      );
+    }),
+    { numRuns: 2000 },
+  );
+});
+
+test('sets of all, of none and of all older ones are exact where sizes are known', () => {
+  fc.assert(
+    fc.property(chain, fc.nat(7), (snapshots, first) => {
+      const { least, most } = remaining(lineageOf(snapshots), (index) => index >= first);
+      assert.equal(least, most);
+      assert.equal(least, total(bill(snapshots.slice(first))));
+    }),
+  );
+});
+
+test('what one snapshot hands on is what is left without it, less what the others were billed for', () => {
+  fc.assert(
+    fc.property(chain, fc.nat(6), fc.boolean(), (snapshots, at, isChain) => {
+      const lineage = { ...lineageOf(snapshots), isChain };
+      const index = at % snapshots.length;
+      const others = total(lineage.links.map(({ gib }) => gib)) - (lineage.links[index]?.gib ?? 0);
+      const left = remaining(lineage, (other) => other !== index);
+      const { least, most } = handedOn(lineage, index);
+      assert.equal(least, left.least - others);
+      assert.ok(most >= left.most - others && (!isChain || most === left.most - others));
+    }),
+  );
+});
+
+const fullOf = (snapshots: Chain, isKnown: boolean) => snapshots.map(({ size }) => (isKnown ? size : null));
+
+function analysis(snapshots: Chain, compression: number, isKnown = true): Analysis {
+  const volume = volumeOf({
+    sizeGiB: BLOCKS,
+    isDeleted: true,
+    snapshots: snapshotsOf(bill(snapshots), fullOf(snapshots, isKnown)),
+  });
+  return decide(analysisOf([volume], compression), BUILT_IN, { today: '2026-11-25' });
+}
+
+function decisionsOf({ regions }: Analysis): { decision: Decision; monthly: number }[] {
+  return regions.flatMap(({ volumes }) =>
+    volumes.flatMap(({ decision, monthly, snapshots }) =>
+      [{ decision, monthly }, ...snapshots].flatMap(({ decision: one, monthly: bill }) =>
+        one ? [{ decision: one, monthly: bill }] : [],
+      ),
+    ),
+  );
+}
+
+test('no saving exceeds the bill, keeping comes first, and the best one saves', () => {
+  fc.assert(
+    fc.property(chain, fc.double({ min: 1, max: 20, noNaN: true }), fc.boolean(), (snapshots, compression, isKnown) => {
+      for (const { decision, monthly } of decisionsOf(analysis(snapshots, compression, isKnown))) {
+        const [first, ...others] = decision.choices;
+        assert.equal(first?.what, 'keep');
+        assert.equal(first?.monthly, monthly);
+        for (const { saving, monthly: after, oneOff, restore } of others) {
+          assert.ok(saving <= monthly + 1e-9, `${saving} of ${monthly}`);
+          assert.ok(Math.abs(after + saving - monthly) < 1e-9);
+          assert.ok(after >= -1e-9 && oneOff >= 0 && restore.cost >= 0);
+        }
+        const best = decision.choices[decision.best];
+        assert.ok(best && (best.what === 'keep' || (best.saving > 0 && best.savingIs !== 'upper-bound')));
+        assert.ok(best?.form !== 'incremental');
+      }
+    }),
+  );
+});
+
+test('what a choice is said to save at the most is not exceeded, and what at the least is reached', () => {
+  fc.assert(
+    fc.property(chain, fc.boolean(), (snapshots, isKnown) => {
+      const [volume] = analysis(snapshots, 1, isKnown).regions[0]?.volumes ?? [];
+      const before = total(bill(snapshots));
+      volume?.snapshots.forEach(({ decision }, index) => {
+        const freed = before - total(bill(snapshots.filter((_, other) => other !== index)));
+        const truth = freed * 0.05 - (snapshots[index]?.size ?? 0) * 0.0125;
+        const tier = decision?.choices.find(({ what }) => what === 'ebs-archive');
+        assert.ok(tier);
+        if (tier.savingIs === 'exact') assert.ok(Math.abs(tier.saving - truth) < 1e-9);
+        if (tier.savingIs === 'lower-bound') assert.ok(tier.saving <= truth + 1e-9);
+        if (tier.savingIs === 'upper-bound') assert.ok(tier.saving >= truth - 1e-9);
+      });
+    }),
+  );
+});
+
+test('parts of a set certainly free no more than the set may free as a whole', () => {
+  fc.assert(
+    fc.property(chain, fc.nat(127), fc.nat(127), (snapshots, set, part) => {
+      const lineage = lineageOf(snapshots);
+      const billed = total(bill(snapshots));
+      const left = (mask: number) => remaining(lineage, (index) => (mask & (1 << index)) === 0);
+      const sure = (mask: number) => billed - left(mask).most;
+      assert.ok(sure(set & part) + sure(set & ~part) <= billed - left(set).least + 1e-9);
+    }),
+  );
+});
+
+test('better compression never saves less', () => {
+  const ratio = fc.double({ min: 1, max: 10, noNaN: true });
+  fc.assert(
+    fc.property(chain, ratio, ratio, (snapshots, one, other) => {
+      const [low, high] = [Math.min(one, other), Math.max(one, other)];
+      const best = (compression: number) => {
+        const [volume] = analysis(snapshots, compression).regions[0]?.volumes ?? [];
+        return volume?.decision?.choices.find(({ storageClass, form, scope }) => {
+          return storageClass === 'DEEP_ARCHIVE' && form === 'full' && scope === 'all';
+        })?.saving;
+      };
+      assert.ok((best(high) ?? 0) >= (best(low) ?? 0) - 1e-9);
+    }),
+  );
+});
