@@ -1,5 +1,5 @@
 /** `drill`: archives chosen by lot are restored, to prove that they can be. */
-import { hostname, tmpdir, userInfo } from 'node:os';
+import { hostname, tmpdir } from 'node:os';
 import { asError, EXIT, type ExitCode, SnapError } from '../errors.ts';
 import type { DrillReport, DrillRow } from '../events.ts';
 import { sweepKilledRuns } from '../host/killed-runs.ts';
@@ -143,7 +143,7 @@ function reportOf(
   archives: DrillRow[],
   startedAt: Date,
 ): DrillReport {
-  const { prefix, volumes, snapshots, since, until, seed, sample } = settings;
+  const { prefix, volumes, snapshots, since, until, seed, sample, user } = settings;
   return {
     format: 1,
     kind: 'drill',
@@ -151,7 +151,7 @@ function reportOf(
     tool: `snap-to-s3 ${VERSION}`,
     startedAt: startedAt.toISOString(),
     finishedAt: now().toISOString(),
-    user: userInfo().username,
+    user,
     host: hostname(),
     bucket: store.bucket,
     prefix,

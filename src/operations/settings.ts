@@ -178,6 +178,8 @@ export interface DrillSettings extends ArchiveFilter, VolumeSettings {
   thaw: ThawSettings | null;
   /** Whether snapshots that still exist are compared as well, and their tag. */
   withSnapshot: boolean;
+  /** Who runs it, for the report. */
+  user: string;
   tagKey: string;
   downloadStreams: number;
 }

@@ -76,12 +76,15 @@ const LONGEST_PAUSE = minutes(5);
 async function wait(snapshot: string, keys: readonly string[], { store, host, signal }: ThawServices): Promise<void> {
   const started = monotonic();
   let left = [...keys];
+  const begun = new Set<string>();
   const tell = () => host.notify({ code: 'thaw.waiting', snapshot, objects: left.length, of: keys.length });
   tell();
   const look = async () => {
     const heads = await Promise.all(left.map((key) => store.head(key, { signal })));
-    const still = left.filter((_key, index) => heads[index]?.restore === 'ongoing');
-    const lost = heads.find((head) => head?.restore === 'needed');
+    for (const head of heads) if (head?.restore === 'ongoing') begun.add(head.key);
+    // What was asked for just now may not be known everywhere yet.
+    const still = left.filter((_key, index) => ['ongoing', 'needed'].includes(heads[index]?.restore ?? ''));
+    const lost = heads.find((head) => head?.restore === 'needed' && begun.has(head.key));
     if (lost) throw forgotten(lost.key);
     const isNews = still.length < left.length;
     left = still;

@@ -18,6 +18,7 @@ import {
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { DeleteSnapshotCommand, DescribeSnapshotsCommand } from '@aws-sdk/client-ec2';
+import { PutObjectCommand } from '@aws-sdk/client-s3';
 import { run } from '../../lab/core/run.ts';
 import type { Manifest } from '../../src/archive/manifest.ts';
 import { s3ArchiveStore } from '../../src/cloud/aws/archive-store.ts';
@@ -26,6 +27,7 @@ import { tableOf } from '../../src/operations/check-object.ts';
 import { compareFilesWithIndex, compareImageWithIndex } from '../../src/operations/compare-restored.ts';
 import { keysIn, readManifest } from '../support/archives.ts';
 import { addSnapshotOf, fillPlainly } from '../support/disks.ts';
+import { addKey, gpgHome } from '../support/gpg.ts';
 import { BUCKET, labForTest, type RunOptions, runCli, runMigrate, type TestLab } from '../support/lab.ts';
 import { makeNastyTree } from '../support/nasty-tree.ts';
 import { bytesOf, replaceObject } from '../support/tamper.ts';
@@ -101,6 +103,40 @@ test('files with everything that files can have, an image, one in an archive cla
     ]),
   );
   assert.match(bad.html, /class="verdict bad"/);
+});
+
+test('encrypted archives, with their key and without; an archive of version 0', async (t) => {
+  const [GNUPGHOME, empty] = [await gpgHome(t), await gpgHome(t)];
+  await addKey(GNUPGHOME, 'ops@example.com');
+  const lab = await labForTest(t);
+  const migrate = async (flags: string[]) => {
+    const added = await addSnapshotOf(lab);
+    assert.equal((await runMigrate(lab, ['--all', ...flags], { env: { GNUPGHOME } })).code, 0);
+    return added.snapshotId;
+  };
+  const recipient = ['--gpg-recipient', 'ops@example.com'];
+  const tar = await migrate(recipient);
+  const image = await migrate([...recipient, '--dd', '--source', 'direct']);
+  const plain = await migrate([]);
+  const key = (await keysIn(lab)).find((name) => name.includes(plain) && name.endsWith('.tar.lz4')) ?? '';
+  const old = 'vol-0123456789abcdef0/2017-06-30T22:00:00+00:00 snap-0123456789abcdef0 - <b>old</b>.tar.lz4';
+  await lab.s3.send(new PutObjectCommand({ Bucket: BUCKET, Key: old, Body: await bytesOf(lab, key) }));
+  const ids = ['--sample', '3', '--snapshots', tar, image, 'snap-0123456789abcdef0'];
+  const done = await drill(lab, ids, { env: { GNUPGHOME } });
+  assert.equal(done.code, 0, done.said);
+  assert.deepEqual(
+    new Map(done.report.archives.map(({ snapshot, comparedWith }) => [snapshot, comparedWith])),
+    new Map([
+      [tar, ['index']],
+      [image, ['archive']],
+      ['snap-0123456789abcdef0', ['archive-content']],
+    ]),
+  );
+  assert.ok(done.html.includes('&lt;b&gt;old&lt;/b&gt;') && !done.html.includes('<b>'));
+  const locked = await drill(lab, ids, { env: { GNUPGHOME: empty } });
+  assert.equal(locked.code, 3, locked.said);
+  assert.equal(locked.report.verdict, 'failed');
+  assert.equal(locked.report.archives.filter(({ outcome }) => outcome === 'passed').length, 1);
 });
 
 test('with the snapshot: as long as it is there, and without a mark on it', async (t) => {

@@ -1,5 +1,6 @@
 /** `snap-to-s3 drill`: its flags, and what they mean to the operation. */
 import { randomBytes } from 'node:crypto';
+import { userInfo } from 'node:os';
 import { resolve } from 'node:path';
 import { Command, Option } from 'commander';
 import { awsServices } from '../../aws-services.ts';
@@ -140,9 +141,26 @@ function toSettings(flags: DrillFlags, context: CliContext): DrillSettings {
     scratch: flags.scratch === undefined ? null : resolve(flags.scratch),
     thaw: flags.thaw ? againWith(seed, flags, context) : null,
     withSnapshot: flags.withSnapshot === true,
+    user: userOf(context.process),
     tagKey: flags.tag,
     downloadStreams: flags.downloadStreams,
   };
+}
+
+/** And who became root by sudo. */
+function userOf({ env, getuid }: NodeJS.Process): string {
+  const sudo = env['SUDO_USER'];
+  const name = nameOf(getuid?.() ?? 0);
+  return sudo === undefined || sudo === name ? name : `${name} (${sudo} by sudo)`;
+}
+
+/** Containers have users that nobody has named. */
+function nameOf(uid: number): string {
+  try {
+    return userInfo().username;
+  } catch {
+    return `uid ${uid}`;
+  }
 }
 
 /** The command that goes on must choose the same archives. */
