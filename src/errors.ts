@@ -17,6 +17,7 @@ export const EXIT = {
   nothingToDo: 10,
   claimedElsewhere: 11,
   differs: 12,
+  thawing: 13,
   interrupted: 130,
 } as const;
 
@@ -50,6 +51,7 @@ export const ERROR_CODES = {
   UPLOAD_FAILED: { blame: 'cloud', exit: EXIT.failed },
   DOWNLOAD_FAILED: { blame: 'cloud', exit: EXIT.failed },
   OBJECT_ARCHIVED: { blame: 'user', exit: EXIT.failed },
+  THAWING: { blame: 'cloud', exit: EXIT.thawing },
   MANIFEST: { blame: 'user', exit: EXIT.failed },
   REPORT: { blame: 'user', exit: EXIT.failed },
   DIFFERS: { blame: 'user', exit: EXIT.differs },

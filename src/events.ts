@@ -3,6 +3,9 @@
  * text, JSON lines or a progress bar. Codes are stable and documented in docs/events.md.
  */
 import type { SnapError } from './errors.ts';
+import type { DifferenceNote, DrillReport, DrillRow, ListedFile, ShownArchive, ThawOffer } from './event-records.ts';
+
+export type * from './event-records.ts';
 
 /** US dollars for reading a snapshot, by source; `null` where it is not known. */
 export interface ReadingCost {
@@ -129,12 +132,49 @@ export type SnapEvent =
     }
   | { code: 'volume.restored'; snapshot: string; volume: string; sizeGiB: number; availabilityZone: string }
   | { code: 'boot-loader.missing'; snapshot: string; reason: string }
+  | {
+      code: 'thaw.offered';
+      snapshot: string;
+      objects: number;
+      bytes: number;
+      storageClasses: string[];
+      days: number;
+      /** That was chosen. */
+      tier: string;
+      offers: ThawOffer[];
+    }
+  | {
+      code: 'thaw.requested';
+      snapshot: string;
+      key: string;
+      tier: string;
+      days: number;
+      state: 'requested' | 'ongoing' | 'restored';
+    }
+  | { code: 'thaw.waiting'; snapshot: string; objects: number; of: number }
+  | { code: 'thaw.finished'; snapshot: string; objects: number; seconds: number }
   /** What an earlier run has restored already; `files` is `null` for images. */
   | { code: 'restore.continued'; snapshot: string; key: string; files: number | null; bytes: number }
   | { code: 'restore.unfinished'; snapshot: string; path: string }
   | { code: 'files.left-out'; snapshot: string; key: string; devices: number; privileges: number }
   | { code: 'partition.not-restored'; snapshot: string; partition: number | null; reason: string }
   | { code: 'archive.listed'; archive: ListedArchive }
+  | { code: 'drill.chosen'; seed: string; snapshots: string[]; population: DrillReport['population'] }
+  | { code: 'archive.drilled'; snapshot: string; row: DrillRow }
+  | { code: 'drill.finished'; report: DrillReport }
+  | { code: 'archive.unreadable'; snapshot: string; key: string; error: SnapError }
+  | { code: 'archive.shown'; snapshot: string; archive: ShownArchive }
+  | { code: 'file.listed'; file: ListedFile }
+  | { code: 'file.found'; file: ListedFile }
+  | {
+      code: 'files.not-listed';
+      snapshot: string;
+      key: string;
+      partition: number | null;
+      reason: string;
+      error?: SnapError;
+    }
+  | { code: 'find.finished'; archives: number; files: number; unreadable: number }
   | {
       code: 'report.read';
       name: string;
@@ -152,16 +192,6 @@ export type SnapEvent =
   | { code: 'instance.notice'; notice: string }
   | { code: 'run.stopping'; signal: string }
   | { code: 'run.finished'; command: string; done: string[]; failed: string[]; skipped: string[]; seconds: number };
-
-/** What differs between an archive and what it is compared with. */
-export interface DifferenceNote {
-  /** Key of the object; empty where none holds it. */
-  object: string;
-  kind: string;
-  /** Printable; empty where it is about the whole object. */
-  path: string;
-  detail: string;
-}
 
 export interface PartitionNote {
   /** `null` for a disk without a partition table. */

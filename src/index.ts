@@ -27,16 +27,27 @@ export { ERROR_CODES, type ErrorCode, EXIT, type ExitCode, SnapError } from './e
 export { type Holding, type Host, type ProgressTask, type SnapEvent, type SnapshotPlan, silentHost } from './events.ts';
 export { clean } from './operations/clean.ts';
 export { doctor } from './operations/doctor.ts';
+export { drill } from './operations/drill.ts';
+export { findFiles } from './operations/find-files.ts';
+export { list } from './operations/list.ts';
 export { migrate } from './operations/migrate.ts';
+export { restore } from './operations/restore.ts';
 export { ReportBuilder, type ReportRow, type RunReport } from './operations/run-report.ts';
 export type {
   CleanSettings,
   DoctorSettings,
+  DrillSettings,
+  FindSettings,
+  ListSettings,
   MigrateSettings,
+  RestoreSettings,
   Selection,
   Services,
+  ShowSettings,
+  ThawSettings,
   ValidateSettings,
   VolumeSettings,
 } from './operations/settings.ts';
+export { showArchive } from './operations/show-archive.ts';
 export { validate } from './operations/validate.ts';
 export { VERSION } from './version.ts';

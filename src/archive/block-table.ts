@@ -8,6 +8,8 @@ import type { Place } from './file-index.ts';
 export const BLOCK_KIND = { unknown: 0, zero: 1, data: 2 } as const;
 
 export interface BlockTable {
+  /** Length of the image: the last block may be short. */
+  bytes: number;
   blockBytes: number;
   /** One of `BLOCK_KIND` for each block. */
   kinds: Uint8Array;
@@ -117,7 +119,7 @@ function emptyTable({ format, bytes = 0, blockBytes = 0 }: Line): BlockTable {
 export function newTable(bytes: number, blockBytes: number): BlockTable {
   const count = Math.ceil(bytes / blockBytes);
   if (!Number.isSafeInteger(count) || count < 1 || count > MOST_BLOCKS) throw new Error('an impossible size');
-  return { kinds: new Uint8Array(count), hashes: Buffer.alloc(count * HASH_BYTES), blockBytes };
+  return { bytes, kinds: new Uint8Array(count), hashes: Buffer.alloc(count * HASH_BYTES), blockBytes };
 }
 
 function* linesOf(text: Buffer): Generator<string> {

@@ -9,5 +9,6 @@ Exit status:
   10   nothing to do, or not found
   11   another run holds the snapshot
   12   archive and snapshot differ
+  13   objects are being thawed; run the same command again later
   130  interrupted; what was held has been given back
 `;

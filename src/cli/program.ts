@@ -5,6 +5,7 @@ import { analyzeCommand } from './commands/analyze.ts';
 import { cleanCommand } from './commands/clean.ts';
 import { compareCommand } from './commands/compare.ts';
 import { doctorCommand } from './commands/doctor.ts';
+import { drillCommand } from './commands/drill.ts';
 import { labCommand } from './commands/lab.ts';
 import { listCommand } from './commands/list.ts';
 import { migrateCommand } from './commands/migrate.ts';
@@ -27,6 +28,7 @@ export function buildProgram(context: CliContext): Command {
     validateCommand,
     restoreCommand,
     listCommand,
+    drillCommand,
     analyzeCommand,
     cleanCommand,
     compareCommand,

@@ -171,6 +171,11 @@ export interface ObjectHead {
   restore: 'not-needed' | 'needed' | 'ongoing' | 'restored';
 }
 
+export interface ThawOrder {
+  tier: 'Bulk' | 'Standard' | 'Expedited';
+  days: number | null;
+}
+
 /** An object as a listing shows it. */
 export type ListedObject = Pick<ObjectHead, 'key' | 'bytes' | 'storageClass' | 'modifiedAt'>;
 
@@ -218,6 +223,12 @@ export interface ArchiveStore {
   /** The objects with a prefix, in the order of their keys, as pages of the listing come. */
   objects(prefix: string, call: Call): AsyncGenerator<ListedObject>;
   reader(key: string, etag: string): ObjectReader;
+  /**
+   * Asks for a copy of an object in an archive class that can be read; one that is there stays for so many days from now.
+   * Throws `OBJECT_ARCHIVED` where there is no capacity for the tier.
+   * @param order `days`: `null` for Intelligent-Tiering, which makes no copies.
+   */
+  thaw(key: string, order: ThawOrder, call: Call): Promise<'requested' | 'ongoing' | 'restored'>;
   /** A small object, whole. Throws `NOT_FOUND` when it is not there. */
   getSmall(key: string, call: Call): Promise<SmallObject>;
   /** Removes an object if it is still this one; one that is gone, or another, is left alone. */

@@ -1,4 +1,5 @@
 /** What a comparison finds. */
+import { printable } from '../lib/printable.ts';
 
 export type DifferenceKind =
   | 'content'
@@ -35,14 +36,7 @@ export class DifferenceList {
 
   add(kind: DifferenceKind, path: Buffer | string, detail: string): void {
     this.count++;
-    if (this.kept.length < KEPT) this.kept.push({ kind, path: showPath(path), detail });
+    if (this.kept.length < KEPT)
+      this.kept.push({ kind, path: typeof path === 'string' ? path : printable(path), detail });
   }
-}
-
-/** Names are bytes: what is not printable UTF-8 is shown as `\xff`. */
-function showPath(path: Buffer | string): string {
-  if (typeof path === 'string') return path;
-  const text = path.toString('utf8');
-  if (Buffer.from(text).equals(path) && !/\p{Cc}/u.test(text)) return text;
-  return path.toString('latin1').replace(/[^ -~]/g, (byte) => `\\x${byte.charCodeAt(0).toString(16).padStart(2, '0')}`);
 }

@@ -46,11 +46,13 @@ const OTHER = {
   detail: (position: number) => `the first difference is in the block at byte ${position}`,
 } as const;
 
-function whatIsWrong(bytes: Buffer, index: number, { kinds, hashes, blockBytes }: BlockTable, zeros: Buffer) {
+function whatIsWrong(bytes: Buffer, index: number, table: BlockTable, zeros: Buffer) {
+  const { kinds, hashes, blockBytes } = table;
+  const length = Math.min(blockBytes, table.bytes - index * blockBytes);
   if (index >= kinds.length) return bytes.length > 0 ? LONGER : null;
-  if (bytes.length < blockBytes) return SHORTER;
+  if (bytes.length !== length) return bytes.length > length ? LONGER : SHORTER;
   const kind = kinds[index];
-  if (kind === BLOCK_KIND.zero) return bytes.equals(zeros) ? null : OTHER;
+  if (kind === BLOCK_KIND.zero) return bytes.equals(zeros.subarray(0, length)) ? null : OTHER;
   if (kind === BLOCK_KIND.unknown) return null;
   const expected = hashes.subarray(index * HASH_BYTES, (index + 1) * HASH_BYTES);
   return createHash('sha256').update(bytes).digest().equals(expected) ? null : OTHER;

@@ -11,20 +11,25 @@ export interface TemporaryDirectory extends Disposable {
 const NAME = /^snap-to-s3-run-(\d*)-(\d+)-(\d*)-/;
 
 export function temporaryDirectory(): TemporaryDirectory {
-  const { namespace, pid, started } = thisProcess();
-  const path = mkdtempSync(join(tmpdir(), `snap-to-s3-run-${namespace}-${pid}-${started}-`));
+  const path = newRunDirectory(tmpdir());
   return { path, [Symbol.dispose]: () => rmSync(path, { recursive: true, force: true }) };
 }
 
+/** A directory in the name of this process, which the caller removes. */
+export function newRunDirectory(base: string): string {
+  const { namespace, pid, started } = thisProcess();
+  return mkdtempSync(join(base, `snap-to-s3-run-${namespace}-${pid}-${started}-`));
+}
+
 /** Directories of processes that were killed; what is another user's, or of a living process, is not among them. */
-export function orphanedDirectories(): string[] {
+export function orphanedDirectories(base = tmpdir()): string[] {
   const self = thisProcess();
-  return readdirSync(tmpdir())
+  return readdirSync(base)
     .filter((name) => {
       const [, namespace = '', pid = '', started = ''] = NAME.exec(name) ?? [];
       return pid !== '' && namespace === self.namespace && isKnownDead({ ...self, pid: Number(pid), started });
     })
-    .map((name) => join(tmpdir(), name))
+    .map((name) => join(base, name))
     .filter(isOurs);
 }
 

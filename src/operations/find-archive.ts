@@ -46,7 +46,7 @@ export async function findArchivesById(
     const manifest = own.find((key) => key.endsWith('.manifest.json'));
     try {
       const found = manifest === undefined ? null : await readManifest(manifest, id, store, signal);
-      archives.push(found ? withManifest(id, found) : withoutManifest(id, own, store.bucket));
+      archives.push(archiveOf(id, found, own, store.bucket));
     } catch (error) {
       if (!(error instanceof SnapError) || error.code === 'INTERRUPTED') throw error;
       missing.push({ id, error });
@@ -54,6 +54,14 @@ export async function findArchivesById(
   }
   return { archives, missing };
 }
+
+/** @param keys of what is there without a manifest. @throws SnapError `NOT_FOUND` */
+export const archiveOf = (
+  snapshotId: string,
+  manifest: Archive['manifest'],
+  keys: readonly string[],
+  bucket: string,
+): Archive => (manifest ? withManifest(snapshotId, manifest) : withoutManifest(snapshotId, keys, bucket));
 
 const idIn = (key: string): string | undefined => (parseKey(key) ?? parseSmallKey(key))?.snapshotId;
 

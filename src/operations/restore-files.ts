@@ -6,13 +6,14 @@ import { seconds as inSeconds, monotonic, sleep } from '../lib/clock.ts';
 import { temporaryDirectory } from '../lib/temporary-files.ts';
 import { startPipeline } from '../transfer/pipeline.ts';
 import { closeAll, makePipe } from '../transfer/pipes.ts';
-import { refuseArchived } from './archived-objects.ts';
 import { type CheckServices, checkObject, type ObjectCheck } from './check-object.ts';
 import { chooseMembers, type MemberChoice } from './choose-members.ts';
 import type { Archive, ArchivedObject } from './find-archive.ts';
+import { neededObjects } from './needed-objects.ts';
 import { openDirectory, type TargetDirectory } from './restore-directory.ts';
 import { RestoredBefore } from './restored-before.ts';
 import type { FilesOrder, RestoreSettings, Services } from './settings.ts';
+import { makeReadable } from './thaw.ts';
 
 /**
  * The files of one partition come below the directory itself, those of several below directories with their numbers.
@@ -27,19 +28,21 @@ export async function restoreFiles(
   signal: AbortSignal,
 ): Promise<void> {
   const objects = chooseTars(archive, settings, services);
-  await refuseArchived(
-    objects.map(({ key }) => key),
-    services,
-    signal,
-  );
   const check: CheckServices = {
     ...services,
     signal,
     streams: settings.downloadStreams,
     sessionKey: settings.sessionKey,
   };
-  const missing: string[][] = [];
-  for (const object of objects) {
+  const needed = await neededObjects(archive.snapshotId, objects, order, settings, check);
+  await makeReadable(
+    archive.snapshotId,
+    needed.map(({ key }) => key),
+    settings.thaw,
+    { ...services, signal },
+  );
+  const missing: string[][] = objects.length > needed.length ? [[...(order.paths ?? [])]] : [];
+  for (const object of needed) {
     const path = objects.length === 1 ? order.path : join(order.path, String(object.partition));
     const directory = await openDirectory(path, archive.snapshotId, object, settings.overwrite, order.paths === null);
     missing.push(await restoreTar(archive.snapshotId, object, { ...order, path }, directory, settings, check));

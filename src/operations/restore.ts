@@ -5,7 +5,6 @@ import { type ExitCode, SnapError } from '../errors.ts';
 import { sweepKilledRuns } from '../host/killed-runs.ts';
 import { requireTools } from '../host/tools.ts';
 import { monotonic } from '../lib/clock.ts';
-import { refuseArchived } from './archived-objects.ts';
 import { type CheckServices, checkObject, type ObjectCheck, tableOf } from './check-object.ts';
 import { continueImage } from './continue-image.ts';
 import { type Archive, type ArchivedObject, findArchivesById } from './find-archive.ts';
@@ -15,6 +14,7 @@ import { openTarget, type Target } from './restore-target.ts';
 import { requireVolumes, restoreToVolume } from './restore-volume.ts';
 import { runEach } from './run-each.ts';
 import type { FilesOrder, RestoreSettings, Services, VolumeTarget } from './settings.ts';
+import { makeReadable } from './thaw.ts';
 import { asTargetError, refuseDifferences } from './write-image.ts';
 
 /**
@@ -48,9 +48,10 @@ export async function restore(settings: RestoreSettings, services: Services, sig
   });
 }
 
-type ImageSettings = RestoreSettings & { target: Exclude<RestoreSettings['target'], FilesOrder | VolumeTarget> };
+export type ImageSettings = RestoreSettings & { target: Exclude<RestoreSettings['target'], FilesOrder | VolumeTarget> };
 
-async function restoreImage(
+/** @throws SnapError `DIFFERS`: then no image is left; `NOT_FOUND`, `TARGET`, and what `checkObject` throws. */
+export async function restoreImage(
   archive: Archive,
   settings: ImageSettings,
   services: Services,
@@ -59,7 +60,7 @@ async function restoreImage(
   const started = monotonic();
   const { snapshotId } = archive;
   const object = chooseImage(archive, settings);
-  await refuseArchived([object.key], services, signal);
+  await makeReadable(snapshotId, [object.key], settings.thaw, { ...services, signal });
   const check: CheckServices = {
     ...services,
     signal,

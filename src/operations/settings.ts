@@ -5,7 +5,7 @@ import type { Layout } from '../archive/key.ts';
 import type { BlockCounts, NewSnapshots, SnapshotBlocks } from '../cloud/blocks.ts';
 import type { Examiner } from '../cloud/examiner.ts';
 import type { Inventory } from '../cloud/inventory.ts';
-import type { ArchiveStore, Call, Instance, Snapshots, Volumes } from '../cloud/ports.ts';
+import type { ArchiveStore, Call, Instance, Snapshots, ThawOrder, Volumes } from '../cloud/ports.ts';
 import type { Assumptions } from '../costs/analysis.ts';
 import type { Prices } from '../costs/prices.ts';
 import type { Host } from '../events.ts';
@@ -84,8 +84,8 @@ export interface CleanSettings extends Pick<VolumeSettings, 'mountPoint' | 'wait
   remove: boolean;
 }
 
-/** Which archives are listed; empty and `null` are all. */
-export interface ListSettings {
+/** Which archives are meant; empty and `null` are all. */
+export interface ArchiveFilter {
   prefix: string;
   volumes: readonly string[];
   snapshots: readonly string[];
@@ -94,8 +94,59 @@ export interface ListSettings {
   until: Date | null;
 }
 
+export interface ListSettings extends ArchiveFilter {
+  /** That the snapshot had, as their manifests tell; `value`: `null` for any. */
+  tags: readonly WantedTag[];
+}
+
+export interface WantedTag {
+  key: string;
+  value: string | null;
+}
+
+/** Files that are looked for in the indexes of archives. */
+export interface FindSettings extends ListSettings {
+  files: FilesQuery;
+  /** Ranges on their way from S3 at once. */
+  downloadStreams: number;
+}
+
+export interface FilesQuery {
+  /** `below`: all that is in them; `within`: what a directory itself holds. Empty: from the root on. */
+  how: 'below' | 'within';
+  /** Names from the root on, bytes as Latin-1, without `.` and `..`. */
+  paths: readonly string[];
+  /** One of which must fit; none: every file does. */
+  globs: readonly string[];
+  /** `null`: all that have files. */
+  partition: number | null;
+}
+
+/** One archive, looked at without its data. */
+export interface ShowSettings {
+  prefix: string;
+  snapshotId: string;
+  /** `null`: what the manifest tells is enough. */
+  files: FilesQuery | null;
+  downloadStreams: number;
+}
+
+/** Of objects in archive classes, what may be asked for. */
+export interface ThawSettings {
+  tier: ThawOrder['tier'];
+  /** That the copies stay. */
+  days: number;
+  /** Asked once it is told what it takes and costs; `null`: nobody can say yes. */
+  consent: (() => Promise<boolean>) | null;
+  /** Whether to wait until they can be read. */
+  wait: boolean;
+  /** The command that goes on later, to be shown. */
+  again: string;
+}
+
 /** What is given back, and where to. */
 export interface RestoreSettings {
+  thaw: ThawSettings;
   snapshotId: string;
   prefix: string;
   /** `null`: the whole disk. */
@@ -122,6 +173,24 @@ export interface VolumeTarget extends Pick<VolumeSettings, 'mountPoint' | 'volum
   sizeGiB: number | null;
   /** Key of the tag that marks the volume as long as it is not complete. */
   tagKey: string;
+}
+
+/** Archives that are restored to see whether they can be. */
+export interface DrillSettings extends ArchiveFilter, VolumeSettings {
+  /** How many at the most. */
+  sample: number;
+  /** Decides which: the same one chooses the same archives. */
+  seed: string;
+  /** A directory; what is restored lies below it for a while. `null`: where temporary files are. */
+  scratch: string | null;
+  /** `null`: archives that would have to be thawed are left out. */
+  thaw: ThawSettings | null;
+  /** Whether snapshots that still exist are compared as well, and their tag. */
+  withSnapshot: boolean;
+  /** Who runs it, for the report. */
+  user: string;
+  tagKey: string;
+  downloadStreams: number;
 }
 
 /** Files below a directory. */

@@ -33,7 +33,7 @@ export async function validateStored(migration: Migration, harvest: Harvest, bod
 async function tableOf(migration: Migration, harvest: Harvest, body: Buffer | null): Promise<BlockTable> {
   const { snapshot, settings, services, signal } = migration;
   const table = body ? readBlockTable(body, snapshot.id) : newTable(harvest.device.size, BLOCK_BYTES);
-  const { kinds, hashes, blockBytes } = table;
+  const { kinds, hashes } = table;
   if (!kinds.includes(BLOCK_KIND.unknown)) return table;
   const blocks = blocksInOrder(
     {
@@ -53,5 +53,5 @@ async function tableOf(migration: Migration, harvest: Harvest, body: Buffer | nu
   for (const [index, kind] of kinds.entries()) {
     if (kind === BLOCK_KIND.unknown) kinds[index] = BLOCK_KIND.zero;
   }
-  return { kinds, hashes, blockBytes };
+  return table;
 }

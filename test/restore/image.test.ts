@@ -182,7 +182,7 @@ test('archives of version 0, in an archive class, and connections that are cut',
   const { lab, snapshotId, file } = await archived(t, ['--compression', 'zstd', '--storage-class', 'DEEP_ARCHIVE']);
   const frozen = await runRestore(lab, [snapshotId, '--to-file', file]);
   assert.equal(frozen.code, 1);
-  assert.match(frozen.stdout, /OBJECT_ARCHIVED.*aws s3api restore-object/);
+  assert.match(frozen.stdout, /OBJECT_ARCHIVED.*Bulk: up to 48 hours.*--yes|--yes.*Bulk: up to 48 hours/);
   const key = await keyEnding(lab, '.img.zst');
   await lab.control.setDelays({ restore: 0 });
   const { RestoreObjectCommand } = await import('@aws-sdk/client-s3');

@@ -183,6 +183,34 @@ test('list: its policy is enough; without EC2 it tells less', async (t) => {
   assert.match(nothing.stderr, /ACCESS_DENIED/);
 });
 
+test('list ARCHIVE and --find: their policy is enough, and all of it needed; files need only manifests and indexes', async (t) => {
+  const lab = await labForTest(t);
+  const { snapshotId } = await addSnapshotOf(lab);
+  assert.equal((await runMigrate(lab, ['--all'])).code, 0);
+  const policy = policyFor('list-files');
+  const listAs = async (Statement: Document['Statement'], argv: string[]) => {
+    const { accessKeyId, secretAccessKey } = await lab.control.addIdentity('reader', { ...policy, Statement });
+    const env = { ...lab.env, AWS_ACCESS_KEY_ID: accessKeyId, AWS_SECRET_ACCESS_KEY: secretAccessKey };
+    return runCli(env, ['list', '--bucket', BUCKET, ...argv]);
+  };
+  for (const argv of [[snapshotId], ['--find', 'hostname']]) {
+    const done = await listAs(policy.Statement, argv);
+    assert.equal(done.code, 0, done.stderr);
+  }
+  for (const { Sid } of policy.Statement) {
+    const rest = policy.Statement.filter((statement) => statement.Sid !== Sid);
+    assert.match((await listAs(rest, [snapshotId])).stderr, /ACCESS_DENIED/, Sid);
+  }
+  const few = policy.Statement.map((statement) =>
+    statement.Sid === 'ReadArchives'
+      ? { ...statement, Resource: ['*.index.zst*', '*.manifest.json'].map((name) => `arn:aws:s3:::${BUCKET}/${name}`) }
+      : statement,
+  );
+  const files = await listAs(few, ['--find', 'hostname']);
+  assert.equal(files.code, 0, files.stderr);
+  assert.match((await listAs(few, [snapshotId])).stderr, /ACCESS_DENIED/);
+});
+
 test('restore: its policy is enough, and EC2 is not asked', async (t) => {
   const lab = await labForTest(t);
   const { snapshotId } = await addSnapshotOf(lab);
@@ -294,5 +322,24 @@ test('restore --to-volume: its policy is enough, and each action is needed', asy
     }
   }
   const done = await restoreAs(policy.Statement);
+  assert.equal(done.code, 0, done.stderr);
+});
+
+test('thawing: one action more, and it is needed', async (t) => {
+  const lab = await labForTest(t);
+  const { snapshotId } = await addSnapshotOf(lab);
+  const flags = ['--dd', '--source', 'direct', '--storage-class', 'DEEP_ARCHIVE'];
+  assert.equal((await runMigrate(lab, ['--all', ...flags])).code, 0);
+  const policy = policyFor('restore');
+  const restoreAs = async (Statement: Document['Statement']) => {
+    const { accessKeyId, secretAccessKey } = await lab.control.addIdentity('thawer', { ...policy, Statement });
+    const env = { ...lab.env, AWS_ACCESS_KEY_ID: accessKeyId, AWS_SECRET_ACCESS_KEY: secretAccessKey };
+    const target = join(lab.directory, 'disk.img');
+    return runCli(env, ['restore', snapshotId, '--bucket', BUCKET, '--to-file', target, '--yes', '--wait']);
+  };
+  const refused = await restoreAs(policy.Statement);
+  assert.equal(refused.code, 1);
+  assert.match(refused.stderr, /ACCESS_DENIED|HTTP 403|AccessDenied/);
+  const done = await restoreAs([...policy.Statement, ...policyFor('thaw').Statement]);
   assert.equal(done.code, 0, done.stderr);
 });

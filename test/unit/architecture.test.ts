@@ -46,7 +46,7 @@ const LAYERS: Record<string, readonly string[]> = {
   bin: ['cli'],
 };
 
-const COMMON = ['errors', 'events', 'version'];
+const COMMON = ['errors', 'events', 'event-records', 'version'];
 
 function layerOf(path: string): string {
   const inside = path.replace(/^src\//, '').replace(/\.ts$/, '');

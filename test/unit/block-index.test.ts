@@ -106,3 +106,18 @@ for (const [name, body] of DAMAGED) {
     );
   });
 }
+
+test('the last block of a partition is short: by so much, and no more', async () => {
+  for (const isZero of [true, false]) {
+    const disk = Buffer.concat([randomBytes(BLOCK), isZero ? Buffer.alloc(1536) : randomBytes(1536)]);
+    const writer = new BlockIndexWriter({ snapshot: 'snap-1', bytes: disk.length, blockBytes: BLOCK });
+    writer.block(0, sha256(disk.subarray(0, BLOCK)));
+    writer.block(1, isZero ? null : sha256(disk.subarray(BLOCK)));
+    const table = readBlockTable(await writer.finish(), 'key');
+    const kindsOf = (image: Buffer) =>
+      compareImageWithBlocks(streamOf(image), table).differences.kept.map(({ kind }) => kind);
+    assert.deepEqual(kindsOf(disk), []);
+    assert.deepEqual(kindsOf(disk.subarray(0, -512)), ['size']);
+    assert.deepEqual(kindsOf(Buffer.concat([disk, Buffer.alloc(512)])), ['size']);
+  }
+});

@@ -9,6 +9,7 @@ import { SnapError } from '../../src/errors.ts';
 import { freeDeviceNames } from '../../src/host/device-names.ts';
 import { treatmentOf } from '../../src/host/filesystems.ts';
 import { rootFailure } from '../../src/lib/disposal.ts';
+import { printable } from '../../src/lib/printable.ts';
 import { formatBytes, formatDollars, formatDuration, GiB, KiB } from '../../src/lib/units.ts';
 import { waitFor } from '../../src/lib/wait.ts';
 
@@ -125,6 +126,27 @@ test('the first failure comes out of however many clean-ups failed after it', ()
       const found = rootFailure(thrown);
       assert.equal(found.failure, failure);
       assert.equal(found.cleanupFailures.length, count);
+    }),
+  );
+});
+
+test('names of any bytes are shown safely, and no two alike', () => {
+  assert.equal(printable('größe/日本 🦊.txt'), 'größe/日本 🦊.txt');
+  assert.equal(printable('a\nb\x1b[31m\\'), 'a\\x0ab\\x1b[31m\\\\');
+  assert.equal(printable(Buffer.from([0x41, 0xff, 0xc3, 0x42, 0xe2, 0x80])), 'A\\xff\\xc3B\\xe2\\x80');
+  assert.equal(printable('\u202etxt.exe'), '\\xe2\\x80\\xaetxt.exe');
+  const bytes = fc.uint8Array({ maxLength: 12 }).map((array) => Buffer.from(array));
+  const undo = (shown: string): Buffer =>
+    Buffer.concat(
+      [...shown.matchAll(/\\\\|\\x(..)|[^\\]/gu)].map(([whole, hex]) =>
+        hex === undefined ? Buffer.from(whole === '\\\\' ? '\\' : whole) : Buffer.from(hex, 'hex'),
+      ),
+    );
+  fc.assert(
+    fc.property(bytes, (name) => {
+      const shown = printable(name);
+      assert.doesNotMatch(shown, /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/u);
+      assert.deepEqual(undo(shown), name);
     }),
   );
 });

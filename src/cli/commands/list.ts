@@ -1,11 +1,15 @@
 /** `snap-to-s3 list`: its flags, and what they mean to the operation. */
 import { Command, Option } from 'commander';
-import { normalisePrefix } from '../../archive/key.ts';
+import { normalisePrefix, parseKey, parseSmallKey } from '../../archive/key.ts';
 import { awsServices } from '../../aws-services.ts';
+import { type ExitCode, SnapError } from '../../errors.ts';
+import { findFiles } from '../../operations/find-files.ts';
 import { list } from '../../operations/list.ts';
-import type { ListSettings } from '../../operations/settings.ts';
+import type { FilesQuery, Services, WantedTag } from '../../operations/settings.ts';
+import { showArchive } from '../../operations/show-archive.ts';
+import { type ArchiveFilterFlags, archiveFilterOptions, toArchiveFilter } from '../archive-filter.ts';
 import type { CliContext } from '../context.ts';
-import { collect, date, matching } from '../flag-values.ts';
+import { collect, wholeNumber } from '../flag-values.ts';
 import { EXIT_STATUS_HELP } from '../help.ts';
 import {
   type AwsFlags,
@@ -13,34 +17,37 @@ import {
   awsOptions,
   bucketOption,
   bucketOwnerOption,
+  downloadStreamsOption,
   type OutputFlags,
   outputOptions,
   prefixOption,
-  SNAPSHOT_ID,
 } from '../options.ts';
 import { openHost } from '../render/open-host.ts';
 
 /** Flags as the parser hands them over. */
-interface ListFlags extends AwsFlags, OutputFlags {
+interface ListFlags extends AwsFlags, OutputFlags, ArchiveFilterFlags {
   bucket: string;
-  prefix: string;
   expectedBucketOwner?: string;
-  volumes?: string[];
-  snapshots?: string[];
-  since?: Date;
-  until?: Date;
+  downloadStreams: number;
+  tag?: string[];
+  files?: true;
+  path?: string[];
+  partition?: number;
+  find?: string[];
 }
 
 export function listCommand(context: CliContext): Command {
   const command = new Command('list')
-    .summary('show the archives in a bucket')
+    .summary('show the archives in a bucket, or what is in them')
     .description(DESCRIPTION)
-    .usage('--bucket BUCKET [OPTIONS]')
+    .usage('[ARCHIVE] --bucket BUCKET [OPTIONS]')
+    .argument('[archive]', 'a snapshot id, or the key of an object: shows this archive')
     .addHelpText('after', EXAMPLES + EXIT_STATUS_HELP)
-    .action((_flags, self: Command) => runList(self.opts<ListFlags>(), context));
+    .action((archive: string | undefined, _flags, self: Command) => runList(archive, self.opts<ListFlags>(), context));
   return addOptionGroups(command, [
-    ['Where to look:', [bucketOption(), prefixOption(), bucketOwnerOption()]],
-    ['Which archives (all, if nothing is given):', choiceOptions()],
+    ['Where to look:', [bucketOption(), prefixOption(), bucketOwnerOption(), downloadStreamsOption()]],
+    ['Which archives (all, if nothing is given):', [...archiveFilterOptions(), tagOption()]],
+    ['Which files (of ARCHIVE, or with --find of all archives):', fileOptions()],
     ['AWS:', awsOptions()],
     ['Output:', outputOptions()],
   ]);
@@ -48,34 +55,99 @@ export function listCommand(context: CliContext): Command {
 
 const DESCRIPTION = [
   'Shows what the bucket holds, archives of version 0 included: whether each is complete, its size, class and age, what it',
-  'costs a month at list prices, and whether its snapshot still exists. Objects are listed, never read, so nothing has to',
-  'be restored from an archive class. Needs neither root nor an instance.',
+  'costs a month at list prices, and whether its snapshot still exists. With ARCHIVE, what the manifest tells of it, and',
+  'its files. Data objects are never read, only manifests and indexes where they are needed, so nothing has to be restored',
+  'from an archive class. Needs neither root nor an instance.',
 ].join(' ');
 
 const EXAMPLES = `
 Examples:
   snap-to-s3 list --bucket backups.example.com
   snap-to-s3 list --bucket backups.example.com --volumes vol-0123456789abcdef0 --since 2026-01-01 --json
+  snap-to-s3 list --bucket backups.example.com --tag Environment=production
+  snap-to-s3 list snap-0123456789abcdef0 --bucket backups.example.com
+  snap-to-s3 list snap-0123456789abcdef0 --bucket backups.example.com --path etc/nginx
+  snap-to-s3 list --bucket backups.example.com --find '*.sqlite' 'var/lib/**/*.db' --since 2026-01-01
 `;
 
-const choiceOptions = (): Option[] => [
-  new Option('--volumes <id...>', 'of these volumes').argParser(
-    collect(matching(/^vol-(?:[0-9a-f]{8}|[0-9a-f]{17})$/, 'a volume id such as vol-0123456789abcdef0')),
-  ),
-  new Option('--snapshots <id...>', 'of these snapshots').argParser(collect(SNAPSHOT_ID)),
-  new Option('--since <date>', 'of snapshots started on this day, in UTC, or later').argParser(date),
-  new Option('--until <date>', 'of snapshots started before this day').argParser(date),
+const tagOption = (): Option =>
+  new Option('--tag <tag...>', 'of snapshots that had these tags: KEY or KEY=VALUE; reads manifests').argParser(
+    collect(String),
+  );
+
+const fileOptions = (): Option[] => [
+  new Option('--files', 'all files, or all below --path'),
+  new Option('--path <path...>', 'what these directories hold, as named from the root of the filesystem'),
+  new Option('--partition <number>', 'of this partition only').argParser(wholeNumber(1, 999)),
+  new Option('--find <glob...>', 'files whose name fits: *.conf anywhere, etc/**/*.conf from the root on'),
 ];
 
-async function runList(flags: ListFlags, context: CliContext): Promise<void> {
-  const settings: ListSettings = {
-    prefix: normalisePrefix(flags.prefix),
-    volumes: flags.volumes ?? [],
-    snapshots: flags.snapshots ?? [],
-    since: flags.since ?? null,
-    until: flags.until ?? null,
-  };
+async function runList(archive: string | undefined, flags: ListFlags, context: CliContext): Promise<void> {
+  const run = archive === undefined ? toSearch(flags) : toShow(archive, flags);
   using host = openHost(flags, context);
   const services = await awsServices({ ...flags, storageClass: 'STANDARD' }, host, context.process.env);
-  context.finish(await list(settings, services, context.signal));
+  context.finish(await run(services, context.signal));
+}
+
+type Run = (services: Services, signal: AbortSignal) => Promise<ExitCode>;
+
+/** @throws SnapError `USAGE` for flags that do not go together. */
+function toSearch(flags: ListFlags): Run {
+  const filter = { ...toArchiveFilter(flags), tags: (flags.tag ?? []).map(toTag) };
+  const { find, downloadStreams } = flags;
+  const files = toQuery(flags);
+  if (!files) return (services, signal) => list(filter, services, signal);
+  if (!find)
+    throw new SnapError('USAGE', '--files, --path and --partition are of one archive: name it, or give --find');
+  return (services, signal) => findFiles({ ...filter, files, downloadStreams }, services, signal);
+}
+
+/** @throws SnapError `USAGE` */
+function toShow(archive: string, flags: ListFlags): Run {
+  const { volumes, snapshots, since, until, tag, downloadStreams } = flags;
+  if ([volumes, snapshots, since, until, tag].some((flag) => flag !== undefined))
+    throw new SnapError(
+      'USAGE',
+      'ARCHIVE is one archive: --volumes, --snapshots, --since, --until and --tag choose many',
+    );
+  const settings = { ...toPlace(archive, flags.prefix), files: toQuery(flags), downloadStreams };
+  return (services, signal) => showArchive(settings, services, signal);
+}
+
+const SNAPSHOT = /^snap-(?:[0-9a-f]{8}|[0-9a-f]{17})$/;
+
+/** A key as `list` or the AWS CLI prints it, or an id. @throws SnapError `USAGE` */
+function toPlace(archive: string, prefix: string): { prefix: string; snapshotId: string } {
+  const key = archive.replace(/^s3:\/\/[^/]*\//, '');
+  const parsed = parseKey(key) ?? parseSmallKey(key);
+  if (parsed) return { prefix: parsed.prefix, snapshotId: parsed.snapshotId };
+  if (!SNAPSHOT.test(archive))
+    throw new SnapError('USAGE', `${archive} is neither a snapshot id nor the key of an archive`, {
+      hint: 'list without ARCHIVE shows what is there',
+    });
+  return { prefix: normalisePrefix(prefix), snapshotId: archive };
+}
+
+/** @returns `null` where no files were asked for. */
+function toQuery({ files, path, find, partition }: ListFlags): FilesQuery | null {
+  if (!files && !path && !find && partition === undefined) return null;
+  const isListing = path !== undefined && !files && !find;
+  return {
+    how: isListing ? 'within' : 'below',
+    paths: (path ?? []).map(belowRoot),
+    globs: find ?? [],
+    partition: partition ?? null,
+  };
+}
+
+/** Bytes of a name as Latin-1; empty for the root. @throws SnapError `USAGE` */
+function belowRoot(path: string): string {
+  const parts = path.split('/').filter((part) => part !== '' && part !== '.');
+  if (parts.includes('..')) throw new SnapError('USAGE', `--path ${path}: this names no file`);
+  return Buffer.from(parts.join('/')).toString('latin1');
+}
+
+function toTag(text: string): WantedTag {
+  const at = text.indexOf('=');
+  return at < 0 ? { key: text, value: null } : { key: text.slice(0, at), value: text.slice(at + 1) };
 }

@@ -29,9 +29,10 @@ import {
 } from '../options.ts';
 import { openHost } from '../render/open-host.ts';
 import { readSessionKey } from '../session-key.ts';
+import { type ThawFlags, thawOptions, toThaw } from '../thaw-options.ts';
 
 /** Flags as the parser hands them over. */
-interface RestoreFlags extends AwsFlags, OutputFlags {
+interface RestoreFlags extends AwsFlags, OutputFlags, ThawFlags {
   bucket: string;
   prefix: string;
   expectedBucketOwner?: string;
@@ -52,7 +53,6 @@ interface RestoreFlags extends AwsFlags, OutputFlags {
   kmsKeyId?: string;
   overwrite?: true;
   index: boolean;
-  yes?: true;
   downloadStreams: number;
   gpgSessionKey?: string;
 }
@@ -70,6 +70,7 @@ export function restoreCommand(context: CliContext): Command {
   return addOptionGroups(command, [
     ['Where from:', [bucketOption(), prefixOption(), bucketOwnerOption(), downloadStreamsOption(), sessionKeyOption()]],
     ['What, and where to:', targetOptions()],
+    ['Objects in archive classes:', thawOptions()],
     ['AWS:', awsOptions()],
     ['Output:', [reportOption(), ...outputOptions()]],
   ]);
@@ -140,19 +141,21 @@ const targetOptions = (): Option[] => [
     'this partition only; the whole disk, or all partitions with files, if not given',
   ).argParser(wholeNumber(1, 999)),
   new Option('--overwrite', 'also a file that is there, or a device with something on it'),
-  new Option('--yes', 'the device may be written to'),
+  new Option('--yes', 'the device may be written to; objects may be thawed at the price that is told'),
 ];
 
 async function runRestore(snapshotId: string, flags: RestoreFlags, context: CliContext): Promise<void> {
-  const settings = toSettings(snapshotId, flags, context.process);
+  const settings = toSettings(snapshotId, flags, context);
   using host = openHost(flags, context);
   const services = await awsServices({ ...flags, storageClass: 'STANDARD' }, host, context.process.env);
   context.finish(await restore(settings, services, context.signal));
 }
 
 /** @throws SnapError `USAGE` for flags that do not go together. */
-function toSettings(snapshotId: string, flags: RestoreFlags, process: NodeJS.Process): RestoreSettings {
+function toSettings(snapshotId: string, flags: RestoreFlags, context: CliContext): RestoreSettings {
+  const { process } = context;
   return {
+    thaw: toThaw(flags, context),
     snapshotId,
     prefix: normalisePrefix(flags.prefix),
     partition: flags.partition ?? null,

@@ -49,5 +49,5 @@ export function openHost(flags: HostFlags, context: CliContext): CliHost {
 function chooseScreen(flags: { json?: true; quiet?: true }, { process, output }: CliContext): Screen {
   if (flags.json) return jsonScreen((error) => output.note(error));
   const print = output.printer(process.stderr);
-  return flags.quiet ? quietScreen(print) : textScreen(process.stderr, print);
+  return flags.quiet ? quietScreen(print) : textScreen(process.stderr, print, output.printer(process.stdout));
 }

@@ -10,8 +10,23 @@ import type { Screen } from './screen.ts';
 import { describeEvent } from './text.ts';
 import { every } from './ticker.ts';
 
-export const textScreen = (stream: Stream, print: (text: string) => void): Screen =>
-  stream.isTTY ? terminalScreen(stream) : logScreen(stream, print);
+/** @param answer where what was asked for goes; all else goes to the stream. */
+export function textScreen(stream: Stream, print: (text: string) => void, answer: (text: string) => void): Screen {
+  const screen = stream.isTTY ? terminalScreen(stream, print) : logScreen(stream, print);
+  return {
+    ...screen,
+    notify: (event) => (ANSWERS.has(event.code) ? answer(`${describeEvent(event)}\n`) : screen.notify(event)),
+  };
+}
+
+/** For pipes: `list ... | grep`. */
+const ANSWERS = new Set<string>([
+  'archive.listed',
+  'archive.shown',
+  'file.listed',
+  'file.found',
+  'drill.finished',
+] satisfies SnapEvent['code'][]);
 
 const REDRAW_EACH = 0.25;
 
@@ -33,7 +48,7 @@ function logScreen(stream: Stream, print: (text: string) => void): Screen {
   };
 }
 
-function terminalScreen(stream: Stream): Screen {
+function terminalScreen(stream: Stream, print: (text: string) => void): Screen {
   const bars = new MultiBar(
     {
       stream,
@@ -46,11 +61,23 @@ function terminalScreen(stream: Stream): Screen {
     },
     Presets.shades_classic,
   );
-  const log = (text: string) => bars.log(`${text}\n`);
+  let live = 0;
+  // Lines are shown above bars when those are drawn next: without a bar, that is never.
+  const log = (text: string) => (live > 0 ? bars.log(`${text}\n`) : print(`${text}\n`));
   return {
     notify: (event) => show(event, stream, log),
     report: (report) => log(reportTable(report).join('\n')),
-    track: (task) => trackBar(bars, task),
+    track: (task) => {
+      live++;
+      const bar = trackBar(bars, task);
+      return {
+        [Symbol.dispose]: () => {
+          bar[Symbol.dispose]();
+          live--;
+          if (live === 0) bars.stop();
+        },
+      };
+    },
     [Symbol.dispose]: () => bars.stop(),
   };
 }

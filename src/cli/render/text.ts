@@ -4,6 +4,10 @@ import type { DifferenceNote, SnapEvent, SnapshotPlan } from '../../events.ts';
 import { formatBytes, formatDollars, formatDuration } from '../../lib/units.ts';
 import { describeArchive, describeList } from './archive-lines.ts';
 import { describeCosts } from './cost-lines.ts';
+import { describeChosen, describeDrill, describeDrilled } from './drill-lines.ts';
+import { describeFile, describeFound, describeNotListed, describeSearch } from './file-lines.ts';
+import { describeShown } from './shown-archive.ts';
+import { describeOffer, describeRequest } from './thaw-lines.ts';
 
 export function describeEvent(event: SnapEvent): string | null {
   switch (event.code) {
@@ -25,6 +29,18 @@ export function describeEvent(event: SnapEvent): string | null {
       return describeArchive(event.archive);
     case 'list.finished':
       return describeList(event);
+    case 'drill.chosen':
+      return describeChosen(event);
+    case 'drill.finished':
+      return describeDrill(event.report);
+    case 'archive.shown':
+      return describeShown(event.snapshot, event.archive);
+    case 'file.listed':
+      return describeFile(event.file);
+    case 'file.found':
+      return describeFound(event.file);
+    case 'find.finished':
+      return describeSearch(event);
     case 'report.read':
     case 'region.described':
     case 'live.planned':
@@ -50,6 +66,12 @@ type SnapshotEvent = Exclude<
       | 'clean.finished'
       | 'instance.notice'
       | 'archive.listed'
+      | 'archive.shown'
+      | 'drill.chosen'
+      | 'drill.finished'
+      | 'file.listed'
+      | 'file.found'
+      | 'find.finished'
       | 'list.finished'
       | 'report.read'
       | 'region.described'
@@ -146,12 +168,26 @@ function describeContentEvent(event: ContentEvent): string | null {
       return describeRestored(event);
     case 'boot-loader.missing':
       return `the disk will not boot by itself: ${event.reason}`;
+    case 'thaw.offered':
+      return describeOffer(event);
+    case 'thaw.requested':
+      return describeRequest(event);
+    case 'thaw.waiting':
+      return `waiting for ${event.objects} of ${count(event.of, 'object')} to be thawed; Ctrl+C stops the waiting, not the thawing`;
+    case 'thaw.finished':
+      return `thawed after ${formatDuration(event.seconds)} of waiting`;
     case 'restore.continued':
       return describeContinued(event);
     case 'restore.unfinished':
       return `${event.path} stays as it is: the same command goes on with it`;
     case 'files.left-out':
       return `without --privileged, ${count(event.devices, 'device node')} left out, and ${count(event.privileges, 'file')} restored without set-ID bits and capabilities`;
+    case 'archive.drilled':
+      return describeDrilled(event.row);
+    case 'archive.unreadable':
+      return `the manifest cannot be read${describeError(event.error)}`;
+    case 'files.not-listed':
+      return describeNotListed(event);
     case 'partition.not-restored':
       return `${event.partition === null ? 'the disk' : `partition ${event.partition}`} not restored: ${event.reason}`;
     case 'upload.resumed':

@@ -16,6 +16,7 @@ import type { ArchiveStore, ObjectFacts, ObjectHead, ObjectReader, UnfinishedUpl
 import { asking, isAwsError } from './errors.ts';
 import { s3PartStore } from './part-store.ts';
 import { s3SmallObjects } from './small-objects.ts';
+import { s3Thaw } from './thaw.ts';
 
 export interface StoreSettings {
   bucket: string;
@@ -48,6 +49,8 @@ export function s3ArchiveStore(clients: S3Clients, settings: StoreSettings): Arc
       }),
 
     ...s3SmallObjects(client, settings),
+
+    ...s3Thaw(client, settings),
 
     object: (facts, storageClass) =>
       s3PartStore(clients, storageClass ? { ...settings, storageClass } : settings, facts),

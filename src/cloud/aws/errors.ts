@@ -40,7 +40,7 @@ const RULES: Record<string, Rule> = {
   RequestTimeTooSkewed: { code: 'CREDENTIALS', hint: 'set the clock of this machine: it is too far from AWS time' },
   NoSuchBucket: BUCKET,
   NoSuchKey: { code: 'NOT_FOUND', hint: 'check --bucket and --prefix, and that the archive was completed' },
-  InvalidObjectState: { code: 'OBJECT_ARCHIVED', hint: 'ask for a restore first; docs/validate.md says how' },
+  InvalidObjectState: { code: 'OBJECT_ARCHIVED', hint: 'it must be thawed first; docs/restore.md says how' },
   PermanentRedirect: BUCKET,
   'InvalidSnapshot.NotFound': { code: 'NOT_FOUND', hint: 'snapshots are looked for in one region: check --region' },
   'InvalidSnapshotID.Malformed': { code: 'USAGE', hint: 'snapshot ids look like snap-0123456789abcdef0' },

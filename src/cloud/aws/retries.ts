@@ -29,6 +29,7 @@ export class ToldRetryStrategy extends StandardRetryStrategy {
     token: StandardRetryToken,
     errorInfo: RetryErrorInfo,
   ): Promise<StandardRetryToken> {
+    if (isFinal(errorInfo)) throw errorInfo.error;
     const because = describe(errorInfo);
     const history = [...(HISTORY.get(token) ?? []), because];
     if (errorInfo.error instanceof Error) HISTORY.set(errorInfo.error, history);
@@ -39,6 +40,10 @@ export class ToldRetryStrategy extends StandardRetryStrategy {
     return refreshed;
   }
 }
+
+/** Answers that look like trouble for a moment, by their status, and are none. */
+const isFinal = ({ error }: RetryErrorInfo): boolean =>
+  error instanceof Error && error.name === 'GlacierExpeditedRetrievalNotAvailable';
 
 /** `SlowDown`; with what the EBS direct APIs say besides: `RequestThrottledException (ACCOUNT_THROTTLED)`. */
 function describe({ error, errorType }: RetryErrorInfo): string {

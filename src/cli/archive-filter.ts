@@ -1,0 +1,31 @@
+/** Flags of commands that look at many archives. */
+import { Option } from 'commander';
+import { normalisePrefix } from '../archive/key.ts';
+import type { ArchiveFilter } from '../operations/settings.ts';
+import { collect, date, matching } from './flag-values.ts';
+import { SNAPSHOT_ID } from './options.ts';
+
+export interface ArchiveFilterFlags {
+  prefix: string;
+  volumes?: string[];
+  snapshots?: string[];
+  since?: Date;
+  until?: Date;
+}
+
+export const archiveFilterOptions = (): Option[] => [
+  new Option('--volumes <id...>', 'of these volumes').argParser(
+    collect(matching(/^vol-(?:[0-9a-f]{8}|[0-9a-f]{17})$/, 'a volume id such as vol-0123456789abcdef0')),
+  ),
+  new Option('--snapshots <id...>', 'of these snapshots').argParser(collect(SNAPSHOT_ID)),
+  new Option('--since <date>', 'of snapshots started on this day, in UTC, or later').argParser(date),
+  new Option('--until <date>', 'of snapshots started before this day').argParser(date),
+];
+
+export const toArchiveFilter = (flags: ArchiveFilterFlags): ArchiveFilter => ({
+  prefix: normalisePrefix(flags.prefix),
+  volumes: flags.volumes ?? [],
+  snapshots: flags.snapshots ?? [],
+  since: flags.since ?? null,
+  until: flags.until ?? null,
+});

@@ -1,0 +1,170 @@
+/** `snap-to-s3 drill`: its flags, and what they mean to the operation. */
+import { randomBytes } from 'node:crypto';
+import { userInfo } from 'node:os';
+import { resolve } from 'node:path';
+import { Command, Option } from 'commander';
+import { awsServices } from '../../aws-services.ts';
+import { SnapError } from '../../errors.ts';
+import type { DrillReport, Host } from '../../events.ts';
+import { drill } from '../../operations/drill.ts';
+import type { DrillSettings } from '../../operations/settings.ts';
+import { type ArchiveFilterFlags, archiveFilterOptions, toArchiveFilter } from '../archive-filter.ts';
+import type { CliContext } from '../context.ts';
+import { matching, wholeNumber } from '../flag-values.ts';
+import { EXIT_STATUS_HELP } from '../help.ts';
+import {
+  type AwsFlags,
+  addOptionGroups,
+  awsOptions,
+  bucketOption,
+  bucketOwnerOption,
+  downloadStreamsOption,
+  noReplayOption,
+  type OutputFlags,
+  outputOptions,
+  prefixOption,
+  sourceOptions,
+  tagOption,
+  toVolumeSettings,
+  type VolumeFlags,
+  volumeOptions,
+} from '../options.ts';
+import { drillPage } from '../render/drill-html.ts';
+import { openHost } from '../render/open-host.ts';
+import { writeReport, writeWhole } from '../render/report-file.ts';
+import { type ThawFlags, thawOptions, toThaw } from '../thaw-options.ts';
+
+/** Flags as the parser hands them over. */
+interface DrillFlags extends AwsFlags, OutputFlags, ThawFlags, ArchiveFilterFlags, Omit<VolumeFlags, 'concurrency'> {
+  json?: true;
+  quiet?: true;
+  bucket: string;
+  expectedBucketOwner?: string;
+  downloadStreams: number;
+  tag: string;
+  sample: number;
+  seed?: string;
+  scratch?: string;
+  thaw?: true;
+  withSnapshot?: true;
+  html?: string;
+}
+
+export function drillCommand(context: CliContext): Command {
+  const command = new Command('drill')
+    .summary('restore archives chosen by lot, to prove that they can be')
+    .description(DESCRIPTION)
+    .usage('--bucket BUCKET [--sample N] [--scratch DIR] [--report FILE] [--html FILE] [OPTIONS]')
+    .addHelpText('after', EXAMPLES + EXIT_STATUS_HELP)
+    .action((_flags, self: Command) => runDrill(self.opts<DrillFlags>(), context));
+  return addOptionGroups(command, [
+    ['Where the archives are:', [bucketOption(), prefixOption(), bucketOwnerOption(), downloadStreamsOption()]],
+    ['Which archives:', [...sampleOptions(), ...archiveFilterOptions()]],
+    ['Objects in archive classes:', [...archiveClassOptions(), ...thawOptions()]],
+    ['The snapshot:', [...snapshotOptions(), ...sourceOptions(), noReplayOption(), tagOption()]],
+    ['The temporary volume:', volumeOptions()],
+    ['AWS:', awsOptions()],
+    ['Output:', [...reportOptions(), ...outputOptions()]],
+  ]);
+}
+
+const DESCRIPTION = [
+  'Chooses complete archives by lot, restores each to a scratch directory, reads what lies there again, and compares it with',
+  'the hashes of the index, block by block or file by file (and with the archive itself, where the index does not tell',
+  'enough); with --with-snapshot also with the snapshot, where it still exists. The scratch directory is always removed. The',
+  'report says what was proved, when, by whom, and of which archives. As root, owners, device nodes and attributes too.',
+].join(' ');
+
+const EXAMPLES = `
+Examples:
+  snap-to-s3 drill --bucket backups.example.com --sample 3 --scratch /mnt/scratch --html drill.html
+  snap-to-s3 drill --bucket backups.example.com --since 2026-01-01 --thaw --yes --seed 2026-Q4 --report drill.json
+`;
+
+const sampleOptions = (): Option[] => [
+  new Option('--sample <number>', 'so many at the most').argParser(wholeNumber(1, 10_000)).default(1),
+  new Option('--seed <text>', 'chooses the same archives again; by chance if not given').argParser(
+    matching(/^[\w.:-]{1,64}$/, 'at most 64 letters, digits and . : - _'),
+  ),
+  new Option(
+    '--scratch <directory>',
+    'where they are restored; with room for the largest, and like the disks that were',
+  ),
+];
+
+const archiveClassOptions = (): Option[] => [
+  new Option('--thaw', 'choose also those that must be thawed first; else they are left out'),
+  new Option('--yes', 'they may be thawed at the price that is told'),
+];
+
+const snapshotOptions = (): Option[] => [
+  new Option('--with-snapshot', 'compare with the snapshot, too, where it still exists; takes root'),
+];
+
+const reportOptions = (): Option[] => [
+  new Option('--report <file>', 'write the report to this file, as JSON'),
+  new Option('--html <file>', 'write the report to this file, as a page to be printed'),
+];
+
+async function runDrill(flags: DrillFlags, context: CliContext): Promise<void> {
+  const settings = toSettings(flags, context);
+  const { report, html, ...others } = flags;
+  const save = (found: DrillReport | null) => {
+    if (report !== undefined) writeReport(report, found ?? UNFINISHED);
+    if (html !== undefined) writeWhole(html, found ? drillPage(found) : 'This drill is unfinished.\n');
+  };
+  save(null);
+  using shown = openHost(others, context);
+  const host: Host = {
+    ...shown,
+    notify: (event) => {
+      shown.notify(event);
+      if (event.code === 'drill.finished') save(event.report);
+    },
+  };
+  const services = await awsServices({ ...flags, storageClass: 'STANDARD' }, host, context.process.env);
+  context.finish(await drill(settings, services, context.signal));
+}
+
+/** Last night's file must not be taken for tonight's. */
+const UNFINISHED = { format: 1, kind: 'drill', verdict: 'unfinished' } as const;
+
+/** @throws SnapError `USAGE` for flags that do not go together. */
+function toSettings(flags: DrillFlags, context: CliContext): DrillSettings {
+  if (!flags.thaw && (flags.yes || flags.wait)) throw new SnapError('USAGE', '--yes and --wait go with --thaw');
+  const seed = flags.seed ?? randomBytes(6).toString('hex');
+  return {
+    ...toArchiveFilter(flags),
+    ...toVolumeSettings({ ...flags, concurrency: 1 }),
+    sample: flags.sample,
+    seed,
+    scratch: flags.scratch === undefined ? null : resolve(flags.scratch),
+    thaw: flags.thaw ? againWith(seed, flags, context) : null,
+    withSnapshot: flags.withSnapshot === true,
+    user: userOf(context.process),
+    tagKey: flags.tag,
+    downloadStreams: flags.downloadStreams,
+  };
+}
+
+/** And who became root by sudo. */
+function userOf({ env, getuid }: NodeJS.Process): string {
+  const sudo = env['SUDO_USER'];
+  const name = nameOf(getuid?.() ?? 0);
+  return sudo === undefined || sudo === name ? name : `${name} (${sudo} by sudo)`;
+}
+
+/** Containers have users that nobody has named. */
+function nameOf(uid: number): string {
+  try {
+    return userInfo().username;
+  } catch {
+    return `uid ${uid}`;
+  }
+}
+
+/** The command that goes on must choose the same archives. */
+function againWith(seed: string, flags: DrillFlags, context: CliContext): DrillSettings['thaw'] {
+  const thaw = toThaw(flags, context);
+  return { ...thaw, again: flags.seed === undefined ? `${thaw.again} --seed ${seed}` : thaw.again };
+}

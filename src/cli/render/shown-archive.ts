@@ -1,0 +1,71 @@
+/** One archive on the screen: what it is of, when it was stored, and what each partition became. */
+import type { ShownArchive, ShownManifest, ShownObject } from '../../events.ts';
+import { printable } from '../../lib/printable.ts';
+import { formatBytes } from '../../lib/units.ts';
+
+export function describeShown(snapshot: string, { manifest, objects, recorded }: ShownArchive): string {
+  const head = manifest ? describeManifest(snapshot, manifest) : [`${snapshot}: an archive of version 0: no manifest`];
+  const partitions = [
+    ...objects.map((object) => ({ number: object.partition, lines: describeObject(object) })),
+    ...recorded.map((found) => ({ number: found.partition, lines: [describeRecorded(found)] })),
+  ].sort((one, other) => (one.number ?? 0) - (other.number ?? 0));
+  const lines = partitions.flatMap(({ number, lines: [first = '', ...rest] }) => [
+    `  ${(number === null ? 'disk' : `part. ${number}`).padEnd(WIDTH)}${first}`,
+    ...rest.map((line) => `${' '.repeat(WIDTH + 2)}${line}`),
+  ]);
+  return [...head, ...lines].join('\n');
+}
+
+const WIDTH = 10;
+
+const fact = (name: string, ...values: (string | null)[]): string[] => {
+  const known = values.filter((value) => value !== null && value !== '');
+  return known.length === 0 ? [] : [`  ${name.padEnd(WIDTH)}${known.join(', ')}`];
+};
+
+function describeManifest(snapshot: string, manifest: ShownManifest): string[] {
+  const { tool, source, layout, diskBytes, table, sectorBytes } = manifest;
+  const tags = Object.entries(manifest.tags).map(([key, value]) => `${key}=${value}`);
+  const read = { volume: 'read from a volume', direct: 'read directly' }[source ?? ''] ?? null;
+  return [
+    `${snapshot}: ${manifest.sizeGiB} GiB of ${manifest.volume}, started ${manifest.startTime}`,
+    ...fact('from', manifest.region, manifest.owner, manifest.encrypted ? 'the snapshot was encrypted' : null),
+    ...fact('said', manifest.description),
+    ...fact('tags', ...tags),
+    ...fact('stored', manifest.finishedAt, `by ${tool}`, read, layout),
+    ...fact('proved', manifest.validatedAt ?? 'never'),
+    ...fact(
+      'disk',
+      diskBytes === null ? null : formatBytes(diskBytes),
+      table === 'none' ? 'no partition table' : table,
+      sectorBytes === null ? null : `sectors of ${sectorBytes} bytes`,
+    ),
+    ...(manifest.isSealed ? fact('sealed', 'labels, UUIDs and the partition table are encrypted like the data') : []),
+  ];
+}
+
+function describeObject(object: ShownObject): string[] {
+  const { layout, codec, cipher, plainBytes, storedBytes, storageClass } = object;
+  const suffixes = [layout, codec, ...(cipher === 'gpg' ? ['gpg'] : [])].join('.');
+  const size = `${plainBytes === null ? '' : `${formatBytes(plainBytes)} as `}${formatBytes(storedBytes ?? 0)}`;
+  const state =
+    storedBytes === null ? 'NOT IN THE BUCKET' : `${size}, ${storageClass}${RETRIEVAL[object.retrieval ?? ''] ?? ''}`;
+  const files = layout === 'image' ? '' : object.hasIndex ? ', files can be listed' : ', without an index';
+  return [`${filesystemOf(object)}${suffixes}, ${state}${files}`, printable(object.key)];
+}
+
+const RETRIEVAL: Record<string, string> = {
+  needed: ' (must be thawed)',
+  ongoing: ' (being thawed)',
+  restored: ' (thawed)',
+};
+
+function filesystemOf({ filesystem, label, uuid }: Pick<ShownObject, 'filesystem' | 'label' | 'uuid'>): string {
+  const parts = [filesystem, label ? `"${label}"` : null, uuid].filter(Boolean);
+  return parts.length === 0 ? '' : `${parts.join(' ')}: `;
+}
+
+function describeRecorded(found: ShownArchive['recorded'][number]): string {
+  const size = found.bytes === null ? '' : `${formatBytes(found.bytes)}, `;
+  return `${filesystemOf(found)}${size}recorded, not stored${found.reason ? ` (${found.reason})` : ''}`;
+}

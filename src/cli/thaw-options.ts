@@ -1,0 +1,69 @@
+/** Flags for objects in archive classes, and the question whether they may be asked for. */
+import { createInterface } from 'node:readline/promises';
+import { Option } from 'commander';
+import { THAW_DAYS } from '../operations/archived-objects.ts';
+import type { ThawSettings } from '../operations/settings.ts';
+import type { CliContext } from './context.ts';
+import { wholeNumber } from './flag-values.ts';
+
+export interface ThawFlags {
+  thawTier: ThawSettings['tier'];
+  thawDays: number;
+  wait?: true;
+  yes?: true;
+  json?: true;
+  quiet?: true;
+}
+
+export const thawOptions = (): Option[] => [
+  new Option('--thaw-tier <tier>', 'how fast; Expedited not from Deep Archive')
+    .choices(['Bulk', 'Standard', 'Expedited'])
+    .default('Bulk'),
+  new Option('--thaw-days <number>', 'that the copies stay').argParser(wholeNumber(1, 365)).default(THAW_DAYS),
+  new Option('--wait', 'until they can be read, for hours; else exit with 13'),
+];
+
+export const toThaw = (flags: ThawFlags, context: CliContext): ThawSettings => ({
+  tier: flags.thawTier,
+  days: flags.thawDays,
+  consent: consentOf(flags, context),
+  wait: flags.wait === true,
+  again: commandLine(context.process.argv.slice(2)),
+});
+
+/** @returns `null` where nobody can be asked. */
+function consentOf({ yes, json, quiet }: ThawFlags, { process, signal }: CliContext): ThawSettings['consent'] {
+  if (yes) return async () => true;
+  const { stdin, stderr } = process;
+  if (!stdin.isTTY || !stderr.isTTY || json || quiet) return null;
+  return async () => {
+    const lines = createInterface({ input: stdin, output: stderr });
+    try {
+      const answer = await lines.question('Ask for it? [y/N] ', { signal });
+      return /^y(es)?$/i.test(answer.trim());
+    } catch {
+      // Interrupted, or the end of the input.
+      return false;
+    } finally {
+      lines.close();
+    }
+  };
+}
+
+/** As it was typed, for a shell, but for what must not be shown. */
+function commandLine(argv: readonly string[]): string {
+  const shown = argv.map((argument, index) => {
+    if (argv[index - 1] === '--gpg-session-key') return hideSecret(argument, '');
+    return hideSecret(argument, '--gpg-session-key=');
+  });
+  return ['snap-to-s3', ...shown].join(' ');
+}
+
+function hideSecret(argument: string, flag: string): string {
+  if (flag !== '' && !argument.startsWith(flag)) return quoted(argument);
+  const value = argument.slice(flag.length);
+  return value === '-' || value.startsWith('@') ? quoted(argument) : `${flag}KEY`;
+}
+
+const quoted = (argument: string): string =>
+  /^[\w@%+=:,./-]+$/.test(argument) ? argument : `'${argument.replaceAll("'", `'\\''`)}'`;

@@ -1,0 +1,36 @@
+/** Restores of objects in archive classes, as S3 calls them: a copy that can be read, for some days. */
+import { RestoreObjectCommand, type S3Client } from '@aws-sdk/client-s3';
+import { SnapError } from '../../errors.ts';
+import type { ArchiveStore, ThawOrder } from '../ports.ts';
+import { bucketArguments, type StoreSettings } from './archive-store.ts';
+import { asking, isAwsError } from './errors.ts';
+
+/** Source: RestoreObject of the S3 API reference. */
+export const s3Thaw = (client: S3Client, settings: StoreSettings): Pick<ArchiveStore, 'thaw'> => ({
+  thaw: (key, order, { signal }) =>
+    asking(`thaw ${key}`, signal, async () => {
+      const command = new RestoreObjectCommand({
+        ...bucketArguments(settings),
+        Key: key,
+        RestoreRequest: requestOf(order),
+      });
+      try {
+        const { $metadata } = await client.send(command);
+        return $metadata.httpStatusCode === 200 ? 'restored' : 'requested';
+      } catch (error) {
+        if (isAwsError(error, 'RestoreAlreadyInProgress')) return 'ongoing';
+        throw isAwsError(error, 'GlacierExpeditedRetrievalNotAvailable') ? noCapacity(key, error) : error;
+      }
+    }),
+});
+
+const requestOf = ({ tier, days }: ThawOrder) => ({
+  ...(days === null ? {} : { Days: days }),
+  GlacierJobParameters: { Tier: tier },
+});
+
+const noCapacity = (key: string, cause: unknown): SnapError =>
+  new SnapError('OBJECT_ARCHIVED', `${key}: S3 has no capacity for expedited retrievals now`, {
+    hint: 'run it again later, or with --thaw-tier Standard; capacity can be bought, too',
+    cause,
+  });

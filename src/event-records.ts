@@ -1,0 +1,152 @@
+/** What events carry of archives, their files, and drills. */
+
+/** What differs between an archive and what it is compared with. */
+export interface DifferenceNote {
+  /** Key of the object; empty where none holds it. */
+  object: string;
+  kind: string;
+  /** Printable; empty where it is about the whole object. */
+  path: string;
+  detail: string;
+}
+
+/** One archive, as far as it is known without its data. All text is printable. */
+export interface ShownArchive {
+  /** `null` for archives of version 0. */
+  manifest: ShownManifest | null;
+  objects: ShownObject[];
+  recorded: {
+    partition: number | null;
+    filesystem: string | null;
+    label: string | null;
+    uuid: string | null;
+    bytes: number | null;
+    reason: string | null;
+  }[];
+}
+
+/** Nothing is known of what is `null`. */
+export interface ShownManifest {
+  /** Name and version of the program that wrote it. */
+  tool: string;
+  source: string | null;
+  layout: string | null;
+  startedAt: string | null;
+  finishedAt: string | null;
+  validatedAt: string | null;
+  /** Whether labels, UUIDs and partition table are encrypted. */
+  isSealed: boolean;
+  volume: string | null;
+  region: string | null;
+  owner: string | null;
+  sizeGiB: number;
+  startTime: string | null;
+  description: string;
+  encrypted: boolean;
+  tags: Record<string, string>;
+  diskBytes: number | null;
+  sectorBytes: number | null;
+  table: string | null;
+}
+
+export interface ShownObject {
+  key: string;
+  partition: number | null;
+  layout: 'tar' | 'image';
+  codec: 'lz4' | 'zstd';
+  cipher: 'none' | 'gpg';
+  filesystem: string | null;
+  label: string | null;
+  uuid: string | null;
+  plainBytes: number | null;
+  hasIndex: boolean;
+  /** `null`, here and below, where the object is not in the bucket. */
+  storedBytes: number | null;
+  storageClass: string | null;
+  retrieval: 'not-needed' | 'needed' | 'ongoing' | 'restored' | null;
+  storedAt: string | null;
+}
+
+/** A file of an archive, as the index has it. */
+export interface ListedFile {
+  snapshot: string;
+  key: string;
+  partition: number | null;
+  /** From the root on; empty for the root. Printable. */
+  path: string;
+  /** The name itself, where it is not what `path` shows. */
+  pathBase64: string | null;
+  type: 'file' | 'directory' | 'symlink' | 'hardlink' | 'character' | 'block' | 'fifo';
+  mode: number;
+  uid: number;
+  gid: number;
+  size: number;
+  /** Seconds since the epoch. */
+  mtime: number;
+  /** Of links; printable. */
+  target: string | null;
+  device: { major: number; minor: number } | null;
+  /** Of the data, in base 16. */
+  sha256: string | null;
+}
+
+/** What a drill found, for whoever asks whether the archives can be restored. */
+export interface DrillReport {
+  format: 1;
+  kind: 'drill';
+  /** `nothing`: there was no archive to be drilled. */
+  verdict: 'passed' | 'differs' | 'failed' | 'nothing' | 'unfinished';
+  tool: string;
+  startedAt: string;
+  finishedAt: string;
+  /** Who ran it, and where. */
+  user: string;
+  host: string;
+  bucket: string;
+  prefix: string;
+  /** What archives were chosen among. */
+  filter: { volumes: readonly string[]; snapshots: readonly string[]; since: string | null; until: string | null };
+  seed: string;
+  sample: number;
+  /** Archives that fit the filter; those of them that are not complete, or would have to be thawed, were not chosen among. */
+  population: { found: number; incomplete: number; archived: number };
+  archives: DrillRow[];
+}
+
+export interface DrillRow {
+  snapshot: string;
+  volume: string | null;
+  /** Of the snapshot. */
+  startTime: string | null;
+  storedAt: string | null;
+  keys: string[];
+  /** `unfinished`: it is being thawed, or the drill was interrupted. */
+  outcome: 'passed' | 'differs' | 'failed' | 'unfinished';
+  restoredAt: string;
+  files: number;
+  bytes: number;
+  /** Read from the bucket. */
+  fetchedBytes: number;
+  /** Seconds. */
+  restoring: number;
+  comparing: number;
+  /** What was restored was read again, and held against these. */
+  comparedWith: DrillEvidence[];
+  differenceCount: number;
+  /** The first ones. */
+  differences: DifferenceNote[];
+  /** Why it failed. */
+  reason: string | null;
+}
+
+/** `archive`: fetched a second time. `content`: and only what files contain, for want of root. */
+export type DrillEvidence = 'index' | 'archive' | 'archive-content' | 'snapshot';
+
+/** What making objects in archive classes readable takes and costs. */
+export interface ThawOffer {
+  tier: 'Bulk' | 'Standard' | 'Expedited';
+  /** e.g. `up to 12 hours` */
+  takes: string;
+  /** US dollars at list prices of the region, with the copy for the days that were asked for. */
+  dollars: number;
+}

@@ -1,0 +1,183 @@
+/** What was restored, read again from where it lies, against what the index says of it. */
+import { createHash, randomBytes } from 'node:crypto';
+import { type BigIntStats, createReadStream, statSync } from 'node:fs';
+import { BLOCK_KIND, type BlockTable, HASH_BYTES } from '../archive/block-table.ts';
+import type { IndexedMember } from '../archive/file-index.ts';
+import { DifferenceList } from '../compare/difference.ts';
+import { DiskTree, pathOfMember } from '../compare/disk-tree.ts';
+import { HashSum, keyedHash } from '../compare/hash-log.ts';
+import { sleep } from '../lib/clock.ts';
+import type { CheckServices } from './check-object.ts';
+import type { ArchivedObject } from './find-archive.ts';
+import { readFileIndex } from './read-index.ts';
+
+export interface RestoredFindings {
+  differences: DifferenceList;
+  files: number;
+  bytes: number;
+  /** What the index says too little of: sparse files, whose holes it does not tell, and blocks without a hash. */
+  unproved: number;
+}
+
+const AT_ONCE = 1024 * 1024;
+
+/** Entries after which others have their turn. */
+const TURN = 4096;
+
+/**
+ * Names, types, sizes, modes, times, links and the content of all files; owners, device nodes and set-ID bits where
+ * they were restored.
+ * @throws SnapError `MANIFEST`, `NOT_FOUND`, `GPG_KEY` as `readFileIndex` does.
+ */
+export async function compareFilesWithIndex(
+  object: ArchivedObject,
+  snapshotId: string,
+  root: string,
+  isPrivileged: boolean,
+  services: CheckServices,
+): Promise<RestoredFindings> {
+  using tree = new DiskTree(root);
+  const comparison = new IndexComparison(tree, isPrivileged);
+  for await (const line of readFileIndex(object, snapshotId, services)) {
+    services.signal.throwIfAborted();
+    if (line.is === 'member') await comparison.take(line.member);
+  }
+  await comparison.lookForOthers(services.signal);
+  return comparison.found;
+}
+
+class IndexComparison {
+  readonly found: RestoredFindings = { differences: new DifferenceList(), files: 0, bytes: 0, unproved: 0 };
+  readonly #tree: DiskTree;
+  readonly #isPrivileged: boolean;
+  readonly #key = randomBytes(32);
+  readonly #names = new HashSum();
+
+  constructor(tree: DiskTree, isPrivileged: boolean) {
+    this.#tree = tree;
+    this.#isPrivileged = isPrivileged;
+  }
+
+  async take(member: IndexedMember): Promise<void> {
+    const path = pathOfMember(member.path);
+    const { differences } = this.found;
+    if (path === null) return differences.add('outside', member.path, 'the name leads out of the archive');
+    const isDevice = member.type === 'character' || member.type === 'block';
+    if (isDevice && !this.#isPrivileged) return;
+    const stat = this.#tree.stat(path);
+    if (!stat) return differences.add('not-on-disk', path, `a ${member.type} that was not restored`);
+    this.#names.add(keyedHash(this.#key, path));
+    if (member.type === 'hardlink') return this.#compareLink(path, member, stat);
+    if (typeOf(stat) !== member.type)
+      return differences.add('type', path, `${member.type} in the archive, ${typeOf(stat)} as restored`);
+    this.#compareAttributes(path, member, stat);
+    if (member.type === 'symlink' && !this.#tree.readLink(path).equals(member.target))
+      differences.add('target', path, 'the link leads elsewhere');
+    if (isDevice) this.#compareDevice(path, member, stat);
+    if (member.type === 'file') await this.#compareContent(path, member, stat);
+  }
+
+  /** One sum for all names: only that there are others is told, not which. */
+  async lookForOthers(signal: AbortSignal): Promise<void> {
+    if (this.found.differences.count > 0) return;
+    const onDisk = new HashSum();
+    for (const { path } of this.#tree.walk()) {
+      onDisk.add(keyedHash(this.#key, path));
+      if (onDisk.count % TURN === 0) await sleep(0, signal);
+    }
+    if (onDisk.toString() !== this.#names.toString())
+      this.found.differences.add('not-in-archive', '', 'other names were restored than the index has');
+  }
+
+  #compareLink(path: Buffer, { target }: IndexedMember, stat: BigIntStats): void {
+    const first = pathOfMember(target);
+    const other = first && this.#tree.stat(first);
+    if (other?.ino !== stat.ino) this.found.differences.add('links', path, 'it is no hard link as restored');
+  }
+
+  #compareAttributes(path: Buffer, member: IndexedMember, stat: BigIntStats): void {
+    const { differences } = this.found;
+    const { type, uid, gid, mtime } = member;
+    const kept = this.#isPrivileged || type !== 'file' ? 0o7777 : 0o1777;
+    const [mode, wanted] = [Number(stat.mode) & 0o7777, member.mode & kept];
+    if (type !== 'symlink' && mode !== wanted)
+      differences.add('mode', path, `${octal(wanted)} in the archive, ${octal(mode)} as restored`);
+    if (this.#isPrivileged && (Number(stat.uid) !== uid || Number(stat.gid) !== gid))
+      differences.add('owner', path, `${uid}:${gid} in the archive, ${stat.uid}:${stat.gid} as restored`);
+    if (stat.mtimeNs !== mtime)
+      differences.add('mtime', path, `${mtime} ns in the archive, ${stat.mtimeNs} as restored`);
+  }
+
+  #compareDevice(path: Buffer, { device }: IndexedMember, { rdev }: BigIntStats): void {
+    const { major, minor } = device;
+    // As glibc's makedev does.
+    const wanted =
+      (BigInt(major & 0xfff) << 8n) | (BigInt(major >> 12) << 32n) | BigInt(minor & 0xff) | (BigInt(minor >> 8) << 20n);
+    if (rdev !== wanted) this.found.differences.add('device', path, 'another device number as restored');
+  }
+
+  async #compareContent(path: Buffer, { size, data }: IndexedMember, stat: BigIntStats): Promise<void> {
+    this.found.files++;
+    this.found.bytes += size;
+    if (Number(stat.size) !== size)
+      return this.found.differences.add('size', path, `${size} bytes in the archive, ${stat.size} as restored`);
+    if (data?.bytes !== size) {
+      this.found.unproved++;
+      return;
+    }
+    const hash = createHash('sha256');
+    const content = createReadStream('', { fd: this.#tree.open(path), highWaterMark: AT_ONCE });
+    for await (const chunk of content) hash.update(chunk as Buffer);
+    if (hash.digest('hex') !== data.sha256)
+      this.found.differences.add('content', path, 'the file as restored has another SHA-256');
+  }
+}
+
+function typeOf(stat: BigIntStats): string {
+  if (stat.isFile()) return 'file';
+  if (stat.isDirectory()) return 'directory';
+  if (stat.isSymbolicLink()) return 'symlink';
+  if (stat.isCharacterDevice()) return 'character';
+  if (stat.isBlockDevice()) return 'block';
+  return stat.isFIFO() ? 'fifo' : 'socket';
+}
+
+const octal = (mode: number): string => mode.toString(8).padStart(4, '0');
+
+/** An image as restored, block by block. */
+export async function compareImageWithIndex(
+  file: string,
+  { kinds, hashes, blockBytes, bytes }: BlockTable,
+  signal: AbortSignal,
+): Promise<RestoredFindings> {
+  const found: RestoredFindings = { differences: new DifferenceList(), files: 0, bytes: 0, unproved: 0 };
+  const { size } = statSync(file);
+  if (size !== bytes) found.differences.add('size', '', `${bytes} bytes in the archive, ${size} as restored`);
+  const zeros = Buffer.alloc(blockBytes);
+  let index = 0;
+  for await (const block of blocksOf(file, blockBytes, signal)) {
+    const kind = kinds[index];
+    if (kind === BLOCK_KIND.unknown) found.unproved++;
+    else if (!isRight(block, kind, hashes.subarray(index * HASH_BYTES, (index + 1) * HASH_BYTES), zeros))
+      found.differences.add('content', '', `the block at byte ${index * blockBytes} as restored is another`);
+    found.bytes += block.length;
+    index++;
+  }
+  return found;
+}
+
+function isRight(block: Buffer, kind: number | undefined, hash: Uint8Array, zeros: Buffer): boolean {
+  if (kind === BLOCK_KIND.zero) return block.equals(zeros.subarray(0, block.length));
+  return createHash('sha256').update(block).digest().equals(hash);
+}
+
+async function* blocksOf(file: string, blockBytes: number, signal: AbortSignal): AsyncGenerator<Buffer> {
+  let rest: Buffer = Buffer.alloc(0);
+  for await (const chunk of createReadStream(file, { highWaterMark: blockBytes, signal })) {
+    const bytes: Buffer = rest.length === 0 ? (chunk as Buffer) : Buffer.concat([rest, chunk as Buffer]);
+    const whole = bytes.length - (bytes.length % blockBytes);
+    for (let at = 0; at < whole; at += blockBytes) yield bytes.subarray(at, at + blockBytes);
+    rest = bytes.subarray(whole);
+  }
+  if (rest.length > 0) yield rest;
+}

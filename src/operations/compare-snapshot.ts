@@ -1,0 +1,45 @@
+/** An archive against its snapshot, as `validate` compares them, without a mark on the snapshot. */
+import type { DrillRow } from '../events.ts';
+import { checkArchive } from './check-archive.ts';
+import type { CheckServices } from './check-object.ts';
+import { underClaim } from './claimed-work.ts';
+import type { Archive } from './find-archive.ts';
+import { readDisk } from './read-disk.ts';
+import type { DrillSettings, Services } from './settings.ts';
+import { chooseSource, openSnapshotDisk } from './snapshot-disk.ts';
+
+/**
+ * A snapshot that is gone is passed over.
+ * @throws SnapError `DIFFERS`, `CLAIMED`, or why it cannot be told.
+ */
+export async function compareWithSnapshot(
+  archive: Archive,
+  row: DrillRow,
+  drill: DrillSettings,
+  services: Services,
+  signal: AbortSignal,
+): Promise<void> {
+  const { snapshotId, objects, manifest } = archive;
+  const [snapshot] = await services.snapshots.byId([snapshotId], { signal });
+  if (!snapshot) return;
+  const settings = { ...drill, selection: { by: 'id' as const, ids: [snapshotId] } };
+  await underClaim(snapshot, 'drill', settings, services, signal, async (fresh, claim, working) => {
+    const isWholeDisk = objects.some(({ layout, partition }) => layout === 'image' && partition === null);
+    const purpose = isWholeDisk ? 'image' : 'tar';
+    const source = await chooseSource(fresh, settings, 'tar', services, working);
+    const order = { snapshot: fresh, claim, settings, services, purpose, signal: working } as const;
+    await using opened = await openSnapshotDisk(source, order);
+    const disk = await readDisk(snapshotId, opened.device, services.host, opened.signal);
+    const check: CheckServices = {
+      ...services,
+      signal: opened.signal,
+      streams: drill.downloadStreams,
+      sessionKey: null,
+    };
+    const recorded = manifest?.content.recorded ?? [];
+    const contentOnly = manifest === null;
+    const checks = await checkArchive({ ...settings, snapshotId, objects, recorded, disk, contentOnly }, check);
+    row.comparedWith.push('snapshot');
+    for (const { fetchedBytes } of checks) row.fetchedBytes += fetchedBytes;
+  });
+}

@@ -1,0 +1,199 @@
+/** One archive restored to a throw-away place, and what lies there then read again and compared. */
+import { join } from 'node:path';
+import { asError, SnapError } from '../errors.ts';
+import type { DifferenceNote, DrillEvidence, DrillRow, Host } from '../events.ts';
+import { monotonic, now } from '../lib/clock.ts';
+import { cleanupSignal, leftBehind } from '../lib/disposal.ts';
+import { newRunDirectory } from '../lib/temporary-files.ts';
+import { runTool } from '../transfer/process.ts';
+import { type CheckServices, checkObject, type ObjectCheck, type Reference, tableOf } from './check-object.ts';
+import { compareFilesWithIndex, compareImageWithIndex, type RestoredFindings } from './compare-restored.ts';
+import type { Archive, ArchivedObject } from './find-archive.ts';
+import { restoreImage } from './restore.ts';
+import { restoreFiles } from './restore-files.ts';
+import type { FoundArchive } from './scan-bucket.ts';
+import type { DrillSettings, RestoreSettings, Services } from './settings.ts';
+
+/** Differences that a row lists. */
+const LISTED = 100;
+
+/**
+ * Object after object, so that there is room for the largest only.
+ * @param row is filled on the way, whatever happens.
+ * @throws SnapError `DIFFERS`, and why it could not be restored.
+ */
+export async function drillObjects(
+  archive: Archive,
+  row: DrillRow,
+  settings: DrillSettings,
+  services: Services,
+  base: string,
+  signal: AbortSignal,
+): Promise<void> {
+  for (const object of archive.objects) {
+    await using scratch = scratchDirectory(base, services.host);
+    await drillObject(archive, object, row, settings, services, join(scratch.path, 'restored'), signal);
+  }
+  if (row.differenceCount === 0) return;
+  const [first] = row.differences;
+  throw new SnapError('DIFFERS', `what was restored differs from the archive: ${first?.path} ${first?.detail}`, {
+    hint: 'if the bucket is sound, so is the archive: look at the scratch filesystem, and at the memory of this machine',
+  });
+}
+
+async function drillObject(
+  { snapshotId, manifest }: Archive,
+  object: ArchivedObject,
+  row: DrillRow,
+  settings: DrillSettings,
+  services: Services,
+  path: string,
+  signal: AbortSignal,
+): Promise<void> {
+  const started = monotonic();
+  const restoring: Services = { ...services, host: counting(services.host, row) };
+  const isPrivileged = process.getuid?.() === 0;
+  const order = { kind: 'directory' as const, path, paths: null, isPrivileged };
+  const restore = { ...restoreSettings(snapshotId, object, settings), target: order };
+  const single = { snapshotId, manifest, objects: [object] };
+  if (object.layout === 'tar') await restoreFiles(single, order, restore, restoring, signal);
+  else await restoreImage(single, { ...restore, target: { kind: 'file', path } }, restoring, signal);
+  const restored = monotonic();
+  row.restoring += (restored - started) / 1000;
+  const check: CheckServices = { ...services, signal, streams: settings.downloadStreams, sessionKey: null };
+  await compareObject(object, snapshotId, path, isPrivileged, row, check);
+  row.comparing += (monotonic() - restored) / 1000;
+}
+
+function restoreSettings(
+  snapshotId: string,
+  { partition }: ArchivedObject,
+  { prefix, downloadStreams, thaw }: DrillSettings,
+): Omit<RestoreSettings, 'target'> {
+  const nobody = { tier: 'Bulk' as const, days: 1, consent: null, wait: false, again: 'drill --thaw' };
+  return {
+    thaw: thaw ?? nobody,
+    snapshotId,
+    prefix,
+    partition,
+    encrypt: false,
+    kmsKeyArn: null,
+    overwrite: false,
+    sessionKey: null,
+    downloadStreams,
+    useIndex: true,
+  };
+}
+
+/** Against the index; against the archive itself, fetched again, where the index is not there or tells too little. */
+async function compareObject(
+  object: ArchivedObject,
+  snapshotId: string,
+  path: string,
+  isPrivileged: boolean,
+  row: DrillRow,
+  check: CheckServices,
+): Promise<void> {
+  const found = await againstIndex(object, snapshotId, path, isPrivileged, check);
+  if (found) {
+    note(row, object, 'index', found.differences.kept, found.differences.count);
+    row.files += found.files;
+    row.bytes += found.bytes;
+    if (found.unproved === 0) return;
+  }
+  const contentOnly = !isPrivileged || object.facts === null;
+  const reference: Reference =
+    object.layout === 'tar' ? { how: 'tar', root: path, contentOnly, filesystem: '' } : { how: 'image', device: path };
+  const again: ObjectCheck = await checkObject(object, snapshotId, reference, check);
+  const evidence = contentOnly && object.layout === 'tar' ? 'archive-content' : 'archive';
+  note(row, object, evidence, again.differences, again.differenceCount);
+  row.fetchedBytes += again.fetchedBytes;
+  if (found) return;
+  row.files += again.files;
+  row.bytes += again.contentBytes;
+}
+
+/** `null` without an index. */
+async function againstIndex(
+  object: ArchivedObject,
+  snapshotId: string,
+  path: string,
+  isPrivileged: boolean,
+  check: CheckServices,
+): Promise<RestoredFindings | null> {
+  if (!object.facts?.index) return null;
+  if (object.layout === 'tar') return compareFilesWithIndex(object, snapshotId, path, isPrivileged, check);
+  const table = await tableOf(object, check);
+  return table ? compareImageWithIndex(path, table, check.signal) : null;
+}
+
+function note(
+  row: DrillRow,
+  { key }: ArchivedObject,
+  evidence: DrillEvidence,
+  found: readonly Omit<DifferenceNote, 'object'>[],
+  count: number,
+): void {
+  if (!row.comparedWith.includes(evidence)) row.comparedWith.push(evidence);
+  row.differenceCount += count;
+  const room = LISTED - row.differences.length;
+  row.differences.push(...found.slice(0, room).map((difference) => ({ object: key, ...difference })));
+}
+
+/** What restoring says of itself. */
+const counting = (host: Host, row: DrillRow): Host => ({
+  ...host,
+  notify: (event) => {
+    if (event.code === 'object.restored') row.fetchedBytes += event.fetchedBytes;
+    // Nothing stays.
+    if (event.code !== 'restore.unfinished') host.notify(event);
+  },
+});
+
+/** Trees can be deeper than one path reaches: they are removed by the tool for it. */
+function scratchDirectory(base: string, host: Host): AsyncDisposable & { path: string } {
+  const path = newScratch(base);
+  const held = host.hold({ what: `what was restored to ${path}`, remedy: `rm -rf -- ${path}` });
+  return {
+    path,
+    [Symbol.asyncDispose]: async () => {
+      try {
+        await runTool(['rm', '-rf', '--', path], { signal: cleanupSignal() });
+        held[Symbol.dispose]();
+      } catch (cause) {
+        throw leftBehind(path, `rm -rf -- ${path}`, cause);
+      }
+    },
+  };
+}
+
+function newScratch(base: string): string {
+  try {
+    return newRunDirectory(base);
+  } catch (cause) {
+    throw new SnapError('TARGET', `nothing can be restored below ${base}: ${asError(cause).message}`, {
+      hint: 'give another --scratch',
+      cause,
+    });
+  }
+}
+
+/** Of an archive of which nothing is known yet. */
+export const emptyRow = ({ id, volumeId, startTime, data }: FoundArchive): DrillRow => ({
+  snapshot: id,
+  volume: volumeId,
+  startTime: startTime.toISOString(),
+  storedAt: new Date(Math.max(...data.map(({ modifiedAt }) => modifiedAt.getTime()))).toISOString(),
+  keys: data.map(({ key }) => key),
+  outcome: 'failed',
+  restoredAt: now().toISOString(),
+  files: 0,
+  bytes: 0,
+  fetchedBytes: 0,
+  restoring: 0,
+  comparing: 0,
+  comparedWith: [],
+  differenceCount: 0,
+  differences: [],
+  reason: null,
+});

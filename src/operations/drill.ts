@@ -1,0 +1,171 @@
+/** `drill`: archives chosen by lot are restored, to prove that they can be. */
+import { hostname, tmpdir } from 'node:os';
+import { asError, EXIT, type ExitCode, SnapError } from '../errors.ts';
+import type { DrillReport, DrillRow } from '../events.ts';
+import { sweepKilledRuns } from '../host/killed-runs.ts';
+import { requireTools } from '../host/tools.ts';
+import { now } from '../lib/clock.ts';
+import { rootFailure } from '../lib/disposal.ts';
+import { orphanedDirectories } from '../lib/temporary-files.ts';
+import { runTool } from '../transfer/process.ts';
+import { VERSION } from '../version.ts';
+import { compareWithSnapshot } from './compare-snapshot.ts';
+import { drillObjects, emptyRow } from './drill-archive.ts';
+import { chooseSample, type DrillSample } from './drill-sample.ts';
+import { archiveOf, readManifest } from './find-archive.ts';
+import { requireRoot } from './preflight.ts';
+import { runEach } from './run-each.ts';
+import type { FoundArchive } from './scan-bucket.ts';
+import type { DrillSettings, Services } from './settings.ts';
+import { makeReadable } from './thaw.ts';
+
+/**
+ * Tells what was found by `drill.finished`, also where it was interrupted.
+ * @returns `EXIT.ok`; `EXIT.differs` when anything differs; `EXIT.nothingToDo` where there is no archive; else as `restore`.
+ * @throws SnapError the reason, when nothing could be begun; `INTERRUPTED` when stopped.
+ */
+export async function drill(settings: DrillSettings, services: Services, signal: AbortSignal): Promise<ExitCode> {
+  const base = settings.scratch ?? tmpdir();
+  if (settings.withSnapshot) requireRoot();
+  requireTools(['mkfifo', 'tar', 'touch', 'rm', 'zstd', ...otherTools(settings)], services.searchPath);
+  await sweepKilledRuns();
+  if (settings.scratch !== null) await sweepScratch(settings.scratch);
+  await services.store.check({ signal });
+  const startedAt = now();
+  const sample = await chooseSample(settings, services, signal);
+  const snapshots = sample.chosen.map(({ id }) => id);
+  services.host.notify({ code: 'drill.chosen', seed: settings.seed, snapshots, population: sample.population });
+  const rows: DrillRow[] = [];
+  try {
+    if (sample.chosen.length === 0) return EXIT.nothingToDo;
+    await thawAll(sample.chosen, settings, services, signal);
+    return await drillEach(sample.chosen, rows, settings, services, base, signal);
+  } finally {
+    const report = reportOf(settings, services, sample, rows, startedAt);
+    services.host.notify({ code: 'drill.finished', report });
+  }
+}
+
+const otherTools = ({ withSnapshot }: DrillSettings): string[] => [
+  ...(process.getuid?.() === 0 ? ['getfattr'] : []),
+  ...(withSnapshot ? ['blkid', 'sfdisk', 'mount', 'umount', 'losetup', 'blockdev'] : []),
+];
+
+/** What killed drills have left there. */
+async function sweepScratch(scratch: string): Promise<void> {
+  try {
+    for (const path of orphanedDirectories(scratch)) await runTool(['rm', '-rf', '--', path]);
+  } catch (cause) {
+    throw new SnapError('TARGET', `${scratch} cannot be used`, { hint: 'give a directory that is there', cause });
+  }
+}
+
+/** Hours are waited for once, not archive by archive. */
+async function thawAll(
+  chosen: readonly FoundArchive[],
+  { thaw }: DrillSettings,
+  services: Services,
+  signal: AbortSignal,
+): Promise<void> {
+  if (!thaw) return;
+  for (const { id, data } of chosen) {
+    const keys = data.map(({ key }) => key);
+    await makeReadable(id, keys, { ...thaw, wait: false }, { ...services, signal }).catch((error) => {
+      if (!(error instanceof SnapError) || error.code !== 'THAWING') throw error;
+    });
+  }
+}
+
+const drillEach = (
+  chosen: readonly FoundArchive[],
+  rows: DrillRow[],
+  settings: DrillSettings,
+  services: Services,
+  base: string,
+  signal: AbortSignal,
+): Promise<ExitCode> =>
+  runEach({
+    command: 'drill',
+    items: chosen,
+    concurrency: 1,
+    idOf: ({ id }) => id,
+    refused: [],
+    host: services.host,
+    signal,
+    work: async (found) => {
+      const row = emptyRow(found);
+      rows.push(row);
+      await drillOne(found, row, settings, services, base, signal);
+      return 'done';
+    },
+    mayBeFree: null,
+  });
+
+async function readArchive({ id, manifestKey, data }: FoundArchive, { store }: Services, signal: AbortSignal) {
+  const manifest = manifestKey === null ? null : await readManifest(manifestKey, id, store, signal);
+  const keys = data.map(({ key }) => key);
+  return archiveOf(id, manifest, keys, store.bucket);
+}
+
+async function drillOne(
+  found: FoundArchive,
+  row: DrillRow,
+  settings: DrillSettings,
+  services: Services,
+  base: string,
+  signal: AbortSignal,
+): Promise<void> {
+  try {
+    const archive = await readArchive(found, services, signal);
+    await drillObjects(archive, row, settings, services, base, signal);
+    if (settings.withSnapshot) await compareWithSnapshot(archive, row, settings, services, signal);
+    row.outcome = 'passed';
+  } catch (error) {
+    const { failure } = rootFailure(error);
+    row.outcome = outcomeOf(failure);
+    row.reason = asError(failure).message;
+    throw error;
+  } finally {
+    services.host.notify({ code: 'archive.drilled', snapshot: found.id, row });
+  }
+}
+
+function outcomeOf(failure: unknown): DrillRow['outcome'] {
+  const code = failure instanceof SnapError ? failure.code : null;
+  if (code === 'DIFFERS') return 'differs';
+  return code === 'THAWING' || code === 'INTERRUPTED' ? 'unfinished' : 'failed';
+}
+
+function reportOf(
+  settings: DrillSettings,
+  { store }: Services,
+  { chosen, population }: DrillSample,
+  archives: DrillRow[],
+  startedAt: Date,
+): DrillReport {
+  const { prefix, volumes, snapshots, since, until, seed, sample, user } = settings;
+  return {
+    format: 1,
+    kind: 'drill',
+    verdict: verdictOf(chosen.length, archives),
+    tool: `snap-to-s3 ${VERSION}`,
+    startedAt: startedAt.toISOString(),
+    finishedAt: now().toISOString(),
+    user,
+    host: hostname(),
+    bucket: store.bucket,
+    prefix,
+    filter: { volumes, snapshots, since: since?.toISOString() ?? null, until: until?.toISOString() ?? null },
+    seed,
+    sample,
+    population,
+    archives,
+  };
+}
+
+function verdictOf(chosen: number, rows: readonly DrillRow[]): DrillReport['verdict'] {
+  if (rows.some(({ outcome }) => outcome === 'differs')) return 'differs';
+  if (rows.some(({ outcome }) => outcome === 'failed')) return 'failed';
+  if (chosen === 0) return 'nothing';
+  return rows.length < chosen || rows.some(({ outcome }) => outcome === 'unfinished') ? 'unfinished' : 'passed';
+}

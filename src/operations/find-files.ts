@@ -1,0 +1,58 @@
+/** `list --find`: the archives of a bucket searched for files, by their indexes. */
+import { EXIT, type ExitCode } from '../errors.ts';
+import { requireTools } from '../host/tools.ts';
+import { inParallel } from '../lib/parallel.ts';
+import { keepTagged, manifestOf } from './archive-tags.ts';
+import type { CheckServices } from './check-object.ts';
+import { type Archive, archiveOf } from './find-archive.ts';
+import { listFiles } from './list-files.ts';
+import { archivesIn, batches, type FoundArchive } from './scan-bucket.ts';
+import type { FindSettings, Services } from './settings.ts';
+
+/** Indexes read at once; each takes a process or two. */
+const AT_ONCE = 4;
+
+/**
+ * Files are told as they are found, so those of several archives come mixed.
+ * @returns `EXIT.nothingToDo` when nothing fits; `EXIT.someFailed` when an index could not be read.
+ * @throws SnapError `BUCKET`, `ACCESS_DENIED`, `TOOL_MISSING`
+ */
+export async function findFiles(settings: FindSettings, services: Services, signal: AbortSignal): Promise<ExitCode> {
+  requireTools(['mkfifo', 'zstd'], services.searchPath);
+  const { host } = services;
+  const totals = { archives: 0, files: 0, unreadable: 0 };
+  for await (const batch of batches(archivesIn(settings, services, signal))) {
+    const chosen = await keepTagged(batch, settings.tags, services, signal);
+    totals.unreadable += chosen.unreadable;
+    await inParallel(chosen.archives, AT_ONCE, signal, async (found, working) => {
+      const archive = await readArchive(found, services, working);
+      if (!archive) {
+        totals.unreadable++;
+        return;
+      }
+      const reading: CheckServices = {
+        ...services,
+        signal: working,
+        streams: settings.downloadStreams,
+        sessionKey: null,
+      };
+      const search = await listFiles(archive, settings.files, reading, (file) =>
+        host.notify({ code: 'file.found', file }),
+      );
+      totals.archives++;
+      totals.files += search.files;
+      totals.unreadable += search.unreadable;
+    });
+  }
+  host.notify({ code: 'find.finished', ...totals });
+  if (totals.unreadable > 0) return EXIT.someFailed;
+  return totals.files === 0 ? EXIT.nothingToDo : EXIT.ok;
+}
+
+/** @returns `null` for a manifest that cannot be read, which is told. */
+async function readArchive(found: FoundArchive, services: Services, signal: AbortSignal): Promise<Archive | null> {
+  const manifest = await manifestOf(found, services, signal);
+  if (manifest === 'unreadable') return null;
+  const keys = found.data.map(({ key }) => key);
+  return archiveOf(found.id, manifest, keys, services.store.bucket);
+}

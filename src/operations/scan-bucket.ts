@@ -1,0 +1,77 @@
+/** The archives in a bucket, one after another as the listing comes: names, sizes and classes, and nothing read. */
+import { parseKey, parseSmallKey } from '../archive/key.ts';
+import type { ListedObject } from '../cloud/ports.ts';
+import type { ArchiveFilter, Services } from './settings.ts';
+
+export interface FoundArchive {
+  id: string;
+  volumeId: string;
+  startTime: Date;
+  data: ListedObject[];
+  manifestKey: string | null;
+  smallBytes: number;
+}
+
+/** Keys begin with the volume, the start time and the snapshot: what belongs together is listed together. */
+export async function* archivesIn(
+  filter: ArchiveFilter,
+  { store }: Pick<Services, 'store'>,
+  signal: AbortSignal,
+): AsyncGenerator<FoundArchive> {
+  for (const prefix of prefixesOf(filter)) {
+    let current: FoundArchive | null = null;
+    for await (const object of store.objects(prefix, { signal })) {
+      const name = nameOf(object.key);
+      if (!name || !isWanted(name, filter)) continue;
+      if (current && current.id !== name.snapshotId) {
+        yield current;
+        current = null;
+      }
+      current ??= {
+        id: name.snapshotId,
+        volumeId: name.volumeId,
+        startTime: name.startTime,
+        data: [],
+        manifestKey: null,
+        smallBytes: 0,
+      };
+      add(object, current);
+    }
+    if (current) yield current;
+  }
+}
+
+const prefixesOf = ({ prefix, volumes }: ArchiveFilter): string[] =>
+  volumes.length === 0 ? [prefix] : volumes.map((volume) => `${prefix}${volume}/`);
+
+const nameOf = (key: string) => parseKey(key) ?? parseSmallKey(key);
+
+function isWanted(
+  { prefix, snapshotId, startTime }: { prefix: string; snapshotId: string; startTime: Date },
+  filter: ArchiveFilter,
+): boolean {
+  if (prefix !== filter.prefix) return false;
+  if (filter.snapshots.length > 0 && !filter.snapshots.includes(snapshotId)) return false;
+  return (!filter.since || startTime >= filter.since) && (!filter.until || startTime < filter.until);
+}
+
+function add(object: ListedObject, archive: FoundArchive): void {
+  const small = parseSmallKey(object.key);
+  if (!small) archive.data.push(object);
+  else archive.smallBytes += object.bytes;
+  if (small?.what === 'manifest') archive.manifestKey = object.key;
+}
+
+/** As many as DescribeSnapshots takes at once. */
+const BATCH = 200;
+
+export async function* batches<T>(items: AsyncIterable<T>): AsyncGenerator<T[]> {
+  let batch: T[] = [];
+  for await (const item of items) {
+    batch.push(item);
+    if (batch.length < BATCH) continue;
+    yield batch;
+    batch = [];
+  }
+  if (batch.length > 0) yield batch;
+}

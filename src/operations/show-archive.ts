@@ -1,0 +1,109 @@
+/** `list ARCHIVE`: one archive, as its manifest, its indexes and the heads of its objects tell it. */
+import type { Manifest, RecordedPartition } from '../archive/manifest.ts';
+import { EXIT, type ExitCode } from '../errors.ts';
+import type { ShownArchive, ShownObject } from '../events.ts';
+import { requireTools } from '../host/tools.ts';
+import { inParallel } from '../lib/parallel.ts';
+import { printable } from '../lib/printable.ts';
+import { type Archive, type ArchivedObject, findArchivesById } from './find-archive.ts';
+import { listFiles } from './list-files.ts';
+import type { Services, ShowSettings } from './settings.ts';
+
+/**
+ * @returns `EXIT.nothingToDo` when no file fits; `EXIT.someFailed` when an index could not be read.
+ * @throws SnapError `NOT_FOUND`, `MANIFEST`, `BUCKET`, `ACCESS_DENIED`
+ */
+export async function showArchive(settings: ShowSettings, services: Services, signal: AbortSignal): Promise<ExitCode> {
+  const { snapshotId: snapshot, prefix, files } = settings;
+  const { archives, missing } = await findArchivesById([snapshot], prefix, services.store, signal);
+  const [archive] = archives;
+  if (!archive) throw missing[0]?.error;
+  if (files === null) {
+    services.host.notify({ code: 'archive.shown', snapshot, archive: await shown(archive, services, signal) });
+    return EXIT.ok;
+  }
+  requireTools(['mkfifo', 'zstd'], services.searchPath);
+  const reading = { ...services, signal, streams: settings.downloadStreams, sessionKey: null };
+  const found = await listFiles(archive, files, reading, (file) => services.host.notify({ code: 'file.listed', file }));
+  services.host.notify({ code: 'find.finished', archives: 1, ...found });
+  if (found.unreadable > 0) return EXIT.someFailed;
+  return found.files === 0 ? EXIT.nothingToDo : EXIT.ok;
+}
+
+const HEADS_AT_ONCE = 8;
+
+async function shown(archive: Archive, { store }: Services, signal: AbortSignal): Promise<ShownArchive> {
+  const objects: ShownObject[] = [];
+  await inParallel([...archive.objects.entries()], HEADS_AT_ONCE, signal, async ([index, object], working) => {
+    const head = await store.head(object.key, { signal: working });
+    objects[index] = {
+      ...factsOf(object),
+      storedBytes: head?.bytes ?? null,
+      storageClass: head?.storageClass ?? null,
+      retrieval: head?.restore ?? null,
+      storedAt: head?.modifiedAt.toISOString() ?? null,
+    };
+  });
+  const content = archive.manifest?.content ?? null;
+  return { ...(content ? fromManifest(content) : NOTHING_KNOWN), objects };
+}
+
+/** A manifest is input from elsewhere: what is shown of it is text, or nothing. */
+const text = (value: unknown): string | null => (typeof value === 'string' ? printable(value) : null);
+const amount = (value: unknown): number | null => (typeof value === 'number' ? value : null);
+
+function factsOf({ key, partition, layout, codec, cipher, facts }: ArchivedObject) {
+  return {
+    key,
+    partition,
+    layout,
+    codec,
+    cipher,
+    filesystem: text(facts?.filesystem),
+    label: text(facts?.label),
+    uuid: text(facts?.uuid),
+    plainBytes: facts?.plainBytes ?? null,
+    hasIndex: Boolean(facts?.index),
+  };
+}
+
+const NOTHING_KNOWN: Omit<ShownArchive, 'objects'> = { manifest: null, recorded: [] };
+
+function fromManifest(content: Manifest): Omit<ShownArchive, 'objects'> {
+  const { snapshot, disk, tool } = content;
+  return {
+    manifest: {
+      tool: `${text(tool?.name) ?? ''} ${text(tool?.version) ?? ''}`.trim(),
+      source: text(content.source),
+      layout: text(content.layout),
+      startedAt: text(content.startedAt),
+      finishedAt: text(content.finishedAt),
+      validatedAt: text(content.validatedAt),
+      isSealed: typeof content.sealed === 'string',
+      volume: text(snapshot.volumeId),
+      region: text(snapshot.region),
+      owner: text(snapshot.ownerId),
+      sizeGiB: snapshot.sizeGiB,
+      startTime: text(snapshot.startTime),
+      description: printable(snapshot.description),
+      encrypted: snapshot.encrypted === true,
+      tags: Object.fromEntries(Object.entries(snapshot.tags).map((pair) => pair.map(printable))) as Record<
+        string,
+        string
+      >,
+      diskBytes: amount(disk.bytes),
+      sectorBytes: amount(disk.sectorBytes),
+      table: text(disk.table),
+    },
+    recorded: (content.recorded ?? []).filter((found) => typeof found === 'object' && found !== null).map(recorded),
+  };
+}
+
+const recorded = ({ partition, filesystem, label, uuid, bytes, reason }: RecordedPartition) => ({
+  partition: amount(partition),
+  filesystem: text(filesystem),
+  label: text(label),
+  uuid: text(uuid),
+  bytes: amount(bytes),
+  reason: text(reason),
+});

@@ -1,0 +1,273 @@
+/** Drills: archives chosen by lot, restored, read again, and told of in a report. */
+import assert from 'node:assert/strict';
+import {
+  chmodSync,
+  closeSync,
+  linkSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  utimesSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { DeleteSnapshotCommand, DescribeSnapshotsCommand } from '@aws-sdk/client-ec2';
+import { PutObjectCommand } from '@aws-sdk/client-s3';
+import { run } from '../../lab/core/run.ts';
+import type { Manifest } from '../../src/archive/manifest.ts';
+import { s3ArchiveStore } from '../../src/cloud/aws/archive-store.ts';
+import { type DrillReport, silentHost } from '../../src/events.ts';
+import { tableOf } from '../../src/operations/check-object.ts';
+import { compareFilesWithIndex, compareImageWithIndex } from '../../src/operations/compare-restored.ts';
+import { keysIn, readManifest } from '../support/archives.ts';
+import { addSnapshotOf, fillPlainly } from '../support/disks.ts';
+import { addKey, gpgHome } from '../support/gpg.ts';
+import { BUCKET, labForTest, type RunOptions, runCli, runMigrate, type TestLab } from '../support/lab.ts';
+import { makeNastyTree } from '../support/nasty-tree.ts';
+import { bytesOf, replaceObject } from '../support/tamper.ts';
+
+async function drill(lab: TestLab, argv: readonly string[], options: RunOptions = {}) {
+  const [scratch, report, html] = ['scratch', 'drill.json', 'drill.html'].map((name) => join(lab.directory, name)) as [
+    string,
+    string,
+    string,
+  ];
+  mkdirSync(scratch, { recursive: true });
+  const common = ['drill', '--bucket', BUCKET, '--scratch', scratch, '--report', report, '--html', html];
+  const done = await runCli(lab.env, [...common, '--mount-point', join(lab.directory, 'mnt'), ...argv], options);
+  assert.deepEqual(readdirSync(scratch), [], 'nothing is left of what was restored');
+  return {
+    ...done,
+    said: done.stdout + done.stderr,
+    report: JSON.parse(readFileSync(report, 'utf8')) as DrillReport,
+    html: readFileSync(html, 'utf8'),
+  };
+}
+
+const NASTY = {
+  table: 'none' as const,
+  partitions: [
+    { content: 'ext4' as const, sizeMiB: 600, populate: (root: string) => makeNastyTree(join(root, 'nasty')) },
+  ],
+};
+
+test('files with everything that files can have, an image, one in an archive class, one that is damaged', async (t) => {
+  const lab = await labForTest(t);
+  const nasty = await addSnapshotOf(lab, NASTY);
+  assert.equal((await runMigrate(lab, ['--all'])).code, 0);
+  const image = await addSnapshotOf(lab);
+  assert.equal((await runMigrate(lab, ['--all', '--dd', '--source', 'direct'])).code, 0);
+  const frozen = await addSnapshotOf(lab);
+  assert.equal((await runMigrate(lab, ['--all', '--storage-class', 'DEEP_ARCHIVE'])).code, 0);
+
+  const good = await drill(lab, ['--sample', '5', '--seed', '2026-Q4']);
+  assert.equal(good.code, 0, good.said);
+  assert.equal(good.report.verdict, 'passed');
+  assert.deepEqual(good.report.population, { found: 3, incomplete: 0, archived: 1 });
+  const rows = new Map(good.report.archives.map((row) => [row.snapshot, row]));
+  assert.deepEqual(new Set(rows.keys()), new Set([nasty.snapshotId, image.snapshotId]));
+  assert.deepEqual(rows.get(nasty.snapshotId)?.comparedWith, ['index', 'archive'], 'it has sparse files');
+  assert.deepEqual(rows.get(image.snapshotId)?.comparedWith, ['index']);
+  assert.ok((rows.get(nasty.snapshotId)?.files ?? 0) > 20);
+  assert.equal(rows.get(image.snapshotId)?.bytes, 2 ** 30);
+  assert.match(good.stdout, /^Restore drill\n {2}verdict +PASSED/);
+  assert.match(good.html, /<p class="verdict good">PASSED/);
+  assert.match(good.html, new RegExp(`<td>${nasty.snapshotId}</td><td>${nasty.volumeId}</td>`));
+  assert.doesNotMatch(good.html, /<script|src=|href=/);
+  const calls = await lab.control.calls();
+  assert.ok(!calls.some(({ operation }) => operation === 'RestoreObject'));
+
+  await lab.control.setDelays({ restore: 500 });
+  const thawed = await drill(lab, ['--snapshots', frozen.snapshotId, '--thaw', '--yes', '--wait']);
+  assert.equal(thawed.code, 0, thawed.said);
+  assert.equal(thawed.report.archives[0]?.outcome, 'passed');
+
+  const key = (await keysIn(lab)).find((name) => name.includes(image.snapshotId) && name.endsWith('.img.lz4')) ?? '';
+  const bytes = await bytesOf(lab, key);
+  bytes[bytes.length >> 1] = (bytes[bytes.length >> 1] ?? 0) ^ 1;
+  await replaceObject(lab, key, bytes);
+  const bad = await drill(lab, ['--sample', '2', '--snapshots', image.snapshotId, frozen.snapshotId]);
+  assert.equal(bad.code, 12, bad.said);
+  assert.equal(bad.report.verdict, 'differs');
+  assert.deepEqual(
+    new Map(bad.report.archives.map(({ snapshot, outcome }) => [snapshot, outcome])),
+    new Map([
+      [image.snapshotId, 'differs'],
+      [frozen.snapshotId, 'passed'],
+    ]),
+  );
+  assert.match(bad.html, /class="verdict bad"/);
+});
+
+test('encrypted archives, with their key and without; an archive of version 0', async (t) => {
+  const [GNUPGHOME, empty] = [await gpgHome(t), await gpgHome(t)];
+  await addKey(GNUPGHOME, 'ops@example.com');
+  const lab = await labForTest(t);
+  const migrate = async (flags: string[]) => {
+    const added = await addSnapshotOf(lab);
+    assert.equal((await runMigrate(lab, ['--all', ...flags], { env: { GNUPGHOME } })).code, 0);
+    return added.snapshotId;
+  };
+  const recipient = ['--gpg-recipient', 'ops@example.com'];
+  const tar = await migrate(recipient);
+  const image = await migrate([...recipient, '--dd', '--source', 'direct']);
+  const plain = await migrate([]);
+  const key = (await keysIn(lab)).find((name) => name.includes(plain) && name.endsWith('.tar.lz4')) ?? '';
+  const old = 'vol-0123456789abcdef0/2017-06-30T22:00:00+00:00 snap-0123456789abcdef0 - <b>old</b>.tar.lz4';
+  await lab.s3.send(new PutObjectCommand({ Bucket: BUCKET, Key: old, Body: await bytesOf(lab, key) }));
+  const ids = ['--sample', '3', '--snapshots', tar, image, 'snap-0123456789abcdef0'];
+  const done = await drill(lab, ids, { env: { GNUPGHOME } });
+  assert.equal(done.code, 0, done.said);
+  assert.deepEqual(
+    new Map(done.report.archives.map(({ snapshot, comparedWith }) => [snapshot, comparedWith])),
+    new Map([
+      [tar, ['index']],
+      [image, ['archive']],
+      ['snap-0123456789abcdef0', ['archive-content']],
+    ]),
+  );
+  assert.ok(done.html.includes('&lt;b&gt;old&lt;/b&gt;') && !done.html.includes('<b>'));
+  const locked = await drill(lab, ids, { env: { GNUPGHOME: empty } });
+  assert.equal(locked.code, 3, locked.said);
+  assert.equal(locked.report.verdict, 'failed');
+  assert.equal(locked.report.archives.filter(({ outcome }) => outcome === 'passed').length, 1);
+});
+
+test('with the snapshot: as long as it is there, and without a mark on it', async (t) => {
+  const lab = await labForTest(t);
+  const { snapshotId } = await addSnapshotOf(lab);
+  assert.equal((await runMigrate(lab, ['--all'])).code, 0);
+  const there = await drill(lab, ['--with-snapshot', '--wait-limit', '30']);
+  assert.equal(there.code, 0, there.said);
+  assert.deepEqual(there.report.archives[0]?.comparedWith, ['index', 'snapshot']);
+  const { Snapshots = [] } = await lab.ec2.send(new DescribeSnapshotsCommand({ SnapshotIds: [snapshotId] }));
+  assert.deepEqual(Snapshots[0]?.Tags, [{ Key: 'snap-to-s3', Value: 'migrated' }]);
+  assert.ok(!(await keysIn(lab)).some((key) => key.includes('/claims/')));
+  await lab.ec2.send(new DeleteSnapshotCommand({ SnapshotId: snapshotId }));
+  const gone = await drill(lab, ['--with-snapshot']);
+  assert.equal(gone.code, 0, gone.said);
+  assert.deepEqual(gone.report.archives[0]?.comparedWith, ['index']);
+});
+
+test('no room, an interruption, nothing to be drilled, and flags that do not go together', async (t) => {
+  const lab = await labForTest(t);
+  const none = await drill(lab, []);
+  assert.deepEqual([none.code, none.report.verdict], [10, 'nothing'], none.said);
+  await addSnapshotOf(lab);
+  assert.equal((await runMigrate(lab, ['--all', '--dd', '--source', 'direct'])).code, 0);
+  const stopped = await drill(lab, ['--json'], {
+    onLine: (line, signal) => line.includes('"run.started"') && signal('SIGTERM'),
+  });
+  assert.equal(stopped.code, 130, stopped.said);
+  assert.equal(stopped.report.verdict, 'unfinished');
+  const small = join(lab.directory, 'small');
+  mkdirSync(small);
+  await run(['mount', '-t', 'tmpfs', '-o', 'size=64k', 'tmpfs', small]);
+  try {
+    const full = await drill(lab, ['--scratch', small]);
+    assert.equal(full.code, 1, full.said);
+    assert.deepEqual([full.report.verdict, full.report.archives[0]?.outcome], ['failed', 'failed']);
+    assert.deepEqual(readdirSync(small), []);
+  } finally {
+    await run(['umount', small]);
+  }
+  for (const argv of [['--yes'], ['--seed', 'a b'], ['--sample', '0']]) {
+    const wrong = await runCli(lab.env, ['drill', '--bucket', BUCKET, ...argv]);
+    assert.equal(wrong.code, 2, argv.join(' '));
+  }
+  const nowhere = await runCli(lab.env, ['drill', '--bucket', BUCKET, '--scratch', join(lab.directory, 'nowhere')]);
+  assert.equal(nowhere.code, 1, nowhere.stderr);
+  assert.match(nowhere.stderr, /TARGET/);
+});
+
+const SECOND = 1_000_000_000n;
+
+/** What the drill calls, so that what it reads can be spoiled before. */
+function reading(lab: TestLab, manifest: Manifest) {
+  const clients = { control: lab.s3, transfer: lab.s3 };
+  const store = s3ArchiveStore(clients, { bucket: BUCKET, storageClass: 'STANDARD', tagAgain: false });
+  const [facts] = manifest.objects;
+  assert.ok(facts);
+  const check = { store, host: silentHost, signal: new AbortController().signal, streams: 4, sessionKey: null };
+  return { object: { ...facts, facts }, check };
+}
+
+test('what was restored is read again: whatever became of it there is found', async (t) => {
+  const lab = await labForTest(t);
+  const populate = async (root: string) => {
+    await fillPlainly(root);
+    for (const name of ['mode', 'time', 'content', 'gone', 'first', 'type'])
+      writeFileSync(join(root, name), `a file: ${name}`);
+    linkSync(join(root, 'first'), join(root, 'second'));
+  };
+  const { snapshotId } = await addSnapshotOf(lab, {
+    table: 'none',
+    partitions: [{ content: 'ext4', sizeMiB: 32, populate }],
+  });
+  assert.equal((await runMigrate(lab, ['--all'])).code, 0);
+  const root = join(lab.directory, 'restored');
+  const argv = ['restore', snapshotId, '--bucket', BUCKET, '--to-dir', root, '--privileged'];
+  assert.equal((await runCli(lab.env, argv)).code, 0);
+  const { object, check } = reading(lab, await readManifest(lab));
+  const compare = () => compareFilesWithIndex(object, snapshotId, root, true, check);
+  assert.deepEqual((await compare()).differences.kept, []);
+  const kinds = async () => new Set((await compare()).differences.kept.map(({ kind, path }) => `${kind} ${path}`));
+  const { mtimeNs } = statSync(root, { bigint: true });
+  const keepTime = () =>
+    run(['touch', `--date=@${mtimeNs / SECOND}.${String(mtimeNs % SECOND).padStart(9, '0')}`, root]);
+  writeFileSync(join(root, 'extra'), '');
+  await keepTime();
+  assert.deepEqual(await kinds(), new Set(['not-in-archive ']));
+  rmSync(join(root, 'extra'));
+  await keepTime();
+  assert.deepEqual(await kinds(), new Set());
+  const untouched = join(root, 'content');
+  const { atime, mtime } = statSync(untouched);
+  writeFileSync(untouched, 'A file: content');
+  utimesSync(untouched, atime, mtime);
+  chmodSync(join(root, 'mode'), 0o600);
+  utimesSync(join(root, 'time'), 1, 1);
+  rmSync(join(root, 'gone'));
+  rmSync(join(root, 'second'));
+  writeFileSync(join(root, 'second'), 'a file: first');
+  rmSync(join(root, 'type'));
+  mkdirSync(join(root, 'type'));
+  const found = await kinds();
+  for (const difference of ['content content', 'mode mode', 'mtime time', 'not-on-disk gone', 'type type'])
+    assert.ok(found.has(difference), `${difference}: ${JSON.stringify([...found])}`);
+  // Whichever name the tar has first holds the data.
+  assert.ok(found.has('links first') || found.has('links second'), JSON.stringify([...found]));
+});
+
+test('an image as restored is read again, block by block', async (t) => {
+  const lab = await labForTest(t);
+  const { snapshotId } = await addSnapshotOf(lab);
+  assert.equal((await runMigrate(lab, ['--all', '--dd', '--source', 'direct'])).code, 0);
+  const file = join(lab.directory, 'disk.img');
+  assert.equal((await runCli(lab.env, ['restore', snapshotId, '--bucket', BUCKET, '--to-file', file])).code, 0);
+  const { object, check } = reading(lab, await readManifest(lab));
+  const table = await tableOf(object, check);
+  assert.ok(table);
+  const compare = async () => (await compareImageWithIndex(file, table, check.signal)).differences.kept;
+  assert.deepEqual(await compare(), []);
+  const { size } = statSync(file);
+  const spoil = (position: number) => {
+    const descriptor = openSync(file, 'r+');
+    writeSync(descriptor, 'x', position);
+    closeSync(descriptor);
+  };
+  spoil(size - 1);
+  spoil(1030);
+  assert.deepEqual(
+    (await compare()).map(({ detail }) => detail),
+    [0, size - 524_288].map((at) => `the block at byte ${at} as restored is another`),
+  );
+  truncateSync(file, size - 600_000);
+  assert.equal((await compare())[0]?.kind, 'size');
+});

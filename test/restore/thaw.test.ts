@@ -1,0 +1,149 @@
+/** Objects in archive classes: the price before, only what is needed, and nothing remembered here. */
+import assert from 'node:assert/strict';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { addSnapshotOf } from '../support/disks.ts';
+import {
+  BUCKET,
+  labForTest,
+  PROGRAM,
+  type RunOptions,
+  recordsOf,
+  runCli,
+  runMigrate,
+  runProgram,
+  type TestLab,
+} from '../support/lab.ts';
+
+const runRestore = (lab: TestLab, argv: readonly string[], options: RunOptions = {}) =>
+  runCli(lab.env, ['restore', '--bucket', BUCKET, '--json', ...argv], options);
+
+const HOUR = 3_600_000;
+
+/** The partitions of which objects were asked for. */
+const asked = async (lab: TestLab): Promise<string[]> =>
+  (await lab.control.calls())
+    .filter(({ operation }) => operation === 'RestoreObject')
+    .map((call) => /\.(\d)\.tar|img/.exec(decodeURIComponent(JSON.stringify(call)))?.[1] ?? 'disk');
+
+const TWO = {
+  table: 'gpt' as const,
+  partitions: ['one', 'two'].map((name) => ({
+    content: 'ext4' as const,
+    sizeMiB: 16,
+    populate: async (root: string) => writeFileSync(join(root, name), name),
+  })),
+};
+
+test('files: told, asked for once, only what is needed, waited for, interrupted', async (t) => {
+  const lab = await labForTest(t);
+  const { snapshotId } = await addSnapshotOf(lab, TWO);
+  assert.equal((await runMigrate(lab, ['--all', '--storage-class', 'DEEP_ARCHIVE'])).code, 0);
+  await lab.control.setDelays({ restore: HOUR });
+  const into = join(lab.directory, 'into');
+  const restore = (argv: string[], options: RunOptions = {}) =>
+    runRestore(lab, [snapshotId, '--to-dir', into, ...argv], options);
+
+  const told = await restore(['--thaw-days', '7']);
+  assert.equal(told.code, 1, told.stdout + told.stderr);
+  const offer = recordsOf(told).find(({ code }) => code === 'thaw.offered');
+  assert.deepEqual([offer?.['objects'], offer?.['days'], offer?.['storageClasses']], [2, 7, ['DEEP_ARCHIVE']]);
+  const tiers = (offer?.['offers'] as { tier: string; takes: string; dollars: number }[]) ?? [];
+  assert.deepEqual(
+    tiers.map(({ tier, takes }) => [tier, takes]),
+    [
+      ['Bulk', 'up to 48 hours'],
+      ['Standard', 'up to 12 hours'],
+    ],
+  );
+  assert.ok((tiers[0]?.dollars ?? 0) > 0 && (tiers[1]?.dollars ?? 0) > (tiers[0]?.dollars ?? 0));
+  const dear = await restore(['--yes', '--thaw-tier', 'Expedited']);
+  assert.equal(dear.code, 2, dear.stdout + dear.stderr);
+  assert.deepEqual(await asked(lab), []);
+
+  const begun = await restore(['--yes', '--path', 'one']);
+  assert.equal(begun.code, 13, begun.stdout + begun.stderr);
+  assert.match(
+    begun.stdout,
+    /THAWING.*snap-to-s3 restore --bucket backups --json snap-\w+ --to-dir \S+ --yes --path one/,
+  );
+  assert.deepEqual(await asked(lab), ['1']);
+  assert.ok(!existsSync(into), 'nothing is made before everything can be read');
+  const again = await restore(['--yes', '--path', 'one', '--wait'], {
+    onLine: (line, signal) => line.includes('thaw.waiting') && signal('SIGINT'),
+  });
+  assert.equal(again.code, 130, again.stdout + again.stderr);
+  assert.deepEqual(await asked(lab), ['1'], 'asked for once');
+
+  await lab.control.setDelays({ restore: 1500 });
+  const waited = await restore(['--yes', '--path', 'two', '--wait']);
+  assert.equal(waited.code, 0, waited.stdout + waited.stderr);
+  assert.ok(recordsOf(waited).some(({ code }) => code === 'thaw.finished'));
+  assert.deepEqual(await asked(lab), ['1', '2']);
+  assert.equal(readFileSync(join(into, '2', 'two'), 'utf8'), 'two');
+  const nowhere = await restore(['--yes', '--partition', '1', '--overwrite', '--path', 'two']);
+  assert.equal(nowhere.code, 13, 'one object is not looked into');
+});
+
+test('images: on a terminal; refusals of S3', async (t) => {
+  const lab = await labForTest(t);
+  const { snapshotId } = await addSnapshotOf(lab);
+  const flags = ['--dd', '--source', 'direct', '--storage-class', 'GLACIER'];
+  assert.equal((await runMigrate(lab, ['--all', ...flags])).code, 0);
+  await lab.control.setDelays({ restore: HOUR });
+  const argv = [snapshotId, '--to-file', join(lab.directory, 'disk.img')];
+  const fault = { service: 's3', operation: 'RestoreObject', times: 1 } as const;
+
+  await lab.control.script({
+    ...fault,
+    action: { kind: 'error', code: 'GlacierExpeditedRetrievalNotAvailable', status: 503 },
+  });
+  const full = await runRestore(lab, [...argv, '--yes', '--thaw-tier', 'Expedited']);
+  assert.equal(full.code, 1, full.stdout + full.stderr);
+  assert.match(full.stdout, /no capacity for expedited/);
+  await lab.control.script({ ...fault, action: { kind: 'error', code: 'AccessDenied', status: 403 } });
+  assert.match((await runRestore(lab, [...argv, '--yes'])).stdout, /ACCESS_DENIED/);
+  await lab.control.script({ ...fault, action: { kind: 'error', code: 'RestoreAlreadyInProgress', status: 409 } });
+  const raced = await runRestore(lab, [...argv, '--yes']);
+  assert.equal(raced.code, 13, raced.stdout + raced.stderr);
+  assert.ok(recordsOf(raced).some(({ code, state }) => code === 'thaw.requested' && state === 'ongoing'));
+
+  const before = (await asked(lab)).length;
+  const onTerminal = (answer: string, more: string[] = []) =>
+    runProgram(
+      ['python3', '-c', TERMINAL, answer, process.execPath, PROGRAM, 'restore', '--bucket', BUCKET, ...argv, ...more],
+      { env: lab.env },
+    );
+  const declined = await onTerminal('n');
+  assert.equal(declined.code, 1, declined.stdout);
+  assert.match(
+    declined.stdout,
+    /> Bulk +5 to 12 hours +\$[\d.e-]+\s+Standard +3 to 5 hours[\s\S]*Ask for it\?[\s\S]*restore: 0 done, 1 failed/,
+  );
+  assert.equal((await asked(lab)).length, before);
+  const key = '9:0123456789ABCDEF0123456789ABCDEF';
+  const agreed = await onTerminal('y', ['--gpg-session-key', key]);
+  assert.equal(agreed.code, 13, agreed.stdout);
+  assert.equal((await asked(lab)).length, before + 1);
+  assert.match(agreed.stdout, /--gpg-session-key KEY/);
+  assert.ok(!agreed.stdout.includes(key), 'the secret is not repeated');
+});
+
+/** Runs a program on a terminal of its own, and answers its question. */
+const TERMINAL = `
+import os, pty, sys
+pid, fd = pty.fork()
+if pid == 0: os.execvp(sys.argv[2], sys.argv[2:])
+seen, answered = b'', False
+while True:
+    try: chunk = os.read(fd, 65536)
+    except OSError: break
+    if not chunk: break
+    seen += chunk
+    if b'[y/N]' in seen and not answered:
+        answered = True
+        os.write(fd, sys.argv[1].encode() + b'\\r')
+sys.stdout.buffer.write(seen)
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+`;
