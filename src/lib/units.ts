@@ -35,3 +35,6 @@ export function formatDollars(amount: number): string {
 }
 
 const two = (value: number): string => String(value).padStart(2, '0');
+
+/** `1 file`, `2 files`. */
+export const count = (number: number, noun: string): string => `${number} ${noun}${number === 1 ? '' : 's'}`;

@@ -1,13 +1,13 @@
 /** Events as lines for people. `null`: nothing worth a line. */
 import type { SnapError } from '../../errors.ts';
 import type { DifferenceNote, SnapEvent, SnapshotPlan } from '../../events.ts';
-import { formatBytes, formatDollars, formatDuration } from '../../lib/units.ts';
+import { count, formatBytes, formatDollars, formatDuration } from '../../lib/units.ts';
 import { describeArchive, describeList } from './archive-lines.ts';
 import { describeCosts } from './cost-lines.ts';
 import { describeChosen, describeDrill, describeDrilled } from './drill-lines.ts';
 import { describeFile, describeFound, describeNotListed, describeSearch } from './file-lines.ts';
+import { describeRestoreEvent } from './restore-lines.ts';
 import { describeShown } from './shown-archive.ts';
-import { describeOffer, describeRequest } from './thaw-lines.ts';
 
 export function describeEvent(event: SnapEvent): string | null {
   switch (event.code) {
@@ -164,32 +164,12 @@ function describeContentEvent(event: ContentEvent): string | null {
       return `skipped: ${event.reason}`;
     case 'object.kept':
       return `stored already (${formatBytes(event.storedBytes)}): ${event.key}`;
-    case 'object.restored':
-      return describeRestored(event);
-    case 'boot-loader.missing':
-      return `the disk will not boot by itself: ${event.reason}`;
-    case 'thaw.offered':
-      return describeOffer(event);
-    case 'thaw.requested':
-      return describeRequest(event);
-    case 'thaw.waiting':
-      return `waiting for ${event.objects} of ${count(event.of, 'object')} to be thawed; Ctrl+C stops the waiting, not the thawing`;
-    case 'thaw.finished':
-      return `thawed after ${formatDuration(event.seconds)} of waiting`;
-    case 'restore.continued':
-      return describeContinued(event);
-    case 'restore.unfinished':
-      return `${event.path} stays as it is: the same command goes on with it`;
-    case 'files.left-out':
-      return `without --privileged, ${count(event.devices, 'device node')} left out, and ${count(event.privileges, 'file')} restored without set-ID bits and capabilities`;
     case 'archive.drilled':
       return describeDrilled(event.row);
     case 'archive.unreadable':
       return `the manifest cannot be read${describeError(event.error)}`;
     case 'files.not-listed':
       return describeNotListed(event);
-    case 'partition.not-restored':
-      return `${event.partition === null ? 'the disk' : `partition ${event.partition}`} not restored: ${event.reason}`;
     case 'upload.resumed':
       return `${formatBytes(event.bytes)} in ${count(event.parts, 'part')} had been uploaded before, and are the same: ${event.key}`;
     case 'upload.restarted':
@@ -206,6 +186,8 @@ function describeContentEvent(event: ContentEvent): string | null {
       return `removed ${event.kind} ${event.id}`;
     case 'cleanup.failed':
       return `LEFT BEHIND: ${event.error.message}; ${event.error.hint ?? ''}`;
+    default:
+      return describeRestoreEvent(event);
   }
 }
 
@@ -228,15 +210,6 @@ const describeDifference = ({ object, kind, path, detail }: DifferenceNote): str
 
 const describeTable = (table: string, partitions: number): string =>
   table === 'none' ? 'no partition table' : `${table} with ${count(partitions, 'partition')}`;
-
-const describeContinued = ({ files, bytes, key }: SnapEvent & { code: 'restore.continued' }): string =>
-  `${files === null ? '' : `${count(files, 'file')}, `}${formatBytes(bytes)} restored before, checked, not fetched again: ${key}`;
-
-function describeRestored(event: SnapEvent & { code: 'object.restored' }): string {
-  const { target, bytes, files, fetchedBytes, seconds } = event;
-  const what = files === null ? formatBytes(bytes) : `${count(files, 'file')}, ${formatBytes(bytes)}`;
-  return `restored to ${target}: ${what} in ${formatDuration(seconds)}, ${formatBytes(fetchedBytes)} read from the bucket, every byte checked`;
-}
 
 function describeStored(event: Extract<SnapEvent, { code: 'object.stored' }>): string {
   const ratio = event.storedBytes === 0 ? 0 : event.plainBytes / event.storedBytes;
@@ -291,5 +264,3 @@ const describeDoctor = ({ warnings, problems }: Extract<SnapEvent, { code: 'doct
   problems === 0 && warnings === 0
     ? 'doctor: all is well'
     : `doctor: ${count(problems, 'problem')}, ${count(warnings, 'warning')}`;
-
-const count = (number: number, noun: string): string => `${number} ${noun}${number === 1 ? '' : 's'}`;

@@ -1,0 +1,51 @@
+/** What a restore tells, as lines for people. */
+import type { SnapEvent } from '../../events.ts';
+import { count, formatBytes, formatDuration } from '../../lib/units.ts';
+import { describeOffer, describeRequest } from './thaw-lines.ts';
+
+type RestoreEvent = Extract<
+  SnapEvent,
+  {
+    code:
+      | `thaw.${string}`
+      | `restore.${string}`
+      | 'object.restored'
+      | 'boot-loader.missing'
+      | 'files.left-out'
+      | 'partition.not-restored';
+  }
+>;
+
+export function describeRestoreEvent(event: RestoreEvent): string {
+  switch (event.code) {
+    case 'object.restored':
+      return describeRestored(event);
+    case 'boot-loader.missing':
+      return `the disk will not boot by itself: ${event.reason}`;
+    case 'thaw.offered':
+      return describeOffer(event);
+    case 'thaw.requested':
+      return describeRequest(event);
+    case 'thaw.waiting':
+      return `waiting for ${event.objects} of ${count(event.of, 'object')} to be thawed; Ctrl+C stops the waiting, not the thawing`;
+    case 'thaw.finished':
+      return `thawed after ${formatDuration(event.seconds)} of waiting`;
+    case 'restore.continued':
+      return describeContinued(event);
+    case 'restore.unfinished':
+      return `${event.path} stays as it is: the same command goes on with it`;
+    case 'files.left-out':
+      return `without --privileged, ${count(event.devices, 'device node')} left out, and ${count(event.privileges, 'file')} restored without set-ID bits and capabilities`;
+    case 'partition.not-restored':
+      return `${event.partition === null ? 'the disk' : `partition ${event.partition}`} not restored: ${event.reason}`;
+  }
+}
+
+const describeContinued = ({ files, bytes, key }: SnapEvent & { code: 'restore.continued' }): string =>
+  `${files === null ? '' : `${count(files, 'file')}, `}${formatBytes(bytes)} restored before, checked, not fetched again: ${key}`;
+
+function describeRestored(event: SnapEvent & { code: 'object.restored' }): string {
+  const { target, bytes, files, fetchedBytes, seconds } = event;
+  const what = files === null ? formatBytes(bytes) : `${count(files, 'file')}, ${formatBytes(bytes)}`;
+  return `restored to ${target}: ${what} in ${formatDuration(seconds)}, ${formatBytes(fetchedBytes)} read from the bucket, every byte checked`;
+}
