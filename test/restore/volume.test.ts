@@ -15,6 +15,7 @@ import {
 } from 'node:fs';
 import { join, relative } from 'node:path';
 import { type TestContext, test } from 'node:test';
+import { DeleteObjectCommand } from '@aws-sdk/client-s3';
 import { run } from '../../lab/core/run.ts';
 import type { DiskPlan } from '../../lab/disks/build.ts';
 import { partitionPlace, withMounted } from '../../lab/disks/inspect.ts';
@@ -326,3 +327,12 @@ async function clean(lab: TestLab, argv: string[]): Promise<string> {
   const flags = ['--bucket', BUCKET, '--older-than', '0', '--json', '--wait-limit', '30', ...mountsIn(lab)];
   return (await runCli(lab.env, ['clean', ...flags, ...argv])).stdout;
 }
+
+test('an image of version 0: its metadata tell how large the disk was', async (t) => {
+  const { lab, snapshotId } = await archived(t, GPT_SMALL, ['--dd']);
+  const Key = await keyEnding(lab, '.manifest.json');
+  await lab.s3.send(new DeleteObjectCommand({ Bucket: BUCKET, Key }));
+  const done = await runRestore(lab, [snapshotId]);
+  assert.equal(done.code, 0, done.stdout + done.stderr);
+  await run(['cmp', await restored(lab), imageOf(lab, snapshotId)]);
+});
