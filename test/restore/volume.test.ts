@@ -1,5 +1,6 @@
 /** Archives as new EBS volumes: the disk of before, in all that can be told of it; or no volume at all. */
 import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
 import {
   closeSync,
   existsSync,
@@ -10,9 +11,11 @@ import {
   readSync,
   symlinkSync,
   writeFileSync,
+  writeSync,
 } from 'node:fs';
 import { join, relative } from 'node:path';
 import { type TestContext, test } from 'node:test';
+import { DeleteObjectCommand } from '@aws-sdk/client-s3';
 import { run } from '../../lab/core/run.ts';
 import type { DiskPlan } from '../../lab/disks/build.ts';
 import { partitionPlace, withMounted } from '../../lab/disks/inspect.ts';
@@ -69,9 +72,17 @@ async function archived(t: TestContext, plan: Plan, flags: readonly string[] = [
   const lab = await labForTest(t, { allowLeftovers: ['volume'] });
   const tags = { 'snap-to-s3': 'migrate', Name: 'web', 'cost centre': '4711' };
   const { snapshotId } = await addSnapshotOf(lab, plan, { tags, ...fixture });
+  if (plan.table === 'dos') writeGap(imageOf(lab, snapshotId));
   const done = await runMigrate(lab, ['--all', ...flags]);
   assert.equal(done.code, 0, done.stdout + done.stderr);
   return { lab, snapshotId };
+}
+
+/** Where the second stage of a boot loader lies, which no partition has. */
+function writeGap(image: string): void {
+  const descriptor = openSync(image, 'r+');
+  writeSync(descriptor, randomBytes(50_000), 0, 50_000, 512);
+  closeSync(descriptor);
 }
 
 /** The one volume that is there. */
@@ -125,7 +136,8 @@ async function compareDisks(lab: TestLab, snapshotId: string, plan: Plan, volume
   const before = imageOf(lab, snapshotId);
   const numbers = numbersOf(plan);
   assert.deepEqual(await describe(volume, numbers), await describe(before, numbers));
-  assert.ok(firstBytes(volume, 446).equals(firstBytes(before, 446)), 'boot code');
+  const length = plan.table === 'dos' ? 2 ** 20 : 446;
+  assert.ok(firstBytes(volume, length).equals(firstBytes(before, length)), 'boot code');
   for (const [index, { content, populate }] of plan.partitions.entries()) {
     const number = numbers[index] ?? null;
     if (!populate) continue;
@@ -315,3 +327,12 @@ async function clean(lab: TestLab, argv: string[]): Promise<string> {
   const flags = ['--bucket', BUCKET, '--older-than', '0', '--json', '--wait-limit', '30', ...mountsIn(lab)];
   return (await runCli(lab.env, ['clean', ...flags, ...argv])).stdout;
 }
+
+test('an image of version 0: its metadata tell how large the disk was', async (t) => {
+  const { lab, snapshotId } = await archived(t, GPT_SMALL, ['--dd']);
+  const Key = await keyEnding(lab, '.manifest.json');
+  await lab.s3.send(new DeleteObjectCommand({ Bucket: BUCKET, Key }));
+  const done = await runRestore(lab, [snapshotId]);
+  assert.equal(done.code, 0, done.stdout + done.stderr);
+  await run(['cmp', await restored(lab), imageOf(lab, snapshotId)]);
+});
