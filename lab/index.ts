@@ -1,5 +1,5 @@
 /**
- * The local cloud: EC2, the EBS direct APIs, S3 and instance metadata on loopback, with real block devices behind them.
+ * The local cloud: EC2, the EBS direct APIs, S3, the price list and instance metadata on loopback, with real block devices behind them.
  *
  * What it owns lives in a directory and survives a restart; several labs with directories of their own live side by
  * side. Everything is spoken to over HTTP: this module only starts and stops the servers.
@@ -13,6 +13,7 @@ import { type Listening, listen } from './core/http.ts';
 import { Identities, type Identity } from './core/identities.ts';
 import { createEbsService } from './ebs/index.ts';
 import { createImdsService, type ImdsSettings } from './imds/index.ts';
+import { createPricingService } from './pricing/index.ts';
 
 export interface LabOptions {
   /** State directory; made if it is not there. */
@@ -30,6 +31,7 @@ export interface Endpoints {
   ebs: string;
   s3: string;
   imds: string;
+  pricing: string;
   control: string;
 }
 
@@ -91,6 +93,7 @@ export async function startLab(options: LabOptions): Promise<Lab> {
     ebs: await serve('ebs', createEbsService(context, ec2).handle),
     s3: await serve('s3', s3.handle),
     imds: await serve('imds', imds.handle),
+    pricing: await serve('pricing', createPricingService(context).handle),
     control: await serve('control', control),
   };
   return {
@@ -131,6 +134,7 @@ const environmentOf = (endpoints: Endpoints, region: string, identity: Identity)
   AWS_ENDPOINT_URL_EC2: endpoints.ec2,
   AWS_ENDPOINT_URL_EBS: endpoints.ebs,
   AWS_ENDPOINT_URL_S3: endpoints.s3,
+  AWS_ENDPOINT_URL_PRICING: endpoints.pricing,
   AWS_EC2_METADATA_SERVICE_ENDPOINT: endpoints.imds,
   AWS_REGION: region,
   AWS_DEFAULT_REGION: region,

@@ -32,10 +32,14 @@ const PACKAGES = {
     'ntfs-3g': 'ntfs-3g',
     fusefat: 'fusefat',
     aws: 'awscli',
+    chromium: 'chromium',
     radosgw: 'radosgw',
     'ceph-mon': 'ceph-mon',
     'ceph-osd': 'ceph-osd',
     'ceph-authtool': 'ceph-common',
+    'qemu-system-x86_64': 'qemu-system-x86',
+    'grub-mkimage': 'grub-common',
+    '/usr/lib/grub/i386-pc/boot.img': 'grub-pc-bin',
   },
 };
 
@@ -58,18 +62,20 @@ async function main() {
 }
 
 function installPrograms(programs) {
-  const missing = Object.keys(programs).filter(
-    (program) => !PLACES.some((place) => isExecutable(join(place, program))),
-  );
+  const missing = Object.keys(programs).filter((program) => !isInstalled(program));
   if (missing.length === 0) return;
   const names = [...new Set(missing.map((program) => programs[program]))];
-  if (!PLACES.some((place) => isExecutable(join(place, 'apt-get')))) {
+  if (!isInstalled('apt-get')) {
     throw new Error(`These programs are missing, and there is no apt-get to install them: ${missing.join(', ')}.`);
   }
   process.stdout.write(`installing: ${names.join(' ')}\n`);
   const quiet = { stdio: ['ignore', 'ignore', 'inherit'], env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive' } };
   execFileSync('apt-get', ['update', '-qq'], quiet);
   execFileSync('apt-get', ['install', '-y', '-qq', '--no-install-recommends', ...names], quiet);
+}
+
+function isInstalled(program) {
+  return program.startsWith('/') ? existsSync(program) : PLACES.some((place) => isExecutable(join(place, program)));
 }
 
 function isExecutable(path) {

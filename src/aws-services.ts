@@ -1,17 +1,19 @@
 /** AWS as operations see it: clients, the bucket, this instance. The one place that puts them together. */
 
 import { type StoreSettings, s3ArchiveStore } from './cloud/aws/archive-store.ts';
-import { ebsClient, ec2Client, s3Client } from './cloud/aws/clients.ts';
+import { awsBlockCounts } from './cloud/aws/block-counts.ts';
+import { ebsClient, ec2Client, pricingClient, s3Client } from './cloud/aws/clients.ts';
 import { awsExaminer } from './cloud/aws/examiner.ts';
 import { thisInstance } from './cloud/aws/instance.ts';
 import { awsInventory } from './cloud/aws/inventory.ts';
 import { awsNewSnapshots } from './cloud/aws/new-snapshots.ts';
 import { awaitNotice } from './cloud/aws/notices.ts';
+import { awsPriceLists } from './cloud/aws/price-list.ts';
 import type { Retry } from './cloud/aws/retries.ts';
 import { awsSnapshotBlocks } from './cloud/aws/snapshot-blocks.ts';
 import { awsSnapshots } from './cloud/aws/snapshots.ts';
 import { awsVolumes } from './cloud/aws/volumes.ts';
-import type { Instance } from './cloud/ports.ts';
+import type { Instance, PriceLists } from './cloud/ports.ts';
 import { SnapError } from './errors.ts';
 import type { Host } from './events.ts';
 import type { AnalyzeServices, Services } from './operations/settings.ts';
@@ -78,7 +80,7 @@ export function awsAnalyzeServices(
   choices: Omit<AwsChoices, 'bucket' | 'storageClass'>,
   host: Host,
   env: NodeJS.ProcessEnv,
-): AnalyzeServices {
+): Omit<AnalyzeServices, 'prices'> {
   const settingsIn = (region: string, service: string) => ({
     ...connection(choices, env),
     region,
@@ -87,6 +89,7 @@ export function awsAnalyzeServices(
   const home = choices.region ?? env['AWS_REGION'] ?? ANY_REGION;
   return {
     inventory: awsInventory((region) => ec2Client(settingsIn(region, 'EC2'))),
+    counts: awsBlockCounts((region) => ebsClient(settingsIn(region, 'EBS'), () => {})),
     bucket: (name) => {
       const settings = settingsIn(home, 'S3');
       const clients = { control: s3Client(settings, 'control'), transfer: s3Client(settings, 'transfer') };
@@ -105,6 +108,20 @@ const connection = (choices: Omit<AwsChoices, 'bucket' | 'storageClass'>, env: N
   callTimeout: choices.callTimeout ?? 30,
   forcePathStyle: [choices.endpointUrl, env['AWS_ENDPOINT_URL_S3'], env['AWS_ENDPOINT_URL']].some(Boolean),
 });
+
+/** AWS's price list, which needs credentials, and no region. */
+export const priceLists = (
+  choices: Pick<AwsChoices, 'profile' | 'callTimeout'>,
+  onRetry: (retry: Retry) => void,
+): PriceLists =>
+  awsPriceLists(
+    pricingClient({
+      ...(choices.profile === undefined ? {} : { profile: choices.profile }),
+      forcePathStyle: false,
+      callTimeout: choices.callTimeout ?? 30,
+      onRetry,
+    }),
+  );
 
 const storeSettings = (choices: AwsChoices): StoreSettings => ({
   bucket: choices.bucket,

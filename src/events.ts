@@ -151,6 +151,8 @@ export type SnapEvent =
     }
   | { code: 'thaw.waiting'; snapshot: string; objects: number; of: number }
   | { code: 'thaw.finished'; snapshot: string; objects: number; seconds: number }
+  | { code: 'volume.restored'; snapshot: string; volume: string; sizeGiB: number; availabilityZone: string }
+  | { code: 'boot-loader.missing'; snapshot: string; reason: string }
   /** What an earlier run has restored already; `files` is `null` for images. */
   | { code: 'restore.continued'; snapshot: string; key: string; files: number | null; bytes: number }
   | { code: 'restore.unfinished'; snapshot: string; path: string }
@@ -185,7 +187,7 @@ export type SnapEvent =
     }
   | { code: 'region.described'; region: string; snapshots: number; volumes: number; images: number }
   | { code: 'live.planned'; region: string; snapshots: number; requests: number; dollars: number }
-  | { code: 'list.finished'; archives: number; storedBytes: number; dollarsMonth: number }
+  | { code: 'list.finished'; archives: number; storedBytes: number; dollarsMonth: number; priceNote: string | null }
   | { code: 'plan.snapshot'; plan: SnapshotPlan }
   | { code: 'instance.notice'; notice: string }
   | { code: 'run.stopping'; signal: string }
@@ -217,6 +219,8 @@ export interface SnapshotPlan {
     requests: number | null;
     storageMonth: number | null;
     now: number | null;
+    /** What is to be known of the prices, e.g. that they are another region's. */
+    note: string | null;
   };
 }
 

@@ -4,9 +4,8 @@
  */
 import type { Place } from './file-index.ts';
 
-/** Plain bytes of a block, by the descriptor of the frame. */
-const BLOCK_BYTES = 4 * 1024 * 1024;
-const DESCRIPTOR_OF_4_MIB = 0x70;
+/** Plain bytes of a block but the last, by the descriptor of the frame: 4 MiB, or less where all is in one such block. */
+const BLOCK_BYTES: Record<number, number> = { 64: 65_536, 80: 262_144, 96: 1_048_576, 112: 4_194_304 };
 
 const MAGIC = 0x184d2204;
 const HEADER_BYTES = 7;
@@ -32,6 +31,7 @@ export class Lz4Blocks {
   /** Where the next header or length begins. */
   #next = 0;
   #plain = 0;
+  #blockBytes = 0;
   /** It has ended, or is of another kind than the `lz4` command writes: then nothing is said of it. */
   #isOver = false;
 
@@ -55,7 +55,8 @@ export class Lz4Blocks {
 
   #step(field: Buffer): void {
     if (this.#next === 0) {
-      const isKnown = (field.readUInt8(4) & ~CONTENT_CHECKSUM) === FLAGS && field.readUInt8(5) === DESCRIPTOR_OF_4_MIB;
+      this.#blockBytes = BLOCK_BYTES[field.readUInt8(5)] ?? 0;
+      const isKnown = (field.readUInt8(4) & ~CONTENT_CHECKSUM) === FLAGS && this.#blockBytes > 0;
       this.#isOver = field.readUInt32LE(0) !== MAGIC || !isKnown;
       this.#next = HEADER_BYTES;
       return;
@@ -65,6 +66,6 @@ export class Lz4Blocks {
     this.#isOver = length === 0;
     if (this.#isOver) return;
     this.#next += LENGTH_BYTES + length;
-    this.#plain += BLOCK_BYTES;
+    this.#plain += this.#blockBytes;
   }
 }

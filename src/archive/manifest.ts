@@ -17,6 +17,8 @@ export interface ManifestObject {
   filesystem: string | null;
   uuid: string | null;
   label: string | null;
+  /** How the filesystem was made; `null` for images, and where it cannot be told or is sealed. */
+  geometry?: FilesystemGeometry | null;
   plainBytes: number;
   /** SHA-256 of the plain stream in base 16, known once the object has been validated. */
   plainSha256: string | null;
@@ -28,6 +30,15 @@ export interface ManifestObject {
   socketsSkipped: number | null;
   /** What is where in it; `null` for tars, and for images read from volumes. */
   index: { key: string; etag: string; bytes: number } | null;
+}
+
+/** What whoever makes the filesystem anew must know: boot loaders and old kernels do not take every feature. */
+export interface FilesystemGeometry {
+  blockBytes: number | null;
+  inodeBytes: number | null;
+  inodes: number | null;
+  /** `has_journal` (ext, as dumpe2fs names them), `reflink=1` (xfs, as xfs_info does), `FAT16` (vfat). */
+  features: string[];
 }
 
 /** A partition that has no object of its own. */
@@ -49,6 +60,8 @@ export interface ManifestDisk {
   partitionTable: unknown;
   /** The first 446 bytes of the disk, Base64: what a boot loader left there; `null` where it is sealed. */
   bootCode: string | null;
+  /** With a table `dos`: what follows the first sector, up to the first partition; Base64. `null` where there is none. */
+  bootGap?: string | null;
 }
 
 export interface Manifest {
@@ -153,6 +166,7 @@ export const isManifestObject = (object: ManifestObject): boolean =>
   isLength(object.storedBytes) &&
   isLength(object.plainBytes) &&
   isTextOrNothing(object.plainSha256) &&
+  isGeometry(object.geometry) &&
   isIndexNote(object.index) &&
   isChecksum(object.checksum);
 
@@ -160,6 +174,16 @@ const isLength = (value: unknown): boolean => Number.isSafeInteger(value) && (va
 
 /** Earlier versions left fields out that are nothing. */
 const isTextOrNothing = (value: unknown): boolean => value === null || value === undefined || typeof value === 'string';
+
+const isLengthOrNothing = (value: unknown): boolean => value === null || value === undefined || isLength(value);
+
+const isGeometry = (geometry: ManifestObject['geometry']): boolean =>
+  geometry === null ||
+  geometry === undefined ||
+  (typeof geometry === 'object' &&
+    [geometry.blockBytes, geometry.inodeBytes, geometry.inodes].every(isLengthOrNothing) &&
+    Array.isArray(geometry.features) &&
+    geometry.features.every((feature) => typeof feature === 'string' && /^[\w=-]{1,40}$/.test(feature)));
 
 const isIndexNote = (index: ManifestObject['index'] | undefined): boolean =>
   index === null || index === undefined || (typeof index === 'object' && typeof index.key === 'string');

@@ -56,7 +56,7 @@ interface Record {
   days: Entry[];
 }
 
-type MonthTotal = Omit<TrendMonth, 'snapshotCount'> & { records: Set<Record> };
+type MonthTotal = Omit<TrendMonth, 'snapshotCount' | 'month'> & { number: number; records: Set<Record> };
 
 /** Days that are kept of each snapshot: room for reports that come in no order, and for days that are not complete. */
 const KEPT_DAYS = 7;
@@ -65,7 +65,7 @@ export class Ledger {
   /** By the report's own name of the resource. */
   readonly #records = new Map<string, Record[]>();
   /** By month and currency. */
-  readonly #trend = new Map<string, MonthTotal>();
+  readonly #trend: MonthTotal[] = [];
   #firstDay = Number.POSITIVE_INFINITY;
   #latestDay = Number.NEGATIVE_INFINITY;
   readonly #wanted: Wanted;
@@ -131,28 +131,24 @@ export class Ledger {
       same.monthly = same.monthly === null || entry.monthly === null ? null : same.monthly + entry.monthly;
       return;
     }
-    record.days = [...record.days.filter(({ day }) => day >= oldest), entry];
+    const stale = record.days.findIndex(({ day }) => day < oldest);
+    if (stale < 0) record.days.push(entry);
+    else record.days[stale] = entry;
   }
 
   #addToMonth(month: number, record: Record, { amount, cost }: Usage): void {
-    const name = monthName(month);
-    const key = `${name} ${record.currency}`;
-    const total = this.#trend.get(key) ?? {
-      month: name,
-      currency: record.currency,
-      gib: 0,
-      cost: 0,
-      records: new Set<Record>(),
-    };
+    const known = this.#trend.find((one) => one.number === month && one.currency === record.currency);
+    const total = known ?? { number: month, currency: record.currency, gib: 0, cost: 0, records: new Set<Record>() };
+    if (!known) this.#trend.push(total);
     total.gib += amount;
     total.cost += cost ?? 0;
     total.records.add(record);
-    this.#trend.set(key, total);
   }
 
   #trendOf(): TrendMonth[] {
-    const months = [...this.#trend].sort(([one], [other]) => one.localeCompare(other));
-    return months.map(([, { records, ...total }]) => ({
+    const months = this.#trend.toSorted((one, other) => one.number - other.number);
+    return months.map(({ number, records, ...total }) => ({
+      month: monthName(number),
       ...total,
       snapshotCount: new Set([...records].flatMap(({ id }) => id || [])).size,
     }));
@@ -178,7 +174,18 @@ function resourceOf({ resource, region, account }: Usage): Pick<Record, 'id' | '
 }
 
 /** A piece of a row holds the memory of all of the rows that it was read with; a copy does not. */
-const apart = (text: string): string => Buffer.from(text).toString();
+function apart(text: string): string {
+  const known = COPIES.get(text);
+  if (known !== undefined) return known;
+  const copy = Buffer.from(text).toString();
+  if (text.length < SHORT && COPIES.size < MOST_COPIES) COPIES.set(copy, copy);
+  return copy;
+}
+
+/** Regions, accounts and currencies, which are the same for thousands of snapshots. */
+const COPIES = new Map<string, string>();
+const SHORT = 20;
+const MOST_COPIES = 1000;
 
 /** Days for which reports are still being filled. */
 const GROWING = 3;

@@ -5,7 +5,8 @@ import { createGunzip } from 'node:zlib';
 import { SnapError } from '../errors.ts';
 import { KiB, MiB } from '../lib/units.ts';
 
-const CHUNK = 256 * KiB;
+/** Larger ones are no faster, and pile up until the garbage collector comes. */
+const CHUNK = 64 * KiB;
 
 /** Reports are compressed 10 to 60 times; deflate can do 1,032. */
 const MOST_RATIO = 400;

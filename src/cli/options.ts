@@ -104,6 +104,9 @@ const VOLUME_TYPES = ['gp3', 'gp2', 'io1', 'io2', 'st1', 'sc1', 'standard'];
 export const volumeTypeOption = (): Option =>
   new Option('--volume-type <type>', 'of the temporary volume').choices(VOLUME_TYPES).default('gp3');
 
+export const newVolumeTypeOption = (): Option =>
+  new Option('--volume-type <type>', 'of the new volume').choices(VOLUME_TYPES).default('gp3');
+
 export const volumeOptions = (): Option[] => [
   volumeTypeOption(),
   new Option('--kms-key-id <key>', 'encrypt the temporary volume with this KMS key'),
@@ -156,12 +159,14 @@ export const toVolumeSettings = (flags: VolumeFlags): VolumeSettings => ({
   claimLife: flags.claimLife,
 });
 
+export const profileOption = (): Option => new Option('--profile <name>', 'profile of the AWS configuration files');
+
 export const awsOptions = (): Option[] => [
   new Option(
     '--region <region>',
     'of the snapshots, and where volumes are needed that of this instance, which it is by default',
   ).argParser(matching(/^[a-z]{2}(-[a-z]+)+-\d$/, 'a region name such as eu-west-1')),
-  new Option('--profile <name>', 'profile of the AWS configuration files'),
+  profileOption(),
   new Option('--endpoint-url <url>', 'endpoint of S3, for stores that speak its protocol').argParser(
     matching(/^https?:\/\/[^\s/]+/, 'an http or https URL'),
   ),

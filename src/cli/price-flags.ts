@@ -1,22 +1,57 @@
 /** Which prices: flags that all commands share that tell of costs. */
 import { readFileSync } from 'node:fs';
 import { Option } from 'commander';
+import { priceLists } from '../aws-services.ts';
+import type { ListedPrice } from '../cloud/ports.ts';
 import { BUILT_IN } from '../costs/built-in-prices.ts';
 import { pricesFromFile } from '../costs/price-file.ts';
+import { refreshedPrices } from '../costs/price-list.ts';
 import type { Prices } from '../costs/prices.ts';
 import { SnapError } from '../errors.ts';
+import type { Host } from '../events.ts';
+import { now } from '../lib/clock.ts';
 
 export interface PriceFlags {
   prices?: string;
+  refreshPrices?: true;
+  profile?: string;
+  callTimeout?: number;
 }
 
 export const priceOptions = (): Option[] => [
-  new Option('--prices <file>', 'your own rates, as JSON, over the list prices in the program'),
+  new Option('--prices <file>', 'your own rates, as JSON, over the list prices'),
+  new Option('--refresh-prices', 'ask the Price List API of AWS, rather than taking the prices in the program'),
 ];
 
-/** @throws SnapError `USAGE` when the file cannot be read, or is not what it should be. */
-export const pricesOf = (flags: PriceFlags): Prices =>
-  flags.prices === undefined ? BUILT_IN : pricesFromFile(readPrices(flags.prices), flags.prices);
+/**
+ * The file goes over the price list, which goes over the table in the program.
+ * @param regions whose prices are asked for by `--refresh-prices`; no region has to be known.
+ * @throws SnapError `USAGE` when the file cannot be read, or is not what it should be; what calls of AWS throw.
+ */
+export async function pricesOf(
+  flags: PriceFlags,
+  regions: readonly string[],
+  host: Host,
+  signal: AbortSignal,
+): Promise<Prices> {
+  const own = flags.prices === undefined ? null : { text: readPrices(flags.prices), name: flags.prices };
+  // What is wrong with the file is told before anything is asked for.
+  if (own) pricesFromFile(own.text, own.name);
+  const listed = flags.refreshPrices ? await refreshed(flags, regions, host, signal) : BUILT_IN;
+  return own ? pricesFromFile(own.text, own.name, listed) : listed;
+}
+
+async function refreshed(
+  flags: PriceFlags,
+  regions: readonly string[],
+  host: Host,
+  signal: AbortSignal,
+): Promise<Prices> {
+  const lists = priceLists(flags, (retry) => host.notify({ code: 'call.retried', service: 'Pricing', ...retry }));
+  const listed = new Map<string, ListedPrice[]>();
+  for (const region of new Set(regions)) listed.set(region, await lists.ofRegion(region, { signal }));
+  return refreshedPrices(listed, now().toISOString().slice(0, 10), BUILT_IN);
+}
 
 function readPrices(path: string): string {
   try {

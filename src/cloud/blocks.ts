@@ -43,3 +43,17 @@ export interface NewSnapshots {
   /** A snapshot that is gone already is a success. */
   delete(snapshotId: string, call: Call): Promise<void>;
 }
+
+/** Blocks of a list, and the requests that the list took, which cost money. */
+export interface Counted {
+  blocks: number;
+  requests: number;
+}
+
+/** How many blocks snapshots hold, without any of them being read. */
+export interface BlockCounts {
+  /** Written at some time. */
+  written(region: string, snapshotId: string, call: Call): Promise<Counted>;
+  /** Blocks of the second that the first has not, or has otherwise. Both are of one lineage. */
+  changed(region: string, firstId: string, secondId: string, call: Call): Promise<Counted>;
+}

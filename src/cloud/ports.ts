@@ -47,7 +47,8 @@ export interface Volume {
 }
 
 export interface NewVolume {
-  snapshotId: string;
+  /** What it is made of; or, empty, how large. */
+  content: { snapshotId: string } | { sizeGiB: number; encrypted: boolean };
   availabilityZone: string;
   type: string;
   kmsKeyId?: string;
@@ -58,6 +59,21 @@ export interface NewVolume {
 
 export interface Call {
   signal: AbortSignal;
+}
+
+/** One price of AWS's list: of the first units, where there are ranges. */
+export interface ListedPrice {
+  service: string;
+  /** With the prefix of its region, e.g. `EU-EBS:SnapshotUsage`. */
+  usageType: string;
+  operation: string;
+  unit: string;
+  dollars: number;
+}
+
+export interface PriceLists {
+  /** What storage and its requests cost in a region; nothing where the list has no such region. */
+  ofRegion(region: string, call: Call): Promise<ListedPrice[]>;
 }
 
 /** EC2's snapshots and their tags, in one region and account. */
@@ -86,6 +102,8 @@ export interface Volumes {
   detach(volumeId: string, instanceId: string, options: Call & { force: boolean }): Promise<void>;
   /** A volume that is already gone is a success. @returns `false` while its state does not allow it. */
   delete(volumeId: string, call: Call): Promise<boolean>;
+  setTags(volumeId: string, tags: Record<string, string>, call: Call): Promise<void>;
+  dropTags(volumeId: string, keys: readonly string[], call: Call): Promise<void>;
   /** Device names that the instance's attachments hold, e.g. `/dev/sda1`. */
   deviceNames(instanceId: string, call: Call): Promise<string[]>;
 }

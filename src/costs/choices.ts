@@ -129,14 +129,20 @@ function reasonFor(
   { keepMonths }: Weights,
 ): string {
   if (best)
-    return `${nameOf(best.choice)} saves ${boundOf(best.choice)}most in ${keepMonths} months${scopeOf(best.choice)}`;
-  if (caution !== null) return caution;
-  const hopeful = others.find(({ choice }) => choice.savingIs === 'upper-bound' && choice.saving > 0);
-  if (!hopeful) return 'everything else costs more than it saves: its neighbours refer to most of its data';
-  return 'what its neighbours refer to stays billed, and how much that is cannot be told: it may save nothing';
+    return `${nameOf(best.choice)} saves most in ${keepMonths} months${scopeOf(best.choice)}${boundOf(best.choice)}`;
+  const isSaving = ({ choice }: Weighed) => choice.saving > 0 && choice.form === 'full';
+  if (caution !== null && others.some((other) => !other.isAdvisable && isSaving(other))) return caution;
+  if (others.some((other) => isSaving(other) && other.choice.savingIs === 'upper-bound')) return UNCERTAIN;
+  return others[0]?.choice.scope === 'one' ? SHARED : CHANGES;
 }
 
-const boundOf = ({ savingIs }: Choice): string => (savingIs === 'lower-bound' ? 'for certain, and ' : '');
+const UNCERTAIN =
+  'what other snapshots refer to stays billed, and how much that is cannot be told: it may save nothing';
+const SHARED = 'full archives of it cost more than what it alone is billed for';
+const CHANGES = 'full archives cost more than these snapshots, which are stored as changes';
+
+const boundOf = ({ savingIs }: Choice): string =>
+  savingIs === 'lower-bound' ? '; perhaps more than is told here, since what others refer to is not known exactly' : '';
 
 const nameOf = ({ what, storageClass }: Choice): string =>
   what === 'ebs-archive' ? 'the EBS archive tier' : `S3 ${storageClass}`;

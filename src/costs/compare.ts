@@ -62,7 +62,7 @@ export function compareToday(settings: CompareSettings, all: Prices): Comparison
   return {
     format: 1,
     prices: `prices of ${settings.region}: ${all.note}`,
-    note: noteOn(prices),
+    note: noteOn(prices, ['snapshot', 'archive', 's3']),
     currency: prices.currency,
     tables: tablesOf(settings, prices.snapshot.gbMonth, optionsIn(prices)),
   };

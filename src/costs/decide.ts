@@ -190,6 +190,9 @@ function decideSnapshot(snapshot: SnapshotAnalysis, family: Family, scale: Scale
 
 const GROWS = 'it is the latest of a volume of which snapshots are taken: without it the next one would be full again';
 
+const GROWS_AS_A_SET =
+  'only all of them together would save, and without the latest the next snapshot would be full again';
+
 function decideSet(family: Family, scale: Scale): Decision | null {
   const { volume, standard, lineage } = family;
   const movable = [...standard.keys()].filter((index) => obstacleOf(standard[index] as SnapshotAnalysis) === null);
@@ -216,7 +219,7 @@ function decideSet(family: Family, scale: Scale): Decision | null {
   const rest = movable.filter((index) => index !== standard.length - 1);
   const plans = [{ ...all, isAdvisable: !family.isGrowing || rest.length === movable.length }];
   if (rest.length > 0 && rest.length < movable.length && lineage.isChain) plans.push(planFor(rest, 'all-but-latest'));
-  return weigh(volume.monthly, plans, scale, null);
+  return weigh(volume.monthly, plans, scale, null, family.isGrowing ? GROWS_AS_A_SET : null);
 }
 
 /**

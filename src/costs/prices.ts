@@ -94,9 +94,13 @@ const NAMES: Record<PriceGroup, string> = {
   retrieval: 'retrieval',
 };
 
-/** What a reader has to know of the prices of a region; `null` where all are AWS's own. */
-export function noteOn({ region, sources }: RegionPrices): string | null {
-  const groups = Object.keys(NAMES) as PriceGroup[];
+const ALL_GROUPS = Object.keys(NAMES) as PriceGroup[];
+
+/**
+ * What a reader has to know of the prices of a region; `null` where all are AWS's own.
+ * @param groups that are made use of.
+ */
+export function noteOn({ region, sources }: RegionPrices, groups: readonly PriceGroup[] = ALL_GROUPS): string | null {
   const of = (...wanted: PriceSource[]) =>
     groups.filter((group) => wanted.includes(sources[group])).map((group) => NAMES[group]);
   if (of('other-region').length > 0) return `prices of ${region} are not known: those of ${FALLBACK} were used`;

@@ -7,6 +7,7 @@ import { GiB } from '../lib/units.ts';
 import { waitFor } from '../lib/wait.ts';
 import { waitForDevice } from './block-devices.ts';
 import { endStaleUse } from './stale-use.ts';
+import { mountNameOf, subjectOf } from './volume-marks.ts';
 
 export interface GiveBackOptions {
   volumes: Volumes;
@@ -23,7 +24,7 @@ export interface GiveBackOptions {
 }
 
 /** `snap-1`, and `snap-1-2` for partition 2. */
-export const mountPointsOf = (snapshotId: string): RegExp => new RegExp(`^${snapshotId}(-\\d+)?$`);
+export const mountPointsOf = (name: string): RegExp => new RegExp(`^${name}(-\\d+)?$`);
 
 /**
  * Gives back what a run that was killed has left: mounts, windows, the attachment to this instance, the volume. Only to
@@ -39,11 +40,11 @@ export async function giveLeftVolumeBack(volume: Volume, options: GiveBackOption
     if (attachment.state === 'attached') {
       const within = { signal: cleanupSignal(), within: options.waitLimit };
       const { path } = await waitForDevice(volume.id, attachment.device, volume.sizeGiB * GiB, within);
-      await endStaleUse(path, options.mountPoint, mountPointsOf(volume.snapshotId));
+      await endStaleUse(path, options.mountPoint, mountPointsOf(mountNameOf(volume)));
     }
-    await giveAttachmentBack(volume.id, volume.snapshotId, options, { everAttached });
+    await giveAttachmentBack(volume.id, subjectOf(volume), options, { everAttached });
   }
-  await giveVolumeBack(volume.id, volume.snapshotId, { ...options, keep: false });
+  await giveVolumeBack(volume.id, subjectOf(volume), { ...options, keep: false });
 }
 
 /**

@@ -87,6 +87,37 @@ export async function mountReadOnly(
   return { path: directory, helper, [Symbol.asyncDispose]: () => unmount(device, directory) };
 }
 
+/** What `mount` is told besides of a filesystem that is to be filled. */
+const FILLING: Record<string, string[]> = {
+  xfs: ['nouuid'],
+  btrfs: ['subvolid=5'],
+  // Owners and modes that FAT cannot keep are no failure.
+  vfat: ['quiet'],
+};
+
+/**
+ * Mounts a new filesystem, to be filled. Devices and set-ID files can be made there, and do nothing.
+ * @param directory as `mountReadOnly` has it.
+ * @throws SnapError `MOUNT_FAILED`
+ */
+export async function mountForFilling(
+  device: string,
+  type: string,
+  directory: string,
+  signal: AbortSignal,
+): Promise<Mount> {
+  makeMountPoint(directory);
+  const flags = ['rw', 'nodev', 'nosuid', 'noexec', 'noatime', ...(FILLING[type] ?? [])];
+  try {
+    await runTool(['mount', '-i', '-t', type, '-o', flags.join(','), '--', device, directory], { signal });
+  } catch (error) {
+    if (isMounted(directory)) await unmount(device, directory);
+    else rmdirSync(directory);
+    throw error instanceof ToolError ? mountFailed(device, type, error) : error;
+  }
+  return { path: directory, helper: null, [Symbol.asyncDispose]: () => unmount(device, directory) };
+}
+
 export const isMounted = (directory: string): boolean => mountsHere().some((mount) => mount.directory === directory);
 
 /** All mounts of this machine, in the order in which they were made. */

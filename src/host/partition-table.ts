@@ -20,6 +20,11 @@ export interface PartitionTable {
   json: unknown;
   /** The first 446 bytes of the disk, where boot loaders put their first stage. */
   bootCode: Buffer;
+  /**
+   * With `dos`: what follows the first sector, up to the first partition, without the zeros at its end. There boot
+   * loaders put their second stage. `null` for other tables.
+   */
+  bootGap: Buffer | null;
   partitions: Partition[];
 }
 
@@ -31,6 +36,11 @@ interface SfdiskTable {
 
 const BOOT_CODE_BYTES = 446;
 
+const SECTOR = 512;
+
+/** Boot loaders need some ten KiB; what lies farther from the beginning of the disk is not theirs. */
+const LONGEST_GAP = 1024 * 1024 - SECTOR;
+
 /** Types of MBR partitions that only contain others. */
 const EXTENDED = new Set(['5', 'f', '85']);
 
@@ -38,7 +48,8 @@ const EXTENDED = new Set(['5', 'f', '85']);
 export async function readPartitionTable(device: string, signal: AbortSignal): Promise<PartitionTable> {
   const bootCode = await readStart(device, BOOT_CODE_BYTES);
   const { tableType } = await probe(device, signal);
-  if (tableType === null) return { kind: 'none', sectorBytes: 512, json: null, bootCode, partitions: [] };
+  if (tableType === null)
+    return { kind: 'none', sectorBytes: 512, json: null, bootCode, bootGap: null, partitions: [] };
   if (tableType !== 'dos' && tableType !== 'gpt') throw unreadable(device, `partition tables of type ${tableType}`);
   const json = await readSfdisk(device, signal);
   const { partitiontable: table } = JSON.parse(json) as { partitiontable: SfdiskTable };
@@ -51,7 +62,8 @@ export async function readPartitionTable(device: string, signal: AbortSignal): P
       size: size * sectorBytes,
       type,
     }));
-  return { kind: tableType, sectorBytes, json: JSON.parse(json), bootCode, partitions };
+  const bootGap = tableType === 'dos' ? await readGap(device, partitions) : null;
+  return { kind: tableType, sectorBytes, json: JSON.parse(json), bootCode, bootGap, partitions };
 }
 
 /** `/dev/nvme1n1p2` and `/dev/xvdf2` are partition 2 of their disks. */
@@ -76,8 +88,17 @@ const unreadable = (device: string, what: string, cause?: unknown): SnapError =>
     cause,
   });
 
-async function readStart(device: string, length: number): Promise<Buffer> {
+async function readGap(device: string, partitions: readonly Partition[]): Promise<Buffer> {
+  const first = Math.min(...partitions.map(({ start }) => start), SECTOR + LONGEST_GAP);
+  const gap = await readAt(device, SECTOR, Math.max(0, first - SECTOR));
+  const end = gap.findLastIndex((byte) => byte !== 0) + 1;
+  return gap.subarray(0, end);
+}
+
+const readStart = (device: string, length: number): Promise<Buffer> => readAt(device, 0, length);
+
+async function readAt(device: string, position: number, length: number): Promise<Buffer> {
   await using file = await open(device, 'r');
-  const { buffer, bytesRead } = await file.read(Buffer.alloc(length), 0, length, 0);
+  const { buffer, bytesRead } = await file.read(Buffer.alloc(length), 0, length, position);
   return buffer.subarray(0, bytesRead);
 }

@@ -15,9 +15,7 @@ import {
 } from './give-volume-back.ts';
 import { endStaleUse } from './stale-use.ts';
 
-export interface TemporaryVolumeOptions extends GiveBackOptions {
-  instance: Instance;
-  signal: AbortSignal;
+export interface TemporaryVolumeOptions extends AttachOptions {
   /** Key of the tag that marks temporary volumes. */
   tagKey: string;
   volumeType: string;
@@ -100,7 +98,7 @@ const attachmentHere = (volume: Volume, instance: Instance): Attachment | undefi
   volume.attachments.find(({ instanceId, state }) => instanceId === instance.id && state !== 'detached');
 
 const newVolume = (snapshot: Snapshot, options: TemporaryVolumeOptions) => ({
-  snapshotId: snapshot.id,
+  content: { snapshotId: snapshot.id },
   availabilityZone: options.instance.availabilityZone,
   type: options.volumeType,
   ...(options.kmsKeyId === undefined ? {} : { kmsKeyId: options.kmsKeyId }),
@@ -113,7 +111,16 @@ const newVolume = (snapshot: Snapshot, options: TemporaryVolumeOptions) => ({
   clientToken: options.clientToken,
 });
 
-async function becomesUsable(volumeId: string, snapshot: Snapshot, options: TemporaryVolumeOptions): Promise<void> {
+/** What is said of the snapshot that a volume is made of, or is to hold. */
+export type VolumeSubject = Pick<Snapshot, 'id' | 'sizeGiB' | 'encrypted'>;
+
+export interface AttachOptions extends GiveBackOptions {
+  instance: Instance;
+  signal: AbortSignal;
+}
+
+/** @throws SnapError `VOLUME_FAILED`, `WAIT_TIMEOUT` */
+export async function becomesUsable(volumeId: string, snapshot: VolumeSubject, options: AttachOptions): Promise<void> {
   const look = async () => {
     const volume = await options.volumes.get(volumeId, { signal: options.signal });
     if (volume?.state === 'error') throw creationFailed(volumeId, snapshot);
@@ -139,15 +146,16 @@ async function becomesUsable(volumeId: string, snapshot: Snapshot, options: Temp
 const KMS_HINT =
   'allow this role to use the KMS key of the snapshot (kms:Decrypt, kms:CreateGrant) and of --kms-key-id';
 
-const creationFailed = (volumeId: string, snapshot: Snapshot): SnapError =>
+const creationFailed = (volumeId: string, snapshot: VolumeSubject): SnapError =>
   new SnapError('VOLUME_FAILED', `${volumeId} (of ${snapshot.id}) went into state error while being created`, {
     hint: `probably a KMS permission: ${KMS_HINT}`,
   });
 
-async function attachedDevice(
+/** @param undo what gives the attachment back is put there. @throws SnapError `NO_DEVICE_NAME`, `ATTACH_STUCK` or `DEVICE_NOT_FOUND` */
+export async function attachedDevice(
   volumeId: string,
-  snapshot: Snapshot,
-  options: TemporaryVolumeOptions,
+  snapshot: VolumeSubject,
+  options: AttachOptions,
   undo: AsyncDisposableStack,
 ): Promise<FoundDevice> {
   const { host, signal } = options;
@@ -181,11 +189,7 @@ const NO_VOLUME: Volume = {
   tags: {},
 };
 
-async function attachUnderFreeName(
-  volumeId: string,
-  snapshot: Snapshot,
-  options: TemporaryVolumeOptions,
-): Promise<string> {
+async function attachUnderFreeName(volumeId: string, snapshot: VolumeSubject, options: AttachOptions): Promise<string> {
   const { volumes, instance, host, signal } = options;
   for (const device of freeDeviceNames(await volumes.deviceNames(instance.id, { signal }))) {
     host.notify({ code: 'volume.attaching', snapshot: snapshot.id, volume: volumeId, device });
@@ -202,9 +206,9 @@ async function attachUnderFreeName(
 
 async function becomesAttached(
   volumeId: string,
-  snapshot: Snapshot,
+  snapshot: VolumeSubject,
   device: string,
-  options: TemporaryVolumeOptions,
+  options: AttachOptions,
 ): Promise<void> {
   const look = async () => {
     const volume = await options.volumes.get(volumeId, { signal: options.signal });

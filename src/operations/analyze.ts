@@ -4,6 +4,8 @@ import { type ReportFacts, readReport } from '../billing/read-report.ts';
 import type { ReportSource } from '../billing/source.ts';
 import type { Analysis, AnalysisWarning } from '../costs/analysis.ts';
 import { decide } from '../costs/decide.ts';
+import { measuredPrices } from '../costs/overrides.ts';
+import type { Prices } from '../costs/prices.ts';
 import { monotonic, now } from '../lib/clock.ts';
 import { VERSION } from '../version.ts';
 import { assembleRegions } from './assemble-analysis.ts';
@@ -27,8 +29,10 @@ export async function analyze(
   const facts = await readAll(sources, ledger, services, signal);
   const billed = ledger.result(now().getTime());
   const described = settings.isOffline ? NOTHING : await describeRegions(accountsOf(billed), services, signal);
-  const undecided = document(facts, billed, described, settings);
-  return decide(undecided, settings.prices, { today: undecided.madeAt.slice(0, 10) });
+  const regions = [...new Set(billed.snapshots.map(({ region }) => region))];
+  const prices = await services.prices(regions, { signal });
+  const undecided = document(facts, billed, described, { ...settings, prices });
+  return decide(undecided, measuredPrices(undecided.regions, prices), { today: undecided.madeAt.slice(0, 10) });
 }
 
 async function readAll(
@@ -80,7 +84,7 @@ function document(
   facts: readonly ReportFacts[],
   billed: Billed,
   described: Described,
-  { isOffline, prices, assumptions }: AnalyzeSettings,
+  { isOffline, prices, assumptions }: AnalyzeSettings & { prices: Prices },
 ): Analysis {
   const total = (pick: (one: ReportFacts) => number) => facts.reduce((sum, one) => sum + pick(one), 0);
   const warnings: AnalysisWarning[] = [...reportWarnings(facts, billed), ...described.warnings];

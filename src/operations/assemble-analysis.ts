@@ -56,10 +56,10 @@ function assembleRegion(
 }
 
 /** What EC2 shows as the volume of copies, which have none: they are no lineage. */
-const NO_VOLUME = 'vol-ffffffff';
+export const isCopy = (volumeId: string | null): boolean => volumeId === 'vol-ffffffff';
 
 const volumeKey = ({ volumeId, billed: { id } }: Placed): string =>
-  volumeId === NO_VOLUME ? `${volumeId} ${id}` : (volumeId ?? '');
+  isCopy(volumeId) ? `${volumeId} ${id}` : (volumeId ?? '');
 
 function place(billed: Priced, known: KnownRegion | undefined): Placed {
   const found = known?.snapshots.get(billed.id);

@@ -44,22 +44,26 @@ export async function chooseMembers(
   // A session key is that of the object, not of its index.
   if (!object.facts?.index || (object.cipher !== 'none' && services.sessionKey !== null)) return null;
   const read = () => readFileIndex(object, snapshotId, services);
+  const aliases = order.paths === null ? [] : await findAliases(read, order.paths);
   const isPart = order.paths !== null || order.before !== null;
-  const part = isPart ? await choosePart(object, read, order) : null;
-  if (part || order.paths !== null) return part;
-  return chooseAll(read, order);
+  const part = isPart ? await choosePart(object, read, order, aliases) : null;
+  return part ?? chooseAll(read, order, aliases);
 }
 
 type ReadIndex = () => ReturnType<typeof readFileIndex>;
 
-/** Everything comes, and is held against the index. */
-async function chooseAll(read: ReadIndex, { directory }: ChoiceOrder): Promise<MemberChoice> {
+/** Everything is fetched and held against the index. */
+async function chooseAll(
+  read: ReadIndex,
+  { directory }: ChoiceOrder,
+  aliases: MemberChoice['aliases'],
+): Promise<MemberChoice> {
   const records = join(directory, 'records');
   using writer = new MemberRecordsWriter(records);
   for await (const line of read())
     if (line.is === 'member') writer.add(line.member.path, line.member.data?.sha256 ?? null);
   writer.finish();
-  return { part: null, records, aliases: [] };
+  return { part: null, records, aliases };
 }
 
 /** @returns `null` where pieces are not known, or too many. */
@@ -67,8 +71,8 @@ async function choosePart(
   object: ArchivedObject,
   read: ReadIndex,
   { paths, directory, before }: ChoiceOrder,
+  aliases: MemberChoice['aliases'],
 ): Promise<MemberChoice | null> {
-  const aliases = paths === null ? [] : await findAliases(read, paths);
   const records = join(directory, 'records');
   using writer = new MemberRecordsWriter(records);
   const wanted = new WantedPaths(paths);
@@ -100,10 +104,7 @@ function isWanted(member: IndexedMember, wanted: WantedPaths, sources: ReadonlyS
 }
 
 /** Wanted hard links to files that are not wanted: the data of a file stands only under its first name. */
-async function findAliases(
-  read: () => ReturnType<typeof readFileIndex>,
-  paths: readonly string[],
-): Promise<[file: string, link: string][]> {
+async function findAliases(read: ReadIndex, paths: readonly string[]): Promise<[file: string, link: string][]> {
   const wanted = new WantedPaths(paths);
   const found = new Map<string, string>();
   for await (const line of read()) {

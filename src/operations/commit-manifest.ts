@@ -38,6 +38,8 @@ async function buildManifest(migration: Migration, harvest: Harvest): Promise<Ma
       table: harvest.table.kind,
       partitionTable: harvest.table.json,
       bootCode: harvest.table.bootCode.toString('base64'),
+      // An image has it anyway.
+      bootGap: settings.layout === 'tar' ? (harvest.table.bootGap?.toString('base64') ?? null) : null,
     },
     objects: harvest.objects,
     recorded: harvest.recorded,
@@ -59,8 +61,8 @@ async function sealManifest(open: Manifest, { settings, snapshot, signal }: Migr
   return {
     ...open,
     snapshot: { ...open.snapshot, tags: objectTags(snapshot.tags, settings.tagKey).tags },
-    disk: { ...open.disk, partitionTable: null, bootCode: null },
-    objects: open.objects.map((object) => ({ ...object, uuid: null, label: null, plainSha256: null })),
+    disk: { ...open.disk, partitionTable: null, bootCode: null, bootGap: null },
+    objects: open.objects.map((object) => ({ ...object, uuid: null, label: null, geometry: null, plainSha256: null })),
     recorded: open.recorded.map((partition) => ({ ...partition, uuid: null, label: null })),
     sealed: stdoutBytes.toString('base64'),
   };

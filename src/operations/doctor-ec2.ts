@@ -75,7 +75,8 @@ async function* permissions(
   }
   const { tagKey, prefix, volumeType } = settings;
   const tags = { [tagKey]: IN_PROGRESS, [ARCHIVES_TAG]: archivesMark(services, prefix) };
-  const volume = { snapshotId: snapshot.id, availabilityZone, type: volumeType, tags, clientToken: randomUUID() };
+  const content = { snapshotId: snapshot.id };
+  const volume = { content, availabilityZone, type: volumeType, tags, clientToken: randomUUID() };
   yield await attempt(
     'permission CreateVolume',
     () => services.examiner.createVolume(volume, { signal }),

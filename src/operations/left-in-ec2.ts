@@ -1,9 +1,10 @@
 /** Temporary volumes and state tags that nobody works with any more. */
 import type { Claim } from '../archive/claim.ts';
 import { manifestKey } from '../archive/key.ts';
-import type { Snapshot, Volume } from '../cloud/ports.ts';
+import type { Attachment, Snapshot, Volume } from '../cloud/ports.ts';
 import { pricesIn } from '../costs/prices.ts';
 import { giveLeftVolumeBack } from '../host/give-volume-back.ts';
+import { isBeingFilled } from '../host/volume-marks.ts';
 import { now } from '../lib/clock.ts';
 import { cleanupSignal } from '../lib/disposal.ts';
 import type { Leftover, Survey, Trace } from './leftovers.ts';
@@ -32,13 +33,15 @@ function leftVolume(volume: Volume, survey: Survey): Leftover {
     what: `${volume.sizeGiB} GiB ${volume.type}, ${attachment ? `attached to ${attachment.instanceId}` : volume.state}`,
     ageSeconds: (now().getTime() - volume.createdAt.getTime()) / 1000,
     dollarsMonth: (pricesIn(services.region).volumes[volume.type] ?? 0) * volume.sizeGiB,
-    obstacle: attachment ? obstacleToDetaching(attachment.instanceId, survey) : null,
+    obstacle: isBeingFilled(volume) ? 'a restore is writing to it' : obstacleToTaking(attachment, survey),
     remove: () => giveLeftVolumeBack(volume, options),
   };
 }
 
 /** What may be mounted can only be seen, and ended, on the instance itself. */
-function obstacleToDetaching(instanceId: string, survey: Survey): string | null {
+function obstacleToTaking(attachment: Attachment | undefined, survey: Survey): string | null {
+  if (!attachment) return null;
+  const { instanceId } = attachment;
   if (instanceId !== survey.instanceId) return `it may be mounted on ${instanceId}: run this command there`;
   return process.getuid?.() === 0 ? null : 'it may be mounted here, and only root can unmount it: run this with sudo';
 }

@@ -8,6 +8,7 @@
 import { type Claim, claimFolder, claimKey } from '../archive/claim.ts';
 import type { Snapshot, UnfinishedUpload, Volume } from '../cloud/ports.ts';
 import { ARCHIVES_TAG, IN_PROGRESS } from '../host/temporary-volume.ts';
+import { fillingMarks, subjectOf } from '../host/volume-marks.ts';
 import { archivesMark } from './claimed-work.ts';
 import { type FoundClaim, findClaim } from './claims.ts';
 import { leftInBucket } from './left-in-bucket.ts';
@@ -60,7 +61,7 @@ export async function findTraces(survey: Survey): Promise<Trace[]> {
   const marks = { [tagKey]: IN_PROGRESS, [ARCHIVES_TAG]: archivesMark(services, prefix) };
   const ids = new Set([
     ...claims.flatMap((key) => /(snap-[0-9a-f]+)\.json$/.exec(key)?.[1] ?? []),
-    ...(await volumes.marked(marks, null, { signal })).map(({ snapshotId }) => snapshotId),
+    ...(await volumes.marked(marks, null, { signal })).map(subjectOf),
     ...(await snapshots.tagged(tagKey, 'migrating', { signal })).map(({ id }) => id),
     ...(await snapshots.tagged(tagKey, 'validating', { signal })).map(({ id }) => id),
   ]);
@@ -74,7 +75,11 @@ export async function findTraces(survey: Survey): Promise<Trace[]> {
 export async function traceOf(snapshotId: string, found: FoundClaim | null, survey: Survey): Promise<Trace> {
   const { settings, services, signal } = survey;
   const mark = archivesMark(services, settings.prefix);
-  const volumes = await services.volumes.marked({ [settings.tagKey]: IN_PROGRESS }, snapshotId, { signal });
+  const temporary = { [settings.tagKey]: IN_PROGRESS };
+  const volumes = [
+    ...(await services.volumes.marked(temporary, snapshotId, { signal })),
+    ...(await services.volumes.marked({ ...temporary, ...fillingMarks(snapshotId) }, null, { signal })),
+  ];
   const [snapshot = null] = await services.snapshots.byId([snapshotId], { signal });
   return {
     snapshotId,

@@ -1,7 +1,7 @@
 /** `list`: the archives in a bucket, told from the names, sizes and classes of their objects alone. */
 import { claimFolder } from '../archive/claim.ts';
 import { parseKey } from '../archive/key.ts';
-import { pricesIn, type RegionPrices } from '../costs/prices.ts';
+import { noteOn, pricesIn, type RegionPrices } from '../costs/prices.ts';
 import { EXIT, type ExitCode, SnapError } from '../errors.ts';
 import type { ListedArchive } from '../events.ts';
 import { GiB } from '../lib/units.ts';
@@ -35,7 +35,7 @@ export async function list(settings: ListSettings, services: Services, signal: A
       host.notify({ code: 'archive.listed', archive });
     }
   }
-  host.notify({ code: 'list.finished', ...totals });
+  host.notify({ code: 'list.finished', ...totals, priceNote: noteOn(prices, ['s3']) });
   if (unreadable > 0) return EXIT.someFailed;
   return totals.archives === 0 ? EXIT.nothingToDo : EXIT.ok;
 }

@@ -11,6 +11,7 @@ import { BLOCK_BYTES } from '../cloud/blocks.ts';
 import type { ObjectFacts, Snapshot } from '../cloud/ports.ts';
 import { SnapError } from '../errors.ts';
 import type { FoundDevice } from '../host/block-devices.ts';
+import { type Geometry, readGeometry } from '../host/filesystem-geometry.ts';
 import { type Probe, probe, treatmentOf } from '../host/filesystems.ts';
 import { mountReadOnly } from '../host/mounts.ts';
 import { openPartition } from '../host/partition-device.ts';
@@ -144,6 +145,9 @@ async function validateHarvest({ snapshot, settings, services, signal }: Migrati
   harvest.validatedAt = now().toISOString();
 }
 
+/** What is known of what is stored. */
+type Found = Pick<Probe, 'type' | 'uuid' | 'label'> & { geometry?: Geometry | null };
+
 const UNKNOWN: Probe = { tableType: null, type: null, uuid: null, label: null, usage: null };
 
 async function storeDisk(migration: Migration, harvest: Harvest): Promise<void> {
@@ -223,7 +227,13 @@ async function storeFiles(
       helper: mount.helper,
     });
     const expectedBytes = await usedBytes(mount.path);
-    return await storeContent(migration, number, found, { layout: 'tar', directory: mount.path, expectedBytes });
+    const geometry = await readGeometry(filesystem, device, mount.path, signal);
+    return await storeContent(
+      migration,
+      number,
+      { ...found, geometry },
+      { layout: 'tar', directory: mount.path, expectedBytes },
+    );
   } catch (error) {
     if (error instanceof SnapError && error.code === 'MOUNT_FAILED') return error.message;
     throw error;
@@ -239,14 +249,14 @@ async function usedBytes(directory: string): Promise<number> {
 async function storeContent(
   migration: Migration,
   partition: number | null,
-  found: Probe,
+  found: Found,
   content: Content,
 ): Promise<ManifestObject> {
   const { snapshot, settings, services, signal } = migration;
   const facts = factsOf(migration, partition, content.layout, content.expectedBytes);
-  const { uuid, label } = found;
+  const { uuid, label, geometry = null } = found;
   const kept = await migration.progress.completed(facts.key);
-  if (kept) return { ...kept, uuid, label };
+  if (kept) return { ...kept, uuid, label, geometry };
   using directory = temporaryDirectory();
   const settled = {
     content,
@@ -272,6 +282,7 @@ async function storeContent(
     filesystem: found.type,
     uuid,
     label,
+    geometry,
     plainBytes,
     plainSha256: null,
     storedBytes: stored.bytes,

@@ -1,7 +1,7 @@
 /** What a migration would do, as far as it can be told without doing anything. */
 import { formatStartTime, keyStem } from '../archive/key.ts';
 import type { Snapshot } from '../cloud/ports.ts';
-import { pricesIn, type RegionPrices } from '../costs/prices.ts';
+import { noteOn, pricesIn, type RegionPrices } from '../costs/prices.ts';
 import { readingCost } from '../costs/reading.ts';
 import type { SnapshotPlan } from '../events.ts';
 import { GiB } from '../lib/units.ts';
@@ -37,6 +37,7 @@ export function planSnapshot(
       requests: requestCost(data, settings.storageClass, prices),
       storageMonth: monthly(prices.s3[settings.storageClass]?.gbMonth, data),
       now: monthly(prices.snapshot.gbMonth, data),
+      note: noteOn(prices, ['s3']),
     },
   };
 }

@@ -44,7 +44,8 @@ export async function restoreFiles(
   const missing: string[][] = objects.length > needed.length ? [[...(order.paths ?? [])]] : [];
   for (const object of needed) {
     const path = objects.length === 1 ? order.path : join(order.path, String(object.partition));
-    missing.push(await restoreTar(archive.snapshotId, object, { ...order, path }, settings, check));
+    const directory = await openDirectory(path, archive.snapshotId, object, settings.overwrite, order.paths === null);
+    missing.push(await restoreTar(archive.snapshotId, object, { ...order, path }, directory, settings, check));
   }
   const nowhere = (order.paths ?? []).filter((path) => missing.every((names) => names.includes(path)));
   if (nowhere.length === 0) return;
@@ -79,16 +80,16 @@ function chooseTars(
   return tars;
 }
 
-/** @returns the paths that were asked for and are not in it. */
-async function restoreTar(
+/** @returns the paths that were asked for and are not in it. @throws SnapError as `restoreFiles` does. */
+export async function restoreTar(
   snapshotId: string,
   object: ArchivedObject,
   order: FilesOrder,
+  directory: TargetDirectory,
   settings: RestoreSettings,
   check: CheckServices,
 ): Promise<string[]> {
   const started = monotonic();
-  const directory = await openDirectory(order.path, snapshotId, object, settings.overwrite, order.paths === null);
   using temporary = temporaryDirectory();
   const before = directory.isContinued ? new RestoredBefore(order.path, order.isPrivileged) : null;
   const choiceOrder = { paths: order.paths, directory: temporary.path, before };

@@ -11,18 +11,22 @@ import { type Archive, type ArchivedObject, findArchivesById } from './find-arch
 import { restoreFiles } from './restore-files.ts';
 import { restoreToSnapshot } from './restore-snapshot.ts';
 import { openTarget, type Target } from './restore-target.ts';
+import { requireVolumes, restoreToVolume } from './restore-volume.ts';
 import { runEach } from './run-each.ts';
-import type { FilesOrder, RestoreSettings, Services } from './settings.ts';
+import type { FilesOrder, RestoreSettings, Services, VolumeTarget } from './settings.ts';
 import { makeReadable } from './thaw.ts';
+import { asTargetError, refuseDifferences } from './write-image.ts';
 
 /**
- * Writes the image of a disk or of a partition to a file, a device, or a new snapshot; or files below a directory.
+ * Writes the image of a disk or of a partition to a file, a device, or a new snapshot; files below a directory; or a
+ * whole disk, of whichever it was made, to a new volume.
  * @returns `EXIT.ok`; `EXIT.differs` when what came is not what was archived: then no image is left.
  * @throws SnapError the reason, when nothing could be begun; `INTERRUPTED` when stopped.
  */
 export async function restore(settings: RestoreSettings, services: Services, signal: AbortSignal): Promise<ExitCode> {
   await sweepKilledRuns();
   requireTools(settings.target.kind === 'directory' ? ['mkfifo', 'tar'] : ['mkfifo'], services.searchPath);
+  if (settings.target.kind === 'volume') await requireVolumes(services);
   await services.store.check({ signal });
   const { archives, missing } = await findArchivesById([settings.snapshotId], settings.prefix, services.store, signal);
   return runEach({
@@ -36,6 +40,7 @@ export async function restore(settings: RestoreSettings, services: Services, sig
     work: async (archive) => {
       const { target } = settings;
       if (target.kind === 'directory') await restoreFiles(archive, target, settings, services, signal);
+      else if (target.kind === 'volume') await restoreToVolume(archive, target, settings, services, signal);
       else await restoreImage(archive, { ...settings, target }, services, signal);
       return 'done';
     },
@@ -43,7 +48,7 @@ export async function restore(settings: RestoreSettings, services: Services, sig
   });
 }
 
-export type ImageSettings = RestoreSettings & { target: Exclude<RestoreSettings['target'], FilesOrder> };
+export type ImageSettings = RestoreSettings & { target: Exclude<RestoreSettings['target'], FilesOrder | VolumeTarget> };
 
 /** @throws SnapError `DIFFERS`: then no image is left; `NOT_FOUND`, `TARGET`, and what `checkObject` throws. */
 export async function restoreImage(
@@ -135,24 +140,5 @@ function chooseImage({ objects, snapshotId }: Archive, { partition }: RestoreSet
       images.length > 0
         ? `it has images of: ${images.join(', ')} (--partition)`
         : 'it holds files: restore them with --to-dir',
-  });
-}
-
-/** What breaks off the thread that writes is the target's. */
-function asTargetError(error: unknown, path: string): unknown {
-  if (!(error instanceof SnapError) || error.code !== 'COMPARE_FAILED') return error;
-  const why = error.cause instanceof Error ? error.cause.message : error.message;
-  return new SnapError('TARGET', `${path} cannot be written: ${why}`, {
-    hint: 'make room, or restore elsewhere; then run the same command again',
-    cause: error,
-  });
-}
-
-/** @throws SnapError `DIFFERS` */
-function refuseDifferences({ key, differences, differenceCount }: ObjectCheck, rest: string): void {
-  const [first] = differences;
-  if (differenceCount === 0 || !first) return;
-  throw new SnapError('DIFFERS', `${key}: ${first.detail}; ${rest}`, {
-    hint: 'the archive is damaged: look for another copy, or another version of the object',
   });
 }

@@ -2,10 +2,10 @@
 import type { Encryption } from '../archive/cipher.ts';
 import type { Codec } from '../archive/codec.ts';
 import type { Layout } from '../archive/key.ts';
-import type { NewSnapshots, SnapshotBlocks } from '../cloud/blocks.ts';
+import type { BlockCounts, NewSnapshots, SnapshotBlocks } from '../cloud/blocks.ts';
 import type { Examiner } from '../cloud/examiner.ts';
 import type { Inventory } from '../cloud/inventory.ts';
-import type { ArchiveStore, Instance, Snapshots, ThawOrder, Volumes } from '../cloud/ports.ts';
+import type { ArchiveStore, Call, Instance, Snapshots, ThawOrder, Volumes } from '../cloud/ports.ts';
 import type { Assumptions } from '../costs/analysis.ts';
 import type { Prices } from '../costs/prices.ts';
 import type { Host } from '../events.ts';
@@ -151,10 +151,10 @@ export interface RestoreSettings {
   prefix: string;
   /** `null`: the whole disk. */
   partition: number | null;
-  target: { kind: 'file' | 'device'; path: string } | { kind: 'snapshot' } | FilesOrder;
-  /** Of a new snapshot: also where the old one was not encrypted. */
+  target: { kind: 'file' | 'device'; path: string } | { kind: 'snapshot' } | FilesOrder | VolumeTarget;
+  /** Of a new snapshot or volume: also where the old one was not encrypted. */
   encrypt: boolean;
-  /** Of a new snapshot; `null`: the account's default key. */
+  /** Of a new snapshot or volume; `null`: the account's default key. */
   kmsKeyArn: string | null;
   /** Whether a file or what is on a device may be destroyed. */
   overwrite: boolean;
@@ -182,6 +182,15 @@ export interface DrillSettings extends ArchiveFilter, VolumeSettings {
   user: string;
   tagKey: string;
   downloadStreams: number;
+}
+
+/** A new volume, attached here while it is filled. */
+export interface VolumeTarget extends Pick<VolumeSettings, 'mountPoint' | 'volumeType' | 'waitLimit'> {
+  kind: 'volume';
+  /** `null`: as large as the old one. */
+  sizeGiB: number | null;
+  /** Key of the tag that marks the volume as long as it is not complete. */
+  tagKey: string;
 }
 
 /** Files below a directory. */
@@ -217,15 +226,17 @@ export interface AnalyzeSettings {
   accounts: readonly string[];
   /** Whether EC2 is asked what snapshots are. */
   isOffline: boolean;
-  prices: Prices;
   assumptions: Assumptions;
 }
 
 /** The part of the outside world that bills are about. */
 export interface AnalyzeServices {
   inventory: Inventory;
+  counts: BlockCounts;
   /** Any bucket that may be read. */
   bucket(name: string): ReadableBucket;
+  /** Of these regions; the report tells which. */
+  prices(regions: readonly string[], call: Call): Promise<Prices>;
   host: Host;
 }
 

@@ -356,13 +356,23 @@ test('the table and the plan, which migrate takes', async (t) => {
     join(lab.directory, 'r.csv'),
     csv('legacy', [{ month: MONTH, others: 0, snapshots: lines }], 'daily'),
   );
-  const [table, plan] = ['table.csv', 'plan.txt'].map((name) => join(lab.directory, name));
-  const done = await runCli(lab.env, ['analyze', path, '--csv', table ?? '', '--plan', plan ?? '']);
+  const [table, plan, page] = ['table.csv', 'plan.txt', 'page.html'].map((name) => join(lab.directory, name));
+  const done = await runCli(lab.env, [
+    'analyze',
+    path,
+    '--csv',
+    table ?? '',
+    '--plan',
+    plan ?? '',
+    '--html',
+    page ?? '',
+  ]);
   assert.equal(done.code, 0, done.stderr);
   assert.match(
     done.stdout,
     new RegExp(`4 snapshots of ${volume} to DEEP_ARCHIVE: saves (at least )?\\$\\d+\\.\\d\\d/month`),
   );
+  assert.match(readFileSync(page ?? '', 'utf8'), new RegExp(`^<!doctype html>[^]*${volume}`));
   const { data } = Papa.parse<Record<string, string>>(readFileSync(table ?? '', 'utf8').trim(), { header: true });
   assert.deepEqual(
     data.map(({ snapshot, gib }) => [snapshot, Math.round(Number(gib))]),
@@ -417,4 +427,71 @@ test('the table and the plan, which migrate takes', async (t) => {
     file('bare', `${first}\n`),
   ]);
   assert.equal(other.code, 0, other.stderr);
+});
+
+test('--refresh-prices asks for the regions of the bill, and of no others; a bad file of prices ends it before that', async (t) => {
+  const lab = await labForTest(t);
+  const { snapshotId: id } = await lab.control.addSnapshot({
+    volumeId: 'vol-0123456789abcdef0',
+    sizeGiB: 100,
+    startTime: '2020-01-01T00:00:00Z',
+    dataBytes: 100 * 2 ** 30,
+  });
+  const snapshots = [line(id, 100 * 2048, { region: 'us-east-1' })];
+  const report = csv('legacy', [{ month: MONTH, others: 0, snapshots }], 'daily');
+  const path = writeBill(join(lab.directory, 'r.csv'), report);
+  const own = join(lab.directory, 'own.json');
+  writeFileSync(own, '{"region":{}}');
+  const refused = await runCli(lab.env, ['analyze', path, '--refresh-prices', '--prices', own]);
+  assert.equal(refused.code, 2, refused.stderr);
+  assert.deepEqual(await lab.control.calls(), []);
+  const { prices, regions } = await analysed(lab, [path, '--refresh-prices']);
+  assert.equal(prices.source, 'price-list');
+  assert.match(prices.note, /Price List API of \S+ for us-east-1;/);
+  const tier = regions[0]?.volumes[0]?.decision?.choices.find(({ what }) => what === 'ebs-archive');
+  // The lab's us-east-1 asks 1.1 times what the real one does.
+  assert.ok(Math.abs((tier?.monthly ?? 0) - 100 * 0.0125 * 1.1) < 1e-6, JSON.stringify(tier));
+  const asked = (await lab.control.calls()).filter(({ service }) => service === 'pricing');
+  assert.equal(asked.length, 5);
+});
+
+test('without a report: what changed between the snapshots, after saying what that costs', async (t) => {
+  const lab = await labForTest(t);
+  const block = (content: number) => Buffer.alloc(512 * 1024, content);
+  const image = (name: string, blocks: readonly number[]) => {
+    const path = join(lab.directory, name);
+    writeFileSync(path, Buffer.concat(blocks.map(block)));
+    return path;
+  };
+  const volumeId = 'vol-0123456789abcdef0';
+  const add = (name: string, blocks: readonly number[], startTime: string) =>
+    lab.control.addSnapshot({ imagePath: image(name, blocks), volumeId, startTime });
+  await add('one', [1, 2, 3, 4], '2026-01-01T00:00:00Z');
+  const second = await add('two', [1, 2, 9, 4, 5, 6], '2026-02-01T00:00:00Z');
+  await lab.control.addSnapshot({ imagePath: image('three', [7, 7]), volumeId: 'vol-ffffffff' });
+  await lab.control.addSnapshot({
+    sizeGiB: 10,
+    volumeId: 'vol-0123456789abcdef1',
+    storageTier: 'archive',
+    dataBytes: 2 ** 31,
+  });
+  const done = await runCli(lab.env, ['analyze', '--live', '--json', '--regions', 'us-east-1']);
+  assert.equal(done.code, 0, done.stderr);
+  assert.match(done.stderr, /us-east-1: comparing 4 snapshots by the EBS direct APIs: at most 1 requests, \$/);
+  const { regions, basis } = JSON.parse(done.stdout) as Analysis;
+  assert.deepEqual([basis.kind, basis.kind === 'live' ? basis.calls.requests : 0], ['live', 1]);
+  const chain = regions[0]?.volumes.find(({ id }) => id === volumeId);
+  assert.deepEqual(
+    chain?.snapshots.map(({ gib }) => gib * 2048),
+    [4, 3],
+  );
+  const [archived] = regions[0]?.volumes.find(({ id }) => id === 'vol-0123456789abcdef1')?.snapshots ?? [];
+  assert.deepEqual([archived?.tier, archived?.gib, archived?.monthly], ['archive', 2, 0.025]);
+  const action = { kind: 'error', code: 'AccessDeniedException', status: 403 } as const;
+  await lab.control.script({ service: 'ebs', operation: 'ListChangedBlocks', times: 1, action });
+  const denied = await runCli(lab.env, ['analyze', '--live', '--quiet']);
+  assert.equal(denied.code, 0, denied.stderr);
+  assert.match(denied.stdout, new RegExp(`WARNING: ${second.snapshotId} is shown with all of its data`));
+  const both = await runCli(lab.env, ['analyze', '--live', 'report.csv']);
+  assert.deepEqual([both.code, /--live reads no report/.test(both.stderr)], [2, true]);
 });

@@ -52,6 +52,35 @@ test('500 GiB of which 2 are its own: it stays, whatever the class', () => {
   assert.equal(deep.breakEven, null);
 });
 
+test('a volume that hardly changes is left alone, and the reason says why', () => {
+  const sizes = [
+    [500, 2, 2, 2],
+    [500, 500, 500, 500],
+  ] as const;
+  const [old] = decided(volumeOf({ sizeGiB: 500, snapshots: snapshotsOf([100, 1, 1], [100, 100, 100]) }));
+  assert.equal(bestOf(old?.decision)?.scope, 'all', 'nothing is added to it: all of it can go');
+  const [live] = decided(volumeOf({ sizeGiB: 500, snapshots: snapshotsOf(...sizes, '2026-11-20') }));
+  assert.equal(bestOf(live?.decision)?.what, 'keep');
+  assert.match(live?.decision?.reason ?? '', /only all of them together would save/);
+  assert.match(live?.snapshots[1]?.decision?.reason ?? '', /cost more than what it alone is billed for/);
+});
+
+test('the snapshots of the example of version 0: the set that changes much is moved', () => {
+  const gib = [448.7, 261.7, 301.5, 275.4, 250.5, 279.3, 320.6, 218.1, 90.8, 85.2, 89.4, 93.2, 92.6, 82.8, 87.1, 39.5];
+  const snapshots = snapshotsOf(
+    gib,
+    gib.map(() => 450),
+    '2017-05-25',
+  );
+  const [volume] =
+    decide(analysisOf([volumeOf({ sizeGiB: 500, snapshots })]), BUILT_IN, { today: '2017-05-26' }).regions[0]
+      ?.volumes ?? [];
+  const best = bestOf(volume?.decision);
+  assert.deepEqual([best?.storageClass, best?.scope, best?.savingIs], ['DEEP_ARCHIVE', 'all-but-latest', 'exact']);
+  // What stays is the latest, in full; 15 archives of 450 GiB at 2:1 are stored.
+  near(best?.saving, (3016.4 - 450) * 0.05 - 15 * 225 * 0.00099, 1e-3);
+});
+
 test('the oldest of a chain hands on what the next refers to', () => {
   // 100 GiB, of which the second snapshot replaced 30: 70 are handed on.
   const [volume] = decided(volumeOf({ sizeGiB: 100, snapshots: snapshotsOf([100, 30], [100, 100]) }));

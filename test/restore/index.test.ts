@@ -178,7 +178,7 @@ test('an index that is not what was written is refused, and nothing of it is bel
     const into = join(lab.directory, `into-${number}`);
     const done = await runRestore(lab, [snapshotId, '--to-dir', into, '--path', 'etc/a', 'etc/b']);
     const said = done.stdout + done.stderr;
-    assert.ok(done.code === 1 || done.code === 12, `${name}: exit ${done.code}: ${said}`);
+    assert.ok([1, 10, 12].includes(done.code ?? 0), `${name}: exit ${done.code}: ${said}`);
     assert.doesNotMatch(said, /BUG|TypeError|RangeError|\n {4}at /, name);
     assert.equal(existsSync(join(lab.directory, 'b')), false, name);
   }

@@ -16,8 +16,8 @@ const DELAYS = { volumeCreating: 400, attaching: 400, detaching: 200, deleting: 
 const MOMENTS: { when: string; line: RegExp; signal: NodeJS.Signals; fault?: FaultSpec }[] = [
   { when: 'the snapshot is taken up', line: /: started /, signal: 'SIGINT' },
   { when: 'the tag says migrating', line: /=migrating/, signal: 'SIGTERM' },
-  { when: 'the volume is asked for', line: /creating a temporary/, signal: 'SIGHUP' },
-  { when: 'the volume is being created', line: /temporary volume \S+ created/, signal: 'SIGINT' },
+  { when: 'the volume is asked for', line: /creating a gp3 volume/, signal: 'SIGHUP' },
+  { when: 'the volume is being created', line: /: volume \S+ created/, signal: 'SIGINT' },
   { when: 'the volume is being attached', line: /: attaching /, signal: 'SIGTERM' },
   { when: 'the device is there', line: /: vol-\w+ is \/dev\//, signal: 'SIGINT' },
   { when: 'the disk has been read', line: /no partition table/, signal: 'SIGINT' },

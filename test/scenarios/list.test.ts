@@ -84,5 +84,10 @@ test('as text; and where EC2 may not be asked', async (t) => {
     new RegExp(`${snapshotId}  vol-\\w+  \\S+Z  complete +tar.lz4, [\\d.]+ KiB, STANDARD, \\S+ a month`),
   );
   assert.doesNotMatch(text, /snapshot (exists|gone)/);
-  assert.match(text, /list: 1 archive, /);
+  assert.match(text, /list: 1 archive, .* a month\n/);
+  const far = await runCli(lab.env, ['list', '--bucket', BUCKET, '--region', 'cn-north-1']);
+  assert.match(
+    far.stdout + far.stderr,
+    /a month \(prices of cn-north-1 are not known: those of us-east-1 were used\)\n/,
+  );
 });

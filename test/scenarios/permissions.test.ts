@@ -3,7 +3,9 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { PutObjectCommand } from '@aws-sdk/client-s3';
 import type { Policy } from '../../lab/core/policy.ts';
+import { csv, line } from '../support/bills.ts';
 import { addSnapshotOf } from '../support/disks.ts';
 import { killFamily } from '../support/kill-family.ts';
 import { BUCKET, labForTest, runCli, runMigrate, runValidate, type TestLab } from '../support/lab.ts';
@@ -267,5 +269,77 @@ test('thawing: one action more, and it is needed', async (t) => {
   assert.equal(refused.code, 1);
   assert.match(refused.stderr, /ACCESS_DENIED|HTTP 403|AccessDenied/);
   const done = await restoreAs([...policy.Statement, ...policyFor('thaw').Statement]);
+  assert.equal(done.code, 0, done.stderr);
+});
+
+test('analyze: its policy is enough, and each of its actions is missed', async (t) => {
+  const lab = await labForTest(t);
+  const { snapshotId } = await lab.control.addSnapshot({ sizeGiB: 1 });
+  const month = { month: '2026-09', others: 0, snapshots: [line(snapshotId, 2048, { region: 'us-east-1' })] };
+  const report = 'b/r/20260901-20261001/r-00001.csv';
+  const manifest = JSON.stringify({ reportKeys: [report] });
+  for (const [Key, Body] of [
+    [report, csv('legacy', [month], 'daily')],
+    ['b/r/20260901-20261001/r-Manifest.json', manifest],
+  ] as const) {
+    await lab.s3.send(new PutObjectCommand({ Bucket: BUCKET, Key, Body }));
+  }
+  const policy = policyFor('analyze');
+  const analyzeAs = async (name: string, without: string) => {
+    const Statement = policy.Statement.map((statement) => ({
+      ...statement,
+      Action: [statement.Action ?? []].flat().filter((action) => action !== without),
+    })).filter(({ Action }) => Action.length > 0);
+    const { accessKeyId, secretAccessKey } = await lab.control.addIdentity(name, { ...policy, Statement });
+    const env = { AWS_ACCESS_KEY_ID: accessKeyId, AWS_SECRET_ACCESS_KEY: secretAccessKey };
+    return runCli(lab.env, ['analyze', `s3://${BUCKET}/b/r/`], { env });
+  };
+  const done = await analyzeAs('reader', '');
+  assert.equal(done.code, 0, done.stderr);
+  assert.doesNotMatch(done.stdout, /could not be asked/);
+  for (const [without, code] of [
+    ['s3:ListBucket', 1],
+    ['s3:GetObject', 1],
+    ['ec2:DescribeSnapshots', 0],
+    ['ec2:DescribeImages', 0],
+  ] as const) {
+    const lacking = await analyzeAs(`without ${without}`, without);
+    assert.equal(lacking.code, code, `${without} ${lacking.stderr}`);
+    assert.match(lacking.stdout + lacking.stderr, /could not (be asked|list|read|look)/, without);
+  }
+});
+
+test('analyze --live: its policy is enough', async (t) => {
+  const lab = await labForTest(t);
+  const { snapshotId, volumeId } = await addSnapshotOf(lab);
+  await addSnapshotOf(lab, undefined, { volumeId });
+  const { accessKeyId, secretAccessKey } = await lab.control.addIdentity('looker', policyFor('analyze-live'));
+  const env = { AWS_ACCESS_KEY_ID: accessKeyId, AWS_SECRET_ACCESS_KEY: secretAccessKey };
+  const done = await runCli(lab.env, ['analyze', '--live'], { env });
+  assert.equal(done.code, 0, done.stderr);
+  assert.match(done.stdout, new RegExp(snapshotId));
+  assert.doesNotMatch(done.stdout, /WARNING: (?!prices)/);
+});
+
+test('restore --to-volume: its policy is enough, and each action is needed', async (t) => {
+  const lab = await labForTest(t, { allowLeftovers: ['volume', 'attachment', 'loop-device', 'device-link'] });
+  const { snapshotId } = await addSnapshotOf(lab, undefined, { tags: { 'snap-to-s3': 'migrate', Name: 'x' } });
+  assert.equal((await runMigrate(lab, ['--all'])).code, 0);
+  const policy = policyFor('restore-volume');
+  const restoreAs = async (Statement: Document['Statement']) => {
+    const { accessKeyId, secretAccessKey } = await lab.control.addIdentity('maker', { ...policy, Statement });
+    const env = { ...lab.env, AWS_ACCESS_KEY_ID: accessKeyId, AWS_SECRET_ACCESS_KEY: secretAccessKey };
+    const flags = ['--mount-point', join(lab.directory, 'mnt'), '--wait-limit', '1'];
+    return runCli(env, ['restore', snapshotId, '--bucket', BUCKET, '--to-volume', ...flags]);
+  };
+  for (const [index, statement] of policy.Statement.entries()) {
+    for (const action of [statement.Action ?? []].flat().filter((name) => /^ec2:(?!DeleteVolume)/.test(name))) {
+      const rest = [statement.Action ?? []].flat().filter((name) => name !== action);
+      const refused = await restoreAs(policy.Statement.with(index, { ...statement, Action: rest }));
+      assert.equal(refused.code, 1, action);
+      assert.match(refused.stderr, new RegExp(`perform: ${action} on`), action);
+    }
+  }
+  const done = await restoreAs(policy.Statement);
   assert.equal(done.code, 0, done.stderr);
 });

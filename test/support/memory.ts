@@ -1,11 +1,9 @@
 /** How much memory a run of the program takes: of the compiled program, as it is installed. */
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { build } from './built.ts';
 import { BUCKET, runProgram, type TestLab } from './lab.ts';
-
-const ROOT = join(import.meta.dirname, '..', '..');
 
 export interface MeasuredRun {
   /** The most bytes that the process itself had in memory, up to the event. */
@@ -36,13 +34,3 @@ export async function runMeasured(lab: TestLab, argv: readonly string[], event: 
 
 const highWaterMark = (pid: string): number =>
   Number(/^VmHWM:\s+(\d+) kB/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]) * 1024;
-
-/** Beside the sources, so that it finds what it imports. */
-function build() {
-  const directory = mkdtempSync(join(ROOT, '.built-'));
-  execFileSync('tsc', ['-p', join(ROOT, 'tsconfig.build.json'), '--outDir', directory], { stdio: 'inherit' });
-  return {
-    program: join(directory, 'src', 'bin.js'),
-    [Symbol.dispose]: () => rmSync(directory, { recursive: true, force: true }),
-  };
-}

@@ -2,9 +2,13 @@
 import { Command, Option } from 'commander';
 import { awsAnalyzeServices } from '../../aws-services.ts';
 import type { Analysis } from '../../costs/analysis.ts';
+import { BUILT_IN } from '../../costs/built-in-prices.ts';
+import type { Prices } from '../../costs/prices.ts';
 import { EXIT, SnapError } from '../../errors.ts';
 import { analyze } from '../../operations/analyze.ts';
+import { analyzeLive } from '../../operations/analyze-live.ts';
 import type { AnalyzeSettings } from '../../operations/settings.ts';
+import { renderPage } from '../../page/render-page.ts';
 import type { CliContext } from '../context.ts';
 import { collect, decimal, matching, wholeNumber } from '../flag-values.ts';
 import { EXIT_STATUS_HELP } from '../help.ts';
@@ -15,10 +19,12 @@ import { analysisCsv } from '../render/analysis-csv.ts';
 import { analysisText } from '../render/analysis-text.ts';
 import { openHost } from '../render/open-host.ts';
 import { checkOutputFile, writeOutputFile } from '../render/output-file.ts';
+import { keepHeapSmall } from '../small-heap.ts';
 
 /** Flags as the parser hands them over. */
-interface AnalyzeFlags extends AwsFlags, PriceFlags {
+interface AnalyzeFlags extends AwsFlags, Pick<PriceFlags, 'prices' | 'refreshPrices'> {
   offline?: true;
+  live?: true;
   regions?: string[];
   accounts?: string[];
   months: number;
@@ -27,6 +33,7 @@ interface AnalyzeFlags extends AwsFlags, PriceFlags {
   json?: true;
   quiet?: true;
   csv?: string;
+  html?: string;
   plan?: string;
 }
 
@@ -56,11 +63,14 @@ const EXAMPLES = `
 Examples:
   snap-to-s3 analyze costreport-00001.csv.gz
   snap-to-s3 analyze s3://cost-reports.example.com/billing/daily/ --months 3
+  snap-to-s3 analyze --live --regions eu-west-1 us-east-1
   aws s3 cp s3://cost-reports.example.com/costreport-1.csv.gz - | snap-to-s3 analyze
 `;
 
 const ACCOUNT = matching(/^\d{12}$/, 'a 12-digit account id');
 const REGION = matching(/^[a-z]{2}(-[a-z]+)+-\d$/, 'a region name such as eu-west-1');
+
+const isRegion = (name: string): boolean => /^[a-z]{2}(-[a-z]+)+-\d$/.test(name);
 
 const inputOptions = (): Option[] => [
   new Option('--months <number>', 'of a report in S3: its last billing months')
@@ -68,6 +78,9 @@ const inputOptions = (): Option[] => [
     .default(2),
   new Option('--regions <region...>', 'only snapshots in these regions').argParser(collect(REGION)),
   new Option('--accounts <id...>', 'only snapshots of these accounts').argParser(collect(ACCOUNT)),
+  new Option('--live', 'without a report: from EC2, and lists of the EBS direct APIs, which cost a little').conflicts(
+    'offline',
+  ),
   new Option('--offline', 'do not ask EC2 what snapshots are of'),
 ];
 
@@ -79,47 +92,68 @@ const assumptionOptions = (): Option[] => [
 const outputOptions = (): Option[] => [
   new Option('--json', 'the whole analysis as one JSON document on standard output'),
   new Option('--csv <file>', 'write a table of the snapshots to this file'),
+  new Option('--html <file>', 'write a page to this file: one file that needs nothing else'),
   new Option('--plan <file>', 'write the snapshots that are best moved to S3 to this file, for migrate --from'),
   new Option('--quiet', 'only the result and errors'),
 ];
 
 async function runAnalyze(inputs: string[], flags: AnalyzeFlags, context: CliContext): Promise<void> {
+  keepHeapSmall();
   const settings = toSettings(inputs, flags, context);
   for (const [flag, path] of filesOf(flags)) checkOutputFile(flag, path);
   using host = openHost(flags.quiet ? { quiet: true } : {}, context);
-  const services = awsAnalyzeServices(flags, host, context.process.env);
-  const analysis = await analyze(settings, services, context.signal);
-  show(analysis, flags, context);
+  // A file of prices that is no use is refused before anything is read.
+  await pricesOf(flags.prices === undefined ? {} : { prices: flags.prices }, [], host, context.signal);
+  let prices: Prices = BUILT_IN;
+  const services = {
+    ...awsAnalyzeServices(flags, host, context.process.env),
+    prices: async (regions: readonly string[]) => {
+      prices = await pricesOf(flags, regions.filter(isRegion), host, context.signal);
+      return prices;
+    },
+  };
+  const analysis = await (flags.live ? analyzeLive : analyze)(settings, services, context.signal);
+  show(analysis, prices, flags, context);
   context.finish(analysis.regions.length === 0 ? EXIT.nothingToDo : EXIT.ok);
 }
 
 /** @throws SnapError `USAGE` where nothing is given and a person sits at the keyboard. */
 function toSettings(inputs: readonly string[], flags: AnalyzeFlags, { process }: CliContext): AnalyzeSettings {
+  if (flags.live) return { ...always(flags, process), inputs: [], regions: liveRegions(inputs, flags, process.env) };
   if (inputs.length === 0 && process.stdin.isTTY) {
     throw new SnapError('USAGE', 'give the files of a billing report, s3://BUCKET/PREFIX, or pipe a report in');
   }
   if (inputs.filter((input) => input === '-').length > 1)
     throw new SnapError('USAGE', 'standard input can be read once');
-  return {
-    inputs: inputs.length === 0 ? ['-'] : inputs,
-    input: process.stdin,
-    months: flags.months,
-    regions: flags.regions ?? [],
-    accounts: flags.accounts ?? [],
-    isOffline: flags.offline === true,
-    prices: pricesOf(flags),
-    assumptions: { compression: flags.ratio, isCompressionMeasured: false, keepMonths: flags.keepMonths },
-  };
+  const given = inputs.length === 0 ? ['-'] : inputs;
+  return { ...always(flags, process), inputs: given, regions: flags.regions ?? [] };
 }
 
-const filesOf = ({ csv, plan }: AnalyzeFlags): [string, string][] =>
-  Object.entries({ '--csv': csv, '--plan': plan }).flatMap(([flag, path]) =>
+const always = (flags: AnalyzeFlags, process: NodeJS.Process) => ({
+  input: process.stdin,
+  months: flags.months,
+  accounts: flags.accounts ?? [],
+  isOffline: flags.offline === true,
+  assumptions: { compression: flags.ratio, isCompressionMeasured: false, keepMonths: flags.keepMonths },
+});
+
+function liveRegions(inputs: readonly string[], flags: AnalyzeFlags, env: NodeJS.ProcessEnv): string[] {
+  if (inputs.length > 0) throw new SnapError('USAGE', '--live reads no report: leave the files out, or --live');
+  const regions =
+    flags.regions ?? [flags.region, env['AWS_REGION']].filter((region) => region !== undefined).slice(0, 1);
+  if (regions.length > 0) return regions;
+  throw new SnapError('USAGE', 'say which regions: --regions REGION...', { hint: 'or set AWS_REGION' });
+}
+
+const filesOf = ({ csv, html, plan }: AnalyzeFlags): [string, string][] =>
+  Object.entries({ '--csv': csv, '--html': html, '--plan': plan }).flatMap(([flag, path]) =>
     path === undefined ? [] : [[flag, path]],
   );
 
-function show(analysis: Analysis, flags: AnalyzeFlags, { output, process }: CliContext): void {
+function show(analysis: Analysis, prices: Prices, flags: AnalyzeFlags, { output, process }: CliContext): void {
   const print = output.printer(process.stdout);
   print(flags.json ? `${JSON.stringify(analysis, null, 2)}\n` : analysisText(analysis));
   if (flags.csv !== undefined) writeOutputFile('--csv', flags.csv, analysisCsv(analysis));
+  if (flags.html !== undefined) writeOutputFile('--html', flags.html, renderPage(analysis, prices));
   if (flags.plan !== undefined) writeOutputFile('--plan', flags.plan, planText(analysis));
 }

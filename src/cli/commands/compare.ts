@@ -5,9 +5,10 @@ import { EXIT } from '../../errors.ts';
 import type { CliContext } from '../context.ts';
 import { decimal, matching, wholeNumber } from '../flag-values.ts';
 import { EXIT_STATUS_HELP } from '../help.ts';
-import { addOptionGroups } from '../options.ts';
+import { addOptionGroups, profileOption } from '../options.ts';
 import { type PriceFlags, priceOptions, pricesOf } from '../price-flags.ts';
 import { comparisonText } from '../render/compare-text.ts';
+import { openHost } from '../render/open-host.ts';
 
 interface CompareFlags extends PriceFlags {
   snapshots: number;
@@ -27,7 +28,7 @@ export function compareCommand(context: CliContext): Command {
     .action((_flags, self: Command) => runCompare(self.opts<CompareFlags>(), context));
   return addOptionGroups(command, [
     ['What is compared:', volumeOptions()],
-    ['Prices:', [regionOption(), ...priceOptions()]],
+    ['Prices:', [regionOption(), ...priceOptions(), profileOption()]],
     ['Output:', [new Option('--json', 'one JSON document on standard output')]],
   ]);
 }
@@ -58,7 +59,7 @@ const regionOption = (): Option =>
     matching(/^[a-z]{2}(-[a-z]+)+-\d$/, 'a region name such as eu-west-1'),
   );
 
-function runCompare(flags: CompareFlags, context: CliContext): void {
+async function runCompare(flags: CompareFlags, context: CliContext): Promise<void> {
   const settings: CompareSettings = {
     snapshots: flags.snapshots,
     sizeGiB: flags.size,
@@ -66,8 +67,9 @@ function runCompare(flags: CompareFlags, context: CliContext): void {
     compressions: flags.ratio === undefined ? [1, 2] : [flags.ratio],
     region: flags.region ?? 'us-east-1',
   };
-  const today = compareToday(settings, pricesOf(flags));
-  const isAboutToday = flags.region !== undefined || flags.prices !== undefined;
+  using host = openHost({}, context);
+  const today = compareToday(settings, await pricesOf(flags, [settings.region], host, context.signal));
+  const isAboutToday = [flags.region, flags.prices, flags.refreshPrices].some((flag) => flag !== undefined);
   const before = isAboutToday ? [] : [compareIn2017(settings)];
   const print = context.output.printer(context.process.stdout);
   if (flags.json) print(`${JSON.stringify({ format: 1, comparisons: [...before, today] })}\n`);

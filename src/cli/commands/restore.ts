@@ -5,7 +5,7 @@ import { normalisePrefix } from '../../archive/key.ts';
 import { awsServices } from '../../aws-services.ts';
 import { SnapError } from '../../errors.ts';
 import { restore } from '../../operations/restore.ts';
-import type { FilesOrder, RestoreSettings } from '../../operations/settings.ts';
+import type { FilesOrder, RestoreSettings, VolumeTarget } from '../../operations/settings.ts';
 import type { CliContext } from '../context.ts';
 import { matching, wholeNumber } from '../flag-values.ts';
 import { EXIT_STATUS_HELP } from '../help.ts';
@@ -16,12 +16,16 @@ import {
   bucketOption,
   bucketOwnerOption,
   downloadStreamsOption,
+  mountPointOption,
+  newVolumeTypeOption,
   type OutputFlags,
   outputOptions,
   prefixOption,
   reportOption,
   SNAPSHOT_ID,
   sessionKeyOption,
+  tagOption,
+  waitLimitOption,
 } from '../options.ts';
 import { openHost } from '../render/open-host.ts';
 import { readSessionKey } from '../session-key.ts';
@@ -36,6 +40,12 @@ interface RestoreFlags extends AwsFlags, OutputFlags, ThawFlags {
   toFile?: string;
   toDevice?: string;
   toSnapshot?: true;
+  toVolume?: true;
+  volumeSize?: number;
+  volumeType: string;
+  mountPoint: string;
+  waitLimit: number;
+  tag: string;
   toDir?: string;
   path?: string[];
   privileged?: true;
@@ -49,10 +59,10 @@ interface RestoreFlags extends AwsFlags, OutputFlags, ThawFlags {
 
 export function restoreCommand(context: CliContext): Command {
   const command = new Command('restore')
-    .summary('give files or images back: to a directory, a file, a device or a new snapshot')
+    .summary('give files or images back: to a directory, a file, a device, a new snapshot or volume')
     .description(DESCRIPTION)
     .usage(
-      'SNAPSHOT --bucket BUCKET (--to-dir DIR | --to-file FILE | --to-device DEVICE --yes | --to-snapshot) [OPTIONS]',
+      'SNAPSHOT --bucket BUCKET (--to-dir DIR | --to-file FILE | --to-device DEVICE --yes | --to-snapshot | --to-volume) [OPTIONS]',
     )
     .argument('<snapshot>', 'whose archive', SNAPSHOT_ID)
     .addHelpText('after', EXAMPLES + EXIT_STATUS_HELP)
@@ -69,7 +79,8 @@ export function restoreCommand(context: CliContext): Command {
 const DESCRIPTION = [
   'Makes the files of an archive anew below a directory, with all their attributes; or writes an archived image, of a whole',
   'disk (--dd) or of one partition, to a sparse file, to a block device, or to a new EBS snapshot (by the EBS direct APIs:',
-  'no volume, no root, no instance; tags and description come back). Every byte is held on the way against the hashes,',
+  'no volume, no root, no instance; tags and description come back). As root on an instance it makes a new EBS volume:',
+  'with the image; or with partition table, filesystems, files and boot code as they were. Every byte is held on the way against the hashes,',
   'checksums and lengths that the archive has; when anything differs, no image is left, a directory stays marked as',
   'unfinished, and the exit code is 12. Archives of version 0 are restored too.',
 ].join(' ');
@@ -81,24 +92,26 @@ Examples:
   snap-to-s3 restore snap-0123456789abcdef0 --bucket backups.example.com --to-file disk.img
   snap-to-s3 restore snap-0123456789abcdef0 --bucket backups.example.com --to-device /dev/nvme2n1 --yes
   snap-to-s3 restore snap-0123456789abcdef0 --bucket backups.example.com --to-snapshot --region eu-west-1
+  snap-to-s3 restore snap-0123456789abcdef0 --bucket backups.example.com --to-volume
 `;
 
 const targetOptions = (): Option[] => [
   new Option(
     '--to-dir <directory>',
     'files, below a directory that is empty or not there; as root with their owners',
-  ).conflicts(['toFile', 'toDevice', 'toSnapshot']),
+  ).conflicts(['toFile', 'toDevice', 'toSnapshot', 'toVolume']),
   new Option(
     '--path <path...>',
     'only these files and directories, as named from the root of the filesystem',
-  ).conflicts(['toFile', 'toDevice', 'toSnapshot']),
+  ).conflicts(['toFile', 'toDevice', 'toSnapshot', 'toVolume']),
   new Option('--privileged', 'also device nodes, set-ID bits and file capabilities; takes root').conflicts([
     'toFile',
     'toDevice',
     'toSnapshot',
+    'toVolume',
   ]),
   new Option('--no-index', 'read the whole object, also for a few files, and do not use its index'),
-  new Option('--to-file <file>', 'a new, sparse file').conflicts('toDevice'),
+  new Option('--to-file <file>', 'a new, sparse file').conflicts(['toDevice', 'toVolume']),
   new Option('--to-device <device>', 'a block device that nobody uses; what is on it is destroyed (--yes)').argParser(
     matching(/^\/dev\/./, 'a device such as /dev/nvme2n1'),
   ),
@@ -107,8 +120,20 @@ const targetOptions = (): Option[] => [
     'toDevice',
     'partition',
   ]),
-  new Option('--encrypt', 'the new snapshot; it is anyway where the old one was'),
-  new Option('--kms-key-id <arn>', "key of the new snapshot, instead of the account's default").argParser(
+  new Option('--to-volume', 'a new EBS volume in the zone of this instance, with all that the disk had').conflicts([
+    'toDevice',
+    'toSnapshot',
+    'partition',
+  ]),
+  new Option('--volume-size <GiB>', 'of the new volume, where it is to be larger than the old one').argParser(
+    wholeNumber(1, 65_536),
+  ),
+  newVolumeTypeOption(),
+  mountPointOption(),
+  waitLimitOption(),
+  tagOption(),
+  new Option('--encrypt', 'the new snapshot or volume; it is anyway where the old one was'),
+  new Option('--kms-key-id <arn>', "key of the new snapshot or volume, instead of the account's default").argParser(
     matching(/^arn:aws[\w-]*:kms:/, 'the ARN of a key, which the EBS direct APIs ask for'),
   ),
   new Option(
@@ -148,10 +173,15 @@ function toTarget(flags: RestoreFlags, process: NodeJS.Process): RestoreSettings
   const { toDir, toFile, toDevice, toSnapshot, yes } = flags;
   if (toDir !== undefined) return toFiles(resolve(toDir), flags, process);
   if (flags.path || flags.privileged) throw new SnapError('USAGE', '--path and --privileged go with --to-dir');
+  if (flags.toVolume) return toVolume(flags);
+  if (flags.volumeSize !== undefined) throw new SnapError('USAGE', '--volume-size goes with --to-volume');
   if (toSnapshot) return { kind: 'snapshot' };
   if (toFile !== undefined) return { kind: 'file', path: resolve(toFile) };
   if (toDevice === undefined)
-    throw new SnapError('USAGE', 'say where to: --to-dir DIR, --to-file FILE, --to-device DEVICE or --to-snapshot');
+    throw new SnapError(
+      'USAGE',
+      'say where to: --to-dir DIR, --to-file FILE, --to-device DEVICE, --to-snapshot or --to-volume',
+    );
   if (!yes) {
     throw new SnapError('USAGE', `everything on ${toDevice} would be destroyed`, {
       hint: 'look at it with lsblk, then give --yes',
@@ -159,6 +189,15 @@ function toTarget(flags: RestoreFlags, process: NodeJS.Process): RestoreSettings
   }
   return { kind: 'device', path: toDevice };
 }
+
+const toVolume = ({ volumeSize, volumeType, mountPoint, waitLimit, tag }: RestoreFlags): VolumeTarget => ({
+  kind: 'volume',
+  sizeGiB: volumeSize ?? null,
+  volumeType,
+  mountPoint,
+  waitLimit: waitLimit * 1000,
+  tagKey: tag,
+});
 
 /** @throws SnapError `USAGE` */
 function toFiles(path: string, flags: RestoreFlags, process: NodeJS.Process): FilesOrder {

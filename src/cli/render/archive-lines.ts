@@ -26,8 +26,10 @@ export function describeArchive(archive: ListedArchive): string {
   return `${snapshot}  ${volume}  ${startTime.slice(0, 16)}Z  ${STATES[state].padEnd(WIDTH)}  ${facts.join(', ')}`;
 }
 
-export function describeList({ archives, storedBytes, dollarsMonth }: SnapEvent & { code: 'list.finished' }): string {
+export function describeList(event: SnapEvent & { code: 'list.finished' }): string {
+  const { archives, storedBytes, dollarsMonth, priceNote } = event;
   if (archives === 0) return 'list: no archives';
   const noun = archives === 1 ? 'archive' : 'archives';
-  return `list: ${archives} ${noun}, ${formatBytes(storedBytes)}, ${formatDollars(dollarsMonth)} a month`;
+  const note = priceNote === null ? '' : ` (${priceNote})`;
+  return `list: ${archives} ${noun}, ${formatBytes(storedBytes)}, ${formatDollars(dollarsMonth)} a month${note}`;
 }

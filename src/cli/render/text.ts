@@ -7,7 +7,7 @@ import { describeCosts } from './cost-lines.ts';
 import { describeChosen, describeDrill, describeDrilled } from './drill-lines.ts';
 import { describeFile, describeFound, describeNotListed, describeSearch } from './file-lines.ts';
 import { describeShown } from './shown-archive.ts';
-import { describeOffer, describeRequest } from './thaw-lines.ts';
+import { describeThaw } from './thaw-lines.ts';
 
 export function describeEvent(event: SnapEvent): string | null {
   switch (event.code) {
@@ -91,9 +91,9 @@ function describeSnapshotEvent(event: SnapshotEvent): string | null {
     case 'blocks.slowed':
       return `${LIMITS[event.limit]}: reading ${Math.round(event.blocksPerSecond)} blocks a second from now on`;
     case 'volume.requested':
-      return `creating a temporary ${event.type} volume in ${event.availabilityZone}`;
+      return `creating a ${event.type} volume in ${event.availabilityZone}`;
     case 'volume.created':
-      return `temporary volume ${event.volume} created`;
+      return `volume ${event.volume} created`;
     case 'volume.reused':
       return `using temporary volume ${event.volume}, which was there already`;
     case 'volume.attaching':
@@ -106,6 +106,8 @@ function describeSnapshotEvent(event: SnapshotEvent): string | null {
       return `${event.volume} deleted`;
     case 'volume.kept':
       return `${event.volume} kept, as asked: it costs money until it is deleted`;
+    case 'volume.restored':
+      return `restored as ${event.volume} (${event.sizeGiB} GiB in ${event.availabilityZone}), which is detached and yours`;
     case 'snapshot.finished':
       return `${event.outcome} after ${formatDuration(event.seconds)}${event.error ? describeError(event.error) : ''}`;
     default:
@@ -153,7 +155,7 @@ function describeContentEvent(event: ContentEvent): string | null {
     case 'sockets.skipped':
       return `${count(event.sockets, 'socket')} left out of ${event.key}: sockets hold no data`;
     case 'tags.dropped':
-      return `tags not copied to the objects (${event.reason}): ${event.dropped.join(', ')}; the manifest has them`;
+      return `tags not copied (${event.reason}): ${event.dropped.join(', ')}; the manifest has them`;
     case 'snapshot.validated':
       return describeValidation(event);
     case 'claim.taken-over':
@@ -165,13 +167,12 @@ function describeContentEvent(event: ContentEvent): string | null {
     case 'object.restored':
       return describeRestored(event);
     case 'thaw.offered':
-      return describeOffer(event);
     case 'thaw.requested':
-      return describeRequest(event);
     case 'thaw.waiting':
-      return `waiting for ${event.objects} of ${count(event.of, 'object')} to be thawed; Ctrl+C stops the waiting, not the thawing`;
     case 'thaw.finished':
-      return `thawed after ${formatDuration(event.seconds)} of waiting`;
+      return describeThaw(event);
+    case 'boot-loader.missing':
+      return `the disk will not boot by itself: ${event.reason}`;
     case 'restore.continued':
       return describeContinued(event);
     case 'restore.unfinished':
@@ -250,6 +251,7 @@ function describePlan(plan: SnapshotPlan): string {
     `  to read  ${data}`,
     `  once     ${dollars(plan.cost.temporaryVolume)} temporary volume (or ${dollars(plan.cost.directReads)} direct reads), ${dollars(plan.cost.requests)} requests`,
     `  monthly  ${dollars(plan.cost.storageMonth)} in S3 if nothing compresses, ${dollars(plan.cost.now)} in EBS if nothing is shared`,
+    ...(plan.cost.note === null ? [] : [`  note     ${plan.cost.note}`]),
   ];
   return lines.join('\n');
 }

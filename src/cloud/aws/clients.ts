@@ -1,6 +1,7 @@
 /** The SDK clients, set up once: time-outs on every call, one retry layer, and who hears of retries. */
 import { EBSClient } from '@aws-sdk/client-ebs';
 import { EC2Client } from '@aws-sdk/client-ec2';
+import { PricingClient } from '@aws-sdk/client-pricing';
 import { S3Client } from '@aws-sdk/client-s3';
 import { seconds } from '../../lib/clock.ts';
 import { type Retry, ToldRetryStrategy } from './retries.ts';
@@ -24,6 +25,14 @@ const TRANSFERS_TAKE = 10;
 
 export function ec2Client(settings: AwsSettings): EC2Client {
   return new EC2Client({ ...common(settings), requestHandler: timeouts(settings.callTimeout) });
+}
+
+/** There is one price list for all regions, and few endpoints that have it. */
+export function pricingClient(settings: Omit<AwsSettings, 'region'>): PricingClient {
+  return new PricingClient({
+    ...common({ ...settings, region: 'us-east-1' }),
+    requestHandler: timeouts(settings.callTimeout),
+  });
 }
 
 /** @param onThrottled told of each request that is refused since there are too many, before it is sent again. */

@@ -1,8 +1,10 @@
 /** EC2's volumes and attachments. */
 import {
   AttachVolumeCommand,
+  CreateTagsCommand,
   CreateVolumeCommand,
   type CreateVolumeCommandInput,
+  DeleteTagsCommand,
   DeleteVolumeCommand,
   DescribeInstanceAttributeCommand,
   DescribeVolumesCommand,
@@ -22,10 +24,14 @@ import { fromTagList, toTagList } from './tag-list.ts';
 export function awsVolumes(client: EC2Client): Volumes {
   return {
     create: (wanted, { signal }) =>
-      asking(`create a volume of ${wanted.snapshotId}`, signal, async () => {
-        // Not cut short by the signal: a volume whose id is lost could not be deleted.
-        return toVolume(await client.send(new CreateVolumeCommand(createInput(wanted))));
-      }),
+      asking(
+        `create ${'snapshotId' in wanted.content ? `a volume of ${wanted.content.snapshotId}` : 'an empty volume'}`,
+        signal,
+        async () => {
+          // Not cut short by the signal: a volume whose id is lost could not be deleted.
+          return toVolume(await client.send(new CreateVolumeCommand(createInput(wanted))));
+        },
+      ),
 
     get: (volumeId, { signal }) =>
       asking(`look at ${volumeId}`, signal, () =>
@@ -36,22 +42,8 @@ export function awsVolumes(client: EC2Client): Volumes {
         }),
       ),
 
-    ofSnapshot: (snapshotId, tagKey, availabilityZone, { signal }) =>
-      asking(`look for volumes of ${snapshotId}`, signal, async () => {
-        const Filters = [
-          { Name: 'tag-key', Values: [tagKey] },
-          { Name: 'snapshot-id', Values: [snapshotId] },
-          { Name: 'availability-zone', Values: [availabilityZone] },
-        ];
-        return describe(client, Filters, signal);
-      }),
-
-    marked: (tags, snapshotId, { signal }) =>
-      asking('look for temporary volumes', signal, () => {
-        const Filters = Object.entries(tags).map(([key, value]) => ({ Name: `tag:${key}`, Values: [value] }));
-        if (snapshotId !== null) Filters.push({ Name: 'snapshot-id', Values: [snapshotId] });
-        return describe(client, Filters, signal);
-      }),
+    ...searching(client),
+    ...tagging(client),
 
     attach: (volumeId, instanceId, device, { signal }) =>
       asking(`attach ${volumeId} to ${instanceId} as ${device}`, signal, async () => {
@@ -90,6 +82,37 @@ export function awsVolumes(client: EC2Client): Volumes {
   };
 }
 
+const searching = (client: EC2Client): Pick<Volumes, 'ofSnapshot' | 'marked'> => ({
+  ofSnapshot: (snapshotId, tagKey, availabilityZone, { signal }) =>
+    asking(`look for volumes of ${snapshotId}`, signal, async () => {
+      const Filters = [
+        { Name: 'tag-key', Values: [tagKey] },
+        { Name: 'snapshot-id', Values: [snapshotId] },
+        { Name: 'availability-zone', Values: [availabilityZone] },
+      ];
+      return describe(client, Filters, signal);
+    }),
+
+  marked: (tags, snapshotId, { signal }) =>
+    asking('look for temporary volumes', signal, () => {
+      const Filters = Object.entries(tags).map(([key, value]) => ({ Name: `tag:${key}`, Values: [value] }));
+      if (snapshotId !== null) Filters.push({ Name: 'snapshot-id', Values: [snapshotId] });
+      return describe(client, Filters, signal);
+    }),
+});
+
+const tagging = (client: EC2Client): Pick<Volumes, 'setTags' | 'dropTags'> => ({
+  async setTags(volumeId, tags, { signal }) {
+    const command = new CreateTagsCommand({ Resources: [volumeId], Tags: toTagList(tags) });
+    await asking(`tag ${volumeId}`, signal, () => client.send(command));
+  },
+
+  async dropTags(volumeId, keys, { signal }) {
+    const command = new DeleteTagsCommand({ Resources: [volumeId], Tags: keys.map((Key) => ({ Key })) });
+    await asking(`untag ${volumeId}`, signal, () => client.send(command));
+  },
+});
+
 async function describe(client: EC2Client, Filters: Filter[], abortSignal: AbortSignal): Promise<Volume[]> {
   const volumes: Volume[] = [];
   for await (const page of paginateDescribeVolumes({ client, pageSize: 500 }, { Filters }, { abortSignal })) {
@@ -99,7 +122,9 @@ async function describe(client: EC2Client, Filters: Filter[], abortSignal: Abort
 }
 
 export const createInput = (wanted: NewVolume): CreateVolumeCommandInput => ({
-  SnapshotId: wanted.snapshotId,
+  ...('snapshotId' in wanted.content
+    ? { SnapshotId: wanted.content.snapshotId }
+    : { Size: wanted.content.sizeGiB, ...(wanted.content.encrypted ? { Encrypted: true } : {}) }),
   AvailabilityZone: wanted.availabilityZone,
   VolumeType: wanted.type as VolumeType,
   ...(wanted.kmsKeyId === undefined ? {} : { Encrypted: true, KmsKeyId: wanted.kmsKeyId }),

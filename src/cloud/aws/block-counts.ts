@@ -1,0 +1,40 @@
+/** Lists of the EBS direct APIs, only counted. */
+import { type EBSClient, paginateListChangedBlocks, paginateListSnapshotBlocks } from '@aws-sdk/client-ebs';
+import type { BlockCounts, Counted } from '../blocks.ts';
+import { asking } from './errors.ts';
+
+const PAGE = 10_000;
+
+/** @param clientIn a client of the region; asked for once for each. */
+export function awsBlockCounts(clientIn: (region: string) => EBSClient): BlockCounts {
+  const clients = new Map<string, EBSClient>();
+  const inRegion = (region: string) => {
+    const client = clients.get(region) ?? clientIn(region);
+    clients.set(region, client);
+    return { client, pageSize: PAGE };
+  };
+  return {
+    written: (region, SnapshotId, { signal }) =>
+      asking(`list the blocks of ${SnapshotId}`, signal, async () => {
+        const pages = paginateListSnapshotBlocks(inRegion(region), { SnapshotId }, { abortSignal: signal });
+        return total(pages, ({ Blocks = [] }) => Blocks.length);
+      }),
+
+    changed: (region, FirstSnapshotId, SecondSnapshotId, { signal }) =>
+      asking(`compare ${SecondSnapshotId} with ${FirstSnapshotId}`, signal, async () => {
+        const input = { FirstSnapshotId, SecondSnapshotId };
+        const pages = paginateListChangedBlocks(inRegion(region), input, { abortSignal: signal });
+        // Without a token of the second, the block is gone there: nothing is stored for it.
+        return total(pages, ({ ChangedBlocks = [] }) => ChangedBlocks.filter((block) => block.SecondBlockToken).length);
+      }),
+  };
+}
+
+async function total<T>(pages: AsyncIterable<T>, blocksIn: (page: T) => number): Promise<Counted> {
+  const counted = { blocks: 0, requests: 0 };
+  for await (const page of pages) {
+    counted.blocks += blocksIn(page);
+    counted.requests++;
+  }
+  return counted;
+}

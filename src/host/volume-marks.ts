@@ -1,0 +1,46 @@
+/** Whose a temporary volume is. */
+import type { Instance, Volume } from '../cloud/ports.ts';
+import { isKnownDead, isOfThisMachine, type ProcessIdentity, thisProcess } from '../lib/process-identity.ts';
+
+/** On a volume that is being filled from an archive, and is made of no snapshot: of which one the archive is. */
+const RESTORE_OF_TAG = 'snap-to-s3-restore-of';
+
+/** The process that fills it. */
+const HOLDER_TAG = 'snap-to-s3-holder';
+
+type Marked = Pick<Volume, 'id' | 'tags' | 'snapshotId'>;
+
+export const fillingMarks = (snapshotId: string): Record<string, string> => ({ [RESTORE_OF_TAG]: snapshotId });
+
+export const holderMark = (): Record<string, string> => {
+  const { boot, namespace, pid, started } = thisProcess();
+  return { [HOLDER_TAG]: [boot, namespace, pid, started].join(':') };
+};
+
+/** The snapshot that a temporary volume is made of, or is to hold again. */
+export const subjectOf = ({ tags, snapshotId }: Marked): string => tags[RESTORE_OF_TAG] ?? snapshotId;
+
+/** What its mount points are called: without a snapshot of its own, nobody else can mean those of the volume. */
+export const mountNameOf = ({ id, tags, snapshotId }: Marked): string =>
+  tags[RESTORE_OF_TAG] === undefined ? snapshotId : fillingMount(id);
+
+export const fillingMount = (volumeId: string): string => `restore-${volumeId}`;
+
+function holderOf({ tags }: Pick<Volume, 'tags'>): ProcessIdentity {
+  const [boot = '', namespace = '', pid = '', started = ''] = (tags[HOLDER_TAG] ?? '').split(':');
+  return { host: '', boot, namespace, pid: Number(pid), started };
+}
+
+/** Whether a process of this machine may be filling it at this moment. */
+export function isBeingFilled(volume: Pick<Volume, 'tags'>): boolean {
+  const holder = holderOf(volume);
+  return isOfThisMachine(holder) && !isKnownDead(holder);
+}
+
+/** Whether who was filling it is gone for sure. Of other machines, nothing is known. */
+export function isAbandoned(volume: Pick<Volume, 'tags' | 'attachments'>, { id }: Pick<Instance, 'id'>): boolean {
+  const holder = holderOf(volume);
+  if (isOfThisMachine(holder)) return isKnownDead(holder);
+  // It was attached here before this machine was started again.
+  return volume.attachments.some(({ instanceId, state }) => instanceId === id && state !== 'detached');
+}

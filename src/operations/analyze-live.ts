@@ -1,0 +1,142 @@
+/** `analyze --live`: without a report, from what EC2 tells of snapshots and what changed between them. */
+import type { BilledSnapshot } from '../billing/ledger.ts';
+import { BLOCK_BYTES } from '../cloud/blocks.ts';
+import type { Snapshot } from '../cloud/ports.ts';
+import type { Analysis, AnalysisWarning } from '../costs/analysis.ts';
+import { decide } from '../costs/decide.ts';
+import { type Prices, pricesIn } from '../costs/prices.ts';
+import { SnapError } from '../errors.ts';
+import { now } from '../lib/clock.ts';
+import { inParallel } from '../lib/parallel.ts';
+import { GiB } from '../lib/units.ts';
+import { VERSION } from '../version.ts';
+import { assembleRegions, isCopy } from './assemble-analysis.ts';
+import { type Described, describeRegions, type KnownRegion } from './describe-regions.ts';
+import type { AnalyzeServices, AnalyzeSettings } from './settings.ts';
+
+/** A snapshot, and the one before it of the same volume; `null` for the first. */
+interface Link {
+  region: string;
+  snapshot: Snapshot;
+  before: Snapshot | null;
+}
+
+interface Findings {
+  billed: BilledSnapshot[];
+  requests: number;
+  warnings: AnalysisWarning[];
+}
+
+/**
+ * @throws SnapError what calls of AWS throw where no region could be asked; snapshots that cannot be compared are taken
+ *   for as large as they are at the most, and a warning says so.
+ */
+export async function analyzeLive(
+  settings: AnalyzeSettings,
+  services: AnalyzeServices,
+  signal: AbortSignal,
+): Promise<Analysis> {
+  const described = await describeRegions(new Map(settings.regions.map((region) => [region, []])), services, signal);
+  const prices = await services.prices(settings.regions, { signal });
+  const links = [...described.regions].flatMap(([region, known]) => linksIn(region, known, settings.accounts));
+  announce(links, prices, services);
+  const findings = await compareAll(links, services, signal);
+  return decide(documentOf(described, findings, prices, settings), prices, { today: today() });
+}
+
+const today = (): string => now().toISOString().slice(0, 10);
+
+function linksIn(region: string, { snapshots }: KnownRegion, accounts: readonly string[]): Link[] {
+  const wanted = [...snapshots.values()].filter(
+    ({ state, ownerId }) => state === 'completed' && (accounts.length === 0 || accounts.includes(ownerId)),
+  );
+  const latest = new Map<string, Snapshot>();
+  return wanted.map((snapshot) => {
+    const isChained = snapshot.storageTier !== 'archive' && !isCopy(snapshot.volumeId);
+    const before = isChained ? (latest.get(snapshot.volumeId) ?? null) : null;
+    if (isChained) latest.set(snapshot.volumeId, snapshot);
+    return { region, snapshot, before };
+  });
+}
+
+const PAGE = 10_000;
+
+/** At the most: every block of both may have changed. */
+function requestsFor({ snapshot, before }: Link): number {
+  if (snapshot.storageTier === 'archive' || (before === null && snapshot.dataBytes !== null)) return 0;
+  const most = (snapshot.sizeGiB * GiB) / BLOCK_BYTES;
+  const written = before === null ? most : (blocksOf(snapshot) ?? most) + (blocksOf(before) ?? most);
+  return Math.max(1, Math.ceil(Math.min(most, written) / PAGE));
+}
+
+const blocksOf = ({ dataBytes }: Snapshot): number | null => (dataBytes === null ? null : dataBytes / BLOCK_BYTES);
+
+function announce(links: readonly Link[], prices: Prices, { host }: AnalyzeServices): void {
+  for (const [region, group] of Map.groupBy(links, (link) => link.region)) {
+    const requests = group.reduce((sum, link) => sum + requestsFor(link), 0);
+    const dollars = dollarsFor(requests, region, prices);
+    host.notify({ code: 'live.planned', region, snapshots: group.length, requests, dollars });
+  }
+}
+
+const dollarsFor = (requests: number, region: string, prices: Prices): number =>
+  (requests / 1000) * pricesIn(region, prices).direct.thousandLists;
+
+/** Requests at once: an account is given 50 a second. Source: "Quotas for EBS direct APIs". */
+const AT_ONCE = 8;
+
+async function compareAll(links: readonly Link[], services: AnalyzeServices, signal: AbortSignal): Promise<Findings> {
+  const findings: Findings = { billed: [], requests: 0, warnings: [] };
+  await inParallel(links, AT_ONCE, signal, async (link, either) => {
+    const { region, snapshot } = link;
+    const gib = await sizeOf(link, findings, services, either);
+    const { id, ownerId: account, storageTier } = snapshot;
+    const tier = storageTier === 'archive' ? 'archive' : 'standard';
+    findings.billed.push({ id, region, account, currency: 'USD', tier, gib, monthly: null });
+  });
+  return findings;
+}
+
+/** GiB that only this snapshot stores, and those after it. */
+async function sizeOf(link: Link, findings: Findings, services: AnalyzeServices, signal: AbortSignal): Promise<number> {
+  const { region, snapshot, before } = link;
+  const largest = snapshot.dataBytes === null ? snapshot.sizeGiB : snapshot.dataBytes / GiB;
+  if (requestsFor(link) === 0) return largest;
+  try {
+    const call = { signal };
+    const counted = before
+      ? await services.counts.changed(region, before.id, snapshot.id, call)
+      : await services.counts.written(region, snapshot.id, call);
+    findings.requests += counted.requests;
+    return (counted.blocks * BLOCK_BYTES) / GiB;
+  } catch (error) {
+    signal.throwIfAborted();
+    if (!(error instanceof SnapError) || error.code === 'BUG') throw error;
+    const text = `${snapshot.id} is shown with all of its data, which is more than it is billed for: ${error.message}`;
+    findings.warnings.push({ code: 'not-compared', text });
+    return largest;
+  }
+}
+
+function documentOf(
+  described: Described,
+  { billed, requests, warnings }: Findings,
+  prices: Prices,
+  { regions, assumptions }: AnalyzeSettings,
+): Analysis {
+  return {
+    format: 1,
+    tool: { name: 'snap-to-s3', version: VERSION },
+    madeAt: now().toISOString(),
+    basis: {
+      kind: 'live',
+      latestDay: today(),
+      calls: { requests, dollars: dollarsFor(requests, regions[0] ?? '', prices) },
+    },
+    prices: { source: prices.source, asOf: prices.asOf, note: prices.note },
+    assumptions,
+    regions: assembleRegions(billed, described.regions, prices),
+    trend: [],
+    warnings: [...described.warnings, ...warnings],
+  };
+}

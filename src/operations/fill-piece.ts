@@ -1,0 +1,114 @@
+/** One partition of a new disk filled with what it had. */
+import { readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { SnapError } from '../errors.ts';
+import { makeFilesystem, type WantedFilesystem } from '../host/make-filesystem.ts';
+import { isMounted, type Mount, mountForFilling } from '../host/mounts.ts';
+import { fillingMount } from '../host/volume-marks.ts';
+import { minutes } from '../lib/clock.ts';
+import { temporaryDirectory } from '../lib/temporary-files.ts';
+import { runTool } from '../transfer/process.ts';
+import type { CheckServices } from './check-object.ts';
+import type { ArchivedObject } from './find-archive.ts';
+import type { Piece } from './plan-volume.ts';
+import { restoreTar } from './restore-files.ts';
+import type { RestoreSettings } from './settings.ts';
+import { writeToDevice } from './write-image.ts';
+
+export interface FillOrder {
+  snapshotId: string;
+  volumeId: string;
+  mountPoint: string;
+  settings: RestoreSettings;
+}
+
+/** @throws SnapError `TARGET`, `DIFFERS`, and what `checkObject` throws. */
+export async function fillPiece(
+  { partition, content }: Piece,
+  device: string,
+  order: FillOrder,
+  check: CheckServices,
+): Promise<void> {
+  if (content.how === 'image') return fillWithImage(content.object, device, order, check);
+  await makeFilesystem(device, content.filesystem, check.signal);
+  if (content.how === 'swap') return;
+  const number = partition === null ? '' : `-${partition.number}`;
+  const directory = join(order.mountPoint, `${fillingMount(order.volumeId)}${number}`);
+  await fillWithFiles(content.object, content.filesystem, device, directory, order, check);
+}
+
+async function fillWithImage(
+  object: ArchivedObject,
+  device: string,
+  { snapshotId, volumeId }: FillOrder,
+  check: CheckServices,
+): Promise<void> {
+  const found = await writeToDevice(object, snapshotId, device, volumeId, check);
+  check.host.notify({
+    code: 'object.restored',
+    snapshot: snapshotId,
+    key: object.key,
+    target: volumeId,
+    bytes: found.plainBytes,
+    files: null,
+    fetchedBytes: found.fetchedBytes,
+    seconds: found.seconds,
+  });
+}
+
+async function fillWithFiles(
+  object: ArchivedObject,
+  { type }: WantedFilesystem,
+  device: string,
+  directory: string,
+  order: FillOrder,
+  check: CheckServices,
+): Promise<void> {
+  const mount = await mountOrNot(device, type, directory, check.signal);
+  if (mount === null) return fillFatByCopy(object, device, order, check);
+  await using mounted = mount;
+  using _held = check.host.hold({ what: `mount at ${directory}`, remedy: `umount ${directory}` });
+  await extract(object, mounted.path, type === 'vfat', order, check);
+  // What cannot be written to the disk is told here, and not by unmounting.
+  await runTool(['sync', '--file-system', mounted.path], { signal: check.signal, within: minutes(60) });
+}
+
+/** @returns `null` for FAT where the kernel does not know it. */
+async function mountOrNot(device: string, type: string, directory: string, signal: AbortSignal): Promise<Mount | null> {
+  try {
+    return await mountForFilling(device, type, directory, signal);
+  } catch (error) {
+    const isUnknown = error instanceof SnapError && error.code === 'MOUNT_FAILED' && !isMounted(directory);
+    if (type === 'vfat' && isUnknown) return null;
+    throw error;
+  }
+}
+
+/** Mode and owner are nothing that FAT could keep; mtools need the locale for letters beyond ASCII. */
+async function fillFatByCopy(
+  object: ArchivedObject,
+  device: string,
+  order: FillOrder,
+  check: CheckServices,
+): Promise<void> {
+  using staging = temporaryDirectory();
+  await extract(object, staging.path, true, order, check);
+  const names = readdirSync(staging.path).map((name) => join(staging.path, name));
+  if (names.length === 0) return;
+  const argv = ['env', 'LC_ALL=C.UTF-8', 'mcopy', '-s', '-m', '-Q', '-i', device, ...names, '::/'];
+  await runTool(argv, { signal: check.signal, within: minutes(60) });
+}
+
+/** Of a filesystem as large as the old one, all is to be filled, and root may do so to the last block. */
+async function extract(
+  object: ArchivedObject,
+  path: string,
+  isCaseless: boolean,
+  { snapshotId, settings }: FillOrder,
+  check: CheckServices,
+): Promise<void> {
+  const files = { kind: 'directory' as const, path, paths: null, isPrivileged: true };
+  const mostBytes = object.facts?.plainBytes ?? 0;
+  const directory = { isContinued: false, isCaseless, mostBytes, finish: async () => {} };
+  await restoreTar(snapshotId, object, files, directory, settings, check);
+}

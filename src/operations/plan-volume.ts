@@ -1,0 +1,186 @@
+/** What a new volume is to hold, made out of the manifest before anything is created. */
+import { decryptCommand } from '../archive/cipher.ts';
+import { decodeManifest, type Manifest, type ManifestDisk } from '../archive/manifest.ts';
+import { readHeaderValue } from '../archive/metadata.ts';
+import { SnapError } from '../errors.ts';
+import { checkWanted, makerOf, type WantedFilesystem } from '../host/make-filesystem.ts';
+import { planTable, type TablePlan } from '../host/make-table.ts';
+import type { Partition } from '../host/partition-table.ts';
+import { GiB } from '../lib/units.ts';
+import { runTool } from '../transfer/process.ts';
+import type { Archive, ArchivedObject } from './find-archive.ts';
+import type { Services } from './settings.ts';
+
+/** What comes to one partition, or (`null`) to the whole disk. */
+export interface Piece {
+  partition: Partition | null;
+  content:
+    | { how: 'image'; object: ArchivedObject }
+    | { how: 'files'; object: ArchivedObject; filesystem: WantedFilesystem }
+    | { how: 'swap'; filesystem: WantedFilesystem };
+}
+
+export interface VolumePlan {
+  sizeGiB: number;
+  /** `null` where there is no partition table, or the image has it. */
+  table: TablePlan | null;
+  bootCode: Buffer;
+  bootGap: Buffer;
+  pieces: Piece[];
+  /** Why it will not boot by itself, as far as can be told; else `null`. */
+  obstacleToBoot: string | null;
+  /** Programs that are needed. */
+  tools: string[];
+}
+
+/**
+ * @throws SnapError `NOT_FOUND` for an archive that holds no whole disk, `MANIFEST` for a manifest that cannot be used,
+ *   `GPG_KEY` where it is sealed and cannot be opened.
+ */
+export async function planVolume(archive: Archive, services: Services, signal: AbortSignal): Promise<VolumePlan> {
+  const image = archive.objects.find(({ layout, partition }) => layout === 'image' && partition === null);
+  const sizeGiB = await sizeOf(archive, services, signal);
+  const nothing = { table: null, bootCode: NONE, bootGap: NONE, obstacleToBoot: null };
+  if (image) {
+    const pieces: Piece[] = [{ partition: null, content: { how: 'image', object: image } }];
+    return { ...nothing, sizeGiB, pieces, tools: [] };
+  }
+  if (!archive.manifest) {
+    throw new SnapError(
+      'NOT_FOUND',
+      `the archive of ${archive.snapshotId} does not tell how the disk was partitioned`,
+      {
+        hint: 'archives of version 0 hold files only: make the filesystems, then restore them with --to-dir',
+      },
+    );
+  }
+  const manifest = await openManifest(archive.manifest, archive.snapshotId, signal);
+  return { sizeGiB, ...planDisk(archive.objects, manifest) };
+}
+
+const NONE = Buffer.alloc(0);
+
+async function sizeOf({ manifest, objects }: Archive, { store }: Services, signal: AbortSignal): Promise<number> {
+  if (manifest) return Math.max(manifest.content.snapshot.sizeGiB, Math.ceil(manifest.content.disk.bytes / GiB));
+  const [first] = objects;
+  const head = first && (await store.head(first.key, { signal }));
+  const told = Number(readHeaderValue(head?.metadata['snapshot-volumesize'] ?? ''));
+  if (Number.isInteger(told) && told > 0) return told;
+  throw new SnapError('NOT_FOUND', 'the archive does not tell how large the disk is', {
+    hint: 'use --to-file or --to-device',
+  });
+}
+
+/** The whole manifest, where it is sealed. @throws SnapError `GPG_KEY`, `MANIFEST` */
+async function openManifest(
+  { key, content }: NonNullable<Archive['manifest']>,
+  snapshotId: string,
+  signal: AbortSignal,
+): Promise<Manifest> {
+  if (content.sealed === null || content.sealed === undefined) return content;
+  const input = Buffer.from(content.sealed, 'base64');
+  const opened = await runTool(decryptCommand(null), { input, signal }).catch((cause) => {
+    signal.throwIfAborted();
+    throw new SnapError('GPG_KEY', 'the manifest cannot be decrypted, which tells how the disk was partitioned', {
+      hint: 'the private key of a recipient must be in the keyring or agent: a session key is that of one object',
+      cause,
+    });
+  });
+  return decodeManifest(opened.stdoutBytes, key, snapshotId);
+}
+
+type DiskPlan = Omit<VolumePlan, 'sizeGiB'>;
+
+function planDisk(objects: readonly ArchivedObject[], { disk, ...manifest }: Manifest): DiskPlan {
+  const table = disk.table === 'none' ? null : planTable(disk.partitionTable, disk.bytes);
+  const facts = new Map(manifest.objects.map((object) => [object.key, object]));
+  const stored = objects.map((object): Piece => {
+    const { filesystem, uuid = null, label = null, geometry = null } = facts.get(object.key) ?? UNKNOWN;
+    const partition = placeOf(object.partition, table);
+    if (object.layout === 'tar') {
+      const wanted = { type: filesystem ?? '', uuid, label, geometry };
+      return { partition, content: { how: 'files', object, filesystem: wanted } };
+    }
+    const room = partition?.size ?? disk.bytes;
+    if ((object.facts?.plainBytes ?? 0) > room) throw damaged(`${object.key} is larger than its partition`);
+    return { partition, content: { how: 'image', object } };
+  });
+  const swaps = (manifest.recorded ?? []).map(({ partition, filesystem, uuid, label }): Piece => {
+    const wanted = { type: filesystem ?? '', uuid, label, geometry: null };
+    return { partition: placeOf(partition, table), content: { how: 'swap', filesystem: wanted } };
+  });
+  const pieces = [...stored, ...swaps];
+  refuseGaps(pieces, table);
+  return { table, pieces, ...bootOf(disk, pieces), tools: toolsFor(pieces, table) };
+}
+
+const UNKNOWN = { filesystem: null, uuid: null, label: null, geometry: null };
+
+const damaged = (what: string): SnapError =>
+  new SnapError('MANIFEST', `the disk cannot be made anew: ${what}`, {
+    hint: 'restore what is there with --to-dir and --to-file',
+  });
+
+function placeOf(number: number | null, table: TablePlan | null): Partition | null {
+  if (number === null && table === null) return null;
+  const found = table?.partitions.find((partition) => partition.number === number);
+  if (found) return found;
+  throw damaged(
+    number === null ? 'files of a disk that has partitions' : `there is no partition ${number} in its table`,
+  );
+}
+
+/** Each partition gets what it had, once. */
+function refuseGaps(pieces: readonly Piece[], table: TablePlan | null): void {
+  const given = pieces.map(({ partition }) => partition?.number ?? 0);
+  const had = table ? table.partitions.map(({ number }) => number) : [0];
+  const wrong = [
+    ...had.filter((number) => !given.includes(number)),
+    ...given.filter((n, at) => given.indexOf(n) !== at),
+  ];
+  if (wrong.length > 0) throw damaged(`the archive has no, or more than one, content of partition ${wrong[0]}`);
+}
+
+const BOOT_CODE_BYTES = 446;
+
+/** Where the beginning of a disk is part of a filesystem, only ext leaves it to boot loaders. */
+function bootOf(
+  disk: ManifestDisk,
+  pieces: readonly Piece[],
+): Pick<VolumePlan, 'bootCode' | 'bootGap' | 'obstacleToBoot'> {
+  const [first] = pieces;
+  const isFree =
+    disk.table !== 'none' || (first?.content.how === 'files' && first.content.filesystem.type.startsWith('ext'));
+  const bootCode = isFree ? Buffer.from(disk.bootCode ?? '', 'base64').subarray(0, BOOT_CODE_BYTES) : NONE;
+  const firstByte = Math.min(...pieces.map(({ partition }) => partition?.start ?? 0));
+  const bootGap = disk.table === 'dos' ? Buffer.from(disk.bootGap ?? '', 'base64') : NONE;
+  if (bootGap.length > 0 && SECTOR + bootGap.length > firstByte)
+    throw damaged('its boot code reaches into a partition');
+  const isCut = disk.table === 'dos' && disk.bootGap === undefined && bootCode.some((byte) => byte !== 0);
+  return { bootCode, bootGap, obstacleToBoot: isCut ? WITHOUT_GAP : null };
+}
+
+const SECTOR = 512;
+
+const WITHOUT_GAP =
+  'an earlier version archived it without what boot loaders keep between the first sector and the first partition; ' +
+  'run grub-install on it';
+
+/** @throws SnapError `NOT_FOUND` for filesystems that nothing here makes. */
+function toolsFor(pieces: readonly Piece[], table: TablePlan | null): string[] {
+  const tools = new Set(['blkid', 'blockdev', ...(table ? ['sfdisk', 'losetup'] : [])]);
+  for (const { content } of pieces) {
+    if (content.how === 'image') continue;
+    const { type } = content.filesystem;
+    const maker = makerOf(type);
+    if (maker === null) {
+      throw new SnapError('NOT_FOUND', `a filesystem of type ${type} cannot be made here as it was`, {
+        hint: 'restore its files with --to-dir',
+      });
+    }
+    checkWanted(content.filesystem);
+    tools.add(maker);
+    if (content.how === 'files') for (const tool of ['tar', 'mount', 'umount', 'sync']) tools.add(tool);
+  }
+  return [...tools];
+}

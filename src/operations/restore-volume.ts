@@ -1,0 +1,126 @@
+/** An archive as a new EBS volume that is what the old one was: with its partitions, filesystems, files and boot code. */
+import { randomUUID } from 'node:crypto';
+import { SnapError } from '../errors.ts';
+import { giveLeftVolumeBack } from '../host/give-volume-back.ts';
+import { makeTable, writeBootCode } from '../host/make-table.ts';
+import { type FilledVolume, makeVolume } from '../host/new-volume.ts';
+import { openPartition } from '../host/partition-device.ts';
+import { ARCHIVES_TAG, IN_PROGRESS } from '../host/temporary-volume.ts';
+import { requireTools } from '../host/tools.ts';
+import { fillingMarks, isAbandoned } from '../host/volume-marks.ts';
+import { runTool } from '../transfer/process.ts';
+import type { CheckServices } from './check-object.ts';
+import { archivesMark } from './claimed-work.ts';
+import { fillPiece } from './fill-piece.ts';
+import type { Archive } from './find-archive.ts';
+import { planVolume, type VolumePlan } from './plan-volume.ts';
+import { requireRoot } from './preflight.ts';
+import type { RestoreSettings, Services, VolumeTarget } from './settings.ts';
+import { makeReadable } from './thaw.ts';
+
+/** What can be refused before an archive is looked for. @throws SnapError `NOT_SUPPORTED_HERE`, `NOT_ON_INSTANCE` */
+export async function requireVolumes({ instance }: Services): Promise<void> {
+  requireRoot();
+  await instance();
+}
+
+/**
+ * The volume stays only when all of it has proved to be what was archived; else it is deleted.
+ * @throws SnapError `DIFFERS`, `TARGET`, what `planVolume`, `makeVolume` and `checkObject` throw.
+ */
+export async function restoreToVolume(
+  archive: Archive,
+  target: VolumeTarget,
+  settings: RestoreSettings,
+  services: Services,
+  signal: AbortSignal,
+): Promise<void> {
+  const { snapshotId } = archive;
+  const plan = await planVolume(archive, services, signal);
+  requireTools(plan.tools, services.searchPath);
+  await makeReadable(snapshotId, keysOf(plan), settings.thaw, { ...services, signal });
+  const instance = await services.instance();
+  const sizeGiB = sizeFor(plan, target);
+  const options = {
+    ...target,
+    volumes: services.volumes,
+    instance,
+    host: services.host,
+    signal,
+    keep: false,
+    archives: archivesMark(services, settings.prefix),
+    isTakenAway: async () => false,
+    kmsKeyId: settings.kmsKeyArn,
+    clientToken: randomUUID(),
+  };
+  const marks = { [target.tagKey]: IN_PROGRESS, [ARCHIVES_TAG]: options.archives, ...fillingMarks(snapshotId) };
+  for (const volume of await services.volumes.marked(marks, null, { signal })) {
+    if (isAbandoned(volume, instance)) await giveLeftVolumeBack(volume, options);
+  }
+  const before = archive.manifest?.content.snapshot;
+  const encrypted = settings.encrypt || settings.kmsKeyArn !== null || before?.encrypted === true;
+  await using volume = await makeVolume({ id: snapshotId, sizeGiB, encrypted }, options);
+  const check = { ...services, signal, streams: settings.downloadStreams, sessionKey: settings.sessionKey };
+  await fill(snapshotId, plan, volume, target, settings, check);
+  signal.throwIfAborted();
+  await volume.keep(tagsFor(archive, target.tagKey, services));
+  const { availabilityZone } = instance;
+  services.host.notify({
+    code: 'volume.restored',
+    snapshot: snapshotId,
+    volume: volume.volumeId,
+    sizeGiB,
+    availabilityZone,
+  });
+  const reason = plan.obstacleToBoot;
+  if (reason !== null) services.host.notify({ code: 'boot-loader.missing', snapshot: snapshotId, reason });
+}
+
+const keysOf = ({ pieces }: VolumePlan): string[] =>
+  pieces.flatMap(({ content }) => (content.how === 'swap' ? [] : [content.object.key]));
+
+/** @throws SnapError `USAGE` */
+function sizeFor(plan: VolumePlan, { sizeGiB }: VolumeTarget): number {
+  if (sizeGiB === null || sizeGiB >= plan.sizeGiB) return sizeGiB ?? plan.sizeGiB;
+  throw new SnapError('USAGE', `--volume-size ${sizeGiB}: the disk had ${plan.sizeGiB} GiB`, {
+    hint: 'a volume can be larger, not smaller',
+  });
+}
+
+async function fill(
+  snapshotId: string,
+  plan: VolumePlan,
+  { device, volumeId }: FilledVolume,
+  { mountPoint }: VolumeTarget,
+  settings: RestoreSettings,
+  check: CheckServices,
+): Promise<void> {
+  const { signal } = check;
+  if (plan.table) await makeTable(device.path, plan.table, signal);
+  const order = { snapshotId, volumeId, mountPoint, settings };
+  for (const piece of plan.pieces) {
+    signal.throwIfAborted();
+    if (piece.partition === null) await fillPiece(piece, device.path, order, check);
+    else {
+      await using opened = await openPartition(device.path, piece.partition, signal);
+      await fillPiece(piece, opened.path, order, check);
+      await runTool(['blockdev', '--flushbufs', opened.path], { signal });
+    }
+  }
+  await writeBootCode(device.path, plan.bootCode, plan.bootGap);
+  await runTool(['blockdev', '--flushbufs', device.path], { signal });
+}
+
+/** EC2 keeps 50; some are the volume's own. */
+const MOST_TAGS = 44;
+
+/** Those of the old snapshot, and where the volume comes from. */
+function tagsFor({ manifest, snapshotId }: Archive, tagKey: string, { host }: Services): Record<string, string> {
+  const before = Object.entries(manifest?.content.snapshot.tags ?? {}).filter(
+    ([key]) => !key.startsWith('aws:') && !key.startsWith('snap-to-s3') && key !== tagKey && key !== `${tagKey}-id`,
+  );
+  const dropped = before.slice(MOST_TAGS).map(([key]) => key);
+  const reason = `a volume takes ${MOST_TAGS}`;
+  if (dropped.length > 0) host.notify({ code: 'tags.dropped', snapshot: snapshotId, dropped, reason });
+  return { ...Object.fromEntries(before.slice(0, MOST_TAGS)), 'snap-to-s3-restored-from': snapshotId };
+}

@@ -1,0 +1,23 @@
+/** What the page is made of besides its data: our style and script, and the library that draws the charts. */
+import { readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { linkModules } from './link-modules.ts';
+
+export interface Assets {
+  style: string;
+  library: string;
+  script: string;
+}
+
+/** Read at each call: a page is made once in a run. */
+export const readAssets = (): Assets => ({
+  style: readFileSync(new URL('client/style.css', import.meta.url), 'utf8'),
+  library: chartLibrary(),
+  script: linkModules(new URL(`client/main${import.meta.url.endsWith('.ts') ? '.ts' : '.js'}`, import.meta.url)),
+});
+
+/** The build for script elements lies beside the one for imports; it must not point to a map that is not there. */
+function chartLibrary(): string {
+  const file = new URL('chart.umd.min.js', import.meta.resolve('chart.js'));
+  return readFileSync(fileURLToPath(file), 'utf8').replace(/^\/\/# sourceMappingURL=.*$/m, '');
+}

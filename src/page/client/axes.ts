@@ -1,0 +1,61 @@
+/** What the charts of the page have in common: axes, legends, labels. */
+import type { Scale } from 'chart.js';
+import { money } from '../model/words.ts';
+import type { Colours } from './charts.ts';
+
+export const fill = (colour: string) => ({ backgroundColor: colour, borderRadius: 2, maxBarThickness: 22 });
+
+/** What the library tells of the bar that is pointed at. */
+interface Pointed {
+  dataset: { label?: string | undefined };
+  parsed: { x: number | null };
+}
+
+export const moneyLabel =
+  (currency: string) =>
+  ({ dataset, parsed }: Pointed): string =>
+    [dataset.label, money(parsed.x ?? 0, currency)].filter(Boolean).join(': ');
+
+export const legend = (colours: Colours) => ({
+  position: 'bottom' as const,
+  align: 'start' as const,
+  onClick: () => undefined,
+  labels: { color: colours.muted, boxWidth: 12, boxHeight: 12 },
+});
+
+export const amountAxis = (colours: Colours, text: (value: number) => string) => ({
+  beginAtZero: true,
+  border: { display: false },
+  grid: { color: colours.line },
+  ticks: {
+    color: colours.muted,
+    maxTicksLimit: 5,
+    maxRotation: 0,
+    callback: (value: string | number) => text(Number(value)),
+  },
+});
+
+export const namesBelow = (colours: Colours) => ({
+  border: { color: colours.line },
+  grid: { display: false },
+  ticks: { color: colours.text, maxRotation: 0, autoSkipPadding: 12 },
+});
+
+/** Names get less than half of the width, at some seven pixels a letter; the list of volumes has them in full. */
+const short = (text: string, width: number): string => {
+  const letters = [...text];
+  const most = Math.floor((width * 0.45) / 7);
+  return letters.length > most ? `${letters.slice(0, most - 1).join('')}…` : text;
+};
+
+export const namesBeside = (colours: Colours) => ({
+  border: { color: colours.line },
+  grid: { display: false },
+  ticks: {
+    color: colours.text,
+    autoSkip: false,
+    callback(this: Scale, value: string | number) {
+      return short(this.getLabelForValue(Number(value)), this.chart.width);
+    },
+  },
+});

@@ -1,0 +1,158 @@
+/** The calculator: sliders on one side, what it comes to on the other. */
+import { type BreakEven, breakEvenAt, type CompareInput, compareAt } from '../../costs/compare-model.ts';
+import type { CalculatorData, RegionRates } from '../model/calculator.ts';
+import type { CalculatorState } from '../model/limits.ts';
+import { axisMoney, count, counted, money, optionName, percent, sentence } from '../model/words.ts';
+import { amountAxis, fill, moneyLabel, namesBeside } from './axes.ts';
+import { drawChart, setBarRoom } from './charts.ts';
+import { byId, element, scrollingTable } from './dom.ts';
+import { priceFields, regionBox, slider } from './sliders.ts';
+
+interface Bar {
+  name: string;
+  monthly: number;
+  /** A fraction of what snapshots cost. */
+  ofSnapshots: number;
+  /** `null` for the snapshots themselves. */
+  breakEven: BreakEven | null;
+}
+
+export function startCalculator({ regions, start, prices }: CalculatorData): void {
+  const [first] = regions;
+  const controls = byId('calculator-controls', HTMLFormElement);
+  if (first === undefined) return;
+  let state = start;
+  let rates = regions.find(({ region }) => region === start.region) ?? first;
+  const fields = element('details', {});
+
+  const change = (part: Partial<CalculatorState>) => {
+    state = { ...state, ...part };
+    show(state, rates);
+  };
+  const changeRates = (changed: RegionRates) => {
+    rates = changed;
+    show(state, rates);
+  };
+  const changeRegion = (region: string) => {
+    const found = regions.find((candidate) => candidate.region === region);
+    if (found === undefined) return;
+    fields.replaceChildren(element('summary', {}, 'Other prices'), ...priceFields(found, changeRates));
+    changeRates(found);
+  };
+  controls.append(
+    regionBox(regions, rates.region, changeRegion),
+    slider({ key: 'snapshots', title: 'Snapshots of a volume', unit: '' }, state.snapshots, (snapshots) =>
+      change({ snapshots }),
+    ),
+    slider(
+      { key: 'sizeGiB', title: 'Size of the volume, GiB', unit: ' GiB', isLogarithmic: true },
+      state.sizeGiB,
+      (sizeGiB) => change({ sizeGiB }),
+    ),
+    slider({ key: 'change', title: 'Change between snapshots, %', unit: ' %', step: 0.5 }, state.change, (part) =>
+      change({ change: part }),
+    ),
+    slider(
+      { key: 'compression', title: 'Compression, to 1', unit: ':1', step: 0.1 },
+      state.compression,
+      (compression) => change({ compression }),
+    ),
+    fields,
+    element('p', { class: 'note' }, sentence(prices)),
+  );
+  controls.addEventListener('submit', (event) => event.preventDefault());
+  changeRegion(rates.region);
+}
+
+function show(state: CalculatorState, rates: RegionRates): void {
+  const bars = barsOf(state, rates);
+  showConclusion(state, bars, rates);
+  drawOptions(bars, rates.currency);
+  showNote(rates.note);
+  byId('options-table', HTMLElement).replaceChildren(tableOf(bars, rates.currency));
+}
+
+function barsOf({ snapshots, sizeGiB, change, compression }: CalculatorState, rates: RegionRates): Bar[] {
+  const input: CompareInput = { snapshots, sizeGiB, compression, ...rates };
+  const row = compareAt(change / 100, input);
+  const kept = { name: 'EBS snapshots', monthly: row.snapshots, ofSnapshots: 1, breakEven: null };
+  const others = rates.options.map((option, index) => ({
+    name: optionName(option),
+    monthly: row.costs[index]?.monthly ?? 0,
+    ofSnapshots: row.costs[index]?.ofSnapshots ?? 0,
+    breakEven: breakEvenAt(option, input),
+  }));
+  return [kept, ...others];
+}
+
+/** In words, for those who listen, and for paper. */
+function showConclusion(state: CalculatorState, bars: readonly Bar[], { region, currency }: RegionRates): void {
+  const { snapshots, sizeGiB, change, compression } = state;
+  const [kept, ...others] = bars;
+  const [cheapest] = others.toSorted((a, b) => a.monthly - b.monthly);
+  if (kept === undefined || cheapest === undefined) return;
+  const what = `${counted(snapshots, 'snapshot')} of ${count(sizeGiB)} GiB in ${region} with ${percent(change)} change, compressed ${compression}:1`;
+  const verdict =
+    cheapest.monthly < kept.monthly
+      ? `${cheapest.name} costs least: ${money(cheapest.monthly, currency)} (${percent(cheapest.ofSnapshots * 100)})`
+      : 'nothing else costs less';
+  byId('calculator-conclusion', HTMLElement).textContent =
+    `${what}: ${money(kept.monthly, currency)} a month as EBS snapshots; ${verdict}.`;
+}
+
+function drawOptions(bars: readonly Bar[], currency: string): void {
+  const most = Math.max(...bars.map(({ monthly }) => monthly));
+  setBarRoom('options', bars.length);
+  drawChart('options', (colours) => ({
+    type: 'bar',
+    data: {
+      labels: bars.map(({ name }) => name),
+      datasets: [
+        {
+          data: bars.map(({ monthly }) => monthly),
+          ...fill(colours.stays),
+          backgroundColor: bars.map(({ breakEven, ofSnapshots }) =>
+            breakEven === null ? colours.stays : ofSnapshots < 1 ? colours.saved : colours.mark,
+          ),
+        },
+      ],
+    },
+    options: {
+      indexAxis: 'y',
+      plugins: { legend: { display: false }, tooltip: { callbacks: { label: moneyLabel(currency) } } },
+      scales: { x: amountAxis(colours, (value) => axisMoney(value, currency, most)), y: namesBeside(colours) },
+    },
+  }));
+}
+
+function showNote(note: string | null): void {
+  const target = byId('options-note', HTMLElement);
+  const colours =
+    'Green costs less than snapshots, orange more. Incremental archives are here to compare with: no command writes them yet.';
+  target.textContent = note === null ? colours : `${colours} ${sentence(note)}`;
+  target.hidden = false;
+}
+
+const HEADINGS = [
+  { text: 'Kept as' },
+  { text: 'Cost a month', isNumber: true },
+  { text: 'Of snapshots', isNumber: true },
+  { text: 'Cheaper from a change of', isNumber: true },
+];
+
+const tableOf = (bars: readonly Bar[], currency: string): HTMLElement =>
+  scrollingTable(
+    'Options',
+    HEADINGS,
+    bars.map(({ name, monthly, ofSnapshots, breakEven }) => [
+      { text: name, isHeader: true },
+      { text: money(monthly, currency), isNumber: true },
+      { text: percent(ofSnapshots * 100), isNumber: true },
+      { text: breakEvenText(breakEven), isNumber: true },
+    ]),
+  );
+
+function breakEvenText(breakEven: BreakEven | null): string {
+  if (breakEven === null) return '–';
+  return typeof breakEven === 'number' ? percent(breakEven * 100) : breakEven;
+}

@@ -1,0 +1,69 @@
+/** Elements made of text and other elements; no text ever becomes markup. */
+
+export type Child = Node | string | null;
+
+export function element<Tag extends keyof HTMLElementTagNameMap>(
+  tag: Tag,
+  attributes: Record<string, string | number | boolean | null> = {},
+  ...children: Child[]
+): HTMLElementTagNameMap[Tag] {
+  const made = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) setAttribute(made, name, value);
+  made.append(...children.filter((child) => child !== null));
+  return made;
+}
+
+/** `false` and `null` are no attribute; `true` is an empty one. */
+function setAttribute(target: Element, name: string, value: string | number | boolean | null): void {
+  if (value !== false && value !== null) target.setAttribute(name, value === true ? '' : String(value));
+}
+
+export function button(
+  attributes: Record<string, string | number | boolean | null>,
+  onPress: () => void,
+  ...children: Child[]
+) {
+  const made = element('button', { type: 'button', ...attributes }, ...children);
+  made.addEventListener('click', onPress);
+  return made;
+}
+
+/** @throws Error when the page has no such element */
+export function byId<Type extends HTMLElement>(id: string, type: abstract new () => Type): Type {
+  const found = document.getElementById(id);
+  if (!(found instanceof type)) throw new Error(`the page has no ${type.name} #${id}`);
+  return found;
+}
+
+export interface Cell {
+  text: string | Node;
+  isNumber?: boolean;
+  isHeader?: boolean;
+  /** Long text, unlike most. */
+  isWrapping?: boolean;
+}
+
+/** A plain table, in a frame that scrolls sideways by itself where the screen is narrow. */
+export function scrollingTable(
+  name: string,
+  headings: readonly Cell[],
+  rows: readonly (readonly Cell[])[],
+): HTMLElement {
+  const table = element(
+    'table',
+    { class: 'plain' },
+    element('thead', {}, element('tr', {}, ...headings.map((cell) => cellElement('th', cell, 'col')))),
+    element('tbody', {}, ...rows.map(tableRow)),
+  );
+  return element('div', { class: 'scrolling', role: 'region', 'aria-label': name, tabindex: 0 }, table);
+}
+
+export const tableRow = (cells: readonly Cell[]): HTMLElement =>
+  element(
+    'tr',
+    {},
+    ...cells.map((cell) => cellElement(cell.isHeader ? 'th' : 'td', cell, cell.isHeader ? 'row' : null)),
+  );
+
+const cellElement = (tag: 'th' | 'td', { text, isNumber, isWrapping }: Cell, scope: string | null): HTMLElement =>
+  element(tag, { scope, class: isNumber ? 'number' : isWrapping ? 'wrapping' : null }, text);

@@ -1,0 +1,109 @@
+/** Controls of the calculator: a slider with a field for exact values, the region, prices of one's own. */
+import type { CompareOption } from '../../costs/compare-model.ts';
+import type { RegionRates } from '../model/calculator.ts';
+import { LIMITS, within } from '../model/limits.ts';
+import { count, optionName } from '../model/words.ts';
+import { element } from './dom.ts';
+
+export interface SliderOf {
+  key: keyof typeof LIMITS;
+  title: string;
+  /** For those who listen. */
+  unit: string;
+  step?: number;
+  /** Each step of the slider is the same part of the value. */
+  isLogarithmic?: boolean;
+}
+
+/** Both show the same value, and either changes it. */
+export function slider(of: SliderOf, start: number, onChange: (value: number) => void): HTMLElement {
+  const { key, title, step = 1 } = of;
+  const { least, most } = LIMITS[key];
+  const id = `calculator-${key}`;
+  const bounds = of.isLogarithmic ? { min: 0, max: POSITIONS } : { min: least, max: most };
+  const range = element('input', { type: 'range', id, ...bounds, step: of.isLogarithmic ? 1 : step });
+  const field = element('input', {
+    type: 'number',
+    min: least,
+    max: most,
+    step: 'any',
+    inputmode: 'decimal',
+    'aria-label': title,
+  });
+  const showInRange = (value: number) => {
+    range.value = String(of.isLogarithmic ? positionOf(value, most) : value);
+    range.setAttribute('aria-valuetext', `${count(value)}${of.unit}`);
+  };
+  field.value = String(start);
+  showInRange(start);
+  range.addEventListener('input', () => {
+    const value = of.isLogarithmic ? valueAt(Number(range.value), most) : Number(range.value);
+    field.value = String(value);
+    range.setAttribute('aria-valuetext', `${field.value}${of.unit}`);
+    onChange(value);
+  });
+  field.addEventListener('input', () => {
+    if (field.value === '') return;
+    const value = within(key, key === 'snapshots' ? Math.round(Number(field.value)) : Number(field.value));
+    showInRange(value);
+    onChange(value);
+  });
+  field.addEventListener('change', () => {
+    field.value = String(within(key, Number(field.value)));
+  });
+  return element('div', { class: 'control' }, element('label', { for: id }, title), range, field);
+}
+
+const POSITIONS = 160;
+
+/** Sizes that people order: two digits, from 1 to the largest. */
+function valueAt(position: number, most: number): number {
+  const exact = most ** (position / POSITIONS);
+  return position === POSITIONS ? most : Number(exact.toPrecision(2));
+}
+
+const positionOf = (value: number, most: number): number =>
+  Math.round((Math.log(Math.max(1, value)) / Math.log(most)) * POSITIONS);
+
+export function regionBox(
+  regions: readonly RegionRates[],
+  start: string,
+  onChange: (region: string) => void,
+): HTMLElement {
+  const box = element(
+    'select',
+    { id: 'calculator-region' },
+    ...regions.map(({ region }) => element('option', {}, region)),
+  );
+  box.value = start;
+  box.addEventListener('change', () => onChange(box.value));
+  return element('div', { class: 'control' }, element('label', { for: box.id }, 'Prices of'), box);
+}
+
+/** For negotiated rates: a GB-month of each. */
+export function priceFields(rates: RegionRates, onChange: (changed: RegionRates) => void): HTMLElement[] {
+  let changed = rates;
+  const setOption = (id: string, gbMonth: number) =>
+    changed.options.map((option): CompareOption => (option.id === id ? { ...option, gbMonth } : option));
+  const fields = rates.options.map((option) =>
+    priceField(option.id, optionName(option), option.gbMonth, (gbMonth) => {
+      changed = { ...changed, options: setOption(option.id, gbMonth) };
+      onChange(changed);
+    }),
+  );
+  const ofSnapshots = priceField('snapshots', 'EBS snapshots', rates.snapshotGbMonth, (snapshotGbMonth) => {
+    changed = { ...changed, snapshotGbMonth };
+    onChange(changed);
+  });
+  return [element('p', { class: 'note' }, `${rates.currency} for a GB and month`), ofSnapshots, ...fields];
+}
+
+function priceField(key: string, title: string, start: number, onChange: (price: number) => void): HTMLElement {
+  const id = `price-${key}`;
+  const field = element('input', { type: 'number', id, min: 0, step: 'any', inputmode: 'decimal', value: start });
+  field.addEventListener('input', () => {
+    const price = Number(field.value);
+    if (field.value !== '' && Number.isFinite(price) && price >= 0) onChange(price);
+  });
+  return element('div', { class: 'control' }, element('label', { for: id }, title), field);
+}

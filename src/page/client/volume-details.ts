@@ -1,0 +1,127 @@
+/** What is behind one row of the list: why, the other choices, the snapshots. */
+import type { Choice } from '../../costs/analysis.ts';
+import type { PageChoices, PageSnapshot, PageVolume } from '../model/page-data.ts';
+import { choiceName, count, counted, day, gib, money, percent, sentence, signed } from '../model/words.ts';
+import { button, type Cell, element, scrollingTable, tableRow } from './dom.ts';
+
+const NONE = '–';
+
+export function volumeDetails(volume: PageVolume): HTMLElement {
+  const { choices, advice, currency } = volume;
+  return element(
+    'div',
+    { class: 'detail' },
+    element('p', { class: 'reason' }, element('bdi', {}, sentence(advice.reason))),
+    ...(choices === null ? [] : choicesOf(choices, currency)),
+    element('h4', {}, counted(volume.snapshots.length, 'snapshot')),
+    snapshotTables(volume),
+  );
+}
+
+const CHOICE_HEADINGS: readonly Cell[] = [
+  { text: 'Choice' },
+  ...numbers('Stored GiB', 'Cost a month', 'Saving a month', 'Once, for moving'),
+  { text: 'Paid back' },
+  ...numbers('Billed at least', 'Getting it back'),
+  { text: 'Takes' },
+];
+
+function numbers(...titles: string[]): Cell[] {
+  return titles.map((text) => ({ text, isNumber: true }));
+}
+
+function choicesOf({ shown, best, others }: PageChoices, currency: string): HTMLElement[] {
+  const notes = [
+    others === 0 ? '' : `${count(others)} more that are no better are not shown.`,
+    shown.some(({ form }) => form === 'incremental')
+      ? 'Incremental archives are here to compare with: no command writes them yet.'
+      : '',
+  ];
+  return [
+    element('h4', {}, 'The choices, for its snapshots together'),
+    choicesTable(shown, best, currency),
+    element('p', { class: 'note' }, notes.filter(Boolean).join(' ')),
+  ];
+}
+
+function choicesTable(choices: readonly Choice[], best: number, currency: string): HTMLElement {
+  const rows = choices.map((choice, index) => choiceCells(choice, index === best, currency));
+  const table = scrollingTable('Choices', CHOICE_HEADINGS, rows);
+  table.querySelectorAll('tbody tr')[best]?.classList.add('best');
+  return table;
+}
+
+function choiceCells(choice: Choice, isBest: boolean, currency: string): Cell[] {
+  const isKept = choice.what === 'keep';
+  return [
+    { text: `${choiceName(choice)}${isBest ? ' (best)' : ''}`, isHeader: true },
+    ...numbers(
+      gib(choice.storedGiB),
+      money(choice.monthly, currency),
+      isKept ? NONE : signed(money(choice.saving, currency), choice.savingIs),
+      isKept ? NONE : money(choice.oneOff, currency),
+    ),
+    { text: choice.breakEven === null ? NONE : day(choice.breakEven) },
+    ...numbers(
+      choice.minimumDays === 0 ? NONE : counted(choice.minimumDays, 'day'),
+      money(choice.restore.cost, currency),
+    ),
+    { text: choice.restore.takes },
+  ];
+}
+
+const SNAPSHOTS_AT_ONCE = 100;
+
+/** Volumes with thousands of snapshots are shown a hundred at a time. */
+function snapshotTables(volume: PageVolume): HTMLElement {
+  const frame = scrollingTable('Snapshots', snapshotHeadings(volume), []);
+  const body = frame.querySelector('tbody');
+  let shown = 0;
+  const more = button({ class: 'more' }, showMore);
+  showMore();
+  return element('div', {}, frame, more);
+
+  function showMore(): void {
+    const next = volume.snapshots.slice(shown, shown + SNAPSHOTS_AT_ONCE);
+    body?.append(...next.map((snapshot) => tableRow(snapshotCells(snapshot, volume.currency))));
+    shown += next.length;
+    more.hidden = shown === volume.snapshots.length;
+    more.textContent = `Show ${Math.min(SNAPSHOTS_AT_ONCE, volume.snapshots.length - shown)} more; ${count(shown)} of ${count(volume.snapshots.length)} shown`;
+  }
+}
+
+const snapshotHeadings = ({ sizeGiB }: PageVolume): Cell[] => [
+  { text: 'Started' },
+  { text: 'Snapshot' },
+  ...numbers('GiB', sizeGiB === null ? 'Share' : 'Share of the volume', 'All of its data', 'Cost a month'),
+  { text: 'By itself' },
+  ...numbers('Saving a month'),
+];
+
+function snapshotCells(snapshot: PageSnapshot, currency: string): Cell[] {
+  const { best } = snapshot;
+  const isMoved = best !== null && best.what !== 'keep';
+  return [
+    { text: snapshot.startedAt === null ? 'unknown' : day(snapshot.startedAt), isHeader: true },
+    { text: snapshotName(snapshot), isWrapping: true },
+    ...numbers(
+      gib(snapshot.gib),
+      snapshot.share === null ? NONE : percent(snapshot.share),
+      snapshot.fullGiB === null ? NONE : gib(snapshot.fullGiB),
+      money(snapshot.monthly, currency),
+    ),
+    { text: best === null ? NONE : choiceName(best) },
+    ...numbers(isMoved ? signed(money(best.saving, currency), best.savingIs) : NONE),
+  ];
+}
+
+function snapshotName({ id, description, tier, images }: PageSnapshot): HTMLElement {
+  return element(
+    'span',
+    { class: 'snapshot' },
+    element('bdi', { class: 'id' }, id),
+    tier === 'archive' ? element('span', { class: 'tag' }, 'archive tier') : null,
+    images.length === 0 ? null : element('span', { class: 'tag' }, element('bdi', {}, `used by ${images.join(', ')}`)),
+    description === null || description === '' ? null : element('bdi', { class: 'description' }, description),
+  );
+}

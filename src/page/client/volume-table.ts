@@ -1,0 +1,187 @@
+/** The list of volumes: filtered, sorted, a page at a time, with details on demand. */
+import type { PageVolume } from '../model/page-data.ts';
+import { COLUMNS, type Column, type Selection, selectVolumes } from '../model/volume-rows.ts';
+import { count, counted } from '../model/words.ts';
+import { button, byId, element } from './dom.ts';
+import { volumeDetails } from './volume-details.ts';
+
+const ROWS_A_PAGE = 25;
+
+export class VolumeTable {
+  readonly #volumes: readonly PageVolume[];
+  readonly #open = new Set<PageVolume>();
+  readonly #body = element('tbody', { role: 'rowgroup' });
+  readonly #headings = new Map<string, HTMLElement>();
+  #selection: Selection = { text: '', region: '', choice: '', sort: { key: 'saving', isDescending: true } };
+  #selected: PageVolume[] = [];
+  #page = 0;
+
+  constructor(volumes: readonly PageVolume[]) {
+    this.#volumes = volumes;
+    byId('volumes-table', HTMLElement).append(
+      element(
+        'table',
+        { class: 'volumes', role: 'table', 'aria-label': 'Volumes' },
+        element(
+          'thead',
+          { role: 'rowgroup' },
+          element('tr', { role: 'row' }, ...COLUMNS.map((column) => this.#heading(column))),
+        ),
+        this.#body,
+      ),
+    );
+    this.#listen();
+    this.#select({});
+  }
+
+  /** Paper has no pages to turn: so many rows at once there. */
+  showForPaper(rows: number): void {
+    this.#showRows(0, rows);
+  }
+
+  show(): void {
+    this.#showRows(this.#page * ROWS_A_PAGE, ROWS_A_PAGE);
+    this.#showPager();
+  }
+
+  #heading(column: Column): HTMLElement {
+    const sort = button({ class: 'sort' }, () => this.#sortBy(column), column.title);
+    const heading = element(
+      'th',
+      { scope: 'col', role: 'columnheader', class: column.isNumber ? 'number' : null },
+      sort,
+    );
+    this.#headings.set(column.key, heading);
+    return heading;
+  }
+
+  /** The other way round when it is pressed again; numbers begin with the largest. */
+  #sortBy({ key, isNumber }: Column): void {
+    const { sort } = this.#selection;
+    const isDescending = sort.key === key ? !sort.isDescending : isNumber;
+    this.#select({ sort: { key, isDescending } });
+  }
+
+  #listen(): void {
+    const text = byId('filter-text', HTMLInputElement);
+    const region = byId('filter-region', HTMLSelectElement);
+    const choice = byId('filter-choice', HTMLSelectElement);
+    text.addEventListener('input', () => this.#select({ text: text.value }));
+    region.addEventListener('change', () => this.#select({ region: region.value }));
+    choice.addEventListener('change', () => this.#select({ choice: choice.value }));
+    byId('filters', HTMLFormElement).addEventListener('submit', (event) => event.preventDefault());
+    this.#listenToSortBox(byId('sort-by', HTMLSelectElement));
+  }
+
+  /** On narrow screens rows are cards, and the headings with their buttons are gone. */
+  #listenToSortBox(box: HTMLSelectElement): void {
+    box.append(...COLUMNS.map(({ key, title }) => element('option', { value: key }, title)));
+    box.addEventListener('change', () => {
+      const column = COLUMNS.find(({ key }) => key === box.value);
+      if (column !== undefined) this.#select({ sort: { key: column.key, isDescending: column.isNumber } });
+    });
+  }
+
+  #select(change: Partial<Selection>): void {
+    this.#selection = { ...this.#selection, ...change };
+    this.#selected = selectVolumes(this.#volumes, this.#selection);
+    this.#page = 0;
+    const { key, isDescending } = this.#selection.sort;
+    for (const [of, heading] of this.#headings) {
+      if (of === key) heading.setAttribute('aria-sort', isDescending ? 'descending' : 'ascending');
+      else heading.removeAttribute('aria-sort');
+    }
+    byId('sort-by', HTMLSelectElement).value = key;
+    this.show();
+  }
+
+  #showRows(from: number, most: number): void {
+    const shown = this.#selected.slice(from, from + most);
+    this.#body.replaceChildren(...shown.flatMap((volume) => this.#rows(volume)));
+    const total = this.#volumes.length;
+    const found = this.#selected.length;
+    const range = shown.length === found ? '' : `${count(from + 1)}–${count(from + shown.length)} of `;
+    const filtered = found === total ? '' : `, of ${count(total)} in all`;
+    byId('volumes-status', HTMLElement).textContent =
+      found === 0 ? 'No volume matches.' : `${range}${counted(found, 'volume')}${filtered}`;
+  }
+
+  #rows(volume: PageVolume): HTMLElement[] {
+    const isOpen = this.#open.has(volume);
+    const row = element('tr', { role: 'row', class: volume.advice.moved > 0 ? null : 'stays' });
+    const toggle = button(
+      { class: 'toggle', 'aria-expanded': isOpen ? 'true' : 'false' },
+      () => this.#toggle(volume, row, toggle),
+      ...title(volume),
+    );
+    row.append(...COLUMNS.map((column) => cell(column, volume, toggle)));
+    return isOpen ? [row, detailsRow(volume)] : [row];
+  }
+
+  #toggle(volume: PageVolume, row: HTMLElement, toggle: HTMLElement): void {
+    const isOpen = !this.#open.delete(volume);
+    if (isOpen) {
+      this.#open.add(volume);
+      row.after(detailsRow(volume));
+    } else row.nextElementSibling?.remove();
+    toggle.setAttribute('aria-expanded', String(isOpen));
+  }
+
+  #showPager(): void {
+    const last = Math.max(0, Math.ceil(this.#selected.length / ROWS_A_PAGE) - 1);
+    const pager = byId('volumes-pager', HTMLElement);
+    pager.hidden = last === 0;
+    const turn = (text: string, page: number) => {
+      const isUseless = page < 0 || page > last || page === this.#page;
+      return button(
+        { 'aria-disabled': isUseless ? 'true' : null, 'data-turn': text },
+        () => isUseless || this.#turnTo(page, text),
+        text,
+      );
+    };
+    pager.replaceChildren(
+      turn('First', 0),
+      turn('Previous', this.#page - 1),
+      element('span', {}, `Page ${count(this.#page + 1)} of ${count(last + 1)}`),
+      turn('Next', this.#page + 1),
+      turn('Last', last),
+    );
+  }
+
+  /** The button that was pressed is made anew: whoever pressed it by keyboard stays there. */
+  #turnTo(page: number, pressed: string): void {
+    this.#page = page;
+    this.show();
+    byId('volumes-pager', HTMLElement).querySelector<HTMLElement>(`[data-turn="${pressed}"]`)?.focus();
+  }
+}
+
+/** Its name, and what else is known of it below. */
+function title({ id, name, sizeGiB, isDeleted }: PageVolume): HTMLElement[] {
+  const facts = [
+    name === null || id === null ? null : element('bdi', {}, id),
+    sizeGiB === null ? null : element('span', {}, `${count(sizeGiB)} GiB`),
+    isDeleted ? element('span', { class: 'tag' }, 'deleted') : null,
+  ];
+  return [
+    element('bdi', { class: 'name' }, name ?? id ?? 'Unknown volume'),
+    element('span', { class: 'facts' }, ...facts),
+  ];
+}
+
+function cell(column: Column, volume: PageVolume, toggle: HTMLElement): HTMLElement {
+  if (column.key === 'volume') return element('th', { scope: 'row', role: 'rowheader' }, toggle);
+  const text = element(column.key === 'region' ? 'bdi' : 'span', {}, column.text(volume));
+  return element(
+    'td',
+    { role: 'cell', class: `${column.key}${column.isNumber ? ' number' : ''}`, 'data-label': column.title },
+    text,
+  );
+}
+
+const detailsRow = (volume: PageVolume): HTMLElement =>
+  element(
+    'tr',
+    { role: 'row', class: 'details' },
+    element('td', { role: 'cell', colspan: COLUMNS.length }, volumeDetails(volume)),
+  );

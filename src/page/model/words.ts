@@ -1,0 +1,132 @@
+/** Numbers, dates and choices in the words of the page. */
+import type { Choice } from '../../costs/analysis.ts';
+import type { CompareOption } from '../../costs/compare-model.ts';
+import type { Advice, Certainty } from './summary.ts';
+
+const LOCALE = 'en-US';
+
+/** `1234.5` → `$1,234.50`; amounts too small for that keep two digits. `currency` is untrusted, and may be none at all. */
+export function money(amount: number, currency: string, digits = 2): string {
+  const isTiny = amount !== 0 && Math.abs(amount) < 0.5 / 10 ** digits;
+  const options = isTiny ? { maximumSignificantDigits: 2 } : fixed(digits);
+  return formatter(currency, options).format(amount);
+}
+
+/** For the marks of an axis that goes so far. */
+export const axisMoney = (amount: number, currency: string, most: number): string =>
+  money(amount, currency, most < 10 ? 2 : 0);
+
+/** For headlines: no cents from 100 on. */
+export const roundMoney = (amount: number, currency: string): string =>
+  money(amount, currency, Math.abs(amount) >= 100 ? 0 : 2);
+
+const fixed = (digits: number) => ({ minimumFractionDigits: digits, maximumFractionDigits: digits });
+
+const formatters = new Map<string, Intl.NumberFormat>();
+
+/** Making one takes longer than formatting a thousand numbers. */
+function formatter(currency: string, options: Intl.NumberFormatOptions): Intl.NumberFormat {
+  const key = `${currency} ${JSON.stringify(options)}`;
+  const known = formatters.get(key);
+  if (known !== undefined) return known;
+  const isCurrency = /^[A-Z]{3}$/.test(currency);
+  const made = new Intl.NumberFormat(LOCALE, isCurrency ? { style: 'currency', currency, ...options } : options);
+  formatters.set(key, made);
+  return made;
+}
+
+/** `1234.5` GiB → `1,234.5`. */
+export const gib = (size: number): string => formatter('', { maximumFractionDigits: size >= 100 ? 0 : 1 }).format(size);
+
+/** For headlines: `51200` GiB → `50 TiB`. */
+export const roundSize = (size: number): string => (size < 1024 ? `${gib(size)} GiB` : `${gib(size / 1024)} TiB`);
+
+export const count = (number: number): string => formatter('', { maximumFractionDigits: 0 }).format(number);
+
+/** `12.34` → `12.3 %`. */
+export const percent = (share: number): string =>
+  `${formatter('', fixed(share > 0 && share < 9.95 ? 1 : 0)).format(share)}\u00a0%`;
+
+/** `prices are old` → `Prices are old.` */
+export const sentence = (text: string): string =>
+  text === '' ? '' : `${text.charAt(0).toUpperCase()}${text.slice(1)}${/[.!?]$/.test(text) ? '' : '.'}`;
+
+/** `1 snapshot`, `2 snapshots`. */
+export const counted = (number: number, one: string): string => `${count(number)} ${one}${number === 1 ? '' : 's'}`;
+
+const MONTHS = ['Jan', 'Feb', 'Mar', 'Apr', 'May', 'Jun', 'Jul', 'Aug', 'Sep', 'Oct', 'Nov', 'Dec'];
+
+/** `2026-11-05…` → `5 Nov 2026`, `2026-11` → `Nov 2026`; anything else as it is. */
+export function day(instant: string): string {
+  const [, year, month, date] = /^(\d{4})-(\d{2})(?:-(\d{2}))?/.exec(instant) ?? [];
+  const name = MONTHS[Number(month) - 1];
+  if (year === undefined || name === undefined) return instant;
+  return date === undefined ? `${name} ${year}` : `${Number(date)} ${name} ${year}`;
+}
+
+const CLASSES: Record<string, string> = {
+  STANDARD: 'S3 Standard',
+  INTELLIGENT_TIERING: 'S3 Intelligent-Tiering',
+  STANDARD_IA: 'S3 Standard-IA',
+  ONEZONE_IA: 'S3 One Zone-IA',
+  GLACIER_IR: 'S3 Glacier Instant',
+  GLACIER: 'S3 Glacier Flexible',
+  DEEP_ARCHIVE: 'S3 Deep Archive',
+};
+
+const storageClass = (name: string): string => CLASSES[name] ?? `S3 ${name}`;
+
+/** Where a choice keeps the data, without how: what people filter by. */
+function placeOf({ what, storageClass: name }: Pick<Choice, 'what' | 'storageClass'>): string {
+  if (what === 'keep') return 'Keep';
+  return what === 'ebs-archive' ? 'EBS archive tier' : storageClass(name ?? '');
+}
+
+type Named = Pick<Choice, 'what' | 'storageClass' | 'form' | 'scope'>;
+
+/** `S3 Deep Archive, full, all but the latest`. */
+export function choiceName(choice: Named): string {
+  const parts = [
+    placeOf(choice),
+    choice.what === 's3' ? choice.form : null,
+    choice.scope === 'all-but-latest' ? 'all but the latest' : null,
+  ];
+  return parts.filter((part) => part !== null).join(', ');
+}
+
+/** Of an option of `compare`: by its class where it has one that we know. */
+export function optionName({ id, name, form }: CompareOption): string {
+  const place = id === 'ebs-archive' ? 'EBS archive tier' : (CLASSES[id.replace(/-incremental$/, '')] ?? name);
+  return form === 'incremental' ? `${place}, incremental` : place;
+}
+
+export function adviceName({ choice, moved }: Pick<Advice, 'choice' | 'moved'>): string {
+  if (choice === null) return 'Not judged';
+  return choice === 'several' ? `Move ${counted(moved, 'snapshot')}` : choiceName(choice);
+}
+
+/** What advice is filtered by. */
+export function adviceGroup({ choice }: Pick<Advice, 'choice'>): string {
+  if (choice === null) return 'Not judged';
+  return choice === 'several' ? 'Some snapshots only' : placeOf(choice);
+}
+
+const BOUNDS: Record<Certainty, string> = {
+  exact: '',
+  'upper-bound': 'at most ',
+  'lower-bound': 'at least ',
+  mixed: 'about ',
+};
+
+/** `at most $12.00`. */
+export const bounded = (text: string, certainty: Certainty): string => `${BOUNDS[certainty]}${text}`;
+
+const SIGNS: Record<Certainty, string> = {
+  exact: '',
+  'upper-bound': '≤\u00a0',
+  'lower-bound': '≥\u00a0',
+  mixed: '≈\u00a0',
+};
+
+/** `≤ $12.00`, for columns. */
+export const signed = (text: string, certainty: Certainty): string => `${SIGNS[certainty]}${text}`;

@@ -1,0 +1,55 @@
+/** The bill: by region, by volume, over time, by age. */
+import type { Analysis, RegionAnalysis, TrendMonth } from '../../costs/analysis.ts';
+import { type Html, html } from '../html.ts';
+import { totalOf } from '../model/summary.ts';
+import { count, day, gib, money, signed } from '../model/words.ts';
+import { figure, scrolling } from './figure.ts';
+
+export const bill = (analysis: Analysis): Html => html`<section aria-labelledby="bill-title">
+<h2 id="bill-title">The bill</h2>
+<div class="pair">
+${figure('regions', 'By region, a month', null)}
+${figure('largest', 'The largest volumes, a month', null)}
+</div>
+${scrolling('Bill by region', regionTable(analysis.regions))}
+<div class="pair">
+${analysis.trend.length < 2 ? null : figure('trend', 'Over time', trendTable(analysis.trend))}
+${figure('ages', 'By age of the snapshots, a month', html`<div id="ages-table"></div>`)}
+</div>
+</section>`;
+
+const regionTable = (regions: readonly RegionAnalysis[]): Html => html`<table class="plain">
+<thead><tr><th scope="col">Region</th><th scope="col">Accounts</th><th scope="col" class="number">Volumes</th>
+<th scope="col" class="number">Snapshots</th><th scope="col" class="number">GiB</th>
+<th scope="col" class="number">Cost a month</th><th scope="col" class="number">Saving a month</th></tr></thead>
+<tbody>${regions.map(regionRow)}</tbody>
+</table>`;
+
+function regionRow(region: RegionAnalysis): Html {
+  const { saving, savingIs } = totalOf(region.currency, [region]);
+  return html`<tr><th scope="row"><bdi>${region.region}</bdi></th><td class="wrapping">${accounts(region.accounts)}</td>
+<td class="number">${count(region.volumes.length)}</td><td class="number">${count(region.snapshotCount)}</td>
+<td class="number">${gib(region.gib)}</td><td class="number">${money(region.monthly, region.currency)}</td>
+<td class="number">${signed(money(saving, region.currency), savingIs)}</td></tr>`;
+}
+
+const MOST_ACCOUNTS = 3;
+
+const accounts = (all: readonly string[]): string =>
+  all.length > MOST_ACCOUNTS
+    ? `${all.slice(0, MOST_ACCOUNTS - 1).join(', ')} and ${all.length - MOST_ACCOUNTS + 1} others`
+    : all.join(', ');
+
+const trendTable = (trend: readonly TrendMonth[]): Html =>
+  scrolling(
+    'Over time',
+    html`<table class="plain">
+<thead><tr><th scope="col">Month</th><th scope="col" class="number">Cost</th><th scope="col" class="number">GiB</th>
+<th scope="col" class="number">Snapshots</th></tr></thead>
+<tbody>${trend.map(
+      ({ month, currency, cost, gib: size, snapshotCount }) => html`<tr><th scope="row">${day(month)}</th>
+<td class="number">${money(cost, currency)}</td><td class="number">${gib(size)}</td>
+<td class="number">${count(snapshotCount)}</td></tr>`,
+    )}</tbody>
+</table>`,
+  );

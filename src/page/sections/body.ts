@@ -1,0 +1,46 @@
+/** The page without its script: what can be said without one stands here already. */
+import type { Analysis, AnalysisWarning } from '../../costs/analysis.ts';
+import { type Html, html } from '../html.ts';
+import { totalsOf } from '../model/summary.ts';
+import { count, day, sentence } from '../model/words.ts';
+import { bill } from './bill.ts';
+import { calculator } from './calculator.ts';
+import { headline } from './headline.ts';
+import { sources } from './sources.ts';
+import { volumes } from './volumes.ts';
+
+export const body = (analysis: Analysis): Html => html`<a class="skip" href="#volumes">Skip to the recommendations</a>
+<header class="top">
+<p class="eyebrow">EBS snapshot costs</p>
+<p class="made">${period(analysis)}</p>
+</header>
+<main>
+${headline(totalsOf(analysis.regions))}
+${warnings(analysis)}
+<noscript><p class="note">Charts, the list of volumes and the calculator need JavaScript, which is switched off here.</p></noscript>
+${bill(analysis)}
+${volumes(analysis)}
+${calculator()}
+${sources(analysis)}
+</main>
+<footer>Made by ${analysis.tool.name} ${analysis.tool.version} on ${day(analysis.madeAt)}. Everything is in this file; nothing was fetched to show it.</footer>`;
+
+function period({ basis }: Analysis): string {
+  if (basis.kind === 'live') return `As of ${day(basis.latestDay)}, from AWS`;
+  return `${day(basis.firstDay)} to ${day(basis.latestDay)}, from billing reports`;
+}
+
+/** Prices alone can need a note for each region. */
+const MOST_WARNINGS = 5;
+
+const list = (warnings: readonly AnalysisWarning[]): Html =>
+  html`<ul>${warnings.map(({ text }) => html`<li>${sentence(text)}</li>`)}</ul>`;
+
+const warnings = ({ warnings: all }: Analysis): Html | null =>
+  all.length === 0
+    ? null
+    : html`<section class="warnings" aria-labelledby="warnings-title">
+<h2 id="warnings-title">Mind before you decide</h2>
+${list(all.slice(0, MOST_WARNINGS))}
+${all.length > MOST_WARNINGS ? html`<details><summary>${count(all.length - MOST_WARNINGS)} more</summary>${list(all.slice(MOST_WARNINGS))}</details>` : null}
+</section>`;

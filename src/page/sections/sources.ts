@@ -1,0 +1,47 @@
+/** Where the numbers are from: prices, assumptions, reports. */
+import type { Analysis, Basis, PriceBasis } from '../../costs/analysis.ts';
+import { type Html, html } from '../html.ts';
+import { count, counted, day, money, sentence } from '../model/words.ts';
+
+export const sources = ({
+  basis,
+  prices,
+  assumptions,
+}: Analysis): Html => html`<section aria-labelledby="sources-title">
+<h2 id="sources-title">Where these numbers come from</h2>
+<dl class="sources">
+<div><dt>Prices</dt><dd>${sentence(prices.note)} <small>${PRICES[prices.source]}, as of ${day(prices.asOf)}</small></dd></div>
+${entry('Compression', compression(assumptions))}
+${entry('Kept for', `${assumptions.keepMonths} months: the costs of moving are weighed against the savings of that time.`)}
+${basis.kind === 'live' ? live(basis) : report(basis)}
+</dl>
+</section>`;
+
+const PRICES: Record<PriceBasis['source'], string> = {
+  'built-in': 'built into the program',
+  'price-list': 'AWS Price List',
+  file: 'your price file',
+  report: 'rates seen in the report',
+};
+
+const compression = ({ compression: ratio, isCompressionMeasured }: Analysis['assumptions']): string =>
+  `Archives are taken to be ${ratio}:1, as ${isCompressionMeasured ? 'measured on archives made so far' : 'assumed; measure it on a few archives of your own'}.`;
+
+const live = ({ calls, latestDay }: Extract<Basis, { kind: 'live' }>): Html =>
+  entry(
+    'Sizes',
+    `Asked of AWS on ${day(latestDay)}, without a billing report, by ${counted(calls.requests, 'call')} that cost ${money(calls.dollars, 'USD')}.`,
+  );
+
+type ReportBasis = Extract<Basis, { kind: 'report' }>;
+
+const report = ({ sources: all, rows, latestDay, isJoined }: ReportBasis): Html => html`${entry(
+  'Sizes',
+  `What was billed on ${day(latestDay)}, the latest complete day. ${isJoined ? 'Names and dates are from EC2.' : 'EC2 was not asked for names and dates.'}`,
+)}
+${entry('Rows', `${count(rows.read)} read, ${count(rows.ofSnapshots)} of snapshots, ${count(rows.broken)} broken.`)}
+<div><dt>Reports</dt><dd><ul>${all.map(
+  ({ name, format, granularity }) => html`<li><bdi>${name}</bdi> <small>${format}, ${granularity}</small></li>`,
+)}</ul></dd></div>`;
+
+const entry = (name: string, text: string): Html => html`<div><dt>${name}</dt><dd>${text}</dd></div>`;

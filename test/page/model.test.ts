@@ -1,0 +1,168 @@
+/** What the page is made of, without a browser. */
+import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { pathToFileURL } from 'node:url';
+import { runInThisContext } from 'node:vm';
+import fc from 'fast-check';
+import type { Choice, Decision, VolumeAnalysis } from '../../src/costs/analysis.ts';
+import { BUILT_IN } from '../../src/costs/built-in-prices.ts';
+import { html, scriptJson } from '../../src/page/html.ts';
+import { linkModules } from '../../src/page/link-modules.ts';
+import { pageData } from '../../src/page/model/page-data.ts';
+import { adviceOf, totalsOf } from '../../src/page/model/summary.ts';
+import { selectVolumes } from '../../src/page/model/volume-rows.ts';
+import { day, money, percent } from '../../src/page/model/words.ts';
+import { sampleAnalysis } from '../support/sample-analysis.ts';
+
+const choice = (given: Partial<Choice>): Choice => ({
+  ...{ what: 's3', storageClass: 'GLACIER', form: 'full', storedGiB: 1, monthly: 1, oneOff: 2, minimumDays: 90 },
+  ...{ restore: { cost: 0, takes: '' }, saving: 5, savingIs: 'exact', breakEven: '2026-12-01' },
+  ...given,
+});
+
+const keep = choice({ what: 'keep', storageClass: null, form: null, saving: 0, oneOff: 0, breakEven: null });
+
+const decision = (best: Partial<Choice>): Decision => ({ choices: [keep, choice(best)], best: 1, reason: '' });
+
+const snapshot = (given: Partial<VolumeAnalysis['snapshots'][number]> = {}) => ({
+  tier: 'standard' as const,
+  images: [],
+  decision: null,
+  ...given,
+});
+
+test('any value in the page’s JSON comes back as it was, and cannot end its element', () => {
+  fc.assert(
+    fc.property(fc.jsonValue({ noUnicodeString: false }), (value) => {
+      const { source } = scriptJson(value);
+      assert.doesNotMatch(source, /[<>&\u2028\u2029]/);
+      const rounded = JSON.stringify(value, (_, part) =>
+        typeof part === 'number' ? Number(part.toPrecision(8)) : part,
+      );
+      assert.deepEqual(JSON.parse(source), JSON.parse(rounded));
+    }),
+  );
+});
+
+test('any text in a template is text', () => {
+  fc.assert(
+    fc.property(fc.string({ unit: 'binary' }), (text) => {
+      assert.doesNotMatch(html`${text}`.source, /[<>"']|&(?!(amp|lt|gt|quot|#39);)/);
+    }),
+  );
+  assert.equal(html`<p title="${'"'}">${[html`<b>${'<'}</b>`]}${null}</p>`.source, '<p title="&quot;"><b>&lt;</b></p>');
+});
+
+test('a set is judged as a set; images and archived ones stay', () => {
+  const snapshots = [snapshot(), snapshot({ images: ['ami-1'] }), snapshot({ tier: 'archive' }), snapshot()];
+  const advice = (best: Partial<Choice>) => adviceOf({ decision: decision(best), snapshots });
+  assert.equal(advice({ scope: 'all' }).moved, 2);
+  assert.equal(advice({ scope: 'all-but-latest' }).moved, 1);
+  assert.deepEqual(
+    { ...advice({ saving: 7, savingIs: 'lower-bound' }), choice: null, reason: '' },
+    {
+      ...{ choice: null, moved: 2, saving: 7, savingIs: 'lower-bound', oneOff: 2, breakEven: '2026-12-01', reason: '' },
+    },
+  );
+});
+
+test('without a decision for the set, its snapshots count, and the sum is as sure as its least sure part', () => {
+  const one = (best: Partial<Choice>) => snapshot({ decision: decision(best) });
+  const advice = (...all: Partial<Choice>[]) => adviceOf({ decision: null, snapshots: all.map(one) });
+  assert.equal(advice({}, { savingIs: 'upper-bound' }).savingIs, 'upper-bound');
+  assert.equal(advice({ savingIs: 'lower-bound' }, { savingIs: 'upper-bound' }).savingIs, 'mixed');
+  assert.equal(advice({}, {}).saving, 10);
+  assert.equal(advice({ breakEven: '2027-01-01' }, { breakEven: '2026-12-01' }).breakEven, '2027-01-01');
+  assert.equal(advice({ breakEven: null }, {}).breakEven, null);
+  assert.equal(adviceOf({ decision: null, snapshots: [snapshot()] }).choice, null);
+});
+
+test('totals are by currency, and their parts add up', () => {
+  const { regions } = sampleAnalysis();
+  const [first, ...others] = regions;
+  assert.ok(first);
+  const [most, least, ...none] = totalsOf([{ ...first, currency: 'CNY' }, ...others]);
+  assert.deepEqual(none, []);
+  assert.ok(most && least && most.monthly >= least.monthly);
+  for (const { saving, savingParts } of [most, least])
+    assert.ok(Math.abs(saving - Object.values(savingParts).reduce((a, b) => a + b)) < 1e-6);
+});
+
+test('rows without a value come last, whichever way they are sorted', () => {
+  const { volumes } = pageData(sampleAnalysis(), BUILT_IN);
+  for (const isDescending of [true, false]) {
+    const sorted = selectVolumes(volumes, { text: '', region: '', choice: '', sort: { key: 'change', isDescending } });
+    const changes = sorted.map(({ averageChange }) => averageChange);
+    const known = changes.filter((change) => change !== null);
+    assert.ok(known.length < changes.length);
+    assert.deepEqual(changes.slice(0, known.length), known);
+    assert.deepEqual(
+      known,
+      known.toSorted((a, b) => (isDescending ? b - a : a - b)),
+    );
+  }
+});
+
+test('of many choices, keeping, the first and the best are in the page', () => {
+  const analysis = sampleAnalysis({ volumes: 1 });
+  const [region] = analysis.regions;
+  const [volume] = region?.volumes ?? [];
+  assert.ok(region && volume);
+  const choices = [keep, ...Array.from({ length: 20 }, (_, index) => choice({ saving: 20 - index }))];
+  const changed = { ...volume, decision: { choices, best: 15, reason: '' } };
+  const [shown] = pageData({ ...analysis, regions: [{ ...region, volumes: [changed] }] }, BUILT_IN).volumes;
+  assert.equal(shown?.choices?.shown.length, 10);
+  assert.equal(shown?.choices?.others, 11);
+  assert.equal(shown?.choices?.shown[shown.choices.best], choices[15]);
+});
+
+test('numbers and dates in words', () => {
+  assert.equal(money(1234.5, 'USD'), '$1,234.50');
+  assert.equal(money(0.00123, 'USD'), '$0.0012');
+  assert.equal(money(5, '<b>'), '5.00');
+  assert.equal(percent(0.25), '0.3\u00a0%');
+  assert.equal(percent(0), '0\u00a0%');
+  assert.equal(day('2026-11-05T23:59:59Z'), '5 Nov 2026');
+  assert.equal(day('2026-11'), 'Nov 2026');
+  assert.equal(day('2026-13'), '2026-13');
+});
+
+/** Modules in a directory of their own, linked from `a.ts`. */
+function linked(modules: Record<string, string>): string {
+  const directory = mkdtempSync(join(tmpdir(), 'snap-to-s3-link-'));
+  try {
+    for (const [name, text] of Object.entries(modules)) writeFileSync(join(directory, name), text);
+    return linkModules(pathToFileURL(join(directory, 'a.ts')));
+  } finally {
+    rmSync(directory, { recursive: true });
+  }
+}
+
+test('modules become one script: each runs once, and their names do not meet', () => {
+  const script = linked({
+    'a.ts':
+      "import { value as other } from './b.ts';\nimport { log } from './c.ts';\nconst value = 1;\nlog.push(value, other);\n",
+    'b.ts':
+      "import { log } from './c.ts';\nimport type { T } from './types.ts';\nexport const value: T = 2;\nlog.push('b');\n",
+    'c.ts': 'export const log: unknown[] = [];\n(globalThis as { linkLog?: unknown }).linkLog = log;\n',
+  });
+  runInThisContext(script);
+  assert.deepEqual((globalThis as { linkLog?: unknown }).linkLog, ['b', 1, 2]);
+});
+
+for (const [what, modules] of Object.entries({
+  'a default export': { 'a.ts': 'export default 1;\n' },
+  'a package': { 'a.ts': "import { x } from 'package';\n" },
+  'a whole module': { 'a.ts': "import * as b from './b.ts';\n", 'b.ts': '' },
+  'a circle': {
+    'a.ts': "import { b } from './b.ts';\nexport const a = 1;\n",
+    'b.ts': "import { a } from './a.ts';\nexport const b = 1;\n",
+  },
+})) {
+  test(`what cannot be linked is refused: ${what}`, () => {
+    assert.throws(() => linked(modules), /cannot be linked|imports itself/);
+  });
+}

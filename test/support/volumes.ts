@@ -1,0 +1,20 @@
+/** The lab's volumes, and what is on them. */
+import assert from 'node:assert/strict';
+import { readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { DescribeVolumesCommand, type Volume } from '@aws-sdk/client-ec2';
+import type { TestLab } from './lab.ts';
+
+/** Those that have not been deleted. */
+export async function volumesIn(lab: TestLab): Promise<Volume[]> {
+  const { Volumes = [] } = await lab.ec2.send(new DescribeVolumesCommand({}));
+  return Volumes.filter(({ State }) => State !== 'deleting');
+}
+
+/** Where the lab keeps a volume's image. */
+export function volumeImage(lab: TestLab, volumeId: string): string {
+  const directory = join(lab.directory, '..', 'lab', 'ec2', 'volumes');
+  const name = readdirSync(directory).find((entry) => entry.startsWith(volumeId));
+  assert.ok(name, `the lab has no image of ${volumeId}`);
+  return join(directory, name);
+}
