@@ -9,7 +9,6 @@ import { ARCHIVES_TAG, IN_PROGRESS } from '../host/temporary-volume.ts';
 import { requireTools } from '../host/tools.ts';
 import { fillingMarks, isAbandoned } from '../host/volume-marks.ts';
 import { runTool } from '../transfer/process.ts';
-import { refuseArchived } from './archived-objects.ts';
 import type { CheckServices } from './check-object.ts';
 import { archivesMark } from './claimed-work.ts';
 import { fillPiece } from './fill-piece.ts';
@@ -17,6 +16,7 @@ import type { Archive } from './find-archive.ts';
 import { planVolume, type VolumePlan } from './plan-volume.ts';
 import { requireRoot } from './preflight.ts';
 import type { RestoreSettings, Services, VolumeTarget } from './settings.ts';
+import { makeReadable } from './thaw.ts';
 
 /** What can be refused before an archive is looked for. @throws SnapError `NOT_SUPPORTED_HERE`, `NOT_ON_INSTANCE` */
 export async function requireVolumes({ instance }: Services): Promise<void> {
@@ -38,7 +38,7 @@ export async function restoreToVolume(
   const { snapshotId } = archive;
   const plan = await planVolume(archive, services, signal);
   requireTools(plan.tools, services.searchPath);
-  await refuseArchived(keysOf(plan), services, signal);
+  await makeReadable(snapshotId, keysOf(plan), settings.thaw, { ...services, signal });
   const instance = await services.instance();
   const sizeGiB = sizeFor(plan, target);
   const options = {

@@ -1,7 +1,7 @@
 /** What a restore tells, as lines for people. */
 import type { SnapEvent } from '../../events.ts';
 import { count, formatBytes, formatDuration } from '../../lib/units.ts';
-import { describeOffer, describeRequest } from './thaw-lines.ts';
+import { describeThaw } from './thaw-lines.ts';
 
 type RestoreEvent = Extract<
   SnapEvent,
@@ -23,13 +23,10 @@ export function describeRestoreEvent(event: RestoreEvent): string {
     case 'boot-loader.missing':
       return `the disk will not boot by itself: ${event.reason}`;
     case 'thaw.offered':
-      return describeOffer(event);
     case 'thaw.requested':
-      return describeRequest(event);
     case 'thaw.waiting':
-      return `waiting for ${event.objects} of ${count(event.of, 'object')} to be thawed; Ctrl+C stops the waiting, not the thawing`;
     case 'thaw.finished':
-      return `thawed after ${formatDuration(event.seconds)} of waiting`;
+      return describeThaw(event);
     case 'restore.continued':
       return describeContinued(event);
     case 'restore.unfinished':
