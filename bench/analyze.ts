@@ -77,7 +77,7 @@ async function compare(): Promise<void> {
   }
   const cpu = (pick: (round: (typeof rounds)[number]) => number) => column(pick).toFixed(1);
   say(
-    `  processor time: analyze ${cpu(({ ours }) => ours.cpuSeconds)} s, gzip | wc ${cpu(({ wc }) => wc.cpuSeconds)} s` +
+    `  processor time: analyze ${cpu(({ ours }) => ours.cpuSeconds)} s` +
       (values.quick ? '' : `, papaparse alone ${cpu(({ bare }) => bare?.cpuSeconds ?? Number.NaN)} s`),
   );
   say(`  own memory at the most: ${Math.max(...rounds.map(({ ours }) => ours.peakMiB)).toFixed(0)} MiB`);
