@@ -29,6 +29,8 @@ const say = (text: string) => process.stdout.write(`${text}\n`);
 const directory = mkdtempSync(join(tmpdir(), 'snap-to-s3-bench-'));
 const path = values.report ?? join(directory, 'report.csv.gz');
 const here = import.meta.dirname;
+/** As in the first line of `src/bin.ts`. */
+const FLAGS = ['--max-semi-space-size=2'];
 try {
   const size = { rows: Number(values.rows), snapshots: Number(values.snapshots) };
   if (!existsSync(path)) await writeLargeBill(path, size);
@@ -45,7 +47,7 @@ async function compare(): Promise<void> {
   for (let round = 0; round < Number(values.rounds); round++) {
     const wc = await measure(['sh', '-c', 'gzip -dc "$0" | wc -l', path], process.env);
     const ours = await measure(
-      [process.execPath, join(here, '..', 'src', 'bin.ts'), 'analyze', path, '--offline', '--quiet'],
+      [process.execPath, ...FLAGS, join(here, '..', 'src', 'bin.ts'), 'analyze', path, '--offline', '--quiet'],
       process.env,
     );
     const bare = values.quick ? null : await measure([process.execPath, join(here, 'bare-csv.ts'), path], process.env);
@@ -73,5 +75,10 @@ async function compare(): Promise<void> {
     const faster = column(({ ours, bare }) => (bare?.seconds ?? Number.NaN) / ours.seconds);
     say(`  papaparse alone takes ${faster.toFixed(2)} times as long as analyze`);
   }
+  const cpu = (pick: (round: (typeof rounds)[number]) => number) => column(pick).toFixed(1);
+  say(
+    `  processor time: analyze ${cpu(({ ours }) => ours.cpuSeconds)} s` +
+      (values.quick ? '' : `, papaparse alone ${cpu(({ bare }) => bare?.cpuSeconds ?? Number.NaN)} s`),
+  );
   say(`  own memory at the most: ${Math.max(...rounds.map(({ ours }) => ours.peakMiB)).toFixed(0)} MiB`);
 }
