@@ -14,8 +14,16 @@ const root = join(import.meta.dirname, '..');
 /** Test files at once: they wait for disks and processes as much as they compute. */
 const FILES_AT_ONCE = 3;
 
-/** Nothing may reach for the metadata service of a real instance. */
-const env = { AWS_EC2_METADATA_SERVICE_ENDPOINT: 'http://127.0.0.1:1', ...process.env, NODE_NO_WARNINGS: '1' };
+/**
+ * Nothing may reach for the metadata service of a real instance. The program is started some hundred times: what Node
+ * makes of its source and its libraries is kept, which saves half of the processor time of a start.
+ */
+const env = {
+  AWS_EC2_METADATA_SERVICE_ENDPOINT: 'http://127.0.0.1:1',
+  NODE_COMPILE_CACHE: join(root, 'node_modules', '.cache', 'compiled'),
+  ...process.env,
+  NODE_NO_WARNINGS: '1',
+};
 
 process.exitCode = await main(process.argv.slice(2));
 
