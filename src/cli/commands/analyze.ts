@@ -5,10 +5,7 @@ import type { Analysis } from '../../costs/analysis.ts';
 import { BUILT_IN } from '../../costs/built-in-prices.ts';
 import type { Prices } from '../../costs/prices.ts';
 import { EXIT, SnapError } from '../../errors.ts';
-import { analyze } from '../../operations/analyze.ts';
-import { analyzeLive } from '../../operations/analyze-live.ts';
-import type { AnalyzeSettings } from '../../operations/settings.ts';
-import { renderPage } from '../../page/render-page.ts';
+import type { AnalyzeServices, AnalyzeSettings } from '../../operations/settings.ts';
 import type { CliContext } from '../context.ts';
 import { collect, decimal, matching, wholeNumber } from '../flag-values.ts';
 import { EXIT_STATUS_HELP } from '../help.ts';
@@ -112,9 +109,20 @@ async function runAnalyze(inputs: string[], flags: AnalyzeFlags, context: CliCon
       return prices;
     },
   };
-  const analysis = await (flags.live ? analyzeLive : analyze)(settings, services, context.signal);
-  show(analysis, prices, flags, context);
+  const analysis = await analysed(flags, settings, services, context.signal);
+  await show(analysis, prices, flags, context);
   context.finish(analysis.regions.length === 0 ? EXIT.nothingToDo : EXIT.ok);
+}
+
+/** What reads reports is loaded when it is needed: all other commands start faster without it. */
+async function analysed(
+  { live }: AnalyzeFlags,
+  settings: AnalyzeSettings,
+  services: AnalyzeServices,
+  signal: AbortSignal,
+): Promise<Analysis> {
+  if (live) return (await import('../../operations/analyze-live.ts')).analyzeLive(settings, services, signal);
+  return (await import('../../operations/analyze.ts')).analyze(settings, services, signal);
 }
 
 /** @throws SnapError `USAGE` where nothing is given and a person sits at the keyboard. */
@@ -150,10 +158,18 @@ const filesOf = ({ csv, html, plan }: AnalyzeFlags): [string, string][] =>
     path === undefined ? [] : [[flag, path]],
   );
 
-function show(analysis: Analysis, prices: Prices, flags: AnalyzeFlags, { output, process }: CliContext): void {
+async function show(
+  analysis: Analysis,
+  prices: Prices,
+  flags: AnalyzeFlags,
+  { output, process }: CliContext,
+): Promise<void> {
   const print = output.printer(process.stdout);
   print(flags.json ? `${JSON.stringify(analysis, null, 2)}\n` : analysisText(analysis));
   if (flags.csv !== undefined) writeOutputFile('--csv', flags.csv, analysisCsv(analysis));
-  if (flags.html !== undefined) writeOutputFile('--html', flags.html, renderPage(analysis, prices));
+  if (flags.html !== undefined) {
+    const { renderPage } = await import('../../page/render-page.ts');
+    writeOutputFile('--html', flags.html, renderPage(analysis, prices));
+  }
   if (flags.plan !== undefined) writeOutputFile('--plan', flags.plan, planText(analysis));
 }
