@@ -13,24 +13,8 @@ export interface FileIndexHeader {
   partition: number | null;
 }
 
-/** One member of the tar. */
-export interface IndexedMember {
-  /** As it stands in the tar, in bytes. */
-  path: Buffer;
-  type: MemberType;
-  /** Bytes of the file, holes included. */
-  size: number;
-  mode: number;
-  uid: number;
-  gid: number;
-  /** Nanoseconds since the epoch. */
-  mtime: bigint;
-  /** What a link leads to; empty for all others. */
-  target: Buffer;
-  device: { major: number; minor: number };
-  /** Values are bytes. */
-  xattrs: TarMember['xattrs'];
-  rights: TarMember['rights'];
+/** One member of the tar: as its headers have it, and where it is. */
+export interface IndexedMember extends Omit<TarMember, 'hasFraction' | 'isSparse' | 'segments'> {
   /** The bytes that the tar holds of a file, holes left out: how many, and their hash in base 16. `null` for all others. */
   data: { bytes: number; sha256: string } | null;
   /** Where headers and data are in the plain stream, in bytes; the end with its padding, exclusive. */
