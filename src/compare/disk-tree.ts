@@ -138,3 +138,13 @@ export function pathOfMember(name: Buffer): Buffer | null {
     .filter((part) => part !== '' && part !== '.');
   return parts.includes('..') ? null : Buffer.from(parts.join('/'), 'latin1');
 }
+
+/** As members of a tar are called; sockets have no place in one. */
+export function typeOf(stat: BigIntStats): string {
+  if (stat.isFile()) return 'file';
+  if (stat.isDirectory()) return 'directory';
+  if (stat.isSymbolicLink()) return 'symlink';
+  if (stat.isCharacterDevice()) return 'character';
+  if (stat.isBlockDevice()) return 'block';
+  return stat.isFIFO() ? 'fifo' : 'socket';
+}

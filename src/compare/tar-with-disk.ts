@@ -3,7 +3,7 @@ import { type BigIntStats, closeSync, readSync } from 'node:fs';
 import type { ByteStream } from '../archive/byte-stream.ts';
 import { readMembers, TarError, type TarMember } from '../archive/tar-reader.ts';
 import { DifferenceList } from './difference.ts';
-import { DiskTree, pathOfMember } from './disk-tree.ts';
+import { DiskTree, pathOfMember, typeOf } from './disk-tree.ts';
 import { HashLog, HashSum, keyedHash, NO_FACT, readParts } from './hash-log.ts';
 
 export interface TarComparisonOptions {
@@ -263,15 +263,6 @@ class TarComparison {
 export function xattrFact(key: Buffer, inode: bigint, xattrs: ReadonlyMap<string, Buffer>): Buffer {
   const sorted = [...xattrs].sort(([a], [b]) => (a < b ? -1 : 1));
   return keyedHash(key, Buffer.from(String(inode)), ...sorted.flatMap(([name, value]) => [Buffer.from(name), value]));
-}
-
-function typeOf(stat: BigIntStats): string {
-  if (stat.isFile()) return 'file';
-  if (stat.isDirectory()) return 'directory';
-  if (stat.isSymbolicLink()) return 'symlink';
-  if (stat.isCharacterDevice()) return 'character';
-  if (stat.isBlockDevice()) return 'block';
-  return stat.isFIFO() ? 'fifo' : 'socket';
 }
 
 const SECOND = 1_000_000_000n;

@@ -4,7 +4,7 @@ import { type BigIntStats, createReadStream, statSync } from 'node:fs';
 import { BLOCK_KIND, type BlockTable, HASH_BYTES } from '../archive/block-table.ts';
 import type { IndexedMember } from '../archive/file-index.ts';
 import { DifferenceList } from '../compare/difference.ts';
-import { DiskTree, pathOfMember } from '../compare/disk-tree.ts';
+import { DiskTree, pathOfMember, typeOf } from '../compare/disk-tree.ts';
 import { HashSum, keyedHash } from '../compare/hash-log.ts';
 import { sleep } from '../lib/clock.ts';
 import type { CheckServices } from './check-object.ts';
@@ -131,15 +131,6 @@ class IndexComparison {
     if (hash.digest('hex') !== data.sha256)
       this.found.differences.add('content', path, 'the file as restored has another SHA-256');
   }
-}
-
-function typeOf(stat: BigIntStats): string {
-  if (stat.isFile()) return 'file';
-  if (stat.isDirectory()) return 'directory';
-  if (stat.isSymbolicLink()) return 'symlink';
-  if (stat.isCharacterDevice()) return 'character';
-  if (stat.isBlockDevice()) return 'block';
-  return stat.isFIFO() ? 'fifo' : 'socket';
 }
 
 const octal = (mode: number): string => mode.toString(8).padStart(4, '0');
