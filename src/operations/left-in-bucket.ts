@@ -69,7 +69,9 @@ function noted({ objects, uploads }: Progress): Map<string, string | null> {
     wanted.set(key, etag);
     if (index) wanted.set(index.key, index.etag);
   }
-  for (const key of uploads.flatMap((upload) => [upload.key, ...indexOf(upload.key)])) {
+  const unfinished = uploads.map(({ key }) => key);
+  const unindexed = objects.filter(({ index }) => !index).map(({ key }) => key);
+  for (const key of [...unfinished, ...[...unfinished, ...unindexed].flatMap(indexOf)]) {
     if (!wanted.has(key)) wanted.set(key, null);
   }
   return wanted;

@@ -13,10 +13,11 @@ import {
 import {
   AbortMultipartUploadCommand,
   CreateMultipartUploadCommand,
+  GetObjectCommand,
   ListMultipartUploadsCommand,
   PutObjectCommand,
 } from '@aws-sdk/client-s3';
-import { claimKey, encodeClaim, newClaim } from '../../src/archive/claim.ts';
+import { claimKey, decodeClaim, encodeClaim, newClaim } from '../../src/archive/claim.ts';
 import { keysIn } from '../support/archives.ts';
 import { addSnapshotOf } from '../support/disks.ts';
 import { tagsOf, writesIn } from '../support/ec2-state.ts';
@@ -188,19 +189,40 @@ async function putClaim(lab: TestLab, snapshot: string): Promise<void> {
 
 for (const event of ['index.stored', 'object.stored']) {
   test(`an image that was read directly, killed at ${event}: neither object nor index stays`, async (t) => {
-    const lab = await labForTest(t);
-    const { snapshotId } = await addSnapshotOf(lab, DISK);
-    const env = { SNAP_TO_S3_TEST_RUN: `${snapshotId}-index` };
-    await runMigrate(lab, ['--all', '--dd', '--source', 'direct', '--claim-life', '3', '--json'], {
-      env,
-      onLine: (line) => {
-        if (line.includes(`"code":"${event}"`)) killFamily(env.SNAP_TO_S3_TEST_RUN);
-      },
-    });
-    assert.ok((await keysIn(lab)).some((key) => key.endsWith('.img.lz4')));
-    const cleaned = await runClean(lab, [...NOW, '--yes']);
-    assert.equal(cleaned.code, 0, cleaned.stdout + cleaned.stderr);
-    assert.deepEqual(await keysIn(lab), []);
-    assert.equal((await tagsOf(lab, snapshotId))['snap-to-s3'], 'migrate');
+    const { lab, snapshotId } = await killedAt(t, event);
+    await isAllCleaned(lab, snapshotId);
   });
+}
+
+test('killed after the index was stored, and before that was noted: it does not stay either', async (t) => {
+  const { lab, snapshotId } = await killedAt(t, 'index.stored');
+  const place = { Bucket: BUCKET, Key: claimKey('', snapshotId) };
+  const { Body } = await lab.s3.send(new GetObjectCommand(place));
+  const claim = decodeClaim(Buffer.from((await Body?.transformToByteArray()) ?? []));
+  assert.ok(claim?.progress);
+  const objects = claim.progress.objects.map((object) => ({ ...object, index: null }));
+  const unnoted = encodeClaim({ ...claim, progress: { ...claim.progress, objects } });
+  await lab.s3.send(new PutObjectCommand({ ...place, Body: unnoted }));
+  await isAllCleaned(lab, snapshotId);
+});
+
+async function killedAt(t: TestContext, event: string): Promise<{ lab: TestLab; snapshotId: string }> {
+  const lab = await labForTest(t);
+  const { snapshotId } = await addSnapshotOf(lab, DISK);
+  const env = { SNAP_TO_S3_TEST_RUN: `${snapshotId}-index` };
+  await runMigrate(lab, ['--all', '--dd', '--source', 'direct', '--claim-life', '3', '--json'], {
+    env,
+    onLine: (line) => {
+      if (line.includes(`"code":"${event}"`)) killFamily(env.SNAP_TO_S3_TEST_RUN);
+    },
+  });
+  return { lab, snapshotId };
+}
+
+async function isAllCleaned(lab: TestLab, snapshotId: string): Promise<void> {
+  assert.ok((await keysIn(lab)).some((key) => key.endsWith('.img.lz4')));
+  const cleaned = await runClean(lab, [...NOW, '--yes']);
+  assert.equal(cleaned.code, 0, cleaned.stdout + cleaned.stderr);
+  assert.deepEqual(await keysIn(lab), []);
+  assert.equal((await tagsOf(lab, snapshotId))['snap-to-s3'], 'migrate');
 }

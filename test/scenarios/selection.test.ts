@@ -34,6 +34,7 @@ test('--one takes the oldest', async (t) => {
   const done = await runMigrate(lab, ['--one']);
   assert.equal(done.code, 0, done.stderr);
   assert.deepEqual(await keysIn(lab), [
+    `${old.volumeId}/2017-01-01T12:34:56+00:00 ${old.snapshotId}.index.zst`,
     `${old.volumeId}/2017-01-01T12:34:56+00:00 ${old.snapshotId}.manifest.json`,
     `${old.volumeId}/2017-01-01T12:34:56+00:00 ${old.snapshotId}.tar.lz4`,
   ]);
