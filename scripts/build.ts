@@ -4,8 +4,9 @@
  *   node scripts/build.ts [DIRECTORY]     dist if not given
  */
 import { execFileSync } from 'node:child_process';
-import { chmodSync, copyFileSync } from 'node:fs';
+import { chmodSync, copyFileSync, globSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { build } from 'esbuild';
 
 const root = join(import.meta.dirname, '..');
 const [directory = join(root, 'dist')] = process.argv.slice(2);
@@ -14,6 +15,43 @@ const [directory = join(root, 'dist')] = process.argv.slice(2);
 for (const project of ['tsconfig.build.json', 'tsconfig.page.build.json'])
   execFileSync('tsc', ['-p', join(root, project), '--outDir', directory], { stdio: 'inherit' });
 
+await joinSdk(join(directory, 'src/cloud/aws/sdk.js'));
+
 const STYLE = 'src/page/client/style.css';
 copyFileSync(join(root, STYLE), join(directory, STYLE));
 chmodSync(join(directory, 'src/bin.js'), 0o755);
+
+/** Of the clients, only the operations that are used. The licences of what is in the file go with it. */
+async function joinSdk(file: string): Promise<void> {
+  const { metafile } = await build({
+    entryPoints: [file],
+    outfile: file,
+    allowOverwrite: true,
+    bundle: true,
+    platform: 'node',
+    target: 'node24',
+    format: 'esm',
+    mainFields: ['module', 'main'],
+    minifySyntax: true,
+    minifyWhitespace: true,
+    metafile: true,
+    absWorkingDir: root,
+    logLevel: 'warning',
+    // A few of its modules ask for those of Node by `require`.
+    banner: { js: "import { createRequire } from 'node:module';\nconst require = createRequire(import.meta.url);" },
+  });
+  writeFileSync(`${file}.LICENSES`, licencesOf(Object.keys(metafile.inputs)));
+}
+
+/** Each text once, under the names of the packages that it is for. */
+function licencesOf(files: readonly string[]): string {
+  const packages = new Set(files.flatMap((path) => /^.*node_modules\/(?:@[^/]+\/)?[^/]+/.exec(path) ?? []));
+  const byText = new Map<string, string[]>();
+  for (const path of packages) {
+    const [licence] = globSync(join(root, path, 'LICENSE*'));
+    if (!licence) throw new Error(`${path} has no licence`);
+    const text = readFileSync(licence, 'utf8');
+    byText.set(text, [...(byText.get(text) ?? []), path.replace(/^.*node_modules\//, '')]);
+  }
+  return [...byText].map(([text, names]) => `${names.sort().join(', ')}:\n\n${text}`).join('\n\n');
+}

@@ -1,5 +1,5 @@
 /**
- * Runs the checks, then the tests, and looks for what they left behind on this machine.
+ * Runs the checks, then the tests of the program as it is published, and looks for what they left behind on this machine.
  *
  *   node scripts/run-tests.ts [SUITE...]     suites are the folders below test/
  */
@@ -21,6 +21,7 @@ const FILES_AT_ONCE = 3;
 const env = {
   AWS_EC2_METADATA_SERVICE_ENDPOINT: 'http://127.0.0.1:1',
   NODE_COMPILE_CACHE: join(root, 'node_modules', '.cache', 'compiled'),
+  SNAP_TO_S3_PROGRAM: join(root, 'dist', 'src', 'bin.js'),
   ...process.env,
   NODE_NO_WARNINGS: '1',
 };
@@ -29,6 +30,7 @@ process.exitCode = await main(process.argv.slice(2));
 
 async function main(suites: string[]): Promise<number> {
   if (suites.length === 0 && (await run(['npm', 'run', '--silent', 'check'])) !== 0) return 1;
+  if ((await run(['npm', 'run', '--silent', 'build'])) !== 0) return 1;
   const pattern = suites.length === 0 ? 'test/**/*.test.ts' : `test/{${suites.join(',')},}/**/*.test.ts`;
   const files = globSync(pattern, { cwd: root }).sort();
   if (files.length === 0) throw new Error(`there are no tests in ${suites.join(', ')}`);

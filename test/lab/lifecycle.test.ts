@@ -6,7 +6,7 @@ import { test } from 'node:test';
 import { run } from '../../lab/core/run.ts';
 import { buildDisk } from '../../lab/disks/build.ts';
 import { PLAIN_DISK } from '../support/disks.ts';
-import { type Finished, runCli, temporaryDirectory } from '../support/lab.ts';
+import { type Finished, PROGRAM, runCli, runProgram, temporaryDirectory } from '../support/lab.ts';
 
 test('up, bucket, snapshot, migrate, kill, up again, volume, down', async (t) => {
   const directory = temporaryDirectory(t);
@@ -81,10 +81,8 @@ test('the lab needs root, and says so', async (t) => {
   const directory = temporaryDirectory(t);
   await run(['chmod', '755', directory]);
   const env = { PATH: process.env['PATH'] ?? '', HOME: directory };
-  const program = join(import.meta.dirname, '..', '..', 'src', 'bin.ts');
-  const { runProgram } = await import('../support/lab.ts');
   const done = await runProgram(
-    ['setpriv', '--reuid=65534', '--clear-groups', process.execPath, program, 'lab', 'up'],
+    ['setpriv', '--reuid=65534', '--clear-groups', process.execPath, PROGRAM, 'lab', 'up'],
     { env },
   );
   assert.equal(done.code, 1, done.stderr);

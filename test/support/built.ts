@@ -1,7 +1,7 @@
 /** The program compiled, as it is installed. */
 import { execFileSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 
 const ROOT = join(import.meta.dirname, '..', '..');
 
@@ -11,8 +11,11 @@ interface Built extends Disposable {
   program: string;
 }
 
-/** Beside the sources, so that it finds what it imports. */
+/** What has been built already, or a build beside the sources, so that it finds what it imports. */
 export function build(): Built {
+  const given = process.env['SNAP_TO_S3_PROGRAM'];
+  if (given !== undefined)
+    return { directory: join(dirname(given), '..'), program: given, [Symbol.dispose]: () => undefined };
   const directory = mkdtempSync(join(ROOT, '.built-'));
   execFileSync(process.execPath, [join(ROOT, 'scripts', 'build.ts'), directory], { stdio: 'inherit' });
   return {

@@ -103,11 +103,15 @@ export interface RunOptions {
   input?: string | Buffer;
 }
 
-export const PROGRAM = join(import.meta.dirname, '..', '..', 'src', 'bin.ts');
+/** The sources where nobody says that they have been compiled. */
+export const PROGRAM = process.env['SNAP_TO_S3_PROGRAM'] ?? join(import.meta.dirname, '..', '..', 'src', 'bin.ts');
+
+/** As the first line of the program asks for. */
+export const FLAGS = ['--max-semi-space-size=2'];
 
 /** Runs the program as users do: as a process of its own. */
 export const runCli = (env: Record<string, string>, argv: readonly string[], options: RunOptions = {}) =>
-  runProgram([process.execPath, PROGRAM, ...argv], { ...options, env: { ...env, ...options.env } });
+  runProgram([process.execPath, ...FLAGS, PROGRAM, ...argv], { ...options, env: { ...env, ...options.env } });
 
 /** Runs any program to its end, without blocking the lab in this process. */
 export async function runProgram(argv: readonly string[], options: RunOptions = {}): Promise<Finished> {

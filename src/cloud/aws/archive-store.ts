@@ -1,4 +1,10 @@
 /** The bucket, on S3 or a store that speaks its protocol. */
+
+import { SnapError } from '../../errors.ts';
+import { now } from '../../lib/clock.ts';
+import type { ArchiveStore, ObjectFacts, ObjectHead, ObjectReader, UnfinishedUpload } from '../ports.ts';
+import { asking, isAwsError } from './errors.ts';
+import { s3PartStore } from './part-store.ts';
 import {
   GetObjectCommand,
   HeadBucketCommand,
@@ -9,12 +15,7 @@ import {
   paginateListObjectsV2,
   type S3Client,
   type ServerSideEncryption,
-} from '@aws-sdk/client-s3';
-import { SnapError } from '../../errors.ts';
-import { now } from '../../lib/clock.ts';
-import type { ArchiveStore, ObjectFacts, ObjectHead, ObjectReader, UnfinishedUpload } from '../ports.ts';
-import { asking, isAwsError } from './errors.ts';
-import { s3PartStore } from './part-store.ts';
+} from './sdk.ts';
 import { s3SmallObjects } from './small-objects.ts';
 import { s3Thaw } from './thaw.ts';
 

@@ -1,7 +1,8 @@
 /** Lists of the EBS direct APIs, only counted. */
-import { type EBSClient, paginateListChangedBlocks, paginateListSnapshotBlocks } from '@aws-sdk/client-ebs';
+
 import type { BlockCounts, Counted } from '../blocks.ts';
 import { asking } from './errors.ts';
+import { type EBSClient, paginateListChangedBlocks, paginateListSnapshotBlocks } from './sdk.ts';
 
 const PAGE = 10_000;
 

@@ -1,10 +1,8 @@
 /** The SDK clients, set up once: time-outs on every call, one retry layer, and who hears of retries. */
-import { EBSClient } from '@aws-sdk/client-ebs';
-import { EC2Client } from '@aws-sdk/client-ec2';
-import { PricingClient } from '@aws-sdk/client-pricing';
-import { S3Client } from '@aws-sdk/client-s3';
+
 import { seconds } from '../../lib/clock.ts';
 import { type Retry, ToldRetryStrategy } from './retries.ts';
+import { EBSClient, EC2Client, PricingClient, S3Client } from './sdk.ts';
 
 export interface AwsSettings {
   region: string;

@@ -1,6 +1,14 @@
 /** Dry runs, and the rules of the bucket. */
-import { CreateTagsCommand, CreateVolumeCommand, type EC2Client } from '@aws-sdk/client-ec2';
+
+import { now } from '../../lib/clock.ts';
+import type { Examiner, LifecycleNote } from '../examiner.ts';
+import { bucketArguments, creationArguments, type StoreSettings } from './archive-store.ts';
+import { answeredAt } from './clients.ts';
+import { asking, isAwsError } from './errors.ts';
 import {
+  CreateTagsCommand,
+  CreateVolumeCommand,
+  type EC2Client,
   GetBucketLifecycleConfigurationCommand,
   GetBucketVersioningCommand,
   GetObjectLockConfigurationCommand,
@@ -8,12 +16,7 @@ import {
   type LifecycleRule,
   PutObjectCommand,
   type S3Client,
-} from '@aws-sdk/client-s3';
-import { now } from '../../lib/clock.ts';
-import type { Examiner, LifecycleNote } from '../examiner.ts';
-import { bucketArguments, creationArguments, type StoreSettings } from './archive-store.ts';
-import { answeredAt } from './clients.ts';
-import { asking, isAwsError } from './errors.ts';
+} from './sdk.ts';
 import { createInput } from './volumes.ts';
 
 export function awsExaminer(ec2: EC2Client, s3: S3Client, settings: StoreSettings): Examiner {

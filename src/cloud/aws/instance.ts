@@ -1,7 +1,8 @@
 /** This instance, by its metadata service (IMDSv2 only). */
-import { MetadataService } from '@aws-sdk/ec2-metadata-service';
+
 import { SnapError } from '../../errors.ts';
 import type { Instance } from '../ports.ts';
+import { MetadataService } from './sdk.ts';
 
 /** A machine that is no instance has nobody at the address: it should learn so at once. */
 const ANSWER_WITHIN = 2_000;

@@ -1,13 +1,9 @@
 /** What is in EC2, of any region. */
-import {
-  type EC2Client,
-  paginateDescribeImages,
-  paginateDescribeSnapshots,
-  paginateDescribeVolumes,
-} from '@aws-sdk/client-ec2';
+
 import type { Image, Inventory } from '../inventory.ts';
 import type { Call, Snapshot, Volume } from '../ports.ts';
 import { asking } from './errors.ts';
+import { type EC2Client, paginateDescribeImages, paginateDescribeSnapshots, paginateDescribeVolumes } from './sdk.ts';
 import { toSnapshot } from './snapshots.ts';
 import { toVolume } from './volumes.ts';
 

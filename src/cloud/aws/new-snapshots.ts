@@ -1,14 +1,16 @@
 /** Snapshots written block by block, by the EBS direct APIs. */
-import {
-  CompleteSnapshotCommand,
-  type EBSClient,
-  PutSnapshotBlockCommand,
-  StartSnapshotCommand,
-} from '@aws-sdk/client-ebs';
-import { DeleteSnapshotCommand, type EC2Client } from '@aws-sdk/client-ec2';
+
 import { SnapError } from '../../errors.ts';
 import { BLOCK_BYTES, type NewSnapshots } from '../blocks.ts';
 import { asking, isAwsError } from './errors.ts';
+import {
+  CompleteSnapshotCommand,
+  DeleteSnapshotCommand,
+  type EBSClient,
+  type EC2Client,
+  PutSnapshotBlockCommand,
+  StartSnapshotCommand,
+} from './sdk.ts';
 import { toTagList } from './tag-list.ts';
 
 /** Minutes without a block after which EBS gives an unfinished snapshot up by itself. */

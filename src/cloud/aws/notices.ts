@@ -1,7 +1,7 @@
 /** What the metadata service announces of this instance's end. */
 import type { RequestOptions } from 'node:http';
-import { getInstanceMetadataEndpoint, httpRequest } from '@smithy/credential-provider-imds';
 import { seconds, sleep } from '../../lib/clock.ts';
+import { getInstanceMetadataEndpoint, httpRequest } from './sdk.ts';
 
 /** As the EC2 user guide asks: notices come two minutes ahead. */
 const LOOK_EACH = seconds(5);

@@ -1,5 +1,10 @@
 /** One large object, written by S3's multipart upload. */
 import { createHash } from 'node:crypto';
+import { SnapError } from '../../errors.ts';
+import { type Crc32, crc32Of, decodeCrc32, encodeCrc32, joinCrc32 } from '../../lib/crc32.ts';
+import type { ObjectFacts, PartReceipt, PartStore, StoredObject } from '../ports.ts';
+import { bucketArguments, creationArguments, type S3Clients, type StoreSettings } from './archive-store.ts';
+import { asking, isAwsError } from './errors.ts';
 import {
   AbortMultipartUploadCommand,
   CompleteMultipartUploadCommand,
@@ -12,12 +17,7 @@ import {
   type Part as S3Part,
   type StorageClass,
   UploadPartCommand,
-} from '@aws-sdk/client-s3';
-import { SnapError } from '../../errors.ts';
-import { type Crc32, crc32Of, decodeCrc32, encodeCrc32, joinCrc32 } from '../../lib/crc32.ts';
-import type { ObjectFacts, PartReceipt, PartStore, StoredObject } from '../ports.ts';
-import { bucketArguments, creationArguments, type S3Clients, type StoreSettings } from './archive-store.ts';
-import { asking, isAwsError } from './errors.ts';
+} from './sdk.ts';
 
 /**
  * Each part travels with its CRC-32, which S3 verifies; completion names the CRC-32 of the whole, joined from the

@@ -1,7 +1,8 @@
 /** The prices of a region, by the Price List query API. */
-import { type Filter, type PricingClient, paginateGetProducts } from '@aws-sdk/client-pricing';
+
 import type { ListedPrice, PriceLists } from '../ports.ts';
 import { asking } from './errors.ts';
+import { type PriceFilter, type PricingClient, paginateGetProducts } from './sdk.ts';
 
 const PAGE = 100;
 
@@ -39,7 +40,7 @@ export function awsPriceLists(client: PricingClient): PriceLists {
   };
 }
 
-const match = (Field: string, Value: string): Filter => ({ Type: 'TERM_MATCH', Field, Value });
+const match = (Field: string, Value: string): PriceFilter => ({ Type: 'TERM_MATCH', Field, Value });
 
 interface ProductDocument {
   product?: { attributes?: { usagetype?: string; operation?: string } };

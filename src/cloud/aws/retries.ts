@@ -1,6 +1,6 @@
 /** The one retry layer: the SDK's own strategy by class of error, with jitter, told of and remembered. */
-import { StandardRetryStrategy } from '@smithy/core/retry';
-import type { RetryErrorInfo, StandardRetryToken } from '@smithy/types';
+
+import { type RetryErrorInfo, StandardRetryStrategy, type StandardRetryToken } from './sdk.ts';
 
 /**
  * Attempts of each call. EC2's buckets of tokens are shared by everything in an account and refill slowly, and the

@@ -1,11 +1,12 @@
 /** Objects that are written and read whole: manifests and claims, each under a condition. */
-import { DeleteObjectCommand, GetObjectCommand, PutObjectCommand, type S3Client } from '@aws-sdk/client-s3';
+
 import { SnapError } from '../../errors.ts';
 import { now } from '../../lib/clock.ts';
 import type { ArchiveStore } from '../ports.ts';
 import { bucketArguments, creationArguments, type StoreSettings } from './archive-store.ts';
 import { answeredAt } from './clients.ts';
 import { asking, isAwsError } from './errors.ts';
+import { DeleteObjectCommand, GetObjectCommand, PutObjectCommand, type S3Client } from './sdk.ts';
 
 export function s3SmallObjects(
   client: S3Client,

@@ -1,14 +1,15 @@
 /** EC2's snapshots and their tags. */
+
+import type { Call, Snapshot, Snapshots } from '../ports.ts';
+import { asking } from './errors.ts';
 import {
   CreateTagsCommand,
   DeleteTagsCommand,
   type EC2Client,
   type Snapshot as Ec2Snapshot,
-  type Filter,
   paginateDescribeSnapshots,
-} from '@aws-sdk/client-ec2';
-import type { Call, Snapshot, Snapshots } from '../ports.ts';
-import { asking } from './errors.ts';
+  type VolumeFilter,
+} from './sdk.ts';
 import { fromTagList, toTagList } from './tag-list.ts';
 
 /** Values that one filter of a Describe call takes. */
@@ -52,7 +53,7 @@ export function awsSnapshots(client: EC2Client): Snapshots {
 }
 
 /** A filter on ids, rather than the ids themselves: one unknown id would fail the whole call. */
-function describe(client: EC2Client, filters: Filter[], doing: string, { signal }: Call): Promise<Snapshot[]> {
+function describe(client: EC2Client, filters: VolumeFilter[], doing: string, { signal }: Call): Promise<Snapshot[]> {
   return asking(doing, signal, async () => {
     const snapshots: Snapshot[] = [];
     const pages = paginateDescribeSnapshots(

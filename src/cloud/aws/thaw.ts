@@ -1,9 +1,10 @@
 /** Restores of objects in archive classes, as S3 calls them: a copy that can be read, for some days. */
-import { RestoreObjectCommand, type S3Client } from '@aws-sdk/client-s3';
+
 import { SnapError } from '../../errors.ts';
 import type { ArchiveStore, ThawOrder } from '../ports.ts';
 import { bucketArguments, type StoreSettings } from './archive-store.ts';
 import { asking, isAwsError } from './errors.ts';
+import { RestoreObjectCommand, type S3Client } from './sdk.ts';
 
 /** Source: RestoreObject of the S3 API reference. */
 export const s3Thaw = (client: S3Client, settings: StoreSettings): Pick<ArchiveStore, 'thaw'> => ({

@@ -1,4 +1,9 @@
 /** EC2's volumes and attachments. */
+
+import { SnapError } from '../../errors.ts';
+import { now } from '../../lib/clock.ts';
+import type { NewVolume, Volume, VolumeState, Volumes } from '../ports.ts';
+import { asking, isAwsError } from './errors.ts';
 import {
   AttachVolumeCommand,
   CreateTagsCommand,
@@ -11,14 +16,10 @@ import {
   DetachVolumeCommand,
   type EC2Client,
   type Volume as Ec2Volume,
-  type Filter,
   paginateDescribeVolumes,
+  type VolumeFilter,
   type VolumeType,
-} from '@aws-sdk/client-ec2';
-import { SnapError } from '../../errors.ts';
-import { now } from '../../lib/clock.ts';
-import type { NewVolume, Volume, VolumeState, Volumes } from '../ports.ts';
-import { asking, isAwsError } from './errors.ts';
+} from './sdk.ts';
 import { fromTagList, toTagList } from './tag-list.ts';
 
 export function awsVolumes(client: EC2Client): Volumes {
@@ -113,7 +114,7 @@ const tagging = (client: EC2Client): Pick<Volumes, 'setTags' | 'dropTags'> => ({
   },
 });
 
-async function describe(client: EC2Client, Filters: Filter[], abortSignal: AbortSignal): Promise<Volume[]> {
+async function describe(client: EC2Client, Filters: VolumeFilter[], abortSignal: AbortSignal): Promise<Volume[]> {
   const volumes: Volume[] = [];
   for await (const page of paginateDescribeVolumes({ client, pageSize: 500 }, { Filters }, { abortSignal })) {
     volumes.push(...(page.Volumes ?? []).map(toVolume));

@@ -1,0 +1,65 @@
+/**
+ * What of the AWS SDK this program uses: nobody else imports it. The build makes one file of this module and of what it
+ * needs, which takes less time and memory to load (docs/decisions/011-one-file-of-the-sdk.md).
+ */
+export {
+  CompleteSnapshotCommand,
+  EBSClient,
+  GetSnapshotBlockCommand,
+  PutSnapshotBlockCommand,
+  paginateListChangedBlocks,
+  paginateListSnapshotBlocks,
+  StartSnapshotCommand,
+} from '@aws-sdk/client-ebs';
+export {
+  AttachVolumeCommand,
+  CreateTagsCommand,
+  CreateVolumeCommand,
+  type CreateVolumeCommandInput,
+  DeleteSnapshotCommand,
+  DeleteTagsCommand,
+  DeleteVolumeCommand,
+  DescribeInstanceAttributeCommand,
+  DescribeVolumesCommand,
+  DetachVolumeCommand,
+  EC2Client,
+  type Filter as VolumeFilter,
+  paginateDescribeImages,
+  paginateDescribeSnapshots,
+  paginateDescribeVolumes,
+  type Snapshot,
+  type Volume,
+  type VolumeType,
+} from '@aws-sdk/client-ec2';
+export { type Filter as PriceFilter, PricingClient, paginateGetProducts } from '@aws-sdk/client-pricing';
+export {
+  AbortMultipartUploadCommand,
+  CompleteMultipartUploadCommand,
+  CreateMultipartUploadCommand,
+  DeleteObjectCommand,
+  GetBucketLifecycleConfigurationCommand,
+  GetBucketVersioningCommand,
+  GetObjectCommand,
+  GetObjectLockConfigurationCommand,
+  HeadBucketCommand,
+  HeadObjectCommand,
+  type HeadObjectCommandOutput,
+  type LifecycleRule,
+  ListMultipartUploadsCommand,
+  ListPartsCommand,
+  type ListPartsCommandOutput,
+  type Part,
+  PutObjectCommand,
+  type PutObjectCommandInput,
+  PutObjectTaggingCommand,
+  paginateListObjectsV2,
+  RestoreObjectCommand,
+  S3Client,
+  type ServerSideEncryption,
+  type StorageClass,
+  UploadPartCommand,
+} from '@aws-sdk/client-s3';
+export { MetadataService } from '@aws-sdk/ec2-metadata-service';
+export { StandardRetryStrategy } from '@smithy/core/retry';
+export { getInstanceMetadataEndpoint, httpRequest } from '@smithy/credential-provider-imds';
+export type { RetryErrorInfo, StandardRetryToken } from '@smithy/types';
