@@ -8,12 +8,13 @@ import { assertPlainEquals, keyEnding } from '../support/archives.ts';
 import { addSnapshotOfImage } from '../support/disks.ts';
 import { labForTest } from '../support/lab.ts';
 import { runMeasured } from '../support/memory.ts';
+import { FULL } from '../support/sampled.ts';
 
 const GiB = 2 ** 30;
 const BLOCK = 524_288;
 
 /** With SNAP_TO_S3_FULL, a disk of 64 GiB. */
-const SIZE = (process.env['SNAP_TO_S3_FULL'] ? 64 : 4) * GiB;
+const SIZE = (FULL ? 64 : 2) * GiB;
 
 /** Of each eight blocks, one was written. */
 const SPREAD = 8;

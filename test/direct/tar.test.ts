@@ -182,7 +182,7 @@ test('the process that serves the blocks is killed: one message, nothing stored,
 
 for (const [what, pattern] of [
   ['with all its children', null],
-  ['alone', /src\/bin\.ts/],
+  ['alone', /src\/bin\./],
 ] as const) {
   test(`killed ${what}, and run again`, async (t) => {
     const lab = await labForTest(t);

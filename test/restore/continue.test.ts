@@ -11,6 +11,7 @@ import { compareTrees } from '../support/compare-trees.ts';
 import { addSnapshotOf, addSnapshotOfImage } from '../support/disks.ts';
 import { killFamily } from '../support/kill-family.ts';
 import { BUCKET, labForTest, type RunOptions, recordsOf, runCli, runMigrate, type TestLab } from '../support/lab.ts';
+import { oneIn } from '../support/sampled.ts';
 import { bytesOf, imageOf } from '../support/tamper.ts';
 import { until } from '../support/until.ts';
 
@@ -37,10 +38,10 @@ const giveOnlyRanges = (lab: TestLab, key: string, count: number) =>
     action: { kind: 'hang' },
   });
 
-for (const [codec, suffix] of [
+for (const [codec, suffix] of oneIn(2, [
   ['lz4', '.img.lz4'],
   ['zstd', '.img.zst'],
-]) {
+])) {
   test(`${codec}: an image, killed in the middle`, async (t) => {
     const lab = await labForTest(t);
     const { snapshotId } = await addNoise(lab, 64);

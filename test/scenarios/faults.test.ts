@@ -8,6 +8,7 @@ import { compareTrees } from '../support/compare-trees.ts';
 import { addSnapshotOf } from '../support/disks.ts';
 import { tagsOf } from '../support/ec2-state.ts';
 import { labForTest, recordsOf, runMigrate } from '../support/lab.ts';
+import { oneIn } from '../support/sampled.ts';
 
 const error = (code: string, status?: number) =>
   ({ kind: 'error', code, ...(status === undefined ? {} : { status }) }) as const;
@@ -65,7 +66,7 @@ const SURVIVED: [string, FaultSpec[]][] = [
   ],
 ];
 
-for (const [what, faults] of SURVIVED) {
+for (const [what, faults] of oneIn(2, SURVIVED)) {
   test(`survived: ${what}`, async (t) => {
     const lab = await labForTest(t);
     const disk = await addSnapshotOf(lab);

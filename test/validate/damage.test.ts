@@ -9,11 +9,10 @@ import { checkStored } from '../support/archived-object.ts';
 import { keyEnding, readManifest } from '../support/archives.ts';
 import { addSnapshotOf } from '../support/disks.ts';
 import { labForTest, runMigrate, runValidate, type TestLab } from '../support/lab.ts';
+import { FULL } from '../support/sampled.ts';
 import { bytesOf, replaceObject } from '../support/tamper.ts';
 
 /** With SNAP_TO_S3_FULL: 100 positions and 20 lengths for each codec, each by the command line as well. */
-const FULL = process.env['SNAP_TO_S3_FULL'] !== undefined;
-
 const CODECS = [
   { argv: [], suffix: '.tar.lz4', flips: FULL ? 100 : 20, cuts: FULL ? 20 : 6 },
   { argv: ['--compression', 'zstd'], suffix: '.tar.zst', flips: FULL ? 100 : 8, cuts: FULL ? 20 : 4 },

@@ -28,6 +28,7 @@ import { keyEnding } from '../support/archives.ts';
 import { addSnapshotOf, addSnapshotOfImage } from '../support/disks.ts';
 import { tagsOf } from '../support/ec2-state.ts';
 import { BUCKET, type Finished, labForTest, recordsOf, runMigrate, runValidate, type TestLab } from '../support/lab.ts';
+import { oneIn } from '../support/sampled.ts';
 import { bytesOf, changeDisk, imageOf, keepingTimes, replaceObject, through } from '../support/tamper.ts';
 
 const DISK = { table: 'none', partitions: [{ content: 'ext4', sizeMiB: 32, populate: fill }] } as const;
@@ -212,10 +213,11 @@ test('on the disk', async (t) => {
   const lab = await labForTest(t);
   const first = await addSnapshotOf(lab, disk());
   const ids = [first.snapshotId];
-  while (ids.length < ON_DISK.length) ids.push((await addSnapshotOfImage(lab, first.image)).snapshotId);
+  const changes = oneIn(3, ON_DISK);
+  while (ids.length < changes.length) ids.push((await addSnapshotOfImage(lab, first.image)).snapshotId);
   const done = await runMigrate(lab, ['--all']);
   assert.equal(done.code, 0, done.stderr);
-  for (const [index, [what, change, expected]] of ON_DISK.entries()) {
+  for (const [index, [what, change, expected]] of changes.entries()) {
     const snapshotId = ids[index] ?? '';
     await t.test(what, async () => {
       await changeDisk(lab, snapshotId, null, change);
@@ -252,7 +254,7 @@ const IN_THE_TAR: [string, (tar: string) => Promise<unknown>, RegExp[]][] = [
   ['a member missing', async (tar) => run(['tar', '-f', tar, '--delete', './letters']), [/^not-in-archive letters: /]],
 ];
 
-for (const [what, change, expected] of IN_THE_TAR) {
+for (const [what, change, expected] of oneIn(2, IN_THE_TAR)) {
   test(`in the tar: ${what}`, async (t) => {
     const { lab, snapshotId } = await migrated(t);
     const key = await keyEnding(lab, '.tar.lz4');

@@ -6,10 +6,11 @@ import { test } from 'node:test';
 import { addSnapshotOf } from '../support/disks.ts';
 import { labForTest, runMigrate } from '../support/lab.ts';
 import { runMeasured } from '../support/memory.ts';
+import { FULL } from '../support/sampled.ts';
 import { makeManyFiles } from '../support/trees.ts';
 
 /** With SNAP_TO_S3_FULL, half a million and a million. */
-const COUNTS = process.env['SNAP_TO_S3_FULL'] ? [500_000, 1_000_000] : [60_000];
+const COUNTS = FULL ? [500_000, 1_000_000] : [30_000];
 
 const MOST_MEMORY = 300e6;
 
