@@ -1,6 +1,6 @@
 /** A tar stream by itself: is it one, and do its members hold what the index says? */
-import { createHash } from 'node:crypto';
 import type { ByteStream } from '../archive/byte-stream.ts';
+import { dataLength, hashMember } from '../archive/member-hash.ts';
 import { readMembers, TarError, type TarMember } from '../archive/tar-reader.ts';
 import { DifferenceList } from './difference.ts';
 import { pathOfMember } from './disk-tree.ts';
@@ -17,8 +17,6 @@ export interface AloneFindings {
   files: number;
   contentBytes: number;
 }
-
-const AT_ONCE = 1024 * 1024;
 
 export function readTarAlone(stream: ByteStream, { records }: TarAlone): AloneFindings {
   using index = records === null ? null : new MemberRecordsReader(records);
@@ -40,20 +38,9 @@ function take(member: TarMember, stream: ByteStream, index: MemberRecordsReader 
     found.files++;
     found.contentBytes += size;
   }
-  const sha256 = type === 'file' ? readData(member, stream, index !== null) : null;
+  // Without an index nobody asks for the hash, and the rest of a member is passed over.
+  const sha256 = type === 'file' && index ? hashMember(member, stream) : null;
+  if (type === 'file' && !index) stream.skip(dataLength(member));
   if (index && !index.matchesNext(path, sha256))
     found.differences.add('content', pathOfMember(path) ?? path, 'it is not what the index of the archive says');
-}
-
-/** @returns the hash of the data, where it is wanted. */
-function readData({ segments }: TarMember, stream: ByteStream, isHashed: boolean): string | null {
-  const hash = isHashed ? createHash('sha256') : null;
-  for (let rest = segments.reduce((sum, { length }) => sum + length, 0); rest > 0; ) {
-    const bytes = stream.some(Math.min(rest, AT_ONCE));
-    // The end within a file is noticed by whoever reads the members.
-    if (bytes.length === 0) break;
-    hash?.update(bytes);
-    rest -= bytes.length;
-  }
-  return hash?.digest('hex') ?? null;
 }

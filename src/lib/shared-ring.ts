@@ -1,66 +1,98 @@
-/** A stream of bytes from one thread to another, through memory that both see: slots are filled and emptied in turn. */
+/**
+ * A stream of bytes from one thread to another, through memory that both see.
+ *
+ * A pipe gives a few pages at a time, and a decompressor stands still while nobody takes what it has: so the one who fills
+ * puts small reads one behind the other, as far ahead as there is room, and wakes the other only when it is worth it.
+ */
 
-const SLOTS = 4;
-const SLOT_BYTES = 1024 * 1024;
+/** A power of two, so that counters of bytes may overflow. More than the blocks that decompressors write at once. */
+const RING_BYTES = 8 * 1024 * 1024;
 
-/** Positions in the shared state; behind them, the number of bytes in each slot. */
+/** What is read, and taken, at once. */
+const MOST_AT_ONCE = 1024 * 1024;
+
+/** Waking a thread costs as much as copying some tens of KiB. */
+const WORTH_WAKING = 256 * 1024;
+
+/** Places in the shared state. Bytes are counted modulo 2 ** 32. */
 const FILLED = 0;
 const EMPTIED = 1;
-const LENGTHS = 2;
+const IS_ENDED = 2;
+/** Changes each time that the one who empties is woken. */
+const CALLS = 3;
+const PLACES = 4;
 
 export interface RingMemory {
-  slots: SharedArrayBuffer;
+  bytes: SharedArrayBuffer;
   state: SharedArrayBuffer;
 }
 
-export const newRing = (): RingMemory => ({
-  slots: new SharedArrayBuffer(SLOTS * SLOT_BYTES),
-  state: new SharedArrayBuffer((LENGTHS + SLOTS) * Int32Array.BYTES_PER_ELEMENT),
+/** @param size in bytes, a power of two. */
+export const newRing = (size: number = RING_BYTES): RingMemory => ({
+  bytes: new SharedArrayBuffer(size),
+  state: new SharedArrayBuffer(PLACES * Int32Array.BYTES_PER_ELEMENT),
 });
 
-const slotAt = ({ slots }: RingMemory, count: number): Buffer =>
-  Buffer.from(slots, (count % SLOTS) * SLOT_BYTES, SLOT_BYTES);
+/** Bytes from one count to a later one. */
+const between = (from: number, to: number): number => (to - from) >>> 0;
+
+/** Up to so many bytes from there on; fewer where the memory ends. */
+function stretch({ bytes }: RingMemory, from: number, most: number): Buffer {
+  const at = (from >>> 0) % bytes.byteLength;
+  return Buffer.from(bytes, at, Math.min(most, MOST_AT_ONCE, bytes.byteLength - at));
+}
 
 /** The one thread that fills. */
 export class RingWriter {
   readonly #memory: RingMemory;
   readonly #state: Int32Array;
+  readonly #worthWaking: number;
   #filled = 0;
+  #told = 0;
 
   constructor(memory: RingMemory) {
     this.#memory = memory;
     this.#state = new Int32Array(memory.state);
+    this.#worthWaking = Math.min(WORTH_WAKING, memory.bytes.byteLength / 2);
   }
 
   /**
-   * Waits for an empty slot and hands over what is put into it.
+   * Waits for room and hands over what is put into it.
    * @param read returns how many bytes it has put into the buffer; 0 ends the stream.
    * @returns those bytes; they may be looked at until the next call, and not be changed.
    */
   pass(read: (target: Buffer) => number): Buffer {
-    for (let emptied = this.#emptied(); this.#filled - emptied === SLOTS; emptied = this.#emptied()) {
+    for (let emptied = this.#emptied(); this.#room(emptied) === 0; emptied = this.#emptied()) {
       Atomics.wait(this.#state, EMPTIED, emptied);
     }
-    const slot = slotAt(this.#memory, this.#filled);
-    const length = read(slot);
-    Atomics.store(this.#state, LENGTHS + (this.#filled % SLOTS), length);
-    this.#filled++;
+    const target = stretch(this.#memory, this.#filled, this.#room(this.#emptied()));
+    const length = read(target);
+    this.#filled = (this.#filled + length) | 0;
     Atomics.store(this.#state, FILLED, this.#filled);
-    Atomics.notify(this.#state, FILLED);
-    return slot.subarray(0, length);
+    if (length === 0) Atomics.store(this.#state, IS_ENDED, 1);
+    if (length === 0 || between(this.#told, this.#filled) >= this.#worthWaking) this.#wake();
+    return target.subarray(0, length);
   }
 
   /**
-   * Waits for an empty slot without blocking, for a thread with other things to do: `pass` does not wait after it.
+   * Waits for room without blocking, for a thread with other things to do: `pass` does not wait after it.
    * @param broken rejects when the one who empties is gone.
    */
   async ready(broken: Promise<never>): Promise<void> {
-    for (let emptied = this.#emptied(); this.#filled - emptied === SLOTS; emptied = this.#emptied()) {
+    for (let emptied = this.#emptied(); this.#room(emptied) === 0; emptied = this.#emptied()) {
       await Promise.race([Atomics.waitAsync(this.#state, EMPTIED, emptied).value, broken]);
     }
   }
 
   #emptied = (): number => Atomics.load(this.#state, EMPTIED);
+
+  #room = (emptied: number): number => this.#memory.bytes.byteLength - between(emptied, this.#filled);
+
+  #wake(): void {
+    this.#told = this.#filled;
+    Atomics.add(this.#state, CALLS, 1);
+    Atomics.notify(this.#state, CALLS);
+  }
 }
 
 const EMPTY = Buffer.alloc(0);
@@ -70,8 +102,8 @@ export class RingReader {
   readonly #memory: RingMemory;
   readonly #state: Int32Array;
   #emptied = 0;
-  #holdsSlot = false;
-  #isAtEnd = false;
+  /** Bytes that were handed out and are still looked at. */
+  #held = 0;
 
   constructor(memory: RingMemory) {
     this.#memory = memory;
@@ -80,17 +112,27 @@ export class RingReader {
 
   /** @returns the next bytes, which stay as they are until the next call; none at the end, where it stays. */
   next(): Buffer {
-    if (this.#isAtEnd) return EMPTY;
-    if (this.#holdsSlot) this.#giveBack();
-    while (Atomics.load(this.#state, FILLED) === this.#emptied) Atomics.wait(this.#state, FILLED, this.#emptied);
-    this.#holdsSlot = true;
-    const length = Atomics.load(this.#state, LENGTHS + (this.#emptied % SLOTS));
-    this.#isAtEnd = length === 0;
-    return slotAt(this.#memory, this.#emptied).subarray(0, length);
+    this.#giveBack();
+    for (;;) {
+      const calls = Atomics.load(this.#state, CALLS);
+      const isEnded = Atomics.load(this.#state, IS_ENDED) === 1;
+      const there = between(this.#emptied, Atomics.load(this.#state, FILLED));
+      if (there > 0) return this.#take(there);
+      if (isEnded) return EMPTY;
+      Atomics.wait(this.#state, CALLS, calls);
+    }
+  }
+
+  #take(there: number): Buffer {
+    const bytes = stretch(this.#memory, this.#emptied, there);
+    this.#held = bytes.length;
+    return bytes;
   }
 
   #giveBack(): void {
-    this.#emptied++;
+    if (this.#held === 0) return;
+    this.#emptied = (this.#emptied + this.#held) | 0;
+    this.#held = 0;
     Atomics.store(this.#state, EMPTIED, this.#emptied);
     Atomics.notify(this.#state, EMPTIED);
   }

@@ -28,7 +28,7 @@ export interface RunningPipeline extends AsyncDisposable {
   readonly output: number;
   /**
    * Every stage's report, in order, once all have exited 0.
-   * Rejects with SnapError `STAGE_FAILED` naming the stage that failed first, or with the signal's reason; either way
+   * Rejects with SnapError `STAGE_FAILED` naming the stage that caused it, or with the signal's reason; either way
    * only after every stage is gone.
    */
   readonly finished: Promise<StageReport[]>;
@@ -123,10 +123,12 @@ async function superviseStages(
 
 /**
  * A stage whose reader died is told so by SIGPIPE or "Broken pipe", and a stage that we stopped dies of SIGTERM: both
- * are echoes. The culprit is the first failure that is none.
+ * are echoes. Of the others, the culprit is the one farthest up: who reads from it failed for want of what it owed,
+ * though its exit may be seen earlier.
  */
 function stageFailure(stages: readonly Stage[], failures: readonly Failure[]): SnapError {
-  const culprit = failures.find(({ outcome }) => !isEcho(outcome)) ?? failures[0];
+  const causes = failures.filter(({ outcome }) => !isEcho(outcome));
+  const culprit = causes.toSorted((one, other) => one.index - other.index)[0] ?? failures[0];
   if (!culprit) throw new SnapError('BUG', 'a pipeline failed without a failure');
   const stage = stages[culprit.index];
   const name = stage?.name ?? '';

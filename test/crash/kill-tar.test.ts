@@ -2,6 +2,6 @@
 import { testCrashes } from '../support/crash.ts';
 import { FULL } from '../support/sampled.ts';
 
-testCrashes({ layout: 'tar', cipher: 'none', eachEvent: 5, randomTimes: FULL ? 10 : 1 });
-testCrashes({ layout: 'tar', cipher: 'gpg', eachEvent: 12, randomTimes: FULL ? 10 : 0 });
-testCrashes({ layout: 'tar', cipher: 'none', partitions: 3, eachEvent: 15, randomTimes: FULL ? 10 : 0 });
+testCrashes({ layout: 'tar', cipher: 'none', eachEvent: 10, randomTimes: FULL ? 10 : 1 });
+testCrashes({ layout: 'tar', cipher: 'gpg', eachEvent: 24, randomTimes: FULL ? 10 : 0 });
+testCrashes({ layout: 'tar', cipher: 'none', partitions: 3, eachEvent: 24, randomTimes: FULL ? 10 : 0 });

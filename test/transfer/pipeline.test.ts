@@ -63,6 +63,11 @@ const FAILURES: [string, Stage[], RegExp][] = [
     /^two exited 5/,
   ],
   [
+    'the first ends its output and fails, which is seen after what that does to the second',
+    [sh('one', 'trap "exit 6" TERM; exec >&-; while :; do :; done'), sh('two', 'cat >/dev/null; exit 7')],
+    /^one exited 6/,
+  ],
+  [
     'there is no such program',
     [sh('one', 'yes'), { name: 'two', argv: ['no-such-program'] }],
     /no-such-program is not installed/,
