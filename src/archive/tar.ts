@@ -44,6 +44,8 @@ export const extractCommand = (directory: string): string[] => [
   'tar',
   '--extract',
   '--file=-',
+  // Read at once, in blocks of 512 bytes.
+  '--blocking-factor=512',
   '--numeric-owner',
   '--same-permissions',
   '--acls',

@@ -1,7 +1,7 @@
 /** The thread that compares: it takes the plain stream and reads the disk synchronously, and answers once. */
 import { createHash } from 'node:crypto';
 import { parentPort, workerData } from 'node:worker_threads';
-import type { BlockTable } from '../archive/block-table.ts';
+import { BLOCK_KIND, type BlockTable } from '../archive/block-table.ts';
 import { ByteStream } from '../archive/byte-stream.ts';
 import { type RingMemory, RingReader } from '../lib/shared-ring.ts';
 import { cutOut } from './cut-stream.ts';
@@ -31,7 +31,7 @@ export interface Comparison {
   contentBytes: number;
   xattrSum: string;
   plainBytes: number;
-  /** SHA-256 of the plain stream, in base 16; empty where the hash of each file was compared instead. */
+  /** SHA-256 of the plain stream, in base 16; empty where the hash of each file or block was compared instead. */
   plainSha256: string;
   /** Where files were made. */
   leftOut?: LeftOut;
@@ -82,12 +82,17 @@ function findingsOf({ order, compared }: ComparingOrder, stream: ByteStream): Fi
   }
 }
 
+/** Where each file, or each block, is held against its own hash, another one of everything tells nothing new. */
+function isKnownInParts(order: ComparisonOrder): boolean {
+  if (order.how === 'extract') return order.records !== null;
+  return order.how === 'write' && order.table !== null && !order.table.kinds.includes(BLOCK_KIND.unknown);
+}
+
 function run(comparing: ComparingOrder): Comparison {
   const reader = new RingReader(comparing.ring);
   const { order } = comparing;
   const cuts = order.how === 'extract' ? order.cuts : null;
-  // Where each file is held against its own hash, another one of everything tells nothing new.
-  const hash = order.how === 'extract' && order.records !== null ? null : createHash('sha256');
+  const hash = isKnownInParts(order) ? null : createHash('sha256');
   const next = () => {
     const bytes = reader.next();
     hash?.update(bytes);

@@ -1,6 +1,6 @@
 /** A tar stream by itself: is it one, and do its members hold what the index says? */
 import type { ByteStream } from '../archive/byte-stream.ts';
-import { dataLength, hashMember } from '../archive/member-hash.ts';
+import { dataLength, hashData } from '../archive/member-data.ts';
 import { readMembers, TarError, type TarMember } from '../archive/tar-reader.ts';
 import { DifferenceList } from './difference.ts';
 import { pathOfMember } from './disk-tree.ts';
@@ -39,7 +39,7 @@ function take(member: TarMember, stream: ByteStream, index: MemberRecordsReader 
     found.contentBytes += size;
   }
   // Without an index nobody asks for the hash, and the rest of a member is passed over.
-  const sha256 = type === 'file' && index ? hashMember(member, stream) : null;
+  const sha256 = type === 'file' && index ? hashData(member, stream) : null;
   if (type === 'file' && !index) stream.skip(dataLength(member));
   if (index && !index.matchesNext(path, sha256))
     found.differences.add('content', pathOfMember(path) ?? path, 'it is not what the index of the archive says');

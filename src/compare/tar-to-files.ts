@@ -1,7 +1,6 @@
 /** A tar stream, written anew with only what may become a file: for the tar that extracts it. */
-import { createHash, type Hash } from 'node:crypto';
-import { writeSync } from 'node:fs';
 import type { ByteStream } from '../archive/byte-stream.ts';
+import { dataLength, hashData, takeData } from '../archive/member-data.ts';
 import { readMembers, TarError, type TarMember } from '../archive/tar-reader.ts';
 import { encodeMember, type NewMember, paddingAfter, TAR_END } from '../archive/tar-writer.ts';
 import type { Cut } from './cut-stream.ts';
@@ -9,6 +8,7 @@ import { type DifferenceKind, DifferenceList } from './difference.ts';
 import { pathOfMember } from './disk-tree.ts';
 import { MemberRecordsReader } from './member-records.ts';
 import { type ExtractionRules, type Judgement, MemberRules } from './member-rules.ts';
+import { PipeOutput } from './pipe-output.ts';
 
 export interface FilesTarget {
   /** The write end of a pipe that is read by tar; it stays the caller's. */
@@ -39,8 +39,6 @@ export interface FilesFound {
   missing: string[];
 }
 
-const AT_ONCE = 1024 * 1024;
-
 export function writeFiles(stream: ByteStream, target: FilesTarget): FilesFound {
   using records = target.records === null ? null : new MemberRecordsReader(target.records);
   return new FileWriter(stream, target, records).run();
@@ -59,13 +57,13 @@ class FileWriter {
     leftOut: { devices: 0, privileges: 0 },
     missing: [],
   };
-  /** Why it ended says tar itself; the stream is read to its end all the same. */
-  #isReaderGone = false;
+  readonly #output: PipeOutput;
 
   constructor(stream: ByteStream, target: FilesTarget, records: MemberRecordsReader | null) {
     this.#stream = stream;
     this.#records = records;
     this.#target = target;
+    this.#output = new PipeOutput(target.descriptor);
     this.#rules = new MemberRules(target.rules);
   }
 
@@ -74,69 +72,50 @@ class FileWriter {
     try {
       for (const member of readMembers(this.#stream)) this.#take(member);
       if (this.#records?.isAtEnd === false) throw new TarError('members that the index has are missing');
-      this.#write(TAR_END);
+      this.#output.write(TAR_END);
     } catch (error) {
       if (!(error instanceof TarError)) throw error;
       differences.add('damaged', '', error.message);
     }
+    this.#output.flush();
     this.#found.missing = this.#rules.wanted.missing;
     return this.#found;
   }
 
   #take(member: TarMember): void {
-    const hash = this.#records && member.type === 'file' ? createHash('sha256') : null;
     const judgement = this.#rules.judge(member);
-    if (judgement.what === 'take') {
-      if (judgement.isReduced) this.#found.leftOut.privileges++;
-      this.#pass(judgement.member, hash);
-    } else this.#leaveOut(member, judgement, hash);
-    if (this.#records && !this.#records.matchesNext(member.path, hash?.digest('hex') ?? null))
+    if (judgement.what === 'take' && judgement.isReduced) this.#found.leftOut.privileges++;
+    const sha256 = judgement.what === 'take' ? this.#pass(judgement.member) : this.#leaveOut(member, judgement);
+    if (this.#records && !this.#records.matchesNext(member.path, sha256))
       this.#differs('content', member, 'it is not what the index of the archive says');
   }
 
-  #leaveOut(member: TarMember, judgement: Exclude<Judgement, { what: 'take' }>, hash: Hash | null): void {
+  /** @returns the hash of the data of a file, where it is wanted. */
+  #leaveOut(member: TarMember, judgement: Exclude<Judgement, { what: 'take' }>): string | null {
     if (judgement.what === 'device') this.#found.leftOut.devices++;
     if (judgement.what === 'refuse') this.#differs('outside', member, `not restored: ${judgement.why}`);
-    if (member.type === 'file') this.#data(member, (bytes) => hash?.update(bytes));
+    return member.type === 'file' ? this.#data(member, () => {}) : null;
   }
 
   #differs(kind: DifferenceKind, { path }: TarMember, detail: string): void {
     this.#found.differences.add(kind, pathOfMember(path) ?? path, detail);
   }
 
-  #pass(member: NewMember, hash: Hash | null): void {
+  #pass(member: NewMember): string | null {
     this.#found.members++;
-    this.#write(encodeMember(member));
-    if (member.type !== 'file') return;
+    this.#output.write(encodeMember(member));
+    if (member.type !== 'file') return null;
     this.#found.files++;
-    this.#found.contentBytes += dataBytes(member);
+    this.#found.contentBytes += dataLength(member);
     if (this.#found.contentBytes > this.#target.mostBytes) throw new TarError('it holds more than there is room for');
-    this.#data(member, (bytes) => {
-      hash?.update(bytes);
-      this.#write(bytes);
-    });
-    this.#write(paddingAfter(member));
+    const sha256 = this.#data(member, (bytes) => this.#output.write(bytes));
+    this.#output.write(paddingAfter(member));
+    return sha256;
   }
 
-  #data(member: NewMember, take: (bytes: Buffer) => void): void {
-    for (let rest = dataBytes(member); rest > 0; ) {
-      const some = this.#stream.some(Math.min(rest, AT_ONCE));
-      if (some.length === 0) throw new TarError('the tar ends within a file');
-      take(some);
-      rest -= some.length;
-    }
-  }
-
-  #write(bytes: Buffer): void {
-    try {
-      for (let done = 0; done < bytes.length && !this.#isReaderGone; ) {
-        done += writeSync(this.#target.descriptor, bytes, done, bytes.length - done);
-      }
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'EPIPE') throw error;
-      this.#isReaderGone = true;
-    }
+  #data(member: NewMember, onBytes: (bytes: Buffer) => void): string | null {
+    if (this.#records) return hashData(member, this.#stream, onBytes);
+    takeData(member, this.#stream, onBytes);
+    return null;
   }
 }
-
-const dataBytes = ({ segments }: NewMember): number => segments.reduce((sum, { length }) => sum + length, 0);

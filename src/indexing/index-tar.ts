@@ -1,7 +1,7 @@
 /** A line for each member of a tar, with the hash of its data. */
 import type { ByteStream } from '../archive/byte-stream.ts';
 import { encodeIndexed } from '../archive/file-index.ts';
-import { dataLength, hashMember } from '../archive/member-hash.ts';
+import { dataLength, hashData } from '../archive/member-data.ts';
 import { readMembers } from '../archive/tar-reader.ts';
 
 const BLOCK = 512;
@@ -16,7 +16,7 @@ export function indexTar(stream: ByteStream, onLine: (line: string) => void): nu
   let from = 0;
   for (const member of readMembers(stream)) {
     const isFile = member.type === 'file';
-    const data = isFile ? { bytes: dataLength(member), sha256: hashMember(member, stream) } : null;
+    const data = isFile ? { bytes: dataLength(member), sha256: hashData(member, stream) } : null;
     const to = Math.ceil(stream.position / BLOCK) * BLOCK;
     onLine(encodeIndexed({ ...member, data, span: { from, to } }));
     from = to;

@@ -8,6 +8,7 @@ import { run } from '../../lab/core/run.ts';
 import { keyEnding } from '../support/archives.ts';
 import { addSnapshotOf, fillPlainly } from '../support/disks.ts';
 import { BUCKET, labForTest, type RunOptions, recordsOf, runCli, runMigrate, type TestLab } from '../support/lab.ts';
+import { oneIn } from '../support/sampled.ts';
 import { imageOf } from '../support/tamper.ts';
 
 const GPT = {
@@ -38,7 +39,7 @@ async function snapshotsBut(lab: TestLab, known: string) {
 const putsIn = async (lab: TestLab): Promise<number> =>
   (await lab.control.calls()).filter(({ operation }) => operation === 'PutSnapshotBlock').length;
 
-for (const source of ['direct', 'volume']) {
+for (const source of oneIn(2, ['direct', 'volume'])) {
   test(`from ${source}: disk, tags and description are those of before; zeros are left out`, async (t) => {
     const { lab, snapshotId } = await archived(t, {}, ['--source', source]);
     await lab.control.setDelays({ snapshotPending: 300 });

@@ -11,6 +11,7 @@ import { addSnapshotOf } from '../support/disks.ts';
 import { addKey, gpgHome } from '../support/gpg.ts';
 import { type Finished, labForTest, runMigrate, runProgram, type TestLab } from '../support/lab.ts';
 import { makeNastyTree } from '../support/nasty-tree.ts';
+import { oneIn } from '../support/sampled.ts';
 import { bytesOf, imageOf } from '../support/tamper.ts';
 
 const READER = join(import.meta.dirname, '..', '..', 'contrib', 'restore.py');
@@ -78,7 +79,7 @@ for (const [codec, cipher] of [
   });
 }
 
-for (const source of ['volume', 'direct']) {
+for (const source of oneIn(2, ['volume', 'direct'])) {
   test(`the image of a disk, read from ${source}`, async (t) => {
     const disk = { table: 'none' as const, partitions: [{ content: 'random' as const, sizeMiB: 5 }] };
     const { lab, reader, image, bucket } = await archived(t, disk, ['--dd', '--source', source]);

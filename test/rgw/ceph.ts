@@ -113,9 +113,9 @@ async function startMonitor(directory: string, configured: string[], cluster: st
 
 async function startStorage(configured: string[]): Promise<void> {
   const uuid = randomUUID();
-  await run(['ceph', ...configured, 'osd', 'new', uuid, '0']);
+  await runAtLast(['ceph', ...configured, 'osd', 'new', uuid, '0']);
   await run(['ceph-osd', ...configured, '-i', '0', '--mkfs', '--osd-uuid', uuid]);
-  await startDaemon(configured);
+  await runAtLast(['ceph-osd', ...configured, '-i', '0']);
   await run(['ceph', ...configured, 'osd', 'crush', 'add', 'osd.0', '1.0', 'root=default', 'host=here']);
   await until('the storage daemon', async () => {
     const state = JSON.parse(await run(['ceph', ...configured, 'osd', 'stat', '-f', 'json'])) as {
@@ -125,14 +125,16 @@ async function startStorage(configured: string[]): Promise<void> {
   });
 }
 
-/** On a busy machine it can speak to the monitor before it knows the cluster's id, and gives up ("wrong fsid"). */
-async function startDaemon(configured: string[]): Promise<void> {
+/** What is said by who speaks to a monitor that is up, on a busy machine, before it knows its cluster. */
+const TOO_EARLY = /wrong fsid|problem getting command descriptions/;
+
+async function runAtLast(argv: [string, ...string[]]): Promise<void> {
   for (let attempt = 1; ; attempt++) {
     try {
-      await run(['ceph-osd', ...configured, '-i', '0']);
+      await run(argv);
       return;
     } catch (error) {
-      if (attempt === 5 || !/wrong fsid/.test(String(error))) throw error;
+      if (attempt === 10 || !TOO_EARLY.test(String(error))) throw error;
     }
   }
 }

@@ -33,6 +33,12 @@ const directory = mkdtempSync('/tmp/snap-to-s3-rgw-');
 let gateway: Gateway;
 let s3: S3Client;
 
+after(async () => {
+  s3?.destroy();
+  await gateway?.[Symbol.asyncDispose]();
+  rmSync(directory, { recursive: true, force: true });
+});
+
 before(async () => {
   gateway = await startGateway(directory, PORT);
   s3 = new S3Client({
@@ -42,12 +48,6 @@ before(async () => {
     credentials: gateway.credentials,
   });
   await s3.send(new CreateBucketCommand({ Bucket: BUCKET }));
-});
-
-after(async () => {
-  s3.destroy();
-  await gateway[Symbol.asyncDispose]();
-  rmSync(directory, { recursive: true, force: true });
 });
 
 const migrateToStranger = (lab: TestLab, argv: string[], options: RunOptions = {}) =>

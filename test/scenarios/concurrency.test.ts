@@ -5,6 +5,7 @@ import { keysIn, readManifest } from '../support/archives.ts';
 import { addSnapshotOf, fillPlainly } from '../support/disks.ts';
 import { tagsOf } from '../support/ec2-state.ts';
 import { labForTest, recordsOf, runMigrate, runValidate, type TestLab } from '../support/lab.ts';
+import { oneIn } from '../support/sampled.ts';
 
 const SMALL = { table: 'gpt' as const, partitions: [{ content: 'ext4' as const, sizeMiB: 16, populate: fillPlainly }] };
 
@@ -25,7 +26,7 @@ function mostAtOnce(records: readonly Record<string, unknown>[]): number {
   return most;
 }
 
-for (const source of ['volume', 'direct']) {
+for (const source of oneIn(2, ['volume', 'direct'])) {
   test(`--concurrency 3, from ${source}: five snapshots, three at a time, are archived and proved`, async (t) => {
     const lab = await labForTest(t);
     const ids = await snapshots(lab, 5);

@@ -14,11 +14,11 @@ import { bytesOf, replaceObject } from '../support/tamper.ts';
 
 /** With SNAP_TO_S3_FULL: 100 positions and 20 lengths for each codec, each by the command line as well. */
 const CODECS = [
-  { argv: [], suffix: '.tar.lz4', flips: FULL ? 100 : 20, cuts: FULL ? 20 : 6 },
-  { argv: ['--compression', 'zstd'], suffix: '.tar.zst', flips: FULL ? 100 : 8, cuts: FULL ? 20 : 4 },
+  { argv: [], suffix: '.tar.lz4', flips: FULL ? 100 : 10, cuts: FULL ? 20 : 4 },
+  { argv: ['--compression', 'zstd'], suffix: '.tar.zst', flips: FULL ? 100 : 4, cuts: FULL ? 20 : 2 },
 ];
 
-const BY_COMMAND = FULL ? 120 : 2;
+const BY_COMMAND = FULL ? 120 : 1;
 
 /** Incompressible, text, and a hole. */
 const fill = async (directory: string): Promise<void> => {
