@@ -38,7 +38,8 @@ function populate(root: string): void {
 const DISK = {
   table: 'none' as const,
   partitions: [
-    { content: 'ext4' as const, sizeMiB: BALLAST_MIB + 64, populate: async (root: string) => populate(root) },
+    // An eighth for the filesystem itself.
+    { content: 'ext4' as const, sizeMiB: 64 + BALLAST_MIB * 1.125, populate: async (root: string) => populate(root) },
   ],
 };
 
