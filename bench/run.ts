@@ -107,7 +107,7 @@ const restore =
 
 /** What validate does once the object is here. */
 const validateStage =
-  (how: 'alone' | 'disk') =>
+  (how: 'read' | 'hash' | 'alone' | 'disk') =>
   (bench: Bench): Promise<Result> =>
     withMounted(bench.image, null, async (tree) => {
       const argv = [process.execPath, join(import.meta.dirname, 'stage.ts'), how, bench.stored, tree];
@@ -226,6 +226,8 @@ const GROUPS: Group[] = [
       { name: 'validate, untar and hash', run: validateStage('alone') },
       { name: 'validate, without the store', run: validateStage('disk') },
       { name: 'lz4 -d alone', run: shell('tree', 'lz4 -d -c "$4" > /dev/null') },
+      { name: 'lz4 -d, only read', run: validateStage('read') },
+      { name: 'lz4 -d, a loop that hashes', run: validateStage('hash') },
       { name: 'lz4 -d into a pipe', run: shell('tree', 'lz4 -d -c "$4" | cat > /dev/null') },
       {
         name: 'the tree by md5sum, twice',

@@ -5,8 +5,8 @@
  * puts small reads one behind the other, as far ahead as there is room, and wakes the other only when it is worth it.
  */
 
-/** A power of two, so that counters of bytes may overflow. More than the blocks that decompressors write at once. */
-const RING_BYTES = 8 * 1024 * 1024;
+/** A power of two, so that counters of bytes may overflow. As much as decompressors write at once. */
+const RING_BYTES = 4 * 1024 * 1024;
 
 /** What is read, and taken, at once. */
 const MOST_AT_ONCE = 1024 * 1024;
