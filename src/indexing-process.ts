@@ -18,13 +18,10 @@ const [STDIN, STDOUT] = [0, 1];
 /** As shells say that nobody reads any more. */
 const BROKEN_PIPE = 141;
 
-/** MiB: a line for each member is soon forgotten, and with little room for young objects they are cleared up all the time. */
-const HEAP = { maxYoungGenerationSizeMb: 24, maxOldGenerationSizeMb: 128 };
-
 function startThread(workerData: IndexingThreadOrder) {
   const suffix = import.meta.url.endsWith('.ts') ? '.ts' : '.js';
   // A thread that shared our standard output would make it non-blocking.
-  const options = { workerData, stdout: true, stderr: true, resourceLimits: HEAP };
+  const options = { workerData, stdout: true, stderr: true };
   const worker = new Worker(new URL(`./indexing/indexing-thread${suffix}`, import.meta.url), options);
   const { promise: content, resolve, reject } = Promise.withResolvers<IndexedContent>();
   worker.once('message', resolve);
