@@ -1,17 +1,19 @@
 /** The data of a member of a tar, taken from the stream. Its end within a file is noticed by whoever reads the members. */
 import { createHash, hash as hashOf } from 'node:crypto';
 import type { ByteStream } from './byte-stream.ts';
-import type { TarMember } from './tar-reader.ts';
+import type { Segment } from './tar-reader.ts';
 
-type Data = Pick<TarMember, 'segments'>;
+type OnBytes = (bytes: Buffer) => void;
 
 const AT_ONCE = 1024 * 1024;
 
-export const dataLength = ({ segments }: Data): number => segments.reduce((sum, { length }) => sum + length, 0);
+/** In the stream: holes are not counted. */
+export const dataLength = ({ segments }: { segments: readonly Segment[] }): number =>
+  segments.reduce((sum, { length }) => sum + length, 0);
 
 /** @param onBytes told of what must be used at once. */
-export function takeData(member: Data, stream: ByteStream, onBytes: (bytes: Buffer) => void): void {
-  for (let rest = dataLength(member); rest > 0; ) {
+export function takeData(length: number, stream: ByteStream, onBytes: OnBytes): void {
+  for (let rest = length; rest > 0; ) {
     const some = stream.some(Math.min(rest, AT_ONCE));
     if (some.length === 0) return;
     onBytes(some);
@@ -20,14 +22,13 @@ export function takeData(member: Data, stream: ByteStream, onBytes: (bytes: Buff
 }
 
 /** @returns SHA-256 in base 16, as the index has it. */
-export function hashData(member: Data, stream: ByteStream, onBytes: (bytes: Buffer) => void = () => {}): string {
-  const bytes = dataLength(member);
-  const first = stream.some(Math.min(bytes, AT_ONCE));
-  if (first.length > 0) onBytes(first);
+export function hashData(length: number, stream: ByteStream, onBytes: OnBytes = () => {}): string {
+  const first = stream.some(Math.min(length, AT_ONCE));
+  onBytes(first);
   // Most files are small, and come as one buffer.
-  if (first.length === bytes) return hashOf('sha256', first, 'hex');
+  if (first.length === length) return hashOf('sha256', first, 'hex');
   const hash = createHash('sha256').update(first);
-  takeData({ segments: [{ offset: first.length, length: bytes - first.length }] }, stream, (some) => {
+  takeData(length - first.length, stream, (some) => {
     onBytes(some);
     hash.update(some);
   });

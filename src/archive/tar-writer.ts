@@ -2,6 +2,7 @@
  * Headers of a tar, in pax format as GNU tar reads it: whatever a member is called and carries is in its extended
  * header, so that nothing depends on what fits into the fields of old.
  */
+import { dataLength } from './member-data.ts';
 import { RIGHTS, type Right, type Segment, type TarMember, XATTR } from './tar-reader.ts';
 
 const BLOCK = 512;
@@ -41,8 +42,7 @@ export const paddingAfter = (member: NewMember): Buffer => ZEROS.subarray(0, pad
 
 export const TAR_END: Buffer = ZEROS;
 
-const dataBytes = ({ type, segments }: NewMember): number =>
-  type === 'file' ? segments.reduce((sum, { length }) => sum + length, 0) : 0;
+const dataBytes = (member: NewMember): number => (member.type === 'file' ? dataLength(member) : 0);
 
 const paddingOf = (length: number): number => (BLOCK - (length % BLOCK)) % BLOCK;
 

@@ -1,7 +1,8 @@
 /** An image stream written where it is wanted, and held against the hashes of its blocks on the way. */
-import { closeSync, constants, fsyncSync, ftruncateSync, openSync, writeSync } from 'node:fs';
+import { closeSync, constants, fsyncSync, ftruncateSync, openSync } from 'node:fs';
 import type { BlockTable } from '../archive/block-table.ts';
 import type { ByteStream } from '../archive/byte-stream.ts';
+import { writeWhole } from '../lib/write-whole.ts';
 import { takeBlocks } from './image-with-blocks.ts';
 import type { ImageFindings } from './image-with-device.ts';
 
@@ -33,11 +34,5 @@ export function writeImage(stream: ByteStream, { path, isBlank, table, firstBloc
     return found;
   } finally {
     closeSync(descriptor);
-  }
-}
-
-function writeWhole(descriptor: number, bytes: Buffer, position: number): void {
-  for (let done = 0; done < bytes.length; ) {
-    done += writeSync(descriptor, bytes, done, bytes.length - done, position + done);
   }
 }

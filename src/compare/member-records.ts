@@ -1,6 +1,7 @@
 /** What an index says of members, as records in a file: one for each member, in the order in which they come. */
 import { createHash } from 'node:crypto';
-import { closeSync, openSync, readSync, writeSync } from 'node:fs';
+import { closeSync, openSync, readSync } from 'node:fs';
+import { writeWhole } from '../lib/write-whole.ts';
 
 const RECORD_BYTES = 32;
 const RECORDS_AT_ONCE = 4096;
@@ -27,7 +28,7 @@ export class MemberRecordsWriter implements Disposable {
 
   finish(): void {
     const bytes = Buffer.concat(this.#records);
-    for (let done = 0; done < bytes.length; ) done += writeSync(this.#descriptor, bytes, done);
+    writeWhole(this.#descriptor, bytes);
     this.#records = [];
   }
 

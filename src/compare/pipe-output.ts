@@ -1,5 +1,5 @@
 /** What is written to a pipe, in large pieces: headers and small files by themselves would wake the reader for each. */
-import { writeSync } from 'node:fs';
+import { writeWhole } from '../lib/write-whole.ts';
 
 const AT_ONCE = 256 * 1024;
 
@@ -30,10 +30,9 @@ export class PipeOutput {
   }
 
   #send(bytes: Buffer): void {
+    if (this.#isReaderGone) return;
     try {
-      for (let done = 0; done < bytes.length && !this.#isReaderGone; ) {
-        done += writeSync(this.#descriptor, bytes, done, bytes.length - done);
-      }
+      writeWhole(this.#descriptor, bytes);
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== 'EPIPE') throw error;
       this.#isReaderGone = true;

@@ -39,7 +39,7 @@ function take(member: TarMember, stream: ByteStream, index: MemberRecordsReader 
     found.contentBytes += size;
   }
   // Without an index nobody asks for the hash, and the rest of a member is passed over.
-  const sha256 = type === 'file' && index ? hashData(member, stream) : null;
+  const sha256 = type === 'file' && index ? hashData(dataLength(member), stream) : null;
   if (type === 'file' && !index) stream.skip(dataLength(member));
   if (index && !index.matchesNext(path, sha256))
     found.differences.add('content', pathOfMember(path) ?? path, 'it is not what the index of the archive says');

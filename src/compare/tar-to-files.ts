@@ -113,9 +113,13 @@ class FileWriter {
     return sha256;
   }
 
+  /** What is cut short is not made up for by padding: nothing more is written then. */
   #data(member: NewMember, onBytes: (bytes: Buffer) => void): string | null {
-    if (this.#records) return hashData(member, this.#stream, onBytes);
-    takeData(member, this.#stream, onBytes);
-    return null;
+    const length = dataLength(member);
+    const end = this.#stream.position + length;
+    const sha256 = this.#records ? hashData(length, this.#stream, onBytes) : null;
+    if (!this.#records) takeData(length, this.#stream, onBytes);
+    if (this.#stream.position !== end) throw new TarError('the tar ends within a file');
+    return sha256;
   }
 }

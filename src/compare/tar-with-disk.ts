@@ -1,6 +1,7 @@
 /** A tar stream against the filesystem that it was made of: every member, every byte, and nothing left out. */
 import { type BigIntStats, closeSync, readSync } from 'node:fs';
 import type { ByteStream } from '../archive/byte-stream.ts';
+import { dataLength } from '../archive/member-data.ts';
 import { readMembers, TarError, type TarMember } from '../archive/tar-reader.ts';
 import { DifferenceList } from './difference.ts';
 import { DiskTree, pathOfMember, typeOf } from './disk-tree.ts';
@@ -233,8 +234,8 @@ class TarComparison {
     }
   }
 
-  #skipContent({ segments, type }: TarMember): void {
-    if (type === 'file') this.#stream.skip(segments.reduce((sum, { length }) => sum + length, 0));
+  #skipContent(member: TarMember): void {
+    if (member.type === 'file') this.#stream.skip(dataLength(member));
   }
 
   #lookForMissing(): void {

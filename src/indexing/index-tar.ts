@@ -15,8 +15,8 @@ export function indexTar(stream: ByteStream, onLine: (line: string) => void): nu
   let members = 0;
   let from = 0;
   for (const member of readMembers(stream)) {
-    const isFile = member.type === 'file';
-    const data = isFile ? { bytes: dataLength(member), sha256: hashData(member, stream) } : null;
+    const bytes = dataLength(member);
+    const data = member.type === 'file' ? { bytes, sha256: hashData(bytes, stream) } : null;
     const to = Math.ceil(stream.position / BLOCK) * BLOCK;
     onLine(encodeIndexed({ ...member, data, span: { from, to } }));
     from = to;

@@ -1,6 +1,7 @@
 /** Lines of text in a file, as joined streams of zstd: what has been written takes no memory. */
-import { closeSync, openSync, writeSync } from 'node:fs';
+import { closeSync, openSync } from 'node:fs';
 import { zstdCompressSync } from 'node:zlib';
+import { writeWhole } from '../lib/write-whole.ts';
 
 const BYTES_AT_ONCE = 256 * 1024;
 
@@ -31,7 +32,7 @@ export class LineFile implements Disposable {
 
   #write(): void {
     const bytes = zstdCompressSync(this.#lines.join(''));
-    for (let done = 0; done < bytes.length; ) done += writeSync(this.#descriptor, bytes, done);
+    writeWhole(this.#descriptor, bytes);
     this.#lines = [];
     this.#length = 0;
   }

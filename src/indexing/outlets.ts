@@ -1,8 +1,8 @@
 /** Where the bytes go that have been looked at: on as they are, or as frames of zstd that can be decoded one by one. */
-import { writeSync } from 'node:fs';
 import { promisify } from 'node:util';
 import { constants, zstdCompress } from 'node:zlib';
 import { encodePlace } from '../archive/file-index.ts';
+import { writeWhole } from '../lib/write-whole.ts';
 import { LineFile } from './line-file.ts';
 
 export interface Outlet {
@@ -14,10 +14,6 @@ export interface Outlet {
   end(): Promise<void>;
 }
 
-function writeAll(descriptor: number, bytes: Buffer): void {
-  for (let done = 0; done < bytes.length; ) done += writeSync(descriptor, bytes, done);
-}
-
 export class PlainOutlet implements Outlet {
   readonly #descriptor: number;
   passedBytes = 0;
@@ -27,7 +23,7 @@ export class PlainOutlet implements Outlet {
   }
 
   async put(bytes: Buffer): Promise<void> {
-    writeAll(this.#descriptor, bytes);
+    writeWhole(this.#descriptor, bytes);
     this.passedBytes += bytes.length;
   }
 
@@ -89,7 +85,7 @@ export class FrameOutlet implements Outlet {
     const frame = await this.#running.shift();
     if (!frame) return;
     this.#places.add(encodePlace({ plain: this.#plain, stored: this.passedBytes }));
-    writeAll(this.#descriptor, frame);
+    writeWhole(this.#descriptor, frame);
     this.passedBytes += frame.length;
     this.#plain += FRAME;
   }

@@ -69,9 +69,8 @@ function noted({ objects, uploads }: Progress): Map<string, string | null> {
     wanted.set(key, etag);
     if (index) wanted.set(index.key, index.etag);
   }
-  const unfinished = uploads.map(({ key }) => key);
-  const unindexed = objects.filter(({ index }) => !index).map(({ key }) => key);
-  for (const key of [...unfinished, ...[...unfinished, ...unindexed].flatMap(indexOf)]) {
+  const keys = [...objects, ...uploads].map(({ key }) => key);
+  for (const key of [...keys, ...keys.flatMap(indexOf)]) {
     if (!wanted.has(key)) wanted.set(key, null);
   }
   return wanted;

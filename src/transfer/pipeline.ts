@@ -127,8 +127,8 @@ async function superviseStages(
  * though its exit may be seen earlier.
  */
 function stageFailure(stages: readonly Stage[], failures: readonly Failure[]): SnapError {
-  const causes = failures.filter(({ outcome }) => !isEcho(outcome));
-  const culprit = causes.toSorted((one, other) => one.index - other.index)[0] ?? failures[0];
+  const fromAbove = failures.toSorted((one, other) => one.index - other.index);
+  const culprit = fromAbove.find(({ outcome }) => !isEcho(outcome)) ?? failures[0];
   if (!culprit) throw new SnapError('BUG', 'a pipeline failed without a failure');
   const stage = stages[culprit.index];
   const name = stage?.name ?? '';

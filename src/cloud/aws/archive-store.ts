@@ -1,5 +1,4 @@
 /** The bucket, on S3 or a store that speaks its protocol. */
-
 import { SnapError } from '../../errors.ts';
 import { now } from '../../lib/clock.ts';
 import type { ArchiveStore, ObjectFacts, ObjectHead, ObjectReader, UnfinishedUpload } from '../ports.ts';

@@ -1,5 +1,4 @@
 /** Lists of the EBS direct APIs, only counted. */
-
 import type { BlockCounts, Counted } from '../blocks.ts';
 import { asking } from './errors.ts';
 import { type EBSClient, paginateListChangedBlocks, paginateListSnapshotBlocks } from './sdk.ts';

@@ -1,5 +1,4 @@
 /** The SDK clients, set up once: time-outs on every call, one retry layer, and who hears of retries. */
-
 import { seconds } from '../../lib/clock.ts';
 import { type Retry, ToldRetryStrategy } from './retries.ts';
 import { EBSClient, EC2Client, PricingClient, S3Client } from './sdk.ts';

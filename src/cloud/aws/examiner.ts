@@ -1,5 +1,4 @@
 /** Dry runs, and the rules of the bucket. */
-
 import { now } from '../../lib/clock.ts';
 import type { Examiner, LifecycleNote } from '../examiner.ts';
 import { bucketArguments, creationArguments, type StoreSettings } from './archive-store.ts';

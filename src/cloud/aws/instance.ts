@@ -1,5 +1,4 @@
 /** This instance, by its metadata service (IMDSv2 only). */
-
 import { SnapError } from '../../errors.ts';
 import type { Instance } from '../ports.ts';
 import { MetadataService } from './sdk.ts';

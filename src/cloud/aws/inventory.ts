@@ -1,5 +1,4 @@
 /** What is in EC2, of any region. */
-
 import type { Image, Inventory } from '../inventory.ts';
 import type { Call, Snapshot, Volume } from '../ports.ts';
 import { asking } from './errors.ts';

@@ -1,5 +1,4 @@
 /** Snapshots written block by block, by the EBS direct APIs. */
-
 import { SnapError } from '../../errors.ts';
 import { BLOCK_BYTES, type NewSnapshots } from '../blocks.ts';
 import { asking, isAwsError } from './errors.ts';

@@ -1,5 +1,4 @@
 /** The prices of a region, by the Price List query API. */
-
 import type { ListedPrice, PriceLists } from '../ports.ts';
 import { asking } from './errors.ts';
 import { type PriceFilter, type PricingClient, paginateGetProducts } from './sdk.ts';

@@ -1,5 +1,4 @@
 /** The one retry layer: the SDK's own strategy by class of error, with jitter, told of and remembered. */
-
 import { type RetryErrorInfo, StandardRetryStrategy, type StandardRetryToken } from './sdk.ts';
 
 /**

@@ -23,7 +23,7 @@ export {
   DescribeVolumesCommand,
   DetachVolumeCommand,
   EC2Client,
-  type Filter as VolumeFilter,
+  type Filter as Ec2Filter,
   paginateDescribeImages,
   paginateDescribeSnapshots,
   paginateDescribeVolumes,

@@ -1,5 +1,4 @@
 /** Objects that are written and read whole: manifests and claims, each under a condition. */
-
 import { SnapError } from '../../errors.ts';
 import { now } from '../../lib/clock.ts';
 import type { ArchiveStore } from '../ports.ts';

@@ -1,14 +1,13 @@
 /** EC2's snapshots and their tags. */
-
 import type { Call, Snapshot, Snapshots } from '../ports.ts';
 import { asking } from './errors.ts';
 import {
   CreateTagsCommand,
   DeleteTagsCommand,
   type EC2Client,
+  type Ec2Filter,
   type Snapshot as Ec2Snapshot,
   paginateDescribeSnapshots,
-  type VolumeFilter,
 } from './sdk.ts';
 import { fromTagList, toTagList } from './tag-list.ts';
 
@@ -53,7 +52,7 @@ export function awsSnapshots(client: EC2Client): Snapshots {
 }
 
 /** A filter on ids, rather than the ids themselves: one unknown id would fail the whole call. */
-function describe(client: EC2Client, filters: VolumeFilter[], doing: string, { signal }: Call): Promise<Snapshot[]> {
+function describe(client: EC2Client, filters: Ec2Filter[], doing: string, { signal }: Call): Promise<Snapshot[]> {
   return asking(doing, signal, async () => {
     const snapshots: Snapshot[] = [];
     const pages = paginateDescribeSnapshots(

@@ -1,5 +1,4 @@
 /** Restores of objects in archive classes, as S3 calls them: a copy that can be read, for some days. */
-
 import { SnapError } from '../../errors.ts';
 import type { ArchiveStore, ThawOrder } from '../ports.ts';
 import { bucketArguments, type StoreSettings } from './archive-store.ts';

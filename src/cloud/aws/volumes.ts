@@ -1,5 +1,4 @@
 /** EC2's volumes and attachments. */
-
 import { SnapError } from '../../errors.ts';
 import { now } from '../../lib/clock.ts';
 import type { NewVolume, Volume, VolumeState, Volumes } from '../ports.ts';
@@ -15,9 +14,9 @@ import {
   DescribeVolumesCommand,
   DetachVolumeCommand,
   type EC2Client,
+  type Ec2Filter,
   type Volume as Ec2Volume,
   paginateDescribeVolumes,
-  type VolumeFilter,
   type VolumeType,
 } from './sdk.ts';
 import { fromTagList, toTagList } from './tag-list.ts';
@@ -114,7 +113,7 @@ const tagging = (client: EC2Client): Pick<Volumes, 'setTags' | 'dropTags'> => ({
   },
 });
 
-async function describe(client: EC2Client, Filters: VolumeFilter[], abortSignal: AbortSignal): Promise<Volume[]> {
+async function describe(client: EC2Client, Filters: Ec2Filter[], abortSignal: AbortSignal): Promise<Volume[]> {
   const volumes: Volume[] = [];
   for await (const page of paginateDescribeVolumes({ client, pageSize: 500 }, { Filters }, { abortSignal })) {
     volumes.push(...(page.Volumes ?? []).map(toVolume));
