@@ -35,57 +35,53 @@ interface Line {
   piece?: Place;
 }
 
+export interface ImageIndex {
+  table: BlockTable;
+  /** Where decoding may begin, in ascending order; none in encrypted objects. */
+  pieces: Place[];
+}
+
 /**
  * An index is input from elsewhere.
  * @param body as stored, decrypted.
  * @throws SnapError `MANIFEST`
  */
-export function readBlockTable(body: Uint8Array, key: string): BlockTable {
+export function readImageIndex(body: Uint8Array, key: string): ImageIndex {
   try {
-    return parse(zstdDecompressSync(body, { maxOutputLength: MOST_BYTES }));
+    return parse(decompressFrames(body));
   } catch (cause) {
     if (cause instanceof SnapError) throw cause;
     throw damaged(key, cause);
   }
 }
 
-/** Where decoding may begin for a byte of the image. */
-export interface PieceRange {
-  plain: number;
-  stored: number;
-  /** Of the first and the last place that the index knows, in the object. */
-  firstStored: number;
-  lastStored: number;
-}
-
-/**
- * @param lines of the index.
- * @param plain a byte of the image.
- * @returns the last place at or before it; `null` for an index without places.
- * @throws SnapError `MANIFEST`
- */
-export async function lastPlace(lines: AsyncIterable<string>, key: string, plain: number): Promise<PieceRange | null> {
-  let found: PieceRange | null = null;
-  for await (const text of lines) {
-    const piece = pieceIn(text, key);
-    if (!piece) continue;
-    if (!isPlace(piece, found)) throw damaged(key, new Error('pieces out of order'));
-    const before: PieceRange = found ?? { ...piece, firstStored: piece.stored, lastStored: piece.stored };
-    found = { ...before, ...(piece.plain <= plain ? piece : {}), lastStored: piece.stored };
+/** All of them: the function itself ends with the first one. */
+function decompressFrames(body: Uint8Array): Buffer {
+  const plain: Buffer[] = [];
+  let room = MOST_BYTES;
+  for (let rest = body; rest.length > 0 || plain.length === 0; ) {
+    const { buffer, engine } = zstdDecompressSync(rest, { maxOutputLength: room, info: true }) as unknown as Decoded;
+    plain.push(buffer);
+    room -= buffer.length;
+    rest = rest.subarray(engine.bytesWritten);
   }
-  return found;
+  return Buffer.concat(plain);
 }
 
-function pieceIn(text: string, key: string): Place | undefined {
-  try {
-    return (JSON.parse(text) as Line).piece;
-  } catch (cause) {
-    throw damaged(key, cause);
-  }
+/** What `info` asks for, and its types do not know. `bytesWritten`: into the decompressor. */
+interface Decoded {
+  buffer: Buffer;
+  engine: { bytesWritten: number };
 }
 
-const isPlace = ({ plain, stored }: Place, before: PieceRange | null): boolean =>
-  Number.isSafeInteger(plain) && Number.isSafeInteger(stored) && plain >= 0 && stored > (before?.lastStored ?? -1);
+/** Whether it says of each block what it must be. */
+export const isComplete = ({ kinds }: BlockTable): boolean => !kinds.includes(BLOCK_KIND.unknown);
+
+const isPlace = ({ plain, stored }: Place, before: Place | undefined): boolean =>
+  Number.isSafeInteger(plain) &&
+  Number.isSafeInteger(stored) &&
+  plain > (before?.plain ?? -1) &&
+  stored > (before?.stored ?? -1);
 
 const damaged = (key: string, cause?: unknown): SnapError =>
   new SnapError('MANIFEST', `${key}: this is no index`, {
@@ -93,12 +89,17 @@ const damaged = (key: string, cause?: unknown): SnapError =>
     cause,
   });
 
-function parse(text: Buffer): BlockTable {
+function parse(text: Buffer): ImageIndex {
   const lines = linesOf(text);
   const table = emptyTable(JSON.parse(lines.next().value ?? '{}') as Line);
+  const pieces: Place[] = [];
   let next = 0;
   for (const line of lines) {
-    const { blocks, is = '', sha256 } = JSON.parse(line) as Line;
+    const { blocks, is = '', sha256, piece } = JSON.parse(line) as Line;
+    if (piece) {
+      if (!isPlace(piece, pieces.at(-1))) throw new Error('pieces out of order');
+      pieces.push(piece);
+    }
     if (!blocks) continue;
     const [from, to] = blocks;
     if (from !== next || !(to > from) || to > table.kinds.length) throw new Error('blocks out of order');
@@ -107,7 +108,7 @@ function parse(text: Buffer): BlockTable {
     if (sha256 !== undefined) table.hashes.set(hashOf(sha256), from * HASH_BYTES);
   }
   if (next !== table.kinds.length) throw new Error('blocks are missing');
-  return table;
+  return { table, pieces };
 }
 
 function emptyTable({ format, bytes = 0, blockBytes = 0 }: Line): BlockTable {
@@ -119,8 +120,11 @@ function emptyTable({ format, bytes = 0, blockBytes = 0 }: Line): BlockTable {
 export function newTable(bytes: number, blockBytes: number): BlockTable {
   const count = Math.ceil(bytes / blockBytes);
   if (!Number.isSafeInteger(count) || count < 1 || count > MOST_BLOCKS) throw new Error('an impossible size');
-  return { bytes, kinds: new Uint8Array(count), hashes: Buffer.alloc(count * HASH_BYTES), blockBytes };
+  return { bytes, kinds: shared(count), hashes: shared(count * HASH_BYTES), blockBytes };
 }
+
+/** Threads share it, whatever its size. */
+const shared = (length: number): Uint8Array => new Uint8Array(new SharedArrayBuffer(length));
 
 function* linesOf(text: Buffer): Generator<string> {
   for (let start = 0; start < text.length; ) {

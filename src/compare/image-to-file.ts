@@ -1,38 +1,93 @@
 /** An image stream written where it is wanted, and held against the hashes of its blocks on the way. */
-import { closeSync, constants, fsyncSync, ftruncateSync, openSync } from 'node:fs';
+import { closeSync, constants, fsyncSync, openSync, readSync } from 'node:fs';
 import type { BlockTable } from '../archive/block-table.ts';
 import type { ByteStream } from '../archive/byte-stream.ts';
 import { writeWhole } from '../lib/write-whole.ts';
-import { takeBlocks } from './image-with-blocks.ts';
+import { DifferenceList } from './difference.ts';
+import { LONGER, takeBlocks } from './image-with-blocks.ts';
 import type { ImageFindings } from './image-with-device.ts';
 
 export interface ImageTarget {
   /** A file or a block device, which must be there. */
   path: string;
-  /** Whether what is not written reads as zero: then zeros are left out, and a file stays sparse. */
+  /** Whether it reads as zero wherever nothing was written; else that is looked at. */
   isBlank: boolean;
   /** `null` where the archive has no index. */
   table: BlockTable | null;
-  /** With which the stream begins: what is before it is there already. */
-  firstBlock: number;
+  /** What the stream has, and what it leaves out; `null`: it is the whole image. */
+  runs: readonly BlockRun[] | null;
+}
+
+/** Blocks `from` up to, not including, `to`. */
+export interface BlockRun {
+  from: number;
+  to: number;
+  /** Whether they are in the stream; else they are zeros. */
+  isFetched: boolean;
 }
 
 const DEFAULT_BLOCK = 512 * 1024;
 
-/** Nothing is written from the first difference on. */
-export function writeImage(stream: ByteStream, { path, isBlank, table, firstBlock }: ImageTarget): ImageFindings {
+const EVERYTHING: readonly BlockRun[] = [{ from: 0, to: Number.POSITIVE_INFINITY, isFetched: true }];
+
+/**
+ * Nothing is written from the first difference on. Zeros are written only where something else is: files stay sparse,
+ * and blocks that a volume never had stay so.
+ */
+export function writeImage(stream: ByteStream, { path, isBlank, table, runs }: ImageTarget): ImageFindings {
   const blockBytes = table?.blockBytes ?? DEFAULT_BLOCK;
-  const zeros = Buffer.alloc(blockBytes);
-  // Nobody can mount a device that is held exclusively.
-  const descriptor = openSync(path, isBlank ? constants.O_RDWR : constants.O_RDWR | constants.O_EXCL);
+  const descriptor = openSync(path, constants.O_RDWR);
+  const writer = new SparseWriter(descriptor, blockBytes, isBlank);
+  const found: ImageFindings = { differences: new DifferenceList(), contentBytes: 0 };
   try {
-    const found = takeBlocks(stream, table, { blockBytes, firstBlock }, (bytes, position) => {
-      if (!isBlank || !bytes.equals(zeros.subarray(0, bytes.length))) writeWhole(descriptor, bytes, position);
-    });
-    if (isBlank) ftruncateSync(descriptor, found.contentBytes);
+    for (const run of runs ?? EVERYTHING) {
+      if (!run.isFetched) writer.zeros(run.from * blockBytes, Math.min(run.to * blockBytes, table?.bytes ?? 0));
+      else {
+        const { differences, contentBytes } = takeBlocks(stream, table, { blockBytes, ...run }, (bytes, position) =>
+          writer.block(bytes, position),
+        );
+        found.contentBytes += contentBytes;
+        found.differences = differences;
+      }
+      if (found.differences.count > 0) return found;
+    }
+    if (stream.some(1).length > 0) found.differences.add(LONGER.kind, '', LONGER.detail());
     fsyncSync(descriptor);
     return found;
   } finally {
     closeSync(descriptor);
+  }
+}
+
+class SparseWriter {
+  readonly #descriptor: number;
+  readonly #isBlank: boolean;
+  readonly #zeros: Buffer;
+  readonly #there: Buffer;
+
+  constructor(descriptor: number, blockBytes: number, isBlank: boolean) {
+    this.#descriptor = descriptor;
+    this.#isBlank = isBlank;
+    this.#zeros = Buffer.alloc(blockBytes);
+    this.#there = Buffer.allocUnsafeSlow(blockBytes);
+  }
+
+  block(bytes: Buffer, position: number): void {
+    const zeros = this.#zeros.subarray(0, bytes.length);
+    if (!bytes.equals(zeros) || !this.#isZero(zeros, position)) writeWhole(this.#descriptor, bytes, position);
+  }
+
+  zeros(from: number, to: number): void {
+    if (this.#isBlank) return;
+    for (let at = from; at < to; at += this.#zeros.length)
+      this.block(this.#zeros.subarray(0, Math.min(this.#zeros.length, to - at)), at);
+  }
+
+  /** Behind the end of a file there will be zeros. */
+  #isZero(zeros: Buffer, position: number): boolean {
+    if (this.#isBlank) return true;
+    const count = readSync(this.#descriptor, this.#there, 0, zeros.length, position);
+    const isRead = count === zeros.length || count === 0;
+    return isRead && this.#there.subarray(0, count).equals(zeros.subarray(0, count));
   }
 }

@@ -6,12 +6,13 @@ import { DifferenceList } from './difference.ts';
 import type { ImageFindings } from './image-with-device.ts';
 
 export const compareImageWithBlocks = (stream: ByteStream, table: BlockTable): ImageFindings =>
-  takeBlocks(stream, table, { blockBytes: table.blockBytes, firstBlock: 0 }, () => {});
+  takeBlocks(stream, table, { blockBytes: table.blockBytes, from: 0, to: Number.POSITIVE_INFINITY }, () => {});
 
+/** Blocks of an image, up to the end of the stream at the most. */
 export interface BlockCut {
   blockBytes: number;
-  /** Of the image, which the stream begins with. */
-  firstBlock: number;
+  from: number;
+  to: number;
 }
 
 /**
@@ -21,22 +22,25 @@ export interface BlockCut {
 export function takeBlocks(
   stream: ByteStream,
   table: BlockTable | null,
-  { blockBytes, firstBlock }: BlockCut,
+  { blockBytes, from, to }: BlockCut,
   onBlock: (bytes: Buffer, position: number) => void,
 ): ImageFindings {
   const differences = new DifferenceList();
   const zeros = Buffer.alloc(blockBytes);
-  for (let index = firstBlock; ; index++) {
-    const position = firstBlock * blockBytes + stream.position;
+  let contentBytes = 0;
+  for (let index = from; index < to; index++) {
     const bytes = stream.take(blockBytes);
+    const position = index * blockBytes;
     const wrong = table && whatIsWrong(bytes, index, table, zeros);
     if (wrong) differences.add(wrong.kind, '', wrong.detail(position, bytes.length));
-    if (wrong || bytes.length === 0) return { differences, contentBytes: position };
+    if (wrong || bytes.length === 0) break;
     onBlock(bytes, position);
+    contentBytes += bytes.length;
   }
+  return { differences, contentBytes };
 }
 
-const LONGER = { kind: 'size', detail: () => 'the image is longer than the disk' } as const;
+export const LONGER = { kind: 'size', detail: () => 'the image is longer than the disk' } as const;
 const SHORTER = {
   kind: 'size',
   detail: (position: number, length: number) => `the image ends at byte ${position + length}, the disk did not`,

@@ -1,7 +1,7 @@
 /** One object of an archive, fetched, decoded and compared: with the disk it was made of, or with its own manifest. */
 import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
-import { type BlockTable, readBlockTable } from '../archive/block-table.ts';
+import { type BlockTable, type ImageIndex, readImageIndex } from '../archive/block-table.ts';
 import { readHeaderValue } from '../archive/metadata.ts';
 import type { ArchiveStore, ObjectHead } from '../cloud/ports.ts';
 import type { Comparison, ComparisonOrder } from '../compare/comparing-thread.ts';
@@ -88,6 +88,8 @@ export async function checkObject(
     return found.result(object.key, null, started);
   }
   checkHead(head, object, snapshotId, found);
+  // The places of its parts are those of another object then.
+  if (partOf(reference) && found.count > 0) return found.result(object.key, null, started);
   using directory = temporaryDirectory();
   const decoded = await decode(object, head, reference, directory.path, services, found);
   if (partOf(reference)) checkPart(partOf(reference), decoded, found);
@@ -101,14 +103,14 @@ const partOf = (reference: Reference): readonly Extent[] | null =>
 const lengthOf = (extents: readonly Extent[] | null): number | null =>
   extents?.reduce((sum, extent) => sum + (Buffer.isBuffer(extent) ? 0 : extent.to - extent.from), 0) ?? null;
 
-/** The hashes of its blocks; `null` without an index that can be read. @throws SnapError `MANIFEST`, `NOT_FOUND` */
-export async function tableOf(
+/** `null` without an index that can be read. @throws SnapError `MANIFEST`, `NOT_FOUND` */
+export async function imageIndexOf(
   { facts }: ArchivedObject,
   { store, signal }: Pick<CheckServices, 'store' | 'signal'>,
-): Promise<BlockTable | null> {
+): Promise<ImageIndex | null> {
   if (!facts?.index || facts.cipher !== 'none') return null;
   const { body } = await store.getSmall(facts.index.key, { signal });
-  return readBlockTable(body, facts.index.key);
+  return readImageIndex(body, facts.index.key);
 }
 
 class Findings {

@@ -6,7 +6,7 @@ import { monotonic, now } from '../lib/clock.ts';
 import { cleanupSignal, leftBehind } from '../lib/disposal.ts';
 import { newRunDirectory } from '../lib/temporary-files.ts';
 import { runTool } from '../transfer/process.ts';
-import { type CheckServices, checkObject, type ObjectCheck, type Reference, tableOf } from './check-object.ts';
+import { type CheckServices, checkObject, imageIndexOf, type ObjectCheck, type Reference } from './check-object.ts';
 import { compareFilesWithIndex, compareImageWithIndex, type RestoredFindings } from './compare-restored.ts';
 import type { Archive, ArchivedObject } from './find-archive.ts';
 import { restoreImage } from './restore.ts';
@@ -123,8 +123,8 @@ async function againstIndex(
 ): Promise<RestoredFindings | null> {
   if (!object.facts?.index) return null;
   if (object.layout === 'tar') return compareFilesWithIndex(object, snapshotId, path, isPrivileged, check);
-  const table = await tableOf(object, check);
-  return table ? compareImageWithIndex(path, table, check.signal) : null;
+  const index = await imageIndexOf(object, check);
+  return index ? compareImageWithIndex(path, index.table, check.signal) : null;
 }
 
 function note(

@@ -5,15 +5,16 @@ import { SnapError } from '../errors.ts';
 import { makeFilesystem, type WantedFilesystem } from '../host/make-filesystem.ts';
 import { isMounted, type Mount, mountForFilling } from '../host/mounts.ts';
 import { fillingMount } from '../host/volume-marks.ts';
-import { minutes } from '../lib/clock.ts';
+import { minutes, monotonic } from '../lib/clock.ts';
 import { temporaryDirectory } from '../lib/temporary-files.ts';
 import { runTool } from '../transfer/process.ts';
-import type { CheckServices } from './check-object.ts';
+import { type CheckServices, imageIndexOf } from './check-object.ts';
 import type { ArchivedObject } from './find-archive.ts';
 import type { Piece } from './plan-volume.ts';
 import { restoreTar } from './restore-files.ts';
+import { holdDevice } from './restore-target.ts';
 import type { RestoreSettings } from './settings.ts';
-import { writeToDevice } from './write-image.ts';
+import { writeImage } from './write-image.ts';
 
 export interface FillOrder {
   snapshotId: string;
@@ -43,16 +44,17 @@ async function fillWithImage(
   { snapshotId, volumeId }: FillOrder,
   check: CheckServices,
 ): Promise<void> {
-  const found = await writeToDevice(object, snapshotId, device, volumeId, check);
+  const started = monotonic();
+  await using target = holdDevice(device, volumeId);
+  const written = await writeImage(object, snapshotId, target, await imageIndexOf(object, check), check);
   check.host.notify({
     code: 'object.restored',
     snapshot: snapshotId,
     key: object.key,
     target: volumeId,
-    bytes: found.plainBytes,
     files: null,
-    fetchedBytes: found.fetchedBytes,
-    seconds: found.seconds,
+    ...written,
+    seconds: (monotonic() - started) / 1000,
   });
 }
 

@@ -1,6 +1,6 @@
 /** What an archive is held against where there is no disk: its own index. */
 import type { CheckServices, Reference } from './check-object.ts';
-import { tableOf } from './check-object.ts';
+import { imageIndexOf } from './check-object.ts';
 import { chooseMembers } from './choose-members.ts';
 import type { ArchivedObject } from './find-archive.ts';
 
@@ -18,6 +18,6 @@ export async function ownReference(
     const all = await chooseMembers(object, snapshotId, { paths: null, directory, before: null }, services);
     return { how: 'alone', records: all?.records ?? null };
   }
-  const table = await tableOf(object, services);
+  const table = (await imageIndexOf(object, services))?.table;
   return table ? { how: 'blocks', table } : { how: 'alone', records: null };
 }

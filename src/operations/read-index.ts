@@ -36,11 +36,7 @@ export async function* readFileIndex(
 type Content = Exclude<IndexLine, { is: 'header' | 'end' }>;
 
 /** Fetched, decrypted (a session key is of another message) and decompressed; who stops early stops all of that. */
-export async function* indexLines(
-  object: ArchivedObject,
-  key: string,
-  services: CheckServices,
-): AsyncGenerator<string> {
+async function* indexLines(object: ArchivedObject, key: string, services: CheckServices): AsyncGenerator<string> {
   const head = await services.store.head(key, { signal: services.signal });
   if (!head) throw new SnapError('NOT_FOUND', `${key}: the index is not in the bucket`, { hint: WITHOUT });
   const stopped = new AbortController();

@@ -7,7 +7,7 @@ import { cleanupSignal, leftBehind } from '../lib/disposal.ts';
 import { GiB } from '../lib/units.ts';
 import { waitFor } from '../lib/wait.ts';
 import { type WrittenBlocks, writeBlocks } from '../transfer/block-writer.ts';
-import { type CheckServices, checkObject, type ObjectCheck, tableOf } from './check-object.ts';
+import { type CheckServices, checkObject, imageIndexOf, type ObjectCheck } from './check-object.ts';
 import type { Archive, ArchivedObject } from './find-archive.ts';
 import type { RestoreSettings, Services } from './settings.ts';
 
@@ -35,7 +35,7 @@ export async function restoreToSnapshot(
   check: CheckServices,
   refuse: (found: ObjectCheck) => void,
 ): Promise<RestoredSnapshot> {
-  const table = await tableOf(object, check);
+  const table = (await imageIndexOf(object, check))?.table ?? null;
   const { id, isEncrypted } = await services.newSnapshots.start(wantedOf(archive, object, settings), check);
   const held = services.host.hold({
     what: `unfinished snapshot ${id}`,

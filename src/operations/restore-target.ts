@@ -10,6 +10,7 @@ import {
   renameSync,
   rmSync,
   statfsSync,
+  statSync,
   truncateSync,
 } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
@@ -24,14 +25,19 @@ import type { ArchivedObject } from './find-archive.ts';
 export interface Target extends AsyncDisposable {
   /** What is written to. */
   path: string;
+  /** What it is called. */
+  name: string;
+  isFile: boolean;
   /** Whether it reads as zero wherever nothing was written. */
   isBlank: boolean;
-  /** What is behind so many bytes goes, where that can be. */
-  cutAt(bytes: number): void;
+  /** Said of what was written when it is worth nothing. */
+  loss: string;
+  /** In bytes; nothing happens to a device. */
+  setLength(bytes: number): void;
   /** The image is whole: it gets its name, and stays. */
   keep(): void;
-  /** The image is not whole, but a later run can go on with it. */
-  leave(): void;
+  /** The image is not whole, but a later run can go on with it; `null` where none could. */
+  leave: (() => void) | null;
 }
 
 /** @throws SnapError `TARGET` for what must not, or cannot, be written to. */
@@ -44,9 +50,34 @@ export async function openTarget(
 ): Promise<Target> {
   if (target.kind === 'file') return openFile(target.path, overwrite, neededBytes(object, table));
   await checkDevice(target.path, overwrite, object, signal);
-  const nothing = () => {};
-  const device = { path: target.path, isBlank: false, cutAt: nothing, keep: nothing, leave: nothing };
-  return { ...device, [Symbol.asyncDispose]: async () => {} };
+  return { ...holdDevice(target.path, target.path), leave: () => {} };
+}
+
+/** Nobody can mount a device that is held exclusively. @param name what it is called. @throws SnapError `TARGET` */
+export function holdDevice(path: string, name: string): Target {
+  const descriptor = openExclusively(path, name);
+  return {
+    path,
+    name,
+    isFile: false,
+    isBlank: false,
+    loss: `what is on ${name} now is worth nothing`,
+    setLength: () => {},
+    keep: () => {},
+    leave: null,
+    [Symbol.asyncDispose]: async () => closeSync(descriptor),
+  };
+}
+
+function openExclusively(path: string, name: string): number {
+  try {
+    return openSync(path, constants.O_RDWR | constants.O_EXCL);
+  } catch (cause) {
+    throw new SnapError('TARGET', `${name} cannot be written: ${asError(cause).message}`, {
+      hint: 'somebody uses it: look at it with lsblk',
+      cause,
+    });
+  }
 }
 
 /** Of the parts of a disk that are not zero; what is known at the least. */
@@ -79,8 +110,11 @@ function openFile(path: string, overwrite: boolean, needed: number): Target {
   let isLeft = false;
   return {
     path: unfinished,
-    isBlank: true,
-    cutAt: (bytes) => truncateSync(unfinished, bytes),
+    name: path,
+    isFile: true,
+    isBlank: statSync(unfinished).size === 0,
+    loss: 'no file was left',
+    setLength: (bytes) => truncateSync(unfinished, bytes),
     keep: () => renameSync(unfinished, path),
     leave: () => {
       isLeft = true;

@@ -1,21 +1,19 @@
 /** `restore`: an archive given back, every byte of it checked on the way. */
 
-import type { BlockTable } from '../archive/block-table.ts';
 import { type ExitCode, SnapError } from '../errors.ts';
 import { sweepKilledRuns } from '../host/killed-runs.ts';
 import { requireTools } from '../host/tools.ts';
 import { monotonic } from '../lib/clock.ts';
-import { type CheckServices, checkObject, type ObjectCheck, tableOf } from './check-object.ts';
-import { continueImage } from './continue-image.ts';
+import { type CheckServices, imageIndexOf, type ObjectCheck } from './check-object.ts';
 import { type Archive, type ArchivedObject, findArchivesById } from './find-archive.ts';
 import { restoreFiles } from './restore-files.ts';
 import { restoreToSnapshot } from './restore-snapshot.ts';
-import { openTarget, type Target } from './restore-target.ts';
+import { openTarget } from './restore-target.ts';
 import { requireVolumes, restoreToVolume } from './restore-volume.ts';
 import { runEach } from './run-each.ts';
 import type { FilesOrder, RestoreSettings, Services, VolumeTarget } from './settings.ts';
 import { makeReadable } from './thaw.ts';
-import { asTargetError, refuseDifferences } from './write-image.ts';
+import { refuseDifferences, writeImage } from './write-image.ts';
 
 /**
  * Writes the image of a disk or of a partition to a file, a device, or a new snapshot; files below a directory; or a
@@ -93,40 +91,11 @@ async function giveTo(
     const made = await restoreToSnapshot(archive, object, settings, services, check, refuse);
     return { target: made.id, bytes: made.check.plainBytes, fetchedBytes: made.check.fetchedBytes };
   }
-  const table = await tableOf(object, check);
-  await using opened = await openTarget(target, settings.overwrite, object, table, check.signal);
-  const found = await writeImage(archive.snapshotId, object, opened, table, check);
-  refuseDifferences(
-    found,
-    target.kind === 'file' ? 'no file was left' : `what is on ${target.path} now is worth nothing`,
-  );
+  const index = await imageIndexOf(object, check);
+  await using opened = await openTarget(target, settings.overwrite, object, index?.table ?? null, check.signal);
+  const written = await writeImage(object, archive.snapshotId, opened, index, check);
   opened.keep();
-  return { target: target.path, bytes: found.contentBytes, fetchedBytes: found.fetchedBytes };
-}
-
-/** What an earlier run has written already is checked, and left as it is. */
-async function writeImage(
-  snapshotId: string,
-  object: ArchivedObject,
-  opened: Target,
-  table: BlockTable | null,
-  check: CheckServices,
-): Promise<ObjectCheck> {
-  const { path, isBlank } = opened;
-  const rest = await continueImage(object, table, path, check);
-  const { firstBlock, extents } = rest ?? { firstBlock: 0, extents: null };
-  const bytes = firstBlock * (table?.blockBytes ?? 0);
-  opened.cutAt(bytes);
-  if (rest) check.host.notify({ code: 'restore.continued', snapshot: snapshotId, key: object.key, files: null, bytes });
-  try {
-    return await checkObject(object, snapshotId, { how: 'write', path, isBlank, table, firstBlock, extents }, check);
-  } catch (error) {
-    if (table && object.facts?.index) {
-      opened.leave();
-      check.host.notify({ code: 'restore.unfinished', snapshot: snapshotId, path });
-    }
-    throw asTargetError(error, path);
-  }
+  return { target: target.path, ...written };
 }
 
 /** The image of the whole disk, or that of one partition. @throws SnapError `USAGE`, `NOT_FOUND` */

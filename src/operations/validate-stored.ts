@@ -1,5 +1,5 @@
 /** Proves a directly read image by what was noted of its blocks when they were read. */
-import { BLOCK_KIND, type BlockTable, HASH_BYTES, newTable, readBlockTable } from '../archive/block-table.ts';
+import { BLOCK_KIND, type BlockTable, HASH_BYTES, newTable, readImageIndex } from '../archive/block-table.ts';
 import { BLOCK_BYTES } from '../cloud/blocks.ts';
 import { monotonic, now } from '../lib/clock.ts';
 import { blocksInOrder } from '../transfer/block-image.ts';
@@ -32,7 +32,7 @@ export async function validateStored(migration: Migration, harvest: Harvest, bod
 /** What an earlier run has stored was never seen by this one: those blocks are read now. */
 async function tableOf(migration: Migration, harvest: Harvest, body: Buffer | null): Promise<BlockTable> {
   const { snapshot, settings, services, signal } = migration;
-  const table = body ? readBlockTable(body, snapshot.id) : newTable(harvest.device.size, BLOCK_BYTES);
+  const table = body ? readImageIndex(body, snapshot.id).table : newTable(harvest.device.size, BLOCK_BYTES);
   const { kinds, hashes } = table;
   if (!kinds.includes(BLOCK_KIND.unknown)) return table;
   const blocks = blocksInOrder(

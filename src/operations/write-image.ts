@@ -1,34 +1,147 @@
 /** An image written where it is wanted: whole and right, or told as what it is. */
+import { availableParallelism } from 'node:os';
+import type { ImageIndex } from '../archive/block-table.ts';
 import { SnapError } from '../errors.ts';
-import { type CheckServices, checkObject, type ObjectCheck, tableOf } from './check-object.ts';
+import type { Host } from '../events.ts';
+import { rootFailure } from '../lib/disposal.ts';
+import { inParallel } from '../lib/parallel.ts';
+import { type CheckServices, checkObject, type ObjectCheck } from './check-object.ts';
+import { restOf } from './continue-image.ts';
 import type { ArchivedObject } from './find-archive.ts';
+import { ImagePlan, type Layout, type Stretch } from './plan-image.ts';
+import type { Target } from './restore-target.ts';
+
+export interface WrittenImage {
+  /** Of the image. */
+  bytes: number;
+  fetchedBytes: number;
+}
+
+/** Decompressors at once: more of them are faster than any volume. */
+const MOST_STRETCHES = 4;
+
+/** Ranges that are fetched at once for one of them. */
+const LEAST_STREAMS = 2;
 
 /**
- * To a device that nobody uses. Zeros are written too.
- * @param name what the target is called.
+ * What an earlier run has written already is checked, and left as it is; zeros are neither fetched nor written where
+ * they are there already.
  * @throws SnapError `DIFFERS`, `TARGET`, and what `checkObject` throws.
  */
-export async function writeToDevice(
+export async function writeImage(
   object: ArchivedObject,
   snapshotId: string,
-  path: string,
-  name: string,
+  target: Target,
+  index: ImageIndex | null,
   check: CheckServices,
-): Promise<ObjectCheck> {
-  const table = await tableOf(object, check);
-  const reference = { how: 'write', path, isBlank: false, table, firstBlock: 0, extents: null } as const;
-  const found = await checkObject(object, snapshotId, reference, check).catch((error) => {
-    throw asTargetError(error, name);
-  });
-  refuseDifferences(found, `what is on ${name} now is worth nothing`);
-  return found;
+): Promise<WrittenImage> {
+  const plan = index && ImagePlan.of(object, index);
+  try {
+    return plan
+      ? await writeStretches(object, snapshotId, target, plan, check)
+      : await writeWhole(object, snapshotId, target, index, check);
+  } catch (error) {
+    throw asTargetError(error, target.name);
+  }
+}
+
+async function writeWhole(
+  object: ArchivedObject,
+  snapshotId: string,
+  target: Target,
+  index: ImageIndex | null,
+  check: CheckServices,
+): Promise<WrittenImage> {
+  target.setLength(0);
+  const reference = { how: 'write', path: target.path, isBlank: target.isFile, table: index?.table ?? null } as const;
+  const found = await checkObject(object, snapshotId, { ...reference, runs: null, extents: null }, check);
+  refuseDifferences(found, target.loss);
+  target.setLength(found.contentBytes);
+  return { bytes: found.contentBytes, fetchedBytes: found.fetchedBytes };
+}
+
+async function writeStretches(
+  object: ArchivedObject,
+  snapshotId: string,
+  target: Target,
+  plan: ImagePlan,
+  check: CheckServices,
+): Promise<WrittenImage> {
+  const all = plan.split(Math.min(availableParallelism(), MOST_STRETCHES));
+  const stretches = target.isBlank ? all : await whatIsLeft(object, snapshotId, target, plan, all, check);
+  const layouts = stretches.map((stretch) => plan.layOut(stretch));
+  const written: WrittenImage = { bytes: plan.table.bytes, fetchedBytes: 0 };
+  using host = asOneTask(object.key, layouts, check.host);
+  const streams = Math.max(LEAST_STREAMS, Math.ceil(check.streams / layouts.length));
+  const { path, isBlank } = target;
+  try {
+    await inParallel(layouts, layouts.length, check.signal, async (layout, signal) => {
+      const reference = { how: 'write', path, isBlank, table: plan.table, ...layout } as const;
+      const found = await checkObject(object, snapshotId, reference, { ...check, host, streams, signal });
+      refuseDifferences(found, target.loss);
+      written.fetchedBytes += found.fetchedBytes;
+    });
+  } catch (error) {
+    leaveUnfinished(error, snapshotId, target, check.host);
+    throw error;
+  }
+  target.setLength(plan.table.bytes);
+  return written;
+}
+
+/** A later run goes on with it, unless the archive is damaged. */
+function leaveUnfinished(error: unknown, snapshot: string, { path, leave }: Target, host: Host): void {
+  const { failure } = rootFailure(error);
+  if (!leave || (failure instanceof SnapError && failure.code === 'DIFFERS')) return;
+  leave();
+  host.notify({ code: 'restore.unfinished', snapshot, path });
+}
+
+/** Of what may have been begun. */
+async function whatIsLeft(
+  { key }: ArchivedObject,
+  snapshot: string,
+  { path }: Target,
+  plan: ImagePlan,
+  stretches: readonly Stretch[],
+  { host, signal }: CheckServices,
+): Promise<Stretch[]> {
+  const rest: Stretch[] = [];
+  let blocks = 0;
+  for (const stretch of stretches) {
+    const left = await restOf(plan, stretch, path, signal);
+    blocks += plan.blockAt(left.first) - plan.blockAt(stretch.first);
+    rest.push(left);
+  }
+  const bytes = Math.min(blocks * plan.table.blockBytes, plan.table.bytes);
+  if (bytes > 0) host.notify({ code: 'restore.continued', snapshot, key, files: null, bytes });
+  return rest;
+}
+
+/** Stretches of one object are shown as one task. */
+function asOneTask(label: string, layouts: readonly Layout[], host: Host): Host & Disposable {
+  const tasks: { read: () => number }[] = [];
+  const shown = () => tasks.reduce((sum, { read }) => sum + read(), 0);
+  const lengths = layouts.flatMap(({ extents }) =>
+    extents.map((extent) => (Buffer.isBuffer(extent) ? 0 : extent.to - extent.from)),
+  );
+  const expectedBytes = lengths.reduce((sum, length) => sum + length, 0);
+  const whole = host.track({ label, expectedBytes, read: shown, stored: shown });
+  return {
+    ...host,
+    track: (task) => {
+      tasks.push(task);
+      return { [Symbol.dispose]: () => {} };
+    },
+    [Symbol.dispose]: () => whole[Symbol.dispose](),
+  };
 }
 
 /** What breaks off the thread that writes is the target's. */
-export function asTargetError(error: unknown, path: string): unknown {
+function asTargetError(error: unknown, name: string): unknown {
   if (!(error instanceof SnapError) || error.code !== 'COMPARE_FAILED') return error;
   const why = error.cause instanceof Error ? error.cause.message : error.message;
-  return new SnapError('TARGET', `${path} cannot be written: ${why}`, {
+  return new SnapError('TARGET', `${name} cannot be written: ${why}`, {
     hint: 'make room, or restore elsewhere; then run the same command again',
     cause: error,
   });

@@ -7,7 +7,7 @@ import { randomBytes, randomInt } from 'node:crypto';
 import { test } from 'node:test';
 import { zstdCompressSync, zstdDecompressSync } from 'node:zlib';
 import { BlockIndexWriter } from '../../src/archive/block-index.ts';
-import { readBlockTable } from '../../src/archive/block-table.ts';
+import { readImageIndex } from '../../src/archive/block-table.ts';
 import { ByteStream } from '../../src/archive/byte-stream.ts';
 import {
   damagedIndex,
@@ -178,9 +178,9 @@ writer.stored(3);
 for (const index of [5, 6, 9, 40]) writer.block(index, index === 6 ? null : randomBytes(32).toString('base64'));
 const INDEX = await writer.finish();
 
-fuzz('the index reader', INDEX, (bytes) => void readBlockTable(bytes, 'key'));
+fuzz('the index reader', INDEX, (bytes) => void readImageIndex(bytes, 'key'));
 fuzz('the index reader, behind its compression', zstdDecompressSync(INDEX), (bytes) => {
-  readBlockTable(zstdCompressSync(bytes), 'key');
+  readImageIndex(zstdCompressSync(bytes), 'key');
 });
 
 const DATA = { bytes: 1000, sha256: '0123456789abcdef'.repeat(4) };

@@ -23,7 +23,7 @@ import { run } from '../../lab/core/run.ts';
 import type { Manifest } from '../../src/archive/manifest.ts';
 import { s3ArchiveStore } from '../../src/cloud/aws/archive-store.ts';
 import { type DrillReport, silentHost } from '../../src/events.ts';
-import { tableOf } from '../../src/operations/check-object.ts';
+import { imageIndexOf } from '../../src/operations/check-object.ts';
 import { compareFilesWithIndex, compareImageWithIndex } from '../../src/operations/compare-restored.ts';
 import { keysIn, readManifest } from '../support/archives.ts';
 import { addSnapshotOf, fillPlainly } from '../support/disks.ts';
@@ -252,7 +252,7 @@ test('an image as restored is read again, block by block', async (t) => {
   const file = join(lab.directory, 'disk.img');
   assert.equal((await runCli(lab.env, ['restore', snapshotId, '--bucket', BUCKET, '--to-file', file])).code, 0);
   const { object, check } = reading(lab, await readManifest(lab));
-  const table = await tableOf(object, check);
+  const table = (await imageIndexOf(object, check))?.table;
   assert.ok(table);
   const compare = async () => (await compareImageWithIndex(file, table, check.signal)).differences.kept;
   assert.deepEqual(await compare(), []);

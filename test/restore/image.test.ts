@@ -123,7 +123,7 @@ async function tamper(lab: TestLab, ending: string, change: (body: Buffer) => Bu
 }
 
 const DAMAGES: [string, (body: Buffer) => Buffer][] = [
-  ['a flipped bit', (body) => body.fill((body[body.length >> 1] ?? 0) ^ 1, body.length >> 1, (body.length >> 1) + 1)],
+  ['a flipped bit', (body) => body.fill((body[body.length >> 2] ?? 0) ^ 1, body.length >> 2, (body.length >> 2) + 1)],
   ['an end too early', (body) => body.subarray(0, body.length - 1000)],
   ['something behind the end', (body) => Buffer.concat([body, randomBytes(1000)])],
   ['nothing', () => Buffer.alloc(0)],

@@ -4,7 +4,7 @@ import { createHash, randomBytes } from 'node:crypto';
 import { test } from 'node:test';
 import { zstdCompressSync } from 'node:zlib';
 import { BlockIndexWriter } from '../../src/archive/block-index.ts';
-import { BLOCK_KIND, type BlockTable, readBlockTable } from '../../src/archive/block-table.ts';
+import { BLOCK_KIND, type BlockTable, readImageIndex } from '../../src/archive/block-table.ts';
 import { ByteStream } from '../../src/archive/byte-stream.ts';
 import { compareImageWithBlocks } from '../../src/compare/image-with-blocks.ts';
 import { SnapError } from '../../src/errors.ts';
@@ -52,7 +52,7 @@ const kindsFound = (bytes: Buffer, table: BlockTable): string[] =>
 test('any disk agrees with its index; a changed byte, an end too early and one too late do not', async () => {
   for (let round = 0; round < 50; round++) {
     const { disk, index, known } = await sample(5 + (round % 40), round % 5);
-    const table = readBlockTable(index, 'index');
+    const { table } = readImageIndex(index, 'index');
     assert.deepEqual(kindsFound(disk, table), []);
     assert.deepEqual(kindsFound(disk.subarray(0, disk.length - 1), table), ['size']);
     assert.deepEqual(kindsFound(Buffer.concat([disk, Buffer.alloc(1)]), table), ['size']);
@@ -65,9 +65,21 @@ test('any disk agrees with its index; a changed byte, an end too early and one t
 
 test('what was stored before is not known', async () => {
   const { index } = await sample(10, 4);
-  const { kinds } = readBlockTable(index, 'index');
+  const { kinds } = readImageIndex(index, 'index').table;
   assert.deepEqual([...kinds.subarray(0, 4)], [0, 0, 0, 0]);
   assert.ok(kinds.subarray(4).every((kind) => kind !== BLOCK_KIND.unknown));
+});
+
+test('an index of several frames is read to its end', () => {
+  const [blocks, pieces] = [
+    lines(HEADER, { blocks: [0, 3], is: 'zero' }),
+    lines({ piece: { plain: 0, stored: 7 } }, { piece: { plain: 3 * BLOCK, stored: 99 } }),
+  ];
+  const index = readImageIndex(Buffer.concat([blocks, pieces]), 'index');
+  assert.deepEqual(index.pieces, [
+    { plain: 0, stored: 7 },
+    { plain: 3 * BLOCK, stored: 99 },
+  ]);
 });
 
 const HEADER = { format: 1, snapshot: 'snap-1', bytes: 3 * BLOCK, blockBytes: BLOCK };
@@ -96,12 +108,17 @@ const DAMAGED: [string, Buffer][] = [
   ['a hash that is none', lines(HEADER, { blocks: [0, 1], is: 'data', sha256: 'abc' }, { blocks: [1, 3], is: 'zero' })],
   ['a hash that is a number', lines(HEADER, { blocks: [0, 1], is: 'data', sha256: 7 }, { blocks: [1, 3], is: 'zero' })],
   ['null', lines(HEADER, [null])],
+  ['something behind it', Buffer.concat([lines(HEADER, { blocks: [0, 3], is: 'zero' }), randomBytes(20)])],
+  [
+    'pieces out of order',
+    lines(HEADER, { blocks: [0, 3], is: 'zero' }, ...[5, 4].map((stored) => ({ piece: { plain: 0, stored } }))),
+  ],
 ];
 
 for (const [name, body] of DAMAGED) {
   test(`refused: ${name}`, () => {
     assert.throws(
-      () => readBlockTable(body, 'the/index'),
+      () => readImageIndex(body, 'the/index'),
       (error) => error instanceof SnapError && error.code === 'MANIFEST' && error.message.startsWith('the/index: '),
     );
   });
@@ -113,7 +130,7 @@ test('the last block of a partition is short: by so much, and no more', async ()
     const writer = new BlockIndexWriter({ snapshot: 'snap-1', bytes: disk.length, blockBytes: BLOCK });
     writer.block(0, sha256(disk.subarray(0, BLOCK)));
     writer.block(1, isZero ? null : sha256(disk.subarray(BLOCK)));
-    const table = readBlockTable(await writer.finish(), 'key');
+    const { table } = readImageIndex(await writer.finish(), 'key');
     const kindsOf = (image: Buffer) =>
       compareImageWithBlocks(streamOf(image), table).differences.kept.map(({ kind }) => kind);
     assert.deepEqual(kindsOf(disk), []);

@@ -1,0 +1,131 @@
+/** What of an image has to be fetched, and in which stretches it can be written at the same time. */
+import { BLOCK_KIND, type BlockTable, type ImageIndex, isComplete } from '../archive/block-table.ts';
+import type { CodecName } from '../archive/codec.ts';
+import type { Place } from '../archive/file-index.ts';
+import { FRAME_END, FRAME_HEADER } from '../archive/lz4-blocks.ts';
+import type { BlockRun } from '../compare/image-to-file.ts';
+import { MiB } from '../lib/units.ts';
+import type { Extent } from '../transfer/download.ts';
+import type { ArchivedObject } from './find-archive.ts';
+
+/** Pieces `first` up to, not including, `end`. */
+export interface Stretch {
+  first: number;
+  end: number;
+}
+
+/** What the stream of a stretch is made of, and what is in it. */
+export interface Layout {
+  extents: Extent[];
+  runs: BlockRun[];
+}
+
+/** Shorter runs of zeros come faster with what is around them than by another request. Bytes of the image. */
+const LEAST_GAP = 32 * MiB;
+
+/** Less than this is not worth a decompressor of its own. Bytes of the image that are not zeros. */
+const LEAST_STRETCH = 64 * MiB;
+
+/** Nothing, as a stream that decompressors take. */
+const NOTHING: Record<CodecName, Buffer> = {
+  lz4: Buffer.concat([FRAME_HEADER, FRAME_END]),
+  zstd: Buffer.from('28b52ffd2000010000', 'hex'),
+};
+
+/** Only for images of which each block is known: what was not fetched could not be checked otherwise. */
+export class ImagePlan {
+  readonly table: BlockTable;
+  readonly #pieces: readonly Place[];
+  readonly #codec: CodecName;
+  /** Pieces of lz4 that are no frames. */
+  readonly #areBlocks: boolean;
+
+  /** @returns `null` where the object has to be read from its beginning to its end. */
+  static of({ codec, facts }: ArchivedObject, { table, pieces }: ImageIndex): ImagePlan | null {
+    const [first] = pieces;
+    if (!facts || !first || first.plain !== 0 || !isComplete(table) || facts.plainBytes !== table.bytes) return null;
+    if (pieces.some(({ plain }) => plain % table.blockBytes !== 0 && plain !== table.bytes)) return null;
+    const areBlocks = codec === 'lz4' && first.stored > 0;
+    const last = pieces.at(-1) as Place;
+    if (last.stored > facts.storedBytes) return null;
+    if (last.plain >= table.bytes) return new ImagePlan(table, pieces, codec, areBlocks);
+    // The end of the last frame is that of the object.
+    const end = { plain: table.bytes, stored: facts.storedBytes };
+    return areBlocks ? null : new ImagePlan(table, [...pieces, end], codec, areBlocks);
+  }
+
+  private constructor(table: BlockTable, pieces: readonly Place[], codec: CodecName, areBlocks: boolean) {
+    this.table = table;
+    this.#pieces = pieces;
+    this.#codec = codec;
+    this.#areBlocks = areBlocks;
+  }
+
+  /** In stretches with about as much to fetch, in the order of the disk. */
+  split(most: number): Stretch[] {
+    const count = this.#pieces.length - 1;
+    let total = 0;
+    for (let piece = 0; piece < count; piece++) total += this.#dataBytes(piece);
+    const share = Math.max(LEAST_STRETCH, total / most);
+    const stretches: Stretch[] = [];
+    let [first, taken] = [0, 0];
+    for (let piece = 0; piece < count; piece++) {
+      taken += this.#dataBytes(piece);
+      if (taken < share * (stretches.length + 1) || taken === total) continue;
+      stretches.push({ first, end: piece + 1 });
+      first = piece + 1;
+    }
+    return [...stretches, { first, end: count }];
+  }
+
+  /** The first block of a piece, or the end of the disk. */
+  blockAt(piece: number): number {
+    const { kinds, blockBytes } = this.table;
+    return Math.min(kinds.length, Math.ceil(this.#place(piece).plain / blockBytes));
+  }
+
+  /** In a stream that decompresses to the runs that are fetched, one after another. */
+  layOut(stretch: Stretch): Layout {
+    const runs: BlockRun[] = [];
+    const extents: Extent[] = [];
+    for (const { first, end, isFetched } of this.#runsOf(stretch)) {
+      runs.push({ from: this.blockAt(first), to: this.blockAt(end), isFetched });
+      if (isFetched) extents.push({ from: this.#place(first).stored, to: this.#place(end).stored });
+    }
+    if (extents.length === 0) extents.push(NOTHING[this.#codec]);
+    return { runs, extents: this.#areBlocks ? [FRAME_HEADER, ...extents, FRAME_END] : extents };
+  }
+
+  #runsOf({ first, end }: Stretch): (Stretch & { isFetched: boolean })[] {
+    const runs: (Stretch & { isFetched: boolean })[] = [];
+    for (let piece = first; piece < end; ) {
+      const next = this.#endOfRun(piece, end);
+      const isFetched = !this.#isZero(piece) || this.#place(next).plain - this.#place(piece).plain < LEAST_GAP;
+      const last = runs.at(-1);
+      if (isFetched && last?.isFetched) last.end = next;
+      else runs.push({ first: piece, end: next, isFetched });
+      piece = next;
+    }
+    return runs;
+  }
+
+  #endOfRun(piece: number, end: number): number {
+    const isZero = this.#isZero(piece);
+    let next = piece + 1;
+    while (next < end && this.#isZero(next) === isZero) next++;
+    return next;
+  }
+
+  #isZero(piece: number): boolean {
+    const kinds = this.table.kinds.subarray(this.blockAt(piece), this.blockAt(piece + 1));
+    return kinds.every((kind) => kind === BLOCK_KIND.zero);
+  }
+
+  #dataBytes(piece: number): number {
+    return this.#isZero(piece) ? 0 : this.#place(piece + 1).plain - this.#place(piece).plain;
+  }
+
+  #place(piece: number): Place {
+    return this.#pieces[piece] ?? { plain: 0, stored: 0 };
+  }
+}
