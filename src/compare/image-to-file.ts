@@ -2,6 +2,7 @@
 import { closeSync, constants, fsyncSync, openSync, readSync } from 'node:fs';
 import type { BlockTable } from '../archive/block-table.ts';
 import type { ByteStream } from '../archive/byte-stream.ts';
+import type { BlockRun } from '../lib/block-run.ts';
 import { writeWhole } from '../lib/write-whole.ts';
 import { DifferenceList } from './difference.ts';
 import { LONGER, takeBlocks } from './image-with-blocks.ts';
@@ -16,14 +17,6 @@ export interface ImageTarget {
   table: BlockTable | null;
   /** What the stream has, and what it leaves out; `null`: it is the whole image. */
   runs: readonly BlockRun[] | null;
-}
-
-/** Blocks `from` up to, not including, `to`. */
-export interface BlockRun {
-  from: number;
-  to: number;
-  /** Whether they are in the stream; else they are zeros. */
-  isFetched: boolean;
 }
 
 const DEFAULT_BLOCK = 512 * 1024;

@@ -1,6 +1,13 @@
 /** Whose a temporary volume is. */
 import type { Instance, Volume } from '../cloud/ports.ts';
-import { isKnownDead, isOfThisMachine, type ProcessIdentity, thisProcess } from '../lib/process-identity.ts';
+import {
+  identityOf,
+  identityWord,
+  isKnownDead,
+  isOfThisMachine,
+  type ProcessIdentity,
+  thisProcess,
+} from '../lib/process-identity.ts';
 
 /** On a volume that is being filled from an archive, and is made of no snapshot: of which one the archive is. */
 const RESTORE_OF_TAG = 'snap-to-s3-restore-of';
@@ -12,10 +19,7 @@ type Marked = Pick<Volume, 'id' | 'tags' | 'snapshotId'>;
 
 export const fillingMarks = (snapshotId: string): Record<string, string> => ({ [RESTORE_OF_TAG]: snapshotId });
 
-export const holderMark = (): Record<string, string> => {
-  const { boot, namespace, pid, started } = thisProcess();
-  return { [HOLDER_TAG]: [boot, namespace, pid, started].join(':') };
-};
+export const holderMark = (): Record<string, string> => ({ [HOLDER_TAG]: identityWord(thisProcess()) });
 
 /** The snapshot that a temporary volume is made of, or is to hold again. */
 export const subjectOf = ({ tags, snapshotId }: Marked): string => tags[RESTORE_OF_TAG] ?? snapshotId;
@@ -26,10 +30,7 @@ export const mountNameOf = ({ id, tags, snapshotId }: Marked): string =>
 
 export const fillingMount = (volumeId: string): string => `restore-${volumeId}`;
 
-function holderOf({ tags }: Pick<Volume, 'tags'>): ProcessIdentity {
-  const [boot = '', namespace = '', pid = '', started = ''] = (tags[HOLDER_TAG] ?? '').split(':');
-  return { host: '', boot, namespace, pid: Number(pid), started };
-}
+const holderOf = ({ tags }: Pick<Volume, 'tags'>): ProcessIdentity => identityOf(tags[HOLDER_TAG] ?? '');
 
 /** Whether a process of this machine may be filling it at this moment. */
 export function isBeingFilled(volume: Pick<Volume, 'tags'>): boolean {

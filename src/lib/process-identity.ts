@@ -21,6 +21,16 @@ export const thisProcess = (): ProcessIdentity => ({
   started: startOf(process.pid) ?? '',
 });
 
+/** As one word, e.g. for a tag; the host is left out. */
+export const identityWord = ({ boot, namespace, pid, started }: ProcessIdentity): string =>
+  [boot, namespace, pid, started].join(':');
+
+/** @param word as `identityWord` makes it; of any other, nothing is known. */
+export function identityOf(word: string): ProcessIdentity {
+  const [boot = '', space = '', pid = '', started = ''] = word.split(':');
+  return { host: '', boot, namespace: space, pid: Number(pid), started };
+}
+
 /** Whether it is a process of this machine that has ended. Of other machines, and other containers, nothing is known. */
 export const isKnownDead = (identity: ProcessIdentity): boolean =>
   isOfThisMachine(identity) && identity.namespace === namespace() && startOf(identity.pid) !== identity.started;

@@ -43,7 +43,11 @@ export type Reference =
   /** Made files of on the way. */
   | ({ how: 'extract'; extents: readonly Extent[] | null } & FilesTarget)
   /** Given to somebody who closes the descriptor. */
-  | { how: 'stream'; take: (descriptor: number, signal: AbortSignal) => Promise<StreamFindings> }
+  | {
+      how: 'stream';
+      extents: readonly Extent[] | null;
+      take: (descriptor: number, signal: AbortSignal) => Promise<StreamFindings>;
+    }
   /** Held against its own index at the most. */
   | ({ how: 'alone' } & TarAlone);
 
@@ -97,8 +101,7 @@ export async function checkObject(
   return found.result(object.key, decoded, started);
 }
 
-const partOf = (reference: Reference): readonly Extent[] | null =>
-  reference.how === 'extract' || reference.how === 'write' ? reference.extents : null;
+const partOf = (reference: Reference): readonly Extent[] | null => ('extents' in reference ? reference.extents : null);
 
 const lengthOf = (extents: readonly Extent[] | null): number | null =>
   extents?.reduce((sum, extent) => sum + (Buffer.isBuffer(extent) ? 0 : extent.to - extent.from), 0) ?? null;

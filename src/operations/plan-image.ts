@@ -3,7 +3,7 @@ import { BLOCK_KIND, type BlockTable, type ImageIndex, isComplete } from '../arc
 import type { CodecName } from '../archive/codec.ts';
 import type { Place } from '../archive/file-index.ts';
 import { FRAME_END, FRAME_HEADER } from '../archive/lz4-blocks.ts';
-import type { BlockRun } from '../compare/image-to-file.ts';
+import type { BlockRun } from '../lib/block-run.ts';
 import { MiB } from '../lib/units.ts';
 import type { Extent } from '../transfer/download.ts';
 import type { ArchivedObject } from './find-archive.ts';

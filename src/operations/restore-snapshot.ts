@@ -1,15 +1,19 @@
 /** An image as a new EBS snapshot, by direct writes: no volume, no root, no instance. */
+import { createHash } from 'node:crypto';
 import { BLOCK_KIND, type BlockTable, HASH_BYTES } from '../archive/block-table.ts';
-import { BLOCK_BYTES } from '../cloud/blocks.ts';
-import { SnapError } from '../errors.ts';
+import { BLOCK_BYTES, type NewSnapshot } from '../cloud/blocks.ts';
+import { Interrupted, SnapError } from '../errors.ts';
 import { minutes } from '../lib/clock.ts';
-import { cleanupSignal, leftBehind } from '../lib/disposal.ts';
+import { cleanupSignal, leftBehind, rootFailure } from '../lib/disposal.ts';
 import { GiB } from '../lib/units.ts';
 import { waitFor } from '../lib/wait.ts';
-import { type WrittenBlocks, writeBlocks } from '../transfer/block-writer.ts';
-import { type CheckServices, checkObject, imageIndexOf, type ObjectCheck } from './check-object.ts';
+import { type BlockTally, type WrittenBlocks, writeBlocks, ZERO_BLOCK } from '../transfer/block-writer.ts';
+import { BeginningNote, type BegunSnapshot, beginningMark, takeBegun, wordFor } from './begun-snapshot.ts';
+import { type CheckServices, checkObject, imageIndexOf } from './check-object.ts';
 import type { Archive, ArchivedObject } from './find-archive.ts';
+import { ImagePlan, type Layout } from './plan-image.ts';
 import type { RestoreSettings, Services } from './settings.ts';
+import { refuseDifferences } from './write-image.ts';
 
 /** Blocks on their way at once. */
 const IN_FLIGHT = 32;
@@ -17,14 +21,19 @@ const IN_FLIGHT = 32;
 /** EBS works on it after its last block. */
 const COMPLETION = minutes(60);
 
+/** EC2 keeps so many. */
+const MOST_TAGS = 50;
+
 export interface RestoredSnapshot {
   id: string;
-  check: ObjectCheck;
+  /** Of the image. */
+  bytes: number;
+  fetchedBytes: number;
 }
 
 /**
- * The snapshot is completed only when the whole archive has proved to be what it should be; else it is deleted.
- * @param refuse throws when the check found differences.
+ * The snapshot is completed only when the whole archive has proved to be what it should be; else it is deleted, unless
+ * the machine is taken away: then it is left for another run to go on with.
  * @throws SnapError `DIFFERS` and what `checkObject` throws
  */
 export async function restoreToSnapshot(
@@ -33,44 +42,125 @@ export async function restoreToSnapshot(
   settings: RestoreSettings,
   services: Services,
   check: CheckServices,
-  refuse: (found: ObjectCheck) => void,
 ): Promise<RestoredSnapshot> {
-  const table = (await imageIndexOf(object, check))?.table ?? null;
-  const { id, isEncrypted } = await services.newSnapshots.start(wantedOf(archive, object, settings), check);
+  const index = await imageIndexOf(object, check);
+  const plan = index && ImagePlan.of(object, index);
+  const wanted = wantedOf(archive, object, settings);
+  const canGoOn = plan !== null && Object.keys(wanted.tags).length < MOST_TAGS;
+  const word = wordFor([archive.snapshotId, object.key, object.facts?.etag, wanted]);
+  const begun = await begin(canGoOn ? word : null, wanted, services, check.signal);
+  const { id } = begun;
+  const note = canGoOn ? new BeginningNote(begun, word, services) : null;
   const held = services.host.hold({
     what: `unfinished snapshot ${id}`,
     remedy: `aws ec2 delete-snapshot --snapshot-id ${id}`,
   });
   try {
-    let written: WrittenBlocks | null = null;
-    const take = async (descriptor: number, signal: AbortSignal) => {
-      written = await writeBlocks(descriptor, {
-        snapshots: services.newSnapshots,
-        snapshotId: id,
-        inFlight: IN_FLIGHT,
-        budget: services.budget,
-        withZeros: isEncrypted,
-        signal,
-        check: (index, bytes, sha256) => table && refuseBlock(object.key, index, bytes, sha256, table),
-      });
-      return { plainBytes: written.plainBytes, plainSha256: written.plainSha256, differences: [] };
-    };
-    const found = await checkObject(object, archive.snapshotId, { how: 'stream', take }, check);
-    refuse(found);
-    const { blocks, sha256 } = (written as WrittenBlocks | null) ?? { blocks: 0, sha256: '' };
-    await services.newSnapshots.complete(id, blocks, sha256, check);
+    const rest = plan && restOf(plan, begun);
+    if (rest && begun.block > 0) tellOfRest(archive.snapshotId, object, rest, check);
+    const filling = { begun, table: index?.table ?? null, rest, note };
+    const written = await fill(archive.snapshotId, object, filling, services, check);
+    await note?.drop(archive.snapshotId, check.signal);
+    const { blocks, hashes } = written.tally;
+    await services.newSnapshots.complete(id, blocks, hashes.digest('base64'), check);
     await waitUntilCompleted(id, services, check.signal);
-    return { id, check: found };
+    return { id, bytes: plan?.table.bytes ?? written.plainBytes, fetchedBytes: written.fetchedBytes };
   } catch (failure) {
-    await giveBack(id, services, failure);
+    await leaveOrDelete(archive.snapshotId, id, note, services, failure);
     throw failure;
   } finally {
     held[Symbol.dispose]();
   }
 }
 
+/** @param word `null`: nobody can go on with it. */
+async function begin(
+  word: string | null,
+  wanted: NewSnapshot,
+  services: Services,
+  signal: AbortSignal,
+): Promise<BegunSnapshot> {
+  const begun = word === null ? null : await takeBegun(word, services, signal);
+  if (begun) return begun;
+  const tags = { ...wanted.tags, ...(word === null ? {} : beginningMark(word)) };
+  return { ...(await services.newSnapshots.start({ ...wanted, tags }, { signal })), block: 0 };
+}
+
+interface Rest extends Layout {
+  firstBlock: number;
+  tally: BlockTally;
+}
+
+/** From the piece on in which the first block lies that is not written, with the tally of what is before it. */
+function restOf(plan: ImagePlan, { block, isEncrypted }: BegunSnapshot): Rest {
+  const [whole] = plan.split(1);
+  if (!whole) throw new SnapError('BUG', 'an image without a stretch');
+  let { first } = whole;
+  while (first < whole.end - 1 && plan.blockAt(first + 1) <= block) first++;
+  const firstBlock = plan.blockAt(first);
+  return { ...plan.layOut({ ...whole, first }), firstBlock, tally: tallyOf(plan.table, firstBlock, isEncrypted) };
+}
+
+const ZERO_HASH = createHash('sha256').update(ZERO_BLOCK).digest();
+
+function tallyOf({ kinds, hashes }: BlockTable, end: number, withZeros: boolean): BlockTally {
+  const tally: BlockTally = { blocks: 0, hashes: createHash('sha256') };
+  for (let index = 0; index < end; index++) {
+    const isZero = kinds[index] === BLOCK_KIND.zero;
+    if (isZero && !withZeros) continue;
+    tally.blocks++;
+    tally.hashes.update(isZero ? ZERO_HASH : hashes.subarray(index * HASH_BYTES, (index + 1) * HASH_BYTES));
+  }
+  return tally;
+}
+
+function tellOfRest(snapshot: string, { key }: ArchivedObject, { firstBlock }: Rest, { host }: CheckServices): void {
+  const bytes = firstBlock * BLOCK_BYTES;
+  if (bytes > 0) host.notify({ code: 'restore.continued', snapshot, key, files: null, bytes });
+}
+
+interface Filling {
+  begun: BegunSnapshot;
+  table: BlockTable | null;
+  /** `null`: all of the object is needed. */
+  rest: Rest | null;
+  note: BeginningNote | null;
+}
+
+/** @throws SnapError `DIFFERS` */
+async function fill(
+  snapshotId: string,
+  object: ArchivedObject,
+  { begun, table, rest, note }: Filling,
+  { newSnapshots: snapshots, budget }: Services,
+  check: CheckServices,
+): Promise<WrittenBlocks & { tally: BlockTally; fetchedBytes: number }> {
+  const tally = rest?.tally ?? { blocks: 0, hashes: createHash('sha256') };
+  let written: WrittenBlocks = { plainBytes: 0, plainSha256: '', problem: null };
+  const take = async (descriptor: number, signal: AbortSignal) => {
+    written = await writeBlocks(descriptor, {
+      snapshots,
+      snapshotId: begun.id,
+      runs: rest?.runs ?? null,
+      tally,
+      inFlight: IN_FLIGHT,
+      budget,
+      withZeros: begun.isEncrypted,
+      signal,
+      check: (index, bytes, sha256) => table && refuseBlock(object.key, index, bytes, sha256, table),
+      onWritten: (block) => note?.written(block, signal),
+    });
+    const { plainBytes, plainSha256, problem } = written;
+    const differences = problem === null ? [] : [{ kind: 'size' as const, path: '', detail: problem }];
+    return { plainBytes, plainSha256, differences };
+  };
+  const found = await checkObject(object, snapshotId, { how: 'stream', take, extents: rest?.extents ?? null }, check);
+  refuseDifferences(found, 'the new snapshot was deleted');
+  return { ...written, tally, fetchedBytes: found.fetchedBytes };
+}
+
 /** As the snapshot was, as far as the manifest knows. */
-function wantedOf({ manifest }: Archive, { facts }: ArchivedObject, settings: RestoreSettings) {
+function wantedOf({ manifest }: Archive, { facts }: ArchivedObject, settings: RestoreSettings): NewSnapshot {
   const before = manifest?.content.snapshot;
   const bytes = facts?.plainBytes ?? (before?.sizeGiB ?? 0) * GiB;
   if (bytes === 0) {
@@ -90,21 +180,21 @@ function wantedOf({ manifest }: Archive, { facts }: ArchivedObject, settings: Re
   };
 }
 
-/** @throws SnapError `DIFFERS` */
-function refuseBlock(key: string, index: number, bytes: Buffer, sha256: Buffer, { kinds, hashes }: BlockTable): void {
-  const kind = kinds[index];
+/** Of a disk, the last block is whole; that of a partition may be filled up with zeros. @throws SnapError `DIFFERS` */
+function refuseBlock(key: string, index: number, bytes: Buffer, sha256: Buffer, table: BlockTable): void {
+  const kind = table.kinds[index];
   if (kind === BLOCK_KIND.unknown) return;
+  const length = Math.min(BLOCK_BYTES, table.bytes - index * BLOCK_BYTES);
+  const hash = length === BLOCK_BYTES ? sha256 : createHash('sha256').update(bytes.subarray(0, length)).digest();
   const isRight =
     kind === BLOCK_KIND.zero
       ? bytes.equals(ZERO_BLOCK)
-      : kind === BLOCK_KIND.data && sha256.equals(hashes.subarray(index * HASH_BYTES, (index + 1) * HASH_BYTES));
+      : kind === BLOCK_KIND.data && hash.equals(table.hashes.subarray(index * HASH_BYTES, (index + 1) * HASH_BYTES));
   if (isRight) return;
   throw new SnapError('DIFFERS', `${key}: the block at byte ${index * BLOCK_BYTES} is not what was archived`, {
     hint: 'the archive is damaged: look for another copy, or another version of the object',
   });
 }
-
-const ZERO_BLOCK = Buffer.alloc(BLOCK_BYTES);
 
 async function waitUntilCompleted(id: string, { snapshots }: Services, signal: AbortSignal): Promise<void> {
   const look = async () => {
@@ -120,12 +210,25 @@ async function waitUntilCompleted(id: string, { snapshots }: Services, signal: A
   await waitFor(look, { what: `${id} to be completed`, within: COMPLETION, signal });
 }
 
-/** A snapshot without all of its blocks must not stay. */
-async function giveBack(id: string, { newSnapshots }: Services, failure: unknown): Promise<void> {
+/** A machine that is taken away leaves its work to the next run; a person who stops it does not. */
+async function leaveOrDelete(
+  snapshot: string,
+  id: string,
+  note: BeginningNote | null,
+  services: Services,
+  thrown: unknown,
+): Promise<void> {
+  const { failure } = rootFailure(thrown);
   try {
-    await newSnapshots.delete(id, { signal: cleanupSignal() });
+    if (note && failure instanceof Interrupted && failure.isByMachine) {
+      await note.leave();
+      services.host.notify({ code: 'restore.unfinished', snapshot, path: id });
+    } else if (!note || (await note.isMine(cleanupSignal()))) {
+      // A snapshot without all of its blocks must not stay.
+      await services.newSnapshots.delete(id, { signal: cleanupSignal() });
+    }
   } catch (cause) {
     const left = leftBehind(`the unfinished snapshot ${id}`, `aws ec2 delete-snapshot --snapshot-id ${id}`, cause);
-    throw new SuppressedError(left, failure);
+    throw new SuppressedError(left, thrown);
   }
 }

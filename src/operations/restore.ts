@@ -4,7 +4,7 @@ import { type ExitCode, SnapError } from '../errors.ts';
 import { sweepKilledRuns } from '../host/killed-runs.ts';
 import { requireTools } from '../host/tools.ts';
 import { monotonic } from '../lib/clock.ts';
-import { type CheckServices, imageIndexOf, type ObjectCheck } from './check-object.ts';
+import { type CheckServices, imageIndexOf } from './check-object.ts';
 import { type Archive, type ArchivedObject, findArchivesById } from './find-archive.ts';
 import { restoreFiles } from './restore-files.ts';
 import { restoreToSnapshot } from './restore-snapshot.ts';
@@ -13,7 +13,8 @@ import { requireVolumes, restoreToVolume } from './restore-volume.ts';
 import { runEach } from './run-each.ts';
 import type { FilesOrder, RestoreSettings, Services, VolumeTarget } from './settings.ts';
 import { makeReadable } from './thaw.ts';
-import { refuseDifferences, writeImage } from './write-image.ts';
+import { untilNotice } from './until-notice.ts';
+import { writeImage } from './write-image.ts';
 
 /**
  * Writes the image of a disk or of a partition to a file, a device, or a new snapshot; files below a directory; or a
@@ -27,23 +28,34 @@ export async function restore(settings: RestoreSettings, services: Services, sig
   if (settings.target.kind === 'volume') await requireVolumes(services);
   await services.store.check({ signal });
   const { archives, missing } = await findArchivesById([settings.snapshotId], settings.prefix, services.store, signal);
-  return runEach({
-    command: 'restore',
-    items: archives,
-    concurrency: 1,
-    idOf: ({ snapshotId }) => snapshotId,
-    refused: missing,
-    host: services.host,
-    signal,
-    work: async (archive) => {
-      const { target } = settings;
-      if (target.kind === 'directory') await restoreFiles(archive, target, settings, services, signal);
-      else if (target.kind === 'volume') await restoreToVolume(archive, target, settings, services, signal);
-      else await restoreImage(archive, { ...settings, target }, services, signal);
-      return 'done';
-    },
-    mayBeFree: null,
-  });
+  return untilNotice(services, signal, (running) =>
+    runEach({
+      command: 'restore',
+      items: archives,
+      concurrency: 1,
+      idOf: ({ snapshotId }) => snapshotId,
+      refused: missing,
+      host: services.host,
+      signal: running,
+      work: async (archive) => {
+        await restoreTo(archive, settings, services, running);
+        return 'done';
+      },
+      mayBeFree: null,
+    }),
+  );
+}
+
+async function restoreTo(
+  archive: Archive,
+  settings: RestoreSettings,
+  services: Services,
+  signal: AbortSignal,
+): Promise<void> {
+  const { target } = settings;
+  if (target.kind === 'directory') await restoreFiles(archive, target, settings, services, signal);
+  else if (target.kind === 'volume') await restoreToVolume(archive, target, settings, services, signal);
+  else await restoreImage(archive, { ...settings, target }, services, signal);
 }
 
 export type ImageSettings = RestoreSettings & { target: Exclude<RestoreSettings['target'], FilesOrder | VolumeTarget> };
@@ -87,9 +99,8 @@ async function giveTo(
 ): Promise<{ target: string; bytes: number; fetchedBytes: number }> {
   const { target } = settings;
   if (target.kind === 'snapshot') {
-    const refuse = (found: ObjectCheck) => refuseDifferences(found, 'the new snapshot was deleted');
-    const made = await restoreToSnapshot(archive, object, settings, services, check, refuse);
-    return { target: made.id, bytes: made.check.plainBytes, fetchedBytes: made.check.fetchedBytes };
+    const { id, ...made } = await restoreToSnapshot(archive, object, settings, services, check);
+    return { target: id, ...made };
   }
   const index = await imageIndexOf(object, check);
   await using opened = await openTarget(target, settings.overwrite, object, index?.table ?? null, check.signal);

@@ -7,9 +7,11 @@ import type { FaultAction } from '../../lab/core/contract.ts';
 import { run } from '../../lab/core/run.ts';
 import { keyEnding } from '../support/archives.ts';
 import { addSnapshotOf, fillPlainly } from '../support/disks.ts';
+import { killFamily } from '../support/kill-family.ts';
 import { BUCKET, labForTest, type RunOptions, recordsOf, runCli, runMigrate, type TestLab } from '../support/lab.ts';
 import { oneIn } from '../support/sampled.ts';
 import { imageOf } from '../support/tamper.ts';
+import { until } from '../support/until.ts';
 
 const GPT = {
   table: 'gpt' as const,
@@ -18,6 +20,8 @@ const GPT = {
     { content: 'random' as const, sizeMiB: 4 },
   ],
 };
+
+const NOTICE = { action: 'terminate', time: '2026-11-23T12:00:00Z' } as const;
 
 const runRestore = (lab: TestLab, argv: readonly string[], options: RunOptions = {}) =>
   runCli(lab.env, ['restore', '--bucket', BUCKET, '--json', '--to-snapshot', ...argv], options);
@@ -83,7 +87,7 @@ test('a damaged archive makes no snapshot', async (t) => {
     const Key = await keyEnding(lab, '.img.lz4');
     const { Body, Metadata } = await lab.s3.send(new GetObjectCommand({ Bucket: BUCKET, Key }));
     const bytes = Buffer.from((await Body?.transformToByteArray()) ?? []);
-    const middle = bytes.length >> 1;
+    const middle = bytes.length >> 2;
     bytes.writeUInt8(bytes.readUInt8(middle) ^ 1, middle);
     for (const damaged of [bytes, bytes.subarray(0, middle)]) {
       await lab.s3.send(
@@ -133,4 +137,45 @@ test('Ctrl+C: the unfinished snapshot is deleted', async (t) => {
   await lab.control.clearFaults();
   assert.equal(done.code, 130, done.stdout + done.stderr);
   assert.deepEqual(await snapshotsBut(lab, snapshotId), []);
+});
+
+test('killed, and left by a machine that is taken away: the next run goes on with the same snapshot', async (t) => {
+  const { lab, snapshotId } = await archived(t, { encrypted: true });
+  const env = { SNAP_TO_S3_TEST_RUN: `${snapshotId}-snapshot` };
+  const hangAfter = (skip: number) =>
+    lab.control.script({ service: 'ebs', operation: 'PutSnapshotBlock', skip, times: 1000, action: { kind: 'hang' } });
+  const noted = async () => {
+    const [made] = await snapshotsBut(lab, snapshotId);
+    const value = made?.Tags?.find(({ Key }) => Key === 'snap-to-s3-restore')?.Value ?? '';
+    return { id: made?.SnapshotId, holder: value.split(' ')[1], block: Number(value.split(' ')[2] ?? 0) };
+  };
+  await hangAfter(1100);
+  const killed = runRestore(lab, [snapshotId], { env });
+  await until(async () => (await noted()).block >= 1024);
+  killFamily(env.SNAP_TO_S3_TEST_RUN);
+  await killed;
+  await killed;
+  await lab.control.clearFaults();
+  const { id } = await noted();
+  const before = await putsIn(lab);
+  await hangAfter(100);
+  const taken = await runRestore(lab, [snapshotId], {
+    onLine: (line) => {
+      if (line.includes('restore.continued')) void lab.control.setSpotAction(NOTICE);
+    },
+  });
+  await lab.control.clearFaults();
+  await lab.control.setSpotAction(null);
+  assert.equal(taken.code, 130, taken.stdout + taken.stderr);
+  assert.match(taken.stdout, /restore\.unfinished/);
+  assert.deepEqual({ ...(await noted()), block: 0 }, { id, holder: '-', block: 0 });
+  const rest = await runRestore(lab, [snapshotId]);
+  assert.equal(rest.code, 0, rest.stdout + rest.stderr);
+  const continued = recordsOf(rest).find(({ code }) => code === 'restore.continued');
+  assert.ok(Number(continued?.['bytes']) >= 2 ** 29, JSON.stringify(continued));
+  assert.ok((await putsIn(lab)) - before <= 2 * 1024 + 64, 'blocks before the note are not written again');
+  const [made, ...others] = await snapshotsBut(lab, snapshotId);
+  assert.deepEqual([made?.SnapshotId, made?.State, others.length], [id, 'completed', 0]);
+  assert.deepEqual(made?.Tags?.map(({ Key }) => Key).sort(), ['Name', 'cost centre']);
+  await run(['cmp', imageOf(lab, id ?? ''), imageOf(lab, snapshotId)]);
 });

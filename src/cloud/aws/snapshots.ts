@@ -28,6 +28,14 @@ export function awsSnapshots(client: EC2Client): Snapshots {
       return found.sort((a, b) => a.startTime.getTime() - b.startTime.getTime());
     },
 
+    pending(key, call) {
+      const filters = [
+        { Name: 'tag-key', Values: [key] },
+        { Name: 'status', Values: ['pending'] },
+      ];
+      return describe(client, filters, 'list unfinished snapshots', call);
+    },
+
     async byId(ids, call) {
       const found = new Map<string, Snapshot>();
       for (let from = 0; from < ids.length; from += MOST_FILTER_VALUES) {
