@@ -34,8 +34,10 @@ export interface ShownManifest {
   startedAt: string | null;
   finishedAt: string | null;
   validatedAt: string | null;
-  /** Whether labels, UUIDs and partition table are encrypted. */
+  /** Whether labels, UUIDs, partition table and all tags are kept encrypted. */
   isSealed: boolean;
+  /** Why what is sealed could not be opened; `null` where it was, and where nothing is. */
+  whyClosed: string | null;
   volume: string | null;
   region: string | null;
   owner: string | null;
@@ -47,6 +49,17 @@ export interface ShownManifest {
   diskBytes: number | null;
   sectorBytes: number | null;
   table: string | null;
+  /** Of the partition table: GUID for GPT, hexadecimal number for MBR. */
+  tableId: string | null;
+  /** As the partition table has them, extended ones too; `start` and `bytes` on the disk. */
+  partitions: {
+    number: number;
+    start: number | null;
+    bytes: number | null;
+    type: string | null;
+    name: string | null;
+    uuid: string | null;
+  }[];
 }
 
 export interface ShownObject {

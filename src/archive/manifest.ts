@@ -132,6 +132,7 @@ export function decodeManifest(body: Buffer, key: string, snapshotId: string): M
     refuse('what it says of the snapshot is damaged', 'migrate the snapshot again');
   if (!isRecord(manifest.disk) || !Array.isArray(manifest.recorded ?? []))
     refuse('its description of the disk is damaged', 'migrate the snapshot again');
+  if (!isTextOrNothing(manifest.sealed)) refuse('what it keeps sealed is damaged', 'migrate the snapshot again');
   return manifest;
 }
 

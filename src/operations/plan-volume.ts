@@ -1,14 +1,13 @@
 /** What a new volume is to hold, made out of the manifest before anything is created. */
-import { decryptCommand } from '../archive/cipher.ts';
-import { decodeManifest, type Manifest, type ManifestDisk } from '../archive/manifest.ts';
+import type { Manifest, ManifestDisk } from '../archive/manifest.ts';
 import { readHeaderValue } from '../archive/metadata.ts';
 import { SnapError } from '../errors.ts';
 import { checkWanted, makerOf, type WantedFilesystem } from '../host/make-filesystem.ts';
 import { planTable, type TablePlan } from '../host/make-table.ts';
 import type { Partition } from '../host/partition-table.ts';
 import { GiB } from '../lib/units.ts';
-import { runTool } from '../transfer/process.ts';
 import type { Archive, ArchivedObject } from './find-archive.ts';
+import { openManifest } from './open-manifest.ts';
 import type { Services } from './settings.ts';
 
 /** What comes to one partition, or (`null`) to the whole disk. */
@@ -69,24 +68,6 @@ async function sizeOf({ manifest, objects }: Archive, { store }: Services, signa
   throw new SnapError('NOT_FOUND', 'the archive does not tell how large the disk is', {
     hint: 'use --to-file or --to-device',
   });
-}
-
-/** The whole manifest, where it is sealed. @throws SnapError `GPG_KEY`, `MANIFEST` */
-async function openManifest(
-  { key, content }: NonNullable<Archive['manifest']>,
-  snapshotId: string,
-  signal: AbortSignal,
-): Promise<Manifest> {
-  if (content.sealed === null || content.sealed === undefined) return content;
-  const input = Buffer.from(content.sealed, 'base64');
-  const opened = await runTool(decryptCommand(null), { input, signal }).catch((cause) => {
-    signal.throwIfAborted();
-    throw new SnapError('GPG_KEY', 'the manifest cannot be decrypted, which tells how the disk was partitioned', {
-      hint: 'the private key of a recipient must be in the keyring or agent: a session key is that of one object',
-      cause,
-    });
-  });
-  return decodeManifest(opened.stdoutBytes, key, snapshotId);
 }
 
 type DiskPlan = Omit<VolumePlan, 'sizeGiB'>;

@@ -129,6 +129,8 @@ export interface ShowSettings {
   /** `null`: what the manifest tells is enough. */
   files: FilesQuery | null;
   downloadStreams: number;
+  /** Milliseconds that gpg has to open a sealed manifest: somebody may have to type a passphrase. */
+  passphraseWithin: number;
 }
 
 /** Of objects in archive classes, what may be asked for. */

@@ -1,12 +1,14 @@
 /** `list ARCHIVE`: one archive, as its manifest, its indexes and the heads of its objects tell it. */
 import type { Manifest, RecordedPartition } from '../archive/manifest.ts';
-import { EXIT, type ExitCode } from '../errors.ts';
+import { tableFacts } from '../archive/partition-facts.ts';
+import { asError, EXIT, type ExitCode, SnapError } from '../errors.ts';
 import type { ShownArchive, ShownObject } from '../events.ts';
 import { requireTools } from '../host/tools.ts';
 import { inParallel } from '../lib/parallel.ts';
 import { printable } from '../lib/printable.ts';
-import { type Archive, type ArchivedObject, findArchivesById } from './find-archive.ts';
+import { type Archive, type ArchivedObject, archiveOf, findArchivesById } from './find-archive.ts';
 import { listFiles } from './list-files.ts';
+import { openManifest } from './open-manifest.ts';
 import type { Services, ShowSettings } from './settings.ts';
 
 /**
@@ -19,7 +21,8 @@ export async function showArchive(settings: ShowSettings, services: Services, si
   const [archive] = archives;
   if (!archive) throw missing[0]?.error;
   if (files === null) {
-    services.host.notify({ code: 'archive.shown', snapshot, archive: await shown(archive, services, signal) });
+    const opened = await unsealed(archive, settings, services, signal);
+    services.host.notify({ code: 'archive.shown', snapshot, archive: await shown(opened, services, signal) });
     return EXIT.ok;
   }
   requireTools(['mkfifo', 'zstd'], services.searchPath);
@@ -30,9 +33,54 @@ export async function showArchive(settings: ShowSettings, services: Services, si
   return found.files === 0 ? EXIT.nothingToDo : EXIT.ok;
 }
 
+interface Opened {
+  archive: Archive;
+  whyClosed: string | null;
+}
+
+/** An archive is shown as far as it can be read. @throws SnapError `INTERRUPTED` */
+async function unsealed(
+  archive: Archive,
+  { snapshotId, passphraseWithin }: ShowSettings,
+  { store }: Services,
+  signal: AbortSignal,
+): Promise<Opened> {
+  const { manifest } = archive;
+  if (!manifest) return { archive, whyClosed: null };
+  try {
+    const sealed = await openManifest(manifest, snapshotId, signal, passphraseWithin);
+    const content = withSealed(manifest.content, sealed);
+    return { archive: archiveOf(snapshotId, { ...manifest, content }, [], store.bucket), whyClosed: null };
+  } catch (error) {
+    signal.throwIfAborted();
+    if (!(error instanceof SnapError)) throw error;
+    const reason = error.code === 'GPG_KEY' ? asError(error.cause) : error;
+    return { archive, whyClosed: printable(reason.message) };
+  }
+}
+
+/** Of what is sealed, only what is not readable anyway: when it was validated, say, is noted outside. */
+function withSealed(content: Manifest, sealed: Manifest): Manifest {
+  const objects = new Map(sealed.objects.map((object) => [object.key, object]));
+  const recorded = new Map(recordedIn(sealed).map((found) => [found.partition, found]));
+  return {
+    ...content,
+    snapshot: { ...content.snapshot, tags: sealed.snapshot.tags },
+    disk: { ...content.disk, partitionTable: sealed.disk.partitionTable },
+    objects: content.objects.map((object) => ({ ...object, ...namesOf(objects.get(object.key)) })),
+    recorded: recordedIn(content).map((found) => ({ ...found, ...namesOf(recorded.get(found.partition)) })),
+  };
+}
+
+const recordedIn = ({ recorded }: Manifest): RecordedPartition[] =>
+  (recorded ?? []).filter((found) => typeof found === 'object' && found !== null);
+
+const namesOf = (found: { uuid: string | null; label: string | null } | undefined) =>
+  found ? { uuid: found.uuid, label: found.label } : {};
+
 const HEADS_AT_ONCE = 8;
 
-async function shown(archive: Archive, { store }: Services, signal: AbortSignal): Promise<ShownArchive> {
+async function shown({ archive, whyClosed }: Opened, { store }: Services, signal: AbortSignal): Promise<ShownArchive> {
   const objects: ShownObject[] = [];
   await inParallel([...archive.objects.entries()], HEADS_AT_ONCE, signal, async ([index, object], working) => {
     const head = await store.head(object.key, { signal: working });
@@ -45,7 +93,7 @@ async function shown(archive: Archive, { store }: Services, signal: AbortSignal)
     };
   });
   const content = archive.manifest?.content ?? null;
-  return { ...(content ? fromManifest(content) : NOTHING_KNOWN), objects };
+  return { ...(content ? fromManifest(content, whyClosed) : NOTHING_KNOWN), objects };
 }
 
 /** A manifest is input from elsewhere: what is shown of it is text, or nothing. */
@@ -69,8 +117,9 @@ function factsOf({ key, partition, layout, codec, cipher, facts }: ArchivedObjec
 
 const NOTHING_KNOWN: Omit<ShownArchive, 'objects'> = { manifest: null, recorded: [] };
 
-function fromManifest(content: Manifest): Omit<ShownArchive, 'objects'> {
+function fromManifest(content: Manifest, whyClosed: string | null): Omit<ShownArchive, 'objects'> {
   const { snapshot, disk, tool } = content;
+  const table = tableFacts(disk.partitionTable);
   return {
     manifest: {
       tool: `${text(tool?.name) ?? ''} ${text(tool?.version) ?? ''}`.trim(),
@@ -80,6 +129,7 @@ function fromManifest(content: Manifest): Omit<ShownArchive, 'objects'> {
       finishedAt: text(content.finishedAt),
       validatedAt: text(content.validatedAt),
       isSealed: typeof content.sealed === 'string',
+      whyClosed,
       volume: text(snapshot.volumeId),
       region: text(snapshot.region),
       owner: text(snapshot.ownerId),
@@ -94,8 +144,15 @@ function fromManifest(content: Manifest): Omit<ShownArchive, 'objects'> {
       diskBytes: amount(disk.bytes),
       sectorBytes: amount(disk.sectorBytes),
       table: text(disk.table),
+      tableId: text(table.id),
+      partitions: table.partitions.map((partition) => ({
+        ...partition,
+        type: text(partition.type),
+        name: text(partition.name),
+        uuid: text(partition.uuid),
+      })),
     },
-    recorded: (content.recorded ?? []).filter((found) => typeof found === 'object' && found !== null).map(recorded),
+    recorded: recordedIn(content).map(recorded),
   };
 }
 

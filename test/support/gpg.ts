@@ -1,5 +1,5 @@
 /** Keyrings for tests, in short directories: gpg's agent wants a socket there. */
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
@@ -8,23 +8,43 @@ import { run } from '../../lab/core/run.ts';
 export async function gpgHome(t: TestContext): Promise<string> {
   const home = mkdtempSync(join(tmpdir(), 'snap-to-s3-gpg-'));
   t.after(async () => {
-    await run(['gpgconf', '--homedir', home, '--kill', 'all']);
+    await forgetPassphrases(home);
     rmSync(home, { recursive: true, force: true });
   });
   return home;
 }
 
+const WITHOUT_DIALOG = ['--batch', '--quiet', '--pinentry-mode', 'loopback'];
+
 const gpg = (home: string, ...argv: string[]): Promise<string> =>
-  run(['gpg', '--homedir', home, '--batch', '--quiet', '--pinentry-mode', 'loopback', '--passphrase', '', ...argv]);
+  run(['gpg', '--homedir', home, ...WITHOUT_DIALOG, '--passphrase', '', ...argv]);
 
 /** A key without a passphrase, ultimately trusted. @param expires as gpg takes it, e.g. `seconds=1`. */
 export async function addKey(home: string, name: string, expires = 'never'): Promise<void> {
   await gpg(home, '--quick-generate-key', name, 'default', 'default', expires);
 }
 
+/** A key whose passphrase the agent has to ask for. */
+export async function addLockedKey(home: string, name: string): Promise<void> {
+  const command = ['--quick-generate-key', name, 'default', 'default', 'never'];
+  await run(['gpg', '--homedir', home, ...WITHOUT_DIALOG, '--passphrase', 'secret', ...command]);
+  await forgetPassphrases(home);
+}
+
+/** What the dialog says that the agent opens; `null`: nothing, for ever. */
+export async function setDialog(home: string, answer: string | null): Promise<void> {
+  const program = join(home, 'dialog');
+  const pin = answer === null ? '' : `printf '${answer}\\n'`;
+  const loop = `while read -r line; do case $line in GETPIN*) ${pin};; *) echo OK;; esac; done`;
+  writeFileSync(program, `#!/bin/sh\necho OK\n${loop}\n`, { mode: 0o755 });
+  writeFileSync(join(home, 'gpg-agent.conf'), `pinentry-program ${program}\n`);
+  await forgetPassphrases(home);
+}
+
+const forgetPassphrases = (home: string): Promise<string> => run(['gpgconf', '--homedir', home, '--kill', 'all']);
+
 /** The public key of one keyring, in another. Nobody has signed it there. */
 export async function importPublicKey(from: string, name: string, into: string): Promise<void> {
-  const { writeFileSync } = await import('node:fs');
   const file = join(into, 'public.asc');
   writeFileSync(file, await gpg(from, '--armor', '--export', name));
   await gpg(into, '--import', file);

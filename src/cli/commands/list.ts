@@ -3,6 +3,7 @@ import { Command, Option } from 'commander';
 import { normalisePrefix, parseKey, parseSmallKey } from '../../archive/key.ts';
 import { awsServices } from '../../aws-services.ts';
 import { type ExitCode, SnapError } from '../../errors.ts';
+import { seconds } from '../../lib/clock.ts';
 import { findFiles } from '../../operations/find-files.ts';
 import { list } from '../../operations/list.ts';
 import type { FilesQuery, Services, WantedTag } from '../../operations/settings.ts';
@@ -110,9 +111,13 @@ function toShow(archive: string, flags: ListFlags): Run {
       'USAGE',
       'ARCHIVE is one archive: --volumes, --snapshots, --since, --until and --tag choose many',
     );
-  const settings = { ...toPlace(archive, flags.prefix), files: toQuery(flags), downloadStreams };
+  const passphraseWithin = PASSPHRASE_WITHIN;
+  const settings = { ...toPlace(archive, flags.prefix), files: toQuery(flags), downloadStreams, passphraseWithin };
   return (services, signal) => showArchive(settings, services, signal);
 }
+
+/** A look at an archive must not hang on a dialog that nobody sees. */
+const PASSPHRASE_WITHIN = seconds(60);
 
 const SNAPSHOT = /^snap-(?:[0-9a-f]{8}|[0-9a-f]{17})$/;
 

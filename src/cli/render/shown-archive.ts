@@ -3,17 +3,42 @@ import type { ShownArchive, ShownManifest, ShownObject } from '../../events.ts';
 import { printable } from '../../lib/printable.ts';
 import { formatBytes } from '../../lib/units.ts';
 
-export function describeShown(snapshot: string, { manifest, objects, recorded }: ShownArchive): string {
+export function describeShown(snapshot: string, archive: ShownArchive): string {
+  const { manifest } = archive;
   const head = manifest ? describeManifest(snapshot, manifest) : [`${snapshot}: an archive of version 0: no manifest`];
-  const partitions = [
-    ...objects.map((object) => ({ number: object.partition, lines: describeObject(object) })),
-    ...recorded.map((found) => ({ number: found.partition, lines: [describeRecorded(found)] })),
-  ].sort((one, other) => (one.number ?? 0) - (other.number ?? 0));
-  const lines = partitions.flatMap(({ number, lines: [first = '', ...rest] }) => [
+  const lines = describePartitions(archive).flatMap(({ number, lines: [first = '', ...rest] }) => [
     `  ${(number === null ? 'disk' : `part. ${number}`).padEnd(WIDTH)}${first}`,
     ...rest.map((line) => `${' '.repeat(WIDTH + 2)}${line}`),
   ]);
   return [...head, ...lines].join('\n');
+}
+
+/** What each became, and where on the disk it was. */
+function describePartitions({
+  manifest,
+  objects,
+  recorded,
+}: ShownArchive): { number: number | null; lines: string[] }[] {
+  const contents = [
+    ...objects.map((object) => ({ number: object.partition, lines: describeObject(object) })),
+    ...recorded.map((found) => ({ number: found.partition, lines: [describeRecorded(found)] })),
+  ];
+  const places = new Map((manifest?.partitions ?? []).map((place) => [place.number, describePlace(place)]));
+  // Extended ones, and all of them in an image of the whole disk.
+  const others = [...places.keys()].filter((number) => !contents.some((content) => content.number === number));
+  return [...contents, ...others.map((number) => ({ number, lines: [] }))]
+    .map(({ number, lines }) => ({ number, lines: [...lines, ...(places.get(number ?? 0) ?? [])] }))
+    .sort((one, other) => (one.number ?? 0) - (other.number ?? 0));
+}
+
+function describePlace({ start, bytes, type, name, uuid }: ShownManifest['partitions'][number]): string[] {
+  const facts = [
+    start === null || bytes === null ? null : `${formatBytes(bytes)} from ${formatBytes(start)} on`,
+    type === null ? null : `type ${type}`,
+    name ? `"${name}"` : null,
+    uuid,
+  ].filter(Boolean);
+  return facts.length === 0 ? [] : [facts.join(', ')];
 }
 
 const WIDTH = 10;
@@ -24,7 +49,7 @@ const fact = (name: string, ...values: (string | null)[]): string[] => {
 };
 
 function describeManifest(snapshot: string, manifest: ShownManifest): string[] {
-  const { tool, source, layout, diskBytes, table, sectorBytes } = manifest;
+  const { tool, source, layout, diskBytes, table, tableId, sectorBytes } = manifest;
   const tags = Object.entries(manifest.tags).map(([key, value]) => `${key}=${value}`);
   const read = { volume: 'read from a volume', direct: 'read directly' }[source ?? ''] ?? null;
   return [
@@ -37,12 +62,19 @@ function describeManifest(snapshot: string, manifest: ShownManifest): string[] {
     ...fact(
       'disk',
       diskBytes === null ? null : formatBytes(diskBytes),
-      table === 'none' ? 'no partition table' : table,
+      table === 'none' ? 'no partition table' : [table, tableId].filter(Boolean).join(' '),
       sectorBytes === null ? null : `sectors of ${sectorBytes} bytes`,
     ),
-    ...(manifest.isSealed ? fact('sealed', 'labels, UUIDs and the partition table are encrypted like the data') : []),
+    ...(manifest.isSealed ? fact('sealed', describeSeal(manifest)) : []),
   ];
 }
+
+const describeSeal = ({ whyClosed }: ShownManifest): string =>
+  whyClosed === null
+    ? `${SEALED} are encrypted like the data, and were decrypted to be shown`
+    : `${SEALED} are encrypted like the data, and stay closed: ${whyClosed}; it takes the private key of a recipient`;
+
+const SEALED = 'all tags, labels, UUIDs and the partition table';
 
 function describeObject(object: ShownObject): string[] {
   const { layout, codec, cipher, plainBytes, storedBytes, storageClass } = object;

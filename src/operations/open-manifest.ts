@@ -1,0 +1,31 @@
+/** The whole manifest of an encrypted archive, whose readable part says no more than its objects do. */
+import { decryptCommand } from '../archive/cipher.ts';
+import { decodeManifest, type Manifest } from '../archive/manifest.ts';
+import { SnapError } from '../errors.ts';
+import { runTool } from '../transfer/process.ts';
+import type { Archive } from './find-archive.ts';
+
+/**
+ * What somebody sealed need not be what the owner wrote: anybody can encrypt for a public key.
+ * @param within milliseconds that gpg has; somebody may have to type a passphrase.
+ * @returns the manifest itself where nothing is sealed.
+ * @throws SnapError `GPG_KEY` with what gpg said as its cause, `MANIFEST`
+ */
+export async function openManifest(
+  { key, content }: NonNullable<Archive['manifest']>,
+  snapshotId: string,
+  signal: AbortSignal,
+  within?: number,
+): Promise<Manifest> {
+  if (content.sealed === null || content.sealed === undefined) return content;
+  const input = Buffer.from(content.sealed, 'base64');
+  const options = { input, signal, ...(within === undefined ? {} : { within }) };
+  const opened = await runTool(decryptCommand(null), options).catch((cause) => {
+    signal.throwIfAborted();
+    throw new SnapError('GPG_KEY', 'the manifest cannot be decrypted, which tells how the disk was partitioned', {
+      hint: 'the private key of a recipient must be in the keyring or agent: a session key is that of one object',
+      cause,
+    });
+  });
+  return decodeManifest(opened.stdoutBytes, key, snapshotId);
+}
