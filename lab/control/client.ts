@@ -22,6 +22,7 @@ export class LabControl {
   clearFaults = () => this.#ask<null>('DELETE', '/faults');
   unusedFaults = () => this.#ask<Fault[]>('GET', '/faults/unused');
   calls = () => this.#ask<LoggedCall[]>('GET', '/calls');
+  clearCalls = () => this.#ask<null>('DELETE', '/calls');
   leftovers = () => this.#ask<Leftover[]>('GET', '/leftovers');
   addSnapshot = (fixture: SnapshotFixture) =>
     this.#ask<{ snapshotId: string; volumeId: string }>('POST', '/snapshots', fixture);

@@ -32,6 +32,17 @@ export function objectTags(snapshotTags: Record<string, string>, ours: string): 
   return { tags: Object.fromEntries(tags), dropped };
 }
 
+/** What version 0 left as it was. */
+const FORBIDDEN_IN_VERSION_0 = /[^a-zA-Z0-9+=._:/\s-]/g;
+
+/** How an object may carry a key or a value: as it is, or as this program or version 0 wrote it. */
+export const carriedForms = (text: string): string[] => [
+  text,
+  cut(text.replace(FORBIDDEN, '_'), LONGEST_KEY),
+  cut(text.replace(FORBIDDEN, '_'), LONGEST_VALUE),
+  text.replace(FORBIDDEN_IN_VERSION_0, '_').slice(0, LONGEST_VALUE),
+];
+
 /** Cut to a number of UTF-16 units, which is how AWS counts, without halving a character. */
 export function cut(text: string, units: number): string {
   const short = text.slice(0, units);

@@ -220,6 +220,8 @@ export interface ArchiveStore {
   putSmall(facts: ObjectFacts, body: Buffer, replaces: string | null, call: Call): Promise<StoredObject>;
   /** `null` when there is no such object (and only then). */
   head(key: string, call: Call): Promise<ObjectHead | null>;
+  /** The tags of an object; none where it is gone, or where the store knows no tags. */
+  tags(key: string, call: Call): Promise<Record<string, string>>;
   /** All keys with a prefix, in order. */
   list(prefix: string, call: Call): Promise<string[]>;
   /** The objects with a prefix, in the order of their keys, as pages of the listing come. */

@@ -1,17 +1,15 @@
-/** Archives chosen by the tags of their snapshots, which manifests tell. */
+/** Archives chosen by the tags of their snapshots, which manifests tell, or else the objects themselves. */
+import { carriedForms } from '../archive/tags.ts';
 import { SnapError } from '../errors.ts';
 import { inParallel } from '../lib/parallel.ts';
 import { type Archive, readManifest } from './find-archive.ts';
 import type { FoundArchive } from './scan-bucket.ts';
 import type { Services, WantedTag } from './settings.ts';
 
-/** Manifests read at once. */
+/** Manifests, and tags of objects, read at once. */
 const AT_ONCE = 8;
 
-/**
- * Archives without a manifest have no tags that could be told. A manifest that cannot be read is told, and its archive
- * left out.
- */
+/** A manifest that cannot be read is told, and its archive left out. */
 export async function keepTagged(
   batch: readonly FoundArchive[],
   tags: readonly WantedTag[],
@@ -22,9 +20,9 @@ export async function keepTagged(
   const fitting = new Set<FoundArchive>();
   let unreadable = 0;
   await inParallel(batch, AT_ONCE, signal, async (found, working) => {
-    const manifest = await manifestOf(found, services, working);
-    if (manifest === 'unreadable') unreadable++;
-    else if (manifest && hasTags(manifest.content.snapshot.tags, tags)) fitting.add(found);
+    const known = await tagsOf(found, services, working);
+    if (known === 'unreadable') unreadable++;
+    else if (tags.every((wanted) => known.has(wanted))) fitting.add(found);
   });
   return { archives: batch.filter((found) => fitting.has(found)), unreadable };
 }
@@ -45,5 +43,34 @@ export async function manifestOf(
   }
 }
 
-const hasTags = (tags: Record<string, string>, wanted: readonly WantedTag[]): boolean =>
-  wanted.every(({ key, value }) => Object.hasOwn(tags, key) && (value === null || tags[key] === value));
+interface KnownTags {
+  has(wanted: WantedTag): boolean;
+}
+
+/** Without a manifest, as archives of version 0 are, by one of the objects: all of them carry the same. */
+async function tagsOf(
+  found: FoundArchive,
+  services: Pick<Services, 'store' | 'host'>,
+  signal: AbortSignal,
+): Promise<KnownTags | 'unreadable'> {
+  const manifest = await manifestOf(found, services, signal);
+  if (manifest === 'unreadable') return manifest;
+  if (manifest) {
+    const { snapshot, sealed } = manifest.content;
+    return typeof sealed === 'string' ? carried(snapshot.tags) : exact(snapshot.tags);
+  }
+  const [object] = found.data;
+  return carried(object ? await services.store.tags(object.key, { signal }) : {});
+}
+
+const exact = (tags: Record<string, string>): KnownTags => ({
+  has: ({ key, value }) => Object.hasOwn(tags, key) && (value === null || tags[key] === value),
+});
+
+/** Objects do not take every character: a tag is found by what became of it. */
+const carried = (tags: Record<string, string>): KnownTags => ({
+  has: ({ key, value }) =>
+    carriedForms(key).some(
+      (name) => Object.hasOwn(tags, name) && (value === null || carriedForms(value).includes(tags[name] ?? '')),
+    ),
+});

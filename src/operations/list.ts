@@ -10,8 +10,8 @@ import { archivesIn, batches, type FoundArchive } from './scan-bucket.ts';
 import type { ListSettings, Services } from './settings.ts';
 
 /**
- * Shows each archive as soon as all of its objects have been listed; nothing of them is read, but for the manifests
- * where archives are chosen by tags.
+ * Shows each archive as soon as all of its objects have been listed; nothing of them is read, but for manifests and tags
+ * of objects where archives are chosen by tags.
  * @returns `EXIT.nothingToDo` when there is none, `EXIT.someFailed` when a manifest could not be read.
  * @throws SnapError `BUCKET`, `ACCESS_DENIED`
  */

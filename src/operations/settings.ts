@@ -95,7 +95,7 @@ export interface ArchiveFilter {
 }
 
 export interface ListSettings extends ArchiveFilter {
-  /** That the snapshot had, as their manifests tell; `value`: `null` for any. */
+  /** That the snapshot had, as the manifest tells, or else the objects; `value`: `null` for any. */
   tags: readonly WantedTag[];
 }
 

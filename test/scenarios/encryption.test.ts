@@ -153,6 +153,8 @@ test('list ARCHIVE shows what is sealed to whoever has a key, and to others what
   assert.match(told.stdout, /^ {2}tags {6}R_D=project x$/m);
   assert.match(told.stdout, /^ {2}sealed .* stay closed: gpg exited 2 \(.*\); it takes the private key/m);
   assert.equal(told.stderr, '');
+  const tagged = await look(lab, ['--tag', 'R&D=project x'], { GNUPGHOME: empty });
+  assert.match(tagged.stdout, new RegExp(`^${snapshotId} `), 'as the readable part has it');
   const closed = async (env: Record<string, string>, within?: number) => {
     const { whyClosed, ...rest } = await shownTo(lab, snapshotId, env, within);
     assert.deepEqual(rest, CLOSED);

@@ -194,3 +194,41 @@ test('--tag: archives by the tags of their snapshots; flags that do not go toget
   }
   assert.equal((await runList(lab, ['snap-0123456789abcdef0'])).code, 10);
 });
+
+const OLD = 'vol-0123456789abcdef0/2017-06-30T22:00:00-04:00 snap-0123456789abcdef0 - a disk';
+
+test('--tag: archives of version 0 by the tags of their objects, which nothing else asks for', async (t) => {
+  const lab = await labForTest(t);
+  const { snapshotId } = await addSnapshotOf(lab, undefined, { tags: { 'snap-to-s3': 'migrate', Team: 'red' } });
+  assert.equal((await runMigrate(lab, ['--all'])).code, 0);
+  const old = { Bucket: BUCKET, Body: 'anything', Tagging: 'Team=red&R_D=Gr__e%20__' };
+  for (const Key of [`${OLD}.p1.tar.lz4`, `${OLD}.p2.tar.lz4`])
+    await lab.s3.send(new PutObjectCommand({ ...old, Key }));
+  const bare = 'vol-0123456789abcdef1/2018-06-30T22:00:00+00:00 snap-0123456789abcdef1.img.zstd';
+  await lab.s3.send(new PutObjectCommand({ Bucket: BUCKET, Key: bare, Body: 'anything' }));
+  const index = 'vol-0123456789abcdef2/2018-06-30T22:00:00+00:00 snap-0123456789abcdef2.index.zst';
+  await lab.s3.send(new PutObjectCommand({ Bucket: BUCKET, Key: index, Body: 'anything' }));
+  const listed = async (argv: string[], code = 0) => {
+    await lab.control.clearCalls();
+    const done = await runList(lab, ['--json', ...argv]);
+    assert.equal(done.code, code, done.stdout + done.stderr);
+    const asked = (await lab.control.calls()).flatMap(({ operation, details }) =>
+      operation === 'GetObjectTagging' ? [details['key']] : [],
+    );
+    const found = recordsOf(done).flatMap(({ archive }) =>
+      archive ? [(archive as { snapshot: string }).snapshot] : [],
+    );
+    return { found: found.sort(), asked: asked.sort() };
+  };
+  const asked = [`${OLD}.p1.tar.lz4`, bare];
+  const ofOld = ['snap-0123456789abcdef0'];
+  assert.deepEqual(await listed(['--tag', 'Team=red']), { found: [...ofOld, snapshotId].sort(), asked });
+  assert.deepEqual(await listed(['--tag', 'R&D=Größe &@']), { found: ofOld, asked }, 'as version 0 wrote it');
+  assert.deepEqual(await listed(['--tag', 'R&D=Größe'], 10), { found: [], asked });
+  assert.deepEqual((await listed([])).asked, []);
+  const found = await runList(lab, ['--find', '*', '--tag', 'R_D', '--json']);
+  assert.match(found.stdout, /"files.not-listed".*version 0/);
+  const action = { kind: 'error', code: 'NotImplemented', status: 501 } as const;
+  await lab.control.script({ service: 's3', operation: 'GetObjectTagging', times: 2, action });
+  assert.deepEqual((await listed(['--tag', 'Team=red'])).found, [snapshotId], 'a store without tags');
+});

@@ -209,6 +209,14 @@ test('list ARCHIVE and --find: their policy is enough, and all of it needed; fil
   const files = await listAs(few, ['--find', 'hostname']);
   assert.equal(files.code, 0, files.stderr);
   assert.match((await listAs(few, [snapshotId])).stderr, /ACCESS_DENIED/);
+  const Key = 'vol-0123456789abcdef0/2017-06-30T22:00:00+00:00 snap-0123456789abcdef0.tar.lz4';
+  await lab.s3.send(new PutObjectCommand({ Bucket: BUCKET, Key, Body: 'old', Tagging: 'Team=red' }));
+  const denied = await listAs(few, ['--tag', 'Team=red']);
+  assert.equal(denied.code, 1, denied.stderr);
+  assert.match(denied.stderr, /perform: s3:GetObjectTagging on/);
+  const tagged = await listAs([...few, ...policyFor('list-tags').Statement], ['--tag', 'Team=red']);
+  assert.equal(tagged.code, 0, tagged.stderr);
+  assert.match(tagged.stdout, /snap-0123456789abcdef0/);
 });
 
 test('restore: its policy is enough, and EC2 is not asked', async (t) => {

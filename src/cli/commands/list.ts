@@ -72,9 +72,10 @@ Examples:
 `;
 
 const tagOption = (): Option =>
-  new Option('--tag <tag...>', 'of snapshots that had these tags: KEY or KEY=VALUE; reads manifests').argParser(
-    collect(String),
-  );
+  new Option(
+    '--tag <tag...>',
+    'of snapshots that had these tags: KEY or KEY=VALUE; reads manifests, or the tags of objects without one',
+  ).argParser(collect(String));
 
 const fileOptions = (): Option[] => [
   new Option('--files', 'all files, or all below --path'),

@@ -6,6 +6,7 @@ import { asking, isAwsError } from './errors.ts';
 import { s3PartStore } from './part-store.ts';
 import {
   GetObjectCommand,
+  GetObjectTaggingCommand,
   HeadBucketCommand,
   HeadObjectCommand,
   type HeadObjectCommandOutput,
@@ -16,6 +17,7 @@ import {
   type ServerSideEncryption,
 } from './sdk.ts';
 import { s3SmallObjects } from './small-objects.ts';
+import { fromTagList } from './tag-list.ts';
 import { s3Thaw } from './thaw.ts';
 
 export interface StoreSettings {
@@ -62,6 +64,17 @@ export function s3ArchiveStore(clients: S3Clients, settings: StoreSettings): Arc
           return toHead(key, await client.send(command, { abortSignal: signal }));
         } catch (error) {
           if (isAwsError(error, 'NotFound', 'NoSuchKey')) return null;
+          throw error;
+        }
+      }),
+
+    tags: (key, { signal }) =>
+      asking(`read the tags of ${key}`, signal, async () => {
+        try {
+          const command = new GetObjectTaggingCommand({ ...bucket, Key: key });
+          return fromTagList((await client.send(command, { abortSignal: signal })).TagSet);
+        } catch (error) {
+          if (isAwsError(error, 'NotFound', 'NoSuchKey', 'NotImplemented')) return {};
           throw error;
         }
       }),
