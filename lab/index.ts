@@ -1,5 +1,6 @@
 /**
- * The local cloud: EC2, the EBS direct APIs, S3, the price list and instance metadata on loopback, with real block devices behind them.
+ * The local cloud: EC2, the EBS direct APIs, S3, STS, the price list and instance metadata on loopback, with real block
+ * devices behind them.
  *
  * What it owns lives in a directory and survives a restart; several labs with directories of their own live side by
  * side. Everything is spoken to over HTTP: this module only starts and stops the servers.
@@ -14,6 +15,7 @@ import { Identities, type Identity } from './core/identities.ts';
 import { createEbsService } from './ebs/index.ts';
 import { createImdsService, type ImdsSettings } from './imds/index.ts';
 import { createPricingService } from './pricing/index.ts';
+import { createStsService } from './sts/index.ts';
 
 export interface LabOptions {
   /** State directory; made if it is not there. */
@@ -32,6 +34,7 @@ export interface Endpoints {
   s3: string;
   imds: string;
   pricing: string;
+  sts: string;
   control: string;
 }
 
@@ -94,6 +97,7 @@ export async function startLab(options: LabOptions): Promise<Lab> {
     s3: await serve('s3', s3.handle),
     imds: await serve('imds', imds.handle),
     pricing: await serve('pricing', createPricingService(context).handle),
+    sts: await serve('sts', createStsService(context).handle),
     control: await serve('control', control),
   };
   return {
@@ -135,6 +139,7 @@ const environmentOf = (endpoints: Endpoints, region: string, identity: Identity)
   AWS_ENDPOINT_URL_EBS: endpoints.ebs,
   AWS_ENDPOINT_URL_S3: endpoints.s3,
   AWS_ENDPOINT_URL_PRICING: endpoints.pricing,
+  AWS_ENDPOINT_URL_STS: endpoints.sts,
   AWS_EC2_METADATA_SERVICE_ENDPOINT: endpoints.imds,
   AWS_REGION: region,
   AWS_DEFAULT_REGION: region,

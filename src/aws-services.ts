@@ -2,7 +2,8 @@
 
 import { type StoreSettings, s3ArchiveStore } from './cloud/aws/archive-store.ts';
 import { awsBlockCounts } from './cloud/aws/block-counts.ts';
-import { ebsClient, ec2Client, pricingClient, s3Client } from './cloud/aws/clients.ts';
+import { awsCallerIdentity } from './cloud/aws/caller-identity.ts';
+import { ebsClient, ec2Client, pricingClient, s3Client, stsClient } from './cloud/aws/clients.ts';
 import { awsExaminer } from './cloud/aws/examiner.ts';
 import { thisInstance } from './cloud/aws/instance.ts';
 import { awsInventory } from './cloud/aws/inventory.ts';
@@ -56,6 +57,7 @@ export async function awsServices(choices: AwsChoices, host: Host, env: NodeJS.P
     if (blocksPerSecond) host.notify({ code: 'blocks.slowed', snapshot, limit, blocksPerSecond });
   });
   const ec2 = ec2Client({ ...settings, onRetry: tellOf('EC2') });
+  const sts = () => stsClient({ ...settings, onRetry: tellOf('STS') });
   const s3Settings = { ...settings, onRetry: tellOf('S3') };
   const s3 = { control: s3Client(s3Settings, 'control'), transfer: s3Client(s3Settings, 'transfer') };
   return {
@@ -68,6 +70,7 @@ export async function awsServices(choices: AwsChoices, host: Host, env: NodeJS.P
     store: s3ArchiveStore(s3, storeSettings(choices)),
     examiner: awsExaminer(ec2, s3.control, storeSettings(choices)),
     region,
+    callerIdentity: awsCallerIdentity(sts, s3.control, choices.bucket),
     instance: () => instance().then((found) => sameRegion(found, region)),
     awaitNotice,
     searchPath: env['PATH'] ?? '',

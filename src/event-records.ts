@@ -115,6 +115,9 @@ export interface DrillReport {
   /** Who ran it, and where. */
   user: string;
   host: string;
+  /** Whose credentials were used, by STS; both `unknown` where it did not tell, which is a warning. */
+  caller: { arn: string; account: string };
+  warnings: string[];
   bucket: string;
   prefix: string;
   /** What archives were chosen among. */

@@ -67,7 +67,7 @@ function checkedFault(spec: FaultSpec): FaultSpec {
   const known = ['service', 'operation', 'match', 'skip', 'times', 'every', 'action'];
   const unknown = Object.keys(spec).find((name) => !known.includes(name));
   if (unknown !== undefined) throw new Error(`a fault has no ${unknown}`);
-  if (!['ec2', 's3', 'imds', 'ebs', 'pricing'].includes(spec.service))
+  if (!['ec2', 's3', 'imds', 'ebs', 'pricing', 'sts'].includes(spec.service))
     throw new Error(`there is no service ${spec.service}`);
   if (!KINDS.has(spec.action?.kind)) throw new Error(`there is no action ${spec.action?.kind}`);
   return spec;

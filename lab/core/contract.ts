@@ -1,13 +1,13 @@
 /**
  * What the services of the local cloud and their frame agree on.
  *
- * A service (`ec2`, `s3`, `imds`, `ebs`, `pricing`) is an HTTP handler on its own loopback port. It names the operation of
- * a request, then calls `admit`, which writes the call log and plays scripted faults, then `authenticate` and
+ * A service (`ec2`, `s3`, `imds`, `ebs`, `pricing`, `sts`) is an HTTP handler on its own loopback port. It names the operation
+ * of a request, then calls `admit`, which writes the call log and plays scripted faults, then `authenticate` and
  * `authorize`. Services render errors in their own wire format from `ServiceError`.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 
-export type ServiceName = 'ec2' | 's3' | 'imds' | 'ebs' | 'pricing';
+export type ServiceName = 'ec2' | 's3' | 'imds' | 'ebs' | 'pricing' | 'sts';
 
 /** An error in the service's own terms; each service renders it as its real counterpart does. */
 export class ServiceError extends Error {

@@ -25,13 +25,20 @@ export interface Codes {
   skewed: string;
 }
 
-const DIALECTS: Record<'s3' | 'other', Codes> = {
+const DIALECTS: Record<'s3' | 'sts' | 'other', Codes> = {
   s3: {
     missing: 'AccessDenied',
     unknownKey: 'InvalidAccessKeyId',
     mismatch: 'SignatureDoesNotMatch',
     expired: 'ExpiredToken',
     skewed: 'RequestTimeTooSkewed',
+  },
+  sts: {
+    missing: 'MissingAuthenticationToken',
+    unknownKey: 'InvalidClientTokenId',
+    mismatch: 'SignatureDoesNotMatch',
+    expired: 'ExpiredToken',
+    skewed: 'SignatureDoesNotMatch',
   },
   other: {
     missing: 'AuthFailure',
@@ -42,7 +49,8 @@ const DIALECTS: Record<'s3' | 'other', Codes> = {
   },
 };
 
-export const dialectOf = (service: ServiceName): Codes => (service === 's3' ? DIALECTS.s3 : DIALECTS.other);
+export const dialectOf = (service: ServiceName): Codes =>
+  service === 's3' || service === 'sts' ? DIALECTS[service] : DIALECTS.other;
 
 /** Who the request says it is from. @throws ServiceError when it says nothing. */
 export function readClaim(request: IncomingMessage, codes: Codes): Claimed {

@@ -119,6 +119,13 @@ export interface Instance {
   accountId: string;
 }
 
+/** The user, or session of a role, whose credentials are used. */
+export interface CallerIdentity {
+  arn: string;
+  /** 12 digits. */
+  account: string;
+}
+
 /** Facts and settings that an object carries from its creation. */
 export interface ObjectFacts {
   key: string;

@@ -11,6 +11,7 @@ import { runTool } from '../transfer/process.ts';
 import { VERSION } from '../version.ts';
 import { compareWithSnapshot } from './compare-snapshot.ts';
 import { drillObjects, emptyRow } from './drill-archive.ts';
+import { drillCaller } from './drill-caller.ts';
 import { chooseSample, type DrillSample } from './drill-sample.ts';
 import { archiveOf, readManifest } from './find-archive.ts';
 import { requireRoot } from './preflight.ts';
@@ -31,7 +32,7 @@ export async function drill(settings: DrillSettings, services: Services, signal:
   await sweepKilledRuns();
   if (settings.scratch !== null) await sweepScratch(settings.scratch);
   await services.store.check({ signal });
-  const startedAt = now();
+  const begun = { startedAt: now(), ...(await drillCaller(services, signal)) };
   const sample = await chooseSample(settings, services, signal);
   const snapshots = sample.chosen.map(({ id }) => id);
   services.host.notify({ code: 'drill.chosen', seed: settings.seed, snapshots, population: sample.population });
@@ -41,7 +42,7 @@ export async function drill(settings: DrillSettings, services: Services, signal:
     await thawAll(sample.chosen, settings, services, signal);
     return await drillEach(sample.chosen, rows, settings, services, base, signal);
   } finally {
-    const report = reportOf(settings, services, sample, rows, startedAt);
+    const report = reportOf(settings, services, sample, rows, begun);
     services.host.notify({ code: 'drill.finished', report });
   }
 }
@@ -136,12 +137,16 @@ function outcomeOf(failure: unknown): DrillRow['outcome'] {
   return code === 'THAWING' || code === 'INTERRUPTED' ? 'unfinished' : 'failed';
 }
 
+interface Begun extends Pick<DrillReport, 'caller' | 'warnings'> {
+  startedAt: Date;
+}
+
 function reportOf(
   settings: DrillSettings,
   { store }: Services,
   { chosen, population }: DrillSample,
   archives: DrillRow[],
-  startedAt: Date,
+  { startedAt, caller, warnings }: Begun,
 ): DrillReport {
   const { prefix, volumes, snapshots, since, until, seed, sample, user } = settings;
   return {
@@ -153,6 +158,8 @@ function reportOf(
     finishedAt: now().toISOString(),
     user,
     host: hostname(),
+    caller,
+    warnings,
     bucket: store.bucket,
     prefix,
     filter: { volumes, snapshots, since: since?.toISOString() ?? null, until: until?.toISOString() ?? null },

@@ -5,7 +5,7 @@ import type { Layout } from '../archive/key.ts';
 import type { BlockCounts, NewSnapshots, SnapshotBlocks } from '../cloud/blocks.ts';
 import type { Examiner } from '../cloud/examiner.ts';
 import type { Inventory } from '../cloud/inventory.ts';
-import type { ArchiveStore, Call, Instance, Snapshots, ThawOrder, Volumes } from '../cloud/ports.ts';
+import type { ArchiveStore, Call, CallerIdentity, Instance, Snapshots, ThawOrder, Volumes } from '../cloud/ports.ts';
 import type { Assumptions } from '../costs/analysis.ts';
 import type { Prices } from '../costs/prices.ts';
 import type { Host } from '../events.ts';
@@ -258,6 +258,8 @@ export interface Services {
   region: string;
   /** @throws SnapError `NOT_ON_INSTANCE` */
   instance(): Promise<Instance>;
+  /** @throws SnapError `NOT_SUPPORTED_HERE` for the credentials of another store than AWS's. */
+  callerIdentity(call: Call): Promise<CallerIdentity>;
   /** Waits until the machine is announced to be stopped or taken away. @returns why, as a clause. */
   awaitNotice(signal: AbortSignal): Promise<string>;
   /** Where programs are looked for, as in `PATH`. */

@@ -155,6 +155,37 @@ test('with the snapshot: as long as it is there, and without a mark on it', asyn
   assert.deepEqual(gone.report.archives[0]?.comparedWith, ['index']);
 });
 
+test('the AWS caller: in the report, or why it is not known, and the drill goes on', async (t) => {
+  const lab = await labForTest(t);
+  const drilled = async (env: Record<string, string>, argv: string[] = []) => {
+    const done = await drill({ ...lab, env }, argv);
+    assert.equal(done.code, 10, done.said);
+    return done;
+  };
+  const { accessKeyId, secretAccessKey, arn } = await lab.control.addIdentity('<auditor>', null);
+  const known = await drilled({ ...lab.env, AWS_ACCESS_KEY_ID: accessKeyId, AWS_SECRET_ACCESS_KEY: secretAccessKey });
+  assert.deepEqual(known.report.caller, { arn, account: '123456789012' });
+  assert.deepEqual(known.report.warnings, []);
+  assert.match(known.stdout, /^ {2}caller {4}arn:aws:iam::123456789012:user\/<auditor>, account 123456789012$/m);
+  assert.match(known.html, /<th scope="row">AWS caller<\/th><td>arn:.*user\/&lt;auditor&gt;, account 123456789012</);
+
+  const unknown = async (why: RegExp, env: Record<string, string>, argv: string[] = []) => {
+    const done = await drilled(env, argv);
+    assert.deepEqual(done.report.caller, { arn: 'unknown', account: 'unknown' });
+    assert.match(done.report.warnings[0] ?? '', why);
+    assert.match(done.stdout, /^ {2}caller {4}unknown$/m);
+    assert.match(done.stdout, /^ {2}warning {3}the AWS caller is unknown: /m);
+    assert.match(done.html, /<th scope="row">Warning<\/th><td>the AWS caller is unknown: /);
+  };
+  const action = { kind: 'error', code: 'ServiceBlocked', message: '<no>', status: 403 } as const;
+  await lab.control.script({ service: 'sts', operation: 'GetCallerIdentity', action });
+  await unknown(/could not ask STS who is calling: ServiceBlocked \(<no>\)$/, lab.env);
+  await lab.control.clearCalls();
+  const { AWS_ENDPOINT_URL_STS: _sts, AWS_ENDPOINT_URL_S3: url = '', ...env } = lab.env;
+  await unknown(/the bucket is at 127\.0\.0\.1:\d+, not at AWS: STS was not asked$/, env, ['--endpoint-url', url]);
+  assert.ok(!(await lab.control.calls()).some(({ service }) => service === 'sts'));
+});
+
 test('no room, an interruption, nothing to be drilled, and flags that do not go together', async (t) => {
   const lab = await labForTest(t);
   const none = await drill(lab, []);

@@ -1,7 +1,7 @@
 /** A drill as one page for auditors: without scripts, without anything from elsewhere, and fit for paper. */
 import type { DrillReport, DrillRow } from '../../events.ts';
 import { formatBytes, formatDuration } from '../../lib/units.ts';
-import { describePopulation, EVIDENCE, VERDICTS } from './drill-lines.ts';
+import { describeCaller, describePopulation, EVIDENCE, VERDICTS } from './drill-lines.ts';
 
 export function drillPage(report: DrillReport): string {
   const { verdict, startedAt, finishedAt, user, host, bucket, prefix, seed, sample, filter, tool } = report;
@@ -10,10 +10,12 @@ export function drillPage(report: DrillReport): string {
     ['Begun', startedAt],
     ['Ended', finishedAt],
     ['By', `${user} on ${host}`],
+    ['AWS caller', describeCaller(report)],
     ['With', tool],
     ['Bucket', `s3://${bucket}/${prefix}`],
     ['Chosen', chosen],
     ['Among', filterText(filter)],
+    ...report.warnings.map((warning): [string, string] => ['Warning', warning]),
   ];
   return `<!doctype html>
 <html lang="en">

@@ -44,11 +44,16 @@ export function describeDrill(report: DrillReport): string {
     `  verdict   ${VERDICTS[report.verdict]}`,
     `  when      ${startedAt} to ${finishedAt}`,
     `  by        ${user} on ${host}, with ${tool}`,
+    `  caller    ${describeCaller(report)}`,
+    ...report.warnings.map((warning) => `  warning   ${warning}`),
     `  bucket    s3://${bucket}/${prefix}`,
     `  chosen    ${report.archives.length} (--sample ${sample}, --seed ${seed}) of ${describePopulation(report.population)}`,
     ...report.archives.flatMap(describeRow),
   ].join('\n');
 }
+
+export const describeCaller = ({ caller: { arn, account } }: DrillReport): string =>
+  arn === 'unknown' ? arn : `${arn}, account ${account}`;
 
 function describeRow(row: DrillRow): string[] {
   const differences = row.differences

@@ -1,7 +1,7 @@
 /** The SDK clients, set up once: time-outs on every call, one retry layer, and who hears of retries. */
 import { seconds } from '../../lib/clock.ts';
 import { type Retry, ToldRetryStrategy } from './retries.ts';
-import { EBSClient, EC2Client, PricingClient, S3Client } from './sdk.ts';
+import { EBSClient, EC2Client, PricingClient, S3Client, STSClient } from './sdk.ts';
 
 export interface AwsSettings {
   region: string;
@@ -22,6 +22,10 @@ const TRANSFERS_TAKE = 10;
 
 export function ec2Client(settings: AwsSettings): EC2Client {
   return new EC2Client({ ...common(settings), requestHandler: timeouts(settings.callTimeout) });
+}
+
+export function stsClient(settings: AwsSettings): STSClient {
+  return new STSClient({ ...common(settings), requestHandler: timeouts(settings.callTimeout) });
 }
 
 /** There is one price list for all regions, and few endpoints that have it. */

@@ -1,0 +1,51 @@
+/** Whose credentials these are, as STS knows them. */
+import { SnapError } from '../../errors.ts';
+import type { Call, CallerIdentity } from '../ports.ts';
+import { asking } from './errors.ts';
+import {
+  GetCallerIdentityCommand,
+  getEndpointFromInstructions,
+  HeadBucketCommand,
+  partition,
+  type S3Client,
+  type STSClient,
+} from './sdk.ts';
+
+/** @param s3 by which the bucket is used: credentials are those of the store that it is in. */
+export const awsCallerIdentity =
+  (stsClient: () => STSClient, s3: S3Client, bucket: string) =>
+  ({ signal }: Call): Promise<CallerIdentity> =>
+    asking('ask STS who is calling', signal, async () => {
+      const sts = stsClient();
+      const store = await storeElsewhere(sts, s3, bucket);
+      if (store !== null) {
+        throw new SnapError('NOT_SUPPORTED_HERE', `the bucket is at ${store}, not at AWS: STS was not asked`, {
+          hint: 'AWS_ENDPOINT_URL_STS says where that store has an STS of its own',
+        });
+      }
+      const { Arn, Account } = await sts.send(new GetCallerIdentityCommand({}), { abortSignal: signal });
+      if (Arn && Account) return { arn: Arn, account: Account };
+      throw new SnapError('CLOUD_CALL', 'STS does not say who is calling', { hint: 'check AWS_ENDPOINT_URL_STS' });
+    });
+
+/**
+ * Credentials of another store than AWS's are none of AWS's business, and mean nothing there. Nothing is sent.
+ * @returns where the bucket is, if STS would be asked at AWS and the bucket is not there; else `null`.
+ */
+export async function storeElsewhere(sts: STSClient, s3: S3Client, bucket: string): Promise<string | null> {
+  const { url } = await getEndpointFromInstructions({ Bucket: bucket }, HeadBucketCommand, s3.config);
+  if (isOfS3(url.hostname, await s3.config.region())) return null;
+  await getEndpointFromInstructions({}, GetCallerIdentityCommand, sts.config);
+  // Known only now: the endpoint can be in the environment, or in a configuration file.
+  return sts.config.isCustomEndpoint ? null : url.host;
+}
+
+/** Other machines at AWS, load balancers say, have names of AWS too. */
+function isOfS3(hostname: string, region: string): boolean {
+  const { dnsSuffix, dualStackDnsSuffix } = partition(region);
+  const suffix = [dnsSuffix, dualStackDnsSuffix].find((domain) => hostname.endsWith(`.${domain}`));
+  return suffix !== undefined && S3_HOST.test(hostname.slice(0, -suffix.length - 1));
+}
+
+/** The bucket may stand before it. `vpce`: by PrivateLink. Source: "Amazon S3 endpoints and quotas". */
+const S3_HOST = /(^|\.)s3(-[a-z0-9-]+)?(\.dualstack)?(\.[a-z]+(-[a-z]+)+-\d+)?(\.vpce)?$/;
