@@ -9,6 +9,7 @@ import { csv, line } from '../support/bills.ts';
 import { addSnapshotOf } from '../support/disks.ts';
 import { killFamily } from '../support/kill-family.ts';
 import { BUCKET, labForTest, runCli, runMigrate, runValidate, type TestLab } from '../support/lab.ts';
+import { oneIn } from '../support/sampled.ts';
 
 interface Document extends Policy {
   Statement: Exclude<Policy['Statement'], unknown[]>[];
@@ -350,4 +351,64 @@ test('thawing: one action more, and it is needed', async (t) => {
   assert.match(refused.stderr, /ACCESS_DENIED|HTTP 403|AccessDenied/);
   const done = await restoreAs([...policy.Statement, ...policyFor('thaw').Statement]);
   assert.equal(done.code, 0, done.stderr);
+});
+
+/** Drills this snapshot. */
+async function drillAs(lab: TestLab, Statement: Document['Statement'], snapshotId: string, argv: string[] = []) {
+  const { accessKeyId, secretAccessKey } = await lab.control.addIdentity('auditor', { Statement });
+  const env = { ...lab.env, AWS_ACCESS_KEY_ID: accessKeyId, AWS_SECRET_ACCESS_KEY: secretAccessKey };
+  const flags = ['--snapshots', snapshotId, '--mount-point', join(lab.directory, 'mnt'), '--wait-limit', '1'];
+  return runCli(env, ['drill', '--bucket', BUCKET, ...flags, ...argv]);
+}
+
+test('drill: its policy is enough, and all of it needed; with --thaw one action more', async (t) => {
+  const lab = await labForTest(t);
+  const { snapshotId } = await addSnapshotOf(lab);
+  assert.equal((await runMigrate(lab, ['--all'])).code, 0);
+  const frozen = await addSnapshotOf(lab);
+  assert.equal((await runMigrate(lab, ['--all', '--storage-class', 'DEEP_ARCHIVE'])).code, 0);
+  const { Statement } = policyFor('drill');
+  for (const { Sid } of Statement) {
+    const rest = Statement.filter((statement) => statement.Sid !== Sid);
+    const refused = await drillAs(lab, rest, snapshotId);
+    assert.equal(refused.code, 1, Sid);
+    assert.match(refused.stderr, /ACCESS_DENIED|HTTP 403/, Sid);
+  }
+  const done = await drillAs(lab, Statement, snapshotId);
+  assert.equal(done.code, 0, done.stderr);
+  assert.match(done.stdout, /^ {2}caller {4}arn:aws:iam::123456789012:user\/auditor, /m, 'which needs no permission');
+  const thaw = ['--thaw', '--yes', '--wait'];
+  const cold = await drillAs(lab, Statement, frozen.snapshotId, thaw);
+  assert.equal(cold.code, 1, cold.stderr);
+  assert.match(cold.stderr, /perform: s3:RestoreObject on/);
+  const thawed = await drillAs(lab, [...Statement, ...policyFor('thaw').Statement], frozen.snapshotId, thaw);
+  assert.equal(thawed.code, 0, thawed.stderr);
+});
+
+test('drill --with-snapshot: its policy is enough, and each action is needed', async (t) => {
+  const lab = await labForTest(t, { allowLeftovers: ['volume', 'attachment', 'loop-device', 'device-link'] });
+  const { snapshotId } = await addSnapshotOf(lab);
+  assert.equal((await runMigrate(lab, ['--all'])).code, 0);
+  const Statement = [...policyFor('drill').Statement, ...policyFor('drill-snapshot').Statement];
+  const needs = policyFor('drill-snapshot').Statement.flatMap((statement) =>
+    [statement.Action ?? []].flat().map((action) => ({ statement, action })),
+  );
+  for (const { statement, action } of oneIn(4, needs)) {
+    const Action = [statement.Action ?? []].flat().filter((name) => name !== action);
+    const lacking = Statement.map((other) => (other.Sid === statement.Sid ? { ...other, Action } : other));
+    const refused = await drillAs(lab, lacking, snapshotId, ['--with-snapshot']);
+    assert.equal(refused.code, 1, `${statement.Sid}: ${action}: ${refused.stderr}`);
+    assert.match(refused.stdout + refused.stderr, new RegExp(`perform: ${action} on|LEFT BEHIND`), action);
+  }
+  const done = await drillAs(lab, Statement, snapshotId, ['--with-snapshot', '--wait-limit', '30']);
+  assert.equal(done.code, 0, done.stderr);
+  assert.match(done.stdout, /and with the snapshot in /);
+  const direct = [
+    ...policyFor('drill').Statement,
+    ...policyFor('migrate-direct').Statement.filter(({ Sid = '' }) => ['Look', 'ReadSnapshots'].includes(Sid)),
+    ...Statement.filter(({ Sid }) => Sid === 'ClaimSnapshots'),
+  ];
+  const read = await drillAs(lab, direct, snapshotId, ['--with-snapshot', '--source', 'direct']);
+  assert.equal(read.code, 0, read.stderr);
+  assert.match(read.stdout, /and with the snapshot in /);
 });
