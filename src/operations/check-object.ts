@@ -106,14 +106,20 @@ const partOf = (reference: Reference): readonly Extent[] | null => ('extents' in
 const lengthOf = (extents: readonly Extent[] | null): number | null =>
   extents?.reduce((sum, extent) => sum + (Buffer.isBuffer(extent) ? 0 : extent.to - extent.from), 0) ?? null;
 
-/** `null` without an index that can be read. @throws SnapError `MANIFEST`, `NOT_FOUND` */
+/**
+ * Of an index that the manifest does not know, places are not used: all of the object is read then, and held against
+ * everything else that is known of it.
+ * @returns `null` without an index that can be read.
+ * @throws SnapError `MANIFEST`, `NOT_FOUND`
+ */
 export async function imageIndexOf(
   { facts }: ArchivedObject,
   { store, signal }: Pick<CheckServices, 'store' | 'signal'>,
 ): Promise<ImageIndex | null> {
   if (!facts?.index || facts.cipher !== 'none') return null;
-  const { body } = await store.getSmall(facts.index.key, { signal });
-  return readImageIndex(body, facts.index.key);
+  const { body, etag } = await store.getSmall(facts.index.key, { signal });
+  const index = readImageIndex(body, facts.index.key);
+  return etag === facts.index.etag ? index : { ...index, pieces: [] };
 }
 
 class Findings {

@@ -47,7 +47,7 @@ const MANIFESTS: Record<string, (manifest: Json) => Json> = {
     'more bytes than numbers can tell': { storedBytes: 1e300 },
     'fewer bytes than none': { plainBytes: -5 },
     'a hash that is a number': { plainSha256: 5 },
-    'another hash': { plainSha256: '0'.repeat(64) },
+    'another hash, and no index': { plainSha256: '0'.repeat(64), index: null },
     'fewer plain bytes': { plainBytes: 512 },
     'fewer stored bytes': { storedBytes: 512 },
     'a checksum that is none': { checksum: { algorithm: 1, type: [], value: {} } },
