@@ -7,13 +7,14 @@ import { test } from 'node:test';
 import { PutObjectCommand } from '@aws-sdk/client-s3';
 import { run } from '../../lab/core/run.ts';
 import { withMounted } from '../../lab/disks/inspect.ts';
-import { keyEnding } from '../support/archives.ts';
+import { keyEnding, readManifest } from '../support/archives.ts';
 import { compareTrees } from '../support/compare-trees.ts';
 import { addSnapshotOf, fillPlainly } from '../support/disks.ts';
-import { addKey, gpgHome } from '../support/gpg.ts';
 import { BUCKET, labForTest, type RunOptions, recordsOf, runCli, runMigrate, type TestLab } from '../support/lab.ts';
 import { makeNastyTree } from '../support/nasty-tree.ts';
+import { oneIn } from '../support/sampled.ts';
 import { bytesOf, imageOf, replaceObject, through } from '../support/tamper.ts';
+import { flagsOf, nameOf, suffixOf, WAYS } from '../support/ways.ts';
 
 const runRestore = (lab: TestLab, argv: readonly string[], options: RunOptions = {}) =>
   runCli({ ...lab.env, ...options.env }, ['restore', '--bucket', BUCKET, '--json', ...argv], options);
@@ -25,22 +26,15 @@ const NASTY = {
   ],
 };
 
-for (const [codec, cipher] of [
-  ['lz4', 'none'],
-  ['zstd', 'gpg'],
-]) {
-  test(`${codec}, ${cipher}: everything comes back, rights only where they were asked for`, async (t) => {
-    const env: Record<string, string> = {};
-    const flags = ['--all', '--compression', codec ?? ''];
-    if (cipher === 'gpg') {
-      env['GNUPGHOME'] = await gpgHome(t);
-      await addKey(env['GNUPGHOME'], 'ops@example.com');
-      flags.push('--gpg-recipient', 'ops@example.com');
-    }
+for (const way of oneIn(5, WAYS)) {
+  test(`${nameOf(way)}: everything comes back, rights only where they were asked for`, async (t) => {
+    const { flags, env } = await flagsOf(t, way);
     const lab = await labForTest(t);
     const { snapshotId } = await addSnapshotOf(lab, NASTY);
-    const migrated = await runMigrate(lab, flags, { env });
+    const migrated = await runMigrate(lab, ['--all', ...flags], { env });
     assert.equal(migrated.code, 0, migrated.stdout + migrated.stderr);
+    await keyEnding(lab, `.tar.${suffixOf(way)}`);
+    assert.equal((await readManifest(lab)).source, way.source);
     const [whole, plain] = ['whole', 'plain'].map((name) => join(lab.directory, name)) as [string, string];
     const done = await runRestore(lab, [snapshotId, '--to-dir', whole, '--privileged'], { env });
     assert.equal(done.code, 0, done.stdout + done.stderr);
@@ -202,8 +196,6 @@ for m in json.load(sys.stdin):
     i.size = len(data); out.addfile(i, io.BytesIO(data))
 out.close()
 `;
-
-import { oneIn } from '../support/sampled.ts';
 
 test('hostile tars write nothing outside, as root', async (t) => {
   const lab = await labForTest(t);

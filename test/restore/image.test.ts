@@ -8,14 +8,14 @@ import { GetObjectCommand, PutObjectCommand } from '@aws-sdk/client-s3';
 import { run } from '../../lab/core/run.ts';
 import { partitionPlace } from '../../lab/disks/inspect.ts';
 import { withDevice } from '../../lab/disks/mounted.ts';
-import { keyEnding, keysIn } from '../support/archives.ts';
+import { keyEnding, keysIn, readManifest } from '../support/archives.ts';
 import { addSnapshotOf, fillPlainly } from '../support/disks.ts';
-import { addKey, gpgHome } from '../support/gpg.ts';
 import { killFamily } from '../support/kill-family.ts';
 import { BUCKET, labForTest, type RunOptions, recordsOf, runCli, runMigrate, type TestLab } from '../support/lab.ts';
 import { oneIn } from '../support/sampled.ts';
 import { imageOf } from '../support/tamper.ts';
 import { until } from '../support/until.ts';
+import { flagsOf, nameOf, suffixOf, WAYS } from '../support/ways.ts';
 
 const GPT = {
   table: 'gpt' as const,
@@ -39,20 +39,12 @@ async function archived(t: TestContext, flags: readonly string[], env: Record<st
   return { lab, snapshotId, into, file: join(into, 'disk.img') };
 }
 
-const ALL = ['volume', 'direct'].flatMap((source) =>
-  ['lz4', 'zstd'].flatMap((codec) => ['none', 'gpg'].map((cipher) => [source, codec, cipher] as const)),
-);
-
-for (const [source, codec, cipher] of oneIn(3, ALL)) {
-  test(`${source}, ${codec}, ${cipher}: to a sparse file, to the byte`, async (t) => {
-    const env: Record<string, string> = {};
-    const flags = ['--source', source, '--compression', codec];
-    if (cipher === 'gpg') {
-      env['GNUPGHOME'] = await gpgHome(t);
-      await addKey(env['GNUPGHOME'], 'ops@example.com');
-      flags.push('--gpg-recipient', 'ops@example.com');
-    }
+for (const way of oneIn(3, WAYS)) {
+  test(`${nameOf(way)}: to a sparse file, to the byte`, async (t) => {
+    const { flags, env } = await flagsOf(t, way);
     const { lab, snapshotId, into, file } = await archived(t, flags, env);
+    await keyEnding(lab, `.img.${suffixOf(way)}`);
+    assert.equal((await readManifest(lab)).source, way.source);
     const done = await runRestore(lab, [snapshotId, '--to-file', file], { env });
     assert.equal(done.code, 0, done.stdout + done.stderr);
     await run(['cmp', file, imageOf(lab, snapshotId)]);
