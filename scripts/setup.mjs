@@ -40,6 +40,8 @@ const PACKAGES = {
     'qemu-system-x86_64': 'qemu-system-x86',
     'grub-mkimage': 'grub-common',
     '/usr/lib/grub/i386-pc/boot.img': 'grub-pc-bin',
+    '/usr/lib/grub/x86_64-efi/monolithic/grubx64.efi': 'grub-efi-amd64-bin',
+    '/usr/share/OVMF/OVMF_CODE_4M.fd': 'ovmf',
   },
 };
 

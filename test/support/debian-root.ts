@@ -1,13 +1,13 @@
 /**
  * Root disks of Debian that boot by their own boot loader: files of Debian's packages, an initial RAM disk made by its
- * own tools, GRUB on the disk. Packages are unpacked and not configured, so that nothing of them runs on this machine
- * but what makes the RAM disk; init is a script that says who booted, and powers off.
+ * own tools, GRUB on the disk, for BIOS or UEFI. Packages are unpacked and not configured, so that nothing of them runs
+ * on this machine but what makes the RAM disk; init is a script that says who booted, and powers off.
  */
 import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { run } from '../../lab/core/run.ts';
-import { buildDisk } from '../../lab/disks/build.ts';
+import { buildDisk, type PartitionPlan } from '../../lab/disks/build.ts';
 import { partitionPlace } from '../../lab/disks/inspect.ts';
 
 const PACKAGES = [
@@ -16,16 +16,33 @@ const PACKAGES = [
 ];
 
 /** Of the root filesystem, on every disk. */
-export const ROOT_UUID = 'd00df00d-1234-4321-8765-0123456789ab';
+const ROOT_UUID = 'd00df00d-1234-4321-8765-0123456789ab';
+
+/** Of the EFI system partition. */
+const ESP_UUID = 'E5B0-0735';
 
 const GRUB = '/usr/lib/grub/i386-pc';
 
-/** What init says when it runs, followed by the UUID of the filesystem it was found on. */
-export const BOOTED = 'BOOTED from';
+/** All of GRUB in one file, as Debian makes it for UEFI. It looks for its configuration in `EFI/debian`. */
+const GRUB_EFI = '/usr/lib/grub/x86_64-efi/monolithic/grubx64.efi';
+
+/**
+ * What init says: the filesystem it was found on, and with UEFI what the kernel sees in the system partition. FAT does
+ * not tell letters by their case.
+ */
+export const BOOTED = {
+  bios: new RegExp(`^BOOTED by BIOS from ${ROOT_UUID},`),
+  uefi: new RegExp(`^BOOTED by UEFI with EFI/BOOT/BOOTX64\\.EFI EFI/debian/grub\\.cfg from ${ROOT_UUID},`, 'i'),
+};
 
 const INIT = `#!/bin/sh
 PATH=/usr/sbin:/usr/bin:/sbin:/bin
-echo "${BOOTED} $(findmnt --noheadings --output UUID /), Debian $(cat /etc/debian_version)" > /dev/console
+way=BIOS
+if [ -d /sys/firmware/efi ]; then
+  mount --types vfat --options ro UUID=${ESP_UUID} /boot/efi
+  way="UEFI with $(cd /boot/efi && echo EFI/*/*)"
+fi
+echo "BOOTED by $way from $(findmnt --noheadings --output UUID /), Debian $(cat /etc/debian_version)" > /dev/console
 echo o > /proc/sysrq-trigger
 sleep 60
 `;
@@ -36,6 +53,11 @@ search --no-floppy --fs-uuid --set=root ${ROOT_UUID}
 linux /boot/vmlinuz-${version} root=UUID=${ROOT_UUID} ro console=ttyS0 panic=5
 initrd /boot/initrd.img-${version}
 boot
+`;
+
+const EFI_CONFIG = `search --no-floppy --fs-uuid --set=root ${ROOT_UUID}
+set prefix=($root)/boot/grub
+configfile $prefix/grub.cfg
 `;
 
 /** @param root must not be there yet. */
@@ -56,6 +78,7 @@ export async function makeDebianRoot(root: string): Promise<void> {
   writeFileSync(join(root, 'sbin/init'), INIT, { mode: 0o755 });
   cpSync(GRUB, join(root, 'boot/grub/i386-pc'), { recursive: true });
   writeFileSync(join(root, 'boot/grub/grub.cfg'), grubConfig(version));
+  mkdirSync(join(root, 'boot/efi'));
 }
 
 /** With all that they depend on, as if nothing was installed here; from wherever this machine gets its packages. */
@@ -87,11 +110,8 @@ async function makeRamDisk(root: string, version: string): Promise<void> {
 }
 
 /** `gpt`: GRUB's second stage has a partition of its own; `dos`: it lies before the first partition. */
-export async function makeRootDisk(image: string, table: 'gpt' | 'dos', root: string): Promise<void> {
-  const populate = async (directory: string) => {
-    await run(['cp', '--archive', `${root}/.`, directory]);
-  };
-  const files = { content: 'ext4' as const, sizeMiB: 400, uuid: ROOT_UUID, populate };
+export async function makeBiosDisk(image: string, table: 'gpt' | 'dos', root: string): Promise<void> {
+  const files = rootFilesystem(root);
   const stage = { content: 'bios-boot' as const, sizeMiB: 1 };
   const [first, second] = [await bootSector(table), await secondStage(image, table)];
   await buildDisk({ path: image, table, bootCode: first, partitions: table === 'gpt' ? [stage, files] : [files] });
@@ -100,6 +120,26 @@ export async function makeRootDisk(image: string, table: 'gpt' | 'dos', root: st
   await using file = await open(image, 'r+');
   await file.write(second, 0, second.length, STAGE[table] * SECTOR);
 }
+
+/** For UEFI, and with no boot entry anywhere: firmware takes the file that it looks for on any disk. */
+export async function makeUefiDisk(image: string, root: string): Promise<void> {
+  const populate = async (directory: string) => {
+    for (const name of ['BOOT', 'debian']) mkdirSync(join(directory, 'EFI', name), { recursive: true });
+    cpSync(GRUB_EFI, join(directory, 'EFI/BOOT/BOOTX64.EFI'));
+    writeFileSync(join(directory, 'EFI/debian/grub.cfg'), EFI_CONFIG);
+  };
+  const system = { content: 'vfat' as const, sizeMiB: 40, label: 'ESP', uuid: ESP_UUID.replace('-', ''), populate };
+  await buildDisk({ path: image, table: 'gpt', partitions: [system, rootFilesystem(root)] });
+}
+
+const rootFilesystem = (root: string): PartitionPlan => ({
+  content: 'ext4',
+  sizeMiB: 400,
+  uuid: ROOT_UUID,
+  populate: async (directory) => {
+    await run(['cp', '--archive', `${root}/.`, directory]);
+  },
+});
 
 const SECTOR = 512;
 
