@@ -30,7 +30,7 @@ const PACKAGES = {
     'mkfs.vfat': 'dosfstools',
     mcopy: 'mtools',
     'ntfs-3g': 'ntfs-3g',
-    fusefat: 'fusefat',
+    'grub-mount': 'grub-common',
     aws: 'awscli',
     chromium: 'chromium',
     radosgw: 'radosgw',

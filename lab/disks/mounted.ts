@@ -1,5 +1,5 @@
 /** Places in disk images as devices, and the filesystems on those as directories, for as long as they are used. */
-import { mkdtempSync, readdirSync, rmdirSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, rmdirSync, rmSync, utimesSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { run } from '../core/run.ts';
@@ -70,11 +70,13 @@ export const fillFat = (device: string, fill: (directory: string) => Promise<voi
 export const lookAtFat = <T>(device: string, look: (directory: string) => Promise<T>): Promise<T> =>
   withStaging(async (directory) => {
     await run([...MCOPY, '-n', '-i', device, '::/', directory]);
+    // The root has no time; a kernel shows this one.
+    utimesSync(directory, 0, 0);
     return look(directory);
   });
 
-/** Directories too, with their times; mtools knows letters beyond ASCII by the locale. */
-const MCOPY = ['env', 'LC_ALL=C.UTF-8', 'mcopy', '-s', '-m', '-Q'];
+/** Directories too, with their times, which are of no zone; mtools knows letters beyond ASCII by the locale. */
+const MCOPY = ['env', 'LC_ALL=C.UTF-8', 'TZ=UTC', 'mcopy', '-s', '-m', '-Q'];
 
 async function withStaging<T>(use: (directory: string) => Promise<T>): Promise<T> {
   const directory = mkdtempSync(join(tmpdir(), 'snap-to-s3-fat-'));

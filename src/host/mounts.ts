@@ -39,11 +39,11 @@ const EXTRA: Record<string, { always?: string[]; withoutReplay?: string[] }> = {
 
 /**
  * Programs that mount in user space what a kernel may lack; the kernel is tried first. They show what it would show,
- * except that fusefat gives short names (`efi`) in upper case, which FAT itself does not tell apart.
+ * except that grub-mount gives short names (`EFI`) in lower case, which FAT itself does not tell apart.
  */
 const HELPERS: Record<string, (device: string, path: string) => string[]> = {
   ntfs: (device, path) => ['ntfs-3g', '-o', 'ro,noatime,streams_interface=none', device, path],
-  vfat: (device, path) => ['fusefat', '-o', 'ro', device, path],
+  vfat: (device, path) => ['grub-mount', device, path],
 };
 
 /** How a filesystem of this type would be mounted here: by the kernel, by a helper, or (`null`) not at all. */
@@ -53,7 +53,7 @@ export function mounterOf(type: string, searchPath: string): string | null {
   return helper !== undefined && isInstalled(helper, searchPath) ? helper : null;
 }
 
-function isInKernel(type: string): boolean {
+export function isInKernel(type: string): boolean {
   if (filesystemsKnown().includes(type)) return true;
   const modules = `/lib/modules/${release()}/modules.dep`;
   return existsSync(modules) && new RegExp(`/${type}\\.ko`).test(readFileSync(modules, 'utf8'));

@@ -24,6 +24,7 @@ const PACKAGES: Record<string, { apt: string; dnf: string }> = {
   'mkfs.btrfs': { apt: 'btrfs-progs', dnf: 'btrfs-progs' },
   mkswap: { apt: 'util-linux', dnf: 'util-linux' },
   mcopy: { apt: 'mtools', dnf: 'mtools' },
+  mdir: { apt: 'mtools', dnf: 'mtools' },
   blockdev: { apt: 'util-linux', dnf: 'util-linux' },
   sync: { apt: 'coreutils', dnf: 'coreutils' },
   getfattr: { apt: 'attr', dnf: 'attr' },

@@ -52,7 +52,7 @@ function* filesystems({ services }: Examination): Generator<Finding> {
   yield warning(
     'filesystems',
     `cannot be mounted here: ${bad.join(', ')}; partitions with them would be stored as raw images`,
-    'load the kernel module, or install ntfs-3g or fusefat, if you have such disks',
+    'load the kernel module, or install ntfs-3g or grub-mount, if you have such disks',
   );
 }
 

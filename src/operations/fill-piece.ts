@@ -1,7 +1,7 @@
 /** One partition of a new disk filled with what it had. */
-import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { SnapError } from '../errors.ts';
+import { copyToFat } from '../host/fill-fat.ts';
 import { makeFilesystem, type WantedFilesystem } from '../host/make-filesystem.ts';
 import { isMounted, type Mount, mountForFilling } from '../host/mounts.ts';
 import { fillingMount } from '../host/volume-marks.ts';
@@ -86,7 +86,6 @@ async function mountOrNot(device: string, type: string, directory: string, signa
   }
 }
 
-/** Mode and owner are nothing that FAT could keep; mtools need the locale for letters beyond ASCII. */
 async function fillFatByCopy(
   object: ArchivedObject,
   device: string,
@@ -95,10 +94,7 @@ async function fillFatByCopy(
 ): Promise<void> {
   using staging = temporaryDirectory();
   await extract(object, staging.path, true, order, check);
-  const names = readdirSync(staging.path).map((name) => join(staging.path, name));
-  if (names.length === 0) return;
-  const argv = ['env', 'LC_ALL=C.UTF-8', 'mcopy', '-s', '-m', '-Q', '-i', device, ...names, '::/'];
-  await runTool(argv, { signal: check.signal, within: minutes(60) });
+  await copyToFat(staging.path, device, check.signal);
 }
 
 /** Of a filesystem as large as the old one, all is to be filled, and root may do so to the last block. */

@@ -10,7 +10,7 @@ import { objectTags } from '../archive/tags.ts';
 import { BLOCK_BYTES } from '../cloud/blocks.ts';
 import type { ObjectFacts, Snapshot } from '../cloud/ports.ts';
 import { SnapError } from '../errors.ts';
-import type { FoundDevice } from '../host/block-devices.ts';
+import { deviceSize, type FoundDevice } from '../host/block-devices.ts';
 import { type Geometry, readGeometry } from '../host/filesystem-geometry.ts';
 import { type Probe, probe, treatmentOf } from '../host/filesystems.ts';
 import { mountReadOnly } from '../host/mounts.ts';
@@ -226,7 +226,7 @@ async function storeFiles(
       mountPoint: directory,
       helper: mount.helper,
     });
-    const expectedBytes = await usedBytes(mount.path);
+    const expectedBytes = await usedBytes(mount.path, device);
     const geometry = await readGeometry(filesystem, device, mount.path, signal);
     return await storeContent(
       migration,
@@ -240,10 +240,13 @@ async function storeFiles(
   }
 }
 
-/** What the filesystem says is in use: close to the length of its tar, without walking a tree that is still loading. */
-async function usedBytes(directory: string): Promise<number> {
+/**
+ * What the filesystem says is in use: close to the length of its tar, without walking a tree that is still loading. Some
+ * helpers say nothing; then it is all of the device.
+ */
+async function usedBytes(directory: string, device: string): Promise<number> {
   const { blocks, bfree, bsize } = await statfs(directory);
-  return (blocks - bfree) * bsize;
+  return blocks === 0 ? deviceSize(device) : (blocks - bfree) * bsize;
 }
 
 async function storeContent(

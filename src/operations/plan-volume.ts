@@ -2,8 +2,10 @@
 import type { Manifest, ManifestDisk } from '../archive/manifest.ts';
 import { readHeaderValue } from '../archive/metadata.ts';
 import { SnapError } from '../errors.ts';
+import { FAT_FILLERS } from '../host/fill-fat.ts';
 import { checkWanted, makerOf, type WantedFilesystem } from '../host/make-filesystem.ts';
 import { planTable, type TablePlan } from '../host/make-table.ts';
+import { isInKernel } from '../host/mounts.ts';
 import type { Partition } from '../host/partition-table.ts';
 import { GiB } from '../lib/units.ts';
 import type { Archive, ArchivedObject } from './find-archive.ts';
@@ -161,7 +163,12 @@ function toolsFor(pieces: readonly Piece[], table: TablePlan | null): string[] {
     }
     checkWanted(content.filesystem);
     tools.add(maker);
-    if (content.how === 'files') for (const tool of ['tar', 'mount', 'umount', 'sync']) tools.add(tool);
+    if (content.how === 'files') for (const tool of fillersOf(type)) tools.add(tool);
   }
   return [...tools];
 }
+
+const fillersOf = (type: string): string[] => [
+  ...['tar', 'mount', 'umount', 'sync'],
+  ...(type === 'vfat' && !isInKernel(type) ? FAT_FILLERS : []),
+];

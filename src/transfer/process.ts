@@ -138,6 +138,8 @@ export interface ToolOptions {
   allowedExitCodes?: readonly number[];
   /** For its standard input. */
   input?: Buffer;
+  /** What it finds otherwise in its environment. */
+  env?: Record<string, string>;
 }
 
 export interface ToolResult {
@@ -158,7 +160,8 @@ const MOST_OUTPUT = 64 * 1024 * 1024;
 export async function runTool(argv: readonly string[], options: ToolOptions = {}): Promise<ToolResult> {
   options.signal?.throwIfAborted();
   const [tool = '', ...rest] = argv;
-  const child = spawn(tool, rest, { stdio: ['pipe', 'pipe', 'pipe'], detached: true, env: englishEnvironment() });
+  const env = { ...englishEnvironment(), ...options.env };
+  const child = spawn(tool, rest, { stdio: ['pipe', 'pipe', 'pipe'], detached: true, env });
   const running = watch(tool, child);
   const deadline = AbortSignal.timeout(options.within ?? seconds(120));
   const stop = AbortSignal.any(options.signal ? [options.signal, deadline] : [deadline]);

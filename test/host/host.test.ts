@@ -1,6 +1,15 @@
 /** Block devices, partition tables and mounts of this machine. */
 import assert from 'node:assert/strict';
-import { existsSync, mkdirSync, readdirSync, symlinkSync, unlinkSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  statSync,
+  symlinkSync,
+  unlinkSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { run } from '../../lab/core/run.ts';
@@ -8,6 +17,7 @@ import { buildDisk } from '../../lab/disks/build.ts';
 import { withDevice } from '../../lab/disks/mounted.ts';
 import { waitForDevice } from '../../src/host/block-devices.ts';
 import { probe } from '../../src/host/filesystems.ts';
+import { copyToFat } from '../../src/host/fill-fat.ts';
 import { mountReadOnly } from '../../src/host/mounts.ts';
 import { openPartition } from '../../src/host/partition-device.ts';
 import { readPartitionTable } from '../../src/host/partition-table.ts';
@@ -105,4 +115,46 @@ test('what is not an empty directory is not mounted over', async (t) => {
 test('missing programs are named together with their packages', () => {
   assert.throws(() => requireTools(['sh', 'gpg', 'sfdisk'], '/nowhere:/bin/nowhere'), /not installed: sh, gpg, sfdisk/);
   requireTools(['sh'], process.env['PATH'] ?? '');
+});
+
+test('FAT shows its files with their times, and not its label, whoever mounts it', async (t) => {
+  const directory = temporaryDirectory(t);
+  const [image, mountPoint] = [join(directory, 'disk.img'), join(directory, 'mnt')];
+  const time = Date.UTC(2020, 6, 1, 12, 34, 56);
+  const populate = async (root: string) => {
+    mkdirSync(join(root, 'EFI'));
+    writeFileSync(join(root, 'EFI', 'Größe of a Kernel.efi'), 'content');
+    utimesSync(join(root, 'EFI', 'Größe of a Kernel.efi'), time / 1000, time / 1000);
+  };
+  await buildDisk({
+    path: image,
+    table: 'none',
+    partitions: [{ content: 'vfat', sizeMiB: 16, label: 'ESP', populate }],
+  });
+  await withDevice(image, null, { readOnly: false }, async (device) => {
+    await using mount = await mountReadOnly(device, 'vfat', mountPoint, { replay: true, signal });
+    const [name = '', ...others] = readdirSync(mount.path);
+    assert.deepEqual([name.toUpperCase(), ...others], ['EFI']);
+    assert.deepEqual(readdirSync(join(mount.path, name)), ['Größe of a Kernel.efi']);
+    assert.equal(statSync(join(mount.path, name, 'Größe of a Kernel.efi')).mtimeMs, time);
+  });
+});
+
+test('what mtools cannot copy to FAT is told', async (t) => {
+  const directory = temporaryDirectory(t);
+  const [image, files] = [join(directory, 'disk.img'), join(directory, 'files')];
+  await run(['truncate', '--size', '2M', image]);
+  const fill = async () => {
+    await run(['mkfs.vfat', image]);
+    await copyToFat(files, image, signal);
+  };
+  mkdirSync(join(files, 'below'), { recursive: true });
+  writeFileSync(join(files, 'below', 'Größe.cfg'), 'content');
+  await fill();
+  const lost = join(files, 'below', 'party 🎉');
+  writeFileSync(lost, 'content');
+  await assert.rejects(fill(), { code: 'TARGET', message: /cannot write the name "below.party 🎉"/ });
+  unlinkSync(lost);
+  writeFileSync(join(files, 'large'), Buffer.alloc(3 * 2 ** 20));
+  await assert.rejects(fill(), { code: 'TARGET', message: /Disk full/ });
 });

@@ -7,13 +7,12 @@ import {
   mkdtempSync,
   openSync,
   readdirSync,
-  readFileSync,
   readSync,
   symlinkSync,
   writeFileSync,
   writeSync,
 } from 'node:fs';
-import { join, relative } from 'node:path';
+import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { DeleteObjectCommand } from '@aws-sdk/client-s3';
 import { run } from '../../lab/core/run.ts';
@@ -124,14 +123,6 @@ function numbersOf({ table, partitions }: Plan): (number | null)[] {
   return partitions.map(({ logical }, index) => (logical ? index - primary + 5 : index + 1));
 }
 
-/** FAT does not tell letters by their case, and where the kernel lacks it, what reads it shows the label as a file. */
-const fatFiles = (root: string): string[] =>
-  readdirSync(root, { recursive: true, withFileTypes: true })
-    .filter((entry) => entry.isFile() && entry.name !== 'ESP')
-    .map(({ parentPath, name }) => join(parentPath, name))
-    .map((path) => `${relative(root, path).toLowerCase()}: ${readFileSync(path, 'latin1')}`)
-    .sort();
-
 async function compareDisks(lab: TestLab, snapshotId: string, plan: Plan, volume: string): Promise<void> {
   const before = imageOf(lab, snapshotId);
   const numbers = numbersOf(plan);
@@ -143,7 +134,6 @@ async function compareDisks(lab: TestLab, snapshotId: string, plan: Plan, volume
     if (!populate) continue;
     await withMounted(before, number, (one) =>
       withMounted(volume, number, async (other) => {
-        if (content === 'vfat') return assert.deepEqual(fatFiles(other), fatFiles(one));
         const { list, compared } = await compareTrees(one, other);
         assert.deepEqual(list, [], content);
         assert.ok(compared > 3);
@@ -154,7 +144,7 @@ async function compareDisks(lab: TestLab, snapshotId: string, plan: Plan, volume
 
 test('GPT with ESP, ext4, xfs and swap: table, names, files and boot code are those of before', async (t) => {
   const { lab, snapshotId } = await archived(t, GPT);
-  const done = await runRestore(lab, [snapshotId]);
+  const done = await runRestore(lab, [snapshotId], { env: { TZ: 'Asia/Tokyo' } });
   assert.equal(done.code, 0, done.stdout + done.stderr);
   const volume = await restored(lab);
   await compareDisks(lab, snapshotId, GPT, volume);

@@ -36,7 +36,7 @@ function names(directory: string, pattern: RegExp): string[] {
 }
 
 /** Programs that this one starts, and itself. */
-const OURS = /^(tar|lz4|zstd|gpg|ntfs-3g|fusefat|radosgw|ceph-\w+)\0|src\/(bin|serving-process)\.ts|lab\/daemon\.ts/;
+const OURS = /^(tar|lz4|zstd|gpg|ntfs-3g|grub-mount|radosgw|ceph-\w+)\0|src\/(bin|serving-process)\.ts|lab\/daemon\.ts/;
 
 const processes = (): string[] =>
   names('/proc', /^\d+$/).flatMap((pid) => {

@@ -5,6 +5,7 @@ import { SnapError } from '../../src/errors.ts';
 import { extGeometry, xfsGeometry } from '../../src/host/filesystem-geometry.ts';
 import { checkWanted } from '../../src/host/make-filesystem.ts';
 import { planTable } from '../../src/host/make-table.ts';
+import { isInKernel } from '../../src/host/mounts.ts';
 import type { Archive } from '../../src/operations/find-archive.ts';
 import { planVolume } from '../../src/operations/plan-volume.ts';
 import type { Services } from '../../src/operations/settings.ts';
@@ -89,6 +90,11 @@ test('each partition gets what it had; a gap that was not kept is told', async (
   assert.equal(obstacleToBoot, null);
   assert.ok(tools.includes('mke2fs'));
   assert.match((await planOf({ bootGap: undefined })).obstacleToBoot ?? '', /grub-install/);
+});
+
+test('what fills FAT where the kernel does not know it is asked for beforehand', async () => {
+  const { tools } = await planOf({}, [object(1, { filesystem: 'vfat' }), object(2, { layout: 'image' })]);
+  assert.equal(tools.includes('mcopy') && tools.includes('mdir'), !isInKernel('vfat'));
 });
 
 test('plans that do not fit together are refused before anything is made', async () => {

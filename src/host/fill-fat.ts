@@ -1,0 +1,40 @@
+/** FAT filled where the kernel does not know it: mtools copy files to it. */
+import { readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { SnapError } from '../errors.ts';
+import { minutes } from '../lib/clock.ts';
+import { runTool, ToolError } from '../transfer/process.ts';
+
+/** Programs that it takes. */
+export const FAT_FILLERS = ['mcopy', 'mdir'];
+
+/** Letters beyond ASCII need a locale. FAT keeps times of no zone: they are those of UTC, as for a kernel without one. */
+const ENVIRONMENT = { LC_ALL: 'C.UTF-8', TZ: 'UTC' };
+
+/**
+ * Copies what is in a directory to an empty FAT. Modes and owners are nothing that FAT could keep.
+ * @throws SnapError `TARGET`, `TOOL_MISSING`
+ */
+export async function copyToFat(directory: string, device: string, signal: AbortSignal): Promise<void> {
+  const names = readdirSync(directory);
+  if (names.length === 0) return;
+  const options = { signal, within: minutes(60), env: ENVIRONMENT };
+  const paths = names.map((name) => join(directory, name));
+  try {
+    await runTool(['mcopy', '-s', '-m', '-Q', '-i', device, ...paths, '::/'], options);
+    const { stdout } = await runTool(['mdir', '-/', '-a', '-b', '-i', device, '::/'], options);
+    refuseLoss(directory, stdout);
+  } catch (cause) {
+    throw cause instanceof ToolError ? notFilled(cause.message, cause) : cause;
+  }
+}
+
+/** What mcopy cannot write of a name, such as 🎉, it leaves out without a word. @param listed `::/EFI/BOOT/` */
+function refuseLoss(directory: string, listed: string): void {
+  const made = new Set(listed.split('\n').map((line) => line.slice('::/'.length).replace(/\/$/, '')));
+  const lost = readdirSync(directory, { recursive: true, encoding: 'utf8' }).find((name) => !made.has(name));
+  if (lost !== undefined) throw notFilled(`mcopy cannot write the name ${JSON.stringify(lost)}`);
+}
+
+const notFilled = (why: string, cause?: unknown): SnapError =>
+  new SnapError('TARGET', `vfat cannot be filled: ${why}`, { hint: 'load the kernel module vfat', cause });
