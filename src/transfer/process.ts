@@ -231,14 +231,13 @@ export function describeOutcome(outcome: Outcome): string {
   return outcome.signalName ? `was killed by ${outcome.signalName}` : `exited ${outcome.exitCode}`;
 }
 
+/** What tar says besides, or after the last thing that matters. */
+const BESIDES = /^Total bytes (written|read): |^tar: Exiting with failure status|: socket ignored$/;
+
 /** ` (its last words)`, or nothing. */
 export function lastLine(stderr: string): string {
-  const line =
-    stderr
-      .trimEnd()
-      .split(/[\r\n]/)
-      .at(-1)
-      ?.trim() ?? '';
+  const lines = stderr.split(/[\r\n]/).map((line) => line.trim());
+  const line = lines.findLast((text) => text !== '' && !BESIDES.test(text)) ?? '';
   return line === '' ? '' : ` (${line.slice(0, 300)})`;
 }
 
