@@ -73,6 +73,8 @@ export interface Manifest {
     region: string;
     ownerId: string;
     sizeGiB: number;
+    /** Of all blocks ever written (`FullSnapshotSizeInBytes`); `null` where AWS did not tell, not there in earlier versions. */
+    dataBytes?: number | null;
     startTime: string;
     description: string;
     encrypted: boolean;
@@ -98,6 +100,7 @@ export const manifestSnapshot = (snapshot: Snapshot, region: string): Manifest['
   region,
   ownerId: snapshot.ownerId,
   sizeGiB: snapshot.sizeGiB,
+  dataBytes: snapshot.dataBytes,
   startTime: formatStartTime(snapshot.startTime),
   description: snapshot.description,
   encrypted: snapshot.encrypted,
@@ -141,8 +144,9 @@ const MOST_BYTES = 64 * 2 ** 20;
 
 const isRecord = (value: unknown): boolean => typeof value === 'object' && value !== null && !Array.isArray(value);
 
-const isSnapshotNote = ({ sizeGiB, description, tags }: Manifest['snapshot']): boolean =>
+const isSnapshotNote = ({ sizeGiB, dataBytes, description, tags }: Manifest['snapshot']): boolean =>
   isLength(sizeGiB) &&
+  isLengthOrNothing(dataBytes) &&
   typeof description === 'string' &&
   isRecord(tags) &&
   Object.values(tags).every((value) => typeof value === 'string');

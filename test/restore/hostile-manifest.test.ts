@@ -54,6 +54,7 @@ const MANIFESTS: Record<string, (manifest: Json) => Json> = {
     'an index that is none': { index: 'x' },
     'an index that is not there': { index: { key: 'nowhere', etag: '', bytes: 1 } },
   }),
+  'less than no data': (it) => ({ ...it, snapshot: { ...it.snapshot, dataBytes: -1 } }),
 };
 
 function withObject(changes: Record<string, object>): Record<string, (manifest: Json) => Json> {

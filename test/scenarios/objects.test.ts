@@ -20,6 +20,7 @@ test('metadata and tags are those of the ancestor', async (t) => {
   const disk = await addSnapshotOf(lab, undefined, {
     startTime: '2017-01-01T12:34:56.789Z',
     description: 'nightly (web) backup',
+    dataBytes: 7_340_032,
     tags: { 'snap-to-s3': 'migrate', Name: 'web & mail', 'größe/日本': 'a+b@c', 'aws:autoscaling': 'x' },
   });
   const done = await runMigrate(lab, ['--all']);
@@ -42,6 +43,7 @@ test('metadata and tags are those of the ancestor', async (t) => {
   assert.deepEqual(await objectTags(lab, `${stem}.tar.lz4`), { Name: 'web _ mail', 'größe/日本': 'a+b@c' });
   const manifest = await readManifest(lab);
   assert.equal(manifest.snapshot.tags['Name'], 'web & mail');
+  assert.equal(manifest.snapshot.dataBytes, 7_340_032);
   const [object] = manifest.objects;
   assert.equal(object?.storedBytes, ContentLength);
   assert.equal(object?.checksum?.value, ChecksumCRC32);
