@@ -185,6 +185,14 @@ export type SnapEvent =
       broken: number;
       seconds: number;
     }
+  | {
+      code: 'ratio.measured';
+      bucket: string;
+      prefix: string;
+      compression: number;
+      archives: number;
+      leftOut: number;
+    }
   | { code: 'region.described'; region: string; snapshots: number; volumes: number; images: number }
   | { code: 'live.planned'; region: string; snapshots: number; requests: number; dollars: number }
   | { code: 'list.finished'; archives: number; storedBytes: number; dollarsMonth: number; priceNote: string | null }

@@ -85,10 +85,10 @@ export function toSelection(flags: SelectionFlags, states: { value: string; unde
   throw new SnapError('USAGE', 'say which snapshots: --all, --one, --snapshots ID... or --from FILE');
 }
 
+export const BUCKET_NAME = matching(/^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/, 'a bucket name');
+
 export const bucketOption = (): Option =>
-  new Option('--bucket <name>', 'the bucket; it must exist')
-    .argParser(matching(/^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/, 'a bucket name'))
-    .makeOptionMandatory();
+  new Option('--bucket <name>', 'the bucket; it must exist').argParser(BUCKET_NAME).makeOptionMandatory();
 
 export const prefixOption = (): Option => new Option('--prefix <prefix>', 'put before all keys').default('');
 

@@ -43,11 +43,20 @@ export interface PriceBasis {
 }
 
 export interface Assumptions {
-  /** Plain bytes for each stored one, e.g. 2 for 2:1. */
+  /** Plain bytes for each stored one, e.g. 2 for 2:1; of volumes that have archives of their own, those tell. */
   compression: number;
-  isCompressionMeasured: boolean;
+  compressionIs: 'assumed' | 'given' | 'measured';
+  /** What it was measured on; `null` where it was not. */
+  measuredOn: { bucket: string; prefix: string; archives: number } | null;
   /** How long archives are kept, in months: what one-off costs are weighed against. */
   keepMonths: number;
+}
+
+/** How well archives compress that are there already. */
+export interface MeasuredRatio {
+  /** Plain bytes for each stored one. */
+  compression: number;
+  archives: number;
 }
 
 export interface RegionAnalysis {
@@ -71,6 +80,8 @@ export interface VolumeAnalysis {
   monthly: number;
   /** Of the volume's size, in per cent, without the first snapshot; `null` for a single one. */
   averageChange: number | null;
+  /** Of the volume's own archives; `null` where there are none, or nobody looked. */
+  measured: MeasuredRatio | null;
   /** By start time, oldest first. */
   snapshots: SnapshotAnalysis[];
   /** Of the set as a whole; `null` where there is too little to judge by. */

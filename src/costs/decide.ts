@@ -13,6 +13,7 @@ import type {
   VolumeAnalysis,
 } from './analysis.ts';
 import { type Plan, weigh } from './choices.ts';
+import { compressionOf } from './compression.ts';
 import { exactly, handedOn, type Lineage, type Link, type Range, remaining, sum } from './lineage.ts';
 import { noteOn, type Prices, pricesIn, type RegionPrices } from './prices.ts';
 import { type MoveOptions, type Target, targetsIn, WEIGHED_CLASSES } from './targets.ts';
@@ -38,7 +39,7 @@ export function decide(analysis: Analysis, prices: Prices, options: DecideOption
   };
 }
 
-/** What all volumes of a region are weighed by. */
+/** What a volume is weighed by. */
 interface Scale {
   prices: RegionPrices;
   targets: readonly Target[];
@@ -56,20 +57,18 @@ function decideRegion(
   options: DecideOptions,
 ): { region: RegionAnalysis; warnings: AnalysisWarning[] } {
   const { prices, warnings } = pricesFor(region, all);
-  const { compression, keepMonths } = assumptions;
-  const moving = { compression, reading: options.reading ?? 'direct' };
+  const { keepMonths } = assumptions;
   const foreign = new Map(region.volumes.map((volume) => [volume, foreignGiB(volume)]));
   const allForeign = sum([...foreign.values()]);
-  const scale = {
-    prices,
-    targets: targetsIn(prices, options.classes ?? WEIGHED_CLASSES, moving),
-    today: options.today,
-    keepMonths,
-    foreign,
-    allForeign,
+  const scaleFor = (volume: VolumeAnalysis): Scale => {
+    const { compression } = compressionOf(volume, assumptions);
+    const moving = { compression, reading: options.reading ?? 'direct' };
+    const targets = targetsIn(prices, options.classes ?? WEIGHED_CLASSES, moving);
+    return { prices, targets, today: options.today, keepMonths, foreign, allForeign };
   };
   if (allForeign > 0) warnings.push(sharedLineage(region.region));
-  return { region: { ...region, volumes: region.volumes.map((volume) => decideVolume(volume, scale)) }, warnings };
+  const volumes = region.volumes.map((volume) => decideVolume(volume, scaleFor(volume)));
+  return { region: { ...region, volumes }, warnings };
 }
 
 const sharedLineage = (region: string): AnalysisWarning => ({

@@ -12,6 +12,7 @@ import { GiB } from '../lib/units.ts';
 import { VERSION } from '../version.ts';
 import { assembleRegions, isCopy } from './assemble-analysis.ts';
 import { type Described, describeRegions, type KnownRegion } from './describe-regions.ts';
+import { type KnownRatios, ratiosFor } from './measure-ratio.ts';
 import type { AnalyzeServices, AnalyzeSettings } from './settings.ts';
 
 /** A snapshot, and the one before it of the same volume; `null` for the first. */
@@ -28,7 +29,7 @@ interface Findings {
 }
 
 /**
- * @throws SnapError what calls of AWS throw where no region could be asked; snapshots that cannot be compared are taken
+ * @throws SnapError `USAGE` where no archive can be measured; what calls of AWS throw where no region could be asked; snapshots that cannot be compared are taken
  *   for as large as they are at the most, and a warning says so.
  */
 export async function analyzeLive(
@@ -36,12 +37,13 @@ export async function analyzeLive(
   services: AnalyzeServices,
   signal: AbortSignal,
 ): Promise<Analysis> {
+  const ratios = await ratiosFor(settings, services, signal);
   const described = await describeRegions(new Map(settings.regions.map((region) => [region, []])), services, signal);
   const prices = await services.prices(settings.regions, { signal });
   const links = [...described.regions].flatMap(([region, known]) => linksIn(region, known, settings.accounts));
   announce(links, prices, services);
   const findings = await compareAll(links, services, signal);
-  return decide(documentOf(described, findings, prices, settings), prices, { today: today() });
+  return decide(documentOf(described, findings, prices, { ...settings, ratios }), prices, { today: today() });
 }
 
 const today = (): string => now().toISOString().slice(0, 10);
@@ -122,7 +124,7 @@ function documentOf(
   described: Described,
   { billed, requests, warnings }: Findings,
   prices: Prices,
-  { regions, assumptions }: AnalyzeSettings,
+  { regions, ratios }: AnalyzeSettings & { ratios: KnownRatios },
 ): Analysis {
   return {
     format: 1,
@@ -134,9 +136,9 @@ function documentOf(
       calls: { requests, dollars: dollarsFor(requests, regions[0] ?? '', prices) },
     },
     prices: { source: prices.source, asOf: prices.asOf, note: prices.note },
-    assumptions,
-    regions: assembleRegions(billed, described.regions, prices),
+    assumptions: ratios.assumptions,
+    regions: assembleRegions(billed, described.regions, prices, ratios.byVolume),
     trend: [],
-    warnings: [...described.warnings, ...warnings],
+    warnings: [...ratios.warnings, ...described.warnings, ...warnings],
   };
 }

@@ -10,6 +10,7 @@ import { monotonic, now } from '../lib/clock.ts';
 import { VERSION } from '../version.ts';
 import { assembleRegions } from './assemble-analysis.ts';
 import { type Described, describeRegions } from './describe-regions.ts';
+import { type KnownRatios, ratiosFor } from './measure-ratio.ts';
 import { reportSources } from './report-sources.ts';
 import { reportWarnings } from './report-warnings.ts';
 import type { AnalyzeServices, AnalyzeSettings } from './settings.ts';
@@ -17,7 +18,7 @@ import type { AnalyzeServices, AnalyzeSettings } from './settings.ts';
 /**
  * @returns the document, with what is best.
  * @throws SnapError `USAGE` for what is no report; `REPORT` for one that cannot be read to its end; `BUCKET`,
- *   `ACCESS_DENIED` and the like for S3. EC2 that cannot be asked is a warning.
+ *   `ACCESS_DENIED` and the like for S3. Archives are measured before reports are read. EC2 that cannot be asked is a warning.
  */
 export async function analyze(
   settings: AnalyzeSettings,
@@ -25,13 +26,14 @@ export async function analyze(
   signal: AbortSignal,
 ): Promise<Analysis> {
   const sources = await reportSources(settings, services, signal);
+  const ratios = await ratiosFor(settings, services, signal);
   const ledger = new Ledger(settings);
   const facts = await readAll(sources, ledger, services, signal);
   const billed = ledger.result(now().getTime());
   const described = settings.isOffline ? NOTHING : await describeRegions(accountsOf(billed), services, signal);
   const regions = [...new Set(billed.snapshots.map(({ region }) => region))];
   const prices = await services.prices(regions, { signal });
-  const undecided = document(facts, billed, described, { ...settings, prices });
+  const undecided = document(facts, billed, described, { ...settings, prices, ratios });
   return decide(undecided, measuredPrices(undecided.regions, prices), { today: undecided.madeAt.slice(0, 10) });
 }
 
@@ -84,10 +86,10 @@ function document(
   facts: readonly ReportFacts[],
   billed: Billed,
   described: Described,
-  { isOffline, prices, assumptions }: AnalyzeSettings & { prices: Prices },
+  { isOffline, prices, ratios }: AnalyzeSettings & { prices: Prices; ratios: KnownRatios },
 ): Analysis {
   const total = (pick: (one: ReportFacts) => number) => facts.reduce((sum, one) => sum + pick(one), 0);
-  const warnings: AnalysisWarning[] = [...reportWarnings(facts, billed), ...described.warnings];
+  const warnings: AnalysisWarning[] = [...reportWarnings(facts, billed), ...ratios.warnings, ...described.warnings];
   return {
     format: 1,
     tool: { name: 'snap-to-s3', version: VERSION },
@@ -105,8 +107,8 @@ function document(
       isJoined: !isOffline && described.regions.size > 0,
     },
     prices: { source: prices.source, asOf: prices.asOf, note: prices.note },
-    assumptions,
-    regions: assembleRegions(billed.snapshots, described.regions, prices),
+    assumptions: ratios.assumptions,
+    regions: assembleRegions(billed.snapshots, described.regions, prices, ratios.byVolume),
     trend: billed.trend,
     warnings,
   };

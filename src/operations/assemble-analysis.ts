@@ -1,6 +1,6 @@
 /** What was billed and what EC2 knows, put together: regions, volumes, snapshots. Nothing is decided yet. */
 import type { BilledSnapshot } from '../billing/ledger.ts';
-import type { RegionAnalysis, SnapshotAnalysis, VolumeAnalysis } from '../costs/analysis.ts';
+import type { MeasuredRatio, RegionAnalysis, SnapshotAnalysis, VolumeAnalysis } from '../costs/analysis.ts';
 import { type Prices, pricesIn } from '../costs/prices.ts';
 import { GiB } from '../lib/units.ts';
 import type { KnownRegion } from './describe-regions.ts';
@@ -17,15 +17,19 @@ interface Placed {
 /**
  * @param regions those that EC2 described, by name.
  * @param prices for reports that have no costs.
+ * @param measured how well archives of volumes compress, by volume.
  */
 export function assembleRegions(
   billed: readonly BilledSnapshot[],
   regions: ReadonlyMap<string, KnownRegion>,
   prices: Prices,
+  measured: Ratios,
 ): RegionAnalysis[] {
   const groups = Map.groupBy(billed, ({ region, currency }) => `${region} ${currency}`);
-  return [...groups.values()].map((group) => assembleRegion(group, regions, prices)).sort(byCost);
+  return [...groups.values()].map((group) => assembleRegion(group, regions, prices, measured)).sort(byCost);
 }
+
+type Ratios = ReadonlyMap<string, MeasuredRatio>;
 
 /** A snapshot with what a month of it costs, by the report or by the price list. */
 type Priced = BilledSnapshot & { monthly: number };
@@ -34,6 +38,7 @@ function assembleRegion(
   group: readonly BilledSnapshot[],
   regions: ReadonlyMap<string, KnownRegion>,
   prices: Prices,
+  measured: Ratios,
 ): RegionAnalysis {
   const { region = '', currency = '' } = group[0] ?? {};
   const { gbMonth, archiveGbMonth } = pricesIn(region, prices).snapshot;
@@ -43,7 +48,7 @@ function assembleRegion(
   });
   const known = regions.get(region);
   const placed = billed.filter(({ id }) => id !== '').map((one) => place(one, known));
-  const volumes = [...Map.groupBy(placed, volumeKey).values()].map((group) => assembleVolume(group, known));
+  const volumes = [...Map.groupBy(placed, volumeKey).values()].map((group) => assembleVolume(group, known, measured));
   return {
     region,
     currency,
@@ -83,7 +88,7 @@ function place(billed: Priced, known: KnownRegion | undefined): Placed {
   };
 }
 
-function assembleVolume(placed: readonly Placed[], known: KnownRegion | undefined): VolumeAnalysis {
+function assembleVolume(placed: readonly Placed[], known: KnownRegion | undefined, measured: Ratios): VolumeAnalysis {
   const id = placed[0]?.volumeId ?? null;
   const volume = id === null ? undefined : known?.volumes.get(id);
   const sizes = placed.flatMap(({ sizeGiB }) => sizeGiB ?? []);
@@ -97,6 +102,7 @@ function assembleVolume(placed: readonly Placed[], known: KnownRegion | undefine
     gib: sum(snapshots.map(({ gib }) => gib)),
     monthly: sum(snapshots.map(({ monthly }) => monthly)),
     ...withShares(snapshots, id === null ? null : sizeGiB),
+    measured: id === null || isCopy(id) ? null : (measured.get(id) ?? null),
     decision: null,
   };
 }

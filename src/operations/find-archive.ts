@@ -69,7 +69,7 @@ const idIn = (key: string): string | undefined => (parseKey(key) ?? parseSmallKe
 export async function readManifest(
   key: string,
   snapshotId: string,
-  store: ArchiveStore,
+  store: Pick<ArchiveStore, 'head' | 'getSmall'>,
   signal: AbortSignal,
 ): Promise<Archive['manifest']> {
   const head = await store.head(key, { signal });

@@ -15,7 +15,7 @@ export interface FoundArchive {
 /** Keys begin with the volume, the start time and the snapshot: what belongs together is listed together. */
 export async function* archivesIn(
   filter: ArchiveFilter,
-  { store }: Pick<Services, 'store'>,
+  { store }: { store: Pick<Services['store'], 'objects'> },
   signal: AbortSignal,
 ): AsyncGenerator<FoundArchive> {
   for (const prefix of prefixesOf(filter)) {

@@ -6,7 +6,6 @@ import type { BlockCounts, NewSnapshots, SnapshotBlocks } from '../cloud/blocks.
 import type { Examiner } from '../cloud/examiner.ts';
 import type { Inventory } from '../cloud/inventory.ts';
 import type { ArchiveStore, Call, CallerIdentity, Instance, Snapshots, ThawOrder, Volumes } from '../cloud/ports.ts';
-import type { Assumptions } from '../costs/analysis.ts';
 import type { Prices } from '../costs/prices.ts';
 import type { Host } from '../events.ts';
 import type { DirectAccess } from '../fuse/serving-order.ts';
@@ -228,8 +227,15 @@ export interface AnalyzeSettings {
   accounts: readonly string[];
   /** Whether EC2 is asked what snapshots are. */
   isOffline: boolean;
-  assumptions: Assumptions;
+  ratio: RatioChoice;
+  /** How long archives are kept, in months. */
+  keepMonths: number;
 }
+
+/** How well archives are taken to compress: plain bytes for each stored one, or as the archives in a bucket do. */
+export type RatioChoice =
+  | { is: 'assumed' | 'given'; compression: number }
+  | { is: 'measured'; bucket: string; prefix: string };
 
 /** The part of the outside world that bills are about. */
 export interface AnalyzeServices {

@@ -119,6 +119,20 @@ test('a volume opens by keyboard, with its choices and its snapshots', async () 
   assertQuiet(opened);
 });
 
+test('how well archives compress is said of all, and of a volume that has some of its own', async () => {
+  const opened = await browser.open(renderPage(sampleAnalysis({ volumes: 1 }), BUILT_IN));
+  const { page } = opened;
+  assert.match(
+    (await page.locator('.sources').textContent()) ?? '',
+    /taken to be 2:1, as measured on 57 archives in s3:\/\/acme-backups\/ebs\/\. Measured on archives of their own: 5 volumes\./,
+  );
+  await page.locator('.toggle').first().click();
+  const detail = (await page.locator('.detail').textContent()) ?? '';
+  assert.match(detail, /Archives of this volume compress 2\.41:1, as measured on 3\./);
+  assert.equal(await page.getByRole('spinbutton', { name: 'Compression, to 1' }).inputValue(), '2.4');
+  assertQuiet(opened);
+});
+
 test('what the trend shows is chosen by keyboard', async () => {
   const { page } = await browser.open(html);
   const cost = await pictureOf(page, '#trend');

@@ -299,6 +299,28 @@ test('analyze: its policy is enough, and each of its actions is missed', async (
   }
 });
 
+test('analyze --ratio-from: its policy is enough, and each of its actions is missed', async (t) => {
+  const lab = await labForTest(t);
+  const { snapshotId } = await addSnapshotOf(lab);
+  assert.equal((await runMigrate(lab, ['--all'])).code, 0);
+  const month = { month: '2026-09', others: 0, snapshots: [line(snapshotId, 2048, { region: 'us-east-1' })] };
+  const report = csv('legacy', [month], 'daily');
+  const policy = policyFor('analyze-ratio');
+  const analyzeAs = async (Statement: Document['Statement']) => {
+    const { accessKeyId, secretAccessKey } = await lab.control.addIdentity('measurer', { ...policy, Statement });
+    const env = { AWS_ACCESS_KEY_ID: accessKeyId, AWS_SECRET_ACCESS_KEY: secretAccessKey };
+    return runCli(lab.env, ['analyze', '--offline', '--ratio-from', BUCKET], { env, input: report });
+  };
+  const done = await analyzeAs(policy.Statement);
+  assert.equal(done.code, 0, done.stderr);
+  assert.match(done.stdout, /measured on 1 archive\)/);
+  for (const { Sid } of policy.Statement) {
+    const refused = await analyzeAs(policy.Statement.filter((statement) => statement.Sid !== Sid));
+    assert.equal(refused.code, 1, `${Sid} ${refused.stderr}`);
+    assert.match(refused.stderr, /could not (list|read|look)/, Sid);
+  }
+});
+
 test('analyze --live: its policy is enough', async (t) => {
   const lab = await labForTest(t);
   const { snapshotId, volumeId } = await addSnapshotOf(lab);

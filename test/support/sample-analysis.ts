@@ -63,7 +63,12 @@ export function sampleAnalysis(wanted: Wanted = {}): Analysis {
       isJoined: true,
     },
     prices: { source: 'built-in', asOf: '2026-11-01', note: 'List prices of each region; no negotiated rates.' },
-    assumptions: { compression: 2, isCompressionMeasured: false, keepMonths: 24 },
+    assumptions: {
+      compression: 2,
+      compressionIs: 'measured',
+      measuredOn: { bucket: hostile ?? 'acme-backups', prefix: 'ebs/', archives: 57 },
+      keepMonths: 24,
+    },
     regions,
     trend: Array.from({ length: months }, (_, index) => {
       const share = 1 - (months - 1 - index) * 0.035 + (random() - 0.5) * 0.02;
@@ -128,6 +133,7 @@ function volumeOf(factor: number, place: number, wanted: Wanted, random: () => n
     gib,
     monthly: gib * SNAPSHOT_GB_MONTH * factor,
     averageChange: count === 1 ? null : change,
+    measured: place % 2 === 0 ? { compression: 2.4137931, archives: 3 } : null,
     snapshots,
     decision: isJudged ? decisionOf(gib, count, factor, 'exact') : null,
   };

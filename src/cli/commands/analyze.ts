@@ -1,15 +1,16 @@
 /** `snap-to-s3 analyze`: its flags, and what becomes of the document. */
 import { Command, Option } from 'commander';
+import { normalisePrefix } from '../../archive/key.ts';
 import { awsAnalyzeServices } from '../../aws-services.ts';
 import type { Analysis } from '../../costs/analysis.ts';
 import { BUILT_IN } from '../../costs/built-in-prices.ts';
 import type { Prices } from '../../costs/prices.ts';
 import { EXIT, SnapError } from '../../errors.ts';
-import type { AnalyzeServices, AnalyzeSettings } from '../../operations/settings.ts';
+import type { AnalyzeServices, AnalyzeSettings, RatioChoice } from '../../operations/settings.ts';
 import type { CliContext } from '../context.ts';
 import { collect, decimal, matching, wholeNumber } from '../flag-values.ts';
 import { EXIT_STATUS_HELP } from '../help.ts';
-import { type AwsFlags, addOptionGroups, awsOptions } from '../options.ts';
+import { type AwsFlags, addOptionGroups, awsOptions, BUCKET_NAME } from '../options.ts';
 import { planText } from '../plan-file.ts';
 import { type PriceFlags, priceOptions, pricesOf } from '../price-flags.ts';
 import { analysisCsv } from '../render/analysis-csv.ts';
@@ -25,7 +26,9 @@ interface AnalyzeFlags extends AwsFlags, Pick<PriceFlags, 'prices' | 'refreshPri
   regions?: string[];
   accounts?: string[];
   months: number;
-  ratio: number;
+  ratio?: number;
+  ratioFrom?: string;
+  prefix?: string;
   keepMonths: number;
   json?: true;
   quiet?: true;
@@ -60,6 +63,7 @@ const EXAMPLES = `
 Examples:
   snap-to-s3 analyze costreport-00001.csv.gz
   snap-to-s3 analyze s3://cost-reports.example.com/billing/daily/ --months 3
+  snap-to-s3 analyze costreport-00001.csv.gz --ratio-from backups.example.com
   snap-to-s3 analyze --live --regions eu-west-1 us-east-1
   aws s3 cp s3://cost-reports.example.com/costreport-1.csv.gz - | snap-to-s3 analyze
 `;
@@ -81,8 +85,18 @@ const inputOptions = (): Option[] => [
   new Option('--offline', 'do not ask EC2 what snapshots are of'),
 ];
 
+/** What is assumed of archives that nobody has made yet. */
+const USUAL_RATIO = 2;
+
 const assumptionOptions = (): Option[] => [
-  new Option('--ratio <number>', 'how well archives compress, e.g. 2 for 2:1').argParser(decimal(0.1, 1000)).default(2),
+  new Option(
+    '--ratio <number>',
+    `how well archives compress, e.g. 1.8 for 1.8:1; ${USUAL_RATIO} where nothing else is said`,
+  ).argParser(decimal(0.1, 1000)),
+  new Option('--ratio-from <bucket>', 'measure that on the archives in this bucket; also with --offline')
+    .argParser(BUCKET_NAME)
+    .conflicts('ratio'),
+  new Option('--prefix <prefix>', 'of those archives: what is before all of their keys'),
   new Option('--keep-months <number>', 'how long archives are kept').argParser(wholeNumber(1, 1200)).default(12),
 ];
 
@@ -142,8 +156,18 @@ const always = (flags: AnalyzeFlags, process: NodeJS.Process) => ({
   months: flags.months,
   accounts: flags.accounts ?? [],
   isOffline: flags.offline === true,
-  assumptions: { compression: flags.ratio, isCompressionMeasured: false, keepMonths: flags.keepMonths },
+  ratio: toRatio(flags),
+  keepMonths: flags.keepMonths,
 });
+
+/** @throws SnapError `USAGE` for a prefix of nothing. */
+function toRatio({ ratio, ratioFrom: bucket, prefix }: AnalyzeFlags): RatioChoice {
+  if (bucket !== undefined) return { is: 'measured', bucket, prefix: normalisePrefix(prefix ?? '') };
+  if (prefix !== undefined) {
+    throw new SnapError('USAGE', '--prefix is of the archives that are measured', { hint: 'give --ratio-from BUCKET' });
+  }
+  return ratio === undefined ? { is: 'assumed', compression: USUAL_RATIO } : { is: 'given', compression: ratio };
+}
 
 function liveRegions(inputs: readonly string[], flags: AnalyzeFlags, env: NodeJS.ProcessEnv): string[] {
   if (inputs.length > 0) throw new SnapError('USAGE', '--live reads no report: leave the files out, or --live');

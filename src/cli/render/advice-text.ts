@@ -1,6 +1,7 @@
 /** What an analysis advises, in some lines. */
 import type { Analysis, Choice } from '../../costs/analysis.ts';
 import { type Chosen, chosenOf } from '../../costs/chosen.ts';
+import { measuredVolumes, ratioText } from '../../costs/compression.ts';
 import { money } from './money.ts';
 
 /** Lines shown; the table, the page and JSON have them all. */
@@ -13,12 +14,22 @@ export function adviceLines(analysis: Analysis): string[] {
   const more = chosen.length - SHOWN;
   return [
     '',
-    `Moving to S3, kept for ${assumptions.keepMonths} months and compressed ${assumptions.compression}:1:`,
+    `Moving to S3, kept for ${assumptions.keepMonths} months and compressed ${compressed(analysis)}:`,
     ...(chosen.length === 0 ? [`  nothing: ${reasonOf(analysis)}`] : chosen.slice(0, SHOWN).map(describe)),
     ...(more > 0 ? [`  and ${more} more (--csv, --json)`] : []),
     ...totals(chosen),
     `Prices: ${prices.note.replace(/\.$/, '')}.`,
   ];
+}
+
+/** `2:1 (assumed)`, `2.13:1 (measured on 14 archives; 3 volumes by their own)` */
+function compressed({ assumptions, regions }: Analysis): string {
+  const { compression, compressionIs, measuredOn } = assumptions;
+  if (measuredOn === null) return `${ratioText(compression)} (${compressionIs})`;
+  const own = measuredVolumes(regions);
+  const byOwn = own === 0 ? '' : `; ${own} ${own === 1 ? 'volume by its' : 'volumes by their'} own`;
+  const { archives } = measuredOn;
+  return `${ratioText(compression)} (measured on ${archives} archive${archives === 1 ? '' : 's'}${byOwn})`;
 }
 
 function describe({ volume, snapshots, choice, currency }: Chosen): string {

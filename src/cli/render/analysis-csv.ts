@@ -1,10 +1,21 @@
 /** An analysis as a table: a row for each snapshot, for spreadsheets. */
 import Papa from 'papaparse';
-import type { Analysis, Decision, RegionAnalysis, SnapshotAnalysis, VolumeAnalysis } from '../../costs/analysis.ts';
+import type {
+  Analysis,
+  Assumptions,
+  Decision,
+  RegionAnalysis,
+  SnapshotAnalysis,
+  VolumeAnalysis,
+} from '../../costs/analysis.ts';
+import { compressionOf } from '../../costs/compression.ts';
 
-export function analysisCsv({ regions }: Analysis): string {
+export function analysisCsv({ regions, assumptions }: Analysis): string {
   const rows = regions.flatMap((region) =>
-    region.volumes.flatMap((volume) => volume.snapshots.map((snapshot) => rowOf(region, volume, snapshot))),
+    region.volumes.flatMap((volume) => {
+      const ratio = ratioOf(volume, assumptions);
+      return volume.snapshots.map((snapshot) => ({ ...rowOf(region, volume, snapshot), ...ratio }));
+    }),
   );
   // Cells that begin like formulas would be run by spreadsheets: names are tags, which anybody may have written.
   return `${Papa.unparse(rows, { columns: COLUMNS, newline: '\n', escapeFormulae: true })}\n`;
@@ -29,7 +40,15 @@ const COLUMNS = [
   'images',
   'best_for_volume',
   'best_for_snapshot',
+  'compression',
+  'compression_is',
+  'compression_archives',
 ];
+
+function ratioOf(volume: VolumeAnalysis, assumptions: Assumptions) {
+  const { compression, is, archives } = compressionOf(volume, assumptions);
+  return { compression, compression_is: is, compression_archives: archives };
+}
 
 const rowOf = (region: RegionAnalysis, volume: VolumeAnalysis, snapshot: SnapshotAnalysis) => ({
   region: region.region,

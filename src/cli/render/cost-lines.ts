@@ -1,8 +1,9 @@
 /** Events of `analyze` as lines. */
+import { ratioText } from '../../costs/compression.ts';
 import type { SnapEvent } from '../../events.ts';
 import { formatDollars, formatDuration } from '../../lib/units.ts';
 
-type CostEvent = Extract<SnapEvent, { code: 'report.read' | 'region.described' | 'live.planned' }>;
+type CostEvent = Extract<SnapEvent, { code: 'report.read' | 'ratio.measured' | 'region.described' | 'live.planned' }>;
 
 export function describeCosts(event: CostEvent): string {
   switch (event.code) {
@@ -11,6 +12,11 @@ export function describeCosts(event: CostEvent): string {
       const bad = broken === 0 ? '' : `, ${broken} BROKEN`;
       const counts = `${rows} rows, ${ofSnapshots} of snapshots${bad}`;
       return `${name}: ${format}, ${granularity}: ${counts}, in ${formatDuration(seconds)}`;
+    }
+    case 'ratio.measured': {
+      const { bucket, prefix, compression, archives, leftOut } = event;
+      const others = leftOut === 0 ? '' : `, ${leftOut} left out`;
+      return `s3://${bucket}/${prefix}: ${ratioText(compression)}, measured on ${archives} archive${archives === 1 ? '' : 's'}${others}`;
     }
     case 'region.described': {
       const { region, snapshots, volumes, images } = event;

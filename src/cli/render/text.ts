@@ -42,6 +42,7 @@ export function describeEvent(event: SnapEvent): string | null {
     case 'find.finished':
       return describeSearch(event);
     case 'report.read':
+    case 'ratio.measured':
     case 'region.described':
     case 'live.planned':
       return describeCosts(event);
@@ -74,6 +75,7 @@ type SnapshotEvent = Exclude<
       | 'find.finished'
       | 'list.finished'
       | 'report.read'
+      | 'ratio.measured'
       | 'region.described'
       | 'live.planned'
       | `doctor.${string}`;

@@ -1,5 +1,6 @@
 /** What is behind one row of the list: why, the other choices, the snapshots. */
-import type { Choice } from '../../costs/analysis.ts';
+import type { Choice, MeasuredRatio } from '../../costs/analysis.ts';
+import { ratioText } from '../../costs/compression.ts';
 import type { PageChoices, PageSnapshot, PageVolume } from '../model/page-data.ts';
 import { choiceName, count, counted, day, gib, money, percent, sentence, signed } from '../model/words.ts';
 import { button, type Cell, element, scrollingTable, tableRow } from './dom.ts';
@@ -7,16 +8,20 @@ import { button, type Cell, element, scrollingTable, tableRow } from './dom.ts';
 const NONE = '–';
 
 export function volumeDetails(volume: PageVolume): HTMLElement {
-  const { choices, advice, currency } = volume;
+  const { choices, advice, currency, measured } = volume;
   return element(
     'div',
     { class: 'detail' },
     element('p', { class: 'reason' }, element('bdi', {}, sentence(advice.reason))),
+    ...(measured === null ? [] : [compressionOf(measured)]),
     ...(choices === null ? [] : choicesOf(choices, currency)),
     element('h4', {}, counted(volume.snapshots.length, 'snapshot')),
     snapshotTables(volume),
   );
 }
+
+const compressionOf = ({ compression, archives }: MeasuredRatio): HTMLElement =>
+  element('p', {}, `Archives of this volume compress ${ratioText(compression)}, as measured on ${count(archives)}.`);
 
 const CHOICE_HEADINGS: readonly Cell[] = [
   { text: 'Choice' },

@@ -2,6 +2,7 @@
 import type { Analysis } from '../../costs/analysis.ts';
 import { compareToday } from '../../costs/compare.ts';
 import type { CompareInput } from '../../costs/compare-model.ts';
+import { compressionOf } from '../../costs/compression.ts';
 import type { Prices } from '../../costs/prices.ts';
 import { type CalculatorState, within } from './limits.ts';
 import { sum } from './summary.ts';
@@ -55,6 +56,10 @@ function startOf({ regions, assumptions }: Analysis, prices: Prices): Calculator
     snapshots: within('snapshots', Math.round(average(({ snapshots }) => snapshots.length, USUAL.snapshots))),
     sizeGiB: within('sizeGiB', Number(average(({ sizeGiB }) => sizeGiB, USUAL.sizeGiB).toPrecision(2))),
     change: within('change', Math.round(average(({ averageChange }) => averageChange, USUAL.change) * 10) / 10),
-    compression: within('compression', Math.round(assumptions.compression * 10) / 10),
+    compression: within(
+      'compression',
+      Math.round(average((volume) => compressionOf(volume, assumptions).compression, assumptions.compression) * 10) /
+        10,
+    ),
   };
 }

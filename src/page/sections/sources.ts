@@ -1,5 +1,6 @@
 /** Where the numbers are from: prices, assumptions, reports. */
-import type { Analysis, Basis, PriceBasis } from '../../costs/analysis.ts';
+import type { Analysis, Assumptions, Basis, PriceBasis, RegionAnalysis } from '../../costs/analysis.ts';
+import { measuredVolumes, ratioText } from '../../costs/compression.ts';
 import { type Html, html } from '../html.ts';
 import { count, counted, day, money, sentence } from '../model/words.ts';
 
@@ -7,11 +8,12 @@ export const sources = ({
   basis,
   prices,
   assumptions,
+  regions,
 }: Analysis): Html => html`<section aria-labelledby="sources-title">
 <h2 id="sources-title">Where these numbers come from</h2>
 <dl class="sources">
 <div><dt>Prices</dt><dd>${sentence(prices.note)} <small>${PRICES[prices.source]}, as of ${day(prices.asOf)}</small></dd></div>
-${entry('Compression', compression(assumptions))}
+${entry('Compression', compression(assumptions, regions))}
 ${entry('Kept for', `${assumptions.keepMonths} months: the costs of moving are weighed against the savings of that time.`)}
 ${basis.kind === 'live' ? live(basis) : report(basis)}
 </dl>
@@ -24,8 +26,18 @@ const PRICES: Record<PriceBasis['source'], string> = {
   report: 'rates seen in the report',
 };
 
-const compression = ({ compression: ratio, isCompressionMeasured }: Analysis['assumptions']): string =>
-  `Archives are taken to be ${ratio}:1, as ${isCompressionMeasured ? 'measured on archives made so far' : 'assumed; measure it on a few archives of your own'}.`;
+function compression(
+  { compression: ratio, compressionIs, measuredOn }: Assumptions,
+  regions: readonly RegionAnalysis[],
+): string {
+  const taken = `Archives are taken to be ${ratioText(ratio)}`;
+  if (compressionIs === 'given') return `${taken}, as given.`;
+  if (measuredOn === null) return `${taken}, as assumed; measure it on archives of your own by --ratio-from.`;
+  const { bucket, prefix, archives } = measuredOn;
+  const own = measuredVolumes(regions);
+  const others = own === 0 ? '' : ` Measured on archives of their own: ${counted(own, 'volume')}.`;
+  return `${taken}, as measured on ${counted(archives, 'archive')} in s3://${bucket}/${prefix}.${others}`;
+}
 
 const live = ({ calls, latestDay }: Extract<Basis, { kind: 'live' }>): Html =>
   entry(

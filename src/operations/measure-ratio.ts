@@ -1,0 +1,143 @@
+/** How well archives compress: as given, or as those do that are in a bucket already, by their manifests. */
+import type { Manifest } from '../archive/manifest.ts';
+import type { AnalysisWarning, Assumptions, MeasuredRatio } from '../costs/analysis.ts';
+import { SnapError } from '../errors.ts';
+import { inParallel } from '../lib/parallel.ts';
+import { manifestOf } from './archive-tags.ts';
+import { archivesIn, batches, type FoundArchive } from './scan-bucket.ts';
+import type { AnalyzeServices, AnalyzeSettings, RatioChoice } from './settings.ts';
+
+/** What is known of archives before any is made of the snapshots at hand. */
+export interface KnownRatios {
+  assumptions: Assumptions;
+  /** Of volumes that have archives, by id. */
+  byVolume: ReadonlyMap<string, MeasuredRatio>;
+  warnings: AnalysisWarning[];
+}
+
+/** @throws SnapError `USAGE` where no archive can be measured; `BUCKET`, `ACCESS_DENIED` and the like. */
+export async function ratiosFor(
+  { ratio, keepMonths }: Pick<AnalyzeSettings, 'ratio' | 'keepMonths'>,
+  services: AnalyzeServices,
+  signal: AbortSignal,
+): Promise<KnownRatios> {
+  if (ratio.is === 'measured') return measured(ratio, keepMonths, services, signal);
+  const { is: compressionIs, compression } = ratio;
+  return {
+    assumptions: { compression, compressionIs, measuredOn: null, keepMonths },
+    byVolume: new Map(),
+    warnings: [],
+  };
+}
+
+type Place = Extract<RatioChoice, { is: 'measured' }>;
+
+async function measured(
+  place: Place,
+  keepMonths: number,
+  services: AnalyzeServices,
+  signal: AbortSignal,
+): Promise<KnownRatios> {
+  const { bucket, prefix } = place;
+  const found = await measureAll(place, services, signal);
+  const sizes = found.filter((one) => typeof one !== 'string');
+  const obstacles = found.filter((one) => typeof one === 'string');
+  const total = ratioOf(sizes);
+  if (total === null) throw nothingMeasured(place, obstacles);
+  const { compression, archives } = total;
+  services.host.notify({ code: 'ratio.measured', bucket, prefix, compression, archives, leftOut: obstacles.length });
+  return {
+    assumptions: { compression, compressionIs: 'measured', measuredOn: { bucket, prefix, archives }, keepMonths },
+    byVolume: ratiosByVolume(sizes),
+    warnings: obstacles.length === 0 ? [] : [notMeasured(place, found.length, obstacles)],
+  };
+}
+
+const nameOf = ({ bucket, prefix }: Place): string => `s3://${bucket}/${prefix}`;
+
+function nothingMeasured(place: Place, obstacles: readonly string[]): SnapError {
+  const what =
+    obstacles.length === 0
+      ? `there is no archive in ${nameOf(place)}`
+      : `no archive in ${nameOf(place)} can be measured: ${counted(obstacles)}`;
+  return new SnapError('USAGE', what, {
+    hint: 'check --ratio-from and --prefix, or say by --ratio how well archives compress',
+  });
+}
+
+const notMeasured = (place: Place, archives: number, obstacles: readonly string[]): AnalysisWarning => ({
+  code: 'archives-not-measured',
+  text: `of ${archives} archives in ${nameOf(place)}, some are not in the measured ratio: ${counted(obstacles)}`,
+});
+
+/** `incomplete (1), no manifest (2)` */
+const counted = (obstacles: readonly string[]): string =>
+  [...Map.groupBy(obstacles, (obstacle) => obstacle)]
+    .sort(([one], [other]) => one.localeCompare(other))
+    .map(([obstacle, { length }]) => `${obstacle} (${length})`)
+    .join(', ');
+
+function ratiosByVolume(archives: readonly Sizes[]): Map<string, MeasuredRatio> {
+  const ratios = [...Map.groupBy(archives, ({ volumeId }) => volumeId)].flatMap(([volume, own]) => {
+    const ratio = ratioOf(own);
+    return ratio === null ? [] : ([[volume, ratio]] as const);
+  });
+  return new Map(ratios);
+}
+
+interface Sizes {
+  volumeId: string;
+  dataBytes: number;
+  storedBytes: number;
+}
+
+function ratioOf(archives: readonly Sizes[]): MeasuredRatio | null {
+  const data = archives.reduce((sum, { dataBytes }) => sum + dataBytes, 0);
+  const stored = archives.reduce((sum, { storedBytes }) => sum + storedBytes, 0);
+  return data > 0 && stored > 0 ? { compression: data / stored, archives: archives.length } : null;
+}
+
+/** Manifests read at once. */
+const AT_ONCE = 16;
+
+/** @returns for each archive its sizes, or why it cannot be measured. */
+async function measureAll(
+  { bucket, prefix }: Place,
+  services: AnalyzeServices,
+  signal: AbortSignal,
+): Promise<(Sizes | string)[]> {
+  const reading = { store: services.bucket(bucket), host: services.host };
+  const filter = { prefix, volumes: [], snapshots: [], since: null, until: null };
+  const all: (Sizes | string)[] = [];
+  for await (const batch of batches(archivesIn(filter, reading, signal))) {
+    await inParallel(batch, AT_ONCE, signal, async (found, working) => {
+      const manifest = await manifestOf(found, reading, working);
+      all.push(typeof manifest === 'object' ? sizesOf(found, manifest?.content ?? null) : UNREADABLE);
+    });
+  }
+  return all;
+}
+
+const UNREADABLE = 'unreadable manifest';
+
+function sizesOf({ volumeId, data }: FoundArchive, manifest: Manifest | null): Sizes | string {
+  if (manifest === null) return 'no manifest';
+  const listed = new Map(data.map(({ key, bytes }) => [key, bytes]));
+  const isComplete = manifest.objects.every(({ key, storedBytes }) => listed.get(key) === storedBytes);
+  if (!isComplete || manifest.objects.length === 0) return 'incomplete';
+  const dataBytes = dataBytesOf(manifest);
+  if (dataBytes === null) return 'image without a note of how much had been written';
+  return { volumeId, dataBytes, storedBytes: sum(manifest.objects.map(({ storedBytes }) => storedBytes)) };
+}
+
+/**
+ * Savings are computed from what EBS says that a snapshot holds. A tar has no more than that: what is in use. An image is
+ * the whole disk, of which what was never written is no data.
+ */
+function dataBytesOf({ snapshot: { dataBytes }, objects }: Manifest): number | null {
+  const plain = sum(objects.map(({ plainBytes }) => plainBytes));
+  if (typeof dataBytes === 'number') return Math.min(plain, dataBytes);
+  return objects.every(({ layout }) => layout === 'tar') ? plain : null;
+}
+
+const sum = (amounts: readonly number[]): number => amounts.reduce((total, amount) => total + amount, 0);
