@@ -7,6 +7,7 @@
  */
 import type { TrendMonth } from '../costs/analysis.ts';
 import { dayName, dayOf, daysCovered, daysInMonth, monthName, monthOf } from './days.ts';
+import { ReportPart } from './report-part.ts';
 import type { Usage } from './usage.ts';
 
 /** A snapshot, in one tier and currency, as it was billed on the latest complete day of its region. */
@@ -39,6 +40,14 @@ export interface Wanted {
   accounts: readonly string[];
 }
 
+/** How a file went together with those before it. */
+export interface Taken {
+  /** The file that has the very same rows, which count once; `null` where there is none. */
+  repeats: string | null;
+  /** Whether most snapshots of its last days were billed for those days before: a bill counts twice. */
+  isOverlapping: boolean;
+}
+
 interface Entry {
   day: number;
   /** GiB on that day. */
@@ -56,7 +65,7 @@ interface Record {
   days: Entry[];
 }
 
-type MonthTotal = Omit<TrendMonth, 'snapshotCount' | 'month'> & { number: number; records: Set<Record> };
+type MonthTotal = Omit<TrendMonth, 'snapshotCount' | 'month'> & { number: number; ids: Set<string> };
 
 /** Days that are kept of each snapshot: room for reports that come in no order, and for days that are not complete. */
 const KEPT_DAYS = 7;
@@ -66,12 +75,32 @@ export class Ledger {
   readonly #records = new Map<string, Record[]>();
   /** By month and currency. */
   readonly #trend: MonthTotal[] = [];
+  /** Names of the files that have been counted, by what tells their rows apart. */
+  readonly #counted = new Map<string, string>();
   #firstDay = Number.POSITIVE_INFINITY;
   #latestDay = Number.NEGATIVE_INFINITY;
   readonly #wanted: Wanted;
 
   constructor(wanted: Wanted = { regions: [], accounts: [] }) {
     this.#wanted = wanted;
+  }
+
+  /** A file that is about to be read; its rows go there, and count when it is taken. */
+  part(name: string): ReportPart {
+    return new ReportPart(name, new Ledger(this.#wanted));
+  }
+
+  /**
+   * Counts a file that has been read to its end, unless one with the very same rows has been: a copy, or the same file
+   * packed otherwise. The part must not be used any more.
+   */
+  take(part: ReportPart): Taken {
+    if (part.rows === 0) return { repeats: null, isOverlapping: false };
+    const fingerprint = part.fingerprint();
+    const repeats = this.#counted.get(fingerprint) ?? null;
+    if (repeats !== null) return { repeats, isOverlapping: false };
+    this.#counted.set(fingerprint, part.name);
+    return { repeats, isOverlapping: this.#addAll(part.ledger) };
   }
 
   add(usage: Usage): void {
@@ -137,20 +166,62 @@ export class Ledger {
   }
 
   #addToMonth(month: number, record: Record, { amount, cost }: Usage): void {
-    const known = this.#trend.find((one) => one.number === month && one.currency === record.currency);
-    const total = known ?? { number: month, currency: record.currency, gib: 0, cost: 0, records: new Set<Record>() };
-    if (!known) this.#trend.push(total);
+    const total = this.#totalOf(month, record.currency);
     total.gib += amount;
     total.cost += cost ?? 0;
-    total.records.add(record);
+    if (record.id !== '') total.ids.add(record.id);
+  }
+
+  #totalOf(month: number, currency: string): MonthTotal {
+    const known = this.#trend.find((one) => one.number === month && one.currency === currency);
+    if (known) return known;
+    const total = { number: month, currency, gib: 0, cost: 0, ids: new Set<string>() };
+    this.#trend.push(total);
+    return total;
+  }
+
+  /** @returns whether most of it was there already, from other files; one has each snapshot's day once. */
+  #addAll(other: Ledger): boolean {
+    this.#firstDay = Math.min(this.#firstDay, other.#firstDay);
+    this.#latestDay = Math.max(this.#latestDay, other.#latestDay);
+    const days = { all: 0, known: 0 };
+    for (const [key, records] of other.#records) {
+      for (const record of records) {
+        const known = this.#adopt(key, record);
+        if (record.id === '') continue;
+        days.all += record.days.length;
+        days.known += known;
+      }
+    }
+    for (const { number, currency, gib, cost, ids } of other.#trend) {
+      const total = this.#totalOf(number, currency);
+      total.gib += gib;
+      total.cost += cost;
+      for (const id of ids) total.ids.add(id);
+    }
+    return days.known > days.all / 2;
+  }
+
+  /** @returns the number of its days that are known already. */
+  #adopt(key: string, record: Record): number {
+    const known = this.#records.get(key);
+    const same = known?.find(({ tier, currency }) => tier === record.tier && currency === record.currency);
+    if (!same) {
+      if (known) known.push(record);
+      else this.#records.set(key, [record]);
+      return 0;
+    }
+    const before = new Set(same.days.map(({ day }) => day));
+    for (const entry of record.days) this.#addToDay(same, entry);
+    return record.days.filter(({ day }) => before.has(day)).length;
   }
 
   #trendOf(): TrendMonth[] {
     const months = this.#trend.toSorted((one, other) => one.number - other.number);
-    return months.map(({ number, records, ...total }) => ({
+    return months.map(({ number, ids, ...total }) => ({
       month: monthName(number),
       ...total,
-      snapshotCount: new Set([...records].flatMap(({ id }) => id || [])).size,
+      snapshotCount: ids.size,
     }));
   }
 }

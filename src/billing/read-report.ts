@@ -9,15 +9,16 @@ import { temporaryDirectory } from '../lib/temporary-files.ts';
 import type { Layout } from './columns.ts';
 import { readCsv } from './csv-rows.ts';
 import { HOUR } from './days.ts';
-import type { Ledger } from './ledger.ts';
+import type { Ledger, Taken } from './ledger.ts';
 import { readParquet } from './parquet-rows.ts';
+import type { ReportPart } from './report-part.ts';
 import { notAReport, type RowSink } from './row-sink.ts';
 import { type FileKind, type ReportSource, sniff } from './source.ts';
 import { gunzipped } from './unpack.ts';
 import { type CellOf, readUsage } from './usage.ts';
 import { unzipped } from './zip.ts';
 
-export interface ReportFacts {
+export interface ReportFacts extends Taken {
   name: string;
   format: ReportFormat;
   granularity: 'hourly' | 'daily' | 'monthly';
@@ -38,15 +39,17 @@ export interface ReadOptions {
 }
 
 /**
+ * Nothing of it is in the ledger before all of it has been read.
  * @throws SnapError `USAGE` for what is no cost report; `REPORT` for one that is cut short, damaged or a bomb; the errors
  *   of the source itself.
  */
 export async function readReport(source: ReportSource, ledger: Ledger, options: ReadOptions): Promise<ReportFacts> {
-  const tally = new Tally(source.name, ledger);
+  const part = ledger.part(source.name);
+  const tally = new Tally(part);
   const { kind, all } = await sniff(counted(source, options));
   if (kind === 'zip' || kind === 'parquet') await readFromDisk(source, kind, all, tally, options.signal);
   else await readCsv(kind === 'gzip' ? gunzipped(all, source.name, options.signal) : all, source.name, tally);
-  return tally.facts();
+  return { ...tally.facts(), ...ledger.take(part) };
 }
 
 async function* counted(source: ReportSource, { signal, onBytes }: ReadOptions): AsyncGenerator<Uint8Array> {
@@ -89,20 +92,17 @@ async function readPath(path: string, name: string, kind: FileKind, tally: Tally
 
 const SHOWN = 5;
 
-/** Counts rows, and hands to the ledger what they say of snapshots. */
+/** Counts rows, and hands on what they say of snapshots. */
 class Tally implements RowSink {
-  readonly #name: string;
-  readonly #ledger: Ledger;
+  readonly #part: ReportPart;
   #layout: Layout | null = null;
   #rows = 0;
-  #ofSnapshots = 0;
   #broken = 0;
   #longest = 0;
   readonly #examples: string[] = [];
 
-  constructor(name: string, ledger: Ledger) {
-    this.#name = name;
-    this.#ledger = ledger;
+  constructor(part: ReportPart) {
+    this.#part = part;
   }
 
   layout(layout: Layout): void {
@@ -126,19 +126,19 @@ class Tally implements RowSink {
       this.broken(usage.broken, rowNumber);
       return;
     }
-    this.#ofSnapshots++;
     this.#longest = Math.max(this.#longest, usage.end - usage.start);
-    this.#ledger.add(usage);
+    this.#part.add(usage);
   }
 
-  facts(): ReportFacts {
-    const { format, places } = this.#layout ?? unreachable(this.#name);
+  facts(): Omit<ReportFacts, keyof Taken> {
+    const { name, rows: ofSnapshots } = this.#part;
+    const { format, places } = this.#layout ?? unreachable(name);
     return {
-      name: this.#name,
+      name,
       format,
       granularity: this.#granularity(),
       rows: this.#rows,
-      ofSnapshots: this.#ofSnapshots,
+      ofSnapshots,
       broken: this.#broken,
       examples: this.#examples,
       hasResources: places.resource !== undefined,

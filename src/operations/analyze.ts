@@ -101,7 +101,7 @@ function document(
       latestDay: billed.latestDay,
       rows: {
         read: total(({ rows }) => rows),
-        ofSnapshots: total(({ ofSnapshots }) => ofSnapshots),
+        ofSnapshots: total(({ ofSnapshots, repeats }) => (repeats === null ? ofSnapshots : 0)),
         broken: total(({ broken }) => broken),
       },
       isJoined: !isOffline && described.regions.size > 0,

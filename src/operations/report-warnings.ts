@@ -7,8 +7,13 @@ export function reportWarnings(facts: readonly ReportFacts[], billed: Billed): A
   return [...facts.flatMap(ofOneReport), ...ofAll(facts, billed)];
 }
 
-function ofOneReport({ name, rows, broken, examples, hasResources, granularity, hasCosts }: ReportFacts) {
+function ofOneReport({ name, rows, broken, examples, hasResources, granularity, hasCosts, ...taken }: ReportFacts) {
   const found: AnalysisWarning[] = [];
+  if (taken.repeats !== null) found.push(sameRows(name, taken.repeats));
+  if (taken.isOverlapping) {
+    const text = `${name} bills the same snapshots for the same days as files before it: if these are reports of one bill, all of it is counted twice; give one of them`;
+    found.push({ code: 'same-days', text });
+  }
   if (broken > 0) {
     const text = `${broken} of ${rows} rows of ${name} are broken and not counted: ${examples.join('; ')}`;
     found.push({ code: 'broken-rows', text: broken > examples.length ? `${text}; ...` : text });
@@ -24,6 +29,14 @@ function ofOneReport({ name, rows, broken, examples, hasResources, granularity, 
   if (!hasCosts) found.push({ code: 'no-costs', text: `${name} has no costs: list prices are shown` });
   return found;
 }
+
+const sameRows = (name: string, other: string): AnalysisWarning => ({
+  code: 'same-rows',
+  text:
+    name === other
+      ? `${name} was given more than once: it is counted once`
+      : `${name} has the very same rows of snapshots as ${other}: they are counted once`,
+});
 
 function ofAll(facts: readonly ReportFacts[], billed: Billed): AnalysisWarning[] {
   const found: AnalysisWarning[] = [];

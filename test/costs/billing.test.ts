@@ -287,6 +287,51 @@ test('what grows without measure when it is unpacked is stopped', async (t) => {
   );
 });
 
+test('rows say the same in one file and in several, in whatever order', () => {
+  const start = Date.parse('2026-08-20');
+  const usage = fc.record({
+    tier: fc.constantFrom('standard' as const, 'archive' as const),
+    resource: fc.constantFrom(...[1, 2, 3].map((id) => `arn:aws:ec2:us-east-1:1:snapshot/${snapshotId(id)}`)),
+    currency: fc.constantFrom('USD', 'CNY'),
+    amount: fc.integer({ min: 1, max: 9 }),
+    day: fc.nat(25),
+    part: fc.nat(4),
+  });
+  fc.assert(
+    fc.property(fc.array(usage, { minLength: 1, maxLength: 60 }), (rows) => {
+      const resultOf = (partOf: (row: (typeof rows)[number]) => number, today: number) => {
+        const ledger = new Ledger();
+        for (let number = 0; number < 5; number++) {
+          const part = ledger.part(`part ${number}`);
+          for (const row of rows.filter((candidate) => partOf(candidate) === number)) {
+            const [from, to] = [start + row.day * 86_400_000, start + (row.day + 1) * 86_400_000];
+            part.add({ ...row, region: 'us-east-1', account: '', cost: row.amount, start: from, end: to });
+          }
+          // Parts whose rows are the same by chance would count once.
+          part.add({ ...MARK, resource: `snap-f${number}` });
+          assert.equal(ledger.take(part).repeats, null);
+        }
+        const { snapshots, trend, ...rest } = rounded(ledger.result(today));
+        const texts = (found: readonly object[]) => found.map((one) => JSON.stringify(one)).sort();
+        return { snapshots: texts(snapshots), trend: texts(trend), ...rest };
+      };
+      for (const today of [LATER, Date.parse('2026-09-15')]) {
+        assert.deepEqual(
+          resultOf(({ part }) => part, today),
+          resultOf(() => 0, today),
+        );
+      }
+    }),
+    { numRuns: 300 },
+  );
+});
+
+/** Of a snapshot that is not looked at, on the first day of all. */
+const MARK = {
+  ...{ tier: 'standard' as const, region: 'us-east-1', account: '', currency: 'USD', amount: 1, cost: 1 },
+  ...{ start: Date.parse('2026-08-20'), end: Date.parse('2026-08-21') },
+};
+
 test('rows are found as Papa Parse finds them, whatever the pieces they come in', () => {
   const field = fc.oneof(fc.string({ maxLength: 6 }), fc.constantFrom('a "b" c', '""', 'x,y', 'two\nlines', '', '"'));
   const table = fc.array(fc.array(field, { minLength: 2, maxLength: 5 }), { minLength: 1, maxLength: 8 });
