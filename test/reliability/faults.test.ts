@@ -14,7 +14,7 @@ import { type Observations, place, readTable, writeTable } from './table.ts';
 const WRITE = process.env['SNAP_TO_S3_WRITE_DOCS'];
 
 /** Cells that each run tries, at random, besides the full form. */
-const SAMPLE = 4;
+const SAMPLE = 3;
 
 test('faults have the outcomes that are documented', { concurrency: FULL || WRITE ? 3 : 1 }, async (t) => {
   const { image } = await addSnapshotOf(await labForTest(t));
