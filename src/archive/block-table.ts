@@ -20,6 +20,9 @@ export interface BlockTable {
 /** Of the largest volume that there is, 64 TiB. */
 const MOST_BLOCKS = 128 * 2 ** 20;
 
+/** Of 4 MiB: as many as blocks of which checksums are kept; of a longer image, places are of no use. */
+const MOST_PIECES = 2 ** 20 + 1;
+
 /** 100 bytes for each block with a checksum. */
 const MOST_BYTES = 2 ** 30;
 
@@ -92,14 +95,11 @@ const damaged = (key: string, cause?: unknown): SnapError =>
 function parse(text: Buffer): ImageIndex {
   const lines = linesOf(text);
   const table = emptyTable(JSON.parse(lines.next().value ?? '{}') as Line);
-  const pieces: Place[] = [];
+  const pieces = new PieceList();
   let next = 0;
   for (const line of lines) {
     const { blocks, is = '', sha256, piece } = JSON.parse(line) as Line;
-    if (piece) {
-      if (!isPlace(piece, pieces.at(-1))) throw new Error('pieces out of order');
-      pieces.push(piece);
-    }
+    if (piece) pieces.add(piece);
     if (!blocks) continue;
     const [from, to] = blocks;
     if (from !== next || !(to > from) || to > table.kinds.length) throw new Error('blocks out of order');
@@ -108,7 +108,22 @@ function parse(text: Buffer): ImageIndex {
     if (sha256 !== undefined) table.hashes.set(hashOf(sha256), from * HASH_BYTES);
   }
   if (next !== table.kinds.length) throw new Error('blocks are missing');
-  return { table, pieces };
+  return { table, pieces: pieces.all() };
+}
+
+class PieceList {
+  readonly #pieces: Place[] = [];
+  #last: Place | undefined;
+
+  add(piece: Place): void {
+    if (!isPlace(piece, this.#last)) throw new Error('pieces out of order');
+    this.#last = piece;
+    if (this.#pieces.length <= MOST_PIECES) this.#pieces.push(piece);
+  }
+
+  all(): Place[] {
+    return this.#pieces.length > MOST_PIECES ? [] : this.#pieces;
+  }
 }
 
 function emptyTable({ format, bytes = 0, blockBytes = 0 }: Line): BlockTable {

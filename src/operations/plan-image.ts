@@ -64,8 +64,7 @@ export class ImagePlan {
   /** In stretches with about as much to fetch, in the order of the disk. */
   split(most: number): Stretch[] {
     const count = this.#pieces.length - 1;
-    let total = 0;
-    for (let piece = 0; piece < count; piece++) total += this.#dataBytes(piece);
+    const total = this.dataBytes({ first: 0, end: count });
     const share = Math.max(LEAST_STRETCH, total / most);
     const stretches: Stretch[] = [];
     let [first, taken] = [0, 0];
@@ -76,6 +75,13 @@ export class ImagePlan {
       first = piece + 1;
     }
     return [...stretches, { first, end: count }];
+  }
+
+  /** Bytes of pieces that are not zero. */
+  dataBytes({ first, end }: Stretch): number {
+    let bytes = 0;
+    for (let piece = first; piece < end; piece++) bytes += this.#dataBytes(piece);
+    return bytes;
   }
 
   /** The first block of a piece, or the end of the disk. */

@@ -107,13 +107,12 @@ async function whatIsLeft(
   { host, signal }: CheckServices,
 ): Promise<Stretch[]> {
   const rest: Stretch[] = [];
-  let blocks = 0;
+  let bytes = 0;
   for (const stretch of stretches) {
     const left = await restOf(plan, stretch, path, signal);
-    blocks += plan.blockAt(left.first) - plan.blockAt(stretch.first);
+    bytes += plan.dataBytes({ first: stretch.first, end: left.first });
     rest.push(left);
   }
-  const bytes = Math.min(blocks * plan.table.blockBytes, plan.table.bytes);
   if (bytes > 0) host.notify({ code: 'restore.continued', snapshot, key, files: null, bytes });
   return rest;
 }
