@@ -42,12 +42,18 @@ export interface PriceBasis {
   note: string;
 }
 
-export interface Assumptions {
+/** How well archives are taken to compress. */
+export interface AssumedCompression {
   /** Plain bytes for each stored one, e.g. 2 for 2:1; of volumes that have archives of their own, those tell. */
   compression: number;
   compressionIs: 'assumed' | 'given' | 'measured';
   /** What it was measured on; `null` where it was not. */
   measuredOn: { bucket: string; prefix: string; archives: number } | null;
+}
+
+export interface Assumptions extends AssumedCompression {
+  /** How snapshots are read: their blocks by the EBS direct APIs, or by temporary volumes of a type. */
+  reading: 'direct' | { volumeType: string };
   /** How long archives are kept, in months: what one-off costs are weighed against. */
   keepMonths: number;
 }

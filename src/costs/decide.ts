@@ -16,15 +16,11 @@ import { type Plan, weigh } from './choices.ts';
 import { compressionOf } from './compression.ts';
 import { exactly, handedOn, type Lineage, type Link, type Range, remaining, sum } from './lineage.ts';
 import { noteOn, type Prices, pricesIn, type RegionPrices } from './prices.ts';
-import { type MoveOptions, type Target, targetsIn, WEIGHED_CLASSES } from './targets.ts';
+import { type Target, targetsIn, WEIGHED_CLASSES } from './targets.ts';
 
 export interface DecideOptions {
   /** From when moving pays, `YYYY-MM-DD`. */
   today: string;
-  /** How snapshots would be read; `direct` if not given: dearer than volumes, and without an instance. */
-  reading?: MoveOptions['reading'];
-  /** Storage classes to weigh; all but INTELLIGENT_TIERING and ONEZONE_IA if not given. */
-  classes?: readonly string[];
 }
 
 /** @returns the analysis with its decisions, the prices that they are of, and what there is to know of those. */
@@ -57,13 +53,12 @@ function decideRegion(
   options: DecideOptions,
 ): { region: RegionAnalysis; warnings: AnalysisWarning[] } {
   const { prices, warnings } = pricesFor(region, all);
-  const { keepMonths } = assumptions;
+  const { keepMonths, reading } = assumptions;
   const foreign = new Map(region.volumes.map((volume) => [volume, foreignGiB(volume)]));
   const allForeign = sum([...foreign.values()]);
   const scaleFor = (volume: VolumeAnalysis): Scale => {
     const { compression } = compressionOf(volume, assumptions);
-    const moving = { compression, reading: options.reading ?? 'direct' };
-    const targets = targetsIn(prices, options.classes ?? WEIGHED_CLASSES, moving);
+    const targets = targetsIn(prices, WEIGHED_CLASSES, { compression, reading });
     return { prices, targets, today: options.today, keepMonths, foreign, allForeign };
   };
   if (allForeign > 0) warnings.push(sharedLineage(region.region));

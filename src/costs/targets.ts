@@ -1,5 +1,5 @@
 /** Where snapshots can be moved to, and what that costs: by month, once, and for getting them back. */
-import type { Choice } from './analysis.ts';
+import type { Assumptions, Choice } from './analysis.ts';
 import type { Range } from './lineage.ts';
 import {
   ARCHIVE_OVERHEAD,
@@ -22,8 +22,7 @@ export interface Load {
 export interface MoveOptions {
   /** Plain bytes for each stored one. */
   compression: number;
-  /** How snapshots are read: blocks by the EBS direct APIs, or by temporary volumes of a type. */
-  reading: 'direct' | { volumeType: string };
+  reading: Assumptions['reading'];
 }
 
 export interface Move {

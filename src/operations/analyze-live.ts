@@ -124,7 +124,7 @@ function documentOf(
   described: Described,
   { billed, requests, warnings }: Findings,
   prices: Prices,
-  { regions, ratios }: AnalyzeSettings & { ratios: KnownRatios },
+  { regions, reading, keepMonths, ratios }: AnalyzeSettings & { ratios: KnownRatios },
 ): Analysis {
   return {
     format: 1,
@@ -136,7 +136,7 @@ function documentOf(
       calls: { requests, dollars: dollarsFor(requests, regions[0] ?? '', prices) },
     },
     prices: { source: prices.source, asOf: prices.asOf, note: prices.note },
-    assumptions: ratios.assumptions,
+    assumptions: { ...ratios.compression, reading, keepMonths },
     regions: assembleRegions(billed, described.regions, prices, ratios.byVolume),
     trend: [],
     warnings: [...ratios.warnings, ...described.warnings, ...warnings],

@@ -86,7 +86,7 @@ function document(
   facts: readonly ReportFacts[],
   billed: Billed,
   described: Described,
-  { isOffline, prices, ratios }: AnalyzeSettings & { prices: Prices; ratios: KnownRatios },
+  { isOffline, reading, keepMonths, prices, ratios }: AnalyzeSettings & { prices: Prices; ratios: KnownRatios },
 ): Analysis {
   const total = (pick: (one: ReportFacts) => number) => facts.reduce((sum, one) => sum + pick(one), 0);
   const warnings: AnalysisWarning[] = [...reportWarnings(facts, billed), ...ratios.warnings, ...described.warnings];
@@ -107,7 +107,7 @@ function document(
       isJoined: !isOffline && described.regions.size > 0,
     },
     prices: { source: prices.source, asOf: prices.asOf, note: prices.note },
-    assumptions: ratios.assumptions,
+    assumptions: { ...ratios.compression, reading, keepMonths },
     regions: assembleRegions(billed.snapshots, described.regions, prices, ratios.byVolume),
     trend: billed.trend,
     warnings,

@@ -1,6 +1,6 @@
 /** How well archives compress: as given, or as those do that are in a bucket already, by their manifests. */
 import type { Manifest } from '../archive/manifest.ts';
-import type { AnalysisWarning, Assumptions, MeasuredRatio } from '../costs/analysis.ts';
+import type { AnalysisWarning, AssumedCompression, MeasuredRatio } from '../costs/analysis.ts';
 import { SnapError } from '../errors.ts';
 import { inParallel } from '../lib/parallel.ts';
 import { manifestOf } from './archive-tags.ts';
@@ -9,7 +9,7 @@ import type { AnalyzeServices, AnalyzeSettings, RatioChoice } from './settings.t
 
 /** What is known of archives before any is made of the snapshots at hand. */
 export interface KnownRatios {
-  assumptions: Assumptions;
+  compression: AssumedCompression;
   /** Of volumes that have archives, by id. */
   byVolume: ReadonlyMap<string, MeasuredRatio>;
   warnings: AnalysisWarning[];
@@ -17,14 +17,14 @@ export interface KnownRatios {
 
 /** @throws SnapError `USAGE` where no archive can be measured; `BUCKET`, `ACCESS_DENIED` and the like. */
 export async function ratiosFor(
-  { ratio, keepMonths }: Pick<AnalyzeSettings, 'ratio' | 'keepMonths'>,
+  { ratio }: Pick<AnalyzeSettings, 'ratio'>,
   services: AnalyzeServices,
   signal: AbortSignal,
 ): Promise<KnownRatios> {
-  if (ratio.is === 'measured') return measured(ratio, keepMonths, services, signal);
+  if (ratio.is === 'measured') return measured(ratio, services, signal);
   const { is: compressionIs, compression } = ratio;
   return {
-    assumptions: { compression, compressionIs, measuredOn: null, keepMonths },
+    compression: { compression, compressionIs, measuredOn: null },
     byVolume: new Map(),
     warnings: [],
   };
@@ -32,12 +32,7 @@ export async function ratiosFor(
 
 type Place = Extract<RatioChoice, { is: 'measured' }>;
 
-async function measured(
-  place: Place,
-  keepMonths: number,
-  services: AnalyzeServices,
-  signal: AbortSignal,
-): Promise<KnownRatios> {
+async function measured(place: Place, services: AnalyzeServices, signal: AbortSignal): Promise<KnownRatios> {
   const { bucket, prefix } = place;
   const found = await measureAll(place, services, signal);
   const sizes = found.filter((one) => typeof one !== 'string');
@@ -47,7 +42,7 @@ async function measured(
   const { compression, archives } = total;
   services.host.notify({ code: 'ratio.measured', bucket, prefix, compression, archives, leftOut: obstacles.length });
   return {
-    assumptions: { compression, compressionIs: 'measured', measuredOn: { bucket, prefix, archives }, keepMonths },
+    compression: { compression, compressionIs: 'measured', measuredOn: { bucket, prefix, archives } },
     byVolume: ratiosByVolume(sizes),
     warnings: obstacles.length === 0 ? [] : [notMeasured(place, found.length, obstacles)],
   };

@@ -6,6 +6,7 @@ import type { BlockCounts, NewSnapshots, SnapshotBlocks } from '../cloud/blocks.
 import type { Examiner } from '../cloud/examiner.ts';
 import type { Inventory } from '../cloud/inventory.ts';
 import type { ArchiveStore, Call, CallerIdentity, Instance, Snapshots, ThawOrder, Volumes } from '../cloud/ports.ts';
+import type { Assumptions } from '../costs/analysis.ts';
 import type { Prices } from '../costs/prices.ts';
 import type { Host } from '../events.ts';
 import type { DirectAccess } from '../fuse/serving-order.ts';
@@ -228,6 +229,7 @@ export interface AnalyzeSettings {
   /** Whether EC2 is asked what snapshots are. */
   isOffline: boolean;
   ratio: RatioChoice;
+  reading: Assumptions['reading'];
   /** How long archives are kept, in months. */
   keepMonths: number;
 }

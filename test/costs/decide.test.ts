@@ -41,6 +41,16 @@ test('a single snapshot of a deleted volume: all of its bill is saved', () => {
   assert.equal(tier.restore.takes, 'up to 72 hours');
 });
 
+test('read by volumes, a move costs their hours, and otherwise the same', () => {
+  const analysis = analysisOf([volumeOf({ sizeGiB: 200, isDeleted: true, snapshots: snapshotsOf([100], [100]) })]);
+  const assumptions = { ...analysis.assumptions, reading: { volumeType: 'gp2' } };
+  const oneOff = (given: typeof analysis) =>
+    bestOf(decide(given, BUILT_IN, { today: TODAY }).regions[0]?.volumes[0]?.decision)?.oneOff ?? 0;
+  // 100 GiB at 3.5 MiB/s, from a volume of 200 GiB.
+  const hours = (100 * 1024) / 3.5 / 3600;
+  near(oneOff({ ...analysis, assumptions }) - (200 * 0.1 * hours) / 730, oneOff(analysis) - 0.6144, 1e-4);
+});
+
 test('500 GiB of which 2 are its own: it stays, whatever the class', () => {
   const snapshots = snapshotsOf([500, 2, 2], [500, 500, 500]);
   const [volume] = decided(volumeOf({ sizeGiB: 500, snapshots }));

@@ -118,7 +118,7 @@ test('of tars what was in use, of images what had been written; volumes by archi
   assert.deepEqual(
     { ...assumptions, compression: 0 },
     {
-      ...{ compression: 0, compressionIs: 'measured', keepMonths: 12 },
+      ...{ compression: 0, compressionIs: 'measured', reading: 'direct', keepMonths: 12 },
       measuredOn: { bucket: BUCKET, prefix: '', archives: 2 },
     },
   );
@@ -156,7 +156,7 @@ test('of tars what was in use, of images what had been written; volumes by archi
   );
   const text = await analyze(lab, [path, ...measured]);
   const said = `${Number(ratios.all.toPrecision(3))}:1`;
-  assert.ok(text.stdout.includes(`compressed ${said} (measured on 2 archives; 2 volumes by their own):`), text.stdout);
+  assert.ok(text.stdout.includes(`compressed ${said} (measured on 2 archives; 2 volumes by their own),`), text.stdout);
   assert.ok(text.stderr.includes(`s3://backups/: ${said}, measured on 2 archives`), text.stderr);
 
   const calls = (await lab.control.calls()).length;
@@ -230,11 +230,21 @@ test('given or assumed, that is said, too; and --live measures likewise', async 
   const live = ['--live', '--regions', 'us-east-1'];
   const [table, page] = [join(lab.directory, 't.csv'), join(lab.directory, 'p.html')];
   for (const [argv, text, inTable, onPage] of [
-    [[], /compressed 2:1 \(assumed\):/, /,2,assumed,$/m, /taken to be 2:1, as assumed; measure it/],
-    [['--ratio', '1.8'], /compressed 1\.8:1 \(given\):/, /,1\.8,given,$/m, /taken to be 1\.8:1, as given\./],
+    [
+      [],
+      /read by the EBS direct APIs, compressed 2:1 \(assumed\), kept for 12 months:/,
+      /,2,assumed,$/m,
+      /taken to be 2:1, as assumed; measure it/,
+    ],
+    [
+      ['--ratio', '1.8', '--source', 'volume', '--volume-type', 'gp2'],
+      /read by gp2 volumes, compressed 1\.8:1 \(given\),/,
+      /,1\.8,given,$/m,
+      /taken to be 1\.8:1, as given\.[\s\S]*temporary gp2 volumes/,
+    ],
     [
       ['--ratio-from', BUCKET],
-      /compressed 2\.5:1 \(measured on 1 archive; 1 volume by its own\):/,
+      /compressed 2\.5:1 \(measured on 1 archive; 1 volume by its own\),/,
       /,2\.5,measured-of-volume,1$/m,
       /as measured on 1 archive in s3:\/\/backups\/\. Measured on archives of their own: 1 volume\./,
     ],

@@ -47,7 +47,7 @@ export const analysisOf = (volumes: readonly VolumeAnalysis[], compression = 2):
   madeAt: '2026-11-25T00:00:00Z',
   basis: { kind: 'live', latestDay: '2026-11-24', calls: { requests: 0, dollars: 0 } },
   prices: { source: 'built-in', asOf: '', note: '' },
-  assumptions: { compression, compressionIs: 'given', measuredOn: null, keepMonths: 12 },
+  assumptions: { compression, compressionIs: 'given', measuredOn: null, reading: 'direct', keepMonths: 12 },
   regions: [
     {
       region: 'us-east-1',

@@ -67,6 +67,7 @@ export function sampleAnalysis(wanted: Wanted = {}): Analysis {
       compression: 2,
       compressionIs: 'measured',
       measuredOn: { bucket: hostile ?? 'acme-backups', prefix: 'ebs/', archives: 57 },
+      reading: 'direct',
       keepMonths: 24,
     },
     regions,

@@ -10,7 +10,7 @@ import type { AnalyzeServices, AnalyzeSettings, RatioChoice } from '../../operat
 import type { CliContext } from '../context.ts';
 import { collect, decimal, matching, wholeNumber } from '../flag-values.ts';
 import { EXIT_STATUS_HELP } from '../help.ts';
-import { type AwsFlags, addOptionGroups, awsOptions, BUCKET_NAME } from '../options.ts';
+import { type AwsFlags, addOptionGroups, awsOptions, BUCKET_NAME, volumeTypeOption } from '../options.ts';
 import { planText } from '../plan-file.ts';
 import { type PriceFlags, priceOptions, pricesOf } from '../price-flags.ts';
 import { analysisCsv } from '../render/analysis-csv.ts';
@@ -29,6 +29,8 @@ interface AnalyzeFlags extends AwsFlags, Pick<PriceFlags, 'prices' | 'refreshPri
   ratio?: number;
   ratioFrom?: string;
   prefix?: string;
+  source: 'direct' | 'volume';
+  volumeType: string;
   keepMonths: number;
   json?: true;
   quiet?: true;
@@ -97,6 +99,13 @@ const assumptionOptions = (): Option[] => [
     .argParser(BUCKET_NAME)
     .conflicts('ratio'),
   new Option('--prefix <prefix>', 'of those archives: what is before all of their keys'),
+  new Option(
+    '--source <source>',
+    'how they are read: direct, by the EBS direct APIs; or by volume, as migrate takes it',
+  )
+    .choices(['direct', 'volume'])
+    .default('direct'),
+  volumeTypeOption(),
   new Option('--keep-months <number>', 'how long archives are kept').argParser(wholeNumber(1, 1200)).default(12),
 ];
 
@@ -157,6 +166,7 @@ const always = (flags: AnalyzeFlags, process: NodeJS.Process) => ({
   accounts: flags.accounts ?? [],
   isOffline: flags.offline === true,
   ratio: toRatio(flags),
+  reading: flags.source === 'direct' ? ('direct' as const) : { volumeType: flags.volumeType },
   keepMonths: flags.keepMonths,
 });
 

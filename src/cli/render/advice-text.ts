@@ -9,12 +9,14 @@ const SHOWN = 10;
 
 export function adviceLines(analysis: Analysis): string[] {
   const { prices, assumptions, regions } = analysis;
+  const { keepMonths, reading } = assumptions;
+  const by = reading === 'direct' ? 'the EBS direct APIs' : `${reading.volumeType} volumes`;
   if (regions.every(({ volumes }) => volumes.length === 0)) return [];
   const chosen = chosenOf(analysis);
   const more = chosen.length - SHOWN;
   return [
     '',
-    `Moving to S3, kept for ${assumptions.keepMonths} months and compressed ${compressed(analysis)}:`,
+    `Moving to S3, read by ${by}, compressed ${compressed(analysis)}, kept for ${keepMonths} months:`,
     ...(chosen.length === 0 ? [`  nothing: ${reasonOf(analysis)}`] : chosen.slice(0, SHOWN).map(describe)),
     ...(more > 0 ? [`  and ${more} more (--csv, --json)`] : []),
     ...totals(chosen),

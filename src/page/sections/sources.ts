@@ -14,6 +14,7 @@ export const sources = ({
 <dl class="sources">
 <div><dt>Prices</dt><dd>${sentence(prices.note)} <small>${PRICES[prices.source]}, as of ${day(prices.asOf)}</small></dd></div>
 ${entry('Compression', compression(assumptions, regions))}
+${entry('Read by', `${assumptions.reading === 'direct' ? 'the EBS direct APIs' : `temporary ${assumptions.reading.volumeType} volumes`}: what moving costs once, without instances.`)}
 ${entry('Kept for', `${assumptions.keepMonths} months: the costs of moving are weighed against the savings of that time.`)}
 ${basis.kind === 'live' ? live(basis) : report(basis)}
 </dl>
