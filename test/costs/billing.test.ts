@@ -4,7 +4,7 @@ import { execFileSync } from 'node:child_process';
 import { createReadStream, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { gzipSync } from 'node:zlib';
+import { constants, deflateRawSync, gzipSync } from 'node:zlib';
 import * as fc from 'fast-check';
 import Papa from 'papaparse';
 import { CsvScan } from '../../src/billing/csv-scan.ts';
@@ -272,13 +272,38 @@ test('wrong files, files cut short, damaged ones and bombs are refused by name',
   await assert.rejects(read([file('bad.zip', zip)]), refusal('REPORT', /bad.zip is damaged/));
 });
 
+/** A zip file of one deflated file. */
+function zipOf(name: string, deflated: Buffer, plainBytes: number): Buffer {
+  const sizes = Buffer.alloc(16);
+  [0, deflated.length, plainBytes, name.length].forEach((value, at) => {
+    sizes.writeUInt32LE(value, at * 4);
+  });
+  const facts = Buffer.concat([Buffer.from([20, 0, 0, 0, 8, 0, 0, 0, 0, 0]), sizes]);
+  const local = Buffer.concat([Buffer.from('PK\x03\x04'), facts, Buffer.from(name), deflated]);
+  const entry = Buffer.concat([Buffer.from('PK\x01\x02\x14\0'), facts, Buffer.alloc(14), Buffer.from(name)]);
+  const end = Buffer.from('PK\x05\x06'.padEnd(22, '\0'), 'latin1');
+  end.writeUInt16LE(1, 8);
+  end.writeUInt16LE(1, 10);
+  end.writeUInt32LE(entry.length, 12);
+  end.writeUInt32LE(local.length, 16);
+  return Buffer.concat([local, entry, end]);
+}
+
 test('what grows without measure when it is unpacked is stopped', async (t) => {
   const directory = temporaryDirectory(t);
   const header = csv('legacy', [], 'daily');
-  const rows = Buffer.alloc(32 * 2 ** 20, 'x,\n');
-  const bomb = Buffer.concat([gzipSync(header), ...Array.from({ length: 9 }, () => gzipSync(rows, { level: 9 }))]);
+  const rows = Buffer.alloc(32 * 2 ** 20, `${'x'.repeat(4095)}\n`);
+  const packed = gzipSync(rows, { level: 9 });
+  const bomb = Buffer.concat([gzipSync(header), ...Array.from({ length: 9 }, () => packed)]);
   writeFileSync(join(directory, 'bomb.gz'), bomb);
   await assert.rejects(read([join(directory, 'bomb.gz')]), refusal('REPORT', /bomb.gz grows more than 400 times/));
+  // After a full flush, deflated pieces can be put together.
+  const piece = (plain: Buffer) => deflateRawSync(plain, { level: 9, finishFlush: constants.Z_FULL_FLUSH });
+  const many = Array.from<Buffer>({ length: 9 }).fill(piece(rows));
+  const pieces = [piece(header), ...many, deflateRawSync('')];
+  const plainBytes = header.length + 9 * rows.length;
+  writeFileSync(join(directory, 'bomb.zip'), zipOf('r.csv', Buffer.concat(pieces), plainBytes));
+  await assert.rejects(read([join(directory, 'bomb.zip')]), refusal('REPORT', /bomb.zip grows more than 400 times/));
   const line = gzipSync(Buffer.concat([header, Buffer.alloc(2 ** 24, 'x')]));
   writeFileSync(join(directory, 'line.gz'), line);
   await assert.rejects(

@@ -80,6 +80,11 @@ test('months, parts of a month and empty parts are no copies of one another, in 
   };
   assert.deepEqual(await analysed(parts), expected);
   assert.deepEqual(await analysed(parts.toReversed()), expected);
+  const shown = await runCli(env, ['analyze', '--offline', ...parts]);
+  assert.match(
+    shown.stdout,
+    /^By month:\n {2}2026-07 +3\.0 GB-months +\$0\.15 {2}2 snapshots\n {2}2026-08 +10\.0 GB-months +\$0\.50 {2}4 snapshots$/m,
+  );
   const again = await analysed([august, july, ...parts, july]);
   assert.deepEqual({ ...again, repeated: again.repeated.length }, { ...expected, repeated: 3 });
   const text = csv('legacy', [month('2026-08', 1, 2)], 'daily').toString();
