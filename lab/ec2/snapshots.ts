@@ -191,7 +191,8 @@ export async function createSnapshot(state: Ec2State, context: LabContext, input
   });
   snapshot.completesAt = context.now().getTime() + context.delays.snapshotPending;
   state.save();
-  return toWire(snapshot, context);
+  // As EC2 answers, however soon it is completed.
+  return { ...toWire(snapshot, context), State: 'pending' };
 }
 
 export async function deleteSnapshot(state: Ec2State, input: { SnapshotId?: string }): Promise<object> {
