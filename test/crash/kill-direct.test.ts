@@ -2,11 +2,11 @@
 import { testCrashes } from '../support/crash.ts';
 import { FULL } from '../support/sampled.ts';
 
-testCrashes({ layout: 'tar', cipher: 'none', source: 'direct', eachEvent: 16, randomTimes: FULL ? 10 : 0 });
+testCrashes({ layout: 'tar', cipher: 'none', source: 'direct', eachEvent: 24, randomTimes: FULL ? 10 : 0 });
 testCrashes({
   layout: 'image',
   cipher: 'none',
   source: 'direct',
-  eachEvent: 16,
+  eachEvent: 24,
   randomTimes: FULL ? 10 : 0,
 });
