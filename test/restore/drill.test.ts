@@ -90,7 +90,7 @@ test('files with everything that files can have, an image, one in an archive cla
 
   const key = (await keysIn(lab)).find((name) => name.includes(image.snapshotId) && name.endsWith('.img.lz4')) ?? '';
   const bytes = await bytesOf(lab, key);
-  bytes[bytes.length >> 1] = (bytes[bytes.length >> 1] ?? 0) ^ 1;
+  bytes[bytes.length >> 2] = (bytes[bytes.length >> 2] ?? 0) ^ 1;
   await replaceObject(lab, key, bytes);
   const bad = await drill(lab, ['--sample', '2', '--snapshots', image.snapshotId, frozen.snapshotId]);
   assert.equal(bad.code, 12, bad.said);
