@@ -101,6 +101,10 @@ test('the oldest of a chain hands on what the next refers to', () => {
   near(butLatest.saving, 30 * 0.05 - 50 * 0.00099, 1e-4);
   const all = choiceOf(volume?.decision, 'DEEP_ARCHIVE', 'all');
   near(all.saving, 130 * 0.05 - 100 * 0.00099, 1e-4);
+  const incremental = volume?.decision?.choices.find(
+    ({ storageClass, form }) => storageClass === 'DEEP_ARCHIVE' && form === 'incremental',
+  );
+  assert.deepEqual([incremental?.scope, incremental?.storedGiB], ['all', 65]);
 });
 
 test('the middle of a chain is a bound', () => {

@@ -99,10 +99,7 @@ const assumptionOptions = (): Option[] => [
     .argParser(BUCKET_NAME)
     .conflicts('ratio'),
   new Option('--prefix <prefix>', 'of those archives: what is before all of their keys'),
-  new Option(
-    '--source <source>',
-    'how they are read: direct, by the EBS direct APIs; or by volume, as migrate takes it',
-  )
+  new Option('--source <source>', 'how snapshots would be read: by the EBS direct APIs, or by temporary volumes')
     .choices(['direct', 'volume'])
     .default('direct'),
   volumeTypeOption(),
