@@ -29,6 +29,7 @@ const say = (text: string) => process.stdout.write(`${text}\n`);
 const directory = mkdtempSync(join(tmpdir(), 'snap-to-s3-bench-'));
 const path = values.report ?? join(directory, 'report.csv.gz');
 const here = import.meta.dirname;
+const PARSERS = values.quick ? [] : ['papaparse', 'csv-parse'];
 /** As in the first line of `src/bin.ts`. */
 const FLAGS = ['--max-semi-space-size=2'];
 try {
@@ -43,14 +44,16 @@ async function compare(): Promise<void> {
   const unpacked = Number((await measure(['sh', '-c', 'gzip -dc "$0" | wc -c', path], process.env)).stdout[0]);
   const packed = statSync(path).size;
   say(`${(unpacked / 1e9).toFixed(2)} GB of CSV, ${(packed / 1e6).toFixed(0)} MB packed`);
-  const rounds: { ours: Measured; wc: Measured; bare: Measured | null }[] = [];
+  const rounds: { ours: Measured; wc: Measured; bare: Record<string, Measured> }[] = [];
   for (let round = 0; round < Number(values.rounds); round++) {
     const wc = await measure(['sh', '-c', 'gzip -dc "$0" | wc -l', path], process.env);
     const ours = await measure(
       [process.execPath, ...FLAGS, join(here, '..', 'src', 'bin.ts'), 'analyze', path, '--offline', '--quiet'],
       process.env,
     );
-    const bare = values.quick ? null : await measure([process.execPath, join(here, 'bare-csv.ts'), path], process.env);
+    const bare: Record<string, Measured> = {};
+    for (const parser of PARSERS)
+      bare[parser] = await measure([process.execPath, join(here, 'bare-csv.ts'), parser, path], process.env);
     rounds.push({ ours, wc, bare });
   }
   const column = (pick: (round: (typeof rounds)[number]) => number) => median(rounds.map(pick));
@@ -67,18 +70,18 @@ async function compare(): Promise<void> {
     column(({ ours }) => ours.seconds),
   );
   say(`  analyze takes ${column(({ ours, wc }) => ours.seconds / wc.seconds).toFixed(2)} times as long as gzip | wc`);
-  if (!values.quick) {
+  for (const parser of PARSERS) {
     line(
-      'papaparse alone',
-      column(({ bare }) => bare?.seconds ?? Number.NaN),
+      `${parser} alone`,
+      column(({ bare }) => bare[parser]?.seconds ?? Number.NaN),
     );
-    const faster = column(({ ours, bare }) => (bare?.seconds ?? Number.NaN) / ours.seconds);
-    say(`  papaparse alone takes ${faster.toFixed(2)} times as long as analyze`);
+    const longer = column(({ ours, bare }) => (bare[parser]?.seconds ?? Number.NaN) / ours.seconds);
+    say(`  ${parser} alone takes ${longer.toFixed(2)} times as long as analyze`);
   }
   const cpu = (pick: (round: (typeof rounds)[number]) => number) => column(pick).toFixed(1);
-  say(
-    `  processor time: analyze ${cpu(({ ours }) => ours.cpuSeconds)} s` +
-      (values.quick ? '' : `, papaparse alone ${cpu(({ bare }) => bare?.cpuSeconds ?? Number.NaN)} s`),
+  const bareTimes = PARSERS.map(
+    (parser) => `, ${parser} ${cpu(({ bare }) => bare[parser]?.cpuSeconds ?? Number.NaN)} s`,
   );
+  say(`  processor time: analyze ${cpu(({ ours }) => ours.cpuSeconds)} s${bareTimes.join('')}`);
   say(`  own memory at the most: ${Math.max(...rounds.map(({ ours }) => ours.peakMiB)).toFixed(0)} MiB`);
 }

@@ -97,24 +97,34 @@ test('migrate: without any one of its actions it fails, and says which', async (
   const policy = policyFor('migrate');
   /** Used on failure, in a race, or to clean up; a run that succeeds does without. */
   const spare = new Set(['s3:AbortMultipartUpload', 's3:GetObject', 's3:ListMultipartUploadParts', 'ec2:DeleteTags']);
-  for (const [index, statement] of policy.Statement.entries()) {
-    for (const action of [statement.Action ?? []].flat().filter((name) => !spare.has(name))) {
-      await t.test(`${statement.Sid}: ${action}`, async (inner) => {
-        const kinds = ['volume', 'attachment', 'loop-device', 'device-link'] as const;
-        const lab = await labForTest(inner, { allowLeftovers: kinds });
-        await addSnapshotOf(lab, undefined, { tags: { 'snap-to-s3': 'migrate', Name: 'x' } });
-        const rest = [statement.Action ?? []].flat().filter((name) => name !== action);
-        const Statement = policy.Statement.with(index, { ...statement, Action: rest });
-        const done = await migrateAs(lab, { ...policy, Statement }, ['--wait-limit', '1']);
-        assert.notEqual(done.code, 0);
-        // HEAD answers have no body, so S3 cannot say which action was missing.
-        const named = action === 's3:ListBucket' ? /use bucket backups.*403/ : new RegExp(`perform: ${action} on`);
-        assert.match(done.stderr, named);
-        assert.match(done.stderr, /docs\/permissions\.md|LEFT BEHIND/);
-      });
-    }
+  for (const { statement, index, action } of oneIn(
+    4,
+    needsOf(policy, (name) => !spare.has(name)),
+  )) {
+    await t.test(`${statement.Sid}: ${action}`, async (inner) => {
+      const kinds = ['volume', 'attachment', 'loop-device', 'device-link'] as const;
+      const lab = await labForTest(inner, { allowLeftovers: kinds });
+      await addSnapshotOf(lab, undefined, { tags: { 'snap-to-s3': 'migrate', Name: 'x' } });
+      const rest = [statement.Action ?? []].flat().filter((name) => name !== action);
+      const Statement = policy.Statement.with(index, { ...statement, Action: rest });
+      const done = await migrateAs(lab, { ...policy, Statement }, ['--wait-limit', '1']);
+      assert.notEqual(done.code, 0);
+      // HEAD answers have no body, so S3 cannot say which action was missing.
+      const named = action === 's3:ListBucket' ? /use bucket backups.*403/ : new RegExp(`perform: ${action} on`);
+      assert.match(done.stderr, named);
+      assert.match(done.stderr, /docs\/permissions\.md|LEFT BEHIND/);
+    });
   }
 });
+
+/** Each action of a policy that is needed, with its place. */
+const needsOf = (policy: Document, isNeeded: (action: string) => boolean) =>
+  policy.Statement.flatMap((statement, index) =>
+    [statement.Action ?? []]
+      .flat()
+      .filter(isNeeded)
+      .map((action) => ({ statement, index, action })),
+  );
 
 test('clean: its policy is enough; to look needs less', async (t) => {
   const lab = await labForTest(t);
@@ -344,13 +354,14 @@ test('restore --to-volume: its policy is enough, and each action is needed', asy
     const flags = ['--mount-point', join(lab.directory, 'mnt'), '--wait-limit', '1'];
     return runCli(env, ['restore', snapshotId, '--bucket', BUCKET, '--to-volume', ...flags]);
   };
-  for (const [index, statement] of policy.Statement.entries()) {
-    for (const action of [statement.Action ?? []].flat().filter((name) => /^ec2:(?!DeleteVolume)/.test(name))) {
-      const rest = [statement.Action ?? []].flat().filter((name) => name !== action);
-      const refused = await restoreAs(policy.Statement.with(index, { ...statement, Action: rest }));
-      assert.equal(refused.code, 1, action);
-      assert.match(refused.stderr, new RegExp(`perform: ${action} on`), action);
-    }
+  for (const { statement, index, action } of oneIn(
+    4,
+    needsOf(policy, (name) => /^ec2:(?!DeleteVolume)/.test(name)),
+  )) {
+    const rest = [statement.Action ?? []].flat().filter((name) => name !== action);
+    const refused = await restoreAs(policy.Statement.with(index, { ...statement, Action: rest }));
+    assert.equal(refused.code, 1, action);
+    assert.match(refused.stderr, new RegExp(`perform: ${action} on`), action);
   }
   const done = await restoreAs(policy.Statement);
   assert.equal(done.code, 0, done.stderr);
