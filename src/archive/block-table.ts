@@ -1,4 +1,5 @@
 /** The index of an image, read back: what each block must be. */
+import { createHash } from 'node:crypto';
 import { zstdDecompressSync } from 'node:zlib';
 import { SnapError } from '../errors.ts';
 import { INDEX_FORMAT } from './block-index.ts';
@@ -27,6 +28,17 @@ const MOST_PIECES = 2 ** 20 + 1;
 const MOST_BYTES = 2 ** 30;
 
 export const HASH_BYTES = 32;
+
+/** Of a block of data. */
+export const hashAt = ({ hashes }: BlockTable, index: number): Uint8Array =>
+  hashes.subarray(index * HASH_BYTES, (index + 1) * HASH_BYTES);
+
+/** @param zeros of a block's length. @returns `false` also for a block of which nothing is known. */
+export function isBlock(bytes: Buffer, index: number, table: BlockTable, zeros: Buffer): boolean {
+  const kind = table.kinds[index];
+  if (kind === BLOCK_KIND.zero) return bytes.equals(zeros.subarray(0, bytes.length));
+  return kind === BLOCK_KIND.data && createHash('sha256').update(bytes).digest().equals(hashAt(table, index));
+}
 
 interface Line {
   format?: number;

@@ -1,7 +1,7 @@
 /** The thread that compares: it takes the plain stream and reads the disk synchronously, and answers once. */
 import { createHash } from 'node:crypto';
 import { parentPort, workerData } from 'node:worker_threads';
-import { BLOCK_KIND, type BlockTable } from '../archive/block-table.ts';
+import { type BlockTable, isComplete } from '../archive/block-table.ts';
 import { ByteStream } from '../archive/byte-stream.ts';
 import { type RingMemory, RingReader } from '../lib/shared-ring.ts';
 import { cutOut } from './cut-stream.ts';
@@ -85,7 +85,7 @@ function findingsOf({ order, compared }: ComparingOrder, stream: ByteStream): Fi
 /** Where each file, or each block, is held against its own hash, another one of everything tells nothing new. */
 function isKnownInParts(order: ComparisonOrder): boolean {
   if (order.how === 'extract') return order.records !== null;
-  return order.how === 'write' && order.table !== null && !order.table.kinds.includes(BLOCK_KIND.unknown);
+  return order.how === 'write' && order.table !== null && isComplete(order.table);
 }
 
 function run(comparing: ComparingOrder): Comparison {

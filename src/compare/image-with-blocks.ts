@@ -1,6 +1,5 @@
 /** An image stream against the hashes of its blocks. */
-import { createHash } from 'node:crypto';
-import { BLOCK_KIND, type BlockTable, HASH_BYTES } from '../archive/block-table.ts';
+import { BLOCK_KIND, type BlockTable, isBlock } from '../archive/block-table.ts';
 import type { ByteStream } from '../archive/byte-stream.ts';
 import { DifferenceList } from './difference.ts';
 import type { ImageFindings } from './image-with-device.ts';
@@ -51,13 +50,9 @@ const OTHER = {
 } as const;
 
 function whatIsWrong(bytes: Buffer, index: number, table: BlockTable, zeros: Buffer) {
-  const { kinds, hashes, blockBytes } = table;
+  const { kinds, blockBytes } = table;
   const length = Math.min(blockBytes, table.bytes - index * blockBytes);
   if (index >= kinds.length) return bytes.length > 0 ? LONGER : null;
   if (bytes.length !== length) return bytes.length > length ? LONGER : SHORTER;
-  const kind = kinds[index];
-  if (kind === BLOCK_KIND.zero) return bytes.equals(zeros.subarray(0, length)) ? null : OTHER;
-  if (kind === BLOCK_KIND.unknown) return null;
-  const expected = hashes.subarray(index * HASH_BYTES, (index + 1) * HASH_BYTES);
-  return createHash('sha256').update(bytes).digest().equals(expected) ? null : OTHER;
+  return kinds[index] === BLOCK_KIND.unknown || isBlock(bytes, index, table, zeros) ? null : OTHER;
 }

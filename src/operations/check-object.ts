@@ -93,18 +93,20 @@ export async function checkObject(
   }
   checkHead(head, object, snapshotId, found);
   // The places of its parts are those of another object then.
-  if (partOf(reference) && found.count > 0) return found.result(object.key, null, started);
+  const part = partOf(reference);
+  if (part && found.count > 0) return found.result(object.key, null, started);
   using directory = temporaryDirectory();
   const decoded = await decode(object, head, reference, directory.path, services, found);
-  if (partOf(reference)) checkPart(partOf(reference), decoded, found);
+  if (part) checkPart(part, decoded, found);
   else checkFacts(object, head, decoded, found);
   return found.result(object.key, decoded, started);
 }
 
 const partOf = (reference: Reference): readonly Extent[] | null => ('extents' in reference ? reference.extents : null);
 
-const lengthOf = (extents: readonly Extent[] | null): number | null =>
-  extents?.reduce((sum, extent) => sum + (Buffer.isBuffer(extent) ? 0 : extent.to - extent.from), 0) ?? null;
+/** Bytes of the object. */
+export const lengthOf = (extents: readonly Extent[]): number =>
+  extents.reduce((sum, extent) => sum + (Buffer.isBuffer(extent) ? 0 : extent.to - extent.from), 0);
 
 /**
  * Of an index that the manifest does not know, places are not used: all of the object is read then, and held against
@@ -179,10 +181,11 @@ async function decode(
   const stages = [...decrypt.stages, decompressStage(object)];
   await using pipeline = await startPipeline(stages, { signal, input: source.readEnd });
   closeAll([source.readEnd]);
+  const extents = partOf(reference) ?? [{ from: 0, to: head.bytes }];
   let shown = 0;
   using _task = services.host.track({
     label: object.key,
-    expectedBytes: lengthOf(partOf(reference)) ?? head.bytes,
+    expectedBytes: lengthOf(extents),
     read: () => shown,
     stored: () => shown,
   });
@@ -191,7 +194,6 @@ async function decode(
   };
   const order = orderOf(object, reference, directory);
   const xattrs = startXattrs(order, reference, directory, signal);
-  const extents = partOf(reference) ?? [{ from: 0, to: head.bytes }];
   const downloading = download(source.writeEnd, head, extents, { ...services, signal, onBytes });
   const comparing = compare(pipeline.output, reference, order, signal);
   const stopOnError = (error: unknown) => failed.abort(error);
@@ -280,7 +282,7 @@ function startXattrs({ thread, logFile, key }: Order, reference: Reference, dire
 }
 
 /** Of a part, only its length is known; what is in it, the index tells. */
-function checkPart(extents: readonly Extent[] | null, { downloaded }: Decoded, found: Findings): void {
+function checkPart(extents: readonly Extent[], { downloaded }: Decoded, found: Findings): void {
   const wanted = lengthOf(extents);
   if (downloaded.bytes !== wanted) found.add('stored-bytes', `${downloaded.bytes} bytes of ${wanted} could be read`);
 }

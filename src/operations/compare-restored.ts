@@ -1,7 +1,7 @@
 /** What was restored, read again from where it lies, against what the index says of it. */
 import { createHash, randomBytes } from 'node:crypto';
 import { type BigIntStats, createReadStream, statSync } from 'node:fs';
-import { BLOCK_KIND, type BlockTable, HASH_BYTES } from '../archive/block-table.ts';
+import { BLOCK_KIND, type BlockTable, isBlock } from '../archive/block-table.ts';
 import type { IndexedMember } from '../archive/file-index.ts';
 import { DifferenceList } from '../compare/difference.ts';
 import { DiskTree, pathOfMember, typeOf } from '../compare/disk-tree.ts';
@@ -138,28 +138,23 @@ const octal = (mode: number): string => mode.toString(8).padStart(4, '0');
 /** An image as restored, block by block. */
 export async function compareImageWithIndex(
   file: string,
-  { kinds, hashes, blockBytes, bytes }: BlockTable,
+  table: BlockTable,
   signal: AbortSignal,
 ): Promise<RestoredFindings> {
+  const { kinds, blockBytes, bytes } = table;
   const found: RestoredFindings = { differences: new DifferenceList(), files: 0, bytes: 0, unproved: 0 };
   const { size } = statSync(file);
   if (size !== bytes) found.differences.add('size', '', `${bytes} bytes in the archive, ${size} as restored`);
   const zeros = Buffer.alloc(blockBytes);
   let index = 0;
   for await (const block of blocksOf(file, blockBytes, signal)) {
-    const kind = kinds[index];
-    if (kind === BLOCK_KIND.unknown) found.unproved++;
-    else if (!isRight(block, kind, hashes.subarray(index * HASH_BYTES, (index + 1) * HASH_BYTES), zeros))
+    if (kinds[index] === BLOCK_KIND.unknown) found.unproved++;
+    else if (!isBlock(block, index, table, zeros))
       found.differences.add('content', '', `the block at byte ${index * blockBytes} as restored is another`);
     found.bytes += block.length;
     index++;
   }
   return found;
-}
-
-function isRight(block: Buffer, kind: number | undefined, hash: Uint8Array, zeros: Buffer): boolean {
-  if (kind === BLOCK_KIND.zero) return block.equals(zeros.subarray(0, block.length));
-  return createHash('sha256').update(block).digest().equals(hash);
 }
 
 async function* blocksOf(file: string, blockBytes: number, signal: AbortSignal): AsyncGenerator<Buffer> {

@@ -1,7 +1,6 @@
 /** An image whose writing broke off: what is written already is held against the index, and only the rest is fetched. */
-import { createHash } from 'node:crypto';
 import { open } from 'node:fs/promises';
-import { BLOCK_KIND, type BlockTable, HASH_BYTES } from '../archive/block-table.ts';
+import { type BlockTable, isBlock } from '../archive/block-table.ts';
 import type { ImagePlan, Stretch } from './plan-image.ts';
 
 /**
@@ -11,9 +10,7 @@ import type { ImagePlan, Stretch } from './plan-image.ts';
  */
 export async function restOf(plan: ImagePlan, stretch: Stretch, path: string, signal: AbortSignal): Promise<Stretch> {
   const written = await firstWrong(path, plan.table, plan.blockAt(stretch.first), plan.blockAt(stretch.end), signal);
-  let { first } = stretch;
-  while (first < stretch.end && plan.blockAt(first + 1) <= written) first++;
-  return { ...stretch, first };
+  return plan.behind(stretch, written);
 }
 
 const BLOCKS_AT_ONCE = 16;
@@ -31,14 +28,8 @@ async function firstWrong(path: string, table: BlockTable, from: number, to: num
       const at = (index - first) * blockBytes;
       const length = Math.min(blockBytes, bytes - index * blockBytes);
       const isThere = at + length <= bytesRead;
-      if (!isThere || !isRight(buffer.subarray(at, at + length), index, table, zeros)) return index;
+      if (!isThere || !isBlock(buffer.subarray(at, at + length), index, table, zeros)) return index;
     }
   }
   return to;
-}
-
-function isRight(block: Buffer, index: number, { kinds, hashes }: BlockTable, zeros: Buffer): boolean {
-  if (kinds[index] === BLOCK_KIND.zero) return block.equals(zeros.subarray(0, block.length));
-  const hash = hashes.subarray(index * HASH_BYTES, (index + 1) * HASH_BYTES);
-  return createHash('sha256').update(block).digest().equals(hash);
 }

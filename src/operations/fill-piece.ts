@@ -46,7 +46,7 @@ async function fillWithImage(
 ): Promise<void> {
   const started = monotonic();
   await using target = holdDevice(device, volumeId);
-  const written = await writeImage(object, snapshotId, target, await imageIndexOf(object, check), check);
+  const written = await writeImage({ object, snapshotId, target, check }, await imageIndexOf(object, check));
   check.host.notify({
     code: 'object.restored',
     snapshot: snapshotId,

@@ -61,10 +61,21 @@ export class ImagePlan {
     this.#areBlocks = areBlocks;
   }
 
+  get whole(): Stretch {
+    return { first: 0, end: this.#pieces.length - 1 };
+  }
+
+  /** What is left of a stretch when blocks before one are written. */
+  behind({ first, end }: Stretch, block: number): Stretch {
+    let next = first;
+    while (next < end && this.blockAt(next + 1) <= block) next++;
+    return { first: next, end };
+  }
+
   /** In stretches with about as much to fetch, in the order of the disk. */
   split(most: number): Stretch[] {
-    const count = this.#pieces.length - 1;
-    const total = this.dataBytes({ first: 0, end: count });
+    const { end: count } = this.whole;
+    const total = this.dataBytes(this.whole);
     const share = Math.max(LEAST_STRETCH, total / most);
     const stretches: Stretch[] = [];
     let [first, taken] = [0, 0];

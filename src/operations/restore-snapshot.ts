@@ -1,13 +1,13 @@
 /** An image as a new EBS snapshot, by direct writes: no volume, no root, no instance. */
 import { createHash } from 'node:crypto';
-import { BLOCK_KIND, type BlockTable, HASH_BYTES } from '../archive/block-table.ts';
+import { BLOCK_KIND, type BlockTable, hashAt } from '../archive/block-table.ts';
 import { BLOCK_BYTES, type NewSnapshot } from '../cloud/blocks.ts';
 import { Interrupted, SnapError } from '../errors.ts';
 import { minutes } from '../lib/clock.ts';
 import { cleanupSignal, leftBehind, rootFailure } from '../lib/disposal.ts';
 import { GiB } from '../lib/units.ts';
 import { waitFor } from '../lib/wait.ts';
-import { type BlockTally, type WrittenBlocks, writeBlocks, ZERO_BLOCK } from '../transfer/block-writer.ts';
+import { type BlockTally, type WrittenBlocks, writeBlocks, ZERO_BLOCK, ZERO_HASH } from '../transfer/block-writer.ts';
 import { BeginningNote, type BegunSnapshot, beginningMark, takeBegun, wordFor } from './begun-snapshot.ts';
 import { type CheckServices, checkObject, imageIndexOf } from './check-object.ts';
 import type { Archive, ArchivedObject } from './find-archive.ts';
@@ -93,23 +93,20 @@ interface Rest extends Layout {
 
 /** From the piece on in which the first block lies that is not written, with the tally of what is before it. */
 function restOf(plan: ImagePlan, { block, isEncrypted }: BegunSnapshot): Rest {
-  const [whole] = plan.split(1);
-  if (!whole) throw new SnapError('BUG', 'an image without a stretch');
-  let { first } = whole;
-  while (first < whole.end - 1 && plan.blockAt(first + 1) <= block) first++;
+  const { first: beginning, end } = plan.whole;
+  // The last piece is written again in any case: its last block may be filled up with zeros, and has another hash then.
+  const { first } = plan.behind({ first: beginning, end: end - 1 }, block);
   const firstBlock = plan.blockAt(first);
-  return { ...plan.layOut({ ...whole, first }), firstBlock, tally: tallyOf(plan.table, firstBlock, isEncrypted) };
+  return { ...plan.layOut({ first, end }), firstBlock, tally: tallyOf(plan.table, firstBlock, isEncrypted) };
 }
 
-const ZERO_HASH = createHash('sha256').update(ZERO_BLOCK).digest();
-
-function tallyOf({ kinds, hashes }: BlockTable, end: number, withZeros: boolean): BlockTally {
+function tallyOf(table: BlockTable, end: number, withZeros: boolean): BlockTally {
   const tally: BlockTally = { blocks: 0, hashes: createHash('sha256') };
   for (let index = 0; index < end; index++) {
-    const isZero = kinds[index] === BLOCK_KIND.zero;
+    const isZero = table.kinds[index] === BLOCK_KIND.zero;
     if (isZero && !withZeros) continue;
     tally.blocks++;
-    tally.hashes.update(isZero ? ZERO_HASH : hashes.subarray(index * HASH_BYTES, (index + 1) * HASH_BYTES));
+    tally.hashes.update(isZero ? ZERO_HASH : hashAt(table, index));
   }
   return tally;
 }
@@ -187,9 +184,7 @@ function refuseBlock(key: string, index: number, bytes: Buffer, sha256: Buffer, 
   const length = Math.min(BLOCK_BYTES, table.bytes - index * BLOCK_BYTES);
   const hash = length === BLOCK_BYTES ? sha256 : createHash('sha256').update(bytes.subarray(0, length)).digest();
   const isRight =
-    kind === BLOCK_KIND.zero
-      ? bytes.equals(ZERO_BLOCK)
-      : kind === BLOCK_KIND.data && hash.equals(table.hashes.subarray(index * HASH_BYTES, (index + 1) * HASH_BYTES));
+    kind === BLOCK_KIND.zero ? bytes.equals(ZERO_BLOCK) : kind === BLOCK_KIND.data && hash.equals(hashAt(table, index));
   if (isRight) return;
   throw new SnapError('DIFFERS', `${key}: the block at byte ${index * BLOCK_BYTES} is not what was archived`, {
     hint: 'the archive is damaged: look for another copy, or another version of the object',

@@ -104,7 +104,7 @@ async function giveTo(
   }
   const index = await imageIndexOf(object, check);
   await using opened = await openTarget(target, settings.overwrite, object, index?.table ?? null, check.signal);
-  const written = await writeImage(object, archive.snapshotId, opened, index, check);
+  const written = await writeImage({ object, snapshotId: archive.snapshotId, target: opened, check }, index);
   opened.keep();
   return { target: target.path, ...written };
 }

@@ -1,5 +1,12 @@
 /** Proves a directly read image by what was noted of its blocks when they were read. */
-import { BLOCK_KIND, type BlockTable, HASH_BYTES, newTable, readImageIndex } from '../archive/block-table.ts';
+import {
+  BLOCK_KIND,
+  type BlockTable,
+  HASH_BYTES,
+  isComplete,
+  newTable,
+  readImageIndex,
+} from '../archive/block-table.ts';
 import { BLOCK_BYTES } from '../cloud/blocks.ts';
 import { monotonic, now } from '../lib/clock.ts';
 import { blocksInOrder } from '../transfer/block-image.ts';
@@ -34,7 +41,7 @@ async function tableOf(migration: Migration, harvest: Harvest, body: Buffer | nu
   const { snapshot, settings, services, signal } = migration;
   const table = body ? readImageIndex(body, snapshot.id).table : newTable(harvest.device.size, BLOCK_BYTES);
   const { kinds, hashes } = table;
-  if (!kinds.includes(BLOCK_KIND.unknown)) return table;
+  if (isComplete(table)) return table;
   const blocks = blocksInOrder(
     {
       blocks: services.blocks,

@@ -1,15 +1,22 @@
 /** An image written where it is wanted: whole and right, or told as what it is. */
 import { availableParallelism } from 'node:os';
-import type { ImageIndex } from '../archive/block-table.ts';
+import type { BlockTable, ImageIndex } from '../archive/block-table.ts';
 import { SnapError } from '../errors.ts';
 import type { Host } from '../events.ts';
 import { rootFailure } from '../lib/disposal.ts';
 import { inParallel } from '../lib/parallel.ts';
-import { type CheckServices, checkObject, type ObjectCheck } from './check-object.ts';
+import { type CheckServices, checkObject, lengthOf, type ObjectCheck } from './check-object.ts';
 import { restOf } from './continue-image.ts';
 import type { ArchivedObject } from './find-archive.ts';
 import { ImagePlan, type Layout, type Stretch } from './plan-image.ts';
 import type { Target } from './restore-target.ts';
+
+export interface ImageOrder {
+  object: ArchivedObject;
+  snapshotId: string;
+  target: Target;
+  check: CheckServices;
+}
 
 export interface WrittenImage {
   /** Of the image. */
@@ -28,47 +35,31 @@ const LEAST_STREAMS = 2;
  * they are there already.
  * @throws SnapError `DIFFERS`, `TARGET`, and what `checkObject` throws.
  */
-export async function writeImage(
-  object: ArchivedObject,
-  snapshotId: string,
-  target: Target,
-  index: ImageIndex | null,
-  check: CheckServices,
-): Promise<WrittenImage> {
-  const plan = index && ImagePlan.of(object, index);
+export async function writeImage(order: ImageOrder, index: ImageIndex | null): Promise<WrittenImage> {
+  const plan = index && ImagePlan.of(order.object, index);
   try {
-    return plan
-      ? await writeStretches(object, snapshotId, target, plan, check)
-      : await writeWhole(object, snapshotId, target, index, check);
+    return plan ? await writeStretches(order, plan) : await writeAtOnce(order, index?.table ?? null);
   } catch (error) {
-    throw asTargetError(error, target.name);
+    throw asTargetError(error, order.target.name);
   }
 }
 
-async function writeWhole(
-  object: ArchivedObject,
-  snapshotId: string,
-  target: Target,
-  index: ImageIndex | null,
-  check: CheckServices,
+async function writeAtOnce(
+  { object, snapshotId, target, check }: ImageOrder,
+  table: BlockTable | null,
 ): Promise<WrittenImage> {
   target.setLength(0);
-  const reference = { how: 'write', path: target.path, isBlank: target.isFile, table: index?.table ?? null } as const;
+  const reference = { how: 'write', path: target.path, isBlank: target.isFile, table } as const;
   const found = await checkObject(object, snapshotId, { ...reference, runs: null, extents: null }, check);
   refuseDifferences(found, target.loss);
   target.setLength(found.contentBytes);
   return { bytes: found.contentBytes, fetchedBytes: found.fetchedBytes };
 }
 
-async function writeStretches(
-  object: ArchivedObject,
-  snapshotId: string,
-  target: Target,
-  plan: ImagePlan,
-  check: CheckServices,
-): Promise<WrittenImage> {
+async function writeStretches(order: ImageOrder, plan: ImagePlan): Promise<WrittenImage> {
+  const { object, snapshotId, target, check } = order;
   const all = plan.split(Math.min(availableParallelism(), MOST_STRETCHES));
-  const stretches = target.isBlank ? all : await whatIsLeft(object, snapshotId, target, plan, all, check);
+  const stretches = target.isBlank ? all : await whatIsLeft(order, plan, all);
   const layouts = stretches.map((stretch) => plan.layOut(stretch));
   const written: WrittenImage = { bytes: plan.table.bytes, fetchedBytes: 0 };
   using host = asOneTask(object.key, layouts, check.host);
@@ -99,12 +90,9 @@ function leaveUnfinished(error: unknown, snapshot: string, { path, leave }: Targ
 
 /** Of what may have been begun. */
 async function whatIsLeft(
-  { key }: ArchivedObject,
-  snapshot: string,
-  { path }: Target,
+  { object: { key }, snapshotId: snapshot, target: { path }, check: { host, signal } }: ImageOrder,
   plan: ImagePlan,
   stretches: readonly Stretch[],
-  { host, signal }: CheckServices,
 ): Promise<Stretch[]> {
   const rest: Stretch[] = [];
   let bytes = 0;
@@ -121,10 +109,7 @@ async function whatIsLeft(
 function asOneTask(label: string, layouts: readonly Layout[], host: Host): Host & Disposable {
   const tasks: { read: () => number }[] = [];
   const shown = () => tasks.reduce((sum, { read }) => sum + read(), 0);
-  const lengths = layouts.flatMap(({ extents }) =>
-    extents.map((extent) => (Buffer.isBuffer(extent) ? 0 : extent.to - extent.from)),
-  );
-  const expectedBytes = lengths.reduce((sum, length) => sum + length, 0);
+  const expectedBytes = lengthOf(layouts.flatMap(({ extents }) => extents));
   const whole = host.track({ label, expectedBytes, read: shown, stored: shown });
   return {
     ...host,

@@ -33,19 +33,20 @@ export interface BlockTally {
 
 export interface WrittenBlocks {
   plainBytes: number;
-  /** SHA-256 of the plain stream in base 16. */
+  /** SHA-256 of the plain stream in base 16; empty where it is not the whole disk. */
   plainSha256: string;
   /** What is wrong with the length of the stream; `null` where nothing is. */
   problem: string | null;
 }
 
 export const ZERO_BLOCK: Buffer = Buffer.alloc(BLOCK_BYTES);
+export const ZERO_HASH: Buffer = createHash('sha256').update(ZERO_BLOCK).digest();
 
 /** Reads a descriptor to its end and closes it. A last block that is not full is filled up with zeros. */
 export async function writeBlocks(descriptor: number, writing: BlockWriting): Promise<WrittenBlocks> {
-  const { withZeros, tally, check } = writing;
+  const { runs, withZeros, tally, check } = writing;
   const sender = new BlockSender(writing);
-  const plain = createHash('sha256');
+  const plain = runs === null ? createHash('sha256') : null;
   const done: WrittenBlocks = { plainBytes: 0, plainSha256: '', problem: null };
   try {
     for await (const block of blocksIn(descriptor, writing, sender.signal)) {
@@ -54,10 +55,10 @@ export async function writeBlocks(descriptor: number, writing: BlockWriting): Pr
         break;
       }
       const { index, buffer, length, release } = block;
-      if (length > 0) plain.update(buffer.subarray(0, length));
+      plain?.update(buffer.subarray(0, length));
       done.plainBytes += length;
       if (buffer !== ZERO_BLOCK) buffer.fill(0, length);
-      const hash = createHash('sha256').update(buffer).digest();
+      const hash = buffer === ZERO_BLOCK ? ZERO_HASH : createHash('sha256').update(buffer).digest();
       check(index, buffer, hash);
       if (!withZeros && buffer.equals(ZERO_BLOCK)) release();
       else {
@@ -70,7 +71,7 @@ export async function writeBlocks(descriptor: number, writing: BlockWriting): Pr
     sender.fail(error);
   }
   await sender.finish();
-  return { ...done, plainSha256: plain.digest('hex') };
+  return { ...done, plainSha256: plain?.digest('hex') ?? '' };
 }
 
 class BlockSender {
