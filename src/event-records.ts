@@ -51,15 +51,19 @@ export interface ShownManifest {
   table: string | null;
   /** Of the partition table: GUID for GPT, hexadecimal number for MBR. */
   tableId: string | null;
-  /** As the partition table has them, extended ones too; `start` and `bytes` on the disk. */
-  partitions: {
-    number: number;
-    start: number | null;
-    bytes: number | null;
-    type: string | null;
-    name: string | null;
-    uuid: string | null;
-  }[];
+  /** In the order of the partition table; extended ones too. */
+  partitions: ShownPartition[];
+}
+
+export interface ShownPartition {
+  number: number;
+  /** Bytes from the beginning of the disk; here and below `null` where the table does not tell. */
+  start: number | null;
+  bytes: number | null;
+  /** GUID for GPT, hexadecimal code for MBR. */
+  type: string | null;
+  name: string | null;
+  uuid: string | null;
 }
 
 export interface ShownObject {

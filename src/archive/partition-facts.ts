@@ -1,38 +1,24 @@
 /** What a partition table says of a disk, for people: read out of what `sfdisk --json` printed, which the manifest keeps. */
+import type { ShownManifest, ShownPartition } from '../event-records.ts';
+import { printable } from '../lib/printable.ts';
 
-export interface TableFacts {
-  /** GUID for GPT, hexadecimal number for MBR. */
-  id: string | null;
-  /** In the order of the table; extended ones too. */
-  partitions: PartitionFacts[];
-}
-
-export interface PartitionFacts {
-  number: number;
-  /** Bytes from the beginning of the disk; here and below `null` where the table does not tell. */
-  start: number | null;
-  bytes: number | null;
-  /** GUID for GPT, hexadecimal code for MBR. */
-  type: string | null;
-  name: string | null;
-  uuid: string | null;
-}
+type TableFacts = Pick<ShownManifest, 'tableId' | 'partitions'>;
 
 const SECTOR = 512;
 
-/** A manifest is input from elsewhere: what cannot be understood is left out. */
+/** A manifest is input from elsewhere: what cannot be understood is left out, and text is made printable. */
 export function tableFacts(json: unknown): TableFacts {
   const table = fields(fields(json)['partitiontable']);
   const entries: unknown = table['partitions'];
   const sectorBytes = amount(table['sectorsize']) ?? SECTOR;
   return {
-    id: text(table['id']),
+    tableId: shown(table['id']),
     partitions: Array.isArray(entries) ? entries.flatMap((entry) => partitionFacts(fields(entry), sectorBytes)) : [],
   };
 }
 
 /** `/dev/nvme1n1p2` and `/dev/xvdf2` are partition 2. */
-function partitionFacts(entry: Record<string, unknown>, sectorBytes: number): PartitionFacts[] {
+function partitionFacts(entry: Record<string, unknown>, sectorBytes: number): ShownPartition[] {
   const [number] = /\d+$/.exec(text(entry['node']) ?? '') ?? [];
   if (number === undefined) return [];
   const [start, size] = [amount(entry['start']), amount(entry['size'])];
@@ -41,9 +27,9 @@ function partitionFacts(entry: Record<string, unknown>, sectorBytes: number): Pa
       number: Number(number),
       start: start === null ? null : start * sectorBytes,
       bytes: size === null ? null : size * sectorBytes,
-      type: text(entry['type']),
-      name: text(entry['name']),
-      uuid: text(entry['uuid']),
+      type: shown(entry['type']),
+      name: shown(entry['name']),
+      uuid: shown(entry['uuid']),
     },
   ];
 }
@@ -52,6 +38,8 @@ const fields = (value: unknown): Record<string, unknown> =>
   typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : {};
 
 const text = (value: unknown): string | null => (typeof value === 'string' ? value : null);
+
+const shown = (value: unknown): string | null => (typeof value === 'string' ? printable(value) : null);
 
 const amount = (value: unknown): number | null =>
   Number.isSafeInteger(value) && (value as number) >= 0 ? (value as number) : null;

@@ -1,6 +1,7 @@
 /** What was billed and what EC2 knows, put together: regions, volumes, snapshots. Nothing is decided yet. */
 import type { BilledSnapshot } from '../billing/ledger.ts';
 import type { MeasuredRatio, RegionAnalysis, SnapshotAnalysis, VolumeAnalysis } from '../costs/analysis.ts';
+import { sum } from '../costs/lineage.ts';
 import { type Prices, pricesIn } from '../costs/prices.ts';
 import { GiB } from '../lib/units.ts';
 import type { KnownRegion } from './describe-regions.ts';
@@ -128,5 +129,3 @@ const byTime = (one: SnapshotAnalysis, other: SnapshotAnalysis): number =>
   (one.startedAt ?? '').localeCompare(other.startedAt ?? '') || one.id.localeCompare(other.id);
 
 const byCost = (one: { monthly: number }, other: { monthly: number }): number => other.monthly - one.monthly;
-
-const sum = (numbers: readonly number[]): number => numbers.reduce((total, number) => total + number, 0);

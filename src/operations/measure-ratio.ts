@@ -1,6 +1,7 @@
 /** How well archives compress: as given, or as those do that are in a bucket already, by their manifests. */
 import type { Manifest } from '../archive/manifest.ts';
 import type { AnalysisWarning, AssumedCompression, MeasuredRatio } from '../costs/analysis.ts';
+import { sum } from '../costs/lineage.ts';
 import { SnapError } from '../errors.ts';
 import { inParallel } from '../lib/parallel.ts';
 import { manifestOf } from './archive-tags.ts';
@@ -87,8 +88,8 @@ interface Sizes {
 }
 
 function ratioOf(archives: readonly Sizes[]): MeasuredRatio | null {
-  const data = archives.reduce((sum, { dataBytes }) => sum + dataBytes, 0);
-  const stored = archives.reduce((sum, { storedBytes }) => sum + storedBytes, 0);
+  const data = sum(archives.map(({ dataBytes }) => dataBytes));
+  const stored = sum(archives.map(({ storedBytes }) => storedBytes));
   return data > 0 && stored > 0 ? { compression: data / stored, archives: archives.length } : null;
 }
 
@@ -134,5 +135,3 @@ function dataBytesOf({ snapshot: { dataBytes }, objects }: Manifest): number | n
   if (typeof dataBytes === 'number') return Math.min(plain, dataBytes);
   return objects.every(({ layout }) => layout === 'tar') ? plain : null;
 }
-
-const sum = (amounts: readonly number[]): number => amounts.reduce((total, amount) => total + amount, 0);

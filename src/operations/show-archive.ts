@@ -119,7 +119,6 @@ const NOTHING_KNOWN: Omit<ShownArchive, 'objects'> = { manifest: null, recorded:
 
 function fromManifest(content: Manifest, whyClosed: string | null): Omit<ShownArchive, 'objects'> {
   const { snapshot, disk, tool } = content;
-  const table = tableFacts(disk.partitionTable);
   return {
     manifest: {
       tool: `${text(tool?.name) ?? ''} ${text(tool?.version) ?? ''}`.trim(),
@@ -144,13 +143,7 @@ function fromManifest(content: Manifest, whyClosed: string | null): Omit<ShownAr
       diskBytes: amount(disk.bytes),
       sectorBytes: amount(disk.sectorBytes),
       table: text(disk.table),
-      tableId: text(table.id),
-      partitions: table.partitions.map((partition) => ({
-        ...partition,
-        type: text(partition.type),
-        name: text(partition.name),
-        uuid: text(partition.uuid),
-      })),
+      ...tableFacts(disk.partitionTable),
     },
     recorded: recordedIn(content).map(recorded),
   };

@@ -8,11 +8,11 @@ import { withMounted } from '../../lab/disks/inspect.ts';
 import { keyEnding, keysIn } from '../support/archives.ts';
 import { compareTrees } from '../support/compare-trees.ts';
 import { addSnapshotOf } from '../support/disks.ts';
-import { addKey, gpgHome } from '../support/gpg.ts';
 import { type Finished, labForTest, runMigrate, runProgram, type TestLab } from '../support/lab.ts';
 import { makeNastyTree } from '../support/nasty-tree.ts';
 import { oneIn } from '../support/sampled.ts';
 import { bytesOf, imageOf } from '../support/tamper.ts';
+import { flagsOf, type Way } from '../support/ways.ts';
 
 const READER = join(import.meta.dirname, '..', '..', 'contrib', 'restore.py');
 
@@ -29,16 +29,16 @@ async function fetchAll(lab: TestLab): Promise<string> {
 type Reader = (command: string, ...argv: string[]) => Promise<Finished>;
 
 /** Archives a disk, and hands over the reader of what is in the bucket then. */
-async function archived(t: TestContext, disk: Parameters<typeof addSnapshotOf>[1], flags: string[], cipher = 'none') {
-  const env: Record<string, string> = {};
-  if (cipher === 'gpg') {
-    env['GNUPGHOME'] = await gpgHome(t);
-    await addKey(env['GNUPGHOME'], 'ops@example.com');
-    flags.push('--gpg-recipient', 'ops@example.com');
-  }
+async function archived(
+  t: TestContext,
+  disk: Parameters<typeof addSnapshotOf>[1],
+  way: Way,
+  more: readonly string[] = [],
+) {
+  const { flags, env } = await flagsOf(t, way);
   const lab = await labForTest(t);
   const { snapshotId } = await addSnapshotOf(lab, disk);
-  const migrated = await runMigrate(lab, ['--all', ...flags], { env });
+  const migrated = await runMigrate(lab, ['--all', ...flags, ...more], { env });
   assert.equal(migrated.code, 0, migrated.stdout + migrated.stderr);
   const bucket = await fetchAll(lab);
   const manifest = await keyEnding(lab, '.manifest.json');
@@ -58,9 +58,9 @@ const GPT = {
 for (const [codec, cipher] of [
   ['lz4', 'none'],
   ['zstd', 'gpg'],
-]) {
+] as const) {
   test(`${codec}, ${cipher}: files with all that they had, all or some`, async (t) => {
-    const { lab, reader, image } = await archived(t, GPT, ['--compression', codec ?? ''], cipher);
+    const { lab, reader, image } = await archived(t, GPT, { source: 'volume', codec, cipher });
     const listed = await reader('list');
     assert.match(listed.stdout, /partition 1, None[\s\S]*partition 2, ext4/);
     const [whole, some] = ['whole', 'some'].map((name) => join(lab.directory, name)) as [string, string];
@@ -82,7 +82,7 @@ for (const [codec, cipher] of [
 for (const source of oneIn(2, ['volume', 'direct'])) {
   test(`the image of a disk, read from ${source}`, async (t) => {
     const disk = { table: 'none' as const, partitions: [{ content: 'random' as const, sizeMiB: 5 }] };
-    const { lab, reader, image, bucket } = await archived(t, disk, ['--dd', '--source', source]);
+    const { lab, reader, image, bucket } = await archived(t, disk, { source, codec: 'lz4', cipher: 'none' }, ['--dd']);
     const target = join(lab.directory, 'disk.img');
     const done = await reader('image', target);
     assert.equal(done.code, 0, done.stderr);

@@ -73,23 +73,20 @@ test('validate: its policy is enough; --archive-only needs only to read', async 
 
 test('validate: without any one of its own actions it fails, and says which', async (t) => {
   const policy = policyFor('validate');
-  const own = policy.Statement.flatMap((statement, index) =>
-    /^(ReadArchives|NoteWhatWasProved|SeeTheBucket)$/.test(statement.Sid ?? '') ? [{ statement, index }] : [],
-  );
-  for (const { statement, index } of own) {
-    for (const action of [statement.Action ?? []].flat()) {
-      await t.test(`${statement.Sid}: ${action}`, async (inner) => {
-        const lab = await labForTest(inner);
-        await addSnapshotOf(lab, undefined, { tags: { 'snap-to-s3': 'migrate', Name: 'x' } });
-        assert.equal((await runMigrate(lab, ['--all'])).code, 0);
-        const rest = [statement.Action ?? []].flat().filter((name) => name !== action);
-        const Statement = policy.Statement.with(index, { ...statement, Action: rest });
-        const done = await validateAs(lab, { ...policy, Statement }, ['--all']);
-        assert.notEqual(done.code, 0);
-        assert.match(done.stderr, /403|perform: s3:/);
-        assert.match(done.stderr, /docs\/permissions\.md/);
-      });
-    }
+  const own = /^(ReadArchives|NoteWhatWasProved|SeeTheBucket)$/;
+  const needs = needsOf(policy, () => true).filter(({ statement: { Sid = '' } }) => own.test(Sid));
+  for (const { statement, index, action } of needs) {
+    await t.test(`${statement.Sid}: ${action}`, async (inner) => {
+      const lab = await labForTest(inner);
+      await addSnapshotOf(lab, undefined, { tags: { 'snap-to-s3': 'migrate', Name: 'x' } });
+      assert.equal((await runMigrate(lab, ['--all'])).code, 0);
+      const rest = [statement.Action ?? []].flat().filter((name) => name !== action);
+      const Statement = policy.Statement.with(index, { ...statement, Action: rest });
+      const done = await validateAs(lab, { ...policy, Statement }, ['--all']);
+      assert.notEqual(done.code, 0);
+      assert.match(done.stderr, /403|perform: s3:/);
+      assert.match(done.stderr, /docs\/permissions\.md/);
+    });
   }
 });
 
@@ -423,10 +420,10 @@ test('drill --with-snapshot: its policy is enough, and each action is needed', a
   const { snapshotId } = await addSnapshotOf(lab);
   assert.equal((await runMigrate(lab, ['--all'])).code, 0);
   const Statement = [...policyFor('drill').Statement, ...policyFor('drill-snapshot').Statement];
-  const needs = policyFor('drill-snapshot').Statement.flatMap((statement) =>
-    [statement.Action ?? []].flat().map((action) => ({ statement, action })),
-  );
-  for (const { statement, action } of oneIn(4, needs)) {
+  for (const { statement, action } of oneIn(
+    4,
+    needsOf(policyFor('drill-snapshot'), () => true),
+  )) {
     const Action = [statement.Action ?? []].flat().filter((name) => name !== action);
     const lacking = Statement.map((other) => (other.Sid === statement.Sid ? { ...other, Action } : other));
     const refused = await drillAs(lab, lacking, snapshotId, ['--with-snapshot']);

@@ -2,6 +2,7 @@
 import type { Analysis, Choice } from '../../costs/analysis.ts';
 import { type Chosen, chosenOf } from '../../costs/chosen.ts';
 import { measuredVolumes, ratioText } from '../../costs/compression.ts';
+import { count } from '../../lib/units.ts';
 import { money } from './money.ts';
 
 /** Lines shown; the table, the page and JSON have them all. */
@@ -30,8 +31,7 @@ function compressed({ assumptions, regions }: Analysis): string {
   if (measuredOn === null) return `${ratioText(compression)} (${compressionIs})`;
   const own = measuredVolumes(regions);
   const byOwn = own === 0 ? '' : `; ${own} ${own === 1 ? 'volume by its' : 'volumes by their'} own`;
-  const { archives } = measuredOn;
-  return `${ratioText(compression)} (measured on ${archives} archive${archives === 1 ? '' : 's'}${byOwn})`;
+  return `${ratioText(compression)} (measured on ${count(measuredOn.archives, 'archive')}${byOwn})`;
 }
 
 function describe({ volume, snapshots, choice, currency }: Chosen): string {
@@ -45,7 +45,7 @@ function what(volume: string | null, snapshots: Chosen['snapshots'], { scope }: 
   const [first] = snapshots;
   const of = volume === null ? '' : ` of ${volume}`;
   if (scope === 'one') return `${first?.id}${of}`;
-  const number = `${snapshots.length} snapshot${snapshots.length === 1 ? '' : 's'}`;
+  const number = count(snapshots.length, 'snapshot');
   return scope === 'all-but-latest' ? `${number}${of}, all but the latest,` : `${number}${of}`;
 }
 

@@ -1,7 +1,7 @@
 /** Events of `analyze` as lines. */
 import { ratioText } from '../../costs/compression.ts';
 import type { SnapEvent } from '../../events.ts';
-import { formatDollars, formatDuration } from '../../lib/units.ts';
+import { count, formatDollars, formatDuration } from '../../lib/units.ts';
 
 type CostEvent = Extract<SnapEvent, { code: 'report.read' | 'ratio.measured' | 'region.described' | 'live.planned' }>;
 
@@ -16,7 +16,7 @@ export function describeCosts(event: CostEvent): string {
     case 'ratio.measured': {
       const { bucket, prefix, compression, archives, leftOut } = event;
       const others = leftOut === 0 ? '' : `, ${leftOut} left out`;
-      return `s3://${bucket}/${prefix}: ${ratioText(compression)}, measured on ${archives} archive${archives === 1 ? '' : 's'}${others}`;
+      return `s3://${bucket}/${prefix}: ${ratioText(compression)}, measured on ${count(archives, 'archive')}${others}`;
     }
     case 'region.described': {
       const { region, snapshots, volumes, images } = event;
