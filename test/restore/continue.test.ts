@@ -102,14 +102,15 @@ test('files, stopped in the middle', async (t) => {
   const key = await keyEnding(lab, '.tar.lz4');
   const into = join(lab.directory, 'into');
   const count = () => (existsSync(into) ? readdirSync(into).length : 0);
-  await giveOnlyRanges(lab, key, 5);
+  await giveOnlyRanges(lab, key, 6);
   let stop: () => void = () => {};
   const first = runRestore(lab, [snapshotId, '--to-dir', into], {
     onLine: (_line, signal) => {
       stop = () => signal('SIGINT');
     },
   });
-  await until(async () => count() > 20);
+  // Six ranges hold 48 of the 61 MiB; what is complete of them comes whatever the machine does besides.
+  await until(async () => count() > 38);
   stop();
   assert.equal((await first).code, 130);
   await lab.control.clearFaults();
@@ -120,9 +121,10 @@ test('files, stopped in the middle', async (t) => {
   const rest = await runRestore(lab, [snapshotId, '--to-dir', into, '--privileged']);
   assert.equal(rest.code, 0, rest.stdout + rest.stderr);
   const continued = recordsOf(rest).find(({ code }) => code === 'restore.continued');
-  assert.ok(Number(continued?.['files']) > 10, JSON.stringify(continued));
+  assert.ok(Number(continued?.['files']) > 25, JSON.stringify(continued));
   const restored = recordsOf(rest).find(({ code }) => code === 'object.restored');
-  assert.ok(Number(restored?.['fetchedBytes']) < 60 * MiB);
+  console.error('DBG', JSON.stringify(continued), JSON.stringify(restored), changed, half);
+  assert.ok(Number(restored?.['fetchedBytes']) < 60 * MiB, JSON.stringify({ continued, restored }));
   await withMounted(imageOf(lab, snapshotId), null, async (root) => {
     const { list } = await compareTrees(root, into);
     assert.deepEqual(list, []);
