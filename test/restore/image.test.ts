@@ -12,6 +12,7 @@ import { keyEnding, keysIn, readManifest } from '../support/archives.ts';
 import { addSnapshotOf, fillPlainly } from '../support/disks.ts';
 import { killFamily } from '../support/kill-family.ts';
 import { BUCKET, labForTest, type RunOptions, recordsOf, runCli, runMigrate, type TestLab } from '../support/lab.ts';
+import { assertSameBytes } from '../support/same-bytes.ts';
 import { oneIn } from '../support/sampled.ts';
 import { imageOf } from '../support/tamper.ts';
 import { until } from '../support/until.ts';
@@ -47,7 +48,7 @@ for (const way of oneIn(3, WAYS)) {
     assert.equal((await readManifest(lab)).source, way.source);
     const done = await runRestore(lab, [snapshotId, '--to-file', file], { env });
     assert.equal(done.code, 0, done.stdout + done.stderr);
-    await run(['cmp', file, imageOf(lab, snapshotId)]);
+    await assertSameBytes(file, imageOf(lab, snapshotId));
     assert.deepEqual(readdirSync(into), ['disk.img']);
     assert.ok(statSync(file).blocks * 512 < 64 * 2 ** 20, 'holes stay holes');
     const restored = recordsOf(done).find(({ code }) => code === 'object.restored');
@@ -71,7 +72,7 @@ test('to a device, which nobody uses and which is large enough; zeros too', asyn
     assert.match(again.stdout, /holds something: gpt/);
     assert.equal((await restoreTo(device, '--yes', '--overwrite')).code, 0);
   });
-  await run(['cmp', '--bytes', String(2 ** 30), image, imageOf(lab, snapshotId)]);
+  await assertSameBytes(image, imageOf(lab, snapshotId), { bytes: 2 ** 30 });
   await run(['truncate', '--size', '1023M', image]);
   await withDevice(image, null, { readOnly: false }, async (device) => {
     const small = await restoreTo(device, '--yes', '--overwrite');
@@ -98,7 +99,7 @@ test('one partition that was kept bit by bit', async (t) => {
   const done = await runRestore(lab, [snapshotId, '--partition', '2', '--to-file', file]);
   assert.equal(done.code, 0, done.stdout + done.stderr);
   const { start, size } = await partitionPlace(image, 2);
-  await run(['cmp', '--ignore-initial', `0:${start}`, '--bytes', String(size), file, image]);
+  await assertSameBytes(file, image, { skip: start, bytes: size });
   assert.equal(statSync(file).size, size);
   const files = await runRestore(lab, [snapshotId, '--partition', '1', '--to-file', join(lab.directory, 'other')]);
   assert.equal(files.code, 10);
@@ -145,7 +146,7 @@ test('what is there is not destroyed; what cannot be written is told', async (t)
   assert.equal(refused.code, 1);
   assert.match(refused.stdout, /is there already/);
   assert.equal((await runRestore(lab, [snapshotId, '--to-file', file, '--overwrite'])).code, 0);
-  await run(['cmp', file, imageOf(lab, snapshotId)]);
+  await assertSameBytes(file, imageOf(lab, snapshotId));
   const nowhere = await runRestore(lab, [snapshotId, '--to-file', join(lab.directory, 'not', 'there')]);
   assert.match(nowhere.stdout, /cannot be written.*ENOENT/);
   const unknown = await runRestore(lab, ['snap-0123456789abcdef0', '--to-file', `${file}.2`]);
@@ -164,7 +165,7 @@ test('killed in the middle, and run again', async (t) => {
   assert.ok(!existsSync(file), 'nothing that looks whole');
   const done = await runRestore(lab, [snapshotId, '--to-file', file]);
   assert.equal(done.code, 0, done.stdout + done.stderr);
-  await run(['cmp', file, imageOf(lab, snapshotId)]);
+  await assertSameBytes(file, imageOf(lab, snapshotId));
   assert.deepEqual(readdirSync(into), ['disk.img']);
 });
 
@@ -189,6 +190,6 @@ test('archives of version 0, in an archive class, and connections that are cut',
   await lab.s3.send(new PutObjectCommand({ Bucket: BUCKET, Key: old, Body: body, Metadata: metadata }));
   const ancient = await runRestore(lab, ['snap-0123456789abcdef0', '--to-file', `${file}.old`]);
   assert.equal(ancient.code, 0, ancient.stdout + ancient.stderr);
-  await run(['cmp', `${file}.old`, imageOf(lab, snapshotId)]);
+  await assertSameBytes(`${file}.old`, imageOf(lab, snapshotId));
   assert.ok((await keysIn(lab)).includes(old));
 });

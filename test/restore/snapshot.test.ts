@@ -4,11 +4,11 @@ import { type TestContext, test } from 'node:test';
 import { DescribeSnapshotsCommand } from '@aws-sdk/client-ec2';
 import { GetObjectCommand, PutObjectCommand } from '@aws-sdk/client-s3';
 import type { FaultAction } from '../../lab/core/contract.ts';
-import { run } from '../../lab/core/run.ts';
 import { keyEnding } from '../support/archives.ts';
 import { addSnapshotOf, fillPlainly } from '../support/disks.ts';
 import { killFamily } from '../support/kill-family.ts';
 import { BUCKET, labForTest, type RunOptions, recordsOf, runCli, runMigrate, type TestLab } from '../support/lab.ts';
+import { assertSameBytes } from '../support/same-bytes.ts';
 import { oneIn } from '../support/sampled.ts';
 import { imageOf } from '../support/tamper.ts';
 import { until } from '../support/until.ts';
@@ -60,7 +60,7 @@ for (const source of oneIn(2, ['direct', 'volume'])) {
         ['cost centre', '4711'],
       ]),
     );
-    await run(['cmp', imageOf(lab, made?.SnapshotId ?? ''), imageOf(lab, snapshotId)]);
+    await assertSameBytes(imageOf(lab, made?.SnapshotId ?? ''), imageOf(lab, snapshotId));
     assert.ok((await putsIn(lab)) < 100);
   });
 }
@@ -78,7 +78,7 @@ test('encrypted: every block is written, since what was never written reads as n
   const file = `${lab.directory}/again.img`;
   const back = ['restore', made?.SnapshotId ?? '', '--bucket', BUCKET, '--to-file', file];
   assert.equal((await runCli(lab.env, back)).code, 0);
-  await run(['cmp', file, imageOf(lab, snapshotId)]);
+  await assertSameBytes(file, imageOf(lab, snapshotId));
 });
 
 test('a damaged archive makes no snapshot', async (t) => {
@@ -115,7 +115,7 @@ for (const [name, action, times, code] of FAULTS) {
     assert.equal(done.code, code, done.stdout + done.stderr);
     const made = await snapshotsBut(lab, snapshotId);
     assert.equal(made.length, code === 0 ? 1 : 0);
-    if (code === 0) await run(['cmp', imageOf(lab, made[0]?.SnapshotId ?? ''), imageOf(lab, snapshotId)]);
+    if (code === 0) await assertSameBytes(imageOf(lab, made[0]?.SnapshotId ?? ''), imageOf(lab, snapshotId));
   });
 }
 
@@ -177,5 +177,5 @@ test('killed, and left by a machine that is taken away: the next run goes on wit
   const [made, ...others] = await snapshotsBut(lab, snapshotId);
   assert.deepEqual([made?.SnapshotId, made?.State, others.length], [id, 'completed', 0]);
   assert.deepEqual(made?.Tags?.map(({ Key }) => Key).sort(), ['Name', 'cost centre']);
-  await run(['cmp', imageOf(lab, id ?? ''), imageOf(lab, snapshotId)]);
+  await assertSameBytes(imageOf(lab, id ?? ''), imageOf(lab, snapshotId));
 });

@@ -26,6 +26,7 @@ import { addKey, gpgHome } from '../support/gpg.ts';
 import { killFamily } from '../support/kill-family.ts';
 import { BUCKET, labForTest, type RunOptions, recordsOf, runCli, runMigrate, type TestLab } from '../support/lab.ts';
 import { makeNastyTree } from '../support/nasty-tree.ts';
+import { assertSameBytes } from '../support/same-bytes.ts';
 import { bytesOf, imageOf, replaceObject } from '../support/tamper.ts';
 import { volumeImage, volumesIn } from '../support/volumes.ts';
 
@@ -183,7 +184,7 @@ test('images come back to the byte, encrypted where the old disk was', async (t)
   const { lab, snapshotId } = await archived(t, GPT_SMALL, ['--dd', '--source', 'direct'], { encrypted: true });
   const done = await runRestore(lab, [snapshotId]);
   assert.equal(done.code, 0, done.stdout + done.stderr);
-  await run(['cmp', await restored(lab), imageOf(lab, snapshotId)]);
+  await assertSameBytes(await restored(lab), imageOf(lab, snapshotId));
   assert.equal((await volumesIn(lab))[0]?.Encrypted, true);
 });
 
@@ -324,5 +325,5 @@ test('an image of version 0: its metadata tell how large the disk was', async (t
   await lab.s3.send(new DeleteObjectCommand({ Bucket: BUCKET, Key }));
   const done = await runRestore(lab, [snapshotId]);
   assert.equal(done.code, 0, done.stdout + done.stderr);
-  await run(['cmp', await restored(lab), imageOf(lab, snapshotId)]);
+  await assertSameBytes(await restored(lab), imageOf(lab, snapshotId));
 });

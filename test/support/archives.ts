@@ -8,6 +8,7 @@ import { zstdDecompressSync } from 'node:zlib';
 import { GetObjectCommand, paginateListObjectsV2 } from '@aws-sdk/client-s3';
 import type { Manifest } from '../../src/archive/manifest.ts';
 import { BUCKET, runProgram, type TestLab } from './lab.ts';
+import { SAME_BYTES } from './same-bytes.ts';
 
 export async function keysIn(lab: TestLab): Promise<string[]> {
   const keys: string[] = [];
@@ -103,7 +104,12 @@ export async function assertPlainEquals(
   file: string,
   env: Record<string, string> = {},
 ): Promise<void> {
-  await shell(lab, `(${decoderOf(key)}) < "$1" | cmp - "$2" >&2`, [await fetchObject(lab, key), file], env);
+  await shell(
+    lab,
+    `(${decoderOf(key)}) < "$1" | "$3" "$4" - "$2"`,
+    [await fetchObject(lab, key), file, ...SAME_BYTES],
+    env,
+  );
 }
 
 /** Names of a tar's members, as bytes in Latin-1. */

@@ -1,0 +1,18 @@
+/** Images held against each other. */
+import { join } from 'node:path';
+import { run } from '../../lab/core/run.ts';
+
+/** What tells of two files, or of a pipe and a file; holes are not read. */
+export const SAME_BYTES = ['/usr/bin/python3', join(import.meta.dirname, 'same-bytes.py')] as const;
+
+export interface Stretch {
+  /** So many bytes of the other file come before. */
+  skip?: number;
+  /** All, if not given. */
+  bytes?: number;
+}
+
+/** @throws where the first other byte is. */
+export async function assertSameBytes(file: string, other: string, { skip = 0, bytes }: Stretch = {}): Promise<void> {
+  await run([...SAME_BYTES, file, other, String(skip), ...(bytes === undefined ? [] : [String(bytes)])]);
+}
