@@ -36,16 +36,17 @@ class File:
 
 class Pipe:
     def __init__(self):
-        self.buffer = memoryview(bytearray(PIECE))
+        self.buffer = bytearray(PIECE)
+        self.view = memoryview(self.buffer)
 
     def piece(self, _at, length):
         have = 0
         while have < length:
-            count = os.readv(0, [self.buffer[have:length]])
+            count = os.readv(0, [self.view[have:length]])
             if count == 0:
                 break
             have += count
-        return self.buffer[:have]
+        return self.buffer if have == PIECE else bytes(self.view[:have])
 
 
 def main(one, other, skip=0, limit=None):
