@@ -1,11 +1,4 @@
-/**
- * snap-to-s3 as a library: the operations of the command line, without its screens.
- *
- * ```ts
- * const services = await awsServices({ bucket: 'backups', storageClass: 'DEEP_ARCHIVE' }, silentHost, process.env);
- * await migrate(settings, services, AbortSignal.timeout(86_400_000));
- * ```
- */
+/** snap-to-s3 as a library: the operations of the command line, without its screens. See docs/library.md. */
 export type { Encryption } from './archive/cipher.ts';
 export type { Codec, CodecName } from './archive/codec.ts';
 export {
@@ -19,12 +12,25 @@ export {
 } from './archive/key.ts';
 export type { Manifest, ManifestObject, RecordedPartition } from './archive/manifest.ts';
 export { readHeaderValue } from './archive/metadata.ts';
-export { type AwsChoices, awsServices } from './aws-services.ts';
+export { type AwsChoices, awsAnalyzeServices, awsServices } from './aws-services.ts';
 export type * from './cloud/blocks.ts';
 export type * from './cloud/examiner.ts';
 export type * from './cloud/ports.ts';
+export type * from './costs/analysis.ts';
+export { BUILT_IN as BUILT_IN_PRICES } from './costs/built-in-prices.ts';
+export {
+  type ComparedTable,
+  type CompareSettings,
+  type Comparison,
+  compareIn2017,
+  compareToday,
+} from './costs/compare.ts';
+export { pricesFromFile } from './costs/price-file.ts';
+export type { Prices, RegionPrices } from './costs/prices.ts';
 export { ERROR_CODES, type ErrorCode, EXIT, type ExitCode, SnapError } from './errors.ts';
 export { type Holding, type Host, type ProgressTask, type SnapEvent, type SnapshotPlan, silentHost } from './events.ts';
+export { analyze } from './operations/analyze.ts';
+export { analyzeLive } from './operations/analyze-live.ts';
 export { clean } from './operations/clean.ts';
 export { doctor } from './operations/doctor.ts';
 export { drill } from './operations/drill.ts';
@@ -34,12 +40,16 @@ export { migrate } from './operations/migrate.ts';
 export { restore } from './operations/restore.ts';
 export { ReportBuilder, type ReportRow, type RunReport } from './operations/run-report.ts';
 export type {
+  AnalyzeServices,
+  AnalyzeSettings,
   CleanSettings,
   DoctorSettings,
   DrillSettings,
   FindSettings,
   ListSettings,
   MigrateSettings,
+  RatioChoice,
+  ReadableBucket,
   RestoreSettings,
   Selection,
   Services,

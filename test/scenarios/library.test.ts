@@ -1,0 +1,51 @@
+/** The programs in docs/library.md, run as written by somebody who has installed the package. */
+import assert from 'node:assert/strict';
+import { copyFileSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { keysIn } from '../support/archives.ts';
+import { csv, line, writeBill } from '../support/bills.ts';
+import { build } from '../support/built.ts';
+import { addSnapshotOf } from '../support/disks.ts';
+import { tagsOf } from '../support/ec2-state.ts';
+import { BUCKET, labForTest, runProgram, type TestLab } from '../support/lab.ts';
+
+const ROOT = join(import.meta.dirname, '..', '..');
+const DOCUMENT = readFileSync(join(ROOT, 'docs', 'library.md'), 'utf8');
+const PROGRAMS = [...DOCUMENT.matchAll(/^```js\n(.*?)^```$/gms)].map(([, text = '']) => text);
+
+/** A package of the user's own, in which snap-to-s3 is installed. */
+function install(lab: TestLab, built: string): string {
+  const directory = join(lab.directory, 'own');
+  const installed = join(directory, 'node_modules', 'snap-to-s3');
+  mkdirSync(installed, { recursive: true });
+  copyFileSync(join(ROOT, 'package.json'), join(installed, 'package.json'));
+  symlinkSync(built, join(installed, 'dist'));
+  PROGRAMS.forEach((text, index) => {
+    writeFileSync(join(directory, `${index}.mjs`), text.replace("'/mnt'", `'${join(lab.directory, 'mnt')}'`));
+  });
+  return directory;
+}
+
+test('the document’s programs do what it says', async (t) => {
+  using built = build();
+  const lab = await labForTest(t);
+  const directory = install(lab, built.directory);
+  const runOwn = (index: number, ...argv: string[]) =>
+    runProgram([process.execPath, join(directory, `${index}.mjs`), ...argv], { env: lab.env });
+  const { snapshotId } = await addSnapshotOf(lab);
+  const done = await runOwn(0, BUCKET, snapshotId);
+  assert.equal(done.code, 0, done.stdout + done.stderr);
+  assert.match(done.stdout, /^stored vol-.*\.tar\.lz4: \d+ bytes\nvalidated, 0 differences\n$/);
+  assert.equal((await tagsOf(lab, snapshotId))['snap-to-s3'], 'validated');
+  assert.ok((await keysIn(lab)).some((key) => key.endsWith('.manifest.json')));
+  const refused = await runOwn(0, 'no-such-bucket', snapshotId);
+  assert.equal(refused.code, 1, refused.stderr);
+  assert.match(refused.stderr, /^BUCKET: /);
+
+  const month = { month: '2026-09', others: 3, snapshots: [line('snap-0123456789abcdef0', 2048)] };
+  const bill = writeBill(join(lab.directory, 'bill.csv'), csv('legacy', [month], 'daily'));
+  const analysed = await runOwn(1, bill);
+  assert.equal(analysed.code, 0, analysed.stderr);
+  assert.equal(analysed.stdout, 'us-west-2: $0.05 a month\n');
+});
