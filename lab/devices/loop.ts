@@ -8,9 +8,12 @@ import { run } from '../core/run.ts';
  * @returns the path of the loop device.
  */
 export async function attachImage(image: string): Promise<string> {
-  const device = (await run(['losetup', '--find', '--show', image])).trim();
-  await run(['partx', '--add', device], [0, 1]);
-  return device;
+  const attach = ['losetup', '--find', '--show'];
+  // The image's holes are not copied into memory once more; not all filesystems can do that.
+  const device = await run([...attach, '--direct-io=on', image]).catch(() => run([...attach, image]));
+  const path = device.trim();
+  await run(['partx', '--add', path], [0, 1]);
+  return path;
 }
 
 /** Partitions go first: their nodes would outlive the device. */

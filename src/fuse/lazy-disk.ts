@@ -22,13 +22,23 @@ export interface LazyDiskOptions {
   signal: AbortSignal;
 }
 
+/** Where what a block holds is known from. */
+const WHERE = {
+  /** Has to be fetched. */
+  nowhere: 0,
+  /** What the scratch file has there is right. */
+  scratch: 1,
+  /** Nobody wrote it, neither before nor here: zeros, for which the scratch file need not be read. */
+  absent: 2,
+};
+
 export class LazyDisk {
   readonly #options: LazyDiskOptions;
   readonly #scratch: FileHandle;
   readonly #written: WrittenBlocks;
-  /** 1: what the scratch file has there is right. */
-  readonly #isHere: Uint8Array;
+  readonly #where: Uint8Array;
   readonly #underWay = new Map<number, Promise<void>>();
+  #zeros = Buffer.alloc(0);
   /** Where blocks are fetched ahead from: behind what was asked for last. */
   #ahead = 0;
 
@@ -36,7 +46,7 @@ export class LazyDisk {
     this.#options = options;
     this.#scratch = scratch;
     this.#written = new WrittenBlocks(options.blocks, options.snapshotId);
-    this.#isHere = new Uint8Array(Math.ceil(options.bytes / BLOCK_BYTES));
+    this.#where = new Uint8Array(Math.ceil(options.bytes / BLOCK_BYTES));
   }
 
   static async open(options: LazyDiskOptions): Promise<LazyDisk> {
@@ -47,16 +57,19 @@ export class LazyDisk {
 
   /** @returns what is there; less than `length` at the end of the disk. Throws as `SnapshotBlocks` does. */
   async read(offset: number, length: number): Promise<Buffer> {
-    const target = Buffer.allocUnsafe(Math.max(0, Math.min(length, this.#options.bytes - offset)));
-    if (target.length === 0) return target;
-    await this.#bringHere(offset, target.length);
+    const there = Math.max(0, Math.min(length, this.#options.bytes - offset));
+    if (there === 0) return Buffer.alloc(0);
+    const { first, end } = await this.#bringHere(offset, there);
+    if (this.#where.subarray(first, end).every((where) => where === WHERE.absent)) return this.#zerosOf(there);
+    const target = Buffer.allocUnsafe(there);
     const { bytesRead } = await this.#scratch.read(target, 0, target.length, offset);
     if (bytesRead !== target.length) throw new Error(`the scratch file ends at ${offset + bytesRead}`);
     return target;
   }
 
   async write(offset: number, data: Buffer): Promise<void> {
-    await this.#bringHere(offset, data.length);
+    const { first, end } = await this.#bringHere(offset, data.length);
+    this.#where.fill(WHERE.scratch, first, end);
     await this.#keep(data, data.length, offset);
   }
 
@@ -74,17 +87,24 @@ export class LazyDisk {
 
   close = (): Promise<void> => this.#scratch.close();
 
-  async #bringHere(offset: number, length: number): Promise<void> {
-    const [first, last] = [Math.floor(offset / BLOCK_BYTES), Math.floor((offset + length - 1) / BLOCK_BYTES)];
-    this.#ahead = last + 1;
+  /** The same ones for all who read: nobody changes what they are given. */
+  #zerosOf(length: number): Buffer {
+    if (this.#zeros.length < length) this.#zeros = Buffer.alloc(length);
+    return this.#zeros.subarray(0, length);
+  }
+
+  async #bringHere(offset: number, length: number): Promise<{ first: number; end: number }> {
+    const [first, end] = [Math.floor(offset / BLOCK_BYTES), Math.ceil((offset + length) / BLOCK_BYTES)];
+    this.#ahead = end;
     const awaited: Promise<void>[] = [];
-    for (let index = first; index <= last; index++) if (!this.#isHere[index]) awaited.push(this.#block(index));
+    for (let index = first; index < end; index++) if (!this.#where[index]) awaited.push(this.#block(index));
     await Promise.all(awaited);
+    return { first, end };
   }
 
   /** Once here it is never fetched again: that would undo what was written. */
   #block(index: number): Promise<void> {
-    if (this.#isHere[index]) return Promise.resolve();
+    if (this.#where[index]) return Promise.resolve();
     const underWay = this.#underWay.get(index) ?? this.#fetch(index).finally(() => this.#underWay.delete(index));
     this.#underWay.set(index, underWay);
     return underWay;
@@ -100,7 +120,7 @@ export class LazyDisk {
       const start = index * BLOCK_BYTES;
       await this.#keep(data, Math.min(BLOCK_BYTES, bytes - start), start);
     }
-    this.#isHere[index] = 1;
+    this.#where[index] = ref ? WHERE.scratch : WHERE.absent;
   }
 
   async #keep(data: Uint8Array, length: number, offset: number): Promise<void> {
@@ -119,18 +139,18 @@ export class LazyDisk {
   /** @returns the next written block that is neither here nor on its way; `null` when there is none. */
   async #nextAhead(): Promise<number | null> {
     const start = this.#ahead;
-    return (await this.#nextIn(start, this.#isHere.length)) ?? (await this.#nextIn(0, start));
+    return (await this.#nextIn(start, this.#where.length)) ?? (await this.#nextIn(0, start));
   }
 
   async #nextIn(from: number, end: number): Promise<number | null> {
     for (let at = from; ; ) {
-      const index = this.#isHere.indexOf(0, at);
+      const index = this.#where.indexOf(WHERE.nowhere, at);
       if (index < 0 || index >= end) return null;
       const page = await this.#written.pageOf(index, this.#options);
       at = index;
       for (; at < Math.min(page.to, end); at++) {
-        if (this.#isHere[at]) continue;
-        if (!page.blocks.has(at)) this.#isHere[at] = 1;
+        if (this.#where[at]) continue;
+        if (!page.blocks.has(at)) this.#where[at] = WHERE.absent;
         else if (!this.#underWay.has(at)) return at;
       }
     }

@@ -51,7 +51,8 @@ test('the whole of it, parts at any place, by several readers at once', async (t
   for (const text of await Promise.all(whole)) assert.ok(text.startsWith(hashOf(bytes)));
   const places = Array.from({ length: 20 }, () => Math.floor(Math.random() * bytes.length));
   const parts = places.map(async (at) => {
-    const part = 'dd if="$1" iflag=skip_bytes,count_bytes,fullblock skip="$2" count=70000 bs=64K status=none | sha256sum';
+    const part =
+      'dd if="$1" iflag=skip_bytes,count_bytes,fullblock skip="$2" count=70000 bs=64K status=none | sha256sum';
     const hash = await run(['bash', '-o', 'pipefail', '-c', part, 'part', file, `${at}`]);
     assert.ok(hash.startsWith(hashOf(bytes.subarray(at, at + 70_000))), `at ${at}`);
   });
