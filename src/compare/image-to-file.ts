@@ -1,9 +1,9 @@
 /** An image stream written where it is wanted, and held against the hashes of its blocks on the way. */
-import { closeSync, constants, fsyncSync, openSync, readSync } from 'node:fs';
+import { readSync } from 'node:fs';
 import type { BlockTable } from '../archive/block-table.ts';
 import type { ByteStream } from '../archive/byte-stream.ts';
 import type { BlockRun } from '../lib/block-run.ts';
-import { writeWhole } from '../lib/write-whole.ts';
+import { DirectWriter } from '../lib/direct-writer.ts';
 import { DifferenceList } from './difference.ts';
 import { LONGER, takeBlocks } from './image-with-blocks.ts';
 import type { ImageFindings } from './image-with-device.ts';
@@ -29,37 +29,33 @@ const EVERYTHING: readonly BlockRun[] = [{ from: 0, to: Number.POSITIVE_INFINITY
  */
 export function writeImage(stream: ByteStream, { path, isBlank, table, runs }: ImageTarget): ImageFindings {
   const blockBytes = table?.blockBytes ?? DEFAULT_BLOCK;
-  const descriptor = openSync(path, constants.O_RDWR);
-  const writer = new SparseWriter(descriptor, blockBytes, isBlank);
+  using target = new DirectWriter(path);
+  const writer = new SparseWriter(target, blockBytes, isBlank);
   const found: ImageFindings = { differences: new DifferenceList(), contentBytes: 0 };
-  try {
-    for (const run of runs ?? EVERYTHING) {
-      if (!run.isFetched) writer.zeros(run.from * blockBytes, Math.min(run.to * blockBytes, table?.bytes ?? 0));
-      else {
-        const { differences, contentBytes } = takeBlocks(stream, table, { blockBytes, ...run }, (bytes, position) =>
-          writer.block(bytes, position),
-        );
-        found.contentBytes += contentBytes;
-        found.differences = differences;
-      }
-      if (found.differences.count > 0) return found;
+  for (const run of runs ?? EVERYTHING) {
+    if (!run.isFetched) writer.zeros(run.from * blockBytes, Math.min(run.to * blockBytes, table?.bytes ?? 0));
+    else {
+      const { differences, contentBytes } = takeBlocks(stream, table, { blockBytes, ...run }, (bytes, position) =>
+        writer.block(bytes, position),
+      );
+      found.contentBytes += contentBytes;
+      found.differences = differences;
     }
-    if (stream.some(1).length > 0) found.differences.add(LONGER.kind, '', LONGER.detail());
-    fsyncSync(descriptor);
-    return found;
-  } finally {
-    closeSync(descriptor);
+    if (found.differences.count > 0) return found;
   }
+  if (stream.some(1).length > 0) found.differences.add(LONGER.kind, '', LONGER.detail());
+  target.finish();
+  return found;
 }
 
 class SparseWriter {
-  readonly #descriptor: number;
+  readonly #target: DirectWriter;
   readonly #isBlank: boolean;
   readonly #zeros: Buffer;
   readonly #there: Buffer;
 
-  constructor(descriptor: number, blockBytes: number, isBlank: boolean) {
-    this.#descriptor = descriptor;
+  constructor(target: DirectWriter, blockBytes: number, isBlank: boolean) {
+    this.#target = target;
     this.#isBlank = isBlank;
     this.#zeros = Buffer.alloc(blockBytes);
     this.#there = Buffer.allocUnsafeSlow(blockBytes);
@@ -67,7 +63,7 @@ class SparseWriter {
 
   block(bytes: Buffer, position: number): void {
     const zeros = this.#zeros.subarray(0, bytes.length);
-    if (!bytes.equals(zeros) || !this.#isZero(zeros, position)) writeWhole(this.#descriptor, bytes, position);
+    if (!bytes.equals(zeros) || !this.#isZero(zeros, position)) this.#target.write(bytes, position);
   }
 
   zeros(from: number, to: number): void {
@@ -79,7 +75,7 @@ class SparseWriter {
   /** Behind the end of a file there will be zeros. */
   #isZero(zeros: Buffer, position: number): boolean {
     if (this.#isBlank) return true;
-    const count = readSync(this.#descriptor, this.#there, 0, zeros.length, position);
+    const count = readSync(this.#target.descriptor, this.#there, 0, zeros.length, position);
     const isRead = count === zeros.length || count === 0;
     return isRead && this.#there.subarray(0, count).equals(zeros.subarray(0, count));
   }
