@@ -31,7 +31,7 @@ const path = values.report ?? join(directory, 'report.csv.gz');
 const here = import.meta.dirname;
 const PARSERS = values.quick ? [] : ['papaparse', 'csv-parse'];
 /** As in the first line of `src/bin.ts`. */
-const FLAGS = ['--max-semi-space-size=2'];
+const FLAGS = ['--max-semi-space-size=2', '--no-incremental-marking'];
 try {
   const size = { rows: Number(values.rows), snapshots: Number(values.snapshots) };
   if (!existsSync(path)) await writeLargeBill(path, size);

@@ -82,7 +82,14 @@ async function addDisk(control: LabControl, env: NodeJS.ProcessEnv, mebibytes: s
 const bareLoop = (snapshotId: string, env: NodeJS.ProcessEnv) => reader('bare-loop.ts', snapshotId, env);
 
 async function reader(program: string, snapshotId: string, env: NodeJS.ProcessEnv) {
-  const argv = [process.execPath, '--max-semi-space-size=2', join(import.meta.dirname, program), snapshotId, '32'];
+  const argv = [
+    process.execPath,
+    '--max-semi-space-size=2',
+    '--no-incremental-marking',
+    join(import.meta.dirname, program),
+    snapshotId,
+    '32',
+  ];
   const measured = await measure(argv, env);
   const { blocks, seconds } = JSON.parse(measured.stdout.at(-1) ?? '') as { blocks: number; seconds: number };
   return { blocks, seconds, measured };

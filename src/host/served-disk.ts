@@ -87,6 +87,9 @@ interface Server extends AsyncDisposable {
 
 const THREADS = 12;
 
+/** Of Node, as in the first line of the program. */
+const FLAGS = ['--max-semi-space-size=2', '--no-incremental-marking'];
+
 /** The program beside this one, compiled or not. */
 const program = (): string =>
   fileURLToPath(new URL(`../serving-process${import.meta.url.endsWith('.ts') ? '.ts' : '.js'}`, import.meta.url));
@@ -110,7 +113,7 @@ async function startServer(mountPoint: string, scratch: string, options: ServedD
   };
   const [pipe] = await makePipes(1);
   if (!pipe) throw new SnapError('BUG', 'no pipe was made');
-  const argv = ['env', `UV_THREADPOOL_SIZE=${THREADS}`, process.execPath, '--max-semi-space-size=2', program()];
+  const argv = ['env', `UV_THREADPOOL_SIZE=${THREADS}`, process.execPath, ...FLAGS, program()];
   const server = startStage(argv, {
     stdin: pipe.readEnd,
     stdout: null,

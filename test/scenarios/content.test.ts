@@ -23,7 +23,7 @@ test('directories deeper than PATH_MAX are in the archive', async (t) => {
 });
 
 /** With SNAP_TO_S3_FULL, 50,000. */
-const MANY = FULL ? 50_000 : 15_000;
+const MANY = FULL ? 50_000 : 6_000;
 
 test(`${MANY} small files`, async (t) => {
   const lab = await labForTest(t);

@@ -107,7 +107,7 @@ export interface RunOptions {
 export const PROGRAM = process.env['SNAP_TO_S3_PROGRAM'] ?? join(import.meta.dirname, '..', '..', 'src', 'bin.ts');
 
 /** As the first line of the program asks for. */
-export const FLAGS = ['--max-semi-space-size=2'];
+export const FLAGS = ['--max-semi-space-size=2', '--no-incremental-marking'];
 
 /** Runs the program as users do: as a process of its own. */
 export const runCli = (env: Record<string, string>, argv: readonly string[], options: RunOptions = {}) =>

@@ -14,8 +14,8 @@ import { bytesOf, replaceObject } from '../support/tamper.ts';
 
 /** With SNAP_TO_S3_FULL: 100 positions and 20 lengths for each codec, each by the command line as well. */
 const CODECS = [
-  { argv: [], suffix: '.tar.lz4', flips: FULL ? 100 : 10, cuts: FULL ? 20 : 4 },
-  { argv: ['--compression', 'zstd'], suffix: '.tar.zst', flips: FULL ? 100 : 4, cuts: FULL ? 20 : 2 },
+  { argv: [], suffix: '.tar.lz4', flips: FULL ? 100 : 5, cuts: FULL ? 20 : 2 },
+  { argv: ['--compression', 'zstd'], suffix: '.tar.zst', flips: FULL ? 100 : 3, cuts: FULL ? 20 : 2 },
 ];
 
 const BY_COMMAND = FULL ? 120 : 1;

@@ -10,7 +10,7 @@ import { FULL } from '../support/sampled.ts';
 import { makeManyFiles } from '../support/trees.ts';
 
 /** With SNAP_TO_S3_FULL, half a million and a million. */
-const COUNTS = FULL ? [500_000, 1_000_000] : [30_000];
+const COUNTS = FULL ? [500_000, 1_000_000] : [20_000];
 
 const MOST_MEMORY = 300e6;
 
