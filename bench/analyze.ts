@@ -10,6 +10,7 @@ import { existsSync, mkdtempSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
+import { NODE_FLAGS } from '../src/lib/node-flags.ts';
 import { writeLargeBill } from './bill.ts';
 import { type Measured, measure, median } from './measure.ts';
 
@@ -30,8 +31,6 @@ const directory = mkdtempSync(join(tmpdir(), 'snap-to-s3-bench-'));
 const path = values.report ?? join(directory, 'report.csv.gz');
 const here = import.meta.dirname;
 const PARSERS = values.quick ? [] : ['papaparse', 'csv-parse'];
-/** As in the first line of `src/bin.ts`. */
-const FLAGS = ['--max-semi-space-size=2', '--no-incremental-marking'];
 try {
   const size = { rows: Number(values.rows), snapshots: Number(values.snapshots) };
   if (!existsSync(path)) await writeLargeBill(path, size);
@@ -48,7 +47,7 @@ async function compare(): Promise<void> {
   for (let round = 0; round < Number(values.rounds); round++) {
     const wc = await measure(['sh', '-c', 'gzip -dc "$0" | wc -l', path], process.env);
     const ours = await measure(
-      [process.execPath, ...FLAGS, join(here, '..', 'src', 'bin.ts'), 'analyze', path, '--offline', '--quiet'],
+      [process.execPath, ...NODE_FLAGS, join(here, '..', 'src', 'bin.ts'), 'analyze', path, '--offline', '--quiet'],
       process.env,
     );
     const bare: Record<string, Measured> = {};

@@ -15,6 +15,7 @@ import { LabControl } from '../lab/control/client.ts';
 import { labDown, labUp } from '../lab/control/manage.ts';
 import type { Delays } from '../lab/core/contract.ts';
 import { run } from '../lab/core/run.ts';
+import { NODE_FLAGS } from '../src/lib/node-flags.ts';
 import { buildBenchDisk } from './data.ts';
 import { type Measured, measure, median } from './measure.ts';
 
@@ -82,14 +83,7 @@ async function addDisk(control: LabControl, env: NodeJS.ProcessEnv, mebibytes: s
 const bareLoop = (snapshotId: string, env: NodeJS.ProcessEnv) => reader('bare-loop.ts', snapshotId, env);
 
 async function reader(program: string, snapshotId: string, env: NodeJS.ProcessEnv) {
-  const argv = [
-    process.execPath,
-    '--max-semi-space-size=2',
-    '--no-incremental-marking',
-    join(import.meta.dirname, program),
-    snapshotId,
-    '32',
-  ];
+  const argv = [process.execPath, ...NODE_FLAGS, join(import.meta.dirname, program), snapshotId, '32'];
   const measured = await measure(argv, env);
   const { blocks, seconds } = JSON.parse(measured.stdout.at(-1) ?? '') as { blocks: number; seconds: number };
   return { blocks, seconds, measured };

@@ -166,7 +166,7 @@ const UNTAR = 'tar --extract --numeric-owner --acls --selinux --xattrs --xattrs-
 const AWS = '/usr/bin/aws --endpoint-url "$3" s3 cp --quiet';
 const AWS_S3 = '/usr/bin/aws --endpoint-url ENDPOINT s3';
 
-const fetch = (layout: 'tar' | 'img') =>
+const fetchArchive = (layout: 'tar' | 'img') =>
   `${AWS} "s3://bench/$(${AWS_S3.replace('ENDPOINT', '"$3"')} ls --recursive s3://bench/ | grep -o 'vol-.*${layout}.lz4$')" -`;
 
 interface Group {
@@ -250,7 +250,7 @@ const GROUPS: Group[] = [
       { name: 'lz4 -d | tar -x', run: shell('tree', `d=$(mktemp -d) && lz4 -d -c "$4" | ${UNTAR}`) },
       {
         name: 'aws s3 cp | lz4 -d | tar -x',
-        run: shell('tree', `d=$(mktemp -d) && ${fetch('tar')} | lz4 -d -c | ${UNTAR}`),
+        run: shell('tree', `d=$(mktemp -d) && ${fetchArchive('tar')} | lz4 -d -c | ${UNTAR}`),
       },
     ],
   },
@@ -264,7 +264,7 @@ const GROUPS: Group[] = [
       { name: 'lz4 -d | dd', run: shell('device', 'lz4 -d -c "$4" | dd of="$(mktemp)" bs=1M conv=fsync status=none') },
       {
         name: 'aws s3 cp | lz4 -d | dd',
-        run: shell('device', `${fetch('img')} | lz4 -d -c | dd of="$(mktemp)" bs=1M conv=fsync status=none`),
+        run: shell('device', `${fetchArchive('img')} | lz4 -d -c | dd of="$(mktemp)" bs=1M conv=fsync status=none`),
       },
       { name: 'the raw bytes', run: shell('device', 'dd if="$1" of="$(mktemp)" bs=1M conv=fsync status=none') },
     ],

@@ -8,6 +8,7 @@ import { fileURLToPath } from 'node:url';
 import { SnapError } from '../errors.ts';
 import type { Host } from '../events.ts';
 import type { DirectAccess, ServingOrder, ServingReport } from '../fuse/serving-order.ts';
+import { NODE_FLAGS } from '../lib/node-flags.ts';
 import { temporaryDirectory } from '../lib/temporary-files.ts';
 import { formatBytes } from '../lib/units.ts';
 import { makePipes } from '../transfer/pipes.ts';
@@ -87,9 +88,6 @@ interface Server extends AsyncDisposable {
 
 const THREADS = 12;
 
-/** Of Node, as in the first line of the program. */
-const FLAGS = ['--max-semi-space-size=2', '--no-incremental-marking'];
-
 /** The program beside this one, compiled or not. */
 const program = (): string =>
   fileURLToPath(new URL(`../serving-process${import.meta.url.endsWith('.ts') ? '.ts' : '.js'}`, import.meta.url));
@@ -113,7 +111,7 @@ async function startServer(mountPoint: string, scratch: string, options: ServedD
   };
   const [pipe] = await makePipes(1);
   if (!pipe) throw new SnapError('BUG', 'no pipe was made');
-  const argv = ['env', `UV_THREADPOOL_SIZE=${THREADS}`, process.execPath, ...FLAGS, program()];
+  const argv = ['env', `UV_THREADPOOL_SIZE=${THREADS}`, process.execPath, ...NODE_FLAGS, program()];
   const server = startStage(argv, {
     stdin: pipe.readEnd,
     stdout: null,

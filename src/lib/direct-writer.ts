@@ -36,7 +36,10 @@ export class DirectWriter implements Disposable {
   write(bytes: Uint8Array, position: number): void {
     for (let done = 0; done < bytes.length; ) {
       const isNext = this.#position + this.#length === position + done;
-      if (!isNext || this.#length === GATHERED_BYTES) this.#flush(position + done);
+      if (!isNext || this.#length === GATHERED_BYTES) {
+        this.#flush();
+        this.#position = position + done;
+      }
       const piece = bytes.subarray(done, done + GATHERED_BYTES - this.#length);
       this.#gathered.set(piece, this.#length);
       this.#length += piece.length;
@@ -46,7 +49,7 @@ export class DirectWriter implements Disposable {
 
   /** Settles what was written on the disk. @throws as write(2) and fsync(2) */
   finish(): void {
-    this.#flush(0);
+    this.#flush();
     fsyncSync(this.#usual);
   }
 
@@ -55,13 +58,11 @@ export class DirectWriter implements Disposable {
     closeSync(this.#usual);
   }
 
-  /** @param next where what comes is to be written. */
-  #flush(next: number): void {
+  #flush(): void {
     const bytes = this.#gathered.subarray(0, this.#length);
     const direct = this.#position % ALIGNMENT === 0 ? bytes.length - (bytes.length % ALIGNMENT) : 0;
     const done = this.#writeDirectly(bytes.subarray(0, direct));
     writeWhole(this.#usual, bytes.subarray(done), this.#position + done);
-    this.#position = next;
     this.#length = 0;
   }
 

@@ -11,6 +11,7 @@ import { S3Client } from '@aws-sdk/client-s3';
 import { LabControl } from '../../lab/control/client.ts';
 import type { Leftover } from '../../lab/core/contract.ts';
 import { type Lab, type LabOptions, startLab } from '../../lab/index.ts';
+import { NODE_FLAGS } from '../../src/lib/node-flags.ts';
 
 export const BUCKET = 'backups';
 
@@ -106,12 +107,9 @@ export interface RunOptions {
 /** The sources where nobody says that they have been compiled. */
 export const PROGRAM = process.env['SNAP_TO_S3_PROGRAM'] ?? join(import.meta.dirname, '..', '..', 'src', 'bin.ts');
 
-/** As the first line of the program asks for. */
-export const FLAGS = ['--max-semi-space-size=2', '--no-incremental-marking'];
-
 /** Runs the program as users do: as a process of its own. */
 export const runCli = (env: Record<string, string>, argv: readonly string[], options: RunOptions = {}) =>
-  runProgram([process.execPath, ...FLAGS, PROGRAM, ...argv], { ...options, env: { ...env, ...options.env } });
+  runProgram([process.execPath, ...NODE_FLAGS, PROGRAM, ...argv], { ...options, env: { ...env, ...options.env } });
 
 /** Runs any program to its end, without blocking the lab in this process. */
 export async function runProgram(argv: readonly string[], options: RunOptions = {}): Promise<Finished> {

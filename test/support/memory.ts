@@ -2,8 +2,9 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { NODE_FLAGS } from '../../src/lib/node-flags.ts';
 import { build } from './built.ts';
-import { BUCKET, FLAGS, runProgram, type TestLab } from './lab.ts';
+import { BUCKET, runProgram, type TestLab } from './lab.ts';
 
 export interface MeasuredRun {
   /** The most bytes that the process itself had in memory, up to the event. */
@@ -19,7 +20,7 @@ export async function runMeasured(lab: TestLab, argv: readonly string[], event: 
   // The shell becomes the program, so that its process id is known before it starts.
   const script = 'echo $$ >&2; exec "$@"';
   const [command = '', ...options] = argv;
-  const program = [process.execPath, ...FLAGS, built.program, command, '--json', '--bucket', BUCKET, ...options];
+  const program = [process.execPath, ...NODE_FLAGS, built.program, command, '--json', '--bucket', BUCKET, ...options];
   const mount = ['--mount-point', join(lab.directory, 'mnt')];
   const done = await runProgram(['sh', '-c', script, 'sh', ...program, ...mount], {
     env: lab.env,

@@ -4,6 +4,7 @@ import { existsSync, globSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { test } from 'node:test';
 import { ERROR_CODES, EXIT } from '../../src/errors.ts';
+import { NODE_FLAGS } from '../../src/lib/node-flags.ts';
 
 const root = join(import.meta.dirname, '..', '..');
 const read = (path: string): string => readFileSync(join(root, path), 'utf8');
@@ -41,6 +42,10 @@ test('every fault that services play themselves is in their BEHAVIOUR.md', () =>
     assert.ok(played.length > 0);
     for (const name of played) assert.match(read(`lab/${service}/BEHAVIOUR.md`), new RegExp(`\`${name}\``), name);
   }
+});
+
+test('the program starts Node as its helpers and the tests are started', () => {
+  assert.equal(read('src/bin.ts').split('\n')[0], `#!/usr/bin/env -S node ${NODE_FLAGS.join(' ')}`);
 });
 
 test('links between documents lead somewhere', () => {
