@@ -5,6 +5,7 @@ import { dirname, join } from 'node:path';
 import { test } from 'node:test';
 import { ERROR_CODES, EXIT } from '../../src/errors.ts';
 import { NODE_FLAGS } from '../../src/lib/node-flags.ts';
+import { VERSION } from '../../src/version.ts';
 
 const root = join(import.meta.dirname, '..', '..');
 const read = (path: string): string => readFileSync(join(root, path), 'utf8');
@@ -42,6 +43,10 @@ test('every fault that services play themselves is in their BEHAVIOUR.md', () =>
     assert.ok(played.length > 0);
     for (const name of played) assert.match(read(`lab/${service}/BEHAVIOUR.md`), new RegExp(`\`${name}\``), name);
   }
+});
+
+test('the program has the version of its package', () => {
+  assert.equal(VERSION, (JSON.parse(read('package.json')) as { version: string }).version);
 });
 
 test('the program starts Node as its helpers and the tests are started', () => {
