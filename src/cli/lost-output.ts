@@ -1,8 +1,9 @@
 /** Output that nobody takes any more: `| head`, a log reader that died, a full disk. */
+import { pipeline } from 'node:stream/promises';
 import { EXIT, type ExitCode } from '../errors.ts';
 
 /** A reader that went away; and what comes of writing on after the first error. */
-const HARMLESS = ['EPIPE', 'ERR_STREAM_DESTROYED', 'ERR_STREAM_WRITE_AFTER_END'];
+const HARMLESS = ['EPIPE', 'ERR_STREAM_DESTROYED', 'ERR_STREAM_PREMATURE_CLOSE', 'ERR_STREAM_WRITE_AFTER_END'];
 
 /** The work goes on: it holds volumes and uploads, and must end properly, seen or not. */
 export class LostOutput {
@@ -27,6 +28,15 @@ export class LostOutput {
         this.note(error);
       }
     };
+  }
+
+  /** Writes what is too much to be held at once. */
+  async printPieces(stream: NodeJS.WritableStream, pieces: Iterable<string>): Promise<void> {
+    try {
+      await pipeline(pieces, stream, { end: false });
+    } catch (error) {
+      this.note(error);
+    }
   }
 
   /** Lines that could not be kept make a failure of a run; readers that went away do not. */

@@ -1,0 +1,44 @@
+/** Memory does not grow with the report, only with the snapshots in it; nor with the document that comes out. */
+import assert from 'node:assert/strict';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import { writeLargeBill } from '../../bench/bill.ts';
+import { measure } from '../../bench/measure.ts';
+import type { Analysis } from '../../src/costs/analysis.ts';
+import { NODE_FLAGS } from '../../src/lib/node-flags.ts';
+import { build } from '../support/built.ts';
+import { runProgram, temporaryDirectory } from '../support/lab.ts';
+import { FULL } from '../support/sampled.ts';
+
+/** With SNAP_TO_S3_FULL, the size that is promised: ten million rows under 300 MB. */
+const SIZE = FULL
+  ? { rows: 10_000_000, snapshots: 20_000, mostBytes: 300e6 }
+  : { rows: 600_000, snapshots: 10_000, mostBytes: 200e6 };
+
+/** @returns the program, asked for all of it as JSON. */
+async function analysing(t: TestContext, size: { rows: number; snapshots: number }): Promise<string[]> {
+  const built = build();
+  t.after(() => built[Symbol.dispose]());
+  const report = join(temporaryDirectory(t), 'report.csv.gz');
+  await writeLargeBill(report, size);
+  return [process.execPath, ...NODE_FLAGS, built.program, 'analyze', report, '--offline', '--quiet', '--json'];
+}
+
+test(`a report of ${SIZE.rows} rows`, async (t) => {
+  const { peakMiB, stdout } = await measure(await analysing(t, SIZE), process.env);
+  const { regions } = JSON.parse(stdout.join('\n')) as Analysis;
+  assert.equal(regions[0]?.snapshotCount, SIZE.snapshots);
+  t.diagnostic(`${Math.round(peakMiB)} MiB at most`);
+  assert.ok(peakMiB * 2 ** 20 < SIZE.mostBytes, `${peakMiB} MiB`);
+});
+
+test('a document that is read in part is no failure, one that cannot be kept is', async (t) => {
+  const argv = await analysing(t, { rows: 10_000, snapshots: 100 });
+  for (const [script, code] of [
+    ['set -o pipefail; "$@" | head -c 100 > /dev/null', 0],
+    ['"$@" > /dev/full', 1],
+  ] as const) {
+    const done = await runProgram(['bash', '-c', script, 'bash', ...argv]);
+    assert.equal(done.code, code, done.stderr);
+  }
+});
