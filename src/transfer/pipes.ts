@@ -71,7 +71,7 @@ const wideners = (count: number): string[][] => [
   [
     'perl',
     '-e',
-    `for (3..${count + 2}) { open(my $pipe, "<&=", $_) and fcntl($pipe, ${SET_PIPE_SIZE}, ${PIPE_BYTES}); }`,
+    `for (3..${count + 2}) { open(my $pipe, "<&=", $_) or next; fcntl($pipe, ${SET_PIPE_SIZE}, ${PIPE_BYTES}); }`,
   ],
   ['python3', '-c', `import fcntl\nfor fd in range(3, ${count + 3}): fcntl.fcntl(fd, ${SET_PIPE_SIZE}, ${PIPE_BYTES})`],
 ];
