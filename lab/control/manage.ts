@@ -3,6 +3,7 @@ import { fork } from 'node:child_process';
 import { mkdirSync, openSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
+import { NODE_FLAGS } from '../../src/lib/node-flags.ts';
 import type { Endpoints, LabOptions } from '../index.ts';
 
 export interface RunningLab {
@@ -23,7 +24,11 @@ export async function labUp(options: LabOptions): Promise<RunningLab> {
   mkdirSync(options.directory, { recursive: true });
   const log = openSync(join(options.directory, LOG_FILE), 'a');
   const program = new URL(`../daemon${import.meta.url.endsWith('.ts') ? '.ts' : '.js'}`, import.meta.url);
-  const child = fork(program, [JSON.stringify(options)], { detached: true, stdio: ['ignore', log, log, 'ipc'] });
+  const child = fork(program, [JSON.stringify(options)], {
+    detached: true,
+    stdio: ['ignore', log, log, 'ipc'],
+    execArgv: [...process.execArgv, ...NODE_FLAGS],
+  });
   await new Promise<void>((resolve, reject) => {
     child.once('message', () => resolve());
     child.once('exit', (code) =>

@@ -1,6 +1,6 @@
 /** Operations on whole objects. */
-import { createReadStream } from 'node:fs';
-import { pipeline } from 'node:stream/promises';
+import { open } from 'node:fs/promises';
+import type { ServerResponse } from 'node:http';
 import { ServiceError } from '../core/contract.ts';
 import { receiveBody } from './body.ts';
 import { ALGORITHMS, type Algorithm, type Checksum, headerOf } from './checksums.ts';
@@ -94,11 +94,21 @@ export const getObject: Operation = async (exchange) => {
   try {
     const bytes = bytesOf(object, range.start, range.end);
     const flipped = exchange.behaviours.get('flip-bit');
-    await pipeline(flipped === undefined ? bytes : flipping(Number(flipped), bytes), exchange.response);
+    await send(flipped === undefined ? bytes : flipping(Number(flipped), bytes), exchange.response);
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ERR_STREAM_PREMATURE_CLOSE') throw error;
+    if (!exchange.response.destroyed) throw error;
   }
 };
+
+/** Each chunk is with the kernel before the next one is asked for. */
+async function send(stream: AsyncIterable<Buffer>, response: ServerResponse): Promise<void> {
+  for await (const chunk of stream) {
+    await new Promise<void>((resolve, reject) => {
+      response.write(chunk, (error) => (error ? reject(error) : resolve()));
+    });
+  }
+  response.end();
+}
 
 const askedChecksum = (exchange: Exchange, object: StoredObject): Record<string, string> =>
   header(exchange, 'x-amz-checksum-mode') === 'ENABLED' ? checksumHeaders(object.checksum) : {};
@@ -157,14 +167,25 @@ const range = (object: StoredObject, start: number, end: number, partial: boolea
 
 const READ_AT_ONCE = 1024 * 1024;
 
+/** A chunk is there until the next one is asked for. */
 async function* bytesOf(object: StoredObject, start: number, end: number): AsyncGenerator<Buffer> {
+  const buffer = Buffer.allocUnsafeSlow(Math.min(READ_AT_ONCE, end - start));
   let offset = 0;
   for (const { file, bytes } of object.parts) {
     const from = Math.max(start - offset, 0);
     const to = Math.min(end - offset, bytes);
-    if (from < to)
-      yield* createReadStream(file, { start: from, end: to - 1, highWaterMark: READ_AT_ONCE }) as AsyncIterable<Buffer>;
+    if (from < to) yield* bytesOfPart(file, from, to, buffer);
     offset += bytes;
+  }
+}
+
+async function* bytesOfPart(path: string, from: number, to: number, buffer: Buffer): AsyncGenerator<Buffer> {
+  await using file = await open(path);
+  for (let position = from; position < to; ) {
+    const { bytesRead } = await file.read(buffer, 0, Math.min(buffer.length, to - position), position);
+    if (bytesRead === 0) throw new Error(`${path} ends at byte ${position}`);
+    yield buffer.subarray(0, bytesRead);
+    position += bytesRead;
   }
 }
 
