@@ -11,7 +11,7 @@ import type { DirectAccess, ServingOrder, ServingReport } from '../fuse/serving-
 import { NODE_FLAGS } from '../lib/node-flags.ts';
 import { temporaryDirectory } from '../lib/temporary-files.ts';
 import { formatBytes } from '../lib/units.ts';
-import { makePipes } from '../transfer/pipes.ts';
+import { makePipe } from '../transfer/pipes.ts';
 import { describeOutcome, lastLine, runTool, startStage } from '../transfer/process.ts';
 import type { FoundDevice } from './block-devices.ts';
 import { attachLoop } from './loop-devices.ts';
@@ -109,8 +109,7 @@ async function startServer(mountPoint: string, scratch: string, options: ServedD
       host.notify({ code: 'blocks.slowed', snapshot: snapshotId, ...rateOf(report) });
     else if (report.serving === 'failed') fail(new SnapError(report.code, report.message, hintOf(report)));
   };
-  const [pipe] = await makePipes(1);
-  if (!pipe) throw new SnapError('BUG', 'no pipe was made');
+  const pipe = await makePipe();
   const argv = ['env', `UV_THREADPOOL_SIZE=${THREADS}`, process.execPath, ...NODE_FLAGS, program()];
   const server = startStage(argv, {
     stdin: pipe.readEnd,

@@ -17,7 +17,7 @@ import { decodeCrc32 } from '../lib/crc32.ts';
 import { temporaryDirectory } from '../lib/temporary-files.ts';
 import { type Downloaded, downloadInto, type Extent } from '../transfer/download.ts';
 import { startPipeline } from '../transfer/pipeline.ts';
-import { closeAll, makePipes } from '../transfer/pipes.ts';
+import { closeAll, makePipe } from '../transfer/pipes.ts';
 import { decompressStage, decryptStage, refuseKey } from './archive-stages.ts';
 import { compareXattrs } from './compare-xattrs.ts';
 import type { ArchivedObject } from './find-archive.ts';
@@ -175,8 +175,7 @@ async function decode(
 ): Promise<Decoded> {
   const failed = new AbortController();
   const signal = AbortSignal.any([services.signal, failed.signal]);
-  const [source] = await makePipes(1);
-  if (!source) throw new SnapError('BUG', 'no pipe was made');
+  const source = await makePipe();
   using decrypt = await decryptStage(object, services.sessionKey);
   const stages = [...decrypt.stages, decompressStage(object)];
   await using pipeline = await startPipeline(stages, { signal, input: source.readEnd });

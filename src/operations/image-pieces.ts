@@ -8,7 +8,7 @@ import { MiB } from '../lib/units.ts';
 import type { BlockImage, OpenImage } from '../transfer/block-image.ts';
 import { type Piece, readPieces, START } from '../transfer/part-reader.ts';
 import { type RunningPipeline, startPipeline } from '../transfer/pipeline.ts';
-import { closeAll, PipeSupply, writeAll } from '../transfer/pipes.ts';
+import { closeAll, makePipe, writeAll } from '../transfer/pipes.ts';
 import type { ObjectStream } from './object-stream.ts';
 import type { ObjectOrder } from './store-object.ts';
 import { checkCounts, mismatch } from './stream-counts.ts';
@@ -28,8 +28,7 @@ export function openPieces(order: ObjectOrder, content: Pieces, from: Checkpoint
   const either = AbortSignal.any([signal, failed.signal]);
   const image = content.blocks(from.plainBytes, either);
   const bytes = order.content.expectedBytes;
-  const supply = new PipeSupply();
-  const work: Work = { order, content, stored: from.storedBytes, signal: either, failed, supply };
+  const work: Work = { order, content, stored: from.storedBytes, signal: either, failed };
   const parts = readPieces(compressed(image, work), {
     expectedBytes: bytes,
     held: order.streams + 1,
@@ -48,10 +47,7 @@ export function openPieces(order: ObjectOrder, content: Pieces, from: Checkpoint
       }
       return { plainBytes: bytes, indexed: null };
     },
-    async [Symbol.asyncDispose]() {
-      await image[Symbol.asyncDispose]();
-      supply[Symbol.dispose]();
-    },
+    [Symbol.asyncDispose]: () => image[Symbol.asyncDispose](),
   };
 }
 
@@ -93,7 +89,6 @@ interface Work {
   stored: number;
   signal: AbortSignal;
   failed: AbortController;
-  supply: PipeSupply;
 }
 
 interface Compressor extends AsyncDisposable {
@@ -101,12 +96,12 @@ interface Compressor extends AsyncDisposable {
   piece(image: Pick<BlockImage, 'writeTo'>, start: number, end: number, onStored: (bytes: number) => void): Piece;
 }
 
-async function startCompressor({ order, signal, failed, supply }: Work): Promise<Compressor> {
-  const [pipe, output] = [await supply.take(), await supply.take()];
+async function startCompressor({ order, signal, failed }: Work): Promise<Compressor> {
+  const pipe = await makePipe();
   let pipeline: RunningPipeline;
   try {
     const stage = { name: order.codec.name, argv: compressCommand(order.codec) };
-    pipeline = await startPipeline([stage], { signal, input: pipe.readEnd, pipes: [output] });
+    pipeline = await startPipeline([stage], { signal, input: pipe.readEnd });
   } catch (error) {
     closeAll([pipe.readEnd, pipe.writeEnd]);
     throw error;

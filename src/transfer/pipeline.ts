@@ -40,17 +40,12 @@ export interface PipelineOptions {
   signal: AbortSignal;
   /** File descriptor that the first stage reads; it stays the caller's. */
   input?: number;
-  /** One for each stage, to be its output; made where they are not given. They are this pipeline's from now on. */
-  pipes?: readonly Pipe[];
 }
 
 /** @throws SnapError `TOOL_MISSING`; nothing is left running then. */
 export async function startPipeline(stages: readonly Stage[], options: PipelineOptions): Promise<RunningPipeline> {
-  if (options.signal.aborted) {
-    closeAll((options.pipes ?? []).flatMap(({ readEnd, writeEnd }) => [readEnd, writeEnd]));
-    throw options.signal.reason;
-  }
-  const pipes = options.pipes ?? (await makePipes(stages.length));
+  options.signal.throwIfAborted();
+  const pipes = await makePipes(stages.length);
   const running = stages.map((stage, index) =>
     startStage(stage.argv, {
       stdin: index === 0 ? (options.input ?? null) : readEndOf(pipes, index - 1),

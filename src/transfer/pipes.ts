@@ -17,13 +17,15 @@ export interface Pipe {
   writeEnd: number;
 }
 
+/** Made ahead, since making eight takes no longer than making one. They end with this process. */
+const spare: Pipe[] = [];
+
+const MADE_AT_ONCE = 8;
+
+/** @returns pipes that are the caller's. */
 export async function makePipes(count: number): Promise<Pipe[]> {
-  using directory = temporaryDirectory();
-  const names = Array.from({ length: count }, (_, index) => join(directory.path, String(index)));
-  if (names.length > 0) await runTool(['mkfifo', '--mode=600', ...names]);
-  const pipes = names.map(openBothEnds);
-  await widen(pipes);
-  return pipes;
+  while (spare.length < count) spare.push(...(await makeMore()));
+  return spare.splice(0, count);
 }
 
 export async function makePipe(): Promise<Pipe> {
@@ -32,24 +34,14 @@ export async function makePipe(): Promise<Pipe> {
   return pipe;
 }
 
-/** Pipes for who needs them again and again: making sixteen takes no longer than making one. */
-export class PipeSupply implements Disposable {
-  readonly #spare: Pipe[] = [];
-
-  /** @returns a pipe that is the caller's. */
-  async take(): Promise<Pipe> {
-    const pipe = this.#spare.pop();
-    if (pipe) return pipe;
-    this.#spare.push(...(await makePipes(MADE_AT_ONCE)));
-    return this.take();
-  }
-
-  [Symbol.dispose](): void {
-    closeAll(this.#spare.splice(0).flatMap(({ readEnd, writeEnd }) => [readEnd, writeEnd]));
-  }
+async function makeMore(): Promise<Pipe[]> {
+  using directory = temporaryDirectory();
+  const names = Array.from({ length: MADE_AT_ONCE }, (_, index) => join(directory.path, String(index)));
+  await runTool(['mkfifo', '--mode=600', ...names]);
+  const pipes = names.map(openBothEnds);
+  await widen(pipes);
+  return pipes;
 }
-
-const MADE_AT_ONCE = 16;
 
 /**
  * Opening one end of a named pipe blocks until there is the other. A reader that does not block comes first, so that
@@ -67,19 +59,21 @@ function openBothEnds(name: string): Pipe {
 const SET_PIPE_SIZE = 1031;
 const PIPE_BYTES = 1_048_576;
 
-const wideners = (count: number): string[][] => [
+const LAST = MADE_AT_ONCE + 2;
+
+const WIDENERS = [
   [
     'perl',
     '-e',
-    `for (3..${count + 2}) { open(my $pipe, "<&=", $_) or next; fcntl($pipe, ${SET_PIPE_SIZE}, ${PIPE_BYTES}); }`,
+    `for (3..${LAST}) { open(my $pipe, "<&=", $_) or next; fcntl($pipe, ${SET_PIPE_SIZE}, ${PIPE_BYTES}); }`,
   ],
-  ['python3', '-c', `import fcntl\nfor fd in range(3, ${count + 3}): fcntl.fcntl(fd, ${SET_PIPE_SIZE}, ${PIPE_BYTES})`],
+  ['python3', '-c', `import fcntl\nfor fd in range(3, ${LAST + 1}): fcntl.fcntl(fd, ${SET_PIPE_SIZE}, ${PIPE_BYTES})`],
 ];
 
 /** The first interpreter that is there does it; without any, pipes stay as they are, and only speed suffers. */
 async function widen(pipes: readonly Pipe[]): Promise<void> {
   const ends = pipes.map(({ readEnd }) => readEnd);
-  for (const argv of wideners(ends.length)) {
+  for (const argv of WIDENERS) {
     const outcome = await startStage(argv, { stdin: null, stdout: null, others: ends }).outcome;
     if (outcome.exitCode === 0) return;
   }
