@@ -5,7 +5,7 @@ import { buffer } from 'node:stream/consumers';
 import { after, test } from 'node:test';
 import type { SnapError } from '../../src/errors.ts';
 import { type Stage, startPipeline } from '../../src/transfer/pipeline.ts';
-import { closeAll, makePipes } from '../../src/transfer/pipes.ts';
+import { closeAll, makePipe } from '../../src/transfer/pipes.ts';
 import { runTool } from '../../src/transfer/process.ts';
 
 const never = new AbortController().signal;
@@ -24,7 +24,8 @@ const childrenNow = (): string[] =>
 
 const descriptors = (): number => readdirSync('/proc/self/fd').length;
 // Some are made ahead, with the first.
-closeAll((await makePipes(1)).flatMap(({ readEnd, writeEnd }) => [readEnd, writeEnd]));
+const first = await makePipe();
+closeAll([first.readEnd, first.writeEnd]);
 const before = descriptors();
 
 after(() => {
