@@ -45,6 +45,12 @@ const PACKAGES = {
   },
 };
 
+/** Fetching from the network is begun this many times: a connection that stalls is no reason to give up. */
+const ATTEMPTS = 4;
+
+/** npm alone waits five minutes for a stalled connection, and does not fetch again what stalled in its middle. */
+const NPM_STALL_MILLISECONDS = '60000';
+
 const PLACES = ['/usr/bin', '/usr/sbin', '/bin', '/sbin'];
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
@@ -72,8 +78,22 @@ function installPrograms(programs) {
   }
   process.stdout.write(`installing: ${names.join(' ')}\n`);
   const quiet = { stdio: ['ignore', 'ignore', 'inherit'], env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive' } };
-  execFileSync('apt-get', ['update', '-qq'], quiet);
-  execFileSync('apt-get', ['install', '-y', '-qq', '--no-install-recommends', ...names], quiet);
+  const retries = ['-o', `Acquire::Retries=${ATTEMPTS}`];
+  runAgain('apt-get', [...retries, 'update', '-qq'], quiet);
+  runAgain('apt-get', [...retries, 'install', '-y', '-qq', '--no-install-recommends', ...names], quiet);
+}
+
+/** Runs a command that fetches, again when it fails: what it had fetched is in its cache. */
+function runAgain(program, args, options) {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      execFileSync(program, args, options);
+      return;
+    } catch (error) {
+      if (attempt === ATTEMPTS || error.status === null || error.code === 'ENOENT') throw error;
+      process.stdout.write(`${program} failed, once more (${attempt + 1} of ${ATTEMPTS})\n`);
+    }
+  }
 }
 
 function isInstalled(program) {
@@ -100,9 +120,10 @@ function installModules() {
     .digest('hex');
   if (existsSync(stamp) && readFileSync(stamp, 'utf8') === lock) return;
   process.stdout.write('installing npm packages\n');
-  execFileSync('npm', ['install', '--no-save', '--no-audit', '--no-fund', '--loglevel=error'], {
+  runAgain('npm', ['install', '--no-save', '--no-audit', '--no-fund', '--loglevel=error'], {
     cwd: root,
     stdio: ['ignore', 'ignore', 'inherit'],
+    env: { npm_config_fetch_timeout: NPM_STALL_MILLISECONDS, ...process.env },
   });
   writeFileSync(stamp, lock);
 }
