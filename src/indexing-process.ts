@@ -8,6 +8,7 @@ import { asError } from './errors.ts';
 import { formatIndexingReport, type IndexedContent, type IndexingOrder } from './indexing/indexing-order.ts';
 import type { IndexingThreadOrder } from './indexing/indexing-thread.ts';
 import { FrameOutlet, type Outlet, PlainOutlet } from './indexing/outlets.ts';
+import { programFile } from './lib/program-file.ts';
 import { newRing, RingWriter } from './lib/shared-ring.ts';
 
 // As `ps` and `top` show it.
@@ -19,10 +20,9 @@ const [STDIN, STDOUT] = [0, 1];
 const BROKEN_PIPE = 141;
 
 function startThread(workerData: IndexingThreadOrder) {
-  const suffix = import.meta.url.endsWith('.ts') ? '.ts' : '.js';
   // A thread that shared our standard output would make it non-blocking.
   const options = { workerData, stdout: true, stderr: true };
-  const worker = new Worker(new URL(`./indexing/indexing-thread${suffix}`, import.meta.url), options);
+  const worker = new Worker(programFile('indexing/indexing-thread'), options);
   const { promise: content, resolve, reject } = Promise.withResolvers<IndexedContent>();
   worker.once('message', resolve);
   worker.once('error', reject);

@@ -19,13 +19,18 @@ const LOG_FILE = 'lab.log';
 /** For young objects: what they hold outside of the heap is given back early. */
 const LITTLE_ROOM = '--max-semi-space-size=1';
 
-/** Starts a lab unless it runs already. @throws when it does not come up, with the end of its log. */
-export async function labUp(options: LabOptions): Promise<RunningLab> {
+const DAEMON = new URL('../daemon.ts', import.meta.url);
+
+/**
+ * Starts a lab unless it runs already.
+ * @param program what the lab's process runs
+ * @throws when it does not come up, with the end of its log
+ */
+export async function labUp(options: LabOptions, program = DAEMON): Promise<RunningLab> {
   const already = labStatus(options.directory);
   if (already) return already;
   mkdirSync(options.directory, { recursive: true });
   const log = openSync(join(options.directory, LOG_FILE), 'a');
-  const program = new URL(`../daemon${import.meta.url.endsWith('.ts') ? '.ts' : '.js'}`, import.meta.url);
   const child = fork(program, [JSON.stringify(options)], {
     detached: true,
     stdio: ['ignore', log, log, 'ipc'],

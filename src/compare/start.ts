@@ -1,6 +1,7 @@
 /** Starts a comparison in threads of its own, and waits for their answers. */
 import { Worker } from 'node:worker_threads';
 import { asError, SnapError } from '../errors.ts';
+import { programFile } from '../lib/program-file.ts';
 import { newRing } from '../lib/shared-ring.ts';
 import type { ComparingOrder, Comparison, ComparisonOrder } from './comparing-thread.ts';
 import type { ReadingOrder } from './reading-thread.ts';
@@ -43,8 +44,7 @@ export async function compareInThreads(descriptor: number, order: ComparisonOrde
 }
 
 function startThread<Order, Answer>(name: keyof typeof HEAPS, workerData: Order) {
-  const program = new URL(`./${name}${import.meta.url.endsWith('.ts') ? '.ts' : '.js'}`, import.meta.url);
-  const worker = new Worker(program, { workerData, resourceLimits: HEAPS[name] });
+  const worker = new Worker(programFile(`compare/${name}`), { workerData, resourceLimits: HEAPS[name] });
   const { promise: answer, resolve, reject } = Promise.withResolvers<Answer>();
   worker.once('message', resolve);
   worker.once('error', reject);

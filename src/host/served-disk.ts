@@ -9,6 +9,7 @@ import { SnapError } from '../errors.ts';
 import type { Host } from '../events.ts';
 import type { DirectAccess, ServingOrder, ServingReport } from '../fuse/serving-order.ts';
 import { NODE_FLAGS } from '../lib/node-flags.ts';
+import { programFile } from '../lib/program-file.ts';
 import { temporaryDirectory } from '../lib/temporary-files.ts';
 import { formatBytes } from '../lib/units.ts';
 import { makePipe } from '../transfer/pipes.ts';
@@ -88,10 +89,6 @@ interface Server extends AsyncDisposable {
 
 const THREADS = 12;
 
-/** The program beside this one, compiled or not. */
-const program = (): string =>
-  fileURLToPath(new URL(`../serving-process${import.meta.url.endsWith('.ts') ? '.ts' : '.js'}`, import.meta.url));
-
 async function startServer(mountPoint: string, scratch: string, options: ServedDiskOptions): Promise<Server> {
   const { snapshotId, size: bytes, inFlight, access, host, signal } = options;
   const order: ServingOrder = { ...access, snapshotId, bytes, mountPoint, scratch, inFlight };
@@ -110,7 +107,13 @@ async function startServer(mountPoint: string, scratch: string, options: ServedD
     else if (report.serving === 'failed') fail(new SnapError(report.code, report.message, hintOf(report)));
   };
   const pipe = await makePipe();
-  const argv = ['env', `UV_THREADPOOL_SIZE=${THREADS}`, process.execPath, ...NODE_FLAGS, program()];
+  const argv = [
+    'env',
+    `UV_THREADPOOL_SIZE=${THREADS}`,
+    process.execPath,
+    ...NODE_FLAGS,
+    fileURLToPath(programFile('serving-process')),
+  ];
   const server = startStage(argv, {
     stdin: pipe.readEnd,
     stdout: null,

@@ -1,5 +1,7 @@
 /** What the process that indexes a stream is asked for, and what it says in the end. */
+import { fileURLToPath } from 'node:url';
 import type { Layout } from '../archive/key.ts';
+import { programFile } from '../lib/program-file.ts';
 
 export interface IndexingOrder {
   layout: Layout;
@@ -32,9 +34,8 @@ export interface IndexingReport extends IndexedContent {
 
 /** The stage of a pipeline that indexes what it passes on. */
 export const indexingCommand = (order: IndexingOrder): string[] => {
-  const suffix = import.meta.url.endsWith('.ts') ? '.ts' : '.js';
-  const program = new URL(`../indexing-process${suffix}`, import.meta.url);
-  return [process.execPath, ...process.execArgv, program.pathname, JSON.stringify(order)];
+  const program = fileURLToPath(programFile('indexing-process'));
+  return [process.execPath, ...process.execArgv, program, JSON.stringify(order)];
 };
 
 export function readIndexingReport(stderr: string): IndexingReport | null {

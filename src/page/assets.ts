@@ -1,6 +1,7 @@
 /** What the page is made of besides its data: our style and script, and the library that draws the charts. */
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
+import { ownFile, programFile } from '../lib/program-file.ts';
 import { linkModules } from './link-modules.ts';
 
 export interface Assets {
@@ -11,9 +12,9 @@ export interface Assets {
 
 /** Read at each call: a page is made once in a run. */
 export const readAssets = (): Assets => ({
-  style: readFileSync(new URL('client/style.css', import.meta.url), 'utf8'),
+  style: readFileSync(ownFile('page/client/style.css'), 'utf8'),
   library: chartLibrary(),
-  script: linkModules(new URL(`client/main${import.meta.url.endsWith('.ts') ? '.ts' : '.js'}`, import.meta.url)),
+  script: linkModules(programFile('page/client/main')),
 });
 
 /** The build for script elements lies beside the one for imports; it must not point to a map that is not there. */

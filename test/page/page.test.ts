@@ -1,18 +1,21 @@
 /** The page in a real browser: what it draws, how it answers, and that it keeps to itself. */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { pathToFileURL } from 'node:url';
 import type { Page } from 'playwright-core';
 import type { Analysis } from '../../src/costs/analysis.ts';
 import { BUILT_IN } from '../../src/costs/built-in-prices.ts';
 import { compareToday } from '../../src/costs/compare.ts';
 import { renderPage } from '../../src/page/render-page.ts';
+import { csv, line, writeBill } from '../support/bills.ts';
 import { type Opener, type OpenPage, startBrowser } from '../support/browser.ts';
 import { build } from '../support/built.ts';
+import { runProgram } from '../support/lab.ts';
 import { clippedTexts, paintedShare, paleTexts, pictureOf } from '../support/page-looks.ts';
 import { sampleAnalysis } from '../support/sample-analysis.ts';
 
@@ -386,12 +389,20 @@ test('a bill without anything, one in two currencies, and one without a report a
   }
 });
 
-test('the published package, which holds no TypeScript, makes the same page', async () => {
+test('the published package, which holds no TypeScript, makes the same page', async (t) => {
   using built = build();
-  const compiled = await import(pathToFileURL(join(built.directory, 'src/page/render-page.js')).href);
-  const opened = await browser.open((compiled.renderPage as typeof renderPage)(sampleAnalysis(), BUILT_IN));
-  const { page } = opened;
-  for (const chart of CHARTS) assert.ok((await paintedShare(page, chart)) > 0.02, `${chart} is empty`);
-  assert.equal(await page.locator('#volumes-status').textContent(), '1–25 of 60 volumes');
+  const directory = mkdtempSync(join(tmpdir(), 'snap-to-s3-page-'));
+  t.after(() => rmSync(directory, { recursive: true }));
+  const [bill, file] = ['bill.csv', 'page.html'].map((name) => join(directory, name)) as [string, string];
+  const snapshots = Array.from({ length: 60 }, (_, at) => line(`snap-0${at.toString(16).padStart(16, '0')}`, at + 1));
+  const months = ['2026-08', '2026-09'].map((month) => ({ month, others: 0, snapshots }));
+  writeBill(bill, csv('legacy', months, 'daily'));
+  const argv = [process.execPath, built.program, 'analyze', bill, '--offline', '--html', file];
+  const done = await runProgram(argv, { env: process.env as Record<string, string> });
+  assert.equal(done.code, 0, done.stderr);
+  const opened = await browser.open(readFileSync(file, 'utf8'));
+  for (const chart of ['#regions', '#largest', '#trend', '#options'])
+    assert.ok((await paintedShare(opened.page, chart)) > 0.02, `${chart} is empty`);
+  assert.equal(await opened.page.locator('#volumes-status').textContent(), '1 volume');
   assertQuiet(opened);
 });

@@ -5,6 +5,7 @@ import { Command, Option } from 'commander';
 import { LabControl, LabRefusal } from '../../../lab/control/client.ts';
 import { labDown, labStatus, labUp, type RunningLab } from '../../../lab/control/manage.ts';
 import { SnapError } from '../../errors.ts';
+import { programFile } from '../../lib/program-file.ts';
 import type { CliContext } from '../context.ts';
 
 interface LabFlags {
@@ -25,7 +26,7 @@ export function labCommand(context: CliContext): Command {
   const print = (text: string) => context.process.stdout.write(`${text}\n`);
   sub(lab, 'up', 'start the lab, or find that it runs').action(async (flags: LabFlags) => {
     needRoot(context.process);
-    describe(await labUp({ directory: resolve(flags.directory) }), flags, print);
+    describe(await labUp({ directory: resolve(flags.directory) }, programFile('../lab/daemon')), flags, print);
   });
   sub(lab, 'down', 'stop the lab; its state stays').action(async (flags: LabFlags) => {
     print((await labDown(resolve(flags.directory))) ? 'stopped' : 'it was not running');

@@ -1,6 +1,6 @@
 /**
- * What of the AWS SDK this program uses: nobody else imports it. The build makes one file of this module and of what it
- * needs, which takes less time and memory to load (docs/decisions/011-one-file-of-the-sdk.md).
+ * What of the AWS SDK this program uses: nobody else imports it. The build keeps only what is named here and what that
+ * needs, which takes less time and memory to load (docs/decisions/011-few-files.md).
  */
 export {
   CompleteSnapshotCommand,
