@@ -1,5 +1,5 @@
 /**
- * The local part of validate by itself, without the store: `lz4 -d` of a file, and the threads that read and compare.
+ * The local part of validate by itself, without the store: the threads that decode and compare, or `lz4 -d` and a reader.
  *
  *   node bench/stage.ts read OBJECT            the plain stream, only read: what no reader of a pipe can be faster than
  *   node bench/stage.ts hash OBJECT            read and hashed as it comes, by one loop
@@ -11,7 +11,7 @@ import { openSync, readSync } from 'node:fs';
 import { join } from 'node:path';
 import { decompressCommand } from '../src/archive/codec.ts';
 import type { ComparisonOrder } from '../src/compare/comparing-thread.ts';
-import { compareInThreads } from '../src/compare/start.ts';
+import { compareLz4InThreads } from '../src/compare/start.ts';
 import { temporaryDirectory } from '../src/lib/temporary-files.ts';
 import { startPipeline } from '../src/transfer/pipeline.ts';
 import { closeAll } from '../src/transfer/pipes.ts';
@@ -26,16 +26,19 @@ const order: ComparisonOrder =
 const started = performance.now();
 const input = openSync(object, 'r');
 const { signal } = new AbortController();
-await using pipeline = await startPipeline([{ name: 'lz4', argv: decompressCommand('lz4') }], { signal, input });
-if (how === 'read' || how === 'hash') readBarely(pipeline.output);
-else await compare(pipeline.output);
-closeAll([pipeline.output, input]);
-await pipeline.finished;
+if (how === 'read' || how === 'hash') {
+  await using pipeline = await startPipeline([{ name: 'lz4', argv: decompressCommand('lz4') }], { signal, input });
+  readBarely(pipeline.output);
+  closeAll([pipeline.output]);
+  await pipeline.finished;
+} else await compare(input);
+closeAll([input]);
 process.stdout.write(`${JSON.stringify({ code: 'stage', seconds: (performance.now() - started) / 1000 })}\n`);
 
 async function compare(descriptor: number): Promise<void> {
-  const { differences } = await compareInThreads(descriptor, order);
-  if (differences.length > 0) throw new Error(JSON.stringify(differences[0]));
+  const { comparison, problem } = await compareLz4InThreads(descriptor, order, true);
+  const [difference] = comparison.differences;
+  if (problem !== null || difference) throw new Error(problem ?? JSON.stringify(difference));
 }
 
 function readBarely(descriptor: number): void {

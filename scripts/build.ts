@@ -4,8 +4,8 @@
  *   node scripts/build.ts [DIRECTORY]     dist if not given
  */
 import { execFileSync } from 'node:child_process';
-import { chmodSync, copyFileSync, globSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { chmodSync, copyFileSync, globSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { type BuildOptions, build, type Plugin } from 'esbuild';
 
 const root = join(import.meta.dirname, '..');
@@ -19,9 +19,13 @@ const ENTRIES = [
   'src/indexing-process.ts',
   'src/indexing/indexing-thread.ts',
   'src/compare/comparing-thread.ts',
+  'src/compare/decoding-thread.ts',
   'src/compare/reading-thread.ts',
   'src/compare/warming-thread.ts',
 ];
+
+/** What is read rather than imported. */
+const FILES = ['src/page/client/style.css', 'src/compare/lz4/decoder.wasm'];
 
 const COMMON: BuildOptions = {
   bundle: true,
@@ -75,8 +79,6 @@ function declareTypes(): void {
 /** What runs in the page has the types of a browser, and stays file by file: a page is made of them when it is written. */
 function compilePage(): void {
   execFileSync('tsc', ['-p', join(root, 'tsconfig.page.build.json'), '--outDir', directory], { stdio: 'inherit' });
-  const style = 'src/page/client/style.css';
-  copyFileSync(join(root, style), join(directory, style));
 }
 
 /** Chunks lie one below `src`, on which `src/lib/program-file.ts` relies. The licences of what is in them go with them. */
@@ -93,6 +95,10 @@ async function joinProgram(): Promise<void> {
       js: "import { createRequire as requireOf } from 'node:module';\nconst require = requireOf(import.meta.url);",
     },
   });
+  for (const file of FILES) {
+    mkdirSync(join(directory, dirname(file)), { recursive: true });
+    copyFileSync(join(root, file), join(directory, file));
+  }
   chmodSync(join(directory, 'src/bin.js'), 0o755);
   writeFileSync(join(directory, 'LICENSES'), licencesOf(Object.keys(metafile.inputs)));
 }

@@ -9,6 +9,8 @@ import { type Difference, DifferenceList } from './difference.ts';
 import { type ImageTarget, writeImage } from './image-to-file.ts';
 import { compareImageWithBlocks } from './image-with-blocks.ts';
 import { compareImageWithDevice } from './image-with-device.ts';
+import { BlockRing, type BlockRingMemory } from './lz4/block-ring.ts';
+import { BlockTaker } from './lz4/block-taker.ts';
 import { readTarAlone, type TarAlone } from './tar-alone.ts';
 import { type FilesTarget, type LeftOut, writeFiles } from './tar-to-files.ts';
 import { compareTarWithDisk, type TarComparisonOptions } from './tar-with-disk.ts';
@@ -39,10 +41,19 @@ export interface Comparison {
 }
 
 export interface ComparingOrder {
-  ring: RingMemory;
+  source: Source;
   order: ComparisonOrder;
   /** One number: files that have been compared so far. */
   compared: SharedArrayBuffer;
+}
+
+/** Plain bytes as another thread reads them, or blocks of lz4 of which this one decodes some. */
+export type Source = { plain: RingMemory } | { lz4: BlockRingMemory; withChecksum: boolean };
+
+export interface Compared {
+  comparison: Comparison;
+  /** Why a stream of lz4 could not be taken to its end. */
+  problem: string | null;
 }
 
 type Findings = Partial<Comparison> & { list: DifferenceList };
@@ -88,8 +99,15 @@ function isKnownInParts(order: ComparisonOrder): boolean {
   return order.how === 'write' && order.table !== null && isComplete(order.table);
 }
 
-function run(comparing: ComparingOrder): Comparison {
-  const reader = new RingReader(comparing.ring);
+function run(comparing: ComparingOrder): Compared {
+  const { source } = comparing;
+  if ('plain' in source) return { comparison: compare(comparing, new RingReader(source.plain)), problem: null };
+  const taker = new BlockTaker(new BlockRing(source.lz4), source.withChecksum);
+  const comparison = compare(comparing, taker);
+  return { comparison, problem: taker.problem };
+}
+
+function compare(comparing: ComparingOrder, reader: { next(): Buffer }): Comparison {
   const { order } = comparing;
   const cuts = order.how === 'extract' ? order.cuts : null;
   const hash = isKnownInParts(order) ? null : createHash('sha256');

@@ -7,7 +7,6 @@ import type { ArchiveStore, ObjectHead } from '../cloud/ports.ts';
 import type { Comparison, ComparisonOrder } from '../compare/comparing-thread.ts';
 import type { Difference, DifferenceKind } from '../compare/difference.ts';
 import type { ImageTarget } from '../compare/image-to-file.ts';
-import { compareInThreads } from '../compare/start.ts';
 import type { TarAlone } from '../compare/tar-alone.ts';
 import type { FilesTarget, LeftOut } from '../compare/tar-to-files.ts';
 import { SnapError } from '../errors.ts';
@@ -16,10 +15,9 @@ import { monotonic } from '../lib/clock.ts';
 import { decodeCrc32 } from '../lib/crc32.ts';
 import { temporaryDirectory } from '../lib/temporary-files.ts';
 import { type Downloaded, downloadInto, type Extent } from '../transfer/download.ts';
-import { startPipeline } from '../transfer/pipeline.ts';
 import { closeAll, makePipe } from '../transfer/pipes.ts';
-import { decompressStage, decryptStage, refuseKey } from './archive-stages.ts';
 import { compareXattrs } from './compare-xattrs.ts';
+import { type Compare, type Decoder, decodeByPrograms, decodeInThreads, inThreads } from './decoders.ts';
 import type { ArchivedObject } from './find-archive.ts';
 
 export interface CheckServices {
@@ -95,8 +93,9 @@ export async function checkObject(
   // The places of its parts are those of another object then.
   const part = partOf(reference);
   if (part && found.count > 0) return found.result(object.key, null, started);
-  using directory = temporaryDirectory();
-  const decoded = await decode(object, head, reference, directory.path, services, found);
+  const task: Task = { object, head, reference, found };
+  const decoded = (await decodeHere(task, services)) ?? (await decode(task, byPrograms, services));
+  if (!decoded) throw new SnapError('BUG', `nobody decodes ${object.key}`);
   if (part) checkPart(part, decoded, found);
   else checkFacts(object, head, decoded, found);
   return found.result(object.key, decoded, started);
@@ -165,21 +164,45 @@ interface Decoded {
   comparison: Comparison;
 }
 
-async function decode(
-  object: ArchivedObject,
-  head: ObjectHead,
-  reference: Reference,
-  directory: string,
-  services: CheckServices,
-  found: Findings,
-): Promise<Decoded> {
+/** What is asked for, and where what is found goes. */
+interface Task {
+  object: ArchivedObject;
+  head: ObjectHead;
+  reference: Reference;
+  found: Findings;
+}
+
+type OpenDecoder = (task: Task, order: Order, stored: number, services: CheckServices) => Promise<Decoder>;
+
+const byThreads: OpenDecoder = async ({ object }, { thread }, stored) =>
+  decodeInThreads(stored, thread, typeof object.facts?.plainSha256 === 'string');
+
+const byPrograms: OpenDecoder = async ({ object, reference }, { thread }, stored, services) => {
+  const compare = inThreads(thread);
+  const take: Compare = (descriptor) =>
+    reference.how === 'stream' ? takeStream(descriptor, reference, services.signal) : compare(descriptor);
+  return decodeByPrograms(object, stored, take, services);
+};
+
+/** What is only looked at. What is restored goes through the programs that others would restore it with. */
+const ONLY_COMPARED: ReadonlySet<Reference['how']> = new Set(['tar', 'image', 'blocks', 'alone']);
+
+/** @returns `null` for what is not ours to decode. */
+async function decodeHere(task: Task, services: CheckServices): Promise<Decoded | null> {
+  const { codec, cipher } = task.object;
+  const isOurs = codec === 'lz4' && cipher === 'none' && ONLY_COMPARED.has(task.reference.how);
+  return isOurs ? decode(task, byThreads, services) : null;
+}
+
+/** @returns `null` when another decoder is to be asked, in which case nothing was found. */
+async function decode(task: Task, open: OpenDecoder, services: CheckServices): Promise<Decoded | null> {
+  const { object, head, reference, found } = task;
+  using directory = temporaryDirectory();
   const failed = new AbortController();
   const signal = AbortSignal.any([services.signal, failed.signal]);
+  const order = orderOf(object, reference, directory.path);
   const source = await makePipe();
-  using decrypt = await decryptStage(object, services.sessionKey);
-  const stages = [...decrypt.stages, decompressStage(object)];
-  await using pipeline = await startPipeline(stages, { signal, input: source.readEnd });
-  closeAll([source.readEnd]);
+  await using decoder = await open(task, order, source.readEnd, { ...services, signal });
   const extents = partOf(reference) ?? [{ from: 0, to: head.bytes }];
   let shown = 0;
   using _task = services.host.track({
@@ -191,32 +214,30 @@ async function decode(
   const onBytes = (count: number) => {
     shown += count;
   };
-  const order = orderOf(object, reference, directory);
-  const xattrs = startXattrs(order, reference, directory, signal);
+  const xattrs = startXattrs(order, reference, directory.path, signal);
   const downloading = download(source.writeEnd, head, extents, { ...services, signal, onBytes });
-  const comparing = compare(pipeline.output, reference, order, signal);
   const stopOnError = (error: unknown) => failed.abort(error);
   downloading.catch(stopOnError);
-  comparing.catch(stopOnError);
-  const [downloaded, comparison, verdict] = await Promise.allSettled([downloading, comparing, pipeline.finished]);
+  decoder.finished.catch(stopOnError);
+  const [fetched, decoded] = await Promise.allSettled([downloading, decoder.finished]);
   services.signal.throwIfAborted();
-  if (downloaded.status === 'rejected') throw downloaded.reason;
-  if (comparison.status === 'rejected') throw comparison.reason;
-  const whole =
-    verdict.status === 'fulfilled'
-      ? comparison.value
-      : damaged(verdict.reason, comparison.value, found, decrypt.isBySessionKey);
-  await xattrs?.finish(whole, found);
-  return { downloaded: downloaded.value, comparison: whole };
+  if (fetched.status === 'rejected') throw fetched.reason;
+  if (decoded.status === 'rejected') throw decoded.reason;
+  const { comparison, problem, isForeign } = decoded.value;
+  if (isForeign) {
+    await xattrs?.finish(comparison, new Findings());
+    return null;
+  }
+  if (problem !== null) found.add('damaged', `it cannot be decoded: ${problem}`);
+  await xattrs?.finish(comparison, found);
+  return { downloaded: fetched.value, comparison };
 }
 
-async function compare(
+async function takeStream(
   descriptor: number,
-  reference: Reference,
-  { thread }: Order,
+  reference: Reference & { how: 'stream' },
   signal: AbortSignal,
 ): Promise<Comparison> {
-  if (reference.how !== 'stream') return compareInThreads(descriptor, thread).finally(() => closeAll([descriptor]));
   const found = await reference.take(descriptor, signal);
   const counts = { differenceCount: found.differences.length, contentBytes: found.plainBytes };
   return { members: 0, files: 0, xattrSum: '', ...counts, ...found };
@@ -233,21 +254,6 @@ async function download(
   } finally {
     closeAll([descriptor]);
   }
-}
-
-/**
- * A decoder that gives up by itself has met bytes that nobody encoded: the archive is damaged. A key that is not
- * there says nothing of the archive, and neither does a decoder that was killed.
- */
-function damaged(reason: unknown, comparison: Comparison, found: Findings, bySessionKey: boolean): Comparison {
-  if (!(reason instanceof SnapError) || reason.code !== 'STAGE_FAILED') throw reason;
-  if (/^gpg /.test(reason.message)) refuseKey(reason, bySessionKey && comparison.plainBytes === 0);
-  if (!/ exited \d+/.test(reason.message)) throw reason;
-  found.add('damaged', `it cannot be decoded: ${reason.message.replace(/; .*stopped$/, '')}`);
-  // That the plain stream ends too early follows from it.
-  const rest = comparison.differences.filter(({ kind }) => kind !== 'damaged');
-  const dropped = comparison.differences.length - rest.length;
-  return { ...comparison, differences: rest, differenceCount: comparison.differenceCount - dropped };
 }
 
 interface Order {

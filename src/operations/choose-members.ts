@@ -1,7 +1,7 @@
 /** What has to be fetched of an object for some of its files, by its index alone. */
 import { join } from 'node:path';
 import type { IndexedMember } from '../archive/file-index.ts';
-import { FRAME_END, FRAME_HEADER } from '../archive/lz4-blocks.ts';
+import { FRAME_END, FRAME_HEADER } from '../archive/lz4-frame.ts';
 import type { Cut } from '../compare/cut-stream.ts';
 import { pathOfMember } from '../compare/disk-tree.ts';
 import { MemberRecordsWriter } from '../compare/member-records.ts';

@@ -2,7 +2,7 @@
 import { BLOCK_KIND, type BlockTable, type ImageIndex, isComplete } from '../archive/block-table.ts';
 import type { CodecName } from '../archive/codec.ts';
 import type { Place } from '../archive/file-index.ts';
-import { FRAME_END, FRAME_HEADER } from '../archive/lz4-blocks.ts';
+import { FRAME_END, FRAME_HEADER } from '../archive/lz4-frame.ts';
 import type { BlockRun } from '../lib/block-run.ts';
 import { MiB } from '../lib/units.ts';
 import type { Extent } from '../transfer/download.ts';

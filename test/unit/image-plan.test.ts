@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { BLOCK_KIND, type ImageIndex, newTable } from '../../src/archive/block-table.ts';
 import type { Place } from '../../src/archive/file-index.ts';
-import { FRAME_END, FRAME_HEADER } from '../../src/archive/lz4-blocks.ts';
+import { FRAME_END, FRAME_HEADER } from '../../src/archive/lz4-frame.ts';
 import type { ManifestObject } from '../../src/archive/manifest.ts';
 import type { ArchivedObject } from '../../src/operations/find-archive.ts';
 import { ImagePlan, type Layout } from '../../src/operations/plan-image.ts';

@@ -3,7 +3,8 @@ import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { test } from 'node:test';
 import type { Place } from '../../src/archive/file-index.ts';
-import { FRAME_END, FRAME_HEADER, Lz4Blocks } from '../../src/archive/lz4-blocks.ts';
+import { Lz4Blocks } from '../../src/archive/lz4-blocks.ts';
+import { FRAME_END, FRAME_HEADER } from '../../src/archive/lz4-frame.ts';
 import { through } from '../support/tamper.ts';
 
 const COMPRESS = ['lz4', '-1', '-z', '-c', '-q', '-'];

@@ -51,7 +51,7 @@ test('a tar of GNU format, without attributes: content as it is, and only attrib
   assert.deepEqual([...new Set(kinds)], ['xattrs']);
 });
 
-test('partitions, .zstd, and a flag that names another compressor', async (t) => {
+test('partitions, .zstd, lz4 with other flags, and a flag that names another compressor', async (t) => {
   const lab = await labForTest(t);
   const populate = async (directory: string) => writeFileSync(join(directory, 'letters'), 'abc'.repeat(100_000));
   const disk = await addSnapshotOf(
@@ -61,21 +61,23 @@ test('partitions, .zstd, and a flag that names another compressor', async (t) =>
       partitions: [
         { content: 'ext4', sizeMiB: 32, populate },
         { content: 'ext4', sizeMiB: 32, populate },
+        { content: 'ext4', sizeMiB: 32, populate },
       ],
     },
     { startTime: START, tags: { 'snap-to-s3': 'migrated' }, description: 'two' },
   );
   const { volumeId, snapshotId } = disk;
-  for (const [partition, infix] of [
-    [1, '.1'],
-    [2, '.p2'],
+  for (const [partition, rest, compressor] of [
+    [1, '.1.tar.zstd', ['zstd', '-1', '-c']],
+    [2, '.p2.tar.zstd', ['zstd', '-1', '-c']],
+    [3, '.3.tar.lz4', ['lz4', '-9', '-BX', '-c']],
   ] as const) {
-    const body = await through(['zstd', '-1', '-c'], await tarOf(lab, disk.image, partition));
-    await put(lab, snapshotId, keyOf(volumeId, snapshotId, ` - two${infix}.tar.zstd`), body);
+    const body = await through(compressor, await tarOf(lab, disk.image, partition));
+    await put(lab, snapshotId, keyOf(volumeId, snapshotId, ` - two${rest}`), body);
   }
   const done = await runValidate(lab, ['--all', '--compression', 'lz4']);
   assert.equal(done.code, 0, done.stderr);
-  assert.match(done.stderr, /compared \(everything\).*2 objects, 2 files/);
+  assert.match(done.stderr, /compared \(everything\).*3 objects, 3 files/);
 });
 
 test('an image, and one of the objects missing', async (t) => {

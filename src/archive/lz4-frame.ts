@@ -1,0 +1,39 @@
+/** The frame that `lz4` puts around its blocks. Source: "LZ4 Frame Format Description" 1.6. */
+import { checksumOfFew } from '../lib/xxh32.ts';
+
+export const HEADER_BYTES = 7;
+
+/** In front of each block; behind the last one it is zero. */
+export const LENGTH_BYTES = 4;
+
+/** The top bit says that the block is not compressed. */
+export const LENGTH_MASK = 0x7fffffff;
+
+const MAGIC = 0x184d2204;
+
+/** Version 1, independent blocks without checksums of their own; one for the content may be there. */
+const FLAGS = 0x60;
+const CONTENT_CHECKSUM = 0x04;
+
+/** Plain bytes of a block but the last, by the descriptor of the frame: 4 MiB, or less where all is in one such block. */
+const BLOCK_BYTES: Record<number, number> = { 64: 65_536, 80: 262_144, 96: 1_048_576, 112: 4_194_304 };
+
+export interface Lz4Frame {
+  blockBytes: number;
+  /** XXH32 of all plain bytes follows the last block. */
+  hasChecksum: boolean;
+}
+
+/** @returns `null` for what is not a frame as the `lz4` command writes it by itself: others may be good as well. */
+export function frameOf(header: Buffer): Lz4Frame | null {
+  if (header.length < HEADER_BYTES || header.readUInt32LE(0) !== MAGIC) return null;
+  const flags = header.readUInt8(4);
+  const blockBytes = BLOCK_BYTES[header.readUInt8(5)];
+  if ((flags & ~CONTENT_CHECKSUM) !== FLAGS || blockBytes === undefined) return null;
+  if (header.readUInt8(6) !== ((checksumOfFew(header.subarray(4, 6)) >>> 8) & 0xff)) return null;
+  return { blockBytes, hasChecksum: (flags & CONTENT_CHECKSUM) !== 0 };
+}
+
+/** Put in front of blocks and `FRAME_END` behind them, a frame: the same, without a checksum of the content. */
+export const FRAME_HEADER: Buffer = Buffer.from('04224d18607073', 'hex');
+export const FRAME_END: Buffer = Buffer.alloc(LENGTH_BYTES);

@@ -1,0 +1,83 @@
+/** The thread that takes plain bytes out of the ring: while the other is not as far, it decodes too. */
+import { finishChecksum, STRIPE_BYTES } from '../../lib/xxh32.ts';
+import { type BlockRing, BROKEN, EMPTY, ENDED, FRAME_END, READY, SLOTS } from './block-ring.ts';
+
+const NOTHING = Buffer.alloc(0);
+
+export class BlockTaker {
+  readonly #ring: BlockRing;
+  readonly #withChecksum: boolean;
+  #block = 0;
+  #isHeld = false;
+  #total = 0;
+  /** What is behind the last whole stripe. */
+  #rest = NOTHING;
+  /** Why it ended before its end; the thread that reads may know more. */
+  problem: string | null = null;
+
+  /** @param withChecksum whether that of each frame is to be held against its content. */
+  constructor(ring: BlockRing, withChecksum: boolean) {
+    this.#ring = ring;
+    this.#withChecksum = withChecksum;
+  }
+
+  /** @returns the plain bytes of the next block, which stay until the next call; none at the end, where it stays. */
+  next(): Buffer {
+    if (this.#isHeld) this.#ring.put(this.#block++, EMPTY);
+    this.#isHeld = false;
+    while (this.problem === null) {
+      const held = this.#ring.holds(this.#block);
+      if (held === READY) return this.#take();
+      if (held === ENDED) return NOTHING;
+      if (held === BROKEN) this.#giveUp('a block cannot be decoded');
+      else if (held === FRAME_END) this.#endFrame();
+      else if (!this.#ring.decodeOne(this.#block, this.#block + SLOTS)) this.#ring.wait(this.#block, held);
+    }
+    return NOTHING;
+  }
+
+  #take(): Buffer {
+    this.#isHeld = true;
+    const bytes = this.#ring.plain(this.#block);
+    if (this.#withChecksum) this.#mix(bytes);
+    return bytes;
+  }
+
+  #mix(bytes: Buffer): void {
+    this.#total += bytes.length;
+    const used = this.#rest.length === 0 ? 0 : this.#mixRest(bytes);
+    this.#ring.decoder.mix(this.#ring.plainAt(this.#block) + used, bytes.length - used);
+    const left = (bytes.length - used) % STRIPE_BYTES;
+    if (left > 0) this.#rest = Buffer.from(bytes.subarray(bytes.length - left));
+  }
+
+  /** A stripe that began in the block before. @returns how many of these bytes belong to it. */
+  #mixRest(bytes: Buffer): number {
+    const used = Math.min(STRIPE_BYTES - this.#rest.length, bytes.length);
+    const begun = Buffer.concat([this.#rest, bytes.subarray(0, used)]);
+    const stripe = this.#ring.stripe();
+    begun.copy(stripe.bytes);
+    if (begun.length === STRIPE_BYTES) this.#ring.decoder.mix(stripe.at, STRIPE_BYTES);
+    this.#rest = begun.length === STRIPE_BYTES ? NOTHING : begun;
+    return used;
+  }
+
+  #endFrame(): void {
+    const stored = this.#ring.checksum(this.#block);
+    const { decoder } = this.#ring;
+    const isOther = stored !== null && stored !== finishChecksum(decoder.lanes(), this.#total >>> 0, this.#rest);
+    if (this.#withChecksum && isOther) {
+      this.#giveUp('the checksum of its content is another');
+      return;
+    }
+    decoder.resetLanes();
+    this.#total = 0;
+    this.#rest = NOTHING;
+    this.#ring.put(this.#block++, EMPTY);
+  }
+
+  #giveUp(problem: string): void {
+    this.problem = problem;
+    this.#ring.abandon();
+  }
+}

@@ -1,0 +1,47 @@
+/**
+ * Blocks of lz4 decoded in memory that threads share, and the checksum of what they hold. `decoder.wat` is the source of
+ * the program that does it (docs/decisions/013-lz4-in-threads.md says why it is ours).
+ */
+import { readFileSync } from 'node:fs';
+import { ownFile } from '../../lib/program-file.ts';
+import { FRESH_LANES } from '../../lib/xxh32.ts';
+
+interface Exports {
+  decode(from: number, fromEnd: number, to: number, toEnd: number): number;
+  mix(from: number, end: number): void;
+  lane1: WebAssembly.Global;
+  lane2: WebAssembly.Global;
+  lane3: WebAssembly.Global;
+  lane4: WebAssembly.Global;
+}
+
+/** Of one thread. Addresses are offsets in the memory, in bytes. */
+export class Lz4Decoder {
+  readonly #exports: Exports;
+
+  constructor(memory: WebAssembly.Memory) {
+    const program = new WebAssembly.Module(readFileSync(ownFile('compare/lz4/decoder.wasm')));
+    this.#exports = new WebAssembly.Instance(program, { ring: { memory } }).exports as unknown as Exports;
+  }
+
+  /** @returns the number of plain bytes, or `null` for a block that breaks the rules of the format. */
+  decode(from: number, length: number, to: number, room: number): number | null {
+    const end = this.#exports.decode(from, from + length, to, to + room);
+    return end === 0 ? null : end - to;
+  }
+
+  /** Takes sixteen bytes at a time into the lanes of the checksum; what is left over is not. */
+  mix(from: number, length: number): void {
+    this.#exports.mix(from, from + length);
+  }
+
+  resetLanes(): void {
+    const { lane1, lane2, lane3, lane4 } = this.#exports;
+    for (const [index, lane] of [lane1, lane2, lane3, lane4].entries()) lane.value = FRESH_LANES[index] ?? 0;
+  }
+
+  lanes(): [number, number, number, number] {
+    const { lane1, lane2, lane3, lane4 } = this.#exports;
+    return [lane1.value, lane2.value, lane3.value, lane4.value];
+  }
+}
