@@ -147,6 +147,16 @@ test('frames one after another, as images have them that were read directly', as
     assert.equal((await inThreads(t, Buffer.concat([second, other]))).isForeign, true);
 });
 
+test('a block in the middle that breaks the rules ends it there, however much follows', async (t) => {
+  const stored = compress(motley(40_000_000), '-9');
+  // The second block claims more literals than it has.
+  const second = 7 + 4 + (stored.readUInt32LE(7) & 0x7fffffff);
+  stored.fill(0xff, second + 4, second + 4 + 64);
+  const { comparison, problem } = await inThreads(t, stored);
+  assert.equal(problem, 'a block cannot be decoded');
+  assert.equal(comparison.plainBytes, 4_194_304);
+});
+
 test('the end is missed wherever it is cut', async (t) => {
   const stored = compress(motley(30_000_000));
   for (const share of [0.1, 0.35, 0.6, 0.99]) {

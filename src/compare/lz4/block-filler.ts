@@ -24,7 +24,8 @@ export function fillBlocks(ring: BlockRing, read: ReadSome): FilledRing {
   } catch (error) {
     if (!(error instanceof Unreadable)) throw error;
     filler.breakOff();
-    return { isForeign: false, problem: error.message };
+    // Who takes no more knows why.
+    return { isForeign: false, problem: ring.isAbandoned ? null : error.message };
   }
 }
 
@@ -63,6 +64,7 @@ class BlockFiller {
       this.#block++;
       if (this.#block >= AHEAD) this.#decodeOne();
     }
+    if (this.#ring.isAbandoned) return;
     const checksum = frame.hasChecksum ? this.#exactly(Buffer.alloc(LENGTH_BYTES)).readInt32LE(0) : null;
     this.#waitForRoom();
     this.#ring.putFrameEnd(this.#block++, checksum);
@@ -77,9 +79,10 @@ class BlockFiller {
   /** @returns false at the mark that ends the blocks, and when nobody takes any more. */
   #loadBlock({ blockBytes }: Lz4Frame): boolean {
     this.#waitForRoom();
+    if (this.#ring.isAbandoned) return false;
     const field = this.#exactly(Buffer.alloc(LENGTH_BYTES)).readUInt32LE(0);
     const length = field & LENGTH_MASK;
-    if (field === 0 || this.#ring.isAbandoned) return false;
+    if (field === 0) return false;
     if (length === 0 || length > blockBytes) throw new Unreadable(`a block says that it has ${length} bytes`);
     if (field !== length) {
       this.#exactly(this.#ring.plainRoom(this.#block, length));
