@@ -11,7 +11,7 @@ const rotate = (value: number, bits: number): number => (value << bits) | (value
 
 /**
  * @param lanes what all whole stripes of sixteen bytes have been mixed to
- * @param total bytes in all, modulo 2 ** 32
+ * @param total bytes in all; four GiB are no more few than many
  * @param rest what is left behind the last whole stripe
  */
 export function finishChecksum(lanes: readonly [number, number, number, number], total: number, rest: Buffer): number {

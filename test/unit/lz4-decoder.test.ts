@@ -10,7 +10,7 @@ import { integer, property, assert as propertyHolds, record, uint8Array } from '
 import { assembleDecoder, DECODER } from '../../scripts/assemble.ts';
 import { frameOf } from '../../src/archive/lz4-frame.ts';
 import { fillBlocks } from '../../src/compare/lz4/block-filler.ts';
-import { BlockRing, newBlockRing } from '../../src/compare/lz4/block-ring.ts';
+import { BlockRing, ENDED, newBlockRing, READY } from '../../src/compare/lz4/block-ring.ts';
 import { BlockTaker } from '../../src/compare/lz4/block-taker.ts';
 import { Lz4Decoder } from '../../src/compare/lz4/decoder.ts';
 import { compareLz4InThreads } from '../../src/compare/start.ts';
@@ -18,6 +18,9 @@ import { compareLz4InThreads } from '../../src/compare/start.ts';
 const MOST = 2 ** 30;
 
 const NONE = Buffer.alloc(0);
+
+/** The last four bytes of what `truncate -s 4G zeros; lz4 zeros` makes. */
+const OF_FOUR_GIB_OF_ZEROS = 0x35b93941;
 
 const lz4 = (argv: readonly string[], input: Buffer) =>
   spawnSync('lz4', ['-q', '-c', ...argv], { input, maxBuffer: MOST });
@@ -128,6 +131,20 @@ test('a whole stream, and what follows it', () => {
   wrong.writeUInt32LE(length, 7);
   wrong.writeUInt8(wrong.readUInt8(wrong.length - 1) ^ 1, wrong.length - 1);
   assert.equal(byOurselves(wrong), null, 'another checksum');
+});
+
+test('the checksum of four GiB, which a count of 32 bits takes for nothing', () => {
+  const ring = new BlockRing(newBlockRing());
+  const taker = new BlockTaker(ring, true);
+  const blocks = 1024;
+  for (let block = 0; block < blocks; block++) {
+    ring.plainRoom(block, 2 ** 32 / blocks);
+    ring.put(block, READY);
+    taker.next();
+  }
+  ring.putFrameEnd(blocks, OF_FOUR_GIB_OF_ZEROS);
+  ring.put(blocks + 1, ENDED);
+  assert.deepEqual([taker.next().length, taker.problem], [0, null]);
 });
 
 test('frames one after another, as images have them that were read directly', async (t) => {

@@ -65,7 +65,7 @@ export class BlockTaker {
   #endFrame(): void {
     const stored = this.#ring.checksum(this.#block);
     const { decoder } = this.#ring;
-    const isOther = stored !== null && stored !== finishChecksum(decoder.lanes(), this.#total >>> 0, this.#rest);
+    const isOther = stored !== null && stored !== finishChecksum(decoder.lanes(), this.#total, this.#rest);
     if (this.#withChecksum && isOther) {
       this.#giveUp('the checksum of its content is another');
       return;
