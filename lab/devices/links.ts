@@ -17,10 +17,15 @@ export function isTaken(path: string): boolean {
   }
 }
 
+/** A name that is taken stays what it is, also where another lab takes it at this moment: the serial number is enough. */
 export function linkDevice(device: string, volumeId: string, requestedName: string): void {
   mkdirSync(BY_ID, { recursive: true });
   for (const [link, target] of linksOf(device, volumeId, requestedName)) {
-    if (!isTaken(link)) symlinkSync(target, link);
+    try {
+      symlinkSync(target, link);
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+    }
   }
 }
 
