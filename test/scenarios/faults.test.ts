@@ -91,14 +91,14 @@ interface Reported {
 const REPORTED: Reported[] = [
   {
     what: 'an attachment that is stuck',
-    faults: [{ service: 'ec2', operation: 'AttachVolume', action: behaviour('stuck-attaching') }],
+    faults: [{ service: 'ec2', operation: 'AttachVolume', every: 1, action: behaviour('stuck-attaching') }],
     argv: ['--wait-limit', '3'],
     code: 'ATTACH_STUCK',
     message: /vol-\w+ \(of snap-\w+\) is stuck attaching to i-\w+ as \/dev\/sd\w/,
   },
   {
     what: 'a volume attached, but no device',
-    faults: [{ service: 'ec2', operation: 'AttachVolume', action: behaviour('attach-without-device') }],
+    faults: [{ service: 'ec2', operation: 'AttachVolume', every: 1, action: behaviour('attach-without-device') }],
     argv: ['--wait-limit', '3'],
     code: 'DEVICE_NOT_FOUND',
     message: /vol-\w+ is attached as \/dev\/sd\w, but no device appeared/,
@@ -155,7 +155,12 @@ for (const { what, faults, code, message, argv = [] } of REPORTED) {
 test('an attachment that is stuck, then nothing: the volume is detached by force and deleted', async (t) => {
   const lab = await labForTest(t);
   await addSnapshotOf(lab);
-  await lab.control.script({ service: 'ec2', operation: 'AttachVolume', action: behaviour('stuck-attaching') });
+  await lab.control.script({
+    service: 'ec2',
+    operation: 'AttachVolume',
+    every: 1,
+    action: behaviour('stuck-attaching'),
+  });
   const done = await runMigrate(lab, ['--all', '--wait-limit', '3']);
   assert.match(done.stderr, /detached by force and deleted/);
 });

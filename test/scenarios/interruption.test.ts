@@ -39,7 +39,12 @@ const MOMENTS: { when: string; line: RegExp; signal: NodeJS.Signals; fault?: Fau
 ];
 
 function stuck(): FaultSpec {
-  return { service: 'ec2', operation: 'AttachVolume', action: { kind: 'behaviour', name: 'stuck-attaching' } };
+  return {
+    service: 'ec2',
+    operation: 'AttachVolume',
+    every: 1,
+    action: { kind: 'behaviour', name: 'stuck-attaching' },
+  };
 }
 
 for (const { when, line, signal, fault } of MOMENTS) {
