@@ -175,7 +175,7 @@ interface Task {
 type OpenDecoder = (task: Task, order: Order, stored: number, services: CheckServices) => Promise<Decoder>;
 
 const byThreads: OpenDecoder = async ({ object }, { thread }, stored) =>
-  decodeInThreads(stored, thread, typeof object.facts?.plainSha256 === 'string');
+  decodeInThreads(stored, thread, Boolean(object.facts?.plainSha256));
 
 const byPrograms: OpenDecoder = async ({ object, reference }, { thread }, stored, services) => {
   const compare = inThreads(thread);

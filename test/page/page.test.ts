@@ -1,10 +1,9 @@
 /** The page in a real browser: what it draws, how it answers, and that it keeps to itself. */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import type { Page } from 'playwright-core';
@@ -15,7 +14,7 @@ import { renderPage } from '../../src/page/render-page.ts';
 import { csv, line, writeBill } from '../support/bills.ts';
 import { type Opener, type OpenPage, startBrowser } from '../support/browser.ts';
 import { build } from '../support/built.ts';
-import { runProgram } from '../support/lab.ts';
+import { runProgram, temporaryDirectory } from '../support/lab.ts';
 import { clippedTexts, paintedShare, paleTexts, pictureOf } from '../support/page-looks.ts';
 import { sampleAnalysis } from '../support/sample-analysis.ts';
 
@@ -391,8 +390,7 @@ test('a bill without anything, one in two currencies, and one without a report a
 
 test('the published package, which holds no TypeScript, makes the same page', async (t) => {
   using built = build();
-  const directory = mkdtempSync(join(tmpdir(), 'snap-to-s3-page-'));
-  t.after(() => rmSync(directory, { recursive: true }));
+  const directory = temporaryDirectory(t);
   const [bill, file] = ['bill.csv', 'page.html'].map((name) => join(directory, name)) as [string, string];
   const snapshots = Array.from({ length: 60 }, (_, at) => line(`snap-0${at.toString(16).padStart(16, '0')}`, at + 1));
   const months = ['2026-08', '2026-09'].map((month) => ({ month, others: 0, snapshots }));

@@ -2,10 +2,9 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { createHash, randomBytes } from 'node:crypto';
-import { closeSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { closeSync, openSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { type TestContext, test } from 'node:test';
+import { test } from 'node:test';
 import { integer, property, assert as propertyHolds, record, uint8Array } from 'fast-check';
 import { assembleDecoder, DECODER } from '../../scripts/assemble.ts';
 import { frameOf } from '../../src/archive/lz4-frame.ts';
@@ -14,6 +13,7 @@ import { BlockRing, ENDED, newBlockRing, READY } from '../../src/compare/lz4/blo
 import { BlockTaker } from '../../src/compare/lz4/block-taker.ts';
 import { Lz4Decoder } from '../../src/compare/lz4/decoder.ts';
 import { compareLz4InThreads } from '../../src/compare/start.ts';
+import { temporaryDirectory } from '../../src/lib/temporary-files.ts';
 
 const MOST = 2 ** 30;
 
@@ -49,10 +49,9 @@ function byOurselves(stored: Buffer): Buffer | null {
 }
 
 /** By two threads, from a file. */
-async function inThreads(t: TestContext, stored: Buffer) {
-  const directory = mkdtempSync(join(tmpdir(), 'snap-to-s3-lz4-'));
-  t.after(() => rmSync(directory, { recursive: true, force: true }));
-  const file = join(directory, 'stored');
+async function inThreads(stored: Buffer) {
+  using directory = temporaryDirectory();
+  const file = join(directory.path, 'stored');
   writeFileSync(file, stored);
   const descriptor = openSync(file, 'r');
   try {
@@ -92,9 +91,9 @@ const PLAIN: Record<string, Buffer> = {
 
 for (const [name, plain] of Object.entries(PLAIN)) {
   for (const argv of [['-1'], ['-9', '-B4', '--no-frame-crc']]) {
-    test(`${name}, lz4 ${argv.join(' ')}`, async (t) => {
+    test(`${name}, lz4 ${argv.join(' ')}`, async () => {
       const stored = compress(plain, ...argv);
-      const { comparison, problem } = await inThreads(t, stored);
+      const { comparison, problem } = await inThreads(stored);
       assert.deepEqual([problem, comparison.plainBytes], [null, plain.length]);
       assert.equal(comparison.plainSha256, sha256(plain));
     });
@@ -147,37 +146,37 @@ test('the checksum of four GiB, which a count of 32 bits takes for nothing', () 
   assert.deepEqual([taker.next().length, taker.problem], [0, null]);
 });
 
-test('frames one after another, as images have them that were read directly', async (t) => {
+test('frames one after another, as images have them that were read directly', async () => {
   const parts = [motley(9_000_003), Buffer.alloc(5_000_000), motley(7)];
   const [first, second, third] = [
     compress(parts[0] ?? NONE, '-B4'),
     compress(parts[1] ?? NONE, '--no-frame-crc'),
     compress(parts[2] ?? NONE),
   ] as [Buffer, Buffer, Buffer];
-  const { comparison, problem, isForeign } = await inThreads(t, Buffer.concat([first, second, third]));
+  const { comparison, problem, isForeign } = await inThreads(Buffer.concat([first, second, third]));
   assert.deepEqual([problem, isForeign], [null, false]);
   assert.equal(comparison.plainSha256, sha256(Buffer.concat(parts)));
   const at = first.length - 1;
   first.writeUInt8(first.readUInt8(at) ^ 1, at);
-  assert.match((await inThreads(t, Buffer.concat([first, second]))).problem ?? '', /checksum/);
+  assert.match((await inThreads(Buffer.concat([first, second]))).problem ?? '', /checksum/);
   for (const other of [compress(NONE, '-BX'), Buffer.from('what is this')])
-    assert.equal((await inThreads(t, Buffer.concat([second, other]))).isForeign, true);
+    assert.equal((await inThreads(Buffer.concat([second, other]))).isForeign, true);
 });
 
-test('a block in the middle that breaks the rules ends it there, however much follows', async (t) => {
+test('a block in the middle that breaks the rules ends it there, however much follows', async () => {
   const stored = compress(motley(40_000_000), '-9');
   // The second block claims more literals than it has.
   const second = 7 + 4 + (stored.readUInt32LE(7) & 0x7fffffff);
   stored.fill(0xff, second + 4, second + 4 + 64);
-  const { comparison, problem } = await inThreads(t, stored);
+  const { comparison, problem } = await inThreads(stored);
   assert.equal(problem, 'a block cannot be decoded');
   assert.equal(comparison.plainBytes, 4_194_304);
 });
 
-test('the end is missed wherever it is cut', async (t) => {
+test('the end is missed wherever it is cut', async () => {
   const stored = compress(motley(30_000_000));
   for (const share of [0.1, 0.35, 0.6, 0.99]) {
-    const { comparison, problem } = await inThreads(t, stored.subarray(0, Math.floor(stored.length * share)));
+    const { comparison, problem } = await inThreads(stored.subarray(0, Math.floor(stored.length * share)));
     assert.match(problem ?? '', /ends in the middle/);
     assert.ok(comparison.plainBytes < 30_000_000);
   }

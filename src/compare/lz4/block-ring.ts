@@ -2,11 +2,9 @@
  * Blocks of lz4 on their way from the thread that reads them to the one that compares. Either decodes what the other has
  * not begun: so both are busy, whichever of reading, decoding and comparing takes longest.
  */
+import { MOST_BLOCK_BYTES } from '../../archive/lz4-frame.ts';
 import { STRIPE_BYTES } from '../../lib/xxh32.ts';
 import { Lz4Decoder } from './decoder.ts';
-
-/** What `lz4` puts into a block at most, and what most blocks hold. */
-const BLOCK_BYTES = 4 * 1024 * 1024;
 
 export const SLOTS = 4;
 
@@ -29,7 +27,7 @@ export const ENDED = 4;
 /** What cannot be decoded. */
 export const BROKEN = 5;
 /** The end of a frame, and the checksum of what was in it. */
-export const FRAME_END = 6;
+export const FRAME_ENDED = 6;
 
 /** For each slot: what it holds, and of a block bytes that are stored, plain bytes, and how many these may be. */
 const FIELDS = 4;
@@ -48,7 +46,7 @@ export interface BlockRingMemory {
 }
 
 export function newBlockRing(): BlockRingMemory {
-  const pages = 1 + (SLOTS * 2 * BLOCK_BYTES) / PAGE;
+  const pages = 1 + (SLOTS * 2 * MOST_BLOCK_BYTES) / PAGE;
   const memory = new WebAssembly.Memory({ initial: pages, maximum: pages, shared: true });
   return { memory, state: new SharedArrayBuffer(PLACES * Int32Array.BYTES_PER_ELEMENT) };
 }
@@ -82,14 +80,14 @@ export class BlockRing {
 
   /** Where a block comes as it is stored. */
   stored(block: number): Buffer {
-    return Buffer.from(this.#bytes, this.#place(block), BLOCK_BYTES);
+    return Buffer.from(this.#bytes, this.#place(block), MOST_BLOCK_BYTES);
   }
 
   plain(block: number): Buffer {
     return Buffer.from(this.#bytes, this.plainAt(block), this.#get(block, PLAIN));
   }
 
-  plainAt = (block: number): number => this.#place(block) + BLOCK_BYTES;
+  plainAt = (block: number): number => this.#place(block) + MOST_BLOCK_BYTES;
 
   /** The stored bytes of a block are there. */
   putStored(block: number, length: number, mostPlain: number): void {
@@ -102,7 +100,7 @@ export class BlockRing {
   putFrameEnd(block: number, checksum: number | null): void {
     this.#set(block, HAS_CHECKSUM, checksum === null ? 0 : 1);
     this.#set(block, CHECKSUM, checksum ?? 0);
-    this.put(block, FRAME_END);
+    this.put(block, FRAME_ENDED);
   }
 
   /** What is stored behind the blocks of a frame that has ended there, if anything is. */
@@ -157,5 +155,5 @@ export class BlockRing {
 
   #field = (block: number, field: number): number => (block % SLOTS) * FIELDS + field;
 
-  #place = (block: number): number => PAGE + (block % SLOTS) * 2 * BLOCK_BYTES;
+  #place = (block: number): number => PAGE + (block % SLOTS) * 2 * MOST_BLOCK_BYTES;
 }

@@ -1,6 +1,6 @@
 /** The thread that takes plain bytes out of the ring: while the other is not as far, it decodes too. */
 import { finishChecksum, STRIPE_BYTES } from '../../lib/xxh32.ts';
-import { type BlockRing, BROKEN, EMPTY, ENDED, FRAME_END, READY, SLOTS } from './block-ring.ts';
+import { type BlockRing, BROKEN, EMPTY, ENDED, FRAME_ENDED, READY, SLOTS } from './block-ring.ts';
 
 const NOTHING = Buffer.alloc(0);
 
@@ -30,7 +30,7 @@ export class BlockTaker {
       if (held === READY) return this.#take();
       if (held === ENDED) return NOTHING;
       if (held === BROKEN) this.#giveUp('a block cannot be decoded');
-      else if (held === FRAME_END) this.#endFrame();
+      else if (held === FRAME_ENDED) this.#endFrame();
       else if (!this.#ring.decodeOne(this.#block, this.#block + SLOTS)) this.#ring.wait(this.#block, held);
     }
     return NOTHING;

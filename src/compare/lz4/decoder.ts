@@ -18,10 +18,14 @@ interface Exports {
 /** Of one thread. Addresses are offsets in the memory, in bytes. */
 export class Lz4Decoder {
   readonly #exports: Exports;
+  readonly #lanes: readonly [WebAssembly.Global, WebAssembly.Global, WebAssembly.Global, WebAssembly.Global];
 
   constructor(memory: WebAssembly.Memory) {
     const program = new WebAssembly.Module(readFileSync(ownFile('compare/lz4/decoder.wasm')));
     this.#exports = new WebAssembly.Instance(program, { ring: { memory } }).exports as unknown as Exports;
+    const { lane1, lane2, lane3, lane4 } = this.#exports;
+    this.#lanes = [lane1, lane2, lane3, lane4];
+    this.resetLanes();
   }
 
   /** @returns the number of plain bytes, or `null` for a block that breaks the rules of the format. */
@@ -36,12 +40,12 @@ export class Lz4Decoder {
   }
 
   resetLanes(): void {
-    const { lane1, lane2, lane3, lane4 } = this.#exports;
-    for (const [index, lane] of [lane1, lane2, lane3, lane4].entries()) lane.value = FRESH_LANES[index] ?? 0;
+    const [first, second, third, fourth] = this.#lanes;
+    [first.value, second.value, third.value, fourth.value] = FRESH_LANES;
   }
 
   lanes(): [number, number, number, number] {
-    const { lane1, lane2, lane3, lane4 } = this.#exports;
-    return [lane1.value, lane2.value, lane3.value, lane4.value];
+    const [first, second, third, fourth] = this.#lanes;
+    return [first.value, second.value, third.value, fourth.value];
   }
 }

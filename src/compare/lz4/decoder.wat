@@ -84,11 +84,11 @@
       (br $sequence))
     (unreachable))
 
-  ;; The four lanes of XXH32, and sixteen bytes at a time of what they take in.
-  (global $lane1 (export "lane1") (mut i32) (i32.const 0x24234428))
-  (global $lane2 (export "lane2") (mut i32) (i32.const 0x85ebca77))
+  ;; The four lanes of XXH32, which the caller sets, and sixteen bytes at a time of what they take in.
+  (global $lane1 (export "lane1") (mut i32) (i32.const 0))
+  (global $lane2 (export "lane2") (mut i32) (i32.const 0))
   (global $lane3 (export "lane3") (mut i32) (i32.const 0))
-  (global $lane4 (export "lane4") (mut i32) (i32.const 0x61c8864f))
+  (global $lane4 (export "lane4") (mut i32) (i32.const 0))
   (func $round (param $lane i32) (param $word i32) (result i32)
     (i32.mul
       (i32.rotl (i32.add (local.get $lane) (i32.mul (local.get $word) (i32.const 0x85ebca77))) (i32.const 13))
