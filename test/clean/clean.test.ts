@@ -56,7 +56,7 @@ async function killedRun(t: TestContext): Promise<{ lab: TestLab; snapshotId: st
   const { snapshotId } = await addSnapshotOf(lab, DISK);
   const env = { SNAP_TO_S3_TEST_RUN: `${snapshotId}-clean` };
   await lab.control.script({ service: 's3', operation: 'UploadPart', skip: 6, action: { kind: 'hang' } });
-  const run = runMigrate(lab, ['--all', '--upload-streams', '1', '--claim-life', '3'], { env });
+  const run = runMigrate(lab, ['--all', '--upload-streams', '1'], { env });
   await until(async () => (await lab.control.unusedFaults()).length === 0);
   killFamily(env.SNAP_TO_S3_TEST_RUN);
   await run;
@@ -210,12 +210,16 @@ async function killedAt(t: TestContext, event: string): Promise<{ lab: TestLab; 
   const lab = await labForTest(t);
   const { snapshotId } = await addSnapshotOf(lab, DISK);
   const env = { SNAP_TO_S3_TEST_RUN: `${snapshotId}-index` };
-  await runMigrate(lab, ['--all', '--dd', '--source', 'direct', '--claim-life', '3', '--json'], {
+  let isKilled = false;
+  const run = await runMigrate(lab, ['--all', '--dd', '--source', 'direct', '--json'], {
     env,
     onLine: (line) => {
-      if (line.includes(`"code":"${event}"`)) killFamily(env.SNAP_TO_S3_TEST_RUN);
+      if (!line.includes(`"code":"${event}"`)) return;
+      isKilled = true;
+      killFamily(env.SNAP_TO_S3_TEST_RUN);
     },
   });
+  assert.ok(isKilled, `${event} never came: ${run.stdout}${run.stderr}`);
   return { lab, snapshotId };
 }
 

@@ -8,8 +8,6 @@ import { addSnapshotOf, addSnapshotOfImage } from '../support/disks.ts';
 import { tagsOf } from '../support/ec2-state.ts';
 import { BUCKET, type Finished, labForTest, recordsOf, runMigrate, runValidate, type TestLab } from '../support/lab.ts';
 
-const SHORT = ['--claim-life', '6', '--json'];
-
 const doneBy = (finished: Finished): string[] =>
   recordsOf(finished).flatMap(({ code, outcome, snapshot }) =>
     code === 'snapshot.finished' && outcome === 'done' ? [snapshot as string] : [],
@@ -25,7 +23,7 @@ async function several(lab: TestLab, count: number): Promise<string[]> {
 test('three runs share twelve snapshots', async (t) => {
   const lab = await labForTest(t);
   const ids = await several(lab, 12);
-  const runs = await Promise.all([1, 2, 3].map(() => runMigrate(lab, ['--all', ...SHORT])));
+  const runs = await Promise.all([1, 2, 3].map(() => runMigrate(lab, ['--all', '--json'])));
   for (const run of runs) assert.ok(run.code === 0 || run.code === 11, run.stdout + run.stderr);
   assert.deepEqual(runs.flatMap(doneBy).sort(), ids);
   for (const id of ids) assert.equal((await tagsOf(lab, id))['snap-to-s3'], 'migrated');
@@ -39,15 +37,15 @@ test('three runs, one killed half-way: the others finish its work', async (t) =>
   const lab = await labForTest(t);
   const ids = await several(lab, 12);
   let killed = false;
-  const doomed = runMigrate(lab, ['--all', ...SHORT], {
+  const doomed = runMigrate(lab, ['--all', '--json'], {
     onLine: (line, signal) => {
       if (killed || !line.includes('"object.started"') || !lineAfterOne(line)) return;
       killed = true;
       signal('SIGKILL');
     },
   });
-  const runs = await Promise.all([doomed, ...[1, 2].map(() => runMigrate(lab, ['--all', ...SHORT]))]);
-  const last = await runMigrate(lab, ['--all', ...SHORT]);
+  const runs = await Promise.all([doomed, ...[1, 2].map(() => runMigrate(lab, ['--all', '--json']))]);
+  const last = await runMigrate(lab, ['--all', '--json']);
   assert.ok(killed);
   assert.ok(last.code === 0 || last.code === 10, last.stdout + last.stderr);
   assert.deepEqual([...runs, last].flatMap(doneBy).sort(), ids);
@@ -88,7 +86,7 @@ test('--snapshots respects a live claim, and says who holds it; an expired one i
     assert.match(refused.stderr, /is being worked on by process 7 on elsewhere/);
   }
   await put(0.001);
-  const done = await runMigrate(lab, ['--all', ...SHORT]);
+  const done = await runMigrate(lab, ['--all', '--json']);
   assert.equal(done.code, 0, done.stdout + done.stderr);
 });
 
