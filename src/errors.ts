@@ -32,6 +32,7 @@ export const ERROR_CODES = {
   TOOL_MISSING: { blame: 'host', exit: EXIT.failed },
   NOTHING_TO_DO: { blame: 'user', exit: EXIT.nothingToDo },
   NOT_FOUND: { blame: 'user', exit: EXIT.nothingToDo },
+  AMBIGUOUS: { blame: 'user', exit: EXIT.failed },
   INTERRUPTED: { blame: 'user', exit: EXIT.interrupted },
   ACCESS_DENIED: { blame: 'user', exit: EXIT.failed },
   CREDENTIALS: { blame: 'user', exit: EXIT.failed },

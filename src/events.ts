@@ -15,13 +15,20 @@ export interface ReadingCost {
 
 export type SnapshotOutcome = 'done' | 'failed' | 'interrupted';
 
-/** An archive as its objects' names, sizes and classes show it. */
+/** An archive as the names, sizes and classes of its objects show it, and its manifest. */
 export interface ListedArchive {
   snapshot: string;
   volume: string;
   /** Of the snapshot; ISO 8601. */
   startTime: string;
-  state: 'complete' | 'unfinished' | 'without-manifest' | 'without-data';
+  state:
+    | 'complete'
+    | 'incomplete'
+    | 'unfinished'
+    | 'without-manifest'
+    | 'without-data'
+    | 'unreadable-manifest'
+    | 'unchecked';
   layout: 'tar' | 'image' | null;
   codec: 'lz4' | 'zstd' | null;
   cipher: 'none' | 'gpg' | null;

@@ -30,7 +30,7 @@ export async function keepTagged(
 /** `null` where there is none. */
 export async function manifestOf(
   { id, manifestKey }: FoundArchive,
-  { store, host }: Pick<Services, 'host'> & { store: Pick<Services['store'], 'head' | 'getSmall'> },
+  { store, host }: Pick<Services, 'host'> & { store: Pick<Services['store'], 'getSmall'> },
   signal: AbortSignal,
 ): Promise<Archive['manifest'] | 'unreadable'> {
   if (manifestKey === null) return null;

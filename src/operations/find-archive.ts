@@ -26,7 +26,7 @@ export interface Archive {
 export async function findArchive(name: ArchiveName, store: ArchiveStore, signal: AbortSignal): Promise<Archive> {
   const manifest = await readManifest(manifestKey(name), name.snapshotId, store, signal);
   if (manifest) return withManifest(name.snapshotId, manifest);
-  const keys = await store.list(`${name.prefix}${name.volumeId}/`, { signal });
+  const keys = await keysOf(name.prefix, `${name.volumeId}/`, store, signal);
   return withoutManifest(name.snapshotId, keys, store.bucket);
 }
 
@@ -37,12 +37,12 @@ export async function findArchivesById(
   store: ArchiveStore,
   signal: AbortSignal,
 ): Promise<{ archives: Archive[]; missing: { id: string; error: SnapError }[] }> {
-  const keys = await store.list(prefix, { signal });
-  const wanted = ids ?? [...new Set(keys.flatMap((key) => idIn(key) ?? []))];
+  const keys = await keysOf(prefix, '', store, signal);
+  const wanted = ids ?? [...new Set(keys.flatMap((key) => nameOf(key)?.snapshotId ?? []))];
   const archives: Archive[] = [];
   const missing: { id: string; error: SnapError }[] = [];
   for (const id of wanted) {
-    const own = keys.filter((key) => idIn(key) === id);
+    const own = keys.filter((key) => nameOf(key)?.snapshotId === id);
     const manifest = own.find((key) => key.endsWith('.manifest.json'));
     try {
       const found = manifest === undefined ? null : await readManifest(manifest, id, store, signal);
@@ -63,19 +63,28 @@ export const archiveOf = (
   bucket: string,
 ): Archive => (manifest ? withManifest(snapshotId, manifest) : withoutManifest(snapshotId, keys, bucket));
 
-const idIn = (key: string): string | undefined => (parseKey(key) ?? parseSmallKey(key))?.snapshotId;
+/** Those of other prefixes belong to other archives, though they may be of the same snapshots. */
+async function keysOf(prefix: string, below: string, store: ArchiveStore, signal: AbortSignal): Promise<string[]> {
+  const keys = await store.list(`${prefix}${below}`, { signal });
+  return keys.filter((key) => nameOf(key)?.prefix === prefix);
+}
+
+const nameOf = (key: string) => parseKey(key) ?? parseSmallKey(key);
 
 /** @returns `null` when there is none. @throws SnapError `MANIFEST` when it cannot be used. */
 export async function readManifest(
   key: string,
   snapshotId: string,
-  store: Pick<ArchiveStore, 'head' | 'getSmall'>,
+  store: Pick<ArchiveStore, 'getSmall'>,
   signal: AbortSignal,
 ): Promise<Archive['manifest']> {
-  const head = await store.head(key, { signal });
-  if (!head) return null;
-  const { etag, body } = await store.getSmall(key, { signal });
-  return { key, etag, content: decodeManifest(body, key, snapshotId) };
+  try {
+    const { etag, body } = await store.getSmall(key, { signal });
+    return { key, etag, content: decodeManifest(body, key, snapshotId) };
+  } catch (error) {
+    if (error instanceof SnapError && error.code === 'NOT_FOUND') return null;
+    throw error;
+  }
 }
 
 const withManifest = (snapshotId: string, manifest: NonNullable<Archive['manifest']>): Archive => ({
@@ -102,4 +111,22 @@ function withoutManifest(snapshotId: string, keys: readonly string[], bucket: st
   throw new SnapError('NOT_FOUND', `there is no archive of ${snapshotId} in ${bucket}`, {
     hint: 'check --bucket and --prefix, or migrate it first',
   });
+}
+
+/**
+ * Without a manifest nothing tells which of several objects of the same content is meant.
+ * @throws SnapError `AMBIGUOUS`
+ */
+export function refuseTwins({ snapshotId, objects }: Archive): void {
+  const byContent = Map.groupBy(objects, ({ layout, partition }) => `${layout} ${partition}`);
+  const twins = [...byContent.values()].find(({ length }) => length > 1);
+  if (!twins) return;
+  const keys = twins.map(({ key }) => key).join(' and ');
+  throw new SnapError(
+    'AMBIGUOUS',
+    `${snapshotId} is archived more than once, and no manifest tells which counts: ${keys}`,
+    {
+      hint: 'copy the one that you want below another prefix, and give that with --prefix',
+    },
+  );
 }

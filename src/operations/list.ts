@@ -1,17 +1,18 @@
-/** `list`: the archives in a bucket, told from the names, sizes and classes of their objects alone. */
+/** `list`: the archives in a bucket, told from the names, sizes and classes of their objects, and their manifests. */
 import { claimFolder } from '../archive/claim.ts';
 import { parseKey } from '../archive/key.ts';
 import { noteOn, pricesIn, type RegionPrices } from '../costs/prices.ts';
 import { EXIT, type ExitCode, SnapError } from '../errors.ts';
 import type { ListedArchive } from '../events.ts';
 import { GiB } from '../lib/units.ts';
+import { type ArchiveState, statesOf } from './archive-state.ts';
 import { keepTagged } from './archive-tags.ts';
 import { archivesIn, batches, type FoundArchive } from './scan-bucket.ts';
 import type { ListSettings, Services } from './settings.ts';
 
 /**
- * Shows each archive as soon as all of its objects have been listed; nothing of them is read, but for manifests and tags
- * of objects where archives are chosen by tags.
+ * Shows each archive as soon as all of its objects have been listed; only manifests are read, and tags of objects where
+ * archives are chosen by tags.
  * @returns `EXIT.nothingToDo` when there is none, `EXIT.someFailed` when a manifest could not be read.
  * @throws SnapError `BUCKET`, `ACCESS_DENIED`
  */
@@ -25,10 +26,11 @@ export async function list(settings: ListSettings, services: Services, signal: A
     const chosen = await keepTagged(batch, settings.tags, services, signal);
     unreadable += chosen.unreadable;
     const existing = await existingSnapshots(chosen.archives, services, signal);
-    for (const found of chosen.archives) {
-      const { id } = found;
-      const hasClaim = claims.has(`${claimFolder(settings.prefix)}${id}.json`);
-      const archive = summary(found, hasClaim, existing?.has(id) ?? null, prices);
+    const hasClaim = (id: string): boolean => claims.has(`${claimFolder(settings.prefix)}${id}.json`);
+    const states = await statesOf(chosen.archives, hasClaim, services, signal);
+    for (const { found, state } of states) {
+      const archive = summary(found, state, existing?.has(found.id) ?? null, prices);
+      if (state === 'unreadable-manifest') unreadable++;
       totals.archives++;
       totals.storedBytes += archive.storedBytes;
       totals.dollarsMonth += archive.dollarsMonth ?? 0;
@@ -57,11 +59,11 @@ async function existingSnapshots(
 
 function summary(
   found: FoundArchive,
-  hasClaim: boolean,
+  state: ArchiveState,
   snapshotExists: boolean | null,
   { s3 }: RegionPrices,
 ): ListedArchive {
-  const { data, manifestKey } = found;
+  const { data } = found;
   const first = data[0] ? parseKey(data[0].key) : null;
   const prices = data.map(({ storageClass, bytes }) => {
     const price = s3[storageClass]?.gbMonth;
@@ -71,7 +73,7 @@ function summary(
     snapshot: found.id,
     volume: found.volumeId,
     startTime: found.startTime.toISOString(),
-    state: stateOf(data.length, manifestKey !== null, hasClaim),
+    state,
     layout: first?.layout ?? null,
     codec: first?.codec ?? null,
     cipher: first?.cipher ?? null,
@@ -81,10 +83,4 @@ function summary(
     snapshotExists,
     dollarsMonth: prices.includes(null) ? null : prices.reduce<number>((sum, price) => sum + (price ?? 0), 0),
   };
-}
-
-/** Version 0 wrote no manifests; what it broke off cannot be told from what it completed. */
-function stateOf(objects: number, hasManifest: boolean, hasClaim: boolean): ListedArchive['state'] {
-  if (hasManifest) return objects > 0 ? 'complete' : 'without-data';
-  return hasClaim ? 'unfinished' : 'without-manifest';
 }

@@ -4,6 +4,7 @@ import type { AnalysisWarning, AssumedCompression, MeasuredRatio } from '../cost
 import { sum } from '../costs/lineage.ts';
 import { SnapError } from '../errors.ts';
 import { inParallel } from '../lib/parallel.ts';
+import { isComplete } from './archive-state.ts';
 import { manifestOf } from './archive-tags.ts';
 import { archivesIn, batches, type FoundArchive } from './scan-bucket.ts';
 import type { AnalyzeServices, AnalyzeSettings, RatioChoice } from './settings.ts';
@@ -118,9 +119,7 @@ const UNREADABLE = 'unreadable manifest';
 
 function sizesOf({ volumeId, data }: FoundArchive, manifest: Manifest | null): Sizes | string {
   if (manifest === null) return 'no manifest';
-  const listed = new Map(data.map(({ key, bytes }) => [key, bytes]));
-  const isComplete = manifest.objects.every(({ key, storedBytes }) => listed.get(key) === storedBytes);
-  if (!isComplete || manifest.objects.length === 0) return 'incomplete';
+  if (!isComplete(data, manifest.objects)) return 'incomplete';
   const dataBytes = dataBytesOf(manifest);
   if (dataBytes === null) return 'image without a note of how much had been written';
   return { volumeId, dataBytes, storedBytes: sum(manifest.objects.map(({ storedBytes }) => storedBytes)) };

@@ -5,7 +5,7 @@ import { sweepKilledRuns } from '../host/killed-runs.ts';
 import { requireTools } from '../host/tools.ts';
 import { monotonic } from '../lib/clock.ts';
 import { type CheckServices, imageIndexOf } from './check-object.ts';
-import { type Archive, type ArchivedObject, findArchivesById } from './find-archive.ts';
+import { type Archive, type ArchivedObject, findArchivesById, refuseTwins } from './find-archive.ts';
 import { restoreFiles } from './restore-files.ts';
 import { restoreToSnapshot } from './restore-snapshot.ts';
 import { openTarget } from './restore-target.ts';
@@ -53,6 +53,7 @@ async function restoreTo(
   signal: AbortSignal,
 ): Promise<void> {
   const { target } = settings;
+  refuseTwins(archive);
   if (target.kind === 'directory') await restoreFiles(archive, target, settings, services, signal);
   else if (target.kind === 'volume') await restoreToVolume(archive, target, settings, services, signal);
   else await restoreImage(archive, { ...settings, target }, services, signal);

@@ -1,10 +1,10 @@
-/** `list`: what is in the bucket, complete or not, without reading any of it. */
+/** `list`: what is in the bucket, complete or not, without reading any of the data. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { DeleteSnapshotCommand } from '@aws-sdk/client-ec2';
 import { DeleteObjectCommand, PutObjectCommand } from '@aws-sdk/client-s3';
 import type { ListedArchive } from '../../src/events.ts';
-import { keyEnding } from '../support/archives.ts';
+import { keyEnding, keysIn } from '../support/archives.ts';
 import { addSnapshotOf } from '../support/disks.ts';
 import { BUCKET, labForTest, recordsOf, runCli, runMigrate, type TestLab } from '../support/lab.ts';
 
@@ -16,9 +16,12 @@ async function listed(lab: TestLab, argv: readonly string[] = [], code = 0) {
   return { archives: archives as ListedArchive[], finished: records.at(-1) ?? {} };
 }
 
+const SMALL = { content: 'ext4', sizeMiB: 16 } as const;
+
 test('archives: complete, in an archive class, of snapshots that are gone, without data', async (t) => {
   const lab = await labForTest(t, { pageSize: 2 });
-  const [kept, gone] = [await addSnapshotOf(lab), await addSnapshotOf(lab)];
+  const partitions = [SMALL, SMALL];
+  const [kept, gone] = [await addSnapshotOf(lab, { table: 'gpt', partitions }), await addSnapshotOf(lab)];
   const flags = ['--storage-class', 'DEEP_ARCHIVE'];
   assert.equal((await runMigrate(lab, ['--snapshots', kept.snapshotId, ...flags])).code, 0);
   assert.equal((await runMigrate(lab, ['--snapshots', gone.snapshotId, '--dd', '--source', 'direct'])).code, 0);
@@ -26,10 +29,7 @@ test('archives: complete, in an archive class, of snapshots that are gone, witho
   const before = (await lab.control.calls()).length;
   const { archives, finished } = await listed(lab);
   const calls = (await lab.control.calls()).slice(before);
-  assert.ok(
-    calls.every(({ operation }) => operation !== 'GetObject'),
-    'nothing is read',
-  );
+  assert.equal(calls.filter(({ operation }) => operation === 'GetObject').length, 2, 'only manifests are read');
   const [tar, image] = [kept, gone].map(({ snapshotId }) => archives.find(({ snapshot }) => snapshot === snapshotId));
   assert.equal(archives.length, 2);
   assert.deepEqual([tar?.state, tar?.layout, tar?.snapshotExists], ['complete', 'tar', true]);
@@ -42,8 +42,17 @@ test('archives: complete, in an archive class, of snapshots that are gone, witho
   assert.equal((await listed(lab, ['--since', '2030-01-01'], 10)).archives.length, 0);
   assert.equal((await listed(lab, ['--until', '2030-01-01'])).archives.length, 2);
   assert.equal((await listed(lab, ['--prefix', 'elsewhere'], 10)).archives.length, 0);
+  const stateOf = async (id: string, code = 0) => (await listed(lab, ['--snapshots', id], code)).archives[0]?.state;
+  const cut = await keyEnding(lab, '.1.tar.lz4');
+  await lab.s3.send(new PutObjectCommand({ Bucket: BUCKET, Key: cut, Body: 'shorter than it was' }));
+  assert.equal(await stateOf(kept.snapshotId), 'incomplete');
+  await lab.s3.send(new DeleteObjectCommand({ Bucket: BUCKET, Key: cut }));
+  assert.equal(await stateOf(kept.snapshotId), 'incomplete');
   await lab.s3.send(new DeleteObjectCommand({ Bucket: BUCKET, Key: await keyEnding(lab, '.img.lz4') }));
-  assert.equal((await listed(lab, ['--snapshots', gone.snapshotId])).archives[0]?.state, 'without-data');
+  assert.equal(await stateOf(gone.snapshotId), 'without-data');
+  const [manifest = ''] = (await keysIn(lab)).filter((key) => key.endsWith(`${gone.snapshotId}.manifest.json`));
+  await lab.s3.send(new PutObjectCommand({ Bucket: BUCKET, Key: manifest, Body: '{}' }));
+  assert.equal(await stateOf(gone.snapshotId, 3), 'unreadable-manifest');
 });
 
 test('archives of version 0, archives that a run broke off, and what is no archive', async (t) => {
@@ -68,6 +77,10 @@ test('archives of version 0, archives that a run broke off, and what is no archi
       [snapshotId, 'complete', new Date().toISOString().slice(0, 10), 'none'],
     ].sort(),
   );
+  const manifest = await keyEnding(lab, '.manifest.json');
+  await lab.s3.send(new PutObjectCommand({ Bucket: BUCKET, Key: `attic/${manifest}`, Body: 'of another prefix' }));
+  const shown = await runCli(lab.env, ['list', snapshotId, '--bucket', BUCKET]);
+  assert.equal(shown.code, 0, shown.stderr);
 });
 
 test('as text; and where EC2 may not be asked', async (t) => {
@@ -81,7 +94,7 @@ test('as text; and where EC2 may not be asked', async (t) => {
   const text = done.stdout + done.stderr;
   assert.match(
     text,
-    new RegExp(`${snapshotId}  vol-\\w+  \\S+Z  complete +tar.lz4, [\\d.]+ KiB, STANDARD, \\S+ a month`),
+    new RegExp(`${snapshotId}  vol-\\w+  \\S+Z  complete +tar.lz4, [\\d.]+ KiB, STANDARD, [^,]+ old, \\S+ a month`),
   );
   assert.doesNotMatch(text, /snapshot (exists|gone)/);
   assert.match(text, /list: 1 archive, .* a month\n/);

@@ -182,9 +182,10 @@ test('list: its policy is enough; without EC2 it tells less', async (t) => {
   };
   const done = await listAs(policy.Statement);
   assert.equal(done.code, 0, done.stderr);
-  assert.match(done.stdout + done.stderr, /snapshot exists/);
+  assert.match(done.stdout + done.stderr, / {2}complete {2}.*snapshot exists/);
   const bucketOnly = await listAs(policy.Statement.filter(({ Sid }) => Sid === 'SeeTheBucket'));
   assert.equal(bucketOnly.code, 0, bucketOnly.stderr);
+  assert.match(bucketOnly.stdout, / {2}unchecked {2}/);
   assert.doesNotMatch(bucketOnly.stdout + bucketOnly.stderr, /snapshot exists/);
   const nothing = await listAs(policy.Statement.filter(({ Sid }) => Sid === 'SeeSnapshots'));
   assert.equal(nothing.code, 1);

@@ -1,25 +1,30 @@
 /** Archives as lines, in columns where their parts are of the same length anyway. */
 import type { ListedArchive, SnapEvent } from '../../events.ts';
-import { formatBytes, formatDollars } from '../../lib/units.ts';
+import { now } from '../../lib/clock.ts';
+import { formatBytes, formatDollars, formatDuration } from '../../lib/units.ts';
 
 const STATES: Record<ListedArchive['state'], string> = {
   complete: 'complete',
+  incomplete: 'incomplete',
   unfinished: 'unfinished',
   'without-manifest': 'no manifest',
   'without-data': 'no data',
+  'unreadable-manifest': 'damaged',
+  unchecked: 'unchecked',
 };
 
 /** The longest of them. */
 const WIDTH = 11;
 
 export function describeArchive(archive: ListedArchive): string {
-  const { snapshot, volume, startTime, state, storedBytes, dollarsMonth, snapshotExists } = archive;
+  const { snapshot, volume, startTime, state, storedBytes, storedAt, dollarsMonth, snapshotExists } = archive;
   const classes = [...new Set(archive.objects.map(({ storageClass }) => storageClass))].join('+');
   const content = [archive.layout, archive.codec, archive.cipher === 'gpg' ? 'gpg' : null].filter(Boolean).join('.');
   const facts = [
     content,
     formatBytes(storedBytes),
     classes,
+    archive.objects.length === 0 ? null : `${formatDuration((now().getTime() - Date.parse(storedAt)) / 1000)} old`,
     dollarsMonth === null ? null : `${formatDollars(dollarsMonth)} a month`,
     snapshotExists === null ? null : snapshotExists ? 'snapshot exists' : 'snapshot gone',
   ].filter(Boolean);

@@ -1,0 +1,25 @@
+/** Archives without a manifest that are there twice: nothing tells which is meant, and none is taken. */
+import assert from 'node:assert/strict';
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { PutObjectCommand } from '@aws-sdk/client-s3';
+import { BUCKET, labForTest, runCli } from '../support/lab.ts';
+
+test('two objects of the same content, with two compressors; one below another prefix is none of them', async (t) => {
+  const lab = await labForTest(t);
+  const stem = 'vol-0123456789abcdef0/2017-06-30T22:00:00+00:00 snap-0123456789abcdef0';
+  for (const Key of [`${stem}.tar.lz4`, `attic/${stem}.tar.lz4`, `${stem} - web 2.tar.zstd`])
+    await lab.s3.send(new PutObjectCommand({ Bucket: BUCKET, Key, Body: 'anything' }));
+  const into = join(lab.directory, 'into');
+  const restore = (prefix: string) =>
+    runCli(lab.env, ['restore', 'snap-0123456789abcdef0', '--bucket', BUCKET, '--prefix', prefix, '--to-dir', into]);
+  const refused = await restore('');
+  assert.equal(refused.code, 1, refused.stderr);
+  assert.match(
+    refused.stderr,
+    /AMBIGUOUS.*more than once.*vol-\S+ snap-\w+\.tar\.lz4 and vol-\S+ snap-\w+ - web 2\.tar\.zstd/,
+  );
+  assert.ok(!existsSync(into));
+  assert.doesNotMatch((await restore('attic')).stderr, /more than once/);
+});
