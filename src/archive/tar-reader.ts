@@ -276,13 +276,17 @@ function readSegments(member: TarMember, { own }: Ahead, stored: number, stream:
   return mapBytes;
 }
 
+/** Digits in a map of holes. */
+const LONGEST_NUMBER = 16;
+
 /** Decimal numbers, a line each, in whole blocks: how many segments, then offset and length of each. */
 function readMap(stream: ByteStream, stored: number): { segments: Segment[]; mapBytes: number } {
   const numbers: number[] = [];
   let rest = '';
   let mapBytes = 0;
   while (numbers.length === 0 || numbers.length < 1 + 2 * (numbers[0] ?? 0)) {
-    if (mapBytes + BLOCK > Math.min(stored + BLOCK, MOST_EXTENDED)) throw new TarError('a map of holes is damaged');
+    const isTooLong = mapBytes + BLOCK > Math.min(stored + BLOCK, MOST_EXTENDED);
+    if (isTooLong || rest.length > LONGEST_NUMBER) throw new TarError('a map of holes is damaged');
     const lines = (rest + stream.take(BLOCK).toString('latin1')).split('\n');
     mapBytes += BLOCK;
     rest = lines.pop() ?? '';

@@ -140,6 +140,26 @@ test('damage anywhere: a TarError or other members, never a crash or a read with
   );
 });
 
+test('a map of holes without a line end is given up at once, however long its file is', (t) => {
+  const directory = temporaryDirectory(t);
+  const path = join(directory, 'sparse');
+  writeFileSync(path, '1'.repeat(2 ** 20));
+  truncateSync(path, 2 ** 22);
+  const tar = execFileSync('tar', ['-C', directory, '--format=pax', '--sparse', '-c', 'sparse'], {
+    maxBuffer: 2 ** 23,
+  });
+  const map = tar.indexOf('1'.repeat(2048)) - 512;
+  const damaged = Buffer.from(tar).fill('1', map, map + 512);
+  let read = 0;
+  const stream = new ByteStream(() => {
+    const piece = damaged.subarray(read, read + 512);
+    read += piece.length;
+    return piece;
+  });
+  assert.throws(() => [...readMembers(stream)], /a map of holes is damaged/);
+  assert.ok(read <= map + 1024, `${read} bytes`);
+});
+
 test('what is behind the end, and a tar without one', (t) => {
   const directory = temporaryDirectory(t);
   writeFileSync(join(directory, 'x'), 'x');
