@@ -1,24 +1,16 @@
 /** This instance, by its metadata service (IMDSv2 only). */
 import { SnapError } from '../../errors.ts';
+import { seconds, sleep } from '../../lib/clock.ts';
 import type { Instance } from '../ports.ts';
-import { MetadataService } from './sdk.ts';
-
-/** A machine that is no instance has nobody at the address: it should learn so at once. */
-const ANSWER_WITHIN = 2_000;
+import { askMetadata, MetadataError } from './metadata-service.ts';
 
 /**
  * @param endpoint `AWS_EC2_METADATA_SERVICE_ENDPOINT`; by default the address that instances know.
  * @throws SnapError `NOT_ON_INSTANCE`
  */
 export async function thisInstance(endpoint: string | undefined): Promise<Instance> {
-  const service = new MetadataService({
-    ...(endpoint === undefined ? {} : { endpoint }),
-    httpOptions: { timeout: ANSWER_WITHIN },
-    ec2MetadataV1Disabled: true,
-    retries: 2,
-  });
   try {
-    return readIdentity(await service.request(IDENTITY_DOCUMENT, {}));
+    return readIdentity(await askAgain(IDENTITY_DOCUMENT, endpoint));
   } catch (cause) {
     throw new SnapError('NOT_ON_INSTANCE', 'the instance metadata service does not answer', {
       hint: 'run this on an EC2 instance whose metadata service is enabled (in containers: hop limit 2)',
@@ -27,8 +19,23 @@ export async function thisInstance(endpoint: string | undefined): Promise<Instan
   }
 }
 
-/** Relative: the client puts a slash before it. */
-const IDENTITY_DOCUMENT = 'latest/dynamic/instance-identity/document';
+const IDENTITY_DOCUMENT = '/latest/dynamic/instance-identity/document';
+
+/** A refusal stays one. */
+async function askAgain(path: string, endpoint: string | undefined): Promise<string> {
+  for (let attempts = 1; ; attempts++) {
+    try {
+      return await askMetadata(path, endpoint);
+    } catch (error) {
+      const isRefused = error instanceof MetadataError && [400, 403, 404].includes(error.status);
+      if (isRefused || attempts === ATTEMPTS) throw error;
+    }
+    await sleep(PAUSE);
+  }
+}
+
+const ATTEMPTS = 3;
+const PAUSE = seconds(1);
 
 /** The instance identity document of the EC2 user guide. */
 function readIdentity(document: string): Instance {

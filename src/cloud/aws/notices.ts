@@ -1,11 +1,9 @@
 /** What the metadata service announces of this instance's end. */
-import type { RequestOptions } from 'node:http';
 import { seconds, sleep } from '../../lib/clock.ts';
-import { getInstanceMetadataEndpoint, httpRequest } from './sdk.ts';
+import { askMetadata } from './metadata-service.ts';
 
 /** As the EC2 user guide asks: notices come two minutes ahead. */
 const LOOK_EACH = seconds(5);
-const ANSWER_WITHIN = seconds(2);
 
 /** Source: "Spot Instance interruption notices" of the EC2 user guide. */
 const SPOT = '/latest/meta-data/spot/instance-action';
@@ -18,8 +16,6 @@ const LIFECYCLE = '/latest/meta-data/autoscaling/target-lifecycle-state';
  * @returns why, as a clause: `spot interruption (terminate at 2026-11-22T08:22:00Z)`.
  */
 export async function awaitNotice(signal: AbortSignal): Promise<string> {
-  const { hostname, port, protocol } = await getInstanceMetadataEndpoint();
-  const ask = askerAt({ hostname, port, protocol, timeout: ANSWER_WITHIN });
   for (;;) {
     const notice = spotNotice(await ask(SPOT)) ?? lifecycleNotice(await ask(LIFECYCLE));
     if (notice !== null) return notice;
@@ -27,19 +23,8 @@ export async function awaitNotice(signal: AbortSignal): Promise<string> {
   }
 }
 
-/** Asks by IMDSv2. `null` where there is nothing, which is 404, and on any trouble: the next look may know more. */
-function askerAt(service: RequestOptions): (path: string) => Promise<string | null> {
-  const send = async (options: RequestOptions) => (await httpRequest({ ...service, ...options })).toString();
-  return async (path) => {
-    try {
-      const headers = { 'x-aws-ec2-metadata-token-ttl-seconds': '60' };
-      const token = await send({ method: 'PUT', path: '/latest/api/token', headers });
-      return await send({ path, headers: { 'x-aws-ec2-metadata-token': token } });
-    } catch {
-      return null;
-    }
-  };
-}
+/** `null` where there is nothing, which is 404, and on any trouble: the next look may know more. */
+const ask = (path: string): Promise<string | null> => askMetadata(path).catch(() => null);
 
 function spotNotice(document: string | null): string | null {
   if (document === null) return null;

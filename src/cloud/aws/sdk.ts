@@ -62,8 +62,7 @@ export {
 } from '@aws-sdk/client-s3';
 export { GetCallerIdentityCommand, STSClient } from '@aws-sdk/client-sts';
 export { partition } from '@aws-sdk/core/client';
-export { MetadataService } from '@aws-sdk/ec2-metadata-service';
 export { getEndpointFromInstructions } from '@smithy/core/endpoints';
 export { StandardRetryStrategy } from '@smithy/core/retry';
-export { getInstanceMetadataEndpoint, httpRequest } from '@smithy/credential-provider-imds';
+export { getInstanceMetadataEndpoint } from '@smithy/credential-provider-imds';
 export type { RetryErrorInfo, StandardRetryToken } from '@smithy/types';
