@@ -77,7 +77,7 @@ export class Context implements LabContext {
     const accessKeyId = /Credential=([^/]+)/.exec(request.headers.authorization ?? '')?.[1] ?? null;
     this.calls.push({ ...call, time: this.now().toISOString(), accessKeyId });
     if (this.calls.length > LOGGED) this.calls.shift();
-    const behaviours = await play(this.faults.meet(call), request, response);
+    const behaviours = await play(this.faults.meet(call), request, response, this.faults.cleared);
     if (request.socket.destroyed) throw new ConnectionGone();
     return { behaviours };
   }

@@ -11,6 +11,12 @@ interface Scripted extends Fault {
 
 export class FaultBook {
   #faults: Scripted[] = [];
+  #clearing = new AbortController();
+
+  /** Aborted when the faults are cleared: whoever waits for one of them waits no longer. */
+  get cleared(): AbortSignal {
+    return this.#clearing.signal;
+  }
 
   add(spec: FaultSpec): string {
     const id = randomUUID();
@@ -25,6 +31,8 @@ export class FaultBook {
 
   clear(): void {
     this.#faults = [];
+    this.#clearing.abort();
+    this.#clearing = new AbortController();
   }
 
   /** The actions that meet this call, in the order in which they were scripted. */
@@ -52,6 +60,7 @@ function isDue(fault: Scripted): boolean {
 
 /**
  * Plays actions on a request.
+ * @param cleared ends latencies early.
  * @returns the behaviours, which the service plays itself.
  * @throws ServiceError for scripted errors; ConnectionGone when the connection was destroyed.
  */
@@ -59,10 +68,11 @@ export async function play(
   actions: readonly FaultAction[],
   request: IncomingMessage,
   response: ServerResponse,
+  cleared: AbortSignal,
 ): Promise<Map<string, string>> {
   const behaviours = new Map<string, string>();
   for (const action of actions) {
-    if (action.kind === 'latency') await pause(action.milliseconds);
+    if (action.kind === 'latency') await pause(action.milliseconds, undefined, { signal: cleared }).catch(() => {});
     else if (action.kind === 'behaviour') behaviours.set(action.name, action.value ?? '');
     else if (action.kind === 'cut') cutAfter(action.afterBytes, request, response);
     else throw ending(action, request);

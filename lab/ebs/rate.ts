@@ -1,14 +1,15 @@
 /** How many blocks a second a snapshot, and the account, may be read. */
 import { type LabContext, ServiceError } from '../core/contract.ts';
 
-/** Tokens that refill with time; a second's worth may be saved up. */
+/** Tokens that refill with time; a second's worth may be saved up, and one in any case. */
 class Bucket {
   #tokens: number | null = null;
   #at = performance.now();
 
   take(perSecond: number): boolean {
     const now = performance.now();
-    this.#tokens = Math.min(perSecond, (this.#tokens ?? perSecond) + ((now - this.#at) / 1000) * perSecond);
+    const most = Math.max(1, perSecond);
+    this.#tokens = Math.min(most, (this.#tokens ?? most) + ((now - this.#at) / 1000) * perSecond);
     this.#at = now;
     if (this.#tokens < 1) return false;
     this.#tokens -= 1;

@@ -48,6 +48,7 @@ export async function createVolume(
   if (input.SnapshotId) await copySnapshot(state, input.SnapshotId, state.volumeImage(volume.id));
   else await makeEmptyImage(state.volumeImage(volume.id));
   await growImage(state.volumeImage(volume.id), volume.sizeGiB * 2 ** 30);
+  volume.availableAt += context.now().getTime() - volume.createTime;
   state.volumes.set(volume.id, volume);
   state.save();
   const { Attachments: _none, ...wire } = toWire(volume, context) as { Attachments?: unknown };

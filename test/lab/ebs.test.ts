@@ -205,10 +205,10 @@ test('tokens are of one snapshot and one block; limits are kept', async (t) => {
     ebs.send(new GetSnapshotBlockCommand({ SnapshotId, BlockIndex, BlockToken }));
   await rejectsWith(get(first, 1), 'ValidationException', 'INVALID_BLOCK_TOKEN');
   await rejectsWith(get(second, 0), 'ValidationException', 'INVALID_BLOCK_TOKEN');
-  await lab.control.setDelays({ snapshotBlocksPerSecond: 1 });
+  await lab.control.setDelays({ snapshotBlocksPerSecond: 0.001 });
   await get(first, 0);
   await rejectsWith(get(first, 0), 'RequestThrottledException', 'RESOURCE_LEVEL_THROTTLE');
-  await lab.control.setDelays({ snapshotBlocksPerSecond: 0, accountBlocksPerSecond: 1 });
+  await lab.control.setDelays({ snapshotBlocksPerSecond: 0, accountBlocksPerSecond: 0.001 });
   await get(first, 0);
   await rejectsWith(get(first, 0), 'RequestThrottledException', 'ACCOUNT_THROTTLED');
 });

@@ -52,7 +52,7 @@ async function giveBack({ ec2 }: TestLab, id: string): Promise<void> {
 }
 
 test('a volume goes through its states, and is a block device while it is attached', async (t) => {
-  const lab = await labForTest(t, { delays: { volumeCreating: 1000, attaching: 60, detaching: 60, deleting: 60 } });
+  const lab = await labForTest(t, { delays: { volumeCreating: 5000, attaching: 60, detaching: 60, deleting: 60 } });
   const disk = await addSnapshotOf(lab, {
     table: 'gpt',
     partitions: [{ content: 'ext4', sizeMiB: 8 }],

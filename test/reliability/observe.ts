@@ -32,7 +32,7 @@ const DONE: Record<CommandName, string> = {
 
 function runCommand({ lab }: Stage, command: CommandName): Promise<Finished> {
   const takesVolume = command !== 'doctor' ? ['--wait-limit', '6'] : [];
-  const common = ['--bucket', BUCKET, '--mount-point', join(lab.directory, 'mnt'), '--json', '--call-timeout', '1'];
+  const common = ['--bucket', BUCKET, '--mount-point', join(lab.directory, 'mnt'), '--json', '--call-timeout', '5'];
   return runCli(lab.env, [...ARGV[command], ...takesVolume, ...common]);
 }
 

@@ -114,11 +114,13 @@ test('interrupted in the middle, it leaves no upload; run again, it arrives', as
   const populate = async (into: string) =>
     void (await run(['dd', 'if=/dev/urandom', `of=${join(into, 'noise')}`, 'bs=1M', 'count=200', 'status=none']));
   await addSnapshotOf(lab, { table: 'none', partitions: [{ content: 'ext4', sizeMiB: 300, populate }] });
-  const stopped = await migrateToStranger(lab, [], {
+  const ended = new AbortController();
+  const stopped = await migrateToStranger(lab, ['--upload-streams', '1'], {
     onLine: (line, signal) => {
-      if (/: storing /.test(line)) void uploadBegun().then(() => signal('SIGINT'));
+      if (/: storing /.test(line)) void uploadBegun(ended.signal).then(() => signal('SIGINT'));
     },
   });
+  ended.abort();
   assert.equal(stopped.code, 130, stopped.stderr);
   assert.deepEqual(await keysAndUploads(), { keys: [], uploads: [] });
   const done = await migrateToStranger(lab, []);
@@ -127,8 +129,8 @@ test('interrupted in the middle, it leaves no upload; run again, it arrives', as
   await emptyBucket();
 });
 
-async function uploadBegun(): Promise<void> {
-  while ((await keysAndUploads()).uploads.length === 0);
+async function uploadBegun(ended: AbortSignal): Promise<void> {
+  while (!ended.aborted && (await keysAndUploads()).uploads.length === 0);
 }
 
 test('the uploader: many parts at once, and what comes back is what was sent', async () => {

@@ -72,7 +72,14 @@ function mostObjectsAtOnce(records: readonly Record<string, unknown>[]): number 
 test('--partitions-at-once 3: all partitions of a disk, in their order, proved', async (t) => {
   const lab = await labForTest(t);
   const { snapshotId } = await addSnapshotOf(lab, FOUR);
-  const done = await runMigrate(lab, ['--all', '--validate', '--partitions-at-once', '3', '--json']);
+  const action = { kind: 'latency', milliseconds: 250_000 } as const;
+  await lab.control.script({ service: 's3', operation: 'CompleteMultipartUpload', every: 1, action });
+  let begun = 0;
+  const done = await runMigrate(lab, ['--all', '--validate', '--partitions-at-once', '3', '--json'], {
+    onLine: (line) => {
+      if (line.includes('"object.started"') && ++begun === 3) void lab.control.clearFaults();
+    },
+  });
   assert.equal(done.code, 0, done.stdout + done.stderr);
   assert.equal(mostObjectsAtOnce(recordsOf(done)), 3);
   const { objects } = await readManifest(lab);

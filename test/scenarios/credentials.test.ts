@@ -7,8 +7,8 @@ import { labForTest, runMigrate } from '../support/lab.ts';
 test('credentials that expire while a part is on its way are renewed', async (t) => {
   const lab = await labForTest(t);
   await addSnapshotOf(lab);
-  await lab.control.setRoleLife(4);
-  const action = { kind: 'latency', milliseconds: 6000 } as const;
+  await lab.control.setRoleLife(12);
+  const action = { kind: 'latency', milliseconds: 15_000 } as const;
   await lab.control.script({ service: 's3', operation: 'UploadPart', action });
   const { AWS_ACCESS_KEY_ID: _id, AWS_SECRET_ACCESS_KEY: _key, ...env } = lab.env;
   const done = await runMigrate({ ...lab, env }, ['--all', '--validate']);

@@ -85,13 +85,13 @@ test('after the commit, an interruption does not undo it', async (t) => {
 
 test('a second signal leaves at once, and says what it leaves and how to remove it', async (t) => {
   const lab = await labForTest(t, {
-    delays: DELAYS,
+    delays: { ...DELAYS, attaching: 60_000, detaching: 60_000 },
     allowLeftovers: ['volume', 'attachment', 'loop-device', 'device-link'],
   });
   await addSnapshotOf(lab);
   const done = await runMigrate(lab, ['--all'], {
     onLine: (text, send) => {
-      if (/ is \/dev\//.test(text)) send('SIGINT');
+      if (/: attaching /.test(text)) send('SIGINT');
       if (/ leaves at once$/.test(text)) send('SIGINT');
     },
   });

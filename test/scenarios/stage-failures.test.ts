@@ -27,11 +27,10 @@ const NOISY_DISK: Pick<DiskPlan, 'table' | 'partitions'> = {
   ],
 };
 
-/** S3 holds back its answers, so that whatever happens then happens in the middle of the stream. */
-async function stallUploads(lab: TestLab, milliseconds = 2500): Promise<void> {
-  const action = { kind: 'latency', milliseconds } as const;
-  await lab.control.script({ service: 's3', operation: 'UploadPart', times: 1, action });
-  await lab.control.script({ service: 's3', operation: 'UploadPart', times: 1, action });
+/** S3 holds back its answer until the faults are cleared: whatever happens till then happens in the middle of the stream. */
+async function stallUploads(lab: TestLab): Promise<void> {
+  const action = { kind: 'latency', milliseconds: 250_000 } as const;
+  await lab.control.script({ service: 's3', operation: 'UploadPart', action });
 }
 
 /** Runs a migration, and does something once the upload has begun and its first part has arrived. */
@@ -41,7 +40,10 @@ async function interfere(lab: TestLab, argv: readonly string[], act: () => Promi
   const done = await runMigrate(lab, ['--all', '--upload-streams', '1', ...argv], {
     env,
     onLine: (line) => {
-      if (line.includes(': storing ')) acting = uploadHasBegun(lab).then(act);
+      if (line.includes(': storing '))
+        acting = uploadHasBegun(lab)
+          .then(act)
+          .finally(() => lab.control.clearFaults());
     },
   });
   assert.ok(acting, `nothing was ever stored: ${done.stderr}`);

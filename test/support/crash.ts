@@ -30,6 +30,9 @@ const DISK = {
 
 const RECIPIENT = 'ops@example.com';
 
+/** Told only when a run, or the store, happens to be slow. */
+const BY_CHANCE = new Set(['object.progress', 'call.retried']);
+
 /** How a run is killed: at an event of `--json`, or after some milliseconds. */
 type Moment = { event: string } | { after: number };
 
@@ -90,7 +93,7 @@ async function wholeArchive(t: TestContext, layout: string, cipher: string, flag
   const done = await runMigrate(lab, argv, { env });
   assert.equal(done.code, 0, done.stdout + done.stderr);
   const milliseconds = performance.now() - began;
-  const events = [...new Set(recordsOf(done).map(({ code }) => code as string))];
+  const events = [...new Set(recordsOf(done).map(({ code }) => code as string))].filter((code) => !BY_CHANCE.has(code));
   return { argv, env, image, hashes: await hashesIn(lab, env), events, milliseconds };
 }
 

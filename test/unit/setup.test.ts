@@ -49,7 +49,7 @@ describe('npm packages', () => {
       HOME: project,
       npm_config_registry: `${address}/`,
       npm_config_cache: join(project, 'cache'),
-      npm_config_fetch_timeout: '300',
+      npm_config_fetch_timeout: '3000',
       npm_config_fetch_retries: '0',
     };
     const { stdout } = await run(process.execPath, ['scripts/setup.mjs', 'demo', 'node', '-p', '6 * 7'], {

@@ -14,6 +14,9 @@ const PAGE = 10_000;
 /** Reads of a block whose bytes do not agree with its checksum, and of one that does not come whole. */
 const READS = { damaged: 3, broken: 8 };
 
+/** Of the token of a block, which may have expired again before it could be used. */
+const RENEWALS = 3;
+
 /** Between reads, doubled each time; milliseconds. */
 const PAUSE = 50;
 
@@ -43,11 +46,14 @@ export function awsSnapshotBlocks(client: EBSClient): SnapshotBlocks {
   };
   const readOnce = (snapshotId: string, block: BlockRef, call: Call) =>
     asking(`read block ${block.index} of ${snapshotId}`, call.signal, async () => {
-      try {
-        return await fetchBlock(snapshotId, block, call);
-      } catch (error) {
-        if (!hasReason(error, 'INVALID_BLOCK_TOKEN')) throw error;
-        return fetchBlock(snapshotId, await tokens.of(snapshotId, block.index, call), call);
+      let known = block;
+      for (let renewals = 0; ; renewals++) {
+        try {
+          return await fetchBlock(snapshotId, known, call);
+        } catch (error) {
+          if (!hasReason(error, 'INVALID_BLOCK_TOKEN') || renewals === RENEWALS) throw error;
+          known = await tokens.of(snapshotId, block.index, call);
+        }
       }
     });
   return {
