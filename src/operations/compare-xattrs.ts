@@ -21,7 +21,10 @@ interface Sink {
   add(kind: DifferenceKind, detail: string, path?: string): void;
 }
 
-/** Reads the disk's attributes meanwhile; `finish` compares them with the tar's, and names those that differ. */
+/**
+ * Reads the disk's attributes meanwhile; `finish` compares them with the tar's, and names those that differ. Where no
+ * name can be found, that they differ is told all the same.
+ */
 export function compareXattrs(order: XattrOrder) {
   const summing = sumOf(order);
   summing.catch(() => {});
@@ -69,23 +72,54 @@ const ABSENT = NO_FACT.toString('hex');
 
 async function nameDifferences(order: XattrOrder, members: number): Promise<DifferenceList> {
   const differences = new DifferenceList();
+  const linked = new LinkedInodes();
   for (const { isMine, facts } of readParts(order.logFile, members)) {
     for await (const inode of readFacts(order)) {
       const name = keyedHash(order.key, inode.path);
       if (!isMine(name)) continue;
       const inTar = facts.get(name.toString('hex')) ?? [];
       facts.delete(name.toString('hex'));
-      if (!isSame(inode, inTar))
-        differences.add('xattrs', inode.path, 'extended attributes or access control lists differ');
+      if (inode.hasFurtherNames) linked.take(inode, inTar);
+      if (!isSame(inode, inTar)) differences.add('xattrs', inode.path, DIFFER);
     }
     nameSurplus(order, isMine, facts, differences);
+  }
+  linked.nameBare(differences);
+  if (differences.count === 0) {
+    differences.add(
+      'xattrs',
+      '',
+      'the attributes of all files together differ, though those of each name are the same',
+    );
   }
   return differences;
 }
 
+const DIFFER = 'extended attributes or access control lists differ';
+
 /** In a tar, only the first name of a file has its attributes. */
 const isSame = ({ fact, hasFurtherNames }: InodeXattrs, inTar: readonly string[]): boolean =>
-  inTar.includes(fact.toString('hex')) || (hasFurtherNames && inTar.every((other) => other === ABSENT));
+  inTar.includes(fact.toString('hex')) || (hasFurtherNames && isBare(inTar));
+
+const isBare = (inTar: readonly string[]): boolean => inTar.every((fact) => fact === ABSENT);
+
+/** Files with several names, one of which must have the attributes, whichever comes first. */
+class LinkedInodes {
+  /** By their facts: the first name that the tar has without attributes; `null` once another one has some. */
+  readonly #bare = new Map<string, Buffer | null>();
+
+  take({ fact, path }: InodeXattrs, inTar: readonly string[]): void {
+    const key = fact.toString('hex');
+    if (!isBare(inTar)) this.#bare.set(key, null);
+    else if (!this.#bare.has(key)) this.#bare.set(key, path);
+  }
+
+  nameBare(differences: DifferenceList): void {
+    for (const path of this.#bare.values()) {
+      if (path !== null) differences.add('xattrs', path, 'the archive has the file without its extended attributes');
+    }
+  }
+}
 
 function nameSurplus(
   { root, key }: XattrOrder,

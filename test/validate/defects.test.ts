@@ -42,6 +42,9 @@ async function fill(directory: string): Promise<void> {
   writeFileSync(at('letters'), 'abc'.repeat(100_000));
   writeFileSync(at('twin'), 'twin');
   linkSync(at('twin'), at('other twin'));
+  writeFileSync(at('pair'), 'pair');
+  linkSync(at('pair'), at('other pair'));
+  await run(['setfattr', '-n', 'user.color', '-v', 'blue', at('pair')]);
   symlinkSync('letters', at('link'));
   writeFileSync(at('attributed'), 'x');
   await run(['setfattr', '-n', 'user.color', '-v', 'blue', at('attributed')]);
@@ -238,6 +241,24 @@ test('--content-only sees content and names, and nothing else', async (t) => {
   assert.match(done.stderr, /compared \(content only\)/);
 });
 
+test('attributes of files with several names', async (t) => {
+  const { lab, snapshotId } = await migrated(t);
+  const set = (name: string, value: string) =>
+    changeDisk(lab, snapshotId, null, async (directory) => {
+      await run(['setfattr', '-n', 'user.color', '-v', value, join(directory, name)]);
+    });
+  await set('twin', 'red');
+  await expectDifferences(lab, snapshotId, [/^xattrs (other )?twin: the archive has the file without /]);
+  await set('other pair', 'red');
+  await expectDifferences(lab, snapshotId, [/^xattrs (other )?twin: /, /^xattrs (other )?pair: .* differ$/]);
+  await changeDisk(lab, snapshotId, null, async (directory) => {
+    await run(['setfattr', '-x', 'user.color', join(directory, 'twin')]);
+    await run(['setfattr', '-n', 'user.color', '-v', 'blue', join(directory, 'pair')]);
+  });
+  const done = await runValidate(lab, ['--snapshots', snapshotId]);
+  assert.equal(done.code, 0, done.stderr);
+});
+
 /** One change of the stored tar, made with stock tools. */
 const IN_THE_TAR: [string, (tar: string) => Promise<unknown>, RegExp[]][] = [
   [
@@ -250,6 +271,16 @@ const IN_THE_TAR: [string, (tar: string) => Promise<unknown>, RegExp[]][] = [
     'a member twice',
     async (tar) => run(['tar', '-rf', tar, '-C', '/', '--transform', 's,^.*$,./letters,', 'etc/hostname']),
     [/^size letters/, /^mode letters/, /^mtime letters/, /^duplicate letters/],
+  ],
+  [
+    'a member with attributes twice',
+    async (tar) => {
+      const directory = `${tar}.d`;
+      mkdirSync(directory);
+      await run(['tar', '-xf', tar, '--xattrs', '-C', directory, './attributed']);
+      await run(['tar', '-rf', tar, '--format=pax', '--xattrs', '-C', directory, './attributed']);
+    },
+    [/^duplicate attributed: /, /^xattrs : the attributes of all files together differ/],
   ],
   ['a member missing', async (tar) => run(['tar', '-f', tar, '--delete', './letters']), [/^not-in-archive letters: /]],
 ];
