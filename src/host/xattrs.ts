@@ -12,13 +12,19 @@ export interface AttributedFile {
 
 /**
  * Files without attributes are left out. getfattr knows no paths beyond PATH_MAX: what lies deeper is left out too.
+ * @param onTooLong told when something was left out for that.
  * @throws SnapError `STAGE_FAILED`
  */
-export async function* readXattrs(root: string, signal: AbortSignal): AsyncGenerator<AttributedFile> {
+export async function* readXattrs(
+  root: string,
+  signal: AbortSignal,
+  onTooLong: () => void,
+): AsyncGenerator<AttributedFile> {
   const argv = ['getfattr', '--recursive', '--physical', '--no-dereference', '--absolute-names', '--dump', '--match=-'];
   const complaints: string[] = [];
   const onStderrLine = (line: string) => {
-    if (!/: File name too long$/.test(line)) complaints.push(line);
+    if (/: File name too long$/.test(line)) onTooLong();
+    else complaints.push(line);
   };
   const stage = { name: 'getfattr', argv: [...argv, '--encoding=hex', '--', root], onStderrLine };
   await using pipeline = await startPipeline([stage], { signal });

@@ -3,7 +3,7 @@ import { type Difference, type DifferenceKind, DifferenceList } from '../compare
 import { DiskTree } from '../compare/disk-tree.ts';
 import { HashSum, keyedHash, type LoggedFacts, NO_FACT, readParts } from '../compare/hash-log.ts';
 import { xattrFact } from '../compare/tar-with-disk.ts';
-import { readXattrs } from '../host/xattrs.ts';
+import { readDeepXattrs } from './deep-xattrs.ts';
 
 export interface XattrOrder {
   root: string;
@@ -47,9 +47,10 @@ interface InodeXattrs {
 
 async function* readFacts({ root, key, signal }: XattrOrder): AsyncGenerator<InodeXattrs> {
   using tree = new DiskTree(root);
-  for await (const { path, xattrs } of readXattrs(root, signal)) {
+  for await (const { path, xattrs } of readDeepXattrs(root, signal)) {
     const stat = tree.stat(path);
-    if (!stat) continue;
+    // A tar has no sockets.
+    if (!stat || stat.isSocket()) continue;
     const hasFurtherNames = !stat.isDirectory() && stat.nlink > 1n;
     yield { path, fact: xattrFact(key, stat.ino, xattrs), hasFurtherNames };
   }

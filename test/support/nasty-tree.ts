@@ -118,7 +118,7 @@ function makeAttributes(directory: string): void {
 
 function makeDeepTree(directory: string, depth: number): void {
   const program =
-    'use strict; chdir $ARGV[0] or die; for (1..$ARGV[1]) { mkdir "d" x 100 or die $!; chdir "d" x 100 or die $! } open(my $f, ">", "bottom") or die $!; print $f "deep";';
+    'use strict; chdir $ARGV[0] or die; for (1..$ARGV[1]) { mkdir "d" x 100 or die $!; chdir "d" x 100 or die $! } open(my $f, ">", "bottom") or die $!; print $f "deep"; close $f; $ARGV[1] <= 40 or system(qw(setfattr -n user.depth -v deep bottom)) == 0 or die;';
   execFileSync('perl', ['-e', program, directory, String(depth)]);
 }
 
@@ -127,6 +127,7 @@ async function makeSocket(path: string): Promise<void> {
   await new Promise<void>((resolve) => server.listen({ path }, resolve));
   // Closing would remove it; a machine that was snapshotted while it ran leaves it behind.
   execFileSync('cp', ['--archive', path, `${path} left`]);
+  execFileSync('setfattr', ['-n', 'trusted.label', '-v', 'of a socket', `${path} left`]);
   await new Promise((resolve) => server.close(resolve));
 }
 

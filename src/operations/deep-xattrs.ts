@@ -1,0 +1,45 @@
+/** The extended attributes of a mounted filesystem, however deep its directories are. */
+import { closeSync } from 'node:fs';
+import { DiskTree } from '../compare/disk-tree.ts';
+import { type AttributedFile, readXattrs } from '../host/xattrs.ts';
+
+/** Bytes of a directory's path below the root. With the name of an entry and a root before it, it is less than PATH_MAX. */
+const LONGEST_DIRECTORY = 2048;
+
+/**
+ * getfattr passes over what lies beyond PATH_MAX. Directories with long paths are opened, and are roots of their own.
+ * @throws SnapError `STAGE_FAILED`
+ */
+export async function* readDeepXattrs(root: string, signal: AbortSignal): AsyncGenerator<AttributedFile> {
+  let isDeep = false;
+  const onTooLong = () => {
+    isDeep = true;
+  };
+  for await (const file of readXattrs(root, signal, onTooLong)) {
+    if (isTooDeep(file.path)) isDeep = true;
+    else yield file;
+  }
+  if (!isDeep) return;
+  using tree = new DiskTree(root);
+  for (const { path } of tree.walk()) {
+    if (path.length <= LONGEST_DIRECTORY || isTooDeep(path) || !tree.stat(path)?.isDirectory()) continue;
+    yield* below(path, tree, signal);
+  }
+}
+
+async function* below(directory: Buffer, tree: DiskTree, signal: AbortSignal): AsyncGenerator<AttributedFile> {
+  const descriptor = tree.open(directory);
+  try {
+    for await (const { path, xattrs } of readDeepXattrs(`/proc/${process.pid}/fd/${descriptor}/.`, signal)) {
+      // Its own attributes were found by its path.
+      if (path.length > 0) yield { path: Buffer.concat([directory, SLASH, path]), xattrs };
+    }
+  } finally {
+    closeSync(descriptor);
+  }
+}
+
+const SLASH = Buffer.from('/');
+
+/** Whether it lies below a directory that is opened. */
+const isTooDeep = (path: Buffer): boolean => path.lastIndexOf(0x2f) > LONGEST_DIRECTORY;
