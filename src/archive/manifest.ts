@@ -133,8 +133,10 @@ export function decodeManifest(body: Buffer, key: string, snapshotId: string): M
     refuse('its objects are damaged', 'migrate the snapshot again');
   if (!isSnapshotNote(manifest.snapshot))
     refuse('what it says of the snapshot is damaged', 'migrate the snapshot again');
-  if (!isRecord(manifest.disk) || !Array.isArray(manifest.recorded ?? []))
+  if (!isRecord(manifest.disk) || !isRecordedList(manifest.recorded ?? []))
     refuse('its description of the disk is damaged', 'migrate the snapshot again');
+  const contradiction = contradictionIn(manifest);
+  if (contradiction !== null) refuse(contradiction, 'somebody wrote over it; migrate the snapshot again');
   if (!isTextOrNothing(manifest.sealed)) refuse('what it keeps sealed is damaged', 'migrate the snapshot again');
   return manifest;
 }
@@ -151,6 +153,18 @@ const isSnapshotNote = ({ sizeGiB, dataBytes, description, tags }: Manifest['sna
   isRecord(tags) &&
   Object.values(tags).every((value) => typeof value === 'string');
 
+const isRecordedList = (list: unknown): boolean =>
+  Array.isArray(list) && list.every((entry) => isRecord(entry) && isPartition(entry.partition));
+
+/** Each part of a disk is held once. A disk may have a table without partitions, but not be nothing at all. */
+function contradictionIn({ disk, objects, recorded }: Manifest): string | null {
+  const parts = [...objects, ...(recorded ?? [])].map(({ partition }) => partition);
+  if (parts.length === 0 && disk.table === 'none') return 'it names no object';
+  if (parts.length > 1 && parts.includes(null)) return 'it names the whole disk, and parts of it';
+  const twice = parts.find((partition, index) => parts.indexOf(partition) !== index);
+  return twice === undefined ? null : `it names partition ${twice} twice`;
+}
+
 function parse(body: Buffer): Manifest | null {
   try {
     const value: unknown = JSON.parse(body.toString('utf8'));
@@ -164,7 +178,7 @@ export const isManifestObject = (object: ManifestObject): boolean =>
   typeof object === 'object' &&
   object !== null &&
   typeof object.key === 'string' &&
-  (object.partition === null || (Number.isInteger(object.partition) && object.partition > 0)) &&
+  isPartition(object.partition) &&
   (object.layout === 'tar' || object.layout === 'image') &&
   Object.hasOwn(CODECS, object.codec) &&
   (object.cipher === 'none' || object.cipher === 'gpg') &&
@@ -174,6 +188,8 @@ export const isManifestObject = (object: ManifestObject): boolean =>
   isGeometry(object.geometry) &&
   isIndexNote(object.index) &&
   isChecksum(object.checksum);
+
+const isPartition = (value: unknown): boolean => value === null || (Number.isInteger(value) && (value as number) > 0);
 
 const isLength = (value: unknown): boolean => Number.isSafeInteger(value) && (value as number) >= 0;
 

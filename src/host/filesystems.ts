@@ -52,7 +52,7 @@ export type Treatment =
   | { how: 'raw'; reason: string };
 
 /** Swap is worth nothing to anybody; what is not a filesystem can only be kept bit by bit. */
-export function treatmentOf(found: Probe): Treatment {
+export function treatmentOf(found: Pick<Probe, 'type' | 'usage'>): Treatment {
   if (found.type === 'swap') return { how: 'record', reason: 'swap' };
   if (found.type !== null && found.usage === 'filesystem') return { how: 'mount', type: found.type };
   return { how: 'raw', reason: found.type === null ? 'nothing known is on it' : `it holds ${found.type}` };

@@ -2,7 +2,7 @@
 import { open } from 'node:fs/promises';
 import { SnapError } from '../errors.ts';
 import { runTool, ToolError } from '../transfer/process.ts';
-import { type Partition, readPartitionTable } from './partition-table.ts';
+import { isExtended, type Partition, readPartitionTable } from './partition-table.ts';
 
 export interface TablePlan {
   label: 'dos' | 'gpt';
@@ -13,9 +13,6 @@ export interface TablePlan {
 }
 
 const SECTOR = 512;
-
-/** Types of MBR partitions that only contain others. */
-const EXTENDED = new Set(['5', 'f', '85']);
 
 /**
  * A table comes from a manifest: nothing of it reaches sfdisk unless it can mean nothing else.
@@ -37,9 +34,7 @@ export function planTable(json: unknown, diskBytes: number): TablePlan {
   return {
     label,
     script: `${[...head, '', ...found.map(({ line }) => line)].join('\n')}\n`,
-    partitions: found
-      .map(({ partition }) => partition)
-      .filter(({ type }) => !(label === 'dos' && EXTENDED.has(type.toLowerCase()))),
+    partitions: found.map(({ partition }) => partition).filter(({ type }) => !(label === 'dos' && isExtended(type))),
   };
 }
 

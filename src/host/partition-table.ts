@@ -44,6 +44,9 @@ const LONGEST_GAP = 1024 * 1024 - SECTOR;
 /** Types of MBR partitions that only contain others. */
 const EXTENDED = new Set(['5', 'f', '85']);
 
+/** @param type in base 16, of an MBR partition. */
+export const isExtended = (type: string): boolean => EXTENDED.has(type.toLowerCase());
+
 /** @throws SnapError `PARTITION_TABLE` for a table that is there but cannot be read. */
 export async function readPartitionTable(device: string, signal: AbortSignal): Promise<PartitionTable> {
   const bootCode = await readStart(device, BOOT_CODE_BYTES);
@@ -55,7 +58,7 @@ export async function readPartitionTable(device: string, signal: AbortSignal): P
   const { partitiontable: table } = JSON.parse(json) as { partitiontable: SfdiskTable };
   const sectorBytes = table.sectorsize ?? 512;
   const partitions = (table.partitions ?? [])
-    .filter(({ type }) => !(tableType === 'dos' && EXTENDED.has(type)))
+    .filter(({ type }) => !(tableType === 'dos' && isExtended(type)))
     .map(({ node, start, size, type }) => ({
       number: partitionNumber(node, device),
       start: start * sectorBytes,

@@ -1,6 +1,5 @@
 /** All objects of an archive against the disk that they were made of. */
 import { join } from 'node:path';
-import type { RecordedPartition } from '../archive/manifest.ts';
 import type { Difference } from '../compare/difference.ts';
 import { SnapError } from '../errors.ts';
 import type { FoundDevice } from '../host/block-devices.ts';
@@ -20,8 +19,6 @@ export interface Disk {
 export interface CheckOrder {
   snapshotId: string;
   objects: readonly ArchivedObject[];
-  /** Partitions that are in the manifest only. */
-  recorded: readonly RecordedPartition[];
   disk: Disk;
   mountPoint: string;
   replayJournals: boolean;
@@ -112,20 +109,25 @@ async function checkOnDevice(
   return await checkObject(object, snapshotId, reference, services);
 }
 
-/** Partitions of the disk that no object holds, and that are not of the kind that is only recorded. */
-async function missingPartitions(order: CheckOrder, signal: AbortSignal): Promise<Difference[]> {
-  const { objects, recorded, disk } = order;
+/** Partitions of the disk that no object holds, and that are not of the kind that is only recorded: whatever is recorded. */
+async function missingPartitions({ objects, disk }: CheckOrder, signal: AbortSignal): Promise<Difference[]> {
+  const { device, table } = disk;
   if (objects.some(({ partition }) => partition === null)) return [];
-  const known = new Set([...objects, ...recorded].map(({ partition }) => partition));
+  if (table.kind === 'none') return (await mayBeLeftOut(device.path, signal)) ? [] : [nothingOf('the disk')];
+  const held = new Set(objects.map(({ partition }) => partition));
   const missing: Difference[] = [];
-  for (const partition of disk.table.partitions.filter(({ number }) => !known.has(number))) {
-    await using opened = await openPartition(disk.device.path, partition, signal);
-    if (treatmentOf(await probe(opened.path, signal)).how === 'record') continue;
-    missing.push({
-      kind: 'not-in-archive',
-      path: '',
-      detail: `the archive has nothing of partition ${partition.number}`,
-    });
+  for (const partition of table.partitions.filter(({ number }) => !held.has(number))) {
+    await using opened = await openPartition(device.path, partition, signal);
+    if (!(await mayBeLeftOut(opened.path, signal))) missing.push(nothingOf(`partition ${partition.number}`));
   }
   return missing;
 }
+
+const mayBeLeftOut = async (device: string, signal: AbortSignal): Promise<boolean> =>
+  treatmentOf(await probe(device, signal)).how === 'record';
+
+export const nothingOf = (what: string): Difference => ({
+  kind: 'not-in-archive',
+  path: '',
+  detail: `the archive has nothing of ${what}`,
+});

@@ -36,9 +36,8 @@ export async function compareWithSnapshot(
       streams: drill.downloadStreams,
       sessionKey: null,
     };
-    const recorded = manifest?.content.recorded ?? [];
     const contentOnly = manifest === null;
-    const checks = await checkArchive({ ...settings, snapshotId, objects, recorded, disk, contentOnly }, check);
+    const checks = await checkArchive({ ...settings, snapshotId, objects, disk, contentOnly }, check);
     row.comparedWith.push('snapshot');
     for (const { fetchedBytes } of checks) row.fetchedBytes += fetchedBytes;
   });

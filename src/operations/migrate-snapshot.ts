@@ -135,7 +135,7 @@ async function archiveDisk(
 /** Everything read back and compared while the volume is still here. @throws SnapError `DIFFERS` */
 async function validateHarvest({ snapshot, settings, services, signal }: Migration, harvest: Harvest): Promise<void> {
   const objects = harvest.objects.map((facts) => ({ ...facts, facts }));
-  const order = { ...settings, snapshotId: snapshot.id, objects, recorded: harvest.recorded, disk: harvest };
+  const order = { ...settings, snapshotId: snapshot.id, objects, disk: harvest };
   const reading = { streams: settings.uploadStreams, sessionKey: null, contentOnly: false };
   const checks = await checkArchive({ ...order, ...reading }, { ...services, ...reading, signal });
   for (const [index, object] of harvest.objects.entries()) {

@@ -49,7 +49,6 @@ export async function validateSnapshot(
       ...settings,
       snapshotId,
       objects: archive.objects,
-      recorded: archive.manifest?.content.recorded ?? [],
       disk,
     };
     const checks = await checkArchive(order, {

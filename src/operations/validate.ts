@@ -7,6 +7,7 @@ import { monotonic } from '../lib/clock.ts';
 import { temporaryDirectory } from '../lib/temporary-files.ts';
 import { refuseArchived } from './archived-objects.ts';
 import { tellOfCheck } from './check-archive.ts';
+import { missingByManifest } from './check-manifest.ts';
 import { type CheckServices, checkObject, type ObjectCheck } from './check-object.ts';
 import { mayBeFree, underClaim } from './claimed-work.ts';
 import { type Archive, findArchivesById } from './find-archive.ts';
@@ -110,7 +111,7 @@ async function validateArchivesAlone(
 }
 
 async function checkAlone(
-  { snapshotId, objects }: Archive,
+  { snapshotId, objects, manifest }: Archive,
   services: CheckServices & { region: string },
 ): Promise<void> {
   const started = monotonic();
@@ -125,5 +126,6 @@ async function checkAlone(
     const reference = await ownReference(object, snapshotId, temporary.path, services);
     checks.push(await checkObject(object, snapshotId, reference, services));
   }
-  tellOfCheck(snapshotId, 'archive-only', checks, [], (monotonic() - started) / 1000, services);
+  const missing = manifest ? missingByManifest(manifest.content) : [];
+  tellOfCheck(snapshotId, 'archive-only', checks, missing, (monotonic() - started) / 1000, services);
 }

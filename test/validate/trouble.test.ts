@@ -7,7 +7,7 @@ import { test } from 'node:test';
 import { DeleteObjectCommand, RestoreObjectCommand } from '@aws-sdk/client-s3';
 import type { FaultSpec } from '../../lab/core/contract.ts';
 import { keyEnding } from '../support/archives.ts';
-import { addSnapshotOf } from '../support/disks.ts';
+import { addSnapshotOf, fillPlainly } from '../support/disks.ts';
 import { tagsOf } from '../support/ec2-state.ts';
 import { BUCKET, labForTest, runMigrate, runValidate } from '../support/lab.ts';
 import { bytesOf, replaceObject } from '../support/tamper.ts';
@@ -116,12 +116,45 @@ test('a manifest that is none, and one of the future', async (t) => {
     ['{"format":', /manifest/],
     [JSON.stringify({ ...manifest, format: 99 }), /format 99|newer/],
     [JSON.stringify({ ...manifest, objects: [{ key: 7 }] }), /manifest/],
+    [JSON.stringify({ ...manifest, objects: [] }), /it names no object/],
+    [
+      JSON.stringify({ ...manifest, objects: [...manifest.objects, ...manifest.objects] }),
+      /it names the whole disk, and/,
+    ],
   ] as const) {
     await replaceObject(lab, key, Buffer.from(body));
     const done = await runValidate(lab, ['--all', '--quiet']);
     assert.equal(done.code, 1, done.stderr);
     assert.match(done.stderr, says);
   }
+});
+
+test('a manifest that leaves a partition out differs; one of a disk that is only swap does not', async (t) => {
+  const lab = await labForTest(t);
+  const swap = { content: 'swap', sizeMiB: 8 } as const;
+  const { snapshotId } = await addSnapshotOf(lab, {
+    table: 'gpt',
+    partitions: [{ content: 'ext4', sizeMiB: 16, populate: fillPlainly }, swap],
+  });
+  const swapOnly = await addSnapshotOf(lab, { table: 'none', partitions: [swap] });
+  assert.equal((await runMigrate(lab, ['--all'])).code, 0);
+  const right = await runValidate(lab, ['--snapshots', swapOnly.snapshotId]);
+  assert.equal(right.code, 0, right.stderr);
+  const key = await keyEnding(lab, `${snapshotId}.manifest.json`);
+  const manifest = JSON.parse((await bytesOf(lab, key)).toString());
+  const [object] = manifest.objects;
+  const asSwap = { ...object, bytes: object.plainBytes, reason: 'swap' };
+  for (const [recorded, argv] of [
+    [[asSwap, ...manifest.recorded], []],
+    [[asSwap, ...manifest.recorded], ['--archive-only']],
+    [manifest.recorded, ['--archive-only']],
+  ] as const) {
+    await replaceObject(lab, key, Buffer.from(JSON.stringify({ ...manifest, objects: [], recorded })));
+    const done = await runValidate(lab, ['--snapshots', snapshotId, ...argv]);
+    assert.equal(done.code, 12, `${argv}: ${done.stderr}`);
+    assert.match(done.stderr, /not-in-archive: the archive has nothing of partition 1/);
+  }
+  assert.equal((await tagsOf(lab, snapshotId))['snap-to-s3'], 'migrated');
 });
 
 test('objects in archive classes: what it takes, how to ask, and then it works', async (t) => {
