@@ -2,6 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import { type BlockTable, type ImageIndex, readImageIndex } from '../archive/block-table.ts';
+import type { ManifestObject } from '../archive/manifest.ts';
 import { readHeaderValue } from '../archive/metadata.ts';
 import type { ArchiveStore, ObjectHead } from '../cloud/ports.ts';
 import type { Comparison, ComparisonOrder } from '../compare/comparing-thread.ts';
@@ -293,18 +294,31 @@ function checkPart(extents: readonly Extent[], { downloaded }: Decoded, found: F
 }
 
 /** The stored and the plain bytes against what the store and the manifest know of them. */
-function checkFacts({ facts }: ArchivedObject, head: ObjectHead, decoded: Decoded, found: Findings): void {
+function checkFacts(object: ArchivedObject, head: ObjectHead, decoded: Decoded, found: Findings): void {
   const { downloaded, comparison } = decoded;
+  const { facts } = object;
   const isRead = downloaded.bytes === head.bytes;
   const known =
     facts?.checksum?.algorithm === 'CRC32' && facts.checksum.type === 'FULL_OBJECT' ? facts.checksum.value : head.crc32;
   if (isRead && known !== null && decodeCrc32(known) !== downloaded.crc32) {
     found.add('stored-bytes', 'the CRC-32 of the stored bytes is not the one that was stored with them');
   }
-  if (!facts || found.list.some(({ kind }) => kind === 'damaged')) return;
-  if (facts.plainBytes !== comparison.plainBytes) {
-    found.add('stored-bytes', `it decodes to ${comparison.plainBytes} bytes, the manifest says ${facts.plainBytes}`);
-  } else if (facts.plainSha256 && comparison.plainSha256 !== '' && facts.plainSha256 !== comparison.plainSha256) {
+  if (found.list.some(({ kind }) => kind === 'damaged')) return;
+  if (facts) checkPlain(facts, comparison, found);
+  else checkLength(object, head, comparison, found);
+}
+
+function checkPlain(facts: ManifestObject, { plainBytes, plainSha256 }: Comparison, found: Findings): void {
+  if (facts.plainBytes !== plainBytes) {
+    found.add('stored-bytes', `it decodes to ${plainBytes} bytes, the manifest says ${facts.plainBytes}`);
+  } else if (facts.plainSha256 && plainSha256 !== '' && facts.plainSha256 !== plainSha256) {
     found.add('stored-bytes', 'the SHA-256 of the plain bytes is not the one in the manifest');
   }
+}
+
+/** Without a manifest, only the metadata tell how long an image is: one that ends behind a frame decodes all the same. */
+function checkLength({ layout }: ArchivedObject, head: ObjectHead, { plainBytes }: Comparison, found: Findings): void {
+  const told = readHeaderValue(head.metadata['uncompressed-size'] ?? '');
+  if (layout !== 'image' || !/^\d+$/.test(told) || Number(told) === plainBytes) return;
+  found.add('stored-bytes', `it decodes to ${plainBytes} bytes, its metadata say ${told}`);
 }

@@ -1,14 +1,15 @@
 /** Archives that version 0 wrote: description in the key, `.zstd`, no manifest, whatever the flags say. */
 import assert from 'node:assert/strict';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { PutObjectCommand } from '@aws-sdk/client-s3';
 import { run } from '../../lab/core/run.ts';
 import { withMounted } from '../../lab/disks/inspect.ts';
+import { GiB } from '../../src/lib/units.ts';
 import { addSnapshotOf } from '../support/disks.ts';
 import { tagsOf } from '../support/ec2-state.ts';
-import { BUCKET, labForTest, runValidate, type TestLab } from '../support/lab.ts';
+import { BUCKET, labForTest, runCli, runValidate, type TestLab } from '../support/lab.ts';
 import { makeNastyTree } from '../support/nasty-tree.ts';
 import { imageOf, through } from '../support/tamper.ts';
 
@@ -18,8 +19,9 @@ const START = '2017-06-30T22:00:00.000Z';
 const keyOf = (volumeId: string, snapshotId: string, rest: string): string =>
   `${volumeId}/2017-06-30T18:00:00-04:00 ${snapshotId}${rest}`;
 
-async function put(lab: TestLab, snapshotId: string, key: string, body: Buffer): Promise<void> {
-  const Metadata = { 'snapshot-snapshotid': snapshotId, 'uncompressed-size': '1' };
+/** @param more what else the metadata have; of a tar, the size is an estimate. */
+async function put(lab: TestLab, snapshotId: string, key: string, body: Buffer, more = {}): Promise<void> {
+  const Metadata = { 'snapshot-snapshotid': snapshotId, 'uncompressed-size': '1', ...more };
   await lab.s3.send(new PutObjectCommand({ Bucket: BUCKET, Key: key, Body: body, Metadata }));
 }
 
@@ -86,9 +88,18 @@ test('an image, and one of the objects missing', async (t) => {
   const disk = await addSnapshotOf(lab, undefined, fixture);
   const { volumeId, snapshotId } = disk;
   const key = keyOf(volumeId, snapshotId, '.img.lz4');
-  await put(lab, snapshotId, key, await through(['lz4', '-1', '-c', imageOf(lab, snapshotId)], Buffer.alloc(0)));
+  const frames = await through(['lz4', '-1', '-c', imageOf(lab, snapshotId)], Buffer.alloc(0));
+  const size = { 'uncompressed-size': String(statSync(imageOf(lab, snapshotId)).size) };
+  await put(lab, snapshotId, key, frames, size);
   const done = await runValidate(lab, ['--all', '--dd']);
   assert.equal(done.code, 0, done.stderr);
+  await put(lab, snapshotId, key, frames, { 'uncompressed-size': String(2 * GiB) });
+  const file = join(lab.directory, 'restored.img');
+  const restored = await runCli(lab.env, ['restore', '--bucket', BUCKET, snapshotId, '--to-file', file]);
+  for (const short of [restored, await runValidate(lab, ['--snapshots', snapshotId, '--archive-only'])]) {
+    assert.equal(short.code, 12, short.stderr);
+    assert.match(short.stderr, /it decodes to 1073741824 bytes, its metadata say 2147483648/);
+  }
   const parted = await addSnapshotOf(
     lab,
     {
