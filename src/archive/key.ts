@@ -48,8 +48,8 @@ export interface ParsedKey extends KeyParts {
 
 /**
  * Reads the key of a data object: ours, and those of version 0 (any UTC offset, ` - <description>`, partition as `1`
- * or `p1`, suffix `.zstd`). A description that ends like a partition (`release 2.1`) cannot be told from one here;
- * the object's metadata can.
+ * or `p1`, suffix `.zstd`). A description that ends like a partition (`release 2.1`) cannot be told from one here:
+ * `endsInDescription` can.
  * @returns `null` for the key of anything else.
  */
 export function parseKey(key: string): ParsedKey | null {
@@ -68,6 +68,17 @@ export function parseKey(key: string): ParsedKey | null {
     codec: found['codec'] === 'lz4' ? 'lz4' : 'zstd',
     cipher: found['cipher'] === undefined ? 'none' : 'gpg',
   };
+}
+
+/** Whether what was taken for a partition may be the end of a description. */
+export const isAmbiguous = ({ description, partition }: ParsedKey): boolean =>
+  description !== null && partition !== null;
+
+/** @param description as the object's metadata have it, where HTTP leaves no blanks at the ends. */
+export function endsInDescription(key: string, { snapshotId }: ParsedKey, description: string): boolean {
+  const intro = `${snapshotId} - `;
+  const text = key.slice(key.indexOf(intro) + intro.length).replace(/\.(tar|img)\.[a-z0-9]+(\.gpg)?$/, '');
+  return text.trim() === description.trim();
 }
 
 const DATA_KEY = new RegExp(

@@ -105,7 +105,7 @@ const drillEach = (
 async function readArchive({ id, manifestKey, data }: FoundArchive, { store }: Services, signal: AbortSignal) {
   const manifest = manifestKey === null ? null : await readManifest(manifestKey, id, store, signal);
   const keys = data.map(({ key }) => key);
-  return archiveOf(id, manifest, keys, store.bucket);
+  return archiveOf(id, manifest, keys, store, signal);
 }
 
 async function drillOne(

@@ -1,7 +1,18 @@
 /** What the bucket holds of a snapshot. */
 import type { CodecName } from '../archive/codec.ts';
-import { type ArchiveName, type Cipher, type Layout, manifestKey, parseKey, parseSmallKey } from '../archive/key.ts';
+import {
+  type ArchiveName,
+  type Cipher,
+  endsInDescription,
+  isAmbiguous,
+  type Layout,
+  manifestKey,
+  type ParsedKey,
+  parseKey,
+  parseSmallKey,
+} from '../archive/key.ts';
 import { decodeManifest, type Manifest, type ManifestObject } from '../archive/manifest.ts';
+import { readHeaderValue } from '../archive/metadata.ts';
 import type { ArchiveStore } from '../cloud/ports.ts';
 import { SnapError } from '../errors.ts';
 
@@ -27,7 +38,7 @@ export async function findArchive(name: ArchiveName, store: ArchiveStore, signal
   const manifest = await readManifest(manifestKey(name), name.snapshotId, store, signal);
   if (manifest) return withManifest(name.snapshotId, manifest);
   const keys = await keysOf(name.prefix, `${name.volumeId}/`, store, signal);
-  return withoutManifest(name.snapshotId, keys, store.bucket);
+  return withoutManifest(name.snapshotId, keys, store, signal);
 }
 
 /** For snapshots that may be gone: the bucket itself is searched. @param ids `null` for all archives. */
@@ -46,7 +57,7 @@ export async function findArchivesById(
     const manifest = own.find((key) => key.endsWith('.manifest.json'));
     try {
       const found = manifest === undefined ? null : await readManifest(manifest, id, store, signal);
-      archives.push(archiveOf(id, found, own, store.bucket));
+      archives.push(await archiveOf(id, found, own, store, signal));
     } catch (error) {
       if (!(error instanceof SnapError) || error.code === 'INTERRUPTED') throw error;
       missing.push({ id, error });
@@ -56,12 +67,16 @@ export async function findArchivesById(
 }
 
 /** @param keys of what is there without a manifest. @throws SnapError `NOT_FOUND` */
-export const archiveOf = (
+export const archiveOf = async (
   snapshotId: string,
   manifest: Archive['manifest'],
   keys: readonly string[],
-  bucket: string,
-): Archive => (manifest ? withManifest(snapshotId, manifest) : withoutManifest(snapshotId, keys, bucket));
+  store: HeadStore,
+  signal: AbortSignal,
+): Promise<Archive> =>
+  manifest ? withManifest(snapshotId, manifest) : withoutManifest(snapshotId, keys, store, signal);
+
+type HeadStore = Pick<ArchiveStore, 'head' | 'bucket'>;
 
 /** Those of other prefixes belong to other archives, though they may be of the same snapshots. */
 async function keysOf(prefix: string, below: string, store: ArchiveStore, signal: AbortSignal): Promise<string[]> {
@@ -87,7 +102,7 @@ export async function readManifest(
   }
 }
 
-const withManifest = (snapshotId: string, manifest: NonNullable<Archive['manifest']>): Archive => ({
+export const withManifest = (snapshotId: string, manifest: NonNullable<Archive['manifest']>): Archive => ({
   snapshotId,
   manifest,
   objects: manifest.content.objects.map((facts) => ({
@@ -100,15 +115,22 @@ const withManifest = (snapshotId: string, manifest: NonNullable<Archive['manifes
   })),
 });
 
-function withoutManifest(snapshotId: string, keys: readonly string[], bucket: string): Archive {
-  const objects = keys.flatMap((key): ArchivedObject[] => {
+async function withoutManifest(
+  snapshotId: string,
+  keys: readonly string[],
+  store: HeadStore,
+  signal: AbortSignal,
+): Promise<Archive> {
+  const objects: ArchivedObject[] = [];
+  for (const key of keys) {
     const parsed = parseKey(key);
-    if (parsed?.snapshotId !== snapshotId) return [];
-    const { partition, layout, codec, cipher } = parsed;
-    return [{ key, partition, layout, codec, cipher, facts: null }];
-  });
+    if (parsed?.snapshotId !== snapshotId) continue;
+    const { layout, codec, cipher } = parsed;
+    const partition = await partitionOf(key, parsed, store, signal);
+    objects.push({ key, partition, layout, codec, cipher, facts: null });
+  }
   if (objects.length > 0) return { snapshotId, manifest: null, objects };
-  throw new SnapError('NOT_FOUND', `there is no archive of ${snapshotId} in ${bucket}`, {
+  throw new SnapError('NOT_FOUND', `there is no archive of ${snapshotId} in ${store.bucket}`, {
     hint: 'check --bucket and --prefix, or migrate it first',
   });
 }
@@ -129,4 +151,17 @@ export function refuseTwins({ snapshotId, objects }: Archive): void {
       hint: 'copy the one that you want below another prefix, and give that with --prefix',
     },
   );
+}
+
+/** A key of version 0 may end in a description that looks like a partition; then the metadata have all of it. */
+async function partitionOf(
+  key: string,
+  parsed: ParsedKey,
+  store: HeadStore,
+  signal: AbortSignal,
+): Promise<number | null> {
+  if (!isAmbiguous(parsed)) return parsed.partition;
+  const description = (await store.head(key, { signal }))?.metadata['snapshot-description'];
+  const isWhole = description !== undefined && endsInDescription(key, parsed, readHeaderValue(description));
+  return isWhole ? null : parsed.partition;
 }

@@ -54,5 +54,5 @@ async function readArchive(found: FoundArchive, services: Services, signal: Abor
   const manifest = await manifestOf(found, services, signal);
   if (manifest === 'unreadable') return null;
   const keys = found.data.map(({ key }) => key);
-  return archiveOf(found.id, manifest, keys, services.store.bucket);
+  return archiveOf(found.id, manifest, keys, services.store, signal);
 }

@@ -6,7 +6,7 @@ import type { ShownArchive, ShownObject } from '../events.ts';
 import { requireTools } from '../host/tools.ts';
 import { inParallel } from '../lib/parallel.ts';
 import { printable } from '../lib/printable.ts';
-import { type Archive, type ArchivedObject, archiveOf, findArchivesById } from './find-archive.ts';
+import { type Archive, type ArchivedObject, findArchivesById, withManifest } from './find-archive.ts';
 import { listFiles } from './list-files.ts';
 import { openManifest } from './open-manifest.ts';
 import type { Services, ShowSettings } from './settings.ts';
@@ -21,7 +21,7 @@ export async function showArchive(settings: ShowSettings, services: Services, si
   const [archive] = archives;
   if (!archive) throw missing[0]?.error;
   if (files === null) {
-    const opened = await unsealed(archive, settings, services, signal);
+    const opened = await unsealed(archive, settings, signal);
     services.host.notify({ code: 'archive.shown', snapshot, archive: await shown(opened, services, signal) });
     return EXIT.ok;
   }
@@ -42,7 +42,6 @@ interface Opened {
 async function unsealed(
   archive: Archive,
   { snapshotId, passphraseWithin }: ShowSettings,
-  { store }: Services,
   signal: AbortSignal,
 ): Promise<Opened> {
   const { manifest } = archive;
@@ -50,7 +49,7 @@ async function unsealed(
   try {
     const sealed = await openManifest(manifest, snapshotId, signal, passphraseWithin);
     const content = withSealed(manifest.content, sealed);
-    return { archive: archiveOf(snapshotId, { ...manifest, content }, [], store.bucket), whyClosed: null };
+    return { archive: withManifest(snapshotId, { ...manifest, content }), whyClosed: null };
   } catch (error) {
     signal.throwIfAborted();
     if (!(error instanceof SnapError)) throw error;

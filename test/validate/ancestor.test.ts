@@ -38,11 +38,14 @@ test('a tar of GNU format, without attributes: content as it is, and only attrib
   const disk = await addSnapshotOf(
     lab,
     { table: 'none', partitions: [{ content: 'ext4', sizeMiB: 640, populate }] },
-    { startTime: START, tags: { 'snap-to-s3': 'migrated' }, description: 'nightly (web) backup' },
+    { startTime: START, tags: { 'snap-to-s3': 'migrated' }, description: 'nightly (web) backup 2.1' },
   );
   const body = await through(['lz4', '-1', '-c'], await tarOf(lab, disk.image, null));
   const { volumeId, snapshotId } = disk;
-  await put(lab, snapshotId, keyOf(volumeId, snapshotId, ' - nightly (web) backup.tar.lz4'), body);
+  // It ends like a partition: only the metadata tell that it does not.
+  const description = 'nightly (web) backup 2.1';
+  const key = keyOf(volumeId, snapshotId, ` - ${description}.tar.lz4`);
+  await put(lab, snapshotId, key, body, { 'snapshot-description': description });
   const content = await runValidate(lab, ['--snapshots', snapshotId, '--content-only']);
   assert.equal(content.code, 0, content.stderr);
   assert.equal((await tagsOf(lab, snapshotId))['snap-to-s3'], 'validated');
@@ -75,7 +78,8 @@ test('partitions, .zstd, lz4 with other flags, and a flag that names another com
     [3, '.3.tar.lz4', ['lz4', '-9', '-BX', '-c']],
   ] as const) {
     const body = await through(compressor, await tarOf(lab, disk.image, partition));
-    await put(lab, snapshotId, keyOf(volumeId, snapshotId, ` - two${rest}`), body);
+    const key = keyOf(volumeId, snapshotId, ` - two${rest}`);
+    await put(lab, snapshotId, key, body, { 'snapshot-description': 'two' });
   }
   const done = await runValidate(lab, ['--all', '--compression', 'lz4']);
   assert.equal(done.code, 0, done.stderr);
