@@ -17,9 +17,25 @@ export function tableFacts(json: unknown): TableFacts {
   };
 }
 
+const OF_TABLE = ['label', 'id', 'firstlba'];
+const OF_PARTITION = ['start', 'size', 'type', 'uuid', 'name', 'attrs', 'bootable'];
+
+/** What a table is made anew of, as text. How its device was called is no part of that. */
+export function tableEssence(json: unknown): string {
+  const table = fields(fields(json)['partitiontable']);
+  const entries: unknown = table['partitions'];
+  const partitions = (Array.isArray(entries) ? entries : []).map((entry) => {
+    const found = fields(entry);
+    return [numberOf(found), ...OF_PARTITION.map((name) => found[name])];
+  });
+  return JSON.stringify([...OF_TABLE.map((name) => table[name]), partitions]);
+}
+
 /** `/dev/nvme1n1p2` and `/dev/xvdf2` are partition 2. */
+const numberOf = (entry: Record<string, unknown>): string | undefined => /\d+$/.exec(text(entry['node']) ?? '')?.[0];
+
 function partitionFacts(entry: Record<string, unknown>, sectorBytes: number): ShownPartition[] {
-  const [number] = /\d+$/.exec(text(entry['node']) ?? '') ?? [];
+  const number = numberOf(entry);
   if (number === undefined) return [];
   const [start, size] = [amount(entry['start']), amount(entry['size'])];
   return [

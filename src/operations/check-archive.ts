@@ -2,23 +2,22 @@
 import { join } from 'node:path';
 import type { Difference } from '../compare/difference.ts';
 import { SnapError } from '../errors.ts';
-import type { FoundDevice } from '../host/block-devices.ts';
-import { probe, treatmentOf } from '../host/filesystems.ts';
+import { probe } from '../host/filesystems.ts';
 import { mountReadOnly } from '../host/mounts.ts';
 import { openPartition } from '../host/partition-device.ts';
-import type { PartitionTable } from '../host/partition-table.ts';
 import { monotonic } from '../lib/clock.ts';
+import { checkIndex, withIndex } from './check-index.ts';
+import { compareWithManifest } from './check-manifest.ts';
 import { type CheckServices, checkObject, type ObjectCheck, type Reference } from './check-object.ts';
-import type { ArchivedObject } from './find-archive.ts';
-
-export interface Disk {
-  device: FoundDevice;
-  table: PartitionTable;
-}
+import type { Archive, ArchivedObject } from './find-archive.ts';
+import { type Disk, missingPartitions } from './missing-partitions.ts';
+import { openManifest } from './open-manifest.ts';
 
 export interface CheckOrder {
   snapshotId: string;
   objects: readonly ArchivedObject[];
+  /** `null` where there is none, or none yet. */
+  manifest: Archive['manifest'];
   disk: Disk;
   mountPoint: string;
   replayJournals: boolean;
@@ -33,10 +32,12 @@ export interface CheckOrder {
 export async function checkArchive(order: CheckOrder, services: CheckServices): Promise<ObjectCheck[]> {
   const started = monotonic();
   const checks: ObjectCheck[] = [];
-  for (const object of order.objects) checks.push(await checkOnDisk(object, order, services));
-  const missing = await missingPartitions(order, services.signal);
+  for (const object of order.objects)
+    checks.push(withIndex(await checkOnDisk(object, order, services), await checkIndex(object, services)));
+  const missing = await missingPartitions(order.objects, order.disk, services.signal);
+  const described = await compareDescription(order, services);
   const compared = order.contentOnly ? 'content' : 'everything';
-  tellOfCheck(order.snapshotId, compared, checks, missing, (monotonic() - started) / 1000, services);
+  tellOfCheck(order.snapshotId, compared, checks, [...missing, ...described], (monotonic() - started) / 1000, services);
   return checks;
 }
 
@@ -109,25 +110,11 @@ async function checkOnDevice(
   return await checkObject(object, snapshotId, reference, services);
 }
 
-/** Partitions of the disk that no object holds, and that are not of the kind that is only recorded: whatever is recorded. */
-async function missingPartitions({ objects, disk }: CheckOrder, signal: AbortSignal): Promise<Difference[]> {
-  const { device, table } = disk;
-  if (objects.some(({ partition }) => partition === null)) return [];
-  if (table.kind === 'none') return (await mayBeLeftOut(device.path, signal)) ? [] : [nothingOf('the disk')];
-  const held = new Set(objects.map(({ partition }) => partition));
-  const missing: Difference[] = [];
-  for (const partition of table.partitions.filter(({ number }) => !held.has(number))) {
-    await using opened = await openPartition(device.path, partition, signal);
-    if (!(await mayBeLeftOut(opened.path, signal))) missing.push(nothingOf(`partition ${partition.number}`));
-  }
-  return missing;
+/** What is sealed is not opened by the session key of an object. */
+async function compareDescription(
+  { snapshotId, manifest, disk }: CheckOrder,
+  { signal, sessionKey }: CheckServices,
+): Promise<Difference[]> {
+  if (!manifest || (manifest.content.sealed && sessionKey !== null)) return [];
+  return compareWithManifest(await openManifest(manifest, snapshotId, signal), disk, signal);
 }
-
-const mayBeLeftOut = async (device: string, signal: AbortSignal): Promise<boolean> =>
-  treatmentOf(await probe(device, signal)).how === 'record';
-
-export const nothingOf = (what: string): Difference => ({
-  kind: 'not-in-archive',
-  path: '',
-  detail: `the archive has nothing of ${what}`,
-});

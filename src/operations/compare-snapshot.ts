@@ -37,7 +37,7 @@ export async function compareWithSnapshot(
       sessionKey: null,
     };
     const contentOnly = manifest === null;
-    const checks = await checkArchive({ ...settings, snapshotId, objects, disk, contentOnly }, check);
+    const checks = await checkArchive({ ...settings, snapshotId, objects, manifest, disk, contentOnly }, check);
     row.comparedWith.push('snapshot');
     for (const { fetchedBytes } of checks) row.fetchedBytes += fetchedBytes;
   });

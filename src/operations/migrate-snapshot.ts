@@ -20,10 +20,11 @@ import { cleanupSignal } from '../lib/disposal.ts';
 import { inParallel } from '../lib/parallel.ts';
 import { temporaryDirectory } from '../lib/temporary-files.ts';
 import { imageOf, readDiskEnds } from './archive-direct.ts';
-import { checkArchive, type Disk } from './check-archive.ts';
+import { checkArchive } from './check-archive.ts';
 import type { HeldClaim } from './claims.ts';
 import { commitIndex } from './commit-index.ts';
 import { commitManifest } from './commit-manifest.ts';
+import type { Disk } from './missing-partitions.ts';
 import { MigrationProgress } from './progress.ts';
 import { readDisk } from './read-disk.ts';
 import type { MigrateSettings, Services } from './settings.ts';
@@ -135,7 +136,7 @@ async function archiveDisk(
 /** Everything read back and compared while the volume is still here. @throws SnapError `DIFFERS` */
 async function validateHarvest({ snapshot, settings, services, signal }: Migration, harvest: Harvest): Promise<void> {
   const objects = harvest.objects.map((facts) => ({ ...facts, facts }));
-  const order = { ...settings, snapshotId: snapshot.id, objects, disk: harvest };
+  const order = { ...settings, snapshotId: snapshot.id, objects, manifest: null, disk: harvest };
   const reading = { streams: settings.uploadStreams, sessionKey: null, contentOnly: false };
   const checks = await checkArchive({ ...order, ...reading }, { ...services, ...reading, signal });
   for (const [index, object] of harvest.objects.entries()) {

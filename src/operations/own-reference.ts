@@ -1,23 +1,47 @@
 /** What an archive is held against where there is no disk: its own index. */
+import type { Difference } from '../compare/difference.ts';
+import { SnapError } from '../errors.ts';
+import { checkIndex, indexDifference } from './check-index.ts';
 import type { CheckServices, Reference } from './check-object.ts';
 import { imageIndexOf } from './check-object.ts';
 import { chooseMembers } from './choose-members.ts';
 import type { ArchivedObject } from './find-archive.ts';
 
+/** What is held against nothing but what the manifest says of all of it. */
+const ALONE = { how: 'alone', records: null } as const;
+
 /**
+ * An index that cannot be used is a difference; the object itself may still be whole.
  * @param directory where something can be kept as long as the reference is used.
- * @throws SnapError `MANIFEST`, `NOT_FOUND`
+ * @throws SnapError `GPG_KEY`, and what a download throws.
  */
 export async function ownReference(
   object: ArchivedObject,
   snapshotId: string,
   directory: string,
   services: CheckServices,
-): Promise<Reference> {
+): Promise<{ reference: Reference; differences: Difference[] }> {
+  try {
+    const reference = await readReference(object, snapshotId, directory, services);
+    if (reference) return { reference, differences: [] };
+    return { reference: ALONE, differences: await checkIndex(object, services) };
+  } catch (error) {
+    if (!(error instanceof SnapError) || !['MANIFEST', 'NOT_FOUND'].includes(error.code)) throw error;
+    return { reference: ALONE, differences: [indexDifference(error.message)] };
+  }
+}
+
+/** @returns `null` without an index that can be read. @throws SnapError `MANIFEST`, `NOT_FOUND`, `GPG_KEY` */
+async function readReference(
+  object: ArchivedObject,
+  snapshotId: string,
+  directory: string,
+  services: CheckServices,
+): Promise<Reference | null> {
   if (object.layout === 'tar') {
     const all = await chooseMembers(object, snapshotId, { paths: null, directory, before: null }, services);
-    return { how: 'alone', records: all?.records ?? null };
+    return all && { how: 'alone', records: all.records };
   }
   const table = (await imageIndexOf(object, services))?.table;
-  return table ? { how: 'blocks', table } : { how: 'alone', records: null };
+  return table ? { how: 'blocks', table } : null;
 }

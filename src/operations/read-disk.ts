@@ -2,7 +2,7 @@
 import type { Host } from '../events.ts';
 import type { FoundDevice } from '../host/block-devices.ts';
 import { readPartitionTable } from '../host/partition-table.ts';
-import type { Disk } from './check-archive.ts';
+import type { Disk } from './missing-partitions.ts';
 
 export async function readDisk(snapshot: string, device: FoundDevice, host: Host, signal: AbortSignal): Promise<Disk> {
   const table = await readPartitionTable(device.path, signal);

@@ -49,6 +49,7 @@ export async function validateSnapshot(
       ...settings,
       snapshotId,
       objects: archive.objects,
+      manifest: archive.manifest,
       disk,
     };
     const checks = await checkArchive(order, {

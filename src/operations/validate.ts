@@ -7,6 +7,7 @@ import { monotonic } from '../lib/clock.ts';
 import { temporaryDirectory } from '../lib/temporary-files.ts';
 import { refuseArchived } from './archived-objects.ts';
 import { tellOfCheck } from './check-archive.ts';
+import { withIndex } from './check-index.ts';
 import { missingByManifest } from './check-manifest.ts';
 import { type CheckServices, checkObject, type ObjectCheck } from './check-object.ts';
 import { mayBeFree, underClaim } from './claimed-work.ts';
@@ -123,8 +124,8 @@ async function checkAlone(
   );
   for (const object of objects) {
     using temporary = temporaryDirectory();
-    const reference = await ownReference(object, snapshotId, temporary.path, services);
-    checks.push(await checkObject(object, snapshotId, reference, services));
+    const { reference, differences } = await ownReference(object, snapshotId, temporary.path, services);
+    checks.push(withIndex(await checkObject(object, snapshotId, reference, services), differences));
   }
   const missing = manifest ? missingByManifest(manifest.content) : [];
   tellOfCheck(snapshotId, 'archive-only', checks, missing, (monotonic() - started) / 1000, services);

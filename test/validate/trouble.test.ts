@@ -129,7 +129,7 @@ test('a manifest that is none, and one of the future', async (t) => {
   }
 });
 
-test('a manifest that leaves a partition out differs; one of a disk that is only swap does not', async (t) => {
+test('a manifest that says something else of the disk differs; one of a disk that is only swap does not', async (t) => {
   const lab = await labForTest(t);
   const swap = { content: 'swap', sizeMiB: 8 } as const;
   const { snapshotId } = await addSnapshotOf(lab, {
@@ -154,6 +154,26 @@ test('a manifest that leaves a partition out differs; one of a disk that is only
     assert.equal(done.code, 12, `${argv}: ${done.stderr}`);
     assert.match(done.stderr, /not-in-archive: the archive has nothing of partition 1/);
   }
+  // What the disk is made anew of.
+  const { disk } = manifest;
+  const table = JSON.parse(JSON.stringify(disk.partitionTable).replace('"start":2048', '"start":4096'));
+  const wrong = {
+    disk: { ...disk, bootCode: Buffer.alloc(446, 'x').toString('base64'), partitionTable: table },
+    objects: [{ ...object, uuid: null }],
+    recorded: [{ ...manifest.recorded[0], label: 'other' }],
+  };
+  await replaceObject(lab, key, Buffer.from(JSON.stringify({ ...manifest, ...wrong })));
+  await replaceObject(lab, object.index.key, Buffer.from('no index'));
+  const described = await runValidate(lab, ['--snapshots', snapshotId]);
+  assert.equal(described.code, 12, described.stderr);
+  for (const what of ['boot code', 'partition table', 'UUID of the filesystem of partition 1', 'label .* partition 2'])
+    assert.match(described.stderr, new RegExp(`disk: the ${what} is not the one in the manifest`));
+  assert.match(described.stderr, /index: .*\.1\.index\.zst is not the one of the manifest/);
+  assert.match(described.stderr, /differ in 5 things/);
+  const alone = await runValidate(lab, ['--snapshots', snapshotId, '--archive-only']);
+  assert.equal(alone.code, 12, alone.stderr);
+  assert.match(alone.stderr, /index: .*\.1\.index\.zst: /);
+  assert.match(alone.stderr, /differ in 1 thing/);
   assert.equal((await tagsOf(lab, snapshotId))['snap-to-s3'], 'migrated');
 });
 

@@ -1,0 +1,24 @@
+/** The index of an object against what the manifest notes of it. */
+import type { Difference } from '../compare/difference.ts';
+import type { CheckServices, ObjectCheck } from './check-object.ts';
+import type { ArchivedObject } from './find-archive.ts';
+
+/** By its ETag and length: it is not read. */
+export async function checkIndex(
+  { facts }: ArchivedObject,
+  { store, signal }: Pick<CheckServices, 'store' | 'signal'>,
+): Promise<Difference[]> {
+  if (!facts?.index) return [];
+  const { key, etag, bytes } = facts.index;
+  const head = await store.head(key, { signal });
+  if (!head) return [indexDifference(`${key} is not in the bucket`)];
+  return head.etag === etag && head.bytes === bytes ? [] : [indexDifference(`${key} is not the one of the manifest`)];
+}
+
+export const indexDifference = (detail: string): Difference => ({ kind: 'index', path: '', detail });
+
+export const withIndex = (check: ObjectCheck, found: readonly Difference[]): ObjectCheck => ({
+  ...check,
+  differences: [...check.differences, ...found],
+  differenceCount: check.differenceCount + found.length,
+});

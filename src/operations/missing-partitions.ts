@@ -1,0 +1,38 @@
+/** What a disk has, and an archive has not. */
+import type { Difference } from '../compare/difference.ts';
+import type { FoundDevice } from '../host/block-devices.ts';
+import { probe, treatmentOf } from '../host/filesystems.ts';
+import { openPartition } from '../host/partition-device.ts';
+import type { PartitionTable } from '../host/partition-table.ts';
+import type { ArchivedObject } from './find-archive.ts';
+
+export interface Disk {
+  device: FoundDevice;
+  table: PartitionTable;
+}
+
+/** Partitions of the disk that no object holds, and that are not of the kind that is only recorded: whatever is recorded. */
+export async function missingPartitions(
+  objects: readonly ArchivedObject[],
+  { device, table }: Disk,
+  signal: AbortSignal,
+): Promise<Difference[]> {
+  if (objects.some(({ partition }) => partition === null)) return [];
+  if (table.kind === 'none') return (await mayBeLeftOut(device.path, signal)) ? [] : [nothingOf('the disk')];
+  const held = new Set(objects.map(({ partition }) => partition));
+  const missing: Difference[] = [];
+  for (const partition of table.partitions.filter(({ number }) => !held.has(number))) {
+    await using opened = await openPartition(device.path, partition, signal);
+    if (!(await mayBeLeftOut(opened.path, signal))) missing.push(nothingOf(`partition ${partition.number}`));
+  }
+  return missing;
+}
+
+const mayBeLeftOut = async (device: string, signal: AbortSignal): Promise<boolean> =>
+  treatmentOf(await probe(device, signal)).how === 'record';
+
+export const nothingOf = (what: string): Difference => ({
+  kind: 'not-in-archive',
+  path: '',
+  detail: `the archive has nothing of ${what}`,
+});
