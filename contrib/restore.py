@@ -94,8 +94,11 @@ def restore_files(directory, item, target, paths):
     lines = load_index(directory, item)
     members = [line for line in lines if "span" in line]
     wanted = [os.path.normpath(os.fsencode(path).lstrip(b"/")) for path in paths]
-    is_wanted = lambda name: not paths or any(name == path or name.startswith(path + b"/") for path in wanted)
-    chosen = [member for member in members if is_wanted(name_of(member))]
+    is_below = lambda name, path: name == path or name.startswith(path + b"/")
+    chosen = [member for member in members if not paths or any(is_below(name_of(member), path) for path in wanted)]
+    missing = [os.fsdecode(path) for path in wanted if not any(is_below(name_of(member), path) for member in chosen)]
+    if missing:
+        sys.exit(f"the archive has no {', '.join(missing)}; nothing was restored")
     spans, pieces = [member["span"] for member in chosen], [line["piece"] for line in lines if "piece" in line]
     placed = some_pieces(directory, item, pieces, spans) if pieces else with_places(whole_stream(directory, item))
     os.makedirs(target, exist_ok=True)

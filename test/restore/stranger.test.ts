@@ -1,6 +1,6 @@
 /** contrib/restore.py: archives read by somebody who has only the description of the format. */
 import assert from 'node:assert/strict';
-import { mkdirSync, readdirSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { withMounted } from '../../lab/disks/inspect.ts';
@@ -74,6 +74,11 @@ for (const [codec, cipher] of [
     const chosen = await reader('files', some, '--path', 'nasty/setuid');
     assert.equal(chosen.code, 0, chosen.stderr);
     assert.deepEqual(readdirSync(join(some, 'nasty')), ['setuid']);
+    const nowhere = join(lab.directory, 'nowhere');
+    const unknown = await reader('files', nowhere, '--path', 'nasty/setuid', '--path', 'nasty/nothing');
+    assert.equal(unknown.code, 1, unknown.stdout);
+    assert.match(unknown.stderr, /^the archive has no nasty\/nothing; nothing was restored$/m);
+    assert.equal(existsSync(nowhere), false);
     const raw = join(lab.directory, 'raw');
     assert.equal((await reader('image', raw)).code, 0);
   });
