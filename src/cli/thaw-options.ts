@@ -1,8 +1,8 @@
 /** Flags for objects in archive classes, and the question whether they may be asked for. */
-import { createInterface } from 'node:readline/promises';
 import { Option } from 'commander';
 import { THAW_DAYS } from '../operations/archived-objects.ts';
 import type { ThawSettings } from '../operations/settings.ts';
+import { ask, canAsk } from './ask.ts';
 import type { CliContext } from './context.ts';
 import { wholeNumber } from './flag-values.ts';
 
@@ -32,22 +32,9 @@ export const toThaw = (flags: ThawFlags, context: CliContext): ThawSettings => (
 });
 
 /** @returns `null` where nobody can be asked. */
-function consentOf({ yes, json, quiet }: ThawFlags, { process, signal }: CliContext): ThawSettings['consent'] {
-  if (yes) return async () => true;
-  const { stdin, stderr } = process;
-  if (!stdin.isTTY || !stderr.isTTY || json || quiet) return null;
-  return async () => {
-    const lines = createInterface({ input: stdin, output: stderr });
-    try {
-      const answer = await lines.question('Ask for it? [y/N] ', { signal });
-      return /^y(es)?$/i.test(answer.trim());
-    } catch {
-      // Interrupted, or the end of the input.
-      return false;
-    } finally {
-      lines.close();
-    }
-  };
+function consentOf(flags: ThawFlags, context: CliContext): ThawSettings['consent'] {
+  if (flags.yes) return async () => true;
+  return canAsk(flags, context) ? () => ask('Ask for it?', context) : null;
 }
 
 /** As it was typed, for a shell, but for what must not be shown. */

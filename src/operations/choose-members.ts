@@ -20,6 +20,16 @@ export interface MemberChoice {
   records: string;
   /** Files that come under the name of a wanted hard link to them. */
   aliases: [file: string, link: string][];
+  /** `null` where everything comes. */
+  wanted: WantedMembers | null;
+}
+
+/** Of the members that were asked for. */
+export interface WantedMembers {
+  /** Of data that is not there yet. */
+  bytes: number;
+  /** Paths that the archive has not. */
+  missing: string[];
 }
 
 export interface ChoiceOrder {
@@ -46,8 +56,9 @@ export async function chooseMembers(
   const read = () => readFileIndex(object, snapshotId, services);
   const aliases = order.paths === null ? [] : await findAliases(read, order.paths);
   const isPart = order.paths !== null || order.before !== null;
-  const part = isPart ? await choosePart(object, read, order, aliases) : null;
-  return part ?? chooseAll(read, order, aliases);
+  const chosen = isPart ? await choosePart(object, read, order, aliases) : null;
+  if (chosen?.part) return chosen;
+  return { ...(await chooseAll(read, order, aliases)), wanted: chosen?.wanted ?? null };
 }
 
 type ReadIndex = () => ReturnType<typeof readFileIndex>;
@@ -63,18 +74,19 @@ async function chooseAll(
   for await (const line of read())
     if (line.is === 'member') writer.add(line.member.path, line.member.data?.sha256 ?? null);
   writer.finish();
-  return { part: null, records, aliases };
+  return { part: null, records, aliases, wanted: null };
 }
 
-/** @returns `null` where pieces are not known, or too many. */
+/** All of the object is fetched where pieces are not known, or too many. */
 async function choosePart(
   object: ArchivedObject,
   read: ReadIndex,
   { paths, directory, before }: ChoiceOrder,
   aliases: MemberChoice['aliases'],
-): Promise<MemberChoice | null> {
+): Promise<MemberChoice> {
   const records = join(directory, 'records');
   using writer = new MemberRecordsWriter(records);
+  let bytes = 0;
   const wanted = new WantedPaths(paths);
   const sources = new Set(aliases.map(([file]) => file));
   const cutter = new PieceCutter();
@@ -83,11 +95,13 @@ async function choosePart(
     else if (isWanted(line.member, wanted, sources) && !(await isThere(line.member, sources, before))) {
       writer.add(line.member.path, line.member.data?.sha256 ?? null);
       cutter.range(line.member.span);
+      bytes += line.member.data?.bytes ?? 0;
     }
   }
   writer.finish();
   const found = cutter.finish();
-  return found && { part: { extents: asStream(object, found.extents), cuts: found.cuts }, records, aliases };
+  const part = found && { extents: asStream(object, found.extents), cuts: found.cuts };
+  return { part, records, aliases, wanted: { bytes, missing: wanted.missing } };
 }
 
 async function isThere(member: IndexedMember, sources: ReadonlySet<string>, before: RestoredBefore | null) {

@@ -9,8 +9,8 @@ import { runTool } from '../transfer/process.ts';
 import { type CheckServices, checkObject, imageIndexOf, type ObjectCheck, type Reference } from './check-object.ts';
 import { compareFilesWithIndex, compareImageWithIndex, type RestoredFindings } from './compare-restored.ts';
 import type { Archive, ArchivedObject } from './find-archive.ts';
-import { restoreImage } from './restore.ts';
 import { restoreFiles } from './restore-files.ts';
+import { restoreImage } from './restore-image.ts';
 import type { FoundArchive } from './scan-bucket.ts';
 import type { DrillSettings, RestoreSettings, Services } from './settings.ts';
 

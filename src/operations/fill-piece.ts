@@ -108,5 +108,5 @@ async function extract(
   const files = { kind: 'directory' as const, path, paths: null, isPrivileged: true };
   const mostBytes = object.facts?.plainBytes ?? 0;
   const directory = { isContinued: false, isCaseless, mostBytes, finish: async () => {} };
-  await restoreTar(snapshotId, object, files, directory, settings, check);
+  await restoreTar(snapshotId, object, files, directory, settings, check, null);
 }

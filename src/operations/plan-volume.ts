@@ -1,15 +1,15 @@
 /** What a new volume is to hold, made out of the manifest before anything is created. */
 import type { Manifest, ManifestDisk } from '../archive/manifest.ts';
-import { readHeaderValue } from '../archive/metadata.ts';
 import { SnapError } from '../errors.ts';
 import { FAT_FILLERS } from '../host/fill-fat.ts';
 import { checkWanted, makerOf, type WantedFilesystem } from '../host/make-filesystem.ts';
 import { planTable, type TablePlan } from '../host/make-table.ts';
 import { isInKernel } from '../host/mounts.ts';
 import type { Partition } from '../host/partition-table.ts';
-import { GiB } from '../lib/units.ts';
 import type { Archive, ArchivedObject } from './find-archive.ts';
+import { sizeOfDisk } from './image-size.ts';
 import { openManifest } from './open-manifest.ts';
+import { snapshotBefore } from './restored-tags.ts';
 import type { Services } from './settings.ts';
 
 /** What comes to one partition, or (`null`) to the whole disk. */
@@ -23,6 +23,8 @@ export interface Piece {
 
 export interface VolumePlan {
   sizeGiB: number;
+  /** The old snapshot, with all its tags; `null` for archives of version 0. */
+  before: Manifest['snapshot'] | null;
   /** `null` where there is no partition table, or the image has it. */
   table: TablePlan | null;
   bootCode: Buffer;
@@ -38,13 +40,19 @@ export interface VolumePlan {
  * @throws SnapError `NOT_FOUND` for an archive that holds no whole disk, `MANIFEST` for a manifest that cannot be used,
  *   `GPG_KEY` where it is sealed and cannot be opened.
  */
-export async function planVolume(archive: Archive, services: Services, signal: AbortSignal): Promise<VolumePlan> {
+export async function planVolume(
+  archive: Archive,
+  sessionKey: string | null,
+  services: Services,
+  signal: AbortSignal,
+): Promise<VolumePlan> {
   const image = archive.objects.find(({ layout, partition }) => layout === 'image' && partition === null);
-  const sizeGiB = await sizeOf(archive, services, signal);
+  const sizeGiB = await sizeOfDisk(archive, { ...services, signal });
   const nothing = { table: null, bootCode: NONE, bootGap: NONE, obstacleToBoot: null };
   if (image) {
     const pieces: Piece[] = [{ partition: null, content: { how: 'image', object: image } }];
-    return { ...nothing, sizeGiB, pieces, tools: [] };
+    const before = await snapshotBefore(archive, sessionKey, signal);
+    return { ...nothing, sizeGiB, before, pieces, tools: [] };
   }
   if (!archive.manifest) {
     throw new SnapError(
@@ -56,23 +64,12 @@ export async function planVolume(archive: Archive, services: Services, signal: A
     );
   }
   const manifest = await openManifest(archive.manifest, archive.snapshotId, signal);
-  return { sizeGiB, ...planDisk(archive.objects, manifest) };
+  return { sizeGiB, before: manifest.snapshot, ...planDisk(archive.objects, manifest) };
 }
 
 const NONE = Buffer.alloc(0);
 
-async function sizeOf({ manifest, objects }: Archive, { store }: Services, signal: AbortSignal): Promise<number> {
-  if (manifest) return Math.max(manifest.content.snapshot.sizeGiB, Math.ceil(manifest.content.disk.bytes / GiB));
-  const [first] = objects;
-  const head = first && (await store.head(first.key, { signal }));
-  const told = Number(readHeaderValue(head?.metadata['snapshot-volumesize'] ?? ''));
-  if (Number.isInteger(told) && told > 0) return told;
-  throw new SnapError('NOT_FOUND', 'the archive does not tell how large the disk is', {
-    hint: 'use --to-file or --to-device',
-  });
-}
-
-type DiskPlan = Omit<VolumePlan, 'sizeGiB'>;
+type DiskPlan = Omit<VolumePlan, 'sizeGiB' | 'before'>;
 
 function planDisk(objects: readonly ArchivedObject[], { disk, ...manifest }: Manifest): DiskPlan {
   const table = disk.table === 'none' ? null : planTable(disk.partitionTable, disk.bytes);

@@ -1,5 +1,7 @@
 /** Where files are restored to: a directory of their own, which says so as long as they are not complete. */
 import {
+  accessSync,
+  constants,
   existsSync,
   lstatSync,
   mkdirSync,
@@ -10,11 +12,21 @@ import {
   statSync,
   writeFileSync,
 } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { asError, SnapError } from '../errors.ts';
-import { formatBytes } from '../lib/units.ts';
 import { runTool } from '../transfer/process.ts';
 import type { ArchivedObject } from './find-archive.ts';
+
+/** A directory before anything is written to it; it need not be there. */
+export interface FoundDirectory {
+  path: string;
+  /** Whether an earlier restore of the same object was broken off there. */
+  isContinued: boolean;
+  /** Of the filesystem that it is on, or will be on. */
+  freeBytes: number;
+  /** Directories with the same one share the room. */
+  filesystem: number;
+}
 
 export interface TargetDirectory {
   /** Whether an earlier restore of the same object was broken off there. */
@@ -33,34 +45,48 @@ const UNFINISHED = '.snap-to-s3-unfinished';
 /** What a new filesystem has already. */
 const HARMLESS = new Set(['lost+found', UNFINISHED]);
 
-/**
- * An unfinished restore of the same object is gone on with.
- * @param isWhole whether all of the object is wanted, whose length is known then.
- * @throws SnapError `TARGET` for what must not, or cannot, be written to.
- */
-export async function openDirectory(
+/** Changes nothing. @throws SnapError `TARGET` for what must not, or cannot, be written to. */
+export function lookAtDirectory(
   path: string,
   snapshotId: string,
-  { key, facts }: ArchivedObject,
+  object: ArchivedObject,
   overwrite: boolean,
-  isWhole: boolean,
-): Promise<TargetDirectory> {
-  const marker = join(path, UNFINISHED);
-  const mark = `${JSON.stringify({ snapshot: snapshotId, key, etag: facts?.etag ?? null })}\n`;
-  try {
+): FoundDirectory {
+  return orTargetError(path, () => {
+    const marker = join(path, UNFINISHED);
+    const mark = markOf(snapshotId, object);
+    const there = nearest(path);
+    if (there === path && !overwrite) refuseContent(path, marker, mark);
+    if (!statSync(there).isDirectory()) throw new Error(`${there} is no directory`);
+    accessSync(there, constants.W_OK | constants.X_OK);
+    const { bavail, bsize } = statfsSync(there);
+    return { path, isContinued: isMarked(marker, mark), freeBytes: bavail * bsize, filesystem: statSync(there).dev };
+  });
+}
+
+/**
+ * An unfinished restore of the same object is gone on with.
+ * @throws SnapError `TARGET` for what must not, or cannot, be written to.
+ */
+export function openDirectory(
+  path: string,
+  snapshotId: string,
+  object: ArchivedObject,
+  overwrite: boolean,
+): TargetDirectory {
+  const { isContinued, freeBytes } = lookAtDirectory(path, snapshotId, object, overwrite);
+  return orTargetError(path, () => {
+    const marker = join(path, UNFINISHED);
     mkdirSync(path, { recursive: true, mode: 0o700 });
-    if (!overwrite) refuseContent(path, marker, mark);
-    const free = freeBytes(path);
-    const needed = isWhole ? (facts?.plainBytes ?? 0) : 0;
-    if (needed > free && !existsSync(marker)) {
-      throw new SnapError('TARGET', `${path} needs ${formatBytes(needed)}, there are ${formatBytes(free)}`, {
-        hint: 'make room, or restore to another filesystem',
-      });
-    }
-    const isContinued = isMarked(marker, mark);
-    writeFileSync(marker, mark, { mode: 0o600 });
-    const mostBytes = facts?.plainBytes ?? free;
+    writeFileSync(marker, markOf(snapshotId, object), { mode: 0o600 });
+    const mostBytes = object.facts?.plainBytes ?? freeBytes;
     return { isContinued, isCaseless: isCaseless(path), mostBytes, finish: () => finish(path, marker) };
+  });
+}
+
+function orTargetError<T>(path: string, work: () => T): T {
+  try {
+    return work();
   } catch (cause) {
     if (cause instanceof SnapError) throw cause;
     throw new SnapError('TARGET', `${path} cannot be written: ${asError(cause).message}`, {
@@ -69,6 +95,12 @@ export async function openDirectory(
     });
   }
 }
+
+/** The path itself, or the lowest directory above it that is there. */
+const nearest = (path: string): string => (existsSync(path) || dirname(path) === path ? path : nearest(dirname(path)));
+
+const markOf = (snapshot: string, { key, facts }: ArchivedObject): string =>
+  `${JSON.stringify({ snapshot, key, etag: facts?.etag ?? null })}\n`;
 
 /** @param mark `null`: whatever it says. */
 const isMarked = (marker: string, mark: string | null): boolean =>
@@ -83,11 +115,6 @@ function refuseContent(path: string, marker: string, mark: string): void {
     const what = isOthers ? 'holds an unfinished restore of something else' : `is not empty: ${found[0]}`;
     throw new SnapError('TARGET', `${path} ${what}`, { hint: 'give another directory, or --overwrite' });
   }
-}
-
-function freeBytes(path: string): number {
-  const { bavail, bsize } = statfsSync(path);
-  return bavail * bsize;
 }
 
 /** The marker's own name, in other letters. */

@@ -1,5 +1,4 @@
 /** Files of an archive, made anew below a directory by tar, which gets only what may become one. */
-import { join } from 'node:path';
 import { extractCommand } from '../archive/tar.ts';
 import { SnapError } from '../errors.ts';
 import { seconds as inSeconds, monotonic, sleep } from '../lib/clock.ts';
@@ -7,11 +6,10 @@ import { temporaryDirectory } from '../lib/temporary-files.ts';
 import { startPipeline } from '../transfer/pipeline.ts';
 import { closeAll, makePipe } from '../transfer/pipes.ts';
 import { type CheckServices, checkObject, type ObjectCheck } from './check-object.ts';
-import { chooseMembers, type MemberChoice } from './choose-members.ts';
+import type { MemberChoice } from './choose-members.ts';
 import type { Archive, ArchivedObject } from './find-archive.ts';
-import { neededObjects } from './needed-objects.ts';
+import { type ChosenMembers, chooseFrom, planFiles, refuseMissing } from './plan-files.ts';
 import { openDirectory, type TargetDirectory } from './restore-directory.ts';
-import { RestoredBefore } from './restored-before.ts';
 import type { FilesOrder, RestoreSettings, Services } from './settings.ts';
 import { makeReadable } from './thaw.ts';
 
@@ -27,60 +25,31 @@ export async function restoreFiles(
   services: Services,
   signal: AbortSignal,
 ): Promise<void> {
-  const objects = chooseTars(archive, settings, services);
   const check: CheckServices = {
     ...services,
     signal,
     streams: settings.downloadStreams,
     sessionKey: settings.sessionKey,
   };
-  const needed = await neededObjects(archive.snapshotId, objects, order, settings, check);
-  await makeReadable(
-    archive.snapshotId,
-    needed.map(({ key }) => key),
-    settings.thaw,
-    { ...services, signal },
-  );
-  const missing: string[][] = objects.length > needed.length ? [[...(order.paths ?? [])]] : [];
-  for (const object of needed) {
-    const path = objects.length === 1 ? order.path : join(order.path, String(object.partition));
-    const directory = await openDirectory(path, archive.snapshotId, object, settings.overwrite, order.paths === null);
-    missing.push(await restoreTar(archive.snapshotId, object, { ...order, path }, directory, settings, check));
+  const { snapshotId } = archive;
+  using temporary = temporaryDirectory();
+  const plans = await planFiles(archive, order, settings, temporary.path, check);
+  const keys = plans.map(({ object }) => object.key);
+  await makeReadable(snapshotId, keys, settings.thaw, { ...services, signal });
+  const missing: string[][] = [];
+  for (const { object, directory, chosen } of plans) {
+    const { path } = directory;
+    const opened = openDirectory(path, snapshotId, object, settings.overwrite);
+    missing.push(await restoreTar(snapshotId, object, { ...order, path }, opened, settings, check, chosen));
   }
-  const nowhere = (order.paths ?? []).filter((path) => missing.every((names) => names.includes(path)));
-  if (nowhere.length === 0) return;
-  throw new SnapError(
-    'NOT_FOUND',
-    `the archive of ${archive.snapshotId} has no ${nowhere.map((path) => Buffer.from(path, 'latin1').toString()).join(', ')}`,
-    {
-      hint: 'paths begin at the root of the filesystem that was archived; everything else that was asked for is restored',
-    },
-  );
+  refuseMissing(snapshotId, order.paths, missing, 'everything else that was asked for is restored');
 }
 
-/** @throws SnapError `NOT_FOUND` */
-function chooseTars(
-  { objects, snapshotId }: Archive,
-  { partition }: RestoreSettings,
-  { host }: Services,
-): ArchivedObject[] {
-  const wanted = objects.filter((object) => partition === null || object.partition === partition);
-  const tars = wanted.filter(({ layout }) => layout === 'tar');
-  if (tars.length === 0) {
-    throw new SnapError(
-      'NOT_FOUND',
-      `the archive of ${snapshotId} has no files${partition === null ? '' : ` of partition ${partition}`}`,
-      { hint: 'it holds images: restore them with --to-file or --to-device' },
-    );
-  }
-  for (const object of wanted.filter(({ layout }) => layout === 'image')) {
-    const reason = 'it is an image: --to-file or --to-device';
-    host.notify({ code: 'partition.not-restored', snapshot: snapshotId, partition: object.partition, reason });
-  }
-  return tars;
-}
-
-/** @returns the paths that were asked for and are not in it. @throws SnapError as `restoreFiles` does. */
+/**
+ * @param planned `null`: it is not known yet.
+ * @returns the paths that were asked for and are not in it.
+ * @throws SnapError as `restoreFiles` does.
+ */
 export async function restoreTar(
   snapshotId: string,
   object: ArchivedObject,
@@ -88,12 +57,12 @@ export async function restoreTar(
   directory: TargetDirectory,
   settings: RestoreSettings,
   check: CheckServices,
+  planned: ChosenMembers | null,
 ): Promise<string[]> {
   const started = monotonic();
   using temporary = temporaryDirectory();
-  const before = directory.isContinued ? new RestoredBefore(order.path, order.isPrivileged) : null;
-  const choiceOrder = { paths: order.paths, directory: temporary.path, before };
-  const choice = settings.useIndex ? await chooseMembers(object, snapshotId, choiceOrder, check) : null;
+  const { choice, before } =
+    planned ?? (await chooseFrom(snapshotId, object, order, directory.isContinued, temporary.path, settings, check));
   if (choice?.part && before && before.files > 0) {
     const { files, bytes } = before;
     check.host.notify({ code: 'restore.continued', snapshot: snapshotId, key: object.key, files, bytes });

@@ -1,6 +1,6 @@
 /** An image as a new EBS snapshot, by direct writes: no volume, no root, no instance. */
 import { createHash } from 'node:crypto';
-import { BLOCK_KIND, type BlockTable, hashAt } from '../archive/block-table.ts';
+import { BLOCK_KIND, type BlockTable, hashAt, type ImageIndex } from '../archive/block-table.ts';
 import { BLOCK_BYTES, type NewSnapshot } from '../cloud/blocks.ts';
 import { Interrupted, SnapError } from '../errors.ts';
 import { minutes } from '../lib/clock.ts';
@@ -9,10 +9,12 @@ import { GiB } from '../lib/units.ts';
 import { waitFor } from '../lib/wait.ts';
 import { type BlockTally, type WrittenBlocks, writeBlocks, ZERO_BLOCK, ZERO_HASH } from '../transfer/block-writer.ts';
 import { BeginningNote, type BegunSnapshot, beginningMark, takeBegun, wordFor } from './begun-snapshot.ts';
-import { type CheckServices, checkObject, imageIndexOf } from './check-object.ts';
+import { type CheckServices, checkObject } from './check-object.ts';
 import type { Archive, ArchivedObject } from './find-archive.ts';
+import { type ImageSize, sizeOfDisk } from './image-size.ts';
 import { ImagePlan, type Layout } from './plan-image.ts';
-import type { RestoreSettings, Services } from './settings.ts';
+import { snapshotBefore, userTags } from './restored-tags.ts';
+import type { RestoreSettings, Services, SnapshotTarget } from './settings.ts';
 import { refuseDifferences } from './write-image.ts';
 
 /** Blocks on their way at once. */
@@ -31,23 +33,27 @@ export interface RestoredSnapshot {
   fetchedBytes: number;
 }
 
+export interface SnapshotOrder {
+  /** The old one. */
+  snapshotId: string;
+  object: ArchivedObject;
+  index: ImageIndex | null;
+  wanted: NewSnapshot;
+}
+
 /**
  * The snapshot is completed only when the whole archive has proved to be what it should be; else it is deleted, unless
  * the machine is taken away: then it is left for another run to go on with.
  * @throws SnapError `DIFFERS` and what `checkObject` throws
  */
 export async function restoreToSnapshot(
-  archive: Archive,
-  object: ArchivedObject,
-  settings: RestoreSettings,
+  { snapshotId, object, index, wanted }: SnapshotOrder,
   services: Services,
   check: CheckServices,
 ): Promise<RestoredSnapshot> {
-  const index = await imageIndexOf(object, check);
   const plan = index && ImagePlan.of(object, index);
-  const wanted = wantedOf(archive, object, settings);
   const canGoOn = plan !== null && Object.keys(wanted.tags).length < MOST_TAGS;
-  const word = wordFor([archive.snapshotId, object.key, object.facts?.etag, wanted]);
+  const word = wordFor([snapshotId, object.key, object.facts?.etag, wanted]);
   const begun = await begin(canGoOn ? word : null, wanted, services, check.signal);
   const { id } = begun;
   const note = canGoOn ? new BeginningNote(begun, word, services) : null;
@@ -57,16 +63,16 @@ export async function restoreToSnapshot(
   });
   try {
     const rest = plan && restOf(plan, begun);
-    if (rest && begun.block > 0) tellOfRest(archive.snapshotId, object, rest, check);
+    if (rest && begun.block > 0) tellOfRest(snapshotId, object, rest, check);
     const filling = { begun, table: index?.table ?? null, rest, note };
-    const written = await fill(archive.snapshotId, object, filling, services, check);
-    await note?.drop(archive.snapshotId, check.signal);
+    const written = await fill(snapshotId, object, filling, services, check);
+    await note?.drop(snapshotId, check.signal);
     const { blocks, hashes } = written.tally;
     await services.newSnapshots.complete(id, blocks, hashes.digest('base64'), check);
     await waitUntilCompleted(id, services, check.signal);
     return { id, bytes: plan?.table.bytes ?? written.plainBytes, fetchedBytes: written.fetchedBytes };
   } catch (failure) {
-    await leaveOrDelete(archive.snapshotId, id, note, services, failure);
+    await leaveOrDelete(snapshotId, id, note, services, failure);
     throw failure;
   } finally {
     held[Symbol.dispose]();
@@ -156,24 +162,25 @@ async function fill(
   return { ...written, tally, fetchedBytes: found.fetchedBytes };
 }
 
-/** As the snapshot was, as far as the manifest knows. */
-function wantedOf({ manifest }: Archive, { facts }: ArchivedObject, settings: RestoreSettings): NewSnapshot {
-  const before = manifest?.content.snapshot;
-  const bytes = facts?.plainBytes ?? (before?.sizeGiB ?? 0) * GiB;
-  if (bytes === 0) {
-    throw new SnapError('NOT_FOUND', 'the archive does not tell how large the disk is', {
-      hint: 'archives of version 0 have no manifest: use --to-file or --to-device',
-    });
-  }
-  const own = Object.entries(before?.tags ?? {}).filter(
-    ([key]) => !key.startsWith('aws:') && !key.startsWith('snap-to-s3'),
-  );
+/**
+ * As the snapshot was, as far as the manifest knows.
+ * @throws SnapError `NOT_FOUND` where nothing tells how large the disk is, `GPG_KEY`, `MANIFEST`
+ */
+export async function wantedSnapshot(
+  archive: Archive,
+  { plainBytes }: ImageSize,
+  { tagKey }: SnapshotTarget,
+  { encrypt, kmsKeyArn, sessionKey }: Pick<RestoreSettings, 'encrypt' | 'kmsKeyArn' | 'sessionKey'>,
+  check: CheckServices,
+): Promise<NewSnapshot> {
+  const before = await snapshotBefore(archive, sessionKey, check.signal);
+  const told = before && plainBytes ? 0 : await sizeOfDisk(archive, check);
   return {
-    sizeGiB: Math.ceil(bytes / GiB),
+    sizeGiB: Math.max(told, Math.ceil((plainBytes ?? 0) / GiB)),
     description: (before?.description ?? '').slice(0, 255),
-    tags: Object.fromEntries(own),
-    encrypted: settings.encrypt || settings.kmsKeyArn !== null || before?.encrypted === true,
-    kmsKeyArn: settings.kmsKeyArn,
+    tags: Object.fromEntries(userTags(before, tagKey)),
+    encrypted: encrypt || kmsKeyArn !== null || before?.encrypted === true,
+    kmsKeyArn,
   };
 }
 

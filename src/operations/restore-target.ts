@@ -1,5 +1,6 @@
 /** Where an image is written to: a file that appears when it is whole, or a device that nobody uses. */
 import {
+  accessSync,
   closeSync,
   constants,
   existsSync,
@@ -14,13 +15,13 @@ import {
   truncateSync,
 } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
-import { BLOCK_KIND, type BlockTable } from '../archive/block-table.ts';
 import { asError, SnapError } from '../errors.ts';
 import { deviceSize } from '../host/block-devices.ts';
 import { probe } from '../host/filesystems.ts';
 import { mountsHere } from '../host/mounts.ts';
 import { formatBytes } from '../lib/units.ts';
-import type { ArchivedObject } from './find-archive.ts';
+import type { ImageSize } from './image-size.ts';
+import type { DeviceTarget } from './settings.ts';
 
 export interface Target extends AsyncDisposable {
   /** What is written to. */
@@ -32,7 +33,7 @@ export interface Target extends AsyncDisposable {
   isBlank: boolean;
   /** Said of what was written when it is worth nothing. */
   loss: string;
-  /** In bytes; nothing happens to a device. */
+  /** In bytes; nothing happens to a device. @throws SnapError `TARGET` for one that is smaller. */
   setLength(bytes: number): void;
   /** The image is whole: it gets its name, and stays. */
   keep(): void;
@@ -40,16 +41,36 @@ export interface Target extends AsyncDisposable {
   leave: (() => void) | null;
 }
 
+/** Before anything is written to it. */
+export interface FoundTarget {
+  /** Bytes that the image takes there, at the most; `null` where that is not known. */
+  neededBytes: number | null;
+  /** Of the device, or free for the file: what an unfinished one has is its own. */
+  roomBytes: number;
+  /** What is destroyed, e.g. `gpt`; `null` where nothing that is known is. */
+  holds: string | null;
+}
+
+type FileOrDevice = { kind: 'file'; path: string } | DeviceTarget;
+
+/** Changes nothing. @throws SnapError `TARGET` for what must not, or cannot, be written to. */
+export const lookAtTarget = async (
+  { kind, path }: FileOrDevice,
+  overwrite: boolean,
+  size: ImageSize,
+  signal: AbortSignal,
+): Promise<FoundTarget> =>
+  kind === 'file' ? lookAtFile(path, overwrite, size) : lookAtDevice(path, overwrite, size, signal);
+
 /** @throws SnapError `TARGET` for what must not, or cannot, be written to. */
 export async function openTarget(
-  target: { kind: 'file' | 'device'; path: string },
+  target: FileOrDevice,
   overwrite: boolean,
-  object: ArchivedObject,
-  table: BlockTable | null,
+  size: ImageSize,
   signal: AbortSignal,
 ): Promise<Target> {
-  if (target.kind === 'file') return openFile(target.path, overwrite, neededBytes(object, table));
-  await checkDevice(target.path, overwrite, object, signal);
+  await lookAtTarget(target, overwrite, size, signal);
+  if (target.kind === 'file') return openFile(target.path);
   return { ...holdDevice(target.path, target.path), leave: () => {} };
 }
 
@@ -62,7 +83,7 @@ export function holdDevice(path: string, name: string): Target {
     isFile: false,
     isBlank: false,
     loss: `what is on ${name} now is worth nothing`,
-    setLength: () => {},
+    setLength: (bytes) => refuseSmall(path, name, bytes),
     keep: () => {},
     leave: null,
     [Symbol.asyncDispose]: async () => closeSync(descriptor),
@@ -80,33 +101,47 @@ function openExclusively(path: string, name: string): number {
   }
 }
 
-/** Of the parts of a disk that are not zero; what is known at the least. */
-function neededBytes({ facts }: ArchivedObject, table: BlockTable | null): number {
-  if (table) return table.kinds.filter((kind) => kind === BLOCK_KIND.data).length * table.blockBytes;
-  return facts?.cipher === 'none' ? facts.storedBytes : 0;
-}
+/** What the blocks of a file are counted in. Source: stat(2). */
+const COUNTED_IN = 512;
+
+const unfinishedName = (path: string): string => `${path}.unfinished`;
 
 /** An earlier run that was broken off may have left the unfinished file. */
-function openFile(path: string, overwrite: boolean, needed: number): Target {
-  const unfinished = `${path}.unfinished`;
-  if (!overwrite && existsSync(path)) {
+function lookAtFile(path: string, overwrite: boolean, { dataBytes }: ImageSize): FoundTarget {
+  const isThere = existsSync(path);
+  if (isThere && !overwrite) {
     throw new SnapError('TARGET', `${path} is there already`, { hint: 'give another name, or --overwrite' });
   }
-  try {
+  const roomBytes = orTargetError(path, () => {
     const { bavail, bsize } = statfsSync(dirname(path));
-    if (needed > bavail * bsize) {
-      throw new SnapError('TARGET', `${path} needs ${formatBytes(needed)}, there are ${formatBytes(bavail * bsize)}`, {
-        hint: 'make room, or restore to another filesystem',
-      });
-    }
-    closeSync(openSync(unfinished, constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW, 0o600));
+    accessSync(dirname(path), constants.W_OK | constants.X_OK);
+    const begun = lstatSync(unfinishedName(path), { throwIfNoEntry: false });
+    return bavail * bsize + (begun?.blocks ?? 0) * COUNTED_IN;
+  });
+  if (dataBytes !== null && dataBytes > roomBytes) {
+    throw new SnapError('TARGET', `${path} needs ${formatBytes(dataBytes)}, there are ${formatBytes(roomBytes)}`, {
+      hint: 'make room, or restore to another filesystem',
+    });
+  }
+  return { neededBytes: dataBytes, roomBytes, holds: isThere ? 'a file' : null };
+}
+
+function orTargetError<T>(path: string, work: () => T): T {
+  try {
+    return work();
   } catch (cause) {
-    if (cause instanceof SnapError) throw cause;
     throw new SnapError('TARGET', `${path} cannot be written: ${asError(cause).message}`, {
       hint: 'the directory must be there, and be writable',
       cause,
     });
   }
+}
+
+function openFile(path: string): Target {
+  const unfinished = unfinishedName(path);
+  orTargetError(path, () =>
+    closeSync(openSync(unfinished, constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW, 0o600)),
+  );
   let isLeft = false;
   return {
     path: unfinished,
@@ -125,12 +160,12 @@ function openFile(path: string, overwrite: boolean, needed: number): Target {
   };
 }
 
-async function checkDevice(
+async function lookAtDevice(
   path: string,
   overwrite: boolean,
-  { facts }: ArchivedObject,
+  { plainBytes }: ImageSize,
   signal: AbortSignal,
-): Promise<void> {
+): Promise<FoundTarget> {
   if (!lstatSync(path, { throwIfNoEntry: false })?.isBlockDevice()) {
     throw new SnapError('TARGET', `${path} is no block device`, { hint: 'give the device itself, not a link to it' });
   }
@@ -138,12 +173,7 @@ async function checkDevice(
   if (users.length > 0) {
     throw new SnapError('TARGET', `${path} is in use: ${users.join(', ')}`, { hint: 'unmount it first' });
   }
-  const size = deviceSize(path);
-  if (facts && facts.plainBytes > size) {
-    throw new SnapError('TARGET', `${path} has ${formatBytes(size)}, the image ${formatBytes(facts.plainBytes)}`, {
-      hint: 'give a larger device',
-    });
-  }
+  if (plainBytes !== null) refuseSmall(path, path, plainBytes);
   const { type, tableType } = await probe(path, signal);
   const content = type ?? tableType;
   if (content !== null && !overwrite) {
@@ -151,6 +181,16 @@ async function checkDevice(
       hint: 'look at it with lsblk; --overwrite destroys it',
     });
   }
+  return { neededBytes: plainBytes, roomBytes: deviceSize(path), holds: content };
+}
+
+/** @param name what it is called. @throws SnapError `TARGET` */
+function refuseSmall(path: string, name: string, bytes: number): void {
+  const size = deviceSize(path);
+  if (bytes <= size) return;
+  throw new SnapError('TARGET', `${name} has ${formatBytes(size)}, the image ${formatBytes(bytes)}`, {
+    hint: 'give a larger device',
+  });
 }
 
 /** Of the device and its partitions. */

@@ -12,9 +12,10 @@ import { runTool } from '../transfer/process.ts';
 import type { CheckServices } from './check-object.ts';
 import { archivesMark } from './claimed-work.ts';
 import { fillPiece } from './fill-piece.ts';
-import type { Archive } from './find-archive.ts';
+import type { Archive, ArchivedObject } from './find-archive.ts';
 import { planVolume, type VolumePlan } from './plan-volume.ts';
 import { requireRoot } from './preflight.ts';
+import { userTags } from './restored-tags.ts';
 import type { RestoreSettings, Services, VolumeTarget } from './settings.ts';
 import { makeReadable } from './thaw.ts';
 
@@ -36,11 +37,10 @@ export async function restoreToVolume(
   signal: AbortSignal,
 ): Promise<void> {
   const { snapshotId } = archive;
-  const plan = await planVolume(archive, services, signal);
-  requireTools(plan.tools, services.searchPath);
-  await makeReadable(snapshotId, keysOf(plan), settings.thaw, { ...services, signal });
+  const { plan, sizeGiB, encrypted } = await planNewVolume(archive, target, settings, services, signal);
+  const keys = objectsOf(plan).map(({ key }) => key);
+  await makeReadable(snapshotId, keys, settings.thaw, { ...services, signal });
   const instance = await services.instance();
-  const sizeGiB = sizeFor(plan, target);
   const options = {
     ...target,
     volumes: services.volumes,
@@ -57,13 +57,11 @@ export async function restoreToVolume(
   for (const volume of await services.volumes.marked(marks, null, { signal })) {
     if (isAbandoned(volume, instance)) await giveLeftVolumeBack(volume, options);
   }
-  const before = archive.manifest?.content.snapshot;
-  const encrypted = settings.encrypt || settings.kmsKeyArn !== null || before?.encrypted === true;
   await using volume = await makeVolume({ id: snapshotId, sizeGiB, encrypted }, options);
   const check = { ...services, signal, streams: settings.downloadStreams, sessionKey: settings.sessionKey };
   await fill(snapshotId, plan, volume, target, settings, check);
   signal.throwIfAborted();
-  await volume.keep(tagsFor(archive, target.tagKey, services));
+  await volume.keep(tagsFor(snapshotId, plan, target.tagKey, services));
   const { availabilityZone } = instance;
   services.host.notify({
     code: 'volume.restored',
@@ -76,8 +74,28 @@ export async function restoreToVolume(
   if (reason !== null) services.host.notify({ code: 'boot-loader.missing', snapshot: snapshotId, reason });
 }
 
-const keysOf = ({ pieces }: VolumePlan): string[] =>
-  pieces.flatMap(({ content }) => (content.how === 'swap' ? [] : [content.object.key]));
+export interface NewVolumePlan {
+  plan: VolumePlan;
+  sizeGiB: number;
+  encrypted: boolean;
+}
+
+/** Makes nothing. @throws SnapError `USAGE`, `TOOL_MISSING`, and what `planVolume` throws. */
+export async function planNewVolume(
+  archive: Archive,
+  target: VolumeTarget,
+  { sessionKey, encrypt, kmsKeyArn }: RestoreSettings,
+  services: Services,
+  signal: AbortSignal,
+): Promise<NewVolumePlan> {
+  const plan = await planVolume(archive, sessionKey, services, signal);
+  requireTools(plan.tools, services.searchPath);
+  const encrypted = encrypt || kmsKeyArn !== null || plan.before?.encrypted === true;
+  return { plan, sizeGiB: sizeFor(plan, target), encrypted };
+}
+
+export const objectsOf = ({ pieces }: VolumePlan): ArchivedObject[] =>
+  pieces.flatMap(({ content }) => (content.how === 'swap' ? [] : [content.object]));
 
 /** @throws SnapError `USAGE` */
 function sizeFor(plan: VolumePlan, { sizeGiB }: VolumeTarget): number {
@@ -115,10 +133,8 @@ async function fill(
 const MOST_TAGS = 44;
 
 /** Those of the old snapshot, and where the volume comes from. */
-function tagsFor({ manifest, snapshotId }: Archive, tagKey: string, { host }: Services): Record<string, string> {
-  const before = Object.entries(manifest?.content.snapshot.tags ?? {}).filter(
-    ([key]) => !key.startsWith('aws:') && !key.startsWith('snap-to-s3') && key !== tagKey && key !== `${tagKey}-id`,
-  );
+function tagsFor(snapshotId: string, plan: VolumePlan, tagKey: string, { host }: Services): Record<string, string> {
+  const before = userTags(plan.before, tagKey);
   const dropped = before.slice(MOST_TAGS).map(([key]) => key);
   const reason = `a volume takes ${MOST_TAGS}`;
   if (dropped.length > 0) host.notify({ code: 'tags.dropped', snapshot: snapshotId, dropped, reason });

@@ -153,7 +153,7 @@ export interface RestoreSettings {
   prefix: string;
   /** `null`: the whole disk. */
   partition: number | null;
-  target: { kind: 'file' | 'device'; path: string } | { kind: 'snapshot' } | FilesOrder | VolumeTarget;
+  target: { kind: 'file'; path: string } | DeviceTarget | SnapshotTarget | FilesOrder | VolumeTarget;
   /** Of a new snapshot or volume: also where the old one was not encrypted. */
   encrypt: boolean;
   /** Of a new snapshot or volume; `null`: the account's default key. */
@@ -166,6 +166,27 @@ export interface RestoreSettings {
   downloadStreams: number;
   /** Whether the index of a tar says where its files are, and what they hash to. */
   useIndex: boolean;
+}
+
+/** A block device. */
+export interface DeviceTarget {
+  kind: 'device';
+  path: string;
+  /** Asked before what is on it is destroyed. */
+  consent: (device: DeviceNote) => Promise<boolean>;
+}
+
+export interface DeviceNote {
+  path: string;
+  bytes: number;
+  /** What is known to be on it, e.g. `ext4`; else `null`. */
+  holds: string | null;
+}
+
+export interface SnapshotTarget {
+  kind: 'snapshot';
+  /** Key of the tag that carries the state of snapshots, which the new one does not get. */
+  tagKey: string;
 }
 
 /** A new volume, attached here while it is filled. */

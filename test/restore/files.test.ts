@@ -96,20 +96,23 @@ test('several partitions, some paths, and a damaged object', async (t) => {
 
 test('a target without room: said at once, and what is there goes on', async (t) => {
   const lab = await labForTest(t);
-  const populate = async (root: string) => writeFileSync(join(root, 'noise'), randomBytes(40 * 2 ** 20));
-  const { snapshotId } = await addSnapshotOf(lab, {
-    table: 'none',
-    partitions: [{ content: 'ext4', sizeMiB: 64, populate }],
-  });
+  const populate = async (root: string) => writeFileSync(join(root, 'noise'), randomBytes(20 * 2 ** 20));
+  const partition = { content: 'ext4' as const, sizeMiB: 40, populate };
+  const { snapshotId } = await addSnapshotOf(lab, { table: 'gpt', partitions: [partition, partition] });
   assert.equal((await runMigrate(lab, ['--all'])).code, 0);
   const target = join(lab.directory, 'small');
   mkdirSync(target);
-  await run(['mount', '-t', 'tmpfs', '-o', 'size=8m', 'tmpfs', target]);
+  // For either partition, but not for both.
+  await run(['mount', '-t', 'tmpfs', '-o', 'size=30m', 'tmpfs', target]);
   try {
-    const whole = await runRestore(lab, [snapshotId, '--to-dir', target]);
-    assert.equal(whole.code, 1);
-    assert.match(whole.stdout, /needs 4[01].*there are/);
-    const some = await runRestore(lab, [snapshotId, '--to-dir', target, '--path', 'noise']);
+    for (const paths of [[], ['--path', 'noise']]) {
+      const refused = await runRestore(lab, [snapshotId, '--to-dir', target, ...paths]);
+      assert.equal(refused.code, 1);
+      assert.match(refused.stdout, /small needs 40.*there are 30/);
+      assert.deepEqual(readdirSync(target), []);
+    }
+    await run(['mount', '-o', 'remount,size=8m', target]);
+    const some = await runRestore(lab, [snapshotId, '--to-dir', target, '--no-index', '--path', 'noise']);
     assert.equal(some.code, 1, some.stdout + some.stderr);
     assert.match(some.stdout, /"code":"TARGET".*(No space left|Wrote only)/);
     await run(['mount', '-o', 'remount,size=80m', target]);
@@ -117,6 +120,36 @@ test('a target without room: said at once, and what is there goes on', async (t)
     assert.equal(again.code, 0, again.stdout + again.stderr);
   } finally {
     await run(['umount', target]);
+  }
+});
+
+test('of version 0: .zstd, encrypted or not, and partitions that are called p1 and p2', async (t) => {
+  const { flags, env } = await flagsOf(t, { source: 'volume', codec: 'zstd', cipher: 'gpg' });
+  const lab = await labForTest(t);
+  const partition = { content: 'ext4' as const, sizeMiB: 32, populate: fillPlainly };
+  const { snapshotId } = await addSnapshotOf(lab, { table: 'gpt', partitions: [partition, partition] });
+  assert.equal((await runMigrate(lab, ['--all', ...flags], { env })).code, 0);
+  const old = 'snap-0123456789abcdef0';
+  const put = (rest: string, Body: Buffer) => {
+    const Key = `vol-0123456789abcdef0/2017-06-30T22:00:00-04:00 ${old} - web (nightly)${rest}`;
+    const Metadata = { 'snapshot-snapshotid': old, 'uncompressed-size': '1' };
+    return lab.s3.send(new PutObjectCommand({ Bucket: BUCKET, Key, Body, Metadata }));
+  };
+  const [first, second] = await Promise.all(
+    [1, 2].map(async (number) => bytesOf(lab, await keyEnding(lab, `.${number}.tar.zst.gpg`))),
+  );
+  const gpg = ['env', `GNUPGHOME=${env['GNUPGHOME']}`, 'gpg', '--batch', '--quiet', '--decrypt'];
+  await put('.p1.tar.zstd.gpg', first ?? Buffer.alloc(0));
+  await put('.p2.tar.zstd', await through(gpg, second ?? Buffer.alloc(0)));
+  const target = join(lab.directory, 'old');
+  const done = await runRestore(lab, [old, '--to-dir', target], { env });
+  assert.equal(done.code, 0, done.stdout + done.stderr);
+  for (const number of [1, 2]) {
+    await withMounted(imageOf(lab, snapshotId), number, async (root) => {
+      const { list, compared } = await compareTrees(root, join(target, String(number)));
+      assert.deepEqual(list, []);
+      assert.ok(compared > 3);
+    });
   }
 });
 

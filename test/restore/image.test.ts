@@ -1,9 +1,10 @@
 /** Images given back: to the byte, or not at all. */
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
-import { existsSync, mkdirSync, readdirSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, renameSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
+import { zstdCompressSync } from 'node:zlib';
 import { GetObjectCommand, PutObjectCommand } from '@aws-sdk/client-s3';
 import { run } from '../../lab/core/run.ts';
 import { partitionPlace } from '../../lab/disks/inspect.ts';
@@ -14,7 +15,8 @@ import { killFamily } from '../support/kill-family.ts';
 import { BUCKET, labForTest, type RunOptions, recordsOf, runCli, runMigrate, type TestLab } from '../support/lab.ts';
 import { assertSameBytes } from '../support/same-bytes.ts';
 import { oneIn } from '../support/sampled.ts';
-import { imageOf } from '../support/tamper.ts';
+import { bytesOf, imageOf } from '../support/tamper.ts';
+import { onTerminal } from '../support/terminal.ts';
 import { until } from '../support/until.ts';
 import { flagsOf, nameOf, suffixOf, WAYS } from '../support/ways.ts';
 
@@ -65,7 +67,14 @@ test('to a device, which nobody uses and which is large enough; zeros too', asyn
   await withDevice(image, null, { readOnly: false }, async (device) => {
     assert.equal((await restoreTo(device)).code, 2, 'not without --yes');
     await run(['dd', 'if=/dev/urandom', `of=${device}`, 'bs=1M', 'seek=100', 'count=30', 'status=none']);
-    const done = await restoreTo(device, '--yes');
+    const before = await run(['sha256sum', device]);
+    const ask = ['restore', '--bucket', BUCKET, snapshotId, '--to-device', device];
+    const declined = await onTerminal(lab.env, 'n', ask);
+    assert.equal(declined.code, 1, declined.stdout);
+    assert.ok(declined.stdout.includes(`${device} (1.00 GiB) holds nothing that blkid knows. Destroy what is on it?`));
+    assert.match(declined.stdout, /was not written to: nobody said yes/);
+    assert.equal(await run(['sha256sum', device]), before);
+    const done = await onTerminal(lab.env, 'y', ask);
     assert.equal(done.code, 0, done.stdout + done.stderr);
     const again = await restoreTo(device, '--yes');
     assert.equal(again.code, 1);
@@ -147,11 +156,32 @@ test('what is there is not destroyed; what cannot be written is told', async (t)
   assert.match(refused.stdout, /is there already/);
   assert.equal((await runRestore(lab, [snapshotId, '--to-file', file, '--overwrite'])).code, 0);
   await assertSameBytes(file, imageOf(lab, snapshotId));
+  await fillsItsRoom(lab, snapshotId, join(lab.directory, 'little'));
   const nowhere = await runRestore(lab, [snapshotId, '--to-file', join(lab.directory, 'not', 'there')]);
   assert.match(nowhere.stdout, /cannot be written.*ENOENT/);
   const unknown = await runRestore(lab, ['snap-0123456789abcdef0', '--to-file', `${file}.2`]);
   assert.equal(unknown.code, 10, unknown.stdout);
 });
+
+/** What an unfinished file has already needs no more room. */
+async function fillsItsRoom(lab: TestLab, snapshotId: string, into: string): Promise<void> {
+  mkdirSync(into);
+  await run(['mount', '-t', 'tmpfs', '-o', 'size=1m', 'tmpfs', into]);
+  try {
+    const target = ['--to-file', join(into, 'disk.img')];
+    const full = await runRestore(lab, [snapshotId, ...target]);
+    assert.equal(full.code, 1, full.stdout + full.stderr);
+    const [, needed = ''] = /needs ([\d.]+) MiB, there are 1.00 MiB/.exec(full.stdout) ?? [];
+    await run(['mount', '-o', `remount,size=${Math.ceil(Number(needed)) + 1}m`, into]);
+    assert.equal((await runRestore(lab, [snapshotId, ...target])).code, 0);
+    renameSync(join(into, 'disk.img'), join(into, 'disk.img.unfinished'));
+    const again = await runRestore(lab, [snapshotId, ...target]);
+    assert.equal(again.code, 0, again.stdout + again.stderr);
+    assert.equal(recordsOf(again).find(({ code }) => code === 'object.restored')?.['fetchedBytes'], 0);
+  } finally {
+    await run(['umount', into]);
+  }
+}
 
 test('killed in the middle, and run again', async (t) => {
   const { lab, snapshotId, into, file } = await archived(t, ['--source', 'direct']);
@@ -192,4 +222,42 @@ test('archives of version 0, in an archive class, and connections that are cut',
   assert.equal(ancient.code, 0, ancient.stdout + ancient.stderr);
   await assertSameBytes(`${file}.old`, imageOf(lab, snapshotId));
   assert.ok((await keysIn(lab)).includes(old));
+  await refusedWhereItIsTooLarge(lab, 'snap-0123456789abcdef0', old);
 });
+
+/** By the size in the metadata, before anything is written; and, where they have none, by what turns out. */
+async function refusedWhereItIsTooLarge(lab: TestLab, snapshotId: string, key: string): Promise<void> {
+  const small = join(lab.directory, 'small');
+  mkdirSync(small);
+  await run(['mount', '-t', 'tmpfs', '-o', 'size=8m', 'tmpfs', small]);
+  try {
+    const full = await runRestore(lab, [snapshotId, '--to-file', join(small, 'disk.img')]);
+    assert.equal(full.code, 1, full.stdout + full.stderr);
+    assert.match(full.stdout, /needs 1\.00 GiB, there are 8\.00 MiB/);
+    assert.deepEqual(readdirSync(small), []);
+  } finally {
+    await run(['umount', small]);
+  }
+  const image = join(lab.directory, 'small.img');
+  await run(['truncate', '--size', '1023M', image]);
+  const Metadata = { 'snapshot-snapshotid': snapshotId };
+  await withDevice(image, null, { readOnly: false }, async (device) => {
+    const restoreTo = () => runRestore(lab, [snapshotId, '--to-device', device, '--yes', '--overwrite']);
+    const told = await restoreTo();
+    assert.equal(told.code, 1, told.stdout + told.stderr);
+    assert.match(told.stdout, /has 1023 MiB, the image 1\.00 GiB/);
+    await lab.s3.send(new PutObjectCommand({ Bucket: BUCKET, Key: key, Body: await bytesOf(lab, key), Metadata }));
+    // Zeros behind the end of the device are not written, and are missing all the same.
+    const found = await restoreTo();
+    assert.equal(found.code, 1, found.stdout + found.stderr);
+    assert.match(found.stdout, /has 1023 MiB, the image 1\.00 GiB/);
+  });
+  await run(['truncate', '--size', '1M', image]);
+  await withDevice(image, null, { readOnly: false }, async (device) => {
+    const data = zstdCompressSync(Buffer.alloc(2 * 2 ** 20, 'x'));
+    await lab.s3.send(new PutObjectCommand({ Bucket: BUCKET, Key: key, Body: data, Metadata }));
+    const longer = await runRestore(lab, [snapshotId, '--to-device', device, '--yes', '--overwrite']);
+    assert.equal(longer.code, 1, longer.stdout + longer.stderr);
+    assert.match(longer.stdout, /"code":"TARGET".*cannot be written: ENOSPC/);
+  });
+}

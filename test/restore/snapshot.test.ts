@@ -6,6 +6,8 @@ import { GetObjectCommand, PutObjectCommand } from '@aws-sdk/client-s3';
 import type { FaultAction } from '../../lab/core/contract.ts';
 import { keyEnding } from '../support/archives.ts';
 import { addSnapshotOf, fillPlainly } from '../support/disks.ts';
+import { tagsOf } from '../support/ec2-state.ts';
+import { addKey, gpgHome } from '../support/gpg.ts';
 import { killFamily } from '../support/kill-family.ts';
 import { BUCKET, labForTest, type RunOptions, recordsOf, runCli, runMigrate, type TestLab } from '../support/lab.ts';
 import { assertSameBytes } from '../support/same-bytes.ts';
@@ -45,9 +47,10 @@ const putsIn = async (lab: TestLab): Promise<number> =>
 
 for (const source of oneIn(2, ['direct', 'volume'])) {
   test(`from ${source}: disk, tags and description are those of before; zeros are left out`, async (t) => {
-    const { lab, snapshotId } = await archived(t, {}, ['--source', source]);
+    const tags = { mine: 'migrate', Name: 'web', 'cost centre': '4711' };
+    const { lab, snapshotId } = await archived(t, { tags }, ['--source', source, '--tag', 'mine']);
     await lab.control.setDelays({ snapshotPending: 300 });
-    const done = await runRestore(lab, [snapshotId]);
+    const done = await runRestore(lab, [snapshotId, '--tag', 'mine']);
     assert.equal(done.code, 0, done.stdout + done.stderr);
     const [made, ...others] = await snapshotsBut(lab, snapshotId);
     assert.equal(others.length, 0);
@@ -79,6 +82,31 @@ test('encrypted: every block is written, since what was never written reads as n
   const back = ['restore', made?.SnapshotId ?? '', '--bucket', BUCKET, '--to-file', file];
   assert.equal((await runCli(lab.env, back)).code, 0);
   await assertSameBytes(file, imageOf(lab, snapshotId));
+});
+
+test('of an encrypted archive: all sealed tags but that of the state, without which nothing migrates it again', async (t) => {
+  const env = { GNUPGHOME: await gpgHome(t) };
+  await addKey(env.GNUPGHOME, 'ops@example.com');
+  const lab = await labForTest(t);
+  const many = Object.fromEntries(Array.from({ length: 12 }, (_, index) => [`tag ${index}`, `a, b; ${index}!`]));
+  const { snapshotId } = await addSnapshotOf(lab, GPT, { tags: { mine: 'migrate', ...many }, description: 'secret' });
+  const flags = ['--all', '--tag', 'mine', '--dd', '--source', 'direct', '--gpg-recipient', 'ops@example.com'];
+  assert.equal((await runMigrate(lab, flags, { env })).code, 0);
+  const done = await runCli({ ...lab.env, ...env }, [
+    'restore',
+    snapshotId,
+    '--bucket',
+    BUCKET,
+    '--json',
+    '--to-snapshot',
+    '--tag',
+    'mine',
+  ]);
+  assert.equal(done.code, 0, done.stdout + done.stderr);
+  const [made] = await snapshotsBut(lab, snapshotId);
+  assert.equal(made?.Description, 'secret');
+  assert.deepEqual(await tagsOf(lab, made?.SnapshotId ?? ''), many);
+  await assertSameBytes(imageOf(lab, made?.SnapshotId ?? ''), imageOf(lab, snapshotId));
 });
 
 test('a damaged archive makes no snapshot', async (t) => {

@@ -4,17 +4,8 @@ import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { addSnapshotOf } from '../support/disks.ts';
-import {
-  BUCKET,
-  labForTest,
-  PROGRAM,
-  type RunOptions,
-  recordsOf,
-  runCli,
-  runMigrate,
-  runProgram,
-  type TestLab,
-} from '../support/lab.ts';
+import { BUCKET, labForTest, type RunOptions, recordsOf, runCli, runMigrate, type TestLab } from '../support/lab.ts';
+import { onTerminal } from '../support/terminal.ts';
 
 const runRestore = (lab: TestLab, argv: readonly string[], options: RunOptions = {}) =>
   runCli(lab.env, ['restore', '--bucket', BUCKET, '--json', ...argv], options);
@@ -83,7 +74,9 @@ test('files: told, asked for once, only what is needed, waited for, interrupted'
   assert.deepEqual(await asked(lab), ['1', '2']);
   assert.equal(readFileSync(join(into, '2', 'two'), 'utf8'), 'two');
   const nowhere = await restore(['--yes', '--partition', '1', '--overwrite', '--path', 'two']);
-  assert.equal(nowhere.code, 13, 'one object is not looked into');
+  assert.equal(nowhere.code, 10, nowhere.stdout + nowhere.stderr);
+  assert.match(nowhere.stdout, /has no two.*nothing was restored/);
+  assert.deepEqual(await asked(lab), ['1', '2'], 'nor is one object thawed that does not have it');
 });
 
 test('images: on a terminal; refusals of S3', async (t) => {
@@ -110,12 +103,8 @@ test('images: on a terminal; refusals of S3', async (t) => {
   assert.ok(recordsOf(raced).some(({ code, state }) => code === 'thaw.requested' && state === 'ongoing'));
 
   const before = (await asked(lab)).length;
-  const onTerminal = (answer: string, more: string[] = []) =>
-    runProgram(
-      ['python3', '-c', TERMINAL, answer, process.execPath, PROGRAM, 'restore', '--bucket', BUCKET, ...argv, ...more],
-      { env: lab.env },
-    );
-  const declined = await onTerminal('n');
+  const restore = ['restore', '--bucket', BUCKET, ...argv];
+  const declined = await onTerminal(lab.env, 'n', restore);
   assert.equal(declined.code, 1, declined.stdout);
   assert.match(
     declined.stdout,
@@ -123,27 +112,9 @@ test('images: on a terminal; refusals of S3', async (t) => {
   );
   assert.equal((await asked(lab)).length, before);
   const key = '9:0123456789ABCDEF0123456789ABCDEF';
-  const agreed = await onTerminal('y', ['--gpg-session-key', key]);
+  const agreed = await onTerminal(lab.env, 'y', [...restore, '--gpg-session-key', key]);
   assert.equal(agreed.code, 13, agreed.stdout);
   assert.equal((await asked(lab)).length, before + 1);
   assert.match(agreed.stdout, /--gpg-session-key KEY/);
   assert.ok(!agreed.stdout.includes(key), 'the secret is not repeated');
 });
-
-/** Runs a program on a terminal of its own, and answers its question. */
-const TERMINAL = `
-import os, pty, sys
-pid, fd = pty.fork()
-if pid == 0: os.execvp(sys.argv[2], sys.argv[2:])
-seen, answered = b'', False
-while True:
-    try: chunk = os.read(fd, 65536)
-    except OSError: break
-    if not chunk: break
-    seen += chunk
-    if b'[y/N]' in seen and not answered:
-        answered = True
-        os.write(fd, sys.argv[1].encode() + b'\\r')
-sys.stdout.buffer.write(seen)
-sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
-`;

@@ -200,15 +200,18 @@ test('of an encrypted archive, the sealed manifest is opened', async (t) => {
   const env = { GNUPGHOME: await gpgHome(t) };
   await addKey(env.GNUPGHOME, 'ops@example.com');
   const lab = await labForTest(t, { allowLeftovers: ['volume'] });
-  const { snapshotId } = await addSnapshotOf(lab, GPT_SMALL);
-  const migrated = await runMigrate(lab, ['--all', '--gpg-recipient', 'ops@example.com'], { env });
+  const many = Object.fromEntries(Array.from({ length: 12 }, (_, index) => [`tag ${index}`, `a, b; ${index}!`]));
+  const { snapshotId } = await addSnapshotOf(lab, GPT_SMALL, { tags: { mine: 'migrate', ...many } });
+  const migrated = await runMigrate(lab, ['--all', '--tag', 'mine', '--gpg-recipient', 'ops@example.com'], { env });
   assert.equal(migrated.code, 0, migrated.stderr);
   const refused = await runRestore(lab, [snapshotId], { env: { GNUPGHOME: await gpgHome(t) } });
   assert.match(refused.stdout, /"code":"GPG_KEY"/);
   assert.deepEqual(await volumesIn(lab), []);
-  const done = await runRestore(lab, [snapshotId], { env });
+  const done = await runRestore(lab, [snapshotId, '--tag', 'mine'], { env });
   assert.equal(done.code, 0, done.stdout + done.stderr);
   assert.deepEqual(await describe(await restored(lab), [1]), await describe(imageOf(lab, snapshotId), [1]));
+  const tags = Object.fromEntries((await volumesIn(lab))[0]?.Tags?.map(({ Key, Value }) => [Key, Value]) ?? []);
+  assert.deepEqual(tags, { ...many, 'snap-to-s3-restored-from': snapshotId }, 'the sealed ones, all and as they were');
 });
 
 test('what fails on the way leaves no volume', async (t) => {
@@ -319,11 +322,15 @@ async function clean(lab: TestLab, argv: string[]): Promise<string> {
   return (await runCli(lab.env, ['clean', ...flags, ...argv])).stdout;
 }
 
-test('an image of version 0: its metadata tell how large the disk was', async (t) => {
+test('an image of version 0, as volume and snapshot: its metadata tell how large the disk was', async (t) => {
   const { lab, snapshotId } = await archived(t, GPT_SMALL, ['--dd']);
   const Key = await keyEnding(lab, '.manifest.json');
   await lab.s3.send(new DeleteObjectCommand({ Bucket: BUCKET, Key }));
   const done = await runRestore(lab, [snapshotId]);
   assert.equal(done.code, 0, done.stdout + done.stderr);
   await assertSameBytes(await restored(lab), imageOf(lab, snapshotId));
+  const made = await runCli(lab.env, ['restore', snapshotId, '--bucket', BUCKET, '--json', '--to-snapshot']);
+  assert.equal(made.code, 0, made.stdout + made.stderr);
+  const id = String(recordsOf(made).find(({ code }) => code === 'object.restored')?.['target']);
+  await assertSameBytes(imageOf(lab, id), imageOf(lab, snapshotId));
 });

@@ -4,8 +4,10 @@ import { Command, Option } from 'commander';
 import { normalisePrefix } from '../../archive/key.ts';
 import { awsServices } from '../../aws-services.ts';
 import { SnapError } from '../../errors.ts';
+import { formatBytes } from '../../lib/units.ts';
 import { restore } from '../../operations/restore.ts';
-import type { FilesOrder, RestoreSettings, VolumeTarget } from '../../operations/settings.ts';
+import type { DeviceTarget, FilesOrder, RestoreSettings, VolumeTarget } from '../../operations/settings.ts';
+import { ask, canAsk } from '../ask.ts';
 import type { CliContext } from '../context.ts';
 import { matching, wholeNumber } from '../flag-values.ts';
 import { EXIT_STATUS_HELP } from '../help.ts';
@@ -62,7 +64,7 @@ export function restoreCommand(context: CliContext): Command {
     .summary('give files or images back: to a directory, a file, a device, a new snapshot or volume')
     .description(DESCRIPTION)
     .usage(
-      'SNAPSHOT --bucket BUCKET (--to-dir DIR | --to-file FILE | --to-device DEVICE --yes | --to-snapshot | --to-volume) [OPTIONS]',
+      'SNAPSHOT --bucket BUCKET (--to-dir DIR | --to-file FILE | --to-device DEVICE | --to-snapshot | --to-volume) [OPTIONS]',
     )
     .argument('<snapshot>', 'whose archive', SNAPSHOT_ID)
     .addHelpText('after', EXAMPLES + EXIT_STATUS_HELP)
@@ -112,9 +114,10 @@ const targetOptions = (): Option[] => [
   ]),
   new Option('--no-index', 'read the whole object, also for a few files, and do not use its index'),
   new Option('--to-file <file>', 'a new, sparse file').conflicts(['toDevice', 'toVolume']),
-  new Option('--to-device <device>', 'a block device that nobody uses; what is on it is destroyed (--yes)').argParser(
-    matching(/^\/dev\/./, 'a device such as /dev/nvme2n1'),
-  ),
+  new Option(
+    '--to-device <device>',
+    'a block device that nobody uses; what is on it is destroyed, once somebody has said yes',
+  ).argParser(matching(/^\/dev\/./, 'a device such as /dev/nvme2n1')),
   new Option('--to-snapshot', 'a new EBS snapshot, in the region and account of the credentials').conflicts([
     'toFile',
     'toDevice',
@@ -141,7 +144,10 @@ const targetOptions = (): Option[] => [
     'this partition only; the whole disk, or all partitions with files, if not given',
   ).argParser(wholeNumber(1, 999)),
   new Option('--overwrite', 'also a file that is there, or a device with something on it'),
-  new Option('--yes', 'the device may be written to; objects may be thawed at the price that is told'),
+  new Option(
+    '--yes',
+    'without asking: the device may be written to, and objects may be thawed at the price that is told',
+  ),
 ];
 
 async function runRestore(snapshotId: string, flags: RestoreFlags, context: CliContext): Promise<void> {
@@ -159,7 +165,7 @@ function toSettings(snapshotId: string, flags: RestoreFlags, context: CliContext
     snapshotId,
     prefix: normalisePrefix(flags.prefix),
     partition: flags.partition ?? null,
-    target: toTarget(flags, process),
+    target: toTarget(flags, context),
     overwrite: flags.overwrite === true,
     encrypt: flags.encrypt === true,
     kmsKeyArn: flags.kmsKeyId ?? null,
@@ -169,25 +175,34 @@ function toSettings(snapshotId: string, flags: RestoreFlags, context: CliContext
   };
 }
 
-function toTarget(flags: RestoreFlags, process: NodeJS.Process): RestoreSettings['target'] {
-  const { toDir, toFile, toDevice, toSnapshot, yes } = flags;
-  if (toDir !== undefined) return toFiles(resolve(toDir), flags, process);
+function toTarget(flags: RestoreFlags, context: CliContext): RestoreSettings['target'] {
+  const { toDir, toFile, toDevice, toSnapshot } = flags;
+  if (toDir !== undefined) return toFiles(resolve(toDir), flags, context.process);
   if (flags.path || flags.privileged) throw new SnapError('USAGE', '--path and --privileged go with --to-dir');
   if (flags.toVolume) return toVolume(flags);
   if (flags.volumeSize !== undefined) throw new SnapError('USAGE', '--volume-size goes with --to-volume');
-  if (toSnapshot) return { kind: 'snapshot' };
+  if (toSnapshot) return { kind: 'snapshot', tagKey: flags.tag };
   if (toFile !== undefined) return { kind: 'file', path: resolve(toFile) };
   if (toDevice === undefined)
     throw new SnapError(
       'USAGE',
       'say where to: --to-dir DIR, --to-file FILE, --to-device DEVICE, --to-snapshot or --to-volume',
     );
-  if (!yes) {
-    throw new SnapError('USAGE', `everything on ${toDevice} would be destroyed`, {
+  return { kind: 'device', path: toDevice, consent: consentToDestroy(toDevice, flags, context) };
+}
+
+/** @throws SnapError `USAGE` where nobody has said yes, and nobody can be asked. */
+function consentToDestroy(device: string, flags: RestoreFlags, context: CliContext): DeviceTarget['consent'] {
+  if (flags.yes) return async () => true;
+  if (!canAsk(flags, context)) {
+    throw new SnapError('USAGE', `everything on ${device} would be destroyed`, {
       hint: 'look at it with lsblk, then give --yes',
     });
   }
-  return { kind: 'device', path: toDevice };
+  return ({ path, bytes, holds }) => {
+    const what = holds === null ? 'nothing that blkid knows' : holds;
+    return ask(`${path} (${formatBytes(bytes)}) holds ${what}. Destroy what is on it?`, context);
+  };
 }
 
 const toVolume = ({ volumeSize, volumeType, mountPoint, waitLimit, tag }: RestoreFlags): VolumeTarget => ({

@@ -1,0 +1,57 @@
+/** How large an image or its disk is, as far as that is known before it is read. */
+import { BLOCK_KIND, type BlockTable } from '../archive/block-table.ts';
+import { readHeaderValue } from '../archive/metadata.ts';
+import type { ArchiveStore } from '../cloud/ports.ts';
+import { SnapError } from '../errors.ts';
+import { GiB } from '../lib/units.ts';
+import type { Archive, ArchivedObject } from './find-archive.ts';
+
+/** In bytes; `null`: not known. */
+export interface ImageSize {
+  /** From its first byte to its last. */
+  plainBytes: number | null;
+  /** That are not zero, at the most. */
+  dataBytes: number | null;
+}
+
+interface Reading {
+  store: ArchiveStore;
+  signal: AbortSignal;
+}
+
+/** By the index, the manifest or, of version 0, the metadata of the object. */
+export async function sizeOfImage(
+  { manifest }: Archive,
+  object: ArchivedObject,
+  table: BlockTable | null,
+  reading: Reading,
+): Promise<ImageSize> {
+  const plainBytes = object.facts?.plainBytes ?? (await toldNumber(object, 'uncompressed-size', reading));
+  if (table) {
+    const data = table.kinds.filter((kind) => kind !== BLOCK_KIND.zero).length * table.blockBytes;
+    return { plainBytes, dataBytes: Math.min(data, table.bytes) };
+  }
+  if (plainBytes === null) return { plainBytes, dataBytes: null };
+  return { plainBytes, dataBytes: Math.min(plainBytes, manifest?.content.snapshot.dataBytes ?? plainBytes) };
+}
+
+/** @returns the size of the whole disk in GiB. @throws SnapError `NOT_FOUND` */
+export async function sizeOfDisk({ manifest, objects }: Archive, reading: Reading): Promise<number> {
+  if (manifest) return Math.max(manifest.content.snapshot.sizeGiB, Math.ceil(manifest.content.disk.bytes / GiB));
+  const [first] = objects;
+  const image = objects.find(({ layout, partition }) => layout === 'image' && partition === null);
+  const disk = first ? await toldNumber(first, 'snapshot-volumesize', reading) : null;
+  const bytes = image ? await toldNumber(image, 'uncompressed-size', reading) : null;
+  const told = Math.max(disk ?? 0, Math.ceil((bytes ?? 0) / GiB));
+  if (told > 0) return told;
+  throw new SnapError('NOT_FOUND', 'the archive does not tell how large the disk is', {
+    hint: 'use --to-file or --to-device',
+  });
+}
+
+/** A number in the metadata of an object. */
+async function toldNumber({ key }: ArchivedObject, name: string, { store, signal }: Reading): Promise<number | null> {
+  const head = await store.head(key, { signal });
+  const told = Number(readHeaderValue(head?.metadata[name] ?? ''));
+  return Number.isSafeInteger(told) && told > 0 ? told : null;
+}
