@@ -162,6 +162,39 @@ export interface DrillRow {
 /** `archive`: fetched a second time. `content`: and only what files contain, for want of root. */
 export type DrillEvidence = 'index' | 'archive' | 'archive-content' | 'snapshot';
 
+/** What a restore would do, as far as it can be told without doing anything. */
+export interface RestorePlan {
+  target: 'directory' | 'file' | 'device' | 'snapshot' | 'volume';
+  objects: PlannedObject[];
+  /** What it takes wherever something is written, and what there is. */
+  rooms: PlannedRoom[];
+}
+
+export interface PlannedObject {
+  key: string;
+  partition: number | null;
+  layout: 'tar' | 'image';
+  /** Where it comes to. */
+  to: string;
+  storageClass: string;
+  retrieval: 'not-needed' | 'needed' | 'ongoing' | 'restored';
+  storedBytes: number;
+  /** Of them, those that are read, at the most. */
+  fetchBytes: number;
+  /** Of the whole tar or image; `null` where nothing tells. */
+  plainBytes: number | null;
+}
+
+export interface PlannedRoom {
+  where: string;
+  /** At the most; `null` where nothing tells. */
+  neededBytes: number | null;
+  /** Free, or of the device, or of what would be made. */
+  roomBytes: number;
+  /** What is there and would be destroyed, e.g. `ext4`; else `null`. */
+  holds: string | null;
+}
+
 /** What making objects in archive classes readable takes and costs. */
 export interface ThawOffer {
   tier: 'Bulk' | 'Standard' | 'Expedited';

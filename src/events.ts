@@ -3,7 +3,15 @@
  * text, JSON lines or a progress bar. Codes are stable and documented in docs/events.md.
  */
 import type { SnapError } from './errors.ts';
-import type { DifferenceNote, DrillReport, DrillRow, ListedFile, ShownArchive, ThawOffer } from './event-records.ts';
+import type {
+  DifferenceNote,
+  DrillReport,
+  DrillRow,
+  ListedFile,
+  RestorePlan,
+  ShownArchive,
+  ThawOffer,
+} from './event-records.ts';
 
 export type * from './event-records.ts';
 
@@ -162,6 +170,7 @@ export type SnapEvent =
   | { code: 'thaw.finished'; snapshot: string; objects: number; seconds: number }
   /** What an earlier run has restored already; `files` is `null` for images. */
   | { code: 'restore.continued'; snapshot: string; key: string; files: number | null; bytes: number }
+  | { code: 'restore.planned'; snapshot: string; plan: RestorePlan }
   | { code: 'restore.unfinished'; snapshot: string; path: string }
   | { code: 'files.left-out'; snapshot: string; key: string; devices: number; privileges: number }
   | { code: 'partition.not-restored'; snapshot: string; partition: number | null; reason: string }

@@ -87,7 +87,7 @@ export async function checkObject(
   const head = await services.store.head(object.key, { signal: services.signal });
   const found = new Findings();
   if (!head) {
-    found.add('not-in-archive', 'the object is not in the bucket');
+    found.add('not-in-archive', NOT_THERE);
     return found.result(object.key, null, started);
   }
   checkHead(head, object, snapshotId, found);
@@ -159,6 +159,24 @@ function checkHead(head: ObjectHead, { facts }: ArchivedObject, snapshotId: stri
     found.add('stored-bytes', `it has ${head.bytes} bytes, the manifest says ${facts.storedBytes}`);
   }
 }
+
+/** @throws SnapError `DIFFERS` for an object that is not the one of the archive, or is not there. */
+export function refuseHead(
+  head: ObjectHead | null,
+  object: ArchivedObject,
+  snapshotId: string,
+): asserts head is ObjectHead {
+  const found = new Findings();
+  if (head) checkHead(head, object, snapshotId, found);
+  else found.add('not-in-archive', NOT_THERE);
+  const [first] = found.list;
+  if (!first) return;
+  throw new SnapError('DIFFERS', `${object.key}: ${first.detail}`, {
+    hint: 'the archive is damaged: look for another copy, or another version of the object',
+  });
+}
+
+const NOT_THERE = 'the object is not in the bucket';
 
 interface Decoded {
   downloaded: Downloaded;

@@ -4,6 +4,7 @@ import type { ExitCode } from '../errors.ts';
 import { sweepKilledRuns } from '../host/killed-runs.ts';
 import { requireTools } from '../host/tools.ts';
 import { type Archive, findArchivesById, refuseTwins } from './find-archive.ts';
+import { showRestore } from './plan-restore.ts';
 import { restoreFiles } from './restore-files.ts';
 import { restoreImage } from './restore-image.ts';
 import { requireVolumes, restoreToVolume } from './restore-volume.ts';
@@ -18,14 +19,14 @@ import { untilNotice } from './until-notice.ts';
  * @throws SnapError the reason, when nothing could be begun; `INTERRUPTED` when stopped.
  */
 export async function restore(settings: RestoreSettings, services: Services, signal: AbortSignal): Promise<ExitCode> {
-  await sweepKilledRuns();
+  if (!settings.dryRun) await sweepKilledRuns();
   requireTools(settings.target.kind === 'directory' ? ['mkfifo', 'tar'] : ['mkfifo'], services.searchPath);
   if (settings.target.kind === 'volume') await requireVolumes(services);
   await services.store.check({ signal });
   const { archives, missing } = await findArchivesById([settings.snapshotId], settings.prefix, services.store, signal);
   return untilNotice(services, signal, (running) =>
     runEach({
-      command: 'restore',
+      command: settings.dryRun ? 'restore --dry-run' : 'restore',
       items: archives,
       concurrency: 1,
       idOf: ({ snapshotId }) => snapshotId,
@@ -33,7 +34,9 @@ export async function restore(settings: RestoreSettings, services: Services, sig
       host: services.host,
       signal: running,
       work: async (archive) => {
-        await restoreTo(archive, settings, services, running);
+        refuseTwins(archive);
+        if (settings.dryRun) await showRestore(archive, settings, services, running);
+        else await restoreTo(archive, settings, services, running);
         return 'done';
       },
       mayBeFree: null,
@@ -48,7 +51,6 @@ async function restoreTo(
   signal: AbortSignal,
 ): Promise<void> {
   const { target } = settings;
-  refuseTwins(archive);
   if (target.kind === 'directory') await restoreFiles(archive, target, settings, services, signal);
   else if (target.kind === 'volume') await restoreToVolume(archive, target, settings, services, signal);
   else await restoreImage(archive, { ...settings, target }, services, signal);

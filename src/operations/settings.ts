@@ -154,6 +154,8 @@ export interface RestoreSettings {
   /** `null`: the whole disk. */
   partition: number | null;
   target: { kind: 'file'; path: string } | DeviceTarget | SnapshotTarget | FilesOrder | VolumeTarget;
+  /** Only tells what would be done. */
+  dryRun: boolean;
   /** Of a new snapshot or volume: also where the old one was not encrypted. */
   encrypt: boolean;
   /** Of a new snapshot or volume; `null`: the account's default key. */

@@ -39,12 +39,13 @@ export async function makeReadable(
   });
 }
 
-async function request(
+/** Tells what it takes and costs to thaw what is frozen of them; asks for nothing. @throws SnapError `USAGE` */
+export function offerThaw(
   snapshot: string,
   heads: readonly ObjectHead[],
-  { tier, days, consent, again }: ThawSettings,
-  { store, region, host, signal }: ThawServices,
-): Promise<void> {
+  { tier, days }: ThawSettings,
+  { region, host }: Pick<ThawServices, 'region' | 'host'>,
+): void {
   const offers = offersFor(heads, days, region);
   const storageClasses = [...new Set(heads.map(({ storageClass }) => storageClass))];
   if (!offers.some((offer) => offer.tier === tier)) {
@@ -54,6 +55,17 @@ async function request(
   }
   const bytes = heads.reduce((sum, head) => sum + head.bytes, 0);
   host.notify({ code: 'thaw.offered', snapshot, objects: heads.length, bytes, storageClasses, days, tier, offers });
+}
+
+async function request(
+  snapshot: string,
+  heads: readonly ObjectHead[],
+  settings: ThawSettings,
+  services: ThawServices,
+): Promise<void> {
+  const { tier, days, consent, again } = settings;
+  const { store, region, host, signal } = services;
+  offerThaw(snapshot, heads, settings, services);
   if (!(await consent?.())) {
     signal.throwIfAborted();
     throw new SnapError('OBJECT_ARCHIVED', `${nameThem(heads)} and must be thawed before it can be read`, {

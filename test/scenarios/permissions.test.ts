@@ -233,17 +233,23 @@ test('restore: its policy is enough, and EC2 is not asked', async (t) => {
   const { snapshotId } = await addSnapshotOf(lab);
   assert.equal((await runMigrate(lab, ['--all', '--dd', '--source', 'direct'])).code, 0);
   const policy = policyFor('restore');
-  const restoreAs = async (Statement: Document['Statement']) => {
+  const restoreAs = async (target: string[], Statement: Document['Statement']) => {
     const { accessKeyId, secretAccessKey } = await lab.control.addIdentity('restorer', { ...policy, Statement });
     const env = { ...lab.env, AWS_ACCESS_KEY_ID: accessKeyId, AWS_SECRET_ACCESS_KEY: secretAccessKey };
-    return runCli(env, ['restore', snapshotId, '--bucket', BUCKET, '--to-file', join(lab.directory, 'disk.img')]);
+    return runCli(env, ['restore', snapshotId, '--bucket', BUCKET, ...target]);
   };
+  const toFile = ['--to-file', join(lab.directory, 'disk.img')];
   for (const { Sid } of policy.Statement) {
-    const refused = await restoreAs(policy.Statement.filter((statement) => statement.Sid !== Sid));
+    const refused = await restoreAs(
+      toFile,
+      policy.Statement.filter((statement) => statement.Sid !== Sid),
+    );
     assert.equal(refused.code, 1, Sid);
     assert.match(refused.stderr, /ACCESS_DENIED|HTTP 403/);
   }
-  const done = await restoreAs(policy.Statement);
+  const shown = await restoreAs(['--to-snapshot', '--dry-run'], policy.Statement);
+  assert.equal(shown.code, 0, shown.stderr);
+  const done = await restoreAs(toFile, policy.Statement);
   assert.equal(done.code, 0, done.stderr);
 });
 

@@ -55,6 +55,7 @@ interface RestoreFlags extends AwsFlags, OutputFlags, ThawFlags {
   kmsKeyId?: string;
   overwrite?: true;
   index: boolean;
+  dryRun?: true;
   downloadStreams: number;
   gpgSessionKey?: string;
 }
@@ -74,7 +75,7 @@ export function restoreCommand(context: CliContext): Command {
     ['What, and where to:', targetOptions()],
     ['Objects in archive classes:', thawOptions()],
     ['AWS:', awsOptions()],
-    ['Output:', [reportOption(), ...outputOptions()]],
+    ['Output:', [dryRunOption(), reportOption(), ...outputOptions()]],
   ]);
 }
 
@@ -96,6 +97,9 @@ Examples:
   snap-to-s3 restore snap-0123456789abcdef0 --bucket backups.example.com --to-snapshot --region eu-west-1
   snap-to-s3 restore snap-0123456789abcdef0 --bucket backups.example.com --to-volume
 `;
+
+const dryRunOption = (): Option =>
+  new Option('--dry-run', 'show what would be restored where, and what that takes and costs; change nothing');
 
 const targetOptions = (): Option[] => [
   new Option(
@@ -166,6 +170,7 @@ function toSettings(snapshotId: string, flags: RestoreFlags, context: CliContext
     prefix: normalisePrefix(flags.prefix),
     partition: flags.partition ?? null,
     target: toTarget(flags, context),
+    dryRun: flags.dryRun === true,
     overwrite: flags.overwrite === true,
     encrypt: flags.encrypt === true,
     kmsKeyArn: flags.kmsKeyId ?? null,
@@ -193,7 +198,7 @@ function toTarget(flags: RestoreFlags, context: CliContext): RestoreSettings['ta
 
 /** @throws SnapError `USAGE` where nobody has said yes, and nobody can be asked. */
 function consentToDestroy(device: string, flags: RestoreFlags, context: CliContext): DeviceTarget['consent'] {
-  if (flags.yes) return async () => true;
+  if (flags.yes || flags.dryRun) return async () => true;
   if (!canAsk(flags, context)) {
     throw new SnapError('USAGE', `everything on ${device} would be destroyed`, {
       hint: 'look at it with lsblk, then give --yes',

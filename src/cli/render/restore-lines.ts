@@ -1,5 +1,5 @@
 /** What a restore tells, as lines for people. */
-import type { SnapEvent } from '../../events.ts';
+import type { PlannedObject, PlannedRoom, RestorePlan, SnapEvent } from '../../events.ts';
 import { count, formatBytes, formatDuration } from '../../lib/units.ts';
 import { describeThaw } from './thaw-lines.ts';
 
@@ -29,6 +29,8 @@ export function describeRestoreEvent(event: RestoreEvent): string {
       return describeThaw(event);
     case 'restore.continued':
       return describeContinued(event);
+    case 'restore.planned':
+      return describePlan(event.plan);
     case 'restore.unfinished':
       return `${event.path} stays as it is: the same command goes on with it`;
     case 'files.left-out':
@@ -40,6 +42,28 @@ export function describeRestoreEvent(event: RestoreEvent): string {
 
 const describeContinued = ({ files, bytes, key }: SnapEvent & { code: 'restore.continued' }): string =>
   `${files === null ? '' : `${count(files, 'file')}, `}${formatBytes(bytes)} restored before, checked, not fetched again: ${key}`;
+
+const describePlan = ({ objects, rooms }: RestorePlan): string =>
+  ['would restore:', ...objects.map(describePlanned), ...rooms.map(describeRoom)].join('\n');
+
+const RETRIEVALS = {
+  'not-needed': '',
+  needed: ', to be thawed',
+  ongoing: ', being thawed',
+  restored: ', thawed',
+};
+
+function describePlanned({ key, to, storageClass, retrieval, ...object }: PlannedObject): string {
+  const stored = `${formatBytes(object.fetchBytes)} of ${formatBytes(object.storedBytes)} to be read`;
+  const plain = object.plainBytes === null ? '' : `, ${formatBytes(object.plainBytes)} decompressed`;
+  return `  ${key}\n    to ${to}: ${stored}${plain}, in ${storageClass}${RETRIEVALS[retrieval]}`;
+}
+
+function describeRoom({ where, neededBytes, roomBytes, holds }: PlannedRoom): string {
+  const needed = neededBytes === null ? 'takes what is not known' : `takes ${formatBytes(neededBytes)} at the most`;
+  const destroyed = holds === null ? '' : `; it holds ${holds}, which would be destroyed`;
+  return `  ${where} ${needed}, and has ${formatBytes(roomBytes)}${destroyed}`;
+}
 
 function describeRestored(event: SnapEvent & { code: 'object.restored' }): string {
   const { target, bytes, files, fetchedBytes, seconds } = event;

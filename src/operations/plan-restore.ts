@@ -1,0 +1,123 @@
+/** `restore --dry-run`: what would be restored, and all that would be refused. */
+import type { ImageIndex } from '../archive/block-table.ts';
+import type { PlannedObject, PlannedRoom, RestorePlan } from '../events.ts';
+import { temporaryDirectory } from '../lib/temporary-files.ts';
+import { GiB } from '../lib/units.ts';
+import { type CheckServices, imageIndexOf, lengthOf, refuseHead } from './check-object.ts';
+import type { Archive, ArchivedObject } from './find-archive.ts';
+import { sizeOfImage } from './image-size.ts';
+import { planFiles } from './plan-files.ts';
+import { ImagePlan } from './plan-image.ts';
+import { type ImageSettings, planImage } from './restore-image.ts';
+import { objectsOf, planNewVolume } from './restore-volume.ts';
+import type { FilesOrder, RestoreSettings, Services, VolumeTarget } from './settings.ts';
+import { offerThaw } from './thaw.ts';
+
+/** One object, and how much of it would be read; `null`: all of it. */
+interface Wanted {
+  object: ArchivedObject;
+  to: string;
+  fetchBytes: number | null;
+  plainBytes: number | null;
+}
+
+interface Found {
+  wanted: Wanted[];
+  rooms: PlannedRoom[];
+}
+
+/**
+ * Changes nothing, and tells what it has found.
+ * @throws SnapError whatever a restore would refuse before it reads the data, but for objects that are to be thawed.
+ */
+export async function showRestore(
+  archive: Archive,
+  settings: RestoreSettings,
+  services: Services,
+  signal: AbortSignal,
+): Promise<void> {
+  const { target, downloadStreams: streams, sessionKey } = settings;
+  const check: CheckServices = { ...services, signal, streams, sessionKey };
+  const { wanted, rooms } = await find(archive, settings, services, check);
+  const objects: PlannedObject[] = [];
+  const frozen = [];
+  for (const { object, to, fetchBytes, plainBytes } of wanted) {
+    const head = await services.store.head(object.key, { signal });
+    refuseHead(head, object, archive.snapshotId);
+    const { storageClass, bytes: storedBytes, restore: retrieval } = head;
+    if (retrieval === 'needed') frozen.push(head);
+    const { key, partition, layout } = object;
+    const sizes = { storedBytes, fetchBytes: fetchBytes ?? storedBytes, plainBytes };
+    objects.push({ key, partition, layout, to, storageClass, retrieval, ...sizes });
+  }
+  if (frozen.length > 0) offerThaw(archive.snapshotId, frozen, settings.thaw, services);
+  const plan: RestorePlan = { target: target.kind, objects, rooms };
+  services.host.notify({ code: 'restore.planned', snapshot: archive.snapshotId, plan });
+}
+
+async function find(
+  archive: Archive,
+  settings: RestoreSettings,
+  services: Services,
+  check: CheckServices,
+): Promise<Found> {
+  const { target } = settings;
+  if (target.kind === 'directory') return findFiles(archive, target, settings, check);
+  if (target.kind === 'volume') return findVolume(archive, target, settings, services, check);
+  return findImage(archive, { ...settings, target }, check);
+}
+
+async function findFiles(
+  archive: Archive,
+  order: FilesOrder,
+  settings: RestoreSettings,
+  check: CheckServices,
+): Promise<Found> {
+  using temporary = temporaryDirectory();
+  const plans = await planFiles(archive, order, settings, temporary.path, check);
+  const wanted = plans.map(({ object, directory: { path: to }, chosen }): Wanted => {
+    const part = chosen?.choice?.part ?? null;
+    const plainBytes = object.facts?.plainBytes ?? null;
+    return { object, to, fetchBytes: part && lengthOf(part.extents), plainBytes };
+  });
+  const rooms = plans.map(({ directory: { path: where, freeBytes }, neededBytes }) => {
+    return { where, neededBytes, roomBytes: freeBytes, holds: null };
+  });
+  return { wanted, rooms };
+}
+
+async function findImage(archive: Archive, settings: ImageSettings, check: CheckServices): Promise<Found> {
+  const { target } = settings;
+  const { object, index, size, wanted, found } = await planImage(archive, settings, check);
+  const to = target.kind === 'snapshot' ? 'a new snapshot' : target.path;
+  const fetchBytes = fetchBytesOf(object, index);
+  const room = found ?? { neededBytes: size.plainBytes, roomBytes: (wanted?.sizeGiB ?? 0) * GiB, holds: null };
+  return { wanted: [{ object, to, fetchBytes, plainBytes: size.plainBytes }], rooms: [{ where: to, ...room }] };
+}
+
+async function findVolume(
+  archive: Archive,
+  target: VolumeTarget,
+  settings: RestoreSettings,
+  services: Services,
+  check: CheckServices,
+): Promise<Found> {
+  const { plan, sizeGiB } = await planNewVolume(archive, target, settings, services, check.signal);
+  const { availabilityZone } = await services.instance();
+  const where = `a new volume in ${availabilityZone}`;
+  const wanted: Wanted[] = [];
+  for (const object of objectsOf(plan)) {
+    const to = object.partition === null ? where : `partition ${object.partition} of ${where}`;
+    const index = object.layout === 'image' ? await imageIndexOf(object, check) : null;
+    const { plainBytes } = await sizeOfImage(archive, object, null, check);
+    wanted.push({ object, to, fetchBytes: fetchBytesOf(object, index), plainBytes });
+  }
+  const rooms = [{ where, neededBytes: plan.sizeGiB * GiB, roomBytes: sizeGiB * GiB, holds: null }];
+  return { wanted, rooms };
+}
+
+/** `null`: all of it. */
+function fetchBytesOf(object: ArchivedObject, index: ImageIndex | null): number | null {
+  const plan = index && ImagePlan.of(object, index);
+  return plan && lengthOf(plan.layOut(plan.whole).extents);
+}
