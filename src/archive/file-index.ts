@@ -5,6 +5,7 @@
  */
 import { SnapError } from '../errors.ts';
 import { INDEX_FORMAT } from './block-index.ts';
+import { dataLength, hashMap } from './member-data.ts';
 import type { MemberType, TarMember } from './tar-reader.ts';
 import { decimalSeconds } from './tar-writer.ts';
 
@@ -15,10 +16,19 @@ export interface FileIndexHeader {
 
 /** One member of the tar: as its headers have it, and where it is. */
 export interface IndexedMember extends Omit<TarMember, 'hasFraction' | 'isSparse' | 'segments'> {
-  /** The bytes that the tar holds of a file, holes left out: how many, and their hash in base 16. `null` for all others. */
-  data: { bytes: number; sha256: string } | null;
+  /** `null` for all but files. */
+  data: IndexedData | null;
   /** Where headers and data are in the plain stream, in bytes; the end with its padding, exclusive. */
   span: { from: number; to: number };
+}
+
+/** The bytes that the tar holds of a file, holes left out. */
+export interface IndexedData {
+  bytes: number;
+  /** In base 16. */
+  sha256: string;
+  /** Of sparse files: the hash of where these bytes belong, in base 16; `null` for others, and in indexes of old. */
+  mapSha256: string | null;
 }
 
 /** A place where decoding may begin, or the end of the last piece: in the plain stream and in the object, in bytes. */
@@ -39,6 +49,17 @@ export type IndexLine =
   | { is: 'member'; member: IndexedMember }
   | { is: 'piece'; place: Place }
   | { is: 'end'; end: FileIndexEnd };
+
+/** What an index says of a member. @param sha256 of its data, in base 16; `null` for all but files. */
+export function indexed(member: TarMember, sha256: string | null, span: IndexedMember['span']): IndexedMember {
+  const mapSha256 = member.isSparse ? hashMap(member.segments) : null;
+  const data = sha256 === null ? null : { bytes: dataLength(member), sha256, mapSha256 };
+  return { ...member, data, span };
+}
+
+/** Whether it is known where in the file its bytes belong. */
+export const isMapKnown = ({ size, data }: IndexedMember): boolean =>
+  data === null || data.bytes === size || data.mapSha256 !== null;
 
 export const encodeHeader = ({ snapshot, partition }: FileIndexHeader): string =>
   line({ format: INDEX_FORMAT, layout: 'tar', snapshot, partition });
@@ -62,6 +83,7 @@ export function encodeIndexed(member: IndexedMember): string {
     ...(xattrs.size === 0 ? {} : { xattrs: namesAndValues(xattrs) }),
     ...(Object.keys(rights).length === 0 ? {} : { rights }),
     ...(data === null ? {} : { data: data.bytes, sha256: data.sha256 }),
+    ...(data?.mapSha256 ? { mapSha256: data.mapSha256 } : {}),
     span: [span.from, span.to],
   });
 }
@@ -129,7 +151,21 @@ function headerOf({ format, layout, snapshot, partition }: Fields, key: string):
 const TYPES: readonly unknown[] = ['file', 'directory', 'symlink', 'hardlink', 'character', 'block', 'fifo'];
 
 function memberOf(fields: Fields): IndexedMember | null {
-  const { type, size, mode, uid, gid, mtime, device, xattrs = {}, rights = {}, data, sha256, span } = fields;
+  const {
+    type,
+    size,
+    mode,
+    uid,
+    gid,
+    mtime,
+    device,
+    xattrs = {},
+    rights = {},
+    data,
+    sha256,
+    mapSha256 = null,
+    span,
+  } = fields;
   const path = bytesOf(fields, 'path');
   const target = bytesOf(fields, 'target') ?? Buffer.alloc(0);
   const time = typeof mtime === 'string' ? TIME.exec(mtime) : null;
@@ -138,7 +174,7 @@ function memberOf(fields: Fields): IndexedMember | null {
   if (!path || !TYPES.includes(type) || !areCounts || !time) return null;
   if (!isPair(span) || span[1] <= span[0] || (device !== undefined && !isPair(device))) return null;
   if (!areTexts(xattrs) || !areTexts(rights)) return null;
-  const known = type === 'file' ? dataOf(data, sha256, span[1] - span[0]) : null;
+  const known = type === 'file' ? dataOf(data, sha256, mapSha256, span[1] - span[0]) : null;
   if (type === 'file' && !known) return null;
   return {
     path,
@@ -154,10 +190,12 @@ function memberOf(fields: Fields): IndexedMember | null {
   };
 }
 
-function dataOf(bytes: unknown, sha256: unknown, most: number): IndexedMember['data'] {
-  if (!isCount(bytes) || bytes > most || typeof sha256 !== 'string' || !/^[0-9a-f]{64}$/.test(sha256)) return null;
-  return { bytes, sha256 };
+function dataOf(bytes: unknown, sha256: unknown, mapSha256: unknown, most: number): IndexedData | null {
+  if (!isCount(bytes) || bytes > most || !isHash(sha256) || !(mapSha256 === null || isHash(mapSha256))) return null;
+  return { bytes, sha256, mapSha256 };
 }
+
+const isHash = (value: unknown): value is string => typeof value === 'string' && /^[0-9a-f]{64}$/.test(value);
 
 /** Seconds with nine decimals, as they are written. */
 const TIME = /^(-?)(\d{1,18})\.(\d{9})$/;

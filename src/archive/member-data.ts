@@ -11,6 +11,13 @@ const AT_ONCE = 1024 * 1024;
 export const dataLength = ({ segments }: { segments: readonly Segment[] }): number =>
   segments.reduce((sum, { length }) => sum + length, 0);
 
+/** Of where data belong, as the map in the tar has it: how many segments, offset and length of each, a line each. */
+export function hashMap(segments: readonly Segment[]): string {
+  const hash = createHash('sha256').update(`${segments.length}\n`);
+  for (const { offset, length } of segments) hash.update(`${offset}\n${length}\n`);
+  return hash.digest('hex');
+}
+
 /** @param onBytes told of what must be used at once. */
 export function takeData(length: number, stream: ByteStream, onBytes: OnBytes): void {
   for (let rest = length; rest > 0; ) {

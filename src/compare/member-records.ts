@@ -1,35 +1,48 @@
 /** What an index says of members, as records in a file: one for each member, in the order in which they come. */
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import { closeSync, openSync, readSync } from 'node:fs';
+import { encodeIndexed, type IndexedMember, indexed } from '../archive/file-index.ts';
+import type { TarMember } from '../archive/tar-reader.ts';
 import { writeWhole } from '../lib/write-whole.ts';
 
-const RECORD_BYTES = 32;
-const RECORDS_AT_ONCE = 4096;
+const HASH_BYTES = 32;
 
-/** @param sha256 of the data of a file, in base 16; `null` for what has none. */
-const recordOf = (path: Buffer, sha256: string | null): Buffer =>
-  createHash('sha256')
-    .update(path)
-    .update(`\0${sha256 ?? ''}`)
-    .digest();
+/** Of what headers say, of the data, and how long the name is that follows. */
+const FIXED_BYTES = 2 * HASH_BYTES + 4;
+
+const BYTES_AT_ONCE = 256 * 1024;
+
+/** All that an index has of the headers of a member, whatever its data are, and wherever it is. */
+const headerHash = (member: IndexedMember): Buffer =>
+  hash(
+    'sha256',
+    encodeIndexed({ ...member, data: member.data && { ...member.data, sha256: '' }, span: { from: 0, to: 0 } }),
+    'buffer',
+  );
 
 export class MemberRecordsWriter implements Disposable {
   readonly #descriptor: number;
   #records: Buffer[] = [];
+  #length = 0;
 
   constructor(file: string) {
     this.#descriptor = openSync(file, 'w', 0o600);
   }
 
-  add(path: Buffer, sha256: string | null): void {
-    this.#records.push(recordOf(path, sha256));
-    if (this.#records.length === RECORDS_AT_ONCE) this.finish();
+  add(member: IndexedMember): void {
+    const { path, data } = member;
+    const length = Buffer.alloc(4);
+    length.writeUInt32LE(path.length);
+    const record = [headerHash(member), data ? Buffer.from(data.sha256, 'hex') : NO_DATA, length, path];
+    this.#records.push(...record);
+    this.#length += FIXED_BYTES + path.length;
+    if (this.#length >= BYTES_AT_ONCE) this.finish();
   }
 
   finish(): void {
-    const bytes = Buffer.concat(this.#records);
-    writeWhole(this.#descriptor, bytes);
+    writeWhole(this.#descriptor, Buffer.concat(this.#records));
     this.#records = [];
+    this.#length = 0;
   }
 
   [Symbol.dispose](): void {
@@ -37,27 +50,81 @@ export class MemberRecordsWriter implements Disposable {
   }
 }
 
+const NO_DATA = Buffer.alloc(HASH_BYTES);
+
+export class MemberRecord {
+  /** As it stands in the index. */
+  readonly path: Buffer;
+  readonly #headers: Buffer;
+  readonly #data: Buffer;
+
+  constructor(headers: Buffer, data: Buffer, path: Buffer) {
+    this.#headers = headers;
+    this.#data = data;
+    this.path = path;
+  }
+
+  /** Whether this very member is meant, with all that its headers say. Indexes of old do not tell where data belong. */
+  hasHeadersOf(member: TarMember): boolean {
+    const found = indexed(member, member.type === 'file' ? '' : null, { from: 0, to: 0 });
+    if (this.#headers.equals(headerHash(found))) return true;
+    return found.data?.mapSha256 != null && this.#headers.equals(headerHash(withoutMap(found, found.data)));
+  }
+
+  /** @param sha256 in base 16; `null` for what has none. */
+  hasData(sha256: string | null): boolean {
+    return this.#data.equals(sha256 === null ? NO_DATA : Buffer.from(sha256, 'hex'));
+  }
+}
+
+const withoutMap = (member: IndexedMember, data: NonNullable<IndexedMember['data']>): IndexedMember => ({
+  ...member,
+  data: { ...data, mapSha256: null },
+});
+
 export class MemberRecordsReader implements Disposable {
   readonly #descriptor: number;
-  readonly #buffer = Buffer.alloc(RECORDS_AT_ONCE * RECORD_BYTES);
-  #records: Buffer = this.#buffer.subarray(0, 0);
+  /** Read, and not yet taken. */
+  #rest: Buffer = Buffer.alloc(0);
+  #current: MemberRecord | null = null;
 
   constructor(file: string) {
     this.#descriptor = openSync(file, 'r');
   }
 
-  /** @returns whether the next record is of this very member with this very content. */
-  matchesNext(path: Buffer, sha256: string | null): boolean {
-    if (this.#records.length === 0) this.#records = this.#buffer.subarray(0, readSync(this.#descriptor, this.#buffer));
-    const record = this.#records.subarray(0, RECORD_BYTES);
-    this.#records = this.#records.subarray(RECORD_BYTES);
-    return record.equals(recordOf(path, sha256));
+  /** For the next member; `null` behind the last one. */
+  next(): MemberRecord | null {
+    this.#current = this.#read();
+    return this.#current;
   }
 
-  /** Whether there are no more. */
-  get isAtEnd(): boolean {
-    if (this.#records.length === 0) this.#records = this.#buffer.subarray(0, readSync(this.#descriptor, this.#buffer));
-    return this.#records.length === 0;
+  /** The member of the last record has been read to its end. */
+  finishMember(): void {
+    this.#current = null;
+  }
+
+  /** Of the member that is being read, or has to come now; `null` when all have come. */
+  get pathInTurn(): Buffer | null {
+    return (this.#current ?? this.next())?.path ?? null;
+  }
+
+  #read(): MemberRecord | null {
+    const fixed = this.#take(FIXED_BYTES);
+    if (fixed.length < FIXED_BYTES) return null;
+    const path = this.#take(fixed.readUInt32LE(2 * HASH_BYTES));
+    return new MemberRecord(fixed.subarray(0, HASH_BYTES), fixed.subarray(HASH_BYTES, 2 * HASH_BYTES), path);
+  }
+
+  #take(length: number): Buffer {
+    while (this.#rest.length < length) {
+      const more = Buffer.alloc(BYTES_AT_ONCE);
+      const count = readSync(this.#descriptor, more);
+      if (count === 0) break;
+      this.#rest = Buffer.concat([this.#rest, more.subarray(0, count)]);
+    }
+    const taken = this.#rest.subarray(0, length);
+    this.#rest = this.#rest.subarray(taken.length);
+    return taken;
   }
 
   [Symbol.dispose](): void {

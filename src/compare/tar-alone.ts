@@ -23,16 +23,18 @@ export function readTarAlone(stream: ByteStream, { records }: TarAlone): AloneFi
   const found: AloneFindings = { differences: new DifferenceList(), members: 0, files: 0, contentBytes: 0 };
   try {
     for (const member of readMembers(stream)) take(member, stream, index, found);
-    if (index?.isAtEnd === false) throw new TarError('members that the index has are missing');
+    if (index?.next()) throw new TarError('the index has it, the archive has not');
   } catch (error) {
     if (!(error instanceof TarError)) throw error;
-    found.differences.add('damaged', '', error.message);
+    const path = index?.pathInTurn ?? null;
+    found.differences.add('damaged', path === null ? '' : (pathOfMember(path) ?? path), error.message);
   }
   return found;
 }
 
 function take(member: TarMember, stream: ByteStream, index: MemberRecordsReader | null, found: AloneFindings): void {
   const { type, size, path } = member;
+  const record = index?.next() ?? null;
   found.members++;
   if (type === 'file') {
     found.files++;
@@ -41,6 +43,9 @@ function take(member: TarMember, stream: ByteStream, index: MemberRecordsReader 
   // Without an index nobody asks for the hash, and the rest of a member is passed over.
   const sha256 = type === 'file' && index ? hashData(dataLength(member), stream) : null;
   if (type === 'file' && !index) stream.skip(dataLength(member));
-  if (index && !index.matchesNext(path, sha256))
-    found.differences.add('content', pathOfMember(path) ?? path, 'it is not what the index of the archive says');
+  if (index && !(record?.hasHeadersOf(member) && record.hasData(sha256))) {
+    const named = record?.path ?? path;
+    found.differences.add('content', pathOfMember(named) ?? named, 'it is not what the index of the archive says');
+  }
+  index?.finishMember();
 }

@@ -71,23 +71,40 @@ class FileWriter {
     const { differences } = this.#found;
     try {
       for (const member of readMembers(this.#stream)) this.#take(member);
-      if (this.#records?.isAtEnd === false) throw new TarError('members that the index has are missing');
+      if (this.#records?.next()) throw new TarError('the index has it, the archive has not');
       this.#output.write(TAR_END);
     } catch (error) {
       if (!(error instanceof TarError)) throw error;
-      differences.add('damaged', '', error.message);
+      const path = this.#records?.pathInTurn ?? null;
+      differences.add('damaged', path === null ? '' : shownName(path), error.message);
     }
     this.#output.flush();
     this.#found.missing = this.#rules.wanted.missing;
     return this.#found;
   }
 
+  /** What its headers make of a file is compared before there is one, its content when it has been read. */
   #take(member: TarMember): void {
-    const judgement = this.#rules.judge(member);
-    if (judgement.what === 'take' && judgement.isReduced) this.#found.leftOut.privileges++;
-    const sha256 = judgement.what === 'take' ? this.#pass(judgement.member) : this.#leaveOut(member, judgement);
-    if (this.#records && !this.#records.matchesNext(member.path, sha256))
-      this.#differs('content', member, 'it is not what the index of the archive says');
+    const record = this.#records?.next() ?? null;
+    if (this.#records && !record?.hasHeadersOf(member)) {
+      this.#skip(member);
+      this.#differs(
+        'damaged',
+        record ?? member,
+        'not restored: its headers are not what the index of the archive says',
+      );
+    } else {
+      const judgement = this.#rules.judge(member);
+      if (judgement.what === 'take' && judgement.isReduced) this.#found.leftOut.privileges++;
+      const sha256 = judgement.what === 'take' ? this.#pass(judgement.member) : this.#leaveOut(member, judgement);
+      if (record && !record.hasData(sha256))
+        this.#differs('content', member, 'it is not what the index of the archive says');
+    }
+    this.#records?.finishMember();
+  }
+
+  #skip(member: TarMember): void {
+    if (member.type === 'file') this.#data(member, () => {});
   }
 
   /** @returns the hash of the data of a file, where it is wanted. */
@@ -97,8 +114,8 @@ class FileWriter {
     return member.type === 'file' ? this.#data(member, () => {}) : null;
   }
 
-  #differs(kind: DifferenceKind, { path }: TarMember, detail: string): void {
-    this.#found.differences.add(kind, pathOfMember(path) ?? path, detail);
+  #differs(kind: DifferenceKind, { path }: { path: Buffer }, detail: string): void {
+    this.#found.differences.add(kind, shownName(path), detail);
   }
 
   #pass(member: NewMember): string | null {
@@ -123,3 +140,5 @@ class FileWriter {
     return sha256;
   }
 }
+
+const shownName = (path: Buffer): Buffer => pathOfMember(path) ?? path;

@@ -1,6 +1,6 @@
 /** A line for each member of a tar, with the hash of its data. */
 import type { ByteStream } from '../archive/byte-stream.ts';
-import { encodeIndexed } from '../archive/file-index.ts';
+import { encodeIndexed, indexed } from '../archive/file-index.ts';
 import { dataLength, hashData } from '../archive/member-data.ts';
 import { readMembers } from '../archive/tar-reader.ts';
 
@@ -15,10 +15,9 @@ export function indexTar(stream: ByteStream, onLine: (line: string) => void): nu
   let members = 0;
   let from = 0;
   for (const member of readMembers(stream)) {
-    const bytes = dataLength(member);
-    const data = member.type === 'file' ? { bytes, sha256: hashData(bytes, stream) } : null;
+    const sha256 = member.type === 'file' ? hashData(dataLength(member), stream) : null;
     const to = Math.ceil(stream.position / BLOCK) * BLOCK;
-    onLine(encodeIndexed({ ...member, data, span: { from, to } }));
+    onLine(encodeIndexed(indexed(member, sha256, { from, to })));
     from = to;
     members++;
   }

@@ -1,6 +1,7 @@
 /** What has to be fetched of an object for some of its files, by its index alone. */
+import { rmSync } from 'node:fs';
 import { join } from 'node:path';
-import type { IndexedMember } from '../archive/file-index.ts';
+import { type IndexedMember, isMapKnown } from '../archive/file-index.ts';
 import { FRAME_END, FRAME_HEADER } from '../archive/lz4-frame.ts';
 import type { Cut } from '../compare/cut-stream.ts';
 import { pathOfMember } from '../compare/disk-tree.ts';
@@ -10,7 +11,7 @@ import type { Extent } from '../transfer/download.ts';
 import type { CheckServices } from './check-object.ts';
 import type { ArchivedObject } from './find-archive.ts';
 import { PieceCutter } from './piece-cutter.ts';
-import { readFileIndex } from './read-index.ts';
+import { type FetchedIndex, fetchFileIndex } from './read-index.ts';
 import type { RestoredBefore } from './restored-before.ts';
 
 export interface MemberChoice {
@@ -20,7 +21,9 @@ export interface MemberChoice {
   records: string;
   /** Files that come under the name of a wanted hard link to them. */
   aliases: [file: string, link: string][];
-  /** `null` where everything comes. */
+  /** Of the index. */
+  fetchedBytes: number;
+  /** `null` where everything comes, and where the index does not tell. */
   wanted: WantedMembers | null;
 }
 
@@ -42,6 +45,7 @@ export interface ChoiceOrder {
 }
 
 /**
+ * Of an index that is not the one that the manifest names, places are not used.
  * @returns `null` where there is no index that can be used.
  * @throws SnapError `MANIFEST` for an index that is damaged.
  */
@@ -53,55 +57,56 @@ export async function chooseMembers(
 ): Promise<MemberChoice | null> {
   // A session key is that of the object, not of its index.
   if (!object.facts?.index || (object.cipher !== 'none' && services.sessionKey !== null)) return null;
-  const read = () => readFileIndex(object, snapshotId, services);
-  const aliases = order.paths === null ? [] : await findAliases(read, order.paths);
-  const isPart = order.paths !== null || order.before !== null;
-  const chosen = isPart ? await choosePart(object, read, order, aliases) : null;
-  if (chosen?.part) return chosen;
-  return { ...(await chooseAll(read, order, aliases)), wanted: chosen?.wanted ?? null };
+  const file = join(order.directory, 'index');
+  const index = await fetchFileIndex(object, snapshotId, file, services);
+  const aliases = order.paths === null ? [] : await findAliases(index, order.paths);
+  const isPart = index.isOfManifest && (order.paths !== null || order.before !== null);
+  const chosen = isPart ? await choosePart(object, index, order, aliases) : null;
+  const choice = chosen?.part ? chosen : { ...(await chooseAll(index, order, aliases)), wanted: chosen?.wanted ?? null };
+  rmSync(file);
+  return choice;
 }
-
-type ReadIndex = () => ReturnType<typeof readFileIndex>;
 
 /** Everything is fetched and held against the index. */
 async function chooseAll(
-  read: ReadIndex,
+  { read, bytes: fetchedBytes }: FetchedIndex,
   { directory }: ChoiceOrder,
   aliases: MemberChoice['aliases'],
 ): Promise<MemberChoice> {
   const records = join(directory, 'records');
   using writer = new MemberRecordsWriter(records);
-  for await (const line of read())
-    if (line.is === 'member') writer.add(line.member.path, line.member.data?.sha256 ?? null);
+  for await (const line of read()) if (line.is === 'member') writer.add(line.member);
   writer.finish();
-  return { part: null, records, aliases, wanted: null };
+  return { part: null, records, aliases, fetchedBytes, wanted: null };
 }
 
-/** All of the object is fetched where pieces are not known, or too many. */
+/** No part where pieces are not known, or too many, and where the index does not tell all that is in them. */
 async function choosePart(
   object: ArchivedObject,
-  read: ReadIndex,
+  { read, bytes: fetchedBytes }: FetchedIndex,
   { paths, directory, before }: ChoiceOrder,
   aliases: MemberChoice['aliases'],
 ): Promise<MemberChoice> {
   const records = join(directory, 'records');
   using writer = new MemberRecordsWriter(records);
   let bytes = 0;
+  let isAllTold = true;
   const wanted = new WantedPaths(paths);
   const sources = new Set(aliases.map(([file]) => file));
   const cutter = new PieceCutter();
   for await (const line of read()) {
     if (line.is === 'piece') cutter.piece(line.place);
     else if (isWanted(line.member, wanted, sources) && !(await isThere(line.member, sources, before))) {
-      writer.add(line.member.path, line.member.data?.sha256 ?? null);
+      isAllTold &&= isMapKnown(line.member);
+      writer.add(line.member);
       cutter.range(line.member.span);
       bytes += line.member.data?.bytes ?? 0;
     }
   }
   writer.finish();
-  const found = cutter.finish();
+  const found = isAllTold ? cutter.finish() : null;
   const part = found && { extents: asStream(object, found.extents), cuts: found.cuts };
-  return { part, records, aliases, wanted: { bytes, missing: wanted.missing } };
+  return { part, records, aliases, fetchedBytes, wanted: { bytes, missing: wanted.missing } };
 }
 
 async function isThere(member: IndexedMember, sources: ReadonlySet<string>, before: RestoredBefore | null) {
@@ -118,7 +123,7 @@ function isWanted(member: IndexedMember, wanted: WantedPaths, sources: ReadonlyS
 }
 
 /** Wanted hard links to files that are not wanted: the data of a file stands only under its first name. */
-async function findAliases(read: ReadIndex, paths: readonly string[]): Promise<[file: string, link: string][]> {
+async function findAliases({ read }: FetchedIndex, paths: readonly string[]): Promise<[file: string, link: string][]> {
   const wanted = new WantedPaths(paths);
   const found = new Map<string, string>();
   for await (const line of read()) {

@@ -1,5 +1,5 @@
 /** An index of files, line by line: it can be longer than memory. */
-import { createReadStream } from 'node:fs';
+import { closeSync, createReadStream, openSync } from 'node:fs';
 import { damagedIndex, decodeIndexLine, type IndexLine } from '../archive/file-index.ts';
 import { IndexOrder } from '../archive/index-order.ts';
 import { SnapError } from '../errors.ts';
@@ -13,6 +13,8 @@ import type { ArchivedObject } from './find-archive.ts';
 /** A name has at most 4,096 bytes wherever it can be made, and escapes make six of one. */
 const MOST_LINE = 1024 * 1024;
 
+type Content = Exclude<IndexLine, { is: 'header' | 'end' }>;
+
 /**
  * All lines but the first and the last, which are held against what is known of the object.
  * @throws SnapError `NOT_FOUND`, `MANIFEST`, `GPG_KEY`, and what a download throws.
@@ -22,10 +24,81 @@ export async function* readFileIndex(
   snapshotId: string,
   services: CheckServices,
 ): AsyncGenerator<Content> {
+  const head = await findFileIndex(object, services);
+  yield* readContent(object, snapshotId, (signal) => openStored(head, { ...services, signal }), services);
+}
+
+export interface FoundIndex {
+  key: string;
+  etag: string;
+  bytes: number;
+  /** Whether it is the one that the manifest names. Of another, nothing is believed that is not found in the object. */
+  isOfManifest: boolean;
+}
+
+/** @throws SnapError `NOT_FOUND` */
+export async function findFileIndex({ facts }: ArchivedObject, services: CheckServices): Promise<FoundIndex> {
+  const key = facts?.index?.key ?? '';
+  const head = await services.store.head(key, { signal: services.signal });
+  if (!head) throw new SnapError('NOT_FOUND', `${key}: the index is not in the bucket`, { hint: WITHOUT });
+  return { key, etag: head.etag, bytes: head.bytes, isOfManifest: head.etag === facts?.index?.etag };
+}
+
+/** An index that is read several times, and fetched once. */
+export interface FetchedIndex extends FoundIndex {
+  /** As `readFileIndex` does. */
+  read: () => AsyncGenerator<Content>;
+}
+
+/**
+ * @param file to be made, as the index is stored.
+ * @throws SnapError `NOT_FOUND`, and what a download throws.
+ */
+export async function fetchFileIndex(
+  object: ArchivedObject,
+  snapshotId: string,
+  file: string,
+  services: CheckServices,
+): Promise<FetchedIndex> {
+  const found = await findFileIndex(object, services);
+  const descriptor = openSync(file, 'w', 0o600);
+  try {
+    await download(descriptor, found, services);
+  } finally {
+    closeSync(descriptor);
+  }
+  const open = async () => ({ readEnd: openSync(file, 'r'), arrived: Promise.resolve() });
+  return { ...found, read: () => readContent(object, snapshotId, open, services) };
+}
+
+const download = (descriptor: number, { key, etag, bytes }: FoundIndex, services: CheckServices) =>
+  downloadInto(descriptor, services.store.reader(key, etag), [{ from: 0, to: bytes }], {
+    ...services,
+    onBytes: () => {},
+  });
+
+/** The bytes of an index as it is stored, and when all have come. */
+interface StoredIndex {
+  readEnd: number;
+  arrived: Promise<void>;
+}
+
+async function openStored(found: FoundIndex, services: CheckServices): Promise<StoredIndex> {
+  const { readEnd, writeEnd } = await makePipe();
+  const arrived = download(writeEnd, found, services).finally(() => closeAll([writeEnd]));
+  return { readEnd, arrived: arrived.then(() => {}) };
+}
+
+async function* readContent(
+  object: ArchivedObject,
+  snapshotId: string,
+  open: (signal: AbortSignal) => Promise<StoredIndex>,
+  services: CheckServices,
+): AsyncGenerator<Content> {
   const key = object.facts?.index?.key ?? '';
   const plainBytes = object.facts?.plainBytes ?? null;
   const order = new IndexOrder(key, { snapshot: snapshotId, partition: object.partition, plainBytes });
-  for await (const text of indexLines(object, key, services)) {
+  for await (const text of indexLines(object, key, open, services)) {
     const line = decodeIndexLine(text, key);
     order.take(line);
     if (line.is === 'member' || line.is === 'piece') yield line;
@@ -33,37 +106,29 @@ export async function* readFileIndex(
   order.finish();
 }
 
-type Content = Exclude<IndexLine, { is: 'header' | 'end' }>;
-
-/** Fetched, decrypted (a session key is of another message) and decompressed; who stops early stops all of that. */
-async function* indexLines(object: ArchivedObject, key: string, services: CheckServices): AsyncGenerator<string> {
-  const head = await services.store.head(key, { signal: services.signal });
-  if (!head) throw new SnapError('NOT_FOUND', `${key}: the index is not in the bucket`, { hint: WITHOUT });
+/** Decrypted (a session key is of another message) and decompressed; who stops early stops all of that. */
+async function* indexLines(
+  object: ArchivedObject,
+  key: string,
+  open: (signal: AbortSignal) => Promise<StoredIndex>,
+  services: CheckServices,
+): AsyncGenerator<string> {
   const stopped = new AbortController();
   const signal = AbortSignal.any([services.signal, stopped.signal]);
-  const source = await makePipe();
   using decrypt = await decryptStage(object, null);
   const stages = [...decrypt.stages, { name: 'zstd', argv: ['zstd', '-d', '-q', '-c', '-'] }];
-  await using pipeline = await startPipeline(stages, { signal, input: source.readEnd }).finally(() =>
-    closeAll([source.readEnd]),
-  );
-  const reader = services.store.reader(key, head.etag);
-  const downloading = downloadInto(source.writeEnd, reader, [{ from: 0, to: head.bytes }], {
-    ...services,
-    signal,
-    onBytes: () => {},
-  });
-  const closed = downloading.finally(() => closeAll([source.writeEnd]));
-  closed.catch((error) => stopped.abort(error));
+  const { readEnd, arrived } = await open(signal);
+  arrived.catch((error) => stopped.abort(error));
+  await using pipeline = await startPipeline(stages, { signal, input: readEnd }).finally(() => closeAll([readEnd]));
   try {
     yield* splitLines(createReadStream('', { fd: pipeline.output }), key);
-    await closed;
+    await arrived;
     await pipeline.finished.catch((error) =>
       decrypt.explain(error, (cause) => damagedIndex(key, 'it cannot be decoded', cause)),
     );
   } finally {
     stopped.abort(new Error('the index is not needed any more'));
-    await Promise.allSettled([closed, pipeline.finished]);
+    await Promise.allSettled([arrived, pipeline.finished]);
   }
 }
 

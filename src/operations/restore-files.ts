@@ -82,7 +82,7 @@ export async function restoreTar(
     target: order.path,
     bytes: found.contentBytes,
     files: found.files,
-    fetchedBytes: found.fetchedBytes,
+    fetchedBytes: found.fetchedBytes + (choice?.fetchedBytes ?? 0),
     seconds,
   });
   return found.missing;

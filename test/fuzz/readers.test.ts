@@ -183,13 +183,14 @@ fuzz('the index reader, behind its compression', zstdDecompressSync(INDEX), (byt
   readImageIndex(zstdCompressSync(bytes), 'key');
 });
 
-const DATA = { bytes: 1000, sha256: '0123456789abcdef'.repeat(4) };
+const DATA = { bytes: 1000, sha256: '0123456789abcdef'.repeat(4), mapSha256: null };
+const SPARSE_DATA = { ...DATA, mapSha256: DATA.sha256 };
 
 const FILE_INDEX = Buffer.from(
   [
     encodeHeader({ snapshot: 'snap-1', partition: 1 }),
     encodeIndexed({ ...MEMBER, data: DATA, span: { from: 0, to: 4096 } }),
-    encodeIndexed({ ...SPARSE, path: Buffer.from([0xff, 0x0a]), data: DATA, span: { from: 4096, to: 8192 } }),
+    encodeIndexed({ ...SPARSE, path: Buffer.from([0xff, 0x0a]), data: SPARSE_DATA, span: { from: 4096, to: 8192 } }),
     ...[0, 4096, 9000].map((plain) => encodePlace({ plain, stored: plain + 7 })),
     encodeEnd({ members: 2, bytes: 9000 }),
   ].join(''),

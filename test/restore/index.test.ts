@@ -1,11 +1,22 @@
 /** The index of files: what it says is so, little is fetched for a file, and what it is not is refused. */
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
-import { existsSync, linkSync, lstatSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  linkSync,
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { zstdCompressSync, zstdDecompressSync } from 'node:zlib';
-import { keyEnding } from '../support/archives.ts';
+import { HeadObjectCommand } from '@aws-sdk/client-s3';
+import { run } from '../../lab/core/run.ts';
+import { keyEnding, readManifest } from '../support/archives.ts';
 import { addSnapshotOf } from '../support/disks.ts';
 import { addKey, gpgHome } from '../support/gpg.ts';
 import { BUCKET, type Finished, labForTest, recordsOf, runCli, runMigrate, type TestLab } from '../support/lab.ts';
@@ -71,7 +82,9 @@ for (const [codec, suffix] of [
     assert.deepEqual(readFileSync(join(into, 'wanted', 'small')), small);
     assert.deepEqual(readdirSync(into), ['wanted']);
     const fetched = await bytesFetched(lab, suffix ?? '');
-    assert.equal(restoredOf(done)?.['fetchedBytes'], fetched);
+    const ofIndex = await bytesFetched(lab, '.index.zst');
+    assert.equal(restoredOf(done)?.['fetchedBytes'], fetched + ofIndex);
+    assert.equal(ofIndex, (await bytesOf(lab, await keyEnding(lab, '.index.zst'))).length, 'fetched once');
     assert.ok(fetched > 0 && fetched <= 12 * MiB, `${fetched} bytes`);
     await hardLinks(lab, snapshotId);
     await withoutIndex(lab, snapshotId);
@@ -159,6 +172,20 @@ const HOSTILE: Record<string, (lines: Line[]) => Line[] | Buffer> = {
   'a bomb': () => zstdCompressSync(Buffer.alloc(512 * MiB)),
 };
 
+const encode = (lines: Line[]): Buffer => zstdCompressSync(lines.map((line) => `${JSON.stringify(line)}\n`).join(''));
+
+const WRONG_PIECES = [0, 512].map((place) => ({ piece: { plain: place * 2 ** 20, stored: place } }));
+
+/** As the one that the manifest names. */
+async function replaceIndex(lab: TestLab, key: string, bytes: Buffer): Promise<void> {
+  await replaceObject(lab, key, bytes);
+  const { ETag = '' } = await lab.s3.send(new HeadObjectCommand({ Bucket: BUCKET, Key: key }));
+  const manifest = await readManifest(lab);
+  const objects = manifest.objects.map((object) => ({ ...object, index: { key, etag: ETag, bytes: bytes.length } }));
+  const text = JSON.stringify({ ...manifest, objects });
+  await replaceObject(lab, await keyEnding(lab, '.manifest.json'), Buffer.from(text));
+}
+
 test('an index that is not what was written is refused, and nothing of it is believed', async (t) => {
   const lab = await labForTest(t);
   const { snapshotId } = await addSnapshotOf(lab, PLAIN);
@@ -175,8 +202,7 @@ test('an index that is not what was written is refused, and nothing of it is bel
   assert.ok(lines.at(-1).end.members > 4);
   for (const [number, [name, make]] of oneIn(3, Object.entries(HOSTILE)).entries()) {
     const made = make(structuredClone(lines));
-    const encoded = () => zstdCompressSync((made as Line[]).map((line) => `${JSON.stringify(line)}\n`).join(''));
-    await replaceObject(lab, key, Buffer.isBuffer(made) ? made : encoded());
+    await replaceIndex(lab, key, Buffer.isBuffer(made) ? made : encode(made));
     const into = join(lab.directory, `into-${number}`);
     const done = await runRestore(lab, [snapshotId, '--to-dir', into, '--path', 'etc/a', 'etc/b']);
     const said = done.stdout + done.stderr;
@@ -184,6 +210,10 @@ test('an index that is not what was written is refused, and nothing of it is bel
     assert.doesNotMatch(said, /BUG|TypeError|RangeError|\n {4}at /, name);
     assert.equal(existsSync(join(lab.directory, 'b')), false, name);
   }
+  await replaceObject(lab, key, encode(lines.filter((line) => !('piece' in line)).toSpliced(-1, 0, ...WRONG_PIECES)));
+  const unknown = await runRestore(lab, [snapshotId, '--to-dir', join(lab.directory, 'unknown'), '--path', 'etc/b']);
+  assert.equal(unknown.code, 0, `places of an index that the manifest does not name are not used: ${unknown.stdout}`);
+  assert.equal(readFileSync(join(lab.directory, 'unknown', 'etc', 'b'), 'utf8'), 'b'.repeat(5000));
   await replaceObject(lab, key, zstdCompressSync('no index'));
   const without = await runRestore(lab, [snapshotId, '--to-dir', join(lab.directory, 'without'), '--no-index']);
   assert.equal(without.code, 0, without.stdout + without.stderr);
@@ -207,3 +237,87 @@ test('with gpg the index names files to nobody else', async (t) => {
   });
   assert.equal(nobody.code, 2, nobody.stdout + nobody.stderr);
 });
+
+/** Needles in the headers of each member, of which one may be compressed as a copy of other digits, and how they get there. */
+const IN_HEADERS: Record<string, { needles: string[]; plant: (file: string) => Promise<void> }> = {
+  target: {
+    needles: ['4f9c01e7d2'],
+    // What fits into a hundred bytes stands in the header, which has a sum.
+    plant: async (file) => symlinkSync(`${'a'.repeat(100)}4f9c01e7d2b8`, file),
+  },
+  attribute: {
+    needles: ['b3d86e50f7'],
+    plant: async (file) => plain(file, ['setfattr', '-n', 'user.kind', '-v', 'b3d86e50f71a']),
+  },
+  'name of an attribute': {
+    needles: ['6a1fd9'],
+    plant: async (file) => plain(file, ['setfattr', '-n', 'user.6a1fd935', '-v', '1']),
+  },
+  rights: {
+    needles: ['31337:', '52625:'],
+    plant: async (file) => plain(file, ['setfacl', '-m', 'u:31337:r,u:52625:r']),
+  },
+  owner: {
+    needles: ['021033', '317246'],
+    plant: async (file) => plain(file, ['chown', '90210336:83172465']),
+  },
+  time: {
+    needles: ['18765439', '.7528136'],
+    plant: async (file) => plain(file, ['touch', '--date', '@1187654399.752813640']),
+  },
+  hole: {
+    needles: ['105267', '328499'],
+    plant: async (file) => {
+      await run(['truncate', '--size', '4M', file]);
+      const write = ['dd', 'if=/dev/urandom', `of=${file}`, 'bs=4096', 'count=1', 'conv=notrunc', 'status=none'];
+      for (const at of [257, 802]) await run([...write, `seek=${at}`]);
+    },
+  },
+};
+
+async function plain(file: string, command: readonly string[]): Promise<void> {
+  writeFileSync(file, 'content');
+  await run([...command, file]);
+}
+
+test('what is damaged in the headers of a file is found where only its pieces are read', async (t) => {
+  const lab = await labForTest(t);
+  const populate = async (root: string) => {
+    mkdirSync(join(root, 'wanted'));
+    for (const [name, { plant }] of Object.entries(IN_HEADERS)) await plant(join(root, 'wanted', name));
+    writeFileSync(join(root, 'other'), randomBytes(6 * MiB));
+  };
+  const { snapshotId } = await addSnapshotOf(lab, {
+    table: 'none',
+    partitions: [{ content: 'ext4', sizeMiB: 32, populate }],
+  });
+  assert.equal((await runMigrate(lab, ['--all', '--compression', 'lz4'])).code, 0);
+  const key = await keyEnding(lab, '.tar.lz4');
+  const good = await bytesOf(lab, key);
+  const restore = (names: readonly string[], into: string) => {
+    const paths = names.map((name) => `wanted/${name}`);
+    return runRestore(lab, [snapshotId, '--to-dir', join(lab.directory, into), '--path', ...paths]);
+  };
+  // No more are named than these at once.
+  const all = Object.keys(IN_HEADERS);
+  for (const names of [all.slice(0, 4), all.slice(4)]) {
+    const bytes = Buffer.from(good);
+    for (const name of names) damage(bytes, IN_HEADERS[name]?.needles ?? []);
+    await replaceObject(lab, key, bytes);
+    const done = await restore(names, `damaged ${names}`);
+    assert.equal(done.code, 12, done.stdout);
+    for (const name of names)
+      assert.ok(done.stdout.includes(`wanted/${name}: not restored`), `${name}: ${done.stdout}`);
+  }
+  await replaceObject(lab, key, good);
+  const whole = await restore(all, 'whole');
+  assert.equal(whole.code, 0, whole.stdout);
+});
+
+/** At the last character of one of them. */
+function damage(bytes: Buffer, needles: readonly string[]): void {
+  const needle = needles.find((text) => bytes.includes(text)) ?? '';
+  assert.notEqual(needle, '', `${needles} are not there as they are`);
+  const last = bytes.indexOf(needle) + needle.length - 1;
+  bytes[last] = (bytes[last] ?? 0) ^ 1;
+}
