@@ -54,6 +54,8 @@ export interface ImageIndex {
   table: BlockTable;
   /** Where decoding may begin, in ascending order; none in encrypted objects. */
   pieces: Place[];
+  /** Of the index, as it is stored. */
+  storedBytes: number;
 }
 
 /**
@@ -63,7 +65,7 @@ export interface ImageIndex {
  */
 export function readImageIndex(body: Uint8Array, key: string): ImageIndex {
   try {
-    return parse(decompressFrames(body));
+    return parse(decompressFrames(body), body.length);
   } catch (cause) {
     if (cause instanceof SnapError) throw cause;
     throw damaged(key, cause);
@@ -104,7 +106,7 @@ const damaged = (key: string, cause?: unknown): SnapError =>
     cause,
   });
 
-function parse(text: Buffer): ImageIndex {
+function parse(text: Buffer, storedBytes: number): ImageIndex {
   const lines = linesOf(text);
   const table = emptyTable(JSON.parse(lines.next().value ?? '{}') as Line);
   const pieces = new PieceList();
@@ -120,7 +122,7 @@ function parse(text: Buffer): ImageIndex {
     if (sha256 !== undefined) table.hashes.set(hashOf(sha256), from * HASH_BYTES);
   }
   if (next !== table.kinds.length) throw new Error('blocks are missing');
-  return { table, pieces: pieces.all() };
+  return { table, pieces: pieces.all(), storedBytes };
 }
 
 class PieceList {

@@ -70,7 +70,8 @@ export async function restoreToSnapshot(
     const { blocks, hashes } = written.tally;
     await services.newSnapshots.complete(id, blocks, hashes.digest('base64'), check);
     await waitUntilCompleted(id, services, check.signal);
-    return { id, bytes: plan?.table.bytes ?? written.plainBytes, fetchedBytes: written.fetchedBytes };
+    const fetchedBytes = written.fetchedBytes + (index?.storedBytes ?? 0);
+    return { id, bytes: plan?.table.bytes ?? written.plainBytes, fetchedBytes };
   } catch (failure) {
     await leaveOrDelete(snapshotId, id, note, services, failure);
     throw failure;

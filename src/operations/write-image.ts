@@ -21,6 +21,7 @@ export interface ImageOrder {
 export interface WrittenImage {
   /** Of the image. */
   bytes: number;
+  /** With the index. */
   fetchedBytes: number;
 }
 
@@ -38,7 +39,8 @@ const LEAST_STREAMS = 2;
 export async function writeImage(order: ImageOrder, index: ImageIndex | null): Promise<WrittenImage> {
   const plan = index && ImagePlan.of(order.object, index);
   try {
-    return plan ? await writeStretches(order, plan) : await writeAtOnce(order, index?.table ?? null);
+    const written = plan ? await writeStretches(order, plan) : await writeAtOnce(order, index?.table ?? null);
+    return { ...written, fetchedBytes: written.fetchedBytes + (index?.storedBytes ?? 0) };
   } catch (error) {
     throw asTargetError(error, order.target.name);
   }
