@@ -233,7 +233,7 @@ async function decode(task: Task, open: OpenDecoder, services: CheckServices): P
   const onBytes = (count: number) => {
     shown += count;
   };
-  const xattrs = startXattrs(order, reference, directory.path, signal);
+  const xattrs = startXattrs(order, reference, signal);
   const downloading = download(source.writeEnd, head, extents, { ...services, signal, onBytes });
   const stopOnError = (error: unknown) => failed.abort(error);
   downloading.catch(stopOnError);
@@ -299,10 +299,10 @@ function orderOf(object: ArchivedObject, reference: Reference, directory: string
 /** What these keep has no place in a tar, or is shown only by their drivers. */
 const WITHOUT_XATTRS = new Set(['vfat', 'ntfs']);
 
-function startXattrs({ thread, logFile, key }: Order, reference: Reference, directory: string, signal: AbortSignal) {
+function startXattrs({ thread, logFile, key }: Order, reference: Reference, signal: AbortSignal) {
   if (thread.how !== 'tar' || thread.contentOnly || reference.how !== 'tar') return null;
   if (WITHOUT_XATTRS.has(reference.filesystem)) return null;
-  return compareXattrs({ root: reference.root, key, logFile, directory, signal });
+  return compareXattrs({ root: reference.root, key, logFile, ignore: new Set(), signal });
 }
 
 /** Of a part, only its length is known; what is in it, the index tells. */

@@ -1,13 +1,18 @@
 /** What was restored, read again from where it lies, against what the index says of it. */
 import { createHash, randomBytes } from 'node:crypto';
-import { type BigIntStats, createReadStream, statSync } from 'node:fs';
+import { type BigIntStats, createReadStream, mkdtempSync, rmdirSync, statSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { BLOCK_KIND, type BlockTable, isBlock } from '../archive/block-table.ts';
 import type { IndexedMember } from '../archive/file-index.ts';
-import { DifferenceList } from '../compare/difference.ts';
+import { type DifferenceKind, DifferenceList } from '../compare/difference.ts';
 import { DiskTree, pathOfMember, typeOf } from '../compare/disk-tree.ts';
-import { HashSum, keyedHash } from '../compare/hash-log.ts';
+import { HashLog, HashSum, keyedHash, NO_FACT } from '../compare/hash-log.ts';
+import { xattrFact } from '../compare/tar-with-disk.ts';
 import { sleep } from '../lib/clock.ts';
+import { temporaryDirectory } from '../lib/temporary-files.ts';
 import type { CheckServices } from './check-object.ts';
+import { compareXattrs } from './compare-xattrs.ts';
+import { readDeepXattrs } from './deep-xattrs.ts';
 import type { ArchivedObject } from './find-archive.ts';
 import { readFileIndex } from './read-index.ts';
 
@@ -25,9 +30,9 @@ const AT_ONCE = 1024 * 1024;
 const TURN = 4096;
 
 /**
- * Names, types, sizes, modes, times, links and the content of all files; owners, device nodes and set-ID bits where
- * they were restored.
- * @throws SnapError `MANIFEST`, `NOT_FOUND`, `GPG_KEY` as `readFileIndex` does.
+ * Names, types, sizes, modes, times, links and the content of all files; owners, device nodes, set-ID bits, extended
+ * attributes and access control lists where they were restored.
+ * @throws SnapError `MANIFEST`, `NOT_FOUND`, `GPG_KEY` as `readFileIndex` does; `STAGE_FAILED`
  */
 export async function compareFilesWithIndex(
   object: ArchivedObject,
@@ -37,36 +42,80 @@ export async function compareFilesWithIndex(
   services: CheckServices,
 ): Promise<RestoredFindings> {
   using tree = new DiskTree(root);
-  const comparison = new IndexComparison(tree, isPrivileged);
-  for await (const line of readFileIndex(object, snapshotId, services)) {
-    services.signal.throwIfAborted();
-    if (line.is === 'member') await comparison.take(line.member);
-  }
-  await comparison.lookForOthers(services.signal);
+  using temporary = temporaryDirectory();
+  const { signal } = services;
+  const ignore = isPrivileged ? await xattrsOfAnythingNew(dirname(root), signal) : new Set<string>();
+  const comparison = new IndexComparison(tree, isPrivileged, ignore);
+  const logFile = join(temporary.path, 'members');
+  await comparison.takeAll(readFileIndex(object, snapshotId, services), logFile, signal);
+  await comparison.lookForOthers(signal);
+  if (isPrivileged) await comparison.compareXattrs(root, logFile, signal);
   return comparison.found;
+}
+
+/** On machines with SELinux, whatever is made has a label: that it was not archived with one is no difference. */
+async function xattrsOfAnythingNew(directory: string, signal: AbortSignal): Promise<Set<string>> {
+  const made = mkdtempSync(join(directory, 'new-'));
+  try {
+    const names = new Set<string>();
+    for await (const { xattrs } of readDeepXattrs(made, signal)) for (const name of xattrs.keys()) names.add(name);
+    return names;
+  } finally {
+    rmdirSync(made);
+  }
 }
 
 class IndexComparison {
   readonly found: RestoredFindings = { differences: new DifferenceList(), files: 0, bytes: 0, unproved: 0 };
   readonly #tree: DiskTree;
   readonly #isPrivileged: boolean;
+  readonly #ignore: ReadonlySet<string>;
   readonly #key = randomBytes(32);
   readonly #names = new HashSum();
+  readonly #xattrs = new HashSum();
+  #members = 0;
 
-  constructor(tree: DiskTree, isPrivileged: boolean) {
+  /** @param ignore names of extended attributes that are not compared. */
+  constructor(tree: DiskTree, isPrivileged: boolean, ignore: ReadonlySet<string>) {
     this.#tree = tree;
     this.#isPrivileged = isPrivileged;
+    this.#ignore = ignore;
   }
 
-  async take(member: IndexedMember): Promise<void> {
+  /** @param logFile to be made, for telling whose attributes differ. */
+  async takeAll(index: ReturnType<typeof readFileIndex>, logFile: string, signal: AbortSignal): Promise<void> {
+    using log = new HashLog(logFile);
+    for await (const line of index) {
+      signal.throwIfAborted();
+      if (line.is === 'member') await this.#take(line.member, log);
+    }
+  }
+
+  /** @param logFile what `takeAll` has noted. */
+  async compareXattrs(root: string, logFile: string, signal: AbortSignal): Promise<void> {
+    const { differences } = this.found;
+    const sink = {
+      list: differences.kept,
+      count: 0,
+      add: (kind: DifferenceKind, detail: string, path = '') => differences.add(kind, path, detail),
+    };
+    const onDisk = compareXattrs({ root, key: this.#key, logFile, ignore: this.#ignore, signal });
+    await onDisk.finish({ xattrSum: this.#xattrs.toString(), members: this.#members }, sink);
+    differences.count += sink.count;
+  }
+
+  async #take(member: IndexedMember, log: HashLog): Promise<void> {
     const path = pathOfMember(member.path);
     const { differences } = this.found;
     if (path === null) return differences.add('outside', member.path, 'the name leads out of the archive');
     const isDevice = member.type === 'character' || member.type === 'block';
     if (isDevice && !this.#isPrivileged) return;
     const stat = this.#tree.stat(path);
+    const name = keyedHash(this.#key, path);
+    log.add(name, stat ? this.#xattrFact(stat, member) : NO_FACT);
+    this.#members++;
     if (!stat) return differences.add('not-on-disk', path, `a ${member.type} that was not restored`);
-    this.#names.add(keyedHash(this.#key, path));
+    this.#names.add(name);
     if (member.type === 'hardlink') return this.#compareLink(path, member, stat);
     if (typeOf(stat) !== member.type)
       return differences.add('type', path, `${member.type} in the archive, ${typeOf(stat)} as restored`);
@@ -87,6 +136,15 @@ class IndexComparison {
     }
     if (onDisk.toString() !== this.#names.toString())
       this.found.differences.add('not-in-archive', '', 'other names were restored than the index has');
+  }
+
+  /** Further names of a file come without attributes. */
+  #xattrFact({ ino }: BigIntStats, member: IndexedMember): Buffer {
+    const xattrs = new Map([...member.xattrs].filter(([name]) => !this.#ignore.has(name)));
+    if (xattrs.size === 0) return NO_FACT;
+    const fact = xattrFact(this.#key, ino, xattrs);
+    this.#xattrs.add(fact);
+    return fact;
   }
 
   #compareLink(path: Buffer, { target }: IndexedMember, stat: BigIntStats): void {

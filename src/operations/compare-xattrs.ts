@@ -11,7 +11,8 @@ export interface XattrOrder {
   key: Buffer;
   /** What the comparison of the tar has noted of its members. */
   logFile: string;
-  directory: string;
+  /** Names that are not compared. */
+  ignore: ReadonlySet<string>;
   signal: AbortSignal;
 }
 
@@ -45,12 +46,13 @@ interface InodeXattrs {
   hasFurtherNames: boolean;
 }
 
-async function* readFacts({ root, key, signal }: XattrOrder): AsyncGenerator<InodeXattrs> {
+async function* readFacts({ root, key, ignore, signal }: XattrOrder): AsyncGenerator<InodeXattrs> {
   using tree = new DiskTree(root);
   for await (const { path, xattrs } of readDeepXattrs(root, signal)) {
+    for (const name of ignore) xattrs.delete(name);
     const stat = tree.stat(path);
     // A tar has no sockets.
-    if (!stat || stat.isSocket()) continue;
+    if (!stat || stat.isSocket() || xattrs.size === 0) continue;
     const hasFurtherNames = !stat.isDirectory() && stat.nlink > 1n;
     yield { path, fact: xattrFact(key, stat.ino, xattrs), hasFurtherNames };
   }

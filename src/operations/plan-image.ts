@@ -41,10 +41,7 @@ export class ImagePlan {
   readonly #areBlocks: boolean;
 
   /** @returns `null` where the object has to be read from its beginning to its end. */
-  static of(
-    { codec, facts }: ArchivedObject,
-    { table, pieces }: Pick<ImageIndex, 'table' | 'pieces'>,
-  ): ImagePlan | null {
+  static of({ codec, facts }: ArchivedObject, { table, pieces }: ImageIndex): ImagePlan | null {
     const [first] = pieces;
     if (!facts || !first || first.plain !== 0 || !isComplete(table) || facts.plainBytes !== table.bytes) return null;
     if (pieces.some(({ plain }) => plain % table.blockBytes !== 0 && plain !== table.bytes)) return null;

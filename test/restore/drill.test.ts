@@ -233,8 +233,11 @@ test('what was restored is read again: whatever became of it there is found', as
   const lab = await labForTest(t);
   const populate = async (root: string) => {
     await fillPlainly(root);
-    for (const name of ['mode', 'time', 'content', 'gone', 'first', 'type'])
+    for (const name of ['mode', 'time', 'content', 'gone', 'first', 'type', 'attribute', 'rights', 'capability'])
       writeFileSync(join(root, name), `a file: ${name}`);
+    await run(['setfattr', '-n', 'user.kind', '-v', 'old', join(root, 'attribute')]);
+    await run(['setfacl', '-m', 'u:31337:r', join(root, 'rights')]);
+    await run(['setcap', 'cap_net_raw+ep', join(root, 'capability')]);
     linkSync(join(root, 'first'), join(root, 'second'));
   };
   const { snapshotId } = await addSnapshotOf(lab, {
@@ -258,6 +261,13 @@ test('what was restored is read again: whatever became of it there is found', as
   rmSync(join(root, 'extra'));
   await keepTime();
   assert.deepEqual(await kinds(), new Set());
+  await run(['setfattr', '-n', 'user.more', '-v', '1', join(root, 'first')]);
+  assert.deepEqual(await kinds(), new Set(['xattrs ']), 'of a file with several names');
+  await run(['setfattr', '-x', 'user.more', join(root, 'first')]);
+  await run(['setfattr', '-n', 'user.kind', '-v', 'new', join(root, 'attribute')]);
+  await run(['setfacl', '-m', 'u:31337:rw,m::r', join(root, 'rights')]);
+  await run(['setcap', '-r', join(root, 'capability')]);
+  assert.deepEqual(await kinds(), new Set(['xattrs attribute', 'xattrs capability', 'xattrs rights']));
   const untouched = join(root, 'content');
   const { atime, mtime } = statSync(untouched);
   writeFileSync(untouched, 'A file: content');

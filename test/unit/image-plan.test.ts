@@ -43,7 +43,7 @@ function sampleOf({ zeros, codec, lastBlock }: Sample) {
   pieces.push({ plain: codec === 'lz4' ? zeros.length * PIECE : table.bytes, stored });
   const facts = { plainBytes: table.bytes, storedBytes: stored + 8, index: {} } as ManifestObject;
   const object: ArchivedObject = { key: 'k', partition: null, layout: 'image', codec, cipher: 'none', facts };
-  return { object, index: { table, pieces } };
+  return { object, index: { table, pieces, storedBytes: 1 } };
 }
 
 /** @returns the block behind the last run. */
