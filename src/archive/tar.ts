@@ -53,5 +53,7 @@ export const extractCommand = (directory: string): string[] => [
   '--xattrs',
   '--xattrs-include=*',
   '--delay-directory-restore',
+  // Old times and those to come are restored like others.
+  '--warning=no-timestamp',
   `--directory=${directory}`,
 ];

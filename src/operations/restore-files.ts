@@ -67,13 +67,16 @@ export async function restoreTar(
     const { files, bytes } = before;
     check.host.notify({ code: 'restore.continued', snapshot: snapshotId, key: object.key, files, bytes });
   }
-  const found = await extract(snapshotId, object, order, directory, choice, check);
+  const complaints = new FirstLines();
+  const found = await extract(snapshotId, object, order, directory, choice, complaints, check);
   refuseDifferences(found, order.path);
   await directory.finish();
   const snapshot = snapshotId;
   const { key, leftOut } = found;
   if (leftOut.devices + leftOut.privileges > 0)
     check.host.notify({ code: 'files.left-out', snapshot, key, ...leftOut });
+  const { lines: messages, count } = complaints;
+  if (count > 0) check.host.notify({ code: 'files.incomplete', snapshot, key, target: order.path, messages, count });
   const seconds = (monotonic() - started) / 1000;
   check.host.notify({
     code: 'object.restored',
@@ -100,12 +103,12 @@ async function extract(
   { path, paths, isPrivileged }: FilesOrder,
   directory: TargetDirectory,
   choice: MemberChoice | null,
+  complaints: FirstLines,
   check: CheckServices,
 ): Promise<ObjectCheck> {
   const failed = new AbortController();
   const signal = AbortSignal.any([check.signal, failed.signal]);
   const ended = new AbortController();
-  const complaints = new FirstLines();
   // What tar says at its end counts less than what the stream turns out to be; but nobody fetches all of it for no use.
   const giveUp = () => sleep(GRACE, ended.signal);
   const pipe = await makePipe();
@@ -147,11 +150,13 @@ async function extract(
   }
 }
 
-/** Its last words are that there were others. */
+/** Of what tar complains of; its last words are that there were others. */
 class FirstLines {
   readonly lines: string[] = [];
+  count = 0;
 
   push(line: string): void {
+    this.count++;
     if (this.lines.length < SHOWN) this.lines.push(line);
   }
 }

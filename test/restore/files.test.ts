@@ -94,11 +94,20 @@ test('several partitions, some paths, and a damaged object', async (t) => {
   assert.deepEqual(readdirSync(at('cut')).includes('.snap-to-s3-unfinished'), false);
 });
 
-test('a target without room: said at once, and what is there goes on', async (t) => {
+test('a target without room, for files or for their attributes: said at once, and what is there goes on', async (t) => {
   const lab = await labForTest(t);
-  const populate = async (root: string) => writeFileSync(join(root, 'noise'), randomBytes(20 * 2 ** 20));
-  const partition = { content: 'ext4' as const, sizeMiB: 40, populate };
-  const { snapshotId } = await addSnapshotOf(lab, { table: 'gpt', partitions: [partition, partition] });
+  const fillWith = (attributed: number) => async (root: string) => {
+    writeFileSync(join(root, 'noise'), randomBytes(20 * 2 ** 20));
+    for (let at = 0; at < attributed; at++) {
+      writeFileSync(join(root, `long-${at}`), '');
+      // One of them fits into the inode, the other into a block.
+      for (const [name, length] of Object.entries({ long: 900, short: 50 }))
+        await run(['setfattr', '-n', `user.${name}`, '-v', 'x'.repeat(length), join(root, `long-${at}`)]);
+    }
+    await run(['touch', '--date', '1960-01-01', join(root, 'noise')]);
+  };
+  const partitions = [7, 0].map((count) => ({ content: 'ext4' as const, sizeMiB: 40, populate: fillWith(count) }));
+  const { snapshotId } = await addSnapshotOf(lab, { table: 'gpt', partitions });
   assert.equal((await runMigrate(lab, ['--all'])).code, 0);
   const target = join(lab.directory, 'small');
   mkdirSync(target);
@@ -118,6 +127,22 @@ test('a target without room: said at once, and what is there goes on', async (t)
     await run(['mount', '-o', 'remount,size=80m', target]);
     const again = await runRestore(lab, [snapshotId, '--to-dir', target]);
     assert.equal(again.code, 0, again.stdout + again.stderr);
+  } finally {
+    await run(['umount', target]);
+  }
+  // There is no room in inodes there.
+  const image = join(lab.directory, 'small.img');
+  await run(['truncate', '--size', '80M', image]);
+  await run(['mkfs.ext4', '-q', '-F', '-b', '1024', '-I', '128', image]);
+  await run(['mount', '-o', 'loop', image, target]);
+  try {
+    const lacking = await runRestore(lab, [snapshotId, '--to-dir', target]);
+    assert.equal(lacking.code, 0, lacking.stdout + lacking.stderr);
+    const told = recordsOf(lacking).find(({ code }) => code === 'files.incomplete');
+    assert.equal(told?.['count'], 7, lacking.stdout);
+    const messages = told?.['messages'] as string[];
+    assert.equal(messages.length, 5);
+    for (const message of messages) assert.match(message, /user\.(long|short).*long-\d/);
   } finally {
     await run(['umount', target]);
   }

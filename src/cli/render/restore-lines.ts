@@ -12,6 +12,7 @@ type RestoreEvent = Extract<
       | 'object.restored'
       | 'boot-loader.missing'
       | 'files.left-out'
+      | 'files.incomplete'
       | 'partition.not-restored';
   }
 >;
@@ -35,6 +36,8 @@ export function describeRestoreEvent(event: RestoreEvent): string {
       return `${event.path} stays as it is: the same command goes on with it`;
     case 'files.left-out':
       return `without --privileged, ${count(event.devices, 'device node')} left out, and ${count(event.privileges, 'file')} restored without set-ID bits and capabilities`;
+    case 'files.incomplete':
+      return describeIncomplete(event);
     case 'partition.not-restored':
       return `${event.partition === null ? 'the disk' : `partition ${event.partition}`} not restored: ${event.reason}`;
   }
@@ -63,6 +66,11 @@ function describeRoom({ where, neededBytes, roomBytes, holds }: PlannedRoom): st
   const needed = neededBytes === null ? 'takes what is not known' : `takes ${formatBytes(neededBytes)} at the most`;
   const destroyed = holds === null ? '' : `; it holds ${holds}, which would be destroyed`;
   return `  ${where} ${needed}, and has ${formatBytes(roomBytes)}${destroyed}`;
+}
+
+function describeIncomplete({ target, messages, count: all }: SnapEvent & { code: 'files.incomplete' }): string {
+  const rest = all > messages.length ? [`and ${all - messages.length} more`] : [];
+  return `${target} could not take all that the files have:\n  ${[...messages, ...rest].join('\n  ')}`;
 }
 
 function describeRestored(event: SnapEvent & { code: 'object.restored' }): string {
