@@ -19,6 +19,7 @@ import { type Downloaded, downloadInto, type Extent } from '../transfer/download
 import { closeAll, makePipe } from '../transfer/pipes.ts';
 import { compareXattrs } from './compare-xattrs.ts';
 import { type Compare, type Decoder, decodeByPrograms, decodeInThreads, inThreads } from './decoders.ts';
+import { decryptIndex } from './decrypt-index.ts';
 import type { ArchivedObject } from './find-archive.ts';
 
 export interface CheckServices {
@@ -109,18 +110,23 @@ export const lengthOf = (extents: readonly Extent[]): number =>
   extents.reduce((sum, extent) => sum + (Buffer.isBuffer(extent) ? 0 : extent.to - extent.from), 0);
 
 /**
- * Of an index that the manifest does not know, places are not used: all of the object is read then, and held against
- * everything else that is known of it.
+ * Of an encrypted image, it tells what its blocks are, not where they are in the object. Of an index that the manifest
+ * does not know, places are not used either: all of the object is read then, and held against everything else that is
+ * known of it.
  * @returns `null` without an index that can be read.
- * @throws SnapError `MANIFEST`, `NOT_FOUND`
+ * @throws SnapError `MANIFEST`, `NOT_FOUND`, `GPG_KEY`
  */
 export async function imageIndexOf(
-  { facts }: ArchivedObject,
-  { store, signal }: Pick<CheckServices, 'store' | 'signal'>,
+  object: ArchivedObject,
+  { store, signal, sessionKey }: Pick<CheckServices, 'store' | 'signal' | 'sessionKey'>,
 ): Promise<ImageIndex | null> {
-  if (!facts?.index || facts.cipher !== 'none') return null;
-  const { body, etag } = await store.getSmall(facts.index.key, { signal });
-  const index = readImageIndex(body, facts.index.key);
+  const { facts, cipher } = object;
+  // A session key is that of the object, not of its index.
+  if (!facts?.index || (cipher !== 'none' && sessionKey !== null)) return null;
+  const { key } = facts.index;
+  const { body, etag } = await store.getSmall(key, { signal });
+  const plain = cipher === 'none' ? body : await decryptIndex(object, key, body, signal);
+  const index = { ...readImageIndex(plain, key), storedBytes: body.length };
   return etag === facts.index.etag ? index : { ...index, pieces: [] };
 }
 

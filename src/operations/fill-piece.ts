@@ -41,12 +41,13 @@ export async function fillPiece(
 async function fillWithImage(
   object: ArchivedObject,
   device: string,
-  { snapshotId, volumeId }: FillOrder,
+  { snapshotId, volumeId, settings }: FillOrder,
   check: CheckServices,
 ): Promise<void> {
   const started = monotonic();
   await using target = holdDevice(device, volumeId);
-  const written = await writeImage({ object, snapshotId, target, check }, await imageIndexOf(object, check));
+  const index = settings.useIndex ? await imageIndexOf(object, check) : null;
+  const written = await writeImage({ object, snapshotId, target, check }, index);
   check.host.notify({
     code: 'object.restored',
     snapshot: snapshotId,

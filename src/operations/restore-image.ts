@@ -64,7 +64,7 @@ export async function planImage(
   check: CheckServices,
 ): Promise<ImagePlanned> {
   const object = chooseImage(archive, settings);
-  const index = await imageIndexOf(object, check);
+  const index = settings.useIndex ? await imageIndexOf(object, check) : null;
   const size = await sizeOfImage(archive, object, index?.table ?? null, check);
   if (target.kind === 'snapshot') {
     const wanted = await wantedSnapshot(archive, size, target, settings, check);

@@ -125,6 +125,9 @@ test('hostile manifests and indexes are refused, and nothing is left', async (t)
     await replaceObject(lab, indexKey, make());
     await restore(`index, ${name}`);
   }
+  const without = join(lab.directory, 'without.img');
+  const all = await runCli(lab.env, ['restore', '--bucket', BUCKET, snapshotId, '--to-file', without, '--no-index']);
+  assert.equal(all.code, 0, all.stdout + all.stderr);
   await replaceObject(lab, indexKey, index);
   const done = await runCli(lab.env, ['restore', '--bucket', BUCKET, snapshotId, '--to-file', file]);
   assert.equal(done.code, 0, done.stdout + done.stderr);

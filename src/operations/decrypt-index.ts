@@ -1,0 +1,45 @@
+/** An index that is small enough for memory, decrypted with the private key: a session key is of another message. */
+import { createReadStream } from 'node:fs';
+import { damagedIndex } from '../archive/file-index.ts';
+import { startPipeline } from '../transfer/pipeline.ts';
+import { closeAll, makePipe, writeAll } from '../transfer/pipes.ts';
+import { decryptStage } from './archive-stages.ts';
+import type { ArchivedObject } from './find-archive.ts';
+
+/** As much as an index that is not encrypted may have. */
+const MOST_BYTES = 2 ** 30;
+
+/**
+ * @param body as stored.
+ * @throws SnapError `GPG_KEY`, `MANIFEST`
+ */
+export async function decryptIndex(
+  object: ArchivedObject,
+  key: string,
+  body: Uint8Array,
+  signal: AbortSignal,
+): Promise<Buffer> {
+  using decrypt = await decryptStage(object, null);
+  const { readEnd, writeEnd } = await makePipe();
+  await using pipeline = await startPipeline(decrypt.stages, { signal, input: readEnd }).finally(() =>
+    closeAll([readEnd]),
+  );
+  const writing = writeAll(writeEnd, body).finally(() => closeAll([writeEnd]));
+  const plain = await collect(pipeline.output, key);
+  await writing;
+  await pipeline.finished.catch((error) =>
+    decrypt.explain(error, (cause) => damagedIndex(key, 'it cannot be decrypted', cause)),
+  );
+  return plain;
+}
+
+async function collect(descriptor: number, key: string): Promise<Buffer> {
+  const chunks: Buffer[] = [];
+  let length = 0;
+  for await (const chunk of createReadStream('', { fd: descriptor })) {
+    chunks.push(chunk as Buffer);
+    length += (chunk as Buffer).length;
+    if (length > MOST_BYTES) throw damagedIndex(key, 'it is longer than any index');
+  }
+  return Buffer.concat(chunks);
+}
