@@ -62,7 +62,9 @@ export async function chooseMembers(
   const aliases = order.paths === null ? [] : await findAliases(index, order.paths);
   const isPart = index.isOfManifest && (order.paths !== null || order.before !== null);
   const chosen = isPart ? await choosePart(object, index, order, aliases) : null;
-  const choice = chosen?.part ? chosen : { ...(await chooseAll(index, order, aliases)), wanted: chosen?.wanted ?? null };
+  const choice = chosen?.part
+    ? chosen
+    : { ...(await chooseAll(index, order, aliases)), wanted: chosen?.wanted ?? null };
   rmSync(file);
   return choice;
 }

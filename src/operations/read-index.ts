@@ -37,7 +37,7 @@ export interface FoundIndex {
 }
 
 /** @throws SnapError `NOT_FOUND` */
-export async function findFileIndex({ facts }: ArchivedObject, services: CheckServices): Promise<FoundIndex> {
+async function findFileIndex({ facts }: ArchivedObject, services: CheckServices): Promise<FoundIndex> {
   const key = facts?.index?.key ?? '';
   const head = await services.store.head(key, { signal: services.signal });
   if (!head) throw new SnapError('NOT_FOUND', `${key}: the index is not in the bucket`, { hint: WITHOUT });
