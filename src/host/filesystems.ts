@@ -10,9 +10,11 @@ export interface Probe {
   label: string | null;
   /** blkid's own class of the type: `filesystem`, `raid`, `crypto`, `other`. */
   usage: string | null;
+  /** Whether several things were recognised that contradict each other: it is not empty. */
+  isContradictory: boolean;
 }
 
-const NOTHING: Probe = { tableType: null, type: null, uuid: null, label: null, usage: null };
+const NOTHING: Probe = { tableType: null, type: null, uuid: null, label: null, usage: null, isContradictory: false };
 
 /** blkid found nothing that it knows, or several things at once. */
 const NOTHING_FOUND = 2;
@@ -24,7 +26,7 @@ export async function probe(device: string, signal: AbortSignal): Promise<Probe>
     signal,
     allowedExitCodes: [0, NOTHING_FOUND, AMBIVALENT],
   });
-  if (exitCode !== 0) return NOTHING;
+  if (exitCode !== 0) return { ...NOTHING, isContradictory: exitCode === AMBIVALENT };
   const facts = new Map(stdout.split('\n').map((line): [string, string] => splitFact(line)));
   const usage = facts.get('USAGE') ?? null;
   const found = {
@@ -33,6 +35,7 @@ export async function probe(device: string, signal: AbortSignal): Promise<Probe>
     uuid: facts.get('UUID') ?? null,
     label: facts.get('LABEL') ?? null,
     usage,
+    isContradictory: false,
   };
   // A filesystem in the first sector can look like a partition table: boot sectors of FAT and NTFS end alike.
   return found.usage === 'filesystem' ? { ...found, tableType: null } : found;

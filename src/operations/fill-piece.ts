@@ -108,6 +108,6 @@ async function extract(
 ): Promise<void> {
   const files = { kind: 'directory' as const, path, paths: null, isPrivileged: true };
   const mostBytes = object.facts?.plainBytes ?? 0;
-  const directory = { isContinued: false, isCaseless, mostBytes, finish: async () => {} };
+  const directory = { isContinued: false, isCaseless, mostBytes };
   await restoreTar(snapshotId, object, files, directory, settings, check, null);
 }

@@ -149,7 +149,7 @@ async function validateHarvest({ snapshot, settings, services, signal }: Migrati
 /** What is known of what is stored. */
 type Found = Pick<Probe, 'type' | 'uuid' | 'label'> & { geometry?: Geometry | null };
 
-const UNKNOWN: Probe = { tableType: null, type: null, uuid: null, label: null, usage: null };
+const UNKNOWN: Found = { type: null, uuid: null, label: null };
 
 async function storeDisk(migration: Migration, harvest: Harvest): Promise<void> {
   const content: Content = { layout: 'image', device: harvest.device.path, expectedBytes: harvest.device.size };

@@ -28,13 +28,16 @@ export interface FoundDirectory {
   filesystem: number;
 }
 
-export interface TargetDirectory {
+export interface FillableDirectory {
   /** Whether an earlier restore of the same object was broken off there. */
   isContinued: boolean;
   /** Whether names that differ only in case or spelling are one name there. */
   isCaseless: boolean;
   /** Bytes that may be written at the most. */
   mostBytes: number;
+}
+
+export interface TargetDirectory extends FillableDirectory {
   /** Everything is there. */
   finish(): Promise<void>;
 }

@@ -9,7 +9,7 @@ import { type CheckServices, checkObject, type ObjectCheck } from './check-objec
 import type { MemberChoice } from './choose-members.ts';
 import type { Archive, ArchivedObject } from './find-archive.ts';
 import { type ChosenMembers, chooseFrom, planFiles, refuseMissing } from './plan-files.ts';
-import { openDirectory, type TargetDirectory } from './restore-directory.ts';
+import { type FillableDirectory, openDirectory, type TargetDirectory } from './restore-directory.ts';
 import type { FilesOrder, RestoreSettings, Services } from './settings.ts';
 import { makeReadable } from './thaw.ts';
 
@@ -37,11 +37,15 @@ export async function restoreFiles(
   const keys = plans.map(({ object }) => object.key);
   await makeReadable(snapshotId, keys, settings.thaw, { ...services, signal });
   const missing: string[][] = [];
+  const complete: TargetDirectory[] = [];
   for (const { object, directory, chosen } of plans) {
     const { path } = directory;
     const opened = openDirectory(path, snapshotId, object, settings.overwrite);
     missing.push(await restoreTar(snapshotId, object, { ...order, path }, opened, settings, check, chosen));
+    complete.push(opened);
   }
+  // Not before: the same command goes on with all of them, should a later one fail.
+  for (const directory of complete) await directory.finish();
   refuseMissing(snapshotId, order.paths, missing, 'everything else that was asked for is restored');
 }
 
@@ -54,7 +58,7 @@ export async function restoreTar(
   snapshotId: string,
   object: ArchivedObject,
   order: FilesOrder,
-  directory: TargetDirectory,
+  directory: FillableDirectory,
   settings: RestoreSettings,
   check: CheckServices,
   planned: ChosenMembers | null,
@@ -70,7 +74,6 @@ export async function restoreTar(
   const complaints = new FirstLines();
   const found = await extract(snapshotId, object, order, directory, choice, complaints, check);
   refuseDifferences(found, order.path);
-  await directory.finish();
   const snapshot = snapshotId;
   const { key, leftOut } = found;
   if (leftOut.devices + leftOut.privileges > 0)
@@ -101,7 +104,7 @@ async function extract(
   snapshotId: string,
   object: ArchivedObject,
   { path, paths, isPrivileged }: FilesOrder,
-  directory: TargetDirectory,
+  directory: FillableDirectory,
   choice: MemberChoice | null,
   complaints: FirstLines,
   check: CheckServices,

@@ -174,8 +174,8 @@ async function lookAtDevice(
     throw new SnapError('TARGET', `${path} is in use: ${users.join(', ')}`, { hint: 'unmount it first' });
   }
   if (plainBytes !== null) refuseSmall(path, path, plainBytes);
-  const { type, tableType } = await probe(path, signal);
-  const content = type ?? tableType;
+  const { type, tableType, isContradictory } = await probe(path, signal);
+  const content = type ?? tableType ?? (isContradictory ? 'several things at once, by its signatures' : null);
   if (content !== null && !overwrite) {
     throw new SnapError('TARGET', `${path} holds something: ${content}`, {
       hint: 'look at it with lsblk; --overwrite destroys it',

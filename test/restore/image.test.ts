@@ -82,6 +82,15 @@ test('to a device, which nobody uses and which is large enough; zeros too', asyn
     assert.equal((await restoreTo(device, '--yes', '--overwrite')).code, 0);
   });
   await assertSameBytes(image, imageOf(lab, snapshotId), { bytes: 2 ** 30 });
+  // An ext4 behind the first sector of an xfs.
+  const xfs = join(into, 'xfs.img');
+  await run(['truncate', '--size', '400M', xfs]);
+  await run(['mkfs.xfs', '-q', xfs]);
+  await run(['mkfs.ext4', '-q', '-F', image]);
+  await run(['dd', `if=${xfs}`, `of=${image}`, 'bs=512', 'count=1', 'conv=notrunc', 'status=none']);
+  await withDevice(image, null, { readOnly: false }, async (device) => {
+    assert.match((await restoreTo(device, '--yes')).stdout, /holds something: several things at once/);
+  });
   await run(['truncate', '--size', '1023M', image]);
   await withDevice(image, null, { readOnly: false }, async (device) => {
     const small = await restoreTo(device, '--yes', '--overwrite');
