@@ -262,7 +262,7 @@ test('what was restored is read again: whatever became of it there is found', as
   await keepTime();
   assert.deepEqual(await kinds(), new Set());
   await run(['setfattr', '-n', 'user.more', '-v', '1', join(root, 'first')]);
-  assert.deepEqual(await kinds(), new Set(['xattrs ']), 'of a file with several names');
+  assert.match([...(await kinds())].join(), /^xattrs (first|second)$/, 'of a file with several names');
   await run(['setfattr', '-x', 'user.more', join(root, 'first')]);
   await run(['setfattr', '-n', 'user.kind', '-v', 'new', join(root, 'attribute')]);
   await run(['setfacl', '-m', 'u:31337:rw,m::r', join(root, 'rights')]);
