@@ -110,5 +110,8 @@ export function parseSmallKey(key: string): SmallKey | null {
   };
 }
 
+/** Of which archive an object is part, whatever it holds. @returns `null` for the key of anything else. */
+export const parseAnyKey = (key: string): ArchiveName | null => parseKey(key) ?? parseSmallKey(key);
+
 const SMALL_KEY =
   /^(?<prefix>(?:.*\/)?)(?<volume>vol-[0-9a-f]+)\/(?<time>\S+) (?<snapshot>snap-[0-9a-f]+)(?<what>\.manifest\.json|(?:\.[1-9]\d{0,2})?\.index\.zst(?:\.gpg)?)$/s;

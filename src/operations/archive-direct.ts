@@ -7,8 +7,7 @@ import type { Snapshot } from '../cloud/ports.ts';
 import { temporaryDirectory } from '../lib/temporary-files.ts';
 import { GiB, MiB } from '../lib/units.ts';
 import { blockImage, type OpenImage } from '../transfer/block-image.ts';
-import type { Disk } from './missing-partitions.ts';
-import { readDisk } from './read-disk.ts';
+import { type Disk, readDisk } from './read-disk.ts';
 import type { MigrateSettings, Services } from './settings.ts';
 
 /** @param index told of each block. */

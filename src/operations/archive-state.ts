@@ -3,7 +3,8 @@ import type { Manifest } from '../archive/manifest.ts';
 import { SnapError } from '../errors.ts';
 import type { ListedArchive } from '../events.ts';
 import { inParallel } from '../lib/parallel.ts';
-import { manifestOf } from './archive-tags.ts';
+import { manifestOf, type TaggedArchives } from './archive-tags.ts';
+import type { Archive } from './find-archive.ts';
 import type { FoundArchive } from './scan-bucket.ts';
 import type { Services } from './settings.ts';
 
@@ -13,19 +14,20 @@ export type ArchiveState = ListedArchive['state'];
 const AT_ONCE = 16;
 
 /**
- * Reads the manifests: names alone do not tell how many objects there should be. In the order of the batch.
+ * Reads the manifests: names alone do not tell how many objects there should be. In the order of the archives.
  * @param hasClaim whether a run works on a snapshot, or broke off.
  * @throws SnapError the store's own, but for manifests that may not be read.
  */
 export async function statesOf(
-  batch: readonly FoundArchive[],
+  { archives, manifests }: TaggedArchives,
   hasClaim: (snapshotId: string) => boolean,
   services: Pick<Services, 'store' | 'host'>,
   signal: AbortSignal,
 ): Promise<{ found: FoundArchive; state: ArchiveState }[]> {
   const states: { found: FoundArchive; state: ArchiveState }[] = [];
-  await inParallel([...batch.entries()], AT_ONCE, signal, async ([at, found], working) => {
-    states[at] = { found, state: await stateOf(found, hasClaim(found.id), services, working) };
+  await inParallel([...archives.entries()], AT_ONCE, signal, async ([at, found], working) => {
+    const read = () => manifests.get(found) ?? manifestOf(found, services, working);
+    states[at] = { found, state: await stateOf(found, hasClaim(found.id), read) };
   });
   return states;
 }
@@ -34,11 +36,10 @@ export async function statesOf(
 async function stateOf(
   found: FoundArchive,
   hasClaim: boolean,
-  services: Pick<Services, 'store' | 'host'>,
-  signal: AbortSignal,
+  read: () => ReturnType<typeof manifestOf> | Archive['manifest'],
 ): Promise<ArchiveState> {
   try {
-    const manifest = await manifestOf(found, services, signal);
+    const manifest = await read();
     if (manifest === 'unreadable') return 'unreadable-manifest';
     if (manifest) return completeness(found, manifest.content);
     return hasClaim ? 'unfinished' : 'without-manifest';

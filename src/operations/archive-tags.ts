@@ -9,22 +9,36 @@ import type { Services, WantedTag } from './settings.ts';
 /** Manifests, and tags of objects, read at once. */
 const AT_ONCE = 8;
 
+export interface TaggedArchives {
+  archives: FoundArchive[];
+  /** Those that had to be read for that. */
+  manifests: ReadonlyMap<FoundArchive, Archive['manifest']>;
+  /** Archives that were left out since their manifests cannot be read. */
+  unreadable: number;
+}
+
 /** A manifest that cannot be read is told, and its archive left out. */
 export async function keepTagged(
   batch: readonly FoundArchive[],
   tags: readonly WantedTag[],
   services: Pick<Services, 'store' | 'host'>,
   signal: AbortSignal,
-): Promise<{ archives: FoundArchive[]; unreadable: number }> {
-  if (tags.length === 0) return { archives: [...batch], unreadable: 0 };
+): Promise<TaggedArchives> {
+  const manifests = new Map<FoundArchive, Archive['manifest']>();
+  if (tags.length === 0) return { archives: [...batch], manifests, unreadable: 0 };
   const fitting = new Set<FoundArchive>();
   let unreadable = 0;
   await inParallel(batch, AT_ONCE, signal, async (found, working) => {
-    const known = await tagsOf(found, services, working);
-    if (known === 'unreadable') unreadable++;
-    else if (tags.every((wanted) => known.has(wanted))) fitting.add(found);
+    const manifest = await manifestOf(found, services, working);
+    if (manifest === 'unreadable') {
+      unreadable++;
+      return;
+    }
+    manifests.set(found, manifest);
+    const known = await tagsOf(found, manifest, services, working);
+    if (tags.every((wanted) => known.has(wanted))) fitting.add(found);
   });
-  return { archives: batch.filter((found) => fitting.has(found)), unreadable };
+  return { archives: batch.filter((found) => fitting.has(found)), manifests, unreadable };
 }
 
 /** `null` where there is none. */
@@ -50,11 +64,10 @@ interface KnownTags {
 /** Without a manifest, as archives of version 0 are, by one of the objects: all of them carry the same. */
 async function tagsOf(
   found: FoundArchive,
-  services: Pick<Services, 'store' | 'host'>,
+  manifest: Archive['manifest'],
+  services: Pick<Services, 'store'>,
   signal: AbortSignal,
-): Promise<KnownTags | 'unreadable'> {
-  const manifest = await manifestOf(found, services, signal);
-  if (manifest === 'unreadable') return manifest;
+): Promise<KnownTags> {
   if (manifest) {
     const { snapshot, sealed } = manifest.content;
     return typeof sealed === 'string' ? carried(snapshot.tags) : exact(snapshot.tags);

@@ -10,8 +10,9 @@ import { checkIndex, withIndex } from './check-index.ts';
 import { compareWithManifest } from './check-manifest.ts';
 import { type CheckServices, checkObject, type ObjectCheck, type Reference } from './check-object.ts';
 import type { Archive, ArchivedObject } from './find-archive.ts';
-import { type Disk, missingPartitions } from './missing-partitions.ts';
+import { missingPartitions } from './missing-partitions.ts';
 import { openManifest } from './open-manifest.ts';
+import type { Disk } from './read-disk.ts';
 
 export interface CheckOrder {
   snapshotId: string;

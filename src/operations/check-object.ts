@@ -109,6 +109,10 @@ const partOf = (reference: Reference): readonly Extent[] | null => ('extents' in
 export const lengthOf = (extents: readonly Extent[]): number =>
   extents.reduce((sum, extent) => sum + (Buffer.isBuffer(extent) ? 0 : extent.to - extent.from), 0);
 
+/** A session key is that of the object, not of its index. */
+export const canOpenIndex = ({ cipher }: ArchivedObject, sessionKey: string | null): boolean =>
+  cipher === 'none' || sessionKey === null;
+
 /**
  * Of an encrypted image, it tells what its blocks are, not where they are in the object. Of an index that the manifest
  * does not know, places are not used either: all of the object is read then, and held against everything else that is
@@ -121,8 +125,7 @@ export async function imageIndexOf(
   { store, signal, sessionKey }: Pick<CheckServices, 'store' | 'signal' | 'sessionKey'>,
 ): Promise<ImageIndex | null> {
   const { facts, cipher } = object;
-  // A session key is that of the object, not of its index.
-  if (!facts?.index || (cipher !== 'none' && sessionKey !== null)) return null;
+  if (!facts?.index || !canOpenIndex(object, sessionKey)) return null;
   const { key } = facts.index;
   const { body, etag } = await store.getSmall(key, { signal });
   const plain = cipher === 'none' ? body : await decryptIndex(object, key, body, signal);

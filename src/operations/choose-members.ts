@@ -8,7 +8,7 @@ import { pathOfMember } from '../compare/disk-tree.ts';
 import { MemberRecordsWriter } from '../compare/member-records.ts';
 import { WantedPaths } from '../compare/wanted-paths.ts';
 import type { Extent } from '../transfer/download.ts';
-import type { CheckServices } from './check-object.ts';
+import { type CheckServices, canOpenIndex } from './check-object.ts';
 import type { ArchivedObject } from './find-archive.ts';
 import { PieceCutter } from './piece-cutter.ts';
 import { type FetchedIndex, fetchFileIndex } from './read-index.ts';
@@ -55,8 +55,7 @@ export async function chooseMembers(
   order: ChoiceOrder,
   services: CheckServices,
 ): Promise<MemberChoice | null> {
-  // A session key is that of the object, not of its index.
-  if (!object.facts?.index || (object.cipher !== 'none' && services.sessionKey !== null)) return null;
+  if (!object.facts?.index || !canOpenIndex(object, services.sessionKey)) return null;
   const file = join(order.directory, 'index');
   const index = await fetchFileIndex(object, snapshotId, file, services);
   const aliases = order.paths === null ? [] : await findAliases(index, order.paths);

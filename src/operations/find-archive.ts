@@ -8,8 +8,8 @@ import {
   type Layout,
   manifestKey,
   type ParsedKey,
+  parseAnyKey,
   parseKey,
-  parseSmallKey,
 } from '../archive/key.ts';
 import { decodeManifest, type Manifest, type ManifestObject } from '../archive/manifest.ts';
 import { readHeaderValue } from '../archive/metadata.ts';
@@ -49,11 +49,11 @@ export async function findArchivesById(
   signal: AbortSignal,
 ): Promise<{ archives: Archive[]; missing: { id: string; error: SnapError }[] }> {
   const keys = await keysOf(prefix, '', store, signal);
-  const wanted = ids ?? [...new Set(keys.flatMap((key) => nameOf(key)?.snapshotId ?? []))];
+  const bySnapshot = Map.groupBy(keys, (key) => parseAnyKey(key)?.snapshotId ?? '');
   const archives: Archive[] = [];
   const missing: { id: string; error: SnapError }[] = [];
-  for (const id of wanted) {
-    const own = keys.filter((key) => nameOf(key)?.snapshotId === id);
+  for (const id of ids ?? bySnapshot.keys()) {
+    const own = bySnapshot.get(id) ?? [];
     const manifest = own.find((key) => key.endsWith('.manifest.json'));
     try {
       const found = manifest === undefined ? null : await readManifest(manifest, id, store, signal);
@@ -81,10 +81,8 @@ type HeadStore = Pick<ArchiveStore, 'head' | 'bucket'>;
 /** Those of other prefixes belong to other archives, though they may be of the same snapshots. */
 async function keysOf(prefix: string, below: string, store: ArchiveStore, signal: AbortSignal): Promise<string[]> {
   const keys = await store.list(`${prefix}${below}`, { signal });
-  return keys.filter((key) => nameOf(key)?.prefix === prefix);
+  return keys.filter((key) => parseAnyKey(key)?.prefix === prefix);
 }
-
-const nameOf = (key: string) => parseKey(key) ?? parseSmallKey(key);
 
 /** @returns `null` when there is none. @throws SnapError `MANIFEST` when it cannot be used. */
 export async function readManifest(

@@ -25,7 +25,7 @@ export async function findFiles(settings: FindSettings, services: Services, sign
     const chosen = await keepTagged(batch, settings.tags, services, signal);
     totals.unreadable += chosen.unreadable;
     await inParallel(chosen.archives, AT_ONCE, signal, async (found, working) => {
-      const archive = await readArchive(found, services, working);
+      const archive = await readArchive(found, chosen.manifests.get(found) ?? null, services, working);
       if (!archive) {
         totals.unreadable++;
         return;
@@ -50,8 +50,13 @@ export async function findFiles(settings: FindSettings, services: Services, sign
 }
 
 /** @returns `null` for a manifest that cannot be read, which is told. */
-async function readArchive(found: FoundArchive, services: Services, signal: AbortSignal): Promise<Archive | null> {
-  const manifest = await manifestOf(found, services, signal);
+async function readArchive(
+  found: FoundArchive,
+  known: Archive['manifest'],
+  services: Services,
+  signal: AbortSignal,
+): Promise<Archive | null> {
+  const manifest = known ?? (await manifestOf(found, services, signal));
   if (manifest === 'unreadable') return null;
   const keys = found.data.map(({ key }) => key);
   return archiveOf(found.id, manifest, keys, services.store, signal);

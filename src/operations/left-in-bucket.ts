@@ -1,7 +1,7 @@
 /** Uploads that nobody will complete, and objects of archives that never became whole. */
 import { indexKey } from '../archive/block-index.ts';
 import type { Claim, Progress } from '../archive/claim.ts';
-import { manifestKey, parseKey, parseSmallKey } from '../archive/key.ts';
+import { manifestKey, parseAnyKey, parseKey } from '../archive/key.ts';
 import type { ObjectHead, UnfinishedUpload } from '../cloud/ports.ts';
 import { pricesIn } from '../costs/prices.ts';
 import { now } from '../lib/clock.ts';
@@ -84,7 +84,7 @@ function indexOf(key: string): string[] {
 
 /** @returns `null` for what is no object of the snapshot, whatever a claim may say. */
 function manifestBeside(key: string, snapshotId: string): string | null {
-  const parsed = parseKey(key) ?? parseSmallKey(key);
+  const parsed = parseAnyKey(key);
   return parsed?.snapshotId === snapshotId ? manifestKey(parsed) : null;
 }
 

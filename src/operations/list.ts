@@ -27,7 +27,7 @@ export async function list(settings: ListSettings, services: Services, signal: A
     unreadable += chosen.unreadable;
     const existing = await existingSnapshots(chosen.archives, services, signal);
     const hasClaim = (id: string): boolean => claims.has(`${claimFolder(settings.prefix)}${id}.json`);
-    const states = await statesOf(chosen.archives, hasClaim, services, signal);
+    const states = await statesOf(chosen, hasClaim, services, signal);
     for (const { found, state } of states) {
       const archive = summary(found, state, existing?.has(found.id) ?? null, prices);
       if (state === 'unreadable-manifest') unreadable++;

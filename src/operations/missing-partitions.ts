@@ -1,15 +1,9 @@
 /** What a disk has, and an archive has not. */
 import type { Difference } from '../compare/difference.ts';
-import type { FoundDevice } from '../host/block-devices.ts';
 import { probe, treatmentOf } from '../host/filesystems.ts';
 import { openPartition } from '../host/partition-device.ts';
-import type { PartitionTable } from '../host/partition-table.ts';
 import type { ArchivedObject } from './find-archive.ts';
-
-export interface Disk {
-  device: FoundDevice;
-  table: PartitionTable;
-}
+import type { Disk } from './read-disk.ts';
 
 /** Partitions of the disk that no object holds, and that are not of the kind that is only recorded: whatever is recorded. */
 export async function missingPartitions(

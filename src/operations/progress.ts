@@ -1,7 +1,7 @@
 /** What a run that was broken off has left in the bucket, and what of it can be used. */
 import { createHash } from 'node:crypto';
 import type { Checkpoint, Progress, UploadNote } from '../archive/claim.ts';
-import { keyStem, manifestKey, parseKey, parseSmallKey } from '../archive/key.ts';
+import { keyStem, manifestKey, parseAnyKey } from '../archive/key.ts';
 import type { ManifestObject } from '../archive/manifest.ts';
 import { objectTags } from '../archive/tags.ts';
 import type { ObjectFacts, Snapshot } from '../cloud/ports.ts';
@@ -79,7 +79,7 @@ export class MigrationProgress {
     const takenAt = new Date(this.#claim.content.takenAt);
     const call = { signal: cleanupSignal() };
     for (const { key, uploadId, initiatedAt } of await this.#services.store.unfinishedUploads(this.#stem, call)) {
-      const isOurs = (parseKey(key) ?? parseSmallKey(key))?.snapshotId === this.#snapshotId && initiatedAt >= takenAt;
+      const isOurs = parseAnyKey(key)?.snapshotId === this.#snapshotId && initiatedAt >= takenAt;
       if (isOurs) await this.#services.store.object({ key, metadata: {}, tags: {} }).abort(uploadId, call);
     }
     await this.#note(null);

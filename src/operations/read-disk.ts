@@ -1,8 +1,12 @@
 /** What a disk is made of, read before anything of it is mounted. */
 import type { Host } from '../events.ts';
 import type { FoundDevice } from '../host/block-devices.ts';
-import { readPartitionTable } from '../host/partition-table.ts';
-import type { Disk } from './missing-partitions.ts';
+import { type PartitionTable, readPartitionTable } from '../host/partition-table.ts';
+
+export interface Disk {
+  device: FoundDevice;
+  table: PartitionTable;
+}
 
 export async function readDisk(snapshot: string, device: FoundDevice, host: Host, signal: AbortSignal): Promise<Disk> {
   const table = await readPartitionTable(device.path, signal);

@@ -13,9 +13,10 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { asError, SnapError } from '../errors.ts';
+import { SnapError } from '../errors.ts';
 import { runTool } from '../transfer/process.ts';
 import type { ArchivedObject } from './find-archive.ts';
+import { orTargetError } from './target-error.ts';
 
 /** A directory before anything is written to it; it need not be there. */
 export interface FoundDirectory {
@@ -55,7 +56,7 @@ export function lookAtDirectory(
   object: ArchivedObject,
   overwrite: boolean,
 ): FoundDirectory {
-  return orTargetError(path, () => {
+  return orTargetError(path, NOT_WRITABLE, () => {
     const marker = join(path, UNFINISHED);
     const mark = markOf(snapshotId, object);
     const there = nearest(path);
@@ -78,7 +79,7 @@ export function openDirectory(
   overwrite: boolean,
 ): TargetDirectory {
   const { isContinued, freeBytes } = lookAtDirectory(path, snapshotId, object, overwrite);
-  return orTargetError(path, () => {
+  return orTargetError(path, NOT_WRITABLE, () => {
     const marker = join(path, UNFINISHED);
     mkdirSync(path, { recursive: true, mode: 0o700 });
     writeFileSync(marker, markOf(snapshotId, object), { mode: 0o600 });
@@ -87,17 +88,7 @@ export function openDirectory(
   });
 }
 
-function orTargetError<T>(path: string, work: () => T): T {
-  try {
-    return work();
-  } catch (cause) {
-    if (cause instanceof SnapError) throw cause;
-    throw new SnapError('TARGET', `${path} cannot be written: ${asError(cause).message}`, {
-      hint: 'it must be a directory that this user may write to',
-      cause,
-    });
-  }
-}
+const NOT_WRITABLE = 'it must be a directory that this user may write to';
 
 /** The path itself, or the lowest directory above it that is there. */
 const nearest = (path: string): string => (existsSync(path) || dirname(path) === path ? path : nearest(dirname(path)));

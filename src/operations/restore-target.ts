@@ -15,13 +15,14 @@ import {
   truncateSync,
 } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
-import { asError, SnapError } from '../errors.ts';
+import { SnapError } from '../errors.ts';
 import { deviceSize } from '../host/block-devices.ts';
 import { probe } from '../host/filesystems.ts';
 import { mountsHere } from '../host/mounts.ts';
 import { formatBytes } from '../lib/units.ts';
 import type { ImageSize } from './image-size.ts';
 import type { DeviceTarget } from './settings.ts';
+import { orTargetError } from './target-error.ts';
 
 export interface Target extends AsyncDisposable {
   /** What is written to. */
@@ -91,18 +92,15 @@ export function holdDevice(path: string, name: string): Target {
 }
 
 function openExclusively(path: string, name: string): number {
-  try {
-    return openSync(path, constants.O_RDWR | constants.O_EXCL);
-  } catch (cause) {
-    throw new SnapError('TARGET', `${name} cannot be written: ${asError(cause).message}`, {
-      hint: 'somebody uses it: look at it with lsblk',
-      cause,
-    });
-  }
+  return orTargetError(name, 'somebody uses it: look at it with lsblk', () =>
+    openSync(path, constants.O_RDWR | constants.O_EXCL),
+  );
 }
 
 /** What the blocks of a file are counted in. Source: stat(2). */
 const COUNTED_IN = 512;
+
+const NOT_WRITABLE = 'the directory must be there, and be writable';
 
 const unfinishedName = (path: string): string => `${path}.unfinished`;
 
@@ -112,7 +110,7 @@ function lookAtFile(path: string, overwrite: boolean, { dataBytes }: ImageSize):
   if (isThere && !overwrite) {
     throw new SnapError('TARGET', `${path} is there already`, { hint: 'give another name, or --overwrite' });
   }
-  const roomBytes = orTargetError(path, () => {
+  const roomBytes = orTargetError(path, NOT_WRITABLE, () => {
     const { bavail, bsize } = statfsSync(dirname(path));
     accessSync(dirname(path), constants.W_OK | constants.X_OK);
     const begun = lstatSync(unfinishedName(path), { throwIfNoEntry: false });
@@ -126,20 +124,9 @@ function lookAtFile(path: string, overwrite: boolean, { dataBytes }: ImageSize):
   return { neededBytes: dataBytes, roomBytes, holds: isThere ? 'a file' : null };
 }
 
-function orTargetError<T>(path: string, work: () => T): T {
-  try {
-    return work();
-  } catch (cause) {
-    throw new SnapError('TARGET', `${path} cannot be written: ${asError(cause).message}`, {
-      hint: 'the directory must be there, and be writable',
-      cause,
-    });
-  }
-}
-
 function openFile(path: string): Target {
   const unfinished = unfinishedName(path);
-  orTargetError(path, () =>
+  orTargetError(path, NOT_WRITABLE, () =>
     closeSync(openSync(unfinished, constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW, 0o600)),
   );
   let isLeft = false;

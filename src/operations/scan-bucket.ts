@@ -1,5 +1,5 @@
 /** The archives in a bucket, one after another as the listing comes: names, sizes and classes, and nothing read. */
-import { parseKey, parseSmallKey } from '../archive/key.ts';
+import { parseAnyKey, parseSmallKey } from '../archive/key.ts';
 import type { ListedObject } from '../cloud/ports.ts';
 import type { ArchiveFilter, Services } from './settings.ts';
 
@@ -21,7 +21,7 @@ export async function* archivesIn(
   for (const prefix of prefixesOf(filter)) {
     let current: FoundArchive | null = null;
     for await (const object of store.objects(prefix, { signal })) {
-      const name = nameOf(object.key);
+      const name = parseAnyKey(object.key);
       if (!name || !isWanted(name, filter)) continue;
       if (current && current.id !== name.snapshotId) {
         yield current;
@@ -43,8 +43,6 @@ export async function* archivesIn(
 
 const prefixesOf = ({ prefix, volumes }: ArchiveFilter): string[] =>
   volumes.length === 0 ? [prefix] : volumes.map((volume) => `${prefix}${volume}/`);
-
-const nameOf = (key: string) => parseKey(key) ?? parseSmallKey(key);
 
 function isWanted(
   { prefix, snapshotId, startTime }: { prefix: string; snapshotId: string; startTime: Date },

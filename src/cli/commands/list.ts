@@ -1,6 +1,6 @@
 /** `snap-to-s3 list`: its flags, and what they mean to the operation. */
 import { Command, Option } from 'commander';
-import { normalisePrefix, parseKey, parseSmallKey } from '../../archive/key.ts';
+import { normalisePrefix, parseAnyKey } from '../../archive/key.ts';
 import { awsServices } from '../../aws-services.ts';
 import { type ExitCode, SnapError } from '../../errors.ts';
 import { seconds } from '../../lib/clock.ts';
@@ -125,7 +125,7 @@ const SNAPSHOT = /^snap-(?:[0-9a-f]{8}|[0-9a-f]{17})$/;
 /** A key as `list` or the AWS CLI prints it, or an id. @throws SnapError `USAGE` */
 function toPlace(archive: string, prefix: string): { prefix: string; snapshotId: string } {
   const key = archive.replace(/^s3:\/\/[^/]*\//, '');
-  const parsed = parseKey(key) ?? parseSmallKey(key);
+  const parsed = parseAnyKey(key);
   if (parsed) return { prefix: parsed.prefix, snapshotId: parsed.snapshotId };
   if (!SNAPSHOT.test(archive))
     throw new SnapError('USAGE', `${archive} is neither a snapshot id nor the key of an archive`, {
