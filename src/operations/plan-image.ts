@@ -26,8 +26,8 @@ const LEAST_GAP = 32 * MiB;
 /** Less than this is not worth a decompressor of its own. Bytes of the image that are not zeros. */
 const LEAST_STRETCH = 64 * MiB;
 
-/** Nothing, as a stream that decompressors take. */
-const NOTHING: Record<CodecName, Buffer> = {
+/** A whole frame without content: decompressors refuse a stream without one. */
+const EMPTY_FRAME: Record<CodecName, Buffer> = {
   lz4: Buffer.concat([FRAME_HEADER, FRAME_END]),
   zstd: Buffer.from('28b52ffd2000010000', 'hex'),
 };
@@ -109,8 +109,13 @@ export class ImagePlan {
       runs.push({ from: this.blockAt(first), to: this.blockAt(end), isFetched });
       if (isFetched) extents.push({ from: this.#place(first).stored, to: this.#place(end).stored });
     }
-    if (extents.length === 0) extents.push(NOTHING[this.#codec]);
-    return { runs, extents: this.#areBlocks ? [FRAME_HEADER, ...extents, FRAME_END] : extents };
+    return { runs, extents: this.#asStream(extents) };
+  }
+
+  /** @param extents may be none: all zeros, or all written already. */
+  #asStream(extents: readonly Extent[]): Extent[] {
+    if (extents.length === 0) return [EMPTY_FRAME[this.#codec]];
+    return this.#areBlocks ? [FRAME_HEADER, ...extents, FRAME_END] : [...extents];
   }
 
   #runsOf({ first, end }: Stretch): (Stretch & { isFetched: boolean })[] {

@@ -81,7 +81,7 @@ test('stretches follow each other; each layout has every block once, and all but
       piece = stretch.end;
       const layout = plan.layOut(stretch);
       block = checkLayout(layout, index, block);
-      if (sample.codec === 'lz4')
+      if (sample.codec === 'lz4' && layout.runs.some(({ isFetched }) => isFetched))
         assert.deepEqual([layout.extents[0], layout.extents.at(-1)], [FRAME_HEADER, FRAME_END]);
     }
     assert.equal(piece, index.pieces.length - 1);
