@@ -32,6 +32,7 @@ const PACKAGES = {
     'ntfs-3g': 'ntfs-3g',
     'grub-mount': 'grub-common',
     aws: 'awscli',
+    tmux: 'tmux',
     chromium: 'chromium',
     radosgw: 'radosgw',
     'ceph-mon': 'ceph-mon',

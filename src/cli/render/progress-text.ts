@@ -1,25 +1,74 @@
-/** The progress of one object in numbers. */
+/** The progress of objects and of the run in numbers, and as lines that fit a terminal. */
 import type { ProgressTask } from '../../events.ts';
 import { formatBytes, formatDuration } from '../../lib/units.ts';
 
 export interface Progress {
   /** From 0 to 1; the expectation can be wrong, so never quite 1 while the object is running. */
   share: number;
+  /** Bytes a second; 0 where it is not known yet. */
+  rate: number;
   /** `1.2 GiB read, 560 MiB stored, 2.14:1, 120 MiB/s, 3 min 20 s left` */
   text: string;
 }
 
 export function describeProgress(task: ProgressTask, elapsedSeconds: number): Progress {
   const read = task.read();
-  const stored = task.stored?.() ?? null;
   const rate = elapsedSeconds > 0 ? read / elapsedSeconds : 0;
-  const parts = [`${formatBytes(read)} read`];
-  if (stored !== null) parts.push(`${formatBytes(stored)} stored`);
-  if (stored !== null && stored > 0) parts.push(`${(read / stored).toFixed(2)}:1`);
-  if (rate > 0) parts.push(`${formatBytes(rate)}/s`, timeLeft(task.expectedBytes - read, rate));
-  const share = task.expectedBytes > 0 ? Math.min(read / task.expectedBytes, 0.99) : 0;
-  return { share, text: parts.filter((part) => part !== '').join(', ') };
+  const text = [`${formatBytes(read)} read`, ...storedParts(task), rateText(rate), timeLeft(task, rate)];
+  return { share: shareOf(task), rate, text: text.filter((part) => part !== '').join(', ') };
 }
 
-const timeLeft = (restBytes: number, rate: number): string =>
-  restBytes > 0 ? `${formatDuration(restBytes / rate)} left` : '';
+const BAR_WIDTH = 20;
+
+/**
+ * One line of at most `width` columns. What matters least is left out first: the bar, the bytes stored, the rate; then
+ * the label is cut at its front, since its end tells objects of one snapshot apart.
+ */
+export function progressLine(task: ProgressTask, elapsedSeconds: number, width: number): string {
+  const { share, rate } = describeProgress(task, elapsedSeconds);
+  const percent = `${Math.floor(share * 100)}%`.padStart(4);
+  const read = formatBytes(task.read());
+  const left = timeLeft(task, rate);
+  const label = shortLabel(task.label);
+  const variants = [
+    [barOf(share), percent, label, read, ...storedParts(task), rateText(rate), left],
+    [percent, label, read, ...storedParts(task), rateText(rate), left],
+    [percent, label, read, rateText(rate), left],
+    [percent, label, left],
+  ].map((parts) => parts.filter((part) => part !== '').join('  '));
+  return variants.find((line) => line.length <= width) ?? shortened([percent, left], label, width);
+}
+
+/** `vol-1/2026-01-01T00:00:00+00:00 snap-1.2.tar.lz4` → `snap-1.2.tar.lz4` */
+const shortLabel = (label: string): string =>
+  label.slice(label.search(/snap-[0-9a-f]+[^/]*$/) || 0).trimStart() || label;
+
+function shortened([percent = '', left = '']: readonly string[], label: string, width: number): string {
+  const tail = left === '' ? '' : `  ${left}`;
+  const room = width - percent.length - tail.length - 2;
+  if (room < 8) return `${percent}${tail}`.slice(0, Math.max(0, width));
+  return `${percent}  …${label.slice(1 - room)}${tail}`;
+}
+
+function barOf(share: number): string {
+  const full = Math.round(share * BAR_WIDTH);
+  return `${'█'.repeat(full)}${'░'.repeat(BAR_WIDTH - full)}`;
+}
+
+function storedParts(task: ProgressTask): string[] {
+  const stored = task.stored?.() ?? null;
+  if (stored === null) return [];
+  const ratio = stored > 0 ? [`${(task.read() / stored).toFixed(2)}:1`] : [];
+  return [`${formatBytes(stored)} stored`, ...ratio];
+}
+
+/** A wrong expectation must not look like the end. */
+export const shareOf = (task: ProgressTask): number =>
+  task.expectedBytes > 0 ? Math.min(Math.max(task.read() / task.expectedBytes, 0), 0.99) : 0;
+
+const rateText = (rate: number): string => (rate > 0 ? `${formatBytes(rate)}/s` : '');
+
+function timeLeft(task: ProgressTask, rate: number): string {
+  const rest = task.expectedBytes - task.read();
+  return rate > 0 && rest > 0 ? `${formatDuration(rest / rate)} left` : '';
+}

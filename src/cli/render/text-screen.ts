@@ -1,11 +1,12 @@
 /** Lines for people: with bars below them on a terminal, with a calm line every so often in a log. */
 import { MultiBar, Presets } from 'cli-progress';
-import type { ProgressTask, SnapEvent } from '../../events.ts';
+import type { SnapEvent } from '../../events.ts';
 import { monotonic } from '../../lib/clock.ts';
 import type { Stream } from './paint.ts';
 import { paint } from './paint.ts';
-import { describeProgress } from './progress-text.ts';
+import { describeProgress, progressLine } from './progress-text.ts';
 import { reportTable } from './report-table.ts';
+import { RunProgress } from './run-progress.ts';
 import type { Screen } from './screen.ts';
 import { describeEvent } from './text.ts';
 import { every } from './ticker.ts';
@@ -28,7 +29,7 @@ const ANSWERS = new Set<string>([
   'drill.finished',
 ] satisfies SnapEvent['code'][]);
 
-const REDRAW_EACH = 0.25;
+const REDRAWS_A_SECOND = 4;
 
 /** Often enough to see that it lives, seldom enough for a night's log. */
 const LOG_LINE_EACH = 30;
@@ -48,33 +49,51 @@ function logScreen(stream: Stream, print: (text: string) => void): Screen {
   };
 }
 
+/** One line a bar: the terminal's cursor is moved up by the number of bars, whatever they hold. */
 function terminalScreen(stream: Stream, print: (text: string) => void): Screen {
+  const started = monotonic();
+  const run = new RunProgress();
   const bars = new MultiBar(
     {
       stream,
-      format: '{bar} {label}\n  {text}',
+      format: (_options, _params, { line }: { line: (width: number) => string }) => line(widthOf(stream)),
+      fps: REDRAWS_A_SECOND,
       hideCursor: true,
       clearOnComplete: true,
-      linewrap: false,
+      // The terminal's own setting would cut the lines of the log, too.
+      linewrap: true,
       forceRedraw: true,
-      barsize: 20,
+      gracefulExit: false,
     },
-    Presets.shades_classic,
+    Presets.legacy,
   );
   let live = 0;
+  let whole: Disposable | null = null;
   // Lines are shown above bars when those are drawn next: without a bar, that is never.
-  const log = (text: string) => (live > 0 ? bars.log(`${text}\n`) : print(`${text}\n`));
+  const log = (text: string) => (live > 0 ? bars.log(withoutRest(text)) : print(`${text}\n`));
   return {
-    notify: (event) => show(event, stream, log),
+    notify: (event) => {
+      run.hear(event);
+      show(event, stream, log);
+    },
     report: (report) => log(reportTable(report).join('\n')),
     track: (task) => {
       live++;
-      const bar = trackBar(bars, task);
+      const begun = monotonic();
+      const counted = run.add(task);
+      // The line of the whole run stays below the others.
+      whole?.[Symbol.dispose]();
+      const bar = showLine(bars, (width) => progressLine(task, secondsSince(begun), width));
+      whole = showLine(bars, (width) => run.line(secondsSince(started), width));
       return {
         [Symbol.dispose]: () => {
+          counted[Symbol.dispose]();
           bar[Symbol.dispose]();
           live--;
-          if (live === 0) bars.stop();
+          if (live > 0) return;
+          whole?.[Symbol.dispose]();
+          whole = null;
+          bars.stop();
         },
       };
     },
@@ -82,19 +101,17 @@ function terminalScreen(stream: Stream, print: (text: string) => void): Screen {
   };
 }
 
-function trackBar(bars: MultiBar, task: ProgressTask): Disposable {
-  const started = monotonic();
-  const bar = bars.create(1, 0, { label: task.label, text: '' });
-  const ticker = every(REDRAW_EACH, () => {
-    const progress = describeProgress(task, (monotonic() - started) / 1000);
-    bar.update(progress.share, { text: progress.text });
-  });
-  return {
-    [Symbol.dispose]: () => {
-      ticker[Symbol.dispose]();
-      bars.remove(bar);
-    },
-  };
+/** The last column stays free: some terminals move on to the next line when it is written. */
+const widthOf = ({ columns }: Stream): number => (columns ?? 80) - 1;
+
+const secondsSince = (start: number): number => (monotonic() - start) / 1000;
+
+/** A line that is written over a longer bar: what is left of that is cleared. */
+const withoutRest = (text: string): string => `${text}\n`.replaceAll('\n', '\u001b[K\n');
+
+function showLine(bars: MultiBar, line: (width: number) => string): Disposable {
+  const bar = bars.create(1, 0, { line });
+  return { [Symbol.dispose]: () => bars.remove(bar) };
 }
 
 function show(event: SnapEvent, stream: Stream, write: (text: string) => void): void {
