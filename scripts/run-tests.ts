@@ -5,9 +5,10 @@
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { globSync } from 'node:fs';
+import { globSync, mkdtempSync, realpathSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { differenceOf, machineState } from '../test/support/machine-state.ts';
+import { isFreeOfMounts, leftBehind } from '../test/support/machine-state.ts';
 
 const root = join(import.meta.dirname, '..');
 
@@ -31,16 +32,20 @@ const env = {
   NODE_NO_WARNINGS: '1',
 };
 
+const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
+
 process.exitCode = await main(process.argv.slice(2));
 
 async function main(suites: string[]): Promise<number> {
   if (suites.length === 0 && (await run(['npm', 'run', '--silent', 'check'])) !== 0) return 1;
   if ((await run(['npm', 'run', '--silent', 'build'])) !== 0) return 1;
   const files = (suites.length === 0 ? ['**'] : suites).flatMap(testsIn).sort();
-  const before = await machineState();
-  const code = await run([process.execPath, '--test', `--test-concurrency=${FILES_AT_ONCE}`, ...REPORTERS, ...files]);
-  const left = differenceOf(before, await machineState());
+  const directory = realpathSync(mkdtempSync(join(tmpdir(), 'snap-to-s3-')));
+  const argv = [process.execPath, '--test', `--test-concurrency=${FILES_AT_ONCE}`, ...REPORTERS, ...files];
+  const code = await run(argv, { TMPDIR: directory });
+  const left = leftBehind(directory);
   for (const thing of left) process.stderr.write(`left behind: ${thing}\n`);
+  if (isFreeOfMounts(directory)) rmSync(directory, { recursive: true, force: true });
   return code === 0 && left.length > 0 ? 1 : code;
 }
 
@@ -51,7 +56,12 @@ function testsIn(suite: string): string[] {
   return files;
 }
 
-async function run([tool = '', ...args]: string[]): Promise<number> {
-  const [code] = (await once(spawn(tool, args, { cwd: root, stdio: 'inherit', env }), 'close')) as [number | null];
+/** A signal ends the command first, so that what it leaves is still reported. */
+async function run([tool = '', ...args]: string[], more: NodeJS.ProcessEnv = {}): Promise<number> {
+  const child = spawn(tool, args, { cwd: root, stdio: 'inherit', env: { ...env, ...more } });
+  const forward = (signal: NodeJS.Signals) => void child.kill(signal);
+  for (const signal of SIGNALS) process.on(signal, forward);
+  const [code] = (await once(child, 'close')) as [number | null];
+  for (const signal of SIGNALS) process.off(signal, forward);
   return code ?? 1;
 }

@@ -1,5 +1,6 @@
 /** Block devices, partition tables and mounts of this machine. */
 import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
 import {
   existsSync,
   mkdirSync,
@@ -10,12 +11,13 @@ import {
   utimesSync,
   writeFileSync,
 } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { test } from 'node:test';
 import { run } from '../../lab/core/run.ts';
 import { buildDisk } from '../../lab/disks/build.ts';
 import { withDevice } from '../../lab/disks/mounted.ts';
 import { waitForDevice } from '../../src/host/block-devices.ts';
+import { freeDeviceNames } from '../../src/host/device-names.ts';
 import { probe } from '../../src/host/filesystems.ts';
 import { copyToFat } from '../../src/host/fill-fat.ts';
 import { mountReadOnly } from '../../src/host/mounts.ts';
@@ -31,30 +33,37 @@ test('a device is found by the name asked for only if its size is the volume’s
   const image = join(temporaryDirectory(t), 'disk.img');
   await run(['truncate', '--size', '16M', image]);
   await withDevice(image, null, { readOnly: true }, async (device) => {
-    symlinkSync(device, '/dev/sdq');
-    try {
-      const wait = { signal, within: 50 };
-      const found = await waitForDevice('vol-00000000000000aaa', '/dev/sdq', 16 * 2 ** 20, wait);
-      assert.deepEqual(found, { path: device, size: 16 * 2 ** 20 });
-      await assert.rejects(waitForDevice('vol-00000000000000aaa', '/dev/sdq', 2 ** 30, wait), /no device appeared/);
-      // The same name and size, but known to be another volume.
-      const other = '/dev/disk/by-id/nvme-Amazon_Elastic_Block_Store_vol00000000000000bbb';
-      mkdirSync('/dev/disk/by-id', { recursive: true });
-      symlinkSync(device, other);
-      try {
-        await assert.rejects(
-          waitForDevice('vol-00000000000000aaa', '/dev/sdq', 16 * 2 ** 20, wait),
-          /no device appeared/,
-        );
-        assert.equal((await waitForDevice('vol-00000000000000bbb', '/dev/sdq', 1, wait)).path, device);
-      } finally {
-        unlinkSync(other);
-      }
-    } finally {
-      unlinkSync('/dev/sdq');
-    }
+    using named = linkUnderFreeName(device);
+    const wait = { signal, within: 50 };
+    const [ours, others] = ['a', 'b'].map((letter) => `vol-${letter}${randomBytes(8).toString('hex')}`);
+    assert.ok(ours && others);
+    const found = await waitForDevice(ours, named.path, 16 * 2 ** 20, wait);
+    assert.deepEqual(found, { path: device, size: 16 * 2 ** 20 });
+    await assert.rejects(waitForDevice(ours, named.path, 2 ** 30, wait), /no device appeared/);
+    // The same name and size, but known to be another volume.
+    using _identified = linkAs(device, `/dev/disk/by-id/nvme-Amazon_Elastic_Block_Store_${others.replace('-', '')}`);
+    await assert.rejects(waitForDevice(ours, named.path, 16 * 2 ** 20, wait), /no device appeared/);
+    assert.equal((await waitForDevice(others, named.path, 16 * 2 ** 20, wait)).path, device);
   });
 });
+
+function linkAs(device: string, path: string): Disposable & { path: string } {
+  mkdirSync(dirname(path), { recursive: true });
+  symlinkSync(device, path);
+  return { path, [Symbol.dispose]: () => unlinkSync(path) };
+}
+
+/** A name that no other lab on this machine has taken. */
+function linkUnderFreeName(device: string): Disposable & { path: string } {
+  for (const path of freeDeviceNames([]).reverse()) {
+    try {
+      return linkAs(device, path);
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+    }
+  }
+  throw new Error('all device names of this machine are taken');
+}
 
 test('partitions without nodes are opened as windows, and given back', async (t) => {
   const image = join(temporaryDirectory(t), 'disk.img');

@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { addSnapshotOf } from '../support/disks.ts';
 import { BUCKET, labForTest, runProgram, type TestLab } from '../support/lab.ts';
+import { spareDeviceName } from '../support/volumes.ts';
 
 const AWS = '/usr/bin/aws';
 
@@ -59,7 +60,7 @@ test('EC2: snapshots, volumes, tags, paging, errors', async (t) => {
     '--instance-id',
     'i-0123456789abcdef0',
     '--device',
-    '/dev/sdz',
+    spareDeviceName(),
   );
   await aws(lab, 'ec2', 'wait', 'volume-in-use', '--volume-ids', VolumeId);
   assert.equal((await aws(lab, 'ec2', 'delete-volume', '--volume-id', VolumeId)).failure, 'VolumeInUse');

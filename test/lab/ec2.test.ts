@@ -24,6 +24,7 @@ import {
 } from '@aws-sdk/client-ec2';
 import { addSnapshotOf, addSnapshotOfImage } from '../support/disks.ts';
 import { credentialsOf, labForTest, type TestLab } from '../support/lab.ts';
+import { spareDeviceName } from '../support/volumes.ts';
 
 const ZONE = 'us-east-1a';
 
@@ -58,28 +59,29 @@ test('a volume goes through its states, and is a block device while it is attach
     partitions: [{ content: 'ext4', sizeMiB: 8 }],
   });
   const { ec2 } = lab;
+  const name = spareDeviceName();
   const made = await ec2.send(new CreateVolumeCommand({ AvailabilityZone: ZONE, SnapshotId: disk.snapshotId }));
   const id = made.VolumeId ?? '';
   assert.equal(made.State, 'creating');
   await rejectsWith(
-    ec2.send(new AttachVolumeCommand({ VolumeId: id, InstanceId: 'i-0123456789abcdef0', Device: '/dev/sdx' })),
+    ec2.send(new AttachVolumeCommand({ VolumeId: id, InstanceId: 'i-0123456789abcdef0', Device: name })),
     'IncorrectState',
   );
   await until(async () => (await volume(lab, id))?.State === 'available');
-  const attach = { VolumeId: id, InstanceId: 'i-0123456789abcdef0', Device: '/dev/sdx' };
+  const attach = { VolumeId: id, InstanceId: 'i-0123456789abcdef0', Device: name };
   assert.equal((await ec2.send(new AttachVolumeCommand(attach))).State, 'attaching');
   await until(async () => (await volume(lab, id))?.Attachments?.[0]?.State === 'attached');
   const link = `/dev/disk/by-id/nvme-Amazon_Elastic_Block_Store_${id.replace('-', '')}`;
-  assert.equal(realpathSync(link), realpathSync('/dev/sdx'));
+  assert.equal(realpathSync(link), realpathSync(name));
   assert.ok(existsSync(`${link}-part1`), 'its partition has no node');
   const mapping = await ec2.send(
     new DescribeInstanceAttributeCommand({ InstanceId: attach.InstanceId, Attribute: 'blockDeviceMapping' }),
   );
-  assert.ok(mapping.BlockDeviceMappings?.some(({ DeviceName }) => DeviceName === '/dev/sdx'));
+  assert.ok(mapping.BlockDeviceMappings?.some(({ DeviceName }) => DeviceName === name));
   await rejectsWith(ec2.send(new DeleteVolumeCommand({ VolumeId: id })), 'VolumeInUse');
   assert.equal((await ec2.send(new DetachVolumeCommand({ VolumeId: id }))).State, 'detaching');
   await until(async () => (await volume(lab, id))?.State === 'available');
-  assert.ok(!existsSync(link) && !existsSync('/dev/sdx'), 'links outlived the attachment');
+  assert.ok(!existsSync(link) && !existsSync(name), 'links outlived the attachment');
   await ec2.send(new DeleteVolumeCommand({ VolumeId: id }));
   await until(async () =>
     volume(lab, id).then(

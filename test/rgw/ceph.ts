@@ -1,6 +1,8 @@
 /** A Ceph cluster of one machine with an S3 gateway: a store that nobody here wrote. No systemd, no cephx. */
 import { randomUUID } from 'node:crypto';
+import { once } from 'node:events';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { type AddressInfo, createServer } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { run } from '../../lab/core/run.ts';
@@ -19,15 +21,16 @@ const CREDENTIALS = {
 /** Beyond GLACIER and STANDARD, which gateways have from the start. */
 const STORAGE_CLASSES = ['DEEP_ARCHIVE', 'STANDARD_IA'];
 
-/** @param directory short and empty; sockets lie in it. @param port and the one 1000 above it must be free. */
-export async function startGateway(directory: string, port: number): Promise<Gateway> {
+/** @param directory short and empty; sockets lie in it. */
+export async function startGateway(directory: string): Promise<Gateway> {
+  const [port, monitorPort] = await freePorts();
   for (const name of ['mon', 'osd', 'log', 'rgw']) mkdirSync(join(directory, name), { recursive: true });
   const cluster = randomUUID();
-  writeFileSync(join(directory, 'ceph.conf'), configuration(directory, cluster, port));
+  writeFileSync(join(directory, 'ceph.conf'), configuration(directory, cluster, port, monitorPort));
   const configured = ['-c', join(directory, 'ceph.conf')];
   try {
     await makeKeys(join(directory, 'keyring'));
-    await startMonitor(directory, configured, cluster, port + 1000);
+    await startMonitor(directory, configured, cluster, monitorPort);
     await startStorage(configured);
     await startService(configured, port);
   } catch (error) {
@@ -41,10 +44,19 @@ export async function startGateway(directory: string, port: number): Promise<Gat
   };
 }
 
-const configuration = (directory: string, cluster: string, port: number): string => `
+/** Two that nobody listens on, since other runs on this machine have gateways of their own. */
+async function freePorts(): Promise<[number, number]> {
+  const servers = [createServer().listen(0, '127.0.0.1'), createServer().listen(0, '127.0.0.1')] as const;
+  await Promise.all(servers.map((server) => once(server, 'listening')));
+  const [first, second] = servers.map((server) => (server.address() as AddressInfo).port);
+  await Promise.all(servers.map((server) => once(server.close(), 'close')));
+  return [first ?? 0, second ?? 0];
+}
+
+const configuration = (directory: string, cluster: string, port: number, monitorPort: number): string => `
 [global]
 fsid = ${cluster}
-mon host = v1:127.0.0.1:${port + 1000}
+mon host = v1:127.0.0.1:${monitorPort}
 public addr = 127.0.0.1
 cluster addr = 127.0.0.1
 ms bind ipv6 = false

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { createHash, randomBytes } from 'node:crypto';
 import { createWriteStream, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
@@ -28,8 +29,7 @@ import { BUCKET, labForTest, type RunOptions, runMigrate, type TestLab } from '.
 import { makeNastyTree } from '../support/nasty-tree.ts';
 import { type Gateway, startGateway } from './ceph.ts';
 
-const PORT = 17_480;
-const directory = mkdtempSync('/tmp/snap-to-s3-rgw-');
+const directory = mkdtempSync(join(tmpdir(), 'snap-to-s3-rgw-'));
 let gateway: Gateway;
 let s3: S3Client;
 
@@ -40,7 +40,7 @@ after(async () => {
 });
 
 before(async () => {
-  gateway = await startGateway(directory, PORT);
+  gateway = await startGateway(directory);
   s3 = new S3Client({
     region: 'us-east-1',
     endpoint: gateway.url,

@@ -1,7 +1,7 @@
 /** A lab of its own for a test, and the program run against it. What a test leaves behind fails it. */
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -9,6 +9,7 @@ import type { TestContext } from 'node:test';
 import { EC2Client } from '@aws-sdk/client-ec2';
 import { S3Client } from '@aws-sdk/client-s3';
 import { LabControl } from '../../lab/control/client.ts';
+import type { LoggedCall } from '../../lab/core/context.ts';
 import type { Leftover } from '../../lab/core/contract.ts';
 import { type Lab, type LabOptions, startLab } from '../../lab/index.ts';
 import { NODE_FLAGS } from '../../src/lib/node-flags.ts';
@@ -52,7 +53,7 @@ export async function labForTest(t: TestContext, options: LabTestOptions = {}): 
   t.after(async () => {
     ec2.destroy();
     s3.destroy();
-    const [unplayed, left] = await Promise.all([control.unusedFaults(), control.leftovers()]);
+    const [unplayed, left, calls] = await Promise.all([control.unusedFaults(), control.leftovers(), control.calls()]);
     await lab[Symbol.asyncDispose]();
     const [mounts, temporary] = ['mnt', 'tmp'].map((name) => readdirSync(join(workspace, name)));
     rmSync(directory, { recursive: true, force: true });
@@ -65,6 +66,7 @@ export async function labForTest(t: TestContext, options: LabTestOptions = {}): 
     );
     assert.deepEqual(mounts, [], 'mount points were left behind');
     assert.deepEqual(temporary, [], 'temporary files were left behind');
+    assert.deepEqual(linksOf(calls), [], 'device links were left behind');
   });
   await control.addBucket(BUCKET);
   const env = {
@@ -76,6 +78,17 @@ export async function labForTest(t: TestContext, options: LabTestOptions = {}): 
     ...lab.environment(),
   };
   return { lab, control, ec2, s3, directory: workspace, env };
+}
+
+/** Device links of volumes that were attached: only this lab has volumes of their names. */
+function linksOf(calls: readonly LoggedCall[]): string[] {
+  const attached = calls.filter(({ operation }) => operation === 'AttachVolume');
+  const serials = new Set(attached.map(({ details }) => details['VolumeId']?.replace('-', '')));
+  return namesIn('/dev/disk/by-id').filter((name) => serials.has(/_(vol[0-9a-f]+)/.exec(name)?.[1]));
+}
+
+function namesIn(directory: string): string[] {
+  return existsSync(directory) ? readdirSync(directory) : [];
 }
 
 /** Where the program finds itself compiled already, if anybody says so. */

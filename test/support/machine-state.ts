@@ -1,31 +1,90 @@
-/** What this machine holds that a tidy test gives back: loop devices, mounts, device links, files and processes. */
-import { readdirSync, readFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+/**
+ * What a run of tests left on this machine: loop devices, mounts, device links, files and processes.
+ *
+ * Other labs and other runs may work on the same machine. A thing belongs to a run if it leads into the run's own
+ * directory, which everything that the run starts has as its `TMPDIR`.
+ */
+import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { join } from 'node:path';
-import { run } from '../../lab/core/run.ts';
 
-export async function machineState(): Promise<Set<string>> {
-  const loops = (await run(['losetup', '--list', '--noheadings', '--output', 'NAME,BACK-FILE'])).trim().split('\n');
-  return new Set([
-    ...loops.filter((line) => line !== '').map((line) => `loop device ${line.replace(/\s+/, ' ')}`),
-    ...mounts().map((line) => `mount ${line}`),
-    ...names('/dev', /^(sd|xvd)[a-z]/).map((name) => `device /dev/${name}`),
-    ...names('/dev/disk/by-id', /Amazon_Elastic_Block_Store/).map((name) => `device link ${name}`),
-    ...names(tmpdir(), /^snap-to-s3-/).map((name) => `file ${join(tmpdir(), name)}`),
-    ...processes().map((line) => `process ${line}`),
-  ]);
+/** @param directory of the run, as an absolute path without symbolic links. */
+export function leftBehind(directory: string): string[] {
+  const loops = loopDevices(directory);
+  return [
+    ...[...loops].map(([device, file]) => `loop device ${device} ${file}`),
+    ...mounts(directory, loops).map(({ source, target }) => `mount ${source} at ${target}`),
+    ...links(loops).map((link) => `device link ${link}`),
+    ...names(directory, /^snap-to-s3-/).map((name) => `file ${join(directory, name)}`),
+    ...processes(directory).map(({ pid, command }) => `process ${pid} ${command}`),
+  ];
 }
 
-export const differenceOf = (before: ReadonlySet<string>, after: ReadonlySet<string>): string[] =>
-  [...after].filter((thing) => !before.has(thing));
+/** @returns whether the directory leads nowhere else, so that it can be removed. */
+export const isFreeOfMounts = (directory: string): boolean => mounts(directory, new Map()).length === 0;
 
-const mounts = (): string[] =>
-  readFileSync('/proc/self/mounts', 'utf8')
+const isBelow = (path: string, directory: string): boolean => path.startsWith(`${directory}/`);
+
+/** Devices with an image below the directory, and windows on these devices. @returns their files, by path. */
+function loopDevices(directory: string): Map<string, string> {
+  const all = names('/sys/block', /^loop\d+$/).flatMap((name): [string, string][] => {
+    const file = readOrNull(`/sys/block/${name}/loop/backing_file`)?.trim();
+    return file === undefined ? [] : [[`/dev/${name}`, file]];
+  });
+  const found = new Map(all.filter(([, file]) => isBelow(file, directory)));
+  for (const [device, file] of all) if (found.has(file)) found.set(device, file);
+  return found;
+}
+
+interface Mount {
+  source: string;
+  target: string;
+}
+
+function mounts(directory: string, loops: ReadonlyMap<string, string>): Mount[] {
+  return readFileSync('/proc/self/mounts', 'utf8')
     .split('\n')
-    .flatMap((line) => {
-      const [device = '', target = ''] = line.split(' ');
-      return device.startsWith('/dev/loop') || target.includes('snap-to-s3') ? [`${device} at ${target}`] : [];
-    });
+    .map((line) => {
+      const [source = '', target = ''] = line.split(' ');
+      return { source, target };
+    })
+    .filter(({ source, target }) => isBelow(target, directory) || loops.has(diskOf(source)));
+}
+
+const diskOf = (device: string): string => device.replace(/^(\/dev\/loop\d+)p\d+$/, '$1');
+
+/** Names of volumes that lead to one of the devices. */
+function links(loops: ReadonlyMap<string, string>): string[] {
+  const all = [
+    ...names('/dev', /^(sd|xvd)[a-z]/).map((name) => `/dev/${name}`),
+    ...names('/dev/disk/by-id', /Amazon_Elastic_Block_Store/).map((name) => `/dev/disk/by-id/${name}`),
+  ];
+  return all.filter((link) => {
+    const target = targetOf(link);
+    return target !== null && loops.has(diskOf(target));
+  });
+}
+
+function targetOf(link: string): string | null {
+  try {
+    return readlinkSync(link);
+  } catch {
+    return null;
+  }
+}
+
+interface Process {
+  pid: string;
+  command: string;
+}
+
+/** A process has the directory in its environment, or in its arguments. */
+const processes = (directory: string): Process[] =>
+  names('/proc', /^\d+$/).flatMap((pid) => {
+    const command = readOrNull(`/proc/${pid}/cmdline`) ?? '';
+    const environment = readOrNull(`/proc/${pid}/environ`) ?? '';
+    if (pid === String(process.pid) || !`${command}\0${environment}`.includes(directory)) return [];
+    return [{ pid, command: command.replaceAll('\0', ' ').slice(0, 100) }];
+  });
 
 function names(directory: string, pattern: RegExp): string[] {
   try {
@@ -35,15 +94,11 @@ function names(directory: string, pattern: RegExp): string[] {
   }
 }
 
-/** Programs that this one starts, and itself. */
-const OURS = /^(tar|lz4|zstd|gpg|ntfs-3g|grub-mount|radosgw|ceph-\w+)\0|src\/(bin|serving-process)\.ts|lab\/daemon\.ts/;
-
-const processes = (): string[] =>
-  names('/proc', /^\d+$/).flatMap((pid) => {
-    try {
-      const command = readFileSync(`/proc/${pid}/cmdline`, 'utf8');
-      return OURS.test(command) ? [`${pid} ${command.replaceAll('\0', ' ').slice(0, 100)}`] : [];
-    } catch {
-      return [];
-    }
-  });
+/** What is in /proc and /sys can be gone by the time it is read. */
+function readOrNull(path: string): string | null {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch {
+    return null;
+  }
+}

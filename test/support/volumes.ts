@@ -1,6 +1,6 @@
 /** The lab's volumes, and what is on them. */
 import assert from 'node:assert/strict';
-import { readdirSync } from 'node:fs';
+import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { DescribeVolumesCommand, type Volume } from '@aws-sdk/client-ec2';
 import type { TestLab } from './lab.ts';
@@ -17,4 +17,14 @@ export function volumeImage(lab: TestLab, volumeId: string): string {
   const name = readdirSync(directory).find((entry) => entry.startsWith(volumeId));
   assert.ok(name, `the lab has no image of ${volumeId}`);
   return join(directory, name);
+}
+
+/** A device name that EC2 takes, that the program does not ask for, and that no other lab on this machine has. */
+export function spareDeviceName(): string {
+  const [letters, all] = ['abcd', 'abcdefghijklmnopqrstuvwxyz'];
+  const names = [...letters].flatMap((first) => [...all].map((second) => `/dev/xvd${first}${second}`));
+  const free = names.filter((name) => !existsSync(name));
+  const name = free[Math.floor(Math.random() * free.length)];
+  assert.ok(name, 'all spare device names are taken');
+  return name;
 }
