@@ -1,6 +1,7 @@
 /** Are the recipients' keys fit for encryption? Asked of gpg before anything is created. */
 import { SnapError } from '../errors.ts';
-import { runTool } from '../transfer/process.ts';
+import { configurationProblem, NO_USER_OPTIONS } from '../lib/gpg-configuration.ts';
+import { lastLine, runTool, type ToolResult } from '../transfer/process.ts';
 
 /**
  * Validities that gpg encrypts to without asking: marginally (for a second opinion), fully and ultimately valid.
@@ -28,7 +29,9 @@ export async function checkRecipients(recipients: readonly string[], signal: Abo
 export async function checkSecretKeys(recipients: readonly string[], signal: AbortSignal): Promise<void> {
   for (const recipient of recipients) {
     const argv = ['gpg', '--batch', '--no-tty', '--list-secret-keys', '--', recipient];
-    if ((await runTool(argv, { signal, allowedExitCodes: [0, 2] })).exitCode === 0) return;
+    const listing = await runTool(argv, { signal, allowedExitCodes: [0, 1, 2] });
+    if (listing.exitCode === 0) return;
+    refuseFailure(listing);
   }
   throw new SnapError('GPG_KEY', 'no recipient has a private key here, so that the archive could not be validated', {
     hint: 'leave --validate out and validate where the key is, or import the private key of a recipient',
@@ -40,14 +43,15 @@ export async function checkSecretKeys(recipients: readonly string[], signal: Abo
  * @throws SnapError `GPG_KEY` saying why gpg would refuse it.
  */
 export async function checkRecipient(recipient: string, signal: AbortSignal): Promise<Date | null> {
-  const listing = await runTool(['gpg', '--batch', '--no-tty', '--with-colons', '--list-keys', '--', recipient], {
-    signal,
-    allowedExitCodes: [0, 2],
-  });
+  const argv = ['gpg', '--batch', '--no-tty', ...NO_USER_OPTIONS, '--with-colons', '--list-keys', '--', recipient];
+  const listing = await runTool(argv, { signal, allowedExitCodes: [0, 1, 2] });
   const keys = listing.stdout.split('\n').map((line) => line.split(':'));
   const primary = keys.filter(([record]) => record === 'pub');
   const [key] = primary;
-  if (!key) throw refused(recipient, 'is not in the keyring', 'import the public key: gpg --import FILE');
+  if (!key) {
+    refuseFailure(listing);
+    throw refused(recipient, 'is not in the keyring', 'import the public key: gpg --import FILE');
+  }
   if (primary.length > 1) throw refused(recipient, 'names several keys', 'give the fingerprint of one of them');
   const [, validity = '', , , , , expires = '', , , , , capabilities = ''] = key;
   const complaint = COMPLAINTS[validity];
@@ -62,6 +66,24 @@ export async function checkRecipient(recipient: string, signal: AbortSignal): Pr
   if (!capabilities.includes('E')) throw refused(recipient, 'cannot encrypt', 'choose a key with an encryption subkey');
   return expires === '' ? null : new Date(Number(expires) * 1000);
 }
+
+/** A gpg that could not look says nothing about the key. @throws SnapError `GPG_KEY` */
+function refuseFailure({ exitCode, stderr }: ToolResult): void {
+  if (exitCode === 0 || NO_SUCH_KEY.test(stderr)) return;
+  const problem = configurationProblem(stderr);
+  if (problem !== null) throw invalidConfiguration(problem);
+  throw new SnapError('GPG_KEY', `gpg cannot list keys${lastLine(stderr)}`, {
+    hint: 'run gpg --list-keys as the same user; keys can be checked once that works',
+  });
+}
+
+const NO_SUCH_KEY = /^gpg: error reading key: (?:No (?:public|secret) key|Not found)$/m;
+
+/** @param problem the file, the line and gpg's complaint. */
+export const invalidConfiguration = (problem: string): SnapError =>
+  new SnapError('GPG_KEY', `gpg cannot read its configuration: ${problem}`, {
+    hint: 'correct or remove that setting in gpg.conf, then run the same command again',
+  });
 
 const refused = (recipient: string, complaint: string, hint: string): SnapError =>
   new SnapError('GPG_KEY', `the gpg key of ${recipient} ${complaint}`, { hint });

@@ -117,6 +117,7 @@ async function startServer(mountPoint: string, scratch: string, options: ServedD
   const server = startStage(argv, {
     stdin: pipe.readEnd,
     stdout: null,
+    callsAws: true,
     onStderrLine: (line) => {
       const report = reportIn(line);
       if (report) onReport(report);

@@ -3,6 +3,8 @@ import { writeSync } from 'node:fs';
 import { decryptCommand } from '../archive/cipher.ts';
 import { decompressCommand } from '../archive/codec.ts';
 import { SnapError } from '../errors.ts';
+import { invalidConfiguration } from '../host/gpg-keys.ts';
+import { configurationProblem } from '../lib/gpg-configuration.ts';
 import type { Stage } from '../transfer/pipeline.ts';
 import { closeAll, makePipe } from '../transfer/pipes.ts';
 import type { ArchivedObject } from './find-archive.ts';
@@ -48,6 +50,8 @@ export const decompressStage = ({ codec }: ArchivedObject): Stage => ({ name: co
 
 /** gpg takes any session key, and cannot say whether that or the message is wrong: but with a right one, bytes come. */
 export function refuseKey(reason: SnapError, isWrongSessionKey: boolean): void {
+  const problem = configurationProblem(reason.message);
+  if (problem !== null) throw invalidConfiguration(problem);
   if (!isWrongSessionKey && !NO_KEY.test(reason.message)) return;
   const hint = isWrongSessionKey
     ? 'show the session key of this very object (docs/encryption.md); if it is, the beginning of the object is damaged'

@@ -10,8 +10,8 @@ import type { ObjectFacts, StoredObject } from '../cloud/ports.ts';
 import { MiB } from '../lib/units.ts';
 import { readParts } from '../transfer/part-reader.ts';
 import { startPipeline } from '../transfer/pipeline.ts';
-import { runTool } from '../transfer/process.ts';
 import { uploadParts } from '../transfer/upload.ts';
+import { encryptBytes, encryptedParts } from './encrypt.ts';
 import { archiveName, type Migration } from './migrate-snapshot.ts';
 import { uploadHolding } from './upload-holding.ts';
 
@@ -44,9 +44,7 @@ export async function commitIndex(
 
 async function storeSmall(migration: Migration, facts: ObjectFacts, input: Buffer): Promise<StoredObject> {
   const { settings, services, signal, claim } = migration;
-  const body = settings.encryption
-    ? (await runTool(encryptCommand(settings.encryption), { input, signal })).stdoutBytes
-    : input;
+  const body = settings.encryption ? await encryptBytes(settings.encryption, input, signal) : input;
   const before = await services.store.head(facts.key, { signal });
   claim.confirm();
   return services.store.putSmall(facts, body, before?.etag ?? null, { signal });
@@ -63,8 +61,9 @@ async function storeLarge(migration: Migration, facts: ObjectFacts, file: string
   try {
     await using pipeline = await startPipeline([stage], { signal, input });
     const streams = settings.uploadStreams;
+    const parts = readParts(pipeline.output, { expectedBytes, held: streams + 1, signal });
     return await uploadParts(
-      readParts(pipeline.output, { expectedBytes, held: streams + 1, signal }),
+      settings.encryption ? encryptedParts(parts) : parts,
       services.store.object(facts, 'STANDARD'),
       {
         streams,

@@ -1,12 +1,11 @@
 /** The last write of an archive, which makes it one. */
-import { encryptCommand } from '../archive/cipher.ts';
 import { manifestKey } from '../archive/key.ts';
 import { encodeManifest, MANIFEST_FORMAT, type Manifest, manifestSnapshot } from '../archive/manifest.ts';
 import { objectMetadata } from '../archive/metadata.ts';
 import { objectTags } from '../archive/tags.ts';
 import { now } from '../lib/clock.ts';
-import { runTool } from '../transfer/process.ts';
 import { VERSION } from '../version.ts';
+import { encryptBytes } from './encrypt.ts';
 import { archiveName, type Harvest, type Migration } from './migrate-snapshot.ts';
 
 /** @throws SnapError `ARCHIVE_EXISTS` when another run has written a manifest since this one looked. */
@@ -57,13 +56,13 @@ async function sealManifest(open: Manifest, { settings, snapshot, signal }: Migr
   const { encryption } = settings;
   if (!encryption) return open;
   const input = Buffer.from(JSON.stringify(open));
-  const { stdoutBytes } = await runTool(encryptCommand(encryption), { input, signal });
+  const sealed = await encryptBytes(encryption, input, signal);
   return {
     ...open,
     snapshot: { ...open.snapshot, tags: objectTags(snapshot.tags, settings.tagKey).tags },
     disk: { ...open.disk, partitionTable: null, bootCode: null, bootGap: null },
     objects: open.objects.map((object) => ({ ...object, uuid: null, label: null, geometry: null, plainSha256: null })),
     recorded: open.recorded.map((partition) => ({ ...partition, uuid: null, label: null })),
-    sealed: stdoutBytes.toString('base64'),
+    sealed: sealed.toString('base64'),
   };
 }

@@ -7,6 +7,7 @@ import { SnapError } from '../errors.ts';
 import { type IndexingReport, readIndexingReport } from '../indexing/indexing-order.ts';
 import { type Part, readParts } from '../transfer/part-reader.ts';
 import { type RunningPipeline, type Stage, type StageReport, startPipeline } from '../transfer/pipeline.ts';
+import { encryptedParts } from './encrypt.ts';
 import { type ObjectInput, openInput } from './object-input.ts';
 import type { ObjectOrder } from './store-object.ts';
 import { checkCounts, mismatch, reportOf } from './stream-counts.ts';
@@ -55,8 +56,9 @@ function runningStream(
 ): Omit<ObjectStream, 'broken'> {
   const { expectedBytes } = order.content;
   const parts = readParts(pipeline.output, { expectedBytes, held: order.streams + 1, signal });
+  const watched = order.index ? order.index.watch(parts) : parts;
   return {
-    parts: blamingStages(pipeline, order.index ? order.index.watch(parts) : parts),
+    parts: blamingStages(pipeline, order.encryption ? encryptedParts(watched) : watched),
     position: () => input.position() ?? bytesRead(pipeline, order),
     async verdict(storedBytes) {
       const reports = await pipeline.finished;

@@ -1,4 +1,5 @@
 /** Whether the witnesses of a stream agree on how long it is. */
+import { lengthProblem } from '../archive/cipher.ts';
 import { type CodecCounts, readCounts } from '../archive/codec.ts';
 import { SnapError } from '../errors.ts';
 import { readIndexingReport } from '../indexing/indexing-order.ts';
@@ -31,6 +32,9 @@ export function checkCounts(
   if (compressor && !order.encryption && compressor.storedBytes !== uploadedBytes) {
     throw mismatch(order, `${name} wrote ${compressor.storedBytes} bytes, ${uploadedBytes} were uploaded`);
   }
+  const problem =
+    compressor && order.encryption && lengthProblem(compressor.storedBytes, uploadedBytes, order.encryption);
+  if (problem) throw mismatch(order, problem);
 }
 
 /** zstd is compressed by the stage that makes the index, in frames. */

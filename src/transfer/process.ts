@@ -4,12 +4,13 @@
  * A child has one of two shapes. A *stage* is long-lived, its ends are file descriptors that the caller opened, and
  * its outcome is awaited separately. A *tool* is short, and what it prints is collected. Both are started from an
  * argument vector, never through a shell, in a process group of their own, so that a terminal's Ctrl+C reaches us
- * alone and stopping one stops what it started too. Output is in English, whatever the user's locale.
+ * alone and stopping one stops what it started too. What they find in their environment: `child-environment.ts`.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { StringDecoder } from 'node:string_decoder';
 import { asError, SnapError } from '../errors.ts';
 import { seconds, sleep } from '../lib/clock.ts';
+import { ownEnvironment, toolEnvironment } from './child-environment.ts';
 
 export interface Outcome {
   /** `null` when it did not exit by itself. */
@@ -36,6 +37,8 @@ export interface StageOptions {
   stdout: number | null;
   others?: readonly number[];
   onStderrLine?: (line: string) => void;
+  /** Whether it is a program of ours that calls AWS, and needs what this process has for that. */
+  callsAws?: boolean;
 }
 
 const KEPT_STDERR = 4096;
@@ -53,7 +56,7 @@ export function startStage(argv: readonly string[], options: StageOptions): Runn
   const child = spawn(tool, rest, {
     stdio: [options.stdin ?? 'ignore', options.stdout ?? 'ignore', 'pipe', ...(options.others ?? [])],
     detached: true,
-    env: englishEnvironment(),
+    env: options.callsAws ? ownEnvironment(process.env) : toolEnvironment(process.env),
   });
   return watch(tool, child, options.onStderrLine);
 }
@@ -160,7 +163,7 @@ const MOST_OUTPUT = 64 * 1024 * 1024;
 export async function runTool(argv: readonly string[], options: ToolOptions = {}): Promise<ToolResult> {
   options.signal?.throwIfAborted();
   const [tool = '', ...rest] = argv;
-  const env = { ...englishEnvironment(), ...options.env };
+  const env = { ...toolEnvironment(process.env), ...options.env };
   const child = spawn(tool, rest, { stdio: ['pipe', 'pipe', 'pipe'], detached: true, env });
   const running = watch(tool, child);
   const deadline = AbortSignal.timeout(options.within ?? seconds(120));
@@ -248,5 +251,3 @@ export function cannotStart(tool: string, error: unknown): SnapError {
     cause: error,
   });
 }
-
-const englishEnvironment = (): NodeJS.ProcessEnv => ({ ...process.env, LC_ALL: 'C', LANGUAGE: '' });

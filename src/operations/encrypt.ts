@@ -1,0 +1,34 @@
+/** Encryption by gpg, and a look at what came out: gpg exits with 0 whatever its configuration made it write. */
+import { type Encryption, encryptCommand, isMessageStart, lengthProblem } from '../archive/cipher.ts';
+import { SnapError } from '../errors.ts';
+import type { Part } from '../transfer/part-reader.ts';
+import { runTool } from '../transfer/process.ts';
+
+/**
+ * Encrypts what is small enough for memory.
+ * @throws SnapError `STAGE_FAILED` when gpg wrote something else than a message of these bytes; `ToolError`
+ */
+export async function encryptBytes(encryption: Encryption, input: Buffer, signal: AbortSignal): Promise<Buffer> {
+  const { stdoutBytes } = await runTool(encryptCommand(encryption), { input, signal });
+  requireMessage(stdoutBytes);
+  const problem = lengthProblem(input.length, stdoutBytes.length, encryption);
+  if (problem !== null) throw notEncrypted(problem);
+  return stdoutBytes;
+}
+
+/** Hands on the parts of gpg's output. @throws SnapError `STAGE_FAILED` before the first part is uploaded. */
+export async function* encryptedParts(parts: AsyncIterable<Part>): AsyncGenerator<Part> {
+  for await (const part of parts) {
+    if (part.number === 1) requireMessage(part.bytes);
+    yield part;
+  }
+}
+
+function requireMessage(start: Uint8Array): void {
+  if (!isMessageStart(start)) throw notEncrypted('what gpg wrote does not begin as a binary OpenPGP message');
+}
+
+const notEncrypted = (problem: string): SnapError =>
+  new SnapError('STAGE_FAILED', `${problem}; nothing was stored`, {
+    hint: 'look for options in /etc/gnupg/gpg.conf that change what gpg writes, and remove them',
+  });
