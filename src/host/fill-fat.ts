@@ -21,12 +21,35 @@ export async function copyToFat(directory: string, device: string, signal: Abort
   const options = { signal, within: minutes(60), env: ENVIRONMENT };
   const paths = names.map((name) => join(directory, name));
   try {
-    await runTool(['mcopy', '-s', '-m', '-Q', '-i', device, ...paths, '::/'], options);
+    for (const some of inBatches(paths, BATCH_BYTES))
+      await runTool(['mcopy', '-s', '-m', '-Q', '-i', device, ...some, '::/'], options);
     const { stdout } = await runTool(['mdir', '-/', '-a', '-b', '-i', device, '::/'], options);
     refuseLoss(directory, stdout);
   } catch (cause) {
     throw cause instanceof ToolError ? notFilled(cause.message, cause) : cause;
   }
+}
+
+/**
+ * Paths for one call: a kernel gives arguments and environment at least 128 KiB together.
+ * Source: execve(2), "Limits on size of arguments and environment".
+ */
+const BATCH_BYTES = 64 * 1024;
+
+/** @param most bytes of one batch; a text that is longer than that is a batch of its own. */
+function inBatches(texts: readonly string[], most: number): string[][] {
+  const batches: string[][] = [];
+  let room = 0;
+  for (const text of texts) {
+    const bytes = Buffer.byteLength(text) + 1;
+    if (bytes > room) {
+      batches.push([]);
+      room = most;
+    }
+    batches.at(-1)?.push(text);
+    room -= bytes;
+  }
+  return batches;
 }
 
 /** What mcopy cannot write of a name, such as 🎉, it leaves out without a word. @param listed `::/EFI/BOOT/` */

@@ -149,6 +149,23 @@ test('FAT shows its files with their times, and not its label, whoever mounts it
   });
 });
 
+test('FAT takes more names than one command line does', async (t) => {
+  const directory = temporaryDirectory(t);
+  const [image, files] = [join(directory, 'disk.img'), join(directory, 'files')];
+  await run(['truncate', '--size', '300M', image]);
+  await run(['mkfs.vfat', '-F', '32', image]);
+  mkdirSync(files);
+  for (let index = 0; index < 700; index++) writeFileSync(join(files, `${index}${'n'.repeat(220)}`), '');
+  // The kernel gives a quarter of the stack to arguments: 128 KiB.
+  const module = join(import.meta.dirname, '..', '..', 'src', 'host', 'fill-fat.ts');
+  const program = `import { copyToFat } from ${JSON.stringify(module)};
+    await copyToFat(${JSON.stringify(files)}, ${JSON.stringify(image)}, new AbortController().signal);`;
+  const node = [process.execPath, '--input-type=module', '--eval', program];
+  await run(['prlimit', `--stack=${2 ** 19}`, ...node]);
+  const listed = await run(['mdir', '-a', '-b', '-i', image, '::/']);
+  assert.equal(listed.trim().split('\n').length, 700);
+});
+
 test('what mtools cannot copy to FAT is told', async (t) => {
   const directory = temporaryDirectory(t);
   const [image, files] = [join(directory, 'disk.img'), join(directory, 'files')];
