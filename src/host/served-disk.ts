@@ -8,12 +8,14 @@ import { fileURLToPath } from 'node:url';
 import { SnapError } from '../errors.ts';
 import type { Host } from '../events.ts';
 import type { DirectAccess, ServingOrder, ServingReport } from '../fuse/serving-order.ts';
+import { seconds, watchdog } from '../lib/clock.ts';
+import { leftBehind } from '../lib/disposal.ts';
 import { NODE_FLAGS } from '../lib/node-flags.ts';
 import { programFile } from '../lib/program-file.ts';
 import { temporaryDirectory } from '../lib/temporary-files.ts';
 import { formatBytes } from '../lib/units.ts';
 import { makePipe } from '../transfer/pipes.ts';
-import { describeOutcome, lastLine, runTool, startStage } from '../transfer/process.ts';
+import { describeOutcome, lastLine, type RunningProcess, runTool, startStage } from '../transfer/process.ts';
 import type { FoundDevice } from './block-devices.ts';
 import { attachLoop } from './loop-devices.ts';
 import { endMount, isMounted } from './mounts.ts';
@@ -51,8 +53,9 @@ export async function serveDisk(options: ServedDiskOptions): Promise<ServedDisk>
   requireSpace(directory.path, options);
   const file = join(directory.path, DISK);
   writeFileSync(file, '', { mode: 0o600 });
-  const server = parts.use(await startServer(file, join(directory.path, 'scratch'), options));
+  // Unmounted last: a server that does not answer would keep its mount busy, and one that is gone does not.
   parts.defer(() => endFile(file));
+  const server = parts.use(await startServer(file, join(directory.path, 'scratch'), options));
   await server.ready;
   const loop = parts.use(await attachLoop(file, ['--direct-io=on']));
   await runTool(['blockdev', '--setra', READ_AHEAD, loop.path], { signal: options.signal });
@@ -137,9 +140,27 @@ async function startServer(mountPoint: string, scratch: string, options: ServedD
     [Symbol.asyncDispose]: async () => {
       signal.removeEventListener('abort', onAbort);
       closeSync(pipe.writeEnd);
-      await server.outcome;
+      await endServer(server, snapshotId);
     },
   };
+}
+
+/** It ends within milliseconds once its input does, unless something holds it. */
+const SERVER_ENDS_WITHIN = seconds(2);
+const SERVER_DIES_WITHIN = seconds(30);
+
+async function endServer(server: RunningProcess, snapshotId: string): Promise<void> {
+  if (await isOver(server.outcome, SERVER_ENDS_WITHIN)) return;
+  if (await isOver(server.stop(), SERVER_DIES_WITHIN)) return;
+  const what = `process ${server.pid}, which serves ${snapshotId}`;
+  throw leftBehind(what, `kill -KILL ${server.pid}; if it stays, restart the machine`, new Error('it does not end'));
+}
+
+/** @param within milliseconds. */
+async function isOver(work: Promise<unknown>, within: number): Promise<boolean> {
+  const late = Promise.withResolvers<boolean>();
+  using _timer = watchdog(within, () => late.resolve(false));
+  return await Promise.race([work.then(() => true), late.promise]);
 }
 
 const retryOf = ({ attempt, because, waitSeconds }: ServingReport & { serving: 'retry' }) => ({

@@ -146,12 +146,20 @@ test('throttling and lost connections are survived', async (t) => {
   assert.ok(recordsOf(done).some(({ code, service }) => code === 'call.retried' && service === 'EBS'));
 });
 
-/** Kills, with SIGKILL, the processes with both words in their command line and environment. */
-function killOne(marker: string, program: RegExp): void {
+test('a server that does not end by itself is ended', async (t) => {
+  const lab = await labForTest(t);
+  await addSnapshotOf(lab, SMALL);
+  const marker = `stopped-${process.pid}`;
+  const done = await runMarked(lab, marker, 'manifest.stored', () => signalOne(marker, /serving-process/, 'SIGSTOP'));
+  assert.equal(done.code, 0, done.stdout + done.stderr);
+});
+
+/** Signals the processes with both words in their command line and environment. */
+function signalOne(marker: string, program: RegExp, signal: NodeJS.Signals): void {
   for (const pid of readdirSync('/proc').filter((name) => /^\d+$/.test(name))) {
     try {
       const isMarked = readFileSync(`/proc/${pid}/environ`, 'utf8').includes(marker);
-      if (isMarked && program.test(readFileSync(`/proc/${pid}/cmdline`, 'utf8'))) process.kill(Number(pid), 'SIGKILL');
+      if (isMarked && program.test(readFileSync(`/proc/${pid}/cmdline`, 'utf8'))) process.kill(Number(pid), signal);
     } catch {
       // Gone meanwhile.
     }
@@ -171,7 +179,7 @@ test('the process that serves the blocks is killed: one message, nothing stored,
   const { snapshotId } = await addSnapshotOf(lab, FULL);
   await lab.control.setDelays({ getBlock: 100 });
   const marker = `${snapshotId}-server`;
-  const done = await runMarked(lab, marker, 'object.started', () => killOne(marker, /serving-process/));
+  const done = await runMarked(lab, marker, 'object.started', () => signalOne(marker, /serving-process/, 'SIGKILL'));
   assert.equal(done.code, 1, done.stdout + done.stderr);
   assert.match(done.stdout, /the process that serves snap-\w+ was killed by SIGKILL/);
   await expectNothing(lab, snapshotId);
@@ -186,7 +194,7 @@ for (const [what, pattern] of [
     const { snapshotId } = await addSnapshotOf(lab, FULL);
     await lab.control.setDelays({ getBlock: 50 });
     const marker = `${snapshotId}-run`;
-    const kill = () => (pattern ? killOne(marker, pattern) : killFamily(marker));
+    const kill = () => (pattern ? signalOne(marker, pattern, 'SIGKILL') : killFamily(marker));
     await runMarked(lab, marker, 'object.started', kill);
     const done = await runMigrate(lab, [...DIRECT, '--validate'], { env: ELSEWHERE });
     assert.equal(done.code, 0, done.stdout + done.stderr);
