@@ -67,8 +67,8 @@ export type SnapEvent =
   | { code: 'volume.deleted'; snapshot: string; volume: string }
   | { code: 'volume.kept'; snapshot: string; volume: string }
   | { code: 'disk.read'; snapshot: string; device: string; bytes: number; table: string; partitions: PartitionNote[] }
-  | { code: 'partition.raw'; snapshot: string; partition: number; reason: string }
-  | { code: 'partition.recorded'; snapshot: string; partition: number; reason: string }
+  | { code: 'partition.raw'; snapshot: string; partition: number | null; reason: string }
+  | { code: 'partition.recorded'; snapshot: string; partition: number | null; reason: string }
   | {
       code: 'partition.mounted';
       snapshot: string;

@@ -6,6 +6,10 @@ type TableFacts = Pick<ShownManifest, 'tableId' | 'partitions'>;
 
 const SECTOR = 512;
 
+/** `partition 3`; `null` is a disk without a partition table, or the whole of one with a table. */
+export const nameOfPart = (partition: number | null): string =>
+  partition === null ? 'the disk' : `partition ${partition}`;
+
 /** A manifest is input from elsewhere: what cannot be understood is left out, and text is made printable. */
 export function tableFacts(json: unknown): TableFacts {
   const table = fields(fields(json)['partitiontable']);

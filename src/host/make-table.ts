@@ -39,10 +39,10 @@ export function planTable(json: unknown, diskBytes: number): TablePlan {
 }
 
 function readEntry(entry: Record<string, unknown>, diskBytes: number): { line: string; partition: Partition } {
-  const number = Number(/(\d+)$/.exec(String(entry['node']))?.[1] ?? 0);
+  const number = Number(matching(entry['node'], /[1-9]\d{0,2}$/).match(/\d+$/)?.[0]);
   const [start, size] = [wholeNumber(entry['start']), wholeNumber(entry['size'])];
   const type = matching(entry['type'], /^[0-9a-f-]{1,36}$/i);
-  if (number < 1 || number > 999 || (start + size) * SECTOR > diskBytes) throw damaged(`partition ${number}`);
+  if (number > 999 || (start + size) * SECTOR > diskBytes) throw damaged(`partition ${number}`);
   const facts = [`start=${start}`, `size=${size}`, `type=${type}`];
   if (entry['uuid'] !== undefined && !/^[0-9a-f]+-\d+$/i.test(String(entry['uuid'])))
     facts.push(`uuid=${matching(entry['uuid'], /^[0-9a-f-]{36}$/i)}`);

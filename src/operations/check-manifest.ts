@@ -1,6 +1,6 @@
 /** What a manifest says of a disk. */
 import type { Manifest } from '../archive/manifest.ts';
-import { tableEssence, tableFacts } from '../archive/partition-facts.ts';
+import { nameOfPart, tableEssence, tableFacts } from '../archive/partition-facts.ts';
 import type { Difference } from '../compare/difference.ts';
 import { probe, treatmentOf } from '../host/filesystems.ts';
 import { openPartition } from '../host/partition-device.ts';
@@ -17,7 +17,7 @@ export function missingByManifest({ disk, objects, recorded = [] }: Manifest): D
   const named = [...partitionsIn(disk), ...recorded.map(({ partition }) => partition)];
   const isEmpty = held.size === 0 && named.length === 0 && disk.partitionTable === null;
   const missing = new Set(isEmpty ? [null] : named.filter((part) => !held.has(part) && !leftOut.includes(part)));
-  return [...missing].map((part) => nothingOf(part === null ? 'the disk' : `partition ${part}`));
+  return [...missing].map((part) => nothingOf(nameOfPart(part)));
 }
 
 const partitionsIn = ({ table, partitionTable }: Manifest['disk']): number[] =>

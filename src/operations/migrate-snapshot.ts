@@ -184,10 +184,14 @@ async function storePartition(
   const { snapshot, services, signal } = migration;
   const found = await probe(device, signal);
   const treatment = treatmentOf(found);
-  const partition = number ?? 0;
   if (treatment.how === 'record') {
     const { type: filesystem, uuid, label } = found;
-    services.host.notify({ code: 'partition.recorded', snapshot: snapshot.id, partition, reason: treatment.reason });
+    services.host.notify({
+      code: 'partition.recorded',
+      snapshot: snapshot.id,
+      partition: number,
+      reason: treatment.reason,
+    });
     harvest.recorded.push({ partition: number, filesystem, uuid, label, bytes: size, reason: treatment.reason });
     return;
   }
@@ -195,7 +199,7 @@ async function storePartition(
   if (typeof stored === 'object') {
     return addObject(migration, harvest, stored);
   }
-  services.host.notify({ code: 'partition.raw', snapshot: snapshot.id, partition, reason: stored });
+  services.host.notify({ code: 'partition.raw', snapshot: snapshot.id, partition: number, reason: stored });
   const content: Content = { layout: 'image', device, expectedBytes: size };
   await addObject(migration, harvest, await storeContent(migration, number, found, content));
 }

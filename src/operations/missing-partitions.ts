@@ -1,4 +1,5 @@
 /** What a disk has, and an archive has not. */
+import { nameOfPart } from '../archive/partition-facts.ts';
 import type { Difference } from '../compare/difference.ts';
 import { probe, treatmentOf } from '../host/filesystems.ts';
 import { openPartition } from '../host/partition-device.ts';
@@ -12,12 +13,12 @@ export async function missingPartitions(
   signal: AbortSignal,
 ): Promise<Difference[]> {
   if (objects.some(({ partition }) => partition === null)) return [];
-  if (table.kind === 'none') return (await mayBeLeftOut(device.path, signal)) ? [] : [nothingOf('the disk')];
+  if (table.kind === 'none') return (await mayBeLeftOut(device.path, signal)) ? [] : [nothingOf(nameOfPart(null))];
   const held = new Set(objects.map(({ partition }) => partition));
   const missing: Difference[] = [];
   for (const partition of table.partitions.filter(({ number }) => !held.has(number))) {
     await using opened = await openPartition(device.path, partition, signal);
-    if (!(await mayBeLeftOut(opened.path, signal))) missing.push(nothingOf(`partition ${partition.number}`));
+    if (!(await mayBeLeftOut(opened.path, signal))) missing.push(nothingOf(nameOfPart(partition.number)));
   }
   return missing;
 }

@@ -1,5 +1,6 @@
 /** What a new volume is to hold, made out of the manifest before anything is created. */
 import type { Manifest, ManifestDisk } from '../archive/manifest.ts';
+import { nameOfPart } from '../archive/partition-facts.ts';
 import { SnapError } from '../errors.ts';
 import { FAT_FILLERS } from '../host/fill-fat.ts';
 import { checkWanted, makerOf, type WantedFilesystem } from '../host/make-filesystem.ts';
@@ -112,13 +113,14 @@ function placeOf(number: number | null, table: TablePlan | null): Partition | nu
 
 /** Each partition gets what it had, once. */
 function refuseGaps(pieces: readonly Piece[], table: TablePlan | null): void {
-  const given = pieces.map(({ partition }) => partition?.number ?? 0);
-  const had = table ? table.partitions.map(({ number }) => number) : [0];
+  const given = pieces.map(({ partition }) => partition?.number ?? null);
+  const had = table ? table.partitions.map(({ number }) => number) : [null];
   const wrong = [
     ...had.filter((number) => !given.includes(number)),
     ...given.filter((n, at) => given.indexOf(n) !== at),
   ];
-  if (wrong.length > 0) throw damaged(`the archive has no, or more than one, content of partition ${wrong[0]}`);
+  const [first] = wrong;
+  if (first !== undefined) throw damaged(`the archive has no content, or more than one, for ${nameOfPart(first)}`);
 }
 
 const BOOT_CODE_BYTES = 446;

@@ -125,8 +125,14 @@ test('a filesystem too damaged to mount is kept bit by bit', async (t) => {
 test('an empty disk is kept as an image', async (t) => {
   const lab = await labForTest(t);
   const disk = await addSnapshotOf(lab, { table: 'none', partitions: [{ content: 'empty', sizeMiB: 8 }] });
-  const done = await runMigrate(lab, ['--all']);
+  const done = await runMigrate(lab, ['--all', '--json']);
   assert.equal(done.code, 0, done.stderr);
+  const raw = recordsOf(done).filter(({ code }) => code === 'partition.raw');
+  assert.deepEqual(
+    raw.map(({ partition }) => partition),
+    [null],
+    'there is no partition 0',
+  );
   // The volume is a whole GiB, of which the image is the beginning.
   const manifest = await readManifest(lab);
   assert.deepEqual(

@@ -1,4 +1,5 @@
 /** Files of archives as lines, in columns as `ls -l` has them. */
+import { nameOfPart } from '../../archive/partition-facts.ts';
 import type { ListedFile, SnapEvent } from '../../events.ts';
 
 const LETTERS: Record<ListedFile['type'], string> = {
@@ -55,7 +56,7 @@ export function describeSearch({ archives, files, unreadable }: SnapEvent & { co
 }
 
 export function describeNotListed({ partition, reason, error }: SnapEvent & { code: 'files.not-listed' }): string {
-  const what = partition === null ? 'the disk' : `partition ${partition}`;
+  const what = nameOfPart(partition);
   const detail = error ? `: ${error.message}${error.hint === undefined ? '' : `\n  what to do: ${error.hint}`}` : '';
   return `${what} cannot be searched: ${reason}${detail}`;
 }

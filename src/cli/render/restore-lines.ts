@@ -1,4 +1,5 @@
 /** What a restore tells, as lines for people. */
+import { nameOfPart } from '../../archive/partition-facts.ts';
 import type { PlannedObject, PlannedRoom, RestorePlan, SnapEvent } from '../../events.ts';
 import { count, formatBytes, formatDuration } from '../../lib/units.ts';
 import { describeThaw } from './thaw-lines.ts';
@@ -39,7 +40,7 @@ export function describeRestoreEvent(event: RestoreEvent): string {
     case 'files.incomplete':
       return describeIncomplete(event);
     case 'partition.not-restored':
-      return `${event.partition === null ? 'the disk' : `partition ${event.partition}`} not restored: ${event.reason}`;
+      return `${nameOfPart(event.partition)} not restored: ${event.reason}`;
   }
 }
 

@@ -27,7 +27,10 @@ function describePartitions({
   // Extended ones, and all of them in an image of the whole disk.
   const others = [...places.keys()].filter((number) => !contents.some((content) => content.number === number));
   return [...contents, ...others.map((number) => ({ number, lines: [] }))]
-    .map(({ number, lines }) => ({ number, lines: [...lines, ...(places.get(number ?? 0) ?? [])] }))
+    .map(({ number, lines }) => ({
+      number,
+      lines: [...lines, ...((number === null ? null : places.get(number)) ?? [])],
+    }))
     .sort((one, other) => (one.number ?? 0) - (other.number ?? 0));
 }
 

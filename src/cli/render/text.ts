@@ -1,4 +1,5 @@
 /** Events as lines for people. `null`: nothing worth a line. */
+import { nameOfPart } from '../../archive/partition-facts.ts';
 import type { SnapError } from '../../errors.ts';
 import type { DifferenceNote, SnapEvent, SnapshotPlan } from '../../events.ts';
 import { count, formatBytes, formatDollars, formatDuration } from '../../lib/units.ts';
@@ -143,9 +144,9 @@ function describeContentEvent(event: ContentEvent): string | null {
     case 'disk.read':
       return `${event.device}: ${formatBytes(event.bytes)}, ${describeTable(event.table, event.partitions.length)}`;
     case 'partition.raw':
-      return `partition ${event.partition ?? 'none'} is stored as a raw image: ${event.reason}`;
+      return `${nameOfPart(event.partition)} is stored as a raw image: ${event.reason}`;
     case 'partition.recorded':
-      return `partition ${event.partition ?? 'none'} is recorded, not stored: ${event.reason}`;
+      return `${nameOfPart(event.partition)} is recorded, not stored: ${event.reason}`;
     case 'partition.mounted':
       return `${event.filesystem}${event.partition === null ? '' : ` of partition ${event.partition}`} mounted at ${event.mountPoint}${event.helper === null ? '' : ` by ${event.helper}`}`;
     case 'object.started':
