@@ -23,7 +23,7 @@ import {
   runValidate,
   type TestLab,
 } from '../support/lab.ts';
-import { oneIn } from '../support/sampled.ts';
+import { oneIn, seededRandom } from '../support/sampled.ts';
 import { imageOf } from '../support/tamper.ts';
 
 const GPT = {
@@ -67,15 +67,17 @@ test('an ordinary user archives a GPT disk, and lz4 -d gives it back', async (t)
   assert.equal(proof.code, 0, proof.stderr);
 });
 
+const random = seededRandom();
+
 /** Blocks of data, blocks that were written with zeros, and blocks that never were. */
 function randomDisk(lab: TestLab, blocks: number): { image: string; writtenZeros: number[] } {
   const image = join(lab.directory, `random-${blocks}.img`);
   const file = openSync(image, 'w');
   const writtenZeros: number[] = [];
   for (let index = 0; index < blocks; index++) {
-    const kind = Math.random();
+    const kind = random();
     if (kind < 0.3) writeSync(file, randomBytes(524_288), 0, 524_288, index * 524_288);
-    else if (kind < 0.4) writeSync(file, 'x', index * 524_288 + Math.floor(Math.random() * 524_288));
+    else if (kind < 0.4) writeSync(file, 'x', index * 524_288 + Math.floor(random() * 524_288));
     else if (kind < 0.6) writtenZeros.push(index);
   }
   ftruncateSync(file, blocks * 524_288);

@@ -9,6 +9,7 @@ import { type ServedDisk, serveFile } from '../../src/fuse/file-server.ts';
 import { mountServed } from '../../src/fuse/mount.ts';
 import { isMounted } from '../../src/host/mounts.ts';
 import { runProgram, temporaryDirectory } from '../support/lab.ts';
+import { seededRandom } from '../support/sampled.ts';
 
 interface Served {
   file: string;
@@ -41,6 +42,8 @@ const diskOf = (bytes: Buffer): ServedDisk => ({
   write: async (offset, data) => void data.copy(bytes, offset),
 });
 
+const random = seededRandom();
+
 const hashOf = (bytes: Buffer): string => createHash('sha256').update(bytes).digest('hex');
 
 test('the whole of it, parts at any place, by several readers at once', async (t) => {
@@ -49,7 +52,7 @@ test('the whole of it, parts at any place, by several readers at once', async (t
   assert.equal((await run(['stat', '--format', '%s %F', file])).trim(), `${bytes.length} regular file`);
   const whole = Array.from({ length: 4 }, () => run(['sha256sum', file]));
   for (const text of await Promise.all(whole)) assert.ok(text.startsWith(hashOf(bytes)));
-  const places = Array.from({ length: 20 }, () => Math.floor(Math.random() * bytes.length));
+  const places = Array.from({ length: 20 }, () => Math.floor(random() * bytes.length));
   const parts = places.map(async (at) => {
     const part =
       'dd if="$1" iflag=skip_bytes,count_bytes,fullblock skip="$2" count=70000 bs=64K status=none | sha256sum';

@@ -6,7 +6,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { addSnapshotOf } from '../support/disks.ts';
 import { labForTest } from '../support/lab.ts';
-import { FULL } from '../support/sampled.ts';
+import { FULL, seededRandom } from '../support/sampled.ts';
 import { type Cell, COMMANDS, cellsOf } from './matrix.ts';
 import { callsOf, observe } from './observe.ts';
 import { type Observations, place, readTable, writeTable } from './table.ts';
@@ -39,5 +39,11 @@ test('faults have the outcomes that are documented', { concurrency: FULL || WRIT
 
 function choose(cells: Cell[]): Cell[] {
   if (WRITE !== undefined) return cells.filter((cell) => new RegExp(WRITE).test(place(cell)));
-  return FULL ? cells : cells.toSorted(() => Math.random() - 0.5).slice(0, SAMPLE);
+  if (FULL) return cells;
+  const random = seededRandom();
+  return cells
+    .map((cell) => ({ cell, place: random() }))
+    .sort((one, other) => one.place - other.place)
+    .slice(0, SAMPLE)
+    .map(({ cell }) => cell);
 }

@@ -10,21 +10,23 @@ import { tagsOf } from './ec2-state.ts';
 import { addKey, gpgHome } from './gpg.ts';
 import { killFamily } from './kill-family.ts';
 import { labForTest, recordsOf, runMigrate, runValidate, type TestLab } from './lab.ts';
-import { FULL, oneIn } from './sampled.ts';
+import { FULL, named, seededRandom } from './sampled.ts';
+import { until } from './until.ts';
 
+/** Enough for an object of several parts, and what two filesystems of the least size hold. */
 const fill = async (directory: string): Promise<void> => {
-  writeFileSync(join(directory, 'noise'), randomBytes(20_000_000));
+  writeFileSync(join(directory, 'noise'), randomBytes(12_000_000));
 };
 
 const DISK = {
   table: 'gpt' as const,
   partitions: [
-    { content: 'ext4' as const, sizeMiB: 48, populate: fill },
+    { content: 'ext4' as const, sizeMiB: 24, populate: fill },
     { content: 'random' as const, sizeMiB: 2 },
     // The smallest that xfs can be takes long to read again and again.
     FULL
       ? { content: 'xfs' as const, sizeMiB: 320, populate: fill }
-      : { content: 'ext4' as const, sizeMiB: 32, populate: fill },
+      : { content: 'ext4' as const, sizeMiB: 20, populate: fill },
   ],
 };
 
@@ -33,8 +35,22 @@ const RECIPIENT = 'ops@example.com';
 /** Told only when a run, or the store, happens to be slow. */
 const BY_CHANCE = new Set(['object.progress', 'call.retried']);
 
-/** How a run is killed: at an event of `--json`, or after some milliseconds. */
-type Moment = { event: string } | { after: number };
+/** When a run is killed: at a line of `--json`, when half of the parts are stored, or after some milliseconds. */
+type Moment = { line: RegExp } | { parts: 'half' } | { after: number };
+
+const event = (code: string, rest = ''): Moment => ({
+  line: new RegExp(`"code":"${code.replace('.', '\\.')}"${rest}`),
+});
+
+const MOMENTS = {
+  'volume attached': event('volume.attached'),
+  'object started': event('object.started'),
+  'half-way': { parts: 'half' },
+  'object stored': event('object.stored'),
+  'index stored': event('index.stored'),
+  'manifest stored': event('manifest.stored'),
+  'tag set': event('tag.set', '.*"(migrated|validated)"'),
+} satisfies Record<string, Moment>;
 
 interface Whole {
   argv: string[];
@@ -44,6 +60,8 @@ interface Whole {
   hashes: Map<string, string>;
   /** Codes of all events, in the order of their first occurrence. */
   events: string[];
+  /** Calls of UploadPart. */
+  parts: number;
   milliseconds: number;
 }
 
@@ -53,28 +71,34 @@ export interface CrashPlan {
   source?: 'volume' | 'direct';
   /** Partitions at once. */
   partitions?: number;
-  /** In the usual run, one in so many of the events. */
-  eachEvent: number;
-  /** How many times at random. */
-  randomTimes: number;
+  /** In the usual run; with FULL, at all of these, at all events, and ten times at random. */
+  moments: readonly (keyof typeof MOMENTS)[];
 }
 
+const RANDOM_TIMES = 10;
+
 export function testCrashes(plan: CrashPlan): void {
-  const { layout, cipher, source = 'volume', partitions = 1, eachEvent, randomTimes } = plan;
-  test(`killed at events and at random times [${layout}, ${cipher}, ${source}, ${partitions}]`, async (t) => {
-    const whole = await wholeArchive(t, layout, cipher, [
-      '--source',
-      source,
-      '--partitions-at-once',
-      String(partitions),
-    ]);
-    for (const event of oneIn(eachEvent, whole.events))
-      await t.test(event, (inner) => killAndFinish(inner, whole, { event }));
-    for (let count = 0; count < randomTimes; count++) {
-      const after = Math.round(Math.random() * whole.milliseconds);
-      await t.test(`after ${after} ms`, (inner) => killAndFinish(inner, whole, { after }));
-    }
+  const { layout, cipher, source = 'volume', partitions = 1 } = plan;
+  test(`killed at its moments [${layout}, ${cipher}, ${source}, ${partitions}]`, async (t) => {
+    const flags = ['--source', source, '--partitions-at-once', String(partitions)];
+    const whole = await wholeArchive(t, layout, cipher, flags);
+    for (const [name, moment] of momentsOf(plan, whole))
+      await t.test(name, (inner) => killAndFinish(inner, whole, moment));
   });
+}
+
+/** A run that reads blocks directly attaches nothing. */
+function momentsOf({ source = 'volume', moments }: CrashPlan, whole: Whole): [string, Moment][] {
+  const { 'volume attached': attached, ...others } = MOMENTS;
+  const chosen = named(moments, source === 'volume' ? { 'volume attached': attached, ...others } : others);
+  if (!FULL) return chosen;
+  const random = seededRandom();
+  const times = Array.from({ length: RANDOM_TIMES }, () => Math.round(random() * whole.milliseconds));
+  return [
+    ...chosen,
+    ...whole.events.map((code): [string, Moment] => [code, event(code)]),
+    ...times.map((after): [string, Moment] => [`after ${after} ms`, { after }]),
+  ];
 }
 
 /** The archive of a run that nobody interrupted. */
@@ -94,8 +118,12 @@ async function wholeArchive(t: TestContext, layout: string, cipher: string, flag
   assert.equal(done.code, 0, done.stdout + done.stderr);
   const milliseconds = performance.now() - began;
   const events = [...new Set(recordsOf(done).map(({ code }) => code as string))].filter((code) => !BY_CHANCE.has(code));
-  return { argv, env, image, hashes: await hashesIn(lab, env), events, milliseconds };
+  const parts = await partsIn(lab);
+  return { argv, env, image, hashes: await hashesIn(lab, env), events, parts, milliseconds };
 }
+
+const partsIn = async ({ control }: TestLab): Promise<number> =>
+  (await control.calls()).filter(({ operation }) => operation === 'UploadPart').length;
 
 async function hashesIn(lab: TestLab, env: Record<string, string>): Promise<Map<string, string>> {
   const hashes = new Map<string, string>();
@@ -118,20 +146,34 @@ async function killAndFinish(t: TestContext, whole: Whole, moment: Moment): Prom
   assert.equal(proof.code, 0, proof.stderr);
 }
 
-async function runAndKill(lab: TestLab, { argv, env, events }: Whole, id: string, moment: Moment): Promise<void> {
+async function runAndKill(lab: TestLab, whole: Whole, id: string, moment: Moment): Promise<void> {
   const marker = `${id}-killed`;
   let isKilled = false;
   const kill = () => {
+    if (isKilled) return;
     isKilled = true;
     killFamily(marker);
   };
   const timer = 'after' in moment ? setTimeout(kill, moment.after) : undefined;
-  const first = await runMigrate(lab, argv, {
-    env: { ...env, SNAP_TO_S3_TEST_RUN: marker },
+  const half = 'parts' in moment ? killHalfWay(lab, whole.parts, kill) : undefined;
+  const first = await runMigrate(lab, whole.argv, {
+    env: { ...whole.env, SNAP_TO_S3_TEST_RUN: marker },
     onLine: (line) => {
-      if ('event' in moment && !isKilled && line.includes(`"code":"${moment.event}"`)) kill();
+      if ('line' in moment && moment.line.test(line)) kill();
     },
   });
   clearTimeout(timer);
-  if ('event' in moment) assert.ok(isKilled, `${moment.event} never came, but ${events.join(', ')}: ${first.stdout}`);
+  await half;
+  if (!('after' in moment))
+    assert.ok(isKilled, `the moment never came, but ${whole.events.join(', ')}: ${first.stdout}`);
+}
+
+/** From the middle one on, parts are not answered, so that the run cannot get any further. */
+async function killHalfWay(lab: TestLab, parts: number, kill: () => void): Promise<void> {
+  const half = Math.floor(parts / 2);
+  assert.ok(half > 0, `there is no half of ${parts} parts`);
+  await lab.control.script({ service: 's3', operation: 'UploadPart', skip: half, every: 1, action: { kind: 'hang' } });
+  await until(async () => (await partsIn(lab)) > half);
+  kill();
+  await lab.control.clearFaults();
 }

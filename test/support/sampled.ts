@@ -1,6 +1,54 @@
 /** Long suites try a part of their cases in the usual run, and all of them with SNAP_TO_S3_FULL (`npm run test:full`). */
+import assert from 'node:assert/strict';
+
 export const FULL = process.env['SNAP_TO_S3_FULL'] !== undefined;
 
-/** The middle one of each so many: often the first does nothing yet. */
-export const oneIn = <T>(count: number, cases: readonly T[]): T[] =>
-  FULL ? [...cases] : cases.filter((_, index) => index % count === Math.floor(count / 2));
+/**
+ * The middle one of each so many: often the first does nothing yet. What was selected is printed.
+ * @throws if nothing is: a suite without cases proves nothing.
+ */
+export function oneIn<T>(count: number, cases: readonly T[]): T[] {
+  const selected = FULL ? [...cases] : cases.filter((_, index) => index % count === Math.floor(count / 2));
+  assert.ok(selected.length > 0, `one in ${count} of ${cases.length} cases is none`);
+  if (selected.length < cases.length) say(`${selected.length} of ${cases.length} cases: ${namesOf(selected)}`);
+  return selected;
+}
+
+/** @throws for a name that is not among the cases. */
+export function named<T>(names: readonly string[], cases: Readonly<Record<string, T>>): [string, T][] {
+  const missing = names.filter((name) => !(name in cases));
+  assert.deepEqual(missing, [], `the cases are ${Object.keys(cases).join(', ')}`);
+  const selected = Object.entries(cases).filter(([name]) => FULL || names.includes(name));
+  assert.ok(selected.length > 0, 'no case was named');
+  const total = Object.keys(cases).length;
+  if (selected.length < total)
+    say(`${selected.length} of ${total} cases: ${selected.map(([name]) => name).join(', ')}`);
+  return selected;
+}
+
+/**
+ * Numbers from 0 to 1 that a run can repeat: the seed is printed, and SNAP_TO_S3_SEED sets it.
+ * The generator is mulberry32.
+ */
+export function seededRandom(): () => number {
+  let state = Number(process.env['SNAP_TO_S3_SEED'] ?? Math.floor(Math.random() * 2 ** 32));
+  say(`random choices: SNAP_TO_S3_SEED=${state}`);
+  return () => {
+    state = (state + 0x6d2b79f5) | 0;
+    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
+    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
+  };
+}
+
+const say = (text: string): void => void process.stdout.write(`${text}\n`);
+
+const LONGEST_NAME = 60;
+
+const namesOf = (cases: readonly unknown[]): string => cases.map(nameOf).join('; ');
+
+function nameOf(value: unknown): string {
+  if (Array.isArray(value) && typeof value[0] === 'string' && value[0] !== '') return value[0];
+  const text = typeof value === 'string' ? value : (JSON.stringify(value) ?? String(value));
+  return text.length > LONGEST_NAME ? `${text.slice(0, LONGEST_NAME)}…` : text;
+}

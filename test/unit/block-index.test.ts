@@ -8,6 +8,7 @@ import { BLOCK_KIND, type BlockTable, readImageIndex } from '../../src/archive/b
 import { ByteStream } from '../../src/archive/byte-stream.ts';
 import { compareImageWithBlocks } from '../../src/compare/image-with-blocks.ts';
 import { SnapError } from '../../src/errors.ts';
+import { seededRandom } from '../support/sampled.ts';
 
 const BLOCK = 4096;
 
@@ -20,6 +21,8 @@ interface Sample {
   known: number[];
 }
 
+const random = seededRandom();
+
 /** A disk of blocks of any kind; those before `stored` are in the archive already. */
 async function sample(blocks: number, stored: number): Promise<Sample> {
   const disk = Buffer.alloc(blocks * BLOCK);
@@ -27,7 +30,7 @@ async function sample(blocks: number, stored: number): Promise<Sample> {
   writer.stored(stored);
   for (let index = 0; index < blocks; index++) {
     const block = disk.subarray(index * BLOCK, (index + 1) * BLOCK);
-    const kind = Math.random();
+    const kind = random();
     if (kind < 0.4) randomBytes(BLOCK).copy(block);
     if (index >= stored && index % 7 === 0) writer.piece(index * BLOCK, index);
     if (index >= stored && kind < 0.7) writer.block(index, kind < 0.4 ? sha256(block) : null);
@@ -40,7 +43,7 @@ async function sample(blocks: number, stored: number): Promise<Sample> {
 function streamOf(bytes: Buffer): ByteStream {
   let position = 0;
   return new ByteStream(() => {
-    const chunk = bytes.subarray(position, position + 1 + Math.floor(Math.random() * 3 * BLOCK));
+    const chunk = bytes.subarray(position, position + 1 + Math.floor(random() * 3 * BLOCK));
     position += chunk.length;
     return chunk;
   });
@@ -56,8 +59,8 @@ test('any disk agrees with its index; a changed byte, an end too early and one t
     assert.deepEqual(kindsFound(disk, table), []);
     assert.deepEqual(kindsFound(disk.subarray(0, disk.length - 1), table), ['size']);
     assert.deepEqual(kindsFound(Buffer.concat([disk, Buffer.alloc(1)]), table), ['size']);
-    const block = known[Math.floor(Math.random() * known.length)] ?? 0;
-    const place = block * BLOCK + Math.floor(Math.random() * BLOCK);
+    const block = known[Math.floor(random() * known.length)] ?? 0;
+    const place = block * BLOCK + Math.floor(random() * BLOCK);
     disk.writeUInt8(disk.readUInt8(place) ^ 1, place);
     assert.deepEqual(kindsFound(disk, table), ['content']);
   }
