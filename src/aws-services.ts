@@ -17,6 +17,7 @@ import { awsVolumes } from './cloud/aws/volumes.ts';
 import type { Instance, PriceLists } from './cloud/ports.ts';
 import { SnapError } from './errors.ts';
 import type { Host } from './events.ts';
+import { searchPathOf } from './lib/search-path.ts';
 import type { AnalyzeServices, Services } from './operations/settings.ts';
 import { BlockBudget } from './transfer/governor.ts';
 
@@ -73,7 +74,7 @@ export async function awsServices(choices: AwsChoices, host: Host, env: NodeJS.P
     callerIdentity: awsCallerIdentity(sts, s3.control, choices.bucket),
     instance: () => instance().then((found) => sameRegion(found, region)),
     awaitNotice,
-    searchPath: env['PATH'] ?? '',
+    searchPath: searchPathOf(env),
     host,
   };
 }

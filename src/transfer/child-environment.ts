@@ -6,10 +6,10 @@
  * PERL5OPT name files that are obeyed, NODE_OPTIONS loads code. No list of such variables is complete, so children get
  * only the variables named here.
  */
+import { searchPathOf } from '../lib/search-path.ts';
 
-/** Where programs and libraries are found, where a user's files are, and how gpg's agent asks for a passphrase. */
+/** Where libraries are found, where a user's files are, and how gpg's agent asks for a passphrase. */
 const PASSED = [
-  'PATH',
   'LD_LIBRARY_PATH',
   'HOME',
   'USER',
@@ -34,12 +34,20 @@ const PASSED = [
 const FIXED = { LC_ALL: 'C', LANGUAGE: '', TZ: 'UTC' };
 
 /** What stock tools find in their environment: nothing that changes what they write, and no credentials. */
-export const toolEnvironment = (env: NodeJS.ProcessEnv): NodeJS.ProcessEnv => ({ ...only(PASSED, env), ...FIXED });
+export const toolEnvironment = (env: NodeJS.ProcessEnv): NodeJS.ProcessEnv => ({
+  ...only(PASSED, env),
+  PATH: searchPathOf(env),
+  ...FIXED,
+});
 
 /**
  * For a process of this program's own that calls AWS: it needs this process's credentials, proxies and certificates.
  */
-export const ownEnvironment = (env: NodeJS.ProcessEnv): NodeJS.ProcessEnv => ({ ...env, ...FIXED });
+export const ownEnvironment = (env: NodeJS.ProcessEnv): NodeJS.ProcessEnv => ({
+  ...env,
+  PATH: searchPathOf(env),
+  ...FIXED,
+});
 
 const only = (names: readonly string[], env: NodeJS.ProcessEnv): NodeJS.ProcessEnv =>
   Object.fromEntries(names.flatMap((name) => (env[name] === undefined ? [] : [[name, env[name]]])));
