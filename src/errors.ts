@@ -54,6 +54,7 @@ export const ERROR_CODES = {
   OBJECT_ARCHIVED: { blame: 'user', exit: EXIT.failed },
   THAWING: { blame: 'cloud', exit: EXIT.thawing },
   MANIFEST: { blame: 'user', exit: EXIT.failed },
+  OUTPUT: { blame: 'host', exit: EXIT.failed },
   REPORT: { blame: 'user', exit: EXIT.failed },
   DIFFERS: { blame: 'user', exit: EXIT.differs },
   COMPARE_FAILED: { blame: 'host', exit: EXIT.failed },

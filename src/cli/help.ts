@@ -1,14 +1,38 @@
 /** Passages that the help of several commands shares. */
+import { EXIT, type ExitCode } from '../errors.ts';
 
-export const EXIT_STATUS_HELP = `
-Exit status:
-  0    all done
-  1    failed; nothing was archived
-  2    bad usage; nothing was touched
-  3    some snapshots failed, others are done
-  10   nothing to do, or not found
-  11   another run holds the snapshot
-  12   archive and snapshot differ
-  13   objects are being thawed; run the same command again later
-  130  interrupted; what was held has been given back
-`;
+/** What each exit code means, where a command says nothing more exact. */
+const MEANINGS: Record<ExitCode, string> = {
+  [EXIT.ok]: 'all done',
+  [EXIT.failed]: 'failed',
+  [EXIT.usage]: 'bad usage; nothing was touched',
+  [EXIT.someFailed]: 'some snapshots failed, others are done',
+  [EXIT.nothingToDo]: 'nothing to do, or not found',
+  [EXIT.claimedElsewhere]: 'another run holds the snapshot',
+  [EXIT.differs]: 'archive and snapshot differ',
+  [EXIT.thawing]: 'objects are being thawed; run the same command again later',
+  [EXIT.interrupted]: 'interrupted; what was held has been given back',
+};
+
+/** Every command can end with these. */
+const COMMON = [EXIT.ok, EXIT.failed, EXIT.usage, EXIT.interrupted];
+
+/**
+ * The exit codes that a command can end with.
+ * @param others those beside 0, 1, 2 and 130.
+ * @param exact meanings that differ from the usual ones.
+ */
+export function exitStatusHelp(others: readonly ExitCode[], exact: Partial<Record<ExitCode, string>> = {}): string {
+  const codes = [...COMMON, ...others].sort((one, other) => one - other);
+  const lines = codes.map((code) => `  ${String(code).padEnd(4)} ${exact[code] ?? MEANINGS[code]}`);
+  return `\nExit status:\n${lines.join('\n')}\n`;
+}
+
+/** Of the program as a whole. */
+export const EVERY_EXIT_STATUS = exitStatusHelp([
+  EXIT.someFailed,
+  EXIT.nothingToDo,
+  EXIT.claimedElsewhere,
+  EXIT.differs,
+  EXIT.thawing,
+]);

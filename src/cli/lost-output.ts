@@ -7,16 +7,21 @@ const HARMLESS = ['EPIPE', 'ERR_STREAM_DESTROYED', 'ERR_STREAM_PREMATURE_CLOSE',
 
 /** The work goes on: it holds volumes and uploads, and must end properly, seen or not. */
 export class LostOutput {
+  readonly #process: Pick<NodeJS.Process, 'stdout' | 'stderr' | 'exitCode'>;
   #isLost = false;
+  #hasVerdict = false;
 
-  /** Streams tell of errors by events; those of files throw as well, wherever they are written to. */
-  constructor(process: Pick<NodeJS.Process, 'stdout' | 'stderr'>) {
+  /** Streams report errors by events; those of files throw as well, wherever they are written to. */
+  constructor(process: Pick<NodeJS.Process, 'stdout' | 'stderr' | 'exitCode'>) {
+    this.#process = process;
     // Never taken off: the last lines may fail after everything else has ended.
     for (const stream of [process.stdout, process.stderr]) stream.on('error', (error) => this.note(error));
   }
 
   note(error: unknown): void {
     this.#isLost ||= !HARMLESS.includes((error as NodeJS.ErrnoException).code ?? '');
+    // The error of the last lines comes when the command has ended already.
+    if (this.#isLost && this.#hasVerdict) this.#process.exitCode ||= EXIT.failed;
   }
 
   /** @returns what writes to a stream, and notes failures instead of throwing them. */
@@ -41,6 +46,7 @@ export class LostOutput {
 
   /** Lines that could not be kept make a failure of a run; readers that went away do not. */
   verdict(code: ExitCode): ExitCode {
+    this.#hasVerdict = true;
     return this.#isLost && code === EXIT.ok ? EXIT.failed : code;
   }
 }

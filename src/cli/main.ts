@@ -1,5 +1,5 @@
 /** Arguments in, exit code out. */
-import { CommanderError } from 'commander';
+import { type Command, CommanderError } from 'commander';
 import { asError, EXIT, type ExitCode, SnapError } from '../errors.ts';
 import { rootFailure } from '../lib/disposal.ts';
 import { rewriteAncestorGrammar } from './ancestor-grammar.ts';
@@ -30,7 +30,8 @@ export async function main(process: NodeJS.Process): Promise<void> {
   };
   using _verdict = demandVerdict(process);
   try {
-    await buildProgram(context).parseAsync(rewriteAncestorGrammar(argv), { from: 'user' });
+    const program = buildProgram(context, argv.includes('--json'));
+    await program.parseAsync(withoutHelpOfNothing(program, rewriteAncestorGrammar(argv)), { from: 'user' });
   } catch (thrown) {
     code = report(process, output, argv, thrown);
   }
@@ -51,16 +52,33 @@ export function demandVerdict(process: Pick<NodeJS.Process, 'on' | 'off' | 'stde
   return { [Symbol.dispose]: () => process.off('exit', onExit) };
 }
 
+/** `nosuch --help`: the parser would print the help of the program and end well; alone, the command is refused. */
+function withoutHelpOfNothing(program: Command, argv: string[]): string[] {
+  const [name = '-'] = argv;
+  const isKnown = name.startsWith('-') || name === 'help' || program.commands.some((sub) => sub.name() === name);
+  return isKnown ? argv : [name];
+}
+
 /** Help and version arrive as errors too; the parser has printed those, and its complaints, itself. */
 function report(process: NodeJS.Process, output: LostOutput, argv: readonly string[], thrown: unknown): ExitCode {
   const print = output.printer(process.stderr);
-  if (thrown instanceof CommanderError) return thrown.exitCode === 0 ? EXIT.ok : EXIT.usage;
+  const asJson = argv.includes('--json');
+  if (thrown instanceof CommanderError) {
+    if (thrown.exitCode === 0) return EXIT.ok;
+    if (asJson) print(renderError(usageError(thrown), asJson, process.stderr));
+    return EXIT.usage;
+  }
   const { failure, cleanupFailures } = rootFailure(thrown);
   const error = asSnapError(failure);
-  const asJson = argv.includes('--json');
   print(renderError(error, asJson, process.stderr));
   for (const cleanup of cleanupFailures) print(renderError(asSnapError(cleanup), asJson, process.stderr));
   return error.exitCode;
+}
+
+/** What the parser refuses, with its suggestion as the hint: `error: unknown option '--x'\n(Did you mean --y?)`. */
+function usageError({ message }: CommanderError): SnapError {
+  const [what = '', suggestion] = message.replace(/^error: /, '').split('\n');
+  return new SnapError('USAGE', what, { hint: suggestion?.replace(/^\((.*)\)$/, '$1') ?? 'see --help' });
 }
 
 /** Anything that is not a `SnapError` got past every layer that should have known it: a bug of this program. */

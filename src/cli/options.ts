@@ -3,6 +3,7 @@ import { type Command, Option } from 'commander';
 import { SnapError } from '../errors.ts';
 import type { Selection, SourceChoice, VolumeSettings } from '../operations/settings.ts';
 import { collect, matching, wholeNumber } from './flag-values.ts';
+import { makeMandatory } from './mandatory.ts';
 
 /** What the parser hands over of the flags below. */
 export interface SelectionFlags {
@@ -88,7 +89,7 @@ export function toSelection(flags: SelectionFlags, states: { value: string; unde
 export const BUCKET_NAME = matching(/^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/, 'a bucket name');
 
 export const bucketOption = (): Option =>
-  new Option('--bucket <name>', 'the bucket; it must exist').argParser(BUCKET_NAME).makeOptionMandatory();
+  makeMandatory(new Option('--bucket <name>', 'the bucket; it must exist').argParser(BUCKET_NAME));
 
 export const prefixOption = (): Option => new Option('--prefix <prefix>', 'put before all keys').default('');
 

@@ -12,9 +12,11 @@ import { migrateCommand } from './commands/migrate.ts';
 import { restoreCommand } from './commands/restore.ts';
 import { validateCommand } from './commands/validate.ts';
 import type { CliContext } from './context.ts';
-import { EXIT_STATUS_HELP } from './help.ts';
+import { EVERY_EXIT_STATUS } from './help.ts';
+import { demandMandatory } from './mandatory.ts';
 
-export function buildProgram(context: CliContext): Command {
+/** @param asJson whether refusals are to be thrown only, so that they can be told as JSON. */
+export function buildProgram(context: CliContext, asJson: boolean): Command {
   const program = new Command('snap-to-s3')
     .description('Moves EBS snapshots into your own S3 bucket, with every byte accounted for.')
     .usage('COMMAND [OPTIONS]')
@@ -22,7 +24,7 @@ export function buildProgram(context: CliContext): Command {
     .helpOption('-h, --help', 'print help, of the whole or of a command')
     .helpCommand('help [command]', 'print help of a command')
     .showSuggestionAfterError()
-    .addHelpText('after', PROGRAM_HELP + EXIT_STATUS_HELP);
+    .addHelpText('after', PROGRAM_HELP + EVERY_EXIT_STATUS);
   for (const command of [
     migrateCommand,
     validateCommand,
@@ -36,7 +38,7 @@ export function buildProgram(context: CliContext): Command {
     labCommand,
   ].map((make) => make(context)))
     program.addCommand(command);
-  behaveAlike(program, context.process);
+  behaveAlike(program, context.process, asJson);
   return program;
 }
 
@@ -44,11 +46,15 @@ const PROGRAM_HELP = `
 The command lines of version 0 keep working: snap-to-s3 --migrate --all --bucket BUCKET
 `;
 
-/** Refusals are one line and exit code 2, in every command and sub-command. */
-function behaveAlike(command: Command, process: NodeJS.Process): void {
+/**
+ * Refusals are one line and exit code 2, in every command and sub-command.
+ * @param asJson refusals are thrown only: whoever catches them prints them as records.
+ */
+function behaveAlike(command: Command, process: NodeJS.Process, asJson: boolean): void {
+  demandMandatory(command);
   command.exitOverride().configureOutput({
     writeOut: (text) => process.stdout.write(text),
-    writeErr: (text) => process.stderr.write(text),
+    writeErr: (text) => asJson || process.stderr.write(text),
   });
-  for (const sub of command.commands) behaveAlike(sub, process);
+  for (const sub of command.commands) behaveAlike(sub, process, asJson);
 }

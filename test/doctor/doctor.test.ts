@@ -164,5 +164,5 @@ test('no instance, no bucket, no tool, no trusted key', async (t) => {
   assert.match(said, /problem instance: the instance metadata service does not answer/);
   const nowhere = await runCli(lab.env, ['doctor', '--bucket', 'no-such-bucket']);
   assert.equal(nowhere.code, 1);
-  assert.match(nowhere.stderr, /problem {2}bucket: could not look at bucket no-such-bucket/);
+  assert.match(nowhere.stdout, /problem {2}bucket: could not look at bucket no-such-bucket/);
 });

@@ -63,10 +63,10 @@ test('images: to a file, a device, a snapshot and a volume', async (t) => {
   assert.deepEqual(readdirSync(into), []);
   const text = await dryRun([snapshotId, '--to-file', file], 0, []);
   assert.match(
-    text.stderr,
+    text.stdout,
     /would restore:\n {2}vol-.*img\.lz4\n {4}to \S+disk\.img: .* to be read, 1\.00 GiB decompr/,
   );
-  assert.match(text.stderr, /disk\.img takes \d.* at the most, and has /);
+  assert.match(text.stdout, /disk\.img takes \d.* at the most, and has /);
   writeFileSync(file, 'precious');
   assert.match((await dryRun([snapshotId, '--to-file', file], 1)).stdout, /is there already/);
   assert.equal(planOf(await dryRun([snapshotId, '--to-file', file, '--overwrite'])).rooms[0]?.holds, 'a file');

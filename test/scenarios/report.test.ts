@@ -1,8 +1,10 @@
 /** The end of a run: a table for people, a file for programs. */
 import assert from 'node:assert/strict';
-import { readdirSync, readFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { test } from 'node:test';
+import { type TestContext, test } from 'node:test';
+import { run } from '../../lab/core/run.ts';
 import type { RunReport } from '../../src/operations/run-report.ts';
 import { addSnapshotOf } from '../support/disks.ts';
 import { killFamily } from '../support/kill-family.ts';
@@ -66,7 +68,24 @@ test('a report that cannot be written is refused before anything begins', async 
   await addSnapshotOf(lab);
   const refused = await runMigrate(lab, ['--all', '--report', '/nowhere/report.json']);
   assert.equal(refused.code, 2, refused.stderr);
-  assert.match(refused.stderr, /cannot write the report \/nowhere\/report.json/);
+  assert.match(refused.stderr, /cannot write \/nowhere\/report.json/);
+  const full = await runMigrate(lab, ['--all', '--report', join(await fullDisk(t), 'report.json')]);
+  assert.equal(full.code, 1, full.stderr);
+  assert.match(full.stderr, /cannot write .*report.json: ENOSPC.* \[OUTPUT\]/);
   const calls = (await lab.control.calls()).filter(({ service }) => service === 'ec2');
   assert.deepEqual(calls, []);
 });
+
+/** A directory on a filesystem without room for a byte; nothing may be left in it. */
+async function fullDisk(t: TestContext): Promise<string> {
+  const directory = mkdtempSync(join(tmpdir(), 'snap-to-s3-test-'));
+  await run(['mount', '-t', 'tmpfs', '-o', 'size=4k', 'tmpfs', directory]);
+  t.after(async () => {
+    const left = readdirSync(directory);
+    await run(['umount', directory]);
+    rmdirSync(directory);
+    assert.deepEqual(left, ['full']);
+  });
+  writeFileSync(join(directory, 'full'), Buffer.alloc(4096));
+  return directory;
+}

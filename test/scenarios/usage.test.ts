@@ -1,13 +1,17 @@
 /** Bad usage is refused with exit code 2 before any call is made. */
 import assert from 'node:assert/strict';
+import { dirname, join } from 'node:path';
 import { test } from 'node:test';
-import { BUCKET, labForTest, runCli, runProgram, type TestLab } from '../support/lab.ts';
+import { addSnapshotOf } from '../support/disks.ts';
+import { BUCKET, labForTest, PROGRAM, runCli, runProgram, type TestLab } from '../support/lab.ts';
 
 const GOOD = ['migrate', '--all', '--bucket', BUCKET];
 
 const BAD: [string, string[], RegExp][] = [
   ['an unknown flag', [...GOOD, '--compresion', 'lz4'], /unknown option '--compresion'.*\n.*--compression/],
-  ['an unknown command', ['migrat'], /unknown command 'migrat'/],
+  ['an unknown command', ['migrat'], /unknown command 'migrat'.*\n.*migrate/],
+  ['help of an unknown command', ['migrat', '--help'], /unknown command 'migrat'/],
+  ['a misspelt bucket', ['migrate', '--all', '--bukcet', BUCKET], /unknown option '--bukcet'.*\n.*--bucket/],
   ['no selection', ['migrate', '--bucket', BUCKET], /say which snapshots/],
   ['two selections', [...GOOD, '--one'], /cannot be used with/],
   ['ids and --all', [...GOOD, '--snapshots', 'snap-00000000'], /cannot be used with/],
@@ -99,6 +103,36 @@ test('errors as JSON where JSON was asked for', async (t) => {
   assert.equal(record['code'], 'BUCKET');
   assert.equal(record['exitCode'], 1);
   assert.equal(typeof record['hint'], 'string');
+  const misspelt = await runCli(lab.env, ['migrate', '--all', '--bukcet', 'nowhere', '--json']);
+  assert.equal(misspelt.code, 2);
+  assert.deepEqual(JSON.parse(misspelt.stderr), {
+    type: 'error',
+    code: 'USAGE',
+    exitCode: 2,
+    message: "unknown option '--bukcet'",
+    hint: 'Did you mean --bucket?',
+  });
+});
+
+test('results are on standard output, and a disk without room for them is a failure', async (t) => {
+  const lab = await labForTest(t);
+  await addSnapshotOf(lab);
+  // As cron starts it, with Node's own directory.
+  const env = { ...lab.env, PATH: `${dirname(process.execPath)}:/usr/bin:/bin` };
+  const mnt = ['--mount-point', join(lab.directory, 'mnt')];
+  const results: [string[], RegExp][] = [
+    [['doctor', '--bucket', BUCKET, ...mnt], /^ok {7}tools/m],
+    [['clean', '--bucket', BUCKET, ...mnt], /^clean: nothing/m],
+    [['migrate', '--all', '--dry-run', '--bucket', BUCKET, ...mnt], /^snap-[0-9a-f]+ \(1 GiB of vol-/m],
+    [['compare'], /EBS USD\/month/],
+  ];
+  for (const [argv, pattern] of results) {
+    const done = await runCli(env, argv);
+    assert.match(done.stdout, pattern, `${argv.join(' ')}: ${done.stderr}`);
+    const script = 'exec "$@" > /dev/full';
+    const full = await runProgram(['sh', '-c', script, 'sh', process.execPath, PROGRAM, ...argv], { env });
+    assert.equal(full.code, 1, `${argv.join(' ')}: ${full.stderr}`);
+  }
 });
 
 test('a process that ends in the middle of its work, since nothing is left to wait for, fails', async () => {

@@ -10,7 +10,7 @@ import { EXIT, SnapError } from '../../errors.ts';
 import type { AnalyzeServices, AnalyzeSettings, RatioChoice } from '../../operations/settings.ts';
 import type { CliContext } from '../context.ts';
 import { collect, decimal, matching, wholeNumber } from '../flag-values.ts';
-import { EXIT_STATUS_HELP } from '../help.ts';
+import { exitStatusHelp } from '../help.ts';
 import { type AwsFlags, addOptionGroups, awsOptions, BUCKET_NAME, volumeTypeOption } from '../options.ts';
 import { planText } from '../plan-file.ts';
 import { type PriceFlags, priceOptions, pricesOf } from '../price-flags.ts';
@@ -46,7 +46,7 @@ export function analyzeCommand(context: CliContext): Command {
     .description(DESCRIPTION)
     .usage('[FILE... | - | s3://BUCKET/PREFIX] [OPTIONS]')
     .argument('[reports...]', 'files of a report, - for standard input, or s3://BUCKET/PREFIX')
-    .addHelpText('after', EXAMPLES + EXIT_STATUS_HELP)
+    .addHelpText('after', EXAMPLES + EXIT_STATUS)
     .action((inputs: string[], _flags, self: Command) => runAnalyze(inputs, self.opts<AnalyzeFlags>(), context));
   return addOptionGroups(command, [
     ['What is read:', inputOptions()],
@@ -55,6 +55,8 @@ export function analyzeCommand(context: CliContext): Command {
     ['Output:', outputOptions()],
   ]);
 }
+
+const EXIT_STATUS = exitStatusHelp([EXIT.nothingToDo], { [EXIT.nothingToDo]: 'no snapshots in the report or in EC2' });
 
 const DESCRIPTION = [
   'Shows what each EBS snapshot is billed for, by region and volume, from a Cost and Usage Report (CSV, gz, zip, Parquet), a',

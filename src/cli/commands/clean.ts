@@ -2,11 +2,12 @@
 import { Command, Option } from 'commander';
 import { normalisePrefix } from '../../archive/key.ts';
 import { awsServices } from '../../aws-services.ts';
+import { EXIT } from '../../errors.ts';
 import { clean } from '../../operations/clean.ts';
 import type { CleanSettings } from '../../operations/settings.ts';
 import type { CliContext } from '../context.ts';
 import { duration } from '../flag-values.ts';
-import { EXIT_STATUS_HELP } from '../help.ts';
+import { exitStatusHelp } from '../help.ts';
 import {
   type AwsFlags,
   addOptionGroups,
@@ -41,7 +42,7 @@ export function cleanCommand(context: CliContext): Command {
     .summary('find, and remove, what broken runs have left behind')
     .description(DESCRIPTION)
     .usage('--bucket BUCKET [--yes] [OPTIONS]')
-    .addHelpText('after', EXAMPLES + EXIT_STATUS_HELP)
+    .addHelpText('after', EXAMPLES + EXIT_STATUS)
     .action((_flags, self: Command) => runClean(self.opts<CleanFlags>(), context));
   return addOptionGroups(command, [
     ['Where to look:', [bucketOption(), prefixOption(), bucketOwnerOption(), tagOption(), mountPointOption()]],
@@ -50,6 +51,10 @@ export function cleanCommand(context: CliContext): Command {
     ['Output:', outputOptions()],
   ]);
 }
+
+const EXIT_STATUS = exitStatusHelp([], {
+  [EXIT.failed]: 'failed, or something that was found could not be removed',
+});
 
 const DESCRIPTION = [
   'Lists temporary volumes and their attachments and mounts, unfinished uploads, objects of archives that never became',

@@ -4,7 +4,7 @@ import { CHANGES, type CompareSettings, compareIn2017, compareToday } from '../.
 import { EXIT } from '../../errors.ts';
 import type { CliContext } from '../context.ts';
 import { decimal, matching, wholeNumber } from '../flag-values.ts';
-import { EXIT_STATUS_HELP } from '../help.ts';
+import { exitStatusHelp } from '../help.ts';
 import { addOptionGroups, profileOption } from '../options.ts';
 import { type PriceFlags, priceOptions, pricesOf } from '../price-flags.ts';
 import { comparisonText } from '../render/compare-text.ts';
@@ -24,7 +24,7 @@ export function compareCommand(context: CliContext): Command {
     .summary('show what archives cost, as a part of what snapshots cost')
     .description(DESCRIPTION)
     .usage('[OPTIONS]')
-    .addHelpText('after', EXAMPLES + EXIT_STATUS_HELP)
+    .addHelpText('after', EXAMPLES + EXIT_STATUS)
     .action((_flags, self: Command) => runCompare(self.opts<CompareFlags>(), context));
   return addOptionGroups(command, [
     ['What is compared:', volumeOptions()],
@@ -32,6 +32,8 @@ export function compareCommand(context: CliContext): Command {
     ['Output:', [new Option('--json', 'one JSON document on standard output')]],
   ]);
 }
+
+const EXIT_STATUS = exitStatusHelp([]);
 
 const DESCRIPTION = [
   'EBS snapshots are incremental, archives in S3 are full: which is cheaper depends on how much changes between snapshots.',

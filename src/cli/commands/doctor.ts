@@ -3,10 +3,11 @@ import { Command, type Option } from 'commander';
 import type { CodecName } from '../../archive/codec.ts';
 import { normalisePrefix } from '../../archive/key.ts';
 import { awsServices } from '../../aws-services.ts';
+import { EXIT } from '../../errors.ts';
 import { doctor } from '../../operations/doctor.ts';
 import type { DoctorSettings } from '../../operations/settings.ts';
 import type { CliContext } from '../context.ts';
-import { EXIT_STATUS_HELP } from '../help.ts';
+import { exitStatusHelp } from '../help.ts';
 import {
   type AwsFlags,
   addOptionGroups,
@@ -41,7 +42,7 @@ export function doctorCommand(context: CliContext): Command {
     .summary('find out beforehand what would go wrong')
     .description(DESCRIPTION)
     .usage('--bucket BUCKET [OPTIONS]')
-    .addHelpText('after', EXAMPLES + EXIT_STATUS_HELP)
+    .addHelpText('after', EXAMPLES + EXIT_STATUS)
     .action((_flags, self: Command) => runDoctor(self.opts<DoctorFlags>(), context));
   const asInRun: Option[] = [tagOption(), compressionOption(), gpgRecipientOption(), volumeTypeOption()];
   return addOptionGroups(command, [
@@ -51,6 +52,11 @@ export function doctorCommand(context: CliContext): Command {
     ['Output:', outputOptions()],
   ]);
 }
+
+const EXIT_STATUS = exitStatusHelp([], {
+  [EXIT.ok]: 'a run would work; there may be warnings',
+  [EXIT.failed]: 'a run would not work, or this could not be found out',
+});
 
 const DESCRIPTION = [
   'Looks at everything that a migration needs, and changes nothing: programs and their versions, root, filesystems that',

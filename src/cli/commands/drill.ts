@@ -4,14 +4,14 @@ import { userInfo } from 'node:os';
 import { resolve } from 'node:path';
 import { Command, Option } from 'commander';
 import { awsServices } from '../../aws-services.ts';
-import { SnapError } from '../../errors.ts';
+import { EXIT, SnapError } from '../../errors.ts';
 import type { DrillReport, Host } from '../../events.ts';
 import { drill } from '../../operations/drill.ts';
 import type { DrillSettings } from '../../operations/settings.ts';
 import { type ArchiveFilterFlags, archiveFilterOptions, toArchiveFilter } from '../archive-filter.ts';
 import type { CliContext } from '../context.ts';
 import { matching, wholeNumber } from '../flag-values.ts';
-import { EXIT_STATUS_HELP } from '../help.ts';
+import { exitStatusHelp } from '../help.ts';
 import {
   type AwsFlags,
   addOptionGroups,
@@ -31,7 +31,8 @@ import {
 } from '../options.ts';
 import { drillPage } from '../render/drill-html.ts';
 import { openHost } from '../render/open-host.ts';
-import { writeReport, writeWhole } from '../render/report-file.ts';
+import { writeOutputFile } from '../render/output-file.ts';
+import { writeReport } from '../render/report-file.ts';
 import { type ThawFlags, thawOptions, toThaw } from '../thaw-options.ts';
 
 /** Flags as the parser hands them over. */
@@ -55,7 +56,7 @@ export function drillCommand(context: CliContext): Command {
     .summary('restore archives chosen by lot, to prove that they can be')
     .description(DESCRIPTION)
     .usage('--bucket BUCKET [--sample N] [--scratch DIR] [--report FILE] [--html FILE] [OPTIONS]')
-    .addHelpText('after', EXAMPLES + EXIT_STATUS_HELP)
+    .addHelpText('after', EXAMPLES + EXIT_STATUS)
     .action((_flags, self: Command) => runDrill(self.opts<DrillFlags>(), context));
   return addOptionGroups(command, [
     ['Where the archives are:', [bucketOption(), prefixOption(), bucketOwnerOption(), downloadStreamsOption()]],
@@ -67,6 +68,14 @@ export function drillCommand(context: CliContext): Command {
     ['Output:', [...reportOptions(), ...outputOptions()]],
   ]);
 }
+
+const EXIT_STATUS = exitStatusHelp([EXIT.someFailed, EXIT.nothingToDo, EXIT.differs, EXIT.thawing], {
+  [EXIT.ok]: 'every chosen archive was restored and is what was archived',
+  [EXIT.failed]: 'no chosen archive could be restored',
+  [EXIT.someFailed]: 'some archives could not be restored, others are right',
+  [EXIT.nothingToDo]: 'no archive to choose from',
+  [EXIT.differs]: 'a restored archive is not what was archived',
+});
 
 const DESCRIPTION = [
   'Chooses complete archives by lot, restores each to a scratch directory, reads what lies there again, and compares it with',
@@ -111,7 +120,7 @@ async function runDrill(flags: DrillFlags, context: CliContext): Promise<void> {
   const { report, html, ...others } = flags;
   const save = (found: DrillReport | null) => {
     if (report !== undefined) writeReport(report, found ?? UNFINISHED);
-    if (html !== undefined) writeWhole(html, found ? drillPage(found) : 'This drill is unfinished.\n');
+    if (html !== undefined) writeOutputFile('--html', html, found ? drillPage(found) : 'This drill is unfinished.\n');
   };
   save(null);
   using shown = openHost(others, context);

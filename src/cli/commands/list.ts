@@ -2,7 +2,7 @@
 import { Command, Option } from 'commander';
 import { normalisePrefix, parseAnyKey } from '../../archive/key.ts';
 import { awsServices } from '../../aws-services.ts';
-import { type ExitCode, SnapError } from '../../errors.ts';
+import { EXIT, type ExitCode, SnapError } from '../../errors.ts';
 import { seconds } from '../../lib/clock.ts';
 import { findFiles } from '../../operations/find-files.ts';
 import { list } from '../../operations/list.ts';
@@ -11,7 +11,7 @@ import { showArchive } from '../../operations/show-archive.ts';
 import { type ArchiveFilterFlags, archiveFilterOptions, toArchiveFilter } from '../archive-filter.ts';
 import type { CliContext } from '../context.ts';
 import { collect, wholeNumber } from '../flag-values.ts';
-import { EXIT_STATUS_HELP } from '../help.ts';
+import { exitStatusHelp } from '../help.ts';
 import {
   type AwsFlags,
   addOptionGroups,
@@ -43,7 +43,7 @@ export function listCommand(context: CliContext): Command {
     .description(DESCRIPTION)
     .usage('[ARCHIVE] --bucket BUCKET [OPTIONS]')
     .argument('[archive]', 'a snapshot id, or the key of an object: shows this archive')
-    .addHelpText('after', EXAMPLES + EXIT_STATUS_HELP)
+    .addHelpText('after', EXAMPLES + EXIT_STATUS)
     .action((archive: string | undefined, _flags, self: Command) => runList(archive, self.opts<ListFlags>(), context));
   return addOptionGroups(command, [
     ['Where to look:', [bucketOption(), prefixOption(), bucketOwnerOption(), downloadStreamsOption()]],
@@ -53,6 +53,11 @@ export function listCommand(context: CliContext): Command {
     ['Output:', outputOptions()],
   ]);
 }
+
+const EXIT_STATUS = exitStatusHelp([EXIT.someFailed, EXIT.nothingToDo], {
+  [EXIT.someFailed]: 'a manifest or an index could not be read; the others are listed',
+  [EXIT.nothingToDo]: 'no archive, or no such file',
+});
 
 const DESCRIPTION = [
   'Shows what the bucket holds, archives of version 0 included: whether each is complete, its size, class and age, what it',

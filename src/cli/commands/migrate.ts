@@ -4,12 +4,12 @@ import { Command, Option } from 'commander';
 import { CODECS, type CodecName } from '../../archive/codec.ts';
 import { normalisePrefix } from '../../archive/key.ts';
 import { awsServices } from '../../aws-services.ts';
-import { SnapError } from '../../errors.ts';
+import { EXIT, SnapError } from '../../errors.ts';
 import { migrate } from '../../operations/migrate.ts';
 import type { MigrateSettings } from '../../operations/settings.ts';
 import type { CliContext } from '../context.ts';
 import { wholeNumber } from '../flag-values.ts';
-import { EXIT_STATUS_HELP } from '../help.ts';
+import { exitStatusHelp } from '../help.ts';
 import {
   type AwsFlags,
   addOptionGroups,
@@ -71,7 +71,7 @@ export function migrateCommand(context: CliContext): Command {
     .summary('archive EBS snapshots in S3')
     .description(DESCRIPTION)
     .usage('(--all | --one | --snapshots ID... | --from FILE) --bucket BUCKET [OPTIONS]')
-    .addHelpText('after', EXAMPLES + EXIT_STATUS_HELP)
+    .addHelpText('after', EXAMPLES + EXIT_STATUS)
     .action((_flags, self: Command) => runMigrate(withPlanOf(self, context), context));
   return addOptionGroups(command, [
     ['Which snapshots (exactly one of these):', selectionOptions('all completed snapshots whose tag is "migrate"')],
@@ -83,6 +83,12 @@ export function migrateCommand(context: CliContext): Command {
     ['Output:', [dryRunOption(), reportOption(), ...outputOptions()]],
   ]);
 }
+
+const EXIT_STATUS = exitStatusHelp([EXIT.someFailed, EXIT.nothingToDo, EXIT.claimedElsewhere, EXIT.differs], {
+  [EXIT.failed]: 'failed; the snapshots that failed have no complete archive of this run',
+  [EXIT.nothingToDo]: 'no snapshot is tagged, or a snapshot was not found',
+  [EXIT.differs]: 'with --validate: archive and snapshot differ',
+});
 
 const DESCRIPTION = [
   'Archives EBS snapshots in S3: each becomes a temporary volume of this instance, whose partitions are mounted and',

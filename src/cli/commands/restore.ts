@@ -3,14 +3,14 @@ import { resolve } from 'node:path';
 import { Command, Option } from 'commander';
 import { normalisePrefix } from '../../archive/key.ts';
 import { awsServices } from '../../aws-services.ts';
-import { SnapError } from '../../errors.ts';
+import { EXIT, SnapError } from '../../errors.ts';
 import { formatBytes } from '../../lib/units.ts';
 import { restore } from '../../operations/restore.ts';
 import type { DeviceTarget, FilesOrder, RestoreSettings, VolumeTarget } from '../../operations/settings.ts';
 import { ask, canAsk } from '../ask.ts';
 import type { CliContext } from '../context.ts';
 import { matching, wholeNumber } from '../flag-values.ts';
-import { EXIT_STATUS_HELP } from '../help.ts';
+import { exitStatusHelp } from '../help.ts';
 import {
   type AwsFlags,
   addOptionGroups,
@@ -68,7 +68,7 @@ export function restoreCommand(context: CliContext): Command {
       'SNAPSHOT --bucket BUCKET (--to-dir DIR | --to-file FILE | --to-device DEVICE | --to-snapshot | --to-volume) [OPTIONS]',
     )
     .argument('<snapshot>', 'whose archive', SNAPSHOT_ID)
-    .addHelpText('after', EXAMPLES + EXIT_STATUS_HELP)
+    .addHelpText('after', EXAMPLES + EXIT_STATUS)
     .action((snapshotId: string, _flags, self: Command) => runRestore(snapshotId, self.opts<RestoreFlags>(), context));
   return addOptionGroups(command, [
     ['Where from:', [bucketOption(), prefixOption(), bucketOwnerOption(), downloadStreamsOption(), sessionKeyOption()]],
@@ -78,6 +78,12 @@ export function restoreCommand(context: CliContext): Command {
     ['Output:', [dryRunOption(), reportOption(), ...outputOptions()]],
   ]);
 }
+
+const EXIT_STATUS = exitStatusHelp([EXIT.nothingToDo, EXIT.differs, EXIT.thawing], {
+  [EXIT.failed]: 'failed; what the message says is left can be resumed by the same command',
+  [EXIT.nothingToDo]: 'no archive, or no such path in it',
+  [EXIT.differs]: 'what was read is not what was archived',
+});
 
 const DESCRIPTION = [
   'Makes the files of an archive anew below a directory, with all their attributes; or writes an archived image, of a whole',

@@ -2,12 +2,12 @@
 import { Command, Option } from 'commander';
 import { normalisePrefix } from '../../archive/key.ts';
 import { awsServices } from '../../aws-services.ts';
-import { SnapError } from '../../errors.ts';
+import { EXIT, SnapError } from '../../errors.ts';
 import type { Selection, ValidateSettings } from '../../operations/settings.ts';
 import { validate } from '../../operations/validate.ts';
 import type { CliContext } from '../context.ts';
 import { collect } from '../flag-values.ts';
-import { EXIT_STATUS_HELP } from '../help.ts';
+import { exitStatusHelp } from '../help.ts';
 import {
   type AwsFlags,
   addOptionGroups,
@@ -49,7 +49,7 @@ export function validateCommand(context: CliContext): Command {
     .summary('prove that archives are what their snapshots are')
     .description(DESCRIPTION)
     .usage('(--all | --one | --snapshots ID... | --from FILE) --bucket BUCKET [OPTIONS]')
-    .addHelpText('after', EXAMPLES + EXIT_STATUS_HELP)
+    .addHelpText('after', EXAMPLES + EXIT_STATUS)
     .action((_flags, self: Command) =>
       runValidate(withPlan(self.opts<ValidateFlags>(), true, context.process.env['AWS_REGION']), context),
     );
@@ -63,6 +63,13 @@ export function validateCommand(context: CliContext): Command {
     ['Output:', [reportOption(), ...outputOptions()]],
   ]);
 }
+
+const EXIT_STATUS = exitStatusHelp([EXIT.someFailed, EXIT.nothingToDo, EXIT.claimedElsewhere, EXIT.differs], {
+  [EXIT.ok]: 'every archive matches its snapshot',
+  [EXIT.failed]: 'failed; nothing was proved',
+  [EXIT.someFailed]: 'some archives could not be compared, others match',
+  [EXIT.nothingToDo]: 'no snapshot is tagged, or a snapshot or its archive was not found',
+});
 
 const DESCRIPTION = [
   'Reads archives back from S3 and compares them, member by member or byte by byte, with a temporary volume made of the',

@@ -12,7 +12,7 @@ export function checkOutputFile(flag: string, path: string): void {
   }
 }
 
-/** @throws SnapError `USAGE` */
+/** @throws SnapError `USAGE` where no file can be; `OUTPUT` where its disk is full or broken. */
 export function writeOutputFile(flag: string, path: string, text: string): void {
   const unfinished = `${path}.${process.pid}.tmp`;
   try {
@@ -24,8 +24,15 @@ export function writeOutputFile(flag: string, path: string, text: string): void 
   }
 }
 
-const cannotWrite = (flag: string, path: string, cause: unknown): SnapError =>
-  new SnapError('USAGE', `cannot write ${path}: ${asError(cause).message}`, {
-    hint: `give ${flag} a file in a directory that exists and can be written to`,
+/** A full or broken disk is no mistake in the command line. */
+const OF_THE_DISK = ['ENOSPC', 'EDQUOT', 'EIO', 'EROFS', 'EFBIG'];
+
+function cannotWrite(flag: string, path: string, cause: unknown): SnapError {
+  const isOfDisk = OF_THE_DISK.includes((cause as NodeJS.ErrnoException).code ?? '');
+  return new SnapError(isOfDisk ? 'OUTPUT' : 'USAGE', `cannot write ${path}: ${asError(cause).message}`, {
+    hint: isOfDisk
+      ? `make room on the disk of ${path}, or give ${flag} a file on another disk; then run the same command again`
+      : `give ${flag} a file in a directory that exists and can be written to`,
     cause,
   });
+}

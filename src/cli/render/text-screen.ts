@@ -27,6 +27,13 @@ const ANSWERS = new Set<string>([
   'file.listed',
   'file.found',
   'drill.finished',
+  'plan.snapshot',
+  'restore.planned',
+  'clean.found',
+  'clean.removed',
+  'clean.finished',
+  'doctor.finding',
+  'doctor.finished',
 ] satisfies SnapEvent['code'][]);
 
 const REDRAWS_A_SECOND = 4;
