@@ -12,12 +12,17 @@ import argparse, base64, hashlib, json, os, subprocess, sys
 
 LZ4_MAGIC, LZ4_HEADER, LZ4_END = bytes.fromhex("04224d18"), bytes.fromhex("04224d18607073"), bytes(4)
 DECODERS = {"lz4": ["lz4", "-d", "-q", "-c"], "zstd": ["zstd", "-d", "-q", "-c"], "gpg": ["gpg", "--batch", "--quiet", "-d"]}
+REASONS = {"gpg": "the private key is missing, or its passphrase is wrong"}
+REASONS.update(dict.fromkeys(["lz4", "zstd"], "the object is damaged"))
 SOME = 1 << 20
 
 
 def decode(data, steps):
     for step in steps:
-        data = subprocess.run(DECODERS[step], input=data, stdout=subprocess.PIPE, check=True).stdout
+        done = subprocess.run(DECODERS[step], input=data, stdout=subprocess.PIPE)
+        if done.returncode != 0:
+            sys.exit(f"{step} failed, see above: {REASONS[step]}")
+        data = done.stdout
     return data
 
 
@@ -49,8 +54,9 @@ def whole_stream(directory, item):
         source = stages[-1].stdout
     while chunk := source.read(SOME):
         yield chunk
-    if any(stage.wait() != 0 for stage in stages):
-        sys.exit("the object is damaged")
+    failed = [stage.args[0] for stage in stages if stage.wait() != 0]
+    if failed:
+        sys.exit(f"{failed[0]} failed, see above: {REASONS[failed[0]]}")
 
 
 def some_pieces(directory, item, pieces, spans):
@@ -171,4 +177,11 @@ def main():
         restore_image(args.directory, fitting[0], args.target)
 
 
-main()
+try:
+    main()
+except OSError as error:
+    sys.exit(f"{error.filename or 'tar'}: {error.strerror}")
+except (ValueError, KeyError, TypeError, IndexError) as error:
+    sys.exit(f"the manifest or the index is damaged: {type(error).__name__}: {error}")
+except KeyboardInterrupt:
+    sys.exit(130)

@@ -7,6 +7,7 @@ import { withMounted } from '../../lab/disks/inspect.ts';
 import { keyEnding, keysIn } from '../support/archives.ts';
 import { compareTrees } from '../support/compare-trees.ts';
 import { addSnapshotOf } from '../support/disks.ts';
+import { gpgHome } from '../support/gpg.ts';
 import { type Finished, labForTest, runMigrate, runProgram, type TestLab } from '../support/lab.ts';
 import { makeNastyTree } from '../support/nasty-tree.ts';
 import { assertSameBytes } from '../support/same-bytes.ts';
@@ -42,9 +43,11 @@ async function archived(
   assert.equal(migrated.code, 0, migrated.stdout + migrated.stderr);
   const bucket = await fetchAll(lab);
   const manifest = await keyEnding(lab, '.manifest.json');
-  const reader: Reader = (command, ...argv) =>
-    runProgram(['/usr/bin/python3', READER, command, bucket, manifest, ...argv], { env: { ...lab.env, ...env } });
-  return { lab, reader, image: imageOf(lab, snapshotId), bucket };
+  const readerWith =
+    (keyring: Record<string, string>): Reader =>
+    (command, ...argv) =>
+      runProgram(['/usr/bin/python3', READER, command, bucket, manifest, ...argv], { env: { ...lab.env, ...keyring } });
+  return { lab, reader: readerWith(env), readerWith, image: imageOf(lab, snapshotId), bucket };
 }
 
 const GPT = {
@@ -60,7 +63,7 @@ for (const [codec, cipher] of [
   ['zstd', 'gpg'],
 ] as const) {
   test(`${codec}, ${cipher}: files with all that they had, all or some`, async (t) => {
-    const { lab, reader, image } = await archived(t, GPT, { source: 'volume', codec, cipher });
+    const { lab, reader, readerWith, image } = await archived(t, GPT, { source: 'volume', codec, cipher });
     const listed = await reader('list');
     assert.match(listed.stdout, /partition 1, None[\s\S]*partition 2, ext4/);
     const [whole, some] = ['whole', 'some'].map((name) => join(lab.directory, name)) as [string, string];
@@ -81,6 +84,12 @@ for (const [codec, cipher] of [
     assert.equal(existsSync(nowhere), false);
     const raw = join(lab.directory, 'raw');
     assert.equal((await reader('image', raw)).code, 0);
+    if (cipher === 'gpg') {
+      const stranger = await readerWith({ GNUPGHOME: await gpgHome(t) })('list');
+      assert.equal(stranger.code, 1);
+      assert.match(stranger.stderr, /^gpg failed, see above: the private key is missing/m);
+      assert.doesNotMatch(stranger.stderr, /Traceback/);
+    }
   });
 }
 
