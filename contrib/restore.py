@@ -32,10 +32,20 @@ def small(directory, key):
 
 
 def load_manifest(directory, key):
+    if not os.path.exists(os.path.join(directory, key)):
+        sys.exit(f"{key} is not there: without a manifest, an archive is unfinished, or one of version 0")
     manifest = json.loads(small(directory, key))
     if manifest["format"] != 1:
         sys.exit(f"format {manifest['format']} is not known here")
     return json.loads(decode(base64.b64decode(manifest["sealed"]), ["gpg"])) if manifest.get("sealed") else manifest
+
+
+def refuse_incomplete(directory, objects):
+    for item in objects:
+        path = os.path.join(directory, item["key"])
+        found = os.path.getsize(path) if os.path.exists(path) else "none"
+        if found != item["storedBytes"]:
+            sys.exit(f"the archive is not complete: {item['key']} has {item['storedBytes']} bytes in the manifest, here {found}")
 
 
 def load_index(directory, item):
@@ -163,6 +173,7 @@ def main():
     parser.add_argument("--path", action="append", default=[])
     args = parser.parse_args()
     objects = load_manifest(args.directory, args.manifest)["objects"]
+    refuse_incomplete(args.directory, objects)
     if args.command == "list":
         for item in objects:
             print(f"{item['key']}: partition {item['partition']}, {item['filesystem']}, {item['plainBytes']} bytes")

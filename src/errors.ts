@@ -53,6 +53,7 @@ export const ERROR_CODES = {
   DOWNLOAD_FAILED: { blame: 'cloud', exit: EXIT.failed },
   OBJECT_ARCHIVED: { blame: 'user', exit: EXIT.failed },
   THAWING: { blame: 'cloud', exit: EXIT.thawing },
+  UNFINISHED: { blame: 'user', exit: EXIT.failed },
   MANIFEST: { blame: 'user', exit: EXIT.failed },
   OUTPUT: { blame: 'host', exit: EXIT.failed },
   REPORT: { blame: 'user', exit: EXIT.failed },

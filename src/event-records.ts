@@ -1,5 +1,8 @@
 /** What events carry of archives, their files, and drills. */
 
+/** What an archive without a manifest is: one of version 0, which wrote none, or one whose migration did not end. */
+export type ArchiveOrigin = 'version-0' | 'unfinished' | 'unknown';
+
 /** What differs between an archive and what it is compared with. */
 export interface DifferenceNote {
   /** Key of the object; empty where none holds it. */
@@ -12,8 +15,9 @@ export interface DifferenceNote {
 
 /** One archive, as far as it is known without its data. All text is printable. */
 export interface ShownArchive {
-  /** `null` for archives of version 0. */
   manifest: ShownManifest | null;
+  /** Of an archive without a manifest: what it is, and what tells that, as a clause; else `null`. */
+  origin: { is: ArchiveOrigin; reason: string } | null;
   objects: ShownObject[];
   recorded: {
     partition: number | null;

@@ -4,6 +4,7 @@
  */
 import type { SnapError } from './errors.ts';
 import type {
+  ArchiveOrigin,
   DifferenceNote,
   DrillReport,
   DrillRow,
@@ -180,6 +181,14 @@ export type SnapEvent =
   | { code: 'drill.chosen'; seed: string; snapshots: string[]; population: DrillReport['population'] }
   | { code: 'archive.drilled'; snapshot: string; row: DrillRow }
   | { code: 'drill.finished'; report: DrillReport }
+  | {
+      code: 'archive.without-manifest';
+      snapshot: string;
+      origin: ArchiveOrigin;
+      reason: string;
+      /** Of the objects that are there; `null` for a whole disk. */
+      partitions: (number | null)[];
+    }
   | { code: 'archive.unreadable'; snapshot: string; key: string; error: SnapError }
   | { code: 'archive.shown'; snapshot: string; archive: ShownArchive }
   | { code: 'file.listed'; file: ListedFile }

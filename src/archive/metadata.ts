@@ -1,7 +1,11 @@
-/** The user metadata of an archive's objects (`x-amz-meta-*`), as version 0 wrote it, within S3's limits. */
+/** The user metadata of an archive's objects (`x-amz-meta-*`), as version 0 wrote it and with the format of the manifest, within S3's limits. */
 import type { Snapshot } from '../cloud/ports.ts';
 import { formatStartTime } from './key.ts';
+import { MANIFEST_FORMAT } from './manifest.ts';
 import { cut } from './tags.ts';
+
+/** On objects of archives that have, or will have, a manifest: its format. Version 0 did not write it. */
+export const FORMAT_METADATA = 'archive-format';
 
 /** S3 counts the UTF-8 bytes of all names and values. */
 const MOST_BYTES = 2048;
@@ -14,6 +18,7 @@ export function objectMetadata(snapshot: Snapshot, plainBytes: number): Record<s
     'snapshot-volumesize': String(snapshot.sizeGiB),
     'snapshot-volumeid': snapshot.volumeId,
     'uncompressed-size': String(plainBytes),
+    [FORMAT_METADATA]: String(MANIFEST_FORMAT),
   };
   const room = MOST_BYTES - byteCount(facts) - 'snapshot-description'.length;
   return { ...facts, 'snapshot-description': fittingHeader(snapshot.description, room) };

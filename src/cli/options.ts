@@ -98,6 +98,9 @@ export const bucketOwnerOption = (): Option =>
     matching(/^\d{12}$/, 'a 12-digit account id'),
   );
 
+export const withoutManifestOption = (): Option =>
+  new Option('--without-manifest', 'read an archive that has no manifest, although it may be unfinished');
+
 export const SSE_MODES = ['AES256', 'aws:kms', 'aws:kms:dsse'];
 
 const VOLUME_TYPES = ['gp3', 'gp2', 'io1', 'io2', 'st1', 'sc1', 'standard'];

@@ -5,6 +5,7 @@ import type { ListedArchive } from '../events.ts';
 import { inParallel } from '../lib/parallel.ts';
 import { manifestOf, type TaggedArchives } from './archive-tags.ts';
 import type { Archive } from './find-archive.ts';
+import { isUnfinished } from './origin.ts';
 import type { FoundArchive } from './scan-bucket.ts';
 import type { Services } from './settings.ts';
 
@@ -32,7 +33,7 @@ export async function statesOf(
   return states;
 }
 
-/** Version 0 wrote no manifests; what it broke off cannot be told from what it completed. */
+/** Version 0 wrote no manifests; what it broke off cannot be told from what it completed. Data objects are not read. */
 async function stateOf(
   found: FoundArchive,
   hasClaim: boolean,
@@ -42,7 +43,7 @@ async function stateOf(
     const manifest = await read();
     if (manifest === 'unreadable') return 'unreadable-manifest';
     if (manifest) return completeness(found, manifest.content);
-    return hasClaim ? 'unfinished' : 'without-manifest';
+    return isUnfinished(found, hasClaim) ? 'unfinished' : 'without-manifest';
   } catch (error) {
     if (error instanceof SnapError && error.code === 'ACCESS_DENIED') return 'unchecked';
     throw error;

@@ -82,6 +82,7 @@ function restoreSettings(
     sessionKey: null,
     downloadStreams,
     useIndex: true,
+    withoutManifest: true,
     dryRun: false,
   };
 }

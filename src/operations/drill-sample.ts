@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto';
 import { claimFolder } from '../archive/claim.ts';
 import type { DrillReport } from '../events.ts';
 import { findArchived } from './archived-objects.ts';
+import { isUnfinished } from './origin.ts';
 import { archivesIn, type FoundArchive } from './scan-bucket.ts';
 import type { DrillSettings, Services } from './settings.ts';
 
@@ -28,8 +29,8 @@ export async function chooseSample(
   const [open, archived] = [new SmallestLots(sample), new SmallestLots(sample)];
   for await (const found of archivesIn(settings, services, signal)) {
     population.found++;
-    const isUnfinished = found.manifestKey === null && claims.has(`${claimFolder(prefix)}${found.id}.json`);
-    if (found.data.length === 0 || isUnfinished) {
+    const hasClaim = claims.has(`${claimFolder(prefix)}${found.id}.json`);
+    if (found.data.length === 0 || (isUnfinished(found, hasClaim) && !settings.withoutManifest)) {
       population.incomplete++;
       continue;
     }

@@ -14,6 +14,7 @@ import { drillObjects, emptyRow } from './drill-archive.ts';
 import { drillCaller } from './drill-caller.ts';
 import { chooseSample, type DrillSample } from './drill-sample.ts';
 import { archiveOf, readManifest } from './find-archive.ts';
+import { requireManifest } from './origin.ts';
 import { requireRoot } from './preflight.ts';
 import { runEach } from './run-each.ts';
 import type { FoundArchive } from './scan-bucket.ts';
@@ -118,6 +119,7 @@ async function drillOne(
 ): Promise<void> {
   try {
     const archive = await readArchive(found, services, signal);
+    await requireManifest(archive, () => settings.withoutManifest, services, signal);
     await drillObjects(archive, row, settings, services, base, signal);
     if (settings.withSnapshot) await compareWithSnapshot(archive, row, settings, services, signal);
     row.outcome = 'passed';

@@ -45,7 +45,9 @@ export async function listFiles(
 function obstacleOf({ layout, facts }: ArchivedObject): string | null {
   if (layout === 'image') return 'it is an image, which holds no files that an index could tell';
   if (facts?.index) return null;
-  return facts ? 'it was stored without an index' : 'archives of version 0 have no index';
+  return facts
+    ? 'it was stored without an index'
+    : 'it has no manifest, as archives of version 0 have none, and so no index';
 }
 
 function passOver(

@@ -4,6 +4,7 @@ import type { ExitCode } from '../errors.ts';
 import { sweepKilledRuns } from '../host/killed-runs.ts';
 import { requireTools } from '../host/tools.ts';
 import { type Archive, findArchivesById, refuseTwins } from './find-archive.ts';
+import { requireManifest } from './origin.ts';
 import { showRestore } from './plan-restore.ts';
 import { restoreFiles } from './restore-files.ts';
 import { restoreImage } from './restore-image.ts';
@@ -35,6 +36,7 @@ export async function restore(settings: RestoreSettings, services: Services, sig
       signal: running,
       work: async (archive) => {
         refuseTwins(archive);
+        await requireManifest(archive, () => settings.withoutManifest, services, running);
         if (settings.dryRun) await showRestore(archive, settings, services, running);
         else await restoreTo(archive, settings, services, running);
         return 'done';

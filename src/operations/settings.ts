@@ -53,6 +53,8 @@ export interface ValidateSettings extends VolumeSettings {
   sessionKey: string | null;
   /** Ranges on their way from S3 at once. */
   downloadStreams: number;
+  /** Whether an archive without a manifest is read although it may be unfinished. */
+  withoutManifest: boolean;
 }
 
 export interface MigrateSettings extends VolumeSettings {
@@ -168,6 +170,8 @@ export interface RestoreSettings {
   downloadStreams: number;
   /** Whether the index of a tar says where its files are, and what they hash to. */
   useIndex: boolean;
+  /** Whether an archive without a manifest is read although it may be unfinished. */
+  withoutManifest: boolean;
 }
 
 /** A block device. */
@@ -216,6 +220,8 @@ export interface DrillSettings extends ArchiveFilter, VolumeSettings {
   user: string;
   tagKey: string;
   downloadStreams: number;
+  /** Whether archives without a manifest are drilled although they may be unfinished. */
+  withoutManifest: boolean;
 }
 
 /** Files below a directory. */

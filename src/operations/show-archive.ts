@@ -9,6 +9,7 @@ import { printable } from '../lib/printable.ts';
 import { type Archive, type ArchivedObject, findArchivesById, withManifest } from './find-archive.ts';
 import { listFiles } from './list-files.ts';
 import { openManifest } from './open-manifest.ts';
+import { originOf } from './origin.ts';
 import type { Services, ShowSettings } from './settings.ts';
 
 /**
@@ -19,7 +20,7 @@ export async function showArchive(settings: ShowSettings, services: Services, si
   const { snapshotId: snapshot, prefix, files } = settings;
   const { archives, missing } = await findArchivesById([snapshot], prefix, services.store, signal);
   const [archive] = archives;
-  if (!archive) throw missing[0]?.error;
+  if (!archive) throw missing[0]?.error ?? new SnapError('BUG', `nothing is known of ${snapshot}`);
   if (files === null) {
     const opened = await unsealed(archive, settings, signal);
     services.host.notify({ code: 'archive.shown', snapshot, archive: await shown(opened, services, signal) });
@@ -92,7 +93,8 @@ async function shown({ archive, whyClosed }: Opened, { store }: Services, signal
     };
   });
   const content = archive.manifest?.content ?? null;
-  return { ...(content ? fromManifest(content, whyClosed) : NOTHING_KNOWN), objects };
+  if (content) return { ...fromManifest(content, whyClosed), objects };
+  return { manifest: null, origin: await originOf(archive, store, signal), recorded: [], objects };
 }
 
 /** A manifest is input from elsewhere: what is shown of it is text, or nothing. */
@@ -113,8 +115,6 @@ function factsOf({ key, partition, layout, codec, cipher, facts }: ArchivedObjec
     hasIndex: Boolean(facts?.index),
   };
 }
-
-const NOTHING_KNOWN: Omit<ShownArchive, 'objects'> = { manifest: null, recorded: [] };
 
 function fromManifest(content: Manifest, whyClosed: string | null): Omit<ShownArchive, 'objects'> {
   const { snapshot, disk, tool } = content;
@@ -144,6 +144,7 @@ function fromManifest(content: Manifest, whyClosed: string | null): Omit<ShownAr
       table: text(disk.table),
       ...tableFacts(disk.partitionTable),
     },
+    origin: null,
     recorded: recordedIn(content).map(recorded),
   };
 }

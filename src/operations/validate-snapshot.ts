@@ -3,6 +3,7 @@ import { encodeManifest, type Manifest } from '../archive/manifest.ts';
 import { objectMetadata } from '../archive/metadata.ts';
 import { objectTags } from '../archive/tags.ts';
 import type { Snapshot } from '../cloud/ports.ts';
+import type { ArchiveOrigin } from '../events.ts';
 import { requireTools } from '../host/tools.ts';
 import { now } from '../lib/clock.ts';
 import { cleanupSignal } from '../lib/disposal.ts';
@@ -11,6 +12,7 @@ import { checkArchive } from './check-archive.ts';
 import type { ObjectCheck } from './check-object.ts';
 import type { HeldClaim } from './claims.ts';
 import { type Archive, findArchive } from './find-archive.ts';
+import { requireManifest } from './origin.ts';
 import { readDisk } from './read-disk.ts';
 import type { Services, ValidateSettings } from './settings.ts';
 import { chooseSource, openSnapshotDisk } from './snapshot-disk.ts';
@@ -18,7 +20,7 @@ import { beginState, revertState } from './state-tag.ts';
 
 /**
  * Tags `validating`, compares, and tags `validated`. On differences and failures the tag goes back.
- * @throws SnapError `DIFFERS`, `NOT_FOUND` without an archive, or why it cannot be told.
+ * @throws SnapError `DIFFERS`, `NOT_FOUND` without an archive, `UNFINISHED`, or why it cannot be told.
  */
 export async function validateSnapshot(
   snapshot: Snapshot,
@@ -31,6 +33,9 @@ export async function validateSnapshot(
   const { id: snapshotId, volumeId, startTime } = snapshot;
   const name = { prefix: settings.prefix, volumeId, startTime, snapshotId };
   const archive = await findArchive(name, services.store, signal);
+  // Whether it is all of the disk, the snapshot tells; but an unfinished archive is not to be called validated.
+  const isAccepted = (origin: ArchiveOrigin) => settings.withoutManifest || origin === 'unknown';
+  await requireManifest(archive, isAccepted, services, signal);
   requireTools(toolsFor(archive), services.searchPath);
   await refuseArchived(
     archive.objects.map(({ key }) => key),

@@ -12,6 +12,7 @@ import { missingByManifest } from './check-manifest.ts';
 import { type CheckServices, checkObject, type ObjectCheck } from './check-object.ts';
 import { mayBeFree, underClaim } from './claimed-work.ts';
 import { type Archive, findArchivesById } from './find-archive.ts';
+import { requireManifest } from './origin.ts';
 import { ownReference } from './own-reference.ts';
 import { requireRoot } from './preflight.ts';
 import { runEach } from './run-each.ts';
@@ -104,6 +105,7 @@ async function validateArchivesAlone(
     host: services.host,
     signal,
     work: async (archive) => {
+      await requireManifest(archive, () => settings.withoutManifest, services, signal);
       await checkAlone(archive, check);
       return 'done';
     },

@@ -14,12 +14,12 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import { DeleteObjectCommand } from '@aws-sdk/client-s3';
+import { DeleteObjectCommand, HeadObjectCommand, PutObjectCommand } from '@aws-sdk/client-s3';
 import { run } from '../../lab/core/run.ts';
 import type { DiskPlan } from '../../lab/disks/build.ts';
 import { partitionPlace, withMounted } from '../../lab/disks/inspect.ts';
 import { withDevice } from '../../lab/disks/mounted.ts';
-import { keyEnding } from '../support/archives.ts';
+import { keyEnding, keysIn } from '../support/archives.ts';
 import { compareTrees } from '../support/compare-trees.ts';
 import { addSnapshotOf, fillPlainly } from '../support/disks.ts';
 import { addKey, gpgHome } from '../support/gpg.ts';
@@ -324,8 +324,14 @@ async function clean(lab: TestLab, argv: string[]): Promise<string> {
 
 test('an image of version 0, as volume and snapshot: its metadata tell how large the disk was', async (t) => {
   const { lab, snapshotId } = await archived(t, GPT_SMALL, ['--dd']);
-  const Key = await keyEnding(lab, '.manifest.json');
-  await lab.s3.send(new DeleteObjectCommand({ Bucket: BUCKET, Key }));
+  const Key = await keyEnding(lab, '.img.lz4');
+  const { Metadata: { 'archive-format': _, ...Metadata } = {} } = await lab.s3.send(
+    new HeadObjectCommand({ Bucket: BUCKET, Key }),
+  );
+  const old = Key.replace('.img.lz4', ' - nightly.img.lz4');
+  await lab.s3.send(new PutObjectCommand({ Bucket: BUCKET, Key: old, Body: await bytesOf(lab, Key), Metadata }));
+  for (const other of (await keysIn(lab)).filter((key) => key !== old))
+    await lab.s3.send(new DeleteObjectCommand({ Bucket: BUCKET, Key: other }));
   const done = await runRestore(lab, [snapshotId]);
   assert.equal(done.code, 0, done.stdout + done.stderr);
   await assertSameBytes(await restored(lab), imageOf(lab, snapshotId));

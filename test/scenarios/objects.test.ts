@@ -36,6 +36,7 @@ test('metadata and tags are those of the ancestor', async (t) => {
       'snapshot-volumesize': '1',
       'snapshot-volumeid': disk.volumeId,
       'snapshot-description': 'nightly (web) backup',
+      'archive-format': '1',
       'uncompressed-size': 'string',
     },
   );

@@ -97,12 +97,16 @@ test('404: an archive that is not there', async (t) => {
   assert.equal((await tagsOf(lab, snapshotId))['snap-to-s3'], 'migrated');
 });
 
-test('an archive whose manifest is gone is not complete, but what is there can be compared', async (t) => {
+test('an archive whose manifest is gone is not validated, but what is there can be compared', async (t) => {
   const lab = await labForTest(t);
-  await addSnapshotOf(lab);
+  const { snapshotId } = await addSnapshotOf(lab);
   assert.equal((await runMigrate(lab, ['--all'])).code, 0);
   await lab.s3.send(new DeleteObjectCommand({ Bucket: BUCKET, Key: await keyEnding(lab, '.manifest.json') }));
-  const done = await runValidate(lab, ['--all']);
+  const refused = await runValidate(lab, ['--all']);
+  assert.equal(refused.code, 1, refused.stderr);
+  assert.match(refused.stderr, /has no manifest and is unfinished: it has indexes/);
+  assert.equal((await tagsOf(lab, snapshotId))['snap-to-s3'], 'migrated');
+  const done = await runValidate(lab, ['--all', '--without-manifest']);
   assert.equal(done.code, 0, done.stderr);
 });
 

@@ -28,6 +28,7 @@ import {
   toVolumeSettings,
   type VolumeFlags,
   volumeOptions,
+  withoutManifestOption,
 } from '../options.ts';
 import { drillPage } from '../render/drill-html.ts';
 import { openHost } from '../render/open-host.ts';
@@ -48,6 +49,7 @@ interface DrillFlags extends AwsFlags, OutputFlags, ThawFlags, ArchiveFilterFlag
   scratch?: string;
   thaw?: true;
   withSnapshot?: true;
+  withoutManifest?: true;
   html?: string;
 }
 
@@ -59,7 +61,10 @@ export function drillCommand(context: CliContext): Command {
     .addHelpText('after', EXAMPLES + EXIT_STATUS)
     .action((_flags, self: Command) => runDrill(self.opts<DrillFlags>(), context));
   return addOptionGroups(command, [
-    ['Where the archives are:', [bucketOption(), prefixOption(), bucketOwnerOption(), downloadStreamsOption()]],
+    [
+      'Where the archives are:',
+      [bucketOption(), prefixOption(), bucketOwnerOption(), withoutManifestOption(), downloadStreamsOption()],
+    ],
     ['Which archives:', [...sampleOptions(), ...archiveFilterOptions()]],
     ['Objects in archive classes:', [...archiveClassOptions(), ...thawOptions()]],
     ['The snapshot:', [...snapshotOptions(), ...sourceOptions(), noReplayOption(), tagOption()]],
@@ -150,6 +155,7 @@ function toSettings(flags: DrillFlags, context: CliContext): DrillSettings {
     scratch: flags.scratch === undefined ? null : resolve(flags.scratch),
     thaw: flags.thaw ? againWith(seed, flags, context) : null,
     withSnapshot: flags.withSnapshot === true,
+    withoutManifest: flags.withoutManifest === true,
     user: userOf(context.process),
     tagKey: flags.tag,
     downloadStreams: flags.downloadStreams,

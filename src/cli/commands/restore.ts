@@ -28,6 +28,7 @@ import {
   sessionKeyOption,
   tagOption,
   waitLimitOption,
+  withoutManifestOption,
 } from '../options.ts';
 import { openHost } from '../render/open-host.ts';
 import { readSessionKey } from '../session-key.ts';
@@ -55,6 +56,7 @@ interface RestoreFlags extends AwsFlags, OutputFlags, ThawFlags {
   kmsKeyId?: string;
   overwrite?: true;
   index: boolean;
+  withoutManifest?: true;
   dryRun?: true;
   downloadStreams: number;
   gpgSessionKey?: string;
@@ -71,7 +73,17 @@ export function restoreCommand(context: CliContext): Command {
     .addHelpText('after', EXAMPLES + EXIT_STATUS)
     .action((snapshotId: string, _flags, self: Command) => runRestore(snapshotId, self.opts<RestoreFlags>(), context));
   return addOptionGroups(command, [
-    ['Where from:', [bucketOption(), prefixOption(), bucketOwnerOption(), downloadStreamsOption(), sessionKeyOption()]],
+    [
+      'Where from:',
+      [
+        bucketOption(),
+        prefixOption(),
+        bucketOwnerOption(),
+        withoutManifestOption(),
+        downloadStreamsOption(),
+        sessionKeyOption(),
+      ],
+    ],
     ['What, and where to:', targetOptions()],
     ['Objects in archive classes:', thawOptions()],
     ['AWS:', awsOptions()],
@@ -183,6 +195,7 @@ function toSettings(snapshotId: string, flags: RestoreFlags, context: CliContext
     sessionKey: readSessionKey(flags.gpgSessionKey, process),
     downloadStreams: flags.downloadStreams,
     useIndex: flags.index,
+    withoutManifest: flags.withoutManifest === true,
   };
 }
 

@@ -28,6 +28,7 @@ import {
   toVolumeSettings,
   type VolumeFlags,
   volumeOptions,
+  withoutManifestOption,
 } from '../options.ts';
 import { withPlan } from '../plan-file.ts';
 import { openHost } from '../render/open-host.ts';
@@ -41,6 +42,7 @@ interface ValidateFlags extends SelectionFlags, VolumeFlags, AwsFlags, OutputFla
   downloadStreams: number;
   contentOnly?: true;
   archiveOnly?: true;
+  withoutManifest?: true;
   gpgSessionKey?: string;
 }
 
@@ -85,7 +87,13 @@ Examples:
   snap-to-s3 validate --all --archive-only --bucket backups.example.com
 `;
 
-const archiveOptions = (): Option[] => [bucketOption(), prefixOption(), bucketOwnerOption(), downloadStreamsOption()];
+const archiveOptions = (): Option[] => [
+  bucketOption(),
+  prefixOption(),
+  bucketOwnerOption(),
+  withoutManifestOption(),
+  downloadStreamsOption(),
+];
 
 const comparisonOptions = (): Option[] => [
   new Option('--content-only', 'only what regular files contain; nothing of owners, modes, times and attributes'),
@@ -130,6 +138,7 @@ function toSettings(flags: ValidateFlags, process: NodeJS.Process): ValidateSett
     prefix: normalisePrefix(flags.prefix),
     contentOnly: flags.contentOnly === true,
     archiveOnly: flags.archiveOnly === true,
+    withoutManifest: flags.withoutManifest === true,
     sessionKey,
     downloadStreams: flags.downloadStreams,
   };

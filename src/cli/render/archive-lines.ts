@@ -1,5 +1,5 @@
 /** Archives as lines, in columns where their parts are of the same length anyway. */
-import type { ListedArchive, SnapEvent } from '../../events.ts';
+import type { ArchiveOrigin, ListedArchive, SnapEvent } from '../../events.ts';
 import { now } from '../../lib/clock.ts';
 import { formatBytes, formatDollars, formatDuration } from '../../lib/units.ts';
 
@@ -30,6 +30,22 @@ export function describeArchive(archive: ListedArchive): string {
   ].filter(Boolean);
   return `${snapshot}  ${volume}  ${startTime.slice(0, 16)}Z  ${STATES[state].padEnd(WIDTH)}  ${facts.join(', ')}`;
 }
+
+export function describeWithoutManifest({
+  origin,
+  reason,
+  partitions,
+}: SnapEvent & { code: 'archive.without-manifest' }): string {
+  const numbers = partitions.filter((number) => number !== null);
+  const what = numbers.length === 0 ? 'the whole disk' : `partitions ${numbers.join(', ')}`;
+  return `WARNING: no manifest tells whether the archive is complete; it has objects of ${what}. ${ORIGINS[origin]}: ${reason}`;
+}
+
+export const ORIGINS: Record<ArchiveOrigin, string> = {
+  'version-0': 'Written by version 0',
+  unfinished: 'Unfinished',
+  unknown: 'Possibly unfinished',
+};
 
 export function describeList(event: SnapEvent & { code: 'list.finished' }): string {
   const { archives, storedBytes, dollarsMonth, priceNote } = event;

@@ -2,10 +2,12 @@
 import type { ShownArchive, ShownManifest, ShownObject } from '../../events.ts';
 import { printable } from '../../lib/printable.ts';
 import { formatBytes } from '../../lib/units.ts';
+import { ORIGINS } from './archive-lines.ts';
 
 export function describeShown(snapshot: string, archive: ShownArchive): string {
-  const { manifest } = archive;
-  const head = manifest ? describeManifest(snapshot, manifest) : [`${snapshot}: an archive of version 0: no manifest`];
+  const { manifest, origin } = archive;
+  const why = origin ? `. ${ORIGINS[origin.is]}: ${origin.reason}` : '';
+  const head = manifest ? describeManifest(snapshot, manifest) : [`${snapshot}: no manifest${why}`];
   const lines = describePartitions(archive).flatMap(({ number, lines: [first = '', ...rest] }) => [
     `  ${(number === null ? 'disk' : `part. ${number}`).padEnd(WIDTH)}${first}`,
     ...rest.map((line) => `${' '.repeat(WIDTH + 2)}${line}`),

@@ -3,7 +3,7 @@ import { nameOfPart } from '../../archive/partition-facts.ts';
 import type { SnapError } from '../../errors.ts';
 import type { DifferenceNote, SnapEvent, SnapshotPlan } from '../../events.ts';
 import { count, formatBytes, formatDollars, formatDuration } from '../../lib/units.ts';
-import { describeArchive, describeList } from './archive-lines.ts';
+import { describeArchive, describeList, describeWithoutManifest } from './archive-lines.ts';
 import { describeCosts } from './cost-lines.ts';
 import { describeChosen, describeDrill, describeDrilled } from './drill-lines.ts';
 import { describeFile, describeFound, describeNotListed, describeSearch } from './file-lines.ts';
@@ -169,6 +169,8 @@ function describeContentEvent(event: ContentEvent): string | null {
       return `stored already (${formatBytes(event.storedBytes)}): ${event.key}`;
     case 'archive.drilled':
       return describeDrilled(event.row);
+    case 'archive.without-manifest':
+      return describeWithoutManifest(event);
     case 'archive.unreadable':
       return `the manifest cannot be read${describeError(event.error)}`;
     case 'files.not-listed':

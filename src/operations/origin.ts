@@ -1,0 +1,136 @@
+/** Archives without a manifest: those of version 0, which wrote none, and those whose migration did not end. */
+import { claimKey } from '../archive/claim.ts';
+import { keyStem, objectKey, parseKey, parseSmallKey } from '../archive/key.ts';
+import { FORMAT_METADATA, readHeaderValue } from '../archive/metadata.ts';
+import type { ArchiveStore } from '../cloud/ports.ts';
+import { SnapError } from '../errors.ts';
+import type { ArchiveOrigin } from '../events.ts';
+import { findClaim } from './claims.ts';
+import type { Archive } from './find-archive.ts';
+import type { FoundArchive } from './scan-bucket.ts';
+import type { Services } from './settings.ts';
+
+export interface Origin {
+  is: ArchiveOrigin;
+  /** What tells it, as a clause. */
+  reason: string;
+}
+
+/** What a listing of the bucket shows of an archive without a manifest. */
+interface Traces {
+  /** Keys of its data objects. */
+  keys: readonly string[];
+  /** Whether indexes lie beside them. */
+  hasIndex: boolean;
+  /** Whether a migration has claimed the snapshot, and has neither completed nor given up its archive. */
+  hasClaim: boolean;
+}
+
+/** Reads nothing. */
+function originByTraces({ keys, hasIndex, hasClaim }: Traces): Origin {
+  const own = keys.filter(mayBeOurs);
+  if (own.length === 0) return { is: 'version-0', reason: 'its name is one that only version 0 wrote' };
+  if (hasClaim) return { is: 'unfinished', reason: 'the claim of a migration that has not completed it is there' };
+  if (hasIndex) return { is: 'unfinished', reason: 'it has indexes, which version 0 did not write' };
+  // Version 0 wrote `.zstd`.
+  if (own.some((key) => parseKey(key)?.codec === 'zstd')) {
+    return { is: 'unfinished', reason: 'its name ends as those of version 0 did not' };
+  }
+  return { is: 'unknown', reason: 'nothing tells whether version 0 wrote it or a migration did not end' };
+}
+
+/** Of an archive in a listing. @param hasClaim whether its snapshot is claimed. */
+export function isUnfinished({ data, manifestKey, smallBytes }: FoundArchive, hasClaim: boolean): boolean {
+  if (manifestKey !== null) return false;
+  const keys = data.map(({ key }) => key);
+  return originByTraces({ keys, hasIndex: smallBytes > 0, hasClaim }).is === 'unfinished';
+}
+
+/** Version 0 wrote other offsets, descriptions and partition names as well, and also names such as ours. */
+function mayBeOurs(key: string): boolean {
+  const parsed = parseKey(key);
+  return parsed !== null && objectKey(parsed) === key;
+}
+
+/**
+ * Looks for a claim and for indexes, then at the metadata of the objects.
+ * @throws SnapError the store's own; a claim that may not be read tells nothing.
+ */
+export async function originOf(
+  { snapshotId, objects }: Pick<Archive, 'snapshotId' | 'objects'>,
+  store: ArchiveStore,
+  signal: AbortSignal,
+): Promise<Origin> {
+  const keys = objects.map(({ key }) => key);
+  const byName = originByTraces({ keys, hasIndex: false, hasClaim: false });
+  const first = parseKey(keys.find(mayBeOurs) ?? '');
+  if (byName.is !== 'unknown' || !first) return byName;
+  const beside = await store.list(keyStem(first), { signal });
+  const hasIndex = beside.some((key) => parseSmallKey(key)?.what === 'index');
+  const hasClaim = await isClaimed(first.prefix, snapshotId, store, signal);
+  const byTraces = originByTraces({ keys, hasIndex, hasClaim });
+  return byTraces.is === 'unknown' ? originByMetadata(keys, byTraces, store, signal) : byTraces;
+}
+
+/** A validation claims snapshots too, and leaves what it found of the migration before it. */
+async function isClaimed(
+  prefix: string,
+  snapshotId: string,
+  store: ArchiveStore,
+  signal: AbortSignal,
+): Promise<boolean> {
+  try {
+    const claim = (await findClaim(claimKey(prefix, snapshotId), store, signal))?.claim;
+    return claim?.command === 'migrate' || (claim?.progress ?? null) !== null;
+  } catch (error) {
+    if (error instanceof SnapError && error.code === 'ACCESS_DENIED') return false;
+    throw error;
+  }
+}
+
+async function originByMetadata(
+  keys: readonly string[],
+  otherwise: Origin,
+  store: ArchiveStore,
+  signal: AbortSignal,
+): Promise<Origin> {
+  for (const key of keys) {
+    const metadata = (await store.head(key, { signal }))?.metadata ?? {};
+    const description = readHeaderValue(metadata['snapshot-description'] ?? '').trim();
+    if (metadata[FORMAT_METADATA] !== undefined) {
+      return { is: 'unfinished', reason: 'the metadata of its objects are not those of version 0' };
+    }
+    if (description !== '' && parseKey(key)?.description === null) {
+      return { is: 'unfinished', reason: 'version 0 would have written the description of the snapshot into its name' };
+    }
+  }
+  return otherwise;
+}
+
+/**
+ * An archive without a manifest may be a part of one: that is told, and it is read only where version 0 certainly wrote
+ * it, or where that is accepted.
+ * @param isAccepted whether one of such an origin is read all the same.
+ * @throws SnapError `UNFINISHED`
+ */
+export async function requireManifest(
+  archive: Archive,
+  isAccepted: (origin: ArchiveOrigin) => boolean,
+  { store, host }: Pick<Services, 'store' | 'host'>,
+  signal: AbortSignal,
+): Promise<void> {
+  if (archive.manifest) return;
+  const { is: origin, reason } = await originOf(archive, store, signal);
+  const { snapshotId } = archive;
+  if (origin !== 'version-0' && !isAccepted(origin)) throw unfinished(snapshotId, origin, reason);
+  const partitions = archive.objects.map(({ partition }) => partition);
+  host.notify({ code: 'archive.without-manifest', snapshot: snapshotId, origin, reason, partitions });
+}
+
+/** An archive that certainly is unfinished, or perhaps. */
+function unfinished(snapshotId: string, origin: ArchiveOrigin, reason: string): SnapError {
+  const what = origin === 'unfinished' ? 'is unfinished' : 'may be unfinished';
+  return new SnapError('UNFINISHED', `the archive of ${snapshotId} has no manifest and ${what}: ${reason}`, {
+    hint: 'while the snapshot exists, run migrate for it again; --without-manifest reads the objects that are there',
+  });
+}
