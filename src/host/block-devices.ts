@@ -8,7 +8,7 @@
  *   that EC2 gave away long ago can still lead to somebody else's disk.
  * Source: "Amazon EBS volumes and NVMe" and "Device names for volumes" of the EBS and EC2 user guides.
  */
-import { existsSync, readdirSync, readFileSync, realpathSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, realpathSync, statSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { SnapError } from '../errors.ts';
 import { waitFor } from '../lib/wait.ts';
@@ -106,3 +106,9 @@ function byName(requestedName: string): string | null {
 /** Sysfs counts in units of 512 bytes, whatever the sectors of the device are. */
 export const deviceSize = (path: string): number =>
   Number(readFileSync(join('/sys/class/block', basename(path), 'size'), 'utf8')) * 512;
+
+/** Bytes of a device, or of a file that is the image of one. */
+export function lengthOf(path: string): number {
+  const found = statSync(path);
+  return found.isBlockDevice() ? deviceSize(realpathSync(path)) : found.size;
+}

@@ -1,5 +1,8 @@
 /** What a device holds, and what that means for archiving it. */
+import { open } from 'node:fs/promises';
 import { runTool } from '../transfer/process.ts';
+import { lengthOf } from './block-devices.ts';
+import { looksPartitioned, SECTOR_BYTES } from './first-sector.ts';
 
 export interface Probe {
   /** `dos`, `gpt`, ...: a partition table; `null` for none. */
@@ -10,7 +13,10 @@ export interface Probe {
   label: string | null;
   /** blkid's own class of the type: `filesystem`, `raid`, `crypto`, `other`. */
   usage: string | null;
-  /** Whether several things were recognised that contradict each other: it is not empty. */
+  /**
+   * Whether it can be read in more than one way: it has signatures of several filesystems, or of a filesystem and of a
+   * partition table that has partitions. One of them is usually left from an earlier use, and nothing tells which.
+   */
   isContradictory: boolean;
 }
 
@@ -37,8 +43,26 @@ export async function probe(device: string, signal: AbortSignal): Promise<Probe>
     usage,
     isContradictory: false,
   };
-  // A filesystem in the first sector can look like a partition table: boot sectors of FAT and NTFS end alike.
-  return found.usage === 'filesystem' ? { ...found, tableType: null } : found;
+  return found.type === null ? found : await withoutFalseTable({ ...found, type: found.type }, device);
+}
+
+/**
+ * Boot sectors of FAT, NTFS and boot loaders end like a partition table, and some versions of blkid call them one,
+ * while others do not look for a table where they see FAT or NTFS. So where there is a filesystem (or swap, LVM, ...),
+ * only a table that has partitions counts, and then the device can be read in two ways.
+ */
+async function withoutFalseTable(found: Probe & { type: string }, device: string): Promise<Probe> {
+  const isMbr = found.tableType === null || found.tableType === 'dos';
+  if (!isMbr) return { ...found, isContradictory: true };
+  const isTable = await startsWithTable(device);
+  return { ...found, tableType: isTable ? 'dos' : null, isContradictory: isTable };
+}
+
+async function startsWithTable(device: string): Promise<boolean> {
+  await using file = await open(device, 'r');
+  const sector = Buffer.alloc(SECTOR_BYTES);
+  const { bytesRead } = await file.read(sector, 0, SECTOR_BYTES, 0);
+  return bytesRead === SECTOR_BYTES && looksPartitioned(sector, lengthOf(device) / SECTOR_BYTES);
 }
 
 function splitFact(line: string): [string, string] {
@@ -54,9 +78,20 @@ export type Treatment =
   | { how: 'record'; reason: string }
   | { how: 'raw'; reason: string };
 
-/** Swap is worth nothing to anybody; what is not a filesystem can only be kept bit by bit. */
-export function treatmentOf(found: Pick<Probe, 'type' | 'usage'>): Treatment {
+/** What of a probe decides how a device is archived. */
+type Signs = Pick<Probe, 'type' | 'usage'> & Partial<Pick<Probe, 'tableType' | 'isContradictory'>>;
+
+/** Swap is worth nothing to anybody; what is not a filesystem, or may be another one, can only be kept bit by bit. */
+export function treatmentOf(found: Signs): Treatment {
+  if (found.isContradictory) return { how: 'raw', reason: contradictionOf(found) };
   if (found.type === 'swap') return { how: 'record', reason: 'swap' };
   if (found.type !== null && found.usage === 'filesystem') return { how: 'mount', type: found.type };
-  return { how: 'raw', reason: found.type === null ? 'nothing known is on it' : `it holds ${found.type}` };
+  if (found.type !== null) return { how: 'raw', reason: `it holds ${found.type}` };
+  return { how: 'raw', reason: found.tableType ? 'it holds a partition table of its own' : 'nothing known is on it' };
 }
+
+/** Why a device cannot be told to hold one thing. */
+export const contradictionOf = ({ type, tableType }: Signs): string =>
+  type === null
+    ? 'it can be read in several ways, by the signatures on it'
+    : `it can be read in two ways: as ${type}, and by a partition table (${tableType})`;

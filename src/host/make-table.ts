@@ -15,7 +15,8 @@ export interface TablePlan {
 const SECTOR = 512;
 
 /**
- * A table comes from a manifest: nothing of it reaches sfdisk unless it can mean nothing else.
+ * A table comes from a manifest: nothing of it reaches sfdisk unless it can mean nothing else. Partitions end with the
+ * disk, whatever the old table said, and those that began beyond its end are left out.
  * @param json as `sfdisk --json` printed it.
  * @param diskBytes of the old disk.
  * @throws SnapError `MANIFEST`
@@ -27,7 +28,8 @@ export function planTable(json: unknown, diskBytes: number): TablePlan {
   if ((table['sectorsize'] ?? SECTOR) !== SECTOR) throw damaged(`sectors of ${String(table['sectorsize'])} bytes`);
   const entries: unknown = table['partitions'] ?? [];
   if (!Array.isArray(entries)) throw damaged('no list of partitions');
-  const found = entries.map((entry) => readEntry(fields(entry), diskBytes));
+  const onDisk = entries.map(fields).filter(({ start }) => wholeNumber(start) * SECTOR < diskBytes);
+  const found = onDisk.map((entry) => readEntry(entry, diskBytes));
   const head = [`label: ${label}`, `label-id: ${matching(table['id'], /^(0x)?[0-9a-f-]{1,36}$/i)}`, 'unit: sectors'];
   // The first usable sector; the last one is told by the size of the new disk.
   if (label === 'gpt' && table['firstlba'] !== undefined) head.push(`first-lba: ${wholeNumber(table['firstlba'])}`);
@@ -40,9 +42,10 @@ export function planTable(json: unknown, diskBytes: number): TablePlan {
 
 function readEntry(entry: Record<string, unknown>, diskBytes: number): { line: string; partition: Partition } {
   const number = Number(matching(entry['node'], /[1-9]\d{0,2}$/).match(/\d+$/)?.[0]);
-  const [start, size] = [wholeNumber(entry['start']), wholeNumber(entry['size'])];
+  const [start, length] = [wholeNumber(entry['start']), wholeNumber(entry['size'])];
+  const size = Math.min(length, Math.floor(diskBytes / SECTOR) - start);
   const type = matching(entry['type'], /^[0-9a-f-]{1,36}$/i);
-  if (number > 999 || (start + size) * SECTOR > diskBytes) throw damaged(`partition ${number}`);
+  if (number > 999 || size < 1) throw damaged(`partition ${number}`);
   const facts = [`start=${start}`, `size=${size}`, `type=${type}`];
   if (entry['uuid'] !== undefined && !/^[0-9a-f]+-\d+$/i.test(String(entry['uuid'])))
     facts.push(`uuid=${matching(entry['uuid'], /^[0-9a-f-]{36}$/i)}`);

@@ -2,7 +2,8 @@
 import { open } from 'node:fs/promises';
 import { SnapError } from '../errors.ts';
 import { runTool, ToolError } from '../transfer/process.ts';
-import { probe } from './filesystems.ts';
+import { lengthOf } from './block-devices.ts';
+import { contradictionOf, probe } from './filesystems.ts';
 
 export interface Partition {
   number: number;
@@ -25,7 +26,12 @@ export interface PartitionTable {
    * loaders put their second stage. `null` for other tables.
    */
   bootGap: Buffer | null;
+  /** What lies on the disk: one that goes beyond its end is cut there, and one that begins beyond it is left out. */
   partitions: Partition[];
+  /** Numbers of the partitions that begin beyond the end of the disk: there is nothing of them. */
+  beyondEnd: number[];
+  /** Why the disk cannot be taken apart by its table, and is worth something only as a whole; else `null`. */
+  doubt: string | null;
 }
 
 interface SfdiskTable {
@@ -47,26 +53,58 @@ const EXTENDED = new Set(['5', 'f', '85']);
 /** @param type in base 16, of an MBR partition. */
 export const isExtended = (type: string): boolean => EXTENDED.has(type.toLowerCase());
 
-/** @throws SnapError `PARTITION_TABLE` for a table that is there but cannot be read. */
+/** A table that is not understood, or that contradicts what else is on the disk, is in `doubt`. */
 export async function readPartitionTable(device: string, signal: AbortSignal): Promise<PartitionTable> {
   const bootCode = await readStart(device, BOOT_CODE_BYTES);
-  const { tableType } = await probe(device, signal);
-  if (tableType === null)
-    return { kind: 'none', sectorBytes: 512, json: null, bootCode, bootGap: null, partitions: [] };
-  if (tableType !== 'dos' && tableType !== 'gpt') throw unreadable(device, `partition tables of type ${tableType}`);
+  const found = await probe(device, signal);
+  const none: PartitionTable = {
+    kind: 'none',
+    sectorBytes: 512,
+    json: null,
+    bootCode,
+    bootGap: null,
+    partitions: [],
+    beyondEnd: [],
+    doubt: found.isContradictory ? contradictionOf(found) : null,
+  };
+  const { tableType: kind } = found;
+  if (kind === null) return none;
+  if (kind !== 'dos' && kind !== 'gpt') return { ...none, doubt: `partition tables of type ${kind} are not known` };
   const json = await readSfdisk(device, signal);
+  if (json === null || labelOf(json) !== kind)
+    return { ...none, doubt: none.doubt ?? `sfdisk cannot read its partition table (${kind})` };
+  return { ...none, kind, ...(await takeApart(device, kind, json)) };
+}
+
+async function takeApart(
+  device: string,
+  kind: 'dos' | 'gpt',
+  json: string,
+): Promise<Pick<PartitionTable, 'sectorBytes' | 'json' | 'partitions' | 'beyondEnd' | 'bootGap'>> {
   const { partitiontable: table } = JSON.parse(json) as { partitiontable: SfdiskTable };
   const sectorBytes = table.sectorsize ?? 512;
-  const partitions = (table.partitions ?? [])
-    .filter(({ type }) => !(tableType === 'dos' && isExtended(type)))
+  const diskBytes = lengthOf(device);
+  const listed = (table.partitions ?? [])
+    .filter(({ type }) => !(kind === 'dos' && isExtended(type)))
     .map(({ node, start, size, type }) => ({
       number: partitionNumber(node, device),
       start: start * sectorBytes,
       size: size * sectorBytes,
       type,
     }));
-  const bootGap = tableType === 'dos' ? await readGap(device, partitions) : null;
-  return { kind: tableType, sectorBytes, json: JSON.parse(json), bootCode, bootGap, partitions };
+  const partitions = listed.flatMap((partition) => clipped(partition, diskBytes));
+  const beyondEnd = listed.filter(({ start }) => start >= diskBytes).map(({ number }) => number);
+  const bootGap = kind === 'dos' ? await readGap(device, partitions) : null;
+  return { sectorBytes, json: JSON.parse(json), partitions, beyondEnd, bootGap };
+}
+
+/**
+ * As the kernel does: what lies beyond the end of the disk is nowhere. Source: add_partition() in the kernel's
+ * block/partitions/core.c.
+ */
+function clipped<T extends { start: number; size: number }>(partition: T, diskBytes: number): T[] {
+  const { start, size } = partition;
+  return start >= diskBytes ? [] : [{ ...partition, size: Math.min(size, diskBytes - start) }];
 }
 
 /** `/dev/nvme1n1p2` and `/dev/xvdf2` are partition 2 of their disks. */
@@ -76,19 +114,21 @@ function partitionNumber(node: string, device: string): number {
   return number;
 }
 
-async function readSfdisk(device: string, signal: AbortSignal): Promise<string> {
+const labelOf = (json: string): string => (JSON.parse(json) as { partitiontable: SfdiskTable }).partitiontable.label;
+
+/** `null` for a table that sfdisk refuses. */
+async function readSfdisk(device: string, signal: AbortSignal): Promise<string | null> {
   try {
     return (await runTool(['sfdisk', '--json', device], { signal })).stdout;
-  } catch (cause) {
-    if (!(cause instanceof ToolError)) throw cause;
-    throw unreadable(device, 'its partition table', cause);
+  } catch (error) {
+    if (error instanceof ToolError) return null;
+    throw error;
   }
 }
 
-const unreadable = (device: string, what: string, cause?: unknown): SnapError =>
+const unreadable = (device: string, what: string): SnapError =>
   new SnapError('PARTITION_TABLE', `cannot read ${what} on ${device}`, {
     hint: 'archive the whole disk as it is with --dd',
-    cause,
   });
 
 async function readGap(device: string, partitions: readonly Partition[]): Promise<Buffer> {

@@ -20,9 +20,10 @@ export function missingByManifest({ disk, objects, recorded = [] }: Manifest): D
   return [...missing].map((part) => nothingOf(nameOfPart(part)));
 }
 
-const partitionsIn = ({ table, partitionTable }: Manifest['disk']): number[] =>
+const partitionsIn = ({ bytes, table, partitionTable }: Manifest['disk']): number[] =>
   tableFacts(partitionTable)
     .partitions.filter(({ type }) => table !== 'dos' || !isExtended(type ?? ''))
+    .filter(({ start }) => start === null || start < bytes)
     .map(({ number }) => number);
 
 /**

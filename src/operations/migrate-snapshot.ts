@@ -157,17 +157,32 @@ async function storeDisk(migration: Migration, harvest: Harvest): Promise<void> 
 
 async function storePartitions(migration: Migration, harvest: Harvest): Promise<void> {
   const { device, table } = harvest;
+  const { snapshot, settings, services } = migration;
+  if (table.doubt !== null) {
+    keepRaw(migration, null, table.doubt);
+    await storeDisk(migration, harvest);
+    return;
+  }
+  for (const partition of table.beyondEnd)
+    services.host.notify({ code: 'partition.recorded', snapshot: snapshot.id, partition, reason: BEYOND_END });
   if (table.kind === 'none') {
     await storePartition(migration, harvest, null, device.path, device.size);
     return;
   }
-  const most = migration.settings.partitionsAtOnce;
+  const most = settings.partitionsAtOnce;
   await inParallel(table.partitions, most, migration.signal, async (partition, signal) => {
     await using opened = await openPartition(device.path, partition, signal);
     await storePartition({ ...migration, signal }, harvest, partition.number, opened.path, partition.size);
   });
   harvest.objects.sort(byPartition);
   harvest.recorded.sort(byPartition);
+}
+
+const BEYOND_END = 'it begins beyond the end of the disk';
+
+/** Tells that a partition, or (`null`) the whole disk, is kept bit by bit. */
+function keepRaw({ snapshot, services }: Migration, partition: number | null, reason: string): void {
+  services.host.notify({ code: 'partition.raw', snapshot: snapshot.id, partition, reason });
 }
 
 type OfPartition = Pick<ManifestObject, 'partition'>;
@@ -199,7 +214,7 @@ async function storePartition(
   if (typeof stored === 'object') {
     return addObject(migration, harvest, stored);
   }
-  services.host.notify({ code: 'partition.raw', snapshot: snapshot.id, partition: number, reason: stored });
+  keepRaw(migration, number, stored);
   const content: Content = { layout: 'image', device, expectedBytes: size };
   await addObject(migration, harvest, await storeContent(migration, number, found, content));
 }

@@ -12,7 +12,11 @@ export async function missingPartitions(
   { device, table }: Disk,
   signal: AbortSignal,
 ): Promise<Difference[]> {
-  if (objects.some(({ partition }) => partition === null)) return [];
+  const wholes = objects.filter(({ partition }) => partition === null);
+  if (wholes.some(({ layout }) => layout === 'image')) return [];
+  // Files were archived of one of the things that it may be.
+  if (table.doubt !== null) return [nothingOf(`the disk as a whole, although ${table.doubt}`)];
+  if (wholes.length > 0) return [];
   if (table.kind === 'none') return (await mayBeLeftOut(device.path, signal)) ? [] : [nothingOf(nameOfPart(null))];
   const held = new Set(objects.map(({ partition }) => partition));
   const missing: Difference[] = [];

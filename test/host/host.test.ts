@@ -11,9 +11,10 @@ import {
   utimesSync,
   writeFileSync,
 } from 'node:fs';
+import { open } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { test } from 'node:test';
-import { run } from '../../lab/core/run.ts';
+import { run, runWithInput } from '../../lab/core/run.ts';
 import { buildDisk } from '../../lab/disks/build.ts';
 import { withDevice } from '../../lab/disks/mounted.ts';
 import { waitForDevice } from '../../src/host/block-devices.ts';
@@ -88,6 +89,56 @@ test('partitions without nodes are opened as windows, and given back', async (t)
     }
     assert.equal(await windowsOn(device), 0);
   });
+});
+
+/** Changes the partition table as old programs do: what else is in the disk's first sector stays. */
+const partitionKeeping = (image: string, script: string): Promise<string> =>
+  runWithInput(['sfdisk', '--quiet', '--wipe', 'never', '--wipe-partitions', 'never', image], script);
+
+for (const content of ['ext4', 'vfat', 'ntfs', 'xfs', 'swap'] as const) {
+  test(`${content} of an earlier use is not taken for all that is on a disk with partitions`, async (t) => {
+    const image = join(temporaryDirectory(t), 'disk.img');
+    await buildDisk({ path: image, table: 'none', partitions: [{ content, sizeMiB: content === 'xfs' ? 320 : 16 }] });
+    const found = await probe(image, signal);
+    assert.deepEqual([found.type, found.tableType, found.isContradictory], [content, null, false]);
+    assert.equal((await readPartitionTable(image, signal)).doubt, null);
+    await partitionKeeping(image, 'label: dos\nstart=4096, size=8192, type=83\n');
+    const again = await probe(image, signal);
+    assert.deepEqual([again.type, again.tableType, again.isContradictory], [content, 'dos', true]);
+    const { kind, doubt } = await readPartitionTable(image, signal);
+    assert.equal(kind, 'dos');
+    assert.match(doubt ?? '', new RegExp(`read in two ways: as ${content}, and by a partition table`));
+  });
+}
+
+test('tables that are damaged, too long or unknown are read as far as they can be', async (t) => {
+  const image = join(temporaryDirectory(t), 'disk.img');
+  const make = async (script: string) => {
+    await run(['truncate', '--size', '0', image]);
+    await run(['truncate', '--size', '16M', image]);
+    await runWithInput(['sfdisk', '--quiet', image], script);
+  };
+  const overwrite = async (at: number, bytes: Buffer) => {
+    await using file = await open(image, 'r+');
+    await file.write(bytes, 0, bytes.length, at);
+  };
+  const read = async () => {
+    const { kind, partitions, beyondEnd, doubt } = await readPartitionTable(image, signal);
+    return { kind, sizes: partitions.map(({ size }) => size), beyondEnd, isDoubted: doubt !== null };
+  };
+  await make('label: gpt\nstart=2048, size=8192\n');
+  await overwrite(512, Buffer.alloc(512, 'X'));
+  assert.deepEqual(await read(), { kind: 'gpt', sizes: [2 ** 22], beyondEnd: [], isDoubted: false });
+  await overwrite(16 * 2 ** 20 - 512, Buffer.alloc(512, 'X'));
+  assert.deepEqual(await read(), { kind: 'none', sizes: [], beyondEnd: [], isDoubted: true });
+  await make('label: dos\nstart=2048, size=8192\nstart=10240, size=8192\nstart=20480, size=8192\n');
+  const lengths = Buffer.alloc(4);
+  lengths.writeUInt32LE(3_000_000);
+  await overwrite(446 + 16 + 12, lengths);
+  await overwrite(446 + 32 + 8, lengths);
+  assert.deepEqual(await read(), { kind: 'dos', sizes: [2 ** 22, 11 * 2 ** 20], beyondEnd: [3], isDoubted: false });
+  await make('label: sun\nstart=0, size=8192\n');
+  assert.deepEqual(await read(), { kind: 'none', sizes: [], beyondEnd: [], isDoubted: true });
 });
 
 async function windowsOn(device: string): Promise<number> {

@@ -4,6 +4,7 @@ import { createHash } from 'node:crypto';
 import { closeSync, createReadStream, fsyncSync, openSync, writeFileSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { runWithInput } from '../../lab/core/run.ts';
 import { buildDisk } from '../../lab/disks/build.ts';
 import { copyWhileMounted } from '../../lab/disks/copies.ts';
 import { partitionPlace, withMounted } from '../../lab/disks/inspect.ts';
@@ -120,6 +121,28 @@ test('a filesystem too damaged to mount is kept bit by bit', async (t) => {
   assert.match(done.stderr, /partition 1 is stored as a raw image: ext4 on .* cannot be mounted/);
   assert.equal(await plainHash(lab, await keyEnding(lab, '.1.img.lz4')), await hashOfPartition(image, 1));
   await keyEnding(lab, '.2.tar.lz4');
+});
+
+test('a disk that was once one filesystem, and has partitions now, is kept as one image', async (t) => {
+  const lab = await labForTest(t);
+  const image = join(lab.directory, 'reused.img');
+  await buildDisk({
+    path: image,
+    table: 'none',
+    partitions: [{ content: 'ext4', sizeMiB: 16, populate: fillPlainly }],
+  });
+  const flags = ['--quiet', '--wipe', 'never', '--wipe-partitions', 'never'];
+  await runWithInput(['sfdisk', ...flags, image], 'label: dos\nstart=8192, size=16384, type=83\n');
+  const { snapshotId } = await addSnapshotOfImage(lab, image);
+  const done = await runMigrate(lab, ['--all', '--validate']);
+  assert.equal(done.code, 0, done.stderr);
+  assert.match(done.stderr, /the disk is stored as a raw image: it can be read in two ways: as ext4/);
+  const { objects } = await readManifest(lab);
+  assert.deepEqual(
+    objects.map(({ partition, layout, plainBytes }) => ({ partition, layout, plainBytes })),
+    [{ partition: null, layout: 'image', plainBytes: 2 ** 30 }],
+  );
+  await keyEnding(lab, `${snapshotId}.img.lz4`);
 });
 
 test('an empty disk is kept as an image', async (t) => {

@@ -45,6 +45,16 @@ test('extended partitions are made, and hold nothing themselves', () => {
   );
 });
 
+test('a partition ends with the disk, and one that begins beyond it is not made', () => {
+  const beyond = { ...PARTITION, node: '/dev/nvme1n1p2', start: DISK / 512 };
+  const { script, partitions } = plan({ partitions: [{ ...PARTITION, size: 2 ** 30 }, beyond] });
+  assert.match(script, new RegExp(`disk1 : start=2048, size=${DISK / 512 - 2048}, [^\n]*\n$`));
+  assert.deepEqual(
+    partitions.map(({ number, size }) => ({ number, size })),
+    [{ number: 1, size: DISK - 2 ** 20 }],
+  );
+});
+
 type Manifest = NonNullable<Archive['manifest']>['content'];
 
 const object = (partition: number, facts: object) => ({
@@ -125,7 +135,6 @@ const HOSTILE: Record<string, object> = {
   'no partition': { partitions: [null] },
   'a start of words': { partitions: [{ ...PARTITION, start: '2048, size=1' }] },
   'a negative size': { partitions: [{ ...PARTITION, size: -1 }] },
-  'an end beyond the disk': { partitions: [{ ...PARTITION, size: 2 ** 30 }] },
   'a type with more': { partitions: [{ ...PARTITION, type: '83, bootable' }] },
   'a UUID with more': { partitions: [{ ...PARTITION, uuid: 'x, name=y' }] },
   'attributes with more': { partitions: [{ ...PARTITION, attrs: 'GUID:48", start=0' }] },

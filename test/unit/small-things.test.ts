@@ -8,6 +8,7 @@ import { rewriteAncestorGrammar } from '../../src/cli/ancestor-grammar.ts';
 import { SnapError } from '../../src/errors.ts';
 import { freeDeviceNames } from '../../src/host/device-names.ts';
 import { treatmentOf } from '../../src/host/filesystems.ts';
+import { looksPartitioned } from '../../src/host/first-sector.ts';
 import { rootFailure } from '../../src/lib/disposal.ts';
 import { printable } from '../../src/lib/printable.ts';
 import { formatBytes, formatDollars, formatDuration, GiB, KiB } from '../../src/lib/units.ts';
@@ -73,6 +74,38 @@ test('what becomes of a partition', () => {
   assert.equal(treatmentOf({ ...probe, type: 'swap', usage: 'other' }).how, 'record');
   assert.equal(treatmentOf({ ...probe, type: 'crypto_LUKS', usage: 'crypto' }).how, 'raw');
   assert.equal(treatmentOf({ ...probe, type: null, usage: null }).how, 'raw');
+});
+
+test('what can be read in two ways is neither mounted nor left out', () => {
+  const table = { tableType: 'dos', isContradictory: true };
+  for (const found of [
+    { type: 'ext4', usage: 'filesystem', ...table },
+    { type: 'swap', usage: 'other', ...table },
+    { type: null, usage: null, tableType: null, isContradictory: true },
+  ])
+    assert.match(JSON.stringify(treatmentOf(found)), /"how":"raw".*can be read in (two|several) ways/);
+  assert.match(JSON.stringify(treatmentOf({ type: null, usage: null, tableType: 'gpt' })), /raw.*partition table/);
+});
+
+test('a table of partitions is told from a boot sector that ends like one', () => {
+  const entry = (at: number, bytes: number[]) => (sector: Buffer) =>
+    void Buffer.from(bytes).copy(sector, 446 + 16 * at);
+  const sectorWith = (...changes: ((sector: Buffer) => void)[]): Buffer => {
+    const sector = Buffer.alloc(512);
+    sector.writeUInt16LE(0xaa55, 510);
+    for (const change of changes) change(sector);
+    return sector;
+  };
+  const linux = [0x80, 0, 0, 0, 0x83, 0, 0, 0, 0, 8, 0, 0, 0, 0, 1, 0];
+  const isTable = (sector: Buffer) => looksPartitioned(sector, 262_144);
+  assert.ok(isTable(sectorWith(entry(0, linux))));
+  assert.ok(isTable(sectorWith(entry(3, linux))), 'the first entries can be free');
+  assert.ok(!isTable(sectorWith()), 'GRUB in a partition leaves the table empty');
+  assert.ok(!isTable(sectorWith((sector) => sector.write('Press Ctrl+Alt+Del to restart', 446))));
+  assert.ok(!isTable(sectorWith(entry(0, linux), entry(1, [0x20]))), 'no status is 0x20');
+  assert.ok(!isTable(sectorWith(entry(0, [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0]))), 'hybrid ISO images');
+  assert.ok(!isTable(sectorWith(entry(0, [...linux.slice(0, 8), 0, 0, 0, 1, 0, 0, 1, 0]))), 'beyond the end');
+  assert.ok(!isTable(sectorWith(entry(0, linux), (sector) => sector.writeUInt16LE(0, 510))));
 });
 
 test('the ancestor’s grammar becomes today’s', () => {
