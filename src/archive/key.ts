@@ -1,4 +1,5 @@
 /** The names of an archive's objects: `<volume>/<start time> <snapshot>[.<partition>].<layout>.<codec>[.gpg]`. */
+import { parseInstant } from '../lib/instant.ts';
 import { CODECS, type CodecName } from './codec.ts';
 
 export type Layout = 'tar' | 'image';
@@ -55,7 +56,7 @@ export interface ParsedKey extends KeyParts {
 export function parseKey(key: string): ParsedKey | null {
   const found = DATA_KEY.exec(key)?.groups;
   if (!found) return null;
-  const startTime = new Date(found['time'] ?? '');
+  const startTime = new Date(parseInstant(found['time'] ?? ''));
   if (Number.isNaN(startTime.getTime())) return null;
   return {
     prefix: found['prefix'] ?? '',
@@ -99,7 +100,7 @@ export interface SmallKey extends ArchiveName {
 export function parseSmallKey(key: string): SmallKey | null {
   const found = SMALL_KEY.exec(key)?.groups;
   if (!found) return null;
-  const startTime = new Date(found['time'] ?? '');
+  const startTime = new Date(parseInstant(found['time'] ?? ''));
   if (Number.isNaN(startTime.getTime())) return null;
   return {
     prefix: found['prefix'] ?? '',

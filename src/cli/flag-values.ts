@@ -1,5 +1,6 @@
 /** Values of flags, checked where they are read. */
 import { InvalidArgumentError } from 'commander';
+import { parseInstant } from '../lib/instant.ts';
 
 export const wholeNumber =
   (lowest: number, highest: number) =>
@@ -30,13 +31,13 @@ export function duration(text: string): number {
   return Number(amount) * SECONDS_IN[(unit === '' ? 's' : unit) as keyof typeof SECONDS_IN];
 }
 
-/** A day, or an instant, in UTC where nothing else is said. */
+/** A day or an instant, in UTC unless it has an offset of its own. */
 export function date(text: string): Date {
-  const value = new Date(text);
-  if (!/^\d{4}-\d{2}-\d{2}/.test(text) || Number.isNaN(value.getTime())) {
-    throw new InvalidArgumentError('It must be a date such as 2026-01-31.');
+  const instant = parseInstant(text);
+  if (Number.isNaN(instant)) {
+    throw new InvalidArgumentError('It must be a date such as 2026-01-31 or 2026-01-31T10:00Z, in UTC by default.');
   }
-  return value;
+  return new Date(instant);
 }
 
 export const matching =

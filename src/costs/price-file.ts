@@ -3,6 +3,7 @@
  * refused, since a price that is misspelt would otherwise be the list price in silence.
  */
 import { SnapError } from '../errors.ts';
+import { parseInstant } from '../lib/instant.ts';
 import { BUILT_IN } from './built-in-prices.ts';
 import { overridden, type RegionOverrides } from './overrides.ts';
 import { type Prices, pricesIn, type RegionPrices } from './prices.ts';
@@ -63,7 +64,8 @@ const isText: Check = (value, path, file) => {
 };
 
 const isDay: Check = (value, path, file) => {
-  if (!/^\d{4}-\d{2}-\d{2}$/.test(String(value))) throw refuse(file, path, 'a day such as 2026-01-31');
+  if (!/^\d{4}-\d{2}-\d{2}$/.test(String(value)) || Number.isNaN(parseInstant(String(value))))
+    throw refuse(file, path, 'a day such as 2026-01-31');
 };
 
 const isObject: Check = (value, path, file) => {
