@@ -210,6 +210,7 @@ export type SnapEvent =
       rows: number;
       ofSnapshots: number;
       broken: number;
+      unclear: number;
       seconds: number;
     }
   | {

@@ -18,11 +18,16 @@ export type ColumnName =
   | 'interval'
   | 'cost'
   | 'rate'
+  | 'netCost'
+  | 'netRate'
   | 'currency'
   | 'account'
   | 'region'
   | 'description'
-  | 'chargeClass';
+  | 'chargeClass'
+  | 'service'
+  | 'serviceName'
+  | 'meter';
 
 /** Names without anything but letters and digits: the same for `lineItem/UsageType` and `line_item_usage_type`. */
 const CUR: Partial<Record<ColumnName, readonly string[]>> = {
@@ -35,11 +40,15 @@ const CUR: Partial<Record<ColumnName, readonly string[]>> = {
   end: ['lineitemusageenddate'],
   interval: ['identitytimeinterval'],
   cost: ['lineitemunblendedcost'],
-  rate: ['lineitemunblendedrate', 'pricingpublicondemandrate'],
+  rate: ['lineitemunblendedrate'],
+  netCost: ['lineitemnetunblendedcost'],
+  netRate: ['lineitemnetunblendedrate'],
   currency: ['lineitemcurrencycode'],
   account: ['lineitemusageaccountid'],
   region: ['productregioncode', 'productregion'],
   description: ['lineitemlineitemdescription'],
+  service: ['lineitemproductcode', 'productservicecode'],
+  serviceName: ['productproductname'],
 };
 
 const FOCUS: Partial<Record<ColumnName, readonly string[]>> = {
@@ -51,13 +60,16 @@ const FOCUS: Partial<Record<ColumnName, readonly string[]>> = {
   unit: ['consumedunit', 'pricingunit'],
   start: ['chargeperiodstart'],
   end: ['chargeperiodend'],
-  cost: ['billedcost'],
-  rate: ['listunitprice'],
+  cost: ['billedcost', 'effectivecost', 'contractedcost'],
+  rate: ['contractedunitprice'],
   currency: ['billingcurrency'],
   account: ['subaccountid'],
   region: ['regionid'],
   description: ['chargedescription'],
   chargeClass: ['chargeclass'],
+  service: ['xservicecode'],
+  serviceName: ['servicename'],
+  meter: ['skumeter'],
 };
 
 export interface Layout {

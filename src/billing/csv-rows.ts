@@ -1,26 +1,27 @@
-/** A report as CSV: rows that may concern snapshots are taken apart by Papa Parse, the others are only counted. */
+/** A report as CSV: rows that may concern snapshots are parsed by Papa Parse, the others are only counted. */
 import Papa from 'papaparse';
 import { SnapError } from '../errors.ts';
 import { KiB } from '../lib/units.ts';
+import type { Cell } from './cell.ts';
 import { type ColumnName, type Layout, layoutOf } from './columns.ts';
-import { CsvScan } from './csv-scan.ts';
+import { CsvScan, OPEN_QUOTE } from './csv-scan.ts';
 import { notAReport, type RowSink } from './row-sink.ts';
-import type { Cell } from './usage.ts';
+import { asUtf8 } from './text-encoding.ts';
 
 /** In all usage types, ARNs and descriptions of snapshots, with a large S or a small one. */
 const MARK = 'napshot';
 
-/** Rows taken apart together. */
+/** Bytes of rows that are parsed together. */
 const BATCH = 128 * KiB;
 
 /** @throws SnapError `USAGE` for what is no report, `REPORT` for a row without an end. */
 export async function readCsv(chunks: AsyncIterable<Uint8Array>, name: string, sink: RowSink): Promise<void> {
   const rows = new ReportRows(name, sink);
-  const scan = new CsvScan((chunk, start, end, fields) => rows.add(chunk, start, end, fields));
-  for await (const chunk of chunks) {
+  const scan = new CsvScan((chunk, start, end, fault) => rows.add(chunk, start, end, fault));
+  for await (const chunk of asUtf8(chunks)) {
     if (!scan.add(chunk)) throw endless(name, rows.count);
   }
-  if (!scan.end()) sink.broken('the file ends inside a quoted field', rows.count + 1);
+  scan.end();
   rows.finish();
 }
 
@@ -49,28 +50,28 @@ class ReportRows {
     this.#sink = sink;
   }
 
-  add(chunk: Buffer, start: number, end: number, fields: number): void {
+  add(chunk: Buffer, start: number, end: number, fault: string | null): void {
     this.count++;
     if (this.#layout === null) {
       this.#layout = this.#header(chunk.toString('utf8', start, end));
       return;
     }
     this.#sink.row();
-    if (fields !== this.#layout.width) {
-      this.#sink.broken(`${fields} fields instead of ${this.#layout.width}`, this.count);
+    if (fault !== null) {
+      this.#sink.broken(fault, this.count);
       return;
     }
     if (!this.#isMarked(chunk, start, end)) return;
     this.#batch.push(chunk.toString('utf8', start, end));
     this.#batchRows.push(this.count);
     this.#batchBytes += end - start;
-    if (this.#batchBytes > BATCH) this.#takeApart(this.#layout);
+    if (this.#batchBytes > BATCH) this.#parse(this.#layout);
   }
 
   /** @throws SnapError `USAGE` where there was not even a header. */
   finish(): void {
     if (this.#layout === null) throw notAReport(this.#name, 'it is empty');
-    this.#takeApart(this.#layout);
+    this.#parse(this.#layout);
   }
 
   #header(line: string): Layout {
@@ -91,17 +92,31 @@ class ReportRows {
     return this.#mark >= 0 && this.#mark < end;
   }
 
-  #takeApart({ places }: Layout): void {
+  #parse(layout: Layout): void {
     if (this.#batch.length === 0) return;
-    const { data } = Papa.parse<string[]>(this.#batch.join('\n'), OPTIONS);
-    data.forEach((fields, at) => {
-      const cell = (column: ColumnName): Cell => fields[places[column] ?? -1];
-      this.#sink.cells(cell, this.#batchRows[at] ?? 0);
+    const together = parsed(this.#batch.join('\n'), this.#batch.length, layout);
+    this.#batch.forEach((text, at) => {
+      const row = this.#batchRows[at] ?? 0;
+      const fields = together === null ? parsed(text, 1, layout)?.[0] : together[at];
+      if (fields) this.#sink.cells(cellsOf(fields, layout), row);
+      else this.#sink.broken(OPEN_QUOTE, row);
     });
     this.#batch = [];
     this.#batchRows = [];
     this.#batchBytes = 0;
   }
+}
+
+const cellsOf =
+  (fields: readonly string[], { places }: Layout) =>
+  (column: ColumnName): Cell =>
+    fields[places[column] ?? -1];
+
+/** @returns `null` where the parser does not find the rows and fields that the scan has found. */
+function parsed(text: string, rows: number, { width }: Layout): string[][] | null {
+  const { data, errors } = Papa.parse<string[]>(text, OPTIONS);
+  const isSame = errors.length === 0 && data.length === rows && data.every(({ length }) => length === width);
+  return isSame ? data : null;
 }
 
 const OPTIONS = { delimiter: ',', newline: '\n', header: false } as const;

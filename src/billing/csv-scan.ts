@@ -1,7 +1,10 @@
 /**
- * Rows of CSV, found without taking them apart: most rows of a report are of no interest, and taking all of them apart
- * takes ten times as long. Quoted fields may hold commas and line ends; a quote is one only where a field begins.
- * Source: RFC 4180.
+ * Rows of CSV, found without parsing them: most rows of a report are of no interest, and parsing all of them takes ten
+ * times as long. Quoted fields may hold commas and line ends; a quote is one only where a field begins, and a closing quote
+ * is followed by a comma or a line end. Source: RFC 4180.
+ *
+ * A row that breaks these rules, or has more or fewer fields than the first one, ends at its first line end, whatever its
+ * quotes say: a quote that is never closed takes no rows after its own with it.
  */
 import { MiB } from '../lib/units.ts';
 
@@ -9,12 +12,19 @@ const QUOTE = 34;
 const COMMA = 44;
 const LINE_FEED = 10;
 const CARRIAGE_RETURN = 13;
+const SPACE = 32;
 
 /** Bytes. No row of a report comes near it; a quote that is never closed does. */
 const LONGEST_ROW = 4 * MiB;
 
-/** Told of each row: where it is in a chunk, which must not be kept, and how many fields it has. */
-export type OnRow = (chunk: Buffer, start: number, end: number, fields: number) => void;
+/**
+ * Told of each row: where it is in a chunk, which must not be kept.
+ * @param fault why the row cannot be used; `null` for a row with as many fields as the first one.
+ */
+export type OnRow = (chunk: Buffer, start: number, end: number, fault: string | null) => void;
+
+export const OPEN_QUOTE = 'a quoted field is not closed, or has a quote in it that is not doubled';
+export const CUT_SHORT = 'the file ends inside a quoted field';
 
 export class CsvScan {
   readonly #onRow: OnRow;
@@ -23,6 +33,9 @@ export class CsvScan {
   #filled = 0;
   /** Of the row whose end was found last. */
   #fields = 0;
+  #isWell = true;
+  /** Fields of the first row. */
+  #width = 0;
 
   constructor(onRow: OnRow) {
     this.#onRow = onRow;
@@ -31,17 +44,15 @@ export class CsvScan {
   /** @returns `false` when a row is longer than rows are. */
   add(bytes: Uint8Array): boolean {
     const chunk = this.#append(bytes);
-    const done = this.#scan(chunk);
+    const done = this.#scan(chunk, null);
     this.#buffer.copyWithin(0, done, chunk.length);
     this.#filled = chunk.length - done;
     return this.#filled <= LONGEST_ROW;
   }
 
-  /** The last row may lack its line end. @returns `false` when the file ends inside quotes. */
-  end(): boolean {
-    if (this.#filled === 0) return true;
-    const last = this.#append(Buffer.from('\n'));
-    return this.#scan(last) === last.length;
+  /** The last row may lack its line end. */
+  end(): void {
+    if (this.#filled > 0) this.#scan(this.#append(Buffer.from('\n')), CUT_SHORT);
   }
 
   /** One buffer for all: what is made anew for each chunk keeps the garbage collector busy. */
@@ -56,21 +67,37 @@ export class CsvScan {
     return this.#buffer.subarray(0, length);
   }
 
-  /** @returns where the row begins that the chunk does not end. */
-  #scan(chunk: Buffer): number {
+  /**
+   * @param unended why a row is at fault that the chunk does not end; `null` where more chunks follow.
+   * @returns where the row begins that the chunk does not end.
+   */
+  #scan(chunk: Buffer, unended: string | null): number {
     let start = 0;
-    for (let at = this.#rowEnd(chunk, 0); at >= 0; at = this.#rowEnd(chunk, start)) {
+    while (start < chunk.length) {
+      const found = this.#rowEnd(chunk, start);
+      if (found < 0 && unended === null && chunk.length - start <= LONGEST_ROW) return start;
+      const fault = found < 0 ? (unended ?? OPEN_QUOTE) : this.#fault();
+      const at = fault === null ? found : chunk.indexOf(LINE_FEED, start);
+      if (at < 0) return start;
       const end = chunk[at - 1] === CARRIAGE_RETURN ? at - 1 : at;
-      if (end > start) this.#onRow(chunk, start, end, this.#fields);
+      if (end > start) this.#onRow(chunk, start, end, fault);
       start = at + 1;
     }
     return start;
+  }
+
+  /** Of the row whose end was found last. */
+  #fault(): string | null {
+    if (!this.#isWell) return OPEN_QUOTE;
+    if (this.#width === 0) this.#width = this.#fields;
+    return this.#fields === this.#width ? null : `${this.#fields} fields instead of ${this.#width}`;
   }
 
   /** @returns -1 where the chunk ends before the row does. */
   #rowEnd(chunk: Buffer, start: number): number {
     let fieldStart = start;
     let fields = 1;
+    this.#isWell = true;
     for (let at = start; at < chunk.length; at++) {
       const byte = chunk[at] ?? 0;
       if (byte > COMMA) continue;
@@ -81,12 +108,27 @@ export class CsvScan {
         this.#fields = fields;
         return at;
       } else if (byte === QUOTE && at === fieldStart) {
-        at = closingQuote(chunk, at + 1);
+        at = this.#quoteEnd(chunk, at + 1);
         if (at < 0) return -1;
       }
     }
     return -1;
   }
+
+  #quoteEnd(chunk: Buffer, from: number): number {
+    const at = closingQuote(chunk, from);
+    if (at >= 0 && !endsField(chunk, at + 1)) this.#isWell = false;
+    return at;
+  }
+}
+
+/** Spaces may follow a closing quote. Where the chunk ends, the row does not, and is scanned again. */
+function endsField(chunk: Buffer, from: number): boolean {
+  let at = from;
+  while (chunk[at] === SPACE) at++;
+  const byte = chunk[at];
+  if (byte === CARRIAGE_RETURN) return chunk[at + 1] === LINE_FEED;
+  return byte === undefined || byte === COMMA || byte === LINE_FEED;
 }
 
 /** Two quotes are one that belongs to the field. */

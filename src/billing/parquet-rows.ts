@@ -5,10 +5,10 @@ import { type AsyncBuffer, type FileMetaData, parquetMetadataAsync, parquetRead,
 import { compressors } from 'hyparquet-compressors';
 import { SnapError } from '../errors.ts';
 import { MiB } from '../lib/units.ts';
+import type { Cell } from './cell.ts';
 import { type ColumnName, type Layout, layoutOf } from './columns.ts';
 import { notAReport, type RowSink } from './row-sink.ts';
 import { damaged } from './unpack.ts';
-import type { Cell } from './usage.ts';
 
 /** Bytes of one column in one row group; AWS's are a hundredth of it. */
 const LARGEST_COLUMN = 1024 * MiB;
@@ -53,20 +53,31 @@ async function readGroups(file: AsyncBuffer, name: string, sink: RowSink, signal
   }
 }
 
+/** Where a snapshot may be named. */
+const tellingColumns = ({ places }: Layout): ColumnName[] =>
+  (['usageType', 'meter', 'resource', 'description'] as const).filter(
+    (column) => places[column] !== undefined && (column !== 'description' || places.usageType === undefined),
+  );
+
 interface Group {
   read(column: string): Promise<Cell[]>;
   rowStart: number;
   rows: number;
 }
 
-/** The column that tells what a row is of is read first; where it names no snapshot, the others are not read at all. */
+/** The columns that tell what a row is of are read first; where they name no snapshot, the others are not read at all. */
 async function readGroup(group: Group, header: readonly string[], layout: Layout, sink: RowSink): Promise<void> {
   const nameOf = (column: ColumnName): string => header[layout.places[column] ?? -1] ?? '';
-  const telling = await group.read(nameOf(layout.places.usageType === undefined ? 'resource' : 'usageType'));
-  for (let row = 0; row < group.rows; row++) sink.row();
-  const chosen = telling.flatMap((value, row) => (String(value).includes('napshot') ? [row] : []));
-  if (chosen.length === 0) return;
   const values: Partial<Record<ColumnName, Cell[]>> = {};
+  const marked = new Set<number>();
+  for (const column of tellingColumns(layout)) {
+    (await group.read(nameOf(column))).forEach((value, row) => {
+      if (String(value).includes('napshot')) marked.add(row);
+    });
+  }
+  for (let row = 0; row < group.rows; row++) sink.row();
+  if (marked.size === 0) return;
+  const chosen = [...marked].sort((one, other) => one - other);
   for (const column of Object.keys(layout.places) as ColumnName[]) {
     const all = await group.read(nameOf(column));
     values[column] = chosen.map((row) => all[row]);

@@ -3,9 +3,11 @@ import { createWriteStream } from 'node:fs';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
-import type { ReportFormat } from '../costs/analysis.ts';
+import type { ReportFormat, SnapshotCharges } from '../costs/analysis.ts';
 import { SnapError } from '../errors.ts';
 import { temporaryDirectory } from '../lib/temporary-files.ts';
+import type { CellOf } from './cell.ts';
+import { Charges } from './charges.ts';
 import type { Layout } from './columns.ts';
 import { readCsv } from './csv-rows.ts';
 import { HOUR } from './days.ts';
@@ -15,7 +17,7 @@ import type { ReportPart } from './report-part.ts';
 import { notAReport, type RowSink } from './row-sink.ts';
 import { type FileKind, type ReportSource, sniff } from './source.ts';
 import { gunzipped } from './unpack.ts';
-import { type CellOf, readUsage } from './usage.ts';
+import { type Reading, readRow } from './usage.ts';
 import { unzipped } from './zip.ts';
 
 export interface ReportFacts extends Taken {
@@ -26,8 +28,11 @@ export interface ReportFacts extends Taken {
   ofSnapshots: number;
   /** Rows that cannot be used. */
   broken: number;
-  /** The first of them, e.g. `row 17: 12 fields instead of 13`. */
+  /** Rows that may be about the storage of EBS snapshots, and are not understood. */
+  unclear: number;
+  /** The first rows that are broken or not understood, e.g. `row 17: 12 fields instead of 13`. */
   examples: string[];
+  charges: SnapshotCharges[];
   hasResources: boolean;
   hasCosts: boolean;
 }
@@ -95,10 +100,16 @@ const SHOWN = 5;
 /** Counts rows, and hands on what they say of snapshots. */
 class Tally implements RowSink {
   readonly #part: ReportPart;
+  /** The first one; a zip file may hold several. */
+  #first: Layout | null = null;
   #layout: Layout | null = null;
+  #hasResources = true;
+  #hasCosts = true;
   #rows = 0;
   #broken = 0;
+  #unclear = 0;
   #longest = 0;
+  readonly #charges = new Charges();
   readonly #examples: string[] = [];
 
   constructor(part: ReportPart) {
@@ -106,7 +117,11 @@ class Tally implements RowSink {
   }
 
   layout(layout: Layout): void {
-    this.#layout ??= layout;
+    this.#first ??= layout;
+    this.#layout = layout;
+    const { resource, cost, netCost, rate, netRate } = layout.places;
+    this.#hasResources &&= resource !== undefined;
+    this.#hasCosts &&= [cost, netCost, rate, netRate].some((place) => place !== undefined);
   }
 
   row(): void {
@@ -115,24 +130,36 @@ class Tally implements RowSink {
 
   broken(reason: string, rowNumber: number): void {
     this.#broken++;
+    this.#example(reason, rowNumber);
+  }
+
+  #example(reason: string, rowNumber: number): void {
     if (this.#examples.length < SHOWN) this.#examples.push(`row ${rowNumber}: ${reason}`);
   }
 
   cells(cell: CellOf, rowNumber: number): void {
     if (this.#layout === null) return;
-    const usage = readUsage(cell, this.#layout);
-    if (usage === null) return;
-    if ('broken' in usage) {
-      this.broken(usage.broken, rowNumber);
-      return;
+    const reading = readRow(cell, this.#layout);
+    if (reading === null) return;
+    this.#charges.add(reading);
+    this.#take(reading, rowNumber);
+  }
+
+  #take(reading: Reading, rowNumber: number): void {
+    if (reading.is === 'broken') this.broken(reading.why, rowNumber);
+    if (reading.is === 'unclear') {
+      this.#unclear++;
+      this.#example(reading.why, rowNumber);
     }
+    if (reading.is !== 'storage') return;
+    const { usage } = reading;
     this.#longest = Math.max(this.#longest, usage.end - usage.start);
     this.#part.add(usage);
   }
 
   facts(): Omit<ReportFacts, keyof Taken> {
     const { name, rows: ofSnapshots } = this.#part;
-    const { format, places } = this.#layout ?? unreachable(name);
+    const { format } = this.#first ?? unreachable(name);
     return {
       name,
       format,
@@ -140,9 +167,11 @@ class Tally implements RowSink {
       rows: this.#rows,
       ofSnapshots,
       broken: this.#broken,
+      unclear: this.#unclear,
       examples: this.#examples,
-      hasResources: places.resource !== undefined,
-      hasCosts: places.cost !== undefined || places.rate !== undefined,
+      charges: this.#charges.result(),
+      hasResources: this.#hasResources,
+      hasCosts: this.#hasCosts,
     };
   }
 

@@ -1,10 +1,10 @@
 /** What the readers of all formats hand their rows to. */
 import { SnapError } from '../errors.ts';
+import type { CellOf } from './cell.ts';
 import type { Layout } from './columns.ts';
-import type { CellOf } from './usage.ts';
 
 export interface RowSink {
-  /** Told once, before any row. */
+  /** Told before the rows that it is of: once, or once for each file in a zip file. */
   layout(layout: Layout): void;
   /** For each row, of whatever kind. */
   row(): void;

@@ -1,12 +1,9 @@
-/**
- * What a row of a report says about the storage of a snapshot.
- * Sources: "EBS usage types in AWS billing reports" of the EBS user guide; "Billing data" columns of the Data Exports guide.
- */
-import type { ColumnName, Layout } from './columns.ts';
+/** What a row of a report says about EBS snapshots. */
+import { type CellOf, instantOf, numberOf, shown, textOf } from './cell.ts';
+import { chargeOf } from './charge.ts';
+import type { Layout } from './columns.ts';
 
-/** A value as CSV or Parquet holds it. */
-export type Cell = string | number | bigint | Date | null | undefined;
-
+/** The storage of a snapshot, for a period. */
 export interface Usage {
   tier: 'standard' | 'archive';
   /** As the report has it, usually an ARN; empty where the report has none. */
@@ -23,69 +20,57 @@ export interface Usage {
   end: number;
 }
 
-/** Why a row that concerns snapshots, or may do so, cannot be used. */
-export interface Broken {
-  broken: string;
+interface Charged {
+  /** `null` where the report has no costs, or none that can be read. */
+  cost: number | null;
+  currency: string;
 }
 
-/** Reads a column of the row at hand. */
-export type CellOf = (column: ColumnName) => Cell;
+/** What a row is: storage that counts, another charge, or one that is not understood and why. */
+export type Reading =
+  | (Charged & { is: 'storage'; usage: Usage })
+  | (Charged & { is: 'other'; what: string })
+  | (Charged & { is: 'unclear' | 'broken'; why: string });
 
-/** @returns `null` for rows of other things: instances, volumes, requests, taxes, credits. */
-export function readUsage(cell: CellOf, layout: Layout): Usage | Broken | null {
-  const tier = tierOf(cell, layout);
-  if (tier === null || !isUsage(cell, layout)) return null;
-  const [start, end] = periodOf(cell);
+/** @returns `null` for rows of other things: instances, volumes, other services. */
+export function readRow(cell: CellOf, layout: Layout): Reading | null {
+  const charge = chargeOf(cell, layout);
+  if (charge === null) return null;
   const amount = numberOf(cell('amount'));
-  const cost = costOf(cell, layout, amount);
-  if (Number.isNaN(amount)) return { broken: `the amount ${shown(cell('amount'))} is not a number` };
-  if (Number.isNaN(cost)) return { broken: `the cost ${shown(cell('cost'))} is not a number` };
-  if (!(start < end)) return { broken: `${shown(cell('start') ?? cell('interval'))} is not the start of a period` };
-  return {
-    tier,
-    amount,
-    cost,
-    start,
-    end,
-    resource: textOf(cell('resource')),
-    region: textOf(cell('region')),
-    account: textOf(cell('account')),
-    currency: textOf(cell('currency')) || 'USD',
-  };
+  const cost = costOf(cell, amount);
+  const charged = { cost: Number.isNaN(cost) ? null : cost, currency: textOf(cell('currency')) || 'USD' };
+  if (charge.is === 'unclear') return { ...charged, ...charge };
+  const kind = adjustmentOf(cell);
+  if (kind !== null) return { ...charged, is: 'other', what: kind };
+  if (charge.is === 'other') return { ...charged, ...charge };
+  const [start, end] = periodOf(cell);
+  const why = faultOf(cell, amount, cost, start < end);
+  if (why !== null) return { ...charged, is: 'broken', why };
+  const resource = textOf(cell('resource'));
+  const usage = { tier: charge.tier, resource, region: textOf(cell('region')), account: textOf(cell('account')) };
+  return { ...charged, is: 'storage', usage: { ...usage, ...charged, amount, start, end } };
 }
 
-const STORAGE = /(?:^|-)EBS:Snapshot(Usage|ArchiveStorage)$/;
+function faultOf(cell: CellOf, amount: number, cost: number | null, hasPeriod: boolean): string | null {
+  if (Number.isNaN(amount)) return `the amount ${shown(cell('amount'))} is not a number`;
+  if (Number.isNaN(cost)) return `the cost ${shown(cell('cost'))} is not a number`;
+  return hasPeriod ? null : `${shown(cell('start') ?? cell('interval'))} is not the start of a period`;
+}
 
-function tierOf(cell: CellOf, { places }: Layout): Usage['tier'] | null {
-  if (places.usageType !== undefined) {
-    const [, kind] = STORAGE.exec(textOf(cell('usageType'))) ?? [];
-    if (kind === undefined) return null;
-    return kind === 'Usage' ? 'standard' : 'archive';
+/** Taxes, credits, discounts, refunds and corrections are about money, not about what is stored. */
+function adjustmentOf(cell: CellOf): string | null {
+  const lineType = textOf(cell('lineType'));
+  if (lineType !== '' && lineType !== 'Usage') return lineType;
+  return textOf(cell('chargeClass')) || null;
+}
+
+/** What is paid: with the discounts of the account where the report has them, else without. List prices are not used. */
+function costOf(cell: CellOf, amount: number): number | null {
+  for (const column of ['netCost', 'cost'] as const) if (textOf(cell(column)) !== '') return numberOf(cell(column));
+  for (const column of ['netRate', 'rate'] as const) {
+    if (textOf(cell(column)) !== '') return numberOf(cell(column)) * amount;
   }
-  return tierByDescription(cell);
-}
-
-const SNAPSHOT = /(^|\/)snap-[0-9a-f]+$/;
-
-/** FOCUS 1.2 has no usage types; what it has are the resource, the unit and a sentence. */
-function tierByDescription(cell: CellOf): Usage['tier'] | null {
-  const description = textOf(cell('description'));
-  const isSnapshot = SNAPSHOT.test(textOf(cell('resource'))) || /snapshot/i.test(description);
-  if (!isSnapshot || !/^GB-?Mo/i.test(textOf(cell('unit')))) return null;
-  if (/retriev|early.?delet|direct ?api/i.test(description)) return null;
-  return /archive/i.test(description) ? 'archive' : 'standard';
-}
-
-/** Taxes, credits, refunds and corrections are about money, not about what is stored. */
-function isUsage(cell: CellOf, { places }: Layout): boolean {
-  if (places.lineType !== undefined && textOf(cell('lineType')) !== 'Usage') return false;
-  return places.chargeClass === undefined || textOf(cell('chargeClass')) === '';
-}
-
-function costOf(cell: CellOf, { places }: Layout, amount: number): number | null {
-  if (places.cost !== undefined && textOf(cell('cost')) !== '') return numberOf(cell('cost'));
-  if (places.rate === undefined || textOf(cell('rate')) === '') return null;
-  return numberOf(cell('rate')) * amount;
+  return null;
 }
 
 function periodOf(cell: CellOf): [number, number] {
@@ -94,39 +79,3 @@ function periodOf(cell: CellOf): [number, number] {
   const [from = '', to = ''] = textOf(cell('interval')).split('/');
   return [instantOf(from), instantOf(to)];
 }
-
-const INSTANT = /^(\d{4})-(\d{2})-(\d{2})(?:[T ](\d{2}):(\d{2})(?::(\d{2})(?:\.\d+)?)?(?:Z| ?UTC|\+00:?00)?)?$/;
-
-/** A report has few instants, and each of them many times. */
-const INSTANTS = new Map<string, number>();
-const MOST_INSTANTS = 10_000;
-
-/** Times without a zone are UTC, as all of AWS's bills. @returns `NaN` for what is none. */
-function instantOf(value: Cell): number {
-  if (value instanceof Date) return value.getTime();
-  const text = textOf(value);
-  const known = INSTANTS.get(text);
-  if (known !== undefined) return known;
-  const found = INSTANT.exec(text);
-  const [year = 0, month = 0, day = 0, hour = 0, minute = 0, second = 0] =
-    found?.slice(1).map((part) => Number(part ?? 0)) ?? [];
-  const instant = found ? Date.UTC(year, month - 1, day, hour, minute, second) : Number.NaN;
-  if (INSTANTS.size >= MOST_INSTANTS) INSTANTS.clear();
-  INSTANTS.set(text, instant);
-  return instant;
-}
-
-function numberOf(value: Cell): number {
-  if (typeof value === 'number') return value;
-  const text = textOf(value);
-  const number = text === '' ? Number.NaN : Number(text);
-  return Number.isFinite(number) ? number : Number.NaN;
-}
-
-/** Some loaders write the word NULL for what is not there. */
-function textOf(value: Cell): string {
-  if (typeof value === 'string') return value === 'NULL' ? '' : value;
-  return value === null || value === undefined ? '' : String(value);
-}
-
-const shown = (value: Cell): string => JSON.stringify(textOf(value).slice(0, 60));

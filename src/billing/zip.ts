@@ -15,7 +15,7 @@ export async function* unzipped(path: string, name: string): AsyncGenerator<Zipp
   const limit = new RatioLimit(name);
   try {
     for await (const entry of zip.eachEntry()) {
-      if (entry.fileName.endsWith('/')) continue;
+      if (isNoReport(entry.fileName)) continue;
       yield { name: `${entry.fileName} in ${name}`, chunks: contentOf(zip, entry, name, limit) };
     }
   } catch (error) {
@@ -24,6 +24,10 @@ export async function* unzipped(path: string, name: string): AsyncGenerator<Zipp
     zip.close();
   }
 }
+
+/** Folders, what macOS adds to each file that it packs, and the manifest of a report. */
+const isNoReport = (path: string): boolean =>
+  /(^|\/)(__MACOSX\/|\._|\.DS_Store$)/.test(path) || path.endsWith('/') || /-Manifest\.json$/i.test(path);
 
 /** The directory of a zip file is at its end: of one that was cut short nothing can be read. */
 async function openZip(path: string, name: string): Promise<ZipFile> {

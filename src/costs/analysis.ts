@@ -26,11 +26,31 @@ export type Basis =
       /** The first day, and the latest complete one, which the sizes are of. */
       firstDay: string;
       latestDay: string;
-      rows: { read: number; ofSnapshots: number; broken: number };
+      /**
+       * `understood` are all but those that are broken, and those that may be about EBS snapshots and are not understood;
+       * `ofSnapshots` those of the storage of EBS snapshots.
+       */
+      rows: { read: number; understood: number; ofSnapshots: number; broken: number };
+      /** What the reports charge for EBS snapshots in all of their time, by currency; empty where they have no costs. */
+      charges: SnapshotCharges[];
       /** Whether EC2 was asked what the snapshots are. */
       isJoined: boolean;
     }
   | { kind: 'live'; latestDay: string; calls: { requests: number; dollars: number } };
+
+/**
+ * The sum of all rows about EBS snapshots, and how much of it is understood. `inReport` less `explained` is what may belong to
+ * snapshots and is in no other sum; the cost of rows that cannot be read at all is not known.
+ */
+export interface SnapshotCharges {
+  currency: string;
+  inReport: number;
+  explained: number;
+  /** Of `explained`: storage, which the costs of snapshots are taken from. */
+  storage: number;
+  /** Of `explained`: retrieval, requests, credits, taxes and discounts, by usage type or type of line; they may be negative. */
+  others: { what: string; cost: number }[];
+}
 
 export type ReportFormat = 'legacy-cur' | 'cur-2.0' | 'focus-1.0' | 'focus-1.2';
 
@@ -71,6 +91,8 @@ export interface RegionAnalysis {
   accounts: string[];
   gib: number;
   monthly: number;
+  /** Whether costs are the report's; otherwise they are by the price list, in its currency. */
+  isBilled: boolean;
   snapshotCount: number;
   /** By monthly cost, dearest first. */
   volumes: VolumeAnalysis[];

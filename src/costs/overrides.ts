@@ -60,15 +60,19 @@ function groupsOf({ snapshot, direct, volumes, s3 }: RegionOverrides): PriceGrou
   return (Object.keys(given) as PriceGroup[]).filter((group) => given[group]);
 }
 
-/** What snapshots cost by the bill itself, discounts and all. A region without any keeps its prices. */
-export function measuredPrices(regions: readonly RegionAnalysis[], base: Prices): Prices {
+/**
+ * What snapshots cost by the bill itself. A region whose report has no costs, or which has no snapshots, keeps its prices.
+ * @param isBeforeDiscounts whether the report has discounts as rows of their own, which these rates then lack.
+ */
+export function measuredPrices(regions: readonly RegionAnalysis[], base: Prices, isBeforeDiscounts = false): Prices {
   const measured = regions.flatMap((region) => {
     const prices = pricesIn(region.region, base);
-    const overrides = region.currency === prices.currency ? ratesOf(region) : null;
+    const overrides = region.isBilled && region.currency === prices.currency ? ratesOf(region) : null;
     return overrides ? [[region.region, overridden(prices, { snapshot: overrides }, 'report')] as const] : [];
   });
   if (measured.length === 0) return base;
-  const note = `snapshots at the rates of the report; the rest: ${base.note}`;
+  const before = isBeforeDiscounts ? ', before discounts' : '';
+  const note = `snapshots at the rates of the report${before}; the rest: ${base.note}`;
   return { ...base, source: 'report', note, regions: { ...base.regions, ...Object.fromEntries(measured) } };
 }
 

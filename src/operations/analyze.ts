@@ -1,4 +1,5 @@
 /** `analyze`: reports are read, joined with what EC2 knows, and made into one document. */
+import { addedUp } from '../billing/charges.ts';
 import { type Billed, Ledger } from '../billing/ledger.ts';
 import { type ReportFacts, readReport } from '../billing/read-report.ts';
 import type { ReportSource } from '../billing/source.ts';
@@ -12,7 +13,7 @@ import { assembleRegions } from './assemble-analysis.ts';
 import { type Described, describeRegions } from './describe-regions.ts';
 import { type KnownRatios, ratiosFor } from './measure-ratio.ts';
 import { reportSources } from './report-sources.ts';
-import { reportWarnings } from './report-warnings.ts';
+import { hasDiscounts, reportWarnings } from './report-warnings.ts';
 import type { AnalyzeServices, AnalyzeSettings } from './settings.ts';
 
 /**
@@ -34,7 +35,8 @@ export async function analyze(
   const regions = [...new Set(billed.snapshots.map(({ region }) => region))];
   const prices = await services.prices(regions, { signal });
   const undecided = document(facts, billed, described, { ...settings, prices, ratios });
-  return decide(undecided, measuredPrices(undecided.regions, prices), { today: undecided.madeAt.slice(0, 10) });
+  const measured = measuredPrices(undecided.regions, prices, facts.some(hasDiscounts));
+  return decide(undecided, measured, { today: undecided.madeAt.slice(0, 10) });
 }
 
 async function readAll(
@@ -57,9 +59,9 @@ async function readAll(
       read += count;
     };
     const facts = await readReport(source, ledger, { signal, onBytes });
-    const { name, format, granularity, rows, ofSnapshots, broken } = facts;
+    const { name, format, granularity, rows, ofSnapshots, broken, unclear } = facts;
     const seconds = (monotonic() - started) / 1000;
-    host.notify({ code: 'report.read', name, format, granularity, rows, ofSnapshots, broken, seconds });
+    host.notify({ code: 'report.read', name, format, granularity, rows, ofSnapshots, broken, unclear, seconds });
     all.push(facts);
   }
   return all;
@@ -101,9 +103,11 @@ function document(
       latestDay: billed.latestDay,
       rows: {
         read: total(({ rows }) => rows),
+        understood: total(({ rows, broken, unclear }) => rows - broken - unclear),
         ofSnapshots: total(({ ofSnapshots, repeats }) => (repeats === null ? ofSnapshots : 0)),
         broken: total(({ broken }) => broken),
       },
+      charges: addedUp(facts.flatMap(({ charges, repeats }) => (repeats === null ? charges : []))),
       isJoined: !isOffline && described.regions.size > 0,
     },
     prices: { source: prices.source, asOf: prices.asOf, note: prices.note },

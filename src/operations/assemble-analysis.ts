@@ -26,27 +26,30 @@ export function assembleRegions(
   prices: Prices,
   measured: Ratios,
 ): RegionAnalysis[] {
-  const groups = Map.groupBy(billed, ({ region, currency }) => `${region} ${currency}`);
-  return [...groups.values()].map((group) => assembleRegion(group, regions, prices, measured)).sort(byCost);
+  const priced = billed.map((one) => withPrice(one, prices));
+  const groups = Map.groupBy(priced, ({ region, currency, isBilled }) => `${region} ${currency} ${isBilled}`);
+  return [...groups.values()].map((group) => assembleRegion(group, regions, measured)).sort(byCost);
 }
 
 type Ratios = ReadonlyMap<string, MeasuredRatio>;
 
-/** A snapshot with what a month of it costs, by the report or by the price list. */
-type Priced = BilledSnapshot & { monthly: number };
+/** A snapshot with what a month of it costs, by the report (`isBilled`) or by the price list. */
+type Priced = BilledSnapshot & { monthly: number; isBilled: boolean };
+
+/** What is priced by the price list is in the currency of that, whatever the currency of the bill. */
+function withPrice(billed: BilledSnapshot, prices: Prices): Priced {
+  if (billed.monthly !== null) return { ...billed, monthly: billed.monthly, isBilled: true };
+  const { snapshot, currency } = pricesIn(billed.region, prices);
+  const price = billed.tier === 'archive' ? snapshot.archiveGbMonth : snapshot.gbMonth;
+  return { ...billed, monthly: billed.gib * price, currency, isBilled: false };
+}
 
 function assembleRegion(
-  group: readonly BilledSnapshot[],
+  billed: readonly Priced[],
   regions: ReadonlyMap<string, KnownRegion>,
-  prices: Prices,
   measured: Ratios,
 ): RegionAnalysis {
-  const { region = '', currency = '' } = group[0] ?? {};
-  const { gbMonth, archiveGbMonth } = pricesIn(region, prices).snapshot;
-  const billed = group.map((one): Priced => {
-    const price = one.tier === 'archive' ? archiveGbMonth : gbMonth;
-    return { ...one, monthly: one.monthly ?? one.gib * price };
-  });
+  const { region = '', currency = '', isBilled = false } = billed[0] ?? {};
   const known = regions.get(region);
   const placed = billed.filter(({ id }) => id !== '').map((one) => place(one, known));
   const volumes = [...Map.groupBy(placed, volumeKey).values()].map((group) => assembleVolume(group, known, measured));
@@ -56,6 +59,7 @@ function assembleRegion(
     accounts: [...new Set(billed.map(({ account }) => account))].filter(Boolean).sort(),
     gib: sum(billed.map(({ gib }) => gib)),
     monthly: sum(billed.map(({ monthly }) => monthly)),
+    isBilled,
     snapshotCount: new Set(placed.map(({ billed: { id } }) => id)).size,
     volumes: volumes.sort(byCost),
   };

@@ -247,6 +247,58 @@ test('standard input, as version 0 took it; nothing to see; wrong files; what is
   }
 });
 
+test('rows and dollars understood are in the text, the document, the page and the table', async (t) => {
+  const lab = await labForTest(t);
+  const snapshots = [line(snapshotId(1), 2048), line(snapshotId(2), 2048)];
+  const rows = csv('cur2', [{ month: MONTH, others: 6, snapshots, until: 1 }], 'daily')
+    .toString()
+    .replace('EBS:SnapshotUsage', 'EBS:SnapshotOfTomorrow');
+  const path = writeBill(join(lab.directory, 'r.csv'), Buffer.from(`${rows.trimEnd()},one more\n`));
+  const [page, table] = [join(lab.directory, 'page.html'), join(lab.directory, 'table.csv')];
+  const done = await runCli(lab.env, ['analyze', '--offline', path, '--html', page, '--csv', table]);
+  assert.equal(done.code, 0, done.stderr);
+  assert.match(done.stderr, /8 rows, \d of snapshots, 1 BROKEN, 1 NOT UNDERSTOOD/);
+  assert.match(done.stdout, /^8 rows read, 6 understood, 1 broken, whose costs may be missing here\.$/m);
+  assert.match(done.stdout, /^EBS snapshots in the report: \$0\.0\d; explained: \$0\.0\d \(storage \$0\.00, /m);
+  assert.match(
+    done.stdout,
+    /WARNING: 1 of 8 rows of .* are broken.*; 1 of 8 rows .* not understood .*SnapshotOfTomorrow/,
+  );
+  const { basis } = await analysed(lab, [path, '--offline']);
+  assert.ok(basis.kind === 'report');
+  assert.deepEqual([basis.rows.read, basis.rows.understood, basis.rows.broken], [8, 6, 1]);
+  const [charges] = basis.charges;
+  assert.ok(charges && charges.inReport !== charges.explained && charges.storage > 0);
+  assert.match(readFileSync(page, 'utf8'), /8 read, 6 understood.*EBS snapshots in the report/s);
+  const [first] = Papa.parse<Record<string, string>>(readFileSync(table, 'utf8'), { header: true }).data;
+  assert.deepEqual([first?.['rows_read'], first?.['rows_understood']], ['8', '6']);
+  assert.equal(Number(first?.['charged_in_report']), charges.inReport);
+  assert.equal(Number(first?.['charged_explained']), charges.explained);
+});
+
+test('list prices are in their own currency, and are not called the rates of the report', async (t) => {
+  const lab = await labForTest(t);
+  const snapshots = [line(snapshotId(1), 2048, { region: 'cn-north-1', currency: 'CNY', rate: 0.277 })];
+  const rows = csv('cur2', [{ month: MONTH, others: 0, snapshots }], 'daily').toString();
+  const without = rows.replace('unblended_cost', 'other').replace('unblended_rate', 'another');
+  const path = writeBill(join(lab.directory, 'r.csv'), Buffer.from(without));
+  const { regions, prices, warnings } = await analysed(lab, [path, '--offline']);
+  assert.deepEqual(
+    regions.map(({ currency, monthly, isBilled }) => [currency, monthly.toFixed(2), isBilled]),
+    [['USD', '0.05', false]],
+  );
+  assert.equal(prices.source, 'built-in');
+  assert.ok(warnings.some(({ code }) => code === 'no-costs'));
+  const discounts = `${rows}${rows
+    .trimEnd()
+    .split('\n')
+    .at(-1)
+    ?.replace(',Usage,', ',EdpDiscount,')
+    .replaceAll(/,(0\.\d+)/g, ',-$1')}\n`;
+  const before = await analysed(lab, [writeBill(path, Buffer.from(discounts)), '--offline']);
+  assert.ok(before.warnings.some(({ code }) => code === 'before-discounts'));
+});
+
 test('what is wrong with a report is told beside its figures', async (t) => {
   const lab = await labForTest(t);
   const path = (name: string, content: string | Buffer) => writeBill(join(lab.directory, name), Buffer.from(content));

@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { constants, deflateRawSync, gzipSync } from 'node:zlib';
 import * as fc from 'fast-check';
+import { parquetWriteBuffer } from 'hyparquet-writer';
 import Papa from 'papaparse';
 import { CsvScan } from '../../src/billing/csv-scan.ts';
 import { type Billed, Ledger } from '../../src/billing/ledger.ts';
@@ -357,26 +358,211 @@ const MARK = {
   ...{ start: Date.parse('2026-08-20'), end: Date.parse('2026-08-21') },
 };
 
+const PARSE = { delimiter: ',', newline: '\n' } as const;
+
+/** The rows of a text that came in pieces, parsed, and the faults of the others. */
+function scanned(text: string, step: number): { rows: string[][]; faults: string[] } {
+  const [rows, faults]: [string[][], string[]] = [[], []];
+  const scan = new CsvScan((chunk, start, end, fault) => {
+    const row = chunk.toString('utf8', start, end);
+    if (fault === null) rows.push(...Papa.parse<string[]>(row, PARSE).data);
+    else faults.push(row);
+  });
+  const bytes = Buffer.from(text);
+  for (let at = 0; at < bytes.length; at += step) assert.ok(scan.add(bytes.subarray(at, at + step)));
+  scan.end();
+  return { rows, faults };
+}
+
+const tableOf = (field: fc.Arbitrary<string>): fc.Arbitrary<string[][]> =>
+  fc
+    .integer({ min: 2, max: 5 })
+    .chain((width) =>
+      fc.array(fc.array(field, { minLength: width, maxLength: width }), { minLength: 1, maxLength: 8 }),
+    );
+
 test('rows are found as Papa Parse finds them, whatever the pieces they come in', () => {
   const field = fc.oneof(fc.string({ maxLength: 6 }), fc.constantFrom('a "b" c', '""', 'x,y', 'two\nlines', '', '"'));
-  const table = fc.array(fc.array(field, { minLength: 2, maxLength: 5 }), { minLength: 1, maxLength: 8 });
   fc.assert(
-    fc.property(table, fc.integer({ min: 1, max: 20 }), (rows, step) => {
-      const text = Papa.unparse(rows, { newline: '\n' });
-      const found: string[][] = [];
-      const scan = new CsvScan((chunk, start, end, fields) => {
-        const [parsed = []] = Papa.parse<string[]>(chunk.toString('utf8', start, end), {
-          delimiter: ',',
-          newline: '\n',
-        }).data;
-        assert.equal(fields, parsed.length);
-        found.push(parsed);
-      });
-      const bytes = Buffer.from(text);
-      for (let at = 0; at < bytes.length; at += step) assert.ok(scan.add(bytes.subarray(at, at + step)));
-      assert.ok(scan.end());
-      const expected = Papa.parse<string[]>(text, { delimiter: ',', newline: '\n', skipEmptyLines: true }).data;
-      assert.deepEqual(found, expected);
+    fc.property(tableOf(field), fc.integer({ min: 1, max: 20 }), (table, step) => {
+      const text = Papa.unparse(table, { newline: '\n' });
+      const expected = Papa.parse<string[]>(text, { ...PARSE, skipEmptyLines: true }).data;
+      assert.deepEqual(scanned(text, step), { rows: expected, faults: [] });
     }),
   );
+});
+
+test('a badly quoted row takes none of its neighbours with it', () => {
+  const field = fc.oneof(fc.string({ maxLength: 6 }), fc.constantFrom('a "b" c', '""', 'x,y', '5"', ''));
+  const quote = fc.constantFrom('"db" old', '"db old', '"', '"x"y"', 'x""', '"a","b', '""x');
+  fc.assert(
+    fc.property(tableOf(field), quote, fc.nat(), fc.nat(20), (table, bad, place, step) => {
+      const [header = [], ...others] = table.map((row) => [
+        'row',
+        ...row.map((text) => text.replaceAll(/[\r\n]/g, ' ')),
+      ]);
+      const at = place % (others.length + 1);
+      const lines = others.map((row) => Papa.unparse([row]));
+      const text = [Papa.unparse([header]), ...lines.toSpliced(at, 0, `row,${bad}`), ''].join('\n');
+      const { rows, faults } = scanned(text, step + 1);
+      const found = rows.map((row) => JSON.stringify(row));
+      for (const row of [header, ...others])
+        assert.ok(found.includes(JSON.stringify(row)), JSON.stringify({ row, text }));
+      assert.equal(rows.length + faults.length, others.length + 2, text);
+    }),
+  );
+});
+
+/** A report as CSV, with other values in some of its columns, and other columns. */
+function changed(report: Buffer, change: (row: Record<string, string>, at: number) => Record<string, string>): string {
+  const { data } = Papa.parse<Record<string, string>>(report.toString().trimEnd(), { header: true });
+  return `${Papa.unparse(data.map(change), { newline: '\n' })}\n`;
+}
+
+const SMALL: BilledMonth = {
+  month: '2026-09',
+  others: 0,
+  until: 1,
+  snapshots: [1, 2, 3].map((id) => line(snapshotId(id), 2048)),
+};
+
+test('snapshots of other services are not counted as EBS snapshots, in CSV and in Parquet', async (t) => {
+  const directory = temporaryDirectory(t);
+  const others = [
+    {
+      x_ServiceCode: 'AmazonLightsail',
+      ServiceName: 'Amazon Lightsail',
+      SkuMeter: 'USE1-SnapshotUsage',
+      ResourceId: 'arn:aws:lightsail:us-east-1:1:InstanceSnapshot/1',
+    },
+    {
+      x_ServiceCode: '',
+      ServiceName: 'Amazon ElastiCache',
+      SkuMeter: 'BackupUsage',
+      ResourceId: 'arn:aws:elasticache:us-east-1:1:snapshot:nightly',
+    },
+    { x_ServiceCode: 'AmazonRDS', ServiceName: '', SkuMeter: 'RDS:ChargedBackupUsage', ResourceId: '' },
+  ];
+  const focus = changed(csv('focus-1.2', [SMALL], 'daily'), (row, at) => ({ ...row, ...(at === 0 ? {} : others[at]) }));
+  const { facts, billed } = await read([writeBill(join(directory, 'focus.csv'), Buffer.from(focus))]);
+  assert.deepEqual(
+    billed.snapshots.map(({ id }) => id),
+    [snapshotId(1)],
+  );
+  assert.deepEqual([facts[0]?.ofSnapshots, facts[0]?.broken, facts[0]?.unclear], [1, 0, 0]);
+  const told = Papa.parse<Record<string, string>>(focus.trimEnd(), { header: true });
+  const columnData = (told.meta.fields ?? []).map((name) => ({
+    name,
+    data: told.data.map((row) => (/Quantity|Cost|Price/.test(name) ? Number(row[name]) : (row[name] ?? ''))),
+  }));
+  writeFileSync(join(directory, 'focus.parquet'), Buffer.from(parquetWriteBuffer({ columnData })));
+  assert.deepEqual(rounded((await read([join(directory, 'focus.parquet')])).billed), rounded(billed));
+  const meter = focus.replaceAll(/arn:aws:ec2:[^,]*/g, '').replace(',EBS,', ',USW2-EBS:SnapshotArchiveStorage,');
+  const archived = await read([writeBill(join(directory, 'meter.csv'), Buffer.from(meter))]);
+  assert.deepEqual(
+    archived.billed.snapshots.map(({ id, tier }) => [id, tier]),
+    [['', 'archive']],
+  );
+  const cur = changed(csv('legacy', [SMALL], 'daily'), (row, at) => ({
+    ...row,
+    'lineItem/ProductCode': ['AmazonEC2', 'AmazonLightsail', 'AmazonEC2'][at] ?? '',
+    'lineItem/UsageType': ['EBS:SnapshotUsage', 'USE1-SnapshotUsage', 'USW2-EBS:SnapshotOfTomorrow'][at] ?? '',
+  }));
+  const tomorrow = await read([writeBill(join(directory, 'cur.csv'), Buffer.from(cur))]);
+  assert.deepEqual(
+    tomorrow.billed.snapshots.map(({ id }) => id),
+    [snapshotId(1)],
+  );
+  const [of] = tomorrow.facts;
+  assert.deepEqual([of?.ofSnapshots, of?.broken, of?.unclear], [1, 0, 1]);
+  assert.deepEqual(of?.examples, ['row 4: the usage type EBS:SnapshotOfTomorrow is not known']);
+  assert.equal(
+    of?.charges.map(({ inReport, explained }) => (inReport - explained).toFixed(6)).join(),
+    (0.05 / 30).toFixed(6),
+  );
+});
+
+test('what a report charges for EBS snapshots is held against what is understood of it', async (t) => {
+  const directory = temporaryDirectory(t);
+  const report = changed(csv('legacy', [{ ...SMALL, others: 6, until: 2 }], 'daily'), (row, at) => ({
+    ...row,
+    ...(row['lineItem/ResourceId']?.endsWith(snapshotId(3)) && at < 9 ? { 'lineItem/UsageAmount': 'much' } : {}),
+  }));
+  const { facts } = await read([writeBill(join(directory, 'r.csv'), Buffer.from(report))]);
+  const [charges] = facts[0]?.charges ?? [];
+  assert.ok(charges);
+  const near = (value: number | undefined, expected: number) => assert.equal(value?.toFixed(9), expected.toFixed(9));
+  near(charges.storage, (5 * 0.05) / 30);
+  near(charges.inReport - charges.explained, 0.05 / 30);
+  assert.deepEqual(
+    charges.others.map(({ what, cost }) => [what, cost.toFixed(6)]),
+    [
+      ['EBS:directAPI.snapshot.Get', '0.024691'],
+      ['EBS:SnapshotArchiveRetrieval', '0.024691'],
+      ['Credit', '-0.020000'],
+    ],
+  );
+  assert.deepEqual([facts[0]?.rows, facts[0]?.broken, facts[0]?.unclear], [18, 1, 0]);
+});
+
+test('UTF-16, what macOS adds to zip files, offsets of times; 30 February is no day', async (t) => {
+  const directory = temporaryDirectory(t);
+  const report = csv('legacy', [MONTH], 'daily');
+  const expected = rounded((await read([writeBill(join(directory, 'plain.csv'), report)])).billed);
+  const little = Buffer.from(report.toString(), 'utf16le');
+  const big = Buffer.from(little).swap16();
+  for (const [name, content] of [
+    ['little.csv', Buffer.concat([Buffer.from([0xff, 0xfe]), little])],
+    ['big.csv', Buffer.concat([Buffer.from([0xfe, 0xff]), big])],
+    ['without-mark.csv.gz', little],
+    ['big-without-mark.csv', big],
+  ] as const) {
+    for (const isStream of [false, true])
+      assert.deepEqual(
+        rounded((await read([writeBill(join(directory, name), content)], LATER, isStream)).billed),
+        expected,
+        name,
+      );
+  }
+  const pack = [
+    'import zipfile',
+    'z = zipfile.ZipFile("mac.zip", "w")',
+    'z.write("plain.csv", "folder/plain.csv")',
+    'for name in "__MACOSX/folder/._plain.csv", "folder/.DS_Store", "folder/r-Manifest.json": z.writestr(name, b"\\0\\5\\x16\\7")',
+  ];
+  execFileSync('python3', ['-c', pack.join('\n')], { cwd: directory });
+  assert.deepEqual(rounded((await read([join(directory, 'mac.zip')])).billed), expected);
+  for (const zone of ['+00', '+0000', '-00:00', ' UTC', '']) {
+    const moved = report.toString().replaceAll(/(\d\d:\d\d:\d\d)Z/g, `$1${zone}`);
+    const { facts, billed } = await read([writeBill(join(directory, 'zone.csv'), Buffer.from(moved))]);
+    assert.deepEqual([facts[0]?.broken, rounded(billed)], [0, expected], zone);
+  }
+  const wrong = report.toString().replaceAll('2026-09-30T00:00:00Z', '2026-09-31T00:00:00Z');
+  const { facts } = await read([writeBill(join(directory, 'wrong.csv'), Buffer.from(wrong))]);
+  assert.ok((facts[0]?.broken ?? 0) > 0);
+  assert.match(facts[0]?.examples[0] ?? '', /is not the start of a period|is not a period/);
+});
+
+test('costs are what is paid: net of discounts where the report has that, never list prices', async (t) => {
+  const directory = temporaryDirectory(t);
+  const bill = async (text: string) => {
+    const { facts, billed } = await read([writeBill(join(directory, 'r.csv'), Buffer.from(text))]);
+    return { facts: facts[0], monthly: billed.snapshots[0]?.monthly ?? null };
+  };
+  const half = (text = '') => String(Number(text) / 2);
+  const net = await bill(
+    changed(csv('legacy', [SMALL], 'daily'), (row) => ({
+      ...row,
+      'lineItem/NetUnblendedCost': half(row['lineItem/UnblendedCost']),
+    })),
+  );
+  assert.equal(net.monthly?.toFixed(6), '0.025000');
+  const empty = await bill(
+    changed(csv('legacy', [SMALL], 'daily'), (row) => ({ ...row, 'lineItem/NetUnblendedCost': '' })),
+  );
+  assert.equal(empty.monthly?.toFixed(6), '0.050000');
+  const listed = await bill(
+    changed(csv('focus-1.0', [SMALL], 'daily'), ({ BilledCost: _, ...row }) => ({ ...row, ListCost: '7' })),
+  );
+  assert.deepEqual([listed.monthly, listed.facts?.hasCosts, listed.facts?.charges], [null, false, []]);
 });

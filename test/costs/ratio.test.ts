@@ -233,7 +233,7 @@ test('given or assumed, that is said, too; and --live measures likewise', async 
     [
       [],
       /read by the EBS direct APIs, compressed 2:1 \(assumed\), kept for 12 months:/,
-      /,2,assumed,$/m,
+      /,2,assumed,,,,,$/m,
       /taken to be 2:1, as assumed; measure it/,
     ],
     [

@@ -55,6 +55,7 @@ export const analysisOf = (volumes: readonly VolumeAnalysis[], compression = 2):
       accounts: ['123456789012'],
       gib: total(volumes.map(({ gib }) => gib)),
       monthly: total(volumes.map(({ monthly }) => monthly)),
+      isBilled: true,
       snapshotCount: total(volumes.map(({ snapshots }) => snapshots.length)),
       volumes: [...volumes],
     },

@@ -59,7 +59,16 @@ export function sampleAnalysis(wanted: Wanted = {}): Analysis {
       ],
       firstDay: '2025-09-01',
       latestDay: LATEST,
-      rows: { read: 10_482_113, ofSnapshots: snapshotCount * 30, broken: 3 },
+      rows: { read: 10_482_113, understood: 10_482_110, ofSnapshots: snapshotCount * 30, broken: 3 },
+      charges: [
+        {
+          currency: 'USD',
+          inReport: cost * months + 12.5,
+          explained: cost * months + 12,
+          storage: cost * months,
+          others: [{ what: hostile ?? 'EBS:SnapshotArchiveRetrieval', cost: 12 }],
+        },
+      ],
       isJoined: true,
     },
     prices: { source: 'built-in', asOf: '2026-11-01', note: 'List prices of each region; no negotiated rates.' },
@@ -106,6 +115,7 @@ function regionOf(
     accounts: ['111122223333', '444455556666'],
     gib: sumOf(volumes, ({ gib }) => gib),
     monthly: sumOf(volumes, ({ monthly }) => monthly),
+    isBilled: true,
     snapshotCount: sumOf(volumes, ({ snapshots }) => snapshots.length),
     volumes,
   };

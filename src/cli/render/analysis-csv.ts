@@ -3,6 +3,7 @@ import Papa from 'papaparse';
 import type {
   Analysis,
   Assumptions,
+  Basis,
   Decision,
   RegionAnalysis,
   SnapshotAnalysis,
@@ -10,11 +11,11 @@ import type {
 } from '../../costs/analysis.ts';
 import { compressionOf } from '../../costs/compression.ts';
 
-export function analysisCsv({ regions, assumptions }: Analysis): string {
+export function analysisCsv({ regions, assumptions, basis }: Analysis): string {
   const rows = regions.flatMap((region) =>
     region.volumes.flatMap((volume) => {
-      const ratio = ratioOf(volume, assumptions);
-      return volume.snapshots.map((snapshot) => ({ ...rowOf(region, volume, snapshot), ...ratio }));
+      const ofAll = { ...ratioOf(volume, assumptions), ...coverageOf(basis, region) };
+      return volume.snapshots.map((snapshot) => ({ ...rowOf(region, volume, snapshot), ...ofAll }));
     }),
   );
   // Cells that begin like formulas would be run by spreadsheets: names are tags, which anybody may have written.
@@ -43,7 +44,23 @@ const COLUMNS = [
   'compression',
   'compression_is',
   'compression_archives',
+  'rows_read',
+  'rows_understood',
+  'charged_in_report',
+  'charged_explained',
 ];
+
+/** The same in each row of a currency: how much of the report is understood, and of what it charges for EBS snapshots. */
+function coverageOf(basis: Basis, { currency }: RegionAnalysis) {
+  if (basis.kind === 'live') return {};
+  const charges = basis.charges.find((one) => one.currency === currency);
+  return {
+    rows_read: basis.rows.read,
+    rows_understood: basis.rows.understood,
+    charged_in_report: charges?.inReport,
+    charged_explained: charges?.explained,
+  };
+}
 
 function ratioOf(volume: VolumeAnalysis, assumptions: Assumptions) {
   const { compression, is, archives } = compressionOf(volume, assumptions);

@@ -4,6 +4,7 @@ import type {
   Basis,
   RegionAnalysis,
   SnapshotAnalysis,
+  SnapshotCharges,
   TrendMonth,
   VolumeAnalysis,
 } from '../../costs/analysis.ts';
@@ -15,6 +16,7 @@ export function analysisText(analysis: Analysis): string {
   const blocks = analysis.regions.map(regionText);
   const notes = [
     describeBasis(analysis.basis),
+    ...coverageLines(analysis.basis),
     ...trendLines(analysis.trend),
     ...adviceLines(analysis),
     ...warningLines(analysis),
@@ -60,6 +62,20 @@ function describeBasis(basis: Basis): string {
   if (basis.firstDay === '') return 'No snapshot is billed in what was read.';
   const { firstDay, latestDay, rows } = basis;
   return `As of ${latestDay}, from ${rows.ofSnapshots} rows since ${firstDay}.`;
+}
+
+/** How much of the report is in what is shown: rows, and costs. */
+function coverageLines(basis: Basis): string[] {
+  if (basis.kind === 'live') return [];
+  const { read, understood, broken } = basis.rows;
+  const bad = broken === 0 ? '' : `, ${broken} broken, whose costs may be missing here`;
+  return [`${read} rows read, ${understood} understood${bad}.`, ...basis.charges.map(chargesLine)];
+}
+
+function chargesLine({ currency, inReport, explained, storage, others }: SnapshotCharges): string {
+  const amount = (value: number) => inCurrency(value.toFixed(2), currency);
+  const parts = [`storage ${amount(storage)}`, ...others.map(({ what, cost }) => `${printable(what)} ${amount(cost)}`)];
+  return `EBS snapshots in the report: ${amount(inReport)}; explained: ${amount(explained)} (${parts.join(', ')}).`;
 }
 
 function trendLines(trend: readonly TrendMonth[]): string[] {

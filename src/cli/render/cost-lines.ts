@@ -8,9 +8,10 @@ type CostEvent = Extract<SnapEvent, { code: 'report.read' | 'ratio.measured' | '
 export function describeCosts(event: CostEvent): string {
   switch (event.code) {
     case 'report.read': {
-      const { name, format, granularity, rows, ofSnapshots, broken, seconds } = event;
+      const { name, format, granularity, rows, ofSnapshots, broken, unclear, seconds } = event;
       const bad = broken === 0 ? '' : `, ${broken} BROKEN`;
-      const counts = `${rows} rows, ${ofSnapshots} of snapshots${bad}`;
+      const doubtful = unclear === 0 ? '' : `, ${unclear} NOT UNDERSTOOD`;
+      const counts = `${rows} rows, ${ofSnapshots} of snapshots${bad}${doubtful}`;
       return `${name}: ${format}, ${granularity}: ${counts}, in ${formatDuration(seconds)}`;
     }
     case 'ratio.measured': {

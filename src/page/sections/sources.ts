@@ -1,5 +1,12 @@
 /** Where the numbers are from: prices, assumptions, reports. */
-import type { Analysis, Assumptions, Basis, PriceBasis, RegionAnalysis } from '../../costs/analysis.ts';
+import type {
+  Analysis,
+  Assumptions,
+  Basis,
+  PriceBasis,
+  RegionAnalysis,
+  SnapshotCharges,
+} from '../../costs/analysis.ts';
 import { measuredVolumes, ratioText } from '../../costs/compression.ts';
 import { type Html, html } from '../html.ts';
 import { count, counted, day, money, sentence } from '../model/words.ts';
@@ -48,13 +55,23 @@ const live = ({ calls, latestDay }: Extract<Basis, { kind: 'live' }>): Html =>
 
 type ReportBasis = Extract<Basis, { kind: 'report' }>;
 
-const report = ({ sources: all, rows, latestDay, isJoined }: ReportBasis): Html => html`${entry(
+const report = ({ sources: all, rows, charges, latestDay, isJoined }: ReportBasis): Html => html`${entry(
   'Sizes',
   `What was billed on ${day(latestDay)}, the latest complete day. ${isJoined ? 'Names and dates are from EC2.' : 'EC2 was not asked for names and dates.'}`,
 )}
-${entry('Rows', `${count(rows.read)} read, ${count(rows.ofSnapshots)} of snapshots, ${count(rows.broken)} broken.`)}
+${entry('Rows', `${count(rows.read)} read, ${count(rows.understood)} understood, ${count(rows.ofSnapshots)} of snapshots, ${count(rows.broken)} broken.`)}
+${charges.map((one) => entry('Charges', chargesOf(one)))}
 <div><dt>Reports</dt><dd><ul>${all.map(
   ({ name, format, granularity }) => html`<li><bdi>${name}</bdi> <small>${format}, ${granularity}</small></li>`,
 )}</ul></dd></div>`;
+
+const chargesOf = ({ currency, inReport, explained, storage, others }: SnapshotCharges): string =>
+  [
+    `EBS snapshots in the report: ${money(inReport, currency)}; explained: ${money(explained, currency)}, of which `,
+    [`storage ${money(storage, currency)}`, ...others.map(({ what, cost }) => `${what} ${money(cost, currency)}`)].join(
+      ', ',
+    ),
+    '.',
+  ].join('');
 
 const entry = (name: string, text: string): Html => html`<div><dt>${name}</dt><dd>${text}</dd></div>`;

@@ -1,0 +1,79 @@
+/**
+ * Which charge a row of a report is: for the storage of an EBS snapshot, for something else about EBS snapshots, or of
+ * another service. Told by service and usage type (FOCUS 1.2: SkuMeter) or by the resource, never by words such as
+ * "snapshot" alone: Lightsail, ElastiCache, Redshift and RDS bill snapshots of their own.
+ * Sources: "EBS usage types in AWS billing reports" of the EBS user guide; "Line item columns" and "FOCUS 1.2 with AWS
+ * columns" of the Data Exports user guide.
+ */
+import { type CellOf, textOf } from './cell.ts';
+import type { Layout } from './columns.ts';
+
+export type Charge =
+  | { is: 'storage'; tier: 'standard' | 'archive' }
+  /** A charge for EBS snapshots that is not their storage, e.g. `EBS:SnapshotArchiveRetrieval`. */
+  | { is: 'other'; what: string }
+  /** It may be for the storage of an EBS snapshot. */
+  | { is: 'unclear'; why: string };
+
+/** @returns `null` for what is no charge for an EBS snapshot. */
+export function chargeOf(cell: CellOf, layout: Layout): Charge | null {
+  const isEbs = isOfEbs(cell);
+  const meter = textOf(cell('usageType')) || textOf(cell('meter'));
+  const [, usage] = /(?:^|-)EBS:(.*)$/.exec(meter) ?? [];
+  const found = usage === undefined ? byResource(cell, layout, meter, isEbs) : byUsage(usage);
+  if (isEbs !== false || found === null) return found;
+  // Another service's: only a usage type of EBS makes that doubtful.
+  return usage === undefined ? null : { is: 'unclear', why: `${serviceOf(cell)} bills ${meter}` };
+}
+
+const STORAGE: Readonly<Record<string, 'standard' | 'archive'>> = {
+  SnapshotUsage: 'standard',
+  SnapshotArchiveStorage: 'archive',
+};
+
+const OTHERS = /^(SnapshotArchive(Retrieval|EarlyDelete)|directAPI\.snapshot\.\w+|FastSnapshotRestore)$/;
+
+/** @param usage what follows `EBS:` in a usage type. */
+function byUsage(usage: string): Charge | null {
+  const tier = STORAGE[usage];
+  if (tier !== undefined) return { is: 'storage', tier };
+  if (OTHERS.test(usage)) return { is: 'other', what: `EBS:${usage}` };
+  return /snapshot/i.test(usage) ? { is: 'unclear', why: `the usage type EBS:${usage} is not known` } : null;
+}
+
+const SNAPSHOT = /^(arn:aws[a-z-]*:ec2:[^:]*:\d*:snapshot\/)?snap-[0-9a-f]+$/;
+
+/** Of rows whose usage type, if there is one, is not one of EBS. */
+function byResource(cell: CellOf, layout: Layout, meter: string, isEbs: boolean | null): Charge | null {
+  const resource = textOf(cell('resource'));
+  if (SNAPSHOT.test(resource)) return ofSnapshot(cell, layout, meter);
+  if (layout.places.usageType !== undefined || resource !== '' || isEbs === false) return null;
+  const description = textOf(cell('description'));
+  if (!/snapshot/i.test(`${meter} ${description}`) || !isByMonth(cell)) return null;
+  // Within EC2, storage by the month is that of volumes or of snapshots.
+  return isEbs ? storage(`${meter} ${description}`) : { is: 'unclear', why: 'no column tells the service' };
+}
+
+function ofSnapshot(cell: CellOf, { places }: Layout, meter: string): Charge {
+  if (places.usageType !== undefined) {
+    if (/-Bytes$/.test(meter)) return { is: 'other', what: meter };
+    return { is: 'unclear', why: `the usage type ${JSON.stringify(meter.slice(0, 60))} is not known` };
+  }
+  const unit = textOf(cell('unit'));
+  if (places.unit !== undefined && !isByMonth(cell)) return { is: 'other', what: `by ${unit || 'no unit'}` };
+  return storage(`${meter} ${textOf(cell('description'))}`);
+}
+
+const isByMonth = (cell: CellOf): boolean => /^GB-?Mo/i.test(textOf(cell('unit')));
+
+const storage = (text: string): Charge => ({ is: 'storage', tier: /archive/i.test(text) ? 'archive' : 'standard' });
+
+const serviceOf = (cell: CellOf): string => textOf(cell('service')) || textOf(cell('serviceName'));
+
+/** @returns `null` where no column tells. */
+function isOfEbs(cell: CellOf): boolean | null {
+  const code = textOf(cell('service'));
+  if (code !== '') return /^Amazon(EC2|EBS)$/i.test(code);
+  const name = textOf(cell('serviceName'));
+  return name === '' ? null : /Elastic (Compute Cloud|Block Stor)|^EC2\b|^EBS\b/i.test(name);
+}
