@@ -53,6 +53,7 @@ function decideRegion(
   options: DecideOptions,
 ): { region: RegionAnalysis; warnings: AnalysisWarning[] } {
   const { prices, warnings } = pricesFor(region, all);
+  if (prices === null) return { region, warnings };
   const { keepMonths, reading } = assumptions;
   const foreign = new Map(region.volumes.map((volume) => [volume, foreignGiB(volume)]));
   const allForeign = sum([...foreign.values()]);
@@ -73,21 +74,32 @@ const sharedLineage = (region: string): AnalysisWarning => ({
     'deleting one may save less than its bill',
 });
 
-/** Prices in another currency than the bill's are brought to it by what snapshots cost in both. */
-function pricesFor(region: RegionAnalysis, all: Prices): { prices: RegionPrices; warnings: AnalysisWarning[] } {
+/**
+ * Prices in another currency than the bill's are brought to it by what snapshots cost in both.
+ * @returns `null` for prices where the bill does not tell what a snapshot costs: amounts of two currencies are never compared.
+ */
+function pricesFor(region: RegionAnalysis, all: Prices): { prices: RegionPrices | null; warnings: AnalysisWarning[] } {
   const prices = pricesIn(region.region, all);
   const note = noteOn(prices);
   const warnings = note === null ? [] : [{ code: 'prices-estimated', text: note }];
   if (region.currency === prices.currency) return { prices, warnings };
-  const rate = rateOf(
-    region.volumes.flatMap(({ snapshots }) => snapshots.filter(isStandard)),
-    prices,
-  );
-  const factor = rate / prices.snapshot.gbMonth;
-  const text =
-    `the bill of ${region.region} is in ${region.currency}, prices are in ${prices.currency}: they were multiplied by ` +
-    `${factor.toFixed(4)}, the ratio of what a GB-month of snapshots costs`;
+  const factor = currencyFactor(region, prices);
+  const currencies = `the bill of ${region.region} is in ${region.currency}, prices are in ${prices.currency}`;
+  if (factor === null) {
+    const text = `${currencies}, and no snapshot in it has a cost to convert them by: no choice is weighed there`;
+    return { prices: null, warnings: [...warnings, { code: 'currency-unknown', text }] };
+  }
+  const text = `${currencies}: they were multiplied by ${factor.toFixed(4)}, the ratio of what a GB-month of snapshots costs`;
   return { prices: scaled(prices, factor), warnings: [...warnings, { code: 'currency-scaled', text }] };
+}
+
+/** By snapshots in the standard tier, else by those in the archive tier. @returns `null` where none has a cost. */
+function currencyFactor({ volumes }: RegionAnalysis, { snapshot: prices }: RegionPrices): number | null {
+  const snapshots = volumes.flatMap((volume) => volume.snapshots);
+  const standard = billedRate(snapshots.filter(isStandard));
+  if (standard !== null && standard > 0) return standard / prices.gbMonth;
+  const archive = billedRate(snapshots.filter((snapshot) => !isStandard(snapshot)));
+  return archive !== null && archive > 0 ? archive / prices.archiveGbMonth : null;
 }
 
 /** Every number of the prices, multiplied. */
@@ -100,10 +112,10 @@ function scaled<T>(value: T, factor: number): T {
 
 const isStandard = ({ tier }: SnapshotAnalysis): boolean => tier === 'standard';
 
-/** What a GB-month of these snapshots costs by the bill; by the price list where nothing is billed. */
-function rateOf(snapshots: readonly SnapshotAnalysis[], prices: RegionPrices): number {
+/** What a GB-month of these snapshots costs by the bill. @returns `null` where they have no size. */
+function billedRate(snapshots: readonly SnapshotAnalysis[]): number | null {
   const gib = sum(snapshots.map((snapshot) => snapshot.gib));
-  return gib > 0 ? sum(snapshots.map(({ monthly }) => monthly)) / gib : prices.snapshot.gbMonth;
+  return gib > 0 ? sum(snapshots.map(({ monthly }) => monthly)) / gib : null;
 }
 
 const COPIES = 'vol-ffffffff';
@@ -228,7 +240,8 @@ function planOf(
   { prices }: Scale,
   scope: Plan['scope'],
 ): Plan {
-  const rate = rateOf(billed, prices);
+  // Prices are in the currency of the bill here.
+  const rate = billedRate(billed) ?? prices.snapshot.gbMonth;
   const bill = sum(billed.map(({ monthly }) => monthly));
   const moved = indexes.map((index) => lineage.links[index] as Link);
   const full = { least: sum(moved.map((link) => link.full.least)), most: sum(moved.map((link) => link.full.most)) };

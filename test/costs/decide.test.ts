@@ -1,7 +1,7 @@
 /** What is best done with snapshots: small cases whose numbers can be checked by hand. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { Choice, Decision } from '../../src/costs/analysis.ts';
+import type { Choice, Decision, SnapshotAnalysis } from '../../src/costs/analysis.ts';
 import { BUILT_IN } from '../../src/costs/built-in-prices.ts';
 import { decide } from '../../src/costs/decide.ts';
 import { analysisOf, near, snapshotsOf, volumeOf } from '../support/analyses.ts';
@@ -172,4 +172,29 @@ test('a bill in another currency scales the prices; an unknown region is told of
     ['prices-estimated', 'currency-scaled'],
   );
   assert.match(result.warnings[0]?.text ?? '', /cn-north-1 are not known: those of us-east-1/);
+});
+
+test('a bill in another currency never gets dollar prices: archived snapshots convert them, or nothing is weighed', () => {
+  const archived = (monthly: number) =>
+    snapshotsOf([100], [100]).map((snapshot) => ({ ...snapshot, tier: 'archive' as const, monthly }));
+  const decided = (snapshots: SnapshotAnalysis[]) => {
+    const [region] = analysisOf([volumeOf({ isDeleted: true, snapshots })]).regions;
+    assert.ok(region);
+    const analysis = { ...analysisOf([]), regions: [{ ...region, currency: 'CNY' }] };
+    return decide(analysis, BUILT_IN, { today: TODAY });
+  };
+  const scaled = decided(archived(8.75));
+  assert.deepEqual(
+    scaled.warnings.map(({ code, text }) => [code, /multiplied by (\S+),/.exec(text)?.[1]]),
+    [['currency-scaled', '7.0000']],
+  );
+  for (const snapshots of [archived(0), snapshotsOf([100], [100]).map((one) => ({ ...one, monthly: 0 }))]) {
+    const unknown = decided(snapshots);
+    assert.deepEqual(
+      unknown.warnings.map(({ code }) => code),
+      ['currency-unknown'],
+    );
+    const [volume] = unknown.regions[0]?.volumes ?? [];
+    assert.deepEqual([volume?.decision, volume?.snapshots[0]?.decision], [null, null]);
+  }
 });
