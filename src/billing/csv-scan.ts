@@ -24,7 +24,7 @@ const LONGEST_ROW = 4 * MiB;
 export type OnRow = (chunk: Buffer, start: number, end: number, fault: string | null) => void;
 
 export const OPEN_QUOTE = 'a quoted field is not closed, or has a quote in it that is not doubled';
-export const CUT_SHORT = 'the file ends inside a quoted field';
+const CUT_SHORT = 'the file ends inside a quoted field';
 
 export class CsvScan {
   readonly #onRow: OnRow;
