@@ -22,7 +22,7 @@ const logFile = join(directory.path, 'members');
 const order: ComparisonOrder =
   how === 'alone'
     ? { how: 'tar-alone', records: null }
-    : { how: 'tar', root, contentOnly: false, ignore: [], key: Buffer.alloc(32), logFile };
+    : { how: 'tar', root, contentOnly: false, ignore: [], key: Buffer.alloc(32), logFile, mapper: null };
 const started = performance.now();
 const input = openSync(object, 'r');
 const { signal } = new AbortController();
@@ -36,7 +36,7 @@ closeAll([input]);
 process.stdout.write(`${JSON.stringify({ code: 'stage', seconds: (performance.now() - started) / 1000 })}\n`);
 
 async function compare(descriptor: number): Promise<void> {
-  const { comparison, problem } = await compareLz4InThreads(descriptor, order, true);
+  const { comparison, problem } = await compareLz4InThreads(descriptor, order, true, signal);
   const [difference] = comparison.differences;
   if (problem !== null || difference) throw new Error(problem ?? JSON.stringify(difference));
 }

@@ -101,7 +101,8 @@ export interface ListedFile {
   mode: number;
   uid: number;
   gid: number;
-  size: number;
+  /** Bytes, holes included; a bigint where it is too long for a number. */
+  size: number | bigint;
   /** Seconds since the epoch. */
   mtime: number;
   /** Of links; printable. */

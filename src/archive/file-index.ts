@@ -59,7 +59,7 @@ export function indexed(member: TarMember, sha256: string | null, span: IndexedM
 
 /** Whether it is known where in the file its bytes belong. */
 export const isMapKnown = ({ size, data }: IndexedMember): boolean =>
-  data === null || data.bytes === size || data.mapSha256 !== null;
+  data === null || BigInt(data.bytes) === size || data.mapSha256 !== null;
 
 export const encodeHeader = ({ snapshot, partition }: FileIndexHeader): string =>
   line({ format: INDEX_FORMAT, layout: 'tar', snapshot, partition });
@@ -73,7 +73,7 @@ export function encodeIndexed(member: IndexedMember): string {
   return line({
     ...nameAs('path', path),
     type,
-    size,
+    size: exactNumber(size),
     mode,
     uid,
     gid,
@@ -90,6 +90,12 @@ export function encodeIndexed(member: IndexedMember): string {
 
 const namesAndValues = (xattrs: TarMember['xattrs']): Record<string, string> =>
   Object.fromEntries([...xattrs].map(([name, value]) => [name, value.toString('base64')]));
+
+/** JSON, unlike its reader here, knows numbers of any length. Types do not know the function yet. */
+const { rawJSON } = JSON as unknown as { rawJSON: (text: string) => object };
+
+const exactNumber = (value: bigint): number | object =>
+  value > Number.MAX_SAFE_INTEGER ? rawJSON(String(value)) : Number(value);
 
 const line = (content: object): string => `${JSON.stringify(content)}\n`;
 
@@ -115,7 +121,7 @@ export function decodeIndexLine(text: string, key: string): IndexLine {
     return { is: 'piece', place: { plain: piece['plain'], stored: piece['stored'] } };
   if (isRecord(end) && isCount(end['members']) && isCount(end['bytes']))
     return { is: 'end', end: { members: end['members'], bytes: end['bytes'] } };
-  const member = memberOf(fields);
+  const member = memberOf({ ...fields, size: exactSize(fields['size'], text) });
   if (!member) throw damagedIndex(key, `a line that is none: ${text.slice(0, 80)}`);
   return { is: 'member', member };
 }
@@ -125,6 +131,22 @@ export const damagedIndex = (key: string, why: string, cause?: unknown): SnapErr
     hint: 'somebody wrote over the index; the data object may still be whole: --no-index reads all of it',
     ...(cause === undefined ? {} : { cause }),
   });
+
+type Reviver = (name: string, value: unknown, context: { source?: string }) => unknown;
+
+/** Numbers that are too long for a number are read once more, digit by digit. @returns `null` for what is no size. */
+function exactSize(size: unknown, text: string): bigint | null {
+  if (isCount(size)) return BigInt(size);
+  if (typeof size !== 'number' || !(size > 0 && size <= 2 ** 63)) return null;
+  let digits = '';
+  // The last one is that of the line itself.
+  const note: Reviver = (name, value, { source }) => {
+    if (name === 'size' && value === size) digits = source ?? '';
+    return value;
+  };
+  JSON.parse(text, note as (name: string, value: unknown) => unknown);
+  return /^\d{16,19}$/.test(digits) ? BigInt(digits) : null;
+}
 
 function parse(text: string): Fields | null {
   try {
@@ -169,9 +191,9 @@ function memberOf(fields: Fields): IndexedMember | null {
   const path = bytesOf(fields, 'path');
   const target = bytesOf(fields, 'target') ?? Buffer.alloc(0);
   const time = typeof mtime === 'string' ? TIME.exec(mtime) : null;
-  const numbers = { size, mode, uid, gid };
+  const numbers = { mode, uid, gid };
   const areCounts = Object.values(numbers).every(isCount);
-  if (!path || !TYPES.includes(type) || !areCounts || !time) return null;
+  if (!path || !TYPES.includes(type) || typeof size !== 'bigint' || !areCounts || !time) return null;
   if (!isPair(span) || span[1] <= span[0] || (device !== undefined && !isPair(device))) return null;
   if (!areTexts(xattrs) || !areTexts(rights)) return null;
   const known = type === 'file' ? dataOf(data, sha256, mapSha256, span[1] - span[0]) : null;
@@ -179,6 +201,7 @@ function memberOf(fields: Fields): IndexedMember | null {
   return {
     path,
     type: type as MemberType,
+    size,
     ...(numbers as Pick<IndexedMember, keyof typeof numbers>),
     mtime: BigInt(`${time[1]}${time[2]}${time[3]}`),
     target,

@@ -10,7 +10,8 @@ export type MemberType = 'file' | 'directory' | 'symlink' | 'hardlink' | 'charac
 
 /** Data of a sparse file; what is between segments is zero. */
 export interface Segment {
-  offset: number;
+  /** In the file, which can be longer than numbers are exact. */
+  offset: bigint;
   length: number;
 }
 
@@ -18,8 +19,8 @@ export interface TarMember {
   /** Names are bytes. */
   path: Buffer;
   type: MemberType;
-  /** Bytes of the file, holes included. */
-  size: number;
+  /** Bytes of the file, holes included: up to 2 ** 63 - 1, which numbers cannot tell from others. */
+  size: bigint;
   mode: number;
   uid: number;
   gid: number;
@@ -214,7 +215,7 @@ function memberOf(header: Buffer, flag: string, ahead: Ahead): TarMember {
   return {
     path: record('GNU.sparse.name') ?? record('path') ?? ahead.longName ?? ustarName(header),
     type,
-    size: 0,
+    size: 0n,
     mode: readNumber(header, 100, 8) & 0o7777,
     uid: number('uid', 108, 8),
     gid: number('gid', 116, 8),
@@ -262,12 +263,12 @@ function readSegments(member: TarMember, { own }: Ahead, stored: number, stream:
   const major = own.get('GNU.sparse.major')?.toString();
   if (major === undefined) {
     if ([...own.keys()].some((name) => name.startsWith('GNU.sparse.'))) throw new TarError('an old sparse format');
-    member.size = stored;
-    member.segments = [{ offset: 0, length: stored }];
+    member.size = BigInt(stored);
+    member.segments = [{ offset: 0n, length: stored }];
     return 0;
   }
   if (major !== '1') throw new TarError(`sparse format ${major}`);
-  const size = Number(own.get('GNU.sparse.realsize')?.toString());
+  const size = fileSize(own.get('GNU.sparse.realsize')?.toString() ?? '');
   const { segments, mapBytes } = readMap(stream, stored);
   checkSegments(segments, size, stored - mapBytes);
   member.size = size;
@@ -276,39 +277,47 @@ function readSegments(member: TarMember, { own }: Ahead, stored: number, stream:
   return mapBytes;
 }
 
+/** No file is longer. */
+const MOST_FILE_BYTES = 2n ** 63n - 1n;
+
+function fileSize(text: string): bigint {
+  const size = /^\d{1,19}$/.test(text) ? BigInt(text) : null;
+  if (size === null || size > MOST_FILE_BYTES) throw new TarError(`a file of ${JSON.stringify(text)} bytes`);
+  return size;
+}
+
 /** Digits in a map of holes. */
-const LONGEST_NUMBER = 16;
+const LONGEST_NUMBER = 19;
 
 /** Decimal numbers, a line each, in whole blocks: how many segments, then offset and length of each. */
 function readMap(stream: ByteStream, stored: number): { segments: Segment[]; mapBytes: number } {
-  const numbers: number[] = [];
+  const numbers: bigint[] = [];
   let rest = '';
   let mapBytes = 0;
-  while (numbers.length === 0 || numbers.length < 1 + 2 * (numbers[0] ?? 0)) {
+  while (numbers.length === 0 || numbers.length < 1 + 2 * Number(numbers[0] ?? 0)) {
     const isTooLong = mapBytes + BLOCK > Math.min(stored + BLOCK, MOST_EXTENDED);
     if (isTooLong || rest.length > LONGEST_NUMBER) throw new TarError('a map of holes is damaged');
     const lines = (rest + stream.take(BLOCK).toString('latin1')).split('\n');
     mapBytes += BLOCK;
     rest = lines.pop() ?? '';
     for (const line of lines) {
-      if (!/^\d{1,16}$/.test(line)) throw new TarError('a map of holes is damaged');
-      numbers.push(Number(line));
+      if (!/^\d{1,19}$/.test(line)) throw new TarError('a map of holes is damaged');
+      numbers.push(BigInt(line));
     }
   }
-  const [count = 0, ...pairs] = numbers;
-  const segments = Array.from({ length: count }, (_, at) => ({
-    offset: pairs[2 * at] ?? 0,
-    length: pairs[2 * at + 1] ?? 0,
+  const segments = Array.from({ length: Number(numbers[0] ?? 0) }, (_, at) => ({
+    offset: numbers[1 + 2 * at] ?? 0n,
+    length: Number(numbers[2 + 2 * at] ?? 0),
   }));
   return { segments, mapBytes };
 }
 
-function checkSegments(segments: readonly Segment[], size: number, stored: number): void {
-  let end = 0;
+function checkSegments(segments: readonly Segment[], size: bigint, stored: number): void {
+  let end = 0n;
   let total = 0;
   for (const { offset, length } of segments) {
     if (offset < end) throw new TarError('a map of holes is damaged');
-    end = offset + length;
+    end = offset + BigInt(length);
     total += length;
   }
   if (!(end <= size) || total !== stored) throw new TarError('a map of holes does not fit its file');

@@ -3,6 +3,7 @@ import { Worker } from 'node:worker_threads';
 import { asError, SnapError } from '../errors.ts';
 import { programFile } from '../lib/program-file.ts';
 import { newRing } from '../lib/shared-ring.ts';
+import { whenAborted } from '../lib/when-aborted.ts';
 import type { Compared, ComparingOrder, Comparison, ComparisonOrder, Source } from './comparing-thread.ts';
 import type { DecodingOrder } from './decoding-thread.ts';
 import type { FilledRing } from './lz4/block-filler.ts';
@@ -23,13 +24,19 @@ const HEAPS = {
 
 /**
  * One thread reads, another hashes and compares, and a third reads the disk ahead of that.
- * @param descriptor of a pipe with the plain stream; it stays the caller's.
- * @throws SnapError `COMPARE_FAILED` when the disk cannot be read. The threads have ended either way.
+ * @param descriptor of a pipe with the plain stream; it stays the caller's. When the comparison is cancelled, whoever
+ *   writes to the pipe must close it, since a thread that waits for bytes cannot be stopped.
+ * @throws SnapError `COMPARE_FAILED` when the disk cannot be read, `BUG`; the signal's reason. The threads have ended
+ *   either way, wherever they were.
  */
-export async function compareInThreads(descriptor: number, order: ComparisonOrder): Promise<Comparison> {
+export async function compareInThreads(
+  descriptor: number,
+  order: ComparisonOrder,
+  signal: AbortSignal,
+): Promise<Comparison> {
   const ring = newRing();
   const reading = startThread<ReadingOrder, number>('reading-thread', { descriptor, ring });
-  const [, { comparison }] = await together(reading, { plain: ring }, order);
+  const [, { comparison }] = await together(reading, { plain: ring }, order, signal);
   return comparison;
 }
 
@@ -45,40 +52,53 @@ export interface DecodedComparison {
  * The same for a stream of lz4: one thread reads it, and both decode.
  * @param descriptor of a pipe with a stream as the `lz4` command writes it by itself; it stays the caller's.
  * @param isKnown whether the caller knows what the plain bytes hash to: then the checksum behind them is not needed.
- * @throws SnapError `COMPARE_FAILED`
+ * @throws as `compareInThreads`
  */
 export async function compareLz4InThreads(
   descriptor: number,
   order: ComparisonOrder,
   isKnown: boolean,
+  signal: AbortSignal,
 ): Promise<DecodedComparison> {
   const ring = newBlockRing();
   const decoding = startThread<DecodingOrder, FilledRing>('decoding-thread', { descriptor, ring });
   const source = { lz4: ring, withChecksum: !isKnown };
-  const [filled, compared] = await together(decoding, source, order);
+  const [filled, compared] = await together(decoding, source, order, signal);
   return { ...compared, problem: filled.problem ?? compared.problem, isForeign: filled.isForeign };
 }
 
+/** Cancelled, it stops the threads in the middle of whatever loop they are in. */
 async function together<Answer>(
   reading: Thread<Answer>,
   source: Source,
   order: ComparisonOrder,
+  signal: AbortSignal,
 ): Promise<[Answer, Compared]> {
   const compared = new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT);
   const comparing = startThread<ComparingOrder, Compared>('comparing-thread', { source, order, compared });
   // It answers nothing, and may end before or after the others.
   const warming =
     order.how === 'tar' ? startThread<WarmingOrder, never>('warming-thread', { root: order.root, compared }) : null;
+  using cancelled = whenAborted(signal);
   try {
-    return await Promise.all([reading.answer, comparing.answer]);
+    return await Promise.race([Promise.all([reading.answer, comparing.answer]), cancelled.promise]);
   } catch (cause) {
-    throw new SnapError('COMPARE_FAILED', `the comparison broke off: ${asError(cause).message}`, {
-      hint: 'look for read errors in dmesg; nothing was changed',
-      cause,
-    });
+    signal.throwIfAborted();
+    throw comparisonFailure(asError(cause));
   } finally {
     await Promise.all([reading.end(), comparing.end(), warming?.end()]);
   }
+}
+
+/** What the system refuses is the disk's fault or the machine's; everything else is ours. */
+function comparisonFailure(cause: NodeJS.ErrnoException): SnapError {
+  const { code, syscall, message } = cause;
+  if (syscall === undefined) return new SnapError('BUG', `the comparison broke off: ${message}`, { cause });
+  const hint =
+    code === 'ENOSPC'
+      ? 'free space in the directory for temporary files (TMPDIR), then run the same command again'
+      : 'look for read errors in dmesg; nothing was changed';
+  return new SnapError('COMPARE_FAILED', `the comparison broke off: ${message}`, { hint, cause });
 }
 
 interface Thread<Answer> {

@@ -33,12 +33,12 @@ export function readTarAlone(stream: ByteStream, { records }: TarAlone): AloneFi
 }
 
 function take(member: TarMember, stream: ByteStream, index: MemberRecordsReader | null, found: AloneFindings): void {
-  const { type, size, path } = member;
+  const { type, path } = member;
   const record = index?.next() ?? null;
   found.members++;
   if (type === 'file') {
     found.files++;
-    found.contentBytes += size;
+    found.contentBytes += dataLength(member);
   }
   // Without an index nobody asks for the hash, and the rest of a member is passed over.
   const sha256 = type === 'file' && index ? hashData(dataLength(member), stream) : null;

@@ -3,6 +3,7 @@ import { type BigIntStats, closeSync, readSync } from 'node:fs';
 import type { ByteStream } from '../archive/byte-stream.ts';
 import { dataLength } from '../archive/member-data.ts';
 import { readMembers, TarError, type TarMember } from '../archive/tar-reader.ts';
+import { AllocatedParts, type FilePart, type MapperEnds } from './allocated-parts.ts';
 import { DifferenceList } from './difference.ts';
 import { DiskTree, pathOfMember, typeOf } from './disk-tree.ts';
 import { HashLog, HashSum, keyedHash, NO_FACT, readParts } from './hash-log.ts';
@@ -20,13 +21,15 @@ export interface TarComparisonOptions {
   logFile: string;
   /** One number, for who reads ahead: files that have been compared so far. */
   compared: SharedArrayBuffer;
+  /** For asking which parts of files have room on the disk; `null`: holes are read. */
+  mapper: MapperEnds | null;
 }
 
 export interface TarFindings {
   differences: DifferenceList;
   members: number;
   files: number;
-  /** Bytes of content compared, holes included. */
+  /** Bytes of content compared, without those of holes. */
   contentBytes: number;
   /** Of the attributes of all members, for comparison with the disk's. */
   xattrSum: string;
@@ -39,6 +42,10 @@ export function compareTarWithDisk(stream: ByteStream, options: TarComparisonOpt
 }
 
 const COMPARE_AT_ONCE = 1024 * 1024;
+const AT_ONCE = BigInt(COMPARE_AT_ONCE);
+
+/** To read this takes no longer than to ask. */
+const SMALL_HOLE = 4n * AT_ONCE;
 const ZEROS = Buffer.alloc(COMPARE_AT_ONCE);
 
 class TarComparison {
@@ -50,6 +57,7 @@ class TarComparison {
   /** Inodes with several names that the tar holds in full; a second time would be a copy. */
   readonly #inodes = new Set<bigint>();
   readonly #compared: Int32Array;
+  readonly #allocated: AllocatedParts;
   readonly #scratch = Buffer.allocUnsafeSlow(COMPARE_AT_ONCE);
   readonly #findings: TarFindings = {
     differences: new DifferenceList(),
@@ -64,6 +72,7 @@ class TarComparison {
     this.#tree = tree;
     this.#options = options;
     this.#compared = new Int32Array(options.compared);
+    this.#allocated = new AllocatedParts(options.mapper);
   }
 
   run(): TarFindings {
@@ -166,13 +175,13 @@ class TarComparison {
         differences.add('links', path, 'a file of its own in the archive, a hard link on the disk');
       this.#inodes.add(stat.ino);
     }
-    if (Number(stat.size) !== member.size) {
+    if (stat.size !== member.size) {
       differences.add('size', path, `${member.size} bytes in the archive, ${stat.size} on the disk`);
       this.#skipContent(member);
       return;
     }
-    this.#findings.contentBytes += member.size;
-    if (member.size === 0) return;
+    this.#findings.contentBytes += dataLength(member);
+    if (member.size === 0n) return;
     const descriptor = this.#tree.open(path);
     try {
       const at = this.#compareContent(descriptor, member);
@@ -183,34 +192,46 @@ class TarComparison {
   }
 
   /** @returns about where the first difference is, or `null`; the content has been read either way. */
-  #compareContent(descriptor: number, { segments, size }: TarMember): number | null {
-    let different: number | null = null;
-    let position = 0;
+  #compareContent(descriptor: number, { segments, size }: TarMember): bigint | null {
+    let different: bigint | null = null;
+    let position = 0n;
     for (const { offset, length } of [...segments, { offset: size, length: 0 }]) {
       if (different === null) different = this.#compareHole(descriptor, position, offset);
       for (let done = 0; done < length; ) {
         const bytes = this.#stream.some(Math.min(length - done, COMPARE_AT_ONCE));
         if (bytes.length === 0) throw new TarError('the tar ends within a file');
-        if (different === null && !this.#isOnDisk(descriptor, offset + done, bytes)) different = offset + done;
+        const at = offset + BigInt(done);
+        if (different === null && !this.#isOnDisk(descriptor, at, bytes)) different = at;
         done += bytes.length;
       }
-      position = offset + length;
+      position = offset + BigInt(length);
     }
     return different;
   }
 
-  #compareHole(descriptor: number, from: number, to: number): number | null {
-    for (let at = from; at < to; at += COMPARE_AT_ONCE) {
-      if (!this.#isOnDisk(descriptor, at, ZEROS.subarray(0, Math.min(COMPARE_AT_ONCE, to - at)))) return at;
+  /** Of a large hole, only what has room on the disk is read: where there is no room, nothing can be. */
+  #compareHole(descriptor: number, from: bigint, to: bigint): bigint | null {
+    if (to - from <= SMALL_HOLE) return this.#compareZeros(descriptor, { from, to });
+    for (const part of this.#allocated.within(descriptor, { from, to })) {
+      const at = this.#compareZeros(descriptor, part);
+      if (at !== null) return at;
     }
     return null;
   }
 
-  #isOnDisk(descriptor: number, position: number, bytes: Buffer): boolean {
+  #compareZeros(descriptor: number, { from, to }: FilePart): bigint | null {
+    for (let at = from; at < to; at += AT_ONCE) {
+      const length = Math.min(COMPARE_AT_ONCE, Number(to - at));
+      if (!this.#isOnDisk(descriptor, at, ZEROS.subarray(0, length))) return at;
+    }
+    return null;
+  }
+
+  #isOnDisk(descriptor: number, position: bigint, bytes: Buffer): boolean {
     const target = this.#scratch.subarray(0, bytes.length);
     let filled = 0;
     while (filled < target.length) {
-      const length = readSync(descriptor, target, filled, target.length - filled, position + filled);
+      const length = readSync(descriptor, target, filled, target.length - filled, position + BigInt(filled));
       if (length === 0) return false;
       filled += length;
     }

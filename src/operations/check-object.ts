@@ -12,6 +12,7 @@ import type { TarAlone } from '../compare/tar-alone.ts';
 import type { FilesTarget, LeftOut } from '../compare/tar-to-files.ts';
 import { SnapError } from '../errors.ts';
 import type { Host } from '../events.ts';
+import { startExtentMapper } from '../host/extent-mapper.ts';
 import { monotonic } from '../lib/clock.ts';
 import { decodeCrc32 } from '../lib/crc32.ts';
 import { temporaryDirectory } from '../lib/temporary-files.ts';
@@ -202,11 +203,11 @@ interface Task {
 
 type OpenDecoder = (task: Task, order: Order, stored: number, services: CheckServices) => Promise<Decoder>;
 
-const byThreads: OpenDecoder = async ({ object }, { thread }, stored) =>
-  decodeInThreads(stored, thread, Boolean(object.facts?.plainSha256));
+const byThreads: OpenDecoder = async ({ object }, { thread }, stored, { signal }) =>
+  decodeInThreads(stored, thread, Boolean(object.facts?.plainSha256), signal);
 
 const byPrograms: OpenDecoder = async ({ object, reference }, { thread }, stored, services) => {
-  const compare = inThreads(thread);
+  const compare = inThreads(thread, services.signal);
   const take: Compare = (descriptor) =>
     reference.how === 'stream' ? takeStream(descriptor, reference, services.signal) : compare(descriptor);
   return decodeByPrograms(object, stored, take, services);
@@ -229,8 +230,14 @@ async function decode(task: Task, open: OpenDecoder, services: CheckServices): P
   const failed = new AbortController();
   const signal = AbortSignal.any([services.signal, failed.signal]);
   const order = orderOf(object, reference, directory.path);
+  await using mapper = order.thread.how === 'tar' ? await startExtentMapper(signal) : null;
+  if (order.thread.how === 'tar')
+    order.thread.mapper = mapper && { questions: mapper.questions, answers: mapper.answers };
   const source = await makePipe();
-  await using decoder = await open(task, order, source.readEnd, { ...services, signal });
+  await using decoder = await open(task, order, source.readEnd, { ...services, signal }).catch((error) => {
+    closeAll([source.writeEnd]);
+    throw error;
+  });
   const extents = partOf(reference) ?? [{ from: 0, to: head.bytes }];
   let shown = 0;
   using _task = services.host.track({
@@ -302,7 +309,11 @@ function orderOf(object: ArchivedObject, reference: Reference, directory: string
   }
   if (reference.how !== 'tar') return { thread: reference, logFile, key };
   const { root, contentOnly, filesystem } = reference;
-  return { thread: { how: 'tar', root, contentOnly, ignore: UNSTEADY[filesystem] ?? [], key, logFile }, logFile, key };
+  return {
+    thread: { how: 'tar', root, contentOnly, ignore: UNSTEADY[filesystem] ?? [], key, logFile, mapper: null },
+    logFile,
+    key,
+  };
 }
 
 /** What these keep has no place in a tar, or is shown only by their drivers. */

@@ -176,10 +176,10 @@ class IndexComparison {
 
   async #compareContent(path: Buffer, { size, data }: IndexedMember, stat: BigIntStats): Promise<void> {
     this.found.files++;
-    this.found.bytes += size;
-    if (Number(stat.size) !== size)
+    this.found.bytes += data?.bytes ?? 0;
+    if (stat.size !== size)
       return this.found.differences.add('size', path, `${size} bytes in the archive, ${stat.size} as restored`);
-    if (data?.bytes !== size) {
+    if (data === null || BigInt(data.bytes) !== size) {
       this.found.unproved++;
       return;
     }

@@ -24,9 +24,9 @@ export interface Decoder extends AsyncDisposable {
 export type Compare = (descriptor: number) => Promise<Comparison>;
 
 export const inThreads =
-  (order: ComparisonOrder): Compare =>
+  (order: ComparisonOrder, signal: AbortSignal): Compare =>
   (descriptor) =>
-    compareInThreads(descriptor, order).finally(() => closeAll([descriptor]));
+    compareInThreads(descriptor, order, signal).finally(() => closeAll([descriptor]));
 
 /**
  * By the stock programs: those who restore by hand use the same.
@@ -40,7 +40,10 @@ export async function decodeByPrograms(
   { sessionKey, signal }: { sessionKey: string | null; signal: AbortSignal },
 ): Promise<Decoder> {
   const failed = new AbortController();
-  using decrypt = await decryptStage(object, sessionKey);
+  using decrypt = await decryptStage(object, sessionKey).catch((error) => {
+    closeAll([stored]);
+    throw error;
+  });
   const pipeline = await startPipeline([...decrypt.stages, decompressStage(object)], {
     signal: AbortSignal.any([signal, failed.signal]),
     input: stored,
@@ -61,8 +64,13 @@ export async function decodeByPrograms(
  * @param stored the read end of a pipe with the stored bytes; it is taken over.
  * @param isKnown whether the SHA-256 of the plain bytes is held against a known one
  */
-export function decodeInThreads(stored: number, order: ComparisonOrder, isKnown: boolean): Decoder {
-  const comparing = compareLz4InThreads(stored, order, isKnown).finally(() => closeAll([stored]));
+export function decodeInThreads(
+  stored: number,
+  order: ComparisonOrder,
+  isKnown: boolean,
+  signal: AbortSignal,
+): Decoder {
+  const comparing = compareLz4InThreads(stored, order, isKnown, signal).finally(() => closeAll([stored]));
   const finished = comparing.then((decoded) =>
     decoded.problem === null ? decoded : endedEarly(decoded.comparison, `lz4: ${decoded.problem}`),
   );

@@ -127,7 +127,7 @@ function listedFile(snapshot: string, { key, partition }: ArchivedObject, member
     mode,
     uid,
     gid,
-    size,
+    size: size > Number.MAX_SAFE_INTEGER ? size : Number(size),
     mtime: Number(mtime / 1_000_000n) / 1000,
     target: target.length === 0 ? null : printable(type === 'hardlink' ? (pathOfMember(target) ?? target) : target),
     device: type === 'character' || type === 'block' ? device : null,

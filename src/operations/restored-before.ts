@@ -27,14 +27,19 @@ export class RestoredBefore {
   /** @param path without `.` and `..`, in bytes. */
   async has(path: Buffer, member: IndexedMember): Promise<boolean> {
     const { type, size, data, xattrs, rights } = member;
-    const isPlain = type === 'file' && data?.bytes === size && xattrs.size === 0 && Object.keys(rights).length === 0;
+    const isPlain =
+      type === 'file' &&
+      data !== null &&
+      BigInt(data.bytes) === size &&
+      xattrs.size === 0 &&
+      Object.keys(rights).length === 0;
     if (!isPlain) return false;
     const file = Buffer.concat([Buffer.from(join(this.#directory, '/')), path]);
     const stat = await lstat(file, { bigint: true }).catch(() => null);
     if (!stat?.isFile() || !this.#fits(stat, member)) return false;
     if ((await hashOf(file)) !== data.sha256) return false;
     this.files++;
-    this.bytes += size;
+    this.bytes += data.bytes;
     return true;
   }
 
@@ -44,7 +49,7 @@ export class RestoredBefore {
     return (
       !isReduced &&
       isOwners &&
-      size === BigInt(member.size) &&
+      size === member.size &&
       mtimeNs === member.mtime &&
       Number(mode & 0o7777n) === member.mode
     );

@@ -84,7 +84,7 @@ function fuzz(name: string, good: Buffer, read: (bytes: Buffer) => void, mend = 
 const MEMBER: NewMember = {
   path: Buffer.from('./file'),
   type: 'file',
-  size: 1000,
+  size: 1000n,
   mode: 0o4644,
   uid: 1000,
   gid: 4_000_000_000,
@@ -94,17 +94,17 @@ const MEMBER: NewMember = {
   xattrs: new Map([['user.x', randomBytes(50)]]),
   rights: { accessAcl: 'user::rw-\n' },
   isSparse: false,
-  segments: [{ offset: 0, length: 1000 }],
+  segments: [{ offset: 0n, length: 1000 }],
 };
 
 const SPARSE: NewMember = {
   ...MEMBER,
   path: Buffer.from('./sparse'),
-  size: 100_000,
+  size: 100_000n,
   isSparse: true,
   segments: [
-    { offset: 4096, length: 300 },
-    { offset: 99_000, length: 1000 },
+    { offset: 4096n, length: 300 },
+    { offset: 99_000n, length: 1000 },
   ],
 };
 

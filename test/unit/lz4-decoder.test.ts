@@ -55,7 +55,7 @@ async function inThreads(stored: Buffer) {
   writeFileSync(file, stored);
   const descriptor = openSync(file, 'r');
   try {
-    return await compareLz4InThreads(descriptor, { how: 'bytes-alone' }, false);
+    return await compareLz4InThreads(descriptor, { how: 'bytes-alone' }, false, new AbortController().signal);
   } finally {
     closeSync(descriptor);
   }

@@ -7,7 +7,7 @@ import { MemberRules } from '../../src/compare/member-rules.ts';
 const memberOf = (path: string, type: NewMember['type'] = 'file', target = ''): NewMember => ({
   path: Buffer.from(path),
   type,
-  size: 0,
+  size: 0n,
   mode: 0o644,
   uid: 0,
   gid: 0,

@@ -32,9 +32,10 @@ interface Read {
 function readAll(bytes: Buffer): Read[] {
   const stream = streamOf(bytes);
   const members: Read[] = [];
-  for (const { path, type, size, mtime, target, segments } of readMembers(stream)) {
+  for (const { path, type, mtime, target, segments, ...member } of readMembers(stream)) {
+    const size = Number(member.size);
     const content = Buffer.alloc(Math.min(size, 2 ** 26));
-    if (type === 'file') for (const { offset, length } of segments) stream.take(length).copy(content, offset);
+    if (type === 'file') for (const { offset, length } of segments) stream.take(length).copy(content, Number(offset));
     members.push({ path: path.toString(), type, size, mtime, target: target.toString(), content });
   }
   return members;
@@ -112,7 +113,7 @@ test('names, owners and times that fit no field', (t) => {
     for (const member of readMembers(stream)) {
       assert.deepEqual([member.uid, member.gid], [4_000_000_001, 4_000_000_002]);
       assert.equal(member.mtime, format === 'pax' ? -86_400_500_000_000n : -86_401_000_000_000n);
-      stream.skip(member.size);
+      stream.skip(Number(member.size));
     }
   }
 });
