@@ -90,7 +90,7 @@ async function reader(program: string, snapshotId: string, env: NodeJS.ProcessEn
 }
 
 async function image({ snapshotId }: Disk, source: string, env: NodeJS.ProcessEnv): Promise<Outcome> {
-  const flags = ['--dd', '--json', '--source', source, '--max-block-rate', '10000', '--mount-point'];
+  const flags = ['--dd', '--replace', '--json', '--source', source, '--max-block-rate', '10000', '--mount-point'];
   const argv = [PROGRAM, 'migrate', '--snapshots', snapshotId, '--bucket', 'bench', ...flags, join(directory, 'mnt')];
   const measured = await measure(argv, env);
   const stored = measured.stdout

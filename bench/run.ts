@@ -68,6 +68,7 @@ const migrate =
       '--bucket',
       'bench',
       '--json',
+      '--replace',
       ...KEEP,
       ...where,
       ...flags,

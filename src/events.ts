@@ -97,7 +97,8 @@ export type SnapEvent =
     }
   | { code: 'claim.taken-over'; snapshot: string }
   | { code: 'snapshot.skipped'; snapshot: string; reason: string }
-  | { code: 'object.kept'; snapshot: string; key: string; storedBytes: number }
+  | { code: 'archive.replaced'; snapshot: string; reason: string }
+  | { code: 'object.kept'; snapshot: string; key: string; plainBytes: number; storedBytes: number }
   | { code: 'upload.resumed'; snapshot: string; key: string; parts: number; bytes: number }
   | { code: 'upload.restarted'; snapshot: string; key: string; reason: string }
   | { code: 'index.stored'; snapshot: string; key: string }
@@ -227,7 +228,15 @@ export type SnapEvent =
   | { code: 'plan.snapshot'; plan: SnapshotPlan }
   | { code: 'instance.notice'; notice: string }
   | { code: 'run.stopping'; signal: string }
-  | { code: 'run.finished'; command: string; done: string[]; failed: string[]; skipped: string[]; seconds: number };
+  | {
+      code: 'run.finished';
+      command: string;
+      done: string[];
+      failed: string[];
+      skipped: string[];
+      interrupted: string[];
+      seconds: number;
+    };
 
 export interface PartitionNote {
   /** `null` for a disk without a partition table. */
@@ -237,6 +246,14 @@ export interface PartitionNote {
 }
 
 /** What a dry run says of one snapshot. */
+/** An archive that a migration finds in the bucket. */
+export interface ExistingArchive {
+  /** `keep`: nothing is stored; `validate`: neither, but it is proved; `replace`: it is stored again. */
+  action: 'keep' | 'validate' | 'replace';
+  /** One clause, for people. */
+  reason: string;
+}
+
 export interface SnapshotPlan {
   snapshot: string;
   volume: string;
@@ -248,6 +265,8 @@ export interface SnapshotPlan {
   storageClass: string;
   /** Largest number of bytes that will be read, if AWS tells it. */
   dataBytes: number | null;
+  /** What is there already, and what would become of it; `null` where nothing is. */
+  existing: ExistingArchive | null;
   /** US dollars at list prices; absent prices are `null`, never zero. */
   cost: {
     temporaryVolume: number | null;
@@ -264,8 +283,10 @@ export interface SnapshotPlan {
 export interface ProgressTask {
   readonly label: string;
   readonly expectedBytes: number;
-  /** Plain bytes read so far. */
+  /** Plain bytes read so far, those before `from` included. */
   read(): number;
+  /** Plain bytes that an earlier run has read and this one does not; 0 where it is not given. */
+  from?: number;
   /** Bytes handed to S3 so far; `null` where nothing is stored. */
   stored: (() => number) | null;
 }

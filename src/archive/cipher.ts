@@ -82,17 +82,36 @@ export function isMessageStart(start: Uint8Array): boolean {
   return at > 0 && (tag === INTEGRITY_PROTECTED || tag === AUTHENTICATED);
 }
 
+/**
+ * The ids of the keys that a message is encrypted for, as 16 hexadecimal digits. Those that are hidden are left out.
+ * Source: RFC 4880, section 5.1: a version, eight bytes of key id.
+ */
+export function recipientsOf(message: Uint8Array): string[] {
+  const ids: string[] = [];
+  let at = 0;
+  for (let packet = packetAt(message, at); packet?.tag === SESSION_KEY; packet = packetAt(message, at)) {
+    const id = Buffer.from(message.subarray(packet.body + 1, packet.body + 9))
+      .toString('hex')
+      .toUpperCase();
+    if (!/^0*$/.test(id)) ids.push(id);
+    at = packet.end;
+  }
+  return ids;
+}
+
 /** @returns `end: Infinity` where the length is not told by the header. */
-function packetAt(bytes: Uint8Array, at: number): { tag: number; end: number } | null {
+function packetAt(bytes: Uint8Array, at: number): { tag: number; body: number; end: number } | null {
   const [head = 0, first = 0, second = 0] = bytes.subarray(at);
   if ((head & 0x80) === 0) return null;
   if ((head & 0x40) === 0) {
     const tag = (head >> 2) & 0x0f;
     const lengthBytes = head & 0x03;
-    if (lengthBytes === 0) return { tag, end: at + 2 + first };
-    return { tag, end: lengthBytes === 1 ? at + 3 + first * 256 + second : Number.POSITIVE_INFINITY };
+    if (lengthBytes === 0) return { tag, body: at + 2, end: at + 2 + first };
+    if (lengthBytes === 1) return { tag, body: at + 3, end: at + 3 + first * 256 + second };
+    return { tag, body: at + 1, end: Number.POSITIVE_INFINITY };
   }
   const tag = head & 0x3f;
-  if (first < 192) return { tag, end: at + 2 + first };
-  return { tag, end: first < 224 ? at + 3 + (first - 192) * 256 + second + 192 : Number.POSITIVE_INFINITY };
+  if (first < 192) return { tag, body: at + 2, end: at + 2 + first };
+  if (first < 224) return { tag, body: at + 3, end: at + 3 + (first - 192) * 256 + second + 192 };
+  return { tag, body: at + 1, end: Number.POSITIVE_INFINITY };
 }

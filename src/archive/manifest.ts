@@ -130,14 +130,16 @@ export function decodeManifest(body: Buffer, key: string, snapshotId: string): M
   const objects: unknown = manifest.objects;
   const isOwn = ({ key }: ManifestObject): boolean => parseKey(key)?.snapshotId === snapshotId;
   if (!Array.isArray(objects) || !objects.every((object) => isManifestObject(object) && isOwn(object)))
-    refuse('its objects are damaged', 'migrate the snapshot again');
+    refuse('its objects are damaged', 'migrate the snapshot again with --replace');
   if (!isSnapshotNote(manifest.snapshot))
-    refuse('what it says of the snapshot is damaged', 'migrate the snapshot again');
+    refuse('what it says of the snapshot is damaged', 'migrate the snapshot again with --replace');
   if (!isRecord(manifest.disk) || !isRecordedList(manifest.recorded ?? []))
-    refuse('its description of the disk is damaged', 'migrate the snapshot again');
+    refuse('its description of the disk is damaged', 'migrate the snapshot again with --replace');
   const contradiction = contradictionIn(manifest);
-  if (contradiction !== null) refuse(contradiction, 'somebody wrote over it; migrate the snapshot again');
-  if (!isTextOrNothing(manifest.sealed)) refuse('what it keeps sealed is damaged', 'migrate the snapshot again');
+  if (contradiction !== null)
+    refuse(contradiction, 'somebody wrote over it; migrate the snapshot again with --replace');
+  if (!isTextOrNothing(manifest.sealed))
+    refuse('what it keeps sealed is damaged', 'migrate the snapshot again with --replace');
   return manifest;
 }
 

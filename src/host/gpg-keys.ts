@@ -43,9 +43,7 @@ export async function checkSecretKeys(recipients: readonly string[], signal: Abo
  * @throws SnapError `GPG_KEY` saying why gpg would refuse it.
  */
 export async function checkRecipient(recipient: string, signal: AbortSignal): Promise<Date | null> {
-  const argv = ['gpg', '--batch', '--no-tty', ...NO_USER_OPTIONS, '--with-colons', '--list-keys', '--', recipient];
-  const listing = await runTool(argv, { signal, allowedExitCodes: [0, 1, 2] });
-  const keys = listing.stdout.split('\n').map((line) => line.split(':'));
+  const { keys, listing } = await listKeys(recipient, signal);
   const primary = keys.filter(([record]) => record === 'pub');
   const [key] = primary;
   if (!key) {
@@ -65,6 +63,21 @@ export async function checkRecipient(recipient: string, signal: AbortSignal): Pr
   }
   if (!capabilities.includes('E')) throw refused(recipient, 'cannot encrypt', 'choose a key with an encryption subkey');
   return expires === '' ? null : new Date(Number(expires) * 1000);
+}
+
+/** Records of `--with-colons`, each as its fields. */
+async function listKeys(recipient: string, signal: AbortSignal): Promise<{ keys: string[][]; listing: ToolResult }> {
+  const argv = ['gpg', '--batch', '--no-tty', ...NO_USER_OPTIONS, '--with-colons', '--list-keys', '--', recipient];
+  const listing = await runTool(argv, { signal, allowedExitCodes: [0, 1, 2] });
+  return { keys: listing.stdout.split('\n').map((line) => line.split(':')), listing };
+}
+
+/** The ids, as 16 hexadecimal digits, of the recipient's keys that can encrypt. */
+export async function encryptionKeyIds(recipient: string, signal: AbortSignal): Promise<string[]> {
+  const { keys } = await listKeys(recipient, signal);
+  const canEncrypt = ([record = '', , , , , , , , , , , capabilities = '']: string[]) =>
+    ['pub', 'sub'].includes(record) && capabilities.includes('e');
+  return keys.filter(canEncrypt).map(([, , , , id = '']) => id);
 }
 
 /** A gpg that could not look says nothing about the key. @throws SnapError `GPG_KEY` */

@@ -71,7 +71,7 @@ export function tellOfCheck(
   if (differenceCount === 0) return;
   const what = compared === 'archive-only' ? 'the archive and its manifest differ' : 'archive and snapshot differ';
   throw new SnapError('DIFFERS', `${what} in ${differenceCount} ${differenceCount === 1 ? 'thing' : 'things'}`, {
-    hint: 'keep the snapshot; migrate it again, and validate that',
+    hint: 'keep the snapshot; migrate it again with --replace, and validate that',
   });
 }
 
@@ -81,7 +81,7 @@ async function checkOnDisk(object: ArchivedObject, order: CheckOrder, services: 
   const partition = table.partitions.find(({ number }) => number === object.partition);
   if (!partition) {
     throw new SnapError('DIFFERS', `${object.key}: the disk has no partition ${object.partition}`, {
-      hint: 'the object is of another disk; migrate the snapshot again',
+      hint: 'the object is of another disk; migrate the snapshot again with --replace',
     });
   }
   await using opened = await openPartition(device.path, partition, services.signal);

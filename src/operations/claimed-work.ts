@@ -21,7 +21,7 @@ export const SELF = { ...thisProcess(), run: randomUUID() };
 /**
  * Takes the claim, looks whether there is still something to do, and gives the claim up in the end.
  * @param work its signal fires also when the claim is lost.
- * @returns `skipped` when another run has done it since the snapshots were listed.
+ * @returns what the work says, or that another run has done it since the snapshots were listed.
  * @throws SnapError `CLAIMED`, `CLAIM_LOST`, and what the work throws.
  */
 export async function underClaim(
@@ -30,7 +30,7 @@ export async function underClaim(
   settings: ClaimSettings,
   services: Services,
   signal: AbortSignal,
-  work: (snapshot: Snapshot, claim: HeldClaim, signal: AbortSignal) => Promise<void>,
+  work: (snapshot: Snapshot, claim: HeldClaim, signal: AbortSignal) => Promise<WorkOutcome>,
 ): Promise<WorkOutcome> {
   const { prefix, tagKey, claimLife: lifeSeconds } = settings;
   const order = { snapshot, prefix, command, tagKey, holder: SELF, lifeSeconds };
@@ -38,10 +38,9 @@ export async function underClaim(
   await using _released = { [Symbol.asyncDispose]: () => giveUp(claim, lifeSeconds) };
   const [fresh] = await services.snapshots.byId([snapshot.id], { signal });
   if (!fresh) throw new SnapError('NOT_FOUND', `${snapshot.id} was deleted meanwhile`);
-  if (!isStillWanted(fresh, settings)) return 'skipped';
+  if (!isStillWanted(fresh, settings)) return { skipped: 'another run has done it meanwhile' };
   if (claim.isTakenOver) services.host.notify({ code: 'claim.taken-over', snapshot: snapshot.id });
-  await work(fresh, claim, AbortSignal.any([signal, claim.lost]));
-  return 'done';
+  return await work(fresh, claim, AbortSignal.any([signal, claim.lost]));
 }
 
 /** @throws SnapError `CLEANUP_FAILED` */

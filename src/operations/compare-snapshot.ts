@@ -40,5 +40,6 @@ export async function compareWithSnapshot(
     const checks = await checkArchive({ ...settings, snapshotId, objects, manifest, disk, contentOnly }, check);
     row.comparedWith.push('snapshot');
     for (const { fetchedBytes } of checks) row.fetchedBytes += fetchedBytes;
+    return 'done';
   });
 }

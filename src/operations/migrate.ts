@@ -4,14 +4,18 @@ import type { Snapshot } from '../cloud/ports.ts';
 import type { ExitCode } from '../errors.ts';
 import { sweepKilledRuns } from '../host/killed-runs.ts';
 import { mayBeFree, underClaim } from './claimed-work.ts';
+import type { HeldClaim } from './claims.ts';
+import { findExisting } from './existing-archive.ts';
+import { keepArchive } from './keep-archive.ts';
 import { migrateSnapshot } from './migrate-snapshot.ts';
 import { planSnapshot } from './plan.ts';
 import { preflight } from './preflight.ts';
-import { runEach, verdictOf } from './run-each.ts';
+import { runEach, verdictOf, type WorkOutcome } from './run-each.ts';
 import { type Selected, select } from './select.ts';
 import type { MigrateSettings, Services } from './settings.ts';
 import { tidyFinished } from './tidy-finished.ts';
 import { untilNotice } from './until-notice.ts';
+import { validateSnapshot } from './validate-snapshot.ts';
 
 /**
  * @returns `EXIT.ok`; `EXIT.someFailed` when some were done and some not; the exit code of the only failure.
@@ -22,7 +26,7 @@ export async function migrate(settings: MigrateSettings, services: Services, sig
   await preflight(settings, services, signal);
   if (!settings.dryRun) await tidyFinished(settings, services, signal);
   const { snapshots, refused } = await select(settings, services, signal);
-  if (settings.dryRun) return showPlans({ snapshots, refused }, settings, services);
+  if (settings.dryRun) return showPlans({ snapshots, refused }, settings, services, signal);
   return untilNotice(services, signal, (running) => migrateEach({ snapshots, refused }, settings, services, running));
 }
 
@@ -42,19 +46,55 @@ function migrateEach(
     signal,
     work: (snapshot, onDone) => {
       return underClaim(snapshot, 'migrate', settings, services, signal, async (fresh, claim, working) => {
-        const { id, volumeId: volume, sizeGiB } = fresh;
-        services.host.notify({ code: 'snapshot.started', snapshot: id, volume, sizeGiB });
-        warnOfTags(fresh, settings, services);
-        await migrateSnapshot(fresh, settings, services, claim, working, onDone);
+        const run = { snapshot: fresh, settings, services, claim, signal: working, onDone };
+        return migrateOrKeep(run);
       });
     },
     mayBeFree: settings.selection.by === 'tag' ? ({ id }) => mayBeFree(id, settings, services, signal) : null,
   });
 }
 
-function showPlans({ snapshots, refused }: Selected, settings: MigrateSettings, services: Services): ExitCode {
+interface OneRun {
+  snapshot: Snapshot;
+  settings: MigrateSettings;
+  services: Services;
+  claim: HeldClaim;
+  signal: AbortSignal;
+  onDone: () => void;
+}
+
+/** What is archived already is not uploaded again, but proved where that was asked for and has not been done. */
+async function migrateOrKeep({ snapshot, settings, services, claim, signal, onDone }: OneRun): Promise<WorkOutcome> {
+  const { id, volumeId: volume, sizeGiB } = snapshot;
+  const { host } = services;
+  host.notify({ code: 'snapshot.started', snapshot: id, volume, sizeGiB });
+  const existing = await findExisting(snapshot, settings, services, signal);
+  if (existing?.action === 'keep') {
+    await keepArchive(snapshot, settings, services, claim, signal);
+    return { skipped: existing.reason };
+  }
+  if (existing?.action === 'validate') {
+    const { uploadStreams: downloadStreams } = settings;
+    const how = { contentOnly: false, archiveOnly: false, withoutManifest: false, sessionKey: null };
+    const proof = { ...settings, ...how, downloadStreams };
+    await validateSnapshot(snapshot, proof, services, claim, signal, onDone);
+    return 'done';
+  }
+  if (existing) host.notify({ code: 'archive.replaced', snapshot: id, reason: existing.reason });
+  warnOfTags(snapshot, settings, services);
+  await migrateSnapshot(snapshot, settings, services, claim, signal, onDone);
+  return 'done';
+}
+
+async function showPlans(
+  { snapshots, refused }: Selected,
+  settings: MigrateSettings,
+  services: Services,
+  signal: AbortSignal,
+): Promise<ExitCode> {
   for (const snapshot of snapshots) {
-    const plan = planSnapshot(snapshot, settings, services);
+    const existing = await findExisting(snapshot, settings, services, signal);
+    const plan = planSnapshot(snapshot, existing, settings, services);
     services.host.notify({ code: 'plan.snapshot', plan });
     warnOfTags(snapshot, settings, services);
   }

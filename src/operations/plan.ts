@@ -3,7 +3,7 @@ import { formatStartTime, keyStem } from '../archive/key.ts';
 import type { Snapshot } from '../cloud/ports.ts';
 import { noteOn, pricesIn, type RegionPrices } from '../costs/prices.ts';
 import { readingCost } from '../costs/reading.ts';
-import type { SnapshotPlan } from '../events.ts';
+import type { ExistingArchive, SnapshotPlan } from '../events.ts';
 import { GiB } from '../lib/units.ts';
 import { partSize } from '../transfer/part-plan.ts';
 import type { MigrateSettings, Services } from './settings.ts';
@@ -11,6 +11,7 @@ import type { MigrateSettings, Services } from './settings.ts';
 /** At list prices of the region, for data that does not compress: the upper bound. */
 export function planSnapshot(
   snapshot: Snapshot,
+  existing: ExistingArchive | null,
   settings: MigrateSettings,
   { store: { bucket }, region }: Pick<Services, 'store' | 'region'>,
 ): SnapshotPlan {
@@ -31,6 +32,7 @@ export function planSnapshot(
     bucket,
     storageClass: settings.storageClass,
     dataBytes: snapshot.dataBytes,
+    existing,
     cost: {
       temporaryVolume: reading.volume,
       directReads: reading.direct,

@@ -1,14 +1,15 @@
 /** What a run that was broken off has left in the bucket, and what of it can be used. */
 import { createHash } from 'node:crypto';
 import type { Checkpoint, Progress, UploadNote } from '../archive/claim.ts';
-import { keyStem, manifestKey, parseAnyKey } from '../archive/key.ts';
+import { type ArchiveName, keyStem, manifestKey, parseAnyKey } from '../archive/key.ts';
 import type { ManifestObject } from '../archive/manifest.ts';
 import { objectTags } from '../archive/tags.ts';
 import type { ObjectFacts, Snapshot } from '../cloud/ports.ts';
-import { Interrupted } from '../errors.ts';
+import { Interrupted, SnapError } from '../errors.ts';
 import { cleanupSignal } from '../lib/disposal.ts';
 import { VERSION } from '../version.ts';
 import type { HeldClaim } from './claims.ts';
+import { readManifest } from './find-archive.ts';
 import type { MigrateSettings, Services } from './settings.ts';
 import type { UploadJournal } from './store-object.ts';
 
@@ -21,9 +22,7 @@ export class MigrationProgress {
   readonly #services: Services;
   readonly #signal: AbortSignal;
   readonly #snapshotId: string;
-  readonly #stem: string;
-  readonly #manifestKey: string;
-  #isManifestRetired = false;
+  readonly #name: ArchiveName;
   readonly #before: Progress | null;
   #now: Progress;
   #isNoting = false;
@@ -38,9 +37,7 @@ export class MigrationProgress {
   ) {
     const fingerprint = fingerprintOf(snapshot, settings, services);
     this.#snapshotId = snapshot.id;
-    const name = { ...snapshot, ...settings, snapshotId: snapshot.id };
-    this.#stem = keyStem(name);
-    this.#manifestKey = manifestKey(name);
+    this.#name = { ...snapshot, ...settings, snapshotId: snapshot.id };
     this.#claim = claim;
     this.#services = services;
     this.#signal = signal;
@@ -56,7 +53,8 @@ export class MigrationProgress {
     // An index cannot be made of what is stored already.
     if (head?.etag !== object.etag || head.bytes !== object.storedBytes || !object.index) return null;
     const { host } = this.#services;
-    host.notify({ code: 'object.kept', snapshot: this.#snapshotId, key, storedBytes: object.storedBytes });
+    const { plainBytes, storedBytes } = object;
+    host.notify({ code: 'object.kept', snapshot: this.#snapshotId, key, plainBytes, storedBytes });
     return object;
   }
 
@@ -78,7 +76,10 @@ export class MigrationProgress {
   async finish(): Promise<void> {
     const takenAt = new Date(this.#claim.content.takenAt);
     const call = { signal: cleanupSignal() };
-    for (const { key, uploadId, initiatedAt } of await this.#services.store.unfinishedUploads(this.#stem, call)) {
+    for (const { key, uploadId, initiatedAt } of await this.#services.store.unfinishedUploads(
+      keyStem(this.#name),
+      call,
+    )) {
       const isOurs = parseAnyKey(key)?.snapshotId === this.#snapshotId && initiatedAt >= takenAt;
       if (isOurs) await this.#services.store.object({ key, metadata: {}, tags: {} }).abort(uploadId, call);
     }
@@ -97,7 +98,8 @@ export class MigrationProgress {
         await this.#note(this.#now);
       },
       reached: (checkpoint) => this.#reach(facts.key, checkpoint),
-      confirm: () => this.#confirm(),
+      confirm: () => this.#claim.confirm(),
+      completed: () => this.#retireManifest(facts.key),
       leave: () => this.#claim.lost.aborted || this.#leavesUploads(),
     };
   }
@@ -152,15 +154,28 @@ export class MigrationProgress {
     return this.#now.uploads.filter((noted) => noted.key !== key);
   }
 
-  /** An older archive of the snapshot is none any more as soon as one of its objects is replaced. */
-  async #confirm(): Promise<void> {
-    this.#claim.confirm();
-    if (this.#isManifestRetired) return;
-    const call = { signal: this.#signal };
-    const manifest = await this.#services.store.head(this.#manifestKey, call);
-    if (manifest) await this.#services.store.removeIf(this.#manifestKey, manifest.etag, call);
-    this.#isManifestRetired = true;
-    this.#claim.confirm();
+  /**
+   * An older archive of the snapshot is none any more once one of its objects has been replaced: its manifest goes. Not
+   * sooner, since an upload that cannot be completed leaves the older archive as good as it was; nor for an object of
+   * another name, beside which the older archive stays whole until the new manifest replaces the old one.
+   */
+  async #retireManifest(key: string): Promise<void> {
+    const { store } = this.#services;
+    const call = { signal: cleanupSignal() };
+    const oldKey = manifestKey(this.#name);
+    const head = await store.head(oldKey, call);
+    if (head && (await this.#isNamed(key, oldKey))) await store.removeIf(oldKey, head.etag, call);
+  }
+
+  /** A manifest that cannot be read may name it. */
+  async #isNamed(key: string, oldKey: string): Promise<boolean> {
+    try {
+      const manifest = await readManifest(oldKey, this.#snapshotId, this.#services.store, cleanupSignal());
+      return manifest?.content.objects.some((object) => object.key === key) ?? false;
+    } catch (error) {
+      if (error instanceof SnapError && error.code === 'MANIFEST') return true;
+      throw error;
+    }
   }
 
   /** A machine that is taken away leaves its uploads to the next run; a person who stops the work does not. */

@@ -18,21 +18,40 @@ export interface Removal {
 export async function removeLeftovers(trace: Trace, survey: Survey): Promise<Removal> {
   const removal: Removal = { removed: [], errors: [] };
   try {
-    await removeUnderClaim(trace, survey, removal);
+    await removeWithClaim(trace, survey, removal);
   } catch (thrown) {
     noteFailure(trace.snapshotId, thrown, survey, removal);
   }
   return removal;
 }
 
-async function removeUnderClaim(trace: Trace, survey: Survey, removal: Removal): Promise<void> {
+async function removeWithClaim(trace: Trace, survey: Survey, removal: Removal): Promise<void> {
   const { snapshotId, found } = trace;
   const claim = await claimFor(trace, survey);
   await using _released = { [Symbol.asyncDispose]: () => claim.release() };
   if (claim.isTakenOver !== (found !== null)) return;
-  const now = await traceOf(snapshotId, found && { ...found, claim: claim.content, isLive: false }, survey);
+  await removeAll(
+    claim,
+    await traceOf(snapshotId, found && { ...found, claim: claim.content, isLive: false }, survey),
+    survey,
+    removal,
+  );
+}
+
+/**
+ * Removes what a broken run has left of an archive that is complete, for whoever holds the claim and goes on holding it.
+ * The tag is the holder's to set.
+ */
+export async function removeUnderClaim(claim: HeldClaim, snapshotId: string, survey: Survey): Promise<void> {
+  const found = { key: claim.key, etag: '', claim: claim.content, isLive: false, ageSeconds: 0 };
+  const trace = await traceOf(snapshotId, found, survey);
+  await removeAll(claim, { ...trace, snapshot: null }, survey, { removed: [], errors: [] });
+}
+
+async function removeAll(claim: HeldClaim, trace: Trace, survey: Survey, removal: Removal): Promise<void> {
+  const { snapshotId } = trace;
   let isClean = true;
-  for (const leftover of await leftoversOf(now, survey)) {
+  for (const leftover of await leftoversOf(trace, survey)) {
     const isKept = leftover.obstacle !== null || (leftover.kind === 'claim' && !isClean);
     if (isKept || !(await tryRemove(leftover, claim, snapshotId, survey, removal))) isClean = false;
   }

@@ -3,9 +3,10 @@ import { asError, EXIT, type ExitCode, SnapError } from '../errors.ts';
 import type { Host } from '../events.ts';
 import { monotonic } from '../lib/clock.ts';
 import { rootFailure } from '../lib/disposal.ts';
+import { Turns } from '../lib/turns.ts';
 
-/** `skipped`: somebody else has done it meanwhile. */
-export type WorkOutcome = 'done' | 'skipped';
+/** `skipped`: there is nothing to do any more, and why. */
+export type WorkOutcome = 'done' | { skipped: string };
 
 export interface EachRun<T> {
   command: string;
@@ -31,6 +32,7 @@ interface Tally {
   done: string[];
   failed: string[];
   skipped: string[];
+  interrupted: string[];
   errors: SnapError[];
   /** Whether anything was left to other runs. */
   isShared: boolean;
@@ -40,7 +42,7 @@ interface Tally {
 export async function runEach<T>(run: EachRun<T>): Promise<ExitCode> {
   const { command, host, signal } = run;
   const started = monotonic();
-  const tally: Tally = { done: [], failed: [], skipped: [], errors: [], isShared: false };
+  const tally: Tally = { done: [], failed: [], skipped: [], interrupted: [], errors: [], isShared: false };
   host.notify({ code: 'run.started', command, snapshots: run.items.map(run.idOf) });
   for (const { id, error } of run.refused) {
     tally.failed.push(id);
@@ -49,8 +51,9 @@ export async function runEach<T>(run: EachRun<T>): Promise<ExitCode> {
   }
   const claimed = await workThrough(run.items, run, tally);
   await workOnFreed(claimed, run, tally);
-  const { done, failed, skipped, errors } = tally;
-  host.notify({ code: 'run.finished', command, done, failed, skipped, seconds: (monotonic() - started) / 1000 });
+  const { done, failed, skipped, interrupted, errors } = tally;
+  const seconds = (monotonic() - started) / 1000;
+  host.notify({ code: 'run.finished', command, done, failed, skipped, interrupted, seconds });
   signal.throwIfAborted();
   if (done.length === 0 && errors.length === 0 && tally.isShared) return EXIT.claimedElsewhere;
   return verdictOf(done, errors);
@@ -73,21 +76,28 @@ async function workThrough<T>(items: readonly T[], run: EachRun<T>, tally: Tally
   return claimed;
 }
 
-/** What others have claimed is theirs, unless they turn out to be gone. */
+/**
+ * What others have claimed is theirs, unless they turn out to be gone. All claims are waited for at once, each for up to
+ * a third of its life; what proves to be free is worked on as usual, no more at once than `concurrency`.
+ */
 async function workOnFreed<T>(claimed: readonly T[], run: EachRun<T>, tally: Tally): Promise<void> {
-  for (const item of claimed) {
+  const turns = new Turns(run.concurrency);
+  const one = { ...run, concurrency: 1 };
+  const wait = async (item: T) => {
     const isFree = await run.mayBeFree?.(item).catch(() => false);
-    const again = isFree && !run.signal.aborted ? await workThrough([item], run, tally) : [item];
-    if (again.length === 0) continue;
+    if (run.signal.aborted) return;
+    const again = isFree ? await turns.take(() => workThrough([item], one, tally)) : [item];
+    if (again.length === 0) return;
     tally.isShared = true;
     tally.skipped.push(run.idOf(item));
     const reason = 'another run is working on it';
     run.host.notify({ code: 'snapshot.skipped', snapshot: run.idOf(item), reason });
-  }
+  };
+  await Promise.all(claimed.map(wait));
 }
 
 interface Attempt {
-  outcome: 'done' | 'failed' | 'skipped' | 'claimed';
+  outcome: 'done' | 'failed' | 'skipped' | 'interrupted' | 'claimed';
   /** Why it failed, or what could not be given back after it was done. */
   error: SnapError | null;
 }
@@ -96,8 +106,7 @@ async function runOne<T>(item: T, { idOf, work, host, mayBeFree }: EachRun<T>): 
   const started = monotonic();
   const snapshot = idOf(item);
   let isDone = false;
-  const finish = (error?: SnapError) => {
-    const outcome = isDone ? 'done' : error?.code === 'INTERRUPTED' ? 'interrupted' : 'failed';
+  const finish = (outcome: 'done' | 'failed' | 'interrupted', error?: SnapError) => {
     const seconds = (monotonic() - started) / 1000;
     host.notify({ code: 'snapshot.finished', snapshot, outcome, seconds, ...(error && !isDone ? { error } : {}) });
   };
@@ -105,9 +114,12 @@ async function runOne<T>(item: T, { idOf, work, host, mayBeFree }: EachRun<T>): 
     const outcome = await work(item, () => {
       isDone = true;
     });
-    isDone = outcome === 'done';
-    if (isDone) finish();
-    else host.notify({ code: 'snapshot.skipped', snapshot, reason: 'another run has done it meanwhile' });
+    if (outcome !== 'done') {
+      host.notify({ code: 'snapshot.skipped', snapshot, reason: outcome.skipped });
+      return { outcome: 'skipped', error: null };
+    }
+    isDone = true;
+    finish('done');
     return { outcome, error: null };
   } catch (thrown) {
     const { failure, cleanupFailures } = rootFailure(thrown);
@@ -117,8 +129,9 @@ async function runOne<T>(item: T, { idOf, work, host, mayBeFree }: EachRun<T>): 
     const left = [...cleanupFailures.map(asSnapError), ...(isDone ? [error] : [])];
     for (const cleanup of left)
       host.notify({ code: 'cleanup.failed', snapshot, what: cleanup.message, error: cleanup });
-    finish(error);
-    return { outcome: isDone ? 'done' : 'failed', error };
+    const outcome = isDone ? 'done' : error.code === 'INTERRUPTED' ? 'interrupted' : 'failed';
+    finish(outcome, error);
+    return { outcome, error };
   }
 }
 

@@ -73,6 +73,8 @@ export interface MigrateSettings extends VolumeSettings {
   uploadStreams: number;
   /** Whether the archive is validated before it is called complete. */
   validate: boolean;
+  /** Whether an archive that is complete with the same settings is stored again. */
+  replace: boolean;
   dryRun: boolean;
 }
 

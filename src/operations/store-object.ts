@@ -47,7 +47,9 @@ export interface UploadJournal {
   /** An upload that is broken off after this can be gone on with from here, once the parts before it are stored. */
   reached(checkpoint: Checkpoint): void;
   /** To be asked before the object becomes visible. @throws when it must not. */
-  confirm(): Promise<void>;
+  confirm(): void;
+  /** To be told once the object is there, in the place of an older one perhaps. */
+  completed(): Promise<void>;
   /** Whether an upload that fails is left for the next run. */
   leave(): boolean;
 }
@@ -107,6 +109,7 @@ async function streamObject(
   using _shown = host.track({
     label: facts.key,
     expectedBytes: content.expectedBytes,
+    from: from.plainBytes,
     read: () => stream.position(),
     stored: () => progress.stored,
   });
@@ -116,7 +119,7 @@ async function streamObject(
     signal: AbortSignal.any([signal, stream.broken]),
     verdict: async (storedBytes) => {
       verdict = await stream.verdict(storedBytes);
-      await journal.confirm();
+      journal.confirm();
     },
     onStored: (bytes) => {
       progress.stored += bytes;
@@ -133,6 +136,7 @@ async function streamObject(
     },
     leave: () => journal.leave(),
   });
+  await journal.completed();
   if (reused.parts > 0) host.notify({ code: 'upload.resumed', snapshot: snapshotId, key: facts.key, ...reused });
   const indexFile = await finishIndex(order, verdict, host);
   return { plainBytes: verdict.plainBytes, stored, sockets: content.layout === 'tar' ? sockets : null, indexFile };

@@ -70,6 +70,7 @@ function validateEach(
         const { id, volumeId: volume, sizeGiB } = fresh;
         services.host.notify({ code: 'snapshot.started', snapshot: id, volume, sizeGiB });
         await validateSnapshot(fresh, settings, services, claim, working, onDone);
+        return 'done';
       }),
     mayBeFree: settings.selection.by === 'tag' ? ({ id }) => mayBeFree(id, settings, services, signal) : null,
   });

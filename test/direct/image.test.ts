@@ -272,7 +272,7 @@ test('auto: directly where that works, from a volume where it does not, and says
   assert.match(String(chosen?.['reason']), /could not list the blocks of snap-/);
   const { volume, direct } = (chosen?.['dollars'] ?? {}) as { volume: number; direct: number };
   assert.ok(volume > 0 && direct > 0);
-  const again = await runMigrate(lab, ['--snapshots', snapshotId, ...auto.slice(1)]);
+  const again = await runMigrate(lab, ['--snapshots', snapshotId, '--replace', ...auto.slice(1)]);
   assert.equal(recordsOf(again).find(({ code }) => code === 'source.chosen')?.['source'], 'direct');
   await expectImage(lab, snapshotId, '.img.lz4');
 });

@@ -84,7 +84,7 @@ test('--keep-temp-volumes leaves the volume, and the next run uses it', async (t
   const kept = await runMigrate(lab, ['--all', '--keep-temp-volumes']);
   assert.equal(kept.code, 0, kept.stderr);
   const [volume] = (await lab.control.leftovers()).filter(({ kind }) => kind === 'volume');
-  const again = await runMigrate(lab, ['--snapshots', snapshotId]);
+  const again = await runMigrate(lab, ['--snapshots', snapshotId, '--replace']);
   assert.equal(again.code, 0, again.stderr);
   assert.match(again.stderr, new RegExp(`using temporary volume ${volume?.id}`));
   assert.equal((await writesIn(lab)).filter((name) => name === 'CreateVolume').length, 1);

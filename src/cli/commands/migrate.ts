@@ -50,6 +50,7 @@ interface MigrateFlags extends SelectionFlags, VolumeFlags, AwsFlags, OutputFlag
   partitionsAtOnce?: number;
   gpgRecipient?: string[];
   validate?: true;
+  replace?: true;
   dryRun?: true;
 }
 
@@ -126,6 +127,7 @@ const contentOptions = (): Option[] => [
   ),
   gpgRecipientOption(),
   new Option('--validate', 'read everything back and compare it with the volume, before it counts as done'),
+  new Option('--replace', 'store it again even if it is archived already, complete and with the same settings'),
   noReplayOption(),
   new Option(
     '--partitions-at-once <number>',
@@ -170,6 +172,7 @@ function toSettings(flags: MigrateFlags): MigrateSettings {
     storageClass: flags.storageClass,
     uploadStreams: flags.uploadStreams,
     validate: flags.validate === true,
+    replace: flags.replace === true,
     dryRun: flags.dryRun === true,
   };
 }

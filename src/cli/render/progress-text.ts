@@ -13,7 +13,7 @@ export interface Progress {
 
 export function describeProgress(task: ProgressTask, elapsedSeconds: number): Progress {
   const read = task.read();
-  const rate = elapsedSeconds > 0 ? read / elapsedSeconds : 0;
+  const rate = elapsedSeconds > 0 ? (read - (task.from ?? 0)) / elapsedSeconds : 0;
   const text = [`${formatBytes(read)} read`, ...storedParts(task), rateText(rate), timeLeft(task, rate)];
   return { share: shareOf(task), rate, text: text.filter((part) => part !== '').join(', ') };
 }

@@ -1,7 +1,7 @@
 /** Events as lines for people. `null`: nothing worth a line. */
 import { nameOfPart } from '../../archive/partition-facts.ts';
 import type { SnapError } from '../../errors.ts';
-import type { DifferenceNote, SnapEvent, SnapshotPlan } from '../../events.ts';
+import type { DifferenceNote, ExistingArchive, SnapEvent, SnapshotPlan } from '../../events.ts';
 import { count, formatBytes, formatDollars, formatDuration } from '../../lib/units.ts';
 import { describeArchive, describeList, describeWithoutManifest } from './archive-lines.ts';
 import { describeCosts } from './cost-lines.ts';
@@ -163,6 +163,8 @@ function describeContentEvent(event: ContentEvent): string | null {
       return describeValidation(event);
     case 'claim.taken-over':
       return 'an earlier run broke off here: going on from what it left';
+    case 'archive.replaced':
+      return `the archive that is there will be replaced: ${event.reason}`;
     case 'snapshot.skipped':
       return `skipped: ${event.reason}`;
     case 'object.kept':
@@ -229,20 +231,36 @@ function describePlan(plan: SnapshotPlan): string {
     `${plan.snapshot} (${plan.sizeGiB} GiB of ${plan.volume}, ${plan.startTime})`,
     `  to       s3://${plan.bucket}/${plan.keyStem}...`,
     `  class    ${plan.storageClass}`,
-    `  to read  ${data}`,
-    `  once     ${dollars(plan.cost.temporaryVolume)} temporary volume (or ${dollars(plan.cost.directReads)} direct reads), ${dollars(plan.cost.requests)} requests`,
-    `  monthly  ${dollars(plan.cost.storageMonth)} in S3 if nothing compresses, ${dollars(plan.cost.now)} in EBS if nothing is shared`,
+    ...(plan.existing === null ? [] : [`  there    ${describeExisting(plan.existing)}`]),
+    ...(plan.existing && plan.existing.action !== 'replace' ? [] : storingCost(plan, data)),
     ...(plan.cost.note === null ? [] : [`  note     ${plan.cost.note}`]),
   ];
   return lines.join('\n');
 }
 
+function storingCost(plan: SnapshotPlan, data: string): string[] {
+  return [
+    `  to read  ${data}`,
+    `  once     ${dollars(plan.cost.temporaryVolume)} temporary volume (or ${dollars(plan.cost.directReads)} direct reads), ${dollars(plan.cost.requests)} requests`,
+    `  monthly  ${dollars(plan.cost.storageMonth)} in S3 if nothing compresses, ${dollars(plan.cost.now)} in EBS if nothing is shared`,
+  ];
+}
+
+const EXISTING_ACTION = {
+  keep: 'nothing would be stored',
+  validate: 'it would be validated, and nothing stored',
+  replace: 'it would be replaced',
+};
+
+const describeExisting = ({ action, reason }: ExistingArchive): string => `${EXISTING_ACTION[action]}: ${reason}`;
+
 const dollars = (amount: number | null): string => (amount === null ? 'unknown' : formatDollars(amount));
 
 function describeEnd(event: Extract<SnapEvent, { code: 'run.finished' }>): string {
   const failed = event.failed.length === 0 ? '' : `, ${event.failed.length} failed (${event.failed.join(', ')})`;
-  const skipped = event.skipped.length === 0 ? '' : `, ${event.skipped.length} left to other runs`;
-  return `${event.command}: ${event.done.length} done${failed}${skipped} in ${formatDuration(event.seconds)}`;
+  const skipped = event.skipped.length === 0 ? '' : `, ${event.skipped.length} skipped`;
+  const stopped = event.interrupted.length === 0 ? '' : `, ${event.interrupted.length} interrupted`;
+  return `${event.command}: ${event.done.length} done${failed}${skipped}${stopped} in ${formatDuration(event.seconds)}`;
 }
 
 function describeLeftover(event: Extract<SnapEvent, { code: 'clean.found' }>): string {

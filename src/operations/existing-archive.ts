@@ -1,0 +1,109 @@
+/** What a migration finds in the bucket: storing an archive again costs an upload, and may cost an early deletion. */
+import { cipherOf, recipientsOf } from '../archive/cipher.ts';
+import { manifestKey } from '../archive/key.ts';
+import type { Manifest, ManifestObject } from '../archive/manifest.ts';
+import type { ObjectHead, Snapshot } from '../cloud/ports.ts';
+import { SnapError } from '../errors.ts';
+import type { ExistingArchive } from '../events.ts';
+import { encryptionKeyIds } from '../host/gpg-keys.ts';
+import { inParallel } from '../lib/parallel.ts';
+import { readManifest } from './find-archive.ts';
+import type { MigrateSettings, Services } from './settings.ts';
+
+/**
+ * An archive with a manifest is kept when every object is the one that the manifest names, and was made with the same
+ * layout, compression and recipients. Not compared are storage classes, which lifecycle rules change, and what else
+ * objects are created with (encryption by S3, tags): changing these takes no upload.
+ * @returns `null` where no manifest is: nothing was archived, it is unfinished, or of version 0.
+ * @throws SnapError `MANIFEST` for one that cannot be read, which is not replaced unasked.
+ */
+export async function findExisting(
+  snapshot: Snapshot,
+  settings: MigrateSettings,
+  services: Services,
+  signal: AbortSignal,
+): Promise<ExistingArchive | null> {
+  const manifest = await manifestOf(snapshot, settings, services, signal);
+  if (manifest === 'unreadable') return { action: 'replace', reason: `its manifest cannot be read, and ${ASKED}` };
+  if (manifest === null) return null;
+  const { finishedAt, validatedAt } = manifest;
+  if (settings.replace) return { action: 'replace', reason: `stored ${finishedAt}, and ${ASKED}` };
+  const problem = await problemOf(manifest, services, signal);
+  if (problem !== null) return { action: 'replace', reason: problem };
+  const change = changeOf(manifest, settings) ?? (await changeOfRecipients(manifest, settings, signal));
+  if (change !== null) return { action: 'replace', reason: change };
+  const complete = `archived already (${finishedAt}), complete and with the same settings; --replace stores it again`;
+  if (!settings.validate || validatedAt !== null) return { action: 'keep', reason: complete };
+  return { action: 'validate', reason: `${complete}; not validated yet` };
+}
+
+const ASKED = '--replace was given';
+
+async function manifestOf(
+  { id, volumeId, startTime }: Snapshot,
+  { prefix, replace }: MigrateSettings,
+  { store }: Services,
+  signal: AbortSignal,
+): Promise<Manifest | 'unreadable' | null> {
+  const key = manifestKey({ prefix, volumeId, startTime, snapshotId: id });
+  try {
+    return (await readManifest(key, id, store, signal))?.content ?? null;
+  } catch (cause) {
+    if (!(cause instanceof SnapError) || cause.code !== 'MANIFEST') throw cause;
+    if (replace) return 'unreadable';
+    throw new SnapError('MANIFEST', `${id} is archived already, but ${cause.message}`, {
+      hint: 'use the version of the program that wrote it, or store it again with --replace',
+      cause,
+    });
+  }
+}
+
+/** Objects looked at at once. */
+const AT_ONCE = 8;
+
+/** @returns why the archive is not complete; `null` when it is. */
+async function problemOf({ objects }: Manifest, { store }: Services, signal: AbortSignal): Promise<string | null> {
+  const problems: string[] = [];
+  await inParallel(objects, AT_ONCE, signal, async (object, working) => {
+    const head = await store.head(object.key, { signal: working });
+    if (head === null) problems.push(`${object.key} is not in the bucket`);
+    else if (!isSameObject(object, head)) problems.push(`${object.key} is not the object that the manifest names`);
+  });
+  return problems[0] ?? null;
+}
+
+/** A copy in another number of parts has another ETag, but the same checksum. */
+const isSameObject = ({ storedBytes, etag, checksum }: ManifestObject, { bytes, crc32, ...head }: ObjectHead) =>
+  bytes === storedBytes && (head.etag === etag || (crc32 !== null && crc32 === checksum?.value));
+
+/** @returns which setting differs; `null` for none. */
+function changeOf({ layout, objects }: Manifest, { codec, encryption, ...settings }: MigrateSettings): string | null {
+  if (layout !== settings.layout) return `it is stored as ${layout}, not as ${settings.layout}`;
+  const cipher = cipherOf(encryption);
+  for (const object of objects) {
+    const { compressionLevel: level = codec.level } = object;
+    if (object.codec !== codec.name || level !== codec.level) {
+      return `it is compressed by ${object.codec} at level ${level}, not by ${codec.name} at level ${codec.level}`;
+    }
+    if (object.cipher !== cipher) return `its encryption is ${object.cipher}, not ${cipher}`;
+  }
+  return null;
+}
+
+/** By the keys that the sealed part of the manifest was encrypted for, as the objects were. */
+async function changeOfRecipients(
+  { sealed }: Manifest,
+  { encryption }: MigrateSettings,
+  signal: AbortSignal,
+): Promise<string | null> {
+  if (encryption === null) return null;
+  const before = recipientsOf(Buffer.from(sealed ?? '', 'base64'));
+  const rest = new Set(before);
+  for (const recipient of encryption.recipients) {
+    const ids = await encryptionKeyIds(recipient, signal);
+    if (!before.some((id) => ids.includes(id))) return `it is not encrypted for ${recipient}`;
+    for (const id of ids) rest.delete(id);
+  }
+  const [other] = rest;
+  return other === undefined ? null : `it is also encrypted for key ${other}, which is no --gpg-recipient`;
+}

@@ -1,0 +1,37 @@
+/** A snapshot whose archive is complete already: what is left to do for it. */
+import type { Snapshot } from '../cloud/ports.ts';
+import { cleanupSignal } from '../lib/disposal.ts';
+import type { HeldClaim } from './claims.ts';
+import { instanceId } from './clean.ts';
+import type { Survey } from './leftovers.ts';
+import { removeUnderClaim } from './remove-leftovers.ts';
+import type { MigrateSettings, Services } from './settings.ts';
+import { beginState } from './state-tag.ts';
+
+/**
+ * Has the tag say that the archive is there, and gives back what a run that was killed after it had completed the
+ * archive has left.
+ */
+export async function keepArchive(
+  snapshot: Snapshot,
+  settings: MigrateSettings,
+  services: Services,
+  claim: HeldClaim,
+  signal: AbortSignal,
+): Promise<void> {
+  const { tagKey, validate } = settings;
+  const value = validate ? 'validated' : 'migrated';
+  const tag = snapshot.tags[tagKey] ?? '';
+  if (tag !== value && tag !== 'validated') {
+    const state = await beginState(snapshot, tagKey, 'migrating', claim.tagBefore, services, signal);
+    await state.settle(value, cleanupSignal());
+  }
+  if (!claim.isTakenOver || settings.keepVolumes) return;
+  const survey: Survey = {
+    settings: { ...settings, olderThan: 0, remove: true },
+    services,
+    signal,
+    instanceId: await instanceId(services),
+  };
+  await removeUnderClaim(claim, snapshot.id, survey);
+}

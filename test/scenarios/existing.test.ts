@@ -1,0 +1,127 @@
+/** Snapshots that are archived already: nothing is uploaded twice, and nothing good is given up for what may fail. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { CreateTagsCommand } from '@aws-sdk/client-ec2';
+import { DeleteObjectCommand, PutObjectCommand } from '@aws-sdk/client-s3';
+import { keyEnding, keysIn, readManifest } from '../support/archives.ts';
+import { addSnapshotOf } from '../support/disks.ts';
+import { tagsOf } from '../support/ec2-state.ts';
+import { addKey, gpgHome, importPublicKey, signKey } from '../support/gpg.ts';
+import { BUCKET, type Finished, labForTest, recordsOf, runCli, runMigrate, type TestLab } from '../support/lab.ts';
+
+/** Runs it, and counts what it asked for. */
+async function migrateAgain(lab: TestLab, argv: readonly string[]): Promise<{ done: Finished; uploads: number }> {
+  await lab.control.clearCalls();
+  const done = await runMigrate(lab, argv);
+  const calls = await lab.control.calls();
+  return { done, uploads: calls.filter(({ operation }) => operation === 'CreateMultipartUpload').length };
+}
+
+async function stateIn(lab: TestLab, id: string): Promise<string> {
+  const done = await runCli(lab.env, ['list', '--bucket', BUCKET, '--snapshots', id, '--json']);
+  const [listed = {}] = recordsOf(done);
+  return (listed['archive'] as { state: string }).state;
+}
+
+const setTag = (lab: TestLab, id: string, Value: string) =>
+  lab.ec2.send(new CreateTagsCommand({ Resources: [id], Tags: [{ Key: 'snap-to-s3', Value }] }));
+
+test('complete with the same settings: kept, or only validated; replaced when asked, or where something differs', async (t) => {
+  const lab = await labForTest(t);
+  const { snapshotId: id } = await addSnapshotOf(lab);
+  const ids = ['--snapshots', id];
+  assert.equal((await runMigrate(lab, ids)).code, 0);
+  const { finishedAt } = await readManifest(lab);
+
+  await setTag(lab, id, 'migrate');
+  const kept = await migrateAgain(lab, ids);
+  assert.equal(kept.done.code, 0, kept.done.stderr);
+  assert.equal(kept.uploads, 0);
+  assert.match(kept.done.stderr, /skipped: archived already \(.*\), complete and with the same settings/);
+  assert.equal((await tagsOf(lab, id))['snap-to-s3'], 'migrated');
+
+  const planned = await migrateAgain(lab, [...ids, '--dry-run', '--storage-class', 'DEEP_ARCHIVE']);
+  assert.match(planned.done.stderr, /there {4}nothing would be stored: archived already/);
+  assert.doesNotMatch(planned.done.stderr, /to read/);
+  const other = await migrateAgain(lab, [...ids, '--dry-run', '--compression', 'zstd']);
+  assert.match(other.done.stderr, /it would be replaced: it is compressed by lz4 at level 1, not by zstd at level 1/);
+  const image = await migrateAgain(lab, [...ids, '--dry-run', '--dd']);
+  assert.match(image.done.stderr, /it would be replaced: it is stored as tar, not as image/);
+
+  const proved = await migrateAgain(lab, [...ids, '--validate']);
+  assert.equal(proved.done.code, 0, proved.done.stderr);
+  assert.equal(proved.uploads, 0);
+  assert.equal((await tagsOf(lab, id))['snap-to-s3'], 'validated');
+  assert.ok((await readManifest(lab)).validatedAt);
+  await migrateAgain(lab, ids);
+  assert.equal((await tagsOf(lab, id))['snap-to-s3'], 'validated', 'as it was');
+
+  // The upload arrives, and cannot be completed: the archive that is there stays one.
+  const action = { kind: 'error', code: 'AccessDenied', status: 403 } as const;
+  await lab.control.script({ service: 's3', operation: 'CompleteMultipartUpload', action });
+  const failed = await migrateAgain(lab, [...ids, '--compression-level', '9']);
+  assert.equal(failed.done.code, 1, failed.done.stderr);
+  assert.equal(failed.uploads, 1);
+  assert.equal(await stateIn(lab, id), 'complete');
+  assert.equal((await readManifest(lab)).finishedAt, finishedAt);
+
+  const replaced = await migrateAgain(lab, [...ids, '--replace']);
+  assert.equal(replaced.done.code, 0, replaced.done.stderr);
+  assert.match(replaced.done.stderr, /the archive that is there will be replaced: .*--replace was given/);
+  assert.notEqual((await readManifest(lab)).finishedAt, finishedAt);
+
+  await lab.s3.send(new DeleteObjectCommand({ Bucket: BUCKET, Key: await keyEnding(lab, '.tar.lz4') }));
+  const mended = await migrateAgain(lab, ids);
+  assert.equal(mended.uploads, 1);
+  assert.match(mended.done.stderr, /will be replaced: .*\.tar\.lz4 is not in the bucket/);
+  assert.equal(await stateIn(lab, id), 'complete');
+
+  const Key = await keyEnding(lab, '.manifest.json');
+  await lab.s3.send(new PutObjectCommand({ Bucket: BUCKET, Key, Body: '{"format":99}' }));
+  const unreadable = await migrateAgain(lab, ids);
+  assert.equal(unreadable.done.code, 1);
+  assert.match(unreadable.done.stderr, /is archived already, but .*\n.*--replace/);
+  assert.equal(unreadable.uploads, 0);
+  assert.equal((await migrateAgain(lab, [...ids, '--replace'])).done.code, 0);
+  assert.equal((await keysIn(lab)).length, 3);
+});
+
+test('encrypted for the same recipients: kept; for others: replaced', async (t) => {
+  const lab = await labForTest(t);
+  const [home, theirs] = [await gpgHome(t), await gpgHome(t)];
+  await addKey(home, 'ops@example.com');
+  await addKey(theirs, 'boss@example.com');
+  await importPublicKey(theirs, 'boss@example.com', home);
+  await signKey(home, 'boss@example.com');
+  const { snapshotId } = await addSnapshotOf(lab);
+  const again = async (...argv: string[]) => {
+    const done = await runMigrate(lab, ['--snapshots', snapshotId, ...argv], { env: { GNUPGHOME: home } });
+    assert.equal(done.code, 0, done.stderr);
+    return done.stderr;
+  };
+  const [ops, boss] = ['ops@example.com', 'boss@example.com'].map((name) => ['--gpg-recipient', name]);
+  const both = [...(ops ?? []), ...(boss ?? [])];
+  await again(...both);
+  assert.match(await again(...both), /skipped: archived already/);
+  assert.match(await again(...(ops ?? []), '--dry-run'), /it is also encrypted for key [0-9A-F]{16}/);
+  await again(...(ops ?? []), '--replace');
+  assert.match(await again(...both, '--dry-run'), /it is not encrypted for boss@example.com/);
+  assert.match(await again('--dry-run'), /its encryption is gpg, not none/);
+});
+
+test('killed when the archive was complete: the same command uploads nothing, and gives back what was left', async (t) => {
+  const lab = await labForTest(t);
+  const { snapshotId } = await addSnapshotOf(lab);
+  await runMigrate(lab, ['--all', '--json'], {
+    onLine: (line, signal) => {
+      if (line.includes('"manifest.stored"')) signal('SIGKILL');
+    },
+  });
+  assert.equal((await tagsOf(lab, snapshotId))['snap-to-s3'], 'migrating');
+  const again = await migrateAgain(lab, ['--all']);
+  assert.equal(again.done.code, 0, again.done.stderr);
+  assert.match(again.done.stderr, /skipped: archived already/);
+  assert.equal(again.uploads, 0);
+  assert.equal((await tagsOf(lab, snapshotId))['snap-to-s3'], 'migrated');
+  assert.equal((await keysIn(lab)).length, 3, 'no claim is left');
+});
