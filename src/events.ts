@@ -70,6 +70,7 @@ export type SnapEvent =
   | { code: 'disk.read'; snapshot: string; device: string; bytes: number; table: string; partitions: PartitionNote[] }
   | { code: 'partition.raw'; snapshot: string; partition: number | null; reason: string }
   | { code: 'partition.recorded'; snapshot: string; partition: number | null; reason: string }
+  | { code: 'partition.obstacle'; snapshot: string; partition: number | null; reason: string; isCertain: boolean }
   | {
       code: 'partition.mounted';
       snapshot: string;

@@ -19,6 +19,15 @@ export interface ManifestObject {
   label: string | null;
   /** How the filesystem was made; `null` for images, and where it cannot be told or is sealed. */
   geometry?: FilesystemGeometry | null;
+  /**
+   * Of a tar: bytes of the files' data, holes left out; `null` for images, where nobody counted, and where it is sealed. It
+   * and the next two are not in the manifests of earlier versions.
+   */
+  contentBytes?: number | null;
+  /** Of a tar: bytes that the filesystem had for files, used or free. */
+  roomBytes?: number | null;
+  /** Of a tar: why it cannot be given back to a volume as it was, as a sentence for people; `null`: it can. */
+  volumeObstacle?: string | null;
   plainBytes: number;
   /** SHA-256 of the plain stream in base 16, known once the object has been validated. */
   plainSha256: string | null;
@@ -39,6 +48,8 @@ export interface FilesystemGeometry {
   inodes: number | null;
   /** `has_journal` (ext, as dumpe2fs names them), `reflink=1` (xfs, as xfs_info does), `FAT16` (vfat). */
   features: string[];
+  /** Further facts, by names that docs/archive-format.md lists; not in the manifests of earlier versions. */
+  made?: Record<string, number | string>;
 }
 
 /** A partition that has no object of its own. */
@@ -188,6 +199,9 @@ export const isManifestObject = (object: ManifestObject): boolean =>
   isLength(object.plainBytes) &&
   isTextOrNothing(object.plainSha256) &&
   isGeometry(object.geometry) &&
+  isLengthOrNothing(object.contentBytes) &&
+  isLengthOrNothing(object.roomBytes) &&
+  isTextOrNothing(object.volumeObstacle) &&
   isIndexNote(object.index) &&
   isChecksum(object.checksum);
 
@@ -206,7 +220,11 @@ const isGeometry = (geometry: ManifestObject['geometry']): boolean =>
   (typeof geometry === 'object' &&
     [geometry.blockBytes, geometry.inodeBytes, geometry.inodes].every(isLengthOrNothing) &&
     Array.isArray(geometry.features) &&
-    geometry.features.every((feature) => typeof feature === 'string' && /^[\w=-]{1,40}$/.test(feature)));
+    geometry.features.every((feature) => typeof feature === 'string' && /^[\w=-]{1,40}$/.test(feature)) &&
+    (geometry.made === undefined || (isRecord(geometry.made) && Object.values(geometry.made).every(isMadeFact))));
+
+const isMadeFact = (value: unknown): boolean =>
+  isLength(value) || (typeof value === 'string' && /^\w[\w-]{0,39}$/.test(value));
 
 const isIndexNote = (index: ManifestObject['index'] | undefined): boolean =>
   index === null || index === undefined || (typeof index === 'object' && typeof index.key === 'string');

@@ -1,68 +1,83 @@
-/** How a filesystem was made, as its own tools tell it: for whoever makes it anew. */
+/**
+ * How a filesystem was made, read off its superblock: tools print what their version knows, and what an old one does not
+ * print would come back as a newer one's default.
+ */
+import { closeSync, openSync, readdirSync, readSync } from 'node:fs';
+import { join } from 'node:path';
+import { fatGeometry, ntfsGeometry } from './superblocks/boot-sectors.ts';
+import { btrfsGeometry, btrfsUuid } from './superblocks/btrfs.ts';
+import { extGeometry } from './superblocks/ext.ts';
+import type { Geometry } from './superblocks/geometry.ts';
+import { xfsGeometry } from './superblocks/xfs.ts';
 
-import { SnapError } from '../errors.ts';
-import { runTool, ToolError } from '../transfer/process.ts';
+/** All superblocks that are read lie within. */
+const BEGINNING = 128 * 1024;
 
-export interface Geometry {
-  blockBytes: number | null;
-  inodeBytes: number | null;
-  inodes: number | null;
-  features: string[];
-}
-
-/** Of ext: what says in which state it is, not how it was made. */
-const STATES = new Set(['needs_recovery', 'orphan_present', 'recover', 'FEATURE_R16']);
+const READERS: Record<string, (device: Buffer) => Geometry | null> = {
+  ext2: extGeometry,
+  ext3: extGeometry,
+  ext4: extGeometry,
+  xfs: xfsGeometry,
+  btrfs: btrfsGeometry,
+  vfat: fatGeometry,
+  ntfs: ntfsGeometry,
+};
 
 /**
- * @param root where it is mounted.
- * @returns `null` where the filesystem has nothing to tell, or its tool is not here or cannot read it: an archive is
- *   none the worse for it.
+ * @param type as blkid calls it.
+ * @param device of a filesystem that is mounted, where btrfs is to tell its profiles.
+ * @returns `null` where the filesystem has nothing to tell that is understood: an archive is none the worse for it.
  */
-export async function readGeometry(
-  type: string,
-  device: string,
-  root: string,
-  signal: AbortSignal,
-): Promise<Geometry | null> {
+export function readGeometry(type: string, device: string): Geometry | null {
+  const read = Object.hasOwn(READERS, type) ? READERS[type] : undefined;
+  if (!read) return null;
+  const beginning = firstBytes(device);
+  const geometry = beginning && read(beginning);
+  if (!geometry) return null;
+  const profiles = type === 'btrfs' ? profilesOf(btrfsUuid(beginning)) : {};
+  return plausible({ ...geometry, made: { ...geometry.made, ...profiles } });
+}
+
+/** A superblock may be damaged where no driver looks: what a manifest cannot hold is left out. */
+function plausible({ blockBytes, inodeBytes, inodes, features, made = {} }: Geometry): Geometry {
+  const [block, inode, count] = [blockBytes, inodeBytes, inodes].map((value) => (isCount(value) ? value : null));
+  const facts = Object.entries(made).filter(([, value]) => typeof value === 'string' || isCount(value));
+  return {
+    blockBytes: block ?? null,
+    inodeBytes: inode ?? null,
+    inodes: count ?? null,
+    features,
+    made: Object.fromEntries(facts),
+  };
+}
+
+const isCount = (value: unknown): boolean => Number.isSafeInteger(value) && (value as number) >= 0;
+
+function firstBytes(device: string): Buffer | null {
+  const descriptor = openSync(device, 'r');
   try {
-    if (/^ext[234]$/.test(type)) return extGeometry((await runTool(['dumpe2fs', '-h', device], { signal })).stdout);
-    if (type === 'xfs') return xfsGeometry((await runTool(['xfs_info', root], { signal })).stdout);
-    if (type === 'vfat') return await fatGeometry(device, signal);
+    const bytes = Buffer.alloc(BEGINNING);
+    return bytes.subarray(0, readSync(descriptor, bytes, 0, BEGINNING, 0));
+  } catch {
+    // A read error there is found by whoever needs the data.
     return null;
-  } catch (error) {
-    signal.throwIfAborted();
-    if (error instanceof ToolError || (error instanceof SnapError && error.code === 'TOOL_MISSING')) return null;
-    throw error;
+  } finally {
+    closeSync(descriptor);
   }
 }
 
-/** `Inode size:               256` */
-export function extGeometry(text: string): Geometry {
-  const field = (name: string): string => new RegExp(`^${name}:\\s+(.*)$`, 'm').exec(text)?.[1] ?? '';
-  return {
-    blockBytes: Number(field('Block size')) || null,
-    inodeBytes: Number(field('Inode size')) || null,
-    inodes: Number(field('Inode count')) || null,
-    features: field('Filesystem features')
-      .split(/\s+/)
-      .filter((name) => /^\w+$/.test(name) && !STATES.has(name)),
-  };
-}
+const PROFILE = /^(single|dup|raid\w+)$/;
 
-/** Which of what xfs_info prints are features: `crc=1        finobt=1, sparse=1`, and of names `ftype=1`. */
-const XFS_FEATURES = /\b(crc|finobt|sparse|rmapbt|reflink|bigtime|inobtcount|nrext64|ftype)=([01])\b/g;
-
-export function xfsGeometry(text: string): Geometry {
-  return {
-    blockBytes: Number(/^data\s.*?bsize=(\d+)/m.exec(text)?.[1]) || null,
-    inodeBytes: Number(/isize=(\d+)/.exec(text)?.[1]) || null,
-    inodes: null,
-    features: [...text.matchAll(XFS_FEATURES)].map(([, name, value]) => `${name}=${value}`),
-  };
-}
-
-async function fatGeometry(device: string, signal: AbortSignal): Promise<Geometry> {
-  const argv = ['blkid', '--probe', '--output', 'value', '--match-tag', 'VERSION', '--', device];
-  const version = (await runTool(argv, { signal })).stdout.trim();
-  return { blockBytes: null, inodeBytes: null, inodes: null, features: /^FAT\d+$/.test(version) ? [version] : [] };
+/** A kernel without sysfs for it tells none. */
+function profilesOf(uuid: string): Record<string, string> {
+  const found: Record<string, string> = {};
+  for (const kind of ['data', 'metadata', 'mixed']) {
+    try {
+      const profile = readdirSync(join('/sys/fs/btrfs', uuid, 'allocation', kind)).find((name) => PROFILE.test(name));
+      if (profile !== undefined) found[`${kind}Profile`] = profile;
+    } catch {
+      // Not there: mixed groups or separate ones, never both.
+    }
+  }
+  return found;
 }

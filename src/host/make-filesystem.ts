@@ -1,98 +1,63 @@
 /** Filesystems made anew, as they were: with their UUIDs, labels and features. */
+import { closeSync, ftruncateSync, openSync } from 'node:fs';
+import { join } from 'node:path';
 import { SnapError } from '../errors.ts';
 import { minutes } from '../lib/clock.ts';
+import { temporaryDirectory } from '../lib/temporary-files.ts';
 import { runTool, ToolError } from '../transfer/process.ts';
-import type { Geometry } from './filesystem-geometry.ts';
+import {
+  btrfsWays,
+  extTuning,
+  extWays,
+  fatWays,
+  type KnownOptions,
+  swapWays,
+  UUID,
+  type WantedFilesystem,
+  xfsWays,
+} from './filesystem-options.ts';
 
-export interface WantedFilesystem {
-  /** As blkid calls it; `swap` too. */
-  type: string;
-  uuid: string | null;
-  label: string | null;
-  geometry: Geometry | null;
-}
+export type { WantedFilesystem };
 
 interface Maker {
   tool: string;
-  argv: (wanted: WantedFilesystem, known: string) => string[];
+  ways: (wanted: WantedFilesystem, known: KnownOptions) => string[][];
+  /** What keeps it from writing, where it knows that. */
+  pretend?: string[];
+  /** Sets what it cannot. */
+  tuner?: { tool: string; argv: (wanted: WantedFilesystem) => string[] | null };
 }
 
-const option = (flag: string, value: string | null | undefined): string[] => (value ? [flag, value] : []);
-
-/** Features that every ext driver and boot loader knows, for filesystems of which nothing is noted. */
-const PLAIN_EXT: Record<string, string[]> = {
-  ext2: ['ext_attr', 'resize_inode', 'dir_index', 'filetype', 'sparse_super', 'large_file'],
+const ext: Maker = {
+  tool: 'mke2fs',
+  ways: extWays,
+  pretend: ['-n'],
+  tuner: { tool: 'tune2fs', argv: extTuning },
 };
-PLAIN_EXT['ext3'] = ['has_journal', ...(PLAIN_EXT['ext2'] ?? [])];
-PLAIN_EXT['ext4'] = [...PLAIN_EXT['ext3'], 'extent', 'flex_bg', 'huge_file', 'dir_nlink', 'extra_isize', '64bit'];
-
-function extOptions({ type, uuid, label, geometry }: WantedFilesystem): string[] {
-  const features = geometry?.features.length ? geometry.features : (PLAIN_EXT[type] ?? []);
-  return [
-    '-q',
-    '-F',
-    ...['-t', type],
-    ...['-O', ['none', ...features].join(',')],
-    ...option('-b', geometry?.blockBytes?.toString()),
-    ...option('-I', geometry?.inodeBytes?.toString()),
-    ...option('-N', geometry?.inodes?.toString()),
-    ...option('-U', uuid),
-    ...option('-L', label),
-  ];
-}
-
-/** Which option of mkfs.xfs a feature belongs to. */
-const XFS_OPTIONS: Record<string, string> = { sparse: '-i', nrext64: '-i', ftype: '-n' };
-
-/** @param known the help of mkfs.xfs: an older one does not make features that it does not know. */
-function xfsOptions({ uuid, label, geometry }: WantedFilesystem, known: string): string[] {
-  const noted = geometry?.features ?? [];
-  const features = noted
-    .filter((feature) => known.includes(`${feature.split('=')[0]}=0|1`))
-    // With checksums there is no choice, and some versions let nobody name it.
-    .filter((feature) => !(feature.startsWith('ftype=') && noted.includes('crc=1')))
-    .flatMap((feature) => [XFS_OPTIONS[feature.split('=')[0] ?? ''] ?? '-m', feature]);
-  return [
-    ...['-q', '-f'],
-    ...features,
-    ...option('-b', geometry?.blockBytes ? `size=${geometry.blockBytes}` : null),
-    ...option('-i', geometry?.inodeBytes ? `size=${geometry.inodeBytes}` : null),
-    ...option('-m', uuid ? `uuid=${uuid}` : null),
-    ...option('-L', label),
-  ];
-}
-
-const fatOptions = ({ uuid, label, geometry }: WantedFilesystem): string[] => [
-  ...option('-F', geometry?.features[0]?.replace('FAT', '')),
-  ...option('-i', uuid?.replace('-', '')),
-  ...option('-n', label),
-];
-
-const ext: Maker = { tool: 'mke2fs', argv: extOptions };
 
 const MAKERS: Record<string, Maker> = {
   ext2: ext,
   ext3: ext,
   ext4: ext,
-  xfs: { tool: 'mkfs.xfs', argv: xfsOptions },
-  vfat: { tool: 'mkfs.vfat', argv: fatOptions },
-  btrfs: {
-    tool: 'mkfs.btrfs',
-    argv: ({ uuid, label }) => ['--quiet', '--force', ...option('--uuid', uuid), ...option('--label', label)],
-  },
-  swap: { tool: 'mkswap', argv: ({ uuid, label }) => [...option('--uuid', uuid), ...option('--label', label)] },
+  xfs: { tool: 'mkfs.xfs', ways: xfsWays, pretend: ['-N'] },
+  vfat: { tool: 'mkfs.vfat', ways: fatWays },
+  btrfs: { tool: 'mkfs.btrfs', ways: btrfsWays, pretend: ['--nodiscard'] },
+  swap: { tool: 'mkswap', ways: swapWays },
 };
 
-/** The program that makes such a filesystem; `null` where none here can make it as it was. */
-export const makerOf = (type: string): string | null =>
-  Object.hasOwn(MAKERS, type) ? (MAKERS[type]?.tool ?? null) : null;
+const find = (type: string): Maker | null => (Object.hasOwn(MAKERS, type) ? (MAKERS[type] ?? null) : null);
 
-/** What may be said of one without meaning anything else. */
-const UUID = /^([0-9a-f]{4}-[0-9a-f]{4}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})$/i;
+/** The programs that make such a filesystem; none where nothing here can make it as it was. */
+export function makersOf(type: string): string[] {
+  const maker = find(type);
+  return maker ? [maker.tool, ...(maker.tuner ? [maker.tuner.tool] : [])] : [];
+}
+
+const VOLUME_ID = /^[0-9a-f]{4}-[0-9a-f]{4}$/i;
 
 /** @throws SnapError `MANIFEST` */
 export function checkWanted({ type, uuid, label }: WantedFilesystem): void {
-  const isRight = (uuid ?? '') === '' || UUID.test(uuid ?? '');
+  const isRight = (uuid ?? '') === '' || UUID.test(uuid ?? '') || VOLUME_ID.test(uuid ?? '');
   if (isRight && !/\0/.test(label ?? '') && (label ?? '').length <= 256) return;
   throw new SnapError('MANIFEST', `the manifest has a UUID or label of ${type} that is none`, {
     hint: 'restore the files with --to-dir',
@@ -101,22 +66,83 @@ export function checkWanted({ type, uuid, label }: WantedFilesystem): void {
 
 /** @throws SnapError `TARGET` in the words of the program that refused. */
 export async function makeFilesystem(device: string, wanted: WantedFilesystem, signal: AbortSignal): Promise<void> {
-  const maker = MAKERS[wanted.type];
+  const maker = find(wanted.type);
   if (!maker) throw new SnapError('BUG', `nothing makes ${wanted.type}`);
-  const known = maker.tool === 'mkfs.xfs' ? await helpOf(maker.tool, signal) : '';
+  await make(maker, [], device, wanted, signal);
+  const tuning = maker.tuner?.argv(wanted);
+  if (!maker.tuner || !tuning) return;
   try {
-    await runTool([maker.tool, ...maker.argv(wanted, known), device], { signal, within: minutes(60) });
+    await runTool([maker.tuner.tool, ...tuning, device], { signal, within: minutes(5) });
   } catch (cause) {
-    if (!(cause instanceof ToolError)) throw cause;
-    const said = cause.stderr.trim().split('\n').slice(0, 3).join('; ');
-    throw new SnapError('TARGET', `${wanted.type} cannot be made as it was: ${said || cause.message}`, {
-      hint: `a newer ${maker.tool} may know how; --to-dir restores the files to any filesystem`,
-      cause,
-    });
+    throw cause instanceof ToolError ? refused(wanted, maker.tuner.tool, cause) : cause;
   }
 }
 
-const helpOf = async (tool: string, signal: AbortSignal): Promise<string> => {
-  const { stdout, stderr } = await runTool([tool], { signal, allowedExitCodes: [0, 1, 2] });
-  return stdout + stderr;
-};
+/**
+ * Whether the programs of this machine make it, tried on a sparse file of that size, which is removed again. Where no file
+ * can be that large, nothing is tried.
+ * @throws SnapError `TARGET`, `TOOL_MISSING`
+ */
+export async function tryMakingFilesystem(bytes: number, wanted: WantedFilesystem, signal: AbortSignal): Promise<void> {
+  const maker = find(wanted.type);
+  if (!maker || wanted.type === 'swap') return;
+  using directory = temporaryDirectory();
+  const file = join(directory.path, 'filesystem');
+  if (makeSparse(file, bytes)) await make(maker, maker.pretend ?? [], file, wanted, signal);
+}
+
+function makeSparse(file: string, bytes: number): boolean {
+  const descriptor = openSync(file, 'wx', 0o600);
+  try {
+    ftruncateSync(descriptor, bytes);
+    return true;
+  } catch {
+    return false;
+  } finally {
+    closeSync(descriptor);
+  }
+}
+
+/** The first way that the program takes. What it says to the first one is the reason. */
+async function make(
+  maker: Maker,
+  flags: readonly string[],
+  device: string,
+  wanted: WantedFilesystem,
+  signal: AbortSignal,
+): Promise<void> {
+  let refusal: ToolError | null = null;
+  for (const argv of maker.ways(wanted, await knownOptions(maker.tool, signal))) {
+    try {
+      await runTool([maker.tool, ...flags, ...argv, device], { signal, within: minutes(60) });
+      return;
+    } catch (error) {
+      if (!(error instanceof ToolError)) throw error;
+      refusal ??= error;
+    }
+  }
+  if (refusal) throw refused(wanted, maker.tool, refusal);
+}
+
+function refused({ type }: WantedFilesystem, tool: string, cause: ToolError): SnapError {
+  const said = cause.stderr.trim().split('\n').slice(0, 3).join('; ');
+  return new SnapError('TARGET', `${type} cannot be made as it was: ${said || cause.message}`, {
+    hint: `a newer ${tool} may know how; --to-dir restores the files to any filesystem`,
+    cause,
+  });
+}
+
+async function knownOptions(tool: string, signal: AbortSignal): Promise<KnownOptions> {
+  const asked = async (name: string, ...argv: string[]): Promise<string> => {
+    if (tool !== name) return '';
+    const { stdout, stderr } = await runTool([name, ...argv], { signal, allowedExitCodes: [0, 1, 2] });
+    return stdout + stderr;
+  };
+  return {
+    xfs: await asked('mkfs.xfs'),
+    btrfs: {
+      features: await asked('mkfs.btrfs', '-O', 'list-all'),
+      runtimeFeatures: await asked('mkfs.btrfs', '-R', 'list-all'),
+    },
+  };
+}

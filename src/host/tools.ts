@@ -19,6 +19,7 @@ const PACKAGES: Record<string, { apt: string; dnf: string }> = {
   umount: { apt: 'mount', dnf: 'util-linux' },
   losetup: { apt: 'mount', dnf: 'util-linux' },
   mke2fs: { apt: 'e2fsprogs', dnf: 'e2fsprogs' },
+  tune2fs: { apt: 'e2fsprogs', dnf: 'e2fsprogs' },
   'mkfs.xfs': { apt: 'xfsprogs', dnf: 'xfsprogs' },
   'mkfs.vfat': { apt: 'dosfstools', dnf: 'dosfstools' },
   'mkfs.btrfs': { apt: 'btrfs-progs', dnf: 'btrfs-progs' },

@@ -6,13 +6,19 @@ import { readMembers } from '../archive/tar-reader.ts';
 
 const BLOCK = 512;
 
+export interface TarTotals {
+  members: number;
+  /** Data of files, holes left out. */
+  contentBytes: number;
+}
+
 /**
  * @param onLine told of each member.
- * @returns how many members there are.
  * @throws TarError
  */
-export function indexTar(stream: ByteStream, onLine: (line: string) => void): number {
+export function indexTar(stream: ByteStream, onLine: (line: string) => void): TarTotals {
   let members = 0;
+  let contentBytes = 0;
   let from = 0;
   for (const member of readMembers(stream)) {
     const sha256 = member.type === 'file' ? hashData(dataLength(member), stream) : null;
@@ -20,6 +26,7 @@ export function indexTar(stream: ByteStream, onLine: (line: string) => void): nu
     onLine(encodeIndexed(indexed(member, sha256, { from, to })));
     from = to;
     members++;
+    if (member.type === 'file') contentBytes += dataLength(member);
   }
-  return members;
+  return { members, contentBytes };
 }

@@ -21,6 +21,8 @@ export interface IndexingOrder {
 export interface IndexedContent {
   /** Members of a tar. */
   members: number;
+  /** Data of the files of a tar, holes left out. */
+  contentBytes: number;
   plainBytes: number;
   /** Why there is no index, though the stream was passed on. */
   problem: string | null;

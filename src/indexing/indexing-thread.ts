@@ -7,7 +7,7 @@ import { encodeHeader } from '../archive/file-index.ts';
 import { asError } from '../errors.ts';
 import { type RingMemory, RingReader } from '../lib/shared-ring.ts';
 import { IMAGE_BLOCK_BYTES, indexImage } from './index-image.ts';
-import { indexTar } from './index-tar.ts';
+import { indexTar, type TarTotals } from './index-tar.ts';
 import type { IndexedContent, IndexingOrder } from './indexing-order.ts';
 import { LineFile } from './line-file.ts';
 
@@ -25,25 +25,25 @@ async function index({ ring, order }: IndexingThreadOrder): Promise<IndexedConte
     return bytes;
   };
   const stream = new ByteStream(next);
-  let members = 0;
+  let totals: TarTotals = { members: 0, contentBytes: 0 };
   let problem: string | null = null;
   try {
-    if (order.layout === 'tar') members = indexMembers(stream, order);
+    if (order.layout === 'tar') totals = indexMembers(stream, order);
     else await indexBlocks(stream, order);
   } catch (error) {
     problem = asError(error).message;
   }
   // What cannot be understood is passed on all the same, and whoever passes it on waits for room here.
   while (next().length > 0);
-  return { members, plainBytes, problem };
+  return { ...totals, plainBytes, problem };
 }
 
-function indexMembers(stream: ByteStream, { linesFile, snapshot, partition }: IndexingOrder): number {
+function indexMembers(stream: ByteStream, { linesFile, snapshot, partition }: IndexingOrder): TarTotals {
   using lines = new LineFile(linesFile);
   lines.add(encodeHeader({ snapshot, partition }));
-  const members = indexTar(stream, (line) => lines.add(line));
+  const totals = indexTar(stream, (line) => lines.add(line));
   lines.finish();
-  return members;
+  return totals;
 }
 
 async function indexBlocks(stream: ByteStream, { linesFile, snapshot, bytes }: IndexingOrder): Promise<void> {

@@ -108,6 +108,6 @@ async function extract(
 ): Promise<void> {
   const files = { kind: 'directory' as const, path, paths: null, isPrivileged: true };
   const mostBytes = object.facts?.plainBytes ?? 0;
-  const directory = { isContinued: false, isCaseless, mostBytes };
+  const directory = { isContinued: false, isCaseless, mostBytes, isKept: false };
   await restoreTar(snapshotId, object, files, directory, settings, check, null);
 }

@@ -11,7 +11,7 @@ import { BLOCK_BYTES } from '../cloud/blocks.ts';
 import type { ObjectFacts, Snapshot } from '../cloud/ports.ts';
 import { SnapError } from '../errors.ts';
 import { deviceSize, type FoundDevice } from '../host/block-devices.ts';
-import { type Geometry, readGeometry } from '../host/filesystem-geometry.ts';
+import { readGeometry } from '../host/filesystem-geometry.ts';
 import { type Probe, probe, treatmentOf } from '../host/filesystems.ts';
 import { mountReadOnly } from '../host/mounts.ts';
 import { openPartition } from '../host/partition-device.ts';
@@ -32,6 +32,7 @@ import { beginState, revertState } from './state-tag.ts';
 import { type Content, storeObject } from './store-object.ts';
 import { StreamIndex } from './stream-index.ts';
 import { validateStored } from './validate-stored.ts';
+import { noteObstacle, type Space } from './volume-obstacle.ts';
 
 /** What one migration works with, handed from step to step. */
 export interface Migration {
@@ -146,7 +147,7 @@ async function validateHarvest({ snapshot, settings, services, signal }: Migrati
 }
 
 /** What is known of what is stored. */
-type Found = Pick<Probe, 'type' | 'uuid' | 'label'> & { geometry?: Geometry | null };
+type Found = Pick<Probe, 'type' | 'uuid' | 'label'> & Pick<ManifestObject, 'geometry'>;
 
 const UNKNOWN: Found = { type: null, uuid: null, label: null };
 
@@ -210,7 +211,8 @@ async function storePartition(
     harvest.recorded.push({ partition: number, filesystem, uuid, label, bytes: size, reason: treatment.reason });
     return;
   }
-  const stored = treatment.how === 'mount' ? await storeFiles(migration, number, device, found) : treatment.reason;
+  const stored =
+    treatment.how === 'mount' ? await storeFiles(migration, number, device, size, found) : treatment.reason;
   if (typeof stored === 'object') {
     return addObject(migration, harvest, stored);
   }
@@ -229,6 +231,7 @@ async function storeFiles(
   migration: Migration,
   number: number | null,
   device: string,
+  size: number,
   found: Probe,
 ): Promise<ManifestObject | string> {
   const { snapshot, settings, services, signal } = migration;
@@ -245,14 +248,10 @@ async function storeFiles(
       mountPoint: directory,
       helper: mount.helper,
     });
-    const expectedBytes = await usedBytes(mount.path, device);
-    const geometry = await readGeometry(filesystem, device, mount.path, signal);
-    return await storeContent(
-      migration,
-      number,
-      { ...found, geometry },
-      { layout: 'tar', directory: mount.path, expectedBytes },
-    );
+    const space = await spaceOf(mount.path, device, size);
+    const known = { ...found, geometry: readGeometry(filesystem, device) };
+    const content: Content = { layout: 'tar', directory: mount.path, expectedBytes: space.usedBytes };
+    return await noteObstacle(await storeContent(migration, number, known, content), space, migration);
   } catch (error) {
     if (error instanceof SnapError && error.code === 'MOUNT_FAILED') return error.message;
     throw error;
@@ -263,9 +262,10 @@ async function storeFiles(
  * What the filesystem says is in use: close to the length of its tar, without walking a tree that is still loading. Some
  * helpers say nothing; then it is all of the device.
  */
-async function usedBytes(directory: string, device: string): Promise<number> {
+async function spaceOf(directory: string, device: string, size: number): Promise<Space> {
   const { blocks, bfree, bsize } = await statfs(directory);
-  return blocks === 0 ? deviceSize(device) : (blocks - bfree) * bsize;
+  if (blocks === 0) return { size, usedBytes: deviceSize(device), roomBytes: null };
+  return { size, usedBytes: (blocks - bfree) * bsize, roomBytes: blocks * bsize };
 }
 
 async function storeContent(
@@ -292,7 +292,7 @@ async function storeContent(
   };
   using made = 'blocks' in content ? null : new StreamIndex(settled, directory.path);
   const result = await storeObject({ ...settled, index: made }, services.store, services.host, signal);
-  const { stored, plainBytes, sockets, indexFile } = result;
+  const { stored, plainBytes, sockets, indexFile, contentBytes } = result;
   if (sockets) services.host.notify({ code: 'sockets.skipped', snapshot: snapshot.id, key: stored.key, sockets });
   const object: ManifestObject = {
     key: stored.key,
@@ -305,6 +305,7 @@ async function storeContent(
     uuid,
     label,
     geometry,
+    contentBytes,
     plainBytes,
     plainSha256: null,
     storedBytes: stored.bytes,

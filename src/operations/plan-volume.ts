@@ -1,29 +1,33 @@
 /** What a new volume is to hold, made out of the manifest before anything is created. */
-import type { Manifest, ManifestDisk } from '../archive/manifest.ts';
+import type { Manifest, ManifestDisk, ManifestObject } from '../archive/manifest.ts';
 import { nameOfPart } from '../archive/partition-facts.ts';
 import { SnapError } from '../errors.ts';
 import { FAT_FILLERS } from '../host/fill-fat.ts';
-import { checkWanted, makerOf, type WantedFilesystem } from '../host/make-filesystem.ts';
+import { checkWanted, makersOf, type WantedFilesystem } from '../host/make-filesystem.ts';
 import { planTable, type TablePlan } from '../host/make-table.ts';
 import { isInKernel } from '../host/mounts.ts';
 import type { Partition } from '../host/partition-table.ts';
+import { GiB } from '../lib/units.ts';
 import type { Archive, ArchivedObject } from './find-archive.ts';
 import { sizeOfDisk } from './image-size.ts';
 import { openManifest } from './open-manifest.ts';
 import { snapshotBefore } from './restored-tags.ts';
 import type { Services } from './settings.ts';
+import type { FilesToFit } from './volume-obstacle.ts';
 
 /** What comes to one partition, or (`null`) to the whole disk. */
 export interface Piece {
   partition: Partition | null;
   content:
     | { how: 'image'; object: ArchivedObject }
-    | { how: 'files'; object: ArchivedObject; filesystem: WantedFilesystem }
+    | ({ how: 'files'; object: ArchivedObject } & Omit<FilesToFit, 'partition'>)
     | { how: 'swap'; filesystem: WantedFilesystem };
 }
 
 export interface VolumePlan {
   sizeGiB: number;
+  /** Of the old disk. */
+  diskBytes: number;
   /** The old snapshot, with all its tags; `null` for archives of version 0. */
   before: Manifest['snapshot'] | null;
   /** `null` where there is no partition table, or the image has it. */
@@ -53,7 +57,7 @@ export async function planVolume(
   if (image) {
     const pieces: Piece[] = [{ partition: null, content: { how: 'image', object: image } }];
     const before = await snapshotBefore(archive, sessionKey, signal);
-    return { ...nothing, sizeGiB, before, pieces, tools: [] };
+    return { ...nothing, sizeGiB, diskBytes: sizeGiB * GiB, before, pieces, tools: [] };
   }
   if (!archive.manifest) {
     throw new SnapError(
@@ -65,22 +69,31 @@ export async function planVolume(
     );
   }
   const manifest = await openManifest(archive.manifest, archive.snapshotId, signal);
-  return { sizeGiB, before: manifest.snapshot, ...planDisk(archive.objects, manifest) };
+  const diskBytes = manifest.disk.bytes;
+  return { sizeGiB, diskBytes, before: manifest.snapshot, ...planDisk(archive.objects, manifest) };
 }
 
 const NONE = Buffer.alloc(0);
 
-type DiskPlan = Omit<VolumePlan, 'sizeGiB' | 'before'>;
+type DiskPlan = Omit<VolumePlan, 'sizeGiB' | 'diskBytes' | 'before'>;
 
 function planDisk(objects: readonly ArchivedObject[], { disk, ...manifest }: Manifest): DiskPlan {
   const table = disk.table === 'none' ? null : planTable(disk.partitionTable, disk.bytes);
   const facts = new Map(manifest.objects.map((object) => [object.key, object]));
   const stored = objects.map((object): Piece => {
-    const { filesystem, uuid = null, label = null, geometry = null } = facts.get(object.key) ?? UNKNOWN;
+    const known = facts.get(object.key) ?? UNKNOWN;
+    const {
+      filesystem = null,
+      uuid = null,
+      label = null,
+      geometry = null,
+      contentBytes = null,
+      roomBytes = null,
+    } = known;
     const partition = placeOf(object.partition, table);
     if (object.layout === 'tar') {
       const wanted = { type: filesystem ?? '', uuid, label, geometry };
-      return { partition, content: { how: 'files', object, filesystem: wanted } };
+      return { partition, content: { how: 'files', object, filesystem: wanted, contentBytes, roomBytes } };
     }
     const room = partition?.size ?? disk.bytes;
     if ((object.facts?.plainBytes ?? 0) > room) throw damaged(`${object.key} is larger than its partition`);
@@ -95,7 +108,7 @@ function planDisk(objects: readonly ArchivedObject[], { disk, ...manifest }: Man
   return { table, pieces, ...bootOf(disk, pieces), tools: toolsFor(pieces, table) };
 }
 
-const UNKNOWN = { filesystem: null, uuid: null, label: null, geometry: null };
+const UNKNOWN: Partial<ManifestObject> = {};
 
 const damaged = (what: string): SnapError =>
   new SnapError('MANIFEST', `the disk cannot be made anew: ${what}`, {
@@ -154,14 +167,14 @@ function toolsFor(pieces: readonly Piece[], table: TablePlan | null): string[] {
   for (const { content } of pieces) {
     if (content.how === 'image') continue;
     const { type } = content.filesystem;
-    const maker = makerOf(type);
-    if (maker === null) {
+    const makers = makersOf(type);
+    if (makers.length === 0) {
       throw new SnapError('NOT_FOUND', `a filesystem of type ${type} cannot be made here as it was`, {
         hint: 'restore its files with --to-dir',
       });
     }
     checkWanted(content.filesystem);
-    tools.add(maker);
+    for (const tool of makers) tools.add(tool);
     if (content.how === 'files') for (const tool of fillersOf(type)) tools.add(tool);
   }
   return [...tools];

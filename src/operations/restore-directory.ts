@@ -36,6 +36,8 @@ export interface FillableDirectory {
   isCaseless: boolean;
   /** Bytes that may be written at the most. */
   mostBytes: number;
+  /** Whether what was restored stays when the rest cannot be. */
+  isKept: boolean;
 }
 
 export interface TargetDirectory extends FillableDirectory {
@@ -84,7 +86,7 @@ export function openDirectory(
     mkdirSync(path, { recursive: true, mode: 0o700 });
     writeFileSync(marker, markOf(snapshotId, object), { mode: 0o600 });
     const mostBytes = object.facts?.plainBytes ?? freeBytes;
-    return { isContinued, isCaseless: isCaseless(path), mostBytes, finish: () => finish(path, marker) };
+    return { isContinued, isCaseless: isCaseless(path), mostBytes, isKept: true, finish: () => finish(path, marker) };
   });
 }
 

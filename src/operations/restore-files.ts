@@ -124,7 +124,7 @@ async function extract(
     closeAll([pipeline.output]);
     void pipeline.finished.catch((error) =>
       giveUp().then(
-        () => failed.abort(asTargetError(error, path, complaints)),
+        () => failed.abort(asTargetError(error, path, directory, complaints)),
         () => {},
       ),
     );
@@ -144,7 +144,7 @@ async function extract(
     closeAll([pipe.writeEnd]);
     pipe.writeEnd = -1;
     await pipeline.finished.catch((error) => {
-      if (found.differenceCount === 0) throw asTargetError(error, path, complaints);
+      if (found.differenceCount === 0) throw asTargetError(error, path, directory, complaints);
     });
     return found;
   } finally {
@@ -164,10 +164,12 @@ class FirstLines {
   }
 }
 
-function asTargetError(error: unknown, path: string, { lines }: FirstLines): unknown {
+function asTargetError(error: unknown, path: string, { isKept }: FillableDirectory, { lines }: FirstLines): unknown {
   if (!(error instanceof SnapError) || error.code !== 'STAGE_FAILED') return error;
   return new SnapError('TARGET', `files below ${path} cannot be made: ${lines.join('; ') || error.message}`, {
-    hint: 'make room (df), or look at what it says; what was made so far stays: then run the same command again',
+    hint: isKept
+      ? 'make room (df), or look at what it says; what is restored so far stays: then run the same command again'
+      : 'look at what it says; the unfinished volume is deleted; --to-dir restores the files to a larger filesystem',
     cause: error,
   });
 }

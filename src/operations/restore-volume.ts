@@ -8,6 +8,7 @@ import { openPartition } from '../host/partition-device.ts';
 import { ARCHIVES_TAG, IN_PROGRESS } from '../host/temporary-volume.ts';
 import { requireTools } from '../host/tools.ts';
 import { fillingMarks, isAbandoned } from '../host/volume-marks.ts';
+import { GiB } from '../lib/units.ts';
 import { runTool } from '../transfer/process.ts';
 import type { CheckServices } from './check-object.ts';
 import { archivesMark } from './claimed-work.ts';
@@ -18,6 +19,7 @@ import { requireRoot } from './preflight.ts';
 import { userTags } from './restored-tags.ts';
 import type { RestoreSettings, Services, VolumeTarget } from './settings.ts';
 import { makeReadable } from './thaw.ts';
+import { refuseObstacle } from './volume-obstacle.ts';
 
 /** What can be refused before an archive is looked for. @throws SnapError `NOT_SUPPORTED_HERE`, `NOT_ON_INSTANCE` */
 export async function requireVolumes({ instance }: Services): Promise<void> {
@@ -80,7 +82,7 @@ export interface NewVolumePlan {
   encrypted: boolean;
 }
 
-/** Makes nothing. @throws SnapError `USAGE`, `TOOL_MISSING`, and what `planVolume` throws. */
+/** Makes nothing. @throws SnapError `USAGE`, `TOOL_MISSING`, and what `planVolume` and `refuseObstacle` throw. */
 export async function planNewVolume(
   archive: Archive,
   target: VolumeTarget,
@@ -91,7 +93,12 @@ export async function planNewVolume(
   const plan = await planVolume(archive, sessionKey, services, signal);
   requireTools(plan.tools, services.searchPath);
   const encrypted = encrypt || kmsKeyArn !== null || plan.before?.encrypted === true;
-  return { plan, sizeGiB: sizeFor(plan, target), encrypted };
+  const sizeGiB = sizeFor(plan, target);
+  for (const { partition, content } of plan.pieces) {
+    if (content.how !== 'files') continue;
+    await refuseObstacle({ ...content, partition }, { before: plan.diskBytes, now: sizeGiB * GiB }, signal);
+  }
+  return { plan, sizeGiB, encrypted };
 }
 
 export const objectsOf = ({ pieces }: VolumePlan): ArchivedObject[] =>

@@ -61,6 +61,8 @@ export interface ObjectResult {
   sockets: number | null;
   /** The file that is the index; `null` where there is none. */
   indexFile: string | null;
+  /** Data of the files of a tar, holes left out; `null` where nobody counted. */
+  contentBytes: number | null;
 }
 
 /**
@@ -139,7 +141,14 @@ async function streamObject(
   await journal.completed();
   if (reused.parts > 0) host.notify({ code: 'upload.resumed', snapshot: snapshotId, key: facts.key, ...reused });
   const indexFile = await finishIndex(order, verdict, host);
-  return { plainBytes: verdict.plainBytes, stored, sockets: content.layout === 'tar' ? sockets : null, indexFile };
+  const isTar = content.layout === 'tar';
+  return {
+    plainBytes: verdict.plainBytes,
+    stored,
+    sockets: isTar ? sockets : null,
+    indexFile,
+    contentBytes: isTar && verdict.indexed?.problem === null ? verdict.indexed.contentBytes : null,
+  };
 }
 
 /** An archive without an index is as good as any other, but slower to find a file in. */

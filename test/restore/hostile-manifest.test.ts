@@ -14,6 +14,8 @@ import { bytesOf, replaceObject } from '../support/tamper.ts';
 // biome-ignore lint/suspicious/noExplicitAny: whatever JSON can be.
 type Json = any;
 
+const GEOMETRY = { blockBytes: 4096, inodeBytes: 256, inodes: 1000, features: [] };
+
 /** What is made of a good manifest: another text, or the same object with something changed. */
 const MANIFESTS: Record<string, (manifest: Json) => Json> = {
   nothing: () => '',
@@ -55,6 +57,10 @@ const MANIFESTS: Record<string, (manifest: Json) => Json> = {
     'fewer plain bytes': { plainBytes: 512 },
     'fewer stored bytes': { storedBytes: 512 },
     'a checksum that is none': { checksum: { algorithm: 1, type: [], value: {} } },
+    'a geometry with a command': { geometry: { ...GEOMETRY, made: { blocks: '1; reboot' } } },
+    'a geometry with an option': { geometry: { ...GEOMETRY, made: { checksum: '--version' } } },
+    'a geometry of lists': { geometry: { ...GEOMETRY, made: [1] } },
+    'content of less than nothing': { contentBytes: -1 },
     'an index that is none': { index: 'x' },
     'an index that is not there': { index: { key: 'nowhere', etag: '', bytes: 1 } },
   }),

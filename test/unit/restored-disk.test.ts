@@ -2,7 +2,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { SnapError } from '../../src/errors.ts';
-import { extGeometry, xfsGeometry } from '../../src/host/filesystem-geometry.ts';
 import { checkWanted } from '../../src/host/make-filesystem.ts';
 import { planTable } from '../../src/host/make-table.ts';
 import { isInKernel } from '../../src/host/mounts.ts';
@@ -156,31 +155,4 @@ test('UUIDs and labels that are none are refused', () => {
   for (const uuid of ['ABCD-1234', '11111111-2222-3333-4444-555555555555', null]) checkWanted({ ...wanted, uuid });
   for (const uuid of ['-L', 'ABCD-12345', '11111111']) assert.throws(() => checkWanted({ ...wanted, uuid }), SnapError);
   assert.throws(() => checkWanted({ ...wanted, uuid: null, label: 'a\0b' }), SnapError);
-});
-
-test('how filesystems were made, by their own tools', () => {
-  const ext = [
-    'Filesystem features:      has_journal ext_attr needs_recovery extent 64bit',
-    'Inode count:              25688',
-    'Block size:               4096',
-    'Inode size:\t          256',
-  ];
-  assert.deepEqual(extGeometry(ext.join('\n')), {
-    blockBytes: 4096,
-    inodeBytes: 256,
-    inodes: 25_688,
-    features: ['has_journal', 'ext_attr', 'extent', '64bit'],
-  });
-  const xfs = [
-    'meta-data=/dev/loop0             isize=512    agcount=4, agsize=32768 blks',
-    '         =                       crc=1        finobt=1, sparse=1, rmapbt=0',
-    'data     =                       bsize=4096   blocks=131072, imaxpct=25',
-    'naming   =version 2              bsize=8192   ascii-ci=0, ftype=1',
-  ];
-  assert.deepEqual(xfsGeometry(xfs.join('\n')), {
-    blockBytes: 4096,
-    inodeBytes: 512,
-    inodes: null,
-    features: ['crc=1', 'finobt=1', 'sparse=1', 'rmapbt=0', 'ftype=1'],
-  });
 });

@@ -147,6 +147,8 @@ function describeContentEvent(event: ContentEvent): string | null {
       return `${nameOfPart(event.partition)} is stored as a raw image: ${event.reason}`;
     case 'partition.recorded':
       return `${nameOfPart(event.partition)} is recorded, not stored: ${event.reason}`;
+    case 'partition.obstacle':
+      return describeObstacle(event);
     case 'partition.mounted':
       return `${event.filesystem}${event.partition === null ? '' : ` of partition ${event.partition}`} mounted at ${event.mountPoint}${event.helper === null ? '' : ` by ${event.helper}`}`;
     case 'object.started':
@@ -196,6 +198,15 @@ function describeContentEvent(event: ContentEvent): string | null {
     default:
       return describeRestoreEvent(event);
   }
+}
+
+function describeObstacle({
+  partition,
+  reason,
+  isCertain,
+}: Extract<SnapEvent, { code: 'partition.obstacle' }>): string {
+  const what = `restore --to-volume ${isCertain ? 'cannot' : 'may not'} bring back ${nameOfPart(partition)}`;
+  return `WARNING: ${what}: ${reason}; the files are archived (--to-dir restores them), and --dd would keep the disk as it is`;
 }
 
 /** Differences shown on the screen; JSON has them all. */

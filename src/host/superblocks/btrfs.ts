@@ -1,0 +1,50 @@
+/** The superblock of btrfs. Source: "On-disk Format" of the btrfs documentation, and `struct btrfs_super_block`. */
+import { formatUuid, type Geometry } from './geometry.ts';
+
+const POSITION = 65_536;
+const LENGTH = 4096;
+
+/** Features that mkfs.btrfs chooses: the bit of `incompat_flags` or `compat_ro_flags`, and its name there. */
+const INCOMPATIBLE: [number, string][] = [
+  [2, 'mixed-bg'],
+  [6, 'extref'],
+  [8, 'skinny-metadata'],
+  [9, 'no-holes'],
+  [12, 'zoned'],
+  [13, 'extent-tree-v2'],
+  [14, 'raid-stripe-tree'],
+  [16, 'squota'],
+];
+const READ_ONLY: [number, string][] = [
+  [0, 'free-space-tree'],
+  [3, 'block-group-tree'],
+];
+
+const CHECKSUMS = ['crc32c', 'xxhash', 'sha256', 'blake2'];
+
+/** @param device its first bytes. @returns `null` for what is no such filesystem. */
+export function btrfsGeometry(device: Buffer): Geometry | null {
+  const block = device.subarray(POSITION, POSITION + LENGTH);
+  if (block.length < LENGTH || block.toString('latin1', 64, 72) !== '_BHRfS_M') return null;
+  const [incompatible, readOnly] = [block.readBigUInt64LE(188), block.readBigUInt64LE(180)];
+  const flag =
+    (mask: bigint) =>
+    ([bit, name]: [number, string]) =>
+      `${name}=${(mask >> BigInt(bit)) & 1n}`;
+  const checksum = CHECKSUMS[block.readUInt16LE(196)];
+  return {
+    blockBytes: block.readUInt32LE(144),
+    inodeBytes: null,
+    inodes: null,
+    features: [...INCOMPATIBLE.map(flag(incompatible)), ...READ_ONLY.map(flag(readOnly))],
+    made: {
+      bytes: Number(block.readBigUInt64LE(112)),
+      nodeBytes: block.readUInt32LE(148),
+      devices: Number(block.readBigUInt64LE(136)),
+      ...(checksum === undefined ? {} : { checksum }),
+    },
+  };
+}
+
+/** By which sysfs names it while it is mounted. */
+export const btrfsUuid = (device: Buffer): string => formatUuid(device.subarray(POSITION + 32, POSITION + 48));

@@ -1,0 +1,116 @@
+/** Disks of old: what a volume can be made of again is, and what cannot is told when it is archived. */
+import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import { run } from '../../lab/core/run.ts';
+import { buildDisk } from '../../lab/disks/build.ts';
+import { partitionPlace, withMounted } from '../../lab/disks/inspect.ts';
+import { withDevice, withFilesystem } from '../../lab/disks/mounted.ts';
+import type { Manifest } from '../../src/archive/manifest.ts';
+import { readGeometry } from '../../src/host/filesystem-geometry.ts';
+import { keyEnding, readManifest } from '../support/archives.ts';
+import { compareTrees } from '../support/compare-trees.ts';
+import { addSnapshotOfImage, fillPlainly } from '../support/disks.ts';
+import { BUCKET, labForTest, recordsOf, runCli, runMigrate, type TestLab } from '../support/lab.ts';
+import { imageOf, replaceObject } from '../support/tamper.ts';
+import { volumeImage, volumesIn } from '../support/volumes.ts';
+
+interface OldPartition {
+  type: string;
+  sizeMiB: number;
+  made: string[];
+  fill: (root: string) => Promise<unknown>;
+}
+
+async function archived(t: TestContext, partitions: readonly OldPartition[]) {
+  const lab = await labForTest(t, { allowLeftovers: ['volume'] });
+  const image = join(lab.directory, 'old.img');
+  const empty = partitions.map(({ sizeMiB }) => ({ content: 'empty' as const, sizeMiB }));
+  await buildDisk({ path: image, table: 'gpt', partitions: empty });
+  for (const [index, { type, made, fill }] of partitions.entries()) {
+    await withDevice(image, await partitionPlace(image, index + 1), { readOnly: false }, async (device) => {
+      await run([...made, device]);
+      await withFilesystem(device, type, {}, fill);
+    });
+  }
+  const { snapshotId } = await addSnapshotOfImage(lab, image);
+  const done = await runMigrate(lab, ['--all', '--json']);
+  assert.equal(done.code, 0, done.stdout + done.stderr);
+  const told = recordsOf(done).filter(({ code }) => code === 'partition.obstacle');
+  return { lab, snapshotId, told };
+}
+
+const restore = (lab: TestLab, ...argv: string[]) => {
+  const mounts = ['--mount-point', join(lab.directory, 'mnt')];
+  return runCli(lab.env, ['restore', '--bucket', BUCKET, '--json', '--to-volume', ...mounts, ...argv]);
+};
+
+const SMALL: OldPartition[] = [
+  { type: 'xfs', sizeMiB: 64, made: ['mkfs.xfs', '-q', '--unsupported', '-m', 'bigtime=0'], fill: fillPlainly },
+  { type: 'ext2', sizeMiB: 16, made: ['mke2fs', '-q', '-F', '-t', 'ext2', '-r', '0', '-O', 'none'], fill: fillPlainly },
+  {
+    type: 'btrfs',
+    sizeMiB: 110,
+    made: ['mkfs.btrfs', '-q', '-m', 'single', '-O', '^no-holes', '-R', '^free-space-tree'],
+    fill: fillPlainly,
+  },
+];
+
+test('small and old filesystems come back as they were made', async (t) => {
+  const { lab, snapshotId, told } = await archived(t, SMALL);
+  assert.deepEqual(told, []);
+  const done = await restore(lab, snapshotId);
+  assert.equal(done.code, 0, done.stdout + done.stderr);
+  const [made] = await volumesIn(lab);
+  const [before, after] = [imageOf(lab, snapshotId), volumeImage(lab, made?.VolumeId ?? '')];
+  const geometryOf = async (image: string, number: number, type: string) =>
+    withDevice(image, await partitionPlace(image, number), { readOnly: true }, async (device) =>
+      readGeometry(type, device),
+    );
+  for (const [index, { type }] of SMALL.entries()) {
+    const number = index + 1;
+    assert.deepEqual(await geometryOf(after, number, type), await geometryOf(before, number, type), type);
+    await withMounted(before, number, (one) =>
+      withMounted(after, number, async (other) => assert.deepEqual((await compareTrees(one, other)).list, [], type)),
+    );
+  }
+});
+
+/** A file, and its copy in a snapshot of its subvolume, which shares its blocks. */
+async function shareBlocks(root: string): Promise<void> {
+  await run(['btrfs', 'subvolume', 'create', join(root, 'home')]);
+  writeFileSync(join(root, 'home', 'data'), randomBytes(50_000_000));
+  for (const name of ['monday', 'tuesday', 'wednesday'])
+    await run(['btrfs', 'subvolume', 'snapshot', '-r', join(root, 'home'), join(root, name)]);
+}
+
+test('snapshots of subvolumes are more than their filesystem: told when archived, refused before anything is made', async (t) => {
+  const sharing = { type: 'btrfs', sizeMiB: 150, made: ['mkfs.btrfs', '-q'], fill: shareBlocks };
+  const { lab, snapshotId, told } = await archived(t, [sharing]);
+  assert.deepEqual(
+    told.map(({ partition, isCertain }) => [partition, isCertain]),
+    [[1, true]],
+  );
+  const manifest = await readManifest(lab);
+  const [object] = manifest.objects;
+  assert.equal(object?.contentBytes, 200_000_000);
+  assert.match(object?.volumeObstacle ?? '', /larger than the 150 MiB/);
+  for (const argv of [[snapshotId, '--dry-run'], [snapshotId]]) {
+    const refused = await restore(lab, ...argv);
+    assert.equal(refused.code, 1, refused.stdout);
+    assert.match(refused.stdout, /the files of partition 1 do not fit: .*--to-dir/);
+  }
+  const calls = await lab.control.calls();
+  assert.equal(calls.filter(({ operation }) => operation === 'CreateVolume').length, 1, 'only that of the migration');
+  // An earlier version did not count: nothing is kept, and nothing is said to be.
+  const objects = manifest.objects.map(({ contentBytes: _, ...rest }) => rest);
+  await replaceObject(lab, await keyEnding(lab, '.manifest.json'), bytesOfManifest({ ...manifest, objects }));
+  const failed = await restore(lab, snapshotId);
+  assert.equal(failed.code, 1, failed.stdout);
+  assert.match(failed.stdout, /No space left.*the unfinished volume is deleted/);
+  assert.deepEqual(await volumesIn(lab), []);
+});
+
+const bytesOfManifest = (manifest: Manifest): Buffer => Buffer.from(JSON.stringify(manifest));
