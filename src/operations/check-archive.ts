@@ -2,7 +2,8 @@
 import { join } from 'node:path';
 import type { Difference } from '../compare/difference.ts';
 import { SnapError } from '../errors.ts';
-import { probe } from '../host/filesystems.ts';
+import { obstacleOn } from '../host/filesystem-obstacles.ts';
+import { contradictionOf, probe } from '../host/filesystems.ts';
 import { mountReadOnly } from '../host/mounts.ts';
 import { openPartition } from '../host/partition-device.ts';
 import { monotonic } from '../lib/clock.ts';
@@ -10,7 +11,7 @@ import { checkIndex, withIndex } from './check-index.ts';
 import { compareWithManifest } from './check-manifest.ts';
 import { type CheckServices, checkObject, type ObjectCheck, type Reference } from './check-object.ts';
 import type { Archive, ArchivedObject } from './find-archive.ts';
-import { missingPartitions } from './missing-partitions.ts';
+import { missingPartitions, nothingOf } from './missing-partitions.ts';
 import { openManifest } from './open-manifest.ts';
 import type { Disk } from './read-disk.ts';
 
@@ -96,7 +97,9 @@ async function checkOnDevice(
 ): Promise<ObjectCheck> {
   const { snapshotId, contentOnly } = order;
   if (object.layout === 'image') return checkObject(object, snapshotId, { how: 'image', device }, services);
-  const filesystem = (await probe(device, services.signal)).type ?? '';
+  const found = await probe(device, services.signal);
+  const filesystem = found.type ?? '';
+  const hidden = found.isContradictory ? contradictionOf(found) : await hiddenOn(filesystem, device, services.signal);
   const directory = join(
     order.mountPoint,
     object.partition === null ? snapshotId : `${snapshotId}-${object.partition}`,
@@ -108,8 +111,19 @@ async function checkOnDevice(
   const { path: mountPoint, helper } = mount;
   host.notify({ code: 'partition.mounted', snapshot: snapshotId, partition, filesystem, mountPoint, helper });
   const reference: Reference = { how: 'tar', root: mountPoint, contentOnly, filesystem };
-  return await checkObject(object, snapshotId, reference, services);
+  const check = await checkObject(object, snapshotId, reference, services);
+  return hidden === null ? check : withDifference(check, nothingOf(`what its driver does not show: ${hidden}`));
 }
+
+/** The driver shows neither to tar nor to the comparison what is only in the filesystem's own records. */
+const hiddenOn = async (filesystem: string, device: string, signal: AbortSignal): Promise<string | null> =>
+  filesystem === 'ntfs' ? obstacleOn(filesystem, device, signal) : null;
+
+const withDifference = (check: ObjectCheck, difference: Difference): ObjectCheck => ({
+  ...check,
+  differences: [difference, ...check.differences],
+  differenceCount: check.differenceCount + 1,
+});
 
 /** What is sealed is not opened by the session key of an object. */
 async function compareDescription(

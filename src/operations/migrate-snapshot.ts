@@ -12,6 +12,7 @@ import type { ObjectFacts, Snapshot } from '../cloud/ports.ts';
 import { SnapError } from '../errors.ts';
 import { deviceSize, type FoundDevice } from '../host/block-devices.ts';
 import { readGeometry } from '../host/filesystem-geometry.ts';
+import { obstacleOn } from '../host/filesystem-obstacles.ts';
 import { type Probe, probe, treatmentOf } from '../host/filesystems.ts';
 import { mountReadOnly } from '../host/mounts.ts';
 import { openPartition } from '../host/partition-device.ts';
@@ -211,8 +212,8 @@ async function storePartition(
     harvest.recorded.push({ partition: number, filesystem, uuid, label, bytes: size, reason: treatment.reason });
     return;
   }
-  const stored =
-    treatment.how === 'mount' ? await storeFiles(migration, number, device, size, found) : treatment.reason;
+  const obstacle = treatment.how === 'mount' ? await obstacleOn(treatment.type, device, signal) : treatment.reason;
+  const stored = obstacle ?? (await storeFiles(migration, number, device, size, found));
   if (typeof stored === 'object') {
     return addObject(migration, harvest, stored);
   }

@@ -1,0 +1,40 @@
+/**
+ * Why a filesystem cannot be archived as files without losing something that its driver does not show. It is read off
+ * the device before anything is mounted: a driver is no witness of what it hides. docs/filesystems.md has the whole list.
+ */
+import { open } from 'node:fs/promises';
+import { obstacleOnNtfs } from './ntfs/survey.ts';
+
+/** Filesystems whose drivers show all that is in them, but for what is looked for here, or counted. */
+const KNOWN = new Set([
+  ...['ext2', 'ext3', 'ext4', 'xfs', 'btrfs', 'vfat', 'ntfs'],
+  ...['exfat', 'jfs', 'reiserfs', 'squashfs', 'erofs'],
+]);
+
+/** @returns the reason to keep the filesystem as an image; `null`: its files are all that is there. */
+export async function obstacleOn(type: string, device: string, signal: AbortSignal): Promise<string | null> {
+  if (!KNOWN.has(type)) return `it is not known what drivers of ${type} leave out`;
+  if (type === 'ntfs') return obstacleOnNtfs(device, signal);
+  if (/^ext[234]$/.test(type)) return obstacleInExt(await readSuperblock(device));
+  return null;
+}
+
+const SUPERBLOCK_AT = 1024;
+
+async function readSuperblock(device: string): Promise<Buffer> {
+  await using file = await open(device, 'r');
+  const superblock = Buffer.alloc(1024);
+  await file.read(superblock, 0, superblock.length, SUPERBLOCK_AT);
+  return superblock;
+}
+
+/** Source: struct ext4_super_block in the kernel's fs/ext4/ext4.h. */
+const EXT = { state: 58, hasErrors: 2, incompatible: 96, encrypt: 0x10000 } as const;
+
+/** Of a directory that is damaged, the driver skips what it cannot read. */
+function obstacleInExt(superblock: Buffer): string | null {
+  if (superblock.readUInt16LE(EXT.state) & EXT.hasErrors) return 'it is marked as damaged: e2fsck has not repaired it';
+  if (superblock.readUInt32LE(EXT.incompatible) & EXT.encrypt)
+    return 'it may hold encrypted directories (feature encrypt), whose files cannot be read without their keys';
+  return null;
+}

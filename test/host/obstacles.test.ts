@@ -1,0 +1,125 @@
+/** What filesystems hold that their drivers do not show is read off the disk itself. */
+import assert from 'node:assert/strict';
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { open } from 'node:fs/promises';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import { run } from '../../lab/core/run.ts';
+import { buildDisk } from '../../lab/disks/build.ts';
+import { withDevice, withFilesystem } from '../../lab/disks/mounted.ts';
+import { obstacleOn } from '../../src/host/filesystem-obstacles.ts';
+import { NtfsDamage, readRecord } from '../../src/host/ntfs/records.ts';
+import { isJournalClean } from '../../src/host/ntfs/survey.ts';
+import { temporaryDirectory } from '../support/lab.ts';
+
+const signal = new AbortController().signal;
+
+async function writeAt(path: string, position: number, bytes: Buffer): Promise<void> {
+  await using file = await open(path, 'r+');
+  await file.write(bytes, 0, bytes.length, position);
+}
+
+async function readAt(path: string, position: number, length: number): Promise<Buffer> {
+  await using file = await open(path, 'r');
+  return (await file.read(Buffer.alloc(length), 0, length, position)).buffer;
+}
+
+/** A symbolic link of WSL: any reparse point will do. */
+const REPARSE = '0x1d0000a0080000000200000061626364';
+
+test('NTFS: streams, reparse points and a journal that was not replayed, wherever they are', async (t) => {
+  const image = join(temporaryDirectory(t), 'disk.img');
+  const many = async (directory: string) => {
+    mkdirSync(join(directory, 'some', 'where'), { recursive: true });
+    for (let number = 0; number < 3000; number++) writeFileSync(join(directory, 'some', 'where', `${number}`), 'x');
+  };
+  await buildDisk({ path: image, table: 'none', partitions: [{ content: 'ntfs', sizeMiB: 16, populate: many }] });
+  const change = (work: (directory: string) => Promise<void>) =>
+    withDevice(image, null, { readOnly: false }, (device) =>
+      withFilesystem(device, 'ntfs', { mountOptions: 'streams_interface=windows' }, work),
+    );
+  const obstacle = () => obstacleOn('ntfs', image, signal);
+  assert.equal(await obstacle(), null, 'the streams of system files do not count');
+
+  await change(async (root) => writeFileSync(join(root, 'some/where/2999:Zone.Identifier'), 'x'));
+  assert.match((await obstacle()) ?? '', /^\/some\/where\/2999 has the alternate stream Zone\.Identifier/);
+  await change(async (root) => rmSync(join(root, 'some/where/2999:Zone.Identifier')));
+  assert.equal(await obstacle(), null);
+
+  await change(async (root) => {
+    rmSync(join(root, 'some/where/7'));
+    writeFileSync(join(root, 'linked'), '');
+    await run(['setfattr', '--no-dereference', '-n', 'system.ntfs_reparse_data', '-v', REPARSE, join(root, 'linked')]);
+  });
+  assert.match((await obstacle()) ?? '', /^\/linked has a reparse point \(tag 0xa000001d\)/);
+  await change(async (root) => rmSync(join(root, 'linked')));
+  assert.equal(await obstacle(), null);
+
+  const boot = await readAt(image, 0, 512);
+  const [cluster, record] = [boot.readUInt8(13) * 512, 1024];
+  const mft = Number(boot.readBigUInt64LE(48)) * cluster;
+  const journal = await readAt(image, mft + 2 * record, record);
+  assert.equal(journal.toString('latin1', 0, 4), 'FILE');
+  await writeAt(image, mft + 40 * record, Buffer.from('BAAD'));
+  assert.match((await obstacle()) ?? '', /file table cannot be read: record 40 is marked as damaged/);
+});
+
+test('the journal of NTFS is clean when it is empty, or says so in its later restart page', () => {
+  const empty = Buffer.alloc(8192, 0xff);
+  assert.ok(isJournalClean(empty));
+  assert.ok(!isJournalClean(Buffer.alloc(8192)));
+  const restart = (...pages: { sequence: bigint; clients: number; flags: number }[]) => {
+    const head = Buffer.alloc(8192);
+    for (const [index, { sequence, clients, flags }] of pages.entries()) {
+      head.write('RSTR', index * 4096, 'latin1');
+      head.writeUInt16LE(48, index * 4096 + 24);
+      head.writeBigUInt64LE(sequence, index * 4096 + 48);
+      head.writeUInt16LE(clients, index * 4096 + 60);
+      head.writeUInt16LE(flags, index * 4096 + 62);
+    }
+    return head;
+  };
+  const [open_, closed] = [
+    { clients: 0, flags: 0 },
+    { clients: 0xffff, flags: 0 },
+  ];
+  assert.ok(isJournalClean(restart({ sequence: 5n, ...open_ }, { sequence: 6n, ...closed })));
+  assert.ok(!isJournalClean(restart({ sequence: 6n, ...open_ }, { sequence: 5n, ...closed })));
+  assert.ok(isJournalClean(restart({ sequence: 5n, clients: 0, flags: 2 })));
+});
+
+test('any bytes are a record, none, or damage', () => {
+  const record = fc.uint8Array({ minLength: 1024, maxLength: 1024 }).map((bytes) => {
+    const buffer = Buffer.from(bytes);
+    buffer.write('FILE', 0, 'latin1');
+    buffer.writeUInt16LE(buffer.readUInt16LE(20) & 0x7f, 20);
+    buffer.writeUInt16LE(0, 6);
+    return buffer;
+  });
+  fc.assert(
+    fc.property(record, (bytes) => {
+      try {
+        readRecord(bytes, 1);
+      } catch (error) {
+        assert.ok(error instanceof NtfsDamage || error instanceof RangeError, String(error));
+      }
+    }),
+  );
+});
+
+test('ext: encrypted directories and damage that is known of; filesystems that nobody has looked into', async (t) => {
+  const image = join(temporaryDirectory(t), 'disk.img');
+  const make = async (...flags: string[]) => {
+    await run(['truncate', '--size', '16M', image]);
+    await run(['mke2fs', '-q', '-F', '-t', 'ext4', ...flags, image]);
+  };
+  await make();
+  assert.equal(await obstacleOn('ext4', image, signal), null);
+  await make('-O', 'encrypt');
+  assert.match((await obstacleOn('ext4', image, signal)) ?? '', /encrypted directories/);
+  await make();
+  await run(['debugfs', '-w', '-R', 'set_super_value state 2', image]);
+  assert.match((await obstacleOn('ext4', image, signal)) ?? '', /marked as damaged/);
+  assert.match((await obstacleOn('hfsplus', image, signal)) ?? '', /not known what drivers of hfsplus leave out/);
+});

@@ -1,0 +1,37 @@
+/** What a driver hides from tar, it hides from a comparison by the same driver: it is looked for elsewhere. */
+import assert from 'node:assert/strict';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { withDevice, withFilesystem } from '../../lab/disks/mounted.ts';
+import { keyEnding, readManifest } from '../support/archives.ts';
+import { addSnapshotOf, fillPlainly } from '../support/disks.ts';
+import { labForTest, runMigrate, runValidate } from '../support/lab.ts';
+import { imageOf } from '../support/tamper.ts';
+
+test('alternate streams of NTFS: an archive of files does not pass, and the next one is an image', async (t) => {
+  const lab = await labForTest(t);
+  const partitions = [{ content: 'ntfs', sizeMiB: 16, populate: fillPlainly } as const];
+  const { snapshotId } = await addSnapshotOf(lab, { table: 'none', partitions });
+  const first = await runMigrate(lab, ['--all', '--validate']);
+  assert.equal(first.code, 0, first.stderr);
+  await keyEnding(lab, `${snapshotId}.tar.lz4`);
+
+  await withDevice(imageOf(lab, snapshotId), null, { readOnly: false }, (device) =>
+    withFilesystem(device, 'ntfs', { mountOptions: 'streams_interface=windows' }, async (root) =>
+      writeFileSync(join(root, 'letters:author'), 'x'),
+    ),
+  );
+  const checked = await runValidate(lab, ['--snapshots', snapshotId]);
+  assert.equal(checked.code, 12, checked.stderr);
+  assert.match(checked.stderr, /nothing of what its driver does not show: \/letters has the alternate stream author/);
+
+  const again = await runMigrate(lab, ['--snapshots', snapshotId, '--validate']);
+  assert.equal(again.code, 0, again.stderr);
+  assert.match(again.stderr, /raw image: \/letters has the alternate stream author/);
+  const { objects } = await readManifest(lab);
+  assert.deepEqual(
+    objects.map(({ layout, filesystem }) => ({ layout, filesystem })),
+    [{ layout: 'image', filesystem: 'ntfs' }],
+  );
+});
