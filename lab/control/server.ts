@@ -60,7 +60,7 @@ export const createControl =
     }
   };
 
-const KINDS = new Set(['error', 'latency', 'reset', 'cut', 'hang', 'behaviour']);
+const KINDS = new Set(['error', 'latency', 'reset', 'cut', 'lose', 'stall', 'flip', 'hang', 'behaviour']);
 
 /** A fault that is misspelt would never be played, and the test would prove nothing. */
 function checkedFault(spec: FaultSpec): FaultSpec {

@@ -43,6 +43,12 @@ export type FaultAction =
   | { kind: 'reset' }
   /** Destroy the connection after this many bytes of the response body (downloads) or request body (uploads). */
   | { kind: 'cut'; afterBytes: number }
+  /** Do what was asked, and destroy the connection instead of answering. */
+  | { kind: 'lose' }
+  /** Answer, and send nothing after this many bytes of the body, over a connection that stays open. */
+  | { kind: 'stall'; afterBytes: number }
+  /** Damage one bit of this byte of the body, whether that of the request or that of the answer. */
+  | { kind: 'flip'; at: number }
   /** Accept the request and never answer it. */
   | { kind: 'hang' }
   /** Something only the service can play: `stuck-attaching`, `volume-error`, `not-yet-visible`, ... (BEHAVIOUR.md). */

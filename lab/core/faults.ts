@@ -3,6 +3,7 @@ import { randomUUID } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { setTimeout as pause } from 'node:timers/promises';
 import { type Call, ConnectionGone, type Fault, type FaultAction, type FaultSpec, ServiceError } from './contract.ts';
+import { cutAfter, flipBit, loseAnswer, stallAfter } from './damage.ts';
 
 interface Scripted extends Fault {
   /** Matching calls so far, played or not. */
@@ -75,6 +76,9 @@ export async function play(
     if (action.kind === 'latency') await pause(action.milliseconds, undefined, { signal: cleared }).catch(() => {});
     else if (action.kind === 'behaviour') behaviours.set(action.name, action.value ?? '');
     else if (action.kind === 'cut') cutAfter(action.afterBytes, request, response);
+    else if (action.kind === 'lose') loseAnswer(response);
+    else if (action.kind === 'stall') stallAfter(action.afterBytes, response);
+    else if (action.kind === 'flip') flipBit(action.at, request, response);
     else throw ending(action, request);
   }
   return behaviours;
@@ -98,22 +102,4 @@ function statusOf(code: string): number {
   if (/Internal/.test(code)) return 500;
   if (/AccessDenied|Unauthorized|AuthFailure|Skewed/.test(code)) return 403;
   return /NoSuch/.test(code) ? 404 : 400;
-}
-
-/** Uploads are cut by what has been received, downloads by what has been sent. */
-function cutAfter(bytes: number, request: IncomingMessage, response: ServerResponse): void {
-  const { socket } = request;
-  const receiving = socket.bytesRead;
-  const sending = socket.bytesWritten;
-  const check = () => {
-    if (socket.bytesRead - receiving >= bytes || socket.bytesWritten - sending >= bytes) socket.destroy();
-  };
-  request.on('data', check);
-  request.pause();
-  const { write } = response;
-  response.write = function cutting(this: ServerResponse, ...rest: Parameters<typeof write>) {
-    const going = write.apply(this, rest);
-    check();
-    return going;
-  } as typeof write;
 }
