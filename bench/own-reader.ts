@@ -1,12 +1,14 @@
 /** All blocks of a snapshot by this program's own reader, each checked, in order, and thrown away: `SNAPSHOT STREAMS`. */
 import { ebsClient } from '../src/cloud/aws/clients.ts';
+import { networkOf } from '../src/cloud/aws/network.ts';
 import { awsSnapshotBlocks } from '../src/cloud/aws/snapshot-blocks.ts';
 import { blocksInOrder } from '../src/transfer/block-image.ts';
 import { BlockBudget } from '../src/transfer/governor.ts';
 
 const [snapshotId = '', streams = '32'] = process.argv.slice(2);
 const region = process.env['AWS_REGION'] ?? '';
-const client = ebsClient({ region, callTimeout: 30, forcePathStyle: false, onRetry: () => {} }, () => {});
+const network = networkOf(process.env);
+const client = ebsClient({ region, network, callTimeout: 30, forcePathStyle: false, onRetry: () => {} }, () => {});
 const reading = {
   blocks: awsSnapshotBlocks(client),
   snapshotId,

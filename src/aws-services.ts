@@ -7,9 +7,11 @@ import { ebsClient, ec2Client, pricingClient, s3Client, stsClient } from './clou
 import { awsExaminer } from './cloud/aws/examiner.ts';
 import { thisInstance } from './cloud/aws/instance.ts';
 import { awsInventory } from './cloud/aws/inventory.ts';
+import { networkOf } from './cloud/aws/network.ts';
 import { awsNewSnapshots } from './cloud/aws/new-snapshots.ts';
 import { awaitNotice } from './cloud/aws/notices.ts';
 import { awsPriceLists } from './cloud/aws/price-list.ts';
+import { readProfile } from './cloud/aws/profile.ts';
 import type { Retry } from './cloud/aws/retries.ts';
 import { awsSnapshotBlocks } from './cloud/aws/snapshot-blocks.ts';
 import { awsSnapshots } from './cloud/aws/snapshots.ts';
@@ -41,15 +43,14 @@ const DEFAULT_BLOCK_RATE = 900;
 
 /**
  * @param env where regions, endpoints and credentials are looked for, as the AWS SDK does it.
- * @throws SnapError `NOT_ON_INSTANCE` where no region is given and there is no instance to ask.
+ * @throws SnapError `USAGE` for a profile that does not exist and for a proxy or a CA bundle that cannot be used;
+ *   `NOT_ON_INSTANCE` where no region is given and there is no instance to ask.
  */
 export async function awsServices(choices: AwsChoices, host: Host, env: NodeJS.ProcessEnv): Promise<Services> {
   const instance = once(() => thisInstance(env['AWS_EC2_METADATA_SERVICE_ENDPOINT']));
-  const region = choices.region ?? env['AWS_REGION'] ?? (await instance()).region;
-  const settings = {
-    region,
-    ...connection(choices, env),
-  };
+  const found = await connection(choices, env);
+  const region = found.region ?? (await instance()).region;
+  const settings = { ...found, region };
   const tellOf = (service: string) => (retry: Retry) => host.notify({ code: 'call.retried', service, ...retry });
   const blockRate = choices.maxBlockRate ?? DEFAULT_BLOCK_RATE;
   const budget = new BlockBudget(blockRate);
@@ -79,18 +80,22 @@ export async function awsServices(choices: AwsChoices, host: Host, env: NodeJS.P
   };
 }
 
-/** For `analyze`: buckets and regions are asked for as the reports name them, and nothing before that. */
-export function awsAnalyzeServices(
+/**
+ * For `analyze`: buckets and regions are asked for as the reports name them, and nothing before that.
+ * @throws SnapError `USAGE` for a profile that does not exist and for a proxy or a CA bundle that cannot be used.
+ */
+export async function awsAnalyzeServices(
   choices: Omit<AwsChoices, 'bucket' | 'storageClass'>,
   host: Host,
   env: NodeJS.ProcessEnv,
-): Omit<AnalyzeServices, 'prices'> {
+): Promise<Omit<AnalyzeServices, 'prices'>> {
+  const found = await connection(choices, env);
   const settingsIn = (region: string, service: string) => ({
-    ...connection(choices, env),
+    ...found,
     region,
     onRetry: (retry: Retry) => host.notify({ code: 'call.retried', service, ...retry }),
   });
-  const home = choices.region ?? env['AWS_REGION'] ?? ANY_REGION;
+  const home = found.region ?? ANY_REGION;
   return {
     inventory: awsInventory((region) => ec2Client(settingsIn(region, 'EC2'))),
     counts: awsBlockCounts((region) => ebsClient(settingsIn(region, 'EBS'), () => {})),
@@ -106,26 +111,32 @@ export function awsAnalyzeServices(
 /** S3 says where a bucket is when it is asked anywhere. */
 const ANY_REGION = 'us-east-1';
 
-const connection = (choices: Omit<AwsChoices, 'bucket' | 'storageClass'>, env: NodeJS.ProcessEnv) => ({
-  ...(choices.profile === undefined ? {} : { profile: choices.profile }),
-  ...(choices.endpointUrl === undefined ? {} : { s3Endpoint: choices.endpointUrl }),
-  callTimeout: choices.callTimeout ?? 30,
-  forcePathStyle: [choices.endpointUrl, env['AWS_ENDPOINT_URL_S3'], env['AWS_ENDPOINT_URL']].some(Boolean),
-});
+/** How AWS is reached, and the region that is meant: in the order in which the AWS CLI looks for it. */
+async function connection(choices: Omit<AwsChoices, 'bucket' | 'storageClass'>, env: NodeJS.ProcessEnv) {
+  const profile = await readProfile(choices.profile, env);
+  const region = choices.region || env['AWS_REGION'] || env['AWS_DEFAULT_REGION'] || profile.region;
+  return {
+    region: region || undefined,
+    ...(choices.profile === undefined ? {} : { profile: choices.profile }),
+    ...(choices.endpointUrl === undefined ? {} : { s3Endpoint: choices.endpointUrl }),
+    callTimeout: choices.callTimeout ?? 30,
+    network: networkOf(env, profile.caBundle),
+    forcePathStyle: [choices.endpointUrl, env['AWS_ENDPOINT_URL_S3'], env['AWS_ENDPOINT_URL']].some(Boolean),
+  };
+}
 
-/** AWS's price list, which needs credentials, and no region. */
-export const priceLists = (
+/**
+ * AWS's price list, which needs credentials, and no region.
+ * @throws SnapError `USAGE` for a profile that does not exist and for a proxy or a CA bundle that cannot be used.
+ */
+export async function priceLists(
   choices: Pick<AwsChoices, 'profile' | 'callTimeout'>,
+  env: NodeJS.ProcessEnv,
   onRetry: (retry: Retry) => void,
-): PriceLists =>
-  awsPriceLists(
-    pricingClient({
-      ...(choices.profile === undefined ? {} : { profile: choices.profile }),
-      forcePathStyle: false,
-      callTimeout: choices.callTimeout ?? 30,
-      onRetry,
-    }),
-  );
+): Promise<PriceLists> {
+  const { region: _region, ...settings } = await connection(choices, env);
+  return awsPriceLists(pricingClient({ ...settings, onRetry }));
+}
 
 const storeSettings = (choices: AwsChoices): StoreSettings => ({
   bucket: choices.bucket,
@@ -140,7 +151,7 @@ const storeSettings = (choices: AwsChoices): StoreSettings => ({
 function sameRegion(instance: Instance, region: string): Instance {
   if (instance.region === region) return instance;
   throw new SnapError('USAGE', `this instance is in ${instance.region}, the snapshots asked for are in ${region}`, {
-    hint: `run on an instance in ${region}, or leave --region and AWS_REGION unset`,
+    hint: `run on an instance in ${region}, or give --region ${instance.region}; AWS_REGION, AWS_DEFAULT_REGION and the profile can name a region, too`,
   });
 }
 

@@ -3,9 +3,10 @@
 // young objects are collected. It saves 60 MiB of memory, and a third of the processor time of downloads: V8 looks through
 // all old objects each time that it sees 64 MiB of such buffers.
 // Kept to syntax that old versions of Node can parse, so that they can say what is wrong.
-const major = Number(process.versions.node.split('.')[0]);
-if (major < 24) {
-  process.stderr.write(`snap-to-s3 needs Node 24 or newer; this is ${process.versions.node}\n`);
+const [major = 0, minor = 0] = process.versions.node.split('.').map(Number);
+// Connections go through proxies from 24.5 on.
+if (major < 24 || (major === 24 && minor < 5)) {
+  process.stderr.write(`snap-to-s3 needs Node 24.5 or newer; this is ${process.versions.node}\n`);
   process.exitCode = 1;
 } else {
   import('./cli/main.ts').then(({ main }) => main(process));

@@ -100,6 +100,8 @@ export type SnapEvent =
   | { code: 'snapshot.skipped'; snapshot: string; reason: string }
   | { code: 'archive.replaced'; snapshot: string; reason: string }
   | { code: 'object.kept'; snapshot: string; key: string; plainBytes: number; storedBytes: number }
+  /** It differed, and may have been damaged on its way: it is read a second time before that is reported. */
+  | { code: 'object.reread'; snapshot: string; key: string }
   | { code: 'upload.resumed'; snapshot: string; key: string; parts: number; bytes: number }
   | { code: 'upload.restarted'; snapshot: string; key: string; reason: string }
   | { code: 'index.stored'; snapshot: string; key: string }

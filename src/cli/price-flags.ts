@@ -10,6 +10,7 @@ import type { Prices } from '../costs/prices.ts';
 import { SnapError } from '../errors.ts';
 import type { Host } from '../events.ts';
 import { now } from '../lib/clock.ts';
+import type { CliContext } from './context.ts';
 
 export interface PriceFlags {
   prices?: string;
@@ -32,12 +33,12 @@ export async function pricesOf(
   flags: PriceFlags,
   regions: readonly string[],
   host: Host,
-  signal: AbortSignal,
+  context: Pick<CliContext, 'process' | 'signal'>,
 ): Promise<Prices> {
   const own = flags.prices === undefined ? null : { text: readPrices(flags.prices), name: flags.prices };
   // What is wrong with the file is told before anything is asked for.
   if (own) pricesFromFile(own.text, own.name);
-  const listed = flags.refreshPrices ? await refreshed(flags, regions, host, signal) : BUILT_IN;
+  const listed = flags.refreshPrices ? await refreshed(flags, regions, host, context) : BUILT_IN;
   return own ? pricesFromFile(own.text, own.name, listed) : listed;
 }
 
@@ -45,9 +46,11 @@ async function refreshed(
   flags: PriceFlags,
   regions: readonly string[],
   host: Host,
-  signal: AbortSignal,
+  { process, signal }: Pick<CliContext, 'process' | 'signal'>,
 ): Promise<Prices> {
-  const lists = priceLists(flags, (retry) => host.notify({ code: 'call.retried', service: 'Pricing', ...retry }));
+  const lists = await priceLists(flags, process.env, (retry) =>
+    host.notify({ code: 'call.retried', service: 'Pricing', ...retry }),
+  );
   const listed = new Map<string, ListedPrice[]>();
   for (const region of new Set(regions)) listed.set(region, await lists.ofRegion(region, { signal }));
   return refreshedPrices(listed, now().toISOString().slice(0, 10), BUILT_IN);

@@ -98,8 +98,11 @@ export interface Volumes {
   ofSnapshot(snapshotId: string, tagKey: string, availabilityZone: string, call: Call): Promise<Volume[]>;
   /** Volumes of all zones that carry these tags, made of one snapshot or (`null`) of any. */
   marked(tags: Record<string, string>, snapshotId: string | null, call: Call): Promise<Volume[]>;
-  /** @returns `false` when the device name is taken, which only EC2 can tell for sure. */
-  attach(volumeId: string, instanceId: string, device: string, call: Call): Promise<boolean>;
+  /**
+   * An attachment to this instance that is there already counts: the answer to an earlier attempt may have been lost.
+   * @returns its device name; `null` when the one asked for is taken, which only EC2 can tell for sure.
+   */
+  attach(volumeId: string, instanceId: string, device: string, call: Call): Promise<string | null>;
   /** An attachment that is already gone is a success. */
   detach(volumeId: string, instanceId: string, options: Call & { force: boolean }): Promise<void>;
   /** A volume that is already gone is a success. @returns `false` while its state does not allow it. */

@@ -7,6 +7,8 @@ export interface DirectAccess {
   profile?: string;
   /** Seconds. */
   callTimeout: number;
+  /** Proxies and certificates, as the client of these APIs takes them. */
+  network: { proxies: Record<string, string>; authorities: string | null };
   /** Blocks a second. */
   blockRate: number;
 }

@@ -1,5 +1,6 @@
 /** The end of temporary volumes: detached, waited for, deleted. */
 import type { Instance, Volume, Volumes } from '../cloud/ports.ts';
+import { SnapError } from '../errors.ts';
 import type { Host } from '../events.ts';
 import { minutes } from '../lib/clock.ts';
 import { cleanupSignal, leftBehind } from '../lib/disposal.ts';
@@ -103,8 +104,14 @@ export async function giveVolumeBack(volumeId: string, snapshotId: string, optio
   }
 }
 
-/** A volume that is still being created, or only just detached, cannot be deleted yet. */
+/**
+ * A volume that is still being created, or only just detached, cannot be deleted yet. One that stays attached never can.
+ * @throws SnapError `VOLUME_FAILED` for that one.
+ */
 async function tryDelete(volumeId: string, volumes: Volumes, signal: AbortSignal) {
   const deleted = await volumes.delete(volumeId, { signal });
+  const attachments = deleted ? [] : ((await volumes.get(volumeId, { signal }))?.attachments ?? []);
+  const lasting = attachments.find(({ state }) => state === 'attached' || state === 'busy');
+  if (lasting) throw new SnapError('VOLUME_FAILED', `${volumeId} is still attached to ${lasting.instanceId}`);
   return { verdict: deleted ? ('done' as const) : ('again' as const), value: deleted, seen: 'not deletable' };
 }

@@ -193,7 +193,8 @@ async function attachUnderFreeName(volumeId: string, snapshot: VolumeSubject, op
   const { volumes, instance, host, signal } = options;
   for (const device of freeDeviceNames(await volumes.deviceNames(instance.id, { signal }))) {
     host.notify({ code: 'volume.attaching', snapshot: snapshot.id, volume: volumeId, device });
-    if (await volumes.attach(volumeId, instance.id, device, { signal })) return device;
+    const attached = await volumes.attach(volumeId, instance.id, device, { signal });
+    if (attached !== null) return attached;
   }
   throw new SnapError(
     'NO_DEVICE_NAME',

@@ -72,14 +72,32 @@ export interface ObjectCheck {
   /** Empty where the hash of each file was compared instead. */
   plainSha256: string;
   fetchedBytes: number;
+  /** Whether the bytes that came are all that are stored, by their CRC-32; `false` also where it is not known. */
+  isAsStored: boolean;
   seconds: number;
   leftOut: LeftOut;
   /** Paths that were asked for, and that the archive has not. */
   missing: string[];
 }
 
-/** @throws SnapError when it cannot be told, e.g. `OBJECT_ARCHIVED`, `GPG_KEY`, `DOWNLOAD_FAILED`. */
+/**
+ * What differs is read once more, unless the bytes that came are known to be the stored ones: a difference is one of the
+ * archive then, not of the way to it. What is written on the way is written once.
+ * @throws SnapError when it cannot be told, e.g. `OBJECT_ARCHIVED`, `GPG_KEY`, `DOWNLOAD_FAILED`.
+ */
 export async function checkObject(
+  object: ArchivedObject,
+  snapshotId: string,
+  reference: Reference,
+  services: CheckServices,
+): Promise<ObjectCheck> {
+  const first = await checkOnce(object, snapshotId, reference, services);
+  if (first.differenceCount === 0 || first.isAsStored || !ONLY_COMPARED.has(reference.how)) return first;
+  services.host.notify({ code: 'object.reread', snapshot: snapshotId, key: object.key });
+  return checkOnce(object, snapshotId, reference, services);
+}
+
+async function checkOnce(
   object: ArchivedObject,
   snapshotId: string,
   reference: Reference,
@@ -90,18 +108,18 @@ export async function checkObject(
   const found = new Findings();
   if (!head) {
     found.add('not-in-archive', NOT_THERE);
-    return found.result(object.key, null, started);
+    return { ...found.result(object.key, null, null, started), isAsStored: true };
   }
   checkHead(head, object, snapshotId, found);
   // The places of its parts are those of another object then.
   const part = partOf(reference);
-  if (part && found.count > 0) return found.result(object.key, null, started);
+  if (part && found.count > 0) return found.result(object.key, head, null, started);
   const task: Task = { object, head, reference, found };
   const decoded = (await decodeHere(task, services)) ?? (await decode(task, byPrograms, services));
   if (!decoded) throw new SnapError('BUG', `nobody decodes ${object.key}`);
   if (part) checkPart(part, decoded, found);
   else checkFacts(object, head, decoded, found);
-  return found.result(object.key, decoded, started);
+  return found.result(object.key, head, decoded, started);
 }
 
 const partOf = (reference: Reference): readonly Extent[] | null => ('extents' in reference ? reference.extents : null);
@@ -143,7 +161,7 @@ class Findings {
     this.list.push({ kind, path, detail });
   }
 
-  result(key: string, decoded: Decoded | null, started: number): ObjectCheck {
+  result(key: string, head: ObjectHead | null, decoded: Decoded | null, started: number): ObjectCheck {
     const comparison = decoded?.comparison;
     return {
       key,
@@ -155,6 +173,7 @@ class Findings {
       contentBytes: comparison?.contentBytes ?? 0,
       plainBytes: comparison?.plainBytes ?? 0,
       plainSha256: comparison?.plainSha256 ?? '',
+      isAsStored: head !== null && decoded !== null && hasAllOf(head, decoded.downloaded),
       seconds: (monotonic() - started) / 1000,
       leftOut: comparison?.leftOut ?? { devices: 0, privileges: 0 },
       missing: comparison?.missing ?? [],
@@ -330,6 +349,9 @@ function checkPart(extents: readonly Extent[], { downloaded }: Decoded, found: F
   const wanted = lengthOf(extents);
   if (downloaded.bytes !== wanted) found.add('stored-bytes', `${downloaded.bytes} bytes of ${wanted} could be read`);
 }
+
+const hasAllOf = (head: ObjectHead, { bytes, crc32 }: Downloaded): boolean =>
+  bytes === head.bytes && head.crc32 !== null && decodeCrc32(head.crc32) === crc32;
 
 /** The stored and the plain bytes against what the store and the manifest know of them. */
 function checkFacts(object: ArchivedObject, head: ObjectHead, decoded: Decoded, found: Findings): void {

@@ -59,7 +59,7 @@ test('refreshed: each price from its own usage type, whatever the prefix, and no
   t.after(() => {
     process.env = before;
   });
-  const lists = priceLists({}, () => {});
+  const lists = await priceLists({}, process.env, () => {});
   const regions = ['us-east-1', 'eu-west-1', 'ap-southeast-2', 'sa-east-1'];
   const listed = new Map<string, Awaited<ReturnType<typeof lists.ofRegion>>>();
   for (const region of regions) listed.set(region, await lists.ofRegion(region, { signal }));

@@ -21,6 +21,7 @@ import { run } from '../../lab/core/run.ts';
 import { withMounted } from '../../lab/disks/inspect.ts';
 import { s3ArchiveStore } from '../../src/cloud/aws/archive-store.ts';
 import { s3Client } from '../../src/cloud/aws/clients.ts';
+import { networkOf } from '../../src/cloud/aws/network.ts';
 import type { Part } from '../../src/transfer/part-reader.ts';
 import { uploadParts } from '../../src/transfer/upload.ts';
 import { compareTrees } from '../support/compare-trees.ts';
@@ -143,6 +144,7 @@ test('the uploader: many parts at once, and what comes back is what was sent', a
     s3Endpoint: gateway.url,
     forcePathStyle: true,
     callTimeout: 30,
+    network: networkOf({}),
     onRetry: () => {},
   };
   const clients = { control: s3Client(settings, 'control'), transfer: s3Client(settings, 'transfer') };

@@ -31,6 +31,6 @@ test('credentials that have expired are told as such', async (t) => {
   };
   const done = await runMigrate(lab, ['--all'], { env });
   assert.equal(done.code, 1, done.stderr);
-  assert.match(done.stderr, /could not use bucket backups: HTTP 400/);
-  assert.match(done.stderr, /expired sessions need a new login/);
+  assert.match(done.stderr, /could not use bucket backups: ExpiredToken/);
+  assert.match(done.stderr, /log in again, or get new credentials/);
 });

@@ -125,7 +125,7 @@ const REPORTED: Reported[] = [
     what: 'a part that S3 refuses for good',
     faults: [{ service: 's3', operation: 'UploadPart', action: error('AccessDenied') }],
     code: 'ACCESS_DENIED',
-    message: /could not upload part 1 of vol-\w+\/.*: AccessDenied/,
+    message: /could not upload part 1 of s3:\/\/backups\/vol-\w+\/.*: AccessDenied/,
   },
   {
     what: 'a bucket that vanished',

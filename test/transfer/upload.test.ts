@@ -5,6 +5,7 @@ import { test } from 'node:test';
 import { GetObjectCommand } from '@aws-sdk/client-s3';
 import { s3ArchiveStore } from '../../src/cloud/aws/archive-store.ts';
 import { s3Client } from '../../src/cloud/aws/clients.ts';
+import { networkOf } from '../../src/cloud/aws/network.ts';
 import type { Part } from '../../src/transfer/part-reader.ts';
 import { type UploadOptions, uploadParts } from '../../src/transfer/upload.ts';
 import { keysIn } from '../support/archives.ts';
@@ -19,6 +20,7 @@ function storeOf(lab: TestLab) {
     s3Endpoint: lab.lab.endpoints.s3,
     forcePathStyle: true,
     callTimeout: 30,
+    network: networkOf({}),
     onRetry: () => {},
   };
   Object.assign(process.env, lab.lab.environment());

@@ -6,11 +6,13 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { storeElsewhere } from '../../src/cloud/aws/caller-identity.ts';
 import { type AwsSettings, s3Client, stsClient } from '../../src/cloud/aws/clients.ts';
+import { networkOf } from '../../src/cloud/aws/network.ts';
 
 async function elsewhere(settings: Partial<AwsSettings>, env: Record<string, string> = {}): Promise<string | null> {
   const before = process.env;
   process.env = { PATH: before['PATH'] ?? '', ...env };
-  const all = { region: 'eu-west-1', forcePathStyle: false, callTimeout: 1, onRetry: () => {}, ...settings };
+  const common = { region: 'eu-west-1', forcePathStyle: false, callTimeout: 1, network: networkOf({}) };
+  const all = { ...common, onRetry: () => {}, ...settings };
   const [sts, s3] = [stsClient(all), s3Client(all, 'control')];
   try {
     return await storeElsewhere(sts, s3, 'backups');

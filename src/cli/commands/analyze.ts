@@ -123,12 +123,12 @@ async function runAnalyze(inputs: string[], flags: AnalyzeFlags, context: CliCon
   for (const [flag, path] of filesOf(flags)) checkOutputFile(flag, path);
   using host = openHost(flags.quiet ? { quiet: true } : {}, context);
   // A file of prices that is no use is refused before anything is read.
-  await pricesOf(flags.prices === undefined ? {} : { prices: flags.prices }, [], host, context.signal);
+  await pricesOf(flags.prices === undefined ? {} : { prices: flags.prices }, [], host, context);
   let prices: Prices = BUILT_IN;
   const services = {
-    ...awsAnalyzeServices(flags, host, context.process.env),
+    ...(await awsAnalyzeServices(flags, host, context.process.env)),
     prices: async (regions: readonly string[]) => {
-      prices = await pricesOf(flags, regions.filter(isRegion), host, context.signal);
+      prices = await pricesOf(flags, regions.filter(isRegion), host, context);
       return prices;
     },
   };

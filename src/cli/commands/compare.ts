@@ -70,7 +70,7 @@ async function runCompare(flags: CompareFlags, context: CliContext): Promise<voi
     region: flags.region ?? 'us-east-1',
   };
   using host = openHost({}, context);
-  const today = compareToday(settings, await pricesOf(flags, [settings.region], host, context.signal));
+  const today = compareToday(settings, await pricesOf(flags, [settings.region], host, context));
   const isAboutToday = [flags.region, flags.prices, flags.refreshPrices].some((flag) => flag !== undefined);
   const before = isAboutToday ? [] : [compareIn2017(settings)];
   const print = context.output.printer(context.process.stdout);

@@ -171,6 +171,8 @@ function describeContentEvent(event: ContentEvent): string | null {
       return `skipped: ${event.reason}`;
     case 'object.kept':
       return `stored already (${formatBytes(event.storedBytes)}): ${event.key}`;
+    case 'object.reread':
+      return `reading it once more, since it may have been damaged on its way: ${event.key}`;
     case 'archive.drilled':
       return describeDrilled(event.row);
     case 'archive.without-manifest':

@@ -2,12 +2,14 @@
 import { SnapError } from '../../errors.ts';
 import { now } from '../../lib/clock.ts';
 import type { ArchiveStore, ObjectFacts, ObjectHead, ObjectReader, UnfinishedUpload } from '../ports.ts';
-import { asking, isAwsError } from './errors.ts';
+import { bucketCalls, missingBucket } from './bucket-calls.ts';
+import { isAwsError } from './errors.ts';
 import { s3PartStore } from './part-store.ts';
 import {
   GetObjectCommand,
   GetObjectTaggingCommand,
   HeadBucketCommand,
+  type HeadBucketCommandOutput,
   HeadObjectCommand,
   type HeadObjectCommandOutput,
   ListMultipartUploadsCommand,
@@ -40,13 +42,14 @@ export interface S3Clients {
 export function s3ArchiveStore(clients: S3Clients, settings: StoreSettings): ArchiveStore {
   const client = clients.control;
   const bucket = bucketArguments(settings);
+  const { at, asking, askingHead } = bucketCalls(client, bucket);
   return {
     bucket: settings.bucket,
     creation: [settings.storageClass, settings.sse, settings.sseKmsKeyId].join(' '),
 
     check: ({ signal }) =>
-      asking(`use bucket ${settings.bucket}`, signal, async () => {
-        const answer = await client.send(new HeadBucketCommand(bucket), { abortSignal: signal }).catch(explainBucket);
+      askingHead(`use bucket ${settings.bucket}`, signal, async () => {
+        const answer = await headBucket(client, bucket, signal);
         return { region: answer.BucketRegion ?? null };
       }),
 
@@ -58,7 +61,7 @@ export function s3ArchiveStore(clients: S3Clients, settings: StoreSettings): Arc
       s3PartStore(clients, storageClass ? { ...settings, storageClass } : settings, facts),
 
     head: (key, { signal }) =>
-      asking(`look at ${key}`, signal, async () => {
+      askingHead(`look at ${at(key)}`, signal, async () => {
         try {
           const command = new HeadObjectCommand({ ...bucket, Key: key, ChecksumMode: 'ENABLED' });
           return toHead(key, await client.send(command, { abortSignal: signal }));
@@ -69,7 +72,7 @@ export function s3ArchiveStore(clients: S3Clients, settings: StoreSettings): Arc
       }),
 
     tags: (key, { signal }) =>
-      asking(`read the tags of ${key}`, signal, async () => {
+      asking(`read the tags of ${at(key)}`, signal, async () => {
         try {
           const command = new GetObjectTaggingCommand({ ...bucket, Key: key });
           return fromTagList((await client.send(command, { abortSignal: signal })).TagSet);
@@ -80,7 +83,7 @@ export function s3ArchiveStore(clients: S3Clients, settings: StoreSettings): Arc
       }),
 
     list: (prefix, { signal }) =>
-      asking(`list ${prefix || settings.bucket}`, signal, async () => {
+      asking(`list ${at(prefix)}`, signal, async () => {
         const keys: string[] = [];
         const pages = paginateListObjectsV2({ client }, { ...bucket, Prefix: prefix }, { abortSignal: signal });
         for await (const { Contents = [] } of pages) keys.push(...Contents.flatMap(({ Key }) => Key ?? []));
@@ -89,7 +92,7 @@ export function s3ArchiveStore(clients: S3Clients, settings: StoreSettings): Arc
 
     async *objects(prefix, { signal }) {
       const pages = paginateListObjectsV2({ client }, { ...bucket, Prefix: prefix }, { abortSignal: signal });
-      const nextPage = () => asking(`list ${prefix || settings.bucket}`, signal, () => pages.next());
+      const nextPage = () => asking(`list ${at(prefix)}`, signal, () => pages.next());
       for (let page = await nextPage(); !page.done; page = await nextPage()) {
         for (const { Key = '', Size = 0, StorageClass = 'STANDARD', LastModified } of page.value.Contents ?? []) {
           yield { key: Key, bytes: Size, storageClass: StorageClass, modifiedAt: LastModified ?? now() };
@@ -97,16 +100,14 @@ export function s3ArchiveStore(clients: S3Clients, settings: StoreSettings): Arc
       }
     },
 
-    reader: (key, etag) => objectReader(clients.transfer, { ...bucket, Key: key, IfMatch: etag }),
+    reader: (key, etag) => objectReader(client, { ...bucket, Key: key, IfMatch: etag }),
 
     unfinishedUploads: (prefix, { signal }) =>
-      asking(`list unfinished uploads of ${prefix || settings.bucket}`, signal, () =>
-        listUploads(client, bucket, prefix, signal),
-      ),
+      asking(`list unfinished uploads of ${at(prefix)}`, signal, () => listUploads(client, bucket, prefix, signal)),
   };
 }
 
-async function listUploads(
+export async function listUploads(
   client: S3Client,
   bucket: ReturnType<typeof bucketArguments>,
   Prefix: string,
@@ -146,10 +147,11 @@ function restoreState({ StorageClass, ArchiveStatus, Restore }: HeadObjectComman
 }
 
 function objectReader(client: S3Client, object: { Bucket: string; Key: string; IfMatch: string }): ObjectReader {
+  const { at, asking } = bucketCalls(client, object);
   return {
     key: object.Key,
     read: (start, end, { signal }) =>
-      asking(`read ${object.Key}`, signal, async () => {
+      asking(`read ${at(object.Key)}`, signal, async () => {
         const command = new GetObjectCommand({ ...object, Range: `bytes=${start}-${end - 1}` });
         try {
           const { Body } = await client.send(command, { abortSignal: signal });
@@ -192,12 +194,14 @@ const taggingHeader = (tags: Record<string, string>): string =>
     .join('&');
 
 /** HEAD carries no error document, so that S3 can only say a number. */
-function explainBucket(error: unknown): never {
-  if (isAwsError(error, 'NotFound', 'NoSuchBucket')) {
-    throw new SnapError('BUCKET', 'the bucket does not exist', {
-      hint: 'create it first: snap-to-s3 does not',
-      cause: error,
-    });
+export async function headBucket(
+  client: S3Client,
+  bucket: ReturnType<typeof bucketArguments>,
+  abortSignal: AbortSignal,
+): Promise<HeadBucketCommandOutput> {
+  try {
+    return await client.send(new HeadBucketCommand(bucket), { abortSignal });
+  } catch (error) {
+    throw isAwsError(error, 'NotFound', 'NoSuchBucket') ? missingBucket(bucket.Bucket, error) : error;
   }
-  throw error;
 }

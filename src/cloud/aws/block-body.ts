@@ -1,16 +1,12 @@
 /** The body of a block, read straight into the buffer that it stays in, and hashed on its way. */
 import { createHash } from 'node:crypto';
 import type { Readable } from 'node:stream';
-import { seconds, watchdog } from '../../lib/clock.ts';
 import type { SnapshotBlock } from '../blocks.ts';
-
-/** A connection that delivers nothing for so long is given up. */
-const SILENCE = seconds(20);
 
 /**
  * The SDK's own way collects chunks and joins them, which costs a third of the whole read.
  * @param length in bytes; a body of any other length is none.
- * @returns `null` when the connection broke, fell silent, or delivered another length.
+ * @returns `null` when the connection broke, was given up since it fell silent, or delivered another length.
  */
 export function readBlockBody(body: Readable, length: number, signal: AbortSignal): Promise<SnapshotBlock | null> {
   const bytes = Buffer.allocUnsafeSlow(length);
@@ -21,14 +17,12 @@ export function readBlockBody(body: Readable, length: number, signal: AbortSigna
     body.destroy();
     resolve(null);
   };
-  const silence = watchdog(SILENCE, giveUp);
   const onAbort = () => {
     body.destroy();
     reject(signal.reason);
   };
   signal.addEventListener('abort', onAbort, { once: true });
   body.on('data', (chunk: Buffer) => {
-    silence.heard();
     if (position + chunk.length > length) return giveUp();
     bytes.set(chunk, position);
     hash.update(chunk);
@@ -38,7 +32,6 @@ export function readBlockBody(body: Readable, length: number, signal: AbortSigna
   body.once('close', () => resolve(null));
   body.once('end', () => resolve(position === length ? { bytes, sha256: hash.digest('base64') } : null));
   return promise.finally(() => {
-    silence[Symbol.dispose]();
     signal.removeEventListener('abort', onAbort);
   });
 }

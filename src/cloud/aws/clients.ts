@@ -1,5 +1,5 @@
 /** The SDK clients, set up once: time-outs on every call, one retry layer, and who hears of retries. */
-import { seconds } from '../../lib/clock.ts';
+import { type Network, requestHandling } from './network.ts';
 import { type Retry, ToldRetryStrategy } from './retries.ts';
 import { EBSClient, EC2Client, PricingClient, S3Client, STSClient } from './sdk.ts';
 
@@ -10,30 +10,32 @@ export interface AwsSettings {
   s3Endpoint?: string;
   /** Addresses buckets as `/bucket/key`, which endpoints without wildcard names need. */
   forcePathStyle: boolean;
-  /** Seconds without an answer after which a call has failed; parts and their completion get ten times as long. */
+  /**
+   * Seconds without a byte in either direction after which a call has failed; sending parts and completing an upload
+   * get ten times as long.
+   */
   callTimeout: number;
+  network: Network;
   onRetry: (retry: Retry) => void;
 }
 
-const CONNECT_WITHIN = 5_000;
-
-/** Sending a part takes its time on a slow line, and so does completing an upload. */
+/**
+ * A part that has been handed over to the kernel may be on its way for minutes on a slow line, and completing an upload
+ * takes its time, too.
+ */
 const TRANSFERS_TAKE = 10;
 
 export function ec2Client(settings: AwsSettings): EC2Client {
-  return new EC2Client({ ...common(settings), requestHandler: timeouts(settings.callTimeout) });
+  return new EC2Client(common(settings));
 }
 
 export function stsClient(settings: AwsSettings): STSClient {
-  return new STSClient({ ...common(settings), requestHandler: timeouts(settings.callTimeout) });
+  return new STSClient(common(settings));
 }
 
 /** There is one price list for all regions, and few endpoints that have it. */
 export function pricingClient(settings: Omit<AwsSettings, 'region'>): PricingClient {
-  return new PricingClient({
-    ...common({ ...settings, region: 'us-east-1' }),
-    requestHandler: timeouts(settings.callTimeout),
-  });
+  return new PricingClient(common({ ...settings, region: 'us-east-1' }));
 }
 
 /** @param onThrottled told of each request that is refused since there are too many, before it is sent again. */
@@ -41,7 +43,7 @@ export function ebsClient(
   settings: AwsSettings,
   onThrottled: (snapshotId: string, limit: 'snapshot' | 'account') => void,
 ): EBSClient {
-  const client = new EBSClient({ ...common(settings), requestHandler: timeouts(settings.callTimeout) });
+  const client = new EBSClient(common(settings));
   client.middlewareStack.add(
     (next) => async (args) => {
       try {
@@ -60,14 +62,18 @@ export function ebsClient(
   return client;
 }
 
-/** @param use `transfer` for parts and their completion, `control` for all else. */
+/**
+ * Nothing asks whether a body may be sent (`Expect: 100-continue`): the SDK opens a connection of its own for each such
+ * request, past proxies and certificates.
+ * @param use `transfer` for parts and their completion, `control` for all else.
+ */
 export function s3Client(settings: AwsSettings, use: 'control' | 'transfer'): S3Client {
   const client = new S3Client({
-    ...common(settings),
+    ...common(settings, use === 'control' ? 1 : TRANSFERS_TAKE),
     ...(settings.s3Endpoint === undefined ? {} : { endpoint: settings.s3Endpoint }),
     forcePathStyle: settings.forcePathStyle,
     followRegionRedirects: true,
-    requestHandler: timeouts(settings.callTimeout * (use === 'control' ? 1 : TRANSFERS_TAKE)),
+    expectContinueHeader: false,
   });
   leavePartsUnhashed(client);
   noteAnswerTimes(client);
@@ -93,16 +99,11 @@ function noteAnswerTimes(client: S3Client): void {
   );
 }
 
-const common = (settings: AwsSettings) => ({
+const common = (settings: AwsSettings, patience = 1) => ({
   region: settings.region,
   ...(settings.profile === undefined ? {} : { profile: settings.profile }),
   retryStrategy: new ToldRetryStrategy(settings.onRetry),
-});
-
-const timeouts = (within: number) => ({
-  connectionTimeout: CONNECT_WITHIN,
-  requestTimeout: seconds(within),
-  throwOnRequestTimeout: true,
+  requestHandler: requestHandling(settings.network, settings.callTimeout * patience),
 });
 
 /**

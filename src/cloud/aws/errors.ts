@@ -1,6 +1,6 @@
 /** What AWS answers, as `SnapError`s: by error name, never by message text. */
 import { asError, type ErrorCode, SnapError } from '../../errors.ts';
-import { historyOf } from './retries.ts';
+import { historyOf, isUnreadable } from './retries.ts';
 
 interface AwsError extends Error {
   $metadata?: { httpStatusCode?: number; attempts?: number };
@@ -15,12 +15,28 @@ const DENIED: Rule = {
   code: 'ACCESS_DENIED',
   hint: 'allow the action to this role or user; docs/permissions.md has the policy for each command',
 };
-const CREDENTIALS: Rule = {
+const NO_CREDENTIALS: Rule = {
   code: 'CREDENTIALS',
   hint: 'give the instance a role, or set AWS_PROFILE or --profile; expired sessions need a new login',
 };
+const EXPIRED: Rule = {
+  code: 'CREDENTIALS',
+  hint: 'log in again, or get new credentials for the session; those of an instance role are renewed by themselves',
+};
+const UNKNOWN_KEY: Rule = {
+  code: 'CREDENTIALS',
+  hint: 'AWS does not know the access key: check AWS_ACCESS_KEY_ID and AWS_SESSION_TOKEN, or the profile that has them',
+};
+const WRONG_SECRET: Rule = {
+  code: 'CREDENTIALS',
+  hint: 'the secret does not belong to the access key: check AWS_SECRET_ACCESS_KEY, or the profile that has both',
+};
 const UNUSABLE: Rule = { code: 'SNAPSHOT_UNUSABLE', hint: 'look at the snapshot in the EC2 console' };
 const BUCKET: Rule = { code: 'BUCKET', hint: 'check --bucket, --region and --expected-bucket-owner' };
+const UNREADABLE: Rule = {
+  code: 'CLOUD_CALL',
+  hint: 'something between this machine and AWS may have answered in its place: check HTTPS_PROXY and NO_PROXY',
+};
 
 /** Error names that mean one thing in every call. */
 const RULES: Record<string, Rule> = {
@@ -29,14 +45,19 @@ const RULES: Record<string, Rule> = {
   AccessDeniedException: DENIED,
   Forbidden: DENIED,
   '403': DENIED,
-  AuthFailure: CREDENTIALS,
-  CredentialsProviderError: CREDENTIALS,
-  ExpiredToken: CREDENTIALS,
-  ExpiredTokenException: CREDENTIALS,
-  RequestExpired: CREDENTIALS,
-  InvalidAccessKeyId: CREDENTIALS,
-  InvalidClientTokenId: CREDENTIALS,
-  SignatureDoesNotMatch: CREDENTIALS,
+  AuthFailure: {
+    code: 'CREDENTIALS',
+    hint: 'AWS does not accept the access key with its secret: check AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN, or the profile that has them',
+  },
+  CredentialsProviderError: NO_CREDENTIALS,
+  ExpiredToken: EXPIRED,
+  ExpiredTokenException: EXPIRED,
+  RequestExpired: EXPIRED,
+  InvalidAccessKeyId: UNKNOWN_KEY,
+  InvalidClientTokenId: UNKNOWN_KEY,
+  UnrecognizedClientException: UNKNOWN_KEY,
+  SignatureDoesNotMatch: WRONG_SECRET,
+  InvalidSignatureException: WRONG_SECRET,
   RequestTimeTooSkewed: { code: 'CREDENTIALS', hint: 'set the clock of this machine: it is too far from AWS time' },
   NoSuchBucket: BUCKET,
   NoSuchKey: { code: 'NOT_FOUND', hint: 'check --bucket and --prefix, and that the archive was completed' },
@@ -63,6 +84,9 @@ const awsErrorName = (thrown: unknown): string => (thrown instanceof Error ? thr
 
 export const isAwsError = (thrown: unknown, ...names: string[]): boolean => names.includes(awsErrorName(thrown));
 
+/** Whether the credentials are the reason, rather than what they are allowed. */
+export const isOfCredentials = (thrown: unknown): boolean => RULES[awsErrorName(thrown)]?.code === 'CREDENTIALS';
+
 /**
  * @param doing what was tried, as a clause that reads after a colon-less name: `create a volume of snap-1`.
  * @returns the abort reason itself when the call was cancelled.
@@ -75,7 +99,7 @@ function toSnapError(thrown: unknown, doing: string, signal?: AbortSignal): unkn
   const attempts = error.$metadata?.attempts ?? 1;
   const history = historyOf(error);
   const tries = attempts > 1 ? ` after ${attempts} attempts${history === '' ? '' : ` (${history})`}` : '';
-  const message = `could not ${doing}${tries}: ${nameOf(error)}${detail(error)}`;
+  const message = `could not ${doing}${tries}: ${wordingOf(error)}`;
   return new SnapError(rule?.code ?? 'CLOUD_CALL', message, {
     hint: rule?.hint ?? 'run the same command again; if it persists, see the AWS Health Dashboard',
     cause: error,
@@ -84,9 +108,10 @@ function toSnapError(thrown: unknown, doing: string, signal?: AbortSignal): unkn
 
 function ruleFor(error: AwsError): Rule | undefined {
   if (RULES[error.name]) return RULES[error.name];
+  if (isUnreadable(error)) return UNREADABLE;
   const status = error.$metadata?.httpStatusCode;
   // HEAD answers say nothing but a number; S3 answers 400 to sessions that have expired.
-  if (status === 400 && nameOf(error) === 'HTTP 400') return CREDENTIALS;
+  if (status === 400 && nameOf(error) === 'HTTP 400') return EXPIRED;
   return status === 403 ? DENIED : undefined;
 }
 
@@ -96,10 +121,17 @@ const nameOf = ({ name, $metadata }: AwsError): string =>
     ? `HTTP ${$metadata.httpStatusCode}`
     : name;
 
-/** AWS's sentence, without its closing full stop; nothing where it only repeats the name. */
-function detail(error: Error): string {
-  const text = error.message.trim().replace(/\.$/, '');
-  return text === '' || text === error.name || /^Unknown(Error)?$/.test(text) ? '' : ` (${text})`;
+/** What AWS, or Node, says of it. The SDK's own texts are for programmers. */
+function wordingOf(error: AwsError): string {
+  if (isUnreadable(error)) return `the answer cannot be read (HTTP ${error.$metadata?.httpStatusCode})`;
+  const milliseconds = /@smithy\/.* (\d+) ms/.exec(error.message)?.[1];
+  if (milliseconds !== undefined) {
+    const isConnecting = error.message.includes('establish a connection');
+    return `${isConnecting ? 'no connection within' : 'nothing was heard for'} ${Number(milliseconds) / 1000} s`;
+  }
+  const [text = ''] = error.message.trim().split(/\.?(?:\n|$)/, 1);
+  const isSaid = text === '' || text === error.name || /^Unknown(Error)?$/.test(text);
+  return error.name === 'Error' && !isSaid ? text : `${nameOf(error)}${isSaid ? '' : ` (${text})`}`;
 }
 
 /** Runs a call and turns what it throws. */

@@ -1,7 +1,8 @@
 /** Dry runs, and the rules of the bucket. */
 import { now } from '../../lib/clock.ts';
 import type { Examiner, LifecycleNote } from '../examiner.ts';
-import { bucketArguments, creationArguments, type StoreSettings } from './archive-store.ts';
+import { bucketArguments, creationArguments, headBucket, type StoreSettings } from './archive-store.ts';
+import { bucketCalls } from './bucket-calls.ts';
 import { answeredAt } from './clients.ts';
 import { asking, isAwsError } from './errors.ts';
 import {
@@ -11,7 +12,6 @@ import {
   GetBucketLifecycleConfigurationCommand,
   GetBucketVersioningCommand,
   GetObjectLockConfigurationCommand,
-  HeadBucketCommand,
   type LifecycleRule,
   PutObjectCommand,
   type S3Client,
@@ -20,6 +20,7 @@ import { createInput } from './volumes.ts';
 
 export function awsExaminer(ec2: EC2Client, s3: S3Client, settings: StoreSettings): Examiner {
   const bucket = bucketArguments(settings);
+  const calls = bucketCalls(s3, bucket);
   return {
     createVolume: (wanted, { signal: abortSignal }) =>
       asking('create volumes', abortSignal, () =>
@@ -35,16 +36,16 @@ export function awsExaminer(ec2: EC2Client, s3: S3Client, settings: StoreSetting
       }),
 
     writeObject: (key, { signal: abortSignal }) =>
-      asking(`write ${key}`, abortSignal, () => {
+      calls.asking(`write ${calls.at(key)}`, abortSignal, () => {
         const facts = creationArguments(settings, { key, metadata: {}, tags: {} });
-        const command = new PutObjectCommand({ ...facts, Body: '', IfMatch: NO_ETAG });
+        const command = new PutObjectCommand({ ...facts, Body: EMPTY, ContentLength: 0, IfMatch: NO_ETAG });
         return unless(['NoSuchKey', 'NotFound', 'PreconditionFailed'], () => s3.send(command, { abortSignal }));
       }),
 
     bucketRules: ({ signal: abortSignal }) =>
-      asking(`look at bucket ${settings.bucket}`, abortSignal, async () => {
+      calls.askingHead(`look at bucket ${settings.bucket}`, abortSignal, async () => {
         const ask = { abortSignal };
-        const head = await s3.send(new HeadBucketCommand(bucket), ask);
+        const head = await headBucket(s3, bucket, abortSignal);
         const versioning = await seen(() => s3.send(new GetBucketVersioningCommand(bucket), ask));
         const lock = await seen(() => s3.send(new GetObjectLockConfigurationCommand(bucket), ask));
         const lifecycle = await seen(() => s3.send(new GetBucketLifecycleConfigurationCommand(bucket), ask));
@@ -59,6 +60,8 @@ export function awsExaminer(ec2: EC2Client, s3: S3Client, settings: StoreSetting
       }),
   };
 }
+
+const EMPTY = Buffer.alloc(0);
 
 /** The MD5 of an object is no such number. */
 const NO_ETAG = '00000000000000000000000000000000';

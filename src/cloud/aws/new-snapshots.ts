@@ -55,7 +55,11 @@ export function awsNewSnapshots(ebs: EBSClient, ec2: EC2Client): NewSnapshots {
           ChecksumAlgorithm: 'SHA256',
           ChecksumAggregationMethod: 'LINEAR',
         });
-        await ebs.send(command);
+        try {
+          await ebs.send(command);
+        } catch (error) {
+          if (!isDoneBefore(error)) throw error;
+        }
       }),
 
     delete: (SnapshotId, { signal }) =>
@@ -67,4 +71,14 @@ export function awsNewSnapshots(ebs: EBSClient, ec2: EC2Client): NewSnapshots {
         }
       }),
   };
+}
+
+/**
+ * An attempt whose answer was lost has completed the snapshot, and the next one meets one that is not being written any
+ * more. Whoever completes a snapshot waits for it to be `completed`, so that a wrong guess is found out there.
+ */
+function isDoneBefore(error: unknown): boolean {
+  const { Reason, $metadata } = error as { Reason?: string; $metadata?: { attempts?: number } };
+  const isClosed = Reason === 'INVALID_SNAPSHOT_ID' || isAwsError(error, 'ConflictException');
+  return isClosed && ($metadata?.attempts ?? 1) > 1;
 }

@@ -1,10 +1,19 @@
 /** One large object, written by S3's multipart upload. */
 import { createHash } from 'node:crypto';
 import { SnapError } from '../../errors.ts';
+import { monotonic } from '../../lib/clock.ts';
 import { type Crc32, crc32Of, decodeCrc32, encodeCrc32, joinCrc32 } from '../../lib/crc32.ts';
+import { cleanupSignal } from '../../lib/disposal.ts';
 import type { ObjectFacts, PartReceipt, PartStore, StoredObject } from '../ports.ts';
-import { bucketArguments, creationArguments, type S3Clients, type StoreSettings } from './archive-store.ts';
-import { asking, isAwsError } from './errors.ts';
+import {
+  bucketArguments,
+  creationArguments,
+  listUploads,
+  type S3Clients,
+  type StoreSettings,
+} from './archive-store.ts';
+import { bucketCalls } from './bucket-calls.ts';
+import { isAwsError } from './errors.ts';
 import {
   AbortMultipartUploadCommand,
   CompleteMultipartUploadCommand,
@@ -27,23 +36,29 @@ export function s3PartStore(clients: S3Clients, settings: StoreSettings, facts: 
   const { key } = facts;
   const client = clients.transfer;
   const object = { ...bucketArguments(settings), Key: key };
+  const { at, asking } = bucketCalls(clients.control, bucketArguments(settings));
+  const address = at(key);
   return {
     create: ({ signal }) =>
-      asking(`start the upload of ${key}`, signal, async () => {
+      asking(`start the upload of ${address}`, signal, async () => {
         const command = new CreateMultipartUploadCommand({
           ...creationArguments(settings, facts),
           StorageClass: settings.storageClass as StorageClass,
           ChecksumAlgorithm: 'CRC32',
           ChecksumType: 'FULL_OBJECT',
         });
+        const started = monotonic();
         // Not cut short by the signal: an upload whose id is lost could not be aborted.
-        const { UploadId } = await clients.control.send(command);
+        const { UploadId, $metadata } = await clients.control.send(command);
         if (UploadId === undefined) throw new Error('S3 answered without an upload id');
+        if (($metadata.attempts ?? 1) > 1) {
+          await abortLost(clients.control, object, UploadId, monotonic() - started).catch(() => {});
+        }
         return UploadId;
       }),
 
     putPart: (uploadId, number, bytes, { signal }) =>
-      asking(`upload part ${number} of ${key}`, signal, async () => {
+      asking(`upload part ${number} of ${address}`, signal, async () => {
         const checksum = encodeCrc32(crc32Of(bytes).value);
         const command = new UploadPartCommand({
           ...object,
@@ -59,14 +74,14 @@ export function s3PartStore(clients: S3Clients, settings: StoreSettings, facts: 
       }),
 
     complete: (uploadId, receipts, totalBytes, { signal }) =>
-      asking(`complete the upload of ${key}`, signal, async () => {
+      asking(`complete the upload of ${address}`, signal, async () => {
         const done = await completeOrFind(client, object, uploadId, receipts, totalBytes);
         if (settings.tagAgain) await tag(clients.control, object, facts.tags);
         return done;
       }),
 
     parts: (uploadId, { signal }) =>
-      asking(`list the parts of ${key}`, signal, async () => {
+      asking(`list the parts of ${address}`, signal, async () => {
         try {
           return await listParts(clients.control, { ...object, UploadId: uploadId }, signal);
         } catch (error) {
@@ -76,7 +91,7 @@ export function s3PartStore(clients: S3Clients, settings: StoreSettings, facts: 
       }),
 
     abort: (uploadId, { signal }) =>
-      asking(`abort the upload of ${key}`, signal, async () => {
+      asking(`abort the upload of ${address}`, signal, async () => {
         try {
           await clients.control.send(new AbortMultipartUploadCommand({ ...object, UploadId: uploadId }), {
             abortSignal: signal,
@@ -86,6 +101,26 @@ export function s3PartStore(clients: S3Clients, settings: StoreSettings, facts: 
         }
       }),
   };
+}
+
+/** Of the times that S3 lists, which are rounded; milliseconds. */
+const ROUNDING = 2000;
+
+/**
+ * An attempt whose answer was lost has begun an upload too, which nobody knows of. By the store's clock it is as old as
+ * ours, or older by no more than the call took. What cannot be aborted now, `clean` finds later.
+ */
+async function abortLost(client: S3Client, object: ObjectAddress, ours: string, callTook: number): Promise<void> {
+  const { Key, ...bucket } = object;
+  const abortSignal = cleanupSignal();
+  const listed = await listUploads(client, bucket, Key, abortSignal);
+  const begun = listed.find(({ uploadId }) => uploadId === ours)?.initiatedAt.getTime();
+  if (begun === undefined) return;
+  for (const { key, uploadId, initiatedAt } of listed) {
+    const isOlderBy = begun - initiatedAt.getTime();
+    if (key !== Key || uploadId === ours || Math.abs(isOlderBy) > callTook + ROUNDING) continue;
+    await client.send(new AbortMultipartUploadCommand({ ...object, UploadId: uploadId }), { abortSignal });
+  }
 }
 
 /** Page by page for as long as there is more: the marker itself comes with the last page too, and leads in circles. */

@@ -32,7 +32,12 @@ export class ToldRetryStrategy extends StandardRetryStrategy {
     const because = describe(errorInfo);
     const history = [...(HISTORY.get(token) ?? []), because];
     if (errorInfo.error instanceof Error) HISTORY.set(errorInfo.error, history);
-    const refreshed = await super.refreshRetryTokenForRetry(token, errorInfo);
+    const isDamaged = wasDamaged(errorInfo.error);
+    if (isDamaged && history.length >= SENDINGS) throw errorInfo.error;
+    const refreshed = await super.refreshRetryTokenForRetry(
+      token,
+      isDamaged ? { ...errorInfo, errorType: 'TRANSIENT' } : errorInfo,
+    );
     HISTORY.set(refreshed, history);
     const waitSeconds = refreshed.getRetryDelay() / 1000;
     this.#tell({ attempt: refreshed.getRetryCount() + 1, because, waitSeconds });
@@ -44,10 +49,42 @@ export class ToldRetryStrategy extends StandardRetryStrategy {
 const isFinal = ({ error }: RetryErrorInfo): boolean =>
   error instanceof Error && error.name === 'GlacierExpeditedRetrievalNotAvailable';
 
+/** Of a request that was damaged on its way each time: by then it is no accident. */
+const SENDINGS = 5;
+
+/** Source: "Error responses" of the S3 API reference. */
+const DAMAGED = new Set(['BadDigest', 'XAmzContentSHA256Mismatch', 'XAmzContentChecksumMismatch', 'IncompleteBody']);
+
+/** `ValidationException`s of the EBS direct APIs. A block is never wrong but for its bytes. */
+const DAMAGED_BLOCK = new Set(['INVALID_BLOCK', 'WRITE_REQUEST_TIMEOUT']);
+
+/** Whether the request, or the answer, was not what the other side had sent: sending it again mends that. */
+function wasDamaged(error: unknown): boolean {
+  const { name = '', Reason = '' } = (error ?? {}) as { name?: string; Reason?: string };
+  return DAMAGED.has(name) || DAMAGED_BLOCK.has(Reason) || isUnreadable(error);
+}
+
+/** An answer that is none of the service: the SDK has kept it, and knows no fault that it tells of. */
+export const isUnreadable = (error: unknown): boolean =>
+  error instanceof Error &&
+  '$response' in error &&
+  !('$fault' in error || 'code' in error || /^(Timeout|Abort)Error$/.test(error.name));
+
 /** `SlowDown`; with what the EBS direct APIs say besides: `RequestThrottledException (ACCOUNT_THROTTLED)`. */
 function describe({ error, errorType }: RetryErrorInfo): string {
-  const { name = errorType, Reason } = (error ?? {}) as { name?: string; Reason?: string };
+  if (isUnreadable(error)) return 'unreadable answer';
+  const { name = errorType, message = '', code, Reason } = (error ?? {}) as Trouble;
+  // Node's errors are all called `Error`, and the SDK calls some of those `TimeoutError`.
+  if (/^(Timeout)?Error$/.test(name) && code !== undefined) return code;
+  if (name === 'Error') return message.split('\n', 1)[0] || errorType;
   return Reason === undefined ? name : `${name} (${Reason})`;
+}
+
+interface Trouble {
+  name?: string;
+  message?: string;
+  code?: string;
+  Reason?: string;
 }
 
 /** `Throttling ×3, InternalError ×7`: all attempts of the call that ended with this error; empty for a single one. */

@@ -40,13 +40,16 @@ export {
   GetBucketLifecycleConfigurationCommand,
   GetBucketVersioningCommand,
   GetObjectCommand,
+  type GetObjectCommandOutput,
   GetObjectLockConfigurationCommand,
   GetObjectTaggingCommand,
   HeadBucketCommand,
+  type HeadBucketCommandOutput,
   HeadObjectCommand,
   type HeadObjectCommandOutput,
   type LifecycleRule,
   ListMultipartUploadsCommand,
+  ListObjectsV2Command,
   ListPartsCommand,
   type ListPartsCommandOutput,
   type Part,
@@ -62,6 +65,7 @@ export {
 } from '@aws-sdk/client-s3';
 export { GetCallerIdentityCommand, STSClient } from '@aws-sdk/client-sts';
 export { partition } from '@aws-sdk/core/client';
+export { loadSharedConfigFiles } from '@smithy/core/config';
 export { getEndpointFromInstructions } from '@smithy/core/endpoints';
 export { StandardRetryStrategy } from '@smithy/core/retry';
 export { getInstanceMetadataEndpoint } from '@smithy/credential-provider-imds';

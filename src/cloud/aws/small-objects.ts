@@ -1,20 +1,30 @@
 /** Objects that are written and read whole: manifests and claims, each under a condition. */
+
+import type { Readable } from 'node:stream';
 import { SnapError } from '../../errors.ts';
-import { now } from '../../lib/clock.ts';
+import { now, sleep } from '../../lib/clock.ts';
 import type { ArchiveStore } from '../ports.ts';
 import { bucketArguments, creationArguments, type StoreSettings } from './archive-store.ts';
+import { bucketCalls } from './bucket-calls.ts';
 import { answeredAt } from './clients.ts';
-import { asking, isAwsError } from './errors.ts';
-import { DeleteObjectCommand, GetObjectCommand, PutObjectCommand, type S3Client } from './sdk.ts';
+import { isAwsError } from './errors.ts';
+import {
+  DeleteObjectCommand,
+  GetObjectCommand,
+  type GetObjectCommandOutput,
+  PutObjectCommand,
+  type S3Client,
+} from './sdk.ts';
 
 export function s3SmallObjects(
   client: S3Client,
   settings: StoreSettings,
 ): Pick<ArchiveStore, 'putSmall' | 'getSmall' | 'removeIf'> {
   const bucket = bucketArguments(settings);
+  const { at, asking } = bucketCalls(client, bucket);
   return {
     putSmall: (facts, body, replaces, { signal }) =>
-      asking(`write ${facts.key}`, signal, async () => {
+      asking(`write ${at(facts.key)}`, signal, async () => {
         const command = new PutObjectCommand({
           ...creationArguments(settings, facts),
           Body: body,
@@ -35,16 +45,14 @@ export function s3SmallObjects(
       }),
 
     getSmall: (key, { signal }) =>
-      asking(`read ${key}`, signal, async () => {
-        const answer = await client.send(new GetObjectCommand({ ...bucket, Key: key }), { abortSignal: signal });
-        if ((answer.ContentLength ?? 0) > MOST_SMALL) throw tooLong(key, answer.ContentLength);
-        const body = Buffer.from((await answer.Body?.transformToByteArray()) ?? EMPTY);
+      asking(`read ${at(key)}`, signal, async () => {
+        const { answer, body } = await readWhole(client, { ...bucket, Key: key }, signal);
         const modifiedAt = answer.LastModified ?? now();
         return { etag: answer.ETag ?? '', body, modifiedAt, answeredAt: answeredAt(answer) ?? modifiedAt };
       }),
 
     removeIf: (key, etag, { signal }) =>
-      asking(`remove ${key}`, signal, async () => {
+      asking(`remove ${at(key)}`, signal, async () => {
         try {
           await client.send(new DeleteObjectCommand({ ...bucket, Key: key, IfMatch: unquoted(etag) }));
         } catch (error) {
@@ -60,14 +68,41 @@ export function s3SmallObjects(
  */
 async function foundOurs(client: S3Client, object: { Bucket: string; Key: string }, body: Buffer, error: unknown) {
   if (!isAwsError(error, 'PreconditionFailed', 'ConditionalRequestConflict')) throw error;
-  const there = await client.send(new GetObjectCommand(object)).catch(() => null);
-  if (there?.ContentLength === body.length && body.equals((await there.Body?.transformToByteArray()) ?? EMPTY)) {
-    return there;
-  }
+  const there = await readWhole(client, object).catch(() => null);
+  if (there && body.equals(there.body)) return there.answer;
   throw new SnapError('ARCHIVE_EXISTS', `another run has written ${object.Key} meanwhile`, {
     hint: 'run the command again: it looks at what is there now',
     cause: error,
   });
+}
+
+/** Of an object whose body breaks off, falls silent, or does not agree with its checksum. */
+const READS = 6;
+
+/** Milliseconds before it is read again, doubled each time. */
+const PAUSE = 100;
+
+/** The SDK tries calls again, but not the reading of bodies. It compares them with the checksums that S3 has. */
+async function readWhole(
+  client: S3Client,
+  object: { Bucket: string; Key: string },
+  signal?: AbortSignal,
+): Promise<{ answer: GetObjectCommandOutput; body: Buffer }> {
+  for (let reads = 1; ; reads++) {
+    const answer = await client.send(new GetObjectCommand(object), signal ? { abortSignal: signal } : {});
+    if ((answer.ContentLength ?? 0) > MOST_SMALL) {
+      // Node's own stream, whatever the SDK's type says for browsers.
+      (answer.Body as unknown as Readable | undefined)?.destroy();
+      throw tooLong(object.Key, answer.ContentLength);
+    }
+    try {
+      return { answer, body: Buffer.from((await answer.Body?.transformToByteArray()) ?? EMPTY) };
+    } catch (error) {
+      signal?.throwIfAborted();
+      if (reads === READS) throw error;
+    }
+    await sleep(PAUSE * 2 ** (reads - 1), signal);
+  }
 }
 
 /** Bytes: an index of the largest volume that there is. */

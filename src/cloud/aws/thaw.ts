@@ -2,27 +2,31 @@
 import { SnapError } from '../../errors.ts';
 import type { ArchiveStore, ThawOrder } from '../ports.ts';
 import { bucketArguments, type StoreSettings } from './archive-store.ts';
-import { asking, isAwsError } from './errors.ts';
+import { bucketCalls } from './bucket-calls.ts';
+import { isAwsError } from './errors.ts';
 import { RestoreObjectCommand, type S3Client } from './sdk.ts';
 
 /** Source: RestoreObject of the S3 API reference. */
-export const s3Thaw = (client: S3Client, settings: StoreSettings): Pick<ArchiveStore, 'thaw'> => ({
-  thaw: (key, order, { signal }) =>
-    asking(`thaw ${key}`, signal, async () => {
-      const command = new RestoreObjectCommand({
-        ...bucketArguments(settings),
-        Key: key,
-        RestoreRequest: requestOf(order),
-      });
-      try {
-        const { $metadata } = await client.send(command);
-        return $metadata.httpStatusCode === 200 ? 'restored' : 'requested';
-      } catch (error) {
-        if (isAwsError(error, 'RestoreAlreadyInProgress')) return 'ongoing';
-        throw isAwsError(error, 'GlacierExpeditedRetrievalNotAvailable') ? noCapacity(key, error) : error;
-      }
-    }),
-});
+export function s3Thaw(client: S3Client, settings: StoreSettings): Pick<ArchiveStore, 'thaw'> {
+  const { at, asking } = bucketCalls(client, bucketArguments(settings));
+  return {
+    thaw: (key, order, { signal }) =>
+      asking(`thaw ${at(key)}`, signal, async () => {
+        const command = new RestoreObjectCommand({
+          ...bucketArguments(settings),
+          Key: key,
+          RestoreRequest: requestOf(order),
+        });
+        try {
+          const { $metadata } = await client.send(command);
+          return $metadata.httpStatusCode === 200 ? 'restored' : 'requested';
+        } catch (error) {
+          if (isAwsError(error, 'RestoreAlreadyInProgress')) return 'ongoing';
+          throw isAwsError(error, 'GlacierExpeditedRetrievalNotAvailable') ? noCapacity(key, error) : error;
+        }
+      }),
+  };
+}
 
 const requestOf = ({ tier, days }: ThawOrder) => ({
   ...(days === null ? {} : { Days: days }),

@@ -48,7 +48,15 @@ export function awsVolumes(client: EC2Client): Volumes {
     attach: (volumeId, instanceId, device, { signal }) =>
       asking(`attach ${volumeId} to ${instanceId} as ${device}`, signal, async () => {
         const command = new AttachVolumeCommand({ VolumeId: volumeId, InstanceId: instanceId, Device: device });
-        return attachOrTaken(() => client.send(command), volumeId);
+        const refusal = await client.send(command).then(
+          () => null,
+          (error: unknown) => error,
+        );
+        if (refusal === null) return device;
+        if (isAwsError(refusal, 'OperationNotPermitted')) throw productCodeRefusal(volumeId, refusal);
+        const attached = await attachedAs(client, volumeId, instanceId, { refusal, signal });
+        if (attached === null && !isNameTaken(refusal)) throw refusal;
+        return attached;
       }),
 
     detach: (volumeId, instanceId, { signal, force }) =>
@@ -136,15 +144,26 @@ export const createInput = (wanted: NewVolume): CreateVolumeCommandInput => ({
  * EC2 answers a device name in use with `InvalidParameterValue` and says so only in the text; no other value of this
  * call can be invalid, since ids come from EC2 itself.
  */
-async function attachOrTaken(attach: () => Promise<unknown>, volumeId: string): Promise<boolean> {
-  try {
-    await attach();
-    return true;
-  } catch (error) {
-    if (isAwsError(error, 'InvalidParameterValue') && /already in use/i.test((error as Error).message)) return false;
-    if (isAwsError(error, 'OperationNotPermitted')) throw productCodeRefusal(volumeId, error);
-    throw error;
-  }
+const isNameTaken = (error: unknown): boolean =>
+  isAwsError(error, 'InvalidParameterValue') && /already in use/i.test((error as Error).message);
+
+/**
+ * The name or the volume may be in use by an earlier attempt of the same call, whose answer was lost.
+ * @returns the name under which the volume is attached to the instance; `null` where it is not.
+ */
+async function attachedAs(
+  client: EC2Client,
+  volumeId: string,
+  instanceId: string,
+  { refusal, signal }: { refusal: unknown; signal: AbortSignal },
+): Promise<string | null> {
+  if (!isNameTaken(refusal) && !isAwsError(refusal, 'VolumeInUse', 'IncorrectState')) return null;
+  const command = new DescribeVolumesCommand({ VolumeIds: [volumeId] });
+  const { Volumes: [volume] = [] } = await client.send(command, { abortSignal: signal });
+  const ours = volume?.Attachments?.find(
+    ({ InstanceId, State }) => InstanceId === instanceId && (State === 'attaching' || State === 'attached'),
+  );
+  return ours?.Device ?? null;
 }
 
 const productCodeRefusal = (volumeId: string, cause: unknown): SnapError =>

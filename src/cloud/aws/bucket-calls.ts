@@ -1,0 +1,62 @@
+/** Calls of S3, whose errors name the bucket, and say why where the answer itself does not. */
+import { SnapError } from '../../errors.ts';
+import { asking, isAwsError, isOfCredentials } from './errors.ts';
+import { ListObjectsV2Command, type S3Client } from './sdk.ts';
+
+interface BucketArguments {
+  Bucket: string;
+  ExpectedBucketOwner?: string;
+}
+
+export interface BucketCalls {
+  /** `s3://bucket/key`: how messages name objects, and with a prefix what is below it. */
+  at(key: string): string;
+  /** Runs a call and turns what it throws. */
+  asking<T>(doing: string, signal: AbortSignal, call: () => Promise<T>): Promise<T>;
+  /** The same for HEAD, whose answers have no document: why one was refused has to be found out. */
+  askingHead<T>(doing: string, signal: AbortSignal, call: () => Promise<T>): Promise<T>;
+}
+
+export function bucketCalls(client: S3Client, bucket: BucketArguments): BucketCalls {
+  const named = <T>(doing: string, signal: AbortSignal, call: () => Promise<T>): Promise<T> =>
+    asking(doing, signal, () =>
+      call().catch((error: unknown) => {
+        throw isAwsError(error, 'NoSuchBucket') ? missingBucket(bucket.Bucket, error) : error;
+      }),
+    );
+  return {
+    at: (key) => `s3://${bucket.Bucket}/${key}`,
+    asking: named,
+    askingHead: (doing, signal, call) =>
+      named(doing, signal, () =>
+        call().catch(async (error: unknown) => {
+          throw isRefusal(error) ? await reasonOf(error, client, bucket, signal) : error;
+        }),
+      ),
+  };
+}
+
+export const missingBucket = (name: string, cause: unknown): SnapError =>
+  new SnapError('BUCKET', `there is no bucket ${name}`, {
+    hint: 'check --bucket, or create it first: snap-to-s3 does not',
+    cause,
+  });
+
+const isRefusal = (error: unknown): boolean =>
+  error instanceof Error &&
+  [400, 403].includes((error as { $metadata?: { httpStatusCode?: number } }).$metadata?.httpStatusCode ?? 0);
+
+/** A wrong key and a missing permission look alike in an answer to HEAD. Listings come with a reason. */
+async function reasonOf(
+  error: unknown,
+  client: S3Client,
+  bucket: BucketArguments,
+  abortSignal: AbortSignal,
+): Promise<unknown> {
+  try {
+    await client.send(new ListObjectsV2Command({ ...bucket, MaxKeys: 1 }), { abortSignal });
+  } catch (reason) {
+    if (isOfCredentials(reason)) return reason;
+  }
+  return error;
+}

@@ -1,0 +1,193 @@
+/** How AWS is reached: proxies, certificates, and as many connections as there are requests. */
+import assert from 'node:assert/strict';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { createServer, type ServerResponse } from 'node:http';
+import { type AddressInfo, connect, type Server } from 'node:net';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import { createServer as createTlsServer, type TLSSocket } from 'node:tls';
+import { run } from '../../lab/core/run.ts';
+import { awsAnalyzeServices, awsServices, priceLists } from '../../src/aws-services.ts';
+import { ebsClient } from '../../src/cloud/aws/clients.ts';
+import { type Network, networkOf } from '../../src/cloud/aws/network.ts';
+import { GetSnapshotBlockCommand } from '../../src/cloud/aws/sdk.ts';
+import { silentHost } from '../../src/events.ts';
+import { addSnapshotOf } from '../support/disks.ts';
+import { BUCKET, labForTest, runCli, type TestLab, temporaryDirectory } from '../support/lab.ts';
+
+const portOf = (server: Server): number => (server.address() as AddressInfo).port;
+
+/** Listens on loopback until the test has ended. */
+async function serving<S extends Server>(t: TestContext, server: S): Promise<S> {
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  t.after(() => server.close());
+  return server;
+}
+
+/** The environment of this process, where the SDK looks, until the test has ended. */
+function withEnvironment(t: TestContext, env: Record<string, string>): void {
+  const before = process.env;
+  process.env = { ...env };
+  t.after(() => {
+    process.env = before;
+  });
+}
+
+const KEYS = { AWS_ACCESS_KEY_ID: 'AKIA', AWS_SECRET_ACCESS_KEY: 'secret' };
+
+test('so many requests at once have a connection each', async (t) => {
+  const together = 200;
+  const waiting: ServerResponse[] = [];
+  // Nobody is answered before all have come.
+  const server = createServer((_request, response) => {
+    if (waiting.push(response) < together) return;
+    for (const each of waiting) each.writeHead(200, { 'x-amz-Data-Length': '1', 'x-amz-Checksum': 'x' }).end('.');
+  });
+  await serving(t, server);
+  withEnvironment(t, { ...KEYS, AWS_ENDPOINT_URL_EBS: `http://127.0.0.1:${portOf(server)}` });
+  const settings = { region: 'us-east-1', forcePathStyle: false, callTimeout: 60, network: networkOf({}) };
+  const retried: string[] = [];
+  const client = ebsClient({ ...settings, onRetry: ({ because }) => retried.push(because) }, () => {});
+  t.after(() => client.destroy());
+  const command = () => new GetSnapshotBlockCommand({ SnapshotId: 'snap-1', BlockIndex: 0, BlockToken: 'x' });
+  await Promise.all(Array.from({ length: together }, () => client.send(command())));
+  assert.deepEqual(retried, []);
+});
+
+interface World {
+  lab: TestLab;
+  /** `HOST:PORT` of each tunnel that was asked for. */
+  tunnels: string[];
+  /** URLs that were asked for without a tunnel. */
+  plain: string[];
+  env: Record<string, string>;
+}
+
+/** The lab's services by TLS under names of their own, behind a proxy, which alone knows where they are. */
+async function behindProxy(t: TestContext): Promise<World> {
+  const lab = await labForTest(t);
+  const services = ['ec2', 'ebs', 's3', 'sts', 'pricing'] as const;
+  const [key, certificate] = ['key.pem', 'certificate.pem'].map((name) => join(lab.directory, name)) as [
+    string,
+    string,
+  ];
+  const names = ['-subj', '/CN=snap-to-s3 test', '-addext', 'subjectAltName=DNS:*.aws.test,IP:127.0.0.1'];
+  const made = ['-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-days', '2'];
+  await run(['openssl', 'req', ...made, '-keyout', key, '-out', certificate, ...names]);
+  const forward = (socket: TLSSocket) => {
+    const name = services.find((each) => socket.servername === `${each}.aws.test`) ?? 's3';
+    const inner = connect(Number(new URL(lab.lab.endpoints[name]).port), '127.0.0.1');
+    for (const end of [socket, inner]) end.on('error', () => end.destroy());
+    socket.pipe(inner).pipe(socket);
+  };
+  const tls = createTlsServer({ key: readFileSync(key), cert: readFileSync(certificate) }, forward);
+  await serving(t, tls);
+  const tunnels: string[] = [];
+  const plain: string[] = [];
+  const proxy = createServer((request, response) => {
+    plain.push(request.url ?? '');
+    response.writeHead(502).end();
+  });
+  proxy.on('connect', (request, socket) => {
+    tunnels.push(request.url ?? '');
+    const inner = connect(portOf(tls), '127.0.0.1', () => socket.write('HTTP/1.1 200 OK\r\n\r\n'));
+    for (const end of [socket, inner]) end.on('error', () => end.destroy());
+    socket.pipe(inner).pipe(socket);
+    t.after(() => socket.destroy());
+  });
+  await serving(t, proxy);
+  const url = `http://user:password@127.0.0.1:${portOf(proxy)}`;
+  const endpoints = services.map((each) => [`AWS_ENDPOINT_URL_${each.toUpperCase()}`, `https://${each}.aws.test`]);
+  const env = { ...lab.env, ...Object.fromEntries(endpoints), AWS_CA_BUNDLE: certificate };
+  return {
+    lab,
+    tunnels,
+    plain,
+    env: { ...env, HTTPS_PROXY: url, HTTP_PROXY: url, DIRECT: `https://127.0.0.1:${portOf(tls)}` },
+  };
+}
+
+test('every client goes through the proxy and trusts the bundle, and the metadata service is asked directly', async (t) => {
+  const { lab, tunnels, plain, env } = await behindProxy(t);
+  await addSnapshotOf(lab);
+  const { AWS_REGION: _region, AWS_DEFAULT_REGION: _other, ...noRegion } = env;
+  withEnvironment(t, noRegion);
+  const call = { signal: new AbortController().signal };
+  const choices = { bucket: BUCKET, storageClass: 'STANDARD' };
+  // The region is that of the instance: only the metadata service knows.
+  const services = await awsServices(choices, silentHost, process.env);
+  assert.equal(services.region, 'us-east-1');
+  const [snapshot] = await services.snapshots.tagged('snap-to-s3', 'migrate', call);
+  await services.blocks.list(snapshot?.id ?? '', 0, call).next();
+  await services.store.check(call);
+  await services.callerIdentity(call);
+  const { inventory } = await awsAnalyzeServices({}, silentHost, process.env);
+  await inventory.volumes('us-east-1', call);
+  const lists = await priceLists({}, process.env, () => {});
+  await lists.ofRegion('us-east-1', call);
+  const reached = ['ebs', 'ec2', 'pricing', 's3', 'sts'].map((name) => `${name}.aws.test:443`);
+  assert.deepEqual([...new Set(tunnels)].sort(), reached);
+  assert.deepEqual(plain, []);
+});
+
+test('the program: exceptions from the proxy, certificates that are not trusted, names that are no use', async (t) => {
+  const { env, tunnels } = await behindProxy(t);
+  const { DIRECT = '', AWS_CA_BUNDLE: bundle = '', ...untrusting } = env;
+  const list = (changed: Record<string, string>) => runCli({ ...untrusting, ...changed }, ['list', '--bucket', BUCKET]);
+  const trusting = { AWS_CA_BUNDLE: bundle };
+  const direct = await list({ ...trusting, AWS_ENDPOINT_URL_S3: DIRECT, NO_PROXY: 'localhost,127.0.0.1' });
+  assert.equal(direct.code, 10, direct.stderr);
+  assert.deepEqual(
+    tunnels.filter((name) => name.startsWith('127.')),
+    [],
+  );
+  const strange = await list({});
+  assert.equal(strange.code, 1);
+  assert.match(strange.stderr, /could not use bucket backups|could not list s3:\/\/backups\//);
+  assert.match(strange.stderr, /certificate/);
+  for (const [changed, says] of [
+    [{ AWS_CA_BUNDLE: '/nowhere.pem' }, /cannot use the CA bundle \/nowhere.pem/],
+    [
+      { ...trusting, HTTPS_PROXY: 'socks5://user:hunter2@127.0.0.1:1080' },
+      /HTTPS_PROXY is not the URL of an HTTP proxy/,
+    ],
+  ] as const) {
+    const refused = await list(changed);
+    assert.equal(refused.code, 2, refused.stderr);
+    assert.match(refused.stderr, says);
+    assert.doesNotMatch(refused.stderr, /hunter2/);
+  }
+});
+
+test('names of proxies and of exceptions, as curl and the AWS CLI read them', () => {
+  const proxies = (env: Record<string, string>): Network['proxies'] => networkOf(env).proxies;
+  assert.deepEqual(proxies({ HTTP_PROXY: '', no_proxy: '' }), {});
+  assert.deepEqual(proxies({ https_proxy: 'proxy.test:3128' }), { HTTPS_PROXY: 'http://proxy.test:3128/' });
+  const listed = 'Example.com, .corp.test,*.x.test,10.0.0.1,10.0.0.1-10.0.0.9,host:8080,*, ';
+  assert.deepEqual(proxies({ NO_PROXY: listed }), {
+    NO_PROXY: 'example.com,.example.com,.corp.test,*.x.test,10.0.0.1,10.0.0.1-10.0.0.9,host:8080,*',
+  });
+});
+
+/** Configuration files of a home directory. */
+function homeWith(t: TestContext, config: string): Record<string, string> {
+  const HOME = temporaryDirectory(t);
+  mkdirSync(join(HOME, '.aws'));
+  writeFileSync(join(HOME, '.aws', 'config'), config);
+  return { HOME };
+}
+
+test('the region: as given, of the environment, of the profile', async (t) => {
+  const home = homeWith(t, '[default]\nregion = eu-north-1\n[profile far]\nregion = ap-south-1\n');
+  withEnvironment(t, { ...KEYS, ...home });
+  const regionOf = async (choices: { region?: string; profile?: string }, env: Record<string, string> = {}) => {
+    const all = { ...choices, bucket: BUCKET, storageClass: 'STANDARD' };
+    return (await awsServices(all, silentHost, { ...process.env, ...env })).region;
+  };
+  assert.equal(await regionOf({}), 'eu-north-1');
+  assert.equal(await regionOf({ profile: 'far' }), 'ap-south-1');
+  assert.equal(await regionOf({}, { AWS_PROFILE: 'far' }), 'ap-south-1');
+  assert.equal(await regionOf({}, { AWS_DEFAULT_REGION: 'eu-west-2' }), 'eu-west-2');
+  assert.equal(await regionOf({}, { AWS_DEFAULT_REGION: 'eu-west-2', AWS_REGION: 'eu-west-3' }), 'eu-west-3');
+  assert.equal(await regionOf({ region: 'eu-west-1' }, { AWS_REGION: 'eu-west-3' }), 'eu-west-1');
+});
