@@ -5,6 +5,7 @@ import { monotonic, sleep } from '../lib/clock.ts';
 const BACK_OFF = 0.7;
 const RECOVERY = 1.05;
 
+/** Requests a second that are left whatever is refused; a fourth of the rate where that is less. */
 const LEAST = 5;
 
 /** Refusals within a second are those of one burst. */
@@ -75,7 +76,7 @@ class Governor {
   refused(): number | null {
     const now = monotonic();
     if (this.#rate < this.#most && now - this.#changedAt < BURST) return null;
-    this.#rate = Math.max(LEAST, this.#rate * BACK_OFF);
+    this.#rate = Math.max(Math.min(LEAST, this.#most / 4), this.#rate * BACK_OFF);
     this.#changedAt = now;
     return this.#rate;
   }
