@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { addSnapshotOf } from '../support/disks.ts';
-import { labForTest, runMigrate } from '../support/lab.ts';
+import { BUCKET, labForTest, recordsOf, runCli, runMigrate } from '../support/lab.ts';
 
 test('credentials that expire while a part is on its way are renewed', async (t) => {
   const lab = await labForTest(t);
@@ -33,4 +33,35 @@ test('credentials that have expired are told as such', async (t) => {
   assert.equal(done.code, 1, done.stderr);
   assert.match(done.stderr, /could not use bucket backups: ExpiredToken/);
   assert.match(done.stderr, /log in again, or get new credentials/);
+});
+
+test('a profile that does not exist is refused, whoever else has credentials', async (t) => {
+  const lab = await labForTest(t);
+  for (const [argv, env] of [
+    [['--profile', 'nosuch'], {}],
+    [[], { AWS_PROFILE: 'nosuch' }],
+  ] as const) {
+    const done = await runCli({ ...lab.env, ...env }, ['list', '--bucket', BUCKET, ...argv]);
+    assert.equal(done.code, 2, done.stderr);
+    assert.match(done.stderr, /there is no profile "nosuch" in the AWS configuration files/);
+  }
+  assert.deepEqual(await lab.control.calls(), []);
+});
+
+test('a wrong key and a wrong secret are told as what they are, by S3 and by EC2', async (t) => {
+  const lab = await labForTest(t);
+  for (const [env, name, advice] of [
+    [{ AWS_SECRET_ACCESS_KEY: 'wrong' }, /SignatureDoesNotMatch/, /check AWS_SECRET_ACCESS_KEY/],
+    [{ AWS_ACCESS_KEY_ID: 'AKIAIOSFODNN7EXAMPLE' }, /InvalidAccessKeyId/, /check AWS_ACCESS_KEY_ID/],
+  ] as const) {
+    const done = await runMigrate(lab, ['--all', '--quiet'], { env });
+    assert.equal(done.code, 1, done.stderr);
+    assert.match(done.stderr, /could not use bucket backups: /);
+    for (const says of [name, advice]) assert.match(done.stderr, says);
+    assert.doesNotMatch(done.stderr, /role/);
+    const examined = await runCli({ ...lab.env, ...env }, ['doctor', '--bucket', BUCKET, '--json']);
+    const problem = recordsOf(examined).find(({ check }) => check === 'snapshots');
+    assert.match(String(problem?.['detail']), /AuthFailure/);
+    assert.match(String(problem?.['hint']), /AWS_SECRET_ACCESS_KEY/);
+  }
 });

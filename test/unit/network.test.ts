@@ -20,6 +20,7 @@ const portOf = (server: Server): number => (server.address() as AddressInfo).por
 /** Listens on loopback until the test has ended. */
 async function serving<S extends Server>(t: TestContext, server: S): Promise<S> {
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  server.on('connection', (socket) => t.after(() => socket.destroy()));
   t.after(() => server.close());
   return server;
 }
@@ -33,7 +34,12 @@ function withEnvironment(t: TestContext, env: Record<string, string>): void {
   });
 }
 
-const KEYS = { AWS_ACCESS_KEY_ID: 'AKIA', AWS_SECRET_ACCESS_KEY: 'secret' };
+/** No credentials, no region and no instance is looked for anywhere else. */
+const KEYS = {
+  AWS_ACCESS_KEY_ID: 'AKIA',
+  AWS_SECRET_ACCESS_KEY: 'secret',
+  AWS_EC2_METADATA_SERVICE_ENDPOINT: 'http://127.0.0.1:1',
+};
 
 test('so many requests at once have a connection each', async (t) => {
   const together = 200;
@@ -77,6 +83,7 @@ async function behindProxy(t: TestContext): Promise<World> {
   const forward = (socket: TLSSocket) => {
     const name = services.find((each) => socket.servername === `${each}.aws.test`) ?? 's3';
     const inner = connect(Number(new URL(lab.lab.endpoints[name]).port), '127.0.0.1');
+    t.after(() => inner.destroy());
     for (const end of [socket, inner]) end.on('error', () => end.destroy());
     socket.pipe(inner).pipe(socket);
   };
@@ -91,6 +98,7 @@ async function behindProxy(t: TestContext): Promise<World> {
   proxy.on('connect', (request, socket) => {
     tunnels.push(request.url ?? '');
     const inner = connect(portOf(tls), '127.0.0.1', () => socket.write('HTTP/1.1 200 OK\r\n\r\n'));
+    t.after(() => inner.destroy());
     for (const end of [socket, inner]) end.on('error', () => end.destroy());
     socket.pipe(inner).pipe(socket);
     t.after(() => socket.destroy());
