@@ -120,10 +120,13 @@ export const volumeOptions = (): Option[] => [
   claimLifeOption(),
 ];
 
-export const sourceOptions = (): Option[] => [
+export const sourceOption = (): Option =>
   new Option('--source <source>', 'volume; direct: by the EBS direct APIs, without an instance; auto: whichever suits')
     .choices(['volume', 'direct', 'auto'])
-    .default('volume'),
+    .default('volume');
+
+export const sourceOptions = (): Option[] => [
+  sourceOption(),
   new Option('--block-streams <number>', 'blocks on their way at once; each takes 0.5 MiB')
     .argParser(wholeNumber(1, 512))
     .default(64),

@@ -1,17 +1,16 @@
 /** EC2: the instance, what it may do, and room for one more volume. */
 import { randomUUID } from 'node:crypto';
-import type { Snapshot } from '../cloud/ports.ts';
+import type { Instance, Snapshot } from '../cloud/ports.ts';
 import { freeDeviceNames } from '../host/device-names.ts';
 import { ARCHIVES_TAG, IN_PROGRESS } from '../host/temporary-volume.ts';
 import { archivesMark } from './claimed-work.ts';
 import type { Examination, Finding } from './doctor.ts';
+import { examineDirect } from './doctor-direct.ts';
 import { attempt, ok, warning } from './findings.ts';
 
 export async function* examineEc2(examination: Examination): AsyncGenerator<Finding> {
   const { services, settings, signal } = examination;
-  yield await attempt('instance', services.instance, ({ id, type, availabilityZone }) =>
-    [id, type, availabilityZone].join(', '),
-  );
+  if (settings.source === 'volume') yield await attempt('instance', services.instance, describeInstance);
   const snapshots: Snapshot[] = [];
   yield await attempt(
     'snapshots',
@@ -23,10 +22,23 @@ export async function* examineEc2(examination: Examination): AsyncGenerator<Find
     },
   );
   yield await attempt('volumes', () => leftVolumes(examination), describeVolumes);
+  if (settings.source !== 'volume') yield* examineDirect(examination, snapshots[0]);
+  if (settings.source !== 'direct') yield* attachedVolumes(examination, snapshots[0]);
+  yield* snapshotTagging(examination, snapshots[0]);
+}
+
+const describeInstance = ({ id, type, availabilityZone }: Instance) => [id, type, availabilityZone].join(', ');
+
+/** What a run needs that makes volumes. With `auto`, it does only on an instance. */
+async function* attachedVolumes(examination: Examination, snapshot: Snapshot | undefined): AsyncGenerator<Finding> {
+  const { services, settings, signal } = examination;
   const instance = await services.instance().catch(() => null);
+  if (settings.source === 'auto') {
+    yield ok('instance', instance ? describeInstance(instance) : 'none: all snapshots are read directly');
+  }
   if (!instance) return;
   yield await attempt('attachments', () => services.volumes.deviceNames(instance.id, { signal }), describeNames);
-  yield* permissions(examination, snapshots[0], instance.availabilityZone);
+  yield* volumePermissions(examination, snapshot, instance.availabilityZone);
 }
 
 const leftVolumes = ({ services, settings, signal }: Examination) =>
@@ -63,16 +75,12 @@ function describeNames(held: readonly string[]): string | Finding {
 }
 
 /** Asked of EC2 as dry runs, with the very arguments of a run. */
-async function* permissions(
+async function* volumePermissions(
   { services, settings, signal }: Examination,
   snapshot: Snapshot | undefined,
   availabilityZone: string,
 ): AsyncGenerator<Finding> {
-  if (!snapshot) {
-    const hint = `tag a snapshot ${settings.tagKey}=migrate, and run this again`;
-    yield warning('permissions', 'creating volumes and tagging cannot be tried without a snapshot', hint);
-    return;
-  }
+  if (!snapshot) return;
   const { tagKey, prefix, volumeType } = settings;
   const tags = { [tagKey]: IN_PROGRESS, [ARCHIVES_TAG]: archivesMark(services, prefix) };
   const content = { snapshotId: snapshot.id };
@@ -82,10 +90,22 @@ async function* permissions(
     () => services.examiner.createVolume(volume, { signal }),
     () => `allowed, of ${snapshot.id}`,
   );
+  yield ok('permissions', 'AttachVolume, DetachVolume and DeleteVolume cannot be tried without a volume of a run');
+}
+
+async function* snapshotTagging(
+  { services, settings, signal }: Examination,
+  snapshot: Snapshot | undefined,
+): AsyncGenerator<Finding> {
+  const { tagKey } = settings;
+  if (!snapshot) {
+    const hint = `tag a snapshot ${tagKey}=migrate, and run this again`;
+    yield warning('permissions', 'what is done with snapshots cannot be tried without one', hint);
+    return;
+  }
   yield await attempt(
     'permission CreateTags',
     () => services.examiner.tagSnapshot(snapshot.id, tagKey, { signal }),
     () => `allowed, on ${snapshot.id}`,
   );
-  yield ok('permissions', 'AttachVolume, DetachVolume and DeleteVolume cannot be tried without a volume of a run');
 }

@@ -10,12 +10,21 @@ import { attempt, ok, problem, warning } from './findings.ts';
 import { requireRoot } from './preflight.ts';
 
 export async function* examineMachine(examination: Examination): AsyncGenerator<Finding> {
-  yield await attempt('root', requireRoot, () => `on Linux, Node ${process.versions.node}`);
+  const root = await attempt('root', requireRoot, () => `on Linux, Node ${process.versions.node}`);
+  const isNeeded = examination.settings.source === 'volume';
+  yield root.verdict === 'problem' && !isNeeded ? withoutRoot(root.detail) : root;
   yield* tools(examination);
   yield* filesystems(examination);
   yield* directories(examination);
   yield* keys(examination);
 }
+
+const withoutRoot = (detail: string): Finding =>
+  warning(
+    'root',
+    `${detail}; only whole disks (--dd) can be read directly without it`,
+    'run the same command with sudo',
+  );
 
 /** In the order in which a run uses them; those of the last line only say nothing of worth about themselves. */
 const TOLD = ['tar', 'sfdisk', 'blkid', 'mount', 'losetup', 'getfattr'];

@@ -242,6 +242,7 @@ export interface DoctorSettings {
   prefix: string;
   codec: Codec['name'];
   recipients: readonly string[];
+  source: SourceChoice;
   volumeType: string;
   mountPoint: string;
 }

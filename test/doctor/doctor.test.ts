@@ -53,6 +53,7 @@ test('a good night: no problem, and nothing is changed', async (t) => {
   const before = (await writesIn(lab)).length;
   const { done, findings, bad } = await examine(lab);
   assert.equal(done.code, 0, done.stdout + done.stderr);
+  assert.doesNotMatch(done.stderr, /stream/i, 'the SDK warns of nothing');
   assert.deepEqual(
     bad.filter(({ check }) => check !== 'filesystems'),
     [],
@@ -164,5 +165,25 @@ test('no instance, no bucket, no tool, no trusted key', async (t) => {
   assert.match(said, /problem instance: the instance metadata service does not answer/);
   const nowhere = await runCli(lab.env, ['doctor', '--bucket', 'no-such-bucket']);
   assert.equal(nowhere.code, 1);
-  assert.match(nowhere.stdout, /problem {2}bucket: could not look at bucket no-such-bucket/);
+  assert.match(nowhere.stdout, /problem {2}bucket: there is no bucket no-such-bucket/);
+});
+
+test('direct reads: no instance is asked for, and one block is read', async (t) => {
+  const { lab } = await goodNight(t);
+  const nobody = { AWS_EC2_METADATA_SERVICE_ENDPOINT: 'http://127.0.0.1:1' };
+  const direct = await examine(lab, ['--source', 'direct'], nobody);
+  assert.equal(direct.done.code, 0, direct.done.stdout + direct.done.stderr);
+  const names = direct.findings.map(({ check }) => check);
+  assert.ok(names.includes('permission GetSnapshotBlock'), names.join());
+  for (const check of ['instance', 'attachments', 'permission CreateVolume']) assert.ok(!names.includes(check), check);
+  const action = { kind: 'error', code: 'AccessDeniedException', status: 403 } as const;
+  for (const [source, code, verdict] of [
+    ['direct', 1, 'problem'],
+    ['auto', 0, 'warning'],
+  ] as const) {
+    await lab.control.script({ service: 'ebs', operation: 'GetSnapshotBlock', action });
+    const { done, bad } = await examine(lab, ['--source', source]);
+    assert.equal(done.code, code, done.stdout + done.stderr);
+    assert.equal(bad.find(({ check }) => check === 'permission GetSnapshotBlock')?.verdict, verdict);
+  }
 });

@@ -5,7 +5,7 @@ import { normalisePrefix } from '../../archive/key.ts';
 import { awsServices } from '../../aws-services.ts';
 import { EXIT } from '../../errors.ts';
 import { doctor } from '../../operations/doctor.ts';
-import type { DoctorSettings } from '../../operations/settings.ts';
+import type { DoctorSettings, SourceChoice } from '../../operations/settings.ts';
 import type { CliContext } from '../context.ts';
 import { exitStatusHelp } from '../help.ts';
 import {
@@ -20,6 +20,7 @@ import {
   type OutputFlags,
   outputOptions,
   prefixOption,
+  sourceOption,
   tagOption,
   volumeTypeOption,
 } from '../options.ts';
@@ -32,6 +33,7 @@ interface DoctorFlags extends AwsFlags, OutputFlags {
   expectedBucketOwner?: string;
   tag: string;
   compression: CodecName;
+  source: SourceChoice;
   gpgRecipient?: string[];
   volumeType: string;
   mountPoint: string;
@@ -44,7 +46,8 @@ export function doctorCommand(context: CliContext): Command {
     .usage('--bucket BUCKET [OPTIONS]')
     .addHelpText('after', EXAMPLES + EXIT_STATUS)
     .action((_flags, self: Command) => runDoctor(self.opts<DoctorFlags>(), context));
-  const asInRun: Option[] = [tagOption(), compressionOption(), gpgRecipientOption(), volumeTypeOption()];
+  const ofObjects: Option[] = [tagOption(), compressionOption(), gpgRecipientOption()];
+  const asInRun = [...ofObjects, sourceOption(), volumeTypeOption()];
   return addOptionGroups(command, [
     ['The bucket:', [bucketOption(), prefixOption(), bucketOwnerOption()]],
     ['As the run will have them:', [...asInRun, mountPointOption()]],
@@ -67,6 +70,7 @@ const DESCRIPTION = [
 const EXAMPLES = `
 Examples:
   snap-to-s3 doctor --bucket backups.example.com
+  snap-to-s3 doctor --bucket backups.example.com --source direct --region eu-west-1
   snap-to-s3 doctor --bucket backups.example.com --compression zstd --gpg-recipient ops@example.com --json
 `;
 
@@ -76,6 +80,7 @@ async function runDoctor(flags: DoctorFlags, context: CliContext): Promise<void>
     prefix: normalisePrefix(flags.prefix),
     codec: flags.compression,
     recipients: flags.gpgRecipient ?? [],
+    source: flags.source,
     volumeType: flags.volumeType,
     mountPoint: flags.mountPoint,
   };
