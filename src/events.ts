@@ -176,6 +176,8 @@ export type SnapEvent =
   /** What an earlier run has restored already; `files` is `null` for images. */
   | { code: 'restore.continued'; snapshot: string; key: string; files: number | null; bytes: number }
   | { code: 'restore.planned'; snapshot: string; plan: RestorePlan }
+  /** A new snapshot that has all of its blocks, and that EBS will complete. */
+  | { code: 'restore.completing'; snapshot: string; id: string }
   | { code: 'restore.unfinished'; snapshot: string; path: string }
   | { code: 'files.left-out'; snapshot: string; key: string; devices: number; privileges: number }
   /** What tar could not give to files that it made: its first messages, and how many there were. */

@@ -1,6 +1,6 @@
 /** A new snapshot that a run which was broken off has begun: of which archive it is, and how far it has come. */
 import { createHash } from 'node:crypto';
-import { SnapError } from '../errors.ts';
+import { asSnapError, SnapError } from '../errors.ts';
 import { cleanupSignal } from '../lib/disposal.ts';
 import { identityOf, identityWord, isKnownDead, thisProcess } from '../lib/process-identity.ts';
 import type { Services } from './settings.ts';
@@ -73,21 +73,21 @@ export class BeginningNote {
       });
   }
 
-  /**
-   * The snapshot is whole. It is none that somebody could go on with any more.
-   * @throws SnapError `CLAIM_LOST` where another run has taken it over.
-   */
-  async drop(snapshot: string, signal: AbortSignal): Promise<void> {
+  /** All blocks are written. @throws SnapError `CLAIM_LOST` where another run has taken the snapshot over. */
+  async confirm(signal: AbortSignal): Promise<void> {
     await this.#noting;
-    if (!(await this.isMine(signal))) {
-      throw new SnapError('CLAIM_LOST', `another run has taken ${this.#id} over`, {
-        hint: 'see what becomes of that one',
-      });
-    }
+    if (await this.isMine(signal)) return;
+    throw new SnapError('CLAIM_LOST', `another run has taken over the unfinished snapshot ${this.#id}`, {
+      hint: 'wait for that run: it completes or deletes the snapshot',
+    });
+  }
+
+  /** The snapshot is sealed: nobody can go on with it any more. Not before, or nobody would find it. */
+  async drop(snapshot: string): Promise<void> {
     try {
-      await this.#services.snapshots.dropTags(this.#id, [BEGUN_TAG], { signal });
-    } catch (error) {
-      if (!(error instanceof SnapError) || error.code === 'INTERRUPTED') throw error;
+      await this.#services.snapshots.dropTags(this.#id, [BEGUN_TAG], { signal: cleanupSignal() });
+    } catch (thrown) {
+      const error = asSnapError(thrown);
       const what = `the tag ${BEGUN_TAG} of ${this.#id}`;
       this.#services.host.notify({ code: 'cleanup.failed', snapshot, what, error });
     }

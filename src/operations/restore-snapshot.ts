@@ -61,19 +61,23 @@ export async function restoreToSnapshot(
     what: `unfinished snapshot ${id}`,
     remedy: `aws ec2 delete-snapshot --snapshot-id ${id}`,
   });
+  let isSealed = false;
   try {
     const rest = plan && restOf(plan, begun);
     if (rest && begun.block > 0) tellOfRest(snapshotId, object, rest, check);
     const filling = { begun, table: index?.table ?? null, rest, note };
     const written = await fill(snapshotId, object, filling, services, check);
-    await note?.drop(snapshotId, check.signal);
+    await note?.confirm(check.signal);
     const { blocks, hashes } = written.tally;
     await services.newSnapshots.complete(id, blocks, hashes.digest('base64'), check);
+    isSealed = true;
+    await note?.drop(snapshotId);
     await waitUntilCompleted(id, services, check.signal);
     const fetchedBytes = written.fetchedBytes + (index?.storedBytes ?? 0);
     return { id, bytes: plan?.table.bytes ?? written.plainBytes, fetchedBytes };
   } catch (failure) {
-    await leaveOrDelete(snapshotId, id, note, services, failure);
+    if (isSealed) await leaveSealed(snapshotId, id, services, failure);
+    else await leaveOrDelete(snapshotId, id, note, services, failure);
     throw failure;
   } finally {
     held[Symbol.dispose]();
@@ -213,6 +217,28 @@ async function waitUntilCompleted(id: string, { snapshots }: Services, signal: A
   await waitFor(look, { what: `${id} to be completed`, within: COMPLETION, signal });
 }
 
+/** EBS completes it without anybody's help: only a person who stops the run, and EBS itself, may not want it. */
+async function leaveSealed(snapshot: string, id: string, services: Services, thrown: unknown): Promise<void> {
+  const { failure } = rootFailure(thrown);
+  const isUnwanted = failure instanceof Interrupted ? !failure.isByMachine : isUnusable(failure);
+  if (isUnwanted) await deleteUnfinished(id, services, thrown);
+  else services.host.notify({ code: 'restore.completing', snapshot, id });
+}
+
+const isUnusable = (failure: unknown): boolean => failure instanceof SnapError && failure.code === 'SNAPSHOT_UNUSABLE';
+
+/** @throws SuppressedError where it stays */
+async function deleteUnfinished(id: string, { newSnapshots }: Services, thrown: unknown): Promise<void> {
+  try {
+    await newSnapshots.delete(id, { signal: cleanupSignal() });
+  } catch (cause) {
+    throw new SuppressedError(leftUnfinished(id, cause), thrown);
+  }
+}
+
+const leftUnfinished = (id: string, cause: unknown): SnapError =>
+  leftBehind(`the unfinished snapshot ${id}`, `aws ec2 delete-snapshot --snapshot-id ${id}`, cause);
+
 /** A machine that is taken away leaves its work to the next run; a person who stops it does not. */
 async function leaveOrDelete(
   snapshot: string,
@@ -226,12 +252,12 @@ async function leaveOrDelete(
     if (note && failure instanceof Interrupted && failure.isByMachine) {
       await note.leave();
       services.host.notify({ code: 'restore.unfinished', snapshot, path: id });
-    } else if (!note || (await note.isMine(cleanupSignal()))) {
-      // A snapshot without all of its blocks must not stay.
-      await services.newSnapshots.delete(id, { signal: cleanupSignal() });
+      return;
     }
+    if (note && !(await note.isMine(cleanupSignal()))) return;
   } catch (cause) {
-    const left = leftBehind(`the unfinished snapshot ${id}`, `aws ec2 delete-snapshot --snapshot-id ${id}`, cause);
-    throw new SuppressedError(left, thrown);
+    throw new SuppressedError(leftUnfinished(id, cause), thrown);
   }
+  // A snapshot without all of its blocks must not stay.
+  await deleteUnfinished(id, services, thrown);
 }

@@ -1,5 +1,5 @@
 /** Work on several snapshots, one after the other or some at once: a bad one never stops the others. */
-import { asError, EXIT, type ExitCode, SnapError } from '../errors.ts';
+import { asSnapError, EXIT, type ExitCode, type SnapError } from '../errors.ts';
 import type { Host } from '../events.ts';
 import { monotonic } from '../lib/clock.ts';
 import { rootFailure } from '../lib/disposal.ts';
@@ -133,15 +133,6 @@ async function runOne<T>(item: T, { idOf, work, host, mayBeFree }: EachRun<T>): 
     finish(outcome, error);
     return { outcome, error };
   }
-}
-
-/** What no layer below has recognised is a bug, and says so, but must not stop the other snapshots. */
-function asSnapError(thrown: unknown): SnapError {
-  if (thrown instanceof SnapError) return thrown;
-  return new SnapError('BUG', asError(thrown).message, {
-    cause: thrown,
-    hint: 'please report this with the lines above',
-  });
 }
 
 /** One failure alone speaks for itself; several, or some among others, are told by the run's own lines. */

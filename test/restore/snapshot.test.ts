@@ -167,6 +167,33 @@ test('Ctrl+C: the unfinished snapshot is deleted', async (t) => {
   assert.deepEqual(await snapshotsBut(lab, snapshotId), []);
 });
 
+test('CompleteSnapshot fails, or the run is killed before its answer: the snapshot is deleted, or gone on with', async (t) => {
+  const { lab, snapshotId } = await archived(t);
+  const refuse = { kind: 'error', code: 'ValidationException', status: 400 } as const;
+  const complete = { service: 'ebs', operation: 'CompleteSnapshot' } as const;
+  await lab.control.script({ ...complete, times: 1, action: refuse });
+  const refused = await runRestore(lab, [snapshotId]);
+  assert.equal(refused.code, 1, refused.stdout);
+  assert.deepEqual(await snapshotsBut(lab, snapshotId), [], 'it is deleted');
+
+  const env = { SNAP_TO_S3_TEST_RUN: `${snapshotId}-complete` };
+  await lab.control.script({ ...complete, times: 100, action: { kind: 'hang' } });
+  const killed = runRestore(lab, [snapshotId], { env });
+  await until(
+    async () => (await lab.control.calls()).filter(({ operation }) => operation === complete.operation).length > 1,
+  );
+  killFamily(env.SNAP_TO_S3_TEST_RUN);
+  await killed;
+  await lab.control.clearFaults();
+  const [left] = await snapshotsBut(lab, snapshotId);
+  const rest = await runRestore(lab, [snapshotId]);
+  assert.equal(rest.code, 0, rest.stdout + rest.stderr);
+  const [made, ...others] = await snapshotsBut(lab, snapshotId);
+  assert.deepEqual([made?.SnapshotId, made?.State, others.length], [left?.SnapshotId, 'completed', 0]);
+  assert.ok(!made?.Tags?.some(({ Key }) => Key === 'snap-to-s3-restore'));
+  await assertSameBytes(imageOf(lab, made?.SnapshotId ?? ''), imageOf(lab, snapshotId));
+});
+
 test('killed, and left by a machine that is taken away: the next run goes on with the same snapshot', async (t) => {
   const { lab, snapshotId } = await archived(t, { encrypted: true });
   const env = { SNAP_TO_S3_TEST_RUN: `${snapshotId}-snapshot` };

@@ -33,6 +33,8 @@ export function describeRestoreEvent(event: RestoreEvent): string {
       return describeContinued(event);
     case 'restore.planned':
       return describePlan(event.plan);
+    case 'restore.completing':
+      return `the new snapshot ${event.id} has all of its blocks and stays; EBS is still completing it`;
     case 'restore.unfinished':
       return `${event.path} stays as it is: the same command goes on with it`;
     case 'files.left-out':
