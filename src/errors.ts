@@ -112,11 +112,12 @@ export class Interrupted extends SnapError {
 /** Any thrown value as an `Error`. */
 export const asError = (thrown: unknown): Error => (thrown instanceof Error ? thrown : new Error(String(thrown)));
 
-/** What no layer below has recognised is a bug, and says so. */
+/** Anything else than a `SnapError` got past every layer that should have known it: a bug of this program. */
 export function asSnapError(thrown: unknown): SnapError {
   if (thrown instanceof SnapError) return thrown;
-  return new SnapError('BUG', asError(thrown).message, {
-    cause: thrown,
-    hint: 'please report this with the lines above',
+  const error = asError(thrown);
+  return new SnapError('BUG', error.message, {
+    cause: error,
+    hint: 'please report this, with the lines above and the output of --version',
   });
 }

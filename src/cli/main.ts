@@ -1,6 +1,6 @@
 /** Arguments in, exit code out. */
 import { type Command, CommanderError } from 'commander';
-import { asError, EXIT, type ExitCode, SnapError } from '../errors.ts';
+import { asSnapError, EXIT, type ExitCode, SnapError } from '../errors.ts';
 import { rootFailure } from '../lib/disposal.ts';
 import { rewriteAncestorGrammar } from './ancestor-grammar.ts';
 import type { CliContext } from './context.ts';
@@ -79,14 +79,4 @@ function report(process: NodeJS.Process, output: LostOutput, argv: readonly stri
 function usageError({ message }: CommanderError): SnapError {
   const [what = '', suggestion] = message.replace(/^error: /, '').split('\n');
   return new SnapError('USAGE', what, { hint: suggestion?.replace(/^\((.*)\)$/, '$1') ?? 'see --help' });
-}
-
-/** Anything that is not a `SnapError` got past every layer that should have known it: a bug of this program. */
-function asSnapError(thrown: unknown): SnapError {
-  if (thrown instanceof SnapError) return thrown;
-  const error = asError(thrown);
-  return new SnapError('BUG', error.message, {
-    cause: error,
-    hint: 'please report this, with the lines above and the output of --version',
-  });
 }

@@ -1,19 +1,24 @@
 /** What runs that were killed have left on this machine, apart from what belongs to a volume. */
 import { join } from 'node:path';
-import { orphanedDirectories, sweepTemporaryDirectories } from '../lib/temporary-files.ts';
+import { orphanedDirectories } from '../lib/temporary-files.ts';
 import { runTool } from '../transfer/process.ts';
 import { loopsOn } from './loop-devices.ts';
 import { isMounted } from './mounts.ts';
+import { removeTree } from './remove-tree.ts';
 import { DISK } from './served-disk.ts';
 import { endStaleUse } from './stale-use.ts';
 
-/** Ends served disks, whose servers are gone with their runs, and removes temporary directories. */
-export async function sweepKilledRuns(): Promise<void> {
+/**
+ * Ends served disks, whose servers are gone with their runs, and removes temporary directories.
+ * @throws the signal's reason; SnapError where one cannot be removed.
+ */
+export async function sweepKilledRuns(signal: AbortSignal): Promise<void> {
   for (const directory of orphanedDirectories()) {
+    signal.throwIfAborted();
     const file = join(directory, DISK);
     if (isMounted(file)) await endServedDisk(file);
+    await removeTree(directory, signal);
   }
-  sweepTemporaryDirectories();
 }
 
 const NONE = /^(?!)/;

@@ -23,6 +23,7 @@ const PACKAGES: Record<string, { apt: string; dnf: string }> = {
   'mkfs.xfs': { apt: 'xfsprogs', dnf: 'xfsprogs' },
   'mkfs.vfat': { apt: 'dosfstools', dnf: 'dosfstools' },
   'mkfs.btrfs': { apt: 'btrfs-progs', dnf: 'btrfs-progs' },
+  flock: { apt: 'util-linux', dnf: 'util-linux' },
   mkswap: { apt: 'util-linux', dnf: 'util-linux' },
   mcopy: { apt: 'mtools', dnf: 'mtools' },
   mdir: { apt: 'mtools', dnf: 'mtools' },

@@ -1,14 +1,15 @@
 /** Temporary directories that carry the name of their process, so that what a killed one left is found and removed. */
-import { lstatSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { lstatSync, mkdtempSync, readdirSync, rmSync, statfsSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { isKnownDead, thisProcess } from './process-identity.ts';
+import { isKnownDead, isOfThisMachine, type ProcessIdentity, thisProcess } from './process-identity.ts';
 
 export interface TemporaryDirectory extends Disposable {
   path: string;
 }
 
-const NAME = /^snap-to-s3-run-(\d*)-(\d+)-(\d*)-/;
+/** Boot id, namespace, process id and start: hosts that share a directory must not take each other for dead. */
+const NAME = /^snap-to-s3-run-([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})-(\d*)-(\d+)-(\d*)-/;
 
 export function temporaryDirectory(): TemporaryDirectory {
   const path = newRunDirectory(tmpdir());
@@ -17,27 +18,40 @@ export function temporaryDirectory(): TemporaryDirectory {
 
 /** A directory in the name of this process, which the caller removes. */
 export function newRunDirectory(base: string): string {
-  const { namespace, pid, started } = thisProcess();
-  return mkdtempSync(join(base, `snap-to-s3-run-${namespace}-${pid}-${started}-`));
+  const { boot, namespace, pid, started } = thisProcess();
+  return mkdtempSync(join(base, `snap-to-s3-run-${boot}-${namespace}-${pid}-${started}-`));
 }
 
-/** Directories of processes that were killed; what is another user's, or of a living process, is not among them. */
+/**
+ * Directories of processes that were killed. What is another user's, or of a living process, is not among them, nor what
+ * may be another machine's.
+ */
 export function orphanedDirectories(base = tmpdir()): string[] {
-  const self = thisProcess();
+  const isShared = !isLocal(base);
   return readdirSync(base)
     .filter((name) => {
-      const [, namespace = '', pid = '', started = ''] = NAME.exec(name) ?? [];
-      return pid !== '' && namespace === self.namespace && isKnownDead({ ...self, pid: Number(pid), started });
+      const owner = ownerOf(name);
+      return owner !== null && (isKnownDead(owner) || (!isOfThisMachine(owner) && !isShared));
     })
     .map((name) => join(base, name))
     .filter(isOurs);
 }
 
+/** `null` for what carries no name of a process. */
+function ownerOf(name: string): ProcessIdentity | null {
+  const found = NAME.exec(name);
+  if (!found) return null;
+  const [, boot = '', namespace = '', pid = '', started = ''] = found;
+  return { host: '', boot, namespace, pid: Number(pid), started };
+}
+
+/** ext2 to ext4, xfs, btrfs and tmpfs, which one machine alone mounts at a time. Source: statfs(2). */
+const LOCAL_FILESYSTEMS: ReadonlySet<number> = new Set([0xef53, 0x58465342, 0x9123683e, 0x01021994]);
+
+/** What is of another boot on it is of this machine before it was restarted, or of one that the disk came from. */
+const isLocal = (directory: string): boolean => LOCAL_FILESYSTEMS.has(statfsSync(directory).type);
+
 function isOurs(path: string): boolean {
   const uid = process.getuid?.();
   return uid === 0 || lstatSync(path, { throwIfNoEntry: false })?.uid === uid;
-}
-
-export function sweepTemporaryDirectories(): void {
-  for (const path of orphanedDirectories()) rmSync(path, { recursive: true, force: true });
 }

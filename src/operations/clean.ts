@@ -21,7 +21,7 @@ interface Tally {
  */
 export async function clean(settings: CleanSettings, services: Services, signal: AbortSignal): Promise<ExitCode> {
   await services.store.check({ signal });
-  if (settings.remove) await sweepKilledRuns();
+  if (settings.remove) await sweepKilledRuns(signal);
   const survey: Survey = { settings, services, signal, instanceId: await instanceId(services) };
   const tally: Tally = { found: 0, removed: 0, left: 0, dollarsMonth: 0, errors: [] };
   for (const trace of await findTraces(survey)) {

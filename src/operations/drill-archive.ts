@@ -2,10 +2,8 @@
 import { join } from 'node:path';
 import { asError, SnapError } from '../errors.ts';
 import type { DifferenceNote, DrillEvidence, DrillRow, Host } from '../events.ts';
+import { treeDirectory } from '../host/remove-tree.ts';
 import { monotonic, now } from '../lib/clock.ts';
-import { cleanupSignal, leftBehind } from '../lib/disposal.ts';
-import { newRunDirectory } from '../lib/temporary-files.ts';
-import { runTool } from '../transfer/process.ts';
 import { type CheckServices, checkObject, imageIndexOf, type ObjectCheck, type Reference } from './check-object.ts';
 import { compareFilesWithIndex, compareImageWithIndex, type RestoredFindings } from './compare-restored.ts';
 import type { Archive, ArchivedObject } from './find-archive.ts';
@@ -152,26 +150,22 @@ const counting = (host: Host, row: DrillRow): Host => ({
   },
 });
 
-/** Trees can be deeper than one path reaches: they are removed by the tool for it. */
 function scratchDirectory(base: string, host: Host): AsyncDisposable & { path: string } {
-  const path = newScratch(base);
+  const scratch = newScratch(base);
+  const { path } = scratch;
   const held = host.hold({ what: `what was restored to ${path}`, remedy: `rm -rf -- ${path}` });
   return {
     path,
     [Symbol.asyncDispose]: async () => {
-      try {
-        await runTool(['rm', '-rf', '--', path], { signal: cleanupSignal() });
-        held[Symbol.dispose]();
-      } catch (cause) {
-        throw leftBehind(path, `rm -rf -- ${path}`, cause);
-      }
+      await scratch[Symbol.asyncDispose]();
+      held[Symbol.dispose]();
     },
   };
 }
 
-function newScratch(base: string): string {
+function newScratch(base: string): ReturnType<typeof treeDirectory> {
   try {
-    return newRunDirectory(base);
+    return treeDirectory(base);
   } catch (cause) {
     throw new SnapError('TARGET', `nothing can be restored below ${base}: ${asError(cause).message}`, {
       hint: 'give another --scratch',

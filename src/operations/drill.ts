@@ -3,17 +3,18 @@ import { hostname, tmpdir } from 'node:os';
 import { asError, EXIT, type ExitCode, SnapError } from '../errors.ts';
 import type { DrillReport, DrillRow } from '../events.ts';
 import { sweepKilledRuns } from '../host/killed-runs.ts';
+import { removeTree } from '../host/remove-tree.ts';
 import { requireTools } from '../host/tools.ts';
 import { now } from '../lib/clock.ts';
 import { rootFailure } from '../lib/disposal.ts';
 import { orphanedDirectories } from '../lib/temporary-files.ts';
-import { runTool } from '../transfer/process.ts';
 import { VERSION } from '../version.ts';
 import { compareWithSnapshot } from './compare-snapshot.ts';
 import { drillObjects, emptyRow } from './drill-archive.ts';
 import { drillCaller } from './drill-caller.ts';
 import { chooseSample, type DrillSample } from './drill-sample.ts';
 import { archiveOf, readManifest } from './find-archive.ts';
+import { LOCKING_TOOL } from './lock-file.ts';
 import { requireManifest } from './origin.ts';
 import { requireRoot } from './preflight.ts';
 import { runEach } from './run-each.ts';
@@ -29,9 +30,9 @@ import { makeReadable } from './thaw.ts';
 export async function drill(settings: DrillSettings, services: Services, signal: AbortSignal): Promise<ExitCode> {
   const base = settings.scratch ?? tmpdir();
   if (settings.withSnapshot) requireRoot();
-  requireTools(['mkfifo', 'tar', 'touch', 'rm', 'zstd', ...otherTools(settings)], services.searchPath);
-  await sweepKilledRuns();
-  if (settings.scratch !== null) await sweepScratch(settings.scratch);
+  requireTools([LOCKING_TOOL, 'mkfifo', 'tar', 'touch', 'rm', 'zstd', ...otherTools(settings)], services.searchPath);
+  await sweepKilledRuns(signal);
+  if (settings.scratch !== null) await sweepScratch(settings.scratch, signal);
   await services.store.check({ signal });
   const begun = { startedAt: now(), ...(await drillCaller(services, signal)) };
   const sample = await chooseSample(settings, services, signal);
@@ -54,10 +55,11 @@ const otherTools = ({ withSnapshot }: DrillSettings): string[] => [
 ];
 
 /** What killed drills have left there. */
-async function sweepScratch(scratch: string): Promise<void> {
+async function sweepScratch(scratch: string, signal: AbortSignal): Promise<void> {
   try {
-    for (const path of orphanedDirectories(scratch)) await runTool(['rm', '-rf', '--', path]);
+    for (const path of orphanedDirectories(scratch)) await removeTree(path, signal);
   } catch (cause) {
+    signal.throwIfAborted();
     throw new SnapError('TARGET', `${scratch} cannot be used`, { hint: 'give a directory that is there', cause });
   }
 }

@@ -1,12 +1,13 @@
 /** One partition of a new disk filled with what it had. */
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { SnapError } from '../errors.ts';
 import { copyToFat } from '../host/fill-fat.ts';
 import { makeFilesystem, type WantedFilesystem } from '../host/make-filesystem.ts';
 import { isMounted, type Mount, mountForFilling } from '../host/mounts.ts';
+import { treeDirectory } from '../host/remove-tree.ts';
 import { fillingMount } from '../host/volume-marks.ts';
 import { minutes, monotonic } from '../lib/clock.ts';
-import { temporaryDirectory } from '../lib/temporary-files.ts';
 import { runTool } from '../transfer/process.ts';
 import { type CheckServices, imageIndexOf } from './check-object.ts';
 import type { ArchivedObject } from './find-archive.ts';
@@ -93,7 +94,7 @@ async function fillFatByCopy(
   order: FillOrder,
   check: CheckServices,
 ): Promise<void> {
-  using staging = temporaryDirectory();
+  await using staging = treeDirectory(tmpdir());
   await extract(object, staging.path, true, order, check);
   await copyToFat(staging.path, device, check.signal);
 }

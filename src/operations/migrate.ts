@@ -22,7 +22,7 @@ import { validateSnapshot } from './validate-snapshot.ts';
  * @throws SnapError the reason, when nothing could be begun; `INTERRUPTED` when stopped.
  */
 export async function migrate(settings: MigrateSettings, services: Services, signal: AbortSignal): Promise<ExitCode> {
-  await sweepKilledRuns();
+  await sweepKilledRuns(signal);
   await preflight(settings, services, signal);
   if (!settings.dryRun) await tidyFinished(settings, services, signal);
   const { snapshots, refused } = await select(settings, services, signal);

@@ -3,6 +3,7 @@ import {
   accessSync,
   constants,
   existsSync,
+  ftruncateSync,
   lstatSync,
   mkdirSync,
   readdirSync,
@@ -10,13 +11,14 @@ import {
   rmSync,
   statfsSync,
   statSync,
-  writeFileSync,
+  writeSync,
 } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { SnapError } from '../errors.ts';
 import { runTool } from '../transfer/process.ts';
 import type { ArchivedObject } from './find-archive.ts';
-import { orTargetError } from './target-error.ts';
+import { lockFile } from './lock-file.ts';
+import { orTargetError, orTargetErrorNow } from './target-error.ts';
 
 /** A directory before anything is written to it; it need not be there. */
 export interface FoundDirectory {
@@ -40,7 +42,8 @@ export interface FillableDirectory {
   isKept: boolean;
 }
 
-export interface TargetDirectory extends FillableDirectory {
+/** No other process restores to it until it is disposed. */
+export interface TargetDirectory extends FillableDirectory, Disposable {
   /** Everything is there. */
   finish(): Promise<void>;
 }
@@ -58,7 +61,7 @@ export function lookAtDirectory(
   object: ArchivedObject,
   overwrite: boolean,
 ): FoundDirectory {
-  return orTargetError(path, NOT_WRITABLE, () => {
+  return orTargetErrorNow(path, NOT_WRITABLE, () => {
     const marker = join(path, UNFINISHED);
     const mark = markOf(snapshotId, object);
     const there = nearest(path);
@@ -74,20 +77,39 @@ export function lookAtDirectory(
  * An unfinished restore of the same object is gone on with.
  * @throws SnapError `TARGET` for what must not, or cannot, be written to.
  */
-export function openDirectory(
+export async function openDirectory(
   path: string,
   snapshotId: string,
   object: ArchivedObject,
   overwrite: boolean,
-): TargetDirectory {
-  const { isContinued, freeBytes } = lookAtDirectory(path, snapshotId, object, overwrite);
-  return orTargetError(path, NOT_WRITABLE, () => {
-    const marker = join(path, UNFINISHED);
+): Promise<TargetDirectory> {
+  const { freeBytes } = lookAtDirectory(path, snapshotId, object, overwrite);
+  const marker = join(path, UNFINISHED);
+  const locked = await orTargetError(path, NOT_WRITABLE, () => {
     mkdirSync(path, { recursive: true, mode: 0o700 });
-    writeFileSync(marker, markOf(snapshotId, object), { mode: 0o600 });
-    const mostBytes = object.facts?.plainBytes ?? freeBytes;
-    return { isContinued, isCaseless: isCaseless(path), mostBytes, isKept: true, finish: () => finish(path, marker) };
+    return lockFile(marker);
   });
+  try {
+    // Another restore may have begun, or ended, since the directory was looked at.
+    const { isContinued } = lookAtDirectory(path, snapshotId, object, overwrite);
+    orTargetErrorNow(path, NOT_WRITABLE, () => writeMark(locked.descriptor, markOf(snapshotId, object)));
+    return {
+      isContinued,
+      isCaseless: isCaseless(path),
+      mostBytes: object.facts?.plainBytes ?? freeBytes,
+      isKept: true,
+      finish: () => finish(path, marker),
+      [Symbol.dispose]: () => locked[Symbol.dispose](),
+    };
+  } catch (error) {
+    locked[Symbol.dispose]();
+    throw error;
+  }
+}
+
+function writeMark(descriptor: number, mark: string): void {
+  ftruncateSync(descriptor);
+  writeSync(descriptor, mark, 0);
 }
 
 const NOT_WRITABLE = 'it must be a directory that this user may write to';
@@ -98,10 +120,12 @@ const nearest = (path: string): string => (existsSync(path) || dirname(path) ===
 const markOf = (snapshot: string, { key, facts }: ArchivedObject): string =>
   `${JSON.stringify({ snapshot, key, etag: facts?.etag ?? null })}\n`;
 
-/** @param mark `null`: whatever it says. */
-const isMarked = (marker: string, mark: string | null): boolean =>
-  lstatSync(marker, { throwIfNoEntry: false })?.isFile() === true &&
-  (mark === null || readFileSync(marker, 'utf8') === mark);
+/** @param mark `null`: whatever it says; an empty one says nothing yet. */
+function isMarked(marker: string, mark: string | null): boolean {
+  const found = lstatSync(marker, { throwIfNoEntry: false });
+  if (!found?.isFile() || found.size === 0) return false;
+  return mark === null || readFileSync(marker, 'utf8') === mark;
+}
 
 function refuseContent(path: string, marker: string, mark: string): void {
   if (isMarked(marker, mark)) return;

@@ -38,9 +38,10 @@ export async function restoreFiles(
   await makeReadable(snapshotId, keys, settings.thaw, { ...services, signal });
   const missing: string[][] = [];
   const complete: TargetDirectory[] = [];
+  using locks = new DisposableStack();
   for (const { object, directory, chosen } of plans) {
     const { path } = directory;
-    const opened = openDirectory(path, snapshotId, object, settings.overwrite);
+    const opened = locks.use(await openDirectory(path, snapshotId, object, settings.overwrite));
     missing.push(await restoreTar(snapshotId, object, { ...order, path }, opened, settings, check, chosen));
     complete.push(opened);
   }

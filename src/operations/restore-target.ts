@@ -4,6 +4,8 @@ import {
   closeSync,
   constants,
   existsSync,
+  fchmodSync,
+  linkSync,
   lstatSync,
   openSync,
   readdirSync,
@@ -15,14 +17,15 @@ import {
   truncateSync,
 } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
-import { SnapError } from '../errors.ts';
+import { asError, SnapError } from '../errors.ts';
 import { deviceSize } from '../host/block-devices.ts';
 import { probe } from '../host/filesystems.ts';
 import { mountsHere } from '../host/mounts.ts';
 import { formatBytes } from '../lib/units.ts';
 import type { ImageSize } from './image-size.ts';
+import { lockFile } from './lock-file.ts';
 import type { DeviceTarget } from './settings.ts';
-import { orTargetError } from './target-error.ts';
+import { orTargetError, orTargetErrorNow } from './target-error.ts';
 
 export interface Target extends AsyncDisposable {
   /** What is written to. */
@@ -36,7 +39,7 @@ export interface Target extends AsyncDisposable {
   loss: string;
   /** In bytes; nothing happens to a device. @throws SnapError `TARGET` for one that is smaller. */
   setLength(bytes: number): void;
-  /** The image is whole: it gets its name, and stays. */
+  /** The image is whole: it gets its name, and stays. @throws SnapError `TARGET` where it cannot get it */
   keep(): void;
   /** The image is not whole, but a later run can go on with it; `null` where none could. */
   leave: (() => void) | null;
@@ -71,7 +74,7 @@ export async function openTarget(
   signal: AbortSignal,
 ): Promise<Target> {
   await lookAtTarget(target, overwrite, size, signal);
-  if (target.kind === 'file') return openFile(target.path);
+  if (target.kind === 'file') return openFile(target.path, overwrite);
   return { ...holdDevice(target.path, target.path), leave: () => {} };
 }
 
@@ -92,7 +95,7 @@ export function holdDevice(path: string, name: string): Target {
 }
 
 function openExclusively(path: string, name: string): number {
-  return orTargetError(name, 'somebody uses it: look at it with lsblk', () =>
+  return orTargetErrorNow(name, 'somebody uses it: look at it with lsblk', () =>
     openSync(path, constants.O_RDWR | constants.O_EXCL),
   );
 }
@@ -106,11 +109,16 @@ const unfinishedName = (path: string): string => `${path}.unfinished`;
 
 /** An earlier run that was broken off may have left the unfinished file. */
 function lookAtFile(path: string, overwrite: boolean, { dataBytes }: ImageSize): FoundTarget {
-  const isThere = existsSync(path);
-  if (isThere && !overwrite) {
+  const there = lstatSync(path, { throwIfNoEntry: false });
+  if (there && !overwrite) {
     throw new SnapError('TARGET', `${path} is there already`, { hint: 'give another name, or --overwrite' });
   }
-  const roomBytes = orTargetError(path, NOT_WRITABLE, () => {
+  if (there && !there.isFile()) {
+    throw new SnapError('TARGET', `${path} is no regular file`, {
+      hint: 'give another name; --to-device writes to a block device',
+    });
+  }
+  const roomBytes = orTargetErrorNow(path, NOT_WRITABLE, () => {
     const { bavail, bsize } = statfsSync(dirname(path));
     accessSync(dirname(path), constants.W_OK | constants.X_OK);
     const begun = lstatSync(unfinishedName(path), { throwIfNoEntry: false });
@@ -121,15 +129,17 @@ function lookAtFile(path: string, overwrite: boolean, { dataBytes }: ImageSize):
       hint: 'make room, or restore to another filesystem',
     });
   }
-  return { neededBytes: dataBytes, roomBytes, holds: isThere ? 'a file' : null };
+  return { neededBytes: dataBytes, roomBytes, holds: there ? 'a file' : null };
 }
 
-function openFile(path: string): Target {
+async function openFile(path: string, overwrite: boolean): Promise<Target> {
   const unfinished = unfinishedName(path);
-  orTargetError(path, NOT_WRITABLE, () =>
-    closeSync(openSync(unfinished, constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW, 0o600)),
-  );
+  const locked = await orTargetError(path, NOT_WRITABLE, () => lockFile(unfinished));
+  fchmodSync(locked.descriptor, 0o600);
   let isLeft = false;
+  const leave = () => {
+    isLeft = true;
+  };
   return {
     path: unfinished,
     name: path,
@@ -137,14 +147,46 @@ function openFile(path: string): Target {
     isBlank: statSync(unfinished).size === 0,
     loss: 'no file was left',
     setLength: (bytes) => truncateSync(unfinished, bytes),
-    keep: () => renameSync(unfinished, path),
-    leave: () => {
-      isLeft = true;
+    keep: () => {
+      // It is whole, and stays whether it gets its name or not.
+      leave();
+      giveName(unfinished, path, overwrite);
     },
+    leave,
     async [Symbol.asyncDispose]() {
       if (!isLeft) rmSync(unfinished, { force: true });
+      locked[Symbol.dispose]();
     },
   };
+}
+
+/** What has come to be there since the restore began is not destroyed. @throws SnapError `TARGET` */
+function giveName(unfinished: string, path: string, overwrite: boolean): void {
+  try {
+    if (overwrite) renameSync(unfinished, path);
+    else renameToNew(unfinished, path);
+  } catch (cause) {
+    throw new SnapError('TARGET', `the image is whole, but cannot be called ${path}: ${asError(cause).message}`, {
+      hint: `it is ${unfinished}: rename it`,
+      cause,
+    });
+  }
+}
+
+/** Filesystems without links: FAT, and some in user space. */
+const WITHOUT_LINKS = ['EPERM', 'ENOSYS', 'EOPNOTSUPP', 'ENOTSUP'];
+
+/** Unlike rename(2), link(2) fails where there is something. */
+function renameToNew(from: string, to: string): void {
+  try {
+    linkSync(from, to);
+  } catch (error) {
+    if (!WITHOUT_LINKS.includes((error as NodeJS.ErrnoException).code ?? '')) throw error;
+    if (lstatSync(to, { throwIfNoEntry: false })) throw new Error('it is there already', { cause: error });
+    renameSync(from, to);
+    return;
+  }
+  rmSync(from);
 }
 
 async function lookAtDevice(
@@ -180,10 +222,14 @@ function refuseSmall(path: string, name: string, bytes: number): void {
   });
 }
 
+/** Whether it is the device, or one of its partitions. */
+export const isOrIsOn = (name: string, device: string): boolean =>
+  name === device || (name.startsWith(device) && /^p?\d+$/.test(name.slice(device.length)));
+
 /** Of the device and its partitions. */
 const mountsOf = (path: string): string[] =>
   mountsHere()
-    .filter(({ source }) => source === path || (source.startsWith(path) && /^p?\d+$/.test(source.slice(path.length))))
+    .filter(({ source }) => isOrIsOn(source, path))
     .map(({ directory }) => directory);
 
 /** Device mappers, RAID and loop devices on it, and swap. */
@@ -191,6 +237,6 @@ function holdersOf(path: string): string[] {
   const holders = join('/sys/class/block', basename(path), 'holders');
   const swaps = readFileSync('/proc/swaps', 'utf8')
     .split('\n')
-    .filter((line) => line.startsWith(`${path} `) || new RegExp(`^${path}p?\\d+ `).test(line));
+    .filter((line) => isOrIsOn(line.split(' ', 1)[0] ?? '', path));
   return [...(existsSync(holders) ? readdirSync(holders) : []), ...swaps.map(() => 'swap')];
 }

@@ -4,6 +4,7 @@ import type { ExitCode } from '../errors.ts';
 import { sweepKilledRuns } from '../host/killed-runs.ts';
 import { requireTools } from '../host/tools.ts';
 import { type Archive, findArchivesById, refuseTwins } from './find-archive.ts';
+import { LOCKING_TOOL } from './lock-file.ts';
 import { requireManifest } from './origin.ts';
 import { showRestore } from './plan-restore.ts';
 import { restoreFiles } from './restore-files.ts';
@@ -20,8 +21,8 @@ import { untilNotice } from './until-notice.ts';
  * @throws SnapError the reason, when nothing could be begun; `INTERRUPTED` when stopped.
  */
 export async function restore(settings: RestoreSettings, services: Services, signal: AbortSignal): Promise<ExitCode> {
-  if (!settings.dryRun) await sweepKilledRuns();
-  requireTools(settings.target.kind === 'directory' ? ['mkfifo', 'tar'] : ['mkfifo'], services.searchPath);
+  if (!settings.dryRun) await sweepKilledRuns(signal);
+  requireTools(toolsFor(settings.target), services.searchPath);
   if (settings.target.kind === 'volume') await requireVolumes(services);
   await services.store.check({ signal });
   const { archives, missing } = await findArchivesById([settings.snapshotId], settings.prefix, services.store, signal);
@@ -44,6 +45,11 @@ export async function restore(settings: RestoreSettings, services: Services, sig
       mayBeFree: null,
     }),
   );
+}
+
+function toolsFor({ kind }: RestoreSettings['target']): string[] {
+  if (kind === 'directory') return [LOCKING_TOOL, 'mkfifo', 'tar'];
+  return kind === 'file' ? [LOCKING_TOOL, 'mkfifo'] : ['mkfifo'];
 }
 
 async function restoreTo(

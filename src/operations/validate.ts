@@ -27,7 +27,7 @@ import { validateSnapshot } from './validate-snapshot.ts';
  * @throws SnapError the reason, when nothing could be begun; `INTERRUPTED` when stopped.
  */
 export async function validate(settings: ValidateSettings, services: Services, signal: AbortSignal): Promise<ExitCode> {
-  await sweepKilledRuns();
+  await sweepKilledRuns(signal);
   return settings.archiveOnly
     ? validateArchivesAlone(settings, services, signal)
     : validateSnapshots(settings, services, signal);

@@ -1,0 +1,126 @@
+/** Where restores write to: nobody else's files, nothing that came meanwhile, and never two at once. */
+import assert from 'node:assert/strict';
+import {
+  chmodSync,
+  chownSync,
+  existsSync,
+  linkSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import { SnapError } from '../../src/errors.ts';
+import type { ArchivedObject } from '../../src/operations/find-archive.ts';
+import { openDirectory } from '../../src/operations/restore-directory.ts';
+import { isOrIsOn, openTarget } from '../../src/operations/restore-target.ts';
+import { temporaryDirectory } from '../support/lab.ts';
+
+const SIZE = { plainBytes: 1000, dataBytes: 1000 };
+
+const OBJECT: ArchivedObject = {
+  key: 'k',
+  partition: null,
+  layout: 'tar',
+  codec: 'lz4',
+  cipher: 'none',
+  facts: null,
+};
+
+const openFile = (t: TestContext, path: string, overwrite = false) =>
+  openTarget({ kind: 'file', path }, overwrite, SIZE, t.signal);
+
+const openTree = (path: string) => openDirectory(path, 'snap-1', OBJECT, false);
+
+const isTargetError = (what: RegExp) => (error: unknown) =>
+  error instanceof SnapError && error.code === 'TARGET' && what.test(error.message);
+
+test('a file that came to be there meanwhile is not destroyed, and what was restored stays', async (t) => {
+  const path = join(temporaryDirectory(t), 'disk.img');
+  {
+    await using target = await openFile(t, path);
+    writeFileSync(target.path, 'the image');
+    writeFileSync(path, 'precious');
+    assert.throws(() => target.keep(), isTargetError(/the image is whole, but cannot be called .*EEXIST/));
+  }
+  assert.equal(readFileSync(path, 'utf8'), 'precious');
+  assert.equal(readFileSync(`${path}.unfinished`, 'utf8'), 'the image');
+  {
+    await using target = await openFile(t, path, true);
+    target.keep();
+  }
+  assert.equal(readFileSync(path, 'utf8'), 'the image');
+  assert.ok(!existsSync(`${path}.unfinished`));
+});
+
+test('no two restores to one place at once', async (t) => {
+  const directory = temporaryDirectory(t);
+  const [file, tree] = [join(directory, 'disk.img'), join(directory, 'tree')];
+  {
+    await using _first = await openFile(t, file);
+    using _second = await openTree(tree);
+    await assert.rejects(openFile(t, file), isTargetError(/is in use: another process/));
+    await assert.rejects(openTree(tree), isTargetError(/is in use: another process/));
+    assert.ok(existsSync(`${file}.unfinished`), 'the first one goes on');
+  }
+  await using again = await openFile(t, file);
+  using _continued = await openTree(tree);
+  again.keep();
+  assert.deepEqual(readdirSync(directory).sort(), ['disk.img', 'tree']);
+});
+
+test('links, and files that another user put there beforehand', async (t) => {
+  const directory = temporaryDirectory(t);
+  const tree = join(directory, 'tree');
+  mkdirSync(tree);
+  const victim = join(directory, 'victim');
+  writeFileSync(victim, 'precious');
+  const prepared: [string, string, () => Promise<unknown>][] = [
+    ['file', join(directory, 'disk.img.unfinished'), () => openFile(t, join(directory, 'disk.img'))],
+    ['tree', join(tree, '.snap-to-s3-unfinished'), () => openTree(tree)],
+  ];
+  for (const [what, place, open] of prepared) {
+    symlinkSync(victim, place);
+    await assert.rejects(open(), isTargetError(/cannot be written: ELOOP/), what);
+    await remove(place);
+    linkSync(victim, place);
+    await assert.rejects(open(), isTargetError(/has other names|holds an unfinished restore/), what);
+    await remove(place);
+    writeFileSync(place, '');
+    chownSync(place, 12_345, 12_345);
+    await assert.rejects(open(), isTargetError(/belongs to another user/), what);
+    await remove(place);
+  }
+  assert.equal(readFileSync(victim, 'utf8'), 'precious');
+  const own = join(directory, 'disk.img.unfinished');
+  writeFileSync(own, '');
+  chmodSync(own, 0o666);
+  await using target = await openFile(t, join(directory, 'disk.img'));
+  assert.equal(statSync(target.path).mode & 0o777, 0o600);
+});
+
+const remove = async (path: string) => (await import('node:fs/promises')).rm(path);
+
+test('--overwrite replaces files, and nothing else', async (t) => {
+  const directory = temporaryDirectory(t);
+  const link = join(directory, 'link');
+  symlinkSync(join(directory, 'nowhere'), link);
+  for (const path of ['/dev/null', directory, link])
+    await assert.rejects(openFile(t, path, true), isTargetError(/is no regular file/));
+  await assert.rejects(openFile(t, link), isTargetError(/is there already/));
+});
+
+test('a device and its partitions, whatever the name', () => {
+  for (const [name, device, is] of [
+    ['/dev/sda1', '/dev/sda', true],
+    ['/dev/nvme0n1p2', '/dev/nvme0n1', true],
+    ['/dev/sdab', '/dev/sda', false],
+    ['/dev/mapper/a(b', '/dev/mapper/a(b', true],
+    ['/dev/mapper/axb1', '/dev/mapper/a.b', false],
+  ] as const)
+    assert.equal(isOrIsOn(name, device), is, name);
+});

@@ -1,0 +1,53 @@
+/** What killed runs have left is found, and nothing that another machine may be working with. */
+import assert from 'node:assert/strict';
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { basename, join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import { run } from '../../lab/core/run.ts';
+import { thisProcess } from '../../src/lib/process-identity.ts';
+import { newRunDirectory, orphanedDirectories } from '../../src/lib/temporary-files.ts';
+
+/** A directory on a filesystem of this kind. */
+async function mounted(t: TestContext, type: 'tmpfs' | 'ramfs'): Promise<string> {
+  const path = mkdtempSync(join(tmpdir(), 'snap-to-s3-test-'));
+  await run(['mount', '-t', type, type, path]);
+  t.after(async () => {
+    await run(['umount', path]);
+    rmSync(path, { recursive: true });
+  });
+  return path;
+}
+
+const OTHER_BOOT = '01234567-89ab-cdef-0123-456789abcdef';
+
+/** One for a living process, a dead one, one of another boot, and what only looks like them. */
+function fill(base: string): { dead: string; other: string } {
+  const { boot, namespace, pid } = thisProcess();
+  newRunDirectory(base);
+  const dead = `snap-to-s3-run-${boot}-${namespace}-${pid}-1-aaaaaa`;
+  const other = `snap-to-s3-run-${OTHER_BOOT}-${namespace}-${pid}-1-bbbbbb`;
+  for (const name of [dead, other, `snap-to-s3-run-${namespace}-${pid}-1-cccccc`, 'snap-to-s3-run-x'])
+    mkdirSync(join(base, name));
+  return { dead, other };
+}
+
+const found = (base: string): string[] =>
+  orphanedDirectories(base)
+    .map((path) => basename(path))
+    .sort();
+
+test('on a filesystem of this machine, also what is of an earlier boot', async (t) => {
+  const base = await mounted(t, 'tmpfs');
+  const { dead, other } = fill(base);
+  assert.deepEqual(found(base), [dead, other].sort());
+  rmSync(join(base, dead), { recursive: true });
+  assert.deepEqual(found(base), [other]);
+});
+
+/** Like NFS, it is not known to be one machine's. */
+test('on any other, only what this machine knows to be dead', async (t) => {
+  const base = await mounted(t, 'ramfs');
+  const { dead } = fill(base);
+  assert.deepEqual(found(base), [dead]);
+});
