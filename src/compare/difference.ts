@@ -30,7 +30,7 @@ export interface Difference {
 }
 
 /** Differences beyond this are counted, not kept: a wrong object has as many as it has files. */
-const KEPT = 1000;
+export const KEPT = 1000;
 
 export class DifferenceList {
   readonly kept: Difference[] = [];

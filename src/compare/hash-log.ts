@@ -5,7 +5,9 @@
  * differ is it asked which entries do, with the help of a file that holds a fixed record for each entry of one side.
  */
 import { createHash } from 'node:crypto';
-import { closeSync, openSync, readSync, writeSync } from 'node:fs';
+import { closeSync, openSync, readSync, statSync } from 'node:fs';
+import { writeWhole } from '../lib/write-whole.ts';
+import { KEPT } from './difference.ts';
 
 const HASH = 16;
 const RECORD = 2 * HASH;
@@ -60,22 +62,22 @@ export class HashLog implements Disposable {
   }
 
   #flush(): void {
-    writeSync(this.#descriptor, this.#batch, 0, this.#filled);
+    writeWhole(this.#descriptor, this.#batch.subarray(0, this.#filled));
     this.#filled = 0;
   }
 }
 
 export const NO_FACT = Buffer.alloc(HASH);
 
+/** The same in base 16. */
+export const ABSENT = NO_FACT.toString('hex');
+
 /** The facts of each name, in base 16, for names whose hash falls into one of several parts. */
 export type LoggedFacts = Map<string, string[]>;
 
-/** Part by part, so that each fits into memory. @param count of records in the log. */
-export function* readParts(
-  file: string,
-  count: number,
-): Generator<{ isMine: (name: Buffer) => boolean; facts: LoggedFacts }> {
-  const parts = Math.max(1, Math.ceil(count / AT_ONCE));
+/** Part by part, so that each fits into memory. */
+export function* readParts(file: string): Generator<{ isMine: (name: Buffer) => boolean; facts: LoggedFacts }> {
+  const parts = Math.max(1, Math.ceil(statSync(file).size / RECORD / AT_ONCE));
   for (let part = 0; part < parts; part++) {
     const isMine = (name: Buffer): boolean => name.readUInt32LE(0) % parts === part;
     yield { isMine, facts: readFacts(file, isMine) };
@@ -92,11 +94,37 @@ function readFacts(file: string, isMine: (name: Buffer) => boolean): LoggedFacts
         const name = batch.subarray(at, at + HASH);
         if (!isMine(name)) continue;
         const key = name.toString('hex');
-        facts.set(key, [...(facts.get(key) ?? []), batch.toString('hex', at + HASH, at + RECORD)]);
+        const fact = batch.subarray(at + HASH, at + RECORD);
+        const text = fact.equals(NO_FACT) ? ABSENT : fact.toString('hex');
+        const known = facts.get(key);
+        if (known) known.push(text);
+        else facts.set(key, [text]);
       }
     }
   } finally {
     closeSync(descriptor);
   }
   return facts;
+}
+
+/** Names that are known by their hashes, as many as are told; further ones are counted. */
+export class SomeNames {
+  readonly #hashes = new Set<string>();
+  /** Those that are not told. */
+  unnamed = 0;
+
+  /** @param name its hash in base 16; each is to be added once. */
+  add(name: string): void {
+    if (this.#hashes.size < KEPT) this.#hashes.add(name);
+    else this.unnamed++;
+  }
+
+  get count(): number {
+    return this.#hashes.size;
+  }
+
+  /** @param name its hash. */
+  has(name: Buffer): boolean {
+    return this.#hashes.has(name.toString('hex'));
+  }
 }

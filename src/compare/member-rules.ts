@@ -3,6 +3,7 @@
  * nothing is written through a link, and nothing gains rights that nobody granted.
  */
 import type { NewMember } from '../archive/tar-writer.ts';
+import { HashedSet } from '../lib/hashed-set.ts';
 import { pathOfMember } from './disk-tree.ts';
 import { WantedPaths } from './wanted-paths.ts';
 
@@ -34,12 +35,12 @@ const CAPABILITY = 'security.capability';
 export class MemberRules {
   readonly #rules: ExtractionRules;
   /** What has been taken as a directory, and as anything that could lead elsewhere. */
-  readonly #directories = new Set<string>(['']);
-  readonly #links = new Set<string>();
+  readonly #directories = new HashedSet();
+  readonly #links = new HashedSet();
   /** What was left out, and may be named again. */
-  readonly #devices = new Set<string>();
+  readonly #devices = new HashedSet();
   /** Where names can mean the same: all that were taken. */
-  readonly #names = new Set<string>();
+  readonly #names = new HashedSet();
   readonly wanted: WantedPaths;
   /** Files that come under the name of a wanted hard link to them, which is the first such name. */
   readonly #aliases: ReadonlyMap<string, string>;
@@ -48,6 +49,7 @@ export class MemberRules {
     this.#rules = rules;
     this.wanted = new WantedPaths(rules.paths);
     this.#aliases = new Map(rules.aliases);
+    this.#directories.add('');
     for (const alias of this.#aliases.values()) {
       for (let parent = parentOf(alias); parent !== ''; parent = parentOf(parent)) this.#directories.add(parent);
     }

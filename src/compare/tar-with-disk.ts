@@ -6,7 +6,7 @@ import { readMembers, TarError, type TarMember } from '../archive/tar-reader.ts'
 import { AllocatedParts, type FilePart, type MapperEnds } from './allocated-parts.ts';
 import { DifferenceList } from './difference.ts';
 import { DiskTree, pathOfMember, typeOf } from './disk-tree.ts';
-import { HashLog, HashSum, keyedHash, NO_FACT, readParts } from './hash-log.ts';
+import { HashLog, HashSum, keyedHash, NO_FACT, readParts, SomeNames } from './hash-log.ts';
 
 export interface TarComparisonOptions {
   /** Where the filesystem is mounted. */
@@ -54,8 +54,6 @@ class TarComparison {
   readonly #options: TarComparisonOptions;
   readonly #names = new HashSum();
   readonly #xattrs = new HashSum();
-  /** Inodes with several names that the tar holds in full; a second time would be a copy. */
-  readonly #inodes = new Set<bigint>();
   readonly #compared: Int32Array;
   readonly #allocated: AllocatedParts;
   readonly #scratch = Buffer.allocUnsafeSlow(COMPARE_AT_ONCE);
@@ -78,14 +76,16 @@ class TarComparison {
   run(): TarFindings {
     // What is missing from a tar that broke off would be all the rest of the disk.
     if (this.#takeAll()) this.#lookForMissing();
+    this.#lookForCopies();
     return { ...this.#findings, xattrSum: this.#xattrs.toString() };
   }
 
   /** @returns whether the tar is whole. */
   #takeAll(): boolean {
-    using log = new HashLog(this.#options.logFile);
+    using names = new HashLog(this.#options.logFile);
+    using inodes = new HashLog(this.#inodesFile);
     try {
-      for (const member of readMembers(this.#stream)) this.#take(member, log);
+      for (const member of readMembers(this.#stream)) this.#take(member, { names, inodes });
       return true;
     } catch (error) {
       if (!(error instanceof TarError)) throw error;
@@ -94,7 +94,7 @@ class TarComparison {
     }
   }
 
-  #take(member: TarMember, log: HashLog): void {
+  #take(member: TarMember, logs: Logs): void {
     this.#findings.members++;
     if (member.type === 'file' || member.type === 'hardlink') this.#tellOfFile();
     const path = pathOfMember(member.path);
@@ -106,12 +106,22 @@ class TarComparison {
     const name = keyedHash(this.#options.key, path);
     this.#names.add(name);
     const stat = this.#tree.stat(path);
-    log.add(name, stat ? this.#factOf(stat, member) : NO_FACT);
+    logs.names.add(name, stat ? this.#factOf(stat, member) : NO_FACT);
+    if (stat && this.#isLinkedFile(member, stat)) logs.inodes.add(inodeHash(this.#options.key, stat.ino), name);
     if (stat) this.#compare(path, member, stat);
     else {
       this.#findings.differences.add('not-on-disk', path, `the archive has a ${member.type} that the disk has not`);
       this.#skipContent(member);
     }
+  }
+
+  get #inodesFile(): string {
+    return `${this.#options.logFile}.inodes`;
+  }
+
+  /** Whether the tar holds a file in full that has several names on the disk. */
+  #isLinkedFile({ type }: TarMember, stat: BigIntStats): boolean {
+    return type === 'file' && stat.isFile() && stat.nlink > 1n && !this.#options.contentOnly;
   }
 
   #tellOfFile(): void {
@@ -170,11 +180,6 @@ class TarComparison {
   #compareFile(path: Buffer, member: TarMember, stat: BigIntStats): void {
     const { differences } = this.#findings;
     this.#findings.files++;
-    if (stat.nlink > 1n && !this.#options.contentOnly) {
-      if (this.#inodes.has(stat.ino))
-        differences.add('links', path, 'a file of its own in the archive, a hard link on the disk');
-      this.#inodes.add(stat.ino);
-    }
     if (stat.size !== member.size) {
       differences.add('size', path, `${member.size} bytes in the archive, ${stat.size} on the disk`);
       this.#skipContent(member);
@@ -267,9 +272,25 @@ class TarComparison {
     if (onDisk.toString() !== this.#names.toString()) this.#nameMissing();
   }
 
+  /** Files of several names that the tar holds in full more than once. */
+  #lookForCopies(): void {
+    const { key } = this.#options;
+    const { differences } = this.#findings;
+    const copies = new SomeNames();
+    for (const { facts } of readParts(this.#inodesFile)) {
+      for (const [, ...names] of facts.values()) for (const name of names) copies.add(name);
+    }
+    if (copies.count === 0) return;
+    for (const { path } of this.#tree.walk()) {
+      if (copies.has(keyedHash(key, path)))
+        differences.add('links', path, 'a file of its own in the archive, a hard link on the disk');
+    }
+    differences.count += copies.unnamed;
+  }
+
   #nameMissing(): void {
     const { differences } = this.#findings;
-    for (const { isMine, facts } of readParts(this.#options.logFile, this.#names.count)) {
+    for (const { isMine, facts } of readParts(this.#options.logFile)) {
       for (const { path, isSocket } of this.#tree.walk()) {
         const name = keyedHash(this.#options.key, path);
         if (isSocket || !isMine(name)) continue;
@@ -280,6 +301,16 @@ class TarComparison {
     }
   }
 }
+
+/** Records of what is too much to be remembered. */
+interface Logs {
+  /** Of all members, and what their attributes are. */
+  names: HashLog;
+  /** Of files with several names that the tar holds in full, and under which. */
+  inodes: HashLog;
+}
+
+const inodeHash = (key: Buffer, inode: bigint): Buffer => keyedHash(key, Buffer.from(String(inode)));
 
 /** Of all attributes of one inode. Both sides of a comparison use it. */
 export function xattrFact(key: Buffer, inode: bigint, xattrs: ReadonlyMap<string, Buffer>): Buffer {

@@ -8,13 +8,13 @@ import { type DifferenceKind, DifferenceList } from '../compare/difference.ts';
 import { DiskTree, pathOfMember, typeOf } from '../compare/disk-tree.ts';
 import { HashLog, HashSum, keyedHash, NO_FACT } from '../compare/hash-log.ts';
 import { xattrFact } from '../compare/tar-with-disk.ts';
-import { sleep } from '../lib/clock.ts';
 import { temporaryDirectory } from '../lib/temporary-files.ts';
 import type { CheckServices } from './check-object.ts';
 import { compareXattrs } from './compare-xattrs.ts';
 import { readDeepXattrs } from './deep-xattrs.ts';
 import type { ArchivedObject } from './find-archive.ts';
 import { readFileIndex } from './read-index.ts';
+import { walkInTurns } from './walk-in-turns.ts';
 
 export interface RestoredFindings {
   differences: DifferenceList;
@@ -25,9 +25,6 @@ export interface RestoredFindings {
 }
 
 const AT_ONCE = 1024 * 1024;
-
-/** Entries after which others have their turn. */
-const TURN = 4096;
 
 /**
  * Names, types, sizes, modes, times, links and the content of all files; owners, device nodes, set-ID bits, extended
@@ -73,7 +70,6 @@ class IndexComparison {
   readonly #key = randomBytes(32);
   readonly #names = new HashSum();
   readonly #xattrs = new HashSum();
-  #members = 0;
 
   /** @param ignore names of extended attributes that are not compared. */
   constructor(tree: DiskTree, isPrivileged: boolean, ignore: ReadonlySet<string>) {
@@ -100,7 +96,7 @@ class IndexComparison {
       add: (kind: DifferenceKind, detail: string, path = '') => differences.add(kind, path, detail),
     };
     const onDisk = compareXattrs({ root, key: this.#key, logFile, ignore: this.#ignore, signal });
-    await onDisk.finish({ xattrSum: this.#xattrs.toString(), members: this.#members }, sink);
+    await onDisk.finish({ xattrSum: this.#xattrs.toString() }, sink);
     differences.count += sink.count;
   }
 
@@ -113,7 +109,6 @@ class IndexComparison {
     const stat = this.#tree.stat(path);
     const name = keyedHash(this.#key, path);
     log.add(name, stat ? this.#xattrFact(stat, member) : NO_FACT);
-    this.#members++;
     if (!stat) return differences.add('not-on-disk', path, `a ${member.type} that was not restored`);
     this.#names.add(name);
     if (member.type === 'hardlink') return this.#compareLink(path, member, stat);
@@ -130,10 +125,7 @@ class IndexComparison {
   async lookForOthers(signal: AbortSignal): Promise<void> {
     if (this.found.differences.count > 0) return;
     const onDisk = new HashSum();
-    for (const { path } of this.#tree.walk()) {
-      onDisk.add(keyedHash(this.#key, path));
-      if (onDisk.count % TURN === 0) await sleep(0, signal);
-    }
+    for await (const { path } of walkInTurns(this.#tree, signal)) onDisk.add(keyedHash(this.#key, path));
     if (onDisk.toString() !== this.#names.toString())
       this.found.differences.add('not-in-archive', '', 'other names were restored than the index has');
   }

@@ -1,9 +1,20 @@
 /** The extended attributes of a disk against those that the members of a tar have. */
 import { type Difference, type DifferenceKind, DifferenceList } from '../compare/difference.ts';
 import { DiskTree } from '../compare/disk-tree.ts';
-import { HashSum, keyedHash, type LoggedFacts, NO_FACT, readParts } from '../compare/hash-log.ts';
+import {
+  ABSENT,
+  HashLog,
+  HashSum,
+  keyedHash,
+  type LoggedFacts,
+  NO_FACT,
+  readParts,
+  SomeNames,
+} from '../compare/hash-log.ts';
 import { xattrFact } from '../compare/tar-with-disk.ts';
+import { sleep } from '../lib/clock.ts';
 import { readDeepXattrs } from './deep-xattrs.ts';
+import { walkInTurns } from './walk-in-turns.ts';
 
 export interface XattrOrder {
   root: string;
@@ -30,10 +41,10 @@ export function compareXattrs(order: XattrOrder) {
   const summing = sumOf(order);
   summing.catch(() => {});
   return {
-    async finish(tar: { xattrSum: string; members: number }, found: Sink): Promise<void> {
+    async finish(tar: { xattrSum: string }, found: Sink): Promise<void> {
       const onDisk = await summing;
       if (onDisk === tar.xattrSum || found.list.some(({ kind }) => kind === 'damaged')) return;
-      const differences = await nameDifferences(order, tar.members);
+      const differences = await nameDifferences(order);
       for (const { kind, path, detail } of differences.kept) found.add(kind, detail, path);
       found.count += differences.count - differences.kept.length;
     },
@@ -58,36 +69,29 @@ async function* readFacts({ root, key, ignore, signal }: XattrOrder): AsyncGener
   }
 }
 
-/** Each inode once, as in a tar. */
+/** Each inode once, as in a tar: those with several names are noted in a file, and sorted out afterwards. */
 async function sumOf(order: XattrOrder): Promise<string> {
   const sum = new HashSum();
-  const seen = new Set<string>();
-  for await (const { fact, hasFurtherNames } of readFacts(order)) {
-    const text = hasFurtherNames ? fact.toString('hex') : '';
-    if (seen.has(text)) continue;
-    if (hasFurtherNames) seen.add(text);
-    sum.add(fact);
+  const file = `${order.logFile}.linked`;
+  {
+    using linked = new HashLog(file);
+    for await (const { fact, hasFurtherNames } of readFacts(order)) {
+      if (hasFurtherNames) linked.add(fact, NO_FACT);
+      else sum.add(fact);
+    }
+  }
+  for (const { facts } of readParts(file)) {
+    for (const fact of facts.keys()) sum.add(Buffer.from(fact, 'hex'));
+    await sleep(0, order.signal);
   }
   return sum.toString();
 }
 
-const ABSENT = NO_FACT.toString('hex');
-
-async function nameDifferences(order: XattrOrder, members: number): Promise<DifferenceList> {
+async function nameDifferences(order: XattrOrder): Promise<DifferenceList> {
   const differences = new DifferenceList();
-  const linked = new LinkedInodes();
-  for (const { isMine, facts } of readParts(order.logFile, members)) {
-    for await (const inode of readFacts(order)) {
-      const name = keyedHash(order.key, inode.path);
-      if (!isMine(name)) continue;
-      const inTar = facts.get(name.toString('hex')) ?? [];
-      facts.delete(name.toString('hex'));
-      if (inode.hasFurtherNames) linked.take(inode, inTar);
-      if (!isSame(inode, inTar)) differences.add('xattrs', inode.path, DIFFER);
-    }
-    nameSurplus(order, isMine, facts, differences);
-  }
-  linked.nameBare(differences);
+  const file = `${order.logFile}.names`;
+  await nameEach(order, file, differences);
+  await nameBare(order, file, differences);
   if (differences.count === 0) {
     differences.add(
       'xattrs',
@@ -98,6 +102,24 @@ async function nameDifferences(order: XattrOrder, members: number): Promise<Diff
   return differences;
 }
 
+/** @param file to be made, with each name of the inodes that have several, and whether the tar has attributes there. */
+async function nameEach(order: XattrOrder, file: string, differences: DifferenceList): Promise<void> {
+  using linked = new HashLog(file);
+  const compare = (inode: InodeXattrs, name: Buffer, inTar: readonly string[]) => {
+    if (inode.hasFurtherNames) linked.add(inode.fact, isBare(inTar) ? name : NO_FACT);
+    if (!isSame(inode, inTar)) differences.add('xattrs', inode.path, DIFFER);
+  };
+  for (const { isMine, facts } of readParts(order.logFile)) {
+    for await (const inode of readFacts(order)) {
+      const name = keyedHash(order.key, inode.path);
+      if (!isMine(name)) continue;
+      compare(inode, name, facts.get(name.toString('hex')) ?? []);
+      facts.delete(name.toString('hex'));
+    }
+    await nameSurplus(order, isMine, facts, differences);
+  }
+}
+
 const DIFFER = 'extended attributes or access control lists differ';
 
 /** In a tar, only the first name of a file has its attributes. */
@@ -106,32 +128,30 @@ const isSame = ({ fact, hasFurtherNames }: InodeXattrs, inTar: readonly string[]
 
 const isBare = (inTar: readonly string[]): boolean => inTar.every((fact) => fact === ABSENT);
 
-/** Files with several names, one of which must have the attributes, whichever comes first. */
-class LinkedInodes {
-  /** By their facts: the first name that the tar has without attributes; `null` once another one has some. */
-  readonly #bare = new Map<string, Buffer | null>();
-
-  take({ fact, path }: InodeXattrs, inTar: readonly string[]): void {
-    const key = fact.toString('hex');
-    if (!isBare(inTar)) this.#bare.set(key, null);
-    else if (!this.#bare.has(key)) this.#bare.set(key, path);
+/** Of the names of a file, one must have its attributes in the tar, whichever comes first. */
+async function nameBare({ root, key, signal }: XattrOrder, file: string, differences: DifferenceList): Promise<void> {
+  const bare = new SomeNames();
+  for (const { facts } of readParts(file)) {
+    for (const [first = ABSENT, ...others] of facts.values()) if (![first, ...others].includes(ABSENT)) bare.add(first);
+    await sleep(0, signal);
   }
-
-  nameBare(differences: DifferenceList): void {
-    for (const path of this.#bare.values()) {
-      if (path !== null) differences.add('xattrs', path, 'the archive has the file without its extended attributes');
-    }
+  if (bare.count === 0) return;
+  using tree = new DiskTree(root);
+  for await (const { path } of walkInTurns(tree, signal)) {
+    if (bare.has(keyedHash(key, path)))
+      differences.add('xattrs', path, 'the archive has the file without its extended attributes');
   }
+  differences.count += bare.unnamed;
 }
 
-function nameSurplus(
-  { root, key }: XattrOrder,
+async function nameSurplus(
+  { root, key, signal }: XattrOrder,
   isMine: (name: Buffer) => boolean,
   left: LoggedFacts,
   differences: DifferenceList,
-): void {
+): Promise<void> {
   using tree = new DiskTree(root);
-  for (const { path } of tree.walk()) {
+  for await (const { path } of walkInTurns(tree, signal)) {
     const name = keyedHash(key, path);
     const facts = isMine(name) ? left.get(name.toString('hex')) : undefined;
     if (facts?.some((fact) => fact !== ABSENT)) {

@@ -2,6 +2,7 @@
 import { closeSync } from 'node:fs';
 import { DiskTree } from '../compare/disk-tree.ts';
 import { type AttributedFile, readXattrs } from '../host/xattrs.ts';
+import { walkInTurns } from './walk-in-turns.ts';
 
 /** Bytes of a directory's path below the root. With the name of an entry and a root before it, it is less than PATH_MAX. */
 const LONGEST_DIRECTORY = 2048;
@@ -21,7 +22,7 @@ export async function* readDeepXattrs(root: string, signal: AbortSignal): AsyncG
   }
   if (!isDeep) return;
   using tree = new DiskTree(root);
-  for (const { path } of tree.walk()) {
+  for await (const { path } of walkInTurns(tree, signal)) {
     if (path.length <= LONGEST_DIRECTORY || isTooDeep(path) || !tree.stat(path)?.isDirectory()) continue;
     yield* below(path, tree, signal);
   }

@@ -1,0 +1,57 @@
+/** Which of very many texts have been seen, without keeping them. */
+import { hash, randomBytes } from 'node:crypto';
+
+const FIRST_SLOTS = 1024;
+
+/** Beyond this share of the slots, there are twice as many. */
+const MOST_FILLED = 0.7;
+
+/**
+ * Takes 12 to 23 bytes for each text, however long it is, outside of the heap of JavaScript. A text is told from another
+ * by 64 bits of a hash whose key is random in each process: nobody can choose two that are taken for one, and among ten
+ * million it happens by chance once in 300,000 runs.
+ */
+export class HashedSet {
+  readonly #key = randomBytes(32);
+  /** Two numbers for each slot; both are 0 where nothing is. */
+  #slots = new Uint32Array(2 * FIRST_SLOTS);
+  #size = 0;
+
+  has(text: string): boolean {
+    const [low, high] = this.#hash(text);
+    return this.#slots[this.#place(low, high)] !== 0;
+  }
+
+  add(text: string): void {
+    const [low, high] = this.#hash(text);
+    const at = this.#place(low, high);
+    if (this.#slots[at] !== 0) return;
+    this.#slots.set([low, high], at);
+    this.#size++;
+    if (this.#size > (this.#slots.length / 2) * MOST_FILLED) this.#grow();
+  }
+
+  /** The first number is never 0. */
+  #hash(text: string): [number, number] {
+    const digest = hash('sha256', Buffer.concat([this.#key, Buffer.from(text)]), 'buffer');
+    return [digest.readUInt32LE(0) || 1, digest.readUInt32LE(4)];
+  }
+
+  /** Where it is, or belongs. */
+  #place(low: number, high: number): number {
+    const slots = this.#slots;
+    const last = slots.length - 2;
+    let at = (high * 2) & last;
+    while (slots[at] !== 0 && (slots[at] !== low || slots[at + 1] !== high)) at = (at + 2) & last;
+    return at;
+  }
+
+  #grow(): void {
+    const before = this.#slots;
+    this.#slots = new Uint32Array(2 * before.length);
+    for (let at = 0; at < before.length; at += 2) {
+      const [low = 0, high = 0] = before.subarray(at, at + 2);
+      if (low !== 0) this.#slots.set([low, high], this.#place(low, high));
+    }
+  }
+}

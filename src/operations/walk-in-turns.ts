@@ -1,0 +1,16 @@
+/** A walk through a tree by a thread that has other things to do as well, such as renewing a claim. */
+import type { DiskEntry, DiskTree } from '../compare/disk-tree.ts';
+import { sleep } from '../lib/clock.ts';
+
+/** Entries after which others have their turn. */
+const TURN = 4096;
+
+/** @throws the signal's reason. */
+export async function* walkInTurns(tree: DiskTree, signal: AbortSignal): AsyncGenerator<DiskEntry> {
+  let entries = 0;
+  for (const entry of tree.walk()) {
+    yield entry;
+    entries++;
+    if (entries % TURN === 0) await sleep(0, signal);
+  }
+}

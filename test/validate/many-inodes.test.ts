@@ -1,0 +1,115 @@
+/** Trees of which a thread cannot remember every directory, or every file with several names. */
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import { closeSync, linkSync, mkdirSync, openSync, writeFileSync, writeSync } from 'node:fs';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import { Worker } from 'node:worker_threads';
+import type { Compared, ComparingOrder, ComparisonOrder } from '../../src/compare/comparing-thread.ts';
+import type { ReadingOrder } from '../../src/compare/reading-thread.ts';
+import { programFile } from '../../src/lib/program-file.ts';
+import { newRing } from '../../src/lib/shared-ring.ts';
+import { temporaryDirectory } from '../support/lab.ts';
+import { FULL } from '../support/sampled.ts';
+
+/** With SNAP_TO_S3_FULL, two million directories in the heap that the program gives to the thread. */
+const DIRECTORIES = FULL ? { count: 2_000_000, heap: 192 } : { count: 60_000, heap: 12 };
+
+/** Two names each: with SNAP_TO_S3_FULL, five million. */
+const LINKED = FULL ? { count: 2_500_000, heap: 192 } : { count: 2000, heap: 192 };
+
+/** The comparing thread by itself, with so many MiB of heap. */
+async function compareFile(tar: string, order: ComparisonOrder, heap: number): Promise<Compared> {
+  const ring = newRing();
+  const descriptor = openSync(tar, 'r');
+  const compared = new SharedArrayBuffer(4);
+  const comparing: ComparingOrder = { source: { plain: ring }, order, compared };
+  const reading: ReadingOrder = { descriptor, ring };
+  const reader = new Worker(programFile('compare/reading-thread'), { workerData: reading });
+  const worker = new Worker(programFile('compare/comparing-thread'), {
+    workerData: comparing,
+    resourceLimits: { maxOldGenerationSizeMb: heap, maxYoungGenerationSizeMb: 1 },
+  });
+  try {
+    return await new Promise<Compared>((resolve, reject) => worker.once('message', resolve).once('error', reject));
+  } finally {
+    await Promise.all([reader.terminate(), worker.terminate()]);
+    closeSync(descriptor);
+  }
+}
+
+const BLOCK = 512;
+
+/** Of a directory, with nothing in it but its name. */
+function directoryHeader(name: string): Buffer {
+  const header = Buffer.alloc(BLOCK);
+  header.write(name, 0, 'latin1');
+  header.write('0000755\x000000000\x000000000\x0000000000000\x0000000000000\x00        5', 100, 'latin1');
+  header.write('ustar\x0000', 257, 'latin1');
+  const sum = header.reduce((total, byte) => total + byte, 0);
+  header.write(`${sum.toString(8).padStart(6, '0')}\0 `, 148, 'latin1');
+  return header;
+}
+
+function writeDirectories(t: TestContext, count: number): string {
+  const file = join(temporaryDirectory(t), 'tar');
+  const descriptor = openSync(file, 'w');
+  for (let done = 0; done < count; ) {
+    const headers: Buffer[] = [];
+    for (; headers.length < 2000; done++)
+      headers.push(directoryHeader(`./a-directory-with-a-name-of-some-length-${done}/`));
+    writeSync(descriptor, Buffer.concat(headers));
+  }
+  writeSync(descriptor, Buffer.alloc(2 * BLOCK));
+  closeSync(descriptor);
+  return file;
+}
+
+test(`${DIRECTORIES.count} directories are restored`, async (t) => {
+  const { count, heap } = DIRECTORIES;
+  const rules = { paths: null, isPrivileged: false, isCaseless: true, aliases: [] };
+  const descriptor = openSync('/dev/null', 'w');
+  const order: ComparisonOrder = { how: 'extract', descriptor, rules, mostBytes: 1, cuts: null, records: null };
+  const { comparison } = await compareFile(writeDirectories(t, count), order, heap);
+  closeSync(descriptor);
+  assert.deepEqual([comparison.differences, comparison.members], [[], count]);
+});
+
+function makeLinked(t: TestContext, count: number): string {
+  const root = temporaryDirectory(t);
+  for (let made = 0, directory = ''; made < count; made++) {
+    if (made % 1000 === 0) {
+      directory = join(root, String(made));
+      mkdirSync(directory);
+    }
+    writeFileSync(join(directory, `${made}`), '');
+    linkSync(join(directory, `${made}`), join(directory, `${made}-too`));
+  }
+  return root;
+}
+
+test(`${LINKED.count} files with two names each are compared`, async (t) => {
+  const { count, heap } = LINKED;
+  const root = makeLinked(t, count);
+  const directory = temporaryDirectory(t);
+  const tar = join(directory, 'tar');
+  // The last file once more, in full: a copy that is none on the disk.
+  const copies = [`./${Math.floor((count - 1) / 1000) * 1000}/${count - 1}`];
+  const argv = ['--format=pax', '--pax-option=delete=atime,delete=ctime', '-C', root, '-cf', tar, '.'];
+  execFileSync('tar', argv);
+  execFileSync('tar', ['--format=pax', '-C', root, '--hard-dereference', '-rf', tar, ...copies]);
+  const order: ComparisonOrder = {
+    how: 'tar',
+    root,
+    contentOnly: false,
+    ignore: [],
+    key: randomBytes(32),
+    logFile: join(directory, 'log'),
+    mapper: null,
+  };
+  const { comparison } = await compareFile(tar, order, heap);
+  assert.equal(comparison.files, count + 1);
+  const found = comparison.differences.map(({ kind, path }) => `${kind} ${path}`);
+  assert.deepEqual(found, [`duplicate ${copies[0]?.slice(2)}`, `links ${copies[0]?.slice(2)}`]);
+});
