@@ -6,7 +6,8 @@ import { writeFileAtomically } from './core/files.ts';
 import { type LabOptions, startLab } from './index.ts';
 
 const options = JSON.parse(process.argv[2] ?? '{}') as LabOptions;
-const lab = await startLab(options);
+// Standard output is the lab's log.
+const lab = await startLab({ ...options, log: (line) => process.stdout.write(`${line}\n`) });
 const file = join(options.directory, RUNNING_FILE);
 const running: RunningLab = { pid: process.pid, endpoints: lab.endpoints, environment: lab.environment() };
 writeFileAtomically(file, JSON.stringify(running, null, 2));

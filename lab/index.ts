@@ -12,6 +12,7 @@ import { Context } from './core/context.ts';
 import type { Delays, InstanceIdentity, Service } from './core/contract.ts';
 import { type Listening, listen } from './core/http.ts';
 import { Identities, type Identity } from './core/identities.ts';
+import { leaveDirectory, takeDirectory } from './core/owner.ts';
 import { createEbsService } from './ebs/index.ts';
 import { createImdsService, type ImdsSettings } from './imds/index.ts';
 import { createPricingService } from './pricing/index.ts';
@@ -26,6 +27,8 @@ export interface LabOptions {
   pageSize?: number;
   /** Ports by service; by default any free ones. */
   ports?: Partial<Record<keyof Endpoints, number>>;
+  /** Told in a line of each request that was refused or failed. */
+  log?: (line: string) => void;
 }
 
 export interface Endpoints {
@@ -74,7 +77,9 @@ export async function startLab(options: LabOptions): Promise<Lab> {
     delays: { ...NO_DELAYS, ...options.delays },
     pageSize: options.pageSize,
     identities,
+    log: options.log ?? (() => {}),
   });
+  takeDirectory(directory);
   const imdsSettings: ImdsSettings = { spotAction: null, roleSeconds: ROLE_SECONDS, role: () => role(imdsSettings) };
   const role = roleOf(identities);
   // The services bring large schemas: loading them side by side halves the time to start.
@@ -106,6 +111,7 @@ export async function startLab(options: LabOptions): Promise<Lab> {
     [Symbol.asyncDispose]: async () => {
       await Promise.all(servers.map((server) => server.close()));
       await Promise.all([ec2.close(), s3.close()]);
+      leaveDirectory(directory);
     },
   };
 }

@@ -56,6 +56,7 @@ export const createControl =
       const body = await readBody(request);
       send(200, await handler((body.length === 0 ? null : JSON.parse(body.toString())) as never, lab));
     } catch (error) {
+      lab.context.failed('control', request, error);
       send(400, { error: error instanceof Error ? error.message : String(error) });
     }
   };

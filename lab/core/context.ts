@@ -30,6 +30,8 @@ export interface Frame {
   delays: Delays;
   pageSize: number | undefined;
   identities: Identities;
+  /** Told of requests that were refused or failed. */
+  log: (line: string) => void;
 }
 
 /** Minutes that a caller's clock may differ. */
@@ -103,6 +105,14 @@ export class Context implements LabContext {
       scope: claim.scope,
       timestamp: claim.timestamp,
     };
+  }
+
+  failed(service: ServiceName | 'control', { method = '', url = '' }: IncomingMessage, error: unknown): void {
+    const why =
+      error instanceof ServiceError
+        ? `${error.status} ${error.code}: ${error.message}`
+        : `500 ${error instanceof Error ? error.stack : String(error)}`;
+    this.#frame.log(`${this.now().toISOString()} ${service} ${method} ${url.split('?X-Amz-')[0]}: ${why}`);
   }
 
   allowed(caller: Caller, wanted: Authorization): boolean {

@@ -140,6 +140,8 @@ export interface LabContext {
    * @throws ServiceError in the service's dialect (`AuthFailure`, `SignatureDoesNotMatch`, `ExpiredToken`, ...).
    */
   authenticate(service: ServiceName, request: IncomingMessage, payloadSha256?: string): SignedRequest;
+  /** Notes why a request was not done: what nobody meant to happen with its stack. */
+  failed(service: ServiceName | 'control', request: IncomingMessage, error: unknown): void;
   /** Whether the caller's policy allows it; a caller without a policy may do everything. */
   allowed(caller: Caller, wanted: Authorization): boolean;
 }

@@ -146,16 +146,20 @@ const normalised = (path: string): string =>
     .map((segment) => encode(decodeURIComponent(segment)))
     .join('/');
 
+/** Sorted by name, then by value: of the pairs as texts, `a-b=1` would come before `a=1`. */
 const canonicalQuery = (query: string): string =>
   query
     .split('&')
     .filter((pair) => pair !== '' && !pair.startsWith('X-Amz-Signature='))
     .map((pair) => {
       const [name = '', value = ''] = pair.split(/=(.*)/s);
-      return `${encode(decodePlus(name))}=${encode(decodePlus(value))}`;
+      return [encode(decodePlus(name)), encode(decodePlus(value))] as const;
     })
-    .sort()
+    .sort(([a, x], [b, y]) => inOrder(a, b) || inOrder(x, y))
+    .map((pair) => pair.join('='))
     .join('&');
+
+const inOrder = (one: string, other: string): number => (one < other ? -1 : Number(one > other));
 
 const decodePlus = (text: string): string => decodeURIComponent(text.replaceAll('+', '%20'));
 

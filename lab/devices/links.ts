@@ -1,14 +1,27 @@
-/** The names under which an instance finds a volume: the one asked for, and the one made from its serial number. */
-import { lstatSync, mkdirSync, readlinkSync, symlinkSync, unlinkSync } from 'node:fs';
-import { partitionsOf } from './loop.ts';
+/**
+ * The names under which an instance finds a volume: the one asked for, and the one made from its serial number.
+ *
+ * Labs side by side share these names. A link belongs to the lab below whose directory the image of its loop device is; one that a
+ * killed lab has left belongs to nobody, and is removed by whoever meets it.
+ */
+import { randomUUID } from 'node:crypto';
+import { lstatSync, mkdirSync, readdirSync, readlinkSync, renameSync, symlinkSync, unlinkSync } from 'node:fs';
+import { isInUse } from '../core/owner.ts';
+import { imageOf, partitionsOf } from './loop.ts';
 
 const BY_ID = '/dev/disk/by-id';
 
-const serialLink = (volumeId: string): string =>
-  `${BY_ID}/nvme-Amazon_Elastic_Block_Store_${volumeId.replace('-', '')}`;
+const SERIAL = 'nvme-Amazon_Elastic_Block_Store_';
 
-/** Whether something has the name, be it a real disk or another lab's. */
+const serialLink = (volumeId: string): string => `${BY_ID}/${SERIAL}${volumeId.replace('-', '')}`;
+
+/** Whether something has the name, be it a real disk or another lab's; what a killed lab has left is removed. */
 export function isTaken(path: string): boolean {
+  dropIfDead(path);
+  return isThere(path);
+}
+
+function isThere(path: string): boolean {
   try {
     lstatSync(path);
     return true;
@@ -17,10 +30,42 @@ export function isTaken(path: string): boolean {
   }
 }
 
+/** Removes all links that killed labs have left. Their volumes keep their devices, and a lab that comes up again links them. */
+export function dropDeadLinks(): void {
+  const names = readdirSync('/dev').filter((name) => /^(sd|xvd)[a-z]/.test(name));
+  const serials = namesIn(BY_ID).filter((name) => name.startsWith(SERIAL));
+  for (const path of [...names.map((name) => `/dev/${name}`), ...serials.map((name) => `${BY_ID}/${name}`)]) {
+    dropIfDead(path);
+  }
+}
+
+/** Another lab may be putting its own link there at this moment: that is put back. */
+function dropIfDead(path: string): void {
+  const target = targetOf(path);
+  if (target === null || !isDead(target)) return;
+  const aside = `${path}.${randomUUID()}`;
+  try {
+    renameSync(path, aside);
+    if (targetOf(aside) === target) unlinkSync(aside);
+    else renameSync(aside, path);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+  }
+}
+
+/** Only labs link to loop devices. @param target of a link. */
+function isDead(target: string): boolean {
+  const [, loop] = /^\/dev\/(loop\d+)(?:p\d+)?$/.exec(target) ?? [];
+  if (loop === undefined) return false;
+  const [, directory] = /^(.*)\/ec2\/volumes\/[^/]+$/.exec(imageOf(loop) ?? '') ?? [];
+  return directory === undefined || !isInUse(directory);
+}
+
 /** A name that is taken stays what it is, also where another lab takes it at this moment: the serial number is enough. */
 export function linkDevice(device: string, volumeId: string, requestedName: string): void {
   mkdirSync(BY_ID, { recursive: true });
   for (const [link, target] of linksOf(device, volumeId, requestedName)) {
+    dropIfDead(link);
     try {
       symlinkSync(target, link);
     } catch (error) {
@@ -32,7 +77,7 @@ export function linkDevice(device: string, volumeId: string, requestedName: stri
 /** Removes links that point to the device, and no others. */
 export function unlinkDevice(device: string, volumeId: string, requestedName: string): void {
   for (const [link, target] of linksOf(device, volumeId, requestedName)) {
-    if (isTaken(link) && pointsTo(link, target)) unlinkSync(link);
+    if (targetOf(link) === target) unlinkSync(link);
   }
 }
 
@@ -48,10 +93,18 @@ function linksOf(device: string, volumeId: string, requestedName: string): [stri
   ];
 }
 
-function pointsTo(link: string, target: string): boolean {
+function targetOf(link: string): string | null {
   try {
-    return readlinkSync(link) === target;
+    return readlinkSync(link);
   } catch {
-    return false;
+    return null;
+  }
+}
+
+function namesIn(directory: string): string[] {
+  try {
+    return readdirSync(directory);
+  } catch {
+    return [];
   }
 }

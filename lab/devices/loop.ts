@@ -1,5 +1,5 @@
 /** Image files as block devices: loop devices, with a node for each partition. */
-import { readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { run } from '../core/run.ts';
 
 /**
@@ -26,17 +26,30 @@ export async function detachImage(device: string): Promise<void> {
 export function loopDevicesBelow(directory: string): Map<string, string> {
   const found = new Map<string, string>();
   for (const name of readdirSync('/sys/block').filter((entry) => entry.startsWith('loop'))) {
-    const image = backingFile(name);
-    if (image?.startsWith(`${directory}/`)) found.set(image.replace(/ \(deleted\)$/, ''), `/dev/${name}`);
+    const image = imageOf(name);
+    if (image?.startsWith(`${directory}/`)) found.set(image, `/dev/${name}`);
   }
   return found;
 }
 
-function backingFile(name: string): string | null {
+/** The image behind a loop device, which may have been deleted. @param name e.g. `loop3`. @returns `null` where there is none. */
+export function imageOf(name: string): string | null {
   try {
-    return readFileSync(`/sys/block/${name}/loop/backing_file`, 'utf8').trim();
+    return readFileSync(`/sys/block/${name}/loop/backing_file`, 'utf8')
+      .trim()
+      .replace(/ \(deleted\)$/, '');
   } catch {
     return null;
+  }
+}
+
+/** Loop devices of labs whose directories are gone: nobody comes back for them. */
+export async function detachOrphans(): Promise<void> {
+  for (const name of readdirSync('/sys/block').filter((entry) => entry.startsWith('loop'))) {
+    const [, directory] = /^(.*)\/ec2\/(?:volumes|snapshots)\/[^/]+$/.exec(imageOf(name) ?? '') ?? [];
+    if (directory === undefined || existsSync(directory) || mountsOf(`/dev/${name}`).length > 0) continue;
+    // Another lab may do the same at this moment.
+    await detachImage(`/dev/${name}`).catch(() => {});
   }
 }
 

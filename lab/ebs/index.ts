@@ -2,6 +2,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { ConnectionGone, type LabContext, type Service, ServiceError } from '../core/contract.ts';
 import { readBody } from '../core/http.ts';
+import { sha256 } from '../core/sigv4.ts';
 import { failure, type SnapshotShelf } from './contract.ts';
 import { BlockReader } from './reading.ts';
 import { SnapshotWriter } from './writing.ts';
@@ -30,7 +31,7 @@ export function createEbsService(context: LabContext, shelf: SnapshotShelf): Ser
     const url = new URL(request.url ?? '/', 'http://ebs');
     const { operation, snapshotId, index } = routeOf(request.method ?? '', url.pathname);
     const body = request.method === 'GET' ? Buffer.alloc(0) : await readBody(request);
-    const signed = context.authenticate('ebs', request);
+    const signed = context.authenticate('ebs', request, payloadHash(request, body));
     const details = { snapshotId, block: Number.isNaN(index) ? '' : String(index) };
     const { behaviours } = await context.admit({ service: 'ebs', operation, details }, request, response);
     const resources = [`arn:aws:ec2:${context.region}::snapshot/${snapshotId}`];
@@ -58,11 +59,16 @@ export function createEbsService(context: LabContext, shelf: SnapshotShelf): Ser
     try {
       await answer(request, response);
     } catch (error) {
+      context.failed('ebs', request, error);
       if (!(error instanceof ConnectionGone)) sendError(response, error);
     }
   };
   return { name: 'ebs', handle, leftovers: async () => [], close: async () => {} };
 }
+
+/** Blocks may be signed without their bytes, whose checksum is a header; all else is signed as it is. */
+const payloadHash = ({ headers }: IncomingMessage, body: Buffer): string =>
+  headers['x-amz-content-sha256'] === 'UNSIGNED-PAYLOAD' ? 'UNSIGNED-PAYLOAD' : sha256(body);
 
 function routeOf(asked: string, pathname: string) {
   for (const { operation, method, path } of ROUTES) {

@@ -1,8 +1,8 @@
 /** Attachments: a volume's image as a block device of this machine, for as long as EC2 says that it is attached. */
 
 import { type LabContext, type Leftover, ServiceError } from '../core/contract.ts';
-import { isTaken, linkDevice, unlinkDevice } from '../devices/links.ts';
-import { attachImage, detachImage, loopDevicesBelow, mountsOf } from '../devices/loop.ts';
+import { dropDeadLinks, isTaken, linkDevice, unlinkDevice } from '../devices/links.ts';
+import { attachImage, detachImage, detachOrphans, loopDevicesBelow, mountsOf } from '../devices/loop.ts';
 import { limitReads } from '../devices/read-limit.ts';
 import type { Ec2State, StoredAttachment, StoredVolume } from './state.ts';
 import { attachmentToWire, findVolume, volumeState } from './volumes.ts';
@@ -164,8 +164,10 @@ async function unplug(volume: StoredVolume, attachment: StoredAttachment): Promi
   attachment.loop = null;
 }
 
-/** After a restart: loop devices outlive a killed lab, and a closed one takes its devices with it. */
+/** After a start: loop devices and links outlive a killed lab, and a closed one takes its devices with it. */
 export async function recoverDevices(state: Ec2State): Promise<void> {
+  dropDeadLinks();
+  await detachOrphans();
   const loops = loopDevicesBelow(state.directory);
   for (const volume of state.volumes.values()) {
     const { attachment } = volume;

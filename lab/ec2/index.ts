@@ -86,7 +86,15 @@ export async function createEc2Service(context: LabContext): Promise<Ec2Service>
 
   return {
     name: 'ec2',
-    handle: (request, response) => respond(response, () => answer(request, response)),
+    handle: (request, response) =>
+      respond(response, async () => {
+        try {
+          return await answer(request, response);
+        } catch (error) {
+          context.failed('ec2', request, error);
+          throw error;
+        }
+      }),
     registerSnapshot: async (fixture) => {
       const { id, volumeId } = await oneAtATime(() => registerSnapshot(state, context, fixture));
       return { snapshotId: id, volumeId };

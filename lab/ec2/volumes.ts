@@ -85,6 +85,18 @@ function volumeOfToken(state: Ec2State, input: CreateVolumeInput): StoredVolume 
 
 const requestOf = ({ ClientToken: _token, ...rest }: CreateVolumeInput): string => JSON.stringify(rest);
 
+function checkParameters({ Size, SnapshotId, KmsKeyId, Encrypted }: CreateVolumeInput): void {
+  if (Size === undefined && SnapshotId === undefined) {
+    throw new ServiceError('MissingParameter', 'The request must contain the parameter size/snapshot');
+  }
+  if (KmsKeyId !== undefined && Encrypted !== true) {
+    throw new ServiceError(
+      'InvalidParameterDependency',
+      'The parameter KmsKeyId requires the parameter Encrypted to be set.',
+    );
+  }
+}
+
 function checkedVolume(state: Ec2State, context: LabContext, input: CreateVolumeInput, region: string): StoredVolume {
   const type = input.VolumeType ?? 'gp2';
   const limits = SIZES[type];
@@ -92,12 +104,7 @@ function checkedVolume(state: Ec2State, context: LabContext, input: CreateVolume
   if (!input.AvailabilityZone?.startsWith(region)) {
     throw new ServiceError('InvalidZone.NotFound', `The zone '${input.AvailabilityZone}' does not exist.`);
   }
-  if (input.KmsKeyId !== undefined && input.Encrypted !== true) {
-    throw new ServiceError(
-      'InvalidParameterDependency',
-      'The parameter KmsKeyId requires the parameter Encrypted to be set.',
-    );
-  }
+  checkParameters(input);
   const source = input.SnapshotId === undefined ? null : usableSnapshot(state, context, input.SnapshotId);
   const sizeGiB = input.Size ?? source?.sizeGiB ?? 0;
   if (source && sizeGiB < source.sizeGiB) {

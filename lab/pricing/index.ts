@@ -45,6 +45,7 @@ export function createPricingService(context: LabContext): Service {
     try {
       await answer(request, response);
     } catch (error) {
+      context.failed('pricing', request, error);
       if (!(error instanceof ConnectionGone)) sendError(response, error);
     }
   };

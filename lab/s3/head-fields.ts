@@ -40,6 +40,13 @@ export function readHead({ request }: Exchange): ObjectHead {
     if (name.startsWith('x-amz-meta-')) metadata[name.slice('x-amz-meta-'.length)] = value;
     else if (KEPT_HEADERS.includes(name)) headers[name] = value;
   }
+  // The framing of a body is no property of the object.
+  const encoding = (headers['content-encoding'] ?? '')
+    .split(/,\s*/)
+    .filter((one) => one !== '' && one !== 'aws-chunked');
+  if (encoding.length > 0) headers['content-encoding'] = encoding.join(',');
+  else delete headers['content-encoding'];
+  headers['x-amz-server-side-encryption'] ??= 'AES256';
   checkMetadata(metadata);
   const storageClass = String(request.headers['x-amz-storage-class'] ?? 'STANDARD');
   if (!CLASSES.has(storageClass))
@@ -93,6 +100,28 @@ export function checkTags(pairs: readonly (readonly [string, string])[]): Record
   }
   return tags;
 }
+
+/** How an object is encrypted, which is part of every answer about it. Since 2023 all objects are, by default with AES256. */
+export const encryptionHeaders = ({ headers }: Pick<ObjectHead, 'headers'>): Record<string, string> =>
+  Object.fromEntries(Object.entries(headers).filter(([name]) => name.startsWith('x-amz-server-side-encryption')));
+
+/** Headers of the answer that the query sets, e.g. `response-content-type`. */
+export const askedHeaders = ({ query }: Exchange): Record<string, string> =>
+  Object.fromEntries(
+    [...query].flatMap(([name, value]) =>
+      RESPONSE_HEADERS.includes(name) ? [[name.slice('response-'.length), value]] : [],
+    ),
+  );
+
+/** Source: GetObject of the S3 API reference. */
+export const RESPONSE_HEADERS = [
+  'response-cache-control',
+  'response-content-disposition',
+  'response-content-encoding',
+  'response-content-language',
+  'response-content-type',
+  'response-expires',
+];
 
 /** The headers that describe an object. */
 export function objectHeaders(object: StoredObject): Record<string, string> {

@@ -21,6 +21,7 @@ export async function createS3Service(context: LabContext): Promise<S3Service> {
       try {
         await answer(request, response, context, store);
       } catch (error) {
+        context.failed('s3', request, error);
         fail(error, request, response);
       }
     },
@@ -42,7 +43,8 @@ async function answer(
 ): Promise<void> {
   const url = new URL(request.url ?? '/', 'http://s3');
   const [, bucketName = '', key = ''] = (/^\/([^/]*)\/?([\s\S]*)$/.exec(url.pathname) ?? []).map(decodeURIComponent);
-  const route = routeOf(request.method ?? '', bucketName, key, url.searchParams);
+  const { method = '', headers } = request;
+  const route = routeOf({ method, bucket: bucketName, key, query: url.searchParams, headers });
   const signed = context.authenticate('s3', request);
   if (!route)
     throw new ServiceError(

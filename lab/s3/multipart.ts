@@ -23,9 +23,9 @@ import {
   sendXml,
   smallBody,
 } from './exchange.ts';
-import { readHead } from './head-fields.ts';
+import { encryptionHeaders, readHead } from './head-fields.ts';
 import { checkKey } from './objects.ts';
-import type { StoredPart, Upload } from './store.ts';
+import type { StoredObject, StoredPart, Upload } from './store.ts';
 import { parseXml } from './xml.ts';
 
 const SMALLEST_PART = 5 * 2 ** 20;
@@ -53,6 +53,7 @@ export const createMultipartUpload: Operation = (exchange) => {
     { Bucket: name, Key: key, UploadId: upload.id },
     {
       ...(checksum ? { 'x-amz-checksum-algorithm': checksum.algorithm, 'x-amz-checksum-type': checksum.type } : {}),
+      ...encryptionHeaders(upload),
     },
   );
 };
@@ -70,7 +71,7 @@ function checksumOrder(exchange: Exchange): Upload['checksum'] {
   return { algorithm, type };
 }
 
-function uploadOf(exchange: Exchange): Upload {
+export function uploadOf(exchange: Exchange): Upload {
   bucketOf(exchange);
   const upload = exchange.store.upload(exchange.query.get('uploadId') ?? '');
   if (upload && upload.bucket === exchange.bucketName && upload.key === exchange.key) return upload;
@@ -84,10 +85,7 @@ function uploadOf(exchange: Exchange): Upload {
 export const uploadPart: Operation = async (exchange) => {
   const upload = uploadOf(exchange);
   const { store, request, context } = exchange;
-  const number = Number(exchange.query.get('partNumber'));
-  if (!Number.isInteger(number) || number < 1 || number > MOST_PARTS) {
-    throw new ServiceError('InvalidArgument', 'Part number must be an integer between 1 and 10000, inclusive');
-  }
+  const number = partNumberOf(exchange);
   if (Number(request.headers['content-length'] ?? 0) > LARGEST_PART) {
     throw new ServiceError('EntityTooLarge', 'Your proposed upload exceeds the maximum allowed size');
   }
@@ -95,24 +93,34 @@ export const uploadPart: Operation = async (exchange) => {
   const wanted = upload.checksum?.algorithm ?? 'CRC32';
   const { bytes, md5, checksums } = await receiveBody(request, { file, signed: exchange.signed, wanted });
   checkAlgorithm(upload, checksums, file, exchange);
+  const modified = context.now().toISOString();
+  keepPart(exchange, upload, number, { file, bytes, md5, checksum: checksums[wanted] ?? null, modified });
+  const sent = upload.checksum?.algorithm ?? (Object.keys(checksums)[0] as Algorithm | undefined);
+  const value = sent === undefined ? undefined : checksums[sent];
+  sendEmpty(exchange, 200, {
+    etag: `"${md5}"`,
+    ...(sent && value ? { [headerOf(sent)]: value } : {}),
+    ...encryptionHeaders(upload),
+  });
+};
+
+export function partNumberOf({ query }: Exchange): number {
+  const number = Number(query.get('partNumber'));
+  if (Number.isInteger(number) && number >= 1 && number <= MOST_PARTS) return number;
+  throw new ServiceError('InvalidArgument', 'Part number must be an integer between 1 and 10000, inclusive');
+}
+
+/** @throws ServiceError when the upload has ended meanwhile; there is no file then. */
+export function keepPart({ store }: Exchange, upload: Upload, number: number, part: StoredPart): void {
   if (!store.upload(upload.id)) {
-    store.dropFile(file);
+    store.dropFile(part.file);
     throw new ServiceError('NoSuchUpload', 'The specified upload does not exist.', 404);
   }
   const replaced = upload.parts[number];
-  upload.parts[number] = {
-    file,
-    bytes,
-    md5,
-    checksum: checksums[wanted] ?? null,
-    modified: context.now().toISOString(),
-  };
+  upload.parts[number] = part;
   store.saveUpload(upload);
   if (replaced) store.dropFile(replaced.file);
-  const sent = upload.checksum?.algorithm ?? (Object.keys(checksums)[0] as Algorithm | undefined);
-  const value = sent === undefined ? undefined : checksums[sent];
-  sendEmpty(exchange, 200, { etag: `"${md5}"`, ...(sent && value ? { [headerOf(sent)]: value } : {}) });
-};
+}
 
 /** Source: the answer that S3 gives, recorded in issues of the SDK. */
 function checkAlgorithm(
@@ -142,8 +150,7 @@ export const completeMultipartUpload: Operation = async (exchange) => {
   const body = parseXml(await smallBody(exchange), 'CompleteMultipartUpload') as { Part?: NamedPart[] };
   const { store } = exchange;
   const repeated = store.object(exchange.bucketName, exchange.key);
-  if (repeated && repeated.uploadId === exchange.query.get('uploadId'))
-    return sendCompleted(exchange, repeated.etag, repeated.checksum);
+  if (repeated && repeated.uploadId === exchange.query.get('uploadId')) return sendCompleted(exchange, repeated);
   const upload = uploadOf(exchange);
   checkWriteConditions(exchange);
   const parts = chosenParts(upload, body.Part ?? []);
@@ -171,7 +178,7 @@ export const completeMultipartUpload: Operation = async (exchange) => {
   });
   store.dropUpload(upload, parts);
   if (exchange.behaviours.has('lost-answer')) return void exchange.request.socket.destroy();
-  sendCompleted(exchange, etag, checksum);
+  sendCompleted(exchange, { etag, checksum, headers: head.headers });
 };
 
 function chosenParts(upload: Upload, named: readonly NamedPart[]): StoredPart[] {
@@ -232,14 +239,17 @@ function etagOf(parts: readonly StoredPart[]): string {
   return `"${hash.digest('hex')}-${parts.length}"`;
 }
 
-const sendCompleted = (exchange: Exchange, etag: string, checksum: Checksum | null): void =>
-  sendXml(exchange, 'CompleteMultipartUploadResult', {
+function sendCompleted(exchange: Exchange, object: Pick<StoredObject, 'etag' | 'checksum' | 'headers'>): void {
+  const { etag, checksum } = object;
+  const content = {
     Location: `/${exchange.bucketName}/${exchange.key}`,
     Bucket: exchange.bucketName,
     Key: exchange.key,
     ETag: etag,
     ...(checksum ? { [`Checksum${checksum.algorithm}`]: checksum.value, ChecksumType: checksum.type } : {}),
-  });
+  };
+  sendXml(exchange, 'CompleteMultipartUploadResult', content, encryptionHeaders(object));
+}
 
 /** S3 may begin its answer before it knows how it ends. Source: CompleteMultipartUpload of the S3 API reference. */
 const sendLateError = ({ response }: Exchange): void => {

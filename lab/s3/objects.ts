@@ -6,7 +6,7 @@ import { receiveBody } from './body.ts';
 import { ALGORITHMS, type Algorithm, type Checksum, headerOf } from './checksums.ts';
 import { checkReadConditions, checkWriteConditions } from './conditions.ts';
 import { bucketOf, type Exchange, header, type Operation, sendEmpty, sendXml, smallBody } from './exchange.ts';
-import { objectHeaders, readHead } from './head-fields.ts';
+import { askedHeaders, encryptionHeaders, objectHeaders, readHead } from './head-fields.ts';
 import type { StoredObject } from './store.ts';
 import { parseXml } from './xml.ts';
 
@@ -43,7 +43,7 @@ export const putObject: Operation = async (exchange) => {
     uploadId: null,
     restore: null,
   });
-  sendEmpty(exchange, 200, { etag: `"${md5}"`, ...checksumHeaders(checksum) });
+  sendEmpty(exchange, 200, { etag: `"${md5}"`, ...checksumHeaders(checksum), ...encryptionHeaders(head) });
 };
 
 /** The one that the client sent; S3 keeps a checksum of every object. */
@@ -79,6 +79,7 @@ export const headObject: Operation = (exchange) => {
   const range = rangeOf(exchange, object);
   sendEmpty(exchange, range.partial ? 206 : 200, {
     ...objectHeaders(object),
+    ...askedHeaders(exchange),
     ...askedChecksum(exchange, object),
     ...range.headers,
   });
@@ -90,7 +91,8 @@ export const getObject: Operation = async (exchange) => {
   checkReadable(object, exchange);
   const range = rangeOf(exchange, object);
   const checksum = range.partial ? {} : askedChecksum(exchange, object);
-  exchange.response.writeHead(range.partial ? 206 : 200, { ...objectHeaders(object), ...checksum, ...range.headers });
+  const headers = { ...objectHeaders(object), ...askedHeaders(exchange), ...checksum, ...range.headers };
+  exchange.response.writeHead(range.partial ? 206 : 200, headers);
   try {
     const bytes = bytesOf(object, range.start, range.end);
     const flipped = exchange.behaviours.get('flip-bit');
@@ -114,10 +116,14 @@ const askedChecksum = (exchange: Exchange, object: StoredObject): Record<string,
   header(exchange, 'x-amz-checksum-mode') === 'ENABLED' ? checksumHeaders(object.checksum) : {};
 
 /** Objects in the archive classes can be read only while a restored copy is there. */
-function checkReadable(object: StoredObject, { context }: Exchange): void {
-  if (object.storageClass !== 'GLACIER' && object.storageClass !== 'DEEP_ARCHIVE') return;
+export function isReadable({ storageClass, restore }: StoredObject, { context }: Exchange): boolean {
+  if (storageClass !== 'GLACIER' && storageClass !== 'DEEP_ARCHIVE') return true;
   const time = context.now().getTime();
-  if (object.restore && Date.parse(object.restore.readyAt) <= time && Date.parse(object.restore.expires) > time) return;
+  return restore !== null && Date.parse(restore.readyAt) <= time && Date.parse(restore.expires) > time;
+}
+
+function checkReadable(object: StoredObject, exchange: Exchange): void {
+  if (isReadable(object, exchange)) return;
   throw new ServiceError('InvalidObjectState', "The operation is not valid for the object's storage class", 403, {
     StorageClass: object.storageClass,
   });
@@ -168,7 +174,7 @@ const range = (object: StoredObject, start: number, end: number, partial: boolea
 const READ_AT_ONCE = 1024 * 1024;
 
 /** A chunk is there until the next one is asked for. */
-async function* bytesOf(object: StoredObject, start: number, end: number): AsyncGenerator<Buffer> {
+export async function* bytesOf(object: StoredObject, start: number, end: number): AsyncGenerator<Buffer> {
   const buffer = Buffer.allocUnsafeSlow(Math.min(READ_AT_ONCE, end - start));
   let offset = 0;
   for (const { file, bytes } of object.parts) {
@@ -273,7 +279,7 @@ export const getObjectAttributes: Operation = (exchange) => {
         asked.has('Checksum') && checksum
           ? { [`Checksum${checksum.algorithm}`]: checksum.value, ChecksumType: checksum.type }
           : null,
-      ObjectParts: asked.has('ObjectParts') && multipart ? objectParts(object) : null,
+      ObjectParts: asked.has('ObjectParts') && multipart ? objectParts(exchange, object) : null,
       StorageClass: asked.has('StorageClass') ? object.storageClass : null,
       ObjectSize: asked.has('ObjectSize') ? object.bytes : null,
     },
@@ -281,12 +287,21 @@ export const getObjectAttributes: Operation = (exchange) => {
   );
 };
 
-const objectParts = ({ parts, checksum }: StoredObject) => ({
-  TotalPartsCount: parts.length,
-  IsTruncated: false,
-  Part: parts.map((part, index) => ({
-    PartNumber: index + 1,
-    Size: part.bytes,
-    ...(checksum && part.checksum !== null ? { [`Checksum${checksum.algorithm}`]: part.checksum } : {}),
-  })),
-});
+/** Their number is `PartsCount` on the wire. */
+function objectParts(exchange: Exchange, { parts, checksum }: StoredObject) {
+  const after = Number(header(exchange, 'x-amz-part-number-marker') ?? 0);
+  const most = Math.min(Number(header(exchange, 'x-amz-max-parts') ?? 1000), exchange.context.pageSize ?? 1000);
+  const shown = parts.slice(after, after + most);
+  return {
+    PartsCount: parts.length,
+    PartNumberMarker: after,
+    NextPartNumberMarker: after + shown.length,
+    MaxParts: most,
+    IsTruncated: after + shown.length < parts.length,
+    Part: shown.map((part, index) => ({
+      PartNumber: after + index + 1,
+      Size: part.bytes,
+      ...(checksum && part.checksum !== null ? { [`Checksum${checksum.algorithm}`]: part.checksum } : {}),
+    })),
+  };
+}

@@ -1,6 +1,9 @@
 /** Which operation a request asks for, and what its caller must be allowed to do. */
+import type { IncomingHttpHeaders } from 'node:http';
 import * as buckets from './buckets.ts';
+import * as copying from './copying.ts';
 import type { Operation } from './exchange.ts';
+import { RESPONSE_HEADERS } from './head-fields.ts';
 import { listObjects, listObjectsV2 } from './listing.ts';
 import * as multipart from './multipart.ts';
 import * as objects from './objects.ts';
@@ -20,6 +23,8 @@ interface Pattern extends Route {
   target: Target;
   /** Query parameters that must be there. */
   query: readonly string[];
+  /** A header that must be there. */
+  header?: string;
 }
 
 const pattern = (
@@ -38,7 +43,7 @@ const pattern = (
   actions,
 });
 
-/** Those with more query parameters come first. */
+/** Those with more query parameters, and those with a header, come first. */
 const PATTERNS: readonly Pattern[] = [
   pattern('GET', 'account', [], 'ListBuckets', buckets.listBuckets, 's3:ListAllMyBuckets'),
   pattern('GET', 'bucket', ['location'], 'GetBucketLocation', buckets.getBucketLocation, 's3:GetBucketLocation'),
@@ -117,6 +122,10 @@ const PATTERNS: readonly Pattern[] = [
   pattern('GET', 'object', ['attributes'], 'GetObjectAttributes', objects.getObjectAttributes, 's3:GetObject'),
   pattern('POST', 'object', ['restore'], 'RestoreObject', objects.restoreObject, 's3:RestoreObject'),
   pattern('POST', 'object', ['uploads'], 'CreateMultipartUpload', multipart.createMultipartUpload, 's3:PutObject'),
+  {
+    ...pattern('PUT', 'object', ['uploadId', 'partNumber'], 'UploadPartCopy', copying.uploadPartCopy, 's3:PutObject'),
+    header: 'x-amz-copy-source',
+  },
   pattern('PUT', 'object', ['uploadId', 'partNumber'], 'UploadPart', multipart.uploadPart, 's3:PutObject'),
   pattern('POST', 'object', ['uploadId'], 'CompleteMultipartUpload', multipart.completeMultipartUpload, 's3:PutObject'),
   pattern(
@@ -128,6 +137,10 @@ const PATTERNS: readonly Pattern[] = [
     's3:AbortMultipartUpload',
   ),
   pattern('GET', 'object', ['uploadId'], 'ListParts', multipart.listParts, 's3:ListMultipartUploadParts'),
+  {
+    ...pattern('PUT', 'object', [], 'CopyObject', copying.copyObject, 's3:PutObject'),
+    header: 'x-amz-copy-source',
+  },
   pattern('PUT', 'object', [], 'PutObject', objects.putObject, 's3:PutObject'),
   pattern('GET', 'object', [], 'GetObject', objects.getObject, 's3:GetObject'),
   pattern('HEAD', 'object', [], 'HeadObject', objects.headObject, 's3:GetObject'),
@@ -136,6 +149,7 @@ const PATTERNS: readonly Pattern[] = [
 
 /** Parameters that choose no operation. Any other that no pattern asks for means an operation that is not there. */
 const HARMLESS = new Set([
+  ...RESPONSE_HEADERS,
   'x-id',
   'list-type',
   'prefix',
@@ -152,20 +166,40 @@ const HARMLESS = new Set([
   'key-marker',
   'upload-id-marker',
   'partNumber',
-  'versionId',
   'max-buckets',
 ]);
 
+/** Of presigned URLs, and what SDKs add to them. */
+const SIGNATURE =
+  /^x-amz-(algorithm|credential|date|expires|signedheaders|signature|security-token|content-sha256|user-agent|checksum-mode|sdk-checksum-algorithm)$/i;
+
+/** Headers of what is not there: ACLs, keys of the client, redirects, appending, versions, conditions on dates. */
+const UNKNOWN_HEADERS =
+  /^x-amz-(acl|grant-.*|.*server-side-encryption-customer-.*|website-redirect-location|write-offset-bytes|mfa|copy-source-if-(un)?modified-since|if-match-.*|rename-source.*)$/;
+
+interface Asked {
+  method: string;
+  bucket: string;
+  key: string;
+  query: URLSearchParams;
+  headers: IncomingHttpHeaders;
+}
+
 /** @returns `null` for what S3 knows and this server does not: it must never be taken for something else. */
-export function routeOf(method: string, bucket: string, key: string, query: URLSearchParams): Route | null {
+export function routeOf({ method, bucket, key, query, headers }: Asked): Route | null {
+  if (Object.keys(headers).some((name) => UNKNOWN_HEADERS.test(name))) return null;
   const target: Target = bucket === '' ? 'account' : key === '' ? 'bucket' : 'object';
   const found = PATTERNS.find(
     (candidate) =>
-      candidate.method === method && candidate.target === target && candidate.query.every((name) => query.has(name)),
+      candidate.method === method &&
+      candidate.target === target &&
+      candidate.query.every((name) => query.has(name)) &&
+      (candidate.header === undefined || headers[candidate.header] !== undefined),
   );
   if (!found) return null;
-  const unknown = [...query.keys()].some(
-    (name) => !HARMLESS.has(name) && !found.query.includes(name) && !/^x-amz-|^response-/i.test(name),
+  const isWhole = method === 'GET' || method === 'HEAD' || !query.has('partNumber') || query.has('uploadId');
+  const isUnknown = [...query.keys()].some(
+    (name) => !HARMLESS.has(name) && !found.query.includes(name) && !SIGNATURE.test(name),
   );
-  return unknown ? null : found;
+  return isUnknown || !isWhole ? null : found;
 }

@@ -24,6 +24,7 @@ export function createStsService(context: LabContext): Service {
     try {
       send(200, await answer(request, response));
     } catch (error) {
+      context.failed('sts', request, error);
       if (error instanceof ConnectionGone) return;
       const known = error instanceof ServiceError ? error : new ServiceError('InternalFailure', String(error), 500);
       send(known.status, errorDocument(known));

@@ -1,10 +1,13 @@
 /** Labs as processes: started, stopped, killed, several at once; their state survives. */
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { LabControl } from '../../lab/control/client.ts';
+import { labDown, labUp } from '../../lab/control/manage.ts';
 import { run } from '../../lab/core/run.ts';
 import { buildDisk } from '../../lab/disks/build.ts';
+import { startLab } from '../../lab/index.ts';
 import { PLAIN_DISK } from '../support/disks.ts';
 import { type Finished, PROGRAM, runCli, runProgram, temporaryDirectory } from '../support/lab.ts';
 
@@ -64,6 +67,53 @@ test('up, bucket, snapshot, migrate, kill, up again, volume, down', async (t) =>
   assert.match((await lab('down')).stdout, /was not running/);
   const loops = await run(['losetup', '--list', '--noheadings', '--output', 'BACK-FILE']);
   assert.ok(!loops.includes(directory), loops);
+});
+
+test('device links that a killed lab has left go when another lab comes up, and come back with their own', async (t) => {
+  const directory = temporaryDirectory(t);
+  const [first, second] = ['first', 'second'].map((name) => ({ directory: join(directory, name) })) as [Lab, Lab];
+  t.after(() => labDown(first.directory));
+  const image = join(directory, 'disk.img');
+  await buildDisk({ path: image, ...PLAIN_DISK });
+  const { pid, endpoints } = await labUp(first);
+  const control = new LabControl(endpoints.control);
+  const { snapshotId } = await control.addSnapshot({ imagePath: image });
+  const { volumeId, device } = await control.addVolume(snapshotId);
+  const links = linksTo(device);
+  assert.deepEqual(links.length, 2, links.join());
+  assert.ok(links[1]?.endsWith(volumeId.replace('-', '')), links.join());
+  await (await startLab(second))[Symbol.asyncDispose]();
+  assert.deepEqual(linksTo(device), links, 'links of a lab that runs stay');
+  process.kill(pid, 'SIGKILL');
+  while (isAlive(pid)) await new Promise((resolve) => setImmediate(resolve));
+  await (await startLab(second))[Symbol.asyncDispose]();
+  assert.deepEqual(linksTo(device), []);
+  const again = new LabControl((await labUp(first)).endpoints.control);
+  assert.deepEqual(linksTo(device), links);
+  await again.removeVolume(volumeId);
+  assert.deepEqual(linksTo(device), []);
+});
+
+type Lab = { directory: string };
+
+/** Names of a volume that lead to a loop device, in order. */
+const linksTo = (device: string): string[] =>
+  ['/dev', '/dev/disk/by-id'].flatMap((folder) =>
+    readdirSync(folder, { withFileTypes: true })
+      .filter((entry) => entry.isSymbolicLink() && readlinkSync(join(folder, entry.name)) === device)
+      .map(({ name }) => join(folder, name))
+      .sort(),
+  );
+
+test('the log of a lab tells which requests it refused, and why', async (t) => {
+  const directory = temporaryDirectory(t);
+  const { endpoints } = await labUp({ directory });
+  t.after(() => labDown(directory));
+  await assert.rejects(new LabControl(endpoints.control).addVolume('snap-00000000'));
+  assert.equal((await fetch(`${endpoints.s3}/backups/key`)).status, 403);
+  const log = readFileSync(join(directory, 'lab.log'), 'utf8');
+  assert.match(log, /^\S+Z control POST \/volumes: .*'snap-00000000' does not exist/m);
+  assert.match(log, /^\S+Z s3 GET \/backups\/key: 403 AccessDenied: /m);
 });
 
 const exportsOf = (text: string): Record<string, string> =>

@@ -1,0 +1,170 @@
+/** CopyObject and UploadPartCopy. Sources: CopyObject and UploadPartCopy of the S3 API reference. */
+import { createHash } from 'node:crypto';
+import { open } from 'node:fs/promises';
+import { ServiceError } from '../core/contract.ts';
+import { type Algorithm, type Checksum, isAlgorithm, running } from './checksums.ts';
+import { checkWriteConditions } from './conditions.ts';
+import { bucketOf, type Exchange, header, type Operation, sendXml } from './exchange.ts';
+import { encryptionHeaders, readHead } from './head-fields.ts';
+import { keepPart, partNumberOf, uploadOf } from './multipart.ts';
+import { bytesOf, checkKey, isReadable } from './objects.ts';
+import type { ObjectHead, StoredObject, StoredPart } from './store.ts';
+
+const LARGEST_SOURCE = 5 * 2 ** 30;
+
+export const copyObject: Operation = async (exchange) => {
+  const { name } = bucketOf(exchange);
+  const { store, key } = exchange;
+  checkKey(key);
+  const { bucket, source } = sourceOf(exchange);
+  const head = headOf(exchange, source);
+  if (bucket === name && source.key === key && !changesAnything(exchange, source, head)) {
+    throw new ServiceError(
+      'InvalidRequest',
+      "This copy request is illegal because it is trying to copy an object to itself without changing the object's metadata, storage class, website redirect location or encryption attributes.",
+    );
+  }
+  if (source.bytes > LARGEST_SOURCE) throw tooLarge();
+  checkWriteConditions(exchange);
+  const algorithm =
+    algorithmOf(exchange) ?? (source.checksum?.type === 'FULL_OBJECT' ? source.checksum.algorithm : 'CRC32');
+  const part = await copyBytes(exchange, source, { start: 0, end: source.bytes }, algorithm);
+  const checksum: Checksum = { algorithm, type: 'FULL_OBJECT', value: part.checksum ?? '' };
+  const etag = `"${part.md5}"`;
+  const { bytes, modified } = part;
+  store.saveObject(name, {
+    ...head,
+    key,
+    etag,
+    bytes,
+    modified,
+    parts: [part],
+    checksum,
+    uploadId: null,
+    restore: null,
+  });
+  sendXml(exchange, 'CopyObjectResult', resultOf(part, algorithm), encryptionHeaders(head));
+};
+
+export const uploadPartCopy: Operation = async (exchange) => {
+  const upload = uploadOf(exchange);
+  const number = partNumberOf(exchange);
+  const { source } = sourceOf(exchange);
+  const range = rangeOf(exchange, source);
+  if (range.end - range.start > LARGEST_SOURCE) throw tooLarge();
+  const algorithm = upload.checksum?.algorithm ?? 'CRC32';
+  const part = await copyBytes(exchange, source, range, algorithm);
+  keepPart(exchange, upload, number, part);
+  sendXml(exchange, 'CopyPartResult', resultOf(part, algorithm), encryptionHeaders(upload));
+};
+
+const resultOf = ({ md5, modified, checksum }: StoredPart, algorithm: Algorithm) => ({
+  LastModified: modified,
+  ETag: `"${md5}"`,
+  [`Checksum${algorithm}`]: checksum,
+});
+
+const tooLarge = (): ServiceError =>
+  new ServiceError(
+    'InvalidRequest',
+    `The specified copy source is larger than the maximum allowable size for a copy source: ${LARGEST_SOURCE}`,
+  );
+
+/** @throws ServiceError for what is not there, may not be read, or does not meet the conditions. */
+function sourceOf(exchange: Exchange): { bucket: string; source: StoredObject } {
+  const [path = '', query = ''] = (header(exchange, 'x-amz-copy-source') ?? '').split('?');
+  const [, bucket = '', key = ''] = /^\/?([^/]+)\/(.+)$/s.exec(decodeURIComponent(path)) ?? [];
+  if (bucket === '')
+    throw new ServiceError(
+      'InvalidArgument',
+      'Copy Source must mention the source bucket and key: sourcebucket/sourcekey',
+    );
+  if (query !== '') throw new ServiceError('NotImplemented', 'No versions of objects are kept here.', 501);
+  const resource = `arn:aws:s3:::${bucket}/${key}`;
+  if (!exchange.context.allowed(exchange.signed.caller, { action: 's3:GetObject', resources: [resource] })) {
+    throw new ServiceError('AccessDenied', 'Access Denied', 403);
+  }
+  if (!exchange.store.bucket(bucket))
+    throw new ServiceError('NoSuchBucket', 'The specified bucket does not exist', 404);
+  const source = exchange.store.object(bucket, key);
+  if (!source) throw new ServiceError('NoSuchKey', 'The specified key does not exist.', 404, { Key: key });
+  checkSource(exchange, source);
+  return { bucket, source };
+}
+
+function checkSource(exchange: Exchange, source: StoredObject): void {
+  const is = (etag: string | undefined) => etag?.replaceAll('"', '') === source.etag.replaceAll('"', '');
+  const [match, noneMatch] = ['x-amz-copy-source-if-match', 'x-amz-copy-source-if-none-match'].map((name) =>
+    header(exchange, name),
+  );
+  if ((match !== undefined && !is(match)) || (noneMatch !== undefined && is(noneMatch))) {
+    throw new ServiceError('PreconditionFailed', 'At least one of the pre-conditions you specified did not hold', 412);
+  }
+  if (isReadable(source, exchange)) return;
+  throw new ServiceError(
+    'ObjectNotInActiveTierError',
+    'The source object of the COPY action is not in the active tier.',
+    403,
+  );
+}
+
+/** Metadata and tags are the source's unless the request replaces them; class and encryption never are. */
+function headOf(exchange: Exchange, source: StoredObject): ObjectHead {
+  const asked = readHead(exchange);
+  const isReplaced = (name: string) => header(exchange, name)?.toUpperCase() === 'REPLACE';
+  const own = Object.entries(source.headers).filter(([name]) => !name.startsWith('x-amz-'));
+  return {
+    ...asked,
+    ...(isReplaced('x-amz-metadata-directive')
+      ? {}
+      : { metadata: source.metadata, headers: { ...asked.headers, ...Object.fromEntries(own) } }),
+    ...(isReplaced('x-amz-tagging-directive') ? {} : { tags: source.tags }),
+  };
+}
+
+const changesAnything = (exchange: Exchange, source: StoredObject, head: ObjectHead): boolean =>
+  header(exchange, 'x-amz-metadata-directive')?.toUpperCase() === 'REPLACE' ||
+  header(exchange, 'x-amz-server-side-encryption') !== undefined ||
+  head.storageClass !== source.storageClass;
+
+function algorithmOf(exchange: Exchange): Algorithm | null {
+  const name = header(exchange, 'x-amz-checksum-algorithm');
+  if (name === undefined) return null;
+  if (!isAlgorithm(name)) throw new ServiceError('InvalidRequest', 'Checksum algorithm provided is unsupported.');
+  return name;
+}
+
+interface Span {
+  start: number;
+  /** Exclusive. */
+  end: number;
+}
+
+function rangeOf(exchange: Exchange, { bytes }: StoredObject): Span {
+  const text = header(exchange, 'x-amz-copy-source-range');
+  if (text === undefined) return { start: 0, end: bytes };
+  const [, first, last] = /^bytes=(\d+)-(\d+)$/.exec(text) ?? [];
+  const span = { start: Number(first), end: Number(last) + 1 };
+  if (span.start < span.end && span.end <= bytes) return span;
+  throw new ServiceError('InvalidArgument', `Range specified is not valid for source object of size: ${bytes}`);
+}
+
+/** Into a file of its own: the source may go while the copy stays. */
+async function copyBytes(
+  exchange: Exchange,
+  source: StoredObject,
+  { start, end }: Span,
+  algorithm: Algorithm,
+): Promise<StoredPart> {
+  const file = exchange.store.newPartFile();
+  const md5 = createHash('md5');
+  const sum = running(algorithm);
+  await using target = await open(file, 'wx');
+  for await (const chunk of bytesOf(source, start, end)) {
+    md5.update(chunk);
+    sum.update(chunk);
+    await target.write(chunk);
+  }
+  const modified = exchange.context.now().toISOString();
+  return { file, bytes: end - start, md5: md5.digest('hex'), checksum: await sum.digest(), modified };
+}
