@@ -253,8 +253,11 @@ export interface PartitionNote {
 /** What a dry run says of one snapshot. */
 /** An archive that a migration finds in the bucket. */
 export interface ExistingArchive {
-  /** `keep`: nothing is stored; `validate`: neither, but it is proved; `replace`: it is stored again. */
-  action: 'keep' | 'validate' | 'replace';
+  /**
+   * `keep`: nothing is stored; `validate`: neither, but it is proved; `replace`: it is stored again; `refuse`: it is not
+   * migrated; `unknown`: it may not be looked at.
+   */
+  action: 'keep' | 'validate' | 'replace' | 'refuse' | 'unknown';
   /** One clause, for people. */
   reason: string;
 }

@@ -1,5 +1,6 @@
 /** Flags that several commands share: declared once, so that they mean the same everywhere. */
 import { type Command, Option } from 'commander';
+import { LONGEST_LIFE } from '../archive/claim.ts';
 import { SnapError } from '../errors.ts';
 import type { Selection, SourceChoice, VolumeSettings } from '../operations/settings.ts';
 import { collect, matching, wholeNumber } from './flag-values.ts';
@@ -147,7 +148,7 @@ export const waitLimitOption = (): Option =>
 
 export const claimLifeOption = (): Option =>
   new Option('--claim-life <seconds>', 'after which other hosts may take over from a run that is gone')
-    .argParser(wholeNumber(3, 86_400))
+    .argParser(wholeNumber(3, LONGEST_LIFE))
     .default(900);
 
 export const noReplayOption = (): Option =>

@@ -222,12 +222,18 @@ export interface ArchiveStore {
   readonly bucket: string;
   /** All settings that objects are created with, in one line: parts of one upload must share them. */
   readonly creation: string;
-  /** Throws `BUCKET` or `ACCESS_DENIED` unless the bucket is there, ours and writable as far as can be told. */
-  check(call: Call): Promise<{ region: string | null }>;
+  /** Throws `BUCKET` or `ACCESS_DENIED` unless the bucket is there, ours and writable as far as can be told. `answeredAt` is
+   * the store's clock. */
+  check(call: Call): Promise<{ region: string | null; answeredAt: Date }>;
   /** A new large object, in the store's own storage class unless one is given; encryption is the store's setting. */
   object(facts: ObjectFacts, storageClass?: 'STANDARD'): PartStore;
   /** A small object in Standard class. `replaces`: the ETag it must replace; `null`: the key must be free. */
-  putSmall(facts: ObjectFacts, body: Buffer, replaces: string | null, call: Call): Promise<StoredObject>;
+  putSmall(
+    facts: ObjectFacts,
+    body: Buffer,
+    replaces: string | null,
+    call: Call,
+  ): Promise<StoredObject & { answeredAt: Date }>;
   /** `null` when there is no such object (and only then). */
   head(key: string, call: Call): Promise<ObjectHead | null>;
   /** The tags of an object; none where it is gone, or where the store knows no tags. */

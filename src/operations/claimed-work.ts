@@ -3,6 +3,7 @@ import { randomUUID } from 'node:crypto';
 import { claimKey } from '../archive/claim.ts';
 import type { Snapshot } from '../cloud/ports.ts';
 import { SnapError } from '../errors.ts';
+import type { Holding } from '../events.ts';
 import { leftBehind } from '../lib/disposal.ts';
 import { thisProcess } from '../lib/process-identity.ts';
 import { awaitEndOfClaim, type HeldClaim, takeClaim } from './claims.ts';
@@ -35,6 +36,7 @@ export async function underClaim(
   const { prefix, tagKey, claimLife: lifeSeconds } = settings;
   const order = { snapshot, prefix, command, tagKey, holder: SELF, lifeSeconds };
   const claim = await takeClaim(order, services.store, signal);
+  using _held = services.host.hold(claimHolding(services.store.bucket, claim.key, lifeSeconds));
   await using _released = { [Symbol.asyncDispose]: () => giveUp(claim, lifeSeconds) };
   const [fresh] = await services.snapshots.byId([snapshot.id], { signal });
   if (!fresh) throw new SnapError('NOT_FOUND', `${snapshot.id} was deleted meanwhile`);
@@ -42,6 +44,12 @@ export async function underClaim(
   if (claim.isTakenOver) services.host.notify({ code: 'claim.taken-over', snapshot: snapshot.id });
   return await work(fresh, claim, AbortSignal.any([signal, claim.lost]));
 }
+
+/** What a run that leaves at once leaves of it. */
+const claimHolding = (bucket: string, key: string, lifeSeconds: number): Holding => ({
+  what: `claim ${key}: free at once for runs on this machine, after ${lifeSeconds} s for others`,
+  remedy: `aws s3api delete-object --bucket '${bucket}' --key '${key}'`,
+});
 
 /** @throws SnapError `CLEANUP_FAILED` */
 async function giveUp(claim: HeldClaim, lifeSeconds: number): Promise<void> {

@@ -8,12 +8,14 @@ import {
   decodeClaim,
   encodeClaim,
   type Holder,
+  lifeOfUnknown,
   newClaim,
   type Progress,
+  untimedClaim,
 } from '../archive/claim.ts';
 import type { ArchiveStore, SmallObject, Snapshot } from '../cloud/ports.ts';
 import { SnapError } from '../errors.ts';
-import { monotonic, now, sleep } from '../lib/clock.ts';
+import { monotonic, sleep } from '../lib/clock.ts';
 import { cleanupSignal } from '../lib/disposal.ts';
 import { isKnownDead, isOfThisMachine } from '../lib/process-identity.ts';
 
@@ -34,6 +36,8 @@ export interface FoundClaim {
   claim: Claim | null;
   /** Whether somebody may still be working. */
   isLive: boolean;
+  /** That it lives after each renewal. */
+  lifeSeconds: number;
   /** Seconds by the store's clock since it was last renewed. */
   ageSeconds: number;
 }
@@ -50,10 +54,11 @@ export async function findClaim(key: string, store: ArchiveStore, signal: AbortS
 }
 
 function judge(key: string, { etag, body, modifiedAt, answeredAt }: SmallObject): FoundClaim {
-  const claim = decodeClaim(body);
+  const claim = decodeClaim(body, modifiedAt);
+  const lifeSeconds = claim?.lifeSeconds ?? lifeOfUnknown(body);
   const ageSeconds = (answeredAt.getTime() - modifiedAt.getTime()) / 1000;
-  const isLive = !claim || (claim.holder !== null && !isKnownDead(claim.holder) && ageSeconds <= claim.lifeSeconds);
-  return { key, etag, claim, isLive, ageSeconds };
+  const isGone = claim !== null && (claim.holder === null || isKnownDead(claim.holder));
+  return { key, etag, claim, isLive: !isGone && ageSeconds <= lifeSeconds, lifeSeconds, ageSeconds };
 }
 
 /**
@@ -65,20 +70,21 @@ export async function takeClaim(order: ClaimOrder, store: ArchiveStore, signal: 
   const found = await findClaim(key, store, signal);
   if (found?.isLive) throw claimed(order.snapshot.id, found);
   const left = found?.claim ?? null;
-  const claim = newClaim({
+  const claim = {
     snapshot: order.snapshot.id,
     volume: order.snapshot.volumeId,
     command: order.command,
     holder: order.holder,
-    takenAt: left?.takenAt ?? wholeSecond(now()).toISOString(),
     renewal: (left?.renewal ?? 0) + 1,
     lifeSeconds: order.lifeSeconds,
     tagBefore: left ? left.tagBefore : (order.snapshot.tags[order.tagKey] ?? null),
     progress: left?.progress ?? null,
-  });
+  };
   try {
-    const { etag } = await store.putSmall(factsOf(key), encodeClaim(claim), found?.etag ?? null, { signal });
-    return new HeldClaim(key, etag, claim, store, left !== null);
+    const body = encodeClaim(left ? newClaim({ ...claim, takenAt: left.takenAt }) : untimedClaim(claim));
+    const { etag, answeredAt } = await store.putSmall(factsOf(key), body, found?.etag ?? null, { signal });
+    const takenAt = left?.takenAt ?? wholeSecond(answeredAt).toISOString();
+    return new HeldClaim(key, etag, newClaim({ ...claim, takenAt }), store, found !== null);
   } catch (error) {
     if (!isRefusal(error)) throw error;
     throw claimed(order.snapshot.id, await findClaim(key, store, signal));
@@ -92,12 +98,16 @@ const factsOf = (key: string) => ({ key, metadata: {}, tags: {} });
 
 function claimed(snapshotId: string, found: FoundClaim | null): SnapError {
   const holder = found?.claim?.holder;
-  const who = holder ? `process ${holder.pid} on ${holder.host}` : 'another run';
-  const rest = found?.claim ? Math.max(0, Math.ceil(found.claim.lifeSeconds - found.ageSeconds)) : null;
+  const who = holder ? `process ${holder.pid} on ${holder.host}` : whoever(found);
+  const rest = found ? Math.max(0, Math.ceil(found.lifeSeconds - found.ageSeconds)) : null;
   return new SnapError('CLAIMED', `${snapshotId} is being worked on by ${who}`, {
     hint: rest === null ? 'wait until it has ended' : `if that run is gone, its claim ends in ${rest} s unless renewed`,
   });
 }
+
+/** Of a claim that cannot be understood, nothing but its age is known. */
+const whoever = (found: FoundClaim | null): string =>
+  found && !found.claim ? `a run whose claim ${found.key} cannot be read by this version` : 'another run';
 
 /** Renewed in the background until it is given up. */
 export class HeldClaim {
@@ -234,8 +244,8 @@ export class HeldClaim {
 export async function awaitEndOfClaim(key: string, store: ArchiveStore, signal: AbortSignal): Promise<boolean> {
   const first = await findClaim(key, store, signal);
   for (let found = first; found?.isLive; found = await findClaim(key, store, signal)) {
-    if (!found.claim || found.claim.renewal !== first?.claim?.renewal) return false;
-    await sleep(Math.max(500, Math.min(found.claim.lifeSeconds * 50, 15_000)), signal);
+    if (found.etag !== first?.etag) return false;
+    await sleep(Math.max(500, Math.min(found.lifeSeconds * 50, 15_000)), signal);
   }
   return true;
 }

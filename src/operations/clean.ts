@@ -4,6 +4,7 @@ import { sweepKilledRuns } from '../host/killed-runs.ts';
 import { findTraces, type Leftover, leftoversOf, type Survey, type Trace } from './leftovers.ts';
 import { removeLeftovers } from './remove-leftovers.ts';
 import type { CleanSettings, Services } from './settings.ts';
+import { storeClock } from './store-clock.ts';
 
 interface Tally {
   found: number;
@@ -20,9 +21,9 @@ interface Tally {
  * @throws SnapError `BUCKET`, `ACCESS_DENIED` and what else keeps it from looking.
  */
 export async function clean(settings: CleanSettings, services: Services, signal: AbortSignal): Promise<ExitCode> {
-  await services.store.check({ signal });
+  const clock = await storeClock(services.store, signal);
   if (settings.remove) await sweepKilledRuns(signal);
-  const survey: Survey = { settings, services, signal, instanceId: await instanceId(services) };
+  const survey: Survey = { settings, services, signal, instanceId: await instanceId(services), clock };
   const tally: Tally = { found: 0, removed: 0, left: 0, dollarsMonth: 0, errors: [] };
   for (const trace of await findTraces(survey)) {
     signal.throwIfAborted();

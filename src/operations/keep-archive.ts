@@ -7,6 +7,7 @@ import type { Survey } from './leftovers.ts';
 import { removeUnderClaim } from './remove-leftovers.ts';
 import type { MigrateSettings, Services } from './settings.ts';
 import { beginState } from './state-tag.ts';
+import { storeClock } from './store-clock.ts';
 
 /**
  * Has the tag say that the archive is there, and gives back what a run that was killed after it had completed the
@@ -23,7 +24,7 @@ export async function keepArchive(
   const value = validate ? 'validated' : 'migrated';
   const tag = snapshot.tags[tagKey] ?? '';
   if (tag !== value && tag !== 'validated') {
-    const state = await beginState(snapshot, tagKey, 'migrating', claim.tagBefore, services, signal);
+    using state = await beginState(snapshot, tagKey, 'migrating', claim.tagBefore, services, signal);
     await state.settle(value, cleanupSignal());
   }
   if (!claim.isTakenOver || settings.keepVolumes) return;
@@ -32,6 +33,7 @@ export async function keepArchive(
     services,
     signal,
     instanceId: await instanceId(services),
+    clock: await storeClock(services.store, signal),
   };
   await removeUnderClaim(claim, snapshot.id, survey);
 }

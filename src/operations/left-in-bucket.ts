@@ -4,11 +4,11 @@ import type { Claim, Progress } from '../archive/claim.ts';
 import { manifestKey, parseAnyKey, parseKey } from '../archive/key.ts';
 import type { ObjectHead, UnfinishedUpload } from '../cloud/ports.ts';
 import { pricesIn } from '../costs/prices.ts';
-import { now } from '../lib/clock.ts';
 import { cleanupSignal } from '../lib/disposal.ts';
 import { GiB } from '../lib/units.ts';
 import { readManifest } from './find-archive.ts';
 import type { Leftover, Survey, Trace } from './leftovers.ts';
+import { ageIn } from './store-clock.ts';
 
 export async function leftInBucket(trace: Trace, survey: Survey): Promise<Leftover[]> {
   return [...(await leftUploads(trace, survey)), ...(await leftObjects(trace, survey))];
@@ -27,7 +27,7 @@ async function leftUpload(upload: UnfinishedUpload, claim: Claim | null, survey:
     kind: 'upload',
     id: upload.key,
     what: `unfinished upload ${upload.uploadId} of ${length} parts`,
-    ageSeconds: (now().getTime() - upload.initiatedAt.getTime()) / 1000,
+    ageSeconds: ageIn(survey.clock, upload.initiatedAt),
     // Parts are kept in Standard until the upload is completed.
     dollarsMonth: monthly('STANDARD', bytes, survey),
     obstacle: isOurs(upload, claim) ? null : 'no claim says that it is of this program',
@@ -99,7 +99,7 @@ const leftObject = (head: ObjectHead, survey: Survey): Leftover => ({
   kind: 'object',
   id: head.key,
   what: 'of an archive that was never completed',
-  ageSeconds: (now().getTime() - head.modifiedAt.getTime()) / 1000,
+  ageSeconds: ageIn(survey.clock, head.modifiedAt),
   dollarsMonth: monthly(head.storageClass, head.bytes, survey),
   obstacle: null,
   remove: () => survey.services.store.removeIf(head.key, head.etag, { signal: cleanupSignal() }),

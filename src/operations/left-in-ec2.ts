@@ -5,10 +5,10 @@ import type { Attachment, Snapshot, Volume } from '../cloud/ports.ts';
 import { pricesIn } from '../costs/prices.ts';
 import { giveLeftVolumeBack } from '../host/give-volume-back.ts';
 import { isBeingFilled } from '../host/volume-marks.ts';
-import { now } from '../lib/clock.ts';
 import { cleanupSignal } from '../lib/disposal.ts';
 import type { Leftover, Survey, Trace } from './leftovers.ts';
 import { freeState, stuckValue } from './state-tag.ts';
+import { ageIn } from './store-clock.ts';
 
 export async function leftInEc2(trace: Trace, survey: Survey): Promise<Leftover[]> {
   const volumes = trace.volumes.map((volume) => leftVolume(volume, survey));
@@ -31,7 +31,7 @@ function leftVolume(volume: Volume, survey: Survey): Leftover {
     kind: 'volume',
     id: volume.id,
     what: `${volume.sizeGiB} GiB ${volume.type}, ${attachment ? `attached to ${attachment.instanceId}` : volume.state}`,
-    ageSeconds: (now().getTime() - volume.createdAt.getTime()) / 1000,
+    ageSeconds: ageIn(survey.clock, volume.createdAt),
     dollarsMonth: (pricesIn(services.region).volumes[volume.type] ?? 0) * volume.sizeGiB,
     obstacle: isBeingFilled(volume) ? 'a restore is writing to it' : obstacleToTaking(attachment, survey),
     remove: () => giveLeftVolumeBack(volume, options),

@@ -14,6 +14,7 @@ import { type FoundClaim, findClaim } from './claims.ts';
 import { leftInBucket } from './left-in-bucket.ts';
 import { leftInEc2 } from './left-in-ec2.ts';
 import type { CleanSettings, Services } from './settings.ts';
+import type { StoreClock } from './store-clock.ts';
 
 export interface Leftover {
   kind: 'volume' | 'upload' | 'object' | 'tag' | 'claim';
@@ -50,6 +51,8 @@ export interface Survey {
   /** The instance that this runs on, if it is one. */
   instanceId: string | null;
   signal: AbortSignal;
+  /** By which ages are told. */
+  clock: StoreClock;
 }
 
 /** Snapshots with a claim, a temporary volume or a tag that says that work is under way. */

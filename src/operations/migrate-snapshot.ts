@@ -69,7 +69,7 @@ export async function migrateSnapshot(
 ): Promise<void> {
   const progress = new MigrationProgress(snapshot, claim, settings, services, signal);
   const migration: Migration = { snapshot, settings, services, signal, startedAt: now(), claim, progress };
-  const state = await beginState(snapshot, settings.tagKey, 'migrating', claim.tagBefore, services, signal);
+  using state = await beginState(snapshot, settings.tagKey, 'migrating', claim.tagBefore, services, signal);
   let complete = false;
   const onComplete = async () => {
     complete = true;

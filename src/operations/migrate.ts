@@ -1,7 +1,8 @@
 /** `migrate`: all selected snapshots, one after the other. */
 import { objectTags } from '../archive/tags.ts';
 import type { Snapshot } from '../cloud/ports.ts';
-import type { ExitCode } from '../errors.ts';
+import { type ExitCode, SnapError } from '../errors.ts';
+import type { ExistingArchive } from '../events.ts';
 import { sweepKilledRuns } from '../host/killed-runs.ts';
 import { mayBeFree, underClaim } from './claimed-work.ts';
 import type { HeldClaim } from './claims.ts';
@@ -93,7 +94,7 @@ async function showPlans(
   signal: AbortSignal,
 ): Promise<ExitCode> {
   for (const snapshot of snapshots) {
-    const existing = await findExisting(snapshot, settings, services, signal);
+    const existing = await plannedFor(snapshot, settings, services, signal);
     const plan = planSnapshot(snapshot, existing, settings, services);
     services.host.notify({ code: 'plan.snapshot', plan });
     warnOfTags(snapshot, settings, services);
@@ -106,6 +107,23 @@ async function showPlans(
     ids,
     refused.map(({ error }) => error),
   );
+}
+
+/** A plan is worth something even where the archives may not be read, and where a run would refuse one of them. */
+async function plannedFor(
+  snapshot: Snapshot,
+  settings: MigrateSettings,
+  services: Services,
+  signal: AbortSignal,
+): Promise<ExistingArchive | null> {
+  try {
+    return await findExisting(snapshot, settings, services, signal);
+  } catch (error) {
+    if (!(error instanceof SnapError)) throw error;
+    if (error.code === 'MANIFEST') return { action: 'refuse', reason: error.message };
+    if (error.code === 'ACCESS_DENIED') return { action: 'unknown', reason: error.message };
+    throw error;
+  }
 }
 
 function warnOfTags(snapshot: Snapshot, settings: MigrateSettings, { host }: Services): void {

@@ -43,7 +43,7 @@ async function removeWithClaim(trace: Trace, survey: Survey, removal: Removal): 
  * The tag is the holder's to set.
  */
 export async function removeUnderClaim(claim: HeldClaim, snapshotId: string, survey: Survey): Promise<void> {
-  const found = { key: claim.key, etag: '', claim: claim.content, isLive: false, ageSeconds: 0 };
+  const found = { key: claim.key, etag: '', claim: claim.content, isLive: false, lifeSeconds: 0, ageSeconds: 0 };
   const trace = await traceOf(snapshotId, found, survey);
   await removeAll(claim, { ...trace, snapshot: null }, survey, { removed: [], errors: [] });
 }

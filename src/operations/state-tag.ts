@@ -1,11 +1,12 @@
 /** The tag that tells people what becomes of a snapshot. */
 import type { Snapshot } from '../cloud/ports.ts';
 import { asError, SnapError } from '../errors.ts';
-import type { Host } from '../events.ts';
+import type { Holding, Host } from '../events.ts';
 import { cleanupSignal } from '../lib/disposal.ts';
 import type { Services } from './settings.ts';
 
-export interface StateTag {
+/** Disposed once nobody here is answerable for it any more. */
+export interface StateTag extends Disposable {
   /** Sets the final value, and drops what version 0 may have left beside it. */
   settle(value: string, signal: AbortSignal): Promise<void>;
   /** Back to what it was before; without a tag before, without one after. */
@@ -30,15 +31,27 @@ export async function beginState(
     host.notify({ code: 'tag.set', snapshot: snapshot.id, key, value: text });
   };
   await set(value, signal);
+  const held = host.hold(tagHolding(snapshot.id, key, value, before));
   return {
     async settle(final, within) {
       await set(final, within);
+      held[Symbol.dispose]();
       if (snapshot.tags[`${key}-id`] !== undefined) {
         await snapshots.dropTags(snapshot.id, [`${key}-id`], { signal: within });
       }
     },
-    revert: () => freeState(snapshot, key, before, { snapshots, host }, cleanupSignal()),
+    async revert() {
+      await freeState(snapshot, key, before, { snapshots, host }, cleanupSignal());
+      held[Symbol.dispose]();
+    },
+    [Symbol.dispose]: () => held[Symbol.dispose](),
   };
+}
+
+function tagHolding(id: string, key: string, value: string, before: string | null): Holding {
+  const [verb, tags] =
+    before === null ? ['delete-tags', `Key='${key}'`] : ['create-tags', `Key='${key}',Value='${before}'`];
+  return { what: `tag ${key}=${value} of ${id}`, remedy: `aws ec2 ${verb} --resources ${id} --tags ${tags}` };
 }
 
 /** Takes the tag back, and tells where that fails. */

@@ -6,6 +6,7 @@ import { instanceId } from './clean.ts';
 import { type Survey, traceOf } from './leftovers.ts';
 import { removeLeftovers } from './remove-leftovers.ts';
 import type { Services } from './settings.ts';
+import { storeClock } from './store-clock.ts';
 
 const DONE = ['migrated', 'validated'];
 
@@ -19,6 +20,7 @@ export async function tidyFinished(settings: ClaimSettings, services: Services, 
     services,
     signal,
     instanceId: await instanceId(services),
+    clock: await storeClock(services.store, signal),
   };
   for (const key of claims) {
     const found = await findClaim(key, services.store, signal);

@@ -43,7 +43,7 @@ export async function validateSnapshot(
     signal,
   );
   const source = await chooseSource(snapshot, settings, 'tar', services, signal);
-  const state = await beginState(snapshot, settings.tagKey, 'validating', claim.tagBefore, services, signal);
+  using state = await beginState(snapshot, settings.tagKey, 'validating', claim.tagBefore, services, signal);
   let isSettled = false;
   try {
     const isWholeDisk = archive.objects.some(({ layout, partition }) => layout === 'image' && partition === null);

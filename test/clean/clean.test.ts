@@ -51,10 +51,13 @@ const found = (finished: Awaited<ReturnType<typeof runClean>>) =>
  * A run that is killed while it sends the seventh part: one object and its index are complete, one begun, the volume
  * mounted.
  */
-async function killedRun(t: TestContext): Promise<{ lab: TestLab; snapshotId: string }> {
+async function killedRun(
+  t: TestContext,
+  more: Record<string, string> = {},
+): Promise<{ lab: TestLab; snapshotId: string }> {
   const lab = await labForTest(t);
   const { snapshotId } = await addSnapshotOf(lab, DISK);
-  const env = { SNAP_TO_S3_TEST_RUN: `${snapshotId}-clean` };
+  const env = { SNAP_TO_S3_TEST_RUN: `${snapshotId}-clean`, ...more };
   await lab.control.script({ service: 's3', operation: 'UploadPart', skip: 6, action: { kind: 'hang' } });
   const run = runMigrate(lab, ['--all', '--upload-streams', '1', '--partitions-at-once', '1'], { env });
   await until(async () => (await lab.control.unusedFaults()).length === 0);
@@ -65,10 +68,22 @@ async function killedRun(t: TestContext): Promise<{ lab: TestLab; snapshotId: st
 
 const LEFT = ['claim', 'object', 'object', 'tag', 'upload', 'volume'];
 
-test('what a killed run has left is shown, and removed only with --yes', async (t) => {
-  const { lab, snapshotId } = await killedRun(t);
+/** A host whose clock is four minutes fast; AWS refuses calls of those that are off by five. */
+const FAST_CLOCK = {
+  NODE_OPTIONS: `--import ${join(import.meta.dirname, '..', 'support', 'wrong-clock.ts')}`,
+  WRONG_CLOCK_SECONDS: '240',
+};
+
+test('what a killed run has left is shown, and removed only with --yes; ages are told by the clock of AWS', async (t) => {
+  const { lab, snapshotId } = await killedRun(t, FAST_CLOCK);
+  const Key = claimKey('', snapshotId);
+  const { Body } = await lab.s3.send(new GetObjectCommand({ Bucket: BUCKET, Key }));
+  const claim = decodeClaim(Buffer.from((await Body?.transformToByteArray()) ?? []), new Date());
+  assert.ok(new Date(claim?.takenAt ?? '') <= new Date(), 'by the clock of the store');
   const before = (await writesIn(lab)).length;
-  const young = await runClean(lab);
+  const young = await runClean(lab, [], { env: FAST_CLOCK });
+  const ages = recordsOf(young).flatMap(({ ageSeconds }) => (typeof ageSeconds === 'number' ? [ageSeconds] : []));
+  assert.ok(ages.length > 0 && ages.every((age) => age < 230), ages.join());
   assert.equal(young.code, 0, young.stderr);
   assert.deepEqual(
     found(young),
@@ -198,7 +213,7 @@ test('killed after the index was stored, and before that was noted: it does not 
   const { lab, snapshotId } = await killedAt(t, 'index.stored');
   const place = { Bucket: BUCKET, Key: claimKey('', snapshotId) };
   const { Body } = await lab.s3.send(new GetObjectCommand(place));
-  const claim = decodeClaim(Buffer.from((await Body?.transformToByteArray()) ?? []));
+  const claim = decodeClaim(Buffer.from((await Body?.transformToByteArray()) ?? []), new Date());
   assert.ok(claim?.progress);
   const objects = claim.progress.objects.map((object) => ({ ...object, index: null }));
   const unnoted = encodeClaim({ ...claim, progress: { ...claim.progress, objects } });

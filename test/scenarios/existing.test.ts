@@ -82,6 +82,7 @@ test('complete with the same settings: kept, or only validated; replaced when as
   assert.equal(unreadable.done.code, 1);
   assert.match(unreadable.done.stderr, /is archived already, but .*\n.*--replace/);
   assert.equal(unreadable.uploads, 0);
+  assert.match((await migrateAgain(lab, [...ids, '--dry-run'])).done.stderr, /it would not be migrated: .*is archived/);
   assert.equal((await migrateAgain(lab, [...ids, '--replace'])).done.code, 0);
   assert.equal((await keysIn(lab)).length, 3);
 });

@@ -98,6 +98,8 @@ test('a second signal leaves at once, and says what it leaves and how to remove 
   assert.equal(done.code, 130, done.stderr);
   assert.match(done.stderr, /leaving behind:/);
   assert.match(done.stderr, /aws ec2 delete-volume --volume-id vol-/);
+  assert.match(done.stderr, /claim \S+snap-\w+\.json: .*\n +aws s3api delete-object --bucket 'backups' --key '\S+'/);
+  assert.match(done.stderr, /aws ec2 create-tags --resources snap-\w+ --tags Key='snap-to-s3',Value='migrate'/);
 });
 
 for (const [name, redirect] of [

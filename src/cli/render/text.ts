@@ -245,7 +245,7 @@ function describePlan(plan: SnapshotPlan): string {
     `  to       s3://${plan.bucket}/${plan.keyStem}...`,
     `  class    ${plan.storageClass}`,
     ...(plan.existing === null ? [] : [`  there    ${describeExisting(plan.existing)}`]),
-    ...(plan.existing && plan.existing.action !== 'replace' ? [] : storingCost(plan, data)),
+    ...(plan.existing && ['keep', 'validate', 'refuse'].includes(plan.existing.action) ? [] : storingCost(plan, data)),
     ...(plan.cost.note === null ? [] : [`  note     ${plan.cost.note}`]),
   ];
   return lines.join('\n');
@@ -263,6 +263,8 @@ const EXISTING_ACTION = {
   keep: 'nothing would be stored',
   validate: 'it would be validated, and nothing stored',
   replace: 'it would be replaced',
+  refuse: 'it would not be migrated',
+  unknown: 'whether it is archived already was not checked',
 };
 
 const describeExisting = ({ action, reason }: ExistingArchive): string => `${EXISTING_ACTION[action]}: ${reason}`;

@@ -3,6 +3,7 @@ import { SnapError } from '../../errors.ts';
 import { now } from '../../lib/clock.ts';
 import type { ArchiveStore, ObjectFacts, ObjectHead, ObjectReader, UnfinishedUpload } from '../ports.ts';
 import { bucketCalls, missingBucket } from './bucket-calls.ts';
+import { answeredAt } from './clients.ts';
 import { isAwsError } from './errors.ts';
 import { s3PartStore } from './part-store.ts';
 import {
@@ -50,7 +51,7 @@ export function s3ArchiveStore(clients: S3Clients, settings: StoreSettings): Arc
     check: ({ signal }) =>
       askingHead(`use bucket ${settings.bucket}`, signal, async () => {
         const answer = await headBucket(client, bucket, signal);
-        return { region: answer.BucketRegion ?? null };
+        return { region: answer.BucketRegion ?? null, answeredAt: answeredAt(answer) ?? now() };
       }),
 
     ...s3SmallObjects(client, settings),

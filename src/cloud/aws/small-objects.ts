@@ -41,6 +41,7 @@ export function s3SmallObjects(
           bytes: body.length,
           versionId: answer.VersionId ?? null,
           checksum: null,
+          answeredAt: answeredAt(answer) ?? now(),
         };
       }),
 
