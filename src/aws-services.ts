@@ -64,6 +64,7 @@ export async function awsServices(choices: AwsChoices, host: Host, env: NodeJS.P
   const s3 = { control: s3Client(s3Settings, 'control'), transfer: s3Client(s3Settings, 'transfer') };
   return {
     snapshots: awsSnapshots(ec2),
+    snapshotsIn: (other) => awsSnapshots(ec2Client({ ...settings, region: other, onRetry: tellOf('EC2') })),
     blocks: awsSnapshotBlocks(ebs),
     newSnapshots: awsNewSnapshots(ebs, ec2),
     budget,

@@ -33,6 +33,7 @@ export interface ListedArchive {
   state:
     | 'complete'
     | 'incomplete'
+    | 'replaced'
     | 'unfinished'
     | 'without-manifest'
     | 'without-data'
@@ -46,7 +47,7 @@ export interface ListedArchive {
   storedBytes: number;
   /** When the last of its objects was stored; ISO 8601. */
   storedAt: string;
-  /** `null` where EC2 could not be asked. */
+  /** In the region and account that the manifest names; `null` where that could not be asked. */
   snapshotExists: boolean | null;
   /** Of storing the data objects, US dollars at list prices of the region; `null` where it is not known. */
   dollarsMonth: number | null;

@@ -189,7 +189,7 @@ export interface ThawOrder {
 }
 
 /** An object as a listing shows it. */
-export type ListedObject = Pick<ObjectHead, 'key' | 'bytes' | 'storageClass' | 'modifiedAt'>;
+export type ListedObject = Pick<ObjectHead, 'key' | 'etag' | 'bytes' | 'storageClass' | 'modifiedAt'>;
 
 /** An object as it is now: reads fail once it has been replaced. */
 export interface ObjectReader {

@@ -28,10 +28,16 @@ export function formatDuration(totalSeconds: number): string {
   return `${Math.floor(whole / 86_400)} d ${two(Math.floor((whole % 86_400) / 3600))} h`;
 }
 
-/** US dollars with as many digits as the amount needs to be told from nothing. */
+/** US dollars: cents, or as many digits as a smaller amount needs to be told from nothing, down to `<$0.0001`. */
 export function formatDollars(amount: number): string {
-  if (amount === 0) return '$0.00';
-  return amount < 0.01 ? `$${amount.toPrecision(2)}` : `$${amount.toFixed(2)}`;
+  const digits = decimals(Math.abs(amount));
+  return digits === null ? '<$0.0001' : `$${amount.toFixed(digits)}`;
+}
+
+/** Digits behind the point of an amount of money; `null` for what is next to nothing. */
+export function decimals(amount: number): number | null {
+  if (amount === 0 || amount >= 0.01) return 2;
+  return amount < 0.0001 ? null : amount < 0.001 ? 5 : 4;
 }
 
 const two = (value: number): string => String(value).padStart(2, '0');

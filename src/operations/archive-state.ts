@@ -1,4 +1,4 @@
-/** Whether an archive is complete: what its manifest names must be there, as long as it was stored. */
+/** Whether an archive is complete: what its manifest names must be there, by length and ETag. */
 import type { Manifest } from '../archive/manifest.ts';
 import { SnapError } from '../errors.ts';
 import type { ListedArchive } from '../events.ts';
@@ -10,6 +10,13 @@ import type { FoundArchive } from './scan-bucket.ts';
 import type { Services } from './settings.ts';
 
 export type ArchiveState = ListedArchive['state'];
+
+export interface JudgedArchive {
+  found: FoundArchive;
+  state: ArchiveState;
+  /** Where the snapshot was taken, as the manifest says; `null` without one. */
+  origin: Pick<Manifest['snapshot'], 'region' | 'ownerId'> | null;
+}
 
 /** Manifests read at once. */
 const AT_ONCE = 16;
@@ -24,39 +31,48 @@ export async function statesOf(
   hasClaim: (snapshotId: string) => boolean,
   services: Pick<Services, 'store' | 'host'>,
   signal: AbortSignal,
-): Promise<{ found: FoundArchive; state: ArchiveState }[]> {
-  const states: { found: FoundArchive; state: ArchiveState }[] = [];
+): Promise<JudgedArchive[]> {
+  const states: JudgedArchive[] = [];
   await inParallel([...archives.entries()], AT_ONCE, signal, async ([at, found], working) => {
     const read = () => manifests.get(found) ?? manifestOf(found, services, working);
-    states[at] = { found, state: await stateOf(found, hasClaim(found.id), read) };
+    states[at] = { found, ...(await judge(found, hasClaim(found.id), read)) };
   });
   return states;
 }
 
 /** Version 0 wrote no manifests; what it broke off cannot be told from what it completed. Data objects are not read. */
-async function stateOf(
+async function judge(
   found: FoundArchive,
   hasClaim: boolean,
   read: () => ReturnType<typeof manifestOf> | Archive['manifest'],
-): Promise<ArchiveState> {
+): Promise<Omit<JudgedArchive, 'found'>> {
   try {
     const manifest = await read();
-    if (manifest === 'unreadable') return 'unreadable-manifest';
-    if (manifest) return completeness(found, manifest.content);
-    return isUnfinished(found, hasClaim) ? 'unfinished' : 'without-manifest';
+    if (manifest === 'unreadable') return { state: 'unreadable-manifest', origin: null };
+    if (manifest) return { state: completeness(found, manifest.content), origin: manifest.content.snapshot };
+    return { state: isUnfinished(found, hasClaim) ? 'unfinished' : 'without-manifest', origin: null };
   } catch (error) {
-    if (error instanceof SnapError && error.code === 'ACCESS_DENIED') return 'unchecked';
+    if (error instanceof SnapError && error.code === 'ACCESS_DENIED') return { state: 'unchecked', origin: null };
     throw error;
   }
 }
 
-function completeness({ data }: FoundArchive, { objects }: Manifest): 'complete' | 'incomplete' | 'without-data' {
+function completeness(
+  { data }: FoundArchive,
+  { objects }: Manifest,
+): 'complete' | 'incomplete' | 'replaced' | 'without-data' {
   if (data.length === 0) return 'without-data';
-  return isComplete(data, objects) ? 'complete' : 'incomplete';
+  if (isComplete(data, objects)) return 'complete';
+  return areAsLong(data, objects) ? 'replaced' : 'incomplete';
 }
 
 /** @param data what the bucket holds of an archive. @param objects what its manifest names. */
 export function isComplete(data: FoundArchive['data'], objects: Manifest['objects']): boolean {
+  const listed = new Map(data.map(({ key, etag }) => [key, etag]));
+  return areAsLong(data, objects) && objects.every(({ key, etag }) => listed.get(key) === etag);
+}
+
+function areAsLong(data: FoundArchive['data'], objects: Manifest['objects']): boolean {
   const listed = new Map(data.map(({ key, bytes }) => [key, bytes]));
   return objects.length > 0 && objects.every(({ key, storedBytes }) => listed.get(key) === storedBytes);
 }

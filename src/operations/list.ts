@@ -2,11 +2,12 @@
 import { claimFolder } from '../archive/claim.ts';
 import { parseKey } from '../archive/key.ts';
 import { noteOn, pricesIn, type RegionPrices } from '../costs/prices.ts';
-import { EXIT, type ExitCode, SnapError } from '../errors.ts';
+import { EXIT, type ExitCode } from '../errors.ts';
 import type { ListedArchive } from '../events.ts';
 import { GiB } from '../lib/units.ts';
 import { type ArchiveState, statesOf } from './archive-state.ts';
 import { keepTagged } from './archive-tags.ts';
+import { findSnapshots } from './find-snapshots.ts';
 import { archivesIn, batches, type FoundArchive } from './scan-bucket.ts';
 import type { ListSettings, Services } from './settings.ts';
 
@@ -25,11 +26,11 @@ export async function list(settings: ListSettings, services: Services, signal: A
   for await (const batch of batches(archivesIn(settings, services, signal))) {
     const chosen = await keepTagged(batch, settings.tags, services, signal);
     unreadable += chosen.unreadable;
-    const existing = await existingSnapshots(chosen.archives, services, signal);
     const hasClaim = (id: string): boolean => claims.has(`${claimFolder(settings.prefix)}${id}.json`);
     const states = await statesOf(chosen, hasClaim, services, signal);
+    const exists = await findSnapshots(states, services, signal);
     for (const { found, state } of states) {
-      const archive = summary(found, state, existing?.has(found.id) ?? null, prices);
+      const archive = summary(found, state, exists.get(found.id) ?? null, prices);
       if (state === 'unreadable-manifest') unreadable++;
       totals.archives++;
       totals.storedBytes += archive.storedBytes;
@@ -40,21 +41,6 @@ export async function list(settings: ListSettings, services: Services, signal: A
   host.notify({ code: 'list.finished', ...totals, priceNote: noteOn(prices, ['s3']) });
   if (unreadable > 0) return EXIT.someFailed;
   return totals.archives === 0 ? EXIT.nothingToDo : EXIT.ok;
-}
-
-/** @returns `null` where EC2 may not be asked: the bucket alone is enough for a listing. */
-async function existingSnapshots(
-  batch: readonly FoundArchive[],
-  { snapshots }: Services,
-  signal: AbortSignal,
-): Promise<Set<string> | null> {
-  try {
-    const found = await snapshots.byId([...new Set(batch.map(({ id }) => id))], { signal });
-    return new Set(found.map(({ id }) => id));
-  } catch (error) {
-    if (error instanceof SnapError && ['ACCESS_DENIED', 'CREDENTIALS'].includes(error.code)) return null;
-    throw error;
-  }
 }
 
 function summary(

@@ -287,6 +287,8 @@ export type ReadableBucket = Pick<ArchiveStore, 'bucket' | 'objects' | 'head' | 
 /** The outside world, as operations see it. */
 export interface Services {
   snapshots: Snapshots;
+  /** Those of another region. */
+  snapshotsIn(region: string): Snapshots;
   volumes: Volumes;
   blocks: SnapshotBlocks;
   newSnapshots: NewSnapshots;

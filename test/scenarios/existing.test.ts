@@ -41,12 +41,12 @@ test('complete with the same settings: kept, or only validated; replaced when as
   assert.equal((await tagsOf(lab, id))['snap-to-s3'], 'migrated');
 
   const planned = await migrateAgain(lab, [...ids, '--dry-run', '--storage-class', 'DEEP_ARCHIVE']);
-  assert.match(planned.done.stderr, /there {4}nothing would be stored: archived already/);
-  assert.doesNotMatch(planned.done.stderr, /to read/);
+  assert.match(planned.done.stdout, /there {4}nothing would be stored: archived already/);
+  assert.doesNotMatch(planned.done.stdout, /to read/);
   const other = await migrateAgain(lab, [...ids, '--dry-run', '--compression', 'zstd']);
-  assert.match(other.done.stderr, /it would be replaced: it is compressed by lz4 at level 1, not by zstd at level 1/);
+  assert.match(other.done.stdout, /it would be replaced: it is compressed by lz4 at level 1, not by zstd at level 1/);
   const image = await migrateAgain(lab, [...ids, '--dry-run', '--dd']);
-  assert.match(image.done.stderr, /it would be replaced: it is stored as tar, not as image/);
+  assert.match(image.done.stdout, /it would be replaced: it is stored as tar, not as image/);
 
   const proved = await migrateAgain(lab, [...ids, '--validate']);
   assert.equal(proved.done.code, 0, proved.done.stderr);
@@ -82,7 +82,7 @@ test('complete with the same settings: kept, or only validated; replaced when as
   assert.equal(unreadable.done.code, 1);
   assert.match(unreadable.done.stderr, /is archived already, but .*\n.*--replace/);
   assert.equal(unreadable.uploads, 0);
-  assert.match((await migrateAgain(lab, [...ids, '--dry-run'])).done.stderr, /it would not be migrated: .*is archived/);
+  assert.match((await migrateAgain(lab, [...ids, '--dry-run'])).done.stdout, /it would not be migrated: .*is archived/);
   assert.equal((await migrateAgain(lab, [...ids, '--replace'])).done.code, 0);
   assert.equal((await keysIn(lab)).length, 3);
 });
@@ -98,7 +98,7 @@ test('encrypted for the same recipients: kept; for others: replaced', async (t) 
   const again = async (...argv: string[]) => {
     const done = await runMigrate(lab, ['--snapshots', snapshotId, ...argv], { env: { GNUPGHOME: home } });
     assert.equal(done.code, 0, done.stderr);
-    return done.stderr;
+    return done.stdout + done.stderr;
   };
   const [ops, boss] = ['ops@example.com', 'boss@example.com'].map((name) => ['--gpg-recipient', name]);
   const both = [...(ops ?? []), ...(boss ?? [])];

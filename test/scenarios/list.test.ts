@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import { DeleteSnapshotCommand } from '@aws-sdk/client-ec2';
 import { DeleteObjectCommand, PutObjectCommand } from '@aws-sdk/client-s3';
 import type { ListedArchive } from '../../src/events.ts';
-import { keyEnding, keysIn } from '../support/archives.ts';
+import { keyEnding, keysIn, readManifest } from '../support/archives.ts';
 import { addSnapshotOf } from '../support/disks.ts';
 import { BUCKET, labForTest, recordsOf, runCli, runMigrate, type TestLab } from '../support/lab.ts';
 
@@ -42,8 +42,15 @@ test('archives: complete, in an archive class, of snapshots that are gone, witho
   assert.equal((await listed(lab, ['--since', '2030-01-01'], 10)).archives.length, 0);
   assert.equal((await listed(lab, ['--until', '2030-01-01'])).archives.length, 2);
   assert.equal((await listed(lab, ['--prefix', 'elsewhere'], 10)).archives.length, 0);
+  // The manifests say where the snapshots were taken: the same is told wherever it is asked from.
+  const far = await listed(lab, ['--region', 'eu-west-1']);
+  const existsFar = (id: string) => far.archives.find(({ snapshot }) => snapshot === id)?.snapshotExists;
+  assert.deepEqual([existsFar(kept.snapshotId), existsFar(gone.snapshotId)], [true, false]);
   const stateOf = async (id: string, code = 0) => (await listed(lab, ['--snapshots', id], code)).archives[0]?.state;
   const cut = await keyEnding(lab, '.1.tar.lz4');
+  const { bytes = 0 } = tar?.objects[0] ?? {};
+  await lab.s3.send(new PutObjectCommand({ Bucket: BUCKET, Key: cut, Body: Buffer.alloc(bytes) }));
+  assert.equal(await stateOf(kept.snapshotId), 'replaced', 'as long, with another ETag');
   await lab.s3.send(new PutObjectCommand({ Bucket: BUCKET, Key: cut, Body: 'shorter than it was' }));
   assert.equal(await stateOf(kept.snapshotId), 'incomplete');
   await lab.s3.send(new DeleteObjectCommand({ Bucket: BUCKET, Key: cut }));
@@ -77,8 +84,26 @@ test('archives of version 0, archives that a run broke off, and what is no archi
       [snapshotId, 'complete', new Date().toISOString().slice(0, 10), 'none'],
     ].sort(),
   );
-  const manifest = await keyEnding(lab, '.manifest.json');
-  await lab.s3.send(new PutObjectCommand({ Bucket: BUCKET, Key: `attic/${manifest}`, Body: 'of another prefix' }));
+  assert.deepEqual(
+    archives.map(({ snapshot, snapshotExists }) => [snapshot === snapshotId, snapshotExists]).sort(),
+    [
+      [false, null],
+      [false, null],
+      [true, true],
+    ],
+    'without a manifest nobody knows in which region to ask',
+  );
+  const key = await keyEnding(lab, '.manifest.json');
+  const manifest = await readManifest(lab);
+  const foreign = { ownerId: '999999999999', region: 'eu-west-1' };
+  for (const origin of [foreign, { region: 'evil.example.com/' }, { region: 'eu-west-1' }]) {
+    const content = { ...manifest, snapshot: { ...manifest.snapshot, ...origin } };
+    await lab.s3.send(new PutObjectCommand({ Bucket: BUCKET, Key: key, Body: JSON.stringify(content) }));
+    const [own] = (await listed(lab, ['--snapshots', snapshotId])).archives;
+    const expected = 'ownerId' in origin ? null : origin.region === 'eu-west-1' ? false : null;
+    assert.equal(own?.snapshotExists, expected, JSON.stringify(origin));
+  }
+  await lab.s3.send(new PutObjectCommand({ Bucket: BUCKET, Key: `attic/${key}`, Body: 'of another prefix' }));
   const shown = await runCli(lab.env, ['list', snapshotId, '--bucket', BUCKET]);
   assert.equal(shown.code, 0, shown.stderr);
 });

@@ -42,6 +42,7 @@ test('durations', () => {
 
 test('dollars: small amounts are not nothing', () => {
   assert.deepEqual([0, 0.00123, 0.5, 12.345].map(formatDollars), ['$0.00', '$0.0012', '$0.50', '$12.35']);
+  assert.deepEqual([6.5e-9, 0.000123, 0.0099, 0.01].map(formatDollars), ['<$0.0001', '$0.00012', '$0.0099', '$0.01']);
 });
 
 test('dates are UTC unless they have an offset, whatever the time zone of the machine, and exist', () => {

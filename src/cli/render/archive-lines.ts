@@ -6,6 +6,7 @@ import { formatBytes, formatDollars, formatDuration } from '../../lib/units.ts';
 const STATES: Record<ListedArchive['state'], string> = {
   complete: 'complete',
   incomplete: 'incomplete',
+  replaced: 'replaced',
   unfinished: 'unfinished',
   'without-manifest': 'no manifest',
   'without-data': 'no data',
@@ -26,7 +27,7 @@ export function describeArchive(archive: ListedArchive): string {
     classes,
     archive.objects.length === 0 ? null : `${formatDuration((now().getTime() - Date.parse(storedAt)) / 1000)} old`,
     dollarsMonth === null ? null : `${formatDollars(dollarsMonth)} a month`,
-    snapshotExists === null ? null : snapshotExists ? 'snapshot exists' : 'snapshot gone',
+    snapshotExists === null ? 'snapshot not checked' : snapshotExists ? 'snapshot exists' : 'snapshot gone',
   ].filter(Boolean);
   return `${snapshot}  ${volume}  ${startTime.slice(0, 16)}Z  ${STATES[state].padEnd(WIDTH)}  ${facts.join(', ')}`;
 }

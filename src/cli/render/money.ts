@@ -1,9 +1,10 @@
 /** Amounts of bills, in whatever currency. */
+import { decimals } from '../../lib/units.ts';
 
-/** `$12.30`, `CNY 12.30`; more digits where an amount is less than a cent. */
+/** `$12.30`, `CNY 12.30`; more digits where an amount is less than a cent, down to `<$0.0001`. */
 export function money(value: number, currency: string): string {
-  const small = value !== 0 && Math.abs(value) < 0.01;
-  return inCurrency(small ? value.toPrecision(2) : value.toFixed(2), currency);
+  const digits = decimals(Math.abs(value));
+  return digits === null ? `<${inCurrency('0.0001', currency)}` : inCurrency(value.toFixed(digits), currency);
 }
 
 export const inCurrency = (text: string, currency: string): string =>

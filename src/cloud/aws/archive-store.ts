@@ -95,8 +95,9 @@ export function s3ArchiveStore(clients: S3Clients, settings: StoreSettings): Arc
       const pages = paginateListObjectsV2({ client }, { ...bucket, Prefix: prefix }, { abortSignal: signal });
       const nextPage = () => asking(`list ${at(prefix)}`, signal, () => pages.next());
       for (let page = await nextPage(); !page.done; page = await nextPage()) {
-        for (const { Key = '', Size = 0, StorageClass = 'STANDARD', LastModified } of page.value.Contents ?? []) {
-          yield { key: Key, bytes: Size, storageClass: StorageClass, modifiedAt: LastModified ?? now() };
+        for (const { Key = '', ETag = '', Size = 0, StorageClass = 'STANDARD', LastModified } of page.value.Contents ??
+          []) {
+          yield { key: Key, etag: ETag, bytes: Size, storageClass: StorageClass, modifiedAt: LastModified ?? now() };
         }
       }
     },
