@@ -14,10 +14,10 @@ import { parseArgs } from 'node:util';
 import { LabControl } from '../lab/control/client.ts';
 import { labDown, labUp } from '../lab/control/manage.ts';
 import type { Delays } from '../lab/core/contract.ts';
-import { run } from '../lab/core/run.ts';
 import { NODE_FLAGS } from '../src/lib/node-flags.ts';
 import { buildBenchDisk } from './data.ts';
 import { type Measured, measure, median } from './measure.ts';
+import { publishedProgram } from './program.ts';
 
 const { values } = parseArgs({
   options: {
@@ -36,7 +36,6 @@ const NONE: Partial<Delays> = { volumeBytesPerSecond: 0, getBlock: 0, snapshotBl
 
 const directory = mkdtempSync(join(tmpdir(), 'snap-to-s3-bench-'));
 const say = (text: string): void => void process.stdout.write(`${text}\n`);
-const PROGRAM = join(import.meta.dirname, '..', 'dist', 'src', 'bin.js');
 
 interface Disk {
   snapshotId: string;
@@ -50,12 +49,12 @@ interface Outcome {
   measured: Measured;
 }
 
+const program = await publishedProgram();
 await main();
 
 async function main(): Promise<void> {
   try {
     mkdirSync(join(directory, 'mnt'));
-    await run(['npm', 'run', '--silent', 'build']);
     const lab = await labUp({ directory: join(directory, 'lab') });
     const control = new LabControl(lab.endpoints.control);
     await control.addBucket('bench');
@@ -80,10 +79,12 @@ async function addDisk(control: LabControl, env: NodeJS.ProcessEnv, mebibytes: s
   return { snapshotId, bytes: Math.ceil(Number(mebibytes) / 1024) * 1024 * MiB, blocks };
 }
 
-const bareLoop = (snapshotId: string, env: NodeJS.ProcessEnv) => reader('bare-loop.ts', snapshotId, env);
+function bareLoop(snapshotId: string, env: NodeJS.ProcessEnv) {
+  return reader('bare-loop.ts', snapshotId, env);
+}
 
-async function reader(program: string, snapshotId: string, env: NodeJS.ProcessEnv) {
-  const argv = [process.execPath, ...NODE_FLAGS, join(import.meta.dirname, program), snapshotId, '32'];
+async function reader(file: string, snapshotId: string, env: NodeJS.ProcessEnv) {
+  const argv = [process.execPath, ...NODE_FLAGS, join(import.meta.dirname, file), snapshotId, '32'];
   const measured = await measure(argv, env);
   const { blocks, seconds } = JSON.parse(measured.stdout.at(-1) ?? '') as { blocks: number; seconds: number };
   return { blocks, seconds, measured };
@@ -91,7 +92,7 @@ async function reader(program: string, snapshotId: string, env: NodeJS.ProcessEn
 
 async function image({ snapshotId }: Disk, source: string, env: NodeJS.ProcessEnv): Promise<Outcome> {
   const flags = ['--dd', '--replace', '--json', '--source', source, '--max-block-rate', '10000', '--mount-point'];
-  const argv = [PROGRAM, 'migrate', '--snapshots', snapshotId, '--bucket', 'bench', ...flags, join(directory, 'mnt')];
+  const argv = [program, 'migrate', '--snapshots', snapshotId, '--bucket', 'bench', ...flags, join(directory, 'mnt')];
   const measured = await measure(argv, env);
   const stored = measured.stdout
     .map((line) => JSON.parse(line) as { code: string; seconds: number })

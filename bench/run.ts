@@ -1,9 +1,10 @@
 /**
  * How fast migrate, validate and restore are, as ratios of runs that take turns.
  *
- *   npm run bench -- [--rounds 3] [--tree 2048] [--disk 4096] [--only validate]      sizes in MiB
+ *   npm run bench -- [--rounds 3] [--warm-up 1] [--tree 2048] [--disk 4096] [--only validate]      sizes in MiB
  *
- * Each round runs every contestant once, so that what the machine does meanwhile meets all of them. All of them read
+ * Each round runs every contestant once, so that what the machine does meanwhile meets all of them. Rounds that warm up
+ * caches come first, and are not counted. All of them read
  * from a device that has only just been made of the same image: its file is in memory, the device's own cache is empty.
  */
 import { fork } from 'node:child_process';
@@ -19,10 +20,12 @@ import { withMounted } from '../lab/disks/inspect.ts';
 import { withDevice } from '../lab/disks/mounted.ts';
 import { buildBenchDisk } from './data.ts';
 import { type Measured, measure, median } from './measure.ts';
+import { publishedProgram } from './program.ts';
 
 const { values } = parseArgs({
   options: {
     rounds: { type: 'string', default: '3' },
+    'warm-up': { type: 'string', default: '1' },
     tree: { type: 'string', default: '2048' },
     disk: { type: 'string', default: '4096' },
     only: { type: 'string', default: '' },
@@ -51,8 +54,7 @@ interface Result extends Measured {
 
 type Contestant = { name: string; run: (bench: Bench) => Promise<Result> };
 
-/** As it is published: compiled, and started by its first line. */
-const PROGRAM = join(import.meta.dirname, '..', 'dist', 'src', 'bin.js');
+const PROGRAM = await publishedProgram();
 
 /** Copying the image for each volume would disturb what is measured. */
 const KEEP = ['--keep-temp-volumes'];
@@ -170,6 +172,9 @@ const AWS_S3 = '/usr/bin/aws --endpoint-url ENDPOINT s3';
 const fetchArchive = (layout: 'tar' | 'img') =>
   `${AWS} "s3://bench/$(${AWS_S3.replace('ENDPOINT', '"$3"')} ls --recursive s3://bench/ | grep -o 'vol-.*${layout}.lz4$')" -`;
 
+/** A volume has whole GiB, so that its image may go on behind the end of the disk. */
+const CMP = 'lz4 -d -c "$4" | { cmp --bytes="$(blockdev --getsize64 "$1")" - "$1" && cat > /dev/null; }';
+
 interface Group {
   name: string;
   data: 'tree' | 'image';
@@ -278,7 +283,7 @@ const GROUPS: Group[] = [
     contestants: [
       { name: 'validate --dd from the lab', run: validate },
       { name: 'lz4 -d alone', run: shell('device', 'lz4 -d -c "$4" > /dev/null') },
-      { name: 'lz4 -d | cmp', run: shell('device', 'lz4 -d -c "$4" | cmp - "$1"') },
+      { name: 'lz4 -d | cmp', run: shell('device', CMP) },
     ],
   },
 ];
@@ -302,7 +307,6 @@ async function main(): Promise<void> {
 async function prepare(sink: string): Promise<Bench> {
   const [image, tar] = [join(directory, 'disk.img'), join(directory, 'tree.tar')];
   mkdirSync(join(directory, 'mnt'));
-  await run(['npm', 'run', '--silent', 'build']);
   await buildBenchDisk(image, Number(values.tree), Number(values.disk));
   const lab = await labUp({ directory: join(directory, 'lab') });
   const control = new LabControl(lab.endpoints.control);
@@ -329,14 +333,14 @@ async function compareAll(bench: Bench): Promise<void> {
 /** @returns rounds of results, each in the order of the contestants. */
 async function takeTurns(contestants: readonly Contestant[], bench: Bench): Promise<Result[][]> {
   const rounds: Result[][] = [];
-  // The first round warms caches, and is not counted.
-  for (let round = 0; round <= Number(values.rounds); round++) {
+  const warmUp = Number(values['warm-up']);
+  for (let round = 0; round < warmUp + Number(values.rounds); round++) {
     const results: Result[] = [];
     for (const contestant of contestants) {
       await run(['sync']);
       results.push(await contestant.run(bench));
     }
-    if (round > 0) rounds.push(results);
+    if (round >= warmUp) rounds.push(results);
   }
   return rounds;
 }

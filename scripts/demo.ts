@@ -1,10 +1,15 @@
-/** The main job, on the local cloud: a disk becomes a snapshot, an archive, and files again. */
+/**
+ * The main job, on the local cloud: a disk becomes a snapshot, an archive, and files again.
+ *
+ *   npm run demo -- [--files 320]      MiB of files of this machine
+ */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createWriteStream, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
+import { parseArgs, styleText } from 'node:util';
 import { GetObjectCommand, ListObjectsV2Command, S3Client } from '@aws-sdk/client-s3';
 import { LabControl } from '../lab/control/client.ts';
 import { run } from '../lab/core/run.ts';
@@ -15,10 +20,12 @@ import { compareTrees } from '../test/support/compare-trees.ts';
 import { makeNastyTree } from '../test/support/nasty-tree.ts';
 import { makeRealFiles } from '../test/support/trees.ts';
 
-const REAL_FILES = 320 * 2 ** 20;
+const { values } = parseArgs({ options: { files: { type: 'string', default: '320' } } });
+const REAL_FILES = Number(values.files) * 2 ** 20;
 const BUCKET = 'backups';
 
-const say = (text: string) => process.stdout.write(`\n\x1b[1m${text}\x1b[0m\n`);
+/** Bold on terminals only. */
+const say = (text: string) => process.stdout.write(`\n${styleText('bold', text, { stream: process.stdout })}\n`);
 const directory = mkdtempSync(join(tmpdir(), 'snap-to-s3-demo-'));
 const cleanup = new AsyncDisposableStack();
 cleanup.defer(() => rmSync(directory, { recursive: true, force: true }));

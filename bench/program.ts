@@ -1,0 +1,11 @@
+/** The program as it is published: compiled, and started by its first line. */
+import { join } from 'node:path';
+import { run } from '../lab/core/run.ts';
+
+/** Builds it, unless SNAP_TO_S3_PROGRAM says where it is. @returns the path of the program. */
+export async function publishedProgram(): Promise<string> {
+  const built = process.env['SNAP_TO_S3_PROGRAM'];
+  if (built !== undefined) return built;
+  await run(['npm', 'run', '--silent', 'build']);
+  return join(import.meta.dirname, '..', 'dist', 'src', 'bin.js');
+}

@@ -1,0 +1,66 @@
+/** Every bench and the demo, by their npm scripts, at their smallest size: they run to their end and print figures. */
+import assert from 'node:assert/strict';
+import { globSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { runProgram } from '../support/lab.ts';
+
+const ROOT = join(import.meta.dirname, '..', '..');
+
+const SCRIPTS = (JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as { scripts: Record<string, string> })
+  .scripts;
+
+/** What each prints, besides figures. */
+const SMALLEST: Record<string, { argv: string[]; says: RegExp[] }> = {
+  bench: {
+    argv: ['--rounds', '1', '--warm-up', '0', '--tree', '4', '--disk', '16'],
+    says: [
+      /^tree, tar and lz4 -1 /m,
+      /^tree, tar and zstd -1 /m,
+      /^image, lz4 -1 /m,
+      /^validate a tree, lz4 /m,
+      /^restore a tree, lz4 /m,
+      /^restore an image, lz4 /m,
+      /^validate an image, lz4 /m,
+    ],
+  },
+  'bench:direct': {
+    argv: ['--rounds', '1', '--disk', '24', '--volume', '12'],
+    says: [/directly: \d+ times the speed of a fresh volume/, /our reader alone: [\d.]+ times the speed of a loop/],
+  },
+  'bench:analyze': {
+    argv: ['--rounds', '1', '--rows', '2000', '--snapshots', '20'],
+    says: [/analyze takes [\d.]+ times as long as gzip/, /csv-parse alone takes [\d.]+ times/],
+  },
+  demo: {
+    argv: ['--files', '8'],
+    says: [/^partition 2: \d+ entries, 0 differences$/m, /^partition 3: \d+ entries, 0 differences$/m, /^nothing$/m],
+  },
+};
+
+for (const [script, { argv, says }] of Object.entries(SMALLEST)) {
+  test(`npm run ${script}`, async () => {
+    const env = process.env as Record<string, string>;
+    const done = await runProgram(['npm', 'run', '--silent', script, '--', ...argv], { env: withoutColour(env) });
+    assert.equal(done.code, 0, done.stdout + done.stderr);
+    for (const text of says) assert.match(done.stdout, text);
+    assert.doesNotMatch(done.stdout, /NaN|undefined|Infinity/);
+    assert.ok(!`${done.stdout}${done.stderr}`.includes('\u001b'), 'escape codes go to terminals only');
+  });
+}
+
+/** Nobody may ask for colours: then they would have to come. */
+const withoutColour = ({ FORCE_COLOR: _asked, ...env }: Record<string, string>): Record<string, string> => env;
+
+test('every npm script of benches and the demo is tried here, and there are no others in the documents', () => {
+  const tried = Object.keys(SCRIPTS).filter((name) => /^(bench|demo)/.test(name));
+  assert.deepEqual(tried.sort(), Object.keys(SMALLEST).sort());
+  const documents = globSync('{*.md,docs/**/*.md}', { cwd: ROOT });
+  const named = documents.flatMap((path) =>
+    [...readFileSync(join(ROOT, path), 'utf8').matchAll(/npm run (?:--\w+ )*([\w:-]+)/g)].map(([, name = '']) => name),
+  );
+  assert.deepEqual(
+    [...new Set(named)].filter((name) => !(name in SCRIPTS)),
+    [],
+  );
+});
