@@ -26,7 +26,7 @@ export {
   compareToday,
 } from './costs/compare.ts';
 export { pricesFromFile } from './costs/price-file.ts';
-export type { Prices, RegionPrices } from './costs/prices.ts';
+export type { Prices, RegionPrices } from './costs/price-types.ts';
 export { ERROR_CODES, type ErrorCode, EXIT, type ExitCode, SnapError } from './errors.ts';
 export { type Holding, type Host, type ProgressTask, type SnapEvent, type SnapshotPlan, silentHost } from './events.ts';
 export { analyze } from './operations/analyze.ts';

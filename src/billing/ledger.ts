@@ -86,7 +86,7 @@ export class Ledger {
   }
 
   /** A file that is about to be read; its rows go there, and count when it is taken. */
-  part(name: string): ReportPart {
+  part(name: string): ReportPart<Ledger> {
     return new ReportPart(name, new Ledger(this.#wanted));
   }
 
@@ -94,7 +94,7 @@ export class Ledger {
    * Counts a file that has been read to its end, unless one with the very same rows has been: a copy, or the same file
    * packed otherwise. The part must not be used any more.
    */
-  take(part: ReportPart): Taken {
+  take(part: ReportPart<Ledger>): Taken {
     if (part.rows === 0) return { repeats: null, isOverlapping: false };
     const fingerprint = part.fingerprint();
     const repeats = this.#counted.get(fingerprint) ?? null;

@@ -1,6 +1,5 @@
 /** What one file says of snapshots: it counts when it has been read to its end, and only once. */
 import { createHash } from 'node:crypto';
-import type { Ledger } from './ledger.ts';
 import type { Usage } from './usage.ts';
 
 /** Rows that are hashed together: a call for each would take longer than the hash. */
@@ -9,10 +8,15 @@ const BATCH = 512;
 /** Numbers of a row. */
 const NUMBERS = 4;
 
-export class ReportPart {
+/** Where the rows of a file go. */
+interface Rows {
+  add(usage: Usage): void;
+}
+
+export class ReportPart<L extends Rows = Rows> {
   readonly name: string;
   /** Of this file alone. */
-  readonly ledger: Ledger;
+  readonly ledger: L;
   rows = 0;
   readonly #hash = createHash('sha256');
   #texts = '';
@@ -20,7 +24,7 @@ export class ReportPart {
   readonly #numbers = new Float64Array(BATCH * NUMBERS);
   #inBatch = 0;
 
-  constructor(name: string, ledger: Ledger) {
+  constructor(name: string, ledger: L) {
     this.name = name;
     this.ledger = ledger;
   }

@@ -6,7 +6,7 @@ import type { ListedPrice } from '../cloud/ports.ts';
 import { BUILT_IN } from '../costs/built-in-prices.ts';
 import { pricesFromFile } from '../costs/price-file.ts';
 import { refreshedPrices } from '../costs/price-list.ts';
-import type { Prices } from '../costs/prices.ts';
+import type { Prices } from '../costs/price-types.ts';
 import { SnapError } from '../errors.ts';
 import type { Host } from '../events.ts';
 import { now } from '../lib/clock.ts';

@@ -1,6 +1,6 @@
 /** The prices that come with the program: the table, and what is in proportion to it. */
 import { SOURCE_DAY, TABLE, type TableRow } from './price-table.ts';
-import type { ClassPrices, PriceGroup, PriceSource, Prices, RegionPrices, RetrievalTier } from './prices.ts';
+import type { ClassPrices, PriceGroup, PriceSource, Prices, RegionPrices, RetrievalTier } from './price-types.ts';
 
 /** Volume types, us-east-1: what other regions ask is in proportion to gp2. */
 const VOLUMES = { gp3: 0.08, gp2: 0.1, io1: 0.125, io2: 0.125, st1: 0.045, sc1: 0.015, standard: 0.05 };

@@ -8,7 +8,8 @@ import {
   type CompareRow,
   compareAt,
 } from './compare-model.ts';
-import { noteOn, type Prices, pricesIn, type RegionPrices } from './prices.ts';
+import type { Prices, RegionPrices } from './price-types.ts';
+import { noteOn, pricesIn } from './prices.ts';
 
 export interface CompareSettings {
   snapshots: number;

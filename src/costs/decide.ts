@@ -15,7 +15,8 @@ import type {
 import { type Plan, weigh } from './choices.ts';
 import { compressionOf } from './compression.ts';
 import { exactly, handedOn, type Lineage, type Link, type Range, remaining, sum } from './lineage.ts';
-import { noteOn, type Prices, pricesIn, type RegionPrices } from './prices.ts';
+import type { Prices, RegionPrices } from './price-types.ts';
+import { noteOn, pricesIn } from './prices.ts';
 import { type Target, targetsIn, WEIGHED_CLASSES } from './targets.ts';
 
 export interface DecideOptions {

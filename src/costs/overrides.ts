@@ -1,16 +1,16 @@
 /** Prices that somebody knows better, laid over those that are known already. */
 import type { RegionAnalysis } from './analysis.ts';
 import { sum } from './lineage.ts';
-import {
-  type ClassPrices,
-  type PriceGroup,
-  type PriceSource,
-  type Prices,
-  pricesIn,
-  type RegionPrices,
-  type RetrievalTier,
-  type SnapshotPrices,
-} from './prices.ts';
+import type {
+  ClassPrices,
+  PriceGroup,
+  PriceSource,
+  Prices,
+  RegionPrices,
+  RetrievalTier,
+  SnapshotPrices,
+} from './price-types.ts';
+import { pricesIn } from './prices.ts';
 
 /** What of the prices of a region is known better; the rest stays. */
 export interface RegionOverrides {

@@ -6,7 +6,8 @@ import { SnapError } from '../errors.ts';
 import { parseInstant } from '../lib/instant.ts';
 import { BUILT_IN } from './built-in-prices.ts';
 import { overridden, type RegionOverrides } from './overrides.ts';
-import { type Prices, pricesIn, type RegionPrices } from './prices.ts';
+import type { Prices, RegionPrices } from './price-types.ts';
+import { pricesIn } from './prices.ts';
 
 /** Applies to all regions, before those that are named. */
 const EVERYWHERE = '*';

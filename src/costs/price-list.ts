@@ -1,7 +1,8 @@
 /** Prices out of AWS's price list: which usage type is which price. */
 import type { ListedPrice } from '../cloud/ports.ts';
 import { overridden, type RegionOverrides } from './overrides.ts';
-import { type Prices, pricesIn } from './prices.ts';
+import type { Prices } from './price-types.ts';
+import { pricesIn } from './prices.ts';
 
 type Put = (overrides: Overrides, dollars: number) => void;
 

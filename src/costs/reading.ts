@@ -1,7 +1,8 @@
 /** What it costs to read a snapshot, either way. */
 import type { ReadingCost } from '../events.ts';
 import { GiB, MiB } from '../lib/units.ts';
-import { HOURS_A_MONTH, type RegionPrices } from './prices.ts';
+import type { RegionPrices } from './price-types.ts';
+import { HOURS_A_MONTH } from './prices.ts';
 
 /** A block of the EBS direct APIs. */
 const BLOCK = 512 * 1024;

@@ -1,14 +1,8 @@
 /** Where snapshots can be moved to, and what that costs: by month, once, and for getting them back. */
 import type { Assumptions, Choice } from './analysis.ts';
 import type { Range } from './lineage.ts';
-import {
-  ARCHIVE_OVERHEAD,
-  ARCHIVE_TIER_MINIMUM_DAYS,
-  type ClassPrices,
-  DAYS_A_MONTH,
-  MINIMUM_DAYS,
-  type RegionPrices,
-} from './prices.ts';
+import type { ClassPrices, RegionPrices } from './price-types.ts';
+import { ARCHIVE_OVERHEAD, ARCHIVE_TIER_MINIMUM_DAYS, DAYS_A_MONTH, MINIMUM_DAYS } from './prices.ts';
 import { readingCost } from './reading.ts';
 
 /** What is moved. Sizes are GiB of plain data. */

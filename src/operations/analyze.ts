@@ -6,7 +6,7 @@ import type { ReportSource } from '../billing/source.ts';
 import type { Analysis, AnalysisWarning } from '../costs/analysis.ts';
 import { decide } from '../costs/decide.ts';
 import { measuredPrices } from '../costs/overrides.ts';
-import type { Prices } from '../costs/prices.ts';
+import type { Prices } from '../costs/price-types.ts';
 import { monotonic, now } from '../lib/clock.ts';
 import { VERSION } from '../version.ts';
 import { assembleRegions } from './assemble-analysis.ts';

@@ -1,6 +1,7 @@
 /** Objects in archive classes: they can be read only after hours, and for a price, which is told before. */
 import type { ArchiveStore, ObjectHead } from '../cloud/ports.ts';
-import { DAYS_A_MONTH, pricesIn, type RetrievalTier } from '../costs/prices.ts';
+import type { RetrievalTier } from '../costs/price-types.ts';
+import { DAYS_A_MONTH, pricesIn } from '../costs/prices.ts';
 import { SnapError } from '../errors.ts';
 import type { ThawOffer } from '../events.ts';
 import { formatBytes, formatDollars, GiB } from '../lib/units.ts';

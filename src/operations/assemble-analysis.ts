@@ -2,7 +2,8 @@
 import type { BilledSnapshot } from '../billing/ledger.ts';
 import type { MeasuredRatio, RegionAnalysis, SnapshotAnalysis, VolumeAnalysis } from '../costs/analysis.ts';
 import { sum } from '../costs/lineage.ts';
-import { type Prices, pricesIn } from '../costs/prices.ts';
+import type { Prices } from '../costs/price-types.ts';
+import { pricesIn } from '../costs/prices.ts';
 import { GiB } from '../lib/units.ts';
 import type { KnownRegion } from './describe-regions.ts';
 

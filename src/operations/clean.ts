@@ -1,7 +1,8 @@
 /** `clean`: finds what no run will use any more, and removes it when told to. */
 import { EXIT, type ExitCode, SnapError } from '../errors.ts';
 import { sweepKilledRuns } from '../host/killed-runs.ts';
-import { findTraces, type Leftover, leftoversOf, type Survey, type Trace } from './leftovers.ts';
+import type { Leftover, Survey, Trace } from './leftover.ts';
+import { findTraces, leftoversOf } from './leftovers.ts';
 import { removeLeftovers } from './remove-leftovers.ts';
 import type { CleanSettings, Services } from './settings.ts';
 import { storeClock } from './store-clock.ts';

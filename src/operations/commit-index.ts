@@ -12,7 +12,7 @@ import { readParts } from '../transfer/part-reader.ts';
 import { startPipeline } from '../transfer/pipeline.ts';
 import { uploadParts } from '../transfer/upload.ts';
 import { encryptBytes, encryptedParts } from './encrypt.ts';
-import { archiveName, type Migration } from './migrate-snapshot.ts';
+import { archiveName, type Migration } from './migration.ts';
 import { uploadHolding } from './upload-holding.ts';
 
 /** Up to here an index is written at once, and only under the condition that nobody else has meanwhile. */

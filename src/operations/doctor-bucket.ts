@@ -2,8 +2,7 @@
 import { claimKey } from '../archive/claim.ts';
 import type { BucketRules, LifecycleNote } from '../cloud/examiner.ts';
 import { now } from '../lib/clock.ts';
-import type { Examination, Finding } from './doctor.ts';
-import { attempt, ok, problem, warning } from './findings.ts';
+import { attempt, type Examination, type Finding, ok, problem, warning } from './findings.ts';
 
 export async function* examineBucket(examination: Examination): AsyncGenerator<Finding> {
   const { services, settings, signal } = examination;

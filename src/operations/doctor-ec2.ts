@@ -4,9 +4,8 @@ import type { Instance, Snapshot } from '../cloud/ports.ts';
 import { freeDeviceNames } from '../host/device-names.ts';
 import { ARCHIVES_TAG, IN_PROGRESS } from '../host/temporary-volume.ts';
 import { archivesMark } from './claimed-work.ts';
-import type { Examination, Finding } from './doctor.ts';
 import { examineDirect } from './doctor-direct.ts';
-import { attempt, ok, warning } from './findings.ts';
+import { attempt, type Examination, type Finding, ok, warning } from './findings.ts';
 
 export async function* examineEc2(examination: Examination): AsyncGenerator<Finding> {
   const { services, settings, signal } = examination;

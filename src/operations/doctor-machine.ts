@@ -5,8 +5,7 @@ import { checkRecipient } from '../host/gpg-keys.ts';
 import { mounterOf } from '../host/mounts.ts';
 import { requireTools, versionOf } from '../host/tools.ts';
 import { now } from '../lib/clock.ts';
-import type { Examination, Finding } from './doctor.ts';
-import { attempt, ok, problem, warning } from './findings.ts';
+import { attempt, type Examination, type Finding, ok, problem, warning } from './findings.ts';
 import { requireRoot } from './preflight.ts';
 
 export async function* examineMachine(examination: Examination): AsyncGenerator<Finding> {

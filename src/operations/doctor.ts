@@ -5,19 +5,6 @@ import { examineEc2 } from './doctor-ec2.ts';
 import { examineMachine } from './doctor-machine.ts';
 import type { DoctorSettings, Services } from './settings.ts';
 
-export interface Finding {
-  check: string;
-  verdict: 'ok' | 'warning' | 'problem';
-  detail: string;
-  hint: string | null;
-}
-
-export interface Examination {
-  settings: DoctorSettings;
-  services: Services;
-  signal: AbortSignal;
-}
-
 /** @returns `EXIT.failed` when a run would not work; warnings alone are `EXIT.ok`. */
 export async function doctor(settings: DoctorSettings, services: Services, signal: AbortSignal): Promise<ExitCode> {
   const examination = { settings, services, signal };

@@ -1,6 +1,19 @@
 /** How checks of `doctor` say what they have found. */
 import { SnapError } from '../errors.ts';
-import type { Finding } from './doctor.ts';
+import type { DoctorSettings, Services } from './settings.ts';
+
+export interface Finding {
+  check: string;
+  verdict: 'ok' | 'warning' | 'problem';
+  detail: string;
+  hint: string | null;
+}
+
+export interface Examination {
+  settings: DoctorSettings;
+  services: Services;
+  signal: AbortSignal;
+}
 
 export const ok = (check: string, detail: string): Finding => ({ check, verdict: 'ok', detail, hint: null });
 

@@ -9,8 +9,8 @@ import type { BlockImage, OpenImage } from '../transfer/block-image.ts';
 import { type Piece, readPieces, START } from '../transfer/part-reader.ts';
 import { type RunningPipeline, startPipeline } from '../transfer/pipeline.ts';
 import { closeAll, makePipe, writeAll } from '../transfer/pipes.ts';
+import type { ObjectOrder } from './object-order.ts';
 import type { ObjectStream } from './object-stream.ts';
-import type { ObjectOrder } from './store-object.ts';
 import { checkCounts, mismatch } from './stream-counts.ts';
 
 /** Seconds of work at the most are lost with a process, and starting a compressor costs next to nothing beside it. */

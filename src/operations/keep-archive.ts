@@ -3,7 +3,7 @@ import type { Snapshot } from '../cloud/ports.ts';
 import { cleanupSignal } from '../lib/disposal.ts';
 import type { HeldClaim } from './claims.ts';
 import { instanceId } from './clean.ts';
-import type { Survey } from './leftovers.ts';
+import type { Survey } from './leftover.ts';
 import { removeUnderClaim } from './remove-leftovers.ts';
 import type { MigrateSettings, Services } from './settings.ts';
 import { beginState } from './state-tag.ts';

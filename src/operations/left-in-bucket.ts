@@ -7,7 +7,7 @@ import { pricesIn } from '../costs/prices.ts';
 import { cleanupSignal } from '../lib/disposal.ts';
 import { GiB } from '../lib/units.ts';
 import { readManifest } from './find-archive.ts';
-import type { Leftover, Survey, Trace } from './leftovers.ts';
+import type { Leftover, Survey, Trace } from './leftover.ts';
 import { ageIn } from './store-clock.ts';
 
 export async function leftInBucket(trace: Trace, survey: Survey): Promise<Leftover[]> {

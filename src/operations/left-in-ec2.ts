@@ -6,7 +6,7 @@ import { pricesIn } from '../costs/prices.ts';
 import { giveLeftVolumeBack } from '../host/give-volume-back.ts';
 import { isBeingFilled } from '../host/volume-marks.ts';
 import { cleanupSignal } from '../lib/disposal.ts';
-import type { Leftover, Survey, Trace } from './leftovers.ts';
+import type { Leftover, Survey, Trace } from './leftover.ts';
 import { freeState, stuckValue } from './state-tag.ts';
 import { ageIn } from './store-clock.ts';
 

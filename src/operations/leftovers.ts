@@ -6,54 +6,13 @@
  * them, or was there when they were begun.
  */
 import { type Claim, claimFolder, claimKey } from '../archive/claim.ts';
-import type { Snapshot, UnfinishedUpload, Volume } from '../cloud/ports.ts';
 import { ARCHIVES_TAG, IN_PROGRESS } from '../host/temporary-volume.ts';
 import { fillingMarks, subjectOf } from '../host/volume-marks.ts';
 import { archivesMark } from './claimed-work.ts';
 import { type FoundClaim, findClaim } from './claims.ts';
 import { leftInBucket } from './left-in-bucket.ts';
 import { leftInEc2 } from './left-in-ec2.ts';
-import type { CleanSettings, Services } from './settings.ts';
-import type { StoreClock } from './store-clock.ts';
-
-export interface Leftover {
-  kind: 'volume' | 'upload' | 'object' | 'tag' | 'claim';
-  id: string;
-  /** One clause, for people. */
-  what: string;
-  /** `null` where nobody keeps it. */
-  ageSeconds: number | null;
-  /** US dollars at list prices; `null` where it costs nothing. */
-  dollarsMonth: number | null;
-  /** Why it is left alone; `null` when it may go. */
-  obstacle: string | null;
-  /** Not to be called without the claim of the snapshot. */
-  remove: () => Promise<void>;
-}
-
-/** All that is known of one snapshot. */
-export interface Trace {
-  snapshotId: string;
-  found: FoundClaim | null;
-  /** Temporary volumes of the snapshot, of this bucket and prefix. */
-  volumes: Volume[];
-  /** Whether there are temporary volumes of it that belong to others. */
-  isUsedByOthers: boolean;
-  /** `null` when it was deleted. */
-  snapshot: Snapshot | null;
-  /** Unfinished uploads below the prefix, whatever snapshot they are of. */
-  uploads: readonly UnfinishedUpload[];
-}
-
-export interface Survey {
-  settings: CleanSettings;
-  services: Services;
-  /** The instance that this runs on, if it is one. */
-  instanceId: string | null;
-  signal: AbortSignal;
-  /** By which ages are told. */
-  clock: StoreClock;
-}
+import type { Leftover, Survey, Trace } from './leftover.ts';
 
 /** Snapshots with a claim, a temporary volume or a tag that says that work is under way. */
 export async function findTraces(survey: Survey): Promise<Trace[]> {

@@ -1,7 +1,8 @@
 /** `list`: the archives in a bucket, told from the names, sizes and classes of their objects, and their manifests. */
 import { claimFolder } from '../archive/claim.ts';
 import { parseKey } from '../archive/key.ts';
-import { noteOn, pricesIn, type RegionPrices } from '../costs/prices.ts';
+import type { RegionPrices } from '../costs/price-types.ts';
+import { noteOn, pricesIn } from '../costs/prices.ts';
 import { EXIT, type ExitCode } from '../errors.ts';
 import type { ListedArchive } from '../events.ts';
 import { GiB } from '../lib/units.ts';

@@ -3,8 +3,8 @@ import { statfs } from 'node:fs/promises';
 import { join } from 'node:path';
 import { BlockIndexWriter } from '../archive/block-index.ts';
 import { cipherOf } from '../archive/cipher.ts';
-import { type ArchiveName, type Layout, objectKey } from '../archive/key.ts';
-import type { ManifestObject, RecordedPartition } from '../archive/manifest.ts';
+import { type Layout, objectKey } from '../archive/key.ts';
+import type { ManifestObject } from '../archive/manifest.ts';
 import { objectMetadata } from '../archive/metadata.ts';
 import { objectTags } from '../archive/tags.ts';
 import { BLOCK_BYTES } from '../cloud/blocks.ts';
@@ -25,34 +25,17 @@ import { checkArchive } from './check-archive.ts';
 import type { HeldClaim } from './claims.ts';
 import { commitIndex } from './commit-index.ts';
 import { commitManifest } from './commit-manifest.ts';
+import { archiveName, type Harvest, type Migration } from './migration.ts';
+import type { Content } from './object-order.ts';
 import { MigrationProgress } from './progress.ts';
-import { type Disk, readDisk } from './read-disk.ts';
+import { readDisk } from './read-disk.ts';
 import type { MigrateSettings, Services } from './settings.ts';
 import { chooseSource, openSnapshotDisk, type Source } from './snapshot-disk.ts';
 import { beginState, revertState } from './state-tag.ts';
-import { type Content, storeObject } from './store-object.ts';
+import { storeObject } from './store-object.ts';
 import { StreamIndex } from './stream-index.ts';
 import { validateStored } from './validate-stored.ts';
 import { noteObstacle, type Space } from './volume-obstacle.ts';
-
-/** What one migration works with, handed from step to step. */
-export interface Migration {
-  snapshot: Snapshot;
-  settings: MigrateSettings;
-  services: Services;
-  signal: AbortSignal;
-  startedAt: Date;
-  claim: HeldClaim;
-  progress: MigrationProgress;
-}
-
-/** What has been read off the disk and stored so far. */
-export interface Harvest extends Disk {
-  source: Source;
-  objects: ManifestObject[];
-  recorded: RecordedPartition[];
-  validatedAt: string | null;
-}
 
 /**
  * Tags `migrating`, reads the disk, stores its objects, then the manifest, and tags `migrated`. On any failure the tag
@@ -320,13 +303,6 @@ async function storeContent(
   if (indexFile === null) return object;
   return { ...object, index: await commitIndex(migration, { partition, plainBytes, index: indexFile }) };
 }
-
-export const archiveName = ({ snapshot, settings }: Migration): ArchiveName => ({
-  prefix: settings.prefix,
-  volumeId: snapshot.volumeId,
-  startTime: snapshot.startTime,
-  snapshotId: snapshot.id,
-});
 
 function factsOf(migration: Migration, partition: number | null, layout: Layout, plainBytes: number): ObjectFacts {
   const { snapshot, settings } = migration;

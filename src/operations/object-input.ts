@@ -2,7 +2,7 @@
 import { closeSync, openSync, readFileSync } from 'node:fs';
 import type { OpenImage } from '../transfer/block-image.ts';
 import { closeAll, makePipe } from '../transfer/pipes.ts';
-import type { Content } from './store-object.ts';
+import type { Content } from './object-order.ts';
 
 export interface ObjectInput extends AsyncDisposable {
   /** For the pipeline; tar has no standard input. */

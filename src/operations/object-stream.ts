@@ -9,7 +9,7 @@ import { type Part, readParts } from '../transfer/part-reader.ts';
 import { type RunningPipeline, type Stage, type StageReport, startPipeline } from '../transfer/pipeline.ts';
 import { encryptedParts } from './encrypt.ts';
 import { type ObjectInput, openInput } from './object-input.ts';
-import type { ObjectOrder } from './store-object.ts';
+import type { ObjectOrder } from './object-order.ts';
 import { checkCounts, mismatch, reportOf } from './stream-counts.ts';
 import { INDEXING } from './stream-index.ts';
 

@@ -1,7 +1,8 @@
 /** What a migration would do, as far as it can be told without doing anything. */
 import { formatStartTime, keyStem } from '../archive/key.ts';
 import type { Snapshot } from '../cloud/ports.ts';
-import { noteOn, pricesIn, type RegionPrices } from '../costs/prices.ts';
+import type { RegionPrices } from '../costs/price-types.ts';
+import { noteOn, pricesIn } from '../costs/prices.ts';
 import { readingCost } from '../costs/reading.ts';
 import type { ExistingArchive, SnapshotPlan } from '../events.ts';
 import { GiB } from '../lib/units.ts';

@@ -3,7 +3,8 @@ import { asError, SnapError } from '../errors.ts';
 import { rootFailure } from '../lib/disposal.ts';
 import { SELF } from './claimed-work.ts';
 import { type HeldClaim, takeClaim } from './claims.ts';
-import { type Leftover, leftoversOf, type Survey, type Trace, traceOf } from './leftovers.ts';
+import type { Leftover, Survey, Trace } from './leftover.ts';
+import { leftoversOf, traceOf } from './leftovers.ts';
 
 export interface Removal {
   removed: Leftover[];

@@ -7,7 +7,7 @@ import type { Examiner } from '../cloud/examiner.ts';
 import type { Inventory } from '../cloud/inventory.ts';
 import type { ArchiveStore, Call, CallerIdentity, Instance, Snapshots, ThawOrder, Volumes } from '../cloud/ports.ts';
 import type { Assumptions } from '../costs/analysis.ts';
-import type { Prices } from '../costs/prices.ts';
+import type { Prices } from '../costs/price-types.ts';
 import type { Host } from '../events.ts';
 import type { DirectAccess } from '../fuse/serving-order.ts';
 import type { BlockBudget } from '../transfer/governor.ts';

@@ -4,7 +4,7 @@ import { type CodecCounts, readCounts } from '../archive/codec.ts';
 import { SnapError } from '../errors.ts';
 import { readIndexingReport } from '../indexing/indexing-order.ts';
 import type { StageReport } from '../transfer/pipeline.ts';
-import type { ObjectOrder } from './store-object.ts';
+import type { ObjectOrder } from './object-order.ts';
 import { INDEXING } from './stream-index.ts';
 
 export const reportOf = (reports: readonly StageReport[], name: string): string =>

@@ -3,23 +3,33 @@ import { appendFileSync, createReadStream, createWriteStream } from 'node:fs';
 import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { zstdCompressSync } from 'node:zlib';
+import type { Encryption } from '../archive/cipher.ts';
+import type { Codec } from '../archive/codec.ts';
 import { encodeEnd, encodePlace } from '../archive/file-index.ts';
 import { Lz4Blocks } from '../archive/lz4-blocks.ts';
 import { type IndexingOrder, type IndexingReport, indexingCommand } from '../indexing/indexing-order.ts';
 import { LineFile } from '../indexing/line-file.ts';
 import type { Part } from '../transfer/part-reader.ts';
 import type { Stage } from '../transfer/pipeline.ts';
-import type { ObjectOrder } from './store-object.ts';
 
 /** As people know the stage. */
 export const INDEXING = 'index';
+
+/** What an index has to know of its object. */
+interface IndexedObject {
+  codec: Codec;
+  encryption: Encryption | null;
+  content: { layout: IndexingOrder['layout']; expectedBytes: number };
+  snapshotId: string;
+  partition: number | null;
+}
 
 export class StreamIndex implements Disposable {
   readonly #order: IndexingOrder;
   /** Only lz4 without gpg on top of it can be followed from outside. */
   readonly #blocks: { walk: Lz4Blocks; places: LineFile } | null;
 
-  constructor(object: Omit<ObjectOrder, 'index'>, directory: string) {
+  constructor(object: IndexedObject, directory: string) {
     const { codec, encryption, content, snapshotId, partition } = object;
     this.#order = {
       layout: content.layout,

@@ -4,7 +4,7 @@ import { nameOfPart } from '../archive/partition-facts.ts';
 import { SnapError } from '../errors.ts';
 import { makersOf, tryMakingFilesystem, type WantedFilesystem } from '../host/make-filesystem.ts';
 import { formatBytes } from '../lib/units.ts';
-import type { Migration } from './migrate-snapshot.ts';
+import type { Migration } from './migration.ts';
 
 /** Bytes. */
 export interface Space {

@@ -1,7 +1,7 @@
 /** An analysis as one HTML file for people who decide: it needs nothing else, and asks nobody for anything. */
 import { createHash } from 'node:crypto';
 import type { Analysis } from '../costs/analysis.ts';
-import type { Prices } from '../costs/prices.ts';
+import type { Prices } from '../costs/price-types.ts';
 import { readAssets } from './assets.ts';
 import { type Html, html, scriptJson, trusted } from './html.ts';
 import { pageData } from './model/page-data.ts';

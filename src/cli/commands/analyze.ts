@@ -5,7 +5,7 @@ import { normalisePrefix } from '../../archive/key.ts';
 import { awsAnalyzeServices } from '../../aws-services.ts';
 import type { Analysis } from '../../costs/analysis.ts';
 import { BUILT_IN } from '../../costs/built-in-prices.ts';
-import type { Prices } from '../../costs/prices.ts';
+import type { Prices } from '../../costs/price-types.ts';
 import { EXIT, SnapError } from '../../errors.ts';
 import type { AnalyzeServices, AnalyzeSettings, RatioChoice } from '../../operations/settings.ts';
 import type { CliContext } from '../context.ts';

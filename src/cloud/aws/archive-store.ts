@@ -1,10 +1,11 @@
 /** The bucket, on S3 or a store that speaks its protocol. */
 import { SnapError } from '../../errors.ts';
 import { now } from '../../lib/clock.ts';
-import type { ArchiveStore, ObjectFacts, ObjectHead, ObjectReader, UnfinishedUpload } from '../ports.ts';
+import type { ArchiveStore, ObjectHead, ObjectReader } from '../ports.ts';
 import { bucketCalls, missingBucket } from './bucket-calls.ts';
 import { answeredAt } from './clients.ts';
 import { isAwsError } from './errors.ts';
+import { listUploads } from './list-uploads.ts';
 import { s3PartStore } from './part-store.ts';
 import {
   GetObjectCommand,
@@ -13,32 +14,13 @@ import {
   type HeadBucketCommandOutput,
   HeadObjectCommand,
   type HeadObjectCommandOutput,
-  ListMultipartUploadsCommand,
-  type PutObjectCommandInput,
   paginateListObjectsV2,
   type S3Client,
-  type ServerSideEncryption,
 } from './sdk.ts';
 import { s3SmallObjects } from './small-objects.ts';
+import { bucketArguments, type S3Clients, type StoreSettings } from './store-settings.ts';
 import { fromTagList } from './tag-list.ts';
 import { s3Thaw } from './thaw.ts';
-
-export interface StoreSettings {
-  bucket: string;
-  /** For data objects; small ones stay in Standard, where they can be read without a restore. */
-  storageClass: string;
-  sse?: 'AES256' | 'aws:kms' | 'aws:kms:dsse';
-  sseKmsKeyId?: string;
-  expectedBucketOwner?: string;
-  /** Stores that are not S3 itself may forget tags that come with the start of an upload. */
-  tagAgain: boolean;
-}
-
-/** Two clients that differ in how long they wait for an answer. */
-export interface S3Clients {
-  control: S3Client;
-  transfer: S3Client;
-}
 
 export function s3ArchiveStore(clients: S3Clients, settings: StoreSettings): ArchiveStore {
   const client = clients.control;
@@ -109,26 +91,6 @@ export function s3ArchiveStore(clients: S3Clients, settings: StoreSettings): Arc
   };
 }
 
-export async function listUploads(
-  client: S3Client,
-  bucket: ReturnType<typeof bucketArguments>,
-  Prefix: string,
-  abortSignal: AbortSignal,
-): Promise<UnfinishedUpload[]> {
-  const found: UnfinishedUpload[] = [];
-  let markers: { KeyMarker?: string; UploadIdMarker?: string } | null = {};
-  while (markers) {
-    const command: ListMultipartUploadsCommand = new ListMultipartUploadsCommand({ ...bucket, Prefix, ...markers });
-    const page = await client.send(command, { abortSignal });
-    for (const { Key = '', UploadId = '', Initiated } of page.Uploads ?? []) {
-      found.push({ key: Key, uploadId: UploadId, initiatedAt: Initiated ?? now() });
-    }
-    const { NextKeyMarker = '', NextUploadIdMarker = '' } = page;
-    markers = page.IsTruncated ? { KeyMarker: NextKeyMarker, UploadIdMarker: NextUploadIdMarker } : null;
-  }
-  return found;
-}
-
 const toHead = (key: string, answer: HeadObjectCommandOutput): ObjectHead => ({
   key,
   etag: answer.ETag ?? '',
@@ -171,29 +133,6 @@ const replaced = (key: string, cause: unknown): SnapError =>
     hint: 'wait until the run that writes it has ended, then run the command again',
     cause,
   });
-
-export const bucketArguments = (settings: StoreSettings) => ({
-  Bucket: settings.bucket,
-  ...(settings.expectedBucketOwner === undefined ? {} : { ExpectedBucketOwner: settings.expectedBucketOwner }),
-});
-
-/** What every new object is created with, whether in parts or at once. */
-export const creationArguments = (settings: StoreSettings, facts: ObjectFacts) =>
-  ({
-    ...bucketArguments(settings),
-    Key: facts.key,
-    Metadata: facts.metadata,
-    ContentType: 'application/octet-stream',
-    ...(Object.keys(facts.tags).length === 0 ? {} : { Tagging: taggingHeader(facts.tags) }),
-    ...(settings.sse === undefined ? {} : { ServerSideEncryption: settings.sse as ServerSideEncryption }),
-    ...(settings.sseKmsKeyId === undefined ? {} : { SSEKMSKeyId: settings.sseKmsKeyId }),
-  }) satisfies Partial<PutObjectCommandInput>;
-
-/** Percent-encoded, blanks too: some stores take `+` literally. */
-const taggingHeader = (tags: Record<string, string>): string =>
-  Object.entries(tags)
-    .map((pair) => pair.map(encodeURIComponent).join('='))
-    .join('&');
 
 /** HEAD carries no error document, so that S3 can only say a number. */
 export async function headBucket(

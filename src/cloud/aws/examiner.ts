@@ -1,7 +1,7 @@
 /** Dry runs, and the rules of the bucket. */
 import { now } from '../../lib/clock.ts';
 import type { Examiner, LifecycleNote } from '../examiner.ts';
-import { bucketArguments, creationArguments, headBucket, type StoreSettings } from './archive-store.ts';
+import { headBucket } from './archive-store.ts';
 import { bucketCalls } from './bucket-calls.ts';
 import { answeredAt } from './clients.ts';
 import { asking, isAwsError } from './errors.ts';
@@ -16,6 +16,7 @@ import {
   PutObjectCommand,
   type S3Client,
 } from './sdk.ts';
+import { bucketArguments, creationArguments, type StoreSettings } from './store-settings.ts';
 import { createInput } from './volumes.ts';
 
 export function awsExaminer(ec2: EC2Client, s3: S3Client, settings: StoreSettings): Examiner {

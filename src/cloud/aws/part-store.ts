@@ -5,15 +5,9 @@ import { monotonic } from '../../lib/clock.ts';
 import { type Crc32, crc32Of, decodeCrc32, encodeCrc32, joinCrc32 } from '../../lib/crc32.ts';
 import { cleanupSignal } from '../../lib/disposal.ts';
 import type { ObjectFacts, PartReceipt, PartStore, StoredObject } from '../ports.ts';
-import {
-  bucketArguments,
-  creationArguments,
-  listUploads,
-  type S3Clients,
-  type StoreSettings,
-} from './archive-store.ts';
 import { bucketCalls } from './bucket-calls.ts';
 import { isAwsError } from './errors.ts';
+import { listUploads } from './list-uploads.ts';
 import {
   AbortMultipartUploadCommand,
   CompleteMultipartUploadCommand,
@@ -27,6 +21,7 @@ import {
   type StorageClass,
   UploadPartCommand,
 } from './sdk.ts';
+import { bucketArguments, creationArguments, type S3Clients, type StoreSettings } from './store-settings.ts';
 
 /**
  * Each part travels with its CRC-32, which S3 verifies; completion names the CRC-32 of the whole, joined from the

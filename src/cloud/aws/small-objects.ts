@@ -4,7 +4,6 @@ import type { Readable } from 'node:stream';
 import { SnapError } from '../../errors.ts';
 import { now, sleep } from '../../lib/clock.ts';
 import type { ArchiveStore } from '../ports.ts';
-import { bucketArguments, creationArguments, type StoreSettings } from './archive-store.ts';
 import { bucketCalls } from './bucket-calls.ts';
 import { answeredAt } from './clients.ts';
 import { isAwsError } from './errors.ts';
@@ -15,6 +14,7 @@ import {
   PutObjectCommand,
   type S3Client,
 } from './sdk.ts';
+import { bucketArguments, creationArguments, type StoreSettings } from './store-settings.ts';
 
 export function s3SmallObjects(
   client: S3Client,

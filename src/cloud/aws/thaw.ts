@@ -1,10 +1,10 @@
 /** Restores of objects in archive classes, as S3 calls them: a copy that can be read, for some days. */
 import { SnapError } from '../../errors.ts';
 import type { ArchiveStore, ThawOrder } from '../ports.ts';
-import { bucketArguments, type StoreSettings } from './archive-store.ts';
 import { bucketCalls } from './bucket-calls.ts';
 import { isAwsError } from './errors.ts';
 import { RestoreObjectCommand, type S3Client } from './sdk.ts';
+import { bucketArguments, type StoreSettings } from './store-settings.ts';
 
 /** Source: RestoreObject of the S3 API reference. */
 export function s3Thaw(client: S3Client, settings: StoreSettings): Pick<ArchiveStore, 'thaw'> {

@@ -3,7 +3,7 @@ import type { Analysis } from '../../costs/analysis.ts';
 import { compareToday } from '../../costs/compare.ts';
 import type { CompareInput } from '../../costs/compare-model.ts';
 import { compressionOf } from '../../costs/compression.ts';
-import type { Prices } from '../../costs/prices.ts';
+import type { Prices } from '../../costs/price-types.ts';
 import { type CalculatorState, within } from './limits.ts';
 import { sum } from './summary.ts';
 

@@ -1,6 +1,6 @@
 /** What the page's script is given: the analysis, without what it does not show. */
 import type { Analysis, Choice, Decision, SnapshotAnalysis, TrendMonth, VolumeAnalysis } from '../../costs/analysis.ts';
-import type { Prices } from '../../costs/prices.ts';
+import type { Prices } from '../../costs/price-types.ts';
 import { type CalculatorData, calculatorData } from './calculator.ts';
 import { type Advice, adviceOf, bestOf } from './summary.ts';
 

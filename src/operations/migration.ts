@@ -1,0 +1,35 @@
+/** What the steps of a migration hand to each other. */
+import type { ArchiveName } from '../archive/key.ts';
+import type { ManifestObject, RecordedPartition } from '../archive/manifest.ts';
+import type { Snapshot } from '../cloud/ports.ts';
+import type { HeldClaim } from './claims.ts';
+import type { MigrationProgress } from './progress.ts';
+import type { Disk } from './read-disk.ts';
+import type { MigrateSettings, Services } from './settings.ts';
+import type { Source } from './snapshot-disk.ts';
+
+/** What one migration works with, handed from step to step. */
+export interface Migration {
+  snapshot: Snapshot;
+  settings: MigrateSettings;
+  services: Services;
+  signal: AbortSignal;
+  startedAt: Date;
+  claim: HeldClaim;
+  progress: MigrationProgress;
+}
+
+/** What has been read off the disk and stored so far. */
+export interface Harvest extends Disk {
+  source: Source;
+  objects: ManifestObject[];
+  recorded: RecordedPartition[];
+  validatedAt: string | null;
+}
+
+export const archiveName = ({ snapshot, settings }: Migration): ArchiveName => ({
+  prefix: settings.prefix,
+  volumeId: snapshot.volumeId,
+  startTime: snapshot.startTime,
+  snapshotId: snapshot.id,
+});
