@@ -82,7 +82,8 @@ export interface ObjectCheck {
 
 /**
  * What differs is read once more, unless the bytes that came are known to be the stored ones: a difference is one of the
- * archive then, not of the way to it. What is written on the way is written once.
+ * archive then, not of the way to it. Blocks are written to their places again; files that were made, and bytes that
+ * somebody else has taken, cannot be taken back.
  * @throws SnapError when it cannot be told, e.g. `OBJECT_ARCHIVED`, `GPG_KEY`, `DOWNLOAD_FAILED`.
  */
 export async function checkObject(
@@ -92,9 +93,17 @@ export async function checkObject(
   services: CheckServices,
 ): Promise<ObjectCheck> {
   const first = await checkOnce(object, snapshotId, reference, services);
-  if (first.differenceCount === 0 || first.isAsStored || !ONLY_COMPARED.has(reference.how)) return first;
+  const again = onceMore(reference);
+  if (first.differenceCount === 0 || first.isAsStored || again === null) return first;
   services.host.notify({ code: 'object.reread', snapshot: snapshotId, key: object.key });
-  return checkOnce(object, snapshotId, reference, services);
+  return checkOnce(object, snapshotId, again, services);
+}
+
+/** @returns `null` where it can be done only once. */
+function onceMore(reference: Reference): Reference | null {
+  // What was written the first time is not zero any more.
+  if (reference.how === 'write') return { ...reference, isBlank: false };
+  return ONLY_COMPARED.has(reference.how) ? reference : null;
 }
 
 async function checkOnce(

@@ -176,11 +176,13 @@ function asTargetError(error: unknown, path: string, { isKept }: FillableDirecto
 }
 
 /** @throws SnapError `DIFFERS` */
-function refuseDifferences({ key, differences, differenceCount }: ObjectCheck, path: string): void {
+function refuseDifferences({ key, differences, differenceCount, isAsStored }: ObjectCheck, path: string): void {
   if (differenceCount === 0) return;
   const shown = differences.slice(0, SHOWN).map((found) => [found.path, found.detail].filter(Boolean).join(': '));
   const rest = differenceCount > shown.length ? `; and ${differenceCount - shown.length} more` : '';
   throw new SnapError('DIFFERS', `${key}: ${shown.join('; ')}${rest}; what is below ${path} is not all of it`, {
-    hint: 'the archive is damaged, or was made to do harm: look for another copy, or another version of the object',
+    hint: isAsStored
+      ? 'the archive is damaged, or was made to do harm: look for another copy, or another version of the object'
+      : 'run the same command again: it may have been damaged on its way. If that says the same, the archive is damaged, or was made to do harm: look for another copy, or another version of the object',
   });
 }

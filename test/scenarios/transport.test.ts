@@ -1,6 +1,6 @@
 /** What befalls requests and answers on their way: silence, answers that are lost, bits that flip. */
 import assert from 'node:assert/strict';
-import { mkdirSync } from 'node:fs';
+import { mkdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { DescribeSnapshotsCommand } from '@aws-sdk/client-ec2';
@@ -11,6 +11,7 @@ import { csv, line, snapshotId as numbered } from '../support/bills.ts';
 import { addSnapshotOf } from '../support/disks.ts';
 import { tagsOf } from '../support/ec2-state.ts';
 import { BUCKET, labForTest, recordsOf, runCli, runMigrate, type TestLab } from '../support/lab.ts';
+import { assertSameBytes } from '../support/same-bytes.ts';
 
 /** Each n-th answer of S3 falls silent, over a connection that stays open. */
 const silent = (every: number, operation: string): FaultSpec => ({
@@ -42,7 +43,7 @@ test('a body that falls silent is given up, in every command that reads', async 
   const { snapshotId } = await addSnapshotOf(lab);
   const run = (argv: string[], fault: FaultSpec) => underFault(lab, [...argv, '--call-timeout', '1'], fault);
   const bodies = silent(2, 'GetObject');
-  await run(['migrate', '--all', ...inBucket, ...onMachine(lab)], silent(4, '*'));
+  await run(['migrate', '--all', ...inBucket, ...onMachine(lab)], silent(6, '*'));
   await run(['validate', '--all', ...inBucket, ...onMachine(lab)], bodies);
   await run(['restore', snapshotId, '--to-dir', join(lab.directory, 'restored'), ...inBucket], bodies);
   const listed = await run(['list', '--find', '**/hostname', ...inBucket], bodies);
@@ -78,22 +79,6 @@ test('calls that change something are done once, though the answer is lost', asy
   );
 });
 
-test('a snapshot is written once, though answers are lost', async (t) => {
-  const lab = await labForTest(t);
-  const { snapshotId } = await addSnapshotOf(lab);
-  assert.equal((await runMigrate(lab, ['--all', '--dd', '--source', 'direct'])).code, 0);
-  await underFault(
-    lab,
-    ['restore', snapshotId, '--to-snapshot', ...inBucket],
-    ...['StartSnapshot', 'PutSnapshotBlock', 'CompleteSnapshot'].map((operation) => lost('ebs', operation)),
-  );
-  const { Snapshots = [] } = await lab.ec2.send(new DescribeSnapshotsCommand({ OwnerIds: ['self'] }));
-  assert.deepEqual(
-    Snapshots.map(({ State }) => State),
-    ['completed', 'completed'],
-  );
-});
-
 const flip = (operation: string, match = {}): FaultSpec => ({
   service: 's3',
   operation,
@@ -114,6 +99,37 @@ test('a bit that flips on its way makes no difference, in either direction', asy
     done.stdout,
   );
   assert.equal((await tagsOf(lab, snapshotId))['snap-to-s3'], 'validated');
+});
+
+test('images: a snapshot is written once though answers are lost, and a file is right though a bit flips', async (t) => {
+  const lab = await labForTest(t);
+  const { snapshotId, image } = await addSnapshotOf(lab);
+  await underFault(lab, ['migrate', '--all', '--dd', '--source', 'direct', '--call-timeout', '1', ...inBucket], {
+    service: 'ebs',
+    operation: 'GetSnapshotBlock',
+    action: { kind: 'stall', afterBytes: 1000 },
+  });
+  await underFault(
+    lab,
+    ['restore', snapshotId, '--to-snapshot', ...inBucket],
+    ...['StartSnapshot', 'PutSnapshotBlock', 'CompleteSnapshot'].map((operation) => lost('ebs', operation)),
+  );
+  const { Snapshots = [] } = await lab.ec2.send(new DescribeSnapshotsCommand({ OwnerIds: ['self'] }));
+  assert.deepEqual(
+    Snapshots.map(({ State }) => State),
+    ['completed', 'completed'],
+  );
+  const file = join(lab.directory, 'restored.img');
+  const key = await keyEnding(lab, '.img.lz4');
+  for (const flags of [[], ['--no-index']]) {
+    const argv = ['restore', snapshotId, '--to-file', file, '--overwrite', '--json', ...flags, ...inBucket];
+    const done = await underFault(lab, argv, { ...flip('GetObject', { key }) });
+    assert.ok(
+      recordsOf(done).some(({ code }) => code === 'object.reread'),
+      done.stdout,
+    );
+    await assertSameBytes(file, image, { bytes: statSync(image).size });
+  }
 });
 
 test('a volume that cannot be detached is not deleted again and again', async (t) => {
