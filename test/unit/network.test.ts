@@ -1,5 +1,6 @@
 /** How AWS is reached: proxies, certificates, and as many connections as there are requests. */
 import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { createServer, type ServerResponse } from 'node:http';
 import { type AddressInfo, connect, type Server } from 'node:net';
@@ -70,9 +71,11 @@ interface World {
 }
 
 /** The lab's services by TLS under names of their own, behind a proxy, which alone knows where they are. */
-async function behindProxy(t: TestContext): Promise<World> {
+/** @param others services besides, by name. */
+async function behindProxy(t: TestContext, others: Record<string, string> = {}): Promise<World> {
   const lab = await labForTest(t);
-  const services = ['ec2', 'ebs', 's3', 'sts', 'pricing'] as const;
+  const { ec2, ebs, s3, sts, pricing } = lab.lab.endpoints;
+  const services: Record<string, string> = { ec2, ebs, s3, sts, pricing, ...others };
   const [key, certificate] = ['key.pem', 'certificate.pem'].map((name) => join(lab.directory, name)) as [
     string,
     string,
@@ -81,8 +84,8 @@ async function behindProxy(t: TestContext): Promise<World> {
   const made = ['-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-days', '2'];
   await run(['openssl', 'req', ...made, '-keyout', key, '-out', certificate, ...names]);
   const forward = (socket: TLSSocket) => {
-    const name = services.find((each) => socket.servername === `${each}.aws.test`) ?? 's3';
-    const inner = connect(Number(new URL(lab.lab.endpoints[name]).port), '127.0.0.1');
+    const name = String(socket.servername).split('.', 1)[0] ?? '';
+    const inner = connect(Number(new URL(services[name] ?? s3).port), '127.0.0.1');
     t.after(() => inner.destroy());
     for (const end of [socket, inner]) end.on('error', () => end.destroy());
     socket.pipe(inner).pipe(socket);
@@ -105,7 +108,10 @@ async function behindProxy(t: TestContext): Promise<World> {
   });
   await serving(t, proxy);
   const url = `http://user:password@127.0.0.1:${portOf(proxy)}`;
-  const endpoints = services.map((each) => [`AWS_ENDPOINT_URL_${each.toUpperCase()}`, `https://${each}.aws.test`]);
+  const endpoints = Object.keys(services).map((each) => [
+    `AWS_ENDPOINT_URL_${each.toUpperCase()}`,
+    `https://${each}.aws.test`,
+  ]);
   const env = { ...lab.env, ...Object.fromEntries(endpoints), AWS_CA_BUNDLE: certificate };
   return {
     lab,
@@ -136,6 +142,27 @@ test('every client goes through the proxy and trusts the bundle, and the metadat
   const reached = ['ebs', 'ec2', 'pricing', 's3', 'sts'].map((name) => `${name}.aws.test:443`);
   assert.deepEqual([...new Set(tunnels)].sort(), reached);
   assert.deepEqual(plain, []);
+});
+
+test('who hands out credentials is asked through the proxy, too', async (t) => {
+  const keys: Record<string, unknown> = { expiration: Date.now() + 3_600_000 };
+  const portal = createServer((_request, response) => {
+    response.setHeader('content-type', 'application/json').end(JSON.stringify({ roleCredentials: keys }));
+  });
+  await serving(t, portal);
+  const { lab, env, tunnels } = await behindProxy(t, { sso: `http://127.0.0.1:${portOf(portal)}` });
+  const { AWS_ACCESS_KEY_ID: _id, AWS_SECRET_ACCESS_KEY: _secret, ...keyless } = env;
+  Object.assign(keys, await lab.control.addIdentity('reader', null, new Date(Date.now() + 3_600_000).toISOString()));
+  const url = 'https://start.aws.test';
+  const account = 'sso_account_id = 123456789012\nsso_role_name = reader\nsso_region = us-east-1\n';
+  const home = homeWith(t, `[default]\nsso_start_url = ${url}\n${account}`);
+  const cache = join(home['HOME'] ?? '', '.aws', 'sso', 'cache');
+  mkdirSync(cache, { recursive: true });
+  const token = { accessToken: 'token', expiresAt: new Date(Date.now() + 3_600_000).toISOString() };
+  writeFileSync(join(cache, `${createHash('sha1').update(url).digest('hex')}.json`), JSON.stringify(token));
+  const done = await runCli({ ...keyless, ...home }, ['list', '--bucket', BUCKET]);
+  assert.equal(done.code, 10, done.stderr);
+  assert.equal(tunnels[0], 'sso.aws.test:443');
 });
 
 test('the program: exceptions from the proxy, certificates that are not trusted, names that are no use', async (t) => {

@@ -1,7 +1,7 @@
 /** The SDK clients, set up once: time-outs on every call, one retry layer, and who hears of retries. */
 import { type Network, requestHandling } from './network.ts';
 import { type Retry, ToldRetryStrategy } from './retries.ts';
-import { EBSClient, EC2Client, PricingClient, S3Client, STSClient } from './sdk.ts';
+import { defaultProvider, EBSClient, EC2Client, PricingClient, S3Client, STSClient } from './sdk.ts';
 
 export interface AwsSettings {
   region: string;
@@ -99,12 +99,21 @@ function noteAnswerTimes(client: S3Client): void {
   );
 }
 
-const common = (settings: AwsSettings, patience = 1) => ({
-  region: settings.region,
-  ...(settings.profile === undefined ? {} : { profile: settings.profile }),
-  retryStrategy: new ToldRetryStrategy(settings.onRetry),
-  requestHandler: requestHandling(settings.network, settings.callTimeout * patience),
-});
+function common(settings: AwsSettings, patience = 1) {
+  const { region, network, callTimeout, onRetry } = settings;
+  const profile = settings.profile === undefined ? {} : { profile: settings.profile };
+  return {
+    region,
+    ...profile,
+    // Those who hand out credentials (SSO, STS) are asked in the same way as everybody else.
+    credentials: defaultProvider({
+      ...profile,
+      clientConfig: { requestHandler: requestHandling(network, callTimeout) },
+    }),
+    retryStrategy: new ToldRetryStrategy(onRetry),
+    requestHandler: requestHandling(network, callTimeout * patience),
+  };
+}
 
 /**
  * The SDK would hash the body of each part with SHA-256 besides its CRC-32: 0.7 CPU seconds a GB for what TLS and the

@@ -65,6 +65,7 @@ export {
 } from '@aws-sdk/client-s3';
 export { GetCallerIdentityCommand, STSClient } from '@aws-sdk/client-sts';
 export { partition } from '@aws-sdk/core/client';
+export { defaultProvider } from '@aws-sdk/credential-provider-node';
 export { loadSharedConfigFiles } from '@smithy/core/config';
 export { getEndpointFromInstructions } from '@smithy/core/endpoints';
 export { StandardRetryStrategy } from '@smithy/core/retry';
