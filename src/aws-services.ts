@@ -30,7 +30,7 @@ export interface AwsChoices {
   endpointUrl?: string;
   /** Blocks a second that are read at the most by the EBS direct APIs; 900 if not given. */
   maxBlockRate?: number;
-  /** Seconds without an answer after which a call is tried again; 30 if not given. */
+  /** Seconds after which a call over which nothing moves is tried again; 30 if not given. */
   callTimeout?: number;
   bucket: string;
   storageClass: string;

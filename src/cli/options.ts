@@ -178,7 +178,10 @@ export const awsOptions = (): Option[] => [
   new Option('--endpoint-url <url>', 'endpoint of S3, for stores that speak its protocol').argParser(
     matching(/^https?:\/\/[^\s/]+/, 'an http or https URL'),
   ),
-  new Option('--call-timeout <seconds>', 'a call over which nothing moves for so long is tried again; sending parts gets ten times as long')
+  new Option(
+    '--call-timeout <seconds>',
+    'a call over which nothing moves for so long is tried again; sending parts gets ten times as long',
+  )
     .argParser(wholeNumber(1, 3600))
     .default(30),
 ];
