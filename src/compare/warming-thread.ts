@@ -37,10 +37,14 @@ function readQuietly(tree: DiskTree, path: Buffer, scratch: Buffer): void {
     const size = Number(tree.stat(path)?.size ?? 0);
     if (size === 0 || size > SMALL) return;
     const descriptor = tree.open(path);
-    readSync(descriptor, scratch, 0, size, 0);
-    closeSync(descriptor);
-  } catch {
-    // Whoever compares it meets the same, and says so.
+    try {
+      readSync(descriptor, scratch, 0, size, 0);
+    } finally {
+      closeSync(descriptor);
+    }
+  } catch (error) {
+    // Whoever compares it meets the same refusal, and says so.
+    if ((error as NodeJS.ErrnoException).syscall === undefined) throw error;
   }
 }
 

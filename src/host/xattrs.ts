@@ -21,12 +21,20 @@ export async function* readXattrs(
   onTooLong: () => void,
 ): AsyncGenerator<AttributedFile> {
   const argv = ['getfattr', '--recursive', '--physical', '--no-dereference', '--absolute-names', '--dump', '--match=-'];
-  const complaints: string[] = [];
+  let isTooLong = false;
+  let complaint: string | null = null;
   const onStderrLine = (line: string) => {
-    if (/: File name too long$/.test(line)) onTooLong();
-    else complaints.push(line);
+    if (/: File name too long$/.test(line)) {
+      isTooLong = true;
+      onTooLong();
+    } else complaint ??= line;
   };
-  const stage = { name: 'getfattr', argv: [...argv, '--encoding=hex', '--', root], onStderrLine };
+  const stage = {
+    name: 'getfattr',
+    argv: [...argv, '--encoding=hex', '--', root],
+    allowedExitCodes: [0, LEFT_OUT],
+    onStderrLine,
+  };
   await using pipeline = await startPipeline([stage], { signal });
   const lines = createInterface({ input: createReadStream('', { fd: pipeline.output, encoding: 'latin1' }) });
   let current: AttributedFile | null = null;
@@ -39,11 +47,15 @@ export async function* readXattrs(
       current = null;
     }
   }
-  await pipeline.finished.catch((error: unknown) => {
-    signal.throwIfAborted();
-    if (complaints.length > 0 || !(error instanceof SnapError) || error.code !== 'STAGE_FAILED') throw error;
+  const [report] = await pipeline.finished;
+  if (report?.exitCode === 0 || (isTooLong && complaint === null)) return;
+  throw new SnapError('STAGE_FAILED', `getfattr exited ${report?.exitCode} (${complaint ?? 'without saying why'})`, {
+    hint: 'what it says is the cause; then run the same command again',
   });
 }
+
+/** getfattr could not look at some of the files, and has said at which. */
+const LEFT_OUT = 1;
 
 /** Quoted as `\012`, and below the root. */
 function pathBelow(root: string, quoted: string): Buffer {

@@ -21,9 +21,12 @@ export async function decryptIndex(
 ): Promise<Buffer> {
   using decrypt = await decryptStage(object, null);
   const { readEnd, writeEnd } = await makePipe();
-  await using pipeline = await startPipeline(decrypt.stages, { signal, input: readEnd }).finally(() =>
-    closeAll([readEnd]),
-  );
+  await using pipeline = await startPipeline(decrypt.stages, { signal, input: readEnd })
+    .catch((error) => {
+      closeAll([writeEnd]);
+      throw error;
+    })
+    .finally(() => closeAll([readEnd]));
   const writing = writeAll(writeEnd, body).finally(() => closeAll([writeEnd]));
   const plain = await collect(pipeline.output, key);
   await writing;

@@ -19,7 +19,11 @@ export class BufferPool {
   /** Waits until a buffer is free. Throws the signal's reason when cancelled. */
   async take(size: number, signal: AbortSignal): Promise<Buffer> {
     while (this.#lent.size >= this.#most) await this.#giveBackOf(signal);
-    signal.throwIfAborted();
+    if (signal.aborted) {
+      // It may have been woken before: the buffer is for the next one then.
+      this.#waiters.shift()?.ready();
+      signal.throwIfAborted();
+    }
     const buffer = this.#idleOf(size) ?? Buffer.allocUnsafeSlow(size);
     this.#lent.add(buffer);
     return buffer;
@@ -42,7 +46,8 @@ export class BufferPool {
     const { promise, resolve, reject } = Promise.withResolvers<void>();
     const waiter = { ready: resolve };
     const onAbort = () => {
-      this.#waiters.splice(this.#waiters.indexOf(waiter), 1);
+      const at = this.#waiters.indexOf(waiter);
+      if (at >= 0) this.#waiters.splice(at, 1);
       reject(signal.reason);
     };
     signal.addEventListener('abort', onAbort, { once: true });

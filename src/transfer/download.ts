@@ -128,6 +128,7 @@ const FRUITLESS = 6;
 
 async function fetchRange(object: ObjectReader, target: Buffer, start: number, signal: AbortSignal): Promise<Buffer> {
   let filled = 0;
+  let cause: unknown;
   for (let fruitless = 0; filled < target.length; ) {
     const before = filled;
     try {
@@ -137,7 +138,8 @@ async function fetchRange(object: ObjectReader, target: Buffer, start: number, s
       }
     } catch (error) {
       signal.throwIfAborted();
-      if (error instanceof SnapError) throw error;
+      if (error instanceof SnapError || isOurs(error)) throw error;
+      cause = error;
     }
     if (filled === before) fruitless++;
     else fruitless = 0;
@@ -145,12 +147,14 @@ async function fetchRange(object: ObjectReader, target: Buffer, start: number, s
       throw new SnapError(
         'DOWNLOAD_FAILED',
         `${object.key}: no byte came from byte ${start + filled} on, ${FRUITLESS} times`,
-        {
-          hint: 'the network or the store is in trouble; run the command again later',
-        },
+        { hint: 'the network or the store is in trouble; run the command again later', cause },
       );
     }
     if (fruitless > 0) await sleep(100 * 2 ** fruitless, signal);
   }
   return target;
 }
+
+/** A mistake of this program, which no further try undoes. Connections that break are told by errors without a kind. */
+const isOurs = (error: unknown): boolean =>
+  error instanceof TypeError || error instanceof RangeError || error instanceof ReferenceError;

@@ -13,6 +13,8 @@ export interface Stage {
   /** As people know it, for errors: `tar`, `lz4`, `gpg`. */
   name: string;
   argv: readonly string[];
+  /** Exit codes that are answers rather than failures; `[0]` by default. */
+  allowedExitCodes?: readonly number[];
   /** File descriptors for 3 and up; they stay the caller's. */
   others?: readonly number[];
   onStderrLine?: (line: string) => void;
@@ -20,6 +22,7 @@ export interface Stage {
 
 export interface StageReport {
   name: string;
+  exitCode: number;
   stderrTail: string;
 }
 
@@ -27,7 +30,7 @@ export interface RunningPipeline extends AsyncDisposable {
   /** The read end of the last pipe; whoever reads it closes it. */
   readonly output: number;
   /**
-   * Every stage's report, in order, once all have exited 0.
+   * Every stage's report, in order, once all have exited 0, or with another code that they are allowed.
    * Rejects with SnapError `STAGE_FAILED` naming the stage that caused it, or with the signal's reason; either way
    * only after every stage is gone.
    */
@@ -100,7 +103,8 @@ async function superviseStages(
   const outcomes = await Promise.all(
     running.map(async ({ outcome }, index) => {
       const settled = await outcome;
-      if (settled.exitCode !== 0) {
+      const allowed = stages[index]?.allowedExitCodes ?? [0];
+      if (settled.exitCode === null || !allowed.includes(settled.exitCode)) {
         failures.push({ index, outcome: settled });
         // Its reader is about to end, and says why if it is let.
         if (isBrokenPipe(settled)) void sleep(GRACE, ended.signal).then(stopAll, () => {});
@@ -113,7 +117,11 @@ async function superviseStages(
   signal.removeEventListener('abort', stopAll);
   signal.throwIfAborted();
   if (failures.length > 0) throw stageFailure(stages, failures);
-  return outcomes.map(({ stderrTail }, index) => ({ name: stages[index]?.name ?? '', stderrTail }));
+  return outcomes.map(({ stderrTail, exitCode }, index) => ({
+    name: stages[index]?.name ?? '',
+    exitCode: exitCode ?? 0,
+    stderrTail,
+  }));
 }
 
 /**

@@ -6,7 +6,7 @@
  * argument vector, never through a shell, in a process group of their own, so that a terminal's Ctrl+C reaches us
  * alone and stopping one stops what it started too. What they find in their environment: `child-environment.ts`.
  */
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, type SpawnOptions, spawn } from 'node:child_process';
 import { StringDecoder } from 'node:string_decoder';
 import { asError, SnapError } from '../errors.ts';
 import { seconds, sleep } from '../lib/clock.ts';
@@ -44,22 +44,39 @@ export interface StageOptions {
 const KEPT_STDERR = 4096;
 const GRACE = seconds(5);
 
-const live = new Set<RunningProcess>();
+const live = new Set<ChildProcess>();
 
 /** Kills what is still running, without waiting: for a run that leaves at once. */
 export function killLiveProcesses(): void {
-  for (const { pid } of live) killGroup(pid, 'SIGKILL');
+  for (const child of live) killGroup(child, 'SIGKILL');
 }
 
+/** That it cannot be started is its outcome, like everything else that becomes of it. */
 export function startStage(argv: readonly string[], options: StageOptions): RunningProcess {
-  const [tool = '', ...rest] = argv;
-  const child = spawn(tool, rest, {
+  const [tool = ''] = argv;
+  const child = tryToStart(argv, {
     stdio: [options.stdin ?? 'ignore', options.stdout ?? 'ignore', 'pipe', ...(options.others ?? [])],
-    detached: true,
     env: options.callsAws ? ownEnvironment(process.env) : toolEnvironment(process.env),
   });
-  return watch(tool, child, options.onStderrLine);
+  return child instanceof Error ? neverStarted(tool, child) : watch(tool, child, options.onStderrLine);
 }
+
+/** Some refusals are told by an event, and others (too many arguments, no memory) are thrown. */
+function tryToStart(argv: readonly string[], options: SpawnOptions): ChildProcess | Error {
+  const [tool = '', ...rest] = argv;
+  try {
+    return spawn(tool, rest, { ...options, detached: true });
+  } catch (error) {
+    return asError(error);
+  }
+}
+
+const neverStarted = (tool: string, spawnError: Error): RunningProcess => ({
+  tool,
+  pid: undefined,
+  outcome: Promise.resolve({ exitCode: null, signalName: null, spawnError, stderrTail: '' }),
+  stop: async () => {},
+});
 
 function watch(tool: string, child: ChildProcess, onStderrLine?: (line: string) => void): RunningProcess {
   const stderr = new StderrTail(onStderrLine);
@@ -75,17 +92,17 @@ function watch(tool: string, child: ChildProcess, onStderrLine?: (line: string) 
     });
   });
   const running: RunningProcess = { tool, pid: child.pid, outcome, stop: () => stopGroup(child, outcome) };
-  live.add(running);
-  void outcome.then(() => live.delete(running));
+  live.add(child);
+  void outcome.then(() => live.delete(child));
   return running;
 }
 
 async function stopGroup(child: ChildProcess, outcome: Promise<Outcome>): Promise<void> {
   const grace = new AbortController();
-  killGroup(child.pid, 'SIGTERM');
-  killGroup(child.pid, 'SIGCONT');
+  killGroup(child, 'SIGTERM');
+  killGroup(child, 'SIGCONT');
   const insist = sleep(GRACE, grace.signal).then(
-    () => killGroup(child.pid, 'SIGKILL'),
+    () => end(child),
     () => {},
   );
   await outcome;
@@ -93,15 +110,33 @@ async function stopGroup(child: ChildProcess, outcome: Promise<Outcome>): Promis
   await insist;
 }
 
-/** A negative pid names the group; one that is gone already is none of our business. */
-function killGroup(pid: number | undefined, signal: NodeJS.Signals): void {
-  if (pid === undefined) return;
-  try {
-    process.kill(-pid, signal);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
+/** What a process has started and left behind may hold its output open for ever: nobody waits for the end of that. */
+function end(child: ChildProcess): void {
+  const letGo = () => {
+    for (const stream of [child.stdin, child.stdout, child.stderr]) stream?.destroy();
+  };
+  if (hasEnded(child)) letGo();
+  else {
+    child.once('exit', letGo);
+    killGroup(child, 'SIGKILL');
   }
 }
+
+/**
+ * A negative pid names the group. Once its first process has ended, the number may be somebody else's, and nothing is sent
+ * any more. What is gone meanwhile, or has another user's rights, ends by itself.
+ */
+function killGroup(child: ChildProcess, signal: NodeJS.Signals): void {
+  if (child.pid === undefined || hasEnded(child)) return;
+  try {
+    process.kill(-child.pid, signal);
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code !== 'ESRCH' && code !== 'EPERM') throw error;
+  }
+}
+
+const hasEnded = ({ exitCode, signalCode }: ChildProcess): boolean => exitCode !== null || signalCode !== null;
 
 /** Keeps the end of what a child says, and hands on whole lines. */
 class StderrTail {
@@ -162,9 +197,10 @@ const MOST_OUTPUT = 64 * 1024 * 1024;
  */
 export async function runTool(argv: readonly string[], options: ToolOptions = {}): Promise<ToolResult> {
   options.signal?.throwIfAborted();
-  const [tool = '', ...rest] = argv;
+  const [tool = ''] = argv;
   const env = { ...toolEnvironment(process.env), ...options.env };
-  const child = spawn(tool, rest, { stdio: ['pipe', 'pipe', 'pipe'], detached: true, env });
+  const child = tryToStart(argv, { stdio: ['pipe', 'pipe', 'pipe'], env });
+  if (child instanceof Error) throw cannotStart(tool, child);
   const running = watch(tool, child);
   const deadline = AbortSignal.timeout(options.within ?? seconds(120));
   const stop = AbortSignal.any(options.signal ? [options.signal, deadline] : [deadline]);
@@ -246,8 +282,12 @@ export function lastLine(stderr: string): string {
 
 export function cannotStart(tool: string, error: unknown): SnapError {
   const missing = (error as NodeJS.ErrnoException).code === 'ENOENT';
-  return new SnapError('TOOL_MISSING', missing ? `${tool} is not installed` : `${tool}: ${asError(error).message}`, {
-    hint: `install ${tool} and run the command again`,
-    cause: error,
-  });
+  if (!missing) {
+    return new SnapError('STAGE_FAILED', `${tool} could not be started: ${asError(error).message}`, {
+      hint: 'look at the limits of this machine for processes, memory and open files, then run the same command again',
+      cause: error,
+    });
+  }
+  const hint = `install ${tool} and run the command again`;
+  return new SnapError('TOOL_MISSING', `${tool} is not installed`, { hint, cause: error });
 }

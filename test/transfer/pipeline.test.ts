@@ -6,7 +6,7 @@ import { after, test } from 'node:test';
 import type { SnapError } from '../../src/errors.ts';
 import { type Stage, startPipeline } from '../../src/transfer/pipeline.ts';
 import { closeAll, makePipe } from '../../src/transfer/pipes.ts';
-import { runTool } from '../../src/transfer/process.ts';
+import { runTool, startStage } from '../../src/transfer/process.ts';
 
 const never = new AbortController().signal;
 const sh = (name: string, script: string): Stage => ({ name, argv: ['sh', '-c', script] });
@@ -44,8 +44,8 @@ test('bytes go through all stages, and the verdict follows', async () => {
   const { output, reports } = await drain([sh('first', 'printf hello; echo note >&2'), sh('second', 'tr a-z A-Z')]);
   assert.equal(output.toString(), 'HELLO');
   assert.deepEqual(reports, [
-    { name: 'first', stderrTail: 'note\n' },
-    { name: 'second', stderrTail: '' },
+    { name: 'first', exitCode: 0, stderrTail: 'note\n' },
+    { name: 'second', exitCode: 0, stderrTail: '' },
   ]);
 });
 
@@ -121,4 +121,47 @@ test('an input descriptor stays the caller’s', async () => {
   await pipeline.finished;
   assert.equal(bytes.toString(), readFileSync('/etc/hostname', 'utf8'));
   closeSync(input);
+});
+
+test('a stage that the system refuses to start ends those before it, and says why', async () => {
+  const refused: Stage = { name: 'refused', argv: ['echo', 'x'.repeat(3_000_000)] };
+  await assert.rejects(drain([sh('one', 'exec sleep 1000'), refused]), (error: SnapError) => {
+    assert.equal(error.code, 'STAGE_FAILED');
+    assert.match(error.message, /^echo could not be started: .*E2BIG/);
+    return true;
+  });
+  await assert.rejects(runTool(refused.argv), /E2BIG/);
+});
+
+test('an exit code that is allowed is an answer', async () => {
+  const { reports } = await drain([{ ...sh('one', 'exit 1'), allowedExitCodes: [0, 1] }]);
+  assert.equal(reports[0]?.exitCode, 1);
+  const killed = { ...sh('one', 'kill -9 $$'), allowedExitCodes: [0, 1] };
+  await assert.rejects(drain([killed]), /one was killed by SIGKILL/);
+});
+
+test('nothing is sent to a process that has ended, since its number may be somebody else’s', async (t) => {
+  const stage = startStage(['true'], { stdin: null, stdout: null });
+  await stage.outcome;
+  const kill = t.mock.method(process, 'kill');
+  await stage.stop();
+  assert.equal(kill.mock.callCount(), 0);
+});
+
+test('a process that this one may not signal is waited for', async (t) => {
+  const { readEnd, writeEnd } = await makePipe();
+  const stage = startStage(['cat'], { stdin: readEnd, stdout: null });
+  closeAll([readEnd]);
+  t.mock.method(process, 'kill', () => {
+    throw Object.assign(new Error('kill EPERM'), { code: 'EPERM' });
+  });
+  const stopped = stage.stop();
+  closeAll([writeEnd]);
+  await stopped;
+  assert.equal((await stage.outcome).exitCode, 0);
+});
+
+test('what a process leaves behind is not waited for, whatever it holds open', async () => {
+  const { stdout } = await runTool(['sh', '-c', 'setsid sleep 1000 & echo $!'], { within: 50 });
+  process.kill(Number(stdout), 'SIGKILL');
 });

@@ -1,0 +1,19 @@
+/** Buffers are lent to those who wait, and to nobody else. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { BufferPool } from '../../src/transfer/buffer-pool.ts';
+
+test('who is cancelled when it has just been woken takes no buffer, and no place, from others', {
+  timeout: 10_000,
+}, async () => {
+  const never = new AbortController().signal;
+  const controller = new AbortController();
+  const pool = new BufferPool(1);
+  const lent = await pool.take(8, never);
+  const cancelled = pool.take(8, controller.signal);
+  const waiting = pool.take(8, never);
+  pool.giveBack(lent);
+  controller.abort(new Error('enough'));
+  await assert.rejects(cancelled, /enough/);
+  assert.equal(await waiting, lent);
+});

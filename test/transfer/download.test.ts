@@ -1,0 +1,29 @@
+/** Ranges that do not come: the error says why, and a mistake of ours is not taken for a bad connection. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { ObjectReader } from '../../src/cloud/ports.ts';
+import { SnapError } from '../../src/errors.ts';
+import { downloaded } from '../../src/transfer/download.ts';
+
+const failing = (error: Error): ObjectReader => ({ key: 'object', read: () => Promise.reject(error) });
+
+async function failureOf(error: Error): Promise<unknown> {
+  const { signal } = new AbortController();
+  const chunks = downloaded(failing(error), 10, { streams: 1, signal });
+  return chunks.next().then(
+    () => assert.fail('nothing failed'),
+    (failure: unknown) => failure,
+  );
+}
+
+test('a connection that breaks again and again is the cause of the failure', async () => {
+  const broken = Object.assign(new Error('read ECONNRESET'), { code: 'ECONNRESET' });
+  const failure = await failureOf(broken);
+  assert.ok(failure instanceof SnapError && failure.code === 'DOWNLOAD_FAILED');
+  assert.equal(failure.cause, broken);
+});
+
+test('a mistake of ours is thrown as it is, at once', async () => {
+  const mistake = new TypeError('x is not a function');
+  assert.equal(await failureOf(mistake), mistake);
+});
