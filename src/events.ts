@@ -22,7 +22,8 @@ export interface ReadingCost {
   direct: number | null;
 }
 
-export type SnapshotOutcome = 'done' | 'failed' | 'interrupted';
+/** `thawing`: S3 is making readable copies of objects in an archive class; the same command goes on later. */
+export type SnapshotOutcome = 'done' | 'failed' | 'interrupted' | 'thawing';
 
 /** An archive as the names, sizes and classes of its objects show it, and its manifest. */
 export interface ListedArchive {
@@ -241,6 +242,7 @@ export type SnapEvent =
       failed: string[];
       skipped: string[];
       interrupted: string[];
+      thawing: string[];
       seconds: number;
     };
 

@@ -1,4 +1,5 @@
 /** One archive restored to a throw-away place, and what lies there then read again and compared. */
+import { statSync } from 'node:fs';
 import { join } from 'node:path';
 import { asError, SnapError } from '../errors.ts';
 import type { DifferenceNote, DrillEvidence, DrillRow, Host } from '../events.ts';
@@ -110,8 +111,11 @@ async function compareObject(
   row.fetchedBytes += again.fetchedBytes;
   if (found) return;
   row.files += again.files;
-  row.bytes += again.contentBytes;
+  row.bytes += object.layout === 'image' ? Math.min(again.contentBytes, allocatedBytes(path)) : again.contentBytes;
 }
+
+/** Zeros of an image are holes. Source of the unit: stat(2). */
+const allocatedBytes = (path: string): number => statSync(path).blocks * 512;
 
 /** `null` without an index. */
 async function againstIndex(

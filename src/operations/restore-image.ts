@@ -63,7 +63,7 @@ export async function planImage(
   { target, ...settings }: ImageSettings,
   check: CheckServices,
 ): Promise<ImagePlanned> {
-  const object = chooseImage(archive, settings);
+  const object = chooseImage(archive, target.kind, settings);
   const index = settings.useIndex ? await imageIndexOf(object, check) : null;
   const size = await sizeOfImage(archive, object, index?.table ?? null, check);
   if (target.kind === 'snapshot') {
@@ -103,6 +103,7 @@ async function giveTo(
 /** The image of the whole disk, or that of one partition. @throws SnapError `USAGE`, `NOT_FOUND` */
 function chooseImage(
   { objects, snapshotId }: Archive,
+  target: ImageSettings['target']['kind'],
   { partition }: Pick<RestoreSettings, 'partition'>,
 ): ArchivedObject {
   const found = objects.find((object) => object.partition === partition);
@@ -113,6 +114,8 @@ function chooseImage(
     hint:
       images.length > 0
         ? `it has images of: ${images.join(', ')} (--partition)`
-        : 'it holds files: restore them with --to-dir',
+        : target === 'snapshot'
+          ? 'it holds files: restore the disk with --to-volume and make a snapshot of it, or the files with --to-dir'
+          : 'it holds files: restore them with --to-dir, or the disk with --to-volume',
   });
 }

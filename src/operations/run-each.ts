@@ -1,6 +1,6 @@
 /** Work on several snapshots, one after the other or some at once: a bad one never stops the others. */
 import { asSnapError, EXIT, type ExitCode, type SnapError } from '../errors.ts';
-import type { Host } from '../events.ts';
+import type { Host, SnapshotOutcome } from '../events.ts';
 import { monotonic } from '../lib/clock.ts';
 import { rootFailure } from '../lib/disposal.ts';
 import { Turns } from '../lib/turns.ts';
@@ -33,6 +33,7 @@ interface Tally {
   failed: string[];
   skipped: string[];
   interrupted: string[];
+  thawing: string[];
   errors: SnapError[];
   /** Whether anything was left to other runs. */
   isShared: boolean;
@@ -42,7 +43,7 @@ interface Tally {
 export async function runEach<T>(run: EachRun<T>): Promise<ExitCode> {
   const { command, host, signal } = run;
   const started = monotonic();
-  const tally: Tally = { done: [], failed: [], skipped: [], interrupted: [], errors: [], isShared: false };
+  const tally: Tally = { done: [], failed: [], skipped: [], interrupted: [], thawing: [], errors: [], isShared: false };
   host.notify({ code: 'run.started', command, snapshots: run.items.map(run.idOf) });
   for (const { id, error } of run.refused) {
     tally.failed.push(id);
@@ -51,9 +52,9 @@ export async function runEach<T>(run: EachRun<T>): Promise<ExitCode> {
   }
   const claimed = await workThrough(run.items, run, tally);
   await workOnFreed(claimed, run, tally);
-  const { done, failed, skipped, interrupted, errors } = tally;
+  const { done, failed, skipped, interrupted, thawing, errors } = tally;
   const seconds = (monotonic() - started) / 1000;
-  host.notify({ code: 'run.finished', command, done, failed, skipped, interrupted, seconds });
+  host.notify({ code: 'run.finished', command, done, failed, skipped, interrupted, thawing, seconds });
   signal.throwIfAborted();
   if (done.length === 0 && errors.length === 0 && tally.isShared) return EXIT.claimedElsewhere;
   return verdictOf(done, errors);
@@ -97,7 +98,7 @@ async function workOnFreed<T>(claimed: readonly T[], run: EachRun<T>, tally: Tal
 }
 
 interface Attempt {
-  outcome: 'done' | 'failed' | 'skipped' | 'interrupted' | 'claimed';
+  outcome: SnapshotOutcome | 'skipped' | 'claimed';
   /** Why it failed, or what could not be given back after it was done. */
   error: SnapError | null;
 }
@@ -106,7 +107,7 @@ async function runOne<T>(item: T, { idOf, work, host, mayBeFree }: EachRun<T>): 
   const started = monotonic();
   const snapshot = idOf(item);
   let isDone = false;
-  const finish = (outcome: 'done' | 'failed' | 'interrupted', error?: SnapError) => {
+  const finish = (outcome: SnapshotOutcome, error?: SnapError) => {
     const seconds = (monotonic() - started) / 1000;
     host.notify({ code: 'snapshot.finished', snapshot, outcome, seconds, ...(error && !isDone ? { error } : {}) });
   };
@@ -129,10 +130,16 @@ async function runOne<T>(item: T, { idOf, work, host, mayBeFree }: EachRun<T>): 
     const left = [...cleanupFailures.map(asSnapError), ...(isDone ? [error] : [])];
     for (const cleanup of left)
       host.notify({ code: 'cleanup.failed', snapshot, what: cleanup.message, error: cleanup });
-    const outcome = isDone ? 'done' : error.code === 'INTERRUPTED' ? 'interrupted' : 'failed';
+    const outcome = isDone ? 'done' : outcomeOf(error);
     finish(outcome, error);
     return { outcome, error };
   }
+}
+
+/** What was stopped, and what waits for S3, has not failed. */
+function outcomeOf({ code }: SnapError): SnapshotOutcome {
+  if (code === 'INTERRUPTED') return 'interrupted';
+  return code === 'THAWING' ? 'thawing' : 'failed';
 }
 
 /** One failure alone speaks for itself; several, or some among others, are told by the run's own lines. */
@@ -141,6 +148,7 @@ export function verdictOf(done: readonly string[], errors: readonly SnapError[])
   if (!first) return EXIT.ok;
   if (errors.some(({ code }) => code === 'DIFFERS')) return EXIT.differs;
   if (errors.every(({ code }) => code === 'CLEANUP_FAILED')) return EXIT.failed;
+  if (errors.every(({ code }) => code === 'THAWING')) return EXIT.thawing;
   if (done.length > 0) return EXIT.someFailed;
   return errors.length === 1 ? first.exitCode : EXIT.failed;
 }

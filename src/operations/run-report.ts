@@ -1,18 +1,21 @@
 /** What became of each snapshot of a run, gathered from its events. */
 import { pricesIn } from '../costs/prices.ts';
 import type { SnapError } from '../errors.ts';
-import type { SnapEvent } from '../events.ts';
+import type { SnapEvent, SnapshotOutcome } from '../events.ts';
 import { now } from '../lib/clock.ts';
 import { GiB } from '../lib/units.ts';
 
 export interface ReportRow {
   snapshot: string;
-  outcome: 'done' | 'failed' | 'interrupted' | 'skipped' | 'running';
+  outcome: SnapshotOutcome | 'skipped' | 'running';
   /** Bytes of the plain streams, and of the objects, that this run has stored or compared. */
   plainBytes: number;
   storedBytes: number;
   /** Of `storedBytes`: what earlier runs had uploaded already. */
   savedBytes: number;
+  /** Bytes that this run has restored, and that it has read from the bucket for that; zeros of images count. */
+  restoredBytes: number;
+  fetchedBytes: number;
   seconds: number;
   /** US dollars that the stored objects cost, at list prices; `null` where nothing was stored. */
   dollarsMonth: number | null;
@@ -67,6 +70,9 @@ export class ReportBuilder {
       case 'object.stored':
         this.#add(event.snapshot, event);
         break;
+      case 'object.restored':
+        this.#addRestored(this.#row(event.snapshot), event);
+        break;
       case 'object.kept':
         this.#add(event.snapshot, { ...event, savedBytes: event.storedBytes });
         break;
@@ -100,6 +106,11 @@ export class ReportBuilder {
     row.dollarsMonth = this.#price === null ? null : (this.#price * row.storedBytes) / GiB;
   }
 
+  #addRestored(row: ReportRow, { bytes, fetchedBytes }: Extract<SnapEvent, { code: 'object.restored' }>): void {
+    row.restoredBytes += bytes;
+    row.fetchedBytes += fetchedBytes;
+  }
+
   #addProof(row: ReportRow, { differenceCount, bytes }: Extract<SnapEvent, { code: 'snapshot.validated' }>): void {
     row.differenceCount = differenceCount;
     if (row.plainBytes === 0) row.plainBytes = bytes;
@@ -117,6 +128,8 @@ const newRow = (snapshot: string): ReportRow => ({
   plainBytes: 0,
   storedBytes: 0,
   savedBytes: 0,
+  restoredBytes: 0,
+  fetchedBytes: 0,
   seconds: 0,
   dollarsMonth: null,
   differenceCount: null,

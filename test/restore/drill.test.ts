@@ -75,7 +75,8 @@ test('files with everything that files can have, an image, one in an archive cla
   assert.deepEqual(rows.get(nasty.snapshotId)?.comparedWith, ['index', 'archive'], 'it has sparse files');
   assert.deepEqual(rows.get(image.snapshotId)?.comparedWith, ['index']);
   assert.ok((rows.get(nasty.snapshotId)?.files ?? 0) > 20);
-  assert.equal(rows.get(image.snapshotId)?.bytes, 2 ** 30);
+  const { bytes: imageBytes = 0 } = rows.get(image.snapshotId) ?? {};
+  assert.ok(imageBytes > 0 && imageBytes < 2 ** 28, `${imageBytes}: holes are not counted`);
   assert.match(good.stdout, /^Restore drill\n {2}verdict +PASSED/);
   assert.match(good.html, /<p class="verdict good">PASSED/);
   assert.match(good.html, new RegExp(`<td>${nasty.snapshotId}</td><td>${nasty.volumeId}</td>`));

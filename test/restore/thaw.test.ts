@@ -55,6 +55,8 @@ test('files: told, asked for once, only what is needed, waited for, interrupted'
 
   const begun = await restore(['--yes', '--path', 'one']);
   assert.equal(begun.code, 13, begun.stdout + begun.stderr);
+  const end = recordsOf(begun).find(({ code }) => code === 'run.finished');
+  assert.deepEqual([end?.['failed'], end?.['thawing']], [[], [snapshotId]]);
   assert.match(
     begun.stdout,
     /THAWING.*snap-to-s3 restore --bucket backups --json snap-\w+ --to-dir \S+ --yes --path one/,

@@ -1,6 +1,7 @@
 /** Work on several snapshots: what is waited for, and how it is counted. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { reportTable } from '../../src/cli/render/report-table.ts';
 import { EXIT, Interrupted, SnapError } from '../../src/errors.ts';
 import { type SnapEvent, silentHost } from '../../src/events.ts';
 import { Turns } from '../../src/lib/turns.ts';
@@ -97,4 +98,44 @@ test('the report counts what an earlier run has read, as it counts what that has
   report.hear({ code: 'object.stored', snapshot, key: 'b', plainBytes: 400, storedBytes: 200, seconds: 1 });
   const [row] = report.report.snapshots;
   assert.deepEqual([row?.plainBytes, row?.storedBytes, row?.savedBytes], [1000, 400, 200]);
+});
+
+test('what waits for S3 has not failed, in the end of the run, its report and its exit code', async () => {
+  const reasons: Record<string, SnapError> = {
+    'snap-1': new SnapError('THAWING', 'its objects are being thawed'),
+    'snap-2': new SnapError('TARGET', 'no room'),
+  };
+  const work = async (item: string) => {
+    const reason = reasons[item];
+    if (reason) throw reason;
+    return 'done' as const;
+  };
+  const { run, told } = runOf(['snap-1', 'snap-3'], { work });
+  assert.equal(await runEach(run), EXIT.thawing);
+  const { done, failed, thawing } = endOf(told) ?? {};
+  assert.deepEqual({ done, failed, thawing }, { done: ['snap-3'], failed: [], thawing: ['snap-1'] });
+  const report = new ReportBuilder(null, 'us-east-1');
+  for (const event of told) report.hear(event);
+  assert.deepEqual(
+    report.report.snapshots.map(({ outcome }) => outcome),
+    ['thawing', 'done'],
+  );
+  assert.equal(await runEach(runOf(['snap-1', 'snap-2'], { work }).run), EXIT.failed);
+});
+
+test('the table: columns that say something, and no reason that has just been told', () => {
+  const report = new ReportBuilder(null, 'us-east-1');
+  const finished = { code: 'snapshot.finished', seconds: 1 } as const;
+  const error = new SnapError('TARGET', 'no room');
+  report.hear({ ...finished, snapshot: 'snap-1', outcome: 'failed', error });
+  assert.deepEqual(reportTable(report.report), ['snapshot  outcome  time', 'snap-1    failed    1 s']);
+  const restored = { key: 'k', target: 't', files: 1, seconds: 1, bytes: 2048, fetchedBytes: 1024 };
+  report.hear({ code: 'object.restored', snapshot: 'snap-2', ...restored });
+  report.hear({ ...finished, snapshot: 'snap-2', outcome: 'done' });
+  assert.deepEqual(reportTable(report.report), [
+    'snapshot  outcome  restored   fetched  time',
+    'snap-1    failed          -         -   1 s',
+    '  no room',
+    'snap-2    done     2.00 KiB  1.00 KiB   1 s',
+  ]);
 });

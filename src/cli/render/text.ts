@@ -275,7 +275,8 @@ function describeEnd(event: Extract<SnapEvent, { code: 'run.finished' }>): strin
   const failed = event.failed.length === 0 ? '' : `, ${event.failed.length} failed (${event.failed.join(', ')})`;
   const skipped = event.skipped.length === 0 ? '' : `, ${event.skipped.length} skipped`;
   const stopped = event.interrupted.length === 0 ? '' : `, ${event.interrupted.length} interrupted`;
-  return `${event.command}: ${event.done.length} done${failed}${skipped}${stopped} in ${formatDuration(event.seconds)}`;
+  const thawing = event.thawing.length === 0 ? '' : `, ${event.thawing.length} waiting for objects to be thawed`;
+  return `${event.command}: ${event.done.length} done${failed}${thawing}${skipped}${stopped} in ${formatDuration(event.seconds)}`;
 }
 
 function describeLeftover(event: Extract<SnapEvent, { code: 'clean.found' }>): string {
