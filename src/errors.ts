@@ -47,6 +47,8 @@ export const ERROR_CODES = {
   WAIT_TIMEOUT: { blame: 'cloud', exit: EXIT.failed },
   PARTITION_TABLE: { blame: 'host', exit: EXIT.failed },
   TARGET: { blame: 'user', exit: EXIT.failed },
+  MOUNT_REFUSED: { blame: 'host', exit: EXIT.failed },
+  UNREADABLE: { blame: 'host', exit: EXIT.failed },
   MOUNT_FAILED: { blame: 'host', exit: EXIT.failed },
   STAGE_FAILED: { blame: 'host', exit: EXIT.failed },
   UPLOAD_FAILED: { blame: 'cloud', exit: EXIT.failed },

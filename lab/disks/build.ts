@@ -10,6 +10,8 @@ export interface PartitionPlan {
   label?: string;
   /** For ext, xfs, btrfs and swap; for vfat, eight hexadecimal digits. */
   uuid?: string;
+  /** For the program that makes an ext filesystem. */
+  options?: string[];
   /** Fills the mounted filesystem. */
   populate?: (directory: string) => Promise<void>;
   /** MBR only: a logical partition inside an extended one. */

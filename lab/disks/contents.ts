@@ -20,6 +20,8 @@ export type Content =
 export interface Names {
   label?: string;
   uuid?: string;
+  /** For the program that makes an ext filesystem. */
+  options?: string[];
 }
 
 export async function makeContent(device: string, content: Content, names: Names): Promise<void> {
@@ -32,8 +34,8 @@ const option = (flag: string, value: string | undefined): string[] => (value ===
 
 const extMaker =
   (type: string): Maker =>
-  (device, { label, uuid }) =>
-    run([`mkfs.${type}`, '-q', '-F', ...option('-L', label), ...option('-U', uuid), device]);
+  (device, { label, uuid, options = [] }) =>
+    run([`mkfs.${type}`, '-q', '-F', ...options, ...option('-L', label), ...option('-U', uuid), device]);
 
 const MAKERS: Record<Content, Maker> = {
   ext2: extMaker('ext2'),

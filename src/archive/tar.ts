@@ -37,6 +37,15 @@ export function readTarTotal(stderr: string): number | null {
 export const tellsOfSocket = (line: string): boolean => line.endsWith(': socket ignored');
 
 /**
+ * A line that tells of a file that is not in the tar as it is on the disk: it cannot be opened, or read to its end, or
+ * its attributes cannot. Names of members begin with `.`, as `tarCommand` asks for.
+ */
+export function troubleOf(line: string): { path: string; reason: string } | null {
+  const [, path, reason] = /^tar: (\.(?:\/.*?)?): (.+)$/.exec(line) ?? [];
+  return path === undefined || reason === undefined || tellsOfSocket(line) ? null : { path, reason };
+}
+
+/**
  * The command that makes files below a directory, from a tar on standard input. What they may be called and may be is
  * decided before they get here; tar, too, creates links to elsewhere last, and lets nothing be written through them.
  */

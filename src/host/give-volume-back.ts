@@ -24,7 +24,7 @@ export interface GiveBackOptions {
   waitLimit: number;
 }
 
-/** `snap-1`, and `snap-1-2` for partition 2. */
+/** The name itself, and with `-2` behind it for partition 2. */
 export const mountPointsOf = (name: string): RegExp => new RegExp(`^${name}(-\\d+)?$`);
 
 /**

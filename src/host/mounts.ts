@@ -29,12 +29,16 @@ export interface MountOptions {
 
 /** What `mount` is told besides `ro,nodev,nosuid,noexec,noatime`, by filesystem. */
 const EXTRA: Record<string, { always?: string[]; withoutReplay?: string[] }> = {
-  ext3: { withoutReplay: ['noload'] },
-  ext4: { withoutReplay: ['noload'] },
+  // A damaged filesystem may ask for a panic of the kernel that finds it.
+  ext2: { always: ['errors=remount-ro'] },
+  ext3: { always: ['errors=remount-ro'], withoutReplay: ['noload'] },
+  ext4: { always: ['errors=remount-ro'], withoutReplay: ['noload'] },
   // A copy of a disk has the UUIDs of the disk, which may well be mounted too.
   xfs: { always: ['nouuid'], withoutReplay: ['norecovery'] },
   // The whole filesystem, whichever subvolume is its default.
   btrfs: { always: ['subvolid=5'], withoutReplay: ['rescue=nologreplay'] },
+  // Names are in UTF-16 on the disk; without this, letters beyond Latin-1 become question marks.
+  vfat: { always: ['utf8'] },
 };
 
 /**
@@ -66,7 +70,8 @@ const filesystemsKnown = (): string[] =>
 
 /**
  * @param directory made if it is not there, and removed again; it must not be a link.
- * @throws SnapError `MOUNT_FAILED` with the kernel's reason; the caller decides what becomes of the partition.
+ * @throws SnapError `MOUNT_REFUSED` with the kernel's reason where it does not take the filesystem, or has no driver for
+ *   it: the caller decides what becomes of the partition. `MOUNT_FAILED` where anything else went wrong.
  */
 export async function mountReadOnly(
   device: string,
@@ -92,13 +97,13 @@ const FILLING: Record<string, string[]> = {
   xfs: ['nouuid'],
   btrfs: ['subvolid=5'],
   // Owners and modes that FAT cannot keep are no failure.
-  vfat: ['quiet'],
+  vfat: ['quiet', 'utf8'],
 };
 
 /**
  * Mounts a new filesystem, to be filled. Devices and set-ID files can be made there, and do nothing.
  * @param directory as `mountReadOnly` has it.
- * @throws SnapError `MOUNT_FAILED`
+ * @throws SnapError `MOUNT_REFUSED`, `MOUNT_FAILED`
  */
 export async function mountForFilling(
   device: string,
@@ -182,10 +187,29 @@ async function mountByHelper(
 }
 
 const mountFailed = (device: string, type: string, cause: ToolError): SnapError =>
-  new SnapError('MOUNT_FAILED', `${type} on ${device} cannot be mounted: ${reasonOf(cause)}`, {
-    hint: 'see dmesg for the details; a kernel module or a helper for this filesystem may be missing',
-    cause,
-  });
+  new SnapError(
+    isRefusal(cause) ? 'MOUNT_REFUSED' : 'MOUNT_FAILED',
+    `${type} on ${device} cannot be mounted: ${reasonOf(cause)}`,
+    {
+      hint: 'see dmesg for the details; a kernel module or a helper for this filesystem may be missing',
+      cause,
+    },
+  );
+
+/** mount(8): "mount failure", as opposed to wrong usage, missing permissions and errors of the system. */
+const REFUSED = 32;
+/** What mount calls a failure as well, and which has nothing to do with what is on the device. */
+const NOT_THE_FILESYSTEM = /mount point|busy|permission denied|superuser|cannot allocate memory|too many/i;
+/** ntfs-3g: the volume is in use, no privilege, no memory, no FUSE. Source: `NTFS_VOLUME_...` in its volume.h. */
+const NTFS_NOT_TRIED = new Set([16, 19, 20, 21]);
+
+/** Whether the driver has looked at the filesystem and does not take it, or there is no driver on this machine. */
+function isRefusal(error: ToolError): boolean {
+  const { tool, exitCode } = error;
+  if (exitCode === null || NOT_THE_FILESYSTEM.test(reasonOf(error))) return false;
+  if (tool === 'mount') return exitCode === REFUSED;
+  return tool !== 'ntfs-3g' || !NTFS_NOT_TRIED.has(exitCode);
+}
 
 /** mount's first line says why, those after it are advice. */
 const reasonOf = (error: ToolError): string =>

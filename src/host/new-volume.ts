@@ -5,20 +5,17 @@
 import type { FoundDevice } from './block-devices.ts';
 import { giveVolumeBack } from './give-volume-back.ts';
 import {
-  ARCHIVES_TAG,
   type AttachOptions,
   attachedDevice,
   becomesUsable,
   IN_PROGRESS,
   type VolumeSubject,
 } from './temporary-volume.ts';
-import { fillingMarks, holderMark } from './volume-marks.ts';
+import { ARCHIVES_TAG, fillingMarks, holderMark } from './volume-marks.ts';
 
 export interface NewVolumeOptions extends AttachOptions {
   /** Key of the tag that marks temporary volumes. */
   tagKey: string;
-  /** Of which archives it is: `bucket/prefix`. */
-  archives: string;
   volumeType: string;
   kmsKeyId: string | null;
   clientToken: string;

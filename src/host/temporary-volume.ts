@@ -14,6 +14,7 @@ import {
   mountPointsOf,
 } from './give-volume-back.ts';
 import { endStaleUse } from './stale-use.ts';
+import { ARCHIVES_TAG, mountNameFor } from './volume-marks.ts';
 
 export interface TemporaryVolumeOptions extends AttachOptions {
   /** Key of the tag that marks temporary volumes. */
@@ -22,8 +23,6 @@ export interface TemporaryVolumeOptions extends AttachOptions {
   kmsKeyId: string | undefined;
   /** An image must be read from a volume that nobody has mounted, so volumes are reused for one purpose only. */
   purpose: 'tar' | 'image';
-  /** Of which archives it is: `bucket/prefix`. Volumes of others are not touched. */
-  archives: string;
   clientToken: string;
 }
 
@@ -52,9 +51,6 @@ const PURPOSE_TAG = 'snap-to-s3-purpose';
 
 /** Value of the tag on temporary volumes, as version 0 wrote it. */
 export const IN_PROGRESS = 'in-progress';
-
-/** Marks a volume as one of the archives of a bucket. */
-export const ARCHIVES_TAG = 'snap-to-s3-archives';
 
 async function ownVolume(
   snapshot: Snapshot,
@@ -116,6 +112,8 @@ export type VolumeSubject = Pick<Snapshot, 'id' | 'sizeGiB' | 'encrypted'>;
 
 export interface AttachOptions extends GiveBackOptions {
   instance: Instance;
+  /** Of which archives it is: `bucket/prefix`. Volumes and mounts of others are not touched. */
+  archives: string;
   signal: AbortSignal;
 }
 
@@ -173,7 +171,8 @@ export async function attachedDevice(
   state.everAttached = true;
   const device = await waitForDevice(volumeId, name, snapshot.sizeGiB * GiB, { signal, within: options.waitLimit });
   host.notify({ code: 'volume.attached', snapshot: snapshot.id, volume: volumeId, device: device.path });
-  if (already) await endStaleUse(device.path, options.mountPoint, mountPointsOf(snapshot.id));
+  if (already)
+    await endStaleUse(device.path, options.mountPoint, mountPointsOf(mountNameFor(snapshot.id, options.archives)));
   return device;
 }
 

@@ -1,4 +1,5 @@
 /** Whose a temporary volume is. */
+import { createHash } from 'node:crypto';
 import type { Instance, Volume } from '../cloud/ports.ts';
 import {
   identityOf,
@@ -26,7 +27,17 @@ export const subjectOf = ({ tags, snapshotId }: Marked): string => tags[RESTORE_
 
 /** What its mount points are called: without a snapshot of its own, nobody else can mean those of the volume. */
 export const mountNameOf = ({ id, tags, snapshotId }: Marked): string =>
-  tags[RESTORE_OF_TAG] === undefined ? snapshotId : fillingMount(id);
+  tags[RESTORE_OF_TAG] === undefined ? mountNameFor(snapshotId, tags[ARCHIVES_TAG] ?? '') : fillingMount(id);
+
+/**
+ * Runs for two buckets, or two prefixes, may work on one snapshot at the same time, each with a volume of its own.
+ * @param archives the mark of bucket and prefix.
+ */
+export const mountNameFor = (snapshotId: string, archives: string): string =>
+  `${snapshotId}-${createHash('sha256').update(archives).digest('hex').slice(0, 8)}`;
+
+/** On temporary volumes: the bucket and prefix of the archives that they are for. */
+export const ARCHIVES_TAG = 'snap-to-s3-archives';
 
 export const fillingMount = (volumeId: string): string => `restore-${volumeId}`;
 

@@ -1,5 +1,4 @@
 /** All objects of an archive against the disk that they were made of. */
-import { join } from 'node:path';
 import type { Difference } from '../compare/difference.ts';
 import { SnapError } from '../errors.ts';
 import { obstacleOn } from '../host/filesystem-obstacles.ts';
@@ -12,6 +11,7 @@ import { compareWithManifest } from './check-manifest.ts';
 import { type CheckServices, checkObject, type ObjectCheck, type Reference } from './check-object.ts';
 import type { Archive, ArchivedObject } from './find-archive.ts';
 import { missingPartitions, nothingOf } from './missing-partitions.ts';
+import { mountDirectory } from './mount-directory.ts';
 import { openManifest } from './open-manifest.ts';
 import type { Disk } from './read-disk.ts';
 
@@ -21,6 +21,8 @@ export interface CheckOrder {
   /** `null` where there is none, or none yet. */
   manifest: Archive['manifest'];
   disk: Disk;
+  /** Of the archives. */
+  prefix: string;
   mountPoint: string;
   replayJournals: boolean;
   contentOnly: boolean;
@@ -100,10 +102,7 @@ async function checkOnDevice(
   const found = await probe(device, services.signal);
   const filesystem = found.type ?? '';
   const hidden = found.isContradictory ? contradictionOf(found) : await hiddenOn(filesystem, device, services.signal);
-  const directory = join(
-    order.mountPoint,
-    object.partition === null ? snapshotId : `${snapshotId}-${object.partition}`,
-  );
+  const directory = mountDirectory(snapshotId, object.partition, order, services);
   const { host, signal } = services;
   await using mount = await mountReadOnly(device, filesystem, directory, { replay: order.replayJournals, signal });
   using _held = host.hold({ what: `mount at ${directory}`, remedy: `umount ${directory}` });

@@ -71,7 +71,7 @@ export const mayBeFree = (snapshotId: string, { prefix }: ClaimSettings, { store
   awaitEndOfClaim(claimKey(prefix, snapshotId), store, signal);
 
 /** Marks temporary volumes as this bucket's and prefix's. */
-export const archivesMark = ({ store }: Services, prefix: string): string => `${store.bucket}/${prefix}`;
+export const archivesMark = ({ store }: Pick<Services, 'store'>, prefix: string): string => `${store.bucket}/${prefix}`;
 
 /** Whether a claim was lost to a run on this machine, which uses the volume now. */
 export const isTakenAway = async (claim: HeldClaim): Promise<boolean> =>

@@ -2,7 +2,8 @@
 import { randomUUID } from 'node:crypto';
 import type { Instance, Snapshot } from '../cloud/ports.ts';
 import { freeDeviceNames } from '../host/device-names.ts';
-import { ARCHIVES_TAG, IN_PROGRESS } from '../host/temporary-volume.ts';
+import { IN_PROGRESS } from '../host/temporary-volume.ts';
+import { ARCHIVES_TAG } from '../host/volume-marks.ts';
 import { archivesMark } from './claimed-work.ts';
 import { examineDirect } from './doctor-direct.ts';
 import { attempt, type Examination, type Finding, ok, warning } from './findings.ts';

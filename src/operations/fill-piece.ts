@@ -82,7 +82,7 @@ async function mountOrNot(device: string, type: string, directory: string, signa
   try {
     return await mountForFilling(device, type, directory, signal);
   } catch (error) {
-    const isUnknown = error instanceof SnapError && error.code === 'MOUNT_FAILED' && !isMounted(directory);
+    const isUnknown = error instanceof SnapError && error.code === 'MOUNT_REFUSED' && !isMounted(directory);
     if (type === 'vfat' && isUnknown) return null;
     throw error;
   }

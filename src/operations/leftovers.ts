@@ -6,8 +6,8 @@
  * them, or was there when they were begun.
  */
 import { type Claim, claimFolder, claimKey } from '../archive/claim.ts';
-import { ARCHIVES_TAG, IN_PROGRESS } from '../host/temporary-volume.ts';
-import { fillingMarks, subjectOf } from '../host/volume-marks.ts';
+import { IN_PROGRESS } from '../host/temporary-volume.ts';
+import { ARCHIVES_TAG, fillingMarks, subjectOf } from '../host/volume-marks.ts';
 import { archivesMark } from './claimed-work.ts';
 import { type FoundClaim, findClaim } from './claims.ts';
 import { leftInBucket } from './left-in-bucket.ts';

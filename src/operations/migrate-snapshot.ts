@@ -1,11 +1,11 @@
 /** One snapshot into one archive, in the order that keeps data safe. */
 import { statfs } from 'node:fs/promises';
-import { join } from 'node:path';
 import { BlockIndexWriter } from '../archive/block-index.ts';
 import { cipherOf } from '../archive/cipher.ts';
 import { type Layout, objectKey } from '../archive/key.ts';
 import type { ManifestObject } from '../archive/manifest.ts';
 import { objectMetadata } from '../archive/metadata.ts';
+import { nameOfPart } from '../archive/partition-facts.ts';
 import { objectTags } from '../archive/tags.ts';
 import { BLOCK_BYTES } from '../cloud/blocks.ts';
 import type { ObjectFacts, Snapshot } from '../cloud/ports.ts';
@@ -14,6 +14,7 @@ import { deviceSize, type FoundDevice } from '../host/block-devices.ts';
 import { readGeometry } from '../host/filesystem-geometry.ts';
 import { obstacleOn } from '../host/filesystem-obstacles.ts';
 import { type Probe, probe, treatmentOf } from '../host/filesystems.ts';
+import { kernelErrors } from '../host/kernel-errors.ts';
 import { mountReadOnly } from '../host/mounts.ts';
 import { openPartition } from '../host/partition-device.ts';
 import { now } from '../lib/clock.ts';
@@ -26,6 +27,7 @@ import type { HeldClaim } from './claims.ts';
 import { commitIndex } from './commit-index.ts';
 import { commitManifest } from './commit-manifest.ts';
 import { archiveName, type Harvest, type Migration } from './migration.ts';
+import { mountDirectory } from './mount-directory.ts';
 import type { Content } from './object-order.ts';
 import { MigrationProgress } from './progress.ts';
 import { readDisk } from './read-disk.ts';
@@ -144,6 +146,7 @@ async function storePartitions(migration: Migration, harvest: Harvest): Promise<
   const { device, table } = harvest;
   const { snapshot, settings, services } = migration;
   if (table.doubt !== null) {
+    refuseIfStrict(migration, null, table.doubt);
     keepRaw(migration, null, table.doubt);
     await storeDisk(migration, harvest);
     return;
@@ -164,6 +167,14 @@ async function storePartitions(migration: Migration, harvest: Harvest): Promise<
 }
 
 const BEYOND_END = 'it begins beyond the end of the disk';
+
+/** @throws SnapError `UNREADABLE` for what holds files that cannot be archived as such. */
+function refuseIfStrict({ settings }: Migration, partition: number | null, reason: string): void {
+  if (!settings.strict) return;
+  throw new SnapError('UNREADABLE', `${nameOfPart(partition)} cannot be archived as files: ${reason}`, {
+    hint: 'without --strict it is kept as an image; with --dd, the whole disk is',
+  });
+}
 
 /** Tells that a partition, or (`null`) the whole disk, is kept bit by bit. */
 function keepRaw({ snapshot, services }: Migration, partition: number | null, reason: string): void {
@@ -200,6 +211,7 @@ async function storePartition(
   if (typeof stored === 'object') {
     return addObject(migration, harvest, stored);
   }
+  if (treatment.how === 'mount' || found.isContradictory) refuseIfStrict(migration, number, stored);
   keepRaw(migration, number, stored);
   const content: Content = { layout: 'image', device, expectedBytes: size };
   await addObject(migration, harvest, await storeContent(migration, number, found, content));
@@ -210,7 +222,7 @@ async function addObject({ progress }: Migration, harvest: Harvest, object: Mani
   await progress.add(object);
 }
 
-/** @returns the stored object, or why the filesystem cannot be mounted. */
+/** @returns the stored object, or why the filesystem cannot be mounted, or which file cannot be read. */
 async function storeFiles(
   migration: Migration,
   number: number | null,
@@ -219,7 +231,7 @@ async function storeFiles(
   found: Probe,
 ): Promise<ManifestObject | string> {
   const { snapshot, settings, services, signal } = migration;
-  const directory = join(settings.mountPoint, number === null ? snapshot.id : `${snapshot.id}-${number}`);
+  const directory = mountDirectory(snapshot.id, number, settings, services);
   const filesystem = found.type ?? '';
   try {
     await using mount = await mountReadOnly(device, filesystem, directory, { replay: settings.replayJournals, signal });
@@ -234,10 +246,13 @@ async function storeFiles(
     });
     const space = await spaceOf(mount.path, device, size);
     const known = { ...found, geometry: readGeometry(filesystem, device) };
-    const content: Content = { layout: 'tar', directory: mount.path, expectedBytes: space.usedBytes };
+    const before = kernelErrors(device);
+    const damage = () => (kernelErrors(device) === before ? null : `${filesystem} is damaged: dmesg tells where`);
+    const content: Content = { layout: 'tar', directory: mount.path, expectedBytes: space.usedBytes, damage };
     return await noteObstacle(await storeContent(migration, number, known, content), space, migration);
   } catch (error) {
-    if (error instanceof SnapError && error.code === 'MOUNT_FAILED') return error.message;
+    const isOfFilesystem = error instanceof SnapError && ['MOUNT_REFUSED', 'UNREADABLE'].includes(error.code);
+    if (isOfFilesystem) return error.message;
     throw error;
   }
 }

@@ -2,9 +2,10 @@
 import { readFileSync } from 'node:fs';
 import { encryptCommand } from '../archive/cipher.ts';
 import { compressCommand } from '../archive/codec.ts';
-import { readTarTotal, tarCommand, tellsOfSocket } from '../archive/tar.ts';
+import { readTarTotal, tarCommand, tellsOfSocket, troubleOf } from '../archive/tar.ts';
 import { SnapError } from '../errors.ts';
 import { type IndexingReport, readIndexingReport } from '../indexing/indexing-order.ts';
+import { printable } from '../lib/printable.ts';
 import { type Part, readParts } from '../transfer/part-reader.ts';
 import { type RunningPipeline, type Stage, type StageReport, startPipeline } from '../transfer/pipeline.ts';
 import { encryptedParts } from './encrypt.ts';
@@ -38,7 +39,8 @@ export async function openStream(order: ObjectOrder, onSocket: () => void, signa
   const either = AbortSignal.any([signal, failed.signal]);
   const input = await openInput(order.content, either);
   try {
-    const pipeline = await startPipeline(stagesOf(order, onSocket), { signal: either, ...input.asStdin });
+    const onTrouble = (trouble: Trouble) => failed.abort(unreadable(trouble));
+    const pipeline = await startPipeline(stagesOf(order, onSocket, onTrouble), { signal: either, ...input.asStdin });
     pipeline.finished.catch((error) => failed.abort(error));
     input.begin().catch((error) => failed.abort(error));
     return { ...runningStream(order, input, pipeline, either), broken: failed.signal };
@@ -65,6 +67,7 @@ function runningStream(
       await input.begin();
       const plainBytes = producedBytes(order, reports, input.position());
       checkCounts(order, reports, plainBytes, storedBytes);
+      refuseDamage(order);
       return { plainBytes, indexed: readIndexingReport(reportOf(reports, INDEXING)) };
     },
     async [Symbol.asyncDispose]() {
@@ -72,6 +75,12 @@ function runningStream(
       await input[Symbol.asyncDispose]();
     },
   };
+}
+
+/** @throws SnapError `UNREADABLE` */
+function refuseDamage({ content }: ObjectOrder): void {
+  const damage = content.layout === 'tar' ? content.damage() : null;
+  if (damage !== null) throw new SnapError('UNREADABLE', damage, { hint: 'repair the filesystem, or use --dd' });
 }
 
 /**
@@ -87,11 +96,20 @@ async function* blamingStages(pipeline: RunningPipeline, parts: AsyncIterable<Pa
   }
 }
 
-function stagesOf(order: ObjectOrder, onSocket: () => void): Stage[] {
+type Trouble = NonNullable<ReturnType<typeof troubleOf>>;
+
+const unreadable = ({ path, reason }: Trouble): SnapError =>
+  new SnapError('UNREADABLE', `${printable(path)} cannot be read: ${reason}`, {
+    hint: 'look for read errors in dmesg; check the filesystem, or archive the disk with --dd',
+  });
+
+function stagesOf(order: ObjectOrder, onSocket: () => void, onTrouble: (trouble: Trouble) => void): Stage[] {
   const stages: Stage[] = [];
   if (order.content.layout === 'tar') {
     const onStderrLine = (line: string) => {
+      const trouble = troubleOf(line);
       if (tellsOfSocket(line)) onSocket();
+      else if (trouble) onTrouble(trouble);
     };
     stages.push({ name: 'tar', argv: tarCommand(order.content.directory), onStderrLine });
   }

@@ -71,6 +71,8 @@ export interface MigrateSettings extends VolumeSettings {
   storageClass: string;
   /** Parts on their way to S3 at once. */
   uploadStreams: number;
+  /** Whether a filesystem that cannot be archived as files fails, instead of becoming an image. */
+  strict: boolean;
   /** Whether the archive is validated before it is called complete. */
   validate: boolean;
   /** Whether an archive that is complete with the same settings is stored again. */

@@ -25,7 +25,7 @@ export interface ObjectResult {
 /**
  * The object is completed only after every stage exited 0 and what they say of their work agrees with what was read
  * and uploaded.
- * @throws SnapError `STAGE_FAILED`, `COUNT_MISMATCH`, `UPLOAD_FAILED` or the store's own; nothing is under the key then.
+ * @throws SnapError `UNREADABLE` for files that tar cannot read; `STAGE_FAILED`, `COUNT_MISMATCH`, `UPLOAD_FAILED` or the store's own; nothing is under the key then.
  */
 export async function storeObject(
   order: ObjectOrder,

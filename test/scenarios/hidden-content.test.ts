@@ -26,7 +26,7 @@ test('alternate streams of NTFS: an archive of files does not pass, and the next
   assert.equal(checked.code, 12, checked.stderr);
   assert.match(checked.stderr, /nothing of what its driver does not show: \/letters has the alternate stream author/);
 
-  const again = await runMigrate(lab, ['--snapshots', snapshotId, '--validate']);
+  const again = await runMigrate(lab, ['--snapshots', snapshotId, '--replace', '--validate']);
   assert.equal(again.code, 0, again.stderr);
   assert.match(again.stderr, /raw image: \/letters has the alternate stream author/);
   const { objects } = await readManifest(lab);

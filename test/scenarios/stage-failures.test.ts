@@ -1,14 +1,14 @@
 /** Programs and devices that fail in the middle of a stream: nothing is stored, and the culprit is named. */
 import assert from 'node:assert/strict';
-import { closeSync, openSync, readdirSync, readFileSync, writeSync } from 'node:fs';
+import { closeSync, mkdirSync, openSync, readdirSync, readFileSync, rmSync, writeFileSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { run } from '../../lab/core/run.ts';
 import type { DiskPlan } from '../../lab/disks/build.ts';
-import { keysIn } from '../support/archives.ts';
+import { keyEnding, keysIn } from '../support/archives.ts';
 import { addSnapshotOf } from '../support/disks.ts';
 import { addKey, gpgHome } from '../support/gpg.ts';
-import { type Finished, labForTest, runMigrate, type TestLab } from '../support/lab.ts';
+import { type Finished, labForTest, recordsOf, runMigrate, type TestLab } from '../support/lab.ts';
 
 /** More than the pipes and parts on their way can hold, and incompressible: the stream stalls while S3 is slow. */
 const LARGE = 192;
@@ -108,8 +108,46 @@ test('tar meets a file that cannot be read', async (t) => {
   const lab = await labForTest(t);
   const disk = await addSnapshotOf(lab, NOISY_DISK);
   await corruptFileOf(lab, disk.image);
+  const strict = await runMigrate(lab, ['--all', '--strict']);
+  await nothingStored(lab, strict, /the disk cannot be archived as files: \.\/noise cannot be read: /);
+  const done = await runMigrate(lab, ['--all', '--validate']);
+  assert.equal(done.code, 0, done.stderr);
+  assert.match(done.stderr, /the disk is stored as a raw image: \.\/noise cannot be read: /);
+  await keyEnding(lab, `${disk.snapshotId}.img.lz4`);
+});
+
+test('a directory that is damaged, of which the driver skips a part without a word', async (t) => {
+  const lab = await labForTest(t);
+  const populate = async (directory: string) => {
+    mkdirSync(join(directory, 'many'));
+    for (let number = 0; number < 200; number++)
+      writeFileSync(join(directory, 'many', `${number} ${'x'.repeat(40)}`), '');
+  };
+  const { image } = await addSnapshotOf(lab, {
+    table: 'none',
+    partitions: [{ content: 'ext2', sizeMiB: 16, options: ['-O', '^dir_index'], populate }],
+  });
+  const blockSize = Number(/Block size:\s+(\d+)/.exec(await run(['dumpe2fs', '-h', image]))?.[1]);
+  const blocks = (await run(['debugfs', '-R', 'blocks /many', image])).trim().split(/\s+/);
+  await damage(join(lab.directory, '..', 'lab', 'ec2', 'snapshots'), Number(blocks[2]) * blockSize);
   const done = await runMigrate(lab, ['--all']);
-  await nothingStored(lab, done, /tar exited 2 \(tar: \.\/noise: .*\)/);
+  assert.equal(done.code, 0, done.stderr);
+  assert.match(done.stderr, /the disk is stored as a raw image: ext2 is damaged: dmesg tells where/);
+});
+
+test('a mount point that is in use fails the snapshot, and makes no image of it', async (t) => {
+  const lab = await labForTest(t);
+  const { snapshotId } = await addSnapshotOf(lab);
+  const named = await runMigrate(lab, ['--all', '--json']);
+  const [mounted] = recordsOf(named).filter(({ code }) => code === 'partition.mounted');
+  const directory = String(mounted?.['mountPoint']);
+  assert.notEqual(directory, join(lab.directory, 'mnt', snapshotId), 'runs for other buckets have mount points too');
+  mkdirSync(join(directory, 'somebody else’s'), { recursive: true });
+  const done = await runMigrate(lab, ['--snapshots', snapshotId, '--replace']);
+  rmSync(directory, { recursive: true });
+  assert.equal(done.code, 1, done.stderr);
+  assert.match(done.stderr, /is not an empty directory/);
+  await keyEnding(lab, `${snapshotId}.tar.lz4`);
 });
 
 /** Damages the inode of a file on the snapshot's own image, whose checksum then tells the kernel so. */

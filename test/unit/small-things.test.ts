@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { readCounts } from '../../src/archive/codec.ts';
 import { parseKey } from '../../src/archive/key.ts';
-import { readTarTotal, tellsOfSocket } from '../../src/archive/tar.ts';
+import { readTarTotal, tellsOfSocket, troubleOf } from '../../src/archive/tar.ts';
 import { rewriteAncestorGrammar } from '../../src/cli/ancestor-grammar.ts';
 import { date } from '../../src/cli/flag-values.ts';
 import { SnapError } from '../../src/errors.ts';
@@ -97,6 +97,11 @@ test('what tar says of its own', () => {
   assert.equal(readTarTotal('tar: x'), null);
   assert.ok(tellsOfSocket('tar: ./run/log: socket ignored'));
   assert.ok(!tellsOfSocket('tar: ./socket ignored: file changed as we read it'));
+  const stat = { path: './a', reason: 'Cannot stat: Bad message' };
+  assert.deepEqual(troubleOf('tar: ./a: Cannot stat: Bad message'), stat);
+  assert.equal(troubleOf('tar: .: Cannot savedir: Input/output error')?.path, '.');
+  for (const line of ['tar: ./run/log: socket ignored', 'tar: -: Cannot write: Broken pipe', 'tar: memory exhausted'])
+    assert.equal(troubleOf(line), null, line);
 });
 
 test('free device names: EC2’s and this machine’s own are left out', () => {

@@ -50,6 +50,7 @@ interface MigrateFlags extends SelectionFlags, VolumeFlags, AwsFlags, OutputFlag
   partitionsAtOnce?: number;
   gpgRecipient?: string[];
   validate?: true;
+  strict?: true;
   replace?: true;
   dryRun?: true;
 }
@@ -128,6 +129,7 @@ const contentOptions = (): Option[] => [
   gpgRecipientOption(),
   new Option('--validate', 'read everything back and compare it with the volume, before it counts as done'),
   new Option('--replace', 'store it again even if it is archived already, complete and with the same settings'),
+  new Option('--strict', 'fail where a filesystem cannot be archived as files, instead of keeping it as an image'),
   noReplayOption(),
   new Option(
     '--partitions-at-once <number>',
@@ -172,6 +174,7 @@ function toSettings(flags: MigrateFlags): MigrateSettings {
     storageClass: flags.storageClass,
     uploadStreams: flags.uploadStreams,
     validate: flags.validate === true,
+    strict: flags.strict === true,
     replace: flags.replace === true,
     dryRun: flags.dryRun === true,
   };

@@ -1,0 +1,16 @@
+/** Where partitions of a snapshot's temporary volume are mounted. */
+import { join } from 'node:path';
+import { mountNameFor } from '../host/volume-marks.ts';
+import { archivesMark } from './claimed-work.ts';
+import type { Services } from './settings.ts';
+
+/** @param partition `null` for a disk without a partition table. */
+export function mountDirectory(
+  snapshotId: string,
+  partition: number | null,
+  { mountPoint, prefix }: { mountPoint: string; prefix: string },
+  services: Pick<Services, 'store'>,
+): string {
+  const name = mountNameFor(snapshotId, archivesMark(services, prefix));
+  return join(mountPoint, partition === null ? name : `${name}-${partition}`);
+}
