@@ -1,11 +1,11 @@
 /**
  * How fast snapshots are read by the EBS direct APIs.
  *
- *   npm run bench:direct -- [--disk 4096] [--volume 256] [--rounds 2]      sizes in MiB
+ *   npm run bench:direct -- [--disk 4096] [--volume 256] [--fresh 3.5] [--rounds 2]      sizes in MiB, rates in MiB/s
  *
  * First with the latencies and limits of AWS, directly and from a fresh volume (of a smaller disk, since that takes its
- * time); then with none of them, against a loop of SDK calls, and against two of those at once, which is what the local
- * cloud can give.
+ * time; volumes have whole GiB); then with none of them, against a loop of SDK calls, and against two of those at once,
+ * which is what the local cloud can give.
  */
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { cpus, tmpdir } from 'node:os';
@@ -23,6 +23,7 @@ const { values } = parseArgs({
   options: {
     disk: { type: 'string', default: '4096' },
     volume: { type: 'string', default: '256' },
+    fresh: { type: 'string', default: '3.5' },
     rounds: { type: 'string', default: '2' },
   },
 });
@@ -31,7 +32,11 @@ const MiB = 2 ** 20;
 const BLOCK = MiB / 2;
 
 /** Seen in practice (fresh volumes), and "Quotas for EBS direct APIs". */
-const AWS: Partial<Delays> = { volumeBytesPerSecond: 3.5 * MiB, getBlock: 20, snapshotBlocksPerSecond: 1000 };
+const AWS: Partial<Delays> = {
+  volumeBytesPerSecond: Number(values.fresh) * MiB,
+  getBlock: 20,
+  snapshotBlocksPerSecond: 1000,
+};
 const NONE: Partial<Delays> = { volumeBytesPerSecond: 0, getBlock: 0, snapshotBlocksPerSecond: 0 };
 
 const directory = mkdtempSync(join(tmpdir(), 'snap-to-s3-bench-'));
