@@ -5,20 +5,35 @@
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { globSync, mkdtempSync, realpathSync, rmSync } from 'node:fs';
+import { existsSync, globSync, mkdtempSync, realpathSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { PassThrough, type Transform } from 'node:stream';
+import { run, type TestsStream } from 'node:test';
+import { spec } from 'node:test/reporters';
 import { isFreeOfMounts, leftBehind } from '../test/support/machine-state.ts';
+import longestFiles from './longest-files.ts';
 
 const root = join(import.meta.dirname, '..');
 
 /** Test files at once: they wait for disks and processes as much as they compute. */
 const FILES_AT_ONCE = 3;
 
-const REPORTERS = ['spec', './scripts/longest-files.ts'].flatMap((reporter) => [
-  `--test-reporter=${reporter}`,
-  '--test-reporter-destination=stdout',
-]);
+/** As the last runs measured them: what takes a minute or more. */
+const LONGEST = [
+  'test/restore/image.test.ts',
+  'test/scenarios/permissions.test.ts',
+  'test/restore/snapshot.test.ts',
+  'test/restore/volume.test.ts',
+  'test/direct/image.test.ts',
+  'test/crash/kill-image.test.ts',
+  'test/crash/kill-direct.test.ts',
+  'test/crash/kill-tar.test.ts',
+  'test/validate/defects.test.ts',
+  'test/restore/drill.test.ts',
+  'test/bench/bench.test.ts',
+  'test/rgw/stranger.test.ts',
+];
 
 /**
  * Nothing may reach for the metadata service of a real instance. The program is started some hundred times: what Node
@@ -36,17 +51,37 @@ const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 
 process.exitCode = await main(process.argv.slice(2));
 
+/** The checks run beside the tests, and end them when they fail. */
 async function main(suites: string[]): Promise<number> {
-  if (suites.length === 0 && (await run(['npm', 'run', '--silent', 'check'])) !== 0) return 1;
-  if ((await run(['npm', 'run', '--silent', 'build'])) !== 0) return 1;
-  const files = (suites.length === 0 ? ['**'] : suites).flatMap(testsIn).sort();
+  const stop = new AbortController();
+  for (const signal of SIGNALS) process.on(signal, () => stop.abort());
+  const files = longestFirst((suites.length === 0 ? ['**'] : suites).flatMap(testsIn));
+  const checks = suites.length === 0 ? runCommand(['npm', 'run', '--silent', 'check'], stop.signal) : true;
+  void Promise.resolve(checks).then((passed) => passed || stop.abort());
+  const passed =
+    (await runCommand(['npm', 'run', '--silent', 'build'], stop.signal)) && (await runTests(files, stop.signal));
+  if (await checks) return passed ? 0 : 1;
+  process.stderr.write('the checks failed: npm run check\n');
+  return 1;
+}
+
+async function runTests(files: string[], signal: AbortSignal): Promise<boolean> {
   const directory = realpathSync(mkdtempSync(join(tmpdir(), 'snap-to-s3-')));
-  const argv = [process.execPath, '--test', `--test-concurrency=${FILES_AT_ONCE}`, ...REPORTERS, ...files];
-  const code = await run(argv, { TMPDIR: directory });
+  const events = run({ files, concurrency: FILES_AT_ONCE, cwd: root, env: { ...env, TMPDIR: directory }, signal });
+  let passed = false;
+  events.on('test:summary', ({ file, success }) => {
+    if (file === undefined) passed = success;
+  });
+  await Promise.all([new spec(), longestFiles].map((reporter) => print(events, reporter)));
   const left = leftBehind(directory);
   for (const thing of left) process.stderr.write(`left behind: ${thing}\n`);
   if (isFreeOfMounts(directory)) rmSync(directory, { recursive: true, force: true });
-  return code === 0 && left.length > 0 ? 1 : code;
+  return passed && left.length === 0;
+}
+
+async function print(events: TestsStream, reporter: Transform | typeof longestFiles): Promise<void> {
+  const text = events.pipe(new PassThrough({ objectMode: true })).compose(reporter as Transform);
+  for await (const piece of text) process.stdout.write(piece);
 }
 
 /** @throws for a suite that there is not: what is not run must not look as if it had passed. */
@@ -56,12 +91,18 @@ function testsIn(suite: string): string[] {
   return files;
 }
 
-/** A signal ends the command first, so that what it leaves is still reported. */
-async function run([tool = '', ...args]: string[], more: NodeJS.ProcessEnv = {}): Promise<number> {
-  const child = spawn(tool, args, { cwd: root, stdio: 'inherit', env: { ...env, ...more } });
-  const forward = (signal: NodeJS.Signals) => void child.kill(signal);
-  for (const signal of SIGNALS) process.on(signal, forward);
-  const [code] = (await once(child, 'close')) as [number | null];
-  for (const signal of SIGNALS) process.off(signal, forward);
-  return code ?? 1;
+/** Begun last, a long file would have the machine for itself at the end. */
+function longestFirst(files: string[]): string[] {
+  const gone = LONGEST.filter((file) => !existsSync(join(root, file)));
+  if (gone.length > 0) throw new Error(`not there any more: ${gone.join(', ')}`);
+  return [...LONGEST.filter((file) => files.includes(file)), ...files.filter((file) => !LONGEST.includes(file)).sort()];
+}
+
+async function runCommand([tool = '', ...args]: string[], signal: AbortSignal): Promise<boolean> {
+  try {
+    const [code] = (await once(spawn(tool, args, { cwd: root, stdio: 'inherit', env, signal }), 'close')) as [number];
+    return code === 0;
+  } catch {
+    return false;
+  }
 }
