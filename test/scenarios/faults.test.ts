@@ -131,7 +131,7 @@ const REPORTED: Reported[] = [
     what: 'a bucket that vanished',
     faults: [{ service: 's3', operation: 'CreateMultipartUpload', action: error('NoSuchBucket') }],
     code: 'BUCKET',
-    message: /could not start the upload of/,
+    message: /could not start the upload of s3:\/\/backups\/vol-.*: there is no bucket backups/,
   },
 ];
 

@@ -21,7 +21,7 @@ export function bucketCalls(client: S3Client, bucket: BucketArguments): BucketCa
   const named = <T>(doing: string, signal: AbortSignal, call: () => Promise<T>): Promise<T> =>
     asking(doing, signal, () =>
       call().catch((error: unknown) => {
-        throw isAwsError(error, 'NoSuchBucket') ? missingBucket(bucket.Bucket, error) : error;
+        throw isAwsError(error, 'NoSuchBucket') ? missingBucket(bucket.Bucket, error, doing) : error;
       }),
     );
   return {
@@ -36,8 +36,9 @@ export function bucketCalls(client: S3Client, bucket: BucketArguments): BucketCa
   };
 }
 
-export const missingBucket = (name: string, cause: unknown): SnapError =>
-  new SnapError('BUCKET', `there is no bucket ${name}`, {
+/** @param doing what was tried, where that was more than to look at the bucket. */
+export const missingBucket = (name: string, cause: unknown, doing?: string): SnapError =>
+  new SnapError('BUCKET', `${doing === undefined ? '' : `could not ${doing}: `}there is no bucket ${name}`, {
     hint: 'check --bucket, or create it first: snap-to-s3 does not',
     cause,
   });
