@@ -6,7 +6,7 @@ import { instanceId } from './clean.ts';
 import type { Survey } from './leftover.ts';
 import { removeUnderClaim } from './remove-leftovers.ts';
 import type { MigrateSettings, Services } from './settings.ts';
-import { beginState } from './state-tag.ts';
+import { beginState, DONE, VALIDATED } from './state-tag.ts';
 import { storeClock } from './store-clock.ts';
 
 /**
@@ -21,9 +21,10 @@ export async function keepArchive(
   signal: AbortSignal,
 ): Promise<void> {
   const { tagKey, validate } = settings;
-  const value = validate ? 'validated' : 'migrated';
+  const value = validate ? VALIDATED : 'migrated';
   const tag = snapshot.tags[tagKey] ?? '';
-  if (tag !== value && tag !== 'validated') {
+  const isSaid = validate ? tag === VALIDATED : DONE.includes(tag);
+  if (!isSaid) {
     using state = await beginState(snapshot, tagKey, 'migrating', claim.tagBefore, services, signal);
     await state.settle(value, cleanupSignal());
   }

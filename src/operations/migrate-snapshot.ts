@@ -33,7 +33,7 @@ import { MigrationProgress } from './progress.ts';
 import { readDisk } from './read-disk.ts';
 import type { MigrateSettings, Services } from './settings.ts';
 import { chooseSource, openSnapshotDisk, type Source } from './snapshot-disk.ts';
-import { beginState, revertState } from './state-tag.ts';
+import { beginState, revertState, VALIDATED } from './state-tag.ts';
 import { storeObject } from './store-object.ts';
 import { StreamIndex } from './stream-index.ts';
 import { validateStored } from './validate-stored.ts';
@@ -59,7 +59,7 @@ export async function migrateSnapshot(
   const onComplete = async () => {
     complete = true;
     await progress.finish();
-    await state.settle(settings.validate ? 'validated' : 'migrated', cleanupSignal());
+    await state.settle(settings.validate ? VALIDATED : 'migrated', cleanupSignal());
     onDone();
   };
   try {

@@ -5,6 +5,15 @@ import type { Holding, Host } from '../events.ts';
 import { cleanupSignal } from '../lib/disposal.ts';
 import type { Services } from './settings.ts';
 
+/** Everything was compared: what lets people delete a snapshot. */
+export const VALIDATED = 'validated';
+
+/** Only what files contain was compared, which lets nobody delete anything. */
+export const CONTENT_VALIDATED = 'content-validated';
+
+/** Nothing is left to be done about the archive itself. */
+export const DONE: readonly string[] = ['migrated', CONTENT_VALIDATED, VALIDATED];
+
 /** Disposed once nobody here is answerable for it any more. */
 export interface StateTag extends Disposable {
   /** Sets the final value, and drops what version 0 may have left beside it. */
@@ -89,6 +98,7 @@ export async function freeState(
  * @param value before the work; `null` for no tag.
  */
 export function stuckValue(value: string | null, begun: string): string | null {
-  if (begun === 'validating' && (value === 'validating' || value === 'validated')) return 'migrated';
+  const isProved = value === VALIDATED || value === CONTENT_VALIDATED;
+  if (begun === 'validating' && (value === 'validating' || isProved)) return 'migrated';
   return value === 'migrating' || value === 'validating' ? 'migrate' : value;
 }

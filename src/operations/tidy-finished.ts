@@ -7,9 +7,8 @@ import type { Survey } from './leftover.ts';
 import { traceOf } from './leftovers.ts';
 import { removeLeftovers } from './remove-leftovers.ts';
 import type { Services } from './settings.ts';
+import { DONE } from './state-tag.ts';
 import { storeClock } from './store-clock.ts';
-
-const DONE = ['migrated', 'validated'];
 
 /** Gives back the volumes and claims of snapshots whose tag says that all is done, and that nobody works on. */
 export async function tidyFinished(settings: ClaimSettings, services: Services, signal: AbortSignal): Promise<void> {

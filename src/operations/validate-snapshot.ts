@@ -16,10 +16,10 @@ import { requireManifest } from './origin.ts';
 import { readDisk } from './read-disk.ts';
 import type { Services, ValidateSettings } from './settings.ts';
 import { chooseSource, openSnapshotDisk } from './snapshot-disk.ts';
-import { beginState, revertState } from './state-tag.ts';
+import { beginState, CONTENT_VALIDATED, revertState, VALIDATED } from './state-tag.ts';
 
 /**
- * Tags `validating`, compares, and tags `validated`. On differences and failures the tag goes back.
+ * Tags `validating`, compares, and tags `validated`, or `content-validated` where no more was compared. On differences and failures the tag goes back.
  * @throws SnapError `DIFFERS`, `NOT_FOUND` without an archive, `UNFINISHED`, or why it cannot be told.
  */
 export async function validateSnapshot(
@@ -66,7 +66,7 @@ export async function validateSnapshot(
     opened.signal.throwIfAborted();
     claim.confirm();
     if (!settings.contentOnly) await noteProof(snapshot, archive, checks, settings.tagKey, services);
-    await state.settle('validated', cleanupSignal());
+    await state.settle(provedValue(settings, claim.tagBefore), cleanupSignal());
     isSettled = true;
     onDone();
   } catch (failure) {
@@ -74,6 +74,10 @@ export async function validateSnapshot(
     throw failure;
   }
 }
+
+/** What was proved in whole before is not unproved by a weaker check. */
+const provedValue = ({ contentOnly }: ValidateSettings, tagBefore: string | null): string =>
+  contentOnly && tagBefore !== VALIDATED ? CONTENT_VALIDATED : VALIDATED;
 
 function toolsFor({ objects }: Archive): string[] {
   const codecs = objects.map(({ codec }) => codec);

@@ -48,7 +48,7 @@ test('a tar of GNU format, without attributes: content as it is, and only attrib
   await put(lab, snapshotId, key, body, { 'snapshot-description': description });
   const content = await runValidate(lab, ['--snapshots', snapshotId, '--content-only']);
   assert.equal(content.code, 0, content.stderr);
-  assert.equal((await tagsOf(lab, snapshotId))['snap-to-s3'], 'validated');
+  assert.equal((await tagsOf(lab, snapshotId))['snap-to-s3'], 'content-validated');
   const everything = await runValidate(lab, ['--snapshots', snapshotId]);
   assert.equal(everything.code, 12, everything.stderr);
   const kinds = [...everything.stderr.matchAll(/^ {2}([\w-]+): \//gm)].map(([, kind]) => kind);

@@ -116,13 +116,18 @@ test('--one takes the oldest migrated; a failure stops no other, and every tag i
   assert.equal((await runMigrate(lab, ['--all'])).code, 0);
   const one = await runValidate(lab, ['--one', '--content-only']);
   assert.equal(one.code, 0, one.stderr);
-  assert.equal((await tagsOf(lab, second.snapshotId))['snap-to-s3'], 'validated');
+  assert.equal((await tagsOf(lab, second.snapshotId))['snap-to-s3'], 'content-validated');
   assert.equal((await tagsOf(lab, first.snapshotId))['snap-to-s3'], 'migrated');
   const all = await runValidate(lab, ['--all']);
   assert.equal(all.code, 3, all.stderr);
   assert.match(all.stderr, new RegExp(`there is no archive of ${never.snapshotId}`));
   assert.equal((await tagsOf(lab, first.snapshotId))['snap-to-s3'], 'validated');
   assert.equal((await tagsOf(lab, never.snapshotId))['snap-to-s3'], 'migrated');
+  // What was proved in whole stays so; a snapshot that is named is proved in whole.
+  assert.equal((await runValidate(lab, ['--snapshots', first.snapshotId, '--content-only'])).code, 0);
+  assert.equal((await tagsOf(lab, first.snapshotId))['snap-to-s3'], 'validated');
+  assert.equal((await runValidate(lab, ['--snapshots', second.snapshotId])).code, 0);
+  assert.equal((await tagsOf(lab, second.snapshotId))['snap-to-s3'], 'validated');
   const alone = await runValidate(lab, ['--one']);
   assert.equal(alone.code, 10, alone.stderr);
 });

@@ -76,7 +76,7 @@ const EXIT_STATUS = exitStatusHelp([EXIT.someFailed, EXIT.nothingToDo, EXIT.clai
 const DESCRIPTION = [
   'Reads archives back from S3 and compares them, member by member or byte by byte, with a temporary volume made of the',
   'snapshot. Layout, compressor and encryption are found out from the archive. Snapshots that prove equal are tagged',
-  '"validated". With --archive-only, an archive is checked against its own manifest instead: that needs neither the',
+  '"validated", with --content-only "content-validated". With --archive-only, an archive is checked against its own manifest instead: that needs neither the',
   'snapshot nor an instance nor root.',
 ].join(' ');
 
@@ -96,7 +96,7 @@ const archiveOptions = (): Option[] => [
 ];
 
 const comparisonOptions = (): Option[] => [
-  new Option('--content-only', 'only what regular files contain; nothing of owners, modes, times and attributes'),
+  new Option('--content-only', 'compare names and contents of files only, and tag "content-validated"'),
   new Option('--archive-only', 'against the manifest, without the snapshot; --all takes all archives').conflicts([
     'contentOnly',
     'one',
