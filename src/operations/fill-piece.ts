@@ -46,7 +46,7 @@ async function fillWithImage(
   check: CheckServices,
 ): Promise<void> {
   const started = monotonic();
-  await using target = holdDevice(device, volumeId);
+  await using target = holdDevice(device, volumeId, 'the unfinished volume is deleted');
   const index = settings.useIndex ? await imageIndexOf(object, check) : null;
   const written = await writeImage({ object, snapshotId, target, check }, index);
   check.host.notify({

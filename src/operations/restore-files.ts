@@ -74,7 +74,7 @@ export async function restoreTar(
   }
   const complaints = new FirstLines();
   const found = await extract(snapshotId, object, order, directory, choice, complaints, check);
-  refuseDifferences(found, order.path);
+  refuseDifferences(found, order.path, directory);
   const snapshot = snapshotId;
   const { key, leftOut } = found;
   if (leftOut.devices + leftOut.privileges > 0)
@@ -176,11 +176,16 @@ function asTargetError(error: unknown, path: string, { isKept }: FillableDirecto
 }
 
 /** @throws SnapError `DIFFERS` */
-function refuseDifferences({ key, differences, differenceCount, isAsStored }: ObjectCheck, path: string): void {
+function refuseDifferences(
+  { key, differences, differenceCount, isAsStored }: ObjectCheck,
+  path: string,
+  { isKept }: Pick<FillableDirectory, 'isKept'>,
+): void {
   if (differenceCount === 0) return;
   const shown = differences.slice(0, SHOWN).map((found) => [found.path, found.detail].filter(Boolean).join(': '));
   const rest = differenceCount > shown.length ? `; and ${differenceCount - shown.length} more` : '';
-  throw new SnapError('DIFFERS', `${key}: ${shown.join('; ')}${rest}; what is below ${path} is not all of it`, {
+  const loss = isKept ? `what is below ${path} is not all of it` : 'the unfinished volume is deleted';
+  throw new SnapError('DIFFERS', `${key}: ${shown.join('; ')}${rest}; ${loss}`, {
     hint: isAsStored
       ? 'the archive is damaged, or was made to do harm: look for another copy, or another version of the object'
       : 'run the same command again: it may have been damaged on its way. If that says the same, the archive is damaged, or was made to do harm: look for another copy, or another version of the object',

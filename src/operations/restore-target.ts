@@ -75,18 +75,25 @@ export async function openTarget(
 ): Promise<Target> {
   await lookAtTarget(target, overwrite, size, signal);
   if (target.kind === 'file') return openFile(target.path, overwrite);
-  return { ...holdDevice(target.path, target.path), leave: () => {} };
+  return {
+    ...holdDevice(target.path, target.path, `${target.path} holds neither what it held before nor the image`),
+    leave: () => {},
+  };
 }
 
-/** Nobody can mount a device that is held exclusively. @param name what it is called. @throws SnapError `TARGET` */
-export function holdDevice(path: string, name: string): Target {
+/**
+ * Nobody can mount a device that is held exclusively.
+ * @param name what it is called. @param loss what becomes of what was written when it is worth nothing, as a clause.
+ * @throws SnapError `TARGET`
+ */
+export function holdDevice(path: string, name: string, loss: string): Target {
   const descriptor = openExclusively(path, name);
   return {
     path,
     name,
     isFile: false,
     isBlank: false,
-    loss: `what is on ${name} now is worth nothing`,
+    loss,
     setLength: (bytes) => refuseSmall(path, name, bytes),
     keep: () => {},
     leave: null,

@@ -19,7 +19,7 @@ export function describeEvent(event: SnapEvent): string | null {
     case 'call.retried':
       return `${event.service} call retried in ${event.waitSeconds.toFixed(1)} s (attempt ${event.attempt}): ${event.because}`;
     case 'instance.notice':
-      return `${event.notice}: stopping; what is uploaded so far stays for the run that goes on from here`;
+      return `${event.notice}: stopping, and keeping what the same command can resume from on another machine`;
     case 'run.stopping':
       return `${event.signal}: stopping, and giving back what is held; the same again leaves at once`;
     case 'run.finished':
