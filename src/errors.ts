@@ -43,6 +43,7 @@ export const ERROR_CODES = {
   VOLUME_FAILED: { blame: 'cloud', exit: EXIT.failed },
   ATTACH_STUCK: { blame: 'cloud', exit: EXIT.failed },
   NO_DEVICE_NAME: { blame: 'host', exit: EXIT.failed },
+  WRONG_DEVICE: { blame: 'host', exit: EXIT.failed },
   DEVICE_NOT_FOUND: { blame: 'host', exit: EXIT.failed },
   WAIT_TIMEOUT: { blame: 'cloud', exit: EXIT.failed },
   PARTITION_TABLE: { blame: 'host', exit: EXIT.failed },

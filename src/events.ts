@@ -66,6 +66,9 @@ export type SnapEvent =
   | { code: 'volume.reused'; snapshot: string; volume: string }
   | { code: 'volume.attaching'; snapshot: string; volume: string; device: string }
   | { code: 'volume.attached'; snapshot: string; volume: string; device: string }
+  /** A few blocks of the device are those of the snapshot. */
+  | { code: 'device.proved'; snapshot: string; device: string; identifiedBy: 'serial' | 'name'; blocks: number }
+  | { code: 'device.unproved'; snapshot: string; device: string; identifiedBy: 'serial' | 'name'; reason: string }
   | { code: 'volume.detached'; snapshot: string; volume: string }
   | { code: 'volume.deleted'; snapshot: string; volume: string }
   | { code: 'volume.kept'; snapshot: string; volume: string }

@@ -61,8 +61,11 @@ function isDead(target: string): boolean {
   return directory === undefined || !isInUse(directory);
 }
 
-/** A name that is taken stays what it is, also where another lab takes it at this moment: the serial number is enough. */
-export function linkDevice(device: string, volumeId: string, requestedName: string): void {
+/**
+ * A name that is taken stays what it is, also where another lab takes it at this moment: the serial number is enough.
+ * @param volumeId `null`: nothing tells its serial number.
+ */
+export function linkDevice(device: string, volumeId: string | null, requestedName: string): void {
   mkdirSync(BY_ID, { recursive: true });
   for (const [link, target] of linksOf(device, volumeId, requestedName)) {
     dropIfDead(link);
@@ -81,16 +84,16 @@ export function unlinkDevice(device: string, volumeId: string, requestedName: st
   }
 }
 
-function linksOf(device: string, volumeId: string, requestedName: string): [string, string][] {
-  const serial = serialLink(volumeId);
-  return [
-    [requestedName, device],
-    [serial, device],
-    ...partitionsOf(device).flatMap((number): [string, string][] => [
-      [`${requestedName}${number}`, `${device}p${number}`],
-      [`${serial}-part${number}`, `${device}p${number}`],
-    ]),
+function linksOf(device: string, volumeId: string | null, requestedName: string): [string, string][] {
+  const places: [string, string][] = [
+    ['', device],
+    ...partitionsOf(device).map((number): [string, string] => [String(number), `${device}p${number}`]),
   ];
+  const serial = volumeId === null ? null : serialLink(volumeId);
+  return places.flatMap(([number, target]): [string, string][] => [
+    [`${requestedName}${number}`, target],
+    ...(serial === null ? [] : ([[`${serial}${number && `-part${number}`}`, target]] as [string, string][])),
+  ]);
 }
 
 function targetOf(link: string): string | null {

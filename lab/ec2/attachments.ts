@@ -35,6 +35,8 @@ export function attachVolume(
     attachedAt: behaviours.has('stuck-attaching') ? null : time + context.delays.attaching,
     detachingSince: null,
     withoutDevice: behaviours.has('attach-without-device'),
+    withoutSerial: behaviours.has('attach-without-serial') || behaviours.has('attach-foreign-device'),
+    foreignImage: behaviours.get('attach-foreign-device') ?? null,
     stuckDetaching: false,
   };
   state.save();
@@ -135,9 +137,9 @@ async function plugIn(
   volume: StoredVolume,
   attachment: StoredAttachment,
 ): Promise<void> {
-  attachment.loop = await attachImage(state.volumeImage(volume.id));
+  attachment.loop = await attachImage(attachment.foreignImage ?? state.volumeImage(volume.id));
   limitReads(attachment.loop, context.delays.volumeBytesPerSecond);
-  linkDevice(attachment.loop, volume.id, attachment.device);
+  linkDevice(attachment.loop, attachment.withoutSerial ? null : volume.id, attachment.device);
   state.save();
 }
 
@@ -174,7 +176,7 @@ export async function recoverDevices(state: Ec2State): Promise<void> {
     if (!attachment) continue;
     const image = state.volumeImage(volume.id);
     attachment.loop = loops.get(image) ?? null;
-    if (attachment.loop) linkDevice(attachment.loop, volume.id, attachment.device);
+    if (attachment.loop) linkDevice(attachment.loop, attachment.withoutSerial ? null : volume.id, attachment.device);
     loops.delete(image);
   }
   for (const device of loops.values()) await detachImage(device);

@@ -47,6 +47,10 @@ export interface StoredAttachment {
   attachedAt: number | null;
   detachingSince: number | null;
   withoutDevice: boolean;
+  /** As on Xen, where no serial number identifies a volume. */
+  withoutSerial: boolean;
+  /** The image of somebody else's disk, which has the name instead; `null`: the volume's own. */
+  foreignImage: string | null;
   stuckDetaching: boolean;
 }
 

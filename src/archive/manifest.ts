@@ -75,6 +75,16 @@ export interface ManifestDisk {
   bootGap?: string | null;
 }
 
+/** How it is known that a device was the snapshot's. */
+export interface DeviceProof {
+  /** Of its NVMe device; or the name that was asked for and its size, which prove nothing. */
+  identifiedBy: 'serial' | 'name';
+  /** Blocks that were compared with those of the snapshot, and equal. */
+  blocks: number;
+  /** Why none was; `null` where some were. */
+  reason: string | null;
+}
+
 export interface Manifest {
   format: typeof MANIFEST_FORMAT;
   tool: { name: 'snap-to-s3'; version: string };
@@ -93,6 +103,8 @@ export interface Manifest {
     tags: Record<string, string>;
   };
   source: 'volume' | 'direct';
+  /** How the device of the volume was known; `null` for direct reads; not in the manifests of earlier versions. */
+  device?: DeviceProof | null;
   layout: Layout;
   startedAt: string;
   finishedAt: string;

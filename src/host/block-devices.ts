@@ -5,10 +5,11 @@
  *   has it where udev does not run.
  * - Xen: the device carries the name that was asked for, `sd` spelt `xvd` by most kernels. A name proves nothing
  *   about the volume behind it, so its size must be the volume's, and nothing may identify it as another volume: names
- *   that EC2 gave away long ago can still lead to somebody else's disk.
+ *   that EC2 gave away long ago can still lead to somebody else's disk. That what is found is the volume is only proved
+ *   by what is on it: `operations/prove-device.ts`.
  * Source: "Amazon EBS volumes and NVMe" and "Device names for volumes" of the EBS and EC2 user guides.
  */
-import { existsSync, readdirSync, readFileSync, realpathSync, statSync } from 'node:fs';
+import { existsSync, lstatSync, readdirSync, readFileSync, readlinkSync, realpathSync, statSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { SnapError } from '../errors.ts';
 import { waitFor } from '../lib/wait.ts';
@@ -18,6 +19,12 @@ export interface FoundDevice {
   path: string;
   /** Bytes. */
   size: number;
+}
+
+/** A device that was found for a volume. */
+export interface LocatedDevice extends FoundDevice {
+  /** `name`: the name that was asked for and the size are the volume's, which proves nothing. */
+  identifiedBy: 'serial' | 'name';
 }
 
 export interface DeviceWaitOptions {
@@ -30,14 +37,14 @@ export interface DeviceWaitOptions {
  * EC2 says `attached` before the kernel has made the device.
  * @param requestedName as given to AttachVolume, e.g. `/dev/sdf`.
  * @param size of the volume in bytes.
- * @throws SnapError `DEVICE_NOT_FOUND`
+ * @throws SnapError `DEVICE_NOT_FOUND`; `WRONG_DEVICE`, at once, where the link of the volume leads to nothing or elsewhere.
  */
 export async function waitForDevice(
   volumeId: string,
   requestedName: string,
   size: number,
   options: DeviceWaitOptions,
-): Promise<FoundDevice> {
+): Promise<LocatedDevice> {
   const look = async () => {
     const device = findDevice(volumeId, requestedName, size);
     return { verdict: device ? ('done' as const) : ('again' as const), value: device, seen: 'no device' };
@@ -57,11 +64,12 @@ export async function waitForDevice(
   );
 }
 
-function findDevice(volumeId: string, requestedName: string, size: number): FoundDevice | null {
-  const identified = bySerialLink(volumeId) ?? bySerialNumber(volumeId);
-  if (identified) return { path: identified, size: deviceSize(identified) };
+function findDevice(volumeId: string, requestedName: string, size: number): LocatedDevice | null {
+  const identified = bySerialLink(volumeId, size) ?? bySerialNumber(volumeId);
+  if (identified) return { path: identified, size: deviceSize(identified), identifiedBy: 'serial' };
   const named = byName(requestedName);
-  return named && !isIdentified(named) && deviceSize(named) === size ? { path: named, size } : null;
+  if (!named || isIdentified(named) || deviceSize(named) !== size) return null;
+  return { path: named, size, identifiedBy: 'name' };
 }
 
 const BY_ID = '/dev/disk/by-id';
@@ -69,14 +77,46 @@ const EBS_LINK = 'nvme-Amazon_Elastic_Block_Store_';
 
 const serialOf = (volumeId: string): string => volumeId.replace('-', '');
 
-function bySerialLink(volumeId: string): string | null {
-  return resolved(join(BY_ID, `${EBS_LINK}${serialOf(volumeId)}`));
+/** @throws SnapError `WRONG_DEVICE` */
+function bySerialLink(volumeId: string, size: number): string | null {
+  const link = join(BY_ID, `${EBS_LINK}${serialOf(volumeId)}`);
+  const device = resolved(link);
+  if (device === null) {
+    if (!isLink(link)) return null;
+    throw wrongLink(volumeId, link, `leads to ${readlinkSync(link)}, which does not exist`);
+  }
+  const serial = serialNumberOf(device);
+  if (serial !== null && serial !== serialOf(volumeId))
+    throw wrongLink(volumeId, link, `leads to ${device}, which has the serial number ${serial}`);
+  const found = sizeOrNull(device);
+  if (found === size) return device;
+  throw wrongLink(volumeId, link, `leads to ${device}, which has ${found ?? 'no'} bytes, not ${size}`);
+}
+
+const wrongLink = (volumeId: string, link: string, why: string): SnapError =>
+  new SnapError('WRONG_DEVICE', `the link of ${volumeId}, ${link}, ${why}`, {
+    hint: 'remove the link, or let udev make it again (udevadm trigger); then run the same command again',
+  });
+
+const isLink = (path: string): boolean => lstatSync(path, { throwIfNoEntry: false })?.isSymbolicLink() === true;
+
+/** `null` for devices that have none. */
+function serialNumberOf(device: string): string | null {
+  const file = join('/sys/block', basename(device), 'device', 'serial');
+  return device.startsWith('/dev/nvme') && existsSync(file) ? readFileSync(file, 'utf8').trim() : null;
+}
+
+function sizeOrNull(device: string): number | null {
+  try {
+    return deviceSize(device);
+  } catch {
+    return null;
+  }
 }
 
 function bySerialNumber(volumeId: string): string | null {
   for (const name of readdirSync('/sys/block').filter((entry) => /^nvme\d+n\d+$/.test(entry))) {
-    const serialFile = join('/sys/block', name, 'device', 'serial');
-    if (existsSync(serialFile) && readFileSync(serialFile, 'utf8').trim() === serialOf(volumeId)) return `/dev/${name}`;
+    if (serialNumberOf(`/dev/${name}`) === serialOf(volumeId)) return `/dev/${name}`;
   }
   return null;
 }

@@ -3,6 +3,7 @@
  * say what it is for and by whom, so that what a killed run has left is found.
  */
 import type { FoundDevice } from './block-devices.ts';
+import { refuseContent } from './empty-device.ts';
 import { giveVolumeBack } from './give-volume-back.ts';
 import {
   type AttachOptions,
@@ -54,7 +55,8 @@ export async function makeVolume(subject: VolumeSubject, options: NewVolumeOptio
   host.notify({ code: 'volume.created', snapshot: subject.id, volume: volume.id });
   await becomesUsable(volume.id, subject, options);
   const attachment = undo.use(new AsyncDisposableStack());
-  const device = await attachedDevice(volume.id, subject, options, attachment);
+  const prove = (device: FoundDevice) => refuseContent(device, volume.id, signal);
+  const device = await attachedDevice(volume.id, subject, { ...options, prove }, attachment);
   const given = undo.move();
   const keep = async (tags: Record<string, string>) => {
     await attachment.disposeAsync();

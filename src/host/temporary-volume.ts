@@ -4,7 +4,7 @@ import type { Attachment, Instance, Snapshot, Volume } from '../cloud/ports.ts';
 import { SnapError } from '../errors.ts';
 import { GiB } from '../lib/units.ts';
 import { waitFor } from '../lib/wait.ts';
-import { type FoundDevice, waitForDevice } from './block-devices.ts';
+import { type LocatedDevice, waitForDevice } from './block-devices.ts';
 import { freeDeviceNames } from './device-names.ts';
 import {
   type GiveBackOptions,
@@ -24,25 +24,28 @@ export interface TemporaryVolumeOptions extends AttachOptions {
   /** An image must be read from a volume that nobody has mounted, so volumes are reused for one purpose only. */
   purpose: 'tar' | 'image';
   clientToken: string;
+  /** Throws when the device is not that of the snapshot. @param isReused whether an earlier run may have mounted it. */
+  prove: (device: LocatedDevice, isReused: boolean) => Promise<void>;
 }
 
 export interface TemporaryVolume extends AsyncDisposable {
   volumeId: string;
-  device: FoundDevice;
+  device: LocatedDevice;
 }
 
 /**
  * @throws SnapError `SNAPSHOT_UNUSABLE`, `VOLUME_FAILED`, `NO_DEVICE_NAME`, `ATTACH_STUCK` or `DEVICE_NOT_FOUND`,
- *   each after everything that it had made was given back.
+ *   or what `prove` throws, each after everything that it had made was given back.
  */
 export async function attachTemporaryVolume(
   snapshot: Snapshot,
   options: TemporaryVolumeOptions,
 ): Promise<TemporaryVolume> {
   await using undo = new AsyncDisposableStack();
-  const volume = await ownVolume(snapshot, options, undo);
+  const { volume, isReused } = await ownVolume(snapshot, options, undo);
   await becomesUsable(volume.id, snapshot, options);
-  const device = await attachedDevice(volume.id, snapshot, options, undo);
+  const prove = (device: LocatedDevice) => options.prove(device, isReused);
+  const device = await attachedDevice(volume.id, snapshot, { ...options, prove }, undo);
   const given = undo.move();
   return { volumeId: volume.id, device, [Symbol.asyncDispose]: () => given.disposeAsync() };
 }
@@ -56,7 +59,7 @@ async function ownVolume(
   snapshot: Snapshot,
   options: TemporaryVolumeOptions,
   undo: AsyncDisposableStack,
-): Promise<Volume> {
+): Promise<{ volume: Volume; isReused: boolean }> {
   const { host, volumes, signal } = options;
   const [reusable, ...surplus] = await findReusable(snapshot, options);
   // A run that was killed between two steps can leave a second volume.
@@ -74,7 +77,7 @@ async function ownVolume(
   );
   undo.defer(() => giveVolumeBack(volume.id, snapshot.id, options));
   host.notify({ code: reusable ? 'volume.reused' : 'volume.created', snapshot: snapshot.id, volume: volume.id });
-  return volume;
+  return { volume, isReused: reusable !== undefined };
 }
 
 /** Whoever calls this has the claim of the snapshot, so that nobody uses what is found. The best comes first. */
@@ -149,13 +152,21 @@ const creationFailed = (volumeId: string, snapshot: VolumeSubject): SnapError =>
     hint: `probably a KMS permission: ${KMS_HINT}`,
   });
 
-/** @param undo what gives the attachment back is put there. @throws SnapError `NO_DEVICE_NAME`, `ATTACH_STUCK` or `DEVICE_NOT_FOUND` */
+interface Proving {
+  /** Asked of a device before anything is done with it. @throws SnapError `WRONG_DEVICE` */
+  prove: (device: LocatedDevice) => Promise<void>;
+}
+
+/**
+ * @param undo what gives the attachment back is put there.
+ * @throws SnapError `NO_DEVICE_NAME`, `ATTACH_STUCK`, `DEVICE_NOT_FOUND` or `WRONG_DEVICE`
+ */
 export async function attachedDevice(
   volumeId: string,
   snapshot: VolumeSubject,
-  options: AttachOptions,
+  options: AttachOptions & Proving,
   undo: AsyncDisposableStack,
-): Promise<FoundDevice> {
+): Promise<LocatedDevice> {
   const { host, signal } = options;
   const already = attachmentHere((await options.volumes.get(volumeId, { signal })) ?? NO_VOLUME, options.instance);
   undo.use(
@@ -171,6 +182,8 @@ export async function attachedDevice(
   state.everAttached = true;
   const device = await waitForDevice(volumeId, name, snapshot.sizeGiB * GiB, { signal, within: options.waitLimit });
   host.notify({ code: 'volume.attached', snapshot: snapshot.id, volume: volumeId, device: device.path });
+  // Before the mounts of a device are ended, which may be somebody else's.
+  await options.prove(device);
   if (already)
     await endStaleUse(device.path, options.mountPoint, mountPointsOf(mountNameFor(snapshot.id, options.archives)));
   return device;

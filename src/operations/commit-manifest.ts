@@ -28,6 +28,7 @@ async function buildManifest(migration: Migration, harvest: Harvest): Promise<Ma
     tool: { name: 'snap-to-s3', version: VERSION },
     snapshot: manifestSnapshot(snapshot, services.region),
     source: harvest.source,
+    device: harvest.proof,
     layout: settings.layout,
     startedAt: migration.startedAt.toISOString(),
     finishedAt: now().toISOString(),

@@ -28,7 +28,8 @@ export async function* examineDirect(
   yield found.verdict === 'problem' && !isNeeded ? { ...found, verdict: 'warning' } : found;
 }
 
-async function readOneBlock({ services, signal }: Examination, snapshotId: string): Promise<boolean> {
+/** @returns `false` where there is none. */
+export async function readOneBlock({ services, signal }: Examination, snapshotId: string): Promise<boolean> {
   for await (const block of services.blocks.list(snapshotId, 0, { signal })) {
     await services.blocks.read(snapshotId, block, { signal });
     return true;

@@ -5,7 +5,7 @@ import { freeDeviceNames } from '../host/device-names.ts';
 import { IN_PROGRESS } from '../host/temporary-volume.ts';
 import { ARCHIVES_TAG } from '../host/volume-marks.ts';
 import { archivesMark } from './claimed-work.ts';
-import { examineDirect } from './doctor-direct.ts';
+import { examineDirect, readOneBlock } from './doctor-direct.ts';
 import { attempt, type Examination, type Finding, ok, warning } from './findings.ts';
 
 export async function* examineEc2(examination: Examination): AsyncGenerator<Finding> {
@@ -74,13 +74,27 @@ function describeNames(held: readonly string[]): string | Finding {
   );
 }
 
+/** As a run does before it trusts a device. */
+async function comparing(examination: Examination, snapshot: Snapshot): Promise<Finding> {
+  const check = 'permission ebs';
+  const found = await attempt(
+    check,
+    () => readOneBlock(examination, snapshot.id),
+    () => 'allowed: devices are compared with their snapshots',
+  );
+  if (found.verdict === 'ok') return found;
+  const detail = `devices cannot be compared with their snapshots before they are read: ${found.detail}`;
+  return warning(check, detail, 'allow ebs:ListSnapshotBlocks and ebs:GetSnapshotBlock: docs/permissions.md');
+}
+
 /** Asked of EC2 as dry runs, with the very arguments of a run. */
 async function* volumePermissions(
-  { services, settings, signal }: Examination,
+  examination: Examination,
   snapshot: Snapshot | undefined,
   availabilityZone: string,
 ): AsyncGenerator<Finding> {
   if (!snapshot) return;
+  const { services, settings, signal } = examination;
   const { tagKey, prefix, volumeType } = settings;
   const tags = { [tagKey]: IN_PROGRESS, [ARCHIVES_TAG]: archivesMark(services, prefix) };
   const content = { snapshotId: snapshot.id };
@@ -90,6 +104,8 @@ async function* volumePermissions(
     () => services.examiner.createVolume(volume, { signal }),
     () => `allowed, of ${snapshot.id}`,
   );
+  // With auto, it has been tried already.
+  if (settings.source === 'volume') yield await comparing(examination, snapshot);
   yield ok('permissions', 'AttachVolume, DetachVolume and DeleteVolume cannot be tried without a volume of a run');
 }
 

@@ -10,7 +10,7 @@ import { objectTags } from '../archive/tags.ts';
 import { BLOCK_BYTES } from '../cloud/blocks.ts';
 import type { ObjectFacts, Snapshot } from '../cloud/ports.ts';
 import { SnapError } from '../errors.ts';
-import { deviceSize, type FoundDevice } from '../host/block-devices.ts';
+import { deviceSize } from '../host/block-devices.ts';
 import { readGeometry } from '../host/filesystem-geometry.ts';
 import { obstacleOn } from '../host/filesystem-obstacles.ts';
 import { type Probe, probe, treatmentOf } from '../host/filesystems.ts';
@@ -32,7 +32,7 @@ import type { Content } from './object-order.ts';
 import { MigrationProgress } from './progress.ts';
 import { readDisk } from './read-disk.ts';
 import type { MigrateSettings, Services } from './settings.ts';
-import { chooseSource, openSnapshotDisk, type Source } from './snapshot-disk.ts';
+import { chooseSource, openSnapshotDisk, type SnapshotDisk, type Source } from './snapshot-disk.ts';
 import { beginState, revertState, VALIDATED } from './state-tag.ts';
 import { storeObject } from './store-object.ts';
 import { StreamIndex } from './stream-index.ts';
@@ -77,14 +77,14 @@ async function archive(migration: Migration, onComplete: () => Promise<void>): P
   const source = await chooseSource(snapshot, settings, settings.layout, services, migration.signal);
   if (source === 'direct' && settings.layout === 'image') return archiveDirectly(migration, onComplete);
   await using disk = await openSnapshotDisk(source, { ...migration, purpose: settings.layout });
-  await archiveDisk({ ...migration, signal: disk.signal }, source, disk.device, onComplete);
+  await archiveDisk({ ...migration, signal: disk.signal }, source, disk, onComplete);
 }
 
 /** Blocks are noted with their hashes on their way, so that the image can be proved afterwards by the bucket alone. */
 async function archiveDirectly(migration: Migration, onComplete: () => Promise<void>): Promise<void> {
   const { snapshot, settings, services, signal } = migration;
   const disk = await readDiskEnds(snapshot, services, signal);
-  const harvest: Harvest = { ...disk, source: 'direct', objects: [], recorded: [], validatedAt: null };
+  const harvest: Harvest = { ...disk, source: 'direct', proof: null, objects: [], recorded: [], validatedAt: null };
   const bytes = disk.device.size;
   const index = new BlockIndexWriter({ snapshot: snapshot.id, bytes, blockBytes: BLOCK_BYTES });
   const blocks = imageOf(snapshot, settings, services, index);
@@ -104,12 +104,12 @@ async function archiveDirectly(migration: Migration, onComplete: () => Promise<v
 async function archiveDisk(
   migration: Migration,
   source: Source,
-  device: FoundDevice,
+  { device, proof }: SnapshotDisk,
   onComplete: () => Promise<void>,
 ): Promise<void> {
   const { snapshot, settings, services, signal } = migration;
   const disk = await readDisk(snapshot.id, device, services.host, signal);
-  const harvest: Harvest = { ...disk, source, objects: [], recorded: [], validatedAt: null };
+  const harvest: Harvest = { ...disk, source, proof, objects: [], recorded: [], validatedAt: null };
   if (settings.layout === 'image') await storeDisk(migration, harvest);
   else await storePartitions(migration, harvest);
   if (settings.validate) await validateHarvest(migration, harvest);

@@ -1,6 +1,6 @@
 /** What the steps of a migration hand to each other. */
 import type { ArchiveName } from '../archive/key.ts';
-import type { ManifestObject, RecordedPartition } from '../archive/manifest.ts';
+import type { DeviceProof, ManifestObject, RecordedPartition } from '../archive/manifest.ts';
 import type { Snapshot } from '../cloud/ports.ts';
 import type { HeldClaim } from './claims.ts';
 import type { MigrationProgress } from './progress.ts';
@@ -22,6 +22,7 @@ export interface Migration {
 /** What has been read off the disk and stored so far. */
 export interface Harvest extends Disk {
   source: Source;
+  proof: DeviceProof | null;
   objects: ManifestObject[];
   recorded: RecordedPartition[];
   validatedAt: string | null;

@@ -1,5 +1,6 @@
 /** The disk of a snapshot, on this machine: a temporary volume, or its blocks served by the EBS direct APIs. */
 import type { Layout } from '../archive/key.ts';
+import type { DeviceProof } from '../archive/manifest.ts';
 import type { Snapshot } from '../cloud/ports.ts';
 import { pricesIn } from '../costs/prices.ts';
 import { readingCost } from '../costs/reading.ts';
@@ -61,6 +62,8 @@ const isOnInstance = (services: Services): Promise<boolean> =>
 
 export interface SnapshotDisk extends AsyncDisposable {
   device: FoundDevice;
+  /** `null` where nothing is attached. */
+  proof: DeviceProof | null;
   /** For all work with the disk: the order's own, or what makes the disk useless. */
   signal: AbortSignal;
 }
@@ -70,7 +73,8 @@ export async function openSnapshotDisk(source: Source, order: Omit<VolumeOrder, 
   const { snapshot, settings, services, signal } = order;
   if (source === 'volume') {
     const volume = await attachVolumeOf({ ...order, instance: await services.instance() });
-    return { device: volume.device, signal, [Symbol.asyncDispose]: () => volume[Symbol.asyncDispose]() };
+    const { device, proof } = volume;
+    return { device, proof, signal, [Symbol.asyncDispose]: () => volume[Symbol.asyncDispose]() };
   }
   const served = await serveDisk({
     snapshotId: snapshot.id,
@@ -83,6 +87,7 @@ export async function openSnapshotDisk(source: Source, order: Omit<VolumeOrder, 
   });
   return {
     device: served.device,
+    proof: null,
     signal: AbortSignal.any([signal, served.failed]),
     [Symbol.asyncDispose]: () => served[Symbol.asyncDispose](),
   };

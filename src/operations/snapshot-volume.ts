@@ -1,9 +1,12 @@
 /** The temporary volume that a claim entitles to. */
 import { randomUUID } from 'node:crypto';
+import type { DeviceProof } from '../archive/manifest.ts';
 import type { Instance, Snapshot } from '../cloud/ports.ts';
+import type { LocatedDevice } from '../host/block-devices.ts';
 import { attachTemporaryVolume, type TemporaryVolume } from '../host/temporary-volume.ts';
 import { archivesMark, type ClaimSettings, isTakenAway } from './claimed-work.ts';
 import type { HeldClaim } from './claims.ts';
+import { proveDevice } from './prove-device.ts';
 import type { Services } from './settings.ts';
 
 export interface VolumeOrder {
@@ -17,9 +20,21 @@ export interface VolumeOrder {
   signal: AbortSignal;
 }
 
-/** @throws SnapError as `attachTemporaryVolume` does. */
-export const attachVolumeOf = (order: VolumeOrder): Promise<TemporaryVolume> =>
-  attachTemporaryVolume(order.snapshot, {
+/** A volume whose device was held against the snapshot, as far as that is possible. */
+export interface SnapshotVolume extends TemporaryVolume {
+  proof: DeviceProof | null;
+}
+
+/** @throws SnapError as `attachTemporaryVolume` and `proveDevice` do. */
+export async function attachVolumeOf(order: VolumeOrder): Promise<SnapshotVolume> {
+  const { snapshot, services, signal } = order;
+  let proof: DeviceProof | null = null;
+  const prove = async (device: LocatedDevice, isReused: boolean) => {
+    // Volumes for images are never mounted.
+    const mayBeReplayed = isReused && order.purpose === 'tar';
+    proof = await proveDevice({ snapshot, device, mayBeReplayed }, services, signal);
+  };
+  const volume = await attachTemporaryVolume(snapshot, {
     ...order.settings,
     volumes: order.services.volumes,
     instance: order.instance,
@@ -30,4 +45,7 @@ export const attachVolumeOf = (order: VolumeOrder): Promise<TemporaryVolume> =>
     archives: archivesMark(order.services, order.settings.prefix),
     isTakenAway: () => isTakenAway(order.claim),
     clientToken: randomUUID(),
+    prove,
   });
+  return { ...volume, proof };
+}

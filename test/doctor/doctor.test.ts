@@ -118,6 +118,7 @@ test('what a role may not do', async (t) => {
     bad.filter(({ check }) => check !== 'filesystems').map(({ check, verdict }) => `${verdict} ${check}`),
     [
       'problem permission CreateVolume',
+      'warning permission ebs',
       'problem permission CreateTags',
       'warning versioning',
       'warning object lock',

@@ -39,12 +39,28 @@ test('a device is found by the name asked for only if its size is the volume’s
     const [ours, others] = ['a', 'b'].map((letter) => `vol-${letter}${randomBytes(8).toString('hex')}`);
     assert.ok(ours && others);
     const found = await waitForDevice(ours, named.path, 16 * 2 ** 20, wait);
-    assert.deepEqual(found, { path: device, size: 16 * 2 ** 20 });
+    assert.deepEqual(found, { path: device, size: 16 * 2 ** 20, identifiedBy: 'name' });
     await assert.rejects(waitForDevice(ours, named.path, 2 ** 30, wait), /no device appeared/);
     // The same name and size, but known to be another volume.
     using _identified = linkAs(device, `/dev/disk/by-id/nvme-Amazon_Elastic_Block_Store_${others.replace('-', '')}`);
     await assert.rejects(waitForDevice(ours, named.path, 16 * 2 ** 20, wait), /no device appeared/);
-    assert.equal((await waitForDevice(others, named.path, 16 * 2 ** 20, wait)).path, device);
+    const identified = await waitForDevice(others, named.path, 16 * 2 ** 20, wait);
+    assert.deepEqual(identified, { path: device, size: 16 * 2 ** 20, identifiedBy: 'serial' });
+    // At once: nobody waits for a link to become another one.
+    const patient = { signal, within: 3_600_000 };
+    const wrong = (message: RegExp) => ({ code: 'WRONG_DEVICE', message });
+    await assert.rejects(
+      waitForDevice(others, named.path, 2 ** 30, patient),
+      wrong(/has 16777216 bytes, not 1073741824/),
+    );
+    using _dangling = linkAs(
+      '/dev/no-such-device',
+      `/dev/disk/by-id/nvme-Amazon_Elastic_Block_Store_${ours.replace('-', '')}`,
+    );
+    await assert.rejects(
+      waitForDevice(ours, named.path, 16 * 2 ** 20, patient),
+      wrong(/no-such-device, which does not exist/),
+    );
   });
 });
 

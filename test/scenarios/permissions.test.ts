@@ -37,8 +37,17 @@ async function migrateAs(lab: TestLab, policy: Policy, argv: string[] = []) {
 test('migrate: the policy is enough', async (t) => {
   const lab = await labForTest(t);
   await addSnapshotOf(lab, undefined, { tags: { 'snap-to-s3': 'migrate', 'snap-to-s3-id': '1', Name: 'x' } });
-  const done = await migrateAs(lab, policyFor('migrate'));
+  const policy = policyFor('migrate');
+  const done = await migrateAs(lab, policy);
   assert.equal(done.code, 0, done.stderr);
+  assert.match(done.stderr, /holds the snapshot: \d blocks? compared/);
+  for (const Action of policy.Statement.find(({ Sid }) => Sid === 'CompareDevices')?.Action ?? []) {
+    await addSnapshotOf(lab);
+    const Statement = policy.Statement.map((one) => (one.Sid === 'CompareDevices' ? { ...one, Action } : one));
+    const told = await migrateAs(lab, { ...policy, Statement });
+    assert.equal(told.code, 0, told.stderr);
+    assert.match(told.stderr, /known by its serial number; its blocks could not be compared .*perform: ebs:/);
+  }
 });
 
 test('migrate by direct reads: the policy is enough, and each of its actions of EBS is needed', async (t) => {
@@ -93,7 +102,14 @@ test('validate: without any one of its own actions it fails, and says which', as
 test('migrate: without any one of its actions it fails, and says which', async (t) => {
   const policy = policyFor('migrate');
   /** Used on failure, in a race, or to clean up; a run that succeeds does without. */
-  const spare = new Set(['s3:AbortMultipartUpload', 's3:GetObject', 's3:ListMultipartUploadParts', 'ec2:DeleteTags']);
+  const spare = new Set([
+    'ebs:ListSnapshotBlocks',
+    'ebs:GetSnapshotBlock',
+    's3:AbortMultipartUpload',
+    's3:GetObject',
+    's3:ListMultipartUploadParts',
+    'ec2:DeleteTags',
+  ]);
   for (const { statement, index, action } of oneIn(
     4,
     needsOf(policy, (name) => !spare.has(name)),

@@ -141,6 +141,10 @@ type ContentEvent = Exclude<
 
 function describeContentEvent(event: ContentEvent): string | null {
   switch (event.code) {
+    case 'device.proved':
+      return `${event.device} holds the snapshot: ${count(event.blocks, 'block')} compared`;
+    case 'device.unproved':
+      return describeUnproved(event);
     case 'disk.read':
       return `${event.device}: ${formatBytes(event.bytes)}, ${describeTable(event.table, event.partitions.length)}`;
     case 'partition.raw':
@@ -200,6 +204,11 @@ function describeContentEvent(event: ContentEvent): string | null {
     default:
       return describeRestoreEvent(event);
   }
+}
+
+function describeUnproved({ device, identifiedBy, reason }: Extract<SnapEvent, { code: 'device.unproved' }>): string {
+  const known = identifiedBy === 'serial' ? 'its serial number' : 'ITS NAME AND SIZE ALONE';
+  return `${device} is known by ${known}; its blocks could not be compared with the snapshot: ${reason}`;
 }
 
 function describeObstacle({
