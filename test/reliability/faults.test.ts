@@ -1,6 +1,7 @@
 /**
  * docs/reliability.md tells the truth. A sample of its cells is tried; with SNAP_TO_S3_FULL all are. With
- * SNAP_TO_S3_WRITE_DOCS, a regular expression of cells (`.` for all), these are written anew from what is observed.
+ * SNAP_TO_S3_WRITE_DOCS, a regular expression of cells, these are written anew from what is observed. With `.`, which is
+ * all of them (`npm run reliability`), the document says on which day, and of which code.
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
@@ -9,7 +10,7 @@ import { labForTest } from '../support/lab.ts';
 import { FULL, seededRandom } from '../support/sampled.ts';
 import { type Cell, COMMANDS, cellsOf } from './matrix.ts';
 import { callsOf, observe } from './observe.ts';
-import { type Observations, place, readTable, writeTable } from './table.ts';
+import { fingerprint, type Observations, place, readStamp, readTable, writeTable } from './table.ts';
 
 const WRITE = process.env['SNAP_TO_S3_WRITE_DOCS'];
 
@@ -34,7 +35,14 @@ test('faults have the outcomes that are documented', { concurrency: FULL || WRIT
       }),
     ),
   );
-  if (WRITE !== undefined) writeTable(observed);
+  if (WRITE !== undefined) writeTable(observed, WRITE === '.' ? new Date().toISOString().slice(0, 10) : null);
+});
+
+/** A sample finds what has changed by chance; a table of other code is not an observation. */
+test('all cells have been tried since the code changed that decides them', { skip: WRITE !== undefined }, (t) => {
+  const stamp = readStamp();
+  if (stamp !== null || FULL) assert.equal(stamp?.fingerprint, fingerprint(), 'out of date: npm run reliability');
+  else t.diagnostic('no run of all cells is on record: npm run reliability');
 });
 
 function choose(cells: Cell[]): Cell[] {

@@ -1,9 +1,34 @@
 /** docs/reliability.md: written from what the tests observed, and read again to be held against them. */
-import { readFileSync, writeFileSync } from 'node:fs';
+import { createHash } from 'node:crypto';
+import { globSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Cell, COMMANDS, type CommandName } from './matrix.ts';
 
-const DOCUMENT = join(import.meta.dirname, '..', '..', 'docs', 'reliability.md');
+const ROOT = join(import.meta.dirname, '..', '..');
+const DOCUMENT = join(ROOT, 'docs', 'reliability.md');
+
+/** What decides the outcomes: the faults and how they are looked at, and the code that meets them. */
+const DESCRIBED =
+  '{test/reliability/{matrix,observe}.ts,src/cloud/**/*.ts,src/errors.ts,src/lib/wait.ts,lab/core/faults.ts}';
+
+/** The same for the same code, whatever the day is. */
+export function fingerprint(): string {
+  const hash = createHash('sha256');
+  for (const path of globSync(DESCRIBED, { cwd: ROOT }).sort())
+    hash.update(`${path}\n`).update(readFileSync(join(ROOT, path)));
+  return hash.digest('hex').slice(0, 16);
+}
+
+const STAMP = /^All cells were observed on (\d{4}-\d\d-\d\d), of code with the fingerprint `([0-9a-f]+)`\.$/m;
+
+/** When all cells were last tried in one run, and of which code; `null` where that is not on record. */
+export function readStamp(): { day: string; fingerprint: string } | null {
+  const [, day, found] = STAMP.exec(readFileSync(DOCUMENT, 'utf8')) ?? [];
+  return day === undefined || found === undefined ? null : { day, fingerprint: found };
+}
+
+const stampOf = (day: string): string =>
+  `All cells were observed on ${day}, of code with the fingerprint \`${fingerprint()}\`.`;
 
 const BEGIN = '<!-- observed: begin -->';
 const END = '<!-- observed: end -->';
@@ -17,8 +42,11 @@ export type Observations = Map<string, string>;
 
 export const place = (cell: Cell): string => `${rowOf(cell)} | ${cell.command}`;
 
-/** Messages are long and come often: the table has their numbers, and a list follows it. */
-export function writeTable(observed: Observations): void {
+/**
+ * Messages are long and come often: the table has their numbers, and a list follows it.
+ * @param day of a run that tried all cells; `null` keeps what the document says of the last one.
+ */
+export function writeTable(observed: Observations, day: string | null): void {
   const rows = [...new Set([...observed.keys()].map((key) => key.slice(0, key.lastIndexOf(' | '))))].sort();
   const notes: string[] = [];
   const cell = (row: string, command: CommandName): string => {
@@ -35,7 +63,10 @@ export function writeTable(observed: Observations): void {
   const text = readFileSync(DOCUMENT, 'utf8');
   const before = text.slice(0, text.indexOf(BEGIN) + BEGIN.length);
   const after = text.slice(text.indexOf(END));
-  writeFileSync(DOCUMENT, `${[before, '', heading, rule, ...lines, '', ...list, ''].join('\n')}${after}`);
+  const last = STAMP.exec(text)?.[0];
+  const stamp = day === null ? last : stampOf(day);
+  const stamped = stamp === undefined ? [] : [stamp, ''];
+  writeFileSync(DOCUMENT, `${[before, '', ...stamped, heading, rule, ...lines, '', ...list, ''].join('\n')}${after}`);
 }
 
 export function readTable(): Observations {
