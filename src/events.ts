@@ -77,6 +77,15 @@ export type SnapEvent =
   | { code: 'partition.recorded'; snapshot: string; partition: number | null; reason: string }
   | { code: 'partition.obstacle'; snapshot: string; partition: number | null; reason: string; isCertain: boolean }
   | {
+      code: 'partition.not-kept';
+      snapshot: string;
+      partition: number | null;
+      what: string;
+      /** Of how many files; `null`: of all, or of the filesystem itself. */
+      count: number | null;
+      advice: string | null;
+    }
+  | {
       code: 'partition.mounted';
       snapshot: string;
       partition: number | null;
@@ -93,6 +102,8 @@ export type SnapEvent =
       code: 'snapshot.validated';
       snapshot: string;
       compared: 'everything' | 'content' | 'archive-only';
+      /** What no tar keeps, and was not compared. */
+      except: string[];
       objects: string[];
       members: number;
       files: number;

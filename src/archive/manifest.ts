@@ -28,6 +28,8 @@ export interface ManifestObject {
   roomBytes?: number | null;
   /** Of a tar: why it cannot be given back to a volume as it was, as a sentence for people; `null`: it can. */
   volumeObstacle?: string | null;
+  /** Of a tar: what it cannot keep of the filesystem; `null` where it is sealed. Not in the manifests of earlier versions. */
+  notKept?: { what: string; count: number | null }[] | null;
   plainBytes: number;
   /** SHA-256 of the plain stream in base 16, known once the object has been validated. */
   plainSha256: string | null;
@@ -214,6 +216,7 @@ export const isManifestObject = (object: ManifestObject): boolean =>
   isLengthOrNothing(object.contentBytes) &&
   isLengthOrNothing(object.roomBytes) &&
   isTextOrNothing(object.volumeObstacle) &&
+  isNotKeptList(object.notKept) &&
   isIndexNote(object.index) &&
   isChecksum(object.checksum);
 
@@ -225,6 +228,12 @@ const isLength = (value: unknown): boolean => Number.isSafeInteger(value) && (va
 const isTextOrNothing = (value: unknown): boolean => value === null || value === undefined || typeof value === 'string';
 
 const isLengthOrNothing = (value: unknown): boolean => value === null || value === undefined || isLength(value);
+
+const isNotKeptList = (list: ManifestObject['notKept']): boolean =>
+  list === null ||
+  list === undefined ||
+  (Array.isArray(list) &&
+    list.every((entry) => isRecord(entry) && typeof entry.what === 'string' && isLengthOrNothing(entry.count)));
 
 const isGeometry = (geometry: ManifestObject['geometry']): boolean =>
   geometry === null ||

@@ -4,6 +4,7 @@ import { SnapError } from '../errors.ts';
 import { obstacleOn } from '../host/filesystem-obstacles.ts';
 import { contradictionOf, probe } from '../host/filesystems.ts';
 import { mountReadOnly } from '../host/mounts.ts';
+import { notKeptOf } from '../host/not-kept.ts';
 import { openPartition } from '../host/partition-device.ts';
 import { monotonic } from '../lib/clock.ts';
 import { checkIndex, withIndex } from './check-index.ts';
@@ -12,6 +13,7 @@ import { type CheckServices, checkObject, type ObjectCheck, type Reference } fro
 import type { Archive, ArchivedObject } from './find-archive.ts';
 import { missingPartitions, nothingOf } from './missing-partitions.ts';
 import { mountDirectory } from './mount-directory.ts';
+import { describeNotKept } from './note-not-kept.ts';
 import { openManifest } from './open-manifest.ts';
 import type { Disk } from './read-disk.ts';
 
@@ -60,6 +62,7 @@ export function tellOfCheck(
     code: 'snapshot.validated',
     snapshot,
     compared,
+    except: [...new Set(checks.flatMap(({ notKept }) => notKept.map(describeNotKept)))],
     objects: checks.map(({ key }) => key),
     members: sum(({ members }) => members),
     files: sum(({ files }) => files),
@@ -110,7 +113,8 @@ async function checkOnDevice(
   const { path: mountPoint, helper } = mount;
   host.notify({ code: 'partition.mounted', snapshot: snapshotId, partition, filesystem, mountPoint, helper });
   const reference: Reference = { how: 'tar', root: mountPoint, contentOnly, filesystem };
-  const check = await checkObject(object, snapshotId, reference, services);
+  const notKept = object.facts?.notKept ?? (await notKeptOf(filesystem, device, mountPoint, signal));
+  const check = { ...(await checkObject(object, snapshotId, reference, services)), notKept };
   return hidden === null ? check : withDifference(check, nothingOf(`what its driver does not show: ${hidden}`));
 }
 

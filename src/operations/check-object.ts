@@ -13,6 +13,7 @@ import type { FilesTarget, LeftOut } from '../compare/tar-to-files.ts';
 import { SnapError } from '../errors.ts';
 import type { Host } from '../events.ts';
 import { startExtentMapper } from '../host/extent-mapper.ts';
+import type { NotKept } from '../host/not-kept.ts';
 import { monotonic } from '../lib/clock.ts';
 import { decodeCrc32 } from '../lib/crc32.ts';
 import { temporaryDirectory } from '../lib/temporary-files.ts';
@@ -78,6 +79,8 @@ export interface ObjectCheck {
   leftOut: LeftOut;
   /** Paths that were asked for, and that the archive has not. */
   missing: string[];
+  /** Of the filesystem that it was compared with: what no tar keeps. */
+  notKept: NotKept[];
 }
 
 /**
@@ -186,6 +189,7 @@ class Findings {
       seconds: (monotonic() - started) / 1000,
       leftOut: comparison?.leftOut ?? { devices: 0, privileges: 0 },
       missing: comparison?.missing ?? [],
+      notKept: [],
     };
   }
 }

@@ -50,7 +50,7 @@ async function buildManifest(migration: Migration, harvest: Harvest): Promise<Ma
 }
 
 /** Of an object, what its own metadata would not show. */
-const SEALED = { geometry: null, contentBytes: null, roomBytes: null, volumeObstacle: null };
+const SEALED = { geometry: null, contentBytes: null, roomBytes: null, volumeObstacle: null, notKept: null };
 
 /**
  * An encrypted archive's manifest is readable, but says no more than the objects' own metadata: tags that objects

@@ -28,6 +28,7 @@ import { commitIndex } from './commit-index.ts';
 import { commitManifest } from './commit-manifest.ts';
 import { archiveName, type Harvest, type Migration } from './migration.ts';
 import { mountDirectory } from './mount-directory.ts';
+import { countingNotKept } from './note-not-kept.ts';
 import type { Content } from './object-order.ts';
 import { MigrationProgress } from './progress.ts';
 import { readDisk } from './read-disk.ts';
@@ -249,7 +250,9 @@ async function storeFiles(
     const before = kernelErrors(device);
     const damage = () => (kernelErrors(device) === before ? null : `${filesystem} is damaged: dmesg tells where`);
     const content: Content = { layout: 'tar', directory: mount.path, expectedBytes: space.usedBytes, damage };
-    return await noteObstacle(await storeContent(migration, number, known, content), space, migration);
+    const mounted = { type: filesystem, device, root: mount.path };
+    const store = () => storeContent(migration, number, known, content);
+    return await noteObstacle(await countingNotKept(mounted, migration, store), space, migration);
   } catch (error) {
     const isOfFilesystem = error instanceof SnapError && ['MOUNT_REFUSED', 'UNREADABLE'].includes(error.code);
     if (isOfFilesystem) return error.message;

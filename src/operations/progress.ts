@@ -60,7 +60,8 @@ export class MigrationProgress {
 
   /** To be told of each object, again once it has an index. What encrypted archives keep sealed is left out. */
   async add(object: ManifestObject): Promise<void> {
-    const open = object.cipher === 'none' ? object : { ...object, uuid: null, label: null, plainSha256: null };
+    const open =
+      object.cipher === 'none' ? object : { ...object, uuid: null, label: null, plainSha256: null, notKept: null };
     const others = this.#now.objects.filter(({ key }) => key !== object.key);
     this.#now = { ...this.#now, objects: [...others, open], uploads: this.#uploadsBut(object.key) };
     await this.#note(this.#now);

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { run } from '../../lab/core/run.ts';
 import { withDevice, withFilesystem } from '../../lab/disks/mounted.ts';
 import { keyEnding, readManifest } from '../support/archives.ts';
 import { addSnapshotOf, fillPlainly } from '../support/disks.ts';
@@ -34,4 +35,28 @@ test('alternate streams of NTFS: an archive of files does not pass, and the next
     objects.map(({ layout, filesystem }) => ({ layout, filesystem })),
     [{ layout: 'image', filesystem: 'ntfs' }],
   );
+});
+
+test('what no tar keeps is counted: in the run, the manifest, and as an exception of the comparison', async (t) => {
+  const lab = await labForTest(t);
+  const populate = async (directory: string) => {
+    await fillPlainly(directory);
+    await run(['chattr', '+d', join(directory, 'letters'), join(directory, 'etc')]);
+    await run(['mknod', join(directory, 'null'), 'c', '1', '3']);
+  };
+  await addSnapshotOf(lab, {
+    table: 'gpt',
+    partitions: [
+      { content: 'ext4', sizeMiB: 16, populate },
+      { content: 'ntfs', sizeMiB: 16, populate: fillPlainly },
+    ],
+  });
+  const done = await runMigrate(lab, ['--all', '--validate']);
+  assert.equal(done.code, 0, done.stderr);
+  assert.match(done.stderr, /not kept of partition 1: flags of chattr, of 2 files\n/);
+  assert.match(done.stderr, /not kept of partition 2: access control lists of Windows, .*; of a disk of Windows, --dd/);
+  assert.match(done.stderr, /compared \(everything except flags of chattr \(of 2 files\), access control lists of/);
+  const { objects } = await readManifest(lab);
+  assert.deepEqual(objects[0]?.notKept, [{ what: 'flags of chattr', count: 2 }]);
+  assert.equal(objects[1]?.notKept?.[0]?.count, null);
 });

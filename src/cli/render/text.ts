@@ -153,6 +153,8 @@ function describeContentEvent(event: ContentEvent): string | null {
       return `${nameOfPart(event.partition)} is recorded, not stored: ${event.reason}`;
     case 'partition.obstacle':
       return describeObstacle(event);
+    case 'partition.not-kept':
+      return `not kept of ${nameOfPart(event.partition)}: ${event.what}${event.count === null ? '' : `, of ${count(event.count, 'file')}`}${event.advice === null ? '' : `; ${event.advice}`}`;
     case 'partition.mounted':
       return `${event.filesystem}${event.partition === null ? '' : ` of partition ${event.partition}`} mounted at ${event.mountPoint}${event.helper === null ? '' : ` by ${event.helper}`}`;
     case 'object.started':
@@ -226,7 +228,8 @@ const SHOWN = 20;
 function describeValidation(event: Extract<SnapEvent, { code: 'snapshot.validated' }>): string {
   const what = { everything: 'everything', content: 'content only', 'archive-only': 'against its own manifest' };
   const amount = `${count(event.objects.length, 'object')}, ${count(event.files, 'file')}, ${formatBytes(event.bytes)}`;
-  const head = `compared (${what[event.compared]}) in ${formatDuration(event.seconds)}: ${amount}; ${
+  const except = event.except.length === 0 ? '' : ` except ${event.except.join(', ')}`;
+  const head = `compared (${what[event.compared]}${except}) in ${formatDuration(event.seconds)}: ${amount}; ${
     event.differenceCount === 0 ? 'nothing differs' : `${count(event.differenceCount, 'difference')}:`
   }`;
   const lines = event.differences.slice(0, SHOWN).map(describeDifference);

@@ -1,0 +1,108 @@
+/**
+ * What files have on their filesystem, and a tar cannot keep. Nothing of it is content; what is, makes the partition an
+ * image (`obstacleOn`). docs/filesystems.md has the whole list.
+ */
+import { createReadStream } from 'node:fs';
+import { open } from 'node:fs/promises';
+import { createInterface } from 'node:readline';
+import { SnapError } from '../errors.ts';
+import { startPipeline } from '../transfer/pipeline.ts';
+import { runTool, ToolError } from '../transfer/process.ts';
+
+export interface NotKept {
+  what: string;
+  /** Of how many files or directories; `null` where all of them have it, or it is the filesystem's own. */
+  count: number | null;
+}
+
+const WINDOWS = 'DOS attributes, short names and times of creation';
+
+/** What every filesystem of a type has. */
+const ALWAYS: Record<string, string> = {
+  ntfs: `access control lists of Windows, ${WINDOWS}`,
+  vfat: WINDOWS,
+  exfat: 'DOS attributes and times of creation',
+};
+
+const WITH_FLAGS = new Set(['ext2', 'ext3', 'ext4', 'xfs', 'btrfs', 'reiserfs', 'jfs']);
+
+/** @param root where it is mounted. */
+export async function notKeptOf(type: string, device: string, root: string, signal: AbortSignal): Promise<NotKept[]> {
+  const always = ALWAYS[type];
+  if (always !== undefined) return [{ what: always, count: null }];
+  if (!WITH_FLAGS.has(type)) return [];
+  const subvolumes = type === 'btrfs' ? await countSubvolumes(root, signal) : 0;
+  const structure = { what: 'subvolumes and snapshots, which become directories', count: subvolumes };
+  const hasQuotas =
+    (type.startsWith('ext') && (await hasExtQuotas(device))) || (type === 'xfs' && (await hasXfsQuotas(device)));
+  return [
+    ...(await flagsOrDoubt(root, signal)),
+    ...(subvolumes > 0 ? [structure] : []),
+    ...(hasQuotas ? [{ what: 'quota limits', count: null }] : []),
+  ];
+}
+
+/** Of lsattr(1), by the letter: those that somebody has set, as opposed to how the driver stores the file. */
+const KINDS: readonly { letters: string; what: string }[] = [
+  { letters: 'V', what: 'seals of fs-verity' },
+  { letters: 'F', what: 'directories that do not tell capitals from small letters (casefold)' },
+  { letters: 'iadASDTjsutcCmxP', what: 'flags of chattr' },
+];
+
+const PROJECT = 'project numbers (quotas of directories)';
+
+/** `    0 --------------e------- /mnt/x/etc`: project, flags, path. */
+const LINE = /^ *(\d+) ([-A-Za-z]+) (.*)$/;
+
+async function flagsOrDoubt(root: string, signal: AbortSignal): Promise<NotKept[]> {
+  try {
+    return await countFlags(root, signal);
+  } catch (error) {
+    if (!(error instanceof SnapError) || error.code !== 'TOOL_MISSING') throw error;
+    return [{ what: 'flags of chattr, which nothing here can count: lsattr is not installed', count: null }];
+  }
+}
+
+/** Special files have no flags, and lsattr complains of each; a directory is listed with `.` and `..` too. */
+async function countFlags(root: string, signal: AbortSignal): Promise<NotKept[]> {
+  const stage = { name: 'lsattr', argv: ['lsattr', '-R', '-a', '-p', '--', root], onStderrLine: () => {} };
+  await using pipeline = await startPipeline([stage], { signal });
+  const counts = new Map<string, number>();
+  const add = (what: string) => counts.set(what, (counts.get(what) ?? 0) + 1);
+  for await (const line of createInterface({
+    input: createReadStream('', { fd: pipeline.output, encoding: 'latin1' }),
+  })) {
+    const [, project = '', flags = '', path = ''] = LINE.exec(line) ?? [];
+    if (flags === '' || /\/\.\.?$/.test(path)) continue;
+    for (const { letters, what } of KINDS) if ([...flags].some((flag) => letters.includes(flag))) add(what);
+    if (project !== '0') add(PROJECT);
+  }
+  await pipeline.finished.catch((error: unknown) => {
+    signal.throwIfAborted();
+    if (!(error instanceof SnapError) || error.code !== 'STAGE_FAILED') throw error;
+  });
+  return [...counts].map(([what, count]) => ({ what, count }));
+}
+
+async function countSubvolumes(root: string, signal: AbortSignal): Promise<number> {
+  try {
+    const { stdout } = await runTool(['btrfs', 'subvolume', 'list', root], { signal });
+    return stdout.split('\n').filter((line) => line !== '').length;
+  } catch (error) {
+    signal.throwIfAborted();
+    if (error instanceof ToolError || (error instanceof SnapError && error.code === 'TOOL_MISSING')) return 0;
+    throw error;
+  }
+}
+
+/** Source: s_feature_ro_compat and EXT4_FEATURE_RO_COMPAT_QUOTA in the kernel's fs/ext4/ext4.h. */
+const hasExtQuotas = async (device: string): Promise<boolean> =>
+  ((await readAt(device, 1024 + 100, 4)).readUInt32LE(0) & 0x100) !== 0;
+
+/** Source: sb_qflags in the kernel's fs/xfs/libxfs/xfs_format.h: accounting of users, groups or projects. */
+const hasXfsQuotas = async (device: string): Promise<boolean> => (await readAt(device, 176, 2)).readUInt16BE(0) !== 0;
+
+async function readAt(device: string, position: number, length: number): Promise<Buffer> {
+  await using file = await open(device, 'r');
+  return (await file.read(Buffer.alloc(length), 0, length, position)).buffer;
+}
