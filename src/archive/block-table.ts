@@ -1,7 +1,9 @@
 /** The index of an image, read back: what each block must be. */
 import { createHash } from 'node:crypto';
-import { zstdDecompressSync } from 'node:zlib';
+import { type ZstdOptions, zstdDecompress } from 'node:zlib';
 import { SnapError } from '../errors.ts';
+import { sleep } from '../lib/clock.ts';
+import { MiB } from '../lib/units.ts';
 import { INDEX_FORMAT } from './block-index.ts';
 import type { Place } from './file-index.ts';
 
@@ -59,30 +61,44 @@ export interface ImageIndex {
 }
 
 /**
- * An index is input from elsewhere.
+ * An index is input from elsewhere. Others have their turn meanwhile, such as who renews a claim: it can be 1 GiB long.
  * @param body as stored, decrypted.
- * @throws SnapError `MANIFEST`
+ * @throws SnapError `MANIFEST`; the signal's reason.
  */
-export function readImageIndex(body: Uint8Array, key: string): ImageIndex {
+export async function readImageIndex(body: Uint8Array, key: string, signal: AbortSignal): Promise<ImageIndex> {
   try {
-    return parse(decompressFrames(body), body.length);
+    return await parse(await decompressFrames(body, signal), body.length, signal);
   } catch (cause) {
+    signal.throwIfAborted();
     if (cause instanceof SnapError) throw cause;
     throw damaged(key, cause);
   }
 }
 
 /** All of them: the function itself ends with the first one. */
-function decompressFrames(body: Uint8Array): Buffer {
+async function decompressFrames(body: Uint8Array, signal: AbortSignal): Promise<Buffer> {
   const plain: Buffer[] = [];
   let room = MOST_BYTES;
   for (let rest = body; rest.length > 0 || plain.length === 0; ) {
-    const { buffer, engine } = zstdDecompressSync(rest, { maxOutputLength: room, info: true }) as unknown as Decoded;
+    const { buffer, engine } = await decompressFrame(rest, room);
+    signal.throwIfAborted();
     plain.push(buffer);
     room -= buffer.length;
     rest = rest.subarray(engine.bytesWritten);
   }
-  return Buffer.concat(plain);
+  const [only = Buffer.alloc(0), ...others] = plain;
+  return others.length === 0 ? only : Buffer.concat(plain);
+}
+
+/** By threads of the system. @param most bytes that it may become. */
+function decompressFrame(bytes: Uint8Array, most: number): Promise<Decoded> {
+  const options: ZstdOptions = { maxOutputLength: most, info: true, chunkSize: MiB };
+  return new Promise((resolve, reject) => {
+    zstdDecompress(bytes, options, (error, decoded) => {
+      if (error) reject(error);
+      else resolve(decoded as unknown as Decoded);
+    });
+  });
 }
 
 /** What `info` asks for, and its types do not know. `bytesWritten`: into the decompressor. */
@@ -106,12 +122,17 @@ const damaged = (key: string, cause?: unknown): SnapError =>
     cause,
   });
 
-function parse(text: Buffer, storedBytes: number): ImageIndex {
+/** Lines after which others have their turn. */
+const TURN = 4096;
+
+async function parse(text: Buffer, storedBytes: number, signal: AbortSignal): Promise<ImageIndex> {
   const lines = linesOf(text);
   const table = emptyTable(JSON.parse(lines.next().value ?? '{}') as Line);
   const pieces = new PieceList();
   let next = 0;
+  let count = 0;
   for (const line of lines) {
+    if (++count % TURN === 0) await sleep(0, signal);
     const { blocks, is = '', sha256, piece } = JSON.parse(line) as Line;
     if (piece) pieces.add(piece);
     if (!blocks) continue;

@@ -160,7 +160,7 @@ export async function imageIndexOf(
   const { key } = facts.index;
   const { body, etag } = await store.getSmall(key, { signal });
   const plain = cipher === 'none' ? body : await decryptIndex(object, key, body, signal);
-  const index = { ...readImageIndex(plain, key), storedBytes: body.length };
+  const index = { ...(await readImageIndex(plain, key, signal)), storedBytes: body.length };
   return etag === facts.index.etag ? index : { ...index, pieces: [] };
 }
 

@@ -39,7 +39,9 @@ export async function validateStored(migration: Migration, harvest: Harvest, bod
 /** What an earlier run has stored was never seen by this one: those blocks are read now. */
 async function tableOf(migration: Migration, harvest: Harvest, body: Buffer | null): Promise<BlockTable> {
   const { snapshot, settings, services, signal } = migration;
-  const table = body ? readImageIndex(body, snapshot.id).table : newTable(harvest.device.size, BLOCK_BYTES);
+  const table = body
+    ? (await readImageIndex(body, snapshot.id, signal)).table
+    : newTable(harvest.device.size, BLOCK_BYTES);
   const { kinds, hashes } = table;
   if (isComplete(table)) return table;
   const blocks = blocksInOrder(

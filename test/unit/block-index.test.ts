@@ -49,13 +49,15 @@ function streamOf(bytes: Buffer): ByteStream {
   });
 }
 
+const never = new AbortController().signal;
+
 const kindsFound = (bytes: Buffer, table: BlockTable): string[] =>
   compareImageWithBlocks(streamOf(bytes), table).differences.kept.map(({ kind }) => kind);
 
 test('any disk agrees with its index; a changed byte, an end too early and one too late do not', async () => {
   for (let round = 0; round < 50; round++) {
     const { disk, index, known } = await sample(5 + (round % 40), round % 5);
-    const { table } = readImageIndex(index, 'index');
+    const { table } = await readImageIndex(index, 'index', never);
     assert.deepEqual(kindsFound(disk, table), []);
     assert.deepEqual(kindsFound(disk.subarray(0, disk.length - 1), table), ['size']);
     assert.deepEqual(kindsFound(Buffer.concat([disk, Buffer.alloc(1)]), table), ['size']);
@@ -68,21 +70,41 @@ test('any disk agrees with its index; a changed byte, an end too early and one t
 
 test('what was stored before is not known', async () => {
   const { index } = await sample(10, 4);
-  const { kinds } = readImageIndex(index, 'index').table;
+  const { kinds } = (await readImageIndex(index, 'index', never)).table;
   assert.deepEqual([...kinds.subarray(0, 4)], [0, 0, 0, 0]);
   assert.ok(kinds.subarray(4).every((kind) => kind !== BLOCK_KIND.unknown));
 });
 
-test('an index of several frames is read to its end', () => {
+test('an index of several frames is read to its end', async () => {
   const [blocks, pieces] = [
     lines(HEADER, { blocks: [0, 3], is: 'zero' }),
     lines({ piece: { plain: 0, stored: 7 } }, { piece: { plain: 3 * BLOCK, stored: 99 } }),
   ];
-  const index = readImageIndex(Buffer.concat([blocks, pieces]), 'index');
+  const index = await readImageIndex(Buffer.concat([blocks, pieces]), 'index', never);
   assert.deepEqual(index.pieces, [
     { plain: 0, stored: 7 },
     { plain: 3 * BLOCK, stored: 99 },
   ]);
+});
+
+test('others have their turn while a long index is read, and can end it', async () => {
+  const count = 100_000;
+  const blocks = Array.from({ length: count }, (_, at) => ({ blocks: [at, at + 1], is: 'zero' }));
+  const index = lines({ ...HEADER, bytes: count * BLOCK }, ...blocks);
+  let turns = 0;
+  let isOver = false;
+  const take = () => {
+    turns++;
+    if (!isOver) setImmediate(take);
+  };
+  take();
+  await readImageIndex(index, 'index', never);
+  isOver = true;
+  assert.ok(turns >= 10, `${turns} turns`);
+  const controller = new AbortController();
+  const reading = readImageIndex(index, 'index', controller.signal);
+  controller.abort(new Error('enough'));
+  await assert.rejects(reading, /enough/);
 });
 
 const HEADER = { format: 1, snapshot: 'snap-1', bytes: 3 * BLOCK, blockBytes: BLOCK };
@@ -119,9 +141,9 @@ const DAMAGED: [string, Buffer][] = [
 ];
 
 for (const [name, body] of DAMAGED) {
-  test(`refused: ${name}`, () => {
-    assert.throws(
-      () => readImageIndex(body, 'the/index'),
+  test(`refused: ${name}`, async () => {
+    await assert.rejects(
+      readImageIndex(body, 'the/index', never),
       (error) => error instanceof SnapError && error.code === 'MANIFEST' && error.message.startsWith('the/index: '),
     );
   });
@@ -133,7 +155,7 @@ test('the last block of a partition is short: by so much, and no more', async ()
     const writer = new BlockIndexWriter({ snapshot: 'snap-1', bytes: disk.length, blockBytes: BLOCK });
     writer.block(0, sha256(disk.subarray(0, BLOCK)));
     writer.block(1, isZero ? null : sha256(disk.subarray(BLOCK)));
-    const { table } = readImageIndex(await writer.finish(), 'key');
+    const { table } = await readImageIndex(await writer.finish(), 'key', never);
     const kindsOf = (image: Buffer) =>
       compareImageWithBlocks(streamOf(image), table).differences.kept.map(({ kind }) => kind);
     assert.deepEqual(kindsOf(disk), []);
