@@ -3,6 +3,7 @@
 import { type LabContext, type Leftover, ServiceError } from '../core/contract.ts';
 import { dropDeadLinks, isTaken, linkDevice, unlinkDevice } from '../devices/links.ts';
 import { attachImage, detachImage, detachOrphans, loopDevicesBelow, mountsOf } from '../devices/loop.ts';
+import { leaveName, takeName } from '../devices/names.ts';
 import { limitReads } from '../devices/read-limit.ts';
 import type { Ec2State, StoredAttachment, StoredVolume } from './state.ts';
 import { attachmentToWire, findVolume, volumeState } from './volumes.ts';
@@ -26,6 +27,7 @@ export function attachVolume(
   checkInstance(context, input.InstanceId);
   const device = checkDevice(state, input.Device ?? '', behaviours);
   checkAttachable(state, context, volume);
+  if (!takeName(device, context.directory)) throw nameInUse(device);
   const time = context.now().getTime();
   volume.attachment = {
     instanceId: context.instance.instanceId,
@@ -61,13 +63,16 @@ function checkDevice(state: Ec2State, device: string, behaviours: Map<string, st
   const path = device.startsWith('/dev/') ? device : `/dev/${device}`;
   const held = [...state.volumes.values()].some(({ attachment }) => attachment?.device === path);
   if (held || isTaken(path) || behaviours.has('device-taken')) {
-    throw new ServiceError(
-      'InvalidParameterValue',
-      `Invalid value '${device}' for unixDevice. Attachment point ${device} is already in use`,
-    );
+    throw nameInUse(device);
   }
   return path;
 }
+
+const nameInUse = (device: string): ServiceError =>
+  new ServiceError(
+    'InvalidParameterValue',
+    `Invalid value '${device}' for unixDevice. Attachment point ${device} is already in use`,
+  );
 
 function checkAttachable(state: Ec2State, context: LabContext, volume: StoredVolume): void {
   const now = volumeState(volume, context);
@@ -156,6 +161,7 @@ async function settleDetaching(
   await unplug(volume, attachment);
   volume.attachment = null;
   state.save();
+  leaveName(attachment.device, context.directory);
 }
 
 async function unplug(volume: StoredVolume, attachment: StoredAttachment): Promise<void> {
@@ -167,13 +173,14 @@ async function unplug(volume: StoredVolume, attachment: StoredAttachment): Promi
 }
 
 /** After a start: loop devices and links outlive a killed lab, and a closed one takes its devices with it. */
-export async function recoverDevices(state: Ec2State): Promise<void> {
+export async function recoverDevices(state: Ec2State, { directory }: LabContext): Promise<void> {
   dropDeadLinks();
   await detachOrphans();
   const loops = loopDevicesBelow(state.directory);
   for (const volume of state.volumes.values()) {
     const { attachment } = volume;
     if (!attachment) continue;
+    takeName(attachment.device, directory);
     const image = state.volumeImage(volume.id);
     attachment.loop = loops.get(image) ?? null;
     if (attachment.loop) linkDevice(attachment.loop, attachment.withoutSerial ? null : volume.id, attachment.device);
@@ -184,10 +191,12 @@ export async function recoverDevices(state: Ec2State): Promise<void> {
 }
 
 /** Takes the devices away; attachments stay on record, and their devices come back with the lab. */
-export async function unplugAll(state: Ec2State): Promise<void> {
+export async function unplugAll(state: Ec2State, { directory }: LabContext): Promise<void> {
   for (const volume of state.volumes.values()) {
-    if (volume.attachment?.loop && mountsOf(volume.attachment.loop).length === 0)
-      await unplug(volume, volume.attachment);
+    const { attachment } = volume;
+    if (!attachment || (attachment.loop && mountsOf(attachment.loop).length > 0)) continue;
+    await unplug(volume, attachment);
+    leaveName(attachment.device, directory);
   }
   state.save();
 }

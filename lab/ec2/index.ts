@@ -58,7 +58,7 @@ type Handler = (input: never, behaviours: Map<string, string>, region: string) =
 export async function createEc2Service(context: LabContext): Promise<Ec2Service> {
   const schemas = (await import('@aws-sdk/client-ec2')) as unknown as Record<string, StaticOperationSchema>;
   const state = new Ec2State(join(context.directory, 'ec2'));
-  await recoverDevices(state);
+  await recoverDevices(state, context);
   const handlers = handlersOf(state, context);
   const oneAtATime = sequence();
 
@@ -109,7 +109,7 @@ export async function createEc2Service(context: LabContext): Promise<Ec2Service>
     plugSnapshot: (snapshotId) => oneAtATime(() => plugSnapshot(state, context, snapshotId)),
     unplugVolume: (volumeId) => oneAtATime(() => unplugVolume(state, context, volumeId)),
     leftovers: () => oneAtATime(() => leftoversOf(state, context)),
-    close: () => oneAtATime(() => unplugAll(state)),
+    close: () => oneAtATime(() => unplugAll(state, context)),
   };
 }
 

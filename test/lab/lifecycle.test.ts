@@ -3,13 +3,28 @@ import assert from 'node:assert/strict';
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import {
+  AttachVolumeCommand,
+  CreateVolumeCommand,
+  DescribeVolumesCommand,
+  DetachVolumeCommand,
+} from '@aws-sdk/client-ec2';
 import { LabControl } from '../../lab/control/client.ts';
 import { labDown, labUp } from '../../lab/control/manage.ts';
 import { run } from '../../lab/core/run.ts';
 import { buildDisk } from '../../lab/disks/build.ts';
 import { startLab } from '../../lab/index.ts';
-import { PLAIN_DISK } from '../support/disks.ts';
-import { type Finished, PROGRAM, runCli, runProgram, temporaryDirectory } from '../support/lab.ts';
+import { addSnapshotOf, PLAIN_DISK } from '../support/disks.ts';
+import {
+  type Finished,
+  labForTest,
+  PROGRAM,
+  runCli,
+  runProgram,
+  type TestLab,
+  temporaryDirectory,
+} from '../support/lab.ts';
+import { spareDeviceName } from '../support/volumes.ts';
 
 test('up, bucket, snapshot, migrate, kill, up again, volume, down', async (t) => {
   const directory = temporaryDirectory(t);
@@ -105,6 +120,31 @@ const linksTo = (device: string): string[] =>
       .sort(),
   );
 
+test('two labs never give one device name to two volumes', async (t) => {
+  const [first, second] = [await labForTest(t), await labForTest(t)];
+  const device = spareDeviceName();
+  const added = await Promise.all([first, second].map((lab) => addSnapshotOf(lab)));
+  const attach = async ({ ec2 }: TestLab, snapshotId: string) => {
+    const { VolumeId } = await ec2.send(
+      new CreateVolumeCommand({ AvailabilityZone: 'us-east-1a', SnapshotId: snapshotId }),
+    );
+    await ec2.send(new AttachVolumeCommand({ VolumeId, Device: device, InstanceId: 'i-0123456789abcdef0' }));
+    return VolumeId;
+  };
+  const detach = async ({ ec2, control }: TestLab, VolumeId = '') => {
+    await ec2.send(new DetachVolumeCommand({ VolumeId }));
+    await control.removeVolume(VolumeId);
+  };
+  const volumeId = await attach(first, added[0]?.snapshotId ?? '');
+  // Nothing has looked since, so that there is no link yet.
+  await assert.rejects(attach(second, added[1]?.snapshotId ?? ''), /already in use/);
+  await detach(first, volumeId);
+  await detach(second, await attach(second, added[1]?.snapshotId ?? ''));
+  const { Volumes = [] } = await second.ec2.send(new DescribeVolumesCommand({}));
+  for (const { VolumeId = '', State } of Volumes)
+    if (State === 'available') await second.control.removeVolume(VolumeId);
+});
+
 test('the log of a lab tells which requests it refused, and why', async (t) => {
   const directory = temporaryDirectory(t);
   const { endpoints } = await labUp({ directory });
@@ -119,9 +159,10 @@ test('the log of a lab tells which requests it refused, and why', async (t) => {
 const exportsOf = (text: string): Record<string, string> =>
   Object.fromEntries([...text.matchAll(/^export (\w+)='(.*)'$/gm)].map(([, name = '', value = '']) => [name, value]));
 
+/** A process that is being killed has no command line any more before it has ended. */
 function isAlive(pid: number): boolean {
   try {
-    return readFileSync(`/proc/${pid}/cmdline`, 'utf8') !== '';
+    return !/\) [ZX] /.test(readFileSync(`/proc/${pid}/stat`, 'utf8'));
   } catch {
     return false;
   }
