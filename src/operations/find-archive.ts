@@ -41,31 +41,6 @@ export async function findArchive(name: ArchiveName, store: ArchiveStore, signal
   return withoutManifest(name.snapshotId, keys, store, signal);
 }
 
-/** For snapshots that may be gone: the bucket itself is searched. @param ids `null` for all archives. */
-export async function findArchivesById(
-  ids: readonly string[] | null,
-  prefix: string,
-  store: ArchiveStore,
-  signal: AbortSignal,
-): Promise<{ archives: Archive[]; missing: { id: string; error: SnapError }[] }> {
-  const keys = await keysOf(prefix, '', store, signal);
-  const bySnapshot = Map.groupBy(keys, (key) => parseAnyKey(key)?.snapshotId ?? '');
-  const archives: Archive[] = [];
-  const missing: { id: string; error: SnapError }[] = [];
-  for (const id of ids ?? bySnapshot.keys()) {
-    const own = bySnapshot.get(id) ?? [];
-    const manifest = own.find((key) => key.endsWith('.manifest.json'));
-    try {
-      const found = manifest === undefined ? null : await readManifest(manifest, id, store, signal);
-      archives.push(await archiveOf(id, found, own, store, signal));
-    } catch (error) {
-      if (!(error instanceof SnapError) || error.code === 'INTERRUPTED') throw error;
-      missing.push({ id, error });
-    }
-  }
-  return { archives, missing };
-}
-
 /** @param keys of what is there without a manifest. @throws SnapError `NOT_FOUND` */
 export const archiveOf = async (
   snapshotId: string,
@@ -79,7 +54,12 @@ export const archiveOf = async (
 type HeadStore = Pick<ArchiveStore, 'head' | 'bucket'>;
 
 /** Those of other prefixes belong to other archives, though they may be of the same snapshots. */
-async function keysOf(prefix: string, below: string, store: ArchiveStore, signal: AbortSignal): Promise<string[]> {
+export async function keysOf(
+  prefix: string,
+  below: string,
+  store: ArchiveStore,
+  signal: AbortSignal,
+): Promise<string[]> {
   const keys = await store.list(`${prefix}${below}`, { signal });
   return keys.filter((key) => parseAnyKey(key)?.prefix === prefix);
 }

@@ -52,12 +52,13 @@ async function leftObjects({ found, snapshotId }: Trace, survey: Survey): Promis
   if (!progress) return [];
   const { store } = survey.services;
   const wanted = noted(progress);
+  const named = namedInManifests(snapshotId, survey);
   const left: Leftover[] = [];
   for (const [key, etag] of wanted) {
     const head = await store.head(key, { signal: survey.signal });
     const isSame =
       head && (etag === null ? head.modifiedAt >= new Date(found.claim?.takenAt ?? 0) : head.etag === etag);
-    if (isSame && !(await isInManifest(key, snapshotId, survey))) left.push(leftObject(head, survey));
+    if (isSame && !(await named(key))) left.push(leftObject(head, survey));
   }
   return left;
 }
@@ -88,11 +89,17 @@ function manifestBeside(key: string, snapshotId: string): string | null {
   return parsed?.snapshotId === snapshotId ? manifestKey(parsed) : null;
 }
 
-async function isInManifest(key: string, snapshotId: string, { services, signal }: Survey): Promise<boolean> {
-  const beside = manifestBeside(key, snapshotId);
-  if (beside === null) return true;
-  const manifest = await readManifest(beside, snapshotId, services.store, signal);
-  return manifest?.content.objects.some((object) => object.key === key || object.index?.key === key) ?? false;
+/** Whether a manifest names a key; each manifest is read once. What is no object of the snapshot counts as named. */
+function namedInManifests(snapshotId: string, { services, signal }: Survey): (key: string) => Promise<boolean> {
+  const manifests = new Map<string, ReturnType<typeof readManifest>>();
+  return async (key) => {
+    const beside = manifestBeside(key, snapshotId);
+    if (beside === null) return true;
+    const reading = manifests.get(beside) ?? readManifest(beside, snapshotId, services.store, signal);
+    manifests.set(beside, reading);
+    const objects = (await reading)?.content.objects ?? [];
+    return objects.some((object) => object.key === key || object.index?.key === key);
+  };
 }
 
 const leftObject = (head: ObjectHead, survey: Survey): Leftover => ({

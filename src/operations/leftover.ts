@@ -29,7 +29,7 @@ export interface Trace {
   isUsedByOthers: boolean;
   /** `null` when it was deleted. */
   snapshot: Snapshot | null;
-  /** Unfinished uploads below the prefix, whatever snapshot they are of. */
+  /** Unfinished uploads below the prefix: all of the snapshot's, and perhaps others. */
   uploads: readonly UnfinishedUpload[];
 }
 

@@ -6,52 +6,81 @@
  * them, or was there when they were begun.
  */
 import { type Claim, claimFolder, claimKey } from '../archive/claim.ts';
+import { parseAnyKey } from '../archive/key.ts';
+import type { Volume } from '../cloud/ports.ts';
 import { IN_PROGRESS } from '../host/temporary-volume.ts';
 import { ARCHIVES_TAG, fillingMarks, subjectOf } from '../host/volume-marks.ts';
+import { inParallel } from '../lib/parallel.ts';
 import { archivesMark } from './claimed-work.ts';
 import { type FoundClaim, findClaim } from './claims.ts';
 import { leftInBucket } from './left-in-bucket.ts';
 import { leftInEc2 } from './left-in-ec2.ts';
 import type { Leftover, Survey, Trace } from './leftover.ts';
 
-/** Snapshots with a claim, a temporary volume or a tag that says that work is under way. */
+/** Claims read at once. */
+const AT_ONCE = 16;
+
+/**
+ * Snapshots with a claim, a temporary volume or a tag that says that work is under way. Whatever their number, EC2 and
+ * the bucket are asked for all of them at once; only claims are read one by one.
+ */
 export async function findTraces(survey: Survey): Promise<Trace[]> {
   const { settings, services, signal } = survey;
   const { prefix, tagKey } = settings;
-  const { store, snapshots, volumes } = services;
-  const claims = await store.list(claimFolder(prefix), { signal });
-  const marks = { [tagKey]: IN_PROGRESS, [ARCHIVES_TAG]: archivesMark(services, prefix) };
+  const { store, snapshots } = services;
+  const keys = await store.list(claimFolder(prefix), { signal });
+  const volumes = await services.volumes.marked({ [tagKey]: IN_PROGRESS }, null, { signal });
   const ids = new Set([
-    ...claims.flatMap((key) => /(snap-[0-9a-f]+)\.json$/.exec(key)?.[1] ?? []),
-    ...(await volumes.marked(marks, null, { signal })).map(subjectOf),
+    ...keys.flatMap((key) => /(snap-[0-9a-f]+)\.json$/.exec(key)?.[1] ?? []),
+    ...volumes.filter((volume) => isOurs(volume, survey)).map(subjectOf),
     ...(await snapshots.tagged(tagKey, 'migrating', { signal })).map(({ id }) => id),
     ...(await snapshots.tagged(tagKey, 'validating', { signal })).map(({ id }) => id),
   ]);
-  const traces: Trace[] = [];
-  for (const id of ids) {
-    traces.push(await traceOf(id, await findClaim(claimKey(prefix, id), store, signal), survey));
-  }
-  return traces;
+  const known = new Map((await snapshots.byId([...ids], { signal })).map((snapshot) => [snapshot.id, snapshot]));
+  const bySubject = Map.groupBy(volumes, subjectOf);
+  const uploads = ids.size === 0 ? [] : await store.unfinishedUploads(prefix, { signal });
+  const uploadsOf = Map.groupBy(uploads, ({ key }) => parseAnyKey(key)?.snapshotId ?? '');
+  const claims = await findClaims(prefix, ids, survey);
+  return [...ids].map((id) => {
+    const facts = { found: claims.get(id) ?? null, snapshot: known.get(id) ?? null };
+    const own = { volumes: bySubject.get(id) ?? [], uploads: uploadsOf.get(id) ?? [] };
+    return traceFrom({ ...facts, ...own, snapshotId: id }, survey);
+  });
 }
 
+async function findClaims(prefix: string, ids: Iterable<string>, survey: Survey): Promise<Map<string, FoundClaim>> {
+  const claims = new Map<string, FoundClaim>();
+  await inParallel([...ids], AT_ONCE, survey.signal, async (id, signal) => {
+    const found = await findClaim(claimKey(prefix, id), survey.services.store, signal);
+    if (found) claims.set(id, found);
+  });
+  return claims;
+}
+
+/** Of one snapshot, asked for anew. */
 export async function traceOf(snapshotId: string, found: FoundClaim | null, survey: Survey): Promise<Trace> {
   const { settings, services, signal } = survey;
-  const mark = archivesMark(services, settings.prefix);
   const temporary = { [settings.tagKey]: IN_PROGRESS };
   const volumes = [
     ...(await services.volumes.marked(temporary, snapshotId, { signal })),
     ...(await services.volumes.marked({ ...temporary, ...fillingMarks(snapshotId) }, null, { signal })),
   ];
   const [snapshot = null] = await services.snapshots.byId([snapshotId], { signal });
-  return {
-    snapshotId,
-    found,
-    volumes: volumes.filter(({ tags }) => tags[ARCHIVES_TAG] === mark),
-    isUsedByOthers: volumes.some(({ tags }) => tags[ARCHIVES_TAG] !== mark),
-    snapshot,
-    uploads: await services.store.unfinishedUploads(settings.prefix, { signal }),
-  };
+  // Keys begin with the volume; where nobody knows it, all of them are looked through.
+  const volumeId = snapshot?.volumeId ?? found?.claim?.volume;
+  const below = volumeId === undefined ? settings.prefix : `${settings.prefix}${volumeId}/`;
+  const uploads = await services.store.unfinishedUploads(below, { signal });
+  return traceFrom({ snapshotId, found, snapshot, volumes, uploads }, survey);
 }
+
+const traceFrom = ({ volumes, ...facts }: Omit<Trace, 'isUsedByOthers'>, survey: Survey): Trace => ({
+  ...facts,
+  volumes: volumes.filter((volume) => isOurs(volume, survey)),
+  isUsedByOthers: volumes.some((volume) => !isOurs(volume, survey)),
+});
+
+const isOurs = ({ tags }: Volume, { settings, services }: Survey): boolean =>
+  tags[ARCHIVES_TAG] === archivesMark(services, settings.prefix);
 
 /** In the order in which they are removed: the claim, which remembers the others, comes last. */
 export async function leftoversOf(trace: Trace, survey: Survey): Promise<Leftover[]> {

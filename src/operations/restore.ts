@@ -3,7 +3,8 @@
 import type { ExitCode } from '../errors.ts';
 import { sweepKilledRuns } from '../host/killed-runs.ts';
 import { requireTools } from '../host/tools.ts';
-import { type Archive, findArchivesById, refuseTwins } from './find-archive.ts';
+import { type Archive, refuseTwins } from './find-archive.ts';
+import { findArchivesById } from './find-archives.ts';
 import { LOCKING_TOOL } from './lock-file.ts';
 import { requireManifest } from './origin.ts';
 import { showRestore } from './plan-restore.ts';
@@ -25,7 +26,7 @@ export async function restore(settings: RestoreSettings, services: Services, sig
   requireTools(toolsFor(settings.target), services.searchPath);
   if (settings.target.kind === 'volume') await requireVolumes(services);
   await services.store.check({ signal });
-  const { archives, missing } = await findArchivesById([settings.snapshotId], settings.prefix, services.store, signal);
+  const { archives, missing } = await findArchivesById([settings.snapshotId], settings.prefix, services, signal);
   return untilNotice(services, signal, (running) =>
     runEach({
       command: settings.dryRun ? 'restore --dry-run' : 'restore',

@@ -6,7 +6,8 @@ import type { ShownArchive, ShownObject } from '../events.ts';
 import { requireTools } from '../host/tools.ts';
 import { inParallel } from '../lib/parallel.ts';
 import { printable } from '../lib/printable.ts';
-import { type Archive, type ArchivedObject, findArchivesById, withManifest } from './find-archive.ts';
+import { type Archive, type ArchivedObject, withManifest } from './find-archive.ts';
+import { findArchivesById } from './find-archives.ts';
 import { listFiles } from './list-files.ts';
 import { openManifest } from './open-manifest.ts';
 import { originOf } from './origin.ts';
@@ -18,7 +19,7 @@ import type { Services, ShowSettings } from './settings.ts';
  */
 export async function showArchive(settings: ShowSettings, services: Services, signal: AbortSignal): Promise<ExitCode> {
   const { snapshotId: snapshot, prefix, files } = settings;
-  const { archives, missing } = await findArchivesById([snapshot], prefix, services.store, signal);
+  const { archives, missing } = await findArchivesById([snapshot], prefix, services, signal);
   const [archive] = archives;
   if (!archive) throw missing[0]?.error ?? new SnapError('BUG', `nothing is known of ${snapshot}`);
   if (files === null) {

@@ -1,7 +1,8 @@
 /** The last steps of runs that were killed after their archive was complete: nobody would come back for these. */
 import { claimFolder } from '../archive/claim.ts';
+import { inParallel } from '../lib/parallel.ts';
 import type { ClaimSettings } from './claimed-work.ts';
-import { findClaim } from './claims.ts';
+import { type FoundClaim, findClaim } from './claims.ts';
 import { instanceId } from './clean.ts';
 import type { Survey } from './leftover.ts';
 import { traceOf } from './leftovers.ts';
@@ -22,12 +23,27 @@ export async function tidyFinished(settings: ClaimSettings, services: Services, 
     instanceId: await instanceId(services),
     clock: await storeClock(services.store, signal),
   };
-  for (const key of claims) {
-    const found = await findClaim(key, services.store, signal);
-    // A run forgets its progress as the last thing before it says that it is done.
-    if (!found?.claim || found.isLive || found.claim.progress !== null) continue;
-    const [snapshot] = await services.snapshots.byId([found.claim.snapshot], { signal });
-    if (!snapshot || !DONE.includes(snapshot.tags[tagKey] ?? '')) continue;
-    await removeLeftovers(await traceOf(snapshot.id, found, survey), survey);
+  const ended = await endedClaims(claims, services, signal);
+  const snapshots = await services.snapshots.byId([...ended.keys()], { signal });
+  for (const { id, tags } of snapshots) {
+    if (!DONE.includes(tags[tagKey] ?? '')) continue;
+    await removeLeftovers(await traceOf(id, ended.get(id) ?? null, survey), survey);
   }
+}
+
+/** Claims read at once. */
+const AT_ONCE = 16;
+
+/** @returns by snapshot. A run forgets its progress as the last thing before it says that it is done. */
+async function endedClaims(
+  keys: readonly string[],
+  { store }: Services,
+  signal: AbortSignal,
+): Promise<Map<string, FoundClaim>> {
+  const ended = new Map<string, FoundClaim>();
+  await inParallel(keys, AT_ONCE, signal, async (key, working) => {
+    const found = await findClaim(key, store, working);
+    if (found?.claim && !found.isLive && found.claim.progress === null) ended.set(found.claim.snapshot, found);
+  });
+  return ended;
 }

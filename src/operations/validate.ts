@@ -11,7 +11,8 @@ import { withIndex } from './check-index.ts';
 import { missingByManifest } from './check-manifest.ts';
 import { type CheckServices, checkObject, type ObjectCheck } from './check-object.ts';
 import { mayBeFree, underClaim } from './claimed-work.ts';
-import { type Archive, findArchivesById } from './find-archive.ts';
+import type { Archive } from './find-archive.ts';
+import { findArchivesById } from './find-archives.ts';
 import { requireManifest } from './origin.ts';
 import { ownReference } from './own-reference.ts';
 import { requireRoot } from './preflight.ts';
@@ -85,7 +86,7 @@ async function validateArchivesAlone(
   requireTools(['mkfifo'], services.searchPath);
   await services.store.check({ signal });
   const ids = settings.selection.by === 'id' ? settings.selection.ids : null;
-  const { archives, missing } = await findArchivesById(ids, settings.prefix, services.store, signal);
+  const { archives, missing } = await findArchivesById(ids, settings.prefix, services, signal);
   if (archives.length === 0 && missing.length === 0) {
     throw new SnapError('NOTHING_TO_DO', `there are no archives in ${services.store.bucket}`, {
       hint: 'check --prefix',

@@ -245,3 +245,31 @@ async function isAllCleaned(lab: TestLab, snapshotId: string): Promise<void> {
   assert.deepEqual(await keysIn(lab), []);
   assert.equal((await tagsOf(lab, snapshotId))['snap-to-s3'], 'migrate');
 }
+
+test('looking takes as many calls for many snapshots as for few, but for reading their claims', async (t) => {
+  const lab = await labForTest(t);
+  const NUMBERS = Array.from({ length: 40 }, (_, number) => number);
+  for (const number of NUMBERS) {
+    const claim = newClaim({
+      snapshot: `snap-${number.toString(16).padStart(17, '0')}`,
+      volume: 'vol-1',
+      command: 'migrate',
+      holder: null,
+      takenAt: '2026-01-01T00:00:00Z',
+      renewal: 1,
+      lifeSeconds: 3600,
+      tagBefore: null,
+      progress: null,
+    });
+    const Key = claimKey('', claim.snapshot);
+    await lab.s3.send(new PutObjectCommand({ Bucket: BUCKET, Key, Body: encodeClaim(claim) }));
+  }
+  await lab.control.clearCalls();
+  const shown = await runClean(lab, NOW);
+  assert.equal(found(shown).length, NUMBERS.length);
+  const counts = new Map<string, number>();
+  for (const { operation } of await lab.control.calls()) counts.set(operation, (counts.get(operation) ?? 0) + 1);
+  assert.equal(counts.get('GetObject'), NUMBERS.length);
+  for (const operation of ['DescribeVolumes', 'DescribeSnapshots', 'ListMultipartUploads'])
+    assert.ok((counts.get(operation) ?? 0) <= 4, `${operation}: ${counts.get(operation)}`);
+});
