@@ -92,7 +92,7 @@ test('a complaint about a configuration is told from one about a key', () => {
 test('what tools find in their environment is chosen by name', async (t) => {
   const hostile = { TAR_OPTIONS: '--exclude=*', ZSTD_CLEVEL: '19', LZ4_CLEVEL: '12', POSIXLY_CORRECT: '1' };
   const secrets = { AWS_SECRET_ACCESS_KEY: 'x', SNAP_TO_S3_GPG_SESSION_KEY: 'x' };
-  const kept = { PATH: '/bin', HOME: '/root', GNUPGHOME: '/k' };
+  const kept = { PATH: '/usr/local/sbin:/usr/sbin:/sbin:/bin', HOME: '/root', GNUPGHOME: '/k' };
   const env = {
     ...hostile,
     ...secrets,
