@@ -40,8 +40,10 @@ export async function giveLeftVolumeBack(volume: Volume, options: GiveBackOption
     const everAttached = attachment.state !== 'attaching';
     if (attachment.state === 'attached') {
       const within = { signal: cleanupSignal(), within: options.waitLimit };
-      const { path } = await waitForDevice(volume.id, attachment.device, volume.sizeGiB * GiB, within);
-      await endStaleUse(path, options.mountPoint, mountPointsOf(mountNameOf(volume)));
+      const found = await waitForDevice(volume.id, attachment.device, volume.sizeGiB * GiB, within);
+      // A name and a size may be those of somebody else's disk, whose mounts are not ours to end.
+      const device = found.identifiedBy === 'serial' ? found.path : null;
+      await endStaleUse(device, options.mountPoint, mountPointsOf(mountNameOf(volume)));
     }
     await giveAttachmentBack(volume.id, subjectOf(volume), options, { everAttached });
   }

@@ -55,7 +55,7 @@ export async function makeVolume(subject: VolumeSubject, options: NewVolumeOptio
   host.notify({ code: 'volume.created', snapshot: subject.id, volume: volume.id });
   await becomesUsable(volume.id, subject, options);
   const attachment = undo.use(new AsyncDisposableStack());
-  const prove = (device: FoundDevice) => refuseContent(device, volume.id, signal);
+  const prove = (device: FoundDevice) => refuseContent(device, volume.id, signal).then(() => true);
   const device = await attachedDevice(volume.id, subject, { ...options, prove }, attachment);
   const given = undo.move();
   const keep = async (tags: Record<string, string>) => {

@@ -2,21 +2,25 @@
 import { readdirSync, rmdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { runTool } from '../transfer/process.ts';
-import { loopsOn } from './loop-devices.ts';
+import { isWindow, loopsOn } from './loop-devices.ts';
 import { mountsHere, unmount } from './mounts.ts';
 
 /**
  * Unmounts what is mounted of the device, and what is mounted at the snapshot's own mount points; then closes windows.
  * Only to be called by who alone may use the device.
+ * @param device `null` where it is not known for sure: then only the mount points count, and the windows behind them.
  * @param mountPoints names of directories below `below` that belong to the snapshot alone.
  * @throws SnapError `CLEANUP_FAILED` naming what keeps a mount busy.
  */
-export async function endStaleUse(device: string, below: string, mountPoints: RegExp): Promise<void> {
-  const windows = loopsOn(device);
-  const isOurs = (source: string) => source === device || windows.includes(source) || isPartitionOf(device, source);
+export async function endStaleUse(device: string | null, below: string, mountPoints: RegExp): Promise<void> {
+  const windows = new Set(device === null ? [] : loopsOn(device));
+  const isOurs = (source: string) =>
+    device !== null && (source === device || windows.has(source) || isPartitionOf(device, source));
   for (const { source, directory } of mountsHere().reverse()) {
     const name = directory.startsWith(`${below}/`) ? directory.slice(below.length + 1) : '';
-    if (isOurs(source) || mountPoints.test(name)) await unmount(source, directory);
+    if (!isOurs(source) && !mountPoints.test(name)) continue;
+    await unmount(source, directory);
+    if (isWindow(source)) windows.add(source);
   }
   for (const window of windows) await runTool(['losetup', '--detach', window]);
   removeEmpty(below, mountPoints);

@@ -24,8 +24,11 @@ export interface TemporaryVolumeOptions extends AttachOptions {
   /** An image must be read from a volume that nobody has mounted, so volumes are reused for one purpose only. */
   purpose: 'tar' | 'image';
   clientToken: string;
-  /** Throws when the device is not that of the snapshot. @param isReused whether an earlier run may have mounted it. */
-  prove: (device: LocatedDevice, isReused: boolean) => Promise<void>;
+  /**
+   * Throws when the device is not that of the snapshot. @returns whether it is known that it is.
+   * @param isReused whether an earlier run may have mounted it.
+   */
+  prove: (device: LocatedDevice, isReused: boolean) => Promise<boolean>;
 }
 
 export interface TemporaryVolume extends AsyncDisposable {
@@ -153,8 +156,8 @@ const creationFailed = (volumeId: string, snapshot: VolumeSubject): SnapError =>
   });
 
 interface Proving {
-  /** Asked of a device before anything is done with it. @throws SnapError `WRONG_DEVICE` */
-  prove: (device: LocatedDevice) => Promise<void>;
+  /** Asked of a device before anything is done with it. @returns whether it is known to be the volume's. */
+  prove: (device: LocatedDevice) => Promise<boolean>;
 }
 
 /**
@@ -183,9 +186,13 @@ export async function attachedDevice(
   const device = await waitForDevice(volumeId, name, snapshot.sizeGiB * GiB, { signal, within: options.waitLimit });
   host.notify({ code: 'volume.attached', snapshot: snapshot.id, volume: volumeId, device: device.path });
   // Before the mounts of a device are ended, which may be somebody else's.
-  await options.prove(device);
+  const isKnown = await options.prove(device);
   if (already)
-    await endStaleUse(device.path, options.mountPoint, mountPointsOf(mountNameFor(snapshot.id, options.archives)));
+    await endStaleUse(
+      isKnown ? device.path : null,
+      options.mountPoint,
+      mountPointsOf(mountNameFor(snapshot.id, options.archives)),
+    );
   return device;
 }
 

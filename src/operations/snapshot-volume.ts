@@ -32,7 +32,9 @@ export async function attachVolumeOf(order: VolumeOrder): Promise<SnapshotVolume
   const prove = async (device: LocatedDevice, isReused: boolean) => {
     // Volumes for images are never mounted.
     const mayBeReplayed = isReused && order.purpose === 'tar';
-    proof = await proveDevice({ snapshot, device, mayBeReplayed }, services, signal);
+    const found = await proveDevice({ snapshot, device, mayBeReplayed }, services, signal);
+    proof = found;
+    return found.blocks > 0 || device.identifiedBy === 'serial';
   };
   const volume = await attachTemporaryVolume(snapshot, {
     ...order.settings,

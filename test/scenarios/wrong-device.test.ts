@@ -1,5 +1,6 @@
 /** A device that is taken for a volume, and is another disk: nothing of it is stored, compared or overwritten. */
 import assert from 'node:assert/strict';
+import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import type { Policy } from '../../lab/core/policy.ts';
@@ -8,6 +9,7 @@ import { buildDisk } from '../../lab/disks/build.ts';
 import { keysIn, readManifest } from '../support/archives.ts';
 import { addSnapshotOf, PLAIN_DISK } from '../support/disks.ts';
 import { tagsOf } from '../support/ec2-state.ts';
+import { killFamily } from '../support/kill-family.ts';
 import {
   BUCKET,
   type Finished,
@@ -114,4 +116,32 @@ test('a volume that was kept is recognised, also where its journal was replayed'
     recordsOf(done).some(({ code }) => code === 'device.proved'),
     done.stdout,
   );
+});
+
+test('clean does not end the mounts of a foreign disk under the name of a volume', async (t) => {
+  const lab = await labForTest(t);
+  const { snapshotId } = await addSnapshotOf(lab);
+  const foreign = await foreignDisk(lab);
+  const env = { SNAP_TO_S3_TEST_RUN: `${snapshotId}-foreign` };
+  await attach(lab, 'attach-foreign-device', foreign);
+  await runMigrate(lab, ['--all', '--json'], {
+    env,
+    onLine: (line) => {
+      if (line.includes('"volume.attached"')) killFamily(env.SNAP_TO_S3_TEST_RUN);
+    },
+  });
+  const device = (await run(['losetup', '--noheadings', '--output', 'NAME', '--associated', foreign])).trim();
+  const theirs = join(lab.directory, 'theirs');
+  mkdirSync(theirs);
+  await run(['mount', '-o', 'ro', device, theirs]);
+  const clean = (limit: string) => {
+    const flags = ['--bucket', BUCKET, '--older-than', '0', '--yes', '--mount-point', join(lab.directory, 'mnt')];
+    return runCli(lab.env, ['clean', ...flags, '--wait-limit', limit]);
+  };
+  await clean('1');
+  // Fails where it is mounted no more.
+  await run(['umount', theirs]);
+  const done = await clean('30');
+  assert.equal(done.code, 0, done.stdout + done.stderr);
+  assert.deepEqual(await volumesIn(lab), []);
 });
