@@ -140,11 +140,11 @@ test('nothing tagged: exit code 10; nothing known: exit code 10', async (t) => {
   assert.equal(unknown.code, 10, unknown.stderr);
 });
 
-test('run again: the archive is replaced, not refused', async (t) => {
+test('run again with --replace: the archive is replaced, not refused', async (t) => {
   const lab = await labForTest(t);
   const { snapshotId } = await addSnapshotOf(lab);
   for (let run = 0; run < 2; run++) {
-    const done = await runMigrate(lab, ['--snapshots', snapshotId]);
+    const done = await runMigrate(lab, ['--snapshots', snapshotId, '--replace']);
     assert.equal(done.code, 0, done.stderr);
   }
   assert.equal((await keysIn(lab)).length, 3);
