@@ -87,7 +87,7 @@ test('up, bucket, snapshot, migrate, kill, up again, volume, down', async (t) =>
 test('device links that a killed lab has left go when another lab comes up, and come back with their own', async (t) => {
   const directory = temporaryDirectory(t);
   const [first, second] = ['first', 'second'].map((name) => ({ directory: join(directory, name) })) as [Lab, Lab];
-  t.after(() => labDown(first.directory));
+  await using _first = { [Symbol.asyncDispose]: async () => void (await labDown(first.directory)) };
   const image = join(directory, 'disk.img');
   await buildDisk({ path: image, ...PLAIN_DISK });
   const { pid, endpoints } = await labUp(first);
@@ -148,7 +148,7 @@ test('two labs never give one device name to two volumes', async (t) => {
 test('the log of a lab tells which requests it refused, and why', async (t) => {
   const directory = temporaryDirectory(t);
   const { endpoints } = await labUp({ directory });
-  t.after(() => labDown(directory));
+  await using _lab = { [Symbol.asyncDispose]: async () => void (await labDown(directory)) };
   await assert.rejects(new LabControl(endpoints.control).addVolume('snap-00000000'));
   assert.equal((await fetch(`${endpoints.s3}/backups/key`)).status, 403);
   const log = readFileSync(join(directory, 'lab.log'), 'utf8');
