@@ -77,6 +77,19 @@ export interface ManifestDisk {
   bootGap?: string | null;
 }
 
+/** What of an encrypted object may be read by anybody: no more than its own metadata show. */
+export const openFacts = (object: ManifestObject): ManifestObject => ({
+  ...object,
+  uuid: null,
+  label: null,
+  geometry: null,
+  contentBytes: null,
+  roomBytes: null,
+  volumeObstacle: null,
+  plainSha256: null,
+  notKept: null,
+});
+
 /** How it is known that a device was the snapshot's. */
 export interface DeviceProof {
   /** Of its NVMe device; or the name that was asked for and its size, which prove nothing. */

@@ -1,6 +1,6 @@
 /** The last write of an archive, which makes it one. */
 import { manifestKey } from '../archive/key.ts';
-import { encodeManifest, MANIFEST_FORMAT, type Manifest, manifestSnapshot } from '../archive/manifest.ts';
+import { encodeManifest, MANIFEST_FORMAT, type Manifest, manifestSnapshot, openFacts } from '../archive/manifest.ts';
 import { objectMetadata } from '../archive/metadata.ts';
 import { objectTags } from '../archive/tags.ts';
 import { now } from '../lib/clock.ts';
@@ -49,9 +49,6 @@ async function buildManifest(migration: Migration, harvest: Harvest): Promise<Ma
   return settings.encryption ? sealManifest(open, migration) : open;
 }
 
-/** Of an object, what its own metadata would not show. */
-const SEALED = { geometry: null, contentBytes: null, roomBytes: null, volumeObstacle: null, notKept: null };
-
 /**
  * An encrypted archive's manifest is readable, but says no more than the objects' own metadata: tags that objects
  * cannot carry, UUIDs, labels and boot code are sealed for the same recipients.
@@ -65,7 +62,7 @@ async function sealManifest(open: Manifest, { settings, snapshot, signal }: Migr
     ...open,
     snapshot: { ...open.snapshot, tags: objectTags(snapshot.tags, settings.tagKey).tags },
     disk: { ...open.disk, partitionTable: null, bootCode: null, bootGap: null },
-    objects: open.objects.map((object) => ({ ...object, uuid: null, label: null, ...SEALED, plainSha256: null })),
+    objects: open.objects.map(openFacts),
     recorded: open.recorded.map((partition) => ({ ...partition, uuid: null, label: null })),
     sealed: sealed.toString('base64'),
   };
