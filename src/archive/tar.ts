@@ -38,12 +38,16 @@ export const tellsOfSocket = (line: string): boolean => line.endsWith(': socket 
 
 /**
  * A line that tells of a file that is not in the tar as it is on the disk: it cannot be opened, or read to its end, or
- * its attributes cannot. Names of members begin with `.`, as `tarCommand` asks for.
+ * its attributes cannot. Names of members begin with `.`, as `tarCommand` asks for, but in warnings about attributes.
  */
 export function troubleOf(line: string): { path: string; reason: string } | null {
-  const [, path, reason] = /^tar: (\.(?:\/.*?)?): (.+)$/.exec(line) ?? [];
-  return path === undefined || reason === undefined || tellsOfSocket(line) ? null : { path, reason };
+  if (tellsOfSocket(line) || TELLS_OF_NO_ATTRIBUTES.test(line)) return null;
+  const [, path, reason] = /^tar: (\.(?:\/.*?)?): (.+)$/.exec(line) ?? /^tar: (.+?): (Warning: .+)$/.exec(line) ?? [];
+  return path === undefined || reason === undefined ? null : { path, reason };
 }
+
+/** Filesystems without extended attributes, such as FAT mounted by a helper, refuse to list them. */
+const TELLS_OF_NO_ATTRIBUTES = /: Warning: Cannot \w+: Operation not supported$/;
 
 /**
  * The command that makes files below a directory, from a tar on standard input. What they may be called and may be is

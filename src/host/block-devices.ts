@@ -152,3 +152,11 @@ export function lengthOf(path: string): number {
   const found = statSync(path);
   return found.isBlockDevice() ? deviceSize(realpathSync(path)) : found.size;
 }
+
+/** Since the device came to be: tells whether somebody has written to it. Source: the kernel's block/stat.rst. */
+export const sectorsWritten = (path: string): number =>
+  Number(
+    readFileSync(join('/sys/class/block', basename(realpathSync(path)), 'stat'), 'utf8')
+      .trim()
+      .split(/\s+/)[6],
+  );

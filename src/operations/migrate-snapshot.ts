@@ -10,7 +10,7 @@ import { objectTags } from '../archive/tags.ts';
 import { BLOCK_BYTES } from '../cloud/blocks.ts';
 import type { ObjectFacts, Snapshot } from '../cloud/ports.ts';
 import { SnapError } from '../errors.ts';
-import { deviceSize } from '../host/block-devices.ts';
+import { deviceSize, sectorsWritten } from '../host/block-devices.ts';
 import { readGeometry } from '../host/filesystem-geometry.ts';
 import { obstacleOn } from '../host/filesystem-obstacles.ts';
 import { type Probe, probe, treatmentOf } from '../host/filesystems.ts';
@@ -26,7 +26,7 @@ import { checkArchive } from './check-archive.ts';
 import type { HeldClaim } from './claims.ts';
 import { commitIndex } from './commit-index.ts';
 import { commitManifest } from './commit-manifest.ts';
-import { archiveName, type Harvest, type Migration } from './migration.ts';
+import { archiveName, FreshDiskNeeded, type Harvest, type Migration } from './migration.ts';
 import { mountDirectory } from './mount-directory.ts';
 import { countingNotKept } from './note-not-kept.ts';
 import type { Content } from './object-order.ts';
@@ -54,7 +54,16 @@ export async function migrateSnapshot(
   onDone: () => void,
 ): Promise<void> {
   const progress = new MigrationProgress(snapshot, claim, settings, services, signal);
-  const migration: Migration = { snapshot, settings, services, signal, startedAt: now(), claim, progress };
+  const migration: Migration = {
+    snapshot,
+    settings,
+    services,
+    signal,
+    startedAt: now(),
+    claim,
+    progress,
+    asImages: new Map(),
+  };
   using state = await beginState(snapshot, settings.tagKey, 'migrating', claim.tagBefore, services, signal);
   let complete = false;
   const onComplete = async () => {
@@ -77,7 +86,24 @@ async function archive(migration: Migration, onComplete: () => Promise<void>): P
   const { snapshot, settings, services } = migration;
   const source = await chooseSource(snapshot, settings, settings.layout, services, migration.signal);
   if (source === 'direct' && settings.layout === 'image') return archiveDirectly(migration, onComplete);
-  await using disk = await openSnapshotDisk(source, { ...migration, purpose: settings.layout });
+  try {
+    await archiveFrom(source, migration, onComplete);
+  } catch (error) {
+    if (!(error instanceof FreshDiskNeeded)) throw error;
+    // What has been stored stays: it is found again by its key.
+    const asImages = new Map([...migration.asImages, [error.partition, error.reason] as const]);
+    await archive({ ...migration, asImages }, onComplete);
+  }
+}
+
+/** Volumes that nobody has mounted are kept apart from others, so a second attempt is not given a kept one of the first. */
+async function archiveFrom(source: Source, migration: Migration, onComplete: () => Promise<void>): Promise<void> {
+  const { settings, asImages } = migration;
+  const isAgain = asImages.size > 0;
+  const order = isAgain
+    ? { purpose: 'image' as const, settings: { ...settings, keepVolumes: false } }
+    : { purpose: settings.layout };
+  await using disk = await openSnapshotDisk(source, { ...migration, ...order });
   await archiveDisk({ ...migration, signal: disk.signal }, source, disk, onComplete);
 }
 
@@ -207,12 +233,16 @@ async function storePartition(
     harvest.recorded.push({ partition: number, filesystem, uuid, label, bytes: size, reason: treatment.reason });
     return;
   }
-  const obstacle = treatment.how === 'mount' ? await obstacleOn(treatment.type, device, signal) : treatment.reason;
+  const before = sectorsWritten(device);
+  const obstacle =
+    migration.asImages.get(number) ??
+    (treatment.how === 'mount' ? await obstacleOn(treatment.type, device, signal) : treatment.reason);
   const stored = obstacle ?? (await storeFiles(migration, number, device, size, found));
   if (typeof stored === 'object') {
     return addObject(migration, harvest, stored);
   }
   if (treatment.how === 'mount' || found.isContradictory) refuseIfStrict(migration, number, stored);
+  if (obstacle === null && sectorsWritten(device) !== before) throw new FreshDiskNeeded(number, stored);
   keepRaw(migration, number, stored);
   const content: Content = { layout: 'image', device, expectedBytes: size };
   await addObject(migration, harvest, await storeContent(migration, number, found, content));

@@ -17,6 +17,23 @@ export interface Migration {
   startedAt: Date;
   claim: HeldClaim;
   progress: MigrationProgress;
+  /** Partitions (`null`: the disk) that an earlier attempt found to need an image, and why. */
+  asImages: ReadonlyMap<number | null, string>;
+}
+
+/**
+ * A filesystem cannot be archived as files after all, and mounting it has replayed its journal: an image of it would not
+ * be what is in the snapshot.
+ */
+export class FreshDiskNeeded extends Error {
+  readonly partition: number | null;
+  readonly reason: string;
+
+  constructor(partition: number | null, reason: string) {
+    super(reason);
+    this.partition = partition;
+    this.reason = reason;
+  }
 }
 
 /** What has been read off the disk and stored so far. */

@@ -45,9 +45,10 @@ export class MigrationProgress {
     this.#now = { fingerprint, objects: [], uploads: [] };
   }
 
-  /** An object that an earlier run completed under the same settings, if the store still has exactly that. */
+  /** An object that this run, or an earlier one under the same settings, has completed, if the store still has exactly that. */
   async completed(key: string): Promise<ManifestObject | null> {
-    const object = this.#isUsable() ? this.#before?.objects.find((known) => known.key === key) : undefined;
+    const before = this.#isUsable() ? (this.#before?.objects ?? []) : [];
+    const object = [...this.#now.objects, ...before].find((known) => known.key === key);
     if (!object) return null;
     const head = await this.#services.store.head(key, { signal: this.#signal });
     // An index cannot be made of what is stored already.

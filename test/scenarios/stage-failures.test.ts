@@ -1,14 +1,27 @@
 /** Programs and devices that fail in the middle of a stream: nothing is stored, and the culprit is named. */
 import assert from 'node:assert/strict';
-import { closeSync, mkdirSync, openSync, readdirSync, readFileSync, rmSync, writeFileSync, writeSync } from 'node:fs';
+import {
+  closeSync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { run } from '../../lab/core/run.ts';
-import type { DiskPlan } from '../../lab/disks/build.ts';
+import { buildDisk, type DiskPlan } from '../../lab/disks/build.ts';
+import { copyWhileMounted } from '../../lab/disks/copies.ts';
+import { partitionPlace } from '../../lab/disks/inspect.ts';
+import { withDevice } from '../../lab/disks/mounted.ts';
 import { keyEnding, keysIn } from '../support/archives.ts';
-import { addSnapshotOf } from '../support/disks.ts';
+import { addSnapshotOf, addSnapshotOfImage, fillPlainly } from '../support/disks.ts';
 import { addKey, gpgHome } from '../support/gpg.ts';
-import { type Finished, labForTest, recordsOf, runMigrate, type TestLab } from '../support/lab.ts';
+import { type Finished, labForTest, recordsOf, runMigrate, runValidate, type TestLab } from '../support/lab.ts';
 
 /** More than the pipes and parts on their way can hold, and incompressible: the stream stalls while S3 is slow. */
 const LARGE = 192;
@@ -133,6 +146,37 @@ test('a directory that is damaged, of which the driver skips a part without a wo
   const done = await runMigrate(lab, ['--all']);
   assert.equal(done.code, 0, done.stderr);
   assert.match(done.stderr, /the disk is stored as a raw image: ext2 is damaged: dmesg tells where/);
+});
+
+test('a file that cannot be read, and a journal: the image is of a disk on which it was not replayed', async (t) => {
+  const lab = await labForTest(t);
+  const [clean, dirty] = [join(lab.directory, 'clean.img'), join(lab.directory, 'dirty.img')];
+  const partitions: DiskPlan['partitions'] = [
+    { content: 'ext4', sizeMiB: 32, populate: fillPlainly },
+    { content: 'ext4', sizeMiB: 16, populate: fillPlainly },
+  ];
+  await buildDisk({ path: clean, table: 'gpt', partitions });
+  await copyWhileMounted(clean, dirty, 1, async (directory) => {
+    const file = openSync(join(directory, 'synced last'), 'w');
+    writeFileSync(file, 'content');
+    fsyncSync(file);
+    closeSync(file);
+  });
+  const place = await partitionPlace(dirty, 1);
+  await withDevice(dirty, place, { readOnly: false }, async (device) => {
+    const block = Number((await run(['debugfs', '-R', 'blocks /etc', device])).trim().split(/\s+/)[0]);
+    const blockSize = Number(/Block size:\s+(\d+)/.exec(await run(['dumpe2fs', '-h', device]))?.[1]);
+    const file = openSync(device, 'r+');
+    writeSync(file, Buffer.alloc(64, 0xff), 0, 64, block * blockSize);
+    closeSync(file);
+  });
+  const { snapshotId } = await addSnapshotOfImage(lab, dirty);
+  const done = await runMigrate(lab, ['--all']);
+  assert.equal(done.code, 0, done.stderr);
+  assert.match(done.stderr, /partition 1 is stored as a raw image: \.\/etc\/? cannot be read: /);
+  await keyEnding(lab, `${snapshotId}.2.tar.lz4`);
+  const later = await runValidate(lab, ['--all']);
+  assert.equal(later.code, 0, later.stderr);
 });
 
 test('a mount point that is in use fails the snapshot, and makes no image of it', async (t) => {

@@ -100,7 +100,14 @@ test('what tar says of its own', () => {
   const stat = { path: './a', reason: 'Cannot stat: Bad message' };
   assert.deepEqual(troubleOf('tar: ./a: Cannot stat: Bad message'), stat);
   assert.equal(troubleOf('tar: .: Cannot savedir: Input/output error')?.path, '.');
-  for (const line of ['tar: ./run/log: socket ignored', 'tar: -: Cannot write: Broken pipe', 'tar: memory exhausted'])
+  assert.equal(troubleOf('tar: a b: Warning: Cannot llistxattrat: Input/output error')?.path, 'a b');
+  const none = 'tar: a b: Warning: Cannot llistxattrat: Operation not supported';
+  for (const line of [
+    none,
+    'tar: ./run/log: socket ignored',
+    'tar: -: Cannot write: Broken pipe',
+    'tar: memory exhausted',
+  ])
     assert.equal(troubleOf(line), null, line);
 });
 
