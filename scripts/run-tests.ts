@@ -32,6 +32,7 @@ const LONGEST = [
   'test/validate/defects.test.ts',
   'test/restore/drill.test.ts',
   'test/bench/bench.test.ts',
+  'test/documents/commands.test.ts',
   'test/rgw/stranger.test.ts',
 ];
 

@@ -32,6 +32,8 @@ const PACKAGES = {
     'ntfs-3g': 'ntfs-3g',
     'grub-mount': 'grub-common',
     aws: 'awscli',
+    jq: 'jq',
+    dash: 'dash',
     '/usr/lib/python3/dist-packages/boto3/__init__.py': 'python3-boto3',
     tmux: 'tmux',
     chromium: 'chromium',

@@ -60,4 +60,5 @@ export type {
 } from './operations/settings.ts';
 export { showArchive } from './operations/show-archive.ts';
 export { validate } from './operations/validate.ts';
+export { renderPage } from './page/render-page.ts';
 export { VERSION } from './version.ts';

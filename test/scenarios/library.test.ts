@@ -1,6 +1,7 @@
 /** The programs in docs/library.md, run as written by somebody who has installed the package. */
 import assert from 'node:assert/strict';
-import { copyFileSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { copyFileSync, globSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { keysIn } from '../support/archives.ts';
@@ -8,31 +9,71 @@ import { csv, line, writeBill } from '../support/bills.ts';
 import { build } from '../support/built.ts';
 import { addSnapshotOf } from '../support/disks.ts';
 import { tagsOf } from '../support/ec2-state.ts';
-import { BUCKET, labForTest, runProgram, type TestLab } from '../support/lab.ts';
+import { BUCKET, labForTest, runProgram, type TestLab, temporaryDirectory } from '../support/lab.ts';
 
 const ROOT = join(import.meta.dirname, '..', '..');
-const DOCUMENT = readFileSync(join(ROOT, 'docs', 'library.md'), 'utf8');
-const PROGRAMS = [...DOCUMENT.matchAll(/^```js\n(.*?)^```$/gms)].map(([, text = '']) => text);
+
+const programsIn = (path: string): string[] =>
+  [...readFileSync(join(ROOT, path), 'utf8').matchAll(/^```(?:ts|js)\n(.*?)^```$/gms)].map(([, text = '']) => text);
+
+const PROGRAMS = programsIn('docs/library.md');
+
+/** Stricter than `strict`: a user's own settings may be. */
+const COMPILER_OPTIONS = {
+  target: 'es2024',
+  lib: ['es2024', 'esnext.disposable', 'esnext.iterator'],
+  module: 'nodenext',
+  types: ['node'],
+  strict: true,
+  noUncheckedIndexedAccess: true,
+  exactOptionalPropertyTypes: true,
+  noUnusedLocals: true,
+  noEmit: true,
+  skipLibCheck: true,
+};
 
 /** A package of the user's own, in which snap-to-s3 is installed. */
 function install(lab: TestLab, built: string): string {
   const directory = join(lab.directory, 'own');
+  installInto(directory, built);
+  PROGRAMS.forEach((text, index) => {
+    writeFileSync(join(directory, `${index}.mts`), text.replace("'/mnt'", `'${join(lab.directory, 'mnt')}'`));
+  });
+  return directory;
+}
+
+function installInto(directory: string, built: string): void {
   const installed = join(directory, 'node_modules', 'snap-to-s3');
   mkdirSync(installed, { recursive: true });
   copyFileSync(join(ROOT, 'package.json'), join(installed, 'package.json'));
   symlinkSync(built, join(installed, 'dist'));
-  PROGRAMS.forEach((text, index) => {
-    writeFileSync(join(directory, `${index}.mjs`), text.replace("'/mnt'", `'${join(lab.directory, 'mnt')}'`));
-  });
-  return directory;
 }
+
+test('programs in all documents are right by their types', (t) => {
+  using built = build();
+  const directory = join(temporaryDirectory(t), 'own');
+  installInto(directory, built.directory);
+  symlinkSync(join(ROOT, 'node_modules', '@types'), join(directory, 'node_modules', '@types'));
+  const documents = globSync('{README.md,docs/*.md}', { cwd: ROOT });
+  const programs = documents.flatMap((path) => programsIn(path).map((text) => ({ path, text })));
+  assert.ok(programs.length >= PROGRAMS.length + 2, 'there are programs in README.md and docs/page.md');
+  for (const [index, { path, text }] of programs.entries()) {
+    // The README shows an import alone, of what it does not use.
+    const used = path === 'README.md' ? text.replace('import', 'export') : text;
+    writeFileSync(join(directory, `${path.replaceAll(/\W/g, '-')}-${index}.mts`), used);
+  }
+  const project = { compilerOptions: COMPILER_OPTIONS, include: ['*.mts'] };
+  writeFileSync(join(directory, 'tsconfig.json'), JSON.stringify(project));
+  const checked = spawnSync('tsc', ['-p', directory], { encoding: 'utf8' });
+  assert.equal(checked.status, 0, checked.stdout + checked.stderr);
+});
 
 test('the document’s programs do what it says', async (t) => {
   using built = build();
   const lab = await labForTest(t);
   const directory = install(lab, built.directory);
   const runOwn = (index: number, ...argv: string[]) =>
-    runProgram([process.execPath, join(directory, `${index}.mjs`), ...argv], { env: lab.env });
+    runProgram([process.execPath, join(directory, `${index}.mts`), ...argv], { env: lab.env });
   const { snapshotId } = await addSnapshotOf(lab);
   const done = await runOwn(0, BUCKET, snapshotId);
   assert.equal(done.code, 0, done.stdout + done.stderr);

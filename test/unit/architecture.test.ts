@@ -42,7 +42,7 @@ const LAYERS: Record<string, readonly string[]> = {
   'aws-services': ['operations', 'transfer', 'cloud/aws', 'cloud/ports', 'lib'],
   'serving-process': ['fuse', 'transfer', 'cloud/aws', 'cloud/ports', 'lib'],
   cli: ['operations', 'aws-services', 'archive', 'transfer', 'costs', 'page', 'cloud/ports', 'lib', 'lab'],
-  index: ['operations', 'aws-services', 'archive', 'costs', 'cloud/ports', 'lib'],
+  index: ['operations', 'aws-services', 'archive', 'costs', 'page', 'cloud/ports', 'lib'],
   bin: ['cli'],
 };
 

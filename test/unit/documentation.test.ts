@@ -1,7 +1,8 @@
 /** Documents that can be wrong without anybody noticing: compared with what they describe. */
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import { existsSync, globSync, readFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { dirname, join, normalize } from 'node:path';
 import { test } from 'node:test';
 import { EVERY_EXIT_STATUS } from '../../src/cli/help.ts';
 import { ERROR_CODES, EXIT } from '../../src/errors.ts';
@@ -54,12 +55,30 @@ test('the program starts Node as its helpers and the tests are started', () => {
   assert.equal(read('src/bin.ts').split('\n')[0], `#!/usr/bin/env -S node ${NODE_FLAGS.join(' ')}`);
 });
 
+test('links of documents in the package lead to files in the package', () => {
+  const packed = execFileSync('npm', ['pack', '--dry-run', '--json', '--ignore-scripts'], { cwd: root });
+  const [{ files }] = JSON.parse(packed.toString()) as [{ files: { path: string }[] }];
+  const paths = files.map(({ path }) => path);
+  const isThere = (target: string) => paths.some((path) => path === target || path.startsWith(`${target}/`));
+  const broken = paths
+    .filter((path) => path.endsWith('.md'))
+    .flatMap((path) => linksIn(path).map((target) => ({ path, target: normalize(join(dirname(path), target)) })))
+    .filter(({ target }) => !isThere(target.replace(/\/$/, '')))
+    .map(({ path, target }) => `${path}: ${target}`);
+  assert.deepEqual(broken, []);
+});
+
+/** Without those to the web. */
+const linksIn = (path: string): string[] =>
+  [...read(path).matchAll(/\]\(([^)#]+)(?:#[^)]*)?\)/g)]
+    .map(([, target = '']) => target)
+    .filter((target) => !/^https?:/.test(target));
+
 test('links between documents lead somewhere', () => {
   const documents = globSync('{*.md,docs/**/*.md,lab/**/*.md}', { cwd: root });
   const broken = documents.flatMap((path) =>
-    [...read(path).matchAll(/\]\(([^)#]+)(?:#[^)]*)?\)/g)]
-      .map(([, target = '']) => target)
-      .filter((target) => !/^https?:/.test(target) && !existsSync(join(root, dirname(path), target)))
+    linksIn(path)
+      .filter((target) => !existsSync(join(root, dirname(path), target)))
       .map((target) => `${path}: ${target}`),
   );
   assert.deepEqual(broken, []);
