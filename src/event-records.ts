@@ -38,6 +38,8 @@ export interface ShownManifest {
   startedAt: string | null;
   finishedAt: string | null;
   validatedAt: string | null;
+  /** When it last differed from its snapshot, and has not been proved since. */
+  differedAt: string | null;
   /** Whether labels, UUIDs, partition table and all tags are kept encrypted. */
   isSealed: boolean;
   /** Why what is sealed could not be opened; `null` where it was, and where nothing is. */

@@ -128,6 +128,8 @@ export interface Manifest {
   recorded: RecordedPartition[];
   /** When all of it was compared with the snapshot and nothing differed; `null`: not yet. */
   validatedAt: string | null;
+  /** When a comparison with the snapshot last found differences; absent: never. A later proof removes it. */
+  differedAt?: string;
   /** The whole manifest, as a gpg message in Base64, where the archive is encrypted; else `null`. */
   sealed: string | null;
 }

@@ -26,8 +26,9 @@ export async function findExisting(
   const manifest = await manifestOf(snapshot, settings, services, signal);
   if (manifest === 'unreadable') return { action: 'replace', reason: `its manifest cannot be read, and ${ASKED}` };
   if (manifest === null) return null;
-  const { finishedAt, validatedAt } = manifest;
+  const { finishedAt, validatedAt, differedAt } = manifest;
   if (settings.replace) return { action: 'replace', reason: `stored ${finishedAt}, and ${ASKED}` };
+  if (differedAt !== undefined) return { action: 'replace', reason: `it differed from the snapshot on ${differedAt}` };
   const problem = await problemOf(manifest, services, signal);
   if (problem !== null) return { action: 'replace', reason: problem };
   const change = changeOf(manifest, settings) ?? (await changeOfRecipients(manifest, settings, signal));

@@ -127,6 +127,7 @@ function fromManifest(content: Manifest, whyClosed: string | null): Omit<ShownAr
       startedAt: text(content.startedAt),
       finishedAt: text(content.finishedAt),
       validatedAt: text(content.validatedAt),
+      differedAt: text(content.differedAt),
       isSealed: typeof content.sealed === 'string',
       whyClosed,
       volume: text(snapshot.volumeId),

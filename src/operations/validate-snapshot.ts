@@ -3,6 +3,7 @@ import { encodeManifest, type Manifest } from '../archive/manifest.ts';
 import { objectMetadata } from '../archive/metadata.ts';
 import { objectTags } from '../archive/tags.ts';
 import type { Snapshot } from '../cloud/ports.ts';
+import { asError, SnapError } from '../errors.ts';
 import type { ArchiveOrigin } from '../events.ts';
 import { requireTools } from '../host/tools.ts';
 import { now } from '../lib/clock.ts';
@@ -70,6 +71,8 @@ export async function validateSnapshot(
     isSettled = true;
     onDone();
   } catch (failure) {
+    if (isDifference(failure) && !claim.lost.aborted)
+      await noteDifference(snapshot, archive, settings.tagKey, services);
     if (!isSettled && !claim.lost.aborted) await revertState(state, snapshot.id, settings.tagKey, services.host);
     throw failure;
   }
@@ -84,26 +87,55 @@ function toolsFor({ objects }: Archive): string[] {
   return [...new Set([...codecs, ...(objects.some(({ cipher }) => cipher === 'gpg') ? ['gpg'] : [])])];
 }
 
+const isDifference = (failure: unknown): boolean => failure instanceof SnapError && failure.code === 'DIFFERS';
+
 /**
  * Writes what was proved into the manifest, so that the archive can be proved again without the snapshot. Hashes of
  * encrypted content stay out of it.
  */
 async function noteProof(
   snapshot: Snapshot,
-  { manifest }: Archive,
+  archive: Archive,
   checks: readonly ObjectCheck[],
   tagKey: string,
-  { store }: Services,
+  services: Services,
 ): Promise<void> {
-  if (!manifest) return;
   const hashes = new Map(checks.map(({ key, plainSha256 }) => [key, plainSha256]));
-  const content: Manifest = {
-    ...manifest.content,
-    objects: manifest.content.objects.map((object) =>
+  await rewriteManifest(snapshot, archive, tagKey, services, ({ differedAt: _, ...content }) => ({
+    ...content,
+    objects: content.objects.map((object) =>
       object.cipher === 'none' ? { ...object, plainSha256: hashes.get(object.key) ?? null } : object,
     ),
     validatedAt: now().toISOString(),
-  };
+  }));
+}
+
+/** Writes into the manifest that the archive is not what the snapshot is, so that the next migration replaces it. */
+async function noteDifference(snapshot: Snapshot, archive: Archive, tagKey: string, services: Services): Promise<void> {
+  const differedAt = now().toISOString();
+  try {
+    await rewriteManifest(snapshot, archive, tagKey, services, (content) => ({
+      ...content,
+      validatedAt: null,
+      differedAt,
+    }));
+  } catch (thrown) {
+    const error =
+      thrown instanceof SnapError ? thrown : new SnapError('BUG', asError(thrown).message, { cause: thrown });
+    const what = 'the manifest does not say that the archive differs: migrate the snapshot again with --replace';
+    services.host.notify({ code: 'cleanup.failed', snapshot: snapshot.id, what, error });
+  }
+}
+
+async function rewriteManifest(
+  snapshot: Snapshot,
+  { manifest }: Archive,
+  tagKey: string,
+  { store }: Services,
+  change: (content: Manifest) => Manifest,
+): Promise<void> {
+  if (!manifest) return;
+  const content = change(manifest.content);
   const plainBytes = content.objects.reduce((sum, object) => sum + object.plainBytes, 0);
   const facts = {
     key: manifest.key,

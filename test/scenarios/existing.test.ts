@@ -1,5 +1,7 @@
 /** Snapshots that are archived already: nothing is uploaded twice, and nothing good is given up for what may fail. */
 import assert from 'node:assert/strict';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { test } from 'node:test';
 import { CreateTagsCommand } from '@aws-sdk/client-ec2';
 import { DeleteObjectCommand, PutObjectCommand } from '@aws-sdk/client-s3';
@@ -7,7 +9,17 @@ import { keyEnding, keysIn, readManifest } from '../support/archives.ts';
 import { addSnapshotOf } from '../support/disks.ts';
 import { tagsOf } from '../support/ec2-state.ts';
 import { addKey, gpgHome, importPublicKey, signKey } from '../support/gpg.ts';
-import { BUCKET, type Finished, labForTest, recordsOf, runCli, runMigrate, type TestLab } from '../support/lab.ts';
+import {
+  BUCKET,
+  type Finished,
+  labForTest,
+  recordsOf,
+  runCli,
+  runMigrate,
+  runValidate,
+  type TestLab,
+} from '../support/lab.ts';
+import { changeDisk } from '../support/tamper.ts';
 
 /** Runs it, and counts what it asked for. */
 async function migrateAgain(lab: TestLab, argv: readonly string[]): Promise<{ done: Finished; uploads: number }> {
@@ -85,6 +97,24 @@ test('complete with the same settings: kept, or only validated; replaced when as
   assert.match((await migrateAgain(lab, [...ids, '--dry-run'])).done.stdout, /it would not be migrated: .*is archived/);
   assert.equal((await migrateAgain(lab, [...ids, '--replace'])).done.code, 0);
   assert.equal((await keysIn(lab)).length, 3);
+});
+
+test('an archive that differed from its snapshot is not kept as a good one, but replaced', async (t) => {
+  const lab = await labForTest(t);
+  const { snapshotId } = await addSnapshotOf(lab);
+  assert.equal((await runMigrate(lab, ['--all'])).code, 0);
+  await changeDisk(lab, snapshotId, null, async (root) => {
+    writeFileSync(join(root, 'later.txt'), 'not in the archive');
+  });
+  const compared = await runValidate(lab, ['--all']);
+  assert.equal(compared.code, 12, compared.stderr);
+  await setTag(lab, snapshotId, 'migrate');
+  const again = await migrateAgain(lab, ['--all', '--validate']);
+  assert.equal(again.done.code, 0, again.done.stderr);
+  assert.match(again.done.stderr, /will be replaced: it differed from the snapshot on 20/);
+  assert.equal(again.uploads, 1);
+  assert.equal((await tagsOf(lab, snapshotId))['snap-to-s3'], 'validated');
+  assert.equal((await readManifest(lab)).differedAt, undefined);
 });
 
 test('encrypted for the same recipients: kept; for others: replaced', async (t) => {

@@ -64,6 +64,7 @@ function describeManifest(snapshot: string, manifest: ShownManifest): string[] {
     ...fact('tags', ...tags),
     ...fact('stored', manifest.finishedAt, `by ${tool}`, read, layout),
     ...fact('proved', manifest.validatedAt ?? 'never'),
+    ...fact('differed', manifest.differedAt && `${manifest.differedAt}: not what the snapshot is`),
     ...fact(
       'disk',
       diskBytes === null ? null : formatBytes(diskBytes),
