@@ -17,18 +17,31 @@ interface Entry {
 /**
  * Whether a first sector holds a partition table with partitions. Boot sectors of filesystems have the same signature
  * at their end, and code, text or zeros where the table would be: an entry that cannot be one tells them apart.
- * Source: the kernel's block/partitions/msdos.c, which checks the status of all entries too.
+ * Source: the kernel's block/partitions/msdos.c, which checks the status of all entries too, and takes what entries are
+ * possible where others are not.
  * @param sector its 512 bytes.
  * @param diskSectors length of the disk, in sectors of 512 bytes.
  */
 export function looksPartitioned(sector: Buffer, diskSectors: number): boolean {
   if (sector.readUInt16LE(SECTOR_BYTES - 2) !== 0xaa55) return false;
-  const entries = Array.from({ length: ENTRIES }, (_none, index) => entryAt(sector, TABLE_AT + index * ENTRY_BYTES));
-  const used = entries.filter(({ type, sectors }) => type !== 0 || sectors !== 0);
+  const entries = entriesOf(sector);
   const isPossible = ({ type, start, sectors }: Entry): boolean =>
     type !== 0 && sectors > 0 && start > 0 && start < diskSectors;
-  return used.length > 0 && entries.every(({ status }) => status === 0 || status === 0x80) && used.every(isPossible);
+  return entries.every(({ status }) => status === 0 || status === 0x80) && entries.some(isPossible);
 }
+
+/** The entry that keeps programs that know no GPT away from the disk. Source: UEFI specification, 5.2.3. */
+const PROTECTIVE = 0xee;
+
+/**
+ * Whether the first sector of a disk with a GPT has partitions of its own too (a hybrid MBR). They need not be in the GPT.
+ * @param sector its 512 bytes.
+ */
+export const isHybrid = (sector: Buffer): boolean =>
+  entriesOf(sector).some(({ type, sectors }) => type !== 0 && type !== PROTECTIVE && sectors > 0);
+
+const entriesOf = (sector: Buffer): Entry[] =>
+  Array.from({ length: ENTRIES }, (_none, index) => entryAt(sector, TABLE_AT + index * ENTRY_BYTES));
 
 const entryAt = (sector: Buffer, at: number): Entry => ({
   status: sector.readUInt8(at),

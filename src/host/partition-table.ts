@@ -4,6 +4,7 @@ import { SnapError } from '../errors.ts';
 import { runTool, ToolError } from '../transfer/process.ts';
 import { lengthOf } from './block-devices.ts';
 import { contradictionOf, probe } from './filesystems.ts';
+import { isHybrid } from './first-sector.ts';
 
 export interface Partition {
   number: number;
@@ -73,7 +74,33 @@ export async function readPartitionTable(device: string, signal: AbortSignal): P
   const json = await readSfdisk(device, signal);
   if (json === null || labelOf(json) !== kind)
     return { ...none, doubt: none.doubt ?? `sfdisk cannot read its partition table (${kind})` };
-  return { ...none, kind, ...(await takeApart(device, kind, json)) };
+  const apart = await takeApart(device, kind, json);
+  const doubt = none.doubt ?? poolOf(apart.partitions) ?? (await hybridOf(device, kind));
+  return { ...none, kind, ...apart, doubt };
+}
+
+const DYNAMIC_DISK = 'a dynamic disk of Windows (LDM)';
+
+/**
+ * Types of partitions that are room for volumes, which are described elsewhere: a filesystem at the beginning of one is
+ * but the first of them, or a part of it. Sources: the kernel's block/partitions/ldm.c; PARTITION_..._GUID of Windows'
+ * winioctl.h.
+ */
+const POOLS: Record<string, string> = {
+  '42': DYNAMIC_DISK,
+  '5808C8AA-7E8F-42E0-85D2-E1E90434CFB3': DYNAMIC_DISK,
+  'AF9B60A0-1431-4F62-BC68-3311714A69AD': DYNAMIC_DISK,
+  'E75CAF8F-F680-4CEE-AFA3-B001E56EFC2D': 'Storage Spaces of Windows',
+};
+
+function poolOf(partitions: readonly Partition[]): string | null {
+  const pool = partitions.flatMap(({ type }) => POOLS[type.toUpperCase()] ?? []).at(0);
+  return pool === undefined ? null : `it belongs to ${pool}, whose volumes the partition table does not describe`;
+}
+
+async function hybridOf(device: string, kind: 'dos' | 'gpt'): Promise<string | null> {
+  if (kind !== 'gpt' || !isHybrid(await readStart(device, SECTOR))) return null;
+  return 'it has two partition tables: a GPT, and an MBR with partitions of its own';
 }
 
 async function takeApart(

@@ -157,6 +157,31 @@ test('tables that are damaged, too long or unknown are read as far as they can b
   assert.deepEqual(await read(), { kind: 'none', sizes: [], beyondEnd: [], isDoubted: true });
 });
 
+test('disks whose table does not tell all that is on them are kept as a whole', async (t) => {
+  const image = join(temporaryDirectory(t), 'disk.img');
+  const doubt = async (script: string): Promise<string | null> => {
+    await run(['truncate', '--size', '16M', image]);
+    await runWithInput(['sfdisk', '--quiet', image], script);
+    return (await readPartitionTable(image, signal)).doubt;
+  };
+  const [pool, metadata, data] = [
+    'E75CAF8F-F680-4CEE-AFA3-B001E56EFC2D',
+    '5808C8AA-7E8F-42E0-85D2-E1E90434CFB3',
+    'AF9B60A0-1431-4F62-BC68-3311714A69AD',
+  ];
+  assert.match((await doubt('label: dos\nstart=2048, type=42\n')) ?? '', /dynamic disk of Windows/);
+  assert.match((await doubt(`label: gpt\nsize=2048, type=${metadata}\ntype=${data}\n`)) ?? '', /dynamic disk/);
+  assert.match((await doubt(`label: gpt\ntype=${pool}\n`)) ?? '', /Storage Spaces/);
+  assert.equal(await doubt('label: gpt\nstart=2048, size=8192\n'), null);
+  // A partition that only the MBR has, as gdisk and others make them.
+  const entry = Buffer.from([0, 0, 0, 0, 0x83, 0, 0, 0, 0, 0x40, 0, 0, 0, 0x10, 0, 0]);
+  await using file = await open(image, 'r+');
+  await file.write(entry, 0, entry.length, 446 + 16);
+  const hybrid = await readPartitionTable(image, signal);
+  assert.equal(hybrid.kind, 'gpt');
+  assert.match(hybrid.doubt ?? '', /two partition tables/);
+});
+
 async function windowsOn(device: string): Promise<number> {
   const files = await run(['losetup', '--list', '--noheadings', '--output', 'BACK-FILE']);
   return files.split('\n').filter((line) => line.trim() === device).length;

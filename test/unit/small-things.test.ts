@@ -147,6 +147,7 @@ test('a table of partitions is told from a boot sector that ends like one', () =
     return sector;
   };
   const linux = [0x80, 0, 0, 0, 0x83, 0, 0, 0, 0, 8, 0, 0, 0, 0, 1, 0];
+  const beyond = [...linux.slice(0, 8), 0, 0, 0, 1, 0, 0, 1, 0];
   const isTable = (sector: Buffer) => looksPartitioned(sector, 262_144);
   assert.ok(isTable(sectorWith(entry(0, linux))));
   assert.ok(isTable(sectorWith(entry(3, linux))), 'the first entries can be free');
@@ -154,7 +155,8 @@ test('a table of partitions is told from a boot sector that ends like one', () =
   assert.ok(!isTable(sectorWith((sector) => sector.write('Press Ctrl+Alt+Del to restart', 446))));
   assert.ok(!isTable(sectorWith(entry(0, linux), entry(1, [0x20]))), 'no status is 0x20');
   assert.ok(!isTable(sectorWith(entry(0, [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0]))), 'hybrid ISO images');
-  assert.ok(!isTable(sectorWith(entry(0, [...linux.slice(0, 8), 0, 0, 0, 1, 0, 0, 1, 0]))), 'beyond the end');
+  assert.ok(!isTable(sectorWith(entry(0, beyond))), 'beyond the end');
+  assert.ok(isTable(sectorWith(entry(0, linux), entry(1, beyond))), 'one partition too many does not undo the others');
   assert.ok(!isTable(sectorWith(entry(0, linux), (sector) => sector.writeUInt16LE(0, 510))));
 });
 
