@@ -3,6 +3,7 @@
  * the device before anything is mounted: a driver is no witness of what it hides. docs/filesystems.md has the whole list.
  */
 import { open } from 'node:fs/promises';
+import { countNames } from './ntfs/names.ts';
 import { obstacleOnNtfs } from './ntfs/survey.ts';
 
 /** Filesystems whose drivers show all that is in them, but for what is looked for here, or counted. */
@@ -18,6 +19,22 @@ export async function obstacleOn(type: string, device: string, signal: AbortSign
   if (/^ext[234]$/.test(type)) return obstacleInExt(await readSuperblock(device));
   return null;
 }
+
+/**
+ * How many names of files and directories a filesystem has, read off the device without its directories.
+ * @returns `null` where that is not known.
+ */
+export const namesOn = async (type: string, device: string, signal: AbortSignal): Promise<number | null> =>
+  type === 'ntfs' ? countNames(device, signal) : null;
+
+/**
+ * @param members of a tar: all names, and the root.
+ * @returns what is wrong where a driver has not shown as many names as there are.
+ */
+export const lackOfNames = (names: number | null, members: number): string | null =>
+  names === null || members === names + 1
+    ? null
+    : `its file table has ${names} names of files and directories, of which its driver shows ${members - 1}`;
 
 const SUPERBLOCK_AT = 1024;
 

@@ -37,8 +37,10 @@ const EXTRA: Record<string, { always?: string[]; withoutReplay?: string[] }> = {
   xfs: { always: ['nouuid'], withoutReplay: ['norecovery'] },
   // The whole filesystem, whichever subvolume is its default.
   btrfs: { always: ['subvolid=5'], withoutReplay: ['rescue=nologreplay'] },
-  // Names are in UTF-16 on the disk; without this, letters beyond Latin-1 become question marks.
+  // Names are in UTF-16 on the disk; without this, letters beyond Latin-1 become question marks, or files are left out.
   vfat: { always: ['utf8'] },
+  ntfs: { always: ['iocharset=utf8'] },
+  exfat: { always: ['iocharset=utf8'] },
 };
 
 /**

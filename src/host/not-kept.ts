@@ -19,7 +19,7 @@ const WINDOWS = 'DOS attributes, short names and times of creation';
 
 /** What every filesystem of a type has. */
 const ALWAYS: Record<string, string> = {
-  ntfs: `access control lists of Windows, ${WINDOWS}`,
+  ntfs: `access control lists of Windows, object identifiers, ${WINDOWS}`,
   vfat: WINDOWS,
   exfat: 'DOS attributes and times of creation',
 };

@@ -1,7 +1,7 @@
 /** All objects of an archive against the disk that they were made of. */
 import type { Difference } from '../compare/difference.ts';
 import { SnapError } from '../errors.ts';
-import { obstacleOn } from '../host/filesystem-obstacles.ts';
+import { lackOfNames, namesOn, obstacleOn } from '../host/filesystem-obstacles.ts';
 import { contradictionOf, probe } from '../host/filesystems.ts';
 import { mountReadOnly } from '../host/mounts.ts';
 import { notKeptOf } from '../host/not-kept.ts';
@@ -115,7 +115,9 @@ async function checkOnDevice(
   const reference: Reference = { how: 'tar', root: mountPoint, contentOnly, filesystem };
   const notKept = object.facts?.notKept ?? (await notKeptOf(filesystem, device, mountPoint, signal));
   const check = { ...(await checkObject(object, snapshotId, reference, services)), notKept };
-  return hidden === null ? check : withDifference(check, nothingOf(`what its driver does not show: ${hidden}`));
+  const isSame = hidden === null && check.differenceCount === 0;
+  const unseen = isSame ? lackOfNames(await namesOn(filesystem, device, signal), check.members) : hidden;
+  return unseen === null ? check : withDifference(check, nothingOf(`what its driver does not show: ${unseen}`));
 }
 
 /** The driver shows neither to tar nor to the comparison what is only in the filesystem's own records. */

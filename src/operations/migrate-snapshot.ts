@@ -12,7 +12,7 @@ import type { ObjectFacts, Snapshot } from '../cloud/ports.ts';
 import { SnapError } from '../errors.ts';
 import { deviceSize, sectorsWritten } from '../host/block-devices.ts';
 import { readGeometry } from '../host/filesystem-geometry.ts';
-import { obstacleOn } from '../host/filesystem-obstacles.ts';
+import { lackOfNames, namesOn, obstacleOn } from '../host/filesystem-obstacles.ts';
 import { type Probe, probe, treatmentOf } from '../host/filesystems.ts';
 import { kernelErrors } from '../host/kernel-errors.ts';
 import { mountReadOnly } from '../host/mounts.ts';
@@ -278,7 +278,11 @@ async function storeFiles(
     const space = await spaceOf(mount.path, device, size);
     const known = { ...found, geometry: readGeometry(filesystem, device) };
     const before = kernelErrors(device);
-    const damage = () => (kernelErrors(device) === before ? null : `${filesystem} is damaged: dmesg tells where`);
+    const names = await namesOn(filesystem, device, signal);
+    const damage = (members: number | null) => {
+      if (kernelErrors(device) !== before) return `${filesystem} is damaged: dmesg tells where`;
+      return members === null ? null : lackOfNames(names, members);
+    };
     const content: Content = { layout: 'tar', directory: mount.path, expectedBytes: space.usedBytes, damage };
     const mounted = { type: filesystem, device, root: mount.path };
     const store = () => storeContent(migration, number, known, content);

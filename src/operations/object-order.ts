@@ -8,10 +8,10 @@ import type { StreamIndex } from './stream-index.ts';
 
 export type Content =
   /**
-   * The files below a directory. `expectedBytes` is an estimate; `damage` is asked once all has been read: what the
-   * driver has found to be damaged meanwhile, or `null`.
+   * The files below a directory. `expectedBytes` is an estimate; `damage` is asked once all has been read, with
+   * the members of the tar where they were counted: what has been found to be damaged meanwhile, or `null`.
    */
-  | { layout: 'tar'; directory: string; expectedBytes: number; damage: () => string | null }
+  | { layout: 'tar'; directory: string; expectedBytes: number; damage: (members: number | null) => string | null }
   /** All bytes of a device, or of a snapshot's blocks; `expectedBytes` is exact. */
   | { layout: 'image'; device: string; expectedBytes: number }
   | { layout: 'image'; blocks: OpenImage; expectedBytes: number; onPiece: (plain: number, stored: number) => void };

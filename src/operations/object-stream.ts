@@ -67,8 +67,9 @@ function runningStream(
       await input.begin();
       const plainBytes = producedBytes(order, reports, input.position());
       checkCounts(order, reports, plainBytes, storedBytes);
-      refuseDamage(order);
-      return { plainBytes, indexed: readIndexingReport(reportOf(reports, INDEXING)) };
+      const indexed = readIndexingReport(reportOf(reports, INDEXING));
+      refuseDamage(order, indexed?.problem === null ? indexed.members : null);
+      return { plainBytes, indexed };
     },
     async [Symbol.asyncDispose]() {
       await pipeline[Symbol.asyncDispose]();
@@ -78,8 +79,8 @@ function runningStream(
 }
 
 /** @throws SnapError `UNREADABLE` */
-function refuseDamage({ content }: ObjectOrder): void {
-  const damage = content.layout === 'tar' ? content.damage() : null;
+function refuseDamage({ content }: ObjectOrder, members: number | null): void {
+  const damage = content.layout === 'tar' ? content.damage(members) : null;
   if (damage !== null) throw new SnapError('UNREADABLE', damage, { hint: 'repair the filesystem, or use --dd' });
 }
 

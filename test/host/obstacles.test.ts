@@ -1,6 +1,6 @@
 /** What filesystems hold that their drivers do not show is read off the disk itself. */
 import assert from 'node:assert/strict';
-import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { linkSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
@@ -8,7 +8,7 @@ import fc from 'fast-check';
 import { run } from '../../lab/core/run.ts';
 import { buildDisk } from '../../lab/disks/build.ts';
 import { withDevice, withFilesystem } from '../../lab/disks/mounted.ts';
-import { obstacleOn } from '../../src/host/filesystem-obstacles.ts';
+import { lackOfNames, namesOn, obstacleOn } from '../../src/host/filesystem-obstacles.ts';
 import { NtfsDamage, readRecord } from '../../src/host/ntfs/records.ts';
 import { isJournalClean } from '../../src/host/ntfs/survey.ts';
 import { temporaryDirectory } from '../support/lab.ts';
@@ -55,6 +55,34 @@ test('NTFS: streams, reparse points and a journal that was not replayed, whereve
   assert.match((await obstacle()) ?? '', /^\/linked has a reparse point \(tag 0xa000001d\)/);
   await change(async (root) => rmSync(join(root, 'linked')));
   assert.equal(await obstacle(), null);
+
+  const attributes = (path: string, value: string) =>
+    run(['setfattr', '--no-dereference', '-n', 'system.ntfs_attrib', '-v', value, path]);
+  const [system, hiddenSystem] = ['0x04000000', '0x06000000'];
+  for (const content of ['', '1', 'IntxLNK\x01a\0']) {
+    await change(async (root) => {
+      writeFileSync(join(root, 'special'), content);
+      await attributes(join(root, 'special'), system);
+    });
+    assert.match(
+      (await obstacle()) ?? '',
+      /^\/special has content that drivers show as a pipe, socket, link or device/,
+    );
+    await change((root) => run(['rm', join(root, 'special')]).then(() => {}));
+  }
+  await change(async (root) => {
+    writeFileSync(join(root, 'desktop.ini'), '');
+    await attributes(join(root, 'desktop.ini'), hiddenSystem);
+    writeFileSync(join(root, 'plain'), 'as it is');
+    await attributes(join(root, 'plain'), system);
+    linkSync(join(root, 'plain'), join(root, 'linked'));
+  });
+  assert.equal(await obstacle(), null, 'most files of the system are shown as they are');
+
+  const names = ['some', 'some/where', 'desktop.ini', 'plain', 'linked'].length + 2999;
+  assert.equal(await namesOn('ntfs', image, signal), names);
+  assert.equal(lackOfNames(names, names + 1), null);
+  assert.match(lackOfNames(names, 6) ?? '', /has 3004 names of files and directories, of which its driver shows 5/);
 
   const boot = await readAt(image, 0, 512);
   const [cluster, record] = [boot.readUInt8(13) * 512, 1024];

@@ -1,12 +1,13 @@
 /** What a driver hides from tar, it hides from a comparison by the same driver: it is looked for elsewhere. */
 import assert from 'node:assert/strict';
-import { writeFileSync } from 'node:fs';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { run } from '../../lab/core/run.ts';
 import { withDevice, withFilesystem } from '../../lab/disks/mounted.ts';
 import { keyEnding, readManifest } from '../support/archives.ts';
 import { addSnapshotOf, fillPlainly } from '../support/disks.ts';
+import { hideEntries } from '../support/hide-entries.ts';
 import { labForTest, runMigrate, runValidate } from '../support/lab.ts';
 import { imageOf } from '../support/tamper.ts';
 
@@ -34,6 +35,29 @@ test('alternate streams of NTFS: an archive of files does not pass, and the next
   assert.deepEqual(
     objects.map(({ layout, filesystem }) => ({ layout, filesystem })),
     [{ layout: 'image', filesystem: 'ntfs' }],
+  );
+});
+
+test('files of NTFS that no directory lists: they are kept as an image', async (t) => {
+  const lab = await labForTest(t);
+  const populate = async (directory: string) => {
+    mkdirSync(join(directory, 'large'));
+    for (let number = 0; number < 200; number++) writeFileSync(join(directory, 'large', `${number}`), 'x');
+  };
+  const partitions = [{ content: 'ntfs', sizeMiB: 16, populate } as const];
+  const { snapshotId } = await addSnapshotOf(lab, { table: 'none', partitions });
+  const first = await runMigrate(lab, ['--all', '--validate']);
+  assert.equal(first.code, 0, first.stderr);
+
+  hideEntries(imageOf(lab, snapshotId));
+  const reason = /its file table has 201 names of files and directories, of which its driver shows \d+\b/;
+  const again = await runMigrate(lab, ['--snapshots', snapshotId, '--replace', '--validate']);
+  assert.equal(again.code, 0, again.stderr);
+  assert.match(again.stderr, reason);
+  const { objects } = await readManifest(lab);
+  assert.deepEqual(
+    objects.map(({ layout }) => layout),
+    ['image'],
   );
 });
 

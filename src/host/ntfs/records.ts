@@ -4,6 +4,7 @@
  */
 
 export const ATTRIBUTE = {
+  standardInformation: 0x10,
   list: 0x20,
   fileName: 0x30,
   volumeInformation: 0x70,
@@ -15,12 +16,14 @@ export const ATTRIBUTE = {
 
 const END = 0xffffffff;
 const IN_USE = 1;
+const IS_DIRECTORY = 2;
 /** Fix-ups protect units of this size, whatever the sectors of the disk are. */
 const FIXED_UP_BYTES = 512;
 
 export interface MftRecord {
   /** Number of the record whose attributes these are: its own, or that of the file that needs more than one. */
   base: number;
+  isDirectory: boolean;
   attributes: Attribute[];
 }
 
@@ -29,6 +32,8 @@ export interface Attribute {
   name: string;
   /** `null` where it lies elsewhere on the disk. */
   value: Buffer | null;
+  /** Its length. Only the first of several pieces of an attribute tells. */
+  bytes: number;
   /** Where it lies; empty for what is in the record. */
   runs: Run[];
   /** Of what lies elsewhere: the number of the first cluster, and what has been written, in bytes. */
@@ -54,9 +59,10 @@ export function readRecord(bytes: Buffer, number: number): MftRecord | null {
   const magic = bytes.toString('latin1', 0, 4);
   if (magic === 'BAAD') throw new NtfsDamage(`record ${number} is marked as damaged`);
   if (magic !== 'FILE' || (bytes.readUInt16LE(22) & IN_USE) === 0) return null;
+  const isDirectory = (bytes.readUInt16LE(22) & IS_DIRECTORY) !== 0;
   undoFixUps(bytes, number);
   const base = referenceAt(bytes, 32);
-  return { base: base === 0 ? number : base, attributes: [...attributesOf(bytes, number)] };
+  return { base: base === 0 ? number : base, isDirectory, attributes: [...attributesOf(bytes, number)] };
 }
 
 /** A reference is the number of a record in 48 bits; the rest counts its uses. */
@@ -91,11 +97,19 @@ function readAttribute(bytes: Buffer): Attribute {
   };
   if (bytes.readUInt8(8) === 0) {
     const [length, at] = [bytes.readUInt32LE(16), bytes.readUInt16LE(20)];
-    return { ...head, value: bytes.subarray(at, at + length), runs: [], firstCluster: 0, writtenBytes: 0 };
+    return {
+      ...head,
+      bytes: length,
+      value: bytes.subarray(at, at + length),
+      runs: [],
+      firstCluster: 0,
+      writtenBytes: 0,
+    };
   }
   return {
     ...head,
     value: null,
+    bytes: Number(bytes.readBigUInt64LE(48)),
     runs: readRuns(bytes, bytes.readUInt16LE(32)),
     firstCluster: Number(bytes.readBigUInt64LE(16)),
     // Only the first of several pieces of an attribute tells.

@@ -62,8 +62,9 @@ function restartAreaAt(head: Buffer, page: number): { sequence: bigint; clients:
 
 async function firstHidden(volume: NtfsVolume, signal: AbortSignal): Promise<string | null> {
   for await (const { record } of volume.records(signal)) {
-    const [what] = record.attributes.flatMap(hiddenThing);
-    if (what !== undefined && !(await isOfSystem(record, volume)))
+    const [hidden] = record.attributes.flatMap(hiddenThing);
+    const what = hidden ?? (await specialFile(record, volume));
+    if (what !== null && !(await volume.isOfSystem(record.base)))
       return `${await pathOf(record, volume)} has ${what}, which an archive of files would lack`;
   }
   return null;
@@ -78,42 +79,33 @@ function hiddenThing({ type, name, value }: Attribute): string[] {
   return [];
 }
 
-const tagOf = (value: Buffer): string => value.readUInt32LE(0).toString(16).padStart(8, '0');
+const FLAG = { hidden: 2, system: 4 } as const;
+/** More than any link or device of Interix takes: its magic number, and a path of 4,096 characters. */
+const LONGEST_SPECIAL = 8 + 2 * 4096;
 
-/** Deeper than any path that Windows takes. */
-const DEEPEST = 1024;
-
-/** The filesystem's own files, and what it keeps in its directory $Extend. */
-async function isOfSystem(record: MftRecord, volume: NtfsVolume): Promise<boolean> {
-  let number = record.base;
-  for (let depth = 0; depth < DEEPEST && number !== RECORD.root; depth++) {
-    if (number < RECORD.firstOfUsers) return true;
-    number = (await nameOf(number, volume)).parent;
-  }
-  return false;
+/**
+ * ntfs-3g takes files with the DOS attribute "system" for those of Interix: empty ones for pipes, those of one byte for
+ * sockets, and some with a magic number for links and devices. Source: ntfs_fuse_getattr() in ntfs-3g.c.
+ */
+async function specialFile({ attributes, isDirectory }: MftRecord, volume: NtfsVolume): Promise<string | null> {
+  const flags = attributes.find(({ type }) => type === ATTRIBUTE.standardInformation)?.value?.readUInt32LE(32) ?? 0;
+  if ((flags & FLAG.system) === 0 || isDirectory) return null;
+  const content = attributes.find(isContent);
+  const isElsewhere = attributes.some(({ type }) => type === ATTRIBUTE.list);
+  if (!content) return isElsewhere ? 'the attribute "system", and its content in other records' : null;
+  if (content.bytes <= 1) return flags & FLAG.hidden ? null : SPECIAL;
+  if (content.bytes > LONGEST_SPECIAL) return null;
+  return (await volume.beginningOf(content, MAGIC_WITHIN)).includes('Intx') ? SPECIAL : null;
 }
+
+const SPECIAL = 'content that drivers show as a pipe, socket, link or device';
+/** Compressed content has a few bytes in front. */
+const MAGIC_WITHIN = 16;
+
+const tagOf = (value: Buffer): string => value.readUInt32LE(0).toString(16).padStart(8, '0');
 
 async function pathOf(record: MftRecord, volume: NtfsVolume): Promise<string> {
   const names: string[] = [];
-  let number = record.base;
-  for (let depth = 0; depth < DEEPEST && number !== RECORD.root; depth++) {
-    const { name, parent } = await nameOf(number, volume);
-    names.unshift(name);
-    number = parent;
-  }
+  for await (const { name } of volume.ancestry(record.base)) names.unshift(name);
   return printable(`/${names.join('/')}`);
-}
-
-const DOS_NAME = 2;
-
-/** Files have a long name and often a short one; with many attributes, names can lie in records of their own. */
-async function nameOf(number: number, volume: NtfsVolume): Promise<{ name: string; parent: number }> {
-  const record = await volume.record(number);
-  const names = (record?.attributes ?? []).flatMap(({ type, value }) =>
-    type === ATTRIBUTE.fileName && value ? [value] : [],
-  );
-  const value = names.find((found) => found.readUInt8(65) !== DOS_NAME) ?? names[0];
-  // Unknown: what it is called is told less well, and it counts as a user's file.
-  if (!value) return { name: `(record ${number})`, parent: RECORD.root };
-  return { name: value.toString('utf16le', 66, 66 + 2 * value.readUInt8(64)), parent: value.readUIntLE(0, 6) };
 }

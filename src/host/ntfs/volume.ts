@@ -3,10 +3,15 @@ import { type FileHandle, open } from 'node:fs/promises';
 import { MiB } from '../../lib/units.ts';
 import { ATTRIBUTE, type Attribute, type MftRecord, NtfsDamage, type Run, readRecord, referenceAt } from './records.ts';
 
-/** Numbers of records that have a meaning. */
-export const RECORD = { mft: 0, logFile: 2, volume: 3, root: 5, extend: 11, firstOfUsers: 24 } as const;
+/** Numbers of records that have a meaning. Windows leaves 16 to 23 free, but drivers show files there. */
+export const RECORD = { mft: 0, logFile: 2, volume: 3, root: 5, firstOfUsers: 16 } as const;
 
 const BOOT_BYTES = 512;
+
+/** Deeper than any path that Windows takes. */
+const DEEPEST = 1024;
+
+const DOS_NAME = 2;
 
 export class NtfsVolume implements AsyncDisposable {
   readonly #file: FileHandle;
@@ -62,6 +67,34 @@ export class NtfsVolume implements AsyncDisposable {
   /** @returns `null` for one that is not in use. */
   async record(number: number): Promise<MftRecord | null> {
     return readRecord(await this.#read(this.#mft, number * this.#recordBytes, this.#recordBytes), number);
+  }
+
+  /** The filesystem's own files, and what it keeps in its directory $Extend. */
+  async isOfSystem(number: number): Promise<boolean> {
+    for await (const { at } of this.ancestry(number)) if (at < RECORD.firstOfUsers) return true;
+    return false;
+  }
+
+  /** A file, the directory that it is in, and so on, without the root. */
+  async *ancestry(number: number): AsyncGenerator<{ at: number; name: string }> {
+    let at = number;
+    for (let depth = 0; depth < DEEPEST && at !== RECORD.root; depth++) {
+      const { name, parent } = await this.#nameOf(at);
+      yield { at, name };
+      at = parent;
+    }
+  }
+
+  /** Files have a long name and often a short one; with many attributes, names can lie in records of their own. */
+  async #nameOf(number: number): Promise<{ name: string; parent: number }> {
+    const record = await this.record(number);
+    const names = (record?.attributes ?? []).flatMap(({ type, value }) =>
+      type === ATTRIBUTE.fileName && value ? [value] : [],
+    );
+    const value = names.find((found) => found.readUInt8(65) !== DOS_NAME) ?? names[0];
+    // Unknown: what it is called is told less well, and it counts as a user's file.
+    if (!value) return { name: `(record ${number})`, parent: RECORD.root };
+    return { name: value.toString('utf16le', 66, 66 + 2 * value.readUInt8(64)), parent: value.readUIntLE(0, 6) };
   }
 
   /** The beginning of an attribute, of which there may be less. */
