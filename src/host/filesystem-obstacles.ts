@@ -3,6 +3,7 @@
  * the device before anything is mounted: a driver is no witness of what it hides. docs/filesystems.md has the whole list.
  */
 import { open } from 'node:fs/promises';
+import { surveyFat } from './fat/survey.ts';
 import { countNames } from './ntfs/names.ts';
 import { obstacleOnNtfs } from './ntfs/survey.ts';
 
@@ -16,16 +17,19 @@ const KNOWN = new Set([
 export async function obstacleOn(type: string, device: string, signal: AbortSignal): Promise<string | null> {
   if (!KNOWN.has(type)) return `it is not known what drivers of ${type} leave out`;
   if (type === 'ntfs') return obstacleOnNtfs(device, signal);
+  if (type === 'vfat') return (await surveyFat(device, signal)).obstacle;
   if (/^ext[234]$/.test(type)) return obstacleInExt(await readSuperblock(device));
   return null;
 }
 
 /**
- * How many names of files and directories a filesystem has, read off the device without its directories.
+ * How many names of files and directories a filesystem has, read off the device without a driver.
  * @returns `null` where that is not known.
  */
-export const namesOn = async (type: string, device: string, signal: AbortSignal): Promise<number | null> =>
-  type === 'ntfs' ? countNames(device, signal) : null;
+export async function namesOn(type: string, device: string, signal: AbortSignal): Promise<number | null> {
+  if (type === 'vfat') return (await surveyFat(device, signal)).names;
+  return type === 'ntfs' ? countNames(device, signal) : null;
+}
 
 /**
  * @param members of a tar: all names, and the root.
@@ -34,7 +38,7 @@ export const namesOn = async (type: string, device: string, signal: AbortSignal)
 export const lackOfNames = (names: number | null, members: number): string | null =>
   names === null || members === names + 1
     ? null
-    : `its file table has ${names} names of files and directories, of which its driver shows ${members - 1}`;
+    : `it has ${names} names of files and directories, of which its driver shows ${members - 1}`;
 
 const SUPERBLOCK_AT = 1024;
 

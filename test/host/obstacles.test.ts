@@ -1,6 +1,6 @@
 /** What filesystems hold that their drivers do not show is read off the disk itself. */
 import assert from 'node:assert/strict';
-import { linkSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { linkSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
@@ -151,3 +151,41 @@ test('ext: encrypted directories and damage that is known of; filesystems that n
   assert.match((await obstacleOn('ext4', image, signal)) ?? '', /marked as damaged/);
   assert.match((await obstacleOn('hfsplus', image, signal)) ?? '', /not known what drivers of hfsplus leave out/);
 });
+
+for (const bits of [12, 16, 32] as const) {
+  test(`FAT${bits}: names are counted without a driver; damage and what drivers show each in its own way`, async (t) => {
+    const image = join(temporaryDirectory(t), 'disk.img');
+    const letter = join(temporaryDirectory(t), 'letter');
+    writeFileSync(letter, 'x');
+    await run(['truncate', '--size', bits === 12 ? '4M' : '40M', image]);
+    await run(['mkfs.vfat', '-F', `${bits}`, '-s', bits === 32 ? '1' : '4', '-n', 'LABEL', image]);
+    await run(['mmd', '-i', image, '::/SUB', '::/SUB/a directory with a long name']);
+    const names = Array.from({ length: 99 }, (_none, number) => `${number} of a hundred`);
+    const put = (name: string) => run(['mcopy', '-i', image, letter, `::/SUB/${name}`]);
+    for (const name of names) await put(name);
+    await run(['mdel', '-i', image, '::/SUB/7 of a hundred']);
+    await put('PLAIN');
+    const obstacle = async () => (await obstacleOn('vfat', image, signal)) ?? '';
+    assert.equal(await obstacle(), '');
+    assert.equal(await namesOn('vfat', image, signal), 2 + 98 + 1);
+
+    const whole = readFileSync(image);
+    const at = whole.indexOf('PLAIN      ', 0, 'latin1');
+    const cluster = whole.readUInt16LE(whole.indexOf('SUB        \x10', 0, 'latin1') + 26);
+    const table = whole.readUInt16LE(14) * whole.readUInt16LE(11);
+    const change = (position: number, bytes: number[]) => {
+      const changed = Buffer.from(whole);
+      Buffer.from(bytes).copy(changed, position);
+      writeFileSync(image, changed);
+    };
+    change(at + 11, [0x60]);
+    assert.match(await obstacle(), /^PLAIN has attributes for which some drivers leave it out/);
+    change(at + 1, [0x20]);
+    assert.match(await obstacle(), /^P AIN has a blank in its short name/);
+    change(at, [0x84]);
+    assert.match(await obstacle(), /has a name in a code page that the disk does not tell/);
+    change(table + Math.floor((cluster * bits) / 8), bits === 12 ? [0x01, 0x10] : [1, 0, 0, 0].slice(0, bits / 8));
+    assert.match(await obstacle(), /its directories cannot be read: a directory leads to no cluster/);
+    assert.equal(await namesOn('vfat', image, signal), null);
+  });
+}

@@ -1,0 +1,99 @@
+/**
+ * What drivers of FAT do not show, or show each in its own way. grub-mount ends a directory where it cannot read on, and
+ * says nothing of it; so the names are counted here, without a driver.
+ */
+import { printable } from '../../lib/printable.ts';
+import { ENTRY_BYTES, FatDamage, FatVolume } from './volume.ts';
+
+export interface FatSurvey {
+  /** Why the files alone would not be all that is there; else `null`. */
+  obstacle: string | null;
+  /** Names of files and directories; `null` where they cannot be counted. */
+  names: number | null;
+}
+
+export async function surveyFat(device: string, signal: AbortSignal): Promise<FatSurvey> {
+  try {
+    await using volume = await FatVolume.open(device);
+    return await lookThrough(volume, signal);
+  } catch (error) {
+    signal.throwIfAborted();
+    if (error instanceof FatDamage) return damaged(error.message);
+    if (error instanceof RangeError) return damaged('a table ends too early');
+    throw error;
+  }
+}
+
+async function lookThrough(volume: FatVolume, signal: AbortSignal): Promise<FatSurvey> {
+  const found: FatSurvey & { names: number } = { obstacle: null, names: 0 };
+  const directories = new Set([0]);
+  for (const directory of directories) {
+    signal.throwIfAborted();
+    for (const entry of entriesOf(await volume.directory(directory))) {
+      found.names++;
+      found.obstacle ??= peculiarityOf(entry);
+      if (!entry.isDirectory) continue;
+      const first = volume.bits === 32 ? entry.first : entry.first & 0xffff;
+      if (directories.has(first)) throw new FatDamage('a directory is in two places');
+      directories.add(first);
+    }
+  }
+  return found;
+}
+
+const damaged = (why: string): FatSurvey => ({ obstacle: `its directories cannot be read: ${why}`, names: null });
+
+interface Entry {
+  /** Eight characters and three, in the code page of who wrote them. */
+  short: Buffer;
+  /** `null` without one. */
+  long: string | null;
+  attributes: number;
+  first: number;
+  isDirectory: boolean;
+}
+
+const ATTRIBUTE = { label: 0x08, directory: 0x10, unknown: 0xc0, partOfLongName: 0x0f } as const;
+const [END, DELETED, DOT] = [0x00, 0xe5, 0x2e];
+
+function* entriesOf(directory: Buffer): Generator<Entry> {
+  let parts: Buffer[] = [];
+  for (let at = 0; at + ENTRY_BYTES <= directory.length; at += ENTRY_BYTES) {
+    const bytes = directory.subarray(at, at + ENTRY_BYTES);
+    const [lead, attributes] = [bytes.readUInt8(0), bytes.readUInt8(11)];
+    if (lead === END) return;
+    const isPart = (attributes & 0x3f) === ATTRIBUTE.partOfLongName && lead !== DELETED;
+    if (isPart) {
+      parts.unshift(bytes);
+      continue;
+    }
+    const short = bytes.subarray(0, 11);
+    const long = longName(parts, short);
+    parts = [];
+    if (lead === DELETED || lead === DOT || attributes & ATTRIBUTE.label) continue;
+    const first = bytes.readUInt16LE(20) * 0x10000 + bytes.readUInt16LE(26);
+    yield { short, long, attributes, first, isDirectory: (attributes & ATTRIBUTE.directory) !== 0 };
+  }
+}
+
+/** @param parts of 13 characters each, in order. @returns `null` where they are not of this entry. */
+function longName(parts: readonly Buffer[], short: Buffer): string | null {
+  const sum = short.reduce((before, byte) => (((before & 1) << 7) + (before >> 1) + byte) & 0xff, 0);
+  if (parts.length === 0 || parts.some((part) => part.readUInt8(13) !== sum)) return null;
+  const pieces = parts.flatMap((part) => [part.subarray(1, 11), part.subarray(14, 26), part.subarray(28, 32)]);
+  const text = Buffer.concat(pieces).toString('utf16le');
+  const end = text.indexOf('\0');
+  return end < 0 ? text : text.slice(0, end);
+}
+
+function peculiarityOf({ short, long, attributes }: Entry): string | null {
+  const name = printable(long ?? short.toString('latin1').trimEnd());
+  if (attributes & ATTRIBUTE.unknown) return `${name} has attributes for which some drivers leave it out`;
+  if (long !== null) return long.isWellFormed() ? null : `${name} has a name that is not valid Unicode`;
+  if (short.some((byte) => byte < 0x20 || byte > 0x7e))
+    return `${name} has a name in a code page that the disk does not tell`;
+  const [stem, extension] = [short.toString('latin1', 0, 8), short.toString('latin1', 8)];
+  return [stem, extension].some((part) => part.trimEnd().includes(' '))
+    ? `${name} has a blank in its short name, where some drivers end it`
+    : null;
+}

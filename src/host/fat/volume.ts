@@ -1,0 +1,106 @@
+/** A FAT filesystem, read off its device: its directories, and where their pieces are. */
+import { type FileHandle, open } from 'node:fs/promises';
+import { MiB } from '../../lib/units.ts';
+import { fatGeometry } from '../superblocks/boot-sectors.ts';
+
+/** What cannot be read as FAT. */
+export class FatDamage extends Error {}
+
+/** Of a table: enough for 16 million clusters. */
+const LONGEST_TABLE = 64 * MiB;
+
+export const ENTRY_BYTES = 32;
+
+/** Source: "FAT: General Overview of On-Disk Format" 1.03 of Microsoft. */
+export class FatVolume implements AsyncDisposable {
+  readonly #file: FileHandle;
+  readonly #clusterBytes: number;
+  readonly #rootAt: number;
+  readonly #rootBytes: number;
+  readonly #rootCluster: number;
+  readonly #dataAt: number;
+  readonly #clusters: number;
+  readonly bits: number;
+  #table: Buffer = Buffer.alloc(0);
+
+  private constructor(file: FileHandle, boot: Buffer) {
+    const made = fatGeometry(boot);
+    if (!made?.made) throw new FatDamage('its boot sector is none of FAT');
+    const field = (name: string): number => Number(made.made?.[name] ?? 0);
+    const sectorBytes = field('sectorBytes');
+    this.#file = file;
+    this.bits = Number(made.features[0]?.slice('FAT'.length));
+    this.#clusterBytes = made.blockBytes ?? 0;
+    this.#rootAt = (field('reservedSectors') + field('tables') * field('tableSectors')) * sectorBytes;
+    this.#rootBytes = field('rootEntries') * ENTRY_BYTES;
+    this.#rootCluster = this.bits === 32 ? boot.readUInt32LE(44) : 0;
+    this.#dataAt = this.#rootAt + Math.ceil(this.#rootBytes / sectorBytes) * sectorBytes;
+    this.#clusters = Math.floor((field('sectors') * sectorBytes - this.#dataAt) / this.#clusterBytes);
+  }
+
+  /** @throws FatDamage */
+  static async open(device: string): Promise<FatVolume> {
+    const file = await open(device, 'r');
+    try {
+      const boot = Buffer.alloc(512);
+      await file.read(boot, 0, boot.length, 0);
+      const volume = new FatVolume(file, boot);
+      await volume.#readTable(boot);
+      return volume;
+    } catch (error) {
+      await file.close();
+      throw error;
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#file.close();
+  }
+
+  /** All of a directory. @param first its first cluster; 0 is the root. */
+  async directory(first: number): Promise<Buffer> {
+    const cluster = first === 0 ? this.#rootCluster : first;
+    if (cluster === 0) return this.#read(this.#rootAt, this.#rootBytes);
+    const pieces: Buffer[] = [];
+    for (const at of this.#chain(cluster))
+      pieces.push(await this.#read(this.#dataAt + (at - 2) * this.#clusterBytes, this.#clusterBytes));
+    return Buffer.concat(pieces);
+  }
+
+  *#chain(first: number): Generator<number> {
+    let cluster = first;
+    for (let length = 0; cluster < this.#endMark; length++) {
+      if (cluster < 2 || cluster >= this.#clusters + 2) throw new FatDamage('a directory leads to no cluster');
+      // Directories have 2 MiB at the most.
+      if (length * this.#clusterBytes > LONGEST_DIRECTORY) throw new FatDamage('a directory does not end');
+      yield cluster;
+      cluster = this.#next(cluster);
+    }
+  }
+
+  get #endMark(): number {
+    return this.bits === 32 ? 0x0ffffff8 : 2 ** this.bits - 8;
+  }
+
+  #next(cluster: number): number {
+    if (this.bits === 32) return this.#table.readUInt32LE(4 * cluster) & 0x0fffffff;
+    if (this.bits === 16) return this.#table.readUInt16LE(2 * cluster);
+    const pair = this.#table.readUInt16LE(cluster + (cluster >> 1));
+    return cluster % 2 === 0 ? pair & 0xfff : pair >> 4;
+  }
+
+  async #readTable(boot: Buffer): Promise<void> {
+    const sectorBytes = boot.readUInt16LE(11);
+    const sectors = boot.readUInt16LE(22) || boot.readUInt32LE(36);
+    if (sectors * sectorBytes > LONGEST_TABLE) throw new FatDamage('it is larger than can be looked through');
+    this.#table = await this.#read(boot.readUInt16LE(14) * sectorBytes, sectors * sectorBytes);
+  }
+
+  async #read(position: number, length: number): Promise<Buffer> {
+    const { buffer, bytesRead } = await this.#file.read(Buffer.alloc(length), 0, length, position);
+    if (bytesRead < length) throw new FatDamage('it reaches beyond the end of the device');
+    return buffer;
+  }
+}
+
+const LONGEST_DIRECTORY = 2 * MiB;
