@@ -93,6 +93,17 @@ test('NTFS: streams, reparse points and a journal that was not replayed, whereve
   assert.match((await obstacle()) ?? '', /file table cannot be read: record 40 is marked as damaged/);
 });
 
+test('NTFS with clusters of any size is read', async (t) => {
+  const image = join(temporaryDirectory(t), 'disk.img');
+  for (const clusterBytes of [512, 65_536, 262_144, 2_097_152]) {
+    await run(['truncate', '--size', '0', image]);
+    await run(['truncate', '--size', '128M', image]);
+    await run(['mkntfs', '--force', '--quick', '--quiet', '--cluster-size', `${clusterBytes}`, image]);
+    assert.equal(await obstacleOn('ntfs', image, signal), null, `${clusterBytes}`);
+    assert.equal(await namesOn('ntfs', image, signal), 0);
+  }
+});
+
 test('the journal of NTFS is clean when it is empty, or says so in its later restart page', () => {
   const empty = Buffer.alloc(8192, 0xff);
   assert.ok(isJournalClean(empty));

@@ -1,6 +1,7 @@
 /** An NTFS volume, read off its device: its master file table, and what little of its system files is needed. */
 import { type FileHandle, open } from 'node:fs/promises';
 import { MiB } from '../../lib/units.ts';
+import { sectorsPerCluster } from '../superblocks/boot-sectors.ts';
 import { ATTRIBUTE, type Attribute, type MftRecord, NtfsDamage, type Run, readRecord, referenceAt } from './records.ts';
 
 /** Numbers of records that have a meaning. Windows leaves 16 to 23 free, but drivers show files there. */
@@ -23,7 +24,7 @@ export class NtfsVolume implements AsyncDisposable {
   private constructor(file: FileHandle, boot: Buffer) {
     this.#file = file;
     const sectorBytes = boot.readUInt16LE(11);
-    this.#clusterBytes = sizeOf(boot.readInt8(13), sectorBytes);
+    this.#clusterBytes = sectorBytes * sectorsPerCluster(boot);
     this.#recordBytes = sizeOf(boot.readInt8(64), this.#clusterBytes);
     const isPossible = (bytes: number, most: number) => Number.isInteger(bytes) && bytes >= 512 && bytes <= most;
     if (boot.toString('latin1', 3, 7) !== 'NTFS' || !isPossible(this.#clusterBytes, 2 * MiB))
@@ -152,7 +153,7 @@ export class NtfsVolume implements AsyncDisposable {
   }
 }
 
-/** Sizes are numbers of units, or as a negative number the exponent of a number of bytes. */
+/** Sizes of records are numbers of units, or as a negative number the exponent of a number of bytes. */
 const sizeOf = (value: number, unit: number): number => (value > 0 ? value * unit : 2 ** -value);
 
 /** What a file contains, as opposed to its named streams. */

@@ -46,9 +46,7 @@ function bitsOf(device: Buffer, clusters: number): 12 | 16 | 32 {
 export function ntfsGeometry(device: Buffer): Geometry | null {
   if (device.length < SECTOR || device.toString('latin1', 3, 11) !== 'NTFS    ') return null;
   const sectorBytes = device.readUInt16LE(11);
-  // Above 128, it is a negative power of two.
-  const perCluster = device.readUInt8(13);
-  const clusterSectors = perCluster > 128 ? 2 ** (256 - perCluster) : perCluster;
+  const clusterSectors = sectorsPerCluster(device);
   return {
     blockBytes: sectorBytes * clusterSectors,
     inodeBytes: null,
@@ -56,4 +54,10 @@ export function ntfsGeometry(device: Buffer): Geometry | null {
     features: [],
     made: { sectorBytes, clusterSectors, sectors: Number(device.readBigUInt64LE(40)) },
   };
+}
+
+/** Above 128 it is, as a negative number, the exponent of a power of two. @param boot a boot sector of NTFS. */
+export function sectorsPerCluster(boot: Buffer): number {
+  const value = boot.readUInt8(13);
+  return value > 128 ? 2 ** (256 - value) : value;
 }
