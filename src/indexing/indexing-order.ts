@@ -23,6 +23,8 @@ export interface IndexedContent {
   members: number;
   /** Data of the files of a tar, holes left out. */
   contentBytes: number;
+  /** Why a member of a tar cannot be made anew; `null` where all can. */
+  unmakeable: string | null;
   plainBytes: number;
   /** Why there is no index, though the stream was passed on. */
   problem: string | null;

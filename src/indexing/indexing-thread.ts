@@ -25,7 +25,7 @@ async function index({ ring, order }: IndexingThreadOrder): Promise<IndexedConte
     return bytes;
   };
   const stream = new ByteStream(next);
-  let totals: TarTotals = { members: 0, contentBytes: 0 };
+  let totals: TarTotals = { members: 0, contentBytes: 0, unmakeable: null };
   let problem: string | null = null;
   try {
     if (order.layout === 'tar') totals = indexMembers(stream, order);

@@ -61,6 +61,15 @@ test('files of NTFS that no directory lists: they are kept as an image', async (
   );
 });
 
+test('names that Linux cannot make anew: the partition is an image', async (t) => {
+  const lab = await labForTest(t);
+  const populate = async (directory: string) => writeFileSync(join(directory, '長'.repeat(86)), 'x');
+  await addSnapshotOf(lab, { table: 'none', partitions: [{ content: 'ntfs', sizeMiB: 16, populate }] });
+  const done = await runMigrate(lab, ['--all', '--validate']);
+  assert.equal(done.code, 0, done.stderr);
+  assert.match(done.stderr, /raw image: .* has a name of 258 bytes, and nobody could make it anew: Linux takes 255/);
+});
+
 test('what no tar keeps is counted: in the run, the manifest, and as an exception of the comparison', async (t) => {
   const lab = await labForTest(t);
   const populate = async (directory: string) => {

@@ -8,6 +8,7 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { ByteStream } from '../../src/archive/byte-stream.ts';
 import { readMembers, TarError } from '../../src/archive/tar-reader.ts';
+import { tooLong } from '../../src/indexing/index-tar.ts';
 import { temporaryDirectory } from '../support/lab.ts';
 
 /** Hands out a buffer in pieces of any size. */
@@ -168,4 +169,11 @@ test('what is behind the end, and a tar without one', (t) => {
   assert.throws(() => readAll(Buffer.concat([tar, tar])), /data behind the end mark/);
   assert.throws(() => readAll(tar.subarray(0, 1024)), /without its end mark/);
   assert.throws(() => readAll(Buffer.alloc(0)), /without its end mark/);
+});
+
+test('names that Linux cannot make are told', () => {
+  const path = (...names: string[]) => Buffer.from(`./${names.join('/')}`);
+  assert.equal(tooLong(path('a'.repeat(255), 'b'.repeat(255), 'c')), null);
+  assert.match(tooLong(path('a', 'b'.repeat(256), 'c')) ?? '', /name of 256 bytes/);
+  assert.match(tooLong(path('長'.repeat(86))) ?? '', /name of 258 bytes/);
 });
