@@ -332,6 +332,12 @@ interface Order {
 /** Filesystems whose user-space drivers make up what is not on the disk, anew with each mount. */
 const UNSTEADY: Record<string, readonly ('mtime' | 'mode' | 'owner')[]> = { vfat: ['mtime', 'mode', 'owner'] };
 
+/**
+ * Where a snapshot was taken of a subvolume that has others in it, btrfs shows an empty directory in the place of each.
+ * Source: BTRFS_EMPTY_SUBVOL_DIR_OBJECTID in the kernel's include/uapi/linux/btrfs_tree.h.
+ */
+const MADE_UP: Record<string, number> = { btrfs: 2 };
+
 function orderOf(object: ArchivedObject, reference: Reference, directory: string): Order {
   const key = randomBytes(32);
   const logFile = join(directory, 'members');
@@ -341,8 +347,9 @@ function orderOf(object: ArchivedObject, reference: Reference, directory: string
   }
   if (reference.how !== 'tar') return { thread: reference, logFile, key };
   const { root, contentOnly, filesystem } = reference;
+  const shown = { ignore: UNSTEADY[filesystem] ?? [], madeUpInode: MADE_UP[filesystem] ?? null };
   return {
-    thread: { how: 'tar', root, contentOnly, ignore: UNSTEADY[filesystem] ?? [], key, logFile, mapper: null },
+    thread: { how: 'tar', root, contentOnly, ...shown, key, logFile, mapper: null },
     logFile,
     key,
   };

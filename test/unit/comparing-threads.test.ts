@@ -60,6 +60,7 @@ function loopsIn(directory: string): Record<string, Loop> {
     root: top,
     contentOnly: true,
     ignore: [],
+    madeUpInode: null,
     key: Buffer.alloc(32),
     logFile: join(directory, name),
     mapper: null,
