@@ -18,7 +18,8 @@ export async function obstacleOn(type: string, device: string, signal: AbortSign
   if (!KNOWN.has(type)) return `it is not known what drivers of ${type} leave out`;
   if (type === 'ntfs') return obstacleOnNtfs(device, signal);
   if (type === 'vfat') return (await surveyFat(device, signal)).obstacle;
-  if (/^ext[234]$/.test(type)) return obstacleInExt(await readSuperblock(device));
+  if (/^ext[234]$/.test(type)) return obstacleInExt(await readSuperblock(device, 1024));
+  if (type === 'btrfs') return obstacleInBtrfs(await readSuperblock(device, 65_536));
   return null;
 }
 
@@ -40,22 +41,38 @@ export const lackOfNames = (names: number | null, members: number): string | nul
     ? null
     : `it has ${names} names of files and directories, of which its driver shows ${members - 1}`;
 
-const SUPERBLOCK_AT = 1024;
-
-async function readSuperblock(device: string): Promise<Buffer> {
+async function readSuperblock(device: string, position: number): Promise<Buffer> {
   await using file = await open(device, 'r');
   const superblock = Buffer.alloc(1024);
-  await file.read(superblock, 0, superblock.length, SUPERBLOCK_AT);
+  await file.read(superblock, 0, superblock.length, position);
   return superblock;
 }
 
 /** Source: struct ext4_super_block in the kernel's fs/ext4/ext4.h. */
-const EXT = { state: 58, hasErrors: 2, incompatible: 96, encrypt: 0x10000 } as const;
+const EXT = {
+  ...{ state: 58, hasErrors: 2 },
+  ...{ compatible: 92, hasJournal: 4, journalInode: 224 },
+  ...{ incompatible: 96, encrypt: 0x10000 },
+} as const;
 
 /** Of a directory that is damaged, the driver skips what it cannot read. */
 function obstacleInExt(superblock: Buffer): string | null {
   if (superblock.readUInt16LE(EXT.state) & EXT.hasErrors) return 'it is marked as damaged: e2fsck has not repaired it';
   if (superblock.readUInt32LE(EXT.incompatible) & EXT.encrypt)
     return 'it may hold encrypted directories (feature encrypt), whose files cannot be read without their keys';
+  if (superblock.readUInt32LE(EXT.compatible) & EXT.hasJournal && superblock.readUInt32LE(EXT.journalInode) === 0)
+    return 'its journal is on another device';
   return null;
+}
+
+/** Source: `num_devices` of struct btrfs_super_block in the kernel's include/uapi/linux/btrfs_tree.h. */
+const BTRFS_DEVICES = 136;
+
+/**
+ * Whatever else is attached to this machine, and was scanned, would be read too: of another time than the snapshot, or of
+ * the machine's own filesystem. A journal would be replayed to all of them.
+ */
+function obstacleInBtrfs(superblock: Buffer): string | null {
+  const devices = superblock.readBigUInt64LE(BTRFS_DEVICES);
+  return devices === 1n ? null : `it spreads over ${devices} devices, and a snapshot has one of them`;
 }

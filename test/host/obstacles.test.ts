@@ -200,3 +200,17 @@ for (const bits of [12, 16, 32] as const) {
     assert.equal(await namesOn('vfat', image, signal), null);
   });
 }
+
+test('filesystems that are on several devices are not read, even where all of them are here', async (t) => {
+  const image = join(temporaryDirectory(t), 'disk.img');
+  await run(['truncate', '--size', '128M', image]);
+  await run(['mkfs.btrfs', '-q', '-f', image]);
+  assert.equal(await obstacleOn('btrfs', image, signal), null);
+  await writeAt(image, 65_536 + 136, Buffer.from([2]));
+  assert.match((await obstacleOn('btrfs', image, signal)) ?? '', /spreads over 2 devices/);
+
+  await run(['mke2fs', '-q', '-F', '-t', 'ext3', image]);
+  assert.equal(await obstacleOn('ext3', image, signal), null);
+  await run(['debugfs', '-w', '-R', 'set_super_value journal_inum 0', image]);
+  assert.match((await obstacleOn('ext3', image, signal)) ?? '', /journal is on another device/);
+});
