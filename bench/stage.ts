@@ -22,7 +22,16 @@ const logFile = join(directory.path, 'members');
 const order: ComparisonOrder =
   how === 'alone'
     ? { how: 'tar-alone', records: null }
-    : { how: 'tar', root, contentOnly: false, ignore: [], madeUpInode: null, key: Buffer.alloc(32), logFile, mapper: null };
+    : {
+        how: 'tar',
+        root,
+        contentOnly: false,
+        ignore: [],
+        madeUpInode: null,
+        key: Buffer.alloc(32),
+        logFile,
+        mapper: null,
+      };
 const started = performance.now();
 const input = openSync(object, 'r');
 const { signal } = new AbortController();

@@ -29,7 +29,7 @@ export interface ManifestObject {
   /** Of a tar: why it cannot be given back to a volume as it was, as a sentence for people; `null`: it can. */
   volumeObstacle?: string | null;
   /** Of a tar: what it cannot keep of the filesystem; `null` where it is sealed. Not in the manifests of earlier versions. */
-  notKept?: { what: string; count: number | null }[] | null;
+  notKept?: NotKeptNote[] | null;
   plainBytes: number;
   /** SHA-256 of the plain stream in base 16, known once the object has been validated. */
   plainSha256: string | null;
@@ -75,7 +75,30 @@ export interface ManifestDisk {
   bootCode: string | null;
   /** With a table `dos`: what follows the first sector, up to the first partition; Base64. `null` where there is none. */
   bootGap?: string | null;
+  /**
+   * What its partitions and the fields above do not hold; `null` where it is sealed. It and the next one are not in the
+   * manifests of earlier versions.
+   */
+  notKept?: NotKeptNote[] | null;
+  /** Why its partition table cannot be made anew, as a sentence for people; `null`: it can, or it is sealed. */
+  volumeObstacle?: string | null;
 }
+
+export interface NotKeptNote {
+  what: string;
+  /** Of files; `null`: of all, or of what holds them. */
+  count: number | null;
+}
+
+/** What of the disk of an encrypted archive may be read by anybody. */
+export const openDisk = (disk: ManifestDisk): ManifestDisk => ({
+  ...disk,
+  partitionTable: null,
+  bootCode: null,
+  bootGap: null,
+  notKept: null,
+  volumeObstacle: null,
+});
 
 /** What of an encrypted object may be read by anybody: no more than its own metadata show. */
 export const openFacts = (object: ManifestObject): ManifestObject => ({
@@ -173,7 +196,7 @@ export function decodeManifest(body: Buffer, key: string, snapshotId: string): M
     refuse('its objects are damaged', 'migrate the snapshot again with --replace');
   if (!isSnapshotNote(manifest.snapshot))
     refuse('what it says of the snapshot is damaged', 'migrate the snapshot again with --replace');
-  if (!isRecord(manifest.disk) || !isRecordedList(manifest.recorded ?? []))
+  if (!isDisk(manifest.disk) || !isRecordedList(manifest.recorded ?? []))
     refuse('its description of the disk is damaged', 'migrate the snapshot again with --replace');
   const contradiction = contradictionIn(manifest);
   if (contradiction !== null)
@@ -194,6 +217,9 @@ const isSnapshotNote = ({ sizeGiB, dataBytes, description, tags }: Manifest['sna
   typeof description === 'string' &&
   isRecord(tags) &&
   Object.values(tags).every((value) => typeof value === 'string');
+
+const isDisk = (disk: ManifestDisk): boolean =>
+  isRecord(disk) && isNotKeptList(disk.notKept) && isTextOrNothing(disk.volumeObstacle);
 
 const isRecordedList = (list: unknown): boolean =>
   Array.isArray(list) && list.every((entry) => isRecord(entry) && isPartition(entry.partition));

@@ -1,5 +1,4 @@
 /** Filesystems made anew, as they were: with their UUIDs, labels and features. */
-import { closeSync, ftruncateSync, openSync } from 'node:fs';
 import { join } from 'node:path';
 import { SnapError } from '../errors.ts';
 import { minutes } from '../lib/clock.ts';
@@ -16,6 +15,7 @@ import {
   type WantedFilesystem,
   xfsWays,
 } from './filesystem-options.ts';
+import { makeSparse } from './sparse-file.ts';
 
 export type { WantedFilesystem };
 
@@ -89,18 +89,6 @@ export async function tryMakingFilesystem(bytes: number, wanted: WantedFilesyste
   using directory = temporaryDirectory();
   const file = join(directory.path, 'filesystem');
   if (makeSparse(file, bytes)) await make(maker, maker.pretend ?? [], file, wanted, signal);
-}
-
-function makeSparse(file: string, bytes: number): boolean {
-  const descriptor = openSync(file, 'wx', 0o600);
-  try {
-    ftruncateSync(descriptor, bytes);
-    return true;
-  } catch {
-    return false;
-  } finally {
-    closeSync(descriptor);
-  }
 }
 
 /** The first way that the program takes. What it says to the first one is the reason. */

@@ -1,8 +1,11 @@
 /** A partition table made anew, from what `sfdisk --json` said of the old one. */
 import { open } from 'node:fs/promises';
+import { join } from 'node:path';
 import { SnapError } from '../errors.ts';
+import { temporaryDirectory } from '../lib/temporary-files.ts';
 import { runTool, ToolError } from '../transfer/process.ts';
 import { isExtended, type Partition, readPartitionTable } from './partition-table.ts';
+import { makeSparse } from './sparse-file.ts';
 
 export interface TablePlan {
   label: 'dos' | 'gpt';
@@ -101,6 +104,18 @@ export async function makeTable(device: string, plan: TablePlan, signal: AbortSi
   throw new SnapError('TARGET', `sfdisk made another partition table on ${device} than it was told to`, {
     hint: 'a newer sfdisk (util-linux) may know how',
   });
+}
+
+/**
+ * Whether sfdisk makes the table: it reads more than it writes, such as partitions that overlap. Tried on a sparse file,
+ * which is removed again; where no file can be that large, nothing is tried.
+ * @param diskBytes of the disk that it is for.
+ * @throws SnapError `TARGET`
+ */
+export async function tryMakingTable(plan: TablePlan, diskBytes: number, signal: AbortSignal): Promise<void> {
+  using directory = temporaryDirectory();
+  const file = join(directory.path, 'disk');
+  if (makeSparse(file, diskBytes)) await makeTable(file, plan, signal);
 }
 
 const describe = (partitions: readonly Partition[]): string =>

@@ -8,12 +8,9 @@ import { createInterface } from 'node:readline';
 import { SnapError } from '../errors.ts';
 import { startPipeline } from '../transfer/pipeline.ts';
 import { runTool, ToolError } from '../transfer/process.ts';
-
-export interface NotKept {
-  what: string;
-  /** Of how many files or directories; `null` where all of them have it, or it is the filesystem's own. */
-  count: number | null;
-}
+import type { NotKept } from './not-kept-note.ts';
+import { notKeptAround } from './outside-filesystem.ts';
+import { BOOT_CODE_BYTES } from './partition-table.ts';
 
 const WINDOWS = 'DOS attributes, short names and times of creation';
 
@@ -26,8 +23,25 @@ const ALWAYS: Record<string, string> = {
 
 const WITH_FLAGS = new Set(['ext2', 'ext3', 'ext4', 'xfs', 'btrfs', 'reiserfs', 'jfs']);
 
-/** @param root where it is mounted. */
-export async function notKeptOf(type: string, device: string, root: string, signal: AbortSignal): Promise<NotKept[]> {
+export interface MountedFilesystem {
+  /** As blkid calls it. */
+  type: string;
+  device: string;
+  /** Where it is mounted. */
+  root: string;
+  /** `null`: it has the whole disk, the first bytes of which are in the manifest. */
+  partition: number | null;
+}
+
+export async function notKeptOf(filesystem: MountedFilesystem, signal: AbortSignal): Promise<NotKept[]> {
+  const { type, device, partition } = filesystem;
+  // What is at the beginning of a disk is given back to ext alone.
+  const keptBytes = partition === null && type.startsWith('ext') ? BOOT_CODE_BYTES : 0;
+  const around = await notKeptAround(type, device, keptBytes, signal);
+  return [...(await notKeptInside(filesystem, signal)), ...around];
+}
+
+async function notKeptInside({ type, device, root }: MountedFilesystem, signal: AbortSignal): Promise<NotKept[]> {
   const always = ALWAYS[type];
   if (always !== undefined) return [{ what: always, count: null }];
   if (!WITH_FLAGS.has(type)) return [];

@@ -41,12 +41,13 @@ interface SfdiskTable {
   partitions?: { node: string; start: number; size: number; type: string }[];
 }
 
-const BOOT_CODE_BYTES = 446;
+/** Of the first sector; what follows is the table of partitions. */
+export const BOOT_CODE_BYTES = 446;
 
 const SECTOR = 512;
 
 /** Boot loaders need some ten KiB; what lies farther from the beginning of the disk is not theirs. */
-const LONGEST_GAP = 1024 * 1024 - SECTOR;
+export const LONGEST_GAP = 1024 * 1024 - SECTOR;
 
 /** Types of MBR partitions that only contain others. */
 const EXTENDED = new Set(['5', 'f', '85']);
@@ -75,9 +76,13 @@ export async function readPartitionTable(device: string, signal: AbortSignal): P
   if (json === null || labelOf(json) !== kind)
     return { ...none, doubt: none.doubt ?? `sfdisk cannot read its partition table (${kind})` };
   const apart = await takeApart(device, kind, json);
-  const doubt = none.doubt ?? poolOf(apart.partitions) ?? (await hybridOf(device, kind));
+  const doubt =
+    none.doubt ?? poolOf(apart.partitions) ?? (await hybridOf(device, kind)) ?? emptinessOf(kind, apart.partitions);
   return { ...none, kind, ...apart, doubt };
 }
+
+const emptinessOf = (kind: string, { length }: readonly Partition[]): string | null =>
+  length === 0 ? `its partition table (${kind}) is empty` : null;
 
 const DYNAMIC_DISK = 'a dynamic disk of Windows (LDM)';
 

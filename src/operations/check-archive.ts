@@ -5,6 +5,8 @@ import { lackOfNames, namesOn, obstacleOn } from '../host/filesystem-obstacles.t
 import { contradictionOf, probe } from '../host/filesystems.ts';
 import { mountReadOnly } from '../host/mounts.ts';
 import { notKeptOf } from '../host/not-kept.ts';
+import type { NotKept } from '../host/not-kept-note.ts';
+import { notKeptOutside } from '../host/outside-partitions.ts';
 import { openPartition } from '../host/partition-device.ts';
 import { monotonic } from '../lib/clock.ts';
 import { checkIndex, withIndex } from './check-index.ts';
@@ -23,6 +25,8 @@ export interface CheckOrder {
   /** `null` where there is none, or none yet. */
   manifest: Archive['manifest'];
   disk: Disk;
+  /** What is known not to be kept of the disk by its partitions; where nobody has noted it, it is looked for. */
+  notKept?: readonly NotKept[];
   /** Of the archives. */
   prefix: string;
   mountPoint: string;
@@ -43,16 +47,34 @@ export async function checkArchive(order: CheckOrder, services: CheckServices): 
   const missing = await missingPartitions(order.objects, order.disk, services.signal);
   const described = await compareDescription(order, services);
   const compared = order.contentOnly ? 'content' : 'everything';
-  tellOfCheck(order.snapshotId, compared, checks, [...missing, ...described], (monotonic() - started) / 1000, services);
+  const found = { checks, missing: [...missing, ...described], notKept: await notKeptOfDisk(order, services) };
+  tellOfCheck(order.snapshotId, compared, found, (monotonic() - started) / 1000, services);
   return checks;
+}
+
+/** The image of a disk has all of it. */
+async function notKeptOfDisk(
+  { objects, manifest, disk, ...order }: CheckOrder,
+  { signal }: CheckServices,
+): Promise<readonly NotKept[]> {
+  if (objects.some(({ layout, partition }) => layout === 'image' && partition === null)) return [];
+  const noted = order.notKept ?? manifest?.content.disk.notKept;
+  return noted ?? (await notKeptOutside(disk.device.path, disk.table, signal));
+}
+
+export interface Checked {
+  checks: readonly ObjectCheck[];
+  /** What the archive has not, or has wrong, besides. */
+  missing: readonly Difference[];
+  /** Of the disk. */
+  notKept: readonly NotKept[];
 }
 
 /** @throws SnapError `DIFFERS` */
 export function tellOfCheck(
   snapshot: string,
   compared: 'everything' | 'content' | 'archive-only',
-  checks: readonly ObjectCheck[],
-  missing: readonly Difference[],
+  { checks, missing, notKept: ofDisk }: Checked,
   seconds: number,
   { host }: CheckServices,
 ): void {
@@ -62,7 +84,7 @@ export function tellOfCheck(
     code: 'snapshot.validated',
     snapshot,
     compared,
-    except: [...new Set(checks.flatMap(({ notKept }) => notKept.map(describeNotKept)))],
+    except: [...new Set([...checks.flatMap(({ notKept }) => notKept), ...ofDisk].map(describeNotKept))],
     objects: checks.map(({ key }) => key),
     members: sum(({ members }) => members),
     files: sum(({ files }) => files),
@@ -113,7 +135,8 @@ async function checkOnDevice(
   const { path: mountPoint, helper } = mount;
   host.notify({ code: 'partition.mounted', snapshot: snapshotId, partition, filesystem, mountPoint, helper });
   const reference: Reference = { how: 'tar', root: mountPoint, contentOnly, filesystem };
-  const notKept = object.facts?.notKept ?? (await notKeptOf(filesystem, device, mountPoint, signal));
+  const notKept =
+    object.facts?.notKept ?? (await notKeptOf({ type: filesystem, device, root: mountPoint, partition }, signal));
   const check = { ...(await checkObject(object, snapshotId, reference, services)), notKept };
   const isSame = hidden === null && check.differenceCount === 0;
   const unseen = isSame ? lackOfNames(await namesOn(filesystem, device, signal), check.members) : hidden;

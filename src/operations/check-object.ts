@@ -13,7 +13,7 @@ import type { FilesTarget, LeftOut } from '../compare/tar-to-files.ts';
 import { SnapError } from '../errors.ts';
 import type { Host } from '../events.ts';
 import { startExtentMapper } from '../host/extent-mapper.ts';
-import type { NotKept } from '../host/not-kept.ts';
+import type { NotKept } from '../host/not-kept-note.ts';
 import { monotonic } from '../lib/clock.ts';
 import { decodeCrc32 } from '../lib/crc32.ts';
 import { temporaryDirectory } from '../lib/temporary-files.ts';
@@ -23,6 +23,8 @@ import { compareXattrs } from './compare-xattrs.ts';
 import { type Compare, type Decoder, decodeByPrograms, decodeInThreads, inThreads } from './decoders.ts';
 import { decryptIndex } from './decrypt-index.ts';
 import type { ArchivedObject } from './find-archive.ts';
+
+import { madeUpBy } from './made-up.ts';
 
 export interface CheckServices {
   store: ArchiveStore;
@@ -329,15 +331,6 @@ interface Order {
   key: Buffer;
 }
 
-/** Filesystems whose user-space drivers make up what is not on the disk, anew with each mount. */
-const UNSTEADY: Record<string, readonly ('mtime' | 'mode' | 'owner')[]> = { vfat: ['mtime', 'mode', 'owner'] };
-
-/**
- * Where a snapshot was taken of a subvolume that has others in it, btrfs shows an empty directory in the place of each.
- * Source: BTRFS_EMPTY_SUBVOL_DIR_OBJECTID in the kernel's include/uapi/linux/btrfs_tree.h.
- */
-const MADE_UP: Record<string, number> = { btrfs: 2 };
-
 function orderOf(object: ArchivedObject, reference: Reference, directory: string): Order {
   const key = randomBytes(32);
   const logFile = join(directory, 'members');
@@ -347,9 +340,8 @@ function orderOf(object: ArchivedObject, reference: Reference, directory: string
   }
   if (reference.how !== 'tar') return { thread: reference, logFile, key };
   const { root, contentOnly, filesystem } = reference;
-  const shown = { ignore: UNSTEADY[filesystem] ?? [], madeUpInode: MADE_UP[filesystem] ?? null };
   return {
-    thread: { how: 'tar', root, contentOnly, ...shown, key, logFile, mapper: null },
+    thread: { how: 'tar', root, contentOnly, ...madeUpBy(filesystem), key, logFile, mapper: null },
     logFile,
     key,
   };

@@ -1,6 +1,13 @@
 /** The last write of an archive, which makes it one. */
 import { manifestKey } from '../archive/key.ts';
-import { encodeManifest, MANIFEST_FORMAT, type Manifest, manifestSnapshot, openFacts } from '../archive/manifest.ts';
+import {
+  encodeManifest,
+  MANIFEST_FORMAT,
+  type Manifest,
+  manifestSnapshot,
+  openDisk,
+  openFacts,
+} from '../archive/manifest.ts';
 import { objectMetadata } from '../archive/metadata.ts';
 import { objectTags } from '../archive/tags.ts';
 import { now } from '../lib/clock.ts';
@@ -40,6 +47,8 @@ async function buildManifest(migration: Migration, harvest: Harvest): Promise<Ma
       bootCode: harvest.table.bootCode.toString('base64'),
       // An image has it anyway.
       bootGap: settings.layout === 'tar' ? (harvest.table.bootGap?.toString('base64') ?? null) : null,
+      notKept: harvest.notKept,
+      volumeObstacle: harvest.volumeObstacle,
     },
     objects: harvest.objects,
     recorded: harvest.recorded,
@@ -61,7 +70,7 @@ async function sealManifest(open: Manifest, { settings, snapshot, signal }: Migr
   return {
     ...open,
     snapshot: { ...open.snapshot, tags: objectTags(snapshot.tags, settings.tagKey).tags },
-    disk: { ...open.disk, partitionTable: null, bootCode: null, bootGap: null },
+    disk: openDisk(open.disk),
     objects: open.objects.map(openFacts),
     recorded: open.recorded.map((partition) => ({ ...partition, uuid: null, label: null })),
     sealed: sealed.toString('base64'),

@@ -16,6 +16,7 @@ import { lackOfNames, namesOn, obstacleOn } from '../host/filesystem-obstacles.t
 import { type Probe, probe, treatmentOf } from '../host/filesystems.ts';
 import { kernelErrors } from '../host/kernel-errors.ts';
 import { mountReadOnly } from '../host/mounts.ts';
+import { notKeptOutside } from '../host/outside-partitions.ts';
 import { openPartition } from '../host/partition-device.ts';
 import { now } from '../lib/clock.ts';
 import { cleanupSignal } from '../lib/disposal.ts';
@@ -28,7 +29,7 @@ import { commitIndex } from './commit-index.ts';
 import { commitManifest } from './commit-manifest.ts';
 import { archiveName, FreshDiskNeeded, type Harvest, type Migration } from './migration.ts';
 import { mountDirectory } from './mount-directory.ts';
-import { countingNotKept } from './note-not-kept.ts';
+import { countingNotKept, tellNotKept } from './note-not-kept.ts';
 import type { Content } from './object-order.ts';
 import { MigrationProgress } from './progress.ts';
 import { readDisk } from './read-disk.ts';
@@ -38,7 +39,7 @@ import { beginState, revertState, VALIDATED } from './state-tag.ts';
 import { storeObject } from './store-object.ts';
 import { StreamIndex } from './stream-index.ts';
 import { validateStored } from './validate-stored.ts';
-import { noteObstacle, type Space } from './volume-obstacle.ts';
+import { noteObstacle, noteTableObstacle, type Space } from './volume-obstacle.ts';
 
 /**
  * Tags `migrating`, reads the disk, stores its objects, then the manifest, and tags `migrated`. On any failure the tag
@@ -111,7 +112,7 @@ async function archiveFrom(source: Source, migration: Migration, onComplete: () 
 async function archiveDirectly(migration: Migration, onComplete: () => Promise<void>): Promise<void> {
   const { snapshot, settings, services, signal } = migration;
   const disk = await readDiskEnds(snapshot, services, signal);
-  const harvest: Harvest = { ...disk, source: 'direct', proof: null, objects: [], recorded: [], validatedAt: null };
+  const harvest: Harvest = { ...disk, source: 'direct', proof: null, ...nothingYet() };
   const bytes = disk.device.size;
   const index = new BlockIndexWriter({ snapshot: snapshot.id, bytes, blockBytes: BLOCK_BYTES });
   const blocks = imageOf(snapshot, settings, services, index);
@@ -128,6 +129,14 @@ async function archiveDirectly(migration: Migration, onComplete: () => Promise<v
   await onComplete();
 }
 
+const nothingYet = (): Pick<Harvest, 'objects' | 'recorded' | 'notKept' | 'volumeObstacle' | 'validatedAt'> => ({
+  objects: [],
+  recorded: [],
+  notKept: [],
+  volumeObstacle: null,
+  validatedAt: null,
+});
+
 async function archiveDisk(
   migration: Migration,
   source: Source,
@@ -136,7 +145,7 @@ async function archiveDisk(
 ): Promise<void> {
   const { snapshot, settings, services, signal } = migration;
   const disk = await readDisk(snapshot.id, device, services.host, signal);
-  const harvest: Harvest = { ...disk, source, proof, objects: [], recorded: [], validatedAt: null };
+  const harvest: Harvest = { ...disk, source, proof, ...nothingYet() };
   if (settings.layout === 'image') await storeDisk(migration, harvest);
   else await storePartitions(migration, harvest);
   if (settings.validate) await validateHarvest(migration, harvest);
@@ -149,7 +158,8 @@ async function archiveDisk(
 /** Everything read back and compared while the volume is still here. @throws SnapError `DIFFERS` */
 async function validateHarvest({ snapshot, settings, services, signal }: Migration, harvest: Harvest): Promise<void> {
   const objects = harvest.objects.map((facts) => ({ ...facts, facts }));
-  const order = { ...settings, snapshotId: snapshot.id, objects, manifest: null, disk: harvest };
+  const { notKept } = harvest;
+  const order = { ...settings, snapshotId: snapshot.id, objects, manifest: null, disk: harvest, notKept };
   const reading = { streams: settings.uploadStreams, sessionKey: null, contentOnly: false };
   const checks = await checkArchive({ ...order, ...reading }, { ...services, ...reading, signal });
   for (const [index, object] of harvest.objects.entries()) {
@@ -184,6 +194,7 @@ async function storePartitions(migration: Migration, harvest: Harvest): Promise<
     await storePartition(migration, harvest, null, device.path, device.size);
     return;
   }
+  await noteTable(migration, harvest);
   const most = settings.partitionsAtOnce;
   await inParallel(table.partitions, most, migration.signal, async (partition, signal) => {
     await using opened = await openPartition(device.path, partition, signal);
@@ -191,6 +202,14 @@ async function storePartitions(migration: Migration, harvest: Harvest): Promise<
   });
   harvest.objects.sort(byPartition);
   harvest.recorded.sort(byPartition);
+}
+
+/** What the partitions and the manifest do not hold of the disk, and whether a new one can be partitioned like it. */
+async function noteTable(migration: Migration, harvest: Harvest): Promise<void> {
+  const { device, table } = harvest;
+  harvest.notKept = await notKeptOutside(device.path, table, migration.signal);
+  tellNotKept(null, harvest.notKept, '--dd keeps everything', migration);
+  harvest.volumeObstacle = await noteTableObstacle(harvest, migration);
 }
 
 const BEYOND_END = 'it begins beyond the end of the disk';
@@ -284,7 +303,7 @@ async function storeFiles(
       return members === null ? null : lackOfNames(names, members);
     };
     const content: Content = { layout: 'tar', directory: mount.path, expectedBytes: space.usedBytes, damage };
-    const mounted = { type: filesystem, device, root: mount.path };
+    const mounted = { type: filesystem, device, root: mount.path, partition: number };
     const store = () => storeContent(migration, number, known, content);
     return await noteObstacle(await countingNotKept(mounted, migration, store), space, migration);
   } catch (error) {

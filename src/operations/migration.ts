@@ -2,6 +2,7 @@
 import type { ArchiveName } from '../archive/key.ts';
 import type { DeviceProof, ManifestObject, RecordedPartition } from '../archive/manifest.ts';
 import type { Snapshot } from '../cloud/ports.ts';
+import type { NotKept } from '../host/not-kept-note.ts';
 import type { HeldClaim } from './claims.ts';
 import type { MigrationProgress } from './progress.ts';
 import type { Disk } from './read-disk.ts';
@@ -42,6 +43,10 @@ export interface Harvest extends Disk {
   proof: DeviceProof | null;
   objects: ManifestObject[];
   recorded: RecordedPartition[];
+  /** Of the disk, by its partitions and what the manifest says of it. */
+  notKept: NotKept[];
+  /** Why its partition table cannot be made anew; `null`: it can. */
+  volumeObstacle: string | null;
   validatedAt: string | null;
 }
 

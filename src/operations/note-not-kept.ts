@@ -1,44 +1,41 @@
 /** What a tar cannot keep of a filesystem, counted while it is archived, told, and noted. */
 import type { ManifestObject } from '../archive/manifest.ts';
-import { type NotKept, notKeptOf } from '../host/not-kept.ts';
+import { type MountedFilesystem, notKeptOf } from '../host/not-kept.ts';
+import type { NotKept } from '../host/not-kept-note.ts';
 import { printable } from '../lib/printable.ts';
 import type { Migration } from './migration.ts';
 
-export interface MountedFilesystem {
-  type: string;
-  device: string;
-  root: string;
-}
-
 /** @param store archives the files; what it throws ends the count too. */
 export async function countingNotKept(
-  { type, device, root }: MountedFilesystem,
-  { snapshot, services, signal }: Migration,
+  filesystem: MountedFilesystem,
+  migration: Migration,
   store: () => Promise<ManifestObject>,
 ): Promise<ManifestObject> {
   const ended = new AbortController();
-  const counting = notKeptOf(type, device, root, AbortSignal.any([signal, ended.signal]));
+  const counting = notKeptOf(filesystem, AbortSignal.any([migration.signal, ended.signal]));
   // Awaited below in any case: nothing may look at the filesystem when it is unmounted.
   counting.catch(() => {});
   try {
     const object = await store();
     const notKept = await counting;
-    for (const { what, count } of notKept) {
-      const advice = type === 'ntfs' ? 'of a disk of Windows, --dd keeps everything' : null;
-      services.host.notify({
-        code: 'partition.not-kept',
-        snapshot: snapshot.id,
-        partition: object.partition,
-        what,
-        count,
-        advice,
-      });
-    }
+    const advice = filesystem.type === 'ntfs' ? 'of a disk of Windows, --dd keeps everything' : null;
+    tellNotKept(object.partition, notKept, advice, migration);
     return { ...object, notKept };
   } finally {
     ended.abort();
     await counting.catch(() => {});
   }
+}
+
+/** @param partition `null`: the disk. */
+export function tellNotKept(
+  partition: number | null,
+  notKept: readonly NotKept[],
+  advice: string | null,
+  { snapshot, services }: Migration,
+): void {
+  for (const { what, count } of notKept)
+    services.host.notify({ code: 'partition.not-kept', snapshot: snapshot.id, partition, what, count, advice });
 }
 
 /** `flags of chattr (of 3 files)` */

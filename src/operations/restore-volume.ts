@@ -2,7 +2,7 @@
 import { randomUUID } from 'node:crypto';
 import { SnapError } from '../errors.ts';
 import { giveLeftVolumeBack } from '../host/give-volume-back.ts';
-import { makeTable, writeBootCode } from '../host/make-table.ts';
+import { makeTable, tryMakingTable, writeBootCode } from '../host/make-table.ts';
 import { type FilledVolume, makeVolume } from '../host/new-volume.ts';
 import { openPartition } from '../host/partition-device.ts';
 import { IN_PROGRESS } from '../host/temporary-volume.ts';
@@ -82,7 +82,7 @@ export interface NewVolumePlan {
   encrypted: boolean;
 }
 
-/** Makes nothing. @throws SnapError `USAGE`, `TOOL_MISSING`, and what `planVolume` and `refuseObstacle` throw. */
+/** Makes nothing. @throws SnapError `USAGE`, `TOOL_MISSING`, and what `planVolume`, `tryMakingTable` and `refuseObstacle` throw. */
 export async function planNewVolume(
   archive: Archive,
   target: VolumeTarget,
@@ -94,6 +94,7 @@ export async function planNewVolume(
   requireTools(plan.tools, services.searchPath);
   const encrypted = encrypt || kmsKeyArn !== null || plan.before?.encrypted === true;
   const sizeGiB = sizeFor(plan, target);
+  if (plan.table) await tryMakingTable(plan.table, sizeGiB * GiB, signal);
   for (const { partition, content } of plan.pieces) {
     if (content.how !== 'files') continue;
     await refuseObstacle({ ...content, partition }, { before: plan.diskBytes, now: sizeGiB * GiB }, signal);

@@ -32,7 +32,7 @@ export async function validateStored(migration: Migration, harvest: Harvest, bod
     if (facts.cipher === 'none') facts.plainSha256 = found.plainSha256;
     checks.push(found);
   }
-  tellOfCheck(snapshot.id, 'everything', checks, [], (monotonic() - started) / 1000, check);
+  tellOfCheck(snapshot.id, 'everything', { checks, missing: [], notKept: [] }, (monotonic() - started) / 1000, check);
   harvest.validatedAt = now().toISOString();
 }
 

@@ -132,5 +132,5 @@ async function checkAlone(
     checks.push(withIndex(await checkObject(object, snapshotId, reference, services), differences));
   }
   const missing = manifest ? missingByManifest(manifest.content) : [];
-  tellOfCheck(snapshotId, 'archive-only', checks, missing, (monotonic() - started) / 1000, services);
+  tellOfCheck(snapshotId, 'archive-only', { checks, missing, notKept: [] }, (monotonic() - started) / 1000, services);
 }

@@ -3,8 +3,10 @@ import type { ManifestObject } from '../archive/manifest.ts';
 import { nameOfPart } from '../archive/partition-facts.ts';
 import { SnapError } from '../errors.ts';
 import { makersOf, tryMakingFilesystem, type WantedFilesystem } from '../host/make-filesystem.ts';
+import { planTable, tryMakingTable } from '../host/make-table.ts';
 import { formatBytes } from '../lib/units.ts';
 import type { Migration } from './migration.ts';
+import type { Disk } from './read-disk.ts';
 
 /** Bytes. */
 export interface Space {
@@ -34,6 +36,24 @@ export async function noteObstacle(
     services.host.notify({ code: 'partition.obstacle', snapshot: snapshot.id, partition, ...obstacle });
   }
   return { ...object, roomBytes: space.roomBytes, volumeObstacle: obstacle?.reason ?? null };
+}
+
+/** @returns why the partition table of the disk cannot be made anew here; `null` where it can. */
+export async function noteTableObstacle(
+  { device, table }: Disk,
+  { snapshot, services, signal }: Migration,
+): Promise<string | null> {
+  try {
+    await tryMakingTable(planTable(table.json, device.size), device.size, signal);
+    return null;
+  } catch (error) {
+    signal.throwIfAborted();
+    if (!(error instanceof SnapError) || !['TARGET', 'MANIFEST'].includes(error.code)) throw error;
+    const { message: reason } = error;
+    const obstacle = { code: 'partition.obstacle', partition: null, reason, isCertain: false } as const;
+    services.host.notify({ ...obstacle, snapshot: snapshot.id });
+    return reason;
+  }
 }
 
 async function obstacleTo(object: ManifestObject, space: Space, signal: AbortSignal): Promise<Obstacle | null> {

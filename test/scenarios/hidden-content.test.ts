@@ -1,12 +1,13 @@
 /** What a driver hides from tar, it hides from a comparison by the same driver: it is looked for elsewhere. */
 import assert from 'node:assert/strict';
 import { mkdirSync, writeFileSync } from 'node:fs';
+import { open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { run } from '../../lab/core/run.ts';
+import { run, runWithInput } from '../../lab/core/run.ts';
 import { withDevice, withFilesystem } from '../../lab/disks/mounted.ts';
-import { keyEnding, readManifest } from '../support/archives.ts';
-import { addSnapshotOf, fillPlainly } from '../support/disks.ts';
+import { keyEnding, readManifest, readManifestOf } from '../support/archives.ts';
+import { addSnapshotOf, addSnapshotOfImage, fillPlainly } from '../support/disks.ts';
 import { hideEntries } from '../support/hide-entries.ts';
 import { labForTest, runMigrate, runValidate } from '../support/lab.ts';
 import { imageOf } from '../support/tamper.ts';
@@ -92,4 +93,53 @@ test('what no tar keeps is counted: in the run, the manifest, and as an exceptio
   const { objects } = await readManifest(lab);
   assert.deepEqual(objects[0]?.notKept, [{ what: 'flags of chattr', count: 2 }]);
   assert.equal(objects[1]?.notKept?.[0]?.count, null);
+});
+
+test('data where no partition is, and a table that cannot be made again, are told; an empty table is an image', async (t) => {
+  const lab = await labForTest(t);
+  const disk = async (name: string, script: string, ...changes: [number, Buffer][]) => {
+    const image = join(lab.directory, name);
+    await run(['truncate', '--size', '32M', image]);
+    await runWithInput(['sfdisk', '--quiet', image], script);
+    await using file = await open(image, 'r+');
+    for (const [position, bytes] of changes) await file.write(bytes, 0, bytes.length, position);
+    return (await addSnapshotOfImage(lab, image)).snapshotId;
+  };
+  const deleted: [number, Buffer] = [20 * 1024 * 1024, Buffer.from('what somebody still wants')];
+  const overlap = Buffer.alloc(4);
+  overlap.writeUInt32LE(4000);
+  const script = 'label: dos\nstart=2048, size=4096\nstart=8192, size=4096\n';
+  const overlapping = await disk('overlapping.img', script, deleted, [446 + 16 + 8, overlap]);
+  const empty = await disk('empty.img', 'label: gpt\n', deleted);
+
+  const done = await runMigrate(lab, ['--all', '--validate']);
+  assert.equal(done.code, 0, done.stderr);
+  assert.match(
+    done.stderr,
+    /not kept of the disk: data outside of the partitions \(4\.00 KiB\); --dd keeps everything/,
+  );
+  assert.match(done.stderr, /compared \(everything except data outside of the partitions/);
+  assert.match(done.stderr, /WARNING: restore --to-volume may not bring back the disk: the partition table cannot be/);
+  assert.match(done.stderr, /the disk is stored as a raw image: its partition table \(gpt\) is empty/);
+  const { disk: noted } = await readManifestOf(lab, overlapping);
+  assert.deepEqual(noted.notKept, [{ what: 'data outside of the partitions (4.00 KiB)', count: null }]);
+  assert.match(noted.volumeObstacle ?? '', /partition table cannot be made/);
+  const { objects } = await readManifestOf(lab, empty);
+  assert.deepEqual(
+    objects.map(({ layout, partition }) => ({ layout, partition })),
+    [{ layout: 'image', partition: null }],
+  );
+});
+
+test('btrfs: an empty directory in the place of a subvolume has another time at each mount, which is no difference', async (t) => {
+  const lab = await labForTest(t);
+  const populate = async (root: string) => {
+    await run(['btrfs', 'subvolume', 'create', join(root, 'home')]);
+    await run(['btrfs', 'subvolume', 'create', join(root, 'home', 'nested')]);
+    writeFileSync(join(root, 'home', 'nested', 'file'), 'x');
+    await run(['btrfs', 'subvolume', 'snapshot', '-r', join(root, 'home'), join(root, 'before')]);
+  };
+  await addSnapshotOf(lab, { table: 'none', partitions: [{ content: 'btrfs', sizeMiB: 128, populate }] });
+  const done = await runMigrate(lab, ['--all', '--validate']);
+  assert.equal(done.code, 0, done.stderr);
 });

@@ -33,10 +33,11 @@ async function fetchObject(lab: TestLab, key: string): Promise<string> {
   return file;
 }
 
-export async function readManifest(lab: TestLab): Promise<Manifest> {
-  const { Body } = await lab.s3.send(
-    new GetObjectCommand({ Bucket: BUCKET, Key: await keyEnding(lab, '.manifest.json') }),
-  );
+export const readManifest = (lab: TestLab): Promise<Manifest> => readManifestOf(lab, '');
+
+export async function readManifestOf(lab: TestLab, snapshotId: string): Promise<Manifest> {
+  const key = await keyEnding(lab, `${snapshotId}.manifest.json`);
+  const { Body } = await lab.s3.send(new GetObjectCommand({ Bucket: BUCKET, Key: key }));
   return JSON.parse((await Body?.transformToString()) ?? '') as Manifest;
 }
 

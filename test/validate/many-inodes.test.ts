@@ -98,7 +98,16 @@ async function compareLinked(t: TestContext, { count, heap }: typeof LINKED, cop
   if (copies.length > 0) execFileSync('tar', ['--format=pax', '-C', root, '--hard-dereference', '-rf', tar, ...copies]);
   const key = randomBytes(32);
   const logFile = join(directory, 'log');
-  const order = { how: 'tar', root, contentOnly: false, ignore: [], madeUpInode: null, key, logFile, mapper: null } as const;
+  const order = {
+    how: 'tar',
+    root,
+    contentOnly: false,
+    ignore: [],
+    madeUpInode: null,
+    key,
+    logFile,
+    mapper: null,
+  } as const;
   return (await compareFile(tar, order, heap)).comparison;
 }
 

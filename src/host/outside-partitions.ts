@@ -1,0 +1,88 @@
+/**
+ * What lies on a disk outside of its partitions, and is not kept by archiving them: partitions that were deleted, volumes
+ * of programs that need no table. What the manifest has, and what sfdisk makes anew, does not count.
+ */
+import { open } from 'node:fs/promises';
+import { formatBytes } from '../lib/units.ts';
+import { lengthOf } from './block-devices.ts';
+import { dataIn, type Stretch } from './data-in.ts';
+import type { NotKept } from './not-kept-note.ts';
+import { isExtended, LONGEST_GAP, type PartitionTable } from './partition-table.ts';
+
+const SECTOR = 512;
+
+/** @returns nothing for a disk without a table, or whose table is in doubt: it is archived as one. */
+export async function notKeptOutside(device: string, table: PartitionTable, signal: AbortSignal): Promise<NotKept[]> {
+  if (table.kind === 'none' || table.doubt !== null) return [];
+  const partitions = table.partitions.map(({ start, size }) => ({ from: start, to: start + size }));
+  const structure = table.kind === 'gpt' ? await partsOfGpt(device, table) : await partsOfMbr(device, table);
+  const free = gapsBetween([...partitions, ...structure], lengthOf(device));
+  const { bytes, isSampled } = await dataIn(device, free, signal);
+  const amount = `${isSampled ? 'at least ' : ''}${formatBytes(bytes)}`;
+  return bytes > 0 ? [{ what: `data outside of the partitions (${amount})`, count: null }] : [];
+}
+
+/** What none of them covers, in ascending order. */
+export function gapsBetween(covered: readonly Stretch[], length: number): Stretch[] {
+  const gaps: Stretch[] = [];
+  let end = 0;
+  for (const { from, to } of covered.toSorted((one, other) => one.from - other.from)) {
+    if (from > end) gaps.push({ from: end, to: Math.min(from, length) });
+    end = Math.max(end, to);
+  }
+  if (end < length) gaps.push({ from: end, to: length });
+  return gaps.filter(({ from, to }) => to > from);
+}
+
+/** Position, number and size of the entries in a GPT header. Source: UEFI specification, section 5.3.2. */
+const GPT = { entries: 72, count: 80, entryBytes: 84 } as const;
+
+/** A second copy may lie where the disk ended before it grew: behind the last sector that the header lets partitions use. */
+async function partsOfGpt(device: string, { sectorBytes, json }: PartitionTable): Promise<Stretch[]> {
+  const header = await readAt(device, sectorBytes, SECTOR);
+  const isWhole = header.toString('latin1', 0, 8) === 'EFI PART';
+  const entryBytes = isWhole ? header.readUInt32LE(GPT.count) * header.readUInt32LE(GPT.entryBytes) : 0;
+  const length = Math.max(16_384, entryBytes);
+  const entriesAt = isWhole ? Number(header.readBigUInt64LE(GPT.entries)) * sectorBytes : 2 * sectorBytes;
+  const diskBytes = lengthOf(device);
+  const { lastlba } = (json as { partitiontable: { lastlba?: number } }).partitiontable;
+  const second = lastlba === undefined ? diskBytes : (lastlba + 1) * sectorBytes;
+  return [
+    { from: 0, to: 2 * sectorBytes },
+    { from: entriesAt, to: entriesAt + length },
+    { from: second, to: second + length + sectorBytes },
+    { from: diskBytes - length - sectorBytes, to: diskBytes },
+  ];
+}
+
+const MBR = { entries: 446, entryBytes: 16, type: 4, start: 8 } as const;
+
+/** The first sector and the boot loader behind it are in the manifest; extended partitions are chains of such sectors. */
+async function partsOfMbr(device: string, { partitions, json }: PartitionTable): Promise<Stretch[]> {
+  const first = Math.min(...partitions.map(({ start }) => start), SECTOR + LONGEST_GAP);
+  const { partitions: listed = [] } = (json as { partitiontable: { partitions?: { start: number; type: string }[] } })
+    .partitiontable;
+  const chains = await Promise.all(
+    listed.filter(({ type }) => isExtended(type)).map(({ start }) => chainFrom(device, start)),
+  );
+  return [{ from: 0, to: first }, ...chains.flat().map((at) => ({ from: at * SECTOR, to: (at + 1) * SECTOR }))];
+}
+
+/** Sectors, each of which leads to the next by its second entry, counted from the first. */
+async function chainFrom(device: string, first: number): Promise<number[]> {
+  const chain = new Set<number>();
+  for (let at = first; !chain.has(at); ) {
+    chain.add(at);
+    const sector = await readAt(device, at * SECTOR, SECTOR);
+    const next = MBR.entries + MBR.entryBytes;
+    if (sector.length < SECTOR || sector.readUInt8(next + MBR.type) === 0) break;
+    at = first + sector.readUInt32LE(next + MBR.start);
+  }
+  return [...chain];
+}
+
+async function readAt(device: string, position: number, length: number): Promise<Buffer> {
+  await using file = await open(device, 'r');
+  const { buffer, bytesRead } = await file.read(Buffer.alloc(length), 0, length, position);
+  return buffer.subarray(0, bytesRead);
+}

@@ -1,0 +1,107 @@
+/** Data outside of partitions and filesystems are found, and what belongs to the tables is not taken for any. */
+import assert from 'node:assert/strict';
+import { open } from 'node:fs/promises';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import fc from 'fast-check';
+import { run, runWithInput } from '../../lab/core/run.ts';
+import { planTable, tryMakingTable } from '../../src/host/make-table.ts';
+import { notKeptAround } from '../../src/host/outside-filesystem.ts';
+import { gapsBetween, notKeptOutside } from '../../src/host/outside-partitions.ts';
+import { readPartitionTable } from '../../src/host/partition-table.ts';
+import { MiB } from '../../src/lib/units.ts';
+import { temporaryDirectory } from '../support/lab.ts';
+
+const signal = new AbortController().signal;
+
+async function writeAt(path: string, position: number, bytes: Buffer): Promise<void> {
+  await using file = await open(path, 'r+');
+  await file.write(bytes, 0, bytes.length, position);
+}
+
+const outside = async (image: string): Promise<string[]> =>
+  (await notKeptOutside(image, await readPartitionTable(image, signal), signal)).map(({ what }) => what);
+
+async function partitioned(t: TestContext, ...script: string[]): Promise<string> {
+  const image = join(temporaryDirectory(t), 'disk.img');
+  await run(['truncate', '--size', '64M', image]);
+  await runWithInput(['sfdisk', '--quiet', image], `${script.join('\n')}\n`);
+  return image;
+}
+
+test('gpt: a deleted partition is found, also on a disk that has grown; tables are not data', async (t) => {
+  const image = await partitioned(t, 'label: gpt', 'start=2048, size=65536');
+  assert.deepEqual(await outside(image), []);
+  await run(['truncate', '--size', '2G', image]);
+  assert.deepEqual(await outside(image), [], 'the second copy lies where the disk ended');
+  await writeAt(image, 40 * MiB, Buffer.from('x'));
+  assert.deepEqual(await outside(image), ['data outside of the partitions (at least 4.00 KiB)']);
+});
+
+test('gpt: a boot loader in the gap before the first partition', async (t) => {
+  const image = await partitioned(t, 'label: gpt', 'start=2048, size=65536');
+  await writeAt(image, 34 * 512, Buffer.from('core.img'));
+  assert.deepEqual(await outside(image), ['data outside of the partitions (4.00 KiB)']);
+});
+
+test('dos: what the manifest keeps and chains of logical partitions are not data', async (t) => {
+  const logical = ['start=34000, size=90000, type=5', 'start=36048, size=20000', 'start=60063, size=20000'];
+  const image = await partitioned(t, 'label: dos', 'start=2048, size=30000', ...logical);
+  await writeAt(image, 512, Buffer.from('core.img'));
+  assert.deepEqual(await outside(image), []);
+  await writeAt(image, 58_000 * 512, Buffer.from('x'));
+  assert.deepEqual(await outside(image), ['data outside of the partitions (4.00 KiB)']);
+});
+
+test('a table without partitions is in doubt: the disk is worth something only as a whole', async (t) => {
+  for (const label of ['dos', 'gpt']) {
+    const table = await readPartitionTable(await partitioned(t, `label: ${label}`), signal);
+    assert.equal(table.doubt, `its partition table (${label}) is empty`);
+  }
+});
+
+test('gaps and what covers a disk are all of it, and have nothing in common', () => {
+  const stretch = fc.tuple(fc.nat(100), fc.nat(30)).map(([from, length]) => ({ from, to: from + length }));
+  fc.assert(
+    fc.property(fc.array(stretch), fc.nat(100), (covered, length) => {
+      const gaps = gapsBetween(covered, length);
+      const isIn = (list: typeof covered, byte: number) => list.some(({ from, to }) => from <= byte && byte < to);
+      for (let byte = 0; byte < 140; byte++)
+        assert.equal(isIn(gaps, byte), byte < length && !isIn(covered, byte), `byte ${byte}`);
+    }),
+  );
+});
+
+test('boot code in front of filesystems, and data behind them', async (t) => {
+  const image = join(temporaryDirectory(t), 'disk.img');
+  const around = async (type: string, keptBytes = 0) =>
+    (await notKeptAround(type, image, keptBytes, signal)).map(({ what }) => what);
+  for (const [type, ...mkfs] of [
+    ['ext4', 'mke2fs', '-q', '-F', '-t', 'ext4', image, '32M'],
+    ['btrfs', 'mkfs.btrfs', '-q', '-f', '-b', '120M', image],
+    ['vfat', 'mkfs.vfat', image, '32768'],
+  ] as const) {
+    await run(['rm', '--force', image]);
+    await run(['truncate', '--size', '160M', image]);
+    await run([...mkfs]);
+    assert.deepEqual(await around(type), [], type);
+    await writeAt(image, 130 * MiB, Buffer.from('x'));
+    assert.deepEqual(await around(type), ['data behind the filesystem (4.00 KiB)'], type);
+    await writeAt(image, 500, Buffer.from('x'));
+    if (type !== 'vfat') assert.equal((await around(type))[0], 'boot code in front of the filesystem', type);
+    if (type === 'ext4') assert.equal((await around(type, 501)).length, 1, 'what the manifest has does not count');
+  }
+});
+
+test('a table that sfdisk reads and does not make is told when it is tried', async (t) => {
+  const image = await partitioned(t, 'label: dos', 'start=2048, size=40960', 'start=65536, size=32768');
+  const attempt = async () => {
+    const { json } = await readPartitionTable(image, signal);
+    await tryMakingTable(planTable(json, 64 * MiB), 64 * MiB, signal);
+  };
+  await attempt();
+  const start = Buffer.alloc(4);
+  start.writeUInt32LE(40_000);
+  await writeAt(image, 446 + 16 + 8, start);
+  await assert.rejects(attempt(), { code: 'TARGET', message: /partition table cannot be made/ });
+});
