@@ -5,7 +5,7 @@
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, globSync, mkdtempSync, realpathSync, rmSync } from 'node:fs';
+import { chmodSync, existsSync, globSync, mkdtempSync, realpathSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { PassThrough, type Transform } from 'node:stream';
@@ -68,6 +68,8 @@ async function main(suites: string[]): Promise<number> {
 
 async function runTests(files: string[], signal: AbortSignal): Promise<boolean> {
   const directory = realpathSync(mkdtempSync(join(tmpdir(), 'snap-to-s3-')));
+  // Tests start the program as an ordinary user, too, who must reach what is below.
+  chmodSync(directory, 0o711);
   const events = run({ files, concurrency: FILES_AT_ONCE, cwd: root, env: { ...env, TMPDIR: directory }, signal });
   let passed = false;
   events.on('test:summary', ({ file, success }) => {
