@@ -1,5 +1,6 @@
 /** `analyze --ratio-from`: how well archives compress, measured on those that are there. */
 import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
@@ -68,7 +69,17 @@ async function addArchive(lab: TestLab, number: number, made: Made): Promise<str
   const id = snapshotId(number);
   const stem = `${prefix}${volume}/2026-01-01T00:00:00+00:00 ${id}`;
   const key = `${stem}.${layout === 'tar' ? 'tar' : 'img'}.lz4`;
-  const object = { key, partition: null, layout, codec: 'lz4', cipher: 'none', plainBytes: plain, storedBytes: stored };
+  const content = Buffer.alloc(stored);
+  const object = {
+    key,
+    partition: null,
+    layout,
+    codec: 'lz4',
+    cipher: 'none',
+    plainBytes: plain,
+    storedBytes: stored,
+    etag: `"${createHash('md5').update(content).digest('hex')}"`,
+  };
   const snapshot = {
     id,
     sizeGiB: 1,
@@ -76,7 +87,7 @@ async function addArchive(lab: TestLab, number: number, made: Made): Promise<str
     tags: {},
     ...(written === undefined ? {} : { dataBytes: written }),
   };
-  await put(lab, key, Buffer.alloc(stored));
+  await put(lab, key, content);
   await put(
     lab,
     `${stem}.manifest.json`,
@@ -239,13 +250,13 @@ test('given or assumed, that is said, too; and --live measures likewise', async 
     [
       ['--ratio', '1.8', '--source', 'volume', '--volume-type', 'gp2'],
       /read by gp2 volumes, compressed 1\.8:1 \(given\),/,
-      /,1\.8,given,$/m,
+      /,1\.8,given,,,,,$/m,
       /taken to be 1\.8:1, as given\.[\s\S]*temporary gp2 volumes/,
     ],
     [
       ['--ratio-from', BUCKET],
       /compressed 2\.5:1 \(measured on 1 archive; 1 volume by its own\),/,
-      /,2\.5,measured-of-volume,1$/m,
+      /,2\.5,measured-of-volume,1,,,,$/m,
       /as measured on 1 archive in s3:\/\/backups\/\. Measured on archives of their own: 1 volume\./,
     ],
   ] as const) {

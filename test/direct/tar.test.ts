@@ -234,7 +234,7 @@ test('stopped by Ctrl+C: everything is given back', async (t) => {
 test('auto: files come from a volume on an instance, and directly elsewhere', async (t) => {
   const lab = await labForTest(t);
   const { snapshotId } = await addSnapshotOf(lab, SMALL);
-  const auto = ['--snapshots', snapshotId, '--source', 'auto', '--json'];
+  const auto = ['--snapshots', snapshotId, '--source', 'auto', '--replace', '--json'];
   for (const [env, source] of [
     [{}, 'volume'],
     [ELSEWHERE, 'direct'],

@@ -61,6 +61,7 @@ test('up, bucket, snapshot, migrate, kill, up again, volume, down', async (t) =>
   const again = { ...base, ...exportsOf((await lab('env')).stdout) };
   const done = await runCli(again, [
     'migrate',
+    '--replace',
     '--snapshots',
     snapshotId,
     '--bucket',
