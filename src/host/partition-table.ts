@@ -77,12 +77,18 @@ export async function readPartitionTable(device: string, signal: AbortSignal): P
     return { ...none, doubt: none.doubt ?? `sfdisk cannot read its partition table (${kind})` };
   const apart = await takeApart(device, kind, json);
   const doubt =
-    none.doubt ?? poolOf(apart.partitions) ?? (await hybridOf(device, kind)) ?? emptinessOf(kind, apart.partitions);
+    none.doubt ?? poolOf(apart.partitions) ?? (await hybridOf(device, kind)) ?? troubleWith(kind, apart.partitions);
   return { ...none, kind, ...apart, doubt };
 }
 
-const emptinessOf = (kind: string, { length }: readonly Partition[]): string | null =>
-  length === 0 ? `its partition table (${kind}) is empty` : null;
+/** To mount one of two that overlap replays its journal to the other. */
+function troubleWith(kind: string, partitions: readonly Partition[]): string | null {
+  if (partitions.length === 0) return `its partition table (${kind}) is empty`;
+  const inOrder = partitions.toSorted((one, other) => one.start - other.start);
+  const ends = inOrder.map((_, index) => Math.max(...inOrder.slice(0, index).map(({ start, size }) => start + size)));
+  const overlapping = inOrder.find(({ start }, index) => start < (ends[index] ?? 0));
+  return overlapping ? `partition ${overlapping.number} overlaps another one` : null;
+}
 
 const DYNAMIC_DISK = 'a dynamic disk of Windows (LDM)';
 
