@@ -2,6 +2,7 @@
 import { lstatSync, mkdtempSync, readdirSync, rmSync, statfsSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { asError, SnapError } from '../errors.ts';
 import { isKnownDead, isOfThisMachine, type ProcessIdentity, thisProcess } from './process-identity.ts';
 
 export interface TemporaryDirectory extends Disposable {
@@ -16,10 +17,11 @@ export function temporaryDirectory(): TemporaryDirectory {
   return { path, [Symbol.dispose]: () => rmSync(path, { recursive: true, force: true }) };
 }
 
-/** A directory in the name of this process, which the caller removes. */
+/** A directory in the name of this process, which the caller removes. @throws SnapError `OUTPUT` */
 export function newRunDirectory(base: string): string {
   const { boot, namespace, pid, started } = thisProcess();
-  return mkdtempSync(join(base, `snap-to-s3-run-${boot}-${namespace}-${pid}-${started}-`));
+  const beginning = join(base, `snap-to-s3-run-${boot}-${namespace}-${pid}-${started}-`);
+  return inDirectory(base, () => mkdtempSync(beginning));
 }
 
 /**
@@ -27,14 +29,25 @@ export function newRunDirectory(base: string): string {
  * may be another machine's.
  */
 export function orphanedDirectories(base = tmpdir()): string[] {
-  const isShared = !isLocal(base);
-  return readdirSync(base)
+  const isShared = !inDirectory(base, () => isLocal(base));
+  return inDirectory(base, () => readdirSync(base))
     .filter((name) => {
       const owner = ownerOf(name);
       return owner !== null && (isKnownDead(owner) || (!isOfThisMachine(owner) && !isShared));
     })
     .map((name) => join(base, name))
     .filter(isOurs);
+}
+
+function inDirectory<T>(base: string, use: () => T): T {
+  try {
+    return use();
+  } catch (cause) {
+    throw new SnapError('OUTPUT', `the directory for temporary files cannot be used: ${asError(cause).message}`, {
+      hint: `set TMPDIR to a directory that exists, has room and can be written to by this user; now it is ${base}`,
+      cause,
+    });
+  }
 }
 
 /** `null` for what carries no name of a process. */

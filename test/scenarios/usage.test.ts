@@ -66,6 +66,13 @@ test('a bucket that is not there, not ours, or not allowed: nothing is created',
   );
 });
 
+test('a directory for temporary files that is not there is named', async (t) => {
+  const lab = await labForTest(t);
+  const done = await runCli({ ...lab.env, TMPDIR: '/nowhere' }, ['migrate', '--all', '--bucket', BUCKET]);
+  assert.equal(done.code, 1, done.stderr);
+  assert.match(done.stderr, /temporary files cannot be used: ENOENT.*\[OUTPUT\]\n.*set TMPDIR/);
+});
+
 test('help: of the whole and of each command, on standard output', async (t) => {
   const lab = await labForTest(t);
   for (const argv of [
