@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto';
 import { asSnapError, SnapError } from '../errors.ts';
 import { cleanupSignal } from '../lib/disposal.ts';
-import { identityOf, identityWord, isKnownDead, thisProcess } from '../lib/process-identity.ts';
+import { identityOf, identityWord, isKnownDead, isOfThisMachine, thisProcess } from '../lib/process-identity.ts';
 import type { Services } from './settings.ts';
 
 /** On a snapshot that is being written, and only then: what of, by which process, up to which block. */
@@ -46,6 +46,25 @@ export async function takeBegun(
     return { id, isEncrypted: encrypted, block: Number(block) };
   }
   return null;
+}
+
+/** A new snapshot that no process known here writes to any more. */
+export interface AbandonedSnapshot {
+  id: string;
+  startTime: Date;
+  /** Blocks that are known to be written; `null` where the mark cannot be read. */
+  block: number | null;
+}
+
+/** What other machines hold is among them: whether they are at it cannot be seen from here. */
+export async function abandonedSnapshots({ snapshots }: Services, signal: AbortSignal): Promise<AbandonedSnapshot[]> {
+  const pending = await snapshots.pending(BEGUN_TAG, { signal });
+  return pending.flatMap(({ id, startTime, tags }) => {
+    const [, holder = '', block = ''] = (tags[BEGUN_TAG] ?? '').split(' ');
+    const identity = identityOf(holder);
+    if (isOfThisMachine(identity) && !isKnownDead(identity)) return [];
+    return [{ id, startTime, block: /^\d+$/.test(block) ? Number(block) : null }];
+  });
 }
 
 /** Keeps the note of one snapshot. */

@@ -1,11 +1,12 @@
 /** `clean`: finds what no run will use any more, and removes it when told to. */
 import { EXIT, type ExitCode, SnapError } from '../errors.ts';
 import { sweepKilledRuns } from '../host/killed-runs.ts';
+import { type AbandonedSnapshot, abandonedSnapshots } from './begun-snapshot.ts';
 import type { Leftover, Survey, Trace } from './leftover.ts';
 import { findTraces, leftoversOf } from './leftovers.ts';
 import { removeLeftovers } from './remove-leftovers.ts';
 import type { CleanSettings, Services } from './settings.ts';
-import { storeClock } from './store-clock.ts';
+import { ageIn, storeClock } from './store-clock.ts';
 
 interface Tally {
   found: number;
@@ -31,6 +32,9 @@ export async function clean(settings: CleanSettings, services: Services, signal:
     tellOfLiveClaim(trace, services);
     await cleanSnapshot(trace, survey, tally);
   }
+  for (const abandoned of await abandonedSnapshots(services, signal)) {
+    tell(leftSnapshot(abandoned, survey), abandoned.id, survey, tally);
+  }
   const { found, removed, left, dollarsMonth, errors } = tally;
   services.host.notify({ code: 'clean.finished', isDryRun: !settings.remove, found, removed, left, dollarsMonth });
   return errors.length === 0 ? EXIT.ok : EXIT.failed;
@@ -55,7 +59,7 @@ function tellOfLiveClaim({ found, snapshotId }: Trace, { host }: Services): void
 
 async function cleanSnapshot(trace: Trace, survey: Survey, tally: Tally): Promise<void> {
   const leftovers = await leftoversOf(trace, survey);
-  for (const leftover of leftovers) tell(leftover, trace, survey, tally);
+  for (const leftover of leftovers) tell(leftover, trace.snapshotId, survey, tally);
   if (!survey.settings.remove || leftovers.every(({ obstacle }) => obstacle !== null)) return;
   const { removed, errors } = await removeLeftovers(trace, survey);
   tally.removed += removed.length;
@@ -63,7 +67,21 @@ async function cleanSnapshot(trace: Trace, survey: Survey, tally: Tally): Promis
   tally.errors.push(...errors);
 }
 
-function tell(leftover: Leftover, { snapshotId }: Trace, { services }: Survey, tally: Tally): void {
+/** Shown only: this program deletes no snapshot that it did not begin itself in the same run. */
+function leftSnapshot({ id, startTime, block }: AbandonedSnapshot, survey: Survey): Leftover {
+  const written = block === null ? '' : `, at least ${block} blocks written`;
+  return {
+    kind: 'snapshot',
+    id,
+    what: `begun by restore --to-snapshot and not completed${written}`,
+    ageSeconds: ageIn(survey.clock, startTime),
+    dollarsMonth: null,
+    obstacle: `run the same restore again, which resumes it, or: aws ec2 delete-snapshot --snapshot-id ${id}`,
+    remove: async () => {},
+  };
+}
+
+function tell(leftover: Leftover, snapshotId: string, { services }: Survey, tally: Tally): void {
   const { remove: _, ...facts } = leftover;
   tally.found++;
   if (leftover.obstacle !== null) tally.left++;

@@ -5,7 +5,7 @@ import type { CleanSettings, Services } from './settings.ts';
 import type { StoreClock } from './store-clock.ts';
 
 export interface Leftover {
-  kind: 'volume' | 'upload' | 'object' | 'tag' | 'claim';
+  kind: 'volume' | 'upload' | 'object' | 'tag' | 'claim' | 'snapshot';
   id: string;
   /** One clause, for people. */
   what: string;

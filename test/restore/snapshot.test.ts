@@ -186,6 +186,13 @@ test('CompleteSnapshot fails, or the run is killed before its answer: the snapsh
   await killed;
   await lab.control.clearFaults();
   const [left] = await snapshotsBut(lab, snapshotId);
+  const shown = await runCli(lab.env, ['clean', '--bucket', BUCKET, '--yes', '--older-than', '0']);
+  assert.match(
+    shown.stdout,
+    new RegExp(`${left?.SnapshotId}: snapshot .*begun by restore --to-snapshot`),
+    shown.stderr,
+  );
+  assert.match(shown.stdout, new RegExp(`delete-snapshot --snapshot-id ${left?.SnapshotId}`));
   const rest = await runRestore(lab, [snapshotId]);
   assert.equal(rest.code, 0, rest.stdout + rest.stderr);
   const [made, ...others] = await snapshotsBut(lab, snapshotId);
