@@ -56,8 +56,9 @@ const TROUBLES: readonly Trouble[] = [
     action: error({ ec2: 'RequestExpired', s3: 'ExpiredToken' }, 400),
     times: 'always',
   },
-  behaviour('stuck-attaching', 'AttachVolume'),
-  behaviour('attach-without-device', 'AttachVolume'),
+  // At each attempt: the first may be refused already, for a device name that another lab has just taken.
+  { ...behaviour('stuck-attaching', 'AttachVolume'), times: 'always' },
+  { ...behaviour('attach-without-device', 'AttachVolume'), times: 'always' },
   behaviour('device-taken', 'AttachVolume'),
   behaviour('stuck-detaching', 'DetachVolume'),
   behaviour('volume-error', 'CreateVolume'),
