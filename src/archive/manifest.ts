@@ -144,6 +144,8 @@ export interface Manifest {
   /** How the device of the volume was known; `null` for direct reads; not in the manifests of earlier versions. */
   device?: DeviceProof | null;
   layout: Layout;
+  /** Of tars, whether journals were replayed before; not in the manifests of earlier versions. */
+  replayedJournals?: boolean;
   startedAt: string;
   finishedAt: string;
   disk: ManifestDisk;

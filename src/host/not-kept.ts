@@ -45,13 +45,11 @@ async function notKeptInside({ type, device, root }: MountedFilesystem, signal: 
   const always = ALWAYS[type];
   if (always !== undefined) return [{ what: always, count: null }];
   if (!WITH_FLAGS.has(type)) return [];
-  const subvolumes = type === 'btrfs' ? await countSubvolumes(root, signal) : 0;
-  const structure = { what: 'subvolumes and snapshots, which become directories', count: subvolumes };
   const hasQuotas =
     (type.startsWith('ext') && (await hasExtQuotas(device))) || (type === 'xfs' && (await hasXfsQuotas(device)));
   return [
     ...(await flagsOrDoubt(root, signal)),
-    ...(subvolumes > 0 ? [structure] : []),
+    ...(type === 'btrfs' ? await subvolumesOf(root, signal) : []),
     ...(hasQuotas ? [{ what: 'quota limits', count: null }] : []),
   ];
 }
@@ -77,9 +75,18 @@ async function flagsOrDoubt(root: string, signal: AbortSignal): Promise<NotKept[
   }
 }
 
+/** What lsattr says of special files: EOPNOTSUPP or ENOTTY. */
+const HAS_NO_FLAGS = /: (Operation not supported|Inappropriate ioctl for device) While reading (flags|project)/;
+
 /** Special files have no flags, and lsattr complains of each; a directory is listed with `.` and `..` too. */
 async function countFlags(root: string, signal: AbortSignal): Promise<NotKept[]> {
-  const stage = { name: 'lsattr', argv: ['lsattr', '-R', '-a', '-p', '--', root], onStderrLine: () => {} };
+  let isAllCounted = true;
+  const onStderrLine = (line: string) => {
+    isAllCounted &&= HAS_NO_FLAGS.test(line);
+  };
+  const argv = ['lsattr', '-R', '-a', '-p', '--', root];
+  // It ends with 1 where it has complained of any file.
+  const stage = { name: 'lsattr', argv, allowedExitCodes: [0, 1], onStderrLine };
   await using pipeline = await startPipeline([stage], { signal });
   const counts = new Map<string, number>();
   const add = (what: string) => counts.set(what, (counts.get(what) ?? 0) + 1);
@@ -94,18 +101,22 @@ async function countFlags(root: string, signal: AbortSignal): Promise<NotKept[]>
   await pipeline.finished.catch((error: unknown) => {
     signal.throwIfAborted();
     if (!(error instanceof SnapError) || error.code !== 'STAGE_FAILED') throw error;
+    isAllCounted = false;
   });
-  return [...counts].map(([what, count]) => ({ what, count }));
+  const doubt = { what: 'flags of chattr of further files, which lsattr could not read', count: null };
+  return [...[...counts].map(([what, count]) => ({ what, count })), ...(isAllCounted ? [] : [doubt])];
 }
 
-async function countSubvolumes(root: string, signal: AbortSignal): Promise<number> {
+async function subvolumesOf(root: string, signal: AbortSignal): Promise<NotKept[]> {
+  const what = 'subvolumes and snapshots, which become directories';
   try {
     const { stdout } = await runTool(['btrfs', 'subvolume', 'list', root], { signal });
-    return stdout.split('\n').filter((line) => line !== '').length;
+    const count = stdout.split('\n').filter((line) => line !== '').length;
+    return count > 0 ? [{ what, count }] : [];
   } catch (error) {
     signal.throwIfAborted();
-    if (error instanceof ToolError || (error instanceof SnapError && error.code === 'TOOL_MISSING')) return 0;
-    throw error;
+    if (!(error instanceof ToolError) && !(error instanceof SnapError && error.code === 'TOOL_MISSING')) throw error;
+    return [{ what: `${what}, if there are any: the program btrfs could not list them`, count: null }];
   }
 }
 

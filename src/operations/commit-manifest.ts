@@ -37,6 +37,7 @@ async function buildManifest(migration: Migration, harvest: Harvest): Promise<Ma
     source: harvest.source,
     device: harvest.proof,
     layout: settings.layout,
+    ...(settings.layout === 'tar' ? { replayedJournals: settings.replayJournals } : {}),
     startedAt: migration.startedAt.toISOString(),
     finishedAt: now().toISOString(),
     disk: {

@@ -83,7 +83,7 @@ class IndexComparison {
     using log = new HashLog(logFile);
     for await (const line of index) {
       signal.throwIfAborted();
-      if (line.is === 'member') await this.#take(line.member, log);
+      if (line.is === 'member') await this.#take(line.member, log, signal);
     }
   }
 
@@ -100,7 +100,7 @@ class IndexComparison {
     differences.count += sink.count;
   }
 
-  async #take(member: IndexedMember, log: HashLog): Promise<void> {
+  async #take(member: IndexedMember, log: HashLog, signal: AbortSignal): Promise<void> {
     const path = pathOfMember(member.path);
     const { differences } = this.found;
     if (path === null) return differences.add('outside', member.path, 'the name leads out of the archive');
@@ -118,7 +118,7 @@ class IndexComparison {
     if (member.type === 'symlink' && !this.#tree.readLink(path).equals(member.target))
       differences.add('target', path, 'the link leads elsewhere');
     if (isDevice) this.#compareDevice(path, member, stat);
-    if (member.type === 'file') await this.#compareContent(path, member, stat);
+    if (member.type === 'file') await this.#compareContent(path, member, stat, signal);
   }
 
   /** One sum for all names: only that there are others is told, not which. */
@@ -166,7 +166,12 @@ class IndexComparison {
     if (rdev !== wanted) this.found.differences.add('device', path, 'another device number as restored');
   }
 
-  async #compareContent(path: Buffer, { size, data }: IndexedMember, stat: BigIntStats): Promise<void> {
+  async #compareContent(
+    path: Buffer,
+    { size, data }: IndexedMember,
+    stat: BigIntStats,
+    signal: AbortSignal,
+  ): Promise<void> {
     this.found.files++;
     this.found.bytes += data?.bytes ?? 0;
     if (stat.size !== size)
@@ -176,7 +181,7 @@ class IndexComparison {
       return;
     }
     const hash = createHash('sha256');
-    const content = createReadStream('', { fd: this.#tree.open(path), highWaterMark: AT_ONCE });
+    const content = createReadStream('', { fd: this.#tree.open(path), highWaterMark: AT_ONCE, signal });
     for await (const chunk of content) hash.update(chunk as Buffer);
     if (hash.digest('hex') !== data.sha256)
       this.found.differences.add('content', path, 'the file as restored has another SHA-256');

@@ -78,8 +78,11 @@ const isSameObject = ({ storedBytes, etag, checksum }: ManifestObject, { bytes, 
   bytes === storedBytes && (head.etag === etag || (crc32 !== null && crc32 === checksum?.value));
 
 /** @returns which setting differs; `null` for none. */
-function changeOf({ layout, objects }: Manifest, { codec, encryption, ...settings }: MigrateSettings): string | null {
+function changeOf(manifest: Manifest, { codec, encryption, ...settings }: MigrateSettings): string | null {
+  const { layout, objects, replayedJournals } = manifest;
   if (layout !== settings.layout) return `it is stored as ${layout}, not as ${settings.layout}`;
+  // The other way round, the archive has what is asked for, and more.
+  if (settings.replayJournals && replayedJournals === false) return 'its journals were not replayed';
   const cipher = cipherOf(encryption);
   for (const object of objects) {
     const { compressionLevel: level = codec.level } = object;

@@ -100,7 +100,7 @@ export async function chooseFrom(
   { useIndex }: RestoreSettings,
   check: CheckServices,
 ): Promise<ChosenMembers> {
-  const before = isContinued ? new RestoredBefore(path, isPrivileged) : null;
+  const before = isContinued ? new RestoredBefore(path, isPrivileged, check.signal) : null;
   const order = { paths, directory: notes, before };
   return { choice: useIndex ? await chooseMembers(object, snapshotId, order, check) : null, before };
 }

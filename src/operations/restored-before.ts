@@ -14,11 +14,13 @@ export class RestoredBefore {
   readonly #directory: string;
   readonly #isPrivileged: boolean;
   readonly #isRoot: boolean;
+  readonly #signal: AbortSignal;
   files = 0;
   bytes = 0;
 
   /** @param directory that holds an unfinished restore of the same object. */
-  constructor(directory: string, isPrivileged: boolean) {
+  constructor(directory: string, isPrivileged: boolean, signal: AbortSignal) {
+    this.#signal = signal;
     this.#directory = directory;
     this.#isPrivileged = isPrivileged;
     this.#isRoot = process.geteuid?.() === 0;
@@ -37,7 +39,7 @@ export class RestoredBefore {
     const file = Buffer.concat([Buffer.from(join(this.#directory, '/')), path]);
     const stat = await lstat(file, { bigint: true }).catch(() => null);
     if (!stat?.isFile() || !this.#fits(stat, member)) return false;
-    if ((await hashOf(file)) !== data.sha256) return false;
+    if ((await hashOf(file, this.#signal)) !== data.sha256) return false;
     this.files++;
     this.bytes += data.bytes;
     return true;
@@ -56,12 +58,13 @@ export class RestoredBefore {
   }
 }
 
-async function hashOf(file: Buffer): Promise<string | null> {
+async function hashOf(file: Buffer, signal: AbortSignal): Promise<string | null> {
   await using handle = await open(file, constants.O_RDONLY | constants.O_NOFOLLOW).catch(() => null);
   if (!handle) return null;
   const hash = createHash('sha256');
   const buffer = Buffer.alloc(AT_ONCE);
   for (;;) {
+    signal.throwIfAborted();
     const { bytesRead } = await handle.read(buffer, 0, AT_ONCE);
     if (bytesRead === 0) return hash.digest('hex');
     hash.update(buffer.subarray(0, bytesRead));

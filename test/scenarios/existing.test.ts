@@ -88,6 +88,10 @@ test('complete with the same settings: kept, or only validated; replaced when as
   assert.match(mended.done.stderr, /will be replaced: .*\.tar\.lz4 is not in the bucket/);
   assert.equal(await stateIn(lab, id), 'complete');
 
+  assert.equal((await migrateAgain(lab, [...ids, '--replace', '--no-replay'])).done.code, 0);
+  const replayed = await migrateAgain(lab, [...ids, '--dry-run']);
+  assert.match(replayed.done.stdout, /it would be replaced: its journals were not replayed/);
+
   const Key = await keyEnding(lab, '.manifest.json');
   await lab.s3.send(new PutObjectCommand({ Bucket: BUCKET, Key, Body: '{"format":99}' }));
   const unreadable = await migrateAgain(lab, ids);
