@@ -31,8 +31,12 @@ async function foreignDisk(lab: TestLab): Promise<string> {
   return path;
 }
 
-const attach = (lab: TestLab, name: string, value = '') =>
-  lab.control.script({ service: 'ec2', operation: 'AttachVolume', action: { kind: 'behaviour', name, value } });
+/** From now on, at each attempt: one may be refused already, for a device name that another lab has just taken. */
+async function attach(lab: TestLab, name: string, value = ''): Promise<void> {
+  await lab.control.clearFaults();
+  const action = { kind: 'behaviour', name, value } as const;
+  await lab.control.script({ service: 'ec2', operation: 'AttachVolume', every: 1, action });
+}
 
 const refused = (done: Finished) => {
   assert.equal(done.code, 1, done.stdout + done.stderr);
