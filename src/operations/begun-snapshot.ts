@@ -54,16 +54,19 @@ export interface AbandonedSnapshot {
   startTime: Date;
   /** Blocks that are known to be written; `null` where the mark cannot be read. */
   block: number | null;
+  /** Whether its mark names a process of another machine, which cannot be looked for from here. */
+  mayBeWritten: boolean;
 }
 
-/** What other machines hold is among them: whether they are at it cannot be seen from here. */
+/** What other machines hold is among them. */
 export async function abandonedSnapshots({ snapshots }: Services, signal: AbortSignal): Promise<AbandonedSnapshot[]> {
   const pending = await snapshots.pending(BEGUN_TAG, { signal });
   return pending.flatMap(({ id, startTime, tags }) => {
     const [, holder = '', block = ''] = (tags[BEGUN_TAG] ?? '').split(' ');
     const identity = identityOf(holder);
     if (isOfThisMachine(identity) && !isKnownDead(identity)) return [];
-    return [{ id, startTime, block: /^\d+$/.test(block) ? Number(block) : null }];
+    const mayBeWritten = holder !== NOBODY && !isKnownDead(identity);
+    return [{ id, startTime, mayBeWritten, block: /^\d+$/.test(block) ? Number(block) : null }];
   });
 }
 

@@ -126,7 +126,9 @@ async function checkOnDevice(
   if (object.layout === 'image') return checkObject(object, snapshotId, { how: 'image', device }, services);
   const found = await probe(device, services.signal);
   const filesystem = found.type ?? '';
-  const hidden = found.isContradictory ? contradictionOf(found) : await hiddenOn(filesystem, device, services.signal);
+  // The driver shows neither to tar nor to the comparison what is only in the filesystem's own records. Archives of
+  // earlier versions were made without a look at them.
+  const hidden = found.isContradictory ? contradictionOf(found) : await obstacleOn(filesystem, device, services.signal);
   const directory = mountDirectory(snapshotId, object.partition, order, services);
   const { host, signal } = services;
   await using mount = await mountReadOnly(device, filesystem, directory, { replay: order.replayJournals, signal });
@@ -142,10 +144,6 @@ async function checkOnDevice(
   const unseen = isSame ? lackOfNames(await namesOn(filesystem, device, signal), check.members) : hidden;
   return unseen === null ? check : withDifference(check, nothingOf(`what its driver does not show: ${unseen}`));
 }
-
-/** The driver shows neither to tar nor to the comparison what is only in the filesystem's own records. */
-const hiddenOn = async (filesystem: string, device: string, signal: AbortSignal): Promise<string | null> =>
-  filesystem === 'ntfs' ? obstacleOn(filesystem, device, signal) : null;
 
 const withDifference = (check: ObjectCheck, difference: Difference): ObjectCheck => ({
   ...check,

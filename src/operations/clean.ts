@@ -68,7 +68,7 @@ async function cleanSnapshot(trace: Trace, survey: Survey, tally: Tally): Promis
 }
 
 /** Shown only: this program deletes no snapshot that it did not begin itself in the same run. */
-function leftSnapshot({ id, startTime, block }: AbandonedSnapshot, survey: Survey): Leftover {
+function leftSnapshot({ id, startTime, block, mayBeWritten }: AbandonedSnapshot, survey: Survey): Leftover {
   const written = block === null ? '' : `, at least ${block} blocks written`;
   return {
     kind: 'snapshot',
@@ -76,7 +76,9 @@ function leftSnapshot({ id, startTime, block }: AbandonedSnapshot, survey: Surve
     what: `begun by restore --to-snapshot and not completed${written}`,
     ageSeconds: ageIn(survey.clock, startTime),
     dollarsMonth: null,
-    obstacle: `run the same restore again, which resumes it, or: aws ec2 delete-snapshot --snapshot-id ${id}`,
+    obstacle: mayBeWritten
+      ? `a run on another machine may be writing it; if it is gone: aws ec2 delete-snapshot --snapshot-id ${id}`
+      : `run the same restore again, which resumes it, or: aws ec2 delete-snapshot --snapshot-id ${id}`,
     remove: async () => {},
   };
 }

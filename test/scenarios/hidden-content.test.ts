@@ -39,6 +39,16 @@ test('alternate streams of NTFS: an archive of files does not pass, and the next
   );
 });
 
+test('an archive that was made without a look at the filesystem itself does not pass: ext with encrypted files', async (t) => {
+  const lab = await labForTest(t);
+  const { snapshotId } = await addSnapshotOf(lab);
+  assert.equal((await runMigrate(lab, ['--all'])).code, 0);
+  await run(['debugfs', '-w', '-R', 'feature encrypt', imageOf(lab, snapshotId)]);
+  const checked = await runValidate(lab, ['--snapshots', snapshotId]);
+  assert.equal(checked.code, 12, checked.stderr);
+  assert.match(checked.stderr, /what its driver does not show: it may hold encrypted directories/);
+});
+
 test('files of NTFS that no directory lists: they are kept as an image', async (t) => {
   const lab = await labForTest(t);
   const populate = async (directory: string) => {
