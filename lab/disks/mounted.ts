@@ -1,8 +1,10 @@
 /** Places in disk images as devices, and the filesystems on those as directories, for as long as they are used. */
 import { mkdtempSync, readdirSync, rmdirSync, rmSync, utimesSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
+import { setTimeout } from 'node:timers/promises';
 import { run } from '../core/run.ts';
+import { imageOf } from '../devices/loop.ts';
 
 /** Bytes from the beginning of an image. */
 export interface Place {
@@ -28,8 +30,21 @@ export async function withDevice<T>(
     return await use(device);
   } finally {
     await run(['blockdev', '--flushbufs', device]);
+    const attached = imageOf(basename(device));
     await run(['losetup', '--detach', device]);
+    if (attached !== null) await untilDetached(device, attached);
   }
+}
+
+const LOOK_EACH = 20;
+
+/** Milliseconds. */
+const LONGEST_LOOK = 10_000;
+
+/** Who lists devices at this moment, from another lab say, holds it open, and it is detached when they are done. */
+async function untilDetached(device: string, image: string): Promise<void> {
+  const isAttached = () => imageOf(basename(device)) === image;
+  for (let waited = 0; isAttached() && waited < LONGEST_LOOK; waited += LOOK_EACH) await setTimeout(LOOK_EACH);
 }
 
 /** FAT needs no kernel driver here, and only names in ASCII are sure to survive: mtools copies files in and out. */
