@@ -267,7 +267,6 @@ export interface PartitionNote {
   bytes: number;
 }
 
-/** What a dry run says of one snapshot. */
 /** An archive that a migration finds in the bucket. */
 export interface ExistingArchive {
   /**
@@ -279,6 +278,7 @@ export interface ExistingArchive {
   reason: string;
 }
 
+/** What a dry run says of one snapshot. */
 export interface SnapshotPlan {
   snapshot: string;
   volume: string;

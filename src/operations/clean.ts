@@ -40,8 +40,21 @@ export async function clean(settings: CleanSettings, services: Services, signal:
   return errors.length === 0 ? EXIT.ok : EXIT.failed;
 }
 
+/** For commands that give back what a run which is known to be over has left, of whatever age. */
+export const surveyForRemoval = async (
+  settings: Omit<CleanSettings, 'olderThan' | 'remove'>,
+  services: Services,
+  signal: AbortSignal,
+): Promise<Survey> => ({
+  settings: { ...settings, olderThan: 0, remove: true },
+  services,
+  signal,
+  instanceId: await instanceId(services),
+  clock: await storeClock(services.store, signal),
+});
+
 /** Elsewhere than on an instance, what is attached to one is only shown. */
-export async function instanceId(services: Services): Promise<string | null> {
+async function instanceId(services: Services): Promise<string | null> {
   try {
     return (await services.instance()).id;
   } catch (error) {

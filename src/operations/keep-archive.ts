@@ -2,12 +2,10 @@
 import type { Snapshot } from '../cloud/ports.ts';
 import { cleanupSignal } from '../lib/disposal.ts';
 import type { HeldClaim } from './claims.ts';
-import { instanceId } from './clean.ts';
-import type { Survey } from './leftover.ts';
+import { surveyForRemoval } from './clean.ts';
 import { removeUnderClaim } from './remove-leftovers.ts';
 import type { MigrateSettings, Services } from './settings.ts';
 import { beginState, DONE, VALIDATED } from './state-tag.ts';
-import { storeClock } from './store-clock.ts';
 
 /**
  * Has the tag say that the archive is there, and gives back what a run that was killed after it had completed the
@@ -29,12 +27,6 @@ export async function keepArchive(
     await state.settle(value, cleanupSignal());
   }
   if (!claim.isTakenOver || settings.keepVolumes) return;
-  const survey: Survey = {
-    settings: { ...settings, olderThan: 0, remove: true },
-    services,
-    signal,
-    instanceId: await instanceId(services),
-    clock: await storeClock(services.store, signal),
-  };
+  const survey = await surveyForRemoval(settings, services, signal);
   await removeUnderClaim(claim, snapshot.id, survey);
 }

@@ -3,26 +3,18 @@ import { claimFolder } from '../archive/claim.ts';
 import { inParallel } from '../lib/parallel.ts';
 import type { ClaimSettings } from './claimed-work.ts';
 import { type FoundClaim, findClaim } from './claims.ts';
-import { instanceId } from './clean.ts';
-import type { Survey } from './leftover.ts';
+import { surveyForRemoval } from './clean.ts';
 import { traceOf } from './leftovers.ts';
 import { removeLeftovers } from './remove-leftovers.ts';
 import type { Services } from './settings.ts';
 import { DONE } from './state-tag.ts';
-import { storeClock } from './store-clock.ts';
 
 /** Gives back the volumes and claims of snapshots whose tag says that all is done, and that nobody works on. */
 export async function tidyFinished(settings: ClaimSettings, services: Services, signal: AbortSignal): Promise<void> {
   const { prefix, tagKey } = settings;
   const claims = await services.store.list(claimFolder(prefix), { signal });
   if (claims.length === 0) return;
-  const survey: Survey = {
-    settings: { ...settings, olderThan: 0, remove: true },
-    services,
-    signal,
-    instanceId: await instanceId(services),
-    clock: await storeClock(services.store, signal),
-  };
+  const survey = await surveyForRemoval(settings, services, signal);
   const ended = await endedClaims(claims, services, signal);
   const snapshots = await services.snapshots.byId([...ended.keys()], { signal });
   for (const { id, tags } of snapshots) {

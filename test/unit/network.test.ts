@@ -197,7 +197,7 @@ test('the program: exceptions from the proxy, certificates that are not trusted,
 test('names of proxies and of exceptions, as curl and the AWS CLI read them', () => {
   const proxies = (env: Record<string, string>): Network['proxies'] => networkOf(env).proxies;
   assert.deepEqual(proxies({ HTTP_PROXY: '', no_proxy: '' }), {});
-  assert.deepEqual(proxies({ https_proxy: 'proxy.test:3128' }), { HTTPS_PROXY: 'http://proxy.test:3128/' });
+  assert.deepEqual(proxies({ https_proxy: 'gate.test:3128' }), { HTTPS_PROXY: 'http://gate.test:3128/' });
   const listed = 'Example.com, .corp.test,*.x.test,10.0.0.1,10.0.0.1-10.0.0.9,host:8080,*, ';
   assert.deepEqual(proxies({ NO_PROXY: listed }), {
     NO_PROXY: 'example.com,.example.com,.corp.test,*.x.test,10.0.0.1,10.0.0.1-10.0.0.9,host:8080,*',
