@@ -38,7 +38,7 @@ export { findFiles } from './operations/find-files.ts';
 export { list } from './operations/list.ts';
 export { migrate } from './operations/migrate.ts';
 export { restore } from './operations/restore.ts';
-export { ReportBuilder, type ReportRow, type RunReport } from './operations/run-report.ts';
+export { ReportBuilder, type ReportRow, type RunReport } from './operations/shared/run-report.ts';
 export type {
   AnalyzeServices,
   AnalyzeSettings,
@@ -57,7 +57,7 @@ export type {
   ThawSettings,
   ValidateSettings,
   VolumeSettings,
-} from './operations/settings.ts';
+} from './operations/shared/settings.ts';
 export { showArchive } from './operations/show-archive.ts';
 export { validate } from './operations/validate.ts';
 export { renderPage } from './page/render-page.ts';

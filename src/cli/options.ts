@@ -2,7 +2,7 @@
 import { type Command, Option } from 'commander';
 import { LONGEST_LIFE } from '../archive/claim.ts';
 import { SnapError } from '../errors.ts';
-import type { Selection, SourceChoice, VolumeSettings } from '../operations/settings.ts';
+import type { Selection, SourceChoice, VolumeSettings } from '../operations/shared/settings.ts';
 import { collect, matching, wholeNumber } from './flag-values.ts';
 import { makeMandatory } from './mandatory.ts';
 

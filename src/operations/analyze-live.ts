@@ -14,7 +14,7 @@ import { VERSION } from '../version.ts';
 import { assembleRegions, isCopy } from './assemble-analysis.ts';
 import { type Described, describeRegions, type KnownRegion } from './describe-regions.ts';
 import { type KnownRatios, ratiosFor } from './measure-ratio.ts';
-import type { AnalyzeServices, AnalyzeSettings } from './settings.ts';
+import type { AnalyzeServices, AnalyzeSettings } from './shared/settings.ts';
 
 /** A snapshot, and the one before it of the same volume; `null` for the first. */
 interface Link {

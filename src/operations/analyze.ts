@@ -14,7 +14,7 @@ import { type Described, describeRegions } from './describe-regions.ts';
 import { type KnownRatios, ratiosFor } from './measure-ratio.ts';
 import { reportSources } from './report-sources.ts';
 import { hasDiscounts, reportWarnings } from './report-warnings.ts';
-import type { AnalyzeServices, AnalyzeSettings } from './settings.ts';
+import type { AnalyzeServices, AnalyzeSettings } from './shared/settings.ts';
 
 /**
  * @returns the document, with what is best.

@@ -8,7 +8,7 @@ import { temporaryDirectory } from '../lib/temporary-files.ts';
 import { GiB, MiB } from '../lib/units.ts';
 import { blockImage, type OpenImage } from '../transfer/block-image.ts';
 import { type Disk, readDisk } from './read-disk.ts';
-import type { MigrateSettings, Services } from './settings.ts';
+import type { MigrateSettings, Services } from './shared/settings.ts';
 
 /** @param index told of each block. */
 export const imageOf =

@@ -7,7 +7,7 @@ import { manifestOf, type TaggedArchives } from './archive-tags.ts';
 import type { Archive } from './find-archive.ts';
 import { isUnfinished } from './origin.ts';
 import type { FoundArchive } from './scan-bucket.ts';
-import type { Services } from './settings.ts';
+import type { Services } from './shared/settings.ts';
 
 export type ArchiveState = ListedArchive['state'];
 

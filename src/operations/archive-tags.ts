@@ -4,7 +4,7 @@ import { SnapError } from '../errors.ts';
 import { inParallel } from '../lib/parallel.ts';
 import { type Archive, readManifest } from './find-archive.ts';
 import type { FoundArchive } from './scan-bucket.ts';
-import type { Services, WantedTag } from './settings.ts';
+import type { Services, WantedTag } from './shared/settings.ts';
 
 /** Manifests, and tags of objects, read at once. */
 const AT_ONCE = 8;

@@ -8,7 +8,7 @@ import { leftBehind } from '../lib/disposal.ts';
 import { thisProcess } from '../lib/process-identity.ts';
 import { awaitEndOfClaim, type HeldClaim, takeClaim } from './claims.ts';
 import type { WorkOutcome } from './run-each.ts';
-import type { Selection, Services, VolumeSettings } from './settings.ts';
+import type { Selection, Services, VolumeSettings } from './shared/settings.ts';
 
 export interface ClaimSettings extends VolumeSettings {
   selection: Selection;

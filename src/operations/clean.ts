@@ -5,8 +5,8 @@ import { type AbandonedSnapshot, abandonedSnapshots } from './begun-snapshot.ts'
 import type { Leftover, Survey, Trace } from './leftover.ts';
 import { findTraces, leftoversOf } from './leftovers.ts';
 import { removeLeftovers } from './remove-leftovers.ts';
-import type { CleanSettings, Services } from './settings.ts';
-import { ageIn, storeClock } from './store-clock.ts';
+import type { CleanSettings, Services } from './shared/settings.ts';
+import { ageIn, storeClock } from './shared/store-clock.ts';
 
 interface Tally {
   found: number;

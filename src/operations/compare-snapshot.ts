@@ -5,7 +5,7 @@ import type { CheckServices } from './check-object.ts';
 import { underClaim } from './claimed-work.ts';
 import type { Archive } from './find-archive.ts';
 import { readDisk } from './read-disk.ts';
-import type { DrillSettings, Services } from './settings.ts';
+import type { DrillSettings, Services } from './shared/settings.ts';
 import { chooseSource, openSnapshotDisk } from './snapshot-disk.ts';
 
 /**

@@ -6,7 +6,7 @@ import { mounterOf } from '../host/mounts.ts';
 import { requireTools, versionOf } from '../host/tools.ts';
 import { now } from '../lib/clock.ts';
 import { attempt, type Examination, type Finding, ok, problem, warning } from './findings.ts';
-import { requireRoot } from './preflight.ts';
+import { requireRoot } from './shared/preflight.ts';
 
 export async function* examineMachine(examination: Examination): AsyncGenerator<Finding> {
   const root = await attempt('root', requireRoot, () => `on Linux, Node ${process.versions.node}`);

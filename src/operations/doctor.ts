@@ -3,7 +3,7 @@ import { EXIT, type ExitCode } from '../errors.ts';
 import { examineBucket } from './doctor-bucket.ts';
 import { examineEc2 } from './doctor-ec2.ts';
 import { examineMachine } from './doctor-machine.ts';
-import type { DoctorSettings, Services } from './settings.ts';
+import type { DoctorSettings, Services } from './shared/settings.ts';
 
 /** @returns `EXIT.failed` when a run would not work; warnings alone are `EXIT.ok`. */
 export async function doctor(settings: DoctorSettings, services: Services, signal: AbortSignal): Promise<ExitCode> {

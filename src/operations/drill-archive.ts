@@ -11,7 +11,7 @@ import type { Archive, ArchivedObject } from './find-archive.ts';
 import { restoreFiles } from './restore-files.ts';
 import { restoreImage } from './restore-image.ts';
 import type { FoundArchive } from './scan-bucket.ts';
-import type { DrillSettings, RestoreSettings, Services } from './settings.ts';
+import type { DrillSettings, RestoreSettings, Services } from './shared/settings.ts';
 
 /** Differences that a row lists. */
 const LISTED = 100;

@@ -5,7 +5,7 @@ import type { DrillReport } from '../events.ts';
 import { findArchived } from './archived-objects.ts';
 import { isUnfinished } from './origin.ts';
 import { archivesIn, type FoundArchive } from './scan-bucket.ts';
-import type { DrillSettings, Services } from './settings.ts';
+import type { DrillSettings, Services } from './shared/settings.ts';
 
 export interface DrillSample {
   chosen: FoundArchive[];

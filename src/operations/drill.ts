@@ -14,12 +14,12 @@ import { drillObjects, emptyRow } from './drill-archive.ts';
 import { drillCaller } from './drill-caller.ts';
 import { chooseSample, type DrillSample } from './drill-sample.ts';
 import { archiveOf, readManifest } from './find-archive.ts';
-import { LOCKING_TOOL } from './lock-file.ts';
 import { requireManifest } from './origin.ts';
-import { requireRoot } from './preflight.ts';
 import { runEach } from './run-each.ts';
 import type { FoundArchive } from './scan-bucket.ts';
-import type { DrillSettings, Services } from './settings.ts';
+import { LOCKING_TOOL } from './shared/lock-file.ts';
+import { requireRoot } from './shared/preflight.ts';
+import type { DrillSettings, Services } from './shared/settings.ts';
 import { makeReadable } from './thaw.ts';
 
 /**

@@ -8,7 +8,7 @@ import type { ExistingArchive } from '../events.ts';
 import { encryptionKeyIds } from '../host/gpg-keys.ts';
 import { inParallel } from '../lib/parallel.ts';
 import { readManifest } from './find-archive.ts';
-import type { MigrateSettings, Services } from './settings.ts';
+import type { MigrateSettings, Services } from './shared/settings.ts';
 
 /**
  * An archive with a manifest is kept when every object is the one that the manifest names, and was made with the same

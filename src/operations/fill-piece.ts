@@ -14,7 +14,7 @@ import type { ArchivedObject } from './find-archive.ts';
 import type { Piece } from './plan-volume.ts';
 import { restoreTar } from './restore-files.ts';
 import { holdDevice } from './restore-target.ts';
-import type { RestoreSettings } from './settings.ts';
+import type { RestoreSettings } from './shared/settings.ts';
 import { writeImage } from './write-image.ts';
 
 export interface FillOrder {

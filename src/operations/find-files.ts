@@ -7,7 +7,7 @@ import type { CheckServices } from './check-object.ts';
 import { type Archive, archiveOf } from './find-archive.ts';
 import { listFiles } from './list-files.ts';
 import { archivesIn, batches, type FoundArchive } from './scan-bucket.ts';
-import type { FindSettings, Services } from './settings.ts';
+import type { FindSettings, Services } from './shared/settings.ts';
 
 /** Indexes read at once; each takes a process or two. */
 const AT_ONCE = 4;

@@ -4,7 +4,7 @@ import { cleanupSignal } from '../lib/disposal.ts';
 import type { HeldClaim } from './claims.ts';
 import { surveyForRemoval } from './clean.ts';
 import { removeUnderClaim } from './remove-leftovers.ts';
-import type { MigrateSettings, Services } from './settings.ts';
+import type { MigrateSettings, Services } from './shared/settings.ts';
 import { beginState, DONE, VALIDATED } from './state-tag.ts';
 
 /**

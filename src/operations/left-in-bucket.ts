@@ -8,7 +8,7 @@ import { cleanupSignal } from '../lib/disposal.ts';
 import { GiB } from '../lib/units.ts';
 import { readManifest } from './find-archive.ts';
 import type { Leftover, Survey, Trace } from './leftover.ts';
-import { ageIn } from './store-clock.ts';
+import { ageIn } from './shared/store-clock.ts';
 
 export async function leftInBucket(trace: Trace, survey: Survey): Promise<Leftover[]> {
   return [...(await leftUploads(trace, survey)), ...(await leftObjects(trace, survey))];

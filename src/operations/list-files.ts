@@ -8,7 +8,7 @@ import { printable } from '../lib/printable.ts';
 import type { CheckServices } from './check-object.ts';
 import type { Archive, ArchivedObject } from './find-archive.ts';
 import { readFileIndex } from './read-index.ts';
-import type { FilesQuery } from './settings.ts';
+import type { FilesQuery } from './shared/settings.ts';
 
 export interface FileSearch {
   /** Files that were told. */

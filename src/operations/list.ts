@@ -10,7 +10,7 @@ import { type ArchiveState, statesOf } from './archive-state.ts';
 import { keepTagged } from './archive-tags.ts';
 import { findSnapshots } from './find-snapshots.ts';
 import { archivesIn, batches, type FoundArchive } from './scan-bucket.ts';
-import type { ListSettings, Services } from './settings.ts';
+import type { ListSettings, Services } from './shared/settings.ts';
 
 /**
  * Shows each archive as soon as all of its objects have been listed; only manifests are read, and tags of objects where

@@ -7,7 +7,7 @@ import { inParallel } from '../lib/parallel.ts';
 import { isComplete } from './archive-state.ts';
 import { manifestOf } from './archive-tags.ts';
 import { archivesIn, batches, type FoundArchive } from './scan-bucket.ts';
-import type { AnalyzeServices, AnalyzeSettings, RatioChoice } from './settings.ts';
+import type { AnalyzeServices, AnalyzeSettings, RatioChoice } from './shared/settings.ts';
 
 /** What is known of archives before any is made of the snapshots at hand. */
 export interface KnownRatios {

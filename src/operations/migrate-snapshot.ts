@@ -33,7 +33,7 @@ import { countingNotKept, tellNotKept } from './note-not-kept.ts';
 import type { Content } from './object-order.ts';
 import { MigrationProgress } from './progress.ts';
 import { readDisk } from './read-disk.ts';
-import type { MigrateSettings, Services } from './settings.ts';
+import type { MigrateSettings, Services } from './shared/settings.ts';
 import { chooseSource, openSnapshotDisk, type SnapshotDisk, type Source } from './snapshot-disk.ts';
 import { beginState, revertState, VALIDATED } from './state-tag.ts';
 import { storeObject } from './store-object.ts';

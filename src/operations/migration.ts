@@ -6,7 +6,7 @@ import type { NotKept } from '../host/not-kept-note.ts';
 import type { HeldClaim } from './claims.ts';
 import type { MigrationProgress } from './progress.ts';
 import type { Disk } from './read-disk.ts';
-import type { MigrateSettings, Services } from './settings.ts';
+import type { MigrateSettings, Services } from './shared/settings.ts';
 import type { Source } from './snapshot-disk.ts';
 
 /** What one migration works with, handed from step to step. */

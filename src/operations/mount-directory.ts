@@ -2,7 +2,7 @@
 import { join } from 'node:path';
 import { mountNameFor } from '../host/volume-marks.ts';
 import { archivesMark } from './claimed-work.ts';
-import type { Services } from './settings.ts';
+import type { Services } from './shared/settings.ts';
 
 /** @param partition `null` for a disk without a partition table. */
 export function mountDirectory(

@@ -8,7 +8,7 @@ import type { ArchiveOrigin } from '../events.ts';
 import { findClaim } from './claims.ts';
 import type { Archive } from './find-archive.ts';
 import type { FoundArchive } from './scan-bucket.ts';
-import type { Services } from './settings.ts';
+import type { Services } from './shared/settings.ts';
 
 export interface Origin {
   is: ArchiveOrigin;

@@ -10,7 +10,7 @@ import type { Archive, ArchivedObject } from './find-archive.ts';
 import { neededObjects } from './needed-objects.ts';
 import { type FoundDirectory, lookAtDirectory } from './restore-directory.ts';
 import { RestoredBefore } from './restored-before.ts';
-import type { FilesOrder, RestoreSettings } from './settings.ts';
+import type { FilesOrder, RestoreSettings } from './shared/settings.ts';
 
 /** The files of one object. */
 export interface FilesPlan {

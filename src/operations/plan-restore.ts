@@ -10,7 +10,7 @@ import { planFiles } from './plan-files.ts';
 import { ImagePlan } from './plan-image.ts';
 import { type ImageSettings, planImage } from './restore-image.ts';
 import { objectsOf, planNewVolume } from './restore-volume.ts';
-import type { FilesOrder, RestoreSettings, Services, VolumeTarget } from './settings.ts';
+import type { FilesOrder, RestoreSettings, Services, VolumeTarget } from './shared/settings.ts';
 import { offerThaw } from './thaw.ts';
 
 /** One object, and how much of it would be read; `null`: all of it. */

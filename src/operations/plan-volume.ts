@@ -12,7 +12,7 @@ import type { Archive, ArchivedObject } from './find-archive.ts';
 import { sizeOfDisk } from './image-size.ts';
 import { openManifest } from './open-manifest.ts';
 import { snapshotBefore } from './restored-tags.ts';
-import type { Services } from './settings.ts';
+import type { Services } from './shared/settings.ts';
 import type { FilesToFit } from './volume-obstacle.ts';
 
 /** What comes to one partition, or (`null`) to the whole disk. */

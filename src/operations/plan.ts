@@ -7,7 +7,7 @@ import { readingCost } from '../costs/reading.ts';
 import type { ExistingArchive, SnapshotPlan } from '../events.ts';
 import { GiB } from '../lib/units.ts';
 import { partSize } from '../transfer/part-plan.ts';
-import type { MigrateSettings, Services } from './settings.ts';
+import type { MigrateSettings, Services } from './shared/settings.ts';
 
 /** At list prices of the region, for data that does not compress: the upper bound. */
 export function planSnapshot(

@@ -11,7 +11,7 @@ import { VERSION } from '../version.ts';
 import type { HeldClaim } from './claims.ts';
 import { readManifest } from './find-archive.ts';
 import type { UploadJournal } from './object-order.ts';
-import type { MigrateSettings, Services } from './settings.ts';
+import type { MigrateSettings, Services } from './shared/settings.ts';
 
 /** More than the parts on their way can be behind: each is a few hundred MiB after the one before. */
 const KEPT_CHECKPOINTS = 8;

@@ -11,7 +11,7 @@ import type { LocatedDevice } from '../host/block-devices.ts';
 import { seconds } from '../lib/clock.ts';
 import { MiB } from '../lib/units.ts';
 import { isZeroBlock } from './archive-direct.ts';
-import type { Services } from './settings.ts';
+import type { Services } from './shared/settings.ts';
 
 export interface DeviceClaim {
   snapshot: Snapshot;

@@ -6,7 +6,7 @@ import type { ReportSource } from '../billing/source.ts';
 import { asError, SnapError } from '../errors.ts';
 import { KiB } from '../lib/units.ts';
 import { downloaded } from '../transfer/download.ts';
-import type { AnalyzeServices, AnalyzeSettings, ReadableBucket } from './settings.ts';
+import type { AnalyzeServices, AnalyzeSettings, ReadableBucket } from './shared/settings.ts';
 
 /** @throws SnapError `USAGE` for what is not there or not one report, `REPORT`, `BUCKET`, `ACCESS_DENIED` */
 export async function reportSources(

@@ -17,7 +17,7 @@ import { dirname, join } from 'node:path';
 import { SnapError } from '../errors.ts';
 import { runTool } from '../transfer/process.ts';
 import type { ArchivedObject } from './find-archive.ts';
-import { lockFile } from './lock-file.ts';
+import { lockFile } from './shared/lock-file.ts';
 import { orTargetError, orTargetErrorNow } from './target-error.ts';
 
 /** A directory before anything is written to it; it need not be there. */

@@ -10,7 +10,7 @@ import type { MemberChoice } from './choose-members.ts';
 import type { Archive, ArchivedObject } from './find-archive.ts';
 import { type ChosenMembers, chooseFrom, planFiles, refuseMissing } from './plan-files.ts';
 import { type FillableDirectory, openDirectory, type TargetDirectory } from './restore-directory.ts';
-import type { FilesOrder, RestoreSettings, Services } from './settings.ts';
+import type { FilesOrder, RestoreSettings, Services } from './shared/settings.ts';
 import { makeReadable } from './thaw.ts';
 
 /**

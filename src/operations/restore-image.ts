@@ -8,7 +8,7 @@ import type { Archive, ArchivedObject } from './find-archive.ts';
 import { type ImageSize, sizeOfImage } from './image-size.ts';
 import { restoreToSnapshot, wantedSnapshot } from './restore-snapshot.ts';
 import { type FoundTarget, lookAtTarget, openTarget } from './restore-target.ts';
-import type { DeviceTarget, FilesOrder, RestoreSettings, Services, VolumeTarget } from './settings.ts';
+import type { DeviceTarget, FilesOrder, RestoreSettings, Services, VolumeTarget } from './shared/settings.ts';
 import { makeReadable } from './thaw.ts';
 import { writeImage } from './write-image.ts';
 

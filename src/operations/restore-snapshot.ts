@@ -14,7 +14,7 @@ import type { Archive, ArchivedObject } from './find-archive.ts';
 import { type ImageSize, sizeOfDisk } from './image-size.ts';
 import { ImagePlan, type Layout } from './plan-image.ts';
 import { snapshotBefore, userTags } from './restored-tags.ts';
-import type { RestoreSettings, Services, SnapshotTarget } from './settings.ts';
+import type { RestoreSettings, Services, SnapshotTarget } from './shared/settings.ts';
 import { refuseDifferences } from './write-image.ts';
 
 /** Blocks on their way at once. */

@@ -23,8 +23,8 @@ import { probe } from '../host/filesystems.ts';
 import { mountsHere } from '../host/mounts.ts';
 import { formatBytes } from '../lib/units.ts';
 import type { ImageSize } from './image-size.ts';
-import { lockFile } from './lock-file.ts';
-import type { DeviceTarget } from './settings.ts';
+import { lockFile } from './shared/lock-file.ts';
+import type { DeviceTarget } from './shared/settings.ts';
 import { orTargetError, orTargetErrorNow } from './target-error.ts';
 
 export interface Target extends AsyncDisposable {

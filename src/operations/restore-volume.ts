@@ -15,9 +15,9 @@ import { archivesMark } from './claimed-work.ts';
 import { fillPiece } from './fill-piece.ts';
 import type { Archive, ArchivedObject } from './find-archive.ts';
 import { planVolume, type VolumePlan } from './plan-volume.ts';
-import { requireRoot } from './preflight.ts';
 import { userTags } from './restored-tags.ts';
-import type { RestoreSettings, Services, VolumeTarget } from './settings.ts';
+import { requireRoot } from './shared/preflight.ts';
+import type { RestoreSettings, Services, VolumeTarget } from './shared/settings.ts';
 import { makeReadable } from './thaw.ts';
 import { refuseObstacle } from './volume-obstacle.ts';
 

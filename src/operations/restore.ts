@@ -5,14 +5,14 @@ import { sweepKilledRuns } from '../host/killed-runs.ts';
 import { requireTools } from '../host/tools.ts';
 import { type Archive, refuseTwins } from './find-archive.ts';
 import { findArchivesById } from './find-archives.ts';
-import { LOCKING_TOOL } from './lock-file.ts';
 import { requireManifest } from './origin.ts';
 import { showRestore } from './plan-restore.ts';
 import { restoreFiles } from './restore-files.ts';
 import { restoreImage } from './restore-image.ts';
 import { requireVolumes, restoreToVolume } from './restore-volume.ts';
 import { runEach } from './run-each.ts';
-import type { RestoreSettings, Services } from './settings.ts';
+import { LOCKING_TOOL } from './shared/lock-file.ts';
+import type { RestoreSettings, Services } from './shared/settings.ts';
 import { untilNotice } from './until-notice.ts';
 
 /**

@@ -3,7 +3,7 @@ import { claimFolder, claimKey } from '../archive/claim.ts';
 import type { Snapshot, Snapshots } from '../cloud/ports.ts';
 import { SnapError } from '../errors.ts';
 import type { ClaimSettings } from './claimed-work.ts';
-import type { Selection, Services } from './settings.ts';
+import type { Selection, Services } from './shared/settings.ts';
 
 export interface Selected {
   snapshots: Snapshot[];

@@ -11,7 +11,7 @@ import { findArchivesById } from './find-archives.ts';
 import { listFiles } from './list-files.ts';
 import { openManifest } from './open-manifest.ts';
 import { originOf } from './origin.ts';
-import type { Services, ShowSettings } from './settings.ts';
+import type { Services, ShowSettings } from './shared/settings.ts';
 
 /**
  * @returns `EXIT.nothingToDo` when no file fits; `EXIT.someFailed` when an index could not be read.

@@ -8,7 +8,7 @@ import { SnapError } from '../errors.ts';
 import type { FoundDevice } from '../host/block-devices.ts';
 import { serveDisk } from '../host/served-disk.ts';
 import { GiB } from '../lib/units.ts';
-import type { Services, VolumeSettings } from './settings.ts';
+import type { Services, VolumeSettings } from './shared/settings.ts';
 import { attachVolumeOf, type VolumeOrder } from './snapshot-volume.ts';
 
 export type Source = 'volume' | 'direct';

@@ -7,7 +7,7 @@ import { attachTemporaryVolume, type TemporaryVolume } from '../host/temporary-v
 import { archivesMark, type ClaimSettings, isTakenAway } from './claimed-work.ts';
 import type { HeldClaim } from './claims.ts';
 import { proveDevice } from './prove-device.ts';
-import type { Services } from './settings.ts';
+import type { Services } from './shared/settings.ts';
 
 export interface VolumeOrder {
   snapshot: Snapshot;

@@ -6,7 +6,7 @@ import { minutes, monotonic, seconds } from '../lib/clock.ts';
 import { inParallel } from '../lib/parallel.ts';
 import { waitFor } from '../lib/wait.ts';
 import { describeOffers, findArchived, nameThem, offersFor } from './archived-objects.ts';
-import type { ThawSettings } from './settings.ts';
+import type { ThawSettings } from './shared/settings.ts';
 
 export interface ThawServices {
   store: ArchiveStore;

@@ -6,7 +6,7 @@ import { type FoundClaim, findClaim } from './claims.ts';
 import { surveyForRemoval } from './clean.ts';
 import { traceOf } from './leftovers.ts';
 import { removeLeftovers } from './remove-leftovers.ts';
-import type { Services } from './settings.ts';
+import type { Services } from './shared/settings.ts';
 import { DONE } from './state-tag.ts';
 
 /** Gives back the volumes and claims of snapshots whose tag says that all is done, and that nobody works on. */

@@ -15,7 +15,7 @@ import type { HeldClaim } from './claims.ts';
 import { type Archive, findArchive } from './find-archive.ts';
 import { requireManifest } from './origin.ts';
 import { readDisk } from './read-disk.ts';
-import type { Services, ValidateSettings } from './settings.ts';
+import type { Services, ValidateSettings } from './shared/settings.ts';
 import { chooseSource, openSnapshotDisk } from './snapshot-disk.ts';
 import { beginState, CONTENT_VALIDATED, revertState, VALIDATED } from './state-tag.ts';
 

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { run } from '../../lab/core/run.ts';
-import type { RunReport } from '../../src/operations/run-report.ts';
+import type { RunReport } from '../../src/operations/shared/run-report.ts';
 import { addSnapshotOf } from '../support/disks.ts';
 import { killFamily } from '../support/kill-family.ts';
 import { labForTest, runMigrate } from '../support/lab.ts';

@@ -6,7 +6,7 @@ import { EXIT, Interrupted, SnapError } from '../../src/errors.ts';
 import { type SnapEvent, silentHost } from '../../src/events.ts';
 import { Turns } from '../../src/lib/turns.ts';
 import { type EachRun, runEach } from '../../src/operations/run-each.ts';
-import { ReportBuilder } from '../../src/operations/run-report.ts';
+import { ReportBuilder } from '../../src/operations/shared/run-report.ts';
 
 function runOf(items: string[], more: Partial<EachRun<string>>): { run: EachRun<string>; told: SnapEvent[] } {
   const told: SnapEvent[] = [];

@@ -7,7 +7,7 @@ import type { Analysis } from '../../costs/analysis.ts';
 import { BUILT_IN } from '../../costs/built-in-prices.ts';
 import type { Prices } from '../../costs/price-types.ts';
 import { EXIT, SnapError } from '../../errors.ts';
-import type { AnalyzeServices, AnalyzeSettings, RatioChoice } from '../../operations/settings.ts';
+import type { AnalyzeServices, AnalyzeSettings, RatioChoice } from '../../operations/shared/settings.ts';
 import type { CliContext } from '../context.ts';
 import { collect, decimal, matching, wholeNumber } from '../flag-values.ts';
 import { exitStatusHelp } from '../help.ts';

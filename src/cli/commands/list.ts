@@ -6,7 +6,7 @@ import { EXIT, type ExitCode, SnapError } from '../../errors.ts';
 import { seconds } from '../../lib/clock.ts';
 import { findFiles } from '../../operations/find-files.ts';
 import { list } from '../../operations/list.ts';
-import type { FilesQuery, Services, WantedTag } from '../../operations/settings.ts';
+import type { FilesQuery, Services, WantedTag } from '../../operations/shared/settings.ts';
 import { showArchive } from '../../operations/show-archive.ts';
 import { type ArchiveFilterFlags, archiveFilterOptions, toArchiveFilter } from '../archive-filter.ts';
 import type { CliContext } from '../context.ts';

@@ -1,6 +1,6 @@
 /** The host of a command line: text or JSON, on a terminal or in a log. */
 import type { Host } from '../../events.ts';
-import { ReportBuilder } from '../../operations/run-report.ts';
+import { ReportBuilder } from '../../operations/shared/run-report.ts';
 import { killLiveProcesses } from '../../transfer/process.ts';
 import type { CliContext } from '../context.ts';
 import { HoldingList } from './holdings.ts';

@@ -1,6 +1,6 @@
 /** Where a run is shown. */
 import type { ProgressTask, SnapEvent } from '../../events.ts';
-import type { RunReport } from '../../operations/run-report.ts';
+import type { RunReport } from '../../operations/shared/run-report.ts';
 
 export interface Screen extends Disposable {
   notify(event: SnapEvent): void;

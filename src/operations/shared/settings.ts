@@ -1,16 +1,16 @@
 /** What operations are told, in types that cannot be wrong: flags end at the command line. */
-import type { Encryption } from '../archive/cipher.ts';
-import type { Codec } from '../archive/codec.ts';
-import type { Layout } from '../archive/key.ts';
-import type { BlockCounts, NewSnapshots, SnapshotBlocks } from '../cloud/blocks.ts';
-import type { Examiner } from '../cloud/examiner.ts';
-import type { Inventory } from '../cloud/inventory.ts';
-import type { ArchiveStore, Call, CallerIdentity, Instance, Snapshots, ThawOrder, Volumes } from '../cloud/ports.ts';
-import type { Assumptions } from '../costs/analysis.ts';
-import type { Prices } from '../costs/price-types.ts';
-import type { Host } from '../events.ts';
-import type { DirectAccess } from '../fuse/serving-order.ts';
-import type { BlockBudget } from '../transfer/governor.ts';
+import type { Encryption } from '../../archive/cipher.ts';
+import type { Codec } from '../../archive/codec.ts';
+import type { Layout } from '../../archive/key.ts';
+import type { BlockCounts, NewSnapshots, SnapshotBlocks } from '../../cloud/blocks.ts';
+import type { Examiner } from '../../cloud/examiner.ts';
+import type { Inventory } from '../../cloud/inventory.ts';
+import type { ArchiveStore, Call, CallerIdentity, Instance, Snapshots, ThawOrder, Volumes } from '../../cloud/ports.ts';
+import type { Assumptions } from '../../costs/analysis.ts';
+import type { Prices } from '../../costs/price-types.ts';
+import type { Host } from '../../events.ts';
+import type { DirectAccess } from '../../fuse/serving-order.ts';
+import type { BlockBudget } from '../../transfer/governor.ts';
 
 export type Selection =
   | { by: 'id'; ids: readonly string[] }

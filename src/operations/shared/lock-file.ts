@@ -1,7 +1,7 @@
 /** A file that this process alone writes to: nobody else's, nothing that a link leads to, and locked. */
 import { closeSync, constants, fstatSync, lstatSync, openSync } from 'node:fs';
-import { SnapError } from '../errors.ts';
-import { startStage } from '../transfer/process.ts';
+import { SnapError } from '../../errors.ts';
+import { startStage } from '../../transfer/process.ts';
 
 export interface LockedFile extends Disposable {
   /** For reading and writing. */

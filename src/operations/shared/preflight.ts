@@ -1,9 +1,9 @@
 /** Everything that can be refused before anything is created. */
 import { basename } from 'node:path';
-import { compressCommand } from '../archive/codec.ts';
-import { SnapError } from '../errors.ts';
-import { checkRecipients, checkSecretKeys } from '../host/gpg-keys.ts';
-import { requireTools } from '../host/tools.ts';
+import { compressCommand } from '../../archive/codec.ts';
+import { SnapError } from '../../errors.ts';
+import { checkRecipients, checkSecretKeys } from '../../host/gpg-keys.ts';
+import { requireTools } from '../../host/tools.ts';
 import type { MigrateSettings, Services } from './settings.ts';
 
 /** @throws SnapError `TOOL_MISSING`, `NOT_SUPPORTED_HERE`, `GPG_KEY`, `BUCKET` or `ACCESS_DENIED` */

@@ -1,9 +1,9 @@
 /** What became of each snapshot of a run, gathered from its events. */
-import { pricesIn } from '../costs/prices.ts';
-import type { SnapError } from '../errors.ts';
-import type { SnapEvent, SnapshotOutcome } from '../events.ts';
-import { now } from '../lib/clock.ts';
-import { GiB } from '../lib/units.ts';
+import { pricesIn } from '../../costs/prices.ts';
+import type { SnapError } from '../../errors.ts';
+import type { SnapEvent, SnapshotOutcome } from '../../events.ts';
+import { now } from '../../lib/clock.ts';
+import { GiB } from '../../lib/units.ts';
 
 export interface ReportRow {
   snapshot: string;

@@ -1,6 +1,6 @@
 /** What time it is by the clock of the store, which tells the age of what AWS has made: a host's clock may be wrong. */
-import type { ArchiveStore } from '../cloud/ports.ts';
-import { monotonic } from '../lib/clock.ts';
+import type { ArchiveStore } from '../../cloud/ports.ts';
+import { monotonic } from '../../lib/clock.ts';
 
 export type StoreClock = () => Date;
 
