@@ -2,10 +2,10 @@
 import type { DrillRow } from '../events.ts';
 import { checkArchive } from './check-archive.ts';
 import type { CheckServices } from './check-object.ts';
-import { underClaim } from './claimed-work.ts';
 import type { Archive } from './find-archive.ts';
 import { readDisk } from './read-disk.ts';
 import type { DrillSettings, Services } from './shared/settings.ts';
+import { underClaim } from './sharing/claimed-work.ts';
 import { chooseSource, openSnapshotDisk } from './snapshot-disk.ts';
 
 /**

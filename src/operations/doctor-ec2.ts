@@ -4,9 +4,9 @@ import type { Instance, Snapshot } from '../cloud/ports.ts';
 import { freeDeviceNames } from '../host/device-names.ts';
 import { IN_PROGRESS } from '../host/temporary-volume.ts';
 import { ARCHIVES_TAG } from '../host/volume-marks.ts';
-import { archivesMark } from './claimed-work.ts';
 import { examineDirect, readOneBlock } from './doctor-direct.ts';
 import { attempt, type Examination, type Finding, ok, warning } from './findings.ts';
+import { archivesMark } from './sharing/claimed-work.ts';
 
 export async function* examineEc2(examination: Examination): AsyncGenerator<Finding> {
   const { services, settings, signal } = examination;

@@ -15,11 +15,11 @@ import { drillCaller } from './drill-caller.ts';
 import { chooseSample, type DrillSample } from './drill-sample.ts';
 import { archiveOf, readManifest } from './find-archive.ts';
 import { requireManifest } from './origin.ts';
-import { runEach } from './run-each.ts';
 import type { FoundArchive } from './scan-bucket.ts';
 import { LOCKING_TOOL } from './shared/lock-file.ts';
 import { requireRoot } from './shared/preflight.ts';
 import type { DrillSettings, Services } from './shared/settings.ts';
+import { runEach } from './sharing/run-each.ts';
 import { makeReadable } from './thaw.ts';
 
 /**

@@ -8,7 +8,7 @@ import { isBeingFilled } from '../host/volume-marks.ts';
 import { cleanupSignal } from '../lib/disposal.ts';
 import type { Leftover, Survey, Trace } from './leftover.ts';
 import { ageIn } from './shared/store-clock.ts';
-import { freeState, stuckValue } from './state-tag.ts';
+import { freeState, stuckValue } from './sharing/state-tag.ts';
 
 export async function leftInEc2(trace: Trace, survey: Survey): Promise<Leftover[]> {
   const volumes = trace.volumes.map((volume) => leftVolume(volume, survey));

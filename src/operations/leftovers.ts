@@ -11,11 +11,11 @@ import type { Volume } from '../cloud/ports.ts';
 import { IN_PROGRESS } from '../host/temporary-volume.ts';
 import { ARCHIVES_TAG, fillingMarks, subjectOf } from '../host/volume-marks.ts';
 import { inParallel } from '../lib/parallel.ts';
-import { archivesMark } from './claimed-work.ts';
-import { type FoundClaim, findClaim } from './claims.ts';
 import { leftInBucket } from './left-in-bucket.ts';
 import { leftInEc2 } from './left-in-ec2.ts';
 import type { Leftover, Survey, Trace } from './leftover.ts';
+import { archivesMark } from './sharing/claimed-work.ts';
+import { type FoundClaim, findClaim } from './sharing/claims.ts';
 
 /** Claims read at once. */
 const AT_ONCE = 16;

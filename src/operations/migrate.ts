@@ -4,18 +4,18 @@ import type { Snapshot } from '../cloud/ports.ts';
 import { type ExitCode, SnapError } from '../errors.ts';
 import type { ExistingArchive } from '../events.ts';
 import { sweepKilledRuns } from '../host/killed-runs.ts';
-import { mayBeFree, underClaim } from './claimed-work.ts';
-import type { HeldClaim } from './claims.ts';
 import { findExisting } from './existing-archive.ts';
 import { keepArchive } from './keep-archive.ts';
 import { migrateSnapshot } from './migrate-snapshot.ts';
 import { planSnapshot } from './plan.ts';
-import { runEach, verdictOf, type WorkOutcome } from './run-each.ts';
-import { type Selected, select } from './select.ts';
 import { preflight } from './shared/preflight.ts';
 import type { MigrateSettings, Services } from './shared/settings.ts';
+import { mayBeFree, underClaim } from './sharing/claimed-work.ts';
+import type { HeldClaim } from './sharing/claims.ts';
+import { runEach, verdictOf, type WorkOutcome } from './sharing/run-each.ts';
+import { type Selected, select } from './sharing/select.ts';
+import { untilNotice } from './sharing/stop-on-instance-notice.ts';
 import { tidyFinished } from './tidy-finished.ts';
-import { untilNotice } from './until-notice.ts';
 import { validateSnapshot } from './validate-snapshot.ts';
 
 /**

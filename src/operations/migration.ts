@@ -3,10 +3,10 @@ import type { ArchiveName } from '../archive/key.ts';
 import type { DeviceProof, ManifestObject, RecordedPartition } from '../archive/manifest.ts';
 import type { Snapshot } from '../cloud/ports.ts';
 import type { NotKept } from '../host/not-kept-note.ts';
-import type { HeldClaim } from './claims.ts';
 import type { MigrationProgress } from './progress.ts';
 import type { Disk } from './read-disk.ts';
 import type { MigrateSettings, Services } from './shared/settings.ts';
+import type { HeldClaim } from './sharing/claims.ts';
 import type { Source } from './snapshot-disk.ts';
 
 /** What one migration works with, handed from step to step. */

@@ -5,10 +5,10 @@ import { FORMAT_METADATA, readHeaderValue } from '../archive/metadata.ts';
 import type { ArchiveStore } from '../cloud/ports.ts';
 import { SnapError } from '../errors.ts';
 import type { ArchiveOrigin } from '../events.ts';
-import { findClaim } from './claims.ts';
 import type { Archive } from './find-archive.ts';
 import type { FoundArchive } from './scan-bucket.ts';
 import type { Services } from './shared/settings.ts';
+import { findClaim } from './sharing/claims.ts';
 
 export interface Origin {
   is: ArchiveOrigin;

@@ -8,13 +8,13 @@ import { cleanupSignal, leftBehind, rootFailure } from '../lib/disposal.ts';
 import { GiB } from '../lib/units.ts';
 import { waitFor } from '../lib/wait.ts';
 import { type BlockTally, type WrittenBlocks, writeBlocks, ZERO_BLOCK, ZERO_HASH } from '../transfer/block-writer.ts';
-import { BeginningNote, type BegunSnapshot, beginningMark, takeBegun, wordFor } from './begun-snapshot.ts';
 import { type CheckServices, checkObject } from './check-object.ts';
 import type { Archive, ArchivedObject } from './find-archive.ts';
 import { type ImageSize, sizeOfDisk } from './image-size.ts';
 import { ImagePlan, type Layout } from './plan-image.ts';
 import { snapshotBefore, userTags } from './restored-tags.ts';
 import type { RestoreSettings, Services, SnapshotTarget } from './shared/settings.ts';
+import { BeginningNote, type BegunSnapshot, beginningMark, takeBegun, wordFor } from './sharing/resumable-snapshot.ts';
 import { refuseDifferences } from './write-image.ts';
 
 /** Blocks on their way at once. */

@@ -11,13 +11,13 @@ import { ARCHIVES_TAG, fillingMarks, isAbandoned } from '../host/volume-marks.ts
 import { GiB } from '../lib/units.ts';
 import { runTool } from '../transfer/process.ts';
 import type { CheckServices } from './check-object.ts';
-import { archivesMark } from './claimed-work.ts';
 import { fillPiece } from './fill-piece.ts';
 import type { Archive, ArchivedObject } from './find-archive.ts';
 import { planVolume, type VolumePlan } from './plan-volume.ts';
 import { userTags } from './restored-tags.ts';
 import { requireRoot } from './shared/preflight.ts';
 import type { RestoreSettings, Services, VolumeTarget } from './shared/settings.ts';
+import { archivesMark } from './sharing/claimed-work.ts';
 import { makeReadable } from './thaw.ts';
 import { refuseObstacle } from './volume-obstacle.ts';
 

@@ -10,10 +10,10 @@ import { showRestore } from './plan-restore.ts';
 import { restoreFiles } from './restore-files.ts';
 import { restoreImage } from './restore-image.ts';
 import { requireVolumes, restoreToVolume } from './restore-volume.ts';
-import { runEach } from './run-each.ts';
 import { LOCKING_TOOL } from './shared/lock-file.ts';
 import type { RestoreSettings, Services } from './shared/settings.ts';
-import { untilNotice } from './until-notice.ts';
+import { runEach } from './sharing/run-each.ts';
+import { untilNotice } from './sharing/stop-on-instance-notice.ts';
 
 /**
  * Writes the image of a disk or of a partition to a file, a device, or a new snapshot; files below a directory; or a

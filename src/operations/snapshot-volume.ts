@@ -4,10 +4,10 @@ import type { DeviceProof } from '../archive/manifest.ts';
 import type { Instance, Snapshot } from '../cloud/ports.ts';
 import type { LocatedDevice } from '../host/block-devices.ts';
 import { attachTemporaryVolume, type TemporaryVolume } from '../host/temporary-volume.ts';
-import { archivesMark, type ClaimSettings, isTakenAway } from './claimed-work.ts';
-import type { HeldClaim } from './claims.ts';
 import { proveDevice } from './prove-device.ts';
 import type { Services } from './shared/settings.ts';
+import { archivesMark, type ClaimSettings, isTakenAway } from './sharing/claimed-work.ts';
+import type { HeldClaim } from './sharing/claims.ts';
 
 export interface VolumeOrder {
   snapshot: Snapshot;

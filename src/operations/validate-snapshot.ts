@@ -11,13 +11,13 @@ import { cleanupSignal } from '../lib/disposal.ts';
 import { refuseArchived } from './archived-objects.ts';
 import { checkArchive } from './check-archive.ts';
 import type { ObjectCheck } from './check-object.ts';
-import type { HeldClaim } from './claims.ts';
 import { type Archive, findArchive } from './find-archive.ts';
 import { requireManifest } from './origin.ts';
 import { readDisk } from './read-disk.ts';
 import type { Services, ValidateSettings } from './shared/settings.ts';
+import type { HeldClaim } from './sharing/claims.ts';
+import { beginState, CONTENT_VALIDATED, revertState, VALIDATED } from './sharing/state-tag.ts';
 import { chooseSource, openSnapshotDisk } from './snapshot-disk.ts';
-import { beginState, CONTENT_VALIDATED, revertState, VALIDATED } from './state-tag.ts';
 
 /**
  * Tags `validating`, compares, and tags `validated`, or `content-validated` where no more was compared. On differences and failures the tag goes back.

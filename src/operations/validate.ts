@@ -10,17 +10,17 @@ import { tellOfCheck } from './check-archive.ts';
 import { withIndex } from './check-index.ts';
 import { missingByManifest } from './check-manifest.ts';
 import { type CheckServices, checkObject, type ObjectCheck } from './check-object.ts';
-import { mayBeFree, underClaim } from './claimed-work.ts';
 import type { Archive } from './find-archive.ts';
 import { findArchivesById } from './find-archives.ts';
 import { requireManifest } from './origin.ts';
 import { ownReference } from './own-reference.ts';
-import { runEach } from './run-each.ts';
-import { type Selected, select } from './select.ts';
 import { requireRoot } from './shared/preflight.ts';
 import type { Services, ValidateSettings } from './shared/settings.ts';
+import { mayBeFree, underClaim } from './sharing/claimed-work.ts';
+import { runEach } from './sharing/run-each.ts';
+import { type Selected, select } from './sharing/select.ts';
+import { untilNotice } from './sharing/stop-on-instance-notice.ts';
 import { tidyFinished } from './tidy-finished.ts';
-import { untilNotice } from './until-notice.ts';
 import { validateSnapshot } from './validate-snapshot.ts';
 
 /**

@@ -11,7 +11,7 @@ import {
   untimedClaim,
 } from '../../src/archive/claim.ts';
 import type { ArchiveStore } from '../../src/cloud/ports.ts';
-import { findClaim } from '../../src/operations/claims.ts';
+import { findClaim } from '../../src/operations/sharing/claims.ts';
 
 const AT = new Date('2026-11-29T10:00:00Z');
 

@@ -5,8 +5,8 @@ import { reportTable } from '../../src/cli/render/report-table.ts';
 import { EXIT, Interrupted, SnapError } from '../../src/errors.ts';
 import { type SnapEvent, silentHost } from '../../src/events.ts';
 import { Turns } from '../../src/lib/turns.ts';
-import { type EachRun, runEach } from '../../src/operations/run-each.ts';
 import { ReportBuilder } from '../../src/operations/shared/run-report.ts';
+import { type EachRun, runEach } from '../../src/operations/sharing/run-each.ts';
 
 function runOf(items: string[], more: Partial<EachRun<string>>): { run: EachRun<string>; told: SnapEvent[] } {
   const told: SnapEvent[] = [];

@@ -1,9 +1,9 @@
 /** From ids or tags to snapshots. */
-import { claimFolder, claimKey } from '../archive/claim.ts';
-import type { Snapshot, Snapshots } from '../cloud/ports.ts';
-import { SnapError } from '../errors.ts';
+import { claimFolder, claimKey } from '../../archive/claim.ts';
+import type { Snapshot, Snapshots } from '../../cloud/ports.ts';
+import { SnapError } from '../../errors.ts';
+import type { Selection, Services } from '../shared/settings.ts';
 import type { ClaimSettings } from './claimed-work.ts';
-import type { Selection, Services } from './shared/settings.ts';
 
 export interface Selected {
   snapshots: Snapshot[];

@@ -1,9 +1,9 @@
 /** Work on several snapshots, one after the other or some at once: a bad one never stops the others. */
-import { asSnapError, EXIT, type ExitCode, type SnapError } from '../errors.ts';
-import type { Host, SnapshotOutcome } from '../events.ts';
-import { monotonic } from '../lib/clock.ts';
-import { rootFailure } from '../lib/disposal.ts';
-import { Turns } from '../lib/turns.ts';
+import { asSnapError, EXIT, type ExitCode, type SnapError } from '../../errors.ts';
+import type { Host, SnapshotOutcome } from '../../events.ts';
+import { monotonic } from '../../lib/clock.ts';
+import { rootFailure } from '../../lib/disposal.ts';
+import { Turns } from '../../lib/turns.ts';
 
 /** `skipped`: there is nothing to do any more, and why. */
 export type WorkOutcome = 'done' | { skipped: string };

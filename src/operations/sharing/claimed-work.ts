@@ -1,14 +1,14 @@
 /** Work on one snapshot that nobody else works on meanwhile. */
 import { randomUUID } from 'node:crypto';
-import { claimKey } from '../archive/claim.ts';
-import type { Snapshot } from '../cloud/ports.ts';
-import { SnapError } from '../errors.ts';
-import type { Holding } from '../events.ts';
-import { leftBehind } from '../lib/disposal.ts';
-import { thisProcess } from '../lib/process-identity.ts';
+import { claimKey } from '../../archive/claim.ts';
+import type { Snapshot } from '../../cloud/ports.ts';
+import { SnapError } from '../../errors.ts';
+import type { Holding } from '../../events.ts';
+import { leftBehind } from '../../lib/disposal.ts';
+import { thisProcess } from '../../lib/process-identity.ts';
+import type { Selection, Services, VolumeSettings } from '../shared/settings.ts';
 import { awaitEndOfClaim, type HeldClaim, takeClaim } from './claims.ts';
 import type { WorkOutcome } from './run-each.ts';
-import type { Selection, Services, VolumeSettings } from './shared/settings.ts';
 
 export interface ClaimSettings extends VolumeSettings {
   selection: Selection;

@@ -12,12 +12,12 @@ import {
   newClaim,
   type Progress,
   untimedClaim,
-} from '../archive/claim.ts';
-import type { ArchiveStore, SmallObject, Snapshot } from '../cloud/ports.ts';
-import { SnapError } from '../errors.ts';
-import { monotonic, sleep } from '../lib/clock.ts';
-import { cleanupSignal } from '../lib/disposal.ts';
-import { isKnownDead, isOfThisMachine } from '../lib/process-identity.ts';
+} from '../../archive/claim.ts';
+import type { ArchiveStore, SmallObject, Snapshot } from '../../cloud/ports.ts';
+import { SnapError } from '../../errors.ts';
+import { monotonic, sleep } from '../../lib/clock.ts';
+import { cleanupSignal } from '../../lib/disposal.ts';
+import { isKnownDead, isOfThisMachine } from '../../lib/process-identity.ts';
 
 export interface ClaimOrder {
   snapshot: Pick<Snapshot, 'id' | 'volumeId' | 'tags'>;
