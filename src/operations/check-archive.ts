@@ -11,13 +11,13 @@ import { openPartition } from '../host/partition-device.ts';
 import { monotonic } from '../lib/clock.ts';
 import { checkIndex, withIndex } from './check-index.ts';
 import { compareWithManifest } from './check-manifest.ts';
-import { type CheckServices, checkObject, type ObjectCheck, type Reference } from './check-object.ts';
-import type { Archive, ArchivedObject } from './find-archive.ts';
 import { missingPartitions, nothingOf } from './missing-partitions.ts';
 import { mountDirectory } from './mount-directory.ts';
 import { describeNotKept } from './note-not-kept.ts';
-import { openManifest } from './open-manifest.ts';
 import type { Disk } from './read-disk.ts';
+import { type CheckServices, checkObject, type ObjectCheck, type Reference } from './reading/check-object.ts';
+import type { Archive, ArchivedObject } from './reading/find-archive.ts';
+import { openManifest } from './reading/open-manifest.ts';
 
 export interface CheckOrder {
   snapshotId: string;

@@ -9,12 +9,12 @@ import { DiskTree, pathOfMember, typeOf } from '../compare/disk-tree.ts';
 import { HashLog, HashSum, keyedHash, NO_FACT } from '../compare/hash-log.ts';
 import { xattrFact } from '../compare/tar-with-disk.ts';
 import { temporaryDirectory } from '../lib/temporary-files.ts';
-import type { CheckServices } from './check-object.ts';
-import { compareXattrs } from './compare-xattrs.ts';
-import { readDeepXattrs } from './deep-xattrs.ts';
-import type { ArchivedObject } from './find-archive.ts';
-import { readFileIndex } from './read-index.ts';
-import { walkInTurns } from './walk-in-turns.ts';
+import type { CheckServices } from './reading/check-object.ts';
+import { compareXattrs } from './reading/compare-xattrs.ts';
+import { readDeepXattrs } from './reading/deep-xattrs.ts';
+import type { ArchivedObject } from './reading/find-archive.ts';
+import { readFileIndex } from './reading/read-index.ts';
+import { walkInTurns } from './reading/walk-in-turns.ts';
 
 export interface RestoredFindings {
   differences: DifferenceList;

@@ -5,12 +5,18 @@ import { asError, SnapError } from '../errors.ts';
 import type { DifferenceNote, DrillEvidence, DrillRow, Host } from '../events.ts';
 import { treeDirectory } from '../host/remove-tree.ts';
 import { monotonic, now } from '../lib/clock.ts';
-import { type CheckServices, checkObject, imageIndexOf, type ObjectCheck, type Reference } from './check-object.ts';
 import { compareFilesWithIndex, compareImageWithIndex, type RestoredFindings } from './compare-restored.ts';
-import type { Archive, ArchivedObject } from './find-archive.ts';
+import {
+  type CheckServices,
+  checkObject,
+  imageIndexOf,
+  type ObjectCheck,
+  type Reference,
+} from './reading/check-object.ts';
+import type { Archive, ArchivedObject } from './reading/find-archive.ts';
+import type { FoundArchive } from './reading/scan-bucket.ts';
 import { restoreFiles } from './restore-files.ts';
 import { restoreImage } from './restore-image.ts';
-import type { FoundArchive } from './scan-bucket.ts';
 import type { DrillSettings, RestoreSettings, Services } from './shared/settings.ts';
 
 /** Differences that a row lists. */

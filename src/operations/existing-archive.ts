@@ -7,7 +7,7 @@ import { SnapError } from '../errors.ts';
 import type { ExistingArchive } from '../events.ts';
 import { encryptionKeyIds } from '../host/gpg-keys.ts';
 import { inParallel } from '../lib/parallel.ts';
-import { readManifest } from './find-archive.ts';
+import { readManifest } from './reading/find-archive.ts';
 import type { MigrateSettings, Services } from './shared/settings.ts';
 
 /**

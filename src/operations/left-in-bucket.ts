@@ -6,8 +6,8 @@ import type { ObjectHead, UnfinishedUpload } from '../cloud/ports.ts';
 import { pricesIn } from '../costs/prices.ts';
 import { cleanupSignal } from '../lib/disposal.ts';
 import { GiB } from '../lib/units.ts';
-import { readManifest } from './find-archive.ts';
 import type { Leftover, Survey, Trace } from './leftover.ts';
+import { readManifest } from './reading/find-archive.ts';
 import { ageIn } from './shared/store-clock.ts';
 
 export async function leftInBucket(trace: Trace, survey: Survey): Promise<Leftover[]> {

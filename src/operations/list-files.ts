@@ -5,9 +5,9 @@ import { pathOfMember } from '../compare/disk-tree.ts';
 import { SnapError } from '../errors.ts';
 import type { ListedFile } from '../events.ts';
 import { printable } from '../lib/printable.ts';
-import type { CheckServices } from './check-object.ts';
-import type { Archive, ArchivedObject } from './find-archive.ts';
-import { readFileIndex } from './read-index.ts';
+import type { CheckServices } from './reading/check-object.ts';
+import type { Archive, ArchivedObject } from './reading/find-archive.ts';
+import { readFileIndex } from './reading/read-index.ts';
 import type { FilesQuery } from './shared/settings.ts';
 
 export interface FileSearch {

@@ -6,10 +6,10 @@ import { noteOn, pricesIn } from '../costs/prices.ts';
 import { EXIT, type ExitCode } from '../errors.ts';
 import type { ListedArchive } from '../events.ts';
 import { GiB } from '../lib/units.ts';
-import { type ArchiveState, statesOf } from './archive-state.ts';
-import { keepTagged } from './archive-tags.ts';
 import { findSnapshots } from './find-snapshots.ts';
-import { archivesIn, batches, type FoundArchive } from './scan-bucket.ts';
+import { type ArchiveState, statesOf } from './reading/archive-state.ts';
+import { keepTagged } from './reading/archive-tags.ts';
+import { archivesIn, batches, type FoundArchive } from './reading/scan-bucket.ts';
 import type { ListSettings, Services } from './shared/settings.ts';
 
 /**

@@ -4,9 +4,9 @@ import type { AnalysisWarning, AssumedCompression, MeasuredRatio } from '../cost
 import { sum } from '../costs/lineage.ts';
 import { SnapError } from '../errors.ts';
 import { inParallel } from '../lib/parallel.ts';
-import { isComplete } from './archive-state.ts';
-import { manifestOf } from './archive-tags.ts';
-import { archivesIn, batches, type FoundArchive } from './scan-bucket.ts';
+import { isComplete } from './reading/archive-state.ts';
+import { manifestOf } from './reading/archive-tags.ts';
+import { archivesIn, batches, type FoundArchive } from './reading/scan-bucket.ts';
 import type { AnalyzeServices, AnalyzeSettings, RatioChoice } from './shared/settings.ts';
 
 /** What is known of archives before any is made of the snapshots at hand. */

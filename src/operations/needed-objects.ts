@@ -2,8 +2,8 @@
 import type { ArchiveStore } from '../cloud/ports.ts';
 import type { Host } from '../events.ts';
 import { findArchived } from './archived-objects.ts';
-import type { WantedMembers } from './choose-members.ts';
-import type { ArchivedObject } from './find-archive.ts';
+import type { WantedMembers } from './reading/choose-members.ts';
+import type { ArchivedObject } from './reading/find-archive.ts';
 
 /** What an index says of the paths that were asked for; `null` where none tells. */
 interface Candidate {

@@ -2,10 +2,10 @@
 import type { Difference } from '../compare/difference.ts';
 import { SnapError } from '../errors.ts';
 import { checkIndex, indexDifference } from './check-index.ts';
-import type { CheckServices, Reference } from './check-object.ts';
-import { imageIndexOf } from './check-object.ts';
-import { chooseMembers } from './choose-members.ts';
-import type { ArchivedObject } from './find-archive.ts';
+import type { CheckServices, Reference } from './reading/check-object.ts';
+import { imageIndexOf } from './reading/check-object.ts';
+import { chooseMembers } from './reading/choose-members.ts';
+import type { ArchivedObject } from './reading/find-archive.ts';
 
 /** What is held against nothing but what the manifest says of all of it. */
 const ALONE = { how: 'alone', records: null } as const;

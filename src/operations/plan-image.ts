@@ -6,7 +6,7 @@ import { FRAME_END, FRAME_HEADER } from '../archive/lz4-frame.ts';
 import type { BlockRun } from '../lib/block-run.ts';
 import { MiB } from '../lib/units.ts';
 import type { Extent } from '../transfer/download.ts';
-import type { ArchivedObject } from './find-archive.ts';
+import type { ArchivedObject } from './reading/find-archive.ts';
 
 /** Pieces `first` up to, not including, `end`. */
 export interface Stretch {

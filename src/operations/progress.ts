@@ -8,8 +8,8 @@ import type { ObjectFacts, Snapshot } from '../cloud/ports.ts';
 import { Interrupted, SnapError } from '../errors.ts';
 import { cleanupSignal } from '../lib/disposal.ts';
 import { VERSION } from '../version.ts';
-import { readManifest } from './find-archive.ts';
 import type { UploadJournal } from './object-order.ts';
+import { readManifest } from './reading/find-archive.ts';
 import type { MigrateSettings, Services } from './shared/settings.ts';
 import type { HeldClaim } from './sharing/claims.ts';
 

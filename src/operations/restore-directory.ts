@@ -16,7 +16,7 @@ import {
 import { dirname, join } from 'node:path';
 import { SnapError } from '../errors.ts';
 import { runTool } from '../transfer/process.ts';
-import type { ArchivedObject } from './find-archive.ts';
+import type { ArchivedObject } from './reading/find-archive.ts';
 import { lockFile } from './shared/lock-file.ts';
 import { orTargetError, orTargetErrorNow } from './target-error.ts';
 

@@ -22,7 +22,7 @@ import { deviceSize } from '../host/block-devices.ts';
 import { probe } from '../host/filesystems.ts';
 import { mountsHere } from '../host/mounts.ts';
 import { formatBytes } from '../lib/units.ts';
-import type { ImageSize } from './image-size.ts';
+import type { ImageSize } from './reading/image-size.ts';
 import { lockFile } from './shared/lock-file.ts';
 import type { DeviceTarget } from './shared/settings.ts';
 import { orTargetError, orTargetErrorNow } from './target-error.ts';

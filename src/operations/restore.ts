@@ -3,10 +3,10 @@
 import type { ExitCode } from '../errors.ts';
 import { sweepKilledRuns } from '../host/killed-runs.ts';
 import { requireTools } from '../host/tools.ts';
-import { type Archive, refuseTwins } from './find-archive.ts';
-import { findArchivesById } from './find-archives.ts';
-import { requireManifest } from './origin.ts';
 import { showRestore } from './plan-restore.ts';
+import { type Archive, refuseTwins } from './reading/find-archive.ts';
+import { findArchivesById } from './reading/find-archives.ts';
+import { requireManifest } from './reading/origin.ts';
 import { restoreFiles } from './restore-files.ts';
 import { restoreImage } from './restore-image.ts';
 import { requireVolumes, restoreToVolume } from './restore-volume.ts';

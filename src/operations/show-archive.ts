@@ -6,11 +6,11 @@ import type { ShownArchive, ShownObject } from '../events.ts';
 import { requireTools } from '../host/tools.ts';
 import { inParallel } from '../lib/parallel.ts';
 import { printable } from '../lib/printable.ts';
-import { type Archive, type ArchivedObject, withManifest } from './find-archive.ts';
-import { findArchivesById } from './find-archives.ts';
 import { listFiles } from './list-files.ts';
-import { openManifest } from './open-manifest.ts';
-import { originOf } from './origin.ts';
+import { type Archive, type ArchivedObject, withManifest } from './reading/find-archive.ts';
+import { findArchivesById } from './reading/find-archives.ts';
+import { openManifest } from './reading/open-manifest.ts';
+import { originOf } from './reading/origin.ts';
 import type { Services, ShowSettings } from './shared/settings.ts';
 
 /**

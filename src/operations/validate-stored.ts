@@ -12,8 +12,8 @@ import { monotonic, now } from '../lib/clock.ts';
 import { blocksInOrder } from '../transfer/block-image.ts';
 import { isZeroBlock } from './archive-direct.ts';
 import { tellOfCheck } from './check-archive.ts';
-import { type CheckServices, checkObject, type ObjectCheck } from './check-object.ts';
 import type { Harvest, Migration } from './migration.ts';
+import { type CheckServices, checkObject, type ObjectCheck } from './reading/check-object.ts';
 
 /**
  * Reads the image back from the bucket, and holds it against the hashes of the blocks, which agreed with EBS's own.

@@ -5,10 +5,10 @@ import { SnapError } from '../errors.ts';
 import type { Host } from '../events.ts';
 import { rootFailure } from '../lib/disposal.ts';
 import { inParallel } from '../lib/parallel.ts';
-import { type CheckServices, checkObject, lengthOf, type ObjectCheck } from './check-object.ts';
 import { restOf } from './continue-image.ts';
-import type { ArchivedObject } from './find-archive.ts';
 import { ImagePlan, type Layout, type Stretch } from './plan-image.ts';
+import { type CheckServices, checkObject, lengthOf, type ObjectCheck } from './reading/check-object.ts';
+import type { ArchivedObject } from './reading/find-archive.ts';
 import type { Target } from './restore-target.ts';
 
 export interface ImageOrder {

@@ -23,7 +23,7 @@ import { readMembers, TarError } from '../../src/archive/tar-reader.ts';
 import { encodeMember, type NewMember, paddingAfter, TAR_END } from '../../src/archive/tar-writer.ts';
 import { MemberRules } from '../../src/compare/member-rules.ts';
 import { SnapError } from '../../src/errors.ts';
-import { PieceCutter } from '../../src/operations/piece-cutter.ts';
+import { PieceCutter } from '../../src/operations/reading/piece-cutter.ts';
 
 const SECONDS = Number(process.env['SNAP_TO_S3_FUZZ_SECONDS'] ?? 3);
 

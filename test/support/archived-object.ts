@@ -2,7 +2,7 @@
 import type { ManifestObject } from '../../src/archive/manifest.ts';
 import { s3ArchiveStore } from '../../src/cloud/aws/archive-store.ts';
 import { silentHost } from '../../src/events.ts';
-import { checkObject, type ObjectCheck } from '../../src/operations/check-object.ts';
+import { checkObject, type ObjectCheck } from '../../src/operations/reading/check-object.ts';
 import { BUCKET, type TestLab } from './lab.ts';
 
 export async function checkStored(

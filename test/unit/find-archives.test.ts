@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import { keyStem } from '../../src/archive/key.ts';
 import type { Snapshot } from '../../src/cloud/ports.ts';
 import { SnapError } from '../../src/errors.ts';
-import { type ArchiveSources, findArchivesById } from '../../src/operations/find-archives.ts';
+import { type ArchiveSources, findArchivesById } from '../../src/operations/reading/find-archives.ts';
 
 const hex = (number: number): string => number.toString(16).padStart(8, '0');
 const keyOf = (number: number): string =>

@@ -1,10 +1,10 @@
 /** Archives chosen by the tags of their snapshots, which manifests tell, or else the objects themselves. */
-import { carriedForms } from '../archive/tags.ts';
-import { SnapError } from '../errors.ts';
-import { inParallel } from '../lib/parallel.ts';
+import { carriedForms } from '../../archive/tags.ts';
+import { SnapError } from '../../errors.ts';
+import { inParallel } from '../../lib/parallel.ts';
+import type { Services, WantedTag } from '../shared/settings.ts';
 import { type Archive, readManifest } from './find-archive.ts';
 import type { FoundArchive } from './scan-bucket.ts';
-import type { Services, WantedTag } from './shared/settings.ts';
 
 /** Manifests, and tags of objects, read at once. */
 const AT_ONCE = 8;

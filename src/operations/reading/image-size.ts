@@ -1,9 +1,9 @@
 /** How large an image or its disk is, as far as that is known before it is read. */
-import { BLOCK_KIND, type BlockTable } from '../archive/block-table.ts';
-import { readHeaderValue } from '../archive/metadata.ts';
-import type { ArchiveStore } from '../cloud/ports.ts';
-import { SnapError } from '../errors.ts';
-import { GiB } from '../lib/units.ts';
+import { BLOCK_KIND, type BlockTable } from '../../archive/block-table.ts';
+import { readHeaderValue } from '../../archive/metadata.ts';
+import type { ArchiveStore } from '../../cloud/ports.ts';
+import { SnapError } from '../../errors.ts';
+import { GiB } from '../../lib/units.ts';
 import type { Archive, ArchivedObject } from './find-archive.ts';
 
 /** In bytes; `null`: not known. */

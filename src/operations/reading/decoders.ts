@@ -1,9 +1,9 @@
 /** Who makes plain bytes of an object's stored ones, and has them compared. */
-import type { Comparison, ComparisonOrder } from '../compare/comparing-thread.ts';
-import { compareInThreads, compareLz4InThreads } from '../compare/start.ts';
-import { SnapError } from '../errors.ts';
-import { startPipeline } from '../transfer/pipeline.ts';
-import { closeAll } from '../transfer/pipes.ts';
+import type { Comparison, ComparisonOrder } from '../../compare/comparing-thread.ts';
+import { compareInThreads, compareLz4InThreads } from '../../compare/start.ts';
+import { SnapError } from '../../errors.ts';
+import { startPipeline } from '../../transfer/pipeline.ts';
+import { closeAll } from '../../transfer/pipes.ts';
 import { decompressStage, decryptStage, refuseKey } from './archive-stages.ts';
 import type { ArchivedObject } from './find-archive.ts';
 

@@ -1,8 +1,8 @@
 /** The whole manifest of an encrypted archive, whose readable part says no more than its objects do. */
-import { decryptCommand } from '../archive/cipher.ts';
-import { decodeManifest, type Manifest } from '../archive/manifest.ts';
-import { SnapError } from '../errors.ts';
-import { runTool } from '../transfer/process.ts';
+import { decryptCommand } from '../../archive/cipher.ts';
+import { decodeManifest, type Manifest } from '../../archive/manifest.ts';
+import { SnapError } from '../../errors.ts';
+import { runTool } from '../../transfer/process.ts';
 import type { Archive } from './find-archive.ts';
 
 /**

@@ -1,11 +1,11 @@
 /** An index of files, line by line: it can be longer than memory. */
 import { closeSync, createReadStream, openSync } from 'node:fs';
-import { damagedIndex, decodeIndexLine, type IndexLine } from '../archive/file-index.ts';
-import { IndexOrder } from '../archive/index-order.ts';
-import { SnapError } from '../errors.ts';
-import { downloadInto } from '../transfer/download.ts';
-import { startPipeline } from '../transfer/pipeline.ts';
-import { closeAll, makePipe } from '../transfer/pipes.ts';
+import { damagedIndex, decodeIndexLine, type IndexLine } from '../../archive/file-index.ts';
+import { IndexOrder } from '../../archive/index-order.ts';
+import { SnapError } from '../../errors.ts';
+import { downloadInto } from '../../transfer/download.ts';
+import { startPipeline } from '../../transfer/pipeline.ts';
+import { closeAll, makePipe } from '../../transfer/pipes.ts';
 import { decryptStage } from './archive-stages.ts';
 import type { CheckServices } from './check-object.ts';
 import type { ArchivedObject } from './find-archive.ts';

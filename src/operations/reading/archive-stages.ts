@@ -1,12 +1,12 @@
 /** The processes that make plain bytes of stored ones. */
 import { writeSync } from 'node:fs';
-import { decryptCommand } from '../archive/cipher.ts';
-import { decompressCommand } from '../archive/codec.ts';
-import { SnapError } from '../errors.ts';
-import { invalidConfiguration } from '../host/gpg-keys.ts';
-import { configurationProblem } from '../lib/gpg-configuration.ts';
-import type { Stage } from '../transfer/pipeline.ts';
-import { closeAll, makePipe } from '../transfer/pipes.ts';
+import { decryptCommand } from '../../archive/cipher.ts';
+import { decompressCommand } from '../../archive/codec.ts';
+import { SnapError } from '../../errors.ts';
+import { invalidConfiguration } from '../../host/gpg-keys.ts';
+import { configurationProblem } from '../../lib/gpg-configuration.ts';
+import type { Stage } from '../../transfer/pipeline.ts';
+import { closeAll, makePipe } from '../../transfer/pipes.ts';
 import type { ArchivedObject } from './find-archive.ts';
 
 export interface DecryptStage extends Disposable {

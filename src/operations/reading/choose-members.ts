@@ -1,13 +1,13 @@
 /** What has to be fetched of an object for some of its files, by its index alone. */
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { type IndexedMember, isMapKnown } from '../archive/file-index.ts';
-import { FRAME_END, FRAME_HEADER } from '../archive/lz4-frame.ts';
-import type { Cut } from '../compare/cut-stream.ts';
-import { pathOfMember } from '../compare/disk-tree.ts';
-import { MemberRecordsWriter } from '../compare/member-records.ts';
-import { WantedPaths } from '../compare/wanted-paths.ts';
-import type { Extent } from '../transfer/download.ts';
+import { type IndexedMember, isMapKnown } from '../../archive/file-index.ts';
+import { FRAME_END, FRAME_HEADER } from '../../archive/lz4-frame.ts';
+import type { Cut } from '../../compare/cut-stream.ts';
+import { pathOfMember } from '../../compare/disk-tree.ts';
+import { MemberRecordsWriter } from '../../compare/member-records.ts';
+import { WantedPaths } from '../../compare/wanted-paths.ts';
+import type { Extent } from '../../transfer/download.ts';
 import { type CheckServices, canOpenIndex } from './check-object.ts';
 import type { ArchivedObject } from './find-archive.ts';
 import { PieceCutter } from './piece-cutter.ts';

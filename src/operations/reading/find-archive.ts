@@ -1,5 +1,5 @@
 /** What the bucket holds of a snapshot. */
-import type { CodecName } from '../archive/codec.ts';
+import type { CodecName } from '../../archive/codec.ts';
 import {
   type ArchiveName,
   type Cipher,
@@ -10,11 +10,11 @@ import {
   type ParsedKey,
   parseAnyKey,
   parseKey,
-} from '../archive/key.ts';
-import { decodeManifest, type Manifest, type ManifestObject } from '../archive/manifest.ts';
-import { readHeaderValue } from '../archive/metadata.ts';
-import type { ArchiveStore } from '../cloud/ports.ts';
-import { SnapError } from '../errors.ts';
+} from '../../archive/key.ts';
+import { decodeManifest, type Manifest, type ManifestObject } from '../../archive/manifest.ts';
+import { readHeaderValue } from '../../archive/metadata.ts';
+import type { ArchiveStore } from '../../cloud/ports.ts';
+import { SnapError } from '../../errors.ts';
 
 /** An object of an archive: as the manifest has it, or, without one, as its name tells. */
 export interface ArchivedObject {

@@ -1,9 +1,9 @@
 /** Archives of snapshots that may be gone: the bucket itself is searched. */
-import { parseAnyKey } from '../archive/key.ts';
-import type { ArchiveStore, Snapshots } from '../cloud/ports.ts';
-import { SnapError } from '../errors.ts';
-import { seconds } from '../lib/clock.ts';
-import { inParallel } from '../lib/parallel.ts';
+import { parseAnyKey } from '../../archive/key.ts';
+import type { ArchiveStore, Snapshots } from '../../cloud/ports.ts';
+import { SnapError } from '../../errors.ts';
+import { seconds } from '../../lib/clock.ts';
+import { inParallel } from '../../lib/parallel.ts';
 import { type Archive, archiveOf, keysOf, readManifest } from './find-archive.ts';
 
 export interface ArchiveSources {

@@ -1,7 +1,7 @@
 /** The archives in a bucket, one after another as the listing comes: names, sizes and classes, and nothing read. */
-import { parseAnyKey, parseSmallKey } from '../archive/key.ts';
-import type { ListedObject } from '../cloud/ports.ts';
-import type { ArchiveFilter, Services } from './shared/settings.ts';
+import { parseAnyKey, parseSmallKey } from '../../archive/key.ts';
+import type { ListedObject } from '../../cloud/ports.ts';
+import type { ArchiveFilter, Services } from '../shared/settings.ts';
 
 export interface FoundArchive {
   id: string;

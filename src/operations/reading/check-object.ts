@@ -1,30 +1,30 @@
 /** One object of an archive, fetched, decoded and compared: with the disk it was made of, or with its own manifest. */
 import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
-import { type BlockTable, type ImageIndex, readImageIndex } from '../archive/block-table.ts';
-import type { ManifestObject } from '../archive/manifest.ts';
-import { readHeaderValue } from '../archive/metadata.ts';
-import type { ArchiveStore, ObjectHead } from '../cloud/ports.ts';
-import type { Comparison, ComparisonOrder } from '../compare/comparing-thread.ts';
-import type { Difference, DifferenceKind } from '../compare/difference.ts';
-import type { ImageTarget } from '../compare/image-to-file.ts';
-import type { TarAlone } from '../compare/tar-alone.ts';
-import type { FilesTarget, LeftOut } from '../compare/tar-to-files.ts';
-import { SnapError } from '../errors.ts';
-import type { Host } from '../events.ts';
-import { startExtentMapper } from '../host/extent-mapper.ts';
-import type { NotKept } from '../host/not-kept-note.ts';
-import { monotonic } from '../lib/clock.ts';
-import { decodeCrc32 } from '../lib/crc32.ts';
-import { temporaryDirectory } from '../lib/temporary-files.ts';
-import { type Downloaded, downloadInto, type Extent } from '../transfer/download.ts';
-import { closeAll, makePipe } from '../transfer/pipes.ts';
+import { type BlockTable, type ImageIndex, readImageIndex } from '../../archive/block-table.ts';
+import type { ManifestObject } from '../../archive/manifest.ts';
+import { readHeaderValue } from '../../archive/metadata.ts';
+import type { ArchiveStore, ObjectHead } from '../../cloud/ports.ts';
+import type { Comparison, ComparisonOrder } from '../../compare/comparing-thread.ts';
+import type { Difference, DifferenceKind } from '../../compare/difference.ts';
+import type { ImageTarget } from '../../compare/image-to-file.ts';
+import type { TarAlone } from '../../compare/tar-alone.ts';
+import type { FilesTarget, LeftOut } from '../../compare/tar-to-files.ts';
+import { SnapError } from '../../errors.ts';
+import type { Host } from '../../events.ts';
+import { startExtentMapper } from '../../host/extent-mapper.ts';
+import type { NotKept } from '../../host/not-kept-note.ts';
+import { monotonic } from '../../lib/clock.ts';
+import { decodeCrc32 } from '../../lib/crc32.ts';
+import { temporaryDirectory } from '../../lib/temporary-files.ts';
+import { type Downloaded, downloadInto, type Extent } from '../../transfer/download.ts';
+import { closeAll, makePipe } from '../../transfer/pipes.ts';
 import { compareXattrs } from './compare-xattrs.ts';
 import { type Compare, type Decoder, decodeByPrograms, decodeInThreads, inThreads } from './decoders.ts';
 import { decryptIndex } from './decrypt-index.ts';
 import type { ArchivedObject } from './find-archive.ts';
 
-import { madeUpBy } from './made-up.ts';
+import { madeUpBy } from './volatile-entries.ts';
 
 export interface CheckServices {
   store: ArchiveStore;
