@@ -1,7 +1,7 @@
 /** Flags for objects in archive classes, and the question whether they may be asked for. */
 import { Option } from 'commander';
-import { THAW_DAYS } from '../operations/archived-objects.ts';
 import type { ThawSettings } from '../operations/shared/settings.ts';
+import { THAW_DAYS } from '../operations/thaw/archived-objects.ts';
 import { ask, canAsk } from './ask.ts';
 import type { CliContext } from './context.ts';
 import { wholeNumber } from './flag-values.ts';

@@ -2,10 +2,10 @@
 import { createHash } from 'node:crypto';
 import { claimFolder } from '../archive/claim.ts';
 import type { DrillReport } from '../events.ts';
-import { findArchived } from './archived-objects.ts';
 import { isUnfinished } from './reading/origin.ts';
 import { archivesIn, type FoundArchive } from './reading/scan-bucket.ts';
 import type { DrillSettings, Services } from './shared/settings.ts';
+import { findArchived } from './thaw/archived-objects.ts';
 
 export interface DrillSample {
   chosen: FoundArchive[];

@@ -20,7 +20,7 @@ import { LOCKING_TOOL } from './shared/lock-file.ts';
 import { requireRoot } from './shared/preflight.ts';
 import type { DrillSettings, Services } from './shared/settings.ts';
 import { runEach } from './sharing/run-each.ts';
-import { makeReadable } from './thaw.ts';
+import { makeReadable } from './thaw/thaw.ts';
 
 /**
  * Tells what was found by `drill.finished`, also where it was interrupted.

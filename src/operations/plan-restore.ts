@@ -11,7 +11,7 @@ import { sizeOfImage } from './reading/image-size.ts';
 import { type ImageSettings, planImage } from './restore-image.ts';
 import { objectsOf, planNewVolume } from './restore-volume.ts';
 import type { FilesOrder, RestoreSettings, Services, VolumeTarget } from './shared/settings.ts';
-import { offerThaw } from './thaw.ts';
+import { offerThaw } from './thaw/thaw.ts';
 
 /** One object, and how much of it would be read; `null`: all of it. */
 interface Wanted {

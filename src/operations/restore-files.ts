@@ -11,7 +11,7 @@ import type { MemberChoice } from './reading/choose-members.ts';
 import type { Archive, ArchivedObject } from './reading/find-archive.ts';
 import { type FillableDirectory, openDirectory, type TargetDirectory } from './restore-directory.ts';
 import type { FilesOrder, RestoreSettings, Services } from './shared/settings.ts';
-import { makeReadable } from './thaw.ts';
+import { makeReadable } from './thaw/thaw.ts';
 
 /**
  * The files of one partition come below the directory itself, those of several below directories with their numbers.

@@ -9,7 +9,7 @@ import { type ImageSize, sizeOfImage } from './reading/image-size.ts';
 import { restoreToSnapshot, wantedSnapshot } from './restore-snapshot.ts';
 import { type FoundTarget, lookAtTarget, openTarget } from './restore-target.ts';
 import type { DeviceTarget, FilesOrder, RestoreSettings, Services, VolumeTarget } from './shared/settings.ts';
-import { makeReadable } from './thaw.ts';
+import { makeReadable } from './thaw/thaw.ts';
 import { writeImage } from './write-image.ts';
 
 export type ImageSettings = RestoreSettings & { target: Exclude<RestoreSettings['target'], FilesOrder | VolumeTarget> };

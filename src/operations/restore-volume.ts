@@ -18,7 +18,7 @@ import { userTags } from './restored-tags.ts';
 import { requireRoot } from './shared/preflight.ts';
 import type { RestoreSettings, Services, VolumeTarget } from './shared/settings.ts';
 import { archivesMark } from './sharing/claimed-work.ts';
-import { makeReadable } from './thaw.ts';
+import { makeReadable } from './thaw/thaw.ts';
 import { refuseObstacle } from './volume-obstacle.ts';
 
 /** What can be refused before an archive is looked for. @throws SnapError `NOT_SUPPORTED_HERE`, `NOT_ON_INSTANCE` */

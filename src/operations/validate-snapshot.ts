@@ -8,7 +8,6 @@ import type { ArchiveOrigin } from '../events.ts';
 import { requireTools } from '../host/tools.ts';
 import { now } from '../lib/clock.ts';
 import { cleanupSignal } from '../lib/disposal.ts';
-import { refuseArchived } from './archived-objects.ts';
 import { checkArchive } from './check-archive.ts';
 import { readDisk } from './read-disk.ts';
 import type { ObjectCheck } from './reading/check-object.ts';
@@ -18,6 +17,7 @@ import type { Services, ValidateSettings } from './shared/settings.ts';
 import type { HeldClaim } from './sharing/claims.ts';
 import { beginState, CONTENT_VALIDATED, revertState, VALIDATED } from './sharing/state-tag.ts';
 import { chooseSource, openSnapshotDisk } from './snapshot-disk.ts';
+import { refuseArchived } from './thaw/archived-objects.ts';
 
 /**
  * Tags `validating`, compares, and tags `validated`, or `content-validated` where no more was compared. On differences and failures the tag goes back.

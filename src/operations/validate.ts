@@ -5,7 +5,6 @@ import { sweepKilledRuns } from '../host/killed-runs.ts';
 import { requireTools } from '../host/tools.ts';
 import { monotonic } from '../lib/clock.ts';
 import { temporaryDirectory } from '../lib/temporary-files.ts';
-import { refuseArchived } from './archived-objects.ts';
 import { tellOfCheck } from './check-archive.ts';
 import { withIndex } from './check-index.ts';
 import { missingByManifest } from './check-manifest.ts';
@@ -20,6 +19,7 @@ import { mayBeFree, underClaim } from './sharing/claimed-work.ts';
 import { runEach } from './sharing/run-each.ts';
 import { type Selected, select } from './sharing/select.ts';
 import { untilNotice } from './sharing/stop-on-instance-notice.ts';
+import { refuseArchived } from './thaw/archived-objects.ts';
 import { tidyFinished } from './tidy-finished.ts';
 import { validateSnapshot } from './validate-snapshot.ts';
 

@@ -1,12 +1,12 @@
 /** Objects in archive classes, asked for once somebody has said yes to the price. S3 alone remembers that. */
-import type { ArchiveStore, ObjectHead } from '../cloud/ports.ts';
-import { SnapError } from '../errors.ts';
-import type { Host } from '../events.ts';
-import { minutes, monotonic, seconds } from '../lib/clock.ts';
-import { inParallel } from '../lib/parallel.ts';
-import { waitFor } from '../lib/wait.ts';
+import type { ArchiveStore, ObjectHead } from '../../cloud/ports.ts';
+import { SnapError } from '../../errors.ts';
+import type { Host } from '../../events.ts';
+import { minutes, monotonic, seconds } from '../../lib/clock.ts';
+import { inParallel } from '../../lib/parallel.ts';
+import { waitFor } from '../../lib/wait.ts';
+import type { ThawSettings } from '../shared/settings.ts';
 import { describeOffers, findArchived, nameThem, offersFor } from './archived-objects.ts';
-import type { ThawSettings } from './shared/settings.ts';
 
 export interface ThawServices {
   store: ArchiveStore;

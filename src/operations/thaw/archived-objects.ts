@@ -1,11 +1,11 @@
 /** Objects in archive classes: they can be read only after hours, and for a price, which is told before. */
-import type { ArchiveStore, ObjectHead } from '../cloud/ports.ts';
-import type { RetrievalTier } from '../costs/price-types.ts';
-import { DAYS_A_MONTH, pricesIn } from '../costs/prices.ts';
-import { SnapError } from '../errors.ts';
-import type { ThawOffer } from '../events.ts';
-import { formatBytes, formatDollars, GiB } from '../lib/units.ts';
-import type { Services } from './shared/settings.ts';
+import type { ArchiveStore, ObjectHead } from '../../cloud/ports.ts';
+import type { RetrievalTier } from '../../costs/price-types.ts';
+import { DAYS_A_MONTH, pricesIn } from '../../costs/prices.ts';
+import { SnapError } from '../../errors.ts';
+import type { ThawOffer } from '../../events.ts';
+import { formatBytes, formatDollars, GiB } from '../../lib/units.ts';
+import type { Services } from '../shared/settings.ts';
 
 /** Days that the restored copy is asked for: enough for a weekend in between. */
 export const THAW_DAYS = 3;
