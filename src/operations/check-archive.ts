@@ -12,12 +12,12 @@ import { monotonic } from '../lib/clock.ts';
 import { checkIndex, withIndex } from './check-index.ts';
 import { compareWithManifest } from './check-manifest.ts';
 import { missingPartitions, nothingOf } from './missing-partitions.ts';
-import { mountDirectory } from './mount-directory.ts';
 import { describeNotKept } from './note-not-kept.ts';
-import type { Disk } from './read-disk.ts';
 import { type CheckServices, checkObject, type ObjectCheck, type Reference } from './reading/check-object.ts';
 import type { Archive, ArchivedObject } from './reading/find-archive.ts';
 import { openManifest } from './reading/open-manifest.ts';
+import { mountDirectory } from './source/mount-directory.ts';
+import type { Disk } from './source/read-disk.ts';
 
 export interface CheckOrder {
   snapshotId: string;

@@ -6,7 +6,7 @@ import { probe, treatmentOf } from '../host/filesystems.ts';
 import { openPartition } from '../host/partition-device.ts';
 import { isExtended } from '../host/partition-table.ts';
 import { nothingOf } from './missing-partitions.ts';
-import type { Disk } from './read-disk.ts';
+import type { Disk } from './source/read-disk.ts';
 
 /** What it names itself, and has no object of. A sealed one does not show its partition table. */
 export function missingByManifest({ disk, objects, recorded = [] }: Manifest): Difference[] {

@@ -4,10 +4,10 @@ import type { DeviceProof, ManifestObject, RecordedPartition } from '../archive/
 import type { Snapshot } from '../cloud/ports.ts';
 import type { NotKept } from '../host/not-kept-note.ts';
 import type { MigrationProgress } from './progress.ts';
-import type { Disk } from './read-disk.ts';
 import type { MigrateSettings, Services } from './shared/settings.ts';
 import type { HeldClaim } from './sharing/claims.ts';
-import type { Source } from './snapshot-disk.ts';
+import type { Disk } from './source/read-disk.ts';
+import type { Source } from './source/snapshot-disk.ts';
 
 /** What one migration works with, handed from step to step. */
 export interface Migration {

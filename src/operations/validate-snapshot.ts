@@ -9,14 +9,14 @@ import { requireTools } from '../host/tools.ts';
 import { now } from '../lib/clock.ts';
 import { cleanupSignal } from '../lib/disposal.ts';
 import { checkArchive } from './check-archive.ts';
-import { readDisk } from './read-disk.ts';
 import type { ObjectCheck } from './reading/check-object.ts';
 import { type Archive, findArchive } from './reading/find-archive.ts';
 import { requireManifest } from './reading/origin.ts';
 import type { Services, ValidateSettings } from './shared/settings.ts';
 import type { HeldClaim } from './sharing/claims.ts';
 import { beginState, CONTENT_VALIDATED, revertState, VALIDATED } from './sharing/state-tag.ts';
-import { chooseSource, openSnapshotDisk } from './snapshot-disk.ts';
+import { readDisk } from './source/read-disk.ts';
+import { chooseSource, openSnapshotDisk } from './source/snapshot-disk.ts';
 import { refuseArchived } from './thaw/archived-objects.ts';
 
 /**

@@ -6,7 +6,7 @@ import { makersOf, tryMakingFilesystem, type WantedFilesystem } from '../host/ma
 import { planTable, tryMakingTable } from '../host/make-table.ts';
 import { formatBytes } from '../lib/units.ts';
 import type { Migration } from './migration.ts';
-import type { Disk } from './read-disk.ts';
+import type { Disk } from './source/read-disk.ts';
 
 /** Bytes. */
 export interface Space {

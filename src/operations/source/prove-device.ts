@@ -3,15 +3,15 @@
  * have, before anything of it is mounted or stored. A name and a size prove nothing.
  */
 import { open } from 'node:fs/promises';
-import type { DeviceProof } from '../archive/manifest.ts';
-import { BLOCK_BYTES, type BlockRef } from '../cloud/blocks.ts';
-import type { Snapshot } from '../cloud/ports.ts';
-import { SnapError } from '../errors.ts';
-import type { LocatedDevice } from '../host/block-devices.ts';
-import { seconds } from '../lib/clock.ts';
-import { MiB } from '../lib/units.ts';
-import { isZeroBlock } from './archive-direct.ts';
-import type { Services } from './shared/settings.ts';
+import type { DeviceProof } from '../../archive/manifest.ts';
+import { BLOCK_BYTES, type BlockRef } from '../../cloud/blocks.ts';
+import type { Snapshot } from '../../cloud/ports.ts';
+import { SnapError } from '../../errors.ts';
+import type { LocatedDevice } from '../../host/block-devices.ts';
+import { seconds } from '../../lib/clock.ts';
+import { MiB } from '../../lib/units.ts';
+import type { Services } from '../shared/settings.ts';
+import { isZeroBlock } from './snapshot-image.ts';
 
 export interface DeviceClaim {
   snapshot: Snapshot;

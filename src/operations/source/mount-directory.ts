@@ -1,8 +1,8 @@
 /** Where partitions of a snapshot's temporary volume are mounted. */
 import { join } from 'node:path';
-import { mountNameFor } from '../host/volume-marks.ts';
-import type { Services } from './shared/settings.ts';
-import { archivesMark } from './sharing/claimed-work.ts';
+import { mountNameFor } from '../../host/volume-marks.ts';
+import type { Services } from '../shared/settings.ts';
+import { archivesMark } from '../sharing/claimed-work.ts';
 
 /** @param partition `null` for a disk without a partition table. */
 export function mountDirectory(

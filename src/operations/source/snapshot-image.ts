@@ -1,14 +1,14 @@
 /** One snapshot's image by the EBS direct APIs: no volume, no root, no instance. */
 import { open } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { BlockIndexWriter } from '../archive/block-index.ts';
-import { BLOCK_BYTES } from '../cloud/blocks.ts';
-import type { Snapshot } from '../cloud/ports.ts';
-import { temporaryDirectory } from '../lib/temporary-files.ts';
-import { GiB, MiB } from '../lib/units.ts';
-import { blockImage, type OpenImage } from '../transfer/block-image.ts';
+import type { BlockIndexWriter } from '../../archive/block-index.ts';
+import { BLOCK_BYTES } from '../../cloud/blocks.ts';
+import type { Snapshot } from '../../cloud/ports.ts';
+import { temporaryDirectory } from '../../lib/temporary-files.ts';
+import { GiB, MiB } from '../../lib/units.ts';
+import { blockImage, type OpenImage } from '../../transfer/block-image.ts';
+import type { MigrateSettings, Services } from '../shared/settings.ts';
 import { type Disk, readDisk } from './read-disk.ts';
-import type { MigrateSettings, Services } from './shared/settings.ts';
 
 /** @param index told of each block. */
 export const imageOf =

@@ -1,14 +1,14 @@
 /** The disk of a snapshot, on this machine: a temporary volume, or its blocks served by the EBS direct APIs. */
-import type { Layout } from '../archive/key.ts';
-import type { DeviceProof } from '../archive/manifest.ts';
-import type { Snapshot } from '../cloud/ports.ts';
-import { pricesIn } from '../costs/prices.ts';
-import { readingCost } from '../costs/reading.ts';
-import { SnapError } from '../errors.ts';
-import type { FoundDevice } from '../host/block-devices.ts';
-import { serveDisk } from '../host/served-disk.ts';
-import { GiB } from '../lib/units.ts';
-import type { Services, VolumeSettings } from './shared/settings.ts';
+import type { Layout } from '../../archive/key.ts';
+import type { DeviceProof } from '../../archive/manifest.ts';
+import type { Snapshot } from '../../cloud/ports.ts';
+import { pricesIn } from '../../costs/prices.ts';
+import { readingCost } from '../../costs/reading.ts';
+import { SnapError } from '../../errors.ts';
+import type { FoundDevice } from '../../host/block-devices.ts';
+import { serveDisk } from '../../host/served-disk.ts';
+import { GiB } from '../../lib/units.ts';
+import type { Services, VolumeSettings } from '../shared/settings.ts';
 import { attachVolumeOf, type VolumeOrder } from './snapshot-volume.ts';
 
 export type Source = 'volume' | 'direct';

@@ -1,13 +1,13 @@
 /** The temporary volume that a claim entitles to. */
 import { randomUUID } from 'node:crypto';
-import type { DeviceProof } from '../archive/manifest.ts';
-import type { Instance, Snapshot } from '../cloud/ports.ts';
-import type { LocatedDevice } from '../host/block-devices.ts';
-import { attachTemporaryVolume, type TemporaryVolume } from '../host/temporary-volume.ts';
+import type { DeviceProof } from '../../archive/manifest.ts';
+import type { Instance, Snapshot } from '../../cloud/ports.ts';
+import type { LocatedDevice } from '../../host/block-devices.ts';
+import { attachTemporaryVolume, type TemporaryVolume } from '../../host/temporary-volume.ts';
+import type { Services } from '../shared/settings.ts';
+import { archivesMark, type ClaimSettings, isTakenAway } from '../sharing/claimed-work.ts';
+import type { HeldClaim } from '../sharing/claims.ts';
 import { proveDevice } from './prove-device.ts';
-import type { Services } from './shared/settings.ts';
-import { archivesMark, type ClaimSettings, isTakenAway } from './sharing/claimed-work.ts';
-import type { HeldClaim } from './sharing/claims.ts';
 
 export interface VolumeOrder {
   snapshot: Snapshot;
