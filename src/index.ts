@@ -31,7 +31,7 @@ export { ERROR_CODES, type ErrorCode, EXIT, type ExitCode, SnapError } from './e
 export { type Holding, type Host, type ProgressTask, type SnapEvent, type SnapshotPlan, silentHost } from './events.ts';
 export { analyze } from './operations/analyze.ts';
 export { analyzeLive } from './operations/analyze-live.ts';
-export { clean } from './operations/clean.ts';
+export { clean } from './operations/clean/clean.ts';
 export { doctor } from './operations/doctor.ts';
 export { drill } from './operations/drill.ts';
 export { findFiles } from './operations/find-files.ts';

@@ -4,6 +4,7 @@ import type { Snapshot } from '../cloud/ports.ts';
 import { type ExitCode, SnapError } from '../errors.ts';
 import type { ExistingArchive } from '../events.ts';
 import { sweepKilledRuns } from '../host/killed-runs.ts';
+import { tidyFinished } from './clean/sweep-finished-claims.ts';
 import { findExisting } from './existing-archive.ts';
 import { keepArchive } from './keep-archive.ts';
 import { migrateSnapshot } from './migrate-snapshot.ts';
@@ -15,7 +16,6 @@ import type { HeldClaim } from './sharing/claims.ts';
 import { runEach, verdictOf, type WorkOutcome } from './sharing/run-each.ts';
 import { type Selected, select } from './sharing/select.ts';
 import { untilNotice } from './sharing/stop-on-instance-notice.ts';
-import { tidyFinished } from './tidy-finished.ts';
 import { validateSnapshot } from './validate-snapshot.ts';
 
 /**

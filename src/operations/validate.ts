@@ -8,6 +8,7 @@ import { temporaryDirectory } from '../lib/temporary-files.ts';
 import { tellOfCheck } from './check-archive.ts';
 import { withIndex } from './check-index.ts';
 import { missingByManifest } from './check-manifest.ts';
+import { tidyFinished } from './clean/sweep-finished-claims.ts';
 import { ownReference } from './own-reference.ts';
 import { type CheckServices, checkObject, type ObjectCheck } from './reading/check-object.ts';
 import type { Archive } from './reading/find-archive.ts';
@@ -20,7 +21,6 @@ import { runEach } from './sharing/run-each.ts';
 import { type Selected, select } from './sharing/select.ts';
 import { untilNotice } from './sharing/stop-on-instance-notice.ts';
 import { refuseArchived } from './thaw/archived-objects.ts';
-import { tidyFinished } from './tidy-finished.ts';
 import { validateSnapshot } from './validate-snapshot.ts';
 
 /**

@@ -3,7 +3,7 @@ import { Command, Option } from 'commander';
 import { normalisePrefix } from '../../archive/key.ts';
 import { awsServices } from '../../aws-services.ts';
 import { EXIT } from '../../errors.ts';
-import { clean } from '../../operations/clean.ts';
+import { clean } from '../../operations/clean/clean.ts';
 import type { CleanSettings } from '../../operations/shared/settings.ts';
 import type { CliContext } from '../context.ts';
 import { duration } from '../flag-values.ts';

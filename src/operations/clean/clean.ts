@@ -1,12 +1,12 @@
 /** `clean`: finds what no run will use any more, and removes it when told to. */
-import { EXIT, type ExitCode, SnapError } from '../errors.ts';
-import { sweepKilledRuns } from '../host/killed-runs.ts';
+import { EXIT, type ExitCode, SnapError } from '../../errors.ts';
+import { sweepKilledRuns } from '../../host/killed-runs.ts';
+import type { CleanSettings, Services } from '../shared/settings.ts';
+import { ageIn, storeClock } from '../shared/store-clock.ts';
+import { type AbandonedSnapshot, abandonedSnapshots } from '../sharing/resumable-snapshot.ts';
 import type { Leftover, Survey, Trace } from './leftover.ts';
 import { findTraces, leftoversOf } from './leftovers.ts';
 import { removeLeftovers } from './remove-leftovers.ts';
-import type { CleanSettings, Services } from './shared/settings.ts';
-import { ageIn, storeClock } from './shared/store-clock.ts';
-import { type AbandonedSnapshot, abandonedSnapshots } from './sharing/resumable-snapshot.ts';
 
 interface Tally {
   found: number;

@@ -1,14 +1,14 @@
 /** Uploads that nobody will complete, and objects of archives that never became whole. */
-import { indexKey } from '../archive/block-index.ts';
-import type { Claim, Progress } from '../archive/claim.ts';
-import { manifestKey, parseAnyKey, parseKey } from '../archive/key.ts';
-import type { ObjectHead, UnfinishedUpload } from '../cloud/ports.ts';
-import { pricesIn } from '../costs/prices.ts';
-import { cleanupSignal } from '../lib/disposal.ts';
-import { GiB } from '../lib/units.ts';
+import { indexKey } from '../../archive/block-index.ts';
+import type { Claim, Progress } from '../../archive/claim.ts';
+import { manifestKey, parseAnyKey, parseKey } from '../../archive/key.ts';
+import type { ObjectHead, UnfinishedUpload } from '../../cloud/ports.ts';
+import { pricesIn } from '../../costs/prices.ts';
+import { cleanupSignal } from '../../lib/disposal.ts';
+import { GiB } from '../../lib/units.ts';
+import { readManifest } from '../reading/find-archive.ts';
+import { ageIn } from '../shared/store-clock.ts';
 import type { Leftover, Survey, Trace } from './leftover.ts';
-import { readManifest } from './reading/find-archive.ts';
-import { ageIn } from './shared/store-clock.ts';
 
 export async function leftInBucket(trace: Trace, survey: Survey): Promise<Leftover[]> {
   return [...(await leftUploads(trace, survey)), ...(await leftObjects(trace, survey))];

@@ -1,13 +1,13 @@
 /** The last steps of runs that were killed after their archive was complete: nobody would come back for these. */
-import { claimFolder } from '../archive/claim.ts';
-import { inParallel } from '../lib/parallel.ts';
+import { claimFolder } from '../../archive/claim.ts';
+import { inParallel } from '../../lib/parallel.ts';
+import type { Services } from '../shared/settings.ts';
+import type { ClaimSettings } from '../sharing/claimed-work.ts';
+import { type FoundClaim, findClaim } from '../sharing/claims.ts';
+import { DONE } from '../sharing/state-tag.ts';
 import { surveyForRemoval } from './clean.ts';
 import { traceOf } from './leftovers.ts';
 import { removeLeftovers } from './remove-leftovers.ts';
-import type { Services } from './shared/settings.ts';
-import type { ClaimSettings } from './sharing/claimed-work.ts';
-import { type FoundClaim, findClaim } from './sharing/claims.ts';
-import { DONE } from './sharing/state-tag.ts';
 
 /** Gives back the volumes and claims of snapshots whose tag says that all is done, and that nobody works on. */
 export async function tidyFinished(settings: ClaimSettings, services: Services, signal: AbortSignal): Promise<void> {

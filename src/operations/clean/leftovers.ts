@@ -5,17 +5,17 @@
  * for, and the snapshot that it was made of. Uploads and objects are ours when a claim that nobody holds any more names
  * them, or was there when they were begun.
  */
-import { type Claim, claimFolder, claimKey } from '../archive/claim.ts';
-import { parseAnyKey } from '../archive/key.ts';
-import type { Volume } from '../cloud/ports.ts';
-import { IN_PROGRESS } from '../host/temporary-volume.ts';
-import { ARCHIVES_TAG, fillingMarks, subjectOf } from '../host/volume-marks.ts';
-import { inParallel } from '../lib/parallel.ts';
+import { type Claim, claimFolder, claimKey } from '../../archive/claim.ts';
+import { parseAnyKey } from '../../archive/key.ts';
+import type { Volume } from '../../cloud/ports.ts';
+import { IN_PROGRESS } from '../../host/temporary-volume.ts';
+import { ARCHIVES_TAG, fillingMarks, subjectOf } from '../../host/volume-marks.ts';
+import { inParallel } from '../../lib/parallel.ts';
+import { archivesMark } from '../sharing/claimed-work.ts';
+import { type FoundClaim, findClaim } from '../sharing/claims.ts';
 import { leftInBucket } from './left-in-bucket.ts';
 import { leftInEc2 } from './left-in-ec2.ts';
 import type { Leftover, Survey, Trace } from './leftover.ts';
-import { archivesMark } from './sharing/claimed-work.ts';
-import { type FoundClaim, findClaim } from './sharing/claims.ts';
 
 /** Claims read at once. */
 const AT_ONCE = 16;

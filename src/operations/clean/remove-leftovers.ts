@@ -1,10 +1,10 @@
 /** Removing what one snapshot's broken runs have left, with its claim in hand. */
-import { asError, SnapError } from '../errors.ts';
-import { rootFailure } from '../lib/disposal.ts';
+import { asError, SnapError } from '../../errors.ts';
+import { rootFailure } from '../../lib/disposal.ts';
+import { SELF } from '../sharing/claimed-work.ts';
+import { type HeldClaim, takeClaim } from '../sharing/claims.ts';
 import type { Leftover, Survey, Trace } from './leftover.ts';
 import { leftoversOf, traceOf } from './leftovers.ts';
-import { SELF } from './sharing/claimed-work.ts';
-import { type HeldClaim, takeClaim } from './sharing/claims.ts';
 
 export interface Removal {
   removed: Leftover[];

@@ -1,8 +1,8 @@
 /** What a run that was broken off has left behind, and what is known of its snapshot. */
-import type { Snapshot, UnfinishedUpload, Volume } from '../cloud/ports.ts';
-import type { CleanSettings, Services } from './shared/settings.ts';
-import type { StoreClock } from './shared/store-clock.ts';
-import type { FoundClaim } from './sharing/claims.ts';
+import type { Snapshot, UnfinishedUpload, Volume } from '../../cloud/ports.ts';
+import type { CleanSettings, Services } from '../shared/settings.ts';
+import type { StoreClock } from '../shared/store-clock.ts';
+import type { FoundClaim } from '../sharing/claims.ts';
 
 export interface Leftover {
   kind: 'volume' | 'upload' | 'object' | 'tag' | 'claim' | 'snapshot';

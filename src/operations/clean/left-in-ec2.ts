@@ -1,14 +1,14 @@
 /** Temporary volumes and state tags that nobody works with any more. */
-import type { Claim } from '../archive/claim.ts';
-import { manifestKey } from '../archive/key.ts';
-import type { Attachment, Snapshot, Volume } from '../cloud/ports.ts';
-import { pricesIn } from '../costs/prices.ts';
-import { giveLeftVolumeBack } from '../host/give-volume-back.ts';
-import { isBeingFilled } from '../host/volume-marks.ts';
-import { cleanupSignal } from '../lib/disposal.ts';
+import type { Claim } from '../../archive/claim.ts';
+import { manifestKey } from '../../archive/key.ts';
+import type { Attachment, Snapshot, Volume } from '../../cloud/ports.ts';
+import { pricesIn } from '../../costs/prices.ts';
+import { giveLeftVolumeBack } from '../../host/give-volume-back.ts';
+import { isBeingFilled } from '../../host/volume-marks.ts';
+import { cleanupSignal } from '../../lib/disposal.ts';
+import { ageIn } from '../shared/store-clock.ts';
+import { freeState, stuckValue } from '../sharing/state-tag.ts';
 import type { Leftover, Survey, Trace } from './leftover.ts';
-import { ageIn } from './shared/store-clock.ts';
-import { freeState, stuckValue } from './sharing/state-tag.ts';
 
 export async function leftInEc2(trace: Trace, survey: Survey): Promise<Leftover[]> {
   const volumes = trace.volumes.map((volume) => leftVolume(volume, survey));
