@@ -9,7 +9,6 @@ import { now } from '../lib/clock.ts';
 import { rootFailure } from '../lib/disposal.ts';
 import { orphanedDirectories } from '../lib/temporary-files.ts';
 import { VERSION } from '../version.ts';
-import { compareWithSnapshot } from './compare-snapshot.ts';
 import { drillObjects, emptyRow } from './drill-archive.ts';
 import { drillCaller } from './drill-caller.ts';
 import { chooseSample, type DrillSample } from './drill-sample.ts';
@@ -21,6 +20,7 @@ import { requireRoot } from './shared/preflight.ts';
 import type { DrillSettings, Services } from './shared/settings.ts';
 import { runEach } from './sharing/run-each.ts';
 import { makeReadable } from './thaw/thaw.ts';
+import { compareWithSnapshot } from './verify/compare-snapshot.ts';
 
 /**
  * Tells what was found by `drill.finished`, also where it was interrupted.

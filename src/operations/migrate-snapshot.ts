@@ -22,7 +22,6 @@ import { now } from '../lib/clock.ts';
 import { cleanupSignal } from '../lib/disposal.ts';
 import { inParallel } from '../lib/parallel.ts';
 import { temporaryDirectory } from '../lib/temporary-files.ts';
-import { checkArchive } from './check-archive.ts';
 import { commitIndex } from './commit-index.ts';
 import { commitManifest } from './commit-manifest.ts';
 import { archiveName, FreshDiskNeeded, type Harvest, type Migration } from './migration.ts';
@@ -39,6 +38,7 @@ import { imageOf, readDiskEnds } from './source/snapshot-image.ts';
 import { storeObject } from './store-object.ts';
 import { StreamIndex } from './stream-index.ts';
 import { validateStored } from './validate-stored.ts';
+import { checkArchive } from './verify/check-archive.ts';
 import { noteObstacle, noteTableObstacle, type Space } from './volume-obstacle.ts';
 
 /**

@@ -8,7 +8,6 @@ import type { ArchiveOrigin } from '../events.ts';
 import { requireTools } from '../host/tools.ts';
 import { now } from '../lib/clock.ts';
 import { cleanupSignal } from '../lib/disposal.ts';
-import { checkArchive } from './check-archive.ts';
 import type { ObjectCheck } from './reading/check-object.ts';
 import { type Archive, findArchive } from './reading/find-archive.ts';
 import { requireManifest } from './reading/origin.ts';
@@ -18,6 +17,7 @@ import { beginState, CONTENT_VALIDATED, revertState, VALIDATED } from './sharing
 import { readDisk } from './source/read-disk.ts';
 import { chooseSource, openSnapshotDisk } from './source/snapshot-disk.ts';
 import { refuseArchived } from './thaw/archived-objects.ts';
+import { checkArchive } from './verify/check-archive.ts';
 
 /**
  * Tags `validating`, compares, and tags `validated`, or `content-validated` where no more was compared. On differences and failures the tag goes back.

@@ -5,11 +5,7 @@ import { sweepKilledRuns } from '../host/killed-runs.ts';
 import { requireTools } from '../host/tools.ts';
 import { monotonic } from '../lib/clock.ts';
 import { temporaryDirectory } from '../lib/temporary-files.ts';
-import { tellOfCheck } from './check-archive.ts';
-import { withIndex } from './check-index.ts';
-import { missingByManifest } from './check-manifest.ts';
 import { tidyFinished } from './clean/sweep-finished-claims.ts';
-import { ownReference } from './own-reference.ts';
 import { type CheckServices, checkObject, type ObjectCheck } from './reading/check-object.ts';
 import type { Archive } from './reading/find-archive.ts';
 import { findArchivesById } from './reading/find-archives.ts';
@@ -22,6 +18,10 @@ import { type Selected, select } from './sharing/select.ts';
 import { untilNotice } from './sharing/stop-on-instance-notice.ts';
 import { refuseArchived } from './thaw/archived-objects.ts';
 import { validateSnapshot } from './validate-snapshot.ts';
+import { tellOfCheck } from './verify/check-archive.ts';
+import { withIndex } from './verify/check-index.ts';
+import { missingByManifest } from './verify/check-manifest.ts';
+import { ownReference } from './verify/own-reference.ts';
 
 /**
  * @returns `EXIT.ok`; `EXIT.differs` when anything differs; else as `migrate`.

@@ -1,11 +1,11 @@
 /** What an archive is held against where there is no disk: its own index. */
-import type { Difference } from '../compare/difference.ts';
-import { SnapError } from '../errors.ts';
+import type { Difference } from '../../compare/difference.ts';
+import { SnapError } from '../../errors.ts';
+import type { CheckServices, Reference } from '../reading/check-object.ts';
+import { imageIndexOf } from '../reading/check-object.ts';
+import { chooseMembers } from '../reading/choose-members.ts';
+import type { ArchivedObject } from '../reading/find-archive.ts';
 import { checkIndex, indexDifference } from './check-index.ts';
-import type { CheckServices, Reference } from './reading/check-object.ts';
-import { imageIndexOf } from './reading/check-object.ts';
-import { chooseMembers } from './reading/choose-members.ts';
-import type { ArchivedObject } from './reading/find-archive.ts';
 
 /** What is held against nothing but what the manifest says of all of it. */
 const ALONE = { how: 'alone', records: null } as const;

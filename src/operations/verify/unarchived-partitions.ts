@@ -1,10 +1,10 @@
 /** What a disk has, and an archive has not. */
-import { nameOfPart } from '../archive/partition-facts.ts';
-import type { Difference } from '../compare/difference.ts';
-import { probe, treatmentOf } from '../host/filesystems.ts';
-import { openPartition } from '../host/partition-device.ts';
-import type { ArchivedObject } from './reading/find-archive.ts';
-import type { Disk } from './source/read-disk.ts';
+import { nameOfPart } from '../../archive/partition-facts.ts';
+import type { Difference } from '../../compare/difference.ts';
+import { probe, treatmentOf } from '../../host/filesystems.ts';
+import { openPartition } from '../../host/partition-device.ts';
+import type { ArchivedObject } from '../reading/find-archive.ts';
+import type { Disk } from '../source/read-disk.ts';
 
 /** Partitions of the disk that no object holds, and that are not of the kind that is only recorded: whatever is recorded. */
 export async function missingPartitions(

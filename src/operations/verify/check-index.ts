@@ -1,7 +1,7 @@
 /** The index of an object against what the manifest notes of it. */
-import type { Difference } from '../compare/difference.ts';
-import type { CheckServices, ObjectCheck } from './reading/check-object.ts';
-import type { ArchivedObject } from './reading/find-archive.ts';
+import type { Difference } from '../../compare/difference.ts';
+import type { CheckServices, ObjectCheck } from '../reading/check-object.ts';
+import type { ArchivedObject } from '../reading/find-archive.ts';
 
 /** By its ETag and length: it is not read. */
 export async function checkIndex(

@@ -1,12 +1,12 @@
 /** An archive against its snapshot, as `validate` compares them, without a mark on the snapshot. */
-import type { DrillRow } from '../events.ts';
+import type { DrillRow } from '../../events.ts';
+import type { CheckServices } from '../reading/check-object.ts';
+import type { Archive } from '../reading/find-archive.ts';
+import type { DrillSettings, Services } from '../shared/settings.ts';
+import { underClaim } from '../sharing/claimed-work.ts';
+import { readDisk } from '../source/read-disk.ts';
+import { chooseSource, openSnapshotDisk } from '../source/snapshot-disk.ts';
 import { checkArchive } from './check-archive.ts';
-import type { CheckServices } from './reading/check-object.ts';
-import type { Archive } from './reading/find-archive.ts';
-import type { DrillSettings, Services } from './shared/settings.ts';
-import { underClaim } from './sharing/claimed-work.ts';
-import { readDisk } from './source/read-disk.ts';
-import { chooseSource, openSnapshotDisk } from './source/snapshot-disk.ts';
 
 /**
  * A snapshot that is gone is passed over.

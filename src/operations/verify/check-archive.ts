@@ -1,23 +1,23 @@
 /** All objects of an archive against the disk that they were made of. */
-import type { Difference } from '../compare/difference.ts';
-import { SnapError } from '../errors.ts';
-import { lackOfNames, namesOn, obstacleOn } from '../host/filesystem-obstacles.ts';
-import { contradictionOf, probe } from '../host/filesystems.ts';
-import { mountReadOnly } from '../host/mounts.ts';
-import { notKeptOf } from '../host/not-kept.ts';
-import type { NotKept } from '../host/not-kept-note.ts';
-import { notKeptOutside } from '../host/outside-partitions.ts';
-import { openPartition } from '../host/partition-device.ts';
-import { monotonic } from '../lib/clock.ts';
+import type { Difference } from '../../compare/difference.ts';
+import { SnapError } from '../../errors.ts';
+import { lackOfNames, namesOn, obstacleOn } from '../../host/filesystem-obstacles.ts';
+import { contradictionOf, probe } from '../../host/filesystems.ts';
+import { mountReadOnly } from '../../host/mounts.ts';
+import { notKeptOf } from '../../host/not-kept.ts';
+import type { NotKept } from '../../host/not-kept-note.ts';
+import { notKeptOutside } from '../../host/outside-partitions.ts';
+import { openPartition } from '../../host/partition-device.ts';
+import { monotonic } from '../../lib/clock.ts';
+import { describeNotKept } from '../note-not-kept.ts';
+import { type CheckServices, checkObject, type ObjectCheck, type Reference } from '../reading/check-object.ts';
+import type { Archive, ArchivedObject } from '../reading/find-archive.ts';
+import { openManifest } from '../reading/open-manifest.ts';
+import { mountDirectory } from '../source/mount-directory.ts';
+import type { Disk } from '../source/read-disk.ts';
 import { checkIndex, withIndex } from './check-index.ts';
 import { compareWithManifest } from './check-manifest.ts';
-import { missingPartitions, nothingOf } from './missing-partitions.ts';
-import { describeNotKept } from './note-not-kept.ts';
-import { type CheckServices, checkObject, type ObjectCheck, type Reference } from './reading/check-object.ts';
-import type { Archive, ArchivedObject } from './reading/find-archive.ts';
-import { openManifest } from './reading/open-manifest.ts';
-import { mountDirectory } from './source/mount-directory.ts';
-import type { Disk } from './source/read-disk.ts';
+import { missingPartitions, nothingOf } from './unarchived-partitions.ts';
 
 export interface CheckOrder {
   snapshotId: string;

@@ -1,12 +1,12 @@
 /** What a manifest says of a disk. */
-import type { Manifest } from '../archive/manifest.ts';
-import { nameOfPart, tableEssence, tableFacts } from '../archive/partition-facts.ts';
-import type { Difference } from '../compare/difference.ts';
-import { probe, treatmentOf } from '../host/filesystems.ts';
-import { openPartition } from '../host/partition-device.ts';
-import { isExtended } from '../host/partition-table.ts';
-import { nothingOf } from './missing-partitions.ts';
-import type { Disk } from './source/read-disk.ts';
+import type { Manifest } from '../../archive/manifest.ts';
+import { nameOfPart, tableEssence, tableFacts } from '../../archive/partition-facts.ts';
+import type { Difference } from '../../compare/difference.ts';
+import { probe, treatmentOf } from '../../host/filesystems.ts';
+import { openPartition } from '../../host/partition-device.ts';
+import { isExtended } from '../../host/partition-table.ts';
+import type { Disk } from '../source/read-disk.ts';
+import { nothingOf } from './unarchived-partitions.ts';
 
 /** What it names itself, and has no object of. A sealed one does not show its partition table. */
 export function missingByManifest({ disk, objects, recorded = [] }: Manifest): Difference[] {
