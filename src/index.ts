@@ -34,8 +34,9 @@ export { analyzeLive } from './operations/analyze-live.ts';
 export { clean } from './operations/clean/clean.ts';
 export { doctor } from './operations/doctor.ts';
 export { drill } from './operations/drill.ts';
-export { findFiles } from './operations/find-files.ts';
-export { list } from './operations/list.ts';
+export { findFiles } from './operations/list/find-files.ts';
+export { list } from './operations/list/list.ts';
+export { showArchive } from './operations/list/show-archive.ts';
 export { migrate } from './operations/migrate.ts';
 export { restore } from './operations/restore.ts';
 export { ReportBuilder, type ReportRow, type RunReport } from './operations/shared/run-report.ts';
@@ -58,7 +59,6 @@ export type {
   ValidateSettings,
   VolumeSettings,
 } from './operations/shared/settings.ts';
-export { showArchive } from './operations/show-archive.ts';
 export { validate } from './operations/validate.ts';
 export { renderPage } from './page/render-page.ts';
 export { VERSION } from './version.ts';

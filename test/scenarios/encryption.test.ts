@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import { withMounted } from '../../lab/disks/inspect.ts';
 import { awsServices } from '../../src/aws-services.ts';
 import { type ShownArchive, type SnapEvent, silentHost } from '../../src/events.ts';
-import { showArchive } from '../../src/operations/show-archive.ts';
+import { showArchive } from '../../src/operations/list/show-archive.ts';
 import { extractTar, keyEnding, keysIn, readManifest } from '../support/archives.ts';
 import { compareTrees } from '../support/compare-trees.ts';
 import { addSnapshotOf, fillPlainly } from '../support/disks.ts';

@@ -1,13 +1,13 @@
 /** `list --find`: the archives of a bucket searched for files, by their indexes. */
-import { EXIT, type ExitCode } from '../errors.ts';
-import { requireTools } from '../host/tools.ts';
-import { inParallel } from '../lib/parallel.ts';
+import { EXIT, type ExitCode } from '../../errors.ts';
+import { requireTools } from '../../host/tools.ts';
+import { inParallel } from '../../lib/parallel.ts';
+import { keepTagged, manifestOf } from '../reading/archive-tags.ts';
+import type { CheckServices } from '../reading/check-object.ts';
+import { type Archive, archiveOf } from '../reading/find-archive.ts';
+import { archivesIn, batches, type FoundArchive } from '../reading/scan-bucket.ts';
+import type { FindSettings, Services } from '../shared/settings.ts';
 import { listFiles } from './list-files.ts';
-import { keepTagged, manifestOf } from './reading/archive-tags.ts';
-import type { CheckServices } from './reading/check-object.ts';
-import { type Archive, archiveOf } from './reading/find-archive.ts';
-import { archivesIn, batches, type FoundArchive } from './reading/scan-bucket.ts';
-import type { FindSettings, Services } from './shared/settings.ts';
 
 /** Indexes read at once; each takes a process or two. */
 const AT_ONCE = 4;

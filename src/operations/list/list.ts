@@ -1,16 +1,16 @@
 /** `list`: the archives in a bucket, told from the names, sizes and classes of their objects, and their manifests. */
-import { claimFolder } from '../archive/claim.ts';
-import { parseKey } from '../archive/key.ts';
-import type { RegionPrices } from '../costs/price-types.ts';
-import { noteOn, pricesIn } from '../costs/prices.ts';
-import { EXIT, type ExitCode } from '../errors.ts';
-import type { ListedArchive } from '../events.ts';
-import { GiB } from '../lib/units.ts';
+import { claimFolder } from '../../archive/claim.ts';
+import { parseKey } from '../../archive/key.ts';
+import type { RegionPrices } from '../../costs/price-types.ts';
+import { noteOn, pricesIn } from '../../costs/prices.ts';
+import { EXIT, type ExitCode } from '../../errors.ts';
+import type { ListedArchive } from '../../events.ts';
+import { GiB } from '../../lib/units.ts';
+import { type ArchiveState, statesOf } from '../reading/archive-state.ts';
+import { keepTagged } from '../reading/archive-tags.ts';
+import { archivesIn, batches, type FoundArchive } from '../reading/scan-bucket.ts';
+import type { ListSettings, Services } from '../shared/settings.ts';
 import { findSnapshots } from './find-snapshots.ts';
-import { type ArchiveState, statesOf } from './reading/archive-state.ts';
-import { keepTagged } from './reading/archive-tags.ts';
-import { archivesIn, batches, type FoundArchive } from './reading/scan-bucket.ts';
-import type { ListSettings, Services } from './shared/settings.ts';
 
 /**
  * Shows each archive as soon as all of its objects have been listed; only manifests are read, and tags of objects where

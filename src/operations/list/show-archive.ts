@@ -1,17 +1,17 @@
 /** `list ARCHIVE`: one archive, as its manifest, its indexes and the heads of its objects tell it. */
-import type { Manifest, RecordedPartition } from '../archive/manifest.ts';
-import { tableFacts } from '../archive/partition-facts.ts';
-import { asError, EXIT, type ExitCode, SnapError } from '../errors.ts';
-import type { ShownArchive, ShownObject } from '../events.ts';
-import { requireTools } from '../host/tools.ts';
-import { inParallel } from '../lib/parallel.ts';
-import { printable } from '../lib/printable.ts';
+import type { Manifest, RecordedPartition } from '../../archive/manifest.ts';
+import { tableFacts } from '../../archive/partition-facts.ts';
+import { asError, EXIT, type ExitCode, SnapError } from '../../errors.ts';
+import type { ShownArchive, ShownObject } from '../../events.ts';
+import { requireTools } from '../../host/tools.ts';
+import { inParallel } from '../../lib/parallel.ts';
+import { printable } from '../../lib/printable.ts';
+import { type Archive, type ArchivedObject, withManifest } from '../reading/find-archive.ts';
+import { findArchivesById } from '../reading/find-archives.ts';
+import { openManifest } from '../reading/open-manifest.ts';
+import { originOf } from '../reading/origin.ts';
+import type { Services, ShowSettings } from '../shared/settings.ts';
 import { listFiles } from './list-files.ts';
-import { type Archive, type ArchivedObject, withManifest } from './reading/find-archive.ts';
-import { findArchivesById } from './reading/find-archives.ts';
-import { openManifest } from './reading/open-manifest.ts';
-import { originOf } from './reading/origin.ts';
-import type { Services, ShowSettings } from './shared/settings.ts';
 
 /**
  * @returns `EXIT.nothingToDo` when no file fits; `EXIT.someFailed` when an index could not be read.
