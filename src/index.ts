@@ -32,7 +32,7 @@ export { type Holding, type Host, type ProgressTask, type SnapEvent, type Snapsh
 export { analyze } from './operations/analyze.ts';
 export { analyzeLive } from './operations/analyze-live.ts';
 export { clean } from './operations/clean/clean.ts';
-export { doctor } from './operations/doctor.ts';
+export { doctor } from './operations/doctor/doctor.ts';
 export { drill } from './operations/drill.ts';
 export { findFiles } from './operations/list/find-files.ts';
 export { list } from './operations/list/list.ts';

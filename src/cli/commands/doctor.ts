@@ -4,7 +4,7 @@ import type { CodecName } from '../../archive/codec.ts';
 import { normalisePrefix } from '../../archive/key.ts';
 import { awsServices } from '../../aws-services.ts';
 import { EXIT } from '../../errors.ts';
-import { doctor } from '../../operations/doctor.ts';
+import { doctor } from '../../operations/doctor/doctor.ts';
 import type { DoctorSettings, SourceChoice } from '../../operations/shared/settings.ts';
 import type { CliContext } from '../context.ts';
 import { exitStatusHelp } from '../help.ts';

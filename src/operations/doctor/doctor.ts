@@ -1,9 +1,9 @@
 /** `doctor`: what would go wrong tonight, found now. Nothing is changed. */
-import { EXIT, type ExitCode } from '../errors.ts';
-import { examineBucket } from './doctor-bucket.ts';
-import { examineEc2 } from './doctor-ec2.ts';
-import { examineMachine } from './doctor-machine.ts';
-import type { DoctorSettings, Services } from './shared/settings.ts';
+import { EXIT, type ExitCode } from '../../errors.ts';
+import type { DoctorSettings, Services } from '../shared/settings.ts';
+import { examineBucket } from './check-bucket.ts';
+import { examineEc2 } from './check-ec2.ts';
+import { examineMachine } from './check-machine.ts';
 
 /** @returns `EXIT.failed` when a run would not work; warnings alone are `EXIT.ok`. */
 export async function doctor(settings: DoctorSettings, services: Services, signal: AbortSignal): Promise<ExitCode> {

@@ -1,12 +1,12 @@
 /** EC2: the instance, what it may do, and room for one more volume. */
 import { randomUUID } from 'node:crypto';
-import type { Instance, Snapshot } from '../cloud/ports.ts';
-import { freeDeviceNames } from '../host/device-names.ts';
-import { IN_PROGRESS } from '../host/temporary-volume.ts';
-import { ARCHIVES_TAG } from '../host/volume-marks.ts';
-import { examineDirect, readOneBlock } from './doctor-direct.ts';
+import type { Instance, Snapshot } from '../../cloud/ports.ts';
+import { freeDeviceNames } from '../../host/device-names.ts';
+import { IN_PROGRESS } from '../../host/temporary-volume.ts';
+import { ARCHIVES_TAG } from '../../host/volume-marks.ts';
+import { archivesMark } from '../sharing/claimed-work.ts';
+import { examineDirect, readOneBlock } from './check-direct-reads.ts';
 import { attempt, type Examination, type Finding, ok, warning } from './findings.ts';
-import { archivesMark } from './sharing/claimed-work.ts';
 
 export async function* examineEc2(examination: Examination): AsyncGenerator<Finding> {
   const { services, settings, signal } = examination;

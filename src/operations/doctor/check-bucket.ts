@@ -1,7 +1,7 @@
 /** The bucket: what is allowed, and rules that would hurt. */
-import { claimKey } from '../archive/claim.ts';
-import type { BucketRules, LifecycleNote } from '../cloud/examiner.ts';
-import { now } from '../lib/clock.ts';
+import { claimKey } from '../../archive/claim.ts';
+import type { BucketRules, LifecycleNote } from '../../cloud/examiner.ts';
+import { now } from '../../lib/clock.ts';
 import { attempt, type Examination, type Finding, ok, problem, warning } from './findings.ts';
 
 export async function* examineBucket(examination: Examination): AsyncGenerator<Finding> {

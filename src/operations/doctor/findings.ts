@@ -1,6 +1,6 @@
 /** How checks of `doctor` say what they have found. */
-import { SnapError } from '../errors.ts';
-import type { DoctorSettings, Services } from './shared/settings.ts';
+import { SnapError } from '../../errors.ts';
+import type { DoctorSettings, Services } from '../shared/settings.ts';
 
 export interface Finding {
   check: string;

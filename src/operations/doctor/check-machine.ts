@@ -1,12 +1,12 @@
 /** This machine: programs, root, filesystems, keys. */
 import { accessSync, constants, existsSync, readdirSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { checkRecipient } from '../host/gpg-keys.ts';
-import { mounterOf } from '../host/mounts.ts';
-import { requireTools, versionOf } from '../host/tools.ts';
-import { now } from '../lib/clock.ts';
+import { checkRecipient } from '../../host/gpg-keys.ts';
+import { mounterOf } from '../../host/mounts.ts';
+import { requireTools, versionOf } from '../../host/tools.ts';
+import { now } from '../../lib/clock.ts';
+import { requireRoot } from '../shared/preflight.ts';
 import { attempt, type Examination, type Finding, ok, problem, warning } from './findings.ts';
-import { requireRoot } from './shared/preflight.ts';
 
 export async function* examineMachine(examination: Examination): AsyncGenerator<Finding> {
   const root = await attempt('root', requireRoot, () => `on Linux, Node ${process.versions.node}`);

@@ -1,6 +1,6 @@
 /** The EBS direct APIs, as `--source direct` and `auto` use them. */
 import { existsSync } from 'node:fs';
-import type { Snapshot } from '../cloud/ports.ts';
+import type { Snapshot } from '../../cloud/ports.ts';
 import { attempt, type Examination, type Finding, ok, warning } from './findings.ts';
 
 /** Through which a snapshot is shown as a file, to read the files in it. */
