@@ -144,8 +144,8 @@ async function analysed(
   services: AnalyzeServices,
   signal: AbortSignal,
 ): Promise<Analysis> {
-  if (live) return (await import('../../operations/analyze-live.ts')).analyzeLive(settings, services, signal);
-  return (await import('../../operations/analyze.ts')).analyze(settings, services, signal);
+  if (live) return (await import('../../operations/analyze/analyze-live.ts')).analyzeLive(settings, services, signal);
+  return (await import('../../operations/analyze/analyze.ts')).analyze(settings, services, signal);
 }
 
 /** @throws SnapError `USAGE` where nothing is given and a person sits at the keyboard. */

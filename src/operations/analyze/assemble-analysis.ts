@@ -1,10 +1,10 @@
 /** What was billed and what EC2 knows, put together: regions, volumes, snapshots. Nothing is decided yet. */
-import type { BilledSnapshot } from '../billing/ledger.ts';
-import type { MeasuredRatio, RegionAnalysis, SnapshotAnalysis, VolumeAnalysis } from '../costs/analysis.ts';
-import { sum } from '../costs/lineage.ts';
-import type { Prices } from '../costs/price-types.ts';
-import { pricesIn } from '../costs/prices.ts';
-import { GiB } from '../lib/units.ts';
+import type { BilledSnapshot } from '../../billing/ledger.ts';
+import type { MeasuredRatio, RegionAnalysis, SnapshotAnalysis, VolumeAnalysis } from '../../costs/analysis.ts';
+import { sum } from '../../costs/lineage.ts';
+import type { Prices } from '../../costs/price-types.ts';
+import { pricesIn } from '../../costs/prices.ts';
+import { GiB } from '../../lib/units.ts';
 import type { KnownRegion } from './describe-regions.ts';
 
 /** A snapshot with its place. */

@@ -1,12 +1,12 @@
 /** Where reports are read from: this machine, standard input, or S3, where the manifest says which files make one up. */
 import { createReadStream } from 'node:fs';
 import { stat } from 'node:fs/promises';
-import { dataFolderOf, type ManifestPlace, parseManifest, placeOf } from '../billing/manifest.ts';
-import type { ReportSource } from '../billing/source.ts';
-import { asError, SnapError } from '../errors.ts';
-import { KiB } from '../lib/units.ts';
-import { downloaded } from '../transfer/download.ts';
-import type { AnalyzeServices, AnalyzeSettings, ReadableBucket } from './shared/settings.ts';
+import { dataFolderOf, type ManifestPlace, parseManifest, placeOf } from '../../billing/manifest.ts';
+import type { ReportSource } from '../../billing/source.ts';
+import { asError, SnapError } from '../../errors.ts';
+import { KiB } from '../../lib/units.ts';
+import { downloaded } from '../../transfer/download.ts';
+import type { AnalyzeServices, AnalyzeSettings, ReadableBucket } from '../shared/settings.ts';
 
 /** @throws SnapError `USAGE` for what is not there or not one report, `REPORT`, `BUCKET`, `ACCESS_DENIED` */
 export async function reportSources(

@@ -1,13 +1,13 @@
 /** How well archives compress: as given, or as those do that are in a bucket already, by their manifests. */
-import type { Manifest } from '../archive/manifest.ts';
-import type { AnalysisWarning, AssumedCompression, MeasuredRatio } from '../costs/analysis.ts';
-import { sum } from '../costs/lineage.ts';
-import { SnapError } from '../errors.ts';
-import { inParallel } from '../lib/parallel.ts';
-import { isComplete } from './reading/archive-state.ts';
-import { manifestOf } from './reading/archive-tags.ts';
-import { archivesIn, batches, type FoundArchive } from './reading/scan-bucket.ts';
-import type { AnalyzeServices, AnalyzeSettings, RatioChoice } from './shared/settings.ts';
+import type { Manifest } from '../../archive/manifest.ts';
+import type { AnalysisWarning, AssumedCompression, MeasuredRatio } from '../../costs/analysis.ts';
+import { sum } from '../../costs/lineage.ts';
+import { SnapError } from '../../errors.ts';
+import { inParallel } from '../../lib/parallel.ts';
+import { isComplete } from '../reading/archive-state.ts';
+import { manifestOf } from '../reading/archive-tags.ts';
+import { archivesIn, batches, type FoundArchive } from '../reading/scan-bucket.ts';
+import type { AnalyzeServices, AnalyzeSettings, RatioChoice } from '../shared/settings.ts';
 
 /** What is known of archives before any is made of the snapshots at hand. */
 export interface KnownRatios {

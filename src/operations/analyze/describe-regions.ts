@@ -1,10 +1,10 @@
 /** What EC2 knows of the snapshots on a bill, region by region, at the same time. */
-import type { Image } from '../cloud/inventory.ts';
-import type { Snapshot, Volume } from '../cloud/ports.ts';
-import type { AnalysisWarning } from '../costs/analysis.ts';
-import { SnapError } from '../errors.ts';
-import { inParallel } from '../lib/parallel.ts';
-import type { AnalyzeServices } from './shared/settings.ts';
+import type { Image } from '../../cloud/inventory.ts';
+import type { Snapshot, Volume } from '../../cloud/ports.ts';
+import type { AnalysisWarning } from '../../costs/analysis.ts';
+import { SnapError } from '../../errors.ts';
+import { inParallel } from '../../lib/parallel.ts';
+import type { AnalyzeServices } from '../shared/settings.ts';
 
 /** A region, as EC2 described it. */
 export interface KnownRegion {

@@ -1,20 +1,20 @@
 /** `analyze`: reports are read, joined with what EC2 knows, and made into one document. */
-import { addedUp } from '../billing/charges.ts';
-import { type Billed, Ledger } from '../billing/ledger.ts';
-import { type ReportFacts, readReport } from '../billing/read-report.ts';
-import type { ReportSource } from '../billing/source.ts';
-import type { Analysis, AnalysisWarning } from '../costs/analysis.ts';
-import { decide } from '../costs/decide.ts';
-import { measuredPrices } from '../costs/overrides.ts';
-import type { Prices } from '../costs/price-types.ts';
-import { monotonic, now } from '../lib/clock.ts';
-import { VERSION } from '../version.ts';
+import { addedUp } from '../../billing/charges.ts';
+import { type Billed, Ledger } from '../../billing/ledger.ts';
+import { type ReportFacts, readReport } from '../../billing/read-report.ts';
+import type { ReportSource } from '../../billing/source.ts';
+import type { Analysis, AnalysisWarning } from '../../costs/analysis.ts';
+import { decide } from '../../costs/decide.ts';
+import { measuredPrices } from '../../costs/overrides.ts';
+import type { Prices } from '../../costs/price-types.ts';
+import { monotonic, now } from '../../lib/clock.ts';
+import { VERSION } from '../../version.ts';
+import type { AnalyzeServices, AnalyzeSettings } from '../shared/settings.ts';
 import { assembleRegions } from './assemble-analysis.ts';
 import { type Described, describeRegions } from './describe-regions.ts';
 import { type KnownRatios, ratiosFor } from './measure-ratio.ts';
 import { reportSources } from './report-sources.ts';
 import { hasDiscounts, reportWarnings } from './report-warnings.ts';
-import type { AnalyzeServices, AnalyzeSettings } from './shared/settings.ts';
 
 /**
  * @returns the document, with what is best.

@@ -1,7 +1,7 @@
 /** What is to be known before figures of a report are relied on. */
-import type { Billed } from '../billing/ledger.ts';
-import type { ReportFacts } from '../billing/read-report.ts';
-import type { AnalysisWarning, SnapshotCharges } from '../costs/analysis.ts';
+import type { Billed } from '../../billing/ledger.ts';
+import type { ReportFacts } from '../../billing/read-report.ts';
+import type { AnalysisWarning, SnapshotCharges } from '../../costs/analysis.ts';
 
 export function reportWarnings(facts: readonly ReportFacts[], billed: Billed): AnalysisWarning[] {
   return [...facts.flatMap(ofOneReport), ...ofAll(facts, billed)];

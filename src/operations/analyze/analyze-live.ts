@@ -1,20 +1,20 @@
 /** `analyze --live`: without a report, from what EC2 tells of snapshots and what changed between them. */
-import type { BilledSnapshot } from '../billing/ledger.ts';
-import { BLOCK_BYTES } from '../cloud/blocks.ts';
-import type { Snapshot } from '../cloud/ports.ts';
-import type { Analysis, AnalysisWarning } from '../costs/analysis.ts';
-import { decide } from '../costs/decide.ts';
-import type { Prices } from '../costs/price-types.ts';
-import { pricesIn } from '../costs/prices.ts';
-import { SnapError } from '../errors.ts';
-import { now } from '../lib/clock.ts';
-import { inParallel } from '../lib/parallel.ts';
-import { GiB } from '../lib/units.ts';
-import { VERSION } from '../version.ts';
+import type { BilledSnapshot } from '../../billing/ledger.ts';
+import { BLOCK_BYTES } from '../../cloud/blocks.ts';
+import type { Snapshot } from '../../cloud/ports.ts';
+import type { Analysis, AnalysisWarning } from '../../costs/analysis.ts';
+import { decide } from '../../costs/decide.ts';
+import type { Prices } from '../../costs/price-types.ts';
+import { pricesIn } from '../../costs/prices.ts';
+import { SnapError } from '../../errors.ts';
+import { now } from '../../lib/clock.ts';
+import { inParallel } from '../../lib/parallel.ts';
+import { GiB } from '../../lib/units.ts';
+import { VERSION } from '../../version.ts';
+import type { AnalyzeServices, AnalyzeSettings } from '../shared/settings.ts';
 import { assembleRegions, isCopy } from './assemble-analysis.ts';
 import { type Described, describeRegions, type KnownRegion } from './describe-regions.ts';
 import { type KnownRatios, ratiosFor } from './measure-ratio.ts';
-import type { AnalyzeServices, AnalyzeSettings } from './shared/settings.ts';
 
 /** A snapshot, and the one before it of the same volume; `null` for the first. */
 interface Link {
