@@ -38,7 +38,7 @@ export { findFiles } from './operations/list/find-files.ts';
 export { list } from './operations/list/list.ts';
 export { showArchive } from './operations/list/show-archive.ts';
 export { migrate } from './operations/migrate.ts';
-export { restore } from './operations/restore.ts';
+export { restore } from './operations/restore/restore.ts';
 export { ReportBuilder, type ReportRow, type RunReport } from './operations/shared/run-report.ts';
 export type {
   AnalyzeServices,

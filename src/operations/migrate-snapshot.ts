@@ -28,6 +28,7 @@ import { archiveName, FreshDiskNeeded, type Harvest, type Migration } from './mi
 import { countingNotKept, tellNotKept } from './note-not-kept.ts';
 import type { Content } from './object-order.ts';
 import { MigrationProgress } from './progress.ts';
+import { noteObstacle, noteTableObstacle, type Space } from './restore/volume-obstacle.ts';
 import type { MigrateSettings, Services } from './shared/settings.ts';
 import type { HeldClaim } from './sharing/claims.ts';
 import { beginState, revertState, VALIDATED } from './sharing/state-tag.ts';
@@ -39,7 +40,6 @@ import { storeObject } from './store-object.ts';
 import { StreamIndex } from './stream-index.ts';
 import { validateStored } from './validate-stored.ts';
 import { checkArchive } from './verify/check-archive.ts';
-import { noteObstacle, noteTableObstacle, type Space } from './volume-obstacle.ts';
 
 /**
  * Tags `migrating`, reads the disk, stores its objects, then the manifest, and tags `migrated`. On any failure the tag

@@ -11,9 +11,9 @@ import { GiB } from '../lib/units.ts';
 import type { Archive, ArchivedObject } from './reading/find-archive.ts';
 import { sizeOfDisk } from './reading/image-size.ts';
 import { openManifest } from './reading/open-manifest.ts';
-import { snapshotBefore } from './restored-tags.ts';
+import { snapshotBefore } from './restore/restored-tags.ts';
+import type { FilesToFit } from './restore/volume-obstacle.ts';
 import type { Services } from './shared/settings.ts';
-import type { FilesToFit } from './volume-obstacle.ts';
 
 /** What comes to one partition, or (`null`) to the whole disk. */
 export interface Piece {

@@ -12,7 +12,7 @@ import { ImagePlan, type Layout } from './plan-image.ts';
 import { type CheckServices, checkObject } from './reading/check-object.ts';
 import type { Archive, ArchivedObject } from './reading/find-archive.ts';
 import { type ImageSize, sizeOfDisk } from './reading/image-size.ts';
-import { snapshotBefore, userTags } from './restored-tags.ts';
+import { snapshotBefore, userTags } from './restore/restored-tags.ts';
 import type { RestoreSettings, Services, SnapshotTarget } from './shared/settings.ts';
 import { BeginningNote, type BegunSnapshot, beginningMark, takeBegun, wordFor } from './sharing/resumable-snapshot.ts';
 import { refuseDifferences } from './write-image.ts';

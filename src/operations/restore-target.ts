@@ -23,9 +23,9 @@ import { probe } from '../host/filesystems.ts';
 import { mountsHere } from '../host/mounts.ts';
 import { formatBytes } from '../lib/units.ts';
 import type { ImageSize } from './reading/image-size.ts';
+import { orTargetError, orTargetErrorNow } from './restore/target-error.ts';
 import { lockFile } from './shared/lock-file.ts';
 import type { DeviceTarget } from './shared/settings.ts';
-import { orTargetError, orTargetErrorNow } from './target-error.ts';
 
 export interface Target extends AsyncDisposable {
   /** What is written to. */

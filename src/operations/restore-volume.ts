@@ -14,12 +14,12 @@ import { fillPiece } from './fill-piece.ts';
 import { planVolume, type VolumePlan } from './plan-volume.ts';
 import type { CheckServices } from './reading/check-object.ts';
 import type { Archive, ArchivedObject } from './reading/find-archive.ts';
-import { userTags } from './restored-tags.ts';
+import { userTags } from './restore/restored-tags.ts';
+import { refuseObstacle } from './restore/volume-obstacle.ts';
 import { requireRoot } from './shared/preflight.ts';
 import type { RestoreSettings, Services, VolumeTarget } from './shared/settings.ts';
 import { archivesMark } from './sharing/claimed-work.ts';
 import { makeReadable } from './thaw/thaw.ts';
-import { refuseObstacle } from './volume-obstacle.ts';
 
 /** What can be refused before an archive is looked for. @throws SnapError `NOT_SUPPORTED_HERE`, `NOT_ON_INSTANCE` */
 export async function requireVolumes({ instance }: Services): Promise<void> {

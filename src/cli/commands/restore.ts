@@ -5,7 +5,7 @@ import { normalisePrefix } from '../../archive/key.ts';
 import { awsServices } from '../../aws-services.ts';
 import { EXIT, SnapError } from '../../errors.ts';
 import { formatBytes } from '../../lib/units.ts';
-import { restore } from '../../operations/restore.ts';
+import { restore } from '../../operations/restore/restore.ts';
 import type { DeviceTarget, FilesOrder, RestoreSettings, VolumeTarget } from '../../operations/shared/settings.ts';
 import { ask, canAsk } from '../ask.ts';
 import type { CliContext } from '../context.ts';

@@ -1,7 +1,7 @@
 /** What a new snapshot or volume gets of the old snapshot: its tags and description, and none of the tool's own. */
-import type { Manifest } from '../archive/manifest.ts';
-import type { Archive } from './reading/find-archive.ts';
-import { openManifest } from './reading/open-manifest.ts';
+import type { Manifest } from '../../archive/manifest.ts';
+import type { Archive } from '../reading/find-archive.ts';
+import { openManifest } from '../reading/open-manifest.ts';
 
 /**
  * The snapshot as the whole manifest has it: the part of a sealed one that anybody can read has fewer tags.

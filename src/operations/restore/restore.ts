@@ -1,19 +1,19 @@
 /** `restore`: an archive given back, every byte of it checked on the way. */
 
-import type { ExitCode } from '../errors.ts';
-import { sweepKilledRuns } from '../host/killed-runs.ts';
-import { requireTools } from '../host/tools.ts';
+import type { ExitCode } from '../../errors.ts';
+import { sweepKilledRuns } from '../../host/killed-runs.ts';
+import { requireTools } from '../../host/tools.ts';
+import { type Archive, refuseTwins } from '../reading/find-archive.ts';
+import { findArchivesById } from '../reading/find-archives.ts';
+import { requireManifest } from '../reading/origin.ts';
+import { restoreFiles } from '../restore-files.ts';
+import { restoreImage } from '../restore-image.ts';
+import { requireVolumes, restoreToVolume } from '../restore-volume.ts';
+import { LOCKING_TOOL } from '../shared/lock-file.ts';
+import type { RestoreSettings, Services } from '../shared/settings.ts';
+import { runEach } from '../sharing/run-each.ts';
+import { untilNotice } from '../sharing/stop-on-instance-notice.ts';
 import { showRestore } from './plan-restore.ts';
-import { type Archive, refuseTwins } from './reading/find-archive.ts';
-import { findArchivesById } from './reading/find-archives.ts';
-import { requireManifest } from './reading/origin.ts';
-import { restoreFiles } from './restore-files.ts';
-import { restoreImage } from './restore-image.ts';
-import { requireVolumes, restoreToVolume } from './restore-volume.ts';
-import { LOCKING_TOOL } from './shared/lock-file.ts';
-import type { RestoreSettings, Services } from './shared/settings.ts';
-import { runEach } from './sharing/run-each.ts';
-import { untilNotice } from './sharing/stop-on-instance-notice.ts';
 
 /**
  * Writes the image of a disk or of a partition to a file, a device, or a new snapshot; files below a directory; or a

@@ -1,5 +1,5 @@
 /** What goes wrong with the place to which something is restored, told as such. */
-import { asError, SnapError } from '../errors.ts';
+import { asError, SnapError } from '../../errors.ts';
 
 /** @throws SnapError `TARGET` for whatever the system refuses, with this hint; its own as they are. */
 export async function orTargetError<T>(path: string, hint: string, work: () => Promise<T>): Promise<T> {

@@ -1,12 +1,12 @@
 /** Whether files that are archived can be given back to a volume: whether their filesystem can be made, and holds them. */
-import type { ManifestObject } from '../archive/manifest.ts';
-import { nameOfPart } from '../archive/partition-facts.ts';
-import { SnapError } from '../errors.ts';
-import { makersOf, tryMakingFilesystem, type WantedFilesystem } from '../host/make-filesystem.ts';
-import { planTable, tryMakingTable } from '../host/make-table.ts';
-import { formatBytes } from '../lib/units.ts';
-import type { Migration } from './migration.ts';
-import type { Disk } from './source/read-disk.ts';
+import type { ManifestObject } from '../../archive/manifest.ts';
+import { nameOfPart } from '../../archive/partition-facts.ts';
+import { SnapError } from '../../errors.ts';
+import { makersOf, tryMakingFilesystem, type WantedFilesystem } from '../../host/make-filesystem.ts';
+import { planTable, tryMakingTable } from '../../host/make-table.ts';
+import { formatBytes } from '../../lib/units.ts';
+import type { Migration } from '../migration.ts';
+import type { Disk } from '../source/read-disk.ts';
 
 /** Bytes. */
 export interface Space {
