@@ -15,7 +15,7 @@ import {
 } from './reading/check-object.ts';
 import type { Archive, ArchivedObject } from './reading/find-archive.ts';
 import type { FoundArchive } from './reading/scan-bucket.ts';
-import { restoreFiles } from './restore-files.ts';
+import { restoreFiles } from './restore/files/restore-files.ts';
 import { restoreImage } from './restore-image.ts';
 import type { DrillSettings, RestoreSettings, Services } from './shared/settings.ts';
 

@@ -12,7 +12,7 @@ import { runTool } from '../transfer/process.ts';
 import type { Piece } from './plan-volume.ts';
 import { type CheckServices, imageIndexOf } from './reading/check-object.ts';
 import type { ArchivedObject } from './reading/find-archive.ts';
-import { restoreTar } from './restore-files.ts';
+import { restoreTar } from './restore/files/restore-files.ts';
 import { holdDevice } from './restore-target.ts';
 import type { RestoreSettings } from './shared/settings.ts';
 import { writeImage } from './write-image.ts';

@@ -16,7 +16,7 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { SnapError } from '../../src/errors.ts';
 import type { ArchivedObject } from '../../src/operations/reading/find-archive.ts';
-import { openDirectory } from '../../src/operations/restore-directory.ts';
+import { openDirectory } from '../../src/operations/restore/files/restore-directory.ts';
 import { isOrIsOn, openTarget } from '../../src/operations/restore-target.ts';
 import { temporaryDirectory } from '../support/lab.ts';
 

@@ -1,9 +1,9 @@
 /** Of objects that would have to be thawed, those that hold what was asked for. */
-import type { ArchiveStore } from '../cloud/ports.ts';
-import type { Host } from '../events.ts';
-import type { WantedMembers } from './reading/choose-members.ts';
-import type { ArchivedObject } from './reading/find-archive.ts';
-import { findArchived } from './thaw/archived-objects.ts';
+import type { ArchiveStore } from '../../../cloud/ports.ts';
+import type { Host } from '../../../events.ts';
+import type { WantedMembers } from '../../reading/choose-members.ts';
+import type { ArchivedObject } from '../../reading/find-archive.ts';
+import { findArchived } from '../../thaw/archived-objects.ts';
 
 /** What an index says of the paths that were asked for; `null` where none tells. */
 interface Candidate {

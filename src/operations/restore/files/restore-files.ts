@@ -1,17 +1,17 @@
 /** Files of an archive, made anew below a directory by tar, which gets only what may become one. */
-import { extractCommand } from '../archive/tar.ts';
-import { SnapError } from '../errors.ts';
-import { seconds as inSeconds, monotonic, sleep } from '../lib/clock.ts';
-import { temporaryDirectory } from '../lib/temporary-files.ts';
-import { startPipeline } from '../transfer/pipeline.ts';
-import { closeAll, makePipe } from '../transfer/pipes.ts';
+import { extractCommand } from '../../../archive/tar.ts';
+import { SnapError } from '../../../errors.ts';
+import { seconds as inSeconds, monotonic, sleep } from '../../../lib/clock.ts';
+import { temporaryDirectory } from '../../../lib/temporary-files.ts';
+import { startPipeline } from '../../../transfer/pipeline.ts';
+import { closeAll, makePipe } from '../../../transfer/pipes.ts';
+import { type CheckServices, checkObject, type ObjectCheck } from '../../reading/check-object.ts';
+import type { MemberChoice } from '../../reading/choose-members.ts';
+import type { Archive, ArchivedObject } from '../../reading/find-archive.ts';
+import type { FilesOrder, RestoreSettings, Services } from '../../shared/settings.ts';
+import { makeReadable } from '../../thaw/thaw.ts';
 import { type ChosenMembers, chooseFrom, planFiles, refuseMissing } from './plan-files.ts';
-import { type CheckServices, checkObject, type ObjectCheck } from './reading/check-object.ts';
-import type { MemberChoice } from './reading/choose-members.ts';
-import type { Archive, ArchivedObject } from './reading/find-archive.ts';
 import { type FillableDirectory, openDirectory, type TargetDirectory } from './restore-directory.ts';
-import type { FilesOrder, RestoreSettings, Services } from './shared/settings.ts';
-import { makeReadable } from './thaw/thaw.ts';
 
 /**
  * The files of one partition come below the directory itself, those of several below directories with their numbers.

@@ -1,16 +1,16 @@
 /** What of an archive's files is to be restored and where to, before anything is fetched or written. */
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { SnapError } from '../errors.ts';
-import type { Host } from '../events.ts';
-import { formatBytes } from '../lib/units.ts';
+import { SnapError } from '../../../errors.ts';
+import type { Host } from '../../../events.ts';
+import { formatBytes } from '../../../lib/units.ts';
+import type { CheckServices } from '../../reading/check-object.ts';
+import { chooseMembers, type MemberChoice, type WantedMembers } from '../../reading/choose-members.ts';
+import type { Archive, ArchivedObject } from '../../reading/find-archive.ts';
+import { RestoredBefore } from '../../reading/restored-before.ts';
+import type { FilesOrder, RestoreSettings } from '../../shared/settings.ts';
 import { neededObjects } from './needed-objects.ts';
-import type { CheckServices } from './reading/check-object.ts';
-import { chooseMembers, type MemberChoice, type WantedMembers } from './reading/choose-members.ts';
-import type { Archive, ArchivedObject } from './reading/find-archive.ts';
-import { RestoredBefore } from './reading/restored-before.ts';
 import { type FoundDirectory, lookAtDirectory } from './restore-directory.ts';
-import type { FilesOrder, RestoreSettings } from './shared/settings.ts';
 
 /** The files of one object. */
 export interface FilesPlan {

@@ -14,11 +14,11 @@ import {
   writeSync,
 } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { SnapError } from '../errors.ts';
-import { runTool } from '../transfer/process.ts';
-import type { ArchivedObject } from './reading/find-archive.ts';
-import { orTargetError, orTargetErrorNow } from './restore/target-error.ts';
-import { lockFile } from './shared/lock-file.ts';
+import { SnapError } from '../../../errors.ts';
+import { runTool } from '../../../transfer/process.ts';
+import type { ArchivedObject } from '../../reading/find-archive.ts';
+import { lockFile } from '../../shared/lock-file.ts';
+import { orTargetError, orTargetErrorNow } from '../target-error.ts';
 
 /** A directory before anything is written to it; it need not be there. */
 export interface FoundDirectory {
