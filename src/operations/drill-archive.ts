@@ -16,7 +16,7 @@ import {
 import type { Archive, ArchivedObject } from './reading/find-archive.ts';
 import type { FoundArchive } from './reading/scan-bucket.ts';
 import { restoreFiles } from './restore/files/restore-files.ts';
-import { restoreImage } from './restore-image.ts';
+import { restoreImage } from './restore/image/restore-image.ts';
 import type { DrillSettings, RestoreSettings, Services } from './shared/settings.ts';
 
 /** Differences that a row lists. */

@@ -13,9 +13,9 @@ import type { Piece } from './plan-volume.ts';
 import { type CheckServices, imageIndexOf } from './reading/check-object.ts';
 import type { ArchivedObject } from './reading/find-archive.ts';
 import { restoreTar } from './restore/files/restore-files.ts';
-import { holdDevice } from './restore-target.ts';
+import { holdDevice } from './restore/image/restore-target.ts';
+import { writeImage } from './restore/image/write-image.ts';
 import type { RestoreSettings } from './shared/settings.ts';
-import { writeImage } from './write-image.ts';
 
 export interface FillOrder {
   snapshotId: string;

@@ -17,7 +17,7 @@ import { type TestContext, test } from 'node:test';
 import { SnapError } from '../../src/errors.ts';
 import type { ArchivedObject } from '../../src/operations/reading/find-archive.ts';
 import { openDirectory } from '../../src/operations/restore/files/restore-directory.ts';
-import { isOrIsOn, openTarget } from '../../src/operations/restore-target.ts';
+import { isOrIsOn, openTarget } from '../../src/operations/restore/image/restore-target.ts';
 import { temporaryDirectory } from '../support/lab.ts';
 
 const SIZE = { plainBytes: 1000, dataBytes: 1000 };

@@ -6,8 +6,8 @@ import { BLOCK_KIND, type ImageIndex, newTable } from '../../src/archive/block-t
 import type { Place } from '../../src/archive/file-index.ts';
 import { FRAME_END, FRAME_HEADER } from '../../src/archive/lz4-frame.ts';
 import type { ManifestObject } from '../../src/archive/manifest.ts';
-import { ImagePlan, type Layout } from '../../src/operations/plan-image.ts';
 import type { ArchivedObject } from '../../src/operations/reading/find-archive.ts';
+import { ImagePlan, type Layout } from '../../src/operations/restore/image/plan-image.ts';
 
 const MiB = 2 ** 20;
 const PIECE = 4 * MiB;

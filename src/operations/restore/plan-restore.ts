@@ -3,15 +3,15 @@ import type { ImageIndex } from '../../archive/block-table.ts';
 import type { PlannedObject, PlannedRoom, RestorePlan } from '../../events.ts';
 import { temporaryDirectory } from '../../lib/temporary-files.ts';
 import { GiB } from '../../lib/units.ts';
-import { ImagePlan } from '../plan-image.ts';
 import { type CheckServices, imageIndexOf, lengthOf, refuseHead } from '../reading/check-object.ts';
 import type { Archive, ArchivedObject } from '../reading/find-archive.ts';
 import { sizeOfImage } from '../reading/image-size.ts';
-import { type ImageSettings, planImage } from '../restore-image.ts';
 import { objectsOf, planNewVolume } from '../restore-volume.ts';
 import type { FilesOrder, RestoreSettings, Services, VolumeTarget } from '../shared/settings.ts';
 import { offerThaw } from '../thaw/thaw.ts';
 import { planFiles } from './files/plan-files.ts';
+import { ImagePlan } from './image/plan-image.ts';
+import { type ImageSettings, planImage } from './image/restore-image.ts';
 
 /** One object, and how much of it would be read; `null`: all of it. */
 interface Wanted {

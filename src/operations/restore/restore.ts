@@ -6,13 +6,13 @@ import { requireTools } from '../../host/tools.ts';
 import { type Archive, refuseTwins } from '../reading/find-archive.ts';
 import { findArchivesById } from '../reading/find-archives.ts';
 import { requireManifest } from '../reading/origin.ts';
-import { restoreImage } from '../restore-image.ts';
 import { requireVolumes, restoreToVolume } from '../restore-volume.ts';
 import { LOCKING_TOOL } from '../shared/lock-file.ts';
 import type { RestoreSettings, Services } from '../shared/settings.ts';
 import { runEach } from '../sharing/run-each.ts';
 import { untilNotice } from '../sharing/stop-on-instance-notice.ts';
 import { restoreFiles } from './files/restore-files.ts';
+import { restoreImage } from './image/restore-image.ts';
 import { showRestore } from './plan-restore.ts';
 
 /**

@@ -1,6 +1,6 @@
 /** An image whose writing broke off: what is written already is held against the index, and only the rest is fetched. */
 import { open } from 'node:fs/promises';
-import { type BlockTable, isBlock } from '../archive/block-table.ts';
+import { type BlockTable, isBlock } from '../../../archive/block-table.ts';
 import type { ImagePlan, Stretch } from './plan-image.ts';
 
 /**

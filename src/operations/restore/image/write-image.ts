@@ -1,15 +1,15 @@
 /** An image written where it is wanted: whole and right, or told as what it is. */
 import { availableParallelism } from 'node:os';
-import type { BlockTable, ImageIndex } from '../archive/block-table.ts';
-import { SnapError } from '../errors.ts';
-import type { Host } from '../events.ts';
-import { rootFailure } from '../lib/disposal.ts';
-import { inParallel } from '../lib/parallel.ts';
-import { restOf } from './continue-image.ts';
+import type { BlockTable, ImageIndex } from '../../../archive/block-table.ts';
+import { SnapError } from '../../../errors.ts';
+import type { Host } from '../../../events.ts';
+import { rootFailure } from '../../../lib/disposal.ts';
+import { inParallel } from '../../../lib/parallel.ts';
+import { type CheckServices, checkObject, lengthOf, type ObjectCheck } from '../../reading/check-object.ts';
+import type { ArchivedObject } from '../../reading/find-archive.ts';
 import { ImagePlan, type Layout, type Stretch } from './plan-image.ts';
-import { type CheckServices, checkObject, lengthOf, type ObjectCheck } from './reading/check-object.ts';
-import type { ArchivedObject } from './reading/find-archive.ts';
 import type { Target } from './restore-target.ts';
+import { restOf } from './resume-image.ts';
 
 export interface ImageOrder {
   object: ArchivedObject;

@@ -1,12 +1,12 @@
 /** What of an image has to be fetched, and in which stretches it can be written at the same time. */
-import { BLOCK_KIND, type BlockTable, type ImageIndex, isComplete } from '../archive/block-table.ts';
-import type { CodecName } from '../archive/codec.ts';
-import type { Place } from '../archive/file-index.ts';
-import { FRAME_END, FRAME_HEADER } from '../archive/lz4-frame.ts';
-import type { BlockRun } from '../lib/block-run.ts';
-import { MiB } from '../lib/units.ts';
-import type { Extent } from '../transfer/download.ts';
-import type { ArchivedObject } from './reading/find-archive.ts';
+import { BLOCK_KIND, type BlockTable, type ImageIndex, isComplete } from '../../../archive/block-table.ts';
+import type { CodecName } from '../../../archive/codec.ts';
+import type { Place } from '../../../archive/file-index.ts';
+import { FRAME_END, FRAME_HEADER } from '../../../archive/lz4-frame.ts';
+import type { BlockRun } from '../../../lib/block-run.ts';
+import { MiB } from '../../../lib/units.ts';
+import type { Extent } from '../../../transfer/download.ts';
+import type { ArchivedObject } from '../../reading/find-archive.ts';
 
 /** Pieces `first` up to, not including, `end`. */
 export interface Stretch {

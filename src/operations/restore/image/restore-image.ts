@@ -1,15 +1,15 @@
 /** Images given back: to a file, a device, or a new snapshot. */
-import type { ImageIndex } from '../archive/block-table.ts';
-import type { NewSnapshot } from '../cloud/blocks.ts';
-import { SnapError } from '../errors.ts';
-import { monotonic } from '../lib/clock.ts';
-import { type CheckServices, imageIndexOf } from './reading/check-object.ts';
-import type { Archive, ArchivedObject } from './reading/find-archive.ts';
-import { type ImageSize, sizeOfImage } from './reading/image-size.ts';
-import { restoreToSnapshot, wantedSnapshot } from './restore-snapshot.ts';
+import type { ImageIndex } from '../../../archive/block-table.ts';
+import type { NewSnapshot } from '../../../cloud/blocks.ts';
+import { SnapError } from '../../../errors.ts';
+import { monotonic } from '../../../lib/clock.ts';
+import { type CheckServices, imageIndexOf } from '../../reading/check-object.ts';
+import type { Archive, ArchivedObject } from '../../reading/find-archive.ts';
+import { type ImageSize, sizeOfImage } from '../../reading/image-size.ts';
+import { restoreToSnapshot, wantedSnapshot } from '../../restore-snapshot.ts';
+import type { DeviceTarget, FilesOrder, RestoreSettings, Services, VolumeTarget } from '../../shared/settings.ts';
+import { makeReadable } from '../../thaw/thaw.ts';
 import { type FoundTarget, lookAtTarget, openTarget } from './restore-target.ts';
-import type { DeviceTarget, FilesOrder, RestoreSettings, Services, VolumeTarget } from './shared/settings.ts';
-import { makeReadable } from './thaw/thaw.ts';
 import { writeImage } from './write-image.ts';
 
 export type ImageSettings = RestoreSettings & { target: Exclude<RestoreSettings['target'], FilesOrder | VolumeTarget> };

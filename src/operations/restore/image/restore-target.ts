@@ -17,15 +17,15 @@ import {
   truncateSync,
 } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
-import { asError, SnapError } from '../errors.ts';
-import { deviceSize } from '../host/block-devices.ts';
-import { probe } from '../host/filesystems.ts';
-import { mountsHere } from '../host/mounts.ts';
-import { formatBytes } from '../lib/units.ts';
-import type { ImageSize } from './reading/image-size.ts';
-import { orTargetError, orTargetErrorNow } from './restore/target-error.ts';
-import { lockFile } from './shared/lock-file.ts';
-import type { DeviceTarget } from './shared/settings.ts';
+import { asError, SnapError } from '../../../errors.ts';
+import { deviceSize } from '../../../host/block-devices.ts';
+import { probe } from '../../../host/filesystems.ts';
+import { mountsHere } from '../../../host/mounts.ts';
+import { formatBytes } from '../../../lib/units.ts';
+import type { ImageSize } from '../../reading/image-size.ts';
+import { lockFile } from '../../shared/lock-file.ts';
+import type { DeviceTarget } from '../../shared/settings.ts';
+import { orTargetError, orTargetErrorNow } from '../target-error.ts';
 
 export interface Target extends AsyncDisposable {
   /** What is written to. */
