@@ -6,9 +6,9 @@ import { monotonic } from '../../../lib/clock.ts';
 import { type CheckServices, imageIndexOf } from '../../reading/check-object.ts';
 import type { Archive, ArchivedObject } from '../../reading/find-archive.ts';
 import { type ImageSize, sizeOfImage } from '../../reading/image-size.ts';
-import { restoreToSnapshot, wantedSnapshot } from '../../restore-snapshot.ts';
 import type { DeviceTarget, FilesOrder, RestoreSettings, Services, VolumeTarget } from '../../shared/settings.ts';
 import { makeReadable } from '../../thaw/thaw.ts';
+import { restoreToSnapshot, wantedSnapshot } from '../snapshot/restore-snapshot.ts';
 import { type FoundTarget, lookAtTarget, openTarget } from './restore-target.ts';
 import { writeImage } from './write-image.ts';
 

@@ -1,21 +1,33 @@
 /** An image as a new EBS snapshot, by direct writes: no volume, no root, no instance. */
 import { createHash } from 'node:crypto';
-import { BLOCK_KIND, type BlockTable, hashAt, type ImageIndex } from '../archive/block-table.ts';
-import { BLOCK_BYTES, type NewSnapshot } from '../cloud/blocks.ts';
-import { Interrupted, SnapError } from '../errors.ts';
-import { minutes } from '../lib/clock.ts';
-import { cleanupSignal, leftBehind, rootFailure } from '../lib/disposal.ts';
-import { GiB } from '../lib/units.ts';
-import { waitFor } from '../lib/wait.ts';
-import { type BlockTally, type WrittenBlocks, writeBlocks, ZERO_BLOCK, ZERO_HASH } from '../transfer/block-writer.ts';
-import { type CheckServices, checkObject } from './reading/check-object.ts';
-import type { Archive, ArchivedObject } from './reading/find-archive.ts';
-import { type ImageSize, sizeOfDisk } from './reading/image-size.ts';
-import { ImagePlan, type Layout } from './restore/image/plan-image.ts';
-import { refuseDifferences } from './restore/image/write-image.ts';
-import { snapshotBefore, userTags } from './restore/restored-tags.ts';
-import type { RestoreSettings, Services, SnapshotTarget } from './shared/settings.ts';
-import { BeginningNote, type BegunSnapshot, beginningMark, takeBegun, wordFor } from './sharing/resumable-snapshot.ts';
+import { BLOCK_KIND, type BlockTable, hashAt, type ImageIndex } from '../../../archive/block-table.ts';
+import { BLOCK_BYTES, type NewSnapshot } from '../../../cloud/blocks.ts';
+import { Interrupted, SnapError } from '../../../errors.ts';
+import { minutes } from '../../../lib/clock.ts';
+import { cleanupSignal, leftBehind, rootFailure } from '../../../lib/disposal.ts';
+import { GiB } from '../../../lib/units.ts';
+import { waitFor } from '../../../lib/wait.ts';
+import {
+  type BlockTally,
+  type WrittenBlocks,
+  writeBlocks,
+  ZERO_BLOCK,
+  ZERO_HASH,
+} from '../../../transfer/block-writer.ts';
+import { type CheckServices, checkObject } from '../../reading/check-object.ts';
+import type { Archive, ArchivedObject } from '../../reading/find-archive.ts';
+import { type ImageSize, sizeOfDisk } from '../../reading/image-size.ts';
+import type { RestoreSettings, Services, SnapshotTarget } from '../../shared/settings.ts';
+import {
+  BeginningNote,
+  type BegunSnapshot,
+  beginningMark,
+  takeBegun,
+  wordFor,
+} from '../../sharing/resumable-snapshot.ts';
+import { ImagePlan, type Layout } from '../image/plan-image.ts';
+import { refuseDifferences } from '../image/write-image.ts';
+import { snapshotBefore, userTags } from '../restored-tags.ts';
 
 /** Blocks on their way at once. */
 const IN_FLIGHT = 32;
