@@ -5,8 +5,8 @@ import { SnapError } from '../../src/errors.ts';
 import { checkWanted } from '../../src/host/make-filesystem.ts';
 import { planTable } from '../../src/host/make-table.ts';
 import { isInKernel } from '../../src/host/mounts.ts';
-import { planVolume } from '../../src/operations/plan-volume.ts';
 import type { Archive } from '../../src/operations/reading/find-archive.ts';
+import { planVolume } from '../../src/operations/restore/volume/plan-volume.ts';
 import type { Services } from '../../src/operations/shared/settings.ts';
 
 const PARTITION = { node: '/dev/nvme1n1p1', start: 2048, size: 8192, type: '0FC63DAF-8483-4772-8E79-3D69D8477DE4' };

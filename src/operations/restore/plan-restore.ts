@@ -6,12 +6,12 @@ import { GiB } from '../../lib/units.ts';
 import { type CheckServices, imageIndexOf, lengthOf, refuseHead } from '../reading/check-object.ts';
 import type { Archive, ArchivedObject } from '../reading/find-archive.ts';
 import { sizeOfImage } from '../reading/image-size.ts';
-import { objectsOf, planNewVolume } from '../restore-volume.ts';
 import type { FilesOrder, RestoreSettings, Services, VolumeTarget } from '../shared/settings.ts';
 import { offerThaw } from '../thaw/thaw.ts';
 import { planFiles } from './files/plan-files.ts';
 import { ImagePlan } from './image/plan-image.ts';
 import { type ImageSettings, planImage } from './image/restore-image.ts';
+import { objectsOf, planNewVolume } from './volume/restore-volume.ts';
 
 /** One object, and how much of it would be read; `null`: all of it. */
 interface Wanted {

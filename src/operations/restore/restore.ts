@@ -6,7 +6,6 @@ import { requireTools } from '../../host/tools.ts';
 import { type Archive, refuseTwins } from '../reading/find-archive.ts';
 import { findArchivesById } from '../reading/find-archives.ts';
 import { requireManifest } from '../reading/origin.ts';
-import { requireVolumes, restoreToVolume } from '../restore-volume.ts';
 import { LOCKING_TOOL } from '../shared/lock-file.ts';
 import type { RestoreSettings, Services } from '../shared/settings.ts';
 import { runEach } from '../sharing/run-each.ts';
@@ -14,6 +13,7 @@ import { untilNotice } from '../sharing/stop-on-instance-notice.ts';
 import { restoreFiles } from './files/restore-files.ts';
 import { restoreImage } from './image/restore-image.ts';
 import { showRestore } from './plan-restore.ts';
+import { requireVolumes, restoreToVolume } from './volume/restore-volume.ts';
 
 /**
  * Writes the image of a disk or of a partition to a file, a device, or a new snapshot; files below a directory; or a

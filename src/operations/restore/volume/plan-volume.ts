@@ -1,19 +1,19 @@
 /** What a new volume is to hold, made out of the manifest before anything is created. */
-import type { Manifest, ManifestDisk, ManifestObject } from '../archive/manifest.ts';
-import { nameOfPart } from '../archive/partition-facts.ts';
-import { SnapError } from '../errors.ts';
-import { FAT_FILLERS } from '../host/fill-fat.ts';
-import { checkWanted, makersOf, type WantedFilesystem } from '../host/make-filesystem.ts';
-import { planTable, type TablePlan } from '../host/make-table.ts';
-import { isInKernel } from '../host/mounts.ts';
-import type { Partition } from '../host/partition-table.ts';
-import { GiB } from '../lib/units.ts';
-import type { Archive, ArchivedObject } from './reading/find-archive.ts';
-import { sizeOfDisk } from './reading/image-size.ts';
-import { openManifest } from './reading/open-manifest.ts';
-import { snapshotBefore } from './restore/restored-tags.ts';
-import type { FilesToFit } from './restore/volume-obstacle.ts';
-import type { Services } from './shared/settings.ts';
+import type { Manifest, ManifestDisk, ManifestObject } from '../../../archive/manifest.ts';
+import { nameOfPart } from '../../../archive/partition-facts.ts';
+import { SnapError } from '../../../errors.ts';
+import { FAT_FILLERS } from '../../../host/fill-fat.ts';
+import { checkWanted, makersOf, type WantedFilesystem } from '../../../host/make-filesystem.ts';
+import { planTable, type TablePlan } from '../../../host/make-table.ts';
+import { isInKernel } from '../../../host/mounts.ts';
+import type { Partition } from '../../../host/partition-table.ts';
+import { GiB } from '../../../lib/units.ts';
+import type { Archive, ArchivedObject } from '../../reading/find-archive.ts';
+import { sizeOfDisk } from '../../reading/image-size.ts';
+import { openManifest } from '../../reading/open-manifest.ts';
+import type { Services } from '../../shared/settings.ts';
+import { snapshotBefore } from '../restored-tags.ts';
+import type { FilesToFit } from '../volume-obstacle.ts';
 
 /** What comes to one partition, or (`null`) to the whole disk. */
 export interface Piece {

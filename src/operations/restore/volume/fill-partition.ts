@@ -1,21 +1,21 @@
 /** One partition of a new disk filled with what it had. */
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { SnapError } from '../errors.ts';
-import { copyToFat } from '../host/fill-fat.ts';
-import { makeFilesystem, type WantedFilesystem } from '../host/make-filesystem.ts';
-import { isMounted, type Mount, mountForFilling } from '../host/mounts.ts';
-import { treeDirectory } from '../host/remove-tree.ts';
-import { fillingMount } from '../host/volume-marks.ts';
-import { minutes, monotonic } from '../lib/clock.ts';
-import { runTool } from '../transfer/process.ts';
+import { SnapError } from '../../../errors.ts';
+import { copyToFat } from '../../../host/fill-fat.ts';
+import { makeFilesystem, type WantedFilesystem } from '../../../host/make-filesystem.ts';
+import { isMounted, type Mount, mountForFilling } from '../../../host/mounts.ts';
+import { treeDirectory } from '../../../host/remove-tree.ts';
+import { fillingMount } from '../../../host/volume-marks.ts';
+import { minutes, monotonic } from '../../../lib/clock.ts';
+import { runTool } from '../../../transfer/process.ts';
+import { type CheckServices, imageIndexOf } from '../../reading/check-object.ts';
+import type { ArchivedObject } from '../../reading/find-archive.ts';
+import type { RestoreSettings } from '../../shared/settings.ts';
+import { restoreTar } from '../files/restore-files.ts';
+import { holdDevice } from '../image/restore-target.ts';
+import { writeImage } from '../image/write-image.ts';
 import type { Piece } from './plan-volume.ts';
-import { type CheckServices, imageIndexOf } from './reading/check-object.ts';
-import type { ArchivedObject } from './reading/find-archive.ts';
-import { restoreTar } from './restore/files/restore-files.ts';
-import { holdDevice } from './restore/image/restore-target.ts';
-import { writeImage } from './restore/image/write-image.ts';
-import type { RestoreSettings } from './shared/settings.ts';
 
 export interface FillOrder {
   snapshotId: string;

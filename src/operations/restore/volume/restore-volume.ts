@@ -1,25 +1,25 @@
 /** An archive as a new EBS volume that is what the old one was: with its partitions, filesystems, files and boot code. */
 import { randomUUID } from 'node:crypto';
-import { SnapError } from '../errors.ts';
-import { giveLeftVolumeBack } from '../host/give-volume-back.ts';
-import { makeTable, tryMakingTable, writeBootCode } from '../host/make-table.ts';
-import { type FilledVolume, makeVolume } from '../host/new-volume.ts';
-import { openPartition } from '../host/partition-device.ts';
-import { IN_PROGRESS } from '../host/temporary-volume.ts';
-import { requireTools } from '../host/tools.ts';
-import { ARCHIVES_TAG, fillingMarks, isAbandoned } from '../host/volume-marks.ts';
-import { GiB } from '../lib/units.ts';
-import { runTool } from '../transfer/process.ts';
-import { fillPiece } from './fill-piece.ts';
+import { SnapError } from '../../../errors.ts';
+import { giveLeftVolumeBack } from '../../../host/give-volume-back.ts';
+import { makeTable, tryMakingTable, writeBootCode } from '../../../host/make-table.ts';
+import { type FilledVolume, makeVolume } from '../../../host/new-volume.ts';
+import { openPartition } from '../../../host/partition-device.ts';
+import { IN_PROGRESS } from '../../../host/temporary-volume.ts';
+import { requireTools } from '../../../host/tools.ts';
+import { ARCHIVES_TAG, fillingMarks, isAbandoned } from '../../../host/volume-marks.ts';
+import { GiB } from '../../../lib/units.ts';
+import { runTool } from '../../../transfer/process.ts';
+import type { CheckServices } from '../../reading/check-object.ts';
+import type { Archive, ArchivedObject } from '../../reading/find-archive.ts';
+import { requireRoot } from '../../shared/preflight.ts';
+import type { RestoreSettings, Services, VolumeTarget } from '../../shared/settings.ts';
+import { archivesMark } from '../../sharing/claimed-work.ts';
+import { makeReadable } from '../../thaw/thaw.ts';
+import { userTags } from '../restored-tags.ts';
+import { refuseObstacle } from '../volume-obstacle.ts';
+import { fillPiece } from './fill-partition.ts';
 import { planVolume, type VolumePlan } from './plan-volume.ts';
-import type { CheckServices } from './reading/check-object.ts';
-import type { Archive, ArchivedObject } from './reading/find-archive.ts';
-import { userTags } from './restore/restored-tags.ts';
-import { refuseObstacle } from './restore/volume-obstacle.ts';
-import { requireRoot } from './shared/preflight.ts';
-import type { RestoreSettings, Services, VolumeTarget } from './shared/settings.ts';
-import { archivesMark } from './sharing/claimed-work.ts';
-import { makeReadable } from './thaw/thaw.ts';
 
 /** What can be refused before an archive is looked for. @throws SnapError `NOT_SUPPORTED_HERE`, `NOT_ON_INSTANCE` */
 export async function requireVolumes({ instance }: Services): Promise<void> {
