@@ -33,7 +33,7 @@ export { analyze } from './operations/analyze/analyze.ts';
 export { analyzeLive } from './operations/analyze/analyze-live.ts';
 export { clean } from './operations/clean/clean.ts';
 export { doctor } from './operations/doctor/doctor.ts';
-export { drill } from './operations/drill.ts';
+export { drill } from './operations/drill/drill.ts';
 export { findFiles } from './operations/list/find-files.ts';
 export { list } from './operations/list/list.ts';
 export { showArchive } from './operations/list/show-archive.ts';

@@ -23,7 +23,7 @@ import { run } from '../../lab/core/run.ts';
 import type { Manifest } from '../../src/archive/manifest.ts';
 import { s3ArchiveStore } from '../../src/cloud/aws/archive-store.ts';
 import { type DrillReport, silentHost } from '../../src/events.ts';
-import { compareFilesWithIndex, compareImageWithIndex } from '../../src/operations/compare-restored.ts';
+import { compareFilesWithIndex, compareImageWithIndex } from '../../src/operations/drill/compare-restored.ts';
 import { imageIndexOf } from '../../src/operations/reading/check-object.ts';
 import { keysIn, readManifest } from '../support/archives.ts';
 import { addSnapshotOf, fillPlainly } from '../support/disks.ts';

@@ -1,23 +1,23 @@
 /** One archive restored to a throw-away place, and what lies there then read again and compared. */
 import { statSync } from 'node:fs';
 import { join } from 'node:path';
-import { asError, SnapError } from '../errors.ts';
-import type { DifferenceNote, DrillEvidence, DrillRow, Host } from '../events.ts';
-import { treeDirectory } from '../host/remove-tree.ts';
-import { monotonic, now } from '../lib/clock.ts';
-import { compareFilesWithIndex, compareImageWithIndex, type RestoredFindings } from './compare-restored.ts';
+import { asError, SnapError } from '../../errors.ts';
+import type { DifferenceNote, DrillEvidence, DrillRow, Host } from '../../events.ts';
+import { treeDirectory } from '../../host/remove-tree.ts';
+import { monotonic, now } from '../../lib/clock.ts';
 import {
   type CheckServices,
   checkObject,
   imageIndexOf,
   type ObjectCheck,
   type Reference,
-} from './reading/check-object.ts';
-import type { Archive, ArchivedObject } from './reading/find-archive.ts';
-import type { FoundArchive } from './reading/scan-bucket.ts';
-import { restoreFiles } from './restore/files/restore-files.ts';
-import { restoreImage } from './restore/image/restore-image.ts';
-import type { DrillSettings, RestoreSettings, Services } from './shared/settings.ts';
+} from '../reading/check-object.ts';
+import type { Archive, ArchivedObject } from '../reading/find-archive.ts';
+import type { FoundArchive } from '../reading/scan-bucket.ts';
+import { restoreFiles } from '../restore/files/restore-files.ts';
+import { restoreImage } from '../restore/image/restore-image.ts';
+import type { DrillSettings, RestoreSettings, Services } from '../shared/settings.ts';
+import { compareFilesWithIndex, compareImageWithIndex, type RestoredFindings } from './compare-restored.ts';
 
 /** Differences that a row lists. */
 const LISTED = 100;

@@ -1,11 +1,11 @@
 /** Archives chosen by lot: anybody who knows the seed chooses the same ones. */
 import { createHash } from 'node:crypto';
-import { claimFolder } from '../archive/claim.ts';
-import type { DrillReport } from '../events.ts';
-import { isUnfinished } from './reading/origin.ts';
-import { archivesIn, type FoundArchive } from './reading/scan-bucket.ts';
-import type { DrillSettings, Services } from './shared/settings.ts';
-import { findArchived } from './thaw/archived-objects.ts';
+import { claimFolder } from '../../archive/claim.ts';
+import type { DrillReport } from '../../events.ts';
+import { isUnfinished } from '../reading/origin.ts';
+import { archivesIn, type FoundArchive } from '../reading/scan-bucket.ts';
+import type { DrillSettings, Services } from '../shared/settings.ts';
+import { findArchived } from '../thaw/archived-objects.ts';
 
 export interface DrillSample {
   chosen: FoundArchive[];

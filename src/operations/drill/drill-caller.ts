@@ -1,8 +1,8 @@
 /** Who AWS says that a drill is run by. */
-import { SnapError } from '../errors.ts';
-import type { DrillReport } from '../events.ts';
-import { seconds } from '../lib/clock.ts';
-import type { Services } from './shared/settings.ts';
+import { SnapError } from '../../errors.ts';
+import type { DrillReport } from '../../events.ts';
+import { seconds } from '../../lib/clock.ts';
+import type { Services } from '../shared/settings.ts';
 
 /** A network may let nothing through to STS; the drill can do without. */
 const ANSWER_WITHIN = seconds(20);

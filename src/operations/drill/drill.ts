@@ -1,26 +1,26 @@
 /** `drill`: archives chosen by lot are restored, to prove that they can be. */
 import { hostname, tmpdir } from 'node:os';
-import { asError, EXIT, type ExitCode, SnapError } from '../errors.ts';
-import type { DrillReport, DrillRow } from '../events.ts';
-import { sweepKilledRuns } from '../host/killed-runs.ts';
-import { removeTree } from '../host/remove-tree.ts';
-import { requireTools } from '../host/tools.ts';
-import { now } from '../lib/clock.ts';
-import { rootFailure } from '../lib/disposal.ts';
-import { orphanedDirectories } from '../lib/temporary-files.ts';
-import { VERSION } from '../version.ts';
+import { asError, EXIT, type ExitCode, SnapError } from '../../errors.ts';
+import type { DrillReport, DrillRow } from '../../events.ts';
+import { sweepKilledRuns } from '../../host/killed-runs.ts';
+import { removeTree } from '../../host/remove-tree.ts';
+import { requireTools } from '../../host/tools.ts';
+import { now } from '../../lib/clock.ts';
+import { rootFailure } from '../../lib/disposal.ts';
+import { orphanedDirectories } from '../../lib/temporary-files.ts';
+import { VERSION } from '../../version.ts';
+import { archiveOf, readManifest } from '../reading/find-archive.ts';
+import { requireManifest } from '../reading/origin.ts';
+import type { FoundArchive } from '../reading/scan-bucket.ts';
+import { LOCKING_TOOL } from '../shared/lock-file.ts';
+import { requireRoot } from '../shared/preflight.ts';
+import type { DrillSettings, Services } from '../shared/settings.ts';
+import { runEach } from '../sharing/run-each.ts';
+import { makeReadable } from '../thaw/thaw.ts';
+import { compareWithSnapshot } from '../verify/compare-snapshot.ts';
 import { drillObjects, emptyRow } from './drill-archive.ts';
 import { drillCaller } from './drill-caller.ts';
 import { chooseSample, type DrillSample } from './drill-sample.ts';
-import { archiveOf, readManifest } from './reading/find-archive.ts';
-import { requireManifest } from './reading/origin.ts';
-import type { FoundArchive } from './reading/scan-bucket.ts';
-import { LOCKING_TOOL } from './shared/lock-file.ts';
-import { requireRoot } from './shared/preflight.ts';
-import type { DrillSettings, Services } from './shared/settings.ts';
-import { runEach } from './sharing/run-each.ts';
-import { makeReadable } from './thaw/thaw.ts';
-import { compareWithSnapshot } from './verify/compare-snapshot.ts';
 
 /**
  * Tells what was found by `drill.finished`, also where it was interrupted.

@@ -2,19 +2,19 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { type BigIntStats, createReadStream, mkdtempSync, rmdirSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { BLOCK_KIND, type BlockTable, isBlock } from '../archive/block-table.ts';
-import type { IndexedMember } from '../archive/file-index.ts';
-import { type DifferenceKind, DifferenceList } from '../compare/difference.ts';
-import { DiskTree, pathOfMember, typeOf } from '../compare/disk-tree.ts';
-import { HashLog, HashSum, keyedHash, NO_FACT } from '../compare/hash-log.ts';
-import { xattrFact } from '../compare/tar-with-disk.ts';
-import { temporaryDirectory } from '../lib/temporary-files.ts';
-import type { CheckServices } from './reading/check-object.ts';
-import { compareXattrs } from './reading/compare-xattrs.ts';
-import { readDeepXattrs } from './reading/deep-xattrs.ts';
-import type { ArchivedObject } from './reading/find-archive.ts';
-import { readFileIndex } from './reading/read-index.ts';
-import { walkInTurns } from './reading/walk-in-turns.ts';
+import { BLOCK_KIND, type BlockTable, isBlock } from '../../archive/block-table.ts';
+import type { IndexedMember } from '../../archive/file-index.ts';
+import { type DifferenceKind, DifferenceList } from '../../compare/difference.ts';
+import { DiskTree, pathOfMember, typeOf } from '../../compare/disk-tree.ts';
+import { HashLog, HashSum, keyedHash, NO_FACT } from '../../compare/hash-log.ts';
+import { xattrFact } from '../../compare/tar-with-disk.ts';
+import { temporaryDirectory } from '../../lib/temporary-files.ts';
+import type { CheckServices } from '../reading/check-object.ts';
+import { compareXattrs } from '../reading/compare-xattrs.ts';
+import { readDeepXattrs } from '../reading/deep-xattrs.ts';
+import type { ArchivedObject } from '../reading/find-archive.ts';
+import { readFileIndex } from '../reading/read-index.ts';
+import { walkInTurns } from '../reading/walk-in-turns.ts';
 
 export interface RestoredFindings {
   differences: DifferenceList;
