@@ -37,7 +37,7 @@ export { drill } from './operations/drill/drill.ts';
 export { findFiles } from './operations/list/find-files.ts';
 export { list } from './operations/list/list.ts';
 export { showArchive } from './operations/list/show-archive.ts';
-export { migrate } from './operations/migrate.ts';
+export { migrate } from './operations/migrate/migrate.ts';
 export { restore } from './operations/restore/restore.ts';
 export { ReportBuilder, type ReportRow, type RunReport } from './operations/shared/run-report.ts';
 export type {

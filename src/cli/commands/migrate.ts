@@ -5,7 +5,7 @@ import { CODECS, type CodecName } from '../../archive/codec.ts';
 import { normalisePrefix } from '../../archive/key.ts';
 import { awsServices } from '../../aws-services.ts';
 import { EXIT, SnapError } from '../../errors.ts';
-import { migrate } from '../../operations/migrate.ts';
+import { migrate } from '../../operations/migrate/migrate.ts';
 import type { MigrateSettings } from '../../operations/shared/settings.ts';
 import type { CliContext } from '../context.ts';
 import { wholeNumber } from '../flag-values.ts';

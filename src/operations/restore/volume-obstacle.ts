@@ -5,7 +5,7 @@ import { SnapError } from '../../errors.ts';
 import { makersOf, tryMakingFilesystem, type WantedFilesystem } from '../../host/make-filesystem.ts';
 import { planTable, tryMakingTable } from '../../host/make-table.ts';
 import { formatBytes } from '../../lib/units.ts';
-import type { Migration } from '../migration.ts';
+import type { Migration } from '../migrate/migration.ts';
 import type { Disk } from '../source/read-disk.ts';
 
 /** Bytes. */

@@ -9,7 +9,7 @@ import type { NotKept } from '../../host/not-kept-note.ts';
 import { notKeptOutside } from '../../host/outside-partitions.ts';
 import { openPartition } from '../../host/partition-device.ts';
 import { monotonic } from '../../lib/clock.ts';
-import { describeNotKept } from '../note-not-kept.ts';
+import { describeNotKept } from '../migrate/note-not-kept.ts';
 import { type CheckServices, checkObject, type ObjectCheck, type Reference } from '../reading/check-object.ts';
 import type { Archive, ArchivedObject } from '../reading/find-archive.ts';
 import { openManifest } from '../reading/open-manifest.ts';

@@ -1,13 +1,13 @@
 /** What the steps of a migration hand to each other. */
-import type { ArchiveName } from '../archive/key.ts';
-import type { DeviceProof, ManifestObject, RecordedPartition } from '../archive/manifest.ts';
-import type { Snapshot } from '../cloud/ports.ts';
-import type { NotKept } from '../host/not-kept-note.ts';
+import type { ArchiveName } from '../../archive/key.ts';
+import type { DeviceProof, ManifestObject, RecordedPartition } from '../../archive/manifest.ts';
+import type { Snapshot } from '../../cloud/ports.ts';
+import type { NotKept } from '../../host/not-kept-note.ts';
+import type { MigrateSettings, Services } from '../shared/settings.ts';
+import type { HeldClaim } from '../sharing/claims.ts';
+import type { Disk } from '../source/read-disk.ts';
+import type { Source } from '../source/snapshot-disk.ts';
 import type { MigrationProgress } from './progress.ts';
-import type { MigrateSettings, Services } from './shared/settings.ts';
-import type { HeldClaim } from './sharing/claims.ts';
-import type { Disk } from './source/read-disk.ts';
-import type { Source } from './source/snapshot-disk.ts';
 
 /** What one migration works with, handed from step to step. */
 export interface Migration {

@@ -1,19 +1,19 @@
 /** The index of an object, stored before the archive is complete. */
 
 import { closeSync, openSync, readFileSync, statSync } from 'node:fs';
-import { indexKey } from '../archive/block-index.ts';
-import { cipherOf, encryptCommand } from '../archive/cipher.ts';
-import type { ManifestObject } from '../archive/manifest.ts';
-import { objectMetadata } from '../archive/metadata.ts';
-import { objectTags } from '../archive/tags.ts';
-import type { ObjectFacts, StoredObject } from '../cloud/ports.ts';
-import { MiB } from '../lib/units.ts';
-import { readParts } from '../transfer/part-reader.ts';
-import { startPipeline } from '../transfer/pipeline.ts';
-import { uploadParts } from '../transfer/upload.ts';
-import { encryptBytes, encryptedParts } from './encrypt.ts';
+import { indexKey } from '../../archive/block-index.ts';
+import { cipherOf, encryptCommand } from '../../archive/cipher.ts';
+import type { ManifestObject } from '../../archive/manifest.ts';
+import { objectMetadata } from '../../archive/metadata.ts';
+import { objectTags } from '../../archive/tags.ts';
+import type { ObjectFacts, StoredObject } from '../../cloud/ports.ts';
+import { MiB } from '../../lib/units.ts';
+import { readParts } from '../../transfer/part-reader.ts';
+import { startPipeline } from '../../transfer/pipeline.ts';
+import { uploadParts } from '../../transfer/upload.ts';
+import { encryptBytes, encryptedParts } from '../encrypt.ts';
+import { uploadHolding } from '../upload-holding.ts';
 import { archiveName, type Migration } from './migration.ts';
-import { uploadHolding } from './upload-holding.ts';
 
 /** Up to here an index is written at once, and only under the condition that nobody else has meanwhile. */
 const AT_ONCE = 32 * MiB;

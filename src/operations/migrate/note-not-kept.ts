@@ -1,8 +1,8 @@
 /** What a tar cannot keep of a filesystem, counted while it is archived, told, and noted. */
-import type { ManifestObject } from '../archive/manifest.ts';
-import { type MountedFilesystem, notKeptOf } from '../host/not-kept.ts';
-import type { NotKept } from '../host/not-kept-note.ts';
-import { printable } from '../lib/printable.ts';
+import type { ManifestObject } from '../../archive/manifest.ts';
+import { type MountedFilesystem, notKeptOf } from '../../host/not-kept.ts';
+import type { NotKept } from '../../host/not-kept-note.ts';
+import { printable } from '../../lib/printable.ts';
 import type { Migration } from './migration.ts';
 
 /** @param store archives the files; what it throws ends the count too. */

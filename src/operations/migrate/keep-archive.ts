@@ -1,11 +1,11 @@
 /** A snapshot whose archive is complete already: what is left to do for it. */
-import type { Snapshot } from '../cloud/ports.ts';
-import { cleanupSignal } from '../lib/disposal.ts';
-import { surveyForRemoval } from './clean/clean.ts';
-import { removeUnderClaim } from './clean/remove-leftovers.ts';
-import type { MigrateSettings, Services } from './shared/settings.ts';
-import type { HeldClaim } from './sharing/claims.ts';
-import { beginState, DONE, VALIDATED } from './sharing/state-tag.ts';
+import type { Snapshot } from '../../cloud/ports.ts';
+import { cleanupSignal } from '../../lib/disposal.ts';
+import { surveyForRemoval } from '../clean/clean.ts';
+import { removeUnderClaim } from '../clean/remove-leftovers.ts';
+import type { MigrateSettings, Services } from '../shared/settings.ts';
+import type { HeldClaim } from '../sharing/claims.ts';
+import { beginState, DONE, VALIDATED } from '../sharing/state-tag.ts';
 
 /**
  * Has the tag say that the archive is there, and gives back what a run that was killed after it had completed the

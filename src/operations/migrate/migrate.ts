@@ -1,22 +1,22 @@
 /** `migrate`: all selected snapshots, one after the other. */
-import { objectTags } from '../archive/tags.ts';
-import type { Snapshot } from '../cloud/ports.ts';
-import { type ExitCode, SnapError } from '../errors.ts';
-import type { ExistingArchive } from '../events.ts';
-import { sweepKilledRuns } from '../host/killed-runs.ts';
-import { tidyFinished } from './clean/sweep-finished-claims.ts';
+import { objectTags } from '../../archive/tags.ts';
+import type { Snapshot } from '../../cloud/ports.ts';
+import { type ExitCode, SnapError } from '../../errors.ts';
+import type { ExistingArchive } from '../../events.ts';
+import { sweepKilledRuns } from '../../host/killed-runs.ts';
+import { tidyFinished } from '../clean/sweep-finished-claims.ts';
+import { preflight } from '../shared/preflight.ts';
+import type { MigrateSettings, Services } from '../shared/settings.ts';
+import { mayBeFree, underClaim } from '../sharing/claimed-work.ts';
+import type { HeldClaim } from '../sharing/claims.ts';
+import { runEach, verdictOf, type WorkOutcome } from '../sharing/run-each.ts';
+import { type Selected, select } from '../sharing/select.ts';
+import { untilNotice } from '../sharing/stop-on-instance-notice.ts';
+import { validateSnapshot } from '../validate-snapshot.ts';
 import { findExisting } from './existing-archive.ts';
 import { keepArchive } from './keep-archive.ts';
 import { migrateSnapshot } from './migrate-snapshot.ts';
 import { planSnapshot } from './plan.ts';
-import { preflight } from './shared/preflight.ts';
-import type { MigrateSettings, Services } from './shared/settings.ts';
-import { mayBeFree, underClaim } from './sharing/claimed-work.ts';
-import type { HeldClaim } from './sharing/claims.ts';
-import { runEach, verdictOf, type WorkOutcome } from './sharing/run-each.ts';
-import { type Selected, select } from './sharing/select.ts';
-import { untilNotice } from './sharing/stop-on-instance-notice.ts';
-import { validateSnapshot } from './validate-snapshot.ts';
 
 /**
  * @returns `EXIT.ok`; `EXIT.someFailed` when some were done and some not; the exit code of the only failure.

@@ -1,13 +1,13 @@
 /** What a migration would do, as far as it can be told without doing anything. */
-import { formatStartTime, keyStem } from '../archive/key.ts';
-import type { Snapshot } from '../cloud/ports.ts';
-import type { RegionPrices } from '../costs/price-types.ts';
-import { noteOn, pricesIn } from '../costs/prices.ts';
-import { readingCost } from '../costs/reading.ts';
-import type { ExistingArchive, SnapshotPlan } from '../events.ts';
-import { GiB } from '../lib/units.ts';
-import { partSize } from '../transfer/part-plan.ts';
-import type { MigrateSettings, Services } from './shared/settings.ts';
+import { formatStartTime, keyStem } from '../../archive/key.ts';
+import type { Snapshot } from '../../cloud/ports.ts';
+import type { RegionPrices } from '../../costs/price-types.ts';
+import { noteOn, pricesIn } from '../../costs/prices.ts';
+import { readingCost } from '../../costs/reading.ts';
+import type { ExistingArchive, SnapshotPlan } from '../../events.ts';
+import { GiB } from '../../lib/units.ts';
+import { partSize } from '../../transfer/part-plan.ts';
+import type { MigrateSettings, Services } from '../shared/settings.ts';
 
 /** At list prices of the region, for data that does not compress: the upper bound. */
 export function planSnapshot(

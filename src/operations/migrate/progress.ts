@@ -1,17 +1,17 @@
 /** What a run that was broken off has left in the bucket, and what of it can be used. */
 import { createHash } from 'node:crypto';
-import type { Checkpoint, Progress, UploadNote } from '../archive/claim.ts';
-import { type ArchiveName, keyStem, manifestKey, parseAnyKey } from '../archive/key.ts';
-import { type ManifestObject, openFacts } from '../archive/manifest.ts';
-import { objectTags } from '../archive/tags.ts';
-import type { ObjectFacts, Snapshot } from '../cloud/ports.ts';
-import { Interrupted, SnapError } from '../errors.ts';
-import { cleanupSignal } from '../lib/disposal.ts';
-import { VERSION } from '../version.ts';
-import type { UploadJournal } from './object-order.ts';
-import { readManifest } from './reading/find-archive.ts';
-import type { MigrateSettings, Services } from './shared/settings.ts';
-import type { HeldClaim } from './sharing/claims.ts';
+import type { Checkpoint, Progress, UploadNote } from '../../archive/claim.ts';
+import { type ArchiveName, keyStem, manifestKey, parseAnyKey } from '../../archive/key.ts';
+import { type ManifestObject, openFacts } from '../../archive/manifest.ts';
+import { objectTags } from '../../archive/tags.ts';
+import type { ObjectFacts, Snapshot } from '../../cloud/ports.ts';
+import { Interrupted, SnapError } from '../../errors.ts';
+import { cleanupSignal } from '../../lib/disposal.ts';
+import { VERSION } from '../../version.ts';
+import type { UploadJournal } from '../object-order.ts';
+import { readManifest } from '../reading/find-archive.ts';
+import type { MigrateSettings, Services } from '../shared/settings.ts';
+import type { HeldClaim } from '../sharing/claims.ts';
 
 /** More than the parts on their way can be behind: each is a few hundred MiB after the one before. */
 const KEPT_CHECKPOINTS = 8;

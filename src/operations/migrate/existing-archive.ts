@@ -1,14 +1,14 @@
 /** What a migration finds in the bucket: storing an archive again costs an upload, and may cost an early deletion. */
-import { cipherOf, recipientsOf } from '../archive/cipher.ts';
-import { manifestKey } from '../archive/key.ts';
-import type { Manifest, ManifestObject } from '../archive/manifest.ts';
-import type { ObjectHead, Snapshot } from '../cloud/ports.ts';
-import { SnapError } from '../errors.ts';
-import type { ExistingArchive } from '../events.ts';
-import { encryptionKeyIds } from '../host/gpg-keys.ts';
-import { inParallel } from '../lib/parallel.ts';
-import { readManifest } from './reading/find-archive.ts';
-import type { MigrateSettings, Services } from './shared/settings.ts';
+import { cipherOf, recipientsOf } from '../../archive/cipher.ts';
+import { manifestKey } from '../../archive/key.ts';
+import type { Manifest, ManifestObject } from '../../archive/manifest.ts';
+import type { ObjectHead, Snapshot } from '../../cloud/ports.ts';
+import { SnapError } from '../../errors.ts';
+import type { ExistingArchive } from '../../events.ts';
+import { encryptionKeyIds } from '../../host/gpg-keys.ts';
+import { inParallel } from '../../lib/parallel.ts';
+import { readManifest } from '../reading/find-archive.ts';
+import type { MigrateSettings, Services } from '../shared/settings.ts';
 
 /**
  * An archive with a manifest is kept when every object is the one that the manifest names, and was made with the same

@@ -1,5 +1,5 @@
 /** The last write of an archive, which makes it one. */
-import { manifestKey } from '../archive/key.ts';
+import { manifestKey } from '../../archive/key.ts';
 import {
   encodeManifest,
   MANIFEST_FORMAT,
@@ -7,12 +7,12 @@ import {
   manifestSnapshot,
   openDisk,
   openFacts,
-} from '../archive/manifest.ts';
-import { objectMetadata } from '../archive/metadata.ts';
-import { objectTags } from '../archive/tags.ts';
-import { now } from '../lib/clock.ts';
-import { VERSION } from '../version.ts';
-import { encryptBytes } from './encrypt.ts';
+} from '../../archive/manifest.ts';
+import { objectMetadata } from '../../archive/metadata.ts';
+import { objectTags } from '../../archive/tags.ts';
+import { now } from '../../lib/clock.ts';
+import { VERSION } from '../../version.ts';
+import { encryptBytes } from '../encrypt.ts';
 import { archiveName, type Harvest, type Migration } from './migration.ts';
 
 /** @throws SnapError `ARCHIVE_EXISTS` when another run has written a manifest since this one looked. */

@@ -6,14 +6,14 @@ import {
   isComplete,
   newTable,
   readImageIndex,
-} from '../archive/block-table.ts';
-import { BLOCK_BYTES } from '../cloud/blocks.ts';
-import { monotonic, now } from '../lib/clock.ts';
-import { blocksInOrder } from '../transfer/block-image.ts';
+} from '../../archive/block-table.ts';
+import { BLOCK_BYTES } from '../../cloud/blocks.ts';
+import { monotonic, now } from '../../lib/clock.ts';
+import { blocksInOrder } from '../../transfer/block-image.ts';
+import { type CheckServices, checkObject, type ObjectCheck } from '../reading/check-object.ts';
+import { isZeroBlock } from '../source/snapshot-image.ts';
+import { tellOfCheck } from '../verify/check-archive.ts';
 import type { Harvest, Migration } from './migration.ts';
-import { type CheckServices, checkObject, type ObjectCheck } from './reading/check-object.ts';
-import { isZeroBlock } from './source/snapshot-image.ts';
-import { tellOfCheck } from './verify/check-archive.ts';
 
 /**
  * Reads the image back from the bucket, and holds it against the hashes of the blocks, which agreed with EBS's own.
