@@ -6,7 +6,7 @@ import { test } from 'node:test';
 import { encryptCommand, isMessageStart, lengthProblem } from '../../src/archive/cipher.ts';
 import { checkRecipient, checkSecretKeys } from '../../src/host/gpg-keys.ts';
 import { configurationProblem } from '../../src/lib/gpg-configuration.ts';
-import { encryptBytes } from '../../src/operations/encrypt.ts';
+import { encryptBytes } from '../../src/operations/migrate/object/encrypt.ts';
 import { toolEnvironment } from '../../src/transfer/child-environment.ts';
 import { runTool } from '../../src/transfer/process.ts';
 import { addKey, gpgHome } from '../support/gpg.ts';

@@ -11,9 +11,9 @@ import { MiB } from '../../lib/units.ts';
 import { readParts } from '../../transfer/part-reader.ts';
 import { startPipeline } from '../../transfer/pipeline.ts';
 import { uploadParts } from '../../transfer/upload.ts';
-import { encryptBytes, encryptedParts } from '../encrypt.ts';
-import { uploadHolding } from '../upload-holding.ts';
 import { archiveName, type Migration } from './migration.ts';
+import { encryptBytes, encryptedParts } from './object/encrypt.ts';
+import { uploadHolding } from './object/upload-holding.ts';
 
 /** Up to here an index is written at once, and only under the condition that nobody else has meanwhile. */
 const AT_ONCE = 32 * MiB;

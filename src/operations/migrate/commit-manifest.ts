@@ -12,8 +12,8 @@ import { objectMetadata } from '../../archive/metadata.ts';
 import { objectTags } from '../../archive/tags.ts';
 import { now } from '../../lib/clock.ts';
 import { VERSION } from '../../version.ts';
-import { encryptBytes } from '../encrypt.ts';
 import { archiveName, type Harvest, type Migration } from './migration.ts';
+import { encryptBytes } from './object/encrypt.ts';
 
 /** @throws SnapError `ARCHIVE_EXISTS` when another run has written a manifest since this one looked. */
 export async function commitManifest(migration: Migration, harvest: Harvest): Promise<void> {

@@ -8,10 +8,10 @@ import type { ObjectFacts, Snapshot } from '../../cloud/ports.ts';
 import { Interrupted, SnapError } from '../../errors.ts';
 import { cleanupSignal } from '../../lib/disposal.ts';
 import { VERSION } from '../../version.ts';
-import type { UploadJournal } from '../object-order.ts';
 import { readManifest } from '../reading/find-archive.ts';
 import type { MigrateSettings, Services } from '../shared/settings.ts';
 import type { HeldClaim } from '../sharing/claims.ts';
+import type { UploadJournal } from './object/object-order.ts';
 
 /** More than the parts on their way can be behind: each is a few hundred MiB after the one before. */
 const KEPT_CHECKPOINTS = 8;

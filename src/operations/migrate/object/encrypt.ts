@@ -1,8 +1,8 @@
 /** Encryption by gpg, and a look at what came out: gpg exits with 0 whatever its configuration made it write. */
-import { type Encryption, encryptCommand, isMessageStart, lengthProblem } from '../archive/cipher.ts';
-import { SnapError } from '../errors.ts';
-import type { Part } from '../transfer/part-reader.ts';
-import { runTool } from '../transfer/process.ts';
+import { type Encryption, encryptCommand, isMessageStart, lengthProblem } from '../../../archive/cipher.ts';
+import { SnapError } from '../../../errors.ts';
+import type { Part } from '../../../transfer/part-reader.ts';
+import { runTool } from '../../../transfer/process.ts';
 
 /**
  * Encrypts what is small enough for memory.

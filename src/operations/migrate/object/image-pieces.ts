@@ -2,13 +2,13 @@
  * A snapshot's image in pieces, each compressed by itself: joined, they are one stream for any decompressor, and an
  * upload that was broken off is gone on with from the beginning of a piece.
  */
-import type { Checkpoint } from '../archive/claim.ts';
-import { compressCommand } from '../archive/codec.ts';
-import { MiB } from '../lib/units.ts';
-import type { BlockImage, OpenImage } from '../transfer/block-image.ts';
-import { type Piece, readPieces, START } from '../transfer/part-reader.ts';
-import { type RunningPipeline, startPipeline } from '../transfer/pipeline.ts';
-import { closeAll, makePipe, writeAll } from '../transfer/pipes.ts';
+import type { Checkpoint } from '../../../archive/claim.ts';
+import { compressCommand } from '../../../archive/codec.ts';
+import { MiB } from '../../../lib/units.ts';
+import type { BlockImage, OpenImage } from '../../../transfer/block-image.ts';
+import { type Piece, readPieces, START } from '../../../transfer/part-reader.ts';
+import { type RunningPipeline, startPipeline } from '../../../transfer/pipeline.ts';
+import { closeAll, makePipe, writeAll } from '../../../transfer/pipes.ts';
 import type { ObjectOrder } from './object-order.ts';
 import type { ObjectStream } from './object-stream.ts';
 import { checkCounts, mismatch } from './stream-counts.ts';

@@ -3,14 +3,14 @@ import { appendFileSync, createReadStream, createWriteStream } from 'node:fs';
 import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { zstdCompressSync } from 'node:zlib';
-import type { Encryption } from '../archive/cipher.ts';
-import type { Codec } from '../archive/codec.ts';
-import { encodeEnd, encodePlace } from '../archive/file-index.ts';
-import { Lz4Blocks } from '../archive/lz4-blocks.ts';
-import { type IndexingOrder, type IndexingReport, indexingCommand } from '../indexing/indexing-order.ts';
-import { LineFile } from '../indexing/line-file.ts';
-import type { Part } from '../transfer/part-reader.ts';
-import type { Stage } from '../transfer/pipeline.ts';
+import type { Encryption } from '../../../archive/cipher.ts';
+import type { Codec } from '../../../archive/codec.ts';
+import { encodeEnd, encodePlace } from '../../../archive/file-index.ts';
+import { Lz4Blocks } from '../../../archive/lz4-blocks.ts';
+import { type IndexingOrder, type IndexingReport, indexingCommand } from '../../../indexing/indexing-order.ts';
+import { LineFile } from '../../../indexing/line-file.ts';
+import type { Part } from '../../../transfer/part-reader.ts';
+import type { Stage } from '../../../transfer/pipeline.ts';
 
 /** As people know the stage. */
 export const INDEXING = 'index';

@@ -1,13 +1,13 @@
 /** What is uploaded as one object: a tar or an image, compressed and encrypted by one chain of processes. */
 import { readFileSync } from 'node:fs';
-import { encryptCommand } from '../archive/cipher.ts';
-import { compressCommand } from '../archive/codec.ts';
-import { readTarTotal, tarCommand, tellsOfSocket, troubleOf } from '../archive/tar.ts';
-import { SnapError } from '../errors.ts';
-import { type IndexingReport, readIndexingReport } from '../indexing/indexing-order.ts';
-import { printable } from '../lib/printable.ts';
-import { type Part, readParts } from '../transfer/part-reader.ts';
-import { type RunningPipeline, type Stage, type StageReport, startPipeline } from '../transfer/pipeline.ts';
+import { encryptCommand } from '../../../archive/cipher.ts';
+import { compressCommand } from '../../../archive/codec.ts';
+import { readTarTotal, tarCommand, tellsOfSocket, troubleOf } from '../../../archive/tar.ts';
+import { SnapError } from '../../../errors.ts';
+import { type IndexingReport, readIndexingReport } from '../../../indexing/indexing-order.ts';
+import { printable } from '../../../lib/printable.ts';
+import { type Part, readParts } from '../../../transfer/part-reader.ts';
+import { type RunningPipeline, type Stage, type StageReport, startPipeline } from '../../../transfer/pipeline.ts';
 import { encryptedParts } from './encrypt.ts';
 import { type ObjectInput, openInput } from './object-input.ts';
 import type { ObjectOrder } from './object-order.ts';

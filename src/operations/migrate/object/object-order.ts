@@ -1,9 +1,9 @@
 /** What to store as one object of an archive, and how. */
-import type { Encryption } from '../archive/cipher.ts';
-import type { Checkpoint } from '../archive/claim.ts';
-import type { Codec } from '../archive/codec.ts';
-import type { ObjectFacts, PartReceipt } from '../cloud/ports.ts';
-import type { OpenImage } from '../transfer/block-image.ts';
+import type { Encryption } from '../../../archive/cipher.ts';
+import type { Checkpoint } from '../../../archive/claim.ts';
+import type { Codec } from '../../../archive/codec.ts';
+import type { ObjectFacts, PartReceipt } from '../../../cloud/ports.ts';
+import type { OpenImage } from '../../../transfer/block-image.ts';
 import type { StreamIndex } from './stream-index.ts';
 
 export type Content =

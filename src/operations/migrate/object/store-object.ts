@@ -1,9 +1,9 @@
-import type { Checkpoint } from '../archive/claim.ts';
-import { BLOCK_BYTES } from '../cloud/blocks.ts';
-import type { ArchiveStore, StoredObject } from '../cloud/ports.ts';
-import type { Host } from '../events.ts';
-import { monotonic } from '../lib/clock.ts';
-import { uploadParts } from '../transfer/upload.ts';
+import type { Checkpoint } from '../../../archive/claim.ts';
+import { BLOCK_BYTES } from '../../../cloud/blocks.ts';
+import type { ArchiveStore, StoredObject } from '../../../cloud/ports.ts';
+import type { Host } from '../../../events.ts';
+import { monotonic } from '../../../lib/clock.ts';
+import { uploadParts } from '../../../transfer/upload.ts';
 import { openPieces } from './image-pieces.ts';
 import type { ObjectOrder } from './object-order.ts';
 import { openStream, type StreamVerdict } from './object-stream.ts';

@@ -1,7 +1,7 @@
 /** What the first stage of a pipeline reads. */
 import { closeSync, openSync, readFileSync } from 'node:fs';
-import type { OpenImage } from '../transfer/block-image.ts';
-import { closeAll, makePipe } from '../transfer/pipes.ts';
+import type { OpenImage } from '../../../transfer/block-image.ts';
+import { closeAll, makePipe } from '../../../transfer/pipes.ts';
 import type { Content } from './object-order.ts';
 
 export interface ObjectInput extends AsyncDisposable {

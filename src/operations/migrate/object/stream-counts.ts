@@ -1,9 +1,9 @@
 /** Whether the witnesses of a stream agree on how long it is. */
-import { lengthProblem } from '../archive/cipher.ts';
-import { type CodecCounts, readCounts } from '../archive/codec.ts';
-import { SnapError } from '../errors.ts';
-import { readIndexingReport } from '../indexing/indexing-order.ts';
-import type { StageReport } from '../transfer/pipeline.ts';
+import { lengthProblem } from '../../../archive/cipher.ts';
+import { type CodecCounts, readCounts } from '../../../archive/codec.ts';
+import { SnapError } from '../../../errors.ts';
+import { readIndexingReport } from '../../../indexing/indexing-order.ts';
+import type { StageReport } from '../../../transfer/pipeline.ts';
 import type { ObjectOrder } from './object-order.ts';
 import { INDEXING } from './stream-index.ts';
 
