@@ -59,6 +59,6 @@ export type {
   ValidateSettings,
   VolumeSettings,
 } from './operations/shared/settings.ts';
-export { validate } from './operations/validate.ts';
+export { validate } from './operations/validate/validate.ts';
 export { renderPage } from './page/render-page.ts';
 export { VERSION } from './version.ts';

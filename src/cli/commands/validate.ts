@@ -4,7 +4,7 @@ import { normalisePrefix } from '../../archive/key.ts';
 import { awsServices } from '../../aws-services.ts';
 import { EXIT, SnapError } from '../../errors.ts';
 import type { Selection, ValidateSettings } from '../../operations/shared/settings.ts';
-import { validate } from '../../operations/validate.ts';
+import { validate } from '../../operations/validate/validate.ts';
 import type { CliContext } from '../context.ts';
 import { collect } from '../flag-values.ts';
 import { exitStatusHelp } from '../help.ts';

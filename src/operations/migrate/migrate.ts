@@ -12,7 +12,7 @@ import type { HeldClaim } from '../sharing/claims.ts';
 import { runEach, verdictOf, type WorkOutcome } from '../sharing/run-each.ts';
 import { type Selected, select } from '../sharing/select.ts';
 import { untilNotice } from '../sharing/stop-on-instance-notice.ts';
-import { validateSnapshot } from '../validate-snapshot.ts';
+import { validateSnapshot } from '../validate/validate-snapshot.ts';
 import { findExisting } from './existing-archive.ts';
 import { keepArchive } from './keep-archive.ts';
 import { migrateSnapshot } from './migrate-snapshot.ts';

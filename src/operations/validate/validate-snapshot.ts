@@ -1,23 +1,23 @@
 /** One snapshot against its archive. */
-import { encodeManifest, type Manifest } from '../archive/manifest.ts';
-import { objectMetadata } from '../archive/metadata.ts';
-import { objectTags } from '../archive/tags.ts';
-import type { Snapshot } from '../cloud/ports.ts';
-import { asError, SnapError } from '../errors.ts';
-import type { ArchiveOrigin } from '../events.ts';
-import { requireTools } from '../host/tools.ts';
-import { now } from '../lib/clock.ts';
-import { cleanupSignal } from '../lib/disposal.ts';
-import type { ObjectCheck } from './reading/check-object.ts';
-import { type Archive, findArchive } from './reading/find-archive.ts';
-import { requireManifest } from './reading/origin.ts';
-import type { Services, ValidateSettings } from './shared/settings.ts';
-import type { HeldClaim } from './sharing/claims.ts';
-import { beginState, CONTENT_VALIDATED, revertState, VALIDATED } from './sharing/state-tag.ts';
-import { readDisk } from './source/read-disk.ts';
-import { chooseSource, openSnapshotDisk } from './source/snapshot-disk.ts';
-import { refuseArchived } from './thaw/archived-objects.ts';
-import { checkArchive } from './verify/check-archive.ts';
+import { encodeManifest, type Manifest } from '../../archive/manifest.ts';
+import { objectMetadata } from '../../archive/metadata.ts';
+import { objectTags } from '../../archive/tags.ts';
+import type { Snapshot } from '../../cloud/ports.ts';
+import { asError, SnapError } from '../../errors.ts';
+import type { ArchiveOrigin } from '../../events.ts';
+import { requireTools } from '../../host/tools.ts';
+import { now } from '../../lib/clock.ts';
+import { cleanupSignal } from '../../lib/disposal.ts';
+import type { ObjectCheck } from '../reading/check-object.ts';
+import { type Archive, findArchive } from '../reading/find-archive.ts';
+import { requireManifest } from '../reading/origin.ts';
+import type { Services, ValidateSettings } from '../shared/settings.ts';
+import type { HeldClaim } from '../sharing/claims.ts';
+import { beginState, CONTENT_VALIDATED, revertState, VALIDATED } from '../sharing/state-tag.ts';
+import { readDisk } from '../source/read-disk.ts';
+import { chooseSource, openSnapshotDisk } from '../source/snapshot-disk.ts';
+import { refuseArchived } from '../thaw/archived-objects.ts';
+import { checkArchive } from '../verify/check-archive.ts';
 
 /**
  * Tags `validating`, compares, and tags `validated`, or `content-validated` where no more was compared. On differences and failures the tag goes back.

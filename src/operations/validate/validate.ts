@@ -1,27 +1,27 @@
 /** `validate`: proves that archives are what they were made of. */
-import type { Snapshot } from '../cloud/ports.ts';
-import { type ExitCode, SnapError } from '../errors.ts';
-import { sweepKilledRuns } from '../host/killed-runs.ts';
-import { requireTools } from '../host/tools.ts';
-import { monotonic } from '../lib/clock.ts';
-import { temporaryDirectory } from '../lib/temporary-files.ts';
-import { tidyFinished } from './clean/sweep-finished-claims.ts';
-import { type CheckServices, checkObject, type ObjectCheck } from './reading/check-object.ts';
-import type { Archive } from './reading/find-archive.ts';
-import { findArchivesById } from './reading/find-archives.ts';
-import { requireManifest } from './reading/origin.ts';
-import { requireRoot } from './shared/preflight.ts';
-import type { Services, ValidateSettings } from './shared/settings.ts';
-import { mayBeFree, underClaim } from './sharing/claimed-work.ts';
-import { runEach } from './sharing/run-each.ts';
-import { type Selected, select } from './sharing/select.ts';
-import { untilNotice } from './sharing/stop-on-instance-notice.ts';
-import { refuseArchived } from './thaw/archived-objects.ts';
+import type { Snapshot } from '../../cloud/ports.ts';
+import { type ExitCode, SnapError } from '../../errors.ts';
+import { sweepKilledRuns } from '../../host/killed-runs.ts';
+import { requireTools } from '../../host/tools.ts';
+import { monotonic } from '../../lib/clock.ts';
+import { temporaryDirectory } from '../../lib/temporary-files.ts';
+import { tidyFinished } from '../clean/sweep-finished-claims.ts';
+import { type CheckServices, checkObject, type ObjectCheck } from '../reading/check-object.ts';
+import type { Archive } from '../reading/find-archive.ts';
+import { findArchivesById } from '../reading/find-archives.ts';
+import { requireManifest } from '../reading/origin.ts';
+import { requireRoot } from '../shared/preflight.ts';
+import type { Services, ValidateSettings } from '../shared/settings.ts';
+import { mayBeFree, underClaim } from '../sharing/claimed-work.ts';
+import { runEach } from '../sharing/run-each.ts';
+import { type Selected, select } from '../sharing/select.ts';
+import { untilNotice } from '../sharing/stop-on-instance-notice.ts';
+import { refuseArchived } from '../thaw/archived-objects.ts';
+import { tellOfCheck } from '../verify/check-archive.ts';
+import { withIndex } from '../verify/check-index.ts';
+import { missingByManifest } from '../verify/check-manifest.ts';
+import { ownReference } from '../verify/own-reference.ts';
 import { validateSnapshot } from './validate-snapshot.ts';
-import { tellOfCheck } from './verify/check-archive.ts';
-import { withIndex } from './verify/check-index.ts';
-import { missingByManifest } from './verify/check-manifest.ts';
-import { ownReference } from './verify/own-reference.ts';
 
 /**
  * @returns `EXIT.ok`; `EXIT.differs` when anything differs; else as `migrate`.
