@@ -6,7 +6,7 @@ import { minutes } from '../lib/clock.ts';
 import { cleanupSignal, leftBehind } from '../lib/disposal.ts';
 import { GiB } from '../lib/units.ts';
 import { waitFor } from '../lib/wait.ts';
-import { waitForDevice } from './block-devices.ts';
+import { waitForDevice } from './devices/block-devices.ts';
 import { endStaleUse } from './stale-use.ts';
 import { mountNameOf, subjectOf } from './volume-marks.ts';
 

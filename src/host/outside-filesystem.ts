@@ -1,7 +1,7 @@
 /** What lies in a partition before and behind its filesystem, and no driver shows. */
 import { formatBytes } from '../lib/units.ts';
-import { lengthOf } from './block-devices.ts';
-import { dataIn } from './data-in.ts';
+import { lengthOf } from './devices/block-devices.ts';
+import { dataIn } from './devices/data-in.ts';
 import { readGeometry } from './filesystem-geometry.ts';
 import type { NotKept } from './not-kept-note.ts';
 import type { Geometry } from './superblocks/geometry.ts';

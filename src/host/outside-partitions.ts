@@ -4,8 +4,8 @@
  */
 import { open } from 'node:fs/promises';
 import { formatBytes } from '../lib/units.ts';
-import { lengthOf } from './block-devices.ts';
-import { dataIn, type Stretch } from './data-in.ts';
+import { lengthOf } from './devices/block-devices.ts';
+import { dataIn, type Stretch } from './devices/data-in.ts';
 import type { NotKept } from './not-kept-note.ts';
 import { isExtended, LONGEST_GAP, type PartitionTable } from './partition-table.ts';
 

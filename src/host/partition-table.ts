@@ -2,7 +2,7 @@
 import { open } from 'node:fs/promises';
 import { SnapError } from '../errors.ts';
 import { runTool, ToolError } from '../transfer/process.ts';
-import { lengthOf } from './block-devices.ts';
+import { lengthOf } from './devices/block-devices.ts';
 import { contradictionOf, probe } from './filesystems.ts';
 import { isHybrid } from './first-sector.ts';
 

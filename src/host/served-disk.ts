@@ -16,8 +16,8 @@ import { temporaryDirectory } from '../lib/temporary-files.ts';
 import { formatBytes } from '../lib/units.ts';
 import { makePipe } from '../transfer/pipes.ts';
 import { describeOutcome, lastLine, type RunningProcess, runTool, startStage } from '../transfer/process.ts';
-import type { FoundDevice } from './block-devices.ts';
-import { attachLoop } from './loop-devices.ts';
+import type { FoundDevice } from './devices/block-devices.ts';
+import { attachLoop } from './devices/loop-devices.ts';
 import { endMount, isMounted } from './mounts.ts';
 
 export interface ServedDiskOptions {

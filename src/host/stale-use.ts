@@ -2,7 +2,7 @@
 import { readdirSync, rmdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { runTool } from '../transfer/process.ts';
-import { isWindow, loopsOn } from './loop-devices.ts';
+import { isWindow, loopsOn } from './devices/loop-devices.ts';
 import { mountsHere, unmount } from './mounts.ts';
 
 /**

@@ -4,8 +4,8 @@ import type { Attachment, Instance, Snapshot, Volume } from '../cloud/ports.ts';
 import { SnapError } from '../errors.ts';
 import { GiB } from '../lib/units.ts';
 import { waitFor } from '../lib/wait.ts';
-import { type LocatedDevice, waitForDevice } from './block-devices.ts';
-import { freeDeviceNames } from './device-names.ts';
+import { type LocatedDevice, waitForDevice } from './devices/block-devices.ts';
+import { freeDeviceNames } from './devices/device-names.ts';
 import {
   type GiveBackOptions,
   giveAttachmentBack,

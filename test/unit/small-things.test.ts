@@ -8,7 +8,7 @@ import { readTarTotal, tellsOfSocket, troubleOf } from '../../src/archive/tar.ts
 import { rewriteAncestorGrammar } from '../../src/cli/ancestor-grammar.ts';
 import { date } from '../../src/cli/flag-values.ts';
 import { SnapError } from '../../src/errors.ts';
-import { freeDeviceNames } from '../../src/host/device-names.ts';
+import { freeDeviceNames } from '../../src/host/devices/device-names.ts';
 import { treatmentOf } from '../../src/host/filesystems.ts';
 import { looksPartitioned } from '../../src/host/first-sector.ts';
 import { rootFailure } from '../../src/lib/disposal.ts';

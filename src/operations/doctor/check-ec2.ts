@@ -1,7 +1,7 @@
 /** EC2: the instance, what it may do, and room for one more volume. */
 import { randomUUID } from 'node:crypto';
 import type { Instance, Snapshot } from '../../cloud/ports.ts';
-import { freeDeviceNames } from '../../host/device-names.ts';
+import { freeDeviceNames } from '../../host/devices/device-names.ts';
 import { IN_PROGRESS } from '../../host/temporary-volume.ts';
 import { ARCHIVES_TAG } from '../../host/volume-marks.ts';
 import { archivesMark } from '../sharing/claimed-work.ts';

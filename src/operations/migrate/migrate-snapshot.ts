@@ -10,7 +10,7 @@ import { objectTags } from '../../archive/tags.ts';
 import { BLOCK_BYTES } from '../../cloud/blocks.ts';
 import type { ObjectFacts, Snapshot } from '../../cloud/ports.ts';
 import { SnapError } from '../../errors.ts';
-import { deviceSize, sectorsWritten } from '../../host/block-devices.ts';
+import { deviceSize, sectorsWritten } from '../../host/devices/block-devices.ts';
 import { readGeometry } from '../../host/filesystem-geometry.ts';
 import { lackOfNames, namesOn, obstacleOn } from '../../host/filesystem-obstacles.ts';
 import { type Probe, probe, treatmentOf } from '../../host/filesystems.ts';

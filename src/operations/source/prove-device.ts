@@ -7,7 +7,7 @@ import type { DeviceProof } from '../../archive/manifest.ts';
 import { BLOCK_BYTES, type BlockRef } from '../../cloud/blocks.ts';
 import type { Snapshot } from '../../cloud/ports.ts';
 import { SnapError } from '../../errors.ts';
-import type { LocatedDevice } from '../../host/block-devices.ts';
+import type { LocatedDevice } from '../../host/devices/block-devices.ts';
 import { seconds } from '../../lib/clock.ts';
 import { MiB } from '../../lib/units.ts';
 import type { Services } from '../shared/settings.ts';

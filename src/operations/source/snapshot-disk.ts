@@ -5,7 +5,7 @@ import type { Snapshot } from '../../cloud/ports.ts';
 import { pricesIn } from '../../costs/prices.ts';
 import { readingCost } from '../../costs/reading.ts';
 import { SnapError } from '../../errors.ts';
-import type { FoundDevice } from '../../host/block-devices.ts';
+import type { FoundDevice } from '../../host/devices/block-devices.ts';
 import { serveDisk } from '../../host/served-disk.ts';
 import { GiB } from '../../lib/units.ts';
 import type { Services, VolumeSettings } from '../shared/settings.ts';

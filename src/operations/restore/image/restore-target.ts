@@ -18,7 +18,7 @@ import {
 } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { asError, SnapError } from '../../../errors.ts';
-import { deviceSize } from '../../../host/block-devices.ts';
+import { deviceSize } from '../../../host/devices/block-devices.ts';
 import { probe } from '../../../host/filesystems.ts';
 import { mountsHere } from '../../../host/mounts.ts';
 import { formatBytes } from '../../../lib/units.ts';

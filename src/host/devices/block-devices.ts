@@ -11,8 +11,8 @@
  */
 import { existsSync, lstatSync, readdirSync, readFileSync, readlinkSync, realpathSync, statSync } from 'node:fs';
 import { basename, join } from 'node:path';
-import { SnapError } from '../errors.ts';
-import { waitFor } from '../lib/wait.ts';
+import { SnapError } from '../../errors.ts';
+import { waitFor } from '../../lib/wait.ts';
 
 export interface FoundDevice {
   /** The canonical path, e.g. `/dev/nvme1n1`. */

@@ -1,10 +1,10 @@
 /** Loop devices: block devices made of files, or of parts of other devices. */
 import { readdirSync, readFileSync } from 'node:fs';
 import { basename } from 'node:path';
-import { seconds } from '../lib/clock.ts';
-import { cleanupSignal, leftBehind } from '../lib/disposal.ts';
-import { waitFor } from '../lib/wait.ts';
-import { runTool } from '../transfer/process.ts';
+import { seconds } from '../../lib/clock.ts';
+import { cleanupSignal, leftBehind } from '../../lib/disposal.ts';
+import { waitFor } from '../../lib/wait.ts';
+import { runTool } from '../../transfer/process.ts';
 
 export interface LoopDevice extends AsyncDisposable {
   path: string;

@@ -1,6 +1,6 @@
 /** Whether there are data where nothing is known to be. */
 import { open } from 'node:fs/promises';
-import { GiB, KiB, MiB } from '../lib/units.ts';
+import { GiB, KiB, MiB } from '../../lib/units.ts';
 
 /** Bytes of a device: `to` is not included. */
 export interface Stretch {

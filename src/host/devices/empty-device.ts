@@ -1,7 +1,7 @@
 /** Whether a device is the new, empty volume that it is taken for, before it is written to. */
 import { open } from 'node:fs/promises';
-import { SnapError } from '../errors.ts';
-import { KiB, MiB } from '../lib/units.ts';
+import { SnapError } from '../../errors.ts';
+import { KiB, MiB } from '../../lib/units.ts';
 import type { FoundDevice } from './block-devices.ts';
 
 /** At both ends, where partition tables and most superblocks lie. */
