@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { orphanedDirectories } from '../lib/temporary-files.ts';
 import { runTool } from '../transfer/process.ts';
 import { loopsOn } from './devices/loop-devices.ts';
-import { isMounted } from './mounts.ts';
+import { isMounted } from './filesystems/mounts.ts';
 import { removeTree } from './remove-tree.ts';
 import { DISK } from './served-disk.ts';
 import { endStaleUse } from './stale-use.ts';

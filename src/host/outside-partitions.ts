@@ -6,7 +6,7 @@ import { open } from 'node:fs/promises';
 import { formatBytes } from '../lib/units.ts';
 import { lengthOf } from './devices/block-devices.ts';
 import { dataIn, type Stretch } from './devices/data-in.ts';
-import type { NotKept } from './not-kept-note.ts';
+import type { NotKept } from './filesystems/not-kept-note.ts';
 import { isExtended, LONGEST_GAP, type PartitionTable } from './partition-table.ts';
 
 const SECTOR = 512;

@@ -18,7 +18,7 @@ import { makePipe } from '../transfer/pipes.ts';
 import { describeOutcome, lastLine, type RunningProcess, runTool, startStage } from '../transfer/process.ts';
 import type { FoundDevice } from './devices/block-devices.ts';
 import { attachLoop } from './devices/loop-devices.ts';
-import { endMount, isMounted } from './mounts.ts';
+import { endMount, isMounted } from './filesystems/mounts.ts';
 
 export interface ServedDiskOptions {
   snapshotId: string;

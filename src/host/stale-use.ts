@@ -3,7 +3,7 @@ import { readdirSync, rmdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { runTool } from '../transfer/process.ts';
 import { isWindow, loopsOn } from './devices/loop-devices.ts';
-import { mountsHere, unmount } from './mounts.ts';
+import { mountsHere, unmount } from './filesystems/mounts.ts';
 
 /**
  * Unmounts what is mounted of the device, and what is mounted at the snapshot's own mount points; then closes windows.

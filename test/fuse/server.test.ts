@@ -7,7 +7,7 @@ import { type TestContext, test } from 'node:test';
 import { run } from '../../lab/core/run.ts';
 import { type ServedDisk, serveFile } from '../../src/fuse/file-server.ts';
 import { mountServed } from '../../src/fuse/mount.ts';
-import { isMounted } from '../../src/host/mounts.ts';
+import { isMounted } from '../../src/host/filesystems/mounts.ts';
 import { runProgram, temporaryDirectory } from '../support/lab.ts';
 import { seededRandom } from '../support/sampled.ts';
 

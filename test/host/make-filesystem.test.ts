@@ -4,8 +4,8 @@ import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { run } from '../../lab/core/run.ts';
-import { readGeometry } from '../../src/host/filesystem-geometry.ts';
-import { makeFilesystem, tryMakingFilesystem } from '../../src/host/make-filesystem.ts';
+import { readGeometry } from '../../src/host/filesystems/filesystem-geometry.ts';
+import { makeFilesystem, tryMakingFilesystem } from '../../src/host/filesystems/make-filesystem.ts';
 import { temporaryDirectory } from '../support/lab.ts';
 
 const signal = new AbortController().signal;

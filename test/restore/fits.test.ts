@@ -9,7 +9,7 @@ import { buildDisk } from '../../lab/disks/build.ts';
 import { partitionPlace, withMounted } from '../../lab/disks/inspect.ts';
 import { withDevice, withFilesystem } from '../../lab/disks/mounted.ts';
 import type { Manifest } from '../../src/archive/manifest.ts';
-import { readGeometry } from '../../src/host/filesystem-geometry.ts';
+import { readGeometry } from '../../src/host/filesystems/filesystem-geometry.ts';
 import { keyEnding, readManifest } from '../support/archives.ts';
 import { compareTrees } from '../support/compare-trees.ts';
 import { addSnapshotOfImage, fillPlainly } from '../support/disks.ts';

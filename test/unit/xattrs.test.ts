@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { chmodSync, writeFileSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import { readXattrs } from '../../src/host/xattrs.ts';
+import { readXattrs } from '../../src/host/filesystems/xattrs.ts';
 import { temporaryDirectory } from '../support/lab.ts';
 
 const TOO_LONG = 'getfattr: /root/deep: File name too long';

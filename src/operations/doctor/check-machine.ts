@@ -1,8 +1,8 @@
 /** This machine: programs, root, filesystems, keys. */
 import { accessSync, constants, existsSync, readdirSync } from 'node:fs';
 import { tmpdir } from 'node:os';
+import { mounterOf } from '../../host/filesystems/mounts.ts';
 import { checkRecipient } from '../../host/gpg-keys.ts';
-import { mounterOf } from '../../host/mounts.ts';
 import { requireTools, versionOf } from '../../host/tools.ts';
 import { now } from '../../lib/clock.ts';
 import { requireRoot } from '../shared/preflight.ts';

@@ -2,7 +2,7 @@
 import type { ArchiveName } from '../../archive/key.ts';
 import type { DeviceProof, ManifestObject, RecordedPartition } from '../../archive/manifest.ts';
 import type { Snapshot } from '../../cloud/ports.ts';
-import type { NotKept } from '../../host/not-kept-note.ts';
+import type { NotKept } from '../../host/filesystems/not-kept-note.ts';
 import type { MigrateSettings, Services } from '../shared/settings.ts';
 import type { HeldClaim } from '../sharing/claims.ts';
 import type { Disk } from '../source/read-disk.ts';

@@ -2,7 +2,7 @@
 import type { ManifestObject } from '../../archive/manifest.ts';
 import { nameOfPart } from '../../archive/partition-facts.ts';
 import { SnapError } from '../../errors.ts';
-import { makersOf, tryMakingFilesystem, type WantedFilesystem } from '../../host/make-filesystem.ts';
+import { makersOf, tryMakingFilesystem, type WantedFilesystem } from '../../host/filesystems/make-filesystem.ts';
 import { planTable, tryMakingTable } from '../../host/make-table.ts';
 import { formatBytes } from '../../lib/units.ts';
 import type { Migration } from '../migrate/migration.ts';

@@ -2,7 +2,7 @@
 import type { Manifest } from '../../archive/manifest.ts';
 import { nameOfPart, tableEssence, tableFacts } from '../../archive/partition-facts.ts';
 import type { Difference } from '../../compare/difference.ts';
-import { probe, treatmentOf } from '../../host/filesystems.ts';
+import { probe, treatmentOf } from '../../host/filesystems/filesystems.ts';
 import { openPartition } from '../../host/partition-device.ts';
 import { isExtended } from '../../host/partition-table.ts';
 import type { Disk } from '../source/read-disk.ts';

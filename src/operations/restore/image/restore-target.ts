@@ -19,8 +19,8 @@ import {
 import { basename, dirname, join } from 'node:path';
 import { asError, SnapError } from '../../../errors.ts';
 import { deviceSize } from '../../../host/devices/block-devices.ts';
-import { probe } from '../../../host/filesystems.ts';
-import { mountsHere } from '../../../host/mounts.ts';
+import { probe } from '../../../host/filesystems/filesystems.ts';
+import { mountsHere } from '../../../host/filesystems/mounts.ts';
 import { formatBytes } from '../../../lib/units.ts';
 import type { ImageSize } from '../../reading/image-size.ts';
 import { lockFile } from '../../shared/lock-file.ts';

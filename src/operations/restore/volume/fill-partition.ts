@@ -2,9 +2,9 @@
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { SnapError } from '../../../errors.ts';
-import { copyToFat } from '../../../host/fill-fat.ts';
-import { makeFilesystem, type WantedFilesystem } from '../../../host/make-filesystem.ts';
-import { isMounted, type Mount, mountForFilling } from '../../../host/mounts.ts';
+import { copyToFat } from '../../../host/filesystems/fill-fat.ts';
+import { makeFilesystem, type WantedFilesystem } from '../../../host/filesystems/make-filesystem.ts';
+import { isMounted, type Mount, mountForFilling } from '../../../host/filesystems/mounts.ts';
 import { treeDirectory } from '../../../host/remove-tree.ts';
 import { fillingMount } from '../../../host/volume-marks.ts';
 import { minutes, monotonic } from '../../../lib/clock.ts';

@@ -5,8 +5,8 @@
  * which tar has found the holes by: what one of them hides, the other still shows. Source: the kernel's
  * Documentation/filesystems/fiemap.rst.
  */
-import { closeAll, makePipes } from '../transfer/pipes.ts';
-import { type RunningProcess, startStage } from '../transfer/process.ts';
+import { closeAll, makePipes } from '../../transfer/pipes.ts';
+import { type RunningProcess, startStage } from '../../transfer/process.ts';
 
 /** Descriptors of this process, blocking: a thread writes a question, and reads the answer. */
 export interface ExtentMapper extends AsyncDisposable {

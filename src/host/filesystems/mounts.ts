@@ -8,12 +8,12 @@
 import { existsSync, lstatSync, mkdirSync, readdirSync, readFileSync, readlinkSync, rmdirSync } from 'node:fs';
 import { release } from 'node:os';
 import { join } from 'node:path';
-import { asError, SnapError } from '../errors.ts';
-import { minutes } from '../lib/clock.ts';
-import { cleanupSignal, leftBehind } from '../lib/disposal.ts';
-import { waitFor } from '../lib/wait.ts';
-import { runTool, ToolError } from '../transfer/process.ts';
-import { isInstalled } from './tools.ts';
+import { asError, SnapError } from '../../errors.ts';
+import { minutes } from '../../lib/clock.ts';
+import { cleanupSignal, leftBehind } from '../../lib/disposal.ts';
+import { waitFor } from '../../lib/wait.ts';
+import { runTool, ToolError } from '../../transfer/process.ts';
+import { isInstalled } from '../tools.ts';
 
 export interface Mount extends AsyncDisposable {
   path: string;

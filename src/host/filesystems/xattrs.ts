@@ -1,8 +1,8 @@
 /** The extended attributes of a whole mounted filesystem, as getfattr tells them; access control lists are among them. */
 import { createReadStream } from 'node:fs';
 import { createInterface } from 'node:readline';
-import { SnapError } from '../errors.ts';
-import { startPipeline } from '../transfer/pipeline.ts';
+import { SnapError } from '../../errors.ts';
+import { startPipeline } from '../../transfer/pipeline.ts';
 
 export interface AttributedFile {
   /** Relative to the root; empty for the root itself. */

@@ -1,9 +1,10 @@
 /** Filesystems made anew, as they were: with their UUIDs, labels and features. */
 import { join } from 'node:path';
-import { SnapError } from '../errors.ts';
-import { minutes } from '../lib/clock.ts';
-import { temporaryDirectory } from '../lib/temporary-files.ts';
-import { runTool, ToolError } from '../transfer/process.ts';
+import { SnapError } from '../../errors.ts';
+import { minutes } from '../../lib/clock.ts';
+import { temporaryDirectory } from '../../lib/temporary-files.ts';
+import { runTool, ToolError } from '../../transfer/process.ts';
+import { makeSparse } from '../sparse-file.ts';
 import {
   btrfsWays,
   extTuning,
@@ -15,7 +16,6 @@ import {
   type WantedFilesystem,
   xfsWays,
 } from './filesystem-options.ts';
-import { makeSparse } from './sparse-file.ts';
 
 export type { WantedFilesystem };
 

@@ -1,9 +1,9 @@
 /** FAT filled where the kernel does not know it: mtools copy files to it. */
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { SnapError } from '../errors.ts';
-import { minutes } from '../lib/clock.ts';
-import { runTool, ToolError } from '../transfer/process.ts';
+import { SnapError } from '../../errors.ts';
+import { minutes } from '../../lib/clock.ts';
+import { runTool, ToolError } from '../../transfer/process.ts';
 
 /** Programs that it takes. */
 export const FAT_FILLERS = ['mcopy', 'mdir'];
