@@ -2,7 +2,7 @@
  * What drivers of FAT do not show, or show each in its own way. grub-mount ends a directory where it cannot read on, and
  * says nothing of it; so the names are counted here, without a driver.
  */
-import { printable } from '../../lib/printable.ts';
+import { printable } from '../../../lib/printable.ts';
 import { ENTRY_BYTES, FatDamage, FatVolume } from './volume.ts';
 
 export interface FatSurvey {
