@@ -9,8 +9,8 @@ import { run } from '../../lab/core/run.ts';
 import { buildDisk } from '../../lab/disks/build.ts';
 import { withDevice, withFilesystem } from '../../lab/disks/mounted.ts';
 import { lackOfNames, namesOn, obstacleOn } from '../../src/host/filesystems/filesystem-obstacles.ts';
-import { NtfsDamage, readRecord } from '../../src/host/ntfs/records.ts';
-import { isJournalClean } from '../../src/host/ntfs/survey.ts';
+import { NtfsDamage, readRecord } from '../../src/host/filesystems/ntfs/records.ts';
+import { isJournalClean } from '../../src/host/filesystems/ntfs/survey.ts';
 import { temporaryDirectory } from '../support/lab.ts';
 
 const signal = new AbortController().signal;

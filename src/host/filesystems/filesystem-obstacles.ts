@@ -3,9 +3,9 @@
  * the device before anything is mounted: a driver is no witness of what it hides. docs/filesystems.md has the whole list.
  */
 import { open } from 'node:fs/promises';
-import { countNames } from '../ntfs/names.ts';
-import { obstacleOnNtfs } from '../ntfs/survey.ts';
 import { surveyFat } from './fat/survey.ts';
+import { countNames } from './ntfs/names.ts';
+import { obstacleOnNtfs } from './ntfs/survey.ts';
 
 /** Filesystems whose drivers show all that is in them, but for what is looked for here, or counted. */
 const KNOWN = new Set([

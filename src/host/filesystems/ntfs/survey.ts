@@ -3,7 +3,7 @@
  * not know, absolute links of those that it does, and leaves alternate streams out; none of the drivers replays the
  * journal. An archive of files would lack all that, and a comparison by the same driver would find nothing missing.
  */
-import { printable } from '../../lib/printable.ts';
+import { printable } from '../../../lib/printable.ts';
 import { ATTRIBUTE, type Attribute, type MftRecord, NtfsDamage } from './records.ts';
 import { isContent, NtfsVolume, RECORD } from './volume.ts';
 
