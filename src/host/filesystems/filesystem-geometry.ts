@@ -4,11 +4,11 @@
  */
 import { closeSync, openSync, readdirSync, readSync } from 'node:fs';
 import { join } from 'node:path';
-import { fatGeometry, ntfsGeometry } from '../superblocks/boot-sectors.ts';
-import { btrfsGeometry, btrfsUuid } from '../superblocks/btrfs.ts';
-import { extGeometry } from '../superblocks/ext.ts';
-import type { Geometry } from '../superblocks/geometry.ts';
-import { xfsGeometry } from '../superblocks/xfs.ts';
+import { fatGeometry, ntfsGeometry } from './superblocks/boot-sectors.ts';
+import { btrfsGeometry, btrfsUuid } from './superblocks/btrfs.ts';
+import { extGeometry } from './superblocks/ext.ts';
+import type { Geometry } from './superblocks/geometry.ts';
+import { xfsGeometry } from './superblocks/xfs.ts';
 
 /** All superblocks that are read lie within. */
 const BEGINNING = 128 * 1024;

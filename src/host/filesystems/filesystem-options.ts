@@ -4,7 +4,7 @@
  * What is wanted comes from a manifest, which nobody vouches for: numbers become decimal numbers, and of texts only those
  * that are expected are handed on.
  */
-import type { Geometry } from '../superblocks/geometry.ts';
+import type { Geometry } from './superblocks/geometry.ts';
 
 export interface WantedFilesystem {
   /** As blkid calls it; `swap` too. */

@@ -2,9 +2,9 @@
 import { formatBytes } from '../../lib/units.ts';
 import { lengthOf } from '../devices/block-devices.ts';
 import { dataIn } from '../devices/data-in.ts';
-import type { Geometry } from '../superblocks/geometry.ts';
 import { readGeometry } from './filesystem-geometry.ts';
 import type { NotKept } from './not-kept-note.ts';
+import type { Geometry } from './superblocks/geometry.ts';
 
 /** What filesystems leave to boot loaders at their beginning, in bytes. */
 const BOOT_AREA: Record<string, number> = { ext2: 1024, ext3: 1024, ext4: 1024, btrfs: 65_536 };

@@ -1,7 +1,7 @@
 /** A FAT filesystem, read off its device: its directories, and where their pieces are. */
 import { type FileHandle, open } from 'node:fs/promises';
 import { MiB } from '../../../lib/units.ts';
-import { fatGeometry } from '../../superblocks/boot-sectors.ts';
+import { fatGeometry } from '../superblocks/boot-sectors.ts';
 
 /** What cannot be read as FAT. */
 export class FatDamage extends Error {}

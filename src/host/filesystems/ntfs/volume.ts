@@ -1,7 +1,7 @@
 /** An NTFS volume, read off its device: its master file table, and what little of its system files is needed. */
 import { type FileHandle, open } from 'node:fs/promises';
 import { MiB } from '../../../lib/units.ts';
-import { sectorsPerCluster } from '../../superblocks/boot-sectors.ts';
+import { sectorsPerCluster } from '../superblocks/boot-sectors.ts';
 import { ATTRIBUTE, type Attribute, type MftRecord, NtfsDamage, type Run, readRecord, referenceAt } from './records.ts';
 
 /** Numbers of records that have a meaning. Windows leaves 16 to 23 free, but drivers show files there. */
