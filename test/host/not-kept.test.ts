@@ -4,7 +4,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import { test } from 'node:test';
 import { run } from '../../lab/core/run.ts';
-import { notKeptOf } from '../../src/host/not-kept.ts';
+import { notKeptOf } from '../../src/host/disks/not-kept.ts';
 import { temporaryDirectory } from '../support/lab.ts';
 
 const ONE_FLAG = "echo '    0 ----i--------------- /mnt/x/etc'";

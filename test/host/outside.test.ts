@@ -5,10 +5,10 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import fc from 'fast-check';
 import { run, runWithInput } from '../../lab/core/run.ts';
+import { planTable, tryMakingTable } from '../../src/host/disks/make-table.ts';
+import { gapsBetween, notKeptOutside } from '../../src/host/disks/outside-partitions.ts';
+import { readPartitionTable } from '../../src/host/disks/partition-table.ts';
 import { notKeptAround } from '../../src/host/filesystems/outside-filesystem.ts';
-import { planTable, tryMakingTable } from '../../src/host/make-table.ts';
-import { gapsBetween, notKeptOutside } from '../../src/host/outside-partitions.ts';
-import { readPartitionTable } from '../../src/host/partition-table.ts';
 import { MiB } from '../../src/lib/units.ts';
 import { temporaryDirectory } from '../support/lab.ts';
 

@@ -2,9 +2,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { SnapError } from '../../src/errors.ts';
+import { planTable } from '../../src/host/disks/make-table.ts';
 import { checkWanted } from '../../src/host/filesystems/make-filesystem.ts';
 import { isInKernel } from '../../src/host/filesystems/mounts.ts';
-import { planTable } from '../../src/host/make-table.ts';
 import type { Archive } from '../../src/operations/reading/find-archive.ts';
 import { planVolume } from '../../src/operations/restore/volume/plan-volume.ts';
 import type { Services } from '../../src/operations/shared/settings.ts';

@@ -1,7 +1,7 @@
 /** What a tar cannot keep of a filesystem, counted while it is archived, told, and noted. */
 import type { ManifestObject } from '../../archive/manifest.ts';
+import { type MountedFilesystem, notKeptOf } from '../../host/disks/not-kept.ts';
 import type { NotKept } from '../../host/filesystems/not-kept-note.ts';
-import { type MountedFilesystem, notKeptOf } from '../../host/not-kept.ts';
 import { printable } from '../../lib/printable.ts';
 import type { Migration } from './migration.ts';
 

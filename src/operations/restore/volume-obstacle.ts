@@ -2,8 +2,8 @@
 import type { ManifestObject } from '../../archive/manifest.ts';
 import { nameOfPart } from '../../archive/partition-facts.ts';
 import { SnapError } from '../../errors.ts';
+import { planTable, tryMakingTable } from '../../host/disks/make-table.ts';
 import { makersOf, tryMakingFilesystem, type WantedFilesystem } from '../../host/filesystems/make-filesystem.ts';
-import { planTable, tryMakingTable } from '../../host/make-table.ts';
 import { formatBytes } from '../../lib/units.ts';
 import type { Migration } from '../migrate/migration.ts';
 import type { Disk } from '../source/read-disk.ts';

@@ -1,7 +1,7 @@
 /** What a disk is made of, read before anything of it is mounted. */
 import type { Host } from '../../events.ts';
 import type { FoundDevice } from '../../host/devices/block-devices.ts';
-import { type PartitionTable, readPartitionTable } from '../../host/partition-table.ts';
+import { type PartitionTable, readPartitionTable } from '../../host/disks/partition-table.ts';
 
 export interface Disk {
   device: FoundDevice;

@@ -1,13 +1,13 @@
 /** All objects of an archive against the disk that they were made of. */
 import type { Difference } from '../../compare/difference.ts';
 import { SnapError } from '../../errors.ts';
+import { notKeptOf } from '../../host/disks/not-kept.ts';
+import { notKeptOutside } from '../../host/disks/outside-partitions.ts';
+import { openPartition } from '../../host/disks/partition-device.ts';
 import { lackOfNames, namesOn, obstacleOn } from '../../host/filesystems/filesystem-obstacles.ts';
 import { contradictionOf, probe } from '../../host/filesystems/filesystems.ts';
 import { mountReadOnly } from '../../host/filesystems/mounts.ts';
 import type { NotKept } from '../../host/filesystems/not-kept-note.ts';
-import { notKeptOf } from '../../host/not-kept.ts';
-import { notKeptOutside } from '../../host/outside-partitions.ts';
-import { openPartition } from '../../host/partition-device.ts';
 import { monotonic } from '../../lib/clock.ts';
 import { describeNotKept } from '../migrate/note-not-kept.ts';
 import { type CheckServices, checkObject, type ObjectCheck, type Reference } from '../reading/check-object.ts';

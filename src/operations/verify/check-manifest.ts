@@ -2,9 +2,9 @@
 import type { Manifest } from '../../archive/manifest.ts';
 import { nameOfPart, tableEssence, tableFacts } from '../../archive/partition-facts.ts';
 import type { Difference } from '../../compare/difference.ts';
+import { openPartition } from '../../host/disks/partition-device.ts';
+import { isExtended } from '../../host/disks/partition-table.ts';
 import { probe, treatmentOf } from '../../host/filesystems/filesystems.ts';
-import { openPartition } from '../../host/partition-device.ts';
-import { isExtended } from '../../host/partition-table.ts';
 import type { Disk } from '../source/read-disk.ts';
 import { nothingOf } from './unarchived-partitions.ts';
 

@@ -2,11 +2,11 @@
 import type { Manifest, ManifestDisk, ManifestObject } from '../../../archive/manifest.ts';
 import { nameOfPart } from '../../../archive/partition-facts.ts';
 import { SnapError } from '../../../errors.ts';
+import { planTable, type TablePlan } from '../../../host/disks/make-table.ts';
+import type { Partition } from '../../../host/disks/partition-table.ts';
 import { FAT_FILLERS } from '../../../host/filesystems/fill-fat.ts';
 import { checkWanted, makersOf, type WantedFilesystem } from '../../../host/filesystems/make-filesystem.ts';
 import { isInKernel } from '../../../host/filesystems/mounts.ts';
-import { planTable, type TablePlan } from '../../../host/make-table.ts';
-import type { Partition } from '../../../host/partition-table.ts';
 import { GiB } from '../../../lib/units.ts';
 import type { Archive, ArchivedObject } from '../../reading/find-archive.ts';
 import { sizeOfDisk } from '../../reading/image-size.ts';

@@ -1,10 +1,10 @@
 /** An archive as a new EBS volume that is what the old one was: with its partitions, filesystems, files and boot code. */
 import { randomUUID } from 'node:crypto';
 import { SnapError } from '../../../errors.ts';
+import { makeTable, tryMakingTable, writeBootCode } from '../../../host/disks/make-table.ts';
+import { openPartition } from '../../../host/disks/partition-device.ts';
 import { giveLeftVolumeBack } from '../../../host/give-volume-back.ts';
-import { makeTable, tryMakingTable, writeBootCode } from '../../../host/make-table.ts';
 import { type FilledVolume, makeVolume } from '../../../host/new-volume.ts';
-import { openPartition } from '../../../host/partition-device.ts';
 import { IN_PROGRESS } from '../../../host/temporary-volume.ts';
 import { requireTools } from '../../../host/tools.ts';
 import { ARCHIVES_TAG, fillingMarks, isAbandoned } from '../../../host/volume-marks.ts';

@@ -1,7 +1,7 @@
 /** A block device for each partition of a disk: the kernel's own, or a window on the disk where it made none. */
 import { existsSync } from 'node:fs';
-import { deviceSize } from './devices/block-devices.ts';
-import { attachLoop, type LoopDevice } from './devices/loop-devices.ts';
+import { deviceSize } from '../devices/block-devices.ts';
+import { attachLoop, type LoopDevice } from '../devices/loop-devices.ts';
 import type { Partition } from './partition-table.ts';
 
 export async function openPartition(disk: string, partition: Partition, signal: AbortSignal): Promise<LoopDevice> {

@@ -1,10 +1,10 @@
 /** What is on a disk, by its first sectors. */
 import { open } from 'node:fs/promises';
-import { SnapError } from '../errors.ts';
-import { runTool, ToolError } from '../transfer/process.ts';
-import { lengthOf } from './devices/block-devices.ts';
-import { contradictionOf, probe } from './filesystems/filesystems.ts';
-import { isHybrid } from './filesystems/first-sector.ts';
+import { SnapError } from '../../errors.ts';
+import { runTool, ToolError } from '../../transfer/process.ts';
+import { lengthOf } from '../devices/block-devices.ts';
+import { contradictionOf, probe } from '../filesystems/filesystems.ts';
+import { isHybrid } from '../filesystems/first-sector.ts';
 
 export interface Partition {
   number: number;

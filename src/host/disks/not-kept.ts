@@ -5,11 +5,11 @@
 import { createReadStream } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { createInterface } from 'node:readline';
-import { SnapError } from '../errors.ts';
-import { startPipeline } from '../transfer/pipeline.ts';
-import { runTool, ToolError } from '../transfer/process.ts';
-import type { NotKept } from './filesystems/not-kept-note.ts';
-import { notKeptAround } from './filesystems/outside-filesystem.ts';
+import { SnapError } from '../../errors.ts';
+import { startPipeline } from '../../transfer/pipeline.ts';
+import { runTool, ToolError } from '../../transfer/process.ts';
+import type { NotKept } from '../filesystems/not-kept-note.ts';
+import { notKeptAround } from '../filesystems/outside-filesystem.ts';
 import { BOOT_CODE_BYTES } from './partition-table.ts';
 
 const WINDOWS = 'DOS attributes, short names and times of creation';

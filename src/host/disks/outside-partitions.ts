@@ -3,10 +3,10 @@
  * of programs that need no table. What the manifest has, and what sfdisk makes anew, does not count.
  */
 import { open } from 'node:fs/promises';
-import { formatBytes } from '../lib/units.ts';
-import { lengthOf } from './devices/block-devices.ts';
-import { dataIn, type Stretch } from './devices/data-in.ts';
-import type { NotKept } from './filesystems/not-kept-note.ts';
+import { formatBytes } from '../../lib/units.ts';
+import { lengthOf } from '../devices/block-devices.ts';
+import { dataIn, type Stretch } from '../devices/data-in.ts';
+import type { NotKept } from '../filesystems/not-kept-note.ts';
 import { isExtended, LONGEST_GAP, type PartitionTable } from './partition-table.ts';
 
 const SECTOR = 512;

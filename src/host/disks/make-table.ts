@@ -1,11 +1,11 @@
 /** A partition table made anew, from what `sfdisk --json` said of the old one. */
 import { open } from 'node:fs/promises';
 import { join } from 'node:path';
-import { SnapError } from '../errors.ts';
-import { temporaryDirectory } from '../lib/temporary-files.ts';
-import { runTool, ToolError } from '../transfer/process.ts';
+import { SnapError } from '../../errors.ts';
+import { temporaryDirectory } from '../../lib/temporary-files.ts';
+import { runTool, ToolError } from '../../transfer/process.ts';
+import { makeSparse } from '../sparse-file.ts';
 import { isExtended, type Partition, readPartitionTable } from './partition-table.ts';
-import { makeSparse } from './sparse-file.ts';
 
 export interface TablePlan {
   label: 'dos' | 'gpt';
