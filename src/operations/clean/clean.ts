@@ -1,6 +1,6 @@
 /** `clean`: finds what no run will use any more, and removes it when told to. */
 import { EXIT, type ExitCode, SnapError } from '../../errors.ts';
-import { sweepKilledRuns } from '../../host/killed-runs.ts';
+import { sweepKilledRuns } from '../../host/volumes/killed-runs.ts';
 import type { CleanSettings, Services } from '../shared/settings.ts';
 import { ageIn, storeClock } from '../shared/store-clock.ts';
 import { type AbandonedSnapshot, abandonedSnapshots } from '../sharing/resumable-snapshot.ts';

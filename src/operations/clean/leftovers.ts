@@ -8,8 +8,8 @@
 import { type Claim, claimFolder, claimKey } from '../../archive/claim.ts';
 import { parseAnyKey } from '../../archive/key.ts';
 import type { Volume } from '../../cloud/ports.ts';
-import { IN_PROGRESS } from '../../host/temporary-volume.ts';
-import { ARCHIVES_TAG, fillingMarks, subjectOf } from '../../host/volume-marks.ts';
+import { IN_PROGRESS } from '../../host/volumes/temporary-volume.ts';
+import { ARCHIVES_TAG, fillingMarks, subjectOf } from '../../host/volumes/volume-marks.ts';
 import { inParallel } from '../../lib/parallel.ts';
 import { archivesMark } from '../sharing/claimed-work.ts';
 import { type FoundClaim, findClaim } from '../sharing/claims.ts';

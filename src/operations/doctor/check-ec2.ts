@@ -2,8 +2,8 @@
 import { randomUUID } from 'node:crypto';
 import type { Instance, Snapshot } from '../../cloud/ports.ts';
 import { freeDeviceNames } from '../../host/devices/device-names.ts';
-import { IN_PROGRESS } from '../../host/temporary-volume.ts';
-import { ARCHIVES_TAG } from '../../host/volume-marks.ts';
+import { IN_PROGRESS } from '../../host/volumes/temporary-volume.ts';
+import { ARCHIVES_TAG } from '../../host/volumes/volume-marks.ts';
 import { archivesMark } from '../sharing/claimed-work.ts';
 import { examineDirect, readOneBlock } from './check-direct-reads.ts';
 import { attempt, type Examination, type Finding, ok, warning } from './findings.ts';

@@ -2,9 +2,9 @@
 import { hostname, tmpdir } from 'node:os';
 import { asError, EXIT, type ExitCode, SnapError } from '../../errors.ts';
 import type { DrillReport, DrillRow } from '../../events.ts';
-import { sweepKilledRuns } from '../../host/killed-runs.ts';
 import { removeTree } from '../../host/remove-tree.ts';
 import { requireTools } from '../../host/tools.ts';
+import { sweepKilledRuns } from '../../host/volumes/killed-runs.ts';
 import { now } from '../../lib/clock.ts';
 import { rootFailure } from '../../lib/disposal.ts';
 import { orphanedDirectories } from '../../lib/temporary-files.ts';

@@ -3,7 +3,7 @@ import { objectTags } from '../../archive/tags.ts';
 import type { Snapshot } from '../../cloud/ports.ts';
 import { type ExitCode, SnapError } from '../../errors.ts';
 import type { ExistingArchive } from '../../events.ts';
-import { sweepKilledRuns } from '../../host/killed-runs.ts';
+import { sweepKilledRuns } from '../../host/volumes/killed-runs.ts';
 import { tidyFinished } from '../clean/sweep-finished-claims.ts';
 import { preflight } from '../shared/preflight.ts';
 import type { MigrateSettings, Services } from '../shared/settings.ts';

@@ -1,8 +1,8 @@
 /** `restore`: an archive given back, every byte of it checked on the way. */
 
 import type { ExitCode } from '../../errors.ts';
-import { sweepKilledRuns } from '../../host/killed-runs.ts';
 import { requireTools } from '../../host/tools.ts';
+import { sweepKilledRuns } from '../../host/volumes/killed-runs.ts';
 import { type Archive, refuseTwins } from '../reading/find-archive.ts';
 import { findArchivesById } from '../reading/find-archives.ts';
 import { requireManifest } from '../reading/origin.ts';

@@ -1,6 +1,6 @@
 /** Where partitions of a snapshot's temporary volume are mounted. */
 import { join } from 'node:path';
-import { mountNameFor } from '../../host/volume-marks.ts';
+import { mountNameFor } from '../../host/volumes/volume-marks.ts';
 import type { Services } from '../shared/settings.ts';
 import { archivesMark } from '../sharing/claimed-work.ts';
 

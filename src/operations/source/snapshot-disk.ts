@@ -6,7 +6,7 @@ import { pricesIn } from '../../costs/prices.ts';
 import { readingCost } from '../../costs/reading.ts';
 import { SnapError } from '../../errors.ts';
 import type { FoundDevice } from '../../host/devices/block-devices.ts';
-import { serveDisk } from '../../host/served-disk.ts';
+import { serveDisk } from '../../host/volumes/served-disk.ts';
 import { GiB } from '../../lib/units.ts';
 import type { Services, VolumeSettings } from '../shared/settings.ts';
 import { attachVolumeOf, type VolumeOrder } from './snapshot-volume.ts';

@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto';
 import type { DeviceProof } from '../../archive/manifest.ts';
 import type { Instance, Snapshot } from '../../cloud/ports.ts';
 import type { LocatedDevice } from '../../host/devices/block-devices.ts';
-import { attachTemporaryVolume, type TemporaryVolume } from '../../host/temporary-volume.ts';
+import { attachTemporaryVolume, type TemporaryVolume } from '../../host/volumes/temporary-volume.ts';
 import type { Services } from '../shared/settings.ts';
 import { archivesMark, type ClaimSettings, isTakenAway } from '../sharing/claimed-work.ts';
 import type { HeldClaim } from '../sharing/claims.ts';

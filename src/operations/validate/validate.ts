@@ -1,8 +1,8 @@
 /** `validate`: proves that archives are what they were made of. */
 import type { Snapshot } from '../../cloud/ports.ts';
 import { type ExitCode, SnapError } from '../../errors.ts';
-import { sweepKilledRuns } from '../../host/killed-runs.ts';
 import { requireTools } from '../../host/tools.ts';
+import { sweepKilledRuns } from '../../host/volumes/killed-runs.ts';
 import { monotonic } from '../../lib/clock.ts';
 import { temporaryDirectory } from '../../lib/temporary-files.ts';
 import { tidyFinished } from '../clean/sweep-finished-claims.ts';

@@ -6,7 +6,7 @@ import { copyToFat } from '../../../host/filesystems/fill-fat.ts';
 import { makeFilesystem, type WantedFilesystem } from '../../../host/filesystems/make-filesystem.ts';
 import { isMounted, type Mount, mountForFilling } from '../../../host/filesystems/mounts.ts';
 import { treeDirectory } from '../../../host/remove-tree.ts';
-import { fillingMount } from '../../../host/volume-marks.ts';
+import { fillingMount } from '../../../host/volumes/volume-marks.ts';
 import { minutes, monotonic } from '../../../lib/clock.ts';
 import { runTool } from '../../../transfer/process.ts';
 import { type CheckServices, imageIndexOf } from '../../reading/check-object.ts';

@@ -1,11 +1,11 @@
 /** A snapshot as a block device of this machine, by way of a temporary EBS volume that is given back afterwards. */
 
-import type { Attachment, Instance, Snapshot, Volume } from '../cloud/ports.ts';
-import { SnapError } from '../errors.ts';
-import { GiB } from '../lib/units.ts';
-import { waitFor } from '../lib/wait.ts';
-import { type LocatedDevice, waitForDevice } from './devices/block-devices.ts';
-import { freeDeviceNames } from './devices/device-names.ts';
+import type { Attachment, Instance, Snapshot, Volume } from '../../cloud/ports.ts';
+import { SnapError } from '../../errors.ts';
+import { GiB } from '../../lib/units.ts';
+import { waitFor } from '../../lib/wait.ts';
+import { type LocatedDevice, waitForDevice } from '../devices/block-devices.ts';
+import { freeDeviceNames } from '../devices/device-names.ts';
 import {
   type GiveBackOptions,
   giveAttachmentBack,

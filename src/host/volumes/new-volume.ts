@@ -2,8 +2,8 @@
  * A new, empty EBS volume, attached here to be filled. It is deleted unless it is kept in the end; until then its tags
  * say what it is for and by whom, so that what a killed run has left is found.
  */
-import type { FoundDevice } from './devices/block-devices.ts';
-import { refuseContent } from './devices/empty-device.ts';
+import type { FoundDevice } from '../devices/block-devices.ts';
+import { refuseContent } from '../devices/empty-device.ts';
 import { giveVolumeBack } from './give-volume-back.ts';
 import {
   type AttachOptions,

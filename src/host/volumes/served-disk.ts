@@ -5,20 +5,20 @@
 import { closeSync, existsSync, statfsSync, writeFileSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { SnapError } from '../errors.ts';
-import type { Host } from '../events.ts';
-import type { DirectAccess, ServingOrder, ServingReport } from '../fuse/serving-order.ts';
-import { seconds, watchdog } from '../lib/clock.ts';
-import { leftBehind } from '../lib/disposal.ts';
-import { NODE_FLAGS } from '../lib/node-flags.ts';
-import { programFile } from '../lib/program-file.ts';
-import { temporaryDirectory } from '../lib/temporary-files.ts';
-import { formatBytes } from '../lib/units.ts';
-import { makePipe } from '../transfer/pipes.ts';
-import { describeOutcome, lastLine, type RunningProcess, runTool, startStage } from '../transfer/process.ts';
-import type { FoundDevice } from './devices/block-devices.ts';
-import { attachLoop } from './devices/loop-devices.ts';
-import { endMount, isMounted } from './filesystems/mounts.ts';
+import { SnapError } from '../../errors.ts';
+import type { Host } from '../../events.ts';
+import type { DirectAccess, ServingOrder, ServingReport } from '../../fuse/serving-order.ts';
+import { seconds, watchdog } from '../../lib/clock.ts';
+import { leftBehind } from '../../lib/disposal.ts';
+import { NODE_FLAGS } from '../../lib/node-flags.ts';
+import { programFile } from '../../lib/program-file.ts';
+import { temporaryDirectory } from '../../lib/temporary-files.ts';
+import { formatBytes } from '../../lib/units.ts';
+import { makePipe } from '../../transfer/pipes.ts';
+import { describeOutcome, lastLine, type RunningProcess, runTool, startStage } from '../../transfer/process.ts';
+import type { FoundDevice } from '../devices/block-devices.ts';
+import { attachLoop } from '../devices/loop-devices.ts';
+import { endMount, isMounted } from '../filesystems/mounts.ts';
 
 export interface ServedDiskOptions {
   snapshotId: string;

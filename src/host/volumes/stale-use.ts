@@ -1,9 +1,9 @@
 /** What a run that was killed has left on a device: mounts, and windows on its partitions. */
 import { readdirSync, rmdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { runTool } from '../transfer/process.ts';
-import { isWindow, loopsOn } from './devices/loop-devices.ts';
-import { mountsHere, unmount } from './filesystems/mounts.ts';
+import { runTool } from '../../transfer/process.ts';
+import { isWindow, loopsOn } from '../devices/loop-devices.ts';
+import { mountsHere, unmount } from '../filesystems/mounts.ts';
 
 /**
  * Unmounts what is mounted of the device, and what is mounted at the snapshot's own mount points; then closes windows.

@@ -1,12 +1,12 @@
 /** The end of temporary volumes: detached, waited for, deleted. */
-import type { Instance, Volume, Volumes } from '../cloud/ports.ts';
-import { SnapError } from '../errors.ts';
-import type { Host } from '../events.ts';
-import { minutes } from '../lib/clock.ts';
-import { cleanupSignal, leftBehind } from '../lib/disposal.ts';
-import { GiB } from '../lib/units.ts';
-import { waitFor } from '../lib/wait.ts';
-import { waitForDevice } from './devices/block-devices.ts';
+import type { Instance, Volume, Volumes } from '../../cloud/ports.ts';
+import { SnapError } from '../../errors.ts';
+import type { Host } from '../../events.ts';
+import { minutes } from '../../lib/clock.ts';
+import { cleanupSignal, leftBehind } from '../../lib/disposal.ts';
+import { GiB } from '../../lib/units.ts';
+import { waitFor } from '../../lib/wait.ts';
+import { waitForDevice } from '../devices/block-devices.ts';
 import { endStaleUse } from './stale-use.ts';
 import { mountNameOf, subjectOf } from './volume-marks.ts';
 

@@ -1,6 +1,6 @@
 /** Whose a temporary volume is. */
 import { createHash } from 'node:crypto';
-import type { Instance, Volume } from '../cloud/ports.ts';
+import type { Instance, Volume } from '../../cloud/ports.ts';
 import {
   identityOf,
   identityWord,
@@ -8,7 +8,7 @@ import {
   isOfThisMachine,
   type ProcessIdentity,
   thisProcess,
-} from '../lib/process-identity.ts';
+} from '../../lib/process-identity.ts';
 
 /** On a volume that is being filled from an archive, and is made of no snapshot: of which one the archive is. */
 const RESTORE_OF_TAG = 'snap-to-s3-restore-of';
