@@ -10,9 +10,9 @@ import { createHash } from 'node:crypto';
 import { openSync, readSync } from 'node:fs';
 import { join } from 'node:path';
 import { decompressCommand } from '../src/archive/codec.ts';
-import type { ComparisonOrder } from '../src/compare/comparing-thread.ts';
-import { compareLz4InThreads } from '../src/compare/start.ts';
 import { temporaryDirectory } from '../src/lib/temporary-files.ts';
+import type { ComparisonOrder } from '../src/streams/comparing-thread.ts';
+import { compareLz4InThreads } from '../src/streams/start.ts';
 import { startPipeline } from '../src/transfer/pipeline.ts';
 import { closeAll } from '../src/transfer/pipes.ts';
 

@@ -18,14 +18,14 @@ const ENTRIES = [
   'src/serving-process.ts',
   'src/indexing-process.ts',
   'src/indexing/indexing-thread.ts',
-  'src/compare/comparing-thread.ts',
-  'src/compare/decoding-thread.ts',
-  'src/compare/reading-thread.ts',
-  'src/compare/warming-thread.ts',
+  'src/streams/comparing-thread.ts',
+  'src/streams/decoding-thread.ts',
+  'src/streams/reading-thread.ts',
+  'src/streams/warming-thread.ts',
 ];
 
 /** What is read rather than imported. */
-const FILES = ['src/page/client/style.css', 'src/compare/lz4/decoder.wasm'];
+const FILES = ['src/page/client/style.css', 'src/streams/lz4/decoder.wasm'];
 
 const COMMON: BuildOptions = {
   bundle: true,

@@ -6,7 +6,7 @@ const ROOT = new URL('../', import.meta.url);
 
 const SUFFIX = import.meta.url.endsWith('.ts') ? '.ts' : '.js';
 
-/** @param name its place below `src` without the suffix, such as `compare/reading-thread` */
+/** @param name its place below `src` without the suffix, such as `streams/reading-thread` */
 export const programFile = (name: string): URL => new URL(`${name}${SUFFIX}`, ROOT);
 
 /** @param name its place below `src`, the same in the sources and in what is published */

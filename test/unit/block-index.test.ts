@@ -6,8 +6,8 @@ import { zstdCompressSync } from 'node:zlib';
 import { BlockIndexWriter } from '../../src/archive/block-index.ts';
 import { BLOCK_KIND, type BlockTable, readImageIndex } from '../../src/archive/block-table.ts';
 import { ByteStream } from '../../src/archive/byte-stream.ts';
-import { compareImageWithBlocks } from '../../src/compare/image-with-blocks.ts';
 import { SnapError } from '../../src/errors.ts';
+import { compareImageWithBlocks } from '../../src/streams/image-with-blocks.ts';
 import { seededRandom } from '../support/sampled.ts';
 
 const BLOCK = 4096;

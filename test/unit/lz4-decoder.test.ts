@@ -8,12 +8,12 @@ import { test } from 'node:test';
 import { integer, property, assert as propertyHolds, record, uint8Array } from 'fast-check';
 import { assembleDecoder, DECODER } from '../../scripts/assemble.ts';
 import { frameOf } from '../../src/archive/lz4-frame.ts';
-import { fillBlocks } from '../../src/compare/lz4/block-filler.ts';
-import { BlockRing, ENDED, newBlockRing, READY } from '../../src/compare/lz4/block-ring.ts';
-import { BlockTaker } from '../../src/compare/lz4/block-taker.ts';
-import { Lz4Decoder } from '../../src/compare/lz4/decoder.ts';
-import { compareLz4InThreads } from '../../src/compare/start.ts';
 import { temporaryDirectory } from '../../src/lib/temporary-files.ts';
+import { fillBlocks } from '../../src/streams/lz4/block-filler.ts';
+import { BlockRing, ENDED, newBlockRing, READY } from '../../src/streams/lz4/block-ring.ts';
+import { BlockTaker } from '../../src/streams/lz4/block-taker.ts';
+import { Lz4Decoder } from '../../src/streams/lz4/decoder.ts';
+import { compareLz4InThreads } from '../../src/streams/start.ts';
 
 const MOST = 2 ** 30;
 

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { NewMember } from '../../src/archive/tar-writer.ts';
-import { MemberRules } from '../../src/compare/member-rules.ts';
+import { MemberRules } from '../../src/streams/member-rules.ts';
 
 const memberOf = (path: string, type: NewMember['type'] = 'file', target = ''): NewMember => ({
   path: Buffer.from(path),

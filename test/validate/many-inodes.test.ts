@@ -6,10 +6,10 @@ import { closeSync, linkSync, mkdirSync, openSync, writeFileSync, writeSync } fr
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { Worker } from 'node:worker_threads';
-import type { Compared, ComparingOrder, ComparisonOrder } from '../../src/compare/comparing-thread.ts';
-import type { ReadingOrder } from '../../src/compare/reading-thread.ts';
 import { programFile } from '../../src/lib/program-file.ts';
 import { newRing } from '../../src/lib/shared-ring.ts';
+import type { Compared, ComparingOrder, ComparisonOrder } from '../../src/streams/comparing-thread.ts';
+import type { ReadingOrder } from '../../src/streams/reading-thread.ts';
 import { temporaryDirectory } from '../support/lab.ts';
 import { FULL } from '../support/sampled.ts';
 
@@ -26,8 +26,8 @@ async function compareFile(tar: string, order: ComparisonOrder, heap: number): P
   const compared = new SharedArrayBuffer(4);
   const comparing: ComparingOrder = { source: { plain: ring }, order, compared };
   const reading: ReadingOrder = { descriptor, ring };
-  const reader = new Worker(programFile('compare/reading-thread'), { workerData: reading });
-  const worker = new Worker(programFile('compare/comparing-thread'), {
+  const reader = new Worker(programFile('streams/reading-thread'), { workerData: reading });
+  const worker = new Worker(programFile('streams/comparing-thread'), {
     workerData: comparing,
     resourceLimits: { maxOldGenerationSizeMb: heap, maxYoungGenerationSizeMb: 1 },
   });

@@ -4,11 +4,11 @@ import { type BigIntStats, createReadStream, mkdtempSync, rmdirSync, statSync } 
 import { dirname, join } from 'node:path';
 import { BLOCK_KIND, type BlockTable, isBlock } from '../../archive/block-table.ts';
 import type { IndexedMember } from '../../archive/file-index.ts';
-import { type DifferenceKind, DifferenceList } from '../../compare/difference.ts';
-import { DiskTree, pathOfMember, typeOf } from '../../compare/disk-tree.ts';
-import { HashLog, HashSum, keyedHash, NO_FACT } from '../../compare/hash-log.ts';
-import { xattrFact } from '../../compare/tar-with-disk.ts';
 import { temporaryDirectory } from '../../lib/temporary-files.ts';
+import { type DifferenceKind, DifferenceList } from '../../streams/difference.ts';
+import { DiskTree, pathOfMember, typeOf } from '../../streams/disk-tree.ts';
+import { HashLog, HashSum, keyedHash, NO_FACT } from '../../streams/hash-log.ts';
+import { xattrFact } from '../../streams/tar-with-disk.ts';
 import type { CheckServices } from '../reading/check-object.ts';
 import { compareXattrs } from '../reading/compare-xattrs.ts';
 import { readDeepXattrs } from '../reading/deep-xattrs.ts';

@@ -1,10 +1,10 @@
 /** The files of archives, told by their indexes alone: nothing is thawed, and memory does not grow with them. */
 import picomatch from 'picomatch';
 import type { IndexedMember } from '../../archive/file-index.ts';
-import { pathOfMember } from '../../compare/disk-tree.ts';
 import { SnapError } from '../../errors.ts';
 import type { ListedFile } from '../../events.ts';
 import { printable } from '../../lib/printable.ts';
+import { pathOfMember } from '../../streams/disk-tree.ts';
 import type { CheckServices } from '../reading/check-object.ts';
 import type { Archive, ArchivedObject } from '../reading/find-archive.ts';
 import { readFileIndex } from '../reading/read-index.ts';

@@ -1,7 +1,8 @@
 /** Who makes plain bytes of an object's stored ones, and has them compared. */
-import type { Comparison, ComparisonOrder } from '../../compare/comparing-thread.ts';
-import { compareInThreads, compareLz4InThreads } from '../../compare/start.ts';
+
 import { SnapError } from '../../errors.ts';
+import type { Comparison, ComparisonOrder } from '../../streams/comparing-thread.ts';
+import { compareInThreads, compareLz4InThreads } from '../../streams/start.ts';
 import { startPipeline } from '../../transfer/pipeline.ts';
 import { closeAll } from '../../transfer/pipes.ts';
 import { decompressStage, decryptStage, refuseKey } from './archive-stages.ts';

@@ -1,5 +1,5 @@
 /** All objects of an archive against the disk that they were made of. */
-import type { Difference } from '../../compare/difference.ts';
+
 import { SnapError } from '../../errors.ts';
 import { notKeptOf } from '../../host/disks/not-kept.ts';
 import { notKeptOutside } from '../../host/disks/outside-partitions.ts';
@@ -9,6 +9,7 @@ import { contradictionOf, probe } from '../../host/filesystems/filesystems.ts';
 import { mountReadOnly } from '../../host/filesystems/mounts.ts';
 import type { NotKept } from '../../host/filesystems/not-kept-note.ts';
 import { monotonic } from '../../lib/clock.ts';
+import type { Difference } from '../../streams/difference.ts';
 import { describeNotKept } from '../migrate/note-not-kept.ts';
 import { type CheckServices, checkObject, type ObjectCheck, type Reference } from '../reading/check-object.ts';
 import type { Archive, ArchivedObject } from '../reading/find-archive.ts';

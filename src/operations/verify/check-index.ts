@@ -1,5 +1,5 @@
 /** The index of an object against what the manifest notes of it. */
-import type { Difference } from '../../compare/difference.ts';
+import type { Difference } from '../../streams/difference.ts';
 import type { CheckServices, ObjectCheck } from '../reading/check-object.ts';
 import type { ArchivedObject } from '../reading/find-archive.ts';
 

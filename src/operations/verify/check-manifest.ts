@@ -1,10 +1,10 @@
 /** What a manifest says of a disk. */
 import type { Manifest } from '../../archive/manifest.ts';
 import { nameOfPart, tableEssence, tableFacts } from '../../archive/partition-facts.ts';
-import type { Difference } from '../../compare/difference.ts';
 import { openPartition } from '../../host/disks/partition-device.ts';
 import { isExtended } from '../../host/disks/partition-table.ts';
 import { probe, treatmentOf } from '../../host/filesystems/filesystems.ts';
+import type { Difference } from '../../streams/difference.ts';
 import type { Disk } from '../source/read-disk.ts';
 import { nothingOf } from './unarchived-partitions.ts';
 

@@ -1,6 +1,7 @@
 /** What an archive is held against where there is no disk: its own index. */
-import type { Difference } from '../../compare/difference.ts';
+
 import { SnapError } from '../../errors.ts';
+import type { Difference } from '../../streams/difference.ts';
 import type { CheckServices, Reference } from '../reading/check-object.ts';
 import { imageIndexOf } from '../reading/check-object.ts';
 import { chooseMembers } from '../reading/choose-members.ts';

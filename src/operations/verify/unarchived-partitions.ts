@@ -1,8 +1,8 @@
 /** What a disk has, and an archive has not. */
 import { nameOfPart } from '../../archive/partition-facts.ts';
-import type { Difference } from '../../compare/difference.ts';
 import { openPartition } from '../../host/disks/partition-device.ts';
 import { probe, treatmentOf } from '../../host/filesystems/filesystems.ts';
+import type { Difference } from '../../streams/difference.ts';
 import type { ArchivedObject } from '../reading/find-archive.ts';
 import type { Disk } from '../source/read-disk.ts';
 

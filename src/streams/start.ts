@@ -107,7 +107,7 @@ interface Thread<Answer> {
 }
 
 function startThread<Order, Answer>(name: keyof typeof HEAPS, workerData: Order): Thread<Answer> {
-  const worker = new Worker(programFile(`compare/${name}`), { workerData, resourceLimits: HEAPS[name] });
+  const worker = new Worker(programFile(`streams/${name}`), { workerData, resourceLimits: HEAPS[name] });
   const { promise: answer, resolve, reject } = Promise.withResolvers<Answer>();
   worker.once('message', resolve);
   worker.once('error', reject);
