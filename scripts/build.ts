@@ -15,8 +15,8 @@ const [directory = join(root, 'dist')] = process.argv.slice(2);
 const ENTRIES = [
   'src/bin.ts',
   'src/index.ts',
-  'src/serving-process.ts',
-  'src/indexing-process.ts',
+  'src/fuse/serving-process.ts',
+  'src/indexing/indexing-process.ts',
   'src/indexing/indexing-thread.ts',
   'src/streams/comparing-thread.ts',
   'src/streams/decoding-thread.ts',

@@ -38,7 +38,7 @@ export interface IndexingReport extends IndexedContent {
 
 /** The stage of a pipeline that indexes what it passes on. */
 export const indexingCommand = (order: IndexingOrder): string[] => {
-  const program = fileURLToPath(programFile('indexing-process'));
+  const program = fileURLToPath(programFile('indexing/indexing-process'));
   return [process.execPath, ...process.execArgv, program, JSON.stringify(order)];
 };
 

@@ -11,7 +11,30 @@ const sources = (pattern: string) =>
 const importsOf = (text: string): string[] =>
   [...text.matchAll(/(?:from|import)\s*\(?\s*'([^']+)'/g)].map(([, name = '']) => name);
 
-/** What the modules of a layer may import besides their own layer, `lib` and the three files that everybody knows. */
+/**
+ * What the modules of a layer may import besides their own layer, `lib` and the files that everybody knows.
+ * The folders of `operations` are layers of their own.
+ */
+const BELOW_OPERATIONS = ['archive', 'streams', 'indexing', 'transfer', 'fuse', 'host', 'costs', 'cloud/ports', 'lib'];
+
+/** The folders of `operations`: which of the others each of them may import. */
+const OPERATIONS: Record<string, readonly string[]> = {
+  shared: [],
+  sharing: ['shared'],
+  thaw: ['shared'],
+  reading: ['shared', 'sharing'],
+  source: ['shared', 'sharing'],
+  clean: ['shared', 'sharing', 'reading'],
+  list: ['shared', 'reading'],
+  doctor: ['shared', 'sharing'],
+  analyze: ['shared', 'reading'],
+  restore: ['shared', 'sharing', 'thaw', 'reading', 'source'],
+  verify: ['shared', 'sharing', 'reading', 'source'],
+  validate: ['shared', 'sharing', 'thaw', 'reading', 'source', 'clean', 'verify'],
+  migrate: ['shared', 'sharing', 'reading', 'source', 'clean', 'restore', 'verify', 'validate'],
+  drill: ['shared', 'sharing', 'thaw', 'reading', 'restore', 'verify'],
+};
+
 const LAYERS: Record<string, readonly string[]> = {
   lib: [],
   'cloud/ports': [],
@@ -23,28 +46,26 @@ const LAYERS: Record<string, readonly string[]> = {
   streams: ['archive', 'lib'],
   transfer: ['cloud/ports', 'lib'],
   indexing: ['archive', 'lib'],
+  'indexing/indexing-process': ['indexing', 'lib'],
   fuse: ['transfer', 'cloud/ports', 'lib'],
+  'fuse/serving-process': ['fuse', 'transfer', 'cloud/aws', 'cloud/ports', 'lib'],
   host: ['fuse', 'transfer', 'cloud/ports', 'lib'],
-  operations: [
-    'archive',
-    'streams',
-    'indexing',
-    'transfer',
-    'fuse',
-    'host',
-    'billing',
-    'costs',
-    'page',
-    'cloud/ports',
-    'lib',
-  ],
-  'indexing-process': ['indexing', 'lib'],
-  'aws-services': ['operations', 'transfer', 'cloud/aws', 'cloud/ports', 'lib'],
-  'serving-process': ['fuse', 'transfer', 'cloud/aws', 'cloud/ports', 'lib'],
+  ...Object.fromEntries(
+    Object.entries(OPERATIONS).map(([folder, others]) => [
+      `operations/${folder}`,
+      [...others.map((other) => `operations/${other}`), ...BELOW_OPERATIONS],
+    ]),
+  ),
+  'operations/analyze': ['operations/shared', 'operations/reading', 'billing', ...BELOW_OPERATIONS],
+  'aws-services': ['operations/shared', 'transfer', 'cloud/aws', 'cloud/ports', 'lib'],
   cli: ['operations', 'aws-services', 'archive', 'transfer', 'costs', 'page', 'cloud/ports', 'lib', 'lab'],
   index: ['operations', 'aws-services', 'archive', 'costs', 'page', 'cloud/ports', 'lib'],
   bin: ['cli'],
 };
+
+/** Above the folders of `operations`, each of them may be imported. */
+for (const layer of ['cli', 'index'])
+  LAYERS[layer] = [...(LAYERS[layer] ?? []), ...Object.keys(OPERATIONS).map((folder) => `operations/${folder}`)];
 
 const COMMON = ['errors', 'events', 'event-records', 'version'];
 
@@ -52,6 +73,8 @@ function layerOf(path: string): string {
   const inside = path.replace(/^src\//, '').replace(/\.ts$/, '');
   if (path.startsWith('lab/')) return 'lab';
   if (inside.startsWith('cloud/')) return inside.startsWith('cloud/aws/') ? 'cloud/aws' : 'cloud/ports';
+  if (inside.endsWith('-process') && inside in LAYERS) return inside;
+  if (inside.startsWith('operations/')) return inside.split('/').slice(0, 2).join('/');
   return inside.split('/')[0] ?? '';
 }
 
@@ -83,7 +106,7 @@ const PLACES: { what: string; pattern: RegExp; only: RegExp }[] = [
   {
     what: 'printing and exiting',
     pattern: /process\.(stdout|stderr|exit\b|exitCode)/,
-    only: /^src\/(cli\/|bin\.ts|serving-process\.ts|indexing-process\.ts)/,
+    only: /^src\/(cli\/|bin\.ts|fuse\/serving-process\.ts|indexing\/indexing-process\.ts)/,
   },
   { what: 'the environment', pattern: /process\.env/, only: /^src\/(cli\/|transfer\/process\.ts|index\.ts)/ },
   { what: 'the clock', pattern: /Date\.now\(|new Date\(\)|performance\.now/, only: /^src\/lib\/clock\.ts$/ },

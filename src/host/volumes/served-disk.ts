@@ -115,7 +115,7 @@ async function startServer(mountPoint: string, scratch: string, options: ServedD
     `UV_THREADPOOL_SIZE=${THREADS}`,
     process.execPath,
     ...NODE_FLAGS,
-    fileURLToPath(programFile('serving-process')),
+    fileURLToPath(programFile('fuse/serving-process')),
   ];
   const server = startStage(argv, {
     stdin: pipe.readEnd,

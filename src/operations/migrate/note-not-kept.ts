@@ -2,7 +2,6 @@
 import type { ManifestObject } from '../../archive/manifest.ts';
 import { type MountedFilesystem, notKeptOf } from '../../host/disks/not-kept.ts';
 import type { NotKept } from '../../host/filesystems/not-kept-note.ts';
-import { printable } from '../../lib/printable.ts';
 import type { Migration } from './migration.ts';
 
 /** @param store archives the files; what it throws ends the count too. */
@@ -37,7 +36,3 @@ export function tellNotKept(
   for (const { what, count } of notKept)
     services.host.notify({ code: 'partition.not-kept', snapshot: snapshot.id, partition, what, count, advice });
 }
-
-/** `flags of chattr (of 3 files)` */
-export const describeNotKept = ({ what, count }: NotKept): string =>
-  count === null ? printable(what) : `${printable(what)} (of ${count} ${count === 1 ? 'file' : 'files'})`;

@@ -1,12 +1,20 @@
 /** Whether files that are archived can be given back to a volume: whether their filesystem can be made, and holds them. */
 import type { ManifestObject } from '../../archive/manifest.ts';
 import { nameOfPart } from '../../archive/partition-facts.ts';
+import type { Snapshot } from '../../cloud/ports.ts';
 import { SnapError } from '../../errors.ts';
 import { planTable, tryMakingTable } from '../../host/disks/make-table.ts';
 import { makersOf, tryMakingFilesystem, type WantedFilesystem } from '../../host/filesystems/make-filesystem.ts';
 import { formatBytes } from '../../lib/units.ts';
-import type { Migration } from '../migrate/migration.ts';
+import type { Services } from '../shared/settings.ts';
 import type { Disk } from '../source/read-disk.ts';
+
+/** The migration of a snapshot, as far as this module needs it. */
+interface Archiving {
+  snapshot: Snapshot;
+  services: Services;
+  signal: AbortSignal;
+}
 
 /** Bytes. */
 export interface Space {
@@ -28,7 +36,7 @@ interface Obstacle {
 export async function noteObstacle(
   object: ManifestObject,
   space: Space,
-  { snapshot, services, signal }: Migration,
+  { snapshot, services, signal }: Archiving,
 ): Promise<ManifestObject> {
   const obstacle = await obstacleTo(object, space, signal);
   if (obstacle) {
@@ -41,7 +49,7 @@ export async function noteObstacle(
 /** @returns why the partition table of the disk cannot be made anew here; `null` where it can. */
 export async function noteTableObstacle(
   { device, table }: Disk,
-  { snapshot, services, signal }: Migration,
+  { snapshot, services, signal }: Archiving,
 ): Promise<string | null> {
   try {
     await tryMakingTable(planTable(table.json, device.size), device.size, signal);

@@ -4,12 +4,12 @@
  */
 import { readSync } from 'node:fs';
 import { Worker } from 'node:worker_threads';
-import { asError } from './errors.ts';
-import { formatIndexingReport, type IndexedContent, type IndexingOrder } from './indexing/indexing-order.ts';
-import type { IndexingThreadOrder } from './indexing/indexing-thread.ts';
-import { FrameOutlet, type Outlet, PlainOutlet } from './indexing/outlets.ts';
-import { programFile } from './lib/program-file.ts';
-import { newRing, RingWriter } from './lib/shared-ring.ts';
+import { asError } from '../errors.ts';
+import { programFile } from '../lib/program-file.ts';
+import { newRing, RingWriter } from '../lib/shared-ring.ts';
+import { formatIndexingReport, type IndexedContent, type IndexingOrder } from './indexing-order.ts';
+import type { IndexingThreadOrder } from './indexing-thread.ts';
+import { FrameOutlet, type Outlet, PlainOutlet } from './outlets.ts';
 
 // As `ps` and `top` show it.
 process.title = 'snap-index';

@@ -4,14 +4,14 @@
  */
 import { closeSync, openSync } from 'node:fs';
 import { createInterface } from 'node:readline';
-import { ebsClient } from './cloud/aws/clients.ts';
-import { awsSnapshotBlocks } from './cloud/aws/snapshot-blocks.ts';
-import { asError, SnapError } from './errors.ts';
-import { serveFile } from './fuse/file-server.ts';
-import { LazyDisk } from './fuse/lazy-disk.ts';
-import { mountServed } from './fuse/mount.ts';
-import type { ServingOrder, ServingReport } from './fuse/serving-order.ts';
-import { BlockBudget } from './transfer/governor.ts';
+import { ebsClient } from '../cloud/aws/clients.ts';
+import { awsSnapshotBlocks } from '../cloud/aws/snapshot-blocks.ts';
+import { asError, SnapError } from '../errors.ts';
+import { BlockBudget } from '../transfer/governor.ts';
+import { serveFile } from './file-server.ts';
+import { LazyDisk } from './lazy-disk.ts';
+import { mountServed } from './mount.ts';
+import type { ServingOrder, ServingReport } from './serving-order.ts';
 
 const report = (report: ServingReport): void => void process.stderr.write(`${JSON.stringify(report)}\n`);
 
