@@ -21,7 +21,7 @@ import type { Instance, PriceLists } from './cloud/ports.ts';
 import { SnapError } from './errors.ts';
 import type { Host } from './events.ts';
 import { searchPathOf } from './lib/search-path.ts';
-import type { AnalyzeServices, Services } from './operations/shared/settings.ts';
+import type { AnalyzeServices, Services } from './operations/shared/services.ts';
 import { BlockBudget } from './transfer/governor.ts';
 
 export interface AwsChoices {

@@ -40,25 +40,18 @@ export { showArchive } from './operations/list/show-archive.ts';
 export { migrate } from './operations/migrate/migrate.ts';
 export { restore } from './operations/restore/restore.ts';
 export { ReportBuilder, type ReportRow, type RunReport } from './operations/shared/run-report.ts';
-export type {
-  AnalyzeServices,
-  AnalyzeSettings,
-  CleanSettings,
-  DoctorSettings,
-  DrillSettings,
-  FindSettings,
-  ListSettings,
-  MigrateSettings,
-  RatioChoice,
-  ReadableBucket,
-  RestoreSettings,
-  Selection,
-  Services,
-  ShowSettings,
-  ThawSettings,
-  ValidateSettings,
-  VolumeSettings,
-} from './operations/shared/settings.ts';
+export type { AnalyzeServices, ReadableBucket, Services } from './operations/shared/services.ts';
+export type { AnalyzeSettings, RatioChoice } from './operations/shared/settings/analyze.ts';
+export type { CleanSettings } from './operations/shared/settings/clean.ts';
+export type { DoctorSettings } from './operations/shared/settings/doctor.ts';
+export type { DrillSettings } from './operations/shared/settings/drill.ts';
+export type { FindSettings, ListSettings, ShowSettings } from './operations/shared/settings/list.ts';
+export type { MigrateSettings } from './operations/shared/settings/migrate.ts';
+export type { RestoreSettings } from './operations/shared/settings/restore.ts';
+export type { Selection } from './operations/shared/settings/selection.ts';
+export type { ThawSettings } from './operations/shared/settings/thaw.ts';
+export type { ValidateSettings } from './operations/shared/settings/validate.ts';
+export type { VolumeSettings } from './operations/shared/settings/volume.ts';
 export { validate } from './operations/validate/validate.ts';
 export { renderPage } from './page/render-page.ts';
 export { VERSION } from './version.ts';

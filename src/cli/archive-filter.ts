@@ -1,7 +1,7 @@
 /** Flags of commands that look at many archives. */
 import { Option } from 'commander';
 import { normalisePrefix } from '../archive/key.ts';
-import type { ArchiveFilter } from '../operations/shared/settings.ts';
+import type { ArchiveFilter } from '../operations/shared/settings/archive-filter.ts';
 import { collect, date, matching } from './flag-values.ts';
 import { SNAPSHOT_ID } from './options.ts';
 

@@ -2,7 +2,8 @@
 import { type Command, Option } from 'commander';
 import { LONGEST_LIFE } from '../archive/claim.ts';
 import { SnapError } from '../errors.ts';
-import type { Selection, SourceChoice, VolumeSettings } from '../operations/shared/settings.ts';
+import type { Selection } from '../operations/shared/settings/selection.ts';
+import type { SourceChoice, VolumeSettings } from '../operations/shared/settings/volume.ts';
 import { collect, matching, wholeNumber } from './flag-values.ts';
 import { makeMandatory } from './mandatory.ts';
 

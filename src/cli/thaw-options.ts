@@ -1,6 +1,6 @@
 /** Flags for objects in archive classes, and the question whether they may be asked for. */
 import { Option } from 'commander';
-import type { ThawSettings } from '../operations/shared/settings.ts';
+import type { ThawSettings } from '../operations/shared/settings/thaw.ts';
 import { THAW_DAYS } from '../operations/thaw/archived-objects.ts';
 import { ask, canAsk } from './ask.ts';
 import type { CliContext } from './context.ts';

@@ -7,7 +7,7 @@ import { checkWanted } from '../../src/host/filesystems/make-filesystem.ts';
 import { isInKernel } from '../../src/host/filesystems/mounts.ts';
 import type { Archive } from '../../src/operations/reading/find-archive.ts';
 import { planVolume } from '../../src/operations/restore/volume/plan-volume.ts';
-import type { Services } from '../../src/operations/shared/settings.ts';
+import type { Services } from '../../src/operations/shared/services.ts';
 
 const PARTITION = { node: '/dev/nvme1n1p1', start: 2048, size: 8192, type: '0FC63DAF-8483-4772-8E79-3D69D8477DE4' };
 const TABLE = { label: 'gpt', id: '11111111-2222-3333-4444-555555555555', firstlba: 34, partitions: [PARTITION] };

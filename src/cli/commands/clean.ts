@@ -4,7 +4,7 @@ import { normalisePrefix } from '../../archive/key.ts';
 import { awsServices } from '../../aws-services.ts';
 import { EXIT } from '../../errors.ts';
 import { clean } from '../../operations/clean/clean.ts';
-import type { CleanSettings } from '../../operations/shared/settings.ts';
+import type { CleanSettings } from '../../operations/shared/settings/clean.ts';
 import type { CliContext } from '../context.ts';
 import { duration } from '../flag-values.ts';
 import { exitStatusHelp } from '../help.ts';

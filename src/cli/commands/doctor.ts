@@ -5,7 +5,8 @@ import { normalisePrefix } from '../../archive/key.ts';
 import { awsServices } from '../../aws-services.ts';
 import { EXIT } from '../../errors.ts';
 import { doctor } from '../../operations/doctor/doctor.ts';
-import type { DoctorSettings, SourceChoice } from '../../operations/shared/settings.ts';
+import type { DoctorSettings } from '../../operations/shared/settings/doctor.ts';
+import type { SourceChoice } from '../../operations/shared/settings/volume.ts';
 import type { CliContext } from '../context.ts';
 import { exitStatusHelp } from '../help.ts';
 import {

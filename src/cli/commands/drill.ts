@@ -7,7 +7,7 @@ import { awsServices } from '../../aws-services.ts';
 import { EXIT, SnapError } from '../../errors.ts';
 import type { DrillReport, Host } from '../../events.ts';
 import { drill } from '../../operations/drill/drill.ts';
-import type { DrillSettings } from '../../operations/shared/settings.ts';
+import type { DrillSettings } from '../../operations/shared/settings/drill.ts';
 import { type ArchiveFilterFlags, archiveFilterOptions, toArchiveFilter } from '../archive-filter.ts';
 import type { CliContext } from '../context.ts';
 import { matching, wholeNumber } from '../flag-values.ts';

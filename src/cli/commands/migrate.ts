@@ -6,7 +6,7 @@ import { normalisePrefix } from '../../archive/key.ts';
 import { awsServices } from '../../aws-services.ts';
 import { EXIT, SnapError } from '../../errors.ts';
 import { migrate } from '../../operations/migrate/migrate.ts';
-import type { MigrateSettings } from '../../operations/shared/settings.ts';
+import type { MigrateSettings } from '../../operations/shared/settings/migrate.ts';
 import type { CliContext } from '../context.ts';
 import { wholeNumber } from '../flag-values.ts';
 import { exitStatusHelp } from '../help.ts';

@@ -6,7 +6,12 @@ import { awsServices } from '../../aws-services.ts';
 import { EXIT, SnapError } from '../../errors.ts';
 import { formatBytes } from '../../lib/units.ts';
 import { restore } from '../../operations/restore/restore.ts';
-import type { DeviceTarget, FilesOrder, RestoreSettings, VolumeTarget } from '../../operations/shared/settings.ts';
+import type {
+  DeviceTarget,
+  FilesOrder,
+  RestoreSettings,
+  VolumeTarget,
+} from '../../operations/shared/settings/restore.ts';
 import { ask, canAsk } from '../ask.ts';
 import type { CliContext } from '../context.ts';
 import { matching, wholeNumber } from '../flag-values.ts';

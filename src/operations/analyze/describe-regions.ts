@@ -4,7 +4,7 @@ import type { Snapshot, Volume } from '../../cloud/ports.ts';
 import type { AnalysisWarning } from '../../costs/analysis.ts';
 import { SnapError } from '../../errors.ts';
 import { inParallel } from '../../lib/parallel.ts';
-import type { AnalyzeServices } from '../shared/settings.ts';
+import type { AnalyzeServices } from '../shared/services.ts';
 
 /** A region, as EC2 described it. */
 export interface KnownRegion {

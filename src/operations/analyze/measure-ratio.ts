@@ -7,7 +7,8 @@ import { inParallel } from '../../lib/parallel.ts';
 import { isComplete } from '../reading/archive-state.ts';
 import { manifestOf } from '../reading/archive-tags.ts';
 import { archivesIn, batches, type FoundArchive } from '../reading/scan-bucket.ts';
-import type { AnalyzeServices, AnalyzeSettings, RatioChoice } from '../shared/settings.ts';
+import type { AnalyzeServices } from '../shared/services.ts';
+import type { AnalyzeSettings, RatioChoice } from '../shared/settings/analyze.ts';
 
 /** What is known of archives before any is made of the snapshots at hand. */
 export interface KnownRatios {

@@ -6,7 +6,8 @@ import type { ReportSource } from '../../billing/source.ts';
 import { asError, SnapError } from '../../errors.ts';
 import { KiB } from '../../lib/units.ts';
 import { downloaded } from '../../transfer/download.ts';
-import type { AnalyzeServices, AnalyzeSettings, ReadableBucket } from '../shared/settings.ts';
+import type { AnalyzeServices, ReadableBucket } from '../shared/services.ts';
+import type { AnalyzeSettings } from '../shared/settings/analyze.ts';
 
 /** @throws SnapError `USAGE` for what is not there or not one report, `REPORT`, `BUCKET`, `ACCESS_DENIED` */
 export async function reportSources(

@@ -1,7 +1,8 @@
 /** `clean`: finds what no run will use any more, and removes it when told to. */
 import { EXIT, type ExitCode, SnapError } from '../../errors.ts';
 import { sweepKilledRuns } from '../../host/volumes/killed-runs.ts';
-import type { CleanSettings, Services } from '../shared/settings.ts';
+import type { Services } from '../shared/services.ts';
+import type { CleanSettings } from '../shared/settings/clean.ts';
 import { ageIn, storeClock } from '../shared/store-clock.ts';
 import { type AbandonedSnapshot, abandonedSnapshots } from '../sharing/resumable-snapshot.ts';
 import type { Leftover, Survey, Trace } from './leftover.ts';

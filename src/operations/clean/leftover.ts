@@ -1,6 +1,7 @@
 /** What a run that was broken off has left behind, and what is known of its snapshot. */
 import type { Snapshot, UnfinishedUpload, Volume } from '../../cloud/ports.ts';
-import type { CleanSettings, Services } from '../shared/settings.ts';
+import type { Services } from '../shared/services.ts';
+import type { CleanSettings } from '../shared/settings/clean.ts';
 import type { StoreClock } from '../shared/store-clock.ts';
 import type { FoundClaim } from '../sharing/claims.ts';
 

@@ -1,7 +1,7 @@
 /** The last steps of runs that were killed after their archive was complete: nobody would come back for these. */
 import { claimFolder } from '../../archive/claim.ts';
 import { inParallel } from '../../lib/parallel.ts';
-import type { Services } from '../shared/settings.ts';
+import type { Services } from '../shared/services.ts';
 import type { ClaimSettings } from '../sharing/claimed-work.ts';
 import { type FoundClaim, findClaim } from '../sharing/claims.ts';
 import { DONE } from '../sharing/state-tag.ts';

@@ -1,6 +1,7 @@
 /** `doctor`: what would go wrong tonight, found now. Nothing is changed. */
 import { EXIT, type ExitCode } from '../../errors.ts';
-import type { DoctorSettings, Services } from '../shared/settings.ts';
+import type { Services } from '../shared/services.ts';
+import type { DoctorSettings } from '../shared/settings/doctor.ts';
 import { examineBucket } from './check-bucket.ts';
 import { examineEc2 } from './check-ec2.ts';
 import { examineMachine } from './check-machine.ts';

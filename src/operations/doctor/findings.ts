@@ -1,6 +1,7 @@
 /** How checks of `doctor` say what they have found. */
 import { SnapError } from '../../errors.ts';
-import type { DoctorSettings, Services } from '../shared/settings.ts';
+import type { Services } from '../shared/services.ts';
+import type { DoctorSettings } from '../shared/settings/doctor.ts';
 
 export interface Finding {
   check: string;

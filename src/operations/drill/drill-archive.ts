@@ -16,7 +16,9 @@ import type { Archive, ArchivedObject } from '../reading/find-archive.ts';
 import type { FoundArchive } from '../reading/scan-bucket.ts';
 import { restoreFiles } from '../restore/files/restore-files.ts';
 import { restoreImage } from '../restore/image/restore-image.ts';
-import type { DrillSettings, RestoreSettings, Services } from '../shared/settings.ts';
+import type { Services } from '../shared/services.ts';
+import type { DrillSettings } from '../shared/settings/drill.ts';
+import type { RestoreSettings } from '../shared/settings/restore.ts';
 import { compareFilesWithIndex, compareImageWithIndex, type RestoredFindings } from './compare-restored.ts';
 
 /** Differences that a row lists. */

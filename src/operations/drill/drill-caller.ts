@@ -2,7 +2,7 @@
 import { SnapError } from '../../errors.ts';
 import type { DrillReport } from '../../events.ts';
 import { seconds } from '../../lib/clock.ts';
-import type { Services } from '../shared/settings.ts';
+import type { Services } from '../shared/services.ts';
 
 /** A network may let nothing through to STS; the drill can do without. */
 const ANSWER_WITHIN = seconds(20);

@@ -4,7 +4,8 @@ import { claimFolder } from '../../archive/claim.ts';
 import type { DrillReport } from '../../events.ts';
 import { isUnfinished } from '../reading/origin.ts';
 import { archivesIn, type FoundArchive } from '../reading/scan-bucket.ts';
-import type { DrillSettings, Services } from '../shared/settings.ts';
+import type { Services } from '../shared/services.ts';
+import type { DrillSettings } from '../shared/settings/drill.ts';
 import { findArchived } from '../thaw/archived-objects.ts';
 
 export interface DrillSample {

@@ -6,7 +6,8 @@ import { keepTagged, manifestOf } from '../reading/archive-tags.ts';
 import type { CheckServices } from '../reading/check-object.ts';
 import { type Archive, archiveOf } from '../reading/find-archive.ts';
 import { archivesIn, batches, type FoundArchive } from '../reading/scan-bucket.ts';
-import type { FindSettings, Services } from '../shared/settings.ts';
+import type { Services } from '../shared/services.ts';
+import type { FindSettings } from '../shared/settings/list.ts';
 import { listFiles } from './list-files.ts';
 
 /** Indexes read at once; each takes a process or two. */

@@ -1,7 +1,7 @@
 /** Whether the snapshots of archives still exist, asked where they were taken: no other region or account can tell. */
 import { SnapError } from '../../errors.ts';
 import type { JudgedArchive } from '../reading/archive-state.ts';
-import type { Services } from '../shared/settings.ts';
+import type { Services } from '../shared/services.ts';
 
 /** What says nothing about a snapshot: the bucket alone is enough for a listing. */
 const NOT_ASKED = ['ACCESS_DENIED', 'CREDENTIALS', 'CLOUD_CALL'];

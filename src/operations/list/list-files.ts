@@ -8,7 +8,7 @@ import { pathOfMember } from '../../streams/disk-tree.ts';
 import type { CheckServices } from '../reading/check-object.ts';
 import type { Archive, ArchivedObject } from '../reading/find-archive.ts';
 import { readFileIndex } from '../reading/read-index.ts';
-import type { FilesQuery } from '../shared/settings.ts';
+import type { FilesQuery } from '../shared/settings/list.ts';
 
 export interface FileSearch {
   /** Files that were told. */

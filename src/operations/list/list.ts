@@ -9,7 +9,8 @@ import { GiB } from '../../lib/units.ts';
 import { type ArchiveState, statesOf } from '../reading/archive-state.ts';
 import { keepTagged } from '../reading/archive-tags.ts';
 import { archivesIn, batches, type FoundArchive } from '../reading/scan-bucket.ts';
-import type { ListSettings, Services } from '../shared/settings.ts';
+import type { Services } from '../shared/services.ts';
+import type { ListSettings } from '../shared/settings/list.ts';
 import { findSnapshots } from './find-snapshots.ts';
 
 /**

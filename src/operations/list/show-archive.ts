@@ -10,7 +10,8 @@ import { type Archive, type ArchivedObject, withManifest } from '../reading/find
 import { findArchivesById } from '../reading/find-archives.ts';
 import { openManifest } from '../reading/open-manifest.ts';
 import { originOf } from '../reading/origin.ts';
-import type { Services, ShowSettings } from '../shared/settings.ts';
+import type { Services } from '../shared/services.ts';
+import type { ShowSettings } from '../shared/settings/list.ts';
 import { listFiles } from './list-files.ts';
 
 /**

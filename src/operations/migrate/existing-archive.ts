@@ -8,7 +8,8 @@ import type { ExistingArchive } from '../../events.ts';
 import { encryptionKeyIds } from '../../host/gpg-keys.ts';
 import { inParallel } from '../../lib/parallel.ts';
 import { readManifest } from '../reading/find-archive.ts';
-import type { MigrateSettings, Services } from '../shared/settings.ts';
+import type { Services } from '../shared/services.ts';
+import type { MigrateSettings } from '../shared/settings/migrate.ts';
 
 /**
  * An archive with a manifest is kept when every object is the one that the manifest names, and was made with the same

@@ -3,7 +3,8 @@ import type { Snapshot } from '../../cloud/ports.ts';
 import { cleanupSignal } from '../../lib/disposal.ts';
 import { surveyForRemoval } from '../clean/clean.ts';
 import { removeUnderClaim } from '../clean/remove-leftovers.ts';
-import type { MigrateSettings, Services } from '../shared/settings.ts';
+import type { Services } from '../shared/services.ts';
+import type { MigrateSettings } from '../shared/settings/migrate.ts';
 import type { HeldClaim } from '../sharing/claims.ts';
 import { beginState, DONE, VALIDATED } from '../sharing/state-tag.ts';
 

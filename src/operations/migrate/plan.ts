@@ -7,7 +7,8 @@ import { readingCost } from '../../costs/reading.ts';
 import type { ExistingArchive, SnapshotPlan } from '../../events.ts';
 import { GiB } from '../../lib/units.ts';
 import { partSize } from '../../transfer/part-plan.ts';
-import type { MigrateSettings, Services } from '../shared/settings.ts';
+import type { Services } from '../shared/services.ts';
+import type { MigrateSettings } from '../shared/settings/migrate.ts';
 
 /** At list prices of the region, for data that does not compress: the upper bound. */
 export function planSnapshot(

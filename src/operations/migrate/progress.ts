@@ -9,7 +9,8 @@ import { Interrupted, SnapError } from '../../errors.ts';
 import { cleanupSignal } from '../../lib/disposal.ts';
 import { VERSION } from '../../version.ts';
 import { readManifest } from '../reading/find-archive.ts';
-import type { MigrateSettings, Services } from '../shared/settings.ts';
+import type { Services } from '../shared/services.ts';
+import type { MigrateSettings } from '../shared/settings/migrate.ts';
 import type { HeldClaim } from '../sharing/claims.ts';
 import type { UploadJournal } from './object/object-order.ts';
 

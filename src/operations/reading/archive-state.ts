@@ -3,7 +3,7 @@ import type { Manifest } from '../../archive/manifest.ts';
 import { SnapError } from '../../errors.ts';
 import type { ListedArchive } from '../../events.ts';
 import { inParallel } from '../../lib/parallel.ts';
-import type { Services } from '../shared/settings.ts';
+import type { Services } from '../shared/services.ts';
 import { manifestOf, type TaggedArchives } from './archive-tags.ts';
 import type { Archive } from './find-archive.ts';
 import { isUnfinished } from './origin.ts';

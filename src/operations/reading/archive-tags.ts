@@ -2,7 +2,8 @@
 import { carriedForms } from '../../archive/tags.ts';
 import { SnapError } from '../../errors.ts';
 import { inParallel } from '../../lib/parallel.ts';
-import type { Services, WantedTag } from '../shared/settings.ts';
+import type { Services } from '../shared/services.ts';
+import type { WantedTag } from '../shared/settings/archive-filter.ts';
 import { type Archive, readManifest } from './find-archive.ts';
 import type { FoundArchive } from './scan-bucket.ts';
 

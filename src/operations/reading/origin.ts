@@ -5,7 +5,7 @@ import { FORMAT_METADATA, readHeaderValue } from '../../archive/metadata.ts';
 import type { ArchiveStore } from '../../cloud/ports.ts';
 import { SnapError } from '../../errors.ts';
 import type { ArchiveOrigin } from '../../events.ts';
-import type { Services } from '../shared/settings.ts';
+import type { Services } from '../shared/services.ts';
 import { findClaim } from '../sharing/claims.ts';
 import type { Archive } from './find-archive.ts';
 import type { FoundArchive } from './scan-bucket.ts';

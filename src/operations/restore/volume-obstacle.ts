@@ -6,7 +6,7 @@ import { SnapError } from '../../errors.ts';
 import { planTable, tryMakingTable } from '../../host/disks/make-table.ts';
 import { makersOf, tryMakingFilesystem, type WantedFilesystem } from '../../host/filesystems/make-filesystem.ts';
 import { formatBytes } from '../../lib/units.ts';
-import type { Services } from '../shared/settings.ts';
+import type { Services } from '../shared/services.ts';
 import type { Disk } from '../source/read-disk.ts';
 
 /** The migration of a snapshot, as far as this module needs it. */

@@ -4,7 +4,8 @@ import { compressCommand } from '../../archive/codec.ts';
 import { SnapError } from '../../errors.ts';
 import { checkRecipients, checkSecretKeys } from '../../host/gpg-keys.ts';
 import { requireTools } from '../../host/tools.ts';
-import type { MigrateSettings, Services } from './settings.ts';
+import type { Services } from './services.ts';
+import type { MigrateSettings } from './settings/migrate.ts';
 
 /** @throws SnapError `TOOL_MISSING`, `NOT_SUPPORTED_HERE`, `GPG_KEY`, `BUCKET` or `ACCESS_DENIED` */
 export async function preflight(settings: MigrateSettings, services: Services, signal: AbortSignal): Promise<void> {

@@ -6,7 +6,9 @@ import { SnapError } from '../../errors.ts';
 import type { Holding } from '../../events.ts';
 import { leftBehind } from '../../lib/disposal.ts';
 import { thisProcess } from '../../lib/process-identity.ts';
-import type { Selection, Services, VolumeSettings } from '../shared/settings.ts';
+import type { Services } from '../shared/services.ts';
+import type { Selection } from '../shared/settings/selection.ts';
+import type { VolumeSettings } from '../shared/settings/volume.ts';
 import { awaitEndOfClaim, type HeldClaim, takeClaim } from './claims.ts';
 import type { WorkOutcome } from './run-each.ts';
 

@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import { asSnapError, SnapError } from '../../errors.ts';
 import { cleanupSignal } from '../../lib/disposal.ts';
 import { identityOf, identityWord, isKnownDead, isOfThisMachine, thisProcess } from '../../lib/process-identity.ts';
-import type { Services } from '../shared/settings.ts';
+import type { Services } from '../shared/services.ts';
 
 /** On a snapshot that is being written, and only then: what of, by which process, up to which block. */
 const BEGUN_TAG = 'snap-to-s3-restore';

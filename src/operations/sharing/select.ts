@@ -2,7 +2,8 @@
 import { claimFolder, claimKey } from '../../archive/claim.ts';
 import type { Snapshot, Snapshots } from '../../cloud/ports.ts';
 import { SnapError } from '../../errors.ts';
-import type { Selection, Services } from '../shared/settings.ts';
+import type { Services } from '../shared/services.ts';
+import type { Selection } from '../shared/settings/selection.ts';
 import type { ClaimSettings } from './claimed-work.ts';
 
 export interface Selected {

@@ -3,7 +3,7 @@ import type { Snapshot } from '../../cloud/ports.ts';
 import { asError, SnapError } from '../../errors.ts';
 import type { Holding, Host } from '../../events.ts';
 import { cleanupSignal } from '../../lib/disposal.ts';
-import type { Services } from '../shared/settings.ts';
+import type { Services } from '../shared/services.ts';
 
 /** Everything was compared: what lets people delete a snapshot. */
 export const VALIDATED = 'validated';

@@ -1,6 +1,6 @@
 /** Work that ends in time when the machine is going to be taken away. */
 import { Interrupted } from '../../errors.ts';
-import type { Services } from '../shared/settings.ts';
+import type { Services } from '../shared/services.ts';
 
 /**
  * @param work its signal fires also on a notice: nothing new is begun, what can be given back is, and uploads stay for

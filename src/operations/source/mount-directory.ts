@@ -1,7 +1,7 @@
 /** Where partitions of a snapshot's temporary volume are mounted. */
 import { join } from 'node:path';
 import { mountNameFor } from '../../host/volumes/volume-marks.ts';
-import type { Services } from '../shared/settings.ts';
+import type { Services } from '../shared/services.ts';
 import { archivesMark } from '../sharing/claimed-work.ts';
 
 /** @param partition `null` for a disk without a partition table. */

@@ -10,7 +10,7 @@ import { SnapError } from '../../errors.ts';
 import type { LocatedDevice } from '../../host/devices/block-devices.ts';
 import { seconds } from '../../lib/clock.ts';
 import { MiB } from '../../lib/units.ts';
-import type { Services } from '../shared/settings.ts';
+import type { Services } from '../shared/services.ts';
 import { isZeroBlock } from './snapshot-image.ts';
 
 export interface DeviceClaim {

@@ -8,7 +8,8 @@ import { SnapError } from '../../errors.ts';
 import type { FoundDevice } from '../../host/devices/block-devices.ts';
 import { serveDisk } from '../../host/volumes/served-disk.ts';
 import { GiB } from '../../lib/units.ts';
-import type { Services, VolumeSettings } from '../shared/settings.ts';
+import type { Services } from '../shared/services.ts';
+import type { VolumeSettings } from '../shared/settings/volume.ts';
 import { attachVolumeOf, type VolumeOrder } from './snapshot-volume.ts';
 
 export type Source = 'volume' | 'direct';

@@ -7,7 +7,8 @@ import type { Snapshot } from '../../cloud/ports.ts';
 import { temporaryDirectory } from '../../lib/temporary-files.ts';
 import { GiB, MiB } from '../../lib/units.ts';
 import { blockImage, type OpenImage } from '../../transfer/block-image.ts';
-import type { MigrateSettings, Services } from '../shared/settings.ts';
+import type { Services } from '../shared/services.ts';
+import type { MigrateSettings } from '../shared/settings/migrate.ts';
 import { type Disk, readDisk } from './read-disk.ts';
 
 /** @param index told of each block. */

@@ -4,7 +4,7 @@ import type { DeviceProof } from '../../archive/manifest.ts';
 import type { Instance, Snapshot } from '../../cloud/ports.ts';
 import type { LocatedDevice } from '../../host/devices/block-devices.ts';
 import { attachTemporaryVolume, type TemporaryVolume } from '../../host/volumes/temporary-volume.ts';
-import type { Services } from '../shared/settings.ts';
+import type { Services } from '../shared/services.ts';
 import { archivesMark, type ClaimSettings, isTakenAway } from '../sharing/claimed-work.ts';
 import type { HeldClaim } from '../sharing/claims.ts';
 import { proveDevice } from './prove-device.ts';

@@ -5,7 +5,7 @@ import { DAYS_A_MONTH, pricesIn } from '../../costs/prices.ts';
 import { SnapError } from '../../errors.ts';
 import type { ThawOffer } from '../../events.ts';
 import { formatBytes, formatDollars, GiB } from '../../lib/units.ts';
-import type { Services } from '../shared/settings.ts';
+import type { Services } from '../shared/services.ts';
 
 /** Days that the restored copy is asked for: enough for a weekend in between. */
 export const THAW_DAYS = 3;

@@ -5,7 +5,7 @@ import type { Host } from '../../events.ts';
 import { minutes, monotonic, seconds } from '../../lib/clock.ts';
 import { inParallel } from '../../lib/parallel.ts';
 import { waitFor } from '../../lib/wait.ts';
-import type { ThawSettings } from '../shared/settings.ts';
+import type { ThawSettings } from '../shared/settings/thaw.ts';
 import { describeOffers, findArchived, nameThem, offersFor } from './archived-objects.ts';
 
 export interface ThawServices {

@@ -2,7 +2,8 @@
 import type { DrillRow } from '../../events.ts';
 import type { CheckServices } from '../reading/check-object.ts';
 import type { Archive } from '../reading/find-archive.ts';
-import type { DrillSettings, Services } from '../shared/settings.ts';
+import type { Services } from '../shared/services.ts';
+import type { DrillSettings } from '../shared/settings/drill.ts';
 import { underClaim } from '../sharing/claimed-work.ts';
 import { readDisk } from '../source/read-disk.ts';
 import { chooseSource, openSnapshotDisk } from '../source/snapshot-disk.ts';

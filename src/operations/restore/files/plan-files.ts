@@ -8,7 +8,7 @@ import type { CheckServices } from '../../reading/check-object.ts';
 import { chooseMembers, type MemberChoice, type WantedMembers } from '../../reading/choose-members.ts';
 import type { Archive, ArchivedObject } from '../../reading/find-archive.ts';
 import { RestoredBefore } from '../../reading/restored-before.ts';
-import type { FilesOrder, RestoreSettings } from '../../shared/settings.ts';
+import type { FilesOrder, RestoreSettings } from '../../shared/settings/restore.ts';
 import { neededObjects } from './needed-objects.ts';
 import { type FoundDirectory, lookAtDirectory } from './restore-directory.ts';
 

@@ -24,7 +24,7 @@ import { mountsHere } from '../../../host/filesystems/mounts.ts';
 import { formatBytes } from '../../../lib/units.ts';
 import type { ImageSize } from '../../reading/image-size.ts';
 import { lockFile } from '../../shared/lock-file.ts';
-import type { DeviceTarget } from '../../shared/settings.ts';
+import type { DeviceTarget } from '../../shared/settings/restore.ts';
 import { orTargetError, orTargetErrorNow } from '../target-error.ts';
 
 export interface Target extends AsyncDisposable {

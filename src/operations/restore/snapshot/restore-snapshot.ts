@@ -17,7 +17,8 @@ import {
 import { type CheckServices, checkObject } from '../../reading/check-object.ts';
 import type { Archive, ArchivedObject } from '../../reading/find-archive.ts';
 import { type ImageSize, sizeOfDisk } from '../../reading/image-size.ts';
-import type { RestoreSettings, Services, SnapshotTarget } from '../../shared/settings.ts';
+import type { Services } from '../../shared/services.ts';
+import type { RestoreSettings, SnapshotTarget } from '../../shared/settings/restore.ts';
 import {
   BeginningNote,
   type BegunSnapshot,

@@ -11,7 +11,7 @@ import { minutes, monotonic } from '../../../lib/clock.ts';
 import { runTool } from '../../../transfer/process.ts';
 import { type CheckServices, imageIndexOf } from '../../reading/check-object.ts';
 import type { ArchivedObject } from '../../reading/find-archive.ts';
-import type { RestoreSettings } from '../../shared/settings.ts';
+import type { RestoreSettings } from '../../shared/settings/restore.ts';
 import { restoreTar } from '../files/restore-files.ts';
 import { holdDevice } from '../image/restore-target.ts';
 import { writeImage } from '../image/write-image.ts';

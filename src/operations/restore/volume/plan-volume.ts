@@ -11,7 +11,7 @@ import { GiB } from '../../../lib/units.ts';
 import type { Archive, ArchivedObject } from '../../reading/find-archive.ts';
 import { sizeOfDisk } from '../../reading/image-size.ts';
 import { openManifest } from '../../reading/open-manifest.ts';
-import type { Services } from '../../shared/settings.ts';
+import type { Services } from '../../shared/services.ts';
 import { snapshotBefore } from '../restored-tags.ts';
 import type { FilesToFit } from '../volume-obstacle.ts';
 
