@@ -1,7 +1,7 @@
 /** Work on several snapshots: what is waited for, and how it is counted. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { reportTable } from '../../src/cli/render/report-table.ts';
+import { reportTable } from '../../src/cli/render/text/report-table.ts';
 import { EXIT, Interrupted, SnapError } from '../../src/errors.ts';
 import { type SnapEvent, silentHost } from '../../src/events.ts';
 import { Turns } from '../../src/lib/turns.ts';

@@ -15,10 +15,10 @@ import { exitStatusHelp } from '../help.ts';
 import { type AwsFlags, addOptionGroups, awsOptions, BUCKET_NAME, volumeTypeOption } from '../options.ts';
 import { planText } from '../plan-file.ts';
 import { type PriceFlags, priceOptions, pricesOf } from '../price-flags.ts';
-import { analysisCsv } from '../render/analysis-csv.ts';
-import { analysisText } from '../render/analysis-text.ts';
 import { openHost } from '../render/open-host.ts';
 import { checkOutputFile, writeOutputFile } from '../render/output-file.ts';
+import { analysisCsv } from '../render/text/analysis-csv.ts';
+import { analysisText } from '../render/text/analysis-text.ts';
 import { keepHeapSmall } from '../small-heap.ts';
 
 /** Flags as the parser hands them over. */

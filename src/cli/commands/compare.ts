@@ -7,8 +7,8 @@ import { decimal, matching, wholeNumber } from '../flag-values.ts';
 import { exitStatusHelp } from '../help.ts';
 import { addOptionGroups, profileOption } from '../options.ts';
 import { type PriceFlags, priceOptions, pricesOf } from '../price-flags.ts';
-import { comparisonText } from '../render/compare-text.ts';
 import { openHost } from '../render/open-host.ts';
+import { comparisonText } from '../render/text/compare-text.ts';
 
 interface CompareFlags extends PriceFlags {
   snapshots: number;

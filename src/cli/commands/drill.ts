@@ -30,10 +30,10 @@ import {
   volumeOptions,
   withoutManifestOption,
 } from '../options.ts';
-import { drillPage } from '../render/drill-html.ts';
 import { openHost } from '../render/open-host.ts';
 import { writeOutputFile } from '../render/output-file.ts';
 import { writeReport } from '../render/report-file.ts';
+import { drillPage } from '../render/text/drill-html.ts';
 import { type ThawFlags, thawOptions, toThaw } from '../thaw-options.ts';
 
 /** Flags as the parser hands them over. */

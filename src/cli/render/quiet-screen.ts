@@ -1,6 +1,6 @@
 /** Says nothing, except what somebody must act on. */
 import type { Screen } from './screen.ts';
-import { describeEvent } from './text.ts';
+import { describeEvent } from './text/event-lines.ts';
 
 export function quietScreen(print: (text: string) => void): Screen {
   return {

@@ -5,10 +5,10 @@ import { monotonic } from '../../lib/clock.ts';
 import type { Stream } from './paint.ts';
 import { paint } from './paint.ts';
 import { describeProgress, progressLine } from './progress-text.ts';
-import { reportTable } from './report-table.ts';
 import { RunProgress } from './run-progress.ts';
 import type { Screen } from './screen.ts';
-import { describeEvent } from './text.ts';
+import { describeEvent } from './text/event-lines.ts';
+import { reportTable } from './text/report-table.ts';
 import { every } from './ticker.ts';
 
 /** @param answer where what was asked for goes; all else goes to the stream. */

@@ -1,8 +1,8 @@
 /** What an analysis advises, in some lines. */
-import type { Analysis, Choice } from '../../costs/analysis.ts';
-import { type Chosen, chosenOf } from '../../costs/chosen.ts';
-import { measuredVolumes, ratioText } from '../../costs/compression.ts';
-import { count } from '../../lib/units.ts';
+import type { Analysis, Choice } from '../../../costs/analysis.ts';
+import { type Chosen, chosenOf } from '../../../costs/chosen.ts';
+import { measuredVolumes, ratioText } from '../../../costs/compression.ts';
+import { count } from '../../../lib/units.ts';
 import { money } from './money.ts';
 
 /** Lines shown; the table, the page and JSON have them all. */

@@ -8,8 +8,8 @@ import type {
   RegionAnalysis,
   SnapshotAnalysis,
   VolumeAnalysis,
-} from '../../costs/analysis.ts';
-import { compressionOf } from '../../costs/compression.ts';
+} from '../../../costs/analysis.ts';
+import { compressionOf } from '../../../costs/compression.ts';
 
 export function analysisCsv({ regions, assumptions, basis }: Analysis): string {
   const rows = regions.flatMap((region) =>

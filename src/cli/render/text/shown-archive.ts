@@ -1,7 +1,7 @@
 /** One archive on the screen: what it is of, when it was stored, and what each partition became. */
-import type { ShownArchive, ShownManifest, ShownObject } from '../../events.ts';
-import { printable } from '../../lib/printable.ts';
-import { formatBytes } from '../../lib/units.ts';
+import type { ShownArchive, ShownManifest, ShownObject } from '../../../events.ts';
+import { printable } from '../../../lib/printable.ts';
+import { formatBytes } from '../../../lib/units.ts';
 import { ORIGINS } from './archive-lines.ts';
 
 export function describeShown(snapshot: string, archive: ShownArchive): string {

@@ -1,7 +1,7 @@
 /** What a restore tells, as lines for people. */
-import { nameOfPart } from '../../archive/partition-facts.ts';
-import type { PlannedObject, PlannedRoom, RestorePlan, SnapEvent } from '../../events.ts';
-import { count, formatBytes, formatDuration } from '../../lib/units.ts';
+import { nameOfPart } from '../../../archive/partition-facts.ts';
+import type { PlannedObject, PlannedRoom, RestorePlan, SnapEvent } from '../../../events.ts';
+import { count, formatBytes, formatDuration } from '../../../lib/units.ts';
 import { describeThaw } from './thaw-lines.ts';
 
 type RestoreEvent = Extract<

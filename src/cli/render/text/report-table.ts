@@ -1,6 +1,6 @@
 /** The end of a run as a table. */
-import { formatBytes, formatDollars, formatDuration } from '../../lib/units.ts';
-import type { ReportRow, RunReport } from '../../operations/shared/run-report.ts';
+import { formatBytes, formatDollars, formatDuration } from '../../../lib/units.ts';
+import type { ReportRow, RunReport } from '../../../operations/shared/run-report.ts';
 
 /** What a column is called, and what it says of a snapshot; `null` where there is nothing to say. */
 type Column = [heading: string, cell: (row: ReportRow) => string | null];

@@ -1,7 +1,7 @@
 /** Archives as lines, in columns where their parts are of the same length anyway. */
-import type { ArchiveOrigin, ListedArchive, SnapEvent } from '../../events.ts';
-import { now } from '../../lib/clock.ts';
-import { formatBytes, formatDollars, formatDuration } from '../../lib/units.ts';
+import type { ArchiveOrigin, ListedArchive, SnapEvent } from '../../../events.ts';
+import { now } from '../../../lib/clock.ts';
+import { formatBytes, formatDollars, formatDuration } from '../../../lib/units.ts';
 
 const STATES: Record<ListedArchive['state'], string> = {
   complete: 'complete',

@@ -1,6 +1,6 @@
 /** What thawing takes and costs, before anybody says yes. */
-import type { SnapEvent } from '../../events.ts';
-import { formatBytes, formatDollars, formatDuration } from '../../lib/units.ts';
+import type { SnapEvent } from '../../../events.ts';
+import { formatBytes, formatDollars, formatDuration } from '../../../lib/units.ts';
 
 type Told<Code extends SnapEvent['code']> = Extract<SnapEvent, { code: Code }>;
 

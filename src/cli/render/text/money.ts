@@ -1,5 +1,5 @@
 /** Amounts of bills, in whatever currency. */
-import { decimals } from '../../lib/units.ts';
+import { decimals } from '../../../lib/units.ts';
 
 /** `$12.30`, `CNY 12.30`; more digits where an amount is less than a cent, down to `<$0.0001`. */
 export function money(value: number, currency: string): string {

@@ -1,7 +1,7 @@
 /** Events of `analyze` as lines. */
-import { ratioText } from '../../costs/compression.ts';
-import type { SnapEvent } from '../../events.ts';
-import { count, formatDollars, formatDuration } from '../../lib/units.ts';
+import { ratioText } from '../../../costs/compression.ts';
+import type { SnapEvent } from '../../../events.ts';
+import { count, formatDollars, formatDuration } from '../../../lib/units.ts';
 
 type CostEvent = Extract<SnapEvent, { code: 'report.read' | 'ratio.measured' | 'region.described' | 'live.planned' }>;
 

@@ -1,6 +1,6 @@
 /** Files of archives as lines, in columns as `ls -l` has them. */
-import { nameOfPart } from '../../archive/partition-facts.ts';
-import type { ListedFile, SnapEvent } from '../../events.ts';
+import { nameOfPart } from '../../../archive/partition-facts.ts';
+import type { ListedFile, SnapEvent } from '../../../events.ts';
 
 const LETTERS: Record<ListedFile['type'], string> = {
   file: '-',

@@ -1,6 +1,6 @@
 /** A drill as text, for people and for files of auditors. */
-import type { DrillEvidence, DrillReport, DrillRow, SnapEvent } from '../../events.ts';
-import { formatBytes, formatDuration } from '../../lib/units.ts';
+import type { DrillEvidence, DrillReport, DrillRow, SnapEvent } from '../../../events.ts';
+import { formatBytes, formatDuration } from '../../../lib/units.ts';
 
 export const VERDICTS: Record<DrillReport['verdict'], string> = {
   passed: 'PASSED: every archive that was chosen was restored, and is what was stored',

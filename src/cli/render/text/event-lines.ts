@@ -1,8 +1,8 @@
 /** Events as lines for people. `null`: nothing worth a line. */
-import { nameOfPart } from '../../archive/partition-facts.ts';
-import type { SnapError } from '../../errors.ts';
-import type { DifferenceNote, ExistingArchive, SnapEvent, SnapshotPlan } from '../../events.ts';
-import { count, formatBytes, formatDollars, formatDuration } from '../../lib/units.ts';
+import { nameOfPart } from '../../../archive/partition-facts.ts';
+import type { SnapError } from '../../../errors.ts';
+import type { DifferenceNote, ExistingArchive, SnapEvent, SnapshotPlan } from '../../../events.ts';
+import { count, formatBytes, formatDollars, formatDuration } from '../../../lib/units.ts';
 import { describeArchive, describeList, describeWithoutManifest } from './archive-lines.ts';
 import { describeCosts } from './cost-lines.ts';
 import { describeChosen, describeDrill, describeDrilled } from './drill-lines.ts';

@@ -7,8 +7,8 @@ import type {
   SnapshotCharges,
   TrendMonth,
   VolumeAnalysis,
-} from '../../costs/analysis.ts';
-import { formatDollars } from '../../lib/units.ts';
+} from '../../../costs/analysis.ts';
+import { formatDollars } from '../../../lib/units.ts';
 import { adviceLines } from './advice-text.ts';
 import { inCurrency } from './money.ts';
 

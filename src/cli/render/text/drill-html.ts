@@ -1,6 +1,6 @@
 /** A drill as one page for auditors: without scripts, without anything from elsewhere, and fit for paper. */
-import type { DrillReport, DrillRow } from '../../events.ts';
-import { formatBytes, formatDuration } from '../../lib/units.ts';
+import type { DrillReport, DrillRow } from '../../../events.ts';
+import { formatBytes, formatDuration } from '../../../lib/units.ts';
 import { describeCaller, describePopulation, EVIDENCE, VERDICTS } from './drill-lines.ts';
 
 export function drillPage(report: DrillReport): string {

@@ -1,6 +1,6 @@
 /** Comparisons as tables in Markdown, which read well as they are. */
-import type { ComparedTable, Comparison } from '../../costs/compare.ts';
-import { type BreakEven, formatPercent } from '../../costs/compare-model.ts';
+import type { ComparedTable, Comparison } from '../../../costs/compare.ts';
+import { type BreakEven, formatPercent } from '../../../costs/compare-model.ts';
 
 export function comparisonText(comparison: Comparison, withSnapshots: boolean): string {
   const { prices, note, tables } = comparison;
