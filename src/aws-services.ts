@@ -1,6 +1,5 @@
 /** AWS as operations see it: clients, the bucket, this instance. The one place that puts them together. */
 
-import { s3ArchiveStore } from './cloud/aws/archive-store.ts';
 import { awsBlockCounts } from './cloud/aws/block-counts.ts';
 import { awsCallerIdentity } from './cloud/aws/caller-identity.ts';
 import { ebsClient, ec2Client, pricingClient, s3Client, stsClient } from './cloud/aws/clients.ts';
@@ -13,9 +12,10 @@ import { awaitNotice } from './cloud/aws/notices.ts';
 import { awsPriceLists } from './cloud/aws/price-list.ts';
 import { readProfile } from './cloud/aws/profile.ts';
 import type { Retry } from './cloud/aws/retries.ts';
+import { s3ArchiveStore } from './cloud/aws/s3/archive-store.ts';
+import type { StoreSettings } from './cloud/aws/s3/store-settings.ts';
 import { awsSnapshotBlocks } from './cloud/aws/snapshot-blocks.ts';
 import { awsSnapshots } from './cloud/aws/snapshots.ts';
-import type { StoreSettings } from './cloud/aws/store-settings.ts';
 import { awsVolumes } from './cloud/aws/volumes.ts';
 import type { Instance, PriceLists } from './cloud/ports.ts';
 import { SnapError } from './errors.ts';

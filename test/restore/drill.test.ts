@@ -21,7 +21,7 @@ import { DeleteSnapshotCommand, DescribeSnapshotsCommand } from '@aws-sdk/client
 import { PutObjectCommand } from '@aws-sdk/client-s3';
 import { run } from '../../lab/core/run.ts';
 import type { Manifest } from '../../src/archive/manifest.ts';
-import { s3ArchiveStore } from '../../src/cloud/aws/archive-store.ts';
+import { s3ArchiveStore } from '../../src/cloud/aws/s3/archive-store.ts';
 import { type DrillReport, silentHost } from '../../src/events.ts';
 import { compareFilesWithIndex, compareImageWithIndex } from '../../src/operations/drill/compare-restored.ts';
 import { imageIndexOf } from '../../src/operations/reading/check-object.ts';

@@ -19,9 +19,9 @@ import {
 } from '@aws-sdk/client-s3';
 import { run } from '../../lab/core/run.ts';
 import { withMounted } from '../../lab/disks/inspect.ts';
-import { s3ArchiveStore } from '../../src/cloud/aws/archive-store.ts';
 import { s3Client } from '../../src/cloud/aws/clients.ts';
 import { networkOf } from '../../src/cloud/aws/network.ts';
+import { s3ArchiveStore } from '../../src/cloud/aws/s3/archive-store.ts';
 import type { Part } from '../../src/transfer/part-reader.ts';
 import { uploadParts } from '../../src/transfer/upload.ts';
 import { compareTrees } from '../support/compare-trees.ts';

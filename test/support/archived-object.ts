@@ -1,6 +1,6 @@
 /** Objects of an archive compared with a mounted tree, by the operation that `validate` calls. */
 import type { ManifestObject } from '../../src/archive/manifest.ts';
-import { s3ArchiveStore } from '../../src/cloud/aws/archive-store.ts';
+import { s3ArchiveStore } from '../../src/cloud/aws/s3/archive-store.ts';
 import { silentHost } from '../../src/events.ts';
 import { checkObject, type ObjectCheck } from '../../src/operations/reading/check-object.ts';
 import { BUCKET, type TestLab } from './lab.ts';

@@ -1,10 +1,11 @@
 /** Dry runs, and the rules of the bucket. */
 import { now } from '../../lib/clock.ts';
 import type { Examiner, LifecycleNote } from '../examiner.ts';
-import { headBucket } from './archive-store.ts';
-import { bucketCalls } from './bucket-calls.ts';
 import { answeredAt } from './clients.ts';
 import { asking, isAwsError } from './errors.ts';
+import { headBucket } from './s3/archive-store.ts';
+import { bucketCalls } from './s3/bucket-calls.ts';
+import { bucketArguments, creationArguments, type StoreSettings } from './s3/store-settings.ts';
 import {
   CreateTagsCommand,
   CreateVolumeCommand,
@@ -16,7 +17,6 @@ import {
   PutObjectCommand,
   type S3Client,
 } from './sdk.ts';
-import { bucketArguments, creationArguments, type StoreSettings } from './store-settings.ts';
 import { createInput } from './volumes.ts';
 
 export function awsExaminer(ec2: EC2Client, s3: S3Client, settings: StoreSettings): Examiner {

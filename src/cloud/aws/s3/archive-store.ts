@@ -1,12 +1,9 @@
 /** The bucket, on S3 or a store that speaks its protocol. */
-import { SnapError } from '../../errors.ts';
-import { now } from '../../lib/clock.ts';
-import type { ArchiveStore, ObjectHead, ObjectReader } from '../ports.ts';
-import { bucketCalls, missingBucket } from './bucket-calls.ts';
-import { answeredAt } from './clients.ts';
-import { isAwsError } from './errors.ts';
-import { listUploads } from './list-uploads.ts';
-import { s3PartStore } from './part-store.ts';
+import { SnapError } from '../../../errors.ts';
+import { now } from '../../../lib/clock.ts';
+import type { ArchiveStore, ObjectHead, ObjectReader } from '../../ports.ts';
+import { answeredAt } from '../clients.ts';
+import { isAwsError } from '../errors.ts';
 import {
   GetObjectCommand,
   GetObjectTaggingCommand,
@@ -16,10 +13,13 @@ import {
   type HeadObjectCommandOutput,
   paginateListObjectsV2,
   type S3Client,
-} from './sdk.ts';
+} from '../sdk.ts';
+import { fromTagList } from '../tag-list.ts';
+import { bucketCalls, missingBucket } from './bucket-calls.ts';
+import { listUploads } from './list-uploads.ts';
+import { s3PartStore } from './part-store.ts';
 import { s3SmallObjects } from './small-objects.ts';
 import { bucketArguments, type S3Clients, type StoreSettings } from './store-settings.ts';
-import { fromTagList } from './tag-list.ts';
 import { s3Thaw } from './thaw.ts';
 
 export function s3ArchiveStore(clients: S3Clients, settings: StoreSettings): ArchiveStore {

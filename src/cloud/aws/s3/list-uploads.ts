@@ -1,7 +1,7 @@
 /** Uploads that nobody has completed or aborted. */
-import { now } from '../../lib/clock.ts';
-import type { UnfinishedUpload } from '../ports.ts';
-import { ListMultipartUploadsCommand, type S3Client } from './sdk.ts';
+import { now } from '../../../lib/clock.ts';
+import type { UnfinishedUpload } from '../../ports.ts';
+import { ListMultipartUploadsCommand, type S3Client } from '../sdk.ts';
 import type { bucketArguments } from './store-settings.ts';
 
 export async function listUploads(

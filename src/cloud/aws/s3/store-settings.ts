@@ -1,6 +1,6 @@
 /** Where archives are kept, and what every request to the bucket carries. */
-import type { ObjectFacts } from '../ports.ts';
-import type { PutObjectCommandInput, S3Client, ServerSideEncryption } from './sdk.ts';
+import type { ObjectFacts } from '../../ports.ts';
+import type { PutObjectCommandInput, S3Client, ServerSideEncryption } from '../sdk.ts';
 
 export interface StoreSettings {
   bucket: string;

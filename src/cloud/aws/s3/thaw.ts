@@ -1,9 +1,9 @@
 /** Restores of objects in archive classes, as S3 calls them: a copy that can be read, for some days. */
-import { SnapError } from '../../errors.ts';
-import type { ArchiveStore, ThawOrder } from '../ports.ts';
+import { SnapError } from '../../../errors.ts';
+import type { ArchiveStore, ThawOrder } from '../../ports.ts';
+import { isAwsError } from '../errors.ts';
+import { RestoreObjectCommand, type S3Client } from '../sdk.ts';
 import { bucketCalls } from './bucket-calls.ts';
-import { isAwsError } from './errors.ts';
-import { RestoreObjectCommand, type S3Client } from './sdk.ts';
 import { bucketArguments, type StoreSettings } from './store-settings.ts';
 
 /** Source: RestoreObject of the S3 API reference. */

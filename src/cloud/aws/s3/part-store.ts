@@ -1,13 +1,11 @@
 /** One large object, written by S3's multipart upload. */
 import { createHash } from 'node:crypto';
-import { SnapError } from '../../errors.ts';
-import { monotonic } from '../../lib/clock.ts';
-import { type Crc32, crc32Of, decodeCrc32, encodeCrc32, joinCrc32 } from '../../lib/crc32.ts';
-import { cleanupSignal } from '../../lib/disposal.ts';
-import type { ObjectFacts, PartReceipt, PartStore, StoredObject } from '../ports.ts';
-import { bucketCalls } from './bucket-calls.ts';
-import { isAwsError } from './errors.ts';
-import { listUploads } from './list-uploads.ts';
+import { SnapError } from '../../../errors.ts';
+import { monotonic } from '../../../lib/clock.ts';
+import { type Crc32, crc32Of, decodeCrc32, encodeCrc32, joinCrc32 } from '../../../lib/crc32.ts';
+import { cleanupSignal } from '../../../lib/disposal.ts';
+import type { ObjectFacts, PartReceipt, PartStore, StoredObject } from '../../ports.ts';
+import { isAwsError } from '../errors.ts';
 import {
   AbortMultipartUploadCommand,
   CompleteMultipartUploadCommand,
@@ -20,7 +18,9 @@ import {
   type Part as S3Part,
   type StorageClass,
   UploadPartCommand,
-} from './sdk.ts';
+} from '../sdk.ts';
+import { bucketCalls } from './bucket-calls.ts';
+import { listUploads } from './list-uploads.ts';
 import { bucketArguments, creationArguments, type S3Clients, type StoreSettings } from './store-settings.ts';
 
 /**

@@ -1,7 +1,7 @@
 /** Calls of S3, whose errors name the bucket, and say why where the answer itself does not. */
-import { SnapError } from '../../errors.ts';
-import { asking, isAwsError, isOfCredentials } from './errors.ts';
-import { ListObjectsV2Command, type S3Client } from './sdk.ts';
+import { SnapError } from '../../../errors.ts';
+import { asking, isAwsError, isOfCredentials } from '../errors.ts';
+import { ListObjectsV2Command, type S3Client } from '../sdk.ts';
 
 interface BucketArguments {
   Bucket: string;

@@ -1,19 +1,19 @@
 /** Objects that are written and read whole: manifests and claims, each under a condition. */
 
 import type { Readable } from 'node:stream';
-import { SnapError } from '../../errors.ts';
-import { now, sleep } from '../../lib/clock.ts';
-import type { ArchiveStore } from '../ports.ts';
-import { bucketCalls } from './bucket-calls.ts';
-import { answeredAt } from './clients.ts';
-import { isAwsError } from './errors.ts';
+import { SnapError } from '../../../errors.ts';
+import { now, sleep } from '../../../lib/clock.ts';
+import type { ArchiveStore } from '../../ports.ts';
+import { answeredAt } from '../clients.ts';
+import { isAwsError } from '../errors.ts';
 import {
   DeleteObjectCommand,
   GetObjectCommand,
   type GetObjectCommandOutput,
   PutObjectCommand,
   type S3Client,
-} from './sdk.ts';
+} from '../sdk.ts';
+import { bucketCalls } from './bucket-calls.ts';
 import { bucketArguments, creationArguments, type StoreSettings } from './store-settings.ts';
 
 export function s3SmallObjects(
