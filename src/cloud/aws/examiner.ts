@@ -2,6 +2,7 @@
 import { now } from '../../lib/clock.ts';
 import type { Examiner, LifecycleNote } from '../examiner.ts';
 import { answeredAt } from './clients.ts';
+import { createInput } from './ec2/volumes.ts';
 import { asking, isAwsError } from './errors.ts';
 import { headBucket } from './s3/archive-store.ts';
 import { bucketCalls } from './s3/bucket-calls.ts';
@@ -17,7 +18,6 @@ import {
   PutObjectCommand,
   type S3Client,
 } from './sdk.ts';
-import { createInput } from './volumes.ts';
 
 export function awsExaminer(ec2: EC2Client, s3: S3Client, settings: StoreSettings): Examiner {
   const bucket = bucketArguments(settings);

@@ -1,6 +1,7 @@
 /** Snapshots written block by block, by the EBS direct APIs. */
 import { SnapError } from '../../errors.ts';
 import { BLOCK_BYTES, type NewSnapshots } from '../blocks.ts';
+import { toTagList } from './ec2/tag-list.ts';
 import { asking, isAwsError } from './errors.ts';
 import {
   CompleteSnapshotCommand,
@@ -10,7 +11,6 @@ import {
   PutSnapshotBlockCommand,
   StartSnapshotCommand,
 } from './sdk.ts';
-import { toTagList } from './tag-list.ts';
 
 /** Minutes without a block after which EBS gives an unfinished snapshot up by itself. */
 const TIMEOUT = 60;

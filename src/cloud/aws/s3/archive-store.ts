@@ -3,6 +3,7 @@ import { SnapError } from '../../../errors.ts';
 import { now } from '../../../lib/clock.ts';
 import type { ArchiveStore, ObjectHead, ObjectReader } from '../../ports.ts';
 import { answeredAt } from '../clients.ts';
+import { fromTagList } from '../ec2/tag-list.ts';
 import { isAwsError } from '../errors.ts';
 import {
   GetObjectCommand,
@@ -14,7 +15,6 @@ import {
   paginateListObjectsV2,
   type S3Client,
 } from '../sdk.ts';
-import { fromTagList } from '../tag-list.ts';
 import { bucketCalls, missingBucket } from './bucket-calls.ts';
 import { listUploads } from './list-uploads.ts';
 import { s3PartStore } from './part-store.ts';

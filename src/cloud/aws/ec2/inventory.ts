@@ -1,8 +1,8 @@
 /** What is in EC2, of any region. */
-import type { Image, Inventory } from '../inventory.ts';
-import type { Call, Snapshot, Volume } from '../ports.ts';
-import { asking } from './errors.ts';
-import { type EC2Client, paginateDescribeImages, paginateDescribeSnapshots, paginateDescribeVolumes } from './sdk.ts';
+import type { Image, Inventory } from '../../inventory.ts';
+import type { Call, Snapshot, Volume } from '../../ports.ts';
+import { asking } from '../errors.ts';
+import { type EC2Client, paginateDescribeImages, paginateDescribeSnapshots, paginateDescribeVolumes } from '../sdk.ts';
 import { toSnapshot } from './snapshots.ts';
 import { toVolume } from './volumes.ts';
 

@@ -1,8 +1,8 @@
 /** EC2's volumes and attachments. */
-import { SnapError } from '../../errors.ts';
-import { now } from '../../lib/clock.ts';
-import type { NewVolume, Volume, VolumeState, Volumes } from '../ports.ts';
-import { asking, isAwsError } from './errors.ts';
+import { SnapError } from '../../../errors.ts';
+import { now } from '../../../lib/clock.ts';
+import type { NewVolume, Volume, VolumeState, Volumes } from '../../ports.ts';
+import { asking, isAwsError } from '../errors.ts';
 import {
   AttachVolumeCommand,
   CreateTagsCommand,
@@ -18,7 +18,7 @@ import {
   type Volume as Ec2Volume,
   paginateDescribeVolumes,
   type VolumeType,
-} from './sdk.ts';
+} from '../sdk.ts';
 import { fromTagList, toTagList } from './tag-list.ts';
 
 export function awsVolumes(client: EC2Client): Volumes {

@@ -1,6 +1,6 @@
 /** EC2's snapshots and their tags. */
-import type { Call, Snapshot, Snapshots } from '../ports.ts';
-import { asking } from './errors.ts';
+import type { Call, Snapshot, Snapshots } from '../../ports.ts';
+import { asking } from '../errors.ts';
 import {
   CreateTagsCommand,
   DeleteTagsCommand,
@@ -8,7 +8,7 @@ import {
   type Ec2Filter,
   type Snapshot as Ec2Snapshot,
   paginateDescribeSnapshots,
-} from './sdk.ts';
+} from '../sdk.ts';
 import { fromTagList, toTagList } from './tag-list.ts';
 
 /** Values that one filter of a Describe call takes. */
