@@ -1,7 +1,7 @@
 /** All blocks of a snapshot by this program's own reader, each checked, in order, and thrown away: `SNAPSHOT STREAMS`. */
 import { ebsClient } from '../src/cloud/aws/clients.ts';
+import { awsSnapshotBlocks } from '../src/cloud/aws/ebs/snapshot-blocks.ts';
 import { networkOf } from '../src/cloud/aws/network.ts';
-import { awsSnapshotBlocks } from '../src/cloud/aws/snapshot-blocks.ts';
 import { blocksInOrder } from '../src/transfer/block-image.ts';
 import { BlockBudget } from '../src/transfer/governor.ts';
 

@@ -1,22 +1,22 @@
 /** AWS as operations see it: clients, the bucket, this instance. The one place that puts them together. */
 
-import { awsBlockCounts } from './cloud/aws/block-counts.ts';
 import { awsCallerIdentity } from './cloud/aws/caller-identity.ts';
 import { ebsClient, ec2Client, pricingClient, s3Client, stsClient } from './cloud/aws/clients.ts';
+import { awsBlockCounts } from './cloud/aws/ebs/block-counts.ts';
+import { awsNewSnapshots } from './cloud/aws/ebs/new-snapshots.ts';
+import { awsSnapshotBlocks } from './cloud/aws/ebs/snapshot-blocks.ts';
 import { awsInventory } from './cloud/aws/ec2/inventory.ts';
 import { awsSnapshots } from './cloud/aws/ec2/snapshots.ts';
 import { awsVolumes } from './cloud/aws/ec2/volumes.ts';
 import { awsExaminer } from './cloud/aws/examiner.ts';
 import { thisInstance } from './cloud/aws/instance.ts';
 import { networkOf } from './cloud/aws/network.ts';
-import { awsNewSnapshots } from './cloud/aws/new-snapshots.ts';
 import { awaitNotice } from './cloud/aws/notices.ts';
 import { awsPriceLists } from './cloud/aws/price-list.ts';
 import { readProfile } from './cloud/aws/profile.ts';
 import type { Retry } from './cloud/aws/retries.ts';
 import { s3ArchiveStore } from './cloud/aws/s3/archive-store.ts';
 import type { StoreSettings } from './cloud/aws/s3/store-settings.ts';
-import { awsSnapshotBlocks } from './cloud/aws/snapshot-blocks.ts';
 import type { Instance, PriceLists } from './cloud/ports.ts';
 import { SnapError } from './errors.ts';
 import type { Host } from './events.ts';

@@ -5,7 +5,7 @@
 import { closeSync, openSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 import { ebsClient } from '../cloud/aws/clients.ts';
-import { awsSnapshotBlocks } from '../cloud/aws/snapshot-blocks.ts';
+import { awsSnapshotBlocks } from '../cloud/aws/ebs/snapshot-blocks.ts';
 import { asError, SnapError } from '../errors.ts';
 import { BlockBudget } from '../transfer/governor.ts';
 import { serveFile } from './file-server.ts';

@@ -1,7 +1,7 @@
 /** Block tokens that have expired, listed anew: a page at a time, by one listing for all who ask. */
-import { SnapError } from '../../errors.ts';
-import type { BlockRef } from '../blocks.ts';
-import type { Call } from '../ports.ts';
+import { SnapError } from '../../../errors.ts';
+import type { BlockRef } from '../../blocks.ts';
+import type { Call } from '../../ports.ts';
 
 type List = (snapshotId: string, from: number, call: Call) => AsyncIterable<BlockRef>;
 

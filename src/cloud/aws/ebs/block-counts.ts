@@ -1,7 +1,7 @@
 /** Lists of the EBS direct APIs, only counted. */
-import type { BlockCounts, Counted } from '../blocks.ts';
-import { asking } from './errors.ts';
-import { type EBSClient, paginateListChangedBlocks, paginateListSnapshotBlocks } from './sdk.ts';
+import type { BlockCounts, Counted } from '../../blocks.ts';
+import { asking } from '../errors.ts';
+import { type EBSClient, paginateListChangedBlocks, paginateListSnapshotBlocks } from '../sdk.ts';
 
 const PAGE = 10_000;
 

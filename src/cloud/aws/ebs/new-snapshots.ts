@@ -1,8 +1,8 @@
 /** Snapshots written block by block, by the EBS direct APIs. */
-import { SnapError } from '../../errors.ts';
-import { BLOCK_BYTES, type NewSnapshots } from '../blocks.ts';
-import { toTagList } from './ec2/tag-list.ts';
-import { asking, isAwsError } from './errors.ts';
+import { SnapError } from '../../../errors.ts';
+import { BLOCK_BYTES, type NewSnapshots } from '../../blocks.ts';
+import { toTagList } from '../ec2/tag-list.ts';
+import { asking, isAwsError } from '../errors.ts';
 import {
   CompleteSnapshotCommand,
   DeleteSnapshotCommand,
@@ -10,7 +10,7 @@ import {
   type EC2Client,
   PutSnapshotBlockCommand,
   StartSnapshotCommand,
-} from './sdk.ts';
+} from '../sdk.ts';
 
 /** Minutes without a block after which EBS gives an unfinished snapshot up by itself. */
 const TIMEOUT = 60;

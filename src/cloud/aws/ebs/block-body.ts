@@ -1,7 +1,7 @@
 /** The body of a block, read straight into the buffer that it stays in, and hashed on its way. */
 import { createHash } from 'node:crypto';
 import type { Readable } from 'node:stream';
-import type { SnapshotBlock } from '../blocks.ts';
+import type { SnapshotBlock } from '../../blocks.ts';
 
 /**
  * The SDK's own way collects chunks and joins them, which costs a third of the whole read.

@@ -1,13 +1,13 @@
 /** The EBS direct APIs. */
 import type { Readable } from 'node:stream';
-import { SnapError } from '../../errors.ts';
-import { sleep } from '../../lib/clock.ts';
-import { BLOCK_BYTES, type BlockRef, type SnapshotBlocks } from '../blocks.ts';
-import type { Call } from '../ports.ts';
+import { SnapError } from '../../../errors.ts';
+import { sleep } from '../../../lib/clock.ts';
+import { BLOCK_BYTES, type BlockRef, type SnapshotBlocks } from '../../blocks.ts';
+import type { Call } from '../../ports.ts';
+import { asking, isAwsError } from '../errors.ts';
+import { type EBSClient, GetSnapshotBlockCommand, paginateListSnapshotBlocks } from '../sdk.ts';
 import { readBlockBody } from './block-body.ts';
-import { asking, isAwsError } from './errors.ts';
 import { FreshTokens } from './fresh-tokens.ts';
-import { type EBSClient, GetSnapshotBlockCommand, paginateListSnapshotBlocks } from './sdk.ts';
 
 const PAGE = 10_000;
 
