@@ -10,7 +10,7 @@ import { promisify } from 'node:util';
 
 const run = promisify(execFile);
 
-const MODULE = join(import.meta.dirname, '../../src/cloud/aws/metadata-service.ts');
+const MODULE = join(import.meta.dirname, '../../src/cloud/aws/instance/metadata-service.ts');
 
 const ASK = `import { askMetadata } from ${JSON.stringify(MODULE)};
   console.log(await askMetadata('/latest/x', process.argv[1]).catch(({ message }) => message));`;

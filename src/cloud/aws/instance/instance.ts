@@ -1,7 +1,7 @@
 /** This instance, by its metadata service (IMDSv2 only). */
-import { SnapError } from '../../errors.ts';
-import { seconds, sleep } from '../../lib/clock.ts';
-import type { Instance } from '../ports.ts';
+import { SnapError } from '../../../errors.ts';
+import { seconds, sleep } from '../../../lib/clock.ts';
+import type { Instance } from '../../ports.ts';
 import { askMetadata, MetadataError } from './metadata-service.ts';
 
 /**

@@ -1,5 +1,5 @@
 /** What the metadata service announces of this instance's end. */
-import { seconds, sleep } from '../../lib/clock.ts';
+import { seconds, sleep } from '../../../lib/clock.ts';
 import { askMetadata } from './metadata-service.ts';
 
 /** As the EC2 user guide asks: notices come two minutes ahead. */

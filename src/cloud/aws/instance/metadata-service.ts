@@ -2,8 +2,8 @@
 import { once } from 'node:events';
 import { type IncomingMessage, type RequestOptions, request } from 'node:http';
 import { text } from 'node:stream/consumers';
-import { seconds } from '../../lib/clock.ts';
-import { getInstanceMetadataEndpoint } from './sdk.ts';
+import { seconds } from '../../../lib/clock.ts';
+import { getInstanceMetadataEndpoint } from '../sdk.ts';
 
 /** A machine that is no instance has nobody at the address: it should learn so at once. */
 const ANSWER_WITHIN = seconds(2);
