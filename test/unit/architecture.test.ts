@@ -200,3 +200,28 @@ test('nothing names the metadata address, so nothing can reach for it by itself'
     [],
   );
 });
+
+test('the documentation of the architecture describes every folder of src', () => {
+  const page = globSync('docs/**/architecture.md', { cwd: root }).map((path) => readFileSync(join(root, path), 'utf8'));
+  const described = [...page.join('').matchAll(/^\| `([^`]+)` \| [A-Z].*\. \|$/gm)].map(([, folder]) => folder);
+  const present = [...new Set(sources('src/**/*.ts').flatMap(({ path }) => foldersOf(path)))];
+  assert.deepEqual(described.sort(), [...present, 'lab'].sort());
+});
+
+/** @returns `a/b` and `a` for `a/b/c.ts`. */
+function foldersOf(path: string): string[] {
+  const folder = dirname(path);
+  return folder === '.' ? [] : [...foldersOf(folder), folder];
+}
+
+const MAX_FILES = 22;
+
+test('folders can be taken in at a glance', () => {
+  const count = new Map<string, number>();
+  for (const { path } of sources('{src,lab,bench,scripts}/**/*.ts'))
+    count.set(dirname(path), (count.get(dirname(path)) ?? 0) + 1);
+  assert.deepEqual(
+    [...count].filter(([, files]) => files > MAX_FILES),
+    [],
+  );
+});
