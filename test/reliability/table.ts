@@ -24,7 +24,7 @@ export function fingerprint(): string {
 
 function codeOf(path: string): string {
   const text = readFileSync(join(ROOT, path), 'utf8').replaceAll(/^import [^;]*;$/gm, '');
-  return transformSync(text, { loader: 'ts', minifyWhitespace: true, minifySyntax: true }).code;
+  return transformSync(text, { loader: 'ts', minify: true }).code;
 }
 
 const STAMP = /^All cells were observed on (\d{4}-\d\d-\d\d), of code with the fingerprint `([0-9a-f]+)`\.$/m;
