@@ -17,7 +17,7 @@ import longestFiles from './longest-files.ts';
 const root = join(import.meta.dirname, '..');
 
 /** Test files at once: they wait for disks and processes as much as they compute. */
-const FILES_AT_ONCE = 3;
+const CONCURRENT_FILES = 3;
 
 /** As the last runs measured them: what takes a minute or more. */
 const LONGEST = [
@@ -70,7 +70,7 @@ async function runTests(files: string[], signal: AbortSignal): Promise<boolean> 
   const directory = realpathSync(mkdtempSync(join(tmpdir(), 'snap-to-s3-')));
   // Tests start the program as an ordinary user, too, who must reach what is below.
   chmodSync(directory, 0o711);
-  const events = run({ files, concurrency: FILES_AT_ONCE, cwd: root, env: { ...env, TMPDIR: directory }, signal });
+  const events = run({ files, concurrency: CONCURRENT_FILES, cwd: root, env: { ...env, TMPDIR: directory }, signal });
   let passed = false;
   events.on('test:summary', ({ file, success }) => {
     if (file === undefined) passed = success;

@@ -9,7 +9,7 @@ import type { Ec2State, StoredAttachment, StoredVolume } from './state.ts';
 import { attachmentToWire, findVolume, volumeState } from './volumes.ts';
 
 /** Slots that EBS volumes of most Nitro instances share. Source: "Amazon EBS volume limits" of the EC2 user guide. */
-const MOST_ATTACHMENTS = 27;
+const MAX_ATTACHMENTS = 27;
 
 interface AttachInput {
   Device?: string;
@@ -91,7 +91,7 @@ function checkAttachable(state: Ec2State, context: LabContext, volume: StoredVol
     );
   }
   const attached = [...state.volumes.values()].filter(({ attachment }) => attachment !== null).length;
-  if (attached >= MOST_ATTACHMENTS) {
+  if (attached >= MAX_ATTACHMENTS) {
     throw new ServiceError(
       'AttachmentLimitExceeded',
       `Volume attachment limit exceeded for instance ${context.instance.instanceId}`,

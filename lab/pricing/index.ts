@@ -20,7 +20,7 @@ interface Asked {
 }
 
 const LARGEST_PAGE = 100;
-const MOST_FILTERS = 50;
+const MAX_FILTERS = 50;
 
 export function createPricingService(context: LabContext): Service {
   const answer = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
@@ -56,7 +56,7 @@ function getProducts(asked: Asked, { pageSize, region }: LabContext): object {
   const { ServiceCode = '', Filters = [], FormatVersion = 'aws_v1', MaxResults = LARGEST_PAGE } = asked;
   if (!SERVICES.has(ServiceCode)) throw new ServiceError('NotFoundException', `Service code ${ServiceCode} not found`);
   if (FormatVersion !== 'aws_v1') throw new ServiceError('InvalidParameterException', 'Invalid format version');
-  if (Filters.length > MOST_FILTERS) throw new ServiceError('InvalidParameterException', 'Too many filters');
+  if (Filters.length > MAX_FILTERS) throw new ServiceError('InvalidParameterException', 'Too many filters');
   if (!(MaxResults >= 1 && MaxResults <= LARGEST_PAGE)) {
     throw new ServiceError('InvalidParameterException', 'MaxResults must be 1 to 100');
   }

@@ -30,7 +30,7 @@ const KEPT_HEADERS = [
 ];
 
 /** Source: "Working with object metadata" of the S3 user guide: 2 KB of names and values. */
-const MOST_METADATA = 2048;
+const MAX_METADATA = 2048;
 
 export function readHead({ request }: Exchange): ObjectHead {
   const metadata: Record<string, string> = {};
@@ -68,7 +68,7 @@ function checkMetadata(metadata: Record<string, string>): void {
     (sum, [name, value]) => sum + name.length + Buffer.byteLength(value),
     0,
   );
-  if (bytes > MOST_METADATA)
+  if (bytes > MAX_METADATA)
     throw new ServiceError('MetadataTooLarge', 'Your metadata headers exceed the maximum allowed metadata size');
 }
 

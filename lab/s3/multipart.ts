@@ -30,7 +30,7 @@ import { parseXml } from './xml.ts';
 
 const SMALLEST_PART = 5 * 2 ** 20;
 const LARGEST_PART = 5 * 2 ** 30;
-const MOST_PARTS = 10_000;
+const MAX_PARTS = 10_000;
 
 export const createMultipartUpload: Operation = (exchange) => {
   const { name } = bucketOf(exchange);
@@ -106,7 +106,7 @@ export const uploadPart: Operation = async (exchange) => {
 
 export function partNumberOf({ query }: Exchange): number {
   const number = Number(query.get('partNumber'));
-  if (Number.isInteger(number) && number >= 1 && number <= MOST_PARTS) return number;
+  if (Number.isInteger(number) && number >= 1 && number <= MAX_PARTS) return number;
   throw new ServiceError('InvalidArgument', 'Part number must be an integer between 1 and 10000, inclusive');
 }
 

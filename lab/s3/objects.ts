@@ -171,11 +171,11 @@ const range = (object: StoredObject, start: number, end: number, partial: boolea
   },
 });
 
-const READ_AT_ONCE = 1024 * 1024;
+const READ_BYTES = 1024 * 1024;
 
 /** A chunk is there until the next one is asked for. */
 export async function* bytesOf(object: StoredObject, start: number, end: number): AsyncGenerator<Buffer> {
-  const buffer = Buffer.allocUnsafeSlow(Math.min(READ_AT_ONCE, end - start));
+  const buffer = Buffer.allocUnsafeSlow(Math.min(READ_BYTES, end - start));
   let offset = 0;
   for (const { file, bytes } of object.parts) {
     const from = Math.max(start - offset, 0);

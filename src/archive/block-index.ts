@@ -12,9 +12,9 @@ import { type ArchiveName, type Cipher, keyStem } from './key.ts';
 export const INDEX_FORMAT = 1;
 
 /** Checksums are kept of so many blocks, 4 TiB of data: they do not compress, and the index is held in memory. */
-const MOST_CHECKSUMS = 8 * 2 ** 20;
+const MAX_CHECKSUMS = 8 * 2 ** 20;
 
-const LINES_AT_ONCE = 1000;
+const LINES_PER_BATCH = 1000;
 
 export const indexKey = (name: ArchiveName, partition: number | null, cipher: Cipher): string =>
   `${keyStem(name)}${partition === null ? '' : `.${partition}`}.index.zst${cipher === 'gpg' ? '.gpg' : ''}`;
@@ -54,7 +54,7 @@ export class BlockIndexWriter {
   block(index: number, sha256: string | null): void {
     this.#extend('absent', index);
     if (sha256 === null) this.#extend('zero', index + 1);
-    else if (this.#checksums === MOST_CHECKSUMS) this.#extend('data', index + 1);
+    else if (this.#checksums === MAX_CHECKSUMS) this.#extend('data', index + 1);
     else this.#data(index, sha256);
   }
 
@@ -94,7 +94,7 @@ export class BlockIndexWriter {
 
   #line(content: object): void {
     this.#lines.push(JSON.stringify(content));
-    if (this.#lines.length === LINES_AT_ONCE) this.#compress();
+    if (this.#lines.length === LINES_PER_BATCH) this.#compress();
   }
 
   #compress(): void {

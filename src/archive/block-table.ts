@@ -21,13 +21,13 @@ export interface BlockTable {
 }
 
 /** Of the largest volume that there is, 64 TiB. */
-const MOST_BLOCKS = 128 * 2 ** 20;
+const MAX_BLOCKS = 128 * 2 ** 20;
 
 /** Of 4 MiB: as many as blocks of which checksums are kept; of a longer image, places are of no use. */
-const MOST_PIECES = 2 ** 20 + 1;
+const MAX_PIECES = 2 ** 20 + 1;
 
 /** 100 bytes for each block with a checksum. */
-const MOST_BYTES = 2 ** 30;
+const MAX_BYTES = 2 ** 30;
 
 export const HASH_BYTES = 32;
 
@@ -78,7 +78,7 @@ export async function readImageIndex(body: Uint8Array, key: string, signal: Abor
 /** All of them: the function itself ends with the first one. */
 async function decompressFrames(body: Uint8Array, signal: AbortSignal): Promise<Buffer> {
   const plain: Buffer[] = [];
-  let room = MOST_BYTES;
+  let room = MAX_BYTES;
   for (let rest = body; rest.length > 0 || plain.length === 0; ) {
     const { buffer, engine } = await decompressFrame(rest, room);
     signal.throwIfAborted();
@@ -153,11 +153,11 @@ class PieceList {
   add(piece: Place): void {
     if (!isPlace(piece, this.#last)) throw new Error('pieces out of order');
     this.#last = piece;
-    if (this.#pieces.length <= MOST_PIECES) this.#pieces.push(piece);
+    if (this.#pieces.length <= MAX_PIECES) this.#pieces.push(piece);
   }
 
   all(): Place[] {
-    return this.#pieces.length > MOST_PIECES ? [] : this.#pieces;
+    return this.#pieces.length > MAX_PIECES ? [] : this.#pieces;
   }
 }
 
@@ -169,7 +169,7 @@ function emptyTable({ format, bytes = 0, blockBytes = 0 }: Line): BlockTable {
 /** Of which nothing is known yet. @param bytes of the disk. */
 export function newTable(bytes: number, blockBytes: number): BlockTable {
   const count = Math.ceil(bytes / blockBytes);
-  if (!Number.isSafeInteger(count) || count < 1 || count > MOST_BLOCKS) throw new Error('an impossible size');
+  if (!Number.isSafeInteger(count) || count < 1 || count > MAX_BLOCKS) throw new Error('an impossible size');
   return { bytes, kinds: shared(count), hashes: shared(count * HASH_BYTES), blockBytes };
 }
 

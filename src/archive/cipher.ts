@@ -37,11 +37,11 @@ export function encryptCommand(encryption: Encryption): string[] {
  * each recipient, and its own headers and checksum. Measured with GnuPG 2.2.40: 1,186 bytes for 3,000,000. The limits
  * are twice that, and room for large keys.
  */
-const MOST_OVERHEAD = { share: 1 / 2048, once: 4096, perRecipient: 4096 };
+const MAX_OVERHEAD = { share: 1 / 2048, once: 4096, perRecipient: 4096 };
 
 /** Text mode adds one byte in 256, armor a third, signatures and a second compression change the length too. */
 export function lengthProblem(plainBytes: number, encryptedBytes: number, { recipients }: Encryption): string | null {
-  const { share, once, perRecipient } = MOST_OVERHEAD;
+  const { share, once, perRecipient } = MAX_OVERHEAD;
   const added = encryptedBytes - plainBytes;
   if (added > 0 && added <= plainBytes * share + once + recipients.length * perRecipient) return null;
   return `gpg made ${encryptedBytes} bytes of ${plainBytes}, which is not what encryption alone does`;

@@ -16,10 +16,10 @@ const FLAGS = 0x60;
 const CONTENT_CHECKSUM = 0x04;
 
 /** Plain bytes of the largest kind of block, which the `lz4` command uses wherever there are as many. */
-export const MOST_BLOCK_BYTES = 4_194_304;
+export const MAX_BLOCK_BYTES = 4_194_304;
 
 /** Plain bytes of a block but the last, by the descriptor of the frame: 4 MiB, or less where all is in one such block. */
-const BLOCK_BYTES: Record<number, number> = { 64: 65_536, 80: 262_144, 96: 1_048_576, 112: MOST_BLOCK_BYTES };
+const BLOCK_BYTES: Record<number, number> = { 64: 65_536, 80: 262_144, 96: 1_048_576, 112: MAX_BLOCK_BYTES };
 
 export interface Lz4Frame {
   blockBytes: number;

@@ -184,7 +184,7 @@ export function decodeManifest(body: Buffer, key: string, snapshotId: string): M
   const refuse = (why: string, hint: string): never => {
     throw new SnapError('MANIFEST', `${key}: ${why}`, { hint });
   };
-  if (body.length > MOST_BYTES) return refuse(`${body.length} bytes are no manifest`, 'somebody wrote over it');
+  if (body.length > MAX_BYTES) return refuse(`${body.length} bytes are no manifest`, 'somebody wrote over it');
   const manifest = parse(body);
   if (!manifest) return refuse('this is no manifest', 'somebody wrote over it; the data objects may still be whole');
   if (manifest.format !== MANIFEST_FORMAT) {
@@ -209,7 +209,7 @@ export function decodeManifest(body: Buffer, key: string, snapshotId: string): M
 }
 
 /** A few KiB each object; what is longer was never written by this program. */
-const MOST_BYTES = 64 * 2 ** 20;
+const MAX_BYTES = 64 * 2 ** 20;
 
 const isRecord = (value: unknown): boolean => typeof value === 'object' && value !== null && !Array.isArray(value);
 

@@ -5,7 +5,7 @@ import type { Segment } from './tar-reader.ts';
 
 type OnBytes = (bytes: Buffer) => void;
 
-const AT_ONCE = 1024 * 1024;
+const CHUNK_BYTES = 1024 * 1024;
 
 /** In the stream: holes are not counted. */
 export const dataLength = ({ segments }: { segments: readonly Segment[] }): number =>
@@ -21,7 +21,7 @@ export function hashMap(segments: readonly Segment[]): string {
 /** @param onBytes told of what must be used at once. */
 export function takeData(length: number, stream: ByteStream, onBytes: OnBytes): void {
   for (let rest = length; rest > 0; ) {
-    const some = stream.some(Math.min(rest, AT_ONCE));
+    const some = stream.some(Math.min(rest, CHUNK_BYTES));
     if (some.length === 0) return;
     onBytes(some);
     rest -= some.length;
@@ -30,7 +30,7 @@ export function takeData(length: number, stream: ByteStream, onBytes: OnBytes): 
 
 /** @returns SHA-256 in base 16, as the index has it. */
 export function hashData(length: number, stream: ByteStream, onBytes: OnBytes = () => {}): string {
-  const first = stream.some(Math.min(length, AT_ONCE));
+  const first = stream.some(Math.min(length, CHUNK_BYTES));
   onBytes(first);
   // Most files are small, and come as one buffer.
   if (first.length === length) return hashOf('sha256', first, 'hex');

@@ -8,7 +8,7 @@ import { cut } from './tags.ts';
 export const FORMAT_METADATA = 'archive-format';
 
 /** S3 counts the UTF-8 bytes of all names and values. */
-const MOST_BYTES = 2048;
+const MAX_BYTES = 2048;
 
 /** @param plainBytes an estimate for tar, exact for images; the manifest has the exact figure for both. */
 export function objectMetadata(snapshot: Snapshot, plainBytes: number): Record<string, string> {
@@ -20,7 +20,7 @@ export function objectMetadata(snapshot: Snapshot, plainBytes: number): Record<s
     'uncompressed-size': String(plainBytes),
     [FORMAT_METADATA]: String(MANIFEST_FORMAT),
   };
-  const room = MOST_BYTES - byteCount(facts) - 'snapshot-description'.length;
+  const room = MAX_BYTES - byteCount(facts) - 'snapshot-description'.length;
   return { ...facts, 'snapshot-description': fittingHeader(snapshot.description, room) };
 }
 

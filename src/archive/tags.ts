@@ -1,7 +1,7 @@
 /** A snapshot's tags as S3 object tags: fewer are allowed, of a smaller alphabet. */
 
 /** S3 keeps at most 10 tags an object; EC2 allows 50. */
-const MOST_TAGS = 10;
+const MAX_TAGS = 10;
 const LONGEST_KEY = 128;
 const LONGEST_VALUE = 256;
 
@@ -23,7 +23,7 @@ export function objectTags(snapshotTags: Record<string, string>, ours: string): 
   for (const [key, value] of Object.entries(snapshotTags)) {
     if (key.startsWith('aws:') || key === ours || key === `${ours}-id`) continue;
     const name = cut(key.replace(FORBIDDEN, '_'), LONGEST_KEY);
-    if (name === '' || /^aws:/i.test(name) || tags.has(name) || tags.size >= MOST_TAGS) {
+    if (name === '' || /^aws:/i.test(name) || tags.has(name) || tags.size >= MAX_TAGS) {
       dropped.push(key);
     } else {
       tags.set(name, cut(value.replace(FORBIDDEN, '_'), LONGEST_VALUE));

@@ -54,7 +54,7 @@ export class TarError extends Error {}
 const BLOCK = 512;
 
 /** Attributes of one file are at most some 64 KiB each, names and maps of holes can be long. */
-const MOST_EXTENDED = 64 * 1024 * 1024;
+const MAX_EXTENDED = 64 * 1024 * 1024;
 
 const TYPES: Record<string, MemberType> = {
   '0': 'file',
@@ -169,7 +169,7 @@ function readAnyNumber(header: Buffer, at: number, length: number): number {
 }
 
 function takePadded(stream: ByteStream, size: number): Buffer {
-  if (size < 0 || size > MOST_EXTENDED) throw new TarError(`an extended header of ${size} bytes`);
+  if (size < 0 || size > MAX_EXTENDED) throw new TarError(`an extended header of ${size} bytes`);
   const bytes = Buffer.from(stream.take(size));
   if (bytes.length < size) throw new TarError('the tar ends within a header');
   stream.skip(paddingOf(size));
@@ -278,11 +278,11 @@ function readSegments(member: TarMember, { own }: Ahead, stored: number, stream:
 }
 
 /** No file is longer. */
-const MOST_FILE_BYTES = 2n ** 63n - 1n;
+const MAX_FILE_BYTES = 2n ** 63n - 1n;
 
 function fileSize(text: string): bigint {
   const size = /^\d{1,19}$/.test(text) ? BigInt(text) : null;
-  if (size === null || size > MOST_FILE_BYTES) throw new TarError(`a file of ${JSON.stringify(text)} bytes`);
+  if (size === null || size > MAX_FILE_BYTES) throw new TarError(`a file of ${JSON.stringify(text)} bytes`);
   return size;
 }
 
@@ -295,7 +295,7 @@ function readMap(stream: ByteStream, stored: number): { segments: Segment[]; map
   let rest = '';
   let mapBytes = 0;
   while (numbers.length === 0 || numbers.length < 1 + 2 * Number(numbers[0] ?? 0)) {
-    const isTooLong = mapBytes + BLOCK > Math.min(stored + BLOCK, MOST_EXTENDED);
+    const isTooLong = mapBytes + BLOCK > Math.min(stored + BLOCK, MAX_EXTENDED);
     if (isTooLong || rest.length > LONGEST_NUMBER) throw new TarError('a map of holes is damaged');
     const lines = (rest + stream.take(BLOCK).toString('latin1')).split('\n');
     mapBytes += BLOCK;

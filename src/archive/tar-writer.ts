@@ -31,7 +31,7 @@ export function encodeMember(member: NewMember): Buffer {
     name,
     flag: FLAG[member.type],
     mode: member.mode,
-    size: Math.min(stored, MOST_OCTAL),
+    size: Math.min(stored, MAX_OCTAL),
     device: member.device,
   });
   return Buffer.concat([ahead, records, own, map]);
@@ -65,7 +65,7 @@ function recordsOf(member: NewMember, stored: number): Buffer[] {
       : []),
     record('path', path),
     ...(isLink ? [record('linkpath', target)] : []),
-    ...(stored > MOST_OCTAL ? [record('size', String(stored))] : []),
+    ...(stored > MAX_OCTAL ? [record('size', String(stored))] : []),
     record('uid', String(uid)),
     record('gid', String(gid)),
     record('mtime', decimalSeconds(mtime)),
@@ -111,7 +111,7 @@ interface HeaderFields {
 const PLAIN = { mode: 0o644, device: { major: 0, minor: 0 } };
 
 /** What eleven octal digits hold; what is longer stands in the extended header, which goes before. */
-const MOST_OCTAL = 0o77777777777;
+const MAX_OCTAL = 0o77777777777;
 
 function encodeHeader({ name, flag, mode, size, device }: HeaderFields): Buffer {
   const header = Buffer.alloc(BLOCK);

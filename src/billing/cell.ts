@@ -23,7 +23,7 @@ export function numberOf(value: Cell): number {
 
 /** A report has few instants, and each of them many times. */
 const INSTANTS = new Map<string, number>();
-const MOST_INSTANTS = 10_000;
+const MAX_INSTANTS = 10_000;
 
 /** Times without an offset are UTC, as in all of AWS's bills. @returns milliseconds since the epoch; `NaN` for what is none. */
 export function instantOf(value: Cell): number {
@@ -32,7 +32,7 @@ export function instantOf(value: Cell): number {
   const known = INSTANTS.get(text);
   if (known !== undefined) return known;
   const instant = parseInstant(text);
-  if (INSTANTS.size >= MOST_INSTANTS) INSTANTS.clear();
+  if (INSTANTS.size >= MAX_INSTANTS) INSTANTS.clear();
   INSTANTS.set(text, instant);
   return instant;
 }

@@ -249,14 +249,14 @@ function apart(text: string): string {
   const known = COPIES.get(text);
   if (known !== undefined) return known;
   const copy = Buffer.from(text).toString();
-  if (text.length < SHORT && COPIES.size < MOST_COPIES) COPIES.set(copy, copy);
+  if (text.length < SHORT && COPIES.size < MAX_COPIES) COPIES.set(copy, copy);
   return copy;
 }
 
 /** Regions, accounts and currencies, which are the same for thousands of snapshots. */
 const COPIES = new Map<string, string>();
 const SHORT = 20;
-const MOST_COPIES = 1000;
+const MAX_COPIES = 1000;
 
 /** Days for which reports are still being filled. */
 const GROWING = 3;

@@ -9,7 +9,7 @@ import { KiB, MiB } from '../lib/units.ts';
 const CHUNK = 64 * KiB;
 
 /** Reports are compressed 10 to 60 times; deflate can do 1,032. */
-const MOST_RATIO = 400;
+const MAX_RATIO = 400;
 
 /** Below this nothing is a bomb. */
 const ALWAYS_FINE = 256 * MiB;
@@ -50,8 +50,8 @@ export class RatioLimit {
   /** @param packed bytes that were read so far. @throws SnapError `REPORT` */
   check(added: number, packed: number): void {
     this.#unpacked += added;
-    if (this.#unpacked <= ALWAYS_FINE || this.#unpacked <= packed * MOST_RATIO) return;
-    throw new SnapError('REPORT', `${this.#name} grows more than ${MOST_RATIO} times when it is unpacked`, {
+    if (this.#unpacked <= ALWAYS_FINE || this.#unpacked <= packed * MAX_RATIO) return;
+    throw new SnapError('REPORT', `${this.#name} grows more than ${MAX_RATIO} times when it is unpacked`, {
       hint: 'cost reports do not: it may be made to fill memory or disks; unpack it by hand to see what it is',
     });
   }

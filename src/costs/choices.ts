@@ -113,13 +113,13 @@ function worthOf({ monthly, oneOff, minimumDays }: Move, saving: number, keepMon
 }
 
 const DAY = 86_400_000;
-const MOST_DAYS = 100 * 365;
+const MAX_DAYS = 100 * 365;
 
 /** @returns the day on which a saving a month has made up for what was paid once; `null`: not in a hundred years. */
 function dayOf(oneOff: number, saving: number, today: string): string | null {
   if (saving <= 0) return null;
   const days = Math.ceil((oneOff / saving) * DAYS_A_MONTH);
-  return days > MOST_DAYS ? null : new Date(Date.parse(today) + days * DAY).toISOString().slice(0, 10);
+  return days > MAX_DAYS ? null : new Date(Date.parse(today) + days * DAY).toISOString().slice(0, 10);
 }
 
 function reasonFor(

@@ -66,12 +66,12 @@ function newIn({ links, foreign }: Lineage, before: number | null, index: number
   if (index === 0 || before === index - 1) return exactly(link.gib);
   const start = before === null ? 0 : before + 1;
   const most = Math.min(sum(links.slice(start, index + 1).map(({ gib }) => gib)), link.full.most);
-  const least = before === null ? link.full.least - foreign : leastOver(links, before, index);
+  const least = before === null ? link.full.least - foreign : minimumOver(links, before, index);
   return { least: Math.min(Math.max(link.gib, least), Math.max(most, link.gib)), most: Math.max(most, link.gib) };
 }
 
 /** What it took over from the one just before it, and cannot have come from the one kept. */
-function leastOver(links: readonly Link[], before: number, index: number): number {
+function minimumOver(links: readonly Link[], before: number, index: number): number {
   const link = links[index] as Link;
   const previous = links[index - 1] as Link;
   const oldest = Math.min((links[before] as Link).full.most, previous.full.most - previous.gib);

@@ -1,7 +1,7 @@
 /** Mounting what this process serves. */
 import { SnapError } from '../errors.ts';
 import { describeOutcome, lastLine, startStage } from '../transfer/process.ts';
-import { MOST_AT_ONCE } from './protocol.ts';
+import { MAX_TRANSFER } from './protocol.ts';
 
 /**
  * @param descriptor an open `/dev/fuse` whose requests are being read.
@@ -10,7 +10,7 @@ import { MOST_AT_ONCE } from './protocol.ts';
  */
 export async function mountServed(descriptor: number, file: string): Promise<void> {
   // The child finds the descriptor as 3.
-  const options = `fd=3,rootmode=100600,user_id=0,group_id=0,nodev,nosuid,noexec,max_read=${MOST_AT_ONCE}`;
+  const options = `fd=3,rootmode=100600,user_id=0,group_id=0,nodev,nosuid,noexec,max_read=${MAX_TRANSFER}`;
   const argv = ['mount', '-i', '-n', '-t', 'fuse', '-o', options, '--', 'snap-to-s3', file];
   const outcome = await startStage(argv, { stdin: null, stdout: null, others: [descriptor] }).outcome;
   if (outcome.exitCode === 0) return;

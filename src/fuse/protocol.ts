@@ -9,10 +9,10 @@
  */
 
 /** A READ or WRITE is at most this long, in bytes. */
-export const MOST_AT_ONCE = 1024 * 1024;
+export const MAX_TRANSFER = 1024 * 1024;
 
 /** What a buffer for requests must hold: a WRITE and its headers. */
-export const REQUEST_BYTES = MOST_AT_ONCE + 8192;
+export const REQUEST_BYTES = MAX_TRANSFER + 8192;
 
 const IN_HEADER = 40;
 const OUT_HEADER = 16;
@@ -111,13 +111,13 @@ export function initContent({ minor, flags }: { minor: number; flags: number }):
   const bytes = Buffer.alloc(64);
   bytes.writeUInt32LE(MAJOR, 0);
   bytes.writeUInt32LE(Math.min(minor, MINOR), 4);
-  bytes.writeUInt32LE(MOST_AT_ONCE, 8);
+  bytes.writeUInt32LE(MAX_TRANSFER, 8);
   bytes.writeUInt32LE((flags & WANTED) >>> 0, 12);
   bytes.writeUInt16LE(REQUESTS_AHEAD, 16);
   bytes.writeUInt16LE((REQUESTS_AHEAD * 3) / 4, 18);
-  bytes.writeUInt32LE(MOST_AT_ONCE, 20);
+  bytes.writeUInt32LE(MAX_TRANSFER, 20);
   bytes.writeUInt32LE(1, 24);
-  bytes.writeUInt16LE(MOST_AT_ONCE / PAGE, 28);
+  bytes.writeUInt16LE(MAX_TRANSFER / PAGE, 28);
   return bytes;
 }
 

@@ -3,7 +3,7 @@ import { closeSync, openSync } from 'node:fs';
 import { zstdCompressSync } from 'node:zlib';
 import { writeWhole } from '../lib/write-whole.ts';
 
-const BYTES_AT_ONCE = 256 * 1024;
+const CHUNK_BYTES = 256 * 1024;
 
 export class LineFile implements Disposable {
   readonly #descriptor: number;
@@ -18,7 +18,7 @@ export class LineFile implements Disposable {
   add(line: string): void {
     this.#lines.push(line);
     this.#length += line.length;
-    if (this.#length >= BYTES_AT_ONCE) this.#write();
+    if (this.#length >= CHUNK_BYTES) this.#write();
   }
 
   /** Everything is in the file then. */

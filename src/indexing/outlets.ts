@@ -34,7 +34,7 @@ export class PlainOutlet implements Outlet {
 const FRAME = 4 * 1024 * 1024;
 
 /** As many as there are threads for them, and some that are ready. */
-const MOST_RUNNING = 6;
+const MAX_RUNNING = 6;
 
 const compress = promisify(zstdCompress);
 
@@ -78,7 +78,7 @@ export class FrameOutlet implements Outlet {
     this.#running.push(frame);
     this.#frame = Buffer.allocUnsafe(FRAME);
     this.#filled = 0;
-    if (this.#running.length > MOST_RUNNING) await this.#writeFirst();
+    if (this.#running.length > MAX_RUNNING) await this.#writeFirst();
   }
 
   async #writeFirst(): Promise<void> {

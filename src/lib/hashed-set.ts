@@ -4,7 +4,7 @@ import { hash, randomBytes } from 'node:crypto';
 const FIRST_SLOTS = 1024;
 
 /** Beyond this share of the slots, there are twice as many. */
-const MOST_FILLED = 0.7;
+const MAX_FILLED = 0.7;
 
 /**
  * Takes 12 to 23 bytes for each text, however long it is, outside of the heap of JavaScript. A text is told from another
@@ -28,7 +28,7 @@ export class HashedSet {
     if (this.#slots[at] !== 0) return;
     this.#slots.set([low, high], at);
     this.#size++;
-    if (this.#size > (this.#slots.length / 2) * MOST_FILLED) this.#grow();
+    if (this.#size > (this.#slots.length / 2) * MAX_FILLED) this.#grow();
   }
 
   /** The first number is never 0. */

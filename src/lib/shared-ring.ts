@@ -9,7 +9,7 @@
 const RING_BYTES = 4 * 1024 * 1024;
 
 /** What is read, and taken, at once. */
-const MOST_AT_ONCE = 1024 * 1024;
+const MAX_CHUNK_BYTES = 1024 * 1024;
 
 /** Waking a thread costs as much as copying some tens of KiB. */
 const WORTH_WAKING = 256 * 1024;
@@ -39,7 +39,7 @@ const between = (from: number, to: number): number => (to - from) >>> 0;
 /** Up to so many bytes from there on; fewer where the memory ends. */
 function stretch({ bytes }: RingMemory, from: number, most: number): Buffer {
   const at = (from >>> 0) % bytes.byteLength;
-  return Buffer.from(bytes, at, Math.min(most, MOST_AT_ONCE, bytes.byteLength - at));
+  return Buffer.from(bytes, at, Math.min(most, MAX_CHUNK_BYTES, bytes.byteLength - at));
 }
 
 /** The one thread that fills. */

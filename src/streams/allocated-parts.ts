@@ -15,12 +15,12 @@ export interface MapperEnds {
 }
 
 const LINE_FEED = 0x0a;
-const AT_ONCE = 64 * 1024;
+const CHUNK_BYTES = 64 * 1024;
 
 export class AllocatedParts {
   /** `null` once nobody answers any more. */
   #mapper: MapperEnds | null;
-  readonly #buffer = Buffer.allocUnsafeSlow(AT_ONCE);
+  readonly #buffer = Buffer.allocUnsafeSlow(CHUNK_BYTES);
 
   /** @param mapper `null`: nobody knows. */
   constructor(mapper: MapperEnds | null) {
@@ -68,8 +68,8 @@ export class AllocatedParts {
   }
 
   #readLine(descriptor: number): string | null {
-    for (let filled = 0; filled < AT_ONCE; ) {
-      const count = readSync(descriptor, this.#buffer, filled, AT_ONCE - filled, null);
+    for (let filled = 0; filled < CHUNK_BYTES; ) {
+      const count = readSync(descriptor, this.#buffer, filled, CHUNK_BYTES - filled, null);
       if (count === 0) return null;
       filled += count;
       if (this.#buffer[filled - 1] === LINE_FEED) return this.#buffer.toString('latin1', 0, filled - 1);

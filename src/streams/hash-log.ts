@@ -15,7 +15,7 @@ const BATCH = 2048;
 const MASK = (1n << 128n) - 1n;
 
 /** Entries that are held in memory at once when the sets are told apart. */
-const AT_ONCE = 400_000;
+const ENTRIES_IN_MEMORY = 400_000;
 
 /** 16 bytes that nobody can choose: the key is random in each run. */
 export function keyedHash(key: Buffer, ...parts: readonly Buffer[]): Buffer {
@@ -77,7 +77,7 @@ export type LoggedFacts = Map<string, string[]>;
 
 /** Part by part, so that each fits into memory. */
 export function* readParts(file: string): Generator<{ isMine: (name: Buffer) => boolean; facts: LoggedFacts }> {
-  const parts = Math.max(1, Math.ceil(statSync(file).size / RECORD / AT_ONCE));
+  const parts = Math.max(1, Math.ceil(statSync(file).size / RECORD / ENTRIES_IN_MEMORY));
   for (let part = 0; part < parts; part++) {
     const isMine = (name: Buffer): boolean => name.readUInt32LE(0) % parts === part;
     yield { isMine, facts: readFacts(file, isMine) };

@@ -3,7 +3,7 @@ import { closeSync, openSync, readSync } from 'node:fs';
 import type { ByteStream } from '../archive/byte-stream.ts';
 import { DifferenceList } from './difference.ts';
 
-const AT_ONCE = 1024 * 1024;
+const CHUNK_BYTES = 1024 * 1024;
 
 export interface ImageFindings {
   differences: DifferenceList;
@@ -13,12 +13,12 @@ export interface ImageFindings {
 /** Reports the first difference only: what follows it says nothing new. */
 export function compareImageWithDevice(stream: ByteStream, device: string): ImageFindings {
   const differences = new DifferenceList();
-  const scratch = Buffer.allocUnsafeSlow(AT_ONCE);
+  const scratch = Buffer.allocUnsafeSlow(CHUNK_BYTES);
   const descriptor = openSync(device, 'r');
   try {
     for (;;) {
       const position = stream.position;
-      const bytes = stream.some(AT_ONCE);
+      const bytes = stream.some(CHUNK_BYTES);
       const onDevice = readAt(descriptor, scratch, position, Math.max(bytes.length, 1));
       if (bytes.length === 0) {
         if (onDevice.length > 0) differences.add('size', '', `the image ends at byte ${position}, the disk does not`);

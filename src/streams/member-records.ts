@@ -10,7 +10,7 @@ const HASH_BYTES = 32;
 /** Of what headers say, of the data, and how long the name is that follows. */
 const FIXED_BYTES = 2 * HASH_BYTES + 4;
 
-const BYTES_AT_ONCE = 256 * 1024;
+const CHUNK_BYTES = 256 * 1024;
 
 /** All that an index has of the headers of a member, whatever its data are, and wherever it is. */
 const headerHash = (member: IndexedMember): Buffer =>
@@ -36,7 +36,7 @@ export class MemberRecordsWriter implements Disposable {
     const record = [headerHash(member), data ? Buffer.from(data.sha256, 'hex') : NO_DATA, length, path];
     this.#records.push(...record);
     this.#length += FIXED_BYTES + path.length;
-    if (this.#length >= BYTES_AT_ONCE) this.finish();
+    if (this.#length >= CHUNK_BYTES) this.finish();
   }
 
   finish(): void {
@@ -117,7 +117,7 @@ export class MemberRecordsReader implements Disposable {
 
   #take(length: number): Buffer {
     while (this.#rest.length < length) {
-      const more = Buffer.alloc(BYTES_AT_ONCE);
+      const more = Buffer.alloc(CHUNK_BYTES);
       const count = readSync(this.#descriptor, more);
       if (count === 0) break;
       this.#rest = Buffer.concat([this.#rest, more.subarray(0, count)]);

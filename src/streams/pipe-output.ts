@@ -1,11 +1,11 @@
 /** What is written to a pipe, in large pieces: headers and small files by themselves would wake the reader for each. */
 import { writeWhole } from '../lib/write-whole.ts';
 
-const AT_ONCE = 256 * 1024;
+const CHUNK_BYTES = 256 * 1024;
 
 export class PipeOutput {
   readonly #descriptor: number;
-  readonly #pending = Buffer.allocUnsafe(AT_ONCE);
+  readonly #pending = Buffer.allocUnsafe(CHUNK_BYTES);
   #filled = 0;
   /** Why it ended says the reader itself; whoever writes goes on, since others depend on that. */
   #isReaderGone = false;
@@ -17,8 +17,8 @@ export class PipeOutput {
 
   /** The bytes are not needed afterwards. */
   write(bytes: Buffer): void {
-    if (this.#filled + bytes.length > AT_ONCE) this.flush();
-    if (bytes.length < AT_ONCE) this.#filled += bytes.copy(this.#pending, this.#filled);
+    if (this.#filled + bytes.length > CHUNK_BYTES) this.flush();
+    if (bytes.length < CHUNK_BYTES) this.#filled += bytes.copy(this.#pending, this.#filled);
     else this.#send(bytes);
   }
 

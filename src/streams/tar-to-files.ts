@@ -15,7 +15,7 @@ export interface FilesTarget {
   descriptor: number;
   rules: ExtractionRules;
   /** Bytes of files at the most: a small archive can hold what fills any disk. */
-  mostBytes: number;
+  maxBytes: number;
   /** Where only some members are fetched: what to take of the stream. `null`: all of it. */
   cuts: readonly Cut[] | null;
   /** A file with what the index says of each member that comes; `null` without one. */
@@ -124,7 +124,7 @@ class FileWriter {
     if (member.type !== 'file') return null;
     this.#found.files++;
     this.#found.contentBytes += dataLength(member);
-    if (this.#found.contentBytes > this.#target.mostBytes) throw new TarError('it holds more than there is room for');
+    if (this.#found.contentBytes > this.#target.maxBytes) throw new TarError('it holds more than there is room for');
     const sha256 = this.#data(member, (bytes) => this.#output.write(bytes));
     this.#output.write(paddingAfter(member));
     return sha256;

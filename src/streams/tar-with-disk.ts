@@ -43,12 +43,12 @@ export function compareTarWithDisk(stream: ByteStream, options: TarComparisonOpt
   return comparison.run();
 }
 
-const COMPARE_AT_ONCE = 1024 * 1024;
-const AT_ONCE = BigInt(COMPARE_AT_ONCE);
+const CHUNK_BYTES = 1024 * 1024;
+const CHUNK_SIZE = BigInt(CHUNK_BYTES);
 
 /** To read this takes no longer than to ask. */
-const SMALL_HOLE = 4n * AT_ONCE;
-const ZEROS = Buffer.alloc(COMPARE_AT_ONCE);
+const SMALL_HOLE = 4n * CHUNK_SIZE;
+const ZEROS = Buffer.alloc(CHUNK_BYTES);
 
 class TarComparison {
   readonly #stream: ByteStream;
@@ -58,7 +58,7 @@ class TarComparison {
   readonly #xattrs = new HashSum();
   readonly #compared: Int32Array;
   readonly #allocated: AllocatedParts;
-  readonly #scratch = Buffer.allocUnsafeSlow(COMPARE_AT_ONCE);
+  readonly #scratch = Buffer.allocUnsafeSlow(CHUNK_BYTES);
   readonly #findings: TarFindings = {
     differences: new DifferenceList(),
     members: 0,
@@ -206,7 +206,7 @@ class TarComparison {
     for (const { offset, length } of [...segments, { offset: size, length: 0 }]) {
       if (different === null) different = this.#compareHole(descriptor, position, offset);
       for (let done = 0; done < length; ) {
-        const bytes = this.#stream.some(Math.min(length - done, COMPARE_AT_ONCE));
+        const bytes = this.#stream.some(Math.min(length - done, CHUNK_BYTES));
         if (bytes.length === 0) throw new TarError('the tar ends within a file');
         const at = offset + BigInt(done);
         if (different === null && !this.#isOnDisk(descriptor, at, bytes)) different = at;
@@ -228,8 +228,8 @@ class TarComparison {
   }
 
   #compareZeros(descriptor: number, { from, to }: FilePart): bigint | null {
-    for (let at = from; at < to; at += AT_ONCE) {
-      const length = Math.min(COMPARE_AT_ONCE, Number(to - at));
+    for (let at = from; at < to; at += CHUNK_SIZE) {
+      const length = Math.min(CHUNK_BYTES, Number(to - at));
       if (!this.#isOnDisk(descriptor, at, ZEROS.subarray(0, length))) return at;
     }
     return null;

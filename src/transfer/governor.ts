@@ -12,7 +12,7 @@ const LEAST = 5;
 const BURST = 1000;
 
 /** Of one snapshot: a limit that cannot be raised. Source: quota L-028ACFB9 of the EBS direct APIs. */
-const MOST_OF_SNAPSHOT = 1000;
+const MAX_PER_SNAPSHOT = 1000;
 
 /** What refused a request: the limit of the one snapshot, or that of all work in the account and region. */
 export type Limit = 'snapshot' | 'account';
@@ -21,12 +21,12 @@ export type Limit = 'snapshot' | 'account';
 export class BlockBudget {
   readonly #account: Governor;
   readonly #snapshots = new Map<string, Governor>();
-  readonly #mostOfSnapshot: number;
+  readonly #maxPerSnapshot: number;
 
-  /** @param most blocks a second, of all snapshots together. @param mostOfSnapshot the same, of each. */
-  constructor(most: number, mostOfSnapshot: number = MOST_OF_SNAPSHOT) {
+  /** @param most blocks a second, of all snapshots together. @param maxPerSnapshot the same, of each. */
+  constructor(most: number, maxPerSnapshot: number = MAX_PER_SNAPSHOT) {
     this.#account = new Governor(most);
-    this.#mostOfSnapshot = mostOfSnapshot;
+    this.#maxPerSnapshot = maxPerSnapshot;
   }
 
   /** Waits for one's turn. */
@@ -44,7 +44,7 @@ export class BlockBudget {
   }
 
   #of(snapshotId: string): Governor {
-    const found = this.#snapshots.get(snapshotId) ?? new Governor(this.#mostOfSnapshot);
+    const found = this.#snapshots.get(snapshotId) ?? new Governor(this.#maxPerSnapshot);
     this.#snapshots.set(snapshotId, found);
     return found;
   }

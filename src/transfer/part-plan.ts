@@ -8,7 +8,7 @@
  */
 import { GiB, MiB, TiB } from '../lib/units.ts';
 
-export const MOST_PARTS = 10_000;
+export const MAX_PARTS = 10_000;
 export const LARGEST_PART = 5 * GiB;
 
 /** Large enough that the time of a round trip does not matter, small enough to hold some of them. */
@@ -26,6 +26,6 @@ export function partSize(number: number, expected: number): number {
 }
 
 function smallSize(expected: number): number {
-  const parts = expected > HUGE ? MOST_PARTS - 1 : 4 * SMALL_PARTS;
+  const parts = expected > HUGE ? MAX_PARTS - 1 : 4 * SMALL_PARTS;
   return Math.max(SMALLEST, Math.ceil(expected / parts / MiB) * MiB);
 }

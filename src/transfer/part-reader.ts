@@ -79,7 +79,7 @@ export async function* readBuffers(
 }
 
 /** What S3 asks of every part but the last. */
-const LEAST_PART = 5 * MiB;
+const MIN_PART = 5 * MiB;
 
 /**
  * Reads pieces one after another, to the end of each, and closes them. A part ends with a piece, rather than when it
@@ -115,7 +115,7 @@ export async function* readPieces(
     }
     await end(pieceBytes);
     const { buffer, length } = filling;
-    if (buffer && length >= Math.max(LEAST_PART, buffer.length / 2)) yield part(buffer);
+    if (buffer && length >= Math.max(MIN_PART, buffer.length / 2)) yield part(buffer);
     if (filling.length === 0) onSeam({ ...done });
   }
   const { buffer, length } = filling;
@@ -145,7 +145,7 @@ class BytesSource implements Disposable {
 }
 
 /** Bytes asked of the kernel at once: as many as a pipe can hold. */
-const READ_AT_ONCE = 1_048_576;
+const READ_BYTES = 1_048_576;
 
 interface Filling {
   buffer: Buffer;
@@ -161,7 +161,7 @@ interface Filling {
  */
 class PartSource implements Disposable {
   readonly #socket: Socket;
-  readonly #spare = Buffer.allocUnsafeSlow(READ_AT_ONCE);
+  readonly #spare = Buffer.allocUnsafeSlow(READ_BYTES);
   /** What lies in the spare buffer and had no room in the one that was being filled. */
   #rest = Buffer.alloc(0);
   #filling: Filling | null = null;
@@ -208,7 +208,7 @@ class PartSource implements Disposable {
   #target(): Buffer {
     const filling = this.#filling;
     if (!filling || filling.length === filling.buffer.length) return this.#spare;
-    return filling.buffer.subarray(filling.length, filling.length + READ_AT_ONCE);
+    return filling.buffer.subarray(filling.length, filling.length + READ_BYTES);
   }
 
   /** @returns whether to go on reading. */

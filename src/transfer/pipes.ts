@@ -20,7 +20,7 @@ export interface Pipe {
 /** Made ahead, since making eight takes no longer than making one. They end with this process. */
 const spare: Pipe[] = [];
 
-const MADE_AT_ONCE = 8;
+const PIPES_PER_CALL = 8;
 
 /** @returns pipes that are the caller's. */
 export async function makePipes(count: number): Promise<Pipe[]> {
@@ -36,7 +36,7 @@ export async function makePipe(): Promise<Pipe> {
 
 async function makeMore(): Promise<Pipe[]> {
   using directory = temporaryDirectory();
-  const names = Array.from({ length: MADE_AT_ONCE }, (_, index) => join(directory.path, String(index)));
+  const names = Array.from({ length: PIPES_PER_CALL }, (_, index) => join(directory.path, String(index)));
   await runTool(['mkfifo', '--mode=600', ...names]);
   const pipes = names.map(openBothEnds);
   await widen(pipes);
@@ -59,7 +59,7 @@ function openBothEnds(name: string): Pipe {
 const SET_PIPE_SIZE = 1031;
 const PIPE_BYTES = 1_048_576;
 
-const LAST = MADE_AT_ONCE + 2;
+const LAST = PIPES_PER_CALL + 2;
 
 const WIDENERS = [
   [

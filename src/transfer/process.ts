@@ -188,7 +188,7 @@ export interface ToolResult {
   stderr: string;
 }
 
-const MOST_OUTPUT = 64 * 1024 * 1024;
+const MAX_OUTPUT = 64 * 1024 * 1024;
 
 /**
  * Runs a short tool to its end.
@@ -223,7 +223,7 @@ async function collect(child: ChildProcess, running: RunningProcess): Promise<Bu
   let length = 0;
   child.stdout?.on('data', (chunk: Buffer) => {
     length += chunk.length;
-    if (length > MOST_OUTPUT) void running.stop();
+    if (length > MAX_OUTPUT) void running.stop();
     else chunks.push(chunk);
   });
   await running.outcome;

@@ -9,7 +9,7 @@ import type { PartReceipt, PartStore, StoredObject } from '../cloud/ports.ts';
 import { asError, SnapError } from '../errors.ts';
 import { crc32Of, encodeCrc32 } from '../lib/crc32.ts';
 import { cleanupSignal } from '../lib/disposal.ts';
-import { MOST_PARTS } from './part-plan.ts';
+import { MAX_PARTS } from './part-plan.ts';
 import type { Part } from './part-reader.ts';
 
 export interface UploadOptions {
@@ -80,7 +80,7 @@ async function sendParts(
         .catch((error) => failed.abort(failed.signal.reason ?? error))
         .finally(() => underWay.delete(sending));
       underWay.add(sending);
-      if (part.number > MOST_PARTS) throw tooLong();
+      if (part.number > MAX_PARTS) throw tooLong();
       if (underWay.size >= options.streams) await Promise.race(underWay);
       signal.throwIfAborted();
     }

@@ -12,8 +12,8 @@ import { FULL } from '../support/sampled.ts';
 
 /** With SNAP_TO_S3_FULL, the size that is promised: ten million rows under 300 MB. */
 const SIZE = FULL
-  ? { rows: 10_000_000, snapshots: 20_000, mostBytes: 300e6 }
-  : { rows: 600_000, snapshots: 10_000, mostBytes: 200e6 };
+  ? { rows: 10_000_000, snapshots: 20_000, maxBytes: 300e6 }
+  : { rows: 600_000, snapshots: 10_000, maxBytes: 200e6 };
 
 /** @returns the program, asked for all of it as JSON. */
 async function analysing(t: TestContext, size: { rows: number; snapshots: number }): Promise<string[]> {
@@ -29,7 +29,7 @@ test(`a report of ${SIZE.rows} rows`, async (t) => {
   const { regions } = JSON.parse(stdout.join('\n')) as Analysis;
   assert.equal(regions[0]?.snapshotCount, SIZE.snapshots);
   t.diagnostic(`${Math.round(peakMiB)} MiB at most`);
-  assert.ok(peakMiB * 2 ** 20 < SIZE.mostBytes, `${peakMiB} MiB`);
+  assert.ok(peakMiB * 2 ** 20 < SIZE.maxBytes, `${peakMiB} MiB`);
 });
 
 test('a document that is read in part is no failure, one that cannot be kept is', async (t) => {

@@ -9,7 +9,7 @@ import {
   encodeError,
   encodeReply,
   initContent,
-  MOST_AT_ONCE,
+  MAX_TRANSFER,
   openContent,
   statisticsContent,
   writtenContent,
@@ -69,7 +69,7 @@ test('the handshake takes the lesser version, and no flag that the kernel did no
   assert.ok(asked.kind === 'init');
   const answer = initContent(asked);
   assert.deepEqual([answer.length, answer.readUInt32LE(0), answer.readUInt32LE(4)], [64, 7, 31]);
-  assert.equal(answer.readUInt32LE(20), MOST_AT_ONCE);
+  assert.equal(answer.readUInt32LE(20), MAX_TRANSFER);
   assert.equal(initContent({ minor: 23, flags: 0 }).readUInt32LE(4), 23);
   assert.equal(initContent({ minor: 23, flags: 0 }).readUInt32LE(12), 0);
 });

@@ -16,7 +16,7 @@ async function snapshots(lab: TestLab, count: number): Promise<string[]> {
 }
 
 /** The most snapshots that were under way at any time. */
-function mostAtOnce(records: readonly Record<string, unknown>[]): number {
+function maxConcurrent(records: readonly Record<string, unknown>[]): number {
   let [now, most] = [0, 0];
   for (const { code } of records) {
     if (code === 'snapshot.started') now++;
@@ -33,7 +33,7 @@ for (const source of oneIn(2, ['volume', 'direct'])) {
     const flags = ['--all', '--concurrency', '3', '--source', source, '--json'];
     const done = await runMigrate(lab, flags);
     assert.equal(done.code, 0, done.stdout + done.stderr);
-    assert.equal(mostAtOnce(recordsOf(done)), 3);
+    assert.equal(maxConcurrent(recordsOf(done)), 3);
     assert.equal((await keysIn(lab)).length, 15);
     const proved = await runValidate(lab, flags);
     assert.equal(proved.code, 0, proved.stdout + proved.stderr);
@@ -59,7 +59,7 @@ const FOUR = {
 };
 
 /** The most objects that were under way at any time. */
-function mostObjectsAtOnce(records: readonly Record<string, unknown>[]): number {
+function maxConcurrentObjects(records: readonly Record<string, unknown>[]): number {
   let [now, most] = [0, 0];
   for (const { code } of records) {
     if (code === 'object.started') now++;
@@ -81,7 +81,7 @@ test('--partitions-at-once 3: all partitions of a disk, in their order, proved',
     },
   });
   assert.equal(done.code, 0, done.stdout + done.stderr);
-  assert.equal(mostObjectsAtOnce(recordsOf(done)), 3);
+  assert.equal(maxConcurrentObjects(recordsOf(done)), 3);
   const { objects } = await readManifest(lab);
   assert.deepEqual(
     objects.map(({ partition }) => partition),

@@ -8,14 +8,14 @@ import { BUCKET, runProgram, type TestLab } from './lab.ts';
 
 export interface MeasuredRun {
   /** The most bytes that the process itself had in memory, up to the event. */
-  mostBytes: number;
+  maxBytes: number;
   stdout: string;
 }
 
 /** Runs the program to its end, which must be a good one. @param event near the end of what is measured. */
 export async function runMeasured(lab: TestLab, argv: readonly string[], event: string): Promise<MeasuredRun> {
   using built = build();
-  let mostBytes = 0;
+  let maxBytes = 0;
   let pid = '';
   // The shell becomes the program, so that its process id is known before it starts.
   const script = 'echo $$ >&2; exec "$@"';
@@ -26,11 +26,11 @@ export async function runMeasured(lab: TestLab, argv: readonly string[], event: 
     env: lab.env,
     onLine: (line) => {
       if (/^\d+$/.test(line)) pid = line;
-      if (line.includes(event)) mostBytes = highWaterMark(pid);
+      if (line.includes(event)) maxBytes = highWaterMark(pid);
     },
   });
   assert.equal(done.code, 0, done.stdout + done.stderr);
-  return { mostBytes, stdout: done.stdout };
+  return { maxBytes, stdout: done.stdout };
 }
 
 const highWaterMark = (pid: string): number =>

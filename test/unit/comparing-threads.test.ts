@@ -77,7 +77,7 @@ function loopsIn(directory: string): Record<string, Loop> {
     how: 'extract',
     descriptor: openSync('/dev/null', 'w'),
     rules,
-    mostBytes: HUGE * 2,
+    maxBytes: HUGE * 2,
     cuts,
     records: null,
   });

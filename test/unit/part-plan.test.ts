@@ -2,14 +2,14 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { GiB, MiB, TiB } from '../../src/lib/units.ts';
-import { LARGEST_PART, MOST_PARTS, partSize } from '../../src/transfer/part-plan.ts';
+import { LARGEST_PART, MAX_PARTS, partSize } from '../../src/transfer/part-plan.ts';
 
 /** 48.8 TiB: what S3's limits of parts allow. */
-const LARGEST_OBJECT = MOST_PARTS * LARGEST_PART;
+const LARGEST_OBJECT = MAX_PARTS * LARGEST_PART;
 
 const capacity = (expected: number): number => {
   let sum = 0;
-  for (let number = 1; number <= MOST_PARTS; number++) sum += partSize(number, expected);
+  for (let number = 1; number <= MAX_PARTS; number++) sum += partSize(number, expected);
   return sum;
 };
 
@@ -27,7 +27,7 @@ test('sizes are within the limits of S3, and never shrink', () => {
   fc.assert(
     fc.property(
       fc.double({ min: 0, max: 64 * TiB, noNaN: true }),
-      fc.integer({ min: 1, max: MOST_PARTS - 1 }),
+      fc.integer({ min: 1, max: MAX_PARTS - 1 }),
       (expected, number) => {
         const size = partSize(number, expected);
         assert.ok(Number.isInteger(size) && size >= 5 * MiB && size <= LARGEST_PART);

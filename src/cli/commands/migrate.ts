@@ -47,7 +47,7 @@ interface MigrateFlags extends SelectionFlags, VolumeFlags, AwsFlags, OutputFlag
   dd?: true;
   compression: CodecName;
   compressionLevel?: number;
-  partitionsAtOnce?: number;
+  concurrentPartitions?: number;
   gpgRecipient?: string[];
   validate?: true;
   strict?: true;
@@ -166,7 +166,7 @@ function toSettings(flags: MigrateFlags): MigrateSettings {
     ...toVolumeSettings(flags),
     selection,
     tagKey: flags.tag,
-    partitionsAtOnce: flags.partitionsAtOnce ?? room(flags.concurrency),
+    concurrentPartitions: flags.concurrentPartitions ?? room(flags.concurrency),
     prefix: normalisePrefix(flags.prefix),
     layout: flags.dd ? 'image' : 'tar',
     codec: toCodec(flags),

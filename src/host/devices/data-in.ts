@@ -21,12 +21,12 @@ const BEGINNING = 64 * MiB;
 const STEP = 16 * MiB;
 const SAMPLE = 64 * KiB;
 
-const AT_ONCE = MiB;
+const CHUNK_BYTES = MiB;
 const BLOCK = Buffer.alloc(4 * KiB);
 
 export async function dataIn(device: string, stretches: readonly Stretch[], signal: AbortSignal): Promise<DataFound> {
   await using file = await open(device, 'r');
-  const buffer = Buffer.alloc(AT_ONCE);
+  const buffer = Buffer.alloc(CHUNK_BYTES);
   let bytes = 0;
   for (const { from, to } of stretches.flatMap((stretch) => [...readsOf(stretch)])) {
     signal.throwIfAborted();
@@ -41,7 +41,7 @@ const isLong = ({ from, to }: Stretch): boolean => to - from > READ_WHOLE;
 function* readsOf(stretch: Stretch): Generator<Stretch> {
   const { from, to } = stretch;
   const whole = isLong(stretch) ? from + BEGINNING : to;
-  for (let at = from; at < whole; at += AT_ONCE) yield { from: at, to: Math.min(at + AT_ONCE, whole) };
+  for (let at = from; at < whole; at += CHUNK_BYTES) yield { from: at, to: Math.min(at + CHUNK_BYTES, whole) };
   for (let at = whole; at < to; at += STEP) yield { from: at, to: Math.min(at + SAMPLE, to) };
 }
 

@@ -87,11 +87,11 @@ const dollarsFor = (requests: number, region: string, prices: Prices): number =>
   (requests / 1000) * pricesIn(region, prices).direct.thousandLists;
 
 /** Requests at once: an account is given 50 a second. Source: "Quotas for EBS direct APIs". */
-const AT_ONCE = 8;
+const CONCURRENCY = 8;
 
 async function compareAll(links: readonly Link[], services: AnalyzeServices, signal: AbortSignal): Promise<Findings> {
   const findings: Findings = { billed: [], requests: 0, warnings: [] };
-  await inParallel(links, AT_ONCE, signal, async (link, either) => {
+  await inParallel(links, CONCURRENCY, signal, async (link, either) => {
     const { region, snapshot } = link;
     const gib = await sizeOf(link, findings, services, either);
     const { id, ownerId: account, storageTier } = snapshot;

@@ -20,7 +20,7 @@ export interface Described {
   warnings: AnalysisWarning[];
 }
 
-const AT_ONCE = 8;
+const CONCURRENCY = 8;
 
 /** @param accounts by region. A region that cannot be asked is a warning: the bill alone says a lot. */
 export async function describeRegions(
@@ -29,7 +29,7 @@ export async function describeRegions(
   signal: AbortSignal,
 ): Promise<Described> {
   const described: Described = { regions: new Map(), warnings: [] };
-  await inParallel([...accounts], AT_ONCE, signal, async ([region, owners], either) => {
+  await inParallel([...accounts], CONCURRENCY, signal, async ([region, owners], either) => {
     const call = { signal: either };
     try {
       const [snapshots, volumes] = await Promise.all([

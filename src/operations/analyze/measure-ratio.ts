@@ -96,7 +96,7 @@ function ratioOf(archives: readonly Sizes[]): MeasuredRatio | null {
 }
 
 /** Manifests read at once. */
-const AT_ONCE = 16;
+const CONCURRENCY = 16;
 
 /** @returns for each archive its sizes, or why it cannot be measured. */
 async function measureAll(
@@ -108,7 +108,7 @@ async function measureAll(
   const filter = { prefix, volumes: [], snapshots: [], since: null, until: null };
   const all: (Sizes | string)[] = [];
   for await (const batch of batches(archivesIn(filter, reading, signal))) {
-    await inParallel(batch, AT_ONCE, signal, async (found, working) => {
+    await inParallel(batch, CONCURRENCY, signal, async (found, working) => {
       const manifest = await manifestOf(found, reading, working);
       all.push(typeof manifest === 'object' ? sizesOf(found, manifest?.content ?? null) : UNREADABLE);
     });

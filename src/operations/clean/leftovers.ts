@@ -18,7 +18,7 @@ import { leftInEc2 } from './left-in-ec2.ts';
 import type { Leftover, Survey, Trace } from './leftover.ts';
 
 /** Claims read at once. */
-const AT_ONCE = 16;
+const CONCURRENCY = 16;
 
 /**
  * Snapshots with a claim, a temporary volume or a tag that says that work is under way. Whatever their number, EC2 and
@@ -50,7 +50,7 @@ export async function findTraces(survey: Survey): Promise<Trace[]> {
 
 async function findClaims(prefix: string, ids: Iterable<string>, survey: Survey): Promise<Map<string, FoundClaim>> {
   const claims = new Map<string, FoundClaim>();
-  await inParallel([...ids], AT_ONCE, survey.signal, async (id, signal) => {
+  await inParallel([...ids], CONCURRENCY, survey.signal, async (id, signal) => {
     const found = await findClaim(claimKey(prefix, id), survey.services.store, signal);
     if (found) claims.set(id, found);
   });

@@ -24,7 +24,7 @@ export async function tidyFinished(settings: ClaimSettings, services: Services, 
 }
 
 /** Claims read at once. */
-const AT_ONCE = 16;
+const CONCURRENCY = 16;
 
 /** @returns by snapshot. A run forgets its progress as the last thing before it says that it is done. */
 async function endedClaims(
@@ -33,7 +33,7 @@ async function endedClaims(
   signal: AbortSignal,
 ): Promise<Map<string, FoundClaim>> {
   const ended = new Map<string, FoundClaim>();
-  await inParallel(keys, AT_ONCE, signal, async (key, working) => {
+  await inParallel(keys, CONCURRENCY, signal, async (key, working) => {
     const found = await findClaim(key, store, working);
     if (found?.claim && !found.isLive && found.claim.progress === null) ended.set(found.claim.snapshot, found);
   });

@@ -24,7 +24,7 @@ export interface RestoredFindings {
   unproved: number;
 }
 
-const AT_ONCE = 1024 * 1024;
+const CHUNK_BYTES = 1024 * 1024;
 
 /**
  * Names, types, sizes, modes, times, links and the content of all files; owners, device nodes, set-ID bits, extended
@@ -181,7 +181,7 @@ class IndexComparison {
       return;
     }
     const hash = createHash('sha256');
-    const content = createReadStream('', { fd: this.#tree.open(path), highWaterMark: AT_ONCE, signal });
+    const content = createReadStream('', { fd: this.#tree.open(path), highWaterMark: CHUNK_BYTES, signal });
     for await (const chunk of content) hash.update(chunk as Buffer);
     if (hash.digest('hex') !== data.sha256)
       this.found.differences.add('content', path, 'the file as restored has another SHA-256');

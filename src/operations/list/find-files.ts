@@ -11,7 +11,7 @@ import type { FindSettings } from '../shared/settings/list.ts';
 import { listFiles } from './list-files.ts';
 
 /** Indexes read at once; each takes a process or two. */
-const AT_ONCE = 4;
+const CONCURRENCY = 4;
 
 /**
  * Files are told as they are found, so those of several archives come mixed.
@@ -25,7 +25,7 @@ export async function findFiles(settings: FindSettings, services: Services, sign
   for await (const batch of batches(archivesIn(settings, services, signal))) {
     const chosen = await keepTagged(batch, settings.tags, services, signal);
     totals.unreadable += chosen.unreadable;
-    await inParallel(chosen.archives, AT_ONCE, signal, async (found, working) => {
+    await inParallel(chosen.archives, CONCURRENCY, signal, async (found, working) => {
       const archive = await readArchive(found, chosen.manifests.get(found) ?? null, services, working);
       if (!archive) {
         totals.unreadable++;

@@ -80,11 +80,11 @@ const recordedIn = ({ recorded }: Manifest): RecordedPartition[] =>
 const namesOf = (found: { uuid: string | null; label: string | null } | undefined) =>
   found ? { uuid: found.uuid, label: found.label } : {};
 
-const HEADS_AT_ONCE = 8;
+const CONCURRENT_HEADS = 8;
 
 async function shown({ archive, whyClosed }: Opened, { store }: Services, signal: AbortSignal): Promise<ShownArchive> {
   const objects: ShownObject[] = [];
-  await inParallel([...archive.objects.entries()], HEADS_AT_ONCE, signal, async ([index, object], working) => {
+  await inParallel([...archive.objects.entries()], CONCURRENT_HEADS, signal, async ([index, object], working) => {
     const head = await store.head(object.key, { signal: working });
     objects[index] = {
       ...factsOf(object),

@@ -16,7 +16,7 @@ import { encryptBytes, encryptedParts } from './object/encrypt.ts';
 import { uploadHolding } from './object/upload-holding.ts';
 
 /** Up to here an index is written at once, and only under the condition that nobody else has meanwhile. */
-const AT_ONCE = 32 * MiB;
+const CHUNK_BYTES = 32 * MiB;
 
 export interface IndexedObject {
   partition: number | null;
@@ -34,7 +34,7 @@ export async function commitIndex(
   const key = indexKey(archiveName(migration), partition, cipherOf(settings.encryption));
   const { tags } = objectTags(snapshot.tags, settings.tagKey);
   const facts = { key, metadata: objectMetadata(snapshot, plainBytes), tags };
-  const isLarge = typeof index === 'string' && statSync(index).size > AT_ONCE;
+  const isLarge = typeof index === 'string' && statSync(index).size > CHUNK_BYTES;
   const { etag, bytes } = isLarge
     ? await storeLarge(migration, facts, index)
     : await storeSmall(migration, facts, typeof index === 'string' ? readFileSync(index) : index);

@@ -61,12 +61,12 @@ async function manifestOf(
 }
 
 /** Objects looked at at once. */
-const AT_ONCE = 8;
+const CONCURRENCY = 8;
 
 /** @returns why the archive is not complete; `null` when it is. */
 async function problemOf({ objects }: Manifest, { store }: Services, signal: AbortSignal): Promise<string | null> {
   const problems: string[] = [];
-  await inParallel(objects, AT_ONCE, signal, async (object, working) => {
+  await inParallel(objects, CONCURRENCY, signal, async (object, working) => {
     const head = await store.head(object.key, { signal: working });
     if (head === null) problems.push(`${object.key} is not in the bucket`);
     else if (!isSameObject(object, head)) problems.push(`${object.key} is not the object that the manifest names`);

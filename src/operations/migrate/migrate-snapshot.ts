@@ -196,7 +196,7 @@ async function storePartitions(migration: Migration, harvest: Harvest): Promise<
     return;
   }
   await noteTable(migration, harvest);
-  const most = settings.partitionsAtOnce;
+  const most = settings.concurrentPartitions;
   await inParallel(table.partitions, most, migration.signal, async (partition, signal) => {
     await using opened = await openPartition(device.path, partition, signal);
     await storePartition({ ...migration, signal }, harvest, partition.number, opened.path, partition.size);

@@ -19,7 +19,7 @@ export interface JudgedArchive {
 }
 
 /** Manifests read at once. */
-const AT_ONCE = 16;
+const CONCURRENCY = 16;
 
 /**
  * Reads the manifests: names alone do not tell how many objects there should be. In the order of the archives.
@@ -33,7 +33,7 @@ export async function statesOf(
   signal: AbortSignal,
 ): Promise<JudgedArchive[]> {
   const states: JudgedArchive[] = [];
-  await inParallel([...archives.entries()], AT_ONCE, signal, async ([at, found], working) => {
+  await inParallel([...archives.entries()], CONCURRENCY, signal, async ([at, found], working) => {
     const read = () => manifests.get(found) ?? manifestOf(found, services, working);
     states[at] = { found, ...(await judge(found, hasClaim(found.id), read)) };
   });

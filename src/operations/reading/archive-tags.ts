@@ -8,7 +8,7 @@ import { type Archive, readManifest } from './find-archive.ts';
 import type { FoundArchive } from './scan-bucket.ts';
 
 /** Manifests, and tags of objects, read at once. */
-const AT_ONCE = 8;
+const CONCURRENCY = 8;
 
 export interface TaggedArchives {
   archives: FoundArchive[];
@@ -29,7 +29,7 @@ export async function keepTagged(
   if (tags.length === 0) return { archives: [...batch], manifests, unreadable: 0 };
   const fitting = new Set<FoundArchive>();
   let unreadable = 0;
-  await inParallel(batch, AT_ONCE, signal, async (found, working) => {
+  await inParallel(batch, CONCURRENCY, signal, async (found, working) => {
     const manifest = await manifestOf(found, services, working);
     if (manifest === 'unreadable') {
       unreadable++;

@@ -7,7 +7,7 @@ import { decryptStage } from './archive-stages.ts';
 import type { ArchivedObject } from './find-archive.ts';
 
 /** As much as an index that is not encrypted may have. */
-const MOST_BYTES = 2 ** 30;
+const MAX_BYTES = 2 ** 30;
 
 /**
  * @param body as stored.
@@ -42,7 +42,7 @@ async function collect(descriptor: number, key: string): Promise<Buffer> {
   for await (const chunk of createReadStream('', { fd: descriptor })) {
     chunks.push(chunk as Buffer);
     length += (chunk as Buffer).length;
-    if (length > MOST_BYTES) throw damagedIndex(key, 'it is longer than any index');
+    if (length > MAX_BYTES) throw damagedIndex(key, 'it is longer than any index');
   }
   return Buffer.concat(chunks);
 }

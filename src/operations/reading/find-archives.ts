@@ -18,7 +18,7 @@ export interface FoundArchives {
 }
 
 /** Manifests read at once. */
-const AT_ONCE = 16;
+const CONCURRENCY = 16;
 
 /** @param ids `null` for all archives. @returns in the order of the ids. */
 export async function findArchivesById(
@@ -31,7 +31,7 @@ export async function findArchivesById(
   const keys = ids === null ? await keysOf(prefix, '', store, signal) : await keysFor(ids, prefix, sources, signal);
   const bySnapshot = Map.groupBy(keys, (key) => parseAnyKey(key)?.snapshotId ?? '');
   const outcomes: (Archive | { id: string; error: SnapError })[] = [];
-  await inParallel([...(ids ?? [...bySnapshot.keys()]).entries()], AT_ONCE, signal, async ([at, id], working) => {
+  await inParallel([...(ids ?? [...bySnapshot.keys()]).entries()], CONCURRENCY, signal, async ([at, id], working) => {
     outcomes[at] = await readArchive(id, bySnapshot.get(id) ?? [], store, working);
   });
   return {

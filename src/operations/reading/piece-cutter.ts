@@ -3,7 +3,7 @@ import type { Place } from '../../archive/file-index.ts';
 import type { Cut } from '../../streams/cut-stream.ts';
 
 /** Scattered over more than so many places, files come faster when everything is read. */
-const MOST_RANGES = 500_000;
+const MAX_RANGES = 500_000;
 
 interface Range {
   from: number;
@@ -26,7 +26,7 @@ export class PieceCutter {
   range({ from, to }: Range): void {
     const last = this.#ranges.at(-1);
     if (last?.to === from) last.to = to;
-    else if (this.#ranges.length < MOST_RANGES) this.#ranges.push({ from, to });
+    else if (this.#ranges.length < MAX_RANGES) this.#ranges.push({ from, to });
     else this.#isTooMany = true;
   }
 

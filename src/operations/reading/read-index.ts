@@ -11,7 +11,7 @@ import type { CheckServices } from './check-object.ts';
 import type { ArchivedObject } from './find-archive.ts';
 
 /** A name has at most 4,096 bytes wherever it can be made, and escapes make six of one. */
-const MOST_LINE = 1024 * 1024;
+const MAX_LINE = 1024 * 1024;
 
 type Content = Exclude<IndexLine, { is: 'header' | 'end' }>;
 
@@ -144,7 +144,7 @@ async function* splitLines(chunks: AsyncIterable<Buffer>, key: string): AsyncGen
       start = end + 1;
     }
     rest = bytes.subarray(start);
-    if (rest.length > MOST_LINE) throw damagedIndex(key, 'a line without an end');
+    if (rest.length > MAX_LINE) throw damagedIndex(key, 'a line without an end');
   }
   if (rest.length > 0) throw damagedIndex(key, 'it is cut short');
 }

@@ -5,7 +5,7 @@ import { lstat, open } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { IndexedMember } from '../../archive/file-index.ts';
 
-const AT_ONCE = 1024 * 1024;
+const CHUNK_BYTES = 1024 * 1024;
 
 const SET_IDS = 0o6000;
 
@@ -62,10 +62,10 @@ async function hashOf(file: Buffer, signal: AbortSignal): Promise<string | null>
   await using handle = await open(file, constants.O_RDONLY | constants.O_NOFOLLOW).catch(() => null);
   if (!handle) return null;
   const hash = createHash('sha256');
-  const buffer = Buffer.alloc(AT_ONCE);
+  const buffer = Buffer.alloc(CHUNK_BYTES);
   for (;;) {
     signal.throwIfAborted();
-    const { bytesRead } = await handle.read(buffer, 0, AT_ONCE);
+    const { bytesRead } = await handle.read(buffer, 0, CHUNK_BYTES);
     if (bytesRead === 0) return hash.digest('hex');
     hash.update(buffer.subarray(0, bytesRead));
   }

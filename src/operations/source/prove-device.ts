@@ -63,7 +63,7 @@ const WITHIN = seconds(60);
 
 const CONVINCING = 3;
 /** More are read where some are zeros, as on any other disk, or may have changed. */
-const MOST_READS = 8;
+const MAX_READS = 8;
 
 /** @returns the reason where the policy, or anything else, does not allow it. */
 async function compare(
@@ -127,10 +127,10 @@ async function firstPage(list: AsyncGenerator<BlockRef>): Promise<BlockRef[]> {
  */
 function chosenOf(written: readonly BlockRef[]): BlockRef[] {
   const partition = written.findIndex(({ index }) => index >= MiB / BLOCK_BYTES);
-  const spread = Array.from({ length: MOST_READS }, (_, index) =>
-    Math.floor(((2 * index + 1) * written.length) / (2 * MOST_READS)),
+  const spread = Array.from({ length: MAX_READS }, (_, index) =>
+    Math.floor(((2 * index + 1) * written.length) / (2 * MAX_READS)),
   );
-  const half = MOST_READS / 2;
+  const half = MAX_READS / 2;
   const order = [0, Math.max(0, partition), ...spread.slice(half), ...spread.slice(0, half)];
-  return [...new Set(order)].slice(0, MOST_READS).flatMap((at) => written[at] ?? []);
+  return [...new Set(order)].slice(0, MAX_READS).flatMap((at) => written[at] ?? []);
 }

@@ -15,7 +15,7 @@ export interface ThawServices {
   signal: AbortSignal;
 }
 
-const AT_ONCE = 8;
+const CONCURRENCY = 8;
 
 /**
  * Sees to it that the objects can be read: at once, or after hours of waiting.
@@ -72,7 +72,7 @@ async function request(
       hint: `nothing was asked for; --yes asks for ${describeOffers(heads, days, region)}, by --thaw-tier ${tier}: ${again}`,
     });
   }
-  await inParallel(heads, AT_ONCE, signal, async ({ key, storageClass }, working) => {
+  await inParallel(heads, CONCURRENCY, signal, async ({ key, storageClass }, working) => {
     const order = { tier, days: storageClass === 'INTELLIGENT_TIERING' ? null : days };
     const state = await store.thaw(key, order, { signal: working });
     host.notify({ code: 'thaw.requested', snapshot, key, tier, days, state });

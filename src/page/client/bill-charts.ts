@@ -9,7 +9,7 @@ import { amountAxis, fill, legend, moneyLabel, namesBelow, namesBeside } from '.
 import { type Colours, drawChart, setBarRoom } from './charts.ts';
 import { byId, element, scrollingTable } from './dom.ts';
 
-const MOST_BARS = 8;
+const MAX_BARS = 8;
 
 interface Bar {
   title: string;
@@ -22,7 +22,7 @@ export function drawBill({ volumes, trend, latestDay }: PageData): void {
   const currency = mainCurrency(volumes);
   const inCurrency = volumes.filter((volume) => volume.currency === currency);
   const hasOthers = inCurrency.length < volumes.length;
-  drawBars('regions', mostOf(byRegion(inCurrency), 'other regions'), currency);
+  drawBars('regions', largestOf(byRegion(inCurrency), 'other regions'), currency);
   drawBars('largest', largest(inCurrency), currency);
   drawAges(ageGroups(inCurrency, latestDay), currency);
   drawTrend(trend.filter((month) => month.currency === currency));
@@ -53,7 +53,7 @@ function byRegion(volumes: readonly PageVolume[]): Bar[] {
 }
 
 function largest(volumes: readonly PageVolume[]): Bar[] {
-  const dearest = [...volumes].sort((a, b) => b.monthly - a.monthly).slice(0, MOST_BARS);
+  const dearest = [...volumes].sort((a, b) => b.monthly - a.monthly).slice(0, MAX_BARS);
   return dearest.map(({ id, name, monthly, advice }) => ({
     title: name ?? id ?? 'unknown volume',
     monthly,
@@ -61,15 +61,15 @@ function largest(volumes: readonly PageVolume[]): Bar[] {
   }));
 }
 
-function mostOf(bars: readonly Bar[], rest: string): Bar[] {
-  if (bars.length <= MOST_BARS) return [...bars];
-  const others = bars.slice(MOST_BARS - 1);
+function largestOf(bars: readonly Bar[], rest: string): Bar[] {
+  if (bars.length <= MAX_BARS) return [...bars];
+  const others = bars.slice(MAX_BARS - 1);
   const total = {
     title: `${others.length} ${rest}`,
     monthly: sum(others.map((bar) => bar.monthly)),
     saving: sum(others.map((bar) => bar.saving)),
   };
-  return [...bars.slice(0, MOST_BARS - 1), total];
+  return [...bars.slice(0, MAX_BARS - 1), total];
 }
 
 function drawBars(id: string, bars: readonly Bar[], currency: string): void {

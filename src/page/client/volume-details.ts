@@ -75,7 +75,7 @@ function choiceCells(choice: Choice, isBest: boolean, currency: string): Cell[] 
   ];
 }
 
-const SNAPSHOTS_AT_ONCE = 100;
+const SNAPSHOTS_PER_PAGE = 100;
 
 /** Volumes with thousands of snapshots are shown a hundred at a time. */
 function snapshotTables(volume: PageVolume): HTMLElement {
@@ -87,11 +87,11 @@ function snapshotTables(volume: PageVolume): HTMLElement {
   return element('div', {}, frame, more);
 
   function showMore(): void {
-    const next = volume.snapshots.slice(shown, shown + SNAPSHOTS_AT_ONCE);
+    const next = volume.snapshots.slice(shown, shown + SNAPSHOTS_PER_PAGE);
     body?.append(...next.map((snapshot) => tableRow(snapshotCells(snapshot, volume.currency))));
     shown += next.length;
     more.hidden = shown === volume.snapshots.length;
-    more.textContent = `Show ${Math.min(SNAPSHOTS_AT_ONCE, volume.snapshots.length - shown)} more; ${count(shown)} of ${count(volume.snapshots.length)} shown`;
+    more.textContent = `Show ${Math.min(SNAPSHOTS_PER_PAGE, volume.snapshots.length - shown)} more; ${count(shown)} of ${count(volume.snapshots.length)} shown`;
   }
 }
 

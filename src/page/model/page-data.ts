@@ -49,12 +49,12 @@ export function pageData(analysis: Analysis, prices: Prices): PageData {
   return { latestDay: basis.latestDay, trend, volumes, calculator: calculatorData(analysis, prices) };
 }
 
-const MOST_CHOICES = 9;
+const MAX_CHOICES = 9;
 
 function choicesOf(decision: Decision | null): PageChoices | null {
   if (decision === null) return null;
   const { choices, best } = decision;
-  const shown = choices.filter((_, index) => index < MOST_CHOICES || index === best);
+  const shown = choices.filter((_, index) => index < MAX_CHOICES || index === best);
   return { shown, best: shown.indexOf(bestOf(decision)), others: choices.length - shown.length };
 }
 

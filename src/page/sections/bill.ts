@@ -33,11 +33,11 @@ function regionRow(region: RegionAnalysis): Html {
 <td class="number">${signed(money(saving, region.currency), savingIs)}</td></tr>`;
 }
 
-const MOST_ACCOUNTS = 3;
+const MAX_ACCOUNTS = 3;
 
 const accounts = (all: readonly string[]): string =>
-  all.length > MOST_ACCOUNTS
-    ? `${all.slice(0, MOST_ACCOUNTS - 1).join(', ')} and ${all.length - MOST_ACCOUNTS + 1} others`
+  all.length > MAX_ACCOUNTS
+    ? `${all.slice(0, MAX_ACCOUNTS - 1).join(', ')} and ${all.length - MAX_ACCOUNTS + 1} others`
     : all.join(', ');
 
 const trendTable = (trend: readonly TrendMonth[]): Html =>

@@ -31,7 +31,7 @@ function period({ basis }: Analysis): string {
 }
 
 /** Prices alone can need a note for each region. */
-const MOST_WARNINGS = 5;
+const MAX_WARNINGS = 5;
 
 const list = (warnings: readonly AnalysisWarning[]): Html =>
   html`<ul>${warnings.map(({ text }) => html`<li>${sentence(text)}</li>`)}</ul>`;
@@ -41,6 +41,6 @@ const warnings = ({ warnings: all }: Analysis): Html | null =>
     ? null
     : html`<section class="warnings" aria-labelledby="warnings-title">
 <h2 id="warnings-title">Mind before you decide</h2>
-${list(all.slice(0, MOST_WARNINGS))}
-${all.length > MOST_WARNINGS ? html`<details><summary>${count(all.length - MOST_WARNINGS)} more</summary>${list(all.slice(MOST_WARNINGS))}</details>` : null}
+${list(all.slice(0, MAX_WARNINGS))}
+${all.length > MAX_WARNINGS ? html`<details><summary>${count(all.length - MAX_WARNINGS)} more</summary>${list(all.slice(MAX_WARNINGS))}</details>` : null}
 </section>`;

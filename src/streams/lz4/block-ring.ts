@@ -2,7 +2,7 @@
  * Blocks of lz4 on their way from the thread that reads them to the one that compares. Either decodes what the other has
  * not begun: so both are busy, whichever of reading, decoding and comparing takes longest.
  */
-import { MOST_BLOCK_BYTES } from '../../archive/lz4-frame.ts';
+import { MAX_BLOCK_BYTES } from '../../archive/lz4-frame.ts';
 import { STRIPE_BYTES } from '../../lib/xxh32.ts';
 import { Lz4Decoder } from './decoder.ts';
 
@@ -31,7 +31,7 @@ export const FRAME_ENDED = 6;
 
 /** For each slot: what it holds, and of a block bytes that are stored, plain bytes, and how many these may be. */
 const FIELDS = 4;
-const [HELD, STORED, PLAIN, MOST_PLAIN] = [0, 1, 2, 3];
+const [HELD, STORED, PLAIN, MAX_PLAIN] = [0, 1, 2, 3];
 
 /** Of the end of a frame: whether there is a checksum, and that. */
 const [HAS_CHECKSUM, CHECKSUM] = [STORED, PLAIN];
@@ -46,7 +46,7 @@ export interface BlockRingMemory {
 }
 
 export function newBlockRing(): BlockRingMemory {
-  const pages = 1 + (SLOTS * 2 * MOST_BLOCK_BYTES) / PAGE;
+  const pages = 1 + (SLOTS * 2 * MAX_BLOCK_BYTES) / PAGE;
   const memory = new WebAssembly.Memory({ initial: pages, maximum: pages, shared: true });
   return { memory, state: new SharedArrayBuffer(PLACES * Int32Array.BYTES_PER_ELEMENT) };
 }
@@ -80,19 +80,19 @@ export class BlockRing {
 
   /** Where a block comes as it is stored. */
   stored(block: number): Buffer {
-    return Buffer.from(this.#bytes, this.#place(block), MOST_BLOCK_BYTES);
+    return Buffer.from(this.#bytes, this.#place(block), MAX_BLOCK_BYTES);
   }
 
   plain(block: number): Buffer {
     return Buffer.from(this.#bytes, this.plainAt(block), this.#get(block, PLAIN));
   }
 
-  plainAt = (block: number): number => this.#place(block) + MOST_BLOCK_BYTES;
+  plainAt = (block: number): number => this.#place(block) + MAX_BLOCK_BYTES;
 
   /** The stored bytes of a block are there. */
-  putStored(block: number, length: number, mostPlain: number): void {
+  putStored(block: number, length: number, maxPlain: number): void {
     this.#set(block, STORED, length);
-    this.#set(block, MOST_PLAIN, mostPlain);
+    this.#set(block, MAX_PLAIN, maxPlain);
     this.put(block, LOADED);
   }
 
@@ -125,7 +125,7 @@ export class BlockRing {
   }
 
   #decode(block: number): void {
-    const [length, most] = [this.#get(block, STORED), this.#get(block, MOST_PLAIN)];
+    const [length, most] = [this.#get(block, STORED), this.#get(block, MAX_PLAIN)];
     const plain = this.decoder.decode(this.#place(block), length, this.plainAt(block), most) ?? 0;
     this.#set(block, PLAIN, plain);
     // Nobody writes a block of nothing.
@@ -155,5 +155,5 @@ export class BlockRing {
 
   #field = (block: number, field: number): number => (block % SLOTS) * FIELDS + field;
 
-  #place = (block: number): number => PAGE + (block % SLOTS) * 2 * MOST_BLOCK_BYTES;
+  #place = (block: number): number => PAGE + (block % SLOTS) * 2 * MAX_BLOCK_BYTES;
 }

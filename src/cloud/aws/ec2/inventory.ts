@@ -30,13 +30,13 @@ export function awsInventory(clientIn: (region: string) => EC2Client): Inventory
 }
 
 /** Accounts that one call takes; reports have a handful, or hundreds. */
-const MOST_OWNERS = 100;
+const MAX_OWNERS = 100;
 
 async function listSnapshots(client: EC2Client, accounts: readonly string[], { signal }: Call): Promise<Snapshot[]> {
   const owners = ['self', ...accounts];
   const found = new Map<string, Snapshot>();
-  for (let from = 0; from < owners.length; from += MOST_OWNERS) {
-    const input = { OwnerIds: owners.slice(from, from + MOST_OWNERS) };
+  for (let from = 0; from < owners.length; from += MAX_OWNERS) {
+    const input = { OwnerIds: owners.slice(from, from + MAX_OWNERS) };
     for await (const page of paginateDescribeSnapshots({ client, pageSize: 1000 }, input, { abortSignal: signal })) {
       for (const snapshot of page.Snapshots ?? []) found.set(snapshot.SnapshotId ?? '', toSnapshot(snapshot));
     }

@@ -12,7 +12,7 @@ import {
 import { fromTagList, toTagList } from './tag-list.ts';
 
 /** Values that one filter of a Describe call takes. */
-const MOST_FILTER_VALUES = 200;
+const MAX_FILTER_VALUES = 200;
 
 /** Unpaged calls draw on a smaller throttle bucket, so pages are always asked for. */
 const PAGE = 1000;
@@ -38,8 +38,8 @@ export function awsSnapshots(client: EC2Client): Snapshots {
 
     async byId(ids, call) {
       const found = new Map<string, Snapshot>();
-      for (let from = 0; from < ids.length; from += MOST_FILTER_VALUES) {
-        const filters = [{ Name: 'snapshot-id', Values: ids.slice(from, from + MOST_FILTER_VALUES) }];
+      for (let from = 0; from < ids.length; from += MAX_FILTER_VALUES) {
+        const filters = [{ Name: 'snapshot-id', Values: ids.slice(from, from + MAX_FILTER_VALUES) }];
         for (const snapshot of await describe(client, filters, 'look the snapshots up', call)) {
           found.set(snapshot.id, snapshot);
         }

@@ -91,7 +91,7 @@ async function readWhole(
 ): Promise<{ answer: GetObjectCommandOutput; body: Buffer }> {
   for (let reads = 1; ; reads++) {
     const answer = await client.send(new GetObjectCommand(object), signal ? { abortSignal: signal } : {});
-    if ((answer.ContentLength ?? 0) > MOST_SMALL) {
+    if ((answer.ContentLength ?? 0) > MAX_SMALL) {
       // Node's own stream, whatever the SDK's type says for browsers.
       (answer.Body as unknown as Readable | undefined)?.destroy();
       throw tooLong(object.Key, answer.ContentLength);
@@ -107,7 +107,7 @@ async function readWhole(
 }
 
 /** Bytes: an index of the largest volume that there is. */
-const MOST_SMALL = 2 ** 30;
+const MAX_SMALL = 2 ** 30;
 
 const tooLong = (key: string, bytes?: number): SnapError =>
   new SnapError('MANIFEST', `${key} has ${bytes} bytes, and was not written by this program`, {

@@ -117,7 +117,7 @@ export class NtfsVolume implements AsyncDisposable {
 
   async #findRest(list: Attribute): Promise<void> {
     const clusters = list.runs.reduce((sum, run) => sum + run.clusters, 0);
-    const entries = await this.beginningOf(list, Math.min(clusters * this.#clusterBytes || Infinity, MOST_LIST));
+    const entries = await this.beginningOf(list, Math.min(clusters * this.#clusterBytes || Infinity, MAX_LIST));
     for (const number of recordsOfContent(entries)) {
       if (number === RECORD.mft) continue;
       const piece = (await this.record(number))?.attributes.find(isContent);
@@ -160,7 +160,7 @@ const sizeOf = (value: number, unit: number): number => (value > 0 ? value * uni
 export const isContent = ({ type, name }: Attribute): boolean => type === ATTRIBUTE.data && name === '';
 
 /** Windows makes lists of attributes of 256 KiB at the most. */
-const MOST_LIST = 256 * 1024;
+const MAX_LIST = 256 * 1024;
 
 /** Of a list of attributes: the records with pieces of the content, in order. */
 function recordsOfContent(list: Buffer): number[] {

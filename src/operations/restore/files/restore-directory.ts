@@ -37,7 +37,7 @@ export interface FillableDirectory {
   /** Whether names that differ only in case or spelling are one name there. */
   isCaseless: boolean;
   /** Bytes that may be written at the most. */
-  mostBytes: number;
+  maxBytes: number;
   /** Whether what was restored stays when the rest cannot be. */
   isKept: boolean;
 }
@@ -96,7 +96,7 @@ export async function openDirectory(
     return {
       isContinued,
       isCaseless: isCaseless(path),
-      mostBytes: object.facts?.plainBytes ?? freeBytes,
+      maxBytes: object.facts?.plainBytes ?? freeBytes,
       isKept: true,
       finish: () => finish(path, marker),
       [Symbol.dispose]: () => locked[Symbol.dispose](),

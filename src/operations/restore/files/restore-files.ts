@@ -131,12 +131,12 @@ async function extract(
       ),
     );
     const rules = { paths, isPrivileged, isCaseless: directory.isCaseless, aliases: choice?.aliases ?? [] };
-    const { mostBytes } = directory;
+    const { maxBytes } = directory;
     const target = {
       how: 'extract' as const,
       descriptor: pipe.writeEnd,
       rules,
-      mostBytes,
+      maxBytes,
       extents: choice?.part?.extents ?? null,
       cuts: choice?.part?.cuts ?? null,
       records: choice?.records ?? null,

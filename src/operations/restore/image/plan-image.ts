@@ -21,10 +21,10 @@ export interface Layout {
 }
 
 /** Shorter runs of zeros come faster with what is around them than by another request. Bytes of the image. */
-const LEAST_GAP = 32 * MiB;
+const MIN_GAP = 32 * MiB;
 
 /** Less than this is not worth a decompressor of its own. Bytes of the image that are not zeros. */
-const LEAST_STRETCH = 64 * MiB;
+const MIN_STRETCH = 64 * MiB;
 
 /** A whole frame without content: decompressors refuse a stream without one. */
 const EMPTY_FRAME: Record<CodecName, Buffer> = {
@@ -76,7 +76,7 @@ export class ImagePlan {
   split(most: number): Stretch[] {
     const { end: count } = this.whole;
     const total = this.dataBytes(this.whole);
-    const share = Math.max(LEAST_STRETCH, total / most);
+    const share = Math.max(MIN_STRETCH, total / most);
     const stretches: Stretch[] = [];
     let [first, taken] = [0, 0];
     for (let piece = 0; piece < count; piece++) {
@@ -122,7 +122,7 @@ export class ImagePlan {
     const runs: (Stretch & { isFetched: boolean })[] = [];
     for (let piece = first; piece < end; ) {
       const next = this.#endOfRun(piece, end);
-      const isFetched = !this.#isZero(piece) || this.#place(next).plain - this.#place(piece).plain < LEAST_GAP;
+      const isFetched = !this.#isZero(piece) || this.#place(next).plain - this.#place(piece).plain < MIN_GAP;
       const last = runs.at(-1);
       if (isFetched && last?.isFetched) last.end = next;
       else runs.push({ first: piece, end: next, isFetched });

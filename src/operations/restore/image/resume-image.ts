@@ -13,18 +13,18 @@ export async function restOf(plan: ImagePlan, stretch: Stretch, path: string, si
   return plan.behind(stretch, written);
 }
 
-const BLOCKS_AT_ONCE = 16;
+const BLOCKS_PER_READ = 16;
 
 /** @returns the first block that is not known to be right, or `to`. */
 async function firstWrong(path: string, table: BlockTable, from: number, to: number, signal: AbortSignal) {
   const { blockBytes, bytes } = table;
   await using file = await open(path, 'r');
-  const buffer = Buffer.alloc(BLOCKS_AT_ONCE * blockBytes);
+  const buffer = Buffer.alloc(BLOCKS_PER_READ * blockBytes);
   const zeros = Buffer.alloc(blockBytes);
-  for (let first = from; first < to; first += BLOCKS_AT_ONCE) {
+  for (let first = from; first < to; first += BLOCKS_PER_READ) {
     signal.throwIfAborted();
     const { bytesRead } = await file.read(buffer, 0, buffer.length, first * blockBytes);
-    for (let index = first; index < Math.min(to, first + BLOCKS_AT_ONCE); index++) {
+    for (let index = first; index < Math.min(to, first + BLOCKS_PER_READ); index++) {
       const at = (index - first) * blockBytes;
       const length = Math.min(blockBytes, bytes - index * blockBytes);
       const isThere = at + length <= bytesRead;

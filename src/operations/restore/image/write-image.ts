@@ -26,10 +26,10 @@ export interface WrittenImage {
 }
 
 /** Decompressors at once: more of them are faster than any volume. */
-const MOST_STRETCHES = 4;
+const MAX_STRETCHES = 4;
 
 /** Ranges that are fetched at once for one of them. */
-const LEAST_STREAMS = 2;
+const MIN_STREAMS = 2;
 
 /**
  * What an earlier run has written already is checked, and left as it is; zeros are neither fetched nor written where
@@ -39,14 +39,14 @@ const LEAST_STREAMS = 2;
 export async function writeImage(order: ImageOrder, index: ImageIndex | null): Promise<WrittenImage> {
   const plan = index && ImagePlan.of(order.object, index);
   try {
-    const written = plan ? await writeStretches(order, plan) : await writeAtOnce(order, index?.table ?? null);
+    const written = plan ? await writeStretches(order, plan) : await writeInOnePass(order, index?.table ?? null);
     return { ...written, fetchedBytes: written.fetchedBytes + (index?.storedBytes ?? 0) };
   } catch (error) {
     throw asTargetError(error, order.target.name);
   }
 }
 
-async function writeAtOnce(
+async function writeInOnePass(
   { object, snapshotId, target, check }: ImageOrder,
   table: BlockTable | null,
 ): Promise<WrittenImage> {
@@ -60,12 +60,12 @@ async function writeAtOnce(
 
 async function writeStretches(order: ImageOrder, plan: ImagePlan): Promise<WrittenImage> {
   const { object, snapshotId, target, check } = order;
-  const all = plan.split(Math.min(availableParallelism(), MOST_STRETCHES));
+  const all = plan.split(Math.min(availableParallelism(), MAX_STRETCHES));
   const stretches = target.isBlank ? all : await whatIsLeft(order, plan, all);
   const layouts = stretches.map((stretch) => plan.layOut(stretch));
   const written: WrittenImage = { bytes: plan.table.bytes, fetchedBytes: 0 };
   using host = asOneTask(object.key, layouts, check.host);
-  const streams = Math.max(LEAST_STREAMS, Math.ceil(check.streams / layouts.length));
+  const streams = Math.max(MIN_STREAMS, Math.ceil(check.streams / layouts.length));
   const { path, isBlank } = target;
   try {
     await inParallel(layouts, layouts.length, check.signal, async (layout, signal) => {

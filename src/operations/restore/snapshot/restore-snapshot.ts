@@ -37,7 +37,7 @@ const IN_FLIGHT = 32;
 const COMPLETION = minutes(60);
 
 /** EC2 keeps so many. */
-const MOST_TAGS = 50;
+const MAX_TAGS = 50;
 
 export interface RestoredSnapshot {
   id: string;
@@ -65,7 +65,7 @@ export async function restoreToSnapshot(
   check: CheckServices,
 ): Promise<RestoredSnapshot> {
   const plan = index && ImagePlan.of(object, index);
-  const canGoOn = plan !== null && Object.keys(wanted.tags).length < MOST_TAGS;
+  const canGoOn = plan !== null && Object.keys(wanted.tags).length < MAX_TAGS;
   const word = wordFor([snapshotId, object.key, object.facts?.etag, wanted]);
   const begun = await begin(canGoOn ? word : null, wanted, services, check.signal);
   const { id } = begun;

@@ -108,7 +108,7 @@ async function extract(
   check: CheckServices,
 ): Promise<void> {
   const files = { kind: 'directory' as const, path, paths: null, isPrivileged: true };
-  const mostBytes = object.facts?.plainBytes ?? 0;
-  const directory = { isContinued: false, isCaseless, mostBytes, isKept: false };
+  const maxBytes = object.facts?.plainBytes ?? 0;
+  const directory = { isContinued: false, isCaseless, maxBytes, isKept: false };
   await restoreTar(snapshotId, object, files, directory, settings, check, null);
 }

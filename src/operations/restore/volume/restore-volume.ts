@@ -139,13 +139,13 @@ async function fill(
 }
 
 /** EC2 keeps 50; some are the volume's own. */
-const MOST_TAGS = 44;
+const MAX_TAGS = 44;
 
 /** Those of the old snapshot, and where the volume comes from. */
 function tagsFor(snapshotId: string, plan: VolumePlan, tagKey: string, { host }: Services): Record<string, string> {
   const before = userTags(plan.before, tagKey);
-  const dropped = before.slice(MOST_TAGS).map(([key]) => key);
-  const reason = `a volume takes ${MOST_TAGS}`;
+  const dropped = before.slice(MAX_TAGS).map(([key]) => key);
+  const reason = `a volume takes ${MAX_TAGS}`;
   if (dropped.length > 0) host.notify({ code: 'tags.dropped', snapshot: snapshotId, dropped, reason });
-  return { ...Object.fromEntries(before.slice(0, MOST_TAGS)), 'snap-to-s3-restored-from': snapshotId };
+  return { ...Object.fromEntries(before.slice(0, MAX_TAGS)), 'snap-to-s3-restored-from': snapshotId };
 }

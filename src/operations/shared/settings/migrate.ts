@@ -15,7 +15,7 @@ export interface MigrateSettings extends VolumeSettings {
   codec: Codec;
   encryption: Encryption | null;
   /** Partitions of one disk that are archived at once. */
-  partitionsAtOnce: number;
+  concurrentPartitions: number;
   storageClass: string;
   /** Parts on their way to S3 at once. */
   uploadStreams: number;
