@@ -7,7 +7,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import wabt from 'wabt';
 
-const FOLDER = join(import.meta.dirname, '..', 'src', 'compare', 'lz4');
+const FOLDER = join(import.meta.dirname, '..', 'src', 'streams', 'lz4');
 
 /** Where the result lies. */
 export const DECODER = join(FOLDER, 'decoder.wasm');

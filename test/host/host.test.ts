@@ -249,7 +249,7 @@ test('FAT takes more names than one command line does', async (t) => {
   mkdirSync(files);
   for (let index = 0; index < 700; index++) writeFileSync(join(files, `${index}${'n'.repeat(220)}`), '');
   // The kernel gives a quarter of the stack to arguments: 128 KiB.
-  const module = join(import.meta.dirname, '..', '..', 'src', 'host', 'fill-fat.ts');
+  const module = join(import.meta.dirname, '..', '..', 'src', 'host', 'filesystems', 'fill-fat.ts');
   const program = `import { copyToFat } from ${JSON.stringify(module)};
     await copyToFat(${JSON.stringify(files)}, ${JSON.stringify(image)}, new AbortController().signal);`;
   const node = [process.execPath, '--input-type=module', '--eval', program];

@@ -21,7 +21,7 @@ export class Lz4Decoder {
   readonly #lanes: readonly [WebAssembly.Global, WebAssembly.Global, WebAssembly.Global, WebAssembly.Global];
 
   constructor(memory: WebAssembly.Memory) {
-    const program = new WebAssembly.Module(readFileSync(ownFile('compare/lz4/decoder.wasm')));
+    const program = new WebAssembly.Module(readFileSync(ownFile('streams/lz4/decoder.wasm')));
     this.#exports = new WebAssembly.Instance(program, { ring: { memory } }).exports as unknown as Exports;
     const { lane1, lane2, lane3, lane4 } = this.#exports;
     this.#lanes = [lane1, lane2, lane3, lane4];
