@@ -35,6 +35,7 @@ export interface ListedArchive {
     | 'complete'
     | 'incomplete'
     | 'replaced'
+    | 'differed'
     | 'unfinished'
     | 'without-manifest'
     | 'without-data'

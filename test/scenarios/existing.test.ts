@@ -4,7 +4,7 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { CreateTagsCommand } from '@aws-sdk/client-ec2';
-import { DeleteObjectCommand, PutObjectCommand } from '@aws-sdk/client-s3';
+import { DeleteObjectCommand, GetObjectTaggingCommand, PutObjectCommand } from '@aws-sdk/client-s3';
 import { keyEnding, keysIn, readManifest } from '../support/archives.ts';
 import { addSnapshotOf } from '../support/disks.ts';
 import { tagsOf } from '../support/ec2-state.ts';
@@ -27,6 +27,11 @@ async function migrateAgain(lab: TestLab, argv: readonly string[]): Promise<{ do
   const done = await runMigrate(lab, argv);
   const calls = await lab.control.calls();
   return { done, uploads: calls.filter(({ operation }) => operation === 'CreateMultipartUpload').length };
+}
+
+async function objectTagsOf(lab: TestLab, Key: string): Promise<unknown> {
+  const { TagSet } = await lab.s3.send(new GetObjectTaggingCommand({ Bucket: BUCKET, Key }));
+  return TagSet;
 }
 
 async function stateIn(lab: TestLab, id: string): Promise<string> {
@@ -119,6 +124,25 @@ test('an archive that differed from its snapshot is not kept as a good one, but 
   assert.equal(again.uploads, 1);
   assert.equal((await tagsOf(lab, snapshotId))['snap-to-s3'], 'validated');
   assert.equal((await readManifest(lab)).differedAt, undefined);
+});
+
+test('an archive that is damaged by itself is recorded as such: list shows it, and migrate replaces it', async (t) => {
+  const lab = await labForTest(t);
+  const { snapshotId } = await addSnapshotOf(lab);
+  assert.equal((await runMigrate(lab, ['--all'])).code, 0);
+  const key = await keyEnding(lab, '.tar.lz4');
+  const tagsBefore = await objectTagsOf(lab, await keyEnding(lab, '.manifest.json'));
+  const damage = { service: 's3', operation: 'GetObject', match: { key }, times: 99 } as const;
+  await lab.control.script({ ...damage, action: { kind: 'flip', at: 200 } });
+  const alone = await runValidate(lab, ['--snapshots', snapshotId, '--archive-only']);
+  assert.equal(alone.code, 12, alone.stderr);
+  await lab.control.clearFaults();
+  assert.match((await readManifest(lab)).differedAt ?? '', /^20/);
+  assert.deepEqual(await objectTagsOf(lab, await keyEnding(lab, '.manifest.json')), tagsBefore);
+  assert.equal(await stateIn(lab, snapshotId), 'differed');
+  const again = await migrateAgain(lab, ['--snapshots', snapshotId]);
+  assert.match(again.done.stderr, /will be replaced: it differed/);
+  assert.equal(await stateIn(lab, snapshotId), 'complete');
 });
 
 test('encrypted for the same recipients: kept; for others: replaced', async (t) => {

@@ -59,10 +59,10 @@ async function judge(
 
 function completeness(
   { data }: FoundArchive,
-  { objects }: Manifest,
-): 'complete' | 'incomplete' | 'replaced' | 'without-data' {
+  { objects, differedAt }: Manifest,
+): 'complete' | 'differed' | 'incomplete' | 'replaced' | 'without-data' {
   if (data.length === 0) return 'without-data';
-  if (isComplete(data, objects)) return 'complete';
+  if (isComplete(data, objects)) return differedAt === undefined ? 'complete' : 'differed';
   return areAsLong(data, objects) ? 'replaced' : 'incomplete';
 }
 

@@ -1,14 +1,8 @@
 /** One snapshot against its archive. */
-import { encodeManifest, type Manifest } from '../../archive/manifest.ts';
-import { objectMetadata } from '../../archive/metadata.ts';
-import { objectTags } from '../../archive/tags.ts';
 import type { Snapshot } from '../../cloud/ports.ts';
-import { asError, SnapError } from '../../errors.ts';
 import type { ArchiveOrigin } from '../../events.ts';
 import { requireTools } from '../../host/tools.ts';
-import { now } from '../../lib/clock.ts';
 import { cleanupSignal } from '../../lib/disposal.ts';
-import type { ObjectCheck } from '../reading/check-object.ts';
 import { type Archive, findArchive } from '../reading/find-archive.ts';
 import { requireManifest } from '../reading/origin.ts';
 import type { Services } from '../shared/services.ts';
@@ -19,6 +13,7 @@ import { readDisk } from '../source/read-disk.ts';
 import { chooseSource, openSnapshotDisk } from '../source/snapshot-disk.ts';
 import { refuseArchived } from '../thaw/archived-objects.ts';
 import { checkArchive } from '../verify/check-archive.ts';
+import { factsOfSnapshot, isDifference, noteDifference, noteProof } from './note-verdict.ts';
 
 /**
  * Tags `validating`, compares, and tags `validated`, or `content-validated` where no more was compared. On differences and failures the tag goes back.
@@ -67,13 +62,13 @@ export async function validateSnapshot(
     });
     opened.signal.throwIfAborted();
     claim.confirm();
-    if (!settings.contentOnly) await noteProof(snapshot, archive, checks, settings.tagKey, services);
+    if (!settings.contentOnly) await noteProof(archive, checks, factsOfSnapshot(snapshot, settings.tagKey), services);
     await state.settle(provedValue(settings, claim.tagBefore), cleanupSignal());
     isSettled = true;
     onDone();
   } catch (failure) {
     if (isDifference(failure) && !claim.lost.aborted)
-      await noteDifference(snapshot, archive, settings.tagKey, services);
+      await noteDifference(archive, factsOfSnapshot(snapshot, settings.tagKey), services);
     if (!isSettled && !claim.lost.aborted) await revertState(state, snapshot.id, settings.tagKey, services.host);
     throw failure;
   }
@@ -86,62 +81,4 @@ const provedValue = ({ contentOnly }: ValidateSettings, tagBefore: string | null
 function toolsFor({ objects }: Archive): string[] {
   const codecs = objects.map(({ codec }) => codec);
   return [...new Set([...codecs, ...(objects.some(({ cipher }) => cipher === 'gpg') ? ['gpg'] : [])])];
-}
-
-const isDifference = (failure: unknown): boolean => failure instanceof SnapError && failure.code === 'DIFFERS';
-
-/**
- * Writes what was proved into the manifest, so that the archive can be proved again without the snapshot. Hashes of
- * encrypted content stay out of it.
- */
-async function noteProof(
-  snapshot: Snapshot,
-  archive: Archive,
-  checks: readonly ObjectCheck[],
-  tagKey: string,
-  services: Services,
-): Promise<void> {
-  const hashes = new Map(checks.map(({ key, plainSha256 }) => [key, plainSha256]));
-  await rewriteManifest(snapshot, archive, tagKey, services, ({ differedAt: _, ...content }) => ({
-    ...content,
-    objects: content.objects.map((object) =>
-      object.cipher === 'none' ? { ...object, plainSha256: hashes.get(object.key) ?? null } : object,
-    ),
-    validatedAt: now().toISOString(),
-  }));
-}
-
-/** Writes into the manifest that the archive is not what the snapshot is, so that the next migration replaces it. */
-async function noteDifference(snapshot: Snapshot, archive: Archive, tagKey: string, services: Services): Promise<void> {
-  const differedAt = now().toISOString();
-  try {
-    await rewriteManifest(snapshot, archive, tagKey, services, (content) => ({
-      ...content,
-      validatedAt: null,
-      differedAt,
-    }));
-  } catch (thrown) {
-    const error =
-      thrown instanceof SnapError ? thrown : new SnapError('BUG', asError(thrown).message, { cause: thrown });
-    const what = 'the manifest does not say that the archive differs: migrate the snapshot again with --replace';
-    services.host.notify({ code: 'cleanup.failed', snapshot: snapshot.id, what, error });
-  }
-}
-
-async function rewriteManifest(
-  snapshot: Snapshot,
-  { manifest }: Archive,
-  tagKey: string,
-  { store }: Services,
-  change: (content: Manifest) => Manifest,
-): Promise<void> {
-  if (!manifest) return;
-  const content = change(manifest.content);
-  const plainBytes = content.objects.reduce((sum, object) => sum + object.plainBytes, 0);
-  const facts = {
-    key: manifest.key,
-    metadata: objectMetadata(snapshot, plainBytes),
-    tags: objectTags(snapshot.tags, tagKey).tags,
-  };
-  await store.putSmall(facts, encodeManifest(content), manifest.etag, { signal: cleanupSignal() });
 }

@@ -22,6 +22,7 @@ import { tellOfCheck } from '../verify/check-archive.ts';
 import { withIndex } from '../verify/check-index.ts';
 import { missingByManifest } from '../verify/check-manifest.ts';
 import { ownReference } from '../verify/own-reference.ts';
+import { factsOfManifest, isDifference, noteDifference } from './note-verdict.ts';
 import { validateSnapshot } from './validate-snapshot.ts';
 
 /**
@@ -116,7 +117,19 @@ async function validateArchivesAlone(
   });
 }
 
-async function checkAlone(
+/** Records in the manifest what differs or is damaged, where the caller may write it. */
+async function checkAlone(archive: Archive, services: CheckServices & Services): Promise<void> {
+  try {
+    await compareAlone(archive, services);
+  } catch (failure) {
+    const { manifest } = archive;
+    if (manifest && isDifference(failure))
+      await noteDifference(archive, factsOfManifest(manifest.key, services), services);
+    throw failure;
+  }
+}
+
+async function compareAlone(
   { snapshotId, objects, manifest }: Archive,
   services: CheckServices & { region: string },
 ): Promise<void> {

@@ -7,6 +7,7 @@ const STATES: Record<ListedArchive['state'], string> = {
   complete: 'complete',
   incomplete: 'incomplete',
   replaced: 'replaced',
+  differed: 'differed',
   unfinished: 'unfinished',
   'without-manifest': 'no manifest',
   'without-data': 'no data',

@@ -1,0 +1,88 @@
+/** What a validation found, written into the manifest of the archive. */
+import { encodeManifest, type Manifest } from '../../archive/manifest.ts';
+import { objectMetadata } from '../../archive/metadata.ts';
+import { objectTags } from '../../archive/tags.ts';
+import type { ObjectFacts, Snapshot } from '../../cloud/ports.ts';
+import { asError, SnapError } from '../../errors.ts';
+import { now } from '../../lib/clock.ts';
+import { cleanupSignal } from '../../lib/disposal.ts';
+import type { ObjectCheck } from '../reading/check-object.ts';
+import type { Archive } from '../reading/find-archive.ts';
+import type { Services } from '../shared/services.ts';
+
+/** The metadata and tags that a manifest gets when it is replaced. */
+export type ManifestFacts = (manifest: Manifest) => Promise<Pick<ObjectFacts, 'metadata' | 'tags'>>;
+
+/** Where the snapshot is known, it decides. */
+export const factsOfSnapshot =
+  (snapshot: Snapshot, tagKey: string): ManifestFacts =>
+  async ({ objects }) => ({
+    metadata: objectMetadata(
+      snapshot,
+      objects.reduce((sum, { plainBytes }) => sum + plainBytes, 0),
+    ),
+    tags: objectTags(snapshot.tags, tagKey).tags,
+  });
+
+/** Without the snapshot, the manifest keeps the metadata and tags that it has. */
+export const factsOfManifest =
+  (key: string, { store }: Pick<Services, 'store'>): ManifestFacts =>
+  async () => {
+    const call = { signal: cleanupSignal() };
+    const [head, tags] = await Promise.all([store.head(key, call), store.tags(key, call)]);
+    return { metadata: head?.metadata ?? {}, tags };
+  };
+
+export const isDifference = (failure: unknown): boolean => failure instanceof SnapError && failure.code === 'DIFFERS';
+
+/**
+ * Records in the manifest what was proved, so that the archive can be proved again without the snapshot. The hashes of
+ * encrypted content stay out of it.
+ */
+export const noteProof = (
+  archive: Archive,
+  checks: readonly ObjectCheck[],
+  facts: ManifestFacts,
+  services: Pick<Services, 'store'>,
+): Promise<void> => {
+  const hashes = new Map(checks.map(({ key, plainSha256 }) => [key, plainSha256]));
+  return rewriteManifest(archive, facts, services, ({ differedAt: _, ...content }) => ({
+    ...content,
+    objects: content.objects.map((object) =>
+      object.cipher === 'none' ? { ...object, plainSha256: hashes.get(object.key) ?? null } : object,
+    ),
+    validatedAt: now().toISOString(),
+  }));
+};
+
+/**
+ * Records in the manifest that the archive differs from its snapshot or is damaged, so that `list` shows it and the next
+ * migration replaces it. Reports it where that is not possible.
+ */
+export async function noteDifference(
+  archive: Archive,
+  facts: ManifestFacts,
+  services: Pick<Services, 'store' | 'host'>,
+): Promise<void> {
+  const differedAt = now().toISOString();
+  try {
+    await rewriteManifest(archive, facts, services, (content) => ({ ...content, validatedAt: null, differedAt }));
+  } catch (thrown) {
+    const error =
+      thrown instanceof SnapError ? thrown : new SnapError('BUG', asError(thrown).message, { cause: thrown });
+    const what = 'the manifest does not record that the archive differs: migrate the snapshot again with --replace';
+    services.host.notify({ code: 'cleanup.failed', snapshot: archive.snapshotId, what, error });
+  }
+}
+
+async function rewriteManifest(
+  { manifest }: Archive,
+  facts: ManifestFacts,
+  { store }: Pick<Services, 'store'>,
+  change: (content: Manifest) => Manifest,
+): Promise<void> {
+  if (!manifest) return;
+  const content = change(manifest.content);
+  const object = { key: manifest.key, ...(await facts(content)) };
+  await store.putSmall(object, encodeManifest(content), manifest.etag, { signal: cleanupSignal() });
+}
