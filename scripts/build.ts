@@ -1,5 +1,6 @@
 /**
- * Makes the program as it is published: few files, which load in half of the time (docs/decisions/011-few-files.md).
+ * Makes the program as it is published: few files, which load in half of the time
+ * (docs/development/decisions/011-few-files.md).
  *
  *   node scripts/build.ts [DIRECTORY]     dist if not given
  */

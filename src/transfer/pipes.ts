@@ -3,7 +3,7 @@
  *
  * What Node calls a pipe is a socket pair, and an anonymous pipe cannot be had from it; a named one in a private
  * directory, whose name is gone before anything is written to it, is the same to both ends. Pipes are widened from
- * the kernel's 64 KiB to 1 MiB, which makes a chain of compressors a third faster (docs/performance.md).
+ * the kernel's 64 KiB to 1 MiB, which makes a chain of compressors a third faster (docs/development/performance.md).
  */
 import { closeSync, constants, openSync, write } from 'node:fs';
 import { join } from 'node:path';

@@ -1,5 +1,5 @@
 /**
- * docs/reliability.md tells the truth. A sample of its cells is tried; with SNAP_TO_S3_FULL all are. With
+ * docs/development/reliability.md tells the truth. A sample of its cells is tried; with SNAP_TO_S3_FULL all are. With
  * SNAP_TO_S3_WRITE_DOCS, a regular expression of cells, these are written anew from what is observed. With `.`, which is
  * all of them (`npm run reliability`), the document says on which day, and of which code.
  */

@@ -1,4 +1,4 @@
-/** docs/reliability.md: written from what the tests observed, and read again to be held against them. */
+/** docs/development/reliability.md: written from what the tests observed, and read again to be held against them. */
 import { createHash } from 'node:crypto';
 import { globSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -6,7 +6,7 @@ import { transformSync } from 'esbuild';
 import { type Cell, COMMANDS, type CommandName } from './matrix.ts';
 
 const ROOT = join(import.meta.dirname, '..', '..');
-const DOCUMENT = join(ROOT, 'docs', 'reliability.md');
+const DOCUMENT = join(ROOT, 'docs', 'development', 'reliability.md');
 
 /** What decides the outcomes: the faults and how they are looked at, and the code that meets them. */
 const DESCRIBED =

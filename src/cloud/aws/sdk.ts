@@ -1,6 +1,6 @@
 /**
  * What of the AWS SDK this program uses: nobody else imports it. The build keeps only what is named here and what that
- * needs, which takes less time and memory to load (docs/decisions/011-few-files.md).
+ * needs, which takes less time and memory to load (docs/development/decisions/011-few-files.md).
  */
 export {
   CompleteSnapshotCommand,

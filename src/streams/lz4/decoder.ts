@@ -1,6 +1,6 @@
 /**
  * Blocks of lz4 decoded in memory that threads share, and the checksum of what they hold. `decoder.wat` is the source of
- * the program that does it (docs/decisions/013-lz4-in-threads.md says why it is ours).
+ * the program that does it (docs/development/decisions/013-lz4-in-threads.md says why it is ours).
  */
 import { readFileSync } from 'node:fs';
 import { ownFile } from '../../lib/program-file.ts';
