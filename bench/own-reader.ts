@@ -3,7 +3,7 @@ import { ebsClient } from '../src/cloud/aws/clients.ts';
 import { awsSnapshotBlocks } from '../src/cloud/aws/ebs/snapshot-blocks.ts';
 import { networkOf } from '../src/cloud/aws/network.ts';
 import { blocksInOrder } from '../src/transfer/block-image.ts';
-import { BlockBudget } from '../src/transfer/governor.ts';
+import { BlockRateLimiter } from '../src/transfer/governor.ts';
 
 const [snapshotId = '', streams = '32'] = process.argv.slice(2);
 const region = process.env['AWS_REGION'] ?? '';
@@ -14,7 +14,7 @@ const reading = {
   snapshotId,
   from: 0,
   inFlight: Number(streams),
-  budget: new BlockBudget(100_000, 100_000),
+  budget: new BlockRateLimiter(100_000, 100_000),
 };
 const started = performance.now();
 let blocks = 0;

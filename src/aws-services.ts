@@ -22,7 +22,7 @@ import { SnapError } from './errors.ts';
 import type { Host } from './events.ts';
 import { searchPathOf } from './lib/search-path.ts';
 import type { AnalyzeServices, Services } from './operations/shared/services.ts';
-import { BlockBudget } from './transfer/governor.ts';
+import { BlockRateLimiter } from './transfer/governor.ts';
 
 export interface AwsChoices {
   region?: string;
@@ -54,7 +54,7 @@ export async function awsServices(choices: AwsChoices, host: Host, env: NodeJS.P
   const settings = { ...found, region };
   const tellOf = (service: string) => (retry: Retry) => host.notify({ code: 'call.retried', service, ...retry });
   const blockRate = choices.maxBlockRate ?? DEFAULT_BLOCK_RATE;
-  const budget = new BlockBudget(blockRate);
+  const budget = new BlockRateLimiter(blockRate);
   const ebs = ebsClient({ ...settings, onRetry: tellOf('EBS') }, (snapshot, limit) => {
     const blocksPerSecond = budget.refused(snapshot, limit);
     if (blocksPerSecond) host.notify({ code: 'blocks.slowed', snapshot, limit, blocksPerSecond });

@@ -322,7 +322,7 @@ export interface Holding {
   /** e.g. `volume vol-1 (of snap-1)` */
   what: string;
   /** The command that gives it back by hand. */
-  remedy: string;
+  cleanupCommand: string;
 }
 
 export interface Host {

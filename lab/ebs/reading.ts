@@ -46,7 +46,7 @@ export class BlockReader {
     const firstId = request.query.get('firstSnapshotId');
     const first = firstId === null ? [] : await this.#blocksOf(firstId);
     const second = await this.#blocksOf(snapshotId);
-    if (firstId !== null) this.#refuseStrangers(firstId, snapshotId);
+    if (firstId !== null) this.#assertNoStrangers(firstId, snapshotId);
     const changed = await this.#changes(firstId, first, snapshotId, second);
     const { chosen, more } = this.#page(changed, request);
     const token = (name: string, id: string | null, written: readonly number[], index: number) =>
@@ -80,7 +80,7 @@ export class BlockReader {
   }
 
   /** Snapshots of one volume, or one made of the other. */
-  #refuseStrangers(firstId: string, secondId: string): void {
+  #assertNoStrangers(firstId: string, secondId: string): void {
     const [first, second] = [firstId, secondId].map((id) => this.#origin(id));
     if (first !== second) throw invalid('UNRELATED_SNAPSHOTS', `${firstId} and ${secondId} are not related`);
   }

@@ -6,7 +6,7 @@ import { type FileHandle, open } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { BLOCK_BYTES, type SnapshotBlocks } from '../cloud/blocks.ts';
 import { SnapError } from '../errors.ts';
-import type { BlockBudget } from '../transfer/governor.ts';
+import type { BlockRateLimiter } from '../transfer/governor.ts';
 import { WrittenBlocks } from './written-blocks.ts';
 
 export interface LazyDiskOptions {
@@ -16,7 +16,7 @@ export interface LazyDiskOptions {
   bytes: number;
   /** Path of a file that is not there yet. */
   scratch: string;
-  budget: BlockBudget;
+  budget: BlockRateLimiter;
   /** Blocks on their way at once, ahead of what is asked for. */
   inFlight: number;
   signal: AbortSignal;

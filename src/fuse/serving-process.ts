@@ -7,7 +7,7 @@ import { createInterface } from 'node:readline';
 import { ebsClient } from '../cloud/aws/clients.ts';
 import { awsSnapshotBlocks } from '../cloud/aws/ebs/snapshot-blocks.ts';
 import { asError, SnapError } from '../errors.ts';
-import { BlockBudget } from '../transfer/governor.ts';
+import { BlockRateLimiter } from '../transfer/governor.ts';
 import { serveFile } from './file-server.ts';
 import { LazyDisk } from './lazy-disk.ts';
 import { mountServed } from './mount.ts';
@@ -22,7 +22,7 @@ function reportFailure(thrown: unknown): void {
 }
 
 async function serve(order: ServingOrder, signal: AbortSignal): Promise<void> {
-  const budget = new BlockBudget(order.blockRate);
+  const budget = new BlockRateLimiter(order.blockRate);
   const onRetry = (retry: { attempt: number; because: string; waitSeconds: number }) => {
     report({ serving: 'retry', ...retry });
   };

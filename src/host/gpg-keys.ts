@@ -31,7 +31,7 @@ export async function checkSecretKeys(recipients: readonly string[], signal: Abo
     const argv = ['gpg', '--batch', '--no-tty', '--list-secret-keys', '--', recipient];
     const listing = await runTool(argv, { signal, allowedExitCodes: [0, 1, 2] });
     if (listing.exitCode === 0) return;
-    refuseFailure(listing);
+    assertGpgWorked(listing);
   }
   throw new SnapError('GPG_KEY', 'no recipient has a private key here, so that the archive could not be validated', {
     hint: 'leave --validate out and validate where the key is, or import the private key of a recipient',
@@ -47,7 +47,7 @@ export async function checkRecipient(recipient: string, signal: AbortSignal): Pr
   const primary = keys.filter(([record]) => record === 'pub');
   const [key] = primary;
   if (!key) {
-    refuseFailure(listing);
+    assertGpgWorked(listing);
     throw refused(recipient, 'is not in the keyring', 'import the public key: gpg --import FILE');
   }
   if (primary.length > 1) throw refused(recipient, 'names several keys', 'give the fingerprint of one of them');
@@ -81,7 +81,7 @@ export async function encryptionKeyIds(recipient: string, signal: AbortSignal): 
 }
 
 /** A gpg that could not look says nothing about the key. @throws SnapError `GPG_KEY` */
-function refuseFailure({ exitCode, stderr }: ToolResult): void {
+function assertGpgWorked({ exitCode, stderr }: ToolResult): void {
   if (exitCode === 0 || NO_SUCH_KEY.test(stderr)) return;
   const problem = configurationProblem(stderr);
   if (problem !== null) throw invalidConfiguration(problem);

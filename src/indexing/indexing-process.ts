@@ -9,7 +9,7 @@ import { programFile } from '../lib/program-file.ts';
 import { newRing, RingWriter } from '../lib/shared-ring.ts';
 import { formatIndexingReport, type IndexedContent, type IndexingOrder } from './indexing-order.ts';
 import type { IndexingThreadOrder } from './indexing-thread.ts';
-import { FrameOutlet, type Outlet, PlainOutlet } from './outlets.ts';
+import { PlainWriter, type StreamWriter, ZstdFrameWriter } from './outlets.ts';
 
 // As `ps` and `top` show it.
 process.title = 'snap-index';
@@ -39,7 +39,8 @@ async function pass(order: IndexingOrder): Promise<void> {
   const thread = startThread({ ring, order });
   const writer = new RingWriter(ring);
   const { zstdLevel, placesFile } = order;
-  const outlet: Outlet = zstdLevel === null ? new PlainOutlet(STDOUT) : new FrameOutlet(STDOUT, zstdLevel, placesFile);
+  const outlet: StreamWriter =
+    zstdLevel === null ? new PlainWriter(STDOUT) : new ZstdFrameWriter(STDOUT, zstdLevel, placesFile);
   for (;;) {
     await writer.ready(thread.broken);
     const bytes = writer.pass((slot) => readSync(STDIN, slot));

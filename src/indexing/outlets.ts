@@ -5,7 +5,7 @@ import { encodePlace } from '../archive/file-index.ts';
 import { writeWhole } from '../lib/write-whole.ts';
 import { LineFile } from './line-file.ts';
 
-export interface Outlet {
+export interface StreamWriter {
   /** Bytes that have been written so far. */
   readonly passedBytes: number;
   /** The bytes are not needed afterwards. */
@@ -14,7 +14,7 @@ export interface Outlet {
   end(): Promise<void>;
 }
 
-export class PlainOutlet implements Outlet {
+export class PlainWriter implements StreamWriter {
   readonly #descriptor: number;
   passedBytes = 0;
 
@@ -38,7 +38,7 @@ const MAX_RUNNING = 6;
 
 const compress = promisify(zstdCompress);
 
-export class FrameOutlet implements Outlet {
+export class ZstdFrameWriter implements StreamWriter {
   readonly #descriptor: number;
   readonly #places: LineFile;
   readonly #options: Parameters<typeof compress>[1];

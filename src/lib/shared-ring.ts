@@ -37,7 +37,7 @@ export const newRing = (size: number = RING_BYTES): RingMemory => ({
 const between = (from: number, to: number): number => (to - from) >>> 0;
 
 /** Up to so many bytes from there on; fewer where the memory ends. */
-function stretch({ bytes }: RingMemory, from: number, most: number): Buffer {
+function segment({ bytes }: RingMemory, from: number, most: number): Buffer {
   const at = (from >>> 0) % bytes.byteLength;
   return Buffer.from(bytes, at, Math.min(most, MAX_CHUNK_BYTES, bytes.byteLength - at));
 }
@@ -65,7 +65,7 @@ export class RingWriter {
     for (let emptied = this.#emptied(); this.#room(emptied) === 0; emptied = this.#emptied()) {
       Atomics.wait(this.#state, EMPTIED, emptied);
     }
-    const target = stretch(this.#memory, this.#filled, this.#room(this.#emptied()));
+    const target = segment(this.#memory, this.#filled, this.#room(this.#emptied()));
     const length = read(target);
     this.#filled = (this.#filled + length) | 0;
     Atomics.store(this.#state, FILLED, this.#filled);
@@ -124,7 +124,7 @@ export class RingReader {
   }
 
   #take(there: number): Buffer {
-    const bytes = stretch(this.#memory, this.#emptied, there);
+    const bytes = segment(this.#memory, this.#emptied, there);
     this.#held = bytes.length;
     return bytes;
   }

@@ -98,7 +98,7 @@ class TarComparison {
 
   #take(member: TarMember, logs: Logs): void {
     this.#findings.members++;
-    if (member.type === 'file' || member.type === 'hardlink') this.#tellOfFile();
+    if (member.type === 'file' || member.type === 'hardlink') this.#reportFile();
     const path = pathOfMember(member.path);
     if (path === null) {
       this.#findings.differences.add('outside', member.path, 'the name leads out of the archive');
@@ -126,7 +126,7 @@ class TarComparison {
     return type === 'file' && stat.isFile() && stat.nlink > 1n && !this.#options.contentOnly;
   }
 
-  #tellOfFile(): void {
+  #reportFile(): void {
     Atomics.add(this.#compared, 0, 1);
     Atomics.notify(this.#compared, 0);
   }

@@ -6,7 +6,7 @@
  */
 import { BLOCK_BYTES, type BlockRef, type SnapshotBlock, type SnapshotBlocks } from '../cloud/blocks.ts';
 import { MiB } from '../lib/units.ts';
-import type { BlockBudget } from './governor.ts';
+import type { BlockRateLimiter } from './governor.ts';
 import { writeAll } from './pipes.ts';
 
 export interface BlockReading {
@@ -16,7 +16,7 @@ export interface BlockReading {
   from: number;
   /** Blocks on their way at once. */
   inFlight: number;
-  budget: BlockBudget;
+  budget: BlockRateLimiter;
   wanted?: (index: number) => boolean;
 }
 

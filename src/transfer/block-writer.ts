@@ -2,7 +2,7 @@
 import { createHash, type Hash } from 'node:crypto';
 import { BLOCK_BYTES, type NewSnapshots } from '../cloud/blocks.ts';
 import type { BlockRun } from '../lib/block-run.ts';
-import type { BlockBudget } from './governor.ts';
+import type { BlockRateLimiter } from './governor.ts';
 import { readBuffers } from './part-reader.ts';
 
 export interface BlockWriting {
@@ -14,7 +14,7 @@ export interface BlockWriting {
   tally: BlockTally;
   /** Blocks on their way at once. */
   inFlight: number;
-  budget: BlockBudget;
+  budget: BlockRateLimiter;
   /** Zeros are written too: what was never written to an encrypted snapshot does not read as zero. */
   withZeros: boolean;
   signal: AbortSignal;

@@ -18,14 +18,14 @@ const MAX_PER_SNAPSHOT = 1000;
 export type Limit = 'snapshot' | 'account';
 
 /** The blocks of all snapshots of a run: each keeps to its own limit, and all together to that of the account. */
-export class BlockBudget {
-  readonly #account: Governor;
-  readonly #snapshots = new Map<string, Governor>();
+export class BlockRateLimiter {
+  readonly #account: RateLimiter;
+  readonly #snapshots = new Map<string, RateLimiter>();
   readonly #maxPerSnapshot: number;
 
   /** @param most blocks a second, of all snapshots together. @param maxPerSnapshot the same, of each. */
   constructor(most: number, maxPerSnapshot: number = MAX_PER_SNAPSHOT) {
-    this.#account = new Governor(most);
+    this.#account = new RateLimiter(most);
     this.#maxPerSnapshot = maxPerSnapshot;
   }
 
@@ -43,14 +43,14 @@ export class BlockBudget {
     return limit === 'account' ? this.#account.refused() : this.#of(snapshotId).refused();
   }
 
-  #of(snapshotId: string): Governor {
-    const found = this.#snapshots.get(snapshotId) ?? new Governor(this.#maxPerSnapshot);
+  #of(snapshotId: string): RateLimiter {
+    const found = this.#snapshots.get(snapshotId) ?? new RateLimiter(this.#maxPerSnapshot);
     this.#snapshots.set(snapshotId, found);
     return found;
   }
 }
 
-class Governor {
+class RateLimiter {
   readonly #most: number;
   #rate: number;
   #changedAt = monotonic();

@@ -226,8 +226,8 @@ for (const [limit, delay] of [
 }
 
 test('one snapshot’s limit slows that snapshot alone; the account’s slows all', async () => {
-  const { BlockBudget } = await import('../../src/transfer/governor.ts');
-  const budget = new BlockBudget(2000);
+  const { BlockRateLimiter } = await import('../../src/transfer/governor.ts');
+  const budget = new BlockRateLimiter(2000);
   assert.equal(budget.refused('snap-a', 'snapshot'), 700);
   assert.equal(budget.refused('snap-a', 'snapshot'), null, 'of the same burst');
   assert.equal(budget.refused('snap-b', 'snapshot'), 700, 'as if snap-a had not been refused');

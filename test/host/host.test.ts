@@ -101,9 +101,9 @@ test('partitions without nodes are opened as windows, and given back', async (t)
       await using opened = await openPartition(device, second, signal);
       const found = await probe(opened.path, signal);
       assert.deepEqual([found.type, found.label], ['ext4', 'here']);
-      assert.equal(await windowsOn(device), 1);
+      assert.equal(await partitionLoopsOn(device), 1);
     }
-    assert.equal(await windowsOn(device), 0);
+    assert.equal(await partitionLoopsOn(device), 0);
   });
 });
 
@@ -182,7 +182,7 @@ test('disks whose table does not tell all that is on them are kept as a whole', 
   assert.match(hybrid.doubt ?? '', /two partition tables/);
 });
 
-async function windowsOn(device: string): Promise<number> {
+async function partitionLoopsOn(device: string): Promise<number> {
   const files = await run(['losetup', '--list', '--noheadings', '--output', 'BACK-FILE']);
   return files.split('\n').filter((line) => line.trim() === device).length;
 }

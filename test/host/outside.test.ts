@@ -61,9 +61,9 @@ test('a table without partitions is in doubt: the disk is worth something only a
 });
 
 test('gaps and what covers a disk are all of it, and have nothing in common', () => {
-  const stretch = fc.tuple(fc.nat(100), fc.nat(30)).map(([from, length]) => ({ from, to: from + length }));
+  const segment = fc.tuple(fc.nat(100), fc.nat(30)).map(([from, length]) => ({ from, to: from + length }));
   fc.assert(
-    fc.property(fc.array(stretch), fc.nat(100), (covered, length) => {
+    fc.property(fc.array(segment), fc.nat(100), (covered, length) => {
       const gaps = gapsBetween(covered, length);
       const isIn = (list: typeof covered, byte: number) => list.some(({ from, to }) => from <= byte && byte < to);
       for (let byte = 0; byte < 140; byte++)

@@ -5,7 +5,7 @@ import { run } from '../../lab/core/run.ts';
 /** What tells of two files, or of a pipe and a file; holes are not read. */
 export const SAME_BYTES = ['/usr/bin/python3', join(import.meta.dirname, 'same-bytes.py')] as const;
 
-export interface Stretch {
+export interface Segment {
   /** So many bytes of the other file come before. */
   skip?: number;
   /** All, if not given. */
@@ -13,6 +13,6 @@ export interface Stretch {
 }
 
 /** @throws where the first other byte is. */
-export async function assertSameBytes(file: string, other: string, { skip = 0, bytes }: Stretch = {}): Promise<void> {
+export async function assertSameBytes(file: string, other: string, { skip = 0, bytes }: Segment = {}): Promise<void> {
   await run([...SAME_BYTES, file, other, String(skip), ...(bytes === undefined ? [] : [String(bytes)])]);
 }

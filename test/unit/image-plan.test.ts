@@ -68,18 +68,18 @@ function checkLayout({ runs, extents }: Layout, { table, pieces }: ImageIndex, f
   return block;
 }
 
-test('stretches follow each other; each layout has every block once, and all but zeros from the stream', () => {
+test('segments follow each other; each layout has every block once, and all but zeros from the stream', () => {
   const property = fc.property(SAMPLES, (sample) => {
     const { object, index } = sampleOf(sample);
     const plan = ImagePlan.of(object, index);
     assert.ok(plan);
-    const stretches = plan.split(sample.most);
-    assert.ok(stretches.length <= sample.most, 'too many stretches');
+    const segments = plan.split(sample.most);
+    assert.ok(segments.length <= sample.most, 'too many segments');
     let [piece, block] = [0, 0];
-    for (const stretch of stretches) {
-      assert.equal(stretch.first, piece);
-      piece = stretch.end;
-      const layout = plan.layOut(stretch);
+    for (const segment of segments) {
+      assert.equal(segment.first, piece);
+      piece = segment.end;
+      const layout = plan.layOut(segment);
       block = checkLayout(layout, index, block);
       if (sample.codec === 'lz4' && layout.runs.some(({ isFetched }) => isFetched))
         assert.deepEqual([layout.extents[0], layout.extents.at(-1)], [FRAME_HEADER, FRAME_END]);
@@ -94,9 +94,9 @@ test('long zeros are not fetched', () => {
   const zeros = [false, ...Array<boolean>(20).fill(true), false];
   const { object, index } = sampleOf({ zeros, codec: 'zstd', lastBlock: 1, most: 1 });
   const plan = ImagePlan.of(object, index);
-  const [stretch] = plan?.split(1) ?? [];
-  assert.ok(plan && stretch);
-  assert.deepEqual(plan.layOut(stretch).extents, [
+  const [segment] = plan?.split(1) ?? [];
+  assert.ok(plan && segment);
+  assert.deepEqual(plan.layOut(segment).extents, [
     { from: 0, to: 1000 },
     { from: 1200, to: 2200 },
   ]);

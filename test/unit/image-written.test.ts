@@ -12,7 +12,7 @@ import type { Place } from '../../src/archive/file-index.ts';
 import { Lz4Blocks } from '../../src/archive/lz4-blocks.ts';
 import type { ManifestObject } from '../../src/archive/manifest.ts';
 import type { ArchivedObject } from '../../src/operations/reading/find-archive.ts';
-import { ImagePlan, type Stretch } from '../../src/operations/restore/image/plan-image.ts';
+import { ImagePlan, type Segment } from '../../src/operations/restore/image/plan-image.ts';
 import { restOf } from '../../src/operations/restore/image/resume-image.ts';
 import { writeImage } from '../../src/streams/image-to-file.ts';
 import { temporaryDirectory } from '../support/lab.ts';
@@ -128,8 +128,8 @@ function prepare(path: string, image: Buffer, before: Sample['before']): void {
 type Planned = Awaited<ReturnType<typeof planOf>>;
 
 /** As much of it as decompressors and the thread that writes have a part in. */
-async function write(path: string, stretch: Stretch, isBlank: boolean, { plan, body, codec }: Planned): Promise<void> {
-  const { runs, extents } = plan.layOut(stretch);
+async function write(path: string, segment: Segment, isBlank: boolean, { plan, body, codec }: Planned): Promise<void> {
+  const { runs, extents } = plan.layOut(segment);
   const stream = extents.map((extent) => (Buffer.isBuffer(extent) ? extent : body.subarray(extent.from, extent.to)));
   const chunks = [await through(DECOMPRESS[codec], Buffer.concat(stream))];
   const found = writeImage(new ByteStream(() => chunks.shift() ?? Buffer.alloc(0)), {
@@ -148,8 +148,8 @@ const check = (t: TestContext) => {
     const planned = await planOf(image, sample.way);
     const isBlank = sample.before === 'nothing';
     prepare(path, image, sample.before);
-    for (const stretch of planned.plan.split(sample.most)) {
-      const rest = isBlank ? stretch : await restOf(planned.plan, stretch, path, t.signal);
+    for (const segment of planned.plan.split(sample.most)) {
+      const rest = isBlank ? segment : await restOf(planned.plan, segment, path, t.signal);
       await write(path, rest, isBlank, planned);
     }
     truncateSync(path, image.length);
@@ -166,6 +166,6 @@ for (const way of Object.keys(WAYS) as (keyof typeof WAYS)[]) {
   });
 }
 
-test('any image, by any codec, over anything, in any number of stretches', async (t) => {
+test('any image, by any codec, over anything, in any number of segments', async (t) => {
   await fc.assert(fc.asyncProperty(SAMPLES, check(t)), { numRuns: FULL ? 200 : 10, endOnFailure: true });
 });

@@ -2,8 +2,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { type Retry, ToldRetryStrategy } from '../../src/cloud/aws/retries.ts';
-import { BlockBudget } from '../../src/transfer/governor.ts';
+import { ObservedRetryStrategy, type Retry } from '../../src/cloud/aws/retries.ts';
+import { BlockRateLimiter } from '../../src/transfer/governor.ts';
 
 /** As the SDK's types have it. */
 type NamedError = Error & { cause?: Error };
@@ -15,7 +15,7 @@ async function attemptsAfter(
   most: number,
 ): Promise<Retry[]> {
   const told: Retry[] = [];
-  const strategy = new ToldRetryStrategy((retry) => told.push(retry));
+  const strategy = new ObservedRetryStrategy((retry) => told.push(retry));
   let token = await strategy.acquireInitialRetryToken('');
   try {
     while (told.length < most) token = await strategy.refreshRetryTokenForRetry(token, { error, errorType });
@@ -56,7 +56,7 @@ test('what was damaged on its way is sent again some times, and other refusals a
 test('a refusal never raises the rate, however small it is', () => {
   fc.assert(
     fc.property(fc.double({ min: 0.01, max: 2000, noNaN: true }), (most) => {
-      const rate = new BlockBudget(most).refused('snap-1', 'account');
+      const rate = new BlockRateLimiter(most).refused('snap-1', 'account');
       assert.ok(rate !== null && rate > 0 && rate < most, `${rate}`);
     }),
   );

@@ -161,7 +161,7 @@ const room = (concurrency: number): number =>
 /** @throws SnapError `USAGE` for flags that do not go together. */
 function toSettings(flags: MigrateFlags): MigrateSettings {
   const selection = toSelection(flags, { value: 'migrate', underWay: 'migrating' });
-  refuseContradictions(flags);
+  assertConsistent(flags);
   return {
     ...toVolumeSettings(flags),
     selection,
@@ -180,7 +180,7 @@ function toSettings(flags: MigrateFlags): MigrateSettings {
   };
 }
 
-function refuseContradictions(flags: MigrateFlags): void {
+function assertConsistent(flags: MigrateFlags): void {
   if (flags.sseKmsKeyId !== undefined && !flags.sse?.startsWith('aws:kms')) {
     throw new SnapError('USAGE', '--sse-kms-key-id needs --sse aws:kms or aws:kms:dsse');
   }

@@ -12,7 +12,7 @@ export class HoldingList {
   /** The newest first, which is the order to give things back in. */
   describe(): string {
     if (this.#held.size === 0) return 'left at once; nothing was held\n';
-    const lines = [...this.#held].reverse().map(({ what, remedy }) => `  ${what}\n    ${remedy}`);
+    const lines = [...this.#held].reverse().map(({ what, cleanupCommand }) => `  ${what}\n    ${cleanupCommand}`);
     return `left at once, leaving behind:\n${lines.join('\n')}\n`;
   }
 }

@@ -1,7 +1,7 @@
 /** Whose credentials these are, as STS knows them. */
 import { SnapError } from '../../errors.ts';
 import type { Call, CallerIdentity } from '../ports.ts';
-import { asking } from './errors.ts';
+import { translateErrors } from './errors.ts';
 import {
   GetCallerIdentityCommand,
   getEndpointFromInstructions,
@@ -15,7 +15,7 @@ import {
 export const awsCallerIdentity =
   (stsClient: () => STSClient, s3: S3Client, bucket: string) =>
   ({ signal }: Call): Promise<CallerIdentity> =>
-    asking('ask STS who is calling', signal, async () => {
+    translateErrors('ask STS who is calling', signal, async () => {
       const sts = stsClient();
       const store = await storeElsewhere(sts, s3, bucket);
       if (store !== null) {

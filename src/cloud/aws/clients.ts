@@ -1,6 +1,6 @@
 /** The SDK clients, set up once: time-outs on every call, one retry layer, and who hears of retries. */
 import { type Network, requestHandling } from './network.ts';
-import { type Retry, ToldRetryStrategy } from './retries.ts';
+import { ObservedRetryStrategy, type Retry } from './retries.ts';
 import { defaultProvider, EBSClient, EC2Client, PricingClient, S3Client, STSClient } from './sdk.ts';
 
 export interface AwsSettings {
@@ -57,7 +57,7 @@ export function ebsClient(
         throw error;
       }
     },
-    { step: 'finalizeRequest', name: 'tellOfThrottling', priority: 'low' },
+    { step: 'finalizeRequest', name: 'reportThrottling', priority: 'low' },
   );
   return client;
 }
@@ -110,7 +110,7 @@ function common(settings: AwsSettings, patience = 1) {
       ...profile,
       clientConfig: { requestHandler: requestHandling(network, callTimeout) },
     }),
-    retryStrategy: new ToldRetryStrategy(onRetry),
+    retryStrategy: new ObservedRetryStrategy(onRetry),
     requestHandler: requestHandling(network, callTimeout * patience),
   };
 }

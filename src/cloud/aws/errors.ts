@@ -135,7 +135,7 @@ function wordingOf(error: AwsError): string {
 }
 
 /** Runs a call and turns what it throws. */
-export async function asking<T>(doing: string, signal: AbortSignal, call: () => Promise<T>): Promise<T> {
+export async function translateErrors<T>(doing: string, signal: AbortSignal, call: () => Promise<T>): Promise<T> {
   signal.throwIfAborted();
   try {
     return await call();

@@ -3,7 +3,7 @@ import { now } from '../../lib/clock.ts';
 import type { Examiner, LifecycleNote } from '../examiner.ts';
 import { answeredAt } from './clients.ts';
 import { createInput } from './ec2/volumes.ts';
-import { asking, isAwsError } from './errors.ts';
+import { isAwsError, translateErrors } from './errors.ts';
 import { headBucket } from './s3/archive-store.ts';
 import { bucketCalls } from './s3/bucket-calls.ts';
 import { bucketArguments, creationArguments, type StoreSettings } from './s3/store-settings.ts';
@@ -24,27 +24,27 @@ export function awsExaminer(ec2: EC2Client, s3: S3Client, settings: StoreSetting
   const calls = bucketCalls(s3, bucket);
   return {
     createVolume: (wanted, { signal: abortSignal }) =>
-      asking('create volumes', abortSignal, () =>
+      translateErrors('create volumes', abortSignal, () =>
         unless('DryRunOperation', () =>
           ec2.send(new CreateVolumeCommand({ ...createInput(wanted), DryRun: true }), { abortSignal }),
         ),
       ),
 
     tagSnapshot: (id, Key, { signal: abortSignal }) =>
-      asking(`tag ${id}`, abortSignal, () => {
+      translateErrors(`tag ${id}`, abortSignal, () => {
         const command = new CreateTagsCommand({ Resources: [id], Tags: [{ Key, Value: 'migrating' }], DryRun: true });
         return unless('DryRunOperation', () => ec2.send(command, { abortSignal }));
       }),
 
     writeObject: (key, { signal: abortSignal }) =>
-      calls.asking(`write ${calls.at(key)}`, abortSignal, () => {
+      calls.translateErrors(`write ${calls.at(key)}`, abortSignal, () => {
         const facts = creationArguments(settings, { key, metadata: {}, tags: {} });
         const command = new PutObjectCommand({ ...facts, Body: EMPTY, ContentLength: 0, IfMatch: NO_ETAG });
         return unless(['NoSuchKey', 'NotFound', 'PreconditionFailed'], () => s3.send(command, { abortSignal }));
       }),
 
     bucketRules: ({ signal: abortSignal }) =>
-      calls.askingHead(`look at bucket ${settings.bucket}`, abortSignal, async () => {
+      calls.translateHeadErrors(`look at bucket ${settings.bucket}`, abortSignal, async () => {
         const ask = { abortSignal };
         const head = await headBucket(s3, bucket, abortSignal);
         const versioning = await seen(() => s3.send(new GetBucketVersioningCommand(bucket), ask));

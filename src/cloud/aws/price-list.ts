@@ -1,6 +1,6 @@
 /** The prices of a region, by the Price List query API. */
 import type { ListedPrice, PriceLists } from '../ports.ts';
-import { asking } from './errors.ts';
+import { translateErrors } from './errors.ts';
 import { type PriceFilter, type PricingClient, paginateGetProducts } from './sdk.ts';
 
 const PAGE = 100;
@@ -28,7 +28,7 @@ export function awsPriceLists(client: PricingClient): PriceLists {
           { ServiceCode: service, Filters: filters, FormatVersion: 'aws_v1' },
           { abortSignal: signal },
         );
-        await asking(`read the prices of ${service} in ${region}`, signal, async () => {
+        await translateErrors(`read the prices of ${service} in ${region}`, signal, async () => {
           for await (const page of pages) {
             for (const product of page.PriceList ?? []) found.push(...pricesIn(String(product), service));
           }

@@ -16,7 +16,7 @@ export interface Retry {
 /** What went wrong before, by the token of an attempt, and by the error that ended the call. */
 const HISTORY = new WeakMap<object, readonly string[]>();
 
-export class ToldRetryStrategy extends StandardRetryStrategy {
+export class ObservedRetryStrategy extends StandardRetryStrategy {
   readonly #tell: (retry: Retry) => void;
 
   constructor(tell: (retry: Retry) => void) {

@@ -138,8 +138,8 @@ function resolved(link: string): string | null {
 }
 
 function byName(requestedName: string): string | null {
-  const twins = [requestedName, requestedName.replace('/dev/sd', '/dev/xvd')];
-  const found = twins.find((path) => existsSync(path));
+  const candidates = [requestedName, requestedName.replace('/dev/sd', '/dev/xvd')];
+  const found = candidates.find((path) => existsSync(path));
   return found === undefined ? null : resolved(found);
 }
 

@@ -3,7 +3,7 @@ import { open } from 'node:fs/promises';
 import { GiB, KiB, MiB } from '../../lib/units.ts';
 
 /** Bytes of a device: `to` is not included. */
-export interface Stretch {
+export interface Segment {
   from: number;
   to: number;
 }
@@ -24,23 +24,23 @@ const SAMPLE = 64 * KiB;
 const CHUNK_BYTES = MiB;
 const BLOCK = Buffer.alloc(4 * KiB);
 
-export async function dataIn(device: string, stretches: readonly Stretch[], signal: AbortSignal): Promise<DataFound> {
+export async function dataIn(device: string, segments: readonly Segment[], signal: AbortSignal): Promise<DataFound> {
   await using file = await open(device, 'r');
   const buffer = Buffer.alloc(CHUNK_BYTES);
   let bytes = 0;
-  for (const { from, to } of stretches.flatMap((stretch) => [...readsOf(stretch)])) {
+  for (const { from, to } of segments.flatMap((segment) => [...readsOf(segment)])) {
     signal.throwIfAborted();
     const { bytesRead } = await file.read(buffer, 0, to - from, from);
     bytes += countData(buffer.subarray(0, bytesRead));
   }
-  return { bytes, isSampled: stretches.some(isLong) };
+  return { bytes, isSampled: segments.some(isLong) };
 }
 
-const isLong = ({ from, to }: Stretch): boolean => to - from > READ_WHOLE;
+const isLong = ({ from, to }: Segment): boolean => to - from > READ_WHOLE;
 
-function* readsOf(stretch: Stretch): Generator<Stretch> {
-  const { from, to } = stretch;
-  const whole = isLong(stretch) ? from + BEGINNING : to;
+function* readsOf(segment: Segment): Generator<Segment> {
+  const { from, to } = segment;
+  const whole = isLong(segment) ? from + BEGINNING : to;
   for (let at = from; at < whole; at += CHUNK_BYTES) yield { from: at, to: Math.min(at + CHUNK_BYTES, whole) };
   for (let at = whole; at < to; at += STEP) yield { from: at, to: Math.min(at + SAMPLE, to) };
 }

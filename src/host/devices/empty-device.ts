@@ -15,7 +15,7 @@ const SAMPLE = 4 * KiB;
  * A new volume reads as zeros. Looks at both ends of the device, and at places spread over it.
  * @throws SnapError `WRONG_DEVICE`
  */
-export async function refuseContent({ path, size }: FoundDevice, volumeId: string, signal: AbortSignal): Promise<void> {
+export async function assertEmpty({ path, size }: FoundDevice, volumeId: string, signal: AbortSignal): Promise<void> {
   await using device = await open(path, 'r');
   for (const { from, length } of placesIn(size)) {
     signal.throwIfAborted();

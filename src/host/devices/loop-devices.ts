@@ -52,7 +52,7 @@ export const loopsOn = (file: string): string[] =>
     .filter((path) => loopFact(path, 'backing_file') === file);
 
 /** Whether it shows a part of another device, as those do that `openPartition` makes. */
-export const isWindow = (path: string): boolean => loopFact(path, 'backing_file')?.startsWith('/dev/') === true;
+export const isPartitionLoop = (path: string): boolean => loopFact(path, 'backing_file')?.startsWith('/dev/') === true;
 
 /** `null` for a loop device that is not in use. */
 function loopFact(path: string, name: string): string | null {

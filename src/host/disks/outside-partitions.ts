@@ -5,7 +5,7 @@
 import { open } from 'node:fs/promises';
 import { formatBytes } from '../../lib/units.ts';
 import { lengthOf } from '../devices/block-devices.ts';
-import { dataIn, type Stretch } from '../devices/data-in.ts';
+import { dataIn, type Segment } from '../devices/data-in.ts';
 import type { NotKept } from '../filesystems/not-kept-note.ts';
 import { isExtended, LONGEST_GAP, type PartitionTable } from './partition-table.ts';
 
@@ -23,8 +23,8 @@ export async function notKeptOutside(device: string, table: PartitionTable, sign
 }
 
 /** What none of them covers, in ascending order. */
-export function gapsBetween(covered: readonly Stretch[], length: number): Stretch[] {
-  const gaps: Stretch[] = [];
+export function gapsBetween(covered: readonly Segment[], length: number): Segment[] {
+  const gaps: Segment[] = [];
   let end = 0;
   for (const { from, to } of covered.toSorted((one, other) => one.from - other.from)) {
     if (from > end) gaps.push({ from: end, to: Math.min(from, length) });
@@ -38,7 +38,7 @@ export function gapsBetween(covered: readonly Stretch[], length: number): Stretc
 const GPT = { entries: 72, count: 80, entryBytes: 84 } as const;
 
 /** A second copy may lie where the disk ended before it grew: behind the last sector that the header lets partitions use. */
-async function partsOfGpt(device: string, { sectorBytes, json }: PartitionTable): Promise<Stretch[]> {
+async function partsOfGpt(device: string, { sectorBytes, json }: PartitionTable): Promise<Segment[]> {
   const header = await readAt(device, sectorBytes, SECTOR);
   const isWhole = header.toString('latin1', 0, 8) === 'EFI PART';
   const entryBytes = isWhole ? header.readUInt32LE(GPT.count) * header.readUInt32LE(GPT.entryBytes) : 0;
@@ -58,7 +58,7 @@ async function partsOfGpt(device: string, { sectorBytes, json }: PartitionTable)
 const MBR = { entries: 446, entryBytes: 16, type: 4, start: 8 } as const;
 
 /** The first sector and the boot loader behind it are in the manifest; extended partitions are chains of such sectors. */
-async function partsOfMbr(device: string, { partitions, json }: PartitionTable): Promise<Stretch[]> {
+async function partsOfMbr(device: string, { partitions, json }: PartitionTable): Promise<Segment[]> {
   const first = Math.min(...partitions.map(({ start }) => start), SECTOR + LONGEST_GAP);
   const { partitions: listed = [] } = (json as { partitiontable: { partitions?: { start: number; type: string }[] } })
     .partitiontable;

@@ -24,7 +24,7 @@ export async function copyToFat(directory: string, device: string, signal: Abort
     for (const some of inBatches(paths, BATCH_BYTES))
       await runTool(['mcopy', '-s', '-m', '-Q', '-i', device, ...some, '::/'], options);
     const { stdout } = await runTool(['mdir', '-/', '-a', '-b', '-i', device, '::/'], options);
-    refuseLoss(directory, stdout);
+    assertAllCopied(directory, stdout);
   } catch (cause) {
     throw cause instanceof ToolError ? notFilled(cause.message, cause) : cause;
   }
@@ -53,7 +53,7 @@ function inBatches(texts: readonly string[], most: number): string[][] {
 }
 
 /** What mcopy cannot write of a name, such as 🎉, it leaves out without a word. @param listed `::/EFI/BOOT/` */
-function refuseLoss(directory: string, listed: string): void {
+function assertAllCopied(directory: string, listed: string): void {
   const made = new Set(listed.split('\n').map((line) => line.slice('::/'.length).replace(/\/$/, '')));
   const lost = readdirSync(directory, { recursive: true, encoding: 'utf8' }).find((name) => !made.has(name));
   if (lost !== undefined) throw notFilled(`mcopy cannot write the name ${JSON.stringify(lost)}`);

@@ -101,8 +101,8 @@ export async function giveVolumeBack(volumeId: string, snapshotId: string, optio
     });
     options.host.notify({ code: 'volume.deleted', snapshot: snapshotId, volume: volumeId });
   } catch (cause) {
-    const remedy = `delete it once it is detached: aws ec2 delete-volume --volume-id ${volumeId}`;
-    throw leftBehind(`volume ${volumeId} (of ${snapshotId}), which costs money`, remedy, cause);
+    const cleanupCommand = `delete it once it is detached: aws ec2 delete-volume --volume-id ${volumeId}`;
+    throw leftBehind(`volume ${volumeId} (of ${snapshotId}), which costs money`, cleanupCommand, cause);
   }
 }
 

@@ -3,7 +3,7 @@
  * say what it is for and by whom, so that what a killed run has left is found.
  */
 import type { FoundDevice } from '../devices/block-devices.ts';
-import { refuseContent } from '../devices/empty-device.ts';
+import { assertEmpty } from '../devices/empty-device.ts';
 import { giveVolumeBack } from './give-volume-back.ts';
 import {
   type AttachOptions,
@@ -47,15 +47,15 @@ export async function makeVolume(subject: VolumeSubject, options: NewVolumeOptio
     ...holderMark(),
   };
   const volume = await volumes.create(wanted(subject, temporary, options), { signal });
-  const remedy = `aws ec2 delete-volume --volume-id ${volume.id}`;
-  undo.use(host.hold({ what: `volume ${volume.id} (restored from ${subject.id})`, remedy }));
+  const cleanupCommand = `aws ec2 delete-volume --volume-id ${volume.id}`;
+  undo.use(host.hold({ what: `volume ${volume.id} (restored from ${subject.id})`, cleanupCommand }));
   undo.defer(async () => {
     if (!isKept) await giveVolumeBack(volume.id, subject.id, options);
   });
   host.notify({ code: 'volume.created', snapshot: subject.id, volume: volume.id });
   await becomesUsable(volume.id, subject, options);
   const attachment = undo.use(new AsyncDisposableStack());
-  const prove = (device: FoundDevice) => refuseContent(device, volume.id, signal).then(() => true);
+  const prove = (device: FoundDevice) => assertEmpty(device, volume.id, signal).then(() => true);
   const device = await attachedDevice(volume.id, subject, { ...options, prove }, attachment);
   const given = undo.move();
   const keep = async (tags: Record<string, string>) => {

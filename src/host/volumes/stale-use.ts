@@ -2,7 +2,7 @@
 import { readdirSync, rmdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { runTool } from '../../transfer/process.ts';
-import { isWindow, loopsOn } from '../devices/loop-devices.ts';
+import { isPartitionLoop, loopsOn } from '../devices/loop-devices.ts';
 import { mountsHere, unmount } from '../filesystems/mounts.ts';
 
 /**
@@ -20,7 +20,7 @@ export async function endStaleUse(device: string | null, below: string, mountPoi
     const name = directory.startsWith(`${below}/`) ? directory.slice(below.length + 1) : '';
     if (!isOurs(source) && !mountPoints.test(name)) continue;
     await unmount(source, directory);
-    if (isWindow(source)) windows.add(source);
+    if (isPartitionLoop(source)) windows.add(source);
   }
   for (const window of windows) await runTool(['losetup', '--detach', window]);
   removeEmpty(below, mountPoints);

@@ -75,7 +75,7 @@ async function ownVolume(
   undo.use(
     host.hold({
       what: `volume ${volume.id} (of ${snapshot.id})`,
-      remedy: `aws ec2 delete-volume --volume-id ${volume.id}`,
+      cleanupCommand: `aws ec2 delete-volume --volume-id ${volume.id}`,
     }),
   );
   undo.defer(() => giveVolumeBack(volume.id, snapshot.id, options));
@@ -175,7 +175,7 @@ export async function attachedDevice(
   undo.use(
     host.hold({
       what: `attachment of ${volumeId} to ${options.instance.id}`,
-      remedy: `aws ec2 detach-volume --volume-id ${volumeId}`,
+      cleanupCommand: `aws ec2 detach-volume --volume-id ${volumeId}`,
     }),
   );
   const state = { everAttached: already !== undefined && already.state !== 'attaching' };

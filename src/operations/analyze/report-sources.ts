@@ -99,7 +99,7 @@ async function newestManifests(
     if (!known || isNewer({ key, modifiedAt }, known)) newest.set(id, { ...place, key, modifiedAt });
   }
   const found = [...newest.values()].sort((a, b) => a.period.localeCompare(b.period));
-  refuseOthers(address, found);
+  assertOneReport(address, found);
   return found.slice(-months).map(({ key }) => key);
 }
 
@@ -110,7 +110,7 @@ const isNewer = (one: Pick<FoundManifest, 'key' | 'modifiedAt'>, other: FoundMan
 };
 
 /** Two reports of one bill would count everything twice. */
-function refuseOthers(address: string, found: readonly FoundManifest[]): void {
+function assertOneReport(address: string, found: readonly FoundManifest[]): void {
   const reports = [...new Set(found.map(({ report }) => report))].sort();
   if (reports.length === 0) {
     throw new SnapError('USAGE', `there is no report below ${address}`, {

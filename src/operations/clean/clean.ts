@@ -30,7 +30,7 @@ export async function clean(settings: CleanSettings, services: Services, signal:
   const tally: Tally = { found: 0, removed: 0, left: 0, dollarsMonth: 0, errors: [] };
   for (const trace of await findTraces(survey)) {
     signal.throwIfAborted();
-    tellOfLiveClaim(trace, services);
+    reportLiveClaim(trace, services);
     await cleanSnapshot(trace, survey, tally);
   }
   for (const abandoned of await abandonedSnapshots(services, signal)) {
@@ -64,7 +64,7 @@ async function instanceId(services: Services): Promise<string | null> {
   }
 }
 
-function tellOfLiveClaim({ found, snapshotId }: Trace, { host }: Services): void {
+function reportLiveClaim({ found, snapshotId }: Trace, { host }: Services): void {
   if (!found?.isLive) return;
   const holder = found.claim?.holder;
   const who = holder ? `process ${holder.pid} on ${holder.host}` : 'another run';

@@ -1,7 +1,7 @@
 /** Removing what one snapshot's broken runs have left, with its claim in hand. */
 import { asError, SnapError } from '../../errors.ts';
 import { rootFailure } from '../../lib/disposal.ts';
-import { SELF } from '../sharing/claimed-work.ts';
+import { processHolder } from '../sharing/claimed-work.ts';
 import { type HeldClaim, takeClaim } from '../sharing/claims.ts';
 import type { Leftover, Survey, Trace } from './leftover.ts';
 import { leftoversOf, traceOf } from './leftovers.ts';
@@ -83,7 +83,7 @@ function claimFor({ snapshotId, snapshot, volumes, found }: Trace, survey: Surve
   const { prefix, tagKey, claimLife: lifeSeconds } = survey.settings;
   const volumeId = snapshot?.volumeId ?? found?.claim?.volume ?? volumes[0]?.id ?? '';
   const subject = { id: snapshotId, volumeId, tags: snapshot?.tags ?? {} };
-  const order = { snapshot: subject, prefix, command: 'clean', tagKey, holder: SELF, lifeSeconds };
+  const order = { snapshot: subject, prefix, command: 'clean', tagKey, holder: processHolder, lifeSeconds };
   return takeClaim(order, survey.services.store, survey.signal);
 }
 

@@ -10,7 +10,11 @@ import { traceOf } from './leftovers.ts';
 import { removeLeftovers } from './remove-leftovers.ts';
 
 /** Gives back the volumes and claims of snapshots whose tag says that all is done, and that nobody works on. */
-export async function tidyFinished(settings: ClaimSettings, services: Services, signal: AbortSignal): Promise<void> {
+export async function sweepFinishedClaims(
+  settings: ClaimSettings,
+  services: Services,
+  signal: AbortSignal,
+): Promise<void> {
   const { prefix, tagKey } = settings;
   const claims = await services.store.list(claimFolder(prefix), { signal });
   if (claims.length === 0) return;

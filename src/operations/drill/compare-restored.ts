@@ -9,7 +9,7 @@ import { type DifferenceKind, DifferenceList } from '../../streams/difference.ts
 import { DiskTree, pathOfMember, typeOf } from '../../streams/disk-tree.ts';
 import { HashLog, HashSum, keyedHash, NO_FACT } from '../../streams/hash-log.ts';
 import { xattrFact } from '../../streams/tar-with-disk.ts';
-import type { CheckServices } from '../reading/check-object.ts';
+import type { ReadContext } from '../reading/check-object.ts';
 import { compareXattrs } from '../reading/compare-xattrs.ts';
 import { readDeepXattrs } from '../reading/deep-xattrs.ts';
 import type { ArchivedObject } from '../reading/find-archive.ts';
@@ -36,7 +36,7 @@ export async function compareFilesWithIndex(
   snapshotId: string,
   root: string,
   isPrivileged: boolean,
-  services: CheckServices,
+  services: ReadContext,
 ): Promise<RestoredFindings> {
   using tree = new DiskTree(root);
   using temporary = temporaryDirectory();

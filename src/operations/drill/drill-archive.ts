@@ -6,10 +6,10 @@ import type { DifferenceNote, DrillEvidence, DrillRow, Host } from '../../events
 import { treeDirectory } from '../../host/remove-tree.ts';
 import { monotonic, now } from '../../lib/clock.ts';
 import {
-  type CheckServices,
   checkObject,
   imageIndexOf,
   type ObjectCheck,
+  type ReadContext,
   type Reference,
 } from '../reading/check-object.ts';
 import type { Archive, ArchivedObject } from '../reading/find-archive.ts';
@@ -67,7 +67,7 @@ async function drillObject(
   else await restoreImage(single, { ...restore, target: { kind: 'file', path } }, restoring, signal);
   const restored = monotonic();
   row.restoring += (restored - started) / 1000;
-  const check: CheckServices = { ...services, signal, streams: settings.downloadStreams, sessionKey: null };
+  const check: ReadContext = { ...services, signal, streams: settings.downloadStreams, sessionKey: null };
   await compareObject(object, snapshotId, path, isPrivileged, row, check);
   row.comparing += (monotonic() - restored) / 1000;
 }
@@ -101,7 +101,7 @@ async function compareObject(
   path: string,
   isPrivileged: boolean,
   row: DrillRow,
-  check: CheckServices,
+  check: ReadContext,
 ): Promise<void> {
   const found = await againstIndex(object, snapshotId, path, isPrivileged, check);
   if (found) {
@@ -131,7 +131,7 @@ async function againstIndex(
   snapshotId: string,
   path: string,
   isPrivileged: boolean,
-  check: CheckServices,
+  check: ReadContext,
 ): Promise<RestoredFindings | null> {
   if (!object.facts?.index) return null;
   if (object.layout === 'tar') return compareFilesWithIndex(object, snapshotId, path, isPrivileged, check);
@@ -165,7 +165,7 @@ const counting = (host: Host, row: DrillRow): Host => ({
 function scratchDirectory(base: string, host: Host): AsyncDisposable & { path: string } {
   const scratch = newScratch(base);
   const { path } = scratch;
-  const held = host.hold({ what: `what was restored to ${path}`, remedy: `rm -rf -- ${path}` });
+  const held = host.hold({ what: `what was restored to ${path}`, cleanupCommand: `rm -rf -- ${path}` });
   return {
     path,
     [Symbol.asyncDispose]: async () => {

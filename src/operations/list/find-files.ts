@@ -3,7 +3,7 @@ import { EXIT, type ExitCode } from '../../errors.ts';
 import { requireTools } from '../../host/tools.ts';
 import { inParallel } from '../../lib/parallel.ts';
 import { keepTagged, manifestOf } from '../reading/archive-tags.ts';
-import type { CheckServices } from '../reading/check-object.ts';
+import type { ReadContext } from '../reading/check-object.ts';
 import { type Archive, archiveOf } from '../reading/find-archive.ts';
 import { archivesIn, batches, type FoundArchive } from '../reading/scan-bucket.ts';
 import type { Services } from '../shared/services.ts';
@@ -31,7 +31,7 @@ export async function findFiles(settings: FindSettings, services: Services, sign
         totals.unreadable++;
         return;
       }
-      const reading: CheckServices = {
+      const reading: ReadContext = {
         ...services,
         signal: working,
         streams: settings.downloadStreams,

@@ -5,7 +5,7 @@ import { SnapError } from '../../errors.ts';
 import type { ListedFile } from '../../events.ts';
 import { printable } from '../../lib/printable.ts';
 import { pathOfMember } from '../../streams/disk-tree.ts';
-import type { CheckServices } from '../reading/check-object.ts';
+import type { ReadContext } from '../reading/check-object.ts';
 import type { Archive, ArchivedObject } from '../reading/find-archive.ts';
 import { readFileIndex } from '../reading/read-index.ts';
 import type { FilesQuery } from '../shared/settings/list.ts';
@@ -27,7 +27,7 @@ export type FileListener = (file: ListedFile) => void;
 export async function listFiles(
   archive: Archive,
   query: FilesQuery,
-  services: CheckServices,
+  services: ReadContext,
   tell: FileListener,
 ): Promise<FileSearch> {
   const found: FileSearch = { files: 0, unreadable: 0 };
@@ -55,7 +55,7 @@ function passOver(
   { key, partition }: ArchivedObject,
   reason: string,
   error: SnapError | null,
-  { host }: CheckServices,
+  { host }: ReadContext,
 ): void {
   host.notify({ code: 'files.not-listed', snapshot, key, partition, reason, ...(error ? { error } : {}) });
 }
@@ -67,7 +67,7 @@ async function listObject(
   snapshotId: string,
   object: ArchivedObject,
   matches: Matcher,
-  services: CheckServices,
+  services: ReadContext,
   tell: FileListener,
   found: FileSearch,
 ): Promise<void> {

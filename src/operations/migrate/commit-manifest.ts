@@ -12,14 +12,14 @@ import { objectMetadata } from '../../archive/metadata.ts';
 import { objectTags } from '../../archive/tags.ts';
 import { now } from '../../lib/clock.ts';
 import { VERSION } from '../../version.ts';
-import { archiveName, type Harvest, type Migration } from './migration.ts';
+import { type ArchiveDraft, archiveName, type Migration } from './migration.ts';
 import { encryptBytes } from './object/encrypt.ts';
 
 /** @throws SnapError `ARCHIVE_EXISTS` when another run has written a manifest since this one looked. */
-export async function commitManifest(migration: Migration, harvest: Harvest): Promise<void> {
+export async function commitManifest(migration: Migration, draft: ArchiveDraft): Promise<void> {
   const { snapshot, settings, services, signal } = migration;
   const key = manifestKey(archiveName(migration));
-  const manifest = await buildManifest(migration, harvest);
+  const manifest = await buildManifest(migration, draft);
   const { tags } = objectTags(snapshot.tags, settings.tagKey);
   const plainBytes = manifest.objects.reduce((sum, object) => sum + object.plainBytes, 0);
   const facts = { key, metadata: objectMetadata(snapshot, plainBytes), tags };
@@ -28,32 +28,32 @@ export async function commitManifest(migration: Migration, harvest: Harvest): Pr
   services.host.notify({ code: 'manifest.stored', snapshot: snapshot.id, key });
 }
 
-async function buildManifest(migration: Migration, harvest: Harvest): Promise<Manifest> {
+async function buildManifest(migration: Migration, draft: ArchiveDraft): Promise<Manifest> {
   const { snapshot, settings, services } = migration;
   const open: Manifest = {
     format: MANIFEST_FORMAT,
     tool: { name: 'snap-to-s3', version: VERSION },
     snapshot: manifestSnapshot(snapshot, services.region),
-    source: harvest.source,
-    device: harvest.proof,
+    source: draft.source,
+    device: draft.proof,
     layout: settings.layout,
     ...(settings.layout === 'tar' ? { replayedJournals: settings.replayJournals } : {}),
     startedAt: migration.startedAt.toISOString(),
     finishedAt: now().toISOString(),
     disk: {
-      bytes: harvest.device.size,
-      sectorBytes: harvest.table.sectorBytes,
-      table: harvest.table.kind,
-      partitionTable: harvest.table.json,
-      bootCode: harvest.table.bootCode.toString('base64'),
+      bytes: draft.device.size,
+      sectorBytes: draft.table.sectorBytes,
+      table: draft.table.kind,
+      partitionTable: draft.table.json,
+      bootCode: draft.table.bootCode.toString('base64'),
       // An image has it anyway.
-      bootGap: settings.layout === 'tar' ? (harvest.table.bootGap?.toString('base64') ?? null) : null,
-      notKept: harvest.notKept,
-      volumeObstacle: harvest.volumeObstacle,
+      bootGap: settings.layout === 'tar' ? (draft.table.bootGap?.toString('base64') ?? null) : null,
+      notKept: draft.notKept,
+      volumeObstacle: draft.volumeObstacle,
     },
-    objects: harvest.objects,
-    recorded: harvest.recorded,
-    validatedAt: harvest.validatedAt,
+    objects: draft.objects,
+    recorded: draft.recorded,
+    validatedAt: draft.validatedAt,
     sealed: null,
   };
   return settings.encryption ? sealManifest(open, migration) : open;

@@ -34,8 +34,8 @@ import { imageOf, readDiskEnds } from '../source/snapshot-image.ts';
 import { checkArchive } from '../verify/check-archive.ts';
 import { commitIndex } from './commit-index.ts';
 import { commitManifest } from './commit-manifest.ts';
-import { archiveName, FreshDiskNeeded, type Harvest, type Migration } from './migration.ts';
-import { countingNotKept, tellNotKept } from './note-not-kept.ts';
+import { type ArchiveDraft, archiveName, FreshDiskNeeded, type Migration } from './migration.ts';
+import { countingNotKept, reportNotKept } from './note-not-kept.ts';
 import type { Content } from './object/object-order.ts';
 import { storeObject } from './object/store-object.ts';
 import { StreamIndex } from './object/stream-index.ts';
@@ -113,7 +113,7 @@ async function archiveFrom(source: Source, migration: Migration, onComplete: () 
 async function archiveDirectly(migration: Migration, onComplete: () => Promise<void>): Promise<void> {
   const { snapshot, settings, services, signal } = migration;
   const disk = await readDiskEnds(snapshot, services, signal);
-  const harvest: Harvest = { ...disk, source: 'direct', proof: null, ...nothingYet() };
+  const draft: ArchiveDraft = { ...disk, source: 'direct', proof: null, ...nothingYet() };
   const bytes = disk.device.size;
   const index = new BlockIndexWriter({ snapshot: snapshot.id, bytes, blockBytes: BLOCK_BYTES });
   const blocks = imageOf(snapshot, settings, services, index);
@@ -123,14 +123,14 @@ async function archiveDirectly(migration: Migration, onComplete: () => Promise<v
   const body = stored.index ? null : await index.finish();
   const indexed = { partition: null, plainBytes: bytes };
   const object = body ? { ...stored, index: await commitIndex(migration, { ...indexed, index: body }) } : stored;
-  await addObject(migration, harvest, object);
-  if (settings.validate) await validateStored(migration, harvest, body);
+  await addObject(migration, draft, object);
+  if (settings.validate) await validateStored(migration, draft, body);
   migration.claim.confirm();
-  await commitManifest(migration, harvest);
+  await commitManifest(migration, draft);
   await onComplete();
 }
 
-const nothingYet = (): Pick<Harvest, 'objects' | 'recorded' | 'notKept' | 'volumeObstacle' | 'validatedAt'> => ({
+const nothingYet = (): Pick<ArchiveDraft, 'objects' | 'recorded' | 'notKept' | 'volumeObstacle' | 'validatedAt'> => ({
   objects: [],
   recorded: [],
   notKept: [],
@@ -146,28 +146,28 @@ async function archiveDisk(
 ): Promise<void> {
   const { snapshot, settings, services, signal } = migration;
   const disk = await readDisk(snapshot.id, device, services.host, signal);
-  const harvest: Harvest = { ...disk, source, proof, ...nothingYet() };
-  if (settings.layout === 'image') await storeDisk(migration, harvest);
-  else await storePartitions(migration, harvest);
-  if (settings.validate) await validateHarvest(migration, harvest);
+  const draft: ArchiveDraft = { ...disk, source, proof, ...nothingYet() };
+  if (settings.layout === 'image') await storeDisk(migration, draft);
+  else await storePartitions(migration, draft);
+  if (settings.validate) await validateDraft(migration, draft);
   signal.throwIfAborted();
   migration.claim.confirm();
-  await commitManifest(migration, harvest);
+  await commitManifest(migration, draft);
   await onComplete();
 }
 
 /** Everything read back and compared while the volume is still here. @throws SnapError `DIFFERS` */
-async function validateHarvest({ snapshot, settings, services, signal }: Migration, harvest: Harvest): Promise<void> {
-  const objects = harvest.objects.map((facts) => ({ ...facts, facts }));
-  const { notKept } = harvest;
-  const order = { ...settings, snapshotId: snapshot.id, objects, manifest: null, disk: harvest, notKept };
+async function validateDraft({ snapshot, settings, services, signal }: Migration, draft: ArchiveDraft): Promise<void> {
+  const objects = draft.objects.map((facts) => ({ ...facts, facts }));
+  const { notKept } = draft;
+  const order = { ...settings, snapshotId: snapshot.id, objects, manifest: null, disk: draft, notKept };
   const reading = { streams: settings.uploadStreams, sessionKey: null, contentOnly: false };
   const checks = await checkArchive({ ...order, ...reading }, { ...services, ...reading, signal });
-  for (const [index, object] of harvest.objects.entries()) {
+  for (const [index, object] of draft.objects.entries()) {
     // A hash of what is encrypted would tell who has a guess that it is right.
     if (object.cipher === 'none') object.plainSha256 = checks[index]?.plainSha256 ?? null;
   }
-  harvest.validatedAt = now().toISOString();
+  draft.validatedAt = now().toISOString();
 }
 
 /** What is known of what is stored. */
@@ -175,48 +175,48 @@ type Found = Pick<Probe, 'type' | 'uuid' | 'label'> & Pick<ManifestObject, 'geom
 
 const UNKNOWN: Found = { type: null, uuid: null, label: null };
 
-async function storeDisk(migration: Migration, harvest: Harvest): Promise<void> {
-  const content: Content = { layout: 'image', device: harvest.device.path, expectedBytes: harvest.device.size };
-  await addObject(migration, harvest, await storeContent(migration, null, UNKNOWN, content));
+async function storeDisk(migration: Migration, draft: ArchiveDraft): Promise<void> {
+  const content: Content = { layout: 'image', device: draft.device.path, expectedBytes: draft.device.size };
+  await addObject(migration, draft, await storeContent(migration, null, UNKNOWN, content));
 }
 
-async function storePartitions(migration: Migration, harvest: Harvest): Promise<void> {
-  const { device, table } = harvest;
+async function storePartitions(migration: Migration, draft: ArchiveDraft): Promise<void> {
+  const { device, table } = draft;
   const { snapshot, settings, services } = migration;
   if (table.doubt !== null) {
-    refuseIfStrict(migration, null, table.doubt);
+    assertNotStrict(migration, null, table.doubt);
     keepRaw(migration, null, table.doubt);
-    await storeDisk(migration, harvest);
+    await storeDisk(migration, draft);
     return;
   }
   for (const partition of table.beyondEnd)
     services.host.notify({ code: 'partition.recorded', snapshot: snapshot.id, partition, reason: BEYOND_END });
   if (table.kind === 'none') {
-    await storePartition(migration, harvest, null, device.path, device.size);
+    await storePartition(migration, draft, null, device.path, device.size);
     return;
   }
-  await noteTable(migration, harvest);
+  await noteTable(migration, draft);
   const most = settings.concurrentPartitions;
   await inParallel(table.partitions, most, migration.signal, async (partition, signal) => {
     await using opened = await openPartition(device.path, partition, signal);
-    await storePartition({ ...migration, signal }, harvest, partition.number, opened.path, partition.size);
+    await storePartition({ ...migration, signal }, draft, partition.number, opened.path, partition.size);
   });
-  harvest.objects.sort(byPartition);
-  harvest.recorded.sort(byPartition);
+  draft.objects.sort(byPartition);
+  draft.recorded.sort(byPartition);
 }
 
 /** What the partitions and the manifest do not hold of the disk, and whether a new one can be partitioned like it. */
-async function noteTable(migration: Migration, harvest: Harvest): Promise<void> {
-  const { device, table } = harvest;
-  harvest.notKept = await notKeptOutside(device.path, table, migration.signal);
-  tellNotKept(null, harvest.notKept, '--dd keeps everything', migration);
-  harvest.volumeObstacle = await noteTableObstacle(harvest, migration);
+async function noteTable(migration: Migration, draft: ArchiveDraft): Promise<void> {
+  const { device, table } = draft;
+  draft.notKept = await notKeptOutside(device.path, table, migration.signal);
+  reportNotKept(null, draft.notKept, '--dd keeps everything', migration);
+  draft.volumeObstacle = await noteTableObstacle(draft, migration);
 }
 
 const BEYOND_END = 'it begins beyond the end of the disk';
 
 /** @throws SnapError `UNREADABLE` for what holds files that cannot be archived as such. */
-function refuseIfStrict({ settings }: Migration, partition: number | null, reason: string): void {
+function assertNotStrict({ settings }: Migration, partition: number | null, reason: string): void {
   if (!settings.strict) return;
   throw new SnapError('UNREADABLE', `${nameOfPart(partition)} cannot be archived as files: ${reason}`, {
     hint: 'without --strict it is kept as an image; with --dd, the whole disk is',
@@ -234,7 +234,7 @@ const byPartition = (one: OfPartition, other: OfPartition): number => (one.parti
 /** Mounts and tars what can be mounted; records swap; keeps anything else bit by bit. Nothing is dropped silently. */
 async function storePartition(
   migration: Migration,
-  harvest: Harvest,
+  draft: ArchiveDraft,
   number: number | null,
   device: string,
   size: number,
@@ -250,7 +250,7 @@ async function storePartition(
       partition: number,
       reason: treatment.reason,
     });
-    harvest.recorded.push({ partition: number, filesystem, uuid, label, bytes: size, reason: treatment.reason });
+    draft.recorded.push({ partition: number, filesystem, uuid, label, bytes: size, reason: treatment.reason });
     return;
   }
   const before = sectorsWritten(device);
@@ -259,17 +259,17 @@ async function storePartition(
     (treatment.how === 'mount' ? await obstacleOn(treatment.type, device, signal) : treatment.reason);
   const stored = obstacle ?? (await storeFiles(migration, number, device, size, found));
   if (typeof stored === 'object') {
-    return addObject(migration, harvest, stored);
+    return addObject(migration, draft, stored);
   }
-  if (treatment.how === 'mount' || found.isContradictory) refuseIfStrict(migration, number, stored);
+  if (treatment.how === 'mount' || found.isContradictory) assertNotStrict(migration, number, stored);
   if (obstacle === null && sectorsWritten(device) !== before) throw new FreshDiskNeeded(number, stored);
   keepRaw(migration, number, stored);
   const content: Content = { layout: 'image', device, expectedBytes: size };
-  await addObject(migration, harvest, await storeContent(migration, number, found, content));
+  await addObject(migration, draft, await storeContent(migration, number, found, content));
 }
 
-async function addObject({ progress }: Migration, harvest: Harvest, object: ManifestObject): Promise<void> {
-  harvest.objects.push(object);
+async function addObject({ progress }: Migration, draft: ArchiveDraft, object: ManifestObject): Promise<void> {
+  draft.objects.push(object);
   await progress.add(object);
 }
 
@@ -286,7 +286,7 @@ async function storeFiles(
   const filesystem = found.type ?? '';
   try {
     await using mount = await mountReadOnly(device, filesystem, directory, { replay: settings.replayJournals, signal });
-    using _held = services.host.hold({ what: `mount at ${directory}`, remedy: `umount ${directory}` });
+    using _held = services.host.hold({ what: `mount at ${directory}`, cleanupCommand: `umount ${directory}` });
     services.host.notify({
       code: 'partition.mounted',
       snapshot: snapshot.id,

@@ -4,7 +4,7 @@ import type { Snapshot } from '../../cloud/ports.ts';
 import { type ExitCode, SnapError } from '../../errors.ts';
 import type { ExistingArchive } from '../../events.ts';
 import { sweepKilledRuns } from '../../host/volumes/killed-runs.ts';
-import { tidyFinished } from '../clean/sweep-finished-claims.ts';
+import { sweepFinishedClaims } from '../clean/sweep-finished-claims.ts';
 import { preflight } from '../shared/preflight.ts';
 import type { Services } from '../shared/services.ts';
 import type { MigrateSettings } from '../shared/settings/migrate.ts';
@@ -12,7 +12,7 @@ import { mayBeFree, underClaim } from '../sharing/claimed-work.ts';
 import type { HeldClaim } from '../sharing/claims.ts';
 import { runEach, verdictOf, type WorkOutcome } from '../sharing/run-each.ts';
 import { type Selected, select } from '../sharing/select.ts';
-import { untilNotice } from '../sharing/stop-on-instance-notice.ts';
+import { stopOnInstanceNotice } from '../sharing/stop-on-instance-notice.ts';
 import { validateSnapshot } from '../validate/validate-snapshot.ts';
 import { findExisting } from './existing-archive.ts';
 import { keepArchive } from './keep-archive.ts';
@@ -26,10 +26,12 @@ import { planSnapshot } from './plan.ts';
 export async function migrate(settings: MigrateSettings, services: Services, signal: AbortSignal): Promise<ExitCode> {
   await sweepKilledRuns(signal);
   await preflight(settings, services, signal);
-  if (!settings.dryRun) await tidyFinished(settings, services, signal);
+  if (!settings.dryRun) await sweepFinishedClaims(settings, services, signal);
   const { snapshots, refused } = await select(settings, services, signal);
   if (settings.dryRun) return showPlans({ snapshots, refused }, settings, services, signal);
-  return untilNotice(services, signal, (running) => migrateEach({ snapshots, refused }, settings, services, running));
+  return stopOnInstanceNotice(services, signal, (running) =>
+    migrateEach({ snapshots, refused }, settings, services, running),
+  );
 }
 
 function migrateEach(

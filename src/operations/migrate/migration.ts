@@ -39,7 +39,7 @@ export class FreshDiskNeeded extends Error {
 }
 
 /** What has been read off the disk and stored so far. */
-export interface Harvest extends Disk {
+export interface ArchiveDraft extends Disk {
   source: Source;
   proof: DeviceProof | null;
   objects: ManifestObject[];

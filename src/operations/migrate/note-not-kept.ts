@@ -18,7 +18,7 @@ export async function countingNotKept(
     const object = await store();
     const notKept = await counting;
     const advice = filesystem.type === 'ntfs' ? 'of a disk of Windows, --dd keeps everything' : null;
-    tellNotKept(object.partition, notKept, advice, migration);
+    reportNotKept(object.partition, notKept, advice, migration);
     return { ...object, notKept };
   } finally {
     ended.abort();
@@ -27,7 +27,7 @@ export async function countingNotKept(
 }
 
 /** @param partition `null`: the disk. */
-export function tellNotKept(
+export function reportNotKept(
   partition: number | null,
   notKept: readonly NotKept[],
   advice: string | null,

@@ -10,38 +10,38 @@ import {
 import { BLOCK_BYTES } from '../../cloud/blocks.ts';
 import { monotonic, now } from '../../lib/clock.ts';
 import { blocksInOrder } from '../../transfer/block-image.ts';
-import { type CheckServices, checkObject, type ObjectCheck } from '../reading/check-object.ts';
+import { checkObject, type ObjectCheck, type ReadContext } from '../reading/check-object.ts';
 import { isZeroBlock } from '../source/snapshot-image.ts';
-import { tellOfCheck } from '../verify/check-archive.ts';
-import type { Harvest, Migration } from './migration.ts';
+import { reportCheck } from '../verify/check-archive.ts';
+import type { ArchiveDraft, Migration } from './migration.ts';
 
 /**
  * Reads the image back from the bucket, and holds it against the hashes of the blocks, which agreed with EBS's own.
  * @param body of the index; `null` where an earlier run stored the object.
  * @throws SnapError `DIFFERS`
  */
-export async function validateStored(migration: Migration, harvest: Harvest, body: Buffer | null): Promise<void> {
+export async function validateStored(migration: Migration, draft: ArchiveDraft, body: Buffer | null): Promise<void> {
   const { snapshot, settings, services, signal } = migration;
   const started = monotonic();
-  const check: CheckServices = { ...services, signal, streams: settings.uploadStreams, sessionKey: null };
+  const check: ReadContext = { ...services, signal, streams: settings.uploadStreams, sessionKey: null };
   const checks: ObjectCheck[] = [];
-  for (const facts of harvest.objects) {
-    const table = await tableOf(migration, harvest, body);
+  for (const facts of draft.objects) {
+    const table = await tableOf(migration, draft, body);
     const found = await checkObject({ ...facts, facts }, snapshot.id, { how: 'blocks', table }, check);
     // A hash of what is encrypted would tell who has a guess that it is right.
     if (facts.cipher === 'none') facts.plainSha256 = found.plainSha256;
     checks.push(found);
   }
-  tellOfCheck(snapshot.id, 'everything', { checks, missing: [], notKept: [] }, (monotonic() - started) / 1000, check);
-  harvest.validatedAt = now().toISOString();
+  reportCheck(snapshot.id, 'everything', { checks, missing: [], notKept: [] }, (monotonic() - started) / 1000, check);
+  draft.validatedAt = now().toISOString();
 }
 
 /** What an earlier run has stored was never seen by this one: those blocks are read now. */
-async function tableOf(migration: Migration, harvest: Harvest, body: Buffer | null): Promise<BlockTable> {
+async function tableOf(migration: Migration, draft: ArchiveDraft, body: Buffer | null): Promise<BlockTable> {
   const { snapshot, settings, services, signal } = migration;
   const table = body
     ? (await readImageIndex(body, snapshot.id, signal)).table
-    : newTable(harvest.device.size, BLOCK_BYTES);
+    : newTable(draft.device.size, BLOCK_BYTES);
   const { kinds, hashes } = table;
   if (isComplete(table)) return table;
   const blocks = blocksInOrder(

@@ -32,7 +32,7 @@ export async function decryptStage({ cipher }: ArchivedObject, sessionKey: strin
     isBySessionKey,
     explain(error, damaged) {
       if (!(error instanceof SnapError) || error.code !== 'STAGE_FAILED') throw error;
-      if (/^gpg /.test(error.message)) refuseKey(error, isBySessionKey);
+      if (/^gpg /.test(error.message)) rejectKey(error, isBySessionKey);
       throw damaged(error);
     },
     [Symbol.dispose]: () => closeAll(isBySessionKey ? [descriptor] : []),
@@ -49,7 +49,7 @@ async function pipeWith(text: string): Promise<number> {
 export const decompressStage = ({ codec }: ArchivedObject): Stage => ({ name: codec, argv: decompressCommand(codec) });
 
 /** gpg takes any session key, and cannot say whether that or the message is wrong: but with a right one, bytes come. */
-export function refuseKey(reason: SnapError, isWrongSessionKey: boolean): void {
+export function rejectKey(reason: SnapError, isWrongSessionKey: boolean): void {
   const problem = configurationProblem(reason.message);
   if (problem !== null) throw invalidConfiguration(problem);
   if (!isWrongSessionKey && !NO_KEY.test(reason.message)) return;

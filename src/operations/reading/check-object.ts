@@ -26,7 +26,7 @@ import type { ArchivedObject } from './find-archive.ts';
 
 import { madeUpBy } from './volatile-entries.ts';
 
-export interface CheckServices {
+export interface ReadContext {
   store: ArchiveStore;
   host: Host;
   signal: AbortSignal;
@@ -95,7 +95,7 @@ export async function checkObject(
   object: ArchivedObject,
   snapshotId: string,
   reference: Reference,
-  services: CheckServices,
+  services: ReadContext,
 ): Promise<ObjectCheck> {
   const first = await checkOnce(object, snapshotId, reference, services);
   const again = onceMore(reference);
@@ -115,7 +115,7 @@ async function checkOnce(
   object: ArchivedObject,
   snapshotId: string,
   reference: Reference,
-  services: CheckServices,
+  services: ReadContext,
 ): Promise<ObjectCheck> {
   const started = monotonic();
   const head = await services.store.head(object.key, { signal: services.signal });
@@ -155,7 +155,7 @@ export const canOpenIndex = ({ cipher }: ArchivedObject, sessionKey: string | nu
  */
 export async function imageIndexOf(
   object: ArchivedObject,
-  { store, signal, sessionKey }: Pick<CheckServices, 'store' | 'signal' | 'sessionKey'>,
+  { store, signal, sessionKey }: Pick<ReadContext, 'store' | 'signal' | 'sessionKey'>,
 ): Promise<ImageIndex | null> {
   const { facts, cipher } = object;
   if (!facts?.index || !canOpenIndex(object, sessionKey)) return null;
@@ -205,7 +205,7 @@ function checkHead(head: ObjectHead, { facts }: ArchivedObject, snapshotId: stri
 }
 
 /** @throws SnapError `DIFFERS` for an object that is not the one of the archive, or is not there. */
-export function refuseHead(
+export function assertHeadMatches(
   head: ObjectHead | null,
   object: ArchivedObject,
   snapshotId: string,
@@ -235,7 +235,7 @@ interface Task {
   found: Findings;
 }
 
-type OpenDecoder = (task: Task, order: Order, stored: number, services: CheckServices) => Promise<Decoder>;
+type OpenDecoder = (task: Task, order: Order, stored: number, services: ReadContext) => Promise<Decoder>;
 
 const byThreads: OpenDecoder = async ({ object }, { thread }, stored, { signal }) =>
   decodeInThreads(stored, thread, Boolean(object.facts?.plainSha256), signal);
@@ -251,14 +251,14 @@ const byPrograms: OpenDecoder = async ({ object, reference }, { thread }, stored
 const ONLY_COMPARED: ReadonlySet<Reference['how']> = new Set(['tar', 'image', 'blocks', 'alone']);
 
 /** @returns `null` for what is not ours to decode. */
-async function decodeHere(task: Task, services: CheckServices): Promise<Decoded | null> {
+async function decodeHere(task: Task, services: ReadContext): Promise<Decoded | null> {
   const { codec, cipher } = task.object;
   const isOurs = codec === 'lz4' && cipher === 'none' && ONLY_COMPARED.has(task.reference.how);
   return isOurs ? decode(task, byThreads, services) : null;
 }
 
 /** @returns `null` when another decoder is to be asked, in which case nothing was found. */
-async function decode(task: Task, open: OpenDecoder, services: CheckServices): Promise<Decoded | null> {
+async function decode(task: Task, open: OpenDecoder, services: ReadContext): Promise<Decoded | null> {
   const { object, head, reference, found } = task;
   using directory = temporaryDirectory();
   const failed = new AbortController();
@@ -316,7 +316,7 @@ async function download(
   descriptor: number,
   head: ObjectHead,
   extents: readonly Extent[],
-  services: CheckServices & { onBytes: (count: number) => void },
+  services: ReadContext & { onBytes: (count: number) => void },
 ): Promise<Downloaded> {
   try {
     return await downloadInto(descriptor, services.store.reader(head.key, head.etag), extents, services);

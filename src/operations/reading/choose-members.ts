@@ -8,7 +8,7 @@ import { pathOfMember } from '../../streams/disk-tree.ts';
 import { MemberRecordsWriter } from '../../streams/member-records.ts';
 import { WantedPaths } from '../../streams/wanted-paths.ts';
 import type { Extent } from '../../transfer/download.ts';
-import { type CheckServices, canOpenIndex } from './check-object.ts';
+import { canOpenIndex, type ReadContext } from './check-object.ts';
 import type { ArchivedObject } from './find-archive.ts';
 import { PieceCutter } from './piece-cutter.ts';
 import { type FetchedIndex, fetchFileIndex } from './read-index.ts';
@@ -53,7 +53,7 @@ export async function chooseMembers(
   object: ArchivedObject,
   snapshotId: string,
   order: ChoiceOrder,
-  services: CheckServices,
+  services: ReadContext,
 ): Promise<MemberChoice | null> {
   if (!object.facts?.index || !canOpenIndex(object, services.sessionKey)) return null;
   const file = join(order.directory, 'index');

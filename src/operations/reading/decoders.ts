@@ -5,7 +5,7 @@ import type { Comparison, ComparisonOrder } from '../../streams/comparing-thread
 import { compareInThreads, compareLz4InThreads } from '../../streams/start.ts';
 import { startPipeline } from '../../transfer/pipeline.ts';
 import { closeAll } from '../../transfer/pipes.ts';
-import { decompressStage, decryptStage, refuseKey } from './archive-stages.ts';
+import { decompressStage, decryptStage, rejectKey } from './archive-stages.ts';
 import type { ArchivedObject } from './find-archive.ts';
 
 export interface Decoded {
@@ -89,7 +89,7 @@ export function decodeInThreads(
  */
 function damaged(reason: unknown, comparison: Comparison, bySessionKey: boolean): Decoded {
   if (!(reason instanceof SnapError) || reason.code !== 'STAGE_FAILED') throw reason;
-  if (/^gpg /.test(reason.message)) refuseKey(reason, bySessionKey && comparison.plainBytes === 0);
+  if (/^gpg /.test(reason.message)) rejectKey(reason, bySessionKey && comparison.plainBytes === 0);
   if (!/ exited \d+/.test(reason.message)) throw reason;
   return endedEarly(comparison, reason.message.replace(/; .*stopped$/, ''));
 }

@@ -117,11 +117,11 @@ async function withoutManifest(
  * Without a manifest nothing tells which of several objects of the same content is meant.
  * @throws SnapError `AMBIGUOUS`
  */
-export function refuseTwins({ snapshotId, objects }: Archive): void {
+export function assertNoDuplicates({ snapshotId, objects }: Archive): void {
   const byContent = Map.groupBy(objects, ({ layout, partition }) => `${layout} ${partition}`);
-  const twins = [...byContent.values()].find(({ length }) => length > 1);
-  if (!twins) return;
-  const keys = twins.map(({ key }) => key).join(' and ');
+  const duplicates = [...byContent.values()].find(({ length }) => length > 1);
+  if (!duplicates) return;
+  const keys = duplicates.map(({ key }) => key).join(' and ');
   throw new SnapError(
     'AMBIGUOUS',
     `${snapshotId} is archived more than once, and no manifest tells which counts: ${keys}`,

@@ -26,7 +26,7 @@ export async function sizeOfImage(
   table: BlockTable | null,
   reading: Reading,
 ): Promise<ImageSize> {
-  const plainBytes = object.facts?.plainBytes ?? (await toldNumber(object, 'uncompressed-size', reading));
+  const plainBytes = object.facts?.plainBytes ?? (await numberInMetadata(object, 'uncompressed-size', reading));
   if (table) {
     const data = table.kinds.filter((kind) => kind !== BLOCK_KIND.zero).length * table.blockBytes;
     return { plainBytes, dataBytes: Math.min(data, table.bytes) };
@@ -40,8 +40,8 @@ export async function sizeOfDisk({ manifest, objects }: Archive, reading: Readin
   if (manifest) return Math.max(manifest.content.snapshot.sizeGiB, Math.ceil(manifest.content.disk.bytes / GiB));
   const [first] = objects;
   const image = objects.find(({ layout, partition }) => layout === 'image' && partition === null);
-  const disk = first ? await toldNumber(first, 'snapshot-volumesize', reading) : null;
-  const bytes = image ? await toldNumber(image, 'uncompressed-size', reading) : null;
+  const disk = first ? await numberInMetadata(first, 'snapshot-volumesize', reading) : null;
+  const bytes = image ? await numberInMetadata(image, 'uncompressed-size', reading) : null;
   const told = Math.max(disk ?? 0, Math.ceil((bytes ?? 0) / GiB));
   if (told > 0) return told;
   throw new SnapError('NOT_FOUND', 'the archive does not tell how large the disk is', {
@@ -50,7 +50,11 @@ export async function sizeOfDisk({ manifest, objects }: Archive, reading: Readin
 }
 
 /** A number in the metadata of an object. */
-async function toldNumber({ key }: ArchivedObject, name: string, { store, signal }: Reading): Promise<number | null> {
+async function numberInMetadata(
+  { key }: ArchivedObject,
+  name: string,
+  { store, signal }: Reading,
+): Promise<number | null> {
   const head = await store.head(key, { signal });
   const told = Number(readHeaderValue(head?.metadata[name] ?? ''));
   return Number.isSafeInteger(told) && told > 0 ? told : null;

@@ -7,7 +7,7 @@ import { downloadInto } from '../../transfer/download.ts';
 import { startPipeline } from '../../transfer/pipeline.ts';
 import { closeAll, makePipe } from '../../transfer/pipes.ts';
 import { decryptStage } from './archive-stages.ts';
-import type { CheckServices } from './check-object.ts';
+import type { ReadContext } from './check-object.ts';
 import type { ArchivedObject } from './find-archive.ts';
 
 /** A name has at most 4,096 bytes wherever it can be made, and escapes make six of one. */
@@ -22,7 +22,7 @@ type Content = Exclude<IndexLine, { is: 'header' | 'end' }>;
 export async function* readFileIndex(
   object: ArchivedObject,
   snapshotId: string,
-  services: CheckServices,
+  services: ReadContext,
 ): AsyncGenerator<Content> {
   const head = await findFileIndex(object, services);
   yield* readContent(object, snapshotId, (signal) => openStored(head, { ...services, signal }), services);
@@ -37,7 +37,7 @@ export interface FoundIndex {
 }
 
 /** @throws SnapError `NOT_FOUND` */
-async function findFileIndex({ facts }: ArchivedObject, services: CheckServices): Promise<FoundIndex> {
+async function findFileIndex({ facts }: ArchivedObject, services: ReadContext): Promise<FoundIndex> {
   const key = facts?.index?.key ?? '';
   const head = await services.store.head(key, { signal: services.signal });
   if (!head) throw new SnapError('NOT_FOUND', `${key}: the index is not in the bucket`, { hint: WITHOUT });
@@ -58,7 +58,7 @@ export async function fetchFileIndex(
   object: ArchivedObject,
   snapshotId: string,
   file: string,
-  services: CheckServices,
+  services: ReadContext,
 ): Promise<FetchedIndex> {
   const found = await findFileIndex(object, services);
   const descriptor = openSync(file, 'w', 0o600);
@@ -71,7 +71,7 @@ export async function fetchFileIndex(
   return { ...found, read: () => readContent(object, snapshotId, open, services) };
 }
 
-const download = (descriptor: number, { key, etag, bytes }: FoundIndex, services: CheckServices) =>
+const download = (descriptor: number, { key, etag, bytes }: FoundIndex, services: ReadContext) =>
   downloadInto(descriptor, services.store.reader(key, etag), [{ from: 0, to: bytes }], {
     ...services,
     onBytes: () => {},
@@ -83,7 +83,7 @@ interface StoredIndex {
   arrived: Promise<void>;
 }
 
-async function openStored(found: FoundIndex, services: CheckServices): Promise<StoredIndex> {
+async function openStored(found: FoundIndex, services: ReadContext): Promise<StoredIndex> {
   const { readEnd, writeEnd } = await makePipe();
   const arrived = download(writeEnd, found, services).finally(() => closeAll([writeEnd]));
   return { readEnd, arrived: arrived.then(() => {}) };
@@ -93,7 +93,7 @@ async function* readContent(
   object: ArchivedObject,
   snapshotId: string,
   open: (signal: AbortSignal) => Promise<StoredIndex>,
-  services: CheckServices,
+  services: ReadContext,
 ): AsyncGenerator<Content> {
   const key = object.facts?.index?.key ?? '';
   const plainBytes = object.facts?.plainBytes ?? null;
@@ -111,7 +111,7 @@ async function* indexLines(
   object: ArchivedObject,
   key: string,
   open: (signal: AbortSignal) => Promise<StoredIndex>,
-  services: CheckServices,
+  services: ReadContext,
 ): AsyncGenerator<string> {
   const stopped = new AbortController();
   const signal = AbortSignal.any([services.signal, stopped.signal]);

@@ -3,7 +3,7 @@ import type { ImageIndex } from '../../archive/block-table.ts';
 import type { PlannedObject, PlannedRoom, RestorePlan } from '../../events.ts';
 import { temporaryDirectory } from '../../lib/temporary-files.ts';
 import { GiB } from '../../lib/units.ts';
-import { type CheckServices, imageIndexOf, lengthOf, refuseHead } from '../reading/check-object.ts';
+import { assertHeadMatches, imageIndexOf, lengthOf, type ReadContext } from '../reading/check-object.ts';
 import type { Archive, ArchivedObject } from '../reading/find-archive.ts';
 import { sizeOfImage } from '../reading/image-size.ts';
 import type { Services } from '../shared/services.ts';
@@ -38,13 +38,13 @@ export async function showRestore(
   signal: AbortSignal,
 ): Promise<void> {
   const { target, downloadStreams: streams, sessionKey } = settings;
-  const check: CheckServices = { ...services, signal, streams, sessionKey };
+  const check: ReadContext = { ...services, signal, streams, sessionKey };
   const { wanted, rooms } = await find(archive, settings, services, check);
   const objects: PlannedObject[] = [];
   const frozen = [];
   for (const { object, to, fetchBytes, plainBytes } of wanted) {
     const head = await services.store.head(object.key, { signal });
-    refuseHead(head, object, archive.snapshotId);
+    assertHeadMatches(head, object, archive.snapshotId);
     const { storageClass, bytes: storedBytes, restore: retrieval } = head;
     if (retrieval === 'needed') frozen.push(head);
     const { key, partition, layout } = object;
@@ -60,7 +60,7 @@ async function find(
   archive: Archive,
   settings: RestoreSettings,
   services: Services,
-  check: CheckServices,
+  check: ReadContext,
 ): Promise<Found> {
   const { target } = settings;
   if (target.kind === 'directory') return findFiles(archive, target, settings, check);
@@ -72,7 +72,7 @@ async function findFiles(
   archive: Archive,
   order: FilesOrder,
   settings: RestoreSettings,
-  check: CheckServices,
+  check: ReadContext,
 ): Promise<Found> {
   using temporary = temporaryDirectory();
   const plans = await planFiles(archive, order, settings, temporary.path, check);
@@ -87,7 +87,7 @@ async function findFiles(
   return { wanted, rooms };
 }
 
-async function findImage(archive: Archive, settings: ImageSettings, check: CheckServices): Promise<Found> {
+async function findImage(archive: Archive, settings: ImageSettings, check: ReadContext): Promise<Found> {
   const { target } = settings;
   const { object, index, size, wanted, found } = await planImage(archive, settings, check);
   const to = target.kind === 'snapshot' ? 'a new snapshot' : target.path;
@@ -101,7 +101,7 @@ async function findVolume(
   target: VolumeTarget,
   settings: RestoreSettings,
   services: Services,
-  check: CheckServices,
+  check: ReadContext,
 ): Promise<Found> {
   const { plan, sizeGiB } = await planNewVolume(archive, target, settings, services, check.signal);
   const { availabilityZone } = await services.instance();

@@ -3,14 +3,14 @@
 import type { ExitCode } from '../../errors.ts';
 import { requireTools } from '../../host/tools.ts';
 import { sweepKilledRuns } from '../../host/volumes/killed-runs.ts';
-import { type Archive, refuseTwins } from '../reading/find-archive.ts';
+import { type Archive, assertNoDuplicates } from '../reading/find-archive.ts';
 import { findArchivesById } from '../reading/find-archives.ts';
 import { requireManifest } from '../reading/origin.ts';
 import { LOCKING_TOOL } from '../shared/lock-file.ts';
 import type { Services } from '../shared/services.ts';
 import type { RestoreSettings } from '../shared/settings/restore.ts';
 import { runEach } from '../sharing/run-each.ts';
-import { untilNotice } from '../sharing/stop-on-instance-notice.ts';
+import { stopOnInstanceNotice } from '../sharing/stop-on-instance-notice.ts';
 import { restoreFiles } from './files/restore-files.ts';
 import { restoreImage } from './image/restore-image.ts';
 import { showRestore } from './plan-restore.ts';
@@ -28,7 +28,7 @@ export async function restore(settings: RestoreSettings, services: Services, sig
   if (settings.target.kind === 'volume') await requireVolumes(services);
   await services.store.check({ signal });
   const { archives, missing } = await findArchivesById([settings.snapshotId], settings.prefix, services, signal);
-  return untilNotice(services, signal, (running) =>
+  return stopOnInstanceNotice(services, signal, (running) =>
     runEach({
       command: settings.dryRun ? 'restore --dry-run' : 'restore',
       items: archives,
@@ -38,7 +38,7 @@ export async function restore(settings: RestoreSettings, services: Services, sig
       host: services.host,
       signal: running,
       work: async (archive) => {
-        refuseTwins(archive);
+        assertNoDuplicates(archive);
         await requireManifest(archive, () => settings.withoutManifest, services, running);
         if (settings.dryRun) await showRestore(archive, settings, services, running);
         else await restoreTo(archive, settings, services, running);

@@ -124,7 +124,7 @@ export interface FilesToFit extends Pick<Space, 'roomBytes'> {
  * @param disk bytes that the old disk had, and the new one has.
  * @throws SnapError `TARGET`, `TOOL_MISSING`
  */
-export async function refuseObstacle(
+export async function assertRestorable(
   { filesystem, contentBytes, roomBytes, partition }: FilesToFit,
   disk: { before: number; now: number },
   signal: AbortSignal,

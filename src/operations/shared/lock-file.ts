@@ -24,7 +24,7 @@ export async function lockFile(path: string): Promise<LockedFile> {
   for (let count = 0; count < TRIES; count++) {
     const descriptor = openSync(path, constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW, 0o600);
     try {
-      refuseForeign(path, descriptor);
+      assertOwn(path, descriptor);
       await lock(path, descriptor);
       if (isStill(path, descriptor)) return { descriptor, [Symbol.dispose]: () => closeSync(descriptor) };
     } catch (error) {
@@ -37,7 +37,7 @@ export async function lockFile(path: string): Promise<LockedFile> {
 }
 
 /** Whoever made it could read what is written to it, or exchange it. */
-function refuseForeign(path: string, descriptor: number): void {
+function assertOwn(path: string, descriptor: number): void {
   const { uid, nlink } = fstatSync(descriptor);
   const isFile = fstatSync(descriptor).isFile();
   if (isFile && nlink <= 1 && uid === process.geteuid?.()) return;

@@ -6,7 +6,7 @@ import type { ArchiveStore, Call, CallerIdentity, Instance, Snapshots, Volumes }
 import type { Prices } from '../../costs/price-types.ts';
 import type { Host } from '../../events.ts';
 import type { DirectAccess } from '../../fuse/serving-order.ts';
-import type { BlockBudget } from '../../transfer/governor.ts';
+import type { BlockRateLimiter } from '../../transfer/governor.ts';
 
 /** The part of the outside world that bills are about. */
 export interface AnalyzeServices {
@@ -29,7 +29,7 @@ export interface Services {
   volumes: Volumes;
   blocks: SnapshotBlocks;
   newSnapshots: NewSnapshots;
-  budget: BlockBudget;
+  budget: BlockRateLimiter;
   /** For processes of their own that read blocks. */
   directAccess: DirectAccess;
   store: ArchiveStore;

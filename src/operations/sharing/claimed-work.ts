@@ -19,7 +19,7 @@ export interface ClaimSettings extends VolumeSettings {
 }
 
 /** All claims of this process are taken in its name. */
-export const SELF = { ...thisProcess(), run: randomUUID() };
+export const processHolder = { ...thisProcess(), run: randomUUID() };
 
 /**
  * Takes the claim, looks whether there is still something to do, and gives the claim up in the end.
@@ -36,7 +36,7 @@ export async function underClaim(
   work: (snapshot: Snapshot, claim: HeldClaim, signal: AbortSignal) => Promise<WorkOutcome>,
 ): Promise<WorkOutcome> {
   const { prefix, tagKey, claimLife: lifeSeconds } = settings;
-  const order = { snapshot, prefix, command, tagKey, holder: SELF, lifeSeconds };
+  const order = { snapshot, prefix, command, tagKey, holder: processHolder, lifeSeconds };
   const claim = await takeClaim(order, services.store, signal);
   using _held = services.host.hold(claimHolding(services.store.bucket, claim.key, lifeSeconds));
   await using _released = { [Symbol.asyncDispose]: () => giveUp(claim, lifeSeconds) };
@@ -50,7 +50,7 @@ export async function underClaim(
 /** What a run that leaves at once leaves of it. */
 const claimHolding = (bucket: string, key: string, lifeSeconds: number): Holding => ({
   what: `claim ${key}: free at once for runs on this machine, after ${lifeSeconds} s for others`,
-  remedy: `aws s3api delete-object --bucket '${bucket}' --key '${key}'`,
+  cleanupCommand: `aws s3api delete-object --bucket '${bucket}' --key '${key}'`,
 });
 
 /** @throws SnapError `CLEANUP_FAILED` */

@@ -14,7 +14,7 @@ const NOBODY = '-';
 /** Blocks between two notes: 512 MiB. */
 const NOTED_EVERY = 1024;
 
-export interface BegunSnapshot {
+export interface ResumableSnapshot {
   id: string;
   isEncrypted: boolean;
   /** Blocks before it are written. */
@@ -36,7 +36,7 @@ export async function takeBegun(
   word: string,
   { snapshots }: Services,
   signal: AbortSignal,
-): Promise<BegunSnapshot | null> {
+): Promise<ResumableSnapshot | null> {
   for (const { id, encrypted, tags } of await snapshots.pending(BEGUN_TAG, { signal })) {
     const [what, holder = '', block = ''] = (tags[BEGUN_TAG] ?? '').split(' ');
     const isFree = holder === NOBODY || isKnownDead(identityOf(holder));
@@ -71,14 +71,14 @@ export async function abandonedSnapshots({ snapshots }: Services, signal: AbortS
 }
 
 /** Keeps the note of one snapshot. */
-export class BeginningNote {
+export class SnapshotCheckpoint {
   readonly #id: string;
   readonly #word: string;
   readonly #services: Services;
   #noted: number;
   #noting: Promise<void> | null = null;
 
-  constructor({ id, block }: BegunSnapshot, word: string, services: Services) {
+  constructor({ id, block }: ResumableSnapshot, word: string, services: Services) {
     this.#id = id;
     this.#word = word;
     this.#services = services;

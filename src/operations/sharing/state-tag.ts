@@ -60,7 +60,7 @@ export async function beginState(
 function tagHolding(id: string, key: string, value: string, before: string | null): Holding {
   const [verb, tags] =
     before === null ? ['delete-tags', `Key='${key}'`] : ['create-tags', `Key='${key}',Value='${before}'`];
-  return { what: `tag ${key}=${value} of ${id}`, remedy: `aws ec2 ${verb} --resources ${id} --tags ${tags}` };
+  return { what: `tag ${key}=${value} of ${id}`, cleanupCommand: `aws ec2 ${verb} --resources ${id} --tags ${tags}` };
 }
 
 /** Takes the tag back, and tells where that fails. */

@@ -6,7 +6,7 @@ import type { Services } from '../shared/services.ts';
  * @param work its signal fires also on a notice: nothing new is begun, what can be given back is, and uploads stay for
  *   the next run.
  */
-export async function untilNotice<T>(
+export async function stopOnInstanceNotice<T>(
   { awaitNotice, host }: Services,
   signal: AbortSignal,
   work: (signal: AbortSignal) => Promise<T>,

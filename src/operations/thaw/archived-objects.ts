@@ -34,7 +34,7 @@ export async function findArchived(
  * Looks before anything is made for it.
  * @throws SnapError `OBJECT_ARCHIVED`: what a restore takes and costs, and the commands that ask for it.
  */
-export async function refuseArchived(
+export async function assertThawed(
   keys: readonly string[],
   { store, region }: Pick<Services, 'store' | 'region'>,
   signal: AbortSignal,

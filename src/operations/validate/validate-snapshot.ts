@@ -11,7 +11,7 @@ import type { HeldClaim } from '../sharing/claims.ts';
 import { beginState, CONTENT_VALIDATED, revertState, VALIDATED } from '../sharing/state-tag.ts';
 import { readDisk } from '../source/read-disk.ts';
 import { chooseSource, openSnapshotDisk } from '../source/snapshot-disk.ts';
-import { refuseArchived } from '../thaw/archived-objects.ts';
+import { assertThawed } from '../thaw/archived-objects.ts';
 import { checkArchive } from '../verify/check-archive.ts';
 import { factsOfSnapshot, isDifference, noteDifference, noteProof } from './note-verdict.ts';
 
@@ -34,7 +34,7 @@ export async function validateSnapshot(
   const isAccepted = (origin: ArchiveOrigin) => settings.withoutManifest || origin === 'unknown';
   await requireManifest(archive, isAccepted, services, signal);
   requireTools(toolsFor(archive), services.searchPath);
-  await refuseArchived(
+  await assertThawed(
     archive.objects.map(({ key }) => key),
     services,
     signal,

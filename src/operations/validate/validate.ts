@@ -5,8 +5,8 @@ import { requireTools } from '../../host/tools.ts';
 import { sweepKilledRuns } from '../../host/volumes/killed-runs.ts';
 import { monotonic } from '../../lib/clock.ts';
 import { temporaryDirectory } from '../../lib/temporary-files.ts';
-import { tidyFinished } from '../clean/sweep-finished-claims.ts';
-import { type CheckServices, checkObject, type ObjectCheck } from '../reading/check-object.ts';
+import { sweepFinishedClaims } from '../clean/sweep-finished-claims.ts';
+import { checkObject, type ObjectCheck, type ReadContext } from '../reading/check-object.ts';
 import type { Archive } from '../reading/find-archive.ts';
 import { findArchivesById } from '../reading/find-archives.ts';
 import { requireManifest } from '../reading/origin.ts';
@@ -16,11 +16,11 @@ import type { ValidateSettings } from '../shared/settings/validate.ts';
 import { mayBeFree, underClaim } from '../sharing/claimed-work.ts';
 import { runEach } from '../sharing/run-each.ts';
 import { type Selected, select } from '../sharing/select.ts';
-import { untilNotice } from '../sharing/stop-on-instance-notice.ts';
-import { refuseArchived } from '../thaw/archived-objects.ts';
-import { tellOfCheck } from '../verify/check-archive.ts';
+import { stopOnInstanceNotice } from '../sharing/stop-on-instance-notice.ts';
+import { assertThawed } from '../thaw/archived-objects.ts';
+import { reportCheck } from '../verify/check-archive.ts';
 import { withIndex } from '../verify/check-index.ts';
-import { missingByManifest } from '../verify/check-manifest.ts';
+import { unarchivedByManifest } from '../verify/check-manifest.ts';
 import { ownReference } from '../verify/own-reference.ts';
 import { factsOfManifest, isDifference, noteDifference } from './note-verdict.ts';
 import { validateSnapshot } from './validate-snapshot.ts';
@@ -49,9 +49,9 @@ async function validateSnapshots(
   );
   await services.store.check({ signal });
   if (settings.source === 'volume') await services.instance();
-  await tidyFinished(settings, services, signal);
+  await sweepFinishedClaims(settings, services, signal);
   const selected = await select(settings, services, signal);
-  return untilNotice(services, signal, (running) => validateEach(selected, settings, services, running));
+  return stopOnInstanceNotice(services, signal, (running) => validateEach(selected, settings, services, running));
 }
 
 function validateEach(
@@ -118,7 +118,7 @@ async function validateArchivesAlone(
 }
 
 /** Records in the manifest what differs or is damaged, where the caller may write it. */
-async function checkAlone(archive: Archive, services: CheckServices & Services): Promise<void> {
+async function checkAlone(archive: Archive, services: ReadContext & Services): Promise<void> {
   try {
     await compareAlone(archive, services);
   } catch (failure) {
@@ -131,11 +131,11 @@ async function checkAlone(archive: Archive, services: CheckServices & Services):
 
 async function compareAlone(
   { snapshotId, objects, manifest }: Archive,
-  services: CheckServices & { region: string },
+  services: ReadContext & { region: string },
 ): Promise<void> {
   const started = monotonic();
   const checks: ObjectCheck[] = [];
-  await refuseArchived(
+  await assertThawed(
     objects.map(({ key }) => key),
     services,
     services.signal,
@@ -145,6 +145,6 @@ async function compareAlone(
     const { reference, differences } = await ownReference(object, snapshotId, temporary.path, services);
     checks.push(withIndex(await checkObject(object, snapshotId, reference, services), differences));
   }
-  const missing = manifest ? missingByManifest(manifest.content) : [];
-  tellOfCheck(snapshotId, 'archive-only', { checks, missing, notKept: [] }, (monotonic() - started) / 1000, services);
+  const missing = manifest ? unarchivedByManifest(manifest.content) : [];
+  reportCheck(snapshotId, 'archive-only', { checks, missing, notKept: [] }, (monotonic() - started) / 1000, services);
 }

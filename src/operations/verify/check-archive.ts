@@ -10,14 +10,14 @@ import { mountReadOnly } from '../../host/filesystems/mounts.ts';
 import { describeNotKept, type NotKept } from '../../host/filesystems/not-kept-note.ts';
 import { monotonic } from '../../lib/clock.ts';
 import type { Difference } from '../../streams/difference.ts';
-import { type CheckServices, checkObject, type ObjectCheck, type Reference } from '../reading/check-object.ts';
+import { checkObject, type ObjectCheck, type ReadContext, type Reference } from '../reading/check-object.ts';
 import type { Archive, ArchivedObject } from '../reading/find-archive.ts';
 import { openManifest } from '../reading/open-manifest.ts';
 import { mountDirectory } from '../source/mount-directory.ts';
 import type { Disk } from '../source/read-disk.ts';
 import { checkIndex, withIndex } from './check-index.ts';
 import { compareWithManifest } from './check-manifest.ts';
-import { missingPartitions, nothingOf } from './unarchived-partitions.ts';
+import { nothingOf, unarchivedPartitions } from './unarchived-partitions.ts';
 
 export interface CheckOrder {
   snapshotId: string;
@@ -39,23 +39,23 @@ export interface CheckOrder {
  * @returns the check of each object, all of them without a difference.
  * @throws SnapError `DIFFERS`, or why it cannot be told.
  */
-export async function checkArchive(order: CheckOrder, services: CheckServices): Promise<ObjectCheck[]> {
+export async function checkArchive(order: CheckOrder, services: ReadContext): Promise<ObjectCheck[]> {
   const started = monotonic();
   const checks: ObjectCheck[] = [];
   for (const object of order.objects)
     checks.push(withIndex(await checkOnDisk(object, order, services), await checkIndex(object, services)));
-  const missing = await missingPartitions(order.objects, order.disk, services.signal);
+  const missing = await unarchivedPartitions(order.objects, order.disk, services.signal);
   const described = await compareDescription(order, services);
   const compared = order.contentOnly ? 'content' : 'everything';
   const found = { checks, missing: [...missing, ...described], notKept: await notKeptOfDisk(order, services) };
-  tellOfCheck(order.snapshotId, compared, found, (monotonic() - started) / 1000, services);
+  reportCheck(order.snapshotId, compared, found, (monotonic() - started) / 1000, services);
   return checks;
 }
 
 /** The image of a disk has all of it. */
 async function notKeptOfDisk(
   { objects, manifest, disk, ...order }: CheckOrder,
-  { signal }: CheckServices,
+  { signal }: ReadContext,
 ): Promise<readonly NotKept[]> {
   if (objects.some(({ layout, partition }) => layout === 'image' && partition === null)) return [];
   const noted = order.notKept ?? manifest?.content.disk.notKept;
@@ -71,12 +71,12 @@ export interface Checked {
 }
 
 /** @throws SnapError `DIFFERS` */
-export function tellOfCheck(
+export function reportCheck(
   snapshot: string,
   compared: 'everything' | 'content' | 'archive-only',
   { checks, missing, notKept: ofDisk }: Checked,
   seconds: number,
-  { host }: CheckServices,
+  { host }: ReadContext,
 ): void {
   const sum = (pick: (check: ObjectCheck) => number): number => checks.reduce((total, check) => total + pick(check), 0);
   const differenceCount = sum((check) => check.differenceCount) + missing.length;
@@ -103,7 +103,7 @@ export function tellOfCheck(
   });
 }
 
-async function checkOnDisk(object: ArchivedObject, order: CheckOrder, services: CheckServices): Promise<ObjectCheck> {
+async function checkOnDisk(object: ArchivedObject, order: CheckOrder, services: ReadContext): Promise<ObjectCheck> {
   const { device, table } = order.disk;
   if (object.partition === null) return checkOnDevice(object, device.path, order, services);
   const partition = table.partitions.find(({ number }) => number === object.partition);
@@ -120,7 +120,7 @@ async function checkOnDevice(
   object: ArchivedObject,
   device: string,
   order: CheckOrder,
-  services: CheckServices,
+  services: ReadContext,
 ): Promise<ObjectCheck> {
   const { snapshotId, contentOnly } = order;
   if (object.layout === 'image') return checkObject(object, snapshotId, { how: 'image', device }, services);
@@ -132,7 +132,7 @@ async function checkOnDevice(
   const directory = mountDirectory(snapshotId, object.partition, order, services);
   const { host, signal } = services;
   await using mount = await mountReadOnly(device, filesystem, directory, { replay: order.replayJournals, signal });
-  using _held = host.hold({ what: `mount at ${directory}`, remedy: `umount ${directory}` });
+  using _held = host.hold({ what: `mount at ${directory}`, cleanupCommand: `umount ${directory}` });
   const { partition } = object;
   const { path: mountPoint, helper } = mount;
   host.notify({ code: 'partition.mounted', snapshot: snapshotId, partition, filesystem, mountPoint, helper });
@@ -154,7 +154,7 @@ const withDifference = (check: ObjectCheck, difference: Difference): ObjectCheck
 /** What is sealed is not opened by the session key of an object. */
 async function compareDescription(
   { snapshotId, manifest, disk }: CheckOrder,
-  { signal, sessionKey }: CheckServices,
+  { signal, sessionKey }: ReadContext,
 ): Promise<Difference[]> {
   if (!manifest || (manifest.content.sealed && sessionKey !== null)) return [];
   return compareWithManifest(await openManifest(manifest, snapshotId, signal), disk, signal);

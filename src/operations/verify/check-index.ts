@@ -1,12 +1,12 @@
 /** The index of an object against what the manifest notes of it. */
 import type { Difference } from '../../streams/difference.ts';
-import type { CheckServices, ObjectCheck } from '../reading/check-object.ts';
+import type { ObjectCheck, ReadContext } from '../reading/check-object.ts';
 import type { ArchivedObject } from '../reading/find-archive.ts';
 
 /** By its ETag and length: it is not read. */
 export async function checkIndex(
   { facts }: ArchivedObject,
-  { store, signal }: Pick<CheckServices, 'store' | 'signal'>,
+  { store, signal }: Pick<ReadContext, 'store' | 'signal'>,
 ): Promise<Difference[]> {
   if (!facts?.index) return [];
   const { key, etag, bytes } = facts.index;

@@ -9,7 +9,7 @@ import type { Disk } from '../source/read-disk.ts';
 import { nothingOf } from './unarchived-partitions.ts';
 
 /** What it names itself, and has no object of. A sealed one does not show its partition table. */
-export function missingByManifest({ disk, objects, recorded = [] }: Manifest): Difference[] {
+export function unarchivedByManifest({ disk, objects, recorded = [] }: Manifest): Difference[] {
   const held = new Set(objects.map(({ partition }) => partition));
   if (held.has(null)) return [];
   const isLeftOut = (filesystem: string | null) => treatmentOf({ type: filesystem, usage: null }).how === 'record';

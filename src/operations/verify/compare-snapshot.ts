@@ -1,6 +1,6 @@
 /** An archive against its snapshot, as `validate` compares them, without a mark on the snapshot. */
 import type { DrillRow } from '../../events.ts';
-import type { CheckServices } from '../reading/check-object.ts';
+import type { ReadContext } from '../reading/check-object.ts';
 import type { Archive } from '../reading/find-archive.ts';
 import type { Services } from '../shared/services.ts';
 import type { DrillSettings } from '../shared/settings/drill.ts';
@@ -31,7 +31,7 @@ export async function compareWithSnapshot(
     const order = { snapshot: fresh, claim, settings, services, purpose, signal: working } as const;
     await using opened = await openSnapshotDisk(source, order);
     const disk = await readDisk(snapshotId, opened.device, services.host, opened.signal);
-    const check: CheckServices = {
+    const check: ReadContext = {
       ...services,
       signal: opened.signal,
       streams: drill.downloadStreams,

@@ -2,7 +2,7 @@
 
 import { SnapError } from '../../errors.ts';
 import type { Difference } from '../../streams/difference.ts';
-import type { CheckServices, Reference } from '../reading/check-object.ts';
+import type { ReadContext, Reference } from '../reading/check-object.ts';
 import { imageIndexOf } from '../reading/check-object.ts';
 import { chooseMembers } from '../reading/choose-members.ts';
 import type { ArchivedObject } from '../reading/find-archive.ts';
@@ -20,7 +20,7 @@ export async function ownReference(
   object: ArchivedObject,
   snapshotId: string,
   directory: string,
-  services: CheckServices,
+  services: ReadContext,
 ): Promise<{ reference: Reference; differences: Difference[] }> {
   try {
     const reference = await readReference(object, snapshotId, directory, services);
@@ -37,7 +37,7 @@ async function readReference(
   object: ArchivedObject,
   snapshotId: string,
   directory: string,
-  services: CheckServices,
+  services: ReadContext,
 ): Promise<Reference | null> {
   if (object.layout === 'tar') {
     const all = await chooseMembers(object, snapshotId, { paths: null, directory, before: null }, services);

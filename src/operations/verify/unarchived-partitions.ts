@@ -7,7 +7,7 @@ import type { ArchivedObject } from '../reading/find-archive.ts';
 import type { Disk } from '../source/read-disk.ts';
 
 /** Partitions of the disk that no object holds, and that are not of the kind that is only recorded: whatever is recorded. */
-export async function missingPartitions(
+export async function unarchivedPartitions(
   objects: readonly ArchivedObject[],
   { device, table }: Disk,
   signal: AbortSignal,

@@ -1,6 +1,6 @@
 /** Lists of the EBS direct APIs, only counted. */
 import type { BlockCounts, Counted } from '../../blocks.ts';
-import { asking } from '../errors.ts';
+import { translateErrors } from '../errors.ts';
 import { type EBSClient, paginateListChangedBlocks, paginateListSnapshotBlocks } from '../sdk.ts';
 
 const PAGE = 10_000;
@@ -15,13 +15,13 @@ export function awsBlockCounts(clientIn: (region: string) => EBSClient): BlockCo
   };
   return {
     written: (region, SnapshotId, { signal }) =>
-      asking(`list the blocks of ${SnapshotId}`, signal, async () => {
+      translateErrors(`list the blocks of ${SnapshotId}`, signal, async () => {
         const pages = paginateListSnapshotBlocks(inRegion(region), { SnapshotId }, { abortSignal: signal });
         return total(pages, ({ Blocks = [] }) => Blocks.length);
       }),
 
     changed: (region, FirstSnapshotId, SecondSnapshotId, { signal }) =>
-      asking(`compare ${SecondSnapshotId} with ${FirstSnapshotId}`, signal, async () => {
+      translateErrors(`compare ${SecondSnapshotId} with ${FirstSnapshotId}`, signal, async () => {
         const input = { FirstSnapshotId, SecondSnapshotId };
         const pages = paginateListChangedBlocks(inRegion(region), input, { abortSignal: signal });
         // Without a token of the second, the block is gone there: nothing is stored for it.

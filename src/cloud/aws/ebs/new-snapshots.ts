@@ -2,7 +2,7 @@
 import { SnapError } from '../../../errors.ts';
 import { BLOCK_BYTES, type NewSnapshots } from '../../blocks.ts';
 import { toTagList } from '../ec2/tag-list.ts';
-import { asking, isAwsError } from '../errors.ts';
+import { isAwsError, translateErrors } from '../errors.ts';
 import {
   CompleteSnapshotCommand,
   DeleteSnapshotCommand,
@@ -18,7 +18,7 @@ const TIMEOUT = 60;
 export function awsNewSnapshots(ebs: EBSClient, ec2: EC2Client): NewSnapshots {
   return {
     start: ({ sizeGiB, description, tags, kmsKeyArn, encrypted }, { signal }) =>
-      asking('begin a snapshot', signal, async () => {
+      translateErrors('begin a snapshot', signal, async () => {
         const command = new StartSnapshotCommand({
           VolumeSize: sizeGiB,
           Description: description,
@@ -34,7 +34,7 @@ export function awsNewSnapshots(ebs: EBSClient, ec2: EC2Client): NewSnapshots {
       }),
 
     put: (SnapshotId, BlockIndex, { bytes, sha256 }, { signal }) =>
-      asking(`write block ${BlockIndex} of ${SnapshotId}`, signal, async () => {
+      translateErrors(`write block ${BlockIndex} of ${SnapshotId}`, signal, async () => {
         const command = new PutSnapshotBlockCommand({
           SnapshotId,
           BlockIndex,
@@ -47,7 +47,7 @@ export function awsNewSnapshots(ebs: EBSClient, ec2: EC2Client): NewSnapshots {
       }),
 
     complete: (SnapshotId, blocks, sha256, { signal }) =>
-      asking(`complete ${SnapshotId}`, signal, async () => {
+      translateErrors(`complete ${SnapshotId}`, signal, async () => {
         const command = new CompleteSnapshotCommand({
           SnapshotId,
           ChangedBlocksCount: blocks,
@@ -63,7 +63,7 @@ export function awsNewSnapshots(ebs: EBSClient, ec2: EC2Client): NewSnapshots {
       }),
 
     delete: (SnapshotId, { signal }) =>
-      asking(`delete ${SnapshotId}`, signal, async () => {
+      translateErrors(`delete ${SnapshotId}`, signal, async () => {
         try {
           await ec2.send(new DeleteSnapshotCommand({ SnapshotId }), { abortSignal: signal });
         } catch (error) {

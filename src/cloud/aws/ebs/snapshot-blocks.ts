@@ -4,7 +4,7 @@ import { SnapError } from '../../../errors.ts';
 import { sleep } from '../../../lib/clock.ts';
 import { BLOCK_BYTES, type BlockRef, type SnapshotBlocks } from '../../blocks.ts';
 import type { Call } from '../../ports.ts';
-import { asking, isAwsError } from '../errors.ts';
+import { isAwsError, translateErrors } from '../errors.ts';
 import { type EBSClient, GetSnapshotBlockCommand, paginateListSnapshotBlocks } from '../sdk.ts';
 import { readBlockBody } from './block-body.ts';
 import { FreshTokens } from './fresh-tokens.ts';
@@ -45,7 +45,7 @@ export function awsSnapshotBlocks(client: EBSClient): SnapshotBlocks {
     return found.sha256 === answer.Checksum ? found : 'damaged';
   };
   const readOnce = (snapshotId: string, block: BlockRef, call: Call) =>
-    asking(`read block ${block.index} of ${snapshotId}`, call.signal, async () => {
+    translateErrors(`read block ${block.index} of ${snapshotId}`, call.signal, async () => {
       let known = block;
       for (let renewals = 0; ; renewals++) {
         try {
@@ -60,7 +60,9 @@ export function awsSnapshotBlocks(client: EBSClient): SnapshotBlocks {
     async *list(snapshotId, from, call) {
       let blocks = listFrom(snapshotId, from, call);
       for (let next = from; ; ) {
-        const found = await asking(`list the blocks of ${snapshotId}`, call.signal, () => nextOf(blocks, snapshotId));
+        const found = await translateErrors(`list the blocks of ${snapshotId}`, call.signal, () =>
+          nextOf(blocks, snapshotId),
+        );
         if (found === 'expired') {
           blocks = listFrom(snapshotId, next, call);
           continue;

@@ -1,7 +1,7 @@
 /** What is in EC2, of any region. */
 import type { Image, Inventory } from '../../inventory.ts';
 import type { Call, Snapshot, Volume } from '../../ports.ts';
-import { asking } from '../errors.ts';
+import { translateErrors } from '../errors.ts';
 import { type EC2Client, paginateDescribeImages, paginateDescribeSnapshots, paginateDescribeVolumes } from '../sdk.ts';
 import { toSnapshot } from './snapshots.ts';
 import { toVolume } from './volumes.ts';
@@ -16,16 +16,16 @@ export function awsInventory(clientIn: (region: string) => EC2Client): Inventory
   };
   return {
     snapshots: (region, accounts, call) =>
-      asking(`list the snapshots in ${region}`, call.signal, async () => {
+      translateErrors(`list the snapshots in ${region}`, call.signal, async () => {
         const found = await listSnapshots(inRegion(region), accounts, call);
         return found.sort((a, b) => a.startTime.getTime() - b.startTime.getTime());
       }),
 
     volumes: (region, call) =>
-      asking(`list the volumes in ${region}`, call.signal, () => listVolumes(inRegion(region), call)),
+      translateErrors(`list the volumes in ${region}`, call.signal, () => listVolumes(inRegion(region), call)),
 
     images: (region, call) =>
-      asking(`list the images in ${region}`, call.signal, () => listImages(inRegion(region), call)),
+      translateErrors(`list the images in ${region}`, call.signal, () => listImages(inRegion(region), call)),
   };
 }
 

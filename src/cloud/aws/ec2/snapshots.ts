@@ -1,6 +1,6 @@
 /** EC2's snapshots and their tags. */
 import type { Call, Snapshot, Snapshots } from '../../ports.ts';
-import { asking } from '../errors.ts';
+import { translateErrors } from '../errors.ts';
 import {
   CreateTagsCommand,
   DeleteTagsCommand,
@@ -49,19 +49,19 @@ export function awsSnapshots(client: EC2Client): Snapshots {
 
     async setTags(snapshotId, tags, { signal }) {
       const command = new CreateTagsCommand({ Resources: [snapshotId], Tags: toTagList(tags) });
-      await asking(`tag ${snapshotId}`, signal, () => client.send(command));
+      await translateErrors(`tag ${snapshotId}`, signal, () => client.send(command));
     },
 
     async dropTags(snapshotId, keys, { signal }) {
       const command = new DeleteTagsCommand({ Resources: [snapshotId], Tags: keys.map((Key) => ({ Key })) });
-      await asking(`untag ${snapshotId}`, signal, () => client.send(command));
+      await translateErrors(`untag ${snapshotId}`, signal, () => client.send(command));
     },
   };
 }
 
 /** A filter on ids, rather than the ids themselves: one unknown id would fail the whole call. */
 function describe(client: EC2Client, filters: Ec2Filter[], doing: string, { signal }: Call): Promise<Snapshot[]> {
-  return asking(doing, signal, async () => {
+  return translateErrors(doing, signal, async () => {
     const snapshots: Snapshot[] = [];
     const pages = paginateDescribeSnapshots(
       { client, pageSize: PAGE },

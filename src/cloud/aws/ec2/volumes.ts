@@ -2,7 +2,7 @@
 import { SnapError } from '../../../errors.ts';
 import { now } from '../../../lib/clock.ts';
 import type { NewVolume, Volume, VolumeState, Volumes } from '../../ports.ts';
-import { asking, isAwsError } from '../errors.ts';
+import { isAwsError, translateErrors } from '../errors.ts';
 import {
   AttachVolumeCommand,
   CreateTagsCommand,
@@ -24,7 +24,7 @@ import { fromTagList, toTagList } from './tag-list.ts';
 export function awsVolumes(client: EC2Client): Volumes {
   return {
     create: (wanted, { signal }) =>
-      asking(
+      translateErrors(
         `create ${'snapshotId' in wanted.content ? `a volume of ${wanted.content.snapshotId}` : 'an empty volume'}`,
         signal,
         async () => {
@@ -34,7 +34,7 @@ export function awsVolumes(client: EC2Client): Volumes {
       ),
 
     get: (volumeId, { signal }) =>
-      asking(`look at ${volumeId}`, signal, () =>
+      translateErrors(`look at ${volumeId}`, signal, () =>
         nullIf(isUnknownVolume, async () => {
           const command = new DescribeVolumesCommand({ VolumeIds: [volumeId] });
           const [volume] = (await client.send(command, { abortSignal: signal })).Volumes ?? [];
@@ -46,7 +46,7 @@ export function awsVolumes(client: EC2Client): Volumes {
     ...tagging(client),
 
     attach: (volumeId, instanceId, device, { signal }) =>
-      asking(`attach ${volumeId} to ${instanceId} as ${device}`, signal, async () => {
+      translateErrors(`attach ${volumeId} to ${instanceId} as ${device}`, signal, async () => {
         const command = new AttachVolumeCommand({ VolumeId: volumeId, InstanceId: instanceId, Device: device });
         const refusal = await client.send(command).then(
           () => null,
@@ -60,13 +60,13 @@ export function awsVolumes(client: EC2Client): Volumes {
       }),
 
     detach: (volumeId, instanceId, { signal, force }) =>
-      asking(`detach ${volumeId}`, signal, async () => {
+      translateErrors(`detach ${volumeId}`, signal, async () => {
         const command = new DetachVolumeCommand({ VolumeId: volumeId, InstanceId: instanceId, Force: force });
         await nullIf(isDetached, () => client.send(command, { abortSignal: signal }));
       }),
 
     delete: (volumeId, { signal }) =>
-      asking(`delete ${volumeId}`, signal, async () => {
+      translateErrors(`delete ${volumeId}`, signal, async () => {
         const command = new DeleteVolumeCommand({ VolumeId: volumeId });
         try {
           await client.send(command, { abortSignal: signal });
@@ -79,7 +79,7 @@ export function awsVolumes(client: EC2Client): Volumes {
       }),
 
     deviceNames: (instanceId, { signal }) =>
-      asking(`list the devices of ${instanceId}`, signal, async () => {
+      translateErrors(`list the devices of ${instanceId}`, signal, async () => {
         const command = new DescribeInstanceAttributeCommand({
           InstanceId: instanceId,
           Attribute: 'blockDeviceMapping',
@@ -92,7 +92,7 @@ export function awsVolumes(client: EC2Client): Volumes {
 
 const searching = (client: EC2Client): Pick<Volumes, 'ofSnapshot' | 'marked'> => ({
   ofSnapshot: (snapshotId, tagKey, availabilityZone, { signal }) =>
-    asking(`look for volumes of ${snapshotId}`, signal, async () => {
+    translateErrors(`look for volumes of ${snapshotId}`, signal, async () => {
       const Filters = [
         { Name: 'tag-key', Values: [tagKey] },
         { Name: 'snapshot-id', Values: [snapshotId] },
@@ -102,7 +102,7 @@ const searching = (client: EC2Client): Pick<Volumes, 'ofSnapshot' | 'marked'> =>
     }),
 
   marked: (tags, snapshotId, { signal }) =>
-    asking('look for temporary volumes', signal, () => {
+    translateErrors('look for temporary volumes', signal, () => {
       const Filters = Object.entries(tags).map(([key, value]) => ({ Name: `tag:${key}`, Values: [value] }));
       if (snapshotId !== null) Filters.push({ Name: 'snapshot-id', Values: [snapshotId] });
       return describe(client, Filters, signal);
@@ -112,12 +112,12 @@ const searching = (client: EC2Client): Pick<Volumes, 'ofSnapshot' | 'marked'> =>
 const tagging = (client: EC2Client): Pick<Volumes, 'setTags' | 'dropTags'> => ({
   async setTags(volumeId, tags, { signal }) {
     const command = new CreateTagsCommand({ Resources: [volumeId], Tags: toTagList(tags) });
-    await asking(`tag ${volumeId}`, signal, () => client.send(command));
+    await translateErrors(`tag ${volumeId}`, signal, () => client.send(command));
   },
 
   async dropTags(volumeId, keys, { signal }) {
     const command = new DeleteTagsCommand({ Resources: [volumeId], Tags: keys.map((Key) => ({ Key })) });
-    await asking(`untag ${volumeId}`, signal, () => client.send(command));
+    await translateErrors(`untag ${volumeId}`, signal, () => client.send(command));
   },
 });
 

@@ -25,13 +25,13 @@ import { s3Thaw } from './thaw.ts';
 export function s3ArchiveStore(clients: S3Clients, settings: StoreSettings): ArchiveStore {
   const client = clients.control;
   const bucket = bucketArguments(settings);
-  const { at, asking, askingHead } = bucketCalls(client, bucket);
+  const { at, translateErrors, translateHeadErrors } = bucketCalls(client, bucket);
   return {
     bucket: settings.bucket,
     creation: [settings.storageClass, settings.sse, settings.sseKmsKeyId].join(' '),
 
     check: ({ signal }) =>
-      askingHead(`use bucket ${settings.bucket}`, signal, async () => {
+      translateHeadErrors(`use bucket ${settings.bucket}`, signal, async () => {
         const answer = await headBucket(client, bucket, signal);
         return { region: answer.BucketRegion ?? null, answeredAt: answeredAt(answer) ?? now() };
       }),
@@ -44,7 +44,7 @@ export function s3ArchiveStore(clients: S3Clients, settings: StoreSettings): Arc
       s3PartStore(clients, storageClass ? { ...settings, storageClass } : settings, facts),
 
     head: (key, { signal }) =>
-      askingHead(`look at ${at(key)}`, signal, async () => {
+      translateHeadErrors(`look at ${at(key)}`, signal, async () => {
         try {
           const command = new HeadObjectCommand({ ...bucket, Key: key, ChecksumMode: 'ENABLED' });
           return toHead(key, await client.send(command, { abortSignal: signal }));
@@ -55,7 +55,7 @@ export function s3ArchiveStore(clients: S3Clients, settings: StoreSettings): Arc
       }),
 
     tags: (key, { signal }) =>
-      asking(`read the tags of ${at(key)}`, signal, async () => {
+      translateErrors(`read the tags of ${at(key)}`, signal, async () => {
         try {
           const command = new GetObjectTaggingCommand({ ...bucket, Key: key });
           return fromTagList((await client.send(command, { abortSignal: signal })).TagSet);
@@ -66,7 +66,7 @@ export function s3ArchiveStore(clients: S3Clients, settings: StoreSettings): Arc
       }),
 
     list: (prefix, { signal }) =>
-      asking(`list ${at(prefix)}`, signal, async () => {
+      translateErrors(`list ${at(prefix)}`, signal, async () => {
         const keys: string[] = [];
         const pages = paginateListObjectsV2({ client }, { ...bucket, Prefix: prefix }, { abortSignal: signal });
         for await (const { Contents = [] } of pages) keys.push(...Contents.flatMap(({ Key }) => Key ?? []));
@@ -75,7 +75,7 @@ export function s3ArchiveStore(clients: S3Clients, settings: StoreSettings): Arc
 
     async *objects(prefix, { signal }) {
       const pages = paginateListObjectsV2({ client }, { ...bucket, Prefix: prefix }, { abortSignal: signal });
-      const nextPage = () => asking(`list ${at(prefix)}`, signal, () => pages.next());
+      const nextPage = () => translateErrors(`list ${at(prefix)}`, signal, () => pages.next());
       for (let page = await nextPage(); !page.done; page = await nextPage()) {
         for (const { Key = '', ETag = '', Size = 0, StorageClass = 'STANDARD', LastModified } of page.value.Contents ??
           []) {
@@ -87,7 +87,9 @@ export function s3ArchiveStore(clients: S3Clients, settings: StoreSettings): Arc
     reader: (key, etag) => objectReader(client, { ...bucket, Key: key, IfMatch: etag }),
 
     unfinishedUploads: (prefix, { signal }) =>
-      asking(`list unfinished uploads of ${at(prefix)}`, signal, () => listUploads(client, bucket, prefix, signal)),
+      translateErrors(`list unfinished uploads of ${at(prefix)}`, signal, () =>
+        listUploads(client, bucket, prefix, signal),
+      ),
   };
 }
 
@@ -111,11 +113,11 @@ function restoreState({ StorageClass, ArchiveStatus, Restore }: HeadObjectComman
 }
 
 function objectReader(client: S3Client, object: { Bucket: string; Key: string; IfMatch: string }): ObjectReader {
-  const { at, asking } = bucketCalls(client, object);
+  const { at, translateErrors } = bucketCalls(client, object);
   return {
     key: object.Key,
     read: (start, end, { signal }) =>
-      asking(`read ${at(object.Key)}`, signal, async () => {
+      translateErrors(`read ${at(object.Key)}`, signal, async () => {
         const command = new GetObjectCommand({ ...object, Range: `bytes=${start}-${end - 1}` });
         try {
           const { Body } = await client.send(command, { abortSignal: signal });

@@ -1,6 +1,6 @@
 /** Calls of S3, whose errors name the bucket, and say why where the answer itself does not. */
 import { SnapError } from '../../../errors.ts';
-import { asking, isAwsError, isOfCredentials } from '../errors.ts';
+import { isAwsError, isOfCredentials, translateErrors } from '../errors.ts';
 import { ListObjectsV2Command, type S3Client } from '../sdk.ts';
 
 interface BucketArguments {
@@ -12,22 +12,22 @@ export interface BucketCalls {
   /** `s3://bucket/key`: how messages name objects, and with a prefix what is below it. */
   at(key: string): string;
   /** Runs a call and turns what it throws. */
-  asking<T>(doing: string, signal: AbortSignal, call: () => Promise<T>): Promise<T>;
+  translateErrors<T>(doing: string, signal: AbortSignal, call: () => Promise<T>): Promise<T>;
   /** The same for HEAD, whose answers have no document: why one was refused has to be found out. */
-  askingHead<T>(doing: string, signal: AbortSignal, call: () => Promise<T>): Promise<T>;
+  translateHeadErrors<T>(doing: string, signal: AbortSignal, call: () => Promise<T>): Promise<T>;
 }
 
 export function bucketCalls(client: S3Client, bucket: BucketArguments): BucketCalls {
   const named = <T>(doing: string, signal: AbortSignal, call: () => Promise<T>): Promise<T> =>
-    asking(doing, signal, () =>
+    translateErrors(doing, signal, () =>
       call().catch((error: unknown) => {
         throw isAwsError(error, 'NoSuchBucket') ? missingBucket(bucket.Bucket, error, doing) : error;
       }),
     );
   return {
     at: (key) => `s3://${bucket.Bucket}/${key}`,
-    asking: named,
-    askingHead: (doing, signal, call) =>
+    translateErrors: named,
+    translateHeadErrors: (doing, signal, call) =>
       named(doing, signal, () =>
         call().catch(async (error: unknown) => {
           throw isRefusal(error) ? await reasonOf(error, client, bucket, signal) : error;

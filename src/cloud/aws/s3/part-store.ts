@@ -31,11 +31,11 @@ export function s3PartStore(clients: S3Clients, settings: StoreSettings, facts: 
   const { key } = facts;
   const client = clients.transfer;
   const object = { ...bucketArguments(settings), Key: key };
-  const { at, asking } = bucketCalls(clients.control, bucketArguments(settings));
+  const { at, translateErrors } = bucketCalls(clients.control, bucketArguments(settings));
   const address = at(key);
   return {
     create: ({ signal }) =>
-      asking(`start the upload of ${address}`, signal, async () => {
+      translateErrors(`start the upload of ${address}`, signal, async () => {
         const command = new CreateMultipartUploadCommand({
           ...creationArguments(settings, facts),
           StorageClass: settings.storageClass as StorageClass,
@@ -53,7 +53,7 @@ export function s3PartStore(clients: S3Clients, settings: StoreSettings, facts: 
       }),
 
     putPart: (uploadId, number, bytes, { signal }) =>
-      asking(`upload part ${number} of ${address}`, signal, async () => {
+      translateErrors(`upload part ${number} of ${address}`, signal, async () => {
         const checksum = encodeCrc32(crc32Of(bytes).value);
         const command = new UploadPartCommand({
           ...object,
@@ -69,14 +69,14 @@ export function s3PartStore(clients: S3Clients, settings: StoreSettings, facts: 
       }),
 
     complete: (uploadId, receipts, totalBytes, { signal }) =>
-      asking(`complete the upload of ${address}`, signal, async () => {
+      translateErrors(`complete the upload of ${address}`, signal, async () => {
         const done = await completeOrFind(client, object, uploadId, receipts, totalBytes);
         if (settings.tagAgain) await tag(clients.control, object, facts.tags);
         return done;
       }),
 
     parts: (uploadId, { signal }) =>
-      asking(`list the parts of ${address}`, signal, async () => {
+      translateErrors(`list the parts of ${address}`, signal, async () => {
         try {
           return await listParts(clients.control, { ...object, UploadId: uploadId }, signal);
         } catch (error) {
@@ -86,7 +86,7 @@ export function s3PartStore(clients: S3Clients, settings: StoreSettings, facts: 
       }),
 
     abort: (uploadId, { signal }) =>
-      asking(`abort the upload of ${address}`, signal, async () => {
+      translateErrors(`abort the upload of ${address}`, signal, async () => {
         try {
           await clients.control.send(new AbortMultipartUploadCommand({ ...object, UploadId: uploadId }), {
             abortSignal: signal,

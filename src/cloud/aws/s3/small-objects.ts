@@ -21,10 +21,10 @@ export function s3SmallObjects(
   settings: StoreSettings,
 ): Pick<ArchiveStore, 'putSmall' | 'getSmall' | 'removeIf'> {
   const bucket = bucketArguments(settings);
-  const { at, asking } = bucketCalls(client, bucket);
+  const { at, translateErrors } = bucketCalls(client, bucket);
   return {
     putSmall: (facts, body, replaces, { signal }) =>
-      asking(`write ${at(facts.key)}`, signal, async () => {
+      translateErrors(`write ${at(facts.key)}`, signal, async () => {
         const command = new PutObjectCommand({
           ...creationArguments(settings, facts),
           Body: body,
@@ -46,14 +46,14 @@ export function s3SmallObjects(
       }),
 
     getSmall: (key, { signal }) =>
-      asking(`read ${at(key)}`, signal, async () => {
+      translateErrors(`read ${at(key)}`, signal, async () => {
         const { answer, body } = await readWhole(client, { ...bucket, Key: key }, signal);
         const modifiedAt = answer.LastModified ?? now();
         return { etag: answer.ETag ?? '', body, modifiedAt, answeredAt: answeredAt(answer) ?? modifiedAt };
       }),
 
     removeIf: (key, etag, { signal }) =>
-      asking(`remove ${at(key)}`, signal, async () => {
+      translateErrors(`remove ${at(key)}`, signal, async () => {
         try {
           await client.send(new DeleteObjectCommand({ ...bucket, Key: key, IfMatch: unquoted(etag) }));
         } catch (error) {

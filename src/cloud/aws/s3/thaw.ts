@@ -8,10 +8,10 @@ import { bucketArguments, type StoreSettings } from './store-settings.ts';
 
 /** Source: RestoreObject of the S3 API reference. */
 export function s3Thaw(client: S3Client, settings: StoreSettings): Pick<ArchiveStore, 'thaw'> {
-  const { at, asking } = bucketCalls(client, bucketArguments(settings));
+  const { at, translateErrors } = bucketCalls(client, bucketArguments(settings));
   return {
     thaw: (key, order, { signal }) =>
-      asking(`thaw ${at(key)}`, signal, async () => {
+      translateErrors(`thaw ${at(key)}`, signal, async () => {
         const command = new RestoreObjectCommand({
           ...bucketArguments(settings),
           Key: key,

@@ -68,7 +68,7 @@ function runningStream(
       const plainBytes = producedBytes(order, reports, input.position());
       checkCounts(order, reports, plainBytes, storedBytes);
       const indexed = readIndexingReport(reportOf(reports, INDEXING));
-      refuseDamage(order, indexed?.problem === null ? indexed : null);
+      assertUndamaged(order, indexed?.problem === null ? indexed : null);
       return { plainBytes, indexed };
     },
     async [Symbol.asyncDispose]() {
@@ -79,7 +79,7 @@ function runningStream(
 }
 
 /** @throws SnapError `UNREADABLE` */
-function refuseDamage({ content }: ObjectOrder, indexed: IndexingReport | null): void {
+function assertUndamaged({ content }: ObjectOrder, indexed: IndexingReport | null): void {
   if (content.layout !== 'tar') return;
   const damage = content.damage(indexed?.members ?? null) ?? indexed?.unmakeable ?? null;
   if (damage !== null) throw new SnapError('UNREADABLE', damage, { hint: 'repair the filesystem, or use --dd' });

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { SnapError } from '../../../errors.ts';
 import type { Host } from '../../../events.ts';
 import { formatBytes } from '../../../lib/units.ts';
-import type { CheckServices } from '../../reading/check-object.ts';
+import type { ReadContext } from '../../reading/check-object.ts';
 import { chooseMembers, type MemberChoice, type WantedMembers } from '../../reading/choose-members.ts';
 import type { Archive, ArchivedObject } from '../../reading/find-archive.ts';
 import { RestoredBefore } from '../../reading/restored-before.ts';
@@ -42,7 +42,7 @@ export async function planFiles(
   order: FilesOrder,
   settings: RestoreSettings,
   scratch: string,
-  check: CheckServices,
+  check: ReadContext,
 ): Promise<FilesPlan[]> {
   const { snapshotId } = archive;
   const objects = chooseTars(archive, settings, check.host);
@@ -62,9 +62,9 @@ export async function planFiles(
       plans.push({ object, directory, chosen, wanted, neededBytes: wanted?.bytes ?? null });
     }
   }
-  refuseNothing(snapshotId, order.paths, plans);
+  assertSomethingFound(snapshotId, order.paths, plans);
   const needed = await neededObjects(snapshotId, plans, order.paths, check);
-  refuseRoom(order.path, needed);
+  assertRoom(order.path, needed);
   return needed;
 }
 
@@ -98,7 +98,7 @@ export async function chooseFrom(
   isContinued: boolean,
   notes: string,
   { useIndex }: RestoreSettings,
-  check: CheckServices,
+  check: ReadContext,
 ): Promise<ChosenMembers> {
   const before = isContinued ? new RestoredBefore(path, isPrivileged, check.signal) : null;
   const order = { paths, directory: notes, before };
@@ -106,15 +106,15 @@ export async function chooseFrom(
 }
 
 /** @throws SnapError `NOT_FOUND` where all indexes are known, and none has anything that was asked for. */
-function refuseNothing(snapshotId: string, paths: readonly string[] | null, plans: readonly FilesPlan[]): void {
+function assertSomethingFound(snapshotId: string, paths: readonly string[] | null, plans: readonly FilesPlan[]): void {
   if (paths === null) return;
   const missing = plans.map(({ wanted }) => wanted?.missing ?? []);
   if (missing.every((names) => names.length === paths.length))
-    refuseMissing(snapshotId, paths, missing, 'nothing was restored');
+    assertAllFound(snapshotId, paths, missing, 'nothing was restored');
 }
 
 /** @throws SnapError `NOT_FOUND` for paths that none of the objects has. */
-export function refuseMissing(
+export function assertAllFound(
   snapshotId: string,
   paths: readonly string[] | null,
   missing: readonly string[][],
@@ -129,7 +129,7 @@ export function refuseMissing(
 }
 
 /** @throws SnapError `TARGET` for a filesystem that has too little room for all that comes to it. */
-function refuseRoom(path: string, plans: readonly FilesPlan[]): void {
+function assertRoom(path: string, plans: readonly FilesPlan[]): void {
   for (const shared of Map.groupBy(plans, ({ directory }) => directory.filesystem).values()) {
     const needed = shared.reduce((sum, { neededBytes }) => sum + (neededBytes ?? 0), 0);
     const [first, ...others] = shared;

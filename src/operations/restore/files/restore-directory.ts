@@ -65,7 +65,7 @@ export function lookAtDirectory(
     const marker = join(path, UNFINISHED);
     const mark = markOf(snapshotId, object);
     const there = nearest(path);
-    if (there === path && !overwrite) refuseContent(path, marker, mark);
+    if (there === path && !overwrite) assertEmpty(path, marker, mark);
     if (!statSync(there).isDirectory()) throw new Error(`${there} is no directory`);
     accessSync(there, constants.W_OK | constants.X_OK);
     const { bavail, bsize } = statfsSync(there);
@@ -127,7 +127,7 @@ function isMarked(marker: string, mark: string | null): boolean {
   return mark === null || readFileSync(marker, 'utf8') === mark;
 }
 
-function refuseContent(path: string, marker: string, mark: string): void {
+function assertEmpty(path: string, marker: string, mark: string): void {
   if (isMarked(marker, mark)) return;
   const isOthers = isMarked(marker, null);
   const found = readdirSync(path).filter((name) => !HARMLESS.has(name));

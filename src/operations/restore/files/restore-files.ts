@@ -5,13 +5,13 @@ import { seconds as inSeconds, monotonic, sleep } from '../../../lib/clock.ts';
 import { temporaryDirectory } from '../../../lib/temporary-files.ts';
 import { startPipeline } from '../../../transfer/pipeline.ts';
 import { closeAll, makePipe } from '../../../transfer/pipes.ts';
-import { type CheckServices, checkObject, type ObjectCheck } from '../../reading/check-object.ts';
+import { checkObject, type ObjectCheck, type ReadContext } from '../../reading/check-object.ts';
 import type { MemberChoice } from '../../reading/choose-members.ts';
 import type { Archive, ArchivedObject } from '../../reading/find-archive.ts';
 import type { Services } from '../../shared/services.ts';
 import type { FilesOrder, RestoreSettings } from '../../shared/settings/restore.ts';
 import { makeReadable } from '../../thaw/thaw.ts';
-import { type ChosenMembers, chooseFrom, planFiles, refuseMissing } from './plan-files.ts';
+import { assertAllFound, type ChosenMembers, chooseFrom, planFiles } from './plan-files.ts';
 import { type FillableDirectory, openDirectory, type TargetDirectory } from './restore-directory.ts';
 
 /**
@@ -26,7 +26,7 @@ export async function restoreFiles(
   services: Services,
   signal: AbortSignal,
 ): Promise<void> {
-  const check: CheckServices = {
+  const check: ReadContext = {
     ...services,
     signal,
     streams: settings.downloadStreams,
@@ -48,7 +48,7 @@ export async function restoreFiles(
   }
   // Not before: the same command goes on with all of them, should a later one fail.
   for (const directory of complete) await directory.finish();
-  refuseMissing(snapshotId, order.paths, missing, 'everything else that was asked for is restored');
+  assertAllFound(snapshotId, order.paths, missing, 'everything else that was asked for is restored');
 }
 
 /**
@@ -62,7 +62,7 @@ export async function restoreTar(
   order: FilesOrder,
   directory: FillableDirectory,
   settings: RestoreSettings,
-  check: CheckServices,
+  check: ReadContext,
   planned: ChosenMembers | null,
 ): Promise<string[]> {
   const started = monotonic();
@@ -75,7 +75,7 @@ export async function restoreTar(
   }
   const complaints = new FirstLines();
   const found = await extract(snapshotId, object, order, directory, choice, complaints, check);
-  refuseDifferences(found, order.path, directory);
+  assertNoDifferences(found, order.path, directory);
   const snapshot = snapshotId;
   const { key, leftOut } = found;
   if (leftOut.devices + leftOut.privileges > 0)
@@ -109,7 +109,7 @@ async function extract(
   directory: FillableDirectory,
   choice: MemberChoice | null,
   complaints: FirstLines,
-  check: CheckServices,
+  check: ReadContext,
 ): Promise<ObjectCheck> {
   const failed = new AbortController();
   const signal = AbortSignal.any([check.signal, failed.signal]);
@@ -177,7 +177,7 @@ function asTargetError(error: unknown, path: string, { isKept }: FillableDirecto
 }
 
 /** @throws SnapError `DIFFERS` */
-function refuseDifferences(
+function assertNoDifferences(
   { key, differences, differenceCount, isAsStored }: ObjectCheck,
   path: string,
   { isKept }: Pick<FillableDirectory, 'isKept'>,

@@ -1,4 +1,4 @@
-/** What of an image has to be fetched, and in which stretches it can be written at the same time. */
+/** What of an image has to be fetched, and in which segments it can be written at the same time. */
 import { BLOCK_KIND, type BlockTable, type ImageIndex, isComplete } from '../../../archive/block-table.ts';
 import type { CodecName } from '../../../archive/codec.ts';
 import type { Place } from '../../../archive/file-index.ts';
@@ -9,12 +9,12 @@ import type { Extent } from '../../../transfer/download.ts';
 import type { ArchivedObject } from '../../reading/find-archive.ts';
 
 /** Pieces `first` up to, not including, `end`. */
-export interface Stretch {
+export interface Segment {
   first: number;
   end: number;
 }
 
-/** What the stream of a stretch is made of, and what is in it. */
+/** What the stream of a segment is made of, and what is in it. */
 export interface Layout {
   extents: Extent[];
   runs: BlockRun[];
@@ -24,7 +24,7 @@ export interface Layout {
 const MIN_GAP = 32 * MiB;
 
 /** Less than this is not worth a decompressor of its own. Bytes of the image that are not zeros. */
-const MIN_STRETCH = 64 * MiB;
+const MIN_SEGMENT = 64 * MiB;
 
 /** A whole frame without content: decompressors refuse a stream without one. */
 const EMPTY_FRAME: Record<CodecName, Buffer> = {
@@ -61,35 +61,35 @@ export class ImagePlan {
     this.#areBlocks = areBlocks;
   }
 
-  get whole(): Stretch {
+  get whole(): Segment {
     return { first: 0, end: this.#pieces.length - 1 };
   }
 
-  /** What is left of a stretch when blocks before one are written. */
-  behind({ first, end }: Stretch, block: number): Stretch {
+  /** What is left of a segment when blocks before one are written. */
+  behind({ first, end }: Segment, block: number): Segment {
     let next = first;
     while (next < end && this.blockAt(next + 1) <= block) next++;
     return { first: next, end };
   }
 
-  /** In stretches with about as much to fetch, in the order of the disk. */
-  split(most: number): Stretch[] {
+  /** In segments with about as much to fetch, in the order of the disk. */
+  split(most: number): Segment[] {
     const { end: count } = this.whole;
     const total = this.dataBytes(this.whole);
-    const share = Math.max(MIN_STRETCH, total / most);
-    const stretches: Stretch[] = [];
+    const share = Math.max(MIN_SEGMENT, total / most);
+    const segments: Segment[] = [];
     let [first, taken] = [0, 0];
     for (let piece = 0; piece < count; piece++) {
       taken += this.#dataBytes(piece);
-      if (taken < share * (stretches.length + 1) || taken === total) continue;
-      stretches.push({ first, end: piece + 1 });
+      if (taken < share * (segments.length + 1) || taken === total) continue;
+      segments.push({ first, end: piece + 1 });
       first = piece + 1;
     }
-    return [...stretches, { first, end: count }];
+    return [...segments, { first, end: count }];
   }
 
   /** Bytes of pieces that are not zero. */
-  dataBytes({ first, end }: Stretch): number {
+  dataBytes({ first, end }: Segment): number {
     let bytes = 0;
     for (let piece = first; piece < end; piece++) bytes += this.#dataBytes(piece);
     return bytes;
@@ -102,10 +102,10 @@ export class ImagePlan {
   }
 
   /** In a stream that decompresses to the runs that are fetched, one after another. */
-  layOut(stretch: Stretch): Layout {
+  layOut(segment: Segment): Layout {
     const runs: BlockRun[] = [];
     const extents: Extent[] = [];
-    for (const { first, end, isFetched } of this.#runsOf(stretch)) {
+    for (const { first, end, isFetched } of this.#runsOf(segment)) {
       runs.push({ from: this.blockAt(first), to: this.blockAt(end), isFetched });
       if (isFetched) extents.push({ from: this.#place(first).stored, to: this.#place(end).stored });
     }
@@ -118,8 +118,8 @@ export class ImagePlan {
     return this.#areBlocks ? [FRAME_HEADER, ...extents, FRAME_END] : [...extents];
   }
 
-  #runsOf({ first, end }: Stretch): (Stretch & { isFetched: boolean })[] {
-    const runs: (Stretch & { isFetched: boolean })[] = [];
+  #runsOf({ first, end }: Segment): (Segment & { isFetched: boolean })[] {
+    const runs: (Segment & { isFetched: boolean })[] = [];
     for (let piece = first; piece < end; ) {
       const next = this.#endOfRun(piece, end);
       const isFetched = !this.#isZero(piece) || this.#place(next).plain - this.#place(piece).plain < MIN_GAP;

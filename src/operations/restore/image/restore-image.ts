@@ -3,7 +3,7 @@ import type { ImageIndex } from '../../../archive/block-table.ts';
 import type { NewSnapshot } from '../../../cloud/blocks.ts';
 import { SnapError } from '../../../errors.ts';
 import { monotonic } from '../../../lib/clock.ts';
-import { type CheckServices, imageIndexOf } from '../../reading/check-object.ts';
+import { imageIndexOf, type ReadContext } from '../../reading/check-object.ts';
 import type { Archive, ArchivedObject } from '../../reading/find-archive.ts';
 import { type ImageSize, sizeOfImage } from '../../reading/image-size.ts';
 import type { Services } from '../../shared/services.ts';
@@ -35,7 +35,7 @@ export async function restoreImage(
 ): Promise<void> {
   const started = monotonic();
   const { snapshotId } = archive;
-  const check: CheckServices = {
+  const check: ReadContext = {
     ...services,
     signal,
     streams: settings.downloadStreams,
@@ -62,7 +62,7 @@ export async function restoreImage(
 export async function planImage(
   archive: Archive,
   { target, ...settings }: ImageSettings,
-  check: CheckServices,
+  check: ReadContext,
 ): Promise<ImagePlanned> {
   const object = chooseImage(archive, target.kind, settings);
   const index = settings.useIndex ? await imageIndexOf(object, check) : null;
@@ -88,7 +88,7 @@ async function giveTo(
   { object, index, size, wanted }: ImagePlanned,
   { target, overwrite }: ImageSettings,
   services: Services,
-  check: CheckServices,
+  check: ReadContext,
 ): Promise<{ target: string; bytes: number; fetchedBytes: number }> {
   if (target.kind === 'snapshot') {
     if (!wanted) throw new SnapError('BUG', 'nobody has said what the new snapshot is to be');

@@ -94,7 +94,7 @@ export function holdDevice(path: string, name: string, loss: string): Target {
     isFile: false,
     isBlank: false,
     loss,
-    setLength: (bytes) => refuseSmall(path, name, bytes),
+    setLength: (bytes) => assertLargeEnough(path, name, bytes),
     keep: () => {},
     leave: null,
     [Symbol.asyncDispose]: async () => closeSync(descriptor),
@@ -209,7 +209,7 @@ async function lookAtDevice(
   if (users.length > 0) {
     throw new SnapError('TARGET', `${path} is in use: ${users.join(', ')}`, { hint: 'unmount it first' });
   }
-  if (plainBytes !== null) refuseSmall(path, path, plainBytes);
+  if (plainBytes !== null) assertLargeEnough(path, path, plainBytes);
   const { type, tableType, isContradictory } = await probe(path, signal);
   const content = type ?? tableType ?? (isContradictory ? 'several things at once, by its signatures' : null);
   if (content !== null && !overwrite) {
@@ -221,7 +221,7 @@ async function lookAtDevice(
 }
 
 /** @param name what it is called. @throws SnapError `TARGET` */
-function refuseSmall(path: string, name: string, bytes: number): void {
+function assertLargeEnough(path: string, name: string, bytes: number): void {
   const size = deviceSize(path);
   if (bytes <= size) return;
   throw new SnapError('TARGET', `${name} has ${formatBytes(size)}, the image ${formatBytes(bytes)}`, {

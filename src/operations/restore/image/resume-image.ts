@@ -1,16 +1,16 @@
 /** An image whose writing broke off: what is written already is held against the index, and only the rest is fetched. */
 import { open } from 'node:fs/promises';
 import { type BlockTable, isBlock } from '../../../archive/block-table.ts';
-import type { ImagePlan, Stretch } from './plan-image.ts';
+import type { ImagePlan, Segment } from './plan-image.ts';
 
 /**
  * @param path of a file or device that may hold a part of the image, or anything else.
- * @returns the rest of the stretch: pieces before it are as they must be.
+ * @returns the rest of the segment: pieces before it are as they must be.
  * @throws the signal's reason.
  */
-export async function restOf(plan: ImagePlan, stretch: Stretch, path: string, signal: AbortSignal): Promise<Stretch> {
-  const written = await firstWrong(path, plan.table, plan.blockAt(stretch.first), plan.blockAt(stretch.end), signal);
-  return plan.behind(stretch, written);
+export async function restOf(plan: ImagePlan, segment: Segment, path: string, signal: AbortSignal): Promise<Segment> {
+  const written = await firstWrong(path, plan.table, plan.blockAt(segment.first), plan.blockAt(segment.end), signal);
+  return plan.behind(segment, written);
 }
 
 const BLOCKS_PER_READ = 16;

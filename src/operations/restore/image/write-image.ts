@@ -5,9 +5,9 @@ import { SnapError } from '../../../errors.ts';
 import type { Host } from '../../../events.ts';
 import { rootFailure } from '../../../lib/disposal.ts';
 import { inParallel } from '../../../lib/parallel.ts';
-import { type CheckServices, checkObject, lengthOf, type ObjectCheck } from '../../reading/check-object.ts';
+import { checkObject, lengthOf, type ObjectCheck, type ReadContext } from '../../reading/check-object.ts';
 import type { ArchivedObject } from '../../reading/find-archive.ts';
-import { ImagePlan, type Layout, type Stretch } from './plan-image.ts';
+import { ImagePlan, type Layout, type Segment } from './plan-image.ts';
 import type { Target } from './restore-target.ts';
 import { restOf } from './resume-image.ts';
 
@@ -15,7 +15,7 @@ export interface ImageOrder {
   object: ArchivedObject;
   snapshotId: string;
   target: Target;
-  check: CheckServices;
+  check: ReadContext;
 }
 
 export interface WrittenImage {
@@ -26,7 +26,7 @@ export interface WrittenImage {
 }
 
 /** Decompressors at once: more of them are faster than any volume. */
-const MAX_STRETCHES = 4;
+const MAX_SEGMENTS = 4;
 
 /** Ranges that are fetched at once for one of them. */
 const MIN_STREAMS = 2;
@@ -39,7 +39,7 @@ const MIN_STREAMS = 2;
 export async function writeImage(order: ImageOrder, index: ImageIndex | null): Promise<WrittenImage> {
   const plan = index && ImagePlan.of(order.object, index);
   try {
-    const written = plan ? await writeStretches(order, plan) : await writeInOnePass(order, index?.table ?? null);
+    const written = plan ? await writeSegments(order, plan) : await writeInOnePass(order, index?.table ?? null);
     return { ...written, fetchedBytes: written.fetchedBytes + (index?.storedBytes ?? 0) };
   } catch (error) {
     throw asTargetError(error, order.target.name);
@@ -53,16 +53,16 @@ async function writeInOnePass(
   target.setLength(0);
   const reference = { how: 'write', path: target.path, isBlank: target.isFile, table } as const;
   const found = await checkObject(object, snapshotId, { ...reference, runs: null, extents: null }, check);
-  refuseDifferences(found, target.loss);
+  assertNoDifferences(found, target.loss);
   target.setLength(found.contentBytes);
   return { bytes: found.contentBytes, fetchedBytes: found.fetchedBytes };
 }
 
-async function writeStretches(order: ImageOrder, plan: ImagePlan): Promise<WrittenImage> {
+async function writeSegments(order: ImageOrder, plan: ImagePlan): Promise<WrittenImage> {
   const { object, snapshotId, target, check } = order;
-  const all = plan.split(Math.min(availableParallelism(), MAX_STRETCHES));
-  const stretches = target.isBlank ? all : await whatIsLeft(order, plan, all);
-  const layouts = stretches.map((stretch) => plan.layOut(stretch));
+  const all = plan.split(Math.min(availableParallelism(), MAX_SEGMENTS));
+  const segments = target.isBlank ? all : await whatIsLeft(order, plan, all);
+  const layouts = segments.map((segment) => plan.layOut(segment));
   const written: WrittenImage = { bytes: plan.table.bytes, fetchedBytes: 0 };
   using host = asOneTask(object.key, layouts, check.host);
   const streams = Math.max(MIN_STREAMS, Math.ceil(check.streams / layouts.length));
@@ -71,7 +71,7 @@ async function writeStretches(order: ImageOrder, plan: ImagePlan): Promise<Writt
     await inParallel(layouts, layouts.length, check.signal, async (layout, signal) => {
       const reference = { how: 'write', path, isBlank, table: plan.table, ...layout } as const;
       const found = await checkObject(object, snapshotId, reference, { ...check, host, streams, signal });
-      refuseDifferences(found, target.loss);
+      assertNoDifferences(found, target.loss);
       written.fetchedBytes += found.fetchedBytes;
     });
   } catch (error) {
@@ -94,20 +94,20 @@ function leaveUnfinished(error: unknown, snapshot: string, { path, leave }: Targ
 async function whatIsLeft(
   { object: { key }, snapshotId: snapshot, target: { path }, check: { host, signal } }: ImageOrder,
   plan: ImagePlan,
-  stretches: readonly Stretch[],
-): Promise<Stretch[]> {
-  const rest: Stretch[] = [];
+  segments: readonly Segment[],
+): Promise<Segment[]> {
+  const rest: Segment[] = [];
   let bytes = 0;
-  for (const stretch of stretches) {
-    const left = await restOf(plan, stretch, path, signal);
-    bytes += plan.dataBytes({ first: stretch.first, end: left.first });
+  for (const segment of segments) {
+    const left = await restOf(plan, segment, path, signal);
+    bytes += plan.dataBytes({ first: segment.first, end: left.first });
     rest.push(left);
   }
   if (bytes > 0) host.notify({ code: 'restore.continued', snapshot, key, files: null, bytes });
   return rest;
 }
 
-/** Stretches of one object are shown as one task. */
+/** Segments of one object are shown as one task. */
 function asOneTask(label: string, layouts: readonly Layout[], host: Host): Host & Disposable {
   const tasks: { read: () => number }[] = [];
   const shown = () => tasks.reduce((sum, { read }) => sum + read(), 0);
@@ -134,7 +134,7 @@ function asTargetError(error: unknown, name: string): unknown {
 }
 
 /** @throws SnapError `DIFFERS` */
-export function refuseDifferences({ key, differences, differenceCount }: ObjectCheck, rest: string): void {
+export function assertNoDifferences({ key, differences, differenceCount }: ObjectCheck, rest: string): void {
   const [first] = differences;
   if (differenceCount === 0 || !first) return;
   throw new SnapError('DIFFERS', `${key}: ${first.detail}; ${rest}`, {

@@ -14,20 +14,20 @@ import {
   ZERO_BLOCK,
   ZERO_HASH,
 } from '../../../transfer/block-writer.ts';
-import { type CheckServices, checkObject } from '../../reading/check-object.ts';
+import { checkObject, type ReadContext } from '../../reading/check-object.ts';
 import type { Archive, ArchivedObject } from '../../reading/find-archive.ts';
 import { type ImageSize, sizeOfDisk } from '../../reading/image-size.ts';
 import type { Services } from '../../shared/services.ts';
 import type { RestoreSettings, SnapshotTarget } from '../../shared/settings/restore.ts';
 import {
-  BeginningNote,
-  type BegunSnapshot,
   beginningMark,
+  type ResumableSnapshot,
+  SnapshotCheckpoint,
   takeBegun,
   wordFor,
 } from '../../sharing/resumable-snapshot.ts';
 import { ImagePlan, type Layout } from '../image/plan-image.ts';
-import { refuseDifferences } from '../image/write-image.ts';
+import { assertNoDifferences } from '../image/write-image.ts';
 import { snapshotBefore, userTags } from '../restored-tags.ts';
 
 /** Blocks on their way at once. */
@@ -62,22 +62,22 @@ export interface SnapshotOrder {
 export async function restoreToSnapshot(
   { snapshotId, object, index, wanted }: SnapshotOrder,
   services: Services,
-  check: CheckServices,
+  check: ReadContext,
 ): Promise<RestoredSnapshot> {
   const plan = index && ImagePlan.of(object, index);
   const canGoOn = plan !== null && Object.keys(wanted.tags).length < MAX_TAGS;
   const word = wordFor([snapshotId, object.key, object.facts?.etag, wanted]);
   const begun = await begin(canGoOn ? word : null, wanted, services, check.signal);
   const { id } = begun;
-  const note = canGoOn ? new BeginningNote(begun, word, services) : null;
+  const note = canGoOn ? new SnapshotCheckpoint(begun, word, services) : null;
   const held = services.host.hold({
     what: `unfinished snapshot ${id}`,
-    remedy: `aws ec2 delete-snapshot --snapshot-id ${id}`,
+    cleanupCommand: `aws ec2 delete-snapshot --snapshot-id ${id}`,
   });
   let isSealed = false;
   try {
     const rest = plan && restOf(plan, begun);
-    if (rest && begun.block > 0) tellOfRest(snapshotId, object, rest, check);
+    if (rest && begun.block > 0) reportResume(snapshotId, object, rest, check);
     const filling = { begun, table: index?.table ?? null, rest, note };
     const written = await fill(snapshotId, object, filling, services, check);
     await note?.confirm(check.signal);
@@ -103,7 +103,7 @@ async function begin(
   wanted: NewSnapshot,
   services: Services,
   signal: AbortSignal,
-): Promise<BegunSnapshot> {
+): Promise<ResumableSnapshot> {
   const begun = word === null ? null : await takeBegun(word, services, signal);
   if (begun) return begun;
   const tags = { ...wanted.tags, ...(word === null ? {} : beginningMark(word)) };
@@ -116,7 +116,7 @@ interface Rest extends Layout {
 }
 
 /** From the piece on in which the first block lies that is not written, with the tally of what is before it. */
-function restOf(plan: ImagePlan, { block, isEncrypted }: BegunSnapshot): Rest {
+function restOf(plan: ImagePlan, { block, isEncrypted }: ResumableSnapshot): Rest {
   const { first: beginning, end } = plan.whole;
   // The last piece is written again in any case: its last block may be filled up with zeros, and has another hash then.
   const { first } = plan.behind({ first: beginning, end: end - 1 }, block);
@@ -135,17 +135,17 @@ function tallyOf(table: BlockTable, end: number, withZeros: boolean): BlockTally
   return tally;
 }
 
-function tellOfRest(snapshot: string, { key }: ArchivedObject, { firstBlock }: Rest, { host }: CheckServices): void {
+function reportResume(snapshot: string, { key }: ArchivedObject, { firstBlock }: Rest, { host }: ReadContext): void {
   const bytes = firstBlock * BLOCK_BYTES;
   if (bytes > 0) host.notify({ code: 'restore.continued', snapshot, key, files: null, bytes });
 }
 
 interface Filling {
-  begun: BegunSnapshot;
+  begun: ResumableSnapshot;
   table: BlockTable | null;
   /** `null`: all of the object is needed. */
   rest: Rest | null;
-  note: BeginningNote | null;
+  note: SnapshotCheckpoint | null;
 }
 
 /** @throws SnapError `DIFFERS` */
@@ -154,7 +154,7 @@ async function fill(
   object: ArchivedObject,
   { begun, table, rest, note }: Filling,
   { newSnapshots: snapshots, budget }: Services,
-  check: CheckServices,
+  check: ReadContext,
 ): Promise<WrittenBlocks & { tally: BlockTally; fetchedBytes: number }> {
   const tally = rest?.tally ?? { blocks: 0, hashes: createHash('sha256') };
   let written: WrittenBlocks = { plainBytes: 0, plainSha256: '', problem: null };
@@ -168,7 +168,7 @@ async function fill(
       budget,
       withZeros: begun.isEncrypted,
       signal,
-      check: (index, bytes, sha256) => table && refuseBlock(object.key, index, bytes, sha256, table),
+      check: (index, bytes, sha256) => table && assertBlockMatches(object.key, index, bytes, sha256, table),
       onWritten: (block) => note?.written(block, signal),
     });
     const { plainBytes, plainSha256, problem } = written;
@@ -176,7 +176,7 @@ async function fill(
     return { plainBytes, plainSha256, differences };
   };
   const found = await checkObject(object, snapshotId, { how: 'stream', take, extents: rest?.extents ?? null }, check);
-  refuseDifferences(found, 'the new snapshot was deleted');
+  assertNoDifferences(found, 'the new snapshot was deleted');
   return { ...written, tally, fetchedBytes: found.fetchedBytes };
 }
 
@@ -189,7 +189,7 @@ export async function wantedSnapshot(
   { plainBytes }: ImageSize,
   { tagKey }: SnapshotTarget,
   { encrypt, kmsKeyArn, sessionKey }: Pick<RestoreSettings, 'encrypt' | 'kmsKeyArn' | 'sessionKey'>,
-  check: CheckServices,
+  check: ReadContext,
 ): Promise<NewSnapshot> {
   const before = await snapshotBefore(archive, sessionKey, check.signal);
   const told = before && plainBytes ? 0 : await sizeOfDisk(archive, check);
@@ -203,7 +203,7 @@ export async function wantedSnapshot(
 }
 
 /** Of a disk, the last block is whole; that of a partition may be filled up with zeros. @throws SnapError `DIFFERS` */
-function refuseBlock(key: string, index: number, bytes: Buffer, sha256: Buffer, table: BlockTable): void {
+function assertBlockMatches(key: string, index: number, bytes: Buffer, sha256: Buffer, table: BlockTable): void {
   const kind = table.kinds[index];
   if (kind === BLOCK_KIND.unknown) return;
   const length = Math.min(BLOCK_BYTES, table.bytes - index * BLOCK_BYTES);
@@ -256,7 +256,7 @@ const leftUnfinished = (id: string, cause: unknown): SnapError =>
 async function leaveOrDelete(
   snapshot: string,
   id: string,
-  note: BeginningNote | null,
+  note: SnapshotCheckpoint | null,
   services: Services,
   thrown: unknown,
 ): Promise<void> {

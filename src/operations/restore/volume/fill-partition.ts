@@ -9,7 +9,7 @@ import { treeDirectory } from '../../../host/remove-tree.ts';
 import { fillingMount } from '../../../host/volumes/volume-marks.ts';
 import { minutes, monotonic } from '../../../lib/clock.ts';
 import { runTool } from '../../../transfer/process.ts';
-import { type CheckServices, imageIndexOf } from '../../reading/check-object.ts';
+import { imageIndexOf, type ReadContext } from '../../reading/check-object.ts';
 import type { ArchivedObject } from '../../reading/find-archive.ts';
 import type { RestoreSettings } from '../../shared/settings/restore.ts';
 import { restoreTar } from '../files/restore-files.ts';
@@ -29,7 +29,7 @@ export async function fillPiece(
   { partition, content }: Piece,
   device: string,
   order: FillOrder,
-  check: CheckServices,
+  check: ReadContext,
 ): Promise<void> {
   if (content.how === 'image') return fillWithImage(content.object, device, order, check);
   await makeFilesystem(device, content.filesystem, check.signal);
@@ -43,7 +43,7 @@ async function fillWithImage(
   object: ArchivedObject,
   device: string,
   { snapshotId, volumeId, settings }: FillOrder,
-  check: CheckServices,
+  check: ReadContext,
 ): Promise<void> {
   const started = monotonic();
   await using target = holdDevice(device, volumeId, 'the unfinished volume is deleted');
@@ -66,12 +66,12 @@ async function fillWithFiles(
   device: string,
   directory: string,
   order: FillOrder,
-  check: CheckServices,
+  check: ReadContext,
 ): Promise<void> {
   const mount = await mountOrNot(device, type, directory, check.signal);
   if (mount === null) return fillFatByCopy(object, device, order, check);
   await using mounted = mount;
-  using _held = check.host.hold({ what: `mount at ${directory}`, remedy: `umount ${directory}` });
+  using _held = check.host.hold({ what: `mount at ${directory}`, cleanupCommand: `umount ${directory}` });
   await extract(object, mounted.path, type === 'vfat', order, check);
   // What cannot be written to the disk is told here, and not by unmounting.
   await runTool(['sync', '--file-system', mounted.path], { signal: check.signal, within: minutes(60) });
@@ -92,7 +92,7 @@ async function fillFatByCopy(
   object: ArchivedObject,
   device: string,
   order: FillOrder,
-  check: CheckServices,
+  check: ReadContext,
 ): Promise<void> {
   await using staging = treeDirectory(tmpdir());
   await extract(object, staging.path, true, order, check);
@@ -105,7 +105,7 @@ async function extract(
   path: string,
   isCaseless: boolean,
   { snapshotId, settings }: FillOrder,
-  check: CheckServices,
+  check: ReadContext,
 ): Promise<void> {
   const files = { kind: 'directory' as const, path, paths: null, isPrivileged: true };
   const maxBytes = object.facts?.plainBytes ?? 0;

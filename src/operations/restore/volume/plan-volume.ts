@@ -104,7 +104,7 @@ function planDisk(objects: readonly ArchivedObject[], { disk, ...manifest }: Man
     return { partition: placeOf(partition, table), content: { how: 'swap', filesystem: wanted } };
   });
   const pieces = [...stored, ...swaps];
-  refuseGaps(pieces, table);
+  assertNoGaps(pieces, table);
   return { table, pieces, ...bootOf(disk, pieces), tools: toolsFor(pieces, table) };
 }
 
@@ -125,7 +125,7 @@ function placeOf(number: number | null, table: TablePlan | null): Partition | nu
 }
 
 /** Each partition gets what it had, once. */
-function refuseGaps(pieces: readonly Piece[], table: TablePlan | null): void {
+function assertNoGaps(pieces: readonly Piece[], table: TablePlan | null): void {
   const given = pieces.map(({ partition }) => partition?.number ?? null);
   const had = table ? table.partitions.map(({ number }) => number) : [null];
   const wrong = [

@@ -10,7 +10,7 @@ import { IN_PROGRESS } from '../../../host/volumes/temporary-volume.ts';
 import { ARCHIVES_TAG, fillingMarks, isAbandoned } from '../../../host/volumes/volume-marks.ts';
 import { GiB } from '../../../lib/units.ts';
 import { runTool } from '../../../transfer/process.ts';
-import type { CheckServices } from '../../reading/check-object.ts';
+import type { ReadContext } from '../../reading/check-object.ts';
 import type { Archive, ArchivedObject } from '../../reading/find-archive.ts';
 import { requireRoot } from '../../shared/preflight.ts';
 import type { Services } from '../../shared/services.ts';
@@ -18,7 +18,7 @@ import type { RestoreSettings, VolumeTarget } from '../../shared/settings/restor
 import { archivesMark } from '../../sharing/claimed-work.ts';
 import { makeReadable } from '../../thaw/thaw.ts';
 import { userTags } from '../restored-tags.ts';
-import { refuseObstacle } from '../volume-obstacle.ts';
+import { assertRestorable } from '../volume-obstacle.ts';
 import { fillPiece } from './fill-partition.ts';
 import { planVolume, type VolumePlan } from './plan-volume.ts';
 
@@ -83,7 +83,7 @@ export interface NewVolumePlan {
   encrypted: boolean;
 }
 
-/** Makes nothing. @throws SnapError `USAGE`, `TOOL_MISSING`, and what `planVolume`, `tryMakingTable` and `refuseObstacle` throw. */
+/** Makes nothing. @throws SnapError `USAGE`, `TOOL_MISSING`, and what `planVolume`, `tryMakingTable` and `assertRestorable` throw. */
 export async function planNewVolume(
   archive: Archive,
   target: VolumeTarget,
@@ -98,7 +98,7 @@ export async function planNewVolume(
   if (plan.table) await tryMakingTable(plan.table, sizeGiB * GiB, signal);
   for (const { partition, content } of plan.pieces) {
     if (content.how !== 'files') continue;
-    await refuseObstacle({ ...content, partition }, { before: plan.diskBytes, now: sizeGiB * GiB }, signal);
+    await assertRestorable({ ...content, partition }, { before: plan.diskBytes, now: sizeGiB * GiB }, signal);
   }
   return { plan, sizeGiB, encrypted };
 }
@@ -120,7 +120,7 @@ async function fill(
   { device, volumeId }: FilledVolume,
   { mountPoint }: VolumeTarget,
   settings: RestoreSettings,
-  check: CheckServices,
+  check: ReadContext,
 ): Promise<void> {
   const { signal } = check;
   if (plan.table) await makeTable(device.path, plan.table, signal);
