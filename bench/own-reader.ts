@@ -3,7 +3,7 @@ import { ebsClient } from '../src/cloud/aws/clients.ts';
 import { awsSnapshotBlocks } from '../src/cloud/aws/ebs/snapshot-blocks.ts';
 import { networkOf } from '../src/cloud/aws/network.ts';
 import { blocksInOrder } from '../src/transfer/block-image.ts';
-import { BlockRateLimiter } from '../src/transfer/governor.ts';
+import { BlockRateLimiter } from '../src/transfer/rate-limiter.ts';
 
 const [snapshotId = '', streams = '32'] = process.argv.slice(2);
 const region = process.env['AWS_REGION'] ?? '';

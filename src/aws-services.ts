@@ -22,7 +22,7 @@ import { SnapError } from './errors.ts';
 import type { Host } from './events.ts';
 import { searchPathOf } from './lib/search-path.ts';
 import type { AnalyzeServices, Services } from './operations/shared/services.ts';
-import { BlockRateLimiter } from './transfer/governor.ts';
+import { BlockRateLimiter } from './transfer/rate-limiter.ts';
 
 export interface AwsChoices {
   region?: string;

@@ -2,8 +2,8 @@
 import { type Command, CommanderError } from 'commander';
 import { asSnapError, EXIT, type ExitCode, SnapError } from '../errors.ts';
 import { rootFailure } from '../lib/disposal.ts';
-import { rewriteAncestorGrammar } from './ancestor-grammar.ts';
 import type { CliContext } from './context.ts';
+import { rewriteAncestorGrammar } from './legacy-grammar.ts';
 import { LostOutput } from './lost-output.ts';
 import { buildProgram } from './program.ts';
 import { renderError } from './render/error.ts';

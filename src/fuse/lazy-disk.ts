@@ -6,7 +6,7 @@ import { type FileHandle, open } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { BLOCK_BYTES, type SnapshotBlocks } from '../cloud/blocks.ts';
 import { SnapError } from '../errors.ts';
-import type { BlockRateLimiter } from '../transfer/governor.ts';
+import type { BlockRateLimiter } from '../transfer/rate-limiter.ts';
 import { WrittenBlocks } from './written-blocks.ts';
 
 export interface LazyDiskOptions {

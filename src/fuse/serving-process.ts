@@ -7,7 +7,7 @@ import { createInterface } from 'node:readline';
 import { ebsClient } from '../cloud/aws/clients.ts';
 import { awsSnapshotBlocks } from '../cloud/aws/ebs/snapshot-blocks.ts';
 import { asError, SnapError } from '../errors.ts';
-import { BlockRateLimiter } from '../transfer/governor.ts';
+import { BlockRateLimiter } from '../transfer/rate-limiter.ts';
 import { serveFile } from './file-server.ts';
 import { LazyDisk } from './lazy-disk.ts';
 import { mountServed } from './mount.ts';

@@ -9,7 +9,7 @@ import { programFile } from '../lib/program-file.ts';
 import { newRing, RingWriter } from '../lib/shared-ring.ts';
 import { formatIndexingReport, type IndexedContent, type IndexingOrder } from './indexing-order.ts';
 import type { IndexingThreadOrder } from './indexing-thread.ts';
-import { PlainWriter, type StreamWriter, ZstdFrameWriter } from './outlets.ts';
+import { PlainWriter, type StreamWriter, ZstdFrameWriter } from './stream-writers.ts';
 
 // As `ps` and `top` show it.
 process.title = 'snap-index';

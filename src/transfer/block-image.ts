@@ -6,8 +6,8 @@
  */
 import { BLOCK_BYTES, type BlockRef, type SnapshotBlock, type SnapshotBlocks } from '../cloud/blocks.ts';
 import { MiB } from '../lib/units.ts';
-import type { BlockRateLimiter } from './governor.ts';
 import { writeAll } from './pipes.ts';
+import type { BlockRateLimiter } from './rate-limiter.ts';
 
 export interface BlockReading {
   blocks: SnapshotBlocks;

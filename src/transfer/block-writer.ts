@@ -2,8 +2,8 @@
 import { createHash, type Hash } from 'node:crypto';
 import { BLOCK_BYTES, type NewSnapshots } from '../cloud/blocks.ts';
 import type { BlockRun } from '../lib/block-run.ts';
-import type { BlockRateLimiter } from './governor.ts';
 import { readBuffers } from './part-reader.ts';
+import type { BlockRateLimiter } from './rate-limiter.ts';
 
 export interface BlockWriting {
   snapshots: NewSnapshots;

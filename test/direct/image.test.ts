@@ -226,7 +226,7 @@ for (const [limit, delay] of [
 }
 
 test('one snapshot’s limit slows that snapshot alone; the account’s slows all', async () => {
-  const { BlockRateLimiter } = await import('../../src/transfer/governor.ts');
+  const { BlockRateLimiter } = await import('../../src/transfer/rate-limiter.ts');
   const budget = new BlockRateLimiter(2000);
   assert.equal(budget.refused('snap-a', 'snapshot'), 700);
   assert.equal(budget.refused('snap-a', 'snapshot'), null, 'of the same burst');

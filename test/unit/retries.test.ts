@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { ObservedRetryStrategy, type Retry } from '../../src/cloud/aws/retries.ts';
-import { BlockRateLimiter } from '../../src/transfer/governor.ts';
+import { BlockRateLimiter } from '../../src/transfer/rate-limiter.ts';
 
 /** As the SDK's types have it. */
 type NamedError = Error & { cause?: Error };

@@ -6,7 +6,7 @@ import type { ArchiveStore, Call, CallerIdentity, Instance, Snapshots, Volumes }
 import type { Prices } from '../../costs/price-types.ts';
 import type { Host } from '../../events.ts';
 import type { DirectAccess } from '../../fuse/serving-order.ts';
-import type { BlockRateLimiter } from '../../transfer/governor.ts';
+import type { BlockRateLimiter } from '../../transfer/rate-limiter.ts';
 
 /** The part of the outside world that bills are about. */
 export interface AnalyzeServices {
