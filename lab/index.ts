@@ -55,6 +55,7 @@ const NO_DELAYS: Delays = {
   detaching: 0,
   deleting: 0,
   snapshotPending: 0,
+  snapshotTimeout: 3_600_000,
   getBlock: 0,
   volumeBytesPerSecond: 0,
   blockTokenLife: 7 * 86_400_000,

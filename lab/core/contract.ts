@@ -93,6 +93,8 @@ export interface Delays {
   detaching: number;
   deleting: number;
   snapshotPending: number;
+  /** How long a snapshot that is being written may wait for its next block before EBS cancels it. */
+  snapshotTimeout: number;
   /** What GetSnapshotBlock takes. */
   getBlock: number;
   /** How long tokens of blocks can be used. */

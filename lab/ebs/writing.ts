@@ -4,7 +4,7 @@ import { mkdir, open, stat, writeFile } from 'node:fs/promises';
 import type { IncomingHttpHeaders } from 'node:http';
 import { dirname } from 'node:path';
 import type { LabContext } from '../core/contract.ts';
-import { copySparsely } from '../ec2/snapshots.ts';
+import { copySparsely, snapshotState } from '../ec2/snapshots.ts';
 import { newId, type StoredSnapshot } from '../ec2/state.ts';
 import { BLOCK, failure, findSnapshot, invalid, readable, type SnapshotShelf } from './contract.ts';
 import { WITHOUT_VOLUME } from './reading.ts';
@@ -20,6 +20,7 @@ interface StartInput {
 }
 
 const GiB = 2 ** 30;
+const MAX_TAGS = 50;
 
 /** Digests of the blocks of a pending snapshot, by index. */
 type Digests = Map<number, Buffer>;
@@ -57,11 +58,13 @@ export class SnapshotWriter {
       throw invalid('INVALID_BLOCK', `a block has ${BLOCK} bytes`);
     }
     if (headers['x-amz-checksum'] !== checksum) throw invalid('INVALID_BLOCK', 'the checksum is of other bytes');
-    const { sizeGiB } = findSnapshot(this.#shelf, id);
-    if (!(index >= 0 && index < (sizeGiB * GiB) / BLOCK)) throw invalid('INVALID_BLOCK', `there is no block ${index}`);
+    const snapshot = findSnapshot(this.#shelf, id);
+    if (!(index >= 0 && index < (snapshot.sizeGiB * GiB) / BLOCK))
+      throw invalid('INVALID_BLOCK', `there is no block ${index}`);
     await using file = await open(this.#shelf.image(id), 'r+');
     await file.write(bytes, 0, BLOCK, index * BLOCK);
     digests.set(index, digest);
+    snapshot.writtenAt = this.#context.now().getTime();
     return { 'x-amz-Checksum': checksum, 'x-amz-Checksum-Algorithm': 'SHA256' };
   }
 
@@ -84,14 +87,15 @@ export class SnapshotWriter {
   }
 
   #open(id: string): Digests {
-    findSnapshot(this.#shelf, id);
+    const isOpen = snapshotState(findSnapshot(this.#shelf, id), this.#context) === 'pending';
     const digests = this.#pending.get(id);
-    if (digests) return digests;
+    if (isOpen && digests) return digests;
     throw invalid('INVALID_SNAPSHOT_ID', `${id} is not being written`);
   }
 
   async #make(input: StartInput): Promise<StoredSnapshot> {
-    const { VolumeSize = 0, ParentSnapshotId: parentId } = input;
+    const { VolumeSize = 0, ParentSnapshotId: parentId, Tags = [] } = input;
+    if (Tags.length > MAX_TAGS) throw invalid('INVALID_TAG', `a snapshot has at most ${MAX_TAGS} tags`);
     if (!Number.isInteger(VolumeSize) || VolumeSize < 1 || VolumeSize > 65_536) {
       throw invalid('INVALID_VOLUME_SIZE', 'a volume has 1 to 65536 GiB');
     }
@@ -111,13 +115,14 @@ export class SnapshotWriter {
       description: input.Description ?? '',
       startTime: this.#context.now().getTime(),
       completesAt: 0,
+      writtenAt: this.#context.now().getTime(),
       ownerId: this.#context.accountId,
       ...encryption,
       productCodes: [],
       storageTier: 'standard',
       state: 'pending',
       dataBytes: 0,
-      tags: Object.fromEntries((input.Tags ?? []).map(({ Key = '', Value = '' }) => [Key, Value])),
+      tags: Object.fromEntries(Tags.map(({ Key = '', Value = '' }) => [Key, Value])),
       ...(parent ? { parentId: parent.id, writtenZeros: parent.writtenZeros ?? [] } : {}),
     };
     this.#shelf.keep(snapshot);

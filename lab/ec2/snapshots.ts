@@ -131,8 +131,15 @@ export function findSnapshot(state: Ec2State, id: string): StoredSnapshot {
   return snapshot;
 }
 
-export const snapshotState = (snapshot: StoredSnapshot, context: LabContext): string =>
-  snapshot.state === 'completed' && snapshot.completesAt > context.now().getTime() ? 'pending' : snapshot.state;
+/** One that is being written is cancelled when its next block does not come in time. */
+export function snapshotState(snapshot: StoredSnapshot, context: LabContext): StoredSnapshot['state'] {
+  const { state, completesAt, writtenAt } = snapshot;
+  const now = context.now().getTime();
+  if (state === 'completed' && completesAt > now) return 'pending';
+  const isCancelled =
+    state === 'pending' && writtenAt !== undefined && writtenAt + context.delays.snapshotTimeout < now;
+  return isCancelled ? 'error' : state;
+}
 
 function filterValues(snapshot: StoredSnapshot, name: string, context: LabContext): readonly string[] | undefined {
   const values: Record<string, string> = {

@@ -22,6 +22,8 @@ export interface StoredSnapshot {
   tags: Record<string, string>;
   /** Blocks of 512 KiB that were written with zeros, by index. */
   writtenZeros?: number[];
+  /** When the last block of one that is being written arrived; its start before that. */
+  writtenAt?: number;
   /** Of a snapshot that was begun as the changes to another. */
   parentId?: string;
   /** If it is not the lab's own. */

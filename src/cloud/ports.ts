@@ -80,8 +80,8 @@ export interface PriceLists {
 export interface Snapshots {
   /** The account's snapshots whose tag `key` has `value`, oldest first; only completed ones. */
   tagged(key: string, value: string, call: Call): Promise<Snapshot[]>;
-  /** Those that are not completed yet and carry a tag `key`. */
-  pending(key: string, call: Call): Promise<Snapshot[]>;
+  /** The account's snapshots that carry a tag `key`, whatever its value and whatever state they are in. */
+  carrying(key: string, call: Call): Promise<Snapshot[]>;
   /** The account's snapshots with these ids, in the order asked for; ids that do not exist are left out. */
   byId(ids: readonly string[], call: Call): Promise<Snapshot[]>;
   setTags(snapshotId: string, tags: Record<string, string>, call: Call): Promise<void>;

@@ -201,6 +201,49 @@ test('CompleteSnapshot fails, or the run is killed before its answer: the snapsh
   await assertSameBytes(imageOf(lab, made?.SnapshotId ?? ''), imageOf(lab, snapshotId));
 });
 
+/** Kills a restore at its first block, and says which snapshot it leaves. */
+async function killedAtFirstBlock(lab: TestLab, snapshotId: string, env: Record<string, string> = {}): Promise<string> {
+  const run = { ...env, SNAP_TO_S3_TEST_RUN: `${snapshotId}-first` };
+  await lab.control.script({ service: 'ebs', operation: 'PutSnapshotBlock', times: 100, action: { kind: 'hang' } });
+  const killed = runRestore(lab, [snapshotId], { env: run });
+  await until(async () => (await putsIn(lab)) > 0);
+  killFamily(run.SNAP_TO_S3_TEST_RUN);
+  await killed;
+  await lab.control.clearFaults();
+  const [left] = await snapshotsBut(lab, snapshotId);
+  return left?.SnapshotId ?? '';
+}
+
+test('killed, and then cancelled by EBS: clean still shows it and says what it is', async (t) => {
+  const { lab, snapshotId } = await archived(t);
+  const id = await killedAtFirstBlock(lab, snapshotId);
+  const clean = () => runCli(lab.env, ['clean', '--bucket', BUCKET, '--yes', '--older-than', '0']);
+  assert.match((await clean()).stdout, new RegExp(`${id}: snapshot .*not completed, at least 0 blocks`));
+  await lab.control.setDelays({ snapshotTimeout: -1 });
+  const [cancelled] = await snapshotsBut(lab, snapshotId);
+  assert.equal(cancelled?.State, 'error');
+  const { stdout } = await clean();
+  assert.match(stdout, new RegExp(`${id}: snapshot .*EBS has cancelled it`));
+  assert.match(stdout, new RegExp(`nothing can resume it: aws ec2 delete-snapshot --snapshot-id ${id}`));
+  await lab.control.setDelays({ snapshotTimeout: 3_600_000 });
+});
+
+test('with as many tags as EC2 allows, the mark comes first: it is found, resumed, and has all tags in the end', async (t) => {
+  const many = Object.fromEntries(Array.from({ length: 49 }, (_, index) => [`tag ${index}`, `value ${index}`]));
+  const tags = { mine: 'migrate', ...many };
+  const { lab, snapshotId } = await archived(t, { tags }, ['--source', 'direct', '--tag', 'mine']);
+  const id = await killedAtFirstBlock(lab, snapshotId);
+  const found = Object.keys(await tagsOf(lab, id));
+  assert.deepEqual([found.length, found.includes('snap-to-s3-restore')], [50, true]);
+  const shown = await runCli(lab.env, ['clean', '--bucket', BUCKET]);
+  assert.match(shown.stdout, new RegExp(`${id}: snapshot .*begun by restore --to-snapshot`));
+  const done = await runRestore(lab, [snapshotId]);
+  assert.equal(done.code, 0, done.stdout + done.stderr);
+  const [made, ...others] = await snapshotsBut(lab, snapshotId);
+  assert.deepEqual([made?.SnapshotId, made?.State, others.length], [id, 'completed', 0]);
+  assert.deepEqual(await tagsOf(lab, id), tags);
+});
+
 test('killed, and left by a machine that is taken away: the next run goes on with the same snapshot', async (t) => {
   const { lab, snapshotId } = await archived(t, { encrypted: true });
   const env = { SNAP_TO_S3_TEST_RUN: `${snapshotId}-snapshot` };

@@ -4,7 +4,7 @@ import { sweepKilledRuns } from '../../host/volumes/killed-runs.ts';
 import type { Services } from '../shared/services.ts';
 import type { CleanSettings } from '../shared/settings/clean.ts';
 import { ageIn, storeClock } from '../shared/store-clock.ts';
-import { type AbandonedSnapshot, abandonedSnapshots } from '../sharing/resumable-snapshot.ts';
+import { type AbandonedSnapshot, abandonedSnapshots, unmarkCommand } from '../sharing/resumable-snapshot.ts';
 import type { Leftover, Survey, Trace } from './leftover.ts';
 import { findTraces, leftoversOf } from './leftovers.ts';
 import { removeLeftovers } from './remove-leftovers.ts';
@@ -82,19 +82,31 @@ async function cleanSnapshot(trace: Trace, survey: Survey, tally: Tally): Promis
 }
 
 /** Shown only: this program deletes no snapshot that it did not begin itself in the same run. */
-function leftSnapshot({ id, startTime, block, mayBeWritten }: AbandonedSnapshot, survey: Survey): Leftover {
-  const written = block === null ? '' : `, at least ${block} blocks written`;
-  return {
-    kind: 'snapshot',
-    id,
-    what: `begun by restore --to-snapshot and not completed${written}`,
-    ageSeconds: ageIn(survey.clock, startTime),
-    dollarsMonth: null,
-    obstacle: mayBeWritten
-      ? `a run on another machine may be writing it; if it is gone: aws ec2 delete-snapshot --snapshot-id ${id}`
-      : `run the same restore again, which resumes it, or: aws ec2 delete-snapshot --snapshot-id ${id}`,
-    remove: async () => {},
-  };
+const leftSnapshot = (abandoned: AbandonedSnapshot, survey: Survey): Leftover => ({
+  kind: 'snapshot',
+  id: abandoned.id,
+  what: `begun by restore --to-snapshot ${whatBecameOf(abandoned)}`,
+  ageSeconds: ageIn(survey.clock, abandoned.startTime),
+  dollarsMonth: null,
+  obstacle: whatToDoAbout(abandoned),
+  remove: async () => {},
+});
+
+function whatBecameOf({ state, block, mayLackTag }: AbandonedSnapshot): string {
+  if (state === 'completed') {
+    return `and completed; its mark is left${mayLackTag ? ', in the place of a tag of the old snapshot' : ''}`;
+  }
+  if (state === 'error') return 'and not completed; EBS has cancelled it (state error), and it holds nothing to use';
+  const isPending = state === 'pending' ? '' : `, in state ${state}`;
+  return `and not completed${isPending}${block === null ? '' : `, at least ${block} blocks written`}`;
+}
+
+function whatToDoAbout({ id, state, canResume, mayBeWritten }: AbandonedSnapshot): string {
+  const remedy = `aws ec2 delete-snapshot --snapshot-id ${id}`;
+  if (state === 'completed') return `keep it, and remove the mark: ${unmarkCommand(id)}`;
+  if (state === 'error') return `nothing can resume it: ${remedy}`;
+  if (mayBeWritten) return `a run on another machine may be writing it; if it is gone: ${remedy}`;
+  return canResume ? `run the same restore again, which resumes it, or: ${remedy}` : `nothing can resume it: ${remedy}`;
 }
 
 function tell(leftover: Leftover, snapshotId: string, { services }: Survey, tally: Tally): void {

@@ -5,8 +5,14 @@ import { cleanupSignal } from '../../lib/disposal.ts';
 import { identityOf, identityWord, isKnownDead, isOfThisMachine, thisProcess } from '../../lib/process-identity.ts';
 import type { Services } from '../shared/services.ts';
 
-/** On a snapshot that is being written, and only then: what of, by which process, up to which block. */
+/** On a snapshot from its start until it is sealed: what it is made of, by which process, up to which block. */
 const BEGUN_TAG = 'snap-to-s3-restore';
+
+/** EC2 keeps so many tags a snapshot. */
+const MAX_TAGS = 50;
+
+/** In the place of the word, where the archive has no index by which another run could resume. */
+const NOTHING = '-';
 
 /** In the place of a process that has left its work to others. */
 const NOBODY = '-';
@@ -25,10 +31,18 @@ export interface ResumableSnapshot {
 export const wordFor = (facts: readonly unknown[]): string =>
   createHash('sha256').update(JSON.stringify(facts)).digest('hex').slice(0, 32);
 
-const valueFor = (word: string, holder: string, block: number): string => `${word} ${holder} ${block}`;
+const valueFor = (word: string | null, holder: string, block: number): string =>
+  `${word ?? NOTHING} ${holder} ${block}`;
 
-export const beginningMark = (word: string): Record<string, string> => ({
+/** @param word `null`: no run can resume it; it is marked all the same, so that `clean` finds it. */
+export const beginningMark = (word: string | null): Record<string, string> => ({
   [BEGUN_TAG]: valueFor(word, identityWord(thisProcess()), 0),
+});
+
+/** The mark takes the room of one tag: that one is set once the mark is gone. */
+export const tagsBesideMark = (tags: Record<string, string>): Record<'first' | 'last', Record<string, string>> => ({
+  first: Object.fromEntries(Object.entries(tags).slice(0, MAX_TAGS - 1)),
+  last: Object.fromEntries(Object.entries(tags).slice(MAX_TAGS - 1)),
 });
 
 /** Whoever finds it takes it over. What other machines hold is left alone: they may be at it. */
@@ -37,7 +51,8 @@ export async function takeBegun(
   { snapshots }: Services,
   signal: AbortSignal,
 ): Promise<ResumableSnapshot | null> {
-  for (const { id, encrypted, tags } of await snapshots.pending(BEGUN_TAG, { signal })) {
+  for (const { id, state, encrypted, tags } of await snapshots.carrying(BEGUN_TAG, { signal })) {
+    if (state !== 'pending') continue;
     const [what, holder = '', block = ''] = (tags[BEGUN_TAG] ?? '').split(' ');
     const isFree = holder === NOBODY || isKnownDead(identityOf(holder));
     if (what !== word || !isFree || !/^\d+$/.test(block)) continue;
@@ -52,42 +67,65 @@ export async function takeBegun(
 export interface AbandonedSnapshot {
   id: string;
   startTime: Date;
+  /** As EC2 has it: `pending`; `error` once EBS has cancelled it; `completed` when only the mark is left to remove. */
+  state: string;
   /** Blocks that are known to be written; `null` where the mark cannot be read. */
   block: number | null;
+  /** Whether the same restore, run again, resumes it. */
+  canResume: boolean;
   /** Whether its mark names a process of another machine, which cannot be looked for from here. */
   mayBeWritten: boolean;
+  /** Whether a tag of the old snapshot may be waiting for the room of the mark. */
+  mayLackTag: boolean;
 }
 
-/** What other machines hold is among them. */
+/** Whatever state they are in. What other machines hold is among them. */
 export async function abandonedSnapshots({ snapshots }: Services, signal: AbortSignal): Promise<AbandonedSnapshot[]> {
-  const pending = await snapshots.pending(BEGUN_TAG, { signal });
-  return pending.flatMap(({ id, startTime, tags }) => {
-    const [, holder = '', block = ''] = (tags[BEGUN_TAG] ?? '').split(' ');
+  const marked = await snapshots.carrying(BEGUN_TAG, { signal });
+  return marked.flatMap(({ id, startTime, state, tags }) => {
+    const [word = '', holder = '', block = ''] = (tags[BEGUN_TAG] ?? '').split(' ');
     const identity = identityOf(holder);
     if (isOfThisMachine(identity) && !isKnownDead(identity)) return [];
-    const mayBeWritten = holder !== NOBODY && !isKnownDead(identity);
-    return [{ id, startTime, mayBeWritten, block: /^\d+$/.test(block) ? Number(block) : null }];
+    return [
+      {
+        id,
+        startTime,
+        state,
+        block: /^\d+$/.test(block) ? Number(block) : null,
+        canResume: state === 'pending' && word !== NOTHING,
+        mayBeWritten: holder !== NOBODY && !isKnownDead(identity),
+        mayLackTag: Object.keys(tags).filter((key) => !key.startsWith('aws:')).length >= MAX_TAGS,
+      },
+    ];
   });
 }
+
+/** The command that removes the mark of a snapshot. */
+export const unmarkCommand = (id: string): string => `aws ec2 delete-tags --resources ${id} --tags Key=${BEGUN_TAG}`;
 
 /** Keeps the note of one snapshot. */
 export class SnapshotCheckpoint {
   readonly #id: string;
-  readonly #word: string;
+  readonly #word: string | null;
   readonly #services: Services;
   #noted: number;
   #noting: Promise<void> | null = null;
 
-  constructor({ id, block }: ResumableSnapshot, word: string, services: Services) {
+  /** @param word as of `beginningMark`. */
+  constructor({ id, block }: ResumableSnapshot, word: string | null, services: Services) {
     this.#id = id;
     this.#word = word;
     this.#services = services;
     this.#noted = block;
   }
 
+  get canResume(): boolean {
+    return this.#word !== null;
+  }
+
   /** What cannot be noted now is noted with the next. */
   written(block: number, signal: AbortSignal): void {
-    if (this.#noting || block < this.#noted + NOTED_EVERY) return;
+    if (!this.canResume || this.#noting || block < this.#noted + NOTED_EVERY) return;
     this.#noting = this.#set(identityWord(thisProcess()), block, signal)
       .catch(() => {})
       .finally(() => {
@@ -104,15 +142,31 @@ export class SnapshotCheckpoint {
     });
   }
 
-  /** The snapshot is sealed: nobody can go on with it any more. Not before, or nobody would find it. */
-  async drop(snapshot: string): Promise<void> {
+  /**
+   * The snapshot is sealed: nobody can resume it any more. Not before, or nobody would find it.
+   * @param last tags that take the room of the mark.
+   */
+  async drop(snapshot: string, last: Record<string, string>): Promise<void> {
+    const { snapshots, host } = this.#services;
     try {
-      await this.#services.snapshots.dropTags(this.#id, [BEGUN_TAG], { signal: cleanupSignal() });
+      await snapshots.dropTags(this.#id, [BEGUN_TAG], { signal: cleanupSignal() });
     } catch (thrown) {
       const error = asSnapError(thrown);
       const what = `the tag ${BEGUN_TAG} of ${this.#id}`;
-      this.#services.host.notify({ code: 'cleanup.failed', snapshot, what, error });
+      host.notify({ code: 'cleanup.failed', snapshot, what, error });
+      return this.#tellOfDropped(snapshot, last, `${BEGUN_TAG} takes the last of ${MAX_TAGS} tags`);
     }
+    if (Object.keys(last).length === 0) return;
+    try {
+      await snapshots.setTags(this.#id, last, { signal: cleanupSignal() });
+    } catch (thrown) {
+      this.#tellOfDropped(snapshot, last, asSnapError(thrown).message);
+    }
+  }
+
+  #tellOfDropped(snapshot: string, last: Record<string, string>, reason: string): void {
+    const dropped = Object.keys(last);
+    if (dropped.length > 0) this.#services.host.notify({ code: 'tags.dropped', snapshot, dropped, reason });
   }
 
   /** For a run on any machine to go on with. */
@@ -121,8 +175,9 @@ export class SnapshotCheckpoint {
     await this.#set(NOBODY, this.#noted, cleanupSignal());
   }
 
-  /** Two runs can have found it at the same moment. */
+  /** Two runs can have found it at the same moment; one that nobody can resume stays with the run that began it. */
   async isMine(signal: AbortSignal): Promise<boolean> {
+    if (!this.canResume) return true;
     const [found] = await this.#services.snapshots.byId([this.#id], { signal });
     return found?.tags[BEGUN_TAG]?.split(' ')[1] === identityWord(thisProcess());
   }

@@ -28,12 +28,8 @@ export function awsSnapshots(client: EC2Client): Snapshots {
       return found.sort((a, b) => a.startTime.getTime() - b.startTime.getTime());
     },
 
-    pending(key, call) {
-      const filters = [
-        { Name: 'tag-key', Values: [key] },
-        { Name: 'status', Values: ['pending'] },
-      ];
-      return describe(client, filters, 'list unfinished snapshots', call);
+    carrying(key, call) {
+      return describe(client, [{ Name: 'tag-key', Values: [key] }], `list the snapshots with a tag ${key}`, call);
     },
 
     async byId(ids, call) {

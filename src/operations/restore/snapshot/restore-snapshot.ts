@@ -23,6 +23,7 @@ import {
   beginningMark,
   type ResumableSnapshot,
   SnapshotCheckpoint,
+  tagsBesideMark,
   takeBegun,
   wordFor,
 } from '../../sharing/resumable-snapshot.ts';
@@ -35,9 +36,6 @@ const IN_FLIGHT = 32;
 
 /** EBS works on it after its last block. */
 const COMPLETION = minutes(60);
-
-/** EC2 keeps so many. */
-const MAX_TAGS = 50;
 
 export interface RestoredSnapshot {
   id: string;
@@ -65,11 +63,10 @@ export async function restoreToSnapshot(
   check: ReadContext,
 ): Promise<RestoredSnapshot> {
   const plan = index && ImagePlan.of(object, index);
-  const canGoOn = plan !== null && Object.keys(wanted.tags).length < MAX_TAGS;
-  const word = wordFor([snapshotId, object.key, object.facts?.etag, wanted]);
-  const begun = await begin(canGoOn ? word : null, wanted, services, check.signal);
+  const word = plan && wordFor([snapshotId, object.key, object.facts?.etag, wanted]);
+  const begun = await begin(word, wanted, services, check.signal);
   const { id } = begun;
-  const note = canGoOn ? new SnapshotCheckpoint(begun, word, services) : null;
+  const note = new SnapshotCheckpoint(begun, word, services);
   const held = services.host.hold({
     what: `unfinished snapshot ${id}`,
     cleanupCommand: `aws ec2 delete-snapshot --snapshot-id ${id}`,
@@ -80,11 +77,11 @@ export async function restoreToSnapshot(
     if (rest && begun.block > 0) reportResume(snapshotId, object, rest, check);
     const filling = { begun, table: index?.table ?? null, rest, note };
     const written = await fill(snapshotId, object, filling, services, check);
-    await note?.confirm(check.signal);
+    await note.confirm(check.signal);
     const { blocks, hashes } = written.tally;
     await services.newSnapshots.complete(id, blocks, hashes.digest('base64'), check);
     isSealed = true;
-    await note?.drop(snapshotId);
+    await note.drop(snapshotId, tagsBesideMark(wanted.tags).last);
     await waitUntilCompleted(id, services, check.signal);
     const fetchedBytes = written.fetchedBytes + (index?.storedBytes ?? 0);
     return { id, bytes: plan?.table.bytes ?? written.plainBytes, fetchedBytes };
@@ -97,7 +94,7 @@ export async function restoreToSnapshot(
   }
 }
 
-/** @param word `null`: nobody can go on with it. */
+/** @param word `null`: nobody can resume it. */
 async function begin(
   word: string | null,
   wanted: NewSnapshot,
@@ -106,7 +103,7 @@ async function begin(
 ): Promise<ResumableSnapshot> {
   const begun = word === null ? null : await takeBegun(word, services, signal);
   if (begun) return begun;
-  const tags = { ...wanted.tags, ...(word === null ? {} : beginningMark(word)) };
+  const tags = { ...tagsBesideMark(wanted.tags).first, ...beginningMark(word) };
   return { ...(await services.newSnapshots.start({ ...wanted, tags }, { signal })), block: 0 };
 }
 
@@ -145,7 +142,7 @@ interface Filling {
   table: BlockTable | null;
   /** `null`: all of the object is needed. */
   rest: Rest | null;
-  note: SnapshotCheckpoint | null;
+  note: SnapshotCheckpoint;
 }
 
 /** @throws SnapError `DIFFERS` */
@@ -169,7 +166,7 @@ async function fill(
       withZeros: begun.isEncrypted,
       signal,
       check: (index, bytes, sha256) => table && assertBlockMatches(object.key, index, bytes, sha256, table),
-      onWritten: (block) => note?.written(block, signal),
+      onWritten: (block) => note.written(block, signal),
     });
     const { plainBytes, plainSha256, problem } = written;
     const differences = problem === null ? [] : [{ kind: 'size' as const, path: '', detail: problem }];
@@ -256,18 +253,18 @@ const leftUnfinished = (id: string, cause: unknown): SnapError =>
 async function leaveOrDelete(
   snapshot: string,
   id: string,
-  note: SnapshotCheckpoint | null,
+  note: SnapshotCheckpoint,
   services: Services,
   thrown: unknown,
 ): Promise<void> {
   const { failure } = rootFailure(thrown);
   try {
-    if (note && failure instanceof Interrupted && failure.isByMachine) {
+    if (note.canResume && failure instanceof Interrupted && failure.isByMachine) {
       await note.leave();
       services.host.notify({ code: 'restore.unfinished', snapshot, path: id });
       return;
     }
-    if (note && !(await note.isMine(cleanupSignal()))) return;
+    if (!(await note.isMine(cleanupSignal()))) return;
   } catch (cause) {
     throw new SuppressedError(leftUnfinished(id, cause), thrown);
   }
