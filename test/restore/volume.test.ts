@@ -1,17 +1,7 @@
 /** Archives as new EBS volumes: the disk of before, in all that can be told of it; or no volume at all. */
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
-import {
-  closeSync,
-  existsSync,
-  mkdtempSync,
-  openSync,
-  readdirSync,
-  readSync,
-  symlinkSync,
-  writeFileSync,
-  writeSync,
-} from 'node:fs';
+import { closeSync, openSync, readSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { DeleteObjectCommand, HeadObjectCommand, PutObjectCommand } from '@aws-sdk/client-s3';
@@ -27,6 +17,7 @@ import { killFamily } from '../support/kill-family.ts';
 import { BUCKET, labForTest, type RunOptions, recordsOf, runCli, runMigrate, type TestLab } from '../support/lab.ts';
 import { makeNastyTree } from '../support/nasty-tree.ts';
 import { assertSameBytes } from '../support/same-bytes.ts';
+import { pathWithout } from '../support/search-path.ts';
 import { bytesOf, imageOf, replaceObject } from '../support/tamper.ts';
 import { volumeImage, volumesIn } from '../support/volumes.ts';
 
@@ -235,9 +226,9 @@ test('what fails on the way leaves no volume', async (t) => {
   await fault('CreateTags', { kind: 'error', code: 'UnauthorizedOperation', status: 403 });
   await fails('tags that are refused', 1, /ACCESS_DENIED/);
   const made = await volumesMade(lab);
-  await fails('no program', 1, /not installed: sync/, [], { env: { PATH: await pathWithout(lab, 'sync') } });
+  await fails('no program', 1, /not installed: sync/, [], { env: { PATH: pathWithout(lab, 'sync') } });
   await fails('a program that fails', 1, /ext4 cannot be made/, [], {
-    env: { PATH: await pathWithout(lab, 'mke2fs', '#!/bin/sh\necho no >&2\nexit 1\n') },
+    env: { PATH: pathWithout(lab, 'mke2fs', '#!/bin/sh\necho no >&2\nexit 1\n') },
   });
   assert.equal(await volumesMade(lab), made, 'what can be refused before is');
   const key = await keyEnding(lab, '.1.tar.lz4');
@@ -251,24 +242,6 @@ test('what fails on the way leaves no volume', async (t) => {
 
 const volumesMade = async (lab: TestLab): Promise<number> =>
   (await lab.control.calls()).filter(({ operation }) => operation === 'CreateVolume').length;
-
-/** A search path that lacks a program, or has another one in its place. */
-async function pathWithout(lab: TestLab, name: string, instead?: string): Promise<string> {
-  const directory = mkdtempSync(join(lab.directory, 'bin-'));
-  for (const place of ['/usr/sbin', '/usr/bin', '/sbin', '/bin']) {
-    for (const program of readdirSync(place)) {
-      if (program !== name && !existsSync(join(directory, program))) {
-        try {
-          symlinkSync(join(place, program), join(directory, program));
-        } catch {
-          // It is there already, as a link to what is not.
-        }
-      }
-    }
-  }
-  if (instead !== undefined) writeFileSync(join(directory, name), instead, { mode: 0o755 });
-  return directory;
-}
 
 /** Nothing comes of an object. */
 async function hangAt(lab: TestLab, ending: string): Promise<void> {

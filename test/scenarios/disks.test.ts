@@ -1,7 +1,7 @@
 /** Disks with partition tables, and partitions that are no filesystems: nothing is dropped silently. */
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
-import { closeSync, createReadStream, fsyncSync, openSync, writeFileSync, writeSync } from 'node:fs';
+import { closeSync, createReadStream, fsyncSync, openSync, readFileSync, writeFileSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { runWithInput } from '../../lab/core/run.ts';
@@ -12,7 +12,8 @@ import { withDevice, withFilesystem } from '../../lab/disks/mounted.ts';
 import { extractTar, keyEnding, keysIn, plainHash, readManifest, tarNames } from '../support/archives.ts';
 import { compareTrees } from '../support/compare-trees.ts';
 import { addSnapshotOf, addSnapshotOfImage, fillPlainly } from '../support/disks.ts';
-import { labForTest, recordsOf, runMigrate } from '../support/lab.ts';
+import { BUCKET, labForTest, recordsOf, runCli, runMigrate } from '../support/lab.ts';
+import { pathWithout } from '../support/search-path.ts';
 
 async function hashOfPartition(image: string, partition: number): Promise<string> {
   const { start, size } = await partitionPlace(image, partition);
@@ -240,4 +241,33 @@ test('btrfs subvolumes are part of the archive', async (t) => {
   assert.equal(done.code, 0, done.stderr);
   const names = await tarNames(lab, await keyEnding(lab, '.tar.lz4'));
   assert.ok(names.includes('./sub/inside') && names.includes('./letters'), names.join());
+});
+
+test('a machine without a driver: the partition is an image, the driver is named, --strict fails, and it restores', async (t) => {
+  const lab = await labForTest(t);
+  const partitions = [{ content: 'ntfs', sizeMiB: 16, populate: fillPlainly } as const];
+  const { image, snapshotId } = await addSnapshotOf(lab, { table: 'gpt', partitions });
+  const env = { PATH: pathWithout(lab, 'ntfs-3g') };
+  const reason = /this machine has no driver for ntfs \(unknown filesystem type.*install ntfs-3g/;
+  const strict = await runMigrate(lab, ['--all', '--strict'], { env });
+  assert.equal(strict.code, 1, strict.stderr);
+  assert.match(strict.stderr, new RegExp(`partition 1 cannot be archived as files: ${reason.source}`));
+  const done = await runMigrate(lab, ['--snapshots', snapshotId, '--validate'], { env });
+  assert.equal(done.code, 0, done.stderr);
+  assert.match(done.stderr, new RegExp(`partition 1 is stored as a raw image: ${reason.source}`));
+
+  const file = join(lab.directory, 'partition.img');
+  const restored = await runCli(lab.env, [
+    'restore',
+    '--bucket',
+    BUCKET,
+    snapshotId,
+    '--partition',
+    '1',
+    '--to-file',
+    file,
+  ]);
+  assert.equal(restored.code, 0, restored.stderr);
+  const hash = createHash('sha256').update(readFileSync(file)).digest('hex');
+  assert.equal(hash, await hashOfPartition(image, 1));
 });

@@ -14,6 +14,7 @@ import { cleanupSignal, leftBehind } from '../../lib/disposal.ts';
 import { waitFor } from '../../lib/wait.ts';
 import { runTool, ToolError } from '../../transfer/process.ts';
 import { isInstalled } from '../tools.ts';
+import { howToGetDriver } from './missing-driver.ts';
 
 export interface Mount extends AsyncDisposable {
   path: string;
@@ -188,15 +189,22 @@ async function mountByHelper(
   }
 }
 
-const mountFailed = (device: string, type: string, cause: ToolError): SnapError =>
-  new SnapError(
-    isRefusal(cause) ? 'MOUNT_REFUSED' : 'MOUNT_FAILED',
-    `${type} on ${device} cannot be mounted: ${reasonOf(cause)}`,
-    {
-      hint: 'see dmesg for the details; a kernel module or a helper for this filesystem may be missing',
-      cause,
-    },
-  );
+function mountFailed(device: string, type: string, cause: ToolError): SnapError {
+  const reason = reasonOf(cause);
+  if (cause.tool === 'mount' && NO_DRIVER.test(reason)) {
+    const hint = howToGetDriver(type);
+    const message = `this machine has no driver for ${type} (${reason}); to have the files archived, ${hint}`;
+    return new SnapError('MOUNT_REFUSED', message, { hint, cause });
+  }
+  const code = isRefusal(cause) ? 'MOUNT_REFUSED' : 'MOUNT_FAILED';
+  return new SnapError(code, `${type} on ${device} cannot be mounted: ${reason}`, {
+    hint: 'see dmesg for the details',
+    cause,
+  });
+}
+
+/** What mount(8) says where the kernel answers ENODEV: it has no such filesystem, and no module has brought one. */
+const NO_DRIVER = /unknown filesystem type/i;
 
 /** mount(8): "mount failure", as opposed to wrong usage, missing permissions and errors of the system. */
 const REFUSED = 32;
