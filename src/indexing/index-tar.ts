@@ -1,6 +1,7 @@
 /** A line for each member of a tar, with the hash of its data. */
 import type { ByteStream } from '../archive/byte-stream.ts';
 import { encodeIndexed, indexed } from '../archive/file-index.ts';
+import { MAX_REACHED } from '../archive/long-paths.ts';
 import { dataLength, hashData } from '../archive/member-data.ts';
 import { readMembers } from '../archive/tar-reader.ts';
 import { printable } from '../lib/printable.ts';
@@ -22,6 +23,8 @@ const SLASH = 0x2f;
 
 /** NTFS, FAT and exFAT have names of 255 UTF-16 units, in UTF-8 up to 765 bytes. */
 export function tooLong(path: Buffer): string | null {
+  if (path.length > MAX_REACHED)
+    return `${printable(path.toString('utf8').slice(0, 60))}... has a path of ${path.length} bytes, and restores reach ${MAX_REACHED}`;
   for (let from = 0; path.length - from > NAME_MAX; ) {
     const slash = path.indexOf(SLASH, from);
     const bytes = (slash < 0 ? path.length : slash) - from;

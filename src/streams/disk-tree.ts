@@ -20,6 +20,9 @@ const SLASH = Buffer.from('/');
 /** Less than PATH_MAX, with room for what is put before. */
 const LONGEST_PATH = 3500;
 
+/** Of a long path, what is opened at once. */
+const STEP = LONGEST_PATH / 2;
+
 const REMEMBERED = 10_000;
 
 export interface DiskEntry {
@@ -87,7 +90,13 @@ export class DiskTree implements Disposable {
   }
 
   #lstat(path: Buffer): BigIntStats | null {
-    return lstatSync(this.#reach(path), { bigint: true, throwIfNoEntry: false }) ?? null;
+    try {
+      return lstatSync(this.#reach(path), { bigint: true, throwIfNoEntry: false }) ?? null;
+    } catch (error) {
+      // Of a name that no filesystem has.
+      if ((error as NodeJS.ErrnoException).code === 'ENAMETOOLONG') return null;
+      throw error;
+    }
   }
 
   #isDirectory(path: Buffer): boolean {
@@ -104,13 +113,13 @@ export class DiskTree implements Disposable {
     if (this.#root.length + path.length < LONGEST_PATH) {
       return path.length === 0 ? this.#root : Buffer.concat([this.#root, SLASH, path]);
     }
-    let cut = path.length;
-    while (cut > LONGEST_PATH / 2) cut = path.lastIndexOf(0x2f, cut - 1);
-    const [near, far] = [path.subarray(0, cut), path.subarray(cut + 1)];
-    return this.#reachFrom(near, far);
+    // The same for all that lies a little deeper, so that the directory stays open.
+    const cut = path.lastIndexOf(0x2f, Math.floor(path.length / STEP) * STEP);
+    if (cut <= 0) return Buffer.concat([this.#root, SLASH, path]);
+    return this.#reachFrom(path.subarray(0, cut), path.subarray(cut + 1));
   }
 
-  /** `near` is short enough; `far` may have to be cut again. */
+  /** `far` is short enough; `near` may have to be cut again. */
   #reachFrom(near: Buffer, far: Buffer): Buffer {
     if (!this.#base?.path.equals(near)) {
       const descriptor = openSync(this.#reach(near), constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW);

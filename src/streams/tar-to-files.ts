@@ -9,6 +9,7 @@ import { pathOfMember } from './disk-tree.ts';
 import { MemberRecordsReader } from './member-records.ts';
 import { type ExtractionRules, type Judgement, MemberRules } from './member-rules.ts';
 import { PipeOutput } from './pipe-output.ts';
+import { Shortcuts } from './shortcuts.ts';
 
 export interface FilesTarget {
   /** The write end of a pipe that is read by tar; it stays the caller's. */
@@ -20,6 +21,8 @@ export interface FilesTarget {
   cuts: readonly Cut[] | null;
   /** A file with what the index says of each member that comes; `null` without one. */
   records: string | null;
+  /** How the names of links begin that are made for long paths; the caller removes them. */
+  shortcutPrefix: string;
 }
 
 /** What was not restored as it was archived, since nobody asked for it. */
@@ -58,6 +61,7 @@ class FileWriter {
     missing: [],
   };
   readonly #output: PipeOutput;
+  readonly #shortcuts: Shortcuts;
 
   constructor(stream: ByteStream, target: FilesTarget, records: MemberRecordsReader | null) {
     this.#stream = stream;
@@ -65,6 +69,7 @@ class FileWriter {
     this.#target = target;
     this.#output = new PipeOutput(target.descriptor);
     this.#rules = new MemberRules(target.rules);
+    this.#shortcuts = new Shortcuts(target.shortcutPrefix);
   }
 
   run(): FilesFound {
@@ -120,7 +125,8 @@ class FileWriter {
 
   #pass(member: NewMember): string | null {
     this.#found.members++;
-    this.#output.write(encodeMember(member));
+    const shortened = this.#shortcuts.shorten(member);
+    for (const made of [...shortened.links, shortened.member]) this.#output.write(encodeMember(made));
     if (member.type !== 'file') return null;
     this.#found.files++;
     this.#found.contentBytes += dataLength(member);

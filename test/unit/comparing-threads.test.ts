@@ -80,6 +80,7 @@ function loopsIn(directory: string): Record<string, Loop> {
     maxBytes: HUGE * 2,
     cuts,
     records: null,
+    shortcutPrefix: '',
   });
   return {
     'the hole of a file': { order: tar('hole'), stream: HOLLOW },

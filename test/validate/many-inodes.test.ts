@@ -70,7 +70,15 @@ test(`${DIRECTORIES.count} directories are restored`, async (t) => {
   const { count, heap } = DIRECTORIES;
   const rules = { paths: null, isPrivileged: false, isCaseless: true, aliases: [] };
   const descriptor = openSync('/dev/null', 'w');
-  const order: ComparisonOrder = { how: 'extract', descriptor, rules, maxBytes: 1, cuts: null, records: null };
+  const order: ComparisonOrder = {
+    how: 'extract',
+    descriptor,
+    rules,
+    maxBytes: 1,
+    cuts: null,
+    records: null,
+    shortcutPrefix: '',
+  };
   const { comparison } = await compareFile(writeDirectories(t, count), order, heap);
   closeSync(descriptor);
   assert.deepEqual([comparison.differences, comparison.members], [[], count]);

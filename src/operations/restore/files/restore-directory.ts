@@ -1,4 +1,5 @@
 /** Where files are restored to: a directory of their own, which says so as long as they are not complete. */
+import { createHash } from 'node:crypto';
 import {
   accessSync,
   constants,
@@ -11,6 +12,7 @@ import {
   rmSync,
   statfsSync,
   statSync,
+  unlinkSync,
   writeSync,
 } from 'node:fs';
 import { dirname, join } from 'node:path';
@@ -140,11 +142,37 @@ function assertEmpty(path: string, marker: string, mark: string): void {
 /** The marker's own name, in other letters. */
 const isCaseless = (path: string): boolean => existsSync(join(path, UNFINISHED.toUpperCase()));
 
+const finish = (path: string, marker: string): Promise<void> =>
+  keepingTime(path, () => rmSync(marker, { force: true }));
+
 /** The directory keeps the time that it was given, though a name is removed from it. */
-async function finish(path: string, marker: string): Promise<void> {
+async function keepingTime(path: string, change: () => void): Promise<void> {
   const { mtimeNs } = statSync(path, { bigint: true });
-  rmSync(marker, { force: true });
+  change();
   if (mtimeNs < 0n) return;
   const [seconds, fraction] = [mtimeNs / 1_000_000_000n, mtimeNs % 1_000_000_000n];
   await runTool(['touch', `--date=@${seconds}.${String(fraction).padStart(9, '0')}`, '--', path]);
+}
+
+export interface ShortcutLinks extends AsyncDisposable {
+  prefix: string;
+}
+
+/**
+ * Names for the links by which tar reaches long paths below a directory. Disposing removes the links, and those that an
+ * earlier restore of the same object has left.
+ */
+export function shortcutLinks(path: string, { key }: ArchivedObject): ShortcutLinks {
+  // An archive cannot hold its own key's hash by chance.
+  const prefix = `.snap-to-s3-shortcut-${createHash('sha256').update(key).digest('hex').slice(0, 16)}-`;
+  return { prefix, [Symbol.asyncDispose]: () => removeLinks(path, prefix) };
+}
+
+async function removeLinks(path: string, prefix: string): Promise<void> {
+  const names = readdirSync(path).filter((name) => name.startsWith(prefix));
+  const links = names.map((name) => join(path, name)).filter((link) => lstatSync(link).isSymbolicLink());
+  if (links.length === 0) return;
+  await keepingTime(path, () => {
+    for (const link of links) unlinkSync(link);
+  });
 }

@@ -12,7 +12,7 @@ import type { Services } from '../../shared/services.ts';
 import type { FilesOrder, RestoreSettings } from '../../shared/settings/restore.ts';
 import { makeReadable } from '../../thaw/thaw.ts';
 import { assertAllFound, type ChosenMembers, chooseFrom, planFiles } from './plan-files.ts';
-import { type FillableDirectory, openDirectory, type TargetDirectory } from './restore-directory.ts';
+import { type FillableDirectory, openDirectory, shortcutLinks, type TargetDirectory } from './restore-directory.ts';
 
 /**
  * The files of one partition come below the directory itself, those of several below directories with their numbers.
@@ -116,6 +116,7 @@ async function extract(
   const ended = new AbortController();
   // What tar says at its end counts less than what the stream turns out to be; but nobody fetches all of it for no use.
   const giveUp = () => sleep(GRACE, ended.signal);
+  await using shortcuts = shortcutLinks(path, object);
   const pipe = await makePipe();
   try {
     const onStderrLine = (line: string) => complaints.push(line);
@@ -140,6 +141,7 @@ async function extract(
       extents: choice?.part?.extents ?? null,
       cuts: choice?.part?.cuts ?? null,
       records: choice?.records ?? null,
+      shortcutPrefix: shortcuts.prefix,
     };
     const found = await checkObject(object, snapshotId, target, { ...check, signal });
     ended.abort();
