@@ -97,7 +97,7 @@ export class Context implements LabContext {
     const signingKey = signingKeyOf(identity.secretAccessKey, claim.scope);
     const given = claim.expires === null ? request.headers['x-amz-content-sha256'] : 'UNSIGNED-PAYLOAD';
     const payload = payloadSha256 ?? (typeof given === 'string' ? given : sha256(''));
-    verify(request, claim, signingKey, payload, service !== 's3', codes);
+    verify(request, claim, { signingKey, payloadSha256: payload, doubleEncode: service !== 's3', codes });
     return {
       caller: { accessKeyId: identity.accessKeyId, arn: identity.arn, accountId: this.accountId },
       seedSignature: claim.signature,

@@ -100,14 +100,20 @@ export const signingKeyOf = (secret: string, scope: string): Buffer =>
     .split('/')
     .reduce<Buffer>((key, part) => createHmac('sha256', key).update(part).digest(), Buffer.from(`AWS4${secret}`));
 
+/** What a signature is computed from besides the request itself. */
+interface Signing {
+  signingKey: Buffer;
+  payloadSha256: string;
+  /** Whether the path is encoded twice, as every service but S3 does. */
+  doubleEncode: boolean;
+  codes: Codes;
+}
+
 /** @throws ServiceError unless the signature is the one that the secret makes. */
 export function verify(
   request: IncomingMessage,
   claim: Claimed,
-  signingKey: Buffer,
-  payloadSha256: string,
-  doubleEncode: boolean,
-  codes: Codes,
+  { signingKey, payloadSha256, doubleEncode, codes }: Signing,
 ): void {
   const canonical = canonicalRequest(request, claim, payloadSha256, doubleEncode);
   const toSign = ['AWS4-HMAC-SHA256', claim.timestamp, claim.scope, sha256(canonical)].join('\n');

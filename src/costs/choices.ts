@@ -69,23 +69,23 @@ const keep = (monthly: number): Choice => ({
 
 function choicesOf(plan: Plan, monthly: number, weights: Weights): Weighed[] {
   return weights.targets.flatMap((target) => {
-    const full = weighOne(plan, target, plan.full, 'full', monthly, weights);
+    const full = weighOne(plan, { target, gib: plan.full, form: 'full' }, monthly, weights);
     if (!plan.incremental || target.what !== 's3') return [full];
     const { links, foreign } = plan.incremental;
     const changes = sum(links.map(({ gib }) => gib));
     const gib = { least: changes, most: changes + foreign };
-    return [full, weighOne(plan, target, gib, 'incremental', monthly, weights)];
+    return [full, weighOne(plan, { target, gib, form: 'incremental' }, monthly, weights)];
   });
 }
 
-function weighOne(
-  plan: Plan,
-  target: Target,
-  gib: Range,
-  form: 'full' | 'incremental',
-  monthly: number,
-  weights: Weights,
-): Weighed {
+/** How the snapshots of a plan would be archived. */
+interface Archiving {
+  target: Target;
+  gib: Range;
+  form: 'full' | 'incremental';
+}
+
+function weighOne(plan: Plan, { target, gib, form }: Archiving, monthly: number, weights: Weights): Weighed {
   const { least, most } = moveBetween(target, plan, gib);
   const atLeast = plan.bill - plan.stays.most - most.monthly;
   const atMost = plan.bill - plan.stays.least - least.monthly;

@@ -190,7 +190,12 @@ function decideSnapshot(snapshot: SnapshotAnalysis, family: Family, scale: Scale
   if (obstacle !== null) return weigh(snapshot.monthly, [], scale, obstacle);
   const index = family.standard.indexOf(snapshot);
   const isLatest = family.isGrowing && index === family.standard.length - 1;
-  const plan = planOf([index], handedOn(family.lineage, index), [snapshot], family, scale, 'one');
+  const plan = planOf(
+    { indexes: [index], left: handedOn(family.lineage, index), billed: [snapshot] },
+    family,
+    scale,
+    'one',
+  );
   const caution = isLatest ? GROWS : null;
   return weigh(snapshot.monthly, [{ ...plan, isAdvisable: !isLatest }], scale, null, caution);
 }
@@ -213,14 +218,8 @@ function decideSet(family: Family, scale: Scale): Decision | null {
   }
   const planFor = (indexes: readonly number[], scope: 'all' | 'all-but-latest'): Plan => {
     const gone = new Set(indexes);
-    return planOf(
-      indexes,
-      remaining(lineage, (index) => !gone.has(index)),
-      standard,
-      family,
-      scale,
-      scope,
-    );
+    const left = remaining(lineage, (index) => !gone.has(index));
+    return planOf({ indexes, left, billed: standard }, family, scale, scope);
   };
   const all = planFor(movable, 'all');
   const rest = movable.filter((index) => index !== standard.length - 1);
@@ -229,14 +228,17 @@ function decideSet(family: Family, scale: Scale): Decision | null {
   return weigh(volume.monthly, plans, scale, null, family.isGrowing ? GROWS_AS_A_SET : null);
 }
 
-/**
- * @param left GiB that are billed on after the move.
- * @param billed the snapshots whose bill it is that changes.
- */
+interface MovedSnapshots {
+  /** Their places in the lineage. */
+  indexes: readonly number[];
+  /** GiB that are still billed after the move. */
+  left: Range;
+  /** The snapshots whose bill changes. */
+  billed: readonly SnapshotAnalysis[];
+}
+
 function planOf(
-  indexes: readonly number[],
-  left: Range,
-  billed: readonly SnapshotAnalysis[],
+  { indexes, left, billed }: MovedSnapshots,
   { volume, lineage, elsewhere }: Family,
   { prices }: Scale,
   scope: Plan['scope'],

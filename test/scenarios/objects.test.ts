@@ -15,7 +15,7 @@ async function objectTags(lab: TestLab, Key: string): Promise<Record<string, str
   return Object.fromEntries(TagSet.map(({ Key: name = '', Value = '' }) => [name, Value]));
 }
 
-test('metadata and tags are those of the ancestor', async (t) => {
+test('metadata and tags are those of version 0', async (t) => {
   const lab = await labForTest(t);
   const disk = await addSnapshotOf(lab, undefined, {
     startTime: '2017-01-01T12:34:56.789Z',

@@ -167,7 +167,7 @@ test('--dry-run shows the plan and writes nothing', async (t) => {
   assert.equal(plan.sizeGiB, 1);
 });
 
-test('the ancestor’s command line is the same program', async (t) => {
+test('the command line of version 0 is the same program', async (t) => {
   const lab = await labForTest(t);
   const { snapshotId } = await addSnapshotOf(lab);
   const done = await runCli(lab.env, [

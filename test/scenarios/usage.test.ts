@@ -30,7 +30,7 @@ const BAD: [string, string[], RegExp][] = [
   ['an owner that is none', [...GOOD, '--expected-bucket-owner', '123'], /12-digit/],
   ['a value that is missing', ['migrate', '--all', '--bucket'], /argument missing/],
   ['an argument too many', [...GOOD, 'snap-00000000'], /too many arguments/],
-  ['both of the ancestor’s', ['--migrate', '--analyze', 'x.csv'], /cannot be used together/],
+  ['both of version 0’s', ['--migrate', '--analyze', 'x.csv'], /cannot be used together/],
 ];
 
 /** One lab hears whether any of them makes a call. */

@@ -160,7 +160,7 @@ test('a table of partitions is told from a boot sector that ends like one', () =
   assert.ok(!isTable(sectorWith(entry(0, linux), (sector) => sector.writeUInt16LE(0, 510))));
 });
 
-test('the ancestor’s grammar becomes today’s', () => {
+test('the grammar of version 0 becomes today’s', () => {
   for (const [old, today] of [
     ['--migrate --all --bucket b', 'migrate --all --bucket b'],
     ['--all --bucket b --migrate', 'migrate --all --bucket b'],

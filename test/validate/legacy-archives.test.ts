@@ -15,7 +15,7 @@ import { imageOf, through } from '../support/tamper.ts';
 
 const START = '2017-06-30T22:00:00.000Z';
 
-/** As the ancestor put it: another UTC offset, the description, and what it takes for a partition. */
+/** As version 0 put it: another UTC offset, the description, and what it takes for a partition. */
 const keyOf = (volumeId: string, snapshotId: string, rest: string): string =>
   `${volumeId}/2017-06-30T18:00:00-04:00 ${snapshotId}${rest}`;
 
@@ -25,9 +25,9 @@ async function put(lab: TestLab, snapshotId: string, key: string, body: Buffer, 
   await lab.s3.send(new PutObjectCommand({ Bucket: BUCKET, Key: key, Body: body, Metadata }));
 }
 
-/** GNU tar's own format, as the ancestor's tar made it: times in whole seconds, no attributes. */
+/** GNU tar's own format, as the tar of version 0 made it: times in whole seconds, no attributes. */
 async function tarOf(lab: TestLab, image: string, partition: number | null): Promise<Buffer> {
-  const file = join(lab.directory, 'ancestor.tar');
+  const file = join(lab.directory, 'legacy.tar');
   await withMounted(image, partition, (directory) => run(['tar', '-cf', file, '-C', directory, '.'], [0, 1]));
   return readFileSync(file);
 }

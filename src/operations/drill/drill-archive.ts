@@ -24,22 +24,34 @@ import { compareFilesWithIndex, compareImageWithIndex, type RestoredFindings } f
 /** Differences that a row lists. */
 const LISTED = 100;
 
+/** What every archive of a drill is restored with. */
+export interface Drilling {
+  settings: DrillSettings;
+  services: Services;
+  /** A directory; what is restored lies below it for a while. */
+  base: string;
+  signal: AbortSignal;
+}
+
+/** An object as it was restored. */
+interface RestoredObject {
+  object: ArchivedObject;
+  snapshotId: string;
+  /** A directory for files, a file for an image. */
+  path: string;
+  /** Whether owners, device nodes and capabilities could be restored. */
+  isPrivileged: boolean;
+}
+
 /**
  * Object after object, so that there is room for the largest only.
  * @param row is filled on the way, whatever happens.
  * @throws SnapError `DIFFERS`, and why it could not be restored.
  */
-export async function drillObjects(
-  archive: Archive,
-  row: DrillRow,
-  settings: DrillSettings,
-  services: Services,
-  base: string,
-  signal: AbortSignal,
-): Promise<void> {
+export async function drillObjects(archive: Archive, row: DrillRow, drilling: Drilling): Promise<void> {
   for (const object of archive.objects) {
-    await using scratch = scratchDirectory(base, services.host);
-    await drillObject(archive, object, row, settings, services, join(scratch.path, 'restored'), signal);
+    await using scratch = scratchDirectory(drilling.base, drilling.services.host);
+    await drillObject(archive, object, join(scratch.path, 'restored'), row, drilling);
   }
   if (row.differenceCount === 0) return;
   const [first] = row.differences;
@@ -51,11 +63,9 @@ export async function drillObjects(
 async function drillObject(
   { snapshotId, manifest }: Archive,
   object: ArchivedObject,
-  row: DrillRow,
-  settings: DrillSettings,
-  services: Services,
   path: string,
-  signal: AbortSignal,
+  row: DrillRow,
+  { settings, services, signal }: Drilling,
 ): Promise<void> {
   const started = monotonic();
   const restoring: Services = { ...services, host: counting(services.host, row) };
@@ -68,7 +78,7 @@ async function drillObject(
   const restored = monotonic();
   row.restoring += (restored - started) / 1000;
   const check: ReadContext = { ...services, signal, streams: settings.downloadStreams, sessionKey: null };
-  await compareObject(object, snapshotId, path, isPrivileged, row, check);
+  await compareObject({ object, snapshotId, path, isPrivileged }, row, check);
   row.comparing += (monotonic() - restored) / 1000;
 }
 
@@ -95,15 +105,9 @@ function restoreSettings(
 }
 
 /** Against the index; against the archive itself, fetched again, where the index is not there or tells too little. */
-async function compareObject(
-  object: ArchivedObject,
-  snapshotId: string,
-  path: string,
-  isPrivileged: boolean,
-  row: DrillRow,
-  check: ReadContext,
-): Promise<void> {
-  const found = await againstIndex(object, snapshotId, path, isPrivileged, check);
+async function compareObject(restored: RestoredObject, row: DrillRow, check: ReadContext): Promise<void> {
+  const { object, snapshotId, path, isPrivileged } = restored;
+  const found = await againstIndex(restored, check);
   if (found) {
     note(row, object, 'index', found.differences.kept, found.differences.count);
     row.files += found.files;
@@ -127,10 +131,7 @@ const allocatedBytes = (path: string): number => statSync(path).blocks * 512;
 
 /** `null` without an index. */
 async function againstIndex(
-  object: ArchivedObject,
-  snapshotId: string,
-  path: string,
-  isPrivileged: boolean,
+  { object, snapshotId, path, isPrivileged }: RestoredObject,
   check: ReadContext,
 ): Promise<RestoredFindings | null> {
   if (!object.facts?.index) return null;

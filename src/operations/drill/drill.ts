@@ -19,7 +19,7 @@ import type { DrillSettings } from '../shared/settings/drill.ts';
 import { runEach } from '../sharing/run-each.ts';
 import { makeReadable } from '../thaw/thaw.ts';
 import { compareWithSnapshot } from '../verify/compare-snapshot.ts';
-import { drillObjects, emptyRow } from './drill-archive.ts';
+import { type Drilling, drillObjects, emptyRow } from './drill-archive.ts';
 import { drillCaller } from './drill-caller.ts';
 import { chooseSample, type DrillSample } from './drill-sample.ts';
 
@@ -43,7 +43,7 @@ export async function drill(settings: DrillSettings, services: Services, signal:
   try {
     if (sample.chosen.length === 0) return EXIT.nothingToDo;
     await thawAll(sample.chosen, settings, services, signal);
-    return await drillEach(sample.chosen, rows, settings, services, base, signal);
+    return await drillEach(sample.chosen, rows, { settings, services, base, signal });
   } finally {
     const report = reportOf(settings, services, sample, rows, begun);
     services.host.notify({ code: 'drill.finished', report });
@@ -81,26 +81,19 @@ async function thawAll(
   }
 }
 
-const drillEach = (
-  chosen: readonly FoundArchive[],
-  rows: DrillRow[],
-  settings: DrillSettings,
-  services: Services,
-  base: string,
-  signal: AbortSignal,
-): Promise<ExitCode> =>
+const drillEach = (chosen: readonly FoundArchive[], rows: DrillRow[], drilling: Drilling): Promise<ExitCode> =>
   runEach({
     command: 'drill',
     items: chosen,
     concurrency: 1,
     idOf: ({ id }) => id,
     refused: [],
-    host: services.host,
-    signal,
+    host: drilling.services.host,
+    signal: drilling.signal,
     work: async (found) => {
       const row = emptyRow(found);
       rows.push(row);
-      await drillOne(found, row, settings, services, base, signal);
+      await drillOne(found, row, drilling);
       return 'done';
     },
     mayBeFree: null,
@@ -112,18 +105,12 @@ async function readArchive({ id, manifestKey, data }: FoundArchive, { store }: S
   return archiveOf(id, manifest, keys, store, signal);
 }
 
-async function drillOne(
-  found: FoundArchive,
-  row: DrillRow,
-  settings: DrillSettings,
-  services: Services,
-  base: string,
-  signal: AbortSignal,
-): Promise<void> {
+async function drillOne(found: FoundArchive, row: DrillRow, drilling: Drilling): Promise<void> {
+  const { settings, services, signal } = drilling;
   try {
     const archive = await readArchive(found, services, signal);
     await requireManifest(archive, () => settings.withoutManifest, services, signal);
-    await drillObjects(archive, row, settings, services, base, signal);
+    await drillObjects(archive, row, drilling);
     if (settings.withSnapshot) await compareWithSnapshot(archive, row, settings, services, signal);
     row.outcome = 'passed';
   } catch (error) {

@@ -36,7 +36,7 @@ export async function listFiles(
     if (query.partition !== null && object.partition !== query.partition) continue;
     const obstacle = obstacleOf(object);
     if (obstacle !== null) passOver(archive.snapshotId, object, obstacle, null, services);
-    else await listObject(archive.snapshotId, object, matches, services, tell, found);
+    else await listObject(archive.snapshotId, object, { matches, tell, found }, services);
   }
   return found;
 }
@@ -63,13 +63,18 @@ function passOver(
 /** What is said of an index, or of the key to it, says nothing of others. */
 const OF_THIS_ONE = ['MANIFEST', 'NOT_FOUND', 'GPG_KEY', 'ARCHIVE_EXISTS', 'TOOL_MISSING'];
 
+/** What is searched for, who is told of it, and what was found so far. */
+interface RunningSearch {
+  matches: Matcher;
+  tell: FileListener;
+  found: FileSearch;
+}
+
 async function listObject(
   snapshotId: string,
   object: ArchivedObject,
-  matches: Matcher,
+  { matches, tell, found }: RunningSearch,
   services: ReadContext,
-  tell: FileListener,
-  found: FileSearch,
 ): Promise<void> {
   try {
     for await (const line of readFileIndex(object, snapshotId, services)) {

@@ -24,7 +24,12 @@ export async function keepArchive(
   const tag = snapshot.tags[tagKey] ?? '';
   const isSaid = validate ? tag === VALIDATED : DONE.includes(tag);
   if (!isSaid) {
-    using state = await beginState(snapshot, tagKey, 'migrating', claim.tagBefore, services, signal);
+    using state = await beginState(
+      snapshot,
+      { key: tagKey, value: 'migrating', tagBefore: claim.tagBefore },
+      services,
+      signal,
+    );
     await state.settle(value, cleanupSignal());
   }
   if (!claim.isTakenOver || settings.keepVolumes) return;

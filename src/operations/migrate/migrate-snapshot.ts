@@ -25,7 +25,7 @@ import { temporaryDirectory } from '../../lib/temporary-files.ts';
 import { noteObstacle, noteTableObstacle, type Space } from '../restore/volume-obstacle.ts';
 import type { Services } from '../shared/services.ts';
 import type { MigrateSettings } from '../shared/settings/migrate.ts';
-import type { HeldClaim } from '../sharing/claims.ts';
+import type { ClaimedWork } from '../sharing/claimed-work.ts';
 import { beginState, revertState, VALIDATED } from '../sharing/state-tag.ts';
 import { mountDirectory } from '../source/mount-directory.ts';
 import { readDisk } from '../source/read-disk.ts';
@@ -51,9 +51,7 @@ export async function migrateSnapshot(
   snapshot: Snapshot,
   settings: MigrateSettings,
   services: Services,
-  claim: HeldClaim,
-  signal: AbortSignal,
-  onDone: () => void,
+  { claim, signal, onDone }: ClaimedWork,
 ): Promise<void> {
   const progress = new MigrationProgress(snapshot, claim, settings, services, signal);
   const migration: Migration = {
@@ -66,7 +64,12 @@ export async function migrateSnapshot(
     progress,
     asImages: new Map(),
   };
-  using state = await beginState(snapshot, settings.tagKey, 'migrating', claim.tagBefore, services, signal);
+  using state = await beginState(
+    snapshot,
+    { key: settings.tagKey, value: 'migrating', tagBefore: claim.tagBefore },
+    services,
+    signal,
+  );
   let complete = false;
   const onComplete = async () => {
     complete = true;

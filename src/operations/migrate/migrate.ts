@@ -49,7 +49,7 @@ function migrateEach(
     host: services.host,
     signal,
     work: (snapshot, onDone) => {
-      return underClaim(snapshot, 'migrate', settings, services, signal, async (fresh, claim, working) => {
+      return underClaim({ snapshot, command: 'migrate', settings }, services, signal, async (fresh, claim, working) => {
         const run = { snapshot: fresh, settings, services, claim, signal: working, onDone };
         return migrateOrKeep(run);
       });
@@ -81,12 +81,12 @@ async function migrateOrKeep({ snapshot, settings, services, claim, signal, onDo
     const { uploadStreams: downloadStreams } = settings;
     const how = { contentOnly: false, archiveOnly: false, withoutManifest: false, sessionKey: null };
     const proof = { ...settings, ...how, downloadStreams };
-    await validateSnapshot(snapshot, proof, services, claim, signal, onDone);
+    await validateSnapshot(snapshot, proof, services, { claim, signal, onDone });
     return 'done';
   }
   if (existing) host.notify({ code: 'archive.replaced', snapshot: id, reason: existing.reason });
   warnOfTags(snapshot, settings, services);
-  await migrateSnapshot(snapshot, settings, services, claim, signal, onDone);
+  await migrateSnapshot(snapshot, settings, services, { claim, signal, onDone });
   return 'done';
 }
 

@@ -21,6 +21,22 @@ export interface ClaimSettings extends VolumeSettings {
 /** All claims of this process are taken in its name. */
 export const processHolder = { ...thisProcess(), run: randomUUID() };
 
+/** Which snapshot a command wants to work on, and how. */
+interface WantedWork {
+  snapshot: Snapshot;
+  command: string;
+  settings: ClaimSettings;
+}
+
+/** What work on a claimed snapshot gets. */
+export interface ClaimedWork {
+  claim: HeldClaim;
+  /** Fires also when the claim is lost. */
+  signal: AbortSignal;
+  /** To be called once the work is done and recorded; what fails afterwards is clean-up. */
+  onDone: () => void;
+}
+
 /**
  * Takes the claim, looks whether there is still something to do, and gives the claim up in the end.
  * @param work its signal fires also when the claim is lost.
@@ -28,9 +44,7 @@ export const processHolder = { ...thisProcess(), run: randomUUID() };
  * @throws SnapError `CLAIMED`, `CLAIM_LOST`, and what the work throws.
  */
 export async function underClaim(
-  snapshot: Snapshot,
-  command: string,
-  settings: ClaimSettings,
+  { snapshot, command, settings }: WantedWork,
   services: Services,
   signal: AbortSignal,
   work: (snapshot: Snapshot, claim: HeldClaim, signal: AbortSignal) => Promise<WorkOutcome>,

@@ -22,15 +22,18 @@ export interface StateTag extends Disposable {
   revert(): Promise<void>;
 }
 
-/**
- * Sets the tag to a value that says that work is under way.
- * @param tagBefore its value before a run that was killed began with it, or now; `null` for none.
- */
+interface BegunState {
+  key: string;
+  /** Says that work is under way. */
+  value: string;
+  /** The value before a run that was killed began with it, or now; `null` for none. */
+  tagBefore: string | null;
+}
+
+/** Sets the tag to a value that says that work is under way. */
 export async function beginState(
   snapshot: Snapshot,
-  key: string,
-  value: string,
-  tagBefore: string | null,
+  { key, value, tagBefore }: BegunState,
   { snapshots, host }: Services,
   signal: AbortSignal,
 ): Promise<StateTag> {

@@ -7,7 +7,7 @@ import { type Archive, findArchive } from '../reading/find-archive.ts';
 import { requireManifest } from '../reading/origin.ts';
 import type { Services } from '../shared/services.ts';
 import type { ValidateSettings } from '../shared/settings/validate.ts';
-import type { HeldClaim } from '../sharing/claims.ts';
+import type { ClaimedWork } from '../sharing/claimed-work.ts';
 import { beginState, CONTENT_VALIDATED, revertState, VALIDATED } from '../sharing/state-tag.ts';
 import { readDisk } from '../source/read-disk.ts';
 import { chooseSource, openSnapshotDisk } from '../source/snapshot-disk.ts';
@@ -23,9 +23,7 @@ export async function validateSnapshot(
   snapshot: Snapshot,
   settings: ValidateSettings,
   services: Services,
-  claim: HeldClaim,
-  signal: AbortSignal,
-  onDone: () => void,
+  { claim, signal, onDone }: ClaimedWork,
 ): Promise<void> {
   const { id: snapshotId, volumeId, startTime } = snapshot;
   const name = { prefix: settings.prefix, volumeId, startTime, snapshotId };
@@ -40,7 +38,12 @@ export async function validateSnapshot(
     signal,
   );
   const source = await chooseSource(snapshot, settings, 'tar', services, signal);
-  using state = await beginState(snapshot, settings.tagKey, 'validating', claim.tagBefore, services, signal);
+  using state = await beginState(
+    snapshot,
+    { key: settings.tagKey, value: 'validating', tagBefore: claim.tagBefore },
+    services,
+    signal,
+  );
   let isSettled = false;
   try {
     const isWholeDisk = archive.objects.some(({ layout, partition }) => layout === 'image' && partition === null);

@@ -69,10 +69,10 @@ function validateEach(
     host: services.host,
     signal,
     work: (snapshot, onDone) =>
-      underClaim(snapshot, 'validate', settings, services, signal, async (fresh, claim, working) => {
+      underClaim({ snapshot, command: 'validate', settings }, services, signal, async (fresh, claim, working) => {
         const { id, volumeId: volume, sizeGiB } = fresh;
         services.host.notify({ code: 'snapshot.started', snapshot: id, volume, sizeGiB });
-        await validateSnapshot(fresh, settings, services, claim, working, onDone);
+        await validateSnapshot(fresh, settings, services, { claim, signal: working, onDone });
         return 'done';
       }),
     mayBeFree: settings.selection.by === 'tag' ? ({ id }) => mayBeFree(id, settings, services, signal) : null,

@@ -24,7 +24,7 @@ export async function compareWithSnapshot(
   const [snapshot] = await services.snapshots.byId([snapshotId], { signal });
   if (!snapshot) return;
   const settings = { ...drill, selection: { by: 'id' as const, ids: [snapshotId] } };
-  await underClaim(snapshot, 'drill', settings, services, signal, async (fresh, claim, working) => {
+  await underClaim({ snapshot, command: 'drill', settings }, services, signal, async (fresh, claim, working) => {
     const isWholeDisk = objects.some(({ layout, partition }) => layout === 'image' && partition === null);
     const purpose = isWholeDisk ? 'image' : 'tar';
     const source = await chooseSource(fresh, settings, 'tar', services, working);

@@ -57,7 +57,12 @@ export async function planFiles(
       const notes = join(scratch, String(object.partition));
       mkdirSync(notes);
       const { isContinued } = directory;
-      const chosen = await chooseFrom(snapshotId, object, { ...order, path }, isContinued, notes, settings, check);
+      const chosen = await chooseFrom(
+        { snapshotId, object },
+        { ...order, path },
+        { isContinued, notes, useIndex: settings.useIndex },
+        check,
+      );
       const wanted = chosen.choice?.wanted ?? null;
       plans.push({ object, directory, chosen, wanted, neededBytes: wanted?.bytes ?? null });
     }
@@ -86,18 +91,26 @@ function chooseTars({ objects, snapshotId }: Archive, { partition }: RestoreSett
   return tars;
 }
 
-/**
- * @param isContinued whether files of an earlier restore are there.
- * @param notes a directory for the records of the members.
- * @throws SnapError as `planFiles` does.
- */
+/** A tar of an archive. */
+export interface ArchivedTar {
+  snapshotId: string;
+  object: ArchivedObject;
+}
+
+interface Choosing {
+  /** Whether files of an earlier restore are there. */
+  isContinued: boolean;
+  /** A directory for the records of the members. */
+  notes: string;
+  /** Whether the index says where files are. */
+  useIndex: boolean;
+}
+
+/** @throws SnapError as `planFiles` does. */
 export async function chooseFrom(
-  snapshotId: string,
-  object: ArchivedObject,
+  { snapshotId, object }: ArchivedTar,
   { path, paths, isPrivileged }: FilesOrder,
-  isContinued: boolean,
-  notes: string,
-  { useIndex }: RestoreSettings,
+  { isContinued, notes, useIndex }: Choosing,
   check: ReadContext,
 ): Promise<ChosenMembers> {
   const before = isContinued ? new RestoredBefore(path, isPrivileged, check.signal) : null;

@@ -7,11 +7,11 @@ import { startPipeline } from '../../../transfer/pipeline.ts';
 import { closeAll, makePipe } from '../../../transfer/pipes.ts';
 import { checkObject, type ObjectCheck, type ReadContext } from '../../reading/check-object.ts';
 import type { MemberChoice } from '../../reading/choose-members.ts';
-import type { Archive, ArchivedObject } from '../../reading/find-archive.ts';
+import type { Archive } from '../../reading/find-archive.ts';
 import type { Services } from '../../shared/services.ts';
 import type { FilesOrder, RestoreSettings } from '../../shared/settings/restore.ts';
 import { makeReadable } from '../../thaw/thaw.ts';
-import { assertAllFound, type ChosenMembers, chooseFrom, planFiles } from './plan-files.ts';
+import { type ArchivedTar, assertAllFound, type ChosenMembers, chooseFrom, planFiles } from './plan-files.ts';
 import { type FillableDirectory, openDirectory, shortcutLinks, type TargetDirectory } from './restore-directory.ts';
 
 /**
@@ -43,7 +43,15 @@ export async function restoreFiles(
   for (const { object, directory, chosen } of plans) {
     const { path } = directory;
     const opened = locks.use(await openDirectory(path, snapshotId, object, settings.overwrite));
-    missing.push(await restoreTar(snapshotId, object, { ...order, path }, opened, settings, check, chosen));
+    missing.push(
+      await restoreTar(
+        { snapshotId, object },
+        { ...order, path },
+        opened,
+        { useIndex: settings.useIndex, chosen },
+        check,
+      ),
+    );
     complete.push(opened);
   }
   // Not before: the same command goes on with all of them, should a later one fail.
@@ -51,30 +59,36 @@ export async function restoreFiles(
   assertAllFound(snapshotId, order.paths, missing, 'everything else that was asked for is restored');
 }
 
+interface RestoredMembers {
+  /** Whether the index says where files are. */
+  useIndex: boolean;
+  /** `null`: what to fetch is not known yet. */
+  chosen: ChosenMembers | null;
+}
+
 /**
- * @param planned `null`: it is not known yet.
  * @returns the paths that were asked for and are not in it.
  * @throws SnapError as `restoreFiles` does.
  */
 export async function restoreTar(
-  snapshotId: string,
-  object: ArchivedObject,
+  tar: ArchivedTar,
   order: FilesOrder,
   directory: FillableDirectory,
-  settings: RestoreSettings,
+  { useIndex, chosen }: RestoredMembers,
   check: ReadContext,
-  planned: ChosenMembers | null,
 ): Promise<string[]> {
+  const { snapshotId, object } = tar;
   const started = monotonic();
   using temporary = temporaryDirectory();
   const { choice, before } =
-    planned ?? (await chooseFrom(snapshotId, object, order, directory.isContinued, temporary.path, settings, check));
+    chosen ??
+    (await chooseFrom(tar, order, { isContinued: directory.isContinued, notes: temporary.path, useIndex }, check));
   if (choice?.part && before && before.files > 0) {
     const { files, bytes } = before;
     check.host.notify({ code: 'restore.continued', snapshot: snapshotId, key: object.key, files, bytes });
   }
   const complaints = new FirstLines();
-  const found = await extract(snapshotId, object, order, directory, choice, complaints, check);
+  const found = await extract(tar, order, directory, { choice, complaints }, check);
   assertNoDifferences(found, order.path, directory);
   const snapshot = snapshotId;
   const { key, leftOut } = found;
@@ -103,12 +117,10 @@ const GRACE = inSeconds(3);
 
 /** The verdicts of both are awaited: of the stream, and of tar. */
 async function extract(
-  snapshotId: string,
-  object: ArchivedObject,
+  { snapshotId, object }: ArchivedTar,
   { path, paths, isPrivileged }: FilesOrder,
   directory: FillableDirectory,
-  choice: MemberChoice | null,
-  complaints: FirstLines,
+  { choice, complaints }: { choice: MemberChoice | null; complaints: FirstLines },
   check: ReadContext,
 ): Promise<ObjectCheck> {
   const failed = new AbortController();

@@ -36,7 +36,7 @@ export async function fillPiece(
   if (content.how === 'swap') return;
   const number = partition === null ? '' : `-${partition.number}`;
   const directory = join(order.mountPoint, `${fillingMount(order.volumeId)}${number}`);
-  await fillWithFiles(content.object, content.filesystem, device, directory, order, check);
+  await fillWithFiles(content, device, directory, order, check);
 }
 
 async function fillWithImage(
@@ -61,8 +61,7 @@ async function fillWithImage(
 }
 
 async function fillWithFiles(
-  object: ArchivedObject,
-  { type }: WantedFilesystem,
+  { object, filesystem: { type } }: { object: ArchivedObject; filesystem: WantedFilesystem },
   device: string,
   directory: string,
   order: FillOrder,
@@ -110,5 +109,5 @@ async function extract(
   const files = { kind: 'directory' as const, path, paths: null, isPrivileged: true };
   const maxBytes = object.facts?.plainBytes ?? 0;
   const directory = { isContinued: false, isCaseless, maxBytes, isKept: false };
-  await restoreTar(snapshotId, object, files, directory, settings, check, null);
+  await restoreTar({ snapshotId, object }, files, directory, { useIndex: settings.useIndex, chosen: null }, check);
 }

@@ -5,7 +5,7 @@ import { makeTable, tryMakingTable, writeBootCode } from '../../../host/disks/ma
 import { openPartition } from '../../../host/disks/partition-device.ts';
 import { requireTools } from '../../../host/tools.ts';
 import { giveLeftVolumeBack } from '../../../host/volumes/give-volume-back.ts';
-import { type FilledVolume, makeVolume } from '../../../host/volumes/new-volume.ts';
+import { makeVolume } from '../../../host/volumes/new-volume.ts';
 import { IN_PROGRESS } from '../../../host/volumes/temporary-volume.ts';
 import { ARCHIVES_TAG, fillingMarks, isAbandoned } from '../../../host/volumes/volume-marks.ts';
 import { GiB } from '../../../lib/units.ts';
@@ -19,7 +19,7 @@ import { archivesMark } from '../../sharing/claimed-work.ts';
 import { makeReadable } from '../../thaw/thaw.ts';
 import { userTags } from '../restored-tags.ts';
 import { assertRestorable } from '../volume-obstacle.ts';
-import { fillPiece } from './fill-partition.ts';
+import { type FillOrder, fillPiece } from './fill-partition.ts';
 import { planVolume, type VolumePlan } from './plan-volume.ts';
 
 /** What can be refused before an archive is looked for. @throws SnapError `NOT_SUPPORTED_HERE`, `NOT_ON_INSTANCE` */
@@ -62,7 +62,8 @@ export async function restoreToVolume(
   }
   await using volume = await makeVolume({ id: snapshotId, sizeGiB, encrypted }, options);
   const check = { ...services, signal, streams: settings.downloadStreams, sessionKey: settings.sessionKey };
-  await fill(snapshotId, plan, volume, target, settings, check);
+  const order = { snapshotId, volumeId: volume.volumeId, mountPoint: target.mountPoint, settings };
+  await fill(plan, volume.device.path, order, check);
   signal.throwIfAborted();
   await volume.keep(tagsFor(snapshotId, plan, target.tagKey, services));
   const { availabilityZone } = instance;
@@ -114,28 +115,20 @@ function sizeFor(plan: VolumePlan, { sizeGiB }: VolumeTarget): number {
   });
 }
 
-async function fill(
-  snapshotId: string,
-  plan: VolumePlan,
-  { device, volumeId }: FilledVolume,
-  { mountPoint }: VolumeTarget,
-  settings: RestoreSettings,
-  check: ReadContext,
-): Promise<void> {
+async function fill(plan: VolumePlan, device: string, order: FillOrder, check: ReadContext): Promise<void> {
   const { signal } = check;
-  if (plan.table) await makeTable(device.path, plan.table, signal);
-  const order = { snapshotId, volumeId, mountPoint, settings };
+  if (plan.table) await makeTable(device, plan.table, signal);
   for (const piece of plan.pieces) {
     signal.throwIfAborted();
-    if (piece.partition === null) await fillPiece(piece, device.path, order, check);
+    if (piece.partition === null) await fillPiece(piece, device, order, check);
     else {
-      await using opened = await openPartition(device.path, piece.partition, signal);
+      await using opened = await openPartition(device, piece.partition, signal);
       await fillPiece(piece, opened.path, order, check);
       await runTool(['blockdev', '--flushbufs', opened.path], { signal });
     }
   }
-  await writeBootCode(device.path, plan.bootCode, plan.bootGap);
-  await runTool(['blockdev', '--flushbufs', device.path], { signal });
+  await writeBootCode(device, plan.bootCode, plan.bootGap);
+  await runTool(['blockdev', '--flushbufs', device], { signal });
 }
 
 /** EC2 keeps 50; some are the volume's own. */
