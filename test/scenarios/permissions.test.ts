@@ -445,7 +445,8 @@ test('drill --with-snapshot: its policy is enough, and each action is needed', a
   const Statement = [...policyFor('drill').Statement, ...policyFor('drill-snapshot').Statement];
   for (const { statement, action } of oneIn(
     4,
-    needsOf(policyFor('drill-snapshot'), () => true),
+    // Without CompareDevices the run says that it could not compare, and goes on.
+    needsOf(policyFor('drill-snapshot'), () => true).filter(({ statement: { Sid } }) => Sid !== 'CompareDevices'),
   )) {
     const Action = [statement.Action ?? []].flat().filter((name) => name !== action);
     const lacking = Statement.map((other) => (other.Sid === statement.Sid ? { ...other, Action } : other));
