@@ -197,8 +197,17 @@ export type SnapEvent =
   | { code: 'restore.completing'; snapshot: string; id: string }
   | { code: 'restore.unfinished'; snapshot: string; path: string }
   | { code: 'files.left-out'; snapshot: string; key: string; devices: number; privileges: number }
-  /** What tar could not give to files that it made: its first messages, and how many there were. */
-  | { code: 'files.incomplete'; snapshot: string; key: string; target: string; messages: string[]; count: number }
+  | {
+      code: 'files.incomplete';
+      snapshot: string;
+      key: string;
+      target: string;
+      /** What tar could not give to files that it made: its first messages, and how many there were. */
+      messages: string[];
+      count: number;
+      /** Files, directories and links whose times the target does not keep. */
+      times: number;
+    }
   | { code: 'partition.not-restored'; snapshot: string; partition: number | null; reason: string }
   | { code: 'archive.listed'; archive: ListedArchive }
   | { code: 'drill.chosen'; seed: string; snapshots: string[]; population: DrillReport['population'] }

@@ -6,6 +6,7 @@ import { encodeMember, type NewMember, paddingAfter, TAR_END } from '../archive/
 import type { Cut } from './cut-stream.ts';
 import { type DifferenceKind, DifferenceList } from './difference.ts';
 import { pathOfMember } from './disk-tree.ts';
+import { isKept, type KeptTimes } from './kept-times.ts';
 import { MemberRecordsReader } from './member-records.ts';
 import { type ExtractionRules, type Judgement, MemberRules } from './member-rules.ts';
 import { PipeOutput } from './pipe-output.ts';
@@ -23,13 +24,17 @@ export interface FilesTarget {
   records: string | null;
   /** How the names of links begin that are made for long paths; the caller removes them. */
   shortcutPrefix: string;
+  /** Which times the target keeps; `null`: not known. */
+  times: KeptTimes | null;
 }
 
-/** What was not restored as it was archived, since nobody asked for it. */
+/** What was not restored as it was archived, since nobody asked for it, or the target cannot hold it. */
 export interface LeftOut {
   devices: number;
   /** Files without their set-user-ID and set-group-ID bits and capabilities. */
   privileges: number;
+  /** Files, directories and links whose times the target does not keep. */
+  times: number;
 }
 
 export interface FilesFound {
@@ -57,7 +62,7 @@ class FileWriter {
     members: 0,
     files: 0,
     contentBytes: 0,
-    leftOut: { devices: 0, privileges: 0 },
+    leftOut: { devices: 0, privileges: 0, times: 0 },
     missing: [],
   };
   readonly #output: PipeOutput;
@@ -125,6 +130,8 @@ class FileWriter {
 
   #pass(member: NewMember): string | null {
     this.#found.members++;
+    const { times } = this.#target;
+    if (times && member.type !== 'hardlink' && !isKept(member.mtime, times)) this.#found.leftOut.times++;
     const shortened = this.#shortcuts.shorten(member);
     for (const made of [...shortened.links, shortened.member]) this.#output.write(encodeMember(made));
     if (member.type !== 'file') return null;

@@ -81,6 +81,7 @@ function loopsIn(directory: string): Record<string, Loop> {
     cuts,
     records: null,
     shortcutPrefix: '',
+    times: null,
   });
   return {
     'the hole of a file': { order: tar('hole'), stream: HOLLOW },

@@ -78,6 +78,7 @@ test(`${DIRECTORIES.count} directories are restored`, async (t) => {
     cuts: null,
     records: null,
     shortcutPrefix: '',
+    times: null,
   };
   const { comparison } = await compareFile(writeDirectories(t, count), order, heap);
   closeSync(descriptor);

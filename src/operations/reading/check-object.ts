@@ -189,7 +189,7 @@ class Findings {
       plainSha256: comparison?.plainSha256 ?? '',
       isAsStored: head !== null && decoded !== null && hasAllOf(head, decoded.downloaded),
       seconds: (monotonic() - started) / 1000,
-      leftOut: comparison?.leftOut ?? { devices: 0, privileges: 0 },
+      leftOut: comparison?.leftOut ?? { devices: 0, privileges: 0, times: 0 },
       missing: comparison?.missing ?? [],
       notKept: [],
     };

@@ -71,9 +71,11 @@ function describeRoom({ where, neededBytes, roomBytes, holds }: PlannedRoom): st
   return `  ${where} ${needed}, and has ${formatBytes(roomBytes)}${destroyed}`;
 }
 
-function describeIncomplete({ target, messages, count: all }: SnapEvent & { code: 'files.incomplete' }): string {
-  const rest = all > messages.length ? [`and ${all - messages.length} more`] : [];
-  return `${target} could not take all that the files have:\n  ${[...messages, ...rest].join('\n  ')}`;
+function describeIncomplete({ target, messages, ...event }: SnapEvent & { code: 'files.incomplete' }): string {
+  const rest = event.count > messages.length ? [`and ${event.count - messages.length} more`] : [];
+  const changed = `the times of ${count(event.times, 'file')} are changed to what its filesystem can keep`;
+  const lines = [...messages, ...rest, ...(event.times > 0 ? [changed] : [])];
+  return `${target} could not take all that the files have:\n  ${lines.join('\n  ')}`;
 }
 
 function describeRestored(event: SnapEvent & { code: 'object.restored' }): string {

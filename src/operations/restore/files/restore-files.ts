@@ -1,6 +1,7 @@
 /** Files of an archive, made anew below a directory by tar, which gets only what may become one. */
 import { extractCommand } from '../../../archive/tar.ts';
 import { SnapError } from '../../../errors.ts';
+import type { Host } from '../../../events.ts';
 import { seconds as inSeconds, monotonic, sleep } from '../../../lib/clock.ts';
 import { temporaryDirectory } from '../../../lib/temporary-files.ts';
 import { startPipeline } from '../../../transfer/pipeline.ts';
@@ -13,6 +14,7 @@ import type { FilesOrder, RestoreSettings } from '../../shared/settings/restore.
 import { makeReadable } from '../../thaw/thaw.ts';
 import { type ArchivedTar, assertAllFound, type ChosenMembers, chooseFrom, planFiles } from './plan-files.ts';
 import { type FillableDirectory, openDirectory, shortcutLinks, type TargetDirectory } from './restore-directory.ts';
+import { timesKeptIn } from './times-kept-in.ts';
 
 /**
  * The files of one partition come below the directory itself, those of several below directories with their numbers.
@@ -91,11 +93,8 @@ export async function restoreTar(
   const found = await extract(tar, order, directory, { choice, complaints }, check);
   assertNoDifferences(found, order.path, directory);
   const snapshot = snapshotId;
-  const { key, leftOut } = found;
-  if (leftOut.devices + leftOut.privileges > 0)
-    check.host.notify({ code: 'files.left-out', snapshot, key, ...leftOut });
-  const { lines: messages, count } = complaints;
-  if (count > 0) check.host.notify({ code: 'files.incomplete', snapshot, key, target: order.path, messages, count });
+  const { key } = found;
+  tellIncomplete(found, snapshot, order.path, complaints, check.host);
   const seconds = (monotonic() - started) / 1000;
   check.host.notify({
     code: 'object.restored',
@@ -108,6 +107,18 @@ export async function restoreTar(
     seconds,
   });
   return found.missing;
+}
+
+/** What was made without all that it had. */
+function tellIncomplete(
+  { key, leftOut: { devices, privileges, times } }: ObjectCheck,
+  snapshot: string,
+  target: string,
+  { lines: messages, count }: FirstLines,
+  host: Host,
+): void {
+  if (devices + privileges > 0) host.notify({ code: 'files.left-out', snapshot, key, devices, privileges });
+  if (count + times > 0) host.notify({ code: 'files.incomplete', snapshot, key, target, messages, count, times });
 }
 
 /** Of what there is to say. */
@@ -144,6 +155,7 @@ async function extract(
       ),
     );
     const rules = { paths, isPrivileged, isCaseless: directory.isCaseless, aliases: choice?.aliases ?? [] };
+    const times = await timesKeptIn(path, signal);
     const { maxBytes } = directory;
     const target = {
       how: 'extract' as const,
@@ -154,6 +166,7 @@ async function extract(
       cuts: choice?.part?.cuts ?? null,
       records: choice?.records ?? null,
       shortcutPrefix: shortcuts.prefix,
+      times,
     };
     const found = await checkObject(object, snapshotId, target, { ...check, signal });
     ended.abort();
