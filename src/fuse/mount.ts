@@ -1,7 +1,10 @@
 /** Mounting what this process serves. */
 import { SnapError } from '../errors.ts';
-import { describeOutcome, lastLine, startStage } from '../transfer/process.ts';
+import { seconds } from '../lib/clock.ts';
+import { describeOutcome, lastLine, outcomeWithin, startStage } from '../transfer/process.ts';
 import { MAX_TRANSFER } from './protocol.ts';
+
+const MOUNTS_WITHIN = seconds(60);
 
 /**
  * @param descriptor an open `/dev/fuse` whose requests are being read.
@@ -12,7 +15,8 @@ export async function mountServed(descriptor: number, file: string): Promise<voi
   // The child finds the descriptor as 3.
   const options = `fd=3,rootmode=100600,user_id=0,group_id=0,nodev,nosuid,noexec,max_read=${MAX_TRANSFER}`;
   const argv = ['mount', '-i', '-n', '-t', 'fuse', '-o', options, '--', 'snap-to-s3', file];
-  const outcome = await startStage(argv, { stdin: null, stdout: null, others: [descriptor] }).outcome;
+  const mounting = startStage(argv, { stdin: null, stdout: null, others: [descriptor] });
+  const outcome = await outcomeWithin(mounting, MOUNTS_WITHIN);
   if (outcome.exitCode === 0) return;
   throw new SnapError('MOUNT_FAILED', `mount ${describeOutcome(outcome)}${lastLine(outcome.stderrTail)}`, {
     hint: 'direct reads of files need root, the kernel module fuse, and /dev/fuse: modprobe fuse, or --source volume',

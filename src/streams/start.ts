@@ -1,6 +1,8 @@
 /** Starts a comparison in threads of its own, and waits for their answers. */
 import { Worker } from 'node:worker_threads';
 import { asError, SnapError } from '../errors.ts';
+import { seconds, watchdog } from '../lib/clock.ts';
+import { leftBehind } from '../lib/disposal.ts';
 import { programFile } from '../lib/program-file.ts';
 import { newRing } from '../lib/shared-ring.ts';
 import { whenAborted } from '../lib/when-aborted.ts';
@@ -79,15 +81,37 @@ async function together<Answer>(
   // It answers nothing, and may end before or after the others.
   const warming =
     order.how === 'tar' ? startThread<WarmingOrder, never>('warming-thread', { root: order.root, compared }) : null;
+  const threads = [reading, comparing, ...(warming ? [warming] : [])];
+  await using _ended = { [Symbol.asyncDispose]: () => endAll(threads) };
   using cancelled = whenAborted(signal);
   try {
     return await Promise.race([Promise.all([reading.answer, comparing.answer]), cancelled.promise]);
   } catch (cause) {
     signal.throwIfAborted();
     throw comparisonFailure(asError(cause));
-  } finally {
-    await Promise.all([reading.end(), comparing.end(), warming?.end()]);
   }
+}
+
+const ENDS_WITHIN = seconds(30);
+
+async function endThread(worker: Worker): Promise<boolean> {
+  const late = Promise.withResolvers<boolean>();
+  using _deadline = watchdog(ENDS_WITHIN, () => late.resolve(false));
+  const hasEnded = await Promise.race([worker.terminate().then(() => true), late.promise]);
+  if (!hasEnded) worker.unref();
+  return hasEnded;
+}
+
+/** @throws SnapError `CLEANUP_FAILED` */
+async function endAll(threads: readonly Thread<unknown>[]): Promise<void> {
+  const ended = await Promise.all(threads.map((thread) => thread.end()));
+  if (ended.every(Boolean)) return;
+  const hint = `see what it waits for: ps -L -o tid,stat,wchan:32,comm -p ${process.pid}`;
+  throw leftBehind(
+    `a thread of process ${process.pid}`,
+    hint,
+    new Error('it does not end, as when a device does not answer'),
+  );
 }
 
 /** What the system refuses is the disk's fault or the machine's; everything else is ours. */
@@ -103,7 +127,8 @@ function comparisonFailure(cause: NodeJS.ErrnoException): SnapError {
 
 interface Thread<Answer> {
   answer: Promise<Answer>;
-  end(): Promise<number>;
+  /** `false` when it does not end in time: it waits in the kernel, as for a device that does not answer. */
+  end(): Promise<boolean>;
 }
 
 function startThread<Order, Answer>(name: keyof typeof HEAPS, workerData: Order): Thread<Answer> {
@@ -113,5 +138,5 @@ function startThread<Order, Answer>(name: keyof typeof HEAPS, workerData: Order)
   worker.once('error', reject);
   worker.once('exit', () => reject(new Error(`the ${name} ended without an answer`)));
   answer.catch(() => {});
-  return { answer, end: () => worker.terminate() };
+  return { answer, end: () => endThread(worker) };
 }

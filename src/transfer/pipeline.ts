@@ -7,7 +7,15 @@
 import { SnapError } from '../errors.ts';
 import { seconds, sleep } from '../lib/clock.ts';
 import { closeAll, makePipes, type Pipe } from './pipes.ts';
-import { cannotStart, describeOutcome, lastLine, type Outcome, type RunningProcess, startStage } from './process.ts';
+import {
+  cannotStart,
+  describeOutcome,
+  lastLine,
+  type Outcome,
+  type RunningProcess,
+  requestStop,
+  startStage,
+} from './process.ts';
 
 export interface Stage {
   /** As people know it, for errors: `tar`, `lz4`, `gpg`. */
@@ -66,9 +74,16 @@ export async function startPipeline(stages: readonly Stage[], options: PipelineO
     finished,
     pids: running.map(({ pid }) => pid),
     [Symbol.asyncDispose]: async () => {
-      await Promise.all(running.map((stage) => stage.stop()));
+      await stopAll(running);
     },
   };
+}
+
+/** Waits for all of them, whatever becomes of one. */
+async function stopAll(running: readonly RunningProcess[]): Promise<void> {
+  const stopped = await Promise.allSettled(running.map((stage) => stage.stop()));
+  const failures = stopped.flatMap((result) => (result.status === 'rejected' ? [result.reason as unknown] : []));
+  if (failures.length > 0) throw failures.reduce((others, failure) => new SuppressedError(failure, others));
 }
 
 const pipeAt = (pipes: readonly Pipe[], index: number): Pipe => {
@@ -96,10 +111,10 @@ async function superviseStages(
 ): Promise<StageReport[]> {
   const failures: Failure[] = [];
   const ended = new AbortController();
-  const stopAll = () => {
-    for (const stage of running) void stage.stop();
-  };
-  signal.addEventListener('abort', stopAll, { once: true });
+  const requestAll = () => running.forEach(requestStop);
+  signal.addEventListener('abort', requestAll, { once: true });
+  // It may have fired while the pipes were made.
+  if (signal.aborted) requestAll();
   const outcomes = await Promise.all(
     running.map(async ({ outcome }, index) => {
       const settled = await outcome;
@@ -107,14 +122,14 @@ async function superviseStages(
       if (settled.exitCode === null || !allowed.includes(settled.exitCode)) {
         failures.push({ index, outcome: settled });
         // Its reader is about to end, and says why if it is let.
-        if (isBrokenPipe(settled)) void sleep(GRACE, ended.signal).then(stopAll, () => {});
-        else stopAll();
+        if (isBrokenPipe(settled)) void sleep(GRACE, ended.signal).then(requestAll, () => {});
+        else requestAll();
       }
       return settled;
     }),
   );
   ended.abort();
-  signal.removeEventListener('abort', stopAll);
+  signal.removeEventListener('abort', requestAll);
   signal.throwIfAborted();
   if (failures.length > 0) throw stageFailure(stages, failures);
   return outcomes.map(({ stderrTail, exitCode }, index) => ({

@@ -8,8 +8,9 @@
 import { closeSync, constants, openSync, write } from 'node:fs';
 import { join } from 'node:path';
 import { SnapError } from '../errors.ts';
+import { seconds } from '../lib/clock.ts';
 import { temporaryDirectory } from '../lib/temporary-files.ts';
-import { runTool, startStage } from './process.ts';
+import { outcomeWithin, runTool, startStage } from './process.ts';
 
 export interface Pipe {
   /** File descriptors of this process, blocking, closed on exec; the caller closes both. */
@@ -70,11 +71,14 @@ const WIDENERS = [
   ['python3', '-c', `import fcntl\nfor fd in range(3, ${LAST + 1}): fcntl.fcntl(fd, ${SET_PIPE_SIZE}, ${PIPE_BYTES})`],
 ];
 
+const WIDENS_WITHIN = seconds(30);
+
 /** The first interpreter that is there does it; without any, pipes stay as they are, and only speed suffers. */
 async function widen(pipes: readonly Pipe[]): Promise<void> {
   const ends = pipes.map(({ readEnd }) => readEnd);
   for (const argv of WIDENERS) {
-    const outcome = await startStage(argv, { stdin: null, stdout: null, others: ends }).outcome;
+    const widening = startStage(argv, { stdin: null, stdout: null, others: ends });
+    const outcome = await outcomeWithin(widening, WIDENS_WITHIN);
     if (outcome.exitCode === 0) return;
   }
 }

@@ -9,7 +9,8 @@
 import { type ChildProcess, type SpawnOptions, spawn } from 'node:child_process';
 import { StringDecoder } from 'node:string_decoder';
 import { asError, SnapError } from '../errors.ts';
-import { seconds, sleep } from '../lib/clock.ts';
+import { seconds, sleep, watchdog } from '../lib/clock.ts';
+import { leftBehind } from '../lib/disposal.ts';
 import { ownEnvironment, toolEnvironment } from './child-environment.ts';
 
 export interface Outcome {
@@ -18,6 +19,8 @@ export interface Outcome {
   signalName: NodeJS.Signals | null;
   /** Why it could not be started at all. */
   spawnError: Error | null;
+  /** The process that was killed and did not end in time; `null` for all others. */
+  survivor: number | null;
   /** The last lines of standard error, at most 4 KiB. */
   stderrTail: string;
 }
@@ -25,9 +28,12 @@ export interface Outcome {
 export interface RunningProcess {
   readonly tool: string;
   readonly pid: number | undefined;
-  /** Never rejects. */
+  /** Never rejects. Settles within seconds once the process is being stopped, even if the kernel does not let it end. */
   readonly outcome: Promise<Outcome>;
-  /** Ends it and whatever it started: asks first, insists after a grace period. Settles once it is gone. */
+  /**
+   * Ends it and whatever it started: asks first, insists after a grace period. Settles once it is gone.
+   * @throws SnapError `CLEANUP_FAILED` where it does not end: a process in uninterruptible sleep hears no signal.
+   */
   stop(): Promise<void>;
 }
 
@@ -43,6 +49,9 @@ export interface StageOptions {
 
 const KEPT_STDERR = 4096;
 const GRACE = seconds(5);
+
+/** The kernel may have to finish reading or writing first. */
+const DIES_WITHIN = seconds(30);
 
 const live = new Set<ChildProcess>();
 
@@ -71,55 +80,93 @@ function tryToStart(argv: readonly string[], options: SpawnOptions): ChildProces
   }
 }
 
+const NO_OUTCOME: Outcome = { exitCode: null, signalName: null, spawnError: null, survivor: null, stderrTail: '' };
+
 const neverStarted = (tool: string, spawnError: Error): RunningProcess => ({
   tool,
   pid: undefined,
-  outcome: Promise.resolve({ exitCode: null, signalName: null, spawnError, stderrTail: '' }),
+  outcome: Promise.resolve({ ...NO_OUTCOME, spawnError }),
   stop: async () => {},
 });
 
 function watch(tool: string, child: ChildProcess, onStderrLine?: (line: string) => void): RunningProcess {
   const stderr = new StderrTail(onStderrLine);
   child.stderr?.on('data', (chunk: Buffer) => stderr.add(chunk));
-  const outcome = new Promise<Outcome>((resolve) => {
-    let spawnError: Error | null = null;
-    child.on('error', (error) => {
-      spawnError = error;
-      if (child.pid === undefined) resolve({ exitCode: null, signalName: null, spawnError, stderrTail: '' });
-    });
-    child.on('close', (exitCode, signalName) => {
-      resolve({ exitCode: spawnError ? null : exitCode, signalName, spawnError, stderrTail: stderr.end() });
-    });
+  const { promise: outcome, resolve } = Promise.withResolvers<Outcome>();
+  let spawnError: Error | null = null;
+  child.on('error', (error) => {
+    spawnError = error;
+    if (child.pid === undefined) resolve({ ...NO_OUTCOME, spawnError });
   });
-  const running: RunningProcess = { tool, pid: child.pid, outcome, stop: () => stopGroup(child, outcome) };
+  child.on('close', (exitCode, signalName) => {
+    const code = spawnError ? null : exitCode;
+    resolve({ ...NO_OUTCOME, exitCode: code, signalName, spawnError, stderrTail: stderr.end() });
+  });
+  const giveUp = () => {
+    resolve({ ...NO_OUTCOME, survivor: child.pid ?? null, stderrTail: stderr.end() });
+    letGo(child);
+  };
+  const stop = () => stopGroup(child, outcome, giveUp);
+  const running: RunningProcess = { tool, pid: child.pid, outcome, stop };
   live.add(child);
   void outcome.then(() => live.delete(child));
   return running;
 }
 
-async function stopGroup(child: ChildProcess, outcome: Promise<Outcome>): Promise<void> {
-  const grace = new AbortController();
+async function stopGroup(child: ChildProcess, outcome: Promise<Outcome>, giveUp: () => void): Promise<void> {
+  const isOver = new AbortController();
   killGroup(child, 'SIGTERM');
   killGroup(child, 'SIGCONT');
-  const insist = sleep(GRACE, grace.signal).then(
-    () => end(child),
-    () => {},
-  );
-  await outcome;
-  grace.abort();
-  await insist;
+  const insisting = insist(child, giveUp, isOver.signal).catch(() => {});
+  const { survivor } = await outcome;
+  isOver.abort();
+  await insisting;
+  if (survivor !== null) throw leftRunning(child);
+}
+
+/** @throws the signal's reason, when the process has ended. */
+async function insist(child: ChildProcess, giveUp: () => void, signal: AbortSignal): Promise<void> {
+  await sleep(GRACE, signal);
+  end(child);
+  await sleep(DIES_WITHIN, signal);
+  giveUp();
+}
+
+function leftRunning({ pid, spawnargs }: ChildProcess): SnapError {
+  const hint = `see what it waits for: ps -o pid,stat,wchan:32,args -p ${pid}; if it stays, restart the machine`;
+  const reason = new Error('it was killed and does not end, probably because a device does not answer');
+  return leftBehind(`process ${pid} (${spawnargs.join(' ').slice(0, LONGEST_COMMAND)})`, hint, reason);
+}
+
+/** Characters of a command that a message shows. */
+const LONGEST_COMMAND = 200;
+
+/** For callers who learn from the outcome what became of it. */
+export const requestStop = (running: RunningProcess): void => void running.stop().catch(() => {});
+
+/** The outcome of a process that should take moments; it is stopped when it takes longer. */
+export async function outcomeWithin(running: RunningProcess, milliseconds: number): Promise<Outcome> {
+  using _deadline = watchdog(milliseconds, () => requestStop(running));
+  return await running.outcome;
 }
 
 /** What a process has started and left behind may hold its output open for ever: nobody waits for the end of that. */
 function end(child: ChildProcess): void {
-  const letGo = () => {
-    for (const stream of [child.stdin, child.stdout, child.stderr]) stream?.destroy();
-  };
-  if (hasEnded(child)) letGo();
+  if (hasEnded(child)) destroyStreams(child);
   else {
-    child.once('exit', letGo);
+    child.once('exit', () => destroyStreams(child));
     killGroup(child, 'SIGKILL');
   }
+}
+
+/** This process can end before it. */
+function letGo(child: ChildProcess): void {
+  destroyStreams(child);
+  child.unref();
+}
+
+function destroyStreams({ stdin, stdout, stderr }: ChildProcess): void {
+  for (const stream of [stdin, stdout, stderr]) stream?.destroy();
 }
 
 /**
@@ -204,17 +251,27 @@ export async function runTool(argv: readonly string[], options: ToolOptions = {}
   const running = watch(tool, child);
   const deadline = AbortSignal.timeout(options.within ?? seconds(120));
   const stop = AbortSignal.any(options.signal ? [options.signal, deadline] : [deadline]);
-  const onStop = () => void running.stop();
+  const onStop = () => requestStop(running);
   stop.addEventListener('abort', onStop, { once: true });
   try {
     const stdout = collect(child, running);
     child.stdin?.on('error', () => {});
     child.stdin?.end(options.input);
     const outcome = await running.outcome;
-    options.signal?.throwIfAborted();
+    if (options.signal?.aborted) throw await abortReason(running, options.signal);
     return judge(argv, outcome, await stdout, options.allowedExitCodes ?? [0], deadline.aborted);
   } finally {
     stop.removeEventListener('abort', onStop);
+  }
+}
+
+/** @returns the signal's reason; with the error of the process where that is left behind. */
+async function abortReason(running: RunningProcess, signal: AbortSignal): Promise<unknown> {
+  try {
+    await running.stop();
+    return signal.reason;
+  } catch (left) {
+    return new SuppressedError(left, signal.reason);
   }
 }
 
@@ -223,7 +280,7 @@ async function collect(child: ChildProcess, running: RunningProcess): Promise<Bu
   let length = 0;
   child.stdout?.on('data', (chunk: Buffer) => {
     length += chunk.length;
-    if (length > MAX_OUTPUT) void running.stop();
+    if (length > MAX_OUTPUT) requestStop(running);
     else chunks.push(chunk);
   });
   await running.outcome;
@@ -256,7 +313,9 @@ export class ToolError extends Error {
 
   constructor(argv: readonly string[], outcome: Outcome, late: boolean) {
     const [tool = ''] = argv;
-    super(`${tool} ${late ? 'took too long' : describeOutcome(outcome)}${lastLine(outcome.stderrTail)}`);
+    super(
+      `${tool} ${late ? `took too long${survivorOf(outcome)}` : describeOutcome(outcome)}${lastLine(outcome.stderrTail)}`,
+    );
     this.name = 'ToolError';
     this.tool = tool;
     this.exitCode = outcome.exitCode;
@@ -264,9 +323,13 @@ export class ToolError extends Error {
   }
 }
 
+const survivorOf = ({ survivor }: Outcome): string =>
+  survivor === null ? '' : `, and process ${survivor} does not end though it was killed`;
+
 /** `exited 2`, `was killed by SIGKILL` */
 export function describeOutcome(outcome: Outcome): string {
   if (outcome.spawnError) return `could not be started: ${outcome.spawnError.message}`;
+  if (outcome.survivor !== null) return `did not end in time${survivorOf(outcome)}`;
   return outcome.signalName ? `was killed by ${outcome.signalName}` : `exited ${outcome.exitCode}`;
 }
 

@@ -5,8 +5,9 @@
  * which tar has found the holes by: what one of them hides, the other still shows. Source: the kernel's
  * Documentation/filesystems/fiemap.rst.
  */
+import { seconds, watchdog } from '../../lib/clock.ts';
 import { closeAll, makePipes } from '../../transfer/pipes.ts';
-import { type RunningProcess, startStage } from '../../transfer/process.ts';
+import { type RunningProcess, requestStop, startStage } from '../../transfer/process.ts';
 
 /** Descriptors of this process, blocking: a thread writes a question, and reads the answer. */
 export interface ExtentMapper extends AsyncDisposable {
@@ -80,6 +81,8 @@ export async function startExtentMapper(signal: AbortSignal): Promise<ExtentMapp
   return null;
 }
 
+const STARTS_WITHIN = seconds(30);
+
 /** Cancelled, it ends, so that no thread waits for an answer. */
 async function start(argv: readonly string[], signal: AbortSignal): Promise<ExtentMapper | null> {
   const [questions, answers] = (await makePipes(2)) as [PipeEnds, PipeEnds];
@@ -95,13 +98,14 @@ async function start(argv: readonly string[], signal: AbortSignal): Promise<Exte
     closeAll([questions.readEnd, answers.writeEnd]);
   }
   void helper.outcome.then(() => ready.resolve(false));
-  const onAbort = () => void helper.stop();
+  const onAbort = () => requestStop(helper);
   signal.addEventListener('abort', onAbort, { once: true });
   const end = async () => {
     signal.removeEventListener('abort', onAbort);
     closeAll([questions.writeEnd, answers.readEnd]);
     await helper.stop();
   };
+  using _late = watchdog(STARTS_WITHIN, onAbort);
   if (await ready.promise)
     return { questions: questions.writeEnd, answers: answers.readEnd, [Symbol.asyncDispose]: end };
   await end();

@@ -1,7 +1,8 @@
 /** A file that this process alone writes to: nobody else's, nothing that a link leads to, and locked. */
 import { closeSync, constants, fstatSync, lstatSync, openSync } from 'node:fs';
 import { SnapError } from '../../errors.ts';
-import { startStage } from '../../transfer/process.ts';
+import { seconds } from '../../lib/clock.ts';
+import { describeOutcome, outcomeWithin, startStage } from '../../transfer/process.ts';
 
 export interface LockedFile extends Disposable {
   /** For reading and writing. */
@@ -12,6 +13,9 @@ export interface LockedFile extends Disposable {
 export const LOCKING_TOOL = 'flock';
 
 const IS_LOCKED = 75;
+
+/** The server of a network filesystem may not answer. */
+const LOCKS_WITHIN = seconds(60);
 
 /** How often the file may be gone again once it is locked: whoever had it before has finished. */
 const TRIES = 5;
@@ -50,14 +54,12 @@ function assertOwn(path: string, descriptor: number): void {
 /** A lock belongs to what was opened, not to the process that asked for it. */
 async function lock(path: string, descriptor: number): Promise<void> {
   const argv = [LOCKING_TOOL, '--exclusive', '--nonblock', '--conflict-exit-code', String(IS_LOCKED), '3'];
-  const { exitCode, spawnError, stderrTail } = await startStage(argv, {
-    stdin: null,
-    stdout: null,
-    others: [descriptor],
-  }).outcome;
+  const locking = startStage(argv, { stdin: null, stdout: null, others: [descriptor] });
+  const outcome = await outcomeWithin(locking, LOCKS_WITHIN);
+  const { exitCode, stderrTail } = outcome;
   if (exitCode === 0) return;
   if (exitCode === IS_LOCKED) throw inUse(path);
-  throw new SnapError('TARGET', `${path} cannot be locked: ${spawnError?.message ?? stderrTail.trim()}`, {
+  throw new SnapError('TARGET', `${path} cannot be locked: ${stderrTail.trim() || describeOutcome(outcome)}`, {
     hint: 'restore to a filesystem that has file locks',
   });
 }

@@ -1,0 +1,76 @@
+/** Processes that no signal ends, since they wait in the kernel: they are left behind, with a message, and not waited for. */
+import assert from 'node:assert/strict';
+import { closeSync, truncateSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import { run } from '../../lab/core/run.ts';
+import { withDevice, withFilesystem } from '../../lab/disks/mounted.ts';
+import { rootFailure } from '../../src/lib/disposal.ts';
+import { startPipeline } from '../../src/transfer/pipeline.ts';
+import { runTool } from '../../src/transfer/process.ts';
+import { temporaryDirectory } from '../support/lab.ts';
+import { until } from '../support/until.ts';
+
+/** Whoever writes to a filesystem that is frozen sleeps until it is thawed, and hears no signal. */
+async function onFrozenDisk(t: TestContext, use: (directory: string) => Promise<void>): Promise<void> {
+  const image = join(temporaryDirectory(t), 'disk.img');
+  writeFileSync(image, '');
+  truncateSync(image, 32 * 2 ** 20);
+  await run(['mkfs.ext4', '-q', '-F', image]);
+  await withDevice(image, null, { readOnly: false }, (device) =>
+    withFilesystem(device, 'ext4', {}, async (directory) => {
+      await run(['fsfreeze', '--freeze', directory]);
+      try {
+        await use(directory);
+      } finally {
+        await run(['fsfreeze', '--unfreeze', directory]);
+        await until(async () => (await run(['fuser', '--mount', directory], [0, 1])).trim() === '');
+      }
+    }),
+  );
+}
+
+test('a tool, a cancelled tool and a stage of a pipeline that do not end after SIGKILL', async (t) => {
+  await onFrozenDisk(t, async (directory) => {
+    const file = join(directory, 'file');
+    await Promise.all([lateTool(file), cancelledTool(file), cancelledStage(file)]);
+  });
+});
+
+const lateTool = (file: string) =>
+  assert.rejects(
+    runTool(['touch', file], { within: 100 }),
+    /^ToolError: touch took too long, and process \d+ does not end though it was killed/,
+  );
+
+async function cancelledTool(file: string): Promise<void> {
+  const reason = new Error('cancelled');
+  const signal = abortedSoon(reason);
+  await assert.rejects(runTool(['touch', file], { signal }), (thrown) => assertLeft(thrown, reason, file));
+}
+
+/** Not before the tool has been started. */
+function abortedSoon(reason: Error): AbortSignal {
+  const controller = new AbortController();
+  setImmediate(() => controller.abort(reason));
+  return controller.signal;
+}
+
+async function cancelledStage(file: string): Promise<void> {
+  const reason = new Error('cancelled');
+  const signal = abortedSoon(reason);
+  const use = async () => {
+    await using pipeline = await startPipeline([{ name: 'touch', argv: ['touch', file] }], { signal });
+    closeSync(pipeline.output);
+    await pipeline.finished;
+  };
+  await assert.rejects(use(), (thrown) => assertLeft(thrown, reason, file));
+}
+
+function assertLeft(thrown: unknown, reason: Error, file: string): true {
+  const { failure, cleanupFailures } = rootFailure(thrown);
+  assert.equal(failure, reason);
+  assert.equal(cleanupFailures.length, 1);
+  assert.match(String(cleanupFailures[0]), new RegExp(`could not give back process \\d+ \\(touch ${file}\\)`));
+  return true;
+}
