@@ -49,13 +49,20 @@ export function lengthProblem(plainBytes: number, encryptedBytes: number, { reci
 
 /**
  * The command that decrypts standard input to standard output, by the keyring and agent of this user.
+ * @param options of `decryptionOptions`.
  * @param sessionKeyDescriptor where gpg reads the session key, instead of asking for a private key.
  */
-export const decryptCommand = (sessionKeyDescriptor: number | null): string[] => [
+export const decryptCommand = (options: readonly string[], sessionKeyDescriptor: number | null): string[] => [
   'gpg',
   '--batch',
   '--no-tty',
   '--quiet',
+  ...options,
+  // Over what a machine's own configuration may say: neither status lines nor complaints among the bytes.
+  '--status-file',
+  '/dev/null',
+  '--logger-fd',
+  '2',
   ...(sessionKeyDescriptor === null ? [] : ['--override-session-key-fd', String(sessionKeyDescriptor)]),
   '--output',
   '-',

@@ -1,7 +1,12 @@
 /** Are the recipients' keys fit for encryption? Asked of gpg before anything is created. */
 import { SnapError } from '../errors.ts';
-import { configurationProblem, NO_USER_OPTIONS } from '../lib/gpg-configuration.ts';
-import { lastLine, runTool, type ToolResult } from '../transfer/process.ts';
+import {
+  configurationProblem,
+  decryptionOptions,
+  invalidConfiguration,
+  NO_USER_OPTIONS,
+} from '../lib/gpg-configuration.ts';
+import { environmentOfTools, lastLine, runTool, type ToolResult } from '../transfer/process.ts';
 
 /**
  * Validities that gpg encrypts to without asking: marginally (for a second opinion), fully and ultimately valid.
@@ -28,7 +33,15 @@ export async function checkRecipients(recipients: readonly string[], signal: Abo
  */
 export async function checkSecretKeys(recipients: readonly string[], signal: AbortSignal): Promise<void> {
   for (const recipient of recipients) {
-    const argv = ['gpg', '--batch', '--no-tty', '--list-secret-keys', '--', recipient];
+    const argv = [
+      'gpg',
+      '--batch',
+      '--no-tty',
+      ...decryptionOptions(environmentOfTools()),
+      '--list-secret-keys',
+      '--',
+      recipient,
+    ];
     const listing = await runTool(argv, { signal, allowedExitCodes: [0, 1, 2] });
     if (listing.exitCode === 0) return;
     assertGpgWorked(listing);
@@ -91,12 +104,6 @@ function assertGpgWorked({ exitCode, stderr }: ToolResult): void {
 }
 
 const NO_SUCH_KEY = /^gpg: error reading key: (?:No (?:public|secret) key|Not found)$/m;
-
-/** @param problem the file, the line and gpg's complaint. */
-export const invalidConfiguration = (problem: string): SnapError =>
-  new SnapError('GPG_KEY', `gpg cannot read its configuration: ${problem}`, {
-    hint: 'correct or remove that setting in gpg.conf, then run the same command again',
-  });
 
 const refused = (recipient: string, complaint: string, hint: string): SnapError =>
   new SnapError('GPG_KEY', `the gpg key of ${recipient} ${complaint}`, { hint });

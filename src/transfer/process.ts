@@ -65,7 +65,7 @@ export function startStage(argv: readonly string[], options: StageOptions): Runn
   const [tool = ''] = argv;
   const child = tryToStart(argv, {
     stdio: [options.stdin ?? 'ignore', options.stdout ?? 'ignore', 'pipe', ...(options.others ?? [])],
-    env: options.callsAws ? ownEnvironment(process.env) : toolEnvironment(process.env),
+    env: options.callsAws ? ownEnvironment(process.env) : environmentOfTools(),
   });
   return child instanceof Error ? neverStarted(tool, child) : watch(tool, child, options.onStderrLine);
 }
@@ -245,7 +245,7 @@ const MAX_OUTPUT = 64 * 1024 * 1024;
 export async function runTool(argv: readonly string[], options: ToolOptions = {}): Promise<ToolResult> {
   options.signal?.throwIfAborted();
   const [tool = ''] = argv;
-  const env = { ...toolEnvironment(process.env), ...options.env };
+  const env = { ...environmentOfTools(), ...options.env };
   const child = tryToStart(argv, { stdio: ['pipe', 'pipe', 'pipe'], env });
   if (child instanceof Error) throw cannotStart(tool, child);
   const running = watch(tool, child);
@@ -342,6 +342,9 @@ export function lastLine(stderr: string): string {
   const line = lines.findLast((text) => text !== '' && !BESIDES.test(text)) ?? '';
   return line === '' ? '' : ` (${line.slice(0, 300)})`;
 }
+
+/** What stock tools find in their environment. */
+export const environmentOfTools = (): NodeJS.ProcessEnv => toolEnvironment(process.env);
 
 export function cannotStart(tool: string, error: unknown): SnapError {
   const missing = (error as NodeJS.ErrnoException).code === 'ENOENT';

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { encryptCommand, isMessageStart, lengthProblem } from '../../src/archive/cipher.ts';
 import { checkRecipient, checkSecretKeys } from '../../src/host/gpg-keys.ts';
-import { configurationProblem } from '../../src/lib/gpg-configuration.ts';
+import { configurationProblem, decryptionOptions, refuseMachineSettings } from '../../src/lib/gpg-configuration.ts';
 import { encryptBytes } from '../../src/operations/migrate/object/encrypt.ts';
 import { toolEnvironment } from '../../src/transfer/child-environment.ts';
 import { runTool } from '../../src/transfer/process.ts';
@@ -52,8 +52,8 @@ test('no gpg.conf changes what is encrypted, nor which keys are found', async (t
     assert.equal(packets.stdout.match(/:pubkey enc packet:/g)?.length, 1, text);
     assert.doesNotMatch(packets.stdout, /:compressed packet:/, text);
   }
-  writeFileSync(configuration, 'cipher-algo NOSUCH\n');
-  const complaint = { code: 'GPG_KEY', message: /cannot read its configuration: selected cipher algorithm is invalid/ };
+  writeFileSync(configuration, 'pinentry-mode nosuch\n');
+  const complaint = { code: 'GPG_KEY', message: /cannot use its configuration: invalid pinentry mode 'nosuch'/ };
   await assert.rejects(checkSecretKeys(encryption.recipients, signal), complaint);
   await assert.rejects(checkRecipient('nobody@example.com', signal), { message: /is not in the keyring/ });
 });
@@ -87,6 +87,18 @@ test('a complaint about a configuration is told from one about a key', () => {
   assert.equal(configurationProblem('gpg: decryption failed: No secret key'), null);
   const said = 'gpg exited 2 (/root/.gnupg/gpg.conf:3: invalid option); lz4 stopped';
   assert.equal(configurationProblem(said), '/root/.gnupg/gpg.conf:3: invalid option');
+});
+
+test('of gpg.conf, decryption obeys what says where keys and passphrases are; a machine-wide obstacle is named', async (t) => {
+  const home = await gpgHome(t);
+  const configuration = join(home, 'gpg.conf');
+  const settings = ['# keyring no', 'list-only', '  keyring  "a b.kbx" ', '--try-all-secrets', 'status-fd 1', 'x:y'];
+  writeFileSync(configuration, settings.join('\n'));
+  const options = ['--no-options', '--keyring', 'a b.kbx', '--try-all-secrets'];
+  assert.deepEqual(decryptionOptions({ GNUPGHOME: home }), options);
+  const message = `gpg cannot use its configuration: ${configuration}:2: list-only keeps gpg from decrypting`;
+  assert.throws(() => refuseMachineSettings(configuration), { code: 'GPG_KEY', message });
+  assert.doesNotThrow(() => refuseMachineSettings(join(home, 'nothing')));
 });
 
 test('what tools find in their environment is chosen by name', async (t) => {

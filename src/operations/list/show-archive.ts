@@ -56,7 +56,7 @@ async function unsealed(
   } catch (error) {
     signal.throwIfAborted();
     if (!(error instanceof SnapError)) throw error;
-    const reason = error.code === 'GPG_KEY' ? asError(error.cause) : error;
+    const reason = error.code === 'GPG_KEY' && error.cause ? asError(error.cause) : error;
     return { archive, whyClosed: printable(reason.message) };
   }
 }

@@ -3,10 +3,10 @@ import { writeSync } from 'node:fs';
 import { decryptCommand } from '../../archive/cipher.ts';
 import { decompressCommand } from '../../archive/codec.ts';
 import { SnapError } from '../../errors.ts';
-import { invalidConfiguration } from '../../host/gpg-keys.ts';
-import { configurationProblem } from '../../lib/gpg-configuration.ts';
+import { configurationProblem, decryptionOptions, invalidConfiguration } from '../../lib/gpg-configuration.ts';
 import type { Stage } from '../../transfer/pipeline.ts';
 import { closeAll, makePipe } from '../../transfer/pipes.ts';
+import { environmentOfTools } from '../../transfer/process.ts';
 import type { ArchivedObject } from './find-archive.ts';
 
 export interface DecryptStage extends Disposable {
@@ -19,12 +19,13 @@ export interface DecryptStage extends Disposable {
 
 /** The session key goes to gpg through a pipe: arguments can be read by everybody on the machine. */
 export async function decryptStage({ cipher }: ArchivedObject, sessionKey: string | null): Promise<DecryptStage> {
+  const options = cipher === 'none' ? [] : decryptionOptions(environmentOfTools());
   const descriptor = cipher === 'none' || sessionKey === null ? null : await pipeWith(`${sessionKey}\n`);
   const isBySessionKey = descriptor !== null;
   // A child finds the first of its further descriptors as 3.
   const stage = {
     name: 'gpg',
-    argv: decryptCommand(isBySessionKey ? 3 : null),
+    argv: decryptCommand(options, isBySessionKey ? 3 : null),
     others: isBySessionKey ? [descriptor] : [],
   };
   return {

@@ -2,7 +2,8 @@
 import { decryptCommand } from '../../archive/cipher.ts';
 import { decodeManifest, type Manifest } from '../../archive/manifest.ts';
 import { SnapError } from '../../errors.ts';
-import { runTool } from '../../transfer/process.ts';
+import { configurationProblem, decryptionOptions, invalidConfiguration } from '../../lib/gpg-configuration.ts';
+import { environmentOfTools, runTool } from '../../transfer/process.ts';
 import type { Archive } from './find-archive.ts';
 
 /**
@@ -20,8 +21,11 @@ export async function openManifest(
   if (content.sealed === null || content.sealed === undefined) return content;
   const input = Buffer.from(content.sealed, 'base64');
   const options = { input, signal, ...(within === undefined ? {} : { within }) };
-  const opened = await runTool(decryptCommand(null), options).catch((cause) => {
+  const command = decryptCommand(decryptionOptions(environmentOfTools()), null);
+  const opened = await runTool(command, options).catch((cause) => {
     signal.throwIfAborted();
+    const problem = configurationProblem(cause instanceof Error ? cause.message : '');
+    if (problem !== null) throw invalidConfiguration(problem);
     throw new SnapError('GPG_KEY', 'the manifest cannot be decrypted, which tells how the disk was partitioned', {
       hint: 'the private key of a recipient must be in the keyring or agent: a session key is that of one object',
       cause,
