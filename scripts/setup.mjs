@@ -36,6 +36,8 @@ const PACKAGES = {
     dash: 'dash',
     '/usr/lib/python3/dist-packages/boto3/__init__.py': 'python3-boto3',
     tmux: 'tmux',
+    strace: 'strace',
+    fuser: 'psmisc',
     chromium: 'chromium',
     radosgw: 'radosgw',
     'ceph-mon': 'ceph-mon',

@@ -18,7 +18,8 @@ import { SnapError } from '../../src/errors.ts';
 import type { ArchivedObject } from '../../src/operations/reading/find-archive.ts';
 import { openDirectory } from '../../src/operations/restore/files/restore-directory.ts';
 import { isOrIsOn, openTarget } from '../../src/operations/restore/image/restore-target.ts';
-import { temporaryDirectory } from '../support/lab.ts';
+import { runProgram, temporaryDirectory } from '../support/lab.ts';
+import { until } from '../support/until.ts';
 
 const SIZE = { plainBytes: 1000, dataBytes: 1000 };
 
@@ -45,17 +46,60 @@ test('a file that came to be there meanwhile is not destroyed, and what was rest
     await using target = await openFile(t, path);
     writeFileSync(target.path, 'the image');
     writeFileSync(path, 'precious');
-    assert.throws(() => target.keep(), isTargetError(/the image is whole, but cannot be called .*EEXIST/));
+    await assert.rejects(target.keep(), isTargetError(/the image is whole, but cannot be called .*EEXIST/));
   }
   assert.equal(readFileSync(path, 'utf8'), 'precious');
   assert.equal(readFileSync(`${path}.unfinished`, 'utf8'), 'the image');
   {
     await using target = await openFile(t, path, true);
-    target.keep();
+    await target.keep();
   }
   assert.equal(readFileSync(path, 'utf8'), 'the image');
   assert.ok(!existsSync(`${path}.unfinished`));
 });
+
+/** As FAT refuses links, and with a moment before the renaming, in which others can take the name. */
+const WITHOUT_LINKS = ['inject=?link,?linkat:error=EPERM', 'inject=?rename,?renameat,?renameat2:delay_enter=300ms'];
+
+const RENAMING = `import(process.argv[1])
+  .then(({ renameToNew }) => renameToNew(process.argv[2], process.argv[3]))
+  .catch(({ code }) => process.stdout.write(code))`;
+
+test('without links, too, a file that came meanwhile is not destroyed', async (t) => {
+  const directory = temporaryDirectory(t);
+  const [from, to] = [join(directory, 'disk.img.unfinished'), join(directory, 'disk.img')];
+  writeFileSync(from, 'the image');
+  const module = join(import.meta.dirname, '..', '..', 'src', 'operations', 'restore', 'image', 'rename-to-new.ts');
+  const tracing = ['strace', '-f', '-qq', '-e', 'trace=?link,?linkat,?rename,?renameat,?renameat2'];
+  const argv = [...tracing, ...WITHOUT_LINKS.flatMap((what) => ['-e', what])];
+  let isRefused = false;
+  const onLine = (line: string) => {
+    isRefused ||= /link.*INJECTED/.test(line);
+  };
+  let hasEnded = false;
+  const running = runProgram([...argv, process.execPath, '-e', RENAMING, module, from, to], { onLine }).finally(() => {
+    hasEnded = true;
+  });
+  let isTaken = false;
+  // Somebody else comes when the link has been refused, and creates the file if nothing is there.
+  await until(async () => {
+    if (isRefused && !hasEnded) isTaken ||= createNew(to);
+    return hasEnded;
+  });
+  const { stderr } = await running;
+  assert.ok(isRefused, stderr);
+  assert.equal(readFileSync(to, 'utf8'), isTaken ? 'precious' : 'the image', stderr);
+  assert.equal(existsSync(from), isTaken);
+});
+
+function createNew(path: string): boolean {
+  try {
+    writeFileSync(path, 'precious', { flag: 'wx' });
+    return true;
+  } catch {
+    return false;
+  }
+}
 
 test('no two restores to one place at once', async (t) => {
   const directory = temporaryDirectory(t);
@@ -69,7 +113,7 @@ test('no two restores to one place at once', async (t) => {
   }
   await using again = await openFile(t, file);
   using _continued = await openTree(tree);
-  again.keep();
+  await again.keep();
   assert.deepEqual(readdirSync(directory).sort(), ['disk.img', 'tree']);
 });
 

@@ -97,7 +97,7 @@ async function giveTo(
   }
   await using opened = await openTarget(target, overwrite, size, check.signal);
   const written = await writeImage({ object, snapshotId, target: opened, check }, index);
-  opened.keep();
+  await opened.keep();
   return { target: target.path, ...written };
 }
 

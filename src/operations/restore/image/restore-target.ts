@@ -5,17 +5,14 @@ import {
   constants,
   existsSync,
   fchmodSync,
-  linkSync,
   lstatSync,
   openSync,
   readdirSync,
   readFileSync,
-  renameSync,
-  rmSync,
   statfsSync,
   statSync,
-  truncateSync,
 } from 'node:fs';
+import { rename, rm, truncate } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { asError, SnapError } from '../../../errors.ts';
 import { deviceSize } from '../../../host/devices/block-devices.ts';
@@ -26,6 +23,7 @@ import type { ImageSize } from '../../reading/image-size.ts';
 import { lockFile } from '../../shared/lock-file.ts';
 import type { DeviceTarget } from '../../shared/settings/restore.ts';
 import { orTargetError, orTargetErrorNow } from '../target-error.ts';
+import { renameToNew } from './rename-to-new.ts';
 
 export interface Target extends AsyncDisposable {
   /** What is written to. */
@@ -38,9 +36,9 @@ export interface Target extends AsyncDisposable {
   /** Said of what was written when it is worth nothing. */
   loss: string;
   /** In bytes; nothing happens to a device. @throws SnapError `TARGET` for one that is smaller. */
-  setLength(bytes: number): void;
+  setLength(bytes: number): Promise<void>;
   /** The image is whole: it gets its name, and stays. @throws SnapError `TARGET` where it cannot get it */
-  keep(): void;
+  keep(): Promise<void>;
   /** The image is not whole, but a later run can go on with it; `null` where none could. */
   leave: (() => void) | null;
 }
@@ -94,8 +92,8 @@ export function holdDevice(path: string, name: string, loss: string): Target {
     isFile: false,
     isBlank: false,
     loss,
-    setLength: (bytes) => assertLargeEnough(path, name, bytes),
-    keep: () => {},
+    setLength: async (bytes) => assertLargeEnough(path, name, bytes),
+    keep: async () => {},
     leave: null,
     [Symbol.asyncDispose]: async () => closeSync(descriptor),
   };
@@ -153,47 +151,31 @@ async function openFile(path: string, overwrite: boolean): Promise<Target> {
     isFile: true,
     isBlank: statSync(unfinished).size === 0,
     loss: 'no file was left',
-    setLength: (bytes) => truncateSync(unfinished, bytes),
-    keep: () => {
+    setLength: (bytes) => truncate(unfinished, bytes),
+    keep: async () => {
       // It is whole, and stays whether it gets its name or not.
       leave();
-      giveName(unfinished, path, overwrite);
+      await giveName(unfinished, path, overwrite);
     },
     leave,
     async [Symbol.asyncDispose]() {
-      if (!isLeft) rmSync(unfinished, { force: true });
+      if (!isLeft) await rm(unfinished, { force: true });
       locked[Symbol.dispose]();
     },
   };
 }
 
 /** What has come to be there since the restore began is not destroyed. @throws SnapError `TARGET` */
-function giveName(unfinished: string, path: string, overwrite: boolean): void {
+async function giveName(unfinished: string, path: string, overwrite: boolean): Promise<void> {
   try {
-    if (overwrite) renameSync(unfinished, path);
-    else renameToNew(unfinished, path);
+    if (overwrite) await rename(unfinished, path);
+    else await renameToNew(unfinished, path);
   } catch (cause) {
     throw new SnapError('TARGET', `the image is whole, but cannot be called ${path}: ${asError(cause).message}`, {
       hint: `it is ${unfinished}: rename it`,
       cause,
     });
   }
-}
-
-/** Filesystems without links: FAT, and some in user space. */
-const WITHOUT_LINKS = ['EPERM', 'ENOSYS', 'EOPNOTSUPP', 'ENOTSUP'];
-
-/** Unlike rename(2), link(2) fails where there is something. */
-function renameToNew(from: string, to: string): void {
-  try {
-    linkSync(from, to);
-  } catch (error) {
-    if (!WITHOUT_LINKS.includes((error as NodeJS.ErrnoException).code ?? '')) throw error;
-    if (lstatSync(to, { throwIfNoEntry: false })) throw new Error('it is there already', { cause: error });
-    renameSync(from, to);
-    return;
-  }
-  rmSync(from);
 }
 
 async function lookAtDevice(

@@ -50,11 +50,11 @@ async function writeInOnePass(
   { object, snapshotId, target, check }: ImageOrder,
   table: BlockTable | null,
 ): Promise<WrittenImage> {
-  target.setLength(0);
+  await target.setLength(0);
   const reference = { how: 'write', path: target.path, isBlank: target.isFile, table } as const;
   const found = await checkObject(object, snapshotId, { ...reference, runs: null, extents: null }, check);
   assertNoDifferences(found, target.loss);
-  target.setLength(found.contentBytes);
+  await target.setLength(found.contentBytes);
   return { bytes: found.contentBytes, fetchedBytes: found.fetchedBytes };
 }
 
@@ -78,7 +78,7 @@ async function writeSegments(order: ImageOrder, plan: ImagePlan): Promise<Writte
     leaveUnfinished(error, snapshotId, target, check.host);
     throw error;
   }
-  target.setLength(plan.table.bytes);
+  await target.setLength(plan.table.bytes);
   return written;
 }
 
