@@ -17,7 +17,7 @@ import { startPipeline } from '../src/transfer/pipeline.ts';
 import { closeAll } from '../src/transfer/pipes.ts';
 
 const [how, object = '', root = ''] = process.argv.slice(2);
-using directory = temporaryDirectory();
+await using directory = temporaryDirectory();
 const logFile = join(directory.path, 'members');
 const order: ComparisonOrder =
   how === 'alone'

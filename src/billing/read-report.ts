@@ -77,7 +77,7 @@ async function readFromDisk(
     await all.return(undefined);
     return readPath(source.path, source.name, kind, tally, signal);
   }
-  using directory = temporaryDirectory();
+  await using directory = temporaryDirectory();
   const path = join(directory.path, 'report');
   await pipeline(Readable.from(all, { objectMode: false }), createWriteStream(path, { mode: 0o600 }), { signal });
   // Awaited here: the directory goes when this function ends.

@@ -1,20 +1,22 @@
 /** Temporary directories that carry the name of their process, so that what a killed one left is found and removed. */
-import { lstatSync, mkdtempSync, readdirSync, rmSync, statfsSync } from 'node:fs';
+import { lstatSync, mkdtempSync, readdirSync, statfsSync } from 'node:fs';
+import { rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { asError, SnapError } from '../errors.ts';
 import { isKnownDead, isOfThisMachine, type ProcessIdentity, thisProcess } from './process-identity.ts';
 
-export interface TemporaryDirectory extends Disposable {
+export interface TemporaryDirectory extends AsyncDisposable {
   path: string;
 }
 
 /** Boot id, namespace, process id and start: hosts that share a directory must not take each other for dead. */
 const NAME = /^snap-to-s3-run-([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})-(\d*)-(\d+)-(\d*)-/;
 
+/** Its files may be large: they are removed beside the main loop, which renews claims meanwhile. */
 export function temporaryDirectory(): TemporaryDirectory {
   const path = newRunDirectory(tmpdir());
-  return { path, [Symbol.dispose]: () => rmSync(path, { recursive: true, force: true }) };
+  return { path, [Symbol.asyncDispose]: () => rm(path, { recursive: true, force: true }) };
 }
 
 /** A directory in the name of this process, which the caller removes. @throws SnapError `OUTPUT` */

@@ -36,7 +36,7 @@ export async function makePipe(): Promise<Pipe> {
 }
 
 async function makeMore(): Promise<Pipe[]> {
-  using directory = temporaryDirectory();
+  await using directory = temporaryDirectory();
   const names = Array.from({ length: PIPES_PER_CALL }, (_, index) => join(directory.path, String(index)));
   await runTool(['mkfifo', '--mode=600', ...names]);
   const pipes = names.map(openBothEnds);

@@ -50,7 +50,7 @@ function byOurselves(stored: Buffer): Buffer | null {
 
 /** By two threads, from a file. */
 async function inThreads(stored: Buffer) {
-  using directory = temporaryDirectory();
+  await using directory = temporaryDirectory();
   const file = join(directory.path, 'stored');
   writeFileSync(file, stored);
   const descriptor = openSync(file, 'r');

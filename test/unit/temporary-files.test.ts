@@ -1,12 +1,12 @@
 /** What killed runs have left is found, and nothing that another machine may be working with. */
 import assert from 'node:assert/strict';
-import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { run } from '../../lab/core/run.ts';
 import { thisProcess } from '../../src/lib/process-identity.ts';
-import { newRunDirectory, orphanedDirectories } from '../../src/lib/temporary-files.ts';
+import { newRunDirectory, orphanedDirectories, temporaryDirectory } from '../../src/lib/temporary-files.ts';
 
 /** A directory on a filesystem of this kind. */
 async function mounted(t: TestContext, type: 'tmpfs' | 'ramfs'): Promise<string> {
@@ -50,4 +50,13 @@ test('on any other, only what this machine knows to be dead', async (t) => {
   const base = await mounted(t, 'ramfs');
   const { dead } = fill(base);
   assert.deepEqual(found(base), [dead]);
+});
+
+test('a temporary directory is removed beside the main loop', async () => {
+  const directory = temporaryDirectory();
+  for (let count = 0; count < 100; count++) writeFileSync(join(directory.path, String(count)), '');
+  const removed = directory[Symbol.asyncDispose]();
+  assert.ok(existsSync(directory.path), 'the main loop goes on before it is gone');
+  await removed;
+  assert.ok(!existsSync(directory.path));
 });

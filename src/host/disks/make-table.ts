@@ -113,7 +113,7 @@ export async function makeTable(device: string, plan: TablePlan, signal: AbortSi
  * @throws SnapError `TARGET`
  */
 export async function tryMakingTable(plan: TablePlan, diskBytes: number, signal: AbortSignal): Promise<void> {
-  using directory = temporaryDirectory();
+  await using directory = temporaryDirectory();
   const file = join(directory.path, 'disk');
   if (makeSparse(file, diskBytes)) await makeTable(file, plan, signal);
 }

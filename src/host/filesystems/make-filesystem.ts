@@ -86,7 +86,7 @@ export async function makeFilesystem(device: string, wanted: WantedFilesystem, s
 export async function tryMakingFilesystem(bytes: number, wanted: WantedFilesystem, signal: AbortSignal): Promise<void> {
   const maker = find(wanted.type);
   if (!maker || wanted.type === 'swap') return;
-  using directory = temporaryDirectory();
+  await using directory = temporaryDirectory();
   const file = join(directory.path, 'filesystem');
   if (makeSparse(file, bytes)) await make(maker, maker.pretend ?? [], file, wanted, signal);
 }

@@ -39,7 +39,7 @@ export async function compareFilesWithIndex(
   services: ReadContext,
 ): Promise<RestoredFindings> {
   using tree = new DiskTree(root);
-  using temporary = temporaryDirectory();
+  await using temporary = temporaryDirectory();
   const { signal } = services;
   const ignore = isPrivileged ? await xattrsOfAnythingNew(dirname(root), signal) : new Set<string>();
   const comparison = new IndexComparison(tree, isPrivileged, ignore);

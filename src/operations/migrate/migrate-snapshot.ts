@@ -338,7 +338,7 @@ async function storeContent(
   const { uuid, label, geometry = null } = found;
   const kept = await migration.progress.completed(facts.key);
   if (kept) return { ...kept, uuid, label, geometry };
-  using directory = temporaryDirectory();
+  await using directory = temporaryDirectory();
   const settled = {
     content,
     facts,

@@ -260,7 +260,7 @@ async function decodeHere(task: Task, services: ReadContext): Promise<Decoded | 
 /** @returns `null` when another decoder is to be asked, in which case nothing was found. */
 async function decode(task: Task, open: OpenDecoder, services: ReadContext): Promise<Decoded | null> {
   const { object, head, reference, found } = task;
-  using directory = temporaryDirectory();
+  await using directory = temporaryDirectory();
   const failed = new AbortController();
   const signal = AbortSignal.any([services.signal, failed.signal]);
   const order = orderOf(object, reference, directory.path);

@@ -1,5 +1,5 @@
 /** What has to be fetched of an object for some of its files, by its index alone. */
-import { rmSync } from 'node:fs';
+import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type IndexedMember, isMapKnown } from '../../archive/file-index.ts';
 import { FRAME_END, FRAME_HEADER } from '../../archive/lz4-frame.ts';
@@ -64,7 +64,7 @@ export async function chooseMembers(
   const choice = chosen?.part
     ? chosen
     : { ...(await chooseAll(index, order, aliases)), wanted: chosen?.wanted ?? null };
-  rmSync(file);
+  await rm(file);
   return choice;
 }
 

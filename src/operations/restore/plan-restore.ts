@@ -74,7 +74,7 @@ async function findFiles(
   settings: RestoreSettings,
   check: ReadContext,
 ): Promise<Found> {
-  using temporary = temporaryDirectory();
+  await using temporary = temporaryDirectory();
   const plans = await planFiles(archive, order, settings, temporary.path, check);
   const wanted = plans.map(({ object, directory: { path: to }, chosen }): Wanted => {
     const part = chosen?.choice?.part ?? null;

@@ -37,7 +37,7 @@ const ENDS = MiB;
 
 /** The partition table, of a sparse file that has nothing but the ends of the disk. */
 export async function readDiskEnds(snapshot: Snapshot, services: Services, signal: AbortSignal): Promise<Disk> {
-  using directory = temporaryDirectory();
+  await using directory = temporaryDirectory();
   const path = join(directory.path, snapshot.id);
   const size = snapshot.sizeGiB * GiB;
   {

@@ -141,7 +141,7 @@ async function compareAlone(
     services.signal,
   );
   for (const object of objects) {
-    using temporary = temporaryDirectory();
+    await using temporary = temporaryDirectory();
     const { reference, differences } = await ownReference(object, snapshotId, temporary.path, services);
     checks.push(withIndex(await checkObject(object, snapshotId, reference, services), differences));
   }

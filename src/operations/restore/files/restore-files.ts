@@ -35,7 +35,7 @@ export async function restoreFiles(
     sessionKey: settings.sessionKey,
   };
   const { snapshotId } = archive;
-  using temporary = temporaryDirectory();
+  await using temporary = temporaryDirectory();
   const plans = await planFiles(archive, order, settings, temporary.path, check);
   const keys = plans.map(({ object }) => object.key);
   await makeReadable(snapshotId, keys, settings.thaw, { ...services, signal });
@@ -81,7 +81,7 @@ export async function restoreTar(
 ): Promise<string[]> {
   const { snapshotId, object } = tar;
   const started = monotonic();
-  using temporary = temporaryDirectory();
+  await using temporary = temporaryDirectory();
   const { choice, before } =
     chosen ??
     (await chooseFrom(tar, order, { isContinued: directory.isContinued, notes: temporary.path, useIndex }, check));
