@@ -1,7 +1,7 @@
 /** Disks of old: what a volume can be made of again is, and what cannot is told when it is archived. */
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
-import { writeFileSync } from 'node:fs';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { run } from '../../lab/core/run.ts';
@@ -13,7 +13,7 @@ import { readGeometry } from '../../src/host/filesystems/filesystem-geometry.ts'
 import { keyEnding, readManifest } from '../support/archives.ts';
 import { compareTrees } from '../support/compare-trees.ts';
 import { addSnapshotOfImage, fillPlainly } from '../support/disks.ts';
-import { BUCKET, labForTest, recordsOf, runCli, runMigrate, type TestLab } from '../support/lab.ts';
+import { BUCKET, labForTest, recordsOf, runCli, runMigrate, type TestLab, temporaryDirectory } from '../support/lab.ts';
 import { imageOf, replaceObject } from '../support/tamper.ts';
 import { volumeImage, volumesIn } from '../support/volumes.ts';
 
@@ -21,7 +21,8 @@ interface OldPartition {
   type: string;
   sizeMiB: number;
   made: string[];
-  fill: (root: string) => Promise<unknown>;
+  /** `null`: it is made with its files. */
+  fill: ((root: string) => Promise<unknown>) | null;
 }
 
 async function archived(t: TestContext, partitions: readonly OldPartition[]) {
@@ -32,7 +33,7 @@ async function archived(t: TestContext, partitions: readonly OldPartition[]) {
   for (const [index, { type, made, fill }] of partitions.entries()) {
     await withDevice(image, await partitionPlace(image, index + 1), { readOnly: false }, async (device) => {
       await run([...made, device]);
-      await withFilesystem(device, type, {}, fill);
+      if (fill) await withFilesystem(device, type, {}, fill);
     });
   }
   const { snapshotId } = await addSnapshotOfImage(lab, image);
@@ -111,6 +112,43 @@ test('snapshots of subvolumes are more than their filesystem: told when archived
   assert.equal(failed.code, 1, failed.stdout);
   assert.match(failed.stdout, /No space left.*the unfinished volume is deleted/);
   assert.deepEqual(await volumesIn(lab), []);
+});
+
+/** Whether the kernel of this machine fills ext4 with quotas: without CONFIG_QFMT_V2, it only reads it. */
+async function canFillQuotas(lab: TestLab): Promise<boolean> {
+  const [image, mountPoint] = [join(lab.directory, 'quota.img'), join(lab.directory, 'quota')];
+  mkdirSync(mountPoint);
+  await run(['truncate', '--size', '64M', image]);
+  await run(['mke2fs', '-q', '-F', '-t', 'ext4', '-O', 'quota', image]);
+  return run(['unshare', '--mount', 'mount', '-o', 'loop,rw', image, mountPoint]).then(
+    () => true,
+    () => false,
+  );
+}
+
+test('features that the kernel only reads: told when archived, refused before anything is made', async (t) => {
+  const made = ['mke2fs', '-q', '-F', '-t', 'ext4', '-O', 'quota,project', '-d'];
+  const source = temporaryDirectory(t);
+  await fillPlainly(source);
+  const { lab, snapshotId, told } = await archived(t, [
+    { type: 'ext4', sizeMiB: 32, made: [...made, source], fill: null },
+    { type: 'ext4', sizeMiB: 32, made: ['mke2fs', '-q', '-F', '-t', 'ext4'], fill: fillPlainly },
+  ]);
+  const isFilled = await canFillQuotas(lab);
+  assert.deepEqual(
+    told.map(({ partition, isCertain }) => [partition, isCertain]),
+    isFilled ? [] : [[1, false]],
+  );
+  const reason =
+    /the kernel of this machine \(.*\) does not mount ext4 with its features \(quota, project\) read-write/;
+  const { objects } = await readManifest(lab);
+  assert.equal(reason.test(objects[0]?.volumeObstacle ?? ''), !isFilled);
+  for (const argv of [[snapshotId, '--dry-run'], [snapshotId]]) {
+    const done = await restore(lab, ...argv);
+    assert.equal(done.code, isFilled ? 0 : 1, done.stdout);
+    assert.equal(reason.test(done.stdout), !isFilled, done.stdout);
+  }
+  assert.equal((await volumesIn(lab)).length, isFilled ? 1 : 0);
 });
 
 const bytesOfManifest = (manifest: Manifest): Buffer => Buffer.from(JSON.stringify(manifest));

@@ -16,6 +16,7 @@ import {
   type WantedFilesystem,
   xfsWays,
 } from './filesystem-options.ts';
+import { tryFilling } from './try-filling.ts';
 
 export type { WantedFilesystem };
 
@@ -89,6 +90,12 @@ export async function tryMakingFilesystem(bytes: number, wanted: WantedFilesyste
   await using directory = temporaryDirectory();
   const file = join(directory.path, 'filesystem');
   if (makeSparse(file, bytes)) await make(maker, maker.pretend ?? [], file, wanted, signal);
+}
+
+/** Whether the kernel of this machine fills it with files. @throws SnapError `TARGET` */
+export async function tryFillingFilesystem(wanted: WantedFilesystem, signal: AbortSignal): Promise<void> {
+  const maker = find(wanted.type);
+  if (maker) await tryFilling(wanted, (file, small) => make(maker, [], file, small, signal), signal);
 }
 
 /** The first way that the program takes. What it says to the first one is the reason. */

@@ -4,7 +4,12 @@ import { nameOfPart } from '../../archive/partition-facts.ts';
 import type { Snapshot } from '../../cloud/ports.ts';
 import { SnapError } from '../../errors.ts';
 import { planTable, tryMakingTable } from '../../host/disks/make-table.ts';
-import { makersOf, tryMakingFilesystem, type WantedFilesystem } from '../../host/filesystems/make-filesystem.ts';
+import {
+  makersOf,
+  tryFillingFilesystem,
+  tryMakingFilesystem,
+  type WantedFilesystem,
+} from '../../host/filesystems/make-filesystem.ts';
 import { formatBytes } from '../../lib/units.ts';
 import type { Services } from '../shared/services.ts';
 import type { Disk } from '../source/read-disk.ts';
@@ -102,6 +107,7 @@ const tight = (type: string, contentBytes: number, roomBytes: number): string =>
 async function refusalToMake(size: number, wanted: WantedFilesystem, signal: AbortSignal): Promise<SnapError | null> {
   try {
     await tryMakingFilesystem(size, wanted, signal);
+    await tryFillingFilesystem(wanted, signal);
     return null;
   } catch (error) {
     signal.throwIfAborted();
@@ -140,4 +146,5 @@ export async function assertRestorable(
     });
   }
   await tryMakingFilesystem(partition?.size ?? disk.now, filesystem, signal);
+  await tryFillingFilesystem(filesystem, signal);
 }
