@@ -1,4 +1,4 @@
-/** docs/development/reliability.md: written from what the tests observed, and read again to be held against them. */
+/** docs/development/reliability.md: written from what the tests observe, and read again to compare it with them. */
 import { createHash } from 'node:crypto';
 import { globSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
