@@ -14,12 +14,12 @@ export interface ArchiveFilterFlags {
 }
 
 export const archiveFilterOptions = (): Option[] => [
-  new Option('--volumes <id...>', 'of these volumes').argParser(
+  new Option('--volumes <id...>', 'only archives of these volumes').argParser(
     collect(matching(/^vol-(?:[0-9a-f]{8}|[0-9a-f]{17})$/, 'a volume id such as vol-0123456789abcdef0')),
   ),
-  new Option('--snapshots <id...>', 'of these snapshots').argParser(collect(SNAPSHOT_ID)),
-  new Option('--since <date>', 'of snapshots started on this day, in UTC, or later').argParser(date),
-  new Option('--until <date>', 'of snapshots started before this day').argParser(date),
+  new Option('--snapshots <id...>', 'only archives of these snapshots').argParser(collect(SNAPSHOT_ID)),
+  new Option('--since <date>', 'only snapshots started on or after this date (UTC)').argParser(date),
+  new Option('--until <date>', 'only snapshots started before this date (UTC)').argParser(date),
 ];
 
 export const toArchiveFilter = (flags: ArchiveFilterFlags): ArchiveFilter => ({

@@ -3,15 +3,15 @@ import { EXIT, type ExitCode } from '../errors.ts';
 
 /** What each exit code means, where a command says nothing more exact. */
 const MEANINGS: Record<ExitCode, string> = {
-  [EXIT.ok]: 'all done',
+  [EXIT.ok]: 'success',
   [EXIT.failed]: 'failed',
-  [EXIT.usage]: 'bad usage; nothing was touched',
-  [EXIT.someFailed]: 'some snapshots failed, others are done',
+  [EXIT.usage]: 'invalid usage; nothing was changed',
+  [EXIT.someFailed]: 'some snapshots failed, the others are done',
   [EXIT.nothingToDo]: 'nothing to do, or not found',
   [EXIT.claimedElsewhere]: 'another run holds the snapshot',
-  [EXIT.differs]: 'archive and snapshot differ',
+  [EXIT.differs]: 'the archive and the snapshot differ',
   [EXIT.thawing]: 'objects are being thawed; run the same command again later',
-  [EXIT.interrupted]: 'interrupted; what was held has been given back',
+  [EXIT.interrupted]: 'interrupted; everything borrowed was released',
 };
 
 /** Every command can end with these. */

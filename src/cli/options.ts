@@ -60,23 +60,26 @@ export const SNAPSHOT_ID = matching(
 /** @param tagged what `--all` takes, e.g. `all completed snapshots whose tag is "migrate"`. */
 export const selectionOptions = (tagged: string): Option[] => [
   new Option('--all', tagged).conflicts(['one', 'snapshots']),
-  new Option('--one', 'the oldest of those').conflicts(['all', 'snapshots']),
-  new Option('--snapshots <id...>', 'these snapshots, whatever their tags say')
+  new Option('--one', 'only the oldest of these snapshots').conflicts(['all', 'snapshots']),
+  new Option('--snapshots <id...>', 'these snapshots, whatever their tags are')
     .argParser(collect(SNAPSHOT_ID))
     .conflicts(['all', 'one']),
-  new Option('--from <file>', 'those that this file lists, e.g. one written by analyze --plan').conflicts([
+  new Option('--from <file>', 'the snapshots that this file lists, such as one written by analyze --plan').conflicts([
     'all',
     'one',
     'snapshots',
   ]),
   tagOption(),
-  new Option('--concurrency <number>', 'snapshots worked on at once; memory and processors are needed for each')
+  new Option(
+    '--concurrency <number>',
+    'snapshots processed at the same time, 1 to 64; each needs memory and processors',
+  )
     .argParser(wholeNumber(1, 64))
     .default(1),
 ];
 
 export const tagOption = (): Option =>
-  new Option('--tag <key>', 'tag that marks snapshots and temporary volumes')
+  new Option('--tag <key>', 'key of the tag that holds the state of snapshots and marks temporary volumes')
     .argParser(matching(/^(?!aws:)[\s\S]{1,124}$/, 'a tag key of at most 124 characters'))
     .default('snap-to-s3');
 
@@ -85,75 +88,84 @@ export function toSelection(flags: SelectionFlags, states: { value: string; unde
   if (flags.snapshots !== undefined) return { by: 'id', ids: [...new Set(flags.snapshots)] };
   if (flags.all) return { by: 'tag', ...states, most: null };
   if (flags.one) return { by: 'tag', ...states, most: 1 };
-  throw new SnapError('USAGE', 'say which snapshots: --all, --one, --snapshots ID... or --from FILE');
+  throw new SnapError('USAGE', 'select the snapshots with --all, --one, --snapshots ID... or --from FILE');
 }
 
 export const BUCKET_NAME = matching(/^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/, 'a bucket name');
 
 export const bucketOption = (): Option =>
-  makeMandatory(new Option('--bucket <name>', 'the bucket; it must exist').argParser(BUCKET_NAME));
+  makeMandatory(new Option('--bucket <name>', 'the bucket, which must exist').argParser(BUCKET_NAME));
 
-export const prefixOption = (): Option => new Option('--prefix <prefix>', 'put before all keys').default('');
+export const prefixOption = (): Option => new Option('--prefix <prefix>', 'prefix of all object keys').default('');
 
 export const bucketOwnerOption = (): Option =>
-  new Option('--expected-bucket-owner <account>', 'refuse a bucket of any other account').argParser(
+  new Option('--expected-bucket-owner <account>', 'refuse a bucket that another account owns').argParser(
     matching(/^\d{12}$/, 'a 12-digit account id'),
   );
 
 export const withoutManifestOption = (): Option =>
-  new Option('--without-manifest', 'read an archive that has no manifest, although it may be unfinished');
+  new Option('--without-manifest', 'accept an archive without a manifest, which may be incomplete');
 
 export const SSE_MODES = ['AES256', 'aws:kms', 'aws:kms:dsse'];
 
 const VOLUME_TYPES = ['gp3', 'gp2', 'io1', 'io2', 'st1', 'sc1', 'standard'];
 
 export const volumeTypeOption = (): Option =>
-  new Option('--volume-type <type>', 'of the temporary volume').choices(VOLUME_TYPES).default('gp3');
+  new Option('--volume-type <type>', 'type of the temporary volume').choices(VOLUME_TYPES).default('gp3');
 
 export const newVolumeTypeOption = (): Option =>
-  new Option('--volume-type <type>', 'of the new volume').choices(VOLUME_TYPES).default('gp3');
+  new Option('--volume-type <type>', 'type of the new volume').choices(VOLUME_TYPES).default('gp3');
 
 export const volumeOptions = (): Option[] => [
   volumeTypeOption(),
   new Option('--kms-key-id <key>', 'encrypt the temporary volume with this KMS key'),
   mountPointOption(),
-  new Option('--keep-temp-volumes', 'detach temporary volumes, but do not delete them'),
+  new Option('--keep-temp-volumes', 'detach temporary volumes without deleting them'),
   waitLimitOption(),
   claimLifeOption(),
 ];
 
 export const sourceOption = (): Option =>
-  new Option('--source <source>', 'volume; direct: by the EBS direct APIs, without an instance; auto: whichever suits')
+  new Option(
+    '--source <source>',
+    'how snapshots are read: from a temporary volume, directly through the EBS direct APIs without an instance, or whichever is possible',
+  )
     .choices(['volume', 'direct', 'auto'])
     .default('volume');
 
 export const sourceOptions = (): Option[] => [
   sourceOption(),
-  new Option('--block-streams <number>', 'blocks on their way at once; each takes 0.5 MiB')
+  new Option('--block-streams <number>', 'blocks in flight, 1 to 512; each takes 0.5 MiB of memory')
     .argParser(wholeNumber(1, 512))
     .default(64),
-  new Option('--max-block-rate <number>', 'blocks a second, to leave some of the quota to other programs')
+  new Option(
+    '--max-block-rate <number>',
+    'maximum number of blocks read per second, 1 to 10000; leaves part of the quota to other programs',
+  )
     .argParser(wholeNumber(1, 10_000))
     .default(900),
 ];
 
 export const mountPointOption = (): Option =>
-  new Option('--mount-point <directory>', 'partitions are mounted below it')
+  new Option('--mount-point <directory>', 'directory below which partitions are mounted')
     .argParser(matching(/^\//, 'an absolute path'))
     .default('/mnt');
 
 export const waitLimitOption = (): Option =>
-  new Option('--wait-limit <seconds>', 'for each change of state of a volume')
+  new Option('--wait-limit <seconds>', 'how long to wait for a volume to change state, 1 to 86400 seconds')
     .argParser(wholeNumber(1, 86_400))
     .default(600);
 
 export const claimLifeOption = (): Option =>
-  new Option('--claim-life <seconds>', 'after which other hosts may take over from a run that is gone')
+  new Option(
+    '--claim-life <seconds>',
+    'seconds after which another host may take over the snapshots of a run that has died',
+  )
     .argParser(wholeNumber(3, LONGEST_LIFE))
     .default(900);
 
 export const noReplayOption = (): Option =>
-  new Option('--no-replay', 'do not replay the journals of filesystems: files synced last may be missing');
+  new Option('--no-replay', 'do not replay filesystem journals; the files that were written last may be missing');
 
 export const toVolumeSettings = (flags: VolumeFlags): VolumeSettings => ({
   concurrency: flags.concurrency,
@@ -168,44 +180,49 @@ export const toVolumeSettings = (flags: VolumeFlags): VolumeSettings => ({
   claimLife: flags.claimLife,
 });
 
-export const profileOption = (): Option => new Option('--profile <name>', 'profile of the AWS configuration files');
+export const profileOption = (): Option => new Option('--profile <name>', 'profile in the AWS configuration files');
 
 export const awsOptions = (): Option[] => [
   new Option(
     '--region <region>',
-    'of the snapshots, and where volumes are needed that of this instance, which it is by default',
+    'region of the snapshots (default: the region of this instance; volumes need it to be the same)',
   ).argParser(matching(/^[a-z]{2}(-[a-z]+)+-\d$/, 'a region name such as eu-west-1')),
   profileOption(),
-  new Option('--endpoint-url <url>', 'endpoint of S3, for stores that speak its protocol').argParser(
+  new Option('--endpoint-url <url>', 'endpoint of S3 or of a store with the same API').argParser(
     matching(/^https?:\/\/[^\s/]+/, 'an http or https URL'),
   ),
   new Option(
     '--call-timeout <seconds>',
-    'a call over which nothing moves for so long is tried again; sending parts gets ten times as long',
+    'retry a call that transfers nothing for this many seconds, 1 to 3600; part uploads get ten times as long',
   )
     .argParser(wholeNumber(1, 3600))
     .default(30),
 ];
 
 export const compressionOption = (): Option =>
-  new Option('--compression <codec>', 'compressor').choices(['lz4', 'zstd']).default('lz4');
+  new Option('--compression <codec>', 'compression program').choices(['lz4', 'zstd']).default('lz4');
 
 export const gpgRecipientOption = (): Option =>
-  new Option('--gpg-recipient <key>', 'encrypt for this key; may be given again for others').argParser(collect(String));
+  new Option('--gpg-recipient <key>', 'encrypt for this gpg key; can be given several times').argParser(
+    collect(String),
+  );
 
 /** Of commands that work on several snapshots. */
 export const reportOption = (): Option =>
-  new Option('--report <file>', 'write what became of each snapshot to this file, as JSON');
+  new Option('--report <file>', 'write the outcome of each snapshot to this file as JSON');
 
 export const outputOptions = (): Option[] => [
-  new Option('--json', 'one JSON record a line on standard output'),
-  new Option('--quiet', 'only errors'),
+  new Option('--json', 'write JSON lines to standard output'),
+  new Option('--quiet', 'print only errors'),
 ];
 
 export const downloadStreamsOption = (): Option =>
-  new Option('--download-streams <number>', 'ranges on their way at once; each takes 8 MiB of memory')
+  new Option('--download-streams <number>', 'byte ranges in flight, 1 to 64; each takes 8 MiB of memory')
     .argParser(wholeNumber(1, 64))
     .default(4);
 
 export const sessionKeyOption = (): Option =>
-  new Option('--gpg-session-key <key>', 'of one encrypted archive: @FILE, - for standard input, or the key itself');
+  new Option(
+    '--gpg-session-key <key>',
+    'session key of one encrypted archive: @FILE, - for standard input, or the key itself',
+  );

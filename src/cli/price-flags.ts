@@ -20,8 +20,8 @@ export interface PriceFlags {
 }
 
 export const priceOptions = (): Option[] => [
-  new Option('--prices <file>', 'your own rates, as JSON, over the list prices'),
-  new Option('--refresh-prices', 'ask the Price List API of AWS, rather than taking the prices in the program'),
+  new Option('--prices <file>', 'JSON file with your own rates, which replace the list prices'),
+  new Option('--refresh-prices', 'fetch current prices from the AWS Price List API instead of using the built-in ones'),
 ];
 
 /**

@@ -13,16 +13,17 @@ import { restoreCommand } from './commands/restore.ts';
 import { validateCommand } from './commands/validate.ts';
 import type { CliContext } from './context.ts';
 import { EVERY_EXIT_STATUS } from './help.ts';
+import { showCommonOptions } from './help-all.ts';
 import { demandMandatory } from './mandatory.ts';
 
 /** @param asJson whether refusals are to be thrown only, so that they can be told as JSON. */
 export function buildProgram(context: CliContext, asJson: boolean): Command {
   const program = new Command('snap-to-s3')
-    .description('Moves EBS snapshots into your own S3 bucket, with every byte accounted for.')
+    .description('Moves EBS snapshots into your own S3 bucket, proves that the copies are right, and restores them.')
     .usage('COMMAND [OPTIONS]')
     .version(VERSION, '--version', 'print the version')
-    .helpOption('-h, --help', 'print help, of the whole or of a command')
-    .helpCommand('help [command]', 'print help of a command')
+    .helpOption('-h, --help', 'print help for the program or a command')
+    .helpCommand('help [command]', 'print help for a command')
     .showSuggestionAfterError()
     .addHelpText('after', PROGRAM_HELP + EVERY_EXIT_STATUS);
   for (const command of [
@@ -43,7 +44,7 @@ export function buildProgram(context: CliContext, asJson: boolean): Command {
 }
 
 const PROGRAM_HELP = `
-The command lines of version 0 keep working: snap-to-s3 --migrate --all --bucket BUCKET
+The command lines of version 0 still work: snap-to-s3 --migrate --all --bucket BUCKET
 `;
 
 /**
@@ -52,6 +53,7 @@ The command lines of version 0 keep working: snap-to-s3 --migrate --all --bucket
  */
 function behaveAlike(command: Command, process: NodeJS.Process, asJson: boolean): void {
   demandMandatory(command);
+  showCommonOptions(command);
   command.exitOverride().configureOutput({
     writeOut: (text) => process.stdout.write(text),
     writeErr: (text) => asJson || process.stderr.write(text),

@@ -16,11 +16,13 @@ export interface ThawFlags {
 }
 
 export const thawOptions = (): Option[] => [
-  new Option('--thaw-tier <tier>', 'how fast; Expedited not from Deep Archive')
+  new Option('--thaw-tier <tier>', 'retrieval tier; Deep Archive does not offer Expedited')
     .choices(['Bulk', 'Standard', 'Expedited'])
     .default('Bulk'),
-  new Option('--thaw-days <number>', 'that the copies stay').argParser(wholeNumber(1, 365)).default(THAW_DAYS),
-  new Option('--wait', 'until they can be read, for hours; else exit with 13'),
+  new Option('--thaw-days <number>', 'days to keep the restored copies, 1 to 365')
+    .argParser(wholeNumber(1, 365))
+    .default(THAW_DAYS),
+  new Option('--wait', 'wait, possibly for hours, until the objects can be read; without it, exit with code 13'),
 ];
 
 export const toThaw = (flags: ThawFlags, context: CliContext): ThawSettings => ({

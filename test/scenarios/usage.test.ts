@@ -12,7 +12,7 @@ const BAD: [string, string[], RegExp][] = [
   ['an unknown command', ['migrat'], /unknown command 'migrat'.*\n.*migrate/],
   ['help of an unknown command', ['migrat', '--help'], /unknown command 'migrat'/],
   ['a misspelt bucket', ['migrate', '--all', '--bukcet', BUCKET], /unknown option '--bukcet'.*\n.*--bucket/],
-  ['no selection', ['migrate', '--bucket', BUCKET], /say which snapshots/],
+  ['no selection', ['migrate', '--bucket', BUCKET], /select the snapshots/],
   ['two selections', [...GOOD, '--one'], /cannot be used with/],
   ['ids and --all', [...GOOD, '--snapshots', 'snap-00000000'], /cannot be used with/],
   ['no bucket', ['migrate', '--all'], /--bucket <name>' not specified/],
@@ -91,15 +91,25 @@ test('help: of the whole and of each command, on standard output', async (t) => 
     );
   }
   const { stdout } = await runCli(lab.env, ['migrate', '--help']);
-  for (const heading of [
-    'Which snapshots',
-    'Where to',
-    'What is stored',
-    'The temporary volume',
-    'Exit status',
-    'Examples',
-  ]) {
+  for (const heading of ['Snapshots', 'Destination', 'Content', 'Source', 'Exit status', 'Examples'])
     assert.match(stdout, new RegExp(`^${heading}`, 'm'));
+});
+
+test('--help shows the common options; --help-all shows every one', async (t) => {
+  const lab = await labForTest(t);
+  for (const command of ['migrate', 'validate', 'restore', 'list', 'drill', 'clean', 'doctor', 'analyze']) {
+    const common = (await runCli(lab.env, [command, '--help'])).stdout;
+    const { stdout: all, code } = await runCli(lab.env, [command, '--help-all']);
+    assert.equal(code, 0);
+    const [shown, every] = [common, all].map((text) => new Set(text.match(/^ {2}(?:-h, )?--[a-z-]+/gm)));
+    assert.ok(shown && every && shown.size < every.size, command);
+    assert.deepEqual(
+      [...shown].filter((option) => !every.has(option)),
+      [],
+    );
+    assert.match(common, new RegExp(`${every.size - shown.size} more options .*snap-to-s3 ${command} --help-all`));
+    for (const option of ['--call-timeout', '--endpoint-url'])
+      assert.ok(every.has(`  ${option}`) && !shown.has(`  ${option}`), `${command}: ${option}`);
   }
 });
 

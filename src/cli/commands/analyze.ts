@@ -46,23 +46,25 @@ export function analyzeCommand(context: CliContext): Command {
     .summary('show what snapshots cost, from a billing report')
     .description(DESCRIPTION)
     .usage('[FILE... | - | s3://BUCKET/PREFIX] [OPTIONS]')
-    .argument('[reports...]', 'files of a report, - for standard input, or s3://BUCKET/PREFIX')
+    .argument('[reports...]', 'report files, - for standard input, or s3://BUCKET/PREFIX')
     .addHelpText('after', EXAMPLES + EXIT_STATUS)
     .action((inputs: string[], _flags, self: Command) => runAnalyze(inputs, self.opts<AnalyzeFlags>(), context));
   return addOptionGroups(command, [
-    ['What is read:', inputOptions()],
-    ['What is weighed:', [...assumptionOptions(), ...priceOptions()]],
+    ['Input:', inputOptions()],
+    ['Assumptions:', [...assumptionOptions(), ...priceOptions()]],
     ['AWS:', awsOptions()],
     ['Output:', outputOptions()],
   ]);
 }
 
-const EXIT_STATUS = exitStatusHelp([EXIT.nothingToDo], { [EXIT.nothingToDo]: 'no snapshots in the report or in EC2' });
+const EXIT_STATUS = exitStatusHelp([EXIT.nothingToDo], {
+  [EXIT.nothingToDo]: 'there are no snapshots in the report or in EC2',
+});
 
 const DESCRIPTION = [
-  'Shows what each EBS snapshot is billed for, by region and volume, from a Cost and Usage Report (CSV, gz, zip, Parquet), a',
-  'CUR 2.0 export or a FOCUS 1.0 or 1.2 export, with resource ids. Volumes, names and dates are asked of EC2 in every region',
-  'that the report names. Nothing is changed. Needs neither root nor an instance.',
+  'Shows what each EBS snapshot costs, by region and volume, from a Cost and Usage Report (CSV, gz, zip or Parquet), a CUR 2.0 export',
+  'or a FOCUS 1.0 or 1.2 export with resource ids. EC2 is asked for volumes, names and dates in every region that the report names.',
+  'Nothing is changed. Needs neither root nor an instance.',
 ].join(' ');
 
 const EXAMPLES = `
@@ -80,15 +82,16 @@ const REGION = matching(/^[a-z]{2}(-[a-z]+)+-\d$/, 'a region name such as eu-wes
 const isRegion = (name: string): boolean => /^[a-z]{2}(-[a-z]+)+-\d$/.test(name);
 
 const inputOptions = (): Option[] => [
-  new Option('--months <number>', 'of a report in S3: its last billing months')
+  new Option('--months <number>', 'number of billing months to read of a report in S3, newest first')
     .argParser(wholeNumber(1, 120))
     .default(2),
   new Option('--regions <region...>', 'only snapshots in these regions').argParser(collect(REGION)),
   new Option('--accounts <id...>', 'only snapshots of these accounts').argParser(collect(ACCOUNT)),
-  new Option('--live', 'without a report: from EC2, and lists of the EBS direct APIs, which cost a little').conflicts(
-    'offline',
-  ),
-  new Option('--offline', 'do not ask EC2 what snapshots are of'),
+  new Option(
+    '--live',
+    'analyze without a report, from EC2 and the EBS direct APIs, whose calls cost a little',
+  ).conflicts('offline'),
+  new Option('--offline', 'do not ask EC2 about the snapshots'),
 ];
 
 /** What is assumed of archives that nobody has made yet. */
@@ -97,25 +100,28 @@ const USUAL_RATIO = 2;
 const assumptionOptions = (): Option[] => [
   new Option(
     '--ratio <number>',
-    `how well archives compress, e.g. 1.8 for 1.8:1; ${USUAL_RATIO} where nothing else is said`,
+    `compression ratio of archives, such as 1.8 for 1.8:1 (default: ${USUAL_RATIO})`,
   ).argParser(decimal(0.1, 1000)),
-  new Option('--ratio-from <bucket>', 'measure that on the archives in this bucket; also with --offline')
+  new Option(
+    '--ratio-from <bucket>',
+    'measure the compression ratio of the archives in this bucket; works with --offline',
+  )
     .argParser(BUCKET_NAME)
     .conflicts('ratio'),
-  new Option('--prefix <prefix>', 'of those archives: what is before all of their keys'),
-  new Option('--source <source>', 'how snapshots would be read: by the EBS direct APIs, or by temporary volumes')
+  new Option('--prefix <prefix>', 'key prefix of the archives in the --ratio-from bucket'),
+  new Option('--source <source>', 'how snapshots would be read: through the EBS direct APIs or from temporary volumes')
     .choices(['direct', 'volume'])
     .default('direct'),
   volumeTypeOption(),
-  new Option('--keep-months <number>', 'how long archives are kept').argParser(wholeNumber(1, 1200)).default(12),
+  new Option('--keep-months <number>', 'months that archives are kept').argParser(wholeNumber(1, 1200)).default(12),
 ];
 
 const outputOptions = (): Option[] => [
-  new Option('--json', 'the whole analysis as one JSON document on standard output'),
+  new Option('--json', 'write the analysis to standard output as one JSON document'),
   new Option('--csv <file>', 'write a table of the snapshots to this file'),
-  new Option('--html <file>', 'write a page to this file: one file that needs nothing else'),
-  new Option('--plan <file>', 'write the snapshots that are best moved to S3 to this file, for migrate --from'),
-  new Option('--quiet', 'only the result and errors'),
+  new Option('--html <file>', 'write a self-contained HTML page to this file'),
+  new Option('--plan <file>', 'write the snapshots worth moving to S3 to this file, for migrate --from'),
+  new Option('--quiet', 'print only the result and errors'),
 ];
 
 async function runAnalyze(inputs: string[], flags: AnalyzeFlags, context: CliContext): Promise<void> {
@@ -175,7 +181,7 @@ const always = (flags: AnalyzeFlags, process: NodeJS.Process) => ({
 function toRatio({ ratio, ratioFrom: bucket, prefix }: AnalyzeFlags): RatioChoice {
   if (bucket !== undefined) return { is: 'measured', bucket, prefix: normalisePrefix(prefix ?? '') };
   if (prefix !== undefined) {
-    throw new SnapError('USAGE', '--prefix is of the archives that are measured', { hint: 'give --ratio-from BUCKET' });
+    throw new SnapError('USAGE', '--prefix needs --ratio-from', { hint: 'give --ratio-from BUCKET' });
   }
   return ratio === undefined ? { is: 'assumed', compression: USUAL_RATIO } : { is: 'given', compression: ratio };
 }
@@ -185,7 +191,7 @@ function liveRegions(inputs: readonly string[], flags: AnalyzeFlags, env: NodeJS
   const regions =
     flags.regions ?? [flags.region, env['AWS_REGION']].filter((region) => region !== undefined).slice(0, 1);
   if (regions.length > 0) return regions;
-  throw new SnapError('USAGE', 'say which regions: --regions REGION...', { hint: 'or set AWS_REGION' });
+  throw new SnapError('USAGE', 'select the regions with --regions REGION...', { hint: 'or set AWS_REGION' });
 }
 
 const filesOf = ({ csv, html, plan }: AnalyzeFlags): [string, string][] =>

@@ -39,28 +39,28 @@ interface CleanFlags extends AwsFlags, OutputFlags {
 
 export function cleanCommand(context: CliContext): Command {
   const command = new Command('clean')
-    .summary('find, and remove, what broken runs have left behind')
+    .summary('find and remove what interrupted runs left behind')
     .description(DESCRIPTION)
     .usage('--bucket BUCKET [--yes] [OPTIONS]')
     .addHelpText('after', EXAMPLES + EXIT_STATUS)
     .action((_flags, self: Command) => runClean(self.opts<CleanFlags>(), context));
   return addOptionGroups(command, [
-    ['Where to look:', [bucketOption(), prefixOption(), bucketOwnerOption(), tagOption(), mountPointOption()]],
-    ['What to do:', [olderThanOption(), yesOption(), waitLimitOption(), claimLifeOption()]],
+    ['Scope:', [bucketOption(), prefixOption(), bucketOwnerOption(), tagOption(), mountPointOption()]],
+    ['Removal:', [olderThanOption(), yesOption(), waitLimitOption(), claimLifeOption()]],
     ['AWS:', awsOptions()],
     ['Output:', outputOptions()],
   ]);
 }
 
 const EXIT_STATUS = exitStatusHelp([], {
-  [EXIT.failed]: 'failed, or something that was found could not be removed',
+  [EXIT.failed]: 'failed, or something could not be removed',
 });
 
 const DESCRIPTION = [
-  'Lists temporary volumes and their attachments and mounts, unfinished uploads, objects of archives that never became',
-  'whole, snapshots that are stuck at "migrating" or "validating", and claims of runs that are gone, each with its age',
-  'and monthly cost. Removes them with --yes. Touches nothing that a run is working on, and nothing that is not provably',
-  'of this tag, bucket and prefix. Running the interrupted command again is usually the better remedy.',
+  'Lists what interrupted runs left behind, with age and monthly cost: temporary volumes with their attachments and mounts,',
+  'unfinished uploads, objects of incomplete archives, snapshots stuck at "migrating" or "validating", and claims of dead runs.',
+  '--yes removes it. Nothing that a run is working on is touched, and nothing that does not provably belong to this tag, bucket and',
+  'prefix. Running the interrupted command again is usually better.',
 ].join(' ');
 
 const EXAMPLES = `
@@ -70,11 +70,11 @@ Examples:
 `;
 
 const olderThanOption = (): Option =>
-  new Option('--older-than <time>', 'only what is at least that old: 90s, 30m, 12h, 7d')
+  new Option('--older-than <time>', 'minimum age, such as 90s, 30m, 12h or 7d')
     .argParser(duration)
     .default(86_400, '1d');
 
-const yesOption = (): Option => new Option('--yes', 'remove it; without this flag, it is only listed');
+const yesOption = (): Option => new Option('--yes', 'remove what was found (default: only list it)');
 
 async function runClean(flags: CleanFlags, context: CliContext): Promise<void> {
   const settings: CleanSettings = {

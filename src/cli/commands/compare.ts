@@ -21,24 +21,24 @@ interface CompareFlags extends PriceFlags {
 
 export function compareCommand(context: CliContext): Command {
   const command = new Command('compare')
-    .summary('show what archives cost, as a part of what snapshots cost')
+    .summary('compare the cost of archives with the cost of snapshots')
     .description(DESCRIPTION)
     .usage('[OPTIONS]')
     .addHelpText('after', EXAMPLES + EXIT_STATUS)
     .action((_flags, self: Command) => runCompare(self.opts<CompareFlags>(), context));
   return addOptionGroups(command, [
-    ['What is compared:', volumeOptions()],
+    ['Comparison:', volumeOptions()],
     ['Prices:', [regionOption(), ...priceOptions(), profileOption()]],
-    ['Output:', [new Option('--json', 'one JSON document on standard output')]],
+    ['Output:', [new Option('--json', 'write one JSON document to standard output')]],
   ]);
 }
 
 const EXIT_STATUS = exitStatusHelp([]);
 
 const DESCRIPTION = [
-  'EBS snapshots are incremental, archives in S3 are full: which is cheaper depends on how much changes between snapshots.',
-  'Shows it for the prices of 2017, as the spreadsheet of version 0 did, and for those of today, with Deep Archive, the',
-  'archive tier of EBS, and what incremental archives would cost, which this program does not write yet.',
+  'EBS snapshots are incremental, and archives in S3 are full copies: which is cheaper depends on how much changes between',
+  'snapshots. Shows the comparison for the prices of 2017, as the spreadsheet of version 0 did, and for current prices with Deep',
+  'Archive, the EBS archive tier, and incremental archives, which this program does not write yet.',
 ].join(' ');
 
 const EXAMPLES = `
@@ -48,18 +48,26 @@ Examples:
 `;
 
 const volumeOptions = (): Option[] => [
-  new Option('--snapshots <number>', 'kept of the volume').argParser(wholeNumber(1, 100_000)).default(12),
-  new Option('--size <GiB>', 'of the volume, which is taken to be full').argParser(wholeNumber(1, 65_536)).default(100),
-  new Option('--change <percent...>', 'of the volume that changes between snapshots (0 to 100 in steps)').argParser(
-    (text, previous: number[] | undefined) => [...(previous ?? []), decimal(0, 100)(text) / 100],
+  new Option('--snapshots <number>', 'number of snapshots kept of the volume')
+    .argParser(wholeNumber(1, 100_000))
+    .default(12),
+  new Option('--size <GiB>', 'size of the volume in GiB, all of it in use')
+    .argParser(wholeNumber(1, 65_536))
+    .default(100),
+  new Option(
+    '--change <percent...>',
+    'percentage of the volume that changes between snapshots (default: 0 to 100 in steps)',
+  ).argParser((text, previous: number[] | undefined) => [...(previous ?? []), decimal(0, 100)(text) / 100]),
+  new Option('--ratio <number>', 'compression ratio, such as 2 for 2:1 (default: 1 and 2)').argParser(
+    decimal(0.1, 1000),
   ),
-  new Option('--ratio <number>', 'of compression, e.g. 2 for 2:1 (1 and 2)').argParser(decimal(0.1, 1000)),
 ];
 
 const regionOption = (): Option =>
-  new Option('--region <region>', 'whose prices (us-east-1); those of 2017 are then left out').argParser(
-    matching(/^[a-z]{2}(-[a-z]+)+-\d$/, 'a region name such as eu-west-1'),
-  );
+  new Option(
+    '--region <region>',
+    'region whose current prices are shown, without those of 2017 (default: us-east-1 with them)',
+  ).argParser(matching(/^[a-z]{2}(-[a-z]+)+-\d$/, 'a region name such as eu-west-1'));
 
 async function runCompare(flags: CompareFlags, context: CliContext): Promise<void> {
   const settings: CompareSettings = {

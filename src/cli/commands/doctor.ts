@@ -42,7 +42,7 @@ interface DoctorFlags extends AwsFlags, OutputFlags {
 
 export function doctorCommand(context: CliContext): Command {
   const command = new Command('doctor')
-    .summary('find out beforehand what would go wrong')
+    .summary('check beforehand whether a run would work')
     .description(DESCRIPTION)
     .usage('--bucket BUCKET [OPTIONS]')
     .addHelpText('after', EXAMPLES + EXIT_STATUS)
@@ -50,8 +50,8 @@ export function doctorCommand(context: CliContext): Command {
   const ofObjects: Option[] = [tagOption(), compressionOption(), gpgRecipientOption()];
   const asInRun = [...ofObjects, sourceOption(), volumeTypeOption()];
   return addOptionGroups(command, [
-    ['The bucket:', [bucketOption(), prefixOption(), bucketOwnerOption()]],
-    ['As the run will have them:', [...asInRun, mountPointOption()]],
+    ['Bucket:', [bucketOption(), prefixOption(), bucketOwnerOption()]],
+    ['Settings of the planned run:', [...asInRun, mountPointOption()]],
     ['AWS:', awsOptions()],
     ['Output:', outputOptions()],
   ]);
@@ -59,13 +59,13 @@ export function doctorCommand(context: CliContext): Command {
 
 const EXIT_STATUS = exitStatusHelp([], {
   [EXIT.ok]: 'a run would work; there may be warnings',
-  [EXIT.failed]: 'a run would not work, or this could not be found out',
+  [EXIT.failed]: 'a run would not work, or a check failed',
 });
 
 const DESCRIPTION = [
-  'Looks at everything that a migration needs, and changes nothing: programs and their versions, root, filesystems that',
-  'can be mounted, gpg keys, the metadata service, room for a volume, permissions (by dry runs), the region, versioning,',
-  'object lock and lifecycle rules of the bucket, the clock. Exits 1 if a run would not work.',
+  'Checks everything that a migration needs, and changes nothing: programs and their versions, root, filesystems that can be mounted,',
+  'gpg keys, the metadata service, volume limits, permissions (by dry runs), the clock, and the region, versioning, object lock and',
+  'lifecycle rules of the bucket. Exits with code 1 if a run would not work.',
 ].join(' ');
 
 const EXAMPLES = `

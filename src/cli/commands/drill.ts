@@ -55,38 +55,38 @@ interface DrillFlags extends AwsFlags, OutputFlags, ThawFlags, ArchiveFilterFlag
 
 export function drillCommand(context: CliContext): Command {
   const command = new Command('drill')
-    .summary('restore archives chosen by lot, to prove that they can be')
+    .summary('restore a random sample of archives to prove that they can be restored')
     .description(DESCRIPTION)
     .usage('--bucket BUCKET [--sample N] [--scratch DIR] [--report FILE] [--html FILE] [OPTIONS]')
     .addHelpText('after', EXAMPLES + EXIT_STATUS)
     .action((_flags, self: Command) => runDrill(self.opts<DrillFlags>(), context));
   return addOptionGroups(command, [
     [
-      'Where the archives are:',
+      'Archives:',
       [bucketOption(), prefixOption(), bucketOwnerOption(), withoutManifestOption(), downloadStreamsOption()],
     ],
-    ['Which archives:', [...sampleOptions(), ...archiveFilterOptions()]],
-    ['Objects in archive classes:', [...archiveClassOptions(), ...thawOptions()]],
-    ['The snapshot:', [...snapshotOptions(), ...sourceOptions(), noReplayOption(), tagOption()]],
-    ['The temporary volume:', volumeOptions()],
+    ['Sample:', [...sampleOptions(), ...archiveFilterOptions()]],
+    ['Archive storage classes:', [...archiveClassOptions(), ...thawOptions()]],
+    ['Snapshot:', [...snapshotOptions(), ...sourceOptions(), noReplayOption(), tagOption()]],
+    ['Temporary volume:', volumeOptions()],
     ['AWS:', awsOptions()],
     ['Output:', [...reportOptions(), ...outputOptions()]],
   ]);
 }
 
 const EXIT_STATUS = exitStatusHelp([EXIT.someFailed, EXIT.nothingToDo, EXIT.differs, EXIT.thawing], {
-  [EXIT.ok]: 'every chosen archive was restored and is what was archived',
-  [EXIT.failed]: 'no chosen archive could be restored',
-  [EXIT.someFailed]: 'some archives could not be restored, others are right',
-  [EXIT.nothingToDo]: 'no archive to choose from',
-  [EXIT.differs]: 'a restored archive is not what was archived',
+  [EXIT.ok]: 'every archive of the sample was restored and matches',
+  [EXIT.failed]: 'no archive of the sample could be restored',
+  [EXIT.someFailed]: 'some archives could not be restored, the others are right',
+  [EXIT.nothingToDo]: 'there is no archive to restore',
+  [EXIT.differs]: 'a restored archive differs from what was archived',
 });
 
 const DESCRIPTION = [
-  'Chooses complete archives by lot, restores each to a scratch directory, reads what lies there again, and compares it with',
-  'the hashes of the index, block by block or file by file (and with the archive itself, where the index does not tell',
-  'enough); with --with-snapshot also with the snapshot, where it still exists. The scratch directory is always removed. The',
-  'report says what was proved, when, by whom, and of which archives. As root, owners, device nodes and attributes too.',
+  'Restores a random sample of the complete archives to a scratch directory, reads the result again, and compares it with the hashes',
+  'in the index, block by block or file by file, or with the archive where the index does not suffice. --with-snapshot also compares',
+  'with the snapshot if it still exists. The scratch directory is always removed. The report says what was proved, when, by whom and',
+  'for which archives. Owners, device nodes and attributes are restored only as root.',
 ].join(' ');
 
 const EXAMPLES = `
@@ -96,28 +96,28 @@ Examples:
 `;
 
 const sampleOptions = (): Option[] => [
-  new Option('--sample <number>', 'so many at the most').argParser(wholeNumber(1, 10_000)).default(1),
-  new Option('--seed <text>', 'chooses the same archives again; by chance if not given').argParser(
+  new Option('--sample <number>', 'maximum number of archives').argParser(wholeNumber(1, 10_000)).default(1),
+  new Option('--seed <text>', 'seed of the random sample; the same seed selects the same archives').argParser(
     matching(/^[\w.:-]{1,64}$/, 'at most 64 letters, digits and . : - _'),
   ),
   new Option(
     '--scratch <directory>',
-    'where they are restored; with room for the largest, and like the disks that were',
+    'directory to restore to; it needs room for the largest archive (default: the directory for temporary files)',
   ),
 ];
 
 const archiveClassOptions = (): Option[] => [
-  new Option('--thaw', 'choose also those that must be thawed first; else they are left out'),
-  new Option('--yes', 'they may be thawed at the price that is told'),
+  new Option('--thaw', 'include archives that must be thawed first'),
+  new Option('--yes', 'do not ask: thaw at the price shown'),
 ];
 
 const snapshotOptions = (): Option[] => [
-  new Option('--with-snapshot', 'compare with the snapshot, too, where it still exists; takes root'),
+  new Option('--with-snapshot', 'also compare with the snapshot if it still exists; needs root'),
 ];
 
 const reportOptions = (): Option[] => [
-  new Option('--report <file>', 'write the report to this file, as JSON'),
-  new Option('--html <file>', 'write the report to this file, as a page to be printed'),
+  new Option('--report <file>', 'write the report to this file as JSON'),
+  new Option('--html <file>', 'write the report to this file as a printable page'),
 ];
 
 async function runDrill(flags: DrillFlags, context: CliContext): Promise<void> {
@@ -145,7 +145,7 @@ const UNFINISHED = { format: 1, kind: 'drill', verdict: 'unfinished' } as const;
 
 /** @throws SnapError `USAGE` for flags that do not go together. */
 function toSettings(flags: DrillFlags, context: CliContext): DrillSettings {
-  if (!flags.thaw && (flags.yes || flags.wait)) throw new SnapError('USAGE', '--yes and --wait go with --thaw');
+  if (!flags.thaw && (flags.yes || flags.wait)) throw new SnapError('USAGE', '--yes and --wait need --thaw');
   const seed = flags.seed ?? randomBytes(6).toString('hex');
   return {
     ...toArchiveFilter(flags),

@@ -14,30 +14,30 @@ interface LabFlags {
 }
 
 const directoryOption = (): Option =>
-  new Option('--directory <path>', 'where the lab keeps its state')
+  new Option('--directory <path>', 'directory in which the lab keeps its state')
     .default(join(homedir(), '.snap-to-s3-lab'))
     .env('SNAP_TO_S3_LAB');
 
 export function labCommand(context: CliContext): Command {
   const lab = new Command('lab')
-    .summary('a local cloud with real block devices, to try everything on')
+    .summary('run a local cloud with real block devices to try the program')
     .description(DESCRIPTION)
     .addHelpText('after', EXAMPLES);
   const print = (text: string) => context.process.stdout.write(`${text}\n`);
-  sub(lab, 'up', 'start the lab, or find that it runs').action(async (flags: LabFlags) => {
+  sub(lab, 'up', 'start the lab unless it is running').action(async (flags: LabFlags) => {
     needRoot(context.process);
     describe(await labUp({ directory: resolve(flags.directory) }, programFile('../lab/daemon')), flags, print);
   });
-  sub(lab, 'down', 'stop the lab; its state stays').action(async (flags: LabFlags) => {
-    print((await labDown(resolve(flags.directory))) ? 'stopped' : 'it was not running');
+  sub(lab, 'down', 'stop the lab and keep its state').action(async (flags: LabFlags) => {
+    print((await labDown(resolve(flags.directory))) ? 'stopped' : 'the lab was not running');
   });
-  sub(lab, 'status', 'endpoints, and what has been left behind').action(async (flags: LabFlags) => {
+  sub(lab, 'status', 'show the endpoints and what was left behind').action(async (flags: LabFlags) => {
     const running = needRunning(flags);
     const leftovers = await controlOf(running).leftovers();
     describe(running, flags, print);
     for (const { kind, id, detail } of leftovers) print(`left behind: ${kind} ${id} (${detail})`);
   });
-  sub(lab, 'env', 'shell commands that point AWS tools at the lab').action((flags: LabFlags) => {
+  sub(lab, 'env', 'print shell commands that point AWS tools at the lab').action((flags: LabFlags) => {
     for (const [name, value] of Object.entries(needRunning(flags).environment)) print(`export ${name}='${value}'`);
   });
   sub(lab, 'snapshot', 'register a disk image as a completed snapshot')
@@ -50,15 +50,15 @@ export function labCommand(context: CliContext): Command {
       const { snapshotId } = await obeyed(controlOf(needRunning(flags)).addSnapshot(fixture));
       print(snapshotId);
     });
-  sub(lab, 'volume', 'make a volume of a snapshot and attach it to this machine, or take one away')
-    .argument('<id>', 'of the snapshot; with --delete, of the volume')
+  sub(lab, 'volume', 'create a volume from a snapshot and attach it to this machine, or delete a volume')
+    .argument('<id>', 'id of the snapshot; with --delete, id of the volume')
     .option('--delete', 'detach and delete the volume')
     .action(async (id: string, flags: LabFlags & { delete?: true }) => {
       const control = controlOf(needRunning(flags));
       if (flags.delete) await obeyed(control.removeVolume(id));
       else print(Object.values(await obeyed(control.addVolume(id))).join('  '));
     });
-  sub(lab, 'bucket', 'make a bucket')
+  sub(lab, 'bucket', 'create a bucket')
     .argument('<name>', 'name of the bucket')
     .action(async (name: string, flags: LabFlags) => {
       await controlOf(needRunning(flags)).addBucket(name);
@@ -68,8 +68,8 @@ export function labCommand(context: CliContext): Command {
 }
 
 const DESCRIPTION = [
-  'Runs EC2, S3 and instance metadata on this machine, with loop devices as volumes. The AWS SDKs and the AWS',
-  'CLI work with it. Needs root, since volumes become block devices. No traffic leaves the machine.',
+  'Runs EC2, S3 and instance metadata on this machine, with loop devices as volumes. The AWS SDKs and the AWS CLI work with it. Needs',
+  'root, because volumes become block devices. No traffic leaves the machine.',
 ].join(' ');
 
 const EXAMPLES = `
@@ -83,7 +83,7 @@ Examples:
 `;
 
 const sub = (lab: Command, name: string, summary: string): Command =>
-  lab.command(name).description(summary).addOption(directoryOption()).option('--json', 'as JSON');
+  lab.command(name).description(summary).addOption(directoryOption()).option('--json', 'print JSON');
 
 const controlOf = (running: RunningLab): LabControl => new LabControl(running.endpoints.control);
 

@@ -41,16 +41,16 @@ interface ListFlags extends AwsFlags, OutputFlags, ArchiveFilterFlags {
 
 export function listCommand(context: CliContext): Command {
   const command = new Command('list')
-    .summary('show the archives in a bucket, or what is in them')
+    .summary('list the archives in a bucket, or the files in an archive')
     .description(DESCRIPTION)
     .usage('[ARCHIVE] --bucket BUCKET [OPTIONS]')
-    .argument('[archive]', 'a snapshot id, or the key of an object: shows this archive')
+    .argument('[archive]', 'id of a snapshot, or key of an object, whose archive is shown')
     .addHelpText('after', EXAMPLES + EXIT_STATUS)
     .action((archive: string | undefined, _flags, self: Command) => runList(archive, self.opts<ListFlags>(), context));
   return addOptionGroups(command, [
-    ['Where to look:', [bucketOption(), prefixOption(), bucketOwnerOption(), downloadStreamsOption()]],
-    ['Which archives (all, if nothing is given):', [...archiveFilterOptions(), tagOption()]],
-    ['Which files (of ARCHIVE, or with --find of all archives):', fileOptions()],
+    ['Bucket:', [bucketOption(), prefixOption(), bucketOwnerOption(), downloadStreamsOption()]],
+    ['Archives (default: all):', [...archiveFilterOptions(), tagOption()]],
+    ['Files (of ARCHIVE; with --find, of every archive):', fileOptions()],
     ['AWS:', awsOptions()],
     ['Output:', outputOptions()],
   ]);
@@ -58,14 +58,13 @@ export function listCommand(context: CliContext): Command {
 
 const EXIT_STATUS = exitStatusHelp([EXIT.someFailed, EXIT.nothingToDo], {
   [EXIT.someFailed]: 'a manifest or an index could not be read; the others are listed',
-  [EXIT.nothingToDo]: 'no archive, or no such file',
+  [EXIT.nothingToDo]: 'there is no archive or no such file',
 });
 
 const DESCRIPTION = [
-  'Shows what the bucket holds, archives of version 0 included: whether each is complete, its size, class and age, what it',
-  'costs a month at list prices, and whether its snapshot still exists. With ARCHIVE, what the manifest tells of it, and',
-  'its files. Data objects are never read, only manifests and indexes where they are needed, so nothing has to be restored',
-  'from an archive class. Needs neither root nor an instance.',
+  'Lists the archives in a bucket, including those of version 0: whether each is complete, its size, storage class and age, its cost',
+  'per month at list prices, and whether its snapshot still exists. With ARCHIVE, shows the content of its manifest, and its files.',
+  'Only manifests and indexes are read, never data objects, so nothing has to be thawed. Needs neither root nor an instance.',
 ].join(' ');
 
 const EXAMPLES = `
@@ -79,16 +78,13 @@ Examples:
 `;
 
 const tagOption = (): Option =>
-  new Option(
-    '--tag <tag...>',
-    'of snapshots that had these tags: KEY or KEY=VALUE; reads manifests, or the tags of objects without one',
-  ).argParser(collect(String));
+  new Option('--tag <tag...>', 'only snapshots that had these tags, as KEY or KEY=VALUE').argParser(collect(String));
 
 const fileOptions = (): Option[] => [
-  new Option('--files', 'all files, or all below --path'),
-  new Option('--path <path...>', 'what these directories hold, as named from the root of the filesystem'),
-  new Option('--partition <number>', 'of this partition only').argParser(wholeNumber(1, 999)),
-  new Option('--find <glob...>', 'files whose name fits: *.conf anywhere, etc/**/*.conf from the root on'),
+  new Option('--files', 'list every file, or every file below --path'),
+  new Option('--path <path...>', 'list these directories, given relative to the root of the filesystem'),
+  new Option('--partition <number>', 'only this partition').argParser(wholeNumber(1, 999)),
+  new Option('--find <glob...>', 'list files that match: *.conf anywhere, etc/**/*.conf from the root'),
 ];
 
 async function runList(archive: string | undefined, flags: ListFlags, context: CliContext): Promise<void> {
@@ -106,8 +102,7 @@ function toSearch(flags: ListFlags): Run {
   const { find, downloadStreams } = flags;
   const files = toQuery(flags);
   if (!files) return (services, signal) => list(filter, services, signal);
-  if (!find)
-    throw new SnapError('USAGE', '--files, --path and --partition are of one archive: name it, or give --find');
+  if (!find) throw new SnapError('USAGE', '--files, --path and --partition need ARCHIVE or --find');
   return (services, signal) => findFiles({ ...filter, files, downloadStreams }, services, signal);
 }
 
@@ -115,10 +110,7 @@ function toSearch(flags: ListFlags): Run {
 function toShow(archive: string, flags: ListFlags): Run {
   const { volumes, snapshots, since, until, tag, downloadStreams } = flags;
   if ([volumes, snapshots, since, until, tag].some((flag) => flag !== undefined))
-    throw new SnapError(
-      'USAGE',
-      'ARCHIVE is one archive: --volumes, --snapshots, --since, --until and --tag choose many',
-    );
+    throw new SnapError('USAGE', '--volumes, --snapshots, --since, --until and --tag cannot be used with ARCHIVE');
   const passphraseWithin = PASSPHRASE_WITHIN;
   const settings = { ...toPlace(archive, flags.prefix), files: toQuery(flags), downloadStreams, passphraseWithin };
   return (services, signal) => showArchive(settings, services, signal);

@@ -76,26 +76,29 @@ export function migrateCommand(context: CliContext): Command {
     .addHelpText('after', EXAMPLES + EXIT_STATUS)
     .action((_flags, self: Command) => runMigrate(withPlanOf(self, context), context));
   return addOptionGroups(command, [
-    ['Which snapshots (exactly one of these):', selectionOptions('all completed snapshots whose tag is "migrate"')],
-    ['Where to:', destinationOptions()],
-    ['What is stored:', contentOptions()],
-    ['Where from:', sourceOptions()],
-    ['The temporary volume:', volumeOptions()],
+    [
+      'Snapshots (exactly one of the first four is required):',
+      selectionOptions('all completed snapshots whose tag is "migrate"'),
+    ],
+    ['Destination:', destinationOptions()],
+    ['Content:', contentOptions()],
+    ['Source:', sourceOptions()],
+    ['Temporary volume:', volumeOptions()],
     ['AWS:', awsOptions()],
     ['Output:', [dryRunOption(), reportOption(), ...outputOptions()]],
   ]);
 }
 
 const EXIT_STATUS = exitStatusHelp([EXIT.someFailed, EXIT.nothingToDo, EXIT.claimedElsewhere, EXIT.differs], {
-  [EXIT.failed]: 'failed; the snapshots that failed have no complete archive of this run',
-  [EXIT.nothingToDo]: 'no snapshot is tagged, or a snapshot was not found',
-  [EXIT.differs]: 'with --validate: archive and snapshot differ',
+  [EXIT.failed]: 'failed; no failed snapshot has a complete archive from this run',
+  [EXIT.nothingToDo]: 'no snapshot has the tag, or a snapshot was not found',
+  [EXIT.differs]: 'with --validate: the archive and the snapshot differ',
 });
 
 const DESCRIPTION = [
-  'Archives EBS snapshots in S3: each becomes a temporary volume of this instance, whose partitions are mounted and',
-  'stored as compressed tars (or, with --dd, as one image). The snapshot itself is never deleted. Needs root, on an EC2',
-  'instance in the region of the snapshots.',
+  'Archives EBS snapshots in S3. Each snapshot is attached to this instance as a temporary volume, and each of its partitions is',
+  'mounted and stored as a compressed tar; with --dd, the whole disk is stored as one image. The snapshot itself is never deleted.',
+  'Needs root on an EC2 instance in the region of the snapshots; --source direct needs no instance.',
 ].join(' ');
 
 const EXAMPLES = `
@@ -111,34 +114,36 @@ Restore without this program:
 const destinationOptions = (): Option[] => [
   bucketOption(),
   prefixOption(),
-  new Option('--storage-class <class>', 'of the data objects').choices(STORAGE_CLASSES).default('STANDARD'),
-  new Option('--sse <mode>', "encryption by S3, if not the bucket's own").choices(SSE_MODES),
+  new Option('--storage-class <class>', 'storage class of the data objects')
+    .choices(STORAGE_CLASSES)
+    .default('STANDARD'),
+  new Option('--sse <mode>', "server-side encryption (default: the bucket's own setting)").choices(SSE_MODES),
   new Option('--sse-kms-key-id <key>', 'KMS key for --sse aws:kms'),
   bucketOwnerOption(),
-  new Option('--upload-streams <number>', 'parts on their way at once; each takes memory')
+  new Option('--upload-streams <number>', 'parts in flight; each takes at least 8 MiB of memory')
     .argParser(wholeNumber(1, 64))
     .default(4),
 ];
 
 const contentOptions = (): Option[] => [
-  new Option('--dd', 'one image of the whole disk, instead of a tar of each partition'),
+  new Option('--dd', 'store one image of the whole disk instead of a tar of each partition'),
   compressionOption(),
-  new Option('--compression-level <level>', 'lz4: 1 to 12, zstd: 1 to 19; 1 if not given').argParser(
+  new Option('--compression-level <level>', '1 to 12 for lz4, 1 to 19 for zstd (default: 1)').argParser(
     wholeNumber(1, 19),
   ),
   gpgRecipientOption(),
-  new Option('--validate', 'read everything back and compare it with the volume, before it counts as done'),
-  new Option('--replace', 'store it again even if it is archived already, complete and with the same settings'),
-  new Option('--strict', 'fail where a filesystem cannot be archived as files, instead of keeping it as an image'),
+  new Option('--validate', 'read the archive back and compare it with the snapshot before it counts as done'),
+  new Option('--replace', 'replace archives that are already complete with the same settings'),
+  new Option('--strict', 'fail if a filesystem cannot be archived as files, instead of storing it as an image'),
   noReplayOption(),
   new Option(
     '--partitions-at-once <number>',
-    'partitions of a disk; one for each two processors if not given',
+    'partitions of one disk processed at the same time (default: one per two processors)',
   ).argParser(wholeNumber(1, 16)),
 ];
 
 const dryRunOption = (): Option =>
-  new Option('--dry-run', 'show what would be stored where, and what it costs; change nothing');
+  new Option('--dry-run', 'show what would be stored, where and at what cost; change nothing');
 
 function withPlanOf(command: Command, { process }: CliContext): MigrateFlags {
   const isClassGiven = command.getOptionValueSource('storageClass') !== 'default';

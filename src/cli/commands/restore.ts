@@ -69,17 +69,17 @@ interface RestoreFlags extends AwsFlags, OutputFlags, ThawFlags {
 
 export function restoreCommand(context: CliContext): Command {
   const command = new Command('restore')
-    .summary('give files or images back: to a directory, a file, a device, a new snapshot or volume')
+    .summary('restore to a directory, a file, a device, a new snapshot or a new volume')
     .description(DESCRIPTION)
     .usage(
       'SNAPSHOT --bucket BUCKET (--to-dir DIR | --to-file FILE | --to-device DEVICE | --to-snapshot | --to-volume) [OPTIONS]',
     )
-    .argument('<snapshot>', 'whose archive', SNAPSHOT_ID)
+    .argument('<snapshot>', 'id of the snapshot whose archive is restored', SNAPSHOT_ID)
     .addHelpText('after', EXAMPLES + EXIT_STATUS)
     .action((snapshotId: string, _flags, self: Command) => runRestore(snapshotId, self.opts<RestoreFlags>(), context));
   return addOptionGroups(command, [
     [
-      'Where from:',
+      'Archive:',
       [
         bucketOption(),
         prefixOption(),
@@ -89,26 +89,25 @@ export function restoreCommand(context: CliContext): Command {
         sessionKeyOption(),
       ],
     ],
-    ['What, and where to:', targetOptions()],
-    ['Objects in archive classes:', thawOptions()],
+    ['Target:', targetOptions()],
+    ['Archive storage classes:', thawOptions()],
     ['AWS:', awsOptions()],
     ['Output:', [dryRunOption(), reportOption(), ...outputOptions()]],
   ]);
 }
 
 const EXIT_STATUS = exitStatusHelp([EXIT.nothingToDo, EXIT.differs, EXIT.thawing], {
-  [EXIT.failed]: 'failed; what the message says is left can be resumed by the same command',
-  [EXIT.nothingToDo]: 'no archive, or no such path in it',
-  [EXIT.differs]: 'what was read is not what was archived',
+  [EXIT.failed]: 'failed; the message says what remains, and the same command resumes',
+  [EXIT.nothingToDo]: 'no such archive, or no such path in it',
+  [EXIT.differs]: 'the archive is damaged or differs from its index',
 });
 
 const DESCRIPTION = [
-  'Makes the files of an archive anew below a directory, with all their attributes; or writes an archived image, of a whole',
-  'disk (--dd) or of one partition, to a sparse file, to a block device, or to a new EBS snapshot (by the EBS direct APIs:',
-  'no volume, no root, no instance; tags and description come back). As root on an instance it makes a new EBS volume:',
-  'with the image; or with partition table, filesystems, files and boot code as they were. Every byte is held on the way against the hashes,',
-  'checksums and lengths that the archive has; when anything differs, no image is left, a directory stays marked as',
-  'unfinished, and the exit code is 12. Archives of version 0 are restored too.',
+  'Restores an archive. --to-dir restores files with all their attributes. --to-file and --to-device write an image of a disk or of',
+  'one partition. --to-snapshot creates an EBS snapshot through the EBS direct APIs, without a volume, root or an instance, and',
+  'restores tags and description. --to-volume creates an EBS volume, as root on an instance, with the partition table, filesystems,',
+  'files and boot code of the original. Every byte is compared with the hashes, checksums and lengths in the archive. If anything',
+  'differs, no image remains, a directory stays marked as unfinished, and the exit code is 12. Archives of version 0 can be restored too.',
 ].join(' ');
 
 const EXAMPLES = `
@@ -122,59 +121,58 @@ Examples:
 `;
 
 const dryRunOption = (): Option =>
-  new Option('--dry-run', 'show what would be restored where, and what that takes and costs; change nothing');
+  new Option('--dry-run', 'show what would be restored, where and at what cost; change nothing');
 
 const targetOptions = (): Option[] => [
   new Option(
     '--to-dir <directory>',
-    'files, below a directory that is empty or not there; as root with their owners',
+    'restore files below this directory, which must be empty or absent; owners need root',
   ).conflicts(['toFile', 'toDevice', 'toSnapshot', 'toVolume']),
   new Option(
     '--path <path...>',
-    'only these files and directories, as named from the root of the filesystem',
+    'only these files and directories, given relative to the root of the filesystem',
   ).conflicts(['toFile', 'toDevice', 'toSnapshot', 'toVolume']),
-  new Option('--privileged', 'also device nodes, set-ID bits and file capabilities; takes root').conflicts([
+  new Option('--privileged', 'also restore device nodes, set-ID bits and file capabilities; needs root').conflicts([
     'toFile',
     'toDevice',
     'toSnapshot',
     'toVolume',
   ]),
-  new Option('--no-index', 'read the whole object, also for a few files, and do not use its index'),
-  new Option('--to-file <file>', 'a new, sparse file').conflicts(['toDevice', 'toVolume']),
+  new Option('--no-index', 'do not use the index; read the whole object even for a few files'),
+  new Option('--to-file <file>', 'write the image to this new sparse file').conflicts(['toDevice', 'toVolume']),
   new Option(
     '--to-device <device>',
-    'a block device that nobody uses; what is on it is destroyed, once somebody has said yes',
+    'write the image to this unused block device; its content is destroyed after confirmation',
   ).argParser(matching(/^\/dev\/./, 'a device such as /dev/nvme2n1')),
-  new Option('--to-snapshot', 'a new EBS snapshot, in the region and account of the credentials').conflicts([
+  new Option('--to-snapshot', 'create an EBS snapshot in the region and account of the credentials').conflicts([
     'toFile',
     'toDevice',
     'partition',
   ]),
-  new Option('--to-volume', 'a new EBS volume in the zone of this instance, with all that the disk had').conflicts([
+  new Option('--to-volume', 'create an EBS volume in the Availability Zone of this instance').conflicts([
     'toDevice',
     'toSnapshot',
     'partition',
   ]),
-  new Option('--volume-size <GiB>', 'of the new volume, where it is to be larger than the old one').argParser(
-    wholeNumber(1, 65_536),
-  ),
+  new Option(
+    '--volume-size <GiB>',
+    'size of the new volume in GiB (default: the original size; it cannot be smaller)',
+  ).argParser(wholeNumber(1, 65_536)),
   newVolumeTypeOption(),
   mountPointOption(),
   waitLimitOption(),
   tagOption(),
-  new Option('--encrypt', 'the new snapshot or volume; it is anyway where the old one was'),
-  new Option('--kms-key-id <arn>', "key of the new snapshot or volume, instead of the account's default").argParser(
-    matching(/^arn:aws[\w-]*:kms:/, 'the ARN of a key, which the EBS direct APIs ask for'),
-  ),
+  new Option('--encrypt', 'encrypt the new snapshot or volume (always on if the original was encrypted)'),
+  new Option(
+    '--kms-key-id <arn>',
+    "KMS key of the new snapshot or volume (default: the account's default key)",
+  ).argParser(matching(/^arn:aws[\w-]*:kms:/, 'the ARN of a key, which the EBS direct APIs ask for')),
   new Option(
     '--partition <number>',
-    'this partition only; the whole disk, or all partitions with files, if not given',
+    'only this partition (default: the whole disk, or every partition with files)',
   ).argParser(wholeNumber(1, 999)),
-  new Option('--overwrite', 'also a file that is there, or a device with something on it'),
-  new Option(
-    '--yes',
-    'without asking: the device may be written to, and objects may be thawed at the price that is told',
-  ),
+  new Option('--overwrite', 'overwrite an existing file, or a device that holds data'),
+  new Option('--yes', 'do not ask: write to the device, and thaw objects at the price shown'),
 ];
 
 async function runRestore(snapshotId: string, flags: RestoreFlags, context: CliContext): Promise<void> {
@@ -207,9 +205,9 @@ function toSettings(snapshotId: string, flags: RestoreFlags, context: CliContext
 function toTarget(flags: RestoreFlags, context: CliContext): RestoreSettings['target'] {
   const { toDir, toFile, toDevice, toSnapshot } = flags;
   if (toDir !== undefined) return toFiles(resolve(toDir), flags, context.process);
-  if (flags.path || flags.privileged) throw new SnapError('USAGE', '--path and --privileged go with --to-dir');
+  if (flags.path || flags.privileged) throw new SnapError('USAGE', '--path and --privileged need --to-dir');
   if (flags.toVolume) return toVolume(flags);
-  if (flags.volumeSize !== undefined) throw new SnapError('USAGE', '--volume-size goes with --to-volume');
+  if (flags.volumeSize !== undefined) throw new SnapError('USAGE', '--volume-size needs --to-volume');
   if (toSnapshot) return { kind: 'snapshot', tagKey: flags.tag };
   if (toFile !== undefined) return { kind: 'file', path: resolve(toFile) };
   if (toDevice === undefined)

@@ -49,7 +49,7 @@ interface ValidateFlags extends SelectionFlags, VolumeFlags, AwsFlags, OutputFla
 
 export function validateCommand(context: CliContext): Command {
   const command = new Command('validate')
-    .summary('prove that archives are what their snapshots are')
+    .summary('prove that archives match their snapshots')
     .description(DESCRIPTION)
     .usage('(--all | --one | --snapshots ID... | --from FILE) --bucket BUCKET [OPTIONS]')
     .addHelpText('after', EXAMPLES + EXIT_STATUS)
@@ -57,11 +57,14 @@ export function validateCommand(context: CliContext): Command {
       runValidate(withPlan(self.opts<ValidateFlags>(), true, context.process.env['AWS_REGION']), context),
     );
   return addOptionGroups(command, [
-    ['Which snapshots (exactly one of these):', selectionOptions('all completed snapshots whose tag is "migrated"')],
-    ['Where the archives are:', archiveOptions()],
-    ['What is compared:', comparisonOptions()],
-    ['What it is compared with:', sourceOptions()],
-    ['The temporary volume:', volumeOptions()],
+    [
+      'Snapshots (exactly one of the first four is required):',
+      selectionOptions('all completed snapshots whose tag is "migrated"'),
+    ],
+    ['Archives:', archiveOptions()],
+    ['Comparison:', comparisonOptions()],
+    ['Source:', sourceOptions()],
+    ['Temporary volume:', volumeOptions()],
     ['AWS:', awsOptions()],
     ['Output:', [reportOption(), ...outputOptions()]],
   ]);
@@ -70,15 +73,15 @@ export function validateCommand(context: CliContext): Command {
 const EXIT_STATUS = exitStatusHelp([EXIT.someFailed, EXIT.nothingToDo, EXIT.claimedElsewhere, EXIT.differs], {
   [EXIT.ok]: 'every archive matches its snapshot',
   [EXIT.failed]: 'failed; nothing was proved',
-  [EXIT.someFailed]: 'some archives could not be compared, others match',
-  [EXIT.nothingToDo]: 'no snapshot is tagged, or a snapshot or its archive was not found',
+  [EXIT.someFailed]: 'some archives could not be compared, the others match',
+  [EXIT.nothingToDo]: 'no snapshot has the tag, or a snapshot or its archive was not found',
 });
 
 const DESCRIPTION = [
-  'Reads archives back from S3 and compares them, member by member or byte by byte, with a temporary volume made of the',
-  'snapshot. Layout, compressor and encryption are found out from the archive. Snapshots that prove equal are tagged',
-  '"validated", with --content-only "content-validated". With --archive-only, an archive is checked against its own manifest instead: that needs neither the',
-  'snapshot nor an instance nor root.',
+  'Reads archives back from S3 and compares them with a temporary volume made from the snapshot: tars member by member,',
+  'images byte by byte. The archive itself says how it was stored. Snapshots whose archives match are tagged "validated", or',
+  '"content-validated" with --content-only. With --archive-only, an archive is compared with its own manifest and index; this needs',
+  'neither the snapshot nor an instance nor root.',
 ].join(' ');
 
 const EXAMPLES = `
@@ -97,11 +100,11 @@ const archiveOptions = (): Option[] => [
 ];
 
 const comparisonOptions = (): Option[] => [
-  new Option('--content-only', 'compare names and contents of files only, and tag "content-validated"'),
-  new Option('--archive-only', 'against the manifest, without the snapshot; --all takes all archives').conflicts([
-    'contentOnly',
-    'one',
-  ]),
+  new Option('--content-only', 'compare only the names and contents of files, and tag "content-validated"'),
+  new Option(
+    '--archive-only',
+    'compare with the manifest and the index, without the snapshot; --all selects every archive',
+  ).conflicts(['contentOnly', 'one']),
   sessionKeyOption(),
   noReplayOption(),
   ...ANCESTOR_FLAGS.map((flag) => new Option(flag).hideHelp()),
@@ -130,7 +133,7 @@ function toSettings(flags: ValidateFlags, process: NodeJS.Process): ValidateSett
   const selection = toSelection(flags, { value: 'migrated', underWay: 'validating' });
   const sessionKey = readSessionKey(flags.gpgSessionKey, process);
   if (sessionKey !== null && !isForOne(selection)) {
-    throw new SnapError('USAGE', 'a session key is that of one archive: name its snapshot with --snapshots');
+    throw new SnapError('USAGE', 'a session key belongs to one archive: name its snapshot with --snapshots');
   }
   return {
     ...toVolumeSettings(flags),
