@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { PutObjectCommand } from '@aws-sdk/client-s3';
 import type { Policy } from '../../lab/core/policy.ts';
+import { keyEnding } from '../support/archives.ts';
 import { csv, line } from '../support/bills.ts';
 import { addSnapshotOf } from '../support/disks.ts';
 import { killFamily } from '../support/kill-family.ts';
@@ -78,6 +79,22 @@ test('validate: its policy is enough; --archive-only needs only to read', async 
   const Statement = policy.Statement.filter(({ Sid = '' }) => ['SeeTheBucket', 'ReadArchives'].includes(Sid));
   const alone = await validateAs(lab, { ...policy, Statement }, ['--all', '--archive-only']);
   assert.equal(alone.code, 0, alone.stderr);
+
+  const key = await keyEnding(lab, '.tar.lz4');
+  await lab.control.script({
+    service: 's3',
+    operation: 'GetObject',
+    match: { key },
+    times: 99,
+    action: { kind: 'flip', at: 200 },
+  });
+  const damaged = await validateAs(lab, { ...policy, Statement }, ['--all', '--archive-only']);
+  await lab.control.clearFaults();
+  assert.equal(damaged.code, 12, damaged.stderr);
+  assert.match(
+    damaged.stderr,
+    /does not record that its archive differs, .*: .*; migrate the snapshot again with --replace/,
+  );
 });
 
 test('validate: without any one of its own actions it fails, and says which', async (t) => {

@@ -68,9 +68,16 @@ export async function noteDifference(
   try {
     await rewriteManifest(archive, facts, services, (content) => ({ ...content, validatedAt: null, differedAt }));
   } catch (thrown) {
-    const error =
-      thrown instanceof SnapError ? thrown : new SnapError('BUG', asError(thrown).message, { cause: thrown });
-    const what = 'the manifest does not record that the archive differs: migrate the snapshot again with --replace';
+    const what = 'a manifest that does not record that its archive differs';
+    const code = thrown instanceof SnapError ? thrown.code : 'BUG';
+    const error = new SnapError(
+      code,
+      `${what}, so that list and migrate take it for good: ${asError(thrown).message}`,
+      {
+        hint: 'migrate the snapshot again with --replace',
+        cause: thrown,
+      },
+    );
     services.host.notify({ code: 'cleanup.failed', snapshot: archive.snapshotId, what, error });
   }
 }
