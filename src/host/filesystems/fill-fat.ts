@@ -1,5 +1,6 @@
 /** FAT filled where the kernel does not know it: mtools copy files to it. */
 import { readdirSync } from 'node:fs';
+import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { SnapError } from '../../errors.ts';
 import { minutes } from '../../lib/clock.ts';
@@ -24,7 +25,7 @@ export async function copyToFat(directory: string, device: string, signal: Abort
     for (const some of inBatches(paths, BATCH_BYTES))
       await runTool(['mcopy', '-s', '-m', '-Q', '-i', device, ...some, '::/'], options);
     const { stdout } = await runTool(['mdir', '-/', '-a', '-b', '-i', device, '::/'], options);
-    assertAllCopied(directory, stdout);
+    await assertAllCopied(directory, stdout);
   } catch (cause) {
     throw cause instanceof ToolError ? notFilled(cause.message, cause) : cause;
   }
@@ -53,9 +54,10 @@ function inBatches(texts: readonly string[], most: number): string[][] {
 }
 
 /** What mcopy cannot write of a name, such as 🎉, it leaves out without a word. @param listed `::/EFI/BOOT/` */
-function assertAllCopied(directory: string, listed: string): void {
+async function assertAllCopied(directory: string, listed: string): Promise<void> {
   const made = new Set(listed.split('\n').map((line) => line.slice('::/'.length).replace(/\/$/, '')));
-  const lost = readdirSync(directory, { recursive: true, encoding: 'utf8' }).find((name) => !made.has(name));
+  const names = await readdir(directory, { recursive: true, encoding: 'utf8' });
+  const lost = names.find((name) => !made.has(name));
   if (lost !== undefined) throw notFilled(`mcopy cannot write the name ${JSON.stringify(lost)}`);
 }
 

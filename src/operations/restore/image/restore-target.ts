@@ -1,7 +1,7 @@
 /** Where an image is written to: a file that appears when it is whole, or a device that nobody uses. */
 import {
   accessSync,
-  closeSync,
+  close,
   constants,
   existsSync,
   fchmodSync,
@@ -14,6 +14,7 @@ import {
 } from 'node:fs';
 import { rename, rm, truncate } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
+import { promisify } from 'node:util';
 import { asError, SnapError } from '../../../errors.ts';
 import { deviceSize } from '../../../host/devices/block-devices.ts';
 import { probe } from '../../../host/filesystems/filesystems.ts';
@@ -95,7 +96,8 @@ export function holdDevice(path: string, name: string, loss: string): Target {
     setLength: async (bytes) => assertLargeEnough(path, name, bytes),
     keep: async () => {},
     leave: null,
-    [Symbol.asyncDispose]: async () => closeSync(descriptor),
+    // The last who closes a device waits until all that was written to it is on the disk.
+    [Symbol.asyncDispose]: () => promisify(close)(descriptor),
   };
 }
 
