@@ -163,7 +163,7 @@ const isRecord = (value: unknown): value is Fields =>
 const isCount = (value: unknown): value is number => Number.isSafeInteger(value) && (value as number) >= 0;
 
 function headerOf({ format, layout, snapshot, partition }: Fields, key: string): FileIndexHeader {
-  if (format !== INDEX_FORMAT) throw damagedIndex(key, `indexes of format ${String(format)} are not known here`);
+  if (format !== INDEX_FORMAT) throw damagedIndex(key, `unsupported index format ${String(format)}`);
   const isPartition = partition === null || isCount(partition);
   if (layout !== 'tar' || typeof snapshot !== 'string' || !isPartition)
     throw damagedIndex(key, 'this is no index of files');

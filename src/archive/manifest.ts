@@ -188,7 +188,7 @@ export function decodeManifest(body: Buffer, key: string, snapshotId: string): M
   const manifest = parse(body);
   if (!manifest) return refuse('this is no manifest', 'somebody wrote over it; the data objects may still be whole');
   if (manifest.format !== MANIFEST_FORMAT) {
-    return refuse(`manifests of format ${manifest.format} are not known here`, 'use a newer version of snap-to-s3');
+    return refuse(`unsupported manifest format ${manifest.format}`, 'use a newer version of snap-to-s3');
   }
   if (manifest.snapshot?.id !== snapshotId)
     refuse(`it describes ${manifest.snapshot?.id}`, 'it was copied here by mistake');

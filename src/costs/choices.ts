@@ -137,12 +137,14 @@ function reasonFor(
 }
 
 const UNCERTAIN =
-  'what other snapshots refer to stays billed, and how much that is cannot be told: it may save nothing';
+  'blocks that other snapshots refer to are still billed, and their size is unknown: this may save nothing';
 const SHARED = 'full archives of it cost more than what it alone is billed for';
 const CHANGES = 'full archives cost more than these snapshots, which are stored as changes';
 
 const boundOf = ({ savingIs }: Choice): string =>
-  savingIs === 'lower-bound' ? '; perhaps more than is told here, since what others refer to is not known exactly' : '';
+  savingIs === 'lower-bound'
+    ? '; the saving may be larger, because the size of what other snapshots refer to is not known exactly'
+    : '';
 
 const nameOf = ({ what, storageClass }: Choice): string =>
   what === 'ebs-archive' ? 'the EBS archive tier' : `S3 ${storageClass}`;

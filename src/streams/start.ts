@@ -117,12 +117,12 @@ async function endAll(threads: readonly Thread<unknown>[]): Promise<void> {
 /** What the system refuses is the disk's fault or the machine's; everything else is ours. */
 function comparisonFailure(cause: NodeJS.ErrnoException): SnapError {
   const { code, syscall, message } = cause;
-  if (syscall === undefined) return new SnapError('BUG', `the comparison broke off: ${message}`, { cause });
+  if (syscall === undefined) return new SnapError('BUG', `the comparison failed: ${message}`, { cause });
   const hint =
     code === 'ENOSPC'
       ? 'free space in the directory for temporary files (TMPDIR), then run the same command again'
       : 'look for read errors in dmesg; nothing was changed';
-  return new SnapError('COMPARE_FAILED', `the comparison broke off: ${message}`, { hint, cause });
+  return new SnapError('COMPARE_FAILED', `the comparison failed: ${message}`, { hint, cause });
 }
 
 interface Thread<Answer> {

@@ -83,7 +83,7 @@ test('after the commit, an interruption does not undo it', async (t) => {
   assert.equal((await tagsOf(lab, snapshotId))['snap-to-s3'], 'migrated');
 });
 
-test('a second signal leaves at once, and says what it leaves and how to remove it', async (t) => {
+test('a second signal quits immediately, and says what it leaves and how to remove it', async (t) => {
   const lab = await labForTest(t, {
     delays: { ...DELAYS, attaching: 60_000, detaching: 60_000 },
     allowLeftovers: ['volume', 'attachment', 'loop-device', 'device-link'],
@@ -92,7 +92,7 @@ test('a second signal leaves at once, and says what it leaves and how to remove 
   const done = await runMigrate(lab, ['--all'], {
     onLine: (text, send) => {
       if (/: attaching /.test(text)) send('SIGINT');
-      if (/ leaves at once$/.test(text)) send('SIGINT');
+      if (/press again to quit immediately$/.test(text)) send('SIGINT');
     },
   });
   assert.equal(done.code, 130, done.stderr);

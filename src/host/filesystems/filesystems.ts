@@ -87,7 +87,10 @@ export function treatmentOf(found: Signs): Treatment {
   if (found.type === 'swap') return { how: 'record', reason: 'swap' };
   if (found.type !== null && found.usage === 'filesystem') return { how: 'mount', type: found.type };
   if (found.type !== null) return { how: 'raw', reason: `it holds ${found.type}` };
-  return { how: 'raw', reason: found.tableType ? 'it holds a partition table of its own' : 'nothing known is on it' };
+  return {
+    how: 'raw',
+    reason: found.tableType ? 'it holds a partition table of its own' : 'it holds no known filesystem',
+  };
 }
 
 /** Why a device cannot be told to hold one thing. */

@@ -55,8 +55,8 @@ export async function underClaim(
   using _held = services.host.hold(claimHolding(services.store.bucket, claim.key, lifeSeconds));
   await using _released = { [Symbol.asyncDispose]: () => giveUp(claim, lifeSeconds) };
   const [fresh] = await services.snapshots.byId([snapshot.id], { signal });
-  if (!fresh) throw new SnapError('NOT_FOUND', `${snapshot.id} was deleted meanwhile`);
-  if (!isStillWanted(fresh, settings)) return { skipped: 'another run has done it meanwhile' };
+  if (!fresh) throw new SnapError('NOT_FOUND', `${snapshot.id} has been deleted`);
+  if (!isStillWanted(fresh, settings)) return { skipped: 'already done by another run' };
   if (claim.isTakenOver) services.host.notify({ code: 'claim.taken-over', snapshot: snapshot.id });
   return await work(fresh, claim, AbortSignal.any([signal, claim.lost]));
 }

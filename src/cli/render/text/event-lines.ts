@@ -21,7 +21,7 @@ export function describeEvent(event: SnapEvent): string | null {
     case 'instance.notice':
       return `${event.notice}: stopping, and keeping what the same command can resume from on another machine`;
     case 'run.stopping':
-      return `${event.signal}: stopping, and giving back what is held; the same again leaves at once`;
+      return `${event.signal}: stopping and releasing everything borrowed; press again to quit immediately`;
     case 'run.finished':
       return describeEnd(event);
     case 'clean.finished':
@@ -170,7 +170,7 @@ function describeContentEvent(event: ContentEvent): string | null {
     case 'snapshot.validated':
       return describeValidation(event);
     case 'claim.taken-over':
-      return 'an earlier run broke off here: going on from what it left';
+      return 'resuming an interrupted run';
     case 'archive.replaced':
       return `the archive that is there will be replaced: ${event.reason}`;
     case 'snapshot.skipped':

@@ -36,7 +36,7 @@ export function describeRestoreEvent(event: RestoreEvent): string {
     case 'restore.completing':
       return `the new snapshot ${event.id} has all of its blocks and stays; EBS is still completing it`;
     case 'restore.unfinished':
-      return `${event.path} stays as it is: the same command goes on with it`;
+      return `${event.path} is kept: the same command resumes`;
     case 'files.left-out':
       return `without --privileged, ${count(event.devices, 'device node')} left out, and ${count(event.privileges, 'file')} restored without set-ID bits and capabilities`;
     case 'files.incomplete':
@@ -66,7 +66,8 @@ function describePlanned({ key, to, storageClass, retrieval, ...object }: Planne
 }
 
 function describeRoom({ where, neededBytes, roomBytes, holds }: PlannedRoom): string {
-  const needed = neededBytes === null ? 'takes what is not known' : `takes ${formatBytes(neededBytes)} at the most`;
+  const needed =
+    neededBytes === null ? 'takes an unknown amount of space' : `takes at most ${formatBytes(neededBytes)}`;
   const destroyed = holds === null ? '' : `; it holds ${holds}, which would be destroyed`;
   return `  ${where} ${needed}, and has ${formatBytes(roomBytes)}${destroyed}`;
 }

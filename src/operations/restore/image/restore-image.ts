@@ -78,7 +78,7 @@ export async function planImage(
 async function askFor({ path, consent }: DeviceTarget, { roomBytes, holds }: FoundTarget, signal: AbortSignal) {
   if (await consent({ path, bytes: roomBytes, holds })) return;
   signal.throwIfAborted();
-  throw new SnapError('TARGET', `${path} was not written to: nobody said yes`, {
+  throw new SnapError('TARGET', `${path} was not written to: not confirmed`, {
     hint: 'look at it with lsblk; --yes says so beforehand',
   });
 }
