@@ -1,13 +1,16 @@
 /**
- * Makes the program as it is published: few files, which load in half of the time
+ * Makes the program as it is published: few files, which load in half of the time, and need no package
  * (docs/development/decisions/011-few-files.md).
  *
  *   node scripts/build.ts [DIRECTORY]     dist if not given
  */
-import { execFileSync } from 'node:child_process';
-import { chmodSync, copyFileSync, globSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, copyFileSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { type BuildOptions, build, type Plugin } from 'esbuild';
+import { readAssets } from '../src/page/assets.ts';
+import { writeDeclarations } from './build/declarations.ts';
+import { licencesOf } from './build/licences.ts';
+import { namedKeys, quietHttp } from './build/rewriting.ts';
 
 const root = join(import.meta.dirname, '..');
 const [directory = join(root, 'dist')] = process.argv.slice(2);
@@ -26,10 +29,11 @@ const ENTRIES = [
 ];
 
 /** What is read rather than imported. */
-const FILES = ['src/page/client/style.css', 'src/streams/lz4/decoder.wasm'];
+const FILES = ['src/streams/lz4/decoder.wasm'];
 
 const COMMON: BuildOptions = {
   bundle: true,
+  splitting: true,
   platform: 'node',
   target: 'node24',
   format: 'esm',
@@ -37,92 +41,56 @@ const COMMON: BuildOptions = {
   outdir: directory,
   outbase: root,
   absWorkingDir: root,
+  metafile: true,
   logLevel: 'warning',
-};
-
-/**
- * The SDK names keys of its schemas by constants, `{ [_xN]: … }`. To evaluate such a key could have an effect, for all that
- * esbuild knows, so it keeps the schemas of all 700 operations of EC2. With the names in their places it keeps what is used.
- */
-const namedKeys: Plugin = {
-  name: 'named keys',
-  setup: ({ onLoad }) =>
-    onLoad({ filter: /\/dist-es\/schemas\/schemas_\d+\.js$/ }, ({ path }) => {
-      const text = readFileSync(path, 'utf8');
-      const names = new Map(
-        Array.from(text.matchAll(/^const (_\w+) = ("\w+");$/gm), ([, name, value]) => [name, value]),
-      );
-      return { contents: text.replace(/\[(_\w+)\](?=:)/g, (key, name) => names.get(name) ?? key) };
-    }),
-};
-
-/** An `import` of Node's `http` asks for all that it exports, so that Node loads its own `fetch` and `WebSocket` too. */
-const quietHttp: Plugin = {
-  name: 'quiet http',
-  setup: ({ onResolve, onLoad }) => {
-    onResolve({ filter: /^(node:)?http$/ }, () => ({ path: 'http', namespace: 'builtin' }));
-    onLoad({ filter: /^http$/, namespace: 'builtin' }, () => ({
-      contents: "module.exports = process.getBuiltinModule('node:http');",
-    }));
+  // Some of the packages ask for modules of Node by `require`.
+  banner: {
+    js: "import { createRequire as requireOf } from 'node:module';\nconst require = requireOf(import.meta.url);",
   },
 };
 
+/** A checkout bundles the assets of the page each time that it writes one; the package has them bundled. */
+const packagedAssets: Plugin = {
+  name: 'packaged assets',
+  setup: ({ onResolve }) =>
+    onResolve({ filter: /\/assets\.ts$/ }, () => ({ path: join(root, 'src/page/packaged-assets.ts') })),
+};
+
 for (const part of ['src', 'lab']) rmSync(join(directory, part), { recursive: true, force: true });
-declareTypes();
-compilePage();
-await joinProgram();
-await joinLab();
+writeDeclarations(root, directory);
+const bundled = [...bundlePage(), ...(await bundleProgram()), ...(await bundleLab())];
+writeFileSync(join(directory, 'LICENSES'), licencesOf(root, bundled));
 
-function declareTypes(): void {
-  execFileSync('tsc', ['-p', join(root, 'tsconfig.build.json'), '--outDir', directory], { stdio: 'inherit' });
+/** @returns the files that are in it, as the others do. */
+function bundlePage(): string[] {
+  const { inputs, ...assets } = readAssets();
+  mkdirSync(join(directory, 'src/page'), { recursive: true });
+  writeFileSync(join(directory, 'src/page/assets.json'), JSON.stringify(assets));
+  return inputs;
 }
 
-/** What runs in the page has the types of a browser, and stays file by file: a page is made of them when it is written. */
-function compilePage(): void {
-  execFileSync('tsc', ['-p', join(root, 'tsconfig.page.build.json'), '--outDir', directory], { stdio: 'inherit' });
-}
-
-/** Chunks lie one below `src`, on which `src/lib/program-file.ts` relies. The licences of what is in them go with them. */
-async function joinProgram(): Promise<void> {
+/** Chunks lie one below `src`, on which `src/lib/program-file.ts` relies. */
+async function bundleProgram(): Promise<string[]> {
   const { metafile } = await build({
     ...COMMON,
     entryPoints: ENTRIES,
-    splitting: true,
     chunkNames: 'src/chunks/[name]-[hash]',
-    plugins: [namedKeys, quietHttp],
-    metafile: true,
-    // Some of the packages ask for modules of Node by `require`.
-    banner: {
-      js: "import { createRequire as requireOf } from 'node:module';\nconst require = requireOf(import.meta.url);",
-    },
+    plugins: [packagedAssets, namedKeys, quietHttp],
   });
   for (const file of FILES) {
     mkdirSync(join(directory, dirname(file)), { recursive: true });
     copyFileSync(join(root, file), join(directory, file));
   }
   chmodSync(join(directory, 'src/bin.js'), 0o755);
-  writeFileSync(join(directory, 'LICENSES'), licencesOf(Object.keys(metafile.inputs)));
+  return Object.keys(metafile?.inputs ?? {});
 }
 
-/** The local cloud needs all of the SDK's schemas, and takes its packages from where they are installed. */
-async function joinLab(): Promise<void> {
-  await build({ ...COMMON, entryPoints: ['lab/daemon.ts'], packages: 'external' });
-}
-
-/** Each text once, under the names of the packages that it is for; of some, only what their package.json says. */
-function licencesOf(files: readonly string[]): string {
-  const packages = new Set(files.flatMap((path) => /^.*node_modules\/(?:@[^/]+\/)?[^/]+/.exec(path) ?? []));
-  const byText = new Map<string, string[]>();
-  for (const path of packages) {
-    const [file] = globSync(join(root, path, 'LICENSE*'));
-    const text = file ? readFileSync(file, 'utf8') : `${declaredLicence(path)}\n`;
-    byText.set(text, [...(byText.get(text) ?? []), path.replace(/^.*node_modules\//, '')]);
-  }
-  return [...byText].map(([text, names]) => `${names.sort().join(', ')}:\n\n${text}`).join('\n\n');
-}
-
-function declaredLicence(path: string): string {
-  const { license } = JSON.parse(readFileSync(join(root, path, 'package.json'), 'utf8')) as { license?: string };
-  if (!license) throw new Error(`${path} has no licence`);
-  return license;
+/** By itself: the local cloud needs all schemas of EC2, of which the program gets only what it uses. */
+async function bundleLab(): Promise<string[]> {
+  const { metafile } = await build({
+    ...COMMON,
+    entryPoints: ['lab/daemon.ts'],
+    chunkNames: 'lab/chunks/[name]-[hash]',
+  });
+  return Object.keys(metafile?.inputs ?? {});
 }

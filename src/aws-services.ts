@@ -34,7 +34,7 @@ export interface AwsChoices {
   callTimeout?: number;
   bucket: string;
   storageClass: string;
-  sse?: StoreSettings['sse'];
+  sse?: 'AES256' | 'aws:kms' | 'aws:kms:dsse';
   sseKmsKeyId?: string;
   expectedBucketOwner?: string;
 }
@@ -134,7 +134,7 @@ async function connection(choices: Omit<AwsChoices, 'bucket' | 'storageClass'>, 
 export async function priceLists(
   choices: Pick<AwsChoices, 'profile' | 'callTimeout'>,
   env: NodeJS.ProcessEnv,
-  onRetry: (retry: Retry) => void,
+  onRetry: (retry: { attempt: number; because: string; waitSeconds: number }) => void,
 ): Promise<PriceLists> {
   const { region: _region, ...settings } = await connection(choices, env);
   return awsPriceLists(pricingClient({ ...settings, onRetry }));

@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import type { Analysis } from '../costs/analysis.ts';
 import type { Prices } from '../costs/price-types.ts';
 import { readAssets } from './assets.ts';
-import { type Html, html, scriptJson, trusted } from './html.ts';
+import { html, scriptJson, trusted } from './html.ts';
 import { pageData } from './model/page-data.ts';
 import { totalsOf } from './model/summary.ts';
 import { roundMoney } from './model/words.ts';
@@ -15,13 +15,12 @@ import { body } from './sections/body.ts';
  * script run but ours, and nothing be fetched.
  */
 export function renderPage(analysis: Analysis, prices: Prices): string {
-  const { style, library, script } = readAssets();
-  const scripts = [library, script];
+  const { style, script } = readAssets();
   return html`<!doctype html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="${policy(style, scripts)}">
+<meta http-equiv="Content-Security-Policy" content="${policy(style, script)}">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark">
 <meta name="referrer" content="no-referrer">
@@ -32,19 +31,17 @@ export function renderPage(analysis: Analysis, prices: Prices): string {
 <body>
 ${body(analysis)}
 <script type="application/json" id="data">${scriptJson(pageData(analysis, prices))}</script>
-${scripts.map(scriptElement)}
+<script>${trusted(script)}</script>
 </body>
 </html>
 `.source;
 }
 
-const scriptElement = (source: string): Html => html`<script>${trusted(source)}</script>\n`;
-
 /** Nothing but what is named by its hash; no text may become markup by a script either. */
-const policy = (style: string, scripts: readonly string[]): string =>
+const policy = (style: string, script: string): string =>
   [
     "default-src 'none'",
-    `script-src ${scripts.map(hash).join(' ')}`,
+    `script-src ${hash(script)}`,
     `style-src ${hash(style)}`,
     "base-uri 'none'",
     "form-action 'none'",

@@ -4,13 +4,12 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { pathToFileURL } from 'node:url';
 import { runInThisContext } from 'node:vm';
 import fc from 'fast-check';
 import type { Choice, Decision, VolumeAnalysis } from '../../src/costs/analysis.ts';
 import { BUILT_IN } from '../../src/costs/built-in-prices.ts';
+import { bundleScript, readAssets } from '../../src/page/assets.ts';
 import { html, scriptJson } from '../../src/page/html.ts';
-import { linkModules } from '../../src/page/link-modules.ts';
 import { pageData } from '../../src/page/model/page-data.ts';
 import { adviceOf, totalsOf } from '../../src/page/model/summary.ts';
 import { selectVolumes } from '../../src/page/model/volume-rows.ts';
@@ -130,39 +129,44 @@ test('numbers and dates in words', () => {
   assert.equal(day('2026-13'), '2026-13');
 });
 
-/** Modules in a directory of their own, linked from `a.ts`. */
-function linked(modules: Record<string, string>): string {
-  const directory = mkdtempSync(join(tmpdir(), 'snap-to-s3-link-'));
+/** The script of modules in a directory of their own, of which `a.ts` is run. */
+function bundled(modules: Record<string, string>): string {
+  const directory = mkdtempSync(join(tmpdir(), 'snap-to-s3-page-'));
   try {
     for (const [name, text] of Object.entries(modules)) writeFileSync(join(directory, name), text);
-    return linkModules(pathToFileURL(join(directory, 'a.ts')));
+    return bundleScript(join(directory, 'a.ts')).script;
   } finally {
     rmSync(directory, { recursive: true });
   }
 }
 
-test('modules become one script: each runs once, and their names do not meet', () => {
-  const script = linked({
-    'a.ts':
-      "import { value as other } from './b.ts';\nimport { log } from './c.ts';\nconst value = 1;\nlog.push(value, other);\n",
-    'b.ts':
-      "import { log } from './c.ts';\nimport type { T } from './types.ts';\nexport const value: T = 2;\nlog.push('b');\n",
-    'c.ts': 'export const log: unknown[] = [];\n(globalThis as { linkLog?: unknown }).linkLog = log;\n',
+test('modules become one script', () => {
+  const script = bundled({
+    'a.ts': "import { value as other } from './b.ts';\nconst value = 1;\nglobalThis.values = [value, other];\n",
+    'b.ts': 'export const value: number = 2;\n',
   });
   runInThisContext(script);
-  assert.deepEqual((globalThis as { linkLog?: unknown }).linkLog, ['b', 1, 2]);
+  assert.deepEqual((globalThis as { values?: unknown }).values, [1, 2]);
 });
 
-for (const [what, modules] of Object.entries({
-  'a default export': { 'a.ts': 'export default 1;\n' },
-  'a package': { 'a.ts': "import { x } from 'package';\n" },
-  'a whole module': { 'a.ts': "import * as b from './b.ts';\n", 'b.ts': '' },
-  'a circle': {
-    'a.ts': "import { b } from './b.ts';\nexport const a = 1;\n",
-    'b.ts': "import { a } from './a.ts';\nexport const b = 1;\n",
-  },
-})) {
-  test(`what cannot be linked is refused: ${what}`, () => {
-    assert.throws(() => linked(modules), /cannot be linked|imports itself/);
+test('nothing in a script ends the element that it stands in', () => {
+  const script = bundled({
+    'a.ts': "globalThis.text = '</script><script>';\n//! </script>\nglobalThis.tagged = String.raw`</script>`;\n",
   });
-}
+  assert.doesNotMatch(script, /<\/script/i);
+  runInThisContext(script);
+  assert.deepEqual(
+    [(globalThis as { text?: unknown }).text, (globalThis as { tagged?: unknown }).tagged],
+    ['</script><script>', '</script>'],
+  );
+});
+
+test('the script of the page can stand in an element', () => {
+  const { script, inputs } = readAssets();
+  assert.doesNotMatch(script, /<\/script|<!--/i);
+  assert.ok(inputs.some((path) => path.includes('node_modules/chart.js/')));
+});
+
+test('a module that is not there is refused', () => {
+  assert.throws(() => bundled({ 'a.ts': "import { x } from './nowhere.ts';\nx();\n" }), /nowhere/);
+});

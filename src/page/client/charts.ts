@@ -1,9 +1,7 @@
 /** Charts, in the colours of the page, whether light, dark or on paper. */
-import type { ChartConfiguration, Chart as ChartOfLibrary } from 'chart.js';
+import type { ChartConfiguration } from 'chart.js';
+import Chart from 'chart.js/auto';
 import { byId } from './dom.ts';
-
-/** From the script in front of this one. */
-declare const Chart: typeof ChartOfLibrary;
 
 export interface Colours {
   text: string;
@@ -19,7 +17,7 @@ export interface Colours {
 export type ConfigurationOf = (colours: Colours) => ChartConfiguration;
 
 interface Drawn {
-  chart: ChartOfLibrary;
+  chart: Chart;
   configurationOf: ConfigurationOf;
 }
 
