@@ -148,7 +148,7 @@ test('without EC2, savings of moving are upper bounds and nothing is recommended
   const [volume] = decided(volumeOf({ id: null, sizeGiB: null, snapshots }));
   assert.equal(bestOf(volume?.decision)?.what, 'keep');
   assert.equal(choiceOf(volume?.decision, 'DEEP_ARCHIVE').savingIs, 'upper-bound');
-  assert.match(volume?.decision?.reason ?? '', /cannot be told/);
+  assert.match(volume?.decision?.reason ?? '', /their size is unknown/);
 });
 
 test('a volume made of a snapshot makes the others of its region uncertain', () => {

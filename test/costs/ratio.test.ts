@@ -224,7 +224,7 @@ test('what cannot be measured is counted and told; where nothing can be, nothing
     [['--ratio-from', 'missing'], 1, /BUCKET/],
     [['--ratio-from', 'Bucket'], 2, /must be a bucket name/],
     [['--ratio-from', BUCKET, '--ratio', '2'], 2, /cannot be used with/],
-    [['--prefix', 'team'], 2, /--prefix is of the archives that are measured/],
+    [['--prefix', 'team'], 2, /--prefix needs --ratio-from/],
   ] as const) {
     // Standard input is no report: it would be refused, too, if anybody read it.
     const refused = await analyze(lab, ['-', '--offline', ...argv], 'no report');
