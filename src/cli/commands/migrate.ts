@@ -47,7 +47,7 @@ interface MigrateFlags extends SelectionFlags, VolumeFlags, AwsFlags, OutputFlag
   dd?: true;
   compression: CodecName;
   compressionLevel?: number;
-  concurrentPartitions?: number;
+  partitionsAtOnce?: number;
   gpgRecipient?: string[];
   validate?: true;
   strict?: true;
@@ -171,7 +171,7 @@ function toSettings(flags: MigrateFlags): MigrateSettings {
     ...toVolumeSettings(flags),
     selection,
     tagKey: flags.tag,
-    concurrentPartitions: flags.concurrentPartitions ?? room(flags.concurrency),
+    concurrentPartitions: flags.partitionsAtOnce ?? room(flags.concurrency),
     prefix: normalisePrefix(flags.prefix),
     layout: flags.dd ? 'image' : 'tar',
     codec: toCodec(flags),
