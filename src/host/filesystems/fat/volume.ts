@@ -1,6 +1,7 @@
 /** A FAT filesystem, read off its device: its directories, and where their pieces are. */
-import { type FileHandle, open } from 'node:fs/promises';
+import type { FileHandle } from 'node:fs/promises';
 import { MiB } from '../../../lib/units.ts';
+import { openVolume } from '../open-volume.ts';
 import { fatGeometry } from '../superblocks/boot-sectors.ts';
 
 /** What cannot be read as FAT. */
@@ -39,18 +40,12 @@ export class FatVolume implements AsyncDisposable {
   }
 
   /** @throws FatDamage */
-  static async open(device: string): Promise<FatVolume> {
-    const file = await open(device, 'r');
-    try {
-      const boot = Buffer.alloc(512);
-      await file.read(boot, 0, boot.length, 0);
+  static open(device: string): Promise<FatVolume> {
+    return openVolume(device, async (file, boot) => {
       const volume = new FatVolume(file, boot);
       await volume.#readTable(boot);
       return volume;
-    } catch (error) {
-      await file.close();
-      throw error;
-    }
+    });
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

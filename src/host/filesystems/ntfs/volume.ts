@@ -1,13 +1,12 @@
 /** An NTFS volume, read off its device: its master file table, and what little of its system files is needed. */
-import { type FileHandle, open } from 'node:fs/promises';
+import type { FileHandle } from 'node:fs/promises';
 import { MiB } from '../../../lib/units.ts';
+import { openVolume } from '../open-volume.ts';
 import { sectorsPerCluster } from '../superblocks/boot-sectors.ts';
 import { ATTRIBUTE, type Attribute, type MftRecord, NtfsDamage, type Run, readRecord, referenceAt } from './records.ts';
 
 /** Numbers of records that have a meaning. Windows leaves 16 to 23 free, but drivers show files there. */
 export const RECORD = { mft: 0, logFile: 2, volume: 3, root: 5, firstOfUsers: 16 } as const;
-
-const BOOT_BYTES = 512;
 
 /** Deeper than any path that Windows takes. */
 const DEEPEST = 1024;
@@ -33,18 +32,12 @@ export class NtfsVolume implements AsyncDisposable {
   }
 
   /** @throws NtfsDamage, RangeError */
-  static async open(device: string): Promise<NtfsVolume> {
-    const file = await open(device, 'r');
-    try {
-      const boot = Buffer.alloc(BOOT_BYTES);
-      await file.read(boot, 0, BOOT_BYTES, 0);
+  static open(device: string): Promise<NtfsVolume> {
+    return openVolume(device, async (file, boot) => {
       const volume = new NtfsVolume(file, boot);
       await volume.#findMft(Number(boot.readBigUInt64LE(48)));
       return volume;
-    } catch (error) {
-      await file.close();
-      throw error;
-    }
+    });
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
