@@ -1,0 +1,97 @@
+/** One object of an archive, stored with its index: the files of a partition, or an image. */
+import { cipherOf } from '../../archive/cipher.ts';
+import { type Layout, objectKey } from '../../archive/key.ts';
+import type { ManifestObject } from '../../archive/manifest.ts';
+import { objectMetadata } from '../../archive/metadata.ts';
+import { objectTags } from '../../archive/tags.ts';
+import type { ObjectFacts } from '../../cloud/ports.ts';
+import type { Probe } from '../../host/filesystems/filesystems.ts';
+import { temporaryDirectory } from '../../lib/temporary-files.ts';
+import { commitIndex } from './commit-index.ts';
+import { type ArchiveDraft, archiveName, type Migration } from './migration.ts';
+import type { Content } from './object/object-order.ts';
+import { storeObject } from './object/store-object.ts';
+import { StreamIndex } from './object/stream-index.ts';
+
+/** What is known of the filesystem that is stored. */
+export type FoundFilesystem = Pick<Probe, 'type' | 'uuid' | 'label'> & Pick<ManifestObject, 'geometry'>;
+
+export const UNKNOWN: FoundFilesystem = { type: null, uuid: null, label: null };
+
+/** Records an object in the draft and in the progress of the run. */
+export async function addObject({ progress }: Migration, draft: ArchiveDraft, object: ManifestObject): Promise<void> {
+  draft.objects.push(object);
+  await progress.add(object);
+}
+
+/**
+ * Stores one object and its index; one that an earlier run completed is kept.
+ * @param partition `null`: the disk.
+ */
+export async function storeContent(
+  migration: Migration,
+  partition: number | null,
+  found: FoundFilesystem,
+  content: Content,
+): Promise<ManifestObject> {
+  const { snapshot, settings, services, signal } = migration;
+  const facts = factsOf(migration, partition, content.layout, content.expectedBytes);
+  const { uuid, label, geometry = null } = found;
+  const kept = await migration.progress.completed(facts.key);
+  if (kept) return { ...kept, uuid, label, geometry };
+  await using directory = temporaryDirectory();
+  const settled = {
+    content,
+    facts,
+    journal: await migration.progress.journalFor(facts, settings.encryption === null),
+    codec: settings.codec,
+    encryption: settings.encryption,
+    streams: settings.uploadStreams,
+    snapshotId: snapshot.id,
+    partition,
+  };
+  using made = 'blocks' in content ? null : new StreamIndex(settled, directory.path);
+  const result = await storeObject({ ...settled, index: made }, services.store, services.host, signal);
+  const { stored, plainBytes, sockets, indexFile, contentBytes } = result;
+  if (sockets) services.host.notify({ code: 'sockets.skipped', snapshot: snapshot.id, key: stored.key, sockets });
+  const object: ManifestObject = {
+    key: stored.key,
+    partition,
+    layout: content.layout,
+    codec: settings.codec.name,
+    compressionLevel: settings.codec.level,
+    cipher: cipherOf(settings.encryption),
+    filesystem: found.type,
+    uuid,
+    label,
+    geometry,
+    contentBytes,
+    plainBytes,
+    plainSha256: null,
+    storedBytes: stored.bytes,
+    etag: stored.etag,
+    versionId: stored.versionId,
+    checksum: stored.checksum,
+    socketsSkipped: sockets,
+    index: null,
+  };
+  await migration.progress.add(object);
+  if (indexFile === null) return object;
+  return { ...object, index: await commitIndex(migration, { partition, plainBytes, index: indexFile }) };
+}
+
+function factsOf(migration: Migration, partition: number | null, layout: Layout, plainBytes: number): ObjectFacts {
+  const { snapshot, settings } = migration;
+  const key = objectKey({
+    ...archiveName(migration),
+    partition,
+    layout,
+    codec: settings.codec.name,
+    cipher: cipherOf(settings.encryption),
+  });
+  return {
+    key,
+    metadata: objectMetadata(snapshot, plainBytes),
+    tags: objectTags(snapshot.tags, settings.tagKey).tags,
+  };
+}
