@@ -8,12 +8,18 @@ import fc from 'fast-check';
 import { run } from '../../lab/core/run.ts';
 import { buildDisk } from '../../lab/disks/build.ts';
 import { withDevice, withFilesystem } from '../../lab/disks/mounted.ts';
-import { lackOfNames, namesOn, obstacleOn } from '../../src/host/filesystems/filesystem-obstacles.ts';
+import { lackOfNames, surveyFilesystem } from '../../src/host/filesystems/filesystem-obstacles.ts';
 import { NtfsDamage, readRecord } from '../../src/host/filesystems/ntfs/records.ts';
 import { isJournalClean } from '../../src/host/filesystems/ntfs/survey.ts';
 import { temporaryDirectory } from '../support/lab.ts';
 
 const signal = new AbortController().signal;
+
+const obstacleOn = async (...[type, device, within]: Parameters<typeof surveyFilesystem>): Promise<string | null> =>
+  (await surveyFilesystem(type, device, within)).obstacle;
+
+const namesOn = async (...[type, device, within]: Parameters<typeof surveyFilesystem>): Promise<number | null> =>
+  (await surveyFilesystem(type, device, within)).names;
 
 async function writeAt(path: string, position: number, bytes: Buffer): Promise<void> {
   await using file = await open(path, 'r+');

@@ -1,6 +1,6 @@
 /**
  * What files have on their filesystem, and a tar cannot keep. Nothing of it is content; what is, makes the partition an
- * image (`obstacleOn`). docs/filesystems.md has the whole list.
+ * image (`surveyFilesystem`). docs/filesystems.md has the whole list.
  */
 import { createReadStream } from 'node:fs';
 import { open } from 'node:fs/promises';

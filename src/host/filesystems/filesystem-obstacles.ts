@@ -4,8 +4,8 @@
  */
 import { open } from 'node:fs/promises';
 import { surveyFat } from './fat/survey.ts';
-import { countNames } from './ntfs/names.ts';
-import { obstacleOnNtfs } from './ntfs/survey.ts';
+import { surveyNtfs } from './ntfs/survey.ts';
+import type { FilesystemSurvey } from './survey.ts';
 
 /** Filesystems whose drivers show all that is in them, but for what is looked for here, or counted. */
 const KNOWN = new Set([
@@ -13,23 +13,18 @@ const KNOWN = new Set([
   ...['exfat', 'jfs', 'reiserfs', 'squashfs', 'erofs'],
 ]);
 
-/** @returns the reason to keep the filesystem as an image; `null`: its files are all that is there. */
-export async function obstacleOn(type: string, device: string, signal: AbortSignal): Promise<string | null> {
+/** Reads the tables of FAT and NTFS once, from the device. */
+export async function surveyFilesystem(type: string, device: string, signal: AbortSignal): Promise<FilesystemSurvey> {
+  if (type === 'ntfs') return surveyNtfs(device, signal);
+  if (type === 'vfat') return surveyFat(device, signal);
+  return { obstacle: await obstacleOn(type, device), names: null };
+}
+
+async function obstacleOn(type: string, device: string): Promise<string | null> {
   if (!KNOWN.has(type)) return `it is not known what drivers of ${type} leave out`;
-  if (type === 'ntfs') return obstacleOnNtfs(device, signal);
-  if (type === 'vfat') return (await surveyFat(device, signal)).obstacle;
   if (/^ext[234]$/.test(type)) return obstacleInExt(await readSuperblock(device, 1024));
   if (type === 'btrfs') return obstacleInBtrfs(await readSuperblock(device, 65_536));
   return null;
-}
-
-/**
- * How many names of files and directories a filesystem has, read off the device without a driver.
- * @returns `null` where that is not known.
- */
-export async function namesOn(type: string, device: string, signal: AbortSignal): Promise<number | null> {
-  if (type === 'vfat') return (await surveyFat(device, signal)).names;
-  return type === 'ntfs' ? countNames(device, signal) : null;
 }
 
 /**

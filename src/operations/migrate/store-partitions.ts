@@ -7,10 +7,11 @@ import { deviceSize, sectorsWritten } from '../../host/devices/block-devices.ts'
 import { notKeptOutside } from '../../host/disks/outside-partitions.ts';
 import { openPartition } from '../../host/disks/partition-device.ts';
 import { readGeometry } from '../../host/filesystems/filesystem-geometry.ts';
-import { lackOfNames, namesOn, obstacleOn } from '../../host/filesystems/filesystem-obstacles.ts';
-import { type Probe, probe, treatmentOf } from '../../host/filesystems/filesystems.ts';
+import { lackOfNames, surveyFilesystem } from '../../host/filesystems/filesystem-obstacles.ts';
+import { type Probe, probe, type Treatment, treatmentOf } from '../../host/filesystems/filesystems.ts';
 import { kernelErrors } from '../../host/filesystems/kernel-errors.ts';
 import { mountReadOnly } from '../../host/filesystems/mounts.ts';
+import type { FilesystemSurvey } from '../../host/filesystems/survey.ts';
 import { inParallel } from '../../lib/parallel.ts';
 import { noteObstacle, noteTableObstacle, type Space } from '../restore/volume-obstacle.ts';
 import { mountDirectory } from '../source/mount-directory.ts';
@@ -100,10 +101,8 @@ async function storePartition(
     return;
   }
   const before = sectorsWritten(device);
-  const obstacle =
-    migration.asImages.get(number) ??
-    (treatment.how === 'mount' ? await obstacleOn(treatment.type, device, signal) : treatment.reason);
-  const stored = obstacle ?? (await storeFiles(migration, number, device, size, found));
+  const { obstacle, names } = await lookBeforeMounting(migration.asImages.get(number), treatment, device, signal);
+  const stored = obstacle ?? (await storeFiles(migration, { number, device, size, found, names }));
   if (typeof stored === 'object') {
     return addObject(migration, draft, stored);
   }
@@ -114,13 +113,31 @@ async function storePartition(
   await addObject(migration, draft, await storeContent(migration, number, found, content));
 }
 
+/** What was found before anything was mounted. @param known why it needs an image, as an earlier attempt found out. */
+async function lookBeforeMounting(
+  known: string | undefined,
+  treatment: Exclude<Treatment, { how: 'record' }>,
+  device: string,
+  signal: AbortSignal,
+): Promise<FilesystemSurvey> {
+  if (known !== undefined) return { obstacle: known, names: null };
+  if (treatment.how === 'raw') return { obstacle: treatment.reason, names: null };
+  return surveyFilesystem(treatment.type, device, signal);
+}
+
+/** A partition, or (`null`) the disk, whose filesystem can be archived as files. */
+interface ReadablePartition extends Pick<FilesystemSurvey, 'names'> {
+  number: number | null;
+  device: string;
+  /** Bytes. */
+  size: number;
+  found: Probe;
+}
+
 /** @returns the stored object, or why the filesystem cannot be mounted, or which file cannot be read. */
 async function storeFiles(
   migration: Migration,
-  number: number | null,
-  device: string,
-  size: number,
-  found: Probe,
+  { number, device, size, found, names }: ReadablePartition,
 ): Promise<ManifestObject | string> {
   const { snapshot, settings, services, signal } = migration;
   const directory = mountDirectory(snapshot.id, number, settings, services);
@@ -139,7 +156,6 @@ async function storeFiles(
     const space = await spaceOf(mount.path, device, size);
     const known = { ...found, geometry: readGeometry(filesystem, device) };
     const before = kernelErrors(device);
-    const names = await namesOn(filesystem, device, signal);
     const damage = (members: number | null) => {
       if (kernelErrors(device) !== before) return `${filesystem} is damaged: dmesg tells where`;
       return members === null ? null : lackOfNames(names, members);

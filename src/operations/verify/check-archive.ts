@@ -4,7 +4,7 @@ import { SnapError } from '../../errors.ts';
 import { notKeptOf } from '../../host/disks/not-kept.ts';
 import { notKeptOutside } from '../../host/disks/outside-partitions.ts';
 import { openPartition } from '../../host/disks/partition-device.ts';
-import { lackOfNames, namesOn, obstacleOn } from '../../host/filesystems/filesystem-obstacles.ts';
+import { lackOfNames, surveyFilesystem } from '../../host/filesystems/filesystem-obstacles.ts';
 import { contradictionOf, probe } from '../../host/filesystems/filesystems.ts';
 import { mountReadOnly } from '../../host/filesystems/mounts.ts';
 import { describeNotKept, type NotKept } from '../../host/filesystems/not-kept-note.ts';
@@ -128,7 +128,9 @@ async function checkOnDevice(
   const filesystem = found.type ?? '';
   // The driver shows neither to tar nor to the comparison what is only in the filesystem's own records. Archives of
   // earlier versions were made without a look at them.
-  const hidden = found.isContradictory ? contradictionOf(found) : await obstacleOn(filesystem, device, services.signal);
+  const survey = found.isContradictory
+    ? { obstacle: contradictionOf(found), names: null }
+    : await surveyFilesystem(filesystem, device, services.signal);
   const directory = mountDirectory(snapshotId, object.partition, order, services);
   const { host, signal } = services;
   await using mount = await mountReadOnly(device, filesystem, directory, { replay: order.replayJournals, signal });
@@ -140,8 +142,8 @@ async function checkOnDevice(
   const notKept =
     object.facts?.notKept ?? (await notKeptOf({ type: filesystem, device, root: mountPoint, partition }, signal));
   const check = { ...(await checkObject(object, snapshotId, reference, services)), notKept };
-  const isSame = hidden === null && check.differenceCount === 0;
-  const unseen = isSame ? lackOfNames(await namesOn(filesystem, device, signal), check.members) : hidden;
+  const isSame = survey.obstacle === null && check.differenceCount === 0;
+  const unseen = isSame ? lackOfNames(survey.names, check.members) : survey.obstacle;
   return unseen === null ? check : withDifference(check, nothingOf(`what its driver does not show: ${unseen}`));
 }
 

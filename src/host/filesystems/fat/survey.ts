@@ -3,16 +3,10 @@
  * says nothing of it; so the names are counted here, without a driver.
  */
 import { printable } from '../../../lib/printable.ts';
+import type { FilesystemSurvey } from '../survey.ts';
 import { ENTRY_BYTES, FatDamage, FatVolume } from './volume.ts';
 
-export interface FatSurvey {
-  /** Why the files alone would not be all that is there; else `null`. */
-  obstacle: string | null;
-  /** Names of files and directories; `null` where they cannot be counted. */
-  names: number | null;
-}
-
-export async function surveyFat(device: string, signal: AbortSignal): Promise<FatSurvey> {
+export async function surveyFat(device: string, signal: AbortSignal): Promise<FilesystemSurvey> {
   try {
     await using volume = await FatVolume.open(device);
     return await lookThrough(volume, signal);
@@ -24,8 +18,8 @@ export async function surveyFat(device: string, signal: AbortSignal): Promise<Fa
   }
 }
 
-async function lookThrough(volume: FatVolume, signal: AbortSignal): Promise<FatSurvey> {
-  const found: FatSurvey & { names: number } = { obstacle: null, names: 0 };
+async function lookThrough(volume: FatVolume, signal: AbortSignal): Promise<FilesystemSurvey> {
+  const found: FilesystemSurvey & { names: number } = { obstacle: null, names: 0 };
   const directories = new Set([0]);
   for (const directory of directories) {
     signal.throwIfAborted();
@@ -41,7 +35,10 @@ async function lookThrough(volume: FatVolume, signal: AbortSignal): Promise<FatS
   return found;
 }
 
-const damaged = (why: string): FatSurvey => ({ obstacle: `its directories cannot be read: ${why}`, names: null });
+const damaged = (why: string): FilesystemSurvey => ({
+  obstacle: `its directories cannot be read: ${why}`,
+  names: null,
+});
 
 interface Entry {
   /** Eight characters and three, in the code page of who wrote them. */

@@ -1,42 +1,39 @@
 /** How many names of files and directories an NTFS volume has by its file table, whatever its directories list. */
-import { ATTRIBUTE, type Attribute, NtfsDamage } from './records.ts';
-import { NtfsVolume, RECORD } from './volume.ts';
+import { ATTRIBUTE, type Attribute, type MftRecord, NtfsDamage } from './records.ts';
+import { type NtfsVolume, RECORD } from './volume.ts';
 
 /** Kinds of names: a short one stands beside a long one, of which it is but another form. */
 const KIND = { long: 1, short: 2 } as const;
 
 /**
- * A driver lists what the directories' indexes say, and skips the parts of an index that are not marked as used. The
- * records of files say themselves what they are called and in which directory.
- * @returns how many entries all directories have together; `null` where the table cannot be read.
+ * Counts the entries that all directories have together. A driver lists what the directories' indexes say, and skips the
+ * parts of an index that are not marked as used. The records of files say themselves what they are called and in which
+ * directory.
  */
-export async function countNames(device: string, signal: AbortSignal): Promise<number | null> {
-  try {
-    await using volume = await NtfsVolume.open(device);
-    const names = new NameCount(volume);
-    for await (const { record } of volume.records(signal))
-      if (record.base >= RECORD.firstOfUsers) for (const attribute of record.attributes) await names.add(attribute);
-    return names.total;
-  } catch (error) {
-    signal.throwIfAborted();
-    if (error instanceof NtfsDamage || error instanceof RangeError) return null;
-    throw error;
-  }
-}
-
-class NameCount {
+export class NameCount {
   readonly #volume: NtfsVolume;
   /** Whether a directory is the system's; of the last one that was asked for. */
   #last = { directory: -1, isOfSystem: false };
   #others = 0;
   #long = 0;
   #short = 0;
+  #isReadable = true;
 
   constructor(volume: NtfsVolume) {
     this.#volume = volume;
   }
 
-  async add({ type, value }: Attribute): Promise<void> {
+  async add({ base, attributes }: MftRecord): Promise<void> {
+    if (base < RECORD.firstOfUsers || !this.#isReadable) return;
+    try {
+      for (const attribute of attributes) await this.#addName(attribute);
+    } catch (error) {
+      if (!(error instanceof NtfsDamage || error instanceof RangeError)) throw error;
+      this.#isReadable = false;
+    }
+  }
+
+  async #addName({ type, value }: Attribute): Promise<void> {
     if (type !== ATTRIBUTE.fileName || !value) return;
     if (await this.#isOfSystem(value.readUIntLE(0, 6))) return;
     const kind = value.readUInt8(65);
@@ -45,9 +42,9 @@ class NameCount {
     else this.#others++;
   }
 
-  /** Short names that nothing stands beside are names, which no driver shows. */
-  get total(): number {
-    return this.#others + Math.max(this.#long, this.#short);
+  /** Short names that nothing stands beside are names, which no driver shows. `null` where a name cannot be read. */
+  get total(): number | null {
+    return this.#isReadable ? this.#others + Math.max(this.#long, this.#short) : null;
   }
 
   async #isOfSystem(directory: number): Promise<boolean> {

@@ -4,21 +4,26 @@
  * journal. An archive of files would lack all that, and a comparison by the same driver would find nothing missing.
  */
 import { printable } from '../../../lib/printable.ts';
+import type { FilesystemSurvey } from '../survey.ts';
+import { NameCount } from './names.ts';
 import { ATTRIBUTE, type Attribute, type MftRecord, NtfsDamage } from './records.ts';
 import { isContent, NtfsVolume, RECORD } from './volume.ts';
 
-/** @returns why the files alone would not be all that is there; else `null`. */
-export async function obstacleOnNtfs(device: string, signal: AbortSignal): Promise<string | null> {
+/** Names are counted only where there is no obstacle. */
+export async function surveyNtfs(device: string, signal: AbortSignal): Promise<FilesystemSurvey> {
   try {
     await using volume = await NtfsVolume.open(device);
-    return (await unsettledState(volume)) ?? (await firstHidden(volume, signal));
+    const unsettled = await unsettledState(volume);
+    return unsettled === null ? await lookThrough(volume, signal) : keptWhole(unsettled);
   } catch (error) {
     signal.throwIfAborted();
-    if (error instanceof NtfsDamage) return `its file table cannot be read: ${error.message}`;
-    if (error instanceof RangeError) return 'its file table cannot be read: a record contradicts itself';
+    if (error instanceof NtfsDamage) return keptWhole(`its file table cannot be read: ${error.message}`);
+    if (error instanceof RangeError) return keptWhole('its file table cannot be read: a record contradicts itself');
     throw error;
   }
 }
+
+const keptWhole = (obstacle: string): FilesystemSurvey => ({ obstacle, names: null });
 
 const IS_DIRTY = 1;
 
@@ -60,14 +65,16 @@ function restartAreaAt(head: Buffer, page: number): { sequence: bigint; clients:
   ];
 }
 
-async function firstHidden(volume: NtfsVolume, signal: AbortSignal): Promise<string | null> {
+async function lookThrough(volume: NtfsVolume, signal: AbortSignal): Promise<FilesystemSurvey> {
+  const names = new NameCount(volume);
   for await (const { record } of volume.records(signal)) {
     const [hidden] = record.attributes.flatMap(hiddenThing);
     const what = hidden ?? (await specialFile(record, volume));
     if (what !== null && !(await volume.isOfSystem(record.base)))
-      return `${await pathOf(record, volume)} has ${what}, which an archive of files would lack`;
+      return keptWhole(`${await pathOf(record, volume)} has ${what}, which an archive of files would lack`);
+    await names.add(record);
   }
-  return null;
+  return { obstacle: null, names: names.total };
 }
 
 /** What of an attribute is not in a file's content. */
