@@ -1,7 +1,8 @@
 /** Mounting what this process serves. */
 import { SnapError } from '../errors.ts';
 import { seconds } from '../lib/clock.ts';
-import { describeOutcome, lastLine, outcomeWithin, startStage } from '../transfer/process.ts';
+import { describeOutcome, lastLine } from '../transfer/outcome.ts';
+import { outcomeWithin, startStage } from '../transfer/process.ts';
 import { MAX_TRANSFER } from './protocol.ts';
 
 const MOUNTS_WITHIN = seconds(60);

@@ -6,7 +6,9 @@ import {
   invalidConfiguration,
   NO_USER_OPTIONS,
 } from '../lib/gpg-configuration.ts';
-import { environmentOfTools, lastLine, runTool, type ToolResult } from '../transfer/process.ts';
+import { lastLine } from '../transfer/outcome.ts';
+import { environmentOfTools } from '../transfer/process.ts';
+import { runTool, type ToolResult } from '../transfer/run-tool.ts';
 
 /**
  * Validities that gpg encrypts to without asking: marginally (for a second opinion), fully and ultimately valid.

@@ -4,7 +4,7 @@ import { SnapError } from '../errors.ts';
 import { minutes } from '../lib/clock.ts';
 import { cleanupSignal, leftBehind } from '../lib/disposal.ts';
 import { newRunDirectory } from '../lib/temporary-files.ts';
-import { runTool } from '../transfer/process.ts';
+import { runTool } from '../transfer/run-tool.ts';
 
 /** Ten million files take some minutes on a disk, and some hours on a network filesystem. */
 const REMOVAL = minutes(360);

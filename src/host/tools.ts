@@ -2,7 +2,7 @@
 import { accessSync, constants } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import { SnapError } from '../errors.ts';
-import { runTool } from '../transfer/process.ts';
+import { runTool } from '../transfer/run-tool.ts';
 
 /** The first line that a program prints about itself. */
 export async function versionOf(name: string, signal: AbortSignal): Promise<string> {

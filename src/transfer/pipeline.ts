@@ -6,16 +6,9 @@
  */
 import { SnapError } from '../errors.ts';
 import { seconds, sleep } from '../lib/clock.ts';
+import { cannotStart, describeOutcome, lastLine, type Outcome } from './outcome.ts';
 import { closeAll, makePipes, type Pipe } from './pipes.ts';
-import {
-  cannotStart,
-  describeOutcome,
-  lastLine,
-  type Outcome,
-  type RunningProcess,
-  requestStop,
-  startStage,
-} from './process.ts';
+import { type RunningProcess, requestStop, startStage } from './process.ts';
 
 export interface Stage {
   /** As people know it, for errors: `tar`, `lz4`, `gpg`. */

@@ -10,7 +10,8 @@ import { join } from 'node:path';
 import { SnapError } from '../errors.ts';
 import { seconds } from '../lib/clock.ts';
 import { temporaryDirectory } from '../lib/temporary-files.ts';
-import { outcomeWithin, runTool, startStage } from './process.ts';
+import { outcomeWithin, startStage } from './process.ts';
+import { runTool } from './run-tool.ts';
 
 export interface Pipe {
   /** File descriptors of this process, blocking, closed on exec; the caller closes both. */

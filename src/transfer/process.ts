@@ -7,23 +7,13 @@
  * alone and stopping one stops what it started too. What they find in their environment: `child-environment.ts`.
  */
 import { type ChildProcess, type SpawnOptions, spawn } from 'node:child_process';
+import type { Readable, Writable } from 'node:stream';
 import { StringDecoder } from 'node:string_decoder';
-import { asError, SnapError } from '../errors.ts';
+import { asError, type SnapError } from '../errors.ts';
 import { seconds, sleep, watchdog } from '../lib/clock.ts';
 import { leftBehind } from '../lib/disposal.ts';
 import { ownEnvironment, toolEnvironment } from './child-environment.ts';
-
-export interface Outcome {
-  /** `null` when it did not exit by itself. */
-  exitCode: number | null;
-  signalName: NodeJS.Signals | null;
-  /** Why it could not be started at all. */
-  spawnError: Error | null;
-  /** The process that was killed and did not end in time; `null` for all others. */
-  survivor: number | null;
-  /** The last lines of standard error, at most 4 KiB. */
-  stderrTail: string;
-}
+import { cannotStart, type Outcome } from './outcome.ts';
 
 export interface RunningProcess {
   readonly tool: string;
@@ -68,6 +58,20 @@ export function startStage(argv: readonly string[], options: StageOptions): Runn
     env: options.callsAws ? ownEnvironment(process.env) : environmentOfTools(),
   });
   return child instanceof Error ? neverStarted(tool, child) : watch(tool, child, options.onStderrLine);
+}
+
+export interface RunningTool extends RunningProcess {
+  /** Ends of pipes; `null` where it could not be started, which its outcome tells. */
+  readonly stdin: Writable | null;
+  readonly stdout: Readable | null;
+}
+
+/** @throws SnapError as `cannotStart` makes it, for what is refused at once. */
+export function startTool(argv: readonly string[], env: Record<string, string>): RunningTool {
+  const [tool = ''] = argv;
+  const child = tryToStart(argv, { stdio: ['pipe', 'pipe', 'pipe'], env: { ...environmentOfTools(), ...env } });
+  if (child instanceof Error) throw cannotStart(tool, child);
+  return { ...watch(tool, child), stdin: child.stdin, stdout: child.stdout };
 }
 
 /** Some refusals are told by an event, and others (too many arguments, no memory) are thrown. */
@@ -215,145 +219,5 @@ class StderrTail {
   }
 }
 
-export interface ToolOptions {
-  signal?: AbortSignal;
-  /** Milliseconds; a tool that takes longer is stopped. */
-  within?: number;
-  /** Exit codes that are answers rather than failures; `[0]` by default. */
-  allowedExitCodes?: readonly number[];
-  /** For its standard input. */
-  input?: Buffer;
-  /** What it finds otherwise in its environment. */
-  env?: Record<string, string>;
-}
-
-export interface ToolResult {
-  exitCode: number;
-  stdout: string;
-  /** The bytes behind `stdout`, for what is not text. */
-  stdoutBytes: Buffer;
-  stderr: string;
-}
-
-const MAX_OUTPUT = 64 * 1024 * 1024;
-
-/**
- * Runs a short tool to its end.
- * @throws ToolError when it exits with a code that is not allowed, is killed, or takes too long;
- *   SnapError `TOOL_MISSING` when there is no such program; the signal's reason when cancelled.
- */
-export async function runTool(argv: readonly string[], options: ToolOptions = {}): Promise<ToolResult> {
-  options.signal?.throwIfAborted();
-  const [tool = ''] = argv;
-  const env = { ...environmentOfTools(), ...options.env };
-  const child = tryToStart(argv, { stdio: ['pipe', 'pipe', 'pipe'], env });
-  if (child instanceof Error) throw cannotStart(tool, child);
-  const running = watch(tool, child);
-  const deadline = AbortSignal.timeout(options.within ?? seconds(120));
-  const stop = AbortSignal.any(options.signal ? [options.signal, deadline] : [deadline]);
-  const onStop = () => requestStop(running);
-  stop.addEventListener('abort', onStop, { once: true });
-  try {
-    const stdout = collect(child, running);
-    child.stdin?.on('error', () => {});
-    child.stdin?.end(options.input);
-    const outcome = await running.outcome;
-    if (options.signal?.aborted) throw await abortReason(running, options.signal);
-    return judge(argv, outcome, await stdout, options.allowedExitCodes ?? [0], deadline.aborted);
-  } finally {
-    stop.removeEventListener('abort', onStop);
-  }
-}
-
-/** @returns the signal's reason; with the error of the process where that is left behind. */
-async function abortReason(running: RunningProcess, signal: AbortSignal): Promise<unknown> {
-  try {
-    await running.stop();
-    return signal.reason;
-  } catch (left) {
-    return new SuppressedError(left, signal.reason);
-  }
-}
-
-async function collect(child: ChildProcess, running: RunningProcess): Promise<Buffer> {
-  const chunks: Buffer[] = [];
-  let length = 0;
-  child.stdout?.on('data', (chunk: Buffer) => {
-    length += chunk.length;
-    if (length > MAX_OUTPUT) requestStop(running);
-    else chunks.push(chunk);
-  });
-  await running.outcome;
-  return Buffer.concat(chunks);
-}
-
-function judge(
-  argv: readonly string[],
-  outcome: Outcome,
-  stdoutBytes: Buffer,
-  allowed: readonly number[],
-  late: boolean,
-): ToolResult {
-  const [tool = ''] = argv;
-  if (outcome.spawnError) throw cannotStart(tool, outcome.spawnError);
-  if (outcome.exitCode === null || !allowed.includes(outcome.exitCode)) throw new ToolError(argv, outcome, late);
-  return {
-    exitCode: outcome.exitCode,
-    stdout: stdoutBytes.toString('utf8'),
-    stdoutBytes,
-    stderr: outcome.stderrTail,
-  };
-}
-
-/** A tool that did not do its work; whoever ran it knows what that means and says it in a `SnapError`. */
-export class ToolError extends Error {
-  readonly tool: string;
-  readonly exitCode: number | null;
-  readonly stderr: string;
-
-  constructor(argv: readonly string[], outcome: Outcome, late: boolean) {
-    const [tool = ''] = argv;
-    super(
-      `${tool} ${late ? `took too long${survivorOf(outcome)}` : describeOutcome(outcome)}${lastLine(outcome.stderrTail)}`,
-    );
-    this.name = 'ToolError';
-    this.tool = tool;
-    this.exitCode = outcome.exitCode;
-    this.stderr = outcome.stderrTail;
-  }
-}
-
-const survivorOf = ({ survivor }: Outcome): string =>
-  survivor === null ? '' : `, and process ${survivor} does not end though it was killed`;
-
-/** `exited 2`, `was killed by SIGKILL` */
-export function describeOutcome(outcome: Outcome): string {
-  if (outcome.spawnError) return `could not be started: ${outcome.spawnError.message}`;
-  if (outcome.survivor !== null) return `did not end in time${survivorOf(outcome)}`;
-  return outcome.signalName ? `was killed by ${outcome.signalName}` : `exited ${outcome.exitCode}`;
-}
-
-/** What tar says besides, or after the last thing that matters. */
-const BESIDES = /^Total bytes (written|read): |^tar: Exiting with failure status|: socket ignored$/;
-
-/** ` (its last words)`, or nothing. */
-export function lastLine(stderr: string): string {
-  const lines = stderr.split(/[\r\n]/).map((line) => line.trim());
-  const line = lines.findLast((text) => text !== '' && !BESIDES.test(text)) ?? '';
-  return line === '' ? '' : ` (${line.slice(0, 300)})`;
-}
-
 /** What stock tools find in their environment. */
 export const environmentOfTools = (): NodeJS.ProcessEnv => toolEnvironment(process.env);
-
-export function cannotStart(tool: string, error: unknown): SnapError {
-  const missing = (error as NodeJS.ErrnoException).code === 'ENOENT';
-  if (!missing) {
-    return new SnapError('STAGE_FAILED', `${tool} could not be started: ${asError(error).message}`, {
-      hint: 'look at the limits of this machine for processes, memory and open files, then run the same command again',
-      cause: error,
-    });
-  }
-  const hint = `install ${tool} and run the command again`;
-  return new SnapError('TOOL_MISSING', `${tool} is not installed`, { hint, cause: error });
-}

@@ -5,7 +5,7 @@ import { test } from 'node:test';
 import { MiB } from '../../src/lib/units.ts';
 import { readBuffers, readParts, readPieces, type Seam, START } from '../../src/transfer/part-reader.ts';
 import { startPipeline } from '../../src/transfer/pipeline.ts';
-import { runTool } from '../../src/transfer/process.ts';
+import { runTool } from '../../src/transfer/run-tool.ts';
 
 const signal = new AbortController().signal;
 

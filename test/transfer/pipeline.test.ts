@@ -6,7 +6,8 @@ import { after, test } from 'node:test';
 import type { SnapError } from '../../src/errors.ts';
 import { type Stage, startPipeline } from '../../src/transfer/pipeline.ts';
 import { closeAll, makePipe } from '../../src/transfer/pipes.ts';
-import { runTool, startStage } from '../../src/transfer/process.ts';
+import { startStage } from '../../src/transfer/process.ts';
+import { runTool } from '../../src/transfer/run-tool.ts';
 
 const never = new AbortController().signal;
 const sh = (name: string, script: string): Stage => ({ name, argv: ['sh', '-c', script] });

@@ -7,7 +7,7 @@ import { run } from '../../lab/core/run.ts';
 import { withDevice, withFilesystem } from '../../lab/disks/mounted.ts';
 import { rootFailure } from '../../src/lib/disposal.ts';
 import { startPipeline } from '../../src/transfer/pipeline.ts';
-import { runTool } from '../../src/transfer/process.ts';
+import { runTool } from '../../src/transfer/run-tool.ts';
 import { temporaryDirectory } from '../support/lab.ts';
 import { until } from '../support/until.ts';
 

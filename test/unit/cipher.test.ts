@@ -8,7 +8,7 @@ import { checkRecipient, checkSecretKeys } from '../../src/host/gpg-keys.ts';
 import { configurationProblem, decryptionOptions, refuseMachineSettings } from '../../src/lib/gpg-configuration.ts';
 import { encryptBytes } from '../../src/operations/migrate/object/encrypt.ts';
 import { toolEnvironment } from '../../src/transfer/child-environment.ts';
-import { runTool } from '../../src/transfer/process.ts';
+import { runTool } from '../../src/transfer/run-tool.ts';
 import { addKey, gpgHome } from '../support/gpg.ts';
 
 const encryption = { recipients: ['ops@example.com'] };

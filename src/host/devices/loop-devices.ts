@@ -4,7 +4,7 @@ import { basename } from 'node:path';
 import { seconds } from '../../lib/clock.ts';
 import { cleanupSignal, leftBehind } from '../../lib/disposal.ts';
 import { waitFor } from '../../lib/wait.ts';
-import { runTool } from '../../transfer/process.ts';
+import { runTool } from '../../transfer/run-tool.ts';
 
 export interface LoopDevice extends AsyncDisposable {
   path: string;

@@ -3,7 +3,7 @@ import { open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { SnapError } from '../../errors.ts';
 import { temporaryDirectory } from '../../lib/temporary-files.ts';
-import { runTool, ToolError } from '../../transfer/process.ts';
+import { runTool, ToolError } from '../../transfer/run-tool.ts';
 import { makeSparse } from '../sparse-file.ts';
 import { isExtended, type Partition, readPartitionTable } from './partition-table.ts';
 

@@ -7,7 +7,7 @@ import { open } from 'node:fs/promises';
 import { createInterface } from 'node:readline';
 import { SnapError } from '../../errors.ts';
 import { startPipeline } from '../../transfer/pipeline.ts';
-import { runTool, ToolError } from '../../transfer/process.ts';
+import { runTool, ToolError } from '../../transfer/run-tool.ts';
 import type { NotKept } from '../filesystems/not-kept-note.ts';
 import { notKeptAround } from '../filesystems/outside-filesystem.ts';
 import { BOOT_CODE_BYTES } from './partition-table.ts';

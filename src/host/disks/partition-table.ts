@@ -1,7 +1,7 @@
 /** What is on a disk, by its first sectors. */
 import { open } from 'node:fs/promises';
 import { SnapError } from '../../errors.ts';
-import { runTool, ToolError } from '../../transfer/process.ts';
+import { runTool, ToolError } from '../../transfer/run-tool.ts';
 import { lengthOf } from '../devices/block-devices.ts';
 import { contradictionOf, probe } from '../filesystems/filesystems.ts';
 import { isHybrid } from '../filesystems/first-sector.ts';

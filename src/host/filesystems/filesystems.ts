@@ -1,6 +1,6 @@
 /** What a device holds, and what that means for archiving it. */
 import { open } from 'node:fs/promises';
-import { runTool } from '../../transfer/process.ts';
+import { runTool } from '../../transfer/run-tool.ts';
 import { lengthOf } from '../devices/block-devices.ts';
 import { looksPartitioned, SECTOR_BYTES } from './first-sector.ts';
 

@@ -4,7 +4,7 @@ import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { SnapError } from '../../errors.ts';
 import { minutes } from '../../lib/clock.ts';
-import { runTool, ToolError } from '../../transfer/process.ts';
+import { runTool, ToolError } from '../../transfer/run-tool.ts';
 
 /** Programs that it takes. */
 export const FAT_FILLERS = ['mcopy', 'mdir'];

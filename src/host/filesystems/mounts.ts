@@ -12,7 +12,7 @@ import { asError, SnapError } from '../../errors.ts';
 import { minutes } from '../../lib/clock.ts';
 import { cleanupSignal, leftBehind } from '../../lib/disposal.ts';
 import { waitFor } from '../../lib/wait.ts';
-import { runTool, ToolError } from '../../transfer/process.ts';
+import { runTool, ToolError } from '../../transfer/run-tool.ts';
 import { isInstalled } from '../tools.ts';
 import { howToGetDriver } from './missing-driver.ts';
 

@@ -6,7 +6,7 @@ import { SnapError } from '../../errors.ts';
 import { minutes } from '../../lib/clock.ts';
 import { temporaryDirectory } from '../../lib/temporary-files.ts';
 import { MiB } from '../../lib/units.ts';
-import { runTool, ToolError } from '../../transfer/process.ts';
+import { runTool, ToolError } from '../../transfer/run-tool.ts';
 import { makeSparse } from '../sparse-file.ts';
 import type { WantedFilesystem } from './filesystem-options.ts';
 

@@ -1,7 +1,7 @@
 /** What runs that were killed have left on this machine, apart from what belongs to a volume. */
 import { join } from 'node:path';
 import { orphanedDirectories } from '../../lib/temporary-files.ts';
-import { runTool } from '../../transfer/process.ts';
+import { runTool } from '../../transfer/run-tool.ts';
 import { loopsOn } from '../devices/loop-devices.ts';
 import { isMounted } from '../filesystems/mounts.ts';
 import { removeTree } from '../remove-tree.ts';

@@ -1,7 +1,7 @@
 /** What a run that was killed has left on a device: mounts, and windows on its partitions. */
 import { readdirSync, rmdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { runTool } from '../../transfer/process.ts';
+import { runTool } from '../../transfer/run-tool.ts';
 import { isPartitionLoop, loopsOn } from '../devices/loop-devices.ts';
 import { mountsHere, unmount } from '../filesystems/mounts.ts';
 

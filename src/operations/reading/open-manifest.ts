@@ -3,7 +3,8 @@ import { decryptCommand } from '../../archive/cipher.ts';
 import { decodeManifest, type Manifest } from '../../archive/manifest.ts';
 import { SnapError } from '../../errors.ts';
 import { configurationProblem, decryptionOptions, invalidConfiguration } from '../../lib/gpg-configuration.ts';
-import { environmentOfTools, runTool } from '../../transfer/process.ts';
+import { environmentOfTools } from '../../transfer/process.ts';
+import { runTool } from '../../transfer/run-tool.ts';
 import type { Archive } from './find-archive.ts';
 
 /**

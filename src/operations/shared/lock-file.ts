@@ -2,7 +2,8 @@
 import { closeSync, constants, fstatSync, lstatSync, openSync } from 'node:fs';
 import { SnapError } from '../../errors.ts';
 import { seconds } from '../../lib/clock.ts';
-import { describeOutcome, outcomeWithin, startStage } from '../../transfer/process.ts';
+import { describeOutcome } from '../../transfer/outcome.ts';
+import { outcomeWithin, startStage } from '../../transfer/process.ts';
 
 export interface LockedFile extends Disposable {
   /** For reading and writing. */

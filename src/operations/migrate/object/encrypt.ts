@@ -2,7 +2,7 @@
 import { type Encryption, encryptCommand, isMessageStart, lengthProblem } from '../../../archive/cipher.ts';
 import { SnapError } from '../../../errors.ts';
 import type { Part } from '../../../transfer/part-reader.ts';
-import { runTool } from '../../../transfer/process.ts';
+import { runTool } from '../../../transfer/run-tool.ts';
 
 /**
  * Encrypts what is small enough for memory.

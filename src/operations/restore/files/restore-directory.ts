@@ -17,7 +17,7 @@ import {
 } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { SnapError } from '../../../errors.ts';
-import { runTool } from '../../../transfer/process.ts';
+import { runTool } from '../../../transfer/run-tool.ts';
 import type { ArchivedObject } from '../../reading/find-archive.ts';
 import { lockFile } from '../../shared/lock-file.ts';
 import { orTargetError, orTargetErrorNow } from '../target-error.ts';

@@ -2,7 +2,7 @@
 import { rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { KeptTimes } from '../../../streams/kept-times.ts';
-import { runTool, ToolError } from '../../../transfer/process.ts';
+import { runTool, ToolError } from '../../../transfer/run-tool.ts';
 
 const SECOND = 1_000_000_000n;
 

@@ -8,7 +8,7 @@ import { isMounted, type Mount, mountForFilling } from '../../../host/filesystem
 import { treeDirectory } from '../../../host/remove-tree.ts';
 import { fillingMount } from '../../../host/volumes/volume-marks.ts';
 import { minutes, monotonic } from '../../../lib/clock.ts';
-import { runTool } from '../../../transfer/process.ts';
+import { runTool } from '../../../transfer/run-tool.ts';
 import { imageIndexOf, type ReadContext } from '../../reading/check-object.ts';
 import type { ArchivedObject } from '../../reading/find-archive.ts';
 import type { RestoreSettings } from '../../shared/settings/restore.ts';

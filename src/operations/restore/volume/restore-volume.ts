@@ -9,7 +9,7 @@ import { makeVolume } from '../../../host/volumes/new-volume.ts';
 import { IN_PROGRESS } from '../../../host/volumes/temporary-volume.ts';
 import { ARCHIVES_TAG, fillingMarks, isAbandoned } from '../../../host/volumes/volume-marks.ts';
 import { GiB } from '../../../lib/units.ts';
-import { runTool } from '../../../transfer/process.ts';
+import { runTool } from '../../../transfer/run-tool.ts';
 import type { ReadContext } from '../../reading/check-object.ts';
 import type { Archive, ArchivedObject } from '../../reading/find-archive.ts';
 import { requireRoot } from '../../shared/preflight.ts';
