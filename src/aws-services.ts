@@ -143,7 +143,7 @@ export async function priceLists(
 const storeSettings = (choices: AwsChoices): StoreSettings => ({
   bucket: choices.bucket,
   storageClass: choices.storageClass,
-  tagAgain: choices.endpointUrl !== undefined,
+  tagAfterUpload: choices.endpointUrl !== undefined,
   ...(choices.sse === undefined ? {} : { sse: choices.sse }),
   ...(choices.sseKmsKeyId === undefined ? {} : { sseKmsKeyId: choices.sseKmsKeyId }),
   ...(choices.expectedBucketOwner === undefined ? {} : { expectedBucketOwner: choices.expectedBucketOwner }),

@@ -102,13 +102,13 @@ export class SnapError extends Error {
 /** The reason carried by an abort signal when a person or the machine stopped the run. */
 export class Interrupted extends SnapError {
   readonly signalName: string;
-  /** Whether the machine is going away, rather than somebody wanting the work undone. */
-  readonly isByMachine: boolean;
+  /** Whether the instance is being stopped. If not, a person stopped the run and wants its work undone. */
+  readonly isShutdown: boolean;
 
-  constructor(signalName: string, isByMachine = false) {
+  constructor(signalName: string, isShutdown = false) {
     super('INTERRUPTED', `stopped by ${signalName}`);
     this.signalName = signalName;
-    this.isByMachine = isByMachine;
+    this.isShutdown = isShutdown;
   }
 }
 
@@ -121,6 +121,6 @@ export function asSnapError(thrown: unknown): SnapError {
   const error = asError(thrown);
   return new SnapError('BUG', error.message, {
     cause: error,
-    hint: 'please report this, with the lines above and the output of --version',
+    hint: 'this is a bug: report it with the lines above and the output of --version',
   });
 }

@@ -10,7 +10,7 @@ export interface LifecycleNote {
   /** Days after which unfinished uploads are aborted; `null`: never. */
   abortsUploadsAfter: number | null;
   /** Days after which versions that were replaced or deleted go; `null`: never. */
-  dropsVersionsAfter: number | null;
+  deletesVersionsAfter: number | null;
 }
 
 /** `null` where this caller may not look. */

@@ -76,20 +76,24 @@ export interface PriceLists {
   ofRegion(region: string, call: Call): Promise<ListedPrice[]>;
 }
 
+/** Setting and removing the tags of a snapshot or volume. */
+export interface ResourceTags {
+  setTags(resourceId: string, tags: Record<string, string>, call: Call): Promise<void>;
+  removeTags(resourceId: string, keys: readonly string[], call: Call): Promise<void>;
+}
+
 /** EC2's snapshots and their tags, in one region and account. */
-export interface Snapshots {
+export interface Snapshots extends ResourceTags {
   /** The account's snapshots whose tag `key` has `value`, oldest first; only completed ones. */
   tagged(key: string, value: string, call: Call): Promise<Snapshot[]>;
   /** The account's snapshots that carry a tag `key`, whatever its value and whatever state they are in. */
-  carrying(key: string, call: Call): Promise<Snapshot[]>;
+  withTagKey(key: string, call: Call): Promise<Snapshot[]>;
   /** The account's snapshots with these ids, in the order asked for; ids that do not exist are left out. */
   byId(ids: readonly string[], call: Call): Promise<Snapshot[]>;
-  setTags(snapshotId: string, tags: Record<string, string>, call: Call): Promise<void>;
-  dropTags(snapshotId: string, keys: readonly string[], call: Call): Promise<void>;
 }
 
 /** EC2's volumes, and their attachments to instances. */
-export interface Volumes {
+export interface Volumes extends ResourceTags {
   /** Throws `SNAPSHOT_UNUSABLE` where the snapshot itself is the reason. */
   create(wanted: NewVolume, call: Call): Promise<Volume>;
   /** `null` while (or since) EC2 does not know it. */
@@ -97,7 +101,7 @@ export interface Volumes {
   /** Volumes made from the snapshot that carry a tag `tagKey`, in the zone. */
   ofSnapshot(snapshotId: string, tagKey: string, availabilityZone: string, call: Call): Promise<Volume[]>;
   /** Volumes of all zones that carry these tags, made of one snapshot or (`null`) of any. */
-  marked(tags: Record<string, string>, snapshotId: string | null, call: Call): Promise<Volume[]>;
+  withTags(tags: Record<string, string>, snapshotId: string | null, call: Call): Promise<Volume[]>;
   /**
    * An attachment to this instance that is there already counts: the answer to an earlier attempt may have been lost.
    * @returns its device name; `null` when the one asked for is taken, which only EC2 can tell for sure.
@@ -107,8 +111,6 @@ export interface Volumes {
   detach(volumeId: string, instanceId: string, options: Call & { force: boolean }): Promise<void>;
   /** A volume that is already gone is a success. @returns `false` while its state does not allow it. */
   delete(volumeId: string, call: Call): Promise<boolean>;
-  setTags(volumeId: string, tags: Record<string, string>, call: Call): Promise<void>;
-  dropTags(volumeId: string, keys: readonly string[], call: Call): Promise<void>;
   /** Device names that the instance's attachments hold, e.g. `/dev/sda1`. */
   deviceNames(instanceId: string, call: Call): Promise<string[]>;
 }
@@ -221,7 +223,7 @@ export interface UnfinishedUpload {
 export interface ArchiveStore {
   readonly bucket: string;
   /** All settings that objects are created with, in one line: parts of one upload must share them. */
-  readonly creation: string;
+  readonly creationSettings: string;
   /** Throws `BUCKET` or `ACCESS_DENIED` unless the bucket is there, ours and writable as far as can be told. `answeredAt` is
    * the store's clock. */
   check(call: Call): Promise<{ region: string | null; answeredAt: Date }>;

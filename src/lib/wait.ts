@@ -26,7 +26,8 @@ export interface Observation<T> {
 
 /**
  * Looks again and again until the verdict is `done`. A look that throws ends the wait.
- * @throws SnapError `WAIT_TIMEOUT`, its message ending in what was seen: `seen creating ×38, not found ×2`.
+ * @throws SnapError `WAIT_TIMEOUT`, with the states that were seen at the end of its message:
+ * `(states seen: creating ×38, not found ×2)`.
  */
 export async function waitFor<T>(look: () => Promise<Observation<T>>, options: WaitOptions): Promise<T> {
   const { firstPause = 200, longestPause = 5000 } = options;
@@ -45,7 +46,6 @@ export async function waitFor<T>(look: () => Promise<Observation<T>>, options: W
 function timedOut(options: WaitOptions, history: Map<string, number>): SnapError {
   const seen = [...history].map(([state, count]) => `${state} ×${count}`).join(', ');
   const seconds = Math.round(options.within / 1000);
-  return new SnapError('WAIT_TIMEOUT', `waited ${seconds} s in vain for ${options.what}; seen ${seen}`, {
-    ...(options.hint === undefined ? {} : { hint: options.hint }),
-  });
+  const message = `timed out after ${seconds} s waiting for ${options.what} (states seen: ${seen})`;
+  return new SnapError('WAIT_TIMEOUT', message, options.hint === undefined ? {} : { hint: options.hint });
 }

@@ -186,7 +186,7 @@ const REFUSED: [string, FaultAction, RegExp][] = [
   [
     'a checksum that is always wrong',
     { kind: 'behaviour', name: 'flip-bit' },
-    /never agreed with its checksum, 3 times/,
+    /did not match its checksum in 3 attempts/,
   ],
 ];
 

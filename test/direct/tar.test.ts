@@ -118,7 +118,7 @@ async function expectNothing(lab: TestLab, snapshotId: string) {
 
 const FAULTS: [string, FaultAction, RegExp][] = [
   ['access is denied', { kind: 'error', code: 'AccessDeniedException', status: 403 }, /ACCESS_DENIED/],
-  ['a checksum never agrees', { kind: 'behaviour', name: 'flip-bit' }, /never agreed with its checksum/],
+  ['a checksum never agrees', { kind: 'behaviour', name: 'flip-bit' }, /did not match its checksum/],
 ];
 
 for (const [name, action, message] of FAULTS) {

@@ -180,10 +180,10 @@ test('the AWS caller: in the report, or why it is not known, and the drill goes 
   };
   const action = { kind: 'error', code: 'ServiceBlocked', message: '<no>', status: 403 } as const;
   await lab.control.script({ service: 'sts', operation: 'GetCallerIdentity', action });
-  await unknown(/could not ask STS who is calling: ServiceBlocked \(<no>\)$/, lab.env);
+  await unknown(/could not get the caller identity from STS: ServiceBlocked \(<no>\)$/, lab.env);
   await lab.control.clearCalls();
   const { AWS_ENDPOINT_URL_STS: _sts, AWS_ENDPOINT_URL_S3: url = '', ...env } = lab.env;
-  await unknown(/the bucket is at 127\.0\.0\.1:\d+, not at AWS: STS was not asked$/, env, ['--endpoint-url', url]);
+  await unknown(/the bucket is at 127\.0\.0\.1:\d+, not at AWS, so STS was not called$/, env, ['--endpoint-url', url]);
   assert.ok(!(await lab.control.calls()).some(({ service }) => service === 'sts'));
 });
 
@@ -223,7 +223,7 @@ const SECOND = 1_000_000_000n;
 /** What the drill calls, so that what it reads can be spoiled before. */
 function reading(lab: TestLab, manifest: Manifest) {
   const clients = { control: lab.s3, transfer: lab.s3 };
-  const store = s3ArchiveStore(clients, { bucket: BUCKET, storageClass: 'STANDARD', tagAgain: false });
+  const store = s3ArchiveStore(clients, { bucket: BUCKET, storageClass: 'STANDARD', tagAfterUpload: false });
   const [facts] = manifest.objects;
   assert.ok(facts);
   const check = { store, host: silentHost, signal: new AbortController().signal, streams: 4, sessionKey: null };

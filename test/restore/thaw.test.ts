@@ -96,7 +96,7 @@ test('images: on a terminal; refusals of S3', async (t) => {
   });
   const full = await runRestore(lab, [...argv, '--yes', '--thaw-tier', 'Expedited']);
   assert.equal(full.code, 1, full.stdout + full.stderr);
-  assert.match(full.stdout, /no capacity for expedited/);
+  assert.match(full.stdout, /no capacity for an expedited/);
   await lab.control.script({ ...fault, action: { kind: 'error', code: 'AccessDenied', status: 403 } });
   assert.match((await runRestore(lab, [...argv, '--yes'])).stdout, /ACCESS_DENIED/);
   await lab.control.script({ ...fault, action: { kind: 'error', code: 'RestoreAlreadyInProgress', status: 409 } });

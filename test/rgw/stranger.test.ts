@@ -148,7 +148,7 @@ test('the uploader: many parts at once, and what comes back is what was sent', a
     onRetry: () => {},
   };
   const clients = { control: s3Client(settings, 'control'), transfer: s3Client(settings, 'transfer') };
-  const store = s3ArchiveStore(clients, { bucket: BUCKET, storageClass: 'STANDARD', tagAgain: false });
+  const store = s3ArchiveStore(clients, { bucket: BUCKET, storageClass: 'STANDARD', tagAfterUpload: false });
   const buffers = Array.from({ length: 12 }, (_, index) => randomBytes(index === 11 ? 1 : 5 * 2 ** 20));
   async function* parts(): AsyncGenerator<Part> {
     for (const [index, bytes] of buffers.entries()) yield { number: index + 1, bytes, release: () => {} };

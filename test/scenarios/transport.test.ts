@@ -152,8 +152,8 @@ test('an answer that is none of AWS is told as such', async (t) => {
   assert.equal(done.code, 1, done.stderr);
   assert.match(
     done.stderr,
-    /could not list s3:\/\/backups\/\S* after 5 attempts \(unreadable answer ×5\): the answer cannot be read \(HTTP 200\)/,
+    /could not list s3:\/\/backups\/\S* after 5 attempts \(unreadable response ×5\): the response cannot be parsed \(HTTP 200\)/,
   );
   assert.doesNotMatch(done.stderr, /hidden field/);
-  assert.match(done.stdout, /"because":"unreadable answer"/);
+  assert.match(done.stdout, /"because":"unreadable response"/);
 });

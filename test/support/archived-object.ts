@@ -13,7 +13,7 @@ export async function checkStored(
   { withFacts }: { withFacts: boolean },
 ): Promise<ObjectCheck> {
   const clients = { control: lab.s3, transfer: lab.s3 };
-  const store = s3ArchiveStore(clients, { bucket: BUCKET, storageClass: 'STANDARD', tagAgain: false });
+  const store = s3ArchiveStore(clients, { bucket: BUCKET, storageClass: 'STANDARD', tagAfterUpload: false });
   const { signal } = new AbortController();
   const services = { store, host: silentHost, signal, streams: 4, sessionKey: null };
   const { key, partition, layout, codec, cipher } = object;

@@ -25,7 +25,7 @@ function storeOf(lab: TestLab) {
   };
   Object.assign(process.env, lab.lab.environment());
   const clients = { control: s3Client(settings, 'control'), transfer: s3Client(settings, 'transfer') };
-  return s3ArchiveStore(clients, { bucket: BUCKET, storageClass: 'STANDARD', tagAgain: false }).object({
+  return s3ArchiveStore(clients, { bucket: BUCKET, storageClass: 'STANDARD', tagAfterUpload: false }).object({
     key: KEY,
     metadata: {},
     tags: {},

@@ -4,7 +4,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { storeElsewhere } from '../../src/cloud/aws/caller-identity.ts';
+import { hostOutsideAws } from '../../src/cloud/aws/caller-identity.ts';
 import { type AwsSettings, s3Client, stsClient } from '../../src/cloud/aws/clients.ts';
 import { networkOf } from '../../src/cloud/aws/network.ts';
 
@@ -15,7 +15,7 @@ async function elsewhere(settings: Partial<AwsSettings>, env: Record<string, str
   const all = { ...common, onRetry: () => {}, ...settings };
   const [sts, s3] = [stsClient(all), s3Client(all, 'control')];
   try {
-    return await storeElsewhere(sts, s3, 'backups');
+    return await hostOutsideAws(sts, s3, 'backups');
   } finally {
     sts.destroy();
     s3.destroy();

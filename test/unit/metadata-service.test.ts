@@ -12,8 +12,8 @@ const run = promisify(execFile);
 
 const MODULE = join(import.meta.dirname, '../../src/cloud/aws/instance/metadata-service.ts');
 
-const ASK = `import { askMetadata } from ${JSON.stringify(MODULE)};
-  console.log(await askMetadata('/latest/x', process.argv[1]).catch(({ message }) => message));`;
+const ASK = `import { fetchMetadata } from ${JSON.stringify(MODULE)};
+  console.log(await fetchMetadata('/latest/x', process.argv[1]).catch(({ message }) => message));`;
 
 const ANSWERS: [string, (response: ServerResponse) => void, RegExp][] = [
   ['an answer', (response) => response.end('all is well'), /^all is well$/],

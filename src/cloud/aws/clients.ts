@@ -23,7 +23,7 @@ export interface AwsSettings {
  * A part that has been handed over to the kernel may be on its way for minutes on a slow line, and completing an upload
  * takes its time, too.
  */
-const TRANSFERS_TAKE = 10;
+const TRANSFER_TIMEOUT_FACTOR = 10;
 
 export function ec2Client(settings: AwsSettings): EC2Client {
   return new EC2Client(common(settings));
@@ -69,37 +69,37 @@ export function ebsClient(
  */
 export function s3Client(settings: AwsSettings, use: 'control' | 'transfer'): S3Client {
   const client = new S3Client({
-    ...common(settings, use === 'control' ? 1 : TRANSFERS_TAKE),
+    ...common(settings, use === 'control' ? 1 : TRANSFER_TIMEOUT_FACTOR),
     ...(settings.s3Endpoint === undefined ? {} : { endpoint: settings.s3Endpoint }),
     forcePathStyle: settings.forcePathStyle,
     followRegionRedirects: true,
     expectContinueHeader: false,
   });
-  leavePartsUnhashed(client);
-  noteAnswerTimes(client);
+  skipPartHashing(client);
+  recordAnswerTimes(client);
   return client;
 }
 
 /** By the clock of the service, from the `Date` header. */
-const ANSWER_TIMES = new WeakMap<object, Date>();
+const ANSWER_TIME = new WeakMap<object, Date>();
 
 /** When the service gave an answer, by its own clock; `null` where it did not say. */
-export const answeredAt = (answer: object): Date | null => ANSWER_TIMES.get(answer) ?? null;
+export const answeredAt = (answer: object): Date | null => ANSWER_TIME.get(answer) ?? null;
 
-function noteAnswerTimes(client: S3Client): void {
+function recordAnswerTimes(client: S3Client): void {
   client.middlewareStack.add(
     (next) => async (args) => {
       const result = await next(args);
       const { headers } = result.response as { headers?: Record<string, string> };
       const date = new Date(headers?.['date'] ?? '');
-      if (!Number.isNaN(date.getTime())) ANSWER_TIMES.set(result.output as object, date);
+      if (!Number.isNaN(date.getTime())) ANSWER_TIME.set(result.output as object, date);
       return result;
     },
-    { step: 'deserialize', name: 'noteAnswerTimes', priority: 'high' },
+    { step: 'deserialize', name: 'recordAnswerTimes', priority: 'high' },
   );
 }
 
-function common(settings: AwsSettings, patience = 1) {
+function common(settings: AwsSettings, timeoutFactor = 1) {
   const { region, network, callTimeout, onRetry } = settings;
   const profile = settings.profile === undefined ? {} : { profile: settings.profile };
   return {
@@ -111,7 +111,7 @@ function common(settings: AwsSettings, patience = 1) {
       clientConfig: { requestHandler: requestHandling(network, callTimeout) },
     }),
     retryStrategy: new ObservedRetryStrategy(onRetry),
-    requestHandler: requestHandling(network, callTimeout * patience),
+    requestHandler: requestHandling(network, callTimeout * timeoutFactor),
   };
 }
 
@@ -119,7 +119,7 @@ function common(settings: AwsSettings, patience = 1) {
  * The SDK would hash the body of each part with SHA-256 besides its CRC-32: 0.7 CPU seconds a GB for what TLS and the
  * checksum that S3 verifies already promise. Signing the header alone is what the SDK itself does for streams.
  */
-function leavePartsUnhashed(client: S3Client): void {
+function skipPartHashing(client: S3Client): void {
   client.middlewareStack.add(
     (next, context) => (args) => {
       const request = args.request as { headers?: Record<string, string> };
@@ -128,6 +128,6 @@ function leavePartsUnhashed(client: S3Client): void {
       }
       return next(args);
     },
-    { step: 'build', name: 'leavePartsUnhashed', priority: 'low' },
+    { step: 'build', name: 'skipPartHashing', priority: 'low' },
   );
 }

@@ -17,25 +17,25 @@ const DENIED: Rule = {
 };
 const NO_CREDENTIALS: Rule = {
   code: 'CREDENTIALS',
-  hint: 'give the instance a role, or set AWS_PROFILE or --profile; expired sessions need a new login',
+  hint: 'attach a role to the instance, or set AWS_PROFILE or --profile; expired sessions need a new login',
 };
 const EXPIRED: Rule = {
   code: 'CREDENTIALS',
-  hint: 'log in again, or get new credentials for the session; those of an instance role are renewed by themselves',
+  hint: 'log in again, or get new credentials for the session; the credentials of an instance role are renewed automatically',
 };
 const UNKNOWN_KEY: Rule = {
   code: 'CREDENTIALS',
-  hint: 'AWS does not know the access key: check AWS_ACCESS_KEY_ID and AWS_SESSION_TOKEN, or the profile that has them',
+  hint: 'AWS does not know the access key: check AWS_ACCESS_KEY_ID and AWS_SESSION_TOKEN, or the profile that sets them',
 };
 const WRONG_SECRET: Rule = {
   code: 'CREDENTIALS',
-  hint: 'the secret does not belong to the access key: check AWS_SECRET_ACCESS_KEY, or the profile that has both',
+  hint: 'the secret key does not match the access key: check AWS_SECRET_ACCESS_KEY, or the profile that sets both',
 };
-const UNUSABLE: Rule = { code: 'SNAPSHOT_UNUSABLE', hint: 'look at the snapshot in the EC2 console' };
+const UNUSABLE: Rule = { code: 'SNAPSHOT_UNUSABLE', hint: 'check the state of the snapshot in the EC2 console' };
 const BUCKET: Rule = { code: 'BUCKET', hint: 'check --bucket, --region and --expected-bucket-owner' };
 const UNREADABLE: Rule = {
   code: 'CLOUD_CALL',
-  hint: 'something between this machine and AWS may have answered in its place: check HTTPS_PROXY and NO_PROXY',
+  hint: 'a proxy between this machine and AWS may have answered instead of AWS: check HTTPS_PROXY and NO_PROXY',
 };
 
 /** Error names that mean one thing in every call. */
@@ -47,7 +47,7 @@ const RULES: Record<string, Rule> = {
   '403': DENIED,
   AuthFailure: {
     code: 'CREDENTIALS',
-    hint: 'AWS does not accept the access key with its secret: check AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN, or the profile that has them',
+    hint: 'AWS does not accept the access key and its secret: check AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN, or the profile that sets them',
   },
   CredentialsProviderError: NO_CREDENTIALS,
   ExpiredToken: EXPIRED,
@@ -58,12 +58,15 @@ const RULES: Record<string, Rule> = {
   UnrecognizedClientException: UNKNOWN_KEY,
   SignatureDoesNotMatch: WRONG_SECRET,
   InvalidSignatureException: WRONG_SECRET,
-  RequestTimeTooSkewed: { code: 'CREDENTIALS', hint: 'set the clock of this machine: it is too far from AWS time' },
+  RequestTimeTooSkewed: {
+    code: 'CREDENTIALS',
+    hint: 'set the clock of this machine: it differs too much from the time at AWS',
+  },
   NoSuchBucket: BUCKET,
-  NoSuchKey: { code: 'NOT_FOUND', hint: 'check --bucket and --prefix, and that the archive was completed' },
-  InvalidObjectState: { code: 'OBJECT_ARCHIVED', hint: 'it must be thawed first; docs/restore.md says how' },
+  NoSuchKey: { code: 'NOT_FOUND', hint: 'check --bucket and --prefix, and whether the archive was completed' },
+  InvalidObjectState: { code: 'OBJECT_ARCHIVED', hint: 'thaw the object first; docs/restore.md explains how' },
   PermanentRedirect: BUCKET,
-  'InvalidSnapshot.NotFound': { code: 'NOT_FOUND', hint: 'snapshots are looked for in one region: check --region' },
+  'InvalidSnapshot.NotFound': { code: 'NOT_FOUND', hint: 'only one region is searched for snapshots: check --region' },
   'InvalidSnapshotID.Malformed': { code: 'USAGE', hint: 'snapshot ids look like snap-0123456789abcdef0' },
   OptInRequired: {
     code: 'SNAPSHOT_UNUSABLE',
@@ -85,7 +88,7 @@ const awsErrorName = (thrown: unknown): string => (thrown instanceof Error ? thr
 export const isAwsError = (thrown: unknown, ...names: string[]): boolean => names.includes(awsErrorName(thrown));
 
 /** Whether the credentials are the reason, rather than what they are allowed. */
-export const isOfCredentials = (thrown: unknown): boolean => RULES[awsErrorName(thrown)]?.code === 'CREDENTIALS';
+export const isCredentialError = (thrown: unknown): boolean => RULES[awsErrorName(thrown)]?.code === 'CREDENTIALS';
 
 /**
  * @param doing what was tried, as a clause that reads after a colon-less name: `create a volume of snap-1`.
@@ -99,7 +102,7 @@ function toSnapError(thrown: unknown, doing: string, signal?: AbortSignal): unkn
   const attempts = error.$metadata?.attempts ?? 1;
   const history = historyOf(error);
   const tries = attempts > 1 ? ` after ${attempts} attempts${history === '' ? '' : ` (${history})`}` : '';
-  const message = `could not ${doing}${tries}: ${wordingOf(error)}`;
+  const message = `could not ${doing}${tries}: ${reasonText(error)}`;
   return new SnapError(rule?.code ?? 'CLOUD_CALL', message, {
     hint: rule?.hint ?? 'run the same command again; if it persists, see the AWS Health Dashboard',
     cause: error,
@@ -122,16 +125,16 @@ const nameOf = ({ name, $metadata }: AwsError): string =>
     : name;
 
 /** What AWS, or Node, says of it. The SDK's own texts are for programmers. */
-function wordingOf(error: AwsError): string {
-  if (isUnreadable(error)) return `the answer cannot be read (HTTP ${error.$metadata?.httpStatusCode})`;
+function reasonText(error: AwsError): string {
+  if (isUnreadable(error)) return `the response cannot be parsed (HTTP ${error.$metadata?.httpStatusCode})`;
   const milliseconds = /@smithy\/.* (\d+) ms/.exec(error.message)?.[1];
   if (milliseconds !== undefined) {
     const isConnecting = error.message.includes('establish a connection');
-    return `${isConnecting ? 'no connection within' : 'nothing was heard for'} ${Number(milliseconds) / 1000} s`;
+    return `${isConnecting ? 'no connection within' : 'no data was transferred for'} ${Number(milliseconds) / 1000} s`;
   }
   const [text = ''] = error.message.trim().split(/\.?(?:\n|$)/, 1);
-  const isSaid = text === '' || text === error.name || /^Unknown(Error)?$/.test(text);
-  return error.name === 'Error' && !isSaid ? text : `${nameOf(error)}${isSaid ? '' : ` (${text})`}`;
+  const isNameOnly = text === '' || text === error.name || /^Unknown(Error)?$/.test(text);
+  return error.name === 'Error' && !isNameOnly ? text : `${nameOf(error)}${isNameOnly ? '' : ` (${text})`}`;
 }
 
 /** Runs a call and turns what it throws. */

@@ -25,7 +25,7 @@ export function awsExaminer(ec2: EC2Client, s3: S3Client, settings: StoreSetting
   return {
     createVolume: (wanted, { signal: abortSignal }) =>
       translateErrors('create volumes', abortSignal, () =>
-        unless('DryRunOperation', () =>
+        ignoreErrors('DryRunOperation', () =>
           ec2.send(new CreateVolumeCommand({ ...createInput(wanted), DryRun: true }), { abortSignal }),
         ),
       ),
@@ -33,23 +33,25 @@ export function awsExaminer(ec2: EC2Client, s3: S3Client, settings: StoreSetting
     tagSnapshot: (id, Key, { signal: abortSignal }) =>
       translateErrors(`tag ${id}`, abortSignal, () => {
         const command = new CreateTagsCommand({ Resources: [id], Tags: [{ Key, Value: 'migrating' }], DryRun: true });
-        return unless('DryRunOperation', () => ec2.send(command, { abortSignal }));
+        return ignoreErrors('DryRunOperation', () => ec2.send(command, { abortSignal }));
       }),
 
     writeObject: (key, { signal: abortSignal }) =>
       calls.translateErrors(`write ${calls.at(key)}`, abortSignal, () => {
         const facts = creationArguments(settings, { key, metadata: {}, tags: {} });
         const command = new PutObjectCommand({ ...facts, Body: EMPTY, ContentLength: 0, IfMatch: NO_ETAG });
-        return unless(['NoSuchKey', 'NotFound', 'PreconditionFailed'], () => s3.send(command, { abortSignal }));
+        return ignoreErrors(['NoSuchKey', 'NotFound', 'PreconditionFailed'], () => s3.send(command, { abortSignal }));
       }),
 
     bucketRules: ({ signal: abortSignal }) =>
-      calls.translateHeadErrors(`look at bucket ${settings.bucket}`, abortSignal, async () => {
-        const ask = { abortSignal };
+      calls.translateHeadErrors(`inspect bucket ${settings.bucket}`, abortSignal, async () => {
+        const options = { abortSignal };
         const head = await headBucket(s3, bucket, abortSignal);
-        const versioning = await seen(() => s3.send(new GetBucketVersioningCommand(bucket), ask));
-        const lock = await seen(() => s3.send(new GetObjectLockConfigurationCommand(bucket), ask));
-        const lifecycle = await seen(() => s3.send(new GetBucketLifecycleConfigurationCommand(bucket), ask));
+        const versioning = await unlessHidden(() => s3.send(new GetBucketVersioningCommand(bucket), options));
+        const lock = await unlessHidden(() => s3.send(new GetObjectLockConfigurationCommand(bucket), options));
+        const lifecycle = await unlessHidden(() =>
+          s3.send(new GetBucketLifecycleConfigurationCommand(bucket), options),
+        );
         const retention = lock?.ObjectLockConfiguration?.Rule?.DefaultRetention;
         return {
           region: head.BucketRegion ?? null,
@@ -67,7 +69,7 @@ const EMPTY = Buffer.alloc(0);
 /** The MD5 of an object is no such number. */
 const NO_ETAG = '00000000000000000000000000000000';
 
-async function unless(expected: string | string[], call: () => Promise<unknown>): Promise<void> {
+async function ignoreErrors(expected: string | string[], call: () => Promise<unknown>): Promise<void> {
   try {
     await call();
   } catch (error) {
@@ -76,7 +78,7 @@ async function unless(expected: string | string[], call: () => Promise<unknown>)
 }
 
 /** What a bucket does not have is an answer too; what this caller may not see is `null`. */
-async function seen<T extends object>(call: () => Promise<T>): Promise<Partial<T> | null> {
+async function unlessHidden<T extends object>(call: () => Promise<T>): Promise<Partial<T> | null> {
   try {
     return await call();
   } catch (error) {
@@ -90,9 +92,9 @@ const versioningOf = (status: string | undefined) =>
   status === 'Enabled' ? ('on' as const) : status === 'Suspended' ? ('suspended' as const) : ('off' as const);
 
 const toNote = (rule: LifecycleRule): LifecycleNote => ({
-  id: rule.ID ?? 'without a name',
+  id: rule.ID ?? 'unnamed',
   prefix: rule.Filter?.Prefix ?? rule.Filter?.And?.Prefix ?? rule.Prefix ?? '',
   expiresAfter: rule.Expiration?.Days ?? (rule.Expiration?.Date ? 0 : null),
   abortsUploadsAfter: rule.AbortIncompleteMultipartUpload?.DaysAfterInitiation ?? null,
-  dropsVersionsAfter: rule.NoncurrentVersionExpiration?.NoncurrentDays ?? null,
+  deletesVersionsAfter: rule.NoncurrentVersionExpiration?.NoncurrentDays ?? null,
 });

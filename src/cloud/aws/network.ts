@@ -53,17 +53,17 @@ function readAuthorities(path: string | null): string | null {
   try {
     const text = readFileSync(path, 'utf8');
     if (text.includes('-----BEGIN CERTIFICATE-----')) return text;
-    throw new Error('there is no certificate in it');
+    throw new Error('it contains no certificate');
   } catch (cause) {
     throw new SnapError('USAGE', `cannot use the CA bundle ${path}: ${asError(cause).message}`, {
-      hint: 'set AWS_CA_BUNDLE, or ca_bundle of the profile, to a file of certificates in PEM format',
+      hint: 'set AWS_CA_BUNDLE, or ca_bundle in the profile, to a file of certificates in PEM format',
       cause,
     });
   }
 }
 
 /** Seconds. */
-const CONNECT_WITHIN = 5;
+const CONNECT_TIMEOUT_SECONDS = 5;
 
 /**
  * How a client makes its connections. They are as many as there are requests: whoever starts requests limits them, and
@@ -76,7 +76,7 @@ const CONNECT_WITHIN = 5;
 export function requestHandling({ proxies, authorities }: Network, silence: number) {
   const options = { keepAlive: true, maxFreeSockets: Number.POSITIVE_INFINITY, proxyEnv: proxies };
   return {
-    connectionTimeout: seconds(CONNECT_WITHIN),
+    connectionTimeout: seconds(CONNECT_TIMEOUT_SECONDS),
     socketTimeout: seconds(silence),
     httpAgent: new HttpAgent(options),
     httpsAgent: new HttpsAgent({ ...options, ...(authorities === null ? {} : { ca: authorities }) }),

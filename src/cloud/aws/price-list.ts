@@ -3,10 +3,10 @@ import type { ListedPrice, PriceLists } from '../ports.ts';
 import { translateErrors } from './errors.ts';
 import { type PriceFilter, type PricingClient, paginateGetProducts } from './sdk.ts';
 
-const PAGE = 100;
+const PRODUCTS_PER_PAGE = 100;
 
 /** What is asked for: AmazonEC2 has a hundred thousand products in a region, the others some hundreds. */
-const WANTED: { service: string; family?: string }[] = [
+const PRICED_PRODUCTS: { service: string; family?: string }[] = [
   { service: 'AmazonEC2', family: 'Storage Snapshot' },
   { service: 'AmazonEC2', family: 'EBS direct API Requests' },
   { service: 'AmazonEC2', family: 'Storage' },
@@ -18,13 +18,13 @@ export function awsPriceLists(client: PricingClient): PriceLists {
   return {
     ofRegion: async (region, { signal }) => {
       const found: ListedPrice[] = [];
-      for (const { service, family } of WANTED) {
+      for (const { service, family } of PRICED_PRODUCTS) {
         const filters = [
           match('regionCode', region),
           ...(family === undefined ? [] : [match('productFamily', family)]),
         ];
         const pages = paginateGetProducts(
-          { client, pageSize: PAGE },
+          { client, pageSize: PRODUCTS_PER_PAGE },
           { ServiceCode: service, Filters: filters, FormatVersion: 'aws_v1' },
           { abortSignal: signal },
         );

@@ -29,7 +29,7 @@ function noProfile(name: string, known: readonly string[]): SnapError {
   return new SnapError('USAGE', `there is no profile ${JSON.stringify(name)} in the AWS configuration files`, {
     hint:
       profiles.length === 0
-        ? 'there are no profiles at all: check HOME, AWS_CONFIG_FILE and AWS_SHARED_CREDENTIALS_FILE, or leave --profile and AWS_PROFILE unset'
-        : `there are: ${profiles.join(', ')}; check --profile and AWS_PROFILE`,
+        ? 'no profiles were found: check HOME, AWS_CONFIG_FILE and AWS_SHARED_CREDENTIALS_FILE, or leave --profile and AWS_PROFILE unset'
+        : `profiles found: ${profiles.join(', ')}; check --profile and AWS_PROFILE`,
   });
 }

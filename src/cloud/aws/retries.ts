@@ -5,7 +5,7 @@ import { type RetryErrorInfo, StandardRetryStrategy, type StandardRetryToken } f
  * Attempts of each call. EC2's buckets of tokens are shared by everything in an account and refill slowly, and the
  * pauses double from 0.1 s to 20 s at most, so that this many attempts bridge about a minute of trouble.
  */
-const ATTEMPTS = 10;
+const MAX_CALL_ATTEMPTS = 10;
 
 export interface Retry {
   attempt: number;
@@ -17,11 +17,11 @@ export interface Retry {
 const HISTORY = new WeakMap<object, readonly string[]>();
 
 export class ObservedRetryStrategy extends StandardRetryStrategy {
-  readonly #tell: (retry: Retry) => void;
+  readonly #onRetry: (retry: Retry) => void;
 
-  constructor(tell: (retry: Retry) => void) {
-    super({ maxAttempts: ATTEMPTS });
-    this.#tell = tell;
+  constructor(onRetry: (retry: Retry) => void) {
+    super({ maxAttempts: MAX_CALL_ATTEMPTS });
+    this.#onRetry = onRetry;
   }
 
   override async refreshRetryTokenForRetry(
@@ -33,14 +33,14 @@ export class ObservedRetryStrategy extends StandardRetryStrategy {
     const history = [...(HISTORY.get(token) ?? []), because];
     if (errorInfo.error instanceof Error) HISTORY.set(errorInfo.error, history);
     const isDamaged = wasDamaged(errorInfo.error);
-    if (isDamaged && history.length >= SENDINGS) throw errorInfo.error;
+    if (isDamaged && history.length >= MAX_DAMAGED_ATTEMPTS) throw errorInfo.error;
     const refreshed = await super.refreshRetryTokenForRetry(
       token,
       isDamaged ? { ...errorInfo, errorType: 'TRANSIENT' } : errorInfo,
     );
     HISTORY.set(refreshed, history);
     const waitSeconds = refreshed.getRetryDelay() / 1000;
-    this.#tell({ attempt: refreshed.getRetryCount() + 1, because, waitSeconds });
+    this.#onRetry({ attempt: refreshed.getRetryCount() + 1, because, waitSeconds });
     return refreshed;
   }
 }
@@ -50,7 +50,7 @@ const isFinal = ({ error }: RetryErrorInfo): boolean =>
   error instanceof Error && error.name === 'GlacierExpeditedRetrievalNotAvailable';
 
 /** Of a request that was damaged on its way each time: by then it is no accident. */
-const SENDINGS = 5;
+const MAX_DAMAGED_ATTEMPTS = 5;
 
 /** Source: "Error responses" of the S3 API reference. */
 const DAMAGED = new Set(['BadDigest', 'XAmzContentSHA256Mismatch', 'XAmzContentChecksumMismatch', 'IncompleteBody']);
@@ -72,7 +72,7 @@ export const isUnreadable = (error: unknown): boolean =>
 
 /** `SlowDown`; with what the EBS direct APIs say besides: `RequestThrottledException (ACCOUNT_THROTTLED)`. */
 function describe({ error, errorType }: RetryErrorInfo): string {
-  if (isUnreadable(error)) return 'unreadable answer';
+  if (isUnreadable(error)) return 'unreadable response';
   const { name = errorType, message = '', code, Reason } = (error ?? {}) as Trouble;
   // Node's errors are all called `Error`, and the SDK calls some of those `TimeoutError`.
   if (/^(Timeout)?Error$/.test(name) && code !== undefined) return code;

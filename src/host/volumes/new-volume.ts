@@ -62,7 +62,7 @@ export async function makeVolume(subject: VolumeSubject, options: NewVolumeOptio
     await attachment.disposeAsync();
     await volumes.setTags(volume.id, tags, { signal });
     const own = Object.keys(temporary).filter((key) => !Object.hasOwn(tags, key));
-    await volumes.dropTags(volume.id, own, { signal });
+    await volumes.removeTags(volume.id, own, { signal });
     isKept = true;
   };
   return { volumeId: volume.id, device, keep, [Symbol.asyncDispose]: () => given.disposeAsync() };

@@ -29,7 +29,7 @@ export async function findTraces(survey: Survey): Promise<Trace[]> {
   const { prefix, tagKey } = settings;
   const { store, snapshots } = services;
   const keys = await store.list(claimFolder(prefix), { signal });
-  const volumes = await services.volumes.marked({ [tagKey]: IN_PROGRESS }, null, { signal });
+  const volumes = await services.volumes.withTags({ [tagKey]: IN_PROGRESS }, null, { signal });
   const ids = new Set([
     ...keys.flatMap((key) => /(snap-[0-9a-f]+)\.json$/.exec(key)?.[1] ?? []),
     ...volumes.filter((volume) => isOurs(volume, survey)).map(subjectOf),
@@ -62,8 +62,8 @@ export async function traceOf(snapshotId: string, found: FoundClaim | null, surv
   const { settings, services, signal } = survey;
   const temporary = { [settings.tagKey]: IN_PROGRESS };
   const volumes = [
-    ...(await services.volumes.marked(temporary, snapshotId, { signal })),
-    ...(await services.volumes.marked({ ...temporary, ...fillingMarks(snapshotId) }, null, { signal })),
+    ...(await services.volumes.withTags(temporary, snapshotId, { signal })),
+    ...(await services.volumes.withTags({ ...temporary, ...fillingMarks(snapshotId) }, null, { signal })),
   ];
   const [snapshot = null] = await services.snapshots.byId([snapshotId], { signal });
   // Keys begin with the volume; where nobody knows it, all of them are looked through.

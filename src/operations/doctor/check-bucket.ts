@@ -55,7 +55,7 @@ const CLOCK_HINT = 'set the clock: run chronyd with the Amazon Time Sync Service
 function* versions({ versioning, objectLock, lifecycle: notes }: BucketRules): Generator<Finding> {
   if (versioning === null) yield unseen('versioning', 's3:GetBucketVersioning');
   else if (versioning !== 'on') yield ok('versioning', versioning);
-  else if (notes?.some(({ dropsVersionsAfter }) => dropsVersionsAfter !== null)) {
+  else if (notes?.some(({ deletesVersionsAfter }) => deletesVersionsAfter !== null)) {
     yield ok('versioning', 'on; old versions are dropped by a lifecycle rule');
   } else {
     yield warning(

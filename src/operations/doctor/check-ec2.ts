@@ -42,7 +42,7 @@ async function* attachedVolumes(examination: Examination, snapshot: Snapshot | u
 }
 
 const leftVolumes = ({ services, settings, signal }: Examination) =>
-  services.volumes.marked(
+  services.volumes.withTags(
     { [settings.tagKey]: IN_PROGRESS, [ARCHIVES_TAG]: archivesMark(services, settings.prefix) },
     null,
     { signal },

@@ -182,7 +182,7 @@ export class MigrationProgress {
 
   /** A machine that is taken away leaves its uploads to the next run; a person who stops the work does not. */
   #leavesUploads(): boolean {
-    return this.#signal.reason instanceof Interrupted && this.#signal.reason.isByMachine;
+    return this.#signal.reason instanceof Interrupted && this.#signal.reason.isShutdown;
   }
 
   #reasonToRestart(isRepeatable: boolean): string | null {
@@ -198,7 +198,16 @@ export class MigrationProgress {
 /** Of everything that decides what stored bytes are, and with which properties objects are created. */
 function fingerprintOf(snapshot: Snapshot, settings: MigrateSettings, { store }: Services): string {
   const { layout, codec, encryption, replayJournals, prefix, tagKey } = settings;
-  const facts = { layout, codec, encryption, replayJournals, prefix, tagKey, creation: store.creation, VERSION };
+  const facts = {
+    layout,
+    codec,
+    encryption,
+    replayJournals,
+    prefix,
+    tagKey,
+    creation: store.creationSettings,
+    VERSION,
+  };
   const { tags } = objectTags(snapshot.tags, tagKey);
   return createHash('sha256')
     .update(JSON.stringify({ ...facts, tags, description: snapshot.description }))

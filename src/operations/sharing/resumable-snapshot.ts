@@ -51,7 +51,7 @@ export async function takeBegun(
   { snapshots }: Services,
   signal: AbortSignal,
 ): Promise<ResumableSnapshot | null> {
-  for (const { id, state, encrypted, tags } of await snapshots.carrying(BEGUN_TAG, { signal })) {
+  for (const { id, state, encrypted, tags } of await snapshots.withTagKey(BEGUN_TAG, { signal })) {
     if (state !== 'pending') continue;
     const [what, holder = '', block = ''] = (tags[BEGUN_TAG] ?? '').split(' ');
     const isFree = holder === NOBODY || isKnownDead(identityOf(holder));
@@ -81,7 +81,7 @@ export interface AbandonedSnapshot {
 
 /** Whatever state they are in. What other machines hold is among them. */
 export async function abandonedSnapshots({ snapshots }: Services, signal: AbortSignal): Promise<AbandonedSnapshot[]> {
-  const marked = await snapshots.carrying(BEGUN_TAG, { signal });
+  const marked = await snapshots.withTagKey(BEGUN_TAG, { signal });
   return marked.flatMap(({ id, startTime, state, tags }) => {
     const [word = '', holder = '', block = ''] = (tags[BEGUN_TAG] ?? '').split(' ');
     const identity = identityOf(holder);
@@ -149,7 +149,7 @@ export class SnapshotCheckpoint {
   async drop(snapshot: string, last: Record<string, string>): Promise<void> {
     const { snapshots, host } = this.#services;
     try {
-      await snapshots.dropTags(this.#id, [BEGUN_TAG], { signal: cleanupSignal() });
+      await snapshots.removeTags(this.#id, [BEGUN_TAG], { signal: cleanupSignal() });
     } catch (thrown) {
       const error = asSnapError(thrown);
       const what = `the tag ${BEGUN_TAG} of ${this.#id}`;

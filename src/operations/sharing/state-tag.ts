@@ -49,7 +49,7 @@ export async function beginState(
       await set(final, within);
       held[Symbol.dispose]();
       if (snapshot.tags[`${key}-id`] !== undefined) {
-        await snapshots.dropTags(snapshot.id, [`${key}-id`], { signal: within });
+        await snapshots.removeTags(snapshot.id, [`${key}-id`], { signal: within });
       }
     },
     async revert() {
@@ -88,7 +88,7 @@ export async function freeState(
   signal: AbortSignal,
 ): Promise<void> {
   if (before === null) {
-    await snapshots.dropTags(snapshot.id, [key], { signal });
+    await snapshots.removeTags(snapshot.id, [key], { signal });
     return;
   }
   await snapshots.setTags(snapshot.id, { [key]: before }, { signal });

@@ -2,8 +2,7 @@
 import type { BlockCounts, Counted } from '../../blocks.ts';
 import { translateErrors } from '../errors.ts';
 import { type EBSClient, paginateListChangedBlocks, paginateListSnapshotBlocks } from '../sdk.ts';
-
-const PAGE = 10_000;
+import { BLOCKS_PER_PAGE } from './snapshot-blocks.ts';
 
 /** @param clientIn a client of the region; asked for once for each. */
 export function awsBlockCounts(clientIn: (region: string) => EBSClient): BlockCounts {
@@ -11,7 +10,7 @@ export function awsBlockCounts(clientIn: (region: string) => EBSClient): BlockCo
   const inRegion = (region: string) => {
     const client = clients.get(region) ?? clientIn(region);
     clients.set(region, client);
-    return { client, pageSize: PAGE };
+    return { client, pageSize: BLOCKS_PER_PAGE };
   };
   return {
     written: (region, SnapshotId, { signal }) =>

@@ -7,21 +7,21 @@ type List = (snapshotId: string, from: number, call: Call) => AsyncIterable<Bloc
 
 export class FreshTokens {
   readonly #list: List;
-  readonly #most: number;
+  readonly #maximum: number;
   readonly #known = new Map<string, BlockRef>();
   #listing: Promise<void> = Promise.resolve();
 
-  /** @param most tokens kept at once. */
-  constructor(list: List, most: number) {
+  /** @param maximum tokens kept at once. */
+  constructor(list: List, maximum: number) {
     this.#list = list;
-    this.#most = most;
+    this.#maximum = maximum;
   }
 
   /** @throws SnapError `DOWNLOAD_FAILED` where the block is not listed any more. */
-  async of(snapshotId: string, index: number, call: Call): Promise<BlockRef> {
+  async get(snapshotId: string, index: number, call: Call): Promise<BlockRef> {
     const name = nameOf(snapshotId, index);
     const listed = this.#listing.then(async () => {
-      if (!this.#known.has(name)) await this.#learn(snapshotId, index, call);
+      if (!this.#known.has(name)) await this.#listFrom(snapshotId, index, call);
       const block = this.#known.get(name);
       this.#known.delete(name);
       return block;
@@ -32,14 +32,16 @@ export class FreshTokens {
     );
     const block = await listed;
     if (block) return block;
-    throw new SnapError('DOWNLOAD_FAILED', `block ${index} of ${snapshotId} is not listed any more`);
+    throw new SnapError('DOWNLOAD_FAILED', `block ${index} of ${snapshotId} is no longer listed`, {
+      hint: 'check that the snapshot still exists, then run the command again',
+    });
   }
 
-  async #learn(snapshotId: string, from: number, call: Call): Promise<void> {
+  async #listFrom(snapshotId: string, from: number, call: Call): Promise<void> {
     this.#known.clear();
     for await (const block of this.#list(snapshotId, from, call)) {
       this.#known.set(nameOf(snapshotId, block.index), block);
-      if (this.#known.size === this.#most) return;
+      if (this.#known.size === this.#maximum) return;
     }
   }
 }

@@ -13,22 +13,22 @@ import {
 } from '../sdk.ts';
 
 /** Minutes without a block after which EBS gives an unfinished snapshot up by itself. */
-const TIMEOUT = 60;
+const SNAPSHOT_TIMEOUT_MINUTES = 60;
 
 export function awsNewSnapshots(ebs: EBSClient, ec2: EC2Client): NewSnapshots {
   return {
     start: ({ sizeGiB, description, tags, kmsKeyArn, encrypted }, { signal }) =>
-      translateErrors('begin a snapshot', signal, async () => {
+      translateErrors('start a snapshot', signal, async () => {
         const command = new StartSnapshotCommand({
           VolumeSize: sizeGiB,
           Description: description,
           Tags: toTagList(tags),
-          Timeout: TIMEOUT,
+          Timeout: SNAPSHOT_TIMEOUT_MINUTES,
           ...(encrypted ? { Encrypted: true } : {}),
           ...(kmsKeyArn === null ? {} : { KmsKeyArn: kmsKeyArn }),
         });
         const { SnapshotId, KmsKeyArn } = await ebs.send(command);
-        if (SnapshotId === undefined) throw new SnapError('CLOUD_CALL', 'EBS began a snapshot without an id');
+        if (SnapshotId === undefined) throw new SnapError('CLOUD_CALL', 'EBS started a snapshot but returned no id');
         // An account may encrypt by default.
         return { id: SnapshotId, isEncrypted: KmsKeyArn !== undefined };
       }),
@@ -58,7 +58,7 @@ export function awsNewSnapshots(ebs: EBSClient, ec2: EC2Client): NewSnapshots {
         try {
           await ebs.send(command);
         } catch (error) {
-          if (!isDoneBefore(error)) throw error;
+          if (!isCompletedEarlier(error)) throw error;
         }
       }),
 
@@ -77,7 +77,7 @@ export function awsNewSnapshots(ebs: EBSClient, ec2: EC2Client): NewSnapshots {
  * An attempt whose answer was lost has completed the snapshot, and the next one meets one that is not being written any
  * more. Whoever completes a snapshot waits for it to be `completed`, so that a wrong guess is found out there.
  */
-function isDoneBefore(error: unknown): boolean {
+function isCompletedEarlier(error: unknown): boolean {
   const { Reason, $metadata } = error as { Reason?: string; $metadata?: { attempts?: number } };
   const isClosed = Reason === 'INVALID_SNAPSHOT_ID' || isAwsError(error, 'ConflictException');
   return isClosed && ($metadata?.attempts ?? 1) > 1;

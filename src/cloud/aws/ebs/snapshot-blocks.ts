@@ -9,33 +9,37 @@ import { type EBSClient, GetSnapshotBlockCommand, paginateListSnapshotBlocks } f
 import { readBlockBody } from './block-body.ts';
 import { FreshTokens } from './fresh-tokens.ts';
 
-const PAGE = 10_000;
+export const BLOCKS_PER_PAGE = 10_000;
 
 /** Reads of a block whose bytes do not agree with its checksum, and of one that does not come whole. */
-const READS = { damaged: 3, broken: 8 };
+const BLOCK_READ_ATTEMPTS = { damaged: 3, broken: 8 };
 
 /** Of the token of a block, which may have expired again before it could be used. */
-const RENEWALS = 3;
+const MAX_TOKEN_RENEWALS = 3;
 
 /** Between reads, doubled each time; milliseconds. */
-const PAUSE = 50;
+const BLOCK_RETRY_PAUSE = 50;
 
 export function awsSnapshotBlocks(client: EBSClient): SnapshotBlocks {
   /** As the service lists them; it promises ascending order, which the image relies on. */
   const listFrom = async function* (SnapshotId: string, StartingBlockIndex: number, { signal }: Call) {
     const input = { SnapshotId, StartingBlockIndex };
-    let least = StartingBlockIndex;
-    for await (const page of paginateListSnapshotBlocks({ client, pageSize: PAGE }, input, { abortSignal: signal })) {
+    let nextIndex = StartingBlockIndex;
+    for await (const page of paginateListSnapshotBlocks({ client, pageSize: BLOCKS_PER_PAGE }, input, {
+      abortSignal: signal,
+    })) {
       for (const { BlockIndex, BlockToken } of page.Blocks ?? []) {
-        if (BlockIndex === undefined || BlockToken === undefined || BlockIndex < least) {
-          throw new SnapError('DOWNLOAD_FAILED', `the list of the blocks of ${SnapshotId} is out of order`);
+        if (BlockIndex === undefined || BlockToken === undefined || BlockIndex < nextIndex) {
+          throw new SnapError('DOWNLOAD_FAILED', `EBS listed the blocks of ${SnapshotId} out of order`, {
+            hint: 'run the command again, or use --source volume',
+          });
         }
-        least = BlockIndex + 1;
+        nextIndex = BlockIndex + 1;
         yield { index: BlockIndex, token: BlockToken } satisfies BlockRef;
       }
     }
   };
-  const tokens = new FreshTokens(listFrom, PAGE);
+  const tokens = new FreshTokens(listFrom, BLOCKS_PER_PAGE);
   const fetchBlock = async (SnapshotId: string, { index, token }: BlockRef, { signal }: Call) => {
     const command = new GetSnapshotBlockCommand({ SnapshotId, BlockIndex: index, BlockToken: token });
     const answer = await client.send(command, { abortSignal: signal });
@@ -51,8 +55,8 @@ export function awsSnapshotBlocks(client: EBSClient): SnapshotBlocks {
         try {
           return await fetchBlock(snapshotId, known, call);
         } catch (error) {
-          if (!hasReason(error, 'INVALID_BLOCK_TOKEN') || renewals === RENEWALS) throw error;
-          known = await tokens.of(snapshotId, block.index, call);
+          if (!hasReason(error, 'INVALID_BLOCK_TOKEN') || renewals === MAX_TOKEN_RENEWALS) throw error;
+          known = await tokens.get(snapshotId, block.index, call);
         }
       }
     });
@@ -79,24 +83,24 @@ export function awsSnapshotBlocks(client: EBSClient): SnapshotBlocks {
         const found = await readOnce(snapshotId, block, call);
         if (typeof found !== 'string') return found;
         failures[found]++;
-        if (failures[found] === READS[found])
+        if (failures[found] === BLOCK_READ_ATTEMPTS[found])
           throw new SnapError('DOWNLOAD_FAILED', ...unreadable(found, snapshotId, block));
-        await sleep(PAUSE * 2 ** (failures.broken + failures.damaged), call.signal);
+        await sleep(BLOCK_RETRY_PAUSE * 2 ** (failures.broken + failures.damaged), call.signal);
       }
     },
   };
 }
 
 function unreadable(why: 'damaged' | 'broken', snapshotId: string, { index }: BlockRef): [string, { hint: string }] {
-  const times = `${READS[why]} times`;
+  const attempts = BLOCK_READ_ATTEMPTS[why];
   return why === 'damaged'
     ? [
-        `block ${index} of ${snapshotId} never agreed with its checksum, ${times}`,
+        `block ${index} of ${snapshotId} did not match its checksum in ${attempts} attempts`,
         { hint: 'run the command again, or use --source volume' },
       ]
     : [
-        `block ${index} of ${snapshotId} never came whole, ${times}`,
-        { hint: 'look at the network; then run the same command again' },
+        `block ${index} of ${snapshotId} could not be read completely in ${attempts} attempts`,
+        { hint: 'check the network, then run the same command again' },
       ];
 }
 
@@ -108,7 +112,7 @@ async function nextOf(blocks: AsyncGenerator<BlockRef>, snapshotId: string): Pro
     if (hasReason(error, 'INVALID_PAGE_TOKEN')) return 'expired';
     if (!isAwsError(error, 'ValidationException', 'ResourceNotFoundException')) throw error;
     throw new SnapError('SNAPSHOT_UNUSABLE', `${snapshotId} cannot be read by the EBS direct APIs`, {
-      hint: 'public, archived, pending and Outposts snapshots need --source volume, or to be copied or restored first',
+      hint: 'public, archived, pending and Outposts snapshots cannot be read directly: use --source volume, or copy or restore the snapshot first',
       cause: error,
     });
   }

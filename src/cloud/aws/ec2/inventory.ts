@@ -3,8 +3,8 @@ import type { Image, Inventory } from '../../inventory.ts';
 import type { Call, Snapshot, Volume } from '../../ports.ts';
 import { translateErrors } from '../errors.ts';
 import { type EC2Client, paginateDescribeImages, paginateDescribeSnapshots, paginateDescribeVolumes } from '../sdk.ts';
-import { toSnapshot } from './snapshots.ts';
-import { toVolume } from './volumes.ts';
+import { SNAPSHOTS_PER_PAGE, toSnapshot } from './snapshots.ts';
+import { toVolume, VOLUMES_PER_PAGE } from './volumes.ts';
 
 /** @param clientIn a client of the region; asked for once for each. */
 export function awsInventory(clientIn: (region: string) => EC2Client): Inventory {
@@ -32,12 +32,16 @@ export function awsInventory(clientIn: (region: string) => EC2Client): Inventory
 /** Accounts that one call takes; reports have a handful, or hundreds. */
 const MAX_OWNERS = 100;
 
+const IMAGES_PER_PAGE = 1000;
+
 async function listSnapshots(client: EC2Client, accounts: readonly string[], { signal }: Call): Promise<Snapshot[]> {
   const owners = ['self', ...accounts];
   const found = new Map<string, Snapshot>();
   for (let from = 0; from < owners.length; from += MAX_OWNERS) {
     const input = { OwnerIds: owners.slice(from, from + MAX_OWNERS) };
-    for await (const page of paginateDescribeSnapshots({ client, pageSize: 1000 }, input, { abortSignal: signal })) {
+    for await (const page of paginateDescribeSnapshots({ client, pageSize: SNAPSHOTS_PER_PAGE }, input, {
+      abortSignal: signal,
+    })) {
       for (const snapshot of page.Snapshots ?? []) found.set(snapshot.SnapshotId ?? '', toSnapshot(snapshot));
     }
   }
@@ -46,7 +50,11 @@ async function listSnapshots(client: EC2Client, accounts: readonly string[], { s
 
 async function listVolumes(client: EC2Client, { signal }: Call): Promise<Volume[]> {
   const found: Volume[] = [];
-  for await (const page of paginateDescribeVolumes({ client, pageSize: 500 }, {}, { abortSignal: signal })) {
+  for await (const page of paginateDescribeVolumes(
+    { client, pageSize: VOLUMES_PER_PAGE },
+    {},
+    { abortSignal: signal },
+  )) {
     found.push(...(page.Volumes ?? []).map(toVolume));
   }
   return found;
@@ -55,7 +63,9 @@ async function listVolumes(client: EC2Client, { signal }: Call): Promise<Volume[
 async function listImages(client: EC2Client, { signal }: Call): Promise<Image[]> {
   const found: Image[] = [];
   const input = { Owners: ['self'], IncludeDisabled: true };
-  for await (const page of paginateDescribeImages({ client, pageSize: 1000 }, input, { abortSignal: signal })) {
+  for await (const page of paginateDescribeImages({ client, pageSize: IMAGES_PER_PAGE }, input, {
+    abortSignal: signal,
+  })) {
     for (const { ImageId = '', BlockDeviceMappings = [] } of page.Images ?? []) {
       found.push({ id: ImageId, snapshotIds: BlockDeviceMappings.flatMap(({ Ebs }) => Ebs?.SnapshotId ?? []) });
     }

@@ -1,21 +1,15 @@
 /** EC2's snapshots and their tags. */
 import type { Call, Snapshot, Snapshots } from '../../ports.ts';
 import { translateErrors } from '../errors.ts';
-import {
-  CreateTagsCommand,
-  DeleteTagsCommand,
-  type EC2Client,
-  type Ec2Filter,
-  type Snapshot as Ec2Snapshot,
-  paginateDescribeSnapshots,
-} from '../sdk.ts';
-import { fromTagList, toTagList } from './tag-list.ts';
+import { type EC2Client, type Ec2Filter, type Snapshot as Ec2Snapshot, paginateDescribeSnapshots } from '../sdk.ts';
+import { resourceTags } from './resource-tags.ts';
+import { fromTagList } from './tag-list.ts';
 
 /** Values that one filter of a Describe call takes. */
 const MAX_FILTER_VALUES = 200;
 
 /** Unpaged calls draw on a smaller throttle bucket, so pages are always asked for. */
-const PAGE = 1000;
+export const SNAPSHOTS_PER_PAGE = 1000;
 
 export function awsSnapshots(client: EC2Client): Snapshots {
   return {
@@ -28,7 +22,7 @@ export function awsSnapshots(client: EC2Client): Snapshots {
       return found.sort((a, b) => a.startTime.getTime() - b.startTime.getTime());
     },
 
-    carrying(key, call) {
+    withTagKey(key, call) {
       return describe(client, [{ Name: 'tag-key', Values: [key] }], `list the snapshots with a tag ${key}`, call);
     },
 
@@ -36,22 +30,14 @@ export function awsSnapshots(client: EC2Client): Snapshots {
       const found = new Map<string, Snapshot>();
       for (let from = 0; from < ids.length; from += MAX_FILTER_VALUES) {
         const filters = [{ Name: 'snapshot-id', Values: ids.slice(from, from + MAX_FILTER_VALUES) }];
-        for (const snapshot of await describe(client, filters, 'look the snapshots up', call)) {
+        for (const snapshot of await describe(client, filters, 'describe the snapshots', call)) {
           found.set(snapshot.id, snapshot);
         }
       }
       return ids.flatMap((id) => found.get(id) ?? []);
     },
 
-    async setTags(snapshotId, tags, { signal }) {
-      const command = new CreateTagsCommand({ Resources: [snapshotId], Tags: toTagList(tags) });
-      await translateErrors(`tag ${snapshotId}`, signal, () => client.send(command));
-    },
-
-    async dropTags(snapshotId, keys, { signal }) {
-      const command = new DeleteTagsCommand({ Resources: [snapshotId], Tags: keys.map((Key) => ({ Key })) });
-      await translateErrors(`untag ${snapshotId}`, signal, () => client.send(command));
-    },
+    ...resourceTags(client),
   };
 }
 
@@ -60,7 +46,7 @@ function describe(client: EC2Client, filters: Ec2Filter[], doing: string, { sign
   return translateErrors(doing, signal, async () => {
     const snapshots: Snapshot[] = [];
     const pages = paginateDescribeSnapshots(
-      { client, pageSize: PAGE },
+      { client, pageSize: SNAPSHOTS_PER_PAGE },
       { OwnerIds: ['self'], Filters: filters },
       { abortSignal: signal },
     );

@@ -5,10 +5,8 @@ import type { NewVolume, Volume, VolumeState, Volumes } from '../../ports.ts';
 import { isAwsError, translateErrors } from '../errors.ts';
 import {
   AttachVolumeCommand,
-  CreateTagsCommand,
   CreateVolumeCommand,
   type CreateVolumeCommandInput,
-  DeleteTagsCommand,
   DeleteVolumeCommand,
   DescribeInstanceAttributeCommand,
   DescribeVolumesCommand,
@@ -19,6 +17,7 @@ import {
   paginateDescribeVolumes,
   type VolumeType,
 } from '../sdk.ts';
+import { resourceTags } from './resource-tags.ts';
 import { fromTagList, toTagList } from './tag-list.ts';
 
 export function awsVolumes(client: EC2Client): Volumes {
@@ -34,7 +33,7 @@ export function awsVolumes(client: EC2Client): Volumes {
       ),
 
     get: (volumeId, { signal }) =>
-      translateErrors(`look at ${volumeId}`, signal, () =>
+      translateErrors(`describe ${volumeId}`, signal, () =>
         nullIf(isUnknownVolume, async () => {
           const command = new DescribeVolumesCommand({ VolumeIds: [volumeId] });
           const [volume] = (await client.send(command, { abortSignal: signal })).Volumes ?? [];
@@ -42,8 +41,8 @@ export function awsVolumes(client: EC2Client): Volumes {
         }),
       ),
 
-    ...searching(client),
-    ...tagging(client),
+    ...volumeSearch(client),
+    ...resourceTags(client),
 
     attach: (volumeId, instanceId, device, { signal }) =>
       translateErrors(`attach ${volumeId} to ${instanceId} as ${device}`, signal, async () => {
@@ -90,9 +89,9 @@ export function awsVolumes(client: EC2Client): Volumes {
   };
 }
 
-const searching = (client: EC2Client): Pick<Volumes, 'ofSnapshot' | 'marked'> => ({
+const volumeSearch = (client: EC2Client): Pick<Volumes, 'ofSnapshot' | 'withTags'> => ({
   ofSnapshot: (snapshotId, tagKey, availabilityZone, { signal }) =>
-    translateErrors(`look for volumes of ${snapshotId}`, signal, async () => {
+    translateErrors(`list the volumes of ${snapshotId}`, signal, async () => {
       const Filters = [
         { Name: 'tag-key', Values: [tagKey] },
         { Name: 'snapshot-id', Values: [snapshotId] },
@@ -101,29 +100,23 @@ const searching = (client: EC2Client): Pick<Volumes, 'ofSnapshot' | 'marked'> =>
       return describe(client, Filters, signal);
     }),
 
-  marked: (tags, snapshotId, { signal }) =>
-    translateErrors('look for temporary volumes', signal, () => {
+  withTags: (tags, snapshotId, { signal }) =>
+    translateErrors('list the temporary volumes', signal, () => {
       const Filters = Object.entries(tags).map(([key, value]) => ({ Name: `tag:${key}`, Values: [value] }));
       if (snapshotId !== null) Filters.push({ Name: 'snapshot-id', Values: [snapshotId] });
       return describe(client, Filters, signal);
     }),
 });
 
-const tagging = (client: EC2Client): Pick<Volumes, 'setTags' | 'dropTags'> => ({
-  async setTags(volumeId, tags, { signal }) {
-    const command = new CreateTagsCommand({ Resources: [volumeId], Tags: toTagList(tags) });
-    await translateErrors(`tag ${volumeId}`, signal, () => client.send(command));
-  },
-
-  async dropTags(volumeId, keys, { signal }) {
-    const command = new DeleteTagsCommand({ Resources: [volumeId], Tags: keys.map((Key) => ({ Key })) });
-    await translateErrors(`untag ${volumeId}`, signal, () => client.send(command));
-  },
-});
+export const VOLUMES_PER_PAGE = 500;
 
 async function describe(client: EC2Client, Filters: Ec2Filter[], abortSignal: AbortSignal): Promise<Volume[]> {
   const volumes: Volume[] = [];
-  for await (const page of paginateDescribeVolumes({ client, pageSize: 500 }, { Filters }, { abortSignal })) {
+  for await (const page of paginateDescribeVolumes(
+    { client, pageSize: VOLUMES_PER_PAGE },
+    { Filters },
+    { abortSignal },
+  )) {
     volumes.push(...(page.Volumes ?? []).map(toVolume));
   }
   return volumes;
@@ -167,8 +160,8 @@ async function attachedAs(
 }
 
 const productCodeRefusal = (volumeId: string, cause: unknown): SnapError =>
-  new SnapError('SNAPSHOT_UNUSABLE', `EC2 does not let ${volumeId} be attached to this instance`, {
-    hint: 'snapshots with Marketplace product codes attach only to instances of that product, or to stopped ones',
+  new SnapError('SNAPSHOT_UNUSABLE', `EC2 refuses to attach ${volumeId} to this instance`, {
+    hint: 'volumes with Marketplace product codes attach only to instances of that product, or to stopped instances',
     cause,
   });
 

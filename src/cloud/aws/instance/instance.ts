@@ -2,7 +2,7 @@
 import { SnapError } from '../../../errors.ts';
 import { seconds, sleep } from '../../../lib/clock.ts';
 import type { Instance } from '../../ports.ts';
-import { askMetadata, MetadataError } from './metadata-service.ts';
+import { fetchMetadata, MetadataError } from './metadata-service.ts';
 
 /**
  * @param endpoint `AWS_EC2_METADATA_SERVICE_ENDPOINT`; by default the address that instances know.
@@ -10,7 +10,7 @@ import { askMetadata, MetadataError } from './metadata-service.ts';
  */
 export async function thisInstance(endpoint: string | undefined): Promise<Instance> {
   try {
-    return readIdentity(await askAgain(IDENTITY_DOCUMENT, endpoint));
+    return readIdentity(await fetchWithRetries(IDENTITY_DOCUMENT, endpoint));
   } catch (cause) {
     throw new SnapError('NOT_ON_INSTANCE', 'the instance metadata service does not answer', {
       hint: 'run this on an EC2 instance whose metadata service is enabled (in containers: hop limit 2)',
@@ -22,20 +22,20 @@ export async function thisInstance(endpoint: string | undefined): Promise<Instan
 const IDENTITY_DOCUMENT = '/latest/dynamic/instance-identity/document';
 
 /** A refusal stays one. */
-async function askAgain(path: string, endpoint: string | undefined): Promise<string> {
+async function fetchWithRetries(path: string, endpoint: string | undefined): Promise<string> {
   for (let attempts = 1; ; attempts++) {
     try {
-      return await askMetadata(path, endpoint);
+      return await fetchMetadata(path, endpoint);
     } catch (error) {
       const isRefused = error instanceof MetadataError && [400, 403, 404].includes(error.status);
-      if (isRefused || attempts === ATTEMPTS) throw error;
+      if (isRefused || attempts === METADATA_ATTEMPTS) throw error;
     }
-    await sleep(PAUSE);
+    await sleep(METADATA_RETRY_PAUSE);
   }
 }
 
-const ATTEMPTS = 3;
-const PAUSE = seconds(1);
+const METADATA_ATTEMPTS = 3;
+const METADATA_RETRY_PAUSE = seconds(1);
 
 /** The instance identity document of the EC2 user guide. */
 function readIdentity(document: string): Instance {

@@ -6,7 +6,7 @@ import { seconds } from '../../../lib/clock.ts';
 import { getInstanceMetadataEndpoint } from '../sdk.ts';
 
 /** A machine that is no instance has nobody at the address: it should learn so at once. */
-const ANSWER_WITHIN = seconds(2);
+const METADATA_TIMEOUT = seconds(2);
 
 export class MetadataError extends Error {
   readonly status: number;
@@ -22,19 +22,19 @@ export class MetadataError extends Error {
  * @returns what is at a path such as `/latest/meta-data/instance-id`.
  * @throws MetadataError for a refusal; Node's own for a connection that fails, breaks off or takes too long.
  */
-export async function askMetadata(path: string, endpoint?: string): Promise<string> {
-  const service = endpoint === undefined ? await found() : locate(endpoint);
+export async function fetchMetadata(path: string, endpoint?: string): Promise<string> {
+  const service = endpoint === undefined ? await defaultEndpoint() : parseEndpoint(endpoint);
   const ttl = { 'x-aws-ec2-metadata-token-ttl-seconds': '60' };
   const token = await send({ ...service, method: 'PUT', path: '/latest/api/token', headers: ttl });
   return send({ ...service, path, headers: { 'x-aws-ec2-metadata-token': token } });
 }
 
-async function found(): Promise<RequestOptions> {
+async function defaultEndpoint(): Promise<RequestOptions> {
   const { protocol, hostname, port } = await getInstanceMetadataEndpoint();
   return { protocol, hostname, port };
 }
 
-function locate(endpoint: string): RequestOptions {
+function parseEndpoint(endpoint: string): RequestOptions {
   const { protocol, hostname, port } = new URL(endpoint);
   return { protocol, hostname, port };
 }
@@ -42,19 +42,19 @@ function locate(endpoint: string): RequestOptions {
 /** The connection ends with the answer, whatever that is: one that stayed open would keep the program from ending. */
 async function send(options: RequestOptions): Promise<string> {
   const hostname = options.hostname?.replace(/^\[(.+)\]$/, '$1');
-  const asked = request({ ...options, hostname, agent: false, signal: AbortSignal.timeout(ANSWER_WITHIN) });
-  asked.on('error', () => {});
+  const question = request({ ...options, hostname, agent: false, signal: AbortSignal.timeout(METADATA_TIMEOUT) });
+  question.on('error', () => {});
   try {
-    asked.end();
-    const [{ statusCode = 0 }, body] = await answerTo(asked);
+    question.end();
+    const [{ statusCode = 0 }, body] = await answerTo(question);
     if (statusCode !== 200) throw new MetadataError(statusCode);
     return body;
   } finally {
-    asked.destroy();
+    question.destroy();
   }
 }
 
-async function answerTo(asked: ReturnType<typeof request>): Promise<[IncomingMessage, string]> {
-  const [answer] = (await once(asked, 'response')) as [IncomingMessage];
+async function answerTo(question: ReturnType<typeof request>): Promise<[IncomingMessage, string]> {
+  const [answer] = (await once(question, 'response')) as [IncomingMessage];
   return [answer, await text(answer)];
 }

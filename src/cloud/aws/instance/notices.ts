@@ -1,15 +1,15 @@
 /** What the metadata service announces of this instance's end. */
 import { seconds, sleep } from '../../../lib/clock.ts';
-import { askMetadata } from './metadata-service.ts';
+import { fetchMetadata } from './metadata-service.ts';
 
 /** As the EC2 user guide asks: notices come two minutes ahead. */
-const LOOK_EACH = seconds(5);
+const NOTICE_INTERVAL = seconds(5);
 
 /** Source: "Spot Instance interruption notices" of the EC2 user guide. */
-const SPOT = '/latest/meta-data/spot/instance-action';
+const SPOT_PATH = '/latest/meta-data/spot/instance-action';
 
 /** Source: "Retrieve the target lifecycle state through instance metadata" of the EC2 Auto Scaling user guide. */
-const LIFECYCLE = '/latest/meta-data/autoscaling/target-lifecycle-state';
+const LIFECYCLE_PATH = '/latest/meta-data/autoscaling/target-lifecycle-state';
 
 /**
  * Waits until this instance is announced to be stopped or taken away. The metadata service is found as the SDK finds it.
@@ -17,14 +17,14 @@ const LIFECYCLE = '/latest/meta-data/autoscaling/target-lifecycle-state';
  */
 export async function awaitNotice(signal: AbortSignal): Promise<string> {
   for (;;) {
-    const notice = spotNotice(await ask(SPOT)) ?? lifecycleNotice(await ask(LIFECYCLE));
+    const notice = spotNotice(await fetchOrNull(SPOT_PATH)) ?? lifecycleNotice(await fetchOrNull(LIFECYCLE_PATH));
     if (notice !== null) return notice;
-    await sleep(LOOK_EACH, signal);
+    await sleep(NOTICE_INTERVAL, signal);
   }
 }
 
 /** `null` where there is nothing, which is 404, and on any trouble: the next look may know more. */
-const ask = (path: string): Promise<string | null> => askMetadata(path).catch(() => null);
+const fetchOrNull = (path: string): Promise<string | null> => fetchMetadata(path).catch(() => null);
 
 function spotNotice(document: string | null): string | null {
   if (document === null) return null;

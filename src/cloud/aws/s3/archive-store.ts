@@ -28,7 +28,7 @@ export function s3ArchiveStore(clients: S3Clients, settings: StoreSettings): Arc
   const { at, translateErrors, translateHeadErrors } = bucketCalls(client, bucket);
   return {
     bucket: settings.bucket,
-    creation: [settings.storageClass, settings.sse, settings.sseKmsKeyId].join(' '),
+    creationSettings: [settings.storageClass, settings.sse, settings.sseKmsKeyId].join(' '),
 
     check: ({ signal }) =>
       translateHeadErrors(`use bucket ${settings.bucket}`, signal, async () => {
@@ -44,7 +44,7 @@ export function s3ArchiveStore(clients: S3Clients, settings: StoreSettings): Arc
       s3PartStore(clients, storageClass ? { ...settings, storageClass } : settings, facts),
 
     head: (key, { signal }) =>
-      translateHeadErrors(`look at ${at(key)}`, signal, async () => {
+      translateHeadErrors(`read the metadata of ${at(key)}`, signal, async () => {
         try {
           const command = new HeadObjectCommand({ ...bucket, Key: key, ChecksumMode: 'ENABLED' });
           return toHead(key, await client.send(command, { abortSignal: signal }));

@@ -1,6 +1,6 @@
 /** Calls of S3, whose errors name the bucket, and say why where the answer itself does not. */
 import { SnapError } from '../../../errors.ts';
-import { isAwsError, isOfCredentials, translateErrors } from '../errors.ts';
+import { isAwsError, isCredentialError, translateErrors } from '../errors.ts';
 import { ListObjectsV2Command, type S3Client } from '../sdk.ts';
 
 interface BucketArguments {
@@ -18,7 +18,7 @@ export interface BucketCalls {
 }
 
 export function bucketCalls(client: S3Client, bucket: BucketArguments): BucketCalls {
-  const named = <T>(doing: string, signal: AbortSignal, call: () => Promise<T>): Promise<T> =>
+  const withBucketName = <T>(doing: string, signal: AbortSignal, call: () => Promise<T>): Promise<T> =>
     translateErrors(doing, signal, () =>
       call().catch((error: unknown) => {
         throw isAwsError(error, 'NoSuchBucket') ? missingBucket(bucket.Bucket, error, doing) : error;
@@ -26,11 +26,11 @@ export function bucketCalls(client: S3Client, bucket: BucketArguments): BucketCa
     );
   return {
     at: (key) => `s3://${bucket.Bucket}/${key}`,
-    translateErrors: named,
+    translateErrors: withBucketName,
     translateHeadErrors: (doing, signal, call) =>
-      named(doing, signal, () =>
+      withBucketName(doing, signal, () =>
         call().catch(async (error: unknown) => {
-          throw isRefusal(error) ? await reasonOf(error, client, bucket, signal) : error;
+          throw isRefusal(error) ? await findReason(error, client, bucket, signal) : error;
         }),
       ),
   };
@@ -39,7 +39,7 @@ export function bucketCalls(client: S3Client, bucket: BucketArguments): BucketCa
 /** @param doing what was tried, where that was more than to look at the bucket. */
 export const missingBucket = (name: string, cause: unknown, doing?: string): SnapError =>
   new SnapError('BUCKET', `${doing === undefined ? '' : `could not ${doing}: `}there is no bucket ${name}`, {
-    hint: 'check --bucket, or create it first: snap-to-s3 does not',
+    hint: 'check --bucket, or create the bucket first: snap-to-s3 does not create buckets',
     cause,
   });
 
@@ -48,7 +48,7 @@ const isRefusal = (error: unknown): boolean =>
   [400, 403].includes((error as { $metadata?: { httpStatusCode?: number } }).$metadata?.httpStatusCode ?? 0);
 
 /** A wrong key and a missing permission look alike in an answer to HEAD. Listings come with a reason. */
-async function reasonOf(
+async function findReason(
   error: unknown,
   client: S3Client,
   bucket: BucketArguments,
@@ -57,7 +57,7 @@ async function reasonOf(
   try {
     await client.send(new ListObjectsV2Command({ ...bucket, MaxKeys: 1 }), { abortSignal });
   } catch (reason) {
-    if (isOfCredentials(reason)) return reason;
+    if (isCredentialError(reason)) return reason;
   }
   return error;
 }

@@ -45,9 +45,9 @@ export function s3PartStore(clients: S3Clients, settings: StoreSettings, facts: 
         const started = monotonic();
         // Not cut short by the signal: an upload whose id is lost could not be aborted.
         const { UploadId, $metadata } = await clients.control.send(command);
-        if (UploadId === undefined) throw new Error('S3 answered without an upload id');
+        if (UploadId === undefined) throw new Error('S3 returned no upload id');
         if (($metadata.attempts ?? 1) > 1) {
-          await abortLost(clients.control, object, UploadId, monotonic() - started).catch(() => {});
+          await abortLostUpload(clients.control, object, UploadId, monotonic() - started).catch(() => {});
         }
         return UploadId;
       }),
@@ -64,14 +64,14 @@ export function s3PartStore(clients: S3Clients, settings: StoreSettings, facts: 
           ChecksumCRC32: checksum,
         });
         const { ETag } = await client.send(command, { abortSignal: signal });
-        if (ETag === undefined) throw new Error(`S3 answered part ${number} without an ETag`);
+        if (ETag === undefined) throw new Error(`S3 returned no ETag for part ${number}`);
         return { number, etag: ETag, checksum, bytes: bytes.length };
       }),
 
     complete: (uploadId, receipts, totalBytes, { signal }) =>
       translateErrors(`complete the upload of ${address}`, signal, async () => {
         const done = await completeOrFind(client, object, uploadId, receipts, totalBytes);
-        if (settings.tagAgain) await tag(clients.control, object, facts.tags);
+        if (settings.tagAfterUpload) await tag(clients.control, object, facts.tags);
         return done;
       }),
 
@@ -99,21 +99,21 @@ export function s3PartStore(clients: S3Clients, settings: StoreSettings, facts: 
 }
 
 /** Of the times that S3 lists, which are rounded; milliseconds. */
-const ROUNDING = 2000;
+const LISTED_TIME_ROUNDING = 2000;
 
 /**
  * An attempt whose answer was lost has begun an upload too, which nobody knows of. By the store's clock it is as old as
  * ours, or older by no more than the call took. What cannot be aborted now, `clean` finds later.
  */
-async function abortLost(client: S3Client, object: ObjectAddress, ours: string, callTook: number): Promise<void> {
+async function abortLostUpload(client: S3Client, object: ObjectAddress, ours: string, callTook: number): Promise<void> {
   const { Key, ...bucket } = object;
   const abortSignal = cleanupSignal();
   const listed = await listUploads(client, bucket, Key, abortSignal);
   const begun = listed.find(({ uploadId }) => uploadId === ours)?.initiatedAt.getTime();
   if (begun === undefined) return;
   for (const { key, uploadId, initiatedAt } of listed) {
-    const isOlderBy = begun - initiatedAt.getTime();
-    if (key !== Key || uploadId === ours || Math.abs(isOlderBy) > callTook + ROUNDING) continue;
+    const ageDifference = begun - initiatedAt.getTime();
+    if (key !== Key || uploadId === ours || Math.abs(ageDifference) > callTook + LISTED_TIME_ROUNDING) continue;
     await client.send(new AbortMultipartUploadCommand({ ...object, UploadId: uploadId }), { abortSignal });
   }
 }

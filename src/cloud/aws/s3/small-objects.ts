@@ -34,7 +34,7 @@ export function s3SmallObjects(
         });
         const answer = await client
           .send(command)
-          .catch((error) => foundOurs(client, { ...bucket, Key: facts.key }, body, error));
+          .catch((error) => acceptOwnWrite(client, { ...bucket, Key: facts.key }, body, error));
         return {
           key: facts.key,
           etag: answer.ETag ?? '',
@@ -67,21 +67,21 @@ export function s3SmallObjects(
  * A refused condition can be the echo of our own write: its answer was lost, and the retry met what it had written.
  * @throws SnapError `ARCHIVE_EXISTS` when it is somebody else's.
  */
-async function foundOurs(client: S3Client, object: { Bucket: string; Key: string }, body: Buffer, error: unknown) {
+async function acceptOwnWrite(client: S3Client, object: { Bucket: string; Key: string }, body: Buffer, error: unknown) {
   if (!isAwsError(error, 'PreconditionFailed', 'ConditionalRequestConflict')) throw error;
-  const there = await readWhole(client, object).catch(() => null);
-  if (there && body.equals(there.body)) return there.answer;
-  throw new SnapError('ARCHIVE_EXISTS', `another run has written ${object.Key} meanwhile`, {
-    hint: 'run the command again: it looks at what is there now',
+  const existing = await readWhole(client, object).catch(() => null);
+  if (existing && body.equals(existing.body)) return existing.answer;
+  throw new SnapError('ARCHIVE_EXISTS', `another run wrote ${object.Key} at the same time`, {
+    hint: 'run the command again: it starts from the current state of the bucket',
     cause: error,
   });
 }
 
 /** Of an object whose body breaks off, falls silent, or does not agree with its checksum. */
-const READS = 6;
+const OBJECT_READ_ATTEMPTS = 6;
 
 /** Milliseconds before it is read again, doubled each time. */
-const PAUSE = 100;
+const OBJECT_RETRY_PAUSE = 100;
 
 /** The SDK tries calls again, but not the reading of bodies. It compares them with the checksums that S3 has. */
 async function readWhole(
@@ -91,30 +91,30 @@ async function readWhole(
 ): Promise<{ answer: GetObjectCommandOutput; body: Buffer }> {
   for (let reads = 1; ; reads++) {
     const answer = await client.send(new GetObjectCommand(object), signal ? { abortSignal: signal } : {});
-    if ((answer.ContentLength ?? 0) > MAX_SMALL) {
+    if ((answer.ContentLength ?? 0) > MAX_SMALL_OBJECT_BYTES) {
       // Node's own stream, whatever the SDK's type says for browsers.
       (answer.Body as unknown as Readable | undefined)?.destroy();
       throw tooLong(object.Key, answer.ContentLength);
     }
     try {
-      return { answer, body: Buffer.from((await answer.Body?.transformToByteArray()) ?? EMPTY) };
+      return { answer, body: Buffer.from((await answer.Body?.transformToByteArray()) ?? EMPTY_BODY) };
     } catch (error) {
       signal?.throwIfAborted();
-      if (reads === READS) throw error;
+      if (reads === OBJECT_READ_ATTEMPTS) throw error;
     }
-    await sleep(PAUSE * 2 ** (reads - 1), signal);
+    await sleep(OBJECT_RETRY_PAUSE * 2 ** (reads - 1), signal);
   }
 }
 
 /** Bytes: an index of the largest volume that there is. */
-const MAX_SMALL = 2 ** 30;
+const MAX_SMALL_OBJECT_BYTES = 2 ** 30;
 
 const tooLong = (key: string, bytes?: number): SnapError =>
-  new SnapError('MANIFEST', `${key} has ${bytes} bytes, and was not written by this program`, {
-    hint: 'somebody wrote over it; the data objects may still be whole',
+  new SnapError('MANIFEST', `${key} was not written by this program: it has ${bytes} bytes`, {
+    hint: 'something else has overwritten it; the data objects may still be intact',
   });
 
-const EMPTY = Buffer.alloc(0);
+const EMPTY_BODY = Buffer.alloc(0);
 
 /** S3 takes an ETag with its quotes and without; Ceph compares it as it is stored, without. */
 const unquoted = (etag: string): string => etag.replaceAll('"', '');

@@ -10,7 +10,7 @@ export interface StoreSettings {
   sseKmsKeyId?: string;
   expectedBucketOwner?: string;
   /** Stores that are not S3 itself may forget tags that come with the start of an upload. */
-  tagAgain: boolean;
+  tagAfterUpload: boolean;
 }
 
 /** Two clients that differ in how long they wait for an answer. */

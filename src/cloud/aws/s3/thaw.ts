@@ -34,7 +34,7 @@ const requestOf = ({ tier, days }: ThawOrder) => ({
 });
 
 const noCapacity = (key: string, cause: unknown): SnapError =>
-  new SnapError('OBJECT_ARCHIVED', `${key}: S3 has no capacity for expedited retrievals now`, {
-    hint: 'run it again later, or with --thaw-tier Standard; capacity can be bought, too',
+  new SnapError('OBJECT_ARCHIVED', `S3 has no capacity for an expedited retrieval of ${key} at the moment`, {
+    hint: 'run the command again later, use --thaw-tier Standard, or buy provisioned capacity',
     cause,
   });

@@ -230,7 +230,7 @@ async function waitUntilCompleted(id: string, { snapshots }: Services, signal: A
 /** EBS completes it without anybody's help: only a person who stops the run, and EBS itself, may not want it. */
 async function leaveSealed(snapshot: string, id: string, services: Services, thrown: unknown): Promise<void> {
   const { failure } = rootFailure(thrown);
-  const isUnwanted = failure instanceof Interrupted ? !failure.isByMachine : isUnusable(failure);
+  const isUnwanted = failure instanceof Interrupted ? !failure.isShutdown : isUnusable(failure);
   if (isUnwanted) await deleteUnfinished(id, services, thrown);
   else services.host.notify({ code: 'restore.completing', snapshot, id });
 }
@@ -259,7 +259,7 @@ async function leaveOrDelete(
 ): Promise<void> {
   const { failure } = rootFailure(thrown);
   try {
-    if (note.canResume && failure instanceof Interrupted && failure.isByMachine) {
+    if (note.canResume && failure instanceof Interrupted && failure.isShutdown) {
       await note.leave();
       services.host.notify({ code: 'restore.unfinished', snapshot, path: id });
       return;

@@ -57,7 +57,7 @@ export async function restoreToVolume(
     clientToken: randomUUID(),
   };
   const marks = { [target.tagKey]: IN_PROGRESS, [ARCHIVES_TAG]: options.archives, ...fillingMarks(snapshotId) };
-  for (const volume of await services.volumes.marked(marks, null, { signal })) {
+  for (const volume of await services.volumes.withTags(marks, null, { signal })) {
     if (isAbandoned(volume, instance)) await giveLeftVolumeBack(volume, options);
   }
   await using volume = await makeVolume({ id: snapshotId, sizeGiB, encrypted }, options);
