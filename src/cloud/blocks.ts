@@ -1,26 +1,32 @@
-/** Snapshots read block by block, without a volume. */
+/** Contracts for reading and writing snapshots block by block, without a volume. */
 import type { Call } from './ports.ts';
 
 export const BLOCK_BYTES = 512 * 1024;
 
-/** A block that was written at some time; all others are zero. */
+/** A block that has been written at some time. All other blocks of a snapshot are zero. */
 export interface BlockRef {
   /** Position on the disk in units of `BLOCK_BYTES`. */
   index: number;
-  /** What the cloud wants to see when it is read. */
+  /** The token that the service requires to read this block. Tokens expire. */
   token: string;
 }
 
 export interface SnapshotBlock {
   bytes: Uint8Array;
-  /** SHA-256 in Base64, by EBS and by our own count. */
+  /** SHA-256 of the bytes in Base64. The adapter has compared it with the checksum of the service. */
   sha256: string;
 }
 
 export interface SnapshotBlocks {
-  /** Written blocks from an index on, ascending. Throws `SNAPSHOT_UNUSABLE` or `ACCESS_DENIED` at the first. */
+  /**
+   * Yields the written blocks from index `from` on, in ascending order.
+   * @throws SnapError `SNAPSHOT_UNUSABLE` or `ACCESS_DENIED` on the first iteration.
+   */
   list(snapshotId: string, from: number, call: Call): AsyncGenerator<BlockRef>;
-  /** The block, held against its checksum. Throws `DOWNLOAD_FAILED` when it never agrees. */
+  /**
+   * Reads one block and compares it with its checksum.
+   * @throws SnapError `DOWNLOAD_FAILED` if no attempt returns the whole block with a matching checksum.
+   */
   read(snapshotId: string, block: BlockRef, call: Call): Promise<SnapshotBlock>;
 }
 
@@ -29,31 +35,37 @@ export interface NewSnapshot {
   description: string;
   tags: Record<string, string>;
   encrypted: boolean;
-  /** `null`: the account's default key, where it is encrypted. */
+  /** Used only if the snapshot is encrypted. `null` selects the default key of the account. */
   kmsKeyArn: string | null;
 }
 
-/** Snapshots that are made of blocks, without a volume. */
+/** Creates snapshots from blocks, without a volume. */
 export interface NewSnapshots {
-  /** A snapshot that is `pending` until it is completed, and given up by EBS an hour after its last block. */
+  /** Starts a snapshot. It stays `pending` until `complete` is called. EBS abandons it an hour after its last block. */
   start(wanted: NewSnapshot, call: Call): Promise<{ id: string; isEncrypted: boolean }>;
   put(snapshotId: string, index: number, block: SnapshotBlock, call: Call): Promise<void>;
-  /** @param sha256 of the blocks' own hashes, as bytes, in ascending order of their indexes; in Base64. */
+  /**
+   * Completes the snapshot.
+   * @param blocks number of blocks that were written.
+   * @param sha256 hash in Base64 of the hashes of all blocks, joined as bytes in ascending order of the block indexes.
+   */
   complete(snapshotId: string, blocks: number, sha256: string, call: Call): Promise<void>;
-  /** A snapshot that is gone already is a success. */
+  /** Deletes the snapshot. A snapshot that no longer exists counts as deleted. */
   delete(snapshotId: string, call: Call): Promise<void>;
 }
 
-/** Blocks of a list, and the requests that the list took, which cost money. */
+/** The number of blocks in a listing, and the number of requests that it took. Requests are billed. */
 export interface Counted {
   blocks: number;
   requests: number;
 }
 
-/** How many blocks snapshots hold, without any of them being read. */
+/** Counts the blocks of snapshots without reading them. */
 export interface BlockCounts {
-  /** Written at some time. */
+  /** Counts the blocks that have been written at some time. */
   written(region: string, snapshotId: string, call: Call): Promise<Counted>;
-  /** Blocks of the second that the first has not, or has otherwise. Both are of one lineage. */
+  /**
+   * Counts the blocks of the second snapshot that are missing or different in the first. Both must be of one lineage.
+   */
   changed(region: string, firstId: string, secondId: string, call: Call): Promise<Counted>;
 }

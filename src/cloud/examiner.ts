@@ -1,34 +1,39 @@
-/** What `doctor` asks of a cloud. Nothing is changed by it. */
+/** The checks that `doctor` makes in a cloud. They change nothing. */
 import type { Call, NewVolume } from './ports.ts';
 
 export interface LifecycleNote {
   id: string;
-  /** Keys that begin with it; empty for all. Rules that go by tags or sizes only are taken to cover nothing. */
+  /**
+   * The rule applies to keys with this prefix; empty means all keys. Rules that select only by tag or size are ignored.
+   */
   prefix: string;
-  /** Days after which objects are deleted; `null`: never. */
+  /** Days after which objects are deleted; `null` means never. */
   expiresAfter: number | null;
-  /** Days after which unfinished uploads are aborted; `null`: never. */
+  /** Days after which unfinished uploads are aborted; `null` means never. */
   abortsUploadsAfter: number | null;
-  /** Days after which versions that were replaced or deleted go; `null`: never. */
+  /** Days after which noncurrent versions are deleted; `null` means never. */
   deletesVersionsAfter: number | null;
 }
 
-/** `null` where this caller may not look. */
+/** The configuration of a bucket. A property is `null` if the caller may not read it. */
 export interface BucketRules {
   region: string | null;
   versioning: 'on' | 'suspended' | 'off' | null;
-  /** The default retention, or `none` where there is no object lock. */
+  /** The default retention, or `none` if object lock is not configured. */
   objectLock: string | null;
   lifecycle: LifecycleNote[] | null;
-  /** By the store's clock. */
+  /** The time of the response by the clock of the store. */
   answeredAt: Date;
 }
 
-/** Dry runs throw `ACCESS_DENIED`, or whatever else would have kept the real call from succeeding. */
+/** The dry runs throw `ACCESS_DENIED`, or the error with which the real call would fail. */
 export interface Examiner {
   createVolume(wanted: NewVolume, call: Call): Promise<void>;
   tagSnapshot(snapshotId: string, tagKey: string, call: Call): Promise<void>;
-  /** A write under a condition that no object fulfils: refused either way, and for another reason when it is allowed. */
+  /**
+   * Tries a write under a condition that no object fulfils. It always fails: with `AccessDenied` if writing is not
+   * allowed, and because of the condition if it is. Only the first of these is thrown.
+   */
   writeObject(key: string, call: Call): Promise<void>;
   bucketRules(call: Call): Promise<BucketRules>;
 }

@@ -1,16 +1,16 @@
-/** What accounts have in EC2, region by region: only looked at, so that bills can be told what they are of. */
+/** Read-only lists of what accounts have in EC2, by region. `analyze` uses them to explain the charges in a bill. */
 import type { Call, Snapshot, Volume } from './ports.ts';
 
-/** A machine image, as far as it needs snapshots. */
+/** A machine image and the snapshots that it needs. */
 export interface Image {
   id: string;
   snapshotIds: string[];
 }
 
 export interface Inventory {
-  /** Snapshots of these accounts (and of the caller's) that the caller may see, oldest first. */
+  /** Lists the snapshots of these accounts and of the caller, as far as the caller may see them, oldest first. */
   snapshots(region: string, accounts: readonly string[], call: Call): Promise<Snapshot[]>;
   volumes(region: string, call: Call): Promise<Volume[]>;
-  /** The caller's own. */
+  /** Lists the images that the caller owns. */
   images(region: string, call: Call): Promise<Image[]>;
 }

@@ -1,14 +1,16 @@
 /**
- * What the program asks of a cloud. Adapters live in `cloud/aws`; everything above knows only these contracts.
+ * The contracts between the program and a cloud. The adapters are in `cloud/aws`; all other code knows only these
+ * types.
  *
- * For all of them: nothing is sent once `signal` has fired, and reads and parts are cut short by it. A call that makes,
- * tags, completes or commits something is not: its outcome must be known to whoever gives it back. Throttling and
- * transient errors are retried inside; what comes out is a `SnapError`. Reads may lag behind writes by seconds (eventual consistency).
+ * The following holds for all of them. Nothing is sent after `signal` has been aborted. Aborting it cuts reads and
+ * parts short, but not calls that create, tag, complete or commit something: the caller must learn their outcome to be
+ * able to undo them. Adapters retry throttled calls and transient errors, and throw a `SnapError` when they give up.
+ * Reads may lag behind writes by seconds (eventual consistency).
  */
 
 export interface Snapshot {
   id: string;
-  /** The volume it was taken of. */
+  /** The volume that the snapshot was taken of. */
   volumeId: string;
   sizeGiB: number;
   startTime: Date;
@@ -19,7 +21,7 @@ export interface Snapshot {
   kmsKeyId: string | null;
   /** `standard` or `archive`. */
   storageTier: string;
-  /** Bytes of all blocks ever written, when AWS tells it (`FullSnapshotSizeInBytes`). */
+  /** Bytes of all blocks that were ever written (`FullSnapshotSizeInBytes`); `null` if AWS does not report it. */
   dataBytes: number | null;
   tags: Record<string, string>;
 }
@@ -39,7 +41,7 @@ export interface Volume {
   sizeGiB: number;
   type: string;
   availabilityZone: string;
-  /** Of the snapshot that it was made of; empty where there is none. */
+  /** The snapshot that the volume was created from; empty if there is none. */
   snapshotId: string;
   createdAt: Date;
   attachments: Attachment[];
@@ -47,13 +49,13 @@ export interface Volume {
 }
 
 export interface NewVolume {
-  /** What it is made of; or, empty, how large. */
+  /** The snapshot to create the volume from, or the size of an empty volume. */
   content: { snapshotId: string } | { sizeGiB: number; encrypted: boolean };
   availabilityZone: string;
   type: string;
   kmsKeyId?: string;
   tags: Record<string, string>;
-  /** The same token never makes a second volume. */
+  /** Repeated calls with the same token create only one volume. */
   clientToken: string;
 }
 
@@ -61,10 +63,10 @@ export interface Call {
   signal: AbortSignal;
 }
 
-/** One price of AWS's list: of the first units, where there are ranges. */
+/** An entry of the AWS price list. Of tiered prices, it is the first tier. */
 export interface ListedPrice {
   service: string;
-  /** With the prefix of its region, e.g. `EU-EBS:SnapshotUsage`. */
+  /** Includes the prefix of the region, e.g. `EU-EBS:SnapshotUsage`. */
   usageType: string;
   operation: string;
   unit: string;
@@ -72,50 +74,60 @@ export interface ListedPrice {
 }
 
 export interface PriceLists {
-  /** What storage and its requests cost in a region; nothing where the list has no such region. */
+  /** Lists the prices of storage and its requests in a region; empty if the price list does not have the region. */
   ofRegion(region: string, call: Call): Promise<ListedPrice[]>;
 }
 
-/** Setting and removing the tags of a snapshot or volume. */
+/** Sets and removes the tags of a snapshot or volume. */
 export interface ResourceTags {
   setTags(resourceId: string, tags: Record<string, string>, call: Call): Promise<void>;
   removeTags(resourceId: string, keys: readonly string[], call: Call): Promise<void>;
 }
 
-/** EC2's snapshots and their tags, in one region and account. */
+/** The snapshots of one account in one region, and their tags. */
 export interface Snapshots extends ResourceTags {
-  /** The account's snapshots whose tag `key` has `value`, oldest first; only completed ones. */
+  /** Lists the completed snapshots of the account whose tag `key` has this value, oldest first. */
   tagged(key: string, value: string, call: Call): Promise<Snapshot[]>;
-  /** The account's snapshots that carry a tag `key`, whatever its value and whatever state they are in. */
+  /** Lists the snapshots of the account that have a tag `key`, with any value and in any state. */
   withTagKey(key: string, call: Call): Promise<Snapshot[]>;
-  /** The account's snapshots with these ids, in the order asked for; ids that do not exist are left out. */
+  /** Returns the snapshots of the account with these ids, in this order. Unknown ids are left out. */
   byId(ids: readonly string[], call: Call): Promise<Snapshot[]>;
 }
 
-/** EC2's volumes, and their attachments to instances. */
+/** The volumes of EC2 and their attachments to instances. */
 export interface Volumes extends ResourceTags {
-  /** Throws `SNAPSHOT_UNUSABLE` where the snapshot itself is the reason. */
+  /**
+   * Creates a volume.
+   * @throws SnapError `SNAPSHOT_UNUSABLE` if the snapshot itself is the reason for the failure.
+   */
   create(wanted: NewVolume, call: Call): Promise<Volume>;
-  /** `null` while (or since) EC2 does not know it. */
+  /** Describes a volume; `null` if EC2 does not know it yet or any more. */
   get(volumeId: string, call: Call): Promise<Volume | null>;
-  /** Volumes made from the snapshot that carry a tag `tagKey`, in the zone. */
+  /** Lists the volumes in the zone that were created from the snapshot and have a tag `tagKey`. */
   ofSnapshot(snapshotId: string, tagKey: string, availabilityZone: string, call: Call): Promise<Volume[]>;
-  /** Volumes of all zones that carry these tags, made of one snapshot or (`null`) of any. */
+  /**
+   * Lists the volumes in all zones that have these tags.
+   * @param snapshotId restricts the list to volumes created from this snapshot; `null` does not restrict it.
+   */
   withTags(tags: Record<string, string>, snapshotId: string | null, call: Call): Promise<Volume[]>;
   /**
-   * An attachment to this instance that is there already counts: the answer to an earlier attempt may have been lost.
-   * @returns its device name; `null` when the one asked for is taken, which only EC2 can tell for sure.
+   * Attaches a volume. If it is already attached to this instance, that counts: the response to an earlier attempt may
+   * have been lost.
+   * @returns the device name; `null` if the name asked for is in use, which only EC2 can know for certain.
    */
   attach(volumeId: string, instanceId: string, device: string, call: Call): Promise<string | null>;
-  /** An attachment that is already gone is a success. */
+  /** Detaches a volume. An attachment that no longer exists counts as detached. */
   detach(volumeId: string, instanceId: string, options: Call & { force: boolean }): Promise<void>;
-  /** A volume that is already gone is a success. @returns `false` while its state does not allow it. */
+  /**
+   * Deletes a volume. A volume that no longer exists counts as deleted.
+   * @returns `false` if the state of the volume does not allow it yet.
+   */
   delete(volumeId: string, call: Call): Promise<boolean>;
-  /** Device names that the instance's attachments hold, e.g. `/dev/sda1`. */
+  /** Lists the device names that the attachments of the instance use, e.g. `/dev/sda1`. */
   deviceNames(instanceId: string, call: Call): Promise<string[]>;
 }
 
-/** The EC2 instance that this process runs on, told by its metadata service. */
+/** The EC2 instance that this process runs on, according to the instance metadata service. */
 export interface Instance {
   id: string;
   type: string;
@@ -124,14 +136,14 @@ export interface Instance {
   accountId: string;
 }
 
-/** The user, or session of a role, whose credentials are used. */
+/** The user or role session that the credentials belong to. */
 export interface CallerIdentity {
   arn: string;
   /** 12 digits. */
   account: string;
 }
 
-/** Facts and settings that an object carries from its creation. */
+/** Key, metadata and tags that an object gets when it is created. */
 export interface ObjectFacts {
   key: string;
   metadata: Record<string, string>;
@@ -141,7 +153,7 @@ export interface ObjectFacts {
 export interface PartReceipt {
   number: number;
   etag: string;
-  /** Base64 CRC32 of the part, where the store has one. */
+  /** CRC-32 of the part in Base64, if the store reports it. */
   checksum?: string;
   bytes: number;
 }
@@ -151,37 +163,37 @@ export interface StoredObject {
   etag: string;
   bytes: number;
   versionId: string | null;
-  /** As the store answered it, e.g. `{ algorithm: 'CRC32', type: 'FULL_OBJECT', value: 'base64' }`. */
+  /** The checksum as the store reports it, e.g. `{ algorithm: 'CRC32', type: 'FULL_OBJECT', value: 'base64' }`. */
   checksum: { algorithm: string; type: string; value: string } | null;
 }
 
-/** One object being written in parts. Nothing is visible under its key before `complete` has succeeded. */
+/** Writes one object in parts. The object appears under its key only when `complete` has succeeded. */
 export interface PartStore {
   create(call: Call): Promise<string>;
   putPart(uploadId: string, number: number, bytes: Buffer, call: Call): Promise<PartReceipt>;
   /**
-   * Makes the object visible. `totalBytes` is checked by the store. When the answer was lost, the adapter finds out
-   * whether the object is there before it reports failure.
+   * Makes the object visible. The store checks `totalBytes`. If the response is lost, the adapter looks for the object
+   * before it reports a failure.
    */
   complete(uploadId: string, receipts: readonly PartReceipt[], totalBytes: number, call: Call): Promise<StoredObject>;
-  /** Parts that the store has of an upload; none when it does not know it. */
+  /** Lists the parts of an upload that the store holds; empty if it does not know the upload. */
   parts(uploadId: string, call: Call): Promise<PartReceipt[]>;
-  /** Gives the parts back; an upload that is already gone is a success. */
+  /** Aborts an upload, which frees its parts. An upload that no longer exists counts as aborted. */
   abort(uploadId: string, call: Call): Promise<void>;
 }
 
-/** What is known of an object without reading it. */
+/** What the store reports about an object without its content. */
 export interface ObjectHead {
   key: string;
   etag: string;
   bytes: number;
   storageClass: string;
-  /** By the store's clock. */
+  /** By the clock of the store. */
   modifiedAt: Date;
   metadata: Record<string, string>;
-  /** Base64 CRC-32 of the whole object, where the store has one. */
+  /** CRC-32 of the whole object in Base64; `null` if the store does not report it. */
   crc32: string | null;
-  /** Of an object in an archive class: can it be read now? */
+  /** Whether an object in an archive class can be read now. */
   restore: 'not-needed' | 'needed' | 'ongoing' | 'restored';
 }
 
@@ -190,24 +202,24 @@ export interface ThawOrder {
   days: number | null;
 }
 
-/** An object as a listing shows it. */
+/** An object as it appears in a listing. */
 export type ListedObject = Pick<ObjectHead, 'key' | 'etag' | 'bytes' | 'storageClass' | 'modifiedAt'>;
 
-/** An object as it is now: reads fail once it has been replaced. */
+/** Reads one version of an object. Reads fail once the object has been replaced. */
 export interface ObjectReader {
   readonly key: string;
   /**
-   * Bytes from `start` up to, not including, `end`. Breaks of the connection surface while iterating, as they are;
-   * errors of the call itself as SnapError.
+   * Reads the bytes from `start` up to but not including `end`.
+   * @throws SnapError if the call fails. If the connection breaks later, the iteration throws the original error.
    */
   read(start: number, end: number, call: Call): Promise<AsyncIterable<Uint8Array>>;
 }
 
-/** A small object with its content. */
+/** A small object and its content. */
 export interface SmallObject {
   etag: string;
   body: Buffer;
-  /** When it was written, and when this answer was given: both by the store's own clock. */
+  /** When the object was written and when this response was given, both by the clock of the store. */
   modifiedAt: Date;
   answeredAt: Date;
 }
@@ -215,46 +227,57 @@ export interface SmallObject {
 export interface UnfinishedUpload {
   key: string;
   uploadId: string;
-  /** By the store's clock. */
+  /** By the clock of the store. */
   initiatedAt: Date;
 }
 
-/** The bucket that archives live in. */
+/** The bucket that holds the archives. */
 export interface ArchiveStore {
   readonly bucket: string;
-  /** All settings that objects are created with, in one line: parts of one upload must share them. */
+  /** All settings that objects are created with, as one line. An upload can be resumed only with the same settings. */
   readonly creationSettings: string;
-  /** Throws `BUCKET` or `ACCESS_DENIED` unless the bucket is there, ours and writable as far as can be told. `answeredAt` is
-   * the store's clock. */
+  /**
+   * Checks that the bucket exists and may be used. `answeredAt` is the time of the response by the clock of the store.
+   * @throws SnapError `BUCKET` or `ACCESS_DENIED`
+   */
   check(call: Call): Promise<{ region: string | null; answeredAt: Date }>;
-  /** A new large object, in the store's own storage class unless one is given; encryption is the store's setting. */
+  /**
+   * Prepares the upload of a large object.
+   * @param storageClass by default the storage class of the store's settings.
+   */
   object(facts: ObjectFacts, storageClass?: 'STANDARD'): PartStore;
-  /** A small object in Standard class. `replaces`: the ETag it must replace; `null`: the key must be free. */
+  /**
+   * Writes a small object in the Standard class.
+   * @param replaces the ETag of the object that it must replace; `null` if the key must be free.
+   */
   putSmall(
     facts: ObjectFacts,
     body: Buffer,
     replaces: string | null,
     call: Call,
   ): Promise<StoredObject & { answeredAt: Date }>;
-  /** `null` when there is no such object (and only then). */
+  /** Returns the metadata of an object; `null` only if the object does not exist. */
   head(key: string, call: Call): Promise<ObjectHead | null>;
-  /** The tags of an object; none where it is gone, or where the store knows no tags. */
+  /** Returns the tags of an object; empty if the object does not exist or the store does not support tags. */
   tags(key: string, call: Call): Promise<Record<string, string>>;
-  /** All keys with a prefix, in order. */
+  /** Lists all keys with a prefix, in order. */
   list(prefix: string, call: Call): Promise<string[]>;
-  /** The objects with a prefix, in the order of their keys, as pages of the listing come. */
+  /** Yields the objects with a prefix in the order of their keys, one page of the listing after another. */
   objects(prefix: string, call: Call): AsyncGenerator<ListedObject>;
   reader(key: string, etag: string): ObjectReader;
   /**
-   * Asks for a copy of an object in an archive class that can be read; one that is there stays for so many days from now.
-   * Throws `OBJECT_ARCHIVED` where there is no capacity for the tier.
-   * @param order `days`: `null` for Intelligent-Tiering, which makes no copies.
+   * Requests a readable copy of an object in an archive class. If there is one already, this extends its lifetime.
+   * @param order `days` counts from now; `null` is for Intelligent-Tiering, which makes no copies.
+   * @throws SnapError `OBJECT_ARCHIVED` if S3 has no capacity for the tier.
    */
   thaw(key: string, order: ThawOrder, call: Call): Promise<'requested' | 'ongoing' | 'restored'>;
-  /** A small object, whole. Throws `NOT_FOUND` when it is not there. */
+  /**
+   * Reads a small object completely.
+   * @throws SnapError `NOT_FOUND` if it does not exist.
+   */
   getSmall(key: string, call: Call): Promise<SmallObject>;
-  /** Removes an object if it is still this one; one that is gone, or another, is left alone. */
+  /** Deletes an object if its ETag is still this one. Otherwise it does nothing. */
   removeIf(key: string, etag: string, call: Call): Promise<void>;
-  /** Uploads that were begun and neither completed nor aborted, of keys with a prefix. */
+  /** Lists the uploads of keys with a prefix that were started and neither completed nor aborted. */
   unfinishedUploads(prefix: string, call: Call): Promise<UnfinishedUpload[]>;
 }

@@ -18,4 +18,4 @@ export function rootFailure(thrown: unknown): { failure: unknown; cleanupFailure
 
 /** A failed clean-up, told with what is left behind, why, and how to remove it. */
 export const leftBehind = (what: string, hint: string, cause: unknown): SnapError =>
-  new SnapError('CLEANUP_FAILED', `could not give back ${what}: ${asError(cause).message}`, { hint, cause });
+  new SnapError('CLEANUP_FAILED', `could not clean up ${what}: ${asError(cause).message}`, { hint, cause });

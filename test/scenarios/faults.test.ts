@@ -107,7 +107,7 @@ const REPORTED: Reported[] = [
     what: 'a volume that goes into state error',
     faults: [{ service: 'ec2', operation: 'CreateVolume', action: behaviour('volume-error') }],
     code: 'VOLUME_FAILED',
-    message: /vol-\w+ \(of snap-\w+\) went into state error while being created/,
+    message: /vol-\w+ \(of snap-\w+\) entered the error state while it was being created/,
   },
   {
     what: 'a quota that is used up',

@@ -139,8 +139,8 @@ test('a volume that cannot be detached is not deleted again and again', async (t
   await lab.control.script({ service: 'ec2', operation: 'DetachVolume', every: 1, action });
   const done = await runMigrate(lab, ['--all', '--wait-limit', '600']);
   assert.equal(done.code, 1, done.stderr);
-  assert.match(done.stderr, /could not give back the attachment of vol-\w+ .*UnauthorizedOperation/);
-  assert.match(done.stderr, /could not give back volume vol-\w+ .*which costs money: vol-\w+ is still attached to i-/);
+  assert.match(done.stderr, /could not clean up the attachment of vol-\w+ .*UnauthorizedOperation/);
+  assert.match(done.stderr, /could not clean up volume vol-\w+ .*which is billed: vol-\w+ is still attached to i-/);
   const deletions = (await lab.control.calls()).filter(({ operation }) => operation === 'DeleteVolume');
   assert.equal(deletions.length, 1);
 });

@@ -71,6 +71,6 @@ function assertLeft(thrown: unknown, reason: Error, file: string): true {
   const { failure, cleanupFailures } = rootFailure(thrown);
   assert.equal(failure, reason);
   assert.equal(cleanupFailures.length, 1);
-  assert.match(String(cleanupFailures[0]), new RegExp(`could not give back process \\d+ \\(touch ${file}\\)`));
+  assert.match(String(cleanupFailures[0]), new RegExp(`could not clean up process \\d+ \\(touch ${file}\\)`));
   return true;
 }

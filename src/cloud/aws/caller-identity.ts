@@ -1,4 +1,4 @@
-/** Whose credentials these are, as STS knows them. */
+/** The identity behind the credentials, from STS. */
 import { SnapError } from '../../errors.ts';
 import type { Call, CallerIdentity } from '../ports.ts';
 import { translateErrors } from './errors.ts';
@@ -11,7 +11,9 @@ import {
   type STSClient,
 } from './sdk.ts';
 
-/** @param s3 by which the bucket is used: credentials are those of the store that it is in. */
+/**
+ * @param s3 the client of the bucket. STS is called only if that bucket is at AWS or STS has an endpoint of its own.
+ */
 export const awsCallerIdentity =
   (stsClient: () => STSClient, s3: S3Client, bucket: string) =>
   ({ signal }: Call): Promise<CallerIdentity> =>
@@ -29,23 +31,27 @@ export const awsCallerIdentity =
     });
 
 /**
- * Credentials of another store than AWS's are none of AWS's business, and mean nothing there. Nothing is sent.
- * @returns where the bucket is, if STS would be asked at AWS and the bucket is not there; else `null`.
+ * Finds out whether the bucket is in a store outside of AWS while STS would be called at AWS. The credentials of such a
+ * store are unknown to AWS and must not be sent there. This function sends no request.
+ * @returns the host of that store; `null` if STS may be called.
  */
 export async function hostOutsideAws(sts: STSClient, s3: S3Client, bucket: string): Promise<string | null> {
   const { url } = await getEndpointFromInstructions({ Bucket: bucket }, HeadBucketCommand, s3.config);
   if (isS3Host(url.hostname, await s3.config.region())) return null;
   await getEndpointFromInstructions({}, GetCallerIdentityCommand, sts.config);
-  // Known only now: the endpoint can be in the environment, or in a configuration file.
+  // The endpoint is resolved only now, because it can come from the environment or from a configuration file.
   return sts.config.isCustomEndpoint ? null : url.host;
 }
 
-/** Other machines at AWS, load balancers say, have names of AWS too. */
+/** Checks for S3 itself, because other hosts at AWS, such as load balancers, share its domains. */
 function isS3Host(hostname: string, region: string): boolean {
   const { dnsSuffix, dualStackDnsSuffix } = partition(region);
   const suffix = [dnsSuffix, dualStackDnsSuffix].find((domain) => hostname.endsWith(`.${domain}`));
   return suffix !== undefined && S3_HOST_NAME.test(hostname.slice(0, -suffix.length - 1));
 }
 
-/** The bucket may stand before it. `vpce`: by PrivateLink. Source: "Amazon S3 endpoints and quotas". */
+/**
+ * A host name of S3, with or without a bucket in front. `vpce` is AWS PrivateLink. Source: "Amazon S3 endpoints and
+ * quotas".
+ */
 const S3_HOST_NAME = /(^|\.)s3(-[a-z0-9-]+)?(\.dualstack)?(\.[a-z]+(-[a-z]+)+-\d+)?(\.vpce)?$/;

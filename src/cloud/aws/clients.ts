@@ -1,4 +1,4 @@
-/** The SDK clients, set up once: time-outs on every call, one retry layer, and who hears of retries. */
+/** Creates the SDK clients, with timeouts on every call and one retry layer that reports its retries. */
 import { type Network, requestHandling } from './network.ts';
 import { ObservedRetryStrategy, type Retry } from './retries.ts';
 import { defaultProvider, EBSClient, EC2Client, PricingClient, S3Client, STSClient } from './sdk.ts';
@@ -6,12 +6,12 @@ import { defaultProvider, EBSClient, EC2Client, PricingClient, S3Client, STSClie
 export interface AwsSettings {
   region: string;
   profile?: string;
-  /** Endpoint of S3 alone, for stores that speak S3's protocol. */
+  /** Endpoint of S3 only, for stores that are compatible with S3. */
   s3Endpoint?: string;
-  /** Addresses buckets as `/bucket/key`, which endpoints without wildcard names need. */
+  /** Addresses buckets as `/bucket/key`. Endpoints without wildcard host names need it. */
   forcePathStyle: boolean;
   /**
-   * Seconds without a byte in either direction after which a call has failed; sending parts and completing an upload
+   * Seconds without a byte in either direction after which a call fails. Part uploads and the completion of an upload
    * get ten times as long.
    */
   callTimeout: number;
@@ -19,10 +19,7 @@ export interface AwsSettings {
   onRetry: (retry: Retry) => void;
 }
 
-/**
- * A part that has been handed over to the kernel may be on its way for minutes on a slow line, and completing an upload
- * takes its time, too.
- */
+/** The kernel may need minutes to send a part on a slow line, and completing an upload takes time, too. */
 const TRANSFER_TIMEOUT_FACTOR = 10;
 
 export function ec2Client(settings: AwsSettings): EC2Client {
@@ -33,12 +30,12 @@ export function stsClient(settings: AwsSettings): STSClient {
   return new STSClient(common(settings));
 }
 
-/** There is one price list for all regions, and few endpoints that have it. */
+/** AWS has one price list for all regions, and only a few endpoints serve it. */
 export function pricingClient(settings: Omit<AwsSettings, 'region'>): PricingClient {
   return new PricingClient(common({ ...settings, region: 'us-east-1' }));
 }
 
-/** @param onThrottled told of each request that is refused since there are too many, before it is sent again. */
+/** @param onThrottled is called for each throttled request, before it is sent again. */
 export function ebsClient(
   settings: AwsSettings,
   onThrottled: (snapshotId: string, limit: 'snapshot' | 'account') => void,
@@ -63,9 +60,9 @@ export function ebsClient(
 }
 
 /**
- * Nothing asks whether a body may be sent (`Expect: 100-continue`): the SDK opens a connection of its own for each such
- * request, past proxies and certificates.
- * @param use `transfer` for parts and their completion, `control` for all else.
+ * `Expect: 100-continue` is off: the SDK opens a separate connection for each such request, and that one ignores
+ * proxies and certificates.
+ * @param use `transfer` for parts and the completion of uploads, `control` for everything else.
  */
 export function s3Client(settings: AwsSettings, use: 'control' | 'transfer'): S3Client {
   const client = new S3Client({
@@ -80,10 +77,10 @@ export function s3Client(settings: AwsSettings, use: 'control' | 'transfer'): S3
   return client;
 }
 
-/** By the clock of the service, from the `Date` header. */
+/** The time of each response by the clock of the service, from its `Date` header. */
 const ANSWER_TIME = new WeakMap<object, Date>();
 
-/** When the service gave an answer, by its own clock; `null` where it did not say. */
+/** When the service gave a response, by its own clock; `null` if the response does not say. */
 export const answeredAt = (answer: object): Date | null => ANSWER_TIME.get(answer) ?? null;
 
 function recordAnswerTimes(client: S3Client): void {
@@ -105,7 +102,7 @@ function common(settings: AwsSettings, timeoutFactor = 1) {
   return {
     region,
     ...profile,
-    // Those who hand out credentials (SSO, STS) are asked in the same way as everybody else.
+    // Credential services (SSO, STS) are called through the same proxies and with the same timeouts.
     credentials: defaultProvider({
       ...profile,
       clientConfig: { requestHandler: requestHandling(network, callTimeout) },
@@ -116,8 +113,8 @@ function common(settings: AwsSettings, timeoutFactor = 1) {
 }
 
 /**
- * The SDK would hash the body of each part with SHA-256 besides its CRC-32: 0.7 CPU seconds a GB for what TLS and the
- * checksum that S3 verifies already promise. Signing the header alone is what the SDK itself does for streams.
+ * By default the SDK hashes the body of each part with SHA-256, besides its CRC-32. That costs 0.7 CPU seconds per GB
+ * and adds nothing to TLS and the checksum that S3 verifies. The SDK itself signs only the headers of streams.
  */
 function skipPartHashing(client: S3Client): void {
   client.middlewareStack.add(

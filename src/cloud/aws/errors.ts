@@ -1,4 +1,4 @@
-/** What AWS answers, as `SnapError`s: by error name, never by message text. */
+/** Translates AWS errors into `SnapError`s. The name of the error decides, never its message. */
 import { asError, type ErrorCode, SnapError } from '../../errors.ts';
 import { historyOf, isUnreadable } from './retries.ts';
 
@@ -38,7 +38,7 @@ const UNREADABLE: Rule = {
   hint: 'a proxy between this machine and AWS may have answered instead of AWS: check HTTPS_PROXY and NO_PROXY',
 };
 
-/** Error names that mean one thing in every call. */
+/** Error names that have the same meaning in every call. */
 const RULES: Record<string, Rule> = {
   UnauthorizedOperation: DENIED,
   AccessDenied: DENIED,
@@ -87,12 +87,12 @@ const awsErrorName = (thrown: unknown): string => (thrown instanceof Error ? thr
 
 export const isAwsError = (thrown: unknown, ...names: string[]): boolean => names.includes(awsErrorName(thrown));
 
-/** Whether the credentials are the reason, rather than what they are allowed. */
+/** Whether the credentials are invalid, as opposed to lacking a permission. */
 export const isCredentialError = (thrown: unknown): boolean => RULES[awsErrorName(thrown)]?.code === 'CREDENTIALS';
 
 /**
- * @param doing what was tried, as a clause that reads after a colon-less name: `create a volume of snap-1`.
- * @returns the abort reason itself when the call was cancelled.
+ * @param doing what was attempted, as a verb phrase such as `create a volume of snap-1`.
+ * @returns the abort reason itself if the call was cancelled.
  */
 function toSnapError(thrown: unknown, doing: string, signal?: AbortSignal): unknown {
   if (signal?.aborted) return signal.reason;
@@ -113,18 +113,20 @@ function ruleFor(error: AwsError): Rule | undefined {
   if (RULES[error.name]) return RULES[error.name];
   if (isUnreadable(error)) return UNREADABLE;
   const status = error.$metadata?.httpStatusCode;
-  // HEAD answers say nothing but a number; S3 answers 400 to sessions that have expired.
+  // Responses to HEAD have only a status, and S3 answers 400 when a session has expired.
   if (status === 400 && nameOf(error) === 'HTTP 400') return EXPIRED;
   return status === 403 ? DENIED : undefined;
 }
 
-/** Answers to HEAD carry no name, only a number. */
+/** Responses to HEAD have no error name, only a status. */
 const nameOf = ({ name, $metadata }: AwsError): string =>
   /^(Unknown(Error)?|\d+)$/.test(name) && $metadata?.httpStatusCode !== undefined
     ? `HTTP ${$metadata.httpStatusCode}`
     : name;
 
-/** What AWS, or Node, says of it. The SDK's own texts are for programmers. */
+/**
+ * The reason as AWS or Node states it. Texts of the SDK itself are replaced, because they are written for programmers.
+ */
 function reasonText(error: AwsError): string {
   if (isUnreadable(error)) return `the response cannot be parsed (HTTP ${error.$metadata?.httpStatusCode})`;
   const milliseconds = /@smithy\/.* (\d+) ms/.exec(error.message)?.[1];
@@ -137,7 +139,11 @@ function reasonText(error: AwsError): string {
   return error.name === 'Error' && !isNameOnly ? text : `${nameOf(error)}${isNameOnly ? '' : ` (${text})`}`;
 }
 
-/** Runs a call and turns what it throws. */
+/**
+ * Runs a call and translates its errors.
+ * @param doing what is attempted, as a verb phrase such as `create a volume of snap-1`.
+ * @throws SnapError for every failure, or the abort reason if the call was cancelled.
+ */
 export async function translateErrors<T>(doing: string, signal: AbortSignal, call: () => Promise<T>): Promise<T> {
   signal.throwIfAborted();
   try {

@@ -1,4 +1,4 @@
-/** Dry runs, and the rules of the bucket. */
+/** Dry runs and the configuration of the bucket, for `doctor`. */
 import { now } from '../../lib/clock.ts';
 import type { Examiner, LifecycleNote } from '../examiner.ts';
 import { answeredAt } from './clients.ts';
@@ -66,7 +66,7 @@ export function awsExaminer(ec2: EC2Client, s3: S3Client, settings: StoreSetting
 
 const EMPTY = Buffer.alloc(0);
 
-/** The MD5 of an object is no such number. */
+/** No object has this ETag: it is not an MD5 that occurs in practice. */
 const NO_ETAG = '00000000000000000000000000000000';
 
 async function ignoreErrors(expected: string | string[], call: () => Promise<unknown>): Promise<void> {
@@ -77,7 +77,7 @@ async function ignoreErrors(expected: string | string[], call: () => Promise<unk
   }
 }
 
-/** What a bucket does not have is an answer too; what this caller may not see is `null`. */
+/** Returns an empty object if the bucket lacks the configuration, and `null` if the caller may not read it. */
 async function unlessHidden<T extends object>(call: () => Promise<T>): Promise<Partial<T> | null> {
   try {
     return await call();

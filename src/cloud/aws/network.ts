@@ -1,4 +1,4 @@
-/** How this machine reaches AWS: through which proxies, and whose certificates it trusts. */
+/** How this machine reaches AWS: the proxies to use and the certificate authorities to trust. */
 import { readFileSync } from 'node:fs';
 import { Agent as HttpAgent } from 'node:http';
 import { Agent as HttpsAgent } from 'node:https';
@@ -6,17 +6,17 @@ import { isIP } from 'node:net';
 import { asError, SnapError } from '../../errors.ts';
 import { seconds } from '../../lib/clock.ts';
 
-/** Plain data, which other processes of this program are given too. */
+/** Plain data, so that it can be passed to other processes of this program. */
 export interface Network {
   proxies: { HTTP_PROXY?: string; HTTPS_PROXY?: string; NO_PROXY?: string };
-  /** The certificate authorities to trust, as PEM; `null`: those that Node trusts. */
+  /** The certificate authorities to trust, in PEM format; `null` selects the ones that Node trusts. */
   authorities: string | null;
 }
 
 /**
- * Reads `HTTPS_PROXY`, `HTTP_PROXY`, `NO_PROXY` and `AWS_CA_BUNDLE`, in capitals or small letters, as the AWS CLI does.
- * @param bundle path of the certificates that the profile names; the environment comes first.
- * @throws SnapError `USAGE` for a proxy that cannot be used, and for certificates that cannot be read.
+ * Reads `HTTPS_PROXY`, `HTTP_PROXY`, `NO_PROXY` and `AWS_CA_BUNDLE`, in upper or lower case, as the AWS CLI does.
+ * @param bundle path of the CA bundle that the profile names. `AWS_CA_BUNDLE` takes precedence.
+ * @throws SnapError `USAGE` if a proxy is invalid or the certificates cannot be read.
  */
 export function networkOf(env: NodeJS.ProcessEnv, bundle?: string): Network {
   const read = (name: string): string => env[name.toLowerCase()] || env[name] || '';
@@ -30,7 +30,7 @@ export function networkOf(env: NodeJS.ProcessEnv, bundle?: string): Network {
   return { proxies, authorities: readAuthorities(env['AWS_CA_BUNDLE'] || bundle || null) };
 }
 
-/** The value may hold a password, so that no message repeats it. */
+/** The message does not repeat the value, because it may contain a password. */
 function proxyUrl(name: string, value: string): string {
   const url = URL.parse(value.includes('://') ? value : `http://${value}`);
   if (url && url.hostname !== '' && ['http:', 'https:'].includes(url.protocol)) return url.href;
@@ -39,7 +39,7 @@ function proxyUrl(name: string, value: string): string {
   });
 }
 
-/** As curl and the AWS CLI read it, a name stands for its subdomains too; for Node it does only after a dot. */
+/** In curl and the AWS CLI, a name also covers its subdomains. Node requires a leading dot for that. */
 const withSubdomains = (list: string): string =>
   list
     .split(',')
@@ -62,15 +62,14 @@ function readAuthorities(path: string | null): string | null {
   }
 }
 
-/** Seconds. */
 const CONNECT_TIMEOUT_SECONDS = 5;
 
 /**
- * How a client makes its connections. They are as many as there are requests: whoever starts requests limits them, and
- * one that waited for a connection would use up the time that it has for connecting.
+ * The settings of the connections of a client. Their number is not limited: the code that starts requests limits them,
+ * and a request that waits for a free connection would use up its connection timeout.
  *
- * One guard serves all bodies, in both directions: a connection over which nothing moves is given up, whether a request
- * is being sent, an answer is awaited, or its body is read.
+ * One timeout guards all bodies in both directions: it ends a connection without traffic, whether a request is being
+ * sent, a response is awaited, or its body is being read.
  * @param silence seconds without a byte.
  */
 export function requestHandling({ proxies, authorities }: Network, silence: number) {

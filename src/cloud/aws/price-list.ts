@@ -1,11 +1,11 @@
-/** The prices of a region, by the Price List query API. */
+/** Reads the prices of a region with the Price List Query API. */
 import type { ListedPrice, PriceLists } from '../ports.ts';
 import { translateErrors } from './errors.ts';
 import { type PriceFilter, type PricingClient, paginateGetProducts } from './sdk.ts';
 
 const PRODUCTS_PER_PAGE = 100;
 
-/** What is asked for: AmazonEC2 has a hundred thousand products in a region, the others some hundreds. */
+/** The families keep the response small: AmazonEC2 has a hundred thousand products per region. */
 const PRICED_PRODUCTS: { service: string; family?: string }[] = [
   { service: 'AmazonEC2', family: 'Storage Snapshot' },
   { service: 'AmazonEC2', family: 'EBS direct API Requests' },
@@ -52,7 +52,7 @@ interface Dimension {
   pricePerUnit?: { USD?: string };
 }
 
-/** Of prices in ranges, that of the first units. */
+/** Of tiered prices, only the first tier is returned. */
 function pricesIn(text: string, service: string): ListedPrice[] {
   const { product, terms } = JSON.parse(text) as ProductDocument;
   const { usagetype: usageType = '', operation = '' } = product?.attributes ?? {};

@@ -1,16 +1,17 @@
-/** What the AWS configuration files say of the profile that is used, apart from its credentials. */
+/** Reads the settings of a profile from the AWS configuration files, except for its credentials. */
 import { SnapError } from '../../errors.ts';
 import { loadSharedConfigFiles } from './sdk.ts';
 
 export interface Profile {
   region?: string;
-  /** Path of the certificates to trust. */
+  /** Path of a file with the certificate authorities to trust. */
   caBundle?: string;
 }
 
 /**
- * @param name as given; else `AWS_PROFILE` names it, or it is `default`.
- * @throws SnapError `USAGE` when a profile that was named is in no file: nobody else's credentials stand in for it.
+ * @param name by default the value of `AWS_PROFILE`, or `default`.
+ * @throws SnapError `USAGE` if a named profile is in neither file. Otherwise the credentials of another profile might
+ * be used instead.
  */
 export async function readProfile(name: string | undefined, env: NodeJS.ProcessEnv): Promise<Profile> {
   const { configFile, credentialsFile } = await loadSharedConfigFiles();
@@ -23,7 +24,7 @@ export async function readProfile(name: string | undefined, env: NodeJS.ProcessE
   return { ...(region ? { region } : {}), ...(ca_bundle ? { caBundle: ca_bundle } : {}) };
 }
 
-/** Sections of other kinds are listed as `sso-session.NAME`. */
+/** The SDK lists sections of other kinds as `sso-session.NAME` or `services.NAME`. */
 function noProfile(name: string, known: readonly string[]): SnapError {
   const profiles = known.filter((each) => !/^(sso-session|services)\./.test(each)).sort();
   return new SnapError('USAGE', `there is no profile ${JSON.stringify(name)} in the AWS configuration files`, {

@@ -1,9 +1,9 @@
-/** The one retry layer: the SDK's own strategy by class of error, with jitter, told of and remembered. */
+/** The only retry layer: the standard strategy of the SDK with jitter. It also reports and remembers each retry. */
 import { type RetryErrorInfo, StandardRetryStrategy, type StandardRetryToken } from './sdk.ts';
 
 /**
- * Attempts of each call. EC2's buckets of tokens are shared by everything in an account and refill slowly, and the
- * pauses double from 0.1 s to 20 s at most, so that this many attempts bridge about a minute of trouble.
+ * Attempts per call. Everything in an account shares EC2's request tokens, which refill slowly. The pauses double from
+ * 0.1 s up to 20 s, so ten attempts bridge about a minute.
  */
 const MAX_CALL_ATTEMPTS = 10;
 
@@ -13,7 +13,7 @@ export interface Retry {
   waitSeconds: number;
 }
 
-/** What went wrong before, by the token of an attempt, and by the error that ended the call. */
+/** The earlier failures of a call, by the retry token of the current attempt and by the error that ended the call. */
 const HISTORY = new WeakMap<object, readonly string[]>();
 
 export class ObservedRetryStrategy extends StandardRetryStrategy {
@@ -45,36 +45,36 @@ export class ObservedRetryStrategy extends StandardRetryStrategy {
   }
 }
 
-/** Answers that look like trouble for a moment, by their status, and are none. */
+/** Errors whose status looks transient but that a retry does not resolve. */
 const isFinal = ({ error }: RetryErrorInfo): boolean =>
   error instanceof Error && error.name === 'GlacierExpeditedRetrievalNotAvailable';
 
-/** Of a request that was damaged on its way each time: by then it is no accident. */
+/** A request that is damaged this many times is not damaged by accident. */
 const MAX_DAMAGED_ATTEMPTS = 5;
 
-/** Source: "Error responses" of the S3 API reference. */
+/** The body that arrived was not the one that was sent. Source: "Error responses" of the S3 API reference. */
 const DAMAGED = new Set(['BadDigest', 'XAmzContentSHA256Mismatch', 'XAmzContentChecksumMismatch', 'IncompleteBody']);
 
-/** `ValidationException`s of the EBS direct APIs. A block is never wrong but for its bytes. */
+/** Reasons of `ValidationException`s of the EBS direct APIs. Only damage in transit makes a block invalid. */
 const DAMAGED_BLOCK = new Set(['INVALID_BLOCK', 'WRITE_REQUEST_TIMEOUT']);
 
-/** Whether the request, or the answer, was not what the other side had sent: sending it again mends that. */
+/** Whether the request or the response was damaged in transit. Sending the request again helps. */
 function wasDamaged(error: unknown): boolean {
   const { name = '', Reason = '' } = (error ?? {}) as { name?: string; Reason?: string };
   return DAMAGED.has(name) || DAMAGED_BLOCK.has(Reason) || isUnreadable(error);
 }
 
-/** An answer that is none of the service: the SDK has kept it, and knows no fault that it tells of. */
+/** Whether the response does not come from the service: the SDK attaches it to the error but finds no fault in it. */
 export const isUnreadable = (error: unknown): boolean =>
   error instanceof Error &&
   '$response' in error &&
   !('$fault' in error || 'code' in error || /^(Timeout|Abort)Error$/.test(error.name));
 
-/** `SlowDown`; with what the EBS direct APIs say besides: `RequestThrottledException (ACCOUNT_THROTTLED)`. */
+/** `SlowDown`, or with the reason that the EBS direct APIs give, `RequestThrottledException (ACCOUNT_THROTTLED)`. */
 function describe({ error, errorType }: RetryErrorInfo): string {
   if (isUnreadable(error)) return 'unreadable response';
   const { name = errorType, message = '', code, Reason } = (error ?? {}) as Trouble;
-  // Node's errors are all called `Error`, and the SDK calls some of those `TimeoutError`.
+  // Node calls all its errors `Error`, and the SDK renames some of them to `TimeoutError`. The code tells more.
   if (/^(Timeout)?Error$/.test(name) && code !== undefined) return code;
   if (name === 'Error') return message.split('\n', 1)[0] || errorType;
   return Reason === undefined ? name : `${name} (${Reason})`;
@@ -87,7 +87,10 @@ interface Trouble {
   Reason?: string;
 }
 
-/** `Throttling ×3, InternalError ×7`: all attempts of the call that ended with this error; empty for a single one. */
+/**
+ * Summarizes all attempts of the call that ended with this error, as `Throttling ×3, InternalError ×7`.
+ * @returns an empty string if there was only one attempt.
+ */
 export function historyOf(error: object): string {
   const names = HISTORY.get(error) ?? [];
   if (names.length < 2) return '';

@@ -1,6 +1,6 @@
 /**
- * What of the AWS SDK this program uses: nobody else imports it. The build keeps only what is named here and what that
- * needs, which takes less time and memory to load (docs/development/decisions/011-few-files.md).
+ * The parts of the AWS SDK that this program uses. No other module imports the SDK. The build keeps only these names
+ * and what they need, which makes the program load faster (docs/development/decisions/011-few-files.md).
  */
 export {
   CompleteSnapshotCommand,

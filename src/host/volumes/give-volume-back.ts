@@ -102,7 +102,7 @@ export async function giveVolumeBack(volumeId: string, snapshotId: string, optio
     options.host.notify({ code: 'volume.deleted', snapshot: snapshotId, volume: volumeId });
   } catch (cause) {
     const cleanupCommand = `delete it once it is detached: aws ec2 delete-volume --volume-id ${volumeId}`;
-    throw leftBehind(`volume ${volumeId} (of ${snapshotId}), which costs money`, cleanupCommand, cause);
+    throw leftBehind(`volume ${volumeId} (of ${snapshotId}), which is billed`, cleanupCommand, cause);
   }
 }
 

@@ -151,7 +151,7 @@ const KMS_HINT =
   'allow this role to use the KMS key of the snapshot (kms:Decrypt, kms:CreateGrant) and of --kms-key-id';
 
 const creationFailed = (volumeId: string, snapshot: VolumeSubject): SnapError =>
-  new SnapError('VOLUME_FAILED', `${volumeId} (of ${snapshot.id}) went into state error while being created`, {
+  new SnapError('VOLUME_FAILED', `${volumeId} (of ${snapshot.id}) entered the error state while it was being created`, {
     hint: `probably a KMS permission: ${KMS_HINT}`,
   });
 

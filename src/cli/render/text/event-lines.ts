@@ -108,7 +108,7 @@ function describeSnapshotEvent(event: SnapshotEvent): string | null {
     case 'volume.deleted':
       return `${event.volume} deleted`;
     case 'volume.kept':
-      return `${event.volume} kept, as asked: it costs money until it is deleted`;
+      return `${event.volume} kept, as asked: it is billed until it is deleted`;
     case 'volume.restored':
       return `restored as ${event.volume} (${event.sizeGiB} GiB in ${event.availabilityZone}), which is detached and yours`;
     case 'snapshot.finished':

@@ -1,12 +1,12 @@
-/** The body of a block, read straight into the buffer that it stays in, and hashed on its way. */
+/** Reads the body of a block directly into its buffer and hashes it meanwhile. */
 import { createHash } from 'node:crypto';
 import type { Readable } from 'node:stream';
 import type { SnapshotBlock } from '../../blocks.ts';
 
 /**
- * The SDK's own way collects chunks and joins them, which costs a third of the whole read.
- * @param length in bytes; a body of any other length is none.
- * @returns `null` when the connection broke, was given up since it fell silent, or delivered another length.
+ * The SDK collects chunks and joins them, which takes a third of the time of the whole read.
+ * @param length expected length in bytes.
+ * @returns `null` if the connection broke or timed out, or if the body has another length.
  */
 export function readBlockBody(body: Readable, length: number, signal: AbortSignal): Promise<SnapshotBlock | null> {
   const bytes = Buffer.allocUnsafeSlow(length);

@@ -1,10 +1,10 @@
-/** Lists of the EBS direct APIs, only counted. */
+/** Counts blocks with the list calls of the EBS direct APIs. */
 import type { BlockCounts, Counted } from '../../blocks.ts';
 import { translateErrors } from '../errors.ts';
 import { type EBSClient, paginateListChangedBlocks, paginateListSnapshotBlocks } from '../sdk.ts';
 import { BLOCKS_PER_PAGE } from './snapshot-blocks.ts';
 
-/** @param clientIn a client of the region; asked for once for each. */
+/** @param clientIn creates a client for a region. It is called once per region. */
 export function awsBlockCounts(clientIn: (region: string) => EBSClient): BlockCounts {
   const clients = new Map<string, EBSClient>();
   const inRegion = (region: string) => {
@@ -23,7 +23,7 @@ export function awsBlockCounts(clientIn: (region: string) => EBSClient): BlockCo
       translateErrors(`compare ${SecondSnapshotId} with ${FirstSnapshotId}`, signal, async () => {
         const input = { FirstSnapshotId, SecondSnapshotId };
         const pages = paginateListChangedBlocks(inRegion(region), input, { abortSignal: signal });
-        // Without a token of the second, the block is gone there: nothing is stored for it.
+        // A changed block without a second token has no content in the second snapshot, so nothing is stored for it.
         return total(pages, ({ ChangedBlocks = [] }) => ChangedBlocks.filter((block) => block.SecondBlockToken).length);
       }),
   };

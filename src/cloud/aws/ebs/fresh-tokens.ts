@@ -1,4 +1,6 @@
-/** Block tokens that have expired, listed anew: a page at a time, by one listing for all who ask. */
+/**
+ * Replaces expired block tokens. One listing at a time serves all callers, and each listing keeps one page of tokens.
+ */
 import { SnapError } from '../../../errors.ts';
 import type { BlockRef } from '../../blocks.ts';
 import type { Call } from '../../ports.ts';
@@ -11,13 +13,13 @@ export class FreshTokens {
   readonly #known = new Map<string, BlockRef>();
   #listing: Promise<void> = Promise.resolve();
 
-  /** @param maximum tokens kept at once. */
+  /** @param maximum number of tokens to keep. */
   constructor(list: List, maximum: number) {
     this.#list = list;
     this.#maximum = maximum;
   }
 
-  /** @throws SnapError `DOWNLOAD_FAILED` where the block is not listed any more. */
+  /** @throws SnapError `DOWNLOAD_FAILED` if the block is no longer listed. */
   async get(snapshotId: string, index: number, call: Call): Promise<BlockRef> {
     const name = nameOf(snapshotId, index);
     const listed = this.#listing.then(async () => {

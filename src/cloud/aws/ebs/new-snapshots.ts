@@ -1,4 +1,4 @@
-/** Snapshots written block by block, by the EBS direct APIs. */
+/** Writes snapshots block by block with the EBS direct APIs. */
 import { SnapError } from '../../../errors.ts';
 import { BLOCK_BYTES, type NewSnapshots } from '../../blocks.ts';
 import { toTagList } from '../ec2/tag-list.ts';
@@ -12,7 +12,7 @@ import {
   StartSnapshotCommand,
 } from '../sdk.ts';
 
-/** Minutes without a block after which EBS gives an unfinished snapshot up by itself. */
+/** Minutes without a new block after which EBS abandons an unfinished snapshot. */
 const SNAPSHOT_TIMEOUT_MINUTES = 60;
 
 export function awsNewSnapshots(ebs: EBSClient, ec2: EC2Client): NewSnapshots {
@@ -29,7 +29,7 @@ export function awsNewSnapshots(ebs: EBSClient, ec2: EC2Client): NewSnapshots {
         });
         const { SnapshotId, KmsKeyArn } = await ebs.send(command);
         if (SnapshotId === undefined) throw new SnapError('CLOUD_CALL', 'EBS started a snapshot but returned no id');
-        // An account may encrypt by default.
+        // EBS returns a key also if the account encrypts by default.
         return { id: SnapshotId, isEncrypted: KmsKeyArn !== undefined };
       }),
 
@@ -74,8 +74,8 @@ export function awsNewSnapshots(ebs: EBSClient, ec2: EC2Client): NewSnapshots {
 }
 
 /**
- * An attempt whose answer was lost has completed the snapshot, and the next one meets one that is not being written any
- * more. Whoever completes a snapshot waits for it to be `completed`, so that a wrong guess is found out there.
+ * If the response to a successful attempt was lost, the next attempt finds a snapshot that can no longer be written.
+ * The caller waits for the snapshot to become `completed`, so a wrong guess is detected there.
  */
 function isCompletedEarlier(error: unknown): boolean {
   const { Reason, $metadata } = error as { Reason?: string; $metadata?: { attempts?: number } };

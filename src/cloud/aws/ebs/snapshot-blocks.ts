@@ -1,4 +1,4 @@
-/** The EBS direct APIs. */
+/** Reads the blocks of snapshots with the EBS direct APIs. */
 import type { Readable } from 'node:stream';
 import { SnapError } from '../../../errors.ts';
 import { sleep } from '../../../lib/clock.ts';
@@ -11,17 +11,17 @@ import { FreshTokens } from './fresh-tokens.ts';
 
 export const BLOCKS_PER_PAGE = 10_000;
 
-/** Reads of a block whose bytes do not agree with its checksum, and of one that does not come whole. */
+/** Maximum reads of a block that does not match its checksum, and of a block that does not arrive completely. */
 const BLOCK_READ_ATTEMPTS = { damaged: 3, broken: 8 };
 
-/** Of the token of a block, which may have expired again before it could be used. */
+/** A new token may expire again before it is used. */
 const MAX_TOKEN_RENEWALS = 3;
 
-/** Between reads, doubled each time; milliseconds. */
+/** Milliseconds before the next read of a block. It doubles each time. */
 const BLOCK_RETRY_PAUSE = 50;
 
 export function awsSnapshotBlocks(client: EBSClient): SnapshotBlocks {
-  /** As the service lists them; it promises ascending order, which the image relies on. */
+  /** The API promises ascending order and image streams rely on it, so this is checked. */
   const listFrom = async function* (SnapshotId: string, StartingBlockIndex: number, { signal }: Call) {
     const input = { SnapshotId, StartingBlockIndex };
     let nextIndex = StartingBlockIndex;
@@ -43,7 +43,7 @@ export function awsSnapshotBlocks(client: EBSClient): SnapshotBlocks {
   const fetchBlock = async (SnapshotId: string, { index, token }: BlockRef, { signal }: Call) => {
     const command = new GetSnapshotBlockCommand({ SnapshotId, BlockIndex: index, BlockToken: token });
     const answer = await client.send(command, { abortSignal: signal });
-    // Node's own stream, whatever the SDK's type says for browsers.
+    // In Node, the body is a `Readable`; the SDK declares another type.
     const found = await readBlockBody(answer.BlockData as unknown as Readable, BLOCK_BYTES, signal);
     if (found === null) return 'broken';
     return found.sha256 === answer.Checksum ? found : 'damaged';

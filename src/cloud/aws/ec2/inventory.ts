@@ -1,4 +1,4 @@
-/** What is in EC2, of any region. */
+/** Lists what an account has in EC2, by region. */
 import type { Image, Inventory } from '../../inventory.ts';
 import type { Call, Snapshot, Volume } from '../../ports.ts';
 import { translateErrors } from '../errors.ts';
@@ -6,7 +6,7 @@ import { type EC2Client, paginateDescribeImages, paginateDescribeSnapshots, pagi
 import { SNAPSHOTS_PER_PAGE, toSnapshot } from './snapshots.ts';
 import { toVolume, VOLUMES_PER_PAGE } from './volumes.ts';
 
-/** @param clientIn a client of the region; asked for once for each. */
+/** @param clientIn creates a client for a region. It is called once per region. */
 export function awsInventory(clientIn: (region: string) => EC2Client): Inventory {
   const clients = new Map<string, EC2Client>();
   const inRegion = (region: string) => {
@@ -29,7 +29,7 @@ export function awsInventory(clientIn: (region: string) => EC2Client): Inventory
   };
 }
 
-/** Accounts that one call takes; reports have a handful, or hundreds. */
+/** Accounts per call. Reports name from a handful to hundreds of accounts. */
 const MAX_OWNERS = 100;
 
 const IMAGES_PER_PAGE = 1000;

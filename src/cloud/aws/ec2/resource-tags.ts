@@ -4,7 +4,7 @@ import { translateErrors } from '../errors.ts';
 import { CreateTagsCommand, DeleteTagsCommand, type EC2Client } from '../sdk.ts';
 import { toTagList } from './tag-list.ts';
 
-/** The abort signal does not cut these calls short: the caller must know whether a tag was written. */
+/** The signal does not cut these calls short: the caller must learn whether the tags were changed. */
 export const resourceTags = (client: EC2Client): ResourceTags => ({
   async setTags(resourceId, tags, { signal }) {
     const command = new CreateTagsCommand({ Resources: [resourceId], Tags: toTagList(tags) });

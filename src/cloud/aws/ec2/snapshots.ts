@@ -1,14 +1,14 @@
-/** EC2's snapshots and their tags. */
+/** Finds the snapshots of the account. */
 import type { Call, Snapshot, Snapshots } from '../../ports.ts';
 import { translateErrors } from '../errors.ts';
 import { type EC2Client, type Ec2Filter, type Snapshot as Ec2Snapshot, paginateDescribeSnapshots } from '../sdk.ts';
 import { resourceTags } from './resource-tags.ts';
 import { fromTagList } from './tag-list.ts';
 
-/** Values that one filter of a Describe call takes. */
+/** Maximum values of one filter in a Describe call. */
 const MAX_FILTER_VALUES = 200;
 
-/** Unpaged calls draw on a smaller throttle bucket, so pages are always asked for. */
+/** Calls without paging draw on a smaller throttling bucket. */
 export const SNAPSHOTS_PER_PAGE = 1000;
 
 export function awsSnapshots(client: EC2Client): Snapshots {
@@ -41,7 +41,7 @@ export function awsSnapshots(client: EC2Client): Snapshots {
   };
 }
 
-/** A filter on ids, rather than the ids themselves: one unknown id would fail the whole call. */
+/** Ids are passed as a filter, because one unknown id in `SnapshotIds` would fail the whole call. */
 function describe(client: EC2Client, filters: Ec2Filter[], doing: string, { signal }: Call): Promise<Snapshot[]> {
   return translateErrors(doing, signal, async () => {
     const snapshots: Snapshot[] = [];

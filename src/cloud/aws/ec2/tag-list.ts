@@ -1,4 +1,4 @@
-/** AWS's lists of `{ Key, Value }` as plain records, and back. */
+/** Converts AWS lists of `{ Key, Value }` to plain records and back. */
 
 interface Tag {
   Key?: string | undefined;

@@ -1,4 +1,4 @@
-/** EC2's volumes and attachments. */
+/** Creates, attaches, detaches and deletes EC2 volumes. */
 import { SnapError } from '../../../errors.ts';
 import { now } from '../../../lib/clock.ts';
 import type { NewVolume, Volume, VolumeState, Volumes } from '../../ports.ts';
@@ -27,7 +27,7 @@ export function awsVolumes(client: EC2Client): Volumes {
         `create ${'snapshotId' in wanted.content ? `a volume of ${wanted.content.snapshotId}` : 'an empty volume'}`,
         signal,
         async () => {
-          // Not cut short by the signal: a volume whose id is lost could not be deleted.
+          // The signal does not cut this call short: a volume whose id is lost could not be deleted.
           return toVolume(await client.send(new CreateVolumeCommand(createInput(wanted))));
         },
       ),
@@ -134,15 +134,16 @@ export const createInput = (wanted: NewVolume): CreateVolumeCommandInput => ({
 });
 
 /**
- * EC2 answers a device name in use with `InvalidParameterValue` and says so only in the text; no other value of this
- * call can be invalid, since ids come from EC2 itself.
+ * EC2 reports a device name in use as `InvalidParameterValue` and says so only in the message. No other parameter of
+ * the call can be invalid, because the ids come from EC2.
  */
 const isNameTaken = (error: unknown): boolean =>
   isAwsError(error, 'InvalidParameterValue') && /already in use/i.test((error as Error).message);
 
 /**
- * The name or the volume may be in use by an earlier attempt of the same call, whose answer was lost.
- * @returns the name under which the volume is attached to the instance; `null` where it is not.
+ * An earlier attempt of the same call may have succeeded although its response was lost. Then the name or the volume is
+ * in use.
+ * @returns the name under which the volume is attached to the instance; `null` if it is not attached.
  */
 async function attachedAs(
   client: EC2Client,
@@ -167,7 +168,7 @@ const productCodeRefusal = (volumeId: string, cause: unknown): SnapError =>
 
 const isUnknownVolume = (error: unknown): boolean => isAwsError(error, 'InvalidVolume.NotFound');
 
-/** `IncorrectState`: the volume is available, that is, not attached. */
+/** `IncorrectState` means that the volume is available, so it is not attached. */
 const isDetached = (error: unknown): boolean =>
   isUnknownVolume(error) || isAwsError(error, 'IncorrectState', 'InvalidAttachment.NotFound');
 

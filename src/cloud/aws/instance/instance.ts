@@ -1,11 +1,11 @@
-/** This instance, by its metadata service (IMDSv2 only). */
+/** Identifies this instance by its metadata service (IMDSv2 only). */
 import { SnapError } from '../../../errors.ts';
 import { seconds, sleep } from '../../../lib/clock.ts';
 import type { Instance } from '../../ports.ts';
 import { fetchMetadata, MetadataError } from './metadata-service.ts';
 
 /**
- * @param endpoint `AWS_EC2_METADATA_SERVICE_ENDPOINT`; by default the address that instances know.
+ * @param endpoint value of `AWS_EC2_METADATA_SERVICE_ENDPOINT`; by default the link-local address.
  * @throws SnapError `NOT_ON_INSTANCE`
  */
 export async function thisInstance(endpoint: string | undefined): Promise<Instance> {
@@ -21,7 +21,7 @@ export async function thisInstance(endpoint: string | undefined): Promise<Instan
 
 const IDENTITY_DOCUMENT = '/latest/dynamic/instance-identity/document';
 
-/** A refusal stays one. */
+/** Refusals are not retried. */
 async function fetchWithRetries(path: string, endpoint: string | undefined): Promise<string> {
   for (let attempts = 1; ; attempts++) {
     try {
@@ -37,7 +37,7 @@ async function fetchWithRetries(path: string, endpoint: string | undefined): Pro
 const METADATA_ATTEMPTS = 3;
 const METADATA_RETRY_PAUSE = seconds(1);
 
-/** The instance identity document of the EC2 user guide. */
+/** Source: "Instance identity documents" of the EC2 user guide. */
 function readIdentity(document: string): Instance {
   const identity = JSON.parse(document) as Record<string, unknown>;
   const text = (name: string): string => {

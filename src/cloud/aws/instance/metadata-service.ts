@@ -1,11 +1,13 @@
-/** Questions to the instance metadata service, by IMDSv2: each is answered, refused or given up within seconds. */
+/**
+ * Reads from the instance metadata service with IMDSv2. Each request is answered, refused or given up within seconds.
+ */
 import { once } from 'node:events';
 import { type IncomingMessage, type RequestOptions, request } from 'node:http';
 import { text } from 'node:stream/consumers';
 import { seconds } from '../../../lib/clock.ts';
 import { getInstanceMetadataEndpoint } from '../sdk.ts';
 
-/** A machine that is no instance has nobody at the address: it should learn so at once. */
+/** On a machine that is not an instance, nothing answers at this address. The timeout is short to find out soon. */
 const METADATA_TIMEOUT = seconds(2);
 
 export class MetadataError extends Error {
@@ -18,9 +20,9 @@ export class MetadataError extends Error {
 }
 
 /**
- * @param endpoint `AWS_EC2_METADATA_SERVICE_ENDPOINT`; by default where the SDK finds the service.
- * @returns what is at a path such as `/latest/meta-data/instance-id`.
- * @throws MetadataError for a refusal; Node's own for a connection that fails, breaks off or takes too long.
+ * @param path such as `/latest/meta-data/instance-id`.
+ * @param endpoint value of `AWS_EC2_METADATA_SERVICE_ENDPOINT`; by default the endpoint that the SDK finds.
+ * @throws MetadataError if the service refuses the request, and errors of Node if the connection fails or times out.
  */
 export async function fetchMetadata(path: string, endpoint?: string): Promise<string> {
   const service = endpoint === undefined ? await defaultEndpoint() : parseEndpoint(endpoint);
@@ -39,7 +41,7 @@ function parseEndpoint(endpoint: string): RequestOptions {
   return { protocol, hostname, port };
 }
 
-/** The connection ends with the answer, whatever that is: one that stayed open would keep the program from ending. */
+/** Closes the connection after each response: an open connection would keep the process from exiting. */
 async function send(options: RequestOptions): Promise<string> {
   const hostname = options.hostname?.replace(/^\[(.+)\]$/, '$1');
   const question = request({ ...options, hostname, agent: false, signal: AbortSignal.timeout(METADATA_TIMEOUT) });

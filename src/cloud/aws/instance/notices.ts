@@ -1,8 +1,8 @@
-/** What the metadata service announces of this instance's end. */
+/** Waits for the notice that this instance will be stopped or terminated. */
 import { seconds, sleep } from '../../../lib/clock.ts';
 import { fetchMetadata } from './metadata-service.ts';
 
-/** As the EC2 user guide asks: notices come two minutes ahead. */
+/** The EC2 user guide recommends 5 seconds. Notices come two minutes ahead. */
 const NOTICE_INTERVAL = seconds(5);
 
 /** Source: "Spot Instance interruption notices" of the EC2 user guide. */
@@ -12,8 +12,10 @@ const SPOT_PATH = '/latest/meta-data/spot/instance-action';
 const LIFECYCLE_PATH = '/latest/meta-data/autoscaling/target-lifecycle-state';
 
 /**
- * Waits until this instance is announced to be stopped or taken away. The metadata service is found as the SDK finds it.
- * @returns why, as a clause: `spot interruption (terminate at 2026-11-22T08:22:00Z)`.
+ * Waits until a notice announces that this instance will be stopped or terminated. The metadata service is found in the
+ * same way as by the SDK.
+ * @returns the reason, such as `spot interruption (terminate at 2026-11-22T08:22:00Z)`.
+ * @throws the reason of the signal when it is aborted.
  */
 export async function awaitNotice(signal: AbortSignal): Promise<string> {
   for (;;) {
@@ -23,7 +25,7 @@ export async function awaitNotice(signal: AbortSignal): Promise<string> {
   }
 }
 
-/** `null` where there is nothing, which is 404, and on any trouble: the next look may know more. */
+/** Returns `null` if there is no notice (HTTP 404) and on any error. The next attempt may succeed. */
 const fetchOrNull = (path: string): Promise<string | null> => fetchMetadata(path).catch(() => null);
 
 function spotNotice(document: string | null): string | null {

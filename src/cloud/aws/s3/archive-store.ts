@@ -1,4 +1,4 @@
-/** The bucket, on S3 or a store that speaks its protocol. */
+/** The bucket in S3, or in a store that is compatible with S3. */
 import { SnapError } from '../../../errors.ts';
 import { now } from '../../../lib/clock.ts';
 import type { ArchiveStore, ObjectHead, ObjectReader } from '../../ports.ts';
@@ -104,7 +104,7 @@ const toHead = (key: string, answer: HeadObjectCommandOutput): ObjectHead => ({
   restore: restoreState(answer),
 });
 
-/** Source: "Restoring an archived object" of the S3 user guide; Intelligent-Tiering has archive tiers of its own. */
+/** Source: "Restoring an archived object" of the S3 user guide. Intelligent-Tiering has archive tiers of its own. */
 function restoreState({ StorageClass, ArchiveStatus, Restore }: HeadObjectCommandOutput): ObjectHead['restore'] {
   const isArchived = StorageClass === 'GLACIER' || StorageClass === 'DEEP_ARCHIVE' || ArchiveStatus !== undefined;
   if (!isArchived) return 'not-needed';
@@ -136,7 +136,7 @@ const replaced = (key: string, cause: unknown): SnapError =>
     cause,
   });
 
-/** HEAD carries no error document, so that S3 can only say a number. */
+/** A response to HEAD has no error document, so a missing bucket shows only as a status. */
 export async function headBucket(
   client: S3Client,
   bucket: ReturnType<typeof bucketArguments>,

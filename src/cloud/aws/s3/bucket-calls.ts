@@ -1,4 +1,4 @@
-/** Calls of S3, whose errors name the bucket, and say why where the answer itself does not. */
+/** Runs S3 calls so that their errors name the bucket and give a reason. */
 import { SnapError } from '../../../errors.ts';
 import { isAwsError, isCredentialError, translateErrors } from '../errors.ts';
 import { ListObjectsV2Command, type S3Client } from '../sdk.ts';
@@ -9,11 +9,11 @@ interface BucketArguments {
 }
 
 export interface BucketCalls {
-  /** `s3://bucket/key`: how messages name objects, and with a prefix what is below it. */
+  /** The address that messages use: `s3://bucket/key`. */
   at(key: string): string;
-  /** Runs a call and turns what it throws. */
+  /** Runs a call and translates its errors. */
   translateErrors<T>(doing: string, signal: AbortSignal, call: () => Promise<T>): Promise<T>;
-  /** The same for HEAD, whose answers have no document: why one was refused has to be found out. */
+  /** Does the same for HEAD, whose responses have no error document. After a refusal it finds out the reason. */
   translateHeadErrors<T>(doing: string, signal: AbortSignal, call: () => Promise<T>): Promise<T>;
 }
 
@@ -36,7 +36,7 @@ export function bucketCalls(client: S3Client, bucket: BucketArguments): BucketCa
   };
 }
 
-/** @param doing what was tried, where that was more than to look at the bucket. */
+/** @param doing what was attempted, if that was more than inspecting the bucket. */
 export const missingBucket = (name: string, cause: unknown, doing?: string): SnapError =>
   new SnapError('BUCKET', `${doing === undefined ? '' : `could not ${doing}: `}there is no bucket ${name}`, {
     hint: 'check --bucket, or create the bucket first: snap-to-s3 does not create buckets',
@@ -47,7 +47,7 @@ const isRefusal = (error: unknown): boolean =>
   error instanceof Error &&
   [400, 403].includes((error as { $metadata?: { httpStatusCode?: number } }).$metadata?.httpStatusCode ?? 0);
 
-/** A wrong key and a missing permission look alike in an answer to HEAD. Listings come with a reason. */
+/** In a response to HEAD, wrong credentials look like a missing permission. A listing gives the reason. */
 async function findReason(
   error: unknown,
   client: S3Client,

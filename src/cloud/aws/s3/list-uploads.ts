@@ -1,4 +1,4 @@
-/** Uploads that nobody has completed or aborted. */
+/** Lists multipart uploads that have been neither completed nor aborted. */
 import { now } from '../../../lib/clock.ts';
 import type { UnfinishedUpload } from '../../ports.ts';
 import { ListMultipartUploadsCommand, type S3Client } from '../sdk.ts';

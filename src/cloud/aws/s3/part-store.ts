@@ -1,4 +1,4 @@
-/** One large object, written by S3's multipart upload. */
+/** Writes one large object with a multipart upload. */
 import { createHash } from 'node:crypto';
 import { SnapError } from '../../../errors.ts';
 import { monotonic } from '../../../lib/clock.ts';
@@ -24,8 +24,8 @@ import { listUploads } from './list-uploads.ts';
 import { bucketArguments, creationArguments, type S3Clients, type StoreSettings } from './store-settings.ts';
 
 /**
- * Each part travels with its CRC-32, which S3 verifies; completion names the CRC-32 of the whole, joined from the
- * parts', and the number of bytes, so that S3 itself refuses an object that is not exactly what was sent.
+ * Each part is sent with its CRC-32, which S3 verifies. The completion states the CRC-32 of the whole object, combined
+ * from those of the parts, and its length. S3 therefore rejects an object that is not exactly what was sent.
  */
 export function s3PartStore(clients: S3Clients, settings: StoreSettings, facts: ObjectFacts): PartStore {
   const { key } = facts;
@@ -43,7 +43,7 @@ export function s3PartStore(clients: S3Clients, settings: StoreSettings, facts: 
           ChecksumType: 'FULL_OBJECT',
         });
         const started = monotonic();
-        // Not cut short by the signal: an upload whose id is lost could not be aborted.
+        // The signal does not cut this call short: an upload whose id is lost could not be aborted.
         const { UploadId, $metadata } = await clients.control.send(command);
         if (UploadId === undefined) throw new Error('S3 returned no upload id');
         if (($metadata.attempts ?? 1) > 1) {
@@ -98,12 +98,12 @@ export function s3PartStore(clients: S3Clients, settings: StoreSettings, facts: 
   };
 }
 
-/** Of the times that S3 lists, which are rounded; milliseconds. */
+/** Milliseconds by which the times in S3 listings may differ, because they are rounded. */
 const LISTED_TIME_ROUNDING = 2000;
 
 /**
- * An attempt whose answer was lost has begun an upload too, which nobody knows of. By the store's clock it is as old as
- * ours, or older by no more than the call took. What cannot be aborted now, `clean` finds later.
+ * An attempt whose response was lost has also started an upload, whose id nobody knows. By the clock of the store, it
+ * is older than ours by no more than the duration of the call. If it cannot be aborted now, `clean` finds it later.
  */
 async function abortLostUpload(client: S3Client, object: ObjectAddress, ours: string, callTook: number): Promise<void> {
   const { Key, ...bucket } = object;
@@ -118,7 +118,7 @@ async function abortLostUpload(client: S3Client, object: ObjectAddress, ours: st
   }
 }
 
-/** Page by page for as long as there is more: the marker itself comes with the last page too, and leads in circles. */
+/** Only `IsTruncated` ends the loop: the last page has a marker, too, and following it would start over. */
 async function listParts(
   client: S3Client,
   upload: ObjectAddress & { UploadId: string },
@@ -196,8 +196,8 @@ function wholeChecksum(receipts: readonly PartReceipt[]): string {
 }
 
 /**
- * The answer to a completion can be lost after S3 has done it. An object under the key that has the length and the
- * ETag of our parts is ours; the ETag of an object in parts is the MD5 of its parts' MD5s, followed by their number.
+ * S3 may complete an upload although its response is lost. If the object has the length and the ETag of our parts, it
+ * is ours: the ETag of a multipart object is the MD5 of the MD5s of its parts, followed by their number.
  */
 async function findCompleted(
   client: S3Client,

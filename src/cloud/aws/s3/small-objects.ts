@@ -1,4 +1,4 @@
-/** Objects that are written and read whole: manifests and claims, each under a condition. */
+/** Reads and writes small objects as a whole: manifests and claims. Every write has a condition. */
 
 import type { Readable } from 'node:stream';
 import { SnapError } from '../../../errors.ts';
@@ -64,8 +64,8 @@ export function s3SmallObjects(
 }
 
 /**
- * A refused condition can be the echo of our own write: its answer was lost, and the retry met what it had written.
- * @throws SnapError `ARCHIVE_EXISTS` when it is somebody else's.
+ * The condition also fails if our own write succeeded, its response was lost, and the retry found the object.
+ * @throws SnapError `ARCHIVE_EXISTS` if another run wrote the object.
  */
 async function acceptOwnWrite(client: S3Client, object: { Bucket: string; Key: string }, body: Buffer, error: unknown) {
   if (!isAwsError(error, 'PreconditionFailed', 'ConditionalRequestConflict')) throw error;
@@ -77,13 +77,13 @@ async function acceptOwnWrite(client: S3Client, object: { Bucket: string; Key: s
   });
 }
 
-/** Of an object whose body breaks off, falls silent, or does not agree with its checksum. */
+/** Maximum reads of an object whose body breaks off, stalls, or does not match its checksum. */
 const OBJECT_READ_ATTEMPTS = 6;
 
-/** Milliseconds before it is read again, doubled each time. */
+/** Milliseconds before the next read. It doubles each time. */
 const OBJECT_RETRY_PAUSE = 100;
 
-/** The SDK tries calls again, but not the reading of bodies. It compares them with the checksums that S3 has. */
+/** The SDK retries calls, but not the reading of bodies. It does compare bodies with the checksums of S3. */
 async function readWhole(
   client: S3Client,
   object: { Bucket: string; Key: string },
@@ -92,7 +92,7 @@ async function readWhole(
   for (let reads = 1; ; reads++) {
     const answer = await client.send(new GetObjectCommand(object), signal ? { abortSignal: signal } : {});
     if ((answer.ContentLength ?? 0) > MAX_SMALL_OBJECT_BYTES) {
-      // Node's own stream, whatever the SDK's type says for browsers.
+      // In Node, the body is a `Readable`; the SDK declares another type.
       (answer.Body as unknown as Readable | undefined)?.destroy();
       throw tooLong(object.Key, answer.ContentLength);
     }
@@ -106,7 +106,7 @@ async function readWhole(
   }
 }
 
-/** Bytes: an index of the largest volume that there is. */
+/** Enough for the index of the largest possible volume. */
 const MAX_SMALL_OBJECT_BYTES = 2 ** 30;
 
 const tooLong = (key: string, bytes?: number): SnapError =>
@@ -116,5 +116,5 @@ const tooLong = (key: string, bytes?: number): SnapError =>
 
 const EMPTY_BODY = Buffer.alloc(0);
 
-/** S3 takes an ETag with its quotes and without; Ceph compares it as it is stored, without. */
+/** S3 accepts ETags with or without quotes. Ceph compares them with the stored form, which has none. */
 const unquoted = (etag: string): string => etag.replaceAll('"', '');

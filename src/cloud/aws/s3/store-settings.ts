@@ -1,19 +1,19 @@
-/** Where archives are kept, and what every request to the bucket carries. */
+/** The settings of the store, and the arguments that requests to the bucket share. */
 import type { ObjectFacts } from '../../ports.ts';
 import type { PutObjectCommandInput, S3Client, ServerSideEncryption } from '../sdk.ts';
 
 export interface StoreSettings {
   bucket: string;
-  /** For data objects; small ones stay in Standard, where they can be read without a restore. */
+  /** Applies to data objects. Small objects stay in Standard, so that they can be read without a thaw. */
   storageClass: string;
   sse?: 'AES256' | 'aws:kms' | 'aws:kms:dsse';
   sseKmsKeyId?: string;
   expectedBucketOwner?: string;
-  /** Stores that are not S3 itself may forget tags that come with the start of an upload. */
+  /** Whether to set the tags again after an upload: some stores other than S3 lose those given at its start. */
   tagAfterUpload: boolean;
 }
 
-/** Two clients that differ in how long they wait for an answer. */
+/** Two clients that differ in their timeouts. */
 export interface S3Clients {
   control: S3Client;
   transfer: S3Client;
@@ -24,7 +24,7 @@ export const bucketArguments = (settings: StoreSettings) => ({
   ...(settings.expectedBucketOwner === undefined ? {} : { ExpectedBucketOwner: settings.expectedBucketOwner }),
 });
 
-/** What every new object is created with, whether in parts or at once. */
+/** The arguments that create an object, with or without a multipart upload. */
 export const creationArguments = (settings: StoreSettings, facts: ObjectFacts) =>
   ({
     ...bucketArguments(settings),
@@ -36,7 +36,7 @@ export const creationArguments = (settings: StoreSettings, facts: ObjectFacts) =
     ...(settings.sseKmsKeyId === undefined ? {} : { SSEKMSKeyId: settings.sseKmsKeyId }),
   }) satisfies Partial<PutObjectCommandInput>;
 
-/** Percent-encoded, blanks too: some stores take `+` literally. */
+/** Percent-encodes spaces, too, because some stores take `+` literally. */
 const taggingHeader = (tags: Record<string, string>): string =>
   Object.entries(tags)
     .map((pair) => pair.map(encodeURIComponent).join('='))

@@ -1,4 +1,4 @@
-/** Restores of objects in archive classes, as S3 calls them: a copy that can be read, for some days. */
+/** Thaws objects in archive classes. S3 calls this restore. */
 import { SnapError } from '../../../errors.ts';
 import type { ArchiveStore, ThawOrder } from '../../ports.ts';
 import { isAwsError } from '../errors.ts';
