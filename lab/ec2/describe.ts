@@ -72,7 +72,7 @@ function readToken(token: string): number {
   return Number(found[1]);
 }
 
-export function refuseIdsWithPages(ids: readonly string[] | undefined, paging: Paging, name: string): void {
+export function assertIdsWithoutPages(ids: readonly string[] | undefined, paging: Paging, name: string): void {
   if (ids && ids.length > 0 && paging.MaxResults !== undefined) {
     throw new ServiceError(
       'InvalidParameterCombination',

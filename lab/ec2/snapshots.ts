@@ -3,7 +3,15 @@ import { mkdir, open, stat, truncate, unlink } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { type LabContext, ServiceError } from '../core/contract.ts';
 import { run } from '../core/run.ts';
-import { checkFilters, type Filter, filtered, type Paging, page, refuseIdsWithPages, tagValues } from './describe.ts';
+import {
+  assertIdsWithoutPages,
+  checkFilters,
+  type Filter,
+  filtered,
+  type Paging,
+  page,
+  tagValues,
+} from './describe.ts';
 import { type Ec2State, newId, type StoredSnapshot } from './state.ts';
 import { creationTags, type Tag, toTagSet } from './tags.ts';
 
@@ -108,7 +116,7 @@ export function describeSnapshots(
   input: DescribeInput,
   region: string = context.region,
 ): object {
-  refuseIdsWithPages(input.SnapshotIds, input, 'snapshotSet');
+  assertIdsWithoutPages(input.SnapshotIds, input, 'snapshotSet');
   checkFilters(input.Filters, (name) => FILTERS.has(name) || name.startsWith('tag:'));
   const owners = (input.OwnerIds ?? []).map((owner) => (owner === 'self' ? context.accountId : owner));
   const candidates = input.SnapshotIds?.length

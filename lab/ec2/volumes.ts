@@ -5,7 +5,15 @@ import { open, unlink } from 'node:fs/promises';
 import { type LabContext, ServiceError } from '../core/contract.ts';
 import { BLOCK } from '../ebs/contract.ts';
 import { writtenBlocks } from '../ebs/written.ts';
-import { checkFilters, type Filter, filtered, type Paging, page, refuseIdsWithPages, tagValues } from './describe.ts';
+import {
+  assertIdsWithoutPages,
+  checkFilters,
+  type Filter,
+  filtered,
+  type Paging,
+  page,
+  tagValues,
+} from './describe.ts';
 import { copySparsely, findSnapshot, makeEmptyImage, snapshotState } from './snapshots.ts';
 import { type Ec2State, newId, type StoredAttachment, type StoredVolume } from './state.ts';
 import { creationTags, type Tag, toTagSet } from './tags.ts';
@@ -214,7 +222,7 @@ export function describeVolumes(
   input: DescribeInput,
   region: string = context.region,
 ): object {
-  refuseIdsWithPages(input.VolumeIds, input, 'volumeSet');
+  assertIdsWithoutPages(input.VolumeIds, input, 'volumeSet');
   checkFilters(input.Filters, (name) => FILTERS.has(name) || name.startsWith('tag:'));
   const candidates = input.VolumeIds?.length
     ? input.VolumeIds.map((id) => lookedAt(findVolume(state, context, id)))

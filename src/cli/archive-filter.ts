@@ -1,6 +1,7 @@
 /** Flags of commands that look at many archives. */
 import { Option } from 'commander';
 import { normalisePrefix } from '../archive/key.ts';
+import { VOLUME_ID_PATTERN } from '../lib/aws-names.ts';
 import type { ArchiveFilter } from '../operations/shared/settings/archive-filter.ts';
 import { collect, date, matching } from './flag-values.ts';
 import { SNAPSHOT_ID } from './options.ts';
@@ -15,7 +16,7 @@ export interface ArchiveFilterFlags {
 
 export const archiveFilterOptions = (): Option[] => [
   new Option('--volumes <id...>', 'only archives of these volumes').argParser(
-    collect(matching(/^vol-(?:[0-9a-f]{8}|[0-9a-f]{17})$/, 'a volume id such as vol-0123456789abcdef0')),
+    collect(matching(VOLUME_ID_PATTERN, 'a volume id such as vol-0123456789abcdef0')),
   ),
   new Option('--snapshots <id...>', 'only archives of these snapshots').argParser(collect(SNAPSHOT_ID)),
   new Option('--since <date>', 'only snapshots started on or after this date (UTC)').argParser(date),

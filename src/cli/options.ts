@@ -2,6 +2,7 @@
 import { type Command, Option } from 'commander';
 import { LONGEST_LIFE } from '../archive/claim.ts';
 import { SnapError } from '../errors.ts';
+import { REGION_PATTERN, SNAPSHOT_ID_PATTERN } from '../lib/aws-names.ts';
 import type { Selection } from '../operations/shared/settings/selection.ts';
 import type { SourceChoice, VolumeSettings } from '../operations/shared/settings/volume.ts';
 import { collect, matching, wholeNumber } from './flag-values.ts';
@@ -52,10 +53,9 @@ export function addOptionGroups(command: Command, groups: readonly (readonly [st
   return command;
 }
 
-export const SNAPSHOT_ID = matching(
-  /^snap-(?:[0-9a-f]{8}|[0-9a-f]{17})$/,
-  'a snapshot id such as snap-0123456789abcdef0',
-);
+export const SNAPSHOT_ID = matching(SNAPSHOT_ID_PATTERN, 'a snapshot id such as snap-0123456789abcdef0');
+
+export const REGION_NAME = matching(REGION_PATTERN, 'a region name such as eu-west-1');
 
 /** @param tagged what `--all` takes, e.g. `all completed snapshots whose tag is "migrate"`. */
 export const selectionOptions = (tagged: string): Option[] => [
@@ -186,7 +186,7 @@ export const awsOptions = (): Option[] => [
   new Option(
     '--region <region>',
     'region of the snapshots (default: the region of this instance; volumes need it to be the same)',
-  ).argParser(matching(/^[a-z]{2}(-[a-z]+)+-\d$/, 'a region name such as eu-west-1')),
+  ).argParser(REGION_NAME),
   profileOption(),
   new Option('--endpoint-url <url>', 'endpoint of S3 or of a store with the same API').argParser(
     matching(/^https?:\/\/[^\s/]+/, 'an http or https URL'),

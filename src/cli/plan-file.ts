@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import type { Analysis } from '../costs/analysis.ts';
 import { chosenOf } from '../costs/chosen.ts';
 import { asError, SnapError } from '../errors.ts';
+import { REGION_PATTERN, SNAPSHOT_ID_PATTERN } from '../lib/aws-names.ts';
 
 interface PlannedSnapshot {
   id: string;
@@ -23,24 +24,29 @@ const HEAD = [
   '# Take lines out or put some in; an id alone will do. Then: snap-to-s3 migrate --from THIS-FILE --bucket BUCKET',
 ];
 
-const LINE = /^(snap-(?:[0-9a-f]{8}|[0-9a-f]{17}))(?:\s+([a-z]{2}(?:-[a-z]+)+-\d))?(?:\s+([A-Z_]+))?(?:\s.*)?$/;
-
 /** @throws SnapError `USAGE` for a file that is not there, or lines that are not of snapshots. */
 function readPlan(path: string): PlannedSnapshot[] {
   const planned: PlannedSnapshot[] = [];
   for (const [at, line] of textOf(path).split('\n').entries()) {
     const text = line.trim();
     if (text === '' || text.startsWith('#')) continue;
-    const [, id, region, storageClass] = LINE.exec(text) ?? [];
-    if (id === undefined) {
+    const [id = '', ...words] = text.split(/\s+/);
+    if (!SNAPSHOT_ID_PATTERN.test(id)) {
       throw new SnapError('USAGE', `line ${at + 1} of ${path} does not begin with the id of a snapshot`, {
         hint: 'a line is an id such as snap-0123456789abcdef0, and may go on with region, storage class and remarks',
       });
     }
-    planned.push({ id, region: region ?? null, storageClass: storageClass ?? null });
+    const region = takeWord(words, REGION_PATTERN);
+    planned.push({ id, region, storageClass: takeWord(words, STORAGE_CLASS) });
   }
   return planned;
 }
+
+const STORAGE_CLASS = /^[A-Z_]+$/;
+
+/** Takes the first word if it is one of these; whatever follows is a remark. */
+const takeWord = (words: string[], pattern: RegExp): string | null =>
+  pattern.test(words[0] ?? '') ? (words.shift() ?? null) : null;
 
 function textOf(path: string): string {
   try {

@@ -3,6 +3,7 @@
  * refused, since a price that is misspelt would otherwise be the list price in silence.
  */
 import { SnapError } from '../errors.ts';
+import { REGION_PATTERN } from '../lib/aws-names.ts';
 import { parseInstant } from '../lib/instant.ts';
 import { BUILT_IN } from './built-in-prices.ts';
 import { overridden, type RegionOverrides } from './overrides.ts';
@@ -113,7 +114,7 @@ const OF_A_REGION: Record<string, Check> = {
 };
 
 function checkRegion(overrides: unknown, region: string, file: string): void {
-  if (region !== EVERYWHERE && !/^[a-z]{2}(-[a-z]+)+-\d$/.test(region)) {
+  if (region !== EVERYWHERE && !REGION_PATTERN.test(region)) {
     throw new SnapError('USAGE', `${file}: regions.${region} is no region, nor "*" for all`, { hint: HINT });
   }
   readObject(overrides, file, `regions.${region}`, OF_A_REGION);

@@ -35,7 +35,7 @@ const KEY_SETTINGS = new Set([
  * @throws SnapError `GPG_KEY` for a machine-wide setting that keeps gpg from decrypting
  */
 export function decryptionOptions(env: NodeJS.ProcessEnv): string[] {
-  refuseMachineSettings();
+  assertNoMachineSettings();
   const home = env['GNUPGHOME'] || join(env['HOME'] || homedir(), '.gnupg');
   const wanted = settingsIn(join(home, 'gpg.conf')).filter(({ name }) => KEY_SETTINGS.has(name));
   const options = wanted.flatMap(({ name, value }) => (value === '' ? [`--${name}`] : [`--${name}`, value]));
@@ -67,7 +67,7 @@ const HARMFUL_SETTINGS = new Set([
 ]);
 
 /** @throws SnapError `GPG_KEY` */
-export function refuseMachineSettings(file: string = MACHINE_CONFIGURATION): void {
+export function assertNoMachineSettings(file: string = MACHINE_CONFIGURATION): void {
   const found = settingsIn(file).find(({ name }) => HARMFUL_SETTINGS.has(name));
   if (found) throw invalidConfiguration(`${file}:${found.line}: ${found.name} keeps gpg from decrypting`);
 }

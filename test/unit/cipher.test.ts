@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { encryptCommand, isMessageStart, lengthProblem } from '../../src/archive/cipher.ts';
 import { checkRecipient, checkSecretKeys } from '../../src/host/gpg-keys.ts';
-import { configurationProblem, decryptionOptions, refuseMachineSettings } from '../../src/lib/gpg-configuration.ts';
+import { assertNoMachineSettings, configurationProblem, decryptionOptions } from '../../src/lib/gpg-configuration.ts';
 import { encryptBytes } from '../../src/operations/migrate/object/encrypt.ts';
 import { toolEnvironment } from '../../src/transfer/child-environment.ts';
 import { runTool } from '../../src/transfer/run-tool.ts';
@@ -97,8 +97,8 @@ test('of gpg.conf, decryption obeys what says where keys and passphrases are; a 
   const options = ['--no-options', '--keyring', 'a b.kbx', '--try-all-secrets'];
   assert.deepEqual(decryptionOptions({ GNUPGHOME: home }), options);
   const message = `gpg cannot use its configuration: ${configuration}:2: list-only keeps gpg from decrypting`;
-  assert.throws(() => refuseMachineSettings(configuration), { code: 'GPG_KEY', message });
-  assert.doesNotThrow(() => refuseMachineSettings(join(home, 'nothing')));
+  assert.throws(() => assertNoMachineSettings(configuration), { code: 'GPG_KEY', message });
+  assert.doesNotThrow(() => assertNoMachineSettings(join(home, 'nothing')));
 });
 
 test('what tools find in their environment is chosen by name', async (t) => {

@@ -4,9 +4,9 @@ import { test } from 'node:test';
 import { reportTable } from '../../src/cli/render/text/report-table.ts';
 import { EXIT, Interrupted, SnapError } from '../../src/errors.ts';
 import { type SnapEvent, silentHost } from '../../src/events.ts';
-import { Turns } from '../../src/lib/turns.ts';
 import { ReportBuilder } from '../../src/operations/shared/run-report.ts';
 import { type EachRun, runEach } from '../../src/operations/sharing/run-each.ts';
+import { Turns } from '../../src/operations/sharing/turns.ts';
 
 function runOf(items: string[], more: Partial<EachRun<string>>): { run: EachRun<string>; told: SnapEvent[] } {
   const told: SnapEvent[] = [];

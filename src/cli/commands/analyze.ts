@@ -7,12 +7,13 @@ import type { Analysis } from '../../costs/analysis.ts';
 import { BUILT_IN } from '../../costs/built-in-prices.ts';
 import type { Prices } from '../../costs/price-types.ts';
 import { EXIT, SnapError } from '../../errors.ts';
+import { REGION_PATTERN } from '../../lib/aws-names.ts';
 import type { AnalyzeServices } from '../../operations/shared/services.ts';
 import type { AnalyzeSettings, RatioChoice } from '../../operations/shared/settings/analyze.ts';
 import type { CliContext } from '../context.ts';
 import { collect, decimal, matching, wholeNumber } from '../flag-values.ts';
 import { exitStatusHelp } from '../help.ts';
-import { type AwsFlags, addOptionGroups, awsOptions, BUCKET_NAME, volumeTypeOption } from '../options.ts';
+import { type AwsFlags, addOptionGroups, awsOptions, BUCKET_NAME, REGION_NAME, volumeTypeOption } from '../options.ts';
 import { planText } from '../plan-file.ts';
 import { type PriceFlags, priceOptions, pricesOf } from '../price-flags.ts';
 import { openHost } from '../render/open-host.ts';
@@ -77,15 +78,12 @@ Examples:
 `;
 
 const ACCOUNT = matching(/^\d{12}$/, 'a 12-digit account id');
-const REGION = matching(/^[a-z]{2}(-[a-z]+)+-\d$/, 'a region name such as eu-west-1');
-
-const isRegion = (name: string): boolean => /^[a-z]{2}(-[a-z]+)+-\d$/.test(name);
 
 const inputOptions = (): Option[] => [
   new Option('--months <number>', 'number of billing months to read of a report in S3, newest first')
     .argParser(wholeNumber(1, 120))
     .default(2),
-  new Option('--regions <region...>', 'only snapshots in these regions').argParser(collect(REGION)),
+  new Option('--regions <region...>', 'only snapshots in these regions').argParser(collect(REGION_NAME)),
   new Option('--accounts <id...>', 'only snapshots of these accounts').argParser(collect(ACCOUNT)),
   new Option(
     '--live',
@@ -135,7 +133,12 @@ async function runAnalyze(inputs: string[], flags: AnalyzeFlags, context: CliCon
   const services = {
     ...(await awsAnalyzeServices(flags, host, context.process.env)),
     prices: async (regions: readonly string[]) => {
-      prices = await pricesOf(flags, regions.filter(isRegion), host, context);
+      prices = await pricesOf(
+        flags,
+        regions.filter((name) => REGION_PATTERN.test(name)),
+        host,
+        context,
+      );
       return prices;
     },
   };

@@ -3,9 +3,9 @@ import { Command, Option } from 'commander';
 import { CHANGES, type CompareSettings, compareIn2017, compareToday } from '../../costs/compare.ts';
 import { EXIT } from '../../errors.ts';
 import type { CliContext } from '../context.ts';
-import { decimal, matching, wholeNumber } from '../flag-values.ts';
+import { decimal, wholeNumber } from '../flag-values.ts';
 import { exitStatusHelp } from '../help.ts';
-import { addOptionGroups, profileOption } from '../options.ts';
+import { addOptionGroups, profileOption, REGION_NAME } from '../options.ts';
 import { type PriceFlags, priceOptions, pricesOf } from '../price-flags.ts';
 import { openHost } from '../render/open-host.ts';
 import { comparisonText } from '../render/text/compare-text.ts';
@@ -67,7 +67,7 @@ const regionOption = (): Option =>
   new Option(
     '--region <region>',
     'region whose current prices are shown, without those of 2017 (default: us-east-1 with them)',
-  ).argParser(matching(/^[a-z]{2}(-[a-z]+)+-\d$/, 'a region name such as eu-west-1'));
+  ).argParser(REGION_NAME);
 
 async function runCompare(flags: CompareFlags, context: CliContext): Promise<void> {
   const settings: CompareSettings = {

@@ -3,6 +3,7 @@ import { Command, Option } from 'commander';
 import { normalisePrefix, parseAnyKey } from '../../archive/key.ts';
 import { awsServices } from '../../aws-services.ts';
 import { EXIT, type ExitCode, SnapError } from '../../errors.ts';
+import { SNAPSHOT_ID_PATTERN } from '../../lib/aws-names.ts';
 import { seconds } from '../../lib/clock.ts';
 import { findFiles } from '../../operations/list/find-files.ts';
 import { list } from '../../operations/list/list.ts';
@@ -119,14 +120,12 @@ function toShow(archive: string, flags: ListFlags): Run {
 /** A look at an archive must not hang on a dialog that nobody sees. */
 const PASSPHRASE_WITHIN = seconds(60);
 
-const SNAPSHOT = /^snap-(?:[0-9a-f]{8}|[0-9a-f]{17})$/;
-
 /** A key as `list` or the AWS CLI prints it, or an id. @throws SnapError `USAGE` */
 function toPlace(archive: string, prefix: string): { prefix: string; snapshotId: string } {
   const key = archive.replace(/^s3:\/\/[^/]*\//, '');
   const parsed = parseAnyKey(key);
   if (parsed) return { prefix: parsed.prefix, snapshotId: parsed.snapshotId };
-  if (!SNAPSHOT.test(archive))
+  if (!SNAPSHOT_ID_PATTERN.test(archive))
     throw new SnapError('USAGE', `${archive} is neither a snapshot id nor the key of an archive`, {
       hint: 'list without ARCHIVE shows what is there',
     });

@@ -40,7 +40,7 @@ export async function tryFilling(
   try {
     if (!makeSparse(file, BYTES)) return;
     await make(file, small(wanted));
-    await runTool(['unshare', '--mount', '--', 'sh', '-c', MOUNT, wanted.type, file, mountPoint], {
+    await runTool([...IN_OWN_NAMESPACE, 'mount', '-i', '-t', wanted.type, '-o', FLAGS, '--', file, mountPoint], {
       signal,
       within: minutes(5),
     });
@@ -52,8 +52,10 @@ export async function tryFilling(
   }
 }
 
-/** In a namespace of its own, so that nothing is left mounted when this process is killed. */
-const MOUNT = 'mount -i -t "$0" -o loop,rw,nodev,nosuid,noexec -- "$1" "$2" && umount -- "$2"';
+/** The kernel unmounts what is mounted in a namespace when its last process ends, which is `mount`, however it ends. */
+const IN_OWN_NAMESPACE = ['unshare', '--mount', '--'];
+
+const FLAGS = 'loop,rw,nodev,nosuid,noexec';
 
 /** mount(8) of EINVAL, as opposed to a machine without loop devices. */
 const IS_REFUSED = /wrong fs type, bad option, bad superblock/;

@@ -7,6 +7,7 @@ import type { Analysis, AnalysisWarning } from '../../costs/analysis.ts';
 import { decide } from '../../costs/decide.ts';
 import { measuredPrices } from '../../costs/overrides.ts';
 import type { Prices } from '../../costs/price-types.ts';
+import { REGION_PATTERN } from '../../lib/aws-names.ts';
 import { monotonic, now } from '../../lib/clock.ts';
 import { VERSION } from '../../version.ts';
 import type { AnalyzeServices } from '../shared/services.ts';
@@ -73,13 +74,11 @@ const NOTHING: Described = { regions: new Map(), warnings: [] };
 /** A snapshot without an id has no region worth asking. */
 function accountsOf({ snapshots }: Billed): Map<string, string[]> {
   const groups = Map.groupBy(
-    snapshots.filter(({ id, region }) => id !== '' && REGION.test(region)),
+    snapshots.filter(({ id, region }) => id !== '' && REGION_PATTERN.test(region)),
     ({ region }) => region,
   );
   return new Map([...groups].map(([region, group]) => [region, accountsIn(group)]));
 }
-
-const REGION = /^[a-z]{2}(-[a-z]+)+-\d$/;
 
 const accountsIn = (group: readonly { account: string }[]): string[] => [
   ...new Set(group.flatMap(({ account }) => (/^\d{12}$/.test(account) ? [account] : []))),

@@ -3,7 +3,7 @@ import { asSnapError, EXIT, type ExitCode, type SnapError } from '../../errors.t
 import type { Host, SnapshotOutcome } from '../../events.ts';
 import { monotonic } from '../../lib/clock.ts';
 import { rootFailure } from '../../lib/disposal.ts';
-import { Turns } from '../../lib/turns.ts';
+import { Turns } from './turns.ts';
 
 /** `skipped`: there is nothing to do any more, and why. */
 export type WorkOutcome = 'done' | { skipped: string };
