@@ -1,14 +1,14 @@
 /**
- * The one error type of the program.
+ * The error type of the program.
  *
- * Policy. Whatever reaches a user is a `SnapError`: a code that scripts may rely on, one sentence that names the
- * snapshot, object or device and the state it was left in, and a hint that says what to do next. The error that
- * caused it is kept as `cause`, never pasted into the message. `blame` decides what is printed: only a `bug` shows a
- * stack. Messages start in lower case, carry the offending value and end without a full stop. Nothing secret goes
- * into a message: it ends up in logs.
+ * Every error that reaches a user is a `SnapError`. It has a code that scripts may rely on, one sentence that names the
+ * snapshot, object or device and the state that it is in, and a hint that says what to do next. The original error is
+ * kept as `cause` and not repeated in the message. `blame` decides what is printed: only a `bug` shows a stack.
+ * Messages start in lower case, contain the offending value, and end without a full stop. They contain no secrets,
+ * because they end up in logs.
  */
 
-/** Exit codes are public: scripts branch on them. Listed in docs/scripting.md. */
+/** Exit codes are part of the public interface, because scripts branch on them. docs/scripting.md lists them. */
 export const EXIT = {
   ok: 0,
   failed: 1,
@@ -25,7 +25,7 @@ export type ExitCode = (typeof EXIT)[keyof typeof EXIT];
 
 export type Blame = 'user' | 'cloud' | 'host' | 'bug';
 
-/** Every error code: who has to act, and the exit code that it leads to. Explained one by one in docs/errors.md. */
+/** For each error code, who has to act and the exit code. docs/errors.md explains them. */
 export const ERROR_CODES = {
   USAGE: { blame: 'user', exit: EXIT.usage },
   NOT_SUPPORTED_HERE: { blame: 'host', exit: EXIT.failed },
@@ -74,7 +74,7 @@ export const ERROR_CODES = {
 export type ErrorCode = keyof typeof ERROR_CODES;
 
 export interface ErrorDetails {
-  /** What to do next: an imperative sentence. */
+  /** What to do next, as an imperative sentence. */
   hint?: string;
   cause?: unknown;
 }
@@ -99,7 +99,7 @@ export class SnapError extends Error {
   }
 }
 
-/** The reason carried by an abort signal when a person or the machine stopped the run. */
+/** The abort reason when a person or the machine stops the run. */
 export class Interrupted extends SnapError {
   readonly signalName: string;
   /** Whether the instance is being stopped. If not, a person stopped the run and wants its work undone. */
@@ -112,10 +112,10 @@ export class Interrupted extends SnapError {
   }
 }
 
-/** Any thrown value as an `Error`. */
+/** Returns a thrown value as an `Error`. */
 export const asError = (thrown: unknown): Error => (thrown instanceof Error ? thrown : new Error(String(thrown)));
 
-/** Anything else than a `SnapError` got past every layer that should have known it: a bug of this program. */
+/** Returns a thrown value as a `SnapError`. Every expected error is one already, so any other error is a bug. */
 export function asSnapError(thrown: unknown): SnapError {
   if (thrown instanceof SnapError) return thrown;
   const error = asError(thrown);

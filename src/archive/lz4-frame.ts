@@ -1,5 +1,5 @@
 /** The frame that `lz4` puts around its blocks. Source: "LZ4 Frame Format Description" 1.6. */
-import { checksumOfFew } from '../lib/xxh32.ts';
+import { checksumOfShort } from '../lib/xxh32.ts';
 
 export const HEADER_BYTES = 7;
 
@@ -33,7 +33,7 @@ export function frameOf(header: Buffer): Lz4Frame | null {
   const flags = header.readUInt8(4);
   const blockBytes = BLOCK_BYTES[header.readUInt8(5)];
   if ((flags & ~CONTENT_CHECKSUM) !== FLAGS || blockBytes === undefined) return null;
-  if (header.readUInt8(6) !== ((checksumOfFew(header.subarray(4, 6)) >>> 8) & 0xff)) return null;
+  if (header.readUInt8(6) !== ((checksumOfShort(header.subarray(4, 6)) >>> 8) & 0xff)) return null;
   return { blockBytes, hasChecksum: (flags & CONTENT_CHECKSUM) !== 0 };
 }
 

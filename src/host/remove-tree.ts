@@ -2,7 +2,7 @@
 
 import { SnapError } from '../errors.ts';
 import { minutes } from '../lib/clock.ts';
-import { cleanupSignal, leftBehind } from '../lib/disposal.ts';
+import { cleanupError, cleanupSignal } from '../lib/disposal.ts';
 import { newRunDirectory } from '../lib/temporary-files.ts';
 import { runTool } from '../transfer/run-tool.ts';
 
@@ -16,7 +16,7 @@ export async function removeTree(path: string, signal: AbortSignal): Promise<voi
     await runTool(argv, { within: REMOVAL, signal });
   } catch (cause) {
     if (cause instanceof SnapError && cause.code === 'INTERRUPTED') throw cause;
-    throw leftBehind(path, argv.join(' '), cause);
+    throw cleanupError(path, argv.join(' '), cause);
   }
 }
 

@@ -1,7 +1,7 @@
-/** Blocks of a disk, `from` up to, not including, `to`. */
+/** A run of consecutive blocks of a disk: `from` up to but not including `to`. */
 export interface BlockRun {
   from: number;
   to: number;
-  /** Whether a stream has them; else they are zeros. */
+  /** Whether the object stream contains the blocks. If not, they are zeros. */
   isFetched: boolean;
 }

@@ -1,18 +1,18 @@
-/** Time, in one place: everything in `src/` reads the clock and sleeps through this module. */
+/** All code in `src/` reads the clock and sleeps through this module. */
 import { setTimeout as pause } from 'node:timers/promises';
 
 export const seconds = (count: number): number => count * 1000;
 export const minutes = (count: number): number => count * 60_000;
 
-/** The wall clock, for dates that people see. */
+/** The wall clock, for dates that are shown or stored. */
 export const now = (): Date => new Date();
 
-/** Milliseconds on a clock that never goes back, for durations and deadlines. */
+/** Milliseconds on a monotonic clock, for durations and deadlines. */
 export const monotonic = (): number => performance.now();
 
 /**
- * Sleeps, and hears cancellation.
- * @throws the signal's reason as soon as it is aborted.
+ * Sleeps for a number of milliseconds.
+ * @throws the reason of the signal as soon as it is aborted.
  */
 export async function sleep(milliseconds: number, signal?: AbortSignal): Promise<void> {
   signal?.throwIfAborted();
@@ -24,13 +24,8 @@ export async function sleep(milliseconds: number, signal?: AbortSignal): Promise
   }
 }
 
-export interface Watchdog extends Disposable {
-  /** To be called at each sign of life. */
-  heard(): void;
-}
-
-/** @param onSilence called once, when nothing was heard for so many milliseconds. */
-export function watchdog(milliseconds: number, onSilence: () => void): Watchdog {
-  const timer = setTimeout(onSilence, milliseconds);
-  return { heard: () => void timer.refresh(), [Symbol.dispose]: () => clearTimeout(timer) };
+/** Calls `onTimeout` after a number of milliseconds, unless it is disposed of before. */
+export function startTimer(milliseconds: number, onTimeout: () => void): Disposable {
+  const timer = setTimeout(onTimeout, milliseconds);
+  return { [Symbol.dispose]: () => clearTimeout(timer) };
 }

@@ -1,15 +1,15 @@
 /**
- * The CRC-32 of joined byte strings, from their own CRC-32s.
+ * Computes the CRC-32 of concatenated byte strings from their CRC-32s.
  *
  * A CRC is the remainder of a polynomial over GF(2), so crc(A‖B) = crc(A)·x^(8·|B|) + crc(B) modulo that polynomial.
- * Polynomials are 32-bit numbers with the highest power in the lowest bit, as the CRC registers hold them.
+ * Polynomials are 32-bit numbers with the highest power in the lowest bit, as in CRC registers.
  */
 import { crc32 } from 'node:zlib';
 
 const POLYNOMIAL = 0xedb88320;
 const ONE = 0x80000000;
 
-/** A running CRC-32 and the number of bytes it covers. */
+/** A CRC-32 and the number of bytes that it covers. */
 export interface Crc32 {
   value: number;
   bytes: number;
@@ -22,7 +22,7 @@ export const joinCrc32 = (first: Crc32, second: Crc32): Crc32 => ({
   bytes: first.bytes + second.bytes,
 });
 
-/** As S3's headers carry it: four bytes, big-endian, Base64. */
+/** Encodes a CRC-32 as in the headers of S3: four bytes, big-endian, in Base64. */
 export function encodeCrc32(value: number): string {
   const bytes = Buffer.alloc(4);
   bytes.writeUInt32BE(value >>> 0);
@@ -31,7 +31,7 @@ export function encodeCrc32(value: number): string {
 
 export const decodeCrc32 = (encoded: string): number => Buffer.from(encoded, 'base64').readUInt32BE();
 
-/** a·b modulo the polynomial, bit by bit of `a` from x^0 upwards. */
+/** Computes a·b modulo the polynomial, one bit of `a` after another from x^0 upwards. */
 function multiply(a: number, b: number): number {
   let product = 0;
   let shifted = b;
@@ -42,7 +42,7 @@ function multiply(a: number, b: number): number {
   return product >>> 0;
 }
 
-/** x^exponent modulo the polynomial, by squaring. */
+/** Computes x^exponent modulo the polynomial by repeated squaring. */
 function powerOfX(exponent: number): number {
   let result = ONE;
   let square = ONE >>> 1;

@@ -1,38 +1,42 @@
-/** Files and devices written past the memory that the kernel caches them in. */
+/** Writes files and devices with direct I/O, bypassing the page cache. */
 import { closeSync, constants, fsyncSync, openSync } from 'node:fs';
 import { writeWhole } from './write-whole.ts';
 
-/** What O_DIRECT asks of places, lengths and memory is at most a page. Source: open(2). */
+/** Offsets, lengths and buffers of direct I/O must be multiples of at most a page. Source: open(2). */
 const ALIGNMENT = 4096;
 
-/** Large requests are what volumes are fast with. */
+/** Volumes reach their throughput only with large requests. */
 const GATHERED_BYTES = 4 * 1024 * 1024;
 
 /**
- * Writes that follow one another are gathered. A copy in the kernel's cache would cost more processor time than all else
- * that is done to the bytes, push out what others need, and be waited for at the end anyway; two writers of one file would
- * wait for each other. What cannot be written so (the end of a file, filesystems in memory) is written as usual.
+ * Combines consecutive writes into large ones and bypasses the page cache. A copy in the cache would cost more CPU time
+ * than all other processing, evict the pages of other programs, and have to be flushed at the end anyway. Two writers
+ * of one file would also wait for each other. Data that cannot be written directly, such as the unaligned end of a file
+ * or files on tmpfs, is written through the cache.
  */
 export class DirectWriter implements Disposable {
   readonly #usual: number;
   #direct: number | null;
-  /** Memory that can be resized begins on a page; other buffers begin anywhere. */
+  /** The memory of a resizable buffer starts at a page boundary. That of other buffers need not. */
   readonly #gathered = Buffer.from(new ArrayBuffer(GATHERED_BYTES, { maxByteLength: GATHERED_BYTES }));
   #length = 0;
   #position = 0;
 
-  /** @param path of what is there already. @throws as open(2) */
+  /** @param path an existing file or device. @throws as open(2) */
   constructor(path: string) {
     this.#usual = openSync(path, constants.O_RDWR);
     this.#direct = openDirect(path);
   }
 
-  /** For reading. */
+  /** A descriptor of the same file, for reading. */
   get descriptor(): number {
     return this.#usual;
   }
 
-  /** @throws as write(2), also for what was gathered before. */
+  /**
+   * Writes bytes, or keeps them to write them together with later ones.
+   * @throws as write(2), also for bytes of earlier calls.
+   */
   write(bytes: Uint8Array, position: number): void {
     for (let done = 0; done < bytes.length; ) {
       const isNext = this.#position + this.#length === position + done;
@@ -47,7 +51,7 @@ export class DirectWriter implements Disposable {
     }
   }
 
-  /** Settles what was written on the disk. @throws as write(2) and fsync(2) */
+  /** Writes what is left and flushes the file to the disk. @throws as write(2) and fsync(2) */
   finish(): void {
     this.#flush();
     fsyncSync(this.#usual);
@@ -66,7 +70,7 @@ export class DirectWriter implements Disposable {
     this.#length = 0;
   }
 
-  /** @returns how much is written. */
+  /** @returns the number of bytes that were written; 0 if the filesystem does not support direct I/O. */
   #writeDirectly(bytes: Buffer): number {
     if (this.#direct === null || bytes.length === 0) return 0;
     try {
@@ -81,7 +85,7 @@ export class DirectWriter implements Disposable {
   }
 }
 
-/** @returns `null` where the filesystem does not have it. */
+/** @returns `null` if the filesystem does not support direct I/O. */
 function openDirect(path: string): number | null {
   try {
     return openSync(path, constants.O_RDWR | constants.O_DIRECT);

@@ -1,11 +1,11 @@
-/** Giving back what was borrowed, when the work's own signal may already be aborted. */
+/** Helpers for clean-up work, which must run even if the signal of the actual work has been aborted. */
 import { asError, SnapError } from '../errors.ts';
 import { minutes } from './clock.ts';
 
-/** A signal for clean-up work: it has a deadline of its own, whatever became of the work. */
+/** Returns a signal for clean-up work. It is independent of other signals and expires after `within` milliseconds. */
 export const cleanupSignal = (within: number = minutes(5)): AbortSignal => AbortSignal.timeout(within);
 
-/** The error of the work itself, where disposal failed as well and hid it. */
+/** Separates the error of the actual work from the errors of the clean-up that followed it. */
 export function rootFailure(thrown: unknown): { failure: unknown; cleanupFailures: unknown[] } {
   const cleanupFailures: unknown[] = [];
   let failure = thrown;
@@ -16,6 +16,9 @@ export function rootFailure(thrown: unknown): { failure: unknown; cleanupFailure
   return { failure, cleanupFailures };
 }
 
-/** A failed clean-up, told with what is left behind, why, and how to remove it. */
-export const leftBehind = (what: string, hint: string, cause: unknown): SnapError =>
+/**
+ * Creates the error for a failed clean-up.
+ * @param what the thing that is left behind. @param hint how to remove it, for example a command.
+ */
+export const cleanupError = (what: string, hint: string, cause: unknown): SnapError =>
   new SnapError('CLEANUP_FAILED', `could not clean up ${what}: ${asError(cause).message}`, { hint, cause });

@@ -1,18 +1,18 @@
-/** How gpg is kept from its configuration files, and what it says of them. */
+/** Isolates gpg from configuration files that change what it does, and recognizes its complaints about them. */
 import { readFileSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { SnapError } from '../errors.ts';
 
 /**
- * Keeps the user's gpg.conf out: `textmode` in it rewrites line ends of what is encrypted, `dry-run` writes nothing,
- * `status-fd 1` mixes status lines into the message, and no list of such options is complete. Recipients are looked up
- * under the same option, so that the check before a run sees what the run sees. A machine's own /etc/gnupg/gpg.conf is
- * read all the same (seen with GnuPG 2.2.40).
+ * Makes gpg ignore the user's gpg.conf. In it, `textmode` rewrites line endings, `dry-run` writes nothing, `status-fd
+ * 1` mixes status lines into the message, and no list of such options is complete. Recipients are looked up with the
+ * same option, so that the check before a run sees the same keys as the run. gpg reads /etc/gnupg/gpg.conf regardless
+ * (seen with GnuPG 2.2.40).
  */
 export const NO_USER_OPTIONS = ['--no-options'];
 
-/** Settings that say where keys and passphrases are; nothing that decides what gpg does or writes is among them. */
+/** Settings that locate keys and passphrases. None of them changes what gpg does or writes. */
 const KEY_SETTINGS = new Set([
   'keyring',
   'primary-keyring',
@@ -28,11 +28,11 @@ const KEY_SETTINGS = new Set([
 ]);
 
 /**
- * Of the user's gpg.conf, what gpg needs to find private keys and their passphrases, as options. The rest is kept out:
- * with `list-only` gpg writes nothing and exits with 0, with `unwrap` it writes another message, `status-fd 1` mixes
- * status lines into the bytes, and commands such as `decrypt-files` conflict with ours.
- * @param env what gpg finds in its environment.
- * @throws SnapError `GPG_KEY` for a machine-wide setting that keeps gpg from decrypting
+ * Returns the options that gpg needs to find private keys and passphrases, taken from the user's gpg.conf. All other
+ * settings are ignored: with `list-only` gpg writes nothing and exits with 0, `unwrap` makes it write another message,
+ * `status-fd 1` mixes status lines into the output, and commands such as `decrypt-files` conflict with ours.
+ * @param env the environment in which gpg will run.
+ * @throws SnapError `GPG_KEY` if a machine-wide setting keeps gpg from decrypting, or if gpg.conf cannot be read.
  */
 export function decryptionOptions(env: NodeJS.ProcessEnv): string[] {
   assertNoMachineSettings();
@@ -42,7 +42,7 @@ export function decryptionOptions(env: NodeJS.ProcessEnv): string[] {
   return [...NO_USER_OPTIONS, ...options];
 }
 
-/** gpg reads it whatever the options are, and no option undoes these settings. */
+/** gpg always reads this file, and no option overrides the settings below. */
 const MACHINE_CONFIGURATION = '/etc/gnupg/gpg.conf';
 
 const HARMFUL_SETTINGS = new Set([
@@ -66,7 +66,7 @@ const HARMFUL_SETTINGS = new Set([
   'no-keyring',
 ]);
 
-/** @throws SnapError `GPG_KEY` */
+/** @throws SnapError `GPG_KEY` if the file has a setting that keeps gpg from decrypting. */
 export function assertNoMachineSettings(file: string = MACHINE_CONFIGURATION): void {
   const found = settingsIn(file).find(({ name }) => HARMFUL_SETTINGS.has(name));
   if (found) throw invalidConfiguration(`${file}:${found.line}: ${found.name} keeps gpg from decrypting`);
@@ -78,7 +78,7 @@ interface Setting {
   value: string;
 }
 
-/** A setting on each line, with or without its dashes. A file that is not there has none. */
+/** Parses one setting per line, with or without leading dashes. A file that does not exist has no settings. */
 function settingsIn(file: string): Setting[] {
   const settings: Setting[] = [];
   for (const [index, text] of textOf(file).split('\n').entries()) {
@@ -90,7 +90,7 @@ function settingsIn(file: string): Setting[] {
 
 const SETTING = /^\s*(?:--)?([a-z][\w-]*)\s*(.*?)\s*$/;
 
-/** @throws SnapError `GPG_KEY` */
+/** @throws SnapError `GPG_KEY` if the file exists and cannot be read. */
 function textOf(file: string): string {
   try {
     return readFileSync(file, 'utf8');
@@ -101,13 +101,13 @@ function textOf(file: string): string {
   }
 }
 
-/** @param problem the file, the line and gpg's complaint. */
+/** @param problem the file, the line and the complaint of gpg. */
 export const invalidConfiguration = (problem: string): SnapError =>
   new SnapError('GPG_KEY', `gpg cannot use its configuration: ${problem}`, {
     hint: 'correct or remove that setting in gpg.conf, then run the same command again',
   });
 
-/** What gpg says of a setting in a configuration file that it refuses; `null` when it says nothing of the kind. */
+/** Finds a complaint of gpg about a setting in a configuration file; `null` if there is none. */
 export function configurationProblem(stderr: string): string | null {
   const found = REFUSED_LINE.exec(stderr) ?? REFUSED_VALUE.exec(stderr) ?? REFUSED_FILE.exec(stderr);
   return found?.[0].trim() ?? null;
@@ -116,9 +116,9 @@ export function configurationProblem(stderr: string): string | null {
 /** `/root/.gnupg/gpg.conf:3: invalid option` */
 const REFUSED_LINE = /[^\s(]*(?:gpg|common)\.conf[^\s:]*:\d+: [^\n)]*/;
 
-/** Values are looked at once all files have been read; then gpg names no line. */
+/** gpg checks values after it has read all files, and then it names no line. */
 const REFUSED_VALUE =
   /(?:selected [\w ]+ algorithm is invalid|unknown trust model '[^\n']*'|invalid value for option '[^\n']*'|invalid pinentry mode '[^\n']*'|invalid (?:personal|default) [\w ]*preferences)/;
 
-/** A keyring or a file of passphrases that cannot be opened. */
+/** A keyring or a passphrase file that cannot be opened. */
 const REFUSED_FILE = /(?:keyblock resource|can't open) '[^\n']+': [^\n)]*/;

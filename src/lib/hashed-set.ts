@@ -1,19 +1,19 @@
-/** Which of very many texts have been seen, without keeping them. */
+/** A set of strings that stores only their hashes. */
 import { hash, randomBytes } from 'node:crypto';
 
 const FIRST_SLOTS = 1024;
 
-/** Beyond this share of the slots, there are twice as many. */
+/** Beyond this load factor, the number of slots is doubled. */
 const MAX_FILLED = 0.7;
 
 /**
- * Takes 12 to 23 bytes for each text, however long it is, outside of the heap of JavaScript. A text is told from another
- * by 64 bits of a hash whose key is random in each process: nobody can choose two that are taken for one, and among ten
- * million it happens by chance once in 300,000 runs.
+ * Takes 12 to 23 bytes per string outside of the JavaScript heap, however long the strings are. Strings are compared by
+ * 64 bits of a hash with a random key per process. Nobody can construct a collision, and among ten million strings one
+ * occurs by chance once in 300,000 runs.
  */
 export class HashedSet {
   readonly #key = randomBytes(32);
-  /** Two numbers for each slot; both are 0 where nothing is. */
+  /** Two numbers per slot; both are 0 if the slot is empty. */
   #slots = new Uint32Array(2 * FIRST_SLOTS);
   #size = 0;
 
@@ -31,13 +31,13 @@ export class HashedSet {
     if (this.#size > (this.#slots.length / 2) * MAX_FILLED) this.#grow();
   }
 
-  /** The first number is never 0. */
+  /** The first number is never 0, because 0 marks an empty slot. */
   #hash(text: string): [number, number] {
     const digest = hash('sha256', Buffer.concat([this.#key, Buffer.from(text)]), 'buffer');
     return [digest.readUInt32LE(0) || 1, digest.readUInt32LE(4)];
   }
 
-  /** Where it is, or belongs. */
+  /** Returns the position of this hash, or the empty slot where it belongs. */
   #place(low: number, high: number): number {
     const slots = this.#slots;
     const last = slots.length - 2;

@@ -1,13 +1,15 @@
-/** Instants as people, billing reports and keys write them: strict, and UTC where no offset is given. */
+/**
+ * Parses points in time from flags, billing reports and keys. Parsing is strict, and UTC applies if there is no offset.
+ */
 
 const INSTANT =
   /^(\d{4})-(\d{2})-(\d{2})(?:[T ](\d{2}):(\d{2})(?::(\d{2})(?:\.(\d{1,9}))?)?(Z| ?UTC|[+-]\d{2}(?::?\d{2})?)?)?$/;
 
 /**
- * Reads `2026-01-31`, `2026-01-31T10:00`, `2026-01-31 10:00:00+00` and the like. Unlike `Date.parse`, it never takes a time
- * for local time, and refuses dates that do not exist, such as 30 February.
+ * Parses `2026-01-31`, `2026-01-31T10:00`, `2026-01-31 10:00:00+00` and similar forms. Unlike `Date.parse`, it never
+ * assumes local time, and it rejects dates that do not exist, such as 30 February.
  *
- * @returns milliseconds since the epoch; `NaN` for anything else.
+ * @returns milliseconds since the epoch; `NaN` if the text has another form.
  */
 export function parseInstant(text: string): number {
   const found = INSTANT.exec(text);
@@ -23,7 +25,7 @@ export function parseInstant(text: string): number {
 
 type Parts = [number, number, number, number, number, number];
 
-/** Milliseconds by which a clock with this offset is ahead of UTC. */
+/** Returns the milliseconds by which a clock with this offset is ahead of UTC. */
 function offsetOf(zone: string | undefined): number {
   const [, sign, hours, minutes = '0'] = /^([+-])(\d{2}):?(\d{2})?$/.exec(zone ?? '') ?? [];
   if (sign === undefined) return 0;

@@ -1,2 +1,2 @@
-/** What Node is started with, as in the first line of the program, which says why (a test compares them). */
+/** The Node options of the program. A test compares them with its first line, where the reasons are given. */
 export const NODE_FLAGS = ['--max-semi-space-size=1'] as const;

@@ -1,13 +1,14 @@
-/** Several things at once. */
+/** Works on several items concurrently. */
 import { rootFailure } from './disposal.ts';
 
 /**
- * Works on items in their order, at most so many at once. The first failure stops the others, and is thrown once all
- * of them have ended, with whatever the others could not give back.
+ * Starts work on the items in their order, at most `concurrency` at a time. The first failure cancels the others.
+ * @throws the first failure, once all work has ended. Clean-up failures of the other items are attached to it as
+ * `SuppressedError`s.
  */
 export async function inParallel<T>(
   items: readonly T[],
-  most: number,
+  concurrency: number,
   signal: AbortSignal,
   work: (item: T, signal: AbortSignal) => Promise<void>,
 ): Promise<void> {
@@ -26,7 +27,7 @@ export async function inParallel<T>(
       await work(item, either).catch(fail);
     }
   };
-  await Promise.all(Array.from({ length: most }, worker));
+  await Promise.all(Array.from({ length: concurrency }, worker));
   if (!either.aborted) return;
   throw cleanupFailures.reduce((failure, cleanup) => new SuppressedError(cleanup, failure), either.reason as unknown);
 }

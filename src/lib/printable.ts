@@ -1,11 +1,11 @@
-/** Text from elsewhere, as a terminal or a report may show it: nothing in it can move a cursor or turn letters round. */
+/** Makes names from archives and filesystems safe for terminals and reports. */
 
-/** Control and format characters (which reorder, hide or colour text), separators of lines, and the escape itself. */
+/** Control and format characters (which can reorder, hide or colour text), line separators, and the backslash. */
 const UNSAFE = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}\p{Co}\p{Cn}\\]/u;
 
 /**
- * A name of bytes: what is no printable UTF-8 is shown as `\xff`, byte by byte, and a backslash as `\\`, so that two
- * names are never shown alike.
+ * Returns a name in printable form. Bytes that are not printable UTF-8 are shown as `\xff` and a backslash as `\\`, so
+ * that different names always look different.
  */
 export function printable(name: Buffer | string): string {
   const bytes = typeof name === 'string' ? Buffer.from(name) : name;
@@ -25,7 +25,7 @@ export function printable(name: Buffer | string): string {
 function lengthOfCharacter(bytes: Buffer, at: number): number {
   const first = bytes[at] ?? 0;
   const length = first >= 0xf0 ? 4 : first >= 0xe0 ? 3 : first >= 0xc0 ? 2 : 1;
-  // Of a broken sequence, one byte is taken: the next may begin a character.
+  // Of an invalid sequence, only one byte is consumed, because the next one may start a character.
   const rest = bytes.subarray(at + 1, at + length);
   return rest.length === length - 1 && rest.every((byte) => byte >> 6 === 0b10) ? length : 1;
 }

@@ -1,15 +1,15 @@
-/** Who a process is, told apart from all that ever ran, so that others can find out whether it is still there. */
+/** Identifies a process uniquely over time, so that other runs can find out whether it still exists. */
 import { readFileSync, readlinkSync } from 'node:fs';
 import { hostname } from 'node:os';
 
 export interface ProcessIdentity {
   host: string;
   pid: number;
-  /** Of the machine since it was started: process ids mean something within one boot and one namespace only. */
+  /** Id of the current boot. Process ids are meaningful only within one boot and one namespace. */
   boot: string;
-  /** Namespace of process ids. */
+  /** Id of the PID namespace. */
   namespace: string;
-  /** When the process started, in clock ticks since the boot. */
+  /** Start time of the process, in clock ticks since the boot. */
   started: string;
 }
 
@@ -21,26 +21,29 @@ export const thisProcess = (): ProcessIdentity => ({
   started: startOf(process.pid) ?? '',
 });
 
-/** As one word, e.g. for a tag; the host is left out. */
-export const identityWord = ({ boot, namespace, pid, started }: ProcessIdentity): string =>
+/** Formats an identity as one word, for example for a tag. The host name is left out. */
+export const formatIdentity = ({ boot, namespace, pid, started }: ProcessIdentity): string =>
   [boot, namespace, pid, started].join(':');
 
-/** @param word as `identityWord` makes it; of any other, nothing is known. */
-export function identityOf(word: string): ProcessIdentity {
+/** @param word as formatted by `formatIdentity`. Any other word gives an identity that matches no process. */
+export function parseIdentity(word: string): ProcessIdentity {
   const [boot = '', space = '', pid = '', started = ''] = word.split(':');
   return { host: '', boot, namespace: space, pid: Number(pid), started };
 }
 
-/** Whether it is a process of this machine that has ended. Of other machines, and other containers, nothing is known. */
+/**
+ * Whether the process ran on this machine and has ended. It is false for other machines and other containers, about
+ * which nothing is known.
+ */
 export const isKnownDead = (identity: ProcessIdentity): boolean =>
-  isOfThisMachine(identity) && identity.namespace === namespace() && startOf(identity.pid) !== identity.started;
+  isOnThisMachine(identity) && identity.namespace === namespace() && startOf(identity.pid) !== identity.started;
 
-/** Whether it runs, or ran, on this machine since that was started. */
-export const isOfThisMachine = ({ boot }: ProcessIdentity): boolean => boot !== '' && boot === bootId();
+/** Whether the process belongs to the current boot of this machine. */
+export const isOnThisMachine = ({ boot }: ProcessIdentity): boolean => boot !== '' && boot === bootId();
 
 const bootId = (): string => readOr('/proc/sys/kernel/random/boot_id', '').trim();
 
-/** `4026531836` */
+/** For example `4026531836`; empty if it cannot be read. */
 function namespace(): string {
   try {
     return readlinkSync('/proc/self/ns/pid').replace(/\D/g, '');
@@ -49,7 +52,7 @@ function namespace(): string {
   }
 }
 
-/** Field 22 of proc(5)'s `stat`, behind the name in parentheses; `null` when there is no such process, or a zombie. */
+/** Field 22 of `/proc/PID/stat`, see proc(5); `null` if the process does not exist or is a zombie. */
 function startOf(pid: number): string | null {
   const fields = readOr(`/proc/${pid}/stat`, '').split(') ').at(-1)?.split(' ') ?? [];
   return fields[0] === 'Z' ? null : (fields[19] ?? null);

@@ -1,10 +1,10 @@
-/** Where programs are looked for. */
+/** Where this program searches for other programs. */
 import { delimiter } from 'node:path';
 
-/** cron and services of systemd search `/usr/bin:/bin` only, while mount, mkfs and their like are in these. */
+/** cron and systemd services set PATH to `/usr/bin:/bin`, which lacks mount, mkfs and similar programs. */
 const SYSTEM_DIRECTORIES = ['/usr/local/sbin', '/usr/sbin', '/sbin'];
 
-/** @returns the directories of `PATH`, then those for system programs that it lacks. */
+/** @returns the directories of `PATH`, followed by the system directories that it lacks. */
 export function searchPathOf(env: { readonly PATH?: string | undefined }): string {
   const given = (env.PATH ?? '').split(delimiter).filter((directory) => directory !== '');
   return [...new Set([...given, ...SYSTEM_DIRECTORIES])].join(delimiter);

@@ -1,24 +1,24 @@
 /**
- * A stream of bytes from one thread to another, through memory that both see.
+ * A byte stream from one thread to another through shared memory.
  *
- * A pipe gives a few pages at a time, and a decompressor stands still while nobody takes what it has: so the one who fills
- * puts small reads one behind the other, as far ahead as there is room, and wakes the other only when it is worth it.
+ * A pipe delivers only a few pages at a time, and a decompressor blocks while nobody reads its output. The writer
+ * therefore appends small reads to each other as long as there is room, and wakes the reader only when enough has come.
  */
 
-/** A power of two, so that counters of bytes may overflow. As much as decompressors write at once. */
+/** A power of two, so that the byte counters may overflow. Decompressors write this much at a time. */
 const RING_BYTES = 4 * 1024 * 1024;
 
-/** What is read, and taken, at once. */
+/** Maximum bytes of one read. */
 const MAX_CHUNK_BYTES = 1024 * 1024;
 
-/** Waking a thread costs as much as copying some tens of KiB. */
+/** Bytes that must be available before the reader is woken. Waking a thread costs as much as copying tens of KiB. */
 const WORTH_WAKING = 256 * 1024;
 
-/** Places in the shared state. Bytes are counted modulo 2 ** 32. */
+/** Indexes into the shared state. Bytes are counted modulo 2 ** 32. */
 const FILLED = 0;
 const EMPTIED = 1;
 const IS_ENDED = 2;
-/** Changes each time that the one who empties is woken. */
+/** Changes each time the reader is woken. */
 const CALLS = 3;
 const PLACES = 4;
 
@@ -33,22 +33,22 @@ export const newRing = (size: number = RING_BYTES): RingMemory => ({
   state: new SharedArrayBuffer(PLACES * Int32Array.BYTES_PER_ELEMENT),
 });
 
-/** Bytes from one count to a later one. */
+/** Number of bytes from one counter value to a later one. */
 const between = (from: number, to: number): number => (to - from) >>> 0;
 
-/** Up to so many bytes from there on; fewer where the memory ends. */
-function segment({ bytes }: RingMemory, from: number, most: number): Buffer {
+/** Returns a contiguous piece of the ring from position `from` on. It is shorter at the end of the memory. */
+function segment({ bytes }: RingMemory, from: number, maximum: number): Buffer {
   const at = (from >>> 0) % bytes.byteLength;
-  return Buffer.from(bytes, at, Math.min(most, MAX_CHUNK_BYTES, bytes.byteLength - at));
+  return Buffer.from(bytes, at, Math.min(maximum, MAX_CHUNK_BYTES, bytes.byteLength - at));
 }
 
-/** The one thread that fills. */
+/** The writing side. Only one thread may use it. */
 export class RingWriter {
   readonly #memory: RingMemory;
   readonly #state: Int32Array;
   readonly #worthWaking: number;
   #filled = 0;
-  #told = 0;
+  #announced = 0;
 
   constructor(memory: RingMemory) {
     this.#memory = memory;
@@ -57,9 +57,9 @@ export class RingWriter {
   }
 
   /**
-   * Waits for room and hands over what is put into it.
-   * @param read returns how many bytes it has put into the buffer; 0 ends the stream.
-   * @returns those bytes; they may be looked at until the next call, and not be changed.
+   * Waits for room, lets `read` fill it, and passes the bytes on to the reader.
+   * @param read puts bytes into the buffer and returns their number; 0 ends the stream.
+   * @returns the bytes. They are valid until the next call and must not be changed.
    */
   pass(read: (target: Buffer) => number): Buffer {
     for (let emptied = this.#emptied(); this.#room(emptied) === 0; emptied = this.#emptied()) {
@@ -70,13 +70,13 @@ export class RingWriter {
     this.#filled = (this.#filled + length) | 0;
     Atomics.store(this.#state, FILLED, this.#filled);
     if (length === 0) Atomics.store(this.#state, IS_ENDED, 1);
-    if (length === 0 || between(this.#told, this.#filled) >= this.#worthWaking) this.#wake();
+    if (length === 0 || between(this.#announced, this.#filled) >= this.#worthWaking) this.#wake();
     return target.subarray(0, length);
   }
 
   /**
-   * Waits for room without blocking, for a thread with other things to do: `pass` does not wait after it.
-   * @param broken rejects when the one who empties is gone.
+   * Waits for room without blocking the thread. The next call of `pass` does not wait.
+   * @param broken rejects if the reader is gone.
    */
   async ready(broken: Promise<never>): Promise<void> {
     for (let emptied = this.#emptied(); this.#room(emptied) === 0; emptied = this.#emptied()) {
@@ -89,7 +89,7 @@ export class RingWriter {
   #room = (emptied: number): number => this.#memory.bytes.byteLength - between(emptied, this.#filled);
 
   #wake(): void {
-    this.#told = this.#filled;
+    this.#announced = this.#filled;
     Atomics.add(this.#state, CALLS, 1);
     Atomics.notify(this.#state, CALLS);
   }
@@ -97,12 +97,12 @@ export class RingWriter {
 
 const EMPTY = Buffer.alloc(0);
 
-/** The one thread that empties. */
+/** The reading side. Only one thread may use it. */
 export class RingReader {
   readonly #memory: RingMemory;
   readonly #state: Int32Array;
   #emptied = 0;
-  /** Bytes that were handed out and are still looked at. */
+  /** Bytes that the last call of `next` returned. They stay valid until the next call. */
   #held = 0;
 
   constructor(memory: RingMemory) {
@@ -110,26 +110,29 @@ export class RingReader {
     this.#state = new Int32Array(memory.state);
   }
 
-  /** @returns the next bytes, which stay as they are until the next call; none at the end, where it stays. */
+  /**
+   * Waits for bytes.
+   * @returns bytes that are valid until the next call; none at the end of the stream.
+   */
   next(): Buffer {
-    this.#giveBack();
+    this.#release();
     for (;;) {
       const calls = Atomics.load(this.#state, CALLS);
       const isEnded = Atomics.load(this.#state, IS_ENDED) === 1;
-      const there = between(this.#emptied, Atomics.load(this.#state, FILLED));
-      if (there > 0) return this.#take(there);
+      const available = between(this.#emptied, Atomics.load(this.#state, FILLED));
+      if (available > 0) return this.#take(available);
       if (isEnded) return EMPTY;
       Atomics.wait(this.#state, CALLS, calls);
     }
   }
 
-  #take(there: number): Buffer {
-    const bytes = segment(this.#memory, this.#emptied, there);
+  #take(available: number): Buffer {
+    const bytes = segment(this.#memory, this.#emptied, available);
     this.#held = bytes.length;
     return bytes;
   }
 
-  #giveBack(): void {
+  #release(): void {
     if (this.#held === 0) return;
     this.#emptied = (this.#emptied + this.#held) | 0;
     this.#held = 0;

@@ -1,41 +1,47 @@
-/** Temporary directories that carry the name of their process, so that what a killed one left is found and removed. */
+/** Temporary directories whose names identify their process. Those of killed processes are found and removed later. */
 import { lstatSync, mkdtempSync, readdirSync, statfsSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { asError, SnapError } from '../errors.ts';
-import { isKnownDead, isOfThisMachine, type ProcessIdentity, thisProcess } from './process-identity.ts';
+import { isKnownDead, isOnThisMachine, type ProcessIdentity, thisProcess } from './process-identity.ts';
 
 export interface TemporaryDirectory extends AsyncDisposable {
   path: string;
 }
 
-/** Boot id, namespace, process id and start: hosts that share a directory must not take each other for dead. */
+/**
+ * Boot id, namespace, process id and start time. Hosts may share the directory, so a process id alone is not enough.
+ */
 const NAME = /^snap-to-s3-run-([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})-(\d*)-(\d+)-(\d*)-/;
 
-/** Its files may be large: they are removed beside the main loop, which renews claims meanwhile. */
+/**
+ * Creates a temporary directory. Its files may be large, so they are removed asynchronously: the main loop has to go on
+ * renewing claims.
+ */
 export function temporaryDirectory(): TemporaryDirectory {
   const path = newRunDirectory(tmpdir());
   return { path, [Symbol.asyncDispose]: () => rm(path, { recursive: true, force: true }) };
 }
 
-/** A directory in the name of this process, which the caller removes. @throws SnapError `OUTPUT` */
+/** Creates a directory that is named after this process. The caller removes it. @throws SnapError `OUTPUT` */
 export function newRunDirectory(base: string): string {
   const { boot, namespace, pid, started } = thisProcess();
-  const beginning = join(base, `snap-to-s3-run-${boot}-${namespace}-${pid}-${started}-`);
-  return inDirectory(base, () => mkdtempSync(beginning));
+  const namePrefix = join(base, `snap-to-s3-run-${boot}-${namespace}-${pid}-${started}-`);
+  return inDirectory(base, () => mkdtempSync(namePrefix));
 }
 
 /**
- * Directories of processes that were killed. What is another user's, or of a living process, is not among them, nor what
- * may be another machine's.
+ * Finds the directories of killed processes. It leaves out directories of other users, of running processes, and those
+ * that may belong to another machine.
+ * @throws SnapError `OUTPUT`
  */
 export function orphanedDirectories(base = tmpdir()): string[] {
   const isShared = !inDirectory(base, () => isLocal(base));
   return inDirectory(base, () => readdirSync(base))
     .filter((name) => {
       const owner = ownerOf(name);
-      return owner !== null && (isKnownDead(owner) || (!isOfThisMachine(owner) && !isShared));
+      return owner !== null && (isKnownDead(owner) || (!isOnThisMachine(owner) && !isShared));
     })
     .map((name) => join(base, name))
     .filter(isOurs);
@@ -46,13 +52,13 @@ function inDirectory<T>(base: string, use: () => T): T {
     return use();
   } catch (cause) {
     throw new SnapError('OUTPUT', `the directory for temporary files cannot be used: ${asError(cause).message}`, {
-      hint: `set TMPDIR to a directory that exists, has room and can be written to by this user; now it is ${base}`,
+      hint: `set TMPDIR to a directory that exists, has free space and is writable for this user; it is ${base} now`,
       cause,
     });
   }
 }
 
-/** `null` for what carries no name of a process. */
+/** @returns `null` if the name does not identify a process. */
 function ownerOf(name: string): ProcessIdentity | null {
   const found = NAME.exec(name);
   if (!found) return null;
@@ -60,10 +66,13 @@ function ownerOf(name: string): ProcessIdentity | null {
   return { host: '', boot, namespace, pid: Number(pid), started };
 }
 
-/** ext2 to ext4, xfs, btrfs and tmpfs, which one machine alone mounts at a time. Source: statfs(2). */
+/** ext2 to ext4, xfs, btrfs and tmpfs. Only one machine at a time mounts these. Source: statfs(2). */
 const LOCAL_FILESYSTEMS: ReadonlySet<number> = new Set([0xef53, 0x58465342, 0x9123683e, 0x01021994]);
 
-/** What is of another boot on it is of this machine before it was restarted, or of one that the disk came from. */
+/**
+ * On a local filesystem, a directory of another boot is from before a restart of this machine, or from a machine that
+ * the disk was attached to before.
+ */
 const isLocal = (directory: string): boolean => LOCAL_FILESYSTEMS.has(statfsSync(directory).type);
 
 function isOurs(path: string): boolean {

@@ -1,4 +1,4 @@
-/** Sizes, rates and durations as people read them. Sizes are binary (KiB, MiB, ...), as in the AWS console. */
+/** Formats sizes, rates and durations. Sizes are binary (KiB, MiB, ...), as in the AWS console. */
 
 export const KiB = 1024;
 export const MiB = 1024 * KiB;
@@ -7,7 +7,7 @@ export const TiB = 1024 * GiB;
 
 const UNITS = ['B', 'KiB', 'MiB', 'GiB', 'TiB', 'PiB'] as const;
 
-/** `1536` → `1.5 KiB`; three significant digits at most, whole bytes below 1 KiB. */
+/** `1536` → `1.5 KiB`. Shows at most three significant digits, and whole bytes below 1 KiB. */
 export function formatBytes(bytes: number): string {
   let value = bytes;
   let unit = 0;
@@ -19,7 +19,7 @@ export function formatBytes(bytes: number): string {
   return `${value.toFixed(digits)} ${UNITS[unit]}`;
 }
 
-/** `3725` seconds → `1 h 02 min`; the two largest units only. */
+/** `3725` seconds → `1 h 02 min`. Shows the two largest units. */
 export function formatDuration(totalSeconds: number): string {
   const whole = Math.max(0, Math.round(totalSeconds));
   if (whole < 60) return `${whole} s`;
@@ -28,13 +28,13 @@ export function formatDuration(totalSeconds: number): string {
   return `${Math.floor(whole / 86_400)} d ${two(Math.floor((whole % 86_400) / 3600))} h`;
 }
 
-/** US dollars: cents, or as many digits as a smaller amount needs to be told from nothing, down to `<$0.0001`. */
+/** Formats US dollars with two decimals. Smaller amounts get as many as they need, down to `<$0.0001`. */
 export function formatDollars(amount: number): string {
   const digits = decimals(Math.abs(amount));
   return digits === null ? '<$0.0001' : `$${amount.toFixed(digits)}`;
 }
 
-/** Digits behind the point of an amount of money; `null` for what is next to nothing. */
+/** Returns the decimals for an amount of money; `null` if it is practically zero. */
 export function decimals(amount: number): number | null {
   if (amount === 0 || amount >= 0.01) return 2;
   return amount < 0.0001 ? null : amount < 0.001 ? 5 : 4;

@@ -1,18 +1,18 @@
-/** Waiting for something elsewhere to become true: with a deadline, a history, and an ear for cancellation. */
+/** Polls for a state elsewhere, with a deadline, cancellation, and a record of the states seen. */
 import { SnapError } from '../errors.ts';
 import { monotonic, sleep } from './clock.ts';
 
 export type Verdict = 'done' | 'again';
 
 export interface WaitOptions {
-  /** What is awaited, for the error: `vol-1 (of snap-1) to become available`. */
+  /** What is awaited, for the error message: `vol-1 (of snap-1) to become available`. */
   what: string;
-  /** Milliseconds after which the wait is given up. */
+  /** Milliseconds after which the wait times out. */
   within: number;
   signal: AbortSignal;
-  /** What to do when the time is up. */
+  /** The hint of the timeout error: what to do next. */
   hint?: string;
-  /** Milliseconds before the second look; later pauses double up to `longestPause`. */
+  /** Milliseconds before the second poll. Each further pause is 1.5 times as long, up to `longestPause`. */
   firstPause?: number;
   longestPause?: number;
 }
@@ -20,14 +20,14 @@ export interface WaitOptions {
 export interface Observation<T> {
   verdict: Verdict;
   value: T;
-  /** What was seen, for the history: `creating`, `not found`. */
+  /** The state that was seen, for the error message: `creating`, `not found`. */
   seen: string;
 }
 
 /**
- * Looks again and again until the verdict is `done`. A look that throws ends the wait.
- * @throws SnapError `WAIT_TIMEOUT`, with the states that were seen at the end of its message:
- * `(states seen: creating ×38, not found ×2)`.
+ * Calls `look` until its verdict is `done`. An error of `look` ends the wait.
+ * @throws SnapError `WAIT_TIMEOUT`, whose message ends with the states that were seen: `(states seen: creating ×38, not
+ * found ×2)`.
  */
 export async function waitFor<T>(look: () => Promise<Observation<T>>, options: WaitOptions): Promise<T> {
   const { firstPause = 200, longestPause = 5000 } = options;

@@ -1,4 +1,4 @@
-/** A promise that rejects with the signal's reason, as long as somebody waits for it; it never resolves. */
+/** Returns a promise that rejects with the reason of the signal and never resolves. Dispose of it to stop listening. */
 export function whenAborted(signal: AbortSignal): { promise: Promise<never> } & Disposable {
   const { promise, reject } = Promise.withResolvers<never>();
   promise.catch(() => {});

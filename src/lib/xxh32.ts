@@ -1,18 +1,18 @@
-/** XXH32, seed 0, as lz4 has it. Source: "xxHash fast digest algorithm" 0.1.1. */
+/** XXH32 with seed 0, as lz4 uses it. Source: "xxHash fast digest algorithm" 0.1.1. */
 
 const [PRIME1, PRIME2, PRIME3, PRIME4, PRIME5] = [0x9e3779b1, 0x85ebca77, 0xc2b2ae3d, 0x27d4eb2f, 0x165667b1] as const;
 
 export const STRIPE_BYTES = 16;
 
-/** What the lanes hold before the first stripe. */
+/** The state of the lanes before the first stripe. */
 export const FRESH_LANES = [(PRIME1 + PRIME2) | 0, PRIME2 | 0, 0, -PRIME1 | 0] as const;
 
 const rotate = (value: number, bits: number): number => (value << bits) | (value >>> (32 - bits));
 
 /**
- * @param lanes what all whole stripes of sixteen bytes have been mixed to
- * @param total bytes in all; four GiB are no more few than many
- * @param rest what is left behind the last whole stripe
+ * @param lanes state of the lanes after all whole stripes.
+ * @param total number of bytes. It must not be reduced modulo 2 ** 32, or 4 GiB would count as less than a stripe.
+ * @param rest bytes after the last whole stripe.
  */
 export function finishChecksum(lanes: readonly [number, number, number, number], total: number, rest: Buffer): number {
   const [first, second, third, fourth] = lanes;
@@ -29,5 +29,5 @@ export function finishChecksum(lanes: readonly [number, number, number, number],
   return (hash ^ (hash >>> 16)) >>> 0;
 }
 
-/** Of fewer than sixteen bytes. */
-export const checksumOfFew = (bytes: Buffer): number => finishChecksum([0, 0, 0, 0], bytes.length, bytes);
+/** The checksum of fewer than 16 bytes. */
+export const checksumOfShort = (bytes: Buffer): number => finishChecksum([0, 0, 0, 0], bytes.length, bytes);

@@ -1,8 +1,8 @@
 /** Starts a comparison in threads of its own, and waits for their answers. */
 import { Worker } from 'node:worker_threads';
 import { asError, SnapError } from '../errors.ts';
-import { seconds, watchdog } from '../lib/clock.ts';
-import { leftBehind } from '../lib/disposal.ts';
+import { seconds, startTimer } from '../lib/clock.ts';
+import { cleanupError } from '../lib/disposal.ts';
 import { programFile } from '../lib/program-file.ts';
 import { newRing } from '../lib/shared-ring.ts';
 import { whenAborted } from '../lib/when-aborted.ts';
@@ -96,7 +96,7 @@ const ENDS_WITHIN = seconds(30);
 
 async function endThread(worker: Worker): Promise<boolean> {
   const late = Promise.withResolvers<boolean>();
-  using _deadline = watchdog(ENDS_WITHIN, () => late.resolve(false));
+  using _deadline = startTimer(ENDS_WITHIN, () => late.resolve(false));
   const hasEnded = await Promise.race([worker.terminate().then(() => true), late.promise]);
   if (!hasEnded) worker.unref();
   return hasEnded;
@@ -107,7 +107,7 @@ async function endAll(threads: readonly Thread<unknown>[]): Promise<void> {
   const ended = await Promise.all(threads.map((thread) => thread.end()));
   if (ended.every(Boolean)) return;
   const hint = `see what it waits for: ps -L -o tid,stat,wchan:32,comm -p ${process.pid}`;
-  throw leftBehind(
+  throw cleanupError(
     `a thread of process ${process.pid}`,
     hint,
     new Error('it does not end, as when a device does not answer'),

@@ -10,8 +10,8 @@ import { type ChildProcess, type SpawnOptions, spawn } from 'node:child_process'
 import type { Readable, Writable } from 'node:stream';
 import { StringDecoder } from 'node:string_decoder';
 import { asError, type SnapError } from '../errors.ts';
-import { seconds, sleep, watchdog } from '../lib/clock.ts';
-import { leftBehind } from '../lib/disposal.ts';
+import { seconds, sleep, startTimer } from '../lib/clock.ts';
+import { cleanupError } from '../lib/disposal.ts';
 import { ownEnvironment, toolEnvironment } from './child-environment.ts';
 import { cannotStart, type Outcome } from './outcome.ts';
 
@@ -139,7 +139,7 @@ async function insist(child: ChildProcess, giveUp: () => void, signal: AbortSign
 function leftRunning({ pid, spawnargs }: ChildProcess): SnapError {
   const hint = `see what it waits for: ps -o pid,stat,wchan:32,args -p ${pid}; if it stays, restart the machine`;
   const reason = new Error('it was killed and does not end, probably because a device does not answer');
-  return leftBehind(`process ${pid} (${spawnargs.join(' ').slice(0, LONGEST_COMMAND)})`, hint, reason);
+  return cleanupError(`process ${pid} (${spawnargs.join(' ').slice(0, LONGEST_COMMAND)})`, hint, reason);
 }
 
 /** Characters of a command that a message shows. */
@@ -150,7 +150,7 @@ export const requestStop = (running: RunningProcess): void => void running.stop(
 
 /** The outcome of a process that should take moments; it is stopped when it takes longer. */
 export async function outcomeWithin(running: RunningProcess, milliseconds: number): Promise<Outcome> {
-  using _deadline = watchdog(milliseconds, () => requestStop(running));
+  using _deadline = startTimer(milliseconds, () => requestStop(running));
   return await running.outcome;
 }
 

@@ -6,7 +6,7 @@ import { EXIT, Interrupted, SnapError } from '../../src/errors.ts';
 import { type SnapEvent, silentHost } from '../../src/events.ts';
 import { ReportBuilder } from '../../src/operations/shared/run-report.ts';
 import { type EachRun, runEach } from '../../src/operations/sharing/run-each.ts';
-import { Turns } from '../../src/operations/sharing/turns.ts';
+import { Semaphore } from '../../src/operations/sharing/semaphore.ts';
 
 function runOf(items: string[], more: Partial<EachRun<string>>): { run: EachRun<string>; told: SnapEvent[] } {
   const told: SnapEvent[] = [];
@@ -58,11 +58,11 @@ test('claims of other runs are waited for all at once, and what becomes free is 
   assert.deepEqual(endOf(told)?.skipped, ['snap-4']);
 });
 
-test('turns: at most so many, in the order of asking, and given back after a failure', async () => {
-  const turns = new Turns(2);
+test('semaphore: limits concurrency, keeps the order of requests, and is released after a failure', async () => {
+  const semaphore = new Semaphore(2);
   const order: number[] = [];
   const work = [0, 1, 2, 3].map((number) =>
-    turns.take(async () => {
+    semaphore.run(async () => {
       order.push(number);
       await new Promise(setImmediate);
       if (number === 1) throw new Error('no');

@@ -2,7 +2,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { basename } from 'node:path';
 import { seconds } from '../../lib/clock.ts';
-import { cleanupSignal, leftBehind } from '../../lib/disposal.ts';
+import { cleanupError, cleanupSignal } from '../../lib/disposal.ts';
 import { waitFor } from '../../lib/wait.ts';
 import { runTool } from '../../transfer/run-tool.ts';
 
@@ -24,7 +24,7 @@ export async function attachLoop(file: string, options: readonly string[]): Prom
       try {
         await detach(path, file, offset);
       } catch (cause) {
-        throw leftBehind(`loop device ${path} on ${file}`, `losetup --detach ${path}`, cause);
+        throw cleanupError(`loop device ${path} on ${file}`, `losetup --detach ${path}`, cause);
       }
     },
   };

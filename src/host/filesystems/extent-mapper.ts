@@ -5,7 +5,7 @@
  * which tar has found the holes by: what one of them hides, the other still shows. Source: the kernel's
  * Documentation/filesystems/fiemap.rst.
  */
-import { seconds, watchdog } from '../../lib/clock.ts';
+import { seconds, startTimer } from '../../lib/clock.ts';
 import { closeAll, makePipes } from '../../transfer/pipes.ts';
 import { type RunningProcess, requestStop, startStage } from '../../transfer/process.ts';
 
@@ -105,7 +105,7 @@ async function start(argv: readonly string[], signal: AbortSignal): Promise<Exte
     closeAll([questions.writeEnd, answers.readEnd]);
     await helper.stop();
   };
-  using _late = watchdog(STARTS_WITHIN, onAbort);
+  using _late = startTimer(STARTS_WITHIN, onAbort);
   if (await ready.promise)
     return { questions: questions.writeEnd, answers: answers.readEnd, [Symbol.asyncDispose]: end };
   await end();

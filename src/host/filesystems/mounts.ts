@@ -10,7 +10,7 @@ import { release } from 'node:os';
 import { join } from 'node:path';
 import { asError, SnapError } from '../../errors.ts';
 import { minutes } from '../../lib/clock.ts';
-import { cleanupSignal, leftBehind } from '../../lib/disposal.ts';
+import { cleanupError, cleanupSignal } from '../../lib/disposal.ts';
 import { waitFor } from '../../lib/wait.ts';
 import { runTool, ToolError } from '../../transfer/run-tool.ts';
 import { isInstalled } from '../tools.ts';
@@ -254,7 +254,7 @@ export async function endMount(device: string, directory: string): Promise<void>
   } catch (cause) {
     const users = usersOf(directory);
     const who = users.length === 0 ? new Error(reason) : new Error(`in use by ${users.join(', ')}`, { cause });
-    throw leftBehind(`the mount of ${device} at ${directory}`, `end what uses it, then: umount ${directory}`, who);
+    throw cleanupError(`the mount of ${device} at ${directory}`, `end what uses it, then: umount ${directory}`, who);
   }
 }
 

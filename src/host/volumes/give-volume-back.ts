@@ -3,7 +3,7 @@ import type { Instance, Volume, Volumes } from '../../cloud/ports.ts';
 import { SnapError } from '../../errors.ts';
 import type { Host } from '../../events.ts';
 import { minutes } from '../../lib/clock.ts';
-import { cleanupSignal, leftBehind } from '../../lib/disposal.ts';
+import { cleanupError, cleanupSignal } from '../../lib/disposal.ts';
 import { GiB } from '../../lib/units.ts';
 import { waitFor } from '../../lib/wait.ts';
 import { waitForDevice } from '../devices/block-devices.ts';
@@ -71,7 +71,7 @@ export async function giveAttachmentBack(
     });
     host.notify({ code: 'volume.detached', snapshot: snapshotId, volume: volumeId });
   } catch (cause) {
-    throw leftBehind(
+    throw cleanupError(
       `the attachment of ${volumeId} (of ${snapshotId})`,
       `unmount what is mounted of it, then: aws ec2 detach-volume --volume-id ${volumeId}`,
       cause,
@@ -102,7 +102,7 @@ export async function giveVolumeBack(volumeId: string, snapshotId: string, optio
     options.host.notify({ code: 'volume.deleted', snapshot: snapshotId, volume: volumeId });
   } catch (cause) {
     const cleanupCommand = `delete it once it is detached: aws ec2 delete-volume --volume-id ${volumeId}`;
-    throw leftBehind(`volume ${volumeId} (of ${snapshotId}), which is billed`, cleanupCommand, cause);
+    throw cleanupError(`volume ${volumeId} (of ${snapshotId}), which is billed`, cleanupCommand, cause);
   }
 }
 

@@ -8,7 +8,7 @@ import { fileURLToPath } from 'node:url';
 import { SnapError } from '../../errors.ts';
 import type { Host } from '../../events.ts';
 import type { DirectAccess, ServingOrder, ServingReport } from '../../fuse/serving-order.ts';
-import { seconds, watchdog } from '../../lib/clock.ts';
+import { seconds, startTimer } from '../../lib/clock.ts';
 import { NODE_FLAGS } from '../../lib/node-flags.ts';
 import { programFile } from '../../lib/program-file.ts';
 import { temporaryDirectory } from '../../lib/temporary-files.ts';
@@ -156,7 +156,7 @@ async function endServer(server: RunningProcess): Promise<void> {
 /** @param within milliseconds. */
 async function isOver(work: Promise<unknown>, within: number): Promise<boolean> {
   const late = Promise.withResolvers<boolean>();
-  using _timer = watchdog(within, () => late.resolve(false));
+  using _timer = startTimer(within, () => late.resolve(false));
   return await Promise.race([work.then(() => true), late.promise]);
 }
 

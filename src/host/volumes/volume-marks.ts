@@ -2,11 +2,11 @@
 import { createHash } from 'node:crypto';
 import type { Instance, Volume } from '../../cloud/ports.ts';
 import {
-  identityOf,
-  identityWord,
+  formatIdentity,
   isKnownDead,
-  isOfThisMachine,
+  isOnThisMachine,
   type ProcessIdentity,
+  parseIdentity,
   thisProcess,
 } from '../../lib/process-identity.ts';
 
@@ -20,7 +20,7 @@ type Marked = Pick<Volume, 'id' | 'tags' | 'snapshotId'>;
 
 export const fillingMarks = (snapshotId: string): Record<string, string> => ({ [RESTORE_OF_TAG]: snapshotId });
 
-export const holderMark = (): Record<string, string> => ({ [HOLDER_TAG]: identityWord(thisProcess()) });
+export const holderMark = (): Record<string, string> => ({ [HOLDER_TAG]: formatIdentity(thisProcess()) });
 
 /** The snapshot that a temporary volume is made of, or is to hold again. */
 export const subjectOf = ({ tags, snapshotId }: Marked): string => tags[RESTORE_OF_TAG] ?? snapshotId;
@@ -41,18 +41,18 @@ export const ARCHIVES_TAG = 'snap-to-s3-archives';
 
 export const fillingMount = (volumeId: string): string => `restore-${volumeId}`;
 
-const holderOf = ({ tags }: Pick<Volume, 'tags'>): ProcessIdentity => identityOf(tags[HOLDER_TAG] ?? '');
+const holderOf = ({ tags }: Pick<Volume, 'tags'>): ProcessIdentity => parseIdentity(tags[HOLDER_TAG] ?? '');
 
 /** Whether a process of this machine may be filling it at this moment. */
 export function isBeingFilled(volume: Pick<Volume, 'tags'>): boolean {
   const holder = holderOf(volume);
-  return isOfThisMachine(holder) && !isKnownDead(holder);
+  return isOnThisMachine(holder) && !isKnownDead(holder);
 }
 
 /** Whether who was filling it is gone for sure. Of other machines, nothing is known. */
 export function isAbandoned(volume: Pick<Volume, 'tags' | 'attachments'>, { id }: Pick<Instance, 'id'>): boolean {
   const holder = holderOf(volume);
-  if (isOfThisMachine(holder)) return isKnownDead(holder);
+  if (isOnThisMachine(holder)) return isKnownDead(holder);
   // It was attached here before this machine was started again.
   return volume.attachments.some(({ instanceId, state }) => instanceId === id && state !== 'detached');
 }

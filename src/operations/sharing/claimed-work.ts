@@ -4,7 +4,7 @@ import { claimKey } from '../../archive/claim.ts';
 import type { Snapshot } from '../../cloud/ports.ts';
 import { SnapError } from '../../errors.ts';
 import type { Holding } from '../../events.ts';
-import { leftBehind } from '../../lib/disposal.ts';
+import { cleanupError } from '../../lib/disposal.ts';
 import { thisProcess } from '../../lib/process-identity.ts';
 import type { Services } from '../shared/services.ts';
 import type { Selection } from '../shared/settings/selection.ts';
@@ -72,7 +72,7 @@ async function giveUp(claim: HeldClaim, lifeSeconds: number): Promise<void> {
   try {
     await claim.release();
   } catch (cause) {
-    throw leftBehind(`the claim ${claim.key}`, `it ends by itself after ${lifeSeconds} s`, cause);
+    throw cleanupError(`the claim ${claim.key}`, `it ends by itself after ${lifeSeconds} s`, cause);
   }
 }
 

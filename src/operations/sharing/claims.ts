@@ -17,7 +17,7 @@ import type { ArchiveStore, SmallObject, Snapshot } from '../../cloud/ports.ts';
 import { SnapError } from '../../errors.ts';
 import { monotonic, sleep } from '../../lib/clock.ts';
 import { cleanupSignal } from '../../lib/disposal.ts';
-import { isKnownDead, isOfThisMachine } from '../../lib/process-identity.ts';
+import { isKnownDead, isOnThisMachine } from '../../lib/process-identity.ts';
 
 export interface ClaimOrder {
   snapshot: Pick<Snapshot, 'id' | 'volumeId' | 'tags'>;
@@ -178,7 +178,7 @@ export class HeldClaim {
   /** Whether who holds it now works on this very machine. */
   async isHeldHere(): Promise<boolean> {
     const found = await findClaim(this.key, this.#store, cleanupSignal());
-    return found?.claim?.holder ? isOfThisMachine(found.claim.holder) : false;
+    return found?.claim?.holder ? isOnThisMachine(found.claim.holder) : false;
   }
 
   /** Milliseconds without a renewal after which the work ends: sooner than anybody else may take it over. */

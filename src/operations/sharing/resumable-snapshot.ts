@@ -2,7 +2,13 @@
 import { createHash } from 'node:crypto';
 import { asSnapError, SnapError } from '../../errors.ts';
 import { cleanupSignal } from '../../lib/disposal.ts';
-import { identityOf, identityWord, isKnownDead, isOfThisMachine, thisProcess } from '../../lib/process-identity.ts';
+import {
+  formatIdentity,
+  isKnownDead,
+  isOnThisMachine,
+  parseIdentity,
+  thisProcess,
+} from '../../lib/process-identity.ts';
 import type { Services } from '../shared/services.ts';
 
 /** On a snapshot from its start until it is sealed: what it is made of, by which process, up to which block. */
@@ -36,7 +42,7 @@ const valueFor = (word: string | null, holder: string, block: number): string =>
 
 /** @param word `null`: no run can resume it; it is marked all the same, so that `clean` finds it. */
 export const beginningMark = (word: string | null): Record<string, string> => ({
-  [BEGUN_TAG]: valueFor(word, identityWord(thisProcess()), 0),
+  [BEGUN_TAG]: valueFor(word, formatIdentity(thisProcess()), 0),
 });
 
 /** The mark takes the room of one tag: that one is set once the mark is gone. */
@@ -54,9 +60,9 @@ export async function takeBegun(
   for (const { id, state, encrypted, tags } of await snapshots.withTagKey(BEGUN_TAG, { signal })) {
     if (state !== 'pending') continue;
     const [what, holder = '', block = ''] = (tags[BEGUN_TAG] ?? '').split(' ');
-    const isFree = holder === NOBODY || isKnownDead(identityOf(holder));
+    const isFree = holder === NOBODY || isKnownDead(parseIdentity(holder));
     if (what !== word || !isFree || !/^\d+$/.test(block)) continue;
-    const value = valueFor(word, identityWord(thisProcess()), Number(block));
+    const value = valueFor(word, formatIdentity(thisProcess()), Number(block));
     await snapshots.setTags(id, { [BEGUN_TAG]: value }, { signal });
     return { id, isEncrypted: encrypted, block: Number(block) };
   }
@@ -84,8 +90,8 @@ export async function abandonedSnapshots({ snapshots }: Services, signal: AbortS
   const marked = await snapshots.withTagKey(BEGUN_TAG, { signal });
   return marked.flatMap(({ id, startTime, state, tags }) => {
     const [word = '', holder = '', block = ''] = (tags[BEGUN_TAG] ?? '').split(' ');
-    const identity = identityOf(holder);
-    if (isOfThisMachine(identity) && !isKnownDead(identity)) return [];
+    const identity = parseIdentity(holder);
+    if (isOnThisMachine(identity) && !isKnownDead(identity)) return [];
     return [
       {
         id,
@@ -126,7 +132,7 @@ export class SnapshotCheckpoint {
   /** What cannot be noted now is noted with the next. */
   written(block: number, signal: AbortSignal): void {
     if (!this.canResume || this.#noting || block < this.#noted + NOTED_EVERY) return;
-    this.#noting = this.#set(identityWord(thisProcess()), block, signal)
+    this.#noting = this.#set(formatIdentity(thisProcess()), block, signal)
       .catch(() => {})
       .finally(() => {
         this.#noting = null;
@@ -179,7 +185,7 @@ export class SnapshotCheckpoint {
   async isMine(signal: AbortSignal): Promise<boolean> {
     if (!this.canResume) return true;
     const [found] = await this.#services.snapshots.byId([this.#id], { signal });
-    return found?.tags[BEGUN_TAG]?.split(' ')[1] === identityWord(thisProcess());
+    return found?.tags[BEGUN_TAG]?.split(' ')[1] === formatIdentity(thisProcess());
   }
 
   async #set(holder: string, block: number, signal: AbortSignal): Promise<void> {

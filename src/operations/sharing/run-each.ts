@@ -3,7 +3,7 @@ import { asSnapError, EXIT, type ExitCode, type SnapError } from '../../errors.t
 import type { Host, SnapshotOutcome } from '../../events.ts';
 import { monotonic } from '../../lib/clock.ts';
 import { rootFailure } from '../../lib/disposal.ts';
-import { Turns } from './turns.ts';
+import { Semaphore } from './semaphore.ts';
 
 /** `skipped`: there is nothing to do any more, and why. */
 export type WorkOutcome = 'done' | { skipped: string };
@@ -82,12 +82,12 @@ async function workThrough<T>(items: readonly T[], run: EachRun<T>, tally: Tally
  * a third of its life; what proves to be free is worked on as usual, no more at once than `concurrency`.
  */
 async function workOnFreed<T>(claimed: readonly T[], run: EachRun<T>, tally: Tally): Promise<void> {
-  const turns = new Turns(run.concurrency);
+  const semaphore = new Semaphore(run.concurrency);
   const one = { ...run, concurrency: 1 };
   const wait = async (item: T) => {
     const isFree = await run.mayBeFree?.(item).catch(() => false);
     if (run.signal.aborted) return;
-    const again = isFree ? await turns.take(() => workThrough([item], one, tally)) : [item];
+    const again = isFree ? await semaphore.run(() => workThrough([item], one, tally)) : [item];
     if (again.length === 0) return;
     tally.isShared = true;
     tally.skipped.push(run.idOf(item));

@@ -4,7 +4,7 @@ import { BLOCK_KIND, type BlockTable, hashAt, type ImageIndex } from '../../../a
 import { BLOCK_BYTES, type NewSnapshot } from '../../../cloud/blocks.ts';
 import { Interrupted, SnapError } from '../../../errors.ts';
 import { minutes } from '../../../lib/clock.ts';
-import { cleanupSignal, leftBehind, rootFailure } from '../../../lib/disposal.ts';
+import { cleanupError, cleanupSignal, rootFailure } from '../../../lib/disposal.ts';
 import { GiB } from '../../../lib/units.ts';
 import { waitFor } from '../../../lib/wait.ts';
 import {
@@ -247,7 +247,7 @@ async function deleteUnfinished(id: string, { newSnapshots }: Services, thrown: 
 }
 
 const leftUnfinished = (id: string, cause: unknown): SnapError =>
-  leftBehind(`the unfinished snapshot ${id}`, `aws ec2 delete-snapshot --snapshot-id ${id}`, cause);
+  cleanupError(`the unfinished snapshot ${id}`, `aws ec2 delete-snapshot --snapshot-id ${id}`, cause);
 
 /** A machine that is taken away leaves its work to the next run; a person who stops it does not. */
 async function leaveOrDelete(

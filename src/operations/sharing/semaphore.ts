@@ -1,13 +1,13 @@
-/** Several things at once, as they come: at most so many, in the order in which they asked. */
-export class Turns {
+/** A counting semaphore. Callers get their turn in the order in which they asked. */
+export class Semaphore {
   #free: number;
   readonly #waiting: (() => void)[] = [];
 
-  constructor(most: number) {
-    this.#free = most;
+  constructor(permits: number) {
+    this.#free = permits;
   }
 
-  async take<T>(work: () => Promise<T>): Promise<T> {
+  async run<T>(work: () => Promise<T>): Promise<T> {
     if (this.#free > 0) this.#free--;
     else await new Promise<void>((resolve) => this.#waiting.push(resolve));
     try {
