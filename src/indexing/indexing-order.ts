@@ -1,4 +1,5 @@
 /** What the process that indexes a stream is asked for, and what it says in the end. */
+import { readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import type { Layout } from '../archive/key.ts';
 import { programFile } from '../lib/program-file.ts';
@@ -15,6 +16,8 @@ export interface IndexingOrder {
   linesFile: string;
   /** Where is told from where on what is passed on can be decoded; only with zstd. */
   placesFile: string;
+  /** Where what was found is told in the end, an `IndexingReport` as JSON. */
+  reportFile: string;
 }
 
 /** What a thread found in the stream. */
@@ -30,7 +33,6 @@ export interface IndexedContent {
   problem: string | null;
 }
 
-/** The last line on standard error. */
 export interface IndexingReport extends IndexedContent {
   /** Bytes that were written to standard output. */
   passedBytes: number;
@@ -42,9 +44,9 @@ export const indexingCommand = (order: IndexingOrder): string[] => {
   return [process.execPath, ...process.execArgv, program, JSON.stringify(order)];
 };
 
-export function readIndexingReport(stderr: string): IndexingReport | null {
-  const found = /^\{"indexed":(.*)\}$/m.exec(stderr);
-  return found ? (JSON.parse(found[1] ?? '') as IndexingReport) : null;
-}
+/** To be read once the process has exited with 0. */
+export const readIndexingReport = ({ reportFile }: IndexingOrder): IndexingReport =>
+  JSON.parse(readFileSync(reportFile, 'utf8')) as IndexingReport;
 
-export const formatIndexingReport = (indexed: IndexingReport): string => `${JSON.stringify({ indexed })}\n`;
+export const writeIndexingReport = ({ reportFile }: IndexingOrder, report: IndexingReport): void =>
+  writeFileSync(reportFile, JSON.stringify(report), { mode: 0o600 });

@@ -1,13 +1,13 @@
 /**
  * A stage of the pipeline that archives: passes its standard input on, as it is or compressed, while a thread of its own
- * notes what is in it. The last line on standard error says how much there was.
+ * notes what is in it. Its report says how much there was.
  */
 import { readSync } from 'node:fs';
 import { Worker } from 'node:worker_threads';
 import { asError } from '../errors.ts';
 import { programFile } from '../lib/program-file.ts';
 import { newRing, RingWriter } from '../lib/shared-ring.ts';
-import { formatIndexingReport, type IndexedContent, type IndexingOrder } from './indexing-order.ts';
+import { type IndexedContent, type IndexingOrder, writeIndexingReport } from './indexing-order.ts';
 import type { IndexingThreadOrder } from './indexing-thread.ts';
 import { PlainWriter, type StreamWriter, ZstdFrameWriter } from './stream-writers.ts';
 
@@ -49,7 +49,7 @@ async function pass(order: IndexingOrder): Promise<void> {
   }
   await outlet.end();
   const content = await thread.content;
-  process.stderr.write(formatIndexingReport({ ...content, passedBytes: outlet.passedBytes }));
+  writeIndexingReport(order, { ...content, passedBytes: outlet.passedBytes });
 }
 
 try {

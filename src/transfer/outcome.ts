@@ -26,11 +26,16 @@ export function describeOutcome(outcome: Outcome): string {
 /** What tar says besides, or after the last thing that matters. */
 const BESIDES = /^Total bytes (written|read): |^tar: Exiting with failure status|: socket ignored$/;
 
+/** The last line that matters of what a process said, shortened; empty where it said nothing. */
+export function lastWords(stderr: string): string {
+  const lines = stderr.split(/[\r\n]/).map((line) => line.trim());
+  return lines.findLast((text) => text !== '' && !BESIDES.test(text))?.slice(0, 300) ?? '';
+}
+
 /** ` (its last words)`, or nothing. */
 export function lastLine(stderr: string): string {
-  const lines = stderr.split(/[\r\n]/).map((line) => line.trim());
-  const line = lines.findLast((text) => text !== '' && !BESIDES.test(text)) ?? '';
-  return line === '' ? '' : ` (${line.slice(0, 300)})`;
+  const words = lastWords(stderr);
+  return words === '' ? '' : ` (${words})`;
 }
 
 export function cannotStart(tool: string, error: unknown): SnapError {

@@ -6,7 +6,7 @@
  */
 import { SnapError } from '../errors.ts';
 import { seconds, sleep } from '../lib/clock.ts';
-import { cannotStart, describeOutcome, lastLine, type Outcome } from './outcome.ts';
+import { cannotStart, describeOutcome, lastLine, lastWords, type Outcome } from './outcome.ts';
 import { closeAll, makePipes, type Pipe } from './pipes.ts';
 import { type RunningProcess, requestStop, startStage } from './process.ts';
 
@@ -27,12 +27,36 @@ export interface StageReport {
   stderrTail: string;
 }
 
+/** A stage that ran, and failed by itself. */
+export class StageError extends SnapError {
+  /** Its name. */
+  readonly stage: string;
+  readonly outcome: Outcome;
+  /** The last line that it wrote to standard error. */
+  readonly said: string;
+  /** What became of it, without what became of the other stages. */
+  readonly reason: string;
+
+  /** @param others names of the other stages. */
+  constructor(stage: string, outcome: Outcome, others: readonly string[]) {
+    const reason = `${stage} ${describeOutcome(outcome)}${lastLine(outcome.stderrTail)}`;
+    const stopped = others.length === 0 ? '' : `; ${others.join(' and ')} stopped`;
+    super('STAGE_FAILED', `${reason}${stopped}`, {
+      hint: 'nothing was stored; what the stage says is the cause, then run the same command again',
+    });
+    this.stage = stage;
+    this.outcome = outcome;
+    this.said = lastWords(outcome.stderrTail);
+    this.reason = reason;
+  }
+}
+
 export interface RunningPipeline extends AsyncDisposable {
   /** The read end of the last pipe; whoever reads it closes it. */
   readonly output: number;
   /**
    * Every stage's report, in order, once all have exited 0, or with another code that they are allowed.
-   * Rejects with SnapError `STAGE_FAILED` naming the stage that caused it, or with the signal's reason; either way
+   * Rejects with a `StageError` naming the stage that caused it, or with the signal's reason; either way
    * only after every stage is gone.
    */
   readonly finished: Promise<StageReport[]>;
@@ -142,14 +166,9 @@ function stageFailure(stages: readonly Stage[], failures: readonly Failure[]): S
   const culprit = fromAbove.find(({ outcome }) => !isEcho(outcome)) ?? failures[0];
   if (!culprit) throw new SnapError('BUG', 'a pipeline failed without a failure');
   const stage = stages[culprit.index];
-  const name = stage?.name ?? '';
   if (culprit.outcome.spawnError) return cannotStart(stage?.argv[0] ?? '', culprit.outcome.spawnError);
   const others = stages.filter((other) => other !== stage).map((other) => other.name);
-  const stopped = others.length === 0 ? '' : `; ${others.join(' and ')} stopped`;
-  const message = `${name} ${describeOutcome(culprit.outcome)}${lastLine(culprit.outcome.stderrTail)}${stopped}`;
-  return new SnapError('STAGE_FAILED', message, {
-    hint: 'nothing was stored; what the stage says is the cause, then run the same command again',
-  });
+  return new StageError(stage?.name ?? '', culprit.outcome, others);
 }
 
 const isEcho = (outcome: Outcome): boolean => isBrokenPipe(outcome) || outcome.signalName === 'SIGTERM';

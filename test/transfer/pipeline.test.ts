@@ -4,7 +4,7 @@ import { closeSync, createReadStream, readdirSync, readFileSync } from 'node:fs'
 import { buffer } from 'node:stream/consumers';
 import { after, test } from 'node:test';
 import type { SnapError } from '../../src/errors.ts';
-import { type Stage, startPipeline } from '../../src/transfer/pipeline.ts';
+import { type Stage, StageError, startPipeline } from '../../src/transfer/pipeline.ts';
 import { closeAll, makePipe } from '../../src/transfer/pipes.ts';
 import { startStage } from '../../src/transfer/process.ts';
 import { runTool } from '../../src/transfer/run-tool.ts';
@@ -93,6 +93,17 @@ test('cancellation ends all stages, also those that do not listen', async () => 
   const stubborn = sh('stubborn', 'trap "" TERM; echo ready >&2; exec 1>&-; while :; do sleep 0.05; done');
   const listening: Stage = { ...stubborn, onStderrLine: () => controller.abort(new Error('enough')) };
   await assert.rejects(drain([sh('one', 'yes'), listening], controller.signal), /enough/);
+});
+
+test('a stage that fails is known by its name, and by how it ended', async () => {
+  await assert.rejects(drain([sh('one', 'cat'), sh('two', 'echo "one exited 9" >&2; exit 4')]), (error: StageError) => {
+    assert.ok(error instanceof StageError);
+    assert.deepEqual([error.stage, error.outcome.exitCode, error.said], ['two', 4, 'one exited 9']);
+    assert.equal(error.reason, 'two exited 4 (one exited 9)');
+    assert.equal(error.message, `${error.reason}; one stopped`);
+    return true;
+  });
+  await assert.rejects(drain([sh('one', 'kill -9 $$')]), (error: StageError) => error.outcome.exitCode === null);
 });
 
 test('a whole family of processes ends with its stage', async () => {

@@ -4,7 +4,7 @@ import { decryptCommand } from '../../archive/cipher.ts';
 import { decompressCommand } from '../../archive/codec.ts';
 import { SnapError } from '../../errors.ts';
 import { configurationProblem, decryptionOptions, invalidConfiguration } from '../../lib/gpg-configuration.ts';
-import type { Stage } from '../../transfer/pipeline.ts';
+import { type Stage, StageError } from '../../transfer/pipeline.ts';
 import { closeAll, makePipe } from '../../transfer/pipes.ts';
 import { environmentOfTools } from '../../transfer/process.ts';
 import type { ArchivedObject } from './find-archive.ts';
@@ -13,7 +13,7 @@ export interface DecryptStage extends Disposable {
   /** None for what is not encrypted. */
   stages: Stage[];
   isBySessionKey: boolean;
-  /** @throws SnapError `GPG_KEY` when the key is at fault, else what is made of the failure of a stage. */
+  /** @throws SnapError `GPG_KEY` when the key is at fault, else what is made of a `StageError`; other errors as they are. */
   explain(error: unknown, damaged: (cause: unknown) => unknown): never;
 }
 
@@ -24,7 +24,7 @@ export async function decryptStage({ cipher }: ArchivedObject, sessionKey: strin
   const isBySessionKey = descriptor !== null;
   // A child finds the first of its further descriptors as 3.
   const stage = {
-    name: 'gpg',
+    name: GPG,
     argv: decryptCommand(options, isBySessionKey ? 3 : null),
     others: isBySessionKey ? [descriptor] : [],
   };
@@ -32,8 +32,8 @@ export async function decryptStage({ cipher }: ArchivedObject, sessionKey: strin
     stages: cipher === 'none' ? [] : [stage],
     isBySessionKey,
     explain(error, damaged) {
-      if (!(error instanceof SnapError) || error.code !== 'STAGE_FAILED') throw error;
-      if (/^gpg /.test(error.message)) rejectKey(error, isBySessionKey);
+      if (!(error instanceof StageError)) throw error;
+      rejectKey(error, isBySessionKey);
       throw damaged(error);
     },
     [Symbol.dispose]: () => closeAll(isBySessionKey ? [descriptor] : []),
@@ -49,11 +49,17 @@ async function pipeWith(text: string): Promise<number> {
 
 export const decompressStage = ({ codec }: ArchivedObject): Stage => ({ name: codec, argv: decompressCommand(codec) });
 
-/** gpg takes any session key, and cannot say whether that or the message is wrong: but with a right one, bytes come. */
-export function rejectKey(reason: SnapError, isWrongSessionKey: boolean): void {
-  const problem = configurationProblem(reason.message);
+const GPG = 'gpg';
+
+/**
+ * gpg takes any session key, and cannot say whether that or the message is wrong: but with a right one, bytes come.
+ * @throws SnapError `GPG_KEY` when the failure is gpg's, and is not one of the message.
+ */
+export function rejectKey(reason: StageError, isWrongSessionKey: boolean): void {
+  if (reason.stage !== GPG) return;
+  const problem = configurationProblem(reason.said);
   if (problem !== null) throw invalidConfiguration(problem);
-  if (!isWrongSessionKey && !NO_KEY.test(reason.message)) return;
+  if (!isWrongSessionKey && !NO_KEY.test(reason.said)) return;
   const hint = isWrongSessionKey
     ? 'show the session key of this very object (docs/encryption.md); if it is, the beginning of the object is damaged'
     : 'the private key of a recipient must be in the keyring or agent, or give --gpg-session-key';

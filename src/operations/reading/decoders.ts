@@ -1,9 +1,8 @@
 /** Who makes plain bytes of an object's stored ones, and has them compared. */
 
-import { SnapError } from '../../errors.ts';
 import type { Comparison, ComparisonOrder } from '../../streams/comparing-thread.ts';
 import { compareInThreads, compareLz4InThreads } from '../../streams/start.ts';
-import { startPipeline } from '../../transfer/pipeline.ts';
+import { StageError, startPipeline } from '../../transfer/pipeline.ts';
 import { closeAll } from '../../transfer/pipes.ts';
 import { decompressStage, decryptStage, rejectKey } from './archive-stages.ts';
 import type { ArchivedObject } from './find-archive.ts';
@@ -88,10 +87,10 @@ export function decodeInThreads(
  * there says nothing of the archive, and neither does a decoder that was killed.
  */
 function damaged(reason: unknown, comparison: Comparison, bySessionKey: boolean): Decoded {
-  if (!(reason instanceof SnapError) || reason.code !== 'STAGE_FAILED') throw reason;
-  if (/^gpg /.test(reason.message)) rejectKey(reason, bySessionKey && comparison.plainBytes === 0);
-  if (!/ exited \d+/.test(reason.message)) throw reason;
-  return endedEarly(comparison, reason.message.replace(/; .*stopped$/, ''));
+  if (!(reason instanceof StageError)) throw reason;
+  rejectKey(reason, bySessionKey && comparison.plainBytes === 0);
+  if (reason.outcome.exitCode === null) throw reason;
+  return endedEarly(comparison, reason.reason);
 }
 
 /** That the plain stream ends too early follows from it. */

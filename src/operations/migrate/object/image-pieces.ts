@@ -122,7 +122,7 @@ async function startCompressor({ order, signal, failed }: Work): Promise<Compres
       writing.catch((error) => failed.abort(error));
       const proved = async (storedBytes: number) => {
         await writing;
-        checkCounts(order, await pipeline.finished, end - start, storedBytes);
+        checkCounts(order, await pipeline.finished, null, { plainBytes: end - start, storedBytes });
         onStored(storedBytes);
       };
       return { source: pipeline.output, end: proved };

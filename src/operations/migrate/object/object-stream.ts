@@ -4,7 +4,7 @@ import { encryptCommand } from '../../../archive/cipher.ts';
 import { compressCommand } from '../../../archive/codec.ts';
 import { readTarTotal, tarCommand, tellsOfSocket, troubleOf } from '../../../archive/tar.ts';
 import { SnapError } from '../../../errors.ts';
-import { type IndexingReport, readIndexingReport } from '../../../indexing/indexing-order.ts';
+import type { IndexingReport } from '../../../indexing/indexing-order.ts';
 import { printable } from '../../../lib/printable.ts';
 import { type Part, readParts } from '../../../transfer/part-reader.ts';
 import { type RunningPipeline, type Stage, type StageReport, startPipeline } from '../../../transfer/pipeline.ts';
@@ -12,7 +12,6 @@ import { encryptedParts } from './encrypt.ts';
 import { type ObjectInput, openInput } from './object-input.ts';
 import type { ObjectOrder } from './object-order.ts';
 import { checkCounts, mismatch, reportOf } from './stream-counts.ts';
-import { INDEXING } from './stream-index.ts';
 
 export interface ObjectStream extends AsyncDisposable {
   readonly parts: AsyncIterable<Part>;
@@ -66,8 +65,8 @@ function runningStream(
       const reports = await pipeline.finished;
       await input.begin();
       const plainBytes = producedBytes(order, reports, input.position());
-      checkCounts(order, reports, plainBytes, storedBytes);
-      const indexed = readIndexingReport(reportOf(reports, INDEXING));
+      const indexed = order.index?.report() ?? null;
+      checkCounts(order, reports, indexed, { plainBytes, storedBytes });
       assertUndamaged(order, indexed?.problem === null ? indexed : null);
       return { plainBytes, indexed };
     },

@@ -2,30 +2,31 @@
 import { lengthProblem } from '../../../archive/cipher.ts';
 import { type CodecCounts, readCounts } from '../../../archive/codec.ts';
 import { SnapError } from '../../../errors.ts';
-import { readIndexingReport } from '../../../indexing/indexing-order.ts';
+import type { IndexingReport } from '../../../indexing/indexing-order.ts';
 import type { StageReport } from '../../../transfer/pipeline.ts';
 import type { ObjectOrder } from './object-order.ts';
-import { INDEXING } from './stream-index.ts';
 
 export const reportOf = (reports: readonly StageReport[], name: string): string =>
   reports.find((report) => report.name === name)?.stderrTail ?? '';
 
 /**
  * What went into the compressor is what was produced, and what came out of it is what was uploaded.
+ * @param indexed of the stage that indexes; `null` without one.
+ * @param counted bytes that were produced, and bytes that were uploaded.
  * @throws SnapError `COUNT_MISMATCH`
  */
 export function checkCounts(
   order: ObjectOrder,
   reports: readonly StageReport[],
-  producedBytes: number,
-  uploadedBytes: number,
+  indexed: IndexingReport | null,
+  counted: CodecCounts,
 ): void {
   const { name } = order.codec;
-  const indexed = readIndexingReport(reportOf(reports, INDEXING));
+  const { plainBytes: producedBytes, storedBytes: uploadedBytes } = counted;
   if (indexed && indexed.plainBytes !== producedBytes) {
     throw mismatch(order, `${indexed.plainBytes} bytes of ${producedBytes} were looked at for the index`);
   }
-  const compressor = compressorCounts(order, reports);
+  const compressor = compressorCounts(order, reports, indexed);
   if (compressor && compressor.plainBytes !== producedBytes) {
     throw mismatch(order, `${name} read ${compressor.plainBytes} bytes of ${producedBytes}`);
   }
@@ -38,10 +39,13 @@ export function checkCounts(
 }
 
 /** zstd is compressed by the stage that makes the index, in frames. */
-function compressorCounts({ codec, index }: ObjectOrder, reports: readonly StageReport[]): CodecCounts | null {
-  if (codec.name === 'lz4' || !index) return readCounts(codec.name, reportOf(reports, codec.name));
-  const report = readIndexingReport(reportOf(reports, INDEXING));
-  return report && { plainBytes: report.plainBytes, storedBytes: report.passedBytes };
+function compressorCounts(
+  { codec }: ObjectOrder,
+  reports: readonly StageReport[],
+  indexed: IndexingReport | null,
+): CodecCounts | null {
+  if (codec.name === 'lz4' || !indexed) return readCounts(codec.name, reportOf(reports, codec.name));
+  return { plainBytes: indexed.plainBytes, storedBytes: indexed.passedBytes };
 }
 
 export const mismatch = (order: ObjectOrder, what: string): SnapError =>

@@ -7,13 +7,18 @@ import type { Encryption } from '../../../archive/cipher.ts';
 import type { Codec } from '../../../archive/codec.ts';
 import { encodeEnd, encodePlace } from '../../../archive/file-index.ts';
 import { Lz4Blocks } from '../../../archive/lz4-blocks.ts';
-import { type IndexingOrder, type IndexingReport, indexingCommand } from '../../../indexing/indexing-order.ts';
+import {
+  type IndexingOrder,
+  type IndexingReport,
+  indexingCommand,
+  readIndexingReport,
+} from '../../../indexing/indexing-order.ts';
 import { LineFile } from '../../../indexing/line-file.ts';
 import type { Part } from '../../../transfer/part-reader.ts';
 import type { Stage } from '../../../transfer/pipeline.ts';
 
 /** As people know the stage. */
-export const INDEXING = 'index';
+const INDEXING = 'index';
 
 /** What an index has to know of its object. */
 interface IndexedObject {
@@ -39,6 +44,7 @@ export class StreamIndex implements Disposable {
       zstdLevel: codec.name === 'zstd' ? codec.level : null,
       linesFile: join(directory, 'lines'),
       placesFile: join(directory, 'places'),
+      reportFile: join(directory, 'report'),
     };
     this.#blocks = codec.name === 'lz4' && !encryption ? this.#follow() : null;
   }
@@ -50,6 +56,11 @@ export class StreamIndex implements Disposable {
 
   get stage(): Stage {
     return { name: INDEXING, argv: indexingCommand(this.#order) };
+  }
+
+  /** Of the stage, once it has exited with 0. */
+  report(): IndexingReport {
+    return readIndexingReport(this.#order);
   }
 
   /** The parts as they come, looked at. */
