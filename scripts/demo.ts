@@ -16,9 +16,9 @@ import { run } from '../lab/core/run.ts';
 import { buildDisk } from '../lab/disks/build.ts';
 import { withMounted } from '../lab/disks/inspect.ts';
 import { startLab } from '../lab/index.ts';
-import { compareTrees } from '../test/support/compare-trees.ts';
-import { makeNastyTree } from '../test/support/nasty-tree.ts';
-import { makeRealFiles } from '../test/support/trees.ts';
+import { compareTrees } from '../test/support/trees/compare-trees.ts';
+import { makeNastyTree } from '../test/support/trees/nasty-tree.ts';
+import { makeRealFiles } from '../test/support/trees/trees.ts';
 
 const { values } = parseArgs({ options: { files: { type: 'string', default: '320' } } });
 const REAL_FILES = Number(values.files) * 2 ** 20;

@@ -22,7 +22,7 @@ const CONCURRENT_FILES = 3;
 /** As the last runs measured them: what takes a minute or more. */
 const LONGEST = [
   'test/restore/image.test.ts',
-  'test/scenarios/permissions.test.ts',
+  'test/documents/permissions.test.ts',
   'test/restore/snapshot.test.ts',
   'test/restore/volume.test.ts',
   'test/direct/image.test.ts',

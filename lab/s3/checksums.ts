@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { crc32 } from 'node:zlib';
 import { Crc32cNode, Crc64Nvme } from '@aws-sdk/checksums/crc';
-import { decodeCrc32, encodeCrc32, joinCrc32 } from '../../src/lib/crc32.ts';
+import { decodeCrc32, encodeCrc32, joinCrc32 } from '../../src/lib/bytes/crc32.ts';
 
 export const ALGORITHMS = ['CRC32', 'CRC32C', 'CRC64NVME', 'SHA1', 'SHA256'] as const;
 export type Algorithm = (typeof ALGORITHMS)[number];

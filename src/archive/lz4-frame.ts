@@ -1,5 +1,5 @@
 /** The frame that `lz4` puts around its blocks. Source: "LZ4 Frame Format Description" 1.6. */
-import { checksumOfShort } from '../lib/xxh32.ts';
+import { checksumOfShort } from '../lib/bytes/xxh32.ts';
 
 export const HEADER_BYTES = 7;
 

@@ -5,7 +5,7 @@ import type { ClassPrices, PriceGroup, PriceSource, Prices, RegionPrices, Retrie
 /** Volume types, us-east-1: what other regions ask is in proportion to gp2. */
 const VOLUMES = { gp3: 0.08, gp2: 0.1, io1: 0.125, io2: 0.125, st1: 0.045, sc1: 0.015, standard: 0.05 };
 
-/** The prices of the program, as of `asOf`; see docs/prices.md for where each comes from. */
+/** The prices of the program, as of `asOf`; see docs/costs/prices.md for where each comes from. */
 export const BUILT_IN: Prices = {
   source: 'built-in',
   asOf: SOURCE_DAY,

@@ -1,5 +1,5 @@
 /**
- * A file of negotiated prices, laid over the table of the program. docs/prices.md has its schema; what is not in it is
+ * A file of negotiated prices, laid over the table of the program. docs/costs/prices.md has its schema; what is not in it is
  * refused, since a price that is misspelt would otherwise be the list price in silence.
  */
 import { SnapError } from '../errors.ts';
@@ -50,7 +50,7 @@ function parse(text: string, name: string): unknown {
   }
 }
 
-const HINT = 'docs/prices.md describes the file';
+const HINT = 'docs/costs/prices.md describes the file';
 
 type Check = (value: unknown, path: string, file: string) => void;
 

@@ -1,6 +1,6 @@
 /**
  * Prices of all commercial regions of AWS and of GovCloud (US), in US dollars. Where they come from, and which had to
- * be estimated, is explained in docs/prices.md.
+ * be estimated, is explained in docs/costs/prices.md.
  */
 
 /** The latest day of which a price was seen. */

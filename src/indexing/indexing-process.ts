@@ -5,8 +5,8 @@
 import { readSync } from 'node:fs';
 import { Worker } from 'node:worker_threads';
 import { asError } from '../errors.ts';
+import { newRing, RingWriter } from '../lib/bytes/shared-ring.ts';
 import { programFile } from '../lib/program-file.ts';
-import { newRing, RingWriter } from '../lib/shared-ring.ts';
 import { type IndexedContent, type IndexingOrder, writeIndexingReport } from './indexing-order.ts';
 import type { IndexingThreadOrder } from './indexing-thread.ts';
 import { PlainWriter, type StreamWriter, ZstdFrameWriter } from './stream-writers.ts';

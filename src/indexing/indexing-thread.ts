@@ -5,7 +5,7 @@ import { BlockIndexWriter } from '../archive/block-index.ts';
 import { ByteStream } from '../archive/byte-stream.ts';
 import { encodeHeader } from '../archive/file-index.ts';
 import { asError } from '../errors.ts';
-import { type RingMemory, RingReader } from '../lib/shared-ring.ts';
+import { type RingMemory, RingReader } from '../lib/bytes/shared-ring.ts';
 import { IMAGE_BLOCK_BYTES, indexImage } from './index-image.ts';
 import { indexTar, type TarTotals } from './index-tar.ts';
 import type { IndexedContent, IndexingOrder } from './indexing-order.ts';

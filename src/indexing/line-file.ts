@@ -1,7 +1,7 @@
 /** Lines of text in a file, as joined streams of zstd: what has been written takes no memory. */
 import { closeSync, openSync } from 'node:fs';
 import { zstdCompressSync } from 'node:zlib';
-import { writeWhole } from '../lib/write-whole.ts';
+import { writeWhole } from '../lib/bytes/write-whole.ts';
 
 const CHUNK_BYTES = 256 * 1024;
 

@@ -2,7 +2,7 @@
 import { promisify } from 'node:util';
 import { constants, zstdCompress } from 'node:zlib';
 import { encodePlace } from '../archive/file-index.ts';
-import { writeWhole } from '../lib/write-whole.ts';
+import { writeWhole } from '../lib/bytes/write-whole.ts';
 import { LineFile } from './line-file.ts';
 
 export interface StreamWriter {

@@ -1,6 +1,6 @@
 /** Which parts of a file have room on the disk, as another process finds out (`host/extent-mapper.ts`). */
 import { readSync } from 'node:fs';
-import { writeWhole } from '../lib/write-whole.ts';
+import { writeWhole } from '../lib/bytes/write-whole.ts';
 
 /** Bytes from one place of a file to another. */
 export interface FilePart {

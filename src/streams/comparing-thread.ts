@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import { parentPort, workerData } from 'node:worker_threads';
 import { type BlockTable, isComplete } from '../archive/block-table.ts';
 import { ByteStream } from '../archive/byte-stream.ts';
-import { type RingMemory, RingReader } from '../lib/shared-ring.ts';
+import { type RingMemory, RingReader } from '../lib/bytes/shared-ring.ts';
 import { cutOut } from './cut-stream.ts';
 import { type Difference, DifferenceList } from './difference.ts';
 import { type ImageTarget, writeImage } from './image-to-file.ts';

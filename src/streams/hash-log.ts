@@ -6,7 +6,7 @@
  */
 import { createHash } from 'node:crypto';
 import { closeSync, openSync, readSync, statSync } from 'node:fs';
-import { writeWhole } from '../lib/write-whole.ts';
+import { writeWhole } from '../lib/bytes/write-whole.ts';
 import { KEPT } from './difference.ts';
 
 const HASH = 16;

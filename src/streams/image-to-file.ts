@@ -2,8 +2,8 @@
 import { readSync } from 'node:fs';
 import type { BlockTable } from '../archive/block-table.ts';
 import type { ByteStream } from '../archive/byte-stream.ts';
-import type { BlockRun } from '../lib/block-run.ts';
-import { DirectWriter } from '../lib/direct-writer.ts';
+import type { BlockRun } from '../lib/bytes/block-run.ts';
+import { DirectWriter } from '../lib/bytes/direct-writer.ts';
 import { DifferenceList } from './difference.ts';
 import { LONGER, takeBlocks } from './image-with-blocks.ts';
 import type { ImageFindings } from './image-with-device.ts';

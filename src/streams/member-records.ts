@@ -3,7 +3,7 @@ import { hash } from 'node:crypto';
 import { closeSync, openSync, readSync } from 'node:fs';
 import { encodeIndexed, type IndexedMember, indexed } from '../archive/file-index.ts';
 import type { TarMember } from '../archive/tar-reader.ts';
-import { writeWhole } from '../lib/write-whole.ts';
+import { writeWhole } from '../lib/bytes/write-whole.ts';
 
 const HASH_BYTES = 32;
 

@@ -3,7 +3,7 @@
  * nothing is written through a link, and nothing gains rights that nobody granted.
  */
 import type { NewMember } from '../archive/tar-writer.ts';
-import { HashedSet } from '../lib/hashed-set.ts';
+import { HashedSet } from '../lib/bytes/hashed-set.ts';
 import { pathOfMember } from './disk-tree.ts';
 import { WantedPaths } from './wanted-paths.ts';
 

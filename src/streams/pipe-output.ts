@@ -1,5 +1,5 @@
 /** What is written to a pipe, in large pieces: headers and small files by themselves would wake the reader for each. */
-import { writeWhole } from '../lib/write-whole.ts';
+import { writeWhole } from '../lib/bytes/write-whole.ts';
 
 const CHUNK_BYTES = 256 * 1024;
 

@@ -1,7 +1,7 @@
 /** The thread that reads: so that whoever decompresses is never kept waiting for long, it does nothing else. */
 import { readSync } from 'node:fs';
 import { parentPort, workerData } from 'node:worker_threads';
-import { type RingMemory, RingWriter } from '../lib/shared-ring.ts';
+import { type RingMemory, RingWriter } from '../lib/bytes/shared-ring.ts';
 
 export interface ReadingOrder {
   /** Of the pipe with the plain stream; stays the caller's. */

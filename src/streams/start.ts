@@ -1,10 +1,10 @@
 /** Starts a comparison in threads of its own, and waits for their answers. */
 import { Worker } from 'node:worker_threads';
 import { asError, SnapError } from '../errors.ts';
+import { newRing } from '../lib/bytes/shared-ring.ts';
 import { seconds, startTimer } from '../lib/clock.ts';
 import { cleanupError } from '../lib/disposal.ts';
 import { programFile } from '../lib/program-file.ts';
-import { newRing } from '../lib/shared-ring.ts';
 import { whenAborted } from '../lib/when-aborted.ts';
 import type { Compared, ComparingOrder, Comparison, ComparisonOrder, Source } from './comparing-thread.ts';
 import type { DecodingOrder } from './decoding-thread.ts';

@@ -1,7 +1,7 @@
 /** A plain stream as the blocks of a new snapshot. */
 import { createHash, type Hash } from 'node:crypto';
 import { BLOCK_BYTES, type NewSnapshots } from '../cloud/blocks.ts';
-import type { BlockRun } from '../lib/block-run.ts';
+import type { BlockRun } from '../lib/bytes/block-run.ts';
 import { readBuffers } from './part-reader.ts';
 import type { BlockRateLimiter } from './rate-limiter.ts';
 

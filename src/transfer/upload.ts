@@ -7,7 +7,7 @@
 import { createHash } from 'node:crypto';
 import type { PartReceipt, PartStore, StoredObject } from '../cloud/ports.ts';
 import { asError, SnapError } from '../errors.ts';
-import { crc32Of, encodeCrc32 } from '../lib/crc32.ts';
+import { crc32Of, encodeCrc32 } from '../lib/bytes/crc32.ts';
 import { cleanupSignal } from '../lib/disposal.ts';
 import { MAX_PARTS } from './part-plan.ts';
 import type { Part } from './part-reader.ts';

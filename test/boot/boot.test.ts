@@ -4,7 +4,6 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { DescribeSnapshotsCommand } from '@aws-sdk/client-ec2';
 import { keyEnding } from '../support/archives.ts';
-import { BOOTED, makeBiosDisk, makeDebianRoot, makeUefiDisk } from '../support/debian-root.ts';
 import { addSnapshotOfImage } from '../support/disks.ts';
 import {
   BUCKET,
@@ -17,6 +16,7 @@ import {
 } from '../support/lab.ts';
 import { FULL } from '../support/sampled.ts';
 import { imageOf } from '../support/tamper.ts';
+import { BOOTED, makeBiosDisk, makeDebianRoot, makeUefiDisk } from '../support/trees/debian-root.ts';
 import { volumeImage, volumesIn } from '../support/volumes.ts';
 
 /**

@@ -21,8 +21,8 @@ import { claimKey, decodeClaim, encodeClaim, newClaim } from '../../src/archive/
 import { keysIn } from '../support/archives.ts';
 import { addSnapshotOf } from '../support/disks.ts';
 import { tagsOf, writesIn } from '../support/ec2-state.ts';
-import { killFamily } from '../support/kill-family.ts';
 import { BUCKET, labForTest, type RunOptions, recordsOf, runCli, runMigrate, type TestLab } from '../support/lab.ts';
+import { killFamily } from '../support/processes/kill-family.ts';
 import { until } from '../support/until.ts';
 
 const fill = async (directory: string): Promise<void> => {
@@ -70,7 +70,7 @@ const LEFT = ['claim', 'object', 'object', 'tag', 'upload', 'volume'];
 
 /** A host whose clock is three minutes fast: from four on, the SDK repeats every call that is refused. */
 const FAST_CLOCK = {
-  NODE_OPTIONS: `--import ${join(import.meta.dirname, '..', 'support', 'wrong-clock.ts')}`,
+  NODE_OPTIONS: `--import ${join(import.meta.dirname, '..', 'support', 'processes', 'wrong-clock.ts')}`,
   WRONG_CLOCK_SECONDS: '180',
 };
 

@@ -6,10 +6,10 @@ import test from 'node:test';
 import { progressLine } from '../../src/cli/render/progress-text.ts';
 import { RunProgress } from '../../src/cli/render/run-progress.ts';
 import { temporaryDirectory } from '../support/lab.ts';
-import { OBJECTS } from '../support/progress-objects.ts';
+import { OBJECTS } from '../support/processes/progress-objects.ts';
 import { until } from '../support/until.ts';
 
-const PROGRAM = join(import.meta.dirname, '..', 'support', 'progress-program.ts');
+const PROGRAM = join(import.meta.dirname, '..', 'support', 'processes', 'progress-program.ts');
 
 const LABEL = OBJECTS[0] ?? '';
 

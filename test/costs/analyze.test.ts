@@ -8,7 +8,7 @@ import { CreateVolumeCommand, EC2Client } from '@aws-sdk/client-ec2';
 import { PutObjectCommand } from '@aws-sdk/client-s3';
 import Papa from 'papaparse';
 import type { Analysis } from '../../src/costs/analysis.ts';
-import { type BilledLine, csv, line, parquet, snapshotId, writeBill } from '../support/bills.ts';
+import { type BilledLine, csv, line, parquet, snapshotId, writeBill } from '../support/costs/bills.ts';
 import { credentialsOf, labForTest, type RunOptions, runCli, type TestLab } from '../support/lab.ts';
 
 const MONTH = '2026-09';

@@ -12,7 +12,7 @@ import { CsvScan } from '../../src/billing/csv-scan.ts';
 import { type Billed, Ledger } from '../../src/billing/ledger.ts';
 import { type ReportFacts, readReport } from '../../src/billing/read-report.ts';
 import { SnapError } from '../../src/errors.ts';
-import { type BilledMonth, csv, line, parquet, snapshotId, writeBill } from '../support/bills.ts';
+import { type BilledMonth, csv, line, parquet, snapshotId, writeBill } from '../support/costs/bills.ts';
 import { temporaryDirectory } from '../support/lab.ts';
 
 const LATER = Date.parse('2030-01-01');

@@ -12,7 +12,7 @@ import {
   compareAt,
   formatPercent,
 } from '../../src/costs/compare-model.ts';
-import { near } from '../support/analyses.ts';
+import { near } from '../support/costs/analyses.ts';
 import { runCli, temporaryDirectory } from '../support/lab.ts';
 
 const env = { PATH: process.env['PATH'] ?? '' };

@@ -6,8 +6,8 @@ import { writeLargeBill } from '../../bench/bill.ts';
 import { measure } from '../../bench/measure.ts';
 import type { Analysis } from '../../src/costs/analysis.ts';
 import { NODE_FLAGS } from '../../src/lib/node-flags.ts';
-import { build } from '../support/built.ts';
 import { runProgram, temporaryDirectory } from '../support/lab.ts';
+import { build } from '../support/processes/built.ts';
 import { FULL } from '../support/sampled.ts';
 
 /** With SNAP_TO_S3_FULL, the size that is promised: ten million rows under 300 MB. */

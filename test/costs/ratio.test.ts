@@ -8,9 +8,9 @@ import { GetObjectCommand, PutObjectCommand } from '@aws-sdk/client-s3';
 import Papa from 'papaparse';
 import type { Manifest } from '../../src/archive/manifest.ts';
 import type { Analysis, VolumeAnalysis } from '../../src/costs/analysis.ts';
-import { near } from '../support/analyses.ts';
 import { keysIn } from '../support/archives.ts';
-import { csv, line, snapshotId, writeBill } from '../support/bills.ts';
+import { near } from '../support/costs/analyses.ts';
+import { csv, line, snapshotId, writeBill } from '../support/costs/bills.ts';
 import { addSnapshotOf } from '../support/disks.ts';
 import { BUCKET, labForTest, runCli, runMigrate, type TestLab } from '../support/lab.ts';
 

@@ -7,7 +7,7 @@ import { test } from 'node:test';
 import { gzipSync } from 'node:zlib';
 import { PutObjectCommand } from '@aws-sdk/client-s3';
 import type { Analysis } from '../../src/costs/analysis.ts';
-import { type BilledMonth, csv, line, parquet, snapshotId, writeBill } from '../support/bills.ts';
+import { type BilledMonth, csv, line, parquet, snapshotId, writeBill } from '../support/costs/bills.ts';
 import { BUCKET, labForTest, runCli, temporaryDirectory } from '../support/lab.ts';
 
 const env = { PATH: process.env['PATH'] ?? '' };

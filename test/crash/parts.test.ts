@@ -6,8 +6,8 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { keysIn, plainHash } from '../support/archives.ts';
 import { addSnapshotOf } from '../support/disks.ts';
-import { killFamily } from '../support/kill-family.ts';
 import { labForTest, recordsOf, runMigrate, runValidate } from '../support/lab.ts';
+import { killFamily } from '../support/processes/kill-family.ts';
 
 const fill = async (directory: string): Promise<void> => {
   writeFileSync(join(directory, 'noise'), randomBytes(40_000_000));

@@ -11,7 +11,6 @@ import { assertPlainEquals, keyEnding, keysIn, readIndex, readManifest } from '.
 import { addSnapshotOf, addSnapshotOfImage } from '../support/disks.ts';
 import { tagsOf } from '../support/ec2-state.ts';
 import { addKey, gpgHome } from '../support/gpg.ts';
-import { killFamily } from '../support/kill-family.ts';
 import {
   BUCKET,
   labForTest,
@@ -23,6 +22,7 @@ import {
   runValidate,
   type TestLab,
 } from '../support/lab.ts';
+import { killFamily } from '../support/processes/kill-family.ts';
 import { oneIn, seededRandom } from '../support/sampled.ts';
 import { imageOf } from '../support/tamper.ts';
 

@@ -7,7 +7,7 @@ import { test } from 'node:test';
 import { assertPlainEquals, keyEnding } from '../support/archives.ts';
 import { addSnapshotOfImage } from '../support/disks.ts';
 import { labForTest } from '../support/lab.ts';
-import { runMeasured } from '../support/memory.ts';
+import { runMeasured } from '../support/processes/memory.ts';
 import { FULL } from '../support/sampled.ts';
 
 const GiB = 2 ** 30;

@@ -8,8 +8,8 @@ import { GetObjectCommand, ListPartsCommand } from '@aws-sdk/client-s3';
 import type { Checkpoint, Claim } from '../../src/archive/claim.ts';
 import { assertPlainEquals, keyEnding, readIndex, readManifest } from '../support/archives.ts';
 import { addSnapshotOfImage } from '../support/disks.ts';
-import { killFamily } from '../support/kill-family.ts';
 import { BUCKET, labForTest, recordsOf, runMigrate, type TestLab } from '../support/lab.ts';
+import { killFamily } from '../support/processes/kill-family.ts';
 import { oneIn } from '../support/sampled.ts';
 import { imageOf } from '../support/tamper.ts';
 

@@ -20,14 +20,14 @@ import { buildDisk } from '../../lab/disks/build.ts';
 import { copyWhileMounted } from '../../lab/disks/copies.ts';
 import { withMounted } from '../../lab/disks/inspect.ts';
 import { extractTar, keyEnding, keysIn, readManifest, tarNames } from '../support/archives.ts';
-import { compareTrees } from '../support/compare-trees.ts';
 import { addSnapshotOf, addSnapshotOfImage, fillPlainly } from '../support/disks.ts';
 import { tagsOf } from '../support/ec2-state.ts';
-import { killFamily } from '../support/kill-family.ts';
 import { labForTest, recordsOf, runMigrate, runValidate, type TestLab } from '../support/lab.ts';
-import { makeNastyTree } from '../support/nasty-tree.ts';
+import { killFamily } from '../support/processes/kill-family.ts';
 import { assertSameBytes } from '../support/same-bytes.ts';
 import { changeDisk, imageOf } from '../support/tamper.ts';
+import { compareTrees } from '../support/trees/compare-trees.ts';
+import { makeNastyTree } from '../support/trees/nasty-tree.ts';
 
 const DISK = {
   table: 'gpt' as const,

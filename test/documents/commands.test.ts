@@ -9,7 +9,7 @@ import { buildDisk } from '../../lab/disks/build.ts';
 import { withDevice } from '../../lab/disks/mounted.ts';
 import { NODE_FLAGS } from '../../src/lib/node-flags.ts';
 import { keyEnding } from '../support/archives.ts';
-import { csv, line, parquet, writeBill } from '../support/bills.ts';
+import { csv, line, parquet, writeBill } from '../support/costs/bills.ts';
 import { addSnapshotOf, addSnapshotOfImage } from '../support/disks.ts';
 import { type DocumentedCommand, documentedCommands } from '../support/documented-commands.ts';
 import { addKey, gpgHome } from '../support/gpg.ts';

@@ -6,9 +6,9 @@ import { dirname, join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { EXIT } from '../../src/errors.ts';
 import { VERSION } from '../../src/version.ts';
-import { csv, line, writeBill } from '../support/bills.ts';
-import { build } from '../support/built.ts';
+import { csv, line, writeBill } from '../support/costs/bills.ts';
 import { runProgram, temporaryDirectory } from '../support/lab.ts';
+import { build } from '../support/processes/built.ts';
 
 const ROOT = join(import.meta.dirname, '..', '..');
 

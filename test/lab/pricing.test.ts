@@ -10,7 +10,7 @@ import { BUILT_IN } from '../../src/costs/built-in-prices.ts';
 import type { Comparison } from '../../src/costs/compare.ts';
 import { refreshedPrices } from '../../src/costs/price-list.ts';
 import { noteOn, pricesIn } from '../../src/costs/prices.ts';
-import { near } from '../support/analyses.ts';
+import { near } from '../support/costs/analyses.ts';
 import { credentialsOf, labForTest, runCli, type TestLab } from '../support/lab.ts';
 
 const clientOf = ({ lab }: TestLab) =>

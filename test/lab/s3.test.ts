@@ -24,7 +24,7 @@ import {
   S3Client,
   UploadPartCommand,
 } from '@aws-sdk/client-s3';
-import { crc32Of, encodeCrc32 } from '../../src/lib/crc32.ts';
+import { crc32Of, encodeCrc32 } from '../../src/lib/bytes/crc32.ts';
 import { BUCKET, credentialsOf, labForTest, type TestLab } from '../support/lab.ts';
 
 const MiB = 2 ** 20;

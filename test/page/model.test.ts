@@ -14,7 +14,7 @@ import { pageData } from '../../src/page/model/page-data.ts';
 import { adviceOf, totalsOf } from '../../src/page/model/summary.ts';
 import { selectVolumes } from '../../src/page/model/volume-rows.ts';
 import { day, money, percent } from '../../src/page/model/words.ts';
-import { sampleAnalysis } from '../support/sample-analysis.ts';
+import { sampleAnalysis } from '../support/costs/sample-analysis.ts';
 
 const choice = (given: Partial<Choice>): Choice => ({
   ...{ what: 's3', storageClass: 'GLACIER', form: 'full', storedGiB: 1, monthly: 1, oneOff: 2, minimumDays: 90 },

@@ -11,12 +11,12 @@ import type { Analysis } from '../../src/costs/analysis.ts';
 import { BUILT_IN } from '../../src/costs/built-in-prices.ts';
 import { compareToday } from '../../src/costs/compare.ts';
 import { renderPage } from '../../src/page/render-page.ts';
-import { csv, line, writeBill } from '../support/bills.ts';
-import { type Opener, type OpenPage, startBrowser } from '../support/browser.ts';
-import { build } from '../support/built.ts';
+import { csv, line, writeBill } from '../support/costs/bills.ts';
+import { sampleAnalysis } from '../support/costs/sample-analysis.ts';
 import { runProgram, temporaryDirectory } from '../support/lab.ts';
-import { clippedTexts, paintedShare, paleTexts, pictureOf } from '../support/page-looks.ts';
-import { sampleAnalysis } from '../support/sample-analysis.ts';
+import { type Opener, type OpenPage, startBrowser } from '../support/page/browser.ts';
+import { clippedTexts, paintedShare, paleTexts, pictureOf } from '../support/page/page-looks.ts';
+import { build } from '../support/processes/built.ts';
 
 const CHARTS = ['#regions', '#largest', '#trend', '#ages', '#options'];
 

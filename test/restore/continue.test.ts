@@ -7,13 +7,13 @@ import { test } from 'node:test';
 import { run } from '../../lab/core/run.ts';
 import { withMounted } from '../../lab/disks/inspect.ts';
 import { keyEnding } from '../support/archives.ts';
-import { compareTrees } from '../support/compare-trees.ts';
 import { addSnapshotOf, addSnapshotOfImage } from '../support/disks.ts';
-import { killFamily } from '../support/kill-family.ts';
 import { BUCKET, labForTest, type RunOptions, recordsOf, runCli, runMigrate, type TestLab } from '../support/lab.ts';
+import { killFamily } from '../support/processes/kill-family.ts';
 import { assertSameBytes } from '../support/same-bytes.ts';
 import { oneIn } from '../support/sampled.ts';
 import { bytesOf, imageOf } from '../support/tamper.ts';
+import { compareTrees } from '../support/trees/compare-trees.ts';
 import { until } from '../support/until.ts';
 
 const MiB = 2 ** 20;

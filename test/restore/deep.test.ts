@@ -9,10 +9,10 @@ import { withMounted } from '../../lab/disks/inspect.ts';
 import { MAX_REACHED } from '../../src/archive/long-paths.ts';
 import { tooLong } from '../../src/indexing/index-tar.ts';
 import { keyEnding, readManifest } from '../support/archives.ts';
-import { compareTrees } from '../support/compare-trees.ts';
 import { addSnapshotOf } from '../support/disks.ts';
 import { BUCKET, labForTest, runCli, runMigrate, type TestLab } from '../support/lab.ts';
 import { imageOf } from '../support/tamper.ts';
+import { compareTrees } from '../support/trees/compare-trees.ts';
 import { volumeImage, volumesIn } from '../support/volumes.ts';
 
 /** Directories below one another, and at the bottom files, a hard link and a directory that is older than what is in it. */

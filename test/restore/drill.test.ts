@@ -29,8 +29,8 @@ import { keysIn, readManifest } from '../support/archives.ts';
 import { addSnapshotOf, fillPlainly } from '../support/disks.ts';
 import { addKey, gpgHome } from '../support/gpg.ts';
 import { BUCKET, labForTest, type RunOptions, runCli, runMigrate, type TestLab } from '../support/lab.ts';
-import { makeNastyTree } from '../support/nasty-tree.ts';
 import { bytesOf, replaceObject } from '../support/tamper.ts';
+import { makeNastyTree } from '../support/trees/nasty-tree.ts';
 
 async function drill(lab: TestLab, argv: readonly string[], options: RunOptions = {}) {
   const [scratch, report, html] = ['scratch', 'drill.json', 'drill.html'].map((name) => join(lab.directory, name)) as [

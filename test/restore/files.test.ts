@@ -8,12 +8,12 @@ import { PutObjectCommand } from '@aws-sdk/client-s3';
 import { run } from '../../lab/core/run.ts';
 import { withMounted } from '../../lab/disks/inspect.ts';
 import { keyEnding, readManifest } from '../support/archives.ts';
-import { compareTrees } from '../support/compare-trees.ts';
 import { addSnapshotOf, fillPlainly } from '../support/disks.ts';
 import { BUCKET, labForTest, type RunOptions, recordsOf, runCli, runMigrate, type TestLab } from '../support/lab.ts';
-import { makeNastyTree } from '../support/nasty-tree.ts';
 import { oneIn } from '../support/sampled.ts';
 import { bytesOf, imageOf, replaceObject, through } from '../support/tamper.ts';
+import { compareTrees } from '../support/trees/compare-trees.ts';
+import { makeNastyTree } from '../support/trees/nasty-tree.ts';
 import { flagsOf, nameOf, suffixOf, WAYS } from '../support/ways.ts';
 
 const runRestore = (lab: TestLab, argv: readonly string[], options: RunOptions = {}) =>

@@ -11,10 +11,10 @@ import { withDevice, withFilesystem } from '../../lab/disks/mounted.ts';
 import type { Manifest } from '../../src/archive/manifest.ts';
 import { readGeometry } from '../../src/host/filesystems/filesystem-geometry.ts';
 import { keyEnding, readManifest } from '../support/archives.ts';
-import { compareTrees } from '../support/compare-trees.ts';
 import { addSnapshotOfImage, fillPlainly } from '../support/disks.ts';
 import { BUCKET, labForTest, recordsOf, runCli, runMigrate, type TestLab, temporaryDirectory } from '../support/lab.ts';
 import { imageOf, replaceObject } from '../support/tamper.ts';
+import { compareTrees } from '../support/trees/compare-trees.ts';
 import { volumeImage, volumesIn } from '../support/volumes.ts';
 
 interface OldPartition {

@@ -11,12 +11,12 @@ import { partitionPlace } from '../../lab/disks/inspect.ts';
 import { withDevice } from '../../lab/disks/mounted.ts';
 import { keyEnding, keysIn, readManifest } from '../support/archives.ts';
 import { addSnapshotOf, fillPlainly } from '../support/disks.ts';
-import { killFamily } from '../support/kill-family.ts';
 import { BUCKET, labForTest, type RunOptions, recordsOf, runCli, runMigrate, type TestLab } from '../support/lab.ts';
+import { killFamily } from '../support/processes/kill-family.ts';
+import { onTerminal } from '../support/processes/terminal.ts';
 import { assertSameBytes } from '../support/same-bytes.ts';
 import { oneIn } from '../support/sampled.ts';
 import { bytesOf, imageOf } from '../support/tamper.ts';
-import { onTerminal } from '../support/terminal.ts';
 import { until } from '../support/until.ts';
 import { flagsOf, nameOf, suffixOf, WAYS } from '../support/ways.ts';
 

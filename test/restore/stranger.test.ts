@@ -5,14 +5,14 @@ import { dirname, join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { withMounted } from '../../lab/disks/inspect.ts';
 import { keyEnding, keysIn } from '../support/archives.ts';
-import { compareTrees } from '../support/compare-trees.ts';
 import { addSnapshotOf } from '../support/disks.ts';
 import { gpgHome } from '../support/gpg.ts';
 import { type Finished, labForTest, runMigrate, runProgram, type TestLab } from '../support/lab.ts';
-import { makeNastyTree } from '../support/nasty-tree.ts';
 import { assertSameBytes } from '../support/same-bytes.ts';
 import { oneIn } from '../support/sampled.ts';
 import { bytesOf, imageOf } from '../support/tamper.ts';
+import { compareTrees } from '../support/trees/compare-trees.ts';
+import { makeNastyTree } from '../support/trees/nasty-tree.ts';
 import { flagsOf, type Way } from '../support/ways.ts';
 
 const READER = join(import.meta.dirname, '..', '..', 'contrib', 'restore.py');

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { addSnapshotOf } from '../support/disks.ts';
 import { BUCKET, labForTest, type RunOptions, recordsOf, runCli, runMigrate, type TestLab } from '../support/lab.ts';
-import { onTerminal } from '../support/terminal.ts';
+import { onTerminal } from '../support/processes/terminal.ts';
 
 const runRestore = (lab: TestLab, argv: readonly string[], options: RunOptions = {}) =>
   runCli(lab.env, ['restore', '--bucket', BUCKET, '--json', ...argv], options);

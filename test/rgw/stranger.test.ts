@@ -24,10 +24,10 @@ import { networkOf } from '../../src/cloud/aws/network.ts';
 import { s3ArchiveStore } from '../../src/cloud/aws/s3/archive-store.ts';
 import type { Part } from '../../src/transfer/part-reader.ts';
 import { uploadParts } from '../../src/transfer/upload.ts';
-import { compareTrees } from '../support/compare-trees.ts';
 import { addSnapshotOf } from '../support/disks.ts';
 import { BUCKET, labForTest, type RunOptions, runMigrate, type TestLab } from '../support/lab.ts';
-import { makeNastyTree } from '../support/nasty-tree.ts';
+import { compareTrees } from '../support/trees/compare-trees.ts';
+import { makeNastyTree } from '../support/trees/nasty-tree.ts';
 import { type Gateway, startGateway } from './ceph.ts';
 
 const directory = mkdtempSync(join(tmpdir(), 'snap-to-s3-rgw-'));

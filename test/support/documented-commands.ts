@@ -16,7 +16,7 @@ const COMMAND =
 
 /** Of blocks that have no language, and of lines that are indented by four. */
 export const documentedCommands = (): DocumentedCommand[] =>
-  globSync('{README.md,docs/*.md}', { cwd: ROOT })
+  globSync('{README.md,docs/*.md,docs/costs/*.md}', { cwd: ROOT })
     .sort()
     .flatMap((document) => {
       const text = readFileSync(join(ROOT, document), 'utf8');

@@ -5,9 +5,9 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { addSnapshotOf } from '../support/disks.ts';
 import { labForTest, runMigrate } from '../support/lab.ts';
-import { runMeasured } from '../support/memory.ts';
+import { runMeasured } from '../support/processes/memory.ts';
 import { FULL } from '../support/sampled.ts';
-import { makeManyFiles } from '../support/trees.ts';
+import { makeManyFiles } from '../support/trees/trees.ts';
 
 /** With SNAP_TO_S3_FULL, half a million and a million. */
 const COUNTS = FULL ? [500_000, 1_000_000] : [20_000];

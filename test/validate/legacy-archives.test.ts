@@ -10,8 +10,8 @@ import { GiB } from '../../src/lib/units.ts';
 import { addSnapshotOf } from '../support/disks.ts';
 import { tagsOf } from '../support/ec2-state.ts';
 import { BUCKET, labForTest, runCli, runValidate, type TestLab } from '../support/lab.ts';
-import { makeNastyTree } from '../support/nasty-tree.ts';
 import { imageOf, through } from '../support/tamper.ts';
+import { makeNastyTree } from '../support/trees/nasty-tree.ts';
 
 const START = '2017-06-30T22:00:00.000Z';
 

@@ -6,8 +6,8 @@ import { closeSync, linkSync, mkdirSync, openSync, writeFileSync, writeSync } fr
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { Worker } from 'node:worker_threads';
+import { newRing } from '../../src/lib/bytes/shared-ring.ts';
 import { programFile } from '../../src/lib/program-file.ts';
-import { newRing } from '../../src/lib/shared-ring.ts';
 import type { Compared, ComparingOrder, ComparisonOrder } from '../../src/streams/comparing-thread.ts';
 import type { ReadingOrder } from '../../src/streams/reading-thread.ts';
 import { temporaryDirectory } from '../support/lab.ts';

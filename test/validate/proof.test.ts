@@ -8,8 +8,8 @@ import { keysIn, readManifest } from '../support/archives.ts';
 import { addSnapshotOf, addSnapshotOfImage, fillPlainly } from '../support/disks.ts';
 import { tagsOf } from '../support/ec2-state.ts';
 import { BUCKET, labForTest, recordsOf, runCli, runMigrate, runValidate } from '../support/lab.ts';
-import { makeNastyTree } from '../support/nasty-tree.ts';
 import { oneIn } from '../support/sampled.ts';
+import { makeNastyTree } from '../support/trees/nasty-tree.ts';
 
 /** Deep enough that paths are longer than any system call takes. */
 const TOO_DEEP = 45;

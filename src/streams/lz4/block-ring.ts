@@ -3,7 +3,7 @@
  * not begun: so both are busy, whichever of reading, decoding and comparing takes longest.
  */
 import { MAX_BLOCK_BYTES } from '../../archive/lz4-frame.ts';
-import { STRIPE_BYTES } from '../../lib/xxh32.ts';
+import { STRIPE_BYTES } from '../../lib/bytes/xxh32.ts';
 import { Lz4Decoder } from './decoder.ts';
 
 export const SLOTS = 4;

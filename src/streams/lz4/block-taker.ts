@@ -1,5 +1,5 @@
 /** The thread that takes plain bytes out of the ring: while the other is not as far, it decodes too. */
-import { finishChecksum, STRIPE_BYTES } from '../../lib/xxh32.ts';
+import { finishChecksum, STRIPE_BYTES } from '../../lib/bytes/xxh32.ts';
 import { type BlockRing, BROKEN, EMPTY, ENDED, FRAME_ENDED, READY, SLOTS } from './block-ring.ts';
 
 const NOTHING = Buffer.alloc(0);

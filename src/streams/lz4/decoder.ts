@@ -3,8 +3,8 @@
  * the program that does it (docs/development/decisions/013-lz4-in-threads.md says why it is ours).
  */
 import { readFileSync } from 'node:fs';
+import { FRESH_LANES } from '../../lib/bytes/xxh32.ts';
 import { ownFile } from '../../lib/program-file.ts';
-import { FRESH_LANES } from '../../lib/xxh32.ts';
 
 interface Exports {
   decode(from: number, fromEnd: number, to: number, toEnd: number): number;

@@ -1,8 +1,8 @@
 /** Writes one large object with a multipart upload. */
 import { createHash } from 'node:crypto';
 import { SnapError } from '../../../errors.ts';
+import { type Crc32, crc32Of, decodeCrc32, encodeCrc32, joinCrc32 } from '../../../lib/bytes/crc32.ts';
 import { monotonic } from '../../../lib/clock.ts';
-import { type Crc32, crc32Of, decodeCrc32, encodeCrc32, joinCrc32 } from '../../../lib/crc32.ts';
 import { cleanupSignal } from '../../../lib/disposal.ts';
 import type { ObjectFacts, PartReceipt, PartStore, StoredObject } from '../../ports.ts';
 import { isAwsError } from '../errors.ts';

@@ -3,7 +3,7 @@ import { BLOCK_KIND, type BlockTable, type ImageIndex, isComplete } from '../../
 import type { CodecName } from '../../../archive/codec.ts';
 import type { Place } from '../../../archive/file-index.ts';
 import { FRAME_END, FRAME_HEADER } from '../../../archive/lz4-frame.ts';
-import type { BlockRun } from '../../../lib/block-run.ts';
+import type { BlockRun } from '../../../lib/bytes/block-run.ts';
 import { MiB } from '../../../lib/units.ts';
 import type { Extent } from '../../../transfer/download.ts';
 import type { ArchivedObject } from '../../reading/find-archive.ts';

@@ -1,0 +1,92 @@
+/** The programs in docs/library.md, run as written by somebody who has installed the package. */
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { copyFileSync, globSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { keysIn } from '../support/archives.ts';
+import { csv, line, writeBill } from '../support/costs/bills.ts';
+import { addSnapshotOf } from '../support/disks.ts';
+import { tagsOf } from '../support/ec2-state.ts';
+import { BUCKET, labForTest, runProgram, type TestLab, temporaryDirectory } from '../support/lab.ts';
+import { build } from '../support/processes/built.ts';
+
+const ROOT = join(import.meta.dirname, '..', '..');
+
+const programsIn = (path: string): string[] =>
+  [...readFileSync(join(ROOT, path), 'utf8').matchAll(/^```(?:ts|js)\n(.*?)^```$/gms)].map(([, text = '']) => text);
+
+const PROGRAMS = programsIn('docs/library.md');
+
+/** Stricter than `strict`: a user's own settings may be. */
+const COMPILER_OPTIONS = {
+  target: 'es2024',
+  lib: ['es2024', 'esnext.disposable', 'esnext.iterator'],
+  module: 'nodenext',
+  types: ['node'],
+  strict: true,
+  noUncheckedIndexedAccess: true,
+  exactOptionalPropertyTypes: true,
+  noUnusedLocals: true,
+  noEmit: true,
+  skipLibCheck: true,
+};
+
+/** A package of the user's own, in which snap-to-s3 is installed. */
+function install(lab: TestLab, built: string): string {
+  const directory = join(lab.directory, 'own');
+  installInto(directory, built);
+  PROGRAMS.forEach((text, index) => {
+    writeFileSync(join(directory, `${index}.mts`), text.replace("'/mnt'", `'${join(lab.directory, 'mnt')}'`));
+  });
+  return directory;
+}
+
+function installInto(directory: string, built: string): void {
+  const installed = join(directory, 'node_modules', 'snap-to-s3');
+  mkdirSync(installed, { recursive: true });
+  copyFileSync(join(ROOT, 'package.json'), join(installed, 'package.json'));
+  symlinkSync(built, join(installed, 'dist'));
+}
+
+test('programs in all documents are right by their types', (t) => {
+  using built = build();
+  const directory = join(temporaryDirectory(t), 'own');
+  installInto(directory, built.directory);
+  symlinkSync(join(ROOT, 'node_modules', '@types'), join(directory, 'node_modules', '@types'));
+  const documents = globSync('{README.md,docs/*.md,docs/costs/*.md}', { cwd: ROOT });
+  const programs = documents.flatMap((path) => programsIn(path).map((text) => ({ path, text })));
+  assert.ok(programs.length >= PROGRAMS.length + 2, 'there are programs in README.md and docs/costs/page.md');
+  for (const [index, { path, text }] of programs.entries()) {
+    // The README shows an import alone, of what it does not use.
+    const used = path === 'README.md' ? text.replace('import', 'export') : text;
+    writeFileSync(join(directory, `${path.replaceAll(/\W/g, '-')}-${index}.mts`), used);
+  }
+  const project = { compilerOptions: COMPILER_OPTIONS, include: ['*.mts'] };
+  writeFileSync(join(directory, 'tsconfig.json'), JSON.stringify(project));
+  const checked = spawnSync('tsc', ['-p', directory], { encoding: 'utf8' });
+  assert.equal(checked.status, 0, checked.stdout + checked.stderr);
+});
+
+test('the document’s programs do what it says', async (t) => {
+  using built = build();
+  const lab = await labForTest(t);
+  const directory = install(lab, built.directory);
+  const runOwn = (index: number, ...argv: string[]) =>
+    runProgram([process.execPath, join(directory, `${index}.mts`), ...argv], { env: lab.env });
+  const { snapshotId } = await addSnapshotOf(lab);
+  const done = await runOwn(0, BUCKET, snapshotId);
+  assert.equal(done.code, 0, done.stdout + done.stderr);
+  assert.match(done.stdout, /^stored vol-.*\.tar\.lz4: \d+ bytes\nvalidated, 0 differences\n$/);
+  assert.equal((await tagsOf(lab, snapshotId))['snap-to-s3'], 'validated');
+  assert.ok((await keysIn(lab)).some((key) => key.endsWith('.manifest.json')));
+  const refused = await runOwn(0, 'no-such-bucket', snapshotId);
+  assert.equal(refused.code, 1, refused.stderr);
+  assert.match(refused.stderr, /^BUCKET: /);
+
+  const month = { month: '2026-09', others: 3, snapshots: [line('snap-0123456789abcdef0', 2048)] };
+  const bill = writeBill(join(lab.directory, 'bill.csv'), csv('legacy', [month], 'daily'));
+  const analysed = await runOwn(1, bill);
+  assert.equal(analysed.code, 0, analysed.stderr);
+  assert.equal(analysed.stdout, 'us-west-2: $0.05 a month\n');
+});

@@ -1,0 +1,151 @@
+/** A device that is taken for a volume, and is another disk: nothing of it is stored, compared or overwritten. */
+import assert from 'node:assert/strict';
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import type { Policy } from '../../lab/core/policy.ts';
+import { run } from '../../lab/core/run.ts';
+import { buildDisk } from '../../lab/disks/build.ts';
+import { keysIn, readManifest } from '../support/archives.ts';
+import { addSnapshotOf, PLAIN_DISK } from '../support/disks.ts';
+import { tagsOf } from '../support/ec2-state.ts';
+import {
+  BUCKET,
+  type Finished,
+  labForTest,
+  recordsOf,
+  runCli,
+  runMigrate,
+  runValidate,
+  type TestLab,
+} from '../support/lab.ts';
+import { killFamily } from '../support/processes/kill-family.ts';
+import { assertSameBytes } from '../support/same-bytes.ts';
+import { volumesIn } from '../support/volumes.ts';
+
+/** Somebody else's disk, as large as the volume. */
+async function foreignDisk(lab: TestLab): Promise<string> {
+  const path = join(lab.directory, 'foreign.img');
+  await buildDisk({ path, ...PLAIN_DISK });
+  await run(['truncate', '--size', '1G', path]);
+  return path;
+}
+
+/** From now on, at each attempt: one may be refused already, for a device name that another lab has just taken. */
+async function attach(lab: TestLab, name: string, value = ''): Promise<void> {
+  await lab.control.clearFaults();
+  const action = { kind: 'behaviour', name, value } as const;
+  await lab.control.script({ service: 'ec2', operation: 'AttachVolume', every: 1, action });
+}
+
+const refused = (done: Finished) => {
+  assert.equal(done.code, 1, done.stdout + done.stderr);
+  assert.match(done.stdout, /"code":"WRONG_DEVICE"/);
+};
+
+test('a foreign disk under the name of the volume: not archived, not validated, not overwritten', async (t) => {
+  const lab = await labForTest(t, { allowLeftovers: ['volume'] });
+  const { snapshotId } = await addSnapshotOf(lab);
+  const foreign = await foreignDisk(lab);
+  const before = join(lab.directory, 'before.img');
+  await run(['cp', '--sparse=always', foreign, before]);
+  for (const layout of [[], ['--dd', '--source', 'volume']]) {
+    await attach(lab, 'attach-foreign-device', foreign);
+    refused(await runMigrate(lab, ['--all', '--json', '--validate', ...layout]));
+    assert.deepEqual(await keysIn(lab), []);
+    assert.equal((await tagsOf(lab, snapshotId))['snap-to-s3'], 'migrate');
+    assert.deepEqual(await volumesIn(lab), []);
+  }
+
+  await attach(lab, 'attach-without-serial');
+  const done = await runMigrate(lab, ['--all', '--json']);
+  assert.equal(done.code, 0, done.stdout + done.stderr);
+  const { device } = await readManifest(lab);
+  assert.deepEqual([device?.identifiedBy, device?.reason], ['name', null]);
+  assert.ok((device?.blocks ?? 0) > 0);
+
+  await attach(lab, 'attach-foreign-device', foreign);
+  refused(await runValidate(lab, ['--all', '--json']));
+  assert.equal((await tagsOf(lab, snapshotId))['snap-to-s3'], 'migrated');
+
+  await attach(lab, 'attach-foreign-device', foreign);
+  const mounts = ['--mount-point', join(lab.directory, 'mnt')];
+  refused(await runCli(lab.env, ['restore', snapshotId, '--bucket', BUCKET, '--to-volume', '--json', ...mounts]));
+  assert.deepEqual(await volumesIn(lab), []);
+  await assertSameBytes(foreign, before);
+});
+
+test('where the policy does not allow to compare, the run and the manifest say so', async (t) => {
+  const lab = await labForTest(t);
+  await addSnapshotOf(lab);
+  const policy: Policy = {
+    Statement: [
+      { Effect: 'Allow', Action: '*', Resource: '*' },
+      { Effect: 'Deny', Action: 'ebs:*', Resource: '*' },
+    ],
+  };
+  const { accessKeyId, secretAccessKey } = await lab.control.addIdentity('worker', policy);
+  const env = { AWS_ACCESS_KEY_ID: accessKeyId, AWS_SECRET_ACCESS_KEY: secretAccessKey };
+  const doctor = await runCli({ ...lab.env, ...env }, ['doctor', '--bucket', BUCKET, '--json']);
+  const finding = recordsOf(doctor).find(({ check }) => check === 'permission ebs');
+  assert.equal(finding?.['verdict'], 'warning', doctor.stdout);
+  const done = await runMigrate(lab, ['--all', '--json'], { env });
+  assert.equal(done.code, 0, done.stdout + done.stderr);
+  const told = recordsOf(done).find(({ code }) => code === 'device.unproved');
+  assert.match(String(told?.['reason']), /ebs:ListSnapshotBlocks/);
+  const { device } = await readManifest(lab);
+  assert.deepEqual([device?.identifiedBy, device?.blocks, device?.reason], ['serial', 0, told?.['reason']]);
+});
+
+test('a volume that was kept is recognised, also where its journal was replayed', async (t) => {
+  const lab = await labForTest(t);
+  await addSnapshotOf(lab, {
+    table: 'none',
+    partitions: [
+      {
+        content: 'ext4',
+        sizeMiB: 32,
+        populate: async (root) => void (await run(['dd', 'if=/dev/urandom', `of=${root}/x`, 'bs=1M', 'count=9'])),
+      },
+    ],
+  });
+  assert.equal((await runMigrate(lab, ['--all', '--keep-temp-volumes'])).code, 0);
+  const [kept] = await volumesIn(lab);
+  assert.ok(kept?.VolumeId);
+  // What replaying leaves: other bytes at the beginning of the filesystem.
+  const image = join(lab.directory, '..', 'lab', 'ec2', 'volumes', `${kept.VolumeId}.img`);
+  await run(['dd', 'if=/dev/urandom', `of=${image}`, 'bs=1', 'seek=1100', 'count=4', 'conv=notrunc', 'status=none']);
+  const done = await runValidate(lab, ['--all', '--json', '--content-only']);
+  assert.ok(
+    recordsOf(done).some(({ code }) => code === 'device.proved'),
+    done.stdout,
+  );
+});
+
+test('clean does not end the mounts of a foreign disk under the name of a volume', async (t) => {
+  const lab = await labForTest(t);
+  const { snapshotId } = await addSnapshotOf(lab);
+  const foreign = await foreignDisk(lab);
+  const env = { SNAP_TO_S3_TEST_RUN: `${snapshotId}-foreign` };
+  await attach(lab, 'attach-foreign-device', foreign);
+  await runMigrate(lab, ['--all', '--json'], {
+    env,
+    onLine: (line) => {
+      if (line.includes('"volume.attached"')) killFamily(env.SNAP_TO_S3_TEST_RUN);
+    },
+  });
+  const device = (await run(['losetup', '--noheadings', '--output', 'NAME', '--associated', foreign])).trim();
+  const theirs = join(lab.directory, 'theirs');
+  mkdirSync(theirs);
+  await run(['mount', '-o', 'ro', device, theirs]);
+  const clean = (limit: string) => {
+    const flags = ['--bucket', BUCKET, '--older-than', '0', '--yes', '--mount-point', join(lab.directory, 'mnt')];
+    return runCli(lab.env, ['clean', ...flags, '--wait-limit', limit]);
+  };
+  await clean('1');
+  // Fails where it is mounted no more.
+  await run(['umount', theirs]);
+  const done = await clean('30');
+  assert.equal(done.code, 0, done.stdout + done.stderr);
+  assert.deepEqual(await volumesIn(lab), []);
+});

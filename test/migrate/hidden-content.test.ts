@@ -1,0 +1,158 @@
+/** What a driver hides from tar, it hides from a comparison by the same driver: it is looked for elsewhere. */
+import assert from 'node:assert/strict';
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { open } from 'node:fs/promises';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { run, runWithInput } from '../../lab/core/run.ts';
+import { withDevice, withFilesystem } from '../../lab/disks/mounted.ts';
+import { keyEnding, readManifest, readManifestOf } from '../support/archives.ts';
+import { addSnapshotOf, addSnapshotOfImage, fillPlainly } from '../support/disks.ts';
+import { labForTest, runMigrate, runValidate } from '../support/lab.ts';
+import { imageOf } from '../support/tamper.ts';
+import { hideEntries } from '../support/trees/hide-entries.ts';
+
+test('alternate streams of NTFS: an archive of files does not pass, and the next one is an image', async (t) => {
+  const lab = await labForTest(t);
+  const partitions = [{ content: 'ntfs', sizeMiB: 16, populate: fillPlainly } as const];
+  const { snapshotId } = await addSnapshotOf(lab, { table: 'none', partitions });
+  const first = await runMigrate(lab, ['--all', '--validate']);
+  assert.equal(first.code, 0, first.stderr);
+  await keyEnding(lab, `${snapshotId}.tar.lz4`);
+
+  await withDevice(imageOf(lab, snapshotId), null, { readOnly: false }, (device) =>
+    withFilesystem(device, 'ntfs', { mountOptions: 'streams_interface=windows' }, async (root) =>
+      writeFileSync(join(root, 'letters:author'), 'x'),
+    ),
+  );
+  const checked = await runValidate(lab, ['--snapshots', snapshotId]);
+  assert.equal(checked.code, 12, checked.stderr);
+  assert.match(checked.stderr, /nothing of what its driver does not show: \/letters has the alternate stream author/);
+
+  const again = await runMigrate(lab, ['--snapshots', snapshotId, '--replace', '--validate']);
+  assert.equal(again.code, 0, again.stderr);
+  assert.match(again.stderr, /raw image: \/letters has the alternate stream author/);
+  const { objects } = await readManifest(lab);
+  assert.deepEqual(
+    objects.map(({ layout, filesystem }) => ({ layout, filesystem })),
+    [{ layout: 'image', filesystem: 'ntfs' }],
+  );
+});
+
+test('an archive that was made without a look at the filesystem itself does not pass: ext with encrypted files', async (t) => {
+  const lab = await labForTest(t);
+  const { snapshotId } = await addSnapshotOf(lab);
+  assert.equal((await runMigrate(lab, ['--all'])).code, 0);
+  await run(['debugfs', '-w', '-R', 'feature encrypt', imageOf(lab, snapshotId)]);
+  const checked = await runValidate(lab, ['--snapshots', snapshotId]);
+  assert.equal(checked.code, 12, checked.stderr);
+  assert.match(checked.stderr, /what its driver does not show: it may hold encrypted directories/);
+});
+
+test('files of NTFS that no directory lists: they are kept as an image', async (t) => {
+  const lab = await labForTest(t);
+  const populate = async (directory: string) => {
+    mkdirSync(join(directory, 'large'));
+    for (let number = 0; number < 200; number++) writeFileSync(join(directory, 'large', `${number}`), 'x');
+  };
+  const partitions = [{ content: 'ntfs', sizeMiB: 16, populate } as const];
+  const { snapshotId } = await addSnapshotOf(lab, { table: 'none', partitions });
+  const first = await runMigrate(lab, ['--all', '--validate']);
+  assert.equal(first.code, 0, first.stderr);
+
+  hideEntries(imageOf(lab, snapshotId));
+  const reason = /it has 201 names of files and directories, of which its driver shows \d+\b/;
+  const again = await runMigrate(lab, ['--snapshots', snapshotId, '--replace', '--validate']);
+  assert.equal(again.code, 0, again.stderr);
+  assert.match(again.stderr, reason);
+  const { objects } = await readManifest(lab);
+  assert.deepEqual(
+    objects.map(({ layout }) => layout),
+    ['image'],
+  );
+});
+
+test('names that Linux cannot make anew: the partition is an image', async (t) => {
+  const lab = await labForTest(t);
+  const populate = async (directory: string) => writeFileSync(join(directory, '長'.repeat(86)), 'x');
+  await addSnapshotOf(lab, { table: 'none', partitions: [{ content: 'ntfs', sizeMiB: 16, populate }] });
+  const done = await runMigrate(lab, ['--all', '--validate']);
+  assert.equal(done.code, 0, done.stderr);
+  assert.match(done.stderr, /raw image: .* has a name of 258 bytes, and nobody could make it anew: Linux takes 255/);
+});
+
+test('what no tar keeps is counted: in the run, the manifest, and as an exception of the comparison', async (t) => {
+  const lab = await labForTest(t);
+  const populate = async (directory: string) => {
+    await fillPlainly(directory);
+    await run(['chattr', '+d', join(directory, 'letters'), join(directory, 'etc')]);
+    await run(['mknod', join(directory, 'null'), 'c', '1', '3']);
+  };
+  await addSnapshotOf(lab, {
+    table: 'gpt',
+    partitions: [
+      { content: 'ext4', sizeMiB: 16, populate },
+      { content: 'ntfs', sizeMiB: 16, populate: fillPlainly },
+    ],
+  });
+  const done = await runMigrate(lab, ['--all', '--validate']);
+  assert.equal(done.code, 0, done.stderr);
+  assert.match(done.stderr, /not kept of partition 1: flags of chattr, of 2 files\n/);
+  assert.match(done.stderr, /not kept of partition 2: access control lists of Windows, .*; of a disk of Windows, --dd/);
+  assert.match(done.stderr, /compared \(everything except flags of chattr \(of 2 files\), access control lists of/);
+  const { objects } = await readManifest(lab);
+  assert.deepEqual(objects[0]?.notKept, [{ what: 'flags of chattr', count: 2 }]);
+  assert.equal(objects[1]?.notKept?.[0]?.count, null);
+});
+
+test('data where no partition is are told; an empty table, or partitions that overlap, are an image', async (t) => {
+  const lab = await labForTest(t);
+  const disk = async (name: string, script: string, ...changes: [number, Buffer][]) => {
+    const image = join(lab.directory, name);
+    await run(['truncate', '--size', '32M', image]);
+    await runWithInput(['sfdisk', '--quiet', image], script);
+    await using file = await open(image, 'r+');
+    for (const [position, bytes] of changes) await file.write(bytes, 0, bytes.length, position);
+    return (await addSnapshotOfImage(lab, image)).snapshotId;
+  };
+  const deleted: [number, Buffer] = [20 * 1024 * 1024, Buffer.from('what somebody still wants')];
+  const overlap = Buffer.alloc(4);
+  overlap.writeUInt32LE(4000);
+  const script = 'label: dos\nstart=2048, size=4096\nstart=8192, size=4096\n';
+  const deletedOne = await disk('deleted.img', script, deleted);
+  const asImages = [
+    await disk('empty.img', 'label: gpt\n', deleted),
+    await disk('overlapping.img', script, [446 + 16 + 8, overlap]),
+  ];
+
+  const done = await runMigrate(lab, ['--all', '--validate']);
+  assert.equal(done.code, 0, done.stderr);
+  assert.match(
+    done.stderr,
+    /not kept of the disk: data outside of the partitions \(4\.00 KiB\); --dd keeps everything/,
+  );
+  assert.match(done.stderr, /compared \(everything except data outside of the partitions/);
+  assert.match(done.stderr, /the disk is stored as a raw image: its partition table \(gpt\) is empty/);
+  assert.match(done.stderr, /the disk is stored as a raw image: partition 2 overlaps another one/);
+  const { disk: noted } = await readManifestOf(lab, deletedOne);
+  assert.deepEqual(noted.notKept, [{ what: 'data outside of the partitions (4.00 KiB)', count: null }]);
+  assert.equal(noted.volumeObstacle, null);
+  for (const snapshotId of asImages) {
+    const { objects } = await readManifestOf(lab, snapshotId);
+    const kept = objects.map(({ layout, partition }) => ({ layout, partition }));
+    assert.deepEqual(kept, [{ layout: 'image', partition: null }]);
+  }
+});
+
+test('btrfs: an empty directory in the place of a subvolume has another time at each mount, which is no difference', async (t) => {
+  const lab = await labForTest(t);
+  const populate = async (root: string) => {
+    await run(['btrfs', 'subvolume', 'create', join(root, 'home')]);
+    await run(['btrfs', 'subvolume', 'create', join(root, 'home', 'nested')]);
+    writeFileSync(join(root, 'home', 'nested', 'file'), 'x');
+    await run(['btrfs', 'subvolume', 'snapshot', '-r', join(root, 'home'), join(root, 'before')]);
+  };
+  await addSnapshotOf(lab, { table: 'none', partitions: [{ content: 'btrfs', sizeMiB: 128, populate }] });
+  const done = await runMigrate(lab, ['--all', '--validate']);
+  assert.equal(done.code, 0, done.stderr);
+});

@@ -1,0 +1,26 @@
+/** The program compiled, as it is installed. */
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+
+const ROOT = join(import.meta.dirname, '..', '..', '..');
+
+interface Built extends Disposable {
+  /** What `dist` is otherwise. */
+  directory: string;
+  program: string;
+}
+
+/** What has been built already, or a build beside the sources, so that it finds what it imports. */
+export function build(): Built {
+  const given = process.env['SNAP_TO_S3_PROGRAM'];
+  if (given !== undefined)
+    return { directory: join(dirname(given), '..'), program: given, [Symbol.dispose]: () => undefined };
+  const directory = mkdtempSync(join(ROOT, '.built-'));
+  execFileSync(process.execPath, [join(ROOT, 'scripts', 'build.ts'), directory], { stdio: 'inherit' });
+  return {
+    directory,
+    program: join(directory, 'src', 'bin.js'),
+    [Symbol.dispose]: () => rmSync(directory, { recursive: true, force: true }),
+  };
+}

@@ -1,0 +1,179 @@
+/** Runs that are killed, and finished by the same command: the archive must be what it would have been. */
+import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import { keysIn, plainHash } from '../archives.ts';
+import { addSnapshotOf, addSnapshotOfImage } from '../disks.ts';
+import { tagsOf } from '../ec2-state.ts';
+import { addKey, gpgHome } from '../gpg.ts';
+import { labForTest, recordsOf, runMigrate, runValidate, type TestLab } from '../lab.ts';
+import { FULL, named, seededRandom } from '../sampled.ts';
+import { until } from '../until.ts';
+import { killFamily } from './kill-family.ts';
+
+/** Enough for an object of several parts, and what two filesystems of the least size hold. */
+const fill = async (directory: string): Promise<void> => {
+  writeFileSync(join(directory, 'noise'), randomBytes(12_000_000));
+};
+
+const DISK = {
+  table: 'gpt' as const,
+  partitions: [
+    { content: 'ext4' as const, sizeMiB: 24, populate: fill },
+    { content: 'random' as const, sizeMiB: 2 },
+    // The smallest that xfs can be takes long to read again and again.
+    FULL
+      ? { content: 'xfs' as const, sizeMiB: 320, populate: fill }
+      : { content: 'ext4' as const, sizeMiB: 20, populate: fill },
+  ],
+};
+
+const RECIPIENT = 'ops@example.com';
+
+/** Told only when a run, or the store, happens to be slow. */
+const BY_CHANCE = new Set(['object.progress', 'call.retried']);
+
+/** When a run is killed: at a line of `--json`, when half of the parts are stored, or after some milliseconds. */
+type Moment = { line: RegExp } | { parts: 'half' } | { after: number };
+
+const event = (code: string, rest = ''): Moment => ({
+  line: new RegExp(`"code":"${code.replace('.', '\\.')}"${rest}`),
+});
+
+const MOMENTS = {
+  'volume attached': event('volume.attached'),
+  'object started': event('object.started'),
+  'half-way': { parts: 'half' },
+  'object stored': event('object.stored'),
+  'index stored': event('index.stored'),
+  'manifest stored': event('manifest.stored'),
+  'tag set': event('tag.set', '.*"(migrated|validated)"'),
+} satisfies Record<string, Moment>;
+
+interface Whole {
+  argv: string[];
+  env: Record<string, string>;
+  image: string;
+  /** SHA-256 of the plain bytes of each object, by the end of its key. */
+  hashes: Map<string, string>;
+  /** Codes of all events, in the order of their first occurrence. */
+  events: string[];
+  /** Calls of UploadPart. */
+  parts: number;
+  milliseconds: number;
+}
+
+export interface CrashPlan {
+  layout: 'tar' | 'image';
+  cipher: 'none' | 'gpg';
+  source?: 'volume' | 'direct';
+  /** Partitions at once. */
+  partitions?: number;
+  /** In the usual run; with FULL, at all of these, at all events, and ten times at random. */
+  moments: readonly (keyof typeof MOMENTS)[];
+}
+
+const RANDOM_TIMES = 10;
+
+export function testCrashes(plan: CrashPlan): void {
+  const { layout, cipher, source = 'volume', partitions = 1 } = plan;
+  test(`killed at its moments [${layout}, ${cipher}, ${source}, ${partitions}]`, async (t) => {
+    const flags = ['--source', source, '--partitions-at-once', String(partitions)];
+    const whole = await wholeArchive(t, layout, cipher, flags);
+    for (const [name, moment] of momentsOf(plan, whole))
+      await t.test(name, (inner) => killAndFinish(inner, whole, moment));
+  });
+}
+
+/** A run that reads blocks directly attaches nothing. */
+function momentsOf({ source = 'volume', moments }: CrashPlan, whole: Whole): [string, Moment][] {
+  const { 'volume attached': attached, ...others } = MOMENTS;
+  const chosen = named(moments, source === 'volume' ? { 'volume attached': attached, ...others } : others);
+  if (!FULL) return chosen;
+  const random = seededRandom();
+  const times = Array.from({ length: RANDOM_TIMES }, () => Math.round(random() * whole.milliseconds));
+  return [
+    ...chosen,
+    ...whole.events.map((code): [string, Moment] => [code, event(code)]),
+    ...times.map((after): [string, Moment] => [`after ${after} ms`, { after }]),
+  ];
+}
+
+/** The archive of a run that nobody interrupted. */
+async function wholeArchive(t: TestContext, layout: string, cipher: string, flags: readonly string[]): Promise<Whole> {
+  const lab = await labForTest(t);
+  const env: Record<string, string> = {};
+  const argv = ['--all', '--validate', '--json', '--claim-life', '60', ...flags];
+  if (layout === 'image') argv.push('--dd');
+  if (cipher === 'gpg') {
+    env['GNUPGHOME'] = await gpgHome(t);
+    await addKey(env['GNUPGHOME'], RECIPIENT);
+    argv.push('--gpg-recipient', RECIPIENT);
+  }
+  const { image } = await addSnapshotOf(lab, DISK);
+  const began = performance.now();
+  const done = await runMigrate(lab, argv, { env });
+  assert.equal(done.code, 0, done.stdout + done.stderr);
+  const milliseconds = performance.now() - began;
+  const events = [...new Set(recordsOf(done).map(({ code }) => code as string))].filter((code) => !BY_CHANCE.has(code));
+  const parts = await partsIn(lab);
+  return { argv, env, image, hashes: await hashesIn(lab, env), events, parts, milliseconds };
+}
+
+const partsIn = async ({ control }: TestLab): Promise<number> =>
+  (await control.calls()).filter(({ operation }) => operation === 'UploadPart').length;
+
+async function hashesIn(lab: TestLab, env: Record<string, string>): Promise<Map<string, string>> {
+  const hashes = new Map<string, string>();
+  for (const key of await keysIn(lab)) {
+    const end = key.replace(/^\S+ snap-\w+/, '');
+    hashes.set(end, /manifest|index/.test(end) ? '' : await plainHash(lab, key, env));
+  }
+  return hashes;
+}
+
+async function killAndFinish(t: TestContext, whole: Whole, moment: Moment): Promise<void> {
+  const lab = await labForTest(t);
+  const { snapshotId } = await addSnapshotOfImage(lab, whole.image);
+  await runAndKill(lab, whole, snapshotId, moment);
+  const second = await runMigrate(lab, whole.argv, { env: whole.env });
+  assert.ok(second.code === 0 || second.code === 10, second.stdout + second.stderr);
+  assert.equal((await tagsOf(lab, snapshotId))['snap-to-s3'], 'validated');
+  assert.deepEqual(await hashesIn(lab, whole.env), whole.hashes);
+  const proof = await runValidate(lab, ['--snapshots', snapshotId], { env: whole.env });
+  assert.equal(proof.code, 0, proof.stderr);
+}
+
+async function runAndKill(lab: TestLab, whole: Whole, id: string, moment: Moment): Promise<void> {
+  const marker = `${id}-killed`;
+  let isKilled = false;
+  const kill = () => {
+    if (isKilled) return;
+    isKilled = true;
+    killFamily(marker);
+  };
+  const timer = 'after' in moment ? setTimeout(kill, moment.after) : undefined;
+  const half = 'parts' in moment ? killHalfWay(lab, whole.parts, kill) : undefined;
+  const first = await runMigrate(lab, whole.argv, {
+    env: { ...whole.env, SNAP_TO_S3_TEST_RUN: marker },
+    onLine: (line) => {
+      if ('line' in moment && moment.line.test(line)) kill();
+    },
+  });
+  clearTimeout(timer);
+  await half;
+  if (!('after' in moment))
+    assert.ok(isKilled, `the moment never came, but ${whole.events.join(', ')}: ${first.stdout}`);
+}
+
+/** From the middle one on, parts are not answered, so that the run cannot get any further. */
+async function killHalfWay(lab: TestLab, parts: number, kill: () => void): Promise<void> {
+  const half = Math.floor(parts / 2);
+  assert.ok(half > 0, `there is no half of ${parts} parts`);
+  await lab.control.script({ service: 's3', operation: 'UploadPart', skip: half, every: 1, action: { kind: 'hang' } });
+  await until(async () => (await partsIn(lab)) > half);
+  kill();
+  await lab.control.clearFaults();
+}

@@ -1,0 +1,37 @@
+/** How much memory a run of the program takes: of the compiled program, as it is installed. */
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { NODE_FLAGS } from '../../../src/lib/node-flags.ts';
+import { BUCKET, runProgram, type TestLab } from '../lab.ts';
+import { build } from './built.ts';
+
+export interface MeasuredRun {
+  /** The most bytes that the process itself had in memory, up to the event. */
+  maxBytes: number;
+  stdout: string;
+}
+
+/** Runs the program to its end, which must be a good one. @param event near the end of what is measured. */
+export async function runMeasured(lab: TestLab, argv: readonly string[], event: string): Promise<MeasuredRun> {
+  using built = build();
+  let maxBytes = 0;
+  let pid = '';
+  // The shell becomes the program, so that its process id is known before it starts.
+  const script = 'echo $$ >&2; exec "$@"';
+  const [command = '', ...options] = argv;
+  const program = [process.execPath, ...NODE_FLAGS, built.program, command, '--json', '--bucket', BUCKET, ...options];
+  const mount = ['--mount-point', join(lab.directory, 'mnt')];
+  const done = await runProgram(['sh', '-c', script, 'sh', ...program, ...mount], {
+    env: lab.env,
+    onLine: (line) => {
+      if (/^\d+$/.test(line)) pid = line;
+      if (line.includes(event)) maxBytes = highWaterMark(pid);
+    },
+  });
+  assert.equal(done.code, 0, done.stdout + done.stderr);
+  return { maxBytes, stdout: done.stdout };
+}
+
+const highWaterMark = (pid: string): number =>
+  Number(/^VmHWM:\s+(\d+) kB/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]) * 1024;

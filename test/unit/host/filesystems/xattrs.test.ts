@@ -1,0 +1,40 @@
+/** What getfattr says counts only when it has come to its end, or has said what it left out. */
+import assert from 'node:assert/strict';
+import { chmodSync, writeFileSync } from 'node:fs';
+import { delimiter, join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import { readXattrs } from '../../../../src/host/filesystems/xattrs.ts';
+import { temporaryDirectory } from '../../../support/lab.ts';
+
+const TOO_LONG = 'getfattr: /root/deep: File name too long';
+
+/** Reads what a program of that name prints. */
+async function readFrom(t: TestContext, script: string): Promise<{ files: number; tooLong: number }> {
+  const directory = temporaryDirectory(t);
+  const program = join(directory, 'getfattr');
+  writeFileSync(program, `#!/bin/sh\nprintf '# file: /root/a\\nuser.x=0x00\\n\\n'\n${script}\n`);
+  chmodSync(program, 0o755);
+  const before = process.env['PATH'];
+  process.env['PATH'] = `${directory}${delimiter}${before}`;
+  try {
+    const found = { files: 0, tooLong: 0 };
+    const onTooLong = () => found.tooLong++;
+    for await (const _file of readXattrs('/root', new AbortController().signal, onTooLong)) found.files++;
+    return found;
+  } finally {
+    process.env['PATH'] = before;
+  }
+}
+
+test('getfattr that is killed, or fails, has not read everything', async (t) => {
+  await assert.rejects(readFrom(t, 'kill -9 $$'), /getfattr was killed by SIGKILL/);
+  await assert.rejects(readFrom(t, `echo '${TOO_LONG}' >&2; kill -9 $$`), /getfattr was killed by SIGKILL/);
+  await assert.rejects(readFrom(t, 'exit 1'), /getfattr exited 1 \(without saying why\)/);
+  const refused = `echo '${TOO_LONG}' >&2; echo 'getfattr: /root/b: Input/output error' >&2; exit 1`;
+  await assert.rejects(readFrom(t, refused), /getfattr exited 1 \(.*Input\/output error\)/);
+});
+
+test('paths that are too long for getfattr are told, and left to others', async (t) => {
+  assert.deepEqual(await readFrom(t, 'exit 0'), { files: 1, tooLong: 0 });
+  assert.deepEqual(await readFrom(t, `echo '${TOO_LONG}' >&2; exit 1`), { files: 1, tooLong: 1 });
+});

@@ -1,0 +1,80 @@
+/** Files written past the kernel's cache: the bytes are the same, wherever they go. */
+import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
+import { mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import { DirectWriter } from '../../../../src/lib/bytes/direct-writer.ts';
+
+const SIZE = 12 * 2 ** 20;
+
+/** Places and lengths; most are whole pages, as blocks are. */
+const writes = fc.array(
+  fc.tuple(
+    fc.oneof(
+      fc.nat(SIZE / 4096).map((page) => page * 4096),
+      fc.nat(SIZE),
+    ),
+    fc.oneof(
+      fc.nat(2048).map((pages) => pages * 4096),
+      fc.nat(100_000),
+    ),
+  ),
+  { minLength: 1, maxLength: 12 },
+);
+
+for (const [what, parent] of [
+  ['on a disk', tmpdir()],
+  ['in memory, which may not have it', '/dev/shm'],
+] as const) {
+  test(`any writes, ${what}: as others would write them`, () => {
+    const directory = mkdtempSync(join(parent, 'snap-to-s3-test-'));
+    const path = join(directory, 'file');
+    const noise = randomBytes(SIZE);
+    try {
+      fc.assert(
+        fc.property(writes, (list) => {
+          const expected = Buffer.alloc(SIZE, 'old');
+          writeFileSync(path, expected);
+          using writer = new DirectWriter(path);
+          for (const [from, length] of list) {
+            const bytes = noise.subarray(0, Math.min(length, SIZE - from));
+            writer.write(bytes, from);
+            bytes.copy(expected, from);
+          }
+          writer.finish();
+          assert.ok(readFileSync(path).equals(expected));
+        }),
+        { numRuns: 40 },
+      );
+    } finally {
+      rmSync(directory, { recursive: true });
+    }
+  });
+}
+
+test('what is gathered is not written before its time, and the file is closed after all', () => {
+  const directory = mkdtempSync(join(tmpdir(), 'snap-to-s3-test-'));
+  const path = join(directory, 'file');
+  writeFileSync(path, Buffer.alloc(8192));
+  try {
+    {
+      using writer = new DirectWriter(path);
+      writer.write(Buffer.alloc(8192, 1), 0);
+      assert.ok(readFileSync(path).equals(Buffer.alloc(8192)));
+    }
+    assert.ok(readFileSync(path).equals(Buffer.alloc(8192)), 'nobody said that it was finished');
+    const open = readdirSync('/proc/self/fd').map((name) => {
+      try {
+        return readlinkSync(`/proc/self/fd/${name}`);
+      } catch {
+        return '';
+      }
+    });
+    assert.ok(!open.includes(path));
+  } finally {
+    rmSync(directory, { recursive: true });
+  }
+});

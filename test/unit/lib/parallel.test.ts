@@ -1,0 +1,42 @@
+/** Several things at once: the first failure, after all have ended, and nothing forgotten. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { rootFailure } from '../../../src/lib/disposal.ts';
+import { inParallel } from '../../../src/lib/parallel.ts';
+
+const signal = new AbortController().signal;
+
+test('all items, in their order, at most so many at once', async () => {
+  const begun: number[] = [];
+  let [now, most] = [0, 0];
+  await inParallel([1, 2, 3, 4, 5, 6, 7], 3, signal, async (item) => {
+    begun.push(item);
+    most = Math.max(most, ++now);
+    await new Promise(setImmediate);
+    now--;
+  });
+  assert.deepEqual(begun, [1, 2, 3, 4, 5, 6, 7]);
+  assert.equal(most, 3);
+});
+
+test('the first failure stops the others; what they could not give back is told too', async () => {
+  const ended: number[] = [];
+  const failure = new Error('the third');
+  const cleanup = new Error('a mount');
+  const work = inParallel([1, 2, 3, 4, 5], 3, signal, async (item, stop) => {
+    if (item === 3) throw failure;
+    await new Promise((resolve) => stop.addEventListener('abort', resolve, { once: true }));
+    ended.push(item);
+    if (item === 2) throw new SuppressedError(cleanup, stop.reason);
+    stop.throwIfAborted();
+  });
+  const thrown = await work.catch((error) => error);
+  assert.deepEqual(rootFailure(thrown), { failure, cleanupFailures: [cleanup] });
+  assert.deepEqual(ended, [1, 2]);
+});
+
+test('cancelled: the signal’s reason', async () => {
+  const controller = new AbortController();
+  const work = inParallel([1, 2], 1, controller.signal, async () => controller.abort(new Error('enough')));
+  await assert.rejects(work, /enough/);
+});

@@ -1,0 +1,124 @@
+/** What is fetched of an image, and what is left out, is the image again. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import { BLOCK_KIND, type ImageIndex, newTable } from '../../../../../src/archive/block-table.ts';
+import type { Place } from '../../../../../src/archive/file-index.ts';
+import { FRAME_END, FRAME_HEADER } from '../../../../../src/archive/lz4-frame.ts';
+import type { ManifestObject } from '../../../../../src/archive/manifest.ts';
+import type { ArchivedObject } from '../../../../../src/operations/reading/find-archive.ts';
+import { ImagePlan, type Layout } from '../../../../../src/operations/restore/image/plan-image.ts';
+
+const MiB = 2 ** 20;
+const PIECE = 4 * MiB;
+const PER_PIECE = 8;
+
+interface Sample {
+  zeros: boolean[];
+  codec: 'lz4' | 'zstd';
+  lastBlock: number;
+  most: number;
+}
+
+const SAMPLES: fc.Arbitrary<Sample> = fc.record({
+  zeros: fc
+    .array(fc.tuple(fc.boolean(), fc.integer({ min: 1, max: 30 })), { minLength: 1, maxLength: 8 })
+    .map((runs) => runs.flatMap(([isZero, length]) => Array.from({ length }, () => isZero))),
+  codec: fc.constantFrom('lz4', 'zstd'),
+  lastBlock: fc.integer({ min: 1, max: PIECE / PER_PIECE }),
+  most: fc.integer({ min: 1, max: 6 }),
+});
+
+/** A piece is stored as 1,000 bytes, or 10 where it is zero. */
+function sampleOf({ zeros, codec, lastBlock }: Sample) {
+  const table = newTable((zeros.length * PER_PIECE - 1) * (PIECE / PER_PIECE) + lastBlock, PIECE / PER_PIECE);
+  for (const [piece, isZero] of zeros.entries())
+    table.kinds.fill(isZero ? BLOCK_KIND.zero : BLOCK_KIND.data, piece * PER_PIECE, (piece + 1) * PER_PIECE);
+  const pieces: Place[] = [];
+  let stored = codec === 'lz4' ? 7 : 0;
+  for (const [piece, isZero] of zeros.entries()) {
+    pieces.push({ plain: piece * PIECE, stored });
+    stored += isZero ? 10 : 1000;
+  }
+  pieces.push({ plain: codec === 'lz4' ? zeros.length * PIECE : table.bytes, stored });
+  const facts = { plainBytes: table.bytes, storedBytes: stored + 8, index: {} } as ManifestObject;
+  const object: ArchivedObject = { key: 'k', partition: null, layout: 'image', codec, cipher: 'none', facts };
+  return { object, index: { table, pieces, storedBytes: 1 } };
+}
+
+/** @returns the block behind the last run. */
+function checkLayout({ runs, extents }: Layout, { table, pieces }: ImageIndex, firstBlock: number): number {
+  let block = firstBlock;
+  let fetched = 0;
+  for (const { from, to, isFetched } of runs) {
+    assert.equal(from, block);
+    assert.ok(to > from);
+    block = to;
+    if (isFetched) fetched += Math.ceil((to - from) / PER_PIECE);
+    else assert.ok(table.kinds.subarray(from, to).every((kind) => kind === BLOCK_KIND.zero));
+  }
+  let decoded = 0;
+  for (const extent of extents) {
+    if (Buffer.isBuffer(extent)) continue;
+    const [from, to] = [extent.from, extent.to].map((place) => pieces.findIndex(({ stored }) => stored === place));
+    assert.ok(from !== undefined && to !== undefined && from >= 0 && to > from, 'whole pieces');
+    decoded += to - from;
+  }
+  assert.equal(decoded, fetched);
+  return block;
+}
+
+test('segments follow each other; each layout has every block once, and all but zeros from the stream', () => {
+  const property = fc.property(SAMPLES, (sample) => {
+    const { object, index } = sampleOf(sample);
+    const plan = ImagePlan.of(object, index);
+    assert.ok(plan);
+    const segments = plan.split(sample.most);
+    assert.ok(segments.length <= sample.most, 'too many segments');
+    let [piece, block] = [0, 0];
+    for (const segment of segments) {
+      assert.equal(segment.first, piece);
+      piece = segment.end;
+      const layout = plan.layOut(segment);
+      block = checkLayout(layout, index, block);
+      if (sample.codec === 'lz4' && layout.runs.some(({ isFetched }) => isFetched))
+        assert.deepEqual([layout.extents[0], layout.extents.at(-1)], [FRAME_HEADER, FRAME_END]);
+    }
+    assert.equal(piece, index.pieces.length - 1);
+    assert.equal(block, index.table.kinds.length);
+  });
+  fc.assert(property);
+});
+
+test('long zeros are not fetched', () => {
+  const zeros = [false, ...Array<boolean>(20).fill(true), false];
+  const { object, index } = sampleOf({ zeros, codec: 'zstd', lastBlock: 1, most: 1 });
+  const plan = ImagePlan.of(object, index);
+  const [segment] = plan?.split(1) ?? [];
+  assert.ok(plan && segment);
+  assert.deepEqual(plan.layOut(segment).extents, [
+    { from: 0, to: 1000 },
+    { from: 1200, to: 2200 },
+  ]);
+});
+
+test('no plan where something is not known, or does not fit', () => {
+  const fresh = () => sampleOf({ zeros: [false, true, false], codec: 'lz4', lastBlock: 100, most: 1 });
+  const isPlanned = ({ object, index }: ReturnType<typeof fresh>) => ImagePlan.of(object, index) !== null;
+  assert.ok(isPlanned(fresh()));
+  const unknown = fresh();
+  unknown.index.table.kinds[3] = BLOCK_KIND.unknown;
+  const headless = fresh();
+  headless.index.pieces.shift();
+  const endless = fresh();
+  endless.index.pieces.pop();
+  const crooked = fresh();
+  crooked.index.pieces[1] = { plain: PIECE + 1, stored: 1007 };
+  const other = fresh();
+  if (other.object.facts) other.object.facts.plainBytes--;
+  const outside = fresh();
+  if (outside.object.facts) outside.object.facts.storedBytes = 100;
+  const none = fresh();
+  none.object.facts = null;
+  for (const sample of [unknown, headless, endless, crooked, other, outside, none]) assert.ok(!isPlanned(sample));
+});

@@ -1,0 +1,169 @@
+/** What threads do that compare: whatever they are at, they end when they are told to, and an error says whose it is. */
+import assert from 'node:assert/strict';
+import { mkdirSync, openSync, readFileSync, truncateSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import { newTable } from '../../../src/archive/block-table.ts';
+import type { TarMember } from '../../../src/archive/tar-reader.ts';
+import { encodeMember, TAR_END } from '../../../src/archive/tar-writer.ts';
+import { SnapError } from '../../../src/errors.ts';
+import type { BlockRun } from '../../../src/lib/bytes/block-run.ts';
+import type { ComparisonOrder } from '../../../src/streams/comparing-thread.ts';
+import { compareInThreads, compareLz4InThreads } from '../../../src/streams/start.ts';
+import { startPipeline } from '../../../src/transfer/pipeline.ts';
+import { closeAll } from '../../../src/transfer/pipes.ts';
+import { temporaryDirectory } from '../../support/lab.ts';
+import { until } from '../../support/until.ts';
+
+const HUGE = 2 ** 43;
+
+const memberOf = (path: string, size: number, segments: TarMember['segments']): Buffer =>
+  encodeMember({
+    path: Buffer.from(path),
+    type: 'file',
+    size: BigInt(size),
+    mode: 0o644,
+    uid: 0,
+    gid: 0,
+    mtime: 0n,
+    target: Buffer.alloc(0),
+    device: { major: 0, minor: 0 },
+    xattrs: new Map(),
+    rights: {},
+    isSparse: segments[0]?.length !== size,
+    segments,
+  });
+
+/** A file that never ends, as far as anybody waits for it. */
+const ENDLESS = memberOf('huge', HUGE, [{ offset: 0n, length: HUGE }]);
+
+/** Nothing but a hole. */
+const HOLLOW = memberOf('huge', HUGE, [{ offset: BigInt(HUGE), length: 0 }]);
+
+interface Loop {
+  order: ComparisonOrder;
+  /** What the stream begins with; zeros without end follow. */
+  stream: Buffer;
+}
+
+/** Each loop of a thread that can take longer than anybody wants to wait. */
+function loopsIn(directory: string): Record<string, Loop> {
+  const root = join(directory, 'root');
+  const empty = join(directory, 'empty');
+  for (const path of [root, empty]) mkdirSync(path);
+  const huge = join(root, 'huge');
+  writeFileSync(huge, '');
+  truncateSync(huge, HUGE);
+  const none = Buffer.alloc(0);
+  const tar = (name: string, top = root): ComparisonOrder => ({
+    how: 'tar',
+    root: top,
+    contentOnly: true,
+    ignore: [],
+    madeUpInode: null,
+    key: Buffer.alloc(32),
+    logFile: join(directory, name),
+    mapper: null,
+  });
+  const table = newTable(HUGE / 16, 2 ** 19);
+  const write = (name: string, runs: BlockRun[] | null): ComparisonOrder => {
+    const path = join(directory, name);
+    writeFileSync(path, '');
+    truncateSync(path, HUGE);
+    return { how: 'write', path, isBlank: runs === null, table: runs && table, runs };
+  };
+  const rules = { paths: null, isPrivileged: false, isCaseless: false, aliases: [] };
+  const extract = (cuts: { skip: number; take: number }[] | null): ComparisonOrder => ({
+    how: 'extract',
+    descriptor: openSync('/dev/null', 'w'),
+    rules,
+    maxBytes: HUGE * 2,
+    cuts,
+    records: null,
+    shortcutPrefix: '',
+    times: null,
+  });
+  return {
+    'the hole of a file': { order: tar('hole'), stream: HOLLOW },
+    'the data of a file': { order: tar('data'), stream: ENDLESS },
+    'the data of a file that the disk has not': { order: tar('skipped', empty), stream: ENDLESS },
+    'zeros behind a tar': { order: tar('end'), stream: TAR_END },
+    'an image and a device': { order: { how: 'image', device: huge }, stream: none },
+    'an image and the hashes of its blocks': { order: { how: 'blocks', table }, stream: none },
+    'an image that is written': { order: write('blank', null), stream: none },
+    'blocks that are looked for in a target': {
+      order: write('target', [{ from: 0, to: HUGE / 2 ** 19, isFetched: false }]),
+      stream: none,
+    },
+    'files that are made': { order: extract(null), stream: ENDLESS },
+    'what is passed over before a file': { order: extract([{ skip: HUGE, take: 1 }]), stream: none },
+    'a tar by itself': { order: { how: 'tar-alone', records: null }, stream: ENDLESS },
+    'bytes by themselves': { order: { how: 'bytes-alone' }, stream: none },
+  };
+}
+
+/** Bytes that this process has read, its threads included. */
+const readSoFar = (): number => Number(/^rchar: (\d+)/m.exec(readFileSync('/proc/self/io', 'utf8'))?.[1]);
+
+const MUCH = 64e6;
+
+/** Cancels once the threads are in the loop, which is when they have read more than its beginning. */
+async function cancelled(comparing: Promise<unknown>, controller: AbortController, much = MUCH): Promise<void> {
+  const start = readSoFar();
+  await Promise.race([until(async () => readSoFar() > start + much), comparing]);
+  const reason = new Error('enough');
+  controller.abort(reason);
+  await assert.rejects(comparing, reason);
+}
+
+async function startEndless(t: TestContext, beginning: Buffer, argv: readonly string[], signal: AbortSignal) {
+  const file = join(temporaryDirectory(t), 'beginning');
+  writeFileSync(file, beginning);
+  const stages = [{ name: 'cat', argv: ['cat', file, '/dev/zero'] }];
+  return startPipeline(argv.length === 0 ? stages : [...stages, { name: argv[0] ?? '', argv }], { signal });
+}
+
+test('threads that compare end in the middle of any loop', { timeout: 120_000 }, async (t) => {
+  for (const [name, { order, stream }] of Object.entries(loopsIn(temporaryDirectory(t)))) {
+    await t.test(name, async () => {
+      const controller = new AbortController();
+      await using pipeline = await startEndless(t, stream, [], controller.signal);
+      await cancelled(compareInThreads(pipeline.output, order, controller.signal), controller);
+      closeAll([pipeline.output]);
+    });
+  }
+  await t.test('blocks of lz4', async () => {
+    const controller = new AbortController();
+    await using pipeline = await startEndless(t, Buffer.alloc(0), ['lz4', '-c'], controller.signal);
+    const comparing = compareLz4InThreads(pipeline.output, { how: 'bytes-alone' }, true, controller.signal);
+    // A block of zeros is stored in few bytes.
+    await cancelled(comparing, controller, 100_000);
+    closeAll([pipeline.output]);
+  });
+});
+
+async function failureOf(t: TestContext, order: ComparisonOrder, stream: Buffer): Promise<SnapError> {
+  const { signal } = new AbortController();
+  const file = join(temporaryDirectory(t), 'stream');
+  writeFileSync(file, stream);
+  await using pipeline = await startPipeline([{ name: 'cat', argv: ['cat', file] }], { signal });
+  const failure = await compareInThreads(pipeline.output, order, signal).then(
+    () => assert.fail('nothing failed'),
+    (error: unknown) => error,
+  );
+  closeAll([pipeline.output]);
+  assert.ok(failure instanceof SnapError, String(failure));
+  return failure;
+}
+
+test('what the disk refuses is the disk’s, and what we do wrong is ours', async (t) => {
+  const missing = await failureOf(t, { how: 'image', device: '/nowhere' }, Buffer.alloc(1));
+  assert.equal(missing.code, 'COMPARE_FAILED');
+  assert.match(missing.hint ?? '', /dmesg/);
+  assert.equal((missing.cause as NodeJS.ErrnoException).code, 'ENOENT');
+
+  const wrong = { how: 'image', device: { toString: null } } as unknown as ComparisonOrder;
+  const bug = await failureOf(t, wrong, Buffer.alloc(1));
+  assert.equal(bug.code, 'BUG', bug.message);
+  assert.ok(bug.cause instanceof TypeError);
+});

@@ -1,0 +1,246 @@
+/** Our own decoder of lz4 beside the lz4 command: what the one makes of a stream, the other makes too. */
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { createHash, randomBytes } from 'node:crypto';
+import { closeSync, openSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { integer, property, assert as propertyHolds, record, uint8Array } from 'fast-check';
+import { assembleDecoder, DECODER } from '../../../../scripts/assemble.ts';
+import { frameOf } from '../../../../src/archive/lz4-frame.ts';
+import { temporaryDirectory } from '../../../../src/lib/temporary-files.ts';
+import { fillBlocks } from '../../../../src/streams/lz4/block-filler.ts';
+import { BlockRing, ENDED, newBlockRing, READY } from '../../../../src/streams/lz4/block-ring.ts';
+import { BlockTaker } from '../../../../src/streams/lz4/block-taker.ts';
+import { Lz4Decoder } from '../../../../src/streams/lz4/decoder.ts';
+import { compareLz4InThreads } from '../../../../src/streams/start.ts';
+
+const MOST = 2 ** 30;
+
+const NONE = Buffer.alloc(0);
+
+/** The last four bytes of what `truncate -s 4G zeros; lz4 zeros` makes. */
+const OF_FOUR_GIB_OF_ZEROS = 0x35b93941;
+
+const lz4 = (argv: readonly string[], input: Buffer) =>
+  spawnSync('lz4', ['-q', '-c', ...argv], { input, maxBuffer: MOST });
+
+const compress = (plain: Buffer, ...argv: string[]): Buffer => lz4(['-z', ...argv], plain).stdout;
+
+/** What another decoder says of a stream: the plain bytes, or that they cannot be had. */
+function byCommand(stored: Buffer): Buffer | null {
+  const { status, stdout } = lz4(['-d'], stored);
+  return status === 0 ? stdout : null;
+}
+
+/** One thread after the other: for streams of two blocks at most, for which there is room. */
+function byOurselves(stored: Buffer): Buffer | null {
+  const ring = new BlockRing(newBlockRing());
+  let at = 0;
+  const { isForeign, problem } = fillBlocks(ring, (target) => {
+    const length = stored.copy(target, 0, at, at + 100_003);
+    at += length;
+    return length;
+  });
+  const taker = new BlockTaker(ring, true);
+  const pieces: Buffer[] = [];
+  for (let bytes = taker.next(); bytes.length > 0; bytes = taker.next()) pieces.push(Buffer.from(bytes));
+  return isForeign || problem !== null || taker.problem !== null ? null : Buffer.concat(pieces);
+}
+
+/** By two threads, from a file. */
+async function inThreads(stored: Buffer) {
+  await using directory = temporaryDirectory();
+  const file = join(directory.path, 'stored');
+  writeFileSync(file, stored);
+  const descriptor = openSync(file, 'r');
+  try {
+    return await compareLz4InThreads(descriptor, { how: 'bytes-alone' }, false, new AbortController().signal);
+  } finally {
+    closeSync(descriptor);
+  }
+}
+
+const sha256 = (bytes: Buffer): string => createHash('sha256').update(bytes).digest('hex');
+
+const repeated = (pattern: Buffer, bytes: number): Buffer => Buffer.alloc(bytes, pattern);
+
+/** Random bytes between repetitions at all small distances, where a decoder copies from what it has just written. */
+function motley(bytes: number): Buffer {
+  const pieces: Buffer[] = [];
+  for (let total = 0, turn = 0; total < bytes; turn++) {
+    const piece = Buffer.concat([
+      randomBytes(1 + ((turn * 7) % 400)),
+      repeated(randomBytes(1 + (turn % 40)), 5 + ((turn * 131) % 1500)),
+    ]);
+    pieces.push(piece);
+    total += piece.length;
+  }
+  return Buffer.concat(pieces).subarray(0, bytes);
+}
+
+const PLAIN: Record<string, Buffer> = {
+  nothing: Buffer.alloc(0),
+  'one byte': Buffer.from('x'),
+  'twelve bytes': Buffer.from('aaaaaaaaaaaa'),
+  zeros: Buffer.alloc(5_000_000),
+  random: randomBytes(4_200_000),
+  'small distances': motley(9_000_000),
+  'program text': readFileSync(process.execPath).subarray(20_000_000, 31_000_000),
+};
+
+for (const [name, plain] of Object.entries(PLAIN)) {
+  for (const argv of [['-1'], ['-9', '-B4', '--no-frame-crc']]) {
+    test(`${name}, lz4 ${argv.join(' ')}`, async () => {
+      const stored = compress(plain, ...argv);
+      const { comparison, problem } = await inThreads(stored);
+      assert.deepEqual([problem, comparison.plainBytes], [null, plain.length]);
+      assert.equal(comparison.plainSha256, sha256(plain));
+    });
+  }
+}
+
+test('flipped bits and cut ends: what the lz4 command refuses is refused, and bytes are never others', () => {
+  const plain = Buffer.concat([motley(30_000), PLAIN['program text']?.subarray(0, 30_000) ?? Buffer.alloc(0)]);
+  let refused = 0;
+  for (const [index, argv] of [['-1'], ['-9', '--no-frame-crc'], ['-1', '--no-frame-crc']].entries()) {
+    const stored = compress(plain, ...argv);
+    for (let turn = 0; turn < 60; turn++) {
+      const other = Buffer.from(stored);
+      const at = 7 + ((turn * 7919 + index) % (stored.length - 7));
+      other.writeUInt8(other.readUInt8(at) ^ (1 << (turn % 8)), at);
+      const tried = turn % 4 === 0 ? stored.subarray(0, at) : other;
+      const ours = byOurselves(tried);
+      if (ours) assert.ok(byCommand(tried)?.equals(ours), `${argv.join(' ')}, byte ${at}`);
+      else refused++;
+    }
+  }
+  assert.ok(refused >= 60, `${refused} refused`);
+});
+
+test('a whole stream, and what follows it', () => {
+  const plain = motley(50_000);
+  const stored = compress(plain);
+  assert.ok(byOurselves(stored)?.equals(plain));
+  assert.equal(byOurselves(Buffer.concat([stored, Buffer.from('x')])), null);
+  const length = stored.readUInt32LE(7);
+  const wrong = Buffer.from(stored);
+  wrong.writeUInt32LE(5_000_000, 7);
+  assert.equal(byOurselves(wrong), null, 'a block that is larger than a block');
+  wrong.writeUInt32LE(length, 7);
+  wrong.writeUInt8(wrong.readUInt8(wrong.length - 1) ^ 1, wrong.length - 1);
+  assert.equal(byOurselves(wrong), null, 'another checksum');
+});
+
+test('the checksum of four GiB, which a count of 32 bits takes for nothing', () => {
+  const ring = new BlockRing(newBlockRing());
+  const taker = new BlockTaker(ring, true);
+  const blocks = 1024;
+  for (let block = 0; block < blocks; block++) {
+    ring.plainRoom(block, 2 ** 32 / blocks);
+    ring.put(block, READY);
+    taker.next();
+  }
+  ring.putFrameEnd(blocks, OF_FOUR_GIB_OF_ZEROS);
+  ring.put(blocks + 1, ENDED);
+  assert.deepEqual([taker.next().length, taker.problem], [0, null]);
+});
+
+test('frames one after another, as images have them that were read directly', async () => {
+  const parts = [motley(9_000_003), Buffer.alloc(5_000_000), motley(7)];
+  const [first, second, third] = [
+    compress(parts[0] ?? NONE, '-B4'),
+    compress(parts[1] ?? NONE, '--no-frame-crc'),
+    compress(parts[2] ?? NONE),
+  ] as [Buffer, Buffer, Buffer];
+  const { comparison, problem, isForeign } = await inThreads(Buffer.concat([first, second, third]));
+  assert.deepEqual([problem, isForeign], [null, false]);
+  assert.equal(comparison.plainSha256, sha256(Buffer.concat(parts)));
+  const at = first.length - 1;
+  first.writeUInt8(first.readUInt8(at) ^ 1, at);
+  assert.match((await inThreads(Buffer.concat([first, second]))).problem ?? '', /checksum/);
+  for (const other of [compress(NONE, '-BX'), Buffer.from('what is this')])
+    assert.equal((await inThreads(Buffer.concat([second, other]))).isForeign, true);
+});
+
+test('a block in the middle that breaks the rules ends it there, however much follows', async () => {
+  const stored = compress(motley(40_000_000), '-9');
+  // The second block claims more literals than it has.
+  const second = 7 + 4 + (stored.readUInt32LE(7) & 0x7fffffff);
+  stored.fill(0xff, second + 4, second + 4 + 64);
+  const { comparison, problem } = await inThreads(stored);
+  assert.equal(problem, 'a block cannot be decoded');
+  assert.equal(comparison.plainBytes, 4_194_304);
+});
+
+test('the end is missed wherever it is cut', async () => {
+  const stored = compress(motley(30_000_000));
+  for (const share of [0.1, 0.35, 0.6, 0.99]) {
+    const { comparison, problem } = await inThreads(stored.subarray(0, Math.floor(stored.length * share)));
+    assert.match(problem ?? '', /ends in the middle/);
+    assert.ok(comparison.plainBytes < 30_000_000);
+  }
+});
+
+test('frames that are not as the lz4 command writes them by itself are left to it', () => {
+  // Of one block only, even `-BD` makes one that stands by itself.
+  const plain = Buffer.alloc(5_000_000, 'abc');
+  for (const argv of ['-BD', '-BX', '-l']) assert.equal(frameOf(compress(plain, argv).subarray(0, 7)), null, argv);
+  assert.deepEqual(frameOf(compress(plain).subarray(0, 7)), { blockBytes: 4_194_304, hasChecksum: true });
+  const wrong = compress(plain).subarray(0, 7);
+  wrong.writeUInt8(wrong.readUInt8(6) ^ 1, 6);
+  assert.equal(frameOf(wrong), null, 'another checksum of the header');
+});
+
+const [FROM, TO] = [65_536, 131_072];
+
+const memory = new WebAssembly.Memory({ initial: 3, maximum: 3, shared: true });
+const decoder = new Lz4Decoder(memory);
+const bytes = Buffer.from(memory.buffer);
+const untouched = Buffer.alloc(bytes.length, 0xaa);
+
+/** Decodes what lies at `FROM` to `TO`, and looks at everything else. */
+function decodeWithin(stored: Uint8Array, room: number): Buffer | null {
+  bytes.fill(0xaa);
+  bytes.set(stored, FROM);
+  const length = decoder.decode(FROM, stored.length, TO, room);
+  assert.ok(length === null || length <= room);
+  assert.ok(bytes.subarray(0, FROM).equals(untouched.subarray(0, FROM)), 'before the block');
+  assert.ok(bytes.subarray(TO + room).equals(untouched.subarray(TO + room)), 'behind the room');
+  return length === null ? null : Buffer.from(bytes.subarray(TO, TO + length));
+}
+
+test('a block that fills its room to the last byte, and rooms that are too small', () => {
+  for (let distance = 1; distance <= 70; distance++) {
+    const plain = Buffer.concat([repeated(randomBytes(distance), 100 + 3 * distance), randomBytes(5)]);
+    const frame = compress(plain, '--no-frame-crc');
+    const stored = frame.subarray(11, 11 + (frame.readUInt32LE(7) & 0x7fffffff));
+    if (stored.length === plain.length) continue;
+    assert.ok(decodeWithin(stored, plain.length)?.equals(plain), `${plain.length} bytes`);
+    for (const missing of [1, 2, 17, 40, 64]) assert.equal(decodeWithin(stored, plain.length - missing), null);
+  }
+});
+
+test('a block whose room is full ends by five literals', () => {
+  const stored = Buffer.from([0x10, 0x61, 1, 0, 0x10, 0x62]);
+  assert.equal(decodeWithin(stored, 6), null);
+  assert.equal(decodeWithin(stored, 10)?.toString(), 'aaaaab');
+});
+
+test('whatever is decoded, nothing beyond its room is written', () => {
+  // Tokens with long runs and small distances, which random bytes rarely make.
+  const block = uint8Array({ minLength: 1, maxLength: 300, max: 255 }).map((values) =>
+    values.map((value, at) => (at % 5 === 2 ? value % 24 : at % 7 === 3 ? 0 : value)),
+  );
+  const inputs = record({ block, room: integer({ min: 0, max: 2000 }) });
+  propertyHolds(
+    property(inputs, ({ block: stored, room }) => {
+      decodeWithin(stored, room);
+    }),
+    { numRuns: 500 },
+  );
+});
+
+test('the program is what its source says', async () => {
+  assert.ok(readFileSync(DECODER).equals(await assembleDecoder()), 'run scripts/assemble.ts');
+});
