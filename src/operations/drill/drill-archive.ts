@@ -5,14 +5,10 @@ import { asError, SnapError } from '../../errors.ts';
 import type { DifferenceNote, DrillEvidence, DrillRow, Host } from '../../events.ts';
 import { treeDirectory } from '../../host/remove-tree.ts';
 import { monotonic, now } from '../../lib/clock.ts';
-import {
-  checkObject,
-  imageIndexOf,
-  type ObjectCheck,
-  type ReadContext,
-  type Reference,
-} from '../reading/check-object.ts';
+import { checkObject, type ObjectCheck, type Reference } from '../reading/check-object.ts';
 import type { Archive, ArchivedObject } from '../reading/find-archive.ts';
+import { imageIndexOf } from '../reading/image-index.ts';
+import type { ReadContext } from '../reading/read-context.ts';
 import type { FoundArchive } from '../reading/scan-bucket.ts';
 import { restoreFiles } from '../restore/files/restore-files.ts';
 import { restoreImage } from '../restore/image/restore-image.ts';

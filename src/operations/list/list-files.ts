@@ -5,8 +5,8 @@ import { SnapError } from '../../errors.ts';
 import type { ListedFile } from '../../events.ts';
 import { printable } from '../../lib/printable.ts';
 import { pathOfMember } from '../../streams/disk-tree.ts';
-import type { ReadContext } from '../reading/check-object.ts';
 import type { Archive, ArchivedObject } from '../reading/find-archive.ts';
+import type { ReadContext } from '../reading/read-context.ts';
 import { readFileIndex } from '../reading/read-index.ts';
 import type { FilesQuery } from '../shared/settings/list.ts';
 

@@ -10,7 +10,8 @@ import {
 import { BLOCK_BYTES } from '../../cloud/blocks.ts';
 import { monotonic, now } from '../../lib/clock.ts';
 import { blocksInOrder } from '../../transfer/block-image.ts';
-import { checkObject, type ObjectCheck, type ReadContext } from '../reading/check-object.ts';
+import { checkObject, type ObjectCheck } from '../reading/check-object.ts';
+import type { ReadContext } from '../reading/read-context.ts';
 import { isZeroBlock } from '../source/snapshot-image.ts';
 import { reportCheck } from '../verify/check-archive.ts';
 import type { ArchiveDraft, Migration } from './migration.ts';

@@ -1,12 +1,11 @@
 /** One object of an archive, fetched, decoded and compared: with the disk it was made of, or with its own manifest. */
 import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
-import { type BlockTable, type ImageIndex, readImageIndex } from '../../archive/block-table.ts';
+import type { BlockTable } from '../../archive/block-table.ts';
 import type { ManifestObject } from '../../archive/manifest.ts';
 import { readHeaderValue } from '../../archive/metadata.ts';
-import type { ArchiveStore, ObjectHead } from '../../cloud/ports.ts';
+import type { ObjectHead } from '../../cloud/ports.ts';
 import { SnapError } from '../../errors.ts';
-import type { Host } from '../../events.ts';
 import { startExtentMapper } from '../../host/filesystems/extent-mapper.ts';
 import type { NotKept } from '../../host/filesystems/not-kept-note.ts';
 import { decodeCrc32 } from '../../lib/bytes/crc32.ts';
@@ -21,20 +20,9 @@ import { type Downloaded, downloadInto, type Extent } from '../../transfer/downl
 import { closeAll, makePipe } from '../../transfer/pipes.ts';
 import { compareXattrs } from './compare-xattrs.ts';
 import { type Compare, type Decoder, decodeByPrograms, decodeInThreads, inThreads } from './decoders.ts';
-import { decryptIndex } from './decrypt-index.ts';
 import type { ArchivedObject } from './find-archive.ts';
-
+import type { ReadContext } from './read-context.ts';
 import { madeUpBy } from './volatile-entries.ts';
-
-export interface ReadContext {
-  store: ArchiveStore;
-  host: Host;
-  signal: AbortSignal;
-  /** Ranges on their way at once. */
-  streams: number;
-  /** For objects encrypted with gpg; `null`: the keyring has the private key. */
-  sessionKey: string | null;
-}
 
 /** What an object is compared with. */
 export type Reference =
@@ -141,30 +129,6 @@ const partOf = (reference: Reference): readonly Extent[] | null => ('extents' in
 /** Bytes of the object. */
 export const lengthOf = (extents: readonly Extent[]): number =>
   extents.reduce((sum, extent) => sum + (Buffer.isBuffer(extent) ? 0 : extent.to - extent.from), 0);
-
-/** A session key is that of the object, not of its index. */
-export const canOpenIndex = ({ cipher }: ArchivedObject, sessionKey: string | null): boolean =>
-  cipher === 'none' || sessionKey === null;
-
-/**
- * Of an encrypted image, it tells what its blocks are, not where they are in the object. Of an index that the manifest
- * does not know, places are not used either: all of the object is read then, and held against everything else that is
- * known of it.
- * @returns `null` without an index that can be read.
- * @throws SnapError `MANIFEST`, `NOT_FOUND`, `GPG_KEY`
- */
-export async function imageIndexOf(
-  object: ArchivedObject,
-  { store, signal, sessionKey }: Pick<ReadContext, 'store' | 'signal' | 'sessionKey'>,
-): Promise<ImageIndex | null> {
-  const { facts, cipher } = object;
-  if (!facts?.index || !canOpenIndex(object, sessionKey)) return null;
-  const { key } = facts.index;
-  const { body, etag } = await store.getSmall(key, { signal });
-  const plain = cipher === 'none' ? body : await decryptIndex(object, key, body, signal);
-  const index = { ...(await readImageIndex(plain, key, signal)), storedBytes: body.length };
-  return etag === facts.index.etag ? index : { ...index, pieces: [] };
-}
 
 class Findings {
   readonly list: Difference[] = [];

@@ -8,9 +8,10 @@ import { pathOfMember } from '../../streams/disk-tree.ts';
 import { MemberRecordsWriter } from '../../streams/member-records.ts';
 import { WantedPaths } from '../../streams/wanted-paths.ts';
 import type { Extent } from '../../transfer/download.ts';
-import { canOpenIndex, type ReadContext } from './check-object.ts';
 import type { ArchivedObject } from './find-archive.ts';
+import { canOpenIndex } from './image-index.ts';
 import { PieceCutter } from './piece-cutter.ts';
+import type { ReadContext } from './read-context.ts';
 import { type FetchedIndex, fetchFileIndex } from './read-index.ts';
 import type { RestoredBefore } from './restored-before.ts';
 

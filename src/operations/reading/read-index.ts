@@ -7,8 +7,8 @@ import { downloadInto } from '../../transfer/download.ts';
 import { startPipeline } from '../../transfer/pipeline.ts';
 import { closeAll, makePipe } from '../../transfer/pipes.ts';
 import { decryptStage } from './archive-stages.ts';
-import type { ReadContext } from './check-object.ts';
 import type { ArchivedObject } from './find-archive.ts';
+import type { ReadContext } from './read-context.ts';
 
 /** A name has at most 4,096 bytes wherever it can be made, and escapes make six of one. */
 const MAX_LINE = 1024 * 1024;

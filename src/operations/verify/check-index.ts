@@ -1,7 +1,8 @@
 /** The index of an object against what the manifest notes of it. */
 import type { Difference } from '../../streams/difference.ts';
-import type { ObjectCheck, ReadContext } from '../reading/check-object.ts';
+import type { ObjectCheck } from '../reading/check-object.ts';
 import type { ArchivedObject } from '../reading/find-archive.ts';
+import type { ReadContext } from '../reading/read-context.ts';
 
 /** By its ETag and length: it is not read. */
 export async function checkIndex(

@@ -1,7 +1,7 @@
 /** An archive against its snapshot, as `validate` compares them, without a mark on the snapshot. */
 import type { DrillRow } from '../../events.ts';
-import type { ReadContext } from '../reading/check-object.ts';
 import type { Archive } from '../reading/find-archive.ts';
+import type { ReadContext } from '../reading/read-context.ts';
 import type { Services } from '../shared/services.ts';
 import type { DrillSettings } from '../shared/settings/drill.ts';
 import { underClaim } from '../sharing/claimed-work.ts';

@@ -2,10 +2,11 @@
 
 import { SnapError } from '../../errors.ts';
 import type { Difference } from '../../streams/difference.ts';
-import type { ReadContext, Reference } from '../reading/check-object.ts';
-import { imageIndexOf } from '../reading/check-object.ts';
+import type { Reference } from '../reading/check-object.ts';
 import { chooseMembers } from '../reading/choose-members.ts';
 import type { ArchivedObject } from '../reading/find-archive.ts';
+import { imageIndexOf } from '../reading/image-index.ts';
+import type { ReadContext } from '../reading/read-context.ts';
 import { checkIndex, indexDifference } from './check-index.ts';
 
 /** What is held against nothing but what the manifest says of all of it. */

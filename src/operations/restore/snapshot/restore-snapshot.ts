@@ -14,9 +14,10 @@ import {
   ZERO_BLOCK,
   ZERO_HASH,
 } from '../../../transfer/block-writer.ts';
-import { checkObject, type ReadContext } from '../../reading/check-object.ts';
+import { checkObject } from '../../reading/check-object.ts';
 import type { Archive, ArchivedObject } from '../../reading/find-archive.ts';
 import { type ImageSize, sizeOfDisk } from '../../reading/image-size.ts';
+import type { ReadContext } from '../../reading/read-context.ts';
 import type { Services } from '../../shared/services.ts';
 import type { RestoreSettings, SnapshotTarget } from '../../shared/settings/restore.ts';
 import {

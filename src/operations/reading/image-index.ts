@@ -1,0 +1,29 @@
+/** The index of an image, fetched and decoded. */
+import { type ImageIndex, readImageIndex } from '../../archive/block-table.ts';
+import { decryptIndex } from './decrypt-index.ts';
+import type { ArchivedObject } from './find-archive.ts';
+import type { ReadContext } from './read-context.ts';
+
+/** A session key is that of the object, not of its index. */
+export const canOpenIndex = ({ cipher }: ArchivedObject, sessionKey: string | null): boolean =>
+  cipher === 'none' || sessionKey === null;
+
+/**
+ * Of an encrypted image, it tells what its blocks are, not where they are in the object. Of an index that the manifest
+ * does not know, places are not used either: all of the object is read then, and held against everything else that is
+ * known of it.
+ * @returns `null` without an index that can be read.
+ * @throws SnapError `MANIFEST`, `NOT_FOUND`, `GPG_KEY`
+ */
+export async function imageIndexOf(
+  object: ArchivedObject,
+  { store, signal, sessionKey }: Pick<ReadContext, 'store' | 'signal' | 'sessionKey'>,
+): Promise<ImageIndex | null> {
+  const { facts, cipher } = object;
+  if (!facts?.index || !canOpenIndex(object, sessionKey)) return null;
+  const { key } = facts.index;
+  const { body, etag } = await store.getSmall(key, { signal });
+  const plain = cipher === 'none' ? body : await decryptIndex(object, key, body, signal);
+  const index = { ...(await readImageIndex(plain, key, signal)), storedBytes: body.length };
+  return etag === facts.index.etag ? index : { ...index, pieces: [] };
+}
