@@ -108,7 +108,7 @@ interface Decoded {
 }
 
 /** Whether it says of each block what it must be. */
-export const isComplete = ({ kinds }: BlockTable): boolean => !kinds.includes(BLOCK_KIND.unknown);
+export const isEachBlockKnown = ({ kinds }: BlockTable): boolean => !kinds.includes(BLOCK_KIND.unknown);
 
 const isPlace = ({ plain, stored }: Place, before: Place | undefined): boolean =>
   Number.isSafeInteger(plain) &&

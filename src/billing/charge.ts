@@ -6,7 +6,7 @@
  * columns" of the Data Exports user guide.
  */
 import { type CellOf, textOf } from './cell.ts';
-import type { Layout } from './columns.ts';
+import type { ColumnLayout } from './columns.ts';
 
 export type Charge =
   | { is: 'storage'; tier: 'standard' | 'archive' }
@@ -16,7 +16,7 @@ export type Charge =
   | { is: 'unclear'; why: string };
 
 /** @returns `null` for what is no charge for an EBS snapshot. */
-export function chargeOf(cell: CellOf, layout: Layout): Charge | null {
+export function chargeOf(cell: CellOf, layout: ColumnLayout): Charge | null {
   const isEbs = isOfEbs(cell);
   const meter = textOf(cell('usageType')) || textOf(cell('meter'));
   const [, usage] = /(?:^|-)EBS:(.*)$/.exec(meter) ?? [];
@@ -44,7 +44,7 @@ function byUsage(usage: string): Charge | null {
 const SNAPSHOT = /^(arn:aws[a-z-]*:ec2:[^:]*:\d*:snapshot\/)?snap-[0-9a-f]+$/;
 
 /** Of rows whose usage type, if there is one, is not one of EBS. */
-function byResource(cell: CellOf, layout: Layout, meter: string, isEbs: boolean | null): Charge | null {
+function byResource(cell: CellOf, layout: ColumnLayout, meter: string, isEbs: boolean | null): Charge | null {
   const resource = textOf(cell('resource'));
   if (SNAPSHOT.test(resource)) return ofSnapshot(cell, layout, meter);
   if (layout.places.usageType !== undefined || resource !== '' || isEbs === false) return null;
@@ -54,7 +54,7 @@ function byResource(cell: CellOf, layout: Layout, meter: string, isEbs: boolean 
   return isEbs ? storage(`${meter} ${description}`) : { is: 'unclear', why: 'no column tells the service' };
 }
 
-function ofSnapshot(cell: CellOf, { places }: Layout, meter: string): Charge {
+function ofSnapshot(cell: CellOf, { places }: ColumnLayout, meter: string): Charge {
   if (places.usageType !== undefined) {
     if (/-Bytes$/.test(meter)) return { is: 'other', what: meter };
     return { is: 'unclear', why: `the usage type ${JSON.stringify(meter.slice(0, 60))} is not known` };

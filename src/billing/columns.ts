@@ -72,7 +72,7 @@ const FOCUS: Partial<Record<ColumnName, readonly string[]>> = {
   meter: ['skumeter'],
 };
 
-export interface Layout {
+export interface ColumnLayout {
   format: ReportFormat;
   /** Position of each column that is there. */
   places: Partial<Record<ColumnName, number>>;
@@ -81,12 +81,12 @@ export interface Layout {
 }
 
 /** @returns `null` where the header is not that of a cost report. */
-export function layoutOf(header: readonly string[]): Layout | null {
+export function layoutOf(header: readonly string[]): ColumnLayout | null {
   const names = header.map((name) => name.toLowerCase().replace(/[^a-z0-9]/g, ''));
   const format = formatOf(header, new Set(names));
   if (format === null) return null;
   const wanted = format.startsWith('focus') ? FOCUS : CUR;
-  const places: Layout['places'] = {};
+  const places: ColumnLayout['places'] = {};
   for (const [column, candidates] of Object.entries(wanted) as [ColumnName, readonly string[]][]) {
     const place = candidates.map((name) => names.indexOf(name)).find((found) => found >= 0);
     if (place !== undefined) places[column] = place;

@@ -3,7 +3,7 @@ import Papa from 'papaparse';
 import { SnapError } from '../errors.ts';
 import { KiB } from '../lib/units.ts';
 import type { Cell } from './cell.ts';
-import { type ColumnName, type Layout, layoutOf } from './columns.ts';
+import { type ColumnLayout, type ColumnName, layoutOf } from './columns.ts';
 import { CsvScan, OPEN_QUOTE } from './csv-scan.ts';
 import { notAReport, type RowSink } from './row-sink.ts';
 import { asUtf8 } from './text-encoding.ts';
@@ -35,7 +35,7 @@ const endless = (name: string, rows: number): SnapError =>
 class ReportRows {
   readonly #name: string;
   readonly #sink: RowSink;
-  #layout: Layout | null = null;
+  #layout: ColumnLayout | null = null;
   /** Rows so far, with the header. */
   count = 0;
   #chunk: Buffer | null = null;
@@ -74,7 +74,7 @@ class ReportRows {
     this.#parse(this.#layout);
   }
 
-  #header(line: string): Layout {
+  #header(line: string): ColumnLayout {
     const [header = []] = Papa.parse<string[]>(line.replace(/^\uFEFF/, ''), OPTIONS).data;
     const layout = layoutOf(header);
     if (layout === null) throw notAReport(this.#name, `its first row is ${JSON.stringify(line.slice(0, 60))}`);
@@ -92,7 +92,7 @@ class ReportRows {
     return this.#mark >= 0 && this.#mark < end;
   }
 
-  #parse(layout: Layout): void {
+  #parse(layout: ColumnLayout): void {
     if (this.#batch.length === 0) return;
     const together = parsed(this.#batch.join('\n'), this.#batch.length, layout);
     this.#batch.forEach((text, at) => {
@@ -108,12 +108,12 @@ class ReportRows {
 }
 
 const cellsOf =
-  (fields: readonly string[], { places }: Layout) =>
+  (fields: readonly string[], { places }: ColumnLayout) =>
   (column: ColumnName): Cell =>
     fields[places[column] ?? -1];
 
 /** @returns `null` where the parser does not find the rows and fields that the scan has found. */
-function parsed(text: string, rows: number, { width }: Layout): string[][] | null {
+function parsed(text: string, rows: number, { width }: ColumnLayout): string[][] | null {
   const { data, errors } = Papa.parse<string[]>(text, OPTIONS);
   const isSame = errors.length === 0 && data.length === rows && data.every(({ length }) => length === width);
   return isSame ? data : null;

@@ -272,13 +272,13 @@ function latestDays(records: readonly Record[], latest: number, today: number): 
   const found = new Map<string, number>();
   for (const [region, counts] of countsByRegion(records)) {
     const days = [...counts.keys()].filter((day) => day >= latest - GROWING - LATE).sort((a, b) => b - a);
-    const day = days.find((candidate) => isComplete(candidate, counts, today)) ?? days[0];
+    const day = days.find((candidate) => isWholeDay(candidate, counts, today)) ?? days[0];
     if (day !== undefined && day >= latest - GROWING) found.set(region, day);
   }
   return found;
 }
 
-function isComplete(day: number, counts: ReadonlyMap<number, number>, today: number): boolean {
+function isWholeDay(day: number, counts: ReadonlyMap<number, number>, today: number): boolean {
   if (day < today - GROWING) return true;
   return day < today && (counts.get(day) ?? 0) >= (counts.get(day - 1) ?? 0) * COMPLETE;
 }

@@ -6,7 +6,7 @@ import { compressors } from 'hyparquet-compressors';
 import { SnapError } from '../errors.ts';
 import { MiB } from '../lib/units.ts';
 import type { Cell } from './cell.ts';
-import { type ColumnName, type Layout, layoutOf } from './columns.ts';
+import { type ColumnLayout, type ColumnName, layoutOf } from './columns.ts';
 import { notAReport, type RowSink } from './row-sink.ts';
 import { damaged } from './unpack.ts';
 
@@ -54,7 +54,7 @@ async function readGroups(file: AsyncBuffer, name: string, sink: RowSink, signal
 }
 
 /** Where a snapshot may be named. */
-const tellingColumns = ({ places }: Layout): ColumnName[] =>
+const tellingColumns = ({ places }: ColumnLayout): ColumnName[] =>
   (['usageType', 'meter', 'resource', 'description'] as const).filter(
     (column) => places[column] !== undefined && (column !== 'description' || places.usageType === undefined),
   );
@@ -66,7 +66,7 @@ interface Group {
 }
 
 /** The columns that tell what a row is of are read first; where they name no snapshot, the others are not read at all. */
-async function readGroup(group: Group, header: readonly string[], layout: Layout, sink: RowSink): Promise<void> {
+async function readGroup(group: Group, header: readonly string[], layout: ColumnLayout, sink: RowSink): Promise<void> {
   const nameOf = (column: ColumnName): string => header[layout.places[column] ?? -1] ?? '';
   const values: Partial<Record<ColumnName, Cell[]>> = {};
   const marked = new Set<number>();

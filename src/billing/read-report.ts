@@ -8,7 +8,7 @@ import { SnapError } from '../errors.ts';
 import { temporaryDirectory } from '../lib/temporary-files.ts';
 import type { CellOf } from './cell.ts';
 import { Charges } from './charges.ts';
-import type { Layout } from './columns.ts';
+import type { ColumnLayout } from './columns.ts';
 import { readCsv } from './csv-rows.ts';
 import { HOUR } from './days.ts';
 import type { Ledger, Taken } from './ledger.ts';
@@ -101,8 +101,8 @@ const SHOWN = 5;
 class Tally implements RowSink {
   readonly #part: ReportPart;
   /** The first one; a zip file may hold several. */
-  #first: Layout | null = null;
-  #layout: Layout | null = null;
+  #first: ColumnLayout | null = null;
+  #layout: ColumnLayout | null = null;
   #hasResources = true;
   #hasCosts = true;
   #rows = 0;
@@ -116,7 +116,7 @@ class Tally implements RowSink {
     this.#part = part;
   }
 
-  layout(layout: Layout): void {
+  layout(layout: ColumnLayout): void {
     this.#first ??= layout;
     this.#layout = layout;
     const { resource, cost, netCost, rate, netRate } = layout.places;

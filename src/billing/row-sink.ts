@@ -1,11 +1,11 @@
 /** What the readers of all formats hand their rows to. */
 import { SnapError } from '../errors.ts';
 import type { CellOf } from './cell.ts';
-import type { Layout } from './columns.ts';
+import type { ColumnLayout } from './columns.ts';
 
 export interface RowSink {
   /** Told before the rows that it is of: once, or once for each file in a zip file. */
-  layout(layout: Layout): void;
+  layout(layout: ColumnLayout): void;
   /** For each row, of whatever kind. */
   row(): void;
   /** A row that may concern snapshots. */

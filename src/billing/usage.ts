@@ -1,7 +1,7 @@
 /** What a row of a report says about EBS snapshots. */
 import { type CellOf, instantOf, numberOf, shown, textOf } from './cell.ts';
 import { chargeOf } from './charge.ts';
-import type { Layout } from './columns.ts';
+import type { ColumnLayout } from './columns.ts';
 
 /** The storage of a snapshot, for a period. */
 export interface Usage {
@@ -33,7 +33,7 @@ export type Reading =
   | (Charged & { is: 'unclear' | 'broken'; why: string });
 
 /** @returns `null` for rows of other things: instances, volumes, other services. */
-export function readRow(cell: CellOf, layout: Layout): Reading | null {
+export function readRow(cell: CellOf, layout: ColumnLayout): Reading | null {
   const charge = chargeOf(cell, layout);
   if (charge === null) return null;
   const amount = numberOf(cell('amount'));

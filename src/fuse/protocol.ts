@@ -104,7 +104,7 @@ const FLAGS = { asyncRead: 1 << 0, bigWrites: 1 << 5, asyncDirectIo: 1 << 15, ma
 const WANTED = FLAGS.asyncRead | FLAGS.bigWrites | FLAGS.asyncDirectIo | FLAGS.maxPages;
 
 const REQUESTS_AHEAD = 64;
-const PAGE = 4096;
+const PAGE_BYTES = 4096;
 
 /** `fuse_init_out`. */
 export function initContent({ minor, flags }: { minor: number; flags: number }): Buffer {
@@ -117,7 +117,7 @@ export function initContent({ minor, flags }: { minor: number; flags: number }):
   bytes.writeUInt16LE((REQUESTS_AHEAD * 3) / 4, 18);
   bytes.writeUInt32LE(MAX_TRANSFER, 20);
   bytes.writeUInt32LE(1, 24);
-  bytes.writeUInt16LE(MAX_TRANSFER / PAGE, 28);
+  bytes.writeUInt16LE(MAX_TRANSFER / PAGE_BYTES, 28);
   return bytes;
 }
 
@@ -133,7 +133,7 @@ export function attributesContent(size: number): Buffer {
   bytes.writeBigUInt64LE(BigInt(Math.ceil(size / 512)), at + 16);
   bytes.writeUInt32LE(0o100600, at + 60);
   bytes.writeUInt32LE(1, at + 64);
-  bytes.writeUInt32LE(PAGE, at + 80);
+  bytes.writeUInt32LE(PAGE_BYTES, at + 80);
   return bytes;
 }
 
@@ -155,7 +155,7 @@ export function writtenContent(length: number): Buffer {
 /** `fuse_statfs_out`: nothing is free. */
 export function statisticsContent(): Buffer {
   const bytes = Buffer.alloc(80);
-  bytes.writeUInt32LE(PAGE, 40);
+  bytes.writeUInt32LE(PAGE_BYTES, 40);
   bytes.writeUInt32LE(255, 44);
   return bytes;
 }

@@ -10,7 +10,7 @@ export interface Page {
 }
 
 /** As many as one call lists. */
-const PAGE = 10_000;
+const BLOCKS_PER_PAGE = 10_000;
 
 /** Tokens take some 250 bytes each. */
 const PAGES_KEPT = 8;
@@ -41,7 +41,7 @@ export class WrittenBlocks {
     const page: Page = { from, to: Number.POSITIVE_INFINITY, blocks: new Map() };
     for await (const block of this.#source.list(this.#snapshotId, from, call)) {
       page.blocks.set(block.index, block);
-      if (page.blocks.size < PAGE) continue;
+      if (page.blocks.size < BLOCKS_PER_PAGE) continue;
       page.to = block.index + 1;
       break;
     }

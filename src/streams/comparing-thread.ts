@@ -1,12 +1,12 @@
 /** The thread that compares: it takes the plain stream and reads the disk synchronously, and answers once. */
 import { createHash } from 'node:crypto';
 import { parentPort, workerData } from 'node:worker_threads';
-import { type BlockTable, isComplete } from '../archive/block-table.ts';
+import { type BlockTable, isEachBlockKnown } from '../archive/block-table.ts';
 import { ByteStream } from '../archive/byte-stream.ts';
 import { type RingMemory, RingReader } from '../lib/bytes/shared-ring.ts';
 import { cutOut } from './cut-stream.ts';
 import { type Difference, DifferenceList } from './difference.ts';
-import { type ImageTarget, writeImage } from './image-to-file.ts';
+import { type ImageTarget, writeImageStream } from './image-to-file.ts';
 import { compareImageWithBlocks } from './image-with-blocks.ts';
 import { compareImageWithDevice } from './image-with-device.ts';
 import { BlockRing, type BlockRingMemory } from './lz4/block-ring.ts';
@@ -25,7 +25,7 @@ export type ComparisonOrder =
   | ({ how: 'tar-alone' } & TarAlone)
   | { how: 'bytes-alone' };
 
-export interface Comparison {
+export interface StreamFindings {
   differences: Difference[];
   differenceCount: number;
   members: number;
@@ -51,12 +51,12 @@ export interface ComparingOrder {
 export type Source = { plain: RingMemory } | { lz4: BlockRingMemory; withChecksum: boolean };
 
 export interface Compared {
-  comparison: Comparison;
+  comparison: StreamFindings;
   /** Why a stream of lz4 could not be taken to its end. */
   problem: string | null;
 }
 
-type Findings = Partial<Comparison> & { list: DifferenceList };
+type Findings = Partial<StreamFindings> & { list: DifferenceList };
 
 function findingsOf({ order, compared }: ComparingOrder, stream: ByteStream): Findings {
   switch (order.how) {
@@ -77,7 +77,7 @@ function findingsOf({ order, compared }: ComparingOrder, stream: ByteStream): Fi
       return { list, contentBytes };
     }
     case 'write': {
-      const { differences: list, contentBytes } = writeImage(stream, order);
+      const { differences: list, contentBytes } = writeImageStream(stream, order);
       return { list, contentBytes };
     }
     case 'extract': {
@@ -96,7 +96,7 @@ function findingsOf({ order, compared }: ComparingOrder, stream: ByteStream): Fi
 /** Where each file, or each block, is held against its own hash, another one of everything tells nothing new. */
 function isKnownInParts(order: ComparisonOrder): boolean {
   if (order.how === 'extract') return order.records !== null;
-  return order.how === 'write' && order.table !== null && isComplete(order.table);
+  return order.how === 'write' && order.table !== null && isEachBlockKnown(order.table);
 }
 
 function run(comparing: ComparingOrder): Compared {
@@ -107,7 +107,7 @@ function run(comparing: ComparingOrder): Compared {
   return { comparison, problem: taker.problem };
 }
 
-function compare(comparing: ComparingOrder, reader: { next(): Buffer }): Comparison {
+function compare(comparing: ComparingOrder, reader: { next(): Buffer }): StreamFindings {
   const { order } = comparing;
   const cuts = order.how === 'extract' ? order.cuts : null;
   const hash = isKnownInParts(order) ? null : createHash('sha256');

@@ -72,14 +72,14 @@ export const NO_FACT = Buffer.alloc(HASH);
 /** The same in base 16. */
 export const ABSENT = NO_FACT.toString('hex');
 
-/** The facts of each name, in base 16, for names whose hash falls into one of several parts. */
+/** The facts of each name, in base 16, for names whose hash falls into one of several buckets. */
 export type LoggedFacts = Map<string, string[]>;
 
-/** Part by part, so that each fits into memory. */
-export function* readParts(file: string): Generator<{ isMine: (name: Buffer) => boolean; facts: LoggedFacts }> {
-  const parts = Math.max(1, Math.ceil(statSync(file).size / RECORD / ENTRIES_IN_MEMORY));
-  for (let part = 0; part < parts; part++) {
-    const isMine = (name: Buffer): boolean => name.readUInt32LE(0) % parts === part;
+/** Bucket by bucket, so that each fits into memory. */
+export function* readBuckets(file: string): Generator<{ isMine: (name: Buffer) => boolean; facts: LoggedFacts }> {
+  const buckets = Math.max(1, Math.ceil(statSync(file).size / RECORD / ENTRIES_IN_MEMORY));
+  for (let bucket = 0; bucket < buckets; bucket++) {
+    const isMine = (name: Buffer): boolean => name.readUInt32LE(0) % buckets === bucket;
     yield { isMine, facts: readFacts(file, isMine) };
   }
 }

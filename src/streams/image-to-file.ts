@@ -27,7 +27,7 @@ const EVERYTHING: readonly BlockRun[] = [{ from: 0, to: Number.POSITIVE_INFINITY
  * Nothing is written from the first difference on. Zeros are written only where something else is: files stay sparse,
  * and blocks that a volume never had stay so.
  */
-export function writeImage(stream: ByteStream, { path, isBlank, table, runs }: ImageTarget): ImageFindings {
+export function writeImageStream(stream: ByteStream, { path, isBlank, table, runs }: ImageTarget): ImageFindings {
   const blockBytes = table?.blockBytes ?? DEFAULT_BLOCK;
   using target = new DirectWriter(path);
   const writer = new SparseWriter(target, blockBytes, isBlank);

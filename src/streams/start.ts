@@ -6,7 +6,7 @@ import { seconds, startTimer } from '../lib/clock.ts';
 import { cleanupError } from '../lib/disposal.ts';
 import { programFile } from '../lib/program-file.ts';
 import { whenAborted } from '../lib/when-aborted.ts';
-import type { Compared, ComparingOrder, Comparison, ComparisonOrder, Source } from './comparing-thread.ts';
+import type { Compared, ComparingOrder, ComparisonOrder, Source, StreamFindings } from './comparing-thread.ts';
 import type { DecodingOrder } from './decoding-thread.ts';
 import type { FilledRing } from './lz4/block-filler.ts';
 import { newBlockRing } from './lz4/block-ring.ts';
@@ -35,7 +35,7 @@ export async function compareInThreads(
   descriptor: number,
   order: ComparisonOrder,
   signal: AbortSignal,
-): Promise<Comparison> {
+): Promise<StreamFindings> {
   const ring = newRing();
   const reading = startThread<ReadingOrder, number>('reading-thread', { descriptor, ring });
   const [, { comparison }] = await together(reading, { plain: ring }, order, signal);
@@ -43,7 +43,7 @@ export async function compareInThreads(
 }
 
 export interface DecodedComparison {
-  comparison: Comparison;
+  comparison: StreamFindings;
   /** Why the stream could not be decoded to its end; what was found before that stays. */
   problem: string | null;
   /** It is not such a stream, and nothing was compared. */

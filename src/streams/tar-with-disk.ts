@@ -6,7 +6,7 @@ import { readMembers, TarError, type TarMember } from '../archive/tar-reader.ts'
 import { AllocatedParts, type FilePart, type MapperEnds } from './allocated-parts.ts';
 import { DifferenceList } from './difference.ts';
 import { DiskTree, pathOfMember, typeOf } from './disk-tree.ts';
-import { HashLog, HashSum, keyedHash, NO_FACT, readParts, SomeNames } from './hash-log.ts';
+import { HashLog, HashSum, keyedHash, NO_FACT, readBuckets, SomeNames } from './hash-log.ts';
 
 export interface TarComparisonOptions {
   /** Where the filesystem is mounted. */
@@ -280,7 +280,7 @@ class TarComparison {
     const { key } = this.#options;
     const { differences } = this.#findings;
     const copies = new SomeNames();
-    for (const { facts } of readParts(this.#inodesFile)) {
+    for (const { facts } of readBuckets(this.#inodesFile)) {
       for (const [, ...names] of facts.values()) for (const name of names) copies.add(name);
     }
     if (copies.count === 0) return;
@@ -293,7 +293,7 @@ class TarComparison {
 
   #nameMissing(): void {
     const { differences } = this.#findings;
-    for (const { isMine, facts } of readParts(this.#options.logFile)) {
+    for (const { isMine, facts } of readBuckets(this.#options.logFile)) {
       for (const { path, isSocket } of this.#tree.walk()) {
         const name = keyedHash(this.#options.key, path);
         if (isSocket || !isMine(name)) continue;

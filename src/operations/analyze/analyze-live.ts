@@ -63,14 +63,15 @@ function linksIn(region: string, { snapshots }: KnownRegion, accounts: readonly 
   });
 }
 
-const PAGE = 10_000;
+/** As many as one call lists. */
+const BLOCKS_PER_PAGE = 10_000;
 
 /** At the most: every block of both may have changed. */
 function requestsFor({ snapshot, before }: Link): number {
   if (snapshot.storageTier === 'archive' || (before === null && snapshot.dataBytes !== null)) return 0;
   const most = (snapshot.sizeGiB * GiB) / BLOCK_BYTES;
   const written = before === null ? most : (blocksOf(snapshot) ?? most) + (blocksOf(before) ?? most);
-  return Math.max(1, Math.ceil(Math.min(most, written) / PAGE));
+  return Math.max(1, Math.ceil(Math.min(most, written) / BLOCKS_PER_PAGE));
 }
 
 const blocksOf = ({ dataBytes }: Snapshot): number | null => (dataBytes === null ? null : dataBytes / BLOCK_BYTES);

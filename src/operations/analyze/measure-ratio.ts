@@ -4,7 +4,7 @@ import type { AnalysisWarning, AssumedCompression, MeasuredRatio } from '../../c
 import { sum } from '../../costs/lineage.ts';
 import { SnapError } from '../../errors.ts';
 import { inParallel } from '../../lib/parallel.ts';
-import { isComplete } from '../reading/archive-state.ts';
+import { hasAllObjects } from '../reading/archive-state.ts';
 import { manifestOf } from '../reading/archive-tags.ts';
 import { archivesIn, batches, type FoundArchive } from '../reading/scan-bucket.ts';
 import type { AnalyzeServices } from '../shared/services.ts';
@@ -120,7 +120,7 @@ const UNREADABLE = 'unreadable manifest';
 
 function sizesOf({ volumeId, data }: FoundArchive, manifest: Manifest | null): Sizes | string {
   if (manifest === null) return 'no manifest';
-  if (!isComplete(data, manifest.objects)) return 'incomplete';
+  if (!hasAllObjects(data, manifest.objects)) return 'incomplete';
   const dataBytes = dataBytesOf(manifest);
   if (dataBytes === null) return 'image without a note of how much had been written';
   return { volumeId, dataBytes, storedBytes: sum(manifest.objects.map(({ storedBytes }) => storedBytes)) };

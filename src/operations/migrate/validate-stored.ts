@@ -3,7 +3,7 @@ import {
   BLOCK_KIND,
   type BlockTable,
   HASH_BYTES,
-  isComplete,
+  isEachBlockKnown,
   newTable,
   readImageIndex,
 } from '../../archive/block-table.ts';
@@ -44,7 +44,7 @@ async function tableOf(migration: Migration, draft: ArchiveDraft, body: Buffer |
     ? (await readImageIndex(body, snapshot.id, signal)).table
     : newTable(draft.device.size, BLOCK_BYTES);
   const { kinds, hashes } = table;
-  if (isComplete(table)) return table;
+  if (isEachBlockKnown(table)) return table;
   const blocks = blocksInOrder(
     {
       blocks: services.blocks,

@@ -62,12 +62,12 @@ function completeness(
   { objects, differedAt }: Manifest,
 ): 'complete' | 'differed' | 'incomplete' | 'replaced' | 'without-data' {
   if (data.length === 0) return 'without-data';
-  if (isComplete(data, objects)) return differedAt === undefined ? 'complete' : 'differed';
+  if (hasAllObjects(data, objects)) return differedAt === undefined ? 'complete' : 'differed';
   return areAsLong(data, objects) ? 'replaced' : 'incomplete';
 }
 
 /** @param data what the bucket holds of an archive. @param objects what its manifest names. */
-export function isComplete(data: FoundArchive['data'], objects: Manifest['objects']): boolean {
+export function hasAllObjects(data: FoundArchive['data'], objects: Manifest['objects']): boolean {
   const listed = new Map(data.map(({ key, etag }) => [key, etag]));
   return areAsLong(data, objects) && objects.every(({ key, etag }) => listed.get(key) === etag);
 }

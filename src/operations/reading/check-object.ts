@@ -11,7 +11,7 @@ import type { NotKept } from '../../host/filesystems/not-kept-note.ts';
 import { decodeCrc32 } from '../../lib/bytes/crc32.ts';
 import { monotonic } from '../../lib/clock.ts';
 import { temporaryDirectory } from '../../lib/temporary-files.ts';
-import type { Comparison, ComparisonOrder } from '../../streams/comparing-thread.ts';
+import type { ComparisonOrder, StreamFindings } from '../../streams/comparing-thread.ts';
 import type { Difference, DifferenceKind } from '../../streams/difference.ts';
 import type { ImageTarget } from '../../streams/image-to-file.ts';
 import type { TarAlone } from '../../streams/tar-alone.ts';
@@ -38,13 +38,13 @@ export type Reference =
   | {
       how: 'stream';
       extents: readonly Extent[] | null;
-      take: (descriptor: number, signal: AbortSignal) => Promise<StreamFindings>;
+      take: (descriptor: number, signal: AbortSignal) => Promise<TakenStream>;
     }
   /** Held against its own index at the most. */
   | ({ how: 'alone' } & TarAlone);
 
 /** What is known of a plain stream that somebody else has taken. */
-export interface StreamFindings {
+export interface TakenStream {
   plainBytes: number;
   /** In base 16. */
   plainSha256: string;
@@ -188,7 +188,7 @@ const NOT_THERE = 'the object is not in the bucket';
 
 interface Decoded {
   downloaded: Downloaded;
-  comparison: Comparison;
+  comparison: StreamFindings;
 }
 
 /** What is asked for, and where what is found goes. */
@@ -270,7 +270,7 @@ async function takeStream(
   descriptor: number,
   reference: Reference & { how: 'stream' },
   signal: AbortSignal,
-): Promise<Comparison> {
+): Promise<StreamFindings> {
   const found = await reference.take(descriptor, signal);
   const counts = { differenceCount: found.differences.length, contentBytes: found.plainBytes };
   return { members: 0, files: 0, xattrSum: '', ...counts, ...found };
@@ -344,7 +344,7 @@ function checkFacts(object: ArchivedObject, head: ObjectHead, decoded: Decoded, 
   else checkLength(object, head, comparison, found);
 }
 
-function checkPlain(facts: ManifestObject, { plainBytes, plainSha256 }: Comparison, found: Findings): void {
+function checkPlain(facts: ManifestObject, { plainBytes, plainSha256 }: StreamFindings, found: Findings): void {
   if (facts.plainBytes !== plainBytes) {
     found.add('stored-bytes', `it decodes to ${plainBytes} bytes, the manifest says ${facts.plainBytes}`);
   } else if (facts.plainSha256 && plainSha256 !== '' && facts.plainSha256 !== plainSha256) {
@@ -353,7 +353,12 @@ function checkPlain(facts: ManifestObject, { plainBytes, plainSha256 }: Comparis
 }
 
 /** Without a manifest, only the metadata tell how long an image is: one that ends behind a frame decodes all the same. */
-function checkLength({ layout }: ArchivedObject, head: ObjectHead, { plainBytes }: Comparison, found: Findings): void {
+function checkLength(
+  { layout }: ArchivedObject,
+  head: ObjectHead,
+  { plainBytes }: StreamFindings,
+  found: Findings,
+): void {
   const told = readHeaderValue(head.metadata['uncompressed-size'] ?? '');
   if (layout !== 'image' || !/^\d+$/.test(told) || Number(told) === plainBytes) return;
   found.add('stored-bytes', `it decodes to ${plainBytes} bytes, its metadata say ${told}`);

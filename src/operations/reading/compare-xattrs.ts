@@ -10,7 +10,7 @@ import {
   keyedHash,
   type LoggedFacts,
   NO_FACT,
-  readParts,
+  readBuckets,
   SomeNames,
 } from '../../streams/hash-log.ts';
 import { xattrFact } from '../../streams/tar-with-disk.ts';
@@ -81,7 +81,7 @@ async function sumOf(order: XattrOrder): Promise<string> {
       else sum.add(fact);
     }
   }
-  for (const { facts } of readParts(file)) {
+  for (const { facts } of readBuckets(file)) {
     for (const fact of facts.keys()) sum.add(Buffer.from(fact, 'hex'));
     await sleep(0, order.signal);
   }
@@ -110,7 +110,7 @@ async function nameEach(order: XattrOrder, file: string, differences: Difference
     if (inode.hasFurtherNames) linked.add(inode.fact, isBare(inTar) ? name : NO_FACT);
     if (!isSame(inode, inTar)) differences.add('xattrs', inode.path, DIFFER);
   };
-  for (const { isMine, facts } of readParts(order.logFile)) {
+  for (const { isMine, facts } of readBuckets(order.logFile)) {
     for await (const inode of readFacts(order)) {
       const name = keyedHash(order.key, inode.path);
       if (!isMine(name)) continue;
@@ -132,7 +132,7 @@ const isBare = (inTar: readonly string[]): boolean => inTar.every((fact) => fact
 /** Of the names of a file, one must have its attributes in the tar, whichever comes first. */
 async function nameBare({ root, key, signal }: XattrOrder, file: string, differences: DifferenceList): Promise<void> {
   const bare = new SomeNames();
-  for (const { facts } of readParts(file)) {
+  for (const { facts } of readBuckets(file)) {
     for (const [first = ABSENT, ...others] of facts.values()) if (![first, ...others].includes(ABSENT)) bare.add(first);
     await sleep(0, signal);
   }

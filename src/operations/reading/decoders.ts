@@ -1,6 +1,6 @@
 /** Who makes plain bytes of an object's stored ones, and has them compared. */
 
-import type { Comparison, ComparisonOrder } from '../../streams/comparing-thread.ts';
+import type { ComparisonOrder, StreamFindings } from '../../streams/comparing-thread.ts';
 import { compareInThreads, compareLz4InThreads } from '../../streams/start.ts';
 import { StageError, startPipeline } from '../../transfer/pipeline.ts';
 import { closeAll } from '../../transfer/pipes.ts';
@@ -8,7 +8,7 @@ import { decompressStage, decryptStage, rejectKey } from './archive-stages.ts';
 import type { ArchivedObject } from './find-archive.ts';
 
 export interface Decoded {
-  comparison: Comparison;
+  comparison: StreamFindings;
   /** Why the object cannot be decoded to its end. */
   problem: string | null;
   /** Others may be able to decode it. */
@@ -21,7 +21,7 @@ export interface Decoder extends AsyncDisposable {
 }
 
 /** Compares the plain bytes of a descriptor, and closes it. */
-export type Compare = (descriptor: number) => Promise<Comparison>;
+export type Compare = (descriptor: number) => Promise<StreamFindings>;
 
 export const inThreads =
   (order: ComparisonOrder, signal: AbortSignal): Compare =>
@@ -86,7 +86,7 @@ export function decodeInThreads(
  * A decoder that gives up by itself has met bytes that nobody encoded: the archive is damaged. A key that is not
  * there says nothing of the archive, and neither does a decoder that was killed.
  */
-function damaged(reason: unknown, comparison: Comparison, bySessionKey: boolean): Decoded {
+function damaged(reason: unknown, comparison: StreamFindings, bySessionKey: boolean): Decoded {
   if (!(reason instanceof StageError)) throw reason;
   rejectKey(reason, bySessionKey && comparison.plainBytes === 0);
   if (reason.outcome.exitCode === null) throw reason;
@@ -94,7 +94,7 @@ function damaged(reason: unknown, comparison: Comparison, bySessionKey: boolean)
 }
 
 /** That the plain stream ends too early follows from it. */
-function endedEarly(comparison: Comparison, problem: string): Decoded {
+function endedEarly(comparison: StreamFindings, problem: string): Decoded {
   const rest = comparison.differences.filter(({ kind }) => kind !== 'damaged');
   const dropped = comparison.differences.length - rest.length;
   const differenceCount = comparison.differenceCount - dropped;

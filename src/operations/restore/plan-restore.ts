@@ -122,5 +122,5 @@ async function findVolume(
 /** `null`: all of it. */
 function fetchBytesOf(object: ArchivedObject, index: ImageIndex | null): number | null {
   const plan = index && ImagePlan.of(object, index);
-  return plan && lengthOf(plan.layOut(plan.whole).extents);
+  return plan && lengthOf(plan.streamOf(plan.whole).extents);
 }

@@ -110,13 +110,13 @@ async function compareBlocks(
 }
 
 /** What one request lists. */
-const PAGE = 10_000;
+const BLOCKS_PER_PAGE = 10_000;
 
 async function firstPage(list: AsyncGenerator<BlockRef>): Promise<BlockRef[]> {
   const found: BlockRef[] = [];
   for await (const block of list) {
     found.push(block);
-    if (found.length === PAGE) break;
+    if (found.length === BLOCKS_PER_PAGE) break;
   }
   return found;
 }

@@ -9,7 +9,7 @@ import { Lz4Decoder } from './decoder.ts';
 export const SLOTS = 4;
 
 /** No block lies in the first page, so that no address of one is 0. */
-const PAGE = 65_536;
+const WASM_PAGE_BYTES = 65_536;
 
 /** In the first page. */
 const STRIPE_AT = 1024;
@@ -46,7 +46,7 @@ export interface BlockRingMemory {
 }
 
 export function newBlockRing(): BlockRingMemory {
-  const pages = 1 + (SLOTS * 2 * MAX_BLOCK_BYTES) / PAGE;
+  const pages = 1 + (SLOTS * 2 * MAX_BLOCK_BYTES) / WASM_PAGE_BYTES;
   const memory = new WebAssembly.Memory({ initial: pages, maximum: pages, shared: true });
   return { memory, state: new SharedArrayBuffer(PLACES * Int32Array.BYTES_PER_ELEMENT) };
 }
@@ -155,5 +155,5 @@ export class BlockRing {
 
   #field = (block: number, field: number): number => (block % SLOTS) * FIELDS + field;
 
-  #place = (block: number): number => PAGE + (block % SLOTS) * 2 * MAX_BLOCK_BYTES;
+  #place = (block: number): number => WASM_PAGE_BYTES + (block % SLOTS) * 2 * MAX_BLOCK_BYTES;
 }

@@ -14,7 +14,7 @@ import type { ManifestObject } from '../../../src/archive/manifest.ts';
 import type { ArchivedObject } from '../../../src/operations/reading/find-archive.ts';
 import { ImagePlan, type Segment } from '../../../src/operations/restore/image/plan-image.ts';
 import { restOf } from '../../../src/operations/restore/image/resume-image.ts';
-import { writeImage } from '../../../src/streams/image-to-file.ts';
+import { writeImageStream } from '../../../src/streams/image-to-file.ts';
 import { temporaryDirectory } from '../../support/lab.ts';
 import { FULL } from '../../support/sampled.ts';
 import { through } from '../../support/tamper.ts';
@@ -129,10 +129,10 @@ type Planned = Awaited<ReturnType<typeof planOf>>;
 
 /** As much of it as decompressors and the thread that writes have a part in. */
 async function write(path: string, segment: Segment, isBlank: boolean, { plan, body, codec }: Planned): Promise<void> {
-  const { runs, extents } = plan.layOut(segment);
+  const { runs, extents } = plan.streamOf(segment);
   const stream = extents.map((extent) => (Buffer.isBuffer(extent) ? extent : body.subarray(extent.from, extent.to)));
   const chunks = [await through(DECOMPRESS[codec], Buffer.concat(stream))];
-  const found = writeImage(new ByteStream(() => chunks.shift() ?? Buffer.alloc(0)), {
+  const found = writeImageStream(new ByteStream(() => chunks.shift() ?? Buffer.alloc(0)), {
     path,
     isBlank,
     table: plan.table,

@@ -1,5 +1,5 @@
 /** What of an image has to be fetched, and in which segments it can be written at the same time. */
-import { BLOCK_KIND, type BlockTable, type ImageIndex, isComplete } from '../../../archive/block-table.ts';
+import { BLOCK_KIND, type BlockTable, type ImageIndex, isEachBlockKnown } from '../../../archive/block-table.ts';
 import type { CodecName } from '../../../archive/codec.ts';
 import type { Place } from '../../../archive/file-index.ts';
 import { FRAME_END, FRAME_HEADER } from '../../../archive/lz4-frame.ts';
@@ -15,7 +15,7 @@ export interface Segment {
 }
 
 /** What the stream of a segment is made of, and what is in it. */
-export interface Layout {
+export interface SegmentStream {
   extents: Extent[];
   runs: BlockRun[];
 }
@@ -43,7 +43,8 @@ export class ImagePlan {
   /** @returns `null` where the object has to be read from its beginning to its end. */
   static of({ codec, facts }: ArchivedObject, { table, pieces }: ImageIndex): ImagePlan | null {
     const [first] = pieces;
-    if (!facts || !first || first.plain !== 0 || !isComplete(table) || facts.plainBytes !== table.bytes) return null;
+    if (!facts || !first || first.plain !== 0 || !isEachBlockKnown(table) || facts.plainBytes !== table.bytes)
+      return null;
     if (pieces.some(({ plain }) => plain % table.blockBytes !== 0 && plain !== table.bytes)) return null;
     const areBlocks = codec === 'lz4' && first.stored > 0;
     const last = pieces.at(-1) as Place;
@@ -102,7 +103,7 @@ export class ImagePlan {
   }
 
   /** In a stream that decompresses to the runs that are fetched, one after another. */
-  layOut(segment: Segment): Layout {
+  streamOf(segment: Segment): SegmentStream {
     const runs: BlockRun[] = [];
     const extents: Extent[] = [];
     for (const { first, end, isFetched } of this.#runsOf(segment)) {

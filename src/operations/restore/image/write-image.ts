@@ -8,7 +8,7 @@ import { inParallel } from '../../../lib/parallel.ts';
 import { checkObject, lengthOf, type ObjectCheck } from '../../reading/check-object.ts';
 import type { ArchivedObject } from '../../reading/find-archive.ts';
 import type { ReadContext } from '../../reading/read-context.ts';
-import { ImagePlan, type Layout, type Segment } from './plan-image.ts';
+import { ImagePlan, type Segment, type SegmentStream } from './plan-image.ts';
 import type { Target } from './restore-target.ts';
 import { restOf } from './resume-image.ts';
 
@@ -63,14 +63,14 @@ async function writeSegments(order: ImageOrder, plan: ImagePlan): Promise<Writte
   const { object, snapshotId, target, check } = order;
   const all = plan.split(Math.min(availableParallelism(), MAX_SEGMENTS));
   const segments = target.isBlank ? all : await whatIsLeft(order, plan, all);
-  const layouts = segments.map((segment) => plan.layOut(segment));
+  const planned = segments.map((segment) => plan.streamOf(segment));
   const written: WrittenImage = { bytes: plan.table.bytes, fetchedBytes: 0 };
-  using host = asOneTask(object.key, layouts, check.host);
-  const streams = Math.max(MIN_STREAMS, Math.ceil(check.streams / layouts.length));
+  using host = asOneTask(object.key, planned, check.host);
+  const streams = Math.max(MIN_STREAMS, Math.ceil(check.streams / planned.length));
   const { path, isBlank } = target;
   try {
-    await inParallel(layouts, layouts.length, check.signal, async (layout, signal) => {
-      const reference = { how: 'write', path, isBlank, table: plan.table, ...layout } as const;
+    await inParallel(planned, planned.length, check.signal, async (segment, signal) => {
+      const reference = { how: 'write', path, isBlank, table: plan.table, ...segment } as const;
       const found = await checkObject(object, snapshotId, reference, { ...check, host, streams, signal });
       assertNoDifferences(found, target.loss);
       written.fetchedBytes += found.fetchedBytes;
@@ -109,10 +109,10 @@ async function whatIsLeft(
 }
 
 /** Segments of one object are shown as one task. */
-function asOneTask(label: string, layouts: readonly Layout[], host: Host): Host & Disposable {
+function asOneTask(label: string, segments: readonly SegmentStream[], host: Host): Host & Disposable {
   const tasks: { read: () => number }[] = [];
   const shown = () => tasks.reduce((sum, { read }) => sum + read(), 0);
-  const expectedBytes = lengthOf(layouts.flatMap(({ extents }) => extents));
+  const expectedBytes = lengthOf(segments.flatMap(({ extents }) => extents));
   const whole = host.track({ label, expectedBytes, read: shown, stored: shown });
   return {
     ...host,

@@ -28,7 +28,7 @@ import {
   takeBegun,
   wordFor,
 } from '../../sharing/resumable-snapshot.ts';
-import { ImagePlan, type Layout } from '../image/plan-image.ts';
+import { ImagePlan, type SegmentStream } from '../image/plan-image.ts';
 import { assertNoDifferences } from '../image/write-image.ts';
 import { snapshotBefore, userTags } from '../restored-tags.ts';
 
@@ -108,7 +108,7 @@ async function begin(
   return { ...(await services.newSnapshots.start({ ...wanted, tags }, { signal })), block: 0 };
 }
 
-interface Rest extends Layout {
+interface Rest extends SegmentStream {
   firstBlock: number;
   tally: BlockTally;
 }
@@ -119,7 +119,7 @@ function restOf(plan: ImagePlan, { block, isEncrypted }: ResumableSnapshot): Res
   // The last piece is written again in any case: its last block may be filled up with zeros, and has another hash then.
   const { first } = plan.behind({ first: beginning, end: end - 1 }, block);
   const firstBlock = plan.blockAt(first);
-  return { ...plan.layOut({ first, end }), firstBlock, tally: tallyOf(plan.table, firstBlock, isEncrypted) };
+  return { ...plan.streamOf({ first, end }), firstBlock, tally: tallyOf(plan.table, firstBlock, isEncrypted) };
 }
 
 function tallyOf(table: BlockTable, end: number, withZeros: boolean): BlockTally {

@@ -16,7 +16,7 @@ import type { RestoreSettings } from '../../shared/settings/restore.ts';
 import { restoreTar } from '../files/restore-files.ts';
 import { holdDevice } from '../image/restore-target.ts';
 import { writeImage } from '../image/write-image.ts';
-import type { Piece } from './plan-volume.ts';
+import type { PartitionFill } from './plan-volume.ts';
 
 export interface FillOrder {
   snapshotId: string;
@@ -26,8 +26,8 @@ export interface FillOrder {
 }
 
 /** @throws SnapError `TARGET`, `DIFFERS`, and what `checkObject` throws. */
-export async function fillPiece(
-  { partition, content }: Piece,
+export async function fillPartition(
+  { partition, content }: PartitionFill,
   device: string,
   order: FillOrder,
   check: ReadContext,

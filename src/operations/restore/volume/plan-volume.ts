@@ -16,7 +16,7 @@ import { snapshotBefore } from '../restored-tags.ts';
 import type { FilesToFit } from '../volume-obstacle.ts';
 
 /** What comes to one partition, or (`null`) to the whole disk. */
-export interface Piece {
+export interface PartitionFill {
   partition: Partition | null;
   content:
     | { how: 'image'; object: ArchivedObject }
@@ -34,7 +34,7 @@ export interface VolumePlan {
   table: TablePlan | null;
   bootCode: Buffer;
   bootGap: Buffer;
-  pieces: Piece[];
+  fills: PartitionFill[];
   /** Why it will not boot by itself, as far as can be told; else `null`. */
   obstacleToBoot: string | null;
   /** Programs that are needed. */
@@ -55,9 +55,9 @@ export async function planVolume(
   const sizeGiB = await sizeOfDisk(archive, { ...services, signal });
   const nothing = { table: null, bootCode: NONE, bootGap: NONE, obstacleToBoot: null };
   if (image) {
-    const pieces: Piece[] = [{ partition: null, content: { how: 'image', object: image } }];
+    const fills: PartitionFill[] = [{ partition: null, content: { how: 'image', object: image } }];
     const before = await snapshotBefore(archive, sessionKey, signal);
-    return { ...nothing, sizeGiB, diskBytes: sizeGiB * GiB, before, pieces, tools: [] };
+    return { ...nothing, sizeGiB, diskBytes: sizeGiB * GiB, before, fills, tools: [] };
   }
   if (!archive.manifest) {
     throw new SnapError(
@@ -80,7 +80,7 @@ type DiskPlan = Omit<VolumePlan, 'sizeGiB' | 'diskBytes' | 'before'>;
 function planDisk(objects: readonly ArchivedObject[], { disk, ...manifest }: Manifest): DiskPlan {
   const table = disk.table === 'none' ? null : planTable(disk.partitionTable, disk.bytes);
   const facts = new Map(manifest.objects.map((object) => [object.key, object]));
-  const stored = objects.map((object): Piece => {
+  const stored = objects.map((object): PartitionFill => {
     const known = facts.get(object.key) ?? UNKNOWN;
     const {
       filesystem = null,
@@ -99,13 +99,13 @@ function planDisk(objects: readonly ArchivedObject[], { disk, ...manifest }: Man
     if ((object.facts?.plainBytes ?? 0) > room) throw damaged(`${object.key} is larger than its partition`);
     return { partition, content: { how: 'image', object } };
   });
-  const swaps = (manifest.recorded ?? []).map(({ partition, filesystem, uuid, label }): Piece => {
+  const swaps = (manifest.recorded ?? []).map(({ partition, filesystem, uuid, label }): PartitionFill => {
     const wanted = { type: filesystem ?? '', uuid, label, geometry: null };
     return { partition: placeOf(partition, table), content: { how: 'swap', filesystem: wanted } };
   });
-  const pieces = [...stored, ...swaps];
-  assertNoGaps(pieces, table);
-  return { table, pieces, ...bootOf(disk, pieces), tools: toolsFor(pieces, table) };
+  const fills = [...stored, ...swaps];
+  assertNoGaps(fills, table);
+  return { table, fills, ...bootOf(disk, fills), tools: toolsFor(fills, table) };
 }
 
 const UNKNOWN: Partial<ManifestObject> = {};
@@ -125,8 +125,8 @@ function placeOf(number: number | null, table: TablePlan | null): Partition | nu
 }
 
 /** Each partition gets what it had, once. */
-function assertNoGaps(pieces: readonly Piece[], table: TablePlan | null): void {
-  const given = pieces.map(({ partition }) => partition?.number ?? null);
+function assertNoGaps(fills: readonly PartitionFill[], table: TablePlan | null): void {
+  const given = fills.map(({ partition }) => partition?.number ?? null);
   const had = table ? table.partitions.map(({ number }) => number) : [null];
   const wrong = [
     ...had.filter((number) => !given.includes(number)),
@@ -141,13 +141,13 @@ const BOOT_CODE_BYTES = 446;
 /** Where the beginning of a disk is part of a filesystem, only ext leaves it to boot loaders. */
 function bootOf(
   disk: ManifestDisk,
-  pieces: readonly Piece[],
+  fills: readonly PartitionFill[],
 ): Pick<VolumePlan, 'bootCode' | 'bootGap' | 'obstacleToBoot'> {
-  const [first] = pieces;
+  const [first] = fills;
   const isFree =
     disk.table !== 'none' || (first?.content.how === 'files' && first.content.filesystem.type.startsWith('ext'));
   const bootCode = isFree ? Buffer.from(disk.bootCode ?? '', 'base64').subarray(0, BOOT_CODE_BYTES) : NONE;
-  const firstByte = Math.min(...pieces.map(({ partition }) => partition?.start ?? 0));
+  const firstByte = Math.min(...fills.map(({ partition }) => partition?.start ?? 0));
   const bootGap = disk.table === 'dos' ? Buffer.from(disk.bootGap ?? '', 'base64') : NONE;
   if (bootGap.length > 0 && SECTOR + bootGap.length > firstByte)
     throw damaged('its boot code reaches into a partition');
@@ -162,9 +162,9 @@ const WITHOUT_GAP =
   'run grub-install on it';
 
 /** @throws SnapError `NOT_FOUND` for filesystems that nothing here makes. */
-function toolsFor(pieces: readonly Piece[], table: TablePlan | null): string[] {
+function toolsFor(fills: readonly PartitionFill[], table: TablePlan | null): string[] {
   const tools = new Set(['blkid', 'blockdev', ...(table ? ['sfdisk', 'losetup'] : [])]);
-  for (const { content } of pieces) {
+  for (const { content } of fills) {
     if (content.how === 'image') continue;
     const { type } = content.filesystem;
     const makers = makersOf(type);

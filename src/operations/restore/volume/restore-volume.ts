@@ -19,7 +19,7 @@ import { archivesMark } from '../../sharing/claimed-work.ts';
 import { makeReadable } from '../../thaw/thaw.ts';
 import { userTags } from '../restored-tags.ts';
 import { assertRestorable } from '../volume-obstacle.ts';
-import { type FillOrder, fillPiece } from './fill-partition.ts';
+import { type FillOrder, fillPartition } from './fill-partition.ts';
 import { planVolume, type VolumePlan } from './plan-volume.ts';
 
 /** What can be refused before an archive is looked for. @throws SnapError `NOT_SUPPORTED_HERE`, `NOT_ON_INSTANCE` */
@@ -97,15 +97,15 @@ export async function planNewVolume(
   const encrypted = encrypt || kmsKeyArn !== null || plan.before?.encrypted === true;
   const sizeGiB = sizeFor(plan, target);
   if (plan.table) await tryMakingTable(plan.table, sizeGiB * GiB, signal);
-  for (const { partition, content } of plan.pieces) {
+  for (const { partition, content } of plan.fills) {
     if (content.how !== 'files') continue;
     await assertRestorable({ ...content, partition }, { before: plan.diskBytes, now: sizeGiB * GiB }, signal);
   }
   return { plan, sizeGiB, encrypted };
 }
 
-export const objectsOf = ({ pieces }: VolumePlan): ArchivedObject[] =>
-  pieces.flatMap(({ content }) => (content.how === 'swap' ? [] : [content.object]));
+export const objectsOf = ({ fills }: VolumePlan): ArchivedObject[] =>
+  fills.flatMap(({ content }) => (content.how === 'swap' ? [] : [content.object]));
 
 /** @throws SnapError `USAGE` */
 function sizeFor(plan: VolumePlan, { sizeGiB }: VolumeTarget): number {
@@ -118,12 +118,12 @@ function sizeFor(plan: VolumePlan, { sizeGiB }: VolumeTarget): number {
 async function fill(plan: VolumePlan, device: string, order: FillOrder, check: ReadContext): Promise<void> {
   const { signal } = check;
   if (plan.table) await makeTable(device, plan.table, signal);
-  for (const piece of plan.pieces) {
+  for (const filling of plan.fills) {
     signal.throwIfAborted();
-    if (piece.partition === null) await fillPiece(piece, device, order, check);
+    if (filling.partition === null) await fillPartition(filling, device, order, check);
     else {
-      await using opened = await openPartition(device, piece.partition, signal);
-      await fillPiece(piece, opened.path, order, check);
+      await using opened = await openPartition(device, filling.partition, signal);
+      await fillPartition(filling, opened.path, order, check);
       await runTool(['blockdev', '--flushbufs', opened.path], { signal });
     }
   }

@@ -7,7 +7,7 @@ import type { Place } from '../../../../../src/archive/file-index.ts';
 import { FRAME_END, FRAME_HEADER } from '../../../../../src/archive/lz4-frame.ts';
 import type { ManifestObject } from '../../../../../src/archive/manifest.ts';
 import type { ArchivedObject } from '../../../../../src/operations/reading/find-archive.ts';
-import { ImagePlan, type Layout } from '../../../../../src/operations/restore/image/plan-image.ts';
+import { ImagePlan, type SegmentStream } from '../../../../../src/operations/restore/image/plan-image.ts';
 
 const MiB = 2 ** 20;
 const PIECE = 4 * MiB;
@@ -47,7 +47,7 @@ function sampleOf({ zeros, codec, lastBlock }: Sample) {
 }
 
 /** @returns the block behind the last run. */
-function checkLayout({ runs, extents }: Layout, { table, pieces }: ImageIndex, firstBlock: number): number {
+function checkStream({ runs, extents }: SegmentStream, { table, pieces }: ImageIndex, firstBlock: number): number {
   let block = firstBlock;
   let fetched = 0;
   for (const { from, to, isFetched } of runs) {
@@ -68,7 +68,7 @@ function checkLayout({ runs, extents }: Layout, { table, pieces }: ImageIndex, f
   return block;
 }
 
-test('segments follow each other; each layout has every block once, and all but zeros from the stream', () => {
+test('segments follow each other; each stream has every block once, and all but zeros from the stream', () => {
   const property = fc.property(SAMPLES, (sample) => {
     const { object, index } = sampleOf(sample);
     const plan = ImagePlan.of(object, index);
@@ -79,10 +79,10 @@ test('segments follow each other; each layout has every block once, and all but 
     for (const segment of segments) {
       assert.equal(segment.first, piece);
       piece = segment.end;
-      const layout = plan.layOut(segment);
-      block = checkLayout(layout, index, block);
-      if (sample.codec === 'lz4' && layout.runs.some(({ isFetched }) => isFetched))
-        assert.deepEqual([layout.extents[0], layout.extents.at(-1)], [FRAME_HEADER, FRAME_END]);
+      const stream = plan.streamOf(segment);
+      block = checkStream(stream, index, block);
+      if (sample.codec === 'lz4' && stream.runs.some(({ isFetched }) => isFetched))
+        assert.deepEqual([stream.extents[0], stream.extents.at(-1)], [FRAME_HEADER, FRAME_END]);
     }
     assert.equal(piece, index.pieces.length - 1);
     assert.equal(block, index.table.kinds.length);
@@ -96,7 +96,7 @@ test('long zeros are not fetched', () => {
   const plan = ImagePlan.of(object, index);
   const [segment] = plan?.split(1) ?? [];
   assert.ok(plan && segment);
-  assert.deepEqual(plan.layOut(segment).extents, [
+  assert.deepEqual(plan.streamOf(segment).extents, [
     { from: 0, to: 1000 },
     { from: 1200, to: 2200 },
   ]);

@@ -88,9 +88,9 @@ function planOf(disk: object, objects = [object(1, {}), object(2, { layout: 'ima
 }
 
 test('each partition gets what it had; a gap that was not kept is told', async () => {
-  const { pieces, obstacleToBoot, tools } = await planOf({});
+  const { fills, obstacleToBoot, tools } = await planOf({});
   assert.deepEqual(
-    pieces.map(({ partition, content }) => [partition?.number, content.how]),
+    fills.map(({ partition, content }) => [partition?.number, content.how]),
     [
       [1, 'files'],
       [2, 'image'],
