@@ -14,7 +14,7 @@ const reading = {
   snapshotId,
   from: 0,
   inFlight: Number(streams),
-  budget: new BlockRateLimiter(100_000, 100_000),
+  rateLimiter: new BlockRateLimiter(100_000, 100_000),
 };
 const started = performance.now();
 let blocks = 0;

@@ -54,9 +54,9 @@ export async function awsServices(choices: AwsChoices, host: Host, env: NodeJS.P
   const settings = { ...found, region };
   const tellOf = (service: string) => (retry: Retry) => host.notify({ code: 'call.retried', service, ...retry });
   const blockRate = choices.maxBlockRate ?? DEFAULT_BLOCK_RATE;
-  const budget = new BlockRateLimiter(blockRate);
+  const rateLimiter = new BlockRateLimiter(blockRate);
   const ebs = ebsClient({ ...settings, onRetry: tellOf('EBS') }, (snapshot, limit) => {
-    const blocksPerSecond = budget.refused(snapshot, limit);
+    const blocksPerSecond = rateLimiter.reportThrottling(snapshot, limit);
     if (blocksPerSecond) host.notify({ code: 'blocks.slowed', snapshot, limit, blocksPerSecond });
   });
   const ec2 = ec2Client({ ...settings, onRetry: tellOf('EC2') });
@@ -68,7 +68,7 @@ export async function awsServices(choices: AwsChoices, host: Host, env: NodeJS.P
     snapshotsIn: (other) => awsSnapshots(ec2Client({ ...settings, region: other, onRetry: tellOf('EC2') })),
     blocks: awsSnapshotBlocks(ebs),
     newSnapshots: awsNewSnapshots(ebs, ec2),
-    budget,
+    rateLimiter,
     directAccess: { ...settings, blockRate },
     volumes: awsVolumes(ec2),
     store: s3ArchiveStore(s3, storeSettings(choices)),

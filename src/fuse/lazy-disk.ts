@@ -16,7 +16,7 @@ export interface LazyDiskOptions {
   bytes: number;
   /** Path of a file that is not there yet. */
   scratch: string;
-  budget: BlockRateLimiter;
+  rateLimiter: BlockRateLimiter;
   /** Blocks on their way at once, ahead of what is asked for. */
   inFlight: number;
   signal: AbortSignal;
@@ -111,11 +111,11 @@ export class LazyDisk {
   }
 
   async #fetch(index: number): Promise<void> {
-    const { blocks, snapshotId, budget, signal, bytes } = this.#options;
+    const { blocks, snapshotId, rateLimiter, signal, bytes } = this.#options;
     const { blocks: listed } = await this.#written.pageOf(index, { signal });
     const ref = listed.get(index);
     if (ref) {
-      await budget.turn(snapshotId, signal);
+      await rateLimiter.acquire(snapshotId, signal);
       const { bytes: data } = await blocks.read(snapshotId, ref, { signal });
       const start = index * BLOCK_BYTES;
       await this.#keep(data, Math.min(BLOCK_BYTES, bytes - start), start);

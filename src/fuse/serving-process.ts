@@ -22,15 +22,15 @@ function reportFailure(thrown: unknown): void {
 }
 
 async function serve(order: ServingOrder, signal: AbortSignal): Promise<void> {
-  const budget = new BlockRateLimiter(order.blockRate);
+  const rateLimiter = new BlockRateLimiter(order.blockRate);
   const onRetry = (retry: { attempt: number; because: string; waitSeconds: number }) => {
     report({ serving: 'retry', ...retry });
   };
   const client = ebsClient({ ...order, forcePathStyle: false, onRetry }, (id, limit) => {
-    const blocksPerSecond = budget.refused(id, limit);
+    const blocksPerSecond = rateLimiter.reportThrottling(id, limit);
     if (blocksPerSecond) report({ serving: 'slowed', limit, blocksPerSecond });
   });
-  const lazy = await LazyDisk.open({ ...order, blocks: awsSnapshotBlocks(client), budget, signal });
+  const lazy = await LazyDisk.open({ ...order, blocks: awsSnapshotBlocks(client), rateLimiter, signal });
   const descriptor = openSync('/dev/fuse', 'r+');
   const disk = {
     size: order.bytes,

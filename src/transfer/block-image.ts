@@ -1,8 +1,8 @@
 /**
- * A snapshot's blocks as one plain stream: the image of the disk.
+ * Streams the blocks of a snapshot as the image of its disk. Blocks that were never written are zeros.
  *
- * Many blocks are on their way at once, and leave in order; memory is blocks in flight × 512 KiB. What was never
- * written is zero.
+ * Several blocks are requested at the same time, but they are written in order. The memory used is the number of blocks
+ * in flight × 512 KiB.
  */
 import { BLOCK_BYTES, type BlockRef, type SnapshotBlock, type SnapshotBlocks } from '../cloud/blocks.ts';
 import { MiB } from '../lib/units.ts';
@@ -12,47 +12,50 @@ import type { BlockRateLimiter } from './rate-limiter.ts';
 export interface BlockReading {
   blocks: SnapshotBlocks;
   snapshotId: string;
-  /** The first byte that is wanted: a whole number of blocks. */
+  /** Byte of the disk to start at; a multiple of the block size. */
   from: number;
-  /** Blocks on their way at once. */
+  /** Maximum number of blocks in flight. */
   inFlight: number;
-  budget: BlockRateLimiter;
+  rateLimiter: BlockRateLimiter;
   wanted?: (index: number) => boolean;
 }
 
 export interface BlockImageOptions extends BlockReading {
-  /** Length of the disk in bytes. */
+  /** Size of the disk in bytes. */
   bytes: number;
   signal: AbortSignal;
-  /** Told of each block that was written at some time, in order, as soon as its bytes are on their way to the reader. */
+  /** Called for each block that was ever written, in order, as soon as its bytes have been written to the pipe. */
   onBlock?: (index: number, block: SnapshotBlock) => void;
 }
 
-/** @param from where the stream begins, in bytes of the disk. */
+/** @param from byte of the disk to start at; a multiple of the block size. */
 export type OpenImage = (from: number, signal: AbortSignal) => BlockImage;
 
 export interface BlockImage extends AsyncDisposable {
-  /** Length of the disk. */
+  /** Size of the disk in bytes. */
   readonly bytes: number;
-  /** Bytes of the disk up to which the plain stream has been written. */
+  /** Bytes of the disk that have been written to the pipe or skipped. */
   readonly position: number;
   /**
-   * Writes the image up to `end` bytes of the disk to a pipe, which stays the caller's. Ends early, without an error,
-   * when nobody reads any more: the position tells.
+   * Writes the image up to byte `end` of the disk to a pipe. The caller closes the pipe. If the reader closes its end,
+   * this returns early without an error, and `position` shows how far it got.
    */
   writeTo(descriptor: number, end: number): Promise<void>;
-  /** Leaves out what lies before `end` if no block of it was ever written, and says whether it did. */
+  /**
+   * Skips to byte `end` if no block before it was ever written.
+   * @returns whether it skipped.
+   */
   skipIfEmpty(end: number): Promise<boolean>;
 }
 
 const ZEROS = Buffer.alloc(MiB);
 
-/** To be disposed: blocks that are on their way are given up then. */
+/** Starts reading. Disposing of the image cancels the blocks in flight. */
 export function blockImage(options: BlockImageOptions): BlockImage {
   const state = { position: options.from };
   const ended = new AbortController();
   const source = blocksInOrder(options, AbortSignal.any([options.signal, ended.signal]));
-  const ahead = new LookingAhead(source);
+  const lookahead = new BlockLookahead(source);
   const write = async (descriptor: number, bytes: Uint8Array): Promise<boolean> => {
     if (!(await writeAll(descriptor, bytes))) return false;
     state.position += bytes.length;
@@ -71,7 +74,7 @@ export function blockImage(options: BlockImageOptions): BlockImage {
       return state.position;
     },
     async writeTo(descriptor, end) {
-      for (let found = await ahead.take(end); found; found = await ahead.take(end)) {
+      for (let found = await lookahead.take(end); found; found = await lookahead.take(end)) {
         const { index, block } = found;
         const start = index * BLOCK_BYTES;
         const rest = block.bytes.subarray(0, Math.min(BLOCK_BYTES, options.bytes - start));
@@ -81,7 +84,7 @@ export function blockImage(options: BlockImageOptions): BlockImage {
       await zerosUpTo(descriptor, end);
     },
     async skipIfEmpty(end) {
-      if (!(await ahead.isEmpty(end))) return false;
+      if (!(await lookahead.isEmpty(end))) return false;
       state.position = end;
       return true;
     },
@@ -97,8 +100,8 @@ interface PlacedBlock {
   block: SnapshotBlock;
 }
 
-/** One block at the most is kept for later. */
-class LookingAhead {
+/** Looks ahead by one block. */
+class BlockLookahead {
   readonly #source: AsyncGenerator<PlacedBlock>;
   #waiting: PlacedBlock | null = null;
 
@@ -106,13 +109,13 @@ class LookingAhead {
     this.#source = source;
   }
 
-  /** Whether no block begins before `end`, in bytes. */
+  /** Whether no block starts before byte `end`. */
   async isEmpty(end: number): Promise<boolean> {
     this.#waiting ??= (await this.#source.next()).value ?? null;
     return !this.#waiting || this.#waiting.index * BLOCK_BYTES >= end;
   }
 
-  /** The next block, if it begins before `end`. */
+  /** Returns the next block if it starts before byte `end`. */
   async take(end: number): Promise<PlacedBlock | null> {
     if (await this.isEmpty(end)) return null;
     const found = this.#waiting;
@@ -121,32 +124,35 @@ class LookingAhead {
   }
 }
 
-/** Blocks in ascending order, while those behind them are on their way. @param options.wanted all, if not given. */
+/**
+ * Yields blocks in ascending order while later ones are already in flight.
+ * @param options.wanted selects blocks by index; by default all.
+ */
 export async function* blocksInOrder(options: BlockReading, signal: AbortSignal): AsyncGenerator<PlacedBlock> {
-  const { blocks, snapshotId, inFlight, budget, wanted } = options;
+  const { blocks, snapshotId, inFlight, rateLimiter, wanted } = options;
   const ended = new AbortController();
   const call = { signal: AbortSignal.any([signal, ended.signal]) };
-  const underWay: { index: number; block: Promise<SnapshotBlock> }[] = [];
+  const inFlightBlocks: { index: number; block: Promise<SnapshotBlock> }[] = [];
   const start = async (ref: BlockRef) => {
-    await budget.turn(snapshotId, call.signal);
+    await rateLimiter.acquire(snapshotId, call.signal);
     const block = blocks.read(snapshotId, ref, call);
     block.catch(() => {});
-    underWay.push({ index: ref.index, block });
+    inFlightBlocks.push({ index: ref.index, block });
   };
   const take = async () => {
-    const first = underWay.shift();
+    const first = inFlightBlocks.shift();
     return first && { index: first.index, block: await first.block };
   };
   try {
     for await (const ref of blocks.list(snapshotId, options.from / BLOCK_BYTES, call)) {
       if (wanted && !wanted(ref.index)) continue;
       await start(ref);
-      const first = underWay.length >= inFlight ? await take() : undefined;
+      const first = inFlightBlocks.length >= inFlight ? await take() : undefined;
       if (first) yield first;
     }
     for (let first = await take(); first; first = await take()) yield first;
   } finally {
     ended.abort(new Error('reading blocks has ended'));
-    await Promise.allSettled(underWay.map(({ block }) => block));
+    await Promise.allSettled(inFlightBlocks.map(({ block }) => block));
   }
 }

@@ -1,4 +1,4 @@
-/** A plain stream as the blocks of a new snapshot. */
+/** Writes a plain stream as the blocks of a new snapshot. */
 import { createHash, type Hash } from 'node:crypto';
 import { BLOCK_BYTES, type NewSnapshots } from '../cloud/blocks.ts';
 import type { BlockRun } from '../lib/bytes/block-run.ts';
@@ -8,41 +8,46 @@ import type { BlockRateLimiter } from './rate-limiter.ts';
 export interface BlockWriting {
   snapshots: NewSnapshots;
   snapshotId: string;
-  /** What the stream has, and what it leaves out; `null`: it is the whole disk. */
+  /** The runs of blocks that the stream contains or omits; `null` if the stream contains the whole disk. */
   runs: readonly BlockRun[] | null;
-  /** Of blocks that were written before. */
+  /** The count and the hashes of the blocks written so far, including those of an earlier run. */
   tally: BlockTally;
-  /** Blocks on their way at once. */
+  /** Maximum number of blocks in flight. */
   inFlight: number;
-  budget: BlockRateLimiter;
-  /** Zeros are written too: what was never written to an encrypted snapshot does not read as zero. */
+  rateLimiter: BlockRateLimiter;
+  /**
+   * Whether to write blocks of zeros. In an encrypted snapshot, blocks that were never written do not read as zeros.
+   */
   withZeros: boolean;
   signal: AbortSignal;
-  /** Told of each block before it is written; throws when it is not what it must be. */
+  /** Called for each block before it is written. Throws if the block does not have the expected content. */
   check: (index: number, bytes: Buffer, sha256: Buffer) => void;
-  /** Told that all blocks before one are written. */
+  /** Called with an index when all blocks before it have been written. */
   onWritten: (block: number) => void;
 }
 
-/** What CompleteSnapshot wants to know. */
+/** The values that CompleteSnapshot requires. */
 export interface BlockTally {
   blocks: number;
-  /** SHA-256 of their hashes in ascending order. */
+  /** SHA-256 of the hashes of the blocks in ascending order. */
   hashes: Hash;
 }
 
 export interface WrittenBlocks {
   plainBytes: number;
-  /** SHA-256 of the plain stream in base 16; empty where it is not the whole disk. */
+  /** SHA-256 of the plain stream in hexadecimal; empty if the stream does not contain the whole disk. */
   plainSha256: string;
-  /** What is wrong with the length of the stream; `null` where nothing is. */
+  /** Describes a wrong length of the stream; `null` if the length is right. */
   problem: string | null;
 }
 
 export const ZERO_BLOCK: Buffer = Buffer.alloc(BLOCK_BYTES);
 export const ZERO_HASH: Buffer = createHash('sha256').update(ZERO_BLOCK).digest();
 
-/** Reads a descriptor to its end and closes it. A last block that is not full is filled up with zeros. */
+/**
+ * Reads a descriptor to its end and closes it. A last block that is not full is padded with zeros.
+ * @throws what `check` or the cloud throws, or the reason of the signal.
+ */
 export async function writeBlocks(descriptor: number, writing: BlockWriting): Promise<WrittenBlocks> {
   const { runs, withZeros, tally, check } = writing;
   const sender = new BlockSender(writing);
@@ -77,8 +82,8 @@ export async function writeBlocks(descriptor: number, writing: BlockWriting): Pr
 class BlockSender {
   readonly #writing: BlockWriting;
   readonly #failed = new AbortController();
-  /** In ascending order; what has failed stays. */
-  readonly #underWay = new Map<number, Promise<void>>();
+  /** In ascending order of the indexes. Blocks whose write failed stay in the map. */
+  readonly #inFlight = new Map<number, Promise<void>>();
   #next = 0;
   readonly signal: AbortSignal;
 
@@ -88,25 +93,26 @@ class BlockSender {
   }
 
   /**
-   * Waits for room, not for the block.
-   * @param sha256 in Base64. @param release called when the bytes are needed no more.
+   * Starts writing a block. Waits only while too many blocks are in flight.
+   * @param sha256 in Base64.
+   * @param release is called when the bytes are no longer needed.
    */
   async send(index: number, bytes: Buffer, sha256: string, release: () => void): Promise<void> {
-    const { snapshots, snapshotId, budget, inFlight, onWritten } = this.#writing;
-    while (this.#underWay.size >= inFlight) {
-      await Promise.race(this.#underWay.values());
+    const { snapshots, snapshotId, rateLimiter, inFlight, onWritten } = this.#writing;
+    while (this.#inFlight.size >= inFlight) {
+      await Promise.race(this.#inFlight.values());
       this.signal.throwIfAborted();
     }
     const put = async () => {
-      await budget.turn(snapshotId, this.signal);
+      await rateLimiter.acquire(snapshotId, this.signal);
       await snapshots.put(snapshotId, index, { bytes, sha256 }, { signal: this.signal });
       release();
-      this.#underWay.delete(index);
-      const [oldest = this.#next] = this.#underWay.keys();
+      this.#inFlight.delete(index);
+      const [oldest = this.#next] = this.#inFlight.keys();
       onWritten(oldest);
     };
     this.#next = index + 1;
-    this.#underWay.set(
+    this.#inFlight.set(
       index,
       put().catch((error) => this.fail(error)),
     );
@@ -116,9 +122,9 @@ class BlockSender {
     this.#failed.abort(this.#failed.signal.reason ?? error);
   }
 
-  /** @throws what the first failure was. */
+  /** Waits for the blocks in flight. @throws the first failure */
   async finish(): Promise<void> {
-    await Promise.all(this.#underWay.values());
+    await Promise.all(this.#inFlight.values());
     this.signal.throwIfAborted();
   }
 }
@@ -126,12 +132,12 @@ class BlockSender {
 interface StreamBlock {
   index: number;
   buffer: Buffer;
-  /** Bytes of the stream in it. */
+  /** Bytes of the stream in this block. */
   length: number;
   release: () => void;
 }
 
-/** Ends with a sentence where the stream is not as long as it should be. */
+/** Yields a message and ends if the stream is shorter or longer than expected. */
 async function* blocksIn(
   descriptor: number,
   { runs, inFlight, withZeros }: BlockWriting,
@@ -141,8 +147,8 @@ async function* blocksIn(
   try {
     if (runs === null) yield* numbered(buffers);
     for (const run of runs ?? []) {
-      const end = yield* run.isFetched ? taken(buffers, run) : zeros(run, withZeros);
-      if (end < run.to) return yield `the image ends at byte ${end * BLOCK_BYTES}, the disk did not`;
+      const end = yield* run.isFetched ? fetchedBlocks(buffers, run) : zeroBlocks(run, withZeros);
+      if (end < run.to) return yield `the image ends at byte ${end * BLOCK_BYTES}, before the end of the disk`;
     }
     const { done } = await buffers.next();
     if (!done) yield 'the image is longer than the disk';
@@ -158,8 +164,10 @@ async function* numbered(buffers: Buffers): AsyncGenerator<StreamBlock> {
   for await (const buffer of buffers) yield { index: index++, ...buffer };
 }
 
-/** Leaves what follows to others. @returns the block behind the last one that came. */
-async function* taken(buffers: Buffers, { from, to }: BlockRun): AsyncGenerator<StreamBlock, number> {
+/**
+ * Yields the blocks of a run and leaves the rest of the stream. @returns the index after the last block that it read.
+ */
+async function* fetchedBlocks(buffers: Buffers, { from, to }: BlockRun): AsyncGenerator<StreamBlock, number> {
   for (let index = from; index < to; index++) {
     const { value } = await buffers.next();
     if (!value) return index;
@@ -168,8 +176,8 @@ async function* taken(buffers: Buffers, { from, to }: BlockRun): AsyncGenerator<
   return to;
 }
 
-async function* zeros({ from, to }: BlockRun, areWanted: boolean): AsyncGenerator<StreamBlock, number> {
-  for (let index = from; areWanted && index < to; index++) {
+async function* zeroBlocks({ from, to }: BlockRun, areWritten: boolean): AsyncGenerator<StreamBlock, number> {
+  for (let index = from; areWritten && index < to; index++) {
     yield { index, buffer: ZERO_BLOCK, length: 0, release: () => {} };
   }
   return to;

@@ -1,4 +1,4 @@
-/** Large buffers, a bounded number of them, used again and again. */
+/** A limited number of large buffers that are reused. */
 import { SnapError } from '../errors.ts';
 
 interface Waiter {
@@ -6,42 +6,42 @@ interface Waiter {
 }
 
 export class BufferPool {
-  readonly #most: number;
+  readonly #maximum: number;
   readonly #idle: Buffer[] = [];
-  readonly #lent = new Set<Buffer>();
+  readonly #taken = new Set<Buffer>();
   readonly #waiters: Waiter[] = [];
 
-  /** @param most buffers that may be lent at once. */
-  constructor(most: number) {
-    this.#most = most;
+  /** @param maximum number of buffers that may be taken at the same time. */
+  constructor(maximum: number) {
+    this.#maximum = maximum;
   }
 
-  /** Waits until a buffer is free. Throws the signal's reason when cancelled. */
+  /** Waits until a buffer is available. @throws the reason of the signal when it is aborted. */
   async take(size: number, signal: AbortSignal): Promise<Buffer> {
-    while (this.#lent.size >= this.#most) await this.#giveBackOf(signal);
+    while (this.#taken.size >= this.#maximum) await this.#waitForRelease(signal);
     if (signal.aborted) {
-      // It may have been woken before: the buffer is for the next one then.
+      // This waiter may have been woken already. Then the buffer goes to the next one.
       this.#waiters.shift()?.ready();
       signal.throwIfAborted();
     }
     const buffer = this.#idleOf(size) ?? Buffer.allocUnsafeSlow(size);
-    this.#lent.add(buffer);
+    this.#taken.add(buffer);
     return buffer;
   }
 
-  giveBack(buffer: Buffer): void {
-    if (!this.#lent.delete(buffer)) throw new SnapError('BUG', 'a buffer was given back that was not lent');
+  release(buffer: Buffer): void {
+    if (!this.#taken.delete(buffer)) throw new SnapError('BUG', 'a buffer was released that was not taken');
     this.#idle.push(buffer);
     this.#waiters.shift()?.ready();
   }
 
-  /** One of the size; others are dropped, since sizes only grow. */
+  /** Returns an idle buffer of this size. It drops one of another size, because sizes only grow. */
   #idleOf(size: number): Buffer | undefined {
     const buffer = this.#idle.pop();
     return buffer?.length === size ? buffer : undefined;
   }
 
-  #giveBackOf(signal: AbortSignal): Promise<void> {
+  #waitForRelease(signal: AbortSignal): Promise<void> {
     signal.throwIfAborted();
     const { promise, resolve, reject } = Promise.withResolvers<void>();
     const waiter = { ready: resolve };

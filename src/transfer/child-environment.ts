@@ -1,14 +1,14 @@
 /**
  * The environment of child processes.
  *
- * Tools read settings from their environment that change what they write: TAR_OPTIONS adds options to every tar,
+ * Tools read settings from their environment that change their output: TAR_OPTIONS adds options to every tar,
  * ZSTD_CLEVEL and LZ4_CLEVEL override levels, POSIXLY_CORRECT changes formats, BLKID_FILE, MTOOLSRC, MKE2FS_CONFIG and
- * PERL5OPT name files that are obeyed, NODE_OPTIONS loads code. No list of such variables is complete, so children get
- * only the variables named here.
+ * PERL5OPT name files with further settings, and NODE_OPTIONS loads code. No list of such variables is complete, so
+ * tools get only the variables below.
  */
 import { searchPathOf } from '../lib/search-path.ts';
 
-/** Where libraries are found, where a user's files are, and how gpg's agent asks for a passphrase. */
+/** They locate libraries and the user's files, and let the gpg agent ask for a passphrase. */
 const PASSED = [
   'LD_LIBRARY_PATH',
   'HOME',
@@ -24,16 +24,16 @@ const PASSED = [
   'XDG_RUNTIME_DIR',
   'DBUS_SESSION_BUS_ADDRESS',
   'PINENTRY_USER_DATA',
-  // Where Node keeps compiled code; only speed depends on it.
+  // The directory of Node's compile cache. It only affects the speed.
   'NODE_COMPILE_CACHE',
-  // Marks the processes of one run, for whoever looks for them.
+  // Marks the processes of one test run, so that the tests can find them.
   'SNAP_TO_S3_TEST_RUN',
 ];
 
-/** Output in English, times in UTC, whatever the user's locale and time zone are. */
+/** English output and UTC times, independent of the user's locale and time zone. */
 const FIXED = { LC_ALL: 'C', LANGUAGE: '', TZ: 'UTC' };
 
-/** What stock tools find in their environment: nothing that changes what they write, and no credentials. */
+/** The environment of tools. It contains nothing that changes their output, and no credentials. */
 export const toolEnvironment = (env: NodeJS.ProcessEnv): NodeJS.ProcessEnv => ({
   ...only(PASSED, env),
   PATH: searchPathOf(env),
@@ -41,7 +41,7 @@ export const toolEnvironment = (env: NodeJS.ProcessEnv): NodeJS.ProcessEnv => ({
 });
 
 /**
- * For a process of this program's own that calls AWS: it needs this process's credentials, proxies and certificates.
+ * The environment of our own processes that call AWS. They need the credentials, proxies and certificates of this one.
  */
 export const ownEnvironment = (env: NodeJS.ProcessEnv): NodeJS.ProcessEnv => ({
   ...env,

@@ -1,7 +1,8 @@
 /**
- * An object of the store into a pipe: several ranges at once, in order, each taken up again where a connection broke.
+ * Downloads an object with several range requests in flight. Broken requests are resumed, and the bytes stay in order.
  *
- * All ranges are pinned to one ETag, so that an object that is replaced meanwhile is noticed rather than mixed.
+ * All requests name the same ETag, so an object that is replaced during the download causes an error instead of a
+ * mixture.
  */
 import { crc32 } from 'node:zlib';
 import type { ObjectReader } from '../cloud/ports.ts';
@@ -12,29 +13,29 @@ import { BufferPool } from './buffer-pool.ts';
 import { writeAll } from './pipes.ts';
 
 export interface DownloadOptions {
-  /** Ranges on their way at once. */
+  /** Maximum number of ranges in flight. */
   streams: number;
   signal: AbortSignal;
   onBytes: (count: number) => void;
 }
 
 export interface Downloaded {
-  /** That were fetched. */
+  /** Bytes that were fetched from the store. */
   bytes: number;
   /** CRC-32 of all bytes that were written. */
   crc32: number;
 }
 
-/** Bytes of the object from one place to another, or bytes that are there already. */
+/** A range of the object, or bytes to insert. */
 export type Extent = { from: number; to: number } | Buffer;
 
-const RANGE = 8 * MiB;
+const RANGE_BYTES = 8 * MiB;
 
 /**
- * @param extents what of the object, and what to put between, in this order.
- * @param descriptor the write end of a pipe; it stays the caller's. Whoever reads it may stop early: what is left is
- *   not fetched then, and the number of bytes tells.
- * @throws SnapError the store's own, `DOWNLOAD_FAILED` when a range makes no progress; the signal's reason.
+ * Writes extents of an object to a pipe, in the given order.
+ * @param descriptor the write end of a pipe, which the caller closes. If its reader stops early, the rest is not
+ * fetched, and the result has the number of bytes.
+ * @throws SnapError of the store, or `DOWNLOAD_FAILED` if a range makes no progress; the reason of the signal.
  */
 export async function downloadInto(
   descriptor: number,
@@ -57,7 +58,7 @@ export async function downloadInto(
   };
   const start = async (chunk: Extent): Promise<(typeof running)[number]> => {
     if (Buffer.isBuffer(chunk)) return { range: Promise.resolve(chunk), buffer: null };
-    const buffer = await pool.take(RANGE, signal);
+    const buffer = await pool.take(RANGE_BYTES, signal);
     const range = fetchRange(object, buffer.subarray(0, chunk.to - chunk.from), chunk.from, signal);
     range.catch(() => {});
     return { range, buffer };
@@ -70,7 +71,7 @@ export async function downloadInto(
       if (first.buffer) result.bytes += bytes.length;
       if (!(await writeAll(descriptor, bytes))) return result;
       options.onBytes(bytes.length);
-      if (first.buffer) pool.giveBack(first.buffer);
+      if (first.buffer) pool.release(first.buffer);
       await startMore();
     }
     return result;
@@ -80,22 +81,22 @@ export async function downloadInto(
   }
 }
 
-/** In pieces that are fetched by one request each. */
+/** Splits extents into ranges of one request each. */
 function* chunksOf(extents: readonly Extent[]): Generator<Extent> {
   for (const extent of extents) {
     if (Buffer.isBuffer(extent)) yield extent;
     else {
-      for (let from = extent.from; from < extent.to; from += RANGE)
-        yield { from, to: Math.min(extent.to, from + RANGE) };
+      for (let from = extent.from; from < extent.to; from += RANGE_BYTES)
+        yield { from, to: Math.min(extent.to, from + RANGE_BYTES) };
     }
   }
 }
 
 /**
- * The same for whoever takes bytes rather than a pipe.
- * @throws SnapError the store's own, `DOWNLOAD_FAILED` when a range makes no progress; the signal's reason.
+ * Yields the bytes of an object in order.
+ * @throws SnapError of the store, or `DOWNLOAD_FAILED` if a range makes no progress; the reason of the signal.
  */
-export async function* downloaded(
+export async function* downloadBytes(
   object: ObjectReader,
   size: number,
   { streams, signal }: Pick<DownloadOptions, 'streams' | 'signal'>,
@@ -105,8 +106,8 @@ export async function* downloaded(
   const running: Promise<Buffer>[] = [];
   let next = 0;
   const startMore = () => {
-    for (; next < size && running.length < streams; next += RANGE) {
-      const range = fetchRange(object, Buffer.allocUnsafeSlow(Math.min(RANGE, size - next)), next, either);
+    for (; next < size && running.length < streams; next += RANGE_BYTES) {
+      const range = fetchRange(object, Buffer.allocUnsafeSlow(Math.min(RANGE_BYTES, size - next)), next, either);
       range.catch(() => {});
       running.push(range);
     }
@@ -123,13 +124,13 @@ export async function* downloaded(
   }
 }
 
-/** Tries without a byte between them before a range is given up. */
-const FRUITLESS = 6;
+/** Consecutive requests without a single byte after which a range fails. */
+const MAX_STALLED_ATTEMPTS = 6;
 
 async function fetchRange(object: ObjectReader, target: Buffer, start: number, signal: AbortSignal): Promise<Buffer> {
   let filled = 0;
   let cause: unknown;
-  for (let fruitless = 0; filled < target.length; ) {
+  for (let stalled = 0; filled < target.length; ) {
     const before = filled;
     try {
       for await (const chunk of await object.read(start + filled, start + target.length, { signal })) {
@@ -138,23 +139,23 @@ async function fetchRange(object: ObjectReader, target: Buffer, start: number, s
       }
     } catch (error) {
       signal.throwIfAborted();
-      if (error instanceof SnapError || isOurs(error)) throw error;
+      if (error instanceof SnapError || isProgrammingError(error)) throw error;
       cause = error;
     }
-    if (filled === before) fruitless++;
-    else fruitless = 0;
-    if (fruitless === FRUITLESS) {
+    if (filled === before) stalled++;
+    else stalled = 0;
+    if (stalled === MAX_STALLED_ATTEMPTS) {
       throw new SnapError(
         'DOWNLOAD_FAILED',
-        `${object.key}: no byte came from byte ${start + filled} on, ${FRUITLESS} times`,
-        { hint: 'the network or the store is in trouble; run the command again later', cause },
+        `${object.key}: no data could be read from byte ${start + filled} on in ${MAX_STALLED_ATTEMPTS} attempts`,
+        { hint: 'check the network and the status of the store, then run the same command again', cause },
       );
     }
-    if (fruitless > 0) await sleep(100 * 2 ** fruitless, signal);
+    if (stalled > 0) await sleep(100 * 2 ** stalled, signal);
   }
   return target;
 }
 
-/** A mistake of this program, which no further try undoes. Connections that break are told by errors without a kind. */
-const isOurs = (error: unknown): boolean =>
+/** Whether the error is a bug of this program, which a retry does not resolve. Broken connections have other errors. */
+const isProgrammingError = (error: unknown): boolean =>
   error instanceof TypeError || error instanceof RangeError || error instanceof ReferenceError;

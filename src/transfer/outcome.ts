@@ -1,40 +1,40 @@
-/** What becomes of a child process, and how people are told. */
+/** How child processes end, and how messages describe it. */
 import { asError, SnapError } from '../errors.ts';
 
 export interface Outcome {
-  /** `null` when it did not exit by itself. */
+  /** `null` if the process was killed or never started. */
   exitCode: number | null;
   signalName: NodeJS.Signals | null;
-  /** Why it could not be started at all. */
+  /** The reason if the process could not be started. */
   spawnError: Error | null;
-  /** The process that was killed and did not end in time; `null` for all others. */
+  /** The id of a process that was killed but is still running; otherwise `null`. */
   survivor: number | null;
-  /** The last lines of standard error, at most 4 KiB. */
+  /** The end of its standard error, at most 4 KiB. */
   stderrTail: string;
 }
 
-export const survivorOf = ({ survivor }: Outcome): string =>
-  survivor === null ? '' : `, and process ${survivor} does not end though it was killed`;
+export const survivorNote = ({ survivor }: Outcome): string =>
+  survivor === null ? '' : `, and process ${survivor} is still running although it was killed`;
 
 /** `exited 2`, `was killed by SIGKILL` */
 export function describeOutcome(outcome: Outcome): string {
   if (outcome.spawnError) return `could not be started: ${outcome.spawnError.message}`;
-  if (outcome.survivor !== null) return `did not end in time${survivorOf(outcome)}`;
+  if (outcome.survivor !== null) return `did not end in time${survivorNote(outcome)}`;
   return outcome.signalName ? `was killed by ${outcome.signalName}` : `exited ${outcome.exitCode}`;
 }
 
-/** What tar says besides, or after the last thing that matters. */
-const BESIDES = /^Total bytes (written|read): |^tar: Exiting with failure status|: socket ignored$/;
+/** Lines of tar that do not explain a failure. */
+const IRRELEVANT = /^Total bytes (written|read): |^tar: Exiting with failure status|: socket ignored$/;
 
-/** The last line that matters of what a process said, shortened; empty where it said nothing. */
-export function lastWords(stderr: string): string {
+/** Returns the last relevant line of standard error, shortened; empty if there is none. */
+export function lastRelevantLine(stderr: string): string {
   const lines = stderr.split(/[\r\n]/).map((line) => line.trim());
-  return lines.findLast((text) => text !== '' && !BESIDES.test(text))?.slice(0, 300) ?? '';
+  return lines.findLast((text) => text !== '' && !IRRELEVANT.test(text))?.slice(0, 300) ?? '';
 }
 
-/** ` (its last words)`, or nothing. */
+/** Returns the last relevant line in parentheses, with a leading space; empty if there is none. */
 export function lastLine(stderr: string): string {
-  const words = lastWords(stderr);
+  const words = lastRelevantLine(stderr);
   return words === '' ? '' : ` (${words})`;
 }
 
@@ -42,7 +42,7 @@ export function cannotStart(tool: string, error: unknown): SnapError {
   const missing = (error as NodeJS.ErrnoException).code === 'ENOENT';
   if (!missing) {
     return new SnapError('STAGE_FAILED', `${tool} could not be started: ${asError(error).message}`, {
-      hint: 'look at the limits of this machine for processes, memory and open files, then run the same command again',
+      hint: 'check the limits of this machine for processes, memory and open files, then run the same command again',
       cause: error,
     });
   }

@@ -1,31 +1,35 @@
 /**
- * How large the parts of an upload are.
+ * Chooses the sizes of the parts of an upload.
  *
- * S3 takes 10,000 parts of 5 MiB to 5 GiB. How long a compressed stream becomes is known only at its end, and memory
- * is (parts in flight + 1) × the size of a part: so half of the parts are small, and those after them double again
- * and again. What is expected at the most only sets how small the small ones are.
- * Source of the limits: "Amazon S3 multipart upload limits" of the S3 user guide.
+ * S3 allows 10,000 parts of 5 MiB to 5 GiB. The length of a compressed stream is known only at its end, and memory is
+ * (parts in flight + 1) × part size. The first half of the parts is therefore small, and the sizes of the others double
+ * at intervals. The expected length only sets the size of the small parts. Source: "Amazon S3 multipart upload limits"
+ * of the S3 user guide.
  */
 import { GiB, MiB, TiB } from '../lib/units.ts';
 
 export const MAX_PARTS = 10_000;
-export const LARGEST_PART = 5 * GiB;
+export const MAX_PART_BYTES = 5 * GiB;
 
-/** Large enough that the time of a round trip does not matter, small enough to hold some of them. */
-const SMALLEST = 8 * MiB;
+/** Large enough to make the round-trip time negligible, small enough to hold several parts in memory. */
+const MIN_SMALL_PART_BYTES = 8 * MiB;
 const SMALL_PARTS = 5000;
-const DOUBLES_EACH = 500;
+const PARTS_PER_DOUBLING = 500;
 
-/** Beyond this, doubling meets the largest part too soon, so that all parts must be large. */
+/** For larger streams, doubling would exceed the largest part too soon, so all their parts are large. */
 const HUGE = 25 * TiB;
 
-/** @returns the size in bytes of part `number` (1 is the first) of a stream expected to be at most `expected` bytes. */
+/**
+ * Returns the size of a part in bytes.
+ * @param number number of the part, starting at 1.
+ * @param expected upper bound of the length of the stream in bytes.
+ */
 export function partSize(number: number, expected: number): number {
-  const doublings = Math.max(0, Math.ceil((number - SMALL_PARTS) / DOUBLES_EACH));
-  return Math.min(smallSize(expected) * 2 ** doublings, LARGEST_PART);
+  const doublings = Math.max(0, Math.ceil((number - SMALL_PARTS) / PARTS_PER_DOUBLING));
+  return Math.min(smallSize(expected) * 2 ** doublings, MAX_PART_BYTES);
 }
 
 function smallSize(expected: number): number {
   const parts = expected > HUGE ? MAX_PARTS - 1 : 4 * SMALL_PARTS;
-  return Math.max(SMALLEST, Math.ceil(expected / parts / MiB) * MiB);
+  return Math.max(MIN_SMALL_PART_BYTES, Math.ceil(expected / parts / MiB) * MiB);
 }

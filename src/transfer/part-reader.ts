@@ -1,9 +1,9 @@
 /**
- * A pipe's bytes, as parts of an upload.
+ * Reads pipes into the parts of an upload.
  *
- * Bytes land where they leave from: the socket reads straight into the buffer of the part, and buffers are used
- * again once S3 has acknowledged them. Reading pauses while no buffer is free, which is what stops a pipeline that is
- * faster than the network.
+ * Bytes are not copied: the socket reads directly into the buffer of the part. Buffers are reused once S3 has
+ * acknowledged the part. Reading pauses while no buffer is free, which slows a pipeline down that is faster than the
+ * network.
  */
 import { Socket } from 'node:net';
 import { SnapError } from '../errors.ts';
@@ -12,56 +12,59 @@ import { BufferPool } from './buffer-pool.ts';
 import { partSize } from './part-plan.ts';
 
 export interface Part {
-  /** 1 is the first. */
+  /** Starts at 1. */
   number: number;
   bytes: Buffer;
-  /** Gives the buffer back; the bytes must not be used afterwards. */
+  /** Returns the buffer to the pool. The bytes must not be used afterwards. */
   release(): void;
 }
 
 export interface PartReaderOptions {
-  /** Bytes that the stream may at most become; decides the size of parts. */
+  /** Upper bound of the length of the stream in bytes. It determines the size of the parts. */
   expectedBytes: number;
-  /** Parts that may be held at once, the one being filled included. */
+  /** Maximum number of parts in memory, including the one being filled. */
   held: number;
   signal: AbortSignal;
 }
 
 /**
  * Reads a descriptor to its end and closes it.
- * @throws SnapError `COUNT_MISMATCH` for a stream without a byte, which no compressor writes; the signal's reason.
+ * @throws SnapError `COUNT_MISMATCH` if the stream is empty, which no compressor produces; the reason of the signal.
  */
 export function readParts(descriptor: number, options: PartReaderOptions): AsyncGenerator<Part> {
   const piece: Piece = { source: descriptor, end: async () => {} };
-  return readPieces([piece], { ...options, after: START, onSeam: () => {} });
+  return readPieces([piece], { ...options, after: START, onResumePoint: () => {} });
 }
 
-/** One of the streams that are joined to one object. */
+/** One of several streams that are joined to one object. */
 export interface Piece {
-  /** A descriptor, which is read to its end and closed; or bytes that are there already. */
+  /** A descriptor, which is read to its end and closed, or the bytes themselves. */
   source: number | Buffer;
-  /** Told of the piece's length when it has been read to its end; throws when it must not count. */
+  /** Called with the length of the piece when it has been read to its end. Throws if the piece is not valid. */
   end(bytes: number): Promise<void>;
 }
 
-/** A place between two parts that is one between two pieces as well: an upload can be gone on with from there. */
-export interface Seam {
-  /** Parts before it. */
+/** A position where a part and a piece end together. An interrupted upload can be resumed there. */
+export interface ResumePoint {
+  /** Number of parts before it. */
   parts: number;
-  /** Bytes before it. */
+  /** Number of bytes before it. */
   bytes: number;
 }
 
-export const START: Seam = { parts: 0, bytes: 0 };
+export const START: ResumePoint = { parts: 0, bytes: 0 };
 
 export interface PieceReaderOptions extends PartReaderOptions {
-  /** Where the first piece begins. */
-  after: Seam;
-  /** Told of each seam once all pieces before it have proved to be whole, and all parts before it were handed out. */
-  onSeam: (seam: Seam) => void;
+  /** Where the first piece starts. */
+  after: ResumePoint;
+  /** Called when all pieces before the resume point are valid and all parts before it have been yielded. */
+  onResumePoint: (point: ResumePoint) => void;
 }
 
-/** Reads a descriptor to its end, in buffers of one size, and closes it; `held` of them may be out at once. */
+/**
+ * Reads a descriptor to its end, in buffers of one size, and closes it.
+ * @param held maximum number of buffers in use at the same time.
+ */
 export async function* readBuffers(
   descriptor: number,
   size: number,
@@ -74,23 +77,23 @@ export async function* readBuffers(
     const buffer = await pool.take(size, signal);
     const length = await source.fill(buffer, signal);
     isEnded = length < size;
-    if (length > 0) yield { buffer, length, release: () => pool.giveBack(buffer) };
+    if (length > 0) yield { buffer, length, release: () => pool.release(buffer) };
   }
 }
 
-/** What S3 asks of every part but the last. */
-const MIN_PART = 5 * MiB;
+/** S3 requires this size of all parts except the last. */
+const MIN_PART_BYTES = 5 * MiB;
 
 /**
- * Reads pieces one after another, to the end of each, and closes them. A part ends with a piece, rather than when it
- * is full, where it is at least half as long as it should be.
- * @throws as `readParts`, and what the end of a piece throws.
+ * Reads pieces one after another to their ends and closes them. A part that is at least half full ends together with
+ * the piece, so that the upload can be resumed there.
+ * @throws like `readParts`, and what the `end` of a piece throws.
  */
 export async function* readPieces(
   pieces: AsyncIterable<Piece> | Iterable<Piece>,
   options: PieceReaderOptions,
 ): AsyncGenerator<Part> {
-  const { after, expectedBytes, held, signal, onSeam } = options;
+  const { after, expectedBytes, held, signal, onResumePoint } = options;
   const pool = new BufferPool(held);
   const done = { ...after };
   const filling: { buffer: Buffer | null; length: number } = { buffer: null, length: 0 };
@@ -99,7 +102,7 @@ export async function* readPieces(
     done.parts++;
     done.bytes += filling.length;
     Object.assign(filling, { buffer: null, length: 0 });
-    return { number: done.parts, bytes, release: () => pool.giveBack(buffer) };
+    return { number: done.parts, bytes, release: () => pool.release(buffer) };
   };
   for await (const { source: from, end } of pieces) {
     using source = openSource(from);
@@ -115,17 +118,17 @@ export async function* readPieces(
     }
     await end(pieceBytes);
     const { buffer, length } = filling;
-    if (buffer && length >= Math.max(MIN_PART, buffer.length / 2)) yield part(buffer);
-    if (filling.length === 0) onSeam({ ...done });
+    if (buffer && length >= Math.max(MIN_PART_BYTES, buffer.length / 2)) yield part(buffer);
+    if (filling.length === 0) onResumePoint({ ...done });
   }
   const { buffer, length } = filling;
-  if (done.bytes + length === 0) throw new SnapError('COUNT_MISMATCH', 'the compressor ended without writing a byte');
+  if (done.bytes + length === 0) throw new SnapError('COUNT_MISMATCH', 'the compressor ended without writing any data');
   if (buffer && length > 0) yield part(buffer);
 }
 
 const openSource = (from: number | Buffer) => (typeof from === 'number' ? new PartSource(from) : new BytesSource(from));
 
-/** What fills buffers from bytes that are there already. */
+/** Fills buffers from bytes in memory. */
 class BytesSource implements Disposable {
   readonly #bytes: Buffer;
   #position = 0;
@@ -144,7 +147,7 @@ class BytesSource implements Disposable {
   [Symbol.dispose](): void {}
 }
 
-/** Bytes asked of the kernel at once: as many as a pipe can hold. */
+/** Bytes per read, as many as a pipe can hold. */
 const READ_BYTES = 1_048_576;
 
 interface Filling {
@@ -155,14 +158,14 @@ interface Filling {
 }
 
 /**
- * A descriptor that fills one buffer after another. A socket chooses the target of its next read as soon as one has
- * arrived, and by the end of a part the next part's buffer is not there yet: that read goes to a spare buffer, and is
- * copied.
+ * Fills one buffer after another from a descriptor. A socket chooses the target of its next read as soon as a read has
+ * completed. At the end of a part, the buffer of the next part is not available yet, so that read goes to a spare
+ * buffer and is copied later.
  */
 class PartSource implements Disposable {
   readonly #socket: Socket;
   readonly #spare = Buffer.allocUnsafeSlow(READ_BYTES);
-  /** What lies in the spare buffer and had no room in the one that was being filled. */
+  /** Bytes in the spare buffer that did not fit into the previous target. */
   #rest = Buffer.alloc(0);
   #filling: Filling | null = null;
   #ended = false;
@@ -173,17 +176,17 @@ class PartSource implements Disposable {
       fd: descriptor,
       readable: true,
       writable: false,
-      onread: { buffer: () => this.#target(), callback: (length, buffer) => this.#arrived(length, buffer) },
+      onread: { buffer: () => this.#target(), callback: (length, buffer) => this.#onRead(length, buffer) },
     });
     this.#socket.pause();
-    this.#socket.on('end', () => this.#finish());
+    this.#socket.on('end', () => this.#onEnd());
     this.#socket.on('error', (error) => {
       this.#error = error;
       this.#filling?.failed(error);
     });
   }
 
-  /** @returns how many bytes were read; fewer than the buffer holds only at the end of the stream. */
+  /** @returns the number of bytes read. It is less than the length of the buffer only at the end of the stream. */
   fill(buffer: Buffer, signal: AbortSignal): Promise<number> {
     signal.throwIfAborted();
     if (this.#error) throw this.#error;
@@ -211,8 +214,8 @@ class PartSource implements Disposable {
     return filling.buffer.subarray(filling.length, filling.length + READ_BYTES);
   }
 
-  /** @returns whether to go on reading. */
-  #arrived(length: number, target: Uint8Array): boolean {
+  /** @returns whether to continue reading. */
+  #onRead(length: number, target: Uint8Array): boolean {
     const filling = this.#filling;
     if (!filling) {
       this.#error = new SnapError('BUG', `${length} bytes arrived that nobody waited for`);
@@ -225,14 +228,14 @@ class PartSource implements Disposable {
     return false;
   }
 
-  /** The next read comes only when all of it is taken: reading is paused until then. */
+  /** Reading stays paused until all spare bytes have been used, so the next read cannot overwrite them. */
   #takeSpare({ buffer, length: filled }: Filling, length: number): number {
     const count = this.#spare.copy(buffer, filled, 0, length);
     this.#rest = this.#spare.subarray(count, length);
     return count;
   }
 
-  #finish(): void {
+  #onEnd(): void {
     this.#ended = true;
     this.#filling?.done(this.#filling.length);
   }

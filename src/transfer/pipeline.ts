@@ -1,22 +1,22 @@
 /**
- * A chain of child processes joined by pipes; this process sees the end of the last pipe only.
+ * A chain of child processes connected by pipes. This process only sees the output of the last one.
  *
- * The end of a byte stream says nothing about its truth: a compressor whose producer died ends its output as calmly
- * as ever. So a pipeline has a verdict apart from its bytes, and `finished` resolves only when every stage exited 0.
+ * The end of a byte stream does not show whether it is complete: when its producer dies, a compressor ends its output
+ * as usual. A pipeline therefore has a result besides its bytes: `finished` resolves only if every stage exits with 0.
  */
 import { SnapError } from '../errors.ts';
 import { seconds, sleep } from '../lib/clock.ts';
-import { cannotStart, describeOutcome, lastLine, lastWords, type Outcome } from './outcome.ts';
+import { cannotStart, describeOutcome, lastLine, lastRelevantLine, type Outcome } from './outcome.ts';
 import { closeAll, makePipes, type Pipe } from './pipes.ts';
 import { type RunningProcess, requestStop, startStage } from './process.ts';
 
 export interface Stage {
-  /** As people know it, for errors: `tar`, `lz4`, `gpg`. */
+  /** The name for error messages: `tar`, `lz4`, `gpg`. */
   name: string;
   argv: readonly string[];
-  /** Exit codes that are answers rather than failures; `[0]` by default. */
+  /** Exit codes that do not count as failures; by default `[0]`. */
   allowedExitCodes?: readonly number[];
-  /** File descriptors for 3 and up; they stay the caller's. */
+  /** File descriptors to pass as 3 and up. The caller closes them. */
   others?: readonly number[];
   onStderrLine?: (line: string) => void;
 }
@@ -27,14 +27,13 @@ export interface StageReport {
   stderrTail: string;
 }
 
-/** A stage that ran, and failed by itself. */
+/** A stage ran and failed by itself. */
 export class StageError extends SnapError {
-  /** Its name. */
   readonly stage: string;
   readonly outcome: Outcome;
-  /** The last line that it wrote to standard error. */
-  readonly said: string;
-  /** What became of it, without what became of the other stages. */
+  /** The last relevant line that it wrote to standard error. */
+  readonly lastOutput: string;
+  /** The message without the other stages. */
   readonly reason: string;
 
   /** @param others names of the other stages. */
@@ -42,35 +41,38 @@ export class StageError extends SnapError {
     const reason = `${stage} ${describeOutcome(outcome)}${lastLine(outcome.stderrTail)}`;
     const stopped = others.length === 0 ? '' : `; ${others.join(' and ')} stopped`;
     super('STAGE_FAILED', `${reason}${stopped}`, {
-      hint: 'nothing was stored; what the stage says is the cause, then run the same command again',
+      hint: 'nothing was stored; resolve the cause that the stage reports, then run the same command again',
     });
     this.stage = stage;
     this.outcome = outcome;
-    this.said = lastWords(outcome.stderrTail);
+    this.lastOutput = lastRelevantLine(outcome.stderrTail);
     this.reason = reason;
   }
 }
 
 export interface RunningPipeline extends AsyncDisposable {
-  /** The read end of the last pipe; whoever reads it closes it. */
+  /** The read end of the last pipe. The caller closes it. */
   readonly output: number;
   /**
-   * Every stage's report, in order, once all have exited 0, or with another code that they are allowed.
-   * Rejects with a `StageError` naming the stage that caused it, or with the signal's reason; either way
-   * only after every stage is gone.
+   * Resolves to the reports of all stages, in order, if each of them exits with an allowed code. Otherwise it rejects
+   * with a `StageError` for the stage that caused the failure, or with the reason of the signal. In all cases it
+   * settles only after every stage has ended.
    */
   readonly finished: Promise<StageReport[]>;
-  /** Process ids by stage, for looking at their counters. */
+  /** Process ids by stage. Progress display reads their I/O counters. */
   readonly pids: readonly (number | undefined)[];
 }
 
 export interface PipelineOptions {
   signal: AbortSignal;
-  /** File descriptor that the first stage reads; it stays the caller's. */
+  /** File descriptor that the first stage reads from. The caller closes it. */
   input?: number;
 }
 
-/** @throws SnapError `TOOL_MISSING`; nothing is left running then. */
+/**
+ * Starts the stages.
+ * @throws SnapError `TOOL_MISSING` if the pipes cannot be made. Then no process is left running.
+ */
 export async function startPipeline(stages: readonly Stage[], options: PipelineOptions): Promise<RunningPipeline> {
   options.signal.throwIfAborted();
   const pipes = await makePipes(stages.length);
@@ -96,7 +98,7 @@ export async function startPipeline(stages: readonly Stage[], options: PipelineO
   };
 }
 
-/** Waits for all of them, whatever becomes of one. */
+/** Waits for all stages, even if one of them cannot be stopped. */
 async function stopAll(running: readonly RunningProcess[]): Promise<void> {
   const stopped = await Promise.allSettled(running.map((stage) => stage.stop()));
   const failures = stopped.flatMap((result) => (result.status === 'rejected' ? [result.reason as unknown] : []));
@@ -112,15 +114,15 @@ const pipeAt = (pipes: readonly Pipe[], index: number): Pipe => {
 const readEndOf = (pipes: readonly Pipe[], index: number): number => pipeAt(pipes, index).readEnd;
 const writeEndOf = (pipes: readonly Pipe[], index: number): number => pipeAt(pipes, index).writeEnd;
 
-/** What a stage may take to end by itself once it has closed its input. */
-const GRACE = seconds(3);
+/** Milliseconds that a stage may take to end by itself after it has closed its input. */
+const BROKEN_PIPE_GRACE = seconds(3);
 
 interface Failure {
   index: number;
   outcome: Outcome;
 }
 
-/** The first failure, or the signal, stops all the others; the verdict waits until they are gone. */
+/** The first failure or the signal stops all other stages. The promise settles only after all of them have ended. */
 async function superviseStages(
   stages: readonly Stage[],
   running: readonly RunningProcess[],
@@ -130,7 +132,7 @@ async function superviseStages(
   const ended = new AbortController();
   const requestAll = () => running.forEach(requestStop);
   signal.addEventListener('abort', requestAll, { once: true });
-  // It may have fired while the pipes were made.
+  // It may have been aborted while the pipes were made.
   if (signal.aborted) requestAll();
   const outcomes = await Promise.all(
     running.map(async ({ outcome }, index) => {
@@ -138,8 +140,8 @@ async function superviseStages(
       const allowed = stages[index]?.allowedExitCodes ?? [0];
       if (settled.exitCode === null || !allowed.includes(settled.exitCode)) {
         failures.push({ index, outcome: settled });
-        // Its reader is about to end, and says why if it is let.
-        if (isBrokenPipe(settled)) void sleep(GRACE, ended.signal).then(requestAll, () => {});
+        // The reader of this pipe is about to end, and its own error is the one to report.
+        if (isBrokenPipe(settled)) void sleep(BROKEN_PIPE_GRACE, ended.signal).then(requestAll, () => {});
         else requestAll();
       }
       return settled;
@@ -157,13 +159,13 @@ async function superviseStages(
 }
 
 /**
- * A stage whose reader died is told so by SIGPIPE or "Broken pipe", and a stage that we stopped dies of SIGTERM: both
- * are echoes. Of the others, the culprit is the one farthest up: who reads from it failed for want of what it owed,
- * though its exit may be seen earlier.
+ * Finds the stage that caused the failure. A stage fails with SIGPIPE or "Broken pipe" because its reader died, and
+ * with SIGTERM because we stopped it, so these are only consequences. Of the other failures, the first stage in the
+ * chain is the cause: the stages after it failed because their input was incomplete, even if they exited earlier.
  */
 function stageFailure(stages: readonly Stage[], failures: readonly Failure[]): SnapError {
-  const fromAbove = failures.toSorted((one, other) => one.index - other.index);
-  const culprit = fromAbove.find(({ outcome }) => !isEcho(outcome)) ?? failures[0];
+  const inOrder = failures.toSorted((one, other) => one.index - other.index);
+  const culprit = inOrder.find(({ outcome }) => !isConsequence(outcome)) ?? failures[0];
   if (!culprit) throw new SnapError('BUG', 'a pipeline failed without a failure');
   const stage = stages[culprit.index];
   if (culprit.outcome.spawnError) return cannotStart(stage?.argv[0] ?? '', culprit.outcome.spawnError);
@@ -171,8 +173,8 @@ function stageFailure(stages: readonly Stage[], failures: readonly Failure[]): S
   return new StageError(stage?.name ?? '', culprit.outcome, others);
 }
 
-const isEcho = (outcome: Outcome): boolean => isBrokenPipe(outcome) || outcome.signalName === 'SIGTERM';
+const isConsequence = (outcome: Outcome): boolean => isBrokenPipe(outcome) || outcome.signalName === 'SIGTERM';
 
-/** Shells tell the death of what they ran by 128 and the number of the signal. */
+/** A shell reports a child that was killed by a signal as 128 plus the number of the signal. */
 const isBrokenPipe = (outcome: Outcome): boolean =>
   outcome.signalName === 'SIGPIPE' || outcome.exitCode === 141 || /broken pipe/i.test(outcome.stderrTail);

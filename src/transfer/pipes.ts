@@ -1,9 +1,9 @@
 /**
- * Pipes between child processes that this process never touches.
+ * Pipes between child processes. Their data does not pass through this process.
  *
- * What Node calls a pipe is a socket pair, and an anonymous pipe cannot be had from it; a named one in a private
- * directory, whose name is gone before anything is written to it, is the same to both ends. Pipes are widened from
- * the kernel's 64 KiB to 1 MiB, which makes a chain of compressors a third faster (docs/development/performance.md).
+ * Node's own pipes are socket pairs, and it cannot create anonymous pipes. A named pipe in a private directory, which
+ * is removed before any data is written, works the same for both ends. Pipes are enlarged from 64 KiB to 1 MiB, which
+ * makes a chain of compressors a third faster (docs/development/performance.md).
  */
 import { closeSync, constants, openSync, write } from 'node:fs';
 import { join } from 'node:path';
@@ -14,17 +14,17 @@ import { outcomeWithin, startStage } from './process.ts';
 import { runTool } from './run-tool.ts';
 
 export interface Pipe {
-  /** File descriptors of this process, blocking, closed on exec; the caller closes both. */
+  /** File descriptors of this process, blocking and close-on-exec. The caller closes both. */
   readEnd: number;
   writeEnd: number;
 }
 
-/** Made ahead, since making eight takes no longer than making one. They end with this process. */
+/** Pipes made in advance: making eight takes no longer than making one. They are closed when this process exits. */
 const spare: Pipe[] = [];
 
 const PIPES_PER_CALL = 8;
 
-/** @returns pipes that are the caller's. */
+/** @returns pipes that the caller closes. @throws ToolError or SnapError if they cannot be made. */
 export async function makePipes(count: number): Promise<Pipe[]> {
   while (spare.length < count) spare.push(...(await makeMore()));
   return spare.splice(0, count);
@@ -46,8 +46,8 @@ async function makeMore(): Promise<Pipe[]> {
 }
 
 /**
- * Opening one end of a named pipe blocks until there is the other. A reader that does not block comes first, so that
- * the writer finds one; the reader proper comes then, and the first is closed.
+ * Opening one end of a named pipe blocks until the other end is open. A non-blocking reader is therefore opened first,
+ * then the writer and the actual reader.
  */
 function openBothEnds(name: string): Pipe {
   const placeholder = openSync(name, constants.O_RDONLY | constants.O_NONBLOCK);
@@ -57,34 +57,38 @@ function openBothEnds(name: string): Pipe {
   return { readEnd, writeEnd };
 }
 
-/** `fcntl(fd, F_SETPIPE_SZ, 1 MiB)`, which Node does not offer, for descriptors 3 and up of a helper process. */
+/** `fcntl(fd, F_SETPIPE_SZ, 1 MiB)` for descriptors 3 and up of a helper process, because Node does not offer it. */
 const SET_PIPE_SIZE = 1031;
 const PIPE_BYTES = 1_048_576;
 
-const LAST = PIPES_PER_CALL + 2;
+const LAST_DESCRIPTOR = PIPES_PER_CALL + 2;
 
 const WIDENERS = [
   [
     'perl',
     '-e',
-    `for (3..${LAST}) { open(my $pipe, "<&=", $_) or next; fcntl($pipe, ${SET_PIPE_SIZE}, ${PIPE_BYTES}); }`,
+    `for (3..${LAST_DESCRIPTOR}) { open(my $pipe, "<&=", $_) or next; fcntl($pipe, ${SET_PIPE_SIZE}, ${PIPE_BYTES}); }`,
   ],
-  ['python3', '-c', `import fcntl\nfor fd in range(3, ${LAST + 1}): fcntl.fcntl(fd, ${SET_PIPE_SIZE}, ${PIPE_BYTES})`],
+  [
+    'python3',
+    '-c',
+    `import fcntl\nfor fd in range(3, ${LAST_DESCRIPTOR + 1}): fcntl.fcntl(fd, ${SET_PIPE_SIZE}, ${PIPE_BYTES})`,
+  ],
 ];
 
-const WIDENS_WITHIN = seconds(30);
+const WIDEN_TIMEOUT = seconds(30);
 
-/** The first interpreter that is there does it; without any, pipes stay as they are, and only speed suffers. */
+/** Uses the first interpreter that works. Without one, the pipes keep their size, which only affects the speed. */
 async function widen(pipes: readonly Pipe[]): Promise<void> {
   const ends = pipes.map(({ readEnd }) => readEnd);
   for (const argv of WIDENERS) {
     const widening = startStage(argv, { stdin: null, stdout: null, others: ends });
-    const outcome = await outcomeWithin(widening, WIDENS_WITHIN);
+    const outcome = await outcomeWithin(widening, WIDEN_TIMEOUT);
     if (outcome.exitCode === 0) return;
   }
 }
 
-/** Closes what is still open of a set of descriptors; each must be given only once. */
+/** Closes descriptors. @throws SnapError `BUG` if one of them is closed already */
 export function closeAll(descriptors: readonly number[]): void {
   for (const descriptor of descriptors) {
     try {
@@ -95,7 +99,7 @@ export function closeAll(descriptors: readonly number[]): void {
   }
 }
 
-/** @returns `false` when nobody reads any more. */
+/** Writes all bytes to a pipe. @returns `false` if its reader has closed the other end. */
 export async function writeAll(descriptor: number, bytes: Uint8Array): Promise<boolean> {
   for (let done = 0; done < bytes.length; ) {
     const count = await new Promise<number>((resolve, reject) => {

@@ -1,10 +1,10 @@
 /**
- * Child processes: the only module that starts any.
+ * Starts child processes. No other module does.
  *
- * A child has one of two shapes. A *stage* is long-lived, its ends are file descriptors that the caller opened, and
- * its outcome is awaited separately. A *tool* is short, and what it prints is collected. Both are started from an
- * argument vector, never through a shell, in a process group of their own, so that a terminal's Ctrl+C reaches us
- * alone and stopping one stops what it started too. What they find in their environment: `child-environment.ts`.
+ * There are two kinds. A *stage* runs for long: its ends are file descriptors of the caller, and its outcome is awaited
+ * separately. A *tool* is short, and its output is collected. Both are started from an argument vector, never through a
+ * shell. Each runs in its own process group, so that Ctrl+C in a terminal reaches only this process, and stopping one
+ * also stops its children. Their environment is described in `child-environment.ts`.
  */
 import { type ChildProcess, type SpawnOptions, spawn } from 'node:child_process';
 import type { Readable, Writable } from 'node:stream';
@@ -18,39 +18,42 @@ import { cannotStart, type Outcome } from './outcome.ts';
 export interface RunningProcess {
   readonly tool: string;
   readonly pid: number | undefined;
-  /** Never rejects. Settles within seconds once the process is being stopped, even if the kernel does not let it end. */
+  /** Never rejects. It settles within seconds after `stop`, even if the kernel does not let the process end. */
   readonly outcome: Promise<Outcome>;
   /**
-   * Ends it and whatever it started: asks first, insists after a grace period. Settles once it is gone.
-   * @throws SnapError `CLEANUP_FAILED` where it does not end: a process in uninterruptible sleep hears no signal.
+   * Ends the process and its children: with SIGTERM first, with SIGKILL after a grace period. Settles once it has
+   * ended.
+   * @throws SnapError `CLEANUP_FAILED` if it does not end, for example because it is in uninterruptible sleep.
    */
   stop(): Promise<void>;
 }
 
 export interface StageOptions {
-  /** File descriptors for 0, 1 and from 3 on; `null` is /dev/null. Standard error is always ours. */
+  /**
+   * File descriptors to pass as 0, 1, and 3 and up; `null` is /dev/null. Standard error always goes to this process.
+   */
   stdin: number | null;
   stdout: number | null;
   others?: readonly number[];
   onStderrLine?: (line: string) => void;
-  /** Whether it is a program of ours that calls AWS, and needs what this process has for that. */
+  /** Whether the process is one of our own that calls AWS and therefore needs the whole environment. */
   callsAws?: boolean;
 }
 
-const KEPT_STDERR = 4096;
-const GRACE = seconds(5);
+const MAX_STDERR_TAIL = 4096;
+const STOP_GRACE = seconds(5);
 
-/** The kernel may have to finish reading or writing first. */
-const DIES_WITHIN = seconds(30);
+/** A killed process may have to finish reading or writing first. */
+const KILL_TIMEOUT = seconds(30);
 
 const live = new Set<ChildProcess>();
 
-/** Kills what is still running, without waiting: for a run that leaves at once. */
+/** Kills all running children without waiting for them. Used when the program exits immediately. */
 export function killLiveProcesses(): void {
   for (const child of live) killGroup(child, 'SIGKILL');
 }
 
-/** That it cannot be started is its outcome, like everything else that becomes of it. */
+/** Starts a stage. If it cannot be started, its outcome says so. */
 export function startStage(argv: readonly string[], options: StageOptions): RunningProcess {
   const [tool = ''] = argv;
   const child = tryToStart(argv, {
@@ -61,12 +64,12 @@ export function startStage(argv: readonly string[], options: StageOptions): Runn
 }
 
 export interface RunningTool extends RunningProcess {
-  /** Ends of pipes; `null` where it could not be started, which its outcome tells. */
+  /** Ends of pipes; `null` if the process could not be started. */
   readonly stdin: Writable | null;
   readonly stdout: Readable | null;
 }
 
-/** @throws SnapError as `cannotStart` makes it, for what is refused at once. */
+/** @throws SnapError `TOOL_MISSING` or `STAGE_FAILED` if the system refuses to start it at once. */
 export function startTool(argv: readonly string[], env: Record<string, string>): RunningTool {
   const [tool = ''] = argv;
   const child = tryToStart(argv, { stdio: ['pipe', 'pipe', 'pipe'], env: { ...environmentOfTools(), ...env } });
@@ -74,7 +77,7 @@ export function startTool(argv: readonly string[], env: Record<string, string>):
   return { ...watch(tool, child), stdin: child.stdin, stdout: child.stdout };
 }
 
-/** Some refusals are told by an event, and others (too many arguments, no memory) are thrown. */
+/** `spawn` reports some failures by an event and throws others, such as too many arguments or too little memory. */
 function tryToStart(argv: readonly string[], options: SpawnOptions): ChildProcess | Error {
   const [tool = '', ...rest] = argv;
   try {
@@ -108,7 +111,7 @@ function watch(tool: string, child: ChildProcess, onStderrLine?: (line: string) 
   });
   const giveUp = () => {
     resolve({ ...NO_OUTCOME, survivor: child.pid ?? null, stderrTail: stderr.end() });
-    letGo(child);
+    detach(child);
   };
   const stop = () => stopGroup(child, outcome, giveUp);
   const running: RunningProcess = { tool, pid: child.pid, outcome, stop };
@@ -121,41 +124,43 @@ async function stopGroup(child: ChildProcess, outcome: Promise<Outcome>, giveUp:
   const isOver = new AbortController();
   killGroup(child, 'SIGTERM');
   killGroup(child, 'SIGCONT');
-  const insisting = insist(child, giveUp, isOver.signal).catch(() => {});
+  const escalation = escalate(child, giveUp, isOver.signal).catch(() => {});
   const { survivor } = await outcome;
   isOver.abort();
-  await insisting;
-  if (survivor !== null) throw leftRunning(child);
+  await escalation;
+  if (survivor !== null) throw survivorError(child);
 }
 
-/** @throws the signal's reason, when the process has ended. */
-async function insist(child: ChildProcess, giveUp: () => void, signal: AbortSignal): Promise<void> {
-  await sleep(GRACE, signal);
-  end(child);
-  await sleep(DIES_WITHIN, signal);
+/** @throws the reason of the signal when the process has ended. */
+async function escalate(child: ChildProcess, giveUp: () => void, signal: AbortSignal): Promise<void> {
+  await sleep(STOP_GRACE, signal);
+  killAndClose(child);
+  await sleep(KILL_TIMEOUT, signal);
   giveUp();
 }
 
-function leftRunning({ pid, spawnargs }: ChildProcess): SnapError {
-  const hint = `see what it waits for: ps -o pid,stat,wchan:32,args -p ${pid}; if it stays, restart the machine`;
-  const reason = new Error('it was killed and does not end, probably because a device does not answer');
-  return cleanupError(`process ${pid} (${spawnargs.join(' ').slice(0, LONGEST_COMMAND)})`, hint, reason);
+function survivorError({ pid, spawnargs }: ChildProcess): SnapError {
+  const hint = `find out what it waits for: ps -o pid,stat,wchan:32,args -p ${pid}; if it does not end, restart the machine`;
+  const reason = new Error('it was killed but is still running, probably because a device does not respond');
+  return cleanupError(`process ${pid} (${spawnargs.join(' ').slice(0, MAX_COMMAND_LENGTH)})`, hint, reason);
 }
 
-/** Characters of a command that a message shows. */
-const LONGEST_COMMAND = 200;
+/** Maximum characters of a command line in a message. */
+const MAX_COMMAND_LENGTH = 200;
 
-/** For callers who learn from the outcome what became of it. */
+/** Stops a process without waiting. The caller learns the result from its outcome. */
 export const requestStop = (running: RunningProcess): void => void running.stop().catch(() => {});
 
-/** The outcome of a process that should take moments; it is stopped when it takes longer. */
+/** Waits for a process that should end soon, and stops it if it takes longer. */
 export async function outcomeWithin(running: RunningProcess, milliseconds: number): Promise<Outcome> {
   using _deadline = startTimer(milliseconds, () => requestStop(running));
   return await running.outcome;
 }
 
-/** What a process has started and left behind may hold its output open for ever: nobody waits for the end of that. */
-function end(child: ChildProcess): void {
+/**
+ * A child of the process may keep its output open for ever, so the streams are destroyed as soon as the process exits.
+ */
+function killAndClose(child: ChildProcess): void {
   if (hasEnded(child)) destroyStreams(child);
   else {
     child.once('exit', () => destroyStreams(child));
@@ -163,8 +168,8 @@ function end(child: ChildProcess): void {
   }
 }
 
-/** This process can end before it. */
-function letGo(child: ChildProcess): void {
+/** Lets this process exit although the child is still running. */
+function detach(child: ChildProcess): void {
   destroyStreams(child);
   child.unref();
 }
@@ -174,8 +179,8 @@ function destroyStreams({ stdin, stdout, stderr }: ChildProcess): void {
 }
 
 /**
- * A negative pid names the group. Once its first process has ended, the number may be somebody else's, and nothing is sent
- * any more. What is gone meanwhile, or has another user's rights, ends by itself.
+ * Signals the process group, which a negative pid selects. Once the first process of the group has ended, its id may be
+ * reused, so no signal is sent. A process that has just ended, or that has the rights of another user, ends by itself.
  */
 function killGroup(child: ChildProcess, signal: NodeJS.Signals): void {
   if (child.pid === undefined || hasEnded(child)) return;
@@ -189,7 +194,7 @@ function killGroup(child: ChildProcess, signal: NodeJS.Signals): void {
 
 const hasEnded = ({ exitCode, signalCode }: ChildProcess): boolean => exitCode !== null || signalCode !== null;
 
-/** Keeps the end of what a child says, and hands on whole lines. */
+/** Keeps the end of a child's standard error and passes whole lines on. */
 class StderrTail {
   readonly #decoder = new StringDecoder('utf8');
   readonly #onLine: ((line: string) => void) | undefined;
@@ -211,13 +216,13 @@ class StderrTail {
   }
 
   #take(text: string): void {
-    this.#tail = (this.#tail + text).slice(-KEPT_STDERR);
+    this.#tail = (this.#tail + text).slice(-MAX_STDERR_TAIL);
     if (!this.#onLine) return;
     const lines = (this.#line + text).split('\n');
-    this.#line = (lines.pop() ?? '').slice(-KEPT_STDERR);
+    this.#line = (lines.pop() ?? '').slice(-MAX_STDERR_TAIL);
     for (const line of lines) this.#onLine(line);
   }
 }
 
-/** What stock tools find in their environment. */
+/** The environment of tools that this process starts. */
 export const environmentOfTools = (): NodeJS.ProcessEnv => toolEnvironment(process.env);

@@ -1,46 +1,51 @@
-/** How fast blocks are asked for: as fast as is allowed, and slower when that turns out to be too fast. */
+/** Limits the rate of block requests. It starts at the maximum and slows down when requests are throttled. */
 import { monotonic, sleep } from '../lib/clock.ts';
 
-/** What is left of the rate after a refusal, and what it grows by in a second without one. */
+/** Factors by which the rate shrinks after throttling and grows in each second without it. */
 const BACK_OFF = 0.7;
 const RECOVERY = 1.05;
 
-/** Requests a second that are left whatever is refused; a fourth of the rate where that is less. */
-const LEAST = 5;
+/** Lowest rate in requests per second, unless a fourth of the maximum is less. */
+const MIN_RATE = 5;
 
-/** Refusals within a second are those of one burst. */
-const BURST = 1000;
+/** Milliseconds within which throttled requests count as one burst. */
+const BURST_WINDOW = 1000;
 
-/** Of one snapshot: a limit that cannot be raised. Source: quota L-028ACFB9 of the EBS direct APIs. */
+/**
+ * Blocks per second of one snapshot. AWS does not raise this limit. Source: quota L-028ACFB9 of the EBS direct APIs.
+ */
 const MAX_PER_SNAPSHOT = 1000;
 
-/** What refused a request: the limit of the one snapshot, or that of all work in the account and region. */
+/** The limit that a throttled request exceeded: that of one snapshot, or that of the account in the region. */
 export type Limit = 'snapshot' | 'account';
 
-/** The blocks of all snapshots of a run: each keeps to its own limit, and all together to that of the account. */
+/** Limits the block requests of a run, for each snapshot and for all snapshots together. */
 export class BlockRateLimiter {
   readonly #account: RateLimiter;
   readonly #snapshots = new Map<string, RateLimiter>();
   readonly #maxPerSnapshot: number;
 
-  /** @param most blocks a second, of all snapshots together. @param maxPerSnapshot the same, of each. */
-  constructor(most: number, maxPerSnapshot: number = MAX_PER_SNAPSHOT) {
-    this.#account = new RateLimiter(most);
+  /**
+   * @param maximum blocks per second of all snapshots together.
+   * @param maxPerSnapshot blocks per second of each snapshot.
+   */
+  constructor(maximum: number, maxPerSnapshot: number = MAX_PER_SNAPSHOT) {
+    this.#account = new RateLimiter(maximum);
     this.#maxPerSnapshot = maxPerSnapshot;
   }
 
-  /** Waits for one's turn. */
-  async turn(snapshotId: string, signal: AbortSignal): Promise<void> {
-    await this.#of(snapshotId).turn(signal);
-    await this.#account.turn(signal);
+  /** Waits until a request may be sent. @throws the reason of the signal when it is aborted. */
+  async acquire(snapshotId: string, signal: AbortSignal): Promise<void> {
+    await this.#of(snapshotId).acquire(signal);
+    await this.#account.acquire(signal);
   }
 
   /**
-   * To be told of each refusal: one snapshot's limit slows that snapshot alone.
-   * @returns blocks a second from now on; `null` where the refusal belongs to a burst that was answered already.
+   * Reports a throttled request. The limit of a snapshot slows only that snapshot down.
+   * @returns the new rate in blocks per second; `null` if the request belongs to a burst that was reported before.
    */
-  refused(snapshotId: string, limit: Limit): number | null {
-    return limit === 'account' ? this.#account.refused() : this.#of(snapshotId).refused();
+  reportThrottling(snapshotId: string, limit: Limit): number | null {
+    return limit === 'account' ? this.#account.reportThrottling() : this.#of(snapshotId).reportThrottling();
   }
 
   #of(snapshotId: string): RateLimiter {
@@ -51,20 +56,20 @@ export class BlockRateLimiter {
 }
 
 class RateLimiter {
-  readonly #most: number;
+  readonly #maximum: number;
   #rate: number;
   #changedAt = monotonic();
-  /** When the next request may be sent. */
+  /** Time of the next request on the monotonic clock, in milliseconds. */
   #next = monotonic();
 
-  /** @param most requests a second. */
-  constructor(most: number) {
-    this.#most = most;
-    this.#rate = most;
+  /** @param maximum requests per second. */
+  constructor(maximum: number) {
+    this.#maximum = maximum;
+    this.#rate = maximum;
   }
 
-  /** Waits for one's turn. */
-  async turn(signal: AbortSignal): Promise<void> {
+  /** Waits until a request may be sent. */
+  async acquire(signal: AbortSignal): Promise<void> {
     const now = monotonic();
     this.#recover(now);
     const at = Math.max(now, this.#next);
@@ -72,19 +77,19 @@ class RateLimiter {
     if (at - now >= 1) await sleep(at - now, signal);
   }
 
-  /** @returns the new rate; `null` where it stays. */
-  refused(): number | null {
+  /** @returns the new rate; `null` if it does not change. */
+  reportThrottling(): number | null {
     const now = monotonic();
-    if (this.#rate < this.#most && now - this.#changedAt < BURST) return null;
-    this.#rate = Math.max(Math.min(LEAST, this.#most / 4), this.#rate * BACK_OFF);
+    if (this.#rate < this.#maximum && now - this.#changedAt < BURST_WINDOW) return null;
+    this.#rate = Math.max(Math.min(MIN_RATE, this.#maximum / 4), this.#rate * BACK_OFF);
     this.#changedAt = now;
     return this.#rate;
   }
 
   #recover(now: number): void {
     const seconds = Math.floor((now - this.#changedAt) / 1000);
-    if (this.#rate >= this.#most || seconds < 1) return;
-    this.#rate = Math.min(this.#most, this.#rate * RECOVERY ** seconds);
+    if (this.#rate >= this.#maximum || seconds < 1) return;
+    this.#rate = Math.min(this.#maximum, this.#rate * RECOVERY ** seconds);
     this.#changedAt = now;
   }
 }

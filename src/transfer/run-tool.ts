@@ -1,24 +1,24 @@
-/** Short programs whose output is collected. */
+/** Runs short programs and collects their output. */
 import { seconds } from '../lib/clock.ts';
-import { cannotStart, describeOutcome, lastLine, type Outcome, survivorOf } from './outcome.ts';
+import { cannotStart, describeOutcome, lastLine, type Outcome, survivorNote } from './outcome.ts';
 import { type RunningTool, requestStop, startTool } from './process.ts';
 
 export interface ToolOptions {
   signal?: AbortSignal;
-  /** Milliseconds; a tool that takes longer is stopped. */
+  /** Milliseconds after which the tool is stopped; by default 120 s. */
   within?: number;
-  /** Exit codes that are answers rather than failures; `[0]` by default. */
+  /** Exit codes that do not count as failures; by default `[0]`. */
   allowedExitCodes?: readonly number[];
-  /** For its standard input. */
+  /** The standard input of the tool. */
   input?: Buffer;
-  /** What it finds otherwise in its environment. */
+  /** Additional environment variables. */
   env?: Record<string, string>;
 }
 
 export interface ToolResult {
   exitCode: number;
   stdout: string;
-  /** The bytes behind `stdout`, for what is not text. */
+  /** The output as bytes, for output that is not text. */
   stdoutBytes: Buffer;
   stderr: string;
 }
@@ -27,8 +27,8 @@ const MAX_OUTPUT = 64 * 1024 * 1024;
 
 /**
  * Runs a short tool to its end.
- * @throws ToolError when it exits with a code that is not allowed, is killed, or takes too long;
- *   SnapError `TOOL_MISSING` when there is no such program; the signal's reason when cancelled.
+ * @throws ToolError if it exits with a code that is not allowed, is killed, or times out; SnapError `TOOL_MISSING` or
+ * `STAGE_FAILED` if it cannot be started; the reason of the signal.
  */
 export async function runTool(argv: readonly string[], options: ToolOptions = {}): Promise<ToolResult> {
   options.signal?.throwIfAborted();
@@ -49,7 +49,7 @@ export async function runTool(argv: readonly string[], options: ToolOptions = {}
   }
 }
 
-/** @returns the signal's reason; with the error of the process where that is left behind. */
+/** @returns the reason of the signal, together with an error if the process is still running. */
 async function abortReason(running: RunningTool, signal: AbortSignal): Promise<unknown> {
   try {
     await running.stop();
@@ -89,7 +89,7 @@ function judge(
   };
 }
 
-/** A tool that did not do its work; whoever ran it knows what that means and says it in a `SnapError`. */
+/** The failure of a tool. The caller knows its meaning and translates it into a `SnapError`. */
 export class ToolError extends Error {
   readonly tool: string;
   readonly exitCode: number | null;
@@ -98,7 +98,7 @@ export class ToolError extends Error {
   constructor(argv: readonly string[], outcome: Outcome, late: boolean) {
     const [tool = ''] = argv;
     super(
-      `${tool} ${late ? `took too long${survivorOf(outcome)}` : describeOutcome(outcome)}${lastLine(outcome.stderrTail)}`,
+      `${tool} ${late ? `timed out${survivorNote(outcome)}` : describeOutcome(outcome)}${lastLine(outcome.stderrTail)}`,
     );
     this.name = 'ToolError';
     this.tool = tool;

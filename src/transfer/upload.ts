@@ -1,8 +1,8 @@
 /**
- * A stream of parts as one object of the store.
+ * Uploads a stream of parts as one object.
  *
- * The promise settles only when the store has answered the last request, abort included: whoever exits then leaves
- * nothing behind. An object becomes visible only after its producer's verdict.
+ * The promise settles only when the store has answered the last request, including an abort, so no request is lost when
+ * the process exits. The object becomes visible only after its producer has confirmed that it is complete.
  */
 import { createHash } from 'node:crypto';
 import type { PartReceipt, PartStore, StoredObject } from '../cloud/ports.ts';
@@ -13,27 +13,30 @@ import { MAX_PARTS } from './part-plan.ts';
 import type { Part } from './part-reader.ts';
 
 export interface UploadOptions {
-  /** Parts on their way at once. */
+  /** Maximum number of parts in flight. */
   streams: number;
   signal: AbortSignal;
   /**
-   * Resolves when the bytes are known to be whole: every stage exited 0 and the counts agree. It is asked after the
-   * last part, with the number of bytes that were uploaded.
+   * Resolves if the bytes are complete: every stage has exited with 0 and the counts match. It is called after the last
+   * part, with the number of uploaded bytes.
    */
   verdict: (storedBytes: number) => Promise<void>;
-  /** Told of each acknowledged part. */
+  /** Called for each acknowledged part, with its length in bytes. */
   onStored: (bytes: number) => void;
-  /** Told of the upload's id as soon as there is one; what it returns is disposed when nothing is left of it. */
+  /** Called with the id of the upload. The result is disposed of when nothing is left of the upload. */
   onCreated: (uploadId: string) => Promise<Disposable>;
-  /** An upload that was broken off, what the store has of it, and the first of those, which do not come again. */
+  /**
+   * An interrupted upload to resume. `parts` are all parts that the store has, and `kept` are the first of them, which
+   * the stream does not repeat.
+   */
   resume: { uploadId: string; parts: readonly PartReceipt[]; kept: readonly PartReceipt[] } | null;
-  /** Told of each part that was there already. */
+  /** Called for each part that the store had already, with its length in bytes. */
   onReused: (bytes: number) => void;
-  /** Whether an upload that fails is left for a later run, rather than aborted. */
+  /** Whether to keep a failed upload for a later run instead of aborting it. */
   leave: () => boolean;
 }
 
-/** @throws what the parts or the verdict threw, the signal's reason, or SnapError `UPLOAD_FAILED`. */
+/** @throws what the parts or the verdict throw, the reason of the signal, or SnapError `UPLOAD_FAILED`. */
 export async function uploadParts(
   parts: AsyncIterable<Part>,
   store: PartStore,
@@ -53,7 +56,7 @@ export async function uploadParts(
   }
 }
 
-/** Resolves, or rejects with the first failure, only after every part that was started has settled. */
+/** Settles only after every part that was started has settled. */
 async function sendParts(
   parts: AsyncIterable<Part>,
   uploadId: string,
@@ -63,37 +66,37 @@ async function sendParts(
   const failed = new AbortController();
   const signal = AbortSignal.any([options.signal, failed.signal]);
   const receipts: PartReceipt[] = [...(options.resume?.kept ?? [])];
-  const underWay = new Set<Promise<void>>();
-  const there = new Map(options.resume?.parts.map((receipt) => [receipt.number, receipt]));
+  const inFlight = new Set<Promise<void>>();
+  const existing = new Map(options.resume?.parts.map((receipt) => [receipt.number, receipt]));
   const send = async (part: Part) => {
-    const old = there.get(part.number);
-    const isThere = old !== undefined && isSamePart(old, part.bytes);
-    const receipt = isThere ? old : await store.putPart(uploadId, part.number, part.bytes, { signal });
+    const old = existing.get(part.number);
+    const isReused = old !== undefined && isSamePart(old, part.bytes);
+    const receipt = isReused ? old : await store.putPart(uploadId, part.number, part.bytes, { signal });
     receipts.push(receipt);
     options.onStored(receipt.bytes);
-    if (isThere) options.onReused(receipt.bytes);
+    if (isReused) options.onReused(receipt.bytes);
     part.release();
   };
   try {
     for await (const part of parts) {
       const sending: Promise<void> = send(part)
         .catch((error) => failed.abort(failed.signal.reason ?? error))
-        .finally(() => underWay.delete(sending));
-      underWay.add(sending);
+        .finally(() => inFlight.delete(sending));
+      inFlight.add(sending);
       if (part.number > MAX_PARTS) throw tooLong();
-      if (underWay.size >= options.streams) await Promise.race(underWay);
+      if (inFlight.size >= options.streams) await Promise.race(inFlight);
       signal.throwIfAborted();
     }
   } finally {
-    await Promise.all(underWay);
+    await Promise.all(inFlight);
   }
   signal.throwIfAborted();
   return receipts.sort((a, b) => a.number - b.number);
 }
 
 /**
- * Whether the store has exactly these bytes: by length, CRC-32 and MD5. Where the ETag of a part is not its MD5, as
- * with KMS keys, a CRC-32 alone is too little to go by, and the part is sent again.
+ * Whether the store has exactly these bytes, by their length, CRC-32 and MD5. If the ETag of a part is not its MD5, for
+ * example with KMS keys, the part is sent again: a CRC-32 alone is not sufficient.
  */
 function isSamePart(receipt: PartReceipt, bytes: Buffer): boolean {
   if (receipt.bytes !== bytes.length || receipt.checksum !== encodeCrc32(crc32Of(bytes).value)) return false;
@@ -101,11 +104,11 @@ function isSamePart(receipt: PartReceipt, bytes: Buffer): boolean {
 }
 
 const tooLong = (): SnapError =>
-  new SnapError('UPLOAD_FAILED', 'the object is longer than 10,000 parts can hold', {
-    hint: 'compress better (--compression zstd), or archive the partitions one by one (without --dd)',
+  new SnapError('UPLOAD_FAILED', 'the object does not fit into 10,000 parts', {
+    hint: 'use a better compression (--compression zstd), or archive the partitions separately (without --dd)',
   });
 
-/** @throws SnapError `BUG` for a gap: the store would refuse it too. */
+/** @throws SnapError `BUG` if a part is missing. The store would refuse that, too. */
 function consecutiveBytes(receipts: readonly PartReceipt[]): number {
   for (const [index, receipt] of receipts.entries()) {
     if (receipt.number !== index + 1) throw new SnapError('BUG', `part ${index + 1} is missing from the upload`);
@@ -113,13 +116,13 @@ function consecutiveBytes(receipts: readonly PartReceipt[]): number {
   return receipts.reduce((sum, { bytes }) => sum + bytes, 0);
 }
 
-/** Gives the parts back, on time of its own. Where that fails too, the failure says what is left behind. */
+/** Aborts the upload with a signal of its own. If that fails, the error says what is left behind. */
 async function abandon(uploadId: string, store: PartStore, failure: unknown): Promise<void> {
   try {
     await store.abort(uploadId, { signal: cleanupSignal() });
   } catch (abortFailure) {
-    throw new SnapError('UPLOAD_FAILED', `${asError(failure).message}; and its upload could not be aborted`, {
-      hint: `parts that cost money are left behind: aws s3api abort-multipart-upload --upload-id ${uploadId}`,
+    throw new SnapError('UPLOAD_FAILED', `${asError(failure).message}; its upload could not be aborted either`, {
+      hint: `the parts of upload ${uploadId} are billed until they are deleted: run snap-to-s3 clean`,
       cause: new AggregateError([failure, abortFailure]),
     });
   }

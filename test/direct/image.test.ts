@@ -227,12 +227,12 @@ for (const [limit, delay] of [
 
 test('one snapshot’s limit slows that snapshot alone; the account’s slows all', async () => {
   const { BlockRateLimiter } = await import('../../src/transfer/rate-limiter.ts');
-  const budget = new BlockRateLimiter(2000);
-  assert.equal(budget.refused('snap-a', 'snapshot'), 700);
-  assert.equal(budget.refused('snap-a', 'snapshot'), null, 'of the same burst');
-  assert.equal(budget.refused('snap-b', 'snapshot'), 700, 'as if snap-a had not been refused');
-  assert.equal(budget.refused('snap-a', 'account'), 1400);
-  assert.equal(budget.refused('snap-b', 'account'), null, 'of the same burst');
+  const rateLimiter = new BlockRateLimiter(2000);
+  assert.equal(rateLimiter.reportThrottling('snap-a', 'snapshot'), 700);
+  assert.equal(rateLimiter.reportThrottling('snap-a', 'snapshot'), null, 'of the same burst');
+  assert.equal(rateLimiter.reportThrottling('snap-b', 'snapshot'), 700, 'as if snap-a had not been refused');
+  assert.equal(rateLimiter.reportThrottling('snap-a', 'account'), 1400);
+  assert.equal(rateLimiter.reportThrottling('snap-b', 'account'), null, 'of the same burst');
 });
 
 test('killed, and run again', async (t) => {

@@ -168,7 +168,7 @@ test('list ARCHIVE shows what is sealed to whoever has a key, and to others what
   await setDialog(locked, 'ERR 83886179 cancelled');
   assert.match(await closed({ GNUPGHOME: locked }), /^gpg exited 2/);
   await setDialog(locked, null);
-  assert.match(await closed({ GNUPGHOME: locked }, 500), /^gpg took too long/);
+  assert.match(await closed({ GNUPGHOME: locked }, 500), /^gpg timed out/);
 
   const key = await keyEnding(lab, '.manifest.json');
   const manifest = await readManifest(lab);

@@ -12,7 +12,7 @@ test('who is cancelled when it has just been woken takes no buffer, and no place
   const lent = await pool.take(8, never);
   const cancelled = pool.take(8, controller.signal);
   const waiting = pool.take(8, never);
-  pool.giveBack(lent);
+  pool.release(lent);
   controller.abort(new Error('enough'));
   await assert.rejects(cancelled, /enough/);
   assert.equal(await waiting, lent);

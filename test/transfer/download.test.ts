@@ -3,13 +3,13 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { ObjectReader } from '../../src/cloud/ports.ts';
 import { SnapError } from '../../src/errors.ts';
-import { downloaded } from '../../src/transfer/download.ts';
+import { downloadBytes } from '../../src/transfer/download.ts';
 
 const failing = (error: Error): ObjectReader => ({ key: 'object', read: () => Promise.reject(error) });
 
 async function failureOf(error: Error): Promise<unknown> {
   const { signal } = new AbortController();
-  const chunks = downloaded(failing(error), 10, { streams: 1, signal });
+  const chunks = downloadBytes(failing(error), 10, { streams: 1, signal });
   return chunks.next().then(
     () => assert.fail('nothing failed'),
     (failure: unknown) => failure,

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { createHash, type Hash } from 'node:crypto';
 import { test } from 'node:test';
 import { MiB } from '../../src/lib/units.ts';
-import { readBuffers, readParts, readPieces, type Seam, START } from '../../src/transfer/part-reader.ts';
+import { type ResumePoint, readBuffers, readParts, readPieces, START } from '../../src/transfer/part-reader.ts';
 import { startPipeline } from '../../src/transfer/pipeline.ts';
 import { runTool } from '../../src/transfer/run-tool.ts';
 
@@ -45,7 +45,7 @@ test('bytes that come one by one', async () => {
 });
 
 test('a stream without a byte is no object', async () => {
-  await assert.rejects(readAll(':'), /ended without writing a byte/);
+  await assert.rejects(readAll(':'), /ended without writing any data/);
 });
 
 test('who holds all buffers waits; who is cancelled stops waiting', async () => {
@@ -78,7 +78,7 @@ for (const size of [1000, 65_537, 512 * 1024, MiB, MiB + 1, 3 * MiB]) {
   });
 }
 
-test('pieces of any length: joined without a gap; seams are where a part and a piece end', async () => {
+test('pieces of any length: joined without a gap; resume points are where a part and a piece end', async () => {
   const lengths = [5, 0.3, 8, 4.9, 0.05, 17, 3, 2.9, 6].map((mebibytes) => Math.round(mebibytes * MiB));
   const pieces = async function* () {
     for (const length of lengths) {
@@ -88,10 +88,16 @@ test('pieces of any length: joined without a gap; seams are where a part and a p
     }
     yield { source: Buffer.from('the end'), end: async () => {} };
   };
-  const seams: number[] = [];
+  const points: number[] = [];
   const hash = createHash('sha256');
   let bytes = 0;
-  const options = { expectedBytes: 0, held: 2, signal, after: START, onSeam: (seam: Seam) => seams.push(seam.bytes) };
+  const options = {
+    expectedBytes: 0,
+    held: 2,
+    signal,
+    after: START,
+    onResumePoint: (point: ResumePoint) => points.push(point.bytes),
+  };
   for await (const part of readPieces(pieces(), options)) {
     hash.update(part.bytes);
     bytes += part.bytes.length;
@@ -105,5 +111,5 @@ test('pieces of any length: joined without a gap; seams are where a part and a p
     lengths.reduce((sum, length) => sum + length, 7),
   );
   const ends = lengths.map((_, index) => lengths.slice(0, index + 1).reduce((sum, length) => sum + length, 0));
-  assert.ok(seams.length > 3 && seams.every((seam) => ends.includes(seam)), `${seams} of ${ends}`);
+  assert.ok(points.length > 3 && points.every((point) => ends.includes(point)), `${points} of ${ends}`);
 });

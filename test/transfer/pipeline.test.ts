@@ -98,7 +98,7 @@ test('cancellation ends all stages, also those that do not listen', async () => 
 test('a stage that fails is known by its name, and by how it ended', async () => {
   await assert.rejects(drain([sh('one', 'cat'), sh('two', 'echo "one exited 9" >&2; exit 4')]), (error: StageError) => {
     assert.ok(error instanceof StageError);
-    assert.deepEqual([error.stage, error.outcome.exitCode, error.said], ['two', 4, 'one exited 9']);
+    assert.deepEqual([error.stage, error.outcome.exitCode, error.lastOutput], ['two', 4, 'one exited 9']);
     assert.equal(error.reason, 'two exited 4 (one exited 9)');
     assert.equal(error.message, `${error.reason}; one stopped`);
     return true;
@@ -121,7 +121,7 @@ test('tools: output, refused exit codes, time limits, input', async () => {
   assert.equal((await runTool(['cat'], { input: Buffer.from('in') })).stdout, 'in');
   await assert.rejects(runTool(['sh', '-c', 'echo why >&2; exit 2']), /sh exited 2 \(why\)/);
   assert.equal((await runTool(['sh', '-c', 'exit 2'], { allowedExitCodes: [2] })).exitCode, 2);
-  await assert.rejects(runTool(['sleep', '100'], { within: 50 }), /sleep took too long/);
+  await assert.rejects(runTool(['sleep', '100'], { within: 50 }), /sleep timed out/);
   await assert.rejects(runTool(['no-such-program']), /not installed/);
 });
 

@@ -40,7 +40,7 @@ test('a tool, a cancelled tool and a stage of a pipeline that do not end after S
 const lateTool = (file: string) =>
   assert.rejects(
     runTool(['touch', file], { within: 100 }),
-    /^ToolError: touch took too long, and process \d+ does not end though it was killed/,
+    /^ToolError: touch timed out, and process \d+ is still running although it was killed/,
   );
 
 async function cancelledTool(file: string): Promise<void> {

@@ -111,6 +111,6 @@ test('an upload that cannot be aborted is named', async (t) => {
   };
   await assert.rejects(
     uploadParts(partsOf([randomBytes(10)]), storeOf(lab), options({ verdict })),
-    /bad; and its upload could not be aborted/,
+    /bad; its upload could not be aborted either/,
   );
 });

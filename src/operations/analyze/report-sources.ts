@@ -5,7 +5,7 @@ import { dataFolderOf, type ManifestPlace, parseManifest, placeOf } from '../../
 import type { ReportSource } from '../../billing/source.ts';
 import { asError, SnapError } from '../../errors.ts';
 import { KiB } from '../../lib/units.ts';
-import { downloaded } from '../../transfer/download.ts';
+import { downloadBytes } from '../../transfer/download.ts';
 import type { AnalyzeServices, ReadableBucket } from '../shared/services.ts';
 import type { AnalyzeSettings } from '../shared/settings/analyze.ts';
 
@@ -74,7 +74,7 @@ const objectSource = (
   name: `s3://${bucket.bucket}/${key}`,
   bytes,
   path: null,
-  open: (signal) => downloaded(bucket.reader(key, etag), bytes, { streams: 2, signal }),
+  open: (signal) => downloadBytes(bucket.reader(key, etag), bytes, { streams: 2, signal }),
 });
 
 interface FoundManifest extends ManifestPlace {

@@ -51,7 +51,7 @@ async function tableOf(migration: Migration, draft: ArchiveDraft, body: Buffer |
       snapshotId: snapshot.id,
       from: 0,
       inFlight: settings.blockStreams,
-      budget: services.budget,
+      rateLimiter: services.rateLimiter,
       wanted: (index) => kinds[index] === BLOCK_KIND.unknown,
     },
     signal,

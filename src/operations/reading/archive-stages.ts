@@ -57,9 +57,9 @@ const GPG = 'gpg';
  */
 export function rejectKey(reason: StageError, isWrongSessionKey: boolean): void {
   if (reason.stage !== GPG) return;
-  const problem = configurationProblem(reason.said);
+  const problem = configurationProblem(reason.lastOutput);
   if (problem !== null) throw invalidConfiguration(problem);
-  if (!isWrongSessionKey && !NO_KEY.test(reason.said)) return;
+  if (!isWrongSessionKey && !NO_KEY.test(reason.lastOutput)) return;
   const hint = isWrongSessionKey
     ? 'show the session key of this very object (docs/encryption.md); if it is, the beginning of the object is damaged'
     : 'the private key of a recipient must be in the keyring or agent, or give --gpg-session-key';

@@ -3,7 +3,7 @@ import { decryptCommand } from '../../archive/cipher.ts';
 import { decodeManifest, type Manifest } from '../../archive/manifest.ts';
 import { SnapError } from '../../errors.ts';
 import { configurationProblem, decryptionOptions, invalidConfiguration } from '../../lib/gpg-configuration.ts';
-import { lastWords } from '../../transfer/outcome.ts';
+import { lastRelevantLine } from '../../transfer/outcome.ts';
 import { environmentOfTools } from '../../transfer/process.ts';
 import { runTool, ToolError } from '../../transfer/run-tool.ts';
 import type { Archive } from './find-archive.ts';
@@ -26,7 +26,7 @@ export async function openManifest(
   const command = decryptCommand(decryptionOptions(environmentOfTools()), null);
   const opened = await runTool(command, options).catch((cause) => {
     signal.throwIfAborted();
-    const problem = configurationProblem(cause instanceof ToolError ? lastWords(cause.stderr) : '');
+    const problem = configurationProblem(cause instanceof ToolError ? lastRelevantLine(cause.stderr) : '');
     if (problem !== null) throw invalidConfiguration(problem);
     throw new SnapError('GPG_KEY', 'the manifest cannot be decrypted, which tells how the disk was partitioned', {
       hint: 'the private key of a recipient must be in the keyring or agent: a session key is that of one object',

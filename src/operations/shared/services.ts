@@ -29,7 +29,7 @@ export interface Services {
   volumes: Volumes;
   blocks: SnapshotBlocks;
   newSnapshots: NewSnapshots;
-  budget: BlockRateLimiter;
+  rateLimiter: BlockRateLimiter;
   /** For processes of their own that read blocks. */
   directAccess: DirectAccess;
   store: ArchiveStore;

@@ -13,7 +13,12 @@ import { type Disk, readDisk } from './read-disk.ts';
 
 /** @param index told of each block. */
 export const imageOf =
-  (snapshot: Snapshot, settings: MigrateSettings, { blocks, budget }: Services, index: BlockIndexWriter): OpenImage =>
+  (
+    snapshot: Snapshot,
+    settings: MigrateSettings,
+    { blocks, rateLimiter }: Services,
+    index: BlockIndexWriter,
+  ): OpenImage =>
   (from, signal) => {
     index.stored(from / BLOCK_BYTES);
     return blockImage({
@@ -22,7 +27,7 @@ export const imageOf =
       bytes: snapshot.sizeGiB * GiB,
       from,
       inFlight: settings.blockStreams,
-      budget,
+      rateLimiter,
       signal,
       onBlock: (number, { bytes, sha256 }) => index.block(number, isZeroBlock(bytes) ? null : sha256),
     });

@@ -2,10 +2,10 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { GiB, MiB, TiB } from '../../../src/lib/units.ts';
-import { LARGEST_PART, MAX_PARTS, partSize } from '../../../src/transfer/part-plan.ts';
+import { MAX_PART_BYTES, MAX_PARTS, partSize } from '../../../src/transfer/part-plan.ts';
 
 /** 48.8 TiB: what S3's limits of parts allow. */
-const LARGEST_OBJECT = MAX_PARTS * LARGEST_PART;
+const LARGEST_OBJECT = MAX_PARTS * MAX_PART_BYTES;
 
 const capacity = (expected: number): number => {
   let sum = 0;
@@ -30,7 +30,7 @@ test('sizes are within the limits of S3, and never shrink', () => {
       fc.integer({ min: 1, max: MAX_PARTS - 1 }),
       (expected, number) => {
         const size = partSize(number, expected);
-        assert.ok(Number.isInteger(size) && size >= 5 * MiB && size <= LARGEST_PART);
+        assert.ok(Number.isInteger(size) && size >= 5 * MiB && size <= MAX_PART_BYTES);
         assert.ok(partSize(number + 1, expected) >= size);
       },
     ),

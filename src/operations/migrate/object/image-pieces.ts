@@ -22,7 +22,7 @@ interface Pieces {
   onPiece: (plain: number, stored: number) => void;
 }
 
-/** @param from where the upload that is gone on with has a seam. */
+/** @param from a resume point of the upload. */
 export function openPieces(order: ObjectOrder, content: Pieces, from: Checkpoint, signal: AbortSignal): ObjectStream {
   const failed = new AbortController();
   const either = AbortSignal.any([signal, failed.signal]);
@@ -34,7 +34,8 @@ export function openPieces(order: ObjectOrder, content: Pieces, from: Checkpoint
     held: order.streams + 1,
     signal: either,
     after: { parts: from.parts, bytes: from.storedBytes },
-    onSeam: (seam) => order.journal.reached({ plainBytes: image.position, storedBytes: seam.bytes, parts: seam.parts }),
+    onResumePoint: (point) =>
+      order.journal.reached({ plainBytes: image.position, storedBytes: point.bytes, parts: point.parts }),
   });
   return {
     parts,
@@ -148,7 +149,7 @@ async function compressedZeros(work: Work): Promise<Buffer> {
   };
   const chunks: Buffer[] = [];
   const piece = compressor.piece(image, 0, PIECE_BYTES, () => {});
-  const reading = { expectedBytes: 0, held: 1, signal: work.signal, after: START, onSeam: () => {} };
+  const reading = { expectedBytes: 0, held: 1, signal: work.signal, after: START, onResumePoint: () => {} };
   for await (const { bytes, release } of readPieces([piece], reading)) {
     chunks.push(Buffer.from(bytes));
     release();

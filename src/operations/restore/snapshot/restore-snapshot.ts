@@ -151,7 +151,7 @@ async function fill(
   snapshotId: string,
   object: ArchivedObject,
   { begun, table, rest, note }: Filling,
-  { newSnapshots: snapshots, budget }: Services,
+  { newSnapshots: snapshots, rateLimiter }: Services,
   check: ReadContext,
 ): Promise<WrittenBlocks & { tally: BlockTally; fetchedBytes: number }> {
   const tally = rest?.tally ?? { blocks: 0, hashes: createHash('sha256') };
@@ -163,7 +163,7 @@ async function fill(
       runs: rest?.runs ?? null,
       tally,
       inFlight: IN_FLIGHT,
-      budget,
+      rateLimiter,
       withZeros: begun.isEncrypted,
       signal,
       check: (index, bytes, sha256) => table && assertBlockMatches(object.key, index, bytes, sha256, table),

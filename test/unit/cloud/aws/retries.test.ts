@@ -56,7 +56,7 @@ test('what was damaged on its way is sent again some times, and other refusals a
 test('a refusal never raises the rate, however small it is', () => {
   fc.assert(
     fc.property(fc.double({ min: 0.01, max: 2000, noNaN: true }), (most) => {
-      const rate = new BlockRateLimiter(most).refused('snap-1', 'account');
+      const rate = new BlockRateLimiter(most).reportThrottling('snap-1', 'account');
       assert.ok(rate !== null && rate > 0 && rate < most, `${rate}`);
     }),
   );
