@@ -8,11 +8,13 @@ import { crc32 } from 'node:zlib';
 import type { ObjectReader } from '../cloud/ports.ts';
 import { SnapError } from '../errors.ts';
 import { sleep } from '../lib/clock.ts';
-import { MiB } from '../lib/units.ts';
+import { KiB, MiB } from '../lib/units.ts';
 import { BufferPool } from './buffer-pool.ts';
 import { writeAll } from './pipes.ts';
 
 export interface DownloadOptions {
+  /** Name of the bucket, for error messages. */
+  bucket: string;
   /** Maximum number of ranges in flight. */
   streams: number;
   signal: AbortSignal;
@@ -46,6 +48,7 @@ export async function downloadInto(
   const stopped = new AbortController();
   const signal = AbortSignal.any([options.signal, stopped.signal]);
   const pool = new BufferPool(options.streams + 1);
+  const source = { object, bucket: options.bucket };
   const running: { range: Promise<Buffer>; buffer: Buffer | null }[] = [];
   const result: Downloaded = { bytes: 0, crc32: 0 };
   const chunks = chunksOf(extents);
@@ -59,7 +62,7 @@ export async function downloadInto(
   const start = async (chunk: Extent): Promise<(typeof running)[number]> => {
     if (Buffer.isBuffer(chunk)) return { range: Promise.resolve(chunk), buffer: null };
     const buffer = await pool.take(RANGE_BYTES, signal);
-    const range = fetchRange(object, buffer.subarray(0, chunk.to - chunk.from), chunk.from, signal);
+    const range = fetchRange(source, buffer.subarray(0, chunk.to - chunk.from), chunk.from, signal);
     range.catch(() => {});
     return { range, buffer };
   };
@@ -99,7 +102,7 @@ function* chunksOf(extents: readonly Extent[]): Generator<Extent> {
 export async function* downloadBytes(
   object: ObjectReader,
   size: number,
-  { streams, signal }: Pick<DownloadOptions, 'streams' | 'signal'>,
+  { bucket, streams, signal }: Pick<DownloadOptions, 'bucket' | 'streams' | 'signal'>,
 ): AsyncGenerator<Buffer> {
   const stopped = new AbortController();
   const either = AbortSignal.any([signal, stopped.signal]);
@@ -107,7 +110,8 @@ export async function* downloadBytes(
   let next = 0;
   const startMore = () => {
     for (; next < size && running.length < streams; next += RANGE_BYTES) {
-      const range = fetchRange(object, Buffer.allocUnsafeSlow(Math.min(RANGE_BYTES, size - next)), next, either);
+      const target = Buffer.allocUnsafeSlow(Math.min(RANGE_BYTES, size - next));
+      const range = fetchRange({ object, bucket }, target, next, either);
       range.catch(() => {});
       running.push(range);
     }
@@ -124,37 +128,60 @@ export async function* downloadBytes(
   }
 }
 
-/** Consecutive requests without a single byte after which a range fails. */
+/** Consecutive requests without progress after which a range fails. */
 const MAX_STALLED_ATTEMPTS = 6;
 
-async function fetchRange(object: ObjectReader, target: Buffer, start: number, signal: AbortSignal): Promise<Buffer> {
+/**
+ * Bytes of one request that count as progress. Without a minimum, a connection that stalls after a few bytes each time
+ * would be tried some hundred thousand times.
+ */
+const MIN_PROGRESS = 64 * KiB;
+
+interface Source {
+  object: ObjectReader;
+  bucket: string;
+}
+
+async function fetchRange(source: Source, target: Buffer, start: number, signal: AbortSignal): Promise<Buffer> {
   let filled = 0;
-  let cause: unknown;
-  for (let stalled = 0; filled < target.length; ) {
-    const before = filled;
-    try {
-      for await (const chunk of await object.read(start + filled, start + target.length, { signal })) {
-        target.set(chunk.subarray(0, target.length - filled), filled);
-        filled += Math.min(chunk.length, target.length - filled);
-      }
-    } catch (error) {
-      signal.throwIfAborted();
-      if (error instanceof SnapError || isProgrammingError(error)) throw error;
-      cause = error;
-    }
-    if (filled === before) stalled++;
-    else stalled = 0;
-    if (stalled === MAX_STALLED_ATTEMPTS) {
-      throw new SnapError(
-        'DOWNLOAD_FAILED',
-        `${object.key}: no data could be read from byte ${start + filled} on in ${MAX_STALLED_ATTEMPTS} attempts`,
-        { hint: 'check the network and the status of the store, then run the same command again', cause },
-      );
-    }
+  for (let stalled = 0; ; ) {
+    const { bytes, cause } = await readOnce(source.object, target.subarray(filled), start + filled, signal);
+    filled += bytes;
+    if (filled === target.length) return target;
+    stalled = bytes < MIN_PROGRESS ? stalled + 1 : 0;
+    if (stalled === MAX_STALLED_ATTEMPTS) throw noProgress(source, start + filled, cause);
     if (stalled > 0) await sleep(100 * 2 ** stalled, signal);
   }
-  return target;
 }
+
+/** @returns the number of bytes that were read, and the error that ended the request, if any. */
+async function readOnce(
+  object: ObjectReader,
+  target: Buffer,
+  start: number,
+  signal: AbortSignal,
+): Promise<{ bytes: number; cause?: unknown }> {
+  let bytes = 0;
+  try {
+    for await (const chunk of await object.read(start, start + target.length, { signal })) {
+      const wanted = chunk.subarray(0, target.length - bytes);
+      target.set(wanted, bytes);
+      bytes += wanted.length;
+    }
+    return { bytes };
+  } catch (cause) {
+    signal.throwIfAborted();
+    if (cause instanceof SnapError || isProgrammingError(cause)) throw cause;
+    return { bytes, cause };
+  }
+}
+
+const noProgress = ({ object, bucket }: Source, position: number, cause: unknown): SnapError =>
+  new SnapError(
+    'DOWNLOAD_FAILED',
+    `could not read s3://${bucket}/${object.key}: no progress at byte ${position} in ${MAX_STALLED_ATTEMPTS} attempts`,
+    { hint: 'check the network and the status of the store, then run the same command again', cause },
+  );
 
 /** Whether the error is a bug of this program, which a retry does not resolve. Broken connections have other errors. */
 const isProgrammingError = (error: unknown): boolean =>

@@ -1,25 +1,15 @@
-/** What befalls requests and answers on their way: silence, answers that are lost, bits that flip. */
+/** What befalls requests and answers on their way: answers that are lost, bits that flip. */
 import assert from 'node:assert/strict';
-import { mkdirSync, statSync } from 'node:fs';
+import { statSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { DescribeSnapshotsCommand } from '@aws-sdk/client-ec2';
-import { PutObjectCommand } from '@aws-sdk/client-s3';
 import type { FaultSpec } from '../../lab/core/contract.ts';
 import { keyEnding } from '../support/archives.ts';
-import { csv, line, snapshotId as numbered } from '../support/costs/bills.ts';
 import { addSnapshotOf } from '../support/disks.ts';
 import { tagsOf } from '../support/ec2-state.ts';
 import { BUCKET, labForTest, recordsOf, runCli, runMigrate, type TestLab } from '../support/lab.ts';
 import { assertSameBytes } from '../support/same-bytes.ts';
-
-/** Each n-th answer of S3 falls silent, over a connection that stays open. */
-const silent = (every: number, operation: string): FaultSpec => ({
-  service: 's3',
-  operation,
-  every,
-  action: { kind: 'stall', afterBytes: 40 },
-});
 
 async function underFault(lab: TestLab, argv: readonly string[], ...faults: FaultSpec[]) {
   for (const fault of faults) await lab.control.script(fault);
@@ -37,28 +27,6 @@ async function underFault(lab: TestLab, argv: readonly string[], ...faults: Faul
 
 const inBucket = ['--bucket', BUCKET];
 const onMachine = (lab: TestLab) => ['--mount-point', join(lab.directory, 'mnt')];
-
-test('a body that falls silent is given up, in every command that reads', async (t) => {
-  const lab = await labForTest(t);
-  const { snapshotId } = await addSnapshotOf(lab);
-  const run = (argv: string[], fault: FaultSpec) => underFault(lab, [...argv, '--call-timeout', '1'], fault);
-  const bodies = silent(2, 'GetObject');
-  await run(['migrate', '--all', ...inBucket, ...onMachine(lab)], silent(6, '*'));
-  await run(['validate', '--all', ...inBucket, ...onMachine(lab)], bodies);
-  await run(['restore', snapshotId, '--to-dir', join(lab.directory, 'restored'), ...inBucket], bodies);
-  const listed = await run(['list', '--find', '**/hostname', ...inBucket], bodies);
-  assert.match(listed.stdout, /etc\/hostname/);
-  const scratch = join(lab.directory, 'scratch');
-  mkdirSync(scratch);
-  await run(['drill', '--scratch', scratch, ...inBucket, ...onMachine(lab)], bodies);
-  const Body = csv('legacy', [{ month: '2026-09', others: 2, snapshots: [line(numbered(1), 2048)] }], 'daily');
-  await lab.s3.send(new PutObjectCommand({ Bucket: BUCKET, Key: 'bill.csv', Body }));
-  await run(['analyze', `s3://${BUCKET}/bill.csv`, '--offline'], {
-    service: 's3',
-    operation: 'GetObject',
-    action: bodies.action,
-  });
-});
 
 const lost = (service: FaultSpec['service'], operation: string): FaultSpec => ({
   service,

@@ -9,7 +9,7 @@ const failing = (error: Error): ObjectReader => ({ key: 'object', read: () => Pr
 
 async function failureOf(error: Error): Promise<unknown> {
   const { signal } = new AbortController();
-  const chunks = downloadBytes(failing(error), 10, { streams: 1, signal });
+  const chunks = downloadBytes(failing(error), 10, { bucket: 'backups', streams: 1, signal });
   return chunks.next().then(
     () => assert.fail('nothing failed'),
     (failure: unknown) => failure,

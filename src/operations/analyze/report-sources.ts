@@ -74,7 +74,7 @@ const objectSource = (
   name: `s3://${bucket.bucket}/${key}`,
   bytes,
   path: null,
-  open: (signal) => downloadBytes(bucket.reader(key, etag), bytes, { streams: 2, signal }),
+  open: (signal) => downloadBytes(bucket.reader(key, etag), bytes, { bucket: bucket.bucket, streams: 2, signal }),
 });
 
 interface FoundManifest extends ManifestPlace {

@@ -8,7 +8,7 @@ import type { MigrateSettings } from '../shared/settings/migrate.ts';
 import type { ClaimedWork } from '../sharing/claimed-work.ts';
 import { beginState, revertState, VALIDATED } from '../sharing/state-tag.ts';
 import { readDisk } from '../source/read-disk.ts';
-import { chooseSource, openSnapshotDisk, type SnapshotDisk, type Source } from '../source/snapshot-disk.ts';
+import { chooseSource, type SnapshotDisk, type Source, withSnapshotDisk } from '../source/snapshot-disk.ts';
 import { imageOf, readDiskEnds } from '../source/snapshot-image.ts';
 import { checkArchive } from '../verify/check-archive.ts';
 import { commitIndex } from './commit-index.ts';
@@ -86,8 +86,9 @@ async function archiveFrom(source: Source, migration: Migration, onComplete: () 
   const order = isAgain
     ? { purpose: 'image' as const, settings: { ...settings, keepVolumes: false } }
     : { purpose: settings.layout };
-  await using disk = await openSnapshotDisk(source, { ...migration, ...order });
-  await archiveDisk({ ...migration, signal: disk.signal }, source, disk, onComplete);
+  await withSnapshotDisk(source, { ...migration, ...order }, (disk) =>
+    archiveDisk({ ...migration, signal: disk.signal }, source, disk, onComplete),
+  );
 }
 
 /** Blocks are noted with their hashes on their way, so that the image can be proved afterwards by the bucket alone. */

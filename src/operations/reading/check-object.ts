@@ -18,7 +18,7 @@ import type { TarAlone } from '../../streams/tar-alone.ts';
 import type { FilesTarget, LeftOut } from '../../streams/tar-to-files.ts';
 import { type Downloaded, downloadInto, type Extent } from '../../transfer/download.ts';
 import { closeAll, makePipe } from '../../transfer/pipes.ts';
-import { compareXattrs } from './attributes/compare-xattrs.ts';
+import { compareXattrs } from './compare-xattrs.ts';
 import { type Compare, type Decoder, decodeByPrograms, decodeInThreads, inThreads } from './decoders.ts';
 import type { ArchivedObject } from './find-archive.ts';
 import type { ReadContext } from './read-context.ts';
@@ -115,7 +115,7 @@ async function checkOnce(
   checkHead(head, object, snapshotId, found);
   // The places of its parts are those of another object then.
   const part = partOf(reference);
-  if (part && found.count > 0) return found.result(object.key, head, null, started);
+  if (part && found.count > 0) return { ...found.result(object.key, head, null, started), isAsStored: true };
   const task: Task = { object, head, reference, found };
   const decoded = (await decodeHere(task, services)) ?? (await decode(task, byPrograms, services));
   if (!decoded) throw new SnapError('BUG', `nobody decodes ${object.key}`);
@@ -283,7 +283,9 @@ async function download(
   services: ReadContext & { onBytes: (count: number) => void },
 ): Promise<Downloaded> {
   try {
-    return await downloadInto(descriptor, services.store.reader(head.key, head.etag), extents, services);
+    const { store } = services;
+    const options = { ...services, bucket: store.bucket };
+    return await downloadInto(descriptor, store.reader(head.key, head.etag), extents, options);
   } finally {
     closeAll([descriptor]);
   }

@@ -74,6 +74,7 @@ export async function fetchFileIndex(
 const download = (descriptor: number, { key, etag, bytes }: FoundIndex, services: ReadContext) =>
   downloadInto(descriptor, services.store.reader(key, etag), [{ from: 0, to: bytes }], {
     ...services,
+    bucket: services.store.bucket,
     onBytes: () => {},
   });
 

@@ -7,6 +7,8 @@ import { readingCost } from '../../costs/reading.ts';
 import { SnapError } from '../../errors.ts';
 import type { FoundDevice } from '../../host/devices/block-devices.ts';
 import { serveDisk } from '../../host/volumes/served-disk.ts';
+import { seconds, sleep } from '../../lib/clock.ts';
+import { rootFailure } from '../../lib/disposal.ts';
 import { GiB } from '../../lib/units.ts';
 import type { Services } from '../shared/services.ts';
 import type { VolumeSettings } from '../shared/settings/volume.ts';
@@ -69,8 +71,42 @@ export interface SnapshotDisk extends AsyncDisposable {
   signal: AbortSignal;
 }
 
-/** @throws SnapError as `attachTemporaryVolume` and `serveDisk` do. */
-export async function openSnapshotDisk(source: Source, order: Omit<VolumeOrder, 'instance'>): Promise<SnapshotDisk> {
+/**
+ * Opens the disk, works with it, and gives it back.
+ * @throws SnapError as `attachTemporaryVolume` and `serveDisk` do, `UNREADABLE`, and what the work throws.
+ */
+export async function withSnapshotDisk<T>(
+  source: Source,
+  order: Omit<VolumeOrder, 'instance'>,
+  work: (disk: SnapshotDisk) => Promise<T>,
+): Promise<T> {
+  await using disk = await openSnapshotDisk(source, order);
+  try {
+    return await work(disk);
+  } catch (error) {
+    throw await explained(error, disk);
+  }
+}
+
+/** How long the process that serves a disk may take to report why a read failed. */
+const REPORTS_WITHIN = seconds(1);
+
+/** The kernel says only `EIO`; the reason comes from the process that serves the disk. */
+async function explained(error: unknown, { device, signal }: SnapshotDisk): Promise<unknown> {
+  const { failure } = rootFailure(error);
+  if (!isInputOutputError(failure)) return error;
+  await sleep(REPORTS_WITHIN, signal).catch(() => {});
+  if (signal.aborted) return signal.reason;
+  return new SnapError('UNREADABLE', `${device.path} cannot be read: ${failure.message}`, {
+    hint: 'look for read errors in dmesg; then run the same command again',
+    cause: error,
+  });
+}
+
+const isInputOutputError = (error: unknown): error is Error =>
+  error instanceof Error && (error as NodeJS.ErrnoException).code === 'EIO';
+
+async function openSnapshotDisk(source: Source, order: Omit<VolumeOrder, 'instance'>): Promise<SnapshotDisk> {
   const { snapshot, settings, services, signal } = order;
   if (source === 'volume') {
     const volume = await attachVolumeOf({ ...order, instance: await services.instance() });

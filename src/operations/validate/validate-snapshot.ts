@@ -3,14 +3,14 @@ import type { Snapshot } from '../../cloud/ports.ts';
 import type { ArchiveOrigin } from '../../events.ts';
 import { requireTools } from '../../host/tools.ts';
 import { cleanupSignal } from '../../lib/disposal.ts';
-import { requireManifest } from '../reading/bucket/origin.ts';
 import { type Archive, findArchive } from '../reading/find-archive.ts';
+import { requireManifest } from '../reading/origin.ts';
 import type { Services } from '../shared/services.ts';
 import type { ValidateSettings } from '../shared/settings/validate.ts';
 import type { ClaimedWork } from '../sharing/claimed-work.ts';
 import { beginState, CONTENT_VALIDATED, revertState, VALIDATED } from '../sharing/state-tag.ts';
 import { readDisk } from '../source/read-disk.ts';
-import { chooseSource, openSnapshotDisk } from '../source/snapshot-disk.ts';
+import { chooseSource, withSnapshotDisk } from '../source/snapshot-disk.ts';
 import { assertThawed } from '../thaw/archived-objects.ts';
 import { checkArchive } from '../verify/check-archive.ts';
 import { factsOfSnapshot, isDifference, noteDifference, noteProof } from './note-verdict.ts';
@@ -48,27 +48,21 @@ export async function validateSnapshot(
   try {
     const isWholeDisk = archive.objects.some(({ layout, partition }) => layout === 'image' && partition === null);
     const purpose = isWholeDisk ? 'image' : 'tar';
-    await using opened = await openSnapshotDisk(source, { snapshot, claim, settings, services, purpose, signal });
-    const disk = await readDisk(snapshot.id, opened.device, services.host, opened.signal);
-    const order = {
-      ...settings,
-      snapshotId,
-      objects: archive.objects,
-      manifest: archive.manifest,
-      disk,
-    };
-    const checks = await checkArchive(order, {
-      ...services,
-      signal: opened.signal,
-      streams: settings.downloadStreams,
-      sessionKey: settings.sessionKey,
+    const volume = { snapshot, claim, settings, services, purpose, signal } as const;
+    await withSnapshotDisk(source, volume, async (opened) => {
+      const disk = await readDisk(snapshot.id, opened.device, services.host, opened.signal);
+      const { objects, manifest } = archive;
+      const checks = await checkArchive(
+        { ...settings, snapshotId, objects, manifest, disk },
+        { ...services, signal: opened.signal, streams: settings.downloadStreams, sessionKey: settings.sessionKey },
+      );
+      opened.signal.throwIfAborted();
+      claim.confirm();
+      if (!settings.contentOnly) await noteProof(archive, checks, factsOfSnapshot(snapshot, settings.tagKey), services);
+      await state.settle(provedValue(settings, claim.tagBefore), cleanupSignal());
+      isSettled = true;
+      onDone();
     });
-    opened.signal.throwIfAborted();
-    claim.confirm();
-    if (!settings.contentOnly) await noteProof(archive, checks, factsOfSnapshot(snapshot, settings.tagKey), services);
-    await state.settle(provedValue(settings, claim.tagBefore), cleanupSignal());
-    isSettled = true;
-    onDone();
   } catch (failure) {
     if (isDifference(failure) && !claim.lost.aborted)
       await noteDifference(archive, factsOfSnapshot(snapshot, settings.tagKey), services);

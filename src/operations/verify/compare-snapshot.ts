@@ -6,7 +6,7 @@ import type { Services } from '../shared/services.ts';
 import type { DrillSettings } from '../shared/settings/drill.ts';
 import { underClaim } from '../sharing/claimed-work.ts';
 import { readDisk } from '../source/read-disk.ts';
-import { chooseSource, openSnapshotDisk } from '../source/snapshot-disk.ts';
+import { chooseSource, withSnapshotDisk } from '../source/snapshot-disk.ts';
 import { checkArchive } from './check-archive.ts';
 
 /**
@@ -29,18 +29,19 @@ export async function compareWithSnapshot(
     const purpose = isWholeDisk ? 'image' : 'tar';
     const source = await chooseSource(fresh, settings, 'tar', services, working);
     const order = { snapshot: fresh, claim, settings, services, purpose, signal: working } as const;
-    await using opened = await openSnapshotDisk(source, order);
-    const disk = await readDisk(snapshotId, opened.device, services.host, opened.signal);
-    const check: ReadContext = {
-      ...services,
-      signal: opened.signal,
-      streams: drill.downloadStreams,
-      sessionKey: null,
-    };
-    const contentOnly = manifest === null;
-    const checks = await checkArchive({ ...settings, snapshotId, objects, manifest, disk, contentOnly }, check);
-    row.comparedWith.push('snapshot');
-    for (const { fetchedBytes } of checks) row.fetchedBytes += fetchedBytes;
+    await withSnapshotDisk(source, order, async (opened) => {
+      const disk = await readDisk(snapshotId, opened.device, services.host, opened.signal);
+      const check: ReadContext = {
+        ...services,
+        signal: opened.signal,
+        streams: drill.downloadStreams,
+        sessionKey: null,
+      };
+      const contentOnly = manifest === null;
+      const checks = await checkArchive({ ...settings, snapshotId, objects, manifest, disk, contentOnly }, check);
+      row.comparedWith.push('snapshot');
+      for (const { fetchedBytes } of checks) row.fetchedBytes += fetchedBytes;
+    });
     return 'done';
   });
 }
