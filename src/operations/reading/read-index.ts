@@ -1,13 +1,18 @@
 /** An index of files, line by line: it can be longer than memory. */
 import { closeSync, createReadStream, openSync } from 'node:fs';
+import { join } from 'node:path';
 import { damagedIndex, decodeIndexLine, type IndexLine } from '../../archive/file-index.ts';
 import { IndexOrder } from '../../archive/index-order.ts';
-import { SnapError } from '../../errors.ts';
+import { asError, SnapError } from '../../errors.ts';
+import { decodeCrc32 } from '../../lib/bytes/crc32.ts';
+import { temporaryDirectory } from '../../lib/temporary-files.ts';
+import { formatBytes } from '../../lib/units.ts';
 import { downloadInto } from '../../transfer/download.ts';
 import { startPipeline } from '../../transfer/pipeline.ts';
-import { closeAll, makePipe } from '../../transfer/pipes.ts';
+import { closeAll } from '../../transfer/pipes.ts';
 import { decryptStage } from './archive-stages.ts';
 import type { ArchivedObject } from './find-archive.ts';
+import { readAgainIfDamaged } from './read-again.ts';
 import type { ReadContext } from './read-context.ts';
 
 /** A name has at most 4,096 bytes wherever it can be made, and escapes make six of one. */
@@ -16,22 +21,26 @@ const MAX_LINE = 1024 * 1024;
 type Content = Exclude<IndexLine, { is: 'header' | 'end' }>;
 
 /**
- * All lines but the first and the last, which are held against what is known of the object.
- * @throws SnapError `NOT_FOUND`, `MANIFEST`, `GPG_KEY`, and what a download throws.
+ * All lines but the first and the last, which are held against what is known of the object. Nothing of an index that was
+ * damaged in transit is among them.
+ * @throws SnapError as `fetchFileIndex` does; `MANIFEST`, `GPG_KEY`
  */
 export async function* readFileIndex(
   object: ArchivedObject,
   snapshotId: string,
   services: ReadContext,
 ): AsyncGenerator<Content> {
-  const head = await findFileIndex(object, services);
-  yield* readContent(object, snapshotId, (signal) => openStored(head, { ...services, signal }), services);
+  await using directory = temporaryDirectory();
+  const index = await fetchFileIndex(object, snapshotId, join(directory.path, 'index'), services);
+  yield* index.read();
 }
 
-export interface FoundIndex {
+interface FoundIndex {
   key: string;
   etag: string;
   bytes: number;
+  /** In Base64; `null` where the store does not know it. */
+  crc32: string | null;
   /** Whether it is the one that the manifest names. Of another, nothing is believed that is not found in the object. */
   isOfManifest: boolean;
 }
@@ -41,7 +50,7 @@ async function findFileIndex({ facts }: ArchivedObject, services: ReadContext): 
   const key = facts?.index?.key ?? '';
   const head = await services.store.head(key, { signal: services.signal });
   if (!head) throw new SnapError('NOT_FOUND', `${key}: the index is not in the bucket`, { hint: WITHOUT });
-  return { key, etag: head.etag, bytes: head.bytes, isOfManifest: head.etag === facts?.index?.etag };
+  return { key, etag: head.etag, bytes: head.bytes, crc32: head.crc32, isOfManifest: head.etag === facts?.index?.etag };
 }
 
 /** An index that is read several times, and fetched once. */
@@ -51,8 +60,9 @@ export interface FetchedIndex extends FoundIndex {
 }
 
 /**
+ * What was damaged in transit is fetched once more.
  * @param file to be made, as the index is stored.
- * @throws SnapError `NOT_FOUND`, and what a download throws.
+ * @throws SnapError `NOT_FOUND`, `MANIFEST`, `OUTPUT`, and what a download throws.
  */
 export async function fetchFileIndex(
   object: ArchivedObject,
@@ -61,45 +71,55 @@ export async function fetchFileIndex(
   services: ReadContext,
 ): Promise<FetchedIndex> {
   const found = await findFileIndex(object, services);
+  const read = () => readContent(object, snapshotId, file, services);
+  const fetchWhole = async () => {
+    const crc32 = await download(file, found, services);
+    if (found.crc32 === null) await readToEnd(read());
+    else if (decodeCrc32(found.crc32) !== crc32)
+      throw damagedIndex(found.key, 'the CRC-32 of its bytes is not the one that was stored with them');
+  };
+  await readAgainIfDamaged('MANIFEST', fetchWhole, () => {
+    services.host.notify({ code: 'object.reread', snapshot: snapshotId, key: found.key });
+    return true;
+  });
+  return { ...found, read };
+}
+
+/** @returns the CRC-32 of the bytes. */
+async function download(file: string, { key, etag, bytes }: FoundIndex, services: ReadContext): Promise<number> {
+  const { store } = services;
+  const options = { ...services, bucket: store.bucket, onBytes: () => {} };
   const descriptor = openSync(file, 'w', 0o600);
   try {
-    await download(descriptor, found, services);
+    const extents = [{ from: 0, to: bytes }];
+    const { crc32 } = await downloadInto(descriptor, store.reader(key, etag), extents, options);
+    return crc32;
+  } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).syscall !== 'write') throw cause;
+    throw new SnapError('OUTPUT', `the index ${key} cannot be kept in a temporary file: ${asError(cause).message}`, {
+      hint: `set TMPDIR to a directory with ${formatBytes(bytes)} of free space`,
+      cause,
+    });
   } finally {
     closeSync(descriptor);
   }
-  const open = async () => ({ readEnd: openSync(file, 'r'), arrived: Promise.resolve() });
-  return { ...found, read: () => readContent(object, snapshotId, open, services) };
 }
 
-const download = (descriptor: number, { key, etag, bytes }: FoundIndex, services: ReadContext) =>
-  downloadInto(descriptor, services.store.reader(key, etag), [{ from: 0, to: bytes }], {
-    ...services,
-    bucket: services.store.bucket,
-    onBytes: () => {},
-  });
-
-/** The bytes of an index as it is stored, and when all have come. */
-interface StoredIndex {
-  readEnd: number;
-  arrived: Promise<void>;
-}
-
-async function openStored(found: FoundIndex, services: ReadContext): Promise<StoredIndex> {
-  const { readEnd, writeEnd } = await makePipe();
-  const arrived = download(writeEnd, found, services).finally(() => closeAll([writeEnd]));
-  return { readEnd, arrived: arrived.then(() => {}) };
+/** Everything is decoded and checked, and nothing is kept. */
+async function readToEnd(lines: AsyncIterable<Content>): Promise<void> {
+  for await (const _line of lines);
 }
 
 async function* readContent(
   object: ArchivedObject,
   snapshotId: string,
-  open: (signal: AbortSignal) => Promise<StoredIndex>,
+  file: string,
   services: ReadContext,
 ): AsyncGenerator<Content> {
   const key = object.facts?.index?.key ?? '';
   const plainBytes = object.facts?.plainBytes ?? null;
   const order = new IndexOrder(key, { snapshot: snapshotId, partition: object.partition, plainBytes });
-  for await (const text of indexLines(object, key, open, services)) {
+  for await (const text of indexLines(object, key, file, services)) {
     const line = decodeIndexLine(text, key);
     order.take(line);
     if (line.is === 'member' || line.is === 'piece') yield line;
@@ -111,25 +131,23 @@ async function* readContent(
 async function* indexLines(
   object: ArchivedObject,
   key: string,
-  open: (signal: AbortSignal) => Promise<StoredIndex>,
+  file: string,
   services: ReadContext,
 ): AsyncGenerator<string> {
   const stopped = new AbortController();
   const signal = AbortSignal.any([services.signal, stopped.signal]);
   using decrypt = await decryptStage(object, null);
   const stages = [...decrypt.stages, { name: 'zstd', argv: ['zstd', '-d', '-q', '-c', '-'] }];
-  const { readEnd, arrived } = await open(signal);
-  arrived.catch((error) => stopped.abort(error));
-  await using pipeline = await startPipeline(stages, { signal, input: readEnd }).finally(() => closeAll([readEnd]));
+  const stored = openSync(file, 'r');
+  await using pipeline = await startPipeline(stages, { signal, input: stored }).finally(() => closeAll([stored]));
   try {
     yield* splitLines(createReadStream('', { fd: pipeline.output }), key);
-    await arrived;
     await pipeline.finished.catch((error) =>
       decrypt.explain(error, (cause) => damagedIndex(key, 'it cannot be decoded', cause)),
     );
   } finally {
     stopped.abort(new Error('the index is not needed any more'));
-    await Promise.allSettled([arrived, pipeline.finished]);
+    await Promise.allSettled([pipeline.finished]);
   }
 }
 

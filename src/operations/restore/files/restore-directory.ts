@@ -15,8 +15,9 @@ import {
   unlinkSync,
   writeSync,
 } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { SnapError } from '../../../errors.ts';
+import { minutes } from '../../../lib/clock.ts';
 import { runTool } from '../../../transfer/run-tool.ts';
 import type { ArchivedObject } from '../../reading/find-archive.ts';
 import { lockFile } from '../../shared/lock-file.ts';
@@ -42,6 +43,8 @@ export interface FillableDirectory {
   maxBytes: number;
   /** Whether what was restored stays when the rest cannot be. */
   isKept: boolean;
+  /** Removes all that was restored; `null` where other files may be there. */
+  clear: ((signal: AbortSignal) => Promise<void>) | null;
 }
 
 /** No other process restores to it until it is disposed. */
@@ -94,12 +97,14 @@ export async function openDirectory(
   try {
     // Another restore may have begun, or ended, since the directory was looked at.
     const { isContinued } = lookAtDirectory(path, snapshotId, object, overwrite);
+    const isEmpty = contentOf(path).length === 0;
     orTargetErrorNow(path, NOT_WRITABLE, () => writeMark(locked.descriptor, markOf(snapshotId, object)));
     return {
       isContinued,
       isCaseless: isCaseless(path),
       maxBytes: object.facts?.plainBytes ?? freeBytes,
       isKept: true,
+      clear: isEmpty ? (signal) => clearDirectory(path, signal) : null,
       finish: () => finish(path, marker),
       [Symbol.dispose]: () => locked[Symbol.dispose](),
     };
@@ -108,6 +113,17 @@ export async function openDirectory(
     throw error;
   }
 }
+
+/** Names need not be text, so a program finds them. @throws SnapError `TARGET`, `TOOL_MISSING` */
+export async function clearDirectory(path: string, signal: AbortSignal): Promise<void> {
+  const kept = [...HARMLESS].flatMap((name) => ['!', '-name', name]);
+  const top = ['-mindepth', '1', '-maxdepth', '1'];
+  const argv = ['find', resolve(path), ...top, ...kept, '-exec', 'rm', '-rf', '--', '{}', '+'];
+  await orTargetError(path, 'look at what it says', () => runTool(argv, { signal, within: CLEARING }));
+}
+
+/** As long as removing a tree takes. */
+const CLEARING = minutes(360);
 
 function writeMark(descriptor: number, mark: string): void {
   ftruncateSync(descriptor);
@@ -129,10 +145,12 @@ function isMarked(marker: string, mark: string | null): boolean {
   return mark === null || readFileSync(marker, 'utf8') === mark;
 }
 
+const contentOf = (path: string): string[] => readdirSync(path).filter((name) => !HARMLESS.has(name));
+
 function assertEmpty(path: string, marker: string, mark: string): void {
   if (isMarked(marker, mark)) return;
   const isOthers = isMarked(marker, null);
-  const found = readdirSync(path).filter((name) => !HARMLESS.has(name));
+  const found = contentOf(path);
   if (isOthers || found.length > 0) {
     const what = isOthers ? 'holds an unfinished restore of something else' : `is not empty: ${found[0]}`;
     throw new SnapError('TARGET', `${path} ${what}`, { hint: 'give another directory, or --overwrite' });

@@ -7,6 +7,7 @@ import { rootFailure } from '../../../lib/disposal.ts';
 import { inParallel } from '../../../lib/parallel.ts';
 import { checkObject, lengthOf, type ObjectCheck } from '../../reading/check-object.ts';
 import type { ArchivedObject } from '../../reading/find-archive.ts';
+import { markFinal } from '../../reading/read-again.ts';
 import type { ReadContext } from '../../reading/read-context.ts';
 import { ImagePlan, type Segment, type SegmentStream } from './plan-image.ts';
 import type { Target } from './restore-target.ts';
@@ -135,10 +136,14 @@ function asTargetError(error: unknown, name: string): unknown {
 }
 
 /** @throws SnapError `DIFFERS` */
-export function assertNoDifferences({ key, differences, differenceCount }: ObjectCheck, rest: string): void {
+export function assertNoDifferences(
+  { key, differences, differenceCount, isAsStored }: ObjectCheck,
+  rest: string,
+): void {
   const [first] = differences;
   if (differenceCount === 0 || !first) return;
-  throw new SnapError('DIFFERS', `${key}: ${first.detail}; ${rest}`, {
+  const error = new SnapError('DIFFERS', `${key}: ${first.detail}; ${rest}`, {
     hint: 'the archive is damaged: look for another copy, or another version of the object',
   });
+  throw isAsStored ? markFinal(error) : error;
 }

@@ -13,7 +13,8 @@ import type { ArchivedObject } from '../../reading/find-archive.ts';
 import { imageIndexOf } from '../../reading/image-index.ts';
 import type { ReadContext } from '../../reading/read-context.ts';
 import type { RestoreSettings } from '../../shared/settings/restore.ts';
-import { restoreTar } from '../files/restore-files.ts';
+import { clearDirectory } from '../files/restore-directory.ts';
+import { restoreTar } from '../files/restore-tar.ts';
 import { holdDevice } from '../image/restore-target.ts';
 import { writeImage } from '../image/write-image.ts';
 import type { PartitionFill } from './plan-volume.ts';
@@ -109,6 +110,7 @@ async function extract(
 ): Promise<void> {
   const files = { kind: 'directory' as const, path, paths: null, isPrivileged: true };
   const maxBytes = object.facts?.plainBytes ?? 0;
-  const directory = { isContinued: false, isCaseless, maxBytes, isKept: false };
+  const clear = (signal: AbortSignal) => clearDirectory(path, signal);
+  const directory = { isContinued: false, isCaseless, maxBytes, isKept: false, clear };
   await restoreTar({ snapshotId, object }, files, directory, { useIndex: settings.useIndex, chosen: null }, check);
 }

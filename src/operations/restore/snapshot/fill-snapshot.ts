@@ -1,0 +1,131 @@
+/** The blocks of an image as those of a new snapshot; what was damaged in transit is read once more. */
+import { createHash } from 'node:crypto';
+import { BLOCK_KIND, type BlockTable, hashAt } from '../../../archive/block-table.ts';
+import { BLOCK_BYTES } from '../../../cloud/blocks.ts';
+import { SnapError } from '../../../errors.ts';
+import { type BlockTally, writeBlocks, ZERO_BLOCK, ZERO_HASH } from '../../../transfer/block-writer.ts';
+import { checkObject } from '../../reading/check-object.ts';
+import type { ArchivedObject } from '../../reading/find-archive.ts';
+import { readAgainIfDamaged } from '../../reading/read-again.ts';
+import type { ReadContext } from '../../reading/read-context.ts';
+import type { Services } from '../../shared/services.ts';
+import type { ResumableSnapshot, SnapshotCheckpoint } from '../../sharing/resumable-snapshot.ts';
+import type { ImagePlan, SegmentStream } from '../image/plan-image.ts';
+import { assertNoDifferences } from '../image/write-image.ts';
+
+/** Blocks on their way at once. */
+const IN_FLIGHT = 32;
+
+export interface Filling {
+  /** The old one. */
+  snapshotId: string;
+  object: ArchivedObject;
+  /** `null`: all of the object is needed. */
+  plan: ImagePlan | null;
+  table: BlockTable | null;
+  begun: ResumableSnapshot;
+  note: SnapshotCheckpoint;
+}
+
+export interface FilledSnapshot {
+  plainBytes: number;
+  fetchedBytes: number;
+  tally: BlockTally;
+}
+
+/**
+ * With a plan, no block is written that is not right: the second read begins where the first one met damage.
+ * @throws SnapError `DIFFERS`, and what `checkObject` throws.
+ */
+export async function fillSnapshot(filling: Filling, services: Services, check: ReadContext): Promise<FilledSnapshot> {
+  const { snapshotId: snapshot, object, plan, begun, note } = filling;
+  if (!plan) return fillOnce(filling, null, (block) => note.written(block, check.signal), services, check);
+  let { block } = begun;
+  const onWritten = (next: number) => {
+    block = next;
+    note.written(next, check.signal);
+  };
+  const fill = async (isAgain: boolean) => {
+    const rest = restOf(plan, { ...begun, block });
+    if (block > 0 && !isAgain) reportResume(snapshot, object, rest, check);
+    return fillOnce(filling, rest, onWritten, services, check);
+  };
+  return readAgainIfDamaged('DIFFERS', fill, () => {
+    check.host.notify({ code: 'object.reread', snapshot, key: object.key });
+    return true;
+  });
+}
+
+/** @param onWritten told that all blocks before one are written. */
+async function fillOnce(
+  { snapshotId, object, table, begun }: Filling,
+  rest: Rest | null,
+  onWritten: (block: number) => void,
+  { newSnapshots: snapshots, rateLimiter }: Services,
+  check: ReadContext,
+): Promise<FilledSnapshot> {
+  const tally = rest?.tally ?? { blocks: 0, hashes: createHash('sha256') };
+  const take = async (descriptor: number, signal: AbortSignal) => {
+    const { plainBytes, plainSha256, problem } = await writeBlocks(descriptor, {
+      snapshots,
+      snapshotId: begun.id,
+      runs: rest?.runs ?? null,
+      tally,
+      inFlight: IN_FLIGHT,
+      rateLimiter,
+      withZeros: begun.isEncrypted,
+      signal,
+      check: (index, bytes, sha256) => table && assertBlockMatches(object.key, index, bytes, sha256, table),
+      onWritten,
+    });
+    const differences = problem === null ? [] : [{ kind: 'size' as const, path: '', detail: problem }];
+    return { plainBytes, plainSha256, differences };
+  };
+  const found = await checkObject(object, snapshotId, { how: 'stream', take, extents: rest?.extents ?? null }, check);
+  assertNoDifferences(found, 'the new snapshot was deleted');
+  return { plainBytes: found.plainBytes, tally, fetchedBytes: found.fetchedBytes };
+}
+
+interface Rest extends SegmentStream {
+  firstBlock: number;
+  tally: BlockTally;
+}
+
+/** From the piece on in which the first block lies that is not written, with the tally of what is before it. */
+function restOf(plan: ImagePlan, { block, isEncrypted }: ResumableSnapshot): Rest {
+  const { first: beginning, end } = plan.whole;
+  // The last piece is written again in any case: its last block may be filled up with zeros, and has another hash then.
+  const { first } = plan.behind({ first: beginning, end: end - 1 }, block);
+  const firstBlock = plan.blockAt(first);
+  return { ...plan.streamOf({ first, end }), firstBlock, tally: tallyOf(plan.table, firstBlock, isEncrypted) };
+}
+
+function tallyOf(table: BlockTable, end: number, withZeros: boolean): BlockTally {
+  const tally: BlockTally = { blocks: 0, hashes: createHash('sha256') };
+  for (let index = 0; index < end; index++) {
+    const isZero = table.kinds[index] === BLOCK_KIND.zero;
+    if (isZero && !withZeros) continue;
+    tally.blocks++;
+    tally.hashes.update(isZero ? ZERO_HASH : hashAt(table, index));
+  }
+  return tally;
+}
+
+function reportResume(snapshot: string, { key }: ArchivedObject, { firstBlock }: Rest, { host }: ReadContext): void {
+  const bytes = firstBlock * BLOCK_BYTES;
+  if (bytes > 0) host.notify({ code: 'restore.continued', snapshot, key, files: null, bytes });
+}
+
+/** Of a disk, the last block is whole; that of a partition may be filled up with zeros. @throws SnapError `DIFFERS` */
+function assertBlockMatches(key: string, index: number, bytes: Buffer, sha256: Buffer, table: BlockTable): void {
+  const kind = table.kinds[index];
+  if (kind === BLOCK_KIND.unknown) return;
+  const length = Math.min(BLOCK_BYTES, table.bytes - index * BLOCK_BYTES);
+  const hash = length === BLOCK_BYTES ? sha256 : createHash('sha256').update(bytes.subarray(0, length)).digest();
+  const isRight =
+    kind === BLOCK_KIND.zero ? bytes.equals(ZERO_BLOCK) : kind === BLOCK_KIND.data && hash.equals(hashAt(table, index));
+  if (isRight) return;
+  throw new SnapError('DIFFERS', `${key}: the block at byte ${index * BLOCK_BYTES} is not what was archived`, {
+    hint: 'the archive is damaged: look for another copy, or another version of the object',
+  });
+}

@@ -1,0 +1,200 @@
+/** Bits that flip in bodies on their way here: what differs is read once more, and only then reported. */
+import assert from 'node:assert/strict';
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { DescribeSnapshotsCommand, type Snapshot } from '@aws-sdk/client-ec2';
+import type { FaultSpec } from '../../lab/core/contract.ts';
+import { withMounted } from '../../lab/disks/inspect.ts';
+import { BUCKET, type Finished, recordsOf, runCli, type TestLab } from '../support/lab.ts';
+import { assertSameBytes } from '../support/same-bytes.ts';
+import { type Kind, type StoredArchive, storedArchives } from '../support/stored-archives.ts';
+import { bytesOf, imageOf } from '../support/tamper.ts';
+import { compareTrees } from '../support/trees/compare-trees.ts';
+import { volumesIn } from '../support/volumes.ts';
+
+/** The lowest bit of the byte in the middle of each body that has one there. */
+async function flip(lab: TestLab, key: string, often: Pick<FaultSpec, 'every'> = {}): Promise<void> {
+  const at = (await bytesOf(lab, key)).length >> 1;
+  await lab.control.script({
+    service: 's3',
+    operation: 'GetObject',
+    match: { key },
+    ...often,
+    action: { kind: 'flip', at },
+  });
+}
+
+async function run(lab: TestLab, argv: readonly string[]): Promise<Finished> {
+  const done = await runCli(lab.env, [...argv, '--bucket', BUCKET, '--json']);
+  const unplayed = await lab.control.unusedFaults();
+  await lab.control.clearFaults();
+  assert.deepEqual(unplayed, [], `${argv[0]} does not read it`);
+  return done;
+}
+
+const saidBy = ({ stdout, stderr }: Finished): string => stdout + stderr;
+
+const rereadIn = (done: Finished): unknown[] =>
+  recordsOf(done).flatMap(({ code, key }) => (code === 'object.reread' ? [key] : []));
+
+async function assertFilesOf(lab: TestLab, { snapshotId }: StoredArchive, directory: string): Promise<void> {
+  await withMounted(imageOf(lab, snapshotId), null, async (root) => {
+    assert.deepEqual((await compareTrees(root, directory)).list, []);
+  });
+}
+
+const snapshotsIn = async (lab: TestLab): Promise<Snapshot[]> =>
+  (await lab.ec2.send(new DescribeSnapshotsCommand({ OwnerIds: ['self'] }))).Snapshots ?? [];
+
+const MARKER = '.snap-to-s3-unfinished';
+
+interface Restoring {
+  kind: Kind;
+  part: 'index' | 'data';
+  flags: readonly string[];
+  /** When the bit flips each time. */
+  code: number;
+}
+
+const FILES: Record<string, Restoring> = {
+  lz4: { kind: 'lz4', part: 'data', flags: [], code: 12 },
+  zstd: { kind: 'zstd', part: 'data', flags: [], code: 12 },
+  'lz4 without index': { kind: 'lz4', part: 'data', flags: ['--no-index'], code: 12 },
+  'zstd without index': { kind: 'zstd', part: 'data', flags: ['--no-index'], code: 12 },
+  'an index': { kind: 'lz4', part: 'index', flags: [], code: 1 },
+};
+
+test('restore --to-dir: all files are right after one flip; none look complete when it flips each time', async (t) => {
+  const { lab, archives } = await storedArchives(t);
+  for (const [name, { kind, part, flags, code }] of Object.entries(FILES)) {
+    const archive = archives[kind];
+    const into = join(lab.directory, `once ${name}`);
+    await flip(lab, archive[part]);
+    const done = await run(lab, ['restore', archive.snapshotId, '--to-dir', into, ...flags]);
+    assert.equal(done.code, 0, `${name}: ${done.stdout}${done.stderr}`);
+    assert.deepEqual(rereadIn(done), [archive[part]], name);
+    const restored = recordsOf(done).find((record) => record['code'] === 'object.restored');
+    assert.equal(restored?.['files'], 3, name);
+    await assertFilesOf(lab, archive, into);
+
+    const never = join(lab.directory, `always ${name}`);
+    await flip(lab, archive[part], { every: 1 });
+    const failed = await run(lab, ['restore', archive.snapshotId, '--to-dir', never, ...flags]);
+    assert.equal(failed.code, code, `${name}: ${failed.stdout}${failed.stderr}`);
+    assert.ok(saidBy(failed).includes(archive[part]), saidBy(failed));
+    assert.deepEqual(rereadIn(failed), [archive[part]], name);
+    if (existsSync(never)) assert.ok(existsSync(join(never, MARKER)), name);
+  }
+});
+
+test('restore --path: the file is right after one flip', async (t) => {
+  const { lab, archives } = await storedArchives(t);
+  for (const kind of ['lz4', 'zstd'] as const) {
+    const archive = archives[kind];
+    const into = join(lab.directory, kind);
+    await flip(lab, archive.data);
+    const done = await run(lab, ['restore', archive.snapshotId, '--to-dir', into, '--path', 'noise']);
+    assert.equal(done.code, 0, done.stdout + done.stderr);
+    assert.deepEqual(rereadIn(done), [archive.data]);
+    assert.deepEqual(readdirSync(into), ['noise']);
+    await withMounted(imageOf(lab, archive.snapshotId), null, async (root) => {
+      assert.ok(readFileSync(join(root, 'noise')).equals(readFileSync(join(into, 'noise'))));
+    });
+    const never = join(lab.directory, `${kind}-never`);
+    await flip(lab, archive.data, { every: 1 });
+    const failed = await run(lab, ['restore', archive.snapshotId, '--to-dir', never, '--path', 'noise']);
+    assert.equal(failed.code, 12, failed.stdout + failed.stderr);
+    assert.ok(saidBy(failed).includes(archive.data), saidBy(failed));
+    assert.ok(existsSync(join(never, MARKER)));
+  }
+});
+
+test('restore --overwrite: files of others stay', async (t) => {
+  const { lab, archives } = await storedArchives(t);
+  const { snapshotId, data } = archives.lz4;
+  const into = join(lab.directory, 'used');
+  mkdirSync(into);
+  writeFileSync(join(into, 'mine'), 'mine');
+  for (const [flags, code] of [
+    [['--no-index'], 12],
+    [[], 0],
+  ] as const) {
+    await flip(lab, data);
+    const done = await run(lab, ['restore', snapshotId, '--to-dir', into, '--overwrite', ...flags]);
+    assert.equal(done.code, code, done.stdout + done.stderr);
+    assert.equal(readFileSync(join(into, 'mine'), 'utf8'), 'mine');
+  }
+});
+
+test('restore --to-snapshot: the disk is right after one flip; no snapshot is left when it flips each time', async (t) => {
+  const { lab, archives } = await storedArchives(t);
+  const { snapshotId, data, image } = archives.image;
+  for (const flags of [[], ['--no-index']]) {
+    const before = (await snapshotsIn(lab)).map(({ SnapshotId }) => SnapshotId);
+    await flip(lab, data);
+    const done = await run(lab, ['restore', snapshotId, '--to-snapshot', ...flags]);
+    assert.equal(done.code, 0, done.stdout + done.stderr);
+    assert.deepEqual(rereadIn(done), [data]);
+    const [made, ...others] = (await snapshotsIn(lab)).filter(({ SnapshotId }) => !before.includes(SnapshotId));
+    assert.deepEqual([made?.State, others], ['completed', []]);
+    await assertSameBytes(imageOf(lab, made?.SnapshotId ?? ''), image, { bytes: 32 * 2 ** 20 });
+
+    await flip(lab, data, { every: 1 });
+    const failed = await run(lab, ['restore', snapshotId, '--to-snapshot', ...flags]);
+    assert.equal(failed.code, 12, failed.stdout + failed.stderr);
+    assert.ok(saidBy(failed).includes(data), saidBy(failed));
+    assert.equal((await snapshotsIn(lab)).length, before.length + 1);
+  }
+});
+
+test('restore --to-volume: the files are right after one flip; no volume is left when it flips each time', async (t) => {
+  const { lab, archives } = await storedArchives(t);
+  const { snapshotId, data } = archives.zstd;
+  const argv = ['restore', snapshotId, '--to-volume', '--mount-point', join(lab.directory, 'mnt')];
+  for (const flags of [[], ['--no-index']]) {
+    await flip(lab, data, { every: 1 });
+    const failed = await run(lab, [...argv, ...flags]);
+    assert.equal(failed.code, 12, failed.stdout + failed.stderr);
+    assert.ok(saidBy(failed).includes(data), saidBy(failed));
+    assert.deepEqual(await volumesIn(lab), []);
+  }
+  for (const flags of [[], ['--no-index']]) {
+    await flip(lab, data);
+    const done = await run(lab, [...argv, ...flags]);
+    assert.equal(done.code, 0, done.stdout + done.stderr);
+    assert.deepEqual(rereadIn(done), [data]);
+  }
+  assert.equal((await volumesIn(lab)).length, 2);
+});
+
+test('list --find, drill, validate --archive-only: an index is read once more', async (t) => {
+  const { lab, archives } = await storedArchives(t);
+  const { snapshotId, index } = archives.lz4;
+  const scratch = join(lab.directory, 'scratch');
+  mkdirSync(scratch);
+  const mounts = ['--mount-point', join(lab.directory, 'mnt')];
+  const commands: [argv: string[], code: number][] = [
+    [['list', snapshotId, '--find', '*'], 3],
+    [['list', '--find', '*'], 3],
+    [['drill', '--snapshots', snapshotId, '--scratch', scratch, ...mounts], 1],
+    [['validate', '--archive-only', '--snapshots', snapshotId, ...mounts], 12],
+  ];
+  const listed = async (argv: string[], code: number) => {
+    const done = await run(lab, argv);
+    assert.equal(done.code, code, `${argv}: ${done.stdout}${done.stderr}`);
+    const files = recordsOf(done).flatMap(({ file }) => (file === undefined ? [] : [file]));
+    return { done, files };
+  };
+  for (const [argv, code] of commands) {
+    const good = await listed(argv, 0);
+    await flip(lab, index);
+    const once = await listed(argv, 0);
+    assert.deepEqual(rereadIn(once.done), [index], `${argv}`);
+    assert.deepEqual(once.files, good.files);
+    await flip(lab, index, { every: 1 });
+    const always = await listed(argv, code);
+    assert.ok((always.done.stdout + always.done.stderr).includes(index), `${argv}`);
+    if (argv[1] === snapshotId) assert.deepEqual(always.files, [], 'nothing of a damaged index is believed');
+  }
+});
