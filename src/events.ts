@@ -60,6 +60,8 @@ export type SnapEvent =
   | { code: 'run.started'; command: string; snapshots: string[] }
   | { code: 'snapshot.started'; snapshot: string; volume: string; sizeGiB: number }
   | { code: 'tag.set'; snapshot: string; key: string; value: string }
+  /** The snapshot has as many tags as EC2 keeps, and the state tag is not among them. */
+  | { code: 'tag.no-room'; snapshot: string; key: string }
   | { code: 'source.chosen'; snapshot: string; source: 'volume' | 'direct'; reason: string; dollars: ReadingCost }
   | { code: 'blocks.slowed'; snapshot: string; limit: 'snapshot' | 'account'; blocksPerSecond: number }
   | { code: 'volume.requested'; snapshot: string; type: string; availabilityZone: string }

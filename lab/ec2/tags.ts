@@ -11,7 +11,7 @@ export interface Tag {
 export const toTagSet = (tags: Record<string, string>): { Key: string; Value: string }[] =>
   Object.entries(tags).map(([Key, Value]) => ({ Key, Value }));
 
-/** Limits: 50 tags, 127 characters a key (128 with its end), 256 a value, `aws:` is AWS's own. */
+/** Limits: 50 tags besides `aws:...`, which is AWS's own, 127 characters a key (128 with its end), 256 a value. */
 function withTags(present: Record<string, string>, added: readonly Tag[]): Record<string, string> {
   const tags = { ...present };
   for (const { Key = '', Value = '' } of added) {
@@ -23,7 +23,7 @@ function withTags(present: Record<string, string>, added: readonly Tag[]): Recor
       throw new ServiceError('InvalidParameterValue', "Tag keys starting with 'aws:' are reserved for internal use");
     tags[Key] = Value;
   }
-  if (Object.keys(tags).length > 50)
+  if (Object.keys(tags).filter((key) => !key.startsWith('aws:')).length > 50)
     throw new ServiceError('TagLimitExceeded', 'The maximum number of Tags for a resource has been reached');
   return tags;
 }

@@ -155,6 +155,13 @@ test('tags: limits, deletion by value, and the list of them', async (t) => {
   );
   const many = Array.from({ length: 50 }, (_, index) => ({ Key: `k${index}`, Value: 'v' }));
   await rejectsWith(ec2.send(new CreateTagsCommand({ Resources: [snapshotId], Tags: many })), 'TagLimitExceeded');
+  const ofAws = await addSnapshotOf(lab, undefined, { tags: { 'aws:backup:source': 'x' } });
+  await ec2.send(new CreateTagsCommand({ Resources: [ofAws.snapshotId], Tags: many }));
+  await ec2.send(new CreateTagsCommand({ Resources: [ofAws.snapshotId], Tags: [{ Key: 'k0', Value: 'w' }] }));
+  await rejectsWith(
+    ec2.send(new CreateTagsCommand({ Resources: [ofAws.snapshotId], Tags: [{ Key: 'k50', Value: 'v' }] })),
+    'TagLimitExceeded',
+  );
   await rejectsWith(
     ec2.send(new CreateTagsCommand({ Resources: [snapshotId], Tags: [{ Key: 'x', Value: 'v'.repeat(257) }] })),
     'InvalidParameterValue',

@@ -4,9 +4,9 @@ import type { AnalysisWarning, AssumedCompression, MeasuredRatio } from '../../c
 import { sum } from '../../costs/lineage.ts';
 import { SnapError } from '../../errors.ts';
 import { inParallel } from '../../lib/parallel.ts';
-import { hasAllObjects } from '../reading/archive-state.ts';
-import { manifestOf } from '../reading/archive-tags.ts';
-import { archivesIn, batches, type FoundArchive } from '../reading/scan-bucket.ts';
+import { hasAllObjects } from '../reading/bucket/archive-state.ts';
+import { manifestOf } from '../reading/bucket/archive-tags.ts';
+import { archivesIn, batches, type FoundArchive } from '../reading/bucket/scan-bucket.ts';
 import type { AnalyzeServices } from '../shared/services.ts';
 import type { AnalyzeSettings, RatioChoice } from '../shared/settings/analyze.ts';
 

@@ -66,7 +66,11 @@ async function leftTag(snapshot: Snapshot, trace: Trace, survey: Survey): Promis
 }
 
 /** Killed after the manifest was written, which makes the archive one, and before the tag could say so. */
-async function isArchived(snapshot: Snapshot, claim: Claim | null, { settings, services, signal }: Survey) {
+export async function isArchived(
+  snapshot: Snapshot,
+  claim: Claim | null,
+  { settings, services, signal }: Survey,
+): Promise<boolean> {
   const key = manifestKey({ ...snapshot, prefix: settings.prefix, snapshotId: snapshot.id });
   const manifest = await services.store.head(key, { signal });
   return manifest !== null && (claim === null || manifest.modifiedAt >= new Date(claim.takenAt));

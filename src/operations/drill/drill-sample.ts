@@ -2,8 +2,8 @@
 import { createHash } from 'node:crypto';
 import { claimFolder } from '../../archive/claim.ts';
 import type { DrillReport } from '../../events.ts';
-import { isUnfinished } from '../reading/origin.ts';
-import { archivesIn, type FoundArchive } from '../reading/scan-bucket.ts';
+import { isUnfinished } from '../reading/bucket/origin.ts';
+import { archivesIn, type FoundArchive } from '../reading/bucket/scan-bucket.ts';
 import type { Services } from '../shared/services.ts';
 import type { DrillSettings } from '../shared/settings/drill.ts';
 import { findArchived } from '../thaw/archived-objects.ts';

@@ -2,10 +2,10 @@
 import { EXIT, type ExitCode } from '../../errors.ts';
 import { requireTools } from '../../host/tools.ts';
 import { inParallel } from '../../lib/parallel.ts';
-import { keepTagged, manifestOf } from '../reading/archive-tags.ts';
+import { keepTagged, manifestOf } from '../reading/bucket/archive-tags.ts';
+import { archivesIn, batches, type FoundArchive } from '../reading/bucket/scan-bucket.ts';
 import { type Archive, archiveOf } from '../reading/find-archive.ts';
 import type { ReadContext } from '../reading/read-context.ts';
-import { archivesIn, batches, type FoundArchive } from '../reading/scan-bucket.ts';
 import type { Services } from '../shared/services.ts';
 import type { FindSettings } from '../shared/settings/list.ts';
 import { listFiles } from './list-files.ts';

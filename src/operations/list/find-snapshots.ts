@@ -1,6 +1,6 @@
 /** Whether the snapshots of archives still exist, asked where they were taken: no other region or account can tell. */
 import { SnapError } from '../../errors.ts';
-import type { JudgedArchive } from '../reading/archive-state.ts';
+import type { JudgedArchive } from '../reading/bucket/archive-state.ts';
 import type { Services } from '../shared/services.ts';
 
 /** What says nothing about a snapshot: the bucket alone is enough for a listing. */

@@ -12,6 +12,7 @@ import { mayBeFree, underClaim } from '../sharing/claimed-work.ts';
 import type { HeldClaim } from '../sharing/claims.ts';
 import { runEach, verdictOf, type WorkOutcome } from '../sharing/run-each.ts';
 import { type Selected, select } from '../sharing/select.ts';
+import { reportNoRoom } from '../sharing/state-tag.ts';
 import { stopOnInstanceNotice } from '../sharing/stop-on-instance-notice.ts';
 import { validateSnapshot } from '../validate/validate-snapshot.ts';
 import { findExisting } from './existing-archive.ts';
@@ -101,6 +102,7 @@ async function showPlans(
     const plan = planSnapshot(snapshot, existing, settings, services);
     services.host.notify({ code: 'plan.snapshot', plan });
     warnOfTags(snapshot, settings, services);
+    reportNoRoom(snapshot, settings.tagKey, services.host);
   }
   for (const { id, error } of refused) {
     services.host.notify({ code: 'snapshot.finished', snapshot: id, outcome: 'failed', seconds: 0, error });

@@ -18,7 +18,7 @@ import type { TarAlone } from '../../streams/tar-alone.ts';
 import type { FilesTarget, LeftOut } from '../../streams/tar-to-files.ts';
 import { type Downloaded, downloadInto, type Extent } from '../../transfer/download.ts';
 import { closeAll, makePipe } from '../../transfer/pipes.ts';
-import { compareXattrs } from './compare-xattrs.ts';
+import { compareXattrs } from './attributes/compare-xattrs.ts';
 import { type Compare, type Decoder, decodeByPrograms, decodeInThreads, inThreads } from './decoders.ts';
 import type { ArchivedObject } from './find-archive.ts';
 import type { ReadContext } from './read-context.ts';

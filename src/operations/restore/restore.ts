@@ -3,9 +3,9 @@
 import type { ExitCode } from '../../errors.ts';
 import { requireTools } from '../../host/tools.ts';
 import { sweepKilledRuns } from '../../host/volumes/killed-runs.ts';
+import { requireManifest } from '../reading/bucket/origin.ts';
 import { type Archive, assertNoDuplicates } from '../reading/find-archive.ts';
 import { findArchivesById } from '../reading/find-archives.ts';
-import { requireManifest } from '../reading/origin.ts';
 import { LOCKING_TOOL } from '../shared/lock-file.ts';
 import type { Services } from '../shared/services.ts';
 import type { RestoreSettings } from '../shared/settings/restore.ts';

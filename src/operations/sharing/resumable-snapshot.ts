@@ -10,12 +10,10 @@ import {
   thisProcess,
 } from '../../lib/process-identity.ts';
 import type { Services } from '../shared/services.ts';
+import { isFullOfTags, MAX_TAGS } from './tag-room.ts';
 
 /** On a snapshot from its start until it is sealed: what it is made of, by which process, up to which block. */
 const BEGUN_TAG = 'snap-to-s3-restore';
-
-/** EC2 keeps so many tags a snapshot. */
-const MAX_TAGS = 50;
 
 /** In the place of the word, where the archive has no index by which another run could resume. */
 const NOTHING = '-';
@@ -100,7 +98,7 @@ export async function abandonedSnapshots({ snapshots }: Services, signal: AbortS
         block: /^\d+$/.test(block) ? Number(block) : null,
         canResume: state === 'pending' && word !== NOTHING,
         mayBeWritten: holder !== NOBODY && !isKnownDead(identity),
-        mayLackTag: Object.keys(tags).filter((key) => !key.startsWith('aws:')).length >= MAX_TAGS,
+        mayLackTag: isFullOfTags(tags),
       },
     ];
   });

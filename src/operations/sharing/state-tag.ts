@@ -4,6 +4,7 @@ import { asError, SnapError } from '../../errors.ts';
 import type { Holding, Host } from '../../events.ts';
 import { cleanupSignal } from '../../lib/disposal.ts';
 import type { Services } from '../shared/services.ts';
+import { hasRoomForTag } from './tag-room.ts';
 
 /** Everything was compared: what lets people delete a snapshot. */
 export const VALIDATED = 'validated';
@@ -30,13 +31,17 @@ interface BegunState {
   tagBefore: string | null;
 }
 
-/** Sets the tag to a value that says that work is under way. */
+/**
+ * Sets the tag to a value that says that work is under way. A snapshot that has no room for the tag is worked on without
+ * it, and reported: the manifest says what the tag would.
+ */
 export async function beginState(
   snapshot: Snapshot,
   { key, value, tagBefore }: BegunState,
   { snapshots, host }: Services,
   signal: AbortSignal,
 ): Promise<StateTag> {
+  if (reportNoRoom(snapshot, key, host)) return WITHOUT_TAG;
   const before = stuckValue(tagBefore, value);
   const set = async (text: string, within: AbortSignal) => {
     await snapshots.setTags(snapshot.id, { [key]: text }, { signal: within });
@@ -58,6 +63,15 @@ export async function beginState(
     },
     [Symbol.dispose]: () => held[Symbol.dispose](),
   };
+}
+
+const WITHOUT_TAG: StateTag = { settle: async () => {}, revert: async () => {}, [Symbol.dispose]: () => {} };
+
+/** @returns whether the snapshot has no room for the tag. */
+export function reportNoRoom({ id, tags }: Snapshot, key: string, host: Host): boolean {
+  if (hasRoomForTag(tags, key)) return false;
+  host.notify({ code: 'tag.no-room', snapshot: id, key });
+  return true;
 }
 
 function tagHolding(id: string, key: string, value: string, before: string | null): Holding {

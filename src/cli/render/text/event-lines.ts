@@ -89,6 +89,8 @@ function describeSnapshotEvent(event: SnapshotEvent): string | null {
       return `started (${event.sizeGiB} GiB, of ${event.volume})`;
     case 'tag.set':
       return `tagged ${event.key}=${event.value}`;
+    case 'tag.no-room':
+      return `not tagged ${event.key}: the snapshot has 50 tags, the maximum; only --snapshots and --from select it`;
     case 'source.chosen':
       return describeSource(event);
     case 'blocks.slowed':
@@ -135,7 +137,13 @@ const describeError = ({ message, hint }: SnapError): string =>
 type ContentEvent = Exclude<
   SnapshotEvent,
   {
-    code: `volume.${string}` | 'blocks.slowed' | 'source.chosen' | 'snapshot.started' | 'snapshot.finished' | 'tag.set';
+    code:
+      | `volume.${string}`
+      | `tag.${string}`
+      | 'blocks.slowed'
+      | 'source.chosen'
+      | 'snapshot.started'
+      | 'snapshot.finished';
   }
 >;
 

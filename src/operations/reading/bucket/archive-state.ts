@@ -1,11 +1,11 @@
 /** Whether an archive is complete: what its manifest names must be there, by length and ETag. */
-import type { Manifest } from '../../archive/manifest.ts';
-import { SnapError } from '../../errors.ts';
-import type { ListedArchive } from '../../events.ts';
-import { inParallel } from '../../lib/parallel.ts';
-import type { Services } from '../shared/services.ts';
+import type { Manifest } from '../../../archive/manifest.ts';
+import { SnapError } from '../../../errors.ts';
+import type { ListedArchive } from '../../../events.ts';
+import { inParallel } from '../../../lib/parallel.ts';
+import type { Services } from '../../shared/services.ts';
+import type { Archive } from '../find-archive.ts';
 import { manifestOf, type TaggedArchives } from './archive-tags.ts';
-import type { Archive } from './find-archive.ts';
 import { isUnfinished } from './origin.ts';
 import type { FoundArchive } from './scan-bucket.ts';
 

@@ -1,10 +1,10 @@
 /** Archives chosen by the tags of their snapshots, which manifests tell, or else the objects themselves. */
-import { carriedForms } from '../../archive/tags.ts';
-import { SnapError } from '../../errors.ts';
-import { inParallel } from '../../lib/parallel.ts';
-import type { Services } from '../shared/services.ts';
-import type { WantedTag } from '../shared/settings/archive-filter.ts';
-import { type Archive, readManifest } from './find-archive.ts';
+import { carriedForms } from '../../../archive/tags.ts';
+import { SnapError } from '../../../errors.ts';
+import { inParallel } from '../../../lib/parallel.ts';
+import type { Services } from '../../shared/services.ts';
+import type { WantedTag } from '../../shared/settings/archive-filter.ts';
+import { type Archive, readManifest } from '../find-archive.ts';
 import type { FoundArchive } from './scan-bucket.ts';
 
 /** Manifests, and tags of objects, read at once. */

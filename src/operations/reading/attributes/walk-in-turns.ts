@@ -1,7 +1,7 @@
 /** A walk through a tree by a thread that has other things to do as well, such as renewing a claim. */
 
-import { sleep } from '../../lib/clock.ts';
-import type { DiskEntry, DiskTree } from '../../streams/disk-tree.ts';
+import { sleep } from '../../../lib/clock.ts';
+import type { DiskEntry, DiskTree } from '../../../streams/disk-tree.ts';
 
 /** Entries after which others have their turn. */
 const TURN = 4096;

@@ -1,13 +1,13 @@
 /** Archives without a manifest: those of version 0, which wrote none, and those whose migration did not end. */
-import { claimKey } from '../../archive/claim.ts';
-import { keyStem, objectKey, parseKey, parseSmallKey } from '../../archive/key.ts';
-import { FORMAT_METADATA, readHeaderValue } from '../../archive/metadata.ts';
-import type { ArchiveStore } from '../../cloud/ports.ts';
-import { SnapError } from '../../errors.ts';
-import type { ArchiveOrigin } from '../../events.ts';
-import type { Services } from '../shared/services.ts';
-import { findClaim } from '../sharing/claims.ts';
-import type { Archive } from './find-archive.ts';
+import { claimKey } from '../../../archive/claim.ts';
+import { keyStem, objectKey, parseKey, parseSmallKey } from '../../../archive/key.ts';
+import { FORMAT_METADATA, readHeaderValue } from '../../../archive/metadata.ts';
+import type { ArchiveStore } from '../../../cloud/ports.ts';
+import { SnapError } from '../../../errors.ts';
+import type { ArchiveOrigin } from '../../../events.ts';
+import type { Services } from '../../shared/services.ts';
+import { findClaim } from '../../sharing/claims.ts';
+import type { Archive } from '../find-archive.ts';
 import type { FoundArchive } from './scan-bucket.ts';
 
 export interface Origin {

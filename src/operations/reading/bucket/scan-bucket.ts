@@ -1,8 +1,8 @@
 /** The archives in a bucket, one after another as the listing comes: names, sizes and classes, and nothing read. */
-import { parseAnyKey, parseSmallKey } from '../../archive/key.ts';
-import type { ListedObject } from '../../cloud/ports.ts';
-import type { Services } from '../shared/services.ts';
-import type { ArchiveFilter } from '../shared/settings/archive-filter.ts';
+import { parseAnyKey, parseSmallKey } from '../../../archive/key.ts';
+import type { ListedObject } from '../../../cloud/ports.ts';
+import type { Services } from '../../shared/services.ts';
+import type { ArchiveFilter } from '../../shared/settings/archive-filter.ts';
 
 export interface FoundArchive {
   id: string;

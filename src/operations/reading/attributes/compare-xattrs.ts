@@ -1,8 +1,8 @@
 /** The extended attributes of a disk against those that the members of a tar have. */
 
-import { sleep } from '../../lib/clock.ts';
-import { type Difference, type DifferenceKind, DifferenceList } from '../../streams/difference.ts';
-import { DiskTree } from '../../streams/disk-tree.ts';
+import { sleep } from '../../../lib/clock.ts';
+import { type Difference, type DifferenceKind, DifferenceList } from '../../../streams/difference.ts';
+import { DiskTree } from '../../../streams/disk-tree.ts';
 import {
   ABSENT,
   HashLog,
@@ -12,8 +12,8 @@ import {
   NO_FACT,
   readBuckets,
   SomeNames,
-} from '../../streams/hash-log.ts';
-import { xattrFact } from '../../streams/tar-with-disk.ts';
+} from '../../../streams/hash-log.ts';
+import { xattrFact } from '../../../streams/tar-with-disk.ts';
 import { readDeepXattrs } from './deep-xattrs.ts';
 import { walkInTurns } from './walk-in-turns.ts';
 

@@ -1,7 +1,7 @@
 /** The extended attributes of a mounted filesystem, however deep its directories are. */
 import { closeSync } from 'node:fs';
-import { type AttributedFile, readXattrs } from '../../host/filesystems/xattrs.ts';
-import { DiskTree } from '../../streams/disk-tree.ts';
+import { type AttributedFile, readXattrs } from '../../../host/filesystems/xattrs.ts';
+import { DiskTree } from '../../../streams/disk-tree.ts';
 import { walkInTurns } from './walk-in-turns.ts';
 
 /** Bytes of a directory's path below the root. With the name of an entry and a root before it, it is less than PATH_MAX. */
