@@ -1,4 +1,4 @@
-/** Are the recipients' keys fit for encryption? Asked of gpg before anything is created. */
+/** Checks, before anything is created, whether the keys of the recipients can be used for encryption. */
 import { SnapError } from '../errors.ts';
 import {
   configurationProblem,
@@ -11,8 +11,8 @@ import { environmentOfTools } from '../transfer/process.ts';
 import { runTool, type ToolResult } from '../transfer/run-tool.ts';
 
 /**
- * Validities that gpg encrypts to without asking: marginally (for a second opinion), fully and ultimately valid.
- * Source: DETAILS of GnuPG's documentation, field 2 of `--with-colons`.
+ * Validities with which gpg encrypts without a question: marginal, full and ultimate. Source: DETAILS in the
+ * documentation of GnuPG, field 2 of `--with-colons`.
  */
 const VALID = new Set(['f', 'u', 'm']);
 
@@ -21,16 +21,16 @@ const COMPLAINTS: Record<string, string> = {
   r: 'has been revoked',
   d: 'is disabled',
   i: 'is invalid',
-  n: 'is not to be trusted',
+  n: 'must not be trusted',
 };
 
-/** @throws SnapError `GPG_KEY` naming the first recipient that gpg would refuse. */
+/** @throws SnapError `GPG_KEY` for the first recipient that gpg would refuse. */
 export async function checkRecipients(recipients: readonly string[], signal: AbortSignal): Promise<void> {
   for (const recipient of recipients) await checkRecipient(recipient, signal);
 }
 
 /**
- * Can any of the recipients' archives be read here?
+ * Checks that the private key of at least one recipient is available.
  * @throws SnapError `GPG_KEY`
  */
 export async function checkSecretKeys(recipients: readonly string[], signal: AbortSignal): Promise<void> {
@@ -48,14 +48,19 @@ export async function checkSecretKeys(recipients: readonly string[], signal: Abo
     if (listing.exitCode === 0) return;
     assertGpgWorked(listing);
   }
-  throw new SnapError('GPG_KEY', 'no recipient has a private key here, so that the archive could not be validated', {
-    hint: 'leave --validate out and validate where the key is, or import the private key of a recipient',
-  });
+  throw new SnapError(
+    'GPG_KEY',
+    'none of the recipients has a private key here, so the archive could not be validated',
+    {
+      hint: 'run without --validate and validate where the private key is, or import the private key of a recipient',
+    },
+  );
 }
 
 /**
- * @returns when the key expires; `null`: never.
- * @throws SnapError `GPG_KEY` saying why gpg would refuse it.
+ * Checks the key of a recipient.
+ * @returns when the key expires; `null` if it does not expire.
+ * @throws SnapError `GPG_KEY` with the reason why gpg would refuse the key.
  */
 export async function checkRecipient(recipient: string, signal: AbortSignal): Promise<Date | null> {
   const { keys, listing } = await listKeys(recipient, signal);
@@ -65,10 +70,11 @@ export async function checkRecipient(recipient: string, signal: AbortSignal): Pr
     assertGpgWorked(listing);
     throw refused(recipient, 'is not in the keyring', 'import the public key: gpg --import FILE');
   }
-  if (primary.length > 1) throw refused(recipient, 'names several keys', 'give the fingerprint of one of them');
+  if (primary.length > 1)
+    throw refused(recipient, 'is ambiguous', 'several keys match: give the fingerprint of one of them');
   const [, validity = '', , , , , expires = '', , , , , capabilities = ''] = key;
   const complaint = COMPLAINTS[validity];
-  if (complaint) throw refused(recipient, complaint, 'choose another recipient, or have the key renewed');
+  if (complaint) throw refused(recipient, complaint, 'choose another recipient, or renew the key');
   if (!VALID.has(validity)) {
     throw refused(
       recipient,
@@ -80,14 +86,14 @@ export async function checkRecipient(recipient: string, signal: AbortSignal): Pr
   return expires === '' ? null : new Date(Number(expires) * 1000);
 }
 
-/** Records of `--with-colons`, each as its fields. */
+/** Returns the records of `--with-colons`, split into fields. */
 async function listKeys(recipient: string, signal: AbortSignal): Promise<{ keys: string[][]; listing: ToolResult }> {
   const argv = ['gpg', '--batch', '--no-tty', ...NO_USER_OPTIONS, '--with-colons', '--list-keys', '--', recipient];
   const listing = await runTool(argv, { signal, allowedExitCodes: [0, 1, 2] });
   return { keys: listing.stdout.split('\n').map((line) => line.split(':')), listing };
 }
 
-/** The ids, as 16 hexadecimal digits, of the recipient's keys that can encrypt. */
+/** Returns the ids (16 hexadecimal digits) of the recipient's keys that can encrypt. */
 export async function encryptionKeyIds(recipient: string, signal: AbortSignal): Promise<string[]> {
   const { keys } = await listKeys(recipient, signal);
   const canEncrypt = ([record = '', , , , , , , , , , , capabilities = '']: string[]) =>
@@ -95,13 +101,13 @@ export async function encryptionKeyIds(recipient: string, signal: AbortSignal): 
   return keys.filter(canEncrypt).map(([, , , , id = '']) => id);
 }
 
-/** A gpg that could not look says nothing about the key. @throws SnapError `GPG_KEY` */
+/** Distinguishes a missing key from a failure of gpg itself. @throws SnapError `GPG_KEY` if gpg failed */
 function assertGpgWorked({ exitCode, stderr }: ToolResult): void {
   if (exitCode === 0 || NO_SUCH_KEY.test(stderr)) return;
   const problem = configurationProblem(stderr);
   if (problem !== null) throw invalidConfiguration(problem);
   throw new SnapError('GPG_KEY', `gpg cannot list keys${lastLine(stderr)}`, {
-    hint: 'run gpg --list-keys as the same user; keys can be checked once that works',
+    hint: 'make gpg --list-keys work for this user, then run the same command again',
   });
 }
 

@@ -1,4 +1,4 @@
-/** Directory trees removed by a program of their own: they may be large, and deeper than one path reaches. */
+/** Removes directory trees with rm(1), because they may be large and deeper than the longest path. */
 
 import { SnapError } from '../errors.ts';
 import { minutes } from '../lib/clock.ts';
@@ -6,14 +6,14 @@ import { cleanupError, cleanupSignal } from '../lib/disposal.ts';
 import { newRunDirectory } from '../lib/temporary-files.ts';
 import { runTool } from '../transfer/run-tool.ts';
 
-/** Ten million files take some minutes on a disk, and some hours on a network filesystem. */
-const REMOVAL = minutes(360);
+/** Removing ten million files takes minutes on a disk and hours on a network filesystem. */
+const REMOVAL_TIMEOUT = minutes(360);
 
-/** @throws SnapError `CLEANUP_FAILED` where something cannot be removed; `INTERRUPTED` */
+/** @throws SnapError `CLEANUP_FAILED` if something cannot be removed, or `INTERRUPTED`. */
 export async function removeTree(path: string, signal: AbortSignal): Promise<void> {
   const argv = ['rm', '-rf', '--', path];
   try {
-    await runTool(argv, { within: REMOVAL, signal });
+    await runTool(argv, { within: REMOVAL_TIMEOUT, signal });
   } catch (cause) {
     if (cause instanceof SnapError && cause.code === 'INTERRUPTED') throw cause;
     throw cleanupError(path, argv.join(' '), cause);
@@ -21,13 +21,13 @@ export async function removeTree(path: string, signal: AbortSignal): Promise<voi
 }
 
 /**
- * A directory for a large tree, in the name of this process. Its disposal removes all of it.
- * @throws as mkdtemp(3); its disposal SnapError `CLEANUP_FAILED`
+ * Creates a directory for a large tree, named after this process. Disposing of it removes the tree.
+ * @throws SnapError `OUTPUT`; on disposal, SnapError `CLEANUP_FAILED`.
  */
 export function treeDirectory(base: string): AsyncDisposable & { path: string } {
   const path = newRunDirectory(base);
   return {
     path,
-    [Symbol.asyncDispose]: () => removeTree(path, cleanupSignal(REMOVAL)),
+    [Symbol.asyncDispose]: () => removeTree(path, cleanupSignal(REMOVAL_TIMEOUT)),
   };
 }

@@ -1,16 +1,16 @@
-/** The programs that this one works with. */
+/** The external programs that this one uses. */
 import { accessSync, constants } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import { SnapError } from '../errors.ts';
 import { runTool } from '../transfer/run-tool.ts';
 
-/** The first line that a program prints about itself. */
+/** Returns the first line of the output of `--version`. */
 export async function versionOf(name: string, signal: AbortSignal): Promise<string> {
   const { stdout, stderr } = await runTool([name, '--version'], { signal, allowedExitCodes: [0, 1] });
   return `${stdout}\n${stderr}`.trim().split('\n')[0] ?? '';
 }
 
-/** Where each comes from, where the package has another name than the program. */
+/** The packages of programs whose package has another name. */
 const PACKAGES: Record<string, { apt: string; dnf: string }> = {
   gpg: { apt: 'gnupg', dnf: 'gnupg2' },
   blkid: { apt: 'util-linux', dnf: 'util-linux' },
@@ -34,8 +34,8 @@ const PACKAGES: Record<string, { apt: string; dnf: string }> = {
 };
 
 /**
- * @param path the search path, as in `PATH`.
- * @throws SnapError `TOOL_MISSING` naming all that are missing, and the commands that install them.
+ * @param path the search path, in the format of `PATH`.
+ * @throws SnapError `TOOL_MISSING` with all missing programs and the commands that install them.
  */
 export function requireTools(names: readonly string[], path: string): void {
   const missing = names.filter((name) => !isInstalled(name, path));

@@ -51,7 +51,7 @@ test('a device is found by the name asked for only if its size is the volume’s
     const wrong = (message: RegExp) => ({ code: 'WRONG_DEVICE', message });
     await assert.rejects(
       waitForDevice(others, named.path, 2 ** 30, patient),
-      wrong(/has 16777216 bytes, not 1073741824/),
+      wrong(/whose size is 16777216 instead of 1073741824 bytes/),
     );
     using _dangling = linkAs(
       '/dev/no-such-device',
@@ -123,7 +123,7 @@ for (const content of ['ext4', 'vfat', 'ntfs', 'xfs', 'swap'] as const) {
     assert.deepEqual([again.type, again.tableType, again.isContradictory], [content, 'dos', true]);
     const { kind, doubt } = await readPartitionTable(image, signal);
     assert.equal(kind, 'dos');
-    assert.match(doubt ?? '', new RegExp(`read in two ways: as ${content}, and by a partition table`));
+    assert.match(doubt ?? '', new RegExp(`read in two ways: as ${content}, and as a partition table`));
   });
 }
 
@@ -169,7 +169,7 @@ test('disks whose table does not tell all that is on them are kept as a whole', 
     '5808C8AA-7E8F-42E0-85D2-E1E90434CFB3',
     'AF9B60A0-1431-4F62-BC68-3311714A69AD',
   ];
-  assert.match((await doubt('label: dos\nstart=2048, type=42\n')) ?? '', /dynamic disk of Windows/);
+  assert.match((await doubt('label: dos\nstart=2048, type=42\n')) ?? '', /Windows dynamic disk/);
   assert.match((await doubt(`label: gpt\nsize=2048, type=${metadata}\ntype=${data}\n`)) ?? '', /dynamic disk/);
   assert.match((await doubt(`label: gpt\ntype=${pool}\n`)) ?? '', /Storage Spaces/);
   assert.equal(await doubt('label: gpt\nstart=2048, size=8192\n'), null);

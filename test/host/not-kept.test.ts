@@ -8,8 +8,8 @@ import { notKeptOf } from '../../src/host/disks/not-kept.ts';
 import { temporaryDirectory } from '../support/lab.ts';
 
 const ONE_FLAG = "echo '    0 ----i--------------- /mnt/x/etc'";
-const FLAGS = { what: 'flags of chattr', count: 1 };
-const DOUBT = { what: 'flags of chattr of further files, which lsattr could not read', count: null };
+const FLAGS = { what: 'chattr flags', count: 1 };
+const DOUBT = { what: 'chattr flags of further files, which lsattr could not read', count: null };
 
 test('a tool that is killed, or fails, has not counted everything', async (t) => {
   const directory = temporaryDirectory(t);

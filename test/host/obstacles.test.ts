@@ -8,7 +8,7 @@ import fc from 'fast-check';
 import { run } from '../../lab/core/run.ts';
 import { buildDisk } from '../../lab/disks/build.ts';
 import { withDevice, withFilesystem } from '../../lab/disks/mounted.ts';
-import { lackOfNames, surveyFilesystem } from '../../src/host/filesystems/filesystem-obstacles.ts';
+import { missingNames, surveyFilesystem } from '../../src/host/filesystems/filesystem-obstacles.ts';
 import { NtfsDamage, readRecord } from '../../src/host/filesystems/ntfs/records.ts';
 import { isJournalClean } from '../../src/host/filesystems/ntfs/survey.ts';
 import { temporaryDirectory } from '../support/lab.ts';
@@ -87,8 +87,8 @@ test('NTFS: streams, reparse points and a journal that was not replayed, whereve
 
   const names = ['some', 'some/where', 'desktop.ini', 'plain', 'linked'].length + 2999;
   assert.equal(await namesOn('ntfs', image, signal), names);
-  assert.equal(lackOfNames(names, names + 1), null);
-  assert.match(lackOfNames(names, 6) ?? '', /has 3004 names of files and directories, of which its driver shows 5/);
+  assert.equal(missingNames(names, names + 1), null);
+  assert.match(missingNames(names, 6) ?? '', /has 3004 names of files and directories, but its driver shows 5/);
 
   const boot = await readAt(image, 0, 512);
   const [cluster, record] = [boot.readUInt8(13) * 512, 1024];
@@ -166,7 +166,7 @@ test('ext: encrypted directories and damage that is known of; filesystems that n
   await make();
   await run(['debugfs', '-w', '-R', 'set_super_value state 2', image]);
   assert.match((await obstacleOn('ext4', image, signal)) ?? '', /marked as damaged/);
-  assert.match((await obstacleOn('hfsplus', image, signal)) ?? '', /not known what drivers of hfsplus leave out/);
+  assert.match((await obstacleOn('hfsplus', image, signal)) ?? '', /unknown what drivers of hfsplus omit/);
 });
 
 for (const bits of [12, 16, 32] as const) {
@@ -196,13 +196,16 @@ for (const bits of [12, 16, 32] as const) {
       writeFileSync(image, changed);
     };
     change(at + 11, [0x60]);
-    assert.match(await obstacle(), /^PLAIN has attributes for which some drivers leave it out/);
+    assert.match(await obstacle(), /^PLAIN has attributes that make some drivers omit it/);
     change(at + 1, [0x20]);
-    assert.match(await obstacle(), /^P AIN has a blank in its short name/);
+    assert.match(await obstacle(), /^P AIN has a space in its short name/);
     change(at, [0x84]);
-    assert.match(await obstacle(), /has a name in a code page that the disk does not tell/);
+    assert.match(await obstacle(), /has a name in an unknown code page/);
     change(table + Math.floor((cluster * bits) / 8), bits === 12 ? [0x01, 0x10] : [1, 0, 0, 0].slice(0, bits / 8));
-    assert.match(await obstacle(), /its directories cannot be read: a directory leads to no cluster/);
+    assert.match(
+      await obstacle(),
+      /its directories cannot be read: a directory points to a cluster that does not exist/,
+    );
     assert.equal(await namesOn('vfat', image, signal), null);
   });
 }
@@ -213,7 +216,7 @@ test('filesystems that are on several devices are not read, even where all of th
   await run(['mkfs.btrfs', '-q', '-f', image]);
   assert.equal(await obstacleOn('btrfs', image, signal), null);
   await writeAt(image, 65_536 + 136, Buffer.from([2]));
-  assert.match((await obstacleOn('btrfs', image, signal)) ?? '', /spreads over 2 devices/);
+  assert.match((await obstacleOn('btrfs', image, signal)) ?? '', /spans 2 devices/);
 
   await run(['mke2fs', '-q', '-F', '-t', 'ext3', image]);
   assert.equal(await obstacleOn('ext3', image, signal), null);

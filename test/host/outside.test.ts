@@ -35,13 +35,13 @@ test('gpt: a deleted partition is found, also on a disk that has grown; tables a
   await run(['truncate', '--size', '2G', image]);
   assert.deepEqual(await outside(image), [], 'the second copy lies where the disk ended');
   await writeAt(image, 40 * MiB, Buffer.from('x'));
-  assert.deepEqual(await outside(image), ['data outside of the partitions (at least 4.00 KiB)']);
+  assert.deepEqual(await outside(image), ['data outside the partitions (at least 4.00 KiB)']);
 });
 
 test('gpt: a boot loader in the gap before the first partition', async (t) => {
   const image = await partitioned(t, 'label: gpt', 'start=2048, size=65536');
   await writeAt(image, 34 * 512, Buffer.from('core.img'));
-  assert.deepEqual(await outside(image), ['data outside of the partitions (4.00 KiB)']);
+  assert.deepEqual(await outside(image), ['data outside the partitions (4.00 KiB)']);
 });
 
 test('dos: what the manifest keeps and chains of logical partitions are not data', async (t) => {
@@ -50,7 +50,7 @@ test('dos: what the manifest keeps and chains of logical partitions are not data
   await writeAt(image, 512, Buffer.from('core.img'));
   assert.deepEqual(await outside(image), []);
   await writeAt(image, 58_000 * 512, Buffer.from('x'));
-  assert.deepEqual(await outside(image), ['data outside of the partitions (4.00 KiB)']);
+  assert.deepEqual(await outside(image), ['data outside the partitions (4.00 KiB)']);
 });
 
 test('a table without partitions is in doubt: the disk is worth something only as a whole', async (t) => {
@@ -86,9 +86,9 @@ test('boot code in front of filesystems, and data behind them', async (t) => {
     await run([...mkfs]);
     assert.deepEqual(await around(type), [], type);
     await writeAt(image, 130 * MiB, Buffer.from('x'));
-    assert.deepEqual(await around(type), ['data behind the filesystem (4.00 KiB)'], type);
+    assert.deepEqual(await around(type), ['data after the filesystem (4.00 KiB)'], type);
     await writeAt(image, 500, Buffer.from('x'));
-    if (type !== 'vfat') assert.equal((await around(type))[0], 'boot code in front of the filesystem', type);
+    if (type !== 'vfat') assert.equal((await around(type))[0], 'boot code before the filesystem', type);
     if (type === 'ext4') assert.equal((await around(type, 501)).length, 1, 'what the manifest has does not count');
   }
 });
@@ -103,5 +103,5 @@ test('a table that sfdisk reads and does not make is told when it is tried', asy
   const start = Buffer.alloc(4);
   start.writeUInt32LE(40_000);
   await writeAt(image, 446 + 16 + 8, start);
-  await assert.rejects(attempt(), { code: 'TARGET', message: /partition table cannot be made/ });
+  await assert.rejects(attempt(), { code: 'TARGET', message: /partition table cannot be created/ });
 });

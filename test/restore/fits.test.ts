@@ -139,8 +139,7 @@ test('features that the kernel only reads: told when archived, refused before an
     told.map(({ partition, isCertain }) => [partition, isCertain]),
     isFilled ? [] : [[1, false]],
   );
-  const reason =
-    /the kernel of this machine \(.*\) does not mount ext4 with its features \(quota, project\) read-write/;
+  const reason = /the kernel of this machine \(.*\) cannot mount ext4 read-write with its features \(quota, project\)/;
   const { objects } = await readManifest(lab);
   assert.equal(reason.test(objects[0]?.volumeObstacle ?? ''), !isFilled);
   for (const argv of [[snapshotId, '--dry-run'], [snapshotId]]) {

@@ -227,7 +227,7 @@ test('what fails on the way leaves no volume', async (t) => {
   await fails('tags that are refused', 1, /ACCESS_DENIED/);
   const made = await volumesMade(lab);
   await fails('no program', 1, /not installed: sync/, [], { env: { PATH: pathWithout(lab, 'sync') } });
-  await fails('a program that fails', 1, /ext4 cannot be made/, [], {
+  await fails('a program that fails', 1, /ext4 cannot be created/, [], {
     env: { PATH: pathWithout(lab, 'mke2fs', '#!/bin/sh\necho no >&2\nexit 1\n') },
   });
   assert.equal(await volumesMade(lab), made, 'what can be refused before is');

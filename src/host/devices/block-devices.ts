@@ -1,13 +1,13 @@
 /**
- * Which block device an attached EBS volume is. Found by what identifies it, never by what appeared last.
+ * Finds the block device of an attached EBS volume by its identity, not by the order in which devices appear.
  *
- * - Nitro: the NVMe serial number is the volume id without its hyphen; udev links it below /dev/disk/by-id, and sysfs
- *   has it where udev does not run.
- * - Xen: the device carries the name that was asked for, `sd` spelt `xvd` by most kernels. A name proves nothing
- *   about the volume behind it, so its size must be the volume's, and nothing may identify it as another volume: names
- *   that EC2 gave away long ago can still lead to somebody else's disk. That what is found is the volume is only proved
- *   by what is on it: `operations/prove-device.ts`.
- * Source: "Amazon EBS volumes and NVMe" and "Device names for volumes" of the EBS and EC2 user guides.
+ * - Nitro: the NVMe serial number is the volume id without its hyphen. udev creates a link below /dev/disk/by-id, and
+ * sysfs has the serial number if udev does not run.
+ * - Xen: the device has the requested name, except that most kernels write `xvd` instead of `sd`. The name does not
+ * prove which volume it is: a name that EC2 assigned earlier may still belong to another disk. The size must therefore
+ * match the volume, and nothing may identify the device as another volume. Only its content proves that it is the right
+ * one (`operations/source/prove-device.ts`). Source: "Amazon EBS volumes and NVMe" and "Device names for volumes" of
+ * the EBS and EC2 user guides.
  */
 import { existsSync, lstatSync, readdirSync, readFileSync, readlinkSync, realpathSync, statSync } from 'node:fs';
 import { basename, join } from 'node:path';
@@ -17,27 +17,28 @@ import { waitFor } from '../../lib/wait.ts';
 export interface FoundDevice {
   /** The canonical path, e.g. `/dev/nvme1n1`. */
   path: string;
-  /** Bytes. */
+  /** Size in bytes. */
   size: number;
 }
 
 /** A device that was found for a volume. */
 export interface LocatedDevice extends FoundDevice {
-  /** `name`: the name that was asked for and the size are the volume's, which proves nothing. */
+  /** `name` means that only the name and the size match, which proves nothing. */
   identifiedBy: 'serial' | 'name';
 }
 
 export interface DeviceWaitOptions {
   signal: AbortSignal;
-  /** Milliseconds. */
+  /** Milliseconds to wait for the device. */
   within: number;
 }
 
 /**
- * EC2 says `attached` before the kernel has made the device.
- * @param requestedName as given to AttachVolume, e.g. `/dev/sdf`.
- * @param size of the volume in bytes.
- * @throws SnapError `DEVICE_NOT_FOUND`; `WRONG_DEVICE`, at once, where the link of the volume leads to nothing or elsewhere.
+ * Waits for the device of a volume. EC2 reports `attached` before the kernel has created the device.
+ * @param requestedName the name passed to AttachVolume, e.g. `/dev/sdf`.
+ * @param size size of the volume in bytes.
+ * @throws SnapError `DEVICE_NOT_FOUND` after the wait; `WRONG_DEVICE` immediately if the link of the volume points to a
+ * missing or another device.
  */
 export async function waitForDevice(
   volumeId: string,
@@ -59,7 +60,7 @@ export async function waitForDevice(
     'DEVICE_NOT_FOUND',
     `${volumeId} is attached as ${requestedName}, but no device appeared for it`,
     {
-      hint: 'compare lsblk --output NAME,SERIAL,SIZE with the volume; a reboot of the instance may be needed',
+      hint: 'compare lsblk --output NAME,SERIAL,SIZE with the volume; the instance may need a reboot',
     },
   );
 }
@@ -83,24 +84,24 @@ function bySerialLink(volumeId: string, size: number): string | null {
   const device = resolved(link);
   if (device === null) {
     if (!isLink(link)) return null;
-    throw wrongLink(volumeId, link, `leads to ${readlinkSync(link)}, which does not exist`);
+    throw wrongLink(volumeId, link, `points to ${readlinkSync(link)}, which does not exist`);
   }
   const serial = serialNumberOf(device);
   if (serial !== null && serial !== serialOf(volumeId))
-    throw wrongLink(volumeId, link, `leads to ${device}, which has the serial number ${serial}`);
+    throw wrongLink(volumeId, link, `points to ${device}, which has the serial number ${serial}`);
   const found = sizeOrNull(device);
   if (found === size) return device;
-  throw wrongLink(volumeId, link, `leads to ${device}, which has ${found ?? 'no'} bytes, not ${size}`);
+  throw wrongLink(volumeId, link, `points to ${device}, whose size is ${found ?? 'unknown'} instead of ${size} bytes`);
 }
 
 const wrongLink = (volumeId: string, link: string, why: string): SnapError =>
-  new SnapError('WRONG_DEVICE', `the link of ${volumeId}, ${link}, ${why}`, {
-    hint: 'remove the link, or let udev make it again (udevadm trigger); then run the same command again',
+  new SnapError('WRONG_DEVICE', `the link ${link} of ${volumeId} ${why}`, {
+    hint: 'remove the link or let udev recreate it (udevadm trigger), then run the same command again',
   });
 
 const isLink = (path: string): boolean => lstatSync(path, { throwIfNoEntry: false })?.isSymbolicLink() === true;
 
-/** `null` for devices that have none. */
+/** @returns `null` for devices without a serial number. */
 function serialNumberOf(device: string): string | null {
   const file = join('/sys/block', basename(device), 'device', 'serial');
   return device.startsWith('/dev/nvme') && existsSync(file) ? readFileSync(file, 'utf8').trim() : null;
@@ -121,14 +122,14 @@ function bySerialNumber(volumeId: string): string | null {
   return null;
 }
 
-/** A device that has a serial number was looked for by it already: it is another volume. */
+/** A device with a serial number that was not found by that number belongs to another volume. */
 function isIdentified(device: string): boolean {
   if (/^\/dev\/nvme/.test(device)) return true;
   const links = existsSync(BY_ID) ? readdirSync(BY_ID).filter((name) => name.startsWith(EBS_LINK)) : [];
   return links.some((name) => resolved(join(BY_ID, name)) === device);
 }
 
-/** Links can vanish while they are looked at. */
+/** @returns `null` for missing links. Links may vanish at any time. */
 function resolved(link: string): string | null {
   try {
     return realpathSync(link);
@@ -143,17 +144,20 @@ function byName(requestedName: string): string | null {
   return found === undefined ? null : resolved(found);
 }
 
-/** Sysfs counts in units of 512 bytes, whatever the sectors of the device are. */
+/** Returns the size of a device in bytes. sysfs counts in units of 512 bytes for all sector sizes. */
 export const deviceSize = (path: string): number =>
   Number(readFileSync(join('/sys/class/block', basename(path), 'size'), 'utf8')) * 512;
 
-/** Bytes of a device, or of a file that is the image of one. */
+/** Returns the size in bytes of a device or of an image file. */
 export function lengthOf(path: string): number {
   const found = statSync(path);
   return found.isBlockDevice() ? deviceSize(realpathSync(path)) : found.size;
 }
 
-/** Since the device came to be: tells whether somebody has written to it. Source: the kernel's block/stat.rst. */
+/**
+ * Returns the sectors written since the device was created, which shows whether something else has written to it.
+ * Source: block/stat.rst of the kernel.
+ */
 export const sectorsWritten = (path: string): number =>
   Number(
     readFileSync(join('/sys/class/block', basename(realpathSync(path)), 'stat'), 'utf8')

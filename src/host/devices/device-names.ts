@@ -1,17 +1,17 @@
-/** Which device name to ask EC2 for. On Nitro instances it is a label only, but EC2 insists that it be free. */
+/** Chooses the device name for AttachVolume. On Nitro instances it is only a label, but EC2 requires a free one. */
 import { existsSync } from 'node:fs';
 
-/** The names that the EC2 user guide recommends for data volumes on HVM instances, and the next ones. */
+/** The names that the EC2 user guide recommends for data volumes on HVM instances, followed by further ones. */
 const LETTERS = [...'fghijklmnopqrstuvwxyz', ...'bcde'];
 
 /**
- * Names that neither EC2 nor this machine holds, `/dev/sdf` first.
- * @param held as EC2 reports them; `/dev/xvdf` and `/dev/sdf1` count as `/dev/sdf`.
+ * Returns the names that are used neither in EC2 nor on this machine, starting with `/dev/sdf`.
+ * @param used names in use as EC2 reports them; `/dev/xvdf` and `/dev/sdf1` count as `/dev/sdf`.
  */
-export function freeDeviceNames(held: readonly string[], exists: (path: string) => boolean = existsSync): string[] {
-  const heldLetters = new Set(held.map(letterOf));
+export function freeDeviceNames(used: readonly string[], exists: (path: string) => boolean = existsSync): string[] {
+  const usedLetters = new Set(used.map(letterOf));
   return LETTERS.filter(
-    (letter) => !heldLetters.has(letter) && !exists(`/dev/sd${letter}`) && !exists(`/dev/xvd${letter}`),
+    (letter) => !usedLetters.has(letter) && !exists(`/dev/sd${letter}`) && !exists(`/dev/xvd${letter}`),
   ).map((letter) => `/dev/sd${letter}`);
 }
 

@@ -1,18 +1,18 @@
-/** Whether a device is the new, empty volume that it is taken for, before it is written to. */
+/** Checks that a device is a new, empty volume before anything is written to it. */
 import { open } from 'node:fs/promises';
 import { SnapError } from '../../errors.ts';
 import { KiB, MiB } from '../../lib/units.ts';
 import type { FoundDevice } from './block-devices.ts';
 
-/** At both ends, where partition tables and most superblocks lie. */
-const END = MiB;
+/** Bytes to read at each end, where partition tables and most superblocks are. */
+const END_BYTES = MiB;
 
-/** And in between. */
+/** Number of samples between the ends. */
 const SAMPLES = 62;
-const SAMPLE = 4 * KiB;
+const SAMPLE_BYTES = 4 * KiB;
 
 /**
- * A new volume reads as zeros. Looks at both ends of the device, and at places spread over it.
+ * Checks that both ends of the device and samples in between are zeros, as on every new volume.
  * @throws SnapError `WRONG_DEVICE`
  */
 export async function assertEmpty({ path, size }: FoundDevice, volumeId: string, signal: AbortSignal): Promise<void> {
@@ -21,7 +21,7 @@ export async function assertEmpty({ path, size }: FoundDevice, volumeId: string,
     signal.throwIfAborted();
     const { buffer, bytesRead } = await device.read(Buffer.alloc(length), 0, length, from);
     if (buffer.subarray(0, bytesRead).equals(Buffer.alloc(bytesRead))) continue;
-    throw new SnapError('WRONG_DEVICE', `${path} is taken for ${volumeId}, which is new, but holds data`, {
+    throw new SnapError('WRONG_DEVICE', `${path} should be the new, empty volume ${volumeId}, but it holds data`, {
       hint: 'nothing was written to it; compare lsblk --output NAME,SERIAL,SIZE with the volumes of this instance',
     });
   }
@@ -29,9 +29,9 @@ export async function assertEmpty({ path, size }: FoundDevice, volumeId: string,
 
 function placesIn(size: number): { from: number; length: number }[] {
   const spread = Array.from({ length: SAMPLES }, (_, index) => {
-    const from = Math.floor(((index + 1) * size) / (SAMPLES + 1) / SAMPLE) * SAMPLE;
-    return { from, length: Math.min(SAMPLE, size - from) };
+    const from = Math.floor(((index + 1) * size) / (SAMPLES + 1) / SAMPLE_BYTES) * SAMPLE_BYTES;
+    return { from, length: Math.min(SAMPLE_BYTES, size - from) };
   });
-  const end = Math.min(END, size);
+  const end = Math.min(END_BYTES, size);
   return [{ from: 0, length: end }, ...spread, { from: size - end, length: end }];
 }

@@ -1,4 +1,4 @@
-/** Loop devices: block devices made of files, or of parts of other devices. */
+/** Loop devices on files and on ranges of other devices. */
 import { readdirSync, readFileSync } from 'node:fs';
 import { basename } from 'node:path';
 import { seconds } from '../../lib/clock.ts';
@@ -11,8 +11,8 @@ export interface LoopDevice extends AsyncDisposable {
 }
 
 /**
- * Made or not made: cancelling it in between would leave a device that nobody knows of.
- * @param options of losetup(8).
+ * Attaches a loop device. It cannot be cancelled, because that could leave a device behind that nobody knows about.
+ * @param options options of losetup(8).
  */
 export async function attachLoop(file: string, options: readonly string[]): Promise<LoopDevice> {
   const { stdout } = await runTool(['losetup', '--find', '--show', ...options, file]);
@@ -31,8 +31,8 @@ export async function attachLoop(file: string, options: readonly string[]): Prom
 }
 
 /**
- * Another program that has just looked at the device keeps it open a little longer: the kernel then closes it with the
- * last who uses it, and only after that is the file free.
+ * Detaches a loop device and waits until its file is free. If another program has the device open, the kernel detaches
+ * it only when that program closes it.
  */
 async function detach(path: string, file: string, offset: string | null): Promise<void> {
   const signal = cleanupSignal();
@@ -45,16 +45,16 @@ async function detach(path: string, file: string, offset: string | null): Promis
   await waitFor(look, { what: `${path} to be closed`, within: seconds(30), signal, ...pauses });
 }
 
-/** Loop devices on a file or device. */
+/** Returns the loop devices on a file or device. */
 export const loopsOn = (file: string): string[] =>
   readdirSync('/sys/block')
     .map((name) => `/dev/${name}`)
     .filter((path) => loopFact(path, 'backing_file') === file);
 
-/** Whether it shows a part of another device, as those do that `openPartition` makes. */
+/** Whether the loop device shows a range of another device, such as those that `openPartition` creates. */
 export const isPartitionLoop = (path: string): boolean => loopFact(path, 'backing_file')?.startsWith('/dev/') === true;
 
-/** `null` for a loop device that is not in use. */
+/** @returns `null` if the loop device is not in use. */
 function loopFact(path: string, name: string): string | null {
   try {
     return readFileSync(`/sys/block/${basename(path)}/loop/${name}`, 'utf8').trim();

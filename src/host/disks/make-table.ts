@@ -1,4 +1,4 @@
-/** A partition table made anew, from what `sfdisk --json` said of the old one. */
+/** Recreates a partition table from the output of `sfdisk --json` for the original disk. */
 import { open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { SnapError } from '../../errors.ts';
@@ -9,32 +9,33 @@ import { isExtended, type Partition, readPartitionTable } from './partition-tabl
 
 export interface TablePlan {
   label: 'dos' | 'gpt';
-  /** The input of sfdisk. */
+  /** The input for sfdisk. */
   script: string;
-  /** Extended ones left out. */
+  /** Without extended partitions, which only contain others. */
   partitions: Partition[];
 }
 
 const SECTOR = 512;
 
 /**
- * A table comes from a manifest: nothing of it reaches sfdisk unless it can mean nothing else. Partitions end with the
- * disk, whatever the old table said, and those that began beyond its end are left out.
- * @param json as `sfdisk --json` printed it.
- * @param diskBytes of the old disk.
+ * Plans the new table. The manifest is not trusted, so only values with an unambiguous form are passed to sfdisk.
+ * Partitions are cut at the end of the disk, and those that start after it are left out.
+ * @param json the output of `sfdisk --json`.
+ * @param diskBytes size of the original disk.
  * @throws SnapError `MANIFEST`
  */
 export function planTable(json: unknown, diskBytes: number): TablePlan {
   const table = fields(fields(json)['partitiontable']);
   const label = table['label'];
-  if (label !== 'dos' && label !== 'gpt') throw damaged(`a table of type ${String(label)}`);
-  if ((table['sectorsize'] ?? SECTOR) !== SECTOR) throw damaged(`sectors of ${String(table['sectorsize'])} bytes`);
+  if (label !== 'dos' && label !== 'gpt') throw damaged(`its type ${String(label)} is not supported`);
+  if ((table['sectorsize'] ?? SECTOR) !== SECTOR)
+    throw damaged(`sectors of ${String(table['sectorsize'])} bytes are not supported`);
   const entries: unknown = table['partitions'] ?? [];
-  if (!Array.isArray(entries)) throw damaged('no list of partitions');
+  if (!Array.isArray(entries)) throw damaged('it has no list of partitions');
   const onDisk = entries.map(fields).filter(({ start }) => wholeNumber(start) * SECTOR < diskBytes);
   const found = onDisk.map((entry) => readEntry(entry, diskBytes));
   const head = [`label: ${label}`, `label-id: ${matching(table['id'], /^(0x)?[0-9a-f-]{1,36}$/i)}`, 'unit: sectors'];
-  // The first usable sector; the last one is told by the size of the new disk.
+  // Only the first usable sector is kept. The last one follows from the size of the new disk.
   if (label === 'gpt' && table['firstlba'] !== undefined) head.push(`first-lba: ${wholeNumber(table['firstlba'])}`);
   return {
     label,
@@ -48,7 +49,7 @@ function readEntry(entry: Record<string, unknown>, diskBytes: number): { line: s
   const [start, length] = [wholeNumber(entry['start']), wholeNumber(entry['size'])];
   const size = Math.min(length, Math.floor(diskBytes / SECTOR) - start);
   const type = matching(entry['type'], /^[0-9a-f-]{1,36}$/i);
-  if (number > 999 || size < 1) throw damaged(`partition ${number}`);
+  if (number > 999 || size < 1) throw damaged(`partition ${number} is not valid`);
   const facts = [`start=${start}`, `size=${size}`, `type=${type}`];
   if (entry['uuid'] !== undefined && !/^[0-9a-f]+-\d+$/i.test(String(entry['uuid'])))
     facts.push(`uuid=${matching(entry['uuid'], /^[0-9a-f-]{36}$/i)}`);
@@ -56,26 +57,26 @@ function readEntry(entry: Record<string, unknown>, diskBytes: number): { line: s
   if (entry['attrs'] !== undefined) facts.push(`attrs="${matching(entry['attrs'], /^[\w:, ]{0,200}$/)}"`);
   if (entry['bootable'] === true) facts.push('bootable');
   const partition = { number, start: start * SECTOR, size: size * SECTOR, type };
-  // Of the name before the colon, only the number counts.
+  // sfdisk only uses the number at the end of the name before the colon.
   return { line: `disk${number} : ${facts.join(', ')}`, partition };
 }
 
 function fields(value: unknown): Record<string, unknown> {
   if (typeof value === 'object' && value !== null) return value as Record<string, unknown>;
-  throw damaged('no table');
+  throw damaged('it is not an object');
 }
 
 function matching(value: unknown, pattern: RegExp): string {
   if (typeof value === 'string' && pattern.test(value)) return value;
-  throw damaged(JSON.stringify(value)?.slice(0, 60) ?? 'nothing');
+  throw damaged(`${JSON.stringify(value)?.slice(0, 60) ?? 'a missing value'} is not valid`);
 }
 
 function wholeNumber(value: unknown): number {
   if (Number.isSafeInteger(value) && (value as number) >= 0 && (value as number) < 2 ** 40) return value as number;
-  throw damaged(JSON.stringify(value)?.slice(0, 60) ?? 'nothing');
+  throw damaged(`${JSON.stringify(value)?.slice(0, 60) ?? 'a missing value'} is not valid`);
 }
 
-/** Letters and digits as they are, any other byte as `\x2d`. */
+/** Keeps letters and digits and writes any other byte as `\x2d`. */
 const escaped = (name: string): string =>
   [...Buffer.from(name)]
     .map((byte) => String.fromCharCode(byte))
@@ -83,13 +84,14 @@ const escaped = (name: string): string =>
     .join('');
 
 const damaged = (what: string): SnapError =>
-  new SnapError('MANIFEST', `the partition table in the manifest has ${what}, which cannot be made anew`, {
-    hint: 'restore the partitions one by one with --to-dir or --to-file',
+  new SnapError('MANIFEST', `the partition table in the manifest cannot be recreated: ${what}`, {
+    hint: 'restore the partitions separately with --to-dir or --to-file',
   });
 
 /**
- * Writes the table to a new disk, and reads it again. The kernel is not told: partitions are used through windows.
- * @throws SnapError `TARGET` when sfdisk refuses it, or something else came of it.
+ * Writes the table to a new disk and verifies it. The kernel does not read it, because partitions are accessed through
+ * partition loop devices.
+ * @throws SnapError `TARGET` if sfdisk refuses the table or writes a different one.
  */
 export async function makeTable(device: string, plan: TablePlan, signal: AbortSignal): Promise<void> {
   const flags = ['--quiet', '--no-reread', '--no-tell-kernel', '--wipe=never', '--wipe-partitions=never'];
@@ -97,19 +99,19 @@ export async function makeTable(device: string, plan: TablePlan, signal: AbortSi
     await runTool(['sfdisk', ...flags, device], { input: Buffer.from(plan.script), signal });
   } catch (cause) {
     if (!(cause instanceof ToolError)) throw cause;
-    throw new SnapError('TARGET', `the partition table cannot be made: ${cause.message}`, { cause });
+    throw new SnapError('TARGET', `the partition table cannot be created: ${cause.message}`, { cause });
   }
   const made = await readPartitionTable(device, signal);
   if (made.kind === plan.label && describe(made.partitions) === describe(plan.partitions)) return;
-  throw new SnapError('TARGET', `sfdisk made another partition table on ${device} than it was told to`, {
-    hint: 'a newer sfdisk (util-linux) may know how',
+  throw new SnapError('TARGET', `sfdisk created a different partition table on ${device} than requested`, {
+    hint: 'use a newer sfdisk (util-linux)',
   });
 }
 
 /**
- * Whether sfdisk makes the table: it reads more than it writes, such as partitions that overlap. Tried on a sparse file,
- * which is removed again; where no file can be that large, nothing is tried.
- * @param diskBytes of the disk that it is for.
+ * Checks on a sparse file whether sfdisk creates the table, because it reads tables that it does not write, for example
+ * with overlapping partitions. The check is skipped if no file can be that large.
+ * @param diskBytes size of the new disk.
  * @throws SnapError `TARGET`
  */
 export async function tryMakingTable(plan: TablePlan, diskBytes: number, signal: AbortSignal): Promise<void> {
@@ -124,7 +126,7 @@ const describe = (partitions: readonly Partition[]): string =>
     .sort()
     .join('\n');
 
-/** Boot code before the table, and with `dos` behind it. */
+/** Writes the boot code before an MBR table and in the gap after it. */
 export async function writeBootCode(device: string, code: Buffer, gap: Buffer): Promise<void> {
   await using file = await open(device, 'r+');
   await file.write(code, 0, code.length, 0);

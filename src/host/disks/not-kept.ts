@@ -1,6 +1,6 @@
 /**
- * What files have on their filesystem, and a tar cannot keep. Nothing of it is content; what is, makes the partition an
- * image (`surveyFilesystem`). docs/filesystems.md has the whole list.
+ * Finds attributes of files that a tar cannot hold. They are not content: a filesystem with content that a tar cannot
+ * hold becomes an image (`surveyFilesystem`). docs/filesystems.md has the complete list.
  */
 import { createReadStream } from 'node:fs';
 import { open } from 'node:fs/promises';
@@ -12,30 +12,30 @@ import type { NotKept } from '../filesystems/not-kept-note.ts';
 import { notKeptAround } from '../filesystems/outside-filesystem.ts';
 import { BOOT_CODE_BYTES } from './partition-table.ts';
 
-const WINDOWS = 'DOS attributes, short names and times of creation';
+const WINDOWS = 'DOS attributes, short names and creation times';
 
-/** What every filesystem of a type has. */
+/** Attributes that every filesystem of a type has. */
 const ALWAYS: Record<string, string> = {
-  ntfs: `access control lists of Windows, object identifiers, ${WINDOWS}`,
+  ntfs: `Windows access control lists, object ids, ${WINDOWS}`,
   vfat: WINDOWS,
-  exfat: 'DOS attributes and times of creation',
+  exfat: 'DOS attributes and creation times',
 };
 
 const WITH_FLAGS = new Set(['ext2', 'ext3', 'ext4', 'xfs', 'btrfs', 'reiserfs', 'jfs']);
 
 export interface MountedFilesystem {
-  /** As blkid calls it. */
+  /** The type that blkid reports. */
   type: string;
   device: string;
-  /** Where it is mounted. */
+  /** Its mount point. */
   root: string;
-  /** `null`: it has the whole disk, the first bytes of which are in the manifest. */
+  /** `null` if it occupies the whole disk, whose first bytes are in the manifest. */
   partition: number | null;
 }
 
 export async function notKeptOf(filesystem: MountedFilesystem, signal: AbortSignal): Promise<NotKept[]> {
   const { type, device, partition } = filesystem;
-  // What is at the beginning of a disk is given back to ext alone.
+  // Boot code from the manifest is written back only before ext filesystems.
   const keptBytes = partition === null && type.startsWith('ext') ? BOOT_CODE_BYTES : 0;
   const around = await notKeptAround(type, device, keptBytes, signal);
   return [...(await notKeptInside(filesystem, signal)), ...around];
@@ -48,44 +48,46 @@ async function notKeptInside({ type, device, root }: MountedFilesystem, signal: 
   const hasQuotas =
     (type.startsWith('ext') && (await hasExtQuotas(device))) || (type === 'xfs' && (await hasXfsQuotas(device)));
   return [
-    ...(await flagsOrDoubt(root, signal)),
+    ...(await flagsIfCountable(root, signal)),
     ...(type === 'btrfs' ? await subvolumesOf(root, signal) : []),
     ...(hasQuotas ? [{ what: 'quota limits', count: null }] : []),
   ];
 }
 
-/** Of lsattr(1), by the letter: those that somebody has set, as opposed to how the driver stores the file. */
-const KINDS: readonly { letters: string; what: string }[] = [
-  { letters: 'V', what: 'seals of fs-verity' },
-  { letters: 'F', what: 'directories that do not tell capitals from small letters (casefold)' },
-  { letters: 'iadASDTjsutcCmxP', what: 'flags of chattr' },
+/** Letters of lsattr(1) for flags that users set. The other letters describe how the driver stores the file. */
+const FLAG_GROUPS: readonly { letters: string; what: string }[] = [
+  { letters: 'V', what: 'fs-verity seals' },
+  { letters: 'F', what: 'case-insensitive directories (casefold)' },
+  { letters: 'iadASDTjsutcCmxP', what: 'chattr flags' },
 ];
 
-const PROJECT = 'project numbers (quotas of directories)';
+const PROJECT = 'project ids (directory quotas)';
 
-/** `    0 --------------e------- /mnt/x/etc`: project, flags, path. */
-const LINE = /^ *(\d+) ([-A-Za-z]+) (.*)$/;
+/** ` 0 --------------e------- /mnt/x/etc`: project id, flags, path. */
+const LSATTR_LINE = /^ *(\d+) ([-A-Za-z]+) (.*)$/;
 
-async function flagsOrDoubt(root: string, signal: AbortSignal): Promise<NotKept[]> {
+async function flagsIfCountable(root: string, signal: AbortSignal): Promise<NotKept[]> {
   try {
     return await countFlags(root, signal);
   } catch (error) {
     if (!(error instanceof SnapError) || error.code !== 'TOOL_MISSING') throw error;
-    return [{ what: 'flags of chattr, which nothing here can count: lsattr is not installed', count: null }];
+    return [{ what: 'chattr flags, which could not be counted: lsattr is not installed', count: null }];
   }
 }
 
-/** What lsattr says of special files: EOPNOTSUPP or ENOTTY. */
+/** What lsattr reports for special files: EOPNOTSUPP or ENOTTY. */
 const HAS_NO_FLAGS = /: (Operation not supported|Inappropriate ioctl for device) While reading (flags|project)/;
 
-/** Special files have no flags, and lsattr complains of each; a directory is listed with `.` and `..` too. */
+/**
+ * Special files have no flags, and lsattr reports each of them as an error. It also lists `.` and `..` of directories.
+ */
 async function countFlags(root: string, signal: AbortSignal): Promise<NotKept[]> {
   let isAllCounted = true;
   const onStderrLine = (line: string) => {
     isAllCounted &&= HAS_NO_FLAGS.test(line);
   };
   const argv = ['lsattr', '-R', '-a', '-p', '--', root];
-  // It ends with 1 where it has complained of any file.
+  // lsattr exits with 1 if it has reported an error for any file.
   const stage = { name: 'lsattr', argv, allowedExitCodes: [0, 1], onStderrLine };
   await using pipeline = await startPipeline([stage], { signal });
   const counts = new Map<string, number>();
@@ -93,9 +95,9 @@ async function countFlags(root: string, signal: AbortSignal): Promise<NotKept[]>
   for await (const line of createInterface({
     input: createReadStream('', { fd: pipeline.output, encoding: 'latin1' }),
   })) {
-    const [, project = '', flags = '', path = ''] = LINE.exec(line) ?? [];
+    const [, project = '', flags = '', path = ''] = LSATTR_LINE.exec(line) ?? [];
     if (flags === '' || /\/\.\.?$/.test(path)) continue;
-    for (const { letters, what } of KINDS) if ([...flags].some((flag) => letters.includes(flag))) add(what);
+    for (const { letters, what } of FLAG_GROUPS) if ([...flags].some((flag) => letters.includes(flag))) add(what);
     if (project !== '0') add(PROJECT);
   }
   await pipeline.finished.catch((error: unknown) => {
@@ -103,7 +105,7 @@ async function countFlags(root: string, signal: AbortSignal): Promise<NotKept[]>
     if (!(error instanceof SnapError) || error.code !== 'STAGE_FAILED') throw error;
     isAllCounted = false;
   });
-  const doubt = { what: 'flags of chattr of further files, which lsattr could not read', count: null };
+  const doubt = { what: 'chattr flags of further files, which lsattr could not read', count: null };
   return [...[...counts].map(([what, count]) => ({ what, count })), ...(isAllCounted ? [] : [doubt])];
 }
 
@@ -116,15 +118,15 @@ async function subvolumesOf(root: string, signal: AbortSignal): Promise<NotKept[
   } catch (error) {
     signal.throwIfAborted();
     if (!(error instanceof ToolError) && !(error instanceof SnapError && error.code === 'TOOL_MISSING')) throw error;
-    return [{ what: `${what}, if there are any: the program btrfs could not list them`, count: null }];
+    return [{ what: `${what}, if there are any: btrfs could not list them`, count: null }];
   }
 }
 
-/** Source: s_feature_ro_compat and EXT4_FEATURE_RO_COMPAT_QUOTA in the kernel's fs/ext4/ext4.h. */
+/** Source: s_feature_ro_compat and EXT4_FEATURE_RO_COMPAT_QUOTA in fs/ext4/ext4.h of the kernel. */
 const hasExtQuotas = async (device: string): Promise<boolean> =>
   ((await readAt(device, 1024 + 100, 4)).readUInt32LE(0) & 0x100) !== 0;
 
-/** Source: sb_qflags in the kernel's fs/xfs/libxfs/xfs_format.h: accounting of users, groups or projects. */
+/** Source: sb_qflags in fs/xfs/libxfs/xfs_format.h of the kernel. It counts users, groups or projects. */
 const hasXfsQuotas = async (device: string): Promise<boolean> => (await readAt(device, 176, 2)).readUInt16BE(0) !== 0;
 
 async function readAt(device: string, position: number, length: number): Promise<Buffer> {

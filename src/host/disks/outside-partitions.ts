@@ -1,28 +1,28 @@
 /**
- * What lies on a disk outside of its partitions, and is not kept by archiving them: partitions that were deleted, volumes
- * of programs that need no table. What the manifest has, and what sfdisk makes anew, does not count.
+ * Finds data outside the partitions of a disk, which archives of the partitions do not contain: deleted partitions, or
+ * volumes of programs that use no partition table. It ignores what the manifest has and what sfdisk recreates.
  */
 import { open } from 'node:fs/promises';
 import { formatBytes } from '../../lib/units.ts';
 import { lengthOf } from '../devices/block-devices.ts';
-import { dataIn, type Segment } from '../devices/data-in.ts';
+import { findData, type Segment } from '../devices/find-data.ts';
 import type { NotKept } from '../filesystems/not-kept-note.ts';
-import { isExtended, LONGEST_GAP, type PartitionTable } from './partition-table.ts';
+import { isExtended, MAX_BOOT_GAP, type PartitionTable } from './partition-table.ts';
 
 const SECTOR = 512;
 
-/** @returns nothing for a disk without a table, or whose table is in doubt: it is archived as one. */
+/** @returns an empty list for disks without a table or with a doubtful one, because these are archived as a whole. */
 export async function notKeptOutside(device: string, table: PartitionTable, signal: AbortSignal): Promise<NotKept[]> {
   if (table.kind === 'none' || table.doubt !== null) return [];
   const partitions = table.partitions.map(({ start, size }) => ({ from: start, to: start + size }));
   const structure = table.kind === 'gpt' ? await partsOfGpt(device, table) : await partsOfMbr(device, table);
   const free = gapsBetween([...partitions, ...structure], lengthOf(device));
-  const { bytes, isSampled } = await dataIn(device, free, signal);
+  const { bytes, isSampled } = await findData(device, free, signal);
   const amount = `${isSampled ? 'at least ' : ''}${formatBytes(bytes)}`;
-  return bytes > 0 ? [{ what: `data outside of the partitions (${amount})`, count: null }] : [];
+  return bytes > 0 ? [{ what: `data outside the partitions (${amount})`, count: null }] : [];
 }
 
-/** What none of them covers, in ascending order. */
+/** Returns the ranges that are not covered, in ascending order. */
 export function gapsBetween(covered: readonly Segment[], length: number): Segment[] {
   const gaps: Segment[] = [];
   let end = 0;
@@ -34,10 +34,12 @@ export function gapsBetween(covered: readonly Segment[], length: number): Segmen
   return gaps.filter(({ from, to }) => to > from);
 }
 
-/** Position, number and size of the entries in a GPT header. Source: UEFI specification, section 5.3.2. */
+/**
+ * Offsets of the position, number and size of the entries in a GPT header. Source: UEFI specification, section 5.3.2.
+ */
 const GPT = { entries: 72, count: 80, entryBytes: 84 } as const;
 
-/** A second copy may lie where the disk ended before it grew: behind the last sector that the header lets partitions use. */
+/** If the disk has grown, the old backup table is still after the last sector that the header allows for partitions. */
 async function partsOfGpt(device: string, { sectorBytes, json }: PartitionTable): Promise<Segment[]> {
   const header = await readAt(device, sectorBytes, SECTOR);
   const isWhole = header.toString('latin1', 0, 8) === 'EFI PART';
@@ -57,9 +59,9 @@ async function partsOfGpt(device: string, { sectorBytes, json }: PartitionTable)
 
 const MBR = { entries: 446, entryBytes: 16, type: 4, start: 8 } as const;
 
-/** The first sector and the boot loader behind it are in the manifest; extended partitions are chains of such sectors. */
+/** The manifest has the first sector and the boot loader after it. Extended partitions are chains of such sectors. */
 async function partsOfMbr(device: string, { partitions, json }: PartitionTable): Promise<Segment[]> {
-  const first = Math.min(...partitions.map(({ start }) => start), SECTOR + LONGEST_GAP);
+  const first = Math.min(...partitions.map(({ start }) => start), SECTOR + MAX_BOOT_GAP);
   const { partitions: listed = [] } = (json as { partitiontable: { partitions?: { start: number; type: string }[] } })
     .partitiontable;
   const chains = await Promise.all(
@@ -68,7 +70,7 @@ async function partsOfMbr(device: string, { partitions, json }: PartitionTable):
   return [{ from: 0, to: first }, ...chains.flat().map((at) => ({ from: at * SECTOR, to: (at + 1) * SECTOR }))];
 }
 
-/** Sectors, each of which leads to the next by its second entry, counted from the first. */
+/** Returns the numbers of the sectors of a chain. The second entry of each leads to the next, relative to the first. */
 async function chainFrom(device: string, first: number): Promise<number[]> {
   const chain = new Set<number>();
   for (let at = first; !chain.has(at); ) {

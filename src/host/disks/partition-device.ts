@@ -1,4 +1,4 @@
-/** A block device for each partition of a disk: the kernel's own, or a window on the disk where it made none. */
+/** Provides a block device for each partition: the one of the kernel, or else a partition loop device. */
 import { existsSync } from 'node:fs';
 import { deviceSize } from '../devices/block-devices.ts';
 import { attachLoop, type LoopDevice } from '../devices/loop-devices.ts';
@@ -13,5 +13,5 @@ export async function openPartition(disk: string, partition: Partition, signal: 
   return attachLoop(disk, [`--offset=${partition.start}`, `--sizelimit=${partition.size}`]);
 }
 
-/** Names that end in a digit get a `p` before the number. */
+/** If the name of the disk ends in a digit, a `p` precedes the partition number. */
 const kernelNode = (disk: string, number: number): string => `${disk}${/\d$/.test(disk) ? 'p' : ''}${number}`;

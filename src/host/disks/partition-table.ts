@@ -1,4 +1,4 @@
-/** What is on a disk, by its first sectors. */
+/** Reads the partition table of a disk. */
 import { open } from 'node:fs/promises';
 import { SnapError } from '../../errors.ts';
 import { runTool, ToolError } from '../../transfer/run-tool.ts';
@@ -8,30 +8,30 @@ import { isHybrid } from '../filesystems/first-sector.ts';
 
 export interface Partition {
   number: number;
-  /** Bytes from the beginning of the disk. */
+  /** Bytes from the start of the disk. */
   start: number;
   size: number;
-  /** GUID for GPT, hexadecimal code for MBR. */
+  /** A GUID for GPT, a hexadecimal code for MBR. */
   type: string;
 }
 
 export interface PartitionTable {
   kind: 'none' | 'dos' | 'gpt';
   sectorBytes: number;
-  /** As `sfdisk --json` printed it; `null` for `none`. */
+  /** The output of `sfdisk --json`; `null` for `none`. */
   json: unknown;
-  /** The first 446 bytes of the disk, where boot loaders put their first stage. */
+  /** The first 446 bytes of the disk, where boot loaders have their first stage. */
   bootCode: Buffer;
   /**
-   * With `dos`: what follows the first sector, up to the first partition, without the zeros at its end. There boot
-   * loaders put their second stage. `null` for other tables.
+   * For `dos`, the bytes between the first sector and the first partition without trailing zeros, where boot loaders
+   * have their second stage. `null` for other tables.
    */
   bootGap: Buffer | null;
-  /** What lies on the disk: one that goes beyond its end is cut there, and one that begins beyond it is left out. */
+  /** The partitions on the disk. They are cut at its end, and those that start after it are left out. */
   partitions: Partition[];
-  /** Numbers of the partitions that begin beyond the end of the disk: there is nothing of them. */
+  /** Numbers of the partitions that start after the end of the disk. They have no content. */
   beyondEnd: number[];
-  /** Why the disk cannot be taken apart by its table, and is worth something only as a whole; else `null`. */
+  /** Why the disk must be archived as a whole instead of by its partitions; otherwise `null`. */
   doubt: string | null;
 }
 
@@ -41,21 +41,21 @@ interface SfdiskTable {
   partitions?: { node: string; start: number; size: number; type: string }[];
 }
 
-/** Of the first sector; what follows is the table of partitions. */
+/** Bytes of the first sector before the partition entries. */
 export const BOOT_CODE_BYTES = 446;
 
 const SECTOR = 512;
 
-/** Boot loaders need some ten KiB; what lies farther from the beginning of the disk is not theirs. */
-export const LONGEST_GAP = 1024 * 1024 - SECTOR;
+/** Boot loaders need some tens of KiB. Data further from the start of the disk does not belong to them. */
+export const MAX_BOOT_GAP = 1024 * 1024 - SECTOR;
 
 /** Types of MBR partitions that only contain others. */
 const EXTENDED = new Set(['5', 'f', '85']);
 
-/** @param type in base 16, of an MBR partition. */
+/** @param type hexadecimal code of an MBR partition. */
 export const isExtended = (type: string): boolean => EXTENDED.has(type.toLowerCase());
 
-/** A table that is not understood, or that contradicts what else is on the disk, is in `doubt`. */
+/** Reads the table. It sets `doubt` if the table is not understood or contradicts other content of the disk. */
 export async function readPartitionTable(device: string, signal: AbortSignal): Promise<PartitionTable> {
   const bootCode = await readStart(device, BOOT_CODE_BYTES);
   const found = await probe(device, signal);
@@ -71,18 +71,19 @@ export async function readPartitionTable(device: string, signal: AbortSignal): P
   };
   const { tableType: kind } = found;
   if (kind === null) return none;
-  if (kind !== 'dos' && kind !== 'gpt') return { ...none, doubt: `partition tables of type ${kind} are not known` };
+  if (kind !== 'dos' && kind !== 'gpt')
+    return { ...none, doubt: `its partition table has an unsupported type (${kind})` };
   const json = await readSfdisk(device, signal);
   if (json === null || labelOf(json) !== kind)
     return { ...none, doubt: none.doubt ?? `sfdisk cannot read its partition table (${kind})` };
-  const apart = await takeApart(device, kind, json);
+  const listed = await readPartitions(device, kind, json);
   const doubt =
-    none.doubt ?? poolOf(apart.partitions) ?? (await hybridOf(device, kind)) ?? troubleWith(kind, apart.partitions);
-  return { ...none, kind, ...apart, doubt };
+    none.doubt ?? poolOf(listed.partitions) ?? (await hybridOf(device, kind)) ?? layoutProblem(kind, listed.partitions);
+  return { ...none, kind, ...listed, doubt };
 }
 
-/** To mount one of two that overlap replays its journal to the other. */
-function troubleWith(kind: string, partitions: readonly Partition[]): string | null {
+/** Mounting one of two overlapping partitions would replay its journal into the other. */
+function layoutProblem(kind: string, partitions: readonly Partition[]): string | null {
   if (partitions.length === 0) return `its partition table (${kind}) is empty`;
   const inOrder = partitions.toSorted((one, other) => one.start - other.start);
   const ends = inOrder.map((_, index) => Math.max(...inOrder.slice(0, index).map(({ start, size }) => start + size)));
@@ -90,18 +91,18 @@ function troubleWith(kind: string, partitions: readonly Partition[]): string | n
   return overlapping ? `partition ${overlapping.number} overlaps another one` : null;
 }
 
-const DYNAMIC_DISK = 'a dynamic disk of Windows (LDM)';
+const DYNAMIC_DISK = 'a Windows dynamic disk (LDM)';
 
 /**
- * Types of partitions that are room for volumes, which are described elsewhere: a filesystem at the beginning of one is
- * but the first of them, or a part of it. Sources: the kernel's block/partitions/ldm.c; PARTITION_..._GUID of Windows'
- * winioctl.h.
+ * Types of partitions that hold volumes described elsewhere. A filesystem at the start of such a partition is only the
+ * first volume or a part of it. Sources: block/partitions/ldm.c of the kernel; PARTITION_..._GUID in winioctl.h of
+ * Windows.
  */
 const POOLS: Record<string, string> = {
   '42': DYNAMIC_DISK,
   '5808C8AA-7E8F-42E0-85D2-E1E90434CFB3': DYNAMIC_DISK,
   'AF9B60A0-1431-4F62-BC68-3311714A69AD': DYNAMIC_DISK,
-  'E75CAF8F-F680-4CEE-AFA3-B001E56EFC2D': 'Storage Spaces of Windows',
+  'E75CAF8F-F680-4CEE-AFA3-B001E56EFC2D': 'Windows Storage Spaces',
 };
 
 function poolOf(partitions: readonly Partition[]): string | null {
@@ -114,7 +115,7 @@ async function hybridOf(device: string, kind: 'dos' | 'gpt'): Promise<string | n
   return 'it has two partition tables: a GPT, and an MBR with partitions of its own';
 }
 
-async function takeApart(
+async function readPartitions(
   device: string,
   kind: 'dos' | 'gpt',
   json: string,
@@ -136,10 +137,7 @@ async function takeApart(
   return { sectorBytes, json: JSON.parse(json), partitions, beyondEnd, bootGap };
 }
 
-/**
- * As the kernel does: what lies beyond the end of the disk is nowhere. Source: add_partition() in the kernel's
- * block/partitions/core.c.
- */
+/** Cuts a partition at the end of the disk, like add_partition() in block/partitions/core.c of the kernel. */
 function clipped<T extends { start: number; size: number }>(partition: T, diskBytes: number): T[] {
   const { start, size } = partition;
   return start >= diskBytes ? [] : [{ ...partition, size: Math.min(size, diskBytes - start) }];
@@ -154,7 +152,7 @@ function partitionNumber(node: string, device: string): number {
 
 const labelOf = (json: string): string => (JSON.parse(json) as { partitiontable: SfdiskTable }).partitiontable.label;
 
-/** `null` for a table that sfdisk refuses. */
+/** @returns `null` for a table that sfdisk refuses. */
 async function readSfdisk(device: string, signal: AbortSignal): Promise<string | null> {
   try {
     return (await runTool(['sfdisk', '--json', device], { signal })).stdout;
@@ -166,11 +164,11 @@ async function readSfdisk(device: string, signal: AbortSignal): Promise<string |
 
 const unreadable = (device: string, what: string): SnapError =>
   new SnapError('PARTITION_TABLE', `cannot read ${what} on ${device}`, {
-    hint: 'archive the whole disk as it is with --dd',
+    hint: 'archive the whole disk with --dd',
   });
 
 async function readGap(device: string, partitions: readonly Partition[]): Promise<Buffer> {
-  const first = Math.min(...partitions.map(({ start }) => start), SECTOR + LONGEST_GAP);
+  const first = Math.min(...partitions.map(({ start }) => start), SECTOR + MAX_BOOT_GAP);
   const gap = await readAt(device, SECTOR, Math.max(0, first - SECTOR));
   const end = gap.findLastIndex((byte) => byte !== 0) + 1;
   return gap.subarray(0, end);

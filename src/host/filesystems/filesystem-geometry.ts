@@ -1,6 +1,6 @@
 /**
- * How a filesystem was made, read off its superblock: tools print what their version knows, and what an old one does not
- * print would come back as a newer one's default.
+ * Reads from its superblock how a filesystem was created. Tools print only the features that their version knows, so a
+ * filesystem recreated from their output could get the defaults of a newer version.
  */
 import { closeSync, openSync, readdirSync, readSync } from 'node:fs';
 import { join } from 'node:path';
@@ -10,8 +10,8 @@ import { extGeometry } from './superblocks/ext.ts';
 import type { Geometry } from './superblocks/geometry.ts';
 import { xfsGeometry } from './superblocks/xfs.ts';
 
-/** All superblocks that are read lie within. */
-const BEGINNING = 128 * 1024;
+/** Bytes at the start of a device that contain all superblocks. */
+const SUPERBLOCK_AREA_BYTES = 128 * 1024;
 
 const READERS: Record<string, (device: Buffer) => Geometry | null> = {
   ext2: extGeometry,
@@ -24,21 +24,21 @@ const READERS: Record<string, (device: Buffer) => Geometry | null> = {
 };
 
 /**
- * @param type as blkid calls it.
- * @param device of a filesystem that is mounted, where btrfs is to tell its profiles.
- * @returns `null` where the filesystem has nothing to tell that is understood: an archive is none the worse for it.
+ * @param type the type that blkid reports.
+ * @param device its filesystem must be mounted for the profiles of btrfs.
+ * @returns `null` if the superblock is not understood. An archive can do without it.
  */
 export function readGeometry(type: string, device: string): Geometry | null {
   const read = Object.hasOwn(READERS, type) ? READERS[type] : undefined;
   if (!read) return null;
-  const beginning = firstBytes(device);
-  const geometry = beginning && read(beginning);
+  const start = firstBytes(device);
+  const geometry = start && read(start);
   if (!geometry) return null;
-  const profiles = type === 'btrfs' ? profilesOf(btrfsUuid(beginning)) : {};
+  const profiles = type === 'btrfs' ? profilesOf(btrfsUuid(start)) : {};
   return plausible({ ...geometry, made: { ...geometry.made, ...profiles } });
 }
 
-/** A superblock may be damaged where no driver looks: what a manifest cannot hold is left out. */
+/** Drops values that a manifest cannot hold. Fields that no driver uses may be damaged. */
 function plausible({ blockBytes, inodeBytes, inodes, features, made = {} }: Geometry): Geometry {
   const [block, inode, count] = [blockBytes, inodeBytes, inodes].map((value) => (isCount(value) ? value : null));
   const facts = Object.entries(made).filter(([, value]) => typeof value === 'string' || isCount(value));
@@ -56,10 +56,10 @@ const isCount = (value: unknown): boolean => Number.isSafeInteger(value) && (val
 function firstBytes(device: string): Buffer | null {
   const descriptor = openSync(device, 'r');
   try {
-    const bytes = Buffer.alloc(BEGINNING);
-    return bytes.subarray(0, readSync(descriptor, bytes, 0, BEGINNING, 0));
+    const bytes = Buffer.alloc(SUPERBLOCK_AREA_BYTES);
+    return bytes.subarray(0, readSync(descriptor, bytes, 0, SUPERBLOCK_AREA_BYTES, 0));
   } catch {
-    // A read error there is found by whoever needs the data.
+    // Code that needs the data will report the read error.
     return null;
   } finally {
     closeSync(descriptor);
@@ -68,7 +68,7 @@ function firstBytes(device: string): Buffer | null {
 
 const PROFILE = /^(single|dup|raid\w+)$/;
 
-/** A kernel without sysfs for it tells none. */
+/** Some kernels do not have the profiles in sysfs. */
 function profilesOf(uuid: string): Record<string, string> {
   const found: Record<string, string> = {};
   for (const kind of ['data', 'metadata', 'mixed']) {
@@ -76,7 +76,7 @@ function profilesOf(uuid: string): Record<string, string> {
       const profile = readdirSync(join('/sys/fs/btrfs', uuid, 'allocation', kind)).find((name) => PROFILE.test(name));
       if (profile !== undefined) found[`${kind}Profile`] = profile;
     } catch {
-      // Not there: mixed groups or separate ones, never both.
+      // A filesystem has either mixed block groups or separate ones.
     }
   }
   return found;

@@ -1,19 +1,19 @@
 /**
- * Why a filesystem cannot be archived as files without losing something that its driver does not show. It is read off
- * the device before anything is mounted: a driver is no witness of what it hides. docs/filesystems.md has the whole list.
+ * Finds reasons why a filesystem cannot be archived as files without losing content. The device is read before anything
+ * is mounted, because a driver does not show what it omits. docs/filesystems.md has the complete list.
  */
 import { open } from 'node:fs/promises';
 import { surveyFat } from './fat/survey.ts';
 import { surveyNtfs } from './ntfs/survey.ts';
 import type { FilesystemSurvey } from './survey.ts';
 
-/** Filesystems whose drivers show all that is in them, but for what is looked for here, or counted. */
+/** Filesystems whose drivers show all content, except for what is checked or counted here. */
 const KNOWN = new Set([
   ...['ext2', 'ext3', 'ext4', 'xfs', 'btrfs', 'vfat', 'ntfs'],
   ...['exfat', 'jfs', 'reiserfs', 'squashfs', 'erofs'],
 ]);
 
-/** Reads the tables of FAT and NTFS once, from the device. */
+/** Surveys a filesystem. The tables of FAT and NTFS are read from the device once. */
 export async function surveyFilesystem(type: string, device: string, signal: AbortSignal): Promise<FilesystemSurvey> {
   if (type === 'ntfs') return surveyNtfs(device, signal);
   if (type === 'vfat') return surveyFat(device, signal);
@@ -21,20 +21,20 @@ export async function surveyFilesystem(type: string, device: string, signal: Abo
 }
 
 async function obstacleOn(type: string, device: string): Promise<string | null> {
-  if (!KNOWN.has(type)) return `it is not known what drivers of ${type} leave out`;
+  if (!KNOWN.has(type)) return `it is unknown what drivers of ${type} omit`;
   if (/^ext[234]$/.test(type)) return obstacleInExt(await readSuperblock(device, 1024));
   if (type === 'btrfs') return obstacleInBtrfs(await readSuperblock(device, 65_536));
   return null;
 }
 
 /**
- * @param members of a tar: all names, and the root.
- * @returns what is wrong where a driver has not shown as many names as there are.
+ * @param members number of members of a tar, including the root.
+ * @returns a message if a driver has not shown all names.
  */
-export const lackOfNames = (names: number | null, members: number): string | null =>
+export const missingNames = (names: number | null, members: number): string | null =>
   names === null || members === names + 1
     ? null
-    : `it has ${names} names of files and directories, of which its driver shows ${members - 1}`;
+    : `it has ${names} names of files and directories, but its driver shows ${members - 1}`;
 
 async function readSuperblock(device: string, position: number): Promise<Buffer> {
   await using file = await open(device, 'r');
@@ -43,14 +43,14 @@ async function readSuperblock(device: string, position: number): Promise<Buffer>
   return superblock;
 }
 
-/** Source: struct ext4_super_block in the kernel's fs/ext4/ext4.h. */
+/** Source: struct ext4_super_block in fs/ext4/ext4.h of the kernel. */
 const EXT = {
   ...{ state: 58, hasErrors: 2 },
   ...{ compatible: 92, hasJournal: 4, journalInode: 224 },
   ...{ incompatible: 96, encrypt: 0x10000 },
 } as const;
 
-/** Of a directory that is damaged, the driver skips what it cannot read. */
+/** In a damaged directory, the driver skips what it cannot read. */
 function obstacleInExt(superblock: Buffer): string | null {
   if (superblock.readUInt16LE(EXT.state) & EXT.hasErrors) return 'it is marked as damaged: e2fsck has not repaired it';
   if (superblock.readUInt32LE(EXT.incompatible) & EXT.encrypt)
@@ -60,14 +60,14 @@ function obstacleInExt(superblock: Buffer): string | null {
   return null;
 }
 
-/** Source: `num_devices` of struct btrfs_super_block in the kernel's include/uapi/linux/btrfs_tree.h. */
+/** Source: `num_devices` of struct btrfs_super_block in include/uapi/linux/btrfs_tree.h of the kernel. */
 const BTRFS_DEVICES = 136;
 
 /**
- * Whatever else is attached to this machine, and was scanned, would be read too: of another time than the snapshot, or of
- * the machine's own filesystem. A journal would be replayed to all of them.
+ * The kernel would combine the snapshot with any attached device of the same filesystem, which may be of another time
+ * or even in use by this machine. A journal would be replayed to all of them.
  */
 function obstacleInBtrfs(superblock: Buffer): string | null {
   const devices = superblock.readBigUInt64LE(BTRFS_DEVICES);
-  return devices === 1n ? null : `it spreads over ${devices} devices, and a snapshot has one of them`;
+  return devices === 1n ? null : `it spans ${devices} devices, and a snapshot holds only one of them`;
 }

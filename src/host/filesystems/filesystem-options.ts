@@ -1,34 +1,34 @@
 /**
- * The options with which programs make filesystems as they were.
+ * Builds the options with which tools recreate filesystems.
  *
- * What is wanted comes from a manifest, which nobody vouches for: numbers become decimal numbers, and of texts only those
- * that are expected are handed on.
+ * The parameters come from a manifest, which is not trusted: numbers are passed as decimal numbers, and texts only if
+ * they have an expected form.
  */
 import type { Geometry } from './superblocks/geometry.ts';
 
 export interface WantedFilesystem {
-  /** As blkid calls it; `swap` too. */
+  /** The type that blkid reports, including `swap`. */
   type: string;
   uuid: string | null;
   label: string | null;
   geometry: Geometry | null;
 }
 
-/** What the programs on this machine know. */
+/** The options that the tools on this machine support. */
 export interface KnownOptions {
-  /** The usage that mkfs.xfs prints. */
+  /** The usage message of mkfs.xfs. */
   xfs: string;
-  /** The lists of features that mkfs.btrfs prints. */
+  /** The feature lists of mkfs.btrfs. */
   btrfs: { features: string; runtimeFeatures: string };
 }
 
-/** Several ways, the first of which is the most faithful: a program may refuse what an older one made. */
-type Ways = string[][];
+/** Alternative argument lists, the most faithful one first: a tool may refuse what an older version created. */
+type Variants = string[][];
 
 const option = (flag: string, value: string | number | null | undefined): string[] =>
   value === null || value === undefined || value === '' || value === 0 ? [] : [flag, String(value)];
 
-/** A number that the filesystem was made with; `null` where it is not noted. */
+/** A recorded number; `null` if it is missing. */
 function numberOf({ geometry }: WantedFilesystem, name: string): number | null {
   const value = geometry?.made?.[name];
   return typeof value === 'number' ? value : null;
@@ -39,7 +39,7 @@ function textOf({ geometry }: WantedFilesystem, name: string, allowed: RegExp): 
   return typeof value === 'string' && allowed.test(value) ? value : null;
 }
 
-/** Features that every ext driver and boot loader knows, for filesystems of which nothing is noted. */
+/** Features that every ext driver and boot loader supports, for filesystems without recorded features. */
 const PLAIN_EXT2 = ['ext_attr', 'resize_inode', 'dir_index', 'filetype', 'sparse_super', 'large_file'];
 const PLAIN_EXT3 = ['has_journal', ...PLAIN_EXT2];
 const PLAIN_EXT4 = [...PLAIN_EXT3, 'extent', 'flex_bg', 'huge_file', 'dir_nlink', 'extra_isize', '64bit'];
@@ -49,9 +49,9 @@ const MIB = 2 ** 20;
 
 export const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
 
-export function extWays(wanted: WantedFilesystem): Ways {
+export function extVariants(wanted: WantedFilesystem): Variants {
   const { type, uuid, label, geometry } = wanted;
-  // Nothing is a list of features too: that of the first revision.
+  // An empty list is valid: it belongs to the first revision.
   const features = geometry ? geometry.features : (PLAIN_EXT[type] ?? []);
   const [blocks, reserved] = [numberOf(wanted, 'blocks'), numberOf(wanted, 'reservedBlocks')];
   const journal = numberOf(wanted, 'journalBytes');
@@ -80,7 +80,7 @@ export function extWays(wanted: WantedFilesystem): Ways {
   return [exact, plain];
 }
 
-/** Names of `s_default_mount_opts`, by bit. Source: tune2fs(8), option `-o`. */
+/** Names of the bits of `s_default_mount_opts`. Source: tune2fs(8), option `-o`. */
 const MOUNT_OPTIONS: [number, string][] = [
   [0x1, 'debug'],
   [0x2, 'bsdgroups'],
@@ -99,7 +99,7 @@ const DATA_MODES: Record<number, string> = {
 };
 const ON_ERRORS: Record<number, string> = { 1: 'continue', 2: 'remount-ro', 3: 'panic' };
 
-/** What only tune2fs sets, of a filesystem that was just made; `null` where nothing is noted. */
+/** Options of tune2fs for settings that mke2fs does not have; `null` if none are recorded. */
 export function extTuning(wanted: WantedFilesystem): string[] | null {
   const mask = numberOf(wanted, 'mountOptions');
   if (mask === null) return null;
@@ -116,17 +116,18 @@ export function extTuning(wanted: WantedFilesystem): string[] | null {
   ];
 }
 
-/** Such as `[-m crc=0|1,finobt=0|1]`, over several lines. */
+/** For example `[-m crc=0|1,finobt=0|1]`, over several lines. */
 const XFS_SECTION = /\[-(\w)\s+([^\]]*)\]/g;
 
 /**
- * A program of another age has other defaults: each feature that it knows is told, and what is not noted was not there.
- * @param usage of mkfs.xfs.
+ * Sets every feature that the tool knows, because versions differ in their defaults. Features that are not recorded are
+ * switched off.
+ * @param usage the usage message of mkfs.xfs.
  */
 function xfsFeatures(noted: readonly string[], usage: string): string[] {
   const values = new Map(noted.map((feature) => splitFeature(feature)));
   const isNew = values.get('crc') !== '0';
-  // With checksums there is no choice of some, and old versions let nobody name those.
+  // With checksums, some features are always on, and old versions reject options for them.
   const isChosen = ({ name }: XfsSwitch): boolean => !(isNew && ALWAYS_WITH_CHECKSUMS.has(name));
   const argv = xfsSwitches(usage)
     .filter(isChosen)
@@ -138,7 +139,7 @@ function xfsFeatures(noted: readonly string[], usage: string): string[] {
 }
 
 interface XfsSwitch {
-  /** The option that it belongs to: `m`. */
+  /** The option that has the switch, such as `m`. */
   flag: string;
   name: string;
 }
@@ -155,7 +156,7 @@ const splitFeature = (feature: string): [string, string] => {
   return [name, value];
 };
 
-export function xfsWays(wanted: WantedFilesystem, { xfs: usage }: KnownOptions): Ways {
+export function xfsVariants(wanted: WantedFilesystem, { xfs: usage }: KnownOptions): Variants {
   const { uuid, label, geometry } = wanted;
   const blockBytes = geometry?.blockBytes ?? 0;
   const bytes = (name: string): number => (numberOf(wanted, name) ?? 0) * blockBytes;
@@ -179,17 +180,17 @@ export function xfsWays(wanted: WantedFilesystem, { xfs: usage }: KnownOptions):
     ...(numberOf(wanted, 'logStart') ? size('-l', 'size', bytes('logBlocks')) : []),
     ...size('-l', 'version', numberOf(wanted, 'logVersion') ?? 0),
   ];
-  // From xfsprogs 5.19 on, less than 300 MiB takes this option. Source: mkfs.xfs, `validate_supported`.
+  // Since xfsprogs 5.19, filesystems below 300 MiB need this option. Source: mkfs.xfs, `validate_supported`.
   return [exact, ['--unsupported', ...exact], plain, ['--unsupported', ...plain]];
 }
 
-/** mkfs.vfat lets tables and what is before them end where a cluster would, unless it is told not to. */
+/** By default mkfs.vfat aligns its tables and reserved sectors to clusters. */
 function isAligned(wanted: WantedFilesystem): boolean {
   const cluster = numberOf(wanted, 'clusterSectors') || 1;
   return ['reservedSectors', 'tableSectors'].every((name) => (numberOf(wanted, name) ?? 0) % cluster === 0);
 }
 
-export function fatWays(wanted: WantedFilesystem): Ways {
+export function fatVariants(wanted: WantedFilesystem): Variants {
   const { uuid, label, geometry } = wanted;
   const bits = geometry?.features.find((feature) => /^FAT(12|16|32)$/.test(feature))?.slice('FAT'.length);
   const plain = [
@@ -214,7 +215,7 @@ export function fatWays(wanted: WantedFilesystem): Ways {
 
 const BTRFS_PROFILE = /^(single|dup)$/;
 
-export function btrfsWays(wanted: WantedFilesystem, { btrfs }: KnownOptions): Ways {
+export function btrfsVariants(wanted: WantedFilesystem, { btrfs }: KnownOptions): Variants {
   const { uuid, label, geometry } = wanted;
   const values = new Map((geometry?.features ?? []).map((feature) => splitFeature(feature)));
   const isMixed = values.get('mixed-bg') === '1';
@@ -236,7 +237,7 @@ export function btrfsWays(wanted: WantedFilesystem, { btrfs }: KnownOptions): Wa
     ...option('--data', textOf(wanted, data, BTRFS_PROFILE)),
     ...option('--metadata', textOf(wanted, metadata, BTRFS_PROFILE)),
   ];
-  // Less than 109 MiB has no room for two copies of all metadata, and less still takes mixed groups.
+  // Below 109 MiB, two copies of all metadata do not fit, and even smaller filesystems need mixed block groups.
   return [
     [...plain, ...profiles],
     [...plain, '--data', 'single', '--metadata', 'single'],
@@ -244,7 +245,7 @@ export function btrfsWays(wanted: WantedFilesystem, { btrfs }: KnownOptions): Wa
   ];
 }
 
-/** A name at the beginning of each line. Newer versions have all of them in one list. */
+/** Each line starts with a name. Newer versions list all features together. */
 const namesIn = (list: string): string[] => [...list.matchAll(/^([a-z][\w-]*)\s+- /gm)].map(([, name = '']) => name);
 
 function btrfsFeatures(flag: string, values: ReadonlyMap<string, string>, known: readonly string[]): string[] {
@@ -254,6 +255,6 @@ function btrfsFeatures(flag: string, values: ReadonlyMap<string, string>, known:
   return wanted.length === 0 ? [] : [flag, wanted.join(',')];
 }
 
-export const swapWays = ({ uuid, label }: WantedFilesystem): Ways => [
+export const swapVariants = ({ uuid, label }: WantedFilesystem): Variants => [
   [...option('--uuid', uuid), ...option('--label', label)],
 ];

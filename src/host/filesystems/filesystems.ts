@@ -1,38 +1,38 @@
-/** What a device holds, and what that means for archiving it. */
+/** Identifies the content of a device and decides how to archive it. */
 import { open } from 'node:fs/promises';
 import { runTool } from '../../transfer/run-tool.ts';
 import { lengthOf } from '../devices/block-devices.ts';
 import { looksPartitioned, SECTOR_BYTES } from './first-sector.ts';
 
 export interface Probe {
-  /** `dos`, `gpt`, ...: a partition table; `null` for none. */
+  /** Type of the partition table (`dos`, `gpt`, ...); `null` if there is none. */
   tableType: string | null;
-  /** `ext4`, `swap`, `crypto_LUKS`, ...; `null` when nothing is recognised, or contradictory things are. */
+  /** `ext4`, `swap`, `crypto_LUKS`, ...; `null` if the content is not recognised or contradictory. */
   type: string | null;
   uuid: string | null;
   label: string | null;
-  /** blkid's own class of the type: `filesystem`, `raid`, `crypto`, `other`. */
+  /** blkid's class of the type: `filesystem`, `raid`, `crypto`, `other`. */
   usage: string | null;
   /**
-   * Whether it can be read in more than one way: it has signatures of several filesystems, or of a filesystem and of a
-   * partition table that has partitions. One of them is usually left from an earlier use, and nothing tells which.
+   * Whether the device can be read in more than one way: it has signatures of several filesystems, or of a filesystem
+   * and a partition table with partitions. Usually one of them is left from an earlier use, but it is unknown which.
    */
   isContradictory: boolean;
 }
 
 const NOTHING: Probe = { tableType: null, type: null, uuid: null, label: null, usage: null, isContradictory: false };
 
-/** blkid found nothing that it knows, or several things at once. */
-const NOTHING_FOUND = 2;
-const AMBIVALENT = 8;
+/** Exit codes of blkid: it found nothing, or several things at once. */
+const EXIT_NOTHING_FOUND = 2;
+const EXIT_AMBIVALENT = 8;
 
-/** Looks at the device itself: caches and udev's database may be stale, or not there. */
+/** Reads the device itself, because caches and the udev database may be stale or missing. */
 export async function probe(device: string, signal: AbortSignal): Promise<Probe> {
   const { stdout, exitCode } = await runTool(['blkid', '--probe', '--output', 'export', '--', device], {
     signal,
-    allowedExitCodes: [0, NOTHING_FOUND, AMBIVALENT],
+    allowedExitCodes: [0, EXIT_NOTHING_FOUND, EXIT_AMBIVALENT],
   });
-  if (exitCode !== 0) return { ...NOTHING, isContradictory: exitCode === AMBIVALENT };
+  if (exitCode !== 0) return { ...NOTHING, isContradictory: exitCode === EXIT_AMBIVALENT };
   const facts = new Map(stdout.split('\n').map((line): [string, string] => splitFact(line)));
   const usage = facts.get('USAGE') ?? null;
   const found = {
@@ -47,9 +47,9 @@ export async function probe(device: string, signal: AbortSignal): Promise<Probe>
 }
 
 /**
- * Boot sectors of FAT, NTFS and boot loaders end like a partition table, and some versions of blkid call them one,
- * while others do not look for a table where they see FAT or NTFS. So where there is a filesystem (or swap, LVM, ...),
- * only a table that has partitions counts, and then the device can be read in two ways.
+ * The boot sectors of FAT, NTFS and boot loaders end like a partition table. Some versions of blkid report one, and
+ * others do not search for one after they have found FAT or NTFS. If there is a filesystem (or swap, LVM, ...), a table
+ * therefore counts only if it has partitions, and then the device is contradictory.
  */
 async function withoutFalseTable(found: Probe & { type: string }, device: string): Promise<Probe> {
   const isMbr = found.tableType === null || found.tableType === 'dos';
@@ -70,7 +70,7 @@ function splitFact(line: string): [string, string] {
   return [line.slice(0, at), withoutBackslashes(line.slice(at + 1))];
 }
 
-/** blkid puts a backslash before characters that a shell would interpret. */
+/** blkid escapes characters that a shell would interpret. */
 const withoutBackslashes = (text: string): string => text.replace(/\\(.)/g, '$1');
 
 export type Treatment =
@@ -78,10 +78,10 @@ export type Treatment =
   | { how: 'record'; reason: string }
   | { how: 'raw'; reason: string };
 
-/** What of a probe decides how a device is archived. */
+/** The part of a probe that decides how a device is archived. */
 type Signs = Pick<Probe, 'type' | 'usage'> & Partial<Pick<Probe, 'tableType' | 'isContradictory'>>;
 
-/** Swap is worth nothing to anybody; what is not a filesystem, or may be another one, can only be kept bit by bit. */
+/** Swap has no content to keep. Anything that is not certainly one filesystem is kept as a raw image. */
 export function treatmentOf(found: Signs): Treatment {
   if (found.isContradictory) return { how: 'raw', reason: contradictionOf(found) };
   if (found.type === 'swap') return { how: 'record', reason: 'swap' };
@@ -93,8 +93,8 @@ export function treatmentOf(found: Signs): Treatment {
   };
 }
 
-/** Why a device cannot be told to hold one thing. */
+/** Explains why the content of a device is contradictory. */
 export const contradictionOf = ({ type, tableType }: Signs): string =>
   type === null
-    ? 'it can be read in several ways, by the signatures on it'
-    : `it can be read in two ways: as ${type}, and by a partition table (${tableType})`;
+    ? 'it can be read in several ways: its signatures contradict each other'
+    : `it can be read in two ways: as ${type}, and as a partition table (${tableType})`;

@@ -1,4 +1,4 @@
-/** FAT filled where the kernel does not know it: mtools copy files to it. */
+/** Copies files to a FAT filesystem with mtools, for kernels without a FAT driver. */
 import { readdirSync } from 'node:fs';
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -6,15 +6,15 @@ import { SnapError } from '../../errors.ts';
 import { minutes } from '../../lib/clock.ts';
 import { runTool, ToolError } from '../../transfer/run-tool.ts';
 
-/** Programs that it takes. */
+/** The programs that this requires. */
 export const FAT_FILLERS = ['mcopy', 'mdir'];
 
-/** Letters beyond ASCII need a locale. FAT keeps times of no zone: they are those of UTC, as for a kernel without one. */
+/** Names beyond ASCII need a locale. FAT stores times without a time zone; the kernel treats them as UTC by default. */
 const ENVIRONMENT = { LC_ALL: 'C.UTF-8', TZ: 'UTC' };
 
 /**
- * Copies what is in a directory to an empty FAT. Modes and owners are nothing that FAT could keep.
- * @throws SnapError `TARGET`, `TOOL_MISSING`
+ * Copies the content of a directory to an empty FAT filesystem. FAT does not store modes and owners.
+ * @throws SnapError `TARGET` or `TOOL_MISSING`.
  */
 export async function copyToFat(directory: string, device: string, signal: AbortSignal): Promise<void> {
   const names = readdirSync(directory);
@@ -22,7 +22,7 @@ export async function copyToFat(directory: string, device: string, signal: Abort
   const options = { signal, within: minutes(60), env: ENVIRONMENT };
   const paths = names.map((name) => join(directory, name));
   try {
-    for (const some of inBatches(paths, BATCH_BYTES))
+    for (const some of toBatches(paths, BATCH_BYTES))
       await runTool(['mcopy', '-s', '-m', '-Q', '-i', device, ...some, '::/'], options);
     const { stdout } = await runTool(['mdir', '-/', '-a', '-b', '-i', device, '::/'], options);
     await assertAllCopied(directory, stdout);
@@ -32,20 +32,20 @@ export async function copyToFat(directory: string, device: string, signal: Abort
 }
 
 /**
- * Paths for one call: a kernel gives arguments and environment at least 128 KiB together.
- * Source: execve(2), "Limits on size of arguments and environment".
+ * Maximum bytes of paths in one call. Kernels allow at least 128 KiB for arguments and environment together. Source:
+ * execve(2), "Limits on size of arguments and environment".
  */
 const BATCH_BYTES = 64 * 1024;
 
-/** @param most bytes of one batch; a text that is longer than that is a batch of its own. */
-function inBatches(texts: readonly string[], most: number): string[][] {
+/** @param maximum bytes of one batch. A longer text becomes a batch of its own. */
+function toBatches(texts: readonly string[], maximum: number): string[][] {
   const batches: string[][] = [];
   let room = 0;
   for (const text of texts) {
     const bytes = Buffer.byteLength(text) + 1;
     if (bytes > room) {
       batches.push([]);
-      room = most;
+      room = maximum;
     }
     batches.at(-1)?.push(text);
     room -= bytes;
@@ -53,7 +53,7 @@ function inBatches(texts: readonly string[], most: number): string[][] {
   return batches;
 }
 
-/** What mcopy cannot write of a name, such as 🎉, it leaves out without a word. @param listed `::/EFI/BOOT/` */
+/** mcopy silently skips names that it cannot write, such as 🎉. @param listed lines such as `::/EFI/BOOT/` */
 async function assertAllCopied(directory: string, listed: string): Promise<void> {
   const made = new Set(listed.split('\n').map((line) => line.slice('::/'.length).replace(/\/$/, '')));
   const names = await readdir(directory, { recursive: true, encoding: 'utf8' });
@@ -62,4 +62,7 @@ async function assertAllCopied(directory: string, listed: string): Promise<void>
 }
 
 const notFilled = (why: string, cause?: unknown): SnapError =>
-  new SnapError('TARGET', `vfat cannot be filled: ${why}`, { hint: 'load the kernel module vfat', cause });
+  new SnapError('TARGET', `files cannot be copied to the vfat filesystem: ${why}`, {
+    hint: 'load the kernel module vfat',
+    cause,
+  });

@@ -1,4 +1,4 @@
-/** The table of four partitions in the first sector of a disk, told from boot sectors that look like one. */
+/** Distinguishes the partition table in the first sector of a disk from boot sectors that look like one. */
 
 export const SECTOR_BYTES = 512;
 
@@ -6,7 +6,7 @@ const TABLE_AT = 446;
 const ENTRY_BYTES = 16;
 const ENTRIES = 4;
 
-/** Of an entry: status, type, first sector, number of sectors. */
+/** An entry of the table. */
 interface Entry {
   status: number;
   type: number;
@@ -15,12 +15,11 @@ interface Entry {
 }
 
 /**
- * Whether a first sector holds a partition table with partitions. Boot sectors of filesystems have the same signature
- * at their end, and code, text or zeros where the table would be: an entry that cannot be one tells them apart.
- * Source: the kernel's block/partitions/msdos.c, which checks the status of all entries too, and takes what entries are
- * possible where others are not.
+ * Whether a first sector holds a partition table with partitions. Boot sectors of filesystems end with the same
+ * signature but have code, text or zeros in place of the table, so their entries are usually impossible. Like
+ * block/partitions/msdos.c of the kernel, this checks the status of all entries and requires one possible entry.
  * @param sector its 512 bytes.
- * @param diskSectors length of the disk, in sectors of 512 bytes.
+ * @param diskSectors size of the disk in sectors of 512 bytes.
  */
 export function looksPartitioned(sector: Buffer, diskSectors: number): boolean {
   if (sector.readUInt16LE(SECTOR_BYTES - 2) !== 0xaa55) return false;
@@ -30,11 +29,11 @@ export function looksPartitioned(sector: Buffer, diskSectors: number): boolean {
   return entries.every(({ status }) => status === 0 || status === 0x80) && entries.some(isPossible);
 }
 
-/** The entry that keeps programs that know no GPT away from the disk. Source: UEFI specification, 5.2.3. */
+/** The entry that protects a GPT disk from programs that do not support GPT. Source: UEFI specification, 5.2.3. */
 const PROTECTIVE = 0xee;
 
 /**
- * Whether the first sector of a disk with a GPT has partitions of its own too (a hybrid MBR). They need not be in the GPT.
+ * Whether the first sector of a GPT disk has further partitions (a hybrid MBR). They may be missing in the GPT.
  * @param sector its 512 bytes.
  */
 export const isHybrid = (sector: Buffer): boolean =>

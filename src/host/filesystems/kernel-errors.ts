@@ -3,8 +3,8 @@ import { readFileSync, realpathSync } from 'node:fs';
 import { basename } from 'node:path';
 
 /**
- * The driver of ext skips parts of directories that are damaged, and tells nobody but the log and this counter.
- * @returns how many errors it has counted since the filesystem was made; `null` where the driver does not count.
+ * The ext driver skips damaged parts of directories. Only the kernel log and this counter show it.
+ * @returns the number of errors since the filesystem was created; `null` if the driver does not count them.
  */
 export function kernelErrors(device: string): number | null {
   try {

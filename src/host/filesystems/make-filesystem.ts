@@ -1,4 +1,4 @@
-/** Filesystems made anew, as they were: with their UUIDs, labels and features. */
+/** Recreates filesystems with their original UUIDs, labels and features. */
 import { join } from 'node:path';
 import { SnapError } from '../../errors.ts';
 import { minutes } from '../../lib/clock.ts';
@@ -6,15 +6,15 @@ import { temporaryDirectory } from '../../lib/temporary-files.ts';
 import { runTool, ToolError } from '../../transfer/run-tool.ts';
 import { makeSparse } from '../sparse-file.ts';
 import {
-  btrfsWays,
+  btrfsVariants,
   extTuning,
-  extWays,
-  fatWays,
+  extVariants,
+  fatVariants,
   type KnownOptions,
-  swapWays,
+  swapVariants,
   UUID,
   type WantedFilesystem,
-  xfsWays,
+  xfsVariants,
 } from './filesystem-options.ts';
 import { tryFilling } from './try-filling.ts';
 
@@ -22,16 +22,16 @@ export type { WantedFilesystem };
 
 interface Maker {
   tool: string;
-  ways: (wanted: WantedFilesystem, known: KnownOptions) => string[][];
-  /** What keeps it from writing, where it knows that. */
+  variants: (wanted: WantedFilesystem, known: KnownOptions) => string[][];
+  /** Options with which the tool writes nothing. */
   pretend?: string[];
-  /** Sets what it cannot. */
+  /** A second tool for settings that the first one does not have. */
   tuner?: { tool: string; argv: (wanted: WantedFilesystem) => string[] | null };
 }
 
 const ext: Maker = {
   tool: 'mke2fs',
-  ways: extWays,
+  variants: extVariants,
   pretend: ['-n'],
   tuner: { tool: 'tune2fs', argv: extTuning },
 };
@@ -40,15 +40,15 @@ const MAKERS: Record<string, Maker> = {
   ext2: ext,
   ext3: ext,
   ext4: ext,
-  xfs: { tool: 'mkfs.xfs', ways: xfsWays, pretend: ['-N'] },
-  vfat: { tool: 'mkfs.vfat', ways: fatWays },
-  btrfs: { tool: 'mkfs.btrfs', ways: btrfsWays, pretend: ['--nodiscard'] },
-  swap: { tool: 'mkswap', ways: swapWays },
+  xfs: { tool: 'mkfs.xfs', variants: xfsVariants, pretend: ['-N'] },
+  vfat: { tool: 'mkfs.vfat', variants: fatVariants },
+  btrfs: { tool: 'mkfs.btrfs', variants: btrfsVariants, pretend: ['--nodiscard'] },
+  swap: { tool: 'mkswap', variants: swapVariants },
 };
 
 const find = (type: string): Maker | null => (Object.hasOwn(MAKERS, type) ? (MAKERS[type] ?? null) : null);
 
-/** The programs that make such a filesystem; none where nothing here can make it as it was. */
+/** Returns the programs that create such a filesystem; empty if it cannot be recreated here. */
 export function makersOf(type: string): string[] {
   const maker = find(type);
   return maker ? [maker.tool, ...(maker.tuner ? [maker.tuner.tool] : [])] : [];
@@ -60,15 +60,15 @@ const VOLUME_ID = /^[0-9a-f]{4}-[0-9a-f]{4}$/i;
 export function checkWanted({ type, uuid, label }: WantedFilesystem): void {
   const isRight = (uuid ?? '') === '' || UUID.test(uuid ?? '') || VOLUME_ID.test(uuid ?? '');
   if (isRight && !/\0/.test(label ?? '') && (label ?? '').length <= 256) return;
-  throw new SnapError('MANIFEST', `the manifest has a UUID or label of ${type} that is none`, {
+  throw new SnapError('MANIFEST', `the manifest has an invalid UUID or label for ${type}`, {
     hint: 'restore the files with --to-dir',
   });
 }
 
-/** @throws SnapError `TARGET` in the words of the program that refused. */
+/** Creates the filesystem on a device. @throws SnapError `TARGET` with the error message of the tool */
 export async function makeFilesystem(device: string, wanted: WantedFilesystem, signal: AbortSignal): Promise<void> {
   const maker = find(wanted.type);
-  if (!maker) throw new SnapError('BUG', `nothing makes ${wanted.type}`);
+  if (!maker) throw new SnapError('BUG', `no tool creates ${wanted.type}`);
   await make(maker, [], device, wanted, signal);
   const tuning = maker.tuner?.argv(wanted);
   if (!maker.tuner || !tuning) return;
@@ -80,9 +80,9 @@ export async function makeFilesystem(device: string, wanted: WantedFilesystem, s
 }
 
 /**
- * Whether the programs of this machine make it, tried on a sparse file of that size, which is removed again. Where no file
- * can be that large, nothing is tried.
- * @throws SnapError `TARGET`, `TOOL_MISSING`
+ * Checks on a sparse file of the same size whether the tools of this machine can create the filesystem. The check is
+ * skipped if no file can be that large.
+ * @throws SnapError `TARGET` or `TOOL_MISSING`.
  */
 export async function tryMakingFilesystem(bytes: number, wanted: WantedFilesystem, signal: AbortSignal): Promise<void> {
   const maker = find(wanted.type);
@@ -92,13 +92,13 @@ export async function tryMakingFilesystem(bytes: number, wanted: WantedFilesyste
   if (makeSparse(file, bytes)) await make(maker, maker.pretend ?? [], file, wanted, signal);
 }
 
-/** Whether the kernel of this machine fills it with files. @throws SnapError `TARGET` */
+/** Checks whether the kernel of this machine can write to such a filesystem. @throws SnapError `TARGET` */
 export async function tryFillingFilesystem(wanted: WantedFilesystem, signal: AbortSignal): Promise<void> {
   const maker = find(wanted.type);
   if (maker) await tryFilling(wanted, (file, small) => make(maker, [], file, small, signal), signal);
 }
 
-/** The first way that the program takes. What it says to the first one is the reason. */
+/** Uses the first argument list that the tool accepts. Its error for the first one is the reason of a failure. */
 async function make(
   maker: Maker,
   flags: readonly string[],
@@ -107,7 +107,7 @@ async function make(
   signal: AbortSignal,
 ): Promise<void> {
   let refusal: ToolError | null = null;
-  for (const argv of maker.ways(wanted, await knownOptions(maker.tool, signal))) {
+  for (const argv of maker.variants(wanted, await knownOptions(maker.tool, signal))) {
     try {
       await runTool([maker.tool, ...flags, ...argv, device], { signal, within: minutes(60) });
       return;
@@ -121,23 +121,23 @@ async function make(
 
 function refused({ type }: WantedFilesystem, tool: string, cause: ToolError): SnapError {
   const said = cause.stderr.trim().split('\n').slice(0, 3).join('; ');
-  return new SnapError('TARGET', `${type} cannot be made as it was: ${said || cause.message}`, {
-    hint: `a newer ${tool} may know how; --to-dir restores the files to any filesystem`,
+  return new SnapError('TARGET', `${type} cannot be created with its original parameters: ${said || cause.message}`, {
+    hint: `use a newer ${tool}, or restore the files to any filesystem with --to-dir`,
     cause,
   });
 }
 
 async function knownOptions(tool: string, signal: AbortSignal): Promise<KnownOptions> {
-  const asked = async (name: string, ...argv: string[]): Promise<string> => {
+  const output = async (name: string, ...argv: string[]): Promise<string> => {
     if (tool !== name) return '';
     const { stdout, stderr } = await runTool([name, ...argv], { signal, allowedExitCodes: [0, 1, 2] });
     return stdout + stderr;
   };
   return {
-    xfs: await asked('mkfs.xfs'),
+    xfs: await output('mkfs.xfs'),
     btrfs: {
-      features: await asked('mkfs.btrfs', '-O', 'list-all'),
-      runtimeFeatures: await asked('mkfs.btrfs', '-R', 'list-all'),
+      features: await output('mkfs.btrfs', '-O', 'list-all'),
+      runtimeFeatures: await output('mkfs.btrfs', '-R', 'list-all'),
     },
   };
 }

@@ -1,9 +1,9 @@
 /**
- * Mounting the filesystems of a throw-away volume for reading.
+ * Mounts the filesystems of a temporary volume for reading.
  *
- * Snapshots are taken of running machines, so journals hold what was written last. The device is writable and the
- * mount is read-only: the kernel then replays the journal and nothing else changes. `noload` and its relatives would
- * show the filesystem without files that were synced before the snapshot.
+ * Snapshots are taken of running machines, so the latest writes may be only in the journal. The device is writable and
+ * the mount is read-only. The kernel then replays the journal and changes nothing else. With `noload` and similar
+ * options, files that were synced before the snapshot would be missing.
  */
 import { existsSync, lstatSync, mkdirSync, readdirSync, readFileSync, readlinkSync, rmdirSync } from 'node:fs';
 import { release } from 'node:os';
@@ -14,46 +14,47 @@ import { cleanupError, cleanupSignal } from '../../lib/disposal.ts';
 import { waitFor } from '../../lib/wait.ts';
 import { runTool, ToolError } from '../../transfer/run-tool.ts';
 import { isInstalled } from '../tools.ts';
-import { howToGetDriver } from './missing-driver.ts';
+import { driverHint } from './missing-driver.ts';
 
 export interface Mount extends AsyncDisposable {
   path: string;
-  /** The program that mounted it; `null` for the kernel. */
+  /** The program that mounted the filesystem; `null` for the kernel. */
   helper: string | null;
 }
 
 export interface MountOptions {
-  /** Whether journals are replayed. */
+  /** Whether to replay journals. */
   replay: boolean;
   signal: AbortSignal;
 }
 
-/** What `mount` is told besides `ro,nodev,nosuid,noexec,noatime`, by filesystem. */
-const EXTRA: Record<string, { always?: string[]; withoutReplay?: string[] }> = {
-  // A damaged filesystem may ask for a panic of the kernel that finds it.
+/** Mount options besides `ro,nodev,nosuid,noexec,noatime`, by filesystem. */
+const EXTRA_OPTIONS: Record<string, { always?: string[]; withoutReplay?: string[] }> = {
+  // A damaged filesystem may be configured to cause a kernel panic.
   ext2: { always: ['errors=remount-ro'] },
   ext3: { always: ['errors=remount-ro'], withoutReplay: ['noload'] },
   ext4: { always: ['errors=remount-ro'], withoutReplay: ['noload'] },
-  // A copy of a disk has the UUIDs of the disk, which may well be mounted too.
+  // The original disk may be mounted on this machine, too, with the same UUID.
   xfs: { always: ['nouuid'], withoutReplay: ['norecovery'] },
-  // The whole filesystem, whichever subvolume is its default.
+  // Shows the whole filesystem, even if another subvolume is the default.
   btrfs: { always: ['subvolid=5'], withoutReplay: ['rescue=nologreplay'] },
-  // Names are in UTF-16 on the disk; without this, letters beyond Latin-1 become question marks, or files are left out.
+  // Names are in UTF-16 on disk. Without this option, letters beyond Latin-1 become question marks, or files are
+  // omitted.
   vfat: { always: ['utf8'] },
   ntfs: { always: ['iocharset=utf8'] },
   exfat: { always: ['iocharset=utf8'] },
 };
 
 /**
- * Programs that mount in user space what a kernel may lack; the kernel is tried first. They show what it would show,
- * except that grub-mount gives short names (`EFI`) in lower case, which FAT itself does not tell apart.
+ * Programs that mount in user space what the kernel does not support. The kernel is tried first. They show the same
+ * files, except that grub-mount shows short names (`EFI`) in lower case. FAT itself is case-insensitive.
  */
 const HELPERS: Record<string, (device: string, path: string) => string[]> = {
   ntfs: (device, path) => ['ntfs-3g', '-o', 'ro,noatime,streams_interface=none', device, path],
   vfat: (device, path) => ['grub-mount', device, path],
 };
 
-/** How a filesystem of this type would be mounted here: by the kernel, by a helper, or (`null`) not at all. */
+/** Returns what would mount a filesystem of this type: the kernel, a helper, or `null` if neither can. */
 export function mounterOf(type: string, searchPath: string): string | null {
   if (isInKernel(type)) return 'the kernel';
   const helper = HELPERS[type]?.('', '')[0];
@@ -72,9 +73,10 @@ const filesystemsKnown = (): string[] =>
     .map((line) => line.split('\t')[1] ?? '');
 
 /**
- * @param directory made if it is not there, and removed again; it must not be a link.
- * @throws SnapError `MOUNT_REFUSED` with the kernel's reason where it does not take the filesystem, or has no driver for
- *   it: the caller decides what becomes of the partition. `MOUNT_FAILED` where anything else went wrong.
+ * Mounts a filesystem read-only.
+ * @param directory is created and removed again if necessary. It must not be a link.
+ * @throws SnapError `MOUNT_REFUSED` with the reason of the kernel if it refuses the filesystem or has no driver for it.
+ * The caller decides what to do with the partition. `MOUNT_FAILED` for all other failures.
  */
 export async function mountReadOnly(
   device: string,
@@ -87,7 +89,7 @@ export async function mountReadOnly(
   try {
     helper = await mountByKernelOrHelper(device, type, directory, options);
   } catch (error) {
-    // A mount that was cancelled may have happened all the same.
+    // A cancelled mount may have succeeded nevertheless.
     if (isMounted(directory)) await unmount(device, directory);
     else rmdirSync(directory);
     throw error;
@@ -95,27 +97,27 @@ export async function mountReadOnly(
   return { path: directory, helper, [Symbol.asyncDispose]: () => unmount(device, directory) };
 }
 
-/** What `mount` is told besides of a filesystem that is to be filled. */
-const FILLING: Record<string, string[]> = {
+/** Additional mount options for filesystems that are to be filled. */
+const WRITABLE_OPTIONS: Record<string, string[]> = {
   xfs: ['nouuid'],
   btrfs: ['subvolid=5'],
-  // Owners and modes that FAT cannot keep are no failure.
+  // Suppresses errors about owners and modes that FAT cannot store.
   vfat: ['quiet', 'utf8'],
 };
 
 /**
- * Mounts a new filesystem, to be filled. Devices and set-ID files can be made there, and do nothing.
- * @param directory as `mountReadOnly` has it.
- * @throws SnapError `MOUNT_REFUSED`, `MOUNT_FAILED`
+ * Mounts a new filesystem for writing. Devices and set-ID files can be created there, but they have no effect.
+ * @param directory as for `mountReadOnly`.
+ * @throws SnapError `MOUNT_REFUSED` or `MOUNT_FAILED`.
  */
-export async function mountForFilling(
+export async function mountWritable(
   device: string,
   type: string,
   directory: string,
   signal: AbortSignal,
 ): Promise<Mount> {
   makeMountPoint(directory);
-  const flags = ['rw', 'nodev', 'nosuid', 'noexec', 'noatime', ...(FILLING[type] ?? [])];
+  const flags = ['rw', 'nodev', 'nosuid', 'noexec', 'noatime', ...(WRITABLE_OPTIONS[type] ?? [])];
   try {
     await runTool(['mount', '-i', '-t', type, '-o', flags.join(','), '--', device, directory], { signal });
   } catch (error) {
@@ -128,7 +130,7 @@ export async function mountForFilling(
 
 export const isMounted = (directory: string): boolean => mountsHere().some((mount) => mount.directory === directory);
 
-/** All mounts of this machine, in the order in which they were made. */
+/** Returns all mounts of this machine in the order in which they were made. */
 export const mountsHere = (): { source: string; directory: string }[] =>
   readFileSync('/proc/self/mounts', 'utf8')
     .trimEnd()
@@ -138,7 +140,7 @@ export const mountsHere = (): { source: string; directory: string }[] =>
       return { source, directory: directory.replace(/\\([0-7]{3})/g, octal) };
     });
 
-/** The kernel writes blanks in mount points as `\040`. */
+/** The kernel writes spaces in mount points as `\040`. */
 const octal = (_all: string, code: string): string => String.fromCharCode(Number.parseInt(code, 8));
 
 function makeMountPoint(directory: string): void {
@@ -157,7 +159,7 @@ async function mountByKernelOrHelper(
   directory: string,
   { replay, signal }: MountOptions,
 ): Promise<string | null> {
-  const { always = [], withoutReplay = [] } = EXTRA[type] ?? {};
+  const { always = [], withoutReplay = [] } = EXTRA_OPTIONS[type] ?? {};
   const flags = ['ro', 'nodev', 'nosuid', 'noexec', 'noatime', ...always, ...(replay ? [] : withoutReplay)];
   try {
     await runTool(['mount', '-i', '-t', type, '-o', flags.join(','), '--', device, directory], {
@@ -192,36 +194,38 @@ async function mountByHelper(
 function mountFailed(device: string, type: string, cause: ToolError): SnapError {
   const reason = reasonOf(cause);
   if (cause.tool === 'mount' && NO_DRIVER.test(reason)) {
-    const hint = howToGetDriver(type);
-    const message = `this machine has no driver for ${type} (${reason}); to have the files archived, ${hint}`;
+    const hint = driverHint(type);
+    const message = `this machine has no driver for ${type} (${reason}); to archive its files, ${hint}`;
     return new SnapError('MOUNT_REFUSED', message, { hint, cause });
   }
   const code = isRefusal(cause) ? 'MOUNT_REFUSED' : 'MOUNT_FAILED';
   return new SnapError(code, `${type} on ${device} cannot be mounted: ${reason}`, {
-    hint: 'see dmesg for the details',
+    hint: 'see dmesg for details',
     cause,
   });
 }
 
-/** What mount(8) says where the kernel answers ENODEV: it has no such filesystem, and no module has brought one. */
+/** The message of mount(8) for ENODEV: neither the kernel nor a module supports the filesystem. */
 const NO_DRIVER = /unknown filesystem type/i;
 
-/** mount(8): "mount failure", as opposed to wrong usage, missing permissions and errors of the system. */
-const REFUSED = 32;
-/** What mount calls a failure as well, and which has nothing to do with what is on the device. */
+/** Exit code "mount failure" of mount(8), as opposed to wrong usage, missing permissions and system errors. */
+const EXIT_MOUNT_FAILURE = 32;
+/** Other causes that mount(8) also reports as a mount failure. They say nothing about the filesystem. */
 const NOT_THE_FILESYSTEM = /mount point|busy|permission denied|superuser|cannot allocate memory|too many/i;
-/** ntfs-3g: the volume is in use, no privilege, no memory, no FUSE. Source: `NTFS_VOLUME_...` in its volume.h. */
+/**
+ * Exit codes of ntfs-3g: volume in use, no privilege, no memory, no FUSE. Source: `NTFS_VOLUME_...` in its volume.h.
+ */
 const NTFS_NOT_TRIED = new Set([16, 19, 20, 21]);
 
-/** Whether the driver has looked at the filesystem and does not take it, or there is no driver on this machine. */
+/** Whether a driver has refused the filesystem, or there is no driver for it. */
 function isRefusal(error: ToolError): boolean {
   const { tool, exitCode } = error;
   if (exitCode === null || NOT_THE_FILESYSTEM.test(reasonOf(error))) return false;
-  if (tool === 'mount') return exitCode === REFUSED;
+  if (tool === 'mount') return exitCode === EXIT_MOUNT_FAILURE;
   return tool !== 'ntfs-3g' || !NTFS_NOT_TRIED.has(exitCode);
 }
 
-/** mount's first line says why, those after it are advice. */
+/** The first line of mount has the reason. The following lines are advice. */
 const reasonOf = (error: ToolError): string =>
   error.stderr
     .trim()
@@ -229,16 +233,19 @@ const reasonOf = (error: ToolError): string =>
     ?.replace(/^mount: [^:]*: /, '')
     .replace(/\.$/, '') || error.message;
 
-const UNMOUNT_WITHIN = minutes(2);
+const UNMOUNT_TIMEOUT = minutes(2);
 
 export async function unmount(device: string, directory: string): Promise<void> {
   await endMount(device, directory);
   rmdirSync(directory);
 }
 
-/** Something may look at a fresh mount for a moment; who does so for minutes is named. */
+/**
+ * Retries for some minutes, because other programs may look at a new mount for a moment.
+ * @throws SnapError `CLEANUP_FAILED` with the processes that use the mount.
+ */
 export async function endMount(device: string, directory: string): Promise<void> {
-  const signal = cleanupSignal(UNMOUNT_WITHIN + minutes(1));
+  const signal = cleanupSignal(UNMOUNT_TIMEOUT + minutes(1));
   let reason = '';
   const look = async () => {
     try {
@@ -250,15 +257,19 @@ export async function endMount(device: string, directory: string): Promise<void>
     }
   };
   try {
-    await waitFor(look, { what: `${directory} to unmount`, within: UNMOUNT_WITHIN, signal });
+    await waitFor(look, { what: `${directory} to unmount`, within: UNMOUNT_TIMEOUT, signal });
   } catch (cause) {
     const users = usersOf(directory);
     const who = users.length === 0 ? new Error(reason) : new Error(`in use by ${users.join(', ')}`, { cause });
-    throw cleanupError(`the mount of ${device} at ${directory}`, `end what uses it, then: umount ${directory}`, who);
+    throw cleanupError(
+      `the mount of ${device} at ${directory}`,
+      `stop the processes that use it, then: umount ${directory}`,
+      who,
+    );
   }
 }
 
-/** Processes whose working directory, root or open files lie below a directory, as `name (pid)`. */
+/** Returns the processes whose working directory, root or open files are below a directory. */
 function usersOf(directory: string): string[] {
   const isInside = (link: string): boolean => {
     try {

@@ -1,12 +1,11 @@
-/** A filesystem that is read off its device without a driver: opened at its boot sector. */
+/** Opens a filesystem that is read directly from its device, without a driver. */
 import { type FileHandle, open } from 'node:fs/promises';
 
 const BOOT_BYTES = 512;
 
 /**
- * @param make gets the device and its boot sector, and closes the device once it is not needed any more. When it fails, the
- * device is closed here.
- * @throws what `make` throws
+ * @param make receives the device and its boot sector. If it succeeds, it owns the device and closes it later.
+ * @throws what `make` throws, after the device has been closed.
  */
 export async function openVolume<T>(device: string, make: (file: FileHandle, boot: Buffer) => Promise<T>): Promise<T> {
   const file = await open(device, 'r');

@@ -1,4 +1,4 @@
-/** Whether the kernel of this machine fills a filesystem of the features that one had: some it only reads, or not even that. */
+/** Checks whether the kernel of this machine can mount a filesystem with certain features read-write. */
 import { mkdirSync } from 'node:fs';
 import { release } from 'node:os';
 import { join } from 'node:path';
@@ -10,22 +10,30 @@ import { runTool, ToolError } from '../../transfer/run-tool.ts';
 import { makeSparse } from '../sparse-file.ts';
 import type { WantedFilesystem } from './filesystem-options.ts';
 
-/** What only the kernel mounts, so that its features depend on how the kernel was built. */
+/** Only the kernel mounts these, so their features depend on how it was built. */
 const BY_KERNEL = /^(ext[234]|xfs|btrfs)$/;
 
-/** Every one of them is made in this size, however large it was. */
-const BYTES = 512 * MiB;
+/** Size of the test filesystem, whatever the size of the original was. */
+const TEST_BYTES = 512 * MiB;
 
-/** Of what a filesystem was made with, that which a driver may not know, and which does not depend on its size. */
-const OF_DRIVER = ['revision', 'clusterBytes', 'version', 'sectorBytes', 'directoryBytes', 'nodeBytes', 'checksum'];
+/** Parameters that a driver may not support and that do not depend on the size. */
+const DRIVER_PARAMETERS = [
+  'revision',
+  'clusterBytes',
+  'version',
+  'sectorBytes',
+  'directoryBytes',
+  'nodeBytes',
+  'checksum',
+];
 
-/** Features that every driver of ext4 has, and those that say nothing to anybody who looks for one that it lacks. */
+/** Features that every ext4 driver supports, and entries that do not matter for the error message. */
 const COMMON =
   /^(has_journal|ext_attr|resize_inode|dir_index|filetype|sparse_super|large_file|extent|flex_bg|huge_file|dir_nlink|extra_isize|64bit|metadata_csum|(?!crc=).*=0|crc=1)$/;
 
 /**
- * Makes a small one and mounts it read-write, for a moment and where no other process sees it. Where that cannot be tried,
- * nothing is said.
+ * Creates a small filesystem and mounts it read-write for a moment, invisible to other processes. If this is not
+ * possible for another reason, the check is skipped.
  * @throws SnapError `TARGET`
  */
 export async function tryFilling(
@@ -38,7 +46,7 @@ export async function tryFilling(
   const [file, mountPoint] = [join(directory.path, 'small'), join(directory.path, 'mnt')];
   mkdirSync(mountPoint);
   try {
-    if (!makeSparse(file, BYTES)) return;
+    if (!makeSparse(file, TEST_BYTES)) return;
     await make(file, small(wanted));
     await runTool([...IN_OWN_NAMESPACE, 'mount', '-i', '-t', wanted.type, '-o', FLAGS, '--', file, mountPoint], {
       signal,
@@ -52,16 +60,16 @@ export async function tryFilling(
   }
 }
 
-/** The kernel unmounts what is mounted in a namespace when its last process ends, which is `mount`, however it ends. */
+/** The kernel unmounts everything in a namespace when its last process ends. Here this is `mount` itself. */
 const IN_OWN_NAMESPACE = ['unshare', '--mount', '--'];
 
 const FLAGS = 'loop,rw,nodev,nosuid,noexec';
 
-/** mount(8) of EINVAL, as opposed to a machine without loop devices. */
+/** The message of mount(8) for EINVAL, as opposed to a machine without loop devices. */
 const IS_REFUSED = /wrong fs type, bad option, bad superblock/;
 
 function small({ type, geometry }: WantedFilesystem): WantedFilesystem {
-  const made = Object.entries(geometry?.made ?? {}).filter(([name]) => OF_DRIVER.includes(name));
+  const made = Object.entries(geometry?.made ?? {}).filter(([name]) => DRIVER_PARAMETERS.includes(name));
   const kept = geometry && { ...geometry, inodes: null, made: Object.fromEntries(made) };
   return { type, uuid: null, label: null, geometry: kept };
 }
@@ -69,9 +77,9 @@ function small({ type, geometry }: WantedFilesystem): WantedFilesystem {
 function refused({ type, geometry }: WantedFilesystem, cause: ToolError): SnapError {
   const features = (geometry?.features ?? []).filter((name) => !COMMON.test(name));
   const which = features.length === 0 ? '' : ` (${features.join(', ')})`;
-  const message = `the kernel of this machine (${release()}) does not mount ${type} with its features${which} read-write`;
+  const message = `the kernel of this machine (${release()}) cannot mount ${type} read-write with its features${which}`;
   return new SnapError('TARGET', message, {
-    hint: 'another kernel may; --to-dir restores the files to any filesystem',
+    hint: 'use another kernel, or restore the files to any filesystem with --to-dir',
     cause,
   });
 }

@@ -1,4 +1,4 @@
-/** The extended attributes of a whole mounted filesystem, as getfattr tells them; access control lists are among them. */
+/** Reads the extended attributes of a mounted filesystem with getfattr, including access control lists. */
 import { createReadStream } from 'node:fs';
 import { createInterface } from 'node:readline';
 import { SnapError } from '../../errors.ts';
@@ -11,8 +11,8 @@ export interface AttributedFile {
 }
 
 /**
- * Files without attributes are left out. getfattr knows no paths beyond PATH_MAX: what lies deeper is left out too.
- * @param onTooLong told when something was left out for that.
+ * Yields the files that have attributes. getfattr does not support paths beyond PATH_MAX, so deeper files are left out.
+ * @param onTooLong is called when a file was left out because of its path.
  * @throws SnapError `STAGE_FAILED`
  */
 export async function* readXattrs(
@@ -49,15 +49,15 @@ export async function* readXattrs(
   }
   const [report] = await pipeline.finished;
   if (report?.exitCode === 0 || (isTooLong && complaint === null)) return;
-  throw new SnapError('STAGE_FAILED', `getfattr exited ${report?.exitCode} (${complaint ?? 'without saying why'})`, {
-    hint: 'what it says is the cause; then run the same command again',
+  throw new SnapError('STAGE_FAILED', `getfattr exited ${report?.exitCode} (${complaint ?? 'no error message'})`, {
+    hint: 'resolve the cause that getfattr reports, then run the same command again',
   });
 }
 
-/** getfattr could not look at some of the files, and has said at which. */
+/** Exit code of getfattr if it could not read some files. It has reported which. */
 const LEFT_OUT = 1;
 
-/** Quoted as `\012`, and below the root. */
+/** Unquotes a path such as `a\012b` and makes it relative to the root. */
 function pathBelow(root: string, quoted: string): Buffer {
   const path = quoted.replace(/\\([0-7]{3}|\\)/g, (_all, code: string) =>
     code === '\\' ? '\\' : String.fromCharCode(Number.parseInt(code, 8)),
@@ -65,7 +65,7 @@ function pathBelow(root: string, quoted: string): Buffer {
   return Buffer.from(path, 'latin1').subarray(Buffer.byteLength(root) + 1);
 }
 
-/** `user.comment=0x00ff`; without a value, it is empty. */
+/** Parses `user.comment=0x00ff`. An attribute without a value is empty. */
 function addXattr(line: string, xattrs: Map<string, Buffer>): void {
   const at = line.indexOf('=');
   const name = at < 0 ? line : line.slice(0, at);

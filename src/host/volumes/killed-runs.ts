@@ -1,4 +1,4 @@
-/** What runs that were killed have left on this machine, apart from what belongs to a volume. */
+/** Removes what killed runs have left on this machine, except for what belongs to a volume. */
 import { join } from 'node:path';
 import { orphanedDirectories } from '../../lib/temporary-files.ts';
 import { runTool } from '../../transfer/run-tool.ts';
@@ -9,8 +9,8 @@ import { DISK } from './served-disk.ts';
 import { endStaleUse } from './stale-use.ts';
 
 /**
- * Ends served disks, whose servers are gone with their runs, and removes temporary directories.
- * @throws the signal's reason; SnapError where one cannot be removed.
+ * Removes served disks, whose servers died with their runs, and temporary directories.
+ * @throws the reason of the signal, or SnapError if one cannot be removed.
  */
 export async function sweepKilledRuns(signal: AbortSignal): Promise<void> {
   for (const directory of orphanedDirectories()) {

@@ -1,18 +1,18 @@
 /**
- * A new, empty EBS volume, attached here to be filled. It is deleted unless it is kept in the end; until then its tags
- * say what it is for and by whom, so that what a killed run has left is found.
+ * Creates an empty EBS volume, attaches it and deletes it again unless it is kept. Until then its tags tell its purpose
+ * and its process, so that volumes of killed runs are found.
  */
 import type { FoundDevice } from '../devices/block-devices.ts';
 import { assertEmpty } from '../devices/empty-device.ts';
-import { giveVolumeBack } from './give-volume-back.ts';
+import { releaseVolume } from './release-volume.ts';
 import {
   type AttachOptions,
-  attachedDevice,
-  becomesUsable,
+  attachDevice,
   IN_PROGRESS,
   type VolumeSubject,
+  waitUntilUsable,
 } from './temporary-volume.ts';
-import { ARCHIVES_TAG, fillingMarks, holderMark } from './volume-marks.ts';
+import { ARCHIVES_TAG, holderTag, restoreTags } from './volume-marks.ts';
 
 export interface NewVolumeOptions extends AttachOptions {
   /** Key of the tag that marks temporary volumes. */
@@ -22,18 +22,18 @@ export interface NewVolumeOptions extends AttachOptions {
   clientToken: string;
 }
 
-export interface FilledVolume extends AsyncDisposable {
+export interface EmptyVolume extends AsyncDisposable {
   volumeId: string;
   device: FoundDevice;
-  /** Detaches it, gives it these tags instead of its own, and lets it stay. */
+  /** Detaches the volume, replaces its temporary tags by these, and keeps it. */
   keep(tags: Record<string, string>): Promise<void>;
 }
 
 /**
- * @param subject the snapshot that is restored; its size and encryption are those of the volume.
- * @throws SnapError as `attachTemporaryVolume` does, after everything that was made was given back.
+ * @param subject the snapshot to restore. It determines the size and the encryption of the volume.
+ * @throws SnapError like `attachTemporaryVolume`, after everything has been cleaned up.
  */
-export async function makeVolume(subject: VolumeSubject, options: NewVolumeOptions): Promise<FilledVolume> {
+export async function createEmptyVolume(subject: VolumeSubject, options: NewVolumeOptions): Promise<EmptyVolume> {
   await using undo = new AsyncDisposableStack();
   const { host, volumes, instance, tagKey, signal } = options;
   let isKept = false;
@@ -43,20 +43,20 @@ export async function makeVolume(subject: VolumeSubject, options: NewVolumeOptio
     Name: `snap-to-s3: ${subject.id} is being restored`,
     [tagKey]: IN_PROGRESS,
     [ARCHIVES_TAG]: options.archives,
-    ...fillingMarks(subject.id),
-    ...holderMark(),
+    ...restoreTags(subject.id),
+    ...holderTag(),
   };
   const volume = await volumes.create(wanted(subject, temporary, options), { signal });
   const cleanupCommand = `aws ec2 delete-volume --volume-id ${volume.id}`;
   undo.use(host.hold({ what: `volume ${volume.id} (restored from ${subject.id})`, cleanupCommand }));
   undo.defer(async () => {
-    if (!isKept) await giveVolumeBack(volume.id, subject.id, options);
+    if (!isKept) await releaseVolume(volume.id, subject.id, options);
   });
   host.notify({ code: 'volume.created', snapshot: subject.id, volume: volume.id });
-  await becomesUsable(volume.id, subject, options);
+  await waitUntilUsable(volume.id, subject, options);
   const attachment = undo.use(new AsyncDisposableStack());
   const prove = (device: FoundDevice) => assertEmpty(device, volume.id, signal).then(() => true);
-  const device = await attachedDevice(volume.id, subject, { ...options, prove }, attachment);
+  const device = await attachDevice(volume.id, subject, { ...options, prove }, attachment);
   const given = undo.move();
   const keep = async (tags: Record<string, string>) => {
     await attachment.disposeAsync();

@@ -1,6 +1,6 @@
 /**
- * A snapshot as a block device of this machine, without a volume: another process serves its blocks as a file, and a loop
- * device makes a disk of that. The disk can be written to, so that journals are replayed; the snapshot never is.
+ * Provides a snapshot as a block device without a volume: another process serves its blocks as a file, on which a loop
+ * device is attached. The disk is writable, so that journals can be replayed. The snapshot does not change.
  */
 import { closeSync, existsSync, statfsSync, writeFileSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
@@ -23,12 +23,12 @@ import { endMount, isMounted } from '../filesystems/mounts.ts';
 
 export interface ServedDiskOptions {
   snapshotId: string;
-  /** Bytes. */
+  /** Size of the disk in bytes. */
   size: number;
-  /** Bytes that were ever written, where that is known. */
+  /** Bytes that were ever written; `null` if unknown. */
   dataBytes: number | null;
   access: DirectAccess;
-  /** Blocks on their way at once. */
+  /** Maximum number of blocks in flight. */
   inFlight: number;
   host: Host;
   signal: AbortSignal;
@@ -36,26 +36,26 @@ export interface ServedDiskOptions {
 
 export interface ServedDisk extends AsyncDisposable {
   device: FoundDevice;
-  /** Aborted, with the reason, when blocks cannot be had any more: what has been read since may be wrong. */
+  /** Aborted with the reason when blocks can no longer be read. Data that was read since then may be wrong. */
   failed: AbortSignal;
 }
 
-/** Sectors that the kernel reads ahead: requests of 1 MiB. */
+/** Sectors that the kernel reads ahead, which leads to requests of 1 MiB. */
 const READ_AHEAD = '2048';
 
-/** Of the file, in its temporary directory. */
+/** Name of the file in its temporary directory. */
 export const DISK = 'disk';
 
-/** @throws SnapError `NOT_SUPPORTED_HERE`, `MOUNT_FAILED`, `STAGE_FAILED`, or as `SnapshotBlocks` does. */
+/** @throws SnapError `NOT_SUPPORTED_HERE`, `MOUNT_FAILED`, `STAGE_FAILED`, or like `SnapshotBlocks`. */
 export async function serveDisk(options: ServedDiskOptions): Promise<ServedDisk> {
-  requireFuse();
+  assertFuse();
   await using parts = new AsyncDisposableStack();
   const directory = parts.use(temporaryDirectory());
-  requireSpace(directory.path, options);
+  assertSpace(directory.path, options);
   const file = join(directory.path, DISK);
   writeFileSync(file, '', { mode: 0o600 });
-  // Unmounted last: a server that does not answer would keep its mount busy, and one that is gone does not.
-  parts.defer(() => endFile(file));
+  // Runs last on disposal: the mount stays busy while its server is running.
+  parts.defer(() => unmountFile(file));
   const server = parts.use(await startServer(file, join(directory.path, 'scratch'), options));
   await server.ready;
   const loop = parts.use(await attachLoop(file, ['--direct-io=on']));
@@ -68,30 +68,30 @@ export async function serveDisk(options: ServedDiskOptions): Promise<ServedDisk>
   };
 }
 
-function requireFuse(): void {
+function assertFuse(): void {
   if (existsSync('/dev/fuse')) return;
-  throw new SnapError('NOT_SUPPORTED_HERE', 'there is no /dev/fuse, which direct reads of files go through', {
-    hint: 'modprobe fuse (in a container: --device /dev/fuse --privileged), or use --source volume, or --dd',
+  throw new SnapError('NOT_SUPPORTED_HERE', '/dev/fuse is missing, which direct reads of files require', {
+    hint: 'run modprobe fuse (in a container: --device /dev/fuse --privileged), or use --source volume or --dd',
   });
 }
 
-/** What has been read stays until all is done. */
-function requireSpace(directory: string, { dataBytes, snapshotId }: ServedDiskOptions): void {
+/** Blocks that have been read stay on disk until the end. */
+function assertSpace(directory: string, { dataBytes, snapshotId }: ServedDiskOptions): void {
   const { bavail, bsize } = statfsSync(directory);
   if (dataBytes === null || dataBytes <= bavail * bsize) return;
   const [needed, free] = [formatBytes(dataBytes), formatBytes(bavail * bsize)];
-  throw new SnapError('NOT_SUPPORTED_HERE', `${snapshotId} needs ${needed} in ${directory}, which has ${free}`, {
-    hint: 'set TMPDIR to a directory with more space, or use --source volume, or --dd, which needs none',
+  throw new SnapError('NOT_SUPPORTED_HERE', `${snapshotId} needs ${needed} in ${directory}; ${free} is free`, {
+    hint: 'set TMPDIR to a directory with more space, use --source volume, or use --dd, which needs none',
   });
 }
 
 interface Server extends AsyncDisposable {
-  /** Rejects when it cannot serve. */
+  /** Rejects if the server cannot serve. */
   ready: Promise<void>;
   failed: AbortSignal;
 }
 
-const THREADS = 12;
+const SERVER_THREADS = 12;
 
 async function startServer(mountPoint: string, scratch: string, options: ServedDiskOptions): Promise<Server> {
   const { snapshotId, size: bytes, inFlight, access, host, signal } = options;
@@ -113,7 +113,7 @@ async function startServer(mountPoint: string, scratch: string, options: ServedD
   const pipe = await makePipe();
   const argv = [
     'env',
-    `UV_THREADPOOL_SIZE=${THREADS}`,
+    `UV_THREADPOOL_SIZE=${SERVER_THREADS}`,
     process.execPath,
     ...NODE_FLAGS,
     fileURLToPath(programFile('fuse/serving-process')),
@@ -141,19 +141,19 @@ async function startServer(mountPoint: string, scratch: string, options: ServedD
     [Symbol.asyncDispose]: async () => {
       signal.removeEventListener('abort', onAbort);
       closeSync(pipe.writeEnd);
-      await endServer(server);
+      await stopServer(server);
     },
   };
 }
 
-/** It ends within milliseconds once its input does, unless something holds it. */
-const SERVER_ENDS_WITHIN = seconds(2);
+/** The server ends within milliseconds after its input has ended, unless something blocks it. */
+const SERVER_STOP_TIMEOUT = seconds(2);
 
-async function endServer(server: RunningProcess): Promise<void> {
-  if (!(await isOver(server.outcome, SERVER_ENDS_WITHIN))) await server.stop();
+async function stopServer(server: RunningProcess): Promise<void> {
+  if (!(await isOver(server.outcome, SERVER_STOP_TIMEOUT))) await server.stop();
 }
 
-/** @param within milliseconds. */
+/** Whether the work ends in time. @param within milliseconds */
 async function isOver(work: Promise<unknown>, within: number): Promise<boolean> {
   const late = Promise.withResolvers<boolean>();
   using _timer = startTimer(within, () => late.resolve(false));
@@ -170,12 +170,12 @@ const rateOf = ({ limit, blocksPerSecond }: ServingReport & { serving: 'slowed' 
 
 const hintOf = ({ hint }: ServingReport & { serving: 'failed' }) => (hint === undefined ? {} : { hint });
 
-/** What Node itself may say besides is no report. */
+/** Node may write other lines to standard error. */
 function reportIn(line: string): ServingReport | null {
   if (!line.startsWith('{"serving"')) return null;
   return JSON.parse(line) as ServingReport;
 }
 
-async function endFile(file: string): Promise<void> {
+async function unmountFile(file: string): Promise<void> {
   if (isMounted(file)) await endMount('a served snapshot', file);
 }

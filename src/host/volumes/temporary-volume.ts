@@ -1,4 +1,4 @@
-/** A snapshot as a block device of this machine, by way of a temporary EBS volume that is given back afterwards. */
+/** Provides a snapshot as a block device by means of a temporary EBS volume. */
 
 import type { Attachment, Instance, Snapshot, Volume } from '../../cloud/ports.ts';
 import { SnapError } from '../../errors.ts';
@@ -7,12 +7,12 @@ import { waitFor } from '../../lib/wait.ts';
 import { type LocatedDevice, waitForDevice } from '../devices/block-devices.ts';
 import { freeDeviceNames } from '../devices/device-names.ts';
 import {
-  type GiveBackOptions,
-  giveAttachmentBack,
-  giveLeftVolumeBack,
-  giveVolumeBack,
   mountPointsOf,
-} from './give-volume-back.ts';
+  type ReleaseOptions,
+  releaseAttachment,
+  releaseLeftoverVolume,
+  releaseVolume,
+} from './release-volume.ts';
 import { endStaleUse } from './stale-use.ts';
 import { ARCHIVES_TAG, mountNameFor } from './volume-marks.ts';
 
@@ -21,12 +21,14 @@ export interface TemporaryVolumeOptions extends AttachOptions {
   tagKey: string;
   volumeType: string;
   kmsKeyId: string | undefined;
-  /** An image must be read from a volume that nobody has mounted, so volumes are reused for one purpose only. */
+  /** Volumes are reused only for the same purpose, because an image must come from a volume that was never mounted. */
   purpose: 'tar' | 'image';
   clientToken: string;
   /**
-   * Throws when the device is not that of the snapshot. @returns whether it is known that it is.
-   * @param isReused whether an earlier run may have mounted it.
+   * Checks that the device belongs to the snapshot.
+   * @param isReused whether an earlier run may have mounted the volume.
+   * @returns whether the identity of the device is certain.
+   * @throws if the device belongs to something else.
    */
   prove: (device: LocatedDevice, isReused: boolean) => Promise<boolean>;
 }
@@ -37,8 +39,9 @@ export interface TemporaryVolume extends AsyncDisposable {
 }
 
 /**
- * @throws SnapError `SNAPSHOT_UNUSABLE`, `VOLUME_FAILED`, `NO_DEVICE_NAME`, `ATTACH_STUCK` or `DEVICE_NOT_FOUND`,
- *   or what `prove` throws, each after everything that it had made was given back.
+ * Creates or reuses a volume and attaches it. Disposing of it releases both.
+ * @throws SnapError `SNAPSHOT_UNUSABLE`, `VOLUME_FAILED`, `NO_DEVICE_NAME`, `ATTACH_STUCK` or `DEVICE_NOT_FOUND`, or
+ * what `prove` throws, in each case after everything has been cleaned up.
  */
 export async function attachTemporaryVolume(
   snapshot: Snapshot,
@@ -46,16 +49,16 @@ export async function attachTemporaryVolume(
 ): Promise<TemporaryVolume> {
   await using undo = new AsyncDisposableStack();
   const { volume, isReused } = await ownVolume(snapshot, options, undo);
-  await becomesUsable(volume.id, snapshot, options);
+  await waitUntilUsable(volume.id, snapshot, options);
   const prove = (device: LocatedDevice) => options.prove(device, isReused);
-  const device = await attachedDevice(volume.id, snapshot, { ...options, prove }, undo);
+  const device = await attachDevice(volume.id, snapshot, { ...options, prove }, undo);
   const given = undo.move();
   return { volumeId: volume.id, device, [Symbol.asyncDispose]: () => given.disposeAsync() };
 }
 
 const PURPOSE_TAG = 'snap-to-s3-purpose';
 
-/** Value of the tag on temporary volumes, as version 0 wrote it. */
+/** Value of the tag on temporary volumes. Version 0 used the same one. */
 export const IN_PROGRESS = 'in-progress';
 
 async function ownVolume(
@@ -66,7 +69,7 @@ async function ownVolume(
   const { host, volumes, signal } = options;
   const [reusable, ...surplus] = await findReusable(snapshot, options);
   // A run that was killed between two steps can leave a second volume.
-  for (const volume of surplus) await giveLeftVolumeBack(volume, options);
+  for (const volume of surplus) await releaseLeftoverVolume(volume, options);
   if (!reusable) {
     const { availabilityZone } = options.instance;
     host.notify({ code: 'volume.requested', snapshot: snapshot.id, type: options.volumeType, availabilityZone });
@@ -78,12 +81,12 @@ async function ownVolume(
       cleanupCommand: `aws ec2 delete-volume --volume-id ${volume.id}`,
     }),
   );
-  undo.defer(() => giveVolumeBack(volume.id, snapshot.id, options));
+  undo.defer(() => releaseVolume(volume.id, snapshot.id, options));
   host.notify({ code: reusable ? 'volume.reused' : 'volume.created', snapshot: snapshot.id, volume: volume.id });
   return { volume, isReused: reusable !== undefined };
 }
 
-/** Whoever calls this has the claim of the snapshot, so that nobody uses what is found. The best comes first. */
+/** Finds volumes of earlier runs, attached ones first. The caller holds the claim, so no other run uses them. */
 async function findReusable(snapshot: Snapshot, options: TemporaryVolumeOptions): Promise<Volume[]> {
   const { volumes, instance, tagKey, signal } = options;
   const found = await volumes.ofSnapshot(snapshot.id, tagKey, instance.availabilityZone, { signal });
@@ -113,18 +116,22 @@ const newVolume = (snapshot: Snapshot, options: TemporaryVolumeOptions) => ({
   clientToken: options.clientToken,
 });
 
-/** What is said of the snapshot that a volume is made of, or is to hold. */
+/** The properties of the snapshot that a volume is created from or will hold. */
 export type VolumeSubject = Pick<Snapshot, 'id' | 'sizeGiB' | 'encrypted'>;
 
-export interface AttachOptions extends GiveBackOptions {
+export interface AttachOptions extends ReleaseOptions {
   instance: Instance;
-  /** Of which archives it is: `bucket/prefix`. Volumes and mounts of others are not touched. */
+  /** The `bucket/prefix` that the volume is used for. Volumes and mounts for others are not touched. */
   archives: string;
   signal: AbortSignal;
 }
 
-/** @throws SnapError `VOLUME_FAILED`, `WAIT_TIMEOUT` */
-export async function becomesUsable(volumeId: string, snapshot: VolumeSubject, options: AttachOptions): Promise<void> {
+/** @throws SnapError `VOLUME_FAILED` or `WAIT_TIMEOUT`. */
+export async function waitUntilUsable(
+  volumeId: string,
+  snapshot: VolumeSubject,
+  options: AttachOptions,
+): Promise<void> {
   const look = async () => {
     const volume = await options.volumes.get(volumeId, { signal: options.signal });
     if (volume?.state === 'error') throw creationFailed(volumeId, snapshot);
@@ -142,11 +149,11 @@ export async function becomesUsable(volumeId: string, snapshot: VolumeSubject, o
     signal: options.signal,
     hint: snapshot.encrypted
       ? KMS_HINT
-      : 'see the state of the volume in the EC2 console, and the AWS Health Dashboard',
+      : 'check the state of the volume in the EC2 console and the AWS Health Dashboard',
   });
 }
 
-/** EC2 accepts a key it may not use, and lets the volume die afterwards. */
+/** EC2 accepts a key that it may not use. The volume fails afterwards. */
 const KMS_HINT =
   'allow this role to use the KMS key of the snapshot (kms:Decrypt, kms:CreateGrant) and of --kms-key-id';
 
@@ -156,15 +163,16 @@ const creationFailed = (volumeId: string, snapshot: VolumeSubject): SnapError =>
   });
 
 interface Proving {
-  /** Asked of a device before anything is done with it. @returns whether it is known to be the volume's. */
+  /** Checks a device before anything is done with it. @returns whether the identity of the device is certain */
   prove: (device: LocatedDevice) => Promise<boolean>;
 }
 
 /**
- * @param undo what gives the attachment back is put there.
- * @throws SnapError `NO_DEVICE_NAME`, `ATTACH_STUCK`, `DEVICE_NOT_FOUND` or `WRONG_DEVICE`
+ * Attaches a volume and waits for its device.
+ * @param undo receives the clean-up of the attachment.
+ * @throws SnapError `NO_DEVICE_NAME`, `ATTACH_STUCK`, `DEVICE_NOT_FOUND` or `WRONG_DEVICE`.
  */
-export async function attachedDevice(
+export async function attachDevice(
   volumeId: string,
   snapshot: VolumeSubject,
   options: AttachOptions & Proving,
@@ -179,13 +187,13 @@ export async function attachedDevice(
     }),
   );
   const state = { everAttached: already !== undefined && already.state !== 'attaching' };
-  undo.defer(() => giveAttachmentBack(volumeId, snapshot.id, options, state));
+  undo.defer(() => releaseAttachment(volumeId, snapshot.id, options, state));
   const name = already?.device ?? (await attachUnderFreeName(volumeId, snapshot, options));
-  await becomesAttached(volumeId, snapshot, name, options);
+  await waitUntilAttached(volumeId, snapshot, name, options);
   state.everAttached = true;
   const device = await waitForDevice(volumeId, name, snapshot.sizeGiB * GiB, { signal, within: options.waitLimit });
   host.notify({ code: 'volume.attached', snapshot: snapshot.id, volume: volumeId, device: device.path });
-  // Before the mounts of a device are ended, which may be somebody else's.
+  // This comes first: unless the device is known for certain, its mounts may belong to another disk.
   const isKnown = await options.prove(device);
   if (already)
     await endStaleUse(
@@ -219,12 +227,12 @@ async function attachUnderFreeName(volumeId: string, snapshot: VolumeSubject, op
     'NO_DEVICE_NAME',
     `no device name of ${instance.id} is free for ${volumeId} (of ${snapshot.id})`,
     {
-      hint: 'detach volumes that are no longer needed, or use a fresh instance',
+      hint: 'detach volumes that are no longer needed, or use another instance',
     },
   );
 }
 
-async function becomesAttached(
+async function waitUntilAttached(
   volumeId: string,
   snapshot: VolumeSubject,
   device: string,

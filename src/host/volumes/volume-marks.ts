@@ -1,4 +1,4 @@
-/** Whose a temporary volume is. */
+/** Tags of temporary volumes that tell their purpose and their process. */
 import { createHash } from 'node:crypto';
 import type { Instance, Volume } from '../../cloud/ports.ts';
 import {
@@ -10,49 +10,50 @@ import {
   thisProcess,
 } from '../../lib/process-identity.ts';
 
-/** On a volume that is being filled from an archive, and is made of no snapshot: of which one the archive is. */
+/** On a volume that is filled from an archive: the snapshot that the archive was made of. */
 const RESTORE_OF_TAG = 'snap-to-s3-restore-of';
 
-/** The process that fills it. */
+/** The process that fills the volume. */
 const HOLDER_TAG = 'snap-to-s3-holder';
 
 type Marked = Pick<Volume, 'id' | 'tags' | 'snapshotId'>;
 
-export const fillingMarks = (snapshotId: string): Record<string, string> => ({ [RESTORE_OF_TAG]: snapshotId });
+export const restoreTags = (snapshotId: string): Record<string, string> => ({ [RESTORE_OF_TAG]: snapshotId });
 
-export const holderMark = (): Record<string, string> => ({ [HOLDER_TAG]: formatIdentity(thisProcess()) });
+export const holderTag = (): Record<string, string> => ({ [HOLDER_TAG]: formatIdentity(thisProcess()) });
 
-/** The snapshot that a temporary volume is made of, or is to hold again. */
+/** Returns the snapshot that a temporary volume was created from or is to hold. */
 export const subjectOf = ({ tags, snapshotId }: Marked): string => tags[RESTORE_OF_TAG] ?? snapshotId;
 
-/** What its mount points are called: without a snapshot of its own, nobody else can mean those of the volume. */
-export const mountNameOf = ({ id, tags, snapshotId }: Marked): string =>
-  tags[RESTORE_OF_TAG] === undefined ? mountNameFor(snapshotId, tags[ARCHIVES_TAG] ?? '') : fillingMount(id);
+/** Returns the name of its mount points. A volume without a snapshot is named by its own id. */
+export const mountNameOfVolume = ({ id, tags, snapshotId }: Marked): string =>
+  tags[RESTORE_OF_TAG] === undefined ? mountNameFor(snapshotId, tags[ARCHIVES_TAG] ?? '') : restoreMountName(id);
 
 /**
- * Runs for two buckets, or two prefixes, may work on one snapshot at the same time, each with a volume of its own.
- * @param archives the mark of bucket and prefix.
+ * Returns a mount name. It depends on bucket and prefix, because runs for two of them may work on one snapshot at the
+ * same time, each with its own volume.
+ * @param archives the `bucket/prefix` that the volume is used for.
  */
 export const mountNameFor = (snapshotId: string, archives: string): string =>
   `${snapshotId}-${createHash('sha256').update(archives).digest('hex').slice(0, 8)}`;
 
-/** On temporary volumes: the bucket and prefix of the archives that they are for. */
+/** On temporary volumes: the `bucket/prefix` of the archives that they are used for. */
 export const ARCHIVES_TAG = 'snap-to-s3-archives';
 
-export const fillingMount = (volumeId: string): string => `restore-${volumeId}`;
+export const restoreMountName = (volumeId: string): string => `restore-${volumeId}`;
 
 const holderOf = ({ tags }: Pick<Volume, 'tags'>): ProcessIdentity => parseIdentity(tags[HOLDER_TAG] ?? '');
 
-/** Whether a process of this machine may be filling it at this moment. */
+/** Whether a process of this machine may be filling the volume at the moment. */
 export function isBeingFilled(volume: Pick<Volume, 'tags'>): boolean {
   const holder = holderOf(volume);
   return isOnThisMachine(holder) && !isKnownDead(holder);
 }
 
-/** Whether who was filling it is gone for sure. Of other machines, nothing is known. */
+/** Whether the process that filled the volume has certainly ended. Of other machines, this is not known. */
 export function isAbandoned(volume: Pick<Volume, 'tags' | 'attachments'>, { id }: Pick<Instance, 'id'>): boolean {
   const holder = holderOf(volume);
   if (isOnThisMachine(holder)) return isKnownDead(holder);
-  // It was attached here before this machine was started again.
+  // It was attached to this instance before the last restart.
   return volume.attachments.some(({ instanceId, state }) => instanceId === id && state !== 'detached');
 }

@@ -3,7 +3,7 @@ import type { Claim } from '../../archive/claim.ts';
 import { manifestKey } from '../../archive/key.ts';
 import type { Attachment, Snapshot, Volume } from '../../cloud/ports.ts';
 import { pricesIn } from '../../costs/prices.ts';
-import { giveLeftVolumeBack } from '../../host/volumes/give-volume-back.ts';
+import { releaseLeftoverVolume } from '../../host/volumes/release-volume.ts';
 import { isBeingFilled } from '../../host/volumes/volume-marks.ts';
 import { cleanupSignal } from '../../lib/disposal.ts';
 import { ageIn } from '../shared/store-clock.ts';
@@ -25,7 +25,7 @@ function leftVolume(volume: Volume, survey: Survey): Leftover {
     host: services.host,
     instance: { id: survey.instanceId ?? '' },
     keep: false,
-    isTakenAway: async () => false,
+    isUsedByOther: async () => false,
   };
   return {
     kind: 'volume',
@@ -34,7 +34,7 @@ function leftVolume(volume: Volume, survey: Survey): Leftover {
     ageSeconds: ageIn(survey.clock, volume.createdAt),
     dollarsMonth: (pricesIn(services.region).volumes[volume.type] ?? 0) * volume.sizeGiB,
     obstacle: isBeingFilled(volume) ? 'a restore is writing to it' : obstacleToTaking(attachment, survey),
-    remove: () => giveLeftVolumeBack(volume, options),
+    remove: () => releaseLeftoverVolume(volume, options),
   };
 }
 

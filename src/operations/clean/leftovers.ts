@@ -9,7 +9,7 @@ import { type Claim, claimFolder, claimKey } from '../../archive/claim.ts';
 import { parseAnyKey } from '../../archive/key.ts';
 import type { Volume } from '../../cloud/ports.ts';
 import { IN_PROGRESS } from '../../host/volumes/temporary-volume.ts';
-import { ARCHIVES_TAG, fillingMarks, subjectOf } from '../../host/volumes/volume-marks.ts';
+import { ARCHIVES_TAG, restoreTags, subjectOf } from '../../host/volumes/volume-marks.ts';
 import { inParallel } from '../../lib/parallel.ts';
 import { archivesMark } from '../sharing/claimed-work.ts';
 import { type FoundClaim, findClaim } from '../sharing/claims.ts';
@@ -63,7 +63,7 @@ export async function traceOf(snapshotId: string, found: FoundClaim | null, surv
   const temporary = { [settings.tagKey]: IN_PROGRESS };
   const volumes = [
     ...(await services.volumes.withTags(temporary, snapshotId, { signal })),
-    ...(await services.volumes.withTags({ ...temporary, ...fillingMarks(snapshotId) }, null, { signal })),
+    ...(await services.volumes.withTags({ ...temporary, ...restoreTags(snapshotId) }, null, { signal })),
   ];
   const [snapshot = null] = await services.snapshots.byId([snapshotId], { signal });
   // Keys begin with the volume; where nobody knows it, all of them are looked through.

@@ -7,7 +7,7 @@ import { deviceSize, sectorsWritten } from '../../host/devices/block-devices.ts'
 import { notKeptOutside } from '../../host/disks/outside-partitions.ts';
 import { openPartition } from '../../host/disks/partition-device.ts';
 import { readGeometry } from '../../host/filesystems/filesystem-geometry.ts';
-import { lackOfNames, surveyFilesystem } from '../../host/filesystems/filesystem-obstacles.ts';
+import { missingNames, surveyFilesystem } from '../../host/filesystems/filesystem-obstacles.ts';
 import { type Probe, probe, type Treatment, treatmentOf } from '../../host/filesystems/filesystems.ts';
 import { kernelErrors } from '../../host/filesystems/kernel-errors.ts';
 import { mountReadOnly } from '../../host/filesystems/mounts.ts';
@@ -158,7 +158,7 @@ async function storeFiles(
     const before = kernelErrors(device);
     const damage = (members: number | null) => {
       if (kernelErrors(device) !== before) return `${filesystem} is damaged: dmesg tells where`;
-      return members === null ? null : lackOfNames(names, members);
+      return members === null ? null : missingNames(names, members);
     };
     const content: Content = { layout: 'tar', directory: mount.path, expectedBytes: space.usedBytes, damage };
     const mounted = { type: filesystem, device, root: mount.path, partition: number };

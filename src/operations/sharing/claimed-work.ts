@@ -90,5 +90,5 @@ export const mayBeFree = (snapshotId: string, { prefix }: ClaimSettings, { store
 export const archivesMark = ({ store }: Pick<Services, 'store'>, prefix: string): string => `${store.bucket}/${prefix}`;
 
 /** Whether a claim was lost to a run on this machine, which uses the volume now. */
-export const isTakenAway = async (claim: HeldClaim): Promise<boolean> =>
+export const isUsedByOther = async (claim: HeldClaim): Promise<boolean> =>
   claim.lost.aborted && (await claim.isHeldHere().catch(() => true));

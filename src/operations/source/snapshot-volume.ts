@@ -5,7 +5,7 @@ import type { Instance, Snapshot } from '../../cloud/ports.ts';
 import type { LocatedDevice } from '../../host/devices/block-devices.ts';
 import { attachTemporaryVolume, type TemporaryVolume } from '../../host/volumes/temporary-volume.ts';
 import type { Services } from '../shared/services.ts';
-import { archivesMark, type ClaimSettings, isTakenAway } from '../sharing/claimed-work.ts';
+import { archivesMark, type ClaimSettings, isUsedByOther } from '../sharing/claimed-work.ts';
 import type { HeldClaim } from '../sharing/claims.ts';
 import { proveDevice } from './prove-device.ts';
 
@@ -45,7 +45,7 @@ export async function attachVolumeOf(order: VolumeOrder): Promise<SnapshotVolume
     purpose: order.purpose,
     keep: order.settings.keepVolumes,
     archives: archivesMark(order.services, order.settings.prefix),
-    isTakenAway: () => isTakenAway(order.claim),
+    isUsedByOther: () => isUsedByOther(order.claim),
     clientToken: randomUUID(),
     prove,
   });

@@ -4,7 +4,7 @@ import { SnapError } from '../../errors.ts';
 import { notKeptOf } from '../../host/disks/not-kept.ts';
 import { notKeptOutside } from '../../host/disks/outside-partitions.ts';
 import { openPartition } from '../../host/disks/partition-device.ts';
-import { lackOfNames, surveyFilesystem } from '../../host/filesystems/filesystem-obstacles.ts';
+import { missingNames, surveyFilesystem } from '../../host/filesystems/filesystem-obstacles.ts';
 import { contradictionOf, probe } from '../../host/filesystems/filesystems.ts';
 import { mountReadOnly } from '../../host/filesystems/mounts.ts';
 import { describeNotKept, type NotKept } from '../../host/filesystems/not-kept-note.ts';
@@ -144,7 +144,7 @@ async function checkOnDevice(
     object.facts?.notKept ?? (await notKeptOf({ type: filesystem, device, root: mountPoint, partition }, signal));
   const check = { ...(await checkObject(object, snapshotId, reference, services)), notKept };
   const isSame = survey.obstacle === null && check.differenceCount === 0;
-  const unseen = isSame ? lackOfNames(survey.names, check.members) : survey.obstacle;
+  const unseen = isSame ? missingNames(survey.names, check.members) : survey.obstacle;
   return unseen === null ? check : withDifference(check, nothingOf(`what its driver does not show: ${unseen}`));
 }
 

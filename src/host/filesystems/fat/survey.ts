@@ -1,6 +1,6 @@
 /**
- * What drivers of FAT do not show, or show each in its own way. grub-mount ends a directory where it cannot read on, and
- * says nothing of it; so the names are counted here, without a driver.
+ * Finds what drivers of FAT omit or show in different ways. grub-mount silently ends a directory at a read error, so
+ * this module counts the names without a driver.
  */
 import { printable } from '../../../lib/printable.ts';
 import type { FilesystemSurvey } from '../survey.ts';
@@ -9,7 +9,7 @@ import { ENTRY_BYTES, FatDamage, FatVolume } from './volume.ts';
 export async function surveyFat(device: string, signal: AbortSignal): Promise<FilesystemSurvey> {
   try {
     await using volume = await FatVolume.open(device);
-    return await lookThrough(volume, signal);
+    return await surveyDirectories(volume, signal);
   } catch (error) {
     signal.throwIfAborted();
     if (error instanceof FatDamage) return damaged(error.message);
@@ -18,7 +18,7 @@ export async function surveyFat(device: string, signal: AbortSignal): Promise<Fi
   }
 }
 
-async function lookThrough(volume: FatVolume, signal: AbortSignal): Promise<FilesystemSurvey> {
+async function surveyDirectories(volume: FatVolume, signal: AbortSignal): Promise<FilesystemSurvey> {
   const found: FilesystemSurvey & { names: number } = { obstacle: null, names: 0 };
   const directories = new Set([0]);
   for (const directory of directories) {
@@ -28,7 +28,7 @@ async function lookThrough(volume: FatVolume, signal: AbortSignal): Promise<File
       found.obstacle ??= peculiarityOf(entry);
       if (!entry.isDirectory) continue;
       const first = volume.bits === 32 ? entry.first : entry.first & 0xffff;
-      if (directories.has(first)) throw new FatDamage('a directory is in two places');
+      if (directories.has(first)) throw new FatDamage('a directory appears in two places');
       directories.add(first);
     }
   }
@@ -41,9 +41,9 @@ const damaged = (why: string): FilesystemSurvey => ({
 });
 
 interface Entry {
-  /** Eight characters and three, in the code page of who wrote them. */
+  /** Eight characters and three, in the code page of the system that wrote them. */
   short: Buffer;
-  /** `null` without one. */
+  /** `null` if the entry has none. */
   long: string | null;
   attributes: number;
   first: number;
@@ -73,7 +73,7 @@ function* entriesOf(directory: Buffer): Generator<Entry> {
   }
 }
 
-/** @param parts of 13 characters each, in order. @returns `null` where they are not of this entry. */
+/** @param parts entries of 13 characters each, in order. @returns `null` if they do not belong to this short name */
 function longName(parts: readonly Buffer[], short: Buffer): string | null {
   const sum = short.reduce((before, byte) => (((before & 1) << 7) + (before >> 1) + byte) & 0xff, 0);
   if (parts.length === 0 || parts.some((part) => part.readUInt8(13) !== sum)) return null;
@@ -85,12 +85,11 @@ function longName(parts: readonly Buffer[], short: Buffer): string | null {
 
 function peculiarityOf({ short, long, attributes }: Entry): string | null {
   const name = printable(long ?? short.toString('latin1').trimEnd());
-  if (attributes & ATTRIBUTE.unknown) return `${name} has attributes for which some drivers leave it out`;
+  if (attributes & ATTRIBUTE.unknown) return `${name} has attributes that make some drivers omit it`;
   if (long !== null) return long.isWellFormed() ? null : `${name} has a name that is not valid Unicode`;
-  if (short.some((byte) => byte < 0x20 || byte > 0x7e))
-    return `${name} has a name in a code page that the disk does not tell`;
+  if (short.some((byte) => byte < 0x20 || byte > 0x7e)) return `${name} has a name in an unknown code page`;
   const [stem, extension] = [short.toString('latin1', 0, 8), short.toString('latin1', 8)];
   return [stem, extension].some((part) => part.trimEnd().includes(' '))
-    ? `${name} has a blank in its short name, where some drivers end it`
+    ? `${name} has a space in its short name, which some drivers truncate`
     : null;
 }

@@ -1,14 +1,14 @@
-/** A FAT filesystem, read off its device: its directories, and where their pieces are. */
+/** Reads the directories of a FAT filesystem directly from its device. */
 import type { FileHandle } from 'node:fs/promises';
 import { MiB } from '../../../lib/units.ts';
 import { openVolume } from '../open-volume.ts';
 import { fatGeometry } from '../superblocks/boot-sectors.ts';
 
-/** What cannot be read as FAT. */
+/** The filesystem is damaged or is no FAT. */
 export class FatDamage extends Error {}
 
-/** Of a table: enough for 16 million clusters. */
-const LONGEST_TABLE = 64 * MiB;
+/** Enough for 16 million clusters. */
+const MAX_TABLE_BYTES = 64 * MiB;
 
 export const ENTRY_BYTES = 32;
 
@@ -26,7 +26,7 @@ export class FatVolume implements AsyncDisposable {
 
   private constructor(file: FileHandle, boot: Buffer) {
     const made = fatGeometry(boot);
-    if (!made?.made) throw new FatDamage('its boot sector is none of FAT');
+    if (!made?.made) throw new FatDamage('it has no FAT boot sector');
     const field = (name: string): number => Number(made.made?.[name] ?? 0);
     const sectorBytes = field('sectorBytes');
     this.#file = file;
@@ -52,7 +52,7 @@ export class FatVolume implements AsyncDisposable {
     await this.#file.close();
   }
 
-  /** All of a directory. @param first its first cluster; 0 is the root. */
+  /** Reads a whole directory. @param first its first cluster; 0 is the root */
   async directory(first: number): Promise<Buffer> {
     const cluster = first === 0 ? this.#rootCluster : first;
     if (cluster === 0) return this.#read(this.#rootAt, this.#rootBytes);
@@ -65,9 +65,10 @@ export class FatVolume implements AsyncDisposable {
   *#chain(first: number): Generator<number> {
     let cluster = first;
     for (let length = 0; cluster < this.#endMark; length++) {
-      if (cluster < 2 || cluster >= this.#clusters + 2) throw new FatDamage('a directory leads to no cluster');
-      // Directories have 2 MiB at the most.
-      if (length * this.#clusterBytes > LONGEST_DIRECTORY) throw new FatDamage('a directory does not end');
+      if (cluster < 2 || cluster >= this.#clusters + 2)
+        throw new FatDamage('a directory points to a cluster that does not exist');
+      // A directory has at most 2 MiB.
+      if (length * this.#clusterBytes > MAX_DIRECTORY_BYTES) throw new FatDamage('a directory is too long');
       yield cluster;
       cluster = this.#next(cluster);
     }
@@ -87,15 +88,15 @@ export class FatVolume implements AsyncDisposable {
   async #readTable(boot: Buffer): Promise<void> {
     const sectorBytes = boot.readUInt16LE(11);
     const sectors = boot.readUInt16LE(22) || boot.readUInt32LE(36);
-    if (sectors * sectorBytes > LONGEST_TABLE) throw new FatDamage('it is larger than can be looked through');
+    if (sectors * sectorBytes > MAX_TABLE_BYTES) throw new FatDamage('its allocation table is too large');
     this.#table = await this.#read(boot.readUInt16LE(14) * sectorBytes, sectors * sectorBytes);
   }
 
   async #read(position: number, length: number): Promise<Buffer> {
     const { buffer, bytesRead } = await this.#file.read(Buffer.alloc(length), 0, length, position);
-    if (bytesRead < length) throw new FatDamage('it reaches beyond the end of the device');
+    if (bytesRead < length) throw new FatDamage('it extends beyond the end of the device');
     return buffer;
   }
 }
 
-const LONGEST_DIRECTORY = 2 * MiB;
+const MAX_DIRECTORY_BYTES = 2 * MiB;

@@ -1,18 +1,20 @@
-/** How many names of files and directories an NTFS volume has by its file table, whatever its directories list. */
+/**
+ * Counts the names of files and directories in the file table of an NTFS volume, independently of its directory
+ * indexes.
+ */
 import { ATTRIBUTE, type Attribute, type MftRecord, NtfsDamage } from './records.ts';
 import { type NtfsVolume, RECORD } from './volume.ts';
 
-/** Kinds of names: a short one stands beside a long one, of which it is but another form. */
+/** Types of names. A short name is an alternative to a long one. */
 const KIND = { long: 1, short: 2 } as const;
 
 /**
- * Counts the entries that all directories have together. A driver lists what the directories' indexes say, and skips the
- * parts of an index that are not marked as used. The records of files say themselves what they are called and in which
- * directory.
+ * Counts the entries of all directories. Drivers list the indexes of directories and skip index blocks that are not
+ * marked as used. The records of the files themselves have their names and the directories that contain them.
  */
 export class NameCount {
   readonly #volume: NtfsVolume;
-  /** Whether a directory is the system's; of the last one that was asked for. */
+  /** Whether the directory that was looked up last belongs to the system. */
   #last = { directory: -1, isOfSystem: false };
   #others = 0;
   #long = 0;
@@ -42,7 +44,7 @@ export class NameCount {
     else this.#others++;
   }
 
-  /** Short names that nothing stands beside are names, which no driver shows. `null` where a name cannot be read. */
+  /** Drivers do not show short names without a long name, but these count, too. `null` if a name cannot be read. */
   get total(): number | null {
     return this.#isReadable ? this.#others + Math.max(this.#long, this.#short) : null;
   }

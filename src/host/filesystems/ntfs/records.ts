@@ -1,6 +1,6 @@
 /**
- * Records of an NTFS master file table, and their attributes. They are read off the device itself, so that what a driver
- * does not show is seen. Source: layout.h of ntfs-3g, whose names are kept here.
+ * Parses records of an NTFS master file table. They are read from the device, because drivers do not show everything.
+ * The names follow layout.h of ntfs-3g.
  */
 
 export const ATTRIBUTE = {
@@ -17,11 +17,13 @@ export const ATTRIBUTE = {
 const END = 0xffffffff;
 const IN_USE = 1;
 const IS_DIRECTORY = 2;
-/** Fix-ups protect units of this size, whatever the sectors of the disk are. */
+/** Fix-ups protect units of this size, whatever the sector size of the disk is. */
 const FIXED_UP_BYTES = 512;
 
 export interface MftRecord {
-  /** Number of the record whose attributes these are: its own, or that of the file that needs more than one. */
+  /**
+   * The number of the record that the attributes belong to: this one, or that of the file if it has several records.
+   */
   base: number;
   isDirectory: boolean;
   attributes: Attribute[];
@@ -30,30 +32,30 @@ export interface MftRecord {
 export interface Attribute {
   type: number;
   name: string;
-  /** `null` where it lies elsewhere on the disk. */
+  /** `null` if the value is not in the record. */
   value: Buffer | null;
-  /** Its length. Only the first of several pieces of an attribute tells. */
+  /** Length of the value. Only the first of several pieces of an attribute has it. */
   bytes: number;
-  /** Where it lies; empty for what is in the record. */
+  /** Clusters of the value; empty if the value is in the record. */
   runs: Run[];
-  /** Of what lies elsewhere: the number of the first cluster, and what has been written, in bytes. */
+  /** For a value outside of the record: the number of its first cluster, and the bytes that have been written. */
   firstCluster: number;
   writtenBytes: number;
 }
 
-/** Clusters of the disk; `at` is `null` for a hole. */
+/** Consecutive clusters; `at` is `null` for a hole. */
 export interface Run {
   at: number | null;
   clusters: number;
 }
 
-/** What cannot be read as NTFS. */
+/** The volume is damaged or is no NTFS. */
 export class NtfsDamage extends Error {}
 
 /**
- * @param bytes of one record; its fix-ups are undone in place.
+ * @param bytes one record. Its fix-ups are reverted in place.
  * @returns `null` for a record that is not in use.
- * @throws NtfsDamage, or RangeError for what reaches beyond the record.
+ * @throws NtfsDamage; RangeError if an offset is outside of the record.
  */
 export function readRecord(bytes: Buffer, number: number): MftRecord | null {
   const magic = bytes.toString('latin1', 0, 4);
@@ -65,10 +67,10 @@ export function readRecord(bytes: Buffer, number: number): MftRecord | null {
   return { base: base === 0 ? number : base, isDirectory, attributes: [...attributesOf(bytes, number)] };
 }
 
-/** A reference is the number of a record in 48 bits; the rest counts its uses. */
+/** A reference is a record number of 48 bits, followed by a use count. */
 export const referenceAt = (bytes: Buffer, at: number): number => bytes.readUIntLE(at, 6);
 
-/** The last two bytes of each sector are kept elsewhere, and a number that tells torn writes is in their place. */
+/** The last two bytes of each sector are stored elsewhere and replaced by a number that reveals torn writes. */
 function undoFixUps(bytes: Buffer, number: number): void {
   const [at, count] = [bytes.readUInt16LE(4), bytes.readUInt16LE(6)];
   const mark = bytes.readUInt16LE(at);
@@ -83,7 +85,7 @@ function* attributesOf(bytes: Buffer, number: number): Generator<Attribute> {
   let at = bytes.readUInt16LE(20);
   while (bytes.readUInt32LE(at) !== END) {
     const length = bytes.readUInt32LE(at + 4);
-    if (length < 24 || at + length > bytes.length) throw new NtfsDamage(`record ${number} has an impossible attribute`);
+    if (length < 24 || at + length > bytes.length) throw new NtfsDamage(`record ${number} has an invalid attribute`);
     yield readAttribute(bytes.subarray(at, at + length));
     at += length;
   }
@@ -112,18 +114,21 @@ function readAttribute(bytes: Buffer): Attribute {
     bytes: Number(bytes.readBigUInt64LE(48)),
     runs: readRuns(bytes, bytes.readUInt16LE(32)),
     firstCluster: Number(bytes.readBigUInt64LE(16)),
-    // Only the first of several pieces of an attribute tells.
+    // Only the first of several pieces of an attribute has this length.
     writtenBytes: Number(bytes.readBigUInt64LE(56)),
   };
 }
 
-/** Each run: a byte with two lengths, how many clusters, and how far from the last run, as numbers of these lengths. */
+/**
+ * A run starts with a byte that has two lengths. Numbers of these lengths follow: the count of clusters, and the
+ * distance from the previous run.
+ */
 function readRuns(bytes: Buffer, from: number): Run[] {
   const runs: Run[] = [];
   let [at, cluster] = [from, 0];
   for (let lengths = bytes.readUInt8(at); lengths !== 0; lengths = bytes.readUInt8(at)) {
     const [countBytes, moveBytes] = [lengths & 0xf, lengths >> 4];
-    if (countBytes === 0 || countBytes > 6 || moveBytes > 6) throw new NtfsDamage('a run has an impossible length');
+    if (countBytes === 0 || countBytes > 6 || moveBytes > 6) throw new NtfsDamage('a run has an invalid length');
     const clusters = bytes.readUIntLE(at + 1, countBytes);
     if (moveBytes > 0) cluster += bytes.readIntLE(at + 1 + countBytes, moveBytes);
     runs.push({ at: moveBytes === 0 ? null : cluster, clusters });

@@ -1,15 +1,15 @@
-/** An NTFS volume, read off its device: its master file table, and what little of its system files is needed. */
+/** Reads the master file table and some system files of an NTFS volume directly from its device. */
 import type { FileHandle } from 'node:fs/promises';
 import { MiB } from '../../../lib/units.ts';
 import { openVolume } from '../open-volume.ts';
 import { sectorsPerCluster } from '../superblocks/boot-sectors.ts';
 import { ATTRIBUTE, type Attribute, type MftRecord, NtfsDamage, type Run, readRecord, referenceAt } from './records.ts';
 
-/** Numbers of records that have a meaning. Windows leaves 16 to 23 free, but drivers show files there. */
+/** Numbers of records with a fixed meaning. Windows leaves 16 to 23 free, but drivers show files there. */
 export const RECORD = { mft: 0, logFile: 2, volume: 3, root: 5, firstOfUsers: 16 } as const;
 
-/** Deeper than any path that Windows takes. */
-const DEEPEST = 1024;
+/** Deeper than any path in Windows. */
+const MAX_DEPTH = 1024;
 
 const DOS_NAME = 2;
 
@@ -25,13 +25,13 @@ export class NtfsVolume implements AsyncDisposable {
     const sectorBytes = boot.readUInt16LE(11);
     this.#clusterBytes = sectorBytes * sectorsPerCluster(boot);
     this.#recordBytes = sizeOf(boot.readInt8(64), this.#clusterBytes);
-    const isPossible = (bytes: number, most: number) => Number.isInteger(bytes) && bytes >= 512 && bytes <= most;
-    if (boot.toString('latin1', 3, 7) !== 'NTFS' || !isPossible(this.#clusterBytes, 2 * MiB))
-      throw new NtfsDamage('its boot sector is none of NTFS');
-    if (!isPossible(this.#recordBytes, 64 * 1024)) throw new NtfsDamage('its boot sector names impossible records');
+    const isValidSize = (bytes: number, maximum: number) => Number.isInteger(bytes) && bytes >= 512 && bytes <= maximum;
+    if (boot.toString('latin1', 3, 7) !== 'NTFS' || !isValidSize(this.#clusterBytes, 2 * MiB))
+      throw new NtfsDamage('it has no NTFS boot sector');
+    if (!isValidSize(this.#recordBytes, 64 * 1024)) throw new NtfsDamage('its boot sector has an invalid record size');
   }
 
-  /** @throws NtfsDamage, RangeError */
+  /** @throws NtfsDamage or RangeError. */
   static open(device: string): Promise<NtfsVolume> {
     return openVolume(device, async (file, boot) => {
       const volume = new NtfsVolume(file, boot);
@@ -44,12 +44,12 @@ export class NtfsVolume implements AsyncDisposable {
     await this.#file.close();
   }
 
-  /** All records in use, in order, with their numbers. */
+  /** Yields all records in use with their numbers, in order. */
   async *records(signal: AbortSignal): AsyncGenerator<{ number: number; record: MftRecord }> {
-    const most = Math.floor(MiB / this.#recordBytes) * this.#recordBytes;
-    for (let at = 0; at < this.#mftBytes; at += most) {
+    const chunkBytes = Math.floor(MiB / this.#recordBytes) * this.#recordBytes;
+    for (let at = 0; at < this.#mftBytes; at += chunkBytes) {
       signal.throwIfAborted();
-      const bytes = await this.#read(this.#mft, at, Math.min(most, this.#mftBytes - at));
+      const bytes = await this.#read(this.#mft, at, Math.min(chunkBytes, this.#mftBytes - at));
       for (let inside = 0; inside + this.#recordBytes <= bytes.length; inside += this.#recordBytes) {
         const number = (at + inside) / this.#recordBytes;
         const record = readRecord(bytes.subarray(inside, inside + this.#recordBytes), number);
@@ -58,45 +58,45 @@ export class NtfsVolume implements AsyncDisposable {
     }
   }
 
-  /** @returns `null` for one that is not in use. */
+  /** @returns `null` if the record is not in use. */
   async record(number: number): Promise<MftRecord | null> {
     return readRecord(await this.#read(this.#mft, number * this.#recordBytes, this.#recordBytes), number);
   }
 
-  /** The filesystem's own files, and what it keeps in its directory $Extend. */
+  /** Whether the record is a system file or is in the directory $Extend. */
   async isOfSystem(number: number): Promise<boolean> {
     for await (const { at } of this.ancestry(number)) if (at < RECORD.firstOfUsers) return true;
     return false;
   }
 
-  /** A file, the directory that it is in, and so on, without the root. */
+  /** Yields a file, the directory that contains it, and so on up to but not including the root. */
   async *ancestry(number: number): AsyncGenerator<{ at: number; name: string }> {
     let at = number;
-    for (let depth = 0; depth < DEEPEST && at !== RECORD.root; depth++) {
+    for (let depth = 0; depth < MAX_DEPTH && at !== RECORD.root; depth++) {
       const { name, parent } = await this.#nameOf(at);
       yield { at, name };
       at = parent;
     }
   }
 
-  /** Files have a long name and often a short one; with many attributes, names can lie in records of their own. */
+  /** Files have a long name and often a short one. Names may be in separate records if a file has many attributes. */
   async #nameOf(number: number): Promise<{ name: string; parent: number }> {
     const record = await this.record(number);
     const names = (record?.attributes ?? []).flatMap(({ type, value }) =>
       type === ATTRIBUTE.fileName && value ? [value] : [],
     );
     const value = names.find((found) => found.readUInt8(65) !== DOS_NAME) ?? names[0];
-    // Unknown: what it is called is told less well, and it counts as a user's file.
+    // Without a name, the message has the record number, and the file counts as a user's file.
     if (!value) return { name: `(record ${number})`, parent: RECORD.root };
     return { name: value.toString('utf16le', 66, 66 + 2 * value.readUInt8(64)), parent: value.readUIntLE(0, 6) };
   }
 
-  /** The beginning of an attribute, of which there may be less. */
-  async beginningOf({ value, runs }: Attribute, bytes: number): Promise<Buffer> {
+  /** Reads the start of an attribute. It may be shorter than requested. */
+  async readStart({ value, runs }: Attribute, bytes: number): Promise<Buffer> {
     return value?.subarray(0, bytes) ?? (await this.#read(runs, 0, bytes));
   }
 
-  /** The table is a file, described by its own first record, and by more of them where it is in many pieces. */
+  /** The table is a file that its first record describes, together with further records if it has many fragments. */
   async #findMft(firstCluster: number): Promise<void> {
     this.#mft = [{ at: firstCluster, clusters: Math.ceil(this.#recordBytes / this.#clusterBytes) }];
     const first = await this.record(RECORD.mft);
@@ -110,7 +110,7 @@ export class NtfsVolume implements AsyncDisposable {
 
   async #findRest(list: Attribute): Promise<void> {
     const clusters = list.runs.reduce((sum, run) => sum + run.clusters, 0);
-    const entries = await this.beginningOf(list, Math.min(clusters * this.#clusterBytes || Infinity, MAX_LIST));
+    const entries = await this.readStart(list, Math.min(clusters * this.#clusterBytes || Infinity, MAX_LIST_BYTES));
     for (const number of recordsOfContent(entries)) {
       if (number === RECORD.mft) continue;
       const piece = (await this.record(number))?.attributes.find(isContent);
@@ -119,7 +119,7 @@ export class NtfsVolume implements AsyncDisposable {
     }
   }
 
-  /** @throws NtfsDamage where the runs end before. */
+  /** @throws NtfsDamage if the runs end before. */
   async #read(runs: readonly Run[], from: number, length: number): Promise<Buffer> {
     const bytes = Buffer.alloc(length);
     let [start, done] = [0, 0];
@@ -146,16 +146,16 @@ export class NtfsVolume implements AsyncDisposable {
   }
 }
 
-/** Sizes of records are numbers of units, or as a negative number the exponent of a number of bytes. */
+/** A positive value is a number of units, a negative one the exponent of a number of bytes. */
 const sizeOf = (value: number, unit: number): number => (value > 0 ? value * unit : 2 ** -value);
 
-/** What a file contains, as opposed to its named streams. */
+/** Whether the attribute is the content of a file and not one of its named streams. */
 export const isContent = ({ type, name }: Attribute): boolean => type === ATTRIBUTE.data && name === '';
 
-/** Windows makes lists of attributes of 256 KiB at the most. */
-const MAX_LIST = 256 * 1024;
+/** Windows limits attribute lists to 256 KiB. */
+const MAX_LIST_BYTES = 256 * 1024;
 
-/** Of a list of attributes: the records with pieces of the content, in order. */
+/** Returns the records with pieces of the content, in order, from an attribute list. */
 function recordsOfContent(list: Buffer): number[] {
   const found: number[] = [];
   for (let at = 0; at + 26 <= list.length; ) {

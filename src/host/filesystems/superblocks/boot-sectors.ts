@@ -1,9 +1,12 @@
-/** The boot sectors of FAT and NTFS. Source: "FAT: General Overview of On-Disk Format" 1.03 of Microsoft; ntfs(5) layout. */
+/**
+ * Parses the boot sectors of FAT and NTFS. Sources: "FAT: General Overview of On-Disk Format" 1.03 of Microsoft;
+ * ntfs(5).
+ */
 import type { Geometry } from './geometry.ts';
 
 const SECTOR = 512;
 
-/** @param device its first bytes. @returns `null` for what is no such filesystem. */
+/** @param device first bytes of the device. @returns `null` if it is no FAT filesystem */
 export function fatGeometry(device: Buffer): Geometry | null {
   if (device.length < SECTOR) return null;
   const sectorBytes = device.readUInt16LE(11);
@@ -36,13 +39,13 @@ export function fatGeometry(device: Buffer): Geometry | null {
   };
 }
 
-/** The number of clusters decides; only FAT32 keeps the length of its tables elsewhere. */
+/** The number of clusters decides. Only FAT32 stores the length of its tables in another field. */
 function bitsOf(device: Buffer, clusters: number): 12 | 16 | 32 {
   if (device.readUInt16LE(22) === 0) return 32;
   return clusters < 4085 ? 12 : 16;
 }
 
-/** @param device its first bytes. @returns `null` for what is no such filesystem. */
+/** @param device first bytes of the device. @returns `null` if it is no NTFS filesystem */
 export function ntfsGeometry(device: Buffer): Geometry | null {
   if (device.length < SECTOR || device.toString('latin1', 3, 11) !== 'NTFS    ') return null;
   const sectorBytes = device.readUInt16LE(11);
@@ -56,7 +59,7 @@ export function ntfsGeometry(device: Buffer): Geometry | null {
   };
 }
 
-/** Above 128 it is, as a negative number, the exponent of a power of two. @param boot a boot sector of NTFS. */
+/** Values above 128 are negative numbers: the exponent of a power of two. @param boot a boot sector of NTFS */
 export function sectorsPerCluster(boot: Buffer): number {
   const value = boot.readUInt8(13);
   return value > 128 ? 2 ** (256 - value) : value;

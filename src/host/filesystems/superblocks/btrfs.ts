@@ -1,10 +1,12 @@
-/** The superblock of btrfs. Source: "On-disk Format" of the btrfs documentation, and `struct btrfs_super_block`. */
+/**
+ * Parses the superblock of btrfs. Source: "On-disk Format" of the btrfs documentation, and `struct btrfs_super_block`.
+ */
 import { formatUuid, type Geometry } from './geometry.ts';
 
 const POSITION = 65_536;
 const LENGTH = 4096;
 
-/** Features that mkfs.btrfs chooses: the bit of `incompat_flags` or `compat_ro_flags`, and its name there. */
+/** Features that mkfs.btrfs can choose, by their bit in `incompat_flags` or `compat_ro_flags`. */
 const INCOMPATIBLE: [number, string][] = [
   [2, 'mixed-bg'],
   [6, 'extref'],
@@ -22,7 +24,7 @@ const READ_ONLY: [number, string][] = [
 
 const CHECKSUMS = ['crc32c', 'xxhash', 'sha256', 'blake2'];
 
-/** @param device its first bytes. @returns `null` for what is no such filesystem. */
+/** @param device first bytes of the device. @returns `null` if it is no btrfs filesystem */
 export function btrfsGeometry(device: Buffer): Geometry | null {
   const block = device.subarray(POSITION, POSITION + LENGTH);
   if (block.length < LENGTH || block.toString('latin1', 64, 72) !== '_BHRfS_M') return null;
@@ -46,5 +48,5 @@ export function btrfsGeometry(device: Buffer): Geometry | null {
   };
 }
 
-/** By which sysfs names it while it is mounted. */
+/** The UUID under which sysfs lists a mounted filesystem. */
 export const btrfsUuid = (device: Buffer): string => formatUuid(device.subarray(POSITION + 32, POSITION + 48));

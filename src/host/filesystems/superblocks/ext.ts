@@ -1,11 +1,11 @@
-/** The superblock of ext2, ext3 and ext4. Source: "ext4 Data Structures and Algorithms" of the kernel, "Super Block". */
+/** Parses the superblock of ext2, ext3 and ext4. Source: "Super Block" in the ext4 documentation of the kernel. */
 import { formatUuid, type Geometry, namesOfBits } from './geometry.ts';
 
 const POSITION = 1024;
 const LENGTH = 1024;
 const MAGIC = 0xef53;
 
-/** As mke2fs names them; `null` and what is beyond has no name there. */
+/** Names of mke2fs by bit; `null` for bits without one. */
 const COMPATIBLE: (string | null)[] = [
   ...['dir_prealloc', 'imagic_inodes', 'has_journal', 'ext_attr', 'resize_inode', 'dir_index'],
   ...[null, null, null, 'sparse_super2', 'fast_commit', 'stable_inodes', 'orphan_file'],
@@ -20,19 +20,19 @@ const INCOMPATIBLE: (string | null)[] = [
   ...['ea_inode', null, 'dirdata', 'metadata_csum_seed', 'large_dir', 'inline_data', 'encrypt', 'casefold'],
 ];
 
-/** What says in which state it is, not how it was made. */
+/** These describe the current state and not how the filesystem was created. */
 const STATES = new Set(['needs_recovery', 'orphan_present', 'read-only']);
 
 const HASHES = ['legacy', 'half_md4', 'tea', 'legacy', 'half_md4', 'tea'];
 
-/** @param device its first bytes. @returns `null` for what is no such filesystem. */
+/** @param device first bytes of the device. @returns `null` if it is no ext filesystem */
 export function extGeometry(device: Buffer): Geometry | null {
   const block = device.subarray(POSITION, POSITION + LENGTH);
   if (block.length < LENGTH || block.readUInt16LE(56) !== MAGIC) return null;
   const revision = block.readUInt32LE(76);
   const isOld = revision === 0;
   const blockBytes = 1024 << block.readUInt32LE(24);
-  // In the first revision, the fields of features mean nothing.
+  // The first revision does not use the feature fields.
   const features = isOld
     ? []
     : [
@@ -67,7 +67,7 @@ export function extGeometry(device: Buffer): Geometry | null {
   };
 }
 
-/** The inode of the journal is copied to the superblock: 15 words of places, and its size, high word first. */
+/** The superblock has a copy of the journal inode: 15 words for its blocks, then its size with the high word first. */
 function sizeOfJournal(block: Buffer): number | null {
   const isCopied = block.readUInt8(253) === 1;
   const words = 268;

@@ -1,16 +1,16 @@
-/** How a filesystem was made, for whoever makes it anew. */
+/** The parameters that a filesystem was created with, so that it can be recreated. */
 
 export interface Geometry {
   blockBytes: number | null;
   inodeBytes: number | null;
   inodes: number | null;
-  /** As the tools that make it name them: `has_journal` (ext), `reflink=1` (xfs, btrfs), `FAT16`. */
+  /** Names of the tools that create the filesystem: `has_journal` (ext), `reflink=1` (xfs, btrfs), `FAT16`. */
   features: string[];
-  /** Further facts by name, as docs/archive-format.md lists them; not in the manifests of earlier versions. */
+  /** Further parameters, listed in docs/archive-format.md. Manifests of earlier versions do not have them. */
   made?: Record<string, number | string>;
 }
 
-/** Names of the bits of a mask that are set; one without a name is `unknown-7`. */
+/** Returns the names of the bits that are set in a mask. A bit without a name is called `unknown-7`. */
 export function namesOfBits(mask: number | bigint, names: readonly (string | null)[]): string[] {
   const bits = BigInt(mask);
   return Array.from({ length: 64 }, (_, bit) => bit)

@@ -1,4 +1,4 @@
-/** The superblock of XFS, versions 4 and 5. Source: "XFS Algorithms & Data Structures", chapter "Superblocks". */
+/** Parses the superblock of XFS, versions 4 and 5. Source: "Superblocks" in "XFS Algorithms & Data Structures". */
 import type { Geometry } from './geometry.ts';
 
 const LENGTH = 264;
@@ -7,11 +7,11 @@ const LENGTH = 264;
 const VERSION = { attr: 0x10, logV2: 0x400, caseless: 0x4000, more: 0x8000 };
 /** Bits of `sb_features2`. */
 const MORE = { lazyCount: 0x2, attr2: 0x8, parent: 0x10, projid32bit: 0x80, ftype: 0x200 };
-/** Bits of `sb_features_ro_compat` and `sb_features_incompat`, by the names that mkfs.xfs has for them. */
+/** Bits of `sb_features_ro_compat` and `sb_features_incompat`, by their names in mkfs.xfs. */
 const READ_ONLY = ['finobt', 'rmapbt', 'reflink', 'inobtcount'];
 const INCOMPATIBLE = ['ftype', 'sparse', null, 'bigtime', null, 'nrext64', 'exchange', 'parent', 'metadir', 'zoned'];
 
-/** @param device its first bytes. @returns `null` for what is no such filesystem. */
+/** @param device first bytes of the device. @returns `null` if it is no XFS filesystem */
 export function xfsGeometry(device: Buffer): Geometry | null {
   if (device.length < LENGTH || device.toString('latin1', 0, 4) !== 'XFSB') return null;
   const blockBytes = device.readUInt32BE(4);
@@ -24,7 +24,7 @@ export function xfsGeometry(device: Buffer): Geometry | null {
     groupBlocks: device.readUInt32BE(84),
     groups: device.readUInt32BE(88),
     logBlocks: device.readUInt32BE(96),
-    // Zero where the log is on another device.
+    // Zero if the log is on another device.
     logStart: Number(device.readBigUInt64BE(48)),
     logVersion: versions & VERSION.logV2 ? 2 : 1,
     sectorBytes: device.readUInt16BE(102),

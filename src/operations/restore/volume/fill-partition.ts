@@ -4,9 +4,9 @@ import { join } from 'node:path';
 import { SnapError } from '../../../errors.ts';
 import { copyToFat } from '../../../host/filesystems/fill-fat.ts';
 import { makeFilesystem, type WantedFilesystem } from '../../../host/filesystems/make-filesystem.ts';
-import { isMounted, type Mount, mountForFilling } from '../../../host/filesystems/mounts.ts';
+import { isMounted, type Mount, mountWritable } from '../../../host/filesystems/mounts.ts';
 import { treeDirectory } from '../../../host/remove-tree.ts';
-import { fillingMount } from '../../../host/volumes/volume-marks.ts';
+import { restoreMountName } from '../../../host/volumes/volume-marks.ts';
 import { minutes, monotonic } from '../../../lib/clock.ts';
 import { runTool } from '../../../transfer/run-tool.ts';
 import type { ArchivedObject } from '../../reading/find-archive.ts';
@@ -37,7 +37,7 @@ export async function fillPartition(
   await makeFilesystem(device, content.filesystem, check.signal);
   if (content.how === 'swap') return;
   const number = partition === null ? '' : `-${partition.number}`;
-  const directory = join(order.mountPoint, `${fillingMount(order.volumeId)}${number}`);
+  const directory = join(order.mountPoint, `${restoreMountName(order.volumeId)}${number}`);
   await fillWithFiles(content, device, directory, order, check);
 }
 
@@ -81,7 +81,7 @@ async function fillWithFiles(
 /** @returns `null` for FAT where the kernel does not know it. */
 async function mountOrNot(device: string, type: string, directory: string, signal: AbortSignal): Promise<Mount | null> {
   try {
-    return await mountForFilling(device, type, directory, signal);
+    return await mountWritable(device, type, directory, signal);
   } catch (error) {
     const isUnknown = error instanceof SnapError && error.code === 'MOUNT_REFUSED' && !isMounted(directory);
     if (type === 'vfat' && isUnknown) return null;

@@ -4,10 +4,10 @@ import { SnapError } from '../../../errors.ts';
 import { makeTable, tryMakingTable, writeBootCode } from '../../../host/disks/make-table.ts';
 import { openPartition } from '../../../host/disks/partition-device.ts';
 import { requireTools } from '../../../host/tools.ts';
-import { giveLeftVolumeBack } from '../../../host/volumes/give-volume-back.ts';
-import { makeVolume } from '../../../host/volumes/new-volume.ts';
+import { createEmptyVolume } from '../../../host/volumes/new-volume.ts';
+import { releaseLeftoverVolume } from '../../../host/volumes/release-volume.ts';
 import { IN_PROGRESS } from '../../../host/volumes/temporary-volume.ts';
-import { ARCHIVES_TAG, fillingMarks, isAbandoned } from '../../../host/volumes/volume-marks.ts';
+import { ARCHIVES_TAG, isAbandoned, restoreTags } from '../../../host/volumes/volume-marks.ts';
 import { GiB } from '../../../lib/units.ts';
 import { runTool } from '../../../transfer/run-tool.ts';
 import type { Archive, ArchivedObject } from '../../reading/find-archive.ts';
@@ -30,7 +30,7 @@ export async function requireVolumes({ instance }: Services): Promise<void> {
 
 /**
  * The volume stays only when all of it has proved to be what was archived; else it is deleted.
- * @throws SnapError `DIFFERS`, `TARGET`, what `planVolume`, `makeVolume` and `checkObject` throw.
+ * @throws SnapError `DIFFERS`, `TARGET`, what `planVolume`, `createEmptyVolume` and `checkObject` throw.
  */
 export async function restoreToVolume(
   archive: Archive,
@@ -52,15 +52,15 @@ export async function restoreToVolume(
     signal,
     keep: false,
     archives: archivesMark(services, settings.prefix),
-    isTakenAway: async () => false,
+    isUsedByOther: async () => false,
     kmsKeyId: settings.kmsKeyArn,
     clientToken: randomUUID(),
   };
-  const marks = { [target.tagKey]: IN_PROGRESS, [ARCHIVES_TAG]: options.archives, ...fillingMarks(snapshotId) };
+  const marks = { [target.tagKey]: IN_PROGRESS, [ARCHIVES_TAG]: options.archives, ...restoreTags(snapshotId) };
   for (const volume of await services.volumes.withTags(marks, null, { signal })) {
-    if (isAbandoned(volume, instance)) await giveLeftVolumeBack(volume, options);
+    if (isAbandoned(volume, instance)) await releaseLeftoverVolume(volume, options);
   }
-  await using volume = await makeVolume({ id: snapshotId, sizeGiB, encrypted }, options);
+  await using volume = await createEmptyVolume({ id: snapshotId, sizeGiB, encrypted }, options);
   const check = { ...services, signal, streams: settings.downloadStreams, sessionKey: settings.sessionKey };
   const order = { snapshotId, volumeId: volume.volumeId, mountPoint: target.mountPoint, settings };
   await fill(plan, volume.device.path, order, check);

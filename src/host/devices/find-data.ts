@@ -1,30 +1,30 @@
-/** Whether there are data where nothing is known to be. */
+/** Finds data in places that should be unused. */
 import { open } from 'node:fs/promises';
 import { GiB, KiB, MiB } from '../../lib/units.ts';
 
-/** Bytes of a device: `to` is not included. */
+/** A range of bytes of a device; `to` is exclusive. */
 export interface Segment {
   from: number;
   to: number;
 }
 
 export interface DataFound {
-  /** Of the blocks of 4 KiB that are not zeros, as far as they were looked at. */
+  /** Total size of the 4 KiB blocks read that are not zeros. */
   bytes: number;
-  /** Whether only samples were looked at, so that there may be more. */
+  /** Whether only samples were read, so that there may be more data. */
   isSampled: boolean;
 }
 
-/** What is longer is read in samples behind its beginning: a volume may have grown by TiB that nobody has written to. */
-const READ_WHOLE = GiB;
-const BEGINNING = 64 * MiB;
-const STEP = 16 * MiB;
-const SAMPLE = 64 * KiB;
+/** Longer segments are read in samples after their start, because a volume may have grown by TiB of unused space. */
+const MAX_FULLY_READ = GiB;
+const START_BYTES = 64 * MiB;
+const SAMPLE_INTERVAL = 16 * MiB;
+const SAMPLE_BYTES = 64 * KiB;
 
 const CHUNK_BYTES = MiB;
 const BLOCK = Buffer.alloc(4 * KiB);
 
-export async function dataIn(device: string, segments: readonly Segment[], signal: AbortSignal): Promise<DataFound> {
+export async function findData(device: string, segments: readonly Segment[], signal: AbortSignal): Promise<DataFound> {
   await using file = await open(device, 'r');
   const buffer = Buffer.alloc(CHUNK_BYTES);
   let bytes = 0;
@@ -36,13 +36,13 @@ export async function dataIn(device: string, segments: readonly Segment[], signa
   return { bytes, isSampled: segments.some(isLong) };
 }
 
-const isLong = ({ from, to }: Segment): boolean => to - from > READ_WHOLE;
+const isLong = ({ from, to }: Segment): boolean => to - from > MAX_FULLY_READ;
 
 function* readsOf(segment: Segment): Generator<Segment> {
   const { from, to } = segment;
-  const whole = isLong(segment) ? from + BEGINNING : to;
+  const whole = isLong(segment) ? from + START_BYTES : to;
   for (let at = from; at < whole; at += CHUNK_BYTES) yield { from: at, to: Math.min(at + CHUNK_BYTES, whole) };
-  for (let at = whole; at < to; at += STEP) yield { from: at, to: Math.min(at + SAMPLE, to) };
+  for (let at = whole; at < to; at += SAMPLE_INTERVAL) yield { from: at, to: Math.min(at + SAMPLE_BYTES, to) };
 }
 
 function countData(read: Buffer): number {

@@ -1,4 +1,4 @@
-/** The end of temporary volumes: detached, waited for, deleted. */
+/** Detaches and deletes temporary volumes. */
 import type { Instance, Volume, Volumes } from '../../cloud/ports.ts';
 import { SnapError } from '../../errors.ts';
 import type { Host } from '../../events.ts';
@@ -8,31 +8,31 @@ import { GiB } from '../../lib/units.ts';
 import { waitFor } from '../../lib/wait.ts';
 import { waitForDevice } from '../devices/block-devices.ts';
 import { endStaleUse } from './stale-use.ts';
-import { mountNameOf, subjectOf } from './volume-marks.ts';
+import { mountNameOfVolume, subjectOf } from './volume-marks.ts';
 
-export interface GiveBackOptions {
+export interface ReleaseOptions {
   volumes: Volumes;
   instance: Pick<Instance, 'id'>;
   host: Host;
-  /** Leaves the volume, detached, for a later run. */
+  /** Whether to detach the volume but keep it for a later run. */
   keep: boolean;
-  /** Partitions are mounted below it. */
+  /** The directory that contains the mount points of partitions. */
   mountPoint: string;
-  /** Asked before anything is given back: whether somebody else on this machine uses it now. */
-  isTakenAway: () => Promise<boolean>;
-  /** Milliseconds that each change of state may take. */
+  /** Called before each step: whether another run on this machine uses the volume by now. */
+  isUsedByOther: () => Promise<boolean>;
+  /** Milliseconds to wait for each change of state. */
   waitLimit: number;
 }
 
-/** The name itself, and with `-2` behind it for partition 2. */
+/** Matches the name itself and the names of partitions, which end in `-2` for partition 2. */
 export const mountPointsOf = (name: string): RegExp => new RegExp(`^${name}(-\\d+)?$`);
 
 /**
- * Gives back what a run that was killed has left: mounts, windows, the attachment to this instance, the volume. Only to
- * be called by who has the claim of the snapshot.
- * @throws SnapError `CLEANUP_FAILED` naming what is left and how to remove it by hand.
+ * Releases what a killed run has left: mounts, partition loop devices, the attachment to this instance, and the volume.
+ * Only the holder of the snapshot's claim may call it.
+ * @throws SnapError `CLEANUP_FAILED` with what is left and how to remove it.
  */
-export async function giveLeftVolumeBack(volume: Volume, options: GiveBackOptions): Promise<void> {
+export async function releaseLeftoverVolume(volume: Volume, options: ReleaseOptions): Promise<void> {
   const attachment = volume.attachments.find(
     ({ instanceId, state }) => instanceId === options.instance.id && state !== 'detached',
   );
@@ -41,30 +41,32 @@ export async function giveLeftVolumeBack(volume: Volume, options: GiveBackOption
     if (attachment.state === 'attached') {
       const within = { signal: cleanupSignal(), within: options.waitLimit };
       const found = await waitForDevice(volume.id, attachment.device, volume.sizeGiB * GiB, within);
-      // A name and a size may be those of somebody else's disk, whose mounts are not ours to end.
+      // A matching name and size may belong to another disk, whose mounts must not be touched.
       const device = found.identifiedBy === 'serial' ? found.path : null;
-      await endStaleUse(device, options.mountPoint, mountPointsOf(mountNameOf(volume)));
+      await endStaleUse(device, options.mountPoint, mountPointsOf(mountNameOfVolume(volume)));
     }
-    await giveAttachmentBack(volume.id, subjectOf(volume), options, { everAttached });
+    await releaseAttachment(volume.id, subjectOf(volume), options, { everAttached });
   }
-  await giveVolumeBack(volume.id, subjectOf(volume), { ...options, keep: false });
+  await releaseVolume(volume.id, subjectOf(volume), { ...options, keep: false });
 }
 
 /**
- * @param state an attachment that never completed has nothing to flush, and only force ends it.
+ * Detaches a volume and waits until it is detached.
+ * @param state an attachment that was never completed must be detached with force. It has no data to flush.
+ * @throws SnapError `CLEANUP_FAILED`
  */
-export async function giveAttachmentBack(
+export async function releaseAttachment(
   volumeId: string,
   snapshotId: string,
-  options: GiveBackOptions,
+  options: ReleaseOptions,
   state: { everAttached: boolean },
 ): Promise<void> {
   const { volumes, instance, host } = options;
-  if (await options.isTakenAway()) return;
+  if (await options.isUsedByOther()) return;
   const signal = cleanupSignal(options.waitLimit + minutes(1));
   try {
     await volumes.detach(volumeId, instance.id, { signal, force: !state.everAttached });
-    await waitFor(() => lookDetached(volumeId, volumes, signal), {
+    await waitFor(() => checkDetached(volumeId, volumes, signal), {
       what: `${volumeId} to detach`,
       within: options.waitLimit,
       signal,
@@ -73,21 +75,21 @@ export async function giveAttachmentBack(
   } catch (cause) {
     throw cleanupError(
       `the attachment of ${volumeId} (of ${snapshotId})`,
-      `unmount what is mounted of it, then: aws ec2 detach-volume --volume-id ${volumeId}`,
+      `unmount its filesystems, then: aws ec2 detach-volume --volume-id ${volumeId}`,
       cause,
     );
   }
 }
 
-async function lookDetached(volumeId: string, volumes: Volumes, signal: AbortSignal) {
+async function checkDetached(volumeId: string, volumes: Volumes, signal: AbortSignal) {
   const volume = await volumes.get(volumeId, { signal });
   const free = volume === null || (volume.state !== 'in-use' && volume.attachments.length === 0);
   const seen = volume?.attachments[0]?.state ?? volume?.state ?? 'gone';
   return { verdict: free ? ('done' as const) : ('again' as const), value: volume, seen };
 }
 
-export async function giveVolumeBack(volumeId: string, snapshotId: string, options: GiveBackOptions): Promise<void> {
-  if (await options.isTakenAway()) return;
+export async function releaseVolume(volumeId: string, snapshotId: string, options: ReleaseOptions): Promise<void> {
+  if (await options.isUsedByOther()) return;
   if (options.keep) {
     options.host.notify({ code: 'volume.kept', snapshot: snapshotId, volume: volumeId });
     return;
@@ -107,13 +109,13 @@ export async function giveVolumeBack(volumeId: string, snapshotId: string, optio
 }
 
 /**
- * A volume that is still being created, or only just detached, cannot be deleted yet. One that stays attached never can.
- * @throws SnapError `VOLUME_FAILED` for that one.
+ * Tries to delete a volume. One that is being created or was just detached cannot be deleted yet.
+ * @throws SnapError `VOLUME_FAILED` if the volume stays attached.
  */
 async function tryDelete(volumeId: string, volumes: Volumes, signal: AbortSignal) {
   const deleted = await volumes.delete(volumeId, { signal });
   const attachments = deleted ? [] : ((await volumes.get(volumeId, { signal }))?.attachments ?? []);
-  const lasting = attachments.find(({ state }) => state === 'attached' || state === 'busy');
-  if (lasting) throw new SnapError('VOLUME_FAILED', `${volumeId} is still attached to ${lasting.instanceId}`);
+  const remaining = attachments.find(({ state }) => state === 'attached' || state === 'busy');
+  if (remaining) throw new SnapError('VOLUME_FAILED', `${volumeId} is still attached to ${remaining.instanceId}`);
   return { verdict: deleted ? ('done' as const) : ('again' as const), value: deleted, seen: 'not deletable' };
 }
