@@ -66,7 +66,8 @@ export async function compareLz4InThreads(
   const decoding = startThread<DecodingOrder, FilledRing>('decoding-thread', { descriptor, ring });
   const source = { lz4: ring, withChecksum: !isKnown };
   const [filled, compared] = await together(decoding, source, order, signal);
-  return { ...compared, problem: filled.problem ?? compared.problem, isForeign: filled.isForeign };
+  // A block that cannot be decoded precedes the place where the stream could not be read any further.
+  return { ...compared, problem: compared.problem ?? filled.problem, isForeign: filled.isForeign };
 }
 
 /** Cancelled, it stops the threads in the middle of whatever loop they are in. */

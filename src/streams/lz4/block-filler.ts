@@ -1,6 +1,6 @@
 /** The thread that reads a stored stream: it puts its blocks into the ring, and decodes those that nobody else has begun. */
 import { frameOf, HEADER_BYTES, LENGTH_BYTES, LENGTH_MASK, type Lz4Frame } from '../../archive/lz4-frame.ts';
-import { type BlockRing, BROKEN, EMPTY, ENDED, READY, SLOTS } from './block-ring.ts';
+import { type BlockRing, EMPTY, ENDED, READY, SLOTS } from './block-ring.ts';
 
 /** Reads up to so many bytes; 0 at the end. */
 export type ReadSome = (target: Buffer) => number;
@@ -24,8 +24,7 @@ export function fillBlocks(ring: BlockRing, read: ReadSome): FilledRing {
   } catch (error) {
     if (!(error instanceof Unreadable)) throw error;
     filler.breakOff();
-    // Who takes no more knows why.
-    return { isForeign: false, problem: ring.isAbandoned ? null : error.message };
+    return { isForeign: false, problem: error.message };
   }
 }
 
@@ -56,7 +55,7 @@ class BlockFiller {
   /** What was there before stays. */
   breakOff(): void {
     this.#waitForRoom();
-    this.#ring.put(this.#block, BROKEN);
+    this.#ring.put(this.#block, ENDED);
   }
 
   #fillFrame(frame: Lz4Frame): void {

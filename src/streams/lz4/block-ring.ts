@@ -22,9 +22,9 @@ const LOADED = 1;
 const TAKEN = 2;
 /** Plain bytes. */
 export const READY = 3;
-/** The end of the stream. */
+/** The end of the stream, or of what can be read of it. */
 export const ENDED = 4;
-/** What cannot be decoded. */
+/** A block that cannot be decoded. */
 export const BROKEN = 5;
 /** The end of a frame, and the checksum of what was in it. */
 export const FRAME_ENDED = 6;

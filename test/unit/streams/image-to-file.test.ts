@@ -80,7 +80,8 @@ const RUN = fc.oneof(
 const SAMPLES = fc.record({
   way: fc.constantFrom(...(Object.keys(WAYS) as (keyof typeof WAYS)[])),
   runs: fc.array(RUN, { minLength: 1, maxLength: 4 }),
-  cut: fc.integer({ min: 0, max: PIECE - 1 }),
+  // Of what is smaller than 1 MiB, lz4 makes smaller blocks, and there is no plan.
+  cut: fc.integer({ min: 0, max: PIECE - 2 ** 20 - 1 }),
   before: fc.constantFrom(...BEFORE),
   most: fc.integer({ min: 1, max: 4 }),
 });

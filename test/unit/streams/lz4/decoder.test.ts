@@ -182,6 +182,26 @@ test('the end is missed wherever it is cut', async () => {
   }
 });
 
+test('a cut stream is not taken for a damaged block, however soon its end is taken', () => {
+  const stored = compress(randomBytes(100_000));
+  for (const length of [stored.length - 50_000, stored.length - 2]) {
+    const ring = new BlockRing(newBlockRing());
+    const taker = new BlockTaker(ring, true);
+    const put = ring.put.bind(ring);
+    ring.put = (block, state) => {
+      put(block, state);
+      if (state >= READY) taker.next();
+    };
+    let at = 0;
+    const { problem } = fillBlocks(ring, (target) => {
+      const copied = stored.copy(target, 0, at, Math.min(length, at + target.length));
+      at += copied;
+      return copied;
+    });
+    assert.deepEqual([problem, taker.problem], ['it ends in the middle of a block', null]);
+  }
+});
+
 test('frames that are not as the lz4 command writes them by itself are left to it', () => {
   // Of one block only, even `-BD` makes one that stands by itself.
   const plain = Buffer.alloc(5_000_000, 'abc');
