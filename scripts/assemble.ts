@@ -1,5 +1,5 @@
 /**
- * Makes the program that decodes lz4 out of its source; to be run when that has changed.
+ * Assembles the program that encodes and decodes lz4. Run it after a change of its source.
  *
  *   node scripts/assemble.ts
  */
@@ -7,14 +7,14 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import wabt from 'wabt';
 
-const FOLDER = join(import.meta.dirname, '..', 'src', 'streams', 'lz4');
+const FOLDER = join(import.meta.dirname, '..', 'src', 'lz4');
 
 /** Where the result lies. */
-export const DECODER = join(FOLDER, 'decoder.wasm');
+export const CODER = join(FOLDER, 'coder.wasm');
 
-export async function assembleDecoder(): Promise<Buffer> {
+export async function assembleCoder(): Promise<Buffer> {
   const features = { simd: true, threads: true, bulk_memory: true };
-  const source = 'decoder.wat';
+  const source = 'coder.wat';
   const { parseWat } = await wabt();
   const program = parseWat(source, readFileSync(join(FOLDER, source), 'utf8'), features);
   const { buffer } = program.toBinary({});
@@ -22,4 +22,4 @@ export async function assembleDecoder(): Promise<Buffer> {
   return Buffer.from(buffer);
 }
 
-if (import.meta.main) writeFileSync(DECODER, await assembleDecoder());
+if (import.meta.main) writeFileSync(CODER, await assembleCoder());

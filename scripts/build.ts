@@ -21,6 +21,7 @@ const ENTRIES = [
   'src/index.ts',
   'src/fuse/serving-process.ts',
   'src/indexing/indexing-process.ts',
+  'src/indexing/compressing-thread.ts',
   'src/indexing/indexing-thread.ts',
   'src/streams/comparing-thread.ts',
   'src/streams/decoding-thread.ts',
@@ -29,7 +30,7 @@ const ENTRIES = [
 ];
 
 /** What is read rather than imported. */
-const FILES = ['src/streams/lz4/decoder.wasm'];
+const FILES = ['src/lz4/coder.wasm'];
 
 const COMMON: BuildOptions = {
   bundle: true,

@@ -8,6 +8,7 @@ export const LENGTH_BYTES = 4;
 
 /** The top bit says that the block is not compressed. */
 export const LENGTH_MASK = 0x7fffffff;
+export const UNCOMPRESSED = 0x80000000;
 
 const MAGIC = 0x184d2204;
 
@@ -35,6 +36,16 @@ export function frameOf(header: Buffer): Lz4Frame | null {
   if ((flags & ~CONTENT_CHECKSUM) !== FLAGS || blockBytes === undefined) return null;
   if (header.readUInt8(6) !== ((checksumOfShort(header.subarray(4, 6)) >>> 8) & 0xff)) return null;
   return { blockBytes, hasChecksum: (flags & CONTENT_CHECKSUM) !== 0 };
+}
+
+/** The header that `lz4 -1` writes: independent blocks of 4 MiB, and a checksum of the content behind them. */
+export function contentFrameHeader(): Buffer {
+  const header = Buffer.alloc(HEADER_BYTES);
+  header.writeUInt32LE(MAGIC);
+  header.writeUInt8(FLAGS | CONTENT_CHECKSUM, 4);
+  header.writeUInt8(112, 5);
+  header.writeUInt8((checksumOfShort(header.subarray(4, 6)) >>> 8) & 0xff, 6);
+  return header;
 }
 
 /** Put in front of blocks and `FRAME_END` behind them, a frame: the same, without a checksum of the content. */

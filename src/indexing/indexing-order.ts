@@ -1,6 +1,7 @@
 /** What the process that indexes a stream is asked for, and what it says in the end. */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
+import type { Codec } from '../archive/codec.ts';
 import type { Layout } from '../archive/key.ts';
 import { programFile } from '../lib/program-file.ts';
 
@@ -10,11 +11,11 @@ export interface IndexingOrder {
   partition: number | null;
   /** Length of an image in bytes; of no meaning for tars. */
   bytes: number;
-  /** Level of zstd; `null`: the stream is passed on as it is. */
-  zstdLevel: number | null;
+  /** How to compress the stream; `null` passes it on as it is. */
+  codec: Codec | null;
   /** Where what is in the stream is told, a stream of zstd. */
   linesFile: string;
-  /** Where is told from where on what is passed on can be decoded; only with zstd. */
+  /** The file for the places from which on the compressed stream can be decoded; written only with a codec. */
   placesFile: string;
   /** Where what was found is told in the end, an `IndexingReport` as JSON. */
   reportFile: string;

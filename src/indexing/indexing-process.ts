@@ -3,18 +3,24 @@
  * notes what is in it. Its report says how much there was.
  */
 import { readSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
 import { Worker } from 'node:worker_threads';
 import { asError } from '../errors.ts';
 import { newRing, RingWriter } from '../lib/bytes/shared-ring.ts';
 import { programFile } from '../lib/program-file.ts';
+import { newBlockMemory } from './block-memory.ts';
+import { BlockWriter } from './block-writer.ts';
 import { type IndexedContent, type IndexingOrder, writeIndexingReport } from './indexing-order.ts';
 import type { IndexingThreadOrder } from './indexing-thread.ts';
-import { PlainWriter, type StreamWriter, ZstdFrameWriter } from './stream-writers.ts';
+import { PlainWriter, type StreamWriter } from './stream-writers.ts';
 
 // As `ps` and `top` show it.
 process.title = 'snap-index';
 
 const [STDIN, STDOUT] = [0, 1];
+
+/** Each thread has two blocks of 4 MiB in memory, plain and compressed. */
+const MAX_THREADS = 8;
 
 /** As shells say that nobody reads any more. */
 const BROKEN_PIPE = 141;
@@ -35,21 +41,24 @@ function startThread(workerData: IndexingThreadOrder) {
 }
 
 async function pass(order: IndexingOrder): Promise<void> {
-  const ring = newRing();
+  const { codec, placesFile } = order;
+  const memory = codec && newBlockMemory(Math.min(availableParallelism(), MAX_THREADS));
+  const ring = memory?.ring ?? newRing();
   const thread = startThread({ ring, order });
-  const writer = new RingWriter(ring);
-  const { zstdLevel, placesFile } = order;
-  const outlet: StreamWriter =
-    zstdLevel === null ? new PlainWriter(STDOUT) : new ZstdFrameWriter(STDOUT, zstdLevel, placesFile);
+  const input = new RingWriter(ring);
+  const output: StreamWriter = memory
+    ? new BlockWriter(memory, { descriptor: STDOUT, codec, placesFile })
+    : new PlainWriter(STDOUT);
   for (;;) {
-    await writer.ready(thread.broken);
-    const bytes = writer.pass((slot) => readSync(STDIN, slot));
+    const room = await output.room();
+    await input.ready(thread.broken);
+    const bytes = input.pass((slot) => readSync(STDIN, slot.subarray(0, room)));
     if (bytes.length === 0) break;
-    await outlet.put(bytes);
+    await output.put(bytes);
   }
-  await outlet.end();
+  await output.end();
   const content = await thread.content;
-  writeIndexingReport(order, { ...content, passedBytes: outlet.passedBytes });
+  writeIndexingReport(order, { ...content, passedBytes: output.passedBytes });
 }
 
 try {

@@ -15,7 +15,18 @@ const importsOf = (text: string): string[] =>
  * What the modules of a layer may import besides their own layer, `lib` and the files that everybody knows.
  * The folders of `operations` are layers of their own.
  */
-const BELOW_OPERATIONS = ['archive', 'streams', 'indexing', 'transfer', 'fuse', 'host', 'costs', 'cloud/ports', 'lib'];
+const BELOW_OPERATIONS = [
+  'archive',
+  'lz4',
+  'streams',
+  'indexing',
+  'transfer',
+  'fuse',
+  'host',
+  'costs',
+  'cloud/ports',
+  'lib',
+];
 
 /** The folders of `operations`: which of the others each of them may import. */
 const OPERATIONS: Record<string, readonly string[]> = {
@@ -43,9 +54,10 @@ const LAYERS: Record<string, readonly string[]> = {
   costs: ['cloud/ports', 'lib'],
   page: ['costs', 'lib'],
   billing: ['costs', 'lib'],
-  streams: ['archive', 'lib'],
+  lz4: ['lib'],
+  streams: ['archive', 'lz4', 'lib'],
   transfer: ['cloud/ports', 'lib'],
-  indexing: ['archive', 'lib'],
+  indexing: ['archive', 'lz4', 'lib'],
   'indexing/indexing-process': ['indexing', 'lib'],
   fuse: ['transfer', 'cloud/ports', 'lib'],
   'fuse/serving-process': ['fuse', 'transfer', 'cloud/aws'],

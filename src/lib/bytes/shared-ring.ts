@@ -24,12 +24,22 @@ const PLACES = 4;
 
 export interface RingMemory {
   bytes: SharedArrayBuffer;
+  /** The part of `bytes` that the ring uses, in bytes; its size is a power of two. */
+  start: number;
+  size: number;
+  /** The most bytes that are read, or taken, in one call. */
+  maxChunk: number;
   state: SharedArrayBuffer;
 }
 
 /** @param size in bytes, a power of two. */
-export const newRing = (size: number = RING_BYTES): RingMemory => ({
-  bytes: new SharedArrayBuffer(size),
+export const newRing = (size: number = RING_BYTES): RingMemory =>
+  ringIn(new SharedArrayBuffer(size), { start: 0, size, maxChunk: MAX_CHUNK_BYTES });
+
+/** A ring in memory that is there already. */
+export const ringIn = (bytes: SharedArrayBuffer, place: Omit<RingMemory, 'bytes' | 'state'>): RingMemory => ({
+  bytes,
+  ...place,
   state: new SharedArrayBuffer(PLACES * Int32Array.BYTES_PER_ELEMENT),
 });
 
@@ -37,9 +47,9 @@ export const newRing = (size: number = RING_BYTES): RingMemory => ({
 const between = (from: number, to: number): number => (to - from) >>> 0;
 
 /** Returns a contiguous piece of the ring from position `from` on. It is shorter at the end of the memory. */
-function segment({ bytes }: RingMemory, from: number, maximum: number): Buffer {
-  const at = (from >>> 0) % bytes.byteLength;
-  return Buffer.from(bytes, at, Math.min(maximum, MAX_CHUNK_BYTES, bytes.byteLength - at));
+function segment({ bytes, start, size, maxChunk }: RingMemory, from: number, maximum: number): Buffer {
+  const at = (from >>> 0) % size;
+  return Buffer.from(bytes, start + at, Math.min(maximum, maxChunk, size - at));
 }
 
 /** The writing side. Only one thread may use it. */
@@ -53,7 +63,7 @@ export class RingWriter {
   constructor(memory: RingMemory) {
     this.#memory = memory;
     this.#state = new Int32Array(memory.state);
-    this.#worthWaking = Math.min(WORTH_WAKING, memory.bytes.byteLength / 2);
+    this.#worthWaking = Math.min(WORTH_WAKING, memory.size / 2);
   }
 
   /**
@@ -86,7 +96,7 @@ export class RingWriter {
 
   #emptied = (): number => Atomics.load(this.#state, EMPTIED);
 
-  #room = (emptied: number): number => this.#memory.bytes.byteLength - between(emptied, this.#filled);
+  #room = (emptied: number): number => this.#memory.size - between(emptied, this.#filled);
 
   #wake(): void {
     this.#announced = this.#filled;

@@ -4,7 +4,7 @@
  */
 import { MAX_BLOCK_BYTES } from '../../archive/lz4-frame.ts';
 import { STRIPE_BYTES } from '../../lib/bytes/xxh32.ts';
-import { Lz4Decoder } from './decoder.ts';
+import { Lz4Coder } from '../../lz4/coder.ts';
 
 export const SLOTS = 4;
 
@@ -53,12 +53,12 @@ export function newBlockRing(): BlockRingMemory {
 
 /** As one thread sees it. Blocks are counted from 0; four at a time have a slot. */
 export class BlockRing {
-  readonly decoder: Lz4Decoder;
+  readonly coder: Lz4Coder;
   readonly #bytes: ArrayBufferLike;
   readonly #state: Int32Array;
 
   constructor({ memory, state }: BlockRingMemory) {
-    this.decoder = new Lz4Decoder(memory);
+    this.coder = new Lz4Coder(memory);
     this.#bytes = memory.buffer;
     this.#state = new Int32Array(state);
   }
@@ -126,7 +126,7 @@ export class BlockRing {
 
   #decode(block: number): void {
     const [length, most] = [this.#get(block, STORED), this.#get(block, MAX_PLAIN)];
-    const plain = this.decoder.decode(this.#place(block), length, this.plainAt(block), most) ?? 0;
+    const plain = this.coder.decode(this.#place(block), length, this.plainAt(block), most) ?? 0;
     this.#set(block, PLAIN, plain);
     // Nobody writes a block of nothing.
     this.put(block, plain === 0 ? BROKEN : READY);

@@ -46,7 +46,7 @@ export class BlockTaker {
   #mix(bytes: Buffer): void {
     this.#total += bytes.length;
     const used = this.#rest.length === 0 ? 0 : this.#mixRest(bytes);
-    this.#ring.decoder.mix(this.#ring.plainAt(this.#block) + used, bytes.length - used);
+    this.#ring.coder.mix(this.#ring.plainAt(this.#block) + used, bytes.length - used);
     const left = (bytes.length - used) % STRIPE_BYTES;
     if (left > 0) this.#rest = Buffer.from(bytes.subarray(bytes.length - left));
   }
@@ -57,20 +57,20 @@ export class BlockTaker {
     const begun = Buffer.concat([this.#rest, bytes.subarray(0, used)]);
     const stripe = this.#ring.stripe();
     begun.copy(stripe.bytes);
-    if (begun.length === STRIPE_BYTES) this.#ring.decoder.mix(stripe.at, STRIPE_BYTES);
+    if (begun.length === STRIPE_BYTES) this.#ring.coder.mix(stripe.at, STRIPE_BYTES);
     this.#rest = begun.length === STRIPE_BYTES ? NOTHING : begun;
     return used;
   }
 
   #endFrame(): void {
     const stored = this.#ring.checksum(this.#block);
-    const { decoder } = this.#ring;
-    const isOther = stored !== null && stored !== finishChecksum(decoder.lanes(), this.#total, this.#rest);
+    const { coder } = this.#ring;
+    const isOther = stored !== null && stored !== finishChecksum(coder.lanes(), this.#total, this.#rest);
     if (this.#withChecksum && isOther) {
       this.#giveUp('the checksum of its content is another');
       return;
     }
-    decoder.resetLanes();
+    coder.resetLanes();
     this.#total = 0;
     this.#rest = NOTHING;
     this.#ring.put(this.#block++, EMPTY);

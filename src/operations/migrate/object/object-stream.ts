@@ -1,7 +1,7 @@
 /** What is uploaded as one object: a tar or an image, compressed and encrypted by one chain of processes. */
 import { readFileSync } from 'node:fs';
 import { encryptCommand } from '../../../archive/cipher.ts';
-import { compressCommand } from '../../../archive/codec.ts';
+import { compressCommand, isCompressedWhileIndexing } from '../../../archive/codec.ts';
 import { readTarTotal, tarCommand, tellsOfSocket, troubleOf } from '../../../archive/tar.ts';
 import { SnapError } from '../../../errors.ts';
 import type { IndexingReport } from '../../../indexing/indexing-order.ts';
@@ -115,7 +115,7 @@ function stagesOf(order: ObjectOrder, onSocket: () => void, onTrouble: (trouble:
     stages.push({ name: 'tar', argv: tarCommand(order.content.directory), onStderrLine });
   }
   if (order.index) stages.push(order.index.stage);
-  if (order.codec.name === 'lz4' || !order.index)
+  if (!order.index || !isCompressedWhileIndexing(order.codec))
     stages.push({ name: order.codec.name, argv: compressCommand(order.codec) });
   if (order.encryption) stages.push({ name: 'gpg', argv: encryptCommand(order.encryption) });
   return stages;

@@ -1,6 +1,6 @@
 /** Whether the witnesses of a stream agree on how long it is. */
 import { lengthProblem } from '../../../archive/cipher.ts';
-import { type CodecCounts, readCounts } from '../../../archive/codec.ts';
+import { type CodecCounts, isCompressedWhileIndexing, readCounts } from '../../../archive/codec.ts';
 import { SnapError } from '../../../errors.ts';
 import type { IndexingReport } from '../../../indexing/indexing-order.ts';
 import type { StageReport } from '../../../transfer/pipeline.ts';
@@ -38,13 +38,13 @@ export function checkCounts(
   if (problem) throw mismatch(order, problem);
 }
 
-/** zstd is compressed by the stage that makes the index, in frames. */
+/** The stage that makes the index compresses most streams itself. */
 function compressorCounts(
   { codec }: ObjectOrder,
   reports: readonly StageReport[],
   indexed: IndexingReport | null,
 ): CodecCounts | null {
-  if (codec.name === 'lz4' || !indexed) return readCounts(codec.name, reportOf(reports, codec.name));
+  if (!indexed || !isCompressedWhileIndexing(codec)) return readCounts(codec.name, reportOf(reports, codec.name));
   return { plainBytes: indexed.plainBytes, storedBytes: indexed.passedBytes };
 }
 

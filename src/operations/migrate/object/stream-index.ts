@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { zstdCompressSync } from 'node:zlib';
 import type { Encryption } from '../../../archive/cipher.ts';
-import type { Codec } from '../../../archive/codec.ts';
+import { type Codec, isCompressedWhileIndexing } from '../../../archive/codec.ts';
 import { encodeEnd, encodePlace } from '../../../archive/file-index.ts';
 import { Lz4Blocks } from '../../../archive/lz4-blocks.ts';
 import {
@@ -31,7 +31,7 @@ interface IndexedObject {
 
 export class StreamIndex implements Disposable {
   readonly #order: IndexingOrder;
-  /** Only lz4 without gpg on top of it can be followed from outside. */
+  /** Follows the output of the `lz4` command, unless gpg hides it. */
   readonly #blocks: { walk: Lz4Blocks; places: LineFile } | null;
 
   constructor(object: IndexedObject, directory: string) {
@@ -41,12 +41,12 @@ export class StreamIndex implements Disposable {
       snapshot: snapshotId,
       partition,
       bytes: content.expectedBytes,
-      zstdLevel: codec.name === 'zstd' ? codec.level : null,
+      codec: isCompressedWhileIndexing(codec) ? codec : null,
       linesFile: join(directory, 'lines'),
       placesFile: join(directory, 'places'),
       reportFile: join(directory, 'report'),
     };
-    this.#blocks = codec.name === 'lz4' && !encryption ? this.#follow() : null;
+    this.#blocks = isCompressedWhileIndexing(codec) || encryption ? null : this.#follow();
   }
 
   #follow() {

@@ -6,13 +6,13 @@ import { closeSync, openSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { integer, property, assert as propertyHolds, record, uint8Array } from 'fast-check';
-import { assembleDecoder, DECODER } from '../../../../scripts/assemble.ts';
+import { assembleCoder, CODER } from '../../../../scripts/assemble.ts';
 import { frameOf } from '../../../../src/archive/lz4-frame.ts';
 import { temporaryDirectory } from '../../../../src/lib/temporary-files.ts';
+import { Lz4Coder } from '../../../../src/lz4/coder.ts';
 import { fillBlocks } from '../../../../src/streams/lz4/block-filler.ts';
 import { BlockRing, ENDED, newBlockRing, READY } from '../../../../src/streams/lz4/block-ring.ts';
 import { BlockTaker } from '../../../../src/streams/lz4/block-taker.ts';
-import { Lz4Decoder } from '../../../../src/streams/lz4/decoder.ts';
 import { compareLz4InThreads } from '../../../../src/streams/start.ts';
 
 const MOST = 2 ** 30;
@@ -215,7 +215,7 @@ test('frames that are not as the lz4 command writes them by itself are left to i
 const [FROM, TO] = [65_536, 131_072];
 
 const memory = new WebAssembly.Memory({ initial: 3, maximum: 3, shared: true });
-const decoder = new Lz4Decoder(memory);
+const decoder = new Lz4Coder(memory);
 const bytes = Buffer.from(memory.buffer);
 const untouched = Buffer.alloc(bytes.length, 0xaa);
 
@@ -262,5 +262,5 @@ test('whatever is decoded, nothing beyond its room is written', () => {
 });
 
 test('the program is what its source says', async () => {
-  assert.ok(readFileSync(DECODER).equals(await assembleDecoder()), 'run scripts/assemble.ts');
+  assert.ok(readFileSync(CODER).equals(await assembleCoder()), 'run scripts/assemble.ts');
 });

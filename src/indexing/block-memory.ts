@@ -1,0 +1,148 @@
+/**
+ * The memory that the threads of this stage share. The stream is read into slots of one block each: the same bytes are a
+ * ring for the thread that indexes them, and blocks for the threads that compress them, so that nothing is copied.
+ */
+import { MAX_BLOCK_BYTES } from '../archive/lz4-frame.ts';
+import { type RingMemory, ringIn } from '../lib/bytes/shared-ring.ts';
+import { encodedRoom, TABLE_BYTES } from '../lz4/coder.ts';
+
+/** Plain bytes of a block: what has to be fetched and decoded for one small file. */
+export const BLOCK_BYTES: number = MAX_BLOCK_BYTES;
+
+const PAGE_BYTES = 65_536;
+
+/** Rooms begin at a page, as reads that bypass the page cache require. */
+const pagesFor = (bytes: number): number => Math.ceil(bytes / PAGE_BYTES);
+
+/** What a slot holds. A block is counted from 0, so that an empty slot of block 0 is what fresh memory says. */
+const EMPTY = 0;
+/** Plain bytes that are to be compressed. */
+export const LOADED = 1;
+/** The compressed bytes, too. */
+export const COMPRESSED = 2;
+/** The stream has ended before it; this one stands without a number. */
+const ENDED = 3;
+
+/** What a slot holds stands with the number of the block: a thread that waits for a later block must not take this one. */
+const STATES = 4;
+
+/** For each slot: what it holds, plain bytes, and compressed bytes. */
+const FIELDS = 3;
+const [HELD, PLAIN, STORED] = [0, 1, 2];
+
+export interface BlockMemory {
+  memory: WebAssembly.Memory;
+  ring: RingMemory;
+  /** The fields of all slots, and behind them the number of the next block that no thread has taken. */
+  state: SharedArrayBuffer;
+  slots: number;
+  threads: number;
+}
+
+/** @param threads that will compress. */
+export function newBlockMemory(threads: number): BlockMemory {
+  // A power of two, as the ring needs it: a block for each thread, and as many that are being read or written.
+  const slots = 2 ** Math.ceil(Math.log2(2 * threads));
+  const pages = FIRST_PAGE + pagesFor(threads * TABLE_BYTES) + slots * (pagesFor(BLOCK_BYTES) + STORED_PAGES);
+  const memory = new WebAssembly.Memory({ initial: pages, maximum: pages, shared: true });
+  const place = { start: plainStart(threads), size: slots * BLOCK_BYTES, maxChunk: BLOCK_BYTES };
+  const state = new SharedArrayBuffer((slots * FIELDS + 1) * Int32Array.BYTES_PER_ELEMENT);
+  return { memory, ring: ringIn(memory.buffer, place), state, slots, threads };
+}
+
+/** The first page stays free, so that no address is 0. */
+const FIRST_PAGE = 1;
+
+const STORED_PAGES = pagesFor(encodedRoom(BLOCK_BYTES));
+
+const plainStart = (threads: number): number => (FIRST_PAGE + pagesFor(threads * TABLE_BYTES)) * PAGE_BYTES;
+
+/** The memory as one thread sees it. Blocks are counted from 0. Addresses and lengths are in bytes. */
+export class SharedBlocks {
+  readonly slots: number;
+  readonly #bytes: SharedArrayBuffer;
+  readonly #state: Int32Array;
+  readonly #plainStart: number;
+  readonly #storedStart: number;
+
+  constructor({ memory, state, slots, threads }: BlockMemory) {
+    this.slots = slots;
+    this.#bytes = memory.buffer;
+    this.#state = new Int32Array(state);
+    this.#plainStart = plainStart(threads);
+    this.#storedStart = this.#plainStart + slots * BLOCK_BYTES;
+  }
+
+  /** @param thread counted from 0. */
+  static tableAt = (thread: number): number => FIRST_PAGE * PAGE_BYTES + thread * TABLE_BYTES;
+
+  plainAt = (block: number): number => this.#plainStart + (block % this.slots) * BLOCK_BYTES;
+  storedAt = (block: number): number => this.#storedStart + (block % this.slots) * STORED_PAGES * PAGE_BYTES;
+
+  plain = (block: number): Buffer => Buffer.from(this.#bytes, this.plainAt(block), this.#get(block, PLAIN));
+
+  /** The room for the compressed bytes. */
+  storedRoom = (block: number): Buffer => Buffer.from(this.#bytes, this.storedAt(block), STORED_PAGES * PAGE_BYTES);
+
+  /** @returns the compressed bytes; `null` for a block that takes no less room compressed. */
+  stored(block: number): Buffer | null {
+    const length = this.#get(block, STORED);
+    return length === 0 ? null : Buffer.from(this.#bytes, this.storedAt(block), length);
+  }
+
+  /** @returns whether the slot holds this block in this state. */
+  holds = (block: number, state: number): boolean => this.#held(block) === block * STATES + state;
+
+  load(block: number, plainBytes: number): void {
+    this.#set(block, PLAIN, plainBytes);
+    this.#put(block, LOADED);
+  }
+
+  /** @param storedBytes 0 for a block that takes no less room compressed. */
+  putCompressed(block: number, storedBytes: number): void {
+    this.#set(block, STORED, storedBytes);
+    this.#put(block, COMPRESSED);
+  }
+
+  empty(block: number): void {
+    this.#put(block, EMPTY);
+  }
+
+  /** Releases every thread that waits for a block. All slots are empty by then. */
+  end(): void {
+    for (let slot = 0; slot < this.slots; slot++) this.#put(slot, ENDED);
+  }
+
+  /** @returns the number of a block that no other thread takes. */
+  takeNext = (): number => Atomics.add(this.#state, this.slots * FIELDS, 1);
+
+  /** Waits until the slot holds this block in this state. @returns false when the stream ends before that. */
+  wait(block: number, state: number): boolean {
+    for (let held = this.#held(block); !this.holds(block, state); held = this.#held(block)) {
+      if (held === ENDED) return false;
+      Atomics.wait(this.#state, this.#field(block, HELD), held);
+    }
+    return true;
+  }
+
+  /** The same, for a thread that must not block. @param broken rejects when there is nothing to wait for. */
+  async waitAsync(block: number, state: number, broken: Promise<never>): Promise<void> {
+    for (let held = this.#held(block); !this.holds(block, state); held = this.#held(block))
+      await Promise.race([Atomics.waitAsync(this.#state, this.#field(block, HELD), held).value, broken]);
+  }
+
+  #held = (block: number): number => Atomics.load(this.#state, this.#field(block, HELD));
+
+  #put(block: number, state: number): void {
+    Atomics.store(this.#state, this.#field(block, HELD), state === ENDED ? ENDED : block * STATES + state);
+    Atomics.notify(this.#state, this.#field(block, HELD));
+  }
+
+  #get = (block: number, field: number): number => Atomics.load(this.#state, this.#field(block, field));
+
+  #set(block: number, field: number, value: number): void {
+    Atomics.store(this.#state, this.#field(block, field), value);
+  }
+
+  #field = (block: number, field: number): number => (block % this.slots) * FIELDS + field;
+}

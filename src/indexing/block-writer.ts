@@ -1,0 +1,106 @@
+/**
+ * Has the blocks of the stream compressed by several threads, writes them in order, and records where each begins. The bytes
+ * are in the shared memory when they are put: they were read into it.
+ */
+import { Worker } from 'node:worker_threads';
+import type { Codec } from '../archive/codec.ts';
+import { encodePlace } from '../archive/file-index.ts';
+import { writeWhole } from '../lib/bytes/write-whole.ts';
+import { programFile } from '../lib/program-file.ts';
+import { type BlockFrames, Lz4Frames, ZstdFrames } from './block-frames.ts';
+import { BLOCK_BYTES, type BlockMemory, COMPRESSED, SharedBlocks } from './block-memory.ts';
+import type { CompressingOrder } from './compressing-thread.ts';
+import { LineFile } from './line-file.ts';
+import type { StreamWriter } from './stream-writers.ts';
+
+export interface BlockOutput {
+  descriptor: number;
+  codec: Codec;
+  /** The file for the places of blocks. */
+  placesFile: string;
+}
+
+export class BlockWriter implements StreamWriter {
+  readonly #descriptor: number;
+  readonly #places: LineFile;
+  readonly #blocks: SharedBlocks;
+  readonly #frames: BlockFrames;
+  /** Rejects when a thread fails. */
+  readonly #broken: Promise<never>;
+  /** Bytes of the block that is being read. */
+  #filled = 0;
+  #plainBytes = 0;
+  /** Blocks that have been read, and written. */
+  #read = 0;
+  #written = 0;
+  passedBytes = 0;
+
+  constructor(memory: BlockMemory, { descriptor, codec, placesFile }: BlockOutput) {
+    this.#descriptor = descriptor;
+    this.#places = new LineFile(placesFile);
+    this.#blocks = new SharedBlocks(memory);
+    this.#frames = codec.name === 'lz4' ? new Lz4Frames(memory, this.#blocks) : new ZstdFrames(this.#blocks);
+    const threads = Array.from({ length: memory.threads }, (_, thread) => startThread({ memory, codec, thread }));
+    this.#broken = Promise.race(threads);
+    this.#broken.catch(() => {});
+    this.#write(this.#frames.header);
+  }
+
+  async room(): Promise<number> {
+    while (this.#read - this.#written >= this.#blocks.slots) await this.#writeFirst();
+    return BLOCK_BYTES - this.#filled;
+  }
+
+  async put(bytes: Buffer): Promise<void> {
+    this.#filled += bytes.length;
+    if (this.#filled < BLOCK_BYTES) return;
+    this.#compress();
+    while (this.#written < this.#read && this.#blocks.holds(this.#written, COMPRESSED)) await this.#writeFirst();
+  }
+
+  async end(): Promise<void> {
+    if (this.#filled > 0) this.#compress();
+    while (this.#written < this.#read) await this.#writeFirst();
+    this.#notePlace();
+    this.#write(this.#frames.end());
+    this.#places.finish();
+    this.#places[Symbol.dispose]();
+    this.#blocks.end();
+  }
+
+  #compress(): void {
+    this.#blocks.load(this.#read, this.#filled);
+    this.#frames.note(this.#read, this.#filled);
+    this.#read++;
+    this.#filled = 0;
+  }
+
+  async #writeFirst(): Promise<void> {
+    const block = this.#written;
+    await this.#blocks.waitAsync(block, COMPRESSED, this.#broken);
+    this.#notePlace();
+    this.#plainBytes += this.#blocks.plain(block).length;
+    for (const piece of this.#frames.pieces(block)) this.#write(piece);
+    this.#blocks.empty(block);
+    this.#written++;
+  }
+
+  #notePlace(): void {
+    this.#places.add(encodePlace({ plain: this.#plainBytes, stored: this.passedBytes }));
+  }
+
+  #write(bytes: Buffer): void {
+    writeWhole(this.#descriptor, bytes);
+    this.passedBytes += bytes.length;
+  }
+}
+
+/** @returns a promise that only rejects. */
+function startThread(workerData: CompressingOrder): Promise<never> {
+  const { promise, reject } = Promise.withResolvers<never>();
+  // A thread that shared our standard output would make it non-blocking.
+  const worker = new Worker(programFile('indexing/compressing-thread'), { workerData, stdout: true, stderr: true });
+  worker.once('error', reject);
+  worker.once('exit', (code) => code !== 0 && reject(new Error(`a thread that compresses ended with ${code}`)));
+  return promise;
+}

@@ -1,0 +1,48 @@
+/** One of the threads that compress the blocks of the stream. */
+import { workerData } from 'node:worker_threads';
+import { constants, zstdCompressSync } from 'node:zlib';
+import type { Codec } from '../archive/codec.ts';
+import { Lz4Coder } from '../lz4/coder.ts';
+import { BLOCK_BYTES, type BlockMemory, LOADED, SharedBlocks } from './block-memory.ts';
+
+export interface CompressingOrder {
+  memory: BlockMemory;
+  codec: Codec;
+  /** The number of this thread, counted from 0. */
+  thread: number;
+}
+
+/** Compresses one block in the shared memory. @returns bytes; 0 for a block that takes no less room compressed. */
+type Compress = (block: number) => number;
+
+function byLz4(blocks: SharedBlocks, { memory, thread }: CompressingOrder): Compress {
+  const coder = new Lz4Coder(memory.memory);
+  const table = SharedBlocks.tableAt(thread);
+  return (block) => {
+    const { length } = blocks.plain(block);
+    const stored = coder.encode(blocks.plainAt(block), length, blocks.storedAt(block), table);
+    return stored < length ? stored : 0;
+  };
+}
+
+/** Each frame can be decoded by itself, and has a checksum. */
+function byZstd(blocks: SharedBlocks, { codec }: CompressingOrder): Compress {
+  const { ZSTD_c_compressionLevel, ZSTD_c_checksumFlag } = constants;
+  const params = { [ZSTD_c_compressionLevel]: codec.level, [ZSTD_c_checksumFlag]: 1 };
+  // With room for the whole frame, zlib is called once and allocates once.
+  const options = { params, chunkSize: BLOCK_BYTES + 65_536 };
+  return (block) => {
+    const frame = zstdCompressSync(blocks.plain(block), options);
+    frame.copy(blocks.storedRoom(block));
+    return frame.length;
+  };
+}
+
+function compressBlocks(order: CompressingOrder): void {
+  const blocks = new SharedBlocks(order.memory);
+  const compress = order.codec.name === 'lz4' ? byLz4(blocks, order) : byZstd(blocks, order);
+  for (let block = blocks.takeNext(); blocks.wait(block, LOADED); block = blocks.takeNext())
+    blocks.putCompressed(block, compress(block));
+}
+
+compressBlocks(workerData as CompressingOrder);
