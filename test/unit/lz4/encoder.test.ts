@@ -6,11 +6,11 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { array, constantFrom, integer, property, assert as propertyHolds, record } from 'fast-check';
-import type { CodecName } from '../../src/archive/codec.ts';
-import { decompressCommand } from '../../src/archive/codec.ts';
-import { type IndexingOrder, indexingCommand } from '../../src/indexing/indexing-order.ts';
-import { temporaryDirectory } from '../../src/lib/temporary-files.ts';
-import { encodedRoom, Lz4Coder, TABLE_BYTES } from '../../src/lz4/coder.ts';
+import type { CodecName } from '../../../src/archive/codec.ts';
+import { decompressCommand } from '../../../src/archive/codec.ts';
+import { type IndexingOrder, indexingCommand } from '../../../src/indexing/indexing-order.ts';
+import { temporaryDirectory } from '../../../src/lib/temporary-files.ts';
+import { encodedRoom, Lz4Coder, TABLE_BYTES } from '../../../src/lz4/coder.ts';
 
 const PAGE = 65_536;
 const [TABLE, FROM, TO, BACK] = [PAGE - TABLE_BYTES, PAGE, 40 * PAGE, 90 * PAGE];
