@@ -1,5 +1,5 @@
 /** What the first stage of a pipeline reads. */
-import { closeSync, openSync, readFileSync } from 'node:fs';
+import { closeSync, constants, openSync, readFileSync } from 'node:fs';
 import type { OpenImage } from '../../../transfer/block-image.ts';
 import { closeAll, makePipe } from '../../../transfer/pipes.ts';
 import type { Content } from './object-order.ts';
@@ -13,9 +13,10 @@ export interface ObjectInput extends AsyncDisposable {
   position(): number | null;
 }
 
-export async function openInput(content: Content, signal: AbortSignal): Promise<ObjectInput> {
+/** @param isAligned whether the first stage reads into memory that is aligned to pages: then the page cache is bypassed. */
+export async function openInput(content: Content, isAligned: boolean, signal: AbortSignal): Promise<ObjectInput> {
   if (content.layout === 'tar') return NOTHING;
-  return 'device' in content ? deviceInput(content.device) : blockInput(content.blocks, signal);
+  return 'device' in content ? deviceInput(content.device, isAligned) : blockInput(content.blocks, signal);
 }
 
 const NOTHING: ObjectInput = {
@@ -26,8 +27,8 @@ const NOTHING: ObjectInput = {
 };
 
 /** A device is the compressor's standard input: the two share one file position, which the kernel keeps. */
-function deviceInput(device: string): ObjectInput {
-  const descriptor = openSync(device, 'r');
+function deviceInput(device: string, isAligned: boolean): ObjectInput {
+  const descriptor = openSync(device, isAligned ? constants.O_RDONLY | constants.O_DIRECT : constants.O_RDONLY);
   return {
     asStdin: { input: descriptor },
     begin: async () => {},

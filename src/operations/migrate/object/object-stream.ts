@@ -36,7 +36,7 @@ export interface StreamVerdict {
 export async function openStream(order: ObjectOrder, onSocket: () => void, signal: AbortSignal): Promise<ObjectStream> {
   const failed = new AbortController();
   const either = AbortSignal.any([signal, failed.signal]);
-  const input = await openInput(order.content, either);
+  const input = await openInput(order.content, hasCompressingIndex(order), either);
   try {
     const onTrouble = (trouble: Trouble) => failed.abort(unreadable(trouble));
     const pipeline = await startPipeline(stagesOf(order, onSocket, onTrouble), { signal: either, ...input.asStdin });
@@ -48,6 +48,9 @@ export async function openStream(order: ObjectOrder, onSocket: () => void, signa
     throw error;
   }
 }
+
+const hasCompressingIndex = ({ index, codec }: ObjectOrder): boolean =>
+  index !== null && isCompressedWhileIndexing(codec);
 
 function runningStream(
   order: ObjectOrder,
@@ -115,8 +118,7 @@ function stagesOf(order: ObjectOrder, onSocket: () => void, onTrouble: (trouble:
     stages.push({ name: 'tar', argv: tarCommand(order.content.directory), onStderrLine });
   }
   if (order.index) stages.push(order.index.stage);
-  if (!order.index || !isCompressedWhileIndexing(order.codec))
-    stages.push({ name: order.codec.name, argv: compressCommand(order.codec) });
+  if (!hasCompressingIndex(order)) stages.push({ name: order.codec.name, argv: compressCommand(order.codec) });
   if (order.encryption) stages.push({ name: 'gpg', argv: encryptCommand(order.encryption) });
   return stages;
 }
