@@ -1,4 +1,4 @@
-/** Serves a disk as one file, through an open `/dev/fuse`. */
+/** Serves a disk as a single file through an open `/dev/fuse`. */
 import { read, writeSync, writevSync } from 'node:fs';
 import { promisify } from 'node:util';
 import { sleep } from '../lib/clock.ts';
@@ -17,21 +17,21 @@ import {
 } from './protocol.ts';
 
 export interface ServedDisk {
-  /** Bytes. */
+  /** Size in bytes. */
   size: number;
   read(offset: number, length: number): Promise<Buffer>;
   write(offset: number, data: Buffer): Promise<void>;
 }
 
 export interface ServerOptions {
-  /** An open `/dev/fuse`; it stays the caller's. */
+  /** An open `/dev/fuse`. The caller closes it. */
   descriptor: number;
   disk: ServedDisk;
-  /** Told of each read or write that fails; the kernel is given EIO. */
+  /** Called for each read or write that fails. The kernel receives EIO. */
   onError: (error: unknown) => void;
 }
 
-/** Each holds a thread of libuv's pool while it waits for the kernel. */
+/** Each reader occupies a thread of libuv's pool while it waits for the kernel. */
 const READERS = 2;
 
 const readAsync = promisify(read);
@@ -48,12 +48,15 @@ async function readRequests(options: ServerOptions): Promise<void> {
     if (length === null) return;
     const request = decodeRequest(buffer.subarray(0, length));
     const answered = answer(request, options);
-    // What is to be written lies in the buffer.
+    // The data to write are in the buffer, so it cannot be reused yet.
     if (request.kind === 'write') await answered;
   }
 }
 
-/** Before the mount there is nothing to read (EPERM), requests may be taken back (ENOENT), and the end is ENODEV. */
+/**
+ * Returns the length of the next request; `null` after the unmount (ENODEV). Reading fails with EPERM before the mount
+ * and with ENOENT if the kernel has withdrawn the request.
+ */
 async function nextRequest(descriptor: number, buffer: Buffer): Promise<number | null> {
   for (;;) {
     try {
@@ -82,7 +85,7 @@ async function answer(request: Request, { descriptor, disk, onError }: ServerOpt
 
 const refuse = (descriptor: number, id: bigint): number => writeSync(descriptor, encodeError(id, ERRNO.ENOSYS));
 
-/** Who asked may be gone (ENOENT), and so may the mount (ENODEV). */
+/** The process that made the request may be gone (ENOENT), and the mount, too (ENODEV). */
 function reply(write: () => void): void {
   try {
     write();
@@ -91,7 +94,7 @@ function reply(write: () => void): void {
   }
 }
 
-/** @returns `null` for what is not spoken here. */
+/** @returns `null` if the request is not supported. */
 async function contentFor(request: Exclude<Request, { kind: 'silent' }>, disk: ServedDisk): Promise<Buffer | null> {
   switch (request.kind) {
     case 'init':

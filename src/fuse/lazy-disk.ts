@@ -1,6 +1,6 @@
 /**
- * A disk whose blocks come from a snapshot when they are asked for, the rest ahead of that, each once; what has come, and
- * what is written, is kept in a sparse scratch file.
+ * A disk whose blocks are fetched from a snapshot when they are read. All other blocks are fetched ahead, each of them
+ * once. A sparse scratch file keeps the fetched blocks and everything that is written.
  */
 import { type FileHandle, open } from 'node:fs/promises';
 import { dirname } from 'node:path';
@@ -12,23 +12,23 @@ import { WrittenBlocks } from './written-blocks.ts';
 export interface LazyDiskOptions {
   blocks: SnapshotBlocks;
   snapshotId: string;
-  /** Length of the disk in bytes. */
+  /** Size of the disk in bytes. */
   bytes: number;
-  /** Path of a file that is not there yet. */
+  /** Path of a file that does not exist yet. */
   scratch: string;
   rateLimiter: BlockRateLimiter;
-  /** Blocks on their way at once, ahead of what is asked for. */
+  /** Maximum number of blocks in flight that are fetched ahead. */
   inFlight: number;
   signal: AbortSignal;
 }
 
-/** Where what a block holds is known from. */
-const WHERE = {
-  /** Has to be fetched. */
-  nowhere: 0,
-  /** What the scratch file has there is right. */
+/** Where the content of a block is. */
+const LOCATION = {
+  /** It has to be fetched. */
+  snapshot: 0,
+  /** In the scratch file. */
   scratch: 1,
-  /** Nobody wrote it, neither before nor here: zeros, for which the scratch file need not be read. */
+  /** The block was never written, so it is zeros and the scratch file need not be read. */
   absent: 2,
 };
 
@@ -36,17 +36,17 @@ export class LazyDisk {
   readonly #options: LazyDiskOptions;
   readonly #scratch: FileHandle;
   readonly #written: WrittenBlocks;
-  readonly #where: Uint8Array;
-  readonly #underWay = new Map<number, Promise<void>>();
+  readonly #locations: Uint8Array;
+  readonly #inFlight = new Map<number, Promise<void>>();
   #zeros = Buffer.alloc(0);
-  /** Where blocks are fetched ahead from: behind what was asked for last. */
+  /** Index of the block after the last one that was read. Blocks are fetched ahead from here. */
   #ahead = 0;
 
   private constructor(options: LazyDiskOptions, scratch: FileHandle) {
     this.#options = options;
     this.#scratch = scratch;
     this.#written = new WrittenBlocks(options.blocks, options.snapshotId);
-    this.#where = new Uint8Array(Math.ceil(options.bytes / BLOCK_BYTES));
+    this.#locations = new Uint8Array(Math.ceil(options.bytes / BLOCK_BYTES));
   }
 
   static async open(options: LazyDiskOptions): Promise<LazyDisk> {
@@ -55,25 +55,26 @@ export class LazyDisk {
     return new LazyDisk(options, scratch);
   }
 
-  /** @returns what is there; less than `length` at the end of the disk. Throws as `SnapshotBlocks` does. */
+  /** Reads bytes. The result is shorter than `length` only at the end of the disk. @throws like `SnapshotBlocks` */
   async read(offset: number, length: number): Promise<Buffer> {
-    const there = Math.max(0, Math.min(length, this.#options.bytes - offset));
-    if (there === 0) return Buffer.alloc(0);
-    const { first, end } = await this.#bringHere(offset, there);
-    if (this.#where.subarray(first, end).every((where) => where === WHERE.absent)) return this.#zerosOf(there);
-    const target = Buffer.allocUnsafe(there);
+    const available = Math.max(0, Math.min(length, this.#options.bytes - offset));
+    if (available === 0) return Buffer.alloc(0);
+    const { first, end } = await this.#ensureFetched(offset, available);
+    if (this.#locations.subarray(first, end).every((location) => location === LOCATION.absent))
+      return this.#zerosOf(available);
+    const target = Buffer.allocUnsafe(available);
     const { bytesRead } = await this.#scratch.read(target, 0, target.length, offset);
     if (bytesRead !== target.length) throw new Error(`the scratch file ends at ${offset + bytesRead}`);
     return target;
   }
 
   async write(offset: number, data: Buffer): Promise<void> {
-    const { first, end } = await this.#bringHere(offset, data.length);
-    this.#where.fill(WHERE.scratch, first, end);
+    const { first, end } = await this.#ensureFetched(offset, data.length);
+    this.#locations.fill(LOCATION.scratch, first, end);
     await this.#keep(data, data.length, offset);
   }
 
-  /** Settles once all blocks are here. Throws as `SnapshotBlocks` does, and the signal's reason. */
+  /** Fetches all remaining blocks. @throws like `SnapshotBlocks`, or the reason of the signal */
   async fetchAhead(): Promise<void> {
     const fetching = new Set<Promise<void>>();
     for (let index = await this.#nextAhead(); index !== null; index = await this.#nextAhead()) {
@@ -87,27 +88,27 @@ export class LazyDisk {
 
   close = (): Promise<void> => this.#scratch.close();
 
-  /** The same ones for all who read: nobody changes what they are given. */
+  /** All readers share these zeros, because none of them changes the buffer. */
   #zerosOf(length: number): Buffer {
     if (this.#zeros.length < length) this.#zeros = Buffer.alloc(length);
     return this.#zeros.subarray(0, length);
   }
 
-  async #bringHere(offset: number, length: number): Promise<{ first: number; end: number }> {
+  async #ensureFetched(offset: number, length: number): Promise<{ first: number; end: number }> {
     const [first, end] = [Math.floor(offset / BLOCK_BYTES), Math.ceil((offset + length) / BLOCK_BYTES)];
     this.#ahead = end;
     const awaited: Promise<void>[] = [];
-    for (let index = first; index < end; index++) if (!this.#where[index]) awaited.push(this.#block(index));
+    for (let index = first; index < end; index++) if (!this.#locations[index]) awaited.push(this.#block(index));
     await Promise.all(awaited);
     return { first, end };
   }
 
-  /** Once here it is never fetched again: that would undo what was written. */
+  /** Fetches a block at most once, because fetching it again would undo writes. */
   #block(index: number): Promise<void> {
-    if (this.#where[index]) return Promise.resolve();
-    const underWay = this.#underWay.get(index) ?? this.#fetch(index).finally(() => this.#underWay.delete(index));
-    this.#underWay.set(index, underWay);
-    return underWay;
+    if (this.#locations[index]) return Promise.resolve();
+    const fetching = this.#inFlight.get(index) ?? this.#fetch(index).finally(() => this.#inFlight.delete(index));
+    this.#inFlight.set(index, fetching);
+    return fetching;
   }
 
   async #fetch(index: number): Promise<void> {
@@ -120,7 +121,7 @@ export class LazyDisk {
       const start = index * BLOCK_BYTES;
       await this.#keep(data, Math.min(BLOCK_BYTES, bytes - start), start);
     }
-    this.#where[index] = ref ? WHERE.scratch : WHERE.absent;
+    this.#locations[index] = ref ? LOCATION.scratch : LOCATION.absent;
   }
 
   async #keep(data: Uint8Array, length: number, offset: number): Promise<void> {
@@ -129,29 +130,33 @@ export class LazyDisk {
       await this.#scratch.write(data, 0, length, offset);
     } catch (cause) {
       if ((cause as NodeJS.ErrnoException).code !== 'ENOSPC') throw cause;
-      throw new SnapError('NOT_SUPPORTED_HERE', `there is no space left for ${snapshotId} in ${dirname(scratch)}`, {
-        hint: 'set TMPDIR to a directory with more space, or use --source volume, or --dd, which needs none',
-        cause,
-      });
+      throw new SnapError(
+        'NOT_SUPPORTED_HERE',
+        `${dirname(scratch)} has no space left for the blocks of ${snapshotId}`,
+        {
+          hint: 'set TMPDIR to a directory with more space, use --source volume, or use --dd, which needs none',
+          cause,
+        },
+      );
     }
   }
 
-  /** @returns the next written block that is neither here nor on its way; `null` when there is none. */
+  /** @returns the next written block that has neither been fetched nor is in flight; `null` if there is none. */
   async #nextAhead(): Promise<number | null> {
     const start = this.#ahead;
-    return (await this.#nextIn(start, this.#where.length)) ?? (await this.#nextIn(0, start));
+    return (await this.#nextIn(start, this.#locations.length)) ?? (await this.#nextIn(0, start));
   }
 
   async #nextIn(from: number, end: number): Promise<number | null> {
     for (let at = from; ; ) {
-      const index = this.#where.indexOf(WHERE.nowhere, at);
+      const index = this.#locations.indexOf(LOCATION.snapshot, at);
       if (index < 0 || index >= end) return null;
       const page = await this.#written.pageOf(index, this.#options);
       at = index;
       for (; at < Math.min(page.to, end); at++) {
-        if (this.#where[at]) continue;
-        if (!page.blocks.has(at)) this.#where[at] = WHERE.absent;
-        else if (!this.#underWay.has(at)) return at;
+        if (this.#locations[at]) continue;
+        if (!page.blocks.has(at)) this.#locations[at] = LOCATION.absent;
+        else if (!this.#inFlight.has(at)) return at;
       }
     }
   }

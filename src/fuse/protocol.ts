@@ -1,17 +1,17 @@
 /**
- * The part of FUSE's kernel protocol that one file needs: the messages between the kernel and a server behind
+ * The part of the FUSE kernel protocol that a single file needs: the messages between the kernel and a server behind
  * `/dev/fuse`, without libfuse.
  *
- * Each read of `/dev/fuse` gives one request, each write takes one whole reply; numbers are little-endian. A request
- * begins with 40 bytes (length, opcode, unique id, node, uid, gid, pid), a reply with 16 (length, negative errno, unique
- * id). The mounted "filesystem" is a single regular file: its root node, 1, is no directory.
- * Source: include/uapi/linux/fuse.h of Linux, version 7.31 of the protocol, which is as far as is spoken here.
+ * Each read of `/dev/fuse` returns one request, and each write sends one whole reply. Numbers are little-endian. A
+ * request starts with 40 bytes (length, opcode, unique id, node, uid, gid, pid), a reply with 16 (length, negative
+ * errno, unique id). The mounted "filesystem" is a single regular file: its root node, 1, is not a directory. Source:
+ * include/uapi/linux/fuse.h of Linux. This server supports version 7.31 of the protocol.
  */
 
-/** A READ or WRITE is at most this long, in bytes. */
+/** Maximum bytes of a READ or WRITE. */
 export const MAX_TRANSFER = 1024 * 1024;
 
-/** What a buffer for requests must hold: a WRITE and its headers. */
+/** Size of a buffer for requests, which must hold a WRITE with its headers. */
 export const REQUEST_BYTES = MAX_TRANSFER + 8192;
 
 const IN_HEADER = 40;
@@ -41,12 +41,12 @@ export type Request =
   | { kind: 'init'; id: bigint; minor: number; flags: number }
   | { kind: 'attributes' | 'open' | 'statistics' | 'nothing' | 'unknown'; id: bigint }
   | { kind: 'read'; id: bigint; offset: number; length: number }
-  /** The data lie in the buffer that was decoded. */
+  /** The data are a view of the buffer that was decoded. */
   | { kind: 'write'; id: bigint; offset: number; data: Buffer }
-  /** Wants no reply. */
+  /** The kernel expects no reply. */
   | { kind: 'silent' };
 
-/** @param message one whole request, as it was read. */
+/** @param message one whole request. */
 export function decodeRequest(message: Buffer): Request {
   const id = message.readBigUInt64LE(8);
   const body = message.subarray(IN_HEADER);
@@ -81,7 +81,7 @@ export function decodeRequest(message: Buffer): Request {
   }
 }
 
-/** @returns header and content, to be written at once. */
+/** @returns header and content, which must be written with one call. */
 export function encodeReply(id: bigint, content: Buffer): [Buffer, Buffer] {
   return [header(id, content.length, 0), content];
 }
@@ -99,14 +99,14 @@ function header(id: bigint, length: number, errno: number): Buffer {
 const MAJOR = 7;
 const MINOR = 31;
 
-/** Reads side by side, pages ahead, replies of more than 128 KiB. */
+/** Concurrent reads, read-ahead, and replies of more than 128 KiB. */
 const FLAGS = { asyncRead: 1 << 0, bigWrites: 1 << 5, asyncDirectIo: 1 << 15, maxPages: 1 << 22 };
 const WANTED = FLAGS.asyncRead | FLAGS.bigWrites | FLAGS.asyncDirectIo | FLAGS.maxPages;
 
 const REQUESTS_AHEAD = 64;
 const PAGE_BYTES = 4096;
 
-/** `fuse_init_out`. */
+/** `fuse_init_out` */
 export function initContent({ minor, flags }: { minor: number; flags: number }): Buffer {
   const bytes = Buffer.alloc(64);
   bytes.writeUInt32LE(MAJOR, 0);
@@ -123,7 +123,7 @@ export function initContent({ minor, flags }: { minor: number; flags: number }):
 
 const ATTRIBUTES_HOLD_SECONDS = 3600n;
 
-/** `fuse_attr_out` of a regular file of root's. @param size in bytes. */
+/** `fuse_attr_out` for a regular file of root. @param size in bytes */
 export function attributesContent(size: number): Buffer {
   const bytes = Buffer.alloc(104);
   bytes.writeBigUInt64LE(ATTRIBUTES_HOLD_SECONDS, 0);
@@ -137,7 +137,7 @@ export function attributesContent(size: number): Buffer {
   return bytes;
 }
 
-/** `fuse_open_out`, with FOPEN_KEEP_CACHE. */
+/** `fuse_open_out` with FOPEN_KEEP_CACHE. */
 export function openContent(): Buffer {
   const bytes = Buffer.alloc(16);
   bytes.writeBigUInt64LE(1n, 0);
@@ -145,14 +145,14 @@ export function openContent(): Buffer {
   return bytes;
 }
 
-/** `fuse_write_out`. */
+/** `fuse_write_out` */
 export function writtenContent(length: number): Buffer {
   const bytes = Buffer.alloc(8);
   bytes.writeUInt32LE(length, 0);
   return bytes;
 }
 
-/** `fuse_statfs_out`: nothing is free. */
+/** `fuse_statfs_out`, which reports no free space. */
 export function statisticsContent(): Buffer {
   const bytes = Buffer.alloc(80);
   bytes.writeUInt32LE(PAGE_BYTES, 40);

@@ -1,24 +1,24 @@
-/** What a program and the process that serves a snapshot as a file say to each other. */
+/** The messages between the program and the process that serves a snapshot as a file. */
 import type { ErrorCode } from '../errors.ts';
 
-/** How the EBS direct APIs are to be asked, by whichever process does. */
+/** How to access the EBS direct APIs. */
 export interface DirectAccess {
   region: string;
   profile?: string;
-  /** Seconds. */
+  /** Seconds without a byte in either direction after which a call fails. */
   callTimeout: number;
-  /** Proxies and certificates, as the client of these APIs takes them. */
+  /** Proxies and certificates, in the form that the AWS clients take. */
   network: { proxies: Record<string, string>; authorities: string | null };
-  /** Blocks a second. */
+  /** Blocks per second. */
   blockRate: number;
 }
 
-/** A line of JSON on its standard input, which stays open for as long as it is to serve. */
+/** A line of JSON on the standard input of the process. It serves until its standard input ends. */
 export interface ServingOrder extends DirectAccess {
   snapshotId: string;
-  /** Length of the disk. */
+  /** Size of the disk in bytes. */
   bytes: number;
-  /** The file that the disk appears as. */
+  /** The file to mount on. */
   mountPoint: string;
   scratch: string;
   inFlight: number;

@@ -1,6 +1,6 @@
 /**
- * The process that serves a snapshot as a file: apart from whoever reads the file, since a process that waits for its own
- * answers cannot even be killed. It ends when the file is unmounted, or its standard input ends.
+ * The process that serves a snapshot as a file. It is separate from the process that reads the file, because a process
+ * that waits for its own answers cannot even be killed. It ends when the file is unmounted or its standard input ends.
  */
 import { closeSync, openSync } from 'node:fs';
 import { createInterface } from 'node:readline';
@@ -48,13 +48,13 @@ async function serve(order: ServingOrder, signal: AbortSignal): Promise<void> {
 }
 
 /**
- * Whoever asked for it is gone. That closes `/dev/fuse`, which ends all who wait for an answer. Leaving properly would
- * wait for the threads that wait for the kernel.
+ * The parent process is gone. Killing this process closes `/dev/fuse`, which ends all waiting reads. A normal exit
+ * would wait for the threads that wait for the kernel.
  */
-const leave = (): void => void process.kill(process.pid, 'SIGKILL');
+const killSelf = (): void => void process.kill(process.pid, 'SIGKILL');
 
 const input = createInterface({ input: process.stdin });
-input.once('close', leave);
+input.once('close', killSelf);
 input.once('line', (line) => {
   const stopped = new AbortController();
   serve(JSON.parse(line) as ServingOrder, stopped.signal)
@@ -63,7 +63,7 @@ input.once('line', (line) => {
       process.exitCode = 1;
     })
     .finally(() => {
-      stopped.abort(new Error('the file is served no more'));
+      stopped.abort(new Error('the file is no longer served'));
       process.exit();
     });
 });

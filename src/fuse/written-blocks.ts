@@ -1,19 +1,19 @@
-/** Which blocks of a snapshot were written, and their tokens: listed as they are needed, and some of them kept. */
+/** The written blocks of a snapshot and their tokens. They are listed on demand, and some pages of them are kept. */
 import type { BlockRef, SnapshotBlocks } from '../cloud/blocks.ts';
 import type { Call } from '../cloud/ports.ts';
 
-/** Every written block from one index up to another (exclusive). */
+/** All written blocks from one index up to but not including another. */
 export interface Page {
   from: number;
   to: number;
   blocks: Map<number, BlockRef>;
 }
 
-/** As many as one call lists. */
+/** Blocks per list call. */
 const BLOCKS_PER_PAGE = 10_000;
 
-/** Tokens take some 250 bytes each. */
-const PAGES_KEPT = 8;
+/** A token takes about 250 bytes. */
+const MAX_PAGES = 8;
 
 export class WrittenBlocks {
   readonly #source: SnapshotBlocks;
@@ -26,7 +26,7 @@ export class WrittenBlocks {
     this.#snapshotId = snapshotId;
   }
 
-  /** @returns the page that tells of a block. One listing at a time. */
+  /** Returns the page that covers a block. Only one listing runs at a time. */
   pageOf(index: number, call: Call): Promise<Page> {
     const known = this.#find(index);
     if (known) return Promise.resolve(known);
@@ -46,7 +46,7 @@ export class WrittenBlocks {
       break;
     }
     this.#pages.unshift(page);
-    this.#pages.length = Math.min(this.#pages.length, PAGES_KEPT);
+    this.#pages.length = Math.min(this.#pages.length, MAX_PAGES);
     return page;
   }
 }

@@ -1,9 +1,9 @@
-/** A line for each run of blocks of an image, with the hash of each block that is not all zeros. */
+/** Indexes an image: one line per run of blocks, with the hash of each block that is not all zeros. */
 import { createHash } from 'node:crypto';
 import type { BlockIndexWriter } from '../archive/block-index.ts';
 import type { ByteStream } from '../archive/byte-stream.ts';
 
-/** As large as the blocks of snapshots. */
+/** The same size as the blocks of snapshots. */
 export const IMAGE_BLOCK_BYTES = 512 * 1024;
 
 const ZEROS = Buffer.alloc(IMAGE_BLOCK_BYTES);

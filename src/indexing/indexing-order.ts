@@ -1,4 +1,4 @@
-/** What the process that indexes a stream is asked for, and what it says in the end. */
+/** The order for the process that indexes a stream, and its report. */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import type { Codec } from '../archive/codec.ts';
@@ -9,7 +9,7 @@ export interface IndexingOrder {
   layout: Layout;
   snapshot: string;
   partition: number | null;
-  /** Length of an image in bytes; of no meaning for tars. */
+  /** Length of an image in bytes; not used for tars. */
   bytes: number;
   /** How to compress the stream; `null` passes it on as it is. */
   codec: Codec | null;
@@ -17,35 +17,35 @@ export interface IndexingOrder {
   linesFile: string;
   /** The file for the places from which on the compressed stream can be decoded; written only with a codec. */
   placesFile: string;
-  /** Where what was found is told in the end, an `IndexingReport` as JSON. */
+  /** The file for the final `IndexingReport` as JSON. */
   reportFile: string;
 }
 
-/** What a thread found in the stream. */
+/** What the indexing thread found in the stream. */
 export interface IndexedContent {
-  /** Members of a tar. */
+  /** Number of members of a tar. */
   members: number;
-  /** Data of the files of a tar, holes left out. */
+  /** Bytes of file data in a tar, without holes. */
   contentBytes: number;
-  /** Why a member of a tar cannot be made anew; `null` where all can. */
-  unmakeable: string | null;
+  /** Why a member of a tar cannot be created on Linux; `null` if all can. */
+  unsupported: string | null;
   plainBytes: number;
-  /** Why there is no index, though the stream was passed on. */
+  /** Why there is no index, although the stream was passed on; `null` if there is one. */
   problem: string | null;
 }
 
 export interface IndexingReport extends IndexedContent {
-  /** Bytes that were written to standard output. */
+  /** Bytes written to standard output. */
   passedBytes: number;
 }
 
-/** The stage of a pipeline that indexes what it passes on. */
+/** The pipeline stage that passes a stream on and indexes it. */
 export const indexingCommand = (order: IndexingOrder): string[] => {
   const program = fileURLToPath(programFile('indexing/indexing-process'));
   return [process.execPath, ...process.execArgv, program, JSON.stringify(order)];
 };
 
-/** To be read once the process has exited with 0. */
+/** Reads the report. Call it after the process has exited with 0. */
 export const readIndexingReport = ({ reportFile }: IndexingOrder): IndexingReport =>
   JSON.parse(readFileSync(reportFile, 'utf8')) as IndexingReport;
 

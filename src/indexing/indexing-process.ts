@@ -1,6 +1,6 @@
 /**
- * A stage of the pipeline that archives: passes its standard input on, as it is or compressed, while a thread of its own
- * notes what is in it. Its report says how much there was.
+ * A stage of the archiving pipeline. It passes its standard input on, unchanged or compressed, while a separate thread
+ * indexes the content. Finally it writes a report.
  */
 import { readSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
@@ -14,7 +14,7 @@ import { type IndexedContent, type IndexingOrder, writeIndexingReport } from './
 import type { IndexingThreadOrder } from './indexing-thread.ts';
 import { PlainWriter, type StreamWriter } from './stream-writers.ts';
 
-// As `ps` and `top` show it.
+// The name in `ps` and `top`.
 process.title = 'snap-index';
 
 const [STDIN, STDOUT] = [0, 1];
@@ -26,7 +26,7 @@ const MAX_THREADS = 8;
 const BROKEN_PIPE = 141;
 
 function startThread(workerData: IndexingThreadOrder) {
-  // A thread that shared our standard output would make it non-blocking.
+  // If the thread shared our standard output, the output would become non-blocking.
   const options = { workerData, stdout: true, stderr: true };
   const worker = new Worker(programFile('indexing/indexing-thread'), options);
   const { promise: content, resolve, reject } = Promise.withResolvers<IndexedContent>();
@@ -34,7 +34,7 @@ function startThread(workerData: IndexingThreadOrder) {
   worker.once('error', reject);
   const broken = new Promise<never>((_, rejectBroken) => {
     content.catch(rejectBroken);
-    worker.once('exit', () => reject(new Error('the thread ended without an answer')));
+    worker.once('exit', () => reject(new Error('the indexing thread ended without a result')));
   });
   broken.catch(() => {});
   return { content, broken };
@@ -64,7 +64,7 @@ async function pass(order: IndexingOrder): Promise<void> {
 try {
   await pass(JSON.parse(process.argv[2] ?? '') as IndexingOrder);
 } catch (error) {
-  if ((error as NodeJS.ErrnoException).code === 'EPIPE') process.exit(BROKEN_PIPE);
+  if ((error as NodeJS.ErrnoException).code === 'EPIPE') process.exit(EXIT_BROKEN_PIPE);
   process.stderr.write(`${asError(error).message}\n`);
   process.exit(1);
 }

@@ -1,4 +1,4 @@
-/** The thread that looks into the stream, and writes down what it finds. */
+/** The thread that indexes the stream. */
 import { writeFileSync } from 'node:fs';
 import { parentPort, workerData } from 'node:worker_threads';
 import { BlockIndexWriter } from '../archive/block-index.ts';
@@ -25,7 +25,7 @@ async function index({ ring, order }: IndexingThreadOrder): Promise<IndexedConte
     return bytes;
   };
   const stream = new ByteStream(next);
-  let totals: TarTotals = { members: 0, contentBytes: 0, unmakeable: null };
+  let totals: TarTotals = { members: 0, contentBytes: 0, unsupported: null };
   let problem: string | null = null;
   try {
     if (order.layout === 'tar') totals = indexMembers(stream, order);
@@ -33,7 +33,7 @@ async function index({ ring, order }: IndexingThreadOrder): Promise<IndexedConte
   } catch (error) {
     problem = asError(error).message;
   }
-  // What cannot be understood is passed on all the same, and whoever passes it on waits for room here.
+  // The rest of a stream that cannot be parsed is read as well, because the main thread waits for room in the ring.
   while (next().length > 0);
   return { ...totals, plainBytes, problem };
 }

@@ -1,4 +1,4 @@
-/** Lines of text in a file, as joined streams of zstd: what has been written takes no memory. */
+/** Writes lines of text to a file as concatenated zstd frames, so that they take no memory. */
 import { closeSync, openSync } from 'node:fs';
 import { zstdCompressSync } from 'node:zlib';
 import { writeWhole } from '../lib/bytes/write-whole.ts';
@@ -14,14 +14,14 @@ export class LineFile implements Disposable {
     this.#descriptor = openSync(path, 'w', 0o600);
   }
 
-  /** @param line ends in a line feed. */
+  /** @param line must end with a line feed. */
   add(line: string): void {
     this.#lines.push(line);
     this.#length += line.length;
     if (this.#length >= CHUNK_BYTES) this.#write();
   }
 
-  /** Everything is in the file then. */
+  /** Writes the remaining lines to the file. */
   finish(): void {
     if (this.#length > 0) this.#write();
   }

@@ -2,7 +2,7 @@
 import { writeWhole } from '../lib/bytes/write-whole.ts';
 
 export interface StreamWriter {
-  /** Bytes that have been written so far. */
+  /** Bytes written so far. */
   readonly passedBytes: number;
   /** Waits until bytes can be taken. @returns how many may be read in one call. */
   room(): Promise<number>;

@@ -83,7 +83,7 @@ function runningStream(
 /** @throws SnapError `UNREADABLE` */
 function assertUndamaged({ content }: ObjectOrder, indexed: IndexingReport | null): void {
   if (content.layout !== 'tar') return;
-  const damage = content.damage(indexed?.members ?? null) ?? indexed?.unmakeable ?? null;
+  const damage = content.damage(indexed?.members ?? null) ?? indexed?.unsupported ?? null;
   if (damage !== null) throw new SnapError('UNREADABLE', damage, { hint: 'repair the filesystem, or use --dd' });
 }
 
