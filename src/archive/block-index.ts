@@ -1,17 +1,19 @@
 /**
- * What is where in an image: a line of JSON for each run of blocks and for each piece, compressed by zstd.
+ * Writes the index of an image: one JSON line per run of blocks and per piece, compressed with zstd.
  *
- * A block is `absent` when it was never written, `zero` when zeros were written to it, and `data` with its SHA-256
- * otherwise. Blocks that an earlier run has stored, and that were not read again, are `stored`.
+ * A block is `absent` if it was never written, `zero` if zeros were written to it, and otherwise `data` with its
+ * SHA-256. Blocks that an earlier run has stored and this run did not read are `stored`.
  */
 import { once } from 'node:events';
 import { createZstdCompress } from 'node:zlib';
 import { type ArchiveName, type Cipher, keyStem } from './key.ts';
 
-/** Raised when a reader of the old format would misunderstand the new one. */
+/** Increased when a reader of the old format would misinterpret the new one. */
 export const INDEX_FORMAT = 1;
 
-/** Checksums are kept of so many blocks, 4 TiB of data: they do not compress, and the index is held in memory. */
+/**
+ * Maximum number of blocks with checksums, 4 TiB of data. Checksums do not compress, and the index is held in memory.
+ */
 const MAX_CHECKSUMS = 8 * 2 ** 20;
 
 const LINES_PER_BATCH = 1000;
@@ -21,7 +23,7 @@ export const indexKey = (name: ArchiveName, partition: number | null, cipher: Ci
 
 export interface IndexedImage {
   snapshot: string;
-  /** Length of the disk in bytes. */
+  /** Size of the disk in bytes. */
   bytes: number;
   blockBytes: number;
 }
@@ -32,10 +34,10 @@ export class BlockIndexWriter {
   readonly #blocks: number;
   readonly #stream = createZstdCompress();
   readonly #chunks: Buffer[] = [];
-  /** Not yet given to the compressor, which likes to be called seldom. */
+  /** Lines that wait for the compressor. Few large writes are faster. */
   readonly #lines: string[] = [];
-  /** Blocks before it are told. */
-  #told = 0;
+  /** Index after the last block that was added. */
+  #end = 0;
   #checksums = 0;
   #run: { from: number; to: number; is: Kind } | null = null;
 
@@ -45,12 +47,15 @@ export class BlockIndexWriter {
     this.#line({ format: INDEX_FORMAT, ...image });
   }
 
-  /** Blocks before `end` are in the object already. */
+  /** Records that the object already has the blocks before `end`. */
   stored(end: number): void {
     this.#extend('stored', end);
   }
 
-  /** Blocks come in ascending order; those that never come are absent. @param sha256 in Base64; `null`: all zeros. */
+  /**
+   * Adds a block. Blocks must be in ascending order; skipped ones are absent.
+   * @param sha256 in Base64; `null` if the block is all zeros.
+   */
   block(index: number, sha256: string | null): void {
     this.#extend('absent', index);
     if (sha256 === null) this.#extend('zero', index + 1);
@@ -58,7 +63,7 @@ export class BlockIndexWriter {
     else this.#data(index, sha256);
   }
 
-  /** A piece begins: places in the plain stream and in the object, in bytes. */
+  /** Adds the start of a piece: its positions in the plain stream and in the object, in bytes. */
   piece(plain: number, stored: number): void {
     this.#flush();
     this.#line({ piece: { plain, stored } });
@@ -76,15 +81,15 @@ export class BlockIndexWriter {
   #data(index: number, sha256: string): void {
     this.#flush();
     this.#checksums++;
-    this.#told = index + 1;
+    this.#end = index + 1;
     this.#line({ blocks: [index, index + 1], is: 'data', sha256 });
   }
 
   #extend(is: Kind, end: number): void {
-    if (end <= this.#told) return;
+    if (end <= this.#end) return;
     if (this.#run?.is !== is) this.#flush();
-    this.#run = { from: this.#run?.from ?? this.#told, to: end, is };
-    this.#told = end;
+    this.#run = { from: this.#run?.from ?? this.#end, to: end, is };
+    this.#end = end;
   }
 
   #flush(): void {

@@ -1,4 +1,4 @@
-/** The index of an image, read back: what each block must be. */
+/** Reads the index of an image into a table of the expected content of each block. */
 import { createHash } from 'node:crypto';
 import { type ZstdOptions, zstdDecompress } from 'node:zlib';
 import { SnapError } from '../errors.ts';
@@ -7,35 +7,39 @@ import { MiB } from '../lib/units.ts';
 import { INDEX_FORMAT } from './block-index.ts';
 import type { Place } from './file-index.ts';
 
-/** What is known of a block: nothing, that it is zero, or its hash. */
+/** The expected content of a block: unknown, zeros, or data with a hash. */
 export const BLOCK_KIND = { unknown: 0, zero: 1, data: 2 } as const;
 
 export interface BlockTable {
-  /** Length of the image: the last block may be short. */
+  /** Length of the image. The last block may be shorter. */
   bytes: number;
   blockBytes: number;
-  /** One of `BLOCK_KIND` for each block. */
+  /** A `BLOCK_KIND` per block. */
   kinds: Uint8Array;
-  /** SHA-256 of blocks of data; `HASH_BYTES` for each block, also where it has none. */
+  /** SHA-256 of the blocks of data. It has `HASH_BYTES` for every block, including those without a hash. */
   hashes: Uint8Array;
 }
 
-/** Of the largest volume that there is, 64 TiB. */
+/** The blocks of the largest possible volume, 64 TiB. */
 const MAX_BLOCKS = 128 * 2 ** 20;
 
-/** Of 4 MiB: as many as blocks of which checksums are kept; of a longer image, places are of no use. */
+/** Pieces of 4 MiB for as many blocks as have checksums. For longer images, pieces are of no use. */
 const MAX_PIECES = 2 ** 20 + 1;
 
-/** 100 bytes for each block with a checksum. */
+/** Maximum length of a decompressed index: 100 bytes per block with a checksum. */
 const MAX_BYTES = 2 ** 30;
 
 export const HASH_BYTES = 32;
 
-/** Of a block of data. */
+/** Returns the hash of a block of data. */
 export const hashAt = ({ hashes }: BlockTable, index: number): Uint8Array =>
   hashes.subarray(index * HASH_BYTES, (index + 1) * HASH_BYTES);
 
-/** @param zeros of a block's length. @returns `false` also for a block of which nothing is known. */
+/**
+ * Whether a block has the expected content.
+ * @param zeros a buffer of zeros with the length of a block.
+ * @returns `false` also if the content is unknown.
+ */
 export function isBlock(bytes: Buffer, index: number, table: BlockTable, zeros: Buffer): boolean {
   const kind = table.kinds[index];
   if (kind === BLOCK_KIND.zero) return bytes.equals(zeros.subarray(0, bytes.length));
@@ -54,16 +58,17 @@ interface Line {
 
 export interface ImageIndex {
   table: BlockTable;
-  /** Where decoding may begin, in ascending order; none in encrypted objects. */
+  /** Where decoding can start, in ascending order; empty for encrypted objects. */
   pieces: Place[];
-  /** Of the index, as it is stored. */
+  /** Length of the index as stored. */
   storedBytes: number;
 }
 
 /**
- * An index is input from elsewhere. Others have their turn meanwhile, such as who renews a claim: it can be 1 GiB long.
- * @param body as stored, decrypted.
- * @throws SnapError `MANIFEST`; the signal's reason.
+ * Reads an index. It is untrusted input and may be 1 GiB long, so the parser yields regularly to other tasks, such as
+ * the renewal of claims.
+ * @param body the decrypted index.
+ * @throws SnapError `MANIFEST`, or the reason of the signal.
  */
 export async function readImageIndex(body: Uint8Array, key: string, signal: AbortSignal): Promise<ImageIndex> {
   try {
@@ -75,7 +80,7 @@ export async function readImageIndex(body: Uint8Array, key: string, signal: Abor
   }
 }
 
-/** All of them: the function itself ends with the first one. */
+/** Decompresses all frames, because `zstdDecompress` stops after the first one. */
 async function decompressFrames(body: Uint8Array, signal: AbortSignal): Promise<Buffer> {
   const plain: Buffer[] = [];
   let room = MAX_BYTES;
@@ -90,9 +95,9 @@ async function decompressFrames(body: Uint8Array, signal: AbortSignal): Promise<
   return others.length === 0 ? only : Buffer.concat(plain);
 }
 
-/** By threads of the system. @param most bytes that it may become. */
-function decompressFrame(bytes: Uint8Array, most: number): Promise<Decoded> {
-  const options: ZstdOptions = { maxOutputLength: most, info: true, chunkSize: MiB };
+/** Decompresses in a thread of the pool. @param maximum bytes of the result */
+function decompressFrame(bytes: Uint8Array, maximum: number): Promise<Decoded> {
+  const options: ZstdOptions = { maxOutputLength: maximum, info: true, chunkSize: MiB };
   return new Promise((resolve, reject) => {
     zstdDecompress(bytes, options, (error, decoded) => {
       if (error) reject(error);
@@ -101,13 +106,15 @@ function decompressFrame(bytes: Uint8Array, most: number): Promise<Decoded> {
   });
 }
 
-/** What `info` asks for, and its types do not know. `bytesWritten`: into the decompressor. */
+/**
+ * The result with the option `info`, which the types of Node lack. `bytesWritten` counts the input of the decompressor.
+ */
 interface Decoded {
   buffer: Buffer;
   engine: { bytesWritten: number };
 }
 
-/** Whether it says of each block what it must be. */
+/** Whether the index has the expected content of every block. */
 export const isEachBlockKnown = ({ kinds }: BlockTable): boolean => !kinds.includes(BLOCK_KIND.unknown);
 
 const isPlace = ({ plain, stored }: Place, before: Place | undefined): boolean =>
@@ -117,13 +124,13 @@ const isPlace = ({ plain, stored }: Place, before: Place | undefined): boolean =
   stored > (before?.stored ?? -1);
 
 const damaged = (key: string, cause?: unknown): SnapError =>
-  new SnapError('MANIFEST', `${key}: this is no index`, {
-    hint: 'somebody wrote over it; the data object may still be whole: validate it against its snapshot',
+  new SnapError('MANIFEST', `${key}: it is not an index of an image`, {
+    hint: 'it was overwritten; the data object may still be intact: validate it against its snapshot',
     cause,
   });
 
-/** Lines after which others have their turn. */
-const TURN = 4096;
+/** Lines to parse before yielding to other tasks. */
+const LINES_PER_TURN = 4096;
 
 async function parse(text: Buffer, storedBytes: number, signal: AbortSignal): Promise<ImageIndex> {
   const lines = linesOf(text);
@@ -132,7 +139,7 @@ async function parse(text: Buffer, storedBytes: number, signal: AbortSignal): Pr
   let next = 0;
   let count = 0;
   for (const line of lines) {
-    if (++count % TURN === 0) await sleep(0, signal);
+    if (++count % LINES_PER_TURN === 0) await sleep(0, signal);
     const { blocks, is = '', sha256, piece } = JSON.parse(line) as Line;
     if (piece) pieces.add(piece);
     if (!blocks) continue;
@@ -166,20 +173,20 @@ function emptyTable({ format, bytes = 0, blockBytes = 0 }: Line): BlockTable {
   return newTable(bytes, blockBytes);
 }
 
-/** Of which nothing is known yet. @param bytes of the disk. */
+/** Creates a table without any knowledge. @param bytes size of the disk */
 export function newTable(bytes: number, blockBytes: number): BlockTable {
   const count = Math.ceil(bytes / blockBytes);
-  if (!Number.isSafeInteger(count) || count < 1 || count > MAX_BLOCKS) throw new Error('an impossible size');
+  if (!Number.isSafeInteger(count) || count < 1 || count > MAX_BLOCKS) throw new Error('an invalid size');
   return { bytes, kinds: shared(count), hashes: shared(count * HASH_BYTES), blockBytes };
 }
 
-/** Threads share it, whatever its size. */
+/** Shared memory, so that threads do not copy it. */
 const shared = (length: number): Uint8Array => new Uint8Array(new SharedArrayBuffer(length));
 
 function* linesOf(text: Buffer): Generator<string> {
   for (let start = 0; start < text.length; ) {
     const end = text.indexOf('\n', start);
-    if (end < 0) throw new Error('the last line is cut short');
+    if (end < 0) throw new Error('the last line is truncated');
     yield text.toString('utf8', start, end);
     start = end + 1;
   }
@@ -189,11 +196,11 @@ function kindOf(is: string, sha256: string | undefined, count: number): number {
   if (is === 'absent' || is === 'zero') return BLOCK_KIND.zero;
   if (is === 'data' && sha256 !== undefined && count === 1) return BLOCK_KIND.data;
   if (sha256 === undefined && (is === 'data' || is === 'stored')) return BLOCK_KIND.unknown;
-  throw new Error('a line that is none');
+  throw new Error('an invalid line');
 }
 
 function hashOf(sha256: string): Buffer {
   const hash = Buffer.from(sha256, 'base64');
-  if (hash.length !== HASH_BYTES) throw new Error('a hash that is none');
+  if (hash.length !== HASH_BYTES) throw new Error('an invalid hash');
   return hash;
 }

@@ -1,11 +1,14 @@
-/** A stream of bytes, read forward and synchronously: for a thread that has nothing else to do. */
+/** A synchronous, forward-only byte stream for threads that have nothing else to do. */
 
-/** @returns the next bytes, which stay as they are until the next call; none at the end, where it is asked no more. */
+/**
+ * Returns the next bytes, which stay valid until the next call. At the end it returns an empty buffer and is not called
+ * again.
+ */
 export type NextChunk = () => Buffer;
 
 export class ByteStream {
   readonly #nextChunk: NextChunk;
-  /** What is left of the chunk whose turn it is. */
+  /** The rest of the current chunk. */
   #rest: Buffer = Buffer.alloc(0);
   #isAtEnd = false;
   /** Bytes taken so far. */
@@ -15,16 +18,16 @@ export class ByteStream {
     this.#nextChunk = nextChunk;
   }
 
-  /** @returns exactly so many bytes, or fewer at the end; valid until the next call. */
+  /** @returns exactly `length` bytes, or fewer at the end. They stay valid until the next call. */
   take(length: number): Buffer {
     const first = this.some(length);
     return first.length === length || first.length === 0 ? first : this.#gather(first, length);
   }
 
-  /** @returns at least one byte and at most so many, or none at the end; valid until the next call. */
-  some(most: number): Buffer {
+  /** @returns between one and `maximum` bytes, or none at the end. They stay valid until the next call. */
+  some(maximum: number): Buffer {
     if (this.#rest.length === 0) this.#advance();
-    const bytes = this.#rest.subarray(0, most);
+    const bytes = this.#rest.subarray(0, maximum);
     this.#rest = this.#rest.subarray(bytes.length);
     this.position += bytes.length;
     return bytes;
@@ -38,7 +41,7 @@ export class ByteStream {
     }
   }
 
-  /** What lies in several chunks is put together. */
+  /** Joins bytes from several chunks. */
   #gather(first: Buffer, length: number): Buffer {
     const pieces = [Buffer.from(first)];
     for (let missing = length - first.length; missing > 0; ) {

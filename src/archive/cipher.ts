@@ -1,15 +1,15 @@
-/** Encryption by the user's own gpg. */
+/** Encryption with the gpg of the user. */
 import { NO_USER_OPTIONS } from '../lib/gpg-configuration.ts';
 import type { Cipher } from './key.ts';
 
 export interface Encryption {
-  /** Key ids, fingerprints or addresses, at least one. Each of them can decrypt the archive. */
+  /** Key ids, fingerprints or addresses; at least one. Each of these keys can decrypt the archive. */
   recipients: readonly string[];
 }
 
 /**
- * A binary message to the named recipients alone, of the bytes as they are. These override a machine's own
- * /etc/gnupg/gpg.conf, which nothing keeps gpg from reading; `lengthProblem` and `isMessageStart` look at what comes out.
+ * Options for a binary message to the named recipients only. They override /etc/gnupg/gpg.conf, which gpg always reads.
+ * `lengthProblem` and `isMessageStart` check the result.
  */
 const PLAIN_MESSAGE = [
   '--no-textmode',
@@ -17,14 +17,14 @@ const PLAIN_MESSAGE = [
   '--no-encrypt-to',
   '--status-file',
   '/dev/null',
-  // The stream is compressed already: compressing it again is ten times slower.
+  // The stream is compressed already. Compressing it again is ten times slower.
   '--compress-algo',
   'none',
 ];
 
 /**
- * The command that encrypts standard input to standard output. Keys must be valid in gpg's own eyes (`--batch` makes it
- * refuse others), which is checked before anything is created.
+ * Returns the command that encrypts standard input to standard output. With `--batch`, gpg refuses keys that it does
+ * not consider valid; this is checked before anything is created.
  */
 export function encryptCommand(encryption: Encryption): string[] {
   const recipients = encryption.recipients.flatMap((recipient) => ['--recipient', recipient]);
@@ -33,24 +33,28 @@ export function encryptCommand(encryption: Encryption): string[] {
 }
 
 /**
- * Beyond the bytes themselves, a message has one byte in 8 KiB for each of two nested packets, a few hundred bytes for
- * each recipient, and its own headers and checksum. Measured with GnuPG 2.2.40: 1,186 bytes for 3,000,000. The limits
- * are twice that, and room for large keys.
+ * Overhead of a message: one byte per 8 KiB for each of two nested packets, a few hundred bytes per recipient, and
+ * headers and a checksum. GnuPG 2.2.40 adds 1,186 bytes to 3,000,000. The limits are twice that, plus room for large
+ * keys.
  */
 const MAX_OVERHEAD = { share: 1 / 2048, once: 4096, perRecipient: 4096 };
 
-/** Text mode adds one byte in 256, armor a third, signatures and a second compression change the length too. */
+/**
+ * Checks the length of an encrypted stream. Text mode adds one byte in 256, armor a third, and signatures and
+ * compression change the length, too.
+ * @returns a message; `null` if the length is plausible.
+ */
 export function lengthProblem(plainBytes: number, encryptedBytes: number, { recipients }: Encryption): string | null {
   const { share, once, perRecipient } = MAX_OVERHEAD;
   const added = encryptedBytes - plainBytes;
   if (added > 0 && added <= plainBytes * share + once + recipients.length * perRecipient) return null;
-  return `gpg made ${encryptedBytes} bytes of ${plainBytes}, which is not what encryption alone does`;
+  return `gpg turned ${plainBytes} bytes into ${encryptedBytes}, so it did more than encrypt them`;
 }
 
 /**
- * The command that decrypts standard input to standard output, by the keyring and agent of this user.
- * @param options of `decryptionOptions`.
- * @param sessionKeyDescriptor where gpg reads the session key, instead of asking for a private key.
+ * Returns the command that decrypts standard input to standard output with the keyring and agent of this user.
+ * @param options the result of `decryptionOptions`.
+ * @param sessionKeyDescriptor descriptor from which gpg reads the session key instead of using a private key.
  */
 export const decryptCommand = (options: readonly string[], sessionKeyDescriptor: number | null): string[] => [
   'gpg',
@@ -58,7 +62,7 @@ export const decryptCommand = (options: readonly string[], sessionKeyDescriptor:
   '--no-tty',
   '--quiet',
   ...options,
-  // Over what a machine's own configuration may say: neither status lines nor complaints among the bytes.
+  // These override /etc/gnupg/gpg.conf and keep status lines and log messages out of the output.
   '--status-file',
   '/dev/null',
   '--logger-fd',
@@ -71,13 +75,13 @@ export const decryptCommand = (options: readonly string[], sessionKeyDescriptor:
 
 export const cipherOf = (encryption: Encryption | null): Cipher => (encryption === null ? 'none' : 'gpg');
 
-/** Packet tags: RFC 4880, section 4.3; 20 is the authenticated encryption of GnuPG 2.3 and later. */
+/** Packet tags: RFC 4880, section 4.3. 20 is the authenticated encryption of GnuPG 2.3 and later. */
 const [SESSION_KEY, INTEGRITY_PROTECTED, AUTHENTICATED] = [1, 18, 20];
 
 /**
- * Whether bytes begin as a binary OpenPGP message does: session keys for its recipients, then data whose integrity is
- * protected. Armor and text that was mixed in begin otherwise.
- * @param start the first bytes; where they end within the session keys, these are all that is looked at.
+ * Whether bytes start like a binary OpenPGP message: with session keys for its recipients, followed by data with
+ * integrity protection. Armor and text do not.
+ * @param start the first bytes. If they end within the session keys, these are sufficient.
  */
 export function isMessageStart(start: Uint8Array): boolean {
   let at = 0;
@@ -90,8 +94,8 @@ export function isMessageStart(start: Uint8Array): boolean {
 }
 
 /**
- * The ids of the keys that a message is encrypted for, as 16 hexadecimal digits. Those that are hidden are left out.
- * Source: RFC 4880, section 5.1: a version, eight bytes of key id.
+ * Returns the ids (16 hexadecimal digits) of the keys that a message is encrypted for, without hidden ones. Source: RFC
+ * 4880, section 5.1: a version, followed by eight bytes of key id.
  */
 export function recipientsOf(message: Uint8Array): string[] {
   const ids: string[] = [];
@@ -106,7 +110,7 @@ export function recipientsOf(message: Uint8Array): string[] {
   return ids;
 }
 
-/** @returns `end: Infinity` where the length is not told by the header. */
+/** @returns `end: Infinity` if the header does not contain the length. */
 function packetAt(bytes: Uint8Array, at: number): { tag: number; body: number; end: number } | null {
   const [head = 0, first = 0, second = 0] = bytes.subarray(at);
   if ((head & 0x80) === 0) return null;

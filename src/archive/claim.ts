@@ -1,25 +1,24 @@
 /**
- * A claim: the exclusive, expiring right to work on one snapshot, as a small object beside the archives.
+ * A claim is the exclusive, expiring right to work on one snapshot, stored as a small object beside the archives.
  *
- * While somebody works, it says who; it also remembers what has been stored so far, so that whoever comes after a run
- * that was killed can go on from there.
+ * It names its holder and records what has been stored so far, so that another run can resume the work of a killed one.
  */
 import type { ProcessIdentity } from '../lib/process-identity.ts';
 import { isManifestObject, type ManifestObject } from './manifest.ts';
 
-/** Raised when a reader of the old format would misunderstand the new one. */
+/** Increased when a reader of the old format would misinterpret the new one. */
 const CLAIM_FORMAT = 1;
 
-/** A run, and the process that it is. */
+/** A run and its process. */
 export type Holder = ProcessIdentity & { run: string };
 
-/** What a run has achieved so far. */
+/** What a run has stored so far. */
 export interface Progress {
-  /** Of all settings that decide what the stored bytes are; progress under other settings is worth nothing. */
+  /** Identifies all settings that affect the stored bytes. Progress with other settings cannot be used. */
   fingerprint: string;
-  /** Completed objects, in the order of partitions. */
+  /** Completed objects, in the order of the partitions. */
   objects: ManifestObject[];
-  /** The uploads under way. */
+  /** Uploads in progress. */
   uploads: UploadNote[];
 }
 
@@ -29,11 +28,11 @@ export interface UploadNote {
   checkpoints: Checkpoint[];
 }
 
-/** A place in an upload that it can be gone on with from, without the plain bytes before it. */
+/** A position at which an upload can be resumed without the plain bytes before it. */
 export interface Checkpoint {
-  /** How far the plain stream is stored, in bytes. */
+  /** Bytes of the plain stream before the checkpoint. */
   plainBytes: number;
-  /** What of the object is before it: its bytes, and its parts. */
+  /** Bytes and parts of the object before the checkpoint. */
   storedBytes: number;
   parts: number;
 }
@@ -43,29 +42,32 @@ export interface Claim {
   snapshot: string;
   volume: string;
   command: string;
-  /** `null`: nobody works on it any more, and what was stored is left for whoever comes next. */
+  /** `null` if no run is working on the snapshot. The progress is kept for the next run. */
   holder: Holder | null;
-  /** When the first run took it: ISO 8601, by the store's clock. */
+  /** When the first run took the claim: ISO 8601, by the clock of the store. */
   takenAt: string;
-  /** Counts renewals: no two versions of a claim are alike, so that a stale one is never mistaken for the newest. */
+  /**
+   * Number of renewals. It makes every version of a claim different, so that a stale one cannot be mistaken for the
+   * newest.
+   */
   renewal: number;
-  /** Seconds that it lives after each renewal, by the clock of the store; at most `LONGEST_LIFE`. */
+  /** Seconds until the claim expires after each renewal, by the clock of the store; at most `MAX_LIFE_SECONDS`. */
   lifeSeconds: number;
-  /** Value of the state tag before the work began; `null` where there was none. */
+  /** Value of the state tag before the work began; `null` if the snapshot had none. */
   tagBefore: string | null;
   progress: Progress | null;
 }
 
 const FOLDER = '.snap-to-s3/claims/';
 
-/** All claims below a prefix of archives. */
+/** Returns the key prefix of all claims for archives with this prefix. */
 export const claimFolder = (prefix: string): string => `${prefix}${FOLDER}`;
 
 export const claimKey = (prefix: string, snapshotId: string): string => `${claimFolder(prefix)}${snapshotId}.json`;
 
 export const newClaim = (content: Omit<Claim, 'format'>): Claim => ({ format: CLAIM_FORMAT, ...content });
 
-/** As it is first written: only the store's answer tells when that was. */
+/** A claim as it is first written. Its time becomes known with the response of the store. */
 export type UntimedClaim = Omit<Claim, 'takenAt'> & { takenAt: null };
 
 export const untimedClaim = (content: Omit<Claim, 'format' | 'takenAt'>): UntimedClaim => ({
@@ -76,12 +78,14 @@ export const untimedClaim = (content: Omit<Claim, 'format' | 'takenAt'>): Untime
 
 export const encodeClaim = (claim: Claim | UntimedClaim): Buffer => Buffer.from(`${JSON.stringify(claim, null, 2)}\n`);
 
-/** Seconds: no claim outlives its last renewal by more. */
-export const LONGEST_LIFE = 86_400;
+/** The longest time that a claim may live without being renewed. */
+export const MAX_LIFE_SECONDS = 86_400;
 
 /**
- * @param modifiedAt when it was last written, by the store's clock; a claim that was written once was taken then.
- * @returns `null` for what is no claim, or one of a newer version: it can be respected, but not understood.
+ * @param modifiedAt when the claim was last written, by the clock of the store. It is used if the claim has no time
+ * yet.
+ * @returns `null` if the body is no claim or a claim of a newer version, which must be respected but cannot be
+ * understood.
  */
 export function decodeClaim(body: Buffer, modifiedAt: Date): Claim | null {
   try {
@@ -92,17 +96,17 @@ export function decodeClaim(body: Buffer, modifiedAt: Date): Claim | null {
   }
 }
 
-/** Seconds that what cannot be understood is respected after its last renewal: what it says itself, or the most. */
+/** Returns the seconds for which to respect a claim that cannot be decoded: its own life, or else the maximum. */
 export function lifeOfUnknown(body: Buffer): number {
   try {
     const { lifeSeconds } = JSON.parse(body.toString('utf8')) as { lifeSeconds?: unknown };
-    return isLife(lifeSeconds) ? lifeSeconds : LONGEST_LIFE;
+    return isLife(lifeSeconds) ? lifeSeconds : MAX_LIFE_SECONDS;
   } catch {
-    return LONGEST_LIFE;
+    return MAX_LIFE_SECONDS;
   }
 }
 
-const isLife = (found: unknown): found is number => typeof found === 'number' && found > 0 && found <= LONGEST_LIFE;
+const isLife = (found: unknown): found is number => typeof found === 'number' && found > 0 && found <= MAX_LIFE_SECONDS;
 
 const isTextOrNull = (found: unknown): boolean => found === null || typeof found === 'string';
 

@@ -1,4 +1,4 @@
-/** The compressors: which levels they take, how they are started, and what they say of their own work. */
+/** The compressors: their levels, their commands, and the reports that they write. */
 
 export type CodecName = 'lz4' | 'zstd';
 
@@ -16,11 +16,11 @@ export const CODECS = {
 export const isCompressedWhileIndexing = ({ name, level }: Codec): boolean => name === 'zstd' || level < 3;
 
 /**
- * The command that compresses standard input to standard output.
+ * Returns the command that compresses standard input to standard output.
  *
- * Both are told to be talkative, since their closing line carries the exact byte counts that `readCounts` compares
- * with what went in and what was uploaded. lz4 writes independent blocks of 4 MiB and a content checksum; zstd writes
- * a checksum, and the same bytes whatever the number of threads.
+ * Verbose output is on, because the last line has the exact byte counts. `readCounts` compares them with the input and
+ * the upload. lz4 writes independent blocks of 4 MiB and a content checksum. zstd writes a checksum, and the same bytes
+ * for any number of threads.
  */
 export function compressCommand(codec: Codec): string[] {
   return codec.name === 'lz4'
@@ -35,7 +35,7 @@ export interface CodecCounts {
   storedBytes: number;
 }
 
-/** Exact counts from the compressor's own report; `null` where this version does not tell them exactly. */
+/** Parses the exact counts in the report of the compressor; `null` if this version does not report exact counts. */
 export function readCounts(codec: CodecName, stderr: string): CodecCounts | null {
   const pattern = codec === 'lz4' ? LZ4_REPORT : ZSTD_REPORT;
   const found = pattern.exec(stderr);
@@ -46,5 +46,5 @@ export function readCounts(codec: CodecName, stderr: string): CodecCounts | null
 /** `Compressed 1234 bytes into 567 bytes ==> 45.95%` */
 const LZ4_REPORT = /Compressed (\d+) bytes into (\d+) bytes/;
 
-/** `/*stdin*\ : 28.61%   (  1234 B =>    353 B, /*stdout*\)`: scaled units are of no use here. */
+/** `/*stdin*\ : 28.61% ( 1234 B => 353 B, /*stdout*\)`. Reports in scaled units are not exact. */
 const ZSTD_REPORT = /\(\s*(\d+) B\s*=>\s*(\d+) B[,)]/;

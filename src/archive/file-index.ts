@@ -1,7 +1,7 @@
 /**
- * What is where in a tar: a line of JSON for each member and for each piece, compressed by zstd.
+ * The index of a tar: one JSON line per member and per piece, compressed with zstd.
  *
- * The first line says what it is an index of, the last one how much there was: without it, the index is cut short.
+ * The first line identifies the object, and the last one has the totals. An index without a last line is truncated.
  */
 import { SnapError } from '../errors.ts';
 import { INDEX_FORMAT } from './block-index.ts';
@@ -14,30 +14,35 @@ export interface FileIndexHeader {
   partition: number | null;
 }
 
-/** One member of the tar: as its headers have it, and where it is. */
+/** A member of the tar: the content of its headers and its position. */
 export interface IndexedMember extends Omit<TarMember, 'hasFraction' | 'isSparse' | 'segments'> {
-  /** `null` for all but files. */
+  /** `null` unless the member is a file. */
   data: IndexedData | null;
-  /** Where headers and data are in the plain stream, in bytes; the end with its padding, exclusive. */
+  /** Position of the headers and data in the plain stream, in bytes. The end includes the padding and is exclusive. */
   span: { from: number; to: number };
 }
 
-/** The bytes that the tar holds of a file, holes left out. */
+/** The bytes of a file in the tar, without holes. */
 export interface IndexedData {
   bytes: number;
-  /** In base 16. */
+  /** In hexadecimal. */
   sha256: string;
-  /** Of sparse files: the hash of where these bytes belong, in base 16; `null` for others, and in indexes of old. */
+  /**
+   * For sparse files, the hash of the positions of these bytes, in hexadecimal; `null` for other files and in old
+   * indexes.
+   */
   mapSha256: string | null;
 }
 
-/** A place where decoding may begin, or the end of the last piece: in the plain stream and in the object, in bytes. */
+/**
+ * A position where decoding can start, or the end of the last piece, in bytes of the plain stream and of the object.
+ */
 export interface Place {
   plain: number;
   stored: number;
 }
 
-/** What was read in all. */
+/** Totals of the tar. */
 export interface FileIndexEnd {
   members: number;
   /** Length of the plain stream. */
@@ -50,14 +55,14 @@ export type IndexLine =
   | { is: 'piece'; place: Place }
   | { is: 'end'; end: FileIndexEnd };
 
-/** What an index says of a member. @param sha256 of its data, in base 16; `null` for all but files. */
+/** Returns the index entry of a member. @param sha256 hash of its data in hexadecimal; `null` unless it is a file */
 export function indexed(member: TarMember, sha256: string | null, span: IndexedMember['span']): IndexedMember {
   const mapSha256 = member.isSparse ? hashMap(member.segments) : null;
   const data = sha256 === null ? null : { bytes: dataLength(member), sha256, mapSha256 };
   return { ...member, data, span };
 }
 
-/** Whether it is known where in the file its bytes belong. */
+/** Whether the positions of the data within the file are known. */
 export const isMapKnown = ({ size, data }: IndexedMember): boolean =>
   data === null || BigInt(data.bytes) === size || data.mapSha256 !== null;
 
@@ -91,7 +96,7 @@ export function encodeIndexed(member: IndexedMember): string {
 const namesAndValues = (xattrs: TarMember['xattrs']): Record<string, string> =>
   Object.fromEntries([...xattrs].map(([name, value]) => [name, value.toString('base64')]));
 
-/** JSON, unlike its reader here, knows numbers of any length. Types do not know the function yet. */
+/** JSON allows numbers of any length, which JavaScript reads inexactly. The types of Node lack this function. */
 const { rawJSON } = JSON as unknown as { rawJSON: (text: string) => object };
 
 const exactNumber = (value: bigint): number | object =>
@@ -99,7 +104,7 @@ const exactNumber = (value: bigint): number | object =>
 
 const line = (content: object): string => `${JSON.stringify(content)}\n`;
 
-/** Names are bytes: those that are no UTF-8 stand in Base64 under another name. */
+/** Names that are not valid UTF-8 are stored in Base64, in a field with another name. */
 function nameAs(field: 'path' | 'target', bytes: Buffer): Record<string, string> {
   const text = bytes.toString('utf8');
   return Buffer.from(text, 'utf8').equals(bytes) ? { [field]: text } : { [`${field}Base64`]: bytes.toString('base64') };
@@ -108,13 +113,13 @@ function nameAs(field: 'path' | 'target', bytes: Buffer): Record<string, string>
 type Fields = Record<string, unknown>;
 
 /**
- * An index is input from elsewhere: every field is checked.
- * @param key of the index, for the error.
+ * Decodes a line. The index is untrusted input, so every field is checked.
+ * @param key key of the index, for the error.
  * @throws SnapError `MANIFEST`
  */
 export function decodeIndexLine(text: string, key: string): IndexLine {
   const fields = parse(text);
-  if (!fields) throw damagedIndex(key, 'a line is no JSON');
+  if (!fields) throw damagedIndex(key, 'a line is not JSON');
   const { format, piece, end } = fields;
   if (format !== undefined) return { is: 'header', header: headerOf(fields, key) };
   if (isRecord(piece) && isCount(piece['plain']) && isCount(piece['stored']))
@@ -122,24 +127,24 @@ export function decodeIndexLine(text: string, key: string): IndexLine {
   if (isRecord(end) && isCount(end['members']) && isCount(end['bytes']))
     return { is: 'end', end: { members: end['members'], bytes: end['bytes'] } };
   const member = memberOf({ ...fields, size: exactSize(fields['size'], text) });
-  if (!member) throw damagedIndex(key, `a line that is none: ${text.slice(0, 80)}`);
+  if (!member) throw damagedIndex(key, `invalid line: ${text.slice(0, 80)}`);
   return { is: 'member', member };
 }
 
 export const damagedIndex = (key: string, why: string, cause?: unknown): SnapError =>
   new SnapError('MANIFEST', `${key}: ${why}`, {
-    hint: 'somebody wrote over the index; the data object may still be whole: --no-index reads all of it',
+    hint: 'the index was overwritten; the data object may still be intact: --no-index reads all of it',
     ...(cause === undefined ? {} : { cause }),
   });
 
 type Reviver = (name: string, value: unknown, context: { source?: string }) => unknown;
 
-/** Numbers that are too long for a number are read once more, digit by digit. @returns `null` for what is no size. */
+/** Reads large numbers a second time, from their digits. @returns `null` if it is not a size */
 function exactSize(size: unknown, text: string): bigint | null {
   if (isCount(size)) return BigInt(size);
   if (typeof size !== 'number' || !(size > 0 && size <= 2 ** 63)) return null;
   let digits = '';
-  // The last one is that of the line itself.
+  // A reviver visits nested fields first, so the last match is the field of the line itself.
   const note: Reviver = (name, value, { source }) => {
     if (name === 'size' && value === size) digits = source ?? '';
     return value;
@@ -166,7 +171,7 @@ function headerOf({ format, layout, snapshot, partition }: Fields, key: string):
   if (format !== INDEX_FORMAT) throw damagedIndex(key, `unsupported index format ${String(format)}`);
   const isPartition = partition === null || isCount(partition);
   if (layout !== 'tar' || typeof snapshot !== 'string' || !isPartition)
-    throw damagedIndex(key, 'this is no index of files');
+    throw damagedIndex(key, 'it is not an index of files');
   return { snapshot, partition };
 }
 
@@ -213,14 +218,14 @@ function memberOf(fields: Fields): IndexedMember | null {
   };
 }
 
-function dataOf(bytes: unknown, sha256: unknown, mapSha256: unknown, most: number): IndexedData | null {
-  if (!isCount(bytes) || bytes > most || !isHash(sha256) || !(mapSha256 === null || isHash(mapSha256))) return null;
+function dataOf(bytes: unknown, sha256: unknown, mapSha256: unknown, maximum: number): IndexedData | null {
+  if (!isCount(bytes) || bytes > maximum || !isHash(sha256) || !(mapSha256 === null || isHash(mapSha256))) return null;
   return { bytes, sha256, mapSha256 };
 }
 
 const isHash = (value: unknown): value is string => typeof value === 'string' && /^[0-9a-f]{64}$/.test(value);
 
-/** Seconds with nine decimals, as they are written. */
+/** Seconds with nine decimals, as in the index. */
 const TIME = /^(-?)(\d{1,18})\.(\d{9})$/;
 
 const isPair = (value: unknown): value is [number, number] =>

@@ -1,16 +1,16 @@
-/** Whether the lines of an index of files follow one another as they must: what relies on it need not look again. */
+/** Checks the order of the lines of a file index, so that its readers can rely on it. */
 import type { SnapError } from '../errors.ts';
 import { damagedIndex, type FileIndexEnd, type FileIndexHeader, type IndexLine, type Place } from './file-index.ts';
 
-/** What is known of the object that it is the index of. */
+/** The object that the index must belong to. */
 export interface IndexedTar extends FileIndexHeader {
-  /** Length of the plain stream; `null` where nothing tells it. */
+  /** Length of the plain stream; `null` if unknown. */
   plainBytes: number | null;
 }
 
 /**
- * First a header, which fits the object, then all members, which fill the stream without gaps, then pieces in the order of
- * the object, and last how much that was.
+ * The order is: a header that fits the object, all members, which fill the stream without gaps, all pieces in ascending
+ * order, and the totals.
  */
 export class IndexOrder {
   readonly #key: string;
@@ -18,7 +18,7 @@ export class IndexOrder {
   #last: IndexLine['is'] | null = null;
   #members = 0;
   /** Where the last member ends in the plain stream. */
-  #filled = 0;
+  #end = 0;
   #place: Place | null = null;
 
   constructor(key: string, tar: IndexedTar) {
@@ -26,7 +26,7 @@ export class IndexOrder {
     this.#tar = tar;
   }
 
-  /** @throws SnapError `MANIFEST` */
+  /** @throws SnapError `MANIFEST` if the line must not follow the previous ones. */
   take(line: IndexLine): void {
     const before = this.#last;
     this.#last = line.is;
@@ -38,19 +38,19 @@ export class IndexOrder {
     if (line.is === 'end') this.#checkEnd(line.end);
   }
 
-  /** @throws SnapError `MANIFEST` */
+  /** @throws SnapError `MANIFEST` if the last line is missing. */
   finish(): void {
-    if (this.#last !== 'end') throw this.#damaged('it is cut short');
+    if (this.#last !== 'end') throw this.#damaged('it is truncated');
   }
 
   #checkHeader({ snapshot, partition }: FileIndexHeader): void {
     if (snapshot !== this.#tar.snapshot || partition !== this.#tar.partition)
-      throw this.#damaged('it is the index of something else');
+      throw this.#damaged('it belongs to another object');
   }
 
   #takeSpan({ from, to }: { from: number; to: number }): void {
-    if (from !== this.#filled) throw this.#damaged('its members leave gaps');
-    this.#filled = to;
+    if (from !== this.#end) throw this.#damaged('its members leave gaps');
+    this.#end = to;
     this.#members++;
   }
 
@@ -63,9 +63,9 @@ export class IndexOrder {
 
   #checkEnd({ members, bytes }: FileIndexEnd): void {
     const { plainBytes } = this.#tar;
-    if (members !== this.#members) throw this.#damaged(`it has ${this.#members} members of ${members}`);
-    if (this.#filled > bytes || (plainBytes !== null && bytes !== plainBytes))
-      throw this.#damaged(`it is of a tar of ${bytes} bytes, which the object is not`);
+    if (members !== this.#members) throw this.#damaged(`it has ${this.#members} of ${members} members`);
+    if (this.#end > bytes || (plainBytes !== null && bytes !== plainBytes))
+      throw this.#damaged(`it describes a tar of ${bytes} bytes, which does not match the object`);
   }
 
   #damaged = (why: string): SnapError => damagedIndex(this.#key, why);

@@ -1,4 +1,4 @@
-/** The names of an archive's objects: `<volume>/<start time> <snapshot>[.<partition>].<layout>.<codec>[.gpg]`. */
+/** The keys of the objects of an archive: `<volume>/<start time> <snapshot>[.<partition>].<layout>.<codec>[.gpg]`. */
 import { parseInstant } from '../lib/instant.ts';
 import { CODECS, type CodecName } from './codec.ts';
 
@@ -6,12 +6,12 @@ export type Layout = 'tar' | 'image';
 export type Cipher = 'none' | 'gpg';
 
 export interface KeyParts {
-  /** Key prefix, empty or ending in `/`. */
+  /** Key prefix; empty or ends with `/`. */
   prefix: string;
   volumeId: string;
   startTime: Date;
   snapshotId: string;
-  /** `null` for a disk without a partition table, and for the image of a whole disk. */
+  /** `null` for a disk without a partition table and for the image of a whole disk. */
   partition: number | null;
   layout: Layout;
   codec: CodecName;
@@ -22,7 +22,7 @@ export type ArchiveName = Pick<KeyParts, 'prefix' | 'volumeId' | 'startTime' | '
 
 const LAYOUT_SUFFIX = { tar: 'tar', image: 'img' } as const satisfies Record<Layout, string>;
 
-/** What all objects of one archive have in common, e.g. `vol-1/2017-01-01T00:00:00+00:00 snap-1`. */
+/** The common start of the keys of one archive, e.g. `vol-1/2017-01-01T00:00:00+00:00 snap-1`. */
 export function keyStem(name: ArchiveName): string {
   return `${name.prefix}${name.volumeId}/${formatStartTime(name.startTime)} ${name.snapshotId}`;
 }
@@ -35,23 +35,23 @@ export function objectKey(parts: KeyParts): string {
 
 export const manifestKey = (name: ArchiveName): string => `${keyStem(name)}.manifest.json`;
 
-/** UTC, whole seconds, always `+00:00`: the milliseconds that AWS reports are cut, as the first version cut them. */
+/** Formats a time in UTC with whole seconds and `+00:00`. Milliseconds are cut off, as in version 0. */
 export const formatStartTime = (time: Date): string => time.toISOString().replace(/\.\d+Z$/, '+00:00');
 
-/** A `--prefix` as typed, made to end in one slash. */
+/** Normalises the value of `--prefix`: removes leading slashes and adds one at the end. */
 export const normalisePrefix = (prefix: string): string =>
   prefix === '' ? '' : `${prefix.replace(/^\/+/, '').replace(/\/+$/, '')}/`;
 
 export interface ParsedKey extends KeyParts {
-  /** The description that version 0 wrote into keys; `null` where there is none. */
+  /** The description that version 0 wrote into keys; `null` if there is none. */
   description: string | null;
 }
 
 /**
- * Reads the key of a data object: ours, and those of version 0 (any UTC offset, ` - <description>`, partition as `1`
- * or `p1`, suffix `.zstd`). A description that ends like a partition (`release 2.1`) cannot be told from one here:
- * `endsInDescription` can.
- * @returns `null` for the key of anything else.
+ * Parses the key of a data object. Keys of version 0 have any UTC offset, ` - <description>`, a partition as `1` or
+ * `p1`, and the suffix `.zstd`. A description with an end like that of a partition (`release 2.1`) is ambiguous:
+ * `endsInDescription` decides.
+ * @returns `null` for any other key.
  */
 export function parseKey(key: string): ParsedKey | null {
   const found = DATA_KEY.exec(key)?.groups;
@@ -71,11 +71,11 @@ export function parseKey(key: string): ParsedKey | null {
   };
 }
 
-/** Whether what was taken for a partition may be the end of a description. */
+/** Whether the supposed partition may be the end of the description. */
 export const isAmbiguous = ({ description, partition }: ParsedKey): boolean =>
   description !== null && partition !== null;
 
-/** @param description as the object's metadata have it, where HTTP leaves no blanks at the ends. */
+/** @param description from the metadata of the object. HTTP strips spaces at its ends. */
 export function endsInDescription(key: string, { snapshotId }: ParsedKey, description: string): boolean {
   const intro = `${snapshotId} - `;
   const text = key.slice(key.indexOf(intro) + intro.length).replace(/\.(tar|img)\.[a-z0-9]+(\.gpg)?$/, '');
@@ -91,12 +91,12 @@ const DATA_KEY = new RegExp(
   ].join(''),
 );
 
-/** What is stored beside the data objects of an archive. */
+/** A small object of an archive. */
 export interface SmallKey extends ArchiveName {
   what: 'manifest' | 'index';
 }
 
-/** @returns `null` for the key of anything else. */
+/** @returns `null` for any other key. */
 export function parseSmallKey(key: string): SmallKey | null {
   const found = SMALL_KEY.exec(key)?.groups;
   if (!found) return null;
@@ -111,7 +111,7 @@ export function parseSmallKey(key: string): SmallKey | null {
   };
 }
 
-/** Of which archive an object is part, whatever it holds. @returns `null` for the key of anything else. */
+/** Returns the archive that an object belongs to; `null` for any other key. */
 export const parseAnyKey = (key: string): ArchiveName | null => parseKey(key) ?? parseSmallKey(key);
 
 const SMALL_KEY =

@@ -1,19 +1,19 @@
-/** How long the paths of an archive can be, so that a restore can make them. */
+/** Limits on paths in an archive that a restore can create. */
 
-/** Less than PATH_MAX, with room for what tar puts before it where it sets attributes. */
+/** Less than PATH_MAX, because tar prepends some bytes when it sets attributes. */
 export const MAX_PATH = 3500;
 
-/** Of the target of a link: xfs takes 1,024 bytes. */
-export const MAX_STEP = 1000;
+/** Maximum bytes of the target of a symbolic link. XFS allows 1,024. */
+export const MAX_LINK_TARGET = 1000;
 
-/** Links that Linux follows in one path. Source: MAXSYMLINKS in linux/namei.h. */
+/** Maximum number of links that Linux follows in one path. Source: MAXSYMLINKS in linux/namei.h. */
 const MAX_LINKS = 40;
 
-/** Bytes of a name (linux/limits.h), and the slash before it. */
+/** Maximum bytes of a name (linux/limits.h) and the slash before it. */
 const MAX_NAME = 256;
 
-/** Bytes of the path of a shortcut. */
+/** Maximum bytes of the path of a shortcut. */
 export const MAX_SHORTCUT = 64;
 
-/** What can be reached whatever the directories on the way are called. */
-export const MAX_REACHED: number = MAX_PATH + (MAX_LINKS - 1) * (MAX_STEP - MAX_NAME - MAX_SHORTCUT);
+/** The longest path that can be restored, whatever the lengths of its directory names are. */
+export const MAX_RESTORABLE_PATH: number = MAX_PATH + (MAX_LINKS - 1) * (MAX_LINK_TARGET - MAX_NAME - MAX_SHORTCUT);

@@ -1,20 +1,20 @@
 /**
- * Where the blocks of an lz4 stream begin. Each block that the `lz4` command writes can be decoded by itself.
+ * Finds the starts of the blocks in an lz4 stream. Blocks written by the `lz4` command can be decoded independently.
  */
 import type { Place } from './file-index.ts';
 import { frameOf, HEADER_BYTES, LENGTH_BYTES, LENGTH_MASK } from './lz4-frame.ts';
 
-/** Follows a stored stream from block to block, without decoding anything; the last place is the end of the last one. */
+/** Follows a stored stream from block to block without decoding it. The last place is the end of the last block. */
 export class Lz4Blocks {
   readonly #onPlace: (place: Place) => void;
-  /** Bytes of a header or a length, of which the rest comes later. */
-  #held = Buffer.alloc(0);
+  /** The first bytes of an incomplete header or length. */
+  #partial = Buffer.alloc(0);
   #position = 0;
-  /** Where the next header or length begins. */
+  /** Position of the next header or length. */
   #next = 0;
   #plain = 0;
   #blockBytes = 0;
-  /** It has ended, or is of another kind than the `lz4` command writes: then nothing is said of it. */
+  /** Whether the stream has ended or was not written by the `lz4` command. Then no more places are reported. */
   #isOver = false;
 
   constructor(onPlace: (place: Place) => void) {
@@ -25,12 +25,12 @@ export class Lz4Blocks {
     const end = this.#position + bytes.length;
     while (!this.#isOver) {
       const wanted = this.#next === 0 ? HEADER_BYTES : LENGTH_BYTES;
-      const from = Math.max(0, this.#next + this.#held.length - this.#position);
+      const from = Math.max(0, this.#next + this.#partial.length - this.#position);
       if (from >= bytes.length) break;
-      this.#held = Buffer.concat([this.#held, bytes.subarray(from, from + wanted - this.#held.length)]);
-      if (this.#held.length < wanted) break;
-      this.#step(this.#held);
-      this.#held = Buffer.alloc(0);
+      this.#partial = Buffer.concat([this.#partial, bytes.subarray(from, from + wanted - this.#partial.length)]);
+      if (this.#partial.length < wanted) break;
+      this.#step(this.#partial);
+      this.#partial = Buffer.alloc(0);
     }
     this.#position = end;
   }

@@ -1,34 +1,34 @@
-/** The frame that `lz4` puts around its blocks. Source: "LZ4 Frame Format Description" 1.6. */
+/** The frame format of `lz4`. Source: "LZ4 Frame Format Description" 1.6. */
 import { checksumOfShort } from '../lib/bytes/xxh32.ts';
 
 export const HEADER_BYTES = 7;
 
-/** In front of each block; behind the last one it is zero. */
+/** The length field before each block. After the last block it is zero. */
 export const LENGTH_BYTES = 4;
 
-/** The top bit says that the block is not compressed. */
+/** The top bit marks an uncompressed block. */
 export const LENGTH_MASK = 0x7fffffff;
 export const UNCOMPRESSED = 0x80000000;
 
 const MAGIC = 0x184d2204;
 
-/** Version 1, independent blocks without checksums of their own; one for the content may be there. */
+/** Version 1, independent blocks without checksums. The content may have a checksum. */
 const FLAGS = 0x60;
 const CONTENT_CHECKSUM = 0x04;
 
-/** Plain bytes of the largest kind of block, which the `lz4` command uses wherever there are as many. */
+/** Plain bytes of the largest block type, which the `lz4` command uses for all longer streams. */
 export const MAX_BLOCK_BYTES = 4_194_304;
 
-/** Plain bytes of a block but the last, by the descriptor of the frame: 4 MiB, or less where all is in one such block. */
+/** Plain bytes per block, except the last one, by the descriptor of the frame. Short streams may use smaller blocks. */
 const BLOCK_BYTES: Record<number, number> = { 64: 65_536, 80: 262_144, 96: 1_048_576, 112: MAX_BLOCK_BYTES };
 
 export interface Lz4Frame {
   blockBytes: number;
-  /** XXH32 of all plain bytes follows the last block. */
+  /** Whether the XXH32 of all plain bytes follows the last block. */
   hasChecksum: boolean;
 }
 
-/** @returns `null` for what is not a frame as the `lz4` command writes it by itself: others may be good as well. */
+/** @returns `null` if the `lz4` command does not write such frames by default. Other frames may be valid as well. */
 export function frameOf(header: Buffer): Lz4Frame | null {
   if (header.length < HEADER_BYTES || header.readUInt32LE(0) !== MAGIC) return null;
   const flags = header.readUInt8(4);

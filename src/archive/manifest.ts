@@ -1,10 +1,10 @@
-/** The manifest: the object that is written last, and without which an archive is unfinished. */
+/** The manifest. It is written last: an archive without a manifest is unfinished. */
 import type { Snapshot, StoredObject } from '../cloud/ports.ts';
 import { SnapError } from '../errors.ts';
 import { CODECS, type Codec } from './codec.ts';
 import { type Cipher, formatStartTime, type Layout, parseKey } from './key.ts';
 
-/** Raised when a reader of the old format would misunderstand the new one. */
+/** Increased when a reader of the old format would misinterpret the new one. */
 export const MANIFEST_FORMAT = 1;
 
 export interface ManifestObject {
@@ -17,51 +17,51 @@ export interface ManifestObject {
   filesystem: string | null;
   uuid: string | null;
   label: string | null;
-  /** How the filesystem was made; `null` for images, and where it cannot be told or is sealed. */
+  /** How the filesystem was created; `null` for images, if it is unknown, or if it is sealed. */
   geometry?: FilesystemGeometry | null;
   /**
-   * Of a tar: bytes of the files' data, holes left out; `null` for images, where nobody counted, and where it is sealed. It
-   * and the next two are not in the manifests of earlier versions.
+   * Bytes of file data in a tar, without holes; `null` for images, if they were not counted, or if it is sealed.
+   * Manifests of earlier versions lack this and the next two fields.
    */
   contentBytes?: number | null;
-  /** Of a tar: bytes that the filesystem had for files, used or free. */
+  /** For a tar, the bytes that the filesystem had for files, used or free. */
   roomBytes?: number | null;
-  /** Of a tar: why it cannot be given back to a volume as it was, as a sentence for people; `null`: it can. */
+  /** For a tar, a sentence about why it cannot be restored to a volume like the original; `null` if it can. */
   volumeObstacle?: string | null;
-  /** Of a tar: what it cannot keep of the filesystem; `null` where it is sealed. Not in the manifests of earlier versions. */
+  /** What a tar does not keep of the filesystem; `null` if it is sealed. Manifests of earlier versions lack it. */
   notKept?: NotKeptNote[] | null;
   plainBytes: number;
-  /** SHA-256 of the plain stream in base 16, known once the object has been validated. */
+  /** SHA-256 of the plain stream in hexadecimal. It is known once the object has been validated. */
   plainSha256: string | null;
   storedBytes: number;
   etag: string;
   versionId: string | null;
   checksum: StoredObject['checksum'];
-  /** Sockets that tar left out; `null` for images. */
+  /** Number of sockets that tar skipped; `null` for images. */
   socketsSkipped: number | null;
-  /** What is where in it; `null` for tars, and for images read from volumes. */
+  /** The index of the object; `null` if it has none. */
   index: { key: string; etag: string; bytes: number } | null;
 }
 
-/** What whoever makes the filesystem anew must know: boot loaders and old kernels do not take every feature. */
+/** The parameters for recreating the filesystem. Boot loaders and old kernels do not support every feature. */
 export interface FilesystemGeometry {
   blockBytes: number | null;
   inodeBytes: number | null;
   inodes: number | null;
-  /** `has_journal` (ext, as dumpe2fs names them), `reflink=1` (xfs, as xfs_info does), `FAT16` (vfat). */
+  /** `has_journal` (ext, as in dumpe2fs), `reflink=1` (xfs, as in xfs_info), `FAT16` (vfat). */
   features: string[];
-  /** Further facts, by names that docs/archive-format.md lists; not in the manifests of earlier versions. */
+  /** Further parameters, listed in docs/archive-format.md. Manifests of earlier versions lack them. */
   made?: Record<string, number | string>;
 }
 
-/** A partition that has no object of its own. */
+/** A partition without an object. */
 export interface RecordedPartition {
   partition: number | null;
   filesystem: string | null;
   uuid: string | null;
   label: string | null;
   bytes: number;
-  /** Why it is not stored: `swap`. */
+  /** Why it has no object: `swap`. */
   reason: string;
 }
 
@@ -69,29 +69,32 @@ export interface ManifestDisk {
   bytes: number;
   sectorBytes: number;
   table: 'none' | 'dos' | 'gpt';
-  /** As `sfdisk --json` prints it; `null` for a disk without a partition table, and where it is sealed. */
+  /** The output of `sfdisk --json`; `null` for a disk without a partition table, or if it is sealed. */
   partitionTable: unknown;
-  /** The first 446 bytes of the disk, Base64: what a boot loader left there; `null` where it is sealed. */
+  /** The first 446 bytes of the disk (boot code), in Base64; `null` if it is sealed. */
   bootCode: string | null;
-  /** With a table `dos`: what follows the first sector, up to the first partition; Base64. `null` where there is none. */
+  /**
+   * For a table of type `dos`, the bytes between the first sector and the first partition, in Base64; `null` if there
+   * is none.
+   */
   bootGap?: string | null;
   /**
-   * What its partitions and the fields above do not hold; `null` where it is sealed. It and the next one are not in the
-   * manifests of earlier versions.
+   * Data outside the partitions and the fields above; `null` if it is sealed. Manifests of earlier versions lack this
+   * and the next field.
    */
   notKept?: NotKeptNote[] | null;
-  /** Why its partition table cannot be made anew, as a sentence for people; `null`: it can, or it is sealed. */
+  /** A sentence about why the partition table cannot be recreated; `null` if it can, or if it is sealed. */
   volumeObstacle?: string | null;
 }
 
 export interface NotKeptNote {
   what: string;
-  /** Of files; `null`: of all, or of what holds them. */
+  /** Number of files; `null` if all have it, or if it belongs to the filesystem or disk itself. */
   count: number | null;
 }
 
-/** What of the disk of an encrypted archive may be read by anybody. */
-export const openDisk = (disk: ManifestDisk): ManifestDisk => ({
+/** The part of the disk's description that an encrypted archive shows in plain text. */
+export const publicDisk = (disk: ManifestDisk): ManifestDisk => ({
   ...disk,
   partitionTable: null,
   bootCode: null,
@@ -100,8 +103,8 @@ export const openDisk = (disk: ManifestDisk): ManifestDisk => ({
   volumeObstacle: null,
 });
 
-/** What of an encrypted object may be read by anybody: no more than its own metadata show. */
-export const openFacts = (object: ManifestObject): ManifestObject => ({
+/** The part of an object's description that an encrypted archive shows in plain text: no more than its S3 metadata. */
+export const publicObject = (object: ManifestObject): ManifestObject => ({
   ...object,
   uuid: null,
   label: null,
@@ -113,13 +116,13 @@ export const openFacts = (object: ManifestObject): ManifestObject => ({
   notKept: null,
 });
 
-/** How it is known that a device was the snapshot's. */
+/** How the identity of a device was established. */
 export interface DeviceProof {
-  /** Of its NVMe device; or the name that was asked for and its size, which prove nothing. */
+  /** The serial number of its NVMe device, or its name and size, which prove nothing. */
   identifiedBy: 'serial' | 'name';
-  /** Blocks that were compared with those of the snapshot, and equal. */
+  /** Number of blocks that were compared with the snapshot and are equal. */
   blocks: number;
-  /** Why none was; `null` where some were. */
+  /** Why no blocks were compared; `null` if some were. */
   reason: string | null;
 }
 
@@ -132,7 +135,10 @@ export interface Manifest {
     region: string;
     ownerId: string;
     sizeGiB: number;
-    /** Of all blocks ever written (`FullSnapshotSizeInBytes`); `null` where AWS did not tell, not there in earlier versions. */
+    /**
+     * Bytes of all blocks ever written (`FullSnapshotSizeInBytes`); `null` if AWS did not report it. Earlier versions
+     * lack it.
+     */
     dataBytes?: number | null;
     startTime: string;
     description: string;
@@ -141,21 +147,21 @@ export interface Manifest {
     tags: Record<string, string>;
   };
   source: 'volume' | 'direct';
-  /** How the device of the volume was known; `null` for direct reads; not in the manifests of earlier versions. */
+  /** How the device of the volume was identified; `null` for direct reads. Manifests of earlier versions lack it. */
   device?: DeviceProof | null;
   layout: Layout;
-  /** Of tars, whether journals were replayed before; not in the manifests of earlier versions. */
+  /** For tars, whether journals were replayed first. Manifests of earlier versions lack it. */
   replayedJournals?: boolean;
   startedAt: string;
   finishedAt: string;
   disk: ManifestDisk;
   objects: ManifestObject[];
   recorded: RecordedPartition[];
-  /** When all of it was compared with the snapshot and nothing differed; `null`: not yet. */
+  /** When all content was compared with the snapshot without a difference; `null` if this has not happened yet. */
   validatedAt: string | null;
-  /** When a comparison with the snapshot last found differences; absent: never. A later proof removes it. */
+  /** When a comparison with the snapshot last found differences. A later successful validation removes it. */
   differedAt?: string;
-  /** The whole manifest, as a gpg message in Base64, where the archive is encrypted; else `null`. */
+  /** The complete manifest as a gpg message in Base64 if the archive is encrypted; otherwise `null`. */
   sealed: string | null;
 }
 
@@ -173,43 +179,43 @@ export const manifestSnapshot = (snapshot: Snapshot, region: string): Manifest['
   tags: snapshot.tags,
 });
 
-/** Indented, since people read it at a terminal. */
+/** Indented for people who read it in a terminal. */
 export const encodeManifest = (manifest: Manifest): Buffer => Buffer.from(`${JSON.stringify(manifest, null, 2)}\n`);
 
 /**
- * A manifest is input from elsewhere: what readers rely on is checked, the rest is taken as it is.
+ * Decodes a manifest. It is untrusted input, so the fields that readers rely on are checked.
  * @throws SnapError `MANIFEST`
  */
 export function decodeManifest(body: Buffer, key: string, snapshotId: string): Manifest {
   const refuse = (why: string, hint: string): never => {
     throw new SnapError('MANIFEST', `${key}: ${why}`, { hint });
   };
-  if (body.length > MAX_BYTES) return refuse(`${body.length} bytes are no manifest`, 'somebody wrote over it');
+  if (body.length > MAX_MANIFEST_BYTES)
+    return refuse(`${body.length} bytes are too long for a manifest`, 'it was overwritten');
   const manifest = parse(body);
-  if (!manifest) return refuse('this is no manifest', 'somebody wrote over it; the data objects may still be whole');
+  if (!manifest) return refuse('it is not a manifest', 'it was overwritten; the data objects may still be intact');
   if (manifest.format !== MANIFEST_FORMAT) {
     return refuse(`unsupported manifest format ${manifest.format}`, 'use a newer version of snap-to-s3');
   }
   if (manifest.snapshot?.id !== snapshotId)
-    refuse(`it describes ${manifest.snapshot?.id}`, 'it was copied here by mistake');
+    refuse(`it describes ${manifest.snapshot?.id}`, 'it was probably copied here by mistake');
   const objects: unknown = manifest.objects;
   const isOwn = ({ key }: ManifestObject): boolean => parseKey(key)?.snapshotId === snapshotId;
   if (!Array.isArray(objects) || !objects.every((object) => isManifestObject(object) && isOwn(object)))
-    refuse('its objects are damaged', 'migrate the snapshot again with --replace');
+    refuse('its list of objects is damaged', 'migrate the snapshot again with --replace');
   if (!isSnapshotNote(manifest.snapshot))
-    refuse('what it says of the snapshot is damaged', 'migrate the snapshot again with --replace');
+    refuse('its description of the snapshot is damaged', 'migrate the snapshot again with --replace');
   if (!isDisk(manifest.disk) || !isRecordedList(manifest.recorded ?? []))
     refuse('its description of the disk is damaged', 'migrate the snapshot again with --replace');
   const contradiction = contradictionIn(manifest);
-  if (contradiction !== null)
-    refuse(contradiction, 'somebody wrote over it; migrate the snapshot again with --replace');
+  if (contradiction !== null) refuse(contradiction, 'it was overwritten; migrate the snapshot again with --replace');
   if (!isTextOrNothing(manifest.sealed))
-    refuse('what it keeps sealed is damaged', 'migrate the snapshot again with --replace');
+    refuse('its sealed content is damaged', 'migrate the snapshot again with --replace');
   return manifest;
 }
 
-/** A few KiB each object; what is longer was never written by this program. */
-const MAX_BYTES = 64 * 2 ** 20;
+/** The program writes a few KiB per object. */
+const MAX_MANIFEST_BYTES = 64 * 2 ** 20;
 
 const isRecord = (value: unknown): boolean => typeof value === 'object' && value !== null && !Array.isArray(value);
 
@@ -226,13 +232,16 @@ const isDisk = (disk: ManifestDisk): boolean =>
 const isRecordedList = (list: unknown): boolean =>
   Array.isArray(list) && list.every((entry) => isRecord(entry) && isPartition(entry.partition));
 
-/** Each part of a disk is held once. A disk may have a table without partitions, but not be nothing at all. */
+/**
+ * No part of a disk may be listed twice. A disk may have a table without partitions, but it must have objects or a
+ * table.
+ */
 function contradictionIn({ disk, objects, recorded }: Manifest): string | null {
   const parts = [...objects, ...(recorded ?? [])].map(({ partition }) => partition);
-  if (parts.length === 0 && disk.table === 'none') return 'it names no object';
-  if (parts.length > 1 && parts.includes(null)) return 'it names the whole disk, and parts of it';
+  if (parts.length === 0 && disk.table === 'none') return 'it lists no objects';
+  if (parts.length > 1 && parts.includes(null)) return 'it lists the whole disk as well as partitions';
   const twice = parts.find((partition, index) => parts.indexOf(partition) !== index);
-  return twice === undefined ? null : `it names partition ${twice} twice`;
+  return twice === undefined ? null : `it lists partition ${twice} twice`;
 }
 
 function parse(body: Buffer): Manifest | null {
@@ -267,7 +276,7 @@ const isPartition = (value: unknown): boolean => value === null || (Number.isInt
 
 const isLength = (value: unknown): boolean => Number.isSafeInteger(value) && (value as number) >= 0;
 
-/** Earlier versions left fields out that are nothing. */
+/** Earlier versions omitted empty fields. */
 const isTextOrNothing = (value: unknown): boolean => value === null || value === undefined || typeof value === 'string';
 
 const isLengthOrNothing = (value: unknown): boolean => value === null || value === undefined || isLength(value);

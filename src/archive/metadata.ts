@@ -1,16 +1,19 @@
-/** The user metadata of an archive's objects (`x-amz-meta-*`), as version 0 wrote it and with the format of the manifest, within S3's limits. */
+/**
+ * The user metadata of objects (`x-amz-meta-*`): the fields of version 0 and the format of the manifest, within S3's
+ * limits.
+ */
 import type { Snapshot } from '../cloud/ports.ts';
 import { formatStartTime } from './key.ts';
 import { MANIFEST_FORMAT } from './manifest.ts';
 import { cut } from './tags.ts';
 
-/** On objects of archives that have, or will have, a manifest: its format. Version 0 did not write it. */
+/** The manifest format, on objects of archives that have or will have a manifest. Version 0 did not write it. */
 export const FORMAT_METADATA = 'archive-format';
 
 /** S3 counts the UTF-8 bytes of all names and values. */
-const MAX_BYTES = 2048;
+const MAX_METADATA_BYTES = 2048;
 
-/** @param plainBytes an estimate for tar, exact for images; the manifest has the exact figure for both. */
+/** @param plainBytes estimated for a tar, exact for an image. The manifest has the exact value for both. */
 export function objectMetadata(snapshot: Snapshot, plainBytes: number): Record<string, string> {
   const facts = {
     'snapshot-starttime': formatStartTime(snapshot.startTime),
@@ -20,11 +23,11 @@ export function objectMetadata(snapshot: Snapshot, plainBytes: number): Record<s
     'uncompressed-size': String(plainBytes),
     [FORMAT_METADATA]: String(MANIFEST_FORMAT),
   };
-  const room = MAX_BYTES - byteCount(facts) - 'snapshot-description'.length;
+  const room = MAX_METADATA_BYTES - byteCount(facts) - 'snapshot-description'.length;
   return { ...facts, 'snapshot-description': fittingHeader(snapshot.description, room) };
 }
 
-/** The longest beginning of the text whose header form has at most `room` bytes. */
+/** Returns the longest start of the text whose header value has at most `room` bytes. */
 function fittingHeader(text: string, room: number): string {
   let units = text.length;
   let value = headerValue(text);
@@ -36,15 +39,15 @@ function fittingHeader(text: string, room: number): string {
 }
 
 /**
- * A value that HTTP headers carry unharmed: as it is where that is printable ASCII without blanks at its ends, else
- * as RFC 2047 encoded words, which is the form that S3 itself returns such values in.
+ * Encodes a text so that HTTP headers preserve it. Printable ASCII without spaces at the ends stays as it is. Anything
+ * else becomes RFC 2047 encoded words, the form in which S3 returns such values.
  */
 export function headerValue(text: string): string {
   if (/^(?:[!-~](?:[ -~]*[!-~])?)?$/.test(text) && !text.includes('=?')) return text;
   return encodedWords(text).join(' ');
 }
 
-/** An encoded word holds at most 75 characters (RFC 2047 §2), so 45 bytes of UTF-8 in Base64. */
+/** An encoded word has at most 75 characters (RFC 2047 §2), which are 45 bytes of UTF-8 in Base64. */
 function encodedWords(text: string): string[] {
   const words: string[] = [];
   let bytes: Buffer[] = [];
@@ -64,7 +67,7 @@ function encodedWords(text: string): string[] {
   return words;
 }
 
-/** The inverse of `headerValue`; leaves anything else as it is. */
+/** Reverses `headerValue`. Any other text is returned unchanged. */
 export function readHeaderValue(value: string): string {
   if (!/^=\?UTF-8\?B\?[A-Za-z0-9+/=]*\?=(?: =\?UTF-8\?B\?[A-Za-z0-9+/=]*\?=)*$/i.test(value)) return value;
   const words = value.split(' ').map((word) => Buffer.from(word.slice('=?UTF-8?B?'.length, -2), 'base64'));

@@ -1,4 +1,4 @@
-/** What a partition table says of a disk, for people: read out of what `sfdisk --json` printed, which the manifest keeps. */
+/** Describes the partition table in a manifest, which is the output of `sfdisk --json`. */
 import type { ShownManifest, ShownPartition } from '../event-records.ts';
 import { printable } from '../lib/printable.ts';
 
@@ -6,11 +6,11 @@ type TableFacts = Pick<ShownManifest, 'tableId' | 'partitions'>;
 
 const SECTOR = 512;
 
-/** `partition 3`; `null` is a disk without a partition table, or the whole of one with a table. */
+/** `partition 3`; `null` is a disk without a partition table, or a whole disk. */
 export const nameOfPart = (partition: number | null): string =>
   partition === null ? 'the disk' : `partition ${partition}`;
 
-/** A manifest is input from elsewhere: what cannot be understood is left out, and text is made printable. */
+/** The manifest is untrusted input: invalid fields are left out, and text is made printable. */
 export function tableFacts(json: unknown): TableFacts {
   const table = fields(fields(json)['partitiontable']);
   const entries: unknown = table['partitions'];
@@ -21,18 +21,18 @@ export function tableFacts(json: unknown): TableFacts {
   };
 }
 
-const OF_TABLE = ['label', 'id', 'firstlba'];
-const OF_PARTITION = ['start', 'size', 'type', 'uuid', 'name', 'attrs', 'bootable'];
+const TABLE_FIELDS = ['label', 'id', 'firstlba'];
+const PARTITION_FIELDS = ['start', 'size', 'type', 'uuid', 'name', 'attrs', 'bootable'];
 
-/** What a table is made anew of, as text. How its device was called is no part of that. */
-export function tableEssence(json: unknown): string {
+/** Returns the fields that determine the recreated table, as text. The device name is not one of them. */
+export function comparableTable(json: unknown): string {
   const table = fields(fields(json)['partitiontable']);
   const entries: unknown = table['partitions'];
   const partitions = (Array.isArray(entries) ? entries : []).map((entry) => {
     const found = fields(entry);
-    return [numberOf(found), ...OF_PARTITION.map((name) => found[name])];
+    return [numberOf(found), ...PARTITION_FIELDS.map((name) => found[name])];
   });
-  return JSON.stringify([...OF_TABLE.map((name) => table[name]), partitions]);
+  return JSON.stringify([...TABLE_FIELDS.map((name) => table[name]), partitions]);
 }
 
 /** `/dev/nvme1n1p2` and `/dev/xvdf2` are partition 2. */

@@ -1,25 +1,25 @@
 /**
- * Reads a tar stream, member by member: ustar, pax, and what GNU tar adds to them.
+ * Reads the members of a tar stream: ustar, pax, and the extensions of GNU tar.
  *
- * A tar is untrusted input: every header is checked, lengths are bounded, and nothing is ever written anywhere.
- * Sources: POSIX.1-2017 "pax Interchange Format"; "Basic Tar Format" and "Storing Sparse Files" of the GNU tar manual.
+ * A tar is untrusted input: every header is checked, lengths are limited, and nothing is written. Sources: POSIX.1-2017
+ * "pax Interchange Format"; "Basic Tar Format" and "Storing Sparse Files" of the GNU tar manual.
  */
 import type { ByteStream } from './byte-stream.ts';
 
 export type MemberType = 'file' | 'directory' | 'symlink' | 'hardlink' | 'character' | 'block' | 'fifo';
 
-/** Data of a sparse file; what is between segments is zero. */
+/** A segment of data in a sparse file. The bytes between segments are zeros. */
 export interface Segment {
-  /** In the file, which can be longer than numbers are exact. */
+  /** Position in the file, which may exceed the exact range of numbers. */
   offset: bigint;
   length: number;
 }
 
 export interface TarMember {
-  /** Names are bytes. */
+  /** Names are bytes, which need not be UTF-8. */
   path: Buffer;
   type: MemberType;
-  /** Bytes of the file, holes included: up to 2 ** 63 - 1, which numbers cannot tell from others. */
+  /** Length of the file including holes: up to 2 ** 63 - 1, which exceeds the exact range of numbers. */
   size: bigint;
   mode: number;
   uid: number;
@@ -31,15 +31,15 @@ export interface TarMember {
   target: Buffer;
   device: { major: number; minor: number };
   xattrs: Map<string, Buffer>;
-  /** What tar keeps of rights beyond the mode, as it writes it: ACLs as text, and the SELinux label. */
+  /** Access rights besides the mode, in the format of tar: ACLs as text, and the SELinux label. */
   rights: Partial<Record<Right, string>>;
-  /** Whether the data of the member begins with a map of what follows. */
+  /** Whether the data of the member starts with a map of its segments. */
   isSparse: boolean;
-  /** For regular files: where the bytes that follow belong. */
+  /** For regular files, the positions of the bytes that follow. */
   segments: Segment[];
 }
 
-/** Records of a pax header that carry rights. */
+/** Names of the pax records for access rights. */
 export const RIGHTS = {
   accessAcl: 'SCHILY.acl.access',
   defaultAcl: 'SCHILY.acl.default',
@@ -48,13 +48,15 @@ export const RIGHTS = {
 
 export type Right = keyof typeof RIGHTS;
 
-/** The stream is not a tar, or is damaged. */
+/** The stream is not a tar, or it is damaged. */
 export class TarError extends Error {}
 
 const BLOCK = 512;
 
-/** Attributes of one file are at most some 64 KiB each, names and maps of holes can be long. */
-const MAX_EXTENDED = 64 * 1024 * 1024;
+/**
+ * Maximum bytes of an extended header: attributes have about 64 KiB per file, but names and maps of holes can be long.
+ */
+const MAX_EXTENDED_BYTES = 64 * 1024 * 1024;
 
 const TYPES: Record<string, MemberType> = {
   '0': 'file',
@@ -70,42 +72,42 @@ const TYPES: Record<string, MemberType> = {
 
 type Records = Map<string, Buffer>;
 
-/** What headers in front of a member say of it. */
-interface Ahead {
+/** The extended headers before a member. */
+interface ExtendedHeaders {
   global: Records;
   own: Records;
-  /** GNU's way of long names. */
+  /** GNU's extension for long names. */
   longName: Buffer | null;
   longTarget: Buffer | null;
 }
 
 /**
- * The members in order. Whoever takes one reads exactly the bytes of its segments from the stream before taking the
- * next; padding is skipped here.
+ * Yields the members in order. The caller must read exactly the bytes of the segments before it continues. Padding is
+ * skipped here.
  * @throws TarError
  */
 export function* readMembers(stream: ByteStream): Generator<TarMember> {
   const global: Records = new Map();
-  let ahead: Ahead = { global, own: new Map(), longName: null, longTarget: null };
+  let extended: ExtendedHeaders = { global, own: new Map(), longName: null, longTarget: null };
   for (;;) {
     const header = stream.take(BLOCK);
-    if (header.length < BLOCK) throw new TarError('the tar ends without its end mark');
+    if (header.length < BLOCK) throw new TarError('the tar ends without an end mark');
     if (isZero(header)) return expectEnd(stream);
     checkHeader(header);
     const size = readNumber(header, 124, 12);
     const flag = String.fromCharCode(header[156] ?? 0);
     if ('xgLK'.includes(flag)) {
-      readAhead(flag, takePadded(stream, size), ahead);
+      readExtendedHeader(flag, takePadded(stream, size), extended);
       continue;
     }
-    const member = memberOf(Buffer.from(header), flag, ahead);
-    const content = member.type === 'file' ? Number(ahead.own.get('size')?.toString() ?? size) : 0;
-    const mapBytes = readSegments(member, ahead, content, stream);
+    const member = memberOf(Buffer.from(header), flag, extended);
+    const content = member.type === 'file' ? Number(extended.own.get('size')?.toString() ?? size) : 0;
+    const mapBytes = readSegments(member, extended, content, stream);
     const end = stream.position + content - mapBytes;
     yield member;
     if (stream.position !== end) throw unread(stream, end);
     stream.skip(paddingOf(end));
-    ahead = { global, own: new Map(), longName: null, longTarget: null };
+    extended = { global, own: new Map(), longName: null, longTarget: null };
   }
 }
 
@@ -118,30 +120,30 @@ const paddingOf = (length: number): number => (BLOCK - (length % BLOCK)) % BLOCK
 
 const ZEROS = Buffer.alloc(BLOCK);
 
-/** Of at most a block. */
+/** @param bytes at most one block. */
 const isZero = (bytes: Buffer): boolean => bytes[0] === 0 && bytes.equals(ZEROS.subarray(0, bytes.length));
 
-/** A second block of zeros, and nothing but zeros up to the end of the stream: more would be members nobody sees. */
+/** Requires that only zeros follow up to the end of the stream, because tools ignore members after the end mark. */
 function expectEnd(stream: ByteStream): void {
   for (let block = stream.take(BLOCK); block.length > 0; block = stream.take(BLOCK)) {
-    if (!isZero(block)) throw new TarError('there is data behind the end mark of the tar');
+    if (!isZero(block)) throw new TarError('there is data after the end mark of the tar');
   }
 }
 
 function checkHeader(header: Buffer): void {
   let sum = 0;
   for (let at = 0; at < BLOCK; at++) sum += header[at] ?? 0;
-  // The sum is made as if its own field were blank.
+  // In the checksum, its own field counts as spaces.
   for (let at = 148; at < 156; at++) sum += 32 - (header[at] ?? 0);
   if (sum !== readNumber(header, 148, 8)) throw new TarError('a header of the tar is damaged');
 }
 
-/** Octal digits, or GNU's binary form for what they cannot hold. */
+/** Reads octal digits, or GNU's binary form for larger numbers. */
 function readNumber(header: Buffer, at: number, length: number): number {
   return readPlainOctal(header, at, length) ?? readAnyNumber(header, at, length);
 }
 
-/** As tar writes them nearly always: digits, and a zero behind them. `null` for all else. */
+/** Reads the usual form quickly: digits, followed by a zero byte. Returns `null` for any other form. */
 function readPlainOctal(header: Buffer, at: number, length: number): number | null {
   let value = 0;
   for (let place = at; place < at + length; place++) {
@@ -169,17 +171,18 @@ function readAnyNumber(header: Buffer, at: number, length: number): number {
 }
 
 function takePadded(stream: ByteStream, size: number): Buffer {
-  if (size < 0 || size > MAX_EXTENDED) throw new TarError(`an extended header of ${size} bytes`);
+  if (size < 0 || size > MAX_EXTENDED_BYTES)
+    throw new TarError(`an extended header has an invalid size of ${size} bytes`);
   const bytes = Buffer.from(stream.take(size));
   if (bytes.length < size) throw new TarError('the tar ends within a header');
   stream.skip(paddingOf(size));
   return bytes;
 }
 
-function readAhead(flag: string, bytes: Buffer, ahead: Ahead): void {
-  if (flag === 'L') ahead.longName = upToZero(bytes);
-  else if (flag === 'K') ahead.longTarget = upToZero(bytes);
-  else readRecords(bytes, flag === 'g' ? ahead.global : ahead.own);
+function readExtendedHeader(flag: string, bytes: Buffer, extended: ExtendedHeaders): void {
+  if (flag === 'L') extended.longName = upToZero(bytes);
+  else if (flag === 'K') extended.longTarget = upToZero(bytes);
+  else readRecords(bytes, flag === 'g' ? extended.global : extended.own);
 }
 
 function upToZero(bytes: Buffer): Buffer {
@@ -187,7 +190,7 @@ function upToZero(bytes: Buffer): Buffer {
   return end < 0 ? bytes : bytes.subarray(0, end);
 }
 
-/** `<length> <name>=<value>\n`, the length counting itself. */
+/** `<length> <name>=<value>\n`, where the length includes itself. */
 function readRecords(bytes: Buffer, into: Records): void {
   for (let at = 0; at < bytes.length; ) {
     const blank = bytes.indexOf(0x20, at);
@@ -203,17 +206,17 @@ function readRecords(bytes: Buffer, into: Records): void {
 
 export const XATTR = 'SCHILY.xattr.';
 
-function memberOf(header: Buffer, flag: string, ahead: Ahead): TarMember {
+function memberOf(header: Buffer, flag: string, extended: ExtendedHeaders): TarMember {
   const type = TYPES[flag];
-  if (!type) throw new TarError(`a member of unknown type ${JSON.stringify(flag)}`);
-  const record = (name: string): Buffer | undefined => ahead.own.get(name) ?? ahead.global.get(name);
+  if (!type) throw new TarError(`a member has the unknown type ${JSON.stringify(flag)}`);
+  const record = (name: string): Buffer | undefined => extended.own.get(name) ?? extended.global.get(name);
   const number = (name: string, at: number, length: number): number => {
     const value = record(name);
     return value === undefined ? readNumber(header, at, length) : Number(value.toString());
   };
   const mtime = record('mtime')?.toString() ?? null;
   return {
-    path: record('GNU.sparse.name') ?? record('path') ?? ahead.longName ?? ustarName(header),
+    path: record('GNU.sparse.name') ?? record('path') ?? extended.longName ?? ustarName(header),
     type,
     size: 0n,
     mode: readNumber(header, 100, 8) & 0o7777,
@@ -221,12 +224,12 @@ function memberOf(header: Buffer, flag: string, ahead: Ahead): TarMember {
     gid: number('gid', 116, 8),
     mtime: mtime === null ? BigInt(readNumber(header, 136, 12)) * 1_000_000_000n : nanoseconds(mtime),
     hasFraction: mtime !== null,
-    target: record('linkpath') ?? ahead.longTarget ?? upToZero(header.subarray(157, 257)),
+    target: record('linkpath') ?? extended.longTarget ?? upToZero(header.subarray(157, 257)),
     device: { major: readNumber(header, 329, 8), minor: readNumber(header, 337, 8) },
     xattrs: new Map(
-      [...ahead.own].flatMap(([name, value]) => (name.startsWith(XATTR) ? [[name.slice(XATTR.length), value]] : [])),
+      [...extended.own].flatMap(([name, value]) => (name.startsWith(XATTR) ? [[name.slice(XATTR.length), value]] : [])),
     ),
-    rights: rightsIn(ahead.own),
+    rights: rightsIn(extended.own),
     isSparse: false,
     segments: [],
   };
@@ -240,7 +243,7 @@ function rightsIn(own: Records): TarMember['rights'] {
   return Object.fromEntries(found) as TarMember['rights'];
 }
 
-/** The prefix field is POSIX's; GNU's own format keeps other things there. */
+/** The prefix field belongs to the POSIX format. GNU's own format uses it differently. */
 function ustarName(header: Buffer): Buffer {
   const name = upToZero(header.subarray(0, 100));
   const prefix = upToZero(header.subarray(345, 500));
@@ -248,7 +251,7 @@ function ustarName(header: Buffer): Buffer {
   return isPosix && prefix.length > 0 ? Buffer.concat([prefix, Buffer.from('/'), name]) : name;
 }
 
-/** `-1.5` is one and a half second before the epoch. */
+/** `-1.5` is one and a half seconds before the epoch. */
 function nanoseconds(text: string): bigint {
   const found = /^(-?)(\d+)(?:\.(\d+))?$/.exec(text);
   if (!found) throw new TarError(`a time of the tar is damaged: ${JSON.stringify(text)}`);
@@ -257,17 +260,19 @@ function nanoseconds(text: string): bigint {
   return sign === '-' ? -value : value;
 }
 
-/** Fills in size and segments. @returns the bytes of the stream that the map of segments took. */
-function readSegments(member: TarMember, { own }: Ahead, stored: number, stream: ByteStream): number {
-  if (!Number.isSafeInteger(stored) || stored < 0) throw new TarError(`a member of ${stored} bytes`);
+/** Sets size and segments of a member. @returns the bytes of the stream that contained the map */
+function readSegments(member: TarMember, { own }: ExtendedHeaders, stored: number, stream: ByteStream): number {
+  if (!Number.isSafeInteger(stored) || stored < 0)
+    throw new TarError(`a member has an invalid size of ${stored} bytes`);
   const major = own.get('GNU.sparse.major')?.toString();
   if (major === undefined) {
-    if ([...own.keys()].some((name) => name.startsWith('GNU.sparse.'))) throw new TarError('an old sparse format');
+    if ([...own.keys()].some((name) => name.startsWith('GNU.sparse.')))
+      throw new TarError('the tar has an old, unsupported sparse format');
     member.size = BigInt(stored);
     member.segments = [{ offset: 0n, length: stored }];
     return 0;
   }
-  if (major !== '1') throw new TarError(`sparse format ${major}`);
+  if (major !== '1') throw new TarError(`the tar has the unsupported sparse format ${major}`);
   const size = fileSize(own.get('GNU.sparse.realsize')?.toString() ?? '');
   const { segments, mapBytes } = readMap(stream, stored);
   checkSegments(segments, size, stored - mapBytes);
@@ -277,26 +282,29 @@ function readSegments(member: TarMember, { own }: Ahead, stored: number, stream:
   return mapBytes;
 }
 
-/** No file is longer. */
+/** The maximum size of a file. */
 const MAX_FILE_BYTES = 2n ** 63n - 1n;
 
 function fileSize(text: string): bigint {
   const size = /^\d{1,19}$/.test(text) ? BigInt(text) : null;
-  if (size === null || size > MAX_FILE_BYTES) throw new TarError(`a file of ${JSON.stringify(text)} bytes`);
+  if (size === null || size > MAX_FILE_BYTES)
+    throw new TarError(`a file has an invalid size of ${JSON.stringify(text)} bytes`);
   return size;
 }
 
-/** Digits in a map of holes. */
-const LONGEST_NUMBER = 19;
+/** Maximum digits of a number in a map of holes. */
+const MAX_DIGITS = 19;
 
-/** Decimal numbers, a line each, in whole blocks: how many segments, then offset and length of each. */
+/**
+ * A map has one decimal number per line, in whole blocks: the number of segments, then the offset and length of each.
+ */
 function readMap(stream: ByteStream, stored: number): { segments: Segment[]; mapBytes: number } {
   const numbers: bigint[] = [];
   let rest = '';
   let mapBytes = 0;
   while (numbers.length === 0 || numbers.length < 1 + 2 * Number(numbers[0] ?? 0)) {
-    const isTooLong = mapBytes + BLOCK > Math.min(stored + BLOCK, MAX_EXTENDED);
-    if (isTooLong || rest.length > LONGEST_NUMBER) throw new TarError('a map of holes is damaged');
+    const isTooLong = mapBytes + BLOCK > Math.min(stored + BLOCK, MAX_EXTENDED_BYTES);
+    if (isTooLong || rest.length > MAX_DIGITS) throw new TarError('a map of holes is damaged');
     const lines = (rest + stream.take(BLOCK).toString('latin1')).split('\n');
     mapBytes += BLOCK;
     rest = lines.pop() ?? '';

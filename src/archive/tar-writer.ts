@@ -1,6 +1,6 @@
 /**
- * Headers of a tar, in pax format as GNU tar reads it: whatever a member is called and carries is in its extended
- * header, so that nothing depends on what fits into the fields of old.
+ * Writes tar headers in the pax format of GNU tar. All names and attributes are in the extended header, so they are not
+ * limited by the fields of the old header.
  */
 import { dataLength } from './member-data.ts';
 import { RIGHTS, type Right, type Segment, type TarMember, XATTR } from './tar-reader.ts';
@@ -8,7 +8,7 @@ import { RIGHTS, type Right, type Segment, type TarMember, XATTR } from './tar-r
 const BLOCK = 512;
 const ZEROS = Buffer.alloc(2 * BLOCK);
 
-/** What a header is made of; the bytes of `segments` follow it, and then `paddingAfter`. */
+/** The content of a header. The bytes of `segments` follow the header, then `paddingAfter`. */
 export type NewMember = Omit<TarMember, 'hasFraction'>;
 
 const FLAG: Record<TarMember['type'], string> = {
@@ -37,7 +37,7 @@ export function encodeMember(member: NewMember): Buffer {
   return Buffer.concat([ahead, records, own, map]);
 }
 
-/** Of the bytes that follow the header. */
+/** The padding after the bytes that follow the header. */
 export const paddingAfter = (member: NewMember): Buffer => ZEROS.subarray(0, paddingOf(dataBytes(member)));
 
 export const TAR_END: Buffer = ZEROS;
@@ -48,7 +48,7 @@ const paddingOf = (length: number): number => (BLOCK - (length % BLOCK)) % BLOCK
 
 const padded = (bytes: Buffer): Buffer => Buffer.concat([bytes, ZEROS.subarray(0, paddingOf(bytes.length))]);
 
-/** Without the padding, which is zeros, and a record ends in a line feed. */
+/** Length without the padding of zeros. Each record ends with a line feed. */
 const recordBytes = (records: Buffer): number => records.lastIndexOf(0x0a) + 1;
 
 function recordsOf(member: NewMember, stored: number): Buffer[] {
@@ -74,7 +74,7 @@ function recordsOf(member: NewMember, stored: number): Buffer[] {
   ];
 }
 
-/** `<length> <name>=<value>\n`, the length counting its own digits. */
+/** `<length> <name>=<value>\n`, where the length includes its own digits. */
 function record(name: string, value: string | Buffer): Buffer {
   const rest = Buffer.concat([Buffer.from(` ${name}=`), Buffer.from(value as Buffer), Buffer.from('\n')]);
   let length = rest.length + 1;
@@ -84,13 +84,13 @@ function record(name: string, value: string | Buffer): Buffer {
 
 const SECOND = 1_000_000_000n;
 
-/** Nanoseconds as seconds with nine decimals; `-1.5` is one and a half second before the epoch. */
+/** Formats nanoseconds as seconds with nine decimals. `-1.5` is one and a half seconds before the epoch. */
 export function decimalSeconds(nanoseconds: bigint): string {
   const size = nanoseconds < 0n ? -nanoseconds : nanoseconds;
   return `${nanoseconds < 0n ? '-' : ''}${size / SECOND}.${String(size % SECOND).padStart(9, '0')}`;
 }
 
-/** How many segments, then offset and length of each, a line each. */
+/** The number of segments, then the offset and length of each, one number per line. */
 const encodeMap = (segments: readonly Segment[]): Buffer =>
   padded(
     Buffer.from(
@@ -110,7 +110,7 @@ interface HeaderFields {
 
 const PLAIN = { mode: 0o644, device: { major: 0, minor: 0 } };
 
-/** What eleven octal digits hold; what is longer stands in the extended header, which goes before. */
+/** The largest number with eleven octal digits. Larger sizes are in the extended header. */
 const MAX_OCTAL = 0o77777777777;
 
 function encodeHeader({ name, flag, mode, size, device }: HeaderFields): Buffer {

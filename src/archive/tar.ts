@@ -1,13 +1,13 @@
-/** How a mounted filesystem becomes a tar stream, and what GNU tar says when it has written one. */
+/** The commands of GNU tar for archiving and restoring, and the messages that it writes. */
 
 /**
- * The command that writes the files below a directory to standard output.
+ * Returns the command that archives the files below a directory to standard output.
  *
- * pax format keeps names of any bytes and length, large ids, nanoseconds, ACLs, extended attributes and SELinux
- * labels; `--sparse` stores holes as holes. There is no `--one-file-system`: only what was mounted is there, and
- * btrfs subvolumes, which look like other filesystems, belong to it. Records keep tar's own size: larger ones save a
- * few percent of CPU, but a tar that extracts stops reading before their padding, and the decompressor in front of it
- * dies of SIGPIPE, which looks like a failure under `pipefail`.
+ * The pax format keeps names of any bytes and length, large ids, nanoseconds, ACLs, extended attributes and SELinux
+ * labels. `--sparse` keeps holes. `--one-file-system` is not used, because btrfs subvolumes look like other filesystems
+ * but belong to the archive, and nothing else is mounted there. The record size stays at its default: larger records
+ * save a few percent of CPU, but an extracting tar would stop reading before their padding, and the decompressor before
+ * it would die of SIGPIPE, which counts as a failure with `pipefail`.
  */
 export function tarCommand(directory: string): string[] {
   return [
@@ -27,37 +27,37 @@ export function tarCommand(directory: string): string[] {
   ];
 }
 
-/** The length of the stream in bytes by `--totals` (`Total bytes written: 30003200 (29MiB, 129GiB/s)`). */
+/** Returns the length of the stream in bytes from `Total bytes written: 30003200 (29MiB, 129GiB/s)`. */
 export function readTarTotal(stderr: string): number | null {
   const found = /^Total bytes written: (\d+)/m.exec(stderr);
   return found ? Number(found[1]) : null;
 }
 
-/** A line of tar's that tells of a socket it left out: sockets mean nothing without the process that made them. */
-export const tellsOfSocket = (line: string): boolean => line.endsWith(': socket ignored');
+/** Whether a line reports a skipped socket. Sockets are useless without the process that created them. */
+export const isSocketLine = (line: string): boolean => line.endsWith(': socket ignored');
 
 /**
- * A line that tells of a file that is not in the tar as it is on the disk: it cannot be opened, or read to its end, or
- * its attributes cannot. Names of members begin with `.`, as `tarCommand` asks for, but in warnings about attributes.
+ * Parses a line about a file that tar could not archive completely: it, or its attributes, cannot be opened or read to
+ * the end. Except in warnings about attributes, member names start with `.`, the argument of `tarCommand`.
  */
-export function troubleOf(line: string): { path: string; reason: string } | null {
-  if (tellsOfSocket(line) || TELLS_OF_NO_ATTRIBUTES.test(line)) return null;
+export function unreadableFile(line: string): { path: string; reason: string } | null {
+  if (isSocketLine(line) || NO_ATTRIBUTE_SUPPORT.test(line)) return null;
   const [, path, reason] = /^tar: (\.(?:\/.*?)?): (.+)$/.exec(line) ?? /^tar: (.+?): (Warning: .+)$/.exec(line) ?? [];
   return path === undefined || reason === undefined ? null : { path, reason };
 }
 
 /** Filesystems without extended attributes, such as FAT mounted by a helper, refuse to list them. */
-const TELLS_OF_NO_ATTRIBUTES = /: Warning: Cannot \w+: Operation not supported$/;
+const NO_ATTRIBUTE_SUPPORT = /: Warning: Cannot \w+: Operation not supported$/;
 
 /**
- * The command that makes files below a directory, from a tar on standard input. What they may be called and may be is
- * decided before they get here; tar, too, creates links to elsewhere last, and lets nothing be written through them.
+ * Returns the command that extracts a tar on standard input to a directory. Names and types have been checked before.
+ * In addition, tar creates links to other places last and does not write through them.
  */
 export const extractCommand = (directory: string): string[] => [
   'tar',
   '--extract',
   '--file=-',
-  // Read at once, in blocks of 512 bytes.
+  // Record size in blocks of 512 bytes.
   '--blocking-factor=512',
   '--numeric-owner',
   '--same-permissions',
@@ -66,7 +66,7 @@ export const extractCommand = (directory: string): string[] => [
   '--xattrs',
   '--xattrs-include=*',
   '--delay-directory-restore',
-  // Old times and those to come are restored like others.
+  // Suppresses warnings about very old and future times.
   '--warning=no-timestamp',
   `--directory=${directory}`,
 ];

@@ -1,6 +1,6 @@
 /** Flags that several commands share: declared once, so that they mean the same everywhere. */
 import { type Command, Option } from 'commander';
-import { LONGEST_LIFE } from '../archive/claim.ts';
+import { MAX_LIFE_SECONDS } from '../archive/claim.ts';
 import { SnapError } from '../errors.ts';
 import { REGION_PATTERN, SNAPSHOT_ID_PATTERN } from '../lib/aws-names.ts';
 import type { Selection } from '../operations/shared/settings/selection.ts';
@@ -161,7 +161,7 @@ export const claimLifeOption = (): Option =>
     '--claim-life <seconds>',
     'seconds after which another host may take over the snapshots of a run that has died',
   )
-    .argParser(wholeNumber(3, LONGEST_LIFE))
+    .argParser(wholeNumber(3, MAX_LIFE_SECONDS))
     .default(900);
 
 export const noReplayOption = (): Option =>

@@ -1,7 +1,7 @@
 /** Indexes a tar: one line per member, with the hash of its data. */
 import type { ByteStream } from '../archive/byte-stream.ts';
 import { encodeIndexed, indexed } from '../archive/file-index.ts';
-import { MAX_REACHED } from '../archive/long-paths.ts';
+import { MAX_RESTORABLE_PATH } from '../archive/long-paths.ts';
 import { dataLength, hashData } from '../archive/member-data.ts';
 import { readMembers } from '../archive/tar-reader.ts';
 import { printable } from '../lib/printable.ts';
@@ -26,8 +26,8 @@ const SLASH = 0x2f;
  * units, which are up to 765 bytes in UTF-8.
  */
 export function tooLong(path: Buffer): string | null {
-  if (path.length > MAX_REACHED)
-    return `${printable(path.toString('utf8').slice(0, 60))}... has a path of ${path.length} bytes, but restores support only ${MAX_REACHED}`;
+  if (path.length > MAX_RESTORABLE_PATH)
+    return `${printable(path.toString('utf8').slice(0, 60))}... has a path of ${path.length} bytes, but restores support only ${MAX_RESTORABLE_PATH}`;
   for (let from = 0; path.length - from > NAME_MAX; ) {
     const slash = path.indexOf(SLASH, from);
     const bytes = (slash < 0 ? path.length : slash) - from;

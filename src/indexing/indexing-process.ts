@@ -23,7 +23,7 @@ const [STDIN, STDOUT] = [0, 1];
 const MAX_THREADS = 8;
 
 /** As shells say that nobody reads any more. */
-const BROKEN_PIPE = 141;
+const EXIT_BROKEN_PIPE = 141;
 
 function startThread(workerData: IndexingThreadOrder) {
   // If the thread shared our standard output, the output would become non-blocking.

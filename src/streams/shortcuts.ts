@@ -5,7 +5,7 @@
  * the first part of a long path, and the member is named by way of the link: `./SHORTCUT-0/rest`. A link can lead through
  * another one. Links lead to directories of the archive only, and whoever starts tar removes them when it has ended.
  */
-import { MAX_PATH, MAX_SHORTCUT, MAX_STEP } from '../archive/long-paths.ts';
+import { MAX_LINK_TARGET, MAX_PATH, MAX_SHORTCUT } from '../archive/long-paths.ts';
 import type { NewMember } from '../archive/tar-writer.ts';
 import { pathOfMember } from './disk-tree.ts';
 
@@ -33,7 +33,7 @@ export class Shortcuts {
     if (name.length <= MAX_PATH) return name;
     let path = pathOfMember(name)?.toString('latin1') ?? '';
     while (path.length > MAX_PATH) {
-      const cut = path.lastIndexOf('/', MAX_STEP);
+      const cut = path.lastIndexOf('/', MAX_LINK_TARGET);
       if (cut <= MAX_SHORTCUT) return name;
       path = this.#linkTo(path.slice(0, cut)) + path.slice(cut);
     }

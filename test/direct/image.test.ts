@@ -144,7 +144,7 @@ test('without the snapshot: held against its index, block by block', async (t) =
   await lab.s3.send(new PutObjectCommand({ Bucket: BUCKET, Key, Body: 'no index' }));
   const damaged = await runValidate(lab, alone);
   assert.equal(damaged.code, 12, damaged.stdout + damaged.stderr);
-  assert.match(damaged.stdout, /"kind":"index".*index\.zst: this is no index/);
+  assert.match(damaged.stdout, /"kind":"index".*index\.zst: it is not an index of an image/);
   await lab.s3.send(new DeleteObjectCommand({ Bucket: BUCKET, Key }));
   const gone = await runValidate(lab, alone);
   assert.equal(gone.code, 12, gone.stdout + gone.stderr);

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { run } from '../../lab/core/run.ts';
 import { withMounted } from '../../lab/disks/inspect.ts';
-import { MAX_REACHED } from '../../src/archive/long-paths.ts';
+import { MAX_RESTORABLE_PATH } from '../../src/archive/long-paths.ts';
 import { tooLong } from '../../src/indexing/index-tar.ts';
 import { keyEnding, readManifest } from '../support/archives.ts';
 import { addSnapshotOf } from '../support/disks.ts';
@@ -81,7 +81,7 @@ test('paths beyond PATH_MAX are restored: to a directory, again, alone, to a vol
 
 test('deeper than restores reach: the partition is an image', async (t) => {
   const lab = await labForTest(t);
-  const populate = (root: string) => makeDeep(root, 255, Math.ceil(MAX_REACHED / 256) + 1);
+  const populate = (root: string) => makeDeep(root, 255, Math.ceil(MAX_RESTORABLE_PATH / 256) + 1);
   await addSnapshotOf(lab, { table: 'none', partitions: [{ content: 'ext4', sizeMiB: 24, populate }] });
   const done = await runMigrate(lab, ['--all']);
   assert.equal(done.code, 0, done.stderr);
@@ -91,5 +91,5 @@ test('deeper than restores reach: the partition is an image', async (t) => {
     objects.map(({ layout }) => layout),
     ['image'],
   );
-  assert.equal(tooLong(Buffer.from('a/'.repeat(MAX_REACHED / 2))), null);
+  assert.equal(tooLong(Buffer.from('a/'.repeat(MAX_RESTORABLE_PATH / 2))), null);
 });

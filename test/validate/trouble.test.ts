@@ -120,10 +120,10 @@ test('a manifest that is none, and one of the future', async (t) => {
     ['{"format":', /manifest/],
     [JSON.stringify({ ...manifest, format: 99 }), /format 99|newer/],
     [JSON.stringify({ ...manifest, objects: [{ key: 7 }] }), /manifest/],
-    [JSON.stringify({ ...manifest, objects: [] }), /it names no object/],
+    [JSON.stringify({ ...manifest, objects: [] }), /it lists no objects/],
     [
       JSON.stringify({ ...manifest, objects: [...manifest.objects, ...manifest.objects] }),
-      /it names the whole disk, and/,
+      /it lists the whole disk as well/,
     ],
   ] as const) {
     await replaceObject(lab, key, Buffer.from(body));

@@ -5,8 +5,8 @@ import {
   MANIFEST_FORMAT,
   type Manifest,
   manifestSnapshot,
-  openDisk,
-  openFacts,
+  publicDisk,
+  publicObject,
 } from '../../archive/manifest.ts';
 import { objectMetadata } from '../../archive/metadata.ts';
 import { objectTags } from '../../archive/tags.ts';
@@ -71,8 +71,8 @@ async function sealManifest(open: Manifest, { settings, snapshot, signal }: Migr
   return {
     ...open,
     snapshot: { ...open.snapshot, tags: objectTags(snapshot.tags, settings.tagKey).tags },
-    disk: openDisk(open.disk),
-    objects: open.objects.map(openFacts),
+    disk: publicDisk(open.disk),
+    objects: open.objects.map(publicObject),
     recorded: open.recorded.map((partition) => ({ ...partition, uuid: null, label: null })),
     sealed: sealed.toString('base64'),
   };

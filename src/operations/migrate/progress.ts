@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto';
 import type { Checkpoint, Progress, UploadNote } from '../../archive/claim.ts';
 import { type ArchiveName, keyStem, manifestKey, parseAnyKey } from '../../archive/key.ts';
-import { type ManifestObject, openFacts } from '../../archive/manifest.ts';
+import { type ManifestObject, publicObject } from '../../archive/manifest.ts';
 import { objectTags } from '../../archive/tags.ts';
 import type { ObjectFacts, Snapshot } from '../../cloud/ports.ts';
 import { Interrupted, SnapError } from '../../errors.ts';
@@ -62,7 +62,7 @@ export class MigrationProgress {
 
   /** To be told of each object, again once it has an index. What encrypted archives keep sealed is left out. */
   async add(object: ManifestObject): Promise<void> {
-    const open = object.cipher === 'none' ? object : openFacts(object);
+    const open = object.cipher === 'none' ? object : publicObject(object);
     const others = this.#now.objects.filter(({ key }) => key !== object.key);
     this.#now = { ...this.#now, objects: [...others, open], uploads: this.#uploadsBut(object.key) };
     await this.#note(this.#now);

@@ -1,6 +1,6 @@
 /** What a manifest says of a disk. */
 import type { Manifest } from '../../archive/manifest.ts';
-import { nameOfPart, tableEssence, tableFacts } from '../../archive/partition-facts.ts';
+import { comparableTable, nameOfPart, tableFacts } from '../../archive/partition-facts.ts';
 import { openPartition } from '../../host/disks/partition-device.ts';
 import { isExtended } from '../../host/disks/partition-table.ts';
 import { probe, treatmentOf } from '../../host/filesystems/filesystems.ts';
@@ -46,7 +46,7 @@ function compareTable({ disk: known, objects }: Manifest, { device, table }: Dis
     difference('kind of the partition table', known.table, table.kind),
   ];
   if (table.kind !== 'none') {
-    found.push(difference('partition table', tableEssence(known.partitionTable), tableEssence(table.json)));
+    found.push(difference('partition table', comparableTable(known.partitionTable), comparableTable(table.json)));
   }
   // Elsewhere, the beginning of a disk without partitions belongs to its filesystem.
   if (table.kind !== 'none' || objects.some(({ filesystem }) => filesystem?.startsWith('ext'))) {

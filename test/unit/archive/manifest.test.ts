@@ -1,7 +1,7 @@
 /** What claims and manifests of encrypted archives say in the clear. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { isManifestObject, type ManifestObject, openFacts } from '../../../src/archive/manifest.ts';
+import { isManifestObject, type ManifestObject, publicObject } from '../../../src/archive/manifest.ts';
 
 const OBJECT: ManifestObject = {
   key: 'vol-1/2017-01-01T00:00:00+00:00 snap-1.1.tar.lz4.gpg',
@@ -28,7 +28,7 @@ const OBJECT: ManifestObject = {
 };
 
 test('of an encrypted object, nothing is open that its metadata do not show', () => {
-  const open = openFacts(OBJECT);
+  const open = publicObject(OBJECT);
   assert.doesNotMatch(JSON.stringify(open), /secret/);
   assert.ok(isManifestObject(open), 'a later run can go on with it');
 });

@@ -166,9 +166,9 @@ test('what is behind the end, and a tar without one', (t) => {
   const directory = temporaryDirectory(t);
   writeFileSync(join(directory, 'x'), 'x');
   const tar = execFileSync('tar', ['-C', directory, '-c', 'x']);
-  assert.throws(() => readAll(Buffer.concat([tar, tar])), /data behind the end mark/);
-  assert.throws(() => readAll(tar.subarray(0, 1024)), /without its end mark/);
-  assert.throws(() => readAll(Buffer.alloc(0)), /without its end mark/);
+  assert.throws(() => readAll(Buffer.concat([tar, tar])), /data after the end mark/);
+  assert.throws(() => readAll(tar.subarray(0, 1024)), /without an end mark/);
+  assert.throws(() => readAll(Buffer.alloc(0)), /without an end mark/);
 });
 
 test('names that Linux cannot make are told', () => {

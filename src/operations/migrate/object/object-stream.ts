@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { encryptCommand } from '../../../archive/cipher.ts';
 import { compressCommand, isCompressedWhileIndexing } from '../../../archive/codec.ts';
-import { readTarTotal, tarCommand, tellsOfSocket, troubleOf } from '../../../archive/tar.ts';
+import { isSocketLine, readTarTotal, tarCommand, unreadableFile } from '../../../archive/tar.ts';
 import { SnapError } from '../../../errors.ts';
 import type { IndexingReport } from '../../../indexing/indexing-order.ts';
 import { printable } from '../../../lib/printable.ts';
@@ -100,7 +100,7 @@ async function* blamingStages(pipeline: RunningPipeline, parts: AsyncIterable<Pa
   }
 }
 
-type Trouble = NonNullable<ReturnType<typeof troubleOf>>;
+type Trouble = NonNullable<ReturnType<typeof unreadableFile>>;
 
 const unreadable = ({ path, reason }: Trouble): SnapError =>
   new SnapError('UNREADABLE', `${printable(path)} cannot be read: ${reason}`, {
@@ -111,8 +111,8 @@ function stagesOf(order: ObjectOrder, onSocket: () => void, onTrouble: (trouble:
   const stages: Stage[] = [];
   if (order.content.layout === 'tar') {
     const onStderrLine = (line: string) => {
-      const trouble = troubleOf(line);
-      if (tellsOfSocket(line)) onSocket();
+      const trouble = unreadableFile(line);
+      if (isSocketLine(line)) onSocket();
       else if (trouble) onTrouble(trouble);
     };
     stages.push({ name: 'tar', argv: tarCommand(order.content.directory), onStderrLine });

@@ -5,8 +5,8 @@ import fc from 'fast-check';
 import {
   decodeClaim,
   encodeClaim,
-  LONGEST_LIFE,
   lifeOfUnknown,
+  MAX_LIFE_SECONDS,
   newClaim,
   untimedClaim,
 } from '../../../../src/archive/claim.ts';
@@ -50,14 +50,14 @@ test('what holds a claim may be anything: it is understood, or respected for a w
       assert.equal((await found(body, 901))?.isLive, false);
     }),
   );
-  assert.equal((await found(Buffer.from('no claim'), LONGEST_LIFE - 1))?.isLive, true);
-  assert.equal((await found(Buffer.from('no claim'), LONGEST_LIFE + 1))?.isLive, false);
+  assert.equal((await found(Buffer.from('no claim'), MAX_LIFE_SECONDS - 1))?.isLive, true);
+  assert.equal((await found(Buffer.from('no claim'), MAX_LIFE_SECONDS + 1))?.isLive, false);
 });
 
 test('of a claim of a newer version, its own life counts; nothing lives longer than the longest', () => {
   assert.equal(lifeOfUnknown(Buffer.from('{"format":2,"lifeSeconds":60}')), 60);
   for (const text of ['{"format":2}', '{"lifeSeconds":1e9}', '{"lifeSeconds":-1}', 'null', '[', ''])
-    assert.equal(lifeOfUnknown(Buffer.from(text)), LONGEST_LIFE);
+    assert.equal(lifeOfUnknown(Buffer.from(text)), MAX_LIFE_SECONDS);
   for (const damaged of [{ renewal: 'x' }, { takenAt: 'x' }, { tagBefore: 5 }, { lifeSeconds: 1e9 }, { progress: {} }])
     assert.equal(decodeClaim(Buffer.from(JSON.stringify({ ...WHOLE, ...damaged })), AT), null);
 });
