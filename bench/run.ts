@@ -172,8 +172,11 @@ const AWS_S3 = '/usr/bin/aws --endpoint-url ENDPOINT s3';
 const fetchArchive = (layout: 'tar' | 'img') =>
   `${AWS} "s3://bench/$(${AWS_S3.replace('ENDPOINT', '"$3"')} ls --recursive s3://bench/ | grep -o 'vol-.*${layout}.lz4$')" -`;
 
-/** A volume has whole GiB, so that its image may go on behind the end of the disk. */
-const CMP = 'lz4 -d -c "$4" | { cmp --bytes="$(blockdev --getsize64 "$1")" - "$1" && cat > /dev/null; }';
+/** A volume has whole GiB, so that its image may continue beyond the end of the disk. */
+const CMP = '{ cmp --bytes="$(blockdev --getsize64 "$1")" - "$1" && cat > /dev/null; }';
+
+/** tar exits with 1 for any difference, such as the times of directories. */
+const DIFF = '(tar --diff --file=- -C "$1" || true) > /dev/null 2>&1';
 
 interface Group {
   name: string;
@@ -242,7 +245,11 @@ const GROUPS: Group[] = [
       },
       {
         name: 'lz4 -d | tar --diff',
-        run: shell('tree', 'lz4 -d -c "$4" | (tar --diff --file=- -C "$1" || true) > /dev/null 2>&1'),
+        run: shell('tree', `lz4 -d -c "$4" | ${DIFF}`),
+      },
+      {
+        name: 'aws s3 cp | lz4 -d | tar --diff',
+        run: shell('tree', `${fetchArchive('tar')} | lz4 -d -c | ${DIFF}`),
       },
     ],
   },
@@ -283,7 +290,8 @@ const GROUPS: Group[] = [
     contestants: [
       { name: 'validate --dd from the lab', run: validate },
       { name: 'lz4 -d alone', run: shell('device', 'lz4 -d -c "$4" > /dev/null') },
-      { name: 'lz4 -d | cmp', run: shell('device', CMP) },
+      { name: 'lz4 -d | cmp', run: shell('device', `lz4 -d -c "$4" | ${CMP}`) },
+      { name: 'aws s3 cp | lz4 -d | cmp', run: shell('device', `${fetchArchive('img')} | lz4 -d -c | ${CMP}`) },
     ],
   },
 ];
@@ -354,13 +362,17 @@ function report({ contestants, ours: count }: Group, rounds: readonly Result[][]
     const memory = /^(migrate|validate)/.test(name)
       ? `, own process ${own.toFixed(2)} and ${column(({ peakMiB }) => peakMiB).toFixed(0)} MiB`
       : '';
-    say(`  ${name.padEnd(28)} ${speed.toFixed(0).padStart(5)} MB/s, ${cpu.toFixed(2)} CPU s/GB${memory}`);
+    say(`  ${name.padEnd(32)} ${speed.toFixed(0).padStart(5)} MB/s, ${cpu.toFixed(2)} CPU s/GB${memory}`);
   }
   for (const ours of contestants.keys()) {
     for (const other of contestants.keys()) {
       if (ours >= count || other < count) continue;
-      const ratio = median(rounds.map((round) => (round[other]?.streaming ?? 0) / (round[ours]?.streaming ?? 0)));
-      say(`  ${contestants[ours]?.name}: ${ratio.toFixed(2)} times the speed of ${contestants[other]?.name}`);
+      const ratio = (pick: (result: Result) => number) =>
+        median(rounds.map((round) => pick(round[other] as Result) / pick(round[ours] as Result))).toFixed(2);
+      const [speed, cpu] = [ratio(({ streaming }) => streaming), ratio(({ cpuSeconds }) => cpuSeconds)];
+      say(
+        `  ${contestants[ours]?.name}: ${speed} times the speed, ${cpu} times the work per CPU second of ${contestants[other]?.name}`,
+      );
     }
   }
 }
