@@ -33,6 +33,8 @@ const LONGEST = [
   'test/restore/drill.test.ts',
   'test/bench/bench.test.ts',
   'test/documents/commands.test.ts',
+  'test/faults/stalled-bodies.test.ts',
+  'test/faults/damaged-bodies.test.ts',
   'test/rgw/stranger.test.ts',
 ];
 

@@ -8,14 +8,17 @@ import type { FaultSpec } from '../../lab/core/contract.ts';
 import { withMounted } from '../../lab/disks/inspect.ts';
 import { BUCKET, type Finished, recordsOf, runCli, type TestLab } from '../support/lab.ts';
 import { assertSameBytes } from '../support/same-bytes.ts';
-import { type Kind, type StoredArchive, storedArchives } from '../support/stored-archives.ts';
+import { FILE_COUNT, type Kind, LONG_NAME, type StoredArchive, storedArchives } from '../support/stored-archives.ts';
 import { bytesOf, imageOf } from '../support/tamper.ts';
 import { compareTrees } from '../support/trees/compare-trees.ts';
 import { volumesIn } from '../support/volumes.ts';
 
 /** The lowest bit of the byte in the middle of each body that has one there. */
 async function flip(lab: TestLab, key: string, often: Pick<FaultSpec, 'every'> = {}): Promise<void> {
-  const at = (await bytesOf(lab, key)).length >> 1;
+  await flipAt(lab, key, (await bytesOf(lab, key)).length >> 1, often);
+}
+
+async function flipAt(lab: TestLab, key: string, at: number, often: Pick<FaultSpec, 'every'> = {}): Promise<void> {
   await lab.control.script({
     service: 's3',
     operation: 'GetObject',
@@ -32,6 +35,11 @@ async function run(lab: TestLab, argv: readonly string[]): Promise<Finished> {
   assert.deepEqual(unplayed, [], `${argv[0]} does not read it`);
   return done;
 }
+
+const errorOf = (failed: Finished): string =>
+  recordsOf(failed).flatMap(({ code, error }) =>
+    code === 'snapshot.finished' ? [(error as { message: string }).message] : [],
+  )[0] ?? '';
 
 const saidBy = ({ stdout, stderr }: Finished): string => stdout + stderr;
 
@@ -75,17 +83,35 @@ test('restore --to-dir: all files are right after one flip; none look complete w
     assert.equal(done.code, 0, `${name}: ${done.stdout}${done.stderr}`);
     assert.deepEqual(rereadIn(done), [archive[part]], name);
     const restored = recordsOf(done).find((record) => record['code'] === 'object.restored');
-    assert.equal(restored?.['files'], 3, name);
+    assert.equal(restored?.['files'], FILE_COUNT, name);
     await assertFilesOf(lab, archive, into);
 
     const never = join(lab.directory, `always ${name}`);
     await flip(lab, archive[part], { every: 1 });
     const failed = await run(lab, ['restore', archive.snapshotId, '--to-dir', never, ...flags]);
     assert.equal(failed.code, code, `${name}: ${failed.stdout}${failed.stderr}`);
-    assert.ok(saidBy(failed).includes(archive[part]), saidBy(failed));
+    assert.ok(errorOf(failed).includes(archive[part]), saidBy(failed));
     assert.deepEqual(rereadIn(failed), [archive[part]], name);
     if (existsSync(never)) assert.ok(existsSync(join(never, MARKER)), name);
   }
+});
+
+test('restore without an index: a file that was made under a wrong name does not stay', async (t) => {
+  const { lab, archives } = await storedArchives(t);
+  const { snapshotId, data } = archives.lz4;
+  // Behind what the header itself has room for, which has a checksum.
+  const at = (await bytesOf(lab, data)).indexOf(LONG_NAME.slice(140, 160));
+  assert.ok(at > 0);
+  const restore = (into: string) => run(lab, ['restore', snapshotId, '--to-dir', into, '--no-index']);
+  const [never, into] = ['never', 'once'].map((name) => join(lab.directory, name)) as [string, string];
+  await flipAt(lab, data, at, { every: 1 });
+  assert.equal((await restore(never)).code, 12);
+  const made = readdirSync(never).filter((name) => name.startsWith(LONG_NAME.slice(0, 140)));
+  assert.ok(made.length === 1 && made[0] !== LONG_NAME, `${made}`);
+  await flipAt(lab, data, at);
+  const done = await restore(into);
+  assert.equal(done.code, 0, saidBy(done));
+  await assertFilesOf(lab, archives.lz4, into);
 });
 
 test('restore --path: the file is right after one flip', async (t) => {
@@ -105,7 +131,7 @@ test('restore --path: the file is right after one flip', async (t) => {
     await flip(lab, archive.data, { every: 1 });
     const failed = await run(lab, ['restore', archive.snapshotId, '--to-dir', never, '--path', 'noise']);
     assert.equal(failed.code, 12, failed.stdout + failed.stderr);
-    assert.ok(saidBy(failed).includes(archive.data), saidBy(failed));
+    assert.ok(errorOf(failed).includes(archive.data), saidBy(failed));
     assert.ok(existsSync(join(never, MARKER)));
   }
 });
@@ -143,7 +169,7 @@ test('restore --to-snapshot: the disk is right after one flip; no snapshot is le
     await flip(lab, data, { every: 1 });
     const failed = await run(lab, ['restore', snapshotId, '--to-snapshot', ...flags]);
     assert.equal(failed.code, 12, failed.stdout + failed.stderr);
-    assert.ok(saidBy(failed).includes(data), saidBy(failed));
+    assert.ok(errorOf(failed).includes(data), saidBy(failed));
     assert.equal((await snapshotsIn(lab)).length, before.length + 1);
   }
 });
@@ -156,7 +182,7 @@ test('restore --to-volume: the files are right after one flip; no volume is left
     await flip(lab, data, { every: 1 });
     const failed = await run(lab, [...argv, ...flags]);
     assert.equal(failed.code, 12, failed.stdout + failed.stderr);
-    assert.ok(saidBy(failed).includes(data), saidBy(failed));
+    assert.ok(errorOf(failed).includes(data), saidBy(failed));
     assert.deepEqual(await volumesIn(lab), []);
   }
   for (const flags of [[], ['--no-index']]) {

@@ -1,9 +1,10 @@
 /** `list ARCHIVE` and `list --find`: what is in archives, told by manifests and indexes alone. */
 import assert from 'node:assert/strict';
-import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { DeleteObjectCommand, PutObjectCommand } from '@aws-sdk/client-s3';
+import { run } from '../../lab/core/run.ts';
 import type { ListedFile, ShownArchive } from '../../src/events.ts';
 import { keyEnding, keysIn } from '../support/archives.ts';
 import { addSnapshotOf } from '../support/disks.ts';
@@ -231,4 +232,23 @@ test('--tag: archives of version 0 by the tags of their objects, which nothing e
   const action = { kind: 'error', code: 'NotImplemented', status: 501 } as const;
   await lab.control.script({ service: 's3', operation: 'GetObjectTagging', times: 2, action });
   assert.deepEqual((await listed(['--tag', 'Team=red'])).found, [snapshotId], 'a store without tags');
+});
+
+test('a full directory for temporary files is named', async (t) => {
+  const lab = await labForTest(t);
+  const { snapshotId } = await addSnapshotOf(lab, DISK);
+  assert.equal((await runMigrate(lab, ['--all'])).code, 0);
+  const TMPDIR = join(lab.directory, 'full');
+  mkdirSync(TMPDIR);
+  await run(['mount', '-t', 'tmpfs', '-o', 'size=64k', 'tmpfs', TMPDIR]);
+  try {
+    writeFileSync(join(TMPDIR, 'everything'), Buffer.alloc(64 * 1024));
+    const listed = await runList(lab, [snapshotId, '--files', '--partition', '1'], { TMPDIR });
+    assert.equal(listed.code, 1, listed.stdout + listed.stderr);
+    assert.match(listed.stderr, /index vol-\S+ snap-\S+ cannot be kept in a temporary file: ENOSPC/);
+    assert.match(listed.stderr, /set TMPDIR to a directory with /);
+    assert.deepEqual(readdirSync(TMPDIR), ['everything']);
+  } finally {
+    await run(['umount', TMPDIR]);
+  }
 });

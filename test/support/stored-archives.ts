@@ -30,6 +30,12 @@ export interface StoredArchives {
 /** What does not compress, so that a bit of the object is a bit of a file. */
 const NOISE_BYTES = 3_000_000;
 
+/** Longer than a tar header has room for: it stands in a record without a checksum of its own, as it is. */
+export const LONG_NAME = randomBytes(100).toString('hex');
+
+/** What each archive of files holds. */
+export const FILE_COUNT = 4;
+
 const DISK = {
   table: 'none' as const,
   partitions: [
@@ -39,6 +45,7 @@ const DISK = {
       populate: async (root: string) => {
         await fillPlainly(root);
         writeFileSync(join(root, 'noise'), randomBytes(NOISE_BYTES));
+        writeFileSync(join(root, LONG_NAME), 'a file');
       },
     },
   ],
