@@ -27,7 +27,7 @@ const order: ComparisonOrder =
         root,
         contentOnly: false,
         ignore: [],
-        madeUpInode: null,
+        syntheticInode: null,
         key: Buffer.alloc(32),
         logFile,
         mapper: null,

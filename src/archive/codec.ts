@@ -12,7 +12,7 @@ export const CODECS = {
   zstd: { suffix: 'zst', lowest: 1, highest: 19, standard: 1 },
 } as const satisfies Record<CodecName, { suffix: string; lowest: number; highest: number; standard: number }>;
 
-/** Whether the stage that indexes the stream compresses it as well, in several threads; other levels need the `lz4` command. */
+/** Whether the indexing stage also compresses the stream, in several threads. Other levels need the `lz4` command. */
 export const isCompressedWhileIndexing = ({ name, level }: Codec): boolean => name === 'zstd' || level < 3;
 
 /**

@@ -38,7 +38,7 @@ export function frameOf(header: Buffer): Lz4Frame | null {
   return { blockBytes, hasChecksum: (flags & CONTENT_CHECKSUM) !== 0 };
 }
 
-/** The header that `lz4 -1` writes: independent blocks of 4 MiB, and a checksum of the content behind them. */
+/** Returns the header that `lz4 -1` writes: independent blocks of 4 MiB, followed by a content checksum. */
 export function contentFrameHeader(): Buffer {
   const header = Buffer.alloc(HEADER_BYTES);
   header.writeUInt32LE(MAGIC);
@@ -48,6 +48,6 @@ export function contentFrameHeader(): Buffer {
   return header;
 }
 
-/** Put in front of blocks and `FRAME_END` behind them, a frame: the same, without a checksum of the content. */
+/** The header and the end of a frame without a content checksum. */
 export const FRAME_HEADER: Buffer = Buffer.from('04224d18607073', 'hex');
 export const FRAME_END: Buffer = Buffer.alloc(LENGTH_BYTES);

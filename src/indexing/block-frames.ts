@@ -1,27 +1,27 @@
-/** What stands around compressed blocks, so that stock decompressors read them as one stream. */
+/** Builds the frames around compressed blocks, so that standard decompressors read them as one stream. */
 import { contentFrameHeader, FRAME_END, LENGTH_BYTES, UNCOMPRESSED } from '../archive/lz4-frame.ts';
 import { finishChecksum, STRIPE_BYTES } from '../lib/bytes/xxh32.ts';
 import { Lz4Coder } from '../lz4/coder.ts';
 import type { BlockMemory, SharedBlocks } from './block-memory.ts';
 
 export interface BlockFrames {
-  /** What stands before the first block. */
+  /** The bytes before the first block. */
   readonly header: Buffer;
-  /** Takes note of a block of plain bytes, in order, once it is read. */
+  /** Adds a block of plain bytes to the checksum. Blocks must be added in order. */
   note(block: number, length: number): void;
-  /** @returns what stands for a compressed block. */
+  /** @returns the bytes to write for a compressed block. */
   pieces(block: number): Buffer[];
-  /** @returns what stands behind the last block. */
+  /** @returns the bytes after the last block. */
   end(): Buffer;
 }
 
-/** One frame of independent blocks, with a checksum of the content, as `lz4 -1` writes it. */
+/** One frame of independent blocks with a content checksum, as `lz4 -1` writes it. */
 export class Lz4Frames implements BlockFrames {
   readonly header = contentFrameHeader();
   readonly #blocks: SharedBlocks;
   readonly #coder: Lz4Coder;
   #plainBytes = 0;
-  /** Bytes of the last block that are no whole stripe. */
+  /** Bytes of the last block after its last whole stripe. */
   #rest = Buffer.alloc(0);
 
   constructor({ memory }: BlockMemory, blocks: SharedBlocks) {
@@ -29,7 +29,7 @@ export class Lz4Frames implements BlockFrames {
     this.#coder = new Lz4Coder(memory);
   }
 
-  /** All blocks but the last consist of whole stripes. */
+  /** All blocks except the last one consist of whole stripes. */
   note(block: number, length: number): void {
     const at = this.#blocks.plainAt(block);
     this.#coder.mix(at, length);
@@ -53,7 +53,7 @@ export class Lz4Frames implements BlockFrames {
   }
 }
 
-/** A frame for each block. */
+/** One frame per block. */
 export class ZstdFrames implements BlockFrames {
   readonly header = Buffer.alloc(0);
   readonly #blocks: SharedBlocks;

@@ -1,47 +1,50 @@
 /**
- * The memory that the threads of this stage share. The stream is read into slots of one block each: the same bytes are a
- * ring for the thread that indexes them, and blocks for the threads that compress them, so that nothing is copied.
+ * The memory that the threads of this stage share. The stream is read into slots of one block each. The same bytes are
+ * a ring for the indexing thread and blocks for the compressing threads, so nothing is copied.
  */
 import { MAX_BLOCK_BYTES } from '../archive/lz4-frame.ts';
 import { type RingMemory, ringIn } from '../lib/bytes/shared-ring.ts';
 import { encodedRoom, TABLE_BYTES } from '../lz4/coder.ts';
 
-/** Plain bytes of a block: what has to be fetched and decoded for one small file. */
+/** Plain bytes per block: what must be fetched and decoded to restore one small file. */
 export const BLOCK_BYTES: number = MAX_BLOCK_BYTES;
 
 const PAGE_BYTES = 65_536;
 
-/** Rooms begin at a page, as reads that bypass the page cache require. */
+/** Buffers start at a page boundary, as direct I/O requires. */
 const pagesFor = (bytes: number): number => Math.ceil(bytes / PAGE_BYTES);
 
-/** What a slot holds. A block is counted from 0, so that an empty slot of block 0 is what fresh memory says. */
+/** States of a slot. Blocks are numbered from 0, so that fresh memory represents an empty slot for block 0. */
 const EMPTY = 0;
-/** Plain bytes that are to be compressed. */
+/** Plain bytes that are waiting to be compressed. */
 export const LOADED = 1;
-/** The compressed bytes, too. */
+/** The compressed bytes are available, too. */
 export const COMPRESSED = 2;
-/** The stream has ended before it; this one stands without a number. */
+/** The stream has ended before this slot. This state is stored without a block number. */
 const ENDED = 3;
 
-/** What a slot holds stands with the number of the block: a thread that waits for a later block must not take this one. */
+/**
+ * The state is stored together with the block number, so that a thread waiting for a later block does not take this
+ * one.
+ */
 const STATES = 4;
 
-/** For each slot: what it holds, plain bytes, and compressed bytes. */
+/** Fields of a slot: its state, the plain bytes, and the compressed bytes. */
 const FIELDS = 3;
 const [HELD, PLAIN, STORED] = [0, 1, 2];
 
 export interface BlockMemory {
   memory: WebAssembly.Memory;
   ring: RingMemory;
-  /** The fields of all slots, and behind them the number of the next block that no thread has taken. */
+  /** The fields of all slots, followed by the number of the next block to compress. */
   state: SharedArrayBuffer;
   slots: number;
   threads: number;
 }
 
-/** @param threads that will compress. */
+/** @param threads number of compressing threads. */
 export function newBlockMemory(threads: number): BlockMemory {
-  // A power of two, as the ring needs it: a block for each thread, and as many that are being read or written.
+  // A power of two, as the ring requires: one block for each thread, and as many that are being read or written.
   const slots = 2 ** Math.ceil(Math.log2(2 * threads));
   const pages = FIRST_PAGE + pagesFor(threads * TABLE_BYTES) + slots * (pagesFor(BLOCK_BYTES) + STORED_PAGES);
   const memory = new WebAssembly.Memory({ initial: pages, maximum: pages, shared: true });
@@ -50,14 +53,14 @@ export function newBlockMemory(threads: number): BlockMemory {
   return { memory, ring: ringIn(memory.buffer, place), state, slots, threads };
 }
 
-/** The first page stays free, so that no address is 0. */
+/** The first page is not used, so that no address is 0. */
 const FIRST_PAGE = 1;
 
 const STORED_PAGES = pagesFor(encodedRoom(BLOCK_BYTES));
 
 const plainStart = (threads: number): number => (FIRST_PAGE + pagesFor(threads * TABLE_BYTES)) * PAGE_BYTES;
 
-/** The memory as one thread sees it. Blocks are counted from 0. Addresses and lengths are in bytes. */
+/** The memory as one thread sees it. Blocks are numbered from 0. Addresses and lengths are in bytes. */
 export class SharedBlocks {
   readonly slots: number;
   readonly #bytes: SharedArrayBuffer;
@@ -73,7 +76,7 @@ export class SharedBlocks {
     this.#storedStart = this.#plainStart + slots * BLOCK_BYTES;
   }
 
-  /** @param thread counted from 0. */
+  /** @param thread numbered from 0. */
   static tableAt = (thread: number): number => FIRST_PAGE * PAGE_BYTES + thread * TABLE_BYTES;
 
   plainAt = (block: number): number => this.#plainStart + (block % this.slots) * BLOCK_BYTES;
@@ -81,10 +84,10 @@ export class SharedBlocks {
 
   plain = (block: number): Buffer => Buffer.from(this.#bytes, this.plainAt(block), this.#get(block, PLAIN));
 
-  /** The room for the compressed bytes. */
+  /** The buffer for the compressed bytes. */
   storedRoom = (block: number): Buffer => Buffer.from(this.#bytes, this.storedAt(block), STORED_PAGES * PAGE_BYTES);
 
-  /** @returns the compressed bytes; `null` for a block that takes no less room compressed. */
+  /** @returns the compressed bytes; `null` if the block cannot be compressed. */
   stored(block: number): Buffer | null {
     const length = this.#get(block, STORED);
     return length === 0 ? null : Buffer.from(this.#bytes, this.storedAt(block), length);
@@ -98,7 +101,7 @@ export class SharedBlocks {
     this.#put(block, LOADED);
   }
 
-  /** @param storedBytes 0 for a block that takes no less room compressed. */
+  /** @param storedBytes 0 if the block cannot be compressed. */
   putCompressed(block: number, storedBytes: number): void {
     this.#set(block, STORED, storedBytes);
     this.#put(block, COMPRESSED);
@@ -108,15 +111,15 @@ export class SharedBlocks {
     this.#put(block, EMPTY);
   }
 
-  /** Releases every thread that waits for a block. All slots are empty by then. */
+  /** Releases the threads that wait for a block. All slots must be empty. */
   end(): void {
     for (let slot = 0; slot < this.slots; slot++) this.#put(slot, ENDED);
   }
 
-  /** @returns the number of a block that no other thread takes. */
+  /** @returns the number of the next block. No other thread gets the same one. */
   takeNext = (): number => Atomics.add(this.#state, this.slots * FIELDS, 1);
 
-  /** Waits until the slot holds this block in this state. @returns false when the stream ends before that. */
+  /** Waits until the slot holds this block in this state. @returns false if the stream ends before */
   wait(block: number, state: number): boolean {
     for (let held = this.#held(block); !this.holds(block, state); held = this.#held(block)) {
       if (held === ENDED) return false;
@@ -125,7 +128,7 @@ export class SharedBlocks {
     return true;
   }
 
-  /** The same, for a thread that must not block. @param broken rejects when there is nothing to wait for. */
+  /** Does the same for a thread that must not block. @param broken rejects when waiting is pointless */
   async waitAsync(block: number, state: number, broken: Promise<never>): Promise<void> {
     for (let held = this.#held(block); !this.holds(block, state); held = this.#held(block))
       await Promise.race([Atomics.waitAsync(this.#state, this.#field(block, HELD), held).value, broken]);

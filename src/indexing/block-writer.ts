@@ -1,6 +1,6 @@
 /**
- * Has the blocks of the stream compressed by several threads, writes them in order, and records where each begins. The bytes
- * are in the shared memory when they are put: they were read into it.
+ * Lets several threads compress the blocks of the stream, writes them in order, and records their positions. The bytes
+ * are in the shared memory already, because they were read into it.
  */
 import { Worker } from 'node:worker_threads';
 import type { Codec } from '../archive/codec.ts';
@@ -16,7 +16,7 @@ import type { StreamWriter } from './stream-writers.ts';
 export interface BlockOutput {
   descriptor: number;
   codec: Codec;
-  /** The file for the places of blocks. */
+  /** The file for the positions of the blocks. */
   placesFile: string;
 }
 
@@ -27,10 +27,10 @@ export class BlockWriter implements StreamWriter {
   readonly #frames: BlockFrames;
   /** Rejects when a thread fails. */
   readonly #broken: Promise<never>;
-  /** Bytes of the block that is being read. */
+  /** Bytes read so far of the current block. */
   #filled = 0;
   #plainBytes = 0;
-  /** Blocks that have been read, and written. */
+  /** Number of blocks read and written. */
   #read = 0;
   #written = 0;
   passedBytes = 0;
@@ -98,7 +98,7 @@ export class BlockWriter implements StreamWriter {
 /** @returns a promise that only rejects. */
 function startThread(workerData: CompressingOrder): Promise<never> {
   const { promise, reject } = Promise.withResolvers<never>();
-  // A thread that shared our standard output would make it non-blocking.
+  // If the thread shared our standard output, the output would become non-blocking.
   const worker = new Worker(programFile('indexing/compressing-thread'), { workerData, stdout: true, stderr: true });
   worker.once('error', reject);
   worker.once('exit', (code) => code !== 0 && reject(new Error(`a thread that compresses ended with ${code}`)));

@@ -1,4 +1,4 @@
-/** One of the threads that compress the blocks of the stream. */
+/** One of the threads that compress blocks of the stream. */
 import { workerData } from 'node:worker_threads';
 import { constants, zstdCompressSync } from 'node:zlib';
 import type { Codec } from '../archive/codec.ts';
@@ -8,11 +8,11 @@ import { BLOCK_BYTES, type BlockMemory, LOADED, SharedBlocks } from './block-mem
 export interface CompressingOrder {
   memory: BlockMemory;
   codec: Codec;
-  /** The number of this thread, counted from 0. */
+  /** The number of this thread, starting at 0. */
   thread: number;
 }
 
-/** Compresses one block in the shared memory. @returns bytes; 0 for a block that takes no less room compressed. */
+/** Compresses a block in the shared memory. @returns the length of the result; 0 if the block cannot be compressed */
 type Compress = (block: number) => number;
 
 function byLz4(blocks: SharedBlocks, { memory, thread }: CompressingOrder): Compress {
@@ -25,7 +25,7 @@ function byLz4(blocks: SharedBlocks, { memory, thread }: CompressingOrder): Comp
   };
 }
 
-/** Each frame can be decoded by itself, and has a checksum. */
+/** Each frame has a checksum and can be decoded independently. */
 function byZstd(blocks: SharedBlocks, { codec }: CompressingOrder): Compress {
   const { ZSTD_c_compressionLevel, ZSTD_c_checksumFlag } = constants;
   const params = { [ZSTD_c_compressionLevel]: codec.level, [ZSTD_c_checksumFlag]: 1 };

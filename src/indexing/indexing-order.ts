@@ -11,11 +11,11 @@ export interface IndexingOrder {
   partition: number | null;
   /** Length of an image in bytes; not used for tars. */
   bytes: number;
-  /** How to compress the stream; `null` passes it on as it is. */
+  /** How to compress the stream; `null` passes it on unchanged. */
   codec: Codec | null;
-  /** Where what is in the stream is told, a stream of zstd. */
+  /** The file for the index lines, compressed with zstd. */
   linesFile: string;
-  /** The file for the places from which on the compressed stream can be decoded; written only with a codec. */
+  /** The file for the positions at which the compressed stream can be decoded. Used only with a codec. */
   placesFile: string;
   /** The file for the final `IndexingReport` as JSON. */
   reportFile: string;

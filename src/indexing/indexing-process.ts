@@ -22,7 +22,7 @@ const [STDIN, STDOUT] = [0, 1];
 /** Each thread has two blocks of 4 MiB in memory, plain and compressed. */
 const MAX_THREADS = 8;
 
-/** As shells say that nobody reads any more. */
+/** The exit code that shells use if nothing reads the output any more. */
 const EXIT_BROKEN_PIPE = 141;
 
 function startThread(workerData: IndexingThreadOrder) {

@@ -1,18 +1,18 @@
-/** Where the bytes go that have been indexed. */
+/** The destinations of the indexed bytes. */
 import { writeWhole } from '../lib/bytes/write-whole.ts';
 
 export interface StreamWriter {
   /** Bytes written so far. */
   readonly passedBytes: number;
-  /** Waits until bytes can be taken. @returns how many may be read in one call. */
+  /** Waits until bytes can be taken. @returns the maximum number of bytes to read in one call */
   room(): Promise<number>;
-  /** Takes bytes that have just been read; they are not needed afterwards. */
+  /** Takes bytes that have just been read. They are not needed afterwards. */
   put(bytes: Buffer): Promise<void>;
-  /** Writes what has not been written yet. */
+  /** Writes everything that is left. */
   end(): Promise<void>;
 }
 
-/** Passes the stream on as it is, for a compressor that is a process of its own. */
+/** Passes the stream on unchanged, for a compressor in a separate process. */
 export class PlainWriter implements StreamWriter {
   readonly #descriptor: number;
   passedBytes = 0;

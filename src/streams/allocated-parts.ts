@@ -1,8 +1,8 @@
-/** Which parts of a file have room on the disk, as another process finds out (`host/extent-mapper.ts`). */
+/** Finds the allocated parts of files with the help of another process (`host/filesystems/extent-mapper.ts`). */
 import { readSync } from 'node:fs';
 import { writeWhole } from '../lib/bytes/write-whole.ts';
 
-/** Bytes from one place of a file to another. */
+/** A range of bytes of a file; `to` is exclusive. */
 export interface FilePart {
   from: bigint;
   to: bigint;
@@ -18,16 +18,16 @@ const LINE_FEED = 0x0a;
 const CHUNK_BYTES = 64 * 1024;
 
 export class AllocatedParts {
-  /** `null` once nobody answers any more. */
+  /** `null` if the process does not answer any more. */
   #mapper: MapperEnds | null;
   readonly #buffer = Buffer.allocUnsafeSlow(CHUNK_BYTES);
 
-  /** @param mapper `null`: nobody knows. */
+  /** @param mapper `null` if there is no such process. Then everything counts as allocated. */
   constructor(mapper: MapperEnds | null) {
     this.#mapper = mapper;
   }
 
-  /** In ascending order. What nobody can tell of counts as allocated. */
+  /** Yields the allocated parts of a range in ascending order. Parts without an answer count as allocated. */
   *within(descriptor: number, whole: FilePart): Generator<FilePart> {
     for (let from = whole.from; from < whole.to; ) {
       const answer = this.#ask(descriptor, from, whole.to);
@@ -49,7 +49,7 @@ export class AllocatedParts {
       const start = BigInt(numbers[at] ?? 0);
       parts.push({ from: start, to: start + BigInt(numbers[at + 1] ?? 0) });
     }
-    // An answer that leads nowhere would be asked for again and again.
+    // An answer without progress would lead to an endless loop.
     return isLast === '1' || (parts.at(-1)?.to ?? from) > from ? { isLast: isLast === '1', parts } : null;
   }
 

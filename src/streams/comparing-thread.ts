@@ -1,10 +1,10 @@
-/** The thread that compares: it takes the plain stream and reads the disk synchronously, and answers once. */
+/** The comparing thread. It reads the plain stream and the disk synchronously and posts its findings once. */
 import { createHash } from 'node:crypto';
 import { parentPort, workerData } from 'node:worker_threads';
 import { type BlockTable, isEachBlockKnown } from '../archive/block-table.ts';
 import { ByteStream } from '../archive/byte-stream.ts';
 import { type RingMemory, RingReader } from '../lib/bytes/shared-ring.ts';
-import { cutOut } from './cut-stream.ts';
+import { selectParts } from './cut-stream.ts';
 import { type Difference, DifferenceList } from './difference.ts';
 import { type ImageTarget, writeImageStream } from './image-to-file.ts';
 import { compareImageWithBlocks } from './image-with-blocks.ts';
@@ -21,7 +21,7 @@ export type ComparisonOrder =
   | { how: 'blocks'; table: BlockTable }
   | ({ how: 'write' } & ImageTarget)
   | ({ how: 'extract' } & FilesTarget)
-  /** Without a disk: is it a tar, and what does it hash to? */
+  /** Without a disk: checks whether the stream is a valid tar, and hashes it. */
   | ({ how: 'tar-alone' } & TarAlone)
   | { how: 'bytes-alone' };
 
@@ -33,9 +33,9 @@ export interface StreamFindings {
   contentBytes: number;
   xattrSum: string;
   plainBytes: number;
-  /** SHA-256 of the plain stream, in base 16; empty where the hash of each file or block was compared instead. */
+  /** SHA-256 of the plain stream in hexadecimal; empty if the hash of each file or block was compared instead. */
   plainSha256: string;
-  /** Where files were made. */
+  /** Only if files were restored. */
   leftOut?: LeftOut;
   missing?: string[];
 }
@@ -43,16 +43,16 @@ export interface StreamFindings {
 export interface ComparingOrder {
   source: Source;
   order: ComparisonOrder;
-  /** One number: files that have been compared so far. */
+  /** A counter of the files compared so far. */
   compared: SharedArrayBuffer;
 }
 
-/** Plain bytes as another thread reads them, or blocks of lz4 of which this one decodes some. */
+/** Plain bytes that another thread reads, or lz4 blocks that this thread helps to decode. */
 export type Source = { plain: RingMemory } | { lz4: BlockRingMemory; withChecksum: boolean };
 
 export interface Compared {
   comparison: StreamFindings;
-  /** Why a stream of lz4 could not be taken to its end. */
+  /** Why an lz4 stream could not be decoded to its end; `null` if it could. */
   problem: string | null;
 }
 
@@ -93,8 +93,8 @@ function findingsOf({ order, compared }: ComparingOrder, stream: ByteStream): Fi
   }
 }
 
-/** Where each file, or each block, is held against its own hash, another one of everything tells nothing new. */
-function isKnownInParts(order: ComparisonOrder): boolean {
+/** Whether each file or block is compared with its own hash, so that a hash of the whole stream is redundant. */
+function hasPartHashes(order: ComparisonOrder): boolean {
   if (order.how === 'extract') return order.records !== null;
   return order.how === 'write' && order.table !== null && isEachBlockKnown(order.table);
 }
@@ -110,15 +110,15 @@ function run(comparing: ComparingOrder): Compared {
 function compare(comparing: ComparingOrder, reader: { next(): Buffer }): StreamFindings {
   const { order } = comparing;
   const cuts = order.how === 'extract' ? order.cuts : null;
-  const hash = isKnownInParts(order) ? null : createHash('sha256');
+  const hash = hasPartHashes(order) ? null : createHash('sha256');
   const next = () => {
     const bytes = reader.next();
     hash?.update(bytes);
     return bytes;
   };
-  const stream = new ByteStream(cuts ? cutOut(next, cuts) : next);
+  const stream = new ByteStream(cuts ? selectParts(next, cuts) : next);
   const { list, ...counts } = findingsOf(comparing, stream);
-  // To the end, whatever was found: a decompressor that cannot write ends with an error of its own.
+  // The stream is always read to its end, because a decompressor whose reader stops ends with an error.
   stream.skip(Number.POSITIVE_INFINITY);
   return {
     members: 0,

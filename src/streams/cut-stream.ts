@@ -1,15 +1,18 @@
-/** Some members of a tar, cut out of a longer stream: together they are a tar again. */
+/** Extracts some members from a longer tar stream as a new tar. */
 import type { NextChunk } from '../archive/byte-stream.ts';
 import { TAR_END } from '../archive/tar-writer.ts';
 
-/** Bytes of the stream that are left out, and those that are taken behind them. */
+/** Bytes of the stream to skip, and then bytes to take. */
 export interface Cut {
   skip: number;
   take: number;
 }
 
-/** What lies behind the last cut is read, too. A stream that is too short ends early, without the mark of its end. */
-export function cutOut(next: NextChunk, cuts: readonly Cut[]): NextChunk {
+/**
+ * Returns the selected bytes, followed by an end mark. The rest of the stream is read as well. If the stream is too
+ * short, the result ends early and without an end mark.
+ */
+export function selectParts(next: NextChunk, cuts: readonly Cut[]): NextChunk {
   const pieces = pickPieces(next, cuts);
   return () => pieces.next().value ?? EMPTY;
 }
@@ -19,10 +22,10 @@ const EMPTY = Buffer.alloc(0);
 function* pickPieces(next: NextChunk, cuts: readonly Cut[]): Generator<Buffer> {
   let chunk: Buffer = EMPTY;
   let isAtEnd = false;
-  const some = (most: number): Buffer => {
+  const some = (maximum: number): Buffer => {
     if (chunk.length === 0 && !isAtEnd) chunk = next();
     isAtEnd ||= chunk.length === 0;
-    const bytes = chunk.subarray(0, most);
+    const bytes = chunk.subarray(0, maximum);
     chunk = chunk.subarray(bytes.length);
     return bytes;
   };

@@ -1,11 +1,13 @@
-/** The thread that reads a stream of lz4, and decodes what the thread that compares has not begun to. */
+/**
+ * The decoding thread. It reads an lz4 stream and decodes blocks that the comparing thread has not started to decode.
+ */
 import { readSync } from 'node:fs';
 import { parentPort, workerData } from 'node:worker_threads';
 import { fillBlocks } from './lz4/block-filler.ts';
 import { BlockRing, type BlockRingMemory } from './lz4/block-ring.ts';
 
 export interface DecodingOrder {
-  /** Of the pipe with the stored stream; stays the caller's. */
+  /** Descriptor of the pipe with the stored stream. The caller closes it. */
   descriptor: number;
   ring: BlockRingMemory;
 }

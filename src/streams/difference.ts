@@ -1,4 +1,4 @@
-/** What a comparison finds. */
+/** The differences that a comparison finds. */
 import { printable } from '../lib/printable.ts';
 
 export type DifferenceKind =
@@ -24,13 +24,13 @@ export type DifferenceKind =
 
 export interface Difference {
   kind: DifferenceKind;
-  /** Of the file, printable; empty where it is about the whole object. */
+  /** Printable path of the file; empty if the difference concerns the whole object. */
   path: string;
   detail: string;
 }
 
-/** Differences beyond this are counted, not kept: a wrong object has as many as it has files. */
-export const KEPT = 1000;
+/** Maximum number of differences to keep. Further ones are only counted: a wrong object differs in every file. */
+export const MAX_KEPT_DIFFERENCES = 1000;
 
 export class DifferenceList {
   readonly kept: Difference[] = [];
@@ -38,7 +38,7 @@ export class DifferenceList {
 
   add(kind: DifferenceKind, path: Buffer | string, detail: string): void {
     this.count++;
-    if (this.kept.length < KEPT)
+    if (this.kept.length < MAX_KEPT_DIFFERENCES)
       this.kept.push({ kind, path: typeof path === 'string' ? path : printable(path), detail });
   }
 }

@@ -1,8 +1,9 @@
 /**
- * A mounted filesystem, looked at by paths that an archive names: as bytes, of any depth, and never out of it.
+ * Accesses a mounted filesystem by paths from an archive, which are bytes and may be of any depth. It never leaves the
+ * filesystem.
  *
- * Paths are relative to the root, without `.` and `..`. Directories on the way must be directories, not links: a link
- * on the disk may well point to a file of this machine.
+ * Paths are relative to the root and have no `.` and `..`. Their directories must be directories and not links, because
+ * a link may point to a file of this machine.
  */
 import {
   type BigIntStats,
@@ -17,13 +18,13 @@ import {
 
 const SLASH = Buffer.from('/');
 
-/** Less than PATH_MAX, with room for what is put before. */
-const LONGEST_PATH = 3500;
+/** Less than PATH_MAX, to leave room for a prefix. */
+const MAX_PATH_BYTES = 3500;
 
-/** Of a long path, what is opened at once. */
-const STEP = LONGEST_PATH / 2;
+/** Maximum bytes of a long path to open in one step. */
+const STEP_BYTES = MAX_PATH_BYTES / 2;
 
-const REMEMBERED = 10_000;
+const MAX_REMEMBERED = 10_000;
 
 export interface DiskEntry {
   path: Buffer;
@@ -33,9 +34,9 @@ export interface DiskEntry {
 
 export class DiskTree implements Disposable {
   readonly #root: Buffer;
-  /** Directories that were found to be directories, all the way down. */
+  /** Paths that are known to be directories, including all their parents. */
   #directories = new Set<string>(['']);
-  /** The last directory that was opened because paths below it are too long. */
+  /** The directory that was opened last because paths below it are too long. */
   #base: { path: Buffer; descriptor: number } | null = null;
 
   constructor(root: string) {
@@ -47,7 +48,7 @@ export class DiskTree implements Disposable {
     this.#base = null;
   }
 
-  /** @returns `null` where there is nothing, or the way there leads over something that is no directory. */
+  /** @returns `null` if the path does not exist or one of its parents is not a directory. */
   stat(path: Buffer): BigIntStats | null {
     if (!this.#isDirectory(parentOf(path))) return null;
     return this.#lstat(path);
@@ -57,12 +58,12 @@ export class DiskTree implements Disposable {
     return readlinkSync(this.#reach(path), { encoding: 'buffer' });
   }
 
-  /** For reading; the caller closes it. */
+  /** Opens a file for reading. The caller closes it. */
   open(path: Buffer): number {
     return openSync(this.#reach(path), constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NOCTTY);
   }
 
-  /** Everything below the root, the root included, in the order in which the filesystem lists it. */
+  /** Yields the root and everything below it, in the order of the filesystem. */
   *walk(): Generator<DiskEntry> {
     yield { path: Buffer.alloc(0), isFile: false, isSocket: false };
     const open: { path: Buffer; directory: Dir }[] = [this.#open(Buffer.alloc(0))];
@@ -84,7 +85,7 @@ export class DiskTree implements Disposable {
   }
 
   #open(path: Buffer): { path: Buffer; directory: Dir } {
-    // The declaration knows strings only; bytes are taken and given all the same.
+    // The types only allow strings, but Node accepts and returns bytes, too.
     const encoding = 'buffer' as unknown as BufferEncoding;
     return { path, directory: opendirSync(this.#reach(path) as unknown as string, { encoding, bufferSize: 256 }) };
   }
@@ -93,7 +94,7 @@ export class DiskTree implements Disposable {
     try {
       return lstatSync(this.#reach(path), { bigint: true, throwIfNoEntry: false }) ?? null;
     } catch (error) {
-      // Of a name that no filesystem has.
+      // The name is too long for any filesystem.
       if ((error as NodeJS.ErrnoException).code === 'ENAMETOOLONG') return null;
       throw error;
     }
@@ -103,23 +104,23 @@ export class DiskTree implements Disposable {
     const key = path.toString('latin1');
     if (this.#directories.has(key)) return true;
     if (!this.#isDirectory(parentOf(path)) || !this.#lstat(path)?.isDirectory()) return false;
-    if (this.#directories.size >= REMEMBERED) this.#directories = new Set(['']);
+    if (this.#directories.size >= MAX_REMEMBERED) this.#directories = new Set(['']);
     this.#directories.add(key);
     return true;
   }
 
-  /** A path that one system call takes: long ones begin at a directory that is open already. */
+  /** Returns a path for one system call. A long path starts at an open directory. */
   #reach(path: Buffer): Buffer {
-    if (this.#root.length + path.length < LONGEST_PATH) {
+    if (this.#root.length + path.length < MAX_PATH_BYTES) {
       return path.length === 0 ? this.#root : Buffer.concat([this.#root, SLASH, path]);
     }
-    // The same for all that lies a little deeper, so that the directory stays open.
-    const cut = path.lastIndexOf(0x2f, Math.floor(path.length / STEP) * STEP);
+    // The cut is the same for all paths that are a little deeper, so the directory can stay open.
+    const cut = path.lastIndexOf(0x2f, Math.floor(path.length / STEP_BYTES) * STEP_BYTES);
     if (cut <= 0) return Buffer.concat([this.#root, SLASH, path]);
     return this.#reachFrom(path.subarray(0, cut), path.subarray(cut + 1));
   }
 
-  /** `far` is short enough; `near` may have to be cut again. */
+  /** `far` is short enough. `near` may have to be cut again. */
   #reachFrom(near: Buffer, far: Buffer): Buffer {
     if (!this.#base?.path.equals(near)) {
       const descriptor = openSync(this.#reach(near), constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW);
@@ -138,7 +139,7 @@ function parentOf(path: Buffer): Buffer {
   return slash < 0 ? Buffer.alloc(0) : path.subarray(0, slash);
 }
 
-/** A member's name as a path below the root; `null` for one that leads out of it. */
+/** Converts the name of a member to a path below the root; `null` if the name points outside of it. */
 export function pathOfMember(name: Buffer): Buffer | null {
   if (name[0] === 0x2f || name.includes(0)) return null;
   const parts = name
@@ -148,7 +149,7 @@ export function pathOfMember(name: Buffer): Buffer | null {
   return parts.includes('..') ? null : Buffer.from(parts.join('/'), 'latin1');
 }
 
-/** As members of a tar are called; sockets have no place in one. */
+/** Returns the type as in tars. Tars do not have sockets. */
 export function typeOf(stat: BigIntStats): string {
   if (stat.isFile()) return 'file';
   if (stat.isDirectory()) return 'directory';

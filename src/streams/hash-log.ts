@@ -1,27 +1,28 @@
 /**
- * Two large sets, compared in little memory.
+ * Compares two large sets with little memory.
  *
- * Each side adds up keyed hashes of its entries: equal sums mean equal sets, whatever the order. Only where the sums
- * differ is it asked which entries do, with the help of a file that holds a fixed record for each entry of one side.
+ * Both sides add up keyed hashes of their entries. Equal sums mean equal sets, independently of the order. Only if the
+ * sums differ are the different entries determined, with a file that has a fixed-size record for each entry of one
+ * side.
  */
 import { createHash } from 'node:crypto';
 import { closeSync, openSync, readSync, statSync } from 'node:fs';
 import { writeWhole } from '../lib/bytes/write-whole.ts';
-import { KEPT } from './difference.ts';
+import { MAX_KEPT_DIFFERENCES } from './difference.ts';
 
-const HASH = 16;
-const RECORD = 2 * HASH;
+const HASH_BYTES = 16;
+const RECORD_BYTES = 2 * HASH_BYTES;
 const BATCH = 2048;
 const MASK = (1n << 128n) - 1n;
 
-/** Entries that are held in memory at once when the sets are told apart. */
+/** Maximum number of entries in memory while the differences are determined. */
 const ENTRIES_IN_MEMORY = 400_000;
 
-/** 16 bytes that nobody can choose: the key is random in each run. */
+/** Returns 16 bytes. Nobody can construct a collision, because the key is random in each run. */
 export function keyedHash(key: Buffer, ...parts: readonly Buffer[]): Buffer {
   const hash = createHash('sha256').update(key);
   for (const part of parts) hash.update(String(part.length)).update(':').update(part);
-  return hash.digest().subarray(0, HASH);
+  return hash.digest().subarray(0, HASH_BYTES);
 }
 
 export class HashSum {
@@ -33,16 +34,16 @@ export class HashSum {
     this.count++;
   }
 
-  /** Equal for equal sets only. */
+  /** Equal only for equal sets. */
   toString(): string {
     return `${this.count}:${this.#sum.toString(16)}`;
   }
 }
 
-/** Appends records of what an entry is called and what is known of it. */
+/** Appends records with the hash of a name and the hash of a fact about it. */
 export class HashLog implements Disposable {
   readonly #descriptor: number;
-  readonly #batch = Buffer.alloc(BATCH * RECORD);
+  readonly #batch = Buffer.alloc(BATCH * RECORD_BYTES);
   #filled = 0;
 
   constructor(file: string) {
@@ -51,8 +52,8 @@ export class HashLog implements Disposable {
 
   add(name: Buffer, fact: Buffer): void {
     name.copy(this.#batch, this.#filled);
-    fact.copy(this.#batch, this.#filled + HASH);
-    this.#filled += RECORD;
+    fact.copy(this.#batch, this.#filled + HASH_BYTES);
+    this.#filled += RECORD_BYTES;
     if (this.#filled === this.#batch.length) this.#flush();
   }
 
@@ -67,17 +68,17 @@ export class HashLog implements Disposable {
   }
 }
 
-export const NO_FACT = Buffer.alloc(HASH);
+export const NO_FACT = Buffer.alloc(HASH_BYTES);
 
-/** The same in base 16. */
+/** The same in hexadecimal. */
 export const ABSENT = NO_FACT.toString('hex');
 
-/** The facts of each name, in base 16, for names whose hash falls into one of several buckets. */
+/** The facts about each name, in hexadecimal, for the names in one bucket. */
 export type LoggedFacts = Map<string, string[]>;
 
-/** Bucket by bucket, so that each fits into memory. */
+/** Reads the log in buckets that fit into memory. */
 export function* readBuckets(file: string): Generator<{ isMine: (name: Buffer) => boolean; facts: LoggedFacts }> {
-  const buckets = Math.max(1, Math.ceil(statSync(file).size / RECORD / ENTRIES_IN_MEMORY));
+  const buckets = Math.max(1, Math.ceil(statSync(file).size / RECORD_BYTES / ENTRIES_IN_MEMORY));
   for (let bucket = 0; bucket < buckets; bucket++) {
     const isMine = (name: Buffer): boolean => name.readUInt32LE(0) % buckets === bucket;
     yield { isMine, facts: readFacts(file, isMine) };
@@ -86,15 +87,15 @@ export function* readBuckets(file: string): Generator<{ isMine: (name: Buffer) =
 
 function readFacts(file: string, isMine: (name: Buffer) => boolean): LoggedFacts {
   const facts: LoggedFacts = new Map();
-  const batch = Buffer.alloc(BATCH * RECORD);
+  const batch = Buffer.alloc(BATCH * RECORD_BYTES);
   const descriptor = openSync(file, 'r');
   try {
     for (let length = readSync(descriptor, batch); length > 0; length = readSync(descriptor, batch)) {
-      for (let at = 0; at < length; at += RECORD) {
-        const name = batch.subarray(at, at + HASH);
+      for (let at = 0; at < length; at += RECORD_BYTES) {
+        const name = batch.subarray(at, at + HASH_BYTES);
         if (!isMine(name)) continue;
         const key = name.toString('hex');
-        const fact = batch.subarray(at + HASH, at + RECORD);
+        const fact = batch.subarray(at + HASH_BYTES, at + RECORD_BYTES);
         const text = fact.equals(NO_FACT) ? ABSENT : fact.toString('hex');
         const known = facts.get(key);
         if (known) known.push(text);
@@ -107,15 +108,15 @@ function readFacts(file: string, isMine: (name: Buffer) => boolean): LoggedFacts
   return facts;
 }
 
-/** Names that are known by their hashes, as many as are told; further ones are counted. */
+/** Keeps the hashes of as many names as a comparison reports. Further names are only counted. */
 export class SomeNames {
   readonly #hashes = new Set<string>();
-  /** Those that are not told. */
+  /** Number of names that were not kept. */
   unnamed = 0;
 
-  /** @param name its hash in base 16; each is to be added once. */
+  /** @param name its hash in hexadecimal. Each name must be added only once. */
   add(name: string): void {
-    if (this.#hashes.size < KEPT) this.#hashes.add(name);
+    if (this.#hashes.size < MAX_KEPT_DIFFERENCES) this.#hashes.add(name);
     else this.unnamed++;
   }
 

@@ -1,4 +1,4 @@
-/** An image stream written where it is wanted, and held against the hashes of its blocks on the way. */
+/** Writes an image stream to a file or device and compares its blocks with their hashes. */
 import { readSync } from 'node:fs';
 import type { BlockTable } from '../archive/block-table.ts';
 import type { ByteStream } from '../archive/byte-stream.ts';
@@ -9,30 +9,31 @@ import { LONGER, takeBlocks } from './image-with-blocks.ts';
 import type { ImageFindings } from './image-with-device.ts';
 
 export interface ImageTarget {
-  /** A file or a block device, which must be there. */
+  /** An existing file or block device. */
   path: string;
-  /** Whether it reads as zero wherever nothing was written; else that is looked at. */
+  /** Whether unwritten places are known to read as zeros. Otherwise they are read first. */
   isBlank: boolean;
-  /** `null` where the archive has no index. */
+  /** `null` if the archive has no index. */
   table: BlockTable | null;
-  /** What the stream has, and what it leaves out; `null`: it is the whole image. */
+  /** The runs of blocks that the stream contains or omits; `null` if the stream contains the whole image. */
   runs: readonly BlockRun[] | null;
 }
 
 const DEFAULT_BLOCK = 512 * 1024;
 
-const EVERYTHING: readonly BlockRun[] = [{ from: 0, to: Number.POSITIVE_INFINITY, isFetched: true }];
+const WHOLE_IMAGE: readonly BlockRun[] = [{ from: 0, to: Number.POSITIVE_INFINITY, isFetched: true }];
 
 /**
- * Nothing is written from the first difference on. Zeros are written only where something else is: files stay sparse,
- * and blocks that a volume never had stay so.
+ * Writes blocks up to the first difference. Zeros are written only over other data, so that files stay sparse and
+ * unallocated blocks of volumes stay unallocated.
+ * @throws as write(2) and fsync(2)
  */
 export function writeImageStream(stream: ByteStream, { path, isBlank, table, runs }: ImageTarget): ImageFindings {
   const blockBytes = table?.blockBytes ?? DEFAULT_BLOCK;
   using target = new DirectWriter(path);
   const writer = new SparseWriter(target, blockBytes, isBlank);
   const found: ImageFindings = { differences: new DifferenceList(), contentBytes: 0 };
-  for (const run of runs ?? EVERYTHING) {
+  for (const run of runs ?? WHOLE_IMAGE) {
     if (!run.isFetched) writer.zeros(run.from * blockBytes, Math.min(run.to * blockBytes, table?.bytes ?? 0));
     else {
       const { differences, contentBytes } = takeBlocks(stream, table, { blockBytes, ...run }, (bytes, position) =>
@@ -52,13 +53,13 @@ class SparseWriter {
   readonly #target: DirectWriter;
   readonly #isBlank: boolean;
   readonly #zeros: Buffer;
-  readonly #there: Buffer;
+  readonly #existing: Buffer;
 
   constructor(target: DirectWriter, blockBytes: number, isBlank: boolean) {
     this.#target = target;
     this.#isBlank = isBlank;
     this.#zeros = Buffer.alloc(blockBytes);
-    this.#there = Buffer.allocUnsafeSlow(blockBytes);
+    this.#existing = Buffer.allocUnsafeSlow(blockBytes);
   }
 
   block(bytes: Buffer, position: number): void {
@@ -72,11 +73,11 @@ class SparseWriter {
       this.block(this.#zeros.subarray(0, Math.min(this.#zeros.length, to - at)), at);
   }
 
-  /** Behind the end of a file there will be zeros. */
+  /** Places after the end of a file will read as zeros. */
   #isZero(zeros: Buffer, position: number): boolean {
     if (this.#isBlank) return true;
-    const count = readSync(this.#target.descriptor, this.#there, 0, zeros.length, position);
+    const count = readSync(this.#target.descriptor, this.#existing, 0, zeros.length, position);
     const isRead = count === zeros.length || count === 0;
-    return isRead && this.#there.subarray(0, count).equals(zeros.subarray(0, count));
+    return isRead && this.#existing.subarray(0, count).equals(zeros.subarray(0, count));
   }
 }

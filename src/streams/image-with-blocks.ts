@@ -1,4 +1,4 @@
-/** An image stream against the hashes of its blocks. */
+/** Compares an image stream with the hashes of its blocks. */
 import { BLOCK_KIND, type BlockTable, isBlock } from '../archive/block-table.ts';
 import type { ByteStream } from '../archive/byte-stream.ts';
 import { DifferenceList } from './difference.ts';
@@ -7,7 +7,7 @@ import type { ImageFindings } from './image-with-device.ts';
 export const compareImageWithBlocks = (stream: ByteStream, table: BlockTable): ImageFindings =>
   takeBlocks(stream, table, { blockBytes: table.blockBytes, from: 0, to: Number.POSITIVE_INFINITY }, () => {});
 
-/** Blocks of an image, up to the end of the stream at the most. */
+/** A range of blocks of an image, which may extend beyond the end of the stream. */
 export interface BlockCut {
   blockBytes: number;
   from: number;
@@ -15,8 +15,8 @@ export interface BlockCut {
 }
 
 /**
- * Hands out block after block, each of which is what the table says; ends with the first that is not.
- * @param table `null`: nothing is known of the blocks.
+ * Passes blocks on as long as they match the table. It ends at the first block that does not.
+ * @param table `null` if nothing is known about the blocks.
  */
 export function takeBlocks(
   stream: ByteStream,
@@ -30,9 +30,9 @@ export function takeBlocks(
   for (let index = from; index < to; index++) {
     const bytes = stream.take(blockBytes);
     const position = index * blockBytes;
-    const wrong = table && whatIsWrong(bytes, index, table, zeros);
-    if (wrong) differences.add(wrong.kind, '', wrong.detail(position, bytes.length));
-    if (wrong || bytes.length === 0) break;
+    const problem = table && findProblem(bytes, index, table, zeros);
+    if (problem) differences.add(problem.kind, '', problem.detail(position, bytes.length));
+    if (problem || bytes.length === 0) break;
     onBlock(bytes, position);
     contentBytes += bytes.length;
   }
@@ -42,14 +42,15 @@ export function takeBlocks(
 export const LONGER = { kind: 'size', detail: () => 'the image is longer than the disk' } as const;
 const SHORTER = {
   kind: 'size',
-  detail: (position: number, length: number) => `the image ends at byte ${position + length}, the disk did not`,
+  detail: (position: number, length: number) =>
+    `the image ends at byte ${position + length}, before the end of the disk`,
 } as const;
 const OTHER = {
   kind: 'content',
   detail: (position: number) => `the first difference is in the block at byte ${position}`,
 } as const;
 
-function whatIsWrong(bytes: Buffer, index: number, table: BlockTable, zeros: Buffer) {
+function findProblem(bytes: Buffer, index: number, table: BlockTable, zeros: Buffer) {
   const { kinds, blockBytes } = table;
   const length = Math.min(blockBytes, table.bytes - index * blockBytes);
   if (index >= kinds.length) return bytes.length > 0 ? LONGER : null;

@@ -1,4 +1,4 @@
-/** An image stream against the device that it was made of. */
+/** Compares an image stream with the device that it was made from. */
 import { closeSync, openSync, readSync } from 'node:fs';
 import type { ByteStream } from '../archive/byte-stream.ts';
 import { DifferenceList } from './difference.ts';
@@ -10,7 +10,7 @@ export interface ImageFindings {
   contentBytes: number;
 }
 
-/** Reports the first difference only: what follows it says nothing new. */
+/** Reports only the first difference. Later ones give no more information. */
 export function compareImageWithDevice(stream: ByteStream, device: string): ImageFindings {
   const differences = new DifferenceList();
   const scratch = Buffer.allocUnsafeSlow(CHUNK_BYTES);
@@ -21,7 +21,8 @@ export function compareImageWithDevice(stream: ByteStream, device: string): Imag
       const bytes = stream.some(CHUNK_BYTES);
       const onDevice = readAt(descriptor, scratch, position, Math.max(bytes.length, 1));
       if (bytes.length === 0) {
-        if (onDevice.length > 0) differences.add('size', '', `the image ends at byte ${position}, the disk does not`);
+        if (onDevice.length > 0)
+          differences.add('size', '', `the image ends at byte ${position}, before the end of the disk`);
         return { differences, contentBytes: position };
       }
       if (differences.count > 0 || bytes.equals(onDevice)) continue;

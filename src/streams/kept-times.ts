@@ -1,11 +1,11 @@
-/** Which times a filesystem can keep. */
+/** The times that a filesystem can store. */
 
 /** Nanoseconds since the epoch. */
 export interface KeptTimes {
-  /** `null`, here and below: no end is known. */
+  /** `null` in either field if there is no known limit. */
   from: bigint | null;
   to: bigint | null;
-  /** A time is kept as the multiple of this before it. */
+  /** Times are rounded down to a multiple of this. */
   step: bigint;
 }
 

@@ -1,4 +1,4 @@
-/** What an index says of members, as records in a file: one for each member, in the order in which they come. */
+/** Stores what an index has about members as records in a file, one per member, in the order of the tar. */
 import { hash } from 'node:crypto';
 import { closeSync, openSync, readSync } from 'node:fs';
 import { encodeIndexed, type IndexedMember, indexed } from '../archive/file-index.ts';
@@ -7,12 +7,12 @@ import { writeWhole } from '../lib/bytes/write-whole.ts';
 
 const HASH_BYTES = 32;
 
-/** Of what headers say, of the data, and how long the name is that follows. */
+/** The hash of the headers, the hash of the data, and the length of the name that follows. */
 const FIXED_BYTES = 2 * HASH_BYTES + 4;
 
 const CHUNK_BYTES = 256 * 1024;
 
-/** All that an index has of the headers of a member, whatever its data are, and wherever it is. */
+/** Hashes the headers of a member, without its data and its position. */
 const headerHash = (member: IndexedMember): Buffer =>
   hash(
     'sha256',
@@ -53,7 +53,7 @@ export class MemberRecordsWriter implements Disposable {
 const NO_DATA = Buffer.alloc(HASH_BYTES);
 
 export class MemberRecord {
-  /** As it stands in the index. */
+  /** The name as in the index. */
   readonly path: Buffer;
   readonly #headers: Buffer;
   readonly #data: Buffer;
@@ -64,14 +64,14 @@ export class MemberRecord {
     this.path = path;
   }
 
-  /** Whether this very member is meant, with all that its headers say. Indexes of old do not tell where data belong. */
+  /** Whether the member has exactly these headers. Old indexes do not have the positions of data in sparse files. */
   hasHeadersOf(member: TarMember): boolean {
     const found = indexed(member, member.type === 'file' ? '' : null, { from: 0, to: 0 });
     if (this.#headers.equals(headerHash(found))) return true;
     return found.data?.mapSha256 != null && this.#headers.equals(headerHash(withoutMap(found, found.data)));
   }
 
-  /** @param sha256 in base 16; `null` for what has none. */
+  /** @param sha256 in hexadecimal; `null` if the member has no data. */
   hasData(sha256: string | null): boolean {
     return this.#data.equals(sha256 === null ? NO_DATA : Buffer.from(sha256, 'hex'));
   }
@@ -84,7 +84,7 @@ const withoutMap = (member: IndexedMember, data: NonNullable<IndexedMember['data
 
 export class MemberRecordsReader implements Disposable {
   readonly #descriptor: number;
-  /** Read, and not yet taken. */
+  /** Bytes that have been read from the file but not used yet. */
   #rest: Buffer = Buffer.alloc(0);
   #current: MemberRecord | null = null;
 
@@ -92,18 +92,18 @@ export class MemberRecordsReader implements Disposable {
     this.#descriptor = openSync(file, 'r');
   }
 
-  /** For the next member; `null` behind the last one. */
+  /** Returns the record of the next member; `null` after the last one. */
   next(): MemberRecord | null {
     this.#current = this.#read();
     return this.#current;
   }
 
-  /** The member of the last record has been read to its end. */
+  /** Records that the current member has been read to its end. */
   finishMember(): void {
     this.#current = null;
   }
 
-  /** Of the member that is being read, or has to come now; `null` when all have come. */
+  /** Path of the member that is being read or comes next; `null` after the last one. */
   get pathInTurn(): Buffer | null {
     return (this.#current ?? this.next())?.path ?? null;
   }

@@ -1,6 +1,6 @@
 /**
- * Which members of a tar may become files, and as what. A tar is untrusted input: nothing leads out of the directory,
- * nothing is written through a link, and nothing gains rights that nobody granted.
+ * Decides which members of a tar may be restored, and in which form. A tar is untrusted input: nothing may be created
+ * outside the directory, written through a link, or get rights that were not granted.
  */
 import type { NewMember } from '../archive/tar-writer.ts';
 import { HashedSet } from '../lib/bytes/hashed-set.ts';
@@ -8,18 +8,21 @@ import { pathOfMember } from './disk-tree.ts';
 import { WantedPaths } from './wanted-paths.ts';
 
 export interface ExtractionRules {
-  /** Paths below the root, without `.` and `..`; `null` for everything. */
+  /** Paths below the root, without `.` and `..`; `null` selects everything. */
   paths: readonly string[] | null;
-  /** Device nodes, set-user-ID and set-group-ID bits and file capabilities too. */
+  /** Whether to restore device nodes, set-user-ID and set-group-ID bits, and file capabilities. */
   isPrivileged: boolean;
-  /** Whether the target takes `A` and `a`, or two spellings of a letter, for one name. */
-  isCaseless: boolean;
-  /** Files that were not asked for, with the hard link that was: the file comes under its name. */
+  /** Whether the target treats `A` and `a`, or two encodings of a letter, as the same name. */
+  isCaseInsensitive: boolean;
+  /**
+   * Files that were not selected, each with a selected hard link to it. The file is restored under the name of the
+   * link.
+   */
   aliases: readonly (readonly [file: string, link: string])[];
 }
 
 export type Judgement =
-  /** `isReduced`: it had rights that it does not get. */
+  /** `isReduced` means that some of its rights were removed. */
   | { what: 'take'; path: Buffer; member: NewMember; isReduced: boolean }
   | { what: 'not-wanted' | 'device' }
   | { what: 'refuse'; why: string };
@@ -34,15 +37,15 @@ const CAPABILITY = 'security.capability';
 
 export class MemberRules {
   readonly #rules: ExtractionRules;
-  /** What has been taken as a directory, and as anything that could lead elsewhere. */
+  /** Names that were accepted as directories, and names that may be links to other places. */
   readonly #directories = new HashedSet();
   readonly #links = new HashedSet();
-  /** What was left out, and may be named again. */
+  /** Names that were left out, to which hard links may refer. */
   readonly #devices = new HashedSet();
-  /** Where names can mean the same: all that were taken. */
+  /** All accepted names, if the target may treat different names as the same. */
   readonly #names = new HashedSet();
   readonly wanted: WantedPaths;
-  /** Files that come under the name of a wanted hard link to them, which is the first such name. */
+  /** Maps files to the name of the first selected hard link to them. */
   readonly #aliases: ReadonlyMap<string, string>;
 
   constructor(rules: ExtractionRules) {
@@ -58,17 +61,17 @@ export class MemberRules {
   judge(found: NewMember): Judgement {
     const member = this.#renamed(found);
     const path = pathOfMember(member.path);
-    if (path === null) return refuse('the name leads out of the archive');
+    if (path === null) return refuse('the name points outside the archive');
     const name = path.toString('latin1');
     const isOwnName = member.type === 'hardlink' && pathOfMember(member.target)?.equals(path) === true;
     if (isOwnName || !this.wanted.has(name, member.type === 'directory')) return NOT_WANTED;
     if (this.#isLeftOut(name, member)) return { what: 'device' };
-    const why = this.#reasonAgainst(this.#folded(name), member);
+    const why = this.#reasonToRefuse(this.#folded(name), member);
     if (why !== null) return refuse(why);
     return { what: 'take', path, ...this.#asAllowed({ ...member, path: relative(path) }) };
   }
 
-  /** Links to a file that came under the name of the first of them lead to that name. */
+  /** Redirects further links to a file to the name under which it is restored. */
   #renamed(member: NewMember): NewMember {
     if (this.#aliases.size === 0) return member;
     const aliasOf = (name: Buffer): string | undefined =>
@@ -81,7 +84,7 @@ export class MemberRules {
     return path === undefined ? member : { ...member, path: Buffer.from(path, 'latin1') };
   }
 
-  /** A device, or another name of one. */
+  /** Whether the member is a device that is left out, or another name of one. */
   #isLeftOut(name: string, { type, target }: NewMember): boolean {
     if (this.#rules.isPrivileged) return false;
     const isDevice = type === 'character' || type === 'block';
@@ -90,27 +93,27 @@ export class MemberRules {
     return isDevice || isName;
   }
 
-  /** Names are remembered as they are taken. */
-  #reasonAgainst(name: string, { type, target }: NewMember): string | null {
-    if (!this.#directories.has(parentOf(name))) return 'it lies in what is no directory of the archive';
+  /** Returns why a member must not be restored; `null` if it may. Accepted names are recorded. */
+  #reasonToRefuse(name: string, { type, target }: NewMember): string | null {
+    if (!this.#directories.has(parentOf(name))) return 'its parent is not a directory of the archive';
     if (this.#links.has(name)) return 'another member of that name is a link';
     if (type !== 'directory' && this.#directories.has(name)) return 'another member of that name is a directory';
-    if (this.#rules.isCaseless && !(type === 'directory' && this.#directories.has(name))) {
-      if (this.#names.has(name)) return 'the target takes its name for that of another member';
+    if (this.#rules.isCaseInsensitive && !(type === 'directory' && this.#directories.has(name))) {
+      if (this.#names.has(name)) return 'the target treats its name as that of another member';
       this.#names.add(name);
     }
     if (type === 'directory') this.#directories.add(name);
     if (type === 'symlink') this.#links.add(name);
-    return type === 'hardlink' ? this.#reasonAgainstLink(name, target) : null;
+    return type === 'hardlink' ? this.#reasonToRefuseLink(name, target) : null;
   }
 
-  #reasonAgainstLink(name: string, target: Buffer): string | null {
+  #reasonToRefuseLink(name: string, target: Buffer): string | null {
     const path = pathOfMember(target);
-    if (path === null) return 'a hard link that leads out of the archive';
+    if (path === null) return 'a hard link that points outside the archive';
     const first = this.#folded(path.toString('latin1'));
-    if (!this.wanted.has(path.toString('latin1'), false)) return `a hard link to ${path}, which was not asked for`;
+    if (!this.wanted.has(path.toString('latin1'), false)) return `a hard link to ${path}, which was not selected`;
     if (this.#directories.has(first)) return 'a hard link to a directory';
-    if (!this.#directories.has(parentOf(first))) return 'a hard link to what is not in the archive';
+    if (!this.#directories.has(parentOf(first))) return 'a hard link to a member that is not in the archive';
     if (this.#links.has(first)) this.#links.add(name);
     return null;
   }
@@ -123,14 +126,14 @@ export class MemberRules {
     return { member: { ...member, mode: mode & ~SET_IDS, xattrs: kept }, isReduced: true };
   }
 
-  /** Bytes as Latin-1, or what a caseless target makes of them. */
+  /** The name as bytes in Latin-1, in the form in which a case-insensitive target compares it. */
   #folded(name: string): string {
-    if (!this.#rules.isCaseless) return name;
+    if (!this.#rules.isCaseInsensitive) return name;
     return Buffer.from(name, 'latin1').toString('utf8').normalize('NFKC').toLowerCase();
   }
 }
 
 const parentOf = (name: string): string => name.slice(0, Math.max(0, name.lastIndexOf('/')));
 
-/** Never absolute, and never an option of whoever reads it. */
+/** Adds `./`, so that the path is never absolute and never looks like an option. */
 const relative = (path: Buffer): Buffer => Buffer.concat([Buffer.from('./'), path]);

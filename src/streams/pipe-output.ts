@@ -1,4 +1,4 @@
-/** What is written to a pipe, in large pieces: headers and small files by themselves would wake the reader for each. */
+/** Writes to a pipe in large pieces, because small writes would wake the reader for every header and small file. */
 import { writeWhole } from '../lib/bytes/write-whole.ts';
 
 const CHUNK_BYTES = 256 * 1024;
@@ -7,22 +7,22 @@ export class PipeOutput {
   readonly #descriptor: number;
   readonly #pending = Buffer.allocUnsafe(CHUNK_BYTES);
   #filled = 0;
-  /** Why it ended says the reader itself; whoever writes goes on, since others depend on that. */
+  /** The reader itself reports why it ended. The writer continues, because other code depends on it. */
   #isReaderGone = false;
 
-  /** @param descriptor of the write end, which stays the caller's. */
+  /** @param descriptor the write end of the pipe. The caller closes it. */
   constructor(descriptor: number) {
     this.#descriptor = descriptor;
   }
 
-  /** The bytes are not needed afterwards. */
+  /** Writes bytes, or copies them to write them later. */
   write(bytes: Buffer): void {
     if (this.#filled + bytes.length > CHUNK_BYTES) this.flush();
     if (bytes.length < CHUNK_BYTES) this.#filled += bytes.copy(this.#pending, this.#filled);
     else this.#send(bytes);
   }
 
-  /** Everything is in the pipe then. */
+  /** Writes everything that is left. */
   flush(): void {
     const filled = this.#filled;
     this.#filled = 0;

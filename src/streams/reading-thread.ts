@@ -1,15 +1,15 @@
-/** The thread that reads: so that whoever decompresses is never kept waiting for long, it does nothing else. */
+/** The reading thread. It does nothing else, so that the decompressor never waits for long. */
 import { readSync } from 'node:fs';
 import { parentPort, workerData } from 'node:worker_threads';
 import { type RingMemory, RingWriter } from '../lib/bytes/shared-ring.ts';
 
 export interface ReadingOrder {
-  /** Of the pipe with the plain stream; stays the caller's. */
+  /** Descriptor of the pipe with the plain stream. The caller closes it. */
   descriptor: number;
   ring: RingMemory;
 }
 
-/** @returns how many bytes there were. */
+/** @returns the total number of bytes. */
 function readAll({ descriptor, ring }: ReadingOrder): number {
   const writer = new RingWriter(ring);
   const readSome = (target: Buffer): number => readSync(descriptor, target, 0, target.length, null);

@@ -1,9 +1,9 @@
 /**
- * Paths that are longer than a system call takes, made short enough for tar.
+ * Shortens paths that are too long for tar.
  *
- * tar names each file by its whole path, and the system takes 4,095 bytes of one. So a symbolic link at the root leads to
- * the first part of a long path, and the member is named by way of the link: `./SHORTCUT-0/rest`. A link can lead through
- * another one. Links lead to directories of the archive only, and whoever starts tar removes them when it has ended.
+ * tar names each file by its whole path, and the system accepts 4,095 bytes. A symbolic link at the root therefore
+ * replaces the first part of a long path, and the member is called `./SHORTCUT-0/rest`. A link may use another one. The
+ * links only point to directories of the archive, and the caller removes them after tar has ended.
  */
 import { MAX_LINK_TARGET, MAX_PATH, MAX_SHORTCUT } from '../archive/long-paths.ts';
 import type { NewMember } from '../archive/tar-writer.ts';
@@ -11,16 +11,16 @@ import { pathOfMember } from './disk-tree.ts';
 
 export class Shortcuts {
   readonly #prefix: string;
-  /** By the directory that it leads to. */
+  /** Names of the links by the directory that they point to. */
   readonly #known = new Map<string, string>();
   #made: NewMember[] = [];
 
-  /** @param prefix of the names of the links, which nothing in the archive has. */
+  /** @param prefix the start of the names of the links. No name in the archive may start with it. */
   constructor(prefix: string) {
     this.#prefix = prefix;
   }
 
-  /** @returns the links that have to be there before it, and the member by a name that tar can use. */
+  /** @returns the links that must be created first, and the member with a name that tar accepts. */
   shorten(member: NewMember): { links: NewMember[]; member: NewMember } {
     const path = this.#shortened(member.path);
     const target = member.type === 'hardlink' ? this.#shortened(member.target) : member.target;

@@ -1,4 +1,4 @@
-/** Starts a comparison in threads of its own, and waits for their answers. */
+/** Starts a comparison in separate threads and waits for the result. */
 import { Worker } from 'node:worker_threads';
 import { asError, SnapError } from '../errors.ts';
 import { newRing } from '../lib/bytes/shared-ring.ts';
@@ -14,10 +14,10 @@ import type { ReadingOrder } from './reading-thread.ts';
 import type { WarmingOrder } from './warming-thread.ts';
 
 /**
- * MiB of heap. Large buffers are not on it; only who compares remembers anything. Little room for young objects also
- * frees early what they hold outside of the heap.
+ * Heap limits in MiB. Large buffers are not on the heap, and only the comparing thread keeps much state. A small young
+ * generation also frees memory outside of the heap earlier.
  */
-const HEAPS = {
+const HEAP_LIMITS = {
   'reading-thread': { maxOldGenerationSizeMb: 24, maxYoungGenerationSizeMb: 1 },
   'decoding-thread': { maxOldGenerationSizeMb: 24, maxYoungGenerationSizeMb: 1 },
   'warming-thread': { maxOldGenerationSizeMb: 24, maxYoungGenerationSizeMb: 1 },
@@ -25,11 +25,11 @@ const HEAPS = {
 };
 
 /**
- * One thread reads, another hashes and compares, and a third reads the disk ahead of that.
- * @param descriptor of a pipe with the plain stream; it stays the caller's. When the comparison is cancelled, whoever
- *   writes to the pipe must close it, since a thread that waits for bytes cannot be stopped.
- * @throws SnapError `COMPARE_FAILED` when the disk cannot be read, `BUG`; the signal's reason. The threads have ended
- *   either way, wherever they were.
+ * Compares a plain stream. One thread reads it, a second one hashes and compares, and a third one reads the disk ahead.
+ * @param descriptor of the pipe with the plain stream. The caller closes it. When the comparison is cancelled, the
+ * writer of the pipe must close it, because a thread that waits for bytes cannot be stopped.
+ * @throws SnapError `COMPARE_FAILED` if the disk cannot be read, or `BUG`; the reason of the signal. The threads have
+ * ended in all cases.
  */
 export async function compareInThreads(
   descriptor: number,
@@ -38,23 +38,23 @@ export async function compareInThreads(
 ): Promise<StreamFindings> {
   const ring = newRing();
   const reading = startThread<ReadingOrder, number>('reading-thread', { descriptor, ring });
-  const [, { comparison }] = await together(reading, { plain: ring }, order, signal);
+  const [, { comparison }] = await runBoth(reading, { plain: ring }, order, signal);
   return comparison;
 }
 
 export interface DecodedComparison {
   comparison: StreamFindings;
-  /** Why the stream could not be decoded to its end; what was found before that stays. */
+  /** Why the stream could not be decoded to its end; `null` if it could. Earlier findings are kept. */
   problem: string | null;
-  /** It is not such a stream, and nothing was compared. */
+  /** Whether the stream has another format. Then nothing was compared. */
   isForeign: boolean;
 }
 
 /**
- * The same for a stream of lz4: one thread reads it, and both decode.
- * @param descriptor of a pipe with a stream as the `lz4` command writes it by itself; it stays the caller's.
- * @param isKnown whether the caller knows what the plain bytes hash to: then the checksum behind them is not needed.
- * @throws as `compareInThreads`
+ * Compares an lz4 stream: one thread reads it, and two threads decode it.
+ * @param descriptor of the pipe with a stream in the default format of the `lz4` command. The caller closes it.
+ * @param isKnown whether the hash of the plain bytes is known. Then the checksum of the stream is not needed.
+ * @throws like `compareInThreads`
  */
 export async function compareLz4InThreads(
   descriptor: number,
@@ -65,13 +65,13 @@ export async function compareLz4InThreads(
   const ring = newBlockRing();
   const decoding = startThread<DecodingOrder, FilledRing>('decoding-thread', { descriptor, ring });
   const source = { lz4: ring, withChecksum: !isKnown };
-  const [filled, compared] = await together(decoding, source, order, signal);
-  // A block that cannot be decoded precedes the place where the stream could not be read any further.
+  const [filled, compared] = await runBoth(decoding, source, order, signal);
+  // A block that cannot be decoded comes before the position at which the stream could not be read any further.
   return { ...compared, problem: compared.problem ?? filled.problem, isForeign: filled.isForeign };
 }
 
-/** Cancelled, it stops the threads in the middle of whatever loop they are in. */
-async function together<Answer>(
+/** Waits for both threads. Aborting the signal stops them at any point. */
+async function runBoth<Answer>(
   reading: Thread<Answer>,
   source: Source,
   order: ComparisonOrder,
@@ -79,7 +79,7 @@ async function together<Answer>(
 ): Promise<[Answer, Compared]> {
   const compared = new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT);
   const comparing = startThread<ComparingOrder, Compared>('comparing-thread', { source, order, compared });
-  // It answers nothing, and may end before or after the others.
+  // This thread posts no result and may end before or after the others.
   const warming =
     order.how === 'tar' ? startThread<WarmingOrder, never>('warming-thread', { root: order.root, compared }) : null;
   const threads = [reading, comparing, ...(warming ? [warming] : [])];
@@ -93,51 +93,53 @@ async function together<Answer>(
   }
 }
 
-const ENDS_WITHIN = seconds(30);
+const END_TIMEOUT = seconds(30);
 
 async function endThread(worker: Worker): Promise<boolean> {
   const late = Promise.withResolvers<boolean>();
-  using _deadline = startTimer(ENDS_WITHIN, () => late.resolve(false));
+  using _deadline = startTimer(END_TIMEOUT, () => late.resolve(false));
   const hasEnded = await Promise.race([worker.terminate().then(() => true), late.promise]);
   if (!hasEnded) worker.unref();
   return hasEnded;
 }
 
-/** @throws SnapError `CLEANUP_FAILED` */
+/** @throws SnapError `CLEANUP_FAILED` if a thread does not end. */
 async function endAll(threads: readonly Thread<unknown>[]): Promise<void> {
   const ended = await Promise.all(threads.map((thread) => thread.end()));
   if (ended.every(Boolean)) return;
-  const hint = `see what it waits for: ps -L -o tid,stat,wchan:32,comm -p ${process.pid}`;
+  const hint = `find out what it waits for: ps -L -o tid,stat,wchan:32,comm -p ${process.pid}`;
   throw cleanupError(
     `a thread of process ${process.pid}`,
     hint,
-    new Error('it does not end, as when a device does not answer'),
+    new Error('it does not end, probably because a device does not respond'),
   );
 }
 
-/** What the system refuses is the disk's fault or the machine's; everything else is ours. */
+/** An error of a system call is a problem of the disk or the machine. Any other error is a bug. */
 function comparisonFailure(cause: NodeJS.ErrnoException): SnapError {
   const { code, syscall, message } = cause;
   if (syscall === undefined) return new SnapError('BUG', `the comparison failed: ${message}`, { cause });
   const hint =
     code === 'ENOSPC'
       ? 'free space in the directory for temporary files (TMPDIR), then run the same command again'
-      : 'look for read errors in dmesg; nothing was changed';
+      : 'check dmesg for read errors; nothing was changed';
   return new SnapError('COMPARE_FAILED', `the comparison failed: ${message}`, { hint, cause });
 }
 
 interface Thread<Answer> {
   answer: Promise<Answer>;
-  /** `false` when it does not end in time: it waits in the kernel, as for a device that does not answer. */
+  /**
+   * `false` if it does not end in time because it waits in the kernel, for example for a device that does not respond.
+   */
   end(): Promise<boolean>;
 }
 
-function startThread<Order, Answer>(name: keyof typeof HEAPS, workerData: Order): Thread<Answer> {
-  const worker = new Worker(programFile(`streams/${name}`), { workerData, resourceLimits: HEAPS[name] });
+function startThread<Order, Answer>(name: keyof typeof HEAP_LIMITS, workerData: Order): Thread<Answer> {
+  const worker = new Worker(programFile(`streams/${name}`), { workerData, resourceLimits: HEAP_LIMITS[name] });
   const { promise: answer, resolve, reject } = Promise.withResolvers<Answer>();
   worker.once('message', resolve);
   worker.once('error', reject);
-  worker.once('exit', () => reject(new Error(`the ${name} ended without an answer`)));
+  worker.once('exit', () => reject(new Error(`the ${name} ended without a result`)));
   answer.catch(() => {});
   return { answer, end: () => endThread(worker) };
 }

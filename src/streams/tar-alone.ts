@@ -1,4 +1,4 @@
-/** A tar stream by itself: is it one, and do its members hold what the index says? */
+/** Checks a tar stream without a disk: whether it is valid and its members match the index. */
 import type { ByteStream } from '../archive/byte-stream.ts';
 import { dataLength, hashData } from '../archive/member-data.ts';
 import { readMembers, TarError, type TarMember } from '../archive/tar-reader.ts';
@@ -7,7 +7,7 @@ import { pathOfMember } from './disk-tree.ts';
 import { MemberRecordsReader } from './member-records.ts';
 
 export interface TarAlone {
-  /** A file with what the index says of each member; `null` without one. */
+  /** A file with the records of the index; `null` if there is no index. */
   records: string | null;
 }
 
@@ -23,7 +23,7 @@ export function readTarAlone(stream: ByteStream, { records }: TarAlone): AloneFi
   const found: AloneFindings = { differences: new DifferenceList(), members: 0, files: 0, contentBytes: 0 };
   try {
     for (const member of readMembers(stream)) take(member, stream, index, found);
-    if (index?.next()) throw new TarError('the index has it, the archive has not');
+    if (index?.next()) throw new TarError('it is in the index but not in the archive');
   } catch (error) {
     if (!(error instanceof TarError)) throw error;
     const path = index?.pathInTurn ?? null;
@@ -40,12 +40,12 @@ function take(member: TarMember, stream: ByteStream, index: MemberRecordsReader 
     found.files++;
     found.contentBytes += dataLength(member);
   }
-  // Without an index nobody asks for the hash, and the rest of a member is passed over.
+  // Without an index, the hash is not needed and the data can be skipped.
   const sha256 = type === 'file' && index ? hashData(dataLength(member), stream) : null;
   if (type === 'file' && !index) stream.skip(dataLength(member));
   if (index && !(record?.hasHeadersOf(member) && record.hasData(sha256))) {
     const named = record?.path ?? path;
-    found.differences.add('content', pathOfMember(named) ?? named, 'it is not what the index of the archive says');
+    found.differences.add('content', pathOfMember(named) ?? named, 'it does not match the index of the archive');
   }
   index?.finishMember();
 }

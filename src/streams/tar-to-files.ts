@@ -1,4 +1,4 @@
-/** A tar stream, written anew with only what may become a file: for the tar that extracts it. */
+/** Rewrites a tar stream with only the members that may be restored, for the tar that extracts it. */
 import type { ByteStream } from '../archive/byte-stream.ts';
 import { dataLength, hashData, takeData } from '../archive/member-data.ts';
 import { readMembers, TarError, type TarMember } from '../archive/tar-reader.ts';
@@ -13,27 +13,27 @@ import { PipeOutput } from './pipe-output.ts';
 import { Shortcuts } from './shortcuts.ts';
 
 export interface FilesTarget {
-  /** The write end of a pipe that is read by tar; it stays the caller's. */
+  /** The write end of a pipe to tar. The caller closes it. */
   descriptor: number;
   rules: ExtractionRules;
-  /** Bytes of files at the most: a small archive can hold what fills any disk. */
+  /** Maximum bytes of file data. A small archive can contain enough to fill any disk. */
   maxBytes: number;
-  /** Where only some members are fetched: what to take of the stream. `null`: all of it. */
+  /** The parts of the stream to take if only some members are fetched; `null` takes everything. */
   cuts: readonly Cut[] | null;
-  /** A file with what the index says of each member that comes; `null` without one. */
+  /** A file with the records of the index for the members in the stream; `null` if there is no index. */
   records: string | null;
-  /** How the names of links begin that are made for long paths; the caller removes them. */
+  /** The start of the names of links that replace long paths. The caller removes the links. */
   shortcutPrefix: string;
-  /** Which times the target keeps; `null`: not known. */
+  /** The times that the target can store; `null` if unknown. */
   times: KeptTimes | null;
 }
 
-/** What was not restored as it was archived, since nobody asked for it, or the target cannot hold it. */
+/** What was not restored as archived, because it was not requested or the target cannot store it. */
 export interface LeftOut {
   devices: number;
-  /** Files without their set-user-ID and set-group-ID bits and capabilities. */
+  /** Files that lost their set-user-ID and set-group-ID bits or capabilities. */
   privileges: number;
-  /** Files, directories and links whose times the target does not keep. */
+  /** Files, directories and links whose times the target cannot store. */
   times: number;
 }
 
@@ -43,7 +43,7 @@ export interface FilesFound {
   files: number;
   contentBytes: number;
   leftOut: LeftOut;
-  /** Of the paths that were asked for, those that nothing was found for. */
+  /** Selected paths for which nothing was found. */
   missing: string[];
 }
 
@@ -81,7 +81,7 @@ class FileWriter {
     const { differences } = this.#found;
     try {
       for (const member of readMembers(this.#stream)) this.#take(member);
-      if (this.#records?.next()) throw new TarError('the index has it, the archive has not');
+      if (this.#records?.next()) throw new TarError('it is in the index but not in the archive');
       this.#output.write(TAR_END);
     } catch (error) {
       if (!(error instanceof TarError)) throw error;
@@ -93,22 +93,18 @@ class FileWriter {
     return this.#found;
   }
 
-  /** What its headers make of a file is compared before there is one, its content when it has been read. */
+  /** The headers of a file are compared before it is created, its data when they have been read. */
   #take(member: TarMember): void {
     const record = this.#records?.next() ?? null;
     if (this.#records && !record?.hasHeadersOf(member)) {
       this.#skip(member);
-      this.#differs(
-        'damaged',
-        record ?? member,
-        'not restored: its headers are not what the index of the archive says',
-      );
+      this.#differs('damaged', record ?? member, 'not restored: its headers do not match the index of the archive');
     } else {
       const judgement = this.#rules.judge(member);
       if (judgement.what === 'take' && judgement.isReduced) this.#found.leftOut.privileges++;
       const sha256 = judgement.what === 'take' ? this.#pass(judgement.member) : this.#leaveOut(member, judgement);
       if (record && !record.hasData(sha256))
-        this.#differs('content', member, 'it is not what the index of the archive says');
+        this.#differs('content', member, 'it does not match the index of the archive');
     }
     this.#records?.finishMember();
   }
@@ -117,7 +113,7 @@ class FileWriter {
     if (member.type === 'file') this.#data(member, () => {});
   }
 
-  /** @returns the hash of the data of a file, where it is wanted. */
+  /** @returns the hash of the data of a file; `null` if the member is not a file or there is no index. */
   #leaveOut(member: TarMember, judgement: Exclude<Judgement, { what: 'take' }>): string | null {
     if (judgement.what === 'device') this.#found.leftOut.devices++;
     if (judgement.what === 'refuse') this.#differs('outside', member, `not restored: ${judgement.why}`);
@@ -137,13 +133,14 @@ class FileWriter {
     if (member.type !== 'file') return null;
     this.#found.files++;
     this.#found.contentBytes += dataLength(member);
-    if (this.#found.contentBytes > this.#target.maxBytes) throw new TarError('it holds more than there is room for');
+    if (this.#found.contentBytes > this.#target.maxBytes)
+      throw new TarError('its data exceed the free space of the target');
     const sha256 = this.#data(member, (bytes) => this.#output.write(bytes));
     this.#output.write(paddingAfter(member));
     return sha256;
   }
 
-  /** What is cut short is not made up for by padding: nothing more is written then. */
+  /** Truncated data are not padded. Nothing more is written after them. */
   #data(member: NewMember, onBytes: (bytes: Buffer) => void): string | null {
     const length = dataLength(member);
     const end = this.#stream.position + length;

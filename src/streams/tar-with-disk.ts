@@ -1,4 +1,7 @@
-/** A tar stream against the filesystem that it was made of: every member, every byte, and nothing left out. */
+/**
+ * Compares a tar stream with the filesystem that it was made from: every member, every byte, and whether anything is
+ * missing.
+ */
 import { type BigIntStats, closeSync, readSync } from 'node:fs';
 import type { ByteStream } from '../archive/byte-stream.ts';
 import { dataLength } from '../archive/member-data.ts';
@@ -9,21 +12,21 @@ import { DiskTree, pathOfMember, typeOf } from './disk-tree.ts';
 import { HashLog, HashSum, keyedHash, NO_FACT, readBuckets, SomeNames } from './hash-log.ts';
 
 export interface TarComparisonOptions {
-  /** Where the filesystem is mounted. */
+  /** The mount point of the filesystem. */
   root: string;
-  /** Only what regular files contain. */
+  /** Whether to compare only the content of regular files. */
   contentOnly: boolean;
-  /** What the filesystem's driver shows anew with each mount. */
+  /** Attributes that the driver makes up at each mount. */
   ignore: readonly ('mtime' | 'mode' | 'owner')[];
-  /** Inode number of directories that the driver makes up, with the time at which it does so; `null` where it makes none. */
-  madeUpInode: number | null;
-  /** Key of all hashes of this run. */
+  /** Inode number of directories that the driver makes up, together with their times; `null` if it makes up none. */
+  syntheticInode: number | null;
+  /** The key of all hashes in this run. */
   key: Buffer;
-  /** A file to be made, for telling what is missing. */
+  /** A file to create, for finding out what is missing. */
   logFile: string;
-  /** One number, for who reads ahead: files that have been compared so far. */
+  /** A counter of the files compared so far, for the thread that reads ahead. */
   compared: SharedArrayBuffer;
-  /** For asking which parts of files have room on the disk; `null`: holes are read. */
+  /** For asking which parts of files are allocated; `null` reads holes completely. */
   mapper: MapperEnds | null;
 }
 
@@ -31,9 +34,9 @@ export interface TarFindings {
   differences: DifferenceList;
   members: number;
   files: number;
-  /** Bytes of content compared, without those of holes. */
+  /** Bytes of content compared, without holes. */
   contentBytes: number;
-  /** Of the attributes of all members, for comparison with the disk's. */
+  /** Sum over the attributes of all members, to be compared with that of the disk. */
   xattrSum: string;
 }
 
@@ -46,7 +49,7 @@ export function compareTarWithDisk(stream: ByteStream, options: TarComparisonOpt
 const CHUNK_BYTES = 1024 * 1024;
 const CHUNK_SIZE = BigInt(CHUNK_BYTES);
 
-/** To read this takes no longer than to ask. */
+/** Reading such a hole takes no longer than asking whether it is allocated. */
 const SMALL_HOLE = 4n * CHUNK_SIZE;
 const ZEROS = Buffer.alloc(CHUNK_BYTES);
 
@@ -76,13 +79,13 @@ class TarComparison {
   }
 
   run(): TarFindings {
-    // What is missing from a tar that broke off would be all the rest of the disk.
-    if (this.#takeAll()) this.#lookForMissing();
-    this.#lookForCopies();
+    // In a truncated tar, the whole rest of the disk would be missing.
+    if (this.#takeAll()) this.#findMissing();
+    this.#findCopies();
     return { ...this.#findings, xattrSum: this.#xattrs.toString() };
   }
 
-  /** @returns whether the tar is whole. */
+  /** @returns whether the tar is complete. */
   #takeAll(): boolean {
     using names = new HashLog(this.#options.logFile);
     using inodes = new HashLog(this.#inodesFile);
@@ -101,7 +104,7 @@ class TarComparison {
     if (member.type === 'file' || member.type === 'hardlink') this.#reportFile();
     const path = pathOfMember(member.path);
     if (path === null) {
-      this.#findings.differences.add('outside', member.path, 'the name leads out of the archive');
+      this.#findings.differences.add('outside', member.path, 'the name points outside the archive');
       this.#skipContent(member);
       return;
     }
@@ -112,7 +115,7 @@ class TarComparison {
     if (stat && this.#isLinkedFile(member, stat)) logs.inodes.add(inodeHash(this.#options.key, stat.ino), name);
     if (stat) this.#compare(path, member, stat);
     else {
-      this.#findings.differences.add('not-on-disk', path, `the archive has a ${member.type} that the disk has not`);
+      this.#findings.differences.add('not-on-disk', path, `the archive has a ${member.type} that is not on the disk`);
       this.#skipContent(member);
     }
   }
@@ -121,7 +124,7 @@ class TarComparison {
     return `${this.#options.logFile}.inodes`;
   }
 
-  /** Whether the tar holds a file in full that has several names on the disk. */
+  /** Whether the tar has the data of a file that has several names on the disk. */
   #isLinkedFile({ type }: TarMember, stat: BigIntStats): boolean {
     return type === 'file' && stat.isFile() && stat.nlink > 1n && !this.#options.contentOnly;
   }
@@ -131,7 +134,10 @@ class TarComparison {
     Atomics.notify(this.#compared, 0);
   }
 
-  /** One hash for all attributes of a member, in any order. Further names of a file come without attributes. */
+  /**
+   * Returns one hash of all attributes of a member, independently of their order. Tar stores them only with the first
+   * name of a file.
+   */
   #factOf(stat: BigIntStats, { xattrs }: TarMember): Buffer {
     if (xattrs.size === 0) return NO_FACT;
     const fact = xattrFact(this.#options.key, stat.ino, xattrs);
@@ -156,7 +162,7 @@ class TarComparison {
 
   #compareAttributes(path: Buffer, member: TarMember, stat: BigIntStats): void {
     const { differences } = this.#findings;
-    const { ignore, madeUpInode } = this.#options;
+    const { ignore, syntheticInode } = this.#options;
     const mode = Number(stat.mode & 0o7777n);
     if (mode !== member.mode && member.type !== 'symlink' && !ignore.includes('mode')) {
       differences.add('mode', path, `${octal(member.mode)} in the archive, ${octal(mode)} on the disk`);
@@ -164,8 +170,8 @@ class TarComparison {
     if ((Number(stat.uid) !== member.uid || Number(stat.gid) !== member.gid) && !ignore.includes('owner')) {
       differences.add('owner', path, `${member.uid}:${member.gid} in the archive, ${stat.uid}:${stat.gid} on the disk`);
     }
-    const isMadeUp = madeUpInode !== null && Number(stat.ino) === madeUpInode;
-    if (!isMadeUp && !ignore.includes('mtime') && !isSameTime(member, stat.mtimeNs)) {
+    const isSynthetic = syntheticInode !== null && Number(stat.ino) === syntheticInode;
+    if (!isSynthetic && !ignore.includes('mtime') && !isSameTime(member, stat.mtimeNs)) {
       differences.add('mtime', path, `${showTime(member.mtime)} in the archive, ${showTime(stat.mtimeNs)} on the disk`);
     }
   }
@@ -175,9 +181,9 @@ class TarComparison {
     const first = target && this.#tree.stat(target);
     if (first && first.ino === stat.ino) return;
     const { differences } = this.#findings;
-    if (!target) differences.add('outside', path, 'a hard link that leads out of the archive');
+    if (!target) differences.add('outside', path, 'a hard link that points outside the archive');
     else if (!stat.isFile()) differences.add('type', path, `file in the archive, ${typeOf(stat)} on the disk`);
-    else differences.add('links', path, 'a hard link in the archive, a file of its own on the disk');
+    else differences.add('links', path, 'a hard link in the archive, a separate file on the disk');
   }
 
   #compareFile(path: Buffer, member: TarMember, stat: BigIntStats): void {
@@ -199,7 +205,7 @@ class TarComparison {
     }
   }
 
-  /** @returns about where the first difference is, or `null`; the content has been read either way. */
+  /** @returns the approximate position of the first difference, or `null`. The content is read in both cases. */
   #compareContent(descriptor: number, { segments, size }: TarMember): bigint | null {
     let different: bigint | null = null;
     let position = 0n;
@@ -217,7 +223,7 @@ class TarComparison {
     return different;
   }
 
-  /** Of a large hole, only what has room on the disk is read: where there is no room, nothing can be. */
+  /** In a large hole, only the allocated parts of the file on disk are read, because the rest cannot contain data. */
   #compareHole(descriptor: number, from: bigint, to: bigint): bigint | null {
     if (to - from <= SMALL_HOLE) return this.#compareZeros(descriptor, { from, to });
     for (const part of this.#allocated.within(descriptor, { from, to })) {
@@ -250,7 +256,7 @@ class TarComparison {
     const { differences } = this.#findings;
     if (member.type === 'symlink') {
       const target = this.#tree.readLink(path);
-      if (!target.equals(member.target)) differences.add('target', path, 'the link leads elsewhere');
+      if (!target.equals(member.target)) differences.add('target', path, 'the link has another target');
     } else if (member.type === 'character' || member.type === 'block') {
       const [major, minor] = deviceOf(stat.rdev);
       if (major !== member.device.major || minor !== member.device.minor) {
@@ -267,16 +273,16 @@ class TarComparison {
     if (member.type === 'file') this.#stream.skip(dataLength(member));
   }
 
-  #lookForMissing(): void {
+  #findMissing(): void {
     const onDisk = new HashSum();
     for (const { path, isSocket } of this.#tree.walk()) {
       if (!isSocket) onDisk.add(keyedHash(this.#options.key, path));
     }
-    if (onDisk.toString() !== this.#names.toString()) this.#nameMissing();
+    if (onDisk.toString() !== this.#names.toString()) this.#reportMissing();
   }
 
-  /** Files of several names that the tar holds in full more than once. */
-  #lookForCopies(): void {
+  /** Finds files with several names of which the tar has more than one copy. */
+  #findCopies(): void {
     const { key } = this.#options;
     const { differences } = this.#findings;
     const copies = new SomeNames();
@@ -286,36 +292,36 @@ class TarComparison {
     if (copies.count === 0) return;
     for (const { path } of this.#tree.walk()) {
       if (copies.has(keyedHash(key, path)))
-        differences.add('links', path, 'a file of its own in the archive, a hard link on the disk');
+        differences.add('links', path, 'a separate file in the archive, a hard link on the disk');
     }
     differences.count += copies.unnamed;
   }
 
-  #nameMissing(): void {
+  #reportMissing(): void {
     const { differences } = this.#findings;
     for (const { isMine, facts } of readBuckets(this.#options.logFile)) {
       for (const { path, isSocket } of this.#tree.walk()) {
         const name = keyedHash(this.#options.key, path);
         if (isSocket || !isMine(name)) continue;
         const times = facts.get(name.toString('hex'))?.length ?? 0;
-        if (times === 0) differences.add('not-in-archive', path, 'the disk has it, the archive has not');
-        if (times > 1) differences.add('duplicate', path, `the archive has it ${times} times`);
+        if (times === 0) differences.add('not-in-archive', path, 'it is on the disk but not in the archive');
+        if (times > 1) differences.add('duplicate', path, `it is in the archive ${times} times`);
       }
     }
   }
 }
 
-/** Records of what is too much to be remembered. */
+/** Logs of data that do not fit into memory. */
 interface Logs {
-  /** Of all members, and what their attributes are. */
+  /** The names of all members, with the hashes of their attributes. */
   names: HashLog;
-  /** Of files with several names that the tar holds in full, and under which. */
+  /** The inodes of files with several names of which the tar has the data, with these names. */
   inodes: HashLog;
 }
 
 const inodeHash = (key: Buffer, inode: bigint): Buffer => keyedHash(key, Buffer.from(String(inode)));
 
-/** Of all attributes of one inode. Both sides of a comparison use it. */
+/** Returns one hash of all attributes of an inode. Both sides of a comparison use it. */
 export function xattrFact(key: Buffer, inode: bigint, xattrs: ReadonlyMap<string, Buffer>): Buffer {
   const sorted = [...xattrs].sort(([a], [b]) => (a < b ? -1 : 1));
   return keyedHash(key, Buffer.from(String(inode)), ...sorted.flatMap(([name, value]) => [Buffer.from(name), value]));
@@ -323,7 +329,7 @@ export function xattrFact(key: Buffer, inode: bigint, xattrs: ReadonlyMap<string
 
 const SECOND = 1_000_000_000n;
 
-/** Whole seconds, rounded down also before 1970, where the archive has no fractions. */
+/** If the archive has no fractions of seconds, times are rounded down, also before 1970. */
 function isSameTime({ mtime, hasFraction }: TarMember, onDisk: bigint): boolean {
   if (hasFraction) return mtime === onDisk;
   const whole = onDisk / SECOND - (onDisk % SECOND < 0n ? 1n : 0n);
@@ -337,7 +343,7 @@ function showTime(nanoseconds: bigint): string {
 
 const octal = (mode: number): string => mode.toString(8).padStart(4, '0');
 
-/** As the kernel packs them. Source: makedev(3). */
+/** Unpacks a device number of the kernel. Source: makedev(3). */
 const deviceOf = (rdev: bigint): [number, number] => [
   Number(((rdev >> 8n) & 0xfffn) | ((rdev >> 32n) & 0xfffff000n)),
   Number((rdev & 0xffn) | ((rdev >> 12n) & 0xffffff00n)),

@@ -1,10 +1,10 @@
-/** Which members were asked for. Names are bytes as Latin-1, without `.` and `..`. */
+/** The selected members. Names are bytes in Latin-1, without `.` and `..`. */
 export class WantedPaths {
   readonly #paths: readonly string[] | null;
-  /** Of the paths that are wanted, those that something was found for. */
+  /** The selected paths for which something was found. */
   readonly matched = new Set<string>();
 
-  /** @param paths `null` for everything. */
+  /** @param paths `null` selects everything. */
   constructor(paths: readonly string[] | null) {
     this.#paths = paths;
   }
@@ -13,7 +13,10 @@ export class WantedPaths {
     return (this.#paths ?? []).filter((path) => !this.matched.has(path));
   }
 
-  /** The directories above keep their attributes; the root has its own only where everything is wanted. */
+  /**
+   * Whether a member is selected. Directories above a selected path are selected for their attributes, except for the
+   * root, which is selected only together with everything.
+   */
   has(name: string, isDirectory: boolean): boolean {
     if (!this.#paths) return true;
     let isWanted = false;

@@ -1,7 +1,7 @@
 /**
- * The thread that reads small files ahead of the thread that compares, so that the disk always has something to do: one
- * thread alone waits for every file. What it reads stays in the kernel's cache. It is only ever a help: where it is
- * wrong about the order, or cannot read, nothing depends on it.
+ * The warming thread. It reads small files before the comparing thread, so that the disk is always busy: a single
+ * thread waits for every file. The data stay in the kernel's cache. The result does not depend on this thread: it may
+ * be wrong about the order or unable to read a file.
  */
 import { closeSync, readSync } from 'node:fs';
 import { workerData } from 'node:worker_threads';
@@ -9,25 +9,26 @@ import { DiskTree } from './disk-tree.ts';
 
 export interface WarmingOrder {
   root: string;
-  /** One number: files that have been compared so far. */
+  /** A counter of the files compared so far. */
   compared: SharedArrayBuffer;
 }
 
-/** Files that it may be ahead. */
-const AHEAD = 512;
+/** Maximum number of files to read ahead. */
+const MAX_FILES_AHEAD = 512;
 
-/** What is larger is read ahead by the kernel itself. */
-const SMALL = 256 * 1024;
+/** The kernel itself reads larger files ahead. */
+const MAX_SMALL_FILE_BYTES = 256 * 1024;
 
 function warm({ root, compared }: WarmingOrder): void {
   using tree = new DiskTree(root);
   const done = new Int32Array(compared);
-  const scratch = Buffer.allocUnsafeSlow(SMALL);
+  const scratch = Buffer.allocUnsafeSlow(MAX_SMALL_FILE_BYTES);
   let files = 0;
   for (const { path, isFile } of tree.walk()) {
     if (!isFile) continue;
     files++;
-    for (let now = Atomics.load(done, 0); files - now > AHEAD; now = Atomics.load(done, 0)) Atomics.wait(done, 0, now);
+    for (let now = Atomics.load(done, 0); files - now > MAX_FILES_AHEAD; now = Atomics.load(done, 0))
+      Atomics.wait(done, 0, now);
     if (files > Atomics.load(done, 0)) readQuietly(tree, path, scratch);
   }
 }
@@ -35,7 +36,7 @@ function warm({ root, compared }: WarmingOrder): void {
 function readQuietly(tree: DiskTree, path: Buffer, scratch: Buffer): void {
   try {
     const size = Number(tree.stat(path)?.size ?? 0);
-    if (size === 0 || size > SMALL) return;
+    if (size === 0 || size > MAX_SMALL_FILE_BYTES) return;
     const descriptor = tree.open(path);
     try {
       readSync(descriptor, scratch, 0, size, 0);
@@ -43,7 +44,7 @@ function readQuietly(tree: DiskTree, path: Buffer, scratch: Buffer): void {
       closeSync(descriptor);
     }
   } catch (error) {
-    // Whoever compares it meets the same refusal, and says so.
+    // The comparing thread will get and report the same error.
     if ((error as NodeJS.ErrnoException).syscall === undefined) throw error;
   }
 }

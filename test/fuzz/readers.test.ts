@@ -136,7 +136,7 @@ function readTar(bytes: Buffer): void {
     at += chunk.length;
     return chunk;
   });
-  const rules = new MemberRules({ paths: null, isPrivileged: false, isCaseless: true, aliases: [] });
+  const rules = new MemberRules({ paths: null, isPrivileged: false, isCaseInsensitive: true, aliases: [] });
   for (const member of readMembers(stream)) {
     const judgement = rules.judge(member);
     if (judgement.what === 'take') {

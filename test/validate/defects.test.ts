@@ -184,7 +184,7 @@ const ON_DISK: [string, (directory: string) => Promise<void>, RegExp[]][] = [
         copyFileSync(join(directory, 'twin'), path);
       });
     },
-    [/^links (other )?twin: a hard link in the archive, a file of its own on the disk$/],
+    [/^links (other )?twin: a hard link in the archive, a separate file on the disk$/],
   ],
   [
     'another device number',

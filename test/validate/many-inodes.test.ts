@@ -68,7 +68,7 @@ function writeDirectories(t: TestContext, count: number): string {
 
 test(`${DIRECTORIES.count} directories are restored`, async (t) => {
   const { count, heap } = DIRECTORIES;
-  const rules = { paths: null, isPrivileged: false, isCaseless: true, aliases: [] };
+  const rules = { paths: null, isPrivileged: false, isCaseInsensitive: true, aliases: [] };
   const descriptor = openSync('/dev/null', 'w');
   const order: ComparisonOrder = {
     how: 'extract',
@@ -112,7 +112,7 @@ async function compareLinked(t: TestContext, { count, heap }: typeof LINKED, cop
     root,
     contentOnly: false,
     ignore: [],
-    madeUpInode: null,
+    syntheticInode: null,
     key,
     logFile,
     mapper: null,

@@ -10,7 +10,7 @@ const UNSTEADY: Record<string, TarComparisonOptions['ignore']> = { vfat: ['mtime
  */
 const EMPTY_DIRECTORY: Record<string, number> = { btrfs: 2 };
 
-export const madeUpBy = (filesystem: string): Pick<TarComparisonOptions, 'ignore' | 'madeUpInode'> => ({
+export const madeUpBy = (filesystem: string): Pick<TarComparisonOptions, 'ignore' | 'syntheticInode'> => ({
   ignore: UNSTEADY[filesystem] ?? [],
-  madeUpInode: EMPTY_DIRECTORY[filesystem] ?? null,
+  syntheticInode: EMPTY_DIRECTORY[filesystem] ?? null,
 });

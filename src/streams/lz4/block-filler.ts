@@ -1,21 +1,21 @@
-/** The thread that reads a stored stream: it puts its blocks into the ring, and decodes those that nobody else has begun. */
+/** Reads a stored stream, puts its blocks into the ring, and decodes blocks that the other thread has not started. */
 import { frameOf, HEADER_BYTES, LENGTH_BYTES, LENGTH_MASK, type Lz4Frame } from '../../archive/lz4-frame.ts';
 import { type BlockRing, EMPTY, ENDED, READY, SLOTS } from './block-ring.ts';
 
-/** Reads up to so many bytes; 0 at the end. */
+/** Reads into the buffer. @returns the number of bytes; 0 at the end */
 export type ReadSome = (target: Buffer) => number;
 
 export interface FilledRing {
-  /** There is a frame that cannot be decoded here, which says nothing of whether others can. */
+  /** Whether a frame cannot be decoded here. Other decoders may support it. */
   isForeign: boolean;
-  /** Why there was no more to decode, if that was not the end. */
+  /** Why decoding stopped before the end of the stream; otherwise `null`. */
   problem: string | null;
 }
 
 class Unreadable extends Error {}
 
-/** Blocks that are read before one is decoded, so that the other thread finds one too. */
-const AHEAD = 2;
+/** Blocks to read before decoding one, so that the other thread finds work, too. */
+const BLOCKS_AHEAD = 2;
 
 export function fillBlocks(ring: BlockRing, read: ReadSome): FilledRing {
   const filler = new BlockFiller(ring, read);
@@ -38,7 +38,7 @@ class BlockFiller {
     this.#read = read;
   }
 
-  /** Frame by frame. @returns whether all of them are of the kind that can be decoded here. */
+  /** Reads all frames. @returns whether all of them can be decoded here */
   fill(): boolean {
     for (let frames = 0; !this.#ring.isAbandoned; frames++) {
       const header = this.#some(Buffer.alloc(HEADER_BYTES));
@@ -52,7 +52,7 @@ class BlockFiller {
     return true;
   }
 
-  /** What was there before stays. */
+  /** Marks the end of the readable part. Blocks in the ring stay there. */
   breakOff(): void {
     this.#waitForRoom();
     this.#ring.put(this.#block, ENDED);
@@ -61,7 +61,7 @@ class BlockFiller {
   #fillFrame(frame: Lz4Frame): void {
     while (this.#loadBlock(frame)) {
       this.#block++;
-      if (this.#block >= AHEAD) this.#decodeOne();
+      if (this.#block >= BLOCKS_AHEAD) this.#decodeOne();
     }
     if (this.#ring.isAbandoned) return;
     const checksum = frame.hasChecksum ? this.#exactly(Buffer.alloc(LENGTH_BYTES)).readInt32LE(0) : null;
@@ -75,14 +75,14 @@ class BlockFiller {
     while (this.#decodeOne());
   }
 
-  /** @returns false at the mark that ends the blocks, and when nobody takes any more. */
+  /** @returns false at the end mark of the blocks, and if the other thread has stopped taking blocks. */
   #loadBlock({ blockBytes }: Lz4Frame): boolean {
     this.#waitForRoom();
     if (this.#ring.isAbandoned) return false;
     const field = this.#exactly(Buffer.alloc(LENGTH_BYTES)).readUInt32LE(0);
     const length = field & LENGTH_MASK;
     if (field === 0) return false;
-    if (length === 0 || length > blockBytes) throw new Unreadable(`a block says that it has ${length} bytes`);
+    if (length === 0 || length > blockBytes) throw new Unreadable(`a block has an invalid length of ${length} bytes`);
     if (field !== length) {
       this.#exactly(this.#ring.plainRoom(this.#block, length));
       this.#ring.put(this.#block, READY);
@@ -93,7 +93,7 @@ class BlockFiller {
     return true;
   }
 
-  /** Meanwhile what is there is decoded. */
+  /** Decodes blocks while it waits. */
   #waitForRoom(): void {
     const ring = this.#ring;
     for (let held = ring.holds(this.#block); held !== EMPTY && !ring.isAbandoned; held = ring.holds(this.#block)) {
@@ -101,7 +101,7 @@ class BlockFiller {
     }
   }
 
-  /** The oldest first. */
+  /** Decodes the oldest block that has not been started. @returns whether there was one */
   #decodeOne = (): boolean => this.#ring.decodeOne(Math.max(0, this.#block - SLOTS), this.#block);
 
   #exactly(target: Buffer): Buffer {
@@ -109,7 +109,7 @@ class BlockFiller {
     return target;
   }
 
-  /** @returns less only at the end. */
+  /** @returns fewer bytes only at the end of the stream. */
   #some(target: Buffer): Buffer {
     for (let filled = 0; filled < target.length; ) {
       const length = this.#read(target.subarray(filled));

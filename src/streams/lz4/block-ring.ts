@@ -1,6 +1,6 @@
 /**
- * Blocks of lz4 on their way from the thread that reads them to the one that compares. Either decodes what the other has
- * not begun: so both are busy, whichever of reading, decoding and comparing takes longest.
+ * A ring of lz4 blocks between the reading and the comparing thread. Each of them decodes blocks that the other has not
+ * started, so both are busy, whichever of reading, decoding and comparing is slowest.
  */
 import { MAX_BLOCK_BYTES } from '../../archive/lz4-frame.ts';
 import { STRIPE_BYTES } from '../../lib/bytes/xxh32.ts';
@@ -8,35 +8,35 @@ import { Lz4Coder } from '../../lz4/coder.ts';
 
 export const SLOTS = 4;
 
-/** No block lies in the first page, so that no address of one is 0. */
+/** The first page holds no blocks, so that no block has address 0. */
 const WASM_PAGE_BYTES = 65_536;
 
-/** In the first page. */
+/** Address in the first page. */
 const STRIPE_AT = 1024;
 
-/** What a slot holds. */
+/** States of a slot. */
 export const EMPTY = 0;
-/** A block as it is stored. */
+/** A stored block that has not been decoded. */
 const LOADED = 1;
-/** The same, and somebody decodes it. */
+/** A stored block that a thread is decoding. */
 const TAKEN = 2;
 /** Plain bytes. */
 export const READY = 3;
-/** The end of the stream, or of what can be read of it. */
+/** The end of the stream, or of its readable part. */
 export const ENDED = 4;
 /** A block that cannot be decoded. */
 export const BROKEN = 5;
-/** The end of a frame, and the checksum of what was in it. */
+/** The end of a frame, with the checksum of its content. */
 export const FRAME_ENDED = 6;
 
-/** For each slot: what it holds, and of a block bytes that are stored, plain bytes, and how many these may be. */
+/** Fields of a slot: its state, and of a block the stored bytes, the plain bytes, and the maximum of plain bytes. */
 const FIELDS = 4;
 const [HELD, STORED, PLAIN, MAX_PLAIN] = [0, 1, 2, 3];
 
-/** Of the end of a frame: whether there is a checksum, and that. */
+/** Fields at the end of a frame: whether it has a checksum, and the checksum. */
 const [HAS_CHECKSUM, CHECKSUM] = [STORED, PLAIN];
 
-/** Behind them: whether nobody takes any more. */
+/** The last field: whether the other thread has stopped taking blocks. */
 const IS_ABANDONED = SLOTS * FIELDS;
 const PLACES = IS_ABANDONED + 1;
 
@@ -51,7 +51,7 @@ export function newBlockRing(): BlockRingMemory {
   return { memory, state: new SharedArrayBuffer(PLACES * Int32Array.BYTES_PER_ELEMENT) };
 }
 
-/** As one thread sees it. Blocks are counted from 0; four at a time have a slot. */
+/** The ring as one thread sees it. Blocks are numbered from 0 and share four slots. */
 export class BlockRing {
   readonly coder: Lz4Coder;
   readonly #bytes: ArrayBufferLike;
@@ -67,18 +67,18 @@ export class BlockRing {
     return this.#get(block, HELD);
   }
 
-  /** Wakes whoever waits for it. */
+  /** Sets the state of a slot and wakes the thread that waits for it. */
   put(block: number, state: number): void {
     this.#set(block, HELD, state);
     Atomics.notify(this.#state, this.#field(block, HELD));
   }
 
-  /** Waits until it holds something else. */
+  /** Waits until the slot has another state than `seen`. */
   wait(block: number, seen: number): void {
     Atomics.wait(this.#state, this.#field(block, HELD), seen);
   }
 
-  /** Where a block comes as it is stored. */
+  /** The memory for the stored bytes of a block. */
   stored(block: number): Buffer {
     return Buffer.from(this.#bytes, this.#place(block), MAX_BLOCK_BYTES);
   }
@@ -89,32 +89,32 @@ export class BlockRing {
 
   plainAt = (block: number): number => this.#place(block) + MAX_BLOCK_BYTES;
 
-  /** The stored bytes of a block are there. */
+  /** Marks a stored block as complete. */
   putStored(block: number, length: number, maxPlain: number): void {
     this.#set(block, STORED, length);
     this.#set(block, MAX_PLAIN, maxPlain);
     this.put(block, LOADED);
   }
 
-  /** It takes the place of a block. */
+  /** Puts the end of a frame into the slot of a block. */
   putFrameEnd(block: number, checksum: number | null): void {
     this.#set(block, HAS_CHECKSUM, checksum === null ? 0 : 1);
     this.#set(block, CHECKSUM, checksum ?? 0);
     this.put(block, FRAME_ENDED);
   }
 
-  /** What is stored behind the blocks of a frame that has ended there, if anything is. */
+  /** Returns the checksum after the blocks of a frame; `null` if the frame has none. */
   checksum(block: number): number | null {
     return this.#get(block, HAS_CHECKSUM) === 1 ? this.#get(block, CHECKSUM) >>> 0 : null;
   }
 
-  /** A block that is not compressed is put where plain bytes belong. */
+  /** Returns the memory for the plain bytes. A block that is not compressed is read directly into it. */
   plainRoom(block: number, length: number): Buffer {
     this.#set(block, PLAIN, length);
     return this.plain(block);
   }
 
-  /** The first of these blocks that waits for it is decoded. @returns whether there was one. */
+  /** Decodes the first of these blocks that has not been started. @returns whether there was one */
   decodeOne(from: number, to: number): boolean {
     for (let block = from; block < to; block++) {
       if (Atomics.compareExchange(this.#state, this.#field(block, HELD), LOADED, TAKEN) !== LOADED) continue;
@@ -125,10 +125,10 @@ export class BlockRing {
   }
 
   #decode(block: number): void {
-    const [length, most] = [this.#get(block, STORED), this.#get(block, MAX_PLAIN)];
-    const plain = this.coder.decode(this.#place(block), length, this.plainAt(block), most) ?? 0;
+    const [length, maximum] = [this.#get(block, STORED), this.#get(block, MAX_PLAIN)];
+    const plain = this.coder.decode(this.#place(block), length, this.plainAt(block), maximum) ?? 0;
     this.#set(block, PLAIN, plain);
-    // Nobody writes a block of nothing.
+    // The encoder never writes an empty block.
     this.put(block, plain === 0 ? BROKEN : READY);
   }
 
@@ -136,13 +136,13 @@ export class BlockRing {
     return Atomics.load(this.#state, IS_ABANDONED) === 1;
   }
 
-  /** Nothing will be taken any more: whoever fills it need not wait. */
+  /** Stops taking blocks, so that the other thread does not wait for room. */
   abandon(): void {
     Atomics.store(this.#state, IS_ABANDONED, 1);
     for (let slot = 0; slot < SLOTS; slot++) this.put(slot, EMPTY);
   }
 
-  /** Room for a stripe of the checksum that lies in two blocks. */
+  /** Memory for a stripe of the checksum that extends over two blocks. */
   stripe(): { at: number; bytes: Buffer } {
     return { at: STRIPE_AT, bytes: Buffer.from(this.#bytes, STRIPE_AT, STRIPE_BYTES) };
   }

@@ -1,4 +1,4 @@
-/** The thread that takes plain bytes out of the ring: while the other is not as far, it decodes too. */
+/** Takes plain bytes from the ring. It decodes blocks while the other thread lags behind. */
 import { finishChecksum, STRIPE_BYTES } from '../../lib/bytes/xxh32.ts';
 import { type BlockRing, BROKEN, EMPTY, ENDED, FRAME_ENDED, READY, SLOTS } from './block-ring.ts';
 
@@ -10,18 +10,18 @@ export class BlockTaker {
   #block = 0;
   #isHeld = false;
   #total = 0;
-  /** What is behind the last whole stripe. */
+  /** Bytes after the last whole stripe. */
   #rest = NOTHING;
-  /** Why it ended before its end; the thread that reads may know more. */
+  /** Why the stream ended early; `null` if it did not. The reading thread may know more. */
   problem: string | null = null;
 
-  /** @param withChecksum whether that of each frame is to be held against its content. */
+  /** @param withChecksum whether to compare the content of each frame with its checksum. */
   constructor(ring: BlockRing, withChecksum: boolean) {
     this.#ring = ring;
     this.#withChecksum = withChecksum;
   }
 
-  /** @returns the plain bytes of the next block, which stay until the next call; none at the end, where it stays. */
+  /** @returns the plain bytes of the next block, valid until the next call; none at the end of the stream. */
   next(): Buffer {
     if (this.#isHeld) this.#ring.put(this.#block++, EMPTY);
     this.#isHeld = false;
@@ -51,23 +51,23 @@ export class BlockTaker {
     if (left > 0) this.#rest = Buffer.from(bytes.subarray(bytes.length - left));
   }
 
-  /** A stripe that began in the block before. @returns how many of these bytes belong to it. */
+  /** Completes a stripe that began in the previous block. @returns the number of bytes used for it */
   #mixRest(bytes: Buffer): number {
     const used = Math.min(STRIPE_BYTES - this.#rest.length, bytes.length);
-    const begun = Buffer.concat([this.#rest, bytes.subarray(0, used)]);
+    const stripeBytes = Buffer.concat([this.#rest, bytes.subarray(0, used)]);
     const stripe = this.#ring.stripe();
-    begun.copy(stripe.bytes);
-    if (begun.length === STRIPE_BYTES) this.#ring.coder.mix(stripe.at, STRIPE_BYTES);
-    this.#rest = begun.length === STRIPE_BYTES ? NOTHING : begun;
+    stripeBytes.copy(stripe.bytes);
+    if (stripeBytes.length === STRIPE_BYTES) this.#ring.coder.mix(stripe.at, STRIPE_BYTES);
+    this.#rest = stripeBytes.length === STRIPE_BYTES ? NOTHING : stripeBytes;
     return used;
   }
 
   #endFrame(): void {
     const stored = this.#ring.checksum(this.#block);
     const { coder } = this.#ring;
-    const isOther = stored !== null && stored !== finishChecksum(coder.lanes(), this.#total, this.#rest);
-    if (this.#withChecksum && isOther) {
-      this.#giveUp('the checksum of its content is another');
+    const isDifferent = stored !== null && stored !== finishChecksum(coder.lanes(), this.#total, this.#rest);
+    if (this.#withChecksum && isDifferent) {
+      this.#giveUp('its content does not match its checksum');
       return;
     }
     coder.resetLanes();

@@ -60,7 +60,7 @@ function loopsIn(directory: string): Record<string, Loop> {
     root: top,
     contentOnly: true,
     ignore: [],
-    madeUpInode: null,
+    syntheticInode: null,
     key: Buffer.alloc(32),
     logFile: join(directory, name),
     mapper: null,
@@ -72,7 +72,7 @@ function loopsIn(directory: string): Record<string, Loop> {
     truncateSync(path, HUGE);
     return { how: 'write', path, isBlank: runs === null, table: runs && table, runs };
   };
-  const rules = { paths: null, isPrivileged: false, isCaseless: false, aliases: [] };
+  const rules = { paths: null, isPrivileged: false, isCaseInsensitive: false, aliases: [] };
   const extract = (cuts: { skip: number; take: number }[] | null): ComparisonOrder => ({
     how: 'extract',
     descriptor: openSync('/dev/null', 'w'),

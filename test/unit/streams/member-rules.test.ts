@@ -30,14 +30,14 @@ const TWINS: Record<string, [first: NewMember, second: NewMember]> = {
 
 test('a caseless target gets the first of two names that it takes for one', () => {
   for (const [name, [first, second]] of Object.entries(TWINS)) {
-    const judged = (isCaseless: boolean) => {
-      const rules = new MemberRules({ paths: null, isPrivileged: false, isCaseless, aliases: [] });
+    const judged = (isCaseInsensitive: boolean) => {
+      const rules = new MemberRules({ paths: null, isPrivileged: false, isCaseInsensitive, aliases: [] });
       return [first, second].map((member) => rules.judge(member).what);
     };
     assert.deepEqual(judged(true), ['take', 'refuse'], name);
     assert.equal(judged(false)[0], 'take', name);
   }
-  const rules = new MemberRules({ paths: null, isPrivileged: false, isCaseless: true, aliases: [] });
+  const rules = new MemberRules({ paths: null, isPrivileged: false, isCaseInsensitive: true, aliases: [] });
   const directories = ['./dir', './DIR'].map((path) => rules.judge(memberOf(path, 'directory')).what);
   assert.deepEqual(directories, ['take', 'take'], 'two directories become one');
   assert.equal(rules.judge(memberOf('./Dir/x')).what, 'take');

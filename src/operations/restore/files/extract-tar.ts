@@ -45,7 +45,12 @@ export async function extractTar(
         () => {},
       ),
     );
-    const rules = { paths, isPrivileged, isCaseless: directory.isCaseless, aliases: choice?.aliases ?? [] };
+    const rules = {
+      paths,
+      isPrivileged,
+      isCaseInsensitive: directory.isCaseInsensitive,
+      aliases: choice?.aliases ?? [],
+    };
     const times = await timesKeptIn(path, signal);
     const { maxBytes } = directory;
     const target = {

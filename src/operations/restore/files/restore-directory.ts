@@ -38,7 +38,7 @@ export interface FillableDirectory {
   /** Whether an earlier restore of the same object was broken off there. */
   isContinued: boolean;
   /** Whether names that differ only in case or spelling are one name there. */
-  isCaseless: boolean;
+  isCaseInsensitive: boolean;
   /** Bytes that may be written at the most. */
   maxBytes: number;
   /** Whether what was restored stays when the rest cannot be. */
@@ -101,7 +101,7 @@ export async function openDirectory(
     orTargetErrorNow(path, NOT_WRITABLE, () => writeMark(locked.descriptor, markOf(snapshotId, object)));
     return {
       isContinued,
-      isCaseless: isCaseless(path),
+      isCaseInsensitive: isCaseInsensitive(path),
       maxBytes: object.facts?.plainBytes ?? freeBytes,
       isKept: true,
       clear: isEmpty ? (signal) => clearDirectory(path, signal) : null,
@@ -158,7 +158,7 @@ function assertEmpty(path: string, marker: string, mark: string): void {
 }
 
 /** The marker's own name, in other letters. */
-const isCaseless = (path: string): boolean => existsSync(join(path, UNFINISHED.toUpperCase()));
+const isCaseInsensitive = (path: string): boolean => existsSync(join(path, UNFINISHED.toUpperCase()));
 
 const finish = (path: string, marker: string): Promise<void> =>
   keepingTime(path, () => rmSync(marker, { force: true }));

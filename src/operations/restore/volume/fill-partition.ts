@@ -104,13 +104,13 @@ async function fillFatByCopy(
 async function extract(
   object: ArchivedObject,
   path: string,
-  isCaseless: boolean,
+  isCaseInsensitive: boolean,
   { snapshotId, settings }: FillOrder,
   check: ReadContext,
 ): Promise<void> {
   const files = { kind: 'directory' as const, path, paths: null, isPrivileged: true };
   const maxBytes = object.facts?.plainBytes ?? 0;
   const clear = (signal: AbortSignal) => clearDirectory(path, signal);
-  const directory = { isContinued: false, isCaseless, maxBytes, isKept: false, clear };
+  const directory = { isContinued: false, isCaseInsensitive, maxBytes, isKept: false, clear };
   await restoreTar({ snapshotId, object }, files, directory, { useIndex: settings.useIndex, chosen: null }, check);
 }
