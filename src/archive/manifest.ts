@@ -190,15 +190,17 @@ export function decodeManifest(body: Buffer, key: string, snapshotId: string): M
   const refuse = (why: string, hint: string): never => {
     throw new SnapError('MANIFEST', `${key}: ${why}`, { hint });
   };
-  if (body.length > MAX_MANIFEST_BYTES)
-    return refuse(`${body.length} bytes are too long for a manifest`, 'it was overwritten');
+  if (body.length > MAX_MANIFEST_BYTES) return refuse(`${body.length} bytes are too long for a manifest`, OVERWRITTEN);
   const manifest = parse(body);
-  if (!manifest) return refuse('it is not a manifest', 'it was overwritten; the data objects may still be intact');
+  if (!manifest) return refuse('it is not a manifest', OVERWRITTEN);
   if (manifest.format !== MANIFEST_FORMAT) {
     return refuse(`unsupported manifest format ${manifest.format}`, 'use a newer version of snap-to-s3');
   }
   if (manifest.snapshot?.id !== snapshotId)
-    refuse(`it describes ${manifest.snapshot?.id}`, 'it was probably copied here by mistake');
+    refuse(
+      `it describes ${manifest.snapshot?.id}`,
+      'the manifest of another archive was probably copied here: put the original one back',
+    );
   const objects: unknown = manifest.objects;
   const isOwn = ({ key }: ManifestObject): boolean => parseKey(key)?.snapshotId === snapshotId;
   if (!Array.isArray(objects) || !objects.every((object) => isManifestObject(object) && isOwn(object)))
@@ -216,6 +218,9 @@ export function decodeManifest(body: Buffer, key: string, snapshotId: string): M
 
 /** The program writes a few KiB per object. */
 const MAX_MANIFEST_BYTES = 64 * 2 ** 20;
+
+const OVERWRITTEN =
+  'the manifest was overwritten and the data objects may still be intact: put the original one back, or migrate the snapshot again with --replace';
 
 const isRecord = (value: unknown): boolean => typeof value === 'object' && value !== null && !Array.isArray(value);
 

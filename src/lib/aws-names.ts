@@ -1,4 +1,4 @@
-/** Names that AWS gives. */
+/** Patterns of names that AWS assigns. */
 
 /** `eu-west-1`, `us-gov-east-1` */
 export const REGION_PATTERN = /^[a-z]{2}(-[a-z]+)+-\d$/;

@@ -24,7 +24,7 @@ export async function sleep(milliseconds: number, signal?: AbortSignal): Promise
   }
 }
 
-/** Calls `onTimeout` after a number of milliseconds, unless it is disposed of before. */
+/** Calls `onTimeout` after a number of milliseconds, unless it is disposed of first. */
 export function startTimer(milliseconds: number, onTimeout: () => void): Disposable {
   const timer = setTimeout(onTimeout, milliseconds);
   return { [Symbol.dispose]: () => clearTimeout(timer) };

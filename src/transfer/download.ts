@@ -133,7 +133,7 @@ const MAX_STALLED_ATTEMPTS = 6;
 
 /**
  * Bytes of one request that count as progress. Without a minimum, a connection that stalls after a few bytes each time
- * would be tried some hundred thousand times.
+ * would be retried hundreds of thousands of times.
  */
 const MIN_PROGRESS = 64 * KiB;
 

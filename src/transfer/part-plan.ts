@@ -17,7 +17,7 @@ const SMALL_PARTS = 5000;
 const PARTS_PER_DOUBLING = 500;
 
 /** For larger streams, doubling would exceed the largest part too soon, so all their parts are large. */
-const HUGE = 25 * TiB;
+const MAX_GROWING_STREAM = 25 * TiB;
 
 /**
  * Returns the size of a part in bytes.
@@ -30,6 +30,6 @@ export function partSize(number: number, expected: number): number {
 }
 
 function smallSize(expected: number): number {
-  const parts = expected > HUGE ? MAX_PARTS - 1 : 4 * SMALL_PARTS;
+  const parts = expected > MAX_GROWING_STREAM ? MAX_PARTS - 1 : 4 * SMALL_PARTS;
   return Math.max(MIN_SMALL_PART_BYTES, Math.ceil(expected / parts / MiB) * MiB);
 }

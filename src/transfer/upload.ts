@@ -105,7 +105,7 @@ function isSamePart(receipt: PartReceipt, bytes: Buffer): boolean {
 
 const tooLong = (): SnapError =>
   new SnapError('UPLOAD_FAILED', 'the object does not fit into 10,000 parts', {
-    hint: 'use a better compression (--compression zstd), or archive the partitions separately (without --dd)',
+    hint: 'use stronger compression (--compression zstd), or archive the partitions separately (without --dd)',
   });
 
 /** @throws SnapError `BUG` if a part is missing. The store would refuse that, too. */

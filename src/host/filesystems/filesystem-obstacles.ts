@@ -8,7 +8,7 @@ import { surveyNtfs } from './ntfs/survey.ts';
 import type { FilesystemSurvey } from './survey.ts';
 
 /** Filesystems whose drivers show all content, except for what is checked or counted here. */
-const KNOWN = new Set([
+const SURVEYED_TYPES = new Set([
   ...['ext2', 'ext3', 'ext4', 'xfs', 'btrfs', 'vfat', 'ntfs'],
   ...['exfat', 'jfs', 'reiserfs', 'squashfs', 'erofs'],
 ]);
@@ -21,7 +21,7 @@ export async function surveyFilesystem(type: string, device: string, signal: Abo
 }
 
 async function obstacleOn(type: string, device: string): Promise<string | null> {
-  if (!KNOWN.has(type)) return `it is unknown what drivers of ${type} omit`;
+  if (!SURVEYED_TYPES.has(type)) return `it is unknown what drivers of ${type} omit`;
   if (/^ext[234]$/.test(type)) return obstacleInExt(await readSuperblock(device, 1024));
   if (type === 'btrfs') return obstacleInBtrfs(await readSuperblock(device, 65_536));
   return null;

@@ -12,7 +12,7 @@ const RING_BYTES = 4 * 1024 * 1024;
 const MAX_CHUNK_BYTES = 1024 * 1024;
 
 /** Bytes that must be available before the reader is woken. Waking a thread costs as much as copying tens of KiB. */
-const WORTH_WAKING = 256 * 1024;
+const WAKE_THRESHOLD = 256 * 1024;
 
 /** Indexes into the shared state. Bytes are counted modulo 2 ** 32. */
 const FILLED = 0;
@@ -27,7 +27,7 @@ export interface RingMemory {
   /** The part of `bytes` that the ring uses, in bytes; its size is a power of two. */
   start: number;
   size: number;
-  /** The most bytes that are read, or taken, in one call. */
+  /** Maximum bytes to read or take in one call. */
   maxChunk: number;
   state: SharedArrayBuffer;
 }
@@ -36,7 +36,7 @@ export interface RingMemory {
 export const newRing = (size: number = RING_BYTES): RingMemory =>
   ringIn(new SharedArrayBuffer(size), { start: 0, size, maxChunk: MAX_CHUNK_BYTES });
 
-/** A ring in memory that is there already. */
+/** Creates a ring in existing memory. */
 export const ringIn = (bytes: SharedArrayBuffer, place: Omit<RingMemory, 'bytes' | 'state'>): RingMemory => ({
   bytes,
   ...place,
@@ -56,14 +56,14 @@ function segment({ bytes, start, size, maxChunk }: RingMemory, from: number, max
 export class RingWriter {
   readonly #memory: RingMemory;
   readonly #state: Int32Array;
-  readonly #worthWaking: number;
+  readonly #wakeThreshold: number;
   #filled = 0;
   #announced = 0;
 
   constructor(memory: RingMemory) {
     this.#memory = memory;
     this.#state = new Int32Array(memory.state);
-    this.#worthWaking = Math.min(WORTH_WAKING, memory.size / 2);
+    this.#wakeThreshold = Math.min(WAKE_THRESHOLD, memory.size / 2);
   }
 
   /**
@@ -80,7 +80,7 @@ export class RingWriter {
     this.#filled = (this.#filled + length) | 0;
     Atomics.store(this.#state, FILLED, this.#filled);
     if (length === 0) Atomics.store(this.#state, IS_ENDED, 1);
-    if (length === 0 || between(this.#announced, this.#filled) >= this.#worthWaking) this.#wake();
+    if (length === 0 || between(this.#announced, this.#filled) >= this.#wakeThreshold) this.#wake();
     return target.subarray(0, length);
   }
 

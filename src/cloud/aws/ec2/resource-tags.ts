@@ -1,4 +1,4 @@
-/** Setting and removing the tags of EC2 resources. Snapshots and volumes share these calls. */
+/** Sets and removes the tags of EC2 resources. Snapshots and volumes share these calls. */
 import type { ResourceTags } from '../../ports.ts';
 import { translateErrors } from '../errors.ts';
 import { CreateTagsCommand, DeleteTagsCommand, type EC2Client } from '../sdk.ts';
