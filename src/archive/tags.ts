@@ -14,12 +14,12 @@ export interface ObjectTags {
   dropped: string[];
 }
 
-/** @param ours key of the state tag. It, `<ours>-id` and `aws:*` are left out. */
-export function objectTags(snapshotTags: Record<string, string>, ours: string): ObjectTags {
+/** @param stateTagKey key of the state tag. It, `<state tag key>-id` and `aws:*` are left out. */
+export function objectTags(snapshotTags: Record<string, string>, stateTagKey: string): ObjectTags {
   const tags = new Map<string, string>();
   const dropped: string[] = [];
   for (const [key, value] of Object.entries(snapshotTags)) {
-    if (key.startsWith('aws:') || key === ours || key === `${ours}-id`) continue;
+    if (key.startsWith('aws:') || key === stateTagKey || key === `${stateTagKey}-id`) continue;
     const name = cut(key.replace(FORBIDDEN, '_'), MAX_KEY_LENGTH);
     if (name === '' || /^aws:/i.test(name) || tags.has(name) || tags.size >= MAX_TAGS) {
       dropped.push(key);

@@ -68,21 +68,22 @@ export async function checkRecipient(recipient: string, signal: AbortSignal): Pr
   const [key] = primary;
   if (!key) {
     assertGpgWorked(listing);
-    throw refused(recipient, 'is not in the keyring', 'import the public key: gpg --import FILE');
+    throw keyError(recipient, 'is not in the keyring', 'import the public key: gpg --import FILE');
   }
   if (primary.length > 1)
-    throw refused(recipient, 'is ambiguous', 'several keys match: give the fingerprint of one of them');
+    throw keyError(recipient, 'is ambiguous', 'several keys match: give the fingerprint of one of them');
   const [, validity = '', , , , , expires = '', , , , , capabilities = ''] = key;
   const complaint = COMPLAINTS[validity];
-  if (complaint) throw refused(recipient, complaint, 'choose another recipient, or renew the key');
+  if (complaint) throw keyError(recipient, complaint, 'choose another recipient, or renew the key');
   if (!VALID.has(validity)) {
-    throw refused(
+    throw keyError(
       recipient,
       'is not trusted by this keyring',
       `check its fingerprint, then: gpg --lsign-key ${recipient}`,
     );
   }
-  if (!capabilities.includes('E')) throw refused(recipient, 'cannot encrypt', 'choose a key with an encryption subkey');
+  if (!capabilities.includes('E'))
+    throw keyError(recipient, 'cannot encrypt', 'choose a key with an encryption subkey');
   return expires === '' ? null : new Date(Number(expires) * 1000);
 }
 
@@ -113,5 +114,5 @@ function assertGpgWorked({ exitCode, stderr }: ToolResult): void {
 
 const NO_SUCH_KEY = /^gpg: error reading key: (?:No (?:public|secret) key|Not found)$/m;
 
-const refused = (recipient: string, complaint: string, hint: string): SnapError =>
+const keyError = (recipient: string, complaint: string, hint: string): SnapError =>
   new SnapError('GPG_KEY', `the gpg key of ${recipient} ${complaint}`, { hint });

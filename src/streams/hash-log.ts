@@ -77,15 +77,15 @@ export const ABSENT = NO_FACT.toString('hex');
 export type LoggedFacts = Map<string, string[]>;
 
 /** Reads the log in buckets that fit into memory. */
-export function* readBuckets(file: string): Generator<{ isMine: (name: Buffer) => boolean; facts: LoggedFacts }> {
+export function* readBuckets(file: string): Generator<{ isInBucket: (name: Buffer) => boolean; facts: LoggedFacts }> {
   const buckets = Math.max(1, Math.ceil(statSync(file).size / RECORD_BYTES / ENTRIES_IN_MEMORY));
   for (let bucket = 0; bucket < buckets; bucket++) {
-    const isMine = (name: Buffer): boolean => name.readUInt32LE(0) % buckets === bucket;
-    yield { isMine, facts: readFacts(file, isMine) };
+    const isInBucket = (name: Buffer): boolean => name.readUInt32LE(0) % buckets === bucket;
+    yield { isInBucket, facts: readFacts(file, isInBucket) };
   }
 }
 
-function readFacts(file: string, isMine: (name: Buffer) => boolean): LoggedFacts {
+function readFacts(file: string, isInBucket: (name: Buffer) => boolean): LoggedFacts {
   const facts: LoggedFacts = new Map();
   const batch = Buffer.alloc(BATCH * RECORD_BYTES);
   const descriptor = openSync(file, 'r');
@@ -93,7 +93,7 @@ function readFacts(file: string, isMine: (name: Buffer) => boolean): LoggedFacts
     for (let length = readSync(descriptor, batch); length > 0; length = readSync(descriptor, batch)) {
       for (let at = 0; at < length; at += RECORD_BYTES) {
         const name = batch.subarray(at, at + HASH_BYTES);
-        if (!isMine(name)) continue;
+        if (!isInBucket(name)) continue;
         const key = name.toString('hex');
         const fact = batch.subarray(at + HASH_BYTES, at + RECORD_BYTES);
         const text = fact.equals(NO_FACT) ? ABSENT : fact.toString('hex');

@@ -21,15 +21,15 @@ export interface ExtractionRules {
   aliases: readonly (readonly [file: string, link: string])[];
 }
 
-export type Judgement =
+export type Decision =
   /** `isReduced` means that some of its rights were removed. */
   | { what: 'take'; path: Buffer; member: NewMember; isReduced: boolean }
   | { what: 'not-wanted' | 'device' }
   | { what: 'refuse'; why: string };
 
-const NOT_WANTED: Judgement = { what: 'not-wanted' };
+const NOT_WANTED: Decision = { what: 'not-wanted' };
 
-const refuse = (why: string): Judgement => ({ what: 'refuse', why });
+const refuse = (why: string): Decision => ({ what: 'refuse', why });
 
 const SET_IDS = 0o6000;
 
@@ -58,7 +58,7 @@ export class MemberRules {
     }
   }
 
-  judge(found: NewMember): Judgement {
+  decide(found: NewMember): Decision {
     const member = this.#renamed(found);
     const path = pathOfMember(member.path);
     if (path === null) return refuse('the name points outside the archive');

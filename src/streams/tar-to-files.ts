@@ -8,7 +8,7 @@ import { type DifferenceKind, DifferenceList } from './difference.ts';
 import { pathOfMember } from './disk-tree.ts';
 import { isKept, type KeptTimes } from './kept-times.ts';
 import { MemberRecordsReader } from './member-records.ts';
-import { type ExtractionRules, type Judgement, MemberRules } from './member-rules.ts';
+import { type Decision, type ExtractionRules, MemberRules } from './member-rules.ts';
 import { PipeOutput } from './pipe-output.ts';
 import { Shortcuts } from './shortcuts.ts';
 
@@ -100,9 +100,9 @@ class FileWriter {
       this.#skip(member);
       this.#differs('damaged', record ?? member, 'not restored: its headers do not match the index of the archive');
     } else {
-      const judgement = this.#rules.judge(member);
-      if (judgement.what === 'take' && judgement.isReduced) this.#found.leftOut.privileges++;
-      const sha256 = judgement.what === 'take' ? this.#pass(judgement.member) : this.#leaveOut(member, judgement);
+      const decision = this.#rules.decide(member);
+      if (decision.what === 'take' && decision.isReduced) this.#found.leftOut.privileges++;
+      const sha256 = decision.what === 'take' ? this.#pass(decision.member) : this.#leaveOut(member, decision);
       if (record && !record.hasData(sha256))
         this.#differs('content', member, 'it does not match the index of the archive');
     }
@@ -114,9 +114,9 @@ class FileWriter {
   }
 
   /** @returns the hash of the data of a file; `null` if the member is not a file or there is no index. */
-  #leaveOut(member: TarMember, judgement: Exclude<Judgement, { what: 'take' }>): string | null {
-    if (judgement.what === 'device') this.#found.leftOut.devices++;
-    if (judgement.what === 'refuse') this.#differs('outside', member, `not restored: ${judgement.why}`);
+  #leaveOut(member: TarMember, decision: Exclude<Decision, { what: 'take' }>): string | null {
+    if (decision.what === 'device') this.#found.leftOut.devices++;
+    if (decision.what === 'refuse') this.#differs('outside', member, `not restored: ${decision.why}`);
     return member.type === 'file' ? this.#data(member, () => {}) : null;
   }
 

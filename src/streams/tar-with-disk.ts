@@ -299,10 +299,10 @@ class TarComparison {
 
   #reportMissing(): void {
     const { differences } = this.#findings;
-    for (const { isMine, facts } of readBuckets(this.#options.logFile)) {
+    for (const { isInBucket, facts } of readBuckets(this.#options.logFile)) {
       for (const { path, isSocket } of this.#tree.walk()) {
         const name = keyedHash(this.#options.key, path);
-        if (isSocket || !isMine(name)) continue;
+        if (isSocket || !isInBucket(name)) continue;
         const times = facts.get(name.toString('hex'))?.length ?? 0;
         if (times === 0) differences.add('not-in-archive', path, 'it is on the disk but not in the archive');
         if (times > 1) differences.add('duplicate', path, `it is in the archive ${times} times`);

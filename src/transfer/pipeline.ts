@@ -165,12 +165,12 @@ async function superviseStages(
  */
 function stageFailure(stages: readonly Stage[], failures: readonly Failure[]): SnapError {
   const inOrder = failures.toSorted((one, other) => one.index - other.index);
-  const culprit = inOrder.find(({ outcome }) => !isConsequence(outcome)) ?? failures[0];
-  if (!culprit) throw new SnapError('BUG', 'a pipeline failed without a failure');
-  const stage = stages[culprit.index];
-  if (culprit.outcome.spawnError) return cannotStart(stage?.argv[0] ?? '', culprit.outcome.spawnError);
+  const cause = inOrder.find(({ outcome }) => !isConsequence(outcome)) ?? failures[0];
+  if (!cause) throw new SnapError('BUG', 'a pipeline failed without a failure');
+  const stage = stages[cause.index];
+  if (cause.outcome.spawnError) return cannotStart(stage?.argv[0] ?? '', cause.outcome.spawnError);
   const others = stages.filter((other) => other !== stage).map((other) => other.name);
-  return new StageError(stage?.name ?? '', culprit.outcome, others);
+  return new StageError(stage?.name ?? '', cause.outcome, others);
 }
 
 const isConsequence = (outcome: Outcome): boolean => isBrokenPipe(outcome) || outcome.signalName === 'SIGTERM';

@@ -43,7 +43,7 @@ export async function runTool(argv: readonly string[], options: ToolOptions = {}
     running.stdin?.end(options.input);
     const outcome = await running.outcome;
     if (options.signal?.aborted) throw await abortReason(running, options.signal);
-    return judge(argv, outcome, await stdout, options.allowedExitCodes ?? [0], deadline.aborted);
+    return toResult(argv, outcome, await stdout, options.allowedExitCodes ?? [0], deadline.aborted);
   } finally {
     stop.removeEventListener('abort', onStop);
   }
@@ -71,7 +71,7 @@ async function collect(running: RunningTool): Promise<Buffer> {
   return Buffer.concat(chunks);
 }
 
-function judge(
+function toResult(
   argv: readonly string[],
   outcome: Outcome,
   stdoutBytes: Buffer,

@@ -138,10 +138,10 @@ function readTar(bytes: Buffer): void {
   });
   const rules = new MemberRules({ paths: null, isPrivileged: false, isCaseInsensitive: true, aliases: [] });
   for (const member of readMembers(stream)) {
-    const judgement = rules.judge(member);
-    if (judgement.what === 'take') {
-      assert.ok(!judgement.member.path.includes('/../') && judgement.member.path.toString().startsWith('./'));
-      encodeMember(judgement.member);
+    const decision = rules.decide(member);
+    if (decision.what === 'take') {
+      assert.ok(!decision.member.path.includes('/../') && decision.member.path.toString().startsWith('./'));
+      encodeMember(decision.member);
     }
     if (member.type === 'file') stream.skip(member.segments.reduce((sum, { length }) => sum + length, 0));
   }

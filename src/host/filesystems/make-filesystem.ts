@@ -120,8 +120,8 @@ async function make(
 }
 
 function refused({ type }: WantedFilesystem, tool: string, cause: ToolError): SnapError {
-  const said = cause.stderr.trim().split('\n').slice(0, 3).join('; ');
-  return new SnapError('TARGET', `${type} cannot be created with its original parameters: ${said || cause.message}`, {
+  const output = cause.stderr.trim().split('\n').slice(0, 3).join('; ');
+  return new SnapError('TARGET', `${type} cannot be created with its original parameters: ${output || cause.message}`, {
     hint: `use a newer ${tool}, or restore the files to any filesystem with --to-dir`,
     cause,
   });

@@ -57,7 +57,7 @@ export async function createEmptyVolume(subject: VolumeSubject, options: NewVolu
   const attachment = undo.use(new AsyncDisposableStack());
   const prove = (device: FoundDevice) => assertEmpty(device, volume.id, signal).then(() => true);
   const device = await attachDevice(volume.id, subject, { ...options, prove }, attachment);
-  const given = undo.move();
+  const cleanup = undo.move();
   const keep = async (tags: Record<string, string>) => {
     await attachment.disposeAsync();
     await volumes.setTags(volume.id, tags, { signal });
@@ -65,7 +65,7 @@ export async function createEmptyVolume(subject: VolumeSubject, options: NewVolu
     await volumes.removeTags(volume.id, own, { signal });
     isKept = true;
   };
-  return { volumeId: volume.id, device, keep, [Symbol.asyncDispose]: () => given.disposeAsync() };
+  return { volumeId: volume.id, device, keep, [Symbol.asyncDispose]: () => cleanup.disposeAsync() };
 }
 
 const wanted = (subject: VolumeSubject, tags: Record<string, string>, options: NewVolumeOptions) => ({

@@ -60,11 +60,11 @@ export async function serveDisk(options: ServedDiskOptions): Promise<ServedDisk>
   await server.ready;
   const loop = parts.use(await attachLoop(file, ['--direct-io=on']));
   await runTool(['blockdev', '--setra', READ_AHEAD, loop.path], { signal: options.signal });
-  const given = parts.move();
+  const cleanup = parts.move();
   return {
     device: { path: loop.path, size: options.size },
     failed: server.failed,
-    [Symbol.asyncDispose]: () => given.disposeAsync(),
+    [Symbol.asyncDispose]: () => cleanup.disposeAsync(),
   };
 }
 

@@ -52,8 +52,8 @@ export async function attachTemporaryVolume(
   await waitUntilUsable(volume.id, snapshot, options);
   const prove = (device: LocatedDevice) => options.prove(device, isReused);
   const device = await attachDevice(volume.id, snapshot, { ...options, prove }, undo);
-  const given = undo.move();
-  return { volumeId: volume.id, device, [Symbol.asyncDispose]: () => given.disposeAsync() };
+  const cleanup = undo.move();
+  return { volumeId: volume.id, device, [Symbol.asyncDispose]: () => cleanup.disposeAsync() };
 }
 
 const PURPOSE_TAG = 'snap-to-s3-purpose';

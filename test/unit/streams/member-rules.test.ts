@@ -32,14 +32,14 @@ test('a caseless target gets the first of two names that it takes for one', () =
   for (const [name, [first, second]] of Object.entries(TWINS)) {
     const judged = (isCaseInsensitive: boolean) => {
       const rules = new MemberRules({ paths: null, isPrivileged: false, isCaseInsensitive, aliases: [] });
-      return [first, second].map((member) => rules.judge(member).what);
+      return [first, second].map((member) => rules.decide(member).what);
     };
     assert.deepEqual(judged(true), ['take', 'refuse'], name);
     assert.equal(judged(false)[0], 'take', name);
   }
   const rules = new MemberRules({ paths: null, isPrivileged: false, isCaseInsensitive: true, aliases: [] });
-  const directories = ['./dir', './DIR'].map((path) => rules.judge(memberOf(path, 'directory')).what);
+  const directories = ['./dir', './DIR'].map((path) => rules.decide(memberOf(path, 'directory')).what);
   assert.deepEqual(directories, ['take', 'take'], 'two directories become one');
-  assert.equal(rules.judge(memberOf('./Dir/x')).what, 'take');
-  assert.equal(rules.judge(memberOf('./dir/X')).what, 'refuse');
+  assert.equal(rules.decide(memberOf('./Dir/x')).what, 'take');
+  assert.equal(rules.decide(memberOf('./dir/X')).what, 'refuse');
 });

@@ -110,14 +110,14 @@ async function nameEach(order: XattrOrder, file: string, differences: Difference
     if (inode.hasFurtherNames) linked.add(inode.fact, isBare(inTar) ? name : NO_FACT);
     if (!isSame(inode, inTar)) differences.add('xattrs', inode.path, DIFFER);
   };
-  for (const { isMine, facts } of readBuckets(order.logFile)) {
+  for (const { isInBucket, facts } of readBuckets(order.logFile)) {
     for await (const inode of readFacts(order)) {
       const name = keyedHash(order.key, inode.path);
-      if (!isMine(name)) continue;
+      if (!isInBucket(name)) continue;
       compare(inode, name, facts.get(name.toString('hex')) ?? []);
       facts.delete(name.toString('hex'));
     }
-    await nameSurplus(order, isMine, facts, differences);
+    await nameSurplus(order, isInBucket, facts, differences);
   }
 }
 
@@ -147,14 +147,14 @@ async function nameBare({ root, key, signal }: XattrOrder, file: string, differe
 
 async function nameSurplus(
   { root, key, signal }: XattrOrder,
-  isMine: (name: Buffer) => boolean,
+  isInBucket: (name: Buffer) => boolean,
   left: LoggedFacts,
   differences: DifferenceList,
 ): Promise<void> {
   using tree = new DiskTree(root);
   for await (const { path } of walkInTurns(tree, signal)) {
     const name = keyedHash(key, path);
-    const facts = isMine(name) ? left.get(name.toString('hex')) : undefined;
+    const facts = isInBucket(name) ? left.get(name.toString('hex')) : undefined;
     if (facts?.some((fact) => fact !== ABSENT)) {
       differences.add('xattrs', path, 'the archive has extended attributes that the disk has not');
     }
