@@ -11,19 +11,19 @@ import { openSync, readSync } from 'node:fs';
 import { join } from 'node:path';
 import { decompressCommand } from '../src/archive/codec.ts';
 import { temporaryDirectory } from '../src/lib/temporary-files.ts';
-import type { ComparisonOrder } from '../src/streams/comparing-thread.ts';
-import { compareLz4InThreads } from '../src/streams/start.ts';
+import type { SinkOrder } from '../src/streams/sink-thread.ts';
+import { consumeLz4InThreads } from '../src/streams/start.ts';
 import { startPipeline } from '../src/transfer/pipeline.ts';
 import { closeAll } from '../src/transfer/pipes.ts';
 
 const [how, object = '', root = ''] = process.argv.slice(2);
 await using directory = temporaryDirectory();
 const logFile = join(directory.path, 'members');
-const order: ComparisonOrder =
+const order: SinkOrder =
   how === 'alone'
-    ? { how: 'tar-alone', records: null }
+    ? { kind: 'members', records: null }
     : {
-        how: 'tar',
+        kind: 'tree',
         root,
         contentOnly: false,
         ignore: [],
@@ -45,8 +45,8 @@ closeAll([input]);
 process.stdout.write(`${JSON.stringify({ code: 'stage', seconds: (performance.now() - started) / 1000 })}\n`);
 
 async function compare(descriptor: number): Promise<void> {
-  const { comparison, problem } = await compareLz4InThreads(descriptor, order, true, signal);
-  const [difference] = comparison.differences;
+  const { findings, problem } = await consumeLz4InThreads(descriptor, order, true, signal);
+  const [difference] = findings.differences;
   if (problem !== null || difference) throw new Error(problem ?? JSON.stringify(difference));
 }
 

@@ -23,7 +23,7 @@ const ENTRIES = [
   'src/indexing/indexing-process.ts',
   'src/indexing/compressing-thread.ts',
   'src/indexing/indexing-thread.ts',
-  'src/streams/comparing-thread.ts',
+  'src/streams/sink-thread.ts',
   'src/streams/decoding-thread.ts',
   'src/streams/reading-thread.ts',
   'src/streams/warming-thread.ts',

@@ -41,4 +41,9 @@ export class DifferenceList {
     if (this.kept.length < MAX_KEPT_DIFFERENCES)
       this.kept.push({ kind, path: typeof path === 'string' ? path : printable(path), detail });
   }
+
+  addAll({ kept, count }: DifferenceList): void {
+    for (const { kind, path, detail } of kept) this.add(kind, path, detail);
+    this.count += count - kept.length;
+  }
 }

@@ -1,4 +1,4 @@
-/** Starts a comparison in separate threads and waits for the result. */
+/** Gives a stream to a sink in separate threads and waits for the result. */
 import { Worker } from 'node:worker_threads';
 import { asError, SnapError } from '../errors.ts';
 import { newRing } from '../lib/bytes/shared-ring.ts';
@@ -6,11 +6,11 @@ import { seconds, startTimer } from '../lib/clock.ts';
 import { cleanupError } from '../lib/disposal.ts';
 import { programFile } from '../lib/program-file.ts';
 import { whenAborted } from '../lib/when-aborted.ts';
-import type { Compared, ComparingOrder, ComparisonOrder, Source, StreamFindings } from './comparing-thread.ts';
 import type { DecodingOrder } from './decoding-thread.ts';
 import type { FilledRing } from './lz4/block-filler.ts';
 import { newBlockRing } from './lz4/block-ring.ts';
 import type { ReadingOrder } from './reading-thread.ts';
+import type { SinkAnswer, SinkOrder, SinkThreadOrder, StreamFindings, StreamSource } from './sink-thread.ts';
 import type { WarmingOrder } from './warming-thread.ts';
 
 /**
@@ -21,29 +21,29 @@ const HEAP_LIMITS = {
   'reading-thread': { maxOldGenerationSizeMb: 24, maxYoungGenerationSizeMb: 1 },
   'decoding-thread': { maxOldGenerationSizeMb: 24, maxYoungGenerationSizeMb: 1 },
   'warming-thread': { maxOldGenerationSizeMb: 24, maxYoungGenerationSizeMb: 1 },
-  'comparing-thread': { maxOldGenerationSizeMb: 192, maxYoungGenerationSizeMb: 4 },
+  'sink-thread': { maxOldGenerationSizeMb: 192, maxYoungGenerationSizeMb: 4 },
 };
 
 /**
- * Compares a plain stream. One thread reads it, a second one hashes and compares, and a third one reads the disk ahead.
+ * Consumes a plain stream. One thread reads it, a second one hashes, compares and writes, and a third one reads the disk ahead.
  * @param descriptor of the pipe with the plain stream. The caller closes it. When the comparison is cancelled, the
  * writer of the pipe must close it, because a thread that waits for bytes cannot be stopped.
  * @throws SnapError `COMPARE_FAILED` if the disk cannot be read, or `BUG`; the reason of the signal. The threads have
  * ended in all cases.
  */
-export async function compareInThreads(
+export async function consumeInThreads(
   descriptor: number,
-  order: ComparisonOrder,
+  order: SinkOrder,
   signal: AbortSignal,
 ): Promise<StreamFindings> {
   const ring = newRing();
   const reading = startThread<ReadingOrder, number>('reading-thread', { descriptor, ring });
-  const [, { comparison }] = await runBoth(reading, { plain: ring }, order, signal);
-  return comparison;
+  const [, { findings }] = await runBoth(reading, { kind: 'plain', ring }, order, signal);
+  return findings;
 }
 
-export interface DecodedComparison {
-  comparison: StreamFindings;
+export interface DecodedFindings {
+  findings: StreamFindings;
   /** Why the stream could not be decoded to its end; `null` if it could. Earlier findings are kept. */
   problem: string | null;
   /** Whether the stream has another format. Then nothing was compared. */
@@ -51,42 +51,42 @@ export interface DecodedComparison {
 }
 
 /**
- * Compares an lz4 stream: one thread reads it, and two threads decode it.
+ * Consumes an lz4 stream: one thread reads it, and two threads decode it.
  * @param descriptor of the pipe with a stream in the default format of the `lz4` command. The caller closes it.
  * @param isKnown whether the hash of the plain bytes is known. Then the checksum of the stream is not needed.
- * @throws like `compareInThreads`
+ * @throws like `consumeInThreads`
  */
-export async function compareLz4InThreads(
+export async function consumeLz4InThreads(
   descriptor: number,
-  order: ComparisonOrder,
+  order: SinkOrder,
   isKnown: boolean,
   signal: AbortSignal,
-): Promise<DecodedComparison> {
+): Promise<DecodedFindings> {
   const ring = newBlockRing();
   const decoding = startThread<DecodingOrder, FilledRing>('decoding-thread', { descriptor, ring });
-  const source = { lz4: ring, withChecksum: !isKnown };
-  const [filled, compared] = await runBoth(decoding, source, order, signal);
+  const source = { kind: 'lz4', ring, withChecksum: !isKnown } as const;
+  const [filled, answer] = await runBoth(decoding, source, order, signal);
   // A block that cannot be decoded comes before the position at which the stream could not be read any further.
-  return { ...compared, problem: compared.problem ?? filled.problem, isForeign: filled.isForeign };
+  return { ...answer, problem: answer.problem ?? filled.problem, isForeign: filled.isForeign };
 }
 
 /** Waits for both threads. Aborting the signal stops them at any point. */
 async function runBoth<Answer>(
   reading: Thread<Answer>,
-  source: Source,
-  order: ComparisonOrder,
+  source: StreamSource,
+  order: SinkOrder,
   signal: AbortSignal,
-): Promise<[Answer, Compared]> {
+): Promise<[Answer, SinkAnswer]> {
   const compared = new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT);
-  const comparing = startThread<ComparingOrder, Compared>('comparing-thread', { source, order, compared });
+  const consuming = startThread<SinkThreadOrder, SinkAnswer>('sink-thread', { source, order, compared });
   // This thread posts no result and may end before or after the others.
   const warming =
-    order.how === 'tar' ? startThread<WarmingOrder, never>('warming-thread', { root: order.root, compared }) : null;
-  const threads = [reading, comparing, ...(warming ? [warming] : [])];
+    order.kind === 'tree' ? startThread<WarmingOrder, never>('warming-thread', { root: order.root, compared }) : null;
+  const threads = [reading, consuming, ...(warming ? [warming] : [])];
   await using _ended = { [Symbol.asyncDispose]: () => endAll(threads) };
   using cancelled = whenAborted(signal);
   try {
-    return await Promise.race([Promise.all([reading.answer, comparing.answer]), cancelled.promise]);
+    return await Promise.race([Promise.all([reading.answer, consuming.answer]), cancelled.promise]);
   } catch (cause) {
     signal.throwIfAborted();
     throw comparisonFailure(asError(cause));

@@ -31,6 +31,10 @@ export interface Downloaded {
 /** A range of the object, or bytes to insert. */
 export type Extent = { from: number; to: number } | Buffer;
 
+/** Bytes of the object. */
+export const lengthOf = (extents: readonly Extent[]): number =>
+  extents.reduce((sum, extent) => sum + (Buffer.isBuffer(extent) ? 0 : extent.to - extent.from), 0);
+
 const RANGE_BYTES = 8 * MiB;
 
 /**

@@ -2,7 +2,8 @@
 import type { ManifestObject } from '../../src/archive/manifest.ts';
 import { s3ArchiveStore } from '../../src/cloud/aws/s3/archive-store.ts';
 import { silentHost } from '../../src/events.ts';
-import { checkObject, type ObjectCheck } from '../../src/operations/reading/check-object.ts';
+import type { ObjectFindings } from '../../src/operations/reading/object/object-findings.ts';
+import { verifyObject } from '../../src/operations/reading/object/read-object.ts';
 import { BUCKET, type TestLab } from './lab.ts';
 
 export async function checkStored(
@@ -11,12 +12,12 @@ export async function checkStored(
   root: string,
   object: ManifestObject,
   { withFacts }: { withFacts: boolean },
-): Promise<ObjectCheck> {
+): Promise<ObjectFindings> {
   const clients = { control: lab.s3, transfer: lab.s3 };
   const store = s3ArchiveStore(clients, { bucket: BUCKET, storageClass: 'STANDARD', tagAfterUpload: false });
   const { signal } = new AbortController();
   const services = { store, host: silentHost, signal, streams: 4, sessionKey: null };
   const { key, partition, layout, codec, cipher } = object;
   const archived = { key, partition, layout, codec, cipher, facts: withFacts ? object : null };
-  return checkObject(archived, snapshotId, { how: 'tar', root, contentOnly: false, filesystem: 'ext4' }, services);
+  return verifyObject(archived, snapshotId, { kind: 'tree', root, contentOnly: false, filesystem: 'ext4' }, services);
 }

@@ -8,8 +8,8 @@ import { type TestContext, test } from 'node:test';
 import { Worker } from 'node:worker_threads';
 import { newRing } from '../../src/lib/bytes/shared-ring.ts';
 import { programFile } from '../../src/lib/program-file.ts';
-import type { Compared, ComparingOrder, ComparisonOrder } from '../../src/streams/comparing-thread.ts';
 import type { ReadingOrder } from '../../src/streams/reading-thread.ts';
+import type { SinkAnswer, SinkOrder, SinkThreadOrder } from '../../src/streams/sink-thread.ts';
 import { temporaryDirectory } from '../support/lab.ts';
 import { FULL } from '../support/sampled.ts';
 
@@ -20,19 +20,19 @@ const DIRECTORIES = FULL ? { count: 2_000_000, heap: 192 } : { count: 60_000, he
 const LINKED = FULL ? { count: 2_500_000, heap: 192 } : { count: 2000, heap: 192 };
 
 /** The comparing thread by itself, with so many MiB of heap. */
-async function compareFile(tar: string, order: ComparisonOrder, heap: number): Promise<Compared> {
+async function compareFile(tar: string, order: SinkOrder, heap: number): Promise<SinkAnswer> {
   const ring = newRing();
   const descriptor = openSync(tar, 'r');
   const compared = new SharedArrayBuffer(4);
-  const comparing: ComparingOrder = { source: { plain: ring }, order, compared };
+  const comparing: SinkThreadOrder = { source: { kind: 'plain', ring }, order, compared };
   const reading: ReadingOrder = { descriptor, ring };
   const reader = new Worker(programFile('streams/reading-thread'), { workerData: reading });
-  const worker = new Worker(programFile('streams/comparing-thread'), {
+  const worker = new Worker(programFile('streams/sink-thread'), {
     workerData: comparing,
     resourceLimits: { maxOldGenerationSizeMb: heap, maxYoungGenerationSizeMb: 1 },
   });
   try {
-    return await new Promise<Compared>((resolve, reject) => worker.once('message', resolve).once('error', reject));
+    return await new Promise<SinkAnswer>((resolve, reject) => worker.once('message', resolve).once('error', reject));
   } finally {
     await Promise.all([reader.terminate(), worker.terminate()]);
     closeSync(descriptor);
@@ -70,8 +70,8 @@ test(`${DIRECTORIES.count} directories are restored`, async (t) => {
   const { count, heap } = DIRECTORIES;
   const rules = { paths: null, isPrivileged: false, isCaseInsensitive: true, aliases: [] };
   const descriptor = openSync('/dev/null', 'w');
-  const order: ComparisonOrder = {
-    how: 'extract',
+  const order: SinkOrder = {
+    kind: 'files',
     descriptor,
     rules,
     maxBytes: 1,
@@ -80,9 +80,9 @@ test(`${DIRECTORIES.count} directories are restored`, async (t) => {
     shortcutPrefix: '',
     times: null,
   };
-  const { comparison } = await compareFile(writeDirectories(t, count), order, heap);
+  const { findings } = await compareFile(writeDirectories(t, count), order, heap);
   closeSync(descriptor);
-  assert.deepEqual([comparison.differences, comparison.members], [[], count]);
+  assert.deepEqual([findings.differences, findings.members], [[], count]);
 });
 
 function makeLinked(t: TestContext, count: number): string {
@@ -108,7 +108,7 @@ async function compareLinked(t: TestContext, { count, heap }: typeof LINKED, cop
   const key = randomBytes(32);
   const logFile = join(directory, 'log');
   const order = {
-    how: 'tar',
+    kind: 'tree',
     root,
     contentOnly: false,
     ignore: [],
@@ -117,7 +117,7 @@ async function compareLinked(t: TestContext, { count, heap }: typeof LINKED, cop
     logFile,
     mapper: null,
   } as const;
-  return (await compareFile(tar, order, heap)).comparison;
+  return (await compareFile(tar, order, heap)).findings;
 }
 
 test(`${LINKED.count} files with two names each are compared`, async (t) => {

@@ -5,7 +5,7 @@ import { dirname, join } from 'node:path';
 import { BLOCK_KIND, type BlockTable, isBlock } from '../../archive/block-table.ts';
 import type { IndexedMember } from '../../archive/file-index.ts';
 import { temporaryDirectory } from '../../lib/temporary-files.ts';
-import { type DifferenceKind, DifferenceList } from '../../streams/difference.ts';
+import { DifferenceList } from '../../streams/difference.ts';
 import { DiskTree, pathOfMember, typeOf } from '../../streams/disk-tree.ts';
 import { HashLog, HashSum, keyedHash, NO_FACT } from '../../streams/hash-log.ts';
 import { xattrFact } from '../../streams/tar-with-disk.ts';
@@ -89,15 +89,8 @@ class IndexComparison {
 
   /** @param logFile what `takeAll` has noted. */
   async compareXattrs(root: string, logFile: string, signal: AbortSignal): Promise<void> {
-    const { differences } = this.found;
-    const sink = {
-      list: differences.kept,
-      count: 0,
-      add: (kind: DifferenceKind, detail: string, path = '') => differences.add(kind, path, detail),
-    };
-    const onDisk = compareXattrs({ root, key: this.#key, logFile, ignore: this.#ignore, signal });
-    await onDisk.finish({ xattrSum: this.#xattrs.toString() }, sink);
-    differences.count += sink.count;
+    await using onDisk = compareXattrs({ root, key: this.#key, logFile, ignore: this.#ignore, signal });
+    this.found.differences.addAll(await onDisk.finish({ xattrSum: this.#xattrs.toString() }));
   }
 
   async #take(member: IndexedMember, log: HashLog, signal: AbortSignal): Promise<void> {

@@ -6,9 +6,11 @@ import type { DifferenceNote, DrillEvidence, DrillRow, Host } from '../../events
 import { treeDirectory } from '../../host/remove-tree.ts';
 import { monotonic, now } from '../../lib/clock.ts';
 import type { FoundArchive } from '../reading/bucket/scan-bucket.ts';
-import { checkObject, type ObjectCheck, type Reference } from '../reading/check-object.ts';
 import type { Archive, ArchivedObject } from '../reading/find-archive.ts';
 import { imageIndexOf } from '../reading/image-index.ts';
+import type { ObjectFindings } from '../reading/object/object-findings.ts';
+import { verifyObject } from '../reading/object/read-object.ts';
+import type { Reference } from '../reading/object/sinks.ts';
 import type { ReadContext } from '../reading/read-context.ts';
 import { restoreFiles } from '../restore/files/restore-files.ts';
 import { restoreImage } from '../restore/image/restore-image.ts';
@@ -112,8 +114,10 @@ async function compareObject(restored: RestoredObject, row: DrillRow, check: Rea
   }
   const contentOnly = !isPrivileged || object.facts === null;
   const reference: Reference =
-    object.layout === 'tar' ? { how: 'tar', root: path, contentOnly, filesystem: '' } : { how: 'image', device: path };
-  const again: ObjectCheck = await checkObject(object, snapshotId, reference, check);
+    object.layout === 'tar'
+      ? { kind: 'tree', root: path, contentOnly, filesystem: '' }
+      : { kind: 'device', device: path };
+  const again: ObjectFindings = await verifyObject(object, snapshotId, reference, check);
   const evidence = contentOnly && object.layout === 'tar' ? 'archive-content' : 'archive';
   note(row, object, evidence, again.differences, again.differenceCount);
   row.fetchedBytes += again.fetchedBytes;

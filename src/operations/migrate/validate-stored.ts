@@ -10,7 +10,8 @@ import {
 import { BLOCK_BYTES } from '../../cloud/blocks.ts';
 import { monotonic, now } from '../../lib/clock.ts';
 import { blocksInOrder } from '../../transfer/block-image.ts';
-import { checkObject, type ObjectCheck } from '../reading/check-object.ts';
+import type { ObjectFindings } from '../reading/object/object-findings.ts';
+import { verifyObject } from '../reading/object/read-object.ts';
 import type { ReadContext } from '../reading/read-context.ts';
 import { isZeroBlock } from '../source/snapshot-image.ts';
 import { reportCheck } from '../verify/check-archive.ts';
@@ -25,10 +26,10 @@ export async function validateStored(migration: Migration, draft: ArchiveDraft, 
   const { snapshot, settings, services, signal } = migration;
   const started = monotonic();
   const check: ReadContext = { ...services, signal, streams: settings.uploadStreams, sessionKey: null };
-  const checks: ObjectCheck[] = [];
+  const checks: ObjectFindings[] = [];
   for (const facts of draft.objects) {
     const table = await tableOf(migration, draft, body);
-    const found = await checkObject({ ...facts, facts }, snapshot.id, { how: 'blocks', table }, check);
+    const found = await verifyObject({ ...facts, facts }, snapshot.id, { kind: 'blocks', table }, check);
     // A hash of what is encrypted would tell who has a guess that it is right.
     if (facts.cipher === 'none') facts.plainSha256 = found.plainSha256;
     checks.push(found);

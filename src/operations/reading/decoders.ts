@@ -1,14 +1,13 @@
-/** Who makes plain bytes of an object's stored ones, and has them compared. */
-
-import type { ComparisonOrder, StreamFindings } from '../../streams/comparing-thread.ts';
-import { compareInThreads, compareLz4InThreads } from '../../streams/start.ts';
+/** Who makes plain bytes of an object's stored ones, and gives them to a sink. */
+import type { SinkOrder, StreamFindings } from '../../streams/sink-thread.ts';
+import { consumeLz4InThreads } from '../../streams/start.ts';
 import { StageError, startPipeline } from '../../transfer/pipeline.ts';
 import { closeAll } from '../../transfer/pipes.ts';
 import { decompressStage, decryptStage, rejectKey } from './archive-stages.ts';
 import type { ArchivedObject } from './find-archive.ts';
 
 export interface Decoded {
-  comparison: StreamFindings;
+  findings: StreamFindings;
   /** Why the object cannot be decoded to its end. */
   problem: string | null;
   /** Others may be able to decode it. */
@@ -20,13 +19,8 @@ export interface Decoder extends AsyncDisposable {
   finished: Promise<Decoded>;
 }
 
-/** Compares the plain bytes of a descriptor, and closes it. */
-export type Compare = (descriptor: number) => Promise<StreamFindings>;
-
-export const inThreads =
-  (order: ComparisonOrder, signal: AbortSignal): Compare =>
-  (descriptor) =>
-    compareInThreads(descriptor, order, signal).finally(() => closeAll([descriptor]));
+/** Takes the plain bytes of a descriptor, and closes it. */
+type Consume = (descriptor: number) => Promise<StreamFindings>;
 
 /**
  * By the stock programs: those who restore by hand use the same.
@@ -36,7 +30,7 @@ export const inThreads =
 export async function decodeByPrograms(
   object: ArchivedObject,
   stored: number,
-  compare: Compare,
+  consume: Consume,
   { sessionKey, signal }: { sessionKey: string | null; signal: AbortSignal },
 ): Promise<Decoder> {
   const failed = new AbortController();
@@ -48,13 +42,13 @@ export async function decodeByPrograms(
     signal: AbortSignal.any([signal, failed.signal]),
     input: stored,
   }).finally(() => closeAll([stored]));
-  const comparing = compare(pipeline.output);
-  comparing.catch((error) => failed.abort(error));
+  const consuming = consume(pipeline.output);
+  consuming.catch((error) => failed.abort(error));
   const finish = async (): Promise<Decoded> => {
-    const [comparison, verdict] = await Promise.allSettled([comparing, pipeline.finished]);
-    if (comparison.status === 'rejected') throw comparison.reason;
-    if (verdict.status === 'fulfilled') return { comparison: comparison.value, problem: null, isForeign: false };
-    return damaged(verdict.reason, comparison.value, decrypt.isBySessionKey);
+    const [consumed, verdict] = await Promise.allSettled([consuming, pipeline.finished]);
+    if (consumed.status === 'rejected') throw consumed.reason;
+    if (verdict.status === 'fulfilled') return { findings: consumed.value, problem: null, isForeign: false };
+    return damaged(verdict.reason, consumed.value, decrypt.isBySessionKey);
   };
   return { finished: finish(), [Symbol.asyncDispose]: () => pipeline[Symbol.asyncDispose]() };
 }
@@ -64,15 +58,10 @@ export async function decodeByPrograms(
  * @param stored the read end of a pipe with the stored bytes; it is taken over.
  * @param isKnown whether the SHA-256 of the plain bytes is held against a known one
  */
-export function decodeInThreads(
-  stored: number,
-  order: ComparisonOrder,
-  isKnown: boolean,
-  signal: AbortSignal,
-): Decoder {
-  const comparing = compareLz4InThreads(stored, order, isKnown, signal).finally(() => closeAll([stored]));
-  const finished = comparing.then((decoded) =>
-    decoded.problem === null ? decoded : endedEarly(decoded.comparison, `lz4: ${decoded.problem}`),
+export function decodeInThreads(stored: number, order: SinkOrder, isKnown: boolean, signal: AbortSignal): Decoder {
+  const consuming = consumeLz4InThreads(stored, order, isKnown, signal).finally(() => closeAll([stored]));
+  const finished = consuming.then((decoded) =>
+    decoded.problem === null ? decoded : endedEarly(decoded.findings, `lz4: ${decoded.problem}`),
   );
   return {
     finished,
@@ -86,17 +75,17 @@ export function decodeInThreads(
  * A decoder that gives up by itself has met bytes that nobody encoded: the archive is damaged. A key that is not
  * there says nothing of the archive, and neither does a decoder that was killed.
  */
-function damaged(reason: unknown, comparison: StreamFindings, bySessionKey: boolean): Decoded {
+function damaged(reason: unknown, findings: StreamFindings, bySessionKey: boolean): Decoded {
   if (!(reason instanceof StageError)) throw reason;
-  rejectKey(reason, bySessionKey && comparison.plainBytes === 0);
+  rejectKey(reason, bySessionKey && findings.plainBytes === 0);
   if (reason.outcome.exitCode === null) throw reason;
-  return endedEarly(comparison, reason.reason);
+  return endedEarly(findings, reason.reason);
 }
 
 /** That the plain stream ends too early follows from it. */
-function endedEarly(comparison: StreamFindings, problem: string): Decoded {
-  const rest = comparison.differences.filter(({ kind }) => kind !== 'damaged');
-  const dropped = comparison.differences.length - rest.length;
-  const differenceCount = comparison.differenceCount - dropped;
-  return { comparison: { ...comparison, differences: rest, differenceCount }, problem, isForeign: false };
+function endedEarly(findings: StreamFindings, problem: string): Decoded {
+  const rest = findings.differences.filter(({ kind }) => kind !== 'damaged');
+  const dropped = findings.differences.length - rest.length;
+  const differenceCount = findings.differenceCount - dropped;
+  return { findings: { ...findings, differences: rest, differenceCount }, problem, isForeign: false };
 }

@@ -6,8 +6,8 @@ import type { ObjectFacts, Snapshot } from '../../cloud/ports.ts';
 import { asError, SnapError } from '../../errors.ts';
 import { now } from '../../lib/clock.ts';
 import { cleanupSignal } from '../../lib/disposal.ts';
-import type { ObjectCheck } from '../reading/check-object.ts';
 import type { Archive } from '../reading/find-archive.ts';
+import type { ObjectFindings } from '../reading/object/object-findings.ts';
 import type { Services } from '../shared/services.ts';
 
 /** The metadata and tags that a manifest gets when it is replaced. */
@@ -41,7 +41,7 @@ export const isDifference = (failure: unknown): boolean => failure instanceof Sn
  */
 export const noteProof = (
   archive: Archive,
-  checks: readonly ObjectCheck[],
+  checks: readonly ObjectFindings[],
   facts: ManifestFacts,
   services: Pick<Services, 'store'>,
 ): Promise<void> => {

@@ -7,9 +7,10 @@ import { monotonic } from '../../lib/clock.ts';
 import { temporaryDirectory } from '../../lib/temporary-files.ts';
 import { sweepFinishedClaims } from '../clean/sweep-finished-claims.ts';
 import { requireManifest } from '../reading/bucket/origin.ts';
-import { checkObject, type ObjectCheck } from '../reading/check-object.ts';
 import type { Archive } from '../reading/find-archive.ts';
 import { findArchivesById } from '../reading/find-archives.ts';
+import type { ObjectFindings } from '../reading/object/object-findings.ts';
+import { verifyObject } from '../reading/object/read-object.ts';
 import type { ReadContext } from '../reading/read-context.ts';
 import { requireRoot } from '../shared/preflight.ts';
 import type { Services } from '../shared/services.ts';
@@ -135,7 +136,7 @@ async function compareAlone(
   services: ReadContext & { region: string },
 ): Promise<void> {
   const started = monotonic();
-  const checks: ObjectCheck[] = [];
+  const checks: ObjectFindings[] = [];
   await assertThawed(
     objects.map(({ key }) => key),
     services,
@@ -144,7 +145,7 @@ async function compareAlone(
   for (const object of objects) {
     await using temporary = temporaryDirectory();
     const { reference, differences } = await ownReference(object, snapshotId, temporary.path, services);
-    checks.push(withIndex(await checkObject(object, snapshotId, reference, services), differences));
+    checks.push(withIndex(await verifyObject(object, snapshotId, reference, services), differences));
   }
   const missing = manifest ? unarchivedByManifest(manifest.content) : [];
   reportCheck(snapshotId, 'archive-only', { checks, missing, notKept: [] }, (monotonic() - started) / 1000, services);

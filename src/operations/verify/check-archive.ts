@@ -10,8 +10,10 @@ import { mountReadOnly } from '../../host/filesystems/mounts.ts';
 import { describeNotKept, type NotKept } from '../../host/filesystems/not-kept-note.ts';
 import { monotonic } from '../../lib/clock.ts';
 import type { Difference } from '../../streams/difference.ts';
-import { checkObject, type ObjectCheck, type Reference } from '../reading/check-object.ts';
 import type { Archive, ArchivedObject } from '../reading/find-archive.ts';
+import type { ObjectFindings } from '../reading/object/object-findings.ts';
+import { verifyObject } from '../reading/object/read-object.ts';
+import type { Reference } from '../reading/object/sinks.ts';
 import { openManifest } from '../reading/open-manifest.ts';
 import type { ReadContext } from '../reading/read-context.ts';
 import { mountDirectory } from '../source/mount-directory.ts';
@@ -40,9 +42,9 @@ export interface CheckOrder {
  * @returns the check of each object, all of them without a difference.
  * @throws SnapError `DIFFERS`, or why it cannot be told.
  */
-export async function checkArchive(order: CheckOrder, services: ReadContext): Promise<ObjectCheck[]> {
+export async function checkArchive(order: CheckOrder, services: ReadContext): Promise<ObjectFindings[]> {
   const started = monotonic();
-  const checks: ObjectCheck[] = [];
+  const checks: ObjectFindings[] = [];
   for (const object of order.objects)
     checks.push(withIndex(await checkOnDisk(object, order, services), await checkIndex(object, services)));
   const missing = await unarchivedPartitions(order.objects, order.disk, services.signal);
@@ -64,7 +66,7 @@ async function notKeptOfDisk(
 }
 
 export interface Checked {
-  checks: readonly ObjectCheck[];
+  checks: readonly ObjectFindings[];
   /** What the archive has not, or has wrong, besides. */
   missing: readonly Difference[];
   /** Of the disk. */
@@ -79,7 +81,8 @@ export function reportCheck(
   seconds: number,
   { host }: ReadContext,
 ): void {
-  const sum = (pick: (check: ObjectCheck) => number): number => checks.reduce((total, check) => total + pick(check), 0);
+  const sum = (pick: (check: ObjectFindings) => number): number =>
+    checks.reduce((total, check) => total + pick(check), 0);
   const differenceCount = sum((check) => check.differenceCount) + missing.length;
   host.notify({
     code: 'snapshot.validated',
@@ -104,7 +107,7 @@ export function reportCheck(
   });
 }
 
-async function checkOnDisk(object: ArchivedObject, order: CheckOrder, services: ReadContext): Promise<ObjectCheck> {
+async function checkOnDisk(object: ArchivedObject, order: CheckOrder, services: ReadContext): Promise<ObjectFindings> {
   const { device, table } = order.disk;
   if (object.partition === null) return checkOnDevice(object, device.path, order, services);
   const partition = table.partitions.find(({ number }) => number === object.partition);
@@ -122,9 +125,9 @@ async function checkOnDevice(
   device: string,
   order: CheckOrder,
   services: ReadContext,
-): Promise<ObjectCheck> {
+): Promise<ObjectFindings> {
   const { snapshotId, contentOnly } = order;
-  if (object.layout === 'image') return checkObject(object, snapshotId, { how: 'image', device }, services);
+  if (object.layout === 'image') return verifyObject(object, snapshotId, { kind: 'device', device }, services);
   const found = await probe(device, services.signal);
   const filesystem = found.type ?? '';
   // The driver shows neither to tar nor to the comparison what is only in the filesystem's own records. Archives of
@@ -139,16 +142,16 @@ async function checkOnDevice(
   const { partition } = object;
   const { path: mountPoint, helper } = mount;
   host.notify({ code: 'partition.mounted', snapshot: snapshotId, partition, filesystem, mountPoint, helper });
-  const reference: Reference = { how: 'tar', root: mountPoint, contentOnly, filesystem };
+  const reference: Reference = { kind: 'tree', root: mountPoint, contentOnly, filesystem };
   const notKept =
     object.facts?.notKept ?? (await notKeptOf({ type: filesystem, device, root: mountPoint, partition }, signal));
-  const check = { ...(await checkObject(object, snapshotId, reference, services)), notKept };
+  const check = { ...(await verifyObject(object, snapshotId, reference, services)), notKept };
   const isSame = survey.obstacle === null && check.differenceCount === 0;
   const unseen = isSame ? missingNames(survey.names, check.members) : survey.obstacle;
   return unseen === null ? check : withDifference(check, nothingOf(`what its driver does not show: ${unseen}`));
 }
 
-const withDifference = (check: ObjectCheck, difference: Difference): ObjectCheck => ({
+const withDifference = (check: ObjectFindings, difference: Difference): ObjectFindings => ({
   ...check,
   differences: [difference, ...check.differences],
   differenceCount: check.differenceCount + 1,

@@ -1,7 +1,7 @@
 /** The index of an object against what the manifest notes of it. */
 import type { Difference } from '../../streams/difference.ts';
-import type { ObjectCheck } from '../reading/check-object.ts';
 import type { ArchivedObject } from '../reading/find-archive.ts';
+import type { ObjectFindings } from '../reading/object/object-findings.ts';
 import type { ReadContext } from '../reading/read-context.ts';
 
 /** By its ETag and length: it is not read. */
@@ -18,7 +18,7 @@ export async function checkIndex(
 
 export const indexDifference = (detail: string): Difference => ({ kind: 'index', path: '', detail });
 
-export const withIndex = (check: ObjectCheck, found: readonly Difference[]): ObjectCheck => ({
+export const withIndex = (check: ObjectFindings, found: readonly Difference[]): ObjectFindings => ({
   ...check,
   differences: [...check.differences, ...found],
   differenceCount: check.differenceCount + found.length,

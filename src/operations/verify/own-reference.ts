@@ -2,15 +2,15 @@
 
 import { SnapError } from '../../errors.ts';
 import type { Difference } from '../../streams/difference.ts';
-import type { Reference } from '../reading/check-object.ts';
 import { chooseMembers } from '../reading/choose-members.ts';
 import type { ArchivedObject } from '../reading/find-archive.ts';
 import { imageIndexOf } from '../reading/image-index.ts';
+import type { Reference } from '../reading/object/sinks.ts';
 import type { ReadContext } from '../reading/read-context.ts';
 import { checkIndex, indexDifference } from './check-index.ts';
 
 /** What is held against nothing but what the manifest says of all of it. */
-const ALONE = { how: 'alone', records: null } as const;
+const ALONE = { kind: 'alone', records: null } as const;
 
 /**
  * An index that cannot be used is a difference; the object itself may still be whole.
@@ -42,8 +42,8 @@ async function readReference(
 ): Promise<Reference | null> {
   if (object.layout === 'tar') {
     const all = await chooseMembers(object, snapshotId, { paths: null, directory, before: null }, services);
-    return all && { how: 'alone', records: all.records };
+    return all && { kind: 'alone', records: all.records };
   }
   const table = (await imageIndexOf(object, services))?.table;
-  return table ? { how: 'blocks', table } : null;
+  return table ? { kind: 'blocks', table } : null;
 }

@@ -1,7 +1,6 @@
 /** The extended attributes of a disk against those that the members of a tar have. */
-
 import { sleep } from '../../../lib/clock.ts';
-import { type Difference, type DifferenceKind, DifferenceList } from '../../../streams/difference.ts';
+import { DifferenceList } from '../../../streams/difference.ts';
 import { DiskTree } from '../../../streams/disk-tree.ts';
 import {
   ABSENT,
@@ -28,26 +27,23 @@ export interface XattrOrder {
   signal: AbortSignal;
 }
 
-interface Sink {
-  list: Difference[];
-  count: number;
-  add(kind: DifferenceKind, detail: string, path?: string): void;
+/** The attributes of the disk are being read; disposed, nothing looks at it any more. */
+export interface XattrComparison extends AsyncDisposable {
+  /** Compares them with the tar's, and names those that differ. Where no name can be found, that they differ is told all the same. */
+  finish(tar: { xattrSum: string }): Promise<DifferenceList>;
 }
 
-/**
- * Reads the disk's attributes meanwhile; `finish` compares them with the tar's, and names those that differ. Where no
- * name can be found, that they differ is told all the same.
- */
-export function compareXattrs(order: XattrOrder) {
-  const summing = sumOf(order);
+export function compareXattrs(order: XattrOrder): XattrComparison {
+  const ended = new AbortController();
+  const running = { ...order, signal: AbortSignal.any([order.signal, ended.signal]) };
+  const summing = sumOf(running);
   summing.catch(() => {});
   return {
-    async finish(tar: { xattrSum: string }, found: Sink): Promise<void> {
-      const onDisk = await summing;
-      if (onDisk === tar.xattrSum || found.list.some(({ kind }) => kind === 'damaged')) return;
-      const differences = await nameDifferences(order);
-      for (const { kind, path, detail } of differences.kept) found.add(kind, detail, path);
-      found.count += differences.count - differences.kept.length;
+    finish: async ({ xattrSum }) =>
+      (await summing) === xattrSum ? new DifferenceList() : await nameDifferences(running),
+    async [Symbol.asyncDispose]() {
+      ended.abort(new Error('the attributes of the disk are not needed any more'));
+      await summing.catch(() => {});
     },
   };
 }

@@ -4,8 +4,9 @@ import { SnapError } from '../../../errors.ts';
 import { seconds, sleep } from '../../../lib/clock.ts';
 import { startPipeline } from '../../../transfer/pipeline.ts';
 import { closeAll, makePipe } from '../../../transfer/pipes.ts';
-import { checkObject, type ObjectCheck } from '../../reading/check-object.ts';
 import type { MemberChoice } from '../../reading/choose-members.ts';
+import type { ObjectFindings } from '../../reading/object/object-findings.ts';
+import { writeObject } from '../../reading/object/read-object.ts';
 import type { ReadContext } from '../../reading/read-context.ts';
 import type { FilesOrder } from '../../shared/settings/restore.ts';
 import type { ArchivedTar } from './plan-files.ts';
@@ -24,7 +25,7 @@ export async function extractTar(
   directory: FillableDirectory,
   { choice, complaints }: { choice: MemberChoice | null; complaints: FirstLines },
   check: ReadContext,
-): Promise<ObjectCheck> {
+): Promise<ObjectFindings> {
   const failed = new AbortController();
   const signal = AbortSignal.any([check.signal, failed.signal]);
   const ended = new AbortController();
@@ -54,7 +55,7 @@ export async function extractTar(
     const times = await timesKeptIn(path, signal);
     const { maxBytes } = directory;
     const target = {
-      how: 'extract' as const,
+      kind: 'files' as const,
       descriptor: pipe.writeEnd,
       rules,
       maxBytes,
@@ -64,7 +65,7 @@ export async function extractTar(
       shortcutPrefix: shortcuts.prefix,
       times,
     };
-    const found = await checkObject(object, snapshotId, target, { ...check, signal });
+    const found = await writeObject(object, snapshotId, target, { ...check, signal });
     ended.abort();
     closeAll([pipe.writeEnd]);
     pipe.writeEnd = -1;

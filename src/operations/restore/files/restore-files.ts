@@ -11,7 +11,7 @@ import { restoreTar } from './restore-tar.ts';
 
 /**
  * The files of one partition come below the directory itself, those of several below directories with their numbers.
- * @throws SnapError `DIFFERS`, `NOT_FOUND`, `TARGET`, and what `checkObject` throws. What was made then stays, marked
+ * @throws SnapError `DIFFERS`, `NOT_FOUND`, `TARGET`, and what `writeObject` throws. What was made then stays, marked
  *   as unfinished, and is gone on with by the same command.
  */
 export async function restoreFiles(

@@ -3,7 +3,7 @@ import { SnapError } from '../../../errors.ts';
 import type { Host } from '../../../events.ts';
 import { monotonic } from '../../../lib/clock.ts';
 import { temporaryDirectory } from '../../../lib/temporary-files.ts';
-import type { ObjectCheck } from '../../reading/check-object.ts';
+import type { ObjectFindings } from '../../reading/object/object-findings.ts';
 import { markFinal, readAgainIfDamaged } from '../../reading/read-again.ts';
 import type { ReadContext } from '../../reading/read-context.ts';
 import type { FilesOrder } from '../../shared/settings/restore.ts';
@@ -74,7 +74,7 @@ export async function restoreTar(
 
 /** What was made without all that it had. */
 function tellIncomplete(
-  { key, leftOut: { devices, privileges, times } }: ObjectCheck,
+  { key, leftOut: { devices, privileges, times } }: ObjectFindings,
   snapshot: string,
   target: string,
   { lines: messages, count }: FirstLines,
@@ -86,7 +86,7 @@ function tellIncomplete(
 
 /** @throws SnapError `DIFFERS` */
 function assertNoDifferences(
-  { key, differences, differenceCount, isAsStored }: ObjectCheck,
+  { key, differences, differenceCount, isAsStored }: ObjectFindings,
   path: string,
   { isKept }: Pick<FillableDirectory, 'isKept'>,
   isAgain: boolean,

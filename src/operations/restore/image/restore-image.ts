@@ -27,7 +27,7 @@ export interface ImagePlanned {
   found: FoundTarget | null;
 }
 
-/** @throws SnapError `DIFFERS`: then no image is left; `NOT_FOUND`, `TARGET`, and what `checkObject` throws. */
+/** @throws SnapError `DIFFERS`: then no image is left; `NOT_FOUND`, `TARGET`, and what `writeObject` throws. */
 export async function restoreImage(
   archive: Archive,
   settings: ImageSettings,

@@ -5,8 +5,10 @@ import { SnapError } from '../../../errors.ts';
 import type { Host } from '../../../events.ts';
 import { rootFailure } from '../../../lib/disposal.ts';
 import { inParallel } from '../../../lib/parallel.ts';
-import { checkObject, lengthOf, type ObjectCheck } from '../../reading/check-object.ts';
+import { lengthOf } from '../../../transfer/download.ts';
 import type { ArchivedObject } from '../../reading/find-archive.ts';
+import type { ObjectFindings } from '../../reading/object/object-findings.ts';
+import { writeObject } from '../../reading/object/read-object.ts';
 import { markFinal } from '../../reading/read-again.ts';
 import type { ReadContext } from '../../reading/read-context.ts';
 import { ImagePlan, type Segment, type SegmentStream } from './plan-image.ts';
@@ -36,7 +38,7 @@ const MIN_STREAMS = 2;
 /**
  * What an earlier run has written already is checked, and left as it is; zeros are neither fetched nor written where
  * they are there already.
- * @throws SnapError `DIFFERS`, `TARGET`, and what `checkObject` throws.
+ * @throws SnapError `DIFFERS`, `TARGET`, and what `writeObject` throws.
  */
 export async function writeImage(order: ImageOrder, index: ImageIndex | null): Promise<WrittenImage> {
   const plan = index && ImagePlan.of(order.object, index);
@@ -53,8 +55,8 @@ async function writeInOnePass(
   table: BlockTable | null,
 ): Promise<WrittenImage> {
   await target.setLength(0);
-  const reference = { how: 'write', path: target.path, isBlank: target.isFile, table } as const;
-  const found = await checkObject(object, snapshotId, { ...reference, runs: null, extents: null }, check);
+  const sink = { kind: 'image', path: target.path, isBlank: target.isFile, table } as const;
+  const found = await writeObject(object, snapshotId, { ...sink, runs: null, extents: null }, check);
   assertNoDifferences(found, target.loss);
   await target.setLength(found.contentBytes);
   return { bytes: found.contentBytes, fetchedBytes: found.fetchedBytes };
@@ -71,8 +73,8 @@ async function writeSegments(order: ImageOrder, plan: ImagePlan): Promise<Writte
   const { path, isBlank } = target;
   try {
     await inParallel(planned, planned.length, check.signal, async (segment, signal) => {
-      const reference = { how: 'write', path, isBlank, table: plan.table, ...segment } as const;
-      const found = await checkObject(object, snapshotId, reference, { ...check, host, streams, signal });
+      const sink = { kind: 'image', path, isBlank, table: plan.table, ...segment } as const;
+      const found = await writeObject(object, snapshotId, sink, { ...check, host, streams, signal });
       assertNoDifferences(found, target.loss);
       written.fetchedBytes += found.fetchedBytes;
     });
@@ -137,7 +139,7 @@ function asTargetError(error: unknown, name: string): unknown {
 
 /** @throws SnapError `DIFFERS` */
 export function assertNoDifferences(
-  { key, differences, differenceCount, isAsStored }: ObjectCheck,
+  { key, differences, differenceCount, isAsStored }: ObjectFindings,
   rest: string,
 ): void {
   const [first] = differences;

@@ -4,8 +4,8 @@ import { BLOCK_KIND, type BlockTable, hashAt } from '../../../archive/block-tabl
 import { BLOCK_BYTES } from '../../../cloud/blocks.ts';
 import { SnapError } from '../../../errors.ts';
 import { type BlockTally, writeBlocks, ZERO_BLOCK, ZERO_HASH } from '../../../transfer/block-writer.ts';
-import { checkObject } from '../../reading/check-object.ts';
 import type { ArchivedObject } from '../../reading/find-archive.ts';
+import { writeObject } from '../../reading/object/read-object.ts';
 import { readAgainIfDamaged } from '../../reading/read-again.ts';
 import type { ReadContext } from '../../reading/read-context.ts';
 import type { Services } from '../../shared/services.ts';
@@ -35,7 +35,7 @@ export interface FilledSnapshot {
 
 /**
  * With a plan, no block is written that is not right: the second read begins where the first one met damage.
- * @throws SnapError `DIFFERS`, and what `checkObject` throws.
+ * @throws SnapError `DIFFERS`, and what `writeObject` throws.
  */
 export async function fillSnapshot(filling: Filling, services: Services, check: ReadContext): Promise<FilledSnapshot> {
   const { snapshotId: snapshot, object, plan, begun, note } = filling;
@@ -81,7 +81,7 @@ async function fillOnce(
     const differences = problem === null ? [] : [{ kind: 'size' as const, path: '', detail: problem }];
     return { plainBytes, plainSha256, differences };
   };
-  const found = await checkObject(object, snapshotId, { how: 'stream', take, extents: rest?.extents ?? null }, check);
+  const found = await writeObject(object, snapshotId, { kind: 'pipe', take, extents: rest?.extents ?? null }, check);
   assertNoDifferences(found, 'the new snapshot was deleted');
   return { plainBytes: found.plainBytes, tally, fetchedBytes: found.fetchedBytes };
 }

@@ -45,7 +45,7 @@ export interface SnapshotOrder {
 /**
  * The snapshot is completed only when the whole archive has proved to be what it should be; else it is deleted, unless
  * the machine is taken away: then it is left for another run to go on with.
- * @throws SnapError `DIFFERS` and what `checkObject` throws
+ * @throws SnapError `DIFFERS` and what `writeObject` throws
  */
 export async function restoreToSnapshot(
   order: SnapshotOrder,

@@ -26,7 +26,7 @@ export interface FillOrder {
   settings: RestoreSettings;
 }
 
-/** @throws SnapError `TARGET`, `DIFFERS`, and what `checkObject` throws. */
+/** @throws SnapError `TARGET`, `DIFFERS`, and what `writeObject` throws. */
 export async function fillPartition(
   { partition, content }: PartitionFill,
   device: string,

@@ -30,7 +30,7 @@ export async function requireVolumes({ instance }: Services): Promise<void> {
 
 /**
  * The volume stays only when all of it has proved to be what was archived; else it is deleted.
- * @throws SnapError `DIFFERS`, `TARGET`, what `planVolume`, `createEmptyVolume` and `checkObject` throw.
+ * @throws SnapError `DIFFERS`, `TARGET`, what `planVolume`, `createEmptyVolume` and `writeObject` throw.
  */
 export async function restoreToVolume(
   archive: Archive,

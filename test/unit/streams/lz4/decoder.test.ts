@@ -13,7 +13,7 @@ import { Lz4Coder } from '../../../../src/lz4/coder.ts';
 import { fillBlocks } from '../../../../src/streams/lz4/block-filler.ts';
 import { BlockRing, ENDED, newBlockRing, READY } from '../../../../src/streams/lz4/block-ring.ts';
 import { BlockTaker } from '../../../../src/streams/lz4/block-taker.ts';
-import { compareLz4InThreads } from '../../../../src/streams/start.ts';
+import { consumeLz4InThreads } from '../../../../src/streams/start.ts';
 
 const MOST = 2 ** 30;
 
@@ -55,7 +55,7 @@ async function inThreads(stored: Buffer) {
   writeFileSync(file, stored);
   const descriptor = openSync(file, 'r');
   try {
-    return await compareLz4InThreads(descriptor, { how: 'bytes-alone' }, false, new AbortController().signal);
+    return await consumeLz4InThreads(descriptor, { kind: 'bytes' }, false, new AbortController().signal);
   } finally {
     closeSync(descriptor);
   }
@@ -93,9 +93,9 @@ for (const [name, plain] of Object.entries(PLAIN)) {
   for (const argv of [['-1'], ['-9', '-B4', '--no-frame-crc']]) {
     test(`${name}, lz4 ${argv.join(' ')}`, async () => {
       const stored = compress(plain, ...argv);
-      const { comparison, problem } = await inThreads(stored);
-      assert.deepEqual([problem, comparison.plainBytes], [null, plain.length]);
-      assert.equal(comparison.plainSha256, sha256(plain));
+      const { findings, problem } = await inThreads(stored);
+      assert.deepEqual([problem, findings.plainBytes], [null, plain.length]);
+      assert.equal(findings.plainSha256, sha256(plain));
     });
   }
 }
@@ -153,9 +153,9 @@ test('frames one after another, as images have them that were read directly', as
     compress(parts[1] ?? NONE, '--no-frame-crc'),
     compress(parts[2] ?? NONE),
   ] as [Buffer, Buffer, Buffer];
-  const { comparison, problem, isForeign } = await inThreads(Buffer.concat([first, second, third]));
+  const { findings, problem, isForeign } = await inThreads(Buffer.concat([first, second, third]));
   assert.deepEqual([problem, isForeign], [null, false]);
-  assert.equal(comparison.plainSha256, sha256(Buffer.concat(parts)));
+  assert.equal(findings.plainSha256, sha256(Buffer.concat(parts)));
   const at = first.length - 1;
   first.writeUInt8(first.readUInt8(at) ^ 1, at);
   assert.match((await inThreads(Buffer.concat([first, second]))).problem ?? '', /checksum/);
@@ -168,17 +168,17 @@ test('a block in the middle that breaks the rules ends it there, however much fo
   // The second block claims more literals than it has.
   const second = 7 + 4 + (stored.readUInt32LE(7) & 0x7fffffff);
   stored.fill(0xff, second + 4, second + 4 + 64);
-  const { comparison, problem } = await inThreads(stored);
+  const { findings, problem } = await inThreads(stored);
   assert.equal(problem, 'a block cannot be decoded');
-  assert.equal(comparison.plainBytes, 4_194_304);
+  assert.equal(findings.plainBytes, 4_194_304);
 });
 
 test('the end is missed wherever it is cut', async () => {
   const stored = compress(motley(30_000_000));
   for (const share of [0.1, 0.35, 0.6, 0.99]) {
-    const { comparison, problem } = await inThreads(stored.subarray(0, Math.floor(stored.length * share)));
+    const { findings, problem } = await inThreads(stored.subarray(0, Math.floor(stored.length * share)));
     assert.match(problem ?? '', /ends in the middle/);
-    assert.ok(comparison.plainBytes < 30_000_000);
+    assert.ok(findings.plainBytes < 30_000_000);
   }
 });
 

@@ -1,4 +1,4 @@
-/** The comparing thread. It reads the plain stream and the disk synchronously and posts its findings once. */
+/** The thread that consumes the plain stream. It compares and writes synchronously and posts its findings once. */
 import { createHash } from 'node:crypto';
 import { parentPort, workerData } from 'node:worker_threads';
 import { type BlockTable, isEachBlockKnown } from '../archive/block-table.ts';
@@ -15,15 +15,16 @@ import { readTarAlone, type TarAlone } from './tar-alone.ts';
 import { type FilesTarget, type LeftOut, writeFiles } from './tar-to-files.ts';
 import { compareTarWithDisk, type TarComparisonOptions } from './tar-with-disk.ts';
 
-export type ComparisonOrder =
-  | ({ how: 'tar' } & Omit<TarComparisonOptions, 'key' | 'compared'> & { key: Uint8Array })
-  | { how: 'image'; device: string }
-  | { how: 'blocks'; table: BlockTable }
-  | ({ how: 'write' } & ImageTarget)
-  | ({ how: 'extract' } & FilesTarget)
+/** Where the plain stream goes. */
+export type SinkOrder =
+  | ({ kind: 'tree' } & Omit<TarComparisonOptions, 'key' | 'compared'> & { key: Uint8Array })
+  | { kind: 'device'; device: string }
+  | { kind: 'blocks'; table: BlockTable }
+  | ({ kind: 'image' } & ImageTarget)
+  | ({ kind: 'files' } & FilesTarget)
   /** Without a disk: checks whether the stream is a valid tar, and hashes it. */
-  | ({ how: 'tar-alone' } & TarAlone)
-  | { how: 'bytes-alone' };
+  | ({ kind: 'members' } & TarAlone)
+  | { kind: 'bytes' };
 
 export interface StreamFindings {
   differences: Difference[];
@@ -40,27 +41,29 @@ export interface StreamFindings {
   missing?: string[];
 }
 
-export interface ComparingOrder {
-  source: Source;
-  order: ComparisonOrder;
+export interface SinkThreadOrder {
+  source: StreamSource;
+  order: SinkOrder;
   /** A counter of the files compared so far. */
   compared: SharedArrayBuffer;
 }
 
 /** Plain bytes that another thread reads, or lz4 blocks that this thread helps to decode. */
-export type Source = { plain: RingMemory } | { lz4: BlockRingMemory; withChecksum: boolean };
+export type StreamSource =
+  | { kind: 'plain'; ring: RingMemory }
+  | { kind: 'lz4'; ring: BlockRingMemory; withChecksum: boolean };
 
-export interface Compared {
-  comparison: StreamFindings;
+export interface SinkAnswer {
+  findings: StreamFindings;
   /** Why an lz4 stream could not be decoded to its end; `null` if it could. */
   problem: string | null;
 }
 
 type Findings = Partial<StreamFindings> & { list: DifferenceList };
 
-function findingsOf({ order, compared }: ComparingOrder, stream: ByteStream): Findings {
-  switch (order.how) {
-    case 'tar': {
+function findingsOf({ order, compared }: SinkThreadOrder, stream: ByteStream): Findings {
+  switch (order.kind) {
+    case 'tree': {
       const { differences: list, ...counts } = compareTarWithDisk(stream, {
         ...order,
         key: Buffer.from(order.key),
@@ -68,7 +71,7 @@ function findingsOf({ order, compared }: ComparingOrder, stream: ByteStream): Fi
       });
       return { list, ...counts };
     }
-    case 'image': {
+    case 'device': {
       const { differences: list, contentBytes } = compareImageWithDevice(stream, order.device);
       return { list, contentBytes };
     }
@@ -76,40 +79,40 @@ function findingsOf({ order, compared }: ComparingOrder, stream: ByteStream): Fi
       const { differences: list, contentBytes } = compareImageWithBlocks(stream, order.table);
       return { list, contentBytes };
     }
-    case 'write': {
+    case 'image': {
       const { differences: list, contentBytes } = writeImageStream(stream, order);
       return { list, contentBytes };
     }
-    case 'extract': {
+    case 'files': {
       const { differences: list, ...counts } = writeFiles(stream, order);
       return { list, ...counts };
     }
-    case 'tar-alone': {
+    case 'members': {
       const { differences: list, ...counts } = readTarAlone(stream, order);
       return { list, ...counts };
     }
-    case 'bytes-alone':
+    case 'bytes':
       return { list: new DifferenceList() };
   }
 }
 
 /** Whether each file or block is compared with its own hash, so that a hash of the whole stream is redundant. */
-function hasPartHashes(order: ComparisonOrder): boolean {
-  if (order.how === 'extract') return order.records !== null;
-  return order.how === 'write' && order.table !== null && isEachBlockKnown(order.table);
+function hasPartHashes(order: SinkOrder): boolean {
+  if (order.kind === 'files') return order.records !== null;
+  return order.kind === 'image' && order.table !== null && isEachBlockKnown(order.table);
 }
 
-function run(comparing: ComparingOrder): Compared {
-  const { source } = comparing;
-  if ('plain' in source) return { comparison: compare(comparing, new RingReader(source.plain)), problem: null };
-  const taker = new BlockTaker(new BlockRing(source.lz4), source.withChecksum);
-  const comparison = compare(comparing, taker);
-  return { comparison, problem: taker.problem };
+function run(work: SinkThreadOrder): SinkAnswer {
+  const { source } = work;
+  if (source.kind === 'plain') return { findings: consume(work, new RingReader(source.ring)), problem: null };
+  const taker = new BlockTaker(new BlockRing(source.ring), source.withChecksum);
+  const findings = consume(work, taker);
+  return { findings, problem: taker.problem };
 }
 
-function compare(comparing: ComparingOrder, reader: { next(): Buffer }): StreamFindings {
-  const { order } = comparing;
-  const cuts = order.how === 'extract' ? order.cuts : null;
+function consume(work: SinkThreadOrder, reader: { next(): Buffer }): StreamFindings {
+  const { order } = work;
+  const cuts = order.kind === 'files' ? order.cuts : null;
   const hash = hasPartHashes(order) ? null : createHash('sha256');
   const next = () => {
     const bytes = reader.next();
@@ -117,7 +120,7 @@ function compare(comparing: ComparingOrder, reader: { next(): Buffer }): StreamF
     return bytes;
   };
   const stream = new ByteStream(cuts ? selectParts(next, cuts) : next);
-  const { list, ...counts } = findingsOf(comparing, stream);
+  const { list, ...counts } = findingsOf(work, stream);
   // The stream is always read to its end, because a decompressor whose reader stops ends with an error.
   stream.skip(Number.POSITIVE_INFINITY);
   return {
@@ -133,4 +136,4 @@ function compare(comparing: ComparingOrder, reader: { next(): Buffer }): StreamF
   };
 }
 
-parentPort?.postMessage(run(workerData as ComparingOrder));
+parentPort?.postMessage(run(workerData as SinkThreadOrder));

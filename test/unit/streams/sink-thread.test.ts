@@ -8,8 +8,8 @@ import type { TarMember } from '../../../src/archive/tar-reader.ts';
 import { encodeMember, TAR_END } from '../../../src/archive/tar-writer.ts';
 import { SnapError } from '../../../src/errors.ts';
 import type { BlockRun } from '../../../src/lib/bytes/block-run.ts';
-import type { ComparisonOrder } from '../../../src/streams/comparing-thread.ts';
-import { compareInThreads, compareLz4InThreads } from '../../../src/streams/start.ts';
+import type { SinkOrder } from '../../../src/streams/sink-thread.ts';
+import { consumeInThreads, consumeLz4InThreads } from '../../../src/streams/start.ts';
 import { startPipeline } from '../../../src/transfer/pipeline.ts';
 import { closeAll } from '../../../src/transfer/pipes.ts';
 import { temporaryDirectory } from '../../support/lab.ts';
@@ -41,7 +41,7 @@ const ENDLESS = memberOf('huge', HUGE, [{ offset: 0n, length: HUGE }]);
 const HOLLOW = memberOf('huge', HUGE, [{ offset: BigInt(HUGE), length: 0 }]);
 
 interface Loop {
-  order: ComparisonOrder;
+  order: SinkOrder;
   /** What the stream begins with; zeros without end follow. */
   stream: Buffer;
 }
@@ -55,8 +55,8 @@ function loopsIn(directory: string): Record<string, Loop> {
   writeFileSync(huge, '');
   truncateSync(huge, HUGE);
   const none = Buffer.alloc(0);
-  const tar = (name: string, top = root): ComparisonOrder => ({
-    how: 'tar',
+  const tar = (name: string, top = root): SinkOrder => ({
+    kind: 'tree',
     root: top,
     contentOnly: true,
     ignore: [],
@@ -66,15 +66,15 @@ function loopsIn(directory: string): Record<string, Loop> {
     mapper: null,
   });
   const table = newTable(HUGE / 16, 2 ** 19);
-  const write = (name: string, runs: BlockRun[] | null): ComparisonOrder => {
+  const write = (name: string, runs: BlockRun[] | null): SinkOrder => {
     const path = join(directory, name);
     writeFileSync(path, '');
     truncateSync(path, HUGE);
-    return { how: 'write', path, isBlank: runs === null, table: runs && table, runs };
+    return { kind: 'image', path, isBlank: runs === null, table: runs && table, runs };
   };
   const rules = { paths: null, isPrivileged: false, isCaseInsensitive: false, aliases: [] };
-  const extract = (cuts: { skip: number; take: number }[] | null): ComparisonOrder => ({
-    how: 'extract',
+  const extract = (cuts: { skip: number; take: number }[] | null): SinkOrder => ({
+    kind: 'files',
     descriptor: openSync('/dev/null', 'w'),
     rules,
     maxBytes: HUGE * 2,
@@ -88,8 +88,8 @@ function loopsIn(directory: string): Record<string, Loop> {
     'the data of a file': { order: tar('data'), stream: ENDLESS },
     'the data of a file that the disk has not': { order: tar('skipped', empty), stream: ENDLESS },
     'zeros behind a tar': { order: tar('end'), stream: TAR_END },
-    'an image and a device': { order: { how: 'image', device: huge }, stream: none },
-    'an image and the hashes of its blocks': { order: { how: 'blocks', table }, stream: none },
+    'an image and a device': { order: { kind: 'device', device: huge }, stream: none },
+    'an image and the hashes of its blocks': { order: { kind: 'blocks', table }, stream: none },
     'an image that is written': { order: write('blank', null), stream: none },
     'blocks that are looked for in a target': {
       order: write('target', [{ from: 0, to: HUGE / 2 ** 19, isFetched: false }]),
@@ -97,8 +97,8 @@ function loopsIn(directory: string): Record<string, Loop> {
     },
     'files that are made': { order: extract(null), stream: ENDLESS },
     'what is passed over before a file': { order: extract([{ skip: HUGE, take: 1 }]), stream: none },
-    'a tar by itself': { order: { how: 'tar-alone', records: null }, stream: ENDLESS },
-    'bytes by themselves': { order: { how: 'bytes-alone' }, stream: none },
+    'a tar by itself': { order: { kind: 'members', records: null }, stream: ENDLESS },
+    'bytes by themselves': { order: { kind: 'bytes' }, stream: none },
   };
 }
 
@@ -128,26 +128,26 @@ test('threads that compare end in the middle of any loop', { timeout: 120_000 },
     await t.test(name, async () => {
       const controller = new AbortController();
       await using pipeline = await startEndless(t, stream, [], controller.signal);
-      await cancelled(compareInThreads(pipeline.output, order, controller.signal), controller);
+      await cancelled(consumeInThreads(pipeline.output, order, controller.signal), controller);
       closeAll([pipeline.output]);
     });
   }
   await t.test('blocks of lz4', async () => {
     const controller = new AbortController();
     await using pipeline = await startEndless(t, Buffer.alloc(0), ['lz4', '-c'], controller.signal);
-    const comparing = compareLz4InThreads(pipeline.output, { how: 'bytes-alone' }, true, controller.signal);
+    const comparing = consumeLz4InThreads(pipeline.output, { kind: 'bytes' }, true, controller.signal);
     // A block of zeros is stored in few bytes.
     await cancelled(comparing, controller, 100_000);
     closeAll([pipeline.output]);
   });
 });
 
-async function failureOf(t: TestContext, order: ComparisonOrder, stream: Buffer): Promise<SnapError> {
+async function failureOf(t: TestContext, order: SinkOrder, stream: Buffer): Promise<SnapError> {
   const { signal } = new AbortController();
   const file = join(temporaryDirectory(t), 'stream');
   writeFileSync(file, stream);
   await using pipeline = await startPipeline([{ name: 'cat', argv: ['cat', file] }], { signal });
-  const failure = await compareInThreads(pipeline.output, order, signal).then(
+  const failure = await consumeInThreads(pipeline.output, order, signal).then(
     () => assert.fail('nothing failed'),
     (error: unknown) => error,
   );
@@ -157,12 +157,12 @@ async function failureOf(t: TestContext, order: ComparisonOrder, stream: Buffer)
 }
 
 test('what the disk refuses is the disk’s, and what we do wrong is ours', async (t) => {
-  const missing = await failureOf(t, { how: 'image', device: '/nowhere' }, Buffer.alloc(1));
+  const missing = await failureOf(t, { kind: 'device', device: '/nowhere' }, Buffer.alloc(1));
   assert.equal(missing.code, 'COMPARE_FAILED');
   assert.match(missing.hint ?? '', /dmesg/);
   assert.equal((missing.cause as NodeJS.ErrnoException).code, 'ENOENT');
 
-  const wrong = { how: 'image', device: { toString: null } } as unknown as ComparisonOrder;
+  const wrong = { kind: 'device', device: { toString: null } } as unknown as SinkOrder;
   const bug = await failureOf(t, wrong, Buffer.alloc(1));
   assert.equal(bug.code, 'BUG', bug.message);
   assert.ok(bug.cause instanceof TypeError);

@@ -1,0 +1,103 @@
+/** The stored bytes of an object, fetched, decoded and given to a sink. */
+import type { ObjectHead } from '../../../cloud/ports.ts';
+import { SnapError } from '../../../errors.ts';
+import type { Difference } from '../../../streams/difference.ts';
+import type { StreamFindings } from '../../../streams/sink-thread.ts';
+import { type Downloaded, downloadInto, type Extent, lengthOf } from '../../../transfer/download.ts';
+import { closeAll, makePipe } from '../../../transfer/pipes.ts';
+import { type Decoder, decodeByPrograms, decodeInThreads } from '../decoders.ts';
+import type { ArchivedObject } from '../find-archive.ts';
+import type { ReadContext } from '../read-context.ts';
+import { type OpenSink, openSink } from './open-sink.ts';
+import { extentsOf, type Sink } from './sinks.ts';
+
+export interface DecodedObject {
+  downloaded: Downloaded;
+  plain: StreamFindings;
+  /** Why it cannot be decoded to its end; `null`: it can. */
+  problem: string | null;
+  /** What differs besides what was found in the plain stream, and how much of that is not listed. */
+  rest: { kept: readonly Difference[]; count: number };
+}
+
+/** @param head of the version that is read. */
+export interface DecodingTask {
+  object: ArchivedObject;
+  head: ObjectHead;
+  sink: Sink;
+}
+
+/**
+ * By our own threads where they know the format and only compare; else by the programs that others would restore it with.
+ * @throws SnapError what says nothing of the object: as `Decoder` and `downloadInto` do.
+ */
+export async function decodeObject(task: DecodingTask, services: ReadContext): Promise<DecodedObject> {
+  const { codec, cipher } = task.object;
+  const isOurs = codec === 'lz4' && cipher === 'none' && ONLY_COMPARED.has(task.sink.kind);
+  const decoded =
+    (isOurs ? await decode(task, byThreads, services) : null) ?? (await decode(task, byPrograms, services));
+  if (!decoded) throw new SnapError('BUG', `nobody decodes ${task.object.key}`);
+  return decoded;
+}
+
+const ONLY_COMPARED: ReadonlySet<Sink['kind']> = new Set(['tree', 'device', 'blocks', 'alone']);
+
+/** @param stored the read end of a pipe with the stored bytes; it is taken over. */
+type OpenDecoder = (task: DecodingTask, sink: OpenSink, stored: number, services: ReadContext) => Promise<Decoder>;
+
+const byThreads: OpenDecoder = async ({ object: { key, facts } }, { order }, stored, { signal }) => {
+  if (!order) throw new SnapError('BUG', `no thread takes the plain bytes of ${key}`);
+  return decodeInThreads(stored, order, Boolean(facts?.plainSha256), signal);
+};
+
+const byPrograms: OpenDecoder = async ({ object }, sink, stored, services) =>
+  decodeByPrograms(object, stored, (descriptor) => sink.consume(descriptor, services.signal), services);
+
+/** @returns `null` when another decoder is to be asked, in which case nothing was found. */
+async function decode(task: DecodingTask, open: OpenDecoder, services: ReadContext): Promise<DecodedObject | null> {
+  const { object, head } = task;
+  const failed = new AbortController();
+  const signal = AbortSignal.any([services.signal, failed.signal]);
+  await using sink = await openSink(object, task.sink, signal);
+  const source = await makePipe();
+  await using decoder = await open(task, sink, source.readEnd, { ...services, signal }).catch((error) => {
+    closeAll([source.writeEnd]);
+    throw error;
+  });
+  const extents = extentsOf(task.sink) ?? [{ from: 0, to: head.bytes }];
+  let shown = 0;
+  const read = () => shown;
+  using _task = services.host.track({ label: head.key, expectedBytes: lengthOf(extents), read, stored: read });
+  const onBytes = (count: number) => {
+    shown += count;
+  };
+  const downloading = download(source.writeEnd, head, extents, { ...services, signal, onBytes });
+  const stopOnError = (error: unknown) => failed.abort(error);
+  downloading.catch(stopOnError);
+  decoder.finished.catch(stopOnError);
+  const [fetched, decoded] = await Promise.allSettled([downloading, decoder.finished]);
+  services.signal.throwIfAborted();
+  if (fetched.status === 'rejected') throw fetched.reason;
+  if (decoded.status === 'rejected') throw decoded.reason;
+  const { findings, problem, isForeign } = decoded.value;
+  if (isForeign) return null;
+  const rest = problem === null ? await sink.compareRest(findings) : NOTHING;
+  return { downloaded: fetched.value, plain: findings, problem, rest };
+}
+
+const NOTHING: DecodedObject['rest'] = { kept: [], count: 0 };
+
+/** Closes the descriptor. */
+async function download(
+  descriptor: number,
+  { key, etag }: ObjectHead,
+  extents: readonly Extent[],
+  services: ReadContext & { onBytes: (count: number) => void },
+): Promise<Downloaded> {
+  try {
+    const { store } = services;
+    return await downloadInto(descriptor, store.reader(key, etag), extents, { ...services, bucket: store.bucket });
+  } finally {
+    closeAll([descriptor]);
+  }
+}

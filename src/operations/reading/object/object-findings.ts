@@ -1,0 +1,112 @@
+/** What reading an object has found, and how what came is compared with what the store and the manifest know of it. */
+import type { ManifestObject } from '../../../archive/manifest.ts';
+import { readHeaderValue } from '../../../archive/metadata.ts';
+import type { ObjectHead } from '../../../cloud/ports.ts';
+import { SnapError } from '../../../errors.ts';
+import type { NotKept } from '../../../host/filesystems/not-kept-note.ts';
+import { decodeCrc32 } from '../../../lib/bytes/crc32.ts';
+import type { Difference } from '../../../streams/difference.ts';
+import type { StreamFindings } from '../../../streams/sink-thread.ts';
+import type { LeftOut } from '../../../streams/tar-to-files.ts';
+import { type Downloaded, type Extent, lengthOf } from '../../../transfer/download.ts';
+import type { ArchivedObject } from '../find-archive.ts';
+
+export interface ObjectFindings {
+  key: string;
+  differences: Difference[];
+  /** Including those that are not listed. */
+  differenceCount: number;
+  members: number;
+  files: number;
+  contentBytes: number;
+  plainBytes: number;
+  /** Empty where the hash of each file was compared instead. */
+  plainSha256: string;
+  fetchedBytes: number;
+  /** Whether the bytes that came are all that are stored, by their CRC-32; `false` also where it is not known. */
+  isAsStored: boolean;
+  seconds: number;
+  leftOut: LeftOut;
+  /** Paths that were asked for, and that the archive has not. */
+  missing: string[];
+  /** Of the filesystem that it was compared with: what no tar keeps. */
+  notKept: NotKept[];
+}
+
+/** Of an object of which nothing was read. */
+export const NOTHING_READ: Omit<ObjectFindings, 'key' | 'differences' | 'differenceCount' | 'seconds'> = {
+  members: 0,
+  files: 0,
+  contentBytes: 0,
+  plainBytes: 0,
+  plainSha256: '',
+  fetchedBytes: 0,
+  isAsStored: false,
+  leftOut: { devices: 0, privileges: 0, times: 0 },
+  missing: [],
+  notKept: [],
+};
+
+const inStoredBytes = (detail: string): Difference => ({ kind: 'stored-bytes', path: '', detail });
+
+/** By what the store says of the object, before anything is read. @param head `null`: it is not there. */
+export function compareHead(head: ObjectHead | null, { facts }: ArchivedObject, snapshotId: string): Difference[] {
+  if (!head) return [{ kind: 'not-in-archive', path: '', detail: 'the object is not in the bucket' }];
+  const found: Difference[] = [];
+  const claimed = readHeaderValue(head.metadata['snapshot-snapshotid'] ?? snapshotId);
+  if (claimed !== snapshotId)
+    found.push({ kind: 'wrong-object', path: '', detail: `its metadata says that it is of ${claimed}` });
+  if (facts && facts.storedBytes !== head.bytes)
+    found.push(inStoredBytes(`it has ${head.bytes} bytes, the manifest says ${facts.storedBytes}`));
+  return found;
+}
+
+/** @throws SnapError `DIFFERS` for an object that is not the one of the archive, or is not there. */
+export function assertHeadMatches(
+  head: ObjectHead | null,
+  object: ArchivedObject,
+  snapshotId: string,
+): asserts head is ObjectHead {
+  const [first] = compareHead(head, object, snapshotId);
+  if (!first) return;
+  throw new SnapError('DIFFERS', `${object.key}: ${first.detail}`, {
+    hint: 'the archive is damaged: look for another copy, or another version of the object',
+  });
+}
+
+export const hasAllOf = (head: ObjectHead, { bytes, crc32 }: Downloaded): boolean =>
+  bytes === head.bytes && head.crc32 !== null && decodeCrc32(head.crc32) === crc32;
+
+/** Of a part, only its length is known; what is in it, the index tells. */
+export function comparePart(extents: readonly Extent[], { bytes }: Downloaded): Difference[] {
+  const wanted = lengthOf(extents);
+  return bytes === wanted ? [] : [inStoredBytes(`${bytes} bytes of ${wanted} could be read`)];
+}
+
+/** The stored bytes against what the store and the manifest know of them. */
+export function compareStored({ facts }: ArchivedObject, head: ObjectHead, downloaded: Downloaded): Difference[] {
+  const isRead = downloaded.bytes === head.bytes;
+  const known =
+    facts?.checksum?.algorithm === 'CRC32' && facts.checksum.type === 'FULL_OBJECT' ? facts.checksum.value : head.crc32;
+  if (!isRead || known === null || decodeCrc32(known) === downloaded.crc32) return [];
+  return [inStoredBytes('the CRC-32 of the stored bytes is not the one that was stored with them')];
+}
+
+/** The plain bytes against what the manifest or, without one, the metadata know of them. */
+export const comparePlain = (object: ArchivedObject, head: ObjectHead, plain: StreamFindings): Difference[] =>
+  object.facts ? compareWithFacts(object.facts, plain) : compareLength(object, head, plain);
+
+function compareWithFacts(facts: ManifestObject, { plainBytes, plainSha256 }: StreamFindings): Difference[] {
+  if (facts.plainBytes !== plainBytes)
+    return [inStoredBytes(`it decodes to ${plainBytes} bytes, the manifest says ${facts.plainBytes}`)];
+  if (facts.plainSha256 && plainSha256 !== '' && facts.plainSha256 !== plainSha256)
+    return [inStoredBytes('the SHA-256 of the plain bytes is not the one in the manifest')];
+  return [];
+}
+
+/** Without a manifest, only the metadata tell how long an image is: one that ends behind a frame decodes all the same. */
+function compareLength({ layout }: ArchivedObject, head: ObjectHead, { plainBytes }: StreamFindings): Difference[] {
+  const told = readHeaderValue(head.metadata['uncompressed-size'] ?? '');
+  if (layout !== 'image' || !/^\d+$/.test(told) || Number(told) === plainBytes) return [];
+  return [inStoredBytes(`it decodes to ${plainBytes} bytes, its metadata say ${told}`)];
+}
