@@ -1,4 +1,4 @@
-/** snap-to-s3 as a library: the operations of the command line, without its screens. See docs/library.md. */
+/** The library: the operations of the command line without its output. See docs/library.md. */
 export type { Encryption } from './archive/cipher.ts';
 export type { Codec, CodecName } from './archive/codec.ts';
 export {

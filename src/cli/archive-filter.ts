@@ -1,4 +1,4 @@
-/** Flags of commands that look at many archives. */
+/** Flags that select archives, for commands that read many of them. */
 import { Option } from 'commander';
 import { normalisePrefix } from '../archive/key.ts';
 import { VOLUME_ID_PATTERN } from '../lib/aws-names.ts';

@@ -1,4 +1,4 @@
-/** What every command gets from the outside. */
+/** The environment in which a command runs. */
 import type { ExitCode } from '../errors.ts';
 import type { LostOutput } from './lost-output.ts';
 
@@ -6,10 +6,10 @@ export interface CliContext {
   process: NodeJS.Process;
   output: LostOutput;
   signal: AbortSignal;
-  /** Called by a command that ended well; errors carry their own code. */
+  /** Sets the exit code of a command that returns normally. Errors carry their own exit code. */
   finish(code: ExitCode): void;
-  /** Tells that the signal was heard; set by the command that shows something. */
+  /** Confirms the first signal on the screen; set by commands that open a screen. */
   onFirstSignal: ((name: NodeJS.Signals) => void) | null;
-  /** Prints what is still held; set by the command that holds things. */
+  /** Prints the resources that are left behind; set by commands that open a screen. */
   onSecondSignal: (() => void) | null;
 }

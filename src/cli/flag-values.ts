@@ -1,7 +1,8 @@
-/** Values of flags, checked where they are read. */
+/** Parsers for the values of flags. They throw `InvalidArgumentError`, which commander reports with the flag. */
 import { InvalidArgumentError } from 'commander';
 import { parseInstant } from '../lib/instant.ts';
 
+/** A whole number in a range; both limits are allowed. */
 export const wholeNumber =
   (lowest: number, highest: number) =>
   (text: string): number => {
@@ -12,6 +13,7 @@ export const wholeNumber =
     return value;
   };
 
+/** A decimal number in a range; both limits are allowed. */
 export const decimal =
   (lowest: number, highest: number) =>
   (text: string): number => {
@@ -24,22 +26,25 @@ export const decimal =
 
 const SECONDS_IN = { s: 1, m: 60, h: 3600, d: 86_400 };
 
-/** `90`, `30m`, `12h`, `7d`: seconds. */
+/** Parses `90`, `90s`, `30m`, `12h` or `7d`. @returns seconds. */
 export function duration(text: string): number {
   const [, amount, unit = 's'] = /^(\d{1,6})([smhd]?)$/.exec(text) ?? [];
-  if (amount === undefined) throw new InvalidArgumentError('It must be a time such as 90s, 30m, 12h or 7d.');
+  if (amount === undefined) throw new InvalidArgumentError('It must be a duration such as 90s, 30m, 12h or 7d.');
   return Number(amount) * SECONDS_IN[(unit === '' ? 's' : unit) as keyof typeof SECONDS_IN];
 }
 
-/** A day or an instant, in UTC unless it has an offset of its own. */
+/** Parses a date or a time, which is in UTC unless it has its own offset. */
 export function date(text: string): Date {
   const instant = parseInstant(text);
   if (Number.isNaN(instant)) {
-    throw new InvalidArgumentError('It must be a date such as 2026-01-31 or 2026-01-31T10:00Z, in UTC by default.');
+    throw new InvalidArgumentError(
+      'It must be a date such as 2026-01-31 or 2026-01-31T10:00Z (default time zone: UTC).',
+    );
   }
   return new Date(instant);
 }
 
+/** @param expected a noun phrase that follows "It must be". */
 export const matching =
   (pattern: RegExp, expected: string) =>
   (text: string): string => {
@@ -47,7 +52,7 @@ export const matching =
     return text;
   };
 
-/** For flags that take several values or may be given again. */
+/** Collects the values of a flag that takes several values or can be repeated. */
 export const collect =
   (read: (text: string) => string) =>
   (text: string, previous: string[] | undefined): string[] => [...(previous ?? []), read(text)];

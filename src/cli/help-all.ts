@@ -1,7 +1,7 @@
-/** `--help` shows the options that most people need; `--help-all` shows every one. */
+/** `--help` shows the common options; `--help-all` shows all of them. */
 import { type Command, Help } from 'commander';
 
-/** Options for special cases, whichever command has them. */
+/** Options for special cases, for all commands. */
 const SPECIAL = new Set([
   '--block-streams',
   '--call-timeout',
@@ -28,23 +28,23 @@ const SPECIAL = new Set([
   '--without-manifest',
 ]);
 
-/** Prepares the help of a command, and gives it `--help-all` where it has options for special cases. */
+/** Hides the options for special cases from `--help`, and adds `--help-all` if the command has any of them. */
 export function showCommonOptions(command: Command): void {
   const special = command.options.filter(({ long, hidden }) => !hidden && SPECIAL.has(long ?? ''));
   if (special.length === 0) return;
-  let isWhole = false;
+  let showsAll = false;
   command.optionsGroup('Options:').option('--help-all', 'print help with all options');
   command.on('option:help-all', () => {
-    isWhole = true;
+    showsAll = true;
     command.help();
   });
   command.configureHelp({
     visibleOptions(shown) {
       const options = Help.prototype.visibleOptions.call(this, shown);
-      return isWhole ? options : options.filter((option) => !special.includes(option));
+      return showsAll ? options : options.filter((option) => !special.includes(option));
     },
   });
   command.addHelpText('after', () =>
-    isWhole ? '' : `\n${special.length} more options for special cases: snap-to-s3 ${command.name()} --help-all\n`,
+    showsAll ? '' : `\n${special.length} more options for special cases: snap-to-s3 ${command.name()} --help-all\n`,
   );
 }

@@ -1,7 +1,7 @@
-/** Passages that the help of several commands shares. */
+/** Help text that several commands share. */
 import { EXIT, type ExitCode } from '../errors.ts';
 
-/** What each exit code means, where a command says nothing more exact. */
+/** The general meaning of each exit code, for commands that do not describe it more precisely. */
 const MEANINGS: Record<ExitCode, string> = {
   [EXIT.ok]: 'success',
   [EXIT.failed]: 'failed',
@@ -11,16 +11,16 @@ const MEANINGS: Record<ExitCode, string> = {
   [EXIT.claimedElsewhere]: 'another run holds the snapshot',
   [EXIT.differs]: 'the archive and the snapshot differ',
   [EXIT.thawing]: 'objects are being thawed; run the same command again later',
-  [EXIT.interrupted]: 'interrupted; everything borrowed was released',
+  [EXIT.interrupted]: 'interrupted; volumes, mounts and claims were released',
 };
 
-/** Every command can end with these. */
+/** The exit codes that every command can end with. */
 const COMMON = [EXIT.ok, EXIT.failed, EXIT.usage, EXIT.interrupted];
 
 /**
- * The exit codes that a command can end with.
- * @param others those beside 0, 1, 2 and 130.
- * @param exact meanings that differ from the usual ones.
+ * The "Exit status" section of a help text.
+ * @param others exit codes of the command besides 0, 1, 2 and 130.
+ * @param exact meanings that replace the general ones.
  */
 export function exitStatusHelp(others: readonly ExitCode[], exact: Partial<Record<ExitCode, string>> = {}): string {
   const codes = [...COMMON, ...others].sort((one, other) => one - other);
@@ -28,7 +28,7 @@ export function exitStatusHelp(others: readonly ExitCode[], exact: Partial<Recor
   return `\nExit status:\n${lines.join('\n')}\n`;
 }
 
-/** Of the program as a whole. */
+/** The exit codes of the program as a whole. */
 export const EVERY_EXIT_STATUS = exitStatusHelp([
   EXIT.someFailed,
   EXIT.nothingToDo,

@@ -1,14 +1,17 @@
 /**
- * The first version had no commands, only flags: `--migrate --all --bucket b`. Its command lines are rewritten here
- * into today's, and nothing behind this door knows of them.
+ * Version 0 had no commands, only flags: `--migrate --all --bucket b`. This module rewrites its command lines to the
+ * current grammar; no other module handles them.
  */
 import { SnapError } from '../errors.ts';
 
-/** The flags that stood for a command, by rank: `--migrate --validate` is a migration that validates. */
+/** The flags that selected a command, in order of precedence: `--migrate --validate` is a migration that validates. */
 const COMMAND_FLAGS = ['--migrate', '--validate', '--analyze'] as const;
 
-/** @param argv the arguments after the program's name. */
-export function rewriteAncestorGrammar(argv: readonly string[]): string[] {
+/**
+ * @param argv the arguments after the program name.
+ * @throws SnapError `USAGE` if `--migrate` and `--analyze` are combined.
+ */
+export function rewriteLegacyGrammar(argv: readonly string[]): string[] {
   if (argv[0] !== undefined && !argv[0].startsWith('-')) return [...argv];
   const flag = COMMAND_FLAGS.find((candidate) => argv.some((argument) => isFlag(argument, candidate)));
   if (flag === undefined) return [...argv];

@@ -1,30 +1,30 @@
-/** Output that nobody takes any more: `| head`, a log reader that died, a full disk. */
+/** Output that cannot be written: the reader of the pipe has exited (`| head`), or the disk is full. */
 import { pipeline } from 'node:stream/promises';
 import { EXIT, type ExitCode } from '../errors.ts';
 
-/** A reader that went away; and what comes of writing on after the first error. */
+/** Errors because the reader has exited, and errors of later writes to the same stream. */
 const HARMLESS = ['EPIPE', 'ERR_STREAM_DESTROYED', 'ERR_STREAM_PREMATURE_CLOSE', 'ERR_STREAM_WRITE_AFTER_END'];
 
-/** The work goes on: it holds volumes and uploads, and must end properly, seen or not. */
+/** Failed output does not stop a run, because the run must release its volumes and finish its uploads. */
 export class LostOutput {
   readonly #process: Pick<NodeJS.Process, 'stdout' | 'stderr' | 'exitCode'>;
   #isLost = false;
   #hasVerdict = false;
 
-  /** Streams report errors by events; those of files throw as well, wherever they are written to. */
+  /** Streams report write errors as events. Streams of files also throw them, which `printer` handles. */
   constructor(process: Pick<NodeJS.Process, 'stdout' | 'stderr' | 'exitCode'>) {
     this.#process = process;
-    // Never taken off: the last lines may fail after everything else has ended.
+    // The listeners stay, because the last lines may fail after the command has ended.
     for (const stream of [process.stdout, process.stderr]) stream.on('error', (error) => this.note(error));
   }
 
   note(error: unknown): void {
     this.#isLost ||= !HARMLESS.includes((error as NodeJS.ErrnoException).code ?? '');
-    // The error of the last lines comes when the command has ended already.
+    // The error of the last lines arrives after the exit code was set.
     if (this.#isLost && this.#hasVerdict) this.#process.exitCode ||= EXIT.failed;
   }
 
-  /** @returns what writes to a stream, and notes failures instead of throwing them. */
+  /** @returns a function that writes to the stream, and records failures instead of throwing them. */
   printer(stream: { write(text: string): unknown }): (text: string) => void {
     return (text) => {
       try {
@@ -35,7 +35,7 @@ export class LostOutput {
     };
   }
 
-  /** Writes what is too much to be held at once. */
+  /** Writes text that is too large to be held in memory as a whole, such as a JSON document of 100 MB. */
   async printPieces(stream: NodeJS.WritableStream, pieces: Iterable<string>): Promise<void> {
     try {
       await pipeline(pieces, stream, { end: false });
@@ -44,7 +44,7 @@ export class LostOutput {
     }
   }
 
-  /** Lines that could not be kept make a failure of a run; readers that went away do not. */
+  /** @returns `EXIT.failed` instead of `EXIT.ok` if output was lost for another reason than a reader that has exited. */
   verdict(code: ExitCode): ExitCode {
     this.#hasVerdict = true;
     return this.#isLost && code === EXIT.ok ? EXIT.failed : code;

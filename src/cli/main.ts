@@ -1,9 +1,9 @@
-/** Arguments in, exit code out. */
+/** The entry point of the command line. */
 import { type Command, CommanderError } from 'commander';
 import { asSnapError, EXIT, type ExitCode, SnapError } from '../errors.ts';
 import { rootFailure } from '../lib/disposal.ts';
 import type { CliContext } from './context.ts';
-import { rewriteAncestorGrammar } from './legacy-grammar.ts';
+import { rewriteLegacyGrammar } from './legacy-grammar.ts';
 import { LostOutput } from './lost-output.ts';
 import { buildProgram } from './program.ts';
 import { renderError } from './render/error.ts';
@@ -31,19 +31,22 @@ export async function main(process: NodeJS.Process): Promise<void> {
   using _verdict = demandVerdict(process);
   try {
     const program = buildProgram(context, argv.includes('--json'));
-    await program.parseAsync(withoutHelpOfNothing(program, rewriteAncestorGrammar(argv)), { from: 'user' });
+    await program.parseAsync(keepUnknownCommand(program, rewriteLegacyGrammar(argv)), { from: 'user' });
   } catch (thrown) {
     code = report(process, output, argv, thrown);
   }
   process.exitCode = output.verdict(code);
 }
 
-/** A process that has nothing left to wait for ends by itself, with 0: that must never pass for success. */
+/**
+ * Reports a bug if the process exits before the command has ended. Node exits with code 0 when nothing is left to wait
+ * for, which would look like success.
+ */
 export function demandVerdict(process: Pick<NodeJS.Process, 'on' | 'off' | 'stderr' | 'exitCode'>): Disposable {
   const onExit = (code: number): void => {
     if (code !== 0) return;
-    const error = new SnapError('BUG', 'the program ended in the middle of its work', {
-      hint: 'nothing that it did not report is done: run the same command again, and please report this',
+    const error = new SnapError('BUG', 'the program exited before the command was finished', {
+      hint: 'only the work reported above is done; run the same command again, and please report this bug',
     });
     process.exitCode = error.exitCode;
     process.stderr.write(renderError(error, false, process.stderr as NodeJS.WriteStream));
@@ -52,14 +55,20 @@ export function demandVerdict(process: Pick<NodeJS.Process, 'on' | 'off' | 'stde
   return { [Symbol.dispose]: () => process.off('exit', onExit) };
 }
 
-/** `nosuch --help`: the parser would print the help of the program and end well; alone, the command is refused. */
-function withoutHelpOfNothing(program: Command, argv: string[]): string[] {
+/**
+ * Removes the options after an unknown command. With `nosuch --help`, commander would print the help of the program and
+ * exit with 0; with `nosuch` alone, it refuses the command.
+ */
+function keepUnknownCommand(program: Command, argv: string[]): string[] {
   const [name = '-'] = argv;
   const isKnown = name.startsWith('-') || name === 'help' || program.commands.some((sub) => sub.name() === name);
   return isKnown ? argv : [name];
 }
 
-/** Help and version arrive as errors too; the parser has printed those, and its complaints, itself. */
+/**
+ * Prints the error, and the errors of the cleanup after it. Commander also throws for `--help` and `--version`; it has
+ * already printed those and its own usage errors.
+ */
 function report(process: NodeJS.Process, output: LostOutput, argv: readonly string[], thrown: unknown): ExitCode {
   const print = output.printer(process.stderr);
   const asJson = argv.includes('--json');
@@ -75,7 +84,7 @@ function report(process: NodeJS.Process, output: LostOutput, argv: readonly stri
   return error.exitCode;
 }
 
-/** What the parser refuses, with its suggestion as the hint: `error: unknown option '--x'\n(Did you mean --y?)`. */
+/** Converts a message such as `error: unknown option '--x'\n(Did you mean --y?)`; the suggestion becomes the hint. */
 function usageError({ message }: CommanderError): SnapError {
   const [what = '', suggestion] = message.replace(/^error: /, '').split('\n');
   return new SnapError('USAGE', what, { hint: suggestion?.replace(/^\((.*)\)$/, '$1') ?? 'see --help' });

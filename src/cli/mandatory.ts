@@ -1,6 +1,6 @@
 /**
- * Options that must be given. The parser's own check comes before it looks for unknown options, so that a misspelt
- * `--bukcet` would be answered with "--bucket not specified" alone; this one comes last.
+ * Mandatory options. Commander checks its own mandatory options before it looks for unknown ones, so a misspelt
+ * `--bukcet` would only be reported as a missing `--bucket`. This check runs last.
  */
 import type { Command, Option } from 'commander';
 
@@ -11,7 +11,7 @@ export function makeMandatory(option: Option): Option {
   return option;
 }
 
-/** Refuses to run the command while an option that must be given is missing. */
+/** Makes the command fail with a usage error if one of its mandatory options is missing. */
 export function demandMandatory(command: Command): void {
   command.hook('preAction', (_this, running) => {
     if (running !== command) return;

@@ -1,4 +1,4 @@
-/** Flags that several commands share: declared once, so that they mean the same everywhere. */
+/** Flags that several commands share. They are declared once, so that they have the same meaning everywhere. */
 import { type Command, Option } from 'commander';
 import { MAX_LIFE_SECONDS } from '../archive/claim.ts';
 import { SnapError } from '../errors.ts';
@@ -8,7 +8,7 @@ import type { SourceChoice, VolumeSettings } from '../operations/shared/settings
 import { collect, matching, wholeNumber } from './flag-values.ts';
 import { makeMandatory } from './mandatory.ts';
 
-/** What the parser hands over of the flags below. */
+/** The parsed values of `selectionOptions`. */
 export interface SelectionFlags {
   all?: true;
   one?: true;
@@ -44,7 +44,7 @@ export interface OutputFlags {
   report?: string;
 }
 
-/** Groups of options, each under its heading of the help. */
+/** Adds groups of options, each with its heading in the help. */
 export function addOptionGroups(command: Command, groups: readonly (readonly [string, readonly Option[]])[]): Command {
   for (const [heading, options] of groups) {
     command.optionsGroup(heading);
@@ -57,7 +57,7 @@ export const SNAPSHOT_ID = matching(SNAPSHOT_ID_PATTERN, 'a snapshot id such as 
 
 export const REGION_NAME = matching(REGION_PATTERN, 'a region name such as eu-west-1');
 
-/** @param tagged what `--all` takes, e.g. `all completed snapshots whose tag is "migrate"`. */
+/** @param tagged the description of `--all`, e.g. `all completed snapshots whose tag is "migrate"`. */
 export const selectionOptions = (tagged: string): Option[] => [
   new Option('--all', tagged).conflicts(['one', 'snapshots']),
   new Option('--one', 'only the oldest of these snapshots').conflicts(['all', 'snapshots']),
@@ -83,7 +83,7 @@ export const tagOption = (): Option =>
     .argParser(matching(/^(?!aws:)[\s\S]{1,124}$/, 'a tag key of at most 124 characters'))
     .default('snap-to-s3');
 
-/** @throws SnapError `USAGE` when nothing is selected. */
+/** @throws SnapError `USAGE` if no snapshots are selected. */
 export function toSelection(flags: SelectionFlags, states: { value: string; underWay: string }): Selection {
   if (flags.snapshots !== undefined) return { by: 'id', ids: [...new Set(flags.snapshots)] };
   if (flags.all) return { by: 'tag', ...states, most: null };
@@ -94,7 +94,7 @@ export function toSelection(flags: SelectionFlags, states: { value: string; unde
 export const BUCKET_NAME = matching(/^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/, 'a bucket name');
 
 export const bucketOption = (): Option =>
-  makeMandatory(new Option('--bucket <name>', 'the bucket, which must exist').argParser(BUCKET_NAME));
+  makeMandatory(new Option('--bucket <name>', 'bucket of the archives, which must exist').argParser(BUCKET_NAME));
 
 export const prefixOption = (): Option => new Option('--prefix <prefix>', 'prefix of all object keys').default('');
 
@@ -128,7 +128,7 @@ export const volumeOptions = (): Option[] => [
 export const sourceOption = (): Option =>
   new Option(
     '--source <source>',
-    'how snapshots are read: from a temporary volume, directly through the EBS direct APIs without an instance, or whichever is possible',
+    'read snapshots from a temporary volume (volume), through the EBS direct APIs without an instance (direct), or by whichever works here (auto)',
   )
     .choices(['volume', 'direct', 'auto'])
     .default('volume');
@@ -159,7 +159,7 @@ export const waitLimitOption = (): Option =>
 export const claimLifeOption = (): Option =>
   new Option(
     '--claim-life <seconds>',
-    'seconds after which another host may take over the snapshots of a run that has died',
+    `how long a claim lasts without renewal, 3 to ${LONGEST_LIFE} seconds; afterwards, another host may take over the snapshot`,
   )
     .argParser(wholeNumber(3, MAX_LIFE_SECONDS))
     .default(900);
@@ -207,7 +207,7 @@ export const gpgRecipientOption = (): Option =>
     collect(String),
   );
 
-/** Of commands that work on several snapshots. */
+/** For commands that process snapshots. */
 export const reportOption = (): Option =>
   new Option('--report <file>', 'write the outcome of each snapshot to this file as JSON');
 

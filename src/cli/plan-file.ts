@@ -1,4 +1,4 @@
-/** Lists of snapshots between `analyze --plan` and `migrate --from`: lines that a person may read, cut and add to. */
+/** Plan files: lists of snapshots that `analyze --plan` writes, that users edit, and that `migrate --from` reads. */
 import { readFileSync } from 'node:fs';
 import type { Analysis } from '../costs/analysis.ts';
 import { chosenOf } from '../costs/chosen.ts';
@@ -7,7 +7,7 @@ import { REGION_PATTERN, SNAPSHOT_ID_PATTERN } from '../lib/aws-names.ts';
 
 interface PlannedSnapshot {
   id: string;
-  /** `null` where the line does not say. */
+  /** `null`, here and below, if the line does not contain it. */
   region: string | null;
   storageClass: string | null;
 }
@@ -20,11 +20,11 @@ export function planText(analysis: Analysis): string {
 }
 
 const HEAD = [
-  '# Snapshots that snap-to-s3 analyze would move to S3: id, region, storage class, volume.',
-  '# Take lines out or put some in; an id alone will do. Then: snap-to-s3 migrate --from THIS-FILE --bucket BUCKET',
+  '# Snapshots that are worth moving to S3: snapshot id, region, storage class, volume id.',
+  '# Remove or add lines as needed; only the id is required. Then run: snap-to-s3 migrate --from THIS-FILE --bucket BUCKET',
 ];
 
-/** @throws SnapError `USAGE` for a file that is not there, or lines that are not of snapshots. */
+/** @throws SnapError `USAGE` if the file cannot be read, or a line does not begin with a snapshot id. */
 function readPlan(path: string): PlannedSnapshot[] {
   const planned: PlannedSnapshot[] = [];
   for (const [at, line] of textOf(path).split('\n').entries()) {
@@ -32,8 +32,8 @@ function readPlan(path: string): PlannedSnapshot[] {
     if (text === '' || text.startsWith('#')) continue;
     const [id = '', ...words] = text.split(/\s+/);
     if (!SNAPSHOT_ID_PATTERN.test(id)) {
-      throw new SnapError('USAGE', `line ${at + 1} of ${path} does not begin with the id of a snapshot`, {
-        hint: 'a line is an id such as snap-0123456789abcdef0, and may go on with region, storage class and remarks',
+      throw new SnapError('USAGE', `line ${at + 1} of ${path} does not begin with a snapshot id`, {
+        hint: 'write one snapshot per line: an id such as snap-0123456789abcdef0, optionally followed by region, storage class and a comment',
       });
     }
     const region = takeWord(words, REGION_PATTERN);
@@ -64,9 +64,11 @@ interface PlanFlags {
 }
 
 /**
- * What a plan says, as if it had been said by flags: snapshots, their region and their storage class.
- * @param isClassGiven whether `--storage-class` was; then that counts.
- * @throws SnapError `USAGE` for plans that need several runs, `NOTHING_TO_DO` for one without snapshots of the region.
+ * Reads the file of `--from`, and sets its snapshots, region and storage class as if they had been given as flags.
+ * @param isClassGiven whether `--storage-class` was given; it has precedence over the file.
+ * @param region the region of the environment; `--region` has precedence over it.
+ * @throws SnapError `USAGE` if the snapshots of the file need more than one run; `NOTHING_TO_DO` if the file has no
+ *   snapshots in the region.
  */
 export function withPlan<T extends PlanFlags>(flags: T, isClassGiven: boolean, region: string | undefined): T {
   if (flags.from === undefined) return flags;
@@ -78,7 +80,7 @@ export function withPlan<T extends PlanFlags>(flags: T, isClassGiven: boolean, r
       'NOTHING_TO_DO',
       `${flags.from} names no snapshot${wanted === undefined ? '' : ` in ${wanted}`}`,
       {
-        hint: 'analyze --plan writes none where nothing would be saved; see --region for others',
+        hint: 'analyze --plan lists a snapshot only if moving it saves money; use --region for the snapshots of another region',
       },
     );
   }
@@ -105,7 +107,11 @@ export function withPlan<T extends PlanFlags>(flags: T, isClassGiven: boolean, r
 function onlyOne(flag: string, path: string, values: readonly (string | null)[]): string | null {
   const different = [...new Set(values)].filter((value) => value !== null).sort();
   if (different.length <= 1) return different[0] ?? null;
-  throw new SnapError('USAGE', `${path} names several: ${different.join(', ')}`, {
-    hint: `say which by --${flag}${flag === 'region' ? ', in one run for each' : ', which then counts for all'}`,
+  const isRegion = flag === 'region';
+  const what = isRegion ? 'regions' : 'storage classes';
+  throw new SnapError('USAGE', `${path} names several ${what}: ${different.join(', ')}`, {
+    hint: isRegion
+      ? 'run the command once for each region, with --region'
+      : 'select one storage class for all snapshots with --storage-class',
   });
 }

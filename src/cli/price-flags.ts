@@ -1,4 +1,4 @@
-/** Which prices: flags that all commands share that tell of costs. */
+/** The price flags of the commands that estimate costs. */
 import { readFileSync } from 'node:fs';
 import { Option } from 'commander';
 import { priceLists } from '../aws-services.ts';
@@ -25,9 +25,9 @@ export const priceOptions = (): Option[] => [
 ];
 
 /**
- * The file goes over the price list, which goes over the table in the program.
- * @param regions whose prices are asked for by `--refresh-prices`; no region has to be known.
- * @throws SnapError `USAGE` when the file cannot be read, or is not what it should be; what calls of AWS throw.
+ * The rates of `--prices` override those of `--refresh-prices`, which override the built-in ones.
+ * @param regions the regions whose prices `--refresh-prices` fetches; they need not be in the built-in table.
+ * @throws SnapError `USAGE` if the file of `--prices` cannot be read or is invalid; the errors of calls to AWS.
  */
 export async function pricesOf(
   flags: PriceFlags,
@@ -36,7 +36,7 @@ export async function pricesOf(
   context: Pick<CliContext, 'process' | 'signal'>,
 ): Promise<Prices> {
   const own = flags.prices === undefined ? null : { text: readPrices(flags.prices), name: flags.prices };
-  // What is wrong with the file is told before anything is asked for.
+  // The file is checked before the first call, so that its errors are reported early.
   if (own) pricesFromFile(own.text, own.name);
   const listed = flags.refreshPrices ? await refreshed(flags, regions, host, context) : BUILT_IN;
   return own ? pricesFromFile(own.text, own.name, listed) : listed;
@@ -60,6 +60,9 @@ function readPrices(path: string): string {
   try {
     return readFileSync(path, 'utf8');
   } catch (cause) {
-    throw new SnapError('USAGE', `${path} cannot be read: ${(cause as Error).message}`, { cause });
+    throw new SnapError('USAGE', `cannot read ${path}: ${(cause as Error).message}`, {
+      hint: 'specify an existing JSON file with --prices',
+      cause,
+    });
   }
 }

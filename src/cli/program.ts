@@ -1,4 +1,4 @@
-/** The whole command line, as one declaration. */
+/** The command line: all commands and the behaviour that they share. */
 import { Command } from 'commander';
 import { VERSION } from '../version.ts';
 import { analyzeCommand } from './commands/analyze.ts';
@@ -16,7 +16,7 @@ import { EVERY_EXIT_STATUS } from './help.ts';
 import { showCommonOptions } from './help-all.ts';
 import { demandMandatory } from './mandatory.ts';
 
-/** @param asJson whether refusals are to be thrown only, so that they can be told as JSON. */
+/** @param asJson whether usage errors are only thrown and not printed, so that the caller can print them as JSON. */
 export function buildProgram(context: CliContext, asJson: boolean): Command {
   const program = new Command('snap-to-s3')
     .description('Moves EBS snapshots into your own S3 bucket, proves that the copies are right, and restores them.')
@@ -39,7 +39,7 @@ export function buildProgram(context: CliContext, asJson: boolean): Command {
     labCommand,
   ].map((make) => make(context)))
     program.addCommand(command);
-  behaveAlike(program, context.process, asJson);
+  unifyBehaviour(program, context.process, asJson);
   return program;
 }
 
@@ -47,16 +47,13 @@ const PROGRAM_HELP = `
 The command lines of version 0 still work: snap-to-s3 --migrate --all --bucket BUCKET
 `;
 
-/**
- * Refusals are one line and exit code 2, in every command and sub-command.
- * @param asJson refusals are thrown only: whoever catches them prints them as records.
- */
-function behaveAlike(command: Command, process: NodeJS.Process, asJson: boolean): void {
+/** Gives the command and its subcommands the same help, and the same handling of usage errors. */
+function unifyBehaviour(command: Command, process: NodeJS.Process, asJson: boolean): void {
   demandMandatory(command);
   showCommonOptions(command);
   command.exitOverride().configureOutput({
     writeOut: (text) => process.stdout.write(text),
     writeErr: (text) => asJson || process.stderr.write(text),
   });
-  for (const sub of command.commands) behaveAlike(sub, process, asJson);
+  for (const sub of command.commands) unifyBehaviour(sub, process, asJson);
 }

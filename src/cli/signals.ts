@@ -1,23 +1,23 @@
-/** Signals of the operating system: the one place that hears them. Everything else knows an `AbortSignal`. */
+/** Operating system signals. Only this module listens for them; all others use an `AbortSignal`. */
 import { EXIT, Interrupted } from '../errors.ts';
 
-const HEARD = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
+const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 
 export interface Interruption extends Disposable {
   signal: AbortSignal;
 }
 
 export interface SignalListener {
-  /** Told of the first signal, before the work is aborted. */
+  /** Called for the first signal, before the work is aborted. */
   first(name: NodeJS.Signals): void;
-  /** Told of the second signal; it prints what is left behind and must not wait for anything. */
+  /** Called for the second signal, before the process exits; it prints what is left behind, and must not block. */
   second(): void;
 }
 
-/** The first signal aborts the work, which then gives back what it holds. The second leaves at once. */
+/** The first signal aborts the work, which then releases its resources. The second one exits the process immediately. */
 export function listenForSignals(process: NodeJS.Process, listener: SignalListener): Interruption {
   const controller = new AbortController();
-  const hear = (name: NodeJS.Signals) => {
+  const onSignal = (name: NodeJS.Signals) => {
     if (controller.signal.aborted) {
       listener.second();
       process.exit(EXIT.interrupted);
@@ -25,11 +25,11 @@ export function listenForSignals(process: NodeJS.Process, listener: SignalListen
     listener.first(name);
     controller.abort(new Interrupted(name));
   };
-  for (const name of HEARD) process.on(name, hear);
+  for (const name of SIGNALS) process.on(name, onSignal);
   return {
     signal: controller.signal,
     [Symbol.dispose]: () => {
-      for (const name of HEARD) process.off(name, hear);
+      for (const name of SIGNALS) process.off(name, onSignal);
     },
   };
 }

@@ -1,9 +1,9 @@
-/** Memory of work that makes a lot and keeps little. */
+/** The memory of commands that allocate a lot and keep little, such as `analyze`. */
 import { setFlagsFromString } from 'node:v8';
 
 /**
- * Of 350 MiB at the peak of a large report, 54 were in use: V8 lets the heap grow to several times what is in use before it
- * collects garbage, as long as there is memory. From here on, to one and a half times. It reads the flag each time that
- * it sets the next limit.
+ * Limits the growth of the heap between garbage collections to 50 % of the live data. By default, V8 lets the heap grow
+ * to several times the live data: for a large report, 350 MiB with 54 MiB in use. V8 reads the flag whenever it sets the
+ * next limit, so the change takes effect at run time.
  */
 export const keepHeapSmall = (): void => setFlagsFromString('--heap-growing-percent=50');

@@ -1,4 +1,4 @@
-/** Flags for objects in archive classes, and the question whether they may be asked for. */
+/** Flags for objects in archive classes, and the confirmation before objects are thawed. */
 import { Option } from 'commander';
 import type { ThawSettings } from '../operations/shared/settings/thaw.ts';
 import { THAW_DAYS } from '../operations/thaw/archived-objects.ts';
@@ -19,10 +19,10 @@ export const thawOptions = (): Option[] => [
   new Option('--thaw-tier <tier>', 'retrieval tier; Deep Archive does not offer Expedited')
     .choices(['Bulk', 'Standard', 'Expedited'])
     .default('Bulk'),
-  new Option('--thaw-days <number>', 'days to keep the restored copies, 1 to 365')
+  new Option('--thaw-days <number>', 'days for which thawed objects stay readable, 1 to 365')
     .argParser(wholeNumber(1, 365))
     .default(THAW_DAYS),
-  new Option('--wait', 'wait, possibly for hours, until the objects can be read; without it, exit with code 13'),
+  new Option('--wait', 'wait, possibly for hours, until S3 has thawed the objects (default: exit with code 13)'),
 ];
 
 export const toThaw = (flags: ThawFlags, context: CliContext): ThawSettings => ({
@@ -33,13 +33,13 @@ export const toThaw = (flags: ThawFlags, context: CliContext): ThawSettings => (
   again: commandLine(context.process.argv.slice(2)),
 });
 
-/** @returns `null` where nobody can be asked. */
+/** @returns `null` if the user cannot be prompted. */
 function consentOf(flags: ThawFlags, context: CliContext): ThawSettings['consent'] {
   if (flags.yes) return async () => true;
-  return canAsk(flags, context) ? () => ask('Ask for it?', context) : null;
+  return canAsk(flags, context) ? () => ask('Thaw the objects at the selected price?', context) : null;
 }
 
-/** As it was typed, for a shell, but for what must not be shown. */
+/** The command line of this run, quoted for a shell, without the session key. */
 function commandLine(argv: readonly string[]): string {
   const shown = argv.map((argument, index) => {
     if (argv[index - 1] === '--gpg-session-key') return hideSecret(argument, '');

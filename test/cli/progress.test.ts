@@ -37,7 +37,7 @@ for (const columns of [200, 120, 80, 45]) {
     } finally {
       tmux('kill-server');
     }
-    const bars = screens.map((lines) => lines.filter((line) => /\d%|[█░]|^all: /.test(line)));
+    const bars = screens.map((lines) => lines.filter((line) => /\d%|[█░]|^total: /.test(line)));
     for (const lines of bars) assert.ok(lines.length <= 3, `stale lines:\n${lines.join('\n')}`);
     assert.ok(
       bars.some((lines) => lines.length === 3),
@@ -67,10 +67,10 @@ test('the run tells the time left: of one snapshot at once, of several after the
   };
   const one = of(['snap-1']);
   using _task = one.add(task(2 ** 29));
-  assert.equal(one.line(60, 80), 'all: 0 of 1 snapshot done, about 1 min 00 s left');
+  assert.equal(one.line(60, 80), 'total: 0 of 1 snapshot done, about 1 min 00 s left');
   const four = of(['snap-1', 'snap-2', 'snap-3', 'snap-4']);
-  assert.equal(four.line(60, 80), 'all: 0 of 4 snapshots done');
+  assert.equal(four.line(60, 80), 'total: 0 of 4 snapshots done');
   four.hear({ code: 'snapshot.finished', snapshot: 'snap-1', outcome: 'done', seconds: 60 });
-  assert.equal(four.line(60, 80), 'all: 1 of 4 snapshots done, about 3 min 00 s left');
-  assert.equal(four.line(60, 30), 'all: 1 of 4 snapshots done');
+  assert.equal(four.line(60, 80), 'total: 1 of 4 snapshots done, about 3 min 00 s left');
+  assert.equal(four.line(60, 30), 'total: 1 of 4 snapshots done');
 });

@@ -257,9 +257,9 @@ test('rows and dollars understood are in the text, the document, the page and th
   const [page, table] = [join(lab.directory, 'page.html'), join(lab.directory, 'table.csv')];
   const done = await runCli(lab.env, ['analyze', '--offline', path, '--html', page, '--csv', table]);
   assert.equal(done.code, 0, done.stderr);
-  assert.match(done.stderr, /8 rows, \d of snapshots, 1 BROKEN, 1 NOT UNDERSTOOD/);
-  assert.match(done.stdout, /^8 rows read, 6 understood, 1 broken, whose costs may be missing here\.$/m);
-  assert.match(done.stdout, /^EBS snapshots in the report: \$0\.0\d; explained: \$0\.0\d \(storage \$0\.00, /m);
+  assert.match(done.stderr, /8 rows, \d about snapshots, 1 MALFORMED, 1 NOT UNDERSTOOD/);
+  assert.match(done.stdout, /^8 rows read, 6 understood, 1 malformed \(their costs may be missing\)\.$/m);
+  assert.match(done.stdout, /^Cost of EBS snapshots in the report: \$0\.0\d; explained: \$0\.0\d \(storage \$0\.00, /m);
   assert.match(
     done.stdout,
     /WARNING: 1 of 8 rows of .* are broken.*; 1 of 8 rows .* not understood .*SnapshotOfTomorrow/,
@@ -325,7 +325,7 @@ test('what is wrong with a report is told beside its figures', async (t) => {
     ],
   );
   const text = await runCli(lab.env, ['analyze', without, '--offline']);
-  assert.match(text.stdout, /^Region us-west-2 \(\$0\.05\/month of snapshots that the report does not name\)/);
+  assert.match(text.stdout, /^Region us-west-2 \(\$0\.05\/month for snapshots that the report does not name\)/);
   assert.match(text.stdout, /WARNING: .*without\.csv has no resource ids/);
 });
 
@@ -458,11 +458,11 @@ test('the table and the plan, which migrate takes', async (t) => {
   const [first, second] = [lines[0]?.id ?? '', lines[1]?.id ?? ''];
   const several = file('several', `# of two\n${first} us-east-1 GLACIER vol-1\n\n${second} us-east-1 DEEP_ARCHIVE\n`);
   for (const [argv, code, message] of [
-    [['--from', several], 2, /names several: DEEP_ARCHIVE, GLACIER/],
+    [['--from', several], 2, /names several storage classes: DEEP_ARCHIVE, GLACIER/],
     [['--from', several, '--storage-class', 'STANDARD'], 0, /class +STANDARD$/m],
     [['--from', file('elsewhere', `${first} eu-west-1\n`)], 10, /names no snapshot in us-east-1/],
-    [['--from', file('wrong', 'snap-1\n')], 2, /line 1 of .*wrong does not begin with the id of a snapshot/],
-    [['--from', file('class', `${first} us-east-1 GLACIAL\n`)], 2, /a storage class that there is not: GLACIAL/],
+    [['--from', file('wrong', 'snap-1\n')], 2, /line 1 of .*wrong does not begin with a snapshot id/],
+    [['--from', file('class', `${first} us-east-1 GLACIAL\n`)], 2, /an unknown storage class: GLACIAL/],
     [['--from', 'missing'], 2, /cannot read missing/],
     [['--from', several, '--all'], 2, /cannot be used with/],
   ] as const) {
@@ -530,7 +530,10 @@ test('without a report: what changed between the snapshots, after saying what th
   });
   const done = await runCli(lab.env, ['analyze', '--live', '--json', '--regions', 'us-east-1']);
   assert.equal(done.code, 0, done.stderr);
-  assert.match(done.stderr, /us-east-1: comparing 4 snapshots by the EBS direct APIs: at most 1 requests, <\$0\.0001/);
+  assert.match(
+    done.stderr,
+    /us-east-1: comparing 4 snapshots through the EBS direct APIs \(at most 1 request, <\$0\.0001/,
+  );
   const { regions, basis } = JSON.parse(done.stdout) as Analysis;
   assert.deepEqual([basis.kind, basis.kind === 'live' ? basis.calls.requests : 0], ['live', 1]);
   const chain = regions[0]?.volumes.find(({ id }) => id === volumeId);
@@ -546,5 +549,5 @@ test('without a report: what changed between the snapshots, after saying what th
   assert.equal(denied.code, 0, denied.stderr);
   assert.match(denied.stdout, new RegExp(`WARNING: ${second.snapshotId} is shown with all of its data`));
   const both = await runCli(lab.env, ['analyze', '--live', 'report.csv']);
-  assert.deepEqual([both.code, /--live reads no report/.test(both.stderr)], [2, true]);
+  assert.deepEqual([both.code, /--live cannot be combined with a report/.test(both.stderr)], [2, true]);
 });

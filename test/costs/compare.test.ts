@@ -65,8 +65,8 @@ test('without flags: both tables of version 0, its break-even points, and today'
   const { stdout } = await compare();
   assert.ok(stdout.includes(PLAIN), stdout);
   assert.ok(stdout.includes(PACKED), stdout);
-  assert.match(stdout, /above this change: S3 Std 46%, S3 IA 25%, Glacier 8\.0%;/);
-  assert.match(stdout, /For 12: S3 Std 41%, S3 IA 18%, Glacier always\./);
+  assert.match(stdout, /for many snapshots: S3 Std 46%, S3 IA 25%, Glacier 8\.0%\./);
+  assert.match(stdout, /for 12 snapshots: S3 Std 41%, S3 IA 18%, Glacier always\./);
   const today = stdout.slice(stdout.indexOf('At prices of us-east-1'));
   assert.match(today, /Deep Archive +\| EBS archive +\| Deep Archive incr\./);
   assert.match(today, /^\| 10% +\| 10\.50 +\| 260% +\| 140% +\| 46% +\| 41% +\| 11% +\| 140% +\| 2\.0% +\|$/m);
@@ -93,7 +93,7 @@ test('of another region, and at rates of your own', async (t: TestContext) => {
   const file = join(temporaryDirectory(t), 'prices.json');
   writeFileSync(file, JSON.stringify({ note: 'our contract', regions: { '*': { snapshot: { gbMonth: 0.1 } } } }));
   const own = await compare(['--prices', file, '--change', '0']);
-  assert.match(own.stdout, /At prices of us-east-1: our contract\./);
+  assert.match(own.stdout, /With prices of us-east-1: our contract\./);
   assert.match(own.stdout, /^\| 0% +\| 10\.00 +\| 280% /m);
 });
 

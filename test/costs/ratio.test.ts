@@ -243,19 +243,19 @@ test('given or assumed, that is said, too; and --live measures likewise', async 
   for (const [argv, text, inTable, onPage] of [
     [
       [],
-      /read by the EBS direct APIs, compressed 2:1 \(assumed\), kept for 12 months:/,
+      /read through the EBS direct APIs, compressed 2:1 \(assumed\) and kept for 12 months:/,
       /,2,assumed,,,,,$/m,
       /taken to be 2:1, as assumed; measure it/,
     ],
     [
       ['--ratio', '1.8', '--source', 'volume', '--volume-type', 'gp2'],
-      /read by gp2 volumes, compressed 1\.8:1 \(given\),/,
+      /read from gp2 volumes, compressed 1\.8:1 \(given\) and/,
       /,1\.8,given,,,,,$/m,
       /taken to be 1\.8:1, as given\.[\s\S]*temporary gp2 volumes/,
     ],
     [
       ['--ratio-from', BUCKET],
-      /compressed 2\.5:1 \(measured on 1 archive; 1 volume by its own\),/,
+      /compressed 2\.5:1 \(measured on 1 archive; own ratio for 1 volume\) and/,
       /,2\.5,measured-of-volume,1,,,,$/m,
       /as measured on 1 archive in s3:\/\/backups\/\. Measured on archives of their own: 1 volume\./,
     ],

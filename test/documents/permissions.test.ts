@@ -41,13 +41,13 @@ test('migrate: the policy is enough', async (t) => {
   const policy = policyFor('migrate');
   const done = await migrateAs(lab, policy);
   assert.equal(done.code, 0, done.stderr);
-  assert.match(done.stderr, /holds the snapshot: \d blocks? compared/);
+  assert.match(done.stderr, /verified: \d blocks? compared with the snapshot/);
   for (const Action of policy.Statement.find(({ Sid }) => Sid === 'CompareDevices')?.Action ?? []) {
     await addSnapshotOf(lab);
     const Statement = policy.Statement.map((one) => (one.Sid === 'CompareDevices' ? { ...one, Action } : one));
     const told = await migrateAs(lab, { ...policy, Statement });
     assert.equal(told.code, 0, told.stderr);
-    assert.match(told.stderr, /known by its serial number; its blocks could not be compared .*perform: ebs:/);
+    assert.match(told.stderr, /identified only by its serial number; its blocks could not be compared .*perform: ebs:/);
   }
 });
 

@@ -19,19 +19,19 @@ const MOMENTS: { when: string; line: RegExp; signal: NodeJS.Signals; fault?: Fau
   { when: 'the volume is asked for', line: /creating a gp3 volume/, signal: 'SIGHUP' },
   { when: 'the volume is being created', line: /: volume \S+ created/, signal: 'SIGINT' },
   { when: 'the volume is being attached', line: /: attaching /, signal: 'SIGTERM' },
-  { when: 'the device is there', line: /: vol-\w+ is \/dev\//, signal: 'SIGINT' },
+  { when: 'the device is there', line: /: vol-\w+ attached as \/dev\//, signal: 'SIGINT' },
   { when: 'the disk has been read', line: /no partition table/, signal: 'SIGINT' },
   { when: 'the filesystem is mounted', line: / mounted at /, signal: 'SIGHUP' },
   { when: 'the stream begins', line: /: storing /, signal: 'SIGINT' },
   {
     when: 'a part is on its way',
-    line: /S3 call retried/,
+    line: /S3: retrying the call/,
     signal: 'SIGTERM',
     fault: { service: 's3', operation: 'UploadPart', action: { kind: 'error', code: 'SlowDown' } },
   },
   {
     when: 'the upload is being completed',
-    line: /S3 call retried/,
+    line: /S3: retrying the call/,
     signal: 'SIGINT',
     fault: { service: 's3', operation: 'CompleteMultipartUpload', action: { kind: 'error', code: 'SlowDown' } },
   },
@@ -96,7 +96,7 @@ test('a second signal quits immediately, and says what it leaves and how to remo
     },
   });
   assert.equal(done.code, 130, done.stderr);
-  assert.match(done.stderr, /leaving behind:/);
+  assert.match(done.stderr, /left behind, with the commands that remove it:/);
   assert.match(done.stderr, /aws ec2 delete-volume --volume-id vol-/);
   assert.match(done.stderr, /claim \S+snap-\w+\.json: .*\n +aws s3api delete-object --bucket 'backups' --key '\S+'/);
   assert.match(done.stderr, /aws ec2 create-tags --resources snap-\w+ --tags Key='snap-to-s3',Value='migrate'/);

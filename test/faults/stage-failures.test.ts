@@ -88,7 +88,7 @@ function killTool(lab: TestLab, tool: string): void {
 async function nothingStored(lab: TestLab, done: Finished, culprit: RegExp): Promise<void> {
   assert.equal(done.code, 1, done.stderr);
   assert.match(done.stderr, culprit);
-  assert.match(done.stderr, /nothing is stored under that key/);
+  assert.match(done.stderr, /nothing is stored under this key/);
   assert.match(done.stderr, /snap-to-s3=migrate\n/, 'the tag is back');
   assert.deepEqual(await keysIn(lab), []);
 }

@@ -70,7 +70,7 @@ test('up, bucket, snapshot, migrate, kill, up again, volume, down', async (t) =>
     join(directory, 'mnt'),
   ]);
   assert.equal(done.code, 0, done.stderr);
-  assert.match(done.stderr, /using temporary volume/);
+  assert.match(done.stderr, /reusing temporary volume/);
   assert.doesNotMatch((await lab('status')).stdout, /left behind/);
 
   const volumeId = (await lab('volume', snapshotId)).stdout.trim().split(/\s+/)[0] ?? '';

@@ -121,8 +121,8 @@ test('as text; and where EC2 may not be asked', async (t) => {
     text,
     new RegExp(`${snapshotId}  vol-\\w+  \\S+Z  complete +tar.lz4, [\\d.]+ KiB, STANDARD, [^,]+ old, \\S+ a month`),
   );
-  assert.doesNotMatch(text, /snapshot (exists|gone)/);
-  assert.match(text, /list: 1 archive, .* a month\n/);
+  assert.doesNotMatch(text, /snapshot (exists|deleted)/);
+  assert.match(text, /list: 1 archive, .* per month\n/);
   const far = await runCli(lab.env, ['list', '--bucket', BUCKET, '--region', 'cn-north-1']);
   assert.match(
     far.stdout + far.stderr,

@@ -141,17 +141,17 @@ test('list ARCHIVE shows what is sealed to whoever has a key, and to others what
   assert.deepEqual(essence(recordsOf(shown)[0]?.['archive'] as ShownArchive), OPEN);
   const text = (await look(lab, [snapshotId], { GNUPGHOME: mine })).stdout;
   assert.match(text, /^ {2}tags .*R&D=project x/m);
-  assert.match(text, /^ {2}disk {6}1\.00 GiB, gpt [0-9A-F-]{36}, sectors/m);
+  assert.match(text, /^ {2}disk {9}1\.00 GiB, gpt [0-9A-F-]{36}, sectors/m);
   assert.match(
     text,
     /^ {2}part\. 1 {3}ext4 "payroll" \S{36}: tar.lz4.gpg,.*\n.*\n {12}24\.0 MiB from 1\.00 MiB on, type /m,
   );
-  assert.match(text, /^ {2}sealed .* were decrypted to be shown$/m);
+  assert.match(text, /^ {2}sealed .* were decrypted for this output$/m);
 
   const told = await look(lab, [snapshotId], { GNUPGHOME: empty });
   assert.equal(told.code, 0, told.stderr);
-  assert.match(told.stdout, /^ {2}tags {6}R_D=project x$/m);
-  assert.match(told.stdout, /^ {2}sealed .* stay closed: gpg exited 2 \(.*\); it takes the private key/m);
+  assert.match(told.stdout, /^ {2}tags {9}R_D=project x$/m);
+  assert.match(told.stdout, /^ {2}sealed .* were not decrypted: gpg exited 2 \(.*\); use the private key/m);
   assert.equal(told.stderr, '');
   const tagged = await look(lab, ['--tag', 'R&D=project x'], { GNUPGHOME: empty });
   assert.match(tagged.stdout, new RegExp(`^${snapshotId} `), 'as the readable part has it');

@@ -58,12 +58,15 @@ test('complete with the same settings: kept, or only validated; replaced when as
   assert.equal((await tagsOf(lab, id))['snap-to-s3'], 'migrated');
 
   const planned = await migrateAgain(lab, [...ids, '--dry-run', '--storage-class', 'DEEP_ARCHIVE']);
-  assert.match(planned.done.stdout, /there {4}nothing would be stored: archived already/);
-  assert.doesNotMatch(planned.done.stdout, /to read/);
+  assert.match(planned.done.stdout, /exists {3}the archive would be kept: archived already/);
+  assert.doesNotMatch(planned.done.stdout, /^ {2}reads /m);
   const other = await migrateAgain(lab, [...ids, '--dry-run', '--compression', 'zstd']);
-  assert.match(other.done.stdout, /it would be replaced: it is compressed by lz4 at level 1, not by zstd at level 1/);
+  assert.match(
+    other.done.stdout,
+    /the archive would be replaced: it is compressed by lz4 at level 1, not by zstd at level 1/,
+  );
   const image = await migrateAgain(lab, [...ids, '--dry-run', '--dd']);
-  assert.match(image.done.stdout, /it would be replaced: it is stored as tar, not as image/);
+  assert.match(image.done.stdout, /the archive would be replaced: it is stored as tar, not as image/);
 
   const proved = await migrateAgain(lab, [...ids, '--validate']);
   assert.equal(proved.done.code, 0, proved.done.stderr);
@@ -84,18 +87,18 @@ test('complete with the same settings: kept, or only validated; replaced when as
 
   const replaced = await migrateAgain(lab, [...ids, '--replace']);
   assert.equal(replaced.done.code, 0, replaced.done.stderr);
-  assert.match(replaced.done.stderr, /the archive that is there will be replaced: .*--replace was given/);
+  assert.match(replaced.done.stderr, /replacing the existing archive: .*--replace was given/);
   assert.notEqual((await readManifest(lab)).finishedAt, finishedAt);
 
   await lab.s3.send(new DeleteObjectCommand({ Bucket: BUCKET, Key: await keyEnding(lab, '.tar.lz4') }));
   const mended = await migrateAgain(lab, ids);
   assert.equal(mended.uploads, 1);
-  assert.match(mended.done.stderr, /will be replaced: .*\.tar\.lz4 is not in the bucket/);
+  assert.match(mended.done.stderr, /replacing the existing archive: .*\.tar\.lz4 is not in the bucket/);
   assert.equal(await stateIn(lab, id), 'complete');
 
   assert.equal((await migrateAgain(lab, [...ids, '--replace', '--no-replay'])).done.code, 0);
   const replayed = await migrateAgain(lab, [...ids, '--dry-run']);
-  assert.match(replayed.done.stdout, /it would be replaced: its journals were not replayed/);
+  assert.match(replayed.done.stdout, /the archive would be replaced: its journals were not replayed/);
 
   const Key = await keyEnding(lab, '.manifest.json');
   await lab.s3.send(new PutObjectCommand({ Bucket: BUCKET, Key, Body: '{"format":99}' }));
@@ -103,7 +106,10 @@ test('complete with the same settings: kept, or only validated; replaced when as
   assert.equal(unreadable.done.code, 1);
   assert.match(unreadable.done.stderr, /is archived already, but .*\n.*--replace/);
   assert.equal(unreadable.uploads, 0);
-  assert.match((await migrateAgain(lab, [...ids, '--dry-run'])).done.stdout, /it would not be migrated: .*is archived/);
+  assert.match(
+    (await migrateAgain(lab, [...ids, '--dry-run'])).done.stdout,
+    /the snapshot would not be migrated: .*is archived/,
+  );
   assert.equal((await migrateAgain(lab, [...ids, '--replace'])).done.code, 0);
   assert.equal((await keysIn(lab)).length, 3);
 });
@@ -120,7 +126,7 @@ test('an archive that differed from its snapshot is not kept as a good one, but 
   await setTag(lab, snapshotId, 'migrate');
   const again = await migrateAgain(lab, ['--all', '--validate']);
   assert.equal(again.done.code, 0, again.done.stderr);
-  assert.match(again.done.stderr, /will be replaced: it differed from the snapshot on 20/);
+  assert.match(again.done.stderr, /replacing the existing archive: it differed from the snapshot on 20/);
   assert.equal(again.uploads, 1);
   assert.equal((await tagsOf(lab, snapshotId))['snap-to-s3'], 'validated');
   assert.equal((await readManifest(lab)).differedAt, undefined);
@@ -141,7 +147,7 @@ test('an archive that is damaged by itself is recorded as such: list shows it, a
   assert.deepEqual(await objectTagsOf(lab, await keyEnding(lab, '.manifest.json')), tagsBefore);
   assert.equal(await stateIn(lab, snapshotId), 'differed');
   const again = await migrateAgain(lab, ['--snapshots', snapshotId]);
-  assert.match(again.done.stderr, /will be replaced: it differed/);
+  assert.match(again.done.stderr, /replacing the existing archive: it differed/);
   assert.equal(await stateIn(lab, snapshotId), 'complete');
 });
 

@@ -64,9 +64,9 @@ test('images: to a file, a device, a snapshot and a volume', async (t) => {
   const text = await dryRun([snapshotId, '--to-file', file], 0, []);
   assert.match(
     text.stdout,
-    /would restore:\n {2}vol-.*img\.lz4\n {4}to \S+disk\.img: .* to be read, 1\.00 GiB decompr/,
+    /would restore:\n {2}vol-.*img\.lz4\n {4}to \S+disk\.img: reads .* of .*, 1\.00 GiB decompr/,
   );
-  assert.match(text.stdout, /disk\.img takes at most \d.*, and has /);
+  assert.match(text.stdout, /disk\.img needs at most \d.*; .* available/);
   writeFileSync(file, 'precious');
   assert.match((await dryRun([snapshotId, '--to-file', file], 1)).stdout, /is there already/);
   assert.equal(planOf(await dryRun([snapshotId, '--to-file', file, '--overwrite'])).rooms[0]?.holds, 'a file');

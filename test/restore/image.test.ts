@@ -71,7 +71,9 @@ test('to a device, which nobody uses and which is large enough; zeros too', asyn
     const ask = ['restore', '--bucket', BUCKET, snapshotId, '--to-device', device];
     const declined = await onTerminal(lab.env, 'n', ask);
     assert.equal(declined.code, 1, declined.stdout);
-    assert.ok(declined.stdout.includes(`${device} (1.00 GiB) holds nothing that blkid knows. Destroy what is on it?`));
+    assert.ok(
+      declined.stdout.includes(`${device} (1.00 GiB) holds nothing that blkid recognizes. Destroy its content?`),
+    );
     assert.match(declined.stdout, /was not written to: not confirmed/);
     assert.equal(await run(['sha256sum', device]), before);
     const done = await onTerminal(lab.env, 'y', ask);

@@ -110,7 +110,7 @@ test('images: on a terminal; refusals of S3', async (t) => {
   assert.equal(declined.code, 1, declined.stdout);
   assert.match(
     declined.stdout,
-    /> Bulk +5 to 12 hours +<?\$[\d.]+\s+Standard +3 to 5 hours[\s\S]*Ask for it\?[\s\S]*restore: 0 done, 1 failed/,
+    /> Bulk +5 to 12 hours +<?\$[\d.]+\s+Standard +3 to 5 hours[\s\S]*Thaw the objects at the selected price\?[\s\S]*restore: 0 done, 1 failed/,
   );
   assert.equal((await asked(lab)).length, before);
   const key = '9:0123456789ABCDEF0123456789ABCDEF';

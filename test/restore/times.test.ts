@@ -54,7 +54,7 @@ test('times that the target cannot keep are counted', async (t) => {
     const { count, times } = recordsOf(told).find(({ code }) => code === 'files.incomplete') ?? {};
     assert.deepEqual({ count, times }, { count: 0, times: 2 }, told.stdout);
     const shown = await restoreTo(target, '--overwrite');
-    assert.match(shown.stderr, /the times of 2 files are changed to what its filesystem can keep/);
+    assert.match(shown.stderr, /the times of 2 files were changed to times that the filesystem can store/);
   } finally {
     await run(['umount', target]);
   }

@@ -1,4 +1,4 @@
-/** `snap-to-s3 analyze`: its flags, and what becomes of the document. */
+/** The command `snap-to-s3 analyze`: converts its flags to settings, and writes the analysis in the requested formats. */
 import { stringifyChunked } from '@discoveryjs/json-ext';
 import { Command, Option } from 'commander';
 import { normalisePrefix } from '../../archive/key.ts';
@@ -22,7 +22,7 @@ import { analysisCsv } from '../render/text/analysis-csv.ts';
 import { analysisText } from '../render/text/analysis-text.ts';
 import { keepHeapSmall } from '../small-heap.ts';
 
-/** Flags as the parser hands them over. */
+/** The parsed flags. */
 interface AnalyzeFlags extends AwsFlags, Pick<PriceFlags, 'prices' | 'refreshPrices'> {
   offline?: true;
   live?: true;
@@ -44,7 +44,7 @@ interface AnalyzeFlags extends AwsFlags, Pick<PriceFlags, 'prices' | 'refreshPri
 
 export function analyzeCommand(context: CliContext): Command {
   const command = new Command('analyze')
-    .summary('show what snapshots cost, from a billing report')
+    .summary('show what snapshots cost, and which are worth moving to S3')
     .description(DESCRIPTION)
     .usage('[FILE... | - | s3://BUCKET/PREFIX] [OPTIONS]')
     .argument('[reports...]', 'report files, - for standard input, or s3://BUCKET/PREFIX')
@@ -64,8 +64,8 @@ const EXIT_STATUS = exitStatusHelp([EXIT.nothingToDo], {
 
 const DESCRIPTION = [
   'Shows what each EBS snapshot costs, by region and volume, from a Cost and Usage Report (CSV, gz, zip or Parquet), a CUR 2.0 export',
-  'or a FOCUS 1.0 or 1.2 export with resource ids. EC2 is asked for volumes, names and dates in every region that the report names.',
-  'Nothing is changed. Needs neither root nor an instance.',
+  'or a FOCUS 1.0 or 1.2 export with resource ids, and recommends which snapshots to move to S3. Volumes, names and dates come from EC2',
+  'in every region that the report names. Changes nothing. Needs neither root nor an instance.',
 ].join(' ');
 
 const EXAMPLES = `
@@ -80,29 +80,29 @@ Examples:
 const ACCOUNT = matching(/^\d{12}$/, 'a 12-digit account id');
 
 const inputOptions = (): Option[] => [
-  new Option('--months <number>', 'number of billing months to read of a report in S3, newest first')
+  new Option('--months <number>', 'billing months to read from a report in S3, counted from the newest, 1 to 120')
     .argParser(wholeNumber(1, 120))
     .default(2),
   new Option('--regions <region...>', 'only snapshots in these regions').argParser(collect(REGION_NAME)),
   new Option('--accounts <id...>', 'only snapshots of these accounts').argParser(collect(ACCOUNT)),
   new Option(
     '--live',
-    'analyze without a report, from EC2 and the EBS direct APIs, whose calls cost a little',
+    'analyze without a report, with sizes from EC2 and the EBS direct APIs; their requests are billed',
   ).conflicts('offline'),
   new Option('--offline', 'do not ask EC2 about the snapshots'),
 ];
 
-/** What is assumed of archives that nobody has made yet. */
-const USUAL_RATIO = 2;
+/** The compression ratio that is assumed if none is given or measured. */
+const DEFAULT_RATIO = 2;
 
 const assumptionOptions = (): Option[] => [
   new Option(
     '--ratio <number>',
-    `compression ratio of archives, such as 1.8 for 1.8:1 (default: ${USUAL_RATIO})`,
+    `compression ratio of archives, such as 1.8 for 1.8:1, 0.1 to 1000 (default: ${DEFAULT_RATIO})`,
   ).argParser(decimal(0.1, 1000)),
   new Option(
     '--ratio-from <bucket>',
-    'measure the compression ratio of the archives in this bucket; works with --offline',
+    'measure the compression ratio of the archives in this bucket; also with --offline',
   )
     .argParser(BUCKET_NAME)
     .conflicts('ratio'),
@@ -111,7 +111,9 @@ const assumptionOptions = (): Option[] => [
     .choices(['direct', 'volume'])
     .default('direct'),
   volumeTypeOption(),
-  new Option('--keep-months <number>', 'months that archives are kept').argParser(wholeNumber(1, 1200)).default(12),
+  new Option('--keep-months <number>', 'months for which archives are kept, 1 to 1200')
+    .argParser(wholeNumber(1, 1200))
+    .default(12),
 ];
 
 const outputOptions = (): Option[] => [
@@ -127,7 +129,7 @@ async function runAnalyze(inputs: string[], flags: AnalyzeFlags, context: CliCon
   const settings = toSettings(inputs, flags, context);
   for (const [flag, path] of filesOf(flags)) checkOutputFile(flag, path);
   using host = openHost(flags.quiet ? { quiet: true } : {}, context);
-  // A file of prices that is no use is refused before anything is read.
+  // Refuses an invalid price file before the report is read.
   await pricesOf(flags.prices === undefined ? {} : { prices: flags.prices }, [], host, context);
   let prices: Prices = BUILT_IN;
   const services = {
@@ -147,7 +149,7 @@ async function runAnalyze(inputs: string[], flags: AnalyzeFlags, context: CliCon
   context.finish(analysis.regions.length === 0 ? EXIT.nothingToDo : EXIT.ok);
 }
 
-/** What reads reports is loaded when it is needed: all other commands start faster without it. */
+/** Loads the modules that read reports only here, so that all other commands start faster. */
 async function analysed(
   { live }: AnalyzeFlags,
   settings: AnalyzeSettings,
@@ -158,14 +160,16 @@ async function analysed(
   return (await import('../../operations/analyze/analyze.ts')).analyze(settings, services, signal);
 }
 
-/** @throws SnapError `USAGE` where nothing is given and a person sits at the keyboard. */
+/** @throws SnapError `USAGE` if there is no report and standard input is a terminal, or if flags conflict. */
 function toSettings(inputs: readonly string[], flags: AnalyzeFlags, { process }: CliContext): AnalyzeSettings {
   if (flags.live) return { ...always(flags, process), inputs: [], regions: liveRegions(inputs, flags, process.env) };
   if (inputs.length === 0 && process.stdin.isTTY) {
-    throw new SnapError('USAGE', 'give the files of a billing report, s3://BUCKET/PREFIX, or pipe a report in');
+    throw new SnapError('USAGE', 'no billing report specified', {
+      hint: 'specify report files or s3://BUCKET/PREFIX, pipe a report to standard input, or use --live',
+    });
   }
   if (inputs.filter((input) => input === '-').length > 1)
-    throw new SnapError('USAGE', 'standard input can be read once');
+    throw new SnapError('USAGE', 'standard input (-) can be specified only once');
   const given = inputs.length === 0 ? ['-'] : inputs;
   return { ...always(flags, process), inputs: given, regions: flags.regions ?? [] };
 }
@@ -180,21 +184,27 @@ const always = (flags: AnalyzeFlags, process: NodeJS.Process) => ({
   keepMonths: flags.keepMonths,
 });
 
-/** @throws SnapError `USAGE` for a prefix of nothing. */
+/** @throws SnapError `USAGE` for `--prefix` without `--ratio-from`. */
 function toRatio({ ratio, ratioFrom: bucket, prefix }: AnalyzeFlags): RatioChoice {
   if (bucket !== undefined) return { is: 'measured', bucket, prefix: normalisePrefix(prefix ?? '') };
   if (prefix !== undefined) {
-    throw new SnapError('USAGE', '--prefix needs --ratio-from', { hint: 'give --ratio-from BUCKET' });
+    throw new SnapError('USAGE', '--prefix needs --ratio-from', { hint: 'specify --ratio-from BUCKET' });
   }
-  return ratio === undefined ? { is: 'assumed', compression: USUAL_RATIO } : { is: 'given', compression: ratio };
+  return ratio === undefined ? { is: 'assumed', compression: DEFAULT_RATIO } : { is: 'given', compression: ratio };
 }
 
 function liveRegions(inputs: readonly string[], flags: AnalyzeFlags, env: NodeJS.ProcessEnv): string[] {
-  if (inputs.length > 0) throw new SnapError('USAGE', '--live reads no report: leave the files out, or --live');
+  if (inputs.length > 0) {
+    throw new SnapError('USAGE', '--live cannot be combined with a report', {
+      hint: 'omit either the report files or --live',
+    });
+  }
   const regions =
     flags.regions ?? [flags.region, env['AWS_REGION']].filter((region) => region !== undefined).slice(0, 1);
   if (regions.length > 0) return regions;
-  throw new SnapError('USAGE', 'select the regions with --regions REGION...', { hint: 'or set AWS_REGION' });
+  throw new SnapError('USAGE', '--live needs at least one region', {
+    hint: 'specify --regions REGION..., or set AWS_REGION',
+  });
 }
 
 const filesOf = ({ csv, html, plan }: AnalyzeFlags): [string, string][] =>
@@ -218,7 +228,7 @@ async function show(
   if (flags.plan !== undefined) writeOutputFile('--plan', flags.plan, planText(analysis));
 }
 
-/** That of 20,000 snapshots has 100 MB. */
+/** The document in pieces, because that of 20,000 snapshots has 100 MB. */
 function* jsonPieces(analysis: Analysis): Generator<string> {
   yield* stringifyChunked(analysis, { space: 2 });
   yield '\n';

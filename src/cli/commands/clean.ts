@@ -1,4 +1,4 @@
-/** `snap-to-s3 clean`: its flags, and what they mean to the operation. */
+/** The command `snap-to-s3 clean`: converts its flags to the settings of the operation. */
 import { Command, Option } from 'commander';
 import { normalisePrefix } from '../../archive/key.ts';
 import { awsServices } from '../../aws-services.ts';
@@ -24,7 +24,7 @@ import {
 } from '../options.ts';
 import { openHost } from '../render/open-host.ts';
 
-/** Flags as the parser hands them over. */
+/** The parsed flags. */
 interface CleanFlags extends AwsFlags, OutputFlags {
   bucket: string;
   prefix: string;
@@ -59,8 +59,8 @@ const EXIT_STATUS = exitStatusHelp([], {
 const DESCRIPTION = [
   'Lists what interrupted runs left behind, with age and monthly cost: temporary volumes with their attachments and mounts,',
   'unfinished uploads, objects of incomplete archives, snapshots stuck at "migrating" or "validating", and claims of dead runs.',
-  '--yes removes it. Nothing that a run is working on is touched, and nothing that does not provably belong to this tag, bucket and',
-  'prefix. Running the interrupted command again is usually better.',
+  'With --yes, removes it. It does not touch the resources of a live run, or resources that do not provably belong to this tag, bucket',
+  'and prefix. It is usually better to run the interrupted command again, which resumes the work.',
 ].join(' ');
 
 const EXAMPLES = `
@@ -70,7 +70,7 @@ Examples:
 `;
 
 const olderThanOption = (): Option =>
-  new Option('--older-than <time>', 'minimum age, such as 90s, 30m, 12h or 7d')
+  new Option('--older-than <time>', 'minimum age of leftovers, such as 90s, 30m, 12h or 7d')
     .argParser(duration)
     .default(86_400, '1d');
 

@@ -1,4 +1,4 @@
-/** `snap-to-s3 compare`: what archives would cost, before there is a bill to look at. */
+/** The command `snap-to-s3 compare`, which compares the cost of archives and snapshots without a billing report. */
 import { Command, Option } from 'commander';
 import { CHANGES, type CompareSettings, compareIn2017, compareToday } from '../../costs/compare.ts';
 import { EXIT } from '../../errors.ts';
@@ -21,7 +21,7 @@ interface CompareFlags extends PriceFlags {
 
 export function compareCommand(context: CliContext): Command {
   const command = new Command('compare')
-    .summary('compare the cost of archives with the cost of snapshots')
+    .summary('compare the cost of archives in S3 with the cost of snapshots')
     .description(DESCRIPTION)
     .usage('[OPTIONS]')
     .addHelpText('after', EXAMPLES + EXIT_STATUS)
@@ -36,9 +36,9 @@ export function compareCommand(context: CliContext): Command {
 const EXIT_STATUS = exitStatusHelp([]);
 
 const DESCRIPTION = [
-  'EBS snapshots are incremental, and archives in S3 are full copies: which is cheaper depends on how much changes between',
-  'snapshots. Shows the comparison for the prices of 2017, as the spreadsheet of version 0 did, and for current prices with Deep',
-  'Archive, the EBS archive tier, and incremental archives, which this program does not write yet.',
+  'EBS snapshots are incremental, and archives in S3 are full copies: which is cheaper depends on how much data changes between',
+  'snapshots. Shows the comparison with the prices of 2017, as the spreadsheet of version 0 did, and with current prices, including',
+  'Deep Archive, the EBS archive tier, and incremental archives, which this program does not write yet.',
 ].join(' ');
 
 const EXAMPLES = `
@@ -48,25 +48,26 @@ Examples:
 `;
 
 const volumeOptions = (): Option[] => [
-  new Option('--snapshots <number>', 'number of snapshots kept of the volume')
+  new Option('--snapshots <number>', 'number of snapshots of the volume, 1 to 100000')
     .argParser(wholeNumber(1, 100_000))
     .default(12),
-  new Option('--size <GiB>', 'size of the volume in GiB, all of it in use')
+  new Option('--size <GiB>', 'size of the volume in GiB, 1 to 65536; all of it is in use')
     .argParser(wholeNumber(1, 65_536))
     .default(100),
   new Option(
     '--change <percent...>',
-    'percentage of the volume that changes between snapshots (default: 0 to 100 in steps)',
+    'percentage of the volume that changes between snapshots, 0 to 100 (default: a series from 0 to 100)',
   ).argParser((text, previous: number[] | undefined) => [...(previous ?? []), decimal(0, 100)(text) / 100]),
-  new Option('--ratio <number>', 'compression ratio, such as 2 for 2:1 (default: 1 and 2)').argParser(
-    decimal(0.1, 1000),
-  ),
+  new Option(
+    '--ratio <number>',
+    'compression ratio of archives, such as 2 for 2:1, 0.1 to 1000 (default: 1 and 2)',
+  ).argParser(decimal(0.1, 1000)),
 ];
 
 const regionOption = (): Option =>
   new Option(
     '--region <region>',
-    'region whose current prices are shown, without those of 2017 (default: us-east-1 with them)',
+    'use current prices of this region only (default: us-east-1, with current prices and those of 2017)',
   ).argParser(REGION_NAME);
 
 async function runCompare(flags: CompareFlags, context: CliContext): Promise<void> {
@@ -79,8 +80,8 @@ async function runCompare(flags: CompareFlags, context: CliContext): Promise<voi
   };
   using host = openHost({}, context);
   const today = compareToday(settings, await pricesOf(flags, [settings.region], host, context));
-  const isAboutToday = [flags.region, flags.prices, flags.refreshPrices].some((flag) => flag !== undefined);
-  const before = isAboutToday ? [] : [compareIn2017(settings)];
+  const isCurrentOnly = [flags.region, flags.prices, flags.refreshPrices].some((flag) => flag !== undefined);
+  const before = isCurrentOnly ? [] : [compareIn2017(settings)];
   const print = context.output.printer(context.process.stdout);
   if (flags.json) print(`${JSON.stringify({ format: 1, comparisons: [...before, today] })}\n`);
   else print(`${[...before.map((one) => comparisonText(one, false)), comparisonText(today, true)].join('\n\n')}\n`);

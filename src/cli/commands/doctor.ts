@@ -1,4 +1,4 @@
-/** `snap-to-s3 doctor`: its flags, and what they mean to the operation. */
+/** The command `snap-to-s3 doctor`: converts its flags to the settings of the operation. */
 import { Command, type Option } from 'commander';
 import type { CodecName } from '../../archive/codec.ts';
 import { normalisePrefix } from '../../archive/key.ts';
@@ -27,7 +27,7 @@ import {
 } from '../options.ts';
 import { openHost } from '../render/open-host.ts';
 
-/** Flags as the parser hands them over. */
+/** The parsed flags. */
 interface DoctorFlags extends AwsFlags, OutputFlags {
   bucket: string;
   prefix: string;
@@ -42,7 +42,7 @@ interface DoctorFlags extends AwsFlags, OutputFlags {
 
 export function doctorCommand(context: CliContext): Command {
   const command = new Command('doctor')
-    .summary('check beforehand whether a run would work')
+    .summary('check the requirements of a migration')
     .description(DESCRIPTION)
     .usage('--bucket BUCKET [OPTIONS]')
     .addHelpText('after', EXAMPLES + EXIT_STATUS)

@@ -1,4 +1,4 @@
-/** `snap-to-s3 drill`: its flags, and what they mean to the operation. */
+/** The command `snap-to-s3 drill`: converts its flags to the settings of the operation, and writes its reports. */
 import { randomBytes } from 'node:crypto';
 import { userInfo } from 'node:os';
 import { resolve } from 'node:path';
@@ -36,7 +36,7 @@ import { writeReport } from '../render/report-file.ts';
 import { drillPage } from '../render/text/drill-html.ts';
 import { type ThawFlags, thawOptions, toThaw } from '../thaw-options.ts';
 
-/** Flags as the parser hands them over. */
+/** The parsed flags. */
 interface DrillFlags extends AwsFlags, OutputFlags, ThawFlags, ArchiveFilterFlags, Omit<VolumeFlags, 'concurrency'> {
   json?: true;
   quiet?: true;
@@ -77,16 +77,16 @@ export function drillCommand(context: CliContext): Command {
 const EXIT_STATUS = exitStatusHelp([EXIT.someFailed, EXIT.nothingToDo, EXIT.differs, EXIT.thawing], {
   [EXIT.ok]: 'every archive of the sample was restored and matches',
   [EXIT.failed]: 'no archive of the sample could be restored',
-  [EXIT.someFailed]: 'some archives could not be restored, the others are right',
+  [EXIT.someFailed]: 'some archives could not be restored, the others match',
   [EXIT.nothingToDo]: 'there is no archive to restore',
   [EXIT.differs]: 'a restored archive differs from what was archived',
 });
 
 const DESCRIPTION = [
-  'Restores a random sample of the complete archives to a scratch directory, reads the result again, and compares it with the hashes',
-  'in the index, block by block or file by file, or with the archive where the index does not suffice. --with-snapshot also compares',
-  'with the snapshot if it still exists. The scratch directory is always removed. The report says what was proved, when, by whom and',
-  'for which archives. Owners, device nodes and attributes are restored only as root.',
+  'Restores a random sample of the complete archives to a scratch directory, reads the restored data again, and compares it with the',
+  'hashes in the index, block by block or file by file, or with the archive itself if it has no usable index. --with-snapshot also',
+  'compares with the snapshot if it still exists. The scratch directory is always removed. The report records what was compared, when,',
+  'by whom and for which archives. Owners, device nodes and attributes are restored only as root.',
 ].join(' ');
 
 const EXAMPLES = `
@@ -96,19 +96,21 @@ Examples:
 `;
 
 const sampleOptions = (): Option[] => [
-  new Option('--sample <number>', 'maximum number of archives').argParser(wholeNumber(1, 10_000)).default(1),
+  new Option('--sample <number>', 'maximum number of archives to restore, 1 to 10000')
+    .argParser(wholeNumber(1, 10_000))
+    .default(1),
   new Option('--seed <text>', 'seed of the random sample; the same seed selects the same archives').argParser(
     matching(/^[\w.:-]{1,64}$/, 'at most 64 letters, digits and . : - _'),
   ),
   new Option(
     '--scratch <directory>',
-    'directory to restore to; it needs room for the largest archive (default: the directory for temporary files)',
+    'directory to restore to; it needs space for the largest archive (default: the directory for temporary files)',
   ),
 ];
 
 const archiveClassOptions = (): Option[] => [
   new Option('--thaw', 'include archives that must be thawed first'),
-  new Option('--yes', 'do not ask: thaw at the price shown'),
+  new Option('--yes', 'thaw at the price shown without asking for confirmation'),
 ];
 
 const snapshotOptions = (): Option[] => [
@@ -140,10 +142,10 @@ async function runDrill(flags: DrillFlags, context: CliContext): Promise<void> {
   context.finish(await drill(settings, services, context.signal));
 }
 
-/** Last night's file must not be taken for tonight's. */
+/** Written before the drill, so that the report of an earlier drill is not mistaken for that of this one. */
 const UNFINISHED = { format: 1, kind: 'drill', verdict: 'unfinished' } as const;
 
-/** @throws SnapError `USAGE` for flags that do not go together. */
+/** @throws SnapError `USAGE` if flags conflict. */
 function toSettings(flags: DrillFlags, context: CliContext): DrillSettings {
   if (!flags.thaw && (flags.yes || flags.wait)) throw new SnapError('USAGE', '--yes and --wait need --thaw');
   const seed = flags.seed ?? randomBytes(6).toString('hex');
@@ -162,14 +164,14 @@ function toSettings(flags: DrillFlags, context: CliContext): DrillSettings {
   };
 }
 
-/** And who became root by sudo. */
+/** The user name, and the user who called sudo. */
 function userOf({ env, getuid }: NodeJS.Process): string {
   const sudo = env['SUDO_USER'];
   const name = nameOf(getuid?.() ?? 0);
   return sudo === undefined || sudo === name ? name : `${name} (${sudo} by sudo)`;
 }
 
-/** Containers have users that nobody has named. */
+/** The name of the current user, or the uid if the user has no name, as in containers. */
 function nameOf(uid: number): string {
   try {
     return userInfo().username;
@@ -178,7 +180,7 @@ function nameOf(uid: number): string {
   }
 }
 
-/** The command that goes on must choose the same archives. */
+/** The command that resumes the drill needs the seed, because it must select the same archives. */
 function againWith(seed: string, flags: DrillFlags, context: CliContext): DrillSettings['thaw'] {
   const thaw = toThaw(flags, context);
   return { ...thaw, again: flags.seed === undefined ? `${thaw.again} --seed ${seed}` : thaw.again };

@@ -1,4 +1,4 @@
-/** `snap-to-s3 lab`: the local cloud, for people. */
+/** The command `snap-to-s3 lab`, which runs the local cloud. */
 import { homedir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { Command, Option } from 'commander';
@@ -14,7 +14,7 @@ interface LabFlags {
 }
 
 const directoryOption = (): Option =>
-  new Option('--directory <path>', 'directory in which the lab keeps its state')
+  new Option('--directory <path>', 'directory of the state of the lab')
     .default(join(homedir(), '.snap-to-s3-lab'))
     .env('SNAP_TO_S3_LAB');
 
@@ -47,7 +47,7 @@ export function labCommand(context: CliContext): Command {
     .action(async (image: string, flags: LabFlags & { tagMigrate?: true; description: string }) => {
       const tags = flags.tagMigrate ? { 'snap-to-s3': 'migrate' } : {};
       const fixture = { imagePath: resolve(image), description: flags.description, tags };
-      const { snapshotId } = await obeyed(controlOf(needRunning(flags)).addSnapshot(fixture));
+      const { snapshotId } = await translateRefusal(controlOf(needRunning(flags)).addSnapshot(fixture));
       print(snapshotId);
     });
   sub(lab, 'volume', 'create a volume from a snapshot and attach it to this machine, or delete a volume')
@@ -55,8 +55,8 @@ export function labCommand(context: CliContext): Command {
     .option('--delete', 'detach and delete the volume')
     .action(async (id: string, flags: LabFlags & { delete?: true }) => {
       const control = controlOf(needRunning(flags));
-      if (flags.delete) await obeyed(control.removeVolume(id));
-      else print(Object.values(await obeyed(control.addVolume(id))).join('  '));
+      if (flags.delete) await translateRefusal(control.removeVolume(id));
+      else print(Object.values(await translateRefusal(control.addVolume(id))).join('  '));
     });
   sub(lab, 'bucket', 'create a bucket')
     .argument('<name>', 'name of the bucket')
@@ -87,29 +87,29 @@ const sub = (lab: Command, name: string, summary: string): Command =>
 
 const controlOf = (running: RunningLab): LabControl => new LabControl(running.endpoints.control);
 
-/** @throws SnapError `NOT_FOUND` with the lab's reason. */
-async function obeyed<T>(asked: Promise<T>): Promise<T> {
+/** @throws SnapError `NOT_FOUND` with the reason of the lab, if the lab refuses the request. */
+async function translateRefusal<T>(request: Promise<T>): Promise<T> {
   try {
-    return await asked;
+    return await request;
   } catch (error) {
     if (!(error instanceof LabRefusal)) throw error;
-    throw new SnapError('NOT_FOUND', `the lab cannot do that: ${error.message}`, { cause: error });
+    throw new SnapError('NOT_FOUND', `the lab refused the request: ${error.message}`, { cause: error });
   }
 }
 
 function needRunning(flags: LabFlags): RunningLab {
   const running = labStatus(resolve(flags.directory));
   if (running) return running;
-  throw new SnapError('NOT_FOUND', `no lab runs in ${resolve(flags.directory)}`, {
-    hint: 'start it: snap-to-s3 lab up',
+  throw new SnapError('NOT_FOUND', `no lab is running with the directory ${resolve(flags.directory)}`, {
+    hint: 'start it with: snap-to-s3 lab up',
   });
 }
 
 function needRoot(process: NodeJS.Process): void {
   if (process.platform !== 'linux') throw new SnapError('NOT_SUPPORTED_HERE', 'the lab needs Linux');
   if (process.getuid?.() === 0) return;
-  throw new SnapError('NOT_SUPPORTED_HERE', 'the lab makes block devices, which needs root', {
-    hint: 'run it with sudo',
+  throw new SnapError('NOT_SUPPORTED_HERE', 'the lab creates block devices, which needs root', {
+    hint: 'run the command with sudo',
   });
 }
 

@@ -1,4 +1,4 @@
-/** `snap-to-s3 list`: its flags, and what they mean to the operation. */
+/** The command `snap-to-s3 list`: converts its flags to the settings of the operations. */
 import { Command, Option } from 'commander';
 import { normalisePrefix, parseAnyKey } from '../../archive/key.ts';
 import { awsServices } from '../../aws-services.ts';
@@ -28,7 +28,7 @@ import {
 } from '../options.ts';
 import { openHost } from '../render/open-host.ts';
 
-/** Flags as the parser hands them over. */
+/** The parsed flags. */
 interface ListFlags extends AwsFlags, OutputFlags, ArchiveFilterFlags {
   bucket: string;
   expectedBucketOwner?: string;
@@ -45,7 +45,7 @@ export function listCommand(context: CliContext): Command {
     .summary('list the archives in a bucket, or the files in an archive')
     .description(DESCRIPTION)
     .usage('[ARCHIVE] --bucket BUCKET [OPTIONS]')
-    .argument('[archive]', 'id of a snapshot, or key of an object, whose archive is shown')
+    .argument('[archive]', 'archive to show: a snapshot id, or the key of an object of the archive')
     .addHelpText('after', EXAMPLES + EXIT_STATUS)
     .action((archive: string | undefined, _flags, self: Command) => runList(archive, self.opts<ListFlags>(), context));
   return addOptionGroups(command, [
@@ -64,8 +64,8 @@ const EXIT_STATUS = exitStatusHelp([EXIT.someFailed, EXIT.nothingToDo], {
 
 const DESCRIPTION = [
   'Lists the archives in a bucket, including those of version 0: whether each is complete, its size, storage class and age, its cost',
-  'per month at list prices, and whether its snapshot still exists. With ARCHIVE, shows the content of its manifest, and its files.',
-  'Only manifests and indexes are read, never data objects, so nothing has to be thawed. Needs neither root nor an instance.',
+  'per month at list prices, and whether its snapshot still exists. With ARCHIVE, shows the manifest of this archive, and its files.',
+  'Reads manifests and indexes but no data objects, so nothing needs to be thawed. Needs neither root nor an instance.',
 ].join(' ');
 
 const EXAMPLES = `
@@ -79,13 +79,15 @@ Examples:
 `;
 
 const tagOption = (): Option =>
-  new Option('--tag <tag...>', 'only snapshots that had these tags, as KEY or KEY=VALUE').argParser(collect(String));
+  new Option('--tag <tag...>', 'only archives of snapshots with these tags, as KEY or KEY=VALUE').argParser(
+    collect(String),
+  );
 
 const fileOptions = (): Option[] => [
-  new Option('--files', 'list every file, or every file below --path'),
-  new Option('--path <path...>', 'list these directories, given relative to the root of the filesystem'),
+  new Option('--files', 'list all files, or all files below --path'),
+  new Option('--path <path...>', 'list these directories; paths are relative to the root of the filesystem'),
   new Option('--partition <number>', 'only this partition').argParser(wholeNumber(1, 999)),
-  new Option('--find <glob...>', 'list files that match: *.conf anywhere, etc/**/*.conf from the root'),
+  new Option('--find <glob...>', 'list matching files: *.conf in any directory, etc/**/*.conf from the root'),
 ];
 
 async function runList(archive: string | undefined, flags: ListFlags, context: CliContext): Promise<void> {
@@ -97,7 +99,7 @@ async function runList(archive: string | undefined, flags: ListFlags, context: C
 
 type Run = (services: Services, signal: AbortSignal) => Promise<ExitCode>;
 
-/** @throws SnapError `USAGE` for flags that do not go together. */
+/** @throws SnapError `USAGE` if flags conflict. */
 function toSearch(flags: ListFlags): Run {
   const filter = { ...toArchiveFilter(flags), tags: (flags.tag ?? []).map(toTag) };
   const { find, downloadStreams } = flags;
@@ -117,22 +119,25 @@ function toShow(archive: string, flags: ListFlags): Run {
   return (services, signal) => showArchive(settings, services, signal);
 }
 
-/** A look at an archive must not hang on a dialog that nobody sees. */
+/** `list` must not wait forever for a passphrase dialog of gpg that the user does not see. */
 const PASSPHRASE_WITHIN = seconds(60);
 
-/** A key as `list` or the AWS CLI prints it, or an id. @throws SnapError `USAGE` */
+/**
+ * @param archive a snapshot id, or a key in the format of `list` or the AWS CLI.
+ * @throws SnapError `USAGE` if it is neither.
+ */
 function toPlace(archive: string, prefix: string): { prefix: string; snapshotId: string } {
   const key = archive.replace(/^s3:\/\/[^/]*\//, '');
   const parsed = parseAnyKey(key);
   if (parsed) return { prefix: parsed.prefix, snapshotId: parsed.snapshotId };
   if (!SNAPSHOT_ID_PATTERN.test(archive))
     throw new SnapError('USAGE', `${archive} is neither a snapshot id nor the key of an archive`, {
-      hint: 'list without ARCHIVE shows what is there',
+      hint: 'run list without ARCHIVE to see the archives in the bucket',
     });
   return { prefix: normalisePrefix(prefix), snapshotId: archive };
 }
 
-/** @returns `null` where no files were asked for. */
+/** @returns `null` if no files are to be listed. */
 function toQuery({ files, path, find, partition }: ListFlags): FilesQuery | null {
   if (!files && !path && !find && partition === undefined) return null;
   const isListing = path !== undefined && !files && !find;
@@ -144,10 +149,13 @@ function toQuery({ files, path, find, partition }: ListFlags): FilesQuery | null
   };
 }
 
-/** Bytes of a name as Latin-1; empty for the root. @throws SnapError `USAGE` */
+/**
+ * The path in the form that indexes use: its bytes as Latin-1, empty for the root.
+ * @throws SnapError `USAGE` if the path contains `..`.
+ */
 function belowRoot(path: string): string {
   const parts = path.split('/').filter((part) => part !== '' && part !== '.');
-  if (parts.includes('..')) throw new SnapError('USAGE', `--path ${path}: this names no file`);
+  if (parts.includes('..')) throw new SnapError('USAGE', `--path ${path}: a path must not contain ..`);
   return Buffer.from(parts.join('/')).toString('latin1');
 }
 

@@ -1,4 +1,4 @@
-/** `snap-to-s3 migrate`: its flags, and what they mean to the operation. */
+/** The command `snap-to-s3 migrate`: converts its flags to the settings of the operation. */
 import { availableParallelism } from 'node:os';
 import { Command, Option } from 'commander';
 import { CODECS, type CodecName } from '../../archive/codec.ts';
@@ -35,7 +35,7 @@ import {
 import { withPlan } from '../plan-file.ts';
 import { openHost } from '../render/open-host.ts';
 
-/** Flags as the parser hands them over. */
+/** The parsed flags. */
 interface MigrateFlags extends SelectionFlags, VolumeFlags, AwsFlags, OutputFlags {
   bucket: string;
   prefix: string;
@@ -65,8 +65,8 @@ const STORAGE_CLASSES = [
   'DEEP_ARCHIVE',
 ];
 
-/** What is in these can be read only after a restore of hours. */
-const NOT_READABLE = ['GLACIER', 'DEEP_ARCHIVE'];
+/** Storage classes whose objects must be thawed for hours before they can be read. */
+const ARCHIVE_CLASSES = ['GLACIER', 'DEEP_ARCHIVE'];
 
 export function migrateCommand(context: CliContext): Command {
   const command = new Command('migrate')
@@ -90,15 +90,15 @@ export function migrateCommand(context: CliContext): Command {
 }
 
 const EXIT_STATUS = exitStatusHelp([EXIT.someFailed, EXIT.nothingToDo, EXIT.claimedElsewhere, EXIT.differs], {
-  [EXIT.failed]: 'failed; no failed snapshot has a complete archive from this run',
+  [EXIT.failed]: 'failed; this run completed no archive of a failed snapshot',
   [EXIT.nothingToDo]: 'no snapshot has the tag, or a snapshot was not found',
   [EXIT.differs]: 'with --validate: the archive and the snapshot differ',
 });
 
 const DESCRIPTION = [
-  'Archives EBS snapshots in S3. Each snapshot is attached to this instance as a temporary volume, and each of its partitions is',
-  'mounted and stored as a compressed tar; with --dd, the whole disk is stored as one image. The snapshot itself is never deleted.',
-  'Needs root on an EC2 instance in the region of the snapshots; --source direct needs no instance.',
+  'Archives EBS snapshots in S3. Creates a temporary volume from each snapshot, attaches it to this instance, mounts its partitions, and',
+  'stores each of them as a compressed tar; with --dd, stores the whole disk as one image. Never deletes the snapshot itself. Needs',
+  'root on an EC2 instance in the region of the snapshots; --source direct needs no instance.',
 ].join(' ');
 
 const EXAMPLES = `
@@ -118,9 +118,9 @@ const destinationOptions = (): Option[] => [
     .choices(STORAGE_CLASSES)
     .default('STANDARD'),
   new Option('--sse <mode>', "server-side encryption (default: the bucket's own setting)").choices(SSE_MODES),
-  new Option('--sse-kms-key-id <key>', 'KMS key for --sse aws:kms'),
+  new Option('--sse-kms-key-id <key>', 'KMS key for --sse aws:kms or aws:kms:dsse'),
   bucketOwnerOption(),
-  new Option('--upload-streams <number>', 'parts in flight; each takes at least 8 MiB of memory')
+  new Option('--upload-streams <number>', 'parts in flight, 1 to 64; each takes at least 8 MiB of memory')
     .argParser(wholeNumber(1, 64))
     .default(4),
 ];
@@ -128,17 +128,18 @@ const destinationOptions = (): Option[] => [
 const contentOptions = (): Option[] => [
   new Option('--dd', 'store one image of the whole disk instead of a tar of each partition'),
   compressionOption(),
-  new Option('--compression-level <level>', '1 to 12 for lz4, 1 to 19 for zstd (default: 1)').argParser(
-    wholeNumber(1, 19),
-  ),
+  new Option(
+    '--compression-level <level>',
+    'compression level, 1 to 12 for lz4, 1 to 19 for zstd (default: 1)',
+  ).argParser(wholeNumber(1, 19)),
   gpgRecipientOption(),
-  new Option('--validate', 'read the archive back and compare it with the snapshot before it counts as done'),
-  new Option('--replace', 'replace archives that are already complete with the same settings'),
+  new Option('--validate', 'read each archive back and compare it with the snapshot'),
+  new Option('--replace', 'replace archives that are already complete with the same settings (default: keep them)'),
   new Option('--strict', 'fail if a filesystem cannot be archived as files, instead of storing it as an image'),
   noReplayOption(),
   new Option(
     '--partitions-at-once <number>',
-    'partitions of one disk processed at the same time (default: one per two processors)',
+    'partitions of a disk processed at the same time, 1 to 16 (default: one per two processors, at most 4)',
   ).argParser(wholeNumber(1, 16)),
 ];
 
@@ -149,7 +150,9 @@ function withPlanOf(command: Command, { process }: CliContext): MigrateFlags {
   const isClassGiven = command.getOptionValueSource('storageClass') !== 'default';
   const flags = withPlan(command.opts<MigrateFlags>(), isClassGiven, process.env['AWS_REGION']);
   if (STORAGE_CLASSES.includes(flags.storageClass)) return flags;
-  throw new SnapError('USAGE', `${flags.from} names a storage class that there is not: ${flags.storageClass}`);
+  throw new SnapError('USAGE', `${flags.from} names an unknown storage class: ${flags.storageClass}`, {
+    hint: `use one of ${STORAGE_CLASSES.join(', ')}`,
+  });
 }
 
 async function runMigrate(flags: MigrateFlags, context: CliContext): Promise<void> {
@@ -159,11 +162,11 @@ async function runMigrate(flags: MigrateFlags, context: CliContext): Promise<voi
   context.finish(await migrate(settings, services, context.signal));
 }
 
-/** tar, a compressor and the upload keep two processors busy. */
-const room = (concurrency: number): number =>
+/** The tar, the compressor and the upload of one partition use about two processors. */
+const defaultPartitions = (concurrency: number): number =>
   Math.min(4, Math.max(1, Math.floor(availableParallelism() / 2 / concurrency)));
 
-/** @throws SnapError `USAGE` for flags that do not go together. */
+/** @throws SnapError `USAGE` if flags conflict. */
 function toSettings(flags: MigrateFlags): MigrateSettings {
   const selection = toSelection(flags, { value: 'migrate', underWay: 'migrating' });
   assertConsistent(flags);
@@ -171,7 +174,7 @@ function toSettings(flags: MigrateFlags): MigrateSettings {
     ...toVolumeSettings(flags),
     selection,
     tagKey: flags.tag,
-    concurrentPartitions: flags.partitionsAtOnce ?? room(flags.concurrency),
+    concurrentPartitions: flags.partitionsAtOnce ?? defaultPartitions(flags.concurrency),
     prefix: normalisePrefix(flags.prefix),
     layout: flags.dd ? 'image' : 'tar',
     codec: toCodec(flags),
@@ -189,9 +192,9 @@ function assertConsistent(flags: MigrateFlags): void {
   if (flags.sseKmsKeyId !== undefined && !flags.sse?.startsWith('aws:kms')) {
     throw new SnapError('USAGE', '--sse-kms-key-id needs --sse aws:kms or aws:kms:dsse');
   }
-  if (flags.validate && NOT_READABLE.includes(flags.storageClass)) {
-    throw new SnapError('USAGE', `--validate cannot read back what is stored as ${flags.storageClass}`, {
-      hint: 'store it as STANDARD or GLACIER_IR, validate, and let a lifecycle rule of the bucket move it afterwards',
+  if (flags.validate && ARCHIVE_CLASSES.includes(flags.storageClass)) {
+    throw new SnapError('USAGE', `--validate cannot read archives back from the storage class ${flags.storageClass}`, {
+      hint: 'use --storage-class STANDARD or GLACIER_IR with --validate, and move the objects with a lifecycle rule later',
     });
   }
 }
@@ -202,7 +205,7 @@ function toCodec(flags: MigrateFlags): MigrateSettings['codec'] {
   if (level < lowest || level > highest) {
     throw new SnapError(
       'USAGE',
-      `--compression-level ${level} is not for ${flags.compression}: ${lowest} to ${highest}`,
+      `--compression-level ${level} is out of range: ${flags.compression} has levels ${lowest} to ${highest}`,
     );
   }
   return { name: flags.compression, level };

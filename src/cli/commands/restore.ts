@@ -1,4 +1,4 @@
-/** `snap-to-s3 restore`: its flags, and what they mean to the operation. */
+/** The command `snap-to-s3 restore`: converts its flags to the settings of the operation. */
 import { resolve } from 'node:path';
 import { Command, Option } from 'commander';
 import { normalisePrefix } from '../../archive/key.ts';
@@ -39,7 +39,7 @@ import { openHost } from '../render/open-host.ts';
 import { readSessionKey } from '../session-key.ts';
 import { type ThawFlags, thawOptions, toThaw } from '../thaw-options.ts';
 
-/** Flags as the parser hands them over. */
+/** The parsed flags. */
 interface RestoreFlags extends AwsFlags, OutputFlags, ThawFlags {
   bucket: string;
   prefix: string;
@@ -97,8 +97,8 @@ export function restoreCommand(context: CliContext): Command {
 }
 
 const EXIT_STATUS = exitStatusHelp([EXIT.nothingToDo, EXIT.differs, EXIT.thawing], {
-  [EXIT.failed]: 'failed; the message says what remains, and the same command resumes',
-  [EXIT.nothingToDo]: 'no such archive, or no such path in it',
+  [EXIT.failed]: 'failed; the message says what was kept, and the same command resumes',
+  [EXIT.nothingToDo]: 'the archive, or a path in it, was not found',
   [EXIT.differs]: 'the archive is damaged or differs from its index',
 });
 
@@ -107,7 +107,8 @@ const DESCRIPTION = [
   'one partition. --to-snapshot creates an EBS snapshot through the EBS direct APIs, without a volume, root or an instance, and',
   'restores tags and description. --to-volume creates an EBS volume, as root on an instance, with the partition table, filesystems,',
   'files and boot code of the original. Every byte is compared with the hashes, checksums and lengths in the archive. If anything',
-  'differs, no image remains, a directory stays marked as unfinished, and the exit code is 12. Archives of version 0 can be restored too.',
+  'differs, the exit code is 12: an image is deleted, and a directory stays marked as unfinished. Archives of version 0 can be restored',
+  'too.',
 ].join(' ');
 
 const EXAMPLES = `
@@ -126,11 +127,11 @@ const dryRunOption = (): Option =>
 const targetOptions = (): Option[] => [
   new Option(
     '--to-dir <directory>',
-    'restore files below this directory, which must be empty or absent; owners need root',
+    'restore files to this directory, which must be empty or absent; restoring owners needs root',
   ).conflicts(['toFile', 'toDevice', 'toSnapshot', 'toVolume']),
   new Option(
     '--path <path...>',
-    'only these files and directories, given relative to the root of the filesystem',
+    'only these files and directories; paths are relative to the root of the filesystem',
   ).conflicts(['toFile', 'toDevice', 'toSnapshot', 'toVolume']),
   new Option('--privileged', 'also restore device nodes, set-ID bits and file capabilities; needs root').conflicts([
     'toFile',
@@ -142,7 +143,7 @@ const targetOptions = (): Option[] => [
   new Option('--to-file <file>', 'write the image to this new sparse file').conflicts(['toDevice', 'toVolume']),
   new Option(
     '--to-device <device>',
-    'write the image to this unused block device; its content is destroyed after confirmation',
+    'write the image to this unused block device; its content is destroyed, after confirmation',
   ).argParser(matching(/^\/dev\/./, 'a device such as /dev/nvme2n1')),
   new Option('--to-snapshot', 'create an EBS snapshot in the region and account of the credentials').conflicts([
     'toFile',
@@ -166,13 +167,13 @@ const targetOptions = (): Option[] => [
   new Option(
     '--kms-key-id <arn>',
     "KMS key of the new snapshot or volume (default: the account's default key)",
-  ).argParser(matching(/^arn:aws[\w-]*:kms:/, 'the ARN of a key, which the EBS direct APIs ask for')),
+  ).argParser(matching(/^arn:aws[\w-]*:kms:/, 'the ARN of a KMS key')),
   new Option(
     '--partition <number>',
     'only this partition (default: the whole disk, or every partition with files)',
   ).argParser(wholeNumber(1, 999)),
   new Option('--overwrite', 'overwrite an existing file, or a device that holds data'),
-  new Option('--yes', 'do not ask: write to the device, and thaw objects at the price shown'),
+  new Option('--yes', 'overwrite the device, and thaw objects at the price shown, without asking for confirmation'),
 ];
 
 async function runRestore(snapshotId: string, flags: RestoreFlags, context: CliContext): Promise<void> {
@@ -182,7 +183,7 @@ async function runRestore(snapshotId: string, flags: RestoreFlags, context: CliC
   context.finish(await restore(settings, services, context.signal));
 }
 
-/** @throws SnapError `USAGE` for flags that do not go together. */
+/** @throws SnapError `USAGE` if flags conflict. */
 function toSettings(snapshotId: string, flags: RestoreFlags, context: CliContext): RestoreSettings {
   const { process } = context;
   return {
@@ -213,22 +214,22 @@ function toTarget(flags: RestoreFlags, context: CliContext): RestoreSettings['ta
   if (toDevice === undefined)
     throw new SnapError(
       'USAGE',
-      'say where to: --to-dir DIR, --to-file FILE, --to-device DEVICE, --to-snapshot or --to-volume',
+      'specify the target: --to-dir DIR, --to-file FILE, --to-device DEVICE, --to-snapshot or --to-volume',
     );
   return { kind: 'device', path: toDevice, consent: consentToDestroy(toDevice, flags, context) };
 }
 
-/** @throws SnapError `USAGE` where nobody has said yes, and nobody can be asked. */
+/** @throws SnapError `USAGE` if `--yes` is missing and the user cannot be prompted. */
 function consentToDestroy(device: string, flags: RestoreFlags, context: CliContext): DeviceTarget['consent'] {
   if (flags.yes || flags.dryRun) return async () => true;
   if (!canAsk(flags, context)) {
-    throw new SnapError('USAGE', `everything on ${device} would be destroyed`, {
-      hint: 'look at it with lsblk, then give --yes',
+    throw new SnapError('USAGE', `writing to ${device} destroys its content and needs --yes`, {
+      hint: `check the device with: lsblk ${device}`,
     });
   }
   return ({ path, bytes, holds }) => {
-    const what = holds === null ? 'nothing that blkid knows' : holds;
-    return ask(`${path} (${formatBytes(bytes)}) holds ${what}. Destroy what is on it?`, context);
+    const what = holds === null ? 'nothing that blkid recognizes' : holds;
+    return ask(`${path} (${formatBytes(bytes)}) holds ${what}. Destroy its content?`, context);
   };
 }
 
@@ -241,11 +242,11 @@ const toVolume = ({ volumeSize, volumeType, mountPoint, waitLimit, tag }: Restor
   tagKey: tag,
 });
 
-/** @throws SnapError `USAGE` */
+/** @throws SnapError `USAGE` for `--privileged` without root, or an invalid path. */
 function toFiles(path: string, flags: RestoreFlags, process: NodeJS.Process): FilesOrder {
   if (flags.privileged && process.getuid?.() !== 0) {
-    throw new SnapError('USAGE', 'only root can make device nodes and set-ID files', {
-      hint: 'leave out --privileged',
+    throw new SnapError('USAGE', '--privileged needs root, to create device nodes and set-ID files', {
+      hint: 'run the command as root, or omit --privileged',
     });
   }
   return {
@@ -256,9 +257,13 @@ function toFiles(path: string, flags: RestoreFlags, process: NodeJS.Process): Fi
   };
 }
 
-/** Bytes of a name as Latin-1, as archives' names are compared. @throws SnapError `USAGE` */
+/**
+ * The path in the form that indexes use: its bytes as Latin-1.
+ * @throws SnapError `USAGE` if it is the root or contains `..`.
+ */
 function belowRoot(path: string): string {
   const parts = path.split('/').filter((part) => part !== '' && part !== '.');
-  if (parts.length === 0 || parts.includes('..')) throw new SnapError('USAGE', `--path ${path}: this names no file`);
+  if (parts.length === 0 || parts.includes('..'))
+    throw new SnapError('USAGE', `--path ${path}: a path must name a file or directory below the root, without ..`);
   return Buffer.from(parts.join('/')).toString('latin1');
 }

@@ -1,4 +1,4 @@
-/** `snap-to-s3 validate`: its flags, and what they mean to the operation. */
+/** The command `snap-to-s3 validate`: converts its flags to the settings of the operation. */
 import { Command, Option } from 'commander';
 import { normalisePrefix } from '../../archive/key.ts';
 import { awsServices } from '../../aws-services.ts';
@@ -35,7 +35,7 @@ import { withPlan } from '../plan-file.ts';
 import { openHost } from '../render/open-host.ts';
 import { readSessionKey } from '../session-key.ts';
 
-/** Flags as the parser hands them over. */
+/** The parsed flags. */
 interface ValidateFlags extends SelectionFlags, VolumeFlags, AwsFlags, OutputFlags {
   bucket: string;
   prefix: string;
@@ -72,16 +72,16 @@ export function validateCommand(context: CliContext): Command {
 
 const EXIT_STATUS = exitStatusHelp([EXIT.someFailed, EXIT.nothingToDo, EXIT.claimedElsewhere, EXIT.differs], {
   [EXIT.ok]: 'every archive matches its snapshot',
-  [EXIT.failed]: 'failed; nothing was proved',
+  [EXIT.failed]: 'failed; no archive was compared completely',
   [EXIT.someFailed]: 'some archives could not be compared, the others match',
   [EXIT.nothingToDo]: 'no snapshot has the tag, or a snapshot or its archive was not found',
 });
 
 const DESCRIPTION = [
-  'Reads archives back from S3 and compares them with a temporary volume made from the snapshot: tars member by member,',
-  'images byte by byte. The archive itself says how it was stored. Snapshots whose archives match are tagged "validated", or',
-  '"content-validated" with --content-only. With --archive-only, an archive is compared with its own manifest and index; this needs',
-  'neither the snapshot nor an instance nor root.',
+  'Reads archives back from S3 and compares them with a temporary volume created from the snapshot: tars member by member,',
+  'images byte by byte. The manifest records how the archive was stored, so no flags for that are needed. Snapshots whose archives match',
+  'are tagged "validated", or "content-validated" with --content-only. With --archive-only, compares an archive with its own manifest',
+  'and index, which needs neither the snapshot nor an instance nor root.',
 ].join(' ');
 
 const EXAMPLES = `
@@ -100,19 +100,19 @@ const archiveOptions = (): Option[] => [
 ];
 
 const comparisonOptions = (): Option[] => [
-  new Option('--content-only', 'compare only the names and contents of files, and tag "content-validated"'),
+  new Option('--content-only', 'compare only the names and contents of files; tags snapshots "content-validated"'),
   new Option(
     '--archive-only',
     'compare with the manifest and the index, without the snapshot; --all selects every archive',
   ).conflicts(['contentOnly', 'one']),
   sessionKeyOption(),
   noReplayOption(),
-  ...ANCESTOR_FLAGS.map((flag) => new Option(flag).hideHelp()),
+  ...LEGACY_FLAGS.map((flag) => new Option(flag).hideHelp()),
   new Option('--gpg-recipient <key>').argParser(collect(String)).hideHelp(),
 ];
 
-/** Version 0 had to be told what the archive tells by itself: taken, and not needed. */
-const ANCESTOR_FLAGS = [
+/** Flags of version 0 for what the manifest records now. They are accepted and ignored. */
+const LEGACY_FLAGS = [
   '--dd',
   '--compression <codec>',
   '--compression-level <level>',
@@ -128,12 +128,14 @@ async function runValidate(flags: ValidateFlags, context: CliContext): Promise<v
   context.finish(await validate(settings, services, context.signal));
 }
 
-/** @throws SnapError `USAGE` for flags that do not go together. */
+/** @throws SnapError `USAGE` if flags conflict. */
 function toSettings(flags: ValidateFlags, process: NodeJS.Process): ValidateSettings {
   const selection = toSelection(flags, { value: 'migrated', underWay: 'validating' });
   const sessionKey = readSessionKey(flags.gpgSessionKey, process);
   if (sessionKey !== null && !isForOne(selection)) {
-    throw new SnapError('USAGE', 'a session key belongs to one archive: name its snapshot with --snapshots');
+    throw new SnapError('USAGE', 'a session key opens only one archive', {
+      hint: 'select the snapshot of this archive with --snapshots ID or --one',
+    });
   }
   return {
     ...toVolumeSettings(flags),

@@ -1,8 +1,11 @@
-/** Errors as people and programs read them. */
+/** Errors as text and as JSON. */
 import type { ExitCode, SnapError } from '../../errors.ts';
 import { paint, type Stream } from './paint.ts';
 
-/** One or two lines, a stack only for our own bugs; as JSON one record. */
+/**
+ * As text, the message and the hint, followed by the stack of the cause if the error is a bug of this program. As JSON,
+ * one record.
+ */
 export function renderError(error: SnapError, asJson: boolean, stream: Stream): string {
   if (asJson) return `${JSON.stringify(errorRecord(error))}\n`;
   const lines = [`${paint(stream, 'red', 'error')}: ${error.message} [${error.code}]`];

@@ -1,4 +1,4 @@
-/** What a run holds at this moment, for the person who cannot wait until it has given everything back. */
+/** The resources that a run holds now. A second signal prints them, because then they are not released. */
 import type { Holding } from '../../events.ts';
 
 export class HoldingList {
@@ -9,10 +9,10 @@ export class HoldingList {
     return { [Symbol.dispose]: () => this.#held.delete(holding) };
   }
 
-  /** The newest first, which is the order to give things back in. */
+  /** Newest first, which is the order in which they must be released. */
   describe(): string {
-    if (this.#held.size === 0) return 'left at once; nothing was held\n';
+    if (this.#held.size === 0) return 'quit immediately; nothing is left behind\n';
     const lines = [...this.#held].reverse().map(({ what, cleanupCommand }) => `  ${what}\n    ${cleanupCommand}`);
-    return `left at once, leaving behind:\n${lines.join('\n')}\n`;
+    return `quit immediately; left behind, with the commands that remove it:\n${lines.join('\n')}\n`;
   }
 }

@@ -5,10 +5,10 @@ import { errorRecord } from './error.ts';
 import type { Screen } from './screen.ts';
 import { every } from './ticker.ts';
 
-/** Seconds between records of progress of one object. */
-const PROGRESS_EACH = 10;
+/** Seconds between the progress records of an object. */
+const PROGRESS_INTERVAL = 10;
 
-/** @param onLost told when lines cannot be written. */
+/** @param onLost called when a record cannot be written. */
 export function jsonScreen(onLost: (error: unknown) => void): Screen {
   const destination = pino.destination({ dest: 1, sync: true });
   destination.on('error', onLost);
@@ -19,7 +19,7 @@ export function jsonScreen(onLost: (error: unknown) => void): Screen {
   return {
     notify: (event) => log.info(plain(event)),
     report: () => {},
-    track: (task) => every(PROGRESS_EACH, () => log.info(progressRecord(task))),
+    track: (task) => every(PROGRESS_INTERVAL, () => log.info(progressRecord(task))),
     [Symbol.dispose]: () => {},
   };
 }
@@ -32,6 +32,6 @@ const progressRecord = (task: ProgressTask) => ({
   expectedBytes: task.expectedBytes,
 });
 
-/** Errors inside events as records: the fields of an `Error` are invisible to JSON. */
+/** Replaces the error of an event by a record, because JSON omits the fields of an `Error`. */
 const plain = (event: SnapEvent): object =>
   'error' in event && event.error !== undefined ? { ...event, error: errorRecord(event.error) } : event;

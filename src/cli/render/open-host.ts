@@ -1,4 +1,4 @@
-/** The host of a command line: text or JSON, on a terminal or in a log. */
+/** The host of the command line: passes events to the screen and to the report. */
 import type { Host } from '../../events.ts';
 import { ReportBuilder } from '../../operations/shared/run-report.ts';
 import { killLiveProcesses } from '../../transfer/process.ts';
@@ -20,7 +20,10 @@ interface HostFlags {
   region?: string;
 }
 
-/** @throws SnapError `USAGE` when the report file cannot be written. */
+/**
+ * Writes an empty report at once, so that an unusable `--report` is refused before any work is done.
+ * @throws SnapError `USAGE` if the report file cannot be created; `OUTPUT` if its disk is full or broken.
+ */
 export function openHost(flags: HostFlags, context: CliContext): CliHost {
   const report = new ReportBuilder(flags.storageClass ?? null, flags.region ?? context.process.env['AWS_REGION'] ?? '');
   const save = () => flags.report !== undefined && writeReport(flags.report, report.report);

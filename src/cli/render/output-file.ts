@@ -1,9 +1,12 @@
-/** Files that a person asked for: whole, or not there at all. */
+/** Output files. They are replaced atomically, so that a failure never leaves a partial file. */
 import { accessSync, constants, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { asError, SnapError } from '../../errors.ts';
 
-/** Before work that takes long. @throws SnapError `USAGE` when the file's directory cannot be written to. */
+/**
+ * Call it before a long run, so that an unusable path is refused early.
+ * @throws SnapError `USAGE` if the directory of the file is not writable.
+ */
 export function checkOutputFile(flag: string, path: string): void {
   try {
     accessSync(dirname(path), constants.W_OK);
@@ -12,7 +15,7 @@ export function checkOutputFile(flag: string, path: string): void {
   }
 }
 
-/** @throws SnapError `USAGE` where no file can be; `OUTPUT` where its disk is full or broken. */
+/** @throws SnapError `USAGE` if the file cannot be created; `OUTPUT` if its disk is full or broken. */
 export function writeOutputFile(flag: string, path: string, text: string): void {
   const unfinished = `${path}.${process.pid}.tmp`;
   try {
@@ -24,15 +27,15 @@ export function writeOutputFile(flag: string, path: string, text: string): void 
   }
 }
 
-/** A full or broken disk is no mistake in the command line. */
-const OF_THE_DISK = ['ENOSPC', 'EDQUOT', 'EIO', 'EROFS', 'EFBIG'];
+/** Errors of the disk, which are not mistakes in the command line. */
+const DISK_ERRORS = ['ENOSPC', 'EDQUOT', 'EIO', 'EROFS', 'EFBIG'];
 
 function cannotWrite(flag: string, path: string, cause: unknown): SnapError {
-  const isOfDisk = OF_THE_DISK.includes((cause as NodeJS.ErrnoException).code ?? '');
-  return new SnapError(isOfDisk ? 'OUTPUT' : 'USAGE', `cannot write ${path}: ${asError(cause).message}`, {
-    hint: isOfDisk
-      ? `make room on the disk of ${path}, or give ${flag} a file on another disk; then run the same command again`
-      : `give ${flag} a file in a directory that exists and can be written to`,
+  const isDiskError = DISK_ERRORS.includes((cause as NodeJS.ErrnoException).code ?? '');
+  return new SnapError(isDiskError ? 'OUTPUT' : 'USAGE', `cannot write ${path}: ${asError(cause).message}`, {
+    hint: isDiskError
+      ? `free space on the disk of ${path}, or specify a file on another disk with ${flag}; then run the same command again`
+      : `specify a file in an existing, writable directory with ${flag}`,
     cause,
   });
 }

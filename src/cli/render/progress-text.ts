@@ -1,11 +1,11 @@
-/** The progress of objects and of the run in numbers, and as lines that fit a terminal. */
+/** The progress of an object as numbers, and as a line that fits on a terminal. */
 import type { ProgressTask } from '../../events.ts';
 import { formatBytes, formatDuration } from '../../lib/units.ts';
 
 export interface Progress {
-  /** From 0 to 1; the expectation can be wrong, so never quite 1 while the object is running. */
+  /** From 0 to 0.99: the expected size is an estimate, so a running object never shows 1. */
   share: number;
-  /** Bytes a second; 0 where it is not known yet. */
+  /** Bytes per second; 0 if not known yet. */
   rate: number;
   /** `1.2 GiB read, 560 MiB stored, 2.14:1, 120 MiB/s, 3 min 20 s left` */
   text: string;
@@ -21,8 +21,8 @@ export function describeProgress(task: ProgressTask, elapsedSeconds: number): Pr
 const BAR_WIDTH = 20;
 
 /**
- * One line of at most `width` columns. What matters least is left out first: the bar, the bytes stored, the rate; then
- * the label is cut at its front, since its end tells objects of one snapshot apart.
+ * One line of at most `width` columns. If it does not fit, the bar, the stored bytes and the rate are omitted, in this
+ * order. Then the label is truncated at its start, because the objects of a snapshot differ at the end of the label.
  */
 export function progressLine(task: ProgressTask, elapsedSeconds: number, width: number): string {
   const { share, rate } = describeProgress(task, elapsedSeconds);
@@ -62,7 +62,7 @@ function storedParts(task: ProgressTask): string[] {
   return [`${formatBytes(stored)} stored`, ...ratio];
 }
 
-/** A wrong expectation must not look like the end. */
+/** At most 0.99: the expected size is an estimate, and reaching it does not mean that the object is finished. */
 export const shareOf = (task: ProgressTask): number =>
   task.expectedBytes > 0 ? Math.min(Math.max(task.read() / task.expectedBytes, 0), 0.99) : 0;
 

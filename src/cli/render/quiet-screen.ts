@@ -1,4 +1,4 @@
-/** Says nothing, except what somebody must act on. */
+/** The output of `--quiet`: only failures, differences and leftovers. */
 import type { Screen } from './screen.ts';
 import { describeEvent } from './text/event-lines.ts';
 

@@ -1,6 +1,6 @@
-/** The progress of a whole run: how many of its snapshots are done, and how long the others will take. */
+/** The progress of a whole run: how many of its snapshots are done, and the estimated time for the others. */
 import type { ProgressTask, SnapEvent } from '../../events.ts';
-import { formatDuration } from '../../lib/units.ts';
+import { count, formatDuration } from '../../lib/units.ts';
 import { shareOf } from './progress-text.ts';
 
 export class RunProgress {
@@ -19,14 +19,14 @@ export class RunProgress {
   }
 
   /**
-   * `all: 3 of 12 snapshots done, about 1 h 20 min left`. The time supposes that snapshots take equally long, so it is
-   * not given before one of several has ended. Empty for a run that has no snapshots, which commands such as `analyze`
-   * have not.
+   * For example `total: 3 of 12 snapshots done, about 1 h 20 min left`. The estimate assumes that all snapshots take the
+   * same time, so a run of several snapshots shows it only after the first one has finished. Empty for commands without
+   * snapshots, such as `analyze`.
+   * @param width maximum length of the line in columns.
    */
   line(elapsedSeconds: number, width: number): string {
     if (this.#total === 0) return '';
-    const noun = this.#total === 1 ? 'snapshot' : 'snapshots';
-    const head = `all: ${this.#ended.size} of ${this.#total} ${noun} done`;
+    const head = `total: ${this.#ended.size} of ${count(this.#total, 'snapshot')} done`;
     const left = this.#secondsLeft(elapsedSeconds);
     const whole = left === null ? head : `${head}, about ${formatDuration(left)} left`;
     return whole.length <= width ? whole : head.slice(0, Math.max(0, width));

@@ -1,4 +1,4 @@
-/** Lines for people: with bars below them on a terminal, with a calm line every so often in a log. */
+/** Text output: with progress bars on a terminal, with a progress line every 30 seconds in a log. */
 import { MultiBar, Presets } from 'cli-progress';
 import type { SnapEvent } from '../../events.ts';
 import { monotonic } from '../../lib/clock.ts';
@@ -11,7 +11,10 @@ import { describeEvent } from './text/event-lines.ts';
 import { reportTable } from './text/report-table.ts';
 import { every } from './ticker.ts';
 
-/** @param answer where what was asked for goes; all else goes to the stream. */
+/**
+ * @param print writes events and progress, normally to standard error.
+ * @param answer writes the results of the command, normally to standard output.
+ */
 export function textScreen(stream: Stream, print: (text: string) => void, answer: (text: string) => void): Screen {
   const screen = stream.isTTY ? terminalScreen(stream, print) : logScreen(stream, print);
   return {
@@ -20,7 +23,7 @@ export function textScreen(stream: Stream, print: (text: string) => void, answer
   };
 }
 
-/** For pipes: `list ... | grep`. */
+/** The results of commands. They go to standard output, so that they can be piped: `list ... | grep`. */
 const ANSWERS = new Set<string>([
   'archive.listed',
   'archive.shown',
@@ -36,10 +39,10 @@ const ANSWERS = new Set<string>([
   'doctor.finished',
 ] satisfies SnapEvent['code'][]);
 
-const REDRAWS_A_SECOND = 4;
+const REDRAWS_PER_SECOND = 4;
 
-/** Often enough to see that it lives, seldom enough for a night's log. */
-const LOG_LINE_EACH = 30;
+/** Seconds between progress lines in a log. */
+const LOG_INTERVAL = 30;
 
 function logScreen(stream: Stream, print: (text: string) => void): Screen {
   const write = (text: string) => print(`${text}\n`);
@@ -48,7 +51,7 @@ function logScreen(stream: Stream, print: (text: string) => void): Screen {
     report: (report) => write(reportTable(report).join('\n')),
     track(task) {
       const started = monotonic();
-      return every(LOG_LINE_EACH, () =>
+      return every(LOG_INTERVAL, () =>
         write(`${task.label}: ${describeProgress(task, (monotonic() - started) / 1000).text}`),
       );
     },
@@ -56,7 +59,9 @@ function logScreen(stream: Stream, print: (text: string) => void): Screen {
   };
 }
 
-/** One line a bar: the terminal's cursor is moved up by the number of bars, whatever they hold. */
+/**
+ * Each bar must fit on one line: cli-progress moves the cursor up by the number of bars, even if one of them wraps.
+ */
 function terminalScreen(stream: Stream, print: (text: string) => void): Screen {
   const started = monotonic();
   const run = new RunProgress();
@@ -64,10 +69,10 @@ function terminalScreen(stream: Stream, print: (text: string) => void): Screen {
     {
       stream,
       format: (_options, _params, { line }: { line: (width: number) => string }) => line(widthOf(stream)),
-      fps: REDRAWS_A_SECOND,
+      fps: REDRAWS_PER_SECOND,
       hideCursor: true,
       clearOnComplete: true,
-      // The terminal's own setting would cut the lines of the log, too.
+      // Without this, cli-progress turns off wrapping in the terminal, which would also truncate log lines.
       linewrap: true,
       forceRedraw: true,
       gracefulExit: false,
@@ -76,7 +81,7 @@ function terminalScreen(stream: Stream, print: (text: string) => void): Screen {
   );
   let live = 0;
   let whole: Disposable | null = null;
-  // Lines are shown above bars when those are drawn next: without a bar, that is never.
+  // cli-progress prints log lines when it redraws the bars; without a bar it would never print them.
   const log = (text: string) => (live > 0 ? bars.log(withoutRest(text)) : print(`${text}\n`));
   return {
     notify: (event) => {
@@ -88,7 +93,7 @@ function terminalScreen(stream: Stream, print: (text: string) => void): Screen {
       live++;
       const begun = monotonic();
       const counted = run.add(task);
-      // The line of the whole run stays below the others.
+      // The bar of the whole run is created again, so that it stays below the others.
       whole?.[Symbol.dispose]();
       const bar = showLine(bars, (width) => progressLine(task, secondsSince(begun), width));
       whole = showLine(bars, (width) => run.line(secondsSince(started), width));
@@ -108,12 +113,12 @@ function terminalScreen(stream: Stream, print: (text: string) => void): Screen {
   };
 }
 
-/** The last column stays free: some terminals move on to the next line when it is written. */
+/** The last column is left empty, because some terminals wrap when it is written. */
 const widthOf = ({ columns }: Stream): number => (columns ?? 80) - 1;
 
 const secondsSince = (start: number): number => (monotonic() - start) / 1000;
 
-/** A line that is written over a longer bar: what is left of that is cleared. */
+/** Clears the rest of each line, because a log line may overwrite a longer bar. */
 const withoutRest = (text: string): string => `${text}\n`.replaceAll('\n', '\u001b[K\n');
 
 function showLine(bars: MultiBar, line: (width: number) => string): Disposable {

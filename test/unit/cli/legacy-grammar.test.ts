@@ -1,7 +1,7 @@
 /** The command lines of version 0. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { rewriteAncestorGrammar } from '../../../src/cli/legacy-grammar.ts';
+import { rewriteLegacyGrammar } from '../../../src/cli/legacy-grammar.ts';
 
 test('the grammar of version 0 becomes today’s', () => {
   for (const [old, today] of [
@@ -15,6 +15,6 @@ test('the grammar of version 0 becomes today’s', () => {
     ['--help', '--help'],
     ['', ''],
   ] as const) {
-    assert.deepEqual(rewriteAncestorGrammar(old.split(' ').filter(Boolean)), today.split(' ').filter(Boolean));
+    assert.deepEqual(rewriteLegacyGrammar(old.split(' ').filter(Boolean)), today.split(' ').filter(Boolean));
   }
 });

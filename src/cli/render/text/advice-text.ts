@@ -1,43 +1,43 @@
-/** What an analysis advises, in some lines. */
+/** The recommendations of an analysis as lines of text. */
 import type { Analysis, Choice } from '../../../costs/analysis.ts';
 import { type Chosen, chosenOf } from '../../../costs/chosen.ts';
 import { measuredVolumes, ratioText } from '../../../costs/compression.ts';
 import { count } from '../../../lib/units.ts';
 import { money } from './money.ts';
 
-/** Lines shown; the table, the page and JSON have them all. */
+/** Maximum number of recommendations in the text; the CSV file, the page and the JSON document have them all. */
 const SHOWN = 10;
 
 export function adviceLines(analysis: Analysis): string[] {
   const { prices, assumptions, regions } = analysis;
   const { keepMonths, reading } = assumptions;
-  const by = reading === 'direct' ? 'the EBS direct APIs' : `${reading.volumeType} volumes`;
+  const how = reading === 'direct' ? 'through the EBS direct APIs' : `from ${reading.volumeType} volumes`;
   if (regions.every(({ volumes }) => volumes.length === 0)) return [];
   const chosen = chosenOf(analysis);
   const more = chosen.length - SHOWN;
   return [
     '',
-    `Moving to S3, read by ${by}, compressed ${compressed(analysis)}, kept for ${keepMonths} months:`,
-    ...(chosen.length === 0 ? [`  nothing: ${reasonOf(analysis)}`] : chosen.slice(0, SHOWN).map(describe)),
+    `Worth moving to S3, if read ${how}, compressed ${compressed(analysis)} and kept for ${count(keepMonths, 'month')}:`,
+    ...(chosen.length === 0 ? [`  none: ${reasonOf(analysis)}`] : chosen.slice(0, SHOWN).map(describe)),
     ...(more > 0 ? [`  and ${more} more (--csv, --json)`] : []),
     ...totals(chosen),
     `Prices: ${prices.note.replace(/\.$/, '')}.`,
   ];
 }
 
-/** `2:1 (assumed)`, `2.13:1 (measured on 14 archives; 3 volumes by their own)` */
+/** `2:1 (assumed)`, `2.13:1 (measured on 14 archives; own ratio for 3 volumes)` */
 function compressed({ assumptions, regions }: Analysis): string {
   const { compression, compressionIs, measuredOn } = assumptions;
   if (measuredOn === null) return `${ratioText(compression)} (${compressionIs})`;
   const own = measuredVolumes(regions);
-  const byOwn = own === 0 ? '' : `; ${own} ${own === 1 ? 'volume by its' : 'volumes by their'} own`;
+  const byOwn = own === 0 ? '' : `; own ratio for ${count(own, 'volume')}`;
   return `${ratioText(compression)} (measured on ${count(measuredOn.archives, 'archive')}${byOwn})`;
 }
 
 function describe({ volume, snapshots, choice, currency }: Chosen): string {
   const { saving, oneOff, breakEven } = choice;
-  const pays = breakEven === null ? '' : `, pays from ${breakEven}`;
-  const cost = `${money(oneOff, currency)} once${pays}`;
+  const pays = breakEven === null ? '' : `, pays off from ${breakEven}`;
+  const cost = `costs ${money(oneOff, currency)} once${pays}`;
   return `  ${what(volume.id, snapshots, choice)} to ${choice.storageClass}: saves ${bound(choice)}${money(saving, currency)}/month, ${cost}`;
 }
 
@@ -56,10 +56,11 @@ function totals(chosen: readonly Chosen[]): string[] {
   return [...byCurrency].map(([currency, group]) => {
     const saving = group.reduce((sum, { choice }) => sum + choice.saving, 0);
     const once = group.reduce((sum, { choice }) => sum + choice.oneOff, 0);
-    return `  in all: saves ${money(saving, currency)}/month, ${money(once, currency)} once`;
+    return `  total: saves ${money(saving, currency)}/month, costs ${money(once, currency)} once`;
   });
 }
 
-/** Of the volume that costs most. */
+/** The reason given for the most expensive volume, which stands for the others. */
 const reasonOf = ({ regions }: Analysis): string =>
-  regions.flatMap(({ volumes }) => volumes).find(({ decision }) => decision)?.decision?.reason ?? 'nothing is known';
+  regions.flatMap(({ volumes }) => volumes).find(({ decision }) => decision)?.decision?.reason ??
+  'the costs are not known';

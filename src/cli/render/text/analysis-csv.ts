@@ -1,4 +1,4 @@
-/** An analysis as a table: a row for each snapshot, for spreadsheets. */
+/** An analysis as CSV for spreadsheets, one row per snapshot. */
 import Papa from 'papaparse';
 import type {
   Analysis,
@@ -18,7 +18,7 @@ export function analysisCsv({ regions, assumptions, basis }: Analysis): string {
       return volume.snapshots.map((snapshot) => ({ ...rowOf(region, volume, snapshot), ...ofAll }));
     }),
   );
-  // Cells that begin like formulas would be run by spreadsheets: names are tags, which anybody may have written.
+  // Spreadsheets evaluate cells that begin like formulas, and the names come from tags, which are untrusted.
   return `${Papa.unparse(rows, { columns: COLUMNS, newline: '\n', escapeFormulae: true })}\n`;
 }
 
@@ -50,7 +50,7 @@ const COLUMNS = [
   'charged_explained',
 ];
 
-/** The same in each row of a currency: how much of the report is understood, and of what it charges for EBS snapshots. */
+/** How much of the report the analysis covers; the same in every row of a currency. */
 function coverageOf(basis: Basis, { currency }: RegionAnalysis) {
   if (basis.kind === 'live') return {};
   const charges = basis.charges.find((one) => one.currency === currency);
@@ -88,7 +88,7 @@ const rowOf = (region: RegionAnalysis, volume: VolumeAnalysis, snapshot: Snapsho
   best_for_snapshot: bestOf(snapshot.decision),
 });
 
-/** `keep`, `ebs-archive`, `s3 DEEP_ARCHIVE full`; nothing where nothing was decided. */
+/** `keep`, `ebs-archive` or, for example, `s3 DEEP_ARCHIVE full`; empty if there is no decision. */
 function bestOf(decision: Decision | null): string {
   const best = decision?.choices[decision.best];
   if (!best) return '';

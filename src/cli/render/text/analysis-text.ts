@@ -1,4 +1,4 @@
-/** An analysis for people: by region and volume as version 0 showed it, then what is to be known of it. */
+/** An analysis as text: the costs by region and volume in the format of version 0, then notes about them. */
 import type {
   Analysis,
   Basis,
@@ -28,7 +28,7 @@ export function analysisText(analysis: Analysis): string {
 function regionText(region: RegionAnalysis): string {
   const { snapshotCount, currency } = region;
   const cost = `${inCurrency(region.monthly.toFixed(2), currency)}/month`;
-  const of = snapshotCount > 0 ? `for ${count(snapshotCount)}` : 'of snapshots that the report does not name';
+  const of = snapshotCount > 0 ? `for ${count(snapshotCount)}` : 'for snapshots that the report does not name';
   const volumes = region.volumes.map((volume) => `${volumeText(volume, currency)}\n`);
   return `Region ${region.region} (${cost} ${of})\n${volumes.join('\n')}\n`;
 }
@@ -59,23 +59,23 @@ function describeBasis(basis: Basis): string {
     const { requests, dollars } = basis.calls;
     return `As of ${basis.latestDay}, from EC2 and ${requests} requests to the EBS direct APIs (${formatDollars(dollars)}).`;
   }
-  if (basis.firstDay === '') return 'No snapshot is billed in what was read.';
+  if (basis.firstDay === '') return 'The report bills no snapshots.';
   const { firstDay, latestDay, rows } = basis;
   return `As of ${latestDay}, from ${rows.ofSnapshots} rows since ${firstDay}.`;
 }
 
-/** How much of the report is in what is shown: rows, and costs. */
+/** How many rows, and how much of the cost, of the report the analysis covers. */
 function coverageLines(basis: Basis): string[] {
   if (basis.kind === 'live') return [];
   const { read, understood, broken } = basis.rows;
-  const bad = broken === 0 ? '' : `, ${broken} broken, whose costs may be missing here`;
+  const bad = broken === 0 ? '' : `, ${broken} malformed (their costs may be missing)`;
   return [`${read} rows read, ${understood} understood${bad}.`, ...basis.charges.map(chargesLine)];
 }
 
 function chargesLine({ currency, inReport, explained, storage, others }: SnapshotCharges): string {
   const amount = (value: number) => inCurrency(value.toFixed(2), currency);
   const parts = [`storage ${amount(storage)}`, ...others.map(({ what, cost }) => `${printable(what)} ${amount(cost)}`)];
-  return `EBS snapshots in the report: ${amount(inReport)}; explained: ${amount(explained)} (${parts.join(', ')}).`;
+  return `Cost of EBS snapshots in the report: ${amount(inReport)}; explained: ${amount(explained)} (${parts.join(', ')}).`;
 }
 
 function trendLines(trend: readonly TrendMonth[]): string[] {
@@ -97,6 +97,6 @@ const count = (snapshots: number): string => `${snapshots} snapshot${snapshots =
 /** `150.8` → `151`, `0.2471` → `0.247`: without an exponent, and without zeros at the end. */
 const significant = (value: number, digits: number): string => String(Number(value.toPrecision(digits)));
 
-/** Names come from tags and files: a terminal must not take them for orders. */
-// biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is to be found.
+/** Names come from tags and files, and may contain escape sequences that a terminal would execute. */
+// biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are to be replaced.
 const printable = (text: string): string => text.replace(/[\u0000-\u001f\u007f-\u009f]/g, '?');

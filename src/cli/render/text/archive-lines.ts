@@ -1,7 +1,7 @@
-/** Archives as lines, in columns where their parts are of the same length anyway. */
+/** Archives as lines of text. Fields of a fixed length are aligned in columns. */
 import type { ArchiveOrigin, ListedArchive, SnapEvent } from '../../../events.ts';
 import { now } from '../../../lib/clock.ts';
-import { formatBytes, formatDollars, formatDuration } from '../../../lib/units.ts';
+import { count, formatBytes, formatDollars, formatDuration } from '../../../lib/units.ts';
 
 const STATES: Record<ListedArchive['state'], string> = {
   complete: 'complete',
@@ -15,7 +15,7 @@ const STATES: Record<ListedArchive['state'], string> = {
   unchecked: 'unchecked',
 };
 
-/** The longest of them. */
+/** Width of the longest state. */
 const WIDTH = 11;
 
 export function describeArchive(archive: ListedArchive): string {
@@ -27,8 +27,8 @@ export function describeArchive(archive: ListedArchive): string {
     formatBytes(storedBytes),
     classes,
     archive.objects.length === 0 ? null : `${formatDuration((now().getTime() - Date.parse(storedAt)) / 1000)} old`,
-    dollarsMonth === null ? null : `${formatDollars(dollarsMonth)} a month`,
-    snapshotExists === null ? 'snapshot not checked' : snapshotExists ? 'snapshot exists' : 'snapshot gone',
+    dollarsMonth === null ? null : `${formatDollars(dollarsMonth)} per month`,
+    snapshotExists === null ? 'snapshot not checked' : snapshotExists ? 'snapshot exists' : 'snapshot deleted',
   ].filter(Boolean);
   return `${snapshot}  ${volume}  ${startTime.slice(0, 16)}Z  ${STATES[state].padEnd(WIDTH)}  ${facts.join(', ')}`;
 }
@@ -39,8 +39,11 @@ export function describeWithoutManifest({
   partitions,
 }: SnapEvent & { code: 'archive.without-manifest' }): string {
   const numbers = partitions.filter((number) => number !== null);
-  const what = numbers.length === 0 ? 'the whole disk' : `partitions ${numbers.join(', ')}`;
-  return `WARNING: no manifest tells whether the archive is complete; it has objects of ${what}. ${ORIGINS[origin]}: ${reason}`;
+  const what =
+    numbers.length === 0
+      ? 'the whole disk'
+      : `${numbers.length === 1 ? 'partition' : 'partitions'} ${numbers.join(', ')}`;
+  return `WARNING: the archive has no manifest, so it may be incomplete; it has objects of ${what}. ${ORIGINS[origin]}: ${reason}`;
 }
 
 export const ORIGINS: Record<ArchiveOrigin, string> = {
@@ -52,7 +55,6 @@ export const ORIGINS: Record<ArchiveOrigin, string> = {
 export function describeList(event: SnapEvent & { code: 'list.finished' }): string {
   const { archives, storedBytes, dollarsMonth, priceNote } = event;
   if (archives === 0) return 'list: no archives';
-  const noun = archives === 1 ? 'archive' : 'archives';
   const note = priceNote === null ? '' : ` (${priceNote})`;
-  return `list: ${archives} ${noun}, ${formatBytes(storedBytes)}, ${formatDollars(dollarsMonth)} a month${note}`;
+  return `list: ${count(archives, 'archive')}, ${formatBytes(storedBytes)}, ${formatDollars(dollarsMonth)} per month${note}`;
 }

@@ -1,10 +1,11 @@
-/** Comparisons as tables in Markdown, which read well as they are. */
+/** Cost comparisons as Markdown tables, which are also readable on a terminal. */
 import type { ComparedTable, Comparison } from '../../../costs/compare.ts';
 import { type BreakEven, formatPercent } from '../../../costs/compare-model.ts';
+import { count } from '../../../lib/units.ts';
 
 export function comparisonText(comparison: Comparison, withSnapshots: boolean): string {
   const { prices, note, tables } = comparison;
-  const head = [`At ${prices}.`, ...(note === null ? [] : [`Note: ${note}.`])].join('\n');
+  const head = [`With ${prices}.`, ...(note === null ? [] : [`Note: ${note}.`])].join('\n');
   return [head, ...tables.map((table) => tableText(table, comparison, withSnapshots))].join('\n\n');
 }
 
@@ -19,17 +20,17 @@ function tableText(table: ComparedTable, { currency }: Comparison, withSnapshots
   ];
   const packing = isPlain ? 'without compression' : `compressed ${compression}:1`;
   return [
-    `${snapshots} snapshots of ${sizeGiB} GiB, archives ${packing}; cost as a part of EBS snapshots:`,
+    `${count(snapshots, 'snapshot')} of ${sizeGiB} GiB, archives ${packing}; cost as a percentage of the cost of EBS snapshots:`,
     markdownTable(columns),
     ...breakEvenLines(table, names),
   ].join('\n\n');
 }
 
-/** Columns of figures are wide enough for the words beside them. */
-const NARROWEST = [0, 7];
+/** Minimum widths of the first two columns. */
+const MIN_WIDTHS = [0, 7];
 
 function markdownTable(columns: readonly (readonly string[])[]): string {
-  const widths = columns.map((column, at) => Math.max(NARROWEST[at] ?? 0, ...column.map(({ length }) => length)));
+  const widths = columns.map((column, at) => Math.max(MIN_WIDTHS[at] ?? 0, ...column.map(({ length }) => length)));
   const line = (cells: readonly string[]) => `| ${cells.join(' | ')} |`;
   const row = (at: number) => line(columns.map((column, place) => (column[at] ?? '').padEnd(widths[place] ?? 0)));
   const rule = line(widths.map((width) => '-'.repeat(width)));
@@ -38,12 +39,12 @@ function markdownTable(columns: readonly (readonly string[])[]): string {
 }
 
 function breakEvenLines({ input, breakEven }: ComparedTable, names: readonly string[]): string[] {
-  const told = (of: 'forThese' | 'forMany') =>
+  const list = (of: 'forThese' | 'forMany') =>
     breakEven.map((point, at) => `${names[at]} ${breakEvenText(point[of])}`).join(', ');
   const { snapshots } = input;
   return [
-    `Cheaper than EBS snapshots above this change: ${told('forMany')}; that is for many snapshots.`,
-    `For ${snapshots}: ${told('forThese')}.`,
+    `Cheaper than EBS snapshots above this change, for many snapshots: ${list('forMany')}.`,
+    `Cheaper than EBS snapshots above this change, for ${count(snapshots, 'snapshot')}: ${list('forThese')}.`,
   ];
 }
 

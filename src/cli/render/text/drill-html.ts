@@ -1,20 +1,20 @@
-/** A drill as one page for auditors: without scripts, without anything from elsewhere, and fit for paper. */
+/** The report of a drill as an HTML page for auditors. It has no scripts, loads nothing, and prints well. */
 import type { DrillReport, DrillRow } from '../../../events.ts';
 import { formatBytes, formatDuration } from '../../../lib/units.ts';
 import { describeCaller, describePopulation, EVIDENCE, VERDICTS } from './drill-lines.ts';
 
 export function drillPage(report: DrillReport): string {
   const { verdict, startedAt, finishedAt, user, host, bucket, prefix, seed, sample, filter, tool } = report;
-  const chosen = `${report.archives.length} of ${describePopulation(report.population)}, by --sample ${sample} --seed ${seed}`;
+  const selected = `${report.archives.length} of ${describePopulation(report.population)}, with --sample ${sample} --seed ${seed}`;
   const facts: [string, string][] = [
-    ['Begun', startedAt],
-    ['Ended', finishedAt],
-    ['By', `${user} on ${host}`],
+    ['Started', startedAt],
+    ['Finished', finishedAt],
+    ['Run by', `${user} on ${host}`],
     ['AWS caller', describeCaller(report)],
-    ['With', tool],
+    ['Program', tool],
     ['Bucket', `s3://${bucket}/${prefix}`],
-    ['Chosen', chosen],
-    ['Among', filterText(filter)],
+    ['Selected from', filterText(filter)],
+    ['Selected', selected],
     ...report.warnings.map((warning): [string, string] => ['Warning', warning]),
   ];
   return `<!doctype html>
@@ -40,8 +40,8 @@ ${report.archives.map(rowOf).join('\n')}
 </tbody>
 </table>
 ${report.archives.map(detailsOf).join('\n')}
-<p class="note">Each archive was restored to a scratch directory, read again from there, and compared; then the directory was
-removed. The same seed chooses the same archives as long as the bucket holds the same.</p>
+<p class="note">Each archive was restored to a scratch directory, and the restored data was read again and compared. The scratch
+directory was then removed. The same seed selects the same archives as long as the bucket contains the same archives.</p>
 </body>
 </html>
 `;
@@ -51,13 +51,13 @@ const HEADINGS = [
   'Snapshot',
   'Volume',
   'Taken',
-  'Stored',
+  'Archived',
   'Restored',
   'Verdict',
   'Files',
-  'Bytes',
+  'Size (bytes)',
   'Compared with',
-  'Time',
+  'Restore + comparison',
 ];
 
 function rowOf(row: DrillRow): string {
@@ -91,17 +91,17 @@ function detailsOf(row: DrillRow): string {
 
 function filterText({ volumes, snapshots, since, until }: DrillReport['filter']): string {
   const parts = [
-    volumes.length > 0 ? `volumes ${volumes.join(', ')}` : null,
-    snapshots.length > 0 ? `snapshots ${snapshots.join(', ')}` : null,
-    since === null ? null : `taken since ${since}`,
-    until === null ? null : `taken before ${until}`,
+    volumes.length > 0 ? `archives of volumes ${volumes.join(', ')}` : null,
+    snapshots.length > 0 ? `archives of snapshots ${snapshots.join(', ')}` : null,
+    since === null ? null : `snapshots taken on or after ${since}`,
+    until === null ? null : `snapshots taken before ${until}`,
   ].filter(Boolean);
   return parts.length === 0 ? 'all archives' : parts.join('; ');
 }
 
 const ENTITIES: Record<string, string> = { '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;', "'": '&#39;' };
 
-/** Names in archives and keys are anybody's. */
+/** Keys and the names of files can contain any text, including HTML. */
 const safe = (text: string): string => text.replace(/[&<>"']/g, (letter) => ENTITIES[letter] ?? '');
 
 const STYLE = `

@@ -1,40 +1,40 @@
-/** A drill as text, for people and for files of auditors. */
+/** The report of a drill as text. */
 import type { DrillEvidence, DrillReport, DrillRow, SnapEvent } from '../../../events.ts';
-import { formatBytes, formatDuration } from '../../../lib/units.ts';
+import { count, formatBytes, formatDuration } from '../../../lib/units.ts';
 
 export const VERDICTS: Record<DrillReport['verdict'], string> = {
-  passed: 'PASSED: every archive that was chosen was restored, and is what was stored',
-  differs: 'DIFFERENT: at least one archive is not what was stored',
+  passed: 'PASSED: every selected archive was restored, and the restored data matches what was archived',
+  differs: 'DIFFERENT: the restored data of at least one archive differs from what was archived',
   failed: 'FAILED: at least one archive could not be restored',
-  nothing: 'NOTHING DRILLED: there was no archive to choose',
-  unfinished: 'UNFINISHED: not every archive that was chosen has been restored',
+  nothing: 'NOTHING DRILLED: no archive could be selected',
+  unfinished: 'UNFINISHED: at least one selected archive has not been restored yet',
 };
 
 export const EVIDENCE: Record<DrillEvidence, string> = {
   index: 'the hashes of its index',
-  archive: 'the archive, fetched again',
-  'archive-content': 'the archive, fetched again (content of files only)',
+  archive: 'the archive, read again',
+  'archive-content': 'the archive, read again (contents of files only)',
   snapshot: 'the snapshot',
 };
 
 export const describeChosen = ({ seed, snapshots, population }: SnapEvent & { code: 'drill.chosen' }): string =>
-  `drill: ${snapshots.length} of ${describePopulation(population)} chosen by --seed ${seed}`;
+  `drill: selected ${snapshots.length} of ${describePopulation(population)} with --seed ${seed}`;
 
 export function describePopulation({ found, incomplete, archived }: DrillReport['population']): string {
   const others = [
-    incomplete > 0 ? `${incomplete} not complete` : null,
-    archived > 0 ? `${archived} that would have to be thawed` : null,
+    incomplete > 0 ? `${incomplete} incomplete` : null,
+    archived > 0 ? `${archived} in archive classes` : null,
   ].filter(Boolean);
-  return `${found} ${found === 1 ? 'archive' : 'archives'}${others.length === 0 ? '' : ` (${others.join(', ')})`}`;
+  return `${count(found, 'archive')}${others.length === 0 ? '' : ` (excluded: ${others.join(', ')})`}`;
 }
 
 export function describeDrilled(row: DrillRow): string {
   const { outcome, files, bytes, restoring, comparing, comparedWith, differenceCount } = row;
-  const amount = `${files} files, ${formatBytes(bytes)}, restored in ${formatDuration(restoring)}`;
+  const amount = `${count(files, 'file')}, ${formatBytes(bytes)}, restored in ${formatDuration(restoring)}`;
   const proof = comparedWith.map((evidence) => EVIDENCE[evidence]).join(', and with ');
-  const compared = proof === '' ? '' : `, read again and compared with ${proof} in ${formatDuration(comparing)}`;
-  const count = differenceCount === 0 ? '' : `; ${differenceCount} differences`;
-  return `drill ${outcome}: ${amount}${compared}${count}`;
+  const compared = proof === '' ? '' : `, compared with ${proof} in ${formatDuration(comparing)}`;
+  const differences = differenceCount === 0 ? '' : `; ${count(differenceCount, 'difference')}`;
+  return `drill ${outcome}: ${amount}${compared}${differences}`;
 }
 
 export function describeDrill(report: DrillReport): string {
@@ -47,7 +47,7 @@ export function describeDrill(report: DrillReport): string {
     `  caller    ${describeCaller(report)}`,
     ...report.warnings.map((warning) => `  warning   ${warning}`),
     `  bucket    s3://${bucket}/${prefix}`,
-    `  chosen    ${report.archives.length} (--sample ${sample}, --seed ${seed}) of ${describePopulation(report.population)}`,
+    `  selected  ${report.archives.length} (--sample ${sample}, --seed ${seed}) of ${describePopulation(report.population)}`,
     ...report.archives.flatMap(describeRow),
   ].join('\n');
 }
@@ -61,7 +61,7 @@ function describeRow(row: DrillRow): string[] {
     .map(({ kind, path, detail }) => `    ${kind}: ${path}${path === '' ? '' : ': '}${detail}`);
   const rest = row.differenceCount - differences.length;
   return [
-    `  ${row.snapshot} of ${row.volume}, started ${row.startTime}, stored ${row.storedAt}`,
+    `  ${row.snapshot} of ${row.volume}, taken ${row.startTime}, archived ${row.storedAt}`,
     `    ${describeDrilled(row)}`,
     ...(row.reason === null ? [] : [`    ${row.reason}`]),
     ...differences,
@@ -69,4 +69,5 @@ function describeRow(row: DrillRow): string[] {
   ];
 }
 
+/** Maximum number of differences in the text; the JSON report has more of them. */
 const SHOWN = 10;

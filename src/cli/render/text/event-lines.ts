@@ -1,7 +1,7 @@
-/** Events as lines for people. `null`: nothing worth a line. */
+/** Events as lines of text for the terminal and for logs. */
 import { nameOfPart } from '../../../archive/partition-facts.ts';
 import type { SnapError } from '../../../errors.ts';
-import type { DifferenceNote, ExistingArchive, SnapEvent, SnapshotPlan } from '../../../events.ts';
+import type { DifferenceNote, ExistingArchive, SnapEvent, SnapshotOutcome, SnapshotPlan } from '../../../events.ts';
 import { count, formatBytes, formatDollars, formatDuration } from '../../../lib/units.ts';
 import { describeArchive, describeList, describeWithoutManifest } from './archive-lines.ts';
 import { describeCosts } from './cost-lines.ts';
@@ -10,6 +10,7 @@ import { describeFile, describeFound, describeNotListed, describeSearch } from '
 import { describeRestoreEvent } from './restore-lines.ts';
 import { describeShown } from './shown-archive.ts';
 
+/** @returns one or more lines without a newline at the end; `null` for an event that is not shown. */
 export function describeEvent(event: SnapEvent): string | null {
   switch (event.code) {
     case 'run.started':
@@ -17,11 +18,11 @@ export function describeEvent(event: SnapEvent): string | null {
     case 'plan.snapshot':
       return describePlan(event.plan);
     case 'call.retried':
-      return `${event.service} call retried in ${event.waitSeconds.toFixed(1)} s (attempt ${event.attempt}): ${event.because}`;
+      return `${event.service}: retrying the call in ${event.waitSeconds.toFixed(1)} s (attempt ${event.attempt}): ${event.because}`;
     case 'instance.notice':
-      return `${event.notice}: stopping, and keeping what the same command can resume from on another machine`;
+      return `${event.notice}: stopping; the completed work is kept, and the same command resumes it on another instance`;
     case 'run.stopping':
-      return `${event.signal}: stopping and releasing everything borrowed; press again to quit immediately`;
+      return `${event.signal}: stopping, and releasing volumes, mounts and claims; a second signal quits immediately and lists what is left behind`;
     case 'run.finished':
       return describeEnd(event);
     case 'clean.finished':
@@ -86,7 +87,7 @@ type SnapshotEvent = Exclude<
 function describeSnapshotEvent(event: SnapshotEvent): string | null {
   switch (event.code) {
     case 'snapshot.started':
-      return `started (${event.sizeGiB} GiB, of ${event.volume})`;
+      return `started (${event.sizeGiB} GiB snapshot of ${event.volume})`;
     case 'tag.set':
       return `tagged ${event.key}=${event.value}`;
     case 'tag.no-room':
@@ -94,27 +95,27 @@ function describeSnapshotEvent(event: SnapshotEvent): string | null {
     case 'source.chosen':
       return describeSource(event);
     case 'blocks.slowed':
-      return `${LIMITS[event.limit]}: reading ${Math.round(event.blocksPerSecond)} blocks a second from now on`;
+      return `EBS throttles reads of ${THROTTLED[event.limit]}: continuing with ${Math.round(event.blocksPerSecond)} blocks per second`;
     case 'volume.requested':
       return `creating a ${event.type} volume in ${event.availabilityZone}`;
     case 'volume.created':
       return `volume ${event.volume} created`;
     case 'volume.reused':
-      return `using temporary volume ${event.volume}, which was there already`;
+      return `reusing temporary volume ${event.volume} of an earlier run`;
     case 'volume.attaching':
       return `attaching ${event.volume} as ${event.device}`;
     case 'volume.attached':
-      return `${event.volume} is ${event.device}`;
+      return `${event.volume} attached as ${event.device}`;
     case 'volume.detached':
       return `${event.volume} detached`;
     case 'volume.deleted':
       return `${event.volume} deleted`;
     case 'volume.kept':
-      return `${event.volume} kept, as asked: it is billed until it is deleted`;
+      return `${event.volume} kept (--keep-temp-volumes); AWS bills it until you delete it`;
     case 'volume.restored':
-      return `restored as ${event.volume} (${event.sizeGiB} GiB in ${event.availabilityZone}), which is detached and yours`;
+      return `restored to volume ${event.volume} (${event.sizeGiB} GiB in ${event.availabilityZone}); it is detached and ready to use`;
     case 'snapshot.finished':
-      return `${event.outcome} after ${formatDuration(event.seconds)}${event.error ? describeError(event.error) : ''}`;
+      return `${OUTCOMES[event.outcome]} after ${formatDuration(event.seconds)}${event.error ? describeError(event.error) : ''}`;
     default:
       return describeContentEvent(event);
   }
@@ -122,14 +123,18 @@ function describeSnapshotEvent(event: SnapshotEvent): string | null {
 
 function describeSource(event: SnapshotEvent & { code: 'source.chosen' }): string {
   const { volume, direct } = event.dollars;
-  const how = event.source === 'direct' ? 'directly' : 'from a volume';
-  return `read ${how}: ${event.reason}; about ${dollars(direct)} directly, ${dollars(volume)} from a volume`;
+  const how = event.source === 'direct' ? 'through the EBS direct APIs' : 'from a temporary volume';
+  return `reading ${how} (${event.reason}); estimated cost: ${dollars(direct)} with direct reads, ${dollars(volume)} with a volume`;
 }
 
-const LIMITS = {
-  snapshot: 'the limit of one snapshot is met',
-  account: 'the limit of the account is met',
-} as const;
+const OUTCOMES: Record<SnapshotOutcome, string> = {
+  done: 'done',
+  failed: 'failed',
+  interrupted: 'interrupted',
+  thawing: 'waiting for S3 to thaw objects',
+};
+
+const THROTTLED = { snapshot: 'this snapshot', account: 'the account' } as const;
 
 const describeError = ({ message, hint }: SnapError): string =>
   `: ${message}${hint === undefined ? '' : `\n  what to do: ${hint}`}`;
@@ -150,7 +155,7 @@ type ContentEvent = Exclude<
 function describeContentEvent(event: ContentEvent): string | null {
   switch (event.code) {
     case 'device.proved':
-      return `${event.device} holds the snapshot: ${count(event.blocks, 'block')} compared`;
+      return `${event.device} verified: ${count(event.blocks, 'block')} compared with the snapshot`;
     case 'device.unproved':
       return describeUnproved(event);
     case 'disk.read':
@@ -162,31 +167,31 @@ function describeContentEvent(event: ContentEvent): string | null {
     case 'partition.obstacle':
       return describeObstacle(event);
     case 'partition.not-kept':
-      return `not kept of ${nameOfPart(event.partition)}: ${event.what}${event.count === null ? '' : `, of ${count(event.count, 'file')}`}${event.advice === null ? '' : `; ${event.advice}`}`;
+      return describeNotKept(event);
     case 'partition.mounted':
-      return `${event.filesystem}${event.partition === null ? '' : ` of partition ${event.partition}`} mounted at ${event.mountPoint}${event.helper === null ? '' : ` by ${event.helper}`}`;
+      return describeMounted(event);
     case 'object.started':
       return `storing ${event.key}`;
     case 'object.stored':
       return describeStored(event);
     case 'object.aborted':
-      return `upload of ${event.key} aborted; nothing is stored under that key`;
+      return `upload aborted; nothing is stored under this key: ${event.key}`;
     case 'sockets.skipped':
-      return `${count(event.sockets, 'socket')} left out of ${event.key}: sockets hold no data`;
+      return `skipped ${count(event.sockets, 'socket')}, which hold no data: ${event.key}`;
     case 'tags.dropped':
-      return `tags not copied (${event.reason}): ${event.dropped.join(', ')}; the manifest has them`;
+      return `tags not copied (${event.reason}): ${event.dropped.join(', ')}; the manifest contains them`;
     case 'snapshot.validated':
       return describeValidation(event);
     case 'claim.taken-over':
       return 'resuming an interrupted run';
     case 'archive.replaced':
-      return `the archive that is there will be replaced: ${event.reason}`;
+      return `replacing the existing archive: ${event.reason}`;
     case 'snapshot.skipped':
       return `skipped: ${event.reason}`;
     case 'object.kept':
-      return `stored already (${formatBytes(event.storedBytes)}): ${event.key}`;
+      return `already stored (${formatBytes(event.storedBytes)}): ${event.key}`;
     case 'object.reread':
-      return `reading it once more, since it may have been damaged on its way: ${event.key}`;
+      return `reading the object again, because it may have been damaged in transit: ${event.key}`;
     case 'archive.drilled':
       return describeDrilled(event.row);
     case 'archive.without-manifest':
@@ -196,13 +201,13 @@ function describeContentEvent(event: ContentEvent): string | null {
     case 'files.not-listed':
       return describeNotListed(event);
     case 'upload.resumed':
-      return `${formatBytes(event.bytes)} in ${count(event.parts, 'part')} had been uploaded before, and are the same: ${event.key}`;
+      return `reusing ${count(event.parts, 'part')} (${formatBytes(event.bytes)}) that an earlier run uploaded: ${event.key}`;
     case 'upload.restarted':
-      return `uploading anew, since ${event.reason}: ${event.key}`;
+      return `restarting the upload, because ${event.reason}: ${event.key}`;
     case 'index.stored':
       return `index stored: ${event.key}`;
     case 'index.left-out':
-      return `without an index, since ${event.reason}: ${event.key}`;
+      return `stored without an index, because ${event.reason}: ${event.key}`;
     case 'manifest.stored':
       return `archive complete: ${event.key}`;
     case 'clean.found':
@@ -210,15 +215,37 @@ function describeContentEvent(event: ContentEvent): string | null {
     case 'clean.removed':
       return `removed ${event.kind} ${event.id}`;
     case 'cleanup.failed':
-      return `LEFT BEHIND: ${event.error.message}; ${event.error.hint ?? ''}`;
+      return describeCleanupFailure(event);
     default:
       return describeRestoreEvent(event);
   }
 }
 
+/** Names what is left behind, unless the message of the error does. */
+function describeCleanupFailure({ what, error }: SnapEvent & { code: 'cleanup.failed' }): string {
+  const name = error.message.includes(what) ? '' : `: ${what}`;
+  return `LEFT BEHIND${name}${describeError(error)}`;
+}
+
+function describeNotKept({
+  partition,
+  what,
+  count: files,
+  advice,
+}: SnapEvent & { code: 'partition.not-kept' }): string {
+  const of = files === null ? '' : ` (${count(files, 'file')})`;
+  return `not kept from ${nameOfPart(partition)}: ${what}${of}${advice === null ? '' : `; ${advice}`}`;
+}
+
+function describeMounted(event: SnapEvent & { code: 'partition.mounted' }): string {
+  const of = event.partition === null ? '' : ` of partition ${event.partition}`;
+  const by = event.helper === null ? '' : ` by ${event.helper}`;
+  return `${event.filesystem}${of} mounted at ${event.mountPoint}${by}`;
+}
+
 function describeUnproved({ device, identifiedBy, reason }: Extract<SnapEvent, { code: 'device.unproved' }>): string {
-  const known = identifiedBy === 'serial' ? 'its serial number' : 'ITS NAME AND SIZE ALONE';
-  return `${device} is known by ${known}; its blocks could not be compared with the snapshot: ${reason}`;
+  const known = identifiedBy === 'serial' ? 'its serial number' : 'ITS NAME AND SIZE';
+  return `WARNING: ${device} is identified only by ${known}; its blocks could not be compared with the snapshot: ${reason}`;
 }
 
 function describeObstacle({
@@ -226,24 +253,29 @@ function describeObstacle({
   reason,
   isCertain,
 }: Extract<SnapEvent, { code: 'partition.obstacle' }>): string {
-  const what = `restore --to-volume ${isCertain ? 'cannot' : 'may not'} bring back ${nameOfPart(partition)}`;
-  return `WARNING: ${what}: ${reason}; the files are archived (--to-dir restores them), and --dd would keep the disk as it is`;
+  const what = `restore --to-volume ${isCertain ? 'cannot' : 'may be unable to'} recreate ${nameOfPart(partition)}`;
+  return `WARNING: ${what}: ${reason}; restore --to-dir restores its files, and migrate --dd keeps the whole disk as an image`;
 }
 
-/** Differences shown on the screen; JSON has them all. */
+/** Maximum number of differences in the text; JSON has more of them. */
 const SHOWN = 20;
 
 function describeValidation(event: Extract<SnapEvent, { code: 'snapshot.validated' }>): string {
-  const what = { everything: 'everything', content: 'content only', 'archive-only': 'against its own manifest' };
   const amount = `${count(event.objects.length, 'object')}, ${count(event.files, 'file')}, ${formatBytes(event.bytes)}`;
-  const except = event.except.length === 0 ? '' : ` except ${event.except.join(', ')}`;
-  const head = `compared (${what[event.compared]}${except}) in ${formatDuration(event.seconds)}: ${amount}; ${
-    event.differenceCount === 0 ? 'nothing differs' : `${count(event.differenceCount, 'difference')}:`
+  const except = event.except.length === 0 ? '' : `, except ${event.except.join(', ')}`;
+  const head = `${COMPARED[event.compared]}${except} in ${formatDuration(event.seconds)}: ${amount}; ${
+    event.differenceCount === 0 ? 'no differences' : `${count(event.differenceCount, 'difference')}:`
   }`;
   const lines = event.differences.slice(0, SHOWN).map(describeDifference);
   const more = event.differenceCount - lines.length;
   return [head, ...lines, ...(more > 0 ? [`  and ${more} more (--json lists them)`] : [])].join('\n');
 }
+
+const COMPARED = {
+  everything: 'archive compared with the snapshot',
+  content: 'names and contents of files compared with the snapshot',
+  'archive-only': 'archive compared with its manifest and index',
+} as const;
 
 const describeDifference = ({ object, kind, path, detail }: DifferenceNote): string =>
   `  ${kind}: ${path === '' ? object : `/${path}`}${path === '' && object === '' ? '' : ': '}${detail}`;
@@ -264,7 +296,7 @@ function describePlan(plan: SnapshotPlan): string {
     `${plan.snapshot} (${plan.sizeGiB} GiB of ${plan.volume}, ${plan.startTime})`,
     `  to       s3://${plan.bucket}/${plan.keyStem}...`,
     `  class    ${plan.storageClass}`,
-    ...(plan.existing === null ? [] : [`  there    ${describeExisting(plan.existing)}`]),
+    ...(plan.existing === null ? [] : [`  exists   ${describeExisting(plan.existing)}`]),
     ...(plan.existing && ['keep', 'validate', 'refuse'].includes(plan.existing.action) ? [] : storingCost(plan, data)),
     ...(plan.cost.note === null ? [] : [`  note     ${plan.cost.note}`]),
   ];
@@ -273,18 +305,18 @@ function describePlan(plan: SnapshotPlan): string {
 
 function storingCost(plan: SnapshotPlan, data: string): string[] {
   return [
-    `  to read  ${data}`,
-    `  once     ${dollars(plan.cost.temporaryVolume)} temporary volume (or ${dollars(plan.cost.directReads)} direct reads), ${dollars(plan.cost.requests)} requests`,
-    `  monthly  ${dollars(plan.cost.storageMonth)} in S3 if nothing compresses, ${dollars(plan.cost.now)} in EBS if nothing is shared`,
+    `  reads    ${data}`,
+    `  once     ${dollars(plan.cost.temporaryVolume)} for the temporary volume (or ${dollars(plan.cost.directReads)} for direct reads), ${dollars(plan.cost.requests)} for requests`,
+    `  monthly  ${dollars(plan.cost.storageMonth)} in S3 if the data does not compress, ${dollars(plan.cost.now)} in EBS if no other snapshot shares its blocks`,
   ];
 }
 
 const EXISTING_ACTION = {
-  keep: 'nothing would be stored',
-  validate: 'it would be validated, and nothing stored',
-  replace: 'it would be replaced',
-  refuse: 'it would not be migrated',
-  unknown: 'whether it is archived already was not checked',
+  keep: 'the archive would be kept',
+  validate: 'the archive would be kept and validated',
+  replace: 'the archive would be replaced',
+  refuse: 'the snapshot would not be migrated',
+  unknown: 'not known whether the snapshot is already archived',
 };
 
 const describeExisting = ({ action, reason }: ExistingArchive): string => `${EXISTING_ACTION[action]}: ${reason}`;
@@ -301,18 +333,19 @@ function describeEnd(event: Extract<SnapEvent, { code: 'run.finished' }>): strin
 
 function describeLeftover(event: Extract<SnapEvent, { code: 'clean.found' }>): string {
   const age = event.ageSeconds === null ? [] : [`${formatDuration(event.ageSeconds)} old`];
-  const cost = event.dollarsMonth === null ? [] : [`${formatDollars(event.dollarsMonth)} a month`];
+  const cost = event.dollarsMonth === null ? [] : [`${formatDollars(event.dollarsMonth)} per month`];
   const facts = [event.what, ...age, ...cost].join(', ');
-  const obstacle = event.obstacle === null ? '' : `\n  left alone: ${event.obstacle}`;
+  const obstacle = event.obstacle === null ? '' : `\n  not removed: ${event.obstacle}`;
   return `${event.kind} ${event.id} (${facts})${obstacle}`;
 }
 
 function describeClean(event: Extract<SnapEvent, { code: 'clean.finished' }>): string {
   const { found, removed, left, isDryRun } = event;
-  if (found === 0) return 'clean: nothing is left behind';
-  const cost = `what is there costs ${formatDollars(event.dollarsMonth)} a month`;
-  if (isDryRun) return `clean: ${found} found, ${found - left} would be removed with --yes; ${cost}`;
-  return `clean: ${found} found, ${removed} removed, ${found - removed} left; ${cost}`;
+  if (found === 0) return 'clean: no leftovers found';
+  const head = `clean: ${count(found, 'leftover')} found`;
+  const cost = formatDollars(event.dollarsMonth);
+  if (isDryRun) return `${head}, ${cost} per month; --yes would remove ${found - left}`;
+  return `${head}, ${removed} removed; the remaining ${found - removed} cost ${cost} per month`;
 }
 
 function describeFinding({ check, verdict, detail, hint }: Extract<SnapEvent, { code: 'doctor.finding' }>): string {
@@ -321,5 +354,5 @@ function describeFinding({ check, verdict, detail, hint }: Extract<SnapEvent, { 
 
 const describeDoctor = ({ warnings, problems }: Extract<SnapEvent, { code: 'doctor.finished' }>): string =>
   problems === 0 && warnings === 0
-    ? 'doctor: all is well'
+    ? 'doctor: no problems found'
     : `doctor: ${count(problems, 'problem')}, ${count(warnings, 'warning')}`;

@@ -1,6 +1,7 @@
-/** Files of archives as lines, in columns as `ls -l` has them. */
+/** Files of archives as lines in the format of `ls -l`. */
 import { nameOfPart } from '../../../archive/partition-facts.ts';
 import type { ListedFile, SnapEvent } from '../../../events.ts';
+import { count } from '../../../lib/units.ts';
 
 const LETTERS: Record<ListedFile['type'], string> = {
   file: '-',
@@ -22,7 +23,7 @@ export function describeFile(file: ListedFile): string {
 
 export const describeFound = (file: ListedFile): string => `${file.snapshot} ${describeFile(file)}`;
 
-/** Partitions have roots of their own. */
+/** The path with the partition in front, because each partition has its own root. */
 const nameOf = ({ partition, path }: ListedFile): string => `${partition === null ? '' : `${partition}:`}/${path}`;
 
 function permissions(mode: number): string {
@@ -44,15 +45,15 @@ function permissions(mode: number): string {
     .join('');
 }
 
-/** To the second, in UTC; an archive may tell times that no calendar has. */
+/** UTC, to the second. Times outside the range of `Date` are shown as seconds since the epoch. */
 function dateOf(seconds: number): string {
   const date = new Date(seconds * 1000);
   return Number.isNaN(date.getTime()) ? `@${Math.trunc(seconds)}`.padEnd(20) : `${date.toISOString().slice(0, 19)}Z`;
 }
 
 export function describeSearch({ archives, files, unreadable }: SnapEvent & { code: 'find.finished' }): string {
-  const bad = unreadable === 0 ? '' : `; ${unreadable} could not be searched, and are named above`;
-  return `list: ${files} ${files === 1 ? 'file' : 'files'} in ${archives} ${archives === 1 ? 'archive' : 'archives'}${bad}`;
+  const bad = unreadable === 0 ? '' : `; ${unreadable} could not be searched (see above)`;
+  return `list: ${count(files, 'file')} in ${count(archives, 'archive')}${bad}`;
 }
 
 export function describeNotListed({ partition, reason, error }: SnapEvent & { code: 'files.not-listed' }): string {

@@ -1,8 +1,8 @@
-/** The end of a run as a table. */
+/** The report of a run as a table. */
 import { formatBytes, formatDollars, formatDuration } from '../../../lib/units.ts';
 import type { ReportRow, RunReport } from '../../../operations/shared/run-report.ts';
 
-/** What a column is called, and what it says of a snapshot; `null` where there is nothing to say. */
+/** The heading of a column, and the cell of a snapshot; `null` is shown as `-`. */
 type Column = [heading: string, cell: (row: ReportRow) => string | null];
 
 const bytesOrNull = (bytes: number): string | null => (bytes === 0 ? null : formatBytes(bytes));
@@ -24,8 +24,9 @@ function ratioOf({ plainBytes, storedBytes }: ReportRow): string | null {
 }
 
 /**
- * Columns that say nothing of any snapshot are left out. The reason of a single failure has just been told.
- * @returns lines; columns from the third on are aligned to the right.
+ * Columns without any value are omitted. The reason for a failure is shown only if there are several snapshots: for a
+ * single one, the event before the table shows it.
+ * @returns lines without newlines; the third and the following columns are right-aligned.
  */
 export function reportTable({ snapshots }: RunReport): string[] {
   const columns = COLUMNS.map(([heading, cell]) => [heading, ...snapshots.map((row) => cell(row) ?? '-')]).filter(

@@ -1,4 +1,4 @@
-/** What a restore tells, as lines for people. */
+/** Events of a restore as lines of text. */
 import { nameOfPart } from '../../../archive/partition-facts.ts';
 import type { PlannedObject, PlannedRoom, RestorePlan, SnapEvent } from '../../../events.ts';
 import { count, formatBytes, formatDuration } from '../../../lib/units.ts';
@@ -23,7 +23,7 @@ export function describeRestoreEvent(event: RestoreEvent): string {
     case 'object.restored':
       return describeRestored(event);
     case 'boot-loader.missing':
-      return `the disk will not boot by itself: ${event.reason}`;
+      return `WARNING: the restored volume will not boot without further work: ${event.reason}`;
     case 'thaw.offered':
     case 'thaw.requested':
     case 'thaw.waiting':
@@ -34,11 +34,11 @@ export function describeRestoreEvent(event: RestoreEvent): string {
     case 'restore.planned':
       return describePlan(event.plan);
     case 'restore.completing':
-      return `the new snapshot ${event.id} has all of its blocks and stays; EBS is still completing it`;
+      return `all blocks of the new snapshot ${event.id} are written, and EBS is still completing it; the snapshot is kept`;
     case 'restore.unfinished':
-      return `${event.path} is kept: the same command resumes`;
+      return `${event.path} is incomplete and kept; the same command resumes`;
     case 'files.left-out':
-      return `without --privileged, ${count(event.devices, 'device node')} left out, and ${count(event.privileges, 'file')} restored without set-ID bits and capabilities`;
+      return `without --privileged: ${count(event.devices, 'device node')} not restored, ${count(event.privileges, 'file')} restored without set-ID bits and file capabilities`;
     case 'files.incomplete':
       return describeIncomplete(event);
     case 'partition.not-restored':
@@ -47,40 +47,40 @@ export function describeRestoreEvent(event: RestoreEvent): string {
 }
 
 const describeContinued = ({ files, bytes, key }: SnapEvent & { code: 'restore.continued' }): string =>
-  `${files === null ? '' : `${count(files, 'file')}, `}${formatBytes(bytes)} restored before, checked, not fetched again: ${key}`;
+  `${files === null ? '' : `${count(files, 'file')}, `}${formatBytes(bytes)} restored by an earlier run, verified, not fetched again: ${key}`;
 
 const describePlan = ({ objects, rooms }: RestorePlan): string =>
   ['would restore:', ...objects.map(describePlanned), ...rooms.map(describeRoom)].join('\n');
 
 const RETRIEVALS = {
   'not-needed': '',
-  needed: ', to be thawed',
+  needed: ', must be thawed first',
   ongoing: ', being thawed',
   restored: ', thawed',
 };
 
 function describePlanned({ key, to, storageClass, retrieval, ...object }: PlannedObject): string {
-  const stored = `${formatBytes(object.fetchBytes)} of ${formatBytes(object.storedBytes)} to be read`;
+  const stored = `reads ${formatBytes(object.fetchBytes)} of ${formatBytes(object.storedBytes)}`;
   const plain = object.plainBytes === null ? '' : `, ${formatBytes(object.plainBytes)} decompressed`;
   return `  ${key}\n    to ${to}: ${stored}${plain}, in ${storageClass}${RETRIEVALS[retrieval]}`;
 }
 
 function describeRoom({ where, neededBytes, roomBytes, holds }: PlannedRoom): string {
   const needed =
-    neededBytes === null ? 'takes an unknown amount of space' : `takes at most ${formatBytes(neededBytes)}`;
+    neededBytes === null ? 'needs an unknown amount of space' : `needs at most ${formatBytes(neededBytes)}`;
   const destroyed = holds === null ? '' : `; it holds ${holds}, which would be destroyed`;
-  return `  ${where} ${needed}, and has ${formatBytes(roomBytes)}${destroyed}`;
+  return `  ${where} ${needed}; ${formatBytes(roomBytes)} available${destroyed}`;
 }
 
 function describeIncomplete({ target, messages, ...event }: SnapEvent & { code: 'files.incomplete' }): string {
   const rest = event.count > messages.length ? [`and ${event.count - messages.length} more`] : [];
-  const changed = `the times of ${count(event.times, 'file')} are changed to what its filesystem can keep`;
+  const changed = `the times of ${count(event.times, 'file')} were changed to times that the filesystem can store`;
   const lines = [...messages, ...rest, ...(event.times > 0 ? [changed] : [])];
-  return `${target} could not take all that the files have:\n  ${lines.join('\n  ')}`;
+  return `the filesystem of ${target} could not store all attributes of the files:\n  ${lines.join('\n  ')}`;
 }
 
 function describeRestored(event: SnapEvent & { code: 'object.restored' }): string {
   const { target, bytes, files, fetchedBytes, seconds } = event;
   const what = files === null ? formatBytes(bytes) : `${count(files, 'file')}, ${formatBytes(bytes)}`;
-  return `restored to ${target}: ${what} in ${formatDuration(seconds)}, ${formatBytes(fetchedBytes)} read from the bucket, every byte checked`;
+  return `restored to ${target}: ${what} in ${formatDuration(seconds)}, ${formatBytes(fetchedBytes)} read from the bucket, every byte verified`;
 }

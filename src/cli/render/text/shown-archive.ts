@@ -1,4 +1,4 @@
-/** One archive on the screen: what it is of, when it was stored, and what each partition became. */
+/** One archive as text: its snapshot, when and how it was stored, and how each partition was stored. */
 import type { ShownArchive, ShownManifest, ShownObject } from '../../../events.ts';
 import { printable } from '../../../lib/printable.ts';
 import { formatBytes } from '../../../lib/units.ts';
@@ -9,13 +9,13 @@ export function describeShown(snapshot: string, archive: ShownArchive): string {
   const why = origin ? `. ${ORIGINS[origin.is]}: ${origin.reason}` : '';
   const head = manifest ? describeManifest(snapshot, manifest) : [`${snapshot}: no manifest${why}`];
   const lines = describePartitions(archive).flatMap(({ number, lines: [first = '', ...rest] }) => [
-    `  ${(number === null ? 'disk' : `part. ${number}`).padEnd(WIDTH)}${first}`,
+    `  ${(number === null ? 'disk' : `partition ${number}`).padEnd(WIDTH)}${first}`,
     ...rest.map((line) => `${' '.repeat(WIDTH + 2)}${line}`),
   ]);
   return [...head, ...lines].join('\n');
 }
 
-/** What each became, and where on the disk it was. */
+/** Each partition with its objects and its place on the disk, in the order of partition numbers. */
 function describePartitions({
   manifest,
   objects,
@@ -26,7 +26,7 @@ function describePartitions({
     ...recorded.map((found) => ({ number: found.partition, lines: [describeRecorded(found)] })),
   ];
   const places = new Map((manifest?.partitions ?? []).map((place) => [place.number, describePlace(place)]));
-  // Extended ones, and all of them in an image of the whole disk.
+  // Extended partitions have no content of their own; in an image of the whole disk, no partition has.
   const others = [...places.keys()].filter((number) => !contents.some((content) => content.number === number));
   return [...contents, ...others.map((number) => ({ number, lines: [] }))]
     .map(({ number, lines }) => ({
@@ -38,7 +38,7 @@ function describePartitions({
 
 function describePlace({ start, bytes, type, name, uuid }: ShownManifest['partitions'][number]): string[] {
   const facts = [
-    start === null || bytes === null ? null : `${formatBytes(bytes)} from ${formatBytes(start)} on`,
+    start === null || bytes === null ? null : `${formatBytes(bytes)} at offset ${formatBytes(start)}`,
     type === null ? null : `type ${type}`,
     name ? `"${name}"` : null,
     uuid,
@@ -46,7 +46,8 @@ function describePlace({ start, bytes, type, name, uuid }: ShownManifest['partit
   return facts.length === 0 ? [] : [facts.join(', ')];
 }
 
-const WIDTH = 10;
+/** Width of the labels. */
+const WIDTH = 13;
 
 const fact = (name: string, ...values: (string | null)[]): string[] => {
   const known = values.filter((value) => value !== null && value !== '');
@@ -56,15 +57,15 @@ const fact = (name: string, ...values: (string | null)[]): string[] => {
 function describeManifest(snapshot: string, manifest: ShownManifest): string[] {
   const { tool, source, layout, diskBytes, table, tableId, sectorBytes } = manifest;
   const tags = Object.entries(manifest.tags).map(([key, value]) => `${key}=${value}`);
-  const read = { volume: 'read from a volume', direct: 'read directly' }[source ?? ''] ?? null;
+  const read = { volume: 'read from a temporary volume', direct: 'read directly' }[source ?? ''] ?? null;
   return [
-    `${snapshot}: ${manifest.sizeGiB} GiB of ${manifest.volume}, started ${manifest.startTime}`,
+    `${snapshot}: ${manifest.sizeGiB} GiB snapshot of ${manifest.volume}, taken ${manifest.startTime}`,
     ...fact('from', manifest.region, manifest.owner, manifest.encrypted ? 'the snapshot was encrypted' : null),
-    ...fact('said', manifest.description),
+    ...fact('description', manifest.description),
     ...fact('tags', ...tags),
     ...fact('stored', manifest.finishedAt, `by ${tool}`, read, layout),
-    ...fact('proved', manifest.validatedAt ?? 'never'),
-    ...fact('differed', manifest.differedAt && `${manifest.differedAt}: not what the snapshot is`),
+    ...fact('validated', manifest.validatedAt ?? 'never'),
+    ...fact('differed', manifest.differedAt && `${manifest.differedAt}: the archive did not match its snapshot`),
     ...fact(
       'disk',
       diskBytes === null ? null : formatBytes(diskBytes),
@@ -77,8 +78,8 @@ function describeManifest(snapshot: string, manifest: ShownManifest): string[] {
 
 const describeSeal = ({ whyClosed }: ShownManifest): string =>
   whyClosed === null
-    ? `${SEALED} are encrypted like the data, and were decrypted to be shown`
-    : `${SEALED} are encrypted like the data, and stay closed: ${whyClosed}; it takes the private key of a recipient`;
+    ? `${SEALED} are encrypted like the data; they were decrypted for this output`
+    : `${SEALED} are encrypted like the data, and were not decrypted: ${whyClosed}; use the private key of a recipient`;
 
 const SEALED = 'all tags, labels, UUIDs and the partition table';
 

@@ -1,37 +1,39 @@
-/** What thawing takes and costs, before anybody says yes. */
+/** Events of thawing as lines of text. */
 import type { SnapEvent } from '../../../events.ts';
-import { formatBytes, formatDollars, formatDuration } from '../../../lib/units.ts';
+import { count, formatBytes, formatDollars, formatDuration } from '../../../lib/units.ts';
 
-type Told<Code extends SnapEvent['code']> = Extract<SnapEvent, { code: Code }>;
+type EventOf<Code extends SnapEvent['code']> = Extract<SnapEvent, { code: Code }>;
 
-export function describeThaw(event: Told<`thaw.${'offered' | 'requested' | 'waiting' | 'finished'}`>): string {
+export function describeThaw(event: EventOf<`thaw.${'offered' | 'requested' | 'waiting' | 'finished'}`>): string {
   switch (event.code) {
     case 'thaw.offered':
       return describeOffer(event);
     case 'thaw.requested':
       return describeRequest(event);
     case 'thaw.waiting':
-      return `waiting for ${event.objects} of ${event.of} objects to be thawed; Ctrl+C stops the waiting, not the thawing`;
+      return `waiting for S3 to thaw ${event.objects} of ${event.of} objects; Ctrl+C ends the wait, and S3 continues to thaw`;
     case 'thaw.finished':
-      return `thawed after ${formatDuration(event.seconds)} of waiting`;
+      return `all objects are thawed after ${formatDuration(event.seconds)}`;
   }
 }
 
-function describeOffer(event: Told<'thaw.offered'>): string {
+/** The tiers with their times and prices, shown before the user confirms. */
+function describeOffer(event: EventOf<'thaw.offered'>): string {
   const { objects, bytes, storageClasses, days, tier, offers } = event;
-  const what = `${objects} ${objects === 1 ? 'object' : 'objects'}, ${formatBytes(bytes)}, in ${storageClasses.join(' and ')}`;
+  const what = `${count(objects, 'object')} (${formatBytes(bytes)}) in ${storageClasses.join(' and ')}`;
   const lines = offers.map((offer) => {
     const mark = offer.tier === tier ? '>' : ' ';
     return `  ${mark} ${offer.tier.padEnd(9)}  ${offer.takes.padEnd(15)}  ${formatDollars(offer.dollars)}`;
   });
-  return [`to be thawed for ${days} days: ${what} (list prices, with the copies):`, ...lines].join('\n');
+  const head = `${what} must be thawed; list prices, including the copies for ${count(days, 'day')}:`;
+  return [head, ...lines].join('\n');
 }
 
 const STATES = {
-  requested: 'thawing asked for',
-  ongoing: 'being thawed already',
-  restored: 'thawed already, and stays so',
+  requested: 'thaw requested',
+  ongoing: 'thaw already requested',
+  restored: 'already thawed, days extended',
 };
 
-const describeRequest = ({ key, tier, days, state }: Told<'thaw.requested'>): string =>
+const describeRequest = ({ key, tier, days, state }: EventOf<'thaw.requested'>): string =>
   `${STATES[state]} (${tier}, ${days} days): ${key}`;
