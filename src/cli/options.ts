@@ -84,10 +84,10 @@ export const tagOption = (): Option =>
     .default('snap-to-s3');
 
 /** @throws SnapError `USAGE` if no snapshots are selected. */
-export function toSelection(flags: SelectionFlags, states: { value: string; underWay: string }): Selection {
+export function toSelection(flags: SelectionFlags, states: { value: string; inProgress: string }): Selection {
   if (flags.snapshots !== undefined) return { by: 'id', ids: [...new Set(flags.snapshots)] };
-  if (flags.all) return { by: 'tag', ...states, most: null };
-  if (flags.one) return { by: 'tag', ...states, most: 1 };
+  if (flags.all) return { by: 'tag', ...states, limit: null };
+  if (flags.one) return { by: 'tag', ...states, limit: 1 };
   throw new SnapError('USAGE', 'select the snapshots with --all, --one, --snapshots ID... or --from FILE');
 }
 

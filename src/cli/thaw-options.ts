@@ -30,7 +30,7 @@ export const toThaw = (flags: ThawFlags, context: CliContext): ThawSettings => (
   days: flags.thawDays,
   consent: consentOf(flags, context),
   wait: flags.wait === true,
-  again: commandLine(context.process.argv.slice(2)),
+  resumeCommand: commandLine(context.process.argv.slice(2)),
 });
 
 /** @returns `null` if the user cannot be prompted. */

@@ -45,7 +45,7 @@ for (const columns of [200, 120, 80, 45]) {
     );
     assert.deepEqual(
       log.map((line) => line.trimEnd()),
-      ['migrate: 2 snapshots', ...OBJECTS.map((label) => `${label}: started (8 GiB, of vol-1)`), 'END'],
+      ['migrate: 2 snapshots', ...OBJECTS.map((label) => `${label}: started (8 GiB snapshot of vol-1)`), 'END'],
     );
   });
 }

@@ -139,7 +139,7 @@ test('results are on standard output, and a disk without room for them is a fail
   const mnt = ['--mount-point', join(lab.directory, 'mnt')];
   const results: [string[], RegExp][] = [
     [['doctor', '--bucket', BUCKET, ...mnt], /^ok {7}tools/m],
-    [['clean', '--bucket', BUCKET, ...mnt], /^clean: nothing/m],
+    [['clean', '--bucket', BUCKET, ...mnt], /^clean: no leftovers found/m],
     [['migrate', '--all', '--dry-run', '--bucket', BUCKET, ...mnt], /^snap-[0-9a-f]+ \(1 GiB of vol-/m],
     [['compare'], /EBS USD\/month/],
   ];

@@ -236,7 +236,7 @@ test('standard input, as version 0 took it; nothing to see; wrong files; what is
   assert.match(cut.stderr, /standard input is cut short/);
   for (const [argv, message] of [
     [['missing.csv'], /cannot read missing\.csv/],
-    [['-', '-'], /can be read once/],
+    [['-', '-'], /can be specified only once/],
     [[import.meta.filename], /is no cost report/],
     [['-', '--csv', '/nowhere/at/all.csv'], /cannot write \/nowhere/],
   ] as const) {

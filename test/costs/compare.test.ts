@@ -67,7 +67,7 @@ test('without flags: both tables of version 0, its break-even points, and today'
   assert.ok(stdout.includes(PACKED), stdout);
   assert.match(stdout, /for many snapshots: S3 Std 46%, S3 IA 25%, Glacier 8\.0%\./);
   assert.match(stdout, /for 12 snapshots: S3 Std 41%, S3 IA 18%, Glacier always\./);
-  const today = stdout.slice(stdout.indexOf('At prices of us-east-1'));
+  const today = stdout.slice(stdout.indexOf('With prices of us-east-1'));
   assert.match(today, /Deep Archive +\| EBS archive +\| Deep Archive incr\./);
   assert.match(today, /^\| 10% +\| 10\.50 +\| 260% +\| 140% +\| 46% +\| 41% +\| 11% +\| 140% +\| 2\.0% +\|$/m);
 });

@@ -81,7 +81,7 @@ test('--snapshots respects a live claim, and says who holds it; an expired one i
   for (const run of [runMigrate, runValidate]) {
     const refused = await run(lab, ['--snapshots', snapshotId]);
     assert.equal(refused.code, 11, refused.stderr);
-    assert.match(refused.stderr, /is being worked on by process 7 on elsewhere/);
+    assert.match(refused.stderr, /is claimed by process 7 on elsewhere/);
   }
   await put(0.001);
   const done = await runMigrate(lab, ['--all', '--json']);

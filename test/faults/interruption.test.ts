@@ -92,7 +92,7 @@ test('a second signal quits immediately, and says what it leaves and how to remo
   const done = await runMigrate(lab, ['--all'], {
     onLine: (text, send) => {
       if (/: attaching /.test(text)) send('SIGINT');
-      if (/press again to quit immediately$/.test(text)) send('SIGINT');
+      if (/a second signal quits immediately and lists what is left behind$/.test(text)) send('SIGINT');
     },
   });
   assert.equal(done.code, 130, done.stderr);

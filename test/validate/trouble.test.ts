@@ -187,7 +187,7 @@ test('objects in archive classes: what it takes, how to ask, and then it works',
   assert.equal((await runMigrate(lab, ['--all', '--storage-class', 'DEEP_ARCHIVE'])).code, 0);
   const refused = await runValidate(lab, ['--all']);
   assert.equal(refused.code, 1, refused.stderr);
-  assert.match(refused.stderr, /is in DEEP_ARCHIVE and must be restored/);
+  assert.match(refused.stderr, /is in DEEP_ARCHIVE and must be thawed/);
   assert.match(refused.stderr, /aws s3api restore-object --bucket backups --key 'vol-/);
   assert.match(refused.stderr, /\$0\.\d+.*48 hours|48 hours.*\$0\.\d+/);
   assert.equal((await tagsOf(lab, snapshotId))['snap-to-s3'], 'migrated');
@@ -200,5 +200,5 @@ test('objects in archive classes: what it takes, how to ask, and then it works',
   await lab.s3.send(new RestoreObjectCommand({ Bucket: BUCKET, Key, RestoreRequest }));
   const waiting = await runValidate(lab, ['--all']);
   assert.equal(waiting.code, 1, waiting.stderr);
-  assert.match(waiting.stderr, /is being restored/);
+  assert.match(waiting.stderr, /is being thawed/);
 });

@@ -183,5 +183,8 @@ function nameOf(uid: number): string {
 /** The command that resumes the drill needs the seed, because it must select the same archives. */
 function againWith(seed: string, flags: DrillFlags, context: CliContext): DrillSettings['thaw'] {
   const thaw = toThaw(flags, context);
-  return { ...thaw, again: flags.seed === undefined ? `${thaw.again} --seed ${seed}` : thaw.again };
+  return {
+    ...thaw,
+    resumeCommand: flags.seed === undefined ? `${thaw.resumeCommand} --seed ${seed}` : thaw.resumeCommand,
+  };
 }

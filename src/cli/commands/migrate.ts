@@ -168,7 +168,7 @@ const defaultPartitions = (concurrency: number): number =>
 
 /** @throws SnapError `USAGE` if flags conflict. */
 function toSettings(flags: MigrateFlags): MigrateSettings {
-  const selection = toSelection(flags, { value: 'migrate', underWay: 'migrating' });
+  const selection = toSelection(flags, { value: 'migrate', inProgress: 'migrating' });
   assertConsistent(flags);
   return {
     ...toVolumeSettings(flags),

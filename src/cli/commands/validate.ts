@@ -130,7 +130,7 @@ async function runValidate(flags: ValidateFlags, context: CliContext): Promise<v
 
 /** @throws SnapError `USAGE` if flags conflict. */
 function toSettings(flags: ValidateFlags, process: NodeJS.Process): ValidateSettings {
-  const selection = toSelection(flags, { value: 'migrated', underWay: 'validating' });
+  const selection = toSelection(flags, { value: 'migrated', inProgress: 'validating' });
   const sessionKey = readSessionKey(flags.gpgSessionKey, process);
   if (sessionKey !== null && !isForOne(selection)) {
     throw new SnapError('USAGE', 'a session key opens only one archive', {
@@ -151,4 +151,4 @@ function toSettings(flags: ValidateFlags, process: NodeJS.Process): ValidateSett
 }
 
 const isForOne = (selection: Selection): boolean =>
-  selection.by === 'id' ? selection.ids.length === 1 : selection.most === 1;
+  selection.by === 'id' ? selection.ids.length === 1 : selection.limit === 1;

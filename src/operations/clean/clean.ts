@@ -4,7 +4,7 @@ import { sweepKilledRuns } from '../../host/volumes/killed-runs.ts';
 import type { Services } from '../shared/services.ts';
 import type { CleanSettings } from '../shared/settings/clean.ts';
 import { ageIn, storeClock } from '../shared/store-clock.ts';
-import { type AbandonedSnapshot, abandonedSnapshots, unmarkCommand } from '../sharing/resumable-snapshot.ts';
+import { type AbandonedSnapshot, abandonedSnapshots, untagCommand } from '../sharing/resumable-snapshot.ts';
 import type { Leftover, Survey, Trace } from './leftover.ts';
 import { findTraces, leftoversOf } from './leftovers.ts';
 import { removeLeftovers } from './remove-leftovers.ts';
@@ -103,7 +103,7 @@ function whatBecameOf({ state, block, mayLackTag }: AbandonedSnapshot): string {
 
 function whatToDoAbout({ id, state, canResume, mayBeWritten }: AbandonedSnapshot): string {
   const remedy = `aws ec2 delete-snapshot --snapshot-id ${id}`;
-  if (state === 'completed') return `keep it, and remove the mark: ${unmarkCommand(id)}`;
+  if (state === 'completed') return `keep it, and remove the mark: ${untagCommand(id)}`;
   if (state === 'error') return `nothing can resume it: ${remedy}`;
   if (mayBeWritten) return `a run on another machine may be writing it; if it is gone: ${remedy}`;
   return canResume ? `run the same restore again, which resumes it, or: ${remedy}` : `nothing can resume it: ${remedy}`;

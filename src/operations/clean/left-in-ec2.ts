@@ -7,7 +7,7 @@ import { releaseLeftoverVolume } from '../../host/volumes/release-volume.ts';
 import { isBeingFilled } from '../../host/volumes/volume-marks.ts';
 import { cleanupSignal } from '../../lib/disposal.ts';
 import { ageIn } from '../shared/store-clock.ts';
-import { freeState, stuckValue } from '../sharing/state-tag.ts';
+import { freeState, valueAfterFailure } from '../sharing/state-tag.ts';
 import type { Leftover, Survey, Trace } from './leftover.ts';
 
 export async function leftInEc2(trace: Trace, survey: Survey): Promise<Leftover[]> {
@@ -53,7 +53,7 @@ async function leftTag(snapshot: Snapshot, trace: Trace, survey: Survey): Promis
   if (value !== 'migrating' && value !== 'validating') return null;
   const claim = trace.found?.claim ?? null;
   const isWhole = await isArchived(snapshot, claim, survey);
-  const before = isWhole ? 'migrated' : stuckValue(claim ? claim.tagBefore : value, value);
+  const before = isWhole ? 'migrated' : valueAfterFailure(claim ? claim.tagBefore : value, value);
   return {
     kind: 'tag',
     id: `${tagKey}=${value}`,

@@ -85,7 +85,7 @@ function restoreSettings(
   { partition }: ArchivedObject,
   { prefix, downloadStreams, thaw }: DrillSettings,
 ): Omit<RestoreSettings, 'target'> {
-  const nobody = { tier: 'Bulk' as const, days: 1, consent: null, wait: false, again: 'drill --thaw' };
+  const nobody = { tier: 'Bulk' as const, days: 1, consent: null, wait: false, resumeCommand: 'drill --thaw' };
   return {
     thaw: thaw ?? nobody,
     snapshotId,

@@ -1,4 +1,4 @@
-/** A file that this process alone writes to: nobody else's, nothing that a link leads to, and locked. */
+/** A file that only this process writes to: owned by its user, not reached through a link, and locked. */
 import { closeSync, constants, fstatSync, lstatSync, openSync } from 'node:fs';
 import { SnapError } from '../../errors.ts';
 import { seconds } from '../../lib/clock.ts';
@@ -6,27 +6,30 @@ import { describeOutcome } from '../../transfer/outcome.ts';
 import { outcomeWithin, startStage } from '../../transfer/process.ts';
 
 export interface LockedFile extends Disposable {
-  /** For reading and writing. */
+  /** Open for reading and writing. */
   descriptor: number;
 }
 
-/** The program that locks a file which another program has opened. */
+/** The program that locks a file through an inherited file descriptor. */
 export const LOCKING_TOOL = 'flock';
 
+/** The exit code that flock is to return if another process holds the lock. */
 const IS_LOCKED = 75;
 
-/** The server of a network filesystem may not answer. */
-const LOCKS_WITHIN = seconds(60);
+/** Limits the wait, because the server of a network filesystem may not respond. */
+const LOCK_TIMEOUT = seconds(60);
 
-/** How often the file may be gone again once it is locked: whoever had it before has finished. */
-const TRIES = 5;
+/** Attempts to lock the file. Another one is needed if the previous owner deleted the file before it released the lock. */
+const MAX_ATTEMPTS = 5;
 
 /**
- * Opens a file, or makes it, and locks it. The lock ends with the disposal, and with the process.
- * @throws SnapError `TARGET` for a link, a file of another user, and one that another process has locked; as open(2)
+ * Opens a file, creates it if it does not exist, and locks it. The lock is released by disposal, and when the process
+ * exits.
+ * @throws SnapError `TARGET` for a file that has other links, belongs to another user, or is locked by another process;
+ *   the errors of open(2), such as `ELOOP` for a symbolic link.
  */
 export async function lockFile(path: string): Promise<LockedFile> {
-  for (let count = 0; count < TRIES; count++) {
+  for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
     const descriptor = openSync(path, constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW, 0o600);
     try {
       assertOwn(path, descriptor);
@@ -41,36 +44,37 @@ export async function lockFile(path: string): Promise<LockedFile> {
   throw inUse(path);
 }
 
-/** Whoever made it could read what is written to it, or exchange it. */
+/** Refuses a file that another user could read or replace. */
 function assertOwn(path: string, descriptor: number): void {
   const { uid, nlink } = fstatSync(descriptor);
   const isFile = fstatSync(descriptor).isFile();
   if (isFile && nlink <= 1 && uid === process.geteuid?.()) return;
-  const what = !isFile ? 'is no regular file' : nlink > 1 ? 'has other names' : 'belongs to another user';
-  throw new SnapError('TARGET', `${path} is there already, and ${what}`, {
-    hint: 'remove it, or restore to a directory that nobody else can write to',
+  const what = !isFile ? 'is not a regular file' : nlink > 1 ? 'has other hard links' : 'belongs to another user';
+  throw new SnapError('TARGET', `${path} already exists and ${what}`, {
+    hint: 'remove it, or restore to a directory that no other user can write to',
   });
 }
 
-/** A lock belongs to what was opened, not to the process that asked for it. */
+/** The lock belongs to the open file description, so it remains after flock has exited. */
 async function lock(path: string, descriptor: number): Promise<void> {
   const argv = [LOCKING_TOOL, '--exclusive', '--nonblock', '--conflict-exit-code', String(IS_LOCKED), '3'];
   const locking = startStage(argv, { stdin: null, stdout: null, others: [descriptor] });
-  const outcome = await outcomeWithin(locking, LOCKS_WITHIN);
+  const outcome = await outcomeWithin(locking, LOCK_TIMEOUT);
   const { exitCode, stderrTail } = outcome;
   if (exitCode === 0) return;
   if (exitCode === IS_LOCKED) throw inUse(path);
-  throw new SnapError('TARGET', `${path} cannot be locked: ${stderrTail.trim() || describeOutcome(outcome)}`, {
-    hint: 'restore to a filesystem that has file locks',
+  throw new SnapError('TARGET', `could not lock ${path}: ${stderrTail.trim() || describeOutcome(outcome)}`, {
+    hint: 'restore to a filesystem that supports file locks',
   });
 }
 
+/** Whether the path still refers to the file that was opened. */
 function isStill(path: string, descriptor: number): boolean {
   const [here, there] = [fstatSync(descriptor), lstatSync(path, { throwIfNoEntry: false })];
   return there?.ino === here.ino && there.dev === here.dev;
 }
 
 const inUse = (path: string): SnapError =>
-  new SnapError('TARGET', `${path} is in use: another process is restoring there`, {
-    hint: 'wait until that restore has ended, or give another target',
+  new SnapError('TARGET', `${path} is in use: another process is restoring to it`, {
+    hint: 'wait until that restore has finished, or specify another target',
   });

@@ -1,4 +1,4 @@
-/** Everything that can be refused before anything is created. */
+/** Checks that run before anything is created. */
 import { basename } from 'node:path';
 import { compressCommand } from '../../archive/codec.ts';
 import { SnapError } from '../../errors.ts';
@@ -7,10 +7,13 @@ import { requireTools } from '../../host/tools.ts';
 import type { Services } from './services.ts';
 import type { MigrateSettings } from './settings/migrate.ts';
 
-/** @throws SnapError `TOOL_MISSING`, `NOT_SUPPORTED_HERE`, `GPG_KEY`, `BUCKET` or `ACCESS_DENIED` */
+/**
+ * Checks the requirements of a migration.
+ * @throws SnapError `TOOL_MISSING`, `NOT_SUPPORTED_HERE`, `NOT_ON_INSTANCE`, `GPG_KEY`, `BUCKET` or `ACCESS_DENIED`.
+ */
 export async function preflight(settings: MigrateSettings, services: Services, signal: AbortSignal): Promise<void> {
   requireLinux();
-  // By direct reads of images, nothing is mounted and no device is touched.
+  // Direct reads of an image need no root, because they mount nothing and use no block device.
   const needsRoot = settings.source === 'volume' || settings.layout === 'tar';
   if (!settings.dryRun && needsRoot) requireRoot();
   requireTools(toolsFor(settings), services.searchPath);
@@ -24,10 +27,10 @@ export async function preflight(settings: MigrateSettings, services: Services, s
 
 function requireLinux(): void {
   if (process.platform === 'linux') return;
-  throw new SnapError('NOT_SUPPORTED_HERE', 'temporary volumes can be read on Linux only');
+  throw new SnapError('NOT_SUPPORTED_HERE', 'this command works only on Linux');
 }
 
-/** @throws SnapError `NOT_SUPPORTED_HERE` */
+/** @throws SnapError `NOT_SUPPORTED_HERE` if the process is not running on Linux as root. */
 export function requireRoot(): void {
   requireLinux();
   if (process.getuid?.() === 0) return;

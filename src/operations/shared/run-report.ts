@@ -1,4 +1,4 @@
-/** What became of each snapshot of a run, gathered from its events. */
+/** The report of a run: the outcome of each snapshot, collected from the events. */
 import { pricesIn } from '../../costs/prices.ts';
 import type { SnapError } from '../../errors.ts';
 import type { SnapEvent, SnapshotOutcome } from '../../events.ts';
@@ -8,20 +8,21 @@ import { GiB } from '../../lib/units.ts';
 export interface ReportRow {
   snapshot: string;
   outcome: SnapshotOutcome | 'skipped' | 'running';
-  /** Bytes of the plain streams, and of the objects, that this run has stored or compared. */
+  /** Plain bytes that this run stored or, if it stored nothing, compared. */
   plainBytes: number;
   storedBytes: number;
-  /** Of `storedBytes`: what earlier runs had uploaded already. */
+  /** The part of `storedBytes` that earlier runs had uploaded. */
   savedBytes: number;
-  /** Bytes that this run has restored, and that it has read from the bucket for that; zeros of images count. */
+  /** Bytes that this run restored, including the zeros of images. */
   restoredBytes: number;
+  /** Bytes that this run read from the bucket for the restore. */
   fetchedBytes: number;
   seconds: number;
-  /** US dollars that the stored objects cost, at list prices; `null` where nothing was stored. */
+  /** Monthly storage cost of the stored objects in US dollars at list prices; `null` if nothing was stored. */
   dollarsMonth: number | null;
-  /** `null`: not compared. */
+  /** `null` if the archive was not compared. */
   differenceCount: number | null;
-  /** Why it failed or was skipped. */
+  /** Why the snapshot failed or was skipped. */
   reason: string | null;
   errorCode: string | null;
   hint: string | null;
@@ -29,7 +30,7 @@ export interface ReportRow {
 
 export interface RunReport {
   format: 1;
-  /** `unfinished`: the run is under way, was refused before it began, or was killed. */
+  /** `unfinished`: the run is in progress, was refused before it started, or was killed. */
   state: 'unfinished' | 'finished';
   command: string | null;
   startedAt: string;
@@ -48,7 +49,7 @@ export class ReportBuilder {
     finishedAt: null,
   };
 
-  /** @param storageClass of the objects that are stored; `null` where none are. */
+  /** @param storageClass storage class of the objects that the run stores; `null` if it stores none. */
   constructor(storageClass: string | null, region: string) {
     this.#price = storageClass === null ? null : (pricesIn(region).s3[storageClass]?.gbMonth ?? null);
   }

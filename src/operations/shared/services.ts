@@ -1,4 +1,4 @@
-/** The outside world, as operations see it. */
+/** The interfaces through which operations use AWS and this machine. */
 import type { BlockCounts, NewSnapshots, SnapshotBlocks } from '../../cloud/blocks.ts';
 import type { Examiner } from '../../cloud/examiner.ts';
 import type { Inventory } from '../../cloud/inventory.ts';
@@ -8,40 +8,39 @@ import type { Host } from '../../events.ts';
 import type { DirectAccess } from '../../fuse/serving-order.ts';
 import type { BlockRateLimiter } from '../../transfer/rate-limiter.ts';
 
-/** The part of the outside world that bills are about. */
+/** The services that `analyze` uses. */
 export interface AnalyzeServices {
   inventory: Inventory;
   counts: BlockCounts;
-  /** Any bucket that may be read. */
   bucket(name: string): ReadableBucket;
-  /** Of these regions; the report tells which. */
+  /** @param regions the regions that the report names. */
   prices(regions: readonly string[], call: Call): Promise<Prices>;
   host: Host;
 }
 
 export type ReadableBucket = Pick<ArchiveStore, 'bucket' | 'objects' | 'head' | 'reader' | 'getSmall'>;
 
-/** The outside world, as operations see it. */
+/** The services of all other operations. */
 export interface Services {
   snapshots: Snapshots;
-  /** Those of another region. */
+  /** The snapshots of another region. */
   snapshotsIn(region: string): Snapshots;
   volumes: Volumes;
   blocks: SnapshotBlocks;
   newSnapshots: NewSnapshots;
   rateLimiter: BlockRateLimiter;
-  /** For processes of their own that read blocks. */
+  /** The credentials and limits for child processes that read blocks. */
   directAccess: DirectAccess;
   store: ArchiveStore;
   examiner: Examiner;
   region: string;
-  /** @throws SnapError `NOT_ON_INSTANCE` */
+  /** @throws SnapError `NOT_ON_INSTANCE` if this machine is not an EC2 instance. */
   instance(): Promise<Instance>;
-  /** @throws SnapError `NOT_SUPPORTED_HERE` for the credentials of another store than AWS's. */
+  /** @throws SnapError `NOT_SUPPORTED_HERE` if the bucket is not in AWS, so that its credentials are unknown to STS. */
   callerIdentity(call: Call): Promise<CallerIdentity>;
-  /** Waits until the machine is announced to be stopped or taken away. @returns why, as a clause. */
+  /** Waits for a notice that AWS will stop or terminate this instance. @returns the notice as a clause. */
   awaitNotice(signal: AbortSignal): Promise<string>;
-  /** Where programs are looked for, as in `PATH`. */
+  /** Directories in which programs are searched, in the format of `PATH`. */
   searchPath: string;
   host: Host;
 }

@@ -1,12 +1,13 @@
-/** What time it is by the clock of the store, which tells the age of what AWS has made: a host's clock may be wrong. */
+/** The clock of the store, for the age of AWS resources: the clock of this machine may be wrong. */
 import type { ArchiveStore } from '../../cloud/ports.ts';
 import { monotonic } from '../../lib/clock.ts';
 
 export type StoreClock = () => Date;
 
 /**
- * Asks once; from then on, time passes by this machine's monotonic clock. EC2's clock is taken to agree with S3's.
- * @throws SnapError as `ArchiveStore.check`
+ * Reads the time of S3 once, and adds the time that has passed on the monotonic clock of this machine. The clock of EC2
+ * is assumed to agree with that of S3.
+ * @throws SnapError as `ArchiveStore.check` does.
  */
 export async function storeClock(store: ArchiveStore, signal: AbortSignal): Promise<StoreClock> {
   const { answeredAt } = await store.check({ signal });
@@ -14,6 +15,6 @@ export async function storeClock(store: ArchiveStore, signal: AbortSignal): Prom
   return () => new Date(answeredAt.getTime() + monotonic() - since);
 }
 
-/** Seconds since an instant of the store's clock. Answers are dated in whole seconds, so that it could seem to be to come. */
+/** Seconds since an instant; at least 0, because S3 truncates its times to whole seconds. */
 export const ageIn = (clock: StoreClock, instant: Date): number =>
   Math.max(0, (clock().getTime() - instant.getTime()) / 1000);

@@ -1,4 +1,4 @@
-/** Work on one snapshot that nobody else works on meanwhile. */
+/** Work on a snapshot under its claim, so that no other run works on it at the same time. */
 import { randomUUID } from 'node:crypto';
 import { claimKey } from '../../archive/claim.ts';
 import type { Snapshot } from '../../cloud/ports.ts';
@@ -18,33 +18,32 @@ export interface ClaimSettings extends VolumeSettings {
   prefix: string;
 }
 
-/** All claims of this process are taken in its name. */
+/** The holder that this process writes to its claims. */
 export const processHolder = { ...thisProcess(), run: randomUUID() };
 
-/** Which snapshot a command wants to work on, and how. */
-interface WantedWork {
+interface WorkRequest {
   snapshot: Snapshot;
   command: string;
   settings: ClaimSettings;
 }
 
-/** What work on a claimed snapshot gets. */
+/** The context of work on a claimed snapshot. */
 export interface ClaimedWork {
   claim: HeldClaim;
-  /** Fires also when the claim is lost. */
+  /** Is also aborted when the claim is lost. */
   signal: AbortSignal;
-  /** To be called once the work is done and recorded; what fails afterwards is clean-up. */
+  /** Call it once the work is done and recorded. Later failures count as failures of the cleanup. */
   onDone: () => void;
 }
 
 /**
- * Takes the claim, looks whether there is still something to do, and gives the claim up in the end.
- * @param work its signal fires also when the claim is lost.
- * @returns what the work says, or that another run has done it since the snapshots were listed.
- * @throws SnapError `CLAIMED`, `CLAIM_LOST`, and what the work throws.
+ * Takes the claim, checks whether the work still needs to be done, does it, and releases the claim.
+ * @param work receives the current state of the snapshot, and a signal that is also aborted when the claim is lost.
+ * @returns the outcome of the work, or `skipped` if another run has done it since the snapshots were listed.
+ * @throws SnapError `CLAIMED`, `CLAIM_LOST`, `NOT_FOUND` if the snapshot was deleted, and the errors of the work.
  */
 export async function underClaim(
-  { snapshot, command, settings }: WantedWork,
+  { snapshot, command, settings }: WorkRequest,
   services: Services,
   signal: AbortSignal,
   work: (snapshot: Snapshot, claim: HeldClaim, signal: AbortSignal) => Promise<WorkOutcome>,
@@ -53,7 +52,7 @@ export async function underClaim(
   const order = { snapshot, prefix, command, tagKey, holder: processHolder, lifeSeconds };
   const claim = await takeClaim(order, services.store, signal);
   using _held = services.host.hold(claimHolding(services.store.bucket, claim.key, lifeSeconds));
-  await using _released = { [Symbol.asyncDispose]: () => giveUp(claim, lifeSeconds) };
+  await using _released = { [Symbol.asyncDispose]: () => releaseClaim(claim, lifeSeconds) };
   const [fresh] = await services.snapshots.byId([snapshot.id], { signal });
   if (!fresh) throw new SnapError('NOT_FOUND', `${snapshot.id} has been deleted`);
   if (!isStillWanted(fresh, settings)) return { skipped: 'already done by another run' };
@@ -61,34 +60,36 @@ export async function underClaim(
   return await work(fresh, claim, AbortSignal.any([signal, claim.lost]));
 }
 
-/** What a run that leaves at once leaves of it. */
 const claimHolding = (bucket: string, key: string, lifeSeconds: number): Holding => ({
-  what: `claim ${key}: free at once for runs on this machine, after ${lifeSeconds} s for others`,
+  what: `claim ${key}: expires immediately for runs on this machine, after ${lifeSeconds} s for other machines`,
   cleanupCommand: `aws s3api delete-object --bucket '${bucket}' --key '${key}'`,
 });
 
-/** @throws SnapError `CLEANUP_FAILED` */
-async function giveUp(claim: HeldClaim, lifeSeconds: number): Promise<void> {
+/** @throws SnapError `CLEANUP_FAILED` if the claim cannot be released; it then expires. */
+async function releaseClaim(claim: HeldClaim, lifeSeconds: number): Promise<void> {
   try {
     await claim.release();
   } catch (cause) {
-    throw cleanupError(`the claim ${claim.key}`, `it ends by itself after ${lifeSeconds} s`, cause);
+    throw cleanupError(`the claim ${claim.key}`, `the claim expires by itself after ${lifeSeconds} s`, cause);
   }
 }
 
-/** Who was named is worked on whatever its tag says. */
+/** Snapshots that were selected by id are processed regardless of their tags. */
 function isStillWanted({ tags }: Snapshot, { selection, tagKey }: ClaimSettings): boolean {
   if (selection.by === 'id') return true;
-  return [selection.value, selection.underWay].includes(tags[tagKey] ?? '');
+  return [selection.value, selection.inProgress].includes(tags[tagKey] ?? '');
 }
 
-/** For a snapshot that somebody else has claimed: whether it may be free after all. */
+/**
+ * Waits for the end of the claim of another run, at most for the life of the claim.
+ * @returns whether the snapshot may be free now.
+ */
 export const mayBeFree = (snapshotId: string, { prefix }: ClaimSettings, { store }: Services, signal: AbortSignal) =>
   awaitEndOfClaim(claimKey(prefix, snapshotId), store, signal);
 
-/** Marks temporary volumes as this bucket's and prefix's. */
+/** The tag value that assigns temporary volumes to this bucket and prefix. */
 export const archivesMark = ({ store }: Pick<Services, 'store'>, prefix: string): string => `${store.bucket}/${prefix}`;
 
-/** Whether a claim was lost to a run on this machine, which uses the volume now. */
+/** Whether the claim was lost to another run on this machine, which now uses the temporary volume. */
 export const isUsedByOther = async (claim: HeldClaim): Promise<boolean> =>
   claim.lost.aborted && (await claim.isHeldHere().catch(() => true));

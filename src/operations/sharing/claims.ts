@@ -1,6 +1,7 @@
 /**
- * Claims on snapshots: taken by a conditional write, renewed while the work goes on, taken over when their holder is
- * gone. Expiry goes by the store's clock alone, so that a wrong clock of one machine cannot free what another holds.
+ * Claims on snapshots. A run takes a claim by a conditional write, renews it while it works, and can take over the claim
+ * of a run that has died. Only the clock of the store decides whether a claim has expired, so that a machine with a wrong
+ * clock cannot take over a live claim.
  */
 import {
   type Claim,
@@ -28,22 +29,23 @@ export interface ClaimOrder {
   lifeSeconds: number;
 }
 
-/** What is known of a claim without taking it. */
+/** An existing claim in the bucket. */
 export interface FoundClaim {
   key: string;
   etag: string;
-  /** `null` when it cannot be understood. */
+  /** `null` if this version cannot parse it. */
   claim: Claim | null;
-  /** Whether somebody may still be working. */
+  /** Whether its run may still be working. */
   isLive: boolean;
-  /** That it lives after each renewal. */
+  /** Seconds after which it expires without renewal. */
   lifeSeconds: number;
-  /** Seconds by the store's clock since it was last renewed. */
+  /** Seconds since the last renewal, by the clock of the store. */
   ageSeconds: number;
 }
 
 const isRefusal = (error: unknown): boolean => error instanceof SnapError && error.code === 'ARCHIVE_EXISTS';
 
+/** @returns `null` if there is no claim. @throws SnapError the errors of the store. */
 export async function findClaim(key: string, store: ArchiveStore, signal: AbortSignal): Promise<FoundClaim | null> {
   try {
     return judge(key, await store.getSmall(key, { signal }));
@@ -57,13 +59,13 @@ function judge(key: string, { etag, body, modifiedAt, answeredAt }: SmallObject)
   const claim = decodeClaim(body, modifiedAt);
   const lifeSeconds = claim?.lifeSeconds ?? lifeOfUnknown(body);
   const ageSeconds = (answeredAt.getTime() - modifiedAt.getTime()) / 1000;
-  const isGone = claim !== null && (claim.holder === null || isKnownDead(claim.holder));
-  return { key, etag, claim, isLive: !isGone && ageSeconds <= lifeSeconds, lifeSeconds, ageSeconds };
+  const isAbandoned = claim !== null && (claim.holder === null || isKnownDead(claim.holder));
+  return { key, etag, claim, isLive: !isAbandoned && ageSeconds <= lifeSeconds, lifeSeconds, ageSeconds };
 }
 
 /**
- * Takes the claim of a snapshot, from nobody or from somebody who is gone.
- * @throws SnapError `CLAIMED` when somebody works on the snapshot.
+ * Takes the claim of a snapshot if there is none, or takes over one that was abandoned or has expired.
+ * @throws SnapError `CLAIMED` if another run holds a live claim.
  */
 export async function takeClaim(order: ClaimOrder, store: ArchiveStore, signal: AbortSignal): Promise<HeldClaim> {
   const key = claimKey(order.prefix, order.snapshot.id);
@@ -91,28 +93,30 @@ export async function takeClaim(order: ClaimOrder, store: ArchiveStore, signal: 
   }
 }
 
-/** As the store tells times: what is stored in the same second is not older. */
+/** S3 truncates times to whole seconds, so the claim must not seem to be newer than objects of the same second. */
 const wholeSecond = (time: Date): Date => new Date(Math.floor(time.getTime() / 1000) * 1000);
 
 const factsOf = (key: string) => ({ key, metadata: {}, tags: {} });
 
 function claimed(snapshotId: string, found: FoundClaim | null): SnapError {
   const holder = found?.claim?.holder;
-  const who = holder ? `process ${holder.pid} on ${holder.host}` : whoever(found);
+  const who = holder ? `process ${holder.pid} on ${holder.host}` : unknownHolder(found);
   const rest = found ? Math.max(0, Math.ceil(found.lifeSeconds - found.ageSeconds)) : null;
-  return new SnapError('CLAIMED', `${snapshotId} is being worked on by ${who}`, {
-    hint: rest === null ? 'wait until it has ended' : `if that run is gone, its claim ends in ${rest} s unless renewed`,
+  return new SnapError('CLAIMED', `${snapshotId} is claimed by ${who}`, {
+    hint:
+      rest === null
+        ? 'wait until that run has finished'
+        : `wait until that run has finished; if it has died, its claim expires in ${rest} s`,
   });
 }
 
-/** Of a claim that cannot be understood, nothing but its age is known. */
-const whoever = (found: FoundClaim | null): string =>
-  found && !found.claim ? `a run whose claim ${found.key} cannot be read by this version` : 'another run';
+const unknownHolder = (found: FoundClaim | null): string =>
+  found && !found.claim ? `a run whose claim this version cannot read (${found.key})` : 'another run';
 
-/** Renewed in the background until it is given up. */
+/** A claim of this process, which is renewed in the background until it is released. */
 export class HeldClaim {
   readonly key: string;
-  /** Whether it was left by a run that did not end well. */
+  /** Whether it was taken over from an interrupted run. */
   readonly isTakenOver: boolean;
   readonly #store: ArchiveStore;
   readonly #lost = new AbortController();
@@ -120,7 +124,7 @@ export class HeldClaim {
   #claim: Claim;
   #etag: string;
   #renewedAt = monotonic();
-  /** Writes follow one another: each names the ETag of the one before. */
+  /** Serializes the writes, because each one is conditional on the ETag of the previous one. */
   #writing: Promise<void> = Promise.resolve();
   readonly #renewing: Promise<void>;
 
@@ -133,7 +137,7 @@ export class HeldClaim {
     this.#renewing = this.#renew();
   }
 
-  /** Fires when the claim is lost, with SnapError `CLAIM_LOST`; the work must end then, and touch nothing more. */
+  /** Is aborted with SnapError `CLAIM_LOST` when the claim is lost. The work must then stop and change nothing more. */
   get lost(): AbortSignal {
     return this.#lost.signal;
   }
@@ -150,18 +154,18 @@ export class HeldClaim {
     return this.#claim.progress;
   }
 
-  /** To be asked before anything becomes visible. @throws SnapError `CLAIM_LOST` */
+  /** Call it before anything becomes visible to other runs. @throws SnapError `CLAIM_LOST` if the claim is not certain. */
   confirm(): void {
-    if (monotonic() - this.#renewedAt > this.#patience) this.#lose('it was not renewed in time');
+    if (monotonic() - this.#renewedAt > this.#maxRenewalGap) this.#lose('it was not renewed in time');
     this.#lost.signal.throwIfAborted();
   }
 
-  /** @throws SnapError `CLAIM_LOST`, or the store's own */
+  /** Stores the progress in the claim. @throws SnapError `CLAIM_LOST`, or the errors of the store. */
   async note(progress: Progress | null): Promise<void> {
     await this.#write((claim) => ({ ...claim, progress }));
   }
 
-  /** Gives it up; what has been stored without being a whole archive is left on record for the next run. */
+  /** Releases the claim. If it records stored objects or uploads, it remains without a holder for the next run. */
   async release(): Promise<void> {
     this.#ended.abort();
     await this.#renewing;
@@ -175,33 +179,33 @@ export class HeldClaim {
     }
   }
 
-  /** Whether who holds it now works on this very machine. */
+  /** Whether the current holder of the claim is a process on this machine. */
   async isHeldHere(): Promise<boolean> {
     const found = await findClaim(this.key, this.#store, cleanupSignal());
     return found?.claim?.holder ? isOnThisMachine(found.claim.holder) : false;
   }
 
-  /** Milliseconds without a renewal after which the work ends: sooner than anybody else may take it over. */
-  get #patience(): number {
+  /** Milliseconds without renewal after which the claim counts as lost: two thirds of the time until it expires. */
+  get #maxRenewalGap(): number {
     return (this.#claim.lifeSeconds * 2000) / 3;
   }
 
-  /** A renewal that takes its time is not waited for: what counts is when the last one succeeded. */
+  /** Does not wait for a slow renewal; only the time of the last successful one counts. */
   async #renew(): Promise<void> {
-    let isUnderWay = false;
+    let isRenewing = false;
     for (;;) {
       try {
-        await sleep(this.#patience / 2, this.#ended.signal);
+        await sleep(this.#maxRenewalGap / 2, this.#ended.signal);
         this.confirm();
       } catch {
         return;
       }
-      if (isUnderWay) continue;
-      isUnderWay = true;
+      if (isRenewing) continue;
+      isRenewing = true;
       void this.#write((claim) => claim)
         .catch(() => {})
         .finally(() => {
-          isUnderWay = false;
+          isRenewing = false;
         });
     }
   }
@@ -224,21 +228,21 @@ export class HeldClaim {
       this.#renewedAt = began;
     } catch (error) {
       if (!isRefusal(error)) throw error;
-      this.#lose('another run has taken it over');
+      this.#lose('another run took it over');
       this.#lost.signal.throwIfAborted();
     }
   }
 
   #lose(why: string): void {
     const error = new SnapError('CLAIM_LOST', `the claim on ${this.#claim.snapshot} was lost: ${why}`, {
-      hint: 'the work was ended and nothing of it counts; if nobody else does it, run the same command again',
+      hint: 'this run stopped and recorded nothing as complete; unless another run completes the snapshot, run the same command again',
     });
     this.#lost.abort(error);
   }
 }
 
 /**
- * Waits until a claim is given up, expires, or proves to be alive by a renewal: at the most as long as claims live.
+ * Waits until a claim is released, expires or is renewed, which takes at most the life of the claim.
  * @returns whether the snapshot may be free now.
  */
 export async function awaitEndOfClaim(key: string, store: ArchiveStore, signal: AbortSignal): Promise<boolean> {

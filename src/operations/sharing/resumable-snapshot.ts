@@ -1,4 +1,7 @@
-/** A new snapshot that a run which was broken off has begun: of which archive it is, and how far it has come. */
+/**
+ * New snapshots that an interrupted restore has not completed. A tag on such a snapshot records which restore it belongs
+ * to, which process writes it, and how far it has come.
+ */
 import { createHash } from 'node:crypto';
 import { asSnapError, SnapError } from '../../errors.ts';
 import { cleanupSignal } from '../../lib/disposal.ts';
@@ -12,82 +15,91 @@ import {
 import type { Services } from '../shared/services.ts';
 import { isFullOfTags, MAX_TAGS } from './tag-room.ts';
 
-/** On a snapshot from its start until it is sealed: what it is made of, by which process, up to which block. */
-const BEGUN_TAG = 'snap-to-s3-restore';
+/** The tag of an unfinished snapshot. Its value is the digest of the restore, the process, and the next block. */
+const CHECKPOINT_TAG = 'snap-to-s3-restore';
 
-/** In the place of the word, where the archive has no index by which another run could resume. */
-const NOTHING = '-';
+/** Replaces the digest if the archive has no index, so that no other run can resume the restore. */
+const NO_DIGEST = '-';
 
-/** In the place of a process that has left its work to others. */
-const NOBODY = '-';
+/** Replaces the process once a run has released the snapshot. */
+const NO_HOLDER = '-';
 
-/** Blocks between two notes: 512 MiB. */
-const NOTED_EVERY = 1024;
+/** Blocks between two updates of the tag: 512 MiB. */
+const CHECKPOINT_BLOCKS = 1024;
 
 export interface ResumableSnapshot {
   id: string;
   isEncrypted: boolean;
-  /** Blocks before it are written. */
+  /** Index of the next block; all blocks before it are written. */
   block: number;
 }
 
-/** One word for an archive and what is to become of it. */
-export const wordFor = (facts: readonly unknown[]): string =>
+/** A digest that identifies a restore: the archive and the requested properties of the new snapshot. */
+export const restoreDigest = (facts: readonly unknown[]): string =>
   createHash('sha256').update(JSON.stringify(facts)).digest('hex').slice(0, 32);
 
-const valueFor = (word: string | null, holder: string, block: number): string =>
-  `${word ?? NOTHING} ${holder} ${block}`;
+const valueFor = (digest: string | null, holder: string, block: number): string =>
+  `${digest ?? NO_DIGEST} ${holder} ${block}`;
 
-/** @param word `null`: no run can resume it; it is marked all the same, so that `clean` finds it. */
-export const beginningMark = (word: string | null): Record<string, string> => ({
-  [BEGUN_TAG]: valueFor(word, formatIdentity(thisProcess()), 0),
+/** @param digest `null` if no run can resume the restore; the snapshot is tagged anyway, so that `clean` finds it. */
+export const initialCheckpointTag = (digest: string | null): Record<string, string> => ({
+  [CHECKPOINT_TAG]: valueFor(digest, formatIdentity(thisProcess()), 0),
 });
 
-/** The mark takes the room of one tag: that one is set once the mark is gone. */
-export const tagsBesideMark = (tags: Record<string, string>): Record<'first' | 'last', Record<string, string>> => ({
+/**
+ * Splits the tags of the new snapshot: the checkpoint tag occupies one of the available tags, so the tags in `last` are
+ * set after it was removed.
+ */
+export const tagsBesideCheckpoint = (
+  tags: Record<string, string>,
+): Record<'first' | 'last', Record<string, string>> => ({
   first: Object.fromEntries(Object.entries(tags).slice(0, MAX_TAGS - 1)),
   last: Object.fromEntries(Object.entries(tags).slice(MAX_TAGS - 1)),
 });
 
-/** Whoever finds it takes it over. What other machines hold is left alone: they may be at it. */
-export async function takeBegun(
-  word: string,
+/**
+ * Finds the unfinished snapshot of an interrupted restore and takes it over. Snapshots of other machines are not taken
+ * over unless they were released, because those machines may still write them.
+ * @returns `null` if there is none.
+ */
+export async function takeOverSnapshot(
+  digest: string,
   { snapshots }: Services,
   signal: AbortSignal,
 ): Promise<ResumableSnapshot | null> {
-  for (const { id, state, encrypted, tags } of await snapshots.withTagKey(BEGUN_TAG, { signal })) {
+  for (const { id, state, encrypted, tags } of await snapshots.withTagKey(CHECKPOINT_TAG, { signal })) {
     if (state !== 'pending') continue;
-    const [what, holder = '', block = ''] = (tags[BEGUN_TAG] ?? '').split(' ');
-    const isFree = holder === NOBODY || isKnownDead(parseIdentity(holder));
-    if (what !== word || !isFree || !/^\d+$/.test(block)) continue;
-    const value = valueFor(word, formatIdentity(thisProcess()), Number(block));
-    await snapshots.setTags(id, { [BEGUN_TAG]: value }, { signal });
+    const [found, holder = '', block = ''] = (tags[CHECKPOINT_TAG] ?? '').split(' ');
+    const isFree = holder === NO_HOLDER || isKnownDead(parseIdentity(holder));
+    if (found !== digest || !isFree || !/^\d+$/.test(block)) continue;
+    const value = valueFor(digest, formatIdentity(thisProcess()), Number(block));
+    await snapshots.setTags(id, { [CHECKPOINT_TAG]: value }, { signal });
     return { id, isEncrypted: encrypted, block: Number(block) };
   }
   return null;
 }
 
-/** A new snapshot that no process known here writes to any more. */
+/** An unfinished new snapshot that no live process on this machine writes. */
 export interface AbandonedSnapshot {
   id: string;
   startTime: Date;
-  /** As EC2 has it: `pending`; `error` once EBS has cancelled it; `completed` when only the mark is left to remove. */
+  /** The state in EC2: `pending`; `error` if EBS cancelled it; `completed` if only the checkpoint tag is left to remove. */
   state: string;
-  /** Blocks that are known to be written; `null` where the mark cannot be read. */
+  /** Number of blocks that are certainly written; `null` if the tag cannot be parsed. */
   block: number | null;
   /** Whether the same restore, run again, resumes it. */
   canResume: boolean;
-  /** Whether its mark names a process of another machine, which cannot be looked for from here. */
+  /** Whether the tag names a process on another machine, which may still be running. */
   mayBeWritten: boolean;
-  /** Whether a tag of the old snapshot may be waiting for the room of the mark. */
+  /** Whether a tag of the original snapshot may be missing, because the checkpoint tag occupies its place. */
   mayLackTag: boolean;
 }
 
-/** Whatever state they are in. What other machines hold is among them. */
+/** @returns snapshots in any state, including those of processes on other machines. */
 export async function abandonedSnapshots({ snapshots }: Services, signal: AbortSignal): Promise<AbandonedSnapshot[]> {
-  const marked = await snapshots.withTagKey(BEGUN_TAG, { signal });
-  return marked.flatMap(({ id, startTime, state, tags }) => {
-    const [word = '', holder = '', block = ''] = (tags[BEGUN_TAG] ?? '').split(' ');
+  const tagged = await snapshots.withTagKey(CHECKPOINT_TAG, { signal });
+  return tagged.flatMap(({ id, startTime, state, tags }) => {
+    const [digest = '', holder = '', block = ''] = (tags[CHECKPOINT_TAG] ?? '').split(' ');
     const identity = parseIdentity(holder);
     if (isOnThisMachine(identity) && !isKnownDead(identity)) return [];
     return [
@@ -96,99 +108,101 @@ export async function abandonedSnapshots({ snapshots }: Services, signal: AbortS
         startTime,
         state,
         block: /^\d+$/.test(block) ? Number(block) : null,
-        canResume: state === 'pending' && word !== NOTHING,
-        mayBeWritten: holder !== NOBODY && !isKnownDead(identity),
+        canResume: state === 'pending' && digest !== NO_DIGEST,
+        mayBeWritten: holder !== NO_HOLDER && !isKnownDead(identity),
         mayLackTag: isFullOfTags(tags),
       },
     ];
   });
 }
 
-/** The command that removes the mark of a snapshot. */
-export const unmarkCommand = (id: string): string => `aws ec2 delete-tags --resources ${id} --tags Key=${BEGUN_TAG}`;
+/** The command that removes the checkpoint tag of a snapshot. */
+export const untagCommand = (id: string): string =>
+  `aws ec2 delete-tags --resources ${id} --tags Key=${CHECKPOINT_TAG}`;
 
-/** Keeps the note of one snapshot. */
+/** Maintains the checkpoint tag of one snapshot. */
 export class SnapshotCheckpoint {
   readonly #id: string;
-  readonly #word: string | null;
+  readonly #digest: string | null;
   readonly #services: Services;
-  #noted: number;
-  #noting: Promise<void> | null = null;
+  #savedBlock: number;
+  #saving: Promise<void> | null = null;
 
-  /** @param word as of `beginningMark`. */
-  constructor({ id, block }: ResumableSnapshot, word: string | null, services: Services) {
+  /** @param digest of `restoreDigest`; `null` if no run can resume the restore. */
+  constructor({ id, block }: ResumableSnapshot, digest: string | null, services: Services) {
     this.#id = id;
-    this.#word = word;
+    this.#digest = digest;
     this.#services = services;
-    this.#noted = block;
+    this.#savedBlock = block;
   }
 
   get canResume(): boolean {
-    return this.#word !== null;
+    return this.#digest !== null;
   }
 
-  /** What cannot be noted now is noted with the next. */
+  /** Updates the tag in the background. A failed update is ignored, because the next one replaces it. */
   written(block: number, signal: AbortSignal): void {
-    if (!this.canResume || this.#noting || block < this.#noted + NOTED_EVERY) return;
-    this.#noting = this.#set(formatIdentity(thisProcess()), block, signal)
+    if (!this.canResume || this.#saving || block < this.#savedBlock + CHECKPOINT_BLOCKS) return;
+    this.#saving = this.#set(formatIdentity(thisProcess()), block, signal)
       .catch(() => {})
       .finally(() => {
-        this.#noting = null;
+        this.#saving = null;
       });
   }
 
-  /** All blocks are written. @throws SnapError `CLAIM_LOST` where another run has taken the snapshot over. */
+  /** Call it when all blocks are written. @throws SnapError `CLAIM_LOST` if another run took over the snapshot. */
   async confirm(signal: AbortSignal): Promise<void> {
-    await this.#noting;
+    await this.#saving;
     if (await this.isMine(signal)) return;
-    throw new SnapError('CLAIM_LOST', `another run has taken over the unfinished snapshot ${this.#id}`, {
+    throw new SnapError('CLAIM_LOST', `another run took over the unfinished snapshot ${this.#id}`, {
       hint: 'wait for that run: it completes or deletes the snapshot',
     });
   }
 
   /**
-   * The snapshot is sealed: nobody can resume it any more. Not before, or nobody would find it.
-   * @param last tags that take the room of the mark.
+   * Removes the tag, and sets the tags that it displaced. Call it only after the snapshot is completed: until then, the
+   * tag is needed to find and to resume it.
+   * @param last the tags that `tagsBesideCheckpoint` deferred.
    */
   async drop(snapshot: string, last: Record<string, string>): Promise<void> {
     const { snapshots, host } = this.#services;
     try {
-      await snapshots.removeTags(this.#id, [BEGUN_TAG], { signal: cleanupSignal() });
+      await snapshots.removeTags(this.#id, [CHECKPOINT_TAG], { signal: cleanupSignal() });
     } catch (thrown) {
       const error = asSnapError(thrown);
-      const what = `the tag ${BEGUN_TAG} of ${this.#id}`;
+      const what = `the tag ${CHECKPOINT_TAG} of ${this.#id}`;
       host.notify({ code: 'cleanup.failed', snapshot, what, error });
-      return this.#tellOfDropped(snapshot, last, `${BEGUN_TAG} takes the last of ${MAX_TAGS} tags`);
+      return this.#reportDropped(snapshot, last, `the tag ${CHECKPOINT_TAG} could not be removed and uses its place`);
     }
     if (Object.keys(last).length === 0) return;
     try {
       await snapshots.setTags(this.#id, last, { signal: cleanupSignal() });
     } catch (thrown) {
-      this.#tellOfDropped(snapshot, last, asSnapError(thrown).message);
+      this.#reportDropped(snapshot, last, asSnapError(thrown).message);
     }
   }
 
-  #tellOfDropped(snapshot: string, last: Record<string, string>, reason: string): void {
+  #reportDropped(snapshot: string, last: Record<string, string>, reason: string): void {
     const dropped = Object.keys(last);
     if (dropped.length > 0) this.#services.host.notify({ code: 'tags.dropped', snapshot, dropped, reason });
   }
 
-  /** For a run on any machine to go on with. */
-  async leave(): Promise<void> {
-    await this.#noting;
-    await this.#set(NOBODY, this.#noted, cleanupSignal());
+  /** Releases the snapshot, so that a run on any machine can resume it. */
+  async release(): Promise<void> {
+    await this.#saving;
+    await this.#set(NO_HOLDER, this.#savedBlock, cleanupSignal());
   }
 
-  /** Two runs can have found it at the same moment; one that nobody can resume stays with the run that began it. */
+  /** Whether this process holds the snapshot: two runs may have taken it over at the same moment. */
   async isMine(signal: AbortSignal): Promise<boolean> {
     if (!this.canResume) return true;
     const [found] = await this.#services.snapshots.byId([this.#id], { signal });
-    return found?.tags[BEGUN_TAG]?.split(' ')[1] === formatIdentity(thisProcess());
+    return found?.tags[CHECKPOINT_TAG]?.split(' ')[1] === formatIdentity(thisProcess());
   }
 
   async #set(holder: string, block: number, signal: AbortSignal): Promise<void> {
-    const value = valueFor(this.#word, holder, block);
-    await this.#services.snapshots.setTags(this.#id, { [BEGUN_TAG]: value }, { signal });
-    this.#noted = block;
+    const value = valueFor(this.#digest, holder, block);
+    await this.#services.snapshots.setTags(this.#id, { [CHECKPOINT_TAG]: value }, { signal });
+    this.#savedBlock = block;
   }
 }

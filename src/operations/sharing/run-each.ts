@@ -1,27 +1,27 @@
-/** Work on several snapshots, one after the other or some at once: a bad one never stops the others. */
+/** Processes several snapshots, sequentially or concurrently. The failure of one does not stop the others. */
 import { asSnapError, EXIT, type ExitCode, type SnapError } from '../../errors.ts';
 import type { Host, SnapshotOutcome } from '../../events.ts';
 import { monotonic } from '../../lib/clock.ts';
 import { rootFailure } from '../../lib/disposal.ts';
 import { Semaphore } from './semaphore.ts';
 
-/** `skipped`: there is nothing to do any more, and why. */
+/** `skipped` is the reason why there is nothing left to do. */
 export type WorkOutcome = 'done' | { skipped: string };
 
 export interface EachRun<T> {
   command: string;
   items: readonly T[];
-  /** How many are worked on at once. */
+  /** Maximum number of items that are processed at the same time. */
   concurrency: number;
   idOf: (item: T) => string;
-  /** Ids that were asked for and cannot be worked on, with the reason. */
+  /** Requested ids that cannot be processed, with the reason. */
   refused: readonly { id: string; error: SnapError }[];
-  /** @param onDone told once what was promised is true; what fails afterwards is a clean-up. */
+  /** @param onDone is called once the result is complete; later failures are failures of the cleanup. */
   work: (item: T, onDone: () => void) => Promise<WorkOutcome>;
   /**
-   * Where several runs share the work: waits a while for one that another run has claimed. `null`: who is named and
-   * claimed has failed.
-   * @returns whether it may be free after all.
+   * Waits for an item that another run has claimed. `null` if a claimed item counts as failed, because it was requested by
+   * id.
+   * @returns whether the item may be free now.
    */
   mayBeFree: ((item: T) => Promise<boolean>) | null;
   host: Host;
@@ -35,11 +35,15 @@ interface Tally {
   interrupted: string[];
   thawing: string[];
   errors: SnapError[];
-  /** Whether anything was left to other runs. */
+  /** Whether at least one item was left to another run. */
   isShared: boolean;
 }
 
-/** @throws the signal's reason when stopped, after everything was given back and told. */
+/**
+ * Processes all items and notifies the host of each outcome.
+ * @returns the exit code of the run.
+ * @throws the reason of the signal if the run was interrupted, after the items have released their resources.
+ */
 export async function runEach<T>(run: EachRun<T>): Promise<ExitCode> {
   const { command, host, signal } = run;
   const started = monotonic();
@@ -60,7 +64,7 @@ export async function runEach<T>(run: EachRun<T>): Promise<ExitCode> {
   return verdictOf(done, errors);
 }
 
-/** @returns items that other runs have claimed, where work is shared. */
+/** @returns the items that other runs have claimed, if claimed items can be waited for. */
 async function workThrough<T>(items: readonly T[], run: EachRun<T>, tally: Tally): Promise<T[]> {
   const claimed: T[] = [];
   const waiting = items.values();
@@ -78,17 +82,17 @@ async function workThrough<T>(items: readonly T[], run: EachRun<T>, tally: Tally
 }
 
 /**
- * What others have claimed is theirs, unless they turn out to be gone. All claims are waited for at once, each for up to
- * a third of its life; what proves to be free is worked on as usual, no more at once than `concurrency`.
+ * Waits for all claimed items at the same time, and processes those that become free because their run has died or has
+ * released them, at most `concurrency` at a time. The others are skipped.
  */
 async function workOnFreed<T>(claimed: readonly T[], run: EachRun<T>, tally: Tally): Promise<void> {
   const semaphore = new Semaphore(run.concurrency);
-  const one = { ...run, concurrency: 1 };
+  const single = { ...run, concurrency: 1 };
   const wait = async (item: T) => {
     const isFree = await run.mayBeFree?.(item).catch(() => false);
     if (run.signal.aborted) return;
-    const again = isFree ? await semaphore.run(() => workThrough([item], one, tally)) : [item];
-    if (again.length === 0) return;
+    const stillClaimed = isFree ? await semaphore.run(() => workThrough([item], single, tally)) : [item];
+    if (stillClaimed.length === 0) return;
     tally.isShared = true;
     tally.skipped.push(run.idOf(item));
     const reason = 'another run is working on it';
@@ -99,7 +103,7 @@ async function workOnFreed<T>(claimed: readonly T[], run: EachRun<T>, tally: Tal
 
 interface Attempt {
   outcome: SnapshotOutcome | 'skipped' | 'claimed';
-  /** Why it failed, or what could not be given back after it was done. */
+  /** The failure of the work, or of the cleanup after it. */
   error: SnapError | null;
 }
 
@@ -136,13 +140,13 @@ async function runOne<T>(item: T, { idOf, work, host, mayBeFree }: EachRun<T>): 
   }
 }
 
-/** What was stopped, and what waits for S3, has not failed. */
+/** Interrupted work, and work that waits for S3 to thaw objects, has not failed. */
 function outcomeOf({ code }: SnapError): SnapshotOutcome {
   if (code === 'INTERRUPTED') return 'interrupted';
   return code === 'THAWING' ? 'thawing' : 'failed';
 }
 
-/** One failure alone speaks for itself; several, or some among others, are told by the run's own lines. */
+/** The exit code of a run. A single failure determines it; several failures have a common one. */
 export function verdictOf(done: readonly string[], errors: readonly SnapError[]): ExitCode {
   const [first] = errors;
   if (!first) return EXIT.ok;

@@ -1,4 +1,4 @@
-/** From ids or tags to snapshots. */
+/** Finds the snapshots that a command selects by id or by tag. */
 import { claimFolder, claimKey } from '../../archive/claim.ts';
 import type { Snapshot, Snapshots } from '../../cloud/ports.ts';
 import { SnapError } from '../../errors.ts';
@@ -8,11 +8,11 @@ import type { ClaimSettings } from './claimed-work.ts';
 
 export interface Selected {
   snapshots: Snapshot[];
-  /** Ids that were asked for and cannot be worked on, with the reason. */
+  /** Requested ids that cannot be processed, with the reason. */
   refused: { id: string; error: SnapError }[];
 }
 
-/** @throws SnapError `NOTHING_TO_DO` when the tag selects nothing, `NOT_FOUND` when no id is known. */
+/** @throws SnapError `NOTHING_TO_DO` if no snapshot has the tag, `NOT_FOUND` if no requested snapshot exists. */
 export async function select(
   { selection, tagKey, prefix }: Pick<ClaimSettings, 'selection' | 'tagKey' | 'prefix'>,
   services: Services,
@@ -21,37 +21,38 @@ export async function select(
   const { snapshots } = services;
   if (selection.by === 'id') return selectById(selection.ids, snapshots, signal);
   const waiting = await snapshots.tagged(tagKey, selection.value, { signal });
-  const broken = await brokenOff(selection, tagKey, prefix, services, signal);
-  const found = [...waiting, ...broken].sort((a, b) => a.startTime.getTime() - b.startTime.getTime());
+  const interrupted = await findInterrupted(selection, tagKey, prefix, services, signal);
+  const found = [...waiting, ...interrupted].sort((a, b) => a.startTime.getTime() - b.startTime.getTime());
   if (found.length === 0) {
     throw new SnapError(
       'NOTHING_TO_DO',
       `no completed snapshot of this account and region has the tag ${tagKey}=${selection.value}`,
       {
-        hint: `tag some: aws ec2 create-tags --resources SNAPSHOT --tags Key=${tagKey},Value=${selection.value}`,
+        hint: `tag the snapshots: aws ec2 create-tags --resources SNAPSHOT... --tags Key=${tagKey},Value=${selection.value}`,
       },
     );
   }
-  return { snapshots: found.slice(0, selection.most ?? found.length), refused: [] };
+  return { snapshots: found.slice(0, selection.limit ?? found.length), refused: [] };
 }
 
 /**
- * Snapshots whose work was begun and not ended. Those with a claim, live or not, are this program's: its claim tells
- * whether they are free. Those without may be in the hands of another tool: they are named, and left alone.
+ * Snapshots whose tag says that work is in progress. Those with a claim, live or expired, belong to this program, and the
+ * claim decides whether they are free. Those without a claim may be in use by another tool, so they are reported and
+ * skipped.
  */
-async function brokenOff(
-  { underWay }: Selection & { by: 'tag' },
+async function findInterrupted(
+  { inProgress }: Selection & { by: 'tag' },
   tagKey: string,
   prefix: string,
   { snapshots, store, host }: Services,
   signal: AbortSignal,
 ): Promise<Snapshot[]> {
-  const found = await snapshots.tagged(tagKey, underWay, { signal });
+  const found = await snapshots.tagged(tagKey, inProgress, { signal });
   if (found.length === 0) return [];
   const claims = new Set(await store.list(claimFolder(prefix), { signal }));
   const isOurs = ({ id }: Snapshot): boolean => claims.has(claimKey(prefix, id));
   for (const { id } of found.filter((snapshot) => !isOurs(snapshot))) {
-    const reason = `it is tagged ${underWay}, but no run of this bucket has claimed it (see: clean)`;
+    const reason = `it is tagged ${inProgress}, but no run has claimed it in this bucket (see the command clean)`;
     host.notify({ code: 'snapshot.skipped', snapshot: id, reason });
   }
   return found.filter(isOurs);
@@ -72,19 +73,20 @@ async function selectById(ids: readonly string[], source: Snapshots, signal: Abo
 
 const notFound = (which: string): SnapError =>
   new SnapError('NOT_FOUND', `not a snapshot of this account and region: ${which}`, {
-    hint: 'check the ids and --region; snapshots that others share with you must be copied first',
+    hint: 'check the ids and --region; copy snapshots that another account shares with you to your account first',
   });
 
-/** Why no volume can be made of it, as far as its description tells. */
+/** @returns the reason why no volume can be created from the snapshot, according to its description; else `null`. */
 function refusal(snapshot: Snapshot): SnapError | null {
   if (snapshot.storageTier === 'archive') {
     return new SnapError('SNAPSHOT_UNUSABLE', `${snapshot.id} is in the EBS archive tier`, {
-      hint: `bring it back first: aws ec2 restore-snapshot-tier --snapshot-id ${snapshot.id} --temporary-restore-days 7`,
+      hint: `restore it from the archive tier first: aws ec2 restore-snapshot-tier --snapshot-id ${snapshot.id} --temporary-restore-days 7`,
     });
   }
   if (snapshot.state !== 'completed') {
-    return new SnapError('SNAPSHOT_UNUSABLE', `${snapshot.id} is ${snapshot.state}, not completed`, {
-      hint: snapshot.state === 'pending' ? 'wait until it is completed' : 'look at the snapshot in the EC2 console',
+    return new SnapError('SNAPSHOT_UNUSABLE', `${snapshot.id} is in state ${snapshot.state}, not completed`, {
+      hint:
+        snapshot.state === 'pending' ? 'wait until the snapshot is completed' : 'check the snapshot in the EC2 console',
     });
   }
   return null;

@@ -1,4 +1,4 @@
-/** The tag that tells people what becomes of a snapshot. */
+/** The state tag of a snapshot, which shows its progress to users. */
 import type { Snapshot } from '../../cloud/ports.ts';
 import { asError, SnapError } from '../../errors.ts';
 import type { Holding, Host } from '../../events.ts';
@@ -6,43 +6,43 @@ import { cleanupSignal } from '../../lib/disposal.ts';
 import type { Services } from '../shared/services.ts';
 import { hasRoomForTag } from './tag-room.ts';
 
-/** Everything was compared: what lets people delete a snapshot. */
+/** The whole archive matches its snapshot, so the snapshot can be deleted. */
 export const VALIDATED = 'validated';
 
-/** Only what files contain was compared, which lets nobody delete anything. */
+/** Only names and contents of files were compared, which is not enough to delete the snapshot. */
 export const CONTENT_VALIDATED = 'content-validated';
 
-/** Nothing is left to be done about the archive itself. */
+/** The states in which the archive is complete. */
 export const DONE: readonly string[] = ['migrated', CONTENT_VALIDATED, VALIDATED];
 
-/** Disposed once nobody here is answerable for it any more. */
+/** A state tag that shows work in progress. Disposal removes it from the list of resources that the run holds. */
 export interface StateTag extends Disposable {
-  /** Sets the final value, and drops what version 0 may have left beside it. */
+  /** Sets the final value, and removes the tag `<key>-id` of version 0. */
   settle(value: string, signal: AbortSignal): Promise<void>;
-  /** Back to what it was before; without a tag before, without one after. */
+  /** Restores the previous value, or removes the tag if there was none. */
   revert(): Promise<void>;
 }
 
-interface BegunState {
+interface InProgressState {
   key: string;
-  /** Says that work is under way. */
+  /** The value that shows that work is in progress. */
   value: string;
-  /** The value before a run that was killed began with it, or now; `null` for none. */
+  /** The value before this run, or before the interrupted run that it resumes; `null` if there was no tag. */
   tagBefore: string | null;
 }
 
 /**
- * Sets the tag to a value that says that work is under way. A snapshot that has no room for the tag is worked on without
- * it, and reported: the manifest says what the tag would.
+ * Sets the tag to the value that shows that work is in progress. If the snapshot has no room for the tag, the work goes on
+ * without it, and the run reports this: the manifest holds the same state.
  */
 export async function beginState(
   snapshot: Snapshot,
-  { key, value, tagBefore }: BegunState,
+  { key, value, tagBefore }: InProgressState,
   { snapshots, host }: Services,
   signal: AbortSignal,
 ): Promise<StateTag> {
   if (reportNoRoom(snapshot, key, host)) return WITHOUT_TAG;
-  const before = stuckValue(tagBefore, value);
+  const before = valueAfterFailure(tagBefore, value);
   const set = async (text: string, within: AbortSignal) => {
     await snapshots.setTags(snapshot.id, { [key]: text }, { signal: within });
     host.notify({ code: 'tag.set', snapshot: snapshot.id, key, value: text });
@@ -80,7 +80,7 @@ function tagHolding(id: string, key: string, value: string, before: string | nul
   return { what: `tag ${key}=${value} of ${id}`, cleanupCommand: `aws ec2 ${verb} --resources ${id} --tags ${tags}` };
 }
 
-/** Takes the tag back, and tells where that fails. */
+/** Restores the previous value of the tag. A failure is reported as the event `cleanup.failed`. */
 export async function revertState(state: StateTag, snapshot: string, key: string, host: Host): Promise<void> {
   try {
     await state.revert();
@@ -93,7 +93,7 @@ export async function revertState(state: StateTag, snapshot: string, key: string
   }
 }
 
-/** @param before the value that the tag gets; `null` drops it. */
+/** Sets the tag to its previous value. @param before the previous value; `null` removes the tag. */
 export async function freeState(
   snapshot: Snapshot,
   key: string,
@@ -110,12 +110,13 @@ export async function freeState(
 }
 
 /**
- * What the tag is to be again after work that was begun with one value. A run that was killed leaves `migrating` and
- * `validating` behind; they are no state to go back to. What does not validate is not validated any more.
- * @param value before the work; `null` for no tag.
+ * The value of the tag after work that did not succeed. `migrating` and `validating` are left by runs that were killed,
+ * so they are never restored. A snapshot whose validation did not succeed does not stay validated.
+ * @param value the value before the work; `null` if there was no tag.
+ * @param inProgress the value during the work.
  */
-export function stuckValue(value: string | null, begun: string): string | null {
-  const isProved = value === VALIDATED || value === CONTENT_VALIDATED;
-  if (begun === 'validating' && (value === 'validating' || isProved)) return 'migrated';
+export function valueAfterFailure(value: string | null, inProgress: string): string | null {
+  const isValidated = value === VALIDATED || value === CONTENT_VALIDATED;
+  if (inProgress === 'validating' && (value === 'validating' || isValidated)) return 'migrated';
   return value === 'migrating' || value === 'validating' ? 'migrate' : value;
 }

@@ -1,4 +1,4 @@
-/** Where partitions of a snapshot's temporary volume are mounted. */
+/** The mount points for the partitions of a temporary volume. */
 import { join } from 'node:path';
 import { mountNameFor } from '../../host/volumes/volume-marks.ts';
 import type { Services } from '../shared/services.ts';

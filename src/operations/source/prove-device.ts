@@ -1,6 +1,6 @@
 /**
- * Whether a device holds the snapshot that it is taken for: a few of its blocks against those that the EBS direct APIs
- * have, before anything of it is mounted or stored. A name and a size prove nothing.
+ * Verifies that a device contains the expected snapshot, before it is mounted or stored: compares a few of its blocks with
+ * those of the EBS direct APIs. The name and the size of a device are no proof.
  */
 import { open } from 'node:fs/promises';
 import type { DeviceProof } from '../../archive/manifest.ts';
@@ -13,27 +13,33 @@ import { MiB } from '../../lib/units.ts';
 import type { Services } from '../shared/services.ts';
 import { isZeroBlock } from './snapshot-image.ts';
 
-export interface DeviceClaim {
+export interface ExpectedDevice {
+  /** The snapshot that the device is expected to contain. */
   snapshot: Snapshot;
   device: LocatedDevice;
-  /** Whether an earlier run may have mounted it, and replayed its journals. */
+  /** Whether an earlier run may have mounted the device and replayed its journals. */
   mayBeReplayed: boolean;
 }
 
 /**
- * Says what has come of it.
- * @throws SnapError `WRONG_DEVICE`
+ * Notifies the host whether the device was verified. It is not if the comparison is impossible, for example without
+ * permission.
+ * @throws SnapError `WRONG_DEVICE` if the device contains other data.
  */
-export async function proveDevice(claim: DeviceClaim, services: Services, signal: AbortSignal): Promise<DeviceProof> {
-  const { snapshot, device } = claim;
+export async function proveDevice(
+  expected: ExpectedDevice,
+  services: Services,
+  signal: AbortSignal,
+): Promise<DeviceProof> {
+  const { snapshot, device } = expected;
   const { identifiedBy, path } = device;
-  const compared = await compare(claim, services, signal);
+  const compared = await compare(expected, services, signal);
   const subject = { snapshot: snapshot.id, device: path, identifiedBy };
   if ('reason' in compared) {
     services.host.notify({ code: 'device.unproved', ...subject, reason: compared.reason });
     return { identifiedBy, blocks: 0, reason: compared.reason };
   }
-  if (!isConvincing(compared, claim)) throw wrongDevice(claim, compared);
+  if (!isProof(compared, expected)) throw wrongDevice(expected, compared);
   services.host.notify({ code: 'device.proved', ...subject, blocks: compared.equal });
   return { identifiedBy, blocks: compared.equal, reason: null };
 }
@@ -43,55 +49,59 @@ interface Compared {
   different: number;
 }
 
-/** A replayed journal changes a few blocks; of a device that is known by its serial number, one that is left will do. */
-function isConvincing({ equal, different }: Compared, { device, mayBeReplayed }: DeviceClaim): boolean {
+/**
+ * The replay of a journal changes some blocks. One equal block is then enough for a device that its serial number
+ * identifies; otherwise, most blocks must be equal.
+ */
+function isProof({ equal, different }: Compared, { device, mayBeReplayed }: ExpectedDevice): boolean {
   if (!mayBeReplayed) return different === 0;
   return device.identifiedBy === 'serial' ? equal > 0 : equal > different;
 }
 
-function wrongDevice({ snapshot, device, mayBeReplayed }: DeviceClaim, { equal, different }: Compared): SnapError {
+function wrongDevice({ snapshot, device, mayBeReplayed }: ExpectedDevice, { equal, different }: Compared): SnapError {
   const blocks = `${different} of ${equal + different} blocks differ`;
   return new SnapError('WRONG_DEVICE', `${device.path} does not hold ${snapshot.id}: ${blocks}; nothing was stored`, {
     hint: mayBeReplayed
-      ? 'the volume of an earlier run is not used: snap-to-s3 clean removes what that left; then run the command again'
-      : 'compare lsblk --output NAME,SERIAL,SIZE with the volumes of this instance, or use --source direct',
+      ? 'the temporary volume of an earlier run cannot be reused: remove it with snap-to-s3 clean, then run the same command again'
+      : 'compare the output of lsblk --output NAME,SERIAL,SIZE with the volumes of this instance, or use --source direct',
   });
 }
 
-/** An endpoint that cannot be reached is tried for as long as that. */
-const WITHIN = seconds(60);
+/** Time limit for the comparison, for example if the endpoint of the EBS direct APIs cannot be reached. */
+const TIMEOUT = seconds(60);
 
-const CONVINCING = 3;
-/** More are read where some are zeros, as on any other disk, or may have changed. */
+/** Number of equal blocks that verify a device. */
+const SUFFICIENT_BLOCKS = 3;
+/** Maximum number of blocks to read. Blocks of zeros prove nothing, and replayed blocks differ. */
 const MAX_READS = 8;
 
-/** @returns the reason where the policy, or anything else, does not allow it. */
+/** @returns the reason if the comparison is impossible, for example without permission. */
 async function compare(
-  claim: DeviceClaim,
+  expected: ExpectedDevice,
   services: Services,
   signal: AbortSignal,
 ): Promise<Compared | { reason: string }> {
-  const within = AbortSignal.timeout(WITHIN);
+  const timeout = AbortSignal.timeout(TIMEOUT);
   try {
-    return await compareBlocks(claim, services, AbortSignal.any([signal, within]));
+    return await compareBlocks(expected, services, AbortSignal.any([signal, timeout]));
   } catch (error) {
     signal.throwIfAborted();
-    if (within.aborted) return { reason: `the EBS direct APIs gave no answer within ${WITHIN / 1000} s` };
+    if (timeout.aborted) return { reason: `the EBS direct APIs did not respond within ${TIMEOUT / 1000} s` };
     if (error instanceof SnapError && error.code !== 'BUG') return { reason: error.message };
     throw error;
   }
 }
 
 async function compareBlocks(
-  { snapshot, device, mayBeReplayed }: DeviceClaim,
+  { snapshot, device, mayBeReplayed }: ExpectedDevice,
   { blocks }: Services,
   signal: AbortSignal,
 ): Promise<Compared | { reason: string }> {
   const written = await firstPage(blocks.list(snapshot.id, 0, { signal }));
-  if (written.length === 0) return { reason: 'nothing was ever written to the volume of the snapshot' };
+  if (written.length === 0) return { reason: 'the snapshot contains no blocks' };
   const compared = { equal: 0, different: 0 };
   await using file = await open(device.path, 'r');
-  for (const block of chosenOf(written)) {
+  for (const block of sampleOf(written)) {
     const { bytes } = await blocks.read(snapshot.id, block, { signal });
     const { buffer, bytesRead } = await file.read(
       Buffer.alloc(bytes.length),
@@ -100,16 +110,16 @@ async function compareBlocks(
       block.index * BLOCK_BYTES,
     );
     if (!buffer.subarray(0, bytesRead).equals(bytes)) compared.different++;
-    // Zeros are on any disk.
+    // Any disk can contain blocks of zeros.
     else if (!isZeroBlock(bytes)) compared.equal++;
     if (compared.different > 0 && !mayBeReplayed) return compared;
-    if (compared.different === 0 && compared.equal === CONVINCING) return compared;
+    if (compared.different === 0 && compared.equal === SUFFICIENT_BLOCKS) return compared;
   }
   if (compared.equal + compared.different > 0) return compared;
-  return { reason: 'the blocks that were compared are zeros, as on any empty disk' };
+  return { reason: 'all compared blocks are zeros, as on any empty disk' };
 }
 
-/** What one request lists. */
+/** Number of blocks that one request lists. */
 const BLOCKS_PER_PAGE = 10_000;
 
 async function firstPage(list: AsyncGenerator<BlockRef>): Promise<BlockRef[]> {
@@ -122,10 +132,10 @@ async function firstPage(list: AsyncGenerator<BlockRef>): Promise<BlockRef[]> {
 }
 
 /**
- * The beginning of the disk; the beginning of what is usually the first partition, whose superblock tells snapshots of one
- * volume apart; then blocks spread over the rest.
+ * The first block of the disk; the first block at 1 MiB, where the first partition usually starts, whose superblock
+ * distinguishes the snapshots of a volume; then blocks that are spread over the rest.
  */
-function chosenOf(written: readonly BlockRef[]): BlockRef[] {
+function sampleOf(written: readonly BlockRef[]): BlockRef[] {
   const partition = written.findIndex(({ index }) => index >= MiB / BLOCK_BYTES);
   const spread = Array.from({ length: MAX_READS }, (_, index) =>
     Math.floor(((2 * index + 1) * written.length) / (2 * MAX_READS)),

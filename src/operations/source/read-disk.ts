@@ -1,4 +1,4 @@
-/** What a disk is made of, read before anything of it is mounted. */
+/** A disk and its partition table, which is read before any partition is mounted. */
 import type { Host } from '../../events.ts';
 import type { FoundDevice } from '../../host/devices/block-devices.ts';
 import { type PartitionTable, readPartitionTable } from '../../host/disks/partition-table.ts';

@@ -1,4 +1,4 @@
-/** The disk of a snapshot, on this machine: a temporary volume, or its blocks served by the EBS direct APIs. */
+/** The disk of a snapshot as a block device: a temporary volume, or a device whose blocks the EBS direct APIs provide. */
 import type { Layout } from '../../archive/key.ts';
 import type { DeviceProof } from '../../archive/manifest.ts';
 import type { Snapshot } from '../../cloud/ports.ts';
@@ -17,9 +17,9 @@ import { attachVolumeOf, type VolumeOrder } from './snapshot-volume.ts';
 export type Source = 'volume' | 'direct';
 
 /**
- * Tells which, and why, where there was a choice.
- * @param use `image`: the plain bytes alone, which need no disk.
- * @throws SnapError the reason, where only direct reads will do and are not possible.
+ * Chooses the source, and notifies the host of it unless the setting is `volume`.
+ * @param use `image` if only the bytes of the disk are needed, without a block device.
+ * @throws SnapError the reason if the setting is `direct` and direct reads are impossible.
  */
 export async function chooseSource(
   snapshot: Snapshot,
@@ -44,12 +44,12 @@ async function weigh(
   signal: AbortSignal,
 ): Promise<{ source: Source; reason: string }> {
   if (choice === 'auto' && use === 'tar' && (await isOnInstance(services))) {
-    return { source: 'volume', reason: 'this is an instance of the region' };
+    return { source: 'volume', reason: 'this machine is an EC2 instance in the region' };
   }
   try {
     await services.blocks.list(snapshot.id, 0, { signal }).next();
-    const reason = use === 'image' ? 'images need no volume' : 'no volume can be attached here';
-    return { source: 'direct', reason: choice === 'direct' ? 'as asked' : reason };
+    const reason = use === 'image' ? 'an image needs no volume' : 'this machine is not an EC2 instance in the region';
+    return { source: 'direct', reason: choice === 'direct' ? '--source direct' : reason };
   } catch (error) {
     const isReason = error instanceof SnapError && ['ACCESS_DENIED', 'SNAPSHOT_UNUSABLE'].includes(error.code);
     if (choice === 'direct' || !isReason) throw error;
@@ -65,9 +65,9 @@ const isOnInstance = (services: Services): Promise<boolean> =>
 
 export interface SnapshotDisk extends AsyncDisposable {
   device: FoundDevice;
-  /** `null` where nothing is attached. */
+  /** `null` for direct reads. */
   proof: DeviceProof | null;
-  /** For all work with the disk: the order's own, or what makes the disk useless. */
+  /** Use it for all work with the disk: it is also aborted when the disk fails. */
   signal: AbortSignal;
 }
 

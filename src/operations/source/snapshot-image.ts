@@ -1,4 +1,4 @@
-/** One snapshot's image by the EBS direct APIs: no volume, no root, no instance. */
+/** The image of a snapshot through the EBS direct APIs, without a volume, root or an instance. */
 import { open } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { BlockIndexWriter } from '../../archive/block-index.ts';
@@ -11,7 +11,7 @@ import type { Services } from '../shared/services.ts';
 import type { MigrateSettings } from '../shared/settings/migrate.ts';
 import { type Disk, readDisk } from './read-disk.ts';
 
-/** @param index told of each block. */
+/** @param index receives every block. @returns a function that opens the image at an offset in bytes. */
 export const imageOf =
   (
     snapshot: Snapshot,
@@ -37,10 +37,10 @@ const ZERO_BLOCK = Buffer.alloc(BLOCK_BYTES);
 
 export const isZeroBlock = (bytes: Uint8Array): boolean => ZERO_BLOCK.equals(bytes);
 
-/** Where partition tables lie: at both ends of the disk. */
+/** Bytes at both ends of the disk that are read. Partition tables are located there. */
 const ENDS = MiB;
 
-/** The partition table, of a sparse file that has nothing but the ends of the disk. */
+/** Reads the partition table from a sparse file that contains only both ends of the disk. */
 export async function readDiskEnds(snapshot: Snapshot, services: Services, signal: AbortSignal): Promise<Disk> {
   await using directory = temporaryDirectory();
   const path = join(directory.path, snapshot.id);

@@ -1,4 +1,4 @@
-/** The temporary volume that a claim entitles to. */
+/** The temporary volume of a claimed snapshot. */
 import { randomUUID } from 'node:crypto';
 import type { DeviceProof } from '../../archive/manifest.ts';
 import type { Instance, Snapshot } from '../../cloud/ports.ts';
@@ -15,13 +15,13 @@ export interface VolumeOrder {
   settings: ClaimSettings;
   services: Services;
   instance: Instance;
-  /** An image must be read from a volume that nobody has mounted. */
+  /** An image must be read from a volume that was never mounted. */
   purpose: 'tar' | 'image';
   signal: AbortSignal;
 }
 
-/** A volume whose device was held against the snapshot, as far as that is possible. */
 export interface SnapshotVolume extends TemporaryVolume {
+  /** The result of the comparison of the device with the snapshot. */
   proof: DeviceProof | null;
 }
 
@@ -30,7 +30,7 @@ export async function attachVolumeOf(order: VolumeOrder): Promise<SnapshotVolume
   const { snapshot, services, signal } = order;
   let proof: DeviceProof | null = null;
   const prove = async (device: LocatedDevice, isReused: boolean) => {
-    // Volumes for images are never mounted.
+    // Volumes for images are never mounted, so their journals are never replayed.
     const mayBeReplayed = isReused && order.purpose === 'tar';
     const found = await proveDevice({ snapshot, device, mayBeReplayed }, services, signal);
     proof = found;

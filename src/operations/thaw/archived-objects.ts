@@ -1,23 +1,23 @@
-/** Objects in archive classes: they can be read only after hours, and for a price, which is told before. */
+/** Objects in archive classes, which must be thawed before they can be read, and the prices of thawing them. */
 import type { ArchiveStore, ObjectHead } from '../../cloud/ports.ts';
 import type { RetrievalTier } from '../../costs/price-types.ts';
 import { DAYS_A_MONTH, pricesIn } from '../../costs/prices.ts';
 import { SnapError } from '../../errors.ts';
 import type { ThawOffer } from '../../events.ts';
-import { formatBytes, formatDollars, GiB } from '../../lib/units.ts';
+import { count, formatBytes, formatDollars, GiB } from '../../lib/units.ts';
 import type { Services } from '../shared/services.ts';
 
-/** Days that the restored copy is asked for: enough for a weekend in between. */
+/** Default number of days for which thawed objects stay readable. Three days span a weekend. */
 export const THAW_DAYS = 3;
 
 export interface ArchivedObjects {
-  /** Nobody has asked for them. */
+  /** Objects whose thaw has not been requested. */
   frozen: ObjectHead[];
-  /** S3 is at it. */
+  /** Objects that S3 is thawing. */
   thawing: ObjectHead[];
 }
 
-/** Objects that are not there are left to whoever reads them. */
+/** Ignores missing objects; reading them reports the error. */
 export async function findArchived(
   keys: readonly string[],
   store: ArchiveStore,
@@ -31,8 +31,9 @@ export async function findArchived(
 }
 
 /**
- * Looks before anything is made for it.
- * @throws SnapError `OBJECT_ARCHIVED`: what a restore takes and costs, and the commands that ask for it.
+ * Call it before resources are created for reading the objects.
+ * @throws SnapError `OBJECT_ARCHIVED` if an object is not readable. Its hint has the prices and the commands that thaw the
+ *   objects.
  */
 export async function assertThawed(
   keys: readonly string[],
@@ -41,26 +42,27 @@ export async function assertThawed(
 ): Promise<void> {
   const { frozen, thawing } = await findArchived(keys, store, signal);
   if (frozen.length > 0) {
-    throw new SnapError('OBJECT_ARCHIVED', `${nameThem(frozen)} and must be restored before it can be read`, {
+    throw new SnapError('OBJECT_ARCHIVED', `${describeObjects(frozen)} and must be thawed before it can be read`, {
       hint: [
-        `ask for ${describeOffers(frozen, THAW_DAYS, region)}, then run the same command again:`,
+        `thaw ${describeOffers(frozen, THAW_DAYS, region)} with the following commands, then run the same command again:`,
         ...frozen.map(({ key }) => restoreCommand(store.bucket, key)),
       ].join('\n'),
     });
   }
   if (thawing.length === 0) return;
-  throw new SnapError('OBJECT_ARCHIVED', `${nameThem(thawing)} and is being restored`, {
-    hint: 'run the command again when it is there',
+  throw new SnapError('OBJECT_ARCHIVED', `${describeObjects(thawing)} and is being thawed`, {
+    hint: 'run the same command again when S3 has thawed it',
   });
 }
 
-export function nameThem(heads: readonly ObjectHead[]): string {
+/** For example `KEY (and 2 more objects of the archive) is in GLACIER`. */
+export function describeObjects(heads: readonly ObjectHead[]): string {
   const [first] = heads;
   const others = heads.length > 1 ? ` (and ${heads.length - 1} more objects of the archive)` : '';
   return `${first?.key}${others} is in ${first?.storageClass}`;
 }
 
-/** For each tier that all of them have, cheapest first; the copies included. */
+/** The retrieval tiers that all objects support, cheapest first. The prices include the temporary copies. */
 export function offersFor(heads: readonly ObjectHead[], days: number, region: string): ThawOffer[] {
   const tiersOf = ({ storageClass }: ObjectHead) => tiersIn(storageClass, region);
   const [first] = heads;
@@ -68,7 +70,7 @@ export function offersFor(heads: readonly ObjectHead[], days: number, region: st
     const each = heads.map((head) => ({ head, price: tiersOf(head).find((other) => other.tier === tier) }));
     if (each.some(({ price }) => price === undefined)) return [];
     const dollars = each.reduce((sum, { head, price }) => sum + dollarsFor(head, price, days, region), 0);
-    // Deep Archive is the slowest.
+    // Deep Archive has the longest retrieval times.
     const slowest = each.find(({ head }) => head.storageClass === 'DEEP_ARCHIVE') ?? each[0];
     return [{ tier, takes: slowest?.price?.takes ?? '', dollars }];
   });
@@ -77,7 +79,10 @@ export function offersFor(heads: readonly ObjectHead[], days: number, region: st
 const tiersIn = (storageClass: string, region: string): readonly RetrievalTier[] =>
   storageClass === 'INTELLIGENT_TIERING' ? TIERING : (pricesIn(region).s3[storageClass]?.retrieval ?? []);
 
-/** Of its archive tiers, which only the object's head tells; the longer of their times. Source: the S3 pricing page. */
+/**
+ * The archive tiers of Intelligent-Tiering. Only the head of an object shows its tier, so the longer time of both is given.
+ * Source: the S3 pricing page.
+ */
 const TIERING: readonly RetrievalTier[] = [
   { tier: 'Bulk', gb: 0, thousandRequests: 0, takes: 'up to 48 hours' },
   { tier: 'Standard', gb: 0, thousandRequests: 0, takes: 'up to 12 hours' },
@@ -96,13 +101,14 @@ function dollarsFor(
   return gigabytes * (price?.gb ?? 0) + (price?.thousandRequests ?? 0) / 1000 + copy;
 }
 
-/** `1.00 GiB (list prices, with 3 days of the copy: Bulk: up to 48 hours, $0.10; ...)` */
+/** For example `1.00 GiB (list prices, including the copy for 3 days: Bulk: up to 48 hours, $0.10; ...)`. */
 export function describeOffers(heads: readonly ObjectHead[], days: number, region: string): string {
   const bytes = heads.reduce((sum, head) => sum + head.bytes, 0);
   const offers = offersFor(heads, days, region).map(
     ({ tier, takes, dollars }) => `${tier}: ${takes}, ${formatDollars(dollars)}`,
   );
-  const prices = offers.length === 0 ? '' : ` (list prices, with ${days} days of the copy: ${offers.join('; ')})`;
+  const prices =
+    offers.length === 0 ? '' : ` (list prices, including the copy for ${count(days, 'day')}: ${offers.join('; ')})`;
   return `${formatBytes(bytes)}${prices}`;
 }
 

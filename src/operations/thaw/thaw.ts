@@ -1,4 +1,4 @@
-/** Objects in archive classes, asked for once somebody has said yes to the price. S3 alone remembers that. */
+/** Thaws objects in archive classes after the user has accepted the price. S3 stores the only state of a thaw. */
 import type { ArchiveStore, ObjectHead } from '../../cloud/ports.ts';
 import { SnapError } from '../../errors.ts';
 import type { Host } from '../../events.ts';
@@ -6,7 +6,7 @@ import { minutes, monotonic, seconds } from '../../lib/clock.ts';
 import { inParallel } from '../../lib/parallel.ts';
 import { waitFor } from '../../lib/wait.ts';
 import type { ThawSettings } from '../shared/settings/thaw.ts';
-import { describeOffers, findArchived, nameThem, offersFor } from './archived-objects.ts';
+import { describeObjects, describeOffers, findArchived, offersFor } from './archived-objects.ts';
 
 export interface ThawServices {
   store: ArchiveStore;
@@ -18,10 +18,10 @@ export interface ThawServices {
 const CONCURRENCY = 8;
 
 /**
- * Sees to it that the objects can be read: at once, or after hours of waiting.
- * @param keys of objects of one archive, those that are needed.
- * @throws SnapError `OBJECT_ARCHIVED` where nobody has said yes, `THAWING` where nobody waits, `USAGE` for a tier that
- *   the class has not, `WAIT_TIMEOUT`.
+ * Returns when all objects are readable; with `settings.wait`, this can take hours.
+ * @param keys the required objects of one archive.
+ * @throws SnapError `OBJECT_ARCHIVED` if the thaw was not confirmed, `THAWING` if S3 is thawing objects and
+ *   `settings.wait` is not set, `USAGE` if the storage class does not have the tier, `WAIT_TIMEOUT`.
  */
 export async function makeReadable(
   snapshot: string,
@@ -34,12 +34,15 @@ export async function makeReadable(
   const awaited = [...frozen, ...thawing].map(({ key }) => key);
   if (awaited.length === 0) return;
   if (settings.wait) return wait(snapshot, awaited, services);
-  throw new SnapError('THAWING', `${nameThem([...frozen, ...thawing])} and is being thawed`, {
-    hint: `run this again when it is done (or with --wait): ${settings.again}`,
+  throw new SnapError('THAWING', `${describeObjects([...frozen, ...thawing])} and is being thawed`, {
+    hint: `run this command later, or with --wait: ${settings.resumeCommand}`,
   });
 }
 
-/** Tells what it takes and costs to thaw what is frozen of them; asks for nothing. @throws SnapError `USAGE` */
+/**
+ * Notifies the host of the times and prices of thawing the objects, without requesting it.
+ * @throws SnapError `USAGE` if the storage class does not have the tier.
+ */
 export function offerThaw(
   snapshot: string,
   heads: readonly ObjectHead[],
@@ -49,8 +52,9 @@ export function offerThaw(
   const offers = offersFor(heads, days, region);
   const storageClasses = [...new Set(heads.map(({ storageClass }) => storageClass))];
   if (!offers.some((offer) => offer.tier === tier)) {
-    throw new SnapError('USAGE', `objects in ${storageClasses.join(' and ')} cannot be thawed by --thaw-tier ${tier}`, {
-      hint: `there is: ${offers.map((offer) => offer.tier).join(', ')}`,
+    const classes = storageClasses.join(' and ');
+    throw new SnapError('USAGE', `objects in ${classes} cannot be thawed with --thaw-tier ${tier}`, {
+      hint: `available tiers: ${offers.map((offer) => offer.tier).join(', ')}`,
     });
   }
   const bytes = heads.reduce((sum, head) => sum + head.bytes, 0);
@@ -63,13 +67,13 @@ async function request(
   settings: ThawSettings,
   services: ThawServices,
 ): Promise<void> {
-  const { tier, days, consent, again } = settings;
+  const { tier, days, consent, resumeCommand } = settings;
   const { store, region, host, signal } = services;
   offerThaw(snapshot, heads, settings, services);
   if (!(await consent?.())) {
     signal.throwIfAborted();
-    throw new SnapError('OBJECT_ARCHIVED', `${nameThem(heads)} and must be thawed before it can be read`, {
-      hint: `nothing was asked for; --yes asks for ${describeOffers(heads, days, region)}, by --thaw-tier ${tier}: ${again}`,
+    throw new SnapError('OBJECT_ARCHIVED', `${describeObjects(heads)} and must be thawed before it can be read`, {
+      hint: `no thaw was requested; add --yes to thaw ${describeOffers(heads, days, region)} with --thaw-tier ${tier}: ${resumeCommand}`,
     });
   }
   await inParallel(heads, CONCURRENCY, signal, async ({ key, storageClass }, working) => {
@@ -79,28 +83,28 @@ async function request(
   });
 }
 
-/** More than any tier takes for what is below 5 TB. Source: "Archive retrieval options" of the S3 user guide. */
-const WITHIN = minutes(7 * 24 * 60);
+/** Longer than any tier takes for an object below 5 TB. Source: "Archive retrieval options" in the S3 user guide. */
+const TIMEOUT = minutes(7 * 24 * 60);
 
-/** It takes hours, but for the dearest: there is no need to look often. */
-const LONGEST_PAUSE = minutes(5);
+/** All tiers except Expedited take hours, so frequent checks are not useful. */
+const MAX_PAUSE = minutes(5);
 
 async function wait(snapshot: string, keys: readonly string[], { store, host, signal }: ThawServices): Promise<void> {
   const started = monotonic();
   let left = [...keys];
-  const begun = new Set<string>();
-  const tell = () => host.notify({ code: 'thaw.waiting', snapshot, objects: left.length, of: keys.length });
-  tell();
+  const seenThawing = new Set<string>();
+  const notify = () => host.notify({ code: 'thaw.waiting', snapshot, objects: left.length, of: keys.length });
+  notify();
   const look = async () => {
     const heads = await Promise.all(left.map((key) => store.head(key, { signal })));
-    for (const head of heads) if (head?.restore === 'ongoing') begun.add(head.key);
-    // What was asked for just now may not be known everywhere yet.
+    for (const head of heads) if (head?.restore === 'ongoing') seenThawing.add(head.key);
+    // Right after the request, S3 may still return the old state.
     const still = left.filter((_key, index) => ['ongoing', 'needed'].includes(heads[index]?.restore ?? ''));
-    const lost = heads.find((head) => head?.restore === 'needed' && begun.has(head.key));
-    if (lost) throw forgotten(lost.key);
-    const isNews = still.length < left.length;
+    const expired = heads.find((head) => head?.restore === 'needed' && seenThawing.has(head.key));
+    if (expired) throw copyExpired(expired.key);
+    const isProgress = still.length < left.length;
     left = still;
-    if (isNews && left.length > 0) tell();
+    if (isProgress && left.length > 0) notify();
     return {
       verdict: left.length === 0 ? ('done' as const) : ('again' as const),
       value: undefined,
@@ -109,16 +113,16 @@ async function wait(snapshot: string, keys: readonly string[], { store, host, si
   };
   await waitFor(look, {
     what: `objects of ${snapshot} to be thawed`,
-    within: WITHIN,
+    within: TIMEOUT,
     signal,
     firstPause: seconds(1),
-    longestPause: LONGEST_PAUSE,
-    hint: 'look at the object in the S3 console; then run the same command again',
+    longestPause: MAX_PAUSE,
+    hint: 'check the objects in the S3 console, then run the same command again',
   });
   host.notify({ code: 'thaw.finished', snapshot, objects: keys.length, seconds: (monotonic() - started) / 1000 });
 }
 
-const forgotten = (key: string): SnapError =>
-  new SnapError('OBJECT_ARCHIVED', `${key} was asked for, and is not being thawed any more`, {
-    hint: 'its copy may have expired while others were waited for: run it again, with more --thaw-days',
+const copyExpired = (key: string): SnapError =>
+  new SnapError('OBJECT_ARCHIVED', `${key} was being thawed, and is in its archive class again`, {
+    hint: 'its copy may have expired during the wait for other objects: run the same command again with a larger --thaw-days',
   });

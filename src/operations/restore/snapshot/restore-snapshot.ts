@@ -13,12 +13,12 @@ import type { ReadContext } from '../../reading/read-context.ts';
 import type { Services } from '../../shared/services.ts';
 import type { RestoreSettings, SnapshotTarget } from '../../shared/settings/restore.ts';
 import {
-  beginningMark,
+  initialCheckpointTag,
   type ResumableSnapshot,
+  restoreDigest,
   SnapshotCheckpoint,
-  tagsBesideMark,
-  takeBegun,
-  wordFor,
+  tagsBesideCheckpoint,
+  takeOverSnapshot,
 } from '../../sharing/resumable-snapshot.ts';
 import { ImagePlan } from '../image/plan-image.ts';
 import { snapshotBefore, userTags } from '../restored-tags.ts';
@@ -69,7 +69,7 @@ async function restoreOnce(
   services: Services,
   check: ReadContext,
 ): Promise<RestoredSnapshot> {
-  const word = plan && wordFor([snapshotId, object.key, object.facts?.etag, wanted]);
+  const word = plan && restoreDigest([snapshotId, object.key, object.facts?.etag, wanted]);
   const begun = await begin(word, wanted, services, check.signal);
   const { id } = begun;
   const note = new SnapshotCheckpoint(begun, word, services);
@@ -85,7 +85,7 @@ async function restoreOnce(
     const { blocks, hashes } = written.tally;
     await services.newSnapshots.complete(id, blocks, hashes.digest('base64'), check);
     isSealed = true;
-    await note.drop(snapshotId, tagsBesideMark(wanted.tags).last);
+    await note.drop(snapshotId, tagsBesideCheckpoint(wanted.tags).last);
     await waitUntilCompleted(id, services, check.signal);
     const fetchedBytes = written.fetchedBytes + (index?.storedBytes ?? 0);
     return { id, bytes: plan?.table.bytes ?? written.plainBytes, fetchedBytes };
@@ -105,9 +105,9 @@ async function begin(
   services: Services,
   signal: AbortSignal,
 ): Promise<ResumableSnapshot> {
-  const begun = word === null ? null : await takeBegun(word, services, signal);
+  const begun = word === null ? null : await takeOverSnapshot(word, services, signal);
   if (begun) return begun;
-  const tags = { ...tagsBesideMark(wanted.tags).first, ...beginningMark(word) };
+  const tags = { ...tagsBesideCheckpoint(wanted.tags).first, ...initialCheckpointTag(word) };
   return { ...(await services.newSnapshots.start({ ...wanted, tags }, { signal })), block: 0 };
 }
 
@@ -180,7 +180,7 @@ async function leaveOrDelete(
   const { failure } = rootFailure(thrown);
   try {
     if (note.canResume && failure instanceof Interrupted && failure.isShutdown) {
-      await note.leave();
+      await note.release();
       services.host.notify({ code: 'restore.unfinished', snapshot, path: id });
       return;
     }

@@ -1,26 +1,26 @@
-/** What `analyze` is told. */
+/** The settings of `analyze`. */
 import type { Assumptions } from '../../../costs/analysis.ts';
 
-/** What is analysed, and what is known beforehand. */
 export interface AnalyzeSettings {
-  /** Paths, `s3://` addresses, or `-` for standard input; empty for `live`. */
+  /** Paths, `s3://` URLs, or `-` for standard input; empty for `analyzeLive`. */
   inputs: readonly string[];
-  /** What `-` is. */
+  /** The stream that `-` refers to. */
   input: AsyncIterable<Uint8Array>;
-  /** Billing months that are read of a report in S3, newest first. */
+  /** Number of billing months to read from a report in S3, counted from the newest. */
   months: number;
-  /** Only these; empty for all. */
+  /** Only these regions; empty for all. */
   regions: readonly string[];
+  /** Only these accounts; empty for all. */
   accounts: readonly string[];
-  /** Whether EC2 is asked what snapshots are. */
+  /** Whether to make no calls to EC2. */
   isOffline: boolean;
   ratio: RatioChoice;
   reading: Assumptions['reading'];
-  /** How long archives are kept, in months. */
+  /** Number of months for which archives are kept. */
   keepMonths: number;
 }
 
-/** How well archives are taken to compress: plain bytes for each stored one, or as the archives in a bucket do. */
+/** The compression ratio in plain bytes per stored byte, or the bucket whose archives it is measured on. */
 export type RatioChoice =
   | { is: 'assumed' | 'given'; compression: number }
   | { is: 'measured'; bucket: string; prefix: string };

@@ -1,16 +1,18 @@
-/** Which archives of a bucket are meant. */
+/** Settings that select archives in a bucket. */
 
-/** Which archives are meant; empty and `null` are all. */
+/** An empty list or `null` selects all archives. */
 export interface ArchiveFilter {
   prefix: string;
   volumes: readonly string[];
   snapshots: readonly string[];
-  /** By the start time of the snapshot: from this instant on, and before that one. */
+  /** Only snapshots that were started at or after this time. */
   since: Date | null;
+  /** Only snapshots that were started before this time. */
   until: Date | null;
 }
 
 export interface WantedTag {
   key: string;
+  /** `null` for any value. */
   value: string | null;
 }

@@ -1,12 +1,11 @@
-/** What `clean` is told. */
+/** The settings of `clean`. */
 import type { VolumeSettings } from './volume.ts';
 
-/** What `clean` looks for, and whether it removes it. */
 export interface CleanSettings extends Pick<VolumeSettings, 'mountPoint' | 'waitLimit' | 'claimLife'> {
   tagKey: string;
   prefix: string;
-  /** Seconds: what is younger is left to runs that go on where another broke off. */
+  /** Minimum age in seconds. Younger leftovers are kept for runs that resume the interrupted work. */
   olderThan: number;
-  /** `false`: only shows what is there. */
+  /** Whether to remove the leftovers; otherwise they are only reported. */
   remove: boolean;
 }

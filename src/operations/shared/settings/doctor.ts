@@ -1,8 +1,8 @@
-/** What `doctor` is told. */
+/** The settings of `doctor`. */
 import type { Codec } from '../../../archive/codec.ts';
 import type { SourceChoice } from './volume.ts';
 
-/** A night run as it would be, for `doctor` to look at beforehand. */
+/** The settings of the planned migration that `doctor` checks. */
 export interface DoctorSettings {
   tagKey: string;
   prefix: string;

@@ -1,24 +1,23 @@
-/** What `drill` is told. */
+/** The settings of `drill`. */
 import type { ArchiveFilter } from './archive-filter.ts';
 import type { ThawSettings } from './thaw.ts';
 import type { VolumeSettings } from './volume.ts';
 
-/** Archives that are restored to see whether they can be. */
 export interface DrillSettings extends ArchiveFilter, VolumeSettings {
-  /** How many at the most. */
+  /** Maximum number of archives. */
   sample: number;
-  /** Decides which: the same one chooses the same archives. */
+  /** Seed of the random sample; the same seed selects the same archives. */
   seed: string;
-  /** A directory; what is restored lies below it for a while. `null`: where temporary files are. */
+  /** Directory below which archives are restored; `null` for the directory of temporary files. */
   scratch: string | null;
-  /** `null`: archives that would have to be thawed are left out. */
+  /** `null` excludes archives that must be thawed first. */
   thaw: ThawSettings | null;
-  /** Whether snapshots that still exist are compared as well, and their tag. */
+  /** Whether to compare also with the snapshot, if it still exists. */
   withSnapshot: boolean;
-  /** Who runs it, for the report. */
+  /** The user who runs the drill, for the report. */
   user: string;
   tagKey: string;
   downloadStreams: number;
-  /** Whether archives without a manifest are drilled although they may be unfinished. */
+  /** Whether to include archives without a manifest, which may be incomplete. */
   withoutManifest: boolean;
 }

@@ -1,36 +1,36 @@
-/** What `list` is told. */
+/** The settings of `list`. */
 import type { ArchiveFilter, WantedTag } from './archive-filter.ts';
 
 export interface ListSettings extends ArchiveFilter {
-  /** That the snapshot had, as the manifest tells, or else the objects; `value`: `null` for any. */
+  /** Tags that the snapshot had, according to the manifest or, if there is none, to the tags of the objects. */
   tags: readonly WantedTag[];
 }
 
-/** Files that are looked for in the indexes of archives. */
+/** A search for files in the indexes of archives. */
 export interface FindSettings extends ListSettings {
   files: FilesQuery;
-  /** Ranges on their way from S3 at once. */
+  /** Byte ranges in flight. */
   downloadStreams: number;
 }
 
 export interface FilesQuery {
-  /** `below`: all that is in them; `within`: what a directory itself holds. Empty: from the root on. */
+  /** `below`: the whole trees of `paths`; `within`: only the direct entries of the directories. */
   how: 'below' | 'within';
-  /** Names from the root on, bytes as Latin-1, without `.` and `..`. */
+  /** Relative to the root of the filesystem, as bytes in Latin-1, without `.` and `..`; empty for the root. */
   paths: readonly string[];
-  /** One of which must fit; none: every file does. */
+  /** Files must match one of these patterns; empty for all files. */
   globs: readonly string[];
-  /** `null`: all that have files. */
+  /** `null` for all partitions with files. */
   partition: number | null;
 }
 
-/** One archive, looked at without its data. */
+/** A request to show one archive without reading its data objects. */
 export interface ShowSettings {
   prefix: string;
   snapshotId: string;
-  /** `null`: what the manifest tells is enough. */
+  /** The files to list; `null` shows the manifest instead. */
   files: FilesQuery | null;
   downloadStreams: number;
-  /** Milliseconds that gpg has to open a sealed manifest: somebody may have to type a passphrase. */
+  /** Time limit in milliseconds for gpg to open a sealed manifest, including the entry of a passphrase. */
   passphraseWithin: number;
 }

@@ -1,4 +1,4 @@
-/** What `migrate` is told. */
+/** The settings of `migrate`. */
 import type { Encryption } from '../../../archive/cipher.ts';
 import type { Codec } from '../../../archive/codec.ts';
 import type { Layout } from '../../../archive/key.ts';
@@ -7,23 +7,24 @@ import type { VolumeSettings } from './volume.ts';
 
 export interface MigrateSettings extends VolumeSettings {
   selection: Selection;
-  /** Key of the tag that carries a snapshot's state, and marks temporary volumes. */
+  /** Key of the tag that records the state of snapshots and marks temporary volumes. */
   tagKey: string;
   /** Empty, or ending in `/`. */
   prefix: string;
   layout: Layout;
   codec: Codec;
   encryption: Encryption | null;
-  /** Partitions of one disk that are archived at once. */
+  /** Maximum number of partitions of one disk that are archived at the same time. */
   concurrentPartitions: number;
+  /** Storage class of the data objects. */
   storageClass: string;
-  /** Parts on their way to S3 at once. */
+  /** Parts in flight. */
   uploadStreams: number;
-  /** Whether a filesystem that cannot be archived as files fails, instead of becoming an image. */
+  /** Whether a filesystem that cannot be archived as files is an error; otherwise it is stored as an image. */
   strict: boolean;
-  /** Whether the archive is validated before it is called complete. */
+  /** Whether to validate the archive before its manifest is written. */
   validate: boolean;
-  /** Whether an archive that is complete with the same settings is stored again. */
+  /** Whether to replace an archive that is already complete with the same settings. */
   replace: boolean;
   dryRun: boolean;
 }

@@ -1,8 +1,7 @@
-/** What `restore` is told. */
+/** The settings of `restore`. */
 import type { ThawSettings } from './thaw.ts';
 import type { VolumeSettings } from './volume.ts';
 
-/** What is given back, and where to. */
 export interface RestoreSettings {
   thaw: ThawSettings;
   snapshotId: string;
@@ -10,60 +9,61 @@ export interface RestoreSettings {
   /** `null`: the whole disk. */
   partition: number | null;
   target: { kind: 'file'; path: string } | DeviceTarget | SnapshotTarget | FilesOrder | VolumeTarget;
-  /** Only tells what would be done. */
+  /** Whether only to show what would be restored. */
   dryRun: boolean;
-  /** Of a new snapshot or volume: also where the old one was not encrypted. */
+  /** Whether to encrypt the new snapshot or volume even if the original was not encrypted. */
   encrypt: boolean;
-  /** Of a new snapshot or volume; `null`: the account's default key. */
+  /** KMS key of the new snapshot or volume; `null` for the default key of the account. */
   kmsKeyArn: string | null;
-  /** Whether a file or what is on a device may be destroyed. */
+  /** Whether an existing file, or the content of a device, may be overwritten. */
   overwrite: boolean;
-  /** Of gpg, instead of a private key. */
+  /** The gpg session key, which replaces the private key. */
   sessionKey: string | null;
-  /** Ranges on their way from S3 at once. */
+  /** Byte ranges in flight. */
   downloadStreams: number;
-  /** Whether the index of a tar says where its files are, and what they hash to. */
+  /** Whether to use the index of a tar to locate and verify its files. */
   useIndex: boolean;
-  /** Whether an archive without a manifest is read although it may be unfinished. */
+  /** Whether to accept an archive without a manifest, which may be incomplete. */
   withoutManifest: boolean;
 }
 
-/** A block device. */
+/** An existing block device, to which an image is written. */
 export interface DeviceTarget {
   kind: 'device';
   path: string;
-  /** Asked before what is on it is destroyed. */
+  /** Called before the content of the device is destroyed. @returns whether to continue. */
   consent: (device: DeviceNote) => Promise<boolean>;
 }
 
 export interface DeviceNote {
   path: string;
   bytes: number;
-  /** What is known to be on it, e.g. `ext4`; else `null`. */
+  /** The detected content, e.g. `ext4`; `null` if none was detected. */
   holds: string | null;
 }
 
+/** A new EBS snapshot. */
 export interface SnapshotTarget {
   kind: 'snapshot';
-  /** Key of the tag that carries the state of snapshots, which the new one does not get. */
+  /** Key of the tag that records the state of snapshots. It is not copied to the new snapshot. */
   tagKey: string;
 }
 
-/** A new volume, attached here while it is filled. */
+/** A new EBS volume, which is attached to this instance while it is written. */
 export interface VolumeTarget extends Pick<VolumeSettings, 'mountPoint' | 'volumeType' | 'waitLimit'> {
   kind: 'volume';
-  /** `null`: as large as the old one. */
+  /** `null` for the size of the original volume. */
   sizeGiB: number | null;
-  /** Key of the tag that marks the volume as long as it is not complete. */
+  /** Key of the tag that marks the volume until it is complete. */
   tagKey: string;
 }
 
-/** Files below a directory. */
+/** A directory, to which files are restored. */
 export interface FilesOrder {
   kind: 'directory';
   path: string;
-  /** Only these and what is below them; `null` for everything. Without `.` and `..`. */
+  /** Only these files and directories, without `.` and `..`; `null` for all. */
   paths: readonly string[] | null;
-  /** Device nodes, set-user-ID and set-group-ID bits and file capabilities too. */
+  /** Whether to restore also device nodes, set-user-ID and set-group-ID bits, and file capabilities. */
   isPrivileged: boolean;
 }

@@ -1,9 +1,9 @@
-/** Which snapshots a command works on. */
+/** The snapshots that a command processes. */
 
 export type Selection =
   | { by: 'id'; ids: readonly string[] }
   /**
-   * `most`: how many at the most, oldest first; `null` for all. `underWay`: the value that a run that was killed leaves
-   * behind.
+   * Snapshots whose state tag has `value`, or `inProgress` and a claim: a run that was killed leaves `inProgress` behind.
+   * `limit`: maximum number of snapshots, oldest first; `null` for all.
    */
-  | { by: 'tag'; value: string; underWay: string; most: number | null };
+  | { by: 'tag'; value: string; inProgress: string; limit: number | null };

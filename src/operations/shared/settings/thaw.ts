@@ -1,15 +1,14 @@
-/** How objects in archive classes are thawed. */
+/** The settings for objects in archive classes. */
 import type { ThawOrder } from '../../../cloud/ports.ts';
 
-/** Of objects in archive classes, what may be asked for. */
 export interface ThawSettings {
   tier: ThawOrder['tier'];
-  /** That the copies stay. */
+  /** Days for which the thawed objects stay readable. */
   days: number;
-  /** Asked once it is told what it takes and costs; `null`: nobody can say yes. */
+  /** Called after the event `thaw.offered` with the price. @returns whether to thaw. `null` never thaws. */
   consent: (() => Promise<boolean>) | null;
-  /** Whether to wait until they can be read. */
+  /** Whether to wait until the objects are readable; otherwise the run ends with `THAWING`. */
   wait: boolean;
-  /** The command that goes on later, to be shown. */
-  again: string;
+  /** The command that resumes the work later, for messages. */
+  resumeCommand: string;
 }

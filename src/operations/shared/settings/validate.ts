@@ -1,4 +1,4 @@
-/** What `validate` is told. */
+/** The settings of `validate`. */
 import type { Selection } from './selection.ts';
 import type { VolumeSettings } from './volume.ts';
 
@@ -6,14 +6,14 @@ export interface ValidateSettings extends VolumeSettings {
   selection: Selection;
   tagKey: string;
   prefix: string;
-  /** Only what regular files contain. */
+  /** Whether to compare only the names and contents of files. */
   contentOnly: boolean;
-  /** Against the archive's own manifest, without the snapshot. */
+  /** Whether to compare the archive with its own manifest and index, without the snapshot. */
   archiveOnly: boolean;
-  /** Of gpg, instead of a private key. */
+  /** The gpg session key, which replaces the private key. */
   sessionKey: string | null;
-  /** Ranges on their way from S3 at once. */
+  /** Byte ranges in flight. */
   downloadStreams: number;
-  /** Whether an archive without a manifest is read although it may be unfinished. */
+  /** Whether to accept an archive without a manifest, which may be incomplete. */
   withoutManifest: boolean;
 }

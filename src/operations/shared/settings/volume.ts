@@ -1,22 +1,25 @@
-/** How the disk of a snapshot is read: its claim, its source and its mounts. */
+/** The settings for reading the disk of a snapshot: claim, source, temporary volume and mounts. */
 
-/** Where a snapshot's disk comes from: a temporary volume, the EBS direct APIs, or whichever suits. */
+/** The source of the disk: a temporary volume, the EBS direct APIs, or whichever works here. */
 export type SourceChoice = 'volume' | 'direct' | 'auto';
 
-/** What is said of work on a snapshot: its claim, its disk and its mounts. */
 export interface VolumeSettings {
-  /** Snapshots worked on at once. */
+  /** Number of snapshots that are processed at the same time. */
   concurrency: number;
   source: SourceChoice;
-  /** Blocks on their way from the EBS direct APIs at once. */
+  /** Blocks in flight from the EBS direct APIs. */
   blockStreams: number;
+  /** Whether to replay filesystem journals before files are read. */
   replayJournals: boolean;
+  /** Directory below which partitions are mounted. */
   mountPoint: string;
   volumeType: string;
+  /** KMS key that encrypts the temporary volume; `undefined` for the default encryption. */
   kmsKeyId: string | undefined;
+  /** Whether to detach temporary volumes without deleting them. */
   keepVolumes: boolean;
-  /** Milliseconds for each change of state of a volume. */
+  /** Milliseconds to wait for each state change of a volume. */
   waitLimit: number;
-  /** Seconds that a claim lives without being renewed. */
+  /** Seconds after which a claim expires unless it is renewed. */
   claimLife: number;
 }
