@@ -167,7 +167,10 @@ test('of tars what was in use, of images what had been written; volumes by archi
   );
   const text = await analyze(lab, [path, ...measured]);
   const said = `${Number(ratios.all.toPrecision(3))}:1`;
-  assert.ok(text.stdout.includes(`compressed ${said} (measured on 2 archives; own ratio for 2 volumes) and`), text.stdout);
+  assert.ok(
+    text.stdout.includes(`compressed ${said} (measured on 2 archives; own ratio for 2 volumes) and`),
+    text.stdout,
+  );
   assert.ok(text.stderr.includes(`s3://backups/: ${said}, measured on 2 archives`), text.stderr);
 
   const calls = (await lab.control.calls()).length;

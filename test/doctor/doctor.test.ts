@@ -96,8 +96,8 @@ test('rules of the bucket that would hurt', async (t) => {
   assert.equal(done.code, 1, done.stdout);
   const said = bad.map(({ verdict, detail }) => `${verdict}: ${detail}`).join('\n');
   assert.match(said, /problem: rule "old" for vol- DELETES archives after 30 days/);
-  assert.match(said, /warning: rule "soon" for all keys aborts uploads after 1 days/);
-  assert.match(said, /warning: on, and old versions are kept for ever/);
+  assert.match(said, /warning: rule "soon" for all keys aborts uploads after 1 day,/);
+  assert.match(said, /warning: on, without a lifecycle rule for old versions/);
   assert.match(said, /warning: default retention COMPLIANCE 90/);
   assert.doesNotMatch(said, /"off"/);
   const elsewhere = await examine(lab, ['--prefix', 'team']);
@@ -161,7 +161,7 @@ test('no instance, no bucket, no tool, no trusted key', async (t) => {
   assert.equal(done.code, 1, done.stdout);
   const said = bad.map(({ verdict, check, detail }) => `${verdict} ${check}: ${detail}`).join('\n');
   assert.match(said, /problem tool zstd: not installed: zstd/);
-  assert.match(said, /warning gpg key soon@example.com: trusted, expires .*: in (9|10) days/);
+  assert.match(said, /warning gpg key soon@example.com: trusted, expires .*, in (9|10) days/);
   assert.match(said, /problem gpg key nobody@example.com: .*not in the keyring/);
   assert.match(said, /problem instance: the instance metadata service does not answer/);
   const nowhere = await runCli(lab.env, ['doctor', '--bucket', 'no-such-bucket']);

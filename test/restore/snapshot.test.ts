@@ -189,7 +189,7 @@ test('CompleteSnapshot fails, or the run is killed before its answer: the snapsh
   const shown = await runCli(lab.env, ['clean', '--bucket', BUCKET, '--yes', '--older-than', '0']);
   assert.match(
     shown.stdout,
-    new RegExp(`${left?.SnapshotId}: snapshot .*begun by restore --to-snapshot`),
+    new RegExp(`${left?.SnapshotId}: snapshot .*created by restore --to-snapshot`),
     shown.stderr,
   );
   assert.match(shown.stdout, new RegExp(`delete-snapshot --snapshot-id ${left?.SnapshotId}`));
@@ -223,8 +223,8 @@ test('killed, and then cancelled by EBS: clean still shows it and says what it i
   const [cancelled] = await snapshotsBut(lab, snapshotId);
   assert.equal(cancelled?.State, 'error');
   const { stdout } = await clean();
-  assert.match(stdout, new RegExp(`${id}: snapshot .*EBS has cancelled it`));
-  assert.match(stdout, new RegExp(`nothing can resume it: aws ec2 delete-snapshot --snapshot-id ${id}`));
+  assert.match(stdout, new RegExp(`${id}: snapshot .*EBS cancelled it`));
+  assert.match(stdout, new RegExp(`it cannot be resumed; delete it: aws ec2 delete-snapshot --snapshot-id ${id}`));
   await lab.control.setDelays({ snapshotTimeout: 3_600_000 });
 });
 
@@ -236,7 +236,7 @@ test('with as many tags as EC2 allows, the mark comes first: it is found, resume
   const found = Object.keys(await tagsOf(lab, id));
   assert.deepEqual([found.length, found.includes('snap-to-s3-restore')], [50, true]);
   const shown = await runCli(lab.env, ['clean', '--bucket', BUCKET]);
-  assert.match(shown.stdout, new RegExp(`${id}: snapshot .*begun by restore --to-snapshot`));
+  assert.match(shown.stdout, new RegExp(`${id}: snapshot .*created by restore --to-snapshot`));
   const done = await runRestore(lab, [snapshotId]);
   assert.equal(done.code, 0, done.stdout + done.stderr);
   const [made, ...others] = await snapshotsBut(lab, snapshotId);

@@ -1,4 +1,4 @@
-/** `clean`: finds what no run will use any more, and removes it when told to. */
+/** The operation `clean`: finds the leftovers of interrupted runs, and optionally removes them. */
 import { EXIT, type ExitCode, SnapError } from '../../errors.ts';
 import { sweepKilledRuns } from '../../host/volumes/killed-runs.ts';
 import type { Services } from '../shared/services.ts';
@@ -13,15 +13,15 @@ interface Tally {
   found: number;
   removed: number;
   left: number;
-  /** Of what was found and not removed, US dollars. */
+  /** Monthly cost of the leftovers that were not removed, in US dollars. */
   dollarsMonth: number;
   errors: SnapError[];
 }
 
 /**
- * Shows everything that is left; removes it with `settings.remove`.
- * @returns `EXIT.ok`, or `EXIT.failed` when something could not be removed.
- * @throws SnapError `BUCKET`, `ACCESS_DENIED` and what else keeps it from looking.
+ * Reports all leftovers, and removes them if `settings.remove` is set.
+ * @returns `EXIT.ok`, or `EXIT.failed` if a leftover could not be removed.
+ * @throws SnapError `BUCKET`, `ACCESS_DENIED`, and other errors of calls to AWS.
  */
 export async function clean(settings: CleanSettings, services: Services, signal: AbortSignal): Promise<ExitCode> {
   const clock = await storeClock(services.store, signal);
@@ -34,14 +34,14 @@ export async function clean(settings: CleanSettings, services: Services, signal:
     await cleanSnapshot(trace, survey, tally);
   }
   for (const abandoned of await abandonedSnapshots(services, signal)) {
-    tell(leftSnapshot(abandoned, survey), abandoned.id, survey, tally);
+    report(leftSnapshot(abandoned, survey), abandoned.id, survey, tally);
   }
   const { found, removed, left, dollarsMonth, errors } = tally;
   services.host.notify({ code: 'clean.finished', isDryRun: !settings.remove, found, removed, left, dollarsMonth });
   return errors.length === 0 ? EXIT.ok : EXIT.failed;
 }
 
-/** For commands that give back what a run which is known to be over has left, of whatever age. */
+/** A survey for commands that remove leftovers of any age, because the run that left them has certainly ended. */
 export const surveyForRemoval = async (
   settings: Omit<CleanSettings, 'olderThan' | 'remove'>,
   services: Services,
@@ -54,7 +54,7 @@ export const surveyForRemoval = async (
   clock: await storeClock(services.store, signal),
 });
 
-/** Elsewhere than on an instance, what is attached to one is only shown. */
+/** @returns `null` if this machine is not an EC2 instance. Attached volumes are then reported but not removed. */
 async function instanceId(services: Services): Promise<string | null> {
   try {
     return (await services.instance()).id;
@@ -73,7 +73,7 @@ function reportLiveClaim({ found, snapshotId }: Trace, { host }: Services): void
 
 async function cleanSnapshot(trace: Trace, survey: Survey, tally: Tally): Promise<void> {
   const leftovers = await leftoversOf(trace, survey);
-  for (const leftover of leftovers) tell(leftover, trace.snapshotId, survey, tally);
+  for (const leftover of leftovers) report(leftover, trace.snapshotId, survey, tally);
   if (!survey.settings.remove || leftovers.every(({ obstacle }) => obstacle !== null)) return;
   const { removed, errors } = await removeLeftovers(trace, survey);
   tally.removed += removed.length;
@@ -81,35 +81,38 @@ async function cleanSnapshot(trace: Trace, survey: Survey, tally: Tally): Promis
   tally.errors.push(...errors);
 }
 
-/** Shown only: this program deletes no snapshot that it did not begin itself in the same run. */
+/** New snapshots are only reported: a run deletes only snapshots that it created itself. */
 const leftSnapshot = (abandoned: AbandonedSnapshot, survey: Survey): Leftover => ({
   kind: 'snapshot',
   id: abandoned.id,
-  what: `begun by restore --to-snapshot ${whatBecameOf(abandoned)}`,
+  what: `created by restore --to-snapshot, ${describeState(abandoned)}`,
   ageSeconds: ageIn(survey.clock, abandoned.startTime),
   dollarsMonth: null,
-  obstacle: whatToDoAbout(abandoned),
+  obstacle: adviceFor(abandoned),
   remove: async () => {},
 });
 
-function whatBecameOf({ state, block, mayLackTag }: AbandonedSnapshot): string {
+function describeState({ state, block, mayLackTag }: AbandonedSnapshot): string {
   if (state === 'completed') {
-    return `and completed; its mark is left${mayLackTag ? ', in the place of a tag of the old snapshot' : ''}`;
+    return `completed; its checkpoint tag remains${mayLackTag ? ' and displaces a tag of the original snapshot' : ''}`;
   }
-  if (state === 'error') return 'and not completed; EBS has cancelled it (state error), and it holds nothing to use';
-  const isPending = state === 'pending' ? '' : `, in state ${state}`;
-  return `and not completed${isPending}${block === null ? '' : `, at least ${block} blocks written`}`;
+  if (state === 'error') return 'not completed; EBS cancelled it (state error), so its data is unusable';
+  const inState = state === 'pending' ? '' : `, in state ${state}`;
+  return `not completed${inState}${block === null ? '' : `, at least ${block} blocks written`}`;
 }
 
-function whatToDoAbout({ id, state, canResume, mayBeWritten }: AbandonedSnapshot): string {
-  const remedy = `aws ec2 delete-snapshot --snapshot-id ${id}`;
-  if (state === 'completed') return `keep it, and remove the mark: ${untagCommand(id)}`;
-  if (state === 'error') return `nothing can resume it: ${remedy}`;
-  if (mayBeWritten) return `a run on another machine may be writing it; if it is gone: ${remedy}`;
-  return canResume ? `run the same restore again, which resumes it, or: ${remedy}` : `nothing can resume it: ${remedy}`;
+function adviceFor({ id, state, canResume, mayBeWritten }: AbandonedSnapshot): string {
+  const deletion = `aws ec2 delete-snapshot --snapshot-id ${id}`;
+  if (state === 'completed') return `keep the snapshot and remove the tag: ${untagCommand(id)}`;
+  if (state === 'error') return `it cannot be resumed; delete it: ${deletion}`;
+  if (mayBeWritten)
+    return `a run on another machine may still be writing it; if that run has died, delete it: ${deletion}`;
+  return canResume
+    ? `run the same restore again to resume it, or delete it: ${deletion}`
+    : `it cannot be resumed; delete it: ${deletion}`;
 }
 
-function tell(leftover: Leftover, snapshotId: string, { services }: Survey, tally: Tally): void {
+function report(leftover: Leftover, snapshotId: string, { services }: Survey, tally: Tally): void {
   const { remove: _, ...facts } = leftover;
   tally.found++;
   if (leftover.obstacle !== null) tally.left++;

@@ -1,11 +1,11 @@
-/** Uploads that nobody will complete, and objects of archives that never became whole. */
+/** Leftovers in the bucket: unfinished uploads, and objects of incomplete archives. */
 import { indexKey } from '../../archive/block-index.ts';
 import type { Claim, Progress } from '../../archive/claim.ts';
 import { manifestKey, parseAnyKey, parseKey } from '../../archive/key.ts';
 import type { ObjectHead, UnfinishedUpload } from '../../cloud/ports.ts';
 import { pricesIn } from '../../costs/prices.ts';
 import { cleanupSignal } from '../../lib/disposal.ts';
-import { GiB } from '../../lib/units.ts';
+import { count, GiB } from '../../lib/units.ts';
 import { readManifest } from '../reading/find-archive.ts';
 import { ageIn } from '../shared/store-clock.ts';
 import type { Leftover, Survey, Trace } from './leftover.ts';
@@ -26,11 +26,11 @@ async function leftUpload(upload: UnfinishedUpload, claim: Claim | null, survey:
   return {
     kind: 'upload',
     id: upload.key,
-    what: `unfinished upload ${upload.uploadId} of ${length} parts`,
+    what: `unfinished upload ${upload.uploadId} with ${count(length, 'part')}`,
     ageSeconds: ageIn(survey.clock, upload.initiatedAt),
-    // Parts are kept in Standard until the upload is completed.
+    // S3 bills parts as Standard until the upload is completed.
     dollarsMonth: monthly('STANDARD', bytes, survey),
-    obstacle: isOurs(upload, claim) ? null : 'no claim says that it is of this program',
+    obstacle: isOurs(upload, claim) ? null : 'no claim shows that this program started it',
     remove: () => parts.abort(upload.uploadId, { signal: cleanupSignal() }),
   };
 }
@@ -40,18 +40,19 @@ const sumOf = (parts: readonly { bytes: number }[]) => ({
   bytes: parts.reduce((sum, part) => sum + part.bytes, 0),
 });
 
+/** Whether the claim records the upload, or existed when the upload was started. */
 function isOurs({ uploadId, initiatedAt }: UnfinishedUpload, claim: Claim | null): boolean {
   if (!claim) return false;
-  const isNoted = claim.progress?.uploads.some((noted) => noted.uploadId === uploadId) ?? false;
-  return isNoted || initiatedAt >= new Date(claim.takenAt);
+  const isRecorded = claim.progress?.uploads.some((recorded) => recorded.uploadId === uploadId) ?? false;
+  return isRecorded || initiatedAt >= new Date(claim.takenAt);
 }
 
-/** Without a manifest that names them they are no archive, and nobody would miss them. */
+/** Objects that the claim records and no manifest names: they do not belong to an archive. */
 async function leftObjects({ found, snapshotId }: Trace, survey: Survey): Promise<Leftover[]> {
   const progress = found?.claim?.progress;
   if (!progress) return [];
   const { store } = survey.services;
-  const wanted = noted(progress);
+  const wanted = recordedObjects(progress);
   const named = namedInManifests(snapshotId, survey);
   const left: Leftover[] = [];
   for (const [key, etag] of wanted) {
@@ -63,8 +64,11 @@ async function leftObjects({ found, snapshotId }: Trace, survey: Survey): Promis
   return left;
 }
 
-/** What was stored, with its ETag; `null` for what was completed, perhaps, and killed before that could be noted. */
-function noted({ objects, uploads }: Progress): Map<string, string | null> {
+/**
+ * The objects that a run stored, with their ETags. The ETag is `null` for objects that the run may have stored before it
+ * was killed, without recording them.
+ */
+function recordedObjects({ objects, uploads }: Progress): Map<string, string | null> {
   const wanted = new Map<string, string | null>();
   for (const { key, etag, index } of objects) {
     wanted.set(key, etag);
@@ -83,13 +87,16 @@ function indexOf(key: string): string[] {
   return parsed ? [indexKey(parsed, parsed.partition, parsed.cipher)] : [];
 }
 
-/** @returns `null` for what is no object of the snapshot, whatever a claim may say. */
+/** @returns the key of the manifest of an object; `null` if the key does not belong to the snapshot. */
 function manifestBeside(key: string, snapshotId: string): string | null {
   const parsed = parseAnyKey(key);
   return parsed?.snapshotId === snapshotId ? manifestKey(parsed) : null;
 }
 
-/** Whether a manifest names a key; each manifest is read once. What is no object of the snapshot counts as named. */
+/**
+ * A function that tests whether a manifest names a key. Each manifest is read once. Keys that do not belong to the snapshot
+ * count as named, so that they are never removed.
+ */
 function namedInManifests(snapshotId: string, { services, signal }: Survey): (key: string) => Promise<boolean> {
   const manifests = new Map<string, ReturnType<typeof readManifest>>();
   return async (key) => {
@@ -105,7 +112,7 @@ function namedInManifests(snapshotId: string, { services, signal }: Survey): (ke
 const leftObject = (head: ObjectHead, survey: Survey): Leftover => ({
   kind: 'object',
   id: head.key,
-  what: 'of an archive that was never completed',
+  what: 'object of an incomplete archive',
   ageSeconds: ageIn(survey.clock, head.modifiedAt),
   dollarsMonth: monthly(head.storageClass, head.bytes, survey),
   obstacle: null,

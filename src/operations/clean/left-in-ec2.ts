@@ -1,4 +1,4 @@
-/** Temporary volumes and state tags that nobody works with any more. */
+/** Leftovers in EC2: temporary volumes and state tags. */
 import type { Claim } from '../../archive/claim.ts';
 import { manifestKey } from '../../archive/key.ts';
 import type { Attachment, Snapshot, Volume } from '../../cloud/ports.ts';
@@ -33,17 +33,19 @@ function leftVolume(volume: Volume, survey: Survey): Leftover {
     what: `${volume.sizeGiB} GiB ${volume.type}, ${attachment ? `attached to ${attachment.instanceId}` : volume.state}`,
     ageSeconds: ageIn(survey.clock, volume.createdAt),
     dollarsMonth: (pricesIn(services.region).volumes[volume.type] ?? 0) * volume.sizeGiB,
-    obstacle: isBeingFilled(volume) ? 'a restore is writing to it' : obstacleToTaking(attachment, survey),
+    obstacle: isBeingFilled(volume) ? 'a restore is writing to it' : attachmentObstacle(attachment, survey),
     remove: () => releaseLeftoverVolume(volume, options),
   };
 }
 
-/** What may be mounted can only be seen, and ended, on the instance itself. */
-function obstacleToTaking(attachment: Attachment | undefined, survey: Survey): string | null {
+/** A volume that may be mounted can be unmounted only on its instance, by root. */
+function attachmentObstacle(attachment: Attachment | undefined, survey: Survey): string | null {
   if (!attachment) return null;
   const { instanceId } = attachment;
   if (instanceId !== survey.instanceId) return `it may be mounted on ${instanceId}: run this command there`;
-  return process.getuid?.() === 0 ? null : 'it may be mounted here, and only root can unmount it: run this with sudo';
+  return process.getuid?.() === 0
+    ? null
+    : 'it may be mounted here, which needs root to unmount: run this command with sudo';
 }
 
 async function leftTag(snapshot: Snapshot, trace: Trace, survey: Survey): Promise<Leftover | null> {
@@ -52,20 +54,20 @@ async function leftTag(snapshot: Snapshot, trace: Trace, survey: Survey): Promis
   const value = snapshot.tags[tagKey] ?? '';
   if (value !== 'migrating' && value !== 'validating') return null;
   const claim = trace.found?.claim ?? null;
-  const isWhole = await isArchived(snapshot, claim, survey);
-  const before = isWhole ? 'migrated' : valueAfterFailure(claim ? claim.tagBefore : value, value);
+  const isComplete = await isArchived(snapshot, claim, survey);
+  const before = isComplete ? 'migrated' : valueAfterFailure(claim ? claim.tagBefore : value, value);
   return {
     kind: 'tag',
     id: `${tagKey}=${value}`,
-    what: before === null ? 'to be dropped' : `to become ${before} again`,
+    what: before === null ? 'the tag will be removed' : `the tag will be set to ${before}`,
     ageSeconds: null,
     dollarsMonth: null,
-    obstacle: obstacleToFreeing(snapshot, trace, tagKey),
+    obstacle: tagObstacle(snapshot, trace, tagKey),
     remove: () => freeState(snapshot, tagKey, before, services, cleanupSignal()),
   };
 }
 
-/** Killed after the manifest was written, which makes the archive one, and before the tag could say so. */
+/** Whether the run was killed after it wrote the manifest, which completes the archive, and before it set the tag. */
 export async function isArchived(
   snapshot: Snapshot,
   claim: Claim | null,
@@ -76,9 +78,13 @@ export async function isArchived(
   return manifest !== null && (claim === null || manifest.modifiedAt >= new Date(claim.takenAt));
 }
 
-/** A tag is the whole account's, and claims are those of one bucket: a run of another bucket shows by its volume. */
-function obstacleToFreeing({ tags }: Snapshot, { found, isUsedByOthers }: Trace, tagKey: string): string | null {
+/**
+ * A tag applies to the whole account, but claims to one bucket. The run of another bucket can be recognized by its
+ * temporary volume.
+ */
+function tagObstacle({ tags }: Snapshot, { found, isUsedByOthers }: Trace, tagKey: string): string | null {
   if (found?.claim) return null;
-  if (tags[`${tagKey}-id`] !== undefined) return 'version 0 of this program has marked it as its own';
-  return isUsedByOthers ? 'a temporary volume of it belongs to another bucket or prefix' : null;
+  if (tags[`${tagKey}-id`] !== undefined)
+    return `the tag ${tagKey}-id shows that version 0 of this program is using it`;
+  return isUsedByOthers ? 'a temporary volume of the snapshot belongs to another bucket or prefix' : null;
 }

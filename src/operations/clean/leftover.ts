@@ -1,4 +1,4 @@
-/** What a run that was broken off has left behind, and what is known of its snapshot. */
+/** Types for the leftovers of interrupted runs. */
 import type { Snapshot, UnfinishedUpload, Volume } from '../../cloud/ports.ts';
 import type { Services } from '../shared/services.ts';
 import type { CleanSettings } from '../shared/settings/clean.ts';
@@ -8,38 +8,39 @@ import type { FoundClaim } from '../sharing/claims.ts';
 export interface Leftover {
   kind: 'volume' | 'upload' | 'object' | 'tag' | 'claim' | 'snapshot';
   id: string;
-  /** One clause, for people. */
+  /** A description for messages. */
   what: string;
-  /** `null` where nobody keeps it. */
+  /** `null` if AWS does not record it. */
   ageSeconds: number | null;
-  /** US dollars at list prices; `null` where it costs nothing. */
+  /** Monthly cost in US dollars at list prices; `null` if it is free. */
   dollarsMonth: number | null;
-  /** Why it is left alone; `null` when it may go. */
+  /** Why it must not be removed; `null` if it can be. */
   obstacle: string | null;
-  /** Not to be called without the claim of the snapshot. */
+  /** Call it only while holding the claim of the snapshot. */
   remove: () => Promise<void>;
 }
 
-/** All that is known of one snapshot. */
+/** Everything that was found for one snapshot. */
 export interface Trace {
   snapshotId: string;
   found: FoundClaim | null;
-  /** Temporary volumes of the snapshot, of this bucket and prefix. */
+  /** Temporary volumes of the snapshot for this bucket and prefix. */
   volumes: Volume[];
-  /** Whether there are temporary volumes of it that belong to others. */
+  /** Whether the snapshot has temporary volumes for another bucket or prefix. */
   isUsedByOthers: boolean;
-  /** `null` when it was deleted. */
+  /** `null` if the snapshot was deleted. */
   snapshot: Snapshot | null;
-  /** Unfinished uploads below the prefix: all of the snapshot's, and perhaps others. */
+  /** Unfinished uploads below the prefix: all of the snapshot, and possibly those of other snapshots. */
   uploads: readonly UnfinishedUpload[];
 }
 
+/** The context of a search for leftovers. */
 export interface Survey {
   settings: CleanSettings;
   services: Services;
-  /** The instance that this runs on, if it is one. */
+  /** `null` if this machine is not an EC2 instance. */
   instanceId: string | null;
   signal: AbortSignal;
-  /** By which ages are told. */
+  /** The clock that determines ages. */
   clock: StoreClock;
 }

@@ -1,9 +1,9 @@
 /**
- * What runs that were broken off have left behind, snapshot by snapshot, and how each piece is removed.
+ * Finds the leftovers of interrupted runs by snapshot, and how to remove each of them.
  *
- * Nothing is taken for ours by its name alone. A temporary volume carries the tag, the bucket and prefix that it works
- * for, and the snapshot that it was made of. Uploads and objects are ours when a claim that nobody holds any more names
- * them, or was there when they were begun.
+ * A name alone never shows that something belongs to this program. A temporary volume has tags with its bucket, its prefix
+ * and its snapshot. An upload or an object belongs to this program if an abandoned claim records it, or existed when it was
+ * started.
  */
 import { type Claim, claimFolder, claimKey } from '../../archive/claim.ts';
 import { parseAnyKey } from '../../archive/key.ts';
@@ -17,12 +17,12 @@ import { leftInBucket } from './left-in-bucket.ts';
 import { leftInEc2 } from './left-in-ec2.ts';
 import type { Leftover, Survey, Trace } from './leftover.ts';
 
-/** Claims read at once. */
+/** Maximum number of claims that are read at the same time. */
 const CONCURRENCY = 16;
 
 /**
- * Snapshots with a claim, a temporary volume or a tag that says that work is under way. Whatever their number, EC2 and
- * the bucket are asked for all of them at once; only claims are read one by one.
+ * Finds all snapshots that have a claim, a temporary volume, or a tag that says that work is in progress. The number of
+ * calls to EC2 and to the bucket does not depend on the number of snapshots, except for one read per claim.
  */
 export async function findTraces(survey: Survey): Promise<Trace[]> {
   const { settings, services, signal } = survey;
@@ -57,7 +57,7 @@ async function findClaims(prefix: string, ids: Iterable<string>, survey: Survey)
   return claims;
 }
 
-/** Of one snapshot, asked for anew. */
+/** Reads the current state of one snapshot. */
 export async function traceOf(snapshotId: string, found: FoundClaim | null, survey: Survey): Promise<Trace> {
   const { settings, services, signal } = survey;
   const temporary = { [settings.tagKey]: IN_PROGRESS };
@@ -66,7 +66,7 @@ export async function traceOf(snapshotId: string, found: FoundClaim | null, surv
     ...(await services.volumes.withTags({ ...temporary, ...restoreTags(snapshotId) }, null, { signal })),
   ];
   const [snapshot = null] = await services.snapshots.byId([snapshotId], { signal });
-  // Keys begin with the volume; where nobody knows it, all of them are looked through.
+  // Keys begin with the volume id. If it is unknown, all uploads below the prefix are listed.
   const volumeId = snapshot?.volumeId ?? found?.claim?.volume;
   const below = volumeId === undefined ? settings.prefix : `${settings.prefix}${volumeId}/`;
   const uploads = await services.store.unfinishedUploads(below, { signal });
@@ -82,7 +82,7 @@ const traceFrom = ({ volumes, ...facts }: Omit<Trace, 'isUsedByOthers'>, survey:
 const isOurs = ({ tags }: Volume, { settings, services }: Survey): boolean =>
   tags[ARCHIVES_TAG] === archivesMark(services, settings.prefix);
 
-/** In the order in which they are removed: the claim, which remembers the others, comes last. */
+/** The leftovers in the order of removal. The claim is last, because it records the others. */
 export async function leftoversOf(trace: Trace, survey: Survey): Promise<Leftover[]> {
   const { found } = trace;
   if (found?.isLive) return [];
@@ -91,7 +91,7 @@ export async function leftoversOf(trace: Trace, survey: Survey): Promise<Leftove
   return left.map((leftover) => ({ ...leftover, obstacle: leftover.obstacle ?? tooYoung(leftover, trace, survey) }));
 }
 
-/** A claim goes with its holder: whoever removes what it covers holds it, and gives it up at the end. */
+/** The claim needs no removal of its own: `removeLeftovers` holds it, and releases it at the end. */
 const leftClaim = ({ key, claim, ageSeconds }: FoundClaim): Leftover => ({
   kind: 'claim',
   id: key,
@@ -103,11 +103,11 @@ const leftClaim = ({ key, claim, ageSeconds }: FoundClaim): Leftover => ({
 });
 
 const describeHolder = (claim: Claim | null): string =>
-  claim?.holder ? `of process ${claim.holder.pid} on ${claim.holder.host}, which is gone` : 'of a run that was stopped';
+  claim?.holder ? `of process ${claim.holder.pid} on ${claim.holder.host}, which has died` : 'of an interrupted run';
 
-/** A run that goes on where another broke off is given time to come. */
+/** Recent leftovers are kept, so that a later run can resume the work. */
 function tooYoung({ ageSeconds }: Leftover, { found }: Trace, { settings }: Survey): string | null {
   const age = found ? found.ageSeconds : ageSeconds;
   if (age === null || age >= settings.olderThan) return null;
-  return 'younger than --older-than: the same command, run again, would go on from it';
+  return 'younger than --older-than; running the interrupted command again would resume from it';
 }

@@ -1,4 +1,4 @@
-/** Removing what one snapshot's broken runs have left, with its claim in hand. */
+/** Removes the leftovers of one snapshot while holding its claim. */
 import { asError, SnapError } from '../../errors.ts';
 import { rootFailure } from '../../lib/disposal.ts';
 import { processHolder } from '../sharing/claimed-work.ts';
@@ -8,12 +8,13 @@ import { leftoversOf, traceOf } from './leftovers.ts';
 
 export interface Removal {
   removed: Leftover[];
-  /** Told as `cleanup.failed` already. */
+  /** Failures, which were already reported as `cleanup.failed`. */
   errors: SnapError[];
 }
 
 /**
- * Looks again once it has the claim: a run may have come, and gone, since the survey.
+ * Takes the claim, reads the state of the snapshot again, because another run may have worked on it since the survey, and
+ * removes its leftovers.
  * @throws SnapError `INTERRUPTED`
  */
 export async function removeLeftovers(trace: Trace, survey: Survey): Promise<Removal> {
@@ -40,8 +41,8 @@ async function removeWithClaim(trace: Trace, survey: Survey, removal: Removal): 
 }
 
 /**
- * Removes what a broken run has left of an archive that is complete, for whoever holds the claim and goes on holding it.
- * The tag is the holder's to set.
+ * Removes the leftovers of a snapshot whose archive is complete, for a caller that holds the claim and keeps it. Does not
+ * change the state tag, which the caller sets.
  */
 export async function removeUnderClaim(claim: HeldClaim, snapshotId: string, survey: Survey): Promise<void> {
   const found = { key: claim.key, etag: '', claim: claim.content, isLive: false, lifeSeconds: 0, ageSeconds: 0 };

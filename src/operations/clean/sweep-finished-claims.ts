@@ -1,4 +1,4 @@
-/** The last steps of runs that were killed after their archive was complete: nobody would come back for these. */
+/** Finishes runs that were killed after their archive was complete. No later run would process these snapshots again. */
 import { claimFolder } from '../../archive/claim.ts';
 import type { Snapshot } from '../../cloud/ports.ts';
 import { inParallel } from '../../lib/parallel.ts';
@@ -13,7 +13,7 @@ import type { Survey } from './leftover.ts';
 import { traceOf } from './leftovers.ts';
 import { removeLeftovers } from './remove-leftovers.ts';
 
-/** Gives back the volumes and claims of snapshots whose archive is complete, and that nobody works on. */
+/** Removes the volumes and claims of snapshots whose archive is complete and that no run is working on. */
 export async function sweepFinishedClaims(
   settings: ClaimSettings,
   services: Services,
@@ -30,17 +30,17 @@ export async function sweepFinishedClaims(
   }
 }
 
-/** The tag says so; where there is no room for it, the manifest. */
+/** The tag shows whether the archive is complete; the manifest does if the snapshot has no room for the tag. */
 async function isDone(snapshot: Snapshot, found: FoundClaim | null, survey: Survey): Promise<boolean> {
   const { tagKey } = survey.settings;
   if (DONE.includes(snapshot.tags[tagKey] ?? '')) return true;
   return !hasRoomForTag(snapshot.tags, tagKey) && (await isArchived(snapshot, found?.claim ?? null, survey));
 }
 
-/** Claims read at once. */
+/** Maximum number of claims that are read at the same time. */
 const CONCURRENCY = 16;
 
-/** @returns by snapshot. A run forgets its progress as the last thing before it says that it is done. */
+/** @returns abandoned claims without progress, by snapshot. A run clears its progress right before it is done. */
 async function endedClaims(
   keys: readonly string[],
   { store }: Services,

@@ -1,9 +1,9 @@
-/** The EBS direct APIs, as `--source direct` and `auto` use them. */
+/** Checks of the EBS direct APIs, for `--source direct` and `auto`. */
 import { existsSync } from 'node:fs';
 import type { Snapshot } from '../../cloud/ports.ts';
 import { attempt, type Examination, type Finding, ok, warning } from './findings.ts';
 
-/** Through which a snapshot is shown as a file, to read the files in it. */
+/** The device of FUSE, which direct reads of files need. */
 const FUSE = '/dev/fuse';
 
 export async function* examineDirect(
@@ -11,24 +11,28 @@ export async function* examineDirect(
   snapshot: Snapshot | undefined,
 ): AsyncGenerator<Finding> {
   if (existsSync(FUSE)) yield ok('fuse', FUSE);
-  else yield warning('fuse', `there is no ${FUSE}: only whole disks (--dd) can be read directly`, 'modprobe fuse');
+  else {
+    const detail = `${FUSE} does not exist: direct reads work only for whole disks (--dd)`;
+    yield warning('fuse', detail, 'load the kernel module: modprobe fuse');
+  }
   const check = 'permission GetSnapshotBlock';
   if (!snapshot) {
-    const hint = `tag a snapshot ${examination.settings.tagKey}=migrate, and run this again`;
-    yield warning(check, 'reading blocks cannot be tried without a snapshot', hint);
+    const hint = `tag a snapshot with ${examination.settings.tagKey}=migrate, and run the same command again`;
+    yield warning(check, 'not checked: reading blocks needs a tagged snapshot', hint);
     return;
   }
   const found = await attempt(
     check,
     () => readOneBlock(examination, snapshot.id),
-    (read) => (read ? `allowed, and ListSnapshotBlocks, of ${snapshot.id}` : `${snapshot.id} has no blocks to try`),
+    (read) =>
+      read ? `allowed for ${snapshot.id}, and ListSnapshotBlocks` : `not checked: ${snapshot.id} has no blocks`,
   );
-  // With auto, a volume is made of what cannot be read directly.
+  // With auto, snapshots that cannot be read directly are read from a volume.
   const isNeeded = examination.settings.source === 'direct';
   yield found.verdict === 'problem' && !isNeeded ? { ...found, verdict: 'warning' } : found;
 }
 
-/** @returns `false` where there is none. */
+/** @returns `false` if the snapshot has no blocks. @throws SnapError the errors of the calls. */
 export async function readOneBlock({ services, signal }: Examination, snapshotId: string): Promise<boolean> {
   for await (const block of services.blocks.list(snapshotId, 0, { signal })) {
     await services.blocks.read(snapshotId, block, { signal });

@@ -1,9 +1,10 @@
-/** EC2: the instance, what it may do, and room for one more volume. */
+/** Checks of EC2: the instance, its permissions, and its limits for attached volumes. */
 import { randomUUID } from 'node:crypto';
 import type { Instance, Snapshot } from '../../cloud/ports.ts';
 import { freeDeviceNames } from '../../host/devices/device-names.ts';
 import { IN_PROGRESS } from '../../host/volumes/temporary-volume.ts';
 import { ARCHIVES_TAG } from '../../host/volumes/volume-marks.ts';
+import { count } from '../../lib/units.ts';
 import { archivesMark } from '../sharing/claimed-work.ts';
 import { examineDirect, readOneBlock } from './check-direct-reads.ts';
 import { attempt, type Examination, type Finding, ok, warning } from './findings.ts';
@@ -18,7 +19,7 @@ export async function* examineEc2(examination: Examination): AsyncGenerator<Find
     (found) => {
       snapshots.push(...found);
       const size = found.reduce((sum, { sizeGiB }) => sum + sizeGiB, 0);
-      return `${found.length} tagged ${settings.tagKey}=migrate in ${services.region}, of volumes of ${size} GiB`;
+      return `${found.length} tagged ${settings.tagKey}=migrate in ${services.region}, ${size} GiB in total`;
     },
   );
   yield await attempt('volumes', () => leftVolumes(examination), describeVolumes);
@@ -29,12 +30,12 @@ export async function* examineEc2(examination: Examination): AsyncGenerator<Find
 
 const describeInstance = ({ id, type, availabilityZone }: Instance) => [id, type, availabilityZone].join(', ');
 
-/** What a run needs that makes volumes. With `auto`, it does only on an instance. */
+/** Checks for runs that use temporary volumes. With `auto`, only runs on an instance use them. */
 async function* attachedVolumes(examination: Examination, snapshot: Snapshot | undefined): AsyncGenerator<Finding> {
   const { services, settings, signal } = examination;
   const instance = await services.instance().catch(() => null);
   if (settings.source === 'auto') {
-    yield ok('instance', instance ? describeInstance(instance) : 'none: all snapshots are read directly');
+    yield ok('instance', instance ? describeInstance(instance) : 'none: all snapshots will be read directly');
   }
   if (!instance) return;
   yield await attempt('attachments', () => services.volumes.deviceNames(instance.id, { signal }), describeNames);
@@ -50,44 +51,44 @@ const leftVolumes = ({ services, settings, signal }: Examination) =>
 
 const describeVolumes = (volumes: readonly { id: string }[]) =>
   volumes.length === 0
-    ? 'no temporary volumes are left'
+    ? 'no temporary volumes exist'
     : warning(
         'volumes',
-        `temporary volumes are there: ${volumes.map(({ id }) => id).join(', ')}`,
-        'see: snap-to-s3 clean',
+        `temporary volumes of other runs exist: ${volumes.map(({ id }) => id).join(', ')}`,
+        'if no run is using them, remove them with: snap-to-s3 clean',
       );
 
 /**
- * Slots that EBS volumes, network interfaces and instance stores of most Nitro instances share.
- * Source: "Amazon EBS volume limits for Amazon EC2 instances" of the EC2 user guide.
+ * Slots that EBS volumes, network interfaces and instance store volumes share on most Nitro instances.
+ * Source: "Amazon EBS volume limits for Amazon EC2 instances" in the EC2 user guide.
  */
 const SHARED_SLOTS = 28;
 
-function describeNames(held: readonly string[]): string | Finding {
-  const names = freeDeviceNames(held).length;
-  const detail = `${held.length} volumes are attached, ${names} device names are free`;
-  if (names > 0 && held.length < SHARED_SLOTS - 4) return detail;
+function describeNames(attached: readonly string[]): string | Finding {
+  const names = freeDeviceNames(attached).length;
+  const detail = `${count(attached.length, 'volume')} attached, ${count(names, 'device name')} free`;
+  if (names > 0 && attached.length < SHARED_SLOTS - 4) return detail;
   return warning(
     'attachments',
     detail,
-    'detach volumes, or run on an instance with room: a run attaches one at a time',
+    'detach volumes or use another instance: a run attaches one volume for each snapshot that it processes',
   );
 }
 
-/** As a run does before it trusts a device. */
+/** Tries the comparison by which a run verifies a device. */
 async function comparing(examination: Examination, snapshot: Snapshot): Promise<Finding> {
   const check = 'permission ebs';
   const found = await attempt(
     check,
     () => readOneBlock(examination, snapshot.id),
-    () => 'allowed: devices are compared with their snapshots',
+    () => 'allowed: runs compare devices with their snapshots',
   );
   if (found.verdict === 'ok') return found;
-  const detail = `devices cannot be compared with their snapshots before they are read: ${found.detail}`;
-  return warning(check, detail, 'allow ebs:ListSnapshotBlocks and ebs:GetSnapshotBlock: docs/permissions.md');
+  const detail = `runs cannot compare devices with their snapshots before they read them: ${found.detail}`;
+  return warning(check, detail, 'allow ebs:ListSnapshotBlocks and ebs:GetSnapshotBlock (docs/permissions.md)');
 }
 
-/** Asked of EC2 as dry runs, with the very arguments of a run. */
+/** Tries the calls as dry runs of EC2, with the same arguments as a migration. */
 async function* volumePermissions(
   examination: Examination,
   snapshot: Snapshot | undefined,
@@ -102,11 +103,11 @@ async function* volumePermissions(
   yield await attempt(
     'permission CreateVolume',
     () => services.examiner.createVolume(volume, { signal }),
-    () => `allowed, of ${snapshot.id}`,
+    () => `allowed for ${snapshot.id}`,
   );
-  // With auto, it has been tried already.
+  // With auto, examineDirect has already checked it.
   if (settings.source === 'volume') yield await comparing(examination, snapshot);
-  yield ok('permissions', 'AttachVolume, DetachVolume and DeleteVolume cannot be tried without a volume of a run');
+  yield ok('permissions', 'not checked: AttachVolume, DetachVolume and DeleteVolume, which need a temporary volume');
 }
 
 async function* snapshotTagging(
@@ -115,13 +116,13 @@ async function* snapshotTagging(
 ): AsyncGenerator<Finding> {
   const { tagKey } = settings;
   if (!snapshot) {
-    const hint = `tag a snapshot ${tagKey}=migrate, and run this again`;
-    yield warning('permissions', 'what is done with snapshots cannot be tried without one', hint);
+    const hint = `tag a snapshot with ${tagKey}=migrate, and run the same command again`;
+    yield warning('permissions', 'not checked: permissions for snapshots need a tagged snapshot', hint);
     return;
   }
   yield await attempt(
     'permission CreateTags',
     () => services.examiner.tagSnapshot(snapshot.id, tagKey, { signal }),
-    () => `allowed, on ${snapshot.id}`,
+    () => `allowed for ${snapshot.id}`,
   );
 }

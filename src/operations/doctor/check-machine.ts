@@ -1,10 +1,11 @@
-/** This machine: programs, root, filesystems, keys. */
+/** Checks of this machine: root, programs, filesystems, directories and gpg keys. */
 import { accessSync, constants, existsSync, readdirSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { mounterOf } from '../../host/filesystems/mounts.ts';
 import { checkRecipient } from '../../host/gpg-keys.ts';
 import { requireTools, versionOf } from '../../host/tools.ts';
 import { now } from '../../lib/clock.ts';
+import { count } from '../../lib/units.ts';
 import { requireRoot } from '../shared/preflight.ts';
 import { attempt, type Examination, type Finding, ok, problem, warning } from './findings.ts';
 
@@ -21,46 +22,47 @@ export async function* examineMachine(examination: Examination): AsyncGenerator<
 const withoutRoot = (detail: string): Finding =>
   warning(
     'root',
-    `${detail}; only whole disks (--dd) can be read directly without it`,
+    `${detail}; without root, direct reads work only for whole disks (--dd)`,
     'run the same command with sudo',
   );
 
-/** In the order in which a run uses them; those of the last line only say nothing of worth about themselves. */
-const TOLD = ['tar', 'sfdisk', 'blkid', 'mount', 'losetup', 'getfattr'];
-const SILENT = ['mkfifo', 'umount'];
+/** Tools whose versions are reported. */
+const VERSIONED_TOOLS = ['tar', 'sfdisk', 'blkid', 'mount', 'losetup', 'getfattr'];
+/** Tools whose version is not informative. */
+const OTHER_TOOLS = ['mkfifo', 'umount'];
 
 async function* tools({ settings, services, signal }: Examination): AsyncGenerator<Finding> {
-  const told = [...TOLD, settings.codec, ...(settings.recipients.length > 0 ? ['gpg'] : [])];
+  const versioned = [...VERSIONED_TOOLS, settings.codec, ...(settings.recipients.length > 0 ? ['gpg'] : [])];
   const present = [];
-  for (const name of [...told, ...SILENT]) {
+  for (const name of [...versioned, ...OTHER_TOOLS]) {
     const finding = await attempt(
       `tool ${name}`,
       () => requireTools([name], services.searchPath),
       () => 'installed',
     );
     if (finding.verdict === 'problem') yield finding;
-    else if (told.includes(name)) present.push(await versionOf(name, signal));
+    else if (versioned.includes(name)) present.push(await versionOf(name, signal));
   }
   if (present.length > 0) yield ok('tools', present.join('; '));
   const tar = present.find((version) => /\btar\b/.test(version));
   if (tar !== undefined && !/GNU tar/.test(tar)) {
-    yield problem('tool tar', `${tar} is not GNU tar`, 'install GNU tar and put it first on PATH');
+    yield problem('tool tar', `${tar} is not GNU tar`, 'install GNU tar, and put its directory first in PATH');
   }
 }
 
-/** What disks of servers are likely to hold. */
-const LIKELY = ['ext2', 'ext3', 'ext4', 'xfs', 'btrfs', 'vfat', 'ntfs'];
+/** Filesystems that are common on the disks of servers. */
+const COMMON = ['ext2', 'ext3', 'ext4', 'xfs', 'btrfs', 'vfat', 'ntfs'];
 
 function* filesystems({ services }: Examination): Generator<Finding> {
-  const mounters = LIKELY.map((type) => ({ type, mounter: mounterOf(type, services.searchPath) }));
+  const mounters = COMMON.map((type) => ({ type, mounter: mounterOf(type, services.searchPath) }));
   const good = mounters.flatMap(({ type, mounter }) => (mounter === null ? [] : [`${type} (${mounter})`]));
   yield ok('filesystems', `can be mounted: ${good.join(', ')}`);
   const bad = mounters.filter(({ mounter }) => mounter === null).map(({ type }) => type);
   if (bad.length === 0) return;
   yield warning(
     'filesystems',
-    `cannot be mounted here: ${bad.join(', ')}; partitions with them would be stored as raw images`,
-    'load the kernel module, or install ntfs-3g or grub-mount, if you have such disks',
+    `cannot be mounted here: ${bad.join(', ')}; such partitions would be stored as raw images`,
+    'if you have such disks, load the kernel module, or install ntfs-3g or grub-mount',
   );
 }
 
@@ -70,14 +72,14 @@ function* directories({ settings }: Examination): Generator<Finding> {
   if (left.length > 0) {
     yield warning(
       'mount point',
-      `${left.length} of earlier runs in ${mountPoint}: ${left[0]}`,
-      'see: snap-to-s3 clean',
+      `${count(left.length, 'mount point')} of other runs in ${mountPoint}, such as ${left[0]}`,
+      'if no run is using them, remove them with: snap-to-s3 clean',
     );
   } else yield ok('mount point', mountPoint);
   try {
     accessSync(tmpdir(), constants.W_OK);
   } catch {
-    yield problem('temporary files', `${tmpdir()} cannot be written to`, 'set TMPDIR to a directory that can');
+    yield problem('temporary files', `${tmpdir()} is not writable`, 'set TMPDIR to a writable directory');
   }
 }
 
@@ -93,7 +95,9 @@ async function* keys({ settings, signal }: Examination): AsyncGenerator<Finding>
         if (expires === null) return 'trusted, never expires';
         const days = Math.floor((expires.getTime() - now().getTime()) / DAYS);
         const detail = `trusted, expires ${expires.toISOString().slice(0, 10)}`;
-        return days > 30 ? detail : warning(check, `${detail}: in ${days} days`, 'have the key renewed before then');
+        return days > 30
+          ? detail
+          : warning(check, `${detail}, in ${count(days, 'day')}`, 'extend the validity of the key before then');
       },
     );
   }

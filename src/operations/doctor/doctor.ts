@@ -1,4 +1,4 @@
-/** `doctor`: what would go wrong tonight, found now. Nothing is changed. */
+/** The operation `doctor`: checks the requirements of a migration without changing anything. */
 import { EXIT, type ExitCode } from '../../errors.ts';
 import type { Services } from '../shared/services.ts';
 import type { DoctorSettings } from '../shared/settings/doctor.ts';
@@ -6,7 +6,7 @@ import { examineBucket } from './check-bucket.ts';
 import { examineEc2 } from './check-ec2.ts';
 import { examineMachine } from './check-machine.ts';
 
-/** @returns `EXIT.failed` when a run would not work; warnings alone are `EXIT.ok`. */
+/** Reports each finding as an event. @returns `EXIT.failed` if a migration would not work; warnings are `EXIT.ok`. */
 export async function doctor(settings: DoctorSettings, services: Services, signal: AbortSignal): Promise<ExitCode> {
   const examination = { settings, services, signal };
   const counts = { ok: 0, warning: 0, problem: 0 };

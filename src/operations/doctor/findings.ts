@@ -1,4 +1,4 @@
-/** How checks of `doctor` say what they have found. */
+/** The results of the checks of `doctor`. */
 import { SnapError } from '../../errors.ts';
 import type { Services } from '../shared/services.ts';
 import type { DoctorSettings } from '../shared/settings/doctor.ts';
@@ -33,8 +33,8 @@ export const problem = (check: string, detail: string, hint: string | null): Fin
 });
 
 /**
- * Runs a check that throws what would keep a run from working.
- * @param describe of what the check returns, when all is well.
+ * Runs a check. A SnapError of the check becomes a finding of verdict `problem`.
+ * @param describe converts the result of a successful check to the detail of the finding, or to another finding.
  */
 export async function attempt<T>(
   check: string,

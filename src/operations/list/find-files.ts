@@ -1,4 +1,4 @@
-/** `list --find`: the archives of a bucket searched for files, by their indexes. */
+/** The operation `list --find`: searches the indexes of the archives in a bucket for files. */
 import { EXIT, type ExitCode } from '../../errors.ts';
 import { requireTools } from '../../host/tools.ts';
 import { inParallel } from '../../lib/parallel.ts';
@@ -10,12 +10,12 @@ import type { Services } from '../shared/services.ts';
 import type { FindSettings } from '../shared/settings/list.ts';
 import { listFiles } from './list-files.ts';
 
-/** Indexes read at once; each takes a process or two. */
+/** Maximum number of indexes that are read at the same time; each needs one or two processes. */
 const CONCURRENCY = 4;
 
 /**
- * Files are told as they are found, so those of several archives come mixed.
- * @returns `EXIT.nothingToDo` when nothing fits; `EXIT.someFailed` when an index could not be read.
+ * Reports files in the order in which they are found, so the files of several archives are interleaved.
+ * @returns `EXIT.nothingToDo` if no file matches; `EXIT.someFailed` if an index or a manifest could not be read.
  * @throws SnapError `BUCKET`, `ACCESS_DENIED`, `TOOL_MISSING`
  */
 export async function findFiles(settings: FindSettings, services: Services, signal: AbortSignal): Promise<ExitCode> {
@@ -50,7 +50,7 @@ export async function findFiles(settings: FindSettings, services: Services, sign
   return totals.files === 0 ? EXIT.nothingToDo : EXIT.ok;
 }
 
-/** @returns `null` for a manifest that cannot be read, which is told. */
+/** @returns `null` if the manifest cannot be read; this was then reported as an event. */
 async function readArchive(
   found: FoundArchive,
   known: Archive['manifest'],

@@ -1,17 +1,17 @@
-/** Whether the snapshots of archives still exist, asked where they were taken: no other region or account can tell. */
+/** Finds out whether the snapshots of archives still exist. Only their own region and account can tell. */
 import { SnapError } from '../../errors.ts';
 import type { JudgedArchive } from '../reading/bucket/archive-state.ts';
 import type { Services } from '../shared/services.ts';
 
-/** What says nothing about a snapshot: the bucket alone is enough for a listing. */
-const NOT_ASKED = ['ACCESS_DENIED', 'CREDENTIALS', 'CLOUD_CALL'];
+/** Errors that leave the answer open. They do not stop a listing, which needs only the bucket. */
+const UNKNOWN_AFTER = ['ACCESS_DENIED', 'CREDENTIALS', 'CLOUD_CALL', 'NOT_SUPPORTED_HERE'];
 
-/** As AWS names them. A manifest comes from elsewhere, and a region becomes part of a host name. */
+/** The format of region names. A manifest is untrusted, and the region becomes part of a host name. */
 const REGION = /^[a-z]{2,3}(-[a-z]+)+-\d{1,2}$/;
 
 /**
- * @returns by snapshot id whether it exists. What could not be asked is left out: archives without a manifest whose
- *   snapshot is not in this region, snapshots of other accounts, and regions that may not be asked.
+ * @returns whether each snapshot exists, by id. Unknown snapshots are omitted: those of archives without a manifest that
+ *   are not in this region, those of other accounts, and those in regions that cannot be called.
  */
 export async function findSnapshots(
   archives: readonly JudgedArchive[],
@@ -41,7 +41,7 @@ async function idsIn(
   return orNull(async () => new Set((await snapshots.byId(ids, { signal })).map(({ id }) => id)));
 }
 
-/** EC2 tells of an account's own snapshots only. */
+/** Whether the caller owns the snapshot: the absence of a snapshot of another account proves nothing. */
 async function isOwn(ownerId: string, services: Services, signal: AbortSignal): Promise<boolean> {
   const caller = await orNull(() => services.callerIdentity({ signal }));
   return caller?.account === ownerId;
@@ -51,7 +51,7 @@ async function orNull<T>(ask: () => Promise<T>): Promise<T | null> {
   try {
     return await ask();
   } catch (error) {
-    if (error instanceof SnapError && [...NOT_ASKED, 'NOT_SUPPORTED_HERE'].includes(error.code)) return null;
+    if (error instanceof SnapError && UNKNOWN_AFTER.includes(error.code)) return null;
     throw error;
   }
 }

@@ -1,4 +1,4 @@
-/** The files of archives, told by their indexes alone: nothing is thawed, and memory does not grow with them. */
+/** Lists the files of archives from their indexes. Nothing is thawed, and the memory does not grow with the number of files. */
 import picomatch from 'picomatch';
 import type { IndexedMember } from '../../archive/file-index.ts';
 import { SnapError } from '../../errors.ts';
@@ -11,46 +11,44 @@ import { readFileIndex } from '../reading/read-index.ts';
 import type { FilesQuery } from '../shared/settings/list.ts';
 
 export interface FileSearch {
-  /** Files that were told. */
+  /** Number of files that were found. */
   files: number;
-  /** Objects whose files could not be told, though there is an index. */
+  /** Number of objects whose index could not be read. */
   unreadable: number;
 }
 
-/** A file that fits, and the end of a search. */
+/** Receives each file that matches. */
 export type FileListener = (file: ListedFile) => void;
 
 /**
- * What holds no files, or has no index, is told and passed over; so is an index that cannot be read.
- * @throws SnapError what says nothing of an archive, e.g. `ACCESS_DENIED`, `INTERRUPTED`.
+ * Finds the files of an archive that match. Objects without files or without a readable index are reported and skipped.
+ * @throws SnapError errors that do not concern a single archive, such as `ACCESS_DENIED` and `INTERRUPTED`.
  */
 export async function listFiles(
   archive: Archive,
   query: FilesQuery,
   services: ReadContext,
-  tell: FileListener,
+  onFile: FileListener,
 ): Promise<FileSearch> {
   const found: FileSearch = { files: 0, unreadable: 0 };
   const matches = matcherOf(query);
   for (const object of archive.objects) {
     if (query.partition !== null && object.partition !== query.partition) continue;
     const obstacle = obstacleOf(object);
-    if (obstacle !== null) passOver(archive.snapshotId, object, obstacle, null, services);
-    else await listObject(archive.snapshotId, object, { matches, tell, found }, services);
+    if (obstacle !== null) skip(archive.snapshotId, object, obstacle, null, services);
+    else await listObject(archive.snapshotId, object, { matches, onFile, found }, services);
   }
   return found;
 }
 
-/** Why an object cannot be searched. */
+/** @returns why the files of an object cannot be listed; `null` if they can be. */
 function obstacleOf({ layout, facts }: ArchivedObject): string | null {
-  if (layout === 'image') return 'it is an image, which holds no files that an index could tell';
+  if (layout === 'image') return 'it is an image, and the index of an image does not list files';
   if (facts?.index) return null;
-  return facts
-    ? 'it was stored without an index'
-    : 'it has no manifest, as archives of version 0 have none, and so no index';
+  return facts ? 'it was stored without an index' : 'it has no index, because the archive has no manifest (version 0)';
 }
 
-function passOver(
+function skip(
   snapshot: string,
   { key, partition }: ArchivedObject,
   reason: string,
@@ -60,58 +58,58 @@ function passOver(
   host.notify({ code: 'files.not-listed', snapshot, key, partition, reason, ...(error ? { error } : {}) });
 }
 
-/** What is said of an index, or of the key to it, says nothing of others. */
-const OF_THIS_ONE = ['MANIFEST', 'NOT_FOUND', 'GPG_KEY', 'ARCHIVE_EXISTS', 'TOOL_MISSING'];
+/** Errors that concern only one index or its key, so that the search continues with the next one. */
+const SINGLE_INDEX_ERRORS = ['MANIFEST', 'NOT_FOUND', 'GPG_KEY', 'ARCHIVE_EXISTS', 'TOOL_MISSING'];
 
-/** What is searched for, who is told of it, and what was found so far. */
+/** The state of a search. */
 interface RunningSearch {
   matches: Matcher;
-  tell: FileListener;
+  onFile: FileListener;
   found: FileSearch;
 }
 
 async function listObject(
   snapshotId: string,
   object: ArchivedObject,
-  { matches, tell, found }: RunningSearch,
+  { matches, onFile, found }: RunningSearch,
   services: ReadContext,
 ): Promise<void> {
   try {
     for await (const line of readFileIndex(object, snapshotId, services)) {
       if (line.is !== 'member' || !matches(line.member)) continue;
       found.files++;
-      tell(listedFile(snapshotId, object, line.member));
+      onFile(listedFile(snapshotId, object, line.member));
     }
   } catch (error) {
-    if (!(error instanceof SnapError) || !OF_THIS_ONE.includes(error.code)) throw error;
+    if (!(error instanceof SnapError) || !SINGLE_INDEX_ERRORS.includes(error.code)) throw error;
     found.unreadable++;
-    passOver(snapshotId, object, 'its index cannot be read', error, services);
+    skip(snapshotId, object, 'its index cannot be read', error, services);
   }
 }
 
 type Matcher = (member: IndexedMember) => boolean;
 
-/** Without a slash, a glob is held against the last part of a name, as `find -name` does; with one, against all. */
+/** A glob without a slash is compared with the last part of the path, like `find -name`; one with a slash, with all of it. */
 function matcherOf({ how, paths, globs }: FilesQuery): Matcher {
   const places = paths.length === 0 ? [''] : paths;
-  const isThere = how === 'below' ? isBelow : isWithin;
+  const isInPlace = how === 'below' ? isBelow : isWithin;
   const tests = globs.map((glob) => {
-    const isFit = picomatch(glob.replace(/^\/+/, ''), { dot: true, nonegate: true, windows: false });
-    return (path: string) => isFit(glob.includes('/') ? path : path.slice(path.lastIndexOf('/') + 1));
+    const matches = picomatch(glob.replace(/^\/+/, ''), { dot: true, nonegate: true, windows: false });
+    return (path: string) => matches(glob.includes('/') ? path : path.slice(path.lastIndexOf('/') + 1));
   });
   return ({ path, type }) => {
-    // What cannot be named on a disk is shown as it is.
+    // A member name that is not a valid path is used unchanged.
     const bytes = pathOfMember(path) ?? path;
     const name = bytes.toString('latin1');
-    if (!places.some((place) => isThere(name, place, type === 'directory'))) return false;
-    return tests.length === 0 || tests.some((fits) => fits(bytes.toString('utf8')));
+    if (!places.some((place) => isInPlace(name, place, type === 'directory'))) return false;
+    return tests.length === 0 || tests.some((matches) => matches(bytes.toString('utf8')));
   };
 }
 
 const isBelow = (name: string, place: string): boolean =>
   place === '' || name === place || name.startsWith(`${place}/`);
 
-/** As `ls` does: what a directory holds, or a file itself. */
+/** Selects the entries of a directory, or a file itself, like `ls`. */
 function isWithin(name: string, place: string, isDirectory: boolean): boolean {
   if (name === place) return !isDirectory;
   const parent = name.includes('/') ? name.slice(0, name.lastIndexOf('/')) : '';

@@ -1,4 +1,4 @@
-/** `list`: the archives in a bucket, told from the names, sizes and classes of their objects, and their manifests. */
+/** The operation `list`: lists the archives in a bucket from the heads of their objects and their manifests. */
 import { claimFolder } from '../../archive/claim.ts';
 import { parseKey } from '../../archive/key.ts';
 import type { RegionPrices } from '../../costs/price-types.ts';
@@ -14,9 +14,9 @@ import type { ListSettings } from '../shared/settings/list.ts';
 import { findSnapshots } from './find-snapshots.ts';
 
 /**
- * Shows each archive as soon as all of its objects have been listed; only manifests are read, and tags of objects where
- * archives are chosen by tags.
- * @returns `EXIT.nothingToDo` when there is none, `EXIT.someFailed` when a manifest could not be read.
+ * Reports each archive once all of its objects are listed. Reads only manifests and, if archives are selected by tags, the
+ * tags of objects.
+ * @returns `EXIT.nothingToDo` if there is no archive, `EXIT.someFailed` if a manifest could not be read.
  * @throws SnapError `BUCKET`, `ACCESS_DENIED`
  */
 export async function list(settings: ListSettings, services: Services, signal: AbortSignal): Promise<ExitCode> {

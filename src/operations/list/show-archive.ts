@@ -1,4 +1,4 @@
-/** `list ARCHIVE`: one archive, as its manifest, its indexes and the heads of its objects tell it. */
+/** The operation `list ARCHIVE`: shows one archive from its manifest, its indexes and the heads of its objects. */
 import type { Manifest, RecordedPartition } from '../../archive/manifest.ts';
 import { tableFacts } from '../../archive/partition-facts.ts';
 import { asError, EXIT, type ExitCode, SnapError } from '../../errors.ts';
@@ -15,14 +15,15 @@ import type { ShowSettings } from '../shared/settings/list.ts';
 import { listFiles } from './list-files.ts';
 
 /**
- * @returns `EXIT.nothingToDo` when no file fits; `EXIT.someFailed` when an index could not be read.
+ * Shows the manifest of an archive, or lists its files if `settings.files` is set.
+ * @returns `EXIT.nothingToDo` if no file matches; `EXIT.someFailed` if an index could not be read.
  * @throws SnapError `NOT_FOUND`, `MANIFEST`, `BUCKET`, `ACCESS_DENIED`
  */
 export async function showArchive(settings: ShowSettings, services: Services, signal: AbortSignal): Promise<ExitCode> {
   const { snapshotId: snapshot, prefix, files } = settings;
   const { archives, missing } = await findArchivesById([snapshot], prefix, services, signal);
   const [archive] = archives;
-  if (!archive) throw missing[0]?.error ?? new SnapError('BUG', `nothing is known of ${snapshot}`);
+  if (!archive) throw missing[0]?.error ?? new SnapError('BUG', `no archive and no error for ${snapshot}`);
   if (files === null) {
     const opened = await unsealed(archive, settings, signal);
     services.host.notify({ code: 'archive.shown', snapshot, archive: await shown(opened, services, signal) });
@@ -41,7 +42,7 @@ interface Opened {
   whyClosed: string | null;
 }
 
-/** An archive is shown as far as it can be read. @throws SnapError `INTERRUPTED` */
+/** Opens the sealed part of the manifest. If that fails, the rest is shown with the reason. @throws SnapError `INTERRUPTED` */
 async function unsealed(
   archive: Archive,
   { snapshotId, passphraseWithin }: ShowSettings,
@@ -61,7 +62,7 @@ async function unsealed(
   }
 }
 
-/** Of what is sealed, only what is not readable anyway: when it was validated, say, is noted outside. */
+/** Adds only the sealed fields. The others are taken from outside, because some of them, such as `validatedAt`, change later. */
 function withSealed(content: Manifest, sealed: Manifest): Manifest {
   const objects = new Map(sealed.objects.map((object) => [object.key, object]));
   const recorded = new Map(recordedIn(sealed).map((found) => [found.partition, found]));
@@ -99,7 +100,7 @@ async function shown({ archive, whyClosed }: Opened, { store }: Services, signal
   return { manifest: null, origin: await originOf(archive, store, signal), recorded: [], objects };
 }
 
-/** A manifest is input from elsewhere: what is shown of it is text, or nothing. */
+/** A manifest is untrusted input: fields of another type are shown as missing. */
 const text = (value: unknown): string | null => (typeof value === 'string' ? printable(value) : null);
 const amount = (value: unknown): number | null => (typeof value === 'number' ? value : null);
 
