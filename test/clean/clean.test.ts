@@ -87,7 +87,9 @@ test('what a killed run has left is shown, and removed only with --yes; ages are
   assert.equal(young.code, 0, young.stderr);
   assert.deepEqual(
     found(young),
-    LEFT.map((kind) => `${kind} (younger than --older-than; running the interrupted command again would resume from it)`),
+    LEFT.map(
+      (kind) => `${kind} (younger than --older-than; running the interrupted command again would resume from it)`,
+    ),
   );
   assert.deepEqual(found(await runClean(lab, ['--yes'])), found(young));
   const shown = await runClean(lab, NOW);
