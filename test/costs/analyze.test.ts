@@ -230,7 +230,7 @@ test('standard input, as version 0 took it; nothing to see; wrong files; what is
     input: csv('cur2', [{ ...month, snapshots: [] }], 'daily'),
   });
   assert.equal(nothing.code, 10);
-  assert.match(nothing.stdout, /WARNING: there is no row of the storage of a snapshot/);
+  assert.match(nothing.stdout, /WARNING: no row of the report bills the storage of a snapshot/);
   const cut = await runCli(lab.env, ['analyze', '--offline'], { input: report.subarray(0, -30) });
   assert.equal(cut.code, 1);
   assert.match(cut.stderr, /standard input is cut short/);
@@ -262,7 +262,7 @@ test('rows and dollars understood are in the text, the document, the page and th
   assert.match(done.stdout, /^Cost of EBS snapshots in the report: \$0\.0\d; explained: \$0\.0\d \(storage \$0\.00, /m);
   assert.match(
     done.stdout,
-    /WARNING: 1 of 8 rows of .* are broken.*; 1 of 8 rows .* not understood .*SnapshotOfTomorrow/,
+    /WARNING: 1 of 8 rows of .* are malformed.*; 1 of 8 rows .* not understood .*SnapshotOfTomorrow/,
   );
   const { basis } = await analysed(lab, [path, '--offline']);
   assert.ok(basis.kind === 'report');
@@ -384,10 +384,10 @@ test('from S3: the newest assembly of each month, in all its parts, by the manif
   assert.equal(both.code, 2);
   assert.match(both.stderr, /there are 2 reports below s3:\/\/bills\/: b\/daily, b\/focus/);
   const none = await runCli(lab.env, ['analyze', 's3://bills/c/', '--offline']);
-  assert.deepEqual([none.code, /there is no report below/.test(none.stderr)], [2, true]);
+  assert.deepEqual([none.code, /there is no billing report below/.test(none.stderr)], [2, true]);
   await put(lab, `${meta9}/focus-Manifest.json`, JSON.stringify({ dataFiles: [`s3://bills/${export9}/gone.parquet`] }));
   const gone = await runCli(lab.env, ['analyze', 's3://bills/b/focus/', '--offline']);
-  assert.deepEqual([gone.code, /gone\.parquet is named by the manifest/.test(gone.stderr)], [1, true]);
+  assert.deepEqual([gone.code, /gone\.parquet does not exist, although the manifest/.test(gone.stderr)], [1, true]);
 });
 
 test('the table and the plan, which migrate takes', async (t) => {
@@ -547,7 +547,7 @@ test('without a report: what changed between the snapshots, after saying what th
   await lab.control.script({ service: 'ebs', operation: 'ListChangedBlocks', times: 1, action });
   const denied = await runCli(lab.env, ['analyze', '--live', '--quiet']);
   assert.equal(denied.code, 0, denied.stderr);
-  assert.match(denied.stdout, new RegExp(`WARNING: ${second.snapshotId} is shown with all of its data`));
+  assert.match(denied.stdout, new RegExp(`WARNING: ${second.snapshotId} is shown with all its data`));
   const both = await runCli(lab.env, ['analyze', '--live', 'report.csv']);
   assert.deepEqual([both.code, /--live cannot be combined with a report/.test(both.stderr)], [2, true]);
 });

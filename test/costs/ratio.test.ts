@@ -212,8 +212,8 @@ test('what cannot be measured is counted and told; where nothing can be, nothing
   assert.deepEqual(
     warnings.filter(({ code }) => code === 'archives-not-measured').map(({ text }) => text),
     [
-      'of 8 archives in s3://backups/, some are not in the measured ratio: ' +
-        'image without a note of how much had been written (1), incomplete (1), no manifest (1), unreadable manifest (1)',
+      '4 of 8 archives in s3://backups/ could not be measured: ' +
+        'image without a record of the written bytes (1), incomplete (1), no manifest (1), unreadable manifest (1)',
     ],
   );
   const team = await analysed(lab, [path, '--offline', '--ratio-from', BUCKET, '--prefix', '/team']);
@@ -221,7 +221,7 @@ test('what cannot be measured is counted and told; where nothing can be, nothing
   assert.equal(team.assumptions.compression, 7);
 
   for (const [argv, code, message] of [
-    [['--ratio-from', 'empty'], 2, /there is no archive in s3:\/\/empty\/ .*\n.*check --ratio-from and --prefix/],
+    [['--ratio-from', 'empty'], 2, /there are no archives in s3:\/\/empty\/ .*\n.*check --ratio-from and --prefix/],
     [['--ratio-from', BUCKET, '--prefix', 'elsewhere'], 2, /no archive in s3:\/\/backups\/elsewhere\//],
     [['--ratio-from', BUCKET, '--prefix', 'v0'], 2, /v0\/ can be measured: no manifest \(1\)/],
     [['--ratio-from', 'missing'], 1, /BUCKET/],

@@ -48,11 +48,11 @@ test('the same file, a copy, packed, linked, from a pipe: counted once, and told
   const once = await analysed([september]);
   assert.deepEqual([once.gib, once.rows, once.repeated], [['3.000000'], 60, []]);
   const twice = await analysed([september, september]);
-  assert.deepEqual(twice, { ...once, repeated: [`${september} was given more than once: it is counted once`] });
+  assert.deepEqual(twice, { ...once, repeated: [`${september} was specified more than once; it is counted once`] });
   const all = await analysed([september, packed, copy, link, zip, '-'], env, gzipSync(SEPTEMBER));
   const others = [packed, copy, link, zip, 'standard input'];
   const repeated = others.map(
-    (name) => `${name} has the very same rows of snapshots as ${september}: they are counted once`,
+    (name) => `${name} has the same rows about snapshots as ${september}; they are counted once`,
   );
   assert.deepEqual(all, { ...once, repeated });
   const columns = file('columns.parquet', parquet('cur2', month('2026-09', 1, 2), 'hourly'));
@@ -130,6 +130,6 @@ test('a report in S3, with its manifest and its parts named besides', async (t) 
   assert.deepEqual([once.gib, once.repeated], [['3.000000'], []]);
   const more = [report, `s3://${BUCKET}/${folder}/daily-Manifest.json`, names[1] ?? ''];
   const again = await analysed(more, lab.env);
-  const said = [names[0], names[1], names[1]].map((name) => `${name} was given more than once: it is counted once`);
+  const said = [names[0], names[1], names[1]].map((name) => `${name} was specified more than once; it is counted once`);
   assert.deepEqual(again, { ...once, repeated: said });
 });

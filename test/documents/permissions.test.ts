@@ -333,7 +333,7 @@ test('analyze: its policy is enough, and each of its actions is missed', async (
   };
   const done = await analyzeAs('reader', '');
   assert.equal(done.code, 0, done.stderr);
-  assert.doesNotMatch(done.stdout, /could not be asked/);
+  assert.doesNotMatch(done.stdout, /could not read the (snapshots|images)/);
   for (const [without, code] of [
     ['s3:ListBucket', 1],
     ['s3:GetObject', 1],
@@ -342,7 +342,7 @@ test('analyze: its policy is enough, and each of its actions is missed', async (
   ] as const) {
     const lacking = await analyzeAs(`without ${without}`, without);
     assert.equal(lacking.code, code, `${without} ${lacking.stderr}`);
-    assert.match(lacking.stdout + lacking.stderr, /could not (be asked|list|read|look)/, without);
+    assert.match(lacking.stdout + lacking.stderr, /could not (list|read|look)/, without);
   }
 });
 

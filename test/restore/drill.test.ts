@@ -308,7 +308,7 @@ test('an image as restored is read again, block by block', async (t) => {
   spoil(1030);
   assert.deepEqual(
     (await compare()).map(({ detail }) => detail),
-    [0, size - 524_288].map((at) => `the block at byte ${at} as restored is another`),
+    [0, size - 524_288].map((at) => `the restored block at byte ${at} differs`),
   );
   truncateSync(file, size - 600_000);
   assert.equal((await compare())[0]?.kind, 'size');

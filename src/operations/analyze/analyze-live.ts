@@ -1,4 +1,4 @@
-/** `analyze --live`: without a report, from what EC2 tells of snapshots and what changed between them. */
+/** The operation `analyze --live`: analyzes without a report, from EC2 and the blocks that changed between snapshots. */
 import type { BilledSnapshot } from '../../billing/ledger.ts';
 import { BLOCK_BYTES } from '../../cloud/blocks.ts';
 import type { Snapshot } from '../../cloud/ports.ts';
@@ -17,10 +17,11 @@ import { assembleRegions, isCopy } from './assemble-analysis.ts';
 import { type Described, describeRegions, type KnownRegion } from './describe-regions.ts';
 import { type KnownRatios, ratiosFor } from './measure-ratio.ts';
 
-/** A snapshot, and the one before it of the same volume; `null` for the first. */
+/** A snapshot and its predecessor. */
 interface Link {
   region: string;
   snapshot: Snapshot;
+  /** The previous snapshot of the same volume; `null` for the first one, for copies and in the archive tier. */
   before: Snapshot | null;
 }
 
@@ -31,8 +32,9 @@ interface Findings {
 }
 
 /**
- * @throws SnapError `USAGE` where no archive can be measured; what calls of AWS throw where no region could be asked; snapshots that cannot be compared are taken
- *   for as large as they are at the most, and a warning says so.
+ * Snapshots that cannot be compared, and regions that cannot be described, become warnings. The former are shown with
+ * their maximum size.
+ * @throws SnapError `USAGE` if no archive can be measured; the errors of calls for prices and archives.
  */
 export async function analyzeLive(
   settings: AnalyzeSettings,
@@ -63,15 +65,15 @@ function linksIn(region: string, { snapshots }: KnownRegion, accounts: readonly 
   });
 }
 
-/** As many as one call lists. */
+/** Number of blocks that one request lists. */
 const BLOCKS_PER_PAGE = 10_000;
 
-/** At the most: every block of both may have changed. */
+/** The maximum number of requests, if all blocks of both snapshots have changed. */
 function requestsFor({ snapshot, before }: Link): number {
   if (snapshot.storageTier === 'archive' || (before === null && snapshot.dataBytes !== null)) return 0;
-  const most = (snapshot.sizeGiB * GiB) / BLOCK_BYTES;
-  const written = before === null ? most : (blocksOf(snapshot) ?? most) + (blocksOf(before) ?? most);
-  return Math.max(1, Math.ceil(Math.min(most, written) / BLOCKS_PER_PAGE));
+  const all = (snapshot.sizeGiB * GiB) / BLOCK_BYTES;
+  const written = before === null ? all : (blocksOf(snapshot) ?? all) + (blocksOf(before) ?? all);
+  return Math.max(1, Math.ceil(Math.min(all, written) / BLOCKS_PER_PAGE));
 }
 
 const blocksOf = ({ dataBytes }: Snapshot): number | null => (dataBytes === null ? null : dataBytes / BLOCK_BYTES);
@@ -87,7 +89,7 @@ function announce(links: readonly Link[], prices: Prices, { host }: AnalyzeServi
 const dollarsFor = (requests: number, region: string, prices: Prices): number =>
   (requests / 1000) * pricesIn(region, prices).direct.thousandLists;
 
-/** Requests at once: an account is given 50 a second. Source: "Quotas for EBS direct APIs". */
+/** Requests in flight. The quota of an account is 50 per second. Source: "Quotas for EBS direct APIs". */
 const CONCURRENCY = 8;
 
 async function compareAll(links: readonly Link[], services: AnalyzeServices, signal: AbortSignal): Promise<Findings> {
@@ -102,7 +104,7 @@ async function compareAll(links: readonly Link[], services: AnalyzeServices, sig
   return findings;
 }
 
-/** GiB that only this snapshot stores, and those after it. */
+/** The GiB that this snapshot adds to its predecessor. */
 async function sizeOf(link: Link, findings: Findings, services: AnalyzeServices, signal: AbortSignal): Promise<number> {
   const { region, snapshot, before } = link;
   const largest = snapshot.dataBytes === null ? snapshot.sizeGiB : snapshot.dataBytes / GiB;
@@ -117,7 +119,7 @@ async function sizeOf(link: Link, findings: Findings, services: AnalyzeServices,
   } catch (error) {
     signal.throwIfAborted();
     if (!(error instanceof SnapError) || error.code === 'BUG') throw error;
-    const text = `${snapshot.id} is shown with all of its data, which is more than it is billed for: ${error.message}`;
+    const text = `${snapshot.id} is shown with all its data, although AWS may bill less, because it could not be compared: ${error.message}`;
     findings.warnings.push({ code: 'not-compared', text });
     return largest;
   }

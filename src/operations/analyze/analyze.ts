@@ -1,4 +1,4 @@
-/** `analyze`: reports are read, joined with what EC2 knows, and made into one document. */
+/** The operation `analyze`: reads billing reports, joins them with the data of EC2, and builds the analysis. */
 import { addedUp } from '../../billing/charges.ts';
 import { type Billed, Ledger } from '../../billing/ledger.ts';
 import { type ReportFacts, readReport } from '../../billing/read-report.ts';
@@ -19,9 +19,10 @@ import { reportSources } from './report-sources.ts';
 import { hasDiscounts, reportWarnings } from './report-warnings.ts';
 
 /**
- * @returns the document, with what is best.
- * @throws SnapError `USAGE` for what is no report; `REPORT` for one that cannot be read to its end; `BUCKET`,
- *   `ACCESS_DENIED` and the like for S3. Archives are measured before reports are read. EC2 that cannot be asked is a warning.
+ * Measures archives before it reads the reports. Failed calls to EC2 become warnings.
+ * @returns the analysis with the best choice for each volume and snapshot.
+ * @throws SnapError `USAGE` if an input is not a billing report, or no archive can be measured; `REPORT` if a report cannot
+ *   be read completely; `BUCKET`, `ACCESS_DENIED` and other errors of S3.
  */
 export async function analyze(
   settings: AnalyzeSettings,
@@ -33,7 +34,7 @@ export async function analyze(
   const ledger = new Ledger(settings);
   const facts = await readAll(sources, ledger, services, signal);
   const billed = ledger.result(now().getTime());
-  const described = settings.isOffline ? NOTHING : await describeRegions(accountsOf(billed), services, signal);
+  const described = settings.isOffline ? NOT_DESCRIBED : await describeRegions(accountsOf(billed), services, signal);
   const regions = [...new Set(billed.snapshots.map(({ region }) => region))];
   const prices = await services.prices(regions, { signal });
   const undecided = document(facts, billed, described, { ...settings, prices, ratios });
@@ -69,9 +70,9 @@ async function readAll(
   return all;
 }
 
-const NOTHING: Described = { regions: new Map(), warnings: [] };
+const NOT_DESCRIBED: Described = { regions: new Map(), warnings: [] };
 
-/** A snapshot without an id has no region worth asking. */
+/** The accounts to describe, by region. Snapshots without an id are ignored. */
 function accountsOf({ snapshots }: Billed): Map<string, string[]> {
   const groups = Map.groupBy(
     snapshots.filter(({ id, region }) => id !== '' && REGION_PATTERN.test(region)),

@@ -1,4 +1,4 @@
-/** What was billed and what EC2 knows, put together: regions, volumes, snapshots. Nothing is decided yet. */
+/** Joins the billed snapshots with the data of EC2 to regions, volumes and snapshots, without decisions. */
 import type { BilledSnapshot } from '../../billing/ledger.ts';
 import type { MeasuredRatio, RegionAnalysis, SnapshotAnalysis, VolumeAnalysis } from '../../costs/analysis.ts';
 import { sum } from '../../costs/lineage.ts';
@@ -7,19 +7,19 @@ import { pricesIn } from '../../costs/prices.ts';
 import { GiB } from '../../lib/units.ts';
 import type { KnownRegion } from './describe-regions.ts';
 
-/** A snapshot with its place. */
+/** A snapshot with its volume. */
 interface Placed {
   billed: Priced;
   snapshot: SnapshotAnalysis;
   volumeId: string | null;
-  /** Of the snapshot. */
+  /** Size of the snapshot. */
   sizeGiB: number | null;
 }
 
 /**
- * @param regions those that EC2 described, by name.
- * @param prices for reports that have no costs.
- * @param measured how well archives of volumes compress, by volume.
+ * @param regions the regions that EC2 described, by name.
+ * @param prices prices for reports without costs.
+ * @param measured measured compression ratios, by volume.
  */
 export function assembleRegions(
   billed: readonly BilledSnapshot[],
@@ -34,10 +34,10 @@ export function assembleRegions(
 
 type Ratios = ReadonlyMap<string, MeasuredRatio>;
 
-/** A snapshot with what a month of it costs, by the report (`isBilled`) or by the price list. */
+/** A snapshot with its monthly cost, according to the report (`isBilled`) or to the price list. */
 type Priced = BilledSnapshot & { monthly: number; isBilled: boolean };
 
-/** What is priced by the price list is in the currency of that, whatever the currency of the bill. */
+/** A cost from the price list is in the currency of the price list, regardless of the currency of the report. */
 function withPrice(billed: BilledSnapshot, prices: Prices): Priced {
   if (billed.monthly !== null) return { ...billed, monthly: billed.monthly, isBilled: true };
   const { snapshot, currency } = pricesIn(billed.region, prices);
@@ -66,7 +66,7 @@ function assembleRegion(
   };
 }
 
-/** What EC2 shows as the volume of copies, which have none: they are no lineage. */
+/** Whether it is the volume id that EC2 shows for copies of snapshots. Copies have no volume, so they form no lineage. */
 export const isCopy = (volumeId: string | null): boolean => volumeId === 'vol-ffffffff';
 
 const volumeKey = ({ volumeId, billed: { id } }: Placed): string =>
@@ -113,7 +113,7 @@ function assembleVolume(placed: readonly Placed[], known: KnownRegion | undefine
   };
 }
 
-/** Archived snapshots are full copies, and say nothing of change. */
+/** Ignores snapshots in the archive tier: they are full copies, so their size does not show the change. */
 function withShares(
   snapshots: readonly SnapshotAnalysis[],
   sizeGiB: number | null,

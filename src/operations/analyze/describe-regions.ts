@@ -1,4 +1,4 @@
-/** What EC2 knows of the snapshots on a bill, region by region, at the same time. */
+/** Reads the snapshots, volumes and images of several regions from EC2, at the same time. */
 import type { Image } from '../../cloud/inventory.ts';
 import type { Snapshot, Volume } from '../../cloud/ports.ts';
 import type { AnalysisWarning } from '../../costs/analysis.ts';
@@ -6,23 +6,26 @@ import { SnapError } from '../../errors.ts';
 import { inParallel } from '../../lib/parallel.ts';
 import type { AnalyzeServices } from '../shared/services.ts';
 
-/** A region, as EC2 described it. */
+/** The data of EC2 about a region. */
 export interface KnownRegion {
   snapshots: Map<string, Snapshot>;
   volumes: Map<string, Volume>;
-  /** Ids of images, by snapshot. */
+  /** Ids of the images that use a snapshot, by snapshot. */
   images: Map<string, string[]>;
 }
 
 export interface Described {
-  /** Only regions that could be asked. */
+  /** Only regions that could be read. */
   regions: Map<string, KnownRegion>;
   warnings: AnalysisWarning[];
 }
 
 const CONCURRENCY = 8;
 
-/** @param accounts by region. A region that cannot be asked is a warning: the bill alone says a lot. */
+/**
+ * A region that cannot be read becomes a warning, because the report alone is useful too.
+ * @param accounts the owners of the snapshots, by region.
+ */
 export async function describeRegions(
   accounts: ReadonlyMap<string, readonly string[]>,
   { inventory, host }: AnalyzeServices,
@@ -46,13 +49,13 @@ export async function describeRegions(
       host.notify({ code: 'region.described', region, ...counts });
     } catch (error) {
       signal.throwIfAborted();
-      described.warnings.push(notAsked('region-not-asked', `EC2 in ${region}`, error));
+      described.warnings.push(notRead('region-not-asked', `the snapshots and volumes in ${region}`, error));
     }
   });
   return described;
 }
 
-/** Who may not list images may know of no image; that a snapshot is free to be deleted must not be concluded from it. */
+/** Without the permission to list images, a snapshot may look unused although an image needs it; so this is a warning. */
 async function imagesIn(
   region: string,
   inventory: AnalyzeServices['inventory'],
@@ -63,14 +66,14 @@ async function imagesIn(
     return await inventory.images(region, call);
   } catch (error) {
     call.signal.throwIfAborted();
-    warnings.push(notAsked('images-not-asked', `Images in ${region}`, error));
+    warnings.push(notRead('images-not-asked', `the images in ${region}`, error));
     return [];
   }
 }
 
-function notAsked(code: string, what: string, error: unknown): AnalysisWarning {
+function notRead(code: string, what: string, error: unknown): AnalysisWarning {
   if (!(error instanceof SnapError) || error.code === 'BUG') throw error;
-  return { code, text: `${what} could not be asked: ${error.message}` };
+  return { code, text: `could not read ${what} from EC2: ${error.message}` };
 }
 
 function bySnapshot(images: readonly Image[]): Map<string, string[]> {

@@ -1,4 +1,4 @@
-/** How well archives compress: as given, or as those do that are in a bucket already, by their manifests. */
+/** The compression ratio: given, assumed, or measured from the manifests of existing archives. */
 import type { Manifest } from '../../archive/manifest.ts';
 import type { AnalysisWarning, AssumedCompression, MeasuredRatio } from '../../costs/analysis.ts';
 import { sum } from '../../costs/lineage.ts';
@@ -10,15 +10,14 @@ import { archivesIn, batches, type FoundArchive } from '../reading/bucket/scan-b
 import type { AnalyzeServices } from '../shared/services.ts';
 import type { AnalyzeSettings, RatioChoice } from '../shared/settings/analyze.ts';
 
-/** What is known of archives before any is made of the snapshots at hand. */
 export interface KnownRatios {
   compression: AssumedCompression;
-  /** Of volumes that have archives, by id. */
+  /** The ratios of volumes that have archives, by volume id. */
   byVolume: ReadonlyMap<string, MeasuredRatio>;
   warnings: AnalysisWarning[];
 }
 
-/** @throws SnapError `USAGE` where no archive can be measured; `BUCKET`, `ACCESS_DENIED` and the like. */
+/** @throws SnapError `USAGE` if no archive can be measured; `BUCKET`, `ACCESS_DENIED` and other errors of S3. */
 export async function ratiosFor(
   { ratio }: Pick<AnalyzeSettings, 'ratio'>,
   services: AnalyzeServices,
@@ -56,19 +55,19 @@ const nameOf = ({ bucket, prefix }: Place): string => `s3://${bucket}/${prefix}`
 function nothingMeasured(place: Place, obstacles: readonly string[]): SnapError {
   const what =
     obstacles.length === 0
-      ? `there is no archive in ${nameOf(place)}`
+      ? `there are no archives in ${nameOf(place)}`
       : `no archive in ${nameOf(place)} can be measured: ${counted(obstacles)}`;
   return new SnapError('USAGE', what, {
-    hint: 'check --ratio-from and --prefix, or say by --ratio how well archives compress',
+    hint: 'check --ratio-from and --prefix, or specify a compression ratio with --ratio',
   });
 }
 
 const notMeasured = (place: Place, archives: number, obstacles: readonly string[]): AnalysisWarning => ({
   code: 'archives-not-measured',
-  text: `of ${archives} archives in ${nameOf(place)}, some are not in the measured ratio: ${counted(obstacles)}`,
+  text: `${obstacles.length} of ${archives} archives in ${nameOf(place)} could not be measured: ${counted(obstacles)}`,
 });
 
-/** `incomplete (1), no manifest (2)` */
+/** For example `incomplete (1), no manifest (2)`. */
 const counted = (obstacles: readonly string[]): string =>
   [...Map.groupBy(obstacles, (obstacle) => obstacle)]
     .sort(([one], [other]) => one.localeCompare(other))
@@ -95,10 +94,10 @@ function ratioOf(archives: readonly Sizes[]): MeasuredRatio | null {
   return data > 0 && stored > 0 ? { compression: data / stored, archives: archives.length } : null;
 }
 
-/** Manifests read at once. */
+/** Maximum number of manifests that are read at the same time. */
 const CONCURRENCY = 16;
 
-/** @returns for each archive its sizes, or why it cannot be measured. */
+/** @returns the sizes of each archive, or the reason why it cannot be measured. */
 async function measureAll(
   { bucket, prefix }: Place,
   services: AnalyzeServices,
@@ -122,13 +121,13 @@ function sizesOf({ volumeId, data }: FoundArchive, manifest: Manifest | null): S
   if (manifest === null) return 'no manifest';
   if (!hasAllObjects(data, manifest.objects)) return 'incomplete';
   const dataBytes = dataBytesOf(manifest);
-  if (dataBytes === null) return 'image without a note of how much had been written';
+  if (dataBytes === null) return 'image without a record of the written bytes';
   return { volumeId, dataBytes, storedBytes: sum(manifest.objects.map(({ storedBytes }) => storedBytes)) };
 }
 
 /**
- * Savings are computed from what EBS says that a snapshot holds. A tar has no more than that: what is in use. An image is
- * the whole disk, of which what was never written is no data.
+ * The savings are computed from the data that EBS stores. A tar contains at most that: the files. An image contains the
+ * whole disk, so the bytes that were never written must not count.
  */
 function dataBytesOf({ snapshot: { dataBytes }, objects }: Manifest): number | null {
   const plain = sum(objects.map(({ plainBytes }) => plainBytes));

@@ -1,4 +1,4 @@
-/** Where reports are read from: this machine, standard input, or S3, where the manifest says which files make one up. */
+/** The files of billing reports: local files, standard input, or objects in S3, where a manifest lists the files. */
 import { createReadStream } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { dataFolderOf, type ManifestPlace, parseManifest, placeOf } from '../../billing/manifest.ts';
@@ -9,7 +9,10 @@ import { downloadBytes } from '../../transfer/download.ts';
 import type { AnalyzeServices, ReadableBucket } from '../shared/services.ts';
 import type { AnalyzeSettings } from '../shared/settings/analyze.ts';
 
-/** @throws SnapError `USAGE` for what is not there or not one report, `REPORT`, `BUCKET`, `ACCESS_DENIED` */
+/**
+ * @throws SnapError `USAGE` if an input does not exist or is not exactly one report; `REPORT` if a manifest is incomplete;
+ *   `BUCKET`, `ACCESS_DENIED`.
+ */
 export async function reportSources(
   settings: AnalyzeSettings,
   services: AnalyzeServices,
@@ -34,11 +37,13 @@ const standardInput = (input: AsyncIterable<Uint8Array>): ReportSource => ({
 async function localSource(path: string): Promise<ReportSource> {
   const found = await stat(path).catch((cause: unknown) => {
     throw new SnapError('USAGE', `cannot read ${path}: ${asError(cause).message}`, {
-      hint: 'give the path of a report, - for standard input, or s3://BUCKET/PREFIX',
+      hint: 'specify the path of a report file, - for standard input, or s3://BUCKET/PREFIX',
       cause,
     });
   });
-  if (found.isDirectory()) throw new SnapError('USAGE', `${path} is a directory: name the files of the report in it`);
+  if (found.isDirectory()) {
+    throw new SnapError('USAGE', `${path} is a directory`, { hint: 'specify the report files in it' });
+  }
   return {
     name: path,
     bytes: found.isFile() ? found.size : null,
@@ -47,7 +52,7 @@ async function localSource(path: string): Promise<ReportSource> {
   };
 }
 
-/** An object, a manifest, or the folder of a report. */
+/** @param address the URL of an object, of a manifest, or of the folder of a report. */
 async function s3Sources(
   address: string,
   { months }: AnalyzeSettings,
@@ -55,7 +60,9 @@ async function s3Sources(
   signal: AbortSignal,
 ): Promise<ReportSource[]> {
   const [, bucketName, key = ''] = /^s3:\/\/([^/]+)(?:\/(.*))?$/.exec(address) ?? [];
-  if (bucketName === undefined) throw new SnapError('USAGE', `${address} is no address of the form s3://BUCKET/PREFIX`);
+  if (bucketName === undefined) {
+    throw new SnapError('USAGE', `${address} is not a valid S3 URL`, { hint: 'specify s3://BUCKET/PREFIX' });
+  }
   const bucket = services.bucket(bucketName);
   if (/-Manifest\.json$/i.test(key)) return filesOf(key, bucket, signal);
   const head = key === '' || key.endsWith('/') ? null : await bucket.head(key, { signal });
@@ -82,7 +89,7 @@ interface FoundManifest extends ManifestPlace {
   modifiedAt: Date;
 }
 
-/** @returns keys of the newest manifest of each of the last months, oldest month first. */
+/** @returns the keys of the newest manifests of the last `months` months, oldest month first. */
 async function newestManifests(
   address: string,
   prefix: string,
@@ -103,23 +110,23 @@ async function newestManifests(
   return found.slice(-months).map(({ key }) => key);
 }
 
-/** The copy in the folder of the month is the one that is kept up to date. */
+/** Of two manifests of the same time, the one in the folder of the month (the shorter key) is kept up to date by AWS. */
 const isNewer = (one: Pick<FoundManifest, 'key' | 'modifiedAt'>, other: FoundManifest): boolean => {
   const later = one.modifiedAt.getTime() - other.modifiedAt.getTime();
   return later > 0 || (later === 0 && one.key.length < other.key.length);
 };
 
-/** Two reports of one bill would count everything twice. */
+/** Refuses several reports, because two reports of the same bill would count everything twice. */
 function assertOneReport(address: string, found: readonly FoundManifest[]): void {
   const reports = [...new Set(found.map(({ report }) => report))].sort();
   if (reports.length === 0) {
-    throw new SnapError('USAGE', `there is no report below ${address}`, {
-      hint: 'give the folder of the report, which has a Manifest.json in it, or one of its files',
+    throw new SnapError('USAGE', `there is no billing report below ${address}`, {
+      hint: 'specify the folder of the report, which contains a Manifest.json, or one of its files',
     });
   }
   if (reports.length === 1) return;
   throw new SnapError('USAGE', `there are ${reports.length} reports below ${address}: ${reports.join(', ')}`, {
-    hint: 'they may be about the same bill: name one of them',
+    hint: 'specify the prefix of one of them, because several reports can cover the same bill',
   });
 }
 
@@ -128,8 +135,8 @@ async function filesOf(manifestKey: string, bucket: ReadableBucket, signal: Abor
   const files = parseManifest(body.toString())?.files.map((file) => file.replace(/^s3:\/\/[^/]+\//, '')) ?? [];
   const keys = files.length > 0 ? files : await dataFiles(manifestKey, bucket, signal);
   if (keys.length === 0) {
-    throw new SnapError('REPORT', `s3://${bucket.bucket}/${manifestKey} names no file`, {
-      hint: 'a report that is being written has none yet: try again later, or name its files',
+    throw new SnapError('REPORT', `s3://${bucket.bucket}/${manifestKey} lists no files`, {
+      hint: 'AWS may still be writing the report: run the same command again later, or specify the report files',
     });
   }
   const heads = await Promise.all(keys.map((key) => bucket.head(key, { signal })));
@@ -140,8 +147,8 @@ async function filesOf(manifestKey: string, bucket: ReadableBucket, signal: Abor
 }
 
 const missing = (address: string): SnapError =>
-  new SnapError('REPORT', `${address} is named by the manifest, but is not there`, {
-    hint: 'the report may be being replaced: run the command again in some minutes',
+  new SnapError('REPORT', `${address} does not exist, although the manifest of the report lists it`, {
+    hint: 'AWS may be replacing the report: run the same command again in a few minutes',
   });
 
 async function dataFiles(manifestKey: string, bucket: ReadableBucket, signal: AbortSignal): Promise<string[]> {
@@ -149,7 +156,7 @@ async function dataFiles(manifestKey: string, bucket: ReadableBucket, signal: Ab
   if (folder === null) return [];
   const keys: string[] = [];
   for await (const { key } of bucket.objects(folder, { signal })) {
-    // Deeper folders are those of older executions, which a manifest of its own is about.
+    // Subfolders belong to older executions, which have their own manifests.
     if (!key.slice(folder.length).includes('/')) keys.push(key);
   }
   return keys;

@@ -1,4 +1,4 @@
-/** What was restored, read again from where it lies, against what the index says of it. */
+/** Compares restored data, which is read again from the scratch directory, with the index of the archive. */
 import { createHash, randomBytes } from 'node:crypto';
 import { type BigIntStats, createReadStream, mkdtempSync, rmdirSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
@@ -20,16 +20,19 @@ export interface RestoredFindings {
   differences: DifferenceList;
   files: number;
   bytes: number;
-  /** What the index says too little of: sparse files, whose holes it does not tell, and blocks without a hash. */
+  /**
+   * Number of files and blocks that the index cannot verify: sparse files, whose holes it does not record, and blocks
+   * without a hash.
+   */
   unproved: number;
 }
 
 const CHUNK_BYTES = 1024 * 1024;
 
 /**
- * Names, types, sizes, modes, times, links and the content of all files; owners, device nodes, set-ID bits, extended
- * attributes and access control lists where they were restored.
- * @throws SnapError `MANIFEST`, `NOT_FOUND`, `GPG_KEY` as `readFileIndex` does; `STAGE_FAILED`
+ * Compares names, types, sizes, modes, times, links and contents of all files and, if `isPrivileged`, also owners, device
+ * nodes, set-ID bits, extended attributes and access control lists.
+ * @throws SnapError `MANIFEST`, `NOT_FOUND`, `GPG_KEY` as `readFileIndex` does; `STAGE_FAILED`.
  */
 export async function compareFilesWithIndex(
   object: ArchivedObject,
@@ -41,17 +44,20 @@ export async function compareFilesWithIndex(
   using tree = new DiskTree(root);
   await using temporary = temporaryDirectory();
   const { signal } = services;
-  const ignore = isPrivileged ? await xattrsOfAnythingNew(dirname(root), signal) : new Set<string>();
+  const ignore = isPrivileged ? await defaultXattrs(dirname(root), signal) : new Set<string>();
   const comparison = new IndexComparison(tree, isPrivileged, ignore);
   const logFile = join(temporary.path, 'members');
   await comparison.takeAll(readFileIndex(object, snapshotId, services), logFile, signal);
-  await comparison.lookForOthers(signal);
+  await comparison.findUnexpectedNames(signal);
   if (isPrivileged) await comparison.compareXattrs(root, logFile, signal);
   return comparison.found;
 }
 
-/** On machines with SELinux, whatever is made has a label: that it was not archived with one is no difference. */
-async function xattrsOfAnythingNew(directory: string, signal: AbortSignal): Promise<Set<string>> {
+/**
+ * The names of extended attributes that every new file gets, such as SELinux labels. A restored file can have them although
+ * the archived one did not.
+ */
+async function defaultXattrs(directory: string, signal: AbortSignal): Promise<Set<string>> {
   const made = mkdtempSync(join(directory, 'new-'));
   try {
     const names = new Set<string>();
@@ -78,7 +84,7 @@ class IndexComparison {
     this.#ignore = ignore;
   }
 
-  /** @param logFile to be made, for telling whose attributes differ. */
+  /** @param logFile is created; it records the members for `compareXattrs`. */
   async takeAll(index: ReturnType<typeof readFileIndex>, logFile: string, signal: AbortSignal): Promise<void> {
     using log = new HashLog(logFile);
     for await (const line of index) {
@@ -87,7 +93,7 @@ class IndexComparison {
     }
   }
 
-  /** @param logFile what `takeAll` has noted. */
+  /** @param logFile the file that `takeAll` has written. */
   async compareXattrs(root: string, logFile: string, signal: AbortSignal): Promise<void> {
     await using onDisk = compareXattrs({ root, key: this.#key, logFile, ignore: this.#ignore, signal });
     this.found.differences.addAll(await onDisk.finish({ xattrSum: this.#xattrs.toString() }));
@@ -96,7 +102,7 @@ class IndexComparison {
   async #take(member: IndexedMember, log: HashLog, signal: AbortSignal): Promise<void> {
     const path = pathOfMember(member.path);
     const { differences } = this.found;
-    if (path === null) return differences.add('outside', member.path, 'the name leads out of the archive');
+    if (path === null) return differences.add('outside', member.path, 'the name leads out of the root of the archive');
     const isDevice = member.type === 'character' || member.type === 'block';
     if (isDevice && !this.#isPrivileged) return;
     const stat = this.#tree.stat(path);
@@ -106,24 +112,24 @@ class IndexComparison {
     this.#names.add(name);
     if (member.type === 'hardlink') return this.#compareLink(path, member, stat);
     if (typeOf(stat) !== member.type)
-      return differences.add('type', path, `${member.type} in the archive, ${typeOf(stat)} as restored`);
+      return differences.add('type', path, `${member.type} in the archive, ${typeOf(stat)} after the restore`);
     this.#compareAttributes(path, member, stat);
     if (member.type === 'symlink' && !this.#tree.readLink(path).equals(member.target))
-      differences.add('target', path, 'the link leads elsewhere');
+      differences.add('target', path, 'the symbolic link has another target');
     if (isDevice) this.#compareDevice(path, member, stat);
     if (member.type === 'file') await this.#compareContent(path, member, stat, signal);
   }
 
-  /** One sum for all names: only that there are others is told, not which. */
-  async lookForOthers(signal: AbortSignal): Promise<void> {
+  /** Compares one sum over all names, so a difference does not show which name is unexpected. */
+  async findUnexpectedNames(signal: AbortSignal): Promise<void> {
     if (this.found.differences.count > 0) return;
     const onDisk = new HashSum();
     for await (const { path } of walkInTurns(this.#tree, signal)) onDisk.add(keyedHash(this.#key, path));
     if (onDisk.toString() !== this.#names.toString())
-      this.found.differences.add('not-in-archive', '', 'other names were restored than the index has');
+      this.found.differences.add('not-in-archive', '', 'the restored names differ from those in the index');
   }
 
-  /** Further names of a file come without attributes. */
+  /** The index records extended attributes only for the first name of a file. */
   #xattrFact({ ino }: BigIntStats, member: IndexedMember): Buffer {
     const xattrs = new Map([...member.xattrs].filter(([name]) => !this.#ignore.has(name)));
     if (xattrs.size === 0) return NO_FACT;
@@ -135,7 +141,7 @@ class IndexComparison {
   #compareLink(path: Buffer, { target }: IndexedMember, stat: BigIntStats): void {
     const first = pathOfMember(target);
     const other = first && this.#tree.stat(first);
-    if (other?.ino !== stat.ino) this.found.differences.add('links', path, 'it is no hard link as restored');
+    if (other?.ino !== stat.ino) this.found.differences.add('links', path, 'it is not a hard link after the restore');
   }
 
   #compareAttributes(path: Buffer, member: IndexedMember, stat: BigIntStats): void {
@@ -144,19 +150,19 @@ class IndexComparison {
     const kept = this.#isPrivileged || type !== 'file' ? 0o7777 : 0o1777;
     const [mode, wanted] = [Number(stat.mode) & 0o7777, member.mode & kept];
     if (type !== 'symlink' && mode !== wanted)
-      differences.add('mode', path, `${octal(wanted)} in the archive, ${octal(mode)} as restored`);
+      differences.add('mode', path, `${octal(wanted)} in the archive, ${octal(mode)} after the restore`);
     if (this.#isPrivileged && (Number(stat.uid) !== uid || Number(stat.gid) !== gid))
-      differences.add('owner', path, `${uid}:${gid} in the archive, ${stat.uid}:${stat.gid} as restored`);
+      differences.add('owner', path, `${uid}:${gid} in the archive, ${stat.uid}:${stat.gid} after the restore`);
     if (stat.mtimeNs !== mtime)
-      differences.add('mtime', path, `${mtime} ns in the archive, ${stat.mtimeNs} as restored`);
+      differences.add('mtime', path, `${mtime} ns in the archive, ${stat.mtimeNs} ns after the restore`);
   }
 
   #compareDevice(path: Buffer, { device }: IndexedMember, { rdev }: BigIntStats): void {
     const { major, minor } = device;
-    // As glibc's makedev does.
+    // The same encoding as makedev in glibc.
     const wanted =
       (BigInt(major & 0xfff) << 8n) | (BigInt(major >> 12) << 32n) | BigInt(minor & 0xff) | (BigInt(minor >> 8) << 20n);
-    if (rdev !== wanted) this.found.differences.add('device', path, 'another device number as restored');
+    if (rdev !== wanted) this.found.differences.add('device', path, 'the device number differs after the restore');
   }
 
   async #compareContent(
@@ -168,7 +174,7 @@ class IndexComparison {
     this.found.files++;
     this.found.bytes += data?.bytes ?? 0;
     if (stat.size !== size)
-      return this.found.differences.add('size', path, `${size} bytes in the archive, ${stat.size} as restored`);
+      return this.found.differences.add('size', path, `${size} bytes in the archive, ${stat.size} after the restore`);
     if (data === null || BigInt(data.bytes) !== size) {
       this.found.unproved++;
       return;
@@ -177,13 +183,13 @@ class IndexComparison {
     const content = createReadStream('', { fd: this.#tree.open(path), highWaterMark: CHUNK_BYTES, signal });
     for await (const chunk of content) hash.update(chunk as Buffer);
     if (hash.digest('hex') !== data.sha256)
-      this.found.differences.add('content', path, 'the file as restored has another SHA-256');
+      this.found.differences.add('content', path, 'the restored file has another SHA-256');
   }
 }
 
 const octal = (mode: number): string => mode.toString(8).padStart(4, '0');
 
-/** An image as restored, block by block. */
+/** Compares a restored image with its index, block by block. */
 export async function compareImageWithIndex(
   file: string,
   table: BlockTable,
@@ -192,14 +198,14 @@ export async function compareImageWithIndex(
   const { kinds, blockBytes, bytes } = table;
   const found: RestoredFindings = { differences: new DifferenceList(), files: 0, bytes: 0, unproved: 0 };
   const { size } = statSync(file);
-  if (size !== bytes) found.differences.add('size', '', `${bytes} bytes in the archive, ${size} as restored`);
+  if (size !== bytes) found.differences.add('size', '', `${bytes} bytes in the archive, ${size} after the restore`);
   const zeros = Buffer.alloc(blockBytes);
   let index = 0;
   for await (const block of blocksOf(file, blockBytes, signal)) {
     if (kinds[index] === BLOCK_KIND.unknown) found.unproved++;
     else if (!isBlock(block, index, table, zeros))
-      found.differences.add('content', '', `the block at byte ${index * blockBytes} as restored is another`);
-    // Zeros take no room in a sparse file, and are not what anybody has archived.
+      found.differences.add('content', '', `the restored block at byte ${index * blockBytes} differs`);
+    // Blocks of zeros are holes in the sparse file and do not count as restored data.
     if (kinds[index] !== BLOCK_KIND.zero) found.bytes += block.length;
     index++;
   }

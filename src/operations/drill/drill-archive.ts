@@ -1,4 +1,4 @@
-/** One archive restored to a throw-away place, and what lies there then read again and compared. */
+/** Restores one archive to a scratch directory, and reads the restored data again to compare it. */
 import { statSync } from 'node:fs';
 import { join } from 'node:path';
 import { asError, SnapError } from '../../errors.ts';
@@ -19,19 +19,19 @@ import type { DrillSettings } from '../shared/settings/drill.ts';
 import type { RestoreSettings } from '../shared/settings/restore.ts';
 import { compareFilesWithIndex, compareImageWithIndex, type RestoredFindings } from './compare-restored.ts';
 
-/** Differences that a row lists. */
+/** Maximum number of differences that a row lists. */
 const LISTED = 100;
 
-/** What every archive of a drill is restored with. */
+/** The context of a drill. */
 export interface Drilling {
   settings: DrillSettings;
   services: Services;
-  /** A directory; what is restored lies below it for a while. */
+  /** The directory below which scratch directories are created. */
   base: string;
   signal: AbortSignal;
 }
 
-/** An object as it was restored. */
+/** A restored object. */
 interface RestoredObject {
   object: ArchivedObject;
   snapshotId: string;
@@ -42,9 +42,9 @@ interface RestoredObject {
 }
 
 /**
- * Object after object, so that there is room for the largest only.
- * @param row is filled on the way, whatever happens.
- * @throws SnapError `DIFFERS`, and why it could not be restored.
+ * Restores and compares one object after another, so that the scratch directory needs space only for the largest one.
+ * @param row is updated after each step, also if a later step fails.
+ * @throws SnapError `DIFFERS` if the restored data differs; the errors of the restore.
  */
 export async function drillObjects(archive: Archive, row: DrillRow, drilling: Drilling): Promise<void> {
   for (const object of archive.objects) {
@@ -53,8 +53,8 @@ export async function drillObjects(archive: Archive, row: DrillRow, drilling: Dr
   }
   if (row.differenceCount === 0) return;
   const [first] = row.differences;
-  throw new SnapError('DIFFERS', `what was restored differs from the archive: ${first?.path} ${first?.detail}`, {
-    hint: 'if the bucket is sound, so is the archive: look at the scratch filesystem, and at the memory of this machine',
+  throw new SnapError('DIFFERS', `the restored data differs from the archive: ${first?.path} ${first?.detail}`, {
+    hint: 'validate the archive with validate --archive-only; if it is not damaged, check the scratch filesystem and the memory of this machine',
   });
 }
 
@@ -85,9 +85,9 @@ function restoreSettings(
   { partition }: ArchivedObject,
   { prefix, downloadStreams, thaw }: DrillSettings,
 ): Omit<RestoreSettings, 'target'> {
-  const nobody = { tier: 'Bulk' as const, days: 1, consent: null, wait: false, resumeCommand: 'drill --thaw' };
+  const noThaw = { tier: 'Bulk' as const, days: 1, consent: null, wait: false, resumeCommand: 'drill --thaw' };
   return {
-    thaw: thaw ?? nobody,
+    thaw: thaw ?? noThaw,
     snapshotId,
     prefix,
     partition,
@@ -102,10 +102,10 @@ function restoreSettings(
   };
 }
 
-/** Against the index; against the archive itself, fetched again, where the index is not there or tells too little. */
+/** Compares with the index or, if it is missing or cannot verify everything, with the archive, which is read again. */
 async function compareObject(restored: RestoredObject, row: DrillRow, check: ReadContext): Promise<void> {
   const { object, snapshotId, path, isPrivileged } = restored;
-  const found = await againstIndex(restored, check);
+  const found = await compareWithIndex(restored, check);
   if (found) {
     note(row, object, 'index', found.differences.kept, found.differences.count);
     row.files += found.files;
@@ -126,11 +126,11 @@ async function compareObject(restored: RestoredObject, row: DrillRow, check: Rea
   row.bytes += object.layout === 'image' ? Math.min(again.contentBytes, allocatedBytes(path)) : again.contentBytes;
 }
 
-/** Zeros of an image are holes. Source of the unit: stat(2). */
+/** Excludes the holes of the sparse file, which are the zeros of the image. `blocks` has units of 512 bytes (stat(2)). */
 const allocatedBytes = (path: string): number => statSync(path).blocks * 512;
 
-/** `null` without an index. */
-async function againstIndex(
+/** @returns `null` if there is no index. */
+async function compareWithIndex(
   { object, snapshotId, path, isPrivileged }: RestoredObject,
   check: ReadContext,
 ): Promise<RestoredFindings | null> {
@@ -153,12 +153,12 @@ function note(
   row.differences.push(...found.slice(0, room).map((difference) => ({ object: key, ...difference })));
 }
 
-/** What restoring says of itself. */
+/** Counts the fetched bytes, and hides the events that do not apply to a scratch directory. */
 const counting = (host: Host, row: DrillRow): Host => ({
   ...host,
   notify: (event) => {
     if (event.code === 'object.restored') row.fetchedBytes += event.fetchedBytes;
-    // Nothing stays.
+    // The scratch directory is removed, so nothing unfinished is kept.
     if (event.code !== 'restore.unfinished') host.notify(event);
   },
 });
@@ -166,7 +166,7 @@ const counting = (host: Host, row: DrillRow): Host => ({
 function scratchDirectory(base: string, host: Host): AsyncDisposable & { path: string } {
   const scratch = newScratch(base);
   const { path } = scratch;
-  const held = host.hold({ what: `what was restored to ${path}`, cleanupCommand: `rm -rf -- ${path}` });
+  const held = host.hold({ what: `scratch directory ${path}`, cleanupCommand: `rm -rf -- ${path}` });
   return {
     path,
     [Symbol.asyncDispose]: async () => {
@@ -180,14 +180,14 @@ function newScratch(base: string): ReturnType<typeof treeDirectory> {
   try {
     return treeDirectory(base);
   } catch (cause) {
-    throw new SnapError('TARGET', `nothing can be restored below ${base}: ${asError(cause).message}`, {
-      hint: 'give another --scratch',
+    throw new SnapError('TARGET', `cannot create a directory in ${base}: ${asError(cause).message}`, {
+      hint: 'specify an existing, writable directory with --scratch',
       cause,
     });
   }
 }
 
-/** Of an archive of which nothing is known yet. */
+/** The row of an archive that has not been restored yet. */
 export const emptyRow = ({ id, volumeId, startTime, data }: FoundArchive): DrillRow => ({
   snapshot: id,
   volume: volumeId,

@@ -1,4 +1,4 @@
-/** Archives chosen by lot: anybody who knows the seed chooses the same ones. */
+/** Selects a random sample of archives. The same seed selects the same archives. */
 import { createHash } from 'node:crypto';
 import { claimFolder } from '../../archive/claim.ts';
 import type { DrillReport } from '../../events.ts';
@@ -13,12 +13,13 @@ export interface DrillSample {
   population: DrillReport['population'];
 }
 
-interface Lot {
+interface Candidate {
+  /** A hash of the seed and the snapshot id. */
   rank: string;
   found: FoundArchive;
 }
 
-/** Each archive has a lot that only seed and snapshot decide; the smallest ones win. */
+/** Ranks the archives by a hash of seed and snapshot id, and selects those with the lowest ranks. */
 export async function chooseSample(
   settings: DrillSettings,
   services: Services,
@@ -27,7 +28,7 @@ export async function chooseSample(
   const { sample, seed, prefix } = settings;
   const claims = new Set(await services.store.list(claimFolder(prefix), { signal }));
   const population = { found: 0, incomplete: 0, archived: 0 };
-  const [open, archived] = [new SmallestLots(sample), new SmallestLots(sample)];
+  const [readable, archived] = [new LowestRanks(sample), new LowestRanks(sample)];
   for await (const found of archivesIn(settings, services, signal)) {
     population.found++;
     const hasClaim = claims.has(`${claimFolder(prefix)}${found.id}.json`);
@@ -35,13 +36,14 @@ export async function chooseSample(
       population.incomplete++;
       continue;
     }
-    const lot = { rank: createHash('sha256').update(`${seed}:${found.id}`).digest('hex'), found };
-    if (settings.thaw === null && isInArchiveClass(found)) archived.add(lot);
-    else open.add(lot);
+    const candidate = { rank: createHash('sha256').update(`${seed}:${found.id}`).digest('hex'), found };
+    if (settings.thaw === null && isInArchiveClass(found)) archived.add(candidate);
+    else readable.add(candidate);
   }
-  for (const lot of archived.lots) if (await isThawed(lot.found, services, signal)) open.add(lot);
-  population.archived = archived.count - archived.lots.filter((lot) => open.lots.includes(lot)).length;
-  return { chosen: open.lots.map(({ found }) => found), population };
+  for (const candidate of archived.lowest)
+    if (await isThawed(candidate.found, services, signal)) readable.add(candidate);
+  population.archived = archived.count - archived.lowest.filter((one) => readable.lowest.includes(one)).length;
+  return { chosen: readable.lowest.map(({ found }) => found), population };
 }
 
 const isInArchiveClass = ({ data }: FoundArchive): boolean =>
@@ -53,20 +55,21 @@ async function isThawed({ data }: FoundArchive, { store }: Services, signal: Abo
   return frozen.length + thawing.length === 0;
 }
 
-/** So many of the lots that were added, in order. */
-class SmallestLots {
-  readonly lots: Lot[] = [];
+/** Keeps the candidates with the lowest ranks, in order. */
+class LowestRanks {
+  readonly lowest: Candidate[] = [];
+  /** Number of all candidates that were added. */
   count = 0;
-  readonly #most: number;
+  readonly #limit: number;
 
-  constructor(most: number) {
-    this.#most = most;
+  constructor(limit: number) {
+    this.#limit = limit;
   }
 
-  add(lot: Lot): void {
+  add(candidate: Candidate): void {
     this.count++;
-    const place = this.lots.findIndex(({ rank }) => lot.rank < rank);
-    this.lots.splice(place < 0 ? this.lots.length : place, 0, lot);
-    this.lots.length = Math.min(this.lots.length, this.#most);
+    const place = this.lowest.findIndex(({ rank }) => candidate.rank < rank);
+    this.lowest.splice(place < 0 ? this.lowest.length : place, 0, candidate);
+    this.lowest.length = Math.min(this.lowest.length, this.#limit);
   }
 }

@@ -1,4 +1,4 @@
-/** `drill`: archives chosen by lot are restored, to prove that they can be. */
+/** The operation `drill`: restores a random sample of archives to prove that they can be restored. */
 import { hostname, tmpdir } from 'node:os';
 import { asError, EXIT, type ExitCode, SnapError } from '../../errors.ts';
 import type { DrillReport, DrillRow } from '../../events.ts';
@@ -24,9 +24,10 @@ import { drillCaller } from './drill-caller.ts';
 import { chooseSample, type DrillSample } from './drill-sample.ts';
 
 /**
- * Tells what was found by `drill.finished`, also where it was interrupted.
- * @returns `EXIT.ok`; `EXIT.differs` when anything differs; `EXIT.nothingToDo` where there is no archive; else as `restore`.
- * @throws SnapError the reason, when nothing could be begun; `INTERRUPTED` when stopped.
+ * Notifies the host of the report as `drill.finished`, also if the drill is interrupted.
+ * @returns `EXIT.ok` if all archives match; `EXIT.differs` if anything differs; `EXIT.nothingToDo` if there is no archive;
+ *   otherwise the exit codes of `restore`.
+ * @throws SnapError the reason if the drill cannot start; `INTERRUPTED`.
  */
 export async function drill(settings: DrillSettings, services: Services, signal: AbortSignal): Promise<ExitCode> {
   const base = settings.scratch ?? tmpdir();
@@ -55,17 +56,20 @@ const otherTools = ({ withSnapshot }: DrillSettings): string[] => [
   ...(withSnapshot ? ['blkid', 'sfdisk', 'mount', 'umount', 'losetup', 'blockdev'] : []),
 ];
 
-/** What killed drills have left there. */
+/** Removes the directories that killed drills have left in the scratch directory. */
 async function sweepScratch(scratch: string, signal: AbortSignal): Promise<void> {
   try {
     for (const path of orphanedDirectories(scratch)) await removeTree(path, signal);
   } catch (cause) {
     signal.throwIfAborted();
-    throw new SnapError('TARGET', `${scratch} cannot be used`, { hint: 'give a directory that is there', cause });
+    throw new SnapError('TARGET', `cannot use the scratch directory ${scratch}: ${asError(cause).message}`, {
+      hint: 'specify an existing, writable directory with --scratch',
+      cause,
+    });
   }
 }
 
-/** Hours are waited for once, not archive by archive. */
+/** Requests the thaw of all archives first, so that the drill waits only once. */
 async function thawAll(
   chosen: readonly FoundArchive[],
   { thaw }: DrillSettings,
