@@ -68,9 +68,9 @@ test('images: to a file, a device, a snapshot and a volume', async (t) => {
   );
   assert.match(text.stdout, /disk\.img needs at most \d.*; .* available/);
   writeFileSync(file, 'precious');
-  assert.match((await dryRun([snapshotId, '--to-file', file], 1)).stdout, /is there already/);
+  assert.match((await dryRun([snapshotId, '--to-file', file], 1)).stdout, /already exists/);
   assert.equal(planOf(await dryRun([snapshotId, '--to-file', file, '--overwrite'])).rooms[0]?.holds, 'a file');
-  assert.match((await dryRun([snapshotId, '--to-file', join(into, 'no', 'disk.img')], 1)).stdout, /cannot be written/);
+  assert.match((await dryRun([snapshotId, '--to-file', join(into, 'no', 'disk.img')], 1)).stdout, /could not write /);
   await dryRun([snapshotId, '--to-file', `${file}.2`, '--partition', '3'], 10);
   assert.deepEqual(readdirSync(into), ['disk.img']);
   assert.equal(readFileSync(file, 'utf8'), 'precious');
@@ -79,7 +79,7 @@ test('images: to a file, a device, a snapshot and a volume', async (t) => {
   await run(['truncate', '--size', '1G', device]);
   await withDevice(device, null, { readOnly: false }, async (path) => {
     await run(['mkfs.ext4', '-q', '-F', path]);
-    assert.match((await dryRun([snapshotId, '--to-device', path], 1)).stdout, /holds something: ext4/);
+    assert.match((await dryRun([snapshotId, '--to-device', path], 1)).stdout, /is not empty: it holds ext4/);
     const found = planOf(await dryRun([snapshotId, '--to-device', path, '--overwrite']));
     assert.deepEqual(found.rooms, [{ where: path, neededBytes: 2 ** 30, roomBytes: 2 ** 30, holds: 'ext4' }]);
     assert.match(await run(['blkid', '--probe', path]), /ext4/);
@@ -136,5 +136,5 @@ test('files in an archive class: what is to be thawed and what that costs is tol
   assert.ok(!readdirSync(lab.directory).includes('into'));
   mkdirSync(into);
   writeFileSync(join(into, '1'), 'a file');
-  assert.match((await dryRun(toDirectory, 1)).stdout, /cannot be written/);
+  assert.match((await dryRun(toDirectory, 1)).stdout, /could not write /);
 });

@@ -97,7 +97,7 @@ test('snapshots of subvolumes are more than their filesystem: told when archived
   const manifest = await readManifest(lab);
   const [object] = manifest.objects;
   assert.equal(object?.contentBytes, 200_000_000);
-  assert.match(object?.volumeObstacle ?? '', /larger than the 150 MiB/);
+  assert.match(object?.volumeObstacle ?? '', /more than the 150 MiB/);
   for (const argv of [[snapshotId, '--dry-run'], [snapshotId]]) {
     const refused = await restore(lab, ...argv);
     assert.equal(refused.code, 1, refused.stdout);

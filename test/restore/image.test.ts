@@ -74,13 +74,13 @@ test('to a device, which nobody uses and which is large enough; zeros too', asyn
     assert.ok(
       declined.stdout.includes(`${device} (1.00 GiB) holds nothing that blkid recognizes. Destroy its content?`),
     );
-    assert.match(declined.stdout, /was not written to: not confirmed/);
+    assert.match(declined.stdout, /was not written: not confirmed/);
     assert.equal(await run(['sha256sum', device]), before);
     const done = await onTerminal(lab.env, 'y', ask);
     assert.equal(done.code, 0, done.stdout + done.stderr);
     const again = await restoreTo(device, '--yes');
     assert.equal(again.code, 1);
-    assert.match(again.stdout, /holds something: gpt/);
+    assert.match(again.stdout, /is not empty: it holds gpt/);
     assert.equal((await restoreTo(device, '--yes', '--overwrite')).code, 0);
   });
   await assertSameBytes(image, imageOf(lab, snapshotId), { bytes: 2 ** 30 });
@@ -91,24 +91,24 @@ test('to a device, which nobody uses and which is large enough; zeros too', asyn
   await run(['mkfs.ext4', '-q', '-F', image]);
   await run(['dd', `if=${xfs}`, `of=${image}`, 'bs=512', 'count=1', 'conv=notrunc', 'status=none']);
   await withDevice(image, null, { readOnly: false }, async (device) => {
-    assert.match((await restoreTo(device, '--yes')).stdout, /holds something: several things at once/);
+    assert.match((await restoreTo(device, '--yes')).stdout, /is not empty: it holds several contradictory signatures/);
   });
   await run(['truncate', '--size', '1023M', image]);
   await withDevice(image, null, { readOnly: false }, async (device) => {
     const small = await restoreTo(device, '--yes', '--overwrite');
     assert.equal(small.code, 1);
-    assert.match(small.stdout, /has 1023 MiB, the image 1.00 GiB/);
+    assert.match(small.stdout, /has 1023 MiB, but the image has 1.00 GiB/);
     await run(['mkfs.ext4', '-q', '-F', device]);
     const mount = join(into, 'mnt');
     mkdirSync(mount);
     await run(['mount', device, mount]);
     try {
-      assert.match((await restoreTo(device, '--yes', '--overwrite')).stdout, /is in use: .*mnt/);
+      assert.match((await restoreTo(device, '--yes', '--overwrite')).stdout, /is in use by .*mnt/);
     } finally {
       await run(['umount', mount]);
     }
   });
-  assert.match((await restoreTo('/dev/null', '--yes')).stdout, /is no block device/);
+  assert.match((await restoreTo('/dev/null', '--yes')).stdout, /is not a block device/);
 });
 
 test('one partition that was kept bit by bit', async (t) => {
@@ -123,7 +123,7 @@ test('one partition that was kept bit by bit', async (t) => {
   assert.equal(statSync(file).size, size);
   const files = await runRestore(lab, [snapshotId, '--partition', '1', '--to-file', join(lab.directory, 'other')]);
   assert.equal(files.code, 10);
-  assert.match(files.stdout, /no image of partition 1.*it has images of: 2/);
+  assert.match(files.stdout, /no image of partition 1.*it contains images of: 2/);
 });
 
 async function tamper(lab: TestLab, ending: string, change: (body: Buffer) => Buffer): Promise<void> {
@@ -164,12 +164,12 @@ test('what is there is not destroyed; what cannot be written is told', async (t)
   writeFileSync(file, 'precious');
   const refused = await runRestore(lab, [snapshotId, '--to-file', file]);
   assert.equal(refused.code, 1);
-  assert.match(refused.stdout, /is there already/);
+  assert.match(refused.stdout, /already exists/);
   assert.equal((await runRestore(lab, [snapshotId, '--to-file', file, '--overwrite'])).code, 0);
   await assertSameBytes(file, imageOf(lab, snapshotId));
   await fillsItsRoom(lab, snapshotId, join(lab.directory, 'little'));
   const nowhere = await runRestore(lab, [snapshotId, '--to-file', join(lab.directory, 'not', 'there')]);
-  assert.match(nowhere.stdout, /cannot be written.*ENOENT/);
+  assert.match(nowhere.stdout, /could not write .*ENOENT/);
   const unknown = await runRestore(lab, ['snap-0123456789abcdef0', '--to-file', `${file}.2`]);
   assert.equal(unknown.code, 10, unknown.stdout);
 });
@@ -182,7 +182,7 @@ async function fillsItsRoom(lab: TestLab, snapshotId: string, into: string): Pro
     const target = ['--to-file', join(into, 'disk.img')];
     const full = await runRestore(lab, [snapshotId, ...target]);
     assert.equal(full.code, 1, full.stdout + full.stderr);
-    const [, needed = ''] = /needs ([\d.]+) MiB, there are 1.00 MiB/.exec(full.stdout) ?? [];
+    const [, needed = ''] = /needs ([\d.]+) MiB; 1.00 MiB is free/.exec(full.stdout) ?? [];
     await run(['mount', '-o', `remount,size=${Math.ceil(Number(needed)) + 1}m`, into]);
     assert.equal((await runRestore(lab, [snapshotId, ...target])).code, 0);
     renameSync(join(into, 'disk.img'), join(into, 'disk.img.unfinished'));
@@ -245,7 +245,7 @@ async function refusedWhereItIsTooLarge(lab: TestLab, snapshotId: string, key: s
   try {
     const full = await runRestore(lab, [snapshotId, '--to-file', join(small, 'disk.img')]);
     assert.equal(full.code, 1, full.stdout + full.stderr);
-    assert.match(full.stdout, /needs 1\.00 GiB, there are 8\.00 MiB/);
+    assert.match(full.stdout, /needs 1\.00 GiB; 8\.00 MiB is free/);
     assert.deepEqual(readdirSync(small), []);
   } finally {
     await run(['umount', small]);
@@ -257,12 +257,12 @@ async function refusedWhereItIsTooLarge(lab: TestLab, snapshotId: string, key: s
     const restoreTo = () => runRestore(lab, [snapshotId, '--to-device', device, '--yes', '--overwrite']);
     const told = await restoreTo();
     assert.equal(told.code, 1, told.stdout + told.stderr);
-    assert.match(told.stdout, /has 1023 MiB, the image 1\.00 GiB/);
+    assert.match(told.stdout, /has 1023 MiB, but the image has 1\.00 GiB/);
     await lab.s3.send(new PutObjectCommand({ Bucket: BUCKET, Key: key, Body: await bytesOf(lab, key), Metadata }));
     // Zeros behind the end of the device are not written, and are missing all the same.
     const found = await restoreTo();
     assert.equal(found.code, 1, found.stdout + found.stderr);
-    assert.match(found.stdout, /has 1023 MiB, the image 1\.00 GiB/);
+    assert.match(found.stdout, /has 1023 MiB, but the image has 1\.00 GiB/);
   });
   await run(['truncate', '--size', '1M', image]);
   await withDevice(image, null, { readOnly: false }, async (device) => {
@@ -270,6 +270,6 @@ async function refusedWhereItIsTooLarge(lab: TestLab, snapshotId: string, key: s
     await lab.s3.send(new PutObjectCommand({ Bucket: BUCKET, Key: key, Body: data, Metadata }));
     const longer = await runRestore(lab, [snapshotId, '--to-device', device, '--yes', '--overwrite']);
     assert.equal(longer.code, 1, longer.stdout + longer.stderr);
-    assert.match(longer.stdout, /"code":"TARGET".*cannot be written: ENOSPC/);
+    assert.match(longer.stdout, /"code":"TARGET".*could not write .*: ENOSPC/);
   });
 }

@@ -132,7 +132,7 @@ test('a migration that stored one of two partitions; and by the reader that is n
   assert.equal((await runMigrate(lab, ['--all'])).code, 0);
   const asSnapshot = await runCli(lab.env, ['restore', snapshotId, '--bucket', BUCKET, '--to-snapshot']);
   assert.equal(asSnapshot.code, 10, asSnapshot.stderr);
-  assert.match(asSnapshot.stderr, /it holds files: restore the disk with --to-volume/);
+  assert.match(asSnapshot.stderr, /it contains files: restore the disk with --to-volume/);
   assert.equal(asSnapshot.stderr.match(/has no image of the whole disk/g)?.length, 1, 'it is told once');
   const bucket = join(lab.directory, 'bucket');
   for (const key of (await keysIn(lab)).filter((name) => name.startsWith(stem))) {

@@ -1,4 +1,4 @@
-/** `restore --dry-run`: what would be restored, and all that would be refused. */
+/** The operation `restore --dry-run`: shows what would be restored, and refuses what a restore would refuse. */
 import type { ImageIndex } from '../../archive/block-table.ts';
 import type { PlannedObject, PlannedRoom, RestorePlan } from '../../events.ts';
 import { temporaryDirectory } from '../../lib/temporary-files.ts';
@@ -17,11 +17,13 @@ import { ImagePlan } from './image/plan-image.ts';
 import { type ImageSettings, planImage } from './image/restore-image.ts';
 import { objectsOf, planNewVolume } from './volume/restore-volume.ts';
 
-/** One object, and how much of it would be read; `null`: all of it. */
 interface Wanted {
   object: ArchivedObject;
+  /** The target, for messages. */
   to: string;
+  /** Stored bytes that would be read; `null` for the whole object. */
   fetchBytes: number | null;
+  /** `null` if not known. */
   plainBytes: number | null;
 }
 
@@ -31,8 +33,9 @@ interface Found {
 }
 
 /**
- * Changes nothing, and tells what it has found.
- * @throws SnapError whatever a restore would refuse before it reads the data, but for objects that are to be thawed.
+ * Changes nothing, and notifies the host of the plan.
+ * @throws SnapError the errors that a restore would throw before it reads the data, except those about objects in archive
+ *   classes.
  */
 export async function showRestore(
   archive: Archive,
@@ -120,7 +123,7 @@ async function findVolume(
   return { wanted, rooms };
 }
 
-/** `null`: all of it. */
+/** @returns `null` for the whole object. */
 function fetchBytesOf(object: ArchivedObject, index: ImageIndex | null): number | null {
   const plan = index && ImagePlan.of(object, index);
   return plan && lengthOf(plan.streamOf(plan.whole).extents);

@@ -1,5 +1,4 @@
-/** `restore`: an archive given back, every byte of it checked on the way. */
-
+/** The operation `restore`: restores an archive, and verifies every byte. */
 import type { ExitCode } from '../../errors.ts';
 import { requireTools } from '../../host/tools.ts';
 import { sweepKilledRuns } from '../../host/volumes/killed-runs.ts';
@@ -17,10 +16,11 @@ import { showRestore } from './plan-restore.ts';
 import { requireVolumes, restoreToVolume } from './volume/restore-volume.ts';
 
 /**
- * Writes the image of a disk or of a partition to a file, a device, or a new snapshot; files below a directory; or a
- * whole disk, of whichever it was made, to a new volume.
- * @returns `EXIT.ok`; `EXIT.differs` when what came is not what was archived: then no image is left.
- * @throws SnapError the reason, when nothing could be begun; `INTERRUPTED` when stopped.
+ * Restores the image of a disk or a partition to a file, a device or a new snapshot; files to a directory; or a whole disk
+ * to a new volume.
+ * @returns `EXIT.ok`; `EXIT.differs` if the data differs from what was archived, in which case no image remains; otherwise
+ *   the exit code of the failure.
+ * @throws SnapError the reason if the restore cannot start; `INTERRUPTED`.
  */
 export async function restore(settings: RestoreSettings, services: Services, signal: AbortSignal): Promise<ExitCode> {
   if (!settings.dryRun) await sweepKilledRuns(signal);

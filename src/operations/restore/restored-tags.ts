@@ -1,11 +1,11 @@
-/** What a new snapshot or volume gets of the old snapshot: its tags and description, and none of the tool's own. */
+/** The tags that a new snapshot or volume gets from the original snapshot, without those of this program. */
 import type { Manifest } from '../../archive/manifest.ts';
 import type { Archive } from '../reading/find-archive.ts';
 import { openManifest } from '../reading/open-manifest.ts';
 
 /**
- * The snapshot as the whole manifest has it: the part of a sealed one that anybody can read has fewer tags.
- * @param sessionKey opens one object and no manifest: what can be read of it must do then.
+ * The original snapshot according to the manifest. A sealed manifest is opened, because its readable part has fewer tags.
+ * @param sessionKey if given, a sealed manifest is not opened: a session key opens only one object.
  * @returns `null` for archives of version 0.
  * @throws SnapError `GPG_KEY`, `MANIFEST`
  */
@@ -19,7 +19,9 @@ export async function snapshotBefore(
   return snapshot;
 }
 
-/** @param tagKey of the tag that carries a snapshot's state: with it, the next migration would select the new one. */
+/**
+ * @param tagKey key of the state tag, which is excluded: with it, the next migration would select the new snapshot.
+ */
 export const userTags = (before: Manifest['snapshot'] | null, tagKey: string): [key: string, value: string][] =>
   Object.entries(before?.tags ?? {}).filter(
     ([key]) => !key.startsWith('aws:') && !key.startsWith('snap-to-s3') && key !== tagKey && key !== `${tagKey}-id`,

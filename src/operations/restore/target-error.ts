@@ -1,7 +1,7 @@
-/** What goes wrong with the place to which something is restored, told as such. */
+/** Converts system errors about the target of a restore to SnapErrors. */
 import { asError, SnapError } from '../../errors.ts';
 
-/** @throws SnapError `TARGET` for whatever the system refuses, with this hint; its own as they are. */
+/** @throws SnapError `TARGET` with the hint for a system error; a SnapError of the work unchanged. */
 export async function orTargetError<T>(path: string, hint: string, work: () => Promise<T>): Promise<T> {
   try {
     return await work();
@@ -10,7 +10,7 @@ export async function orTargetError<T>(path: string, hint: string, work: () => P
   }
 }
 
-/** The same for work that is done at once. @throws SnapError `TARGET` */
+/** The same for synchronous work. @throws SnapError `TARGET` */
 export function orTargetErrorNow<T>(path: string, hint: string, work: () => T): T {
   try {
     return work();
@@ -22,4 +22,4 @@ export function orTargetErrorNow<T>(path: string, hint: string, work: () => T): 
 const asTargetError = (path: string, hint: string, cause: unknown): SnapError =>
   cause instanceof SnapError
     ? cause
-    : new SnapError('TARGET', `${path} cannot be written: ${asError(cause).message}`, { hint, cause });
+    : new SnapError('TARGET', `could not write ${path}: ${asError(cause).message}`, { hint, cause });

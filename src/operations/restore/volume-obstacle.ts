@@ -1,4 +1,4 @@
-/** Whether files that are archived can be given back to a volume: whether their filesystem can be made, and holds them. */
+/** Checks whether files can be restored to a volume: whether their filesystem can be created, and has space for them. */
 import type { ManifestObject } from '../../archive/manifest.ts';
 import { nameOfPart } from '../../archive/partition-facts.ts';
 import type { Snapshot } from '../../cloud/ports.ts';
@@ -14,30 +14,33 @@ import { formatBytes } from '../../lib/units.ts';
 import type { Services } from '../shared/services.ts';
 import type { Disk } from '../source/read-disk.ts';
 
-/** The migration of a snapshot, as far as this module needs it. */
+/** The part of a migration that this module needs. */
 interface Archiving {
   snapshot: Snapshot;
   services: Services;
   signal: AbortSignal;
 }
 
-/** Bytes. */
+/** Sizes in bytes. */
 export interface Space {
-  /** Of the partition, or of the disk. */
+  /** Size of the partition or of the disk. */
   size: number;
-  /** Of the filesystem that is archived. */
+  /** Used space of the archived filesystem. */
   usedBytes: number;
-  /** What it has for files, used or free; `null` where its driver does not tell. */
+  /** Used and free space for files; `null` if its driver does not report it. */
   roomBytes: number | null;
 }
 
 interface Obstacle {
   reason: string;
-  /** `false`: it may work all the same. */
+  /** Whether the restore will certainly fail; otherwise it may work. */
   isCertain: boolean;
 }
 
-/** Says at once what would only be found out when the archive is needed. @returns the object with what is known of it. */
+/**
+ * Reports during the migration that `restore --to-volume` cannot, or may not be able to, restore the object.
+ * @returns the object with the space and the obstacle.
+ */
 export async function noteObstacle(
   object: ManifestObject,
   space: Space,
@@ -51,7 +54,7 @@ export async function noteObstacle(
   return { ...object, roomBytes: space.roomBytes, volumeObstacle: obstacle?.reason ?? null };
 }
 
-/** @returns why the partition table of the disk cannot be made anew here; `null` where it can. */
+/** @returns why the partition table of the disk cannot be recreated on this machine; `null` if it can be. */
 export async function noteTableObstacle(
   { device, table }: Disk,
   { snapshot, services, signal }: Archiving,
@@ -71,10 +74,10 @@ export async function noteTableObstacle(
 
 async function obstacleTo(object: ManifestObject, space: Space, signal: AbortSignal): Promise<Obstacle | null> {
   const { filesystem, label, geometry = null, contentBytes = null } = object;
-  // Its UUID is in use here at this moment, which mkfs.btrfs refuses.
+  // Without the UUID, because it is in use by the mounted filesystem, which mkfs.btrfs refuses.
   const wanted = { type: filesystem ?? '', uuid: null, label, geometry };
   if (makersOf(wanted.type).length === 0)
-    return { reason: `nothing here makes a filesystem of type ${wanted.type}`, isCertain: true };
+    return { reason: `snap-to-s3 cannot create filesystems of type ${wanted.type}`, isCertain: true };
   const { roomBytes, usedBytes } = space;
   if (contentBytes !== null && roomBytes !== null) {
     if (contentBytes > roomBytes) return { reason: tooMuch(wanted.type, contentBytes, roomBytes), isCertain: true };
@@ -85,25 +88,25 @@ async function obstacleTo(object: ManifestObject, space: Space, signal: AbortSig
   return refusal && { reason: refusal.message, isCertain: false };
 }
 
-/** What more than its share of a filesystem may be needed for metadata. */
+/** The share of the space that files can certainly use; the rest may be needed for metadata. */
 const NEARLY = 0.9;
 
-/** Of why files take more than they took. */
+/** Why the restored files can need more space than the archived ones, by filesystem type. */
 const SHARED: Record<string, string> = {
-  btrfs: 'without compression, and with snapshots of subvolumes and reflinks as copies',
-  xfs: 'with reflinks as copies',
+  btrfs: 'without compression, and with separate copies for subvolume snapshots and reflinks',
+  xfs: 'with separate copies for reflinks',
 };
 
 const described = (type: string, contentBytes: number): string =>
-  `its files take ${formatBytes(contentBytes)} ${SHARED[type] ?? 'without sharing blocks'}`;
+  `its files need ${formatBytes(contentBytes)} ${SHARED[type] ?? 'without shared blocks'}`;
 
 const tooMuch = (type: string, contentBytes: number, roomBytes: number): string =>
-  `${described(type, contentBytes)}, which is larger than the ${formatBytes(roomBytes)} that the filesystem has`;
+  `${described(type, contentBytes)}, which is more than the ${formatBytes(roomBytes)} of the filesystem`;
 
 const tight = (type: string, contentBytes: number, roomBytes: number): string =>
-  `${described(type, contentBytes)}, which may not fit in the ${formatBytes(roomBytes)} that the filesystem has`;
+  `${described(type, contentBytes)}, which may not fit in the ${formatBytes(roomBytes)} of the filesystem`;
 
-/** Another machine, which has the program or another version of it, may do what this one does not. */
+/** Ignores missing tools, because the restore may run on another machine. */
 async function refusalToMake(size: number, wanted: WantedFilesystem, signal: AbortSignal): Promise<SnapError | null> {
   try {
     await tryMakingFilesystem(size, wanted, signal);
@@ -116,18 +119,18 @@ async function refusalToMake(size: number, wanted: WantedFilesystem, signal: Abo
   }
 }
 
-/** What is to be filled with files. */
+/** Files, and the filesystem that is created for them. */
 export interface FilesToFit extends Pick<Space, 'roomBytes'> {
   filesystem: WantedFilesystem;
-  /** Data of the files, holes left out; `null` where nobody counted. */
+  /** Bytes of the files without holes; `null` if not recorded. */
   contentBytes: number | null;
-  /** `null`: the whole disk. */
+  /** `null` for the whole disk. */
   partition: { number: number; size: number } | null;
 }
 
 /**
- * To be asked before anything is made.
- * @param disk bytes that the old disk had, and the new one has.
+ * Call it before anything is created.
+ * @param disk sizes in bytes of the original disk and of the new one.
  * @throws SnapError `TARGET`, `TOOL_MISSING`
  */
 export async function assertRestorable(
@@ -141,8 +144,8 @@ export async function assertRestorable(
     throw new SnapError('TARGET', `the files of ${nameOfPart(partition?.number ?? null)} do not fit: ${why}`, {
       hint:
         partition === null
-          ? 'give a larger --volume-size, or restore the files with --to-dir'
-          : 'make a larger filesystem, and restore the files to it with --to-dir and --partition',
+          ? 'specify a larger --volume-size, or restore the files with --to-dir'
+          : 'create a larger filesystem, and restore the files to it with --to-dir and --partition',
     });
   }
   await tryMakingFilesystem(partition?.size ?? disk.now, filesystem, signal);

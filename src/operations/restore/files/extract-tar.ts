@@ -1,4 +1,4 @@
-/** One tar of an archive through a tar process of our own, which gets only what may become a file. */
+/** Extracts a tar with a tar process, which receives only the members that pass the checks. */
 import { extractCommand } from '../../../archive/tar.ts';
 import { SnapError } from '../../../errors.ts';
 import { seconds, sleep } from '../../../lib/clock.ts';
@@ -13,36 +13,38 @@ import type { ArchivedTar } from './plan-files.ts';
 import { type FillableDirectory, shortcutLinks } from './restore-directory.ts';
 import { timesKeptIn } from './times-kept-in.ts';
 
-/** Of what there is to say. */
+/** Maximum number of messages or differences that are shown. */
 export const SHOWN = 5;
 
+/** The time to wait for the result of the stream after tar has failed. */
 const GRACE = seconds(3);
 
-/** The verdicts of both are awaited: of the stream, and of tar. */
+/** Waits for the results of both the stream and tar. */
 export async function extractTar(
   { snapshotId, object }: ArchivedTar,
   { path, paths, isPrivileged }: FilesOrder,
   directory: FillableDirectory,
-  { choice, complaints }: { choice: MemberChoice | null; complaints: FirstLines },
+  { choice, messages }: { choice: MemberChoice | null; messages: FirstLines },
   check: ReadContext,
 ): Promise<ObjectFindings> {
   const failed = new AbortController();
   const signal = AbortSignal.any([check.signal, failed.signal]);
   const ended = new AbortController();
-  // What tar says at its end counts less than what the stream turns out to be; but nobody fetches all of it for no use.
-  const giveUp = () => sleep(GRACE, ended.signal);
+  // A difference in the stream is more informative than the failure of tar. The download is stopped after a short time,
+  // because the rest of the stream is useless without tar.
+  const waitForStream = () => sleep(GRACE, ended.signal);
   await using shortcuts = shortcutLinks(path, object);
   const pipe = await makePipe();
   try {
-    const onStderrLine = (line: string) => complaints.push(line);
+    const onStderrLine = (line: string) => messages.push(line);
     const tar = { name: 'tar', argv: extractCommand(path), onStderrLine };
     await using pipeline = await startPipeline([tar], { signal, input: pipe.readEnd }).finally(() =>
       closeAll([pipe.readEnd]),
     );
     closeAll([pipeline.output]);
     void pipeline.finished.catch((error) =>
-      giveUp().then(
-        () => failed.abort(asTargetError(error, path, directory, complaints)),
+      waitForStream().then(
+        () => failed.abort(asTargetError(error, path, directory, messages)),
         () => {},
       ),
     );
@@ -70,7 +72,7 @@ export async function extractTar(
     closeAll([pipe.writeEnd]);
     pipe.writeEnd = -1;
     await pipeline.finished.catch((error) => {
-      if (found.differenceCount === 0) throw asTargetError(error, path, directory, complaints);
+      if (found.differenceCount === 0) throw asTargetError(error, path, directory, messages);
     });
     return found;
   } finally {
@@ -79,7 +81,7 @@ export async function extractTar(
   }
 }
 
-/** Of what tar complains of; its last words are that there were others. */
+/** The first error messages of tar, which are more informative than its last one. */
 export class FirstLines {
   readonly lines: string[] = [];
   count = 0;
@@ -92,10 +94,10 @@ export class FirstLines {
 
 function asTargetError(error: unknown, path: string, { isKept }: FillableDirectory, { lines }: FirstLines): unknown {
   if (!(error instanceof SnapError) || error.code !== 'STAGE_FAILED') return error;
-  return new SnapError('TARGET', `files below ${path} cannot be made: ${lines.join('; ') || error.message}`, {
+  return new SnapError('TARGET', `could not restore files to ${path}: ${lines.join('; ') || error.message}`, {
     hint: isKept
-      ? 'make room (df), or look at what it says; what is restored so far stays: then run the same command again'
-      : 'look at what it says; the unfinished volume is deleted; --to-dir restores the files to a larger filesystem',
+      ? 'correct the cause, for example free space, and run the same command again; the restored files are kept, and it resumes'
+      : 'the unfinished volume is deleted; correct the cause and run the same command again, or restore the files to a larger filesystem with --to-dir',
     cause: error,
   });
 }

@@ -1,4 +1,4 @@
-/** What of an archive's files is to be restored and where to, before anything is fetched or written. */
+/** Plans a restore of files: which members of which objects go where, before anything is fetched or written. */
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { SnapError } from '../../../errors.ts';
@@ -10,32 +10,33 @@ import type { ReadContext } from '../../reading/read-context.ts';
 import { RestoredBefore } from '../../reading/restored-before.ts';
 import type { FilesOrder, RestoreSettings } from '../../shared/settings/restore.ts';
 import { neededObjects } from './needed-objects.ts';
-import { type FoundDirectory, lookAtDirectory } from './restore-directory.ts';
+import { examineDirectory, type FoundDirectory } from './restore-directory.ts';
 
-/** The files of one object. */
+/** The plan for the files of one object. */
 export interface FilesPlan {
   object: ArchivedObject;
   directory: FoundDirectory;
-  /** `null` where everything comes. */
+  /** `null` if everything is requested. */
   chosen: ChosenMembers | null;
-  /** `null` where everything comes, and where no index tells. */
+  /** `null` if everything is requested, or there is no index. */
   wanted: WantedMembers | null;
-  /** Bytes that they take below the directory; `null` where that is not known. */
+  /** Bytes that the files need in the directory; `null` if not known. */
   neededBytes: number | null;
 }
 
-/** What is to be fetched, and what is there already. */
 export interface ChosenMembers {
-  /** `null` without an index. */
+  /** The members to fetch; `null` without an index. */
   choice: MemberChoice | null;
+  /** The files of an interrupted restore; `null` if there is none. */
   before: RestoredBefore | null;
 }
 
 /**
- * Writes nothing below the directory. What is in an archive class and holds nothing of what was asked for is left out.
- * @param scratch a directory for what is noted of the members that come.
- * @throws SnapError `NOT_FOUND`, `TARGET`; `MANIFEST` for an index that is damaged, `GPG_KEY` for one that cannot be
- *   decrypted: before anything is paid for.
+ * Writes nothing to the target directory. Excludes objects that would have to be thawed although they contain none of the
+ * requested paths.
+ * @param scratch a directory for records of the selected members.
+ * @throws SnapError `NOT_FOUND`, `TARGET`; `MANIFEST` if an index is damaged, `GPG_KEY` if it cannot be decrypted. All of
+ *   them occur before a thaw is requested.
  */
 export async function planFiles(
   archive: Archive,
@@ -49,7 +50,7 @@ export async function planFiles(
   const plans: FilesPlan[] = [];
   for (const object of objects) {
     const path = objects.length === 1 ? order.path : join(order.path, String(object.partition));
-    const directory = lookAtDirectory(path, snapshotId, object, settings.overwrite);
+    const directory = examineDirectory(path, snapshotId, object, settings.overwrite);
     if (order.paths === null) {
       const neededBytes = directory.isContinued ? null : (object.facts?.plainBytes ?? null);
       plans.push({ object, directory, chosen: null, wanted: null, neededBytes });
@@ -73,19 +74,19 @@ export async function planFiles(
   return needed;
 }
 
-/** @throws SnapError `NOT_FOUND` */
+/** @throws SnapError `NOT_FOUND` if the archive has no tar. */
 function chooseTars({ objects, snapshotId }: Archive, { partition }: RestoreSettings, host: Host): ArchivedObject[] {
   const wanted = objects.filter((object) => partition === null || object.partition === partition);
   const tars = wanted.filter(({ layout }) => layout === 'tar');
   if (tars.length === 0) {
     throw new SnapError(
       'NOT_FOUND',
-      `the archive of ${snapshotId} has no files${partition === null ? '' : ` of partition ${partition}`}`,
-      { hint: 'it holds images: restore them with --to-file or --to-device' },
+      `the archive of ${snapshotId} contains no files${partition === null ? '' : ` of partition ${partition}`}`,
+      { hint: 'it contains images: restore them with --to-file or --to-device' },
     );
   }
   for (const object of wanted.filter(({ layout }) => layout === 'image')) {
-    const reason = 'it is an image: --to-file or --to-device';
+    const reason = 'it is stored as an image; restore it with --to-file or --to-device';
     host.notify({ code: 'partition.not-restored', snapshot: snapshotId, partition: object.partition, reason });
   }
   return tars;
@@ -98,11 +99,11 @@ export interface ArchivedTar {
 }
 
 interface Choosing {
-  /** Whether files of an earlier restore are there. */
+  /** Whether the directory contains files of an interrupted restore. */
   isContinued: boolean;
-  /** A directory for the records of the members. */
+  /** A directory for records of the members. */
   notes: string;
-  /** Whether the index says where files are. */
+  /** Whether to use the index to locate the files. */
   useIndex: boolean;
 }
 
@@ -118,7 +119,7 @@ export async function chooseFrom(
   return { choice: useIndex ? await chooseMembers(object, snapshotId, order, check) : null, before };
 }
 
-/** @throws SnapError `NOT_FOUND` where all indexes are known, and none has anything that was asked for. */
+/** @throws SnapError `NOT_FOUND` if all objects have an index, and none contains a requested path. */
 function assertSomethingFound(snapshotId: string, paths: readonly string[] | null, plans: readonly FilesPlan[]): void {
   if (paths === null) return;
   const missing = plans.map(({ wanted }) => wanted?.missing ?? []);
@@ -126,22 +127,25 @@ function assertSomethingFound(snapshotId: string, paths: readonly string[] | nul
     assertAllFound(snapshotId, paths, missing, 'nothing was restored');
 }
 
-/** @throws SnapError `NOT_FOUND` for paths that none of the objects has. */
+/**
+ * @param rest what happened to the other paths, as a clause for the hint.
+ * @throws SnapError `NOT_FOUND` if none of the objects contains a requested path.
+ */
 export function assertAllFound(
   snapshotId: string,
   paths: readonly string[] | null,
   missing: readonly string[][],
   rest: string,
 ): void {
-  const nowhere = (paths ?? []).filter((path) => missing.every((names) => names.includes(path)));
-  if (nowhere.length === 0) return;
-  const names = nowhere.map((path) => Buffer.from(path, 'latin1').toString()).join(', ');
-  throw new SnapError('NOT_FOUND', `the archive of ${snapshotId} has no ${names}`, {
-    hint: `paths begin at the root of the filesystem that was archived; ${rest}`,
+  const notFound = (paths ?? []).filter((path) => missing.every((names) => names.includes(path)));
+  if (notFound.length === 0) return;
+  const names = notFound.map((path) => Buffer.from(path, 'latin1').toString()).join(', ');
+  throw new SnapError('NOT_FOUND', `the archive of ${snapshotId} does not contain ${names}`, {
+    hint: `specify paths relative to the root of the archived filesystem; ${rest}`,
   });
 }
 
-/** @throws SnapError `TARGET` for a filesystem that has too little room for all that comes to it. */
+/** @throws SnapError `TARGET` if a filesystem has too little free space for everything that goes to it. */
 function assertRoom(path: string, plans: readonly FilesPlan[]): void {
   for (const shared of Map.groupBy(plans, ({ directory }) => directory.filesystem).values()) {
     const needed = shared.reduce((sum, { neededBytes }) => sum + (neededBytes ?? 0), 0);
@@ -149,8 +153,8 @@ function assertRoom(path: string, plans: readonly FilesPlan[]): void {
     const free = first?.directory.freeBytes ?? 0;
     if (needed <= free) continue;
     const where = others.length === 0 ? first?.directory.path : path;
-    throw new SnapError('TARGET', `${where} needs ${formatBytes(needed)}, there are ${formatBytes(free)}`, {
-      hint: 'make room, or restore to another filesystem',
+    throw new SnapError('TARGET', `${where} needs ${formatBytes(needed)}; ${formatBytes(free)} is free`, {
+      hint: 'free space, or restore to another filesystem',
     });
   }
 }

@@ -1,4 +1,4 @@
-/** Where files are restored to: a directory of their own, which says so as long as they are not complete. */
+/** The target directory of a restore of files. A marker file in it shows that the restore is not complete. */
 import { createHash } from 'node:crypto';
 import {
   accessSync,
@@ -23,44 +23,44 @@ import type { ArchivedObject } from '../../reading/find-archive.ts';
 import { lockFile } from '../../shared/lock-file.ts';
 import { orTargetError, orTargetErrorNow } from '../target-error.ts';
 
-/** A directory before anything is written to it; it need not be there. */
+/** A target directory before anything is written to it. It need not exist. */
 export interface FoundDirectory {
   path: string;
-  /** Whether an earlier restore of the same object was broken off there. */
+  /** Whether it contains an interrupted restore of the same object. */
   isContinued: boolean;
-  /** Of the filesystem that it is on, or will be on. */
+  /** Free bytes of the filesystem that contains it, or will contain it. */
   freeBytes: number;
-  /** Directories with the same one share the room. */
+  /** Device number of that filesystem. */
   filesystem: number;
 }
 
 export interface FillableDirectory {
-  /** Whether an earlier restore of the same object was broken off there. */
+  /** Whether it contains an interrupted restore of the same object. */
   isContinued: boolean;
-  /** Whether names that differ only in case or spelling are one name there. */
+  /** Whether its filesystem does not distinguish names that differ only in case. */
   isCaseInsensitive: boolean;
-  /** Bytes that may be written at the most. */
+  /** Maximum number of bytes to write. */
   maxBytes: number;
-  /** Whether what was restored stays when the rest cannot be. */
+  /** Whether the restored files are kept if the restore fails. */
   isKept: boolean;
-  /** Removes all that was restored; `null` where other files may be there. */
+  /** Removes all restored files; `null` if the directory may contain other files. */
   clear: ((signal: AbortSignal) => Promise<void>) | null;
 }
 
-/** No other process restores to it until it is disposed. */
+/** A locked target directory: no other process restores to it until it is disposed. */
 export interface TargetDirectory extends FillableDirectory, Disposable {
-  /** Everything is there. */
+  /** Removes the marker. Call it when everything is restored. */
   finish(): Promise<void>;
 }
 
-/** In the directory, until everything is there. */
+/** The marker in a directory whose restore is not complete. */
 const UNFINISHED = '.snap-to-s3-unfinished';
 
-/** What a new filesystem has already. */
+/** Names that may exist in an empty target directory: those of a new filesystem, and the marker. */
 const HARMLESS = new Set(['lost+found', UNFINISHED]);
 
-/** Changes nothing. @throws SnapError `TARGET` for what must not, or cannot, be written to. */
-export function lookAtDirectory(
+/** Changes nothing. @throws SnapError `TARGET` if the directory must not, or cannot, be written to. */
+export function examineDirectory(
   path: string,
   snapshotId: string,
   object: ArchivedObject,
@@ -69,18 +69,18 @@ export function lookAtDirectory(
   return orTargetErrorNow(path, NOT_WRITABLE, () => {
     const marker = join(path, UNFINISHED);
     const mark = markOf(snapshotId, object);
-    const there = nearest(path);
-    if (there === path && !overwrite) assertEmpty(path, marker, mark);
-    if (!statSync(there).isDirectory()) throw new Error(`${there} is no directory`);
-    accessSync(there, constants.W_OK | constants.X_OK);
-    const { bavail, bsize } = statfsSync(there);
-    return { path, isContinued: isMarked(marker, mark), freeBytes: bavail * bsize, filesystem: statSync(there).dev };
+    const existing = nearestExisting(path);
+    if (existing === path && !overwrite) assertEmpty(path, marker, mark);
+    if (!statSync(existing).isDirectory()) throw new Error(`${existing} is not a directory`);
+    accessSync(existing, constants.W_OK | constants.X_OK);
+    const { bavail, bsize } = statfsSync(existing);
+    return { path, isContinued: isMarked(marker, mark), freeBytes: bavail * bsize, filesystem: statSync(existing).dev };
   });
 }
 
 /**
- * An unfinished restore of the same object is gone on with.
- * @throws SnapError `TARGET` for what must not, or cannot, be written to.
+ * Creates the directory if needed, locks it and marks it as unfinished. An interrupted restore of the same object is resumed.
+ * @throws SnapError `TARGET` if the directory must not, or cannot, be written to, or another process is restoring to it.
  */
 export async function openDirectory(
   path: string,
@@ -88,15 +88,15 @@ export async function openDirectory(
   object: ArchivedObject,
   overwrite: boolean,
 ): Promise<TargetDirectory> {
-  const { freeBytes } = lookAtDirectory(path, snapshotId, object, overwrite);
+  const { freeBytes } = examineDirectory(path, snapshotId, object, overwrite);
   const marker = join(path, UNFINISHED);
   const locked = await orTargetError(path, NOT_WRITABLE, () => {
     mkdirSync(path, { recursive: true, mode: 0o700 });
     return lockFile(marker);
   });
   try {
-    // Another restore may have begun, or ended, since the directory was looked at.
-    const { isContinued } = lookAtDirectory(path, snapshotId, object, overwrite);
+    // Another restore may have started or finished between the first look and the lock.
+    const { isContinued } = examineDirectory(path, snapshotId, object, overwrite);
     const isEmpty = contentOf(path).length === 0;
     orTargetErrorNow(path, NOT_WRITABLE, () => writeMark(locked.descriptor, markOf(snapshotId, object)));
     return {
@@ -114,12 +114,14 @@ export async function openDirectory(
   }
 }
 
-/** Names need not be text, so a program finds them. @throws SnapError `TARGET`, `TOOL_MISSING` */
+/** Uses `find`, because file names need not be valid text. @throws SnapError `TARGET`, `TOOL_MISSING` */
 export async function clearDirectory(path: string, signal: AbortSignal): Promise<void> {
   const kept = [...HARMLESS].flatMap((name) => ['!', '-name', name]);
   const top = ['-mindepth', '1', '-maxdepth', '1'];
   const argv = ['find', resolve(path), ...top, ...kept, '-exec', 'rm', '-rf', '--', '{}', '+'];
-  await orTargetError(path, 'look at what it says', () => runTool(argv, { signal, within: CLEARING }));
+  await orTargetError(path, 'correct the cause, and run the same command again', () =>
+    runTool(argv, { signal, within: CLEARING }),
+  );
 }
 
 /** As long as removing a tree takes. */
@@ -130,15 +132,16 @@ function writeMark(descriptor: number, mark: string): void {
   writeSync(descriptor, mark, 0);
 }
 
-const NOT_WRITABLE = 'it must be a directory that this user may write to';
+const NOT_WRITABLE = 'specify a directory that this user can write to';
 
-/** The path itself, or the lowest directory above it that is there. */
-const nearest = (path: string): string => (existsSync(path) || dirname(path) === path ? path : nearest(dirname(path)));
+/** The path itself, or the nearest directory above it that exists. */
+const nearestExisting = (path: string): string =>
+  existsSync(path) || dirname(path) === path ? path : nearestExisting(dirname(path));
 
 const markOf = (snapshot: string, { key, facts }: ArchivedObject): string =>
   `${JSON.stringify({ snapshot, key, etag: facts?.etag ?? null })}\n`;
 
-/** @param mark `null`: whatever it says; an empty one says nothing yet. */
+/** @param mark the expected content of the marker; `null` for any. An empty marker is still being written. */
 function isMarked(marker: string, mark: string | null): boolean {
   const found = lstatSync(marker, { throwIfNoEntry: false });
   if (!found?.isFile() || found.size === 0) return false;
@@ -157,13 +160,13 @@ function assertEmpty(path: string, marker: string, mark: string): void {
   }
 }
 
-/** The marker's own name, in other letters. */
+/** Tests whether the marker is also found in capital letters. */
 const isCaseInsensitive = (path: string): boolean => existsSync(join(path, UNFINISHED.toUpperCase()));
 
 const finish = (path: string, marker: string): Promise<void> =>
   keepingTime(path, () => rmSync(marker, { force: true }));
 
-/** The directory keeps the time that it was given, though a name is removed from it. */
+/** Applies a change to a directory, and sets the directory back to the modification time that it had. */
 async function keepingTime(path: string, change: () => void): Promise<void> {
   const { mtimeNs } = statSync(path, { bigint: true });
   change();
@@ -177,11 +180,11 @@ export interface ShortcutLinks extends AsyncDisposable {
 }
 
 /**
- * Names for the links by which tar reaches long paths below a directory. Disposing removes the links, and those that an
- * earlier restore of the same object has left.
+ * The prefix for symbolic links through which tar reaches paths that are too long. Disposal removes the links, including
+ * those of an interrupted restore of the same object.
  */
 export function shortcutLinks(path: string, { key }: ArchivedObject): ShortcutLinks {
-  // An archive cannot hold its own key's hash by chance.
+  // The hash of the key keeps the names from colliding with names in the archive.
   const prefix = `.snap-to-s3-shortcut-${createHash('sha256').update(key).digest('hex').slice(0, 16)}-`;
   return { prefix, [Symbol.asyncDispose]: () => removeLinks(path, prefix) };
 }

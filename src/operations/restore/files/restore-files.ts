@@ -1,4 +1,4 @@
-/** Files of an archive, made anew below a directory. */
+/** Restores the files of an archive to a directory. */
 import { temporaryDirectory } from '../../../lib/temporary-files.ts';
 import type { Archive } from '../../reading/find-archive.ts';
 import type { ReadContext } from '../../reading/read-context.ts';
@@ -10,9 +10,9 @@ import { openDirectory, type TargetDirectory } from './restore-directory.ts';
 import { restoreTar } from './restore-tar.ts';
 
 /**
- * The files of one partition come below the directory itself, those of several below directories with their numbers.
- * @throws SnapError `DIFFERS`, `NOT_FOUND`, `TARGET`, and what `writeObject` throws. What was made then stays, marked
- *   as unfinished, and is gone on with by the same command.
+ * Restores the files of one partition to the directory itself, and those of several partitions to subdirectories with their
+ * numbers. After an error, the restored files are kept and marked as unfinished, and the same command resumes.
+ * @throws SnapError `DIFFERS`, `NOT_FOUND`, `TARGET`, and the errors of `planFiles`, `makeReadable` and `writeObject`.
  */
 export async function restoreFiles(
   archive: Archive,
@@ -49,7 +49,7 @@ export async function restoreFiles(
     );
     complete.push(opened);
   }
-  // Not before: the same command goes on with all of them, should a later one fail.
+  // All markers are removed at the end, so that the same command resumes all directories if a later one fails.
   for (const directory of complete) await directory.finish();
-  assertAllFound(snapshotId, order.paths, missing, 'everything else that was asked for is restored');
+  assertAllFound(snapshotId, order.paths, missing, 'all other requested paths are restored');
 }

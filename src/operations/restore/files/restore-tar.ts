@@ -1,4 +1,4 @@
-/** The files of one object, made anew below a directory; what was damaged in transit is read once more. */
+/** Restores the files of one object to a directory. Data that may have been damaged in transit is read again. */
 import { SnapError } from '../../../errors.ts';
 import type { Host } from '../../../events.ts';
 import { monotonic } from '../../../lib/clock.ts';
@@ -12,14 +12,15 @@ import { type ArchivedTar, type ChosenMembers, chooseFrom } from './plan-files.t
 import type { FillableDirectory } from './restore-directory.ts';
 
 interface RestoredMembers {
-  /** Whether the index says where files are. */
+  /** Whether to use the index to locate the files. */
   useIndex: boolean;
-  /** `null`: what to fetch is not known yet. */
+  /** The members to restore; `null` if they have not been selected yet. */
   chosen: ChosenMembers | null;
 }
 
 /**
- * @returns the paths that were asked for and are not in it.
+ * Restores the files of one tar.
+ * @returns the requested paths that it does not contain.
  * @throws SnapError as `restoreFiles` does.
  */
 export async function restoreTar(
@@ -44,21 +45,21 @@ export async function restoreTar(
   let fetchedBytes = 0;
   const extract = async (isAgain: boolean) => {
     const { choice, before } = isAgain ? await choose(first.choice !== null) : first;
-    const complaints = new FirstLines();
-    const found = await extractTar(tar, order, directory, { choice, complaints }, check);
+    const messages = new FirstLines();
+    const found = await extractTar(tar, order, directory, { choice, messages }, check);
     fetchedBytes += found.fetchedBytes + (choice?.fetchedBytes ?? 0);
     assertNoDifferences(found, order.path, directory, isAgain);
-    return { found, complaints, before };
+    return { found, messages, before };
   };
   const restored = await readAgainIfDamaged('DIFFERS', extract, async () => {
-    // By the index, what is right stays, and what is wrong is replaced. Without one, nothing tells them apart.
+    // With an index, correct files are kept and wrong ones replaced. Without one, wrong files cannot be identified.
     if (first.choice === null && directory.clear === null) return false;
     host.notify({ code: 'object.reread', snapshot, key });
     if (first.choice === null) await directory.clear?.(signal);
     return true;
   });
-  const { found, complaints } = restored;
-  tellIncomplete(found, snapshot, order.path, complaints, host);
+  const { found, messages } = restored;
+  reportIncomplete(found, snapshot, order.path, messages, host);
   host.notify({
     code: 'object.restored',
     snapshot,
@@ -72,8 +73,8 @@ export async function restoreTar(
   return found.missing;
 }
 
-/** What was made without all that it had. */
-function tellIncomplete(
+/** Notifies the host of files that were not restored, or restored without all their attributes. */
+function reportIncomplete(
   { key, leftOut: { devices, privileges, times } }: ObjectFindings,
   snapshot: string,
   target: string,
@@ -94,12 +95,15 @@ function assertNoDifferences(
   if (differenceCount === 0) return;
   const shown = differences.slice(0, SHOWN).map((found) => [found.path, found.detail].filter(Boolean).join(': '));
   const rest = differenceCount > shown.length ? `; and ${differenceCount - shown.length} more` : '';
-  const loss = isKept ? `what is below ${path} is not all of it` : 'the unfinished volume is deleted';
+  const loss = isKept ? `the files in ${path} are incomplete` : 'the unfinished volume is deleted';
   const error = new SnapError('DIFFERS', `${key}: ${shown.join('; ')}${rest}; ${loss}`, {
-    hint: isAsStored || isAgain ? DAMAGED : `run the same command again: it may be damage in transit; else, ${DAMAGED}`,
+    hint:
+      isAsStored || isAgain
+        ? DAMAGED
+        : `run the same command again, because the data may have been damaged in transit; if it fails again, ${DAMAGED}`,
   });
   throw isAsStored ? markFinal(error) : error;
 }
 
 const DAMAGED =
-  'the archive is damaged, or was made to do harm: look for another copy, or another version of the object';
+  'the archive is damaged, or was manipulated: look for another copy, or another version of the object in the bucket';

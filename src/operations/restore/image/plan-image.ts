@@ -1,4 +1,4 @@
-/** What of an image has to be fetched, and in which segments it can be written at the same time. */
+/** Plans a restore of an image: which pieces must be fetched, and which segments can be written at the same time. */
 import { BLOCK_KIND, type BlockTable, type ImageIndex, isEachBlockKnown } from '../../../archive/block-table.ts';
 import type { CodecName } from '../../../archive/codec.ts';
 import type { Place } from '../../../archive/file-index.ts';
@@ -8,39 +8,41 @@ import { MiB } from '../../../lib/units.ts';
 import type { Extent } from '../../../transfer/download.ts';
 import type { ArchivedObject } from '../../reading/find-archive.ts';
 
-/** Pieces `first` up to, not including, `end`. */
+/** The pieces from `first` up to, but not including, `end`. */
 export interface Segment {
   first: number;
   end: number;
 }
 
-/** What the stream of a segment is made of, and what is in it. */
+/** The stream of a segment. */
 export interface SegmentStream {
+  /** The ranges of the object, and literal bytes, that make up the stream. */
   extents: Extent[];
+  /** The runs of blocks of the segment, and which of them are in the stream. */
   runs: BlockRun[];
 }
 
-/** Shorter runs of zeros come faster with what is around them than by another request. Bytes of the image. */
+/** Minimum plain bytes of a run of zeros that is skipped. Shorter runs are faster to read than to skip by another request. */
 const MIN_GAP = 32 * MiB;
 
-/** Less than this is not worth a decompressor of its own. Bytes of the image that are not zeros. */
+/** Minimum plain bytes, without zeros, of a segment. A smaller one is not worth its own decompressor. */
 const MIN_SEGMENT = 64 * MiB;
 
-/** A whole frame without content: decompressors refuse a stream without one. */
+/** A complete frame without content, because decompressors refuse an empty stream. */
 const EMPTY_FRAME: Record<CodecName, Buffer> = {
   lz4: Buffer.concat([FRAME_HEADER, FRAME_END]),
   zstd: Buffer.from('28b52ffd2000010000', 'hex'),
 };
 
-/** Only for images of which each block is known: what was not fetched could not be checked otherwise. */
+/** A plan exists only if the kind of each block is known; otherwise, blocks that are not fetched could not be verified. */
 export class ImagePlan {
   readonly table: BlockTable;
   readonly #pieces: readonly Place[];
   readonly #codec: CodecName;
-  /** Pieces of lz4 that are no frames. */
+  /** Whether the pieces are blocks of one lz4 frame, and not frames of their own. */
   readonly #areBlocks: boolean;
 
-  /** @returns `null` where the object has to be read from its beginning to its end. */
+  /** @returns `null` if the whole object must be read. */
   static of({ codec, facts }: ArchivedObject, { table, pieces }: ImageIndex): ImagePlan | null {
     const [first] = pieces;
     if (!facts || !first || first.plain !== 0 || !isEachBlockKnown(table) || facts.plainBytes !== table.bytes)
@@ -50,7 +52,7 @@ export class ImagePlan {
     const last = pieces.at(-1) as Place;
     if (last.stored > facts.storedBytes) return null;
     if (last.plain >= table.bytes) return new ImagePlan(table, pieces, codec, areBlocks);
-    // The end of the last frame is that of the object.
+    // The last frame ends at the end of the object.
     const end = { plain: table.bytes, stored: facts.storedBytes };
     return areBlocks ? null : new ImagePlan(table, [...pieces, end], codec, areBlocks);
   }
@@ -66,18 +68,18 @@ export class ImagePlan {
     return { first: 0, end: this.#pieces.length - 1 };
   }
 
-  /** What is left of a segment when blocks before one are written. */
-  behind({ first, end }: Segment, block: number): Segment {
+  /** The rest of a segment if all blocks before `block` are written. */
+  after({ first, end }: Segment, block: number): Segment {
     let next = first;
     while (next < end && this.blockAt(next + 1) <= block) next++;
     return { first: next, end };
   }
 
-  /** In segments with about as much to fetch, in the order of the disk. */
-  split(most: number): Segment[] {
+  /** Splits the image into segments with about the same amount of data, in the order of the disk. */
+  split(maxSegments: number): Segment[] {
     const { end: count } = this.whole;
     const total = this.dataBytes(this.whole);
-    const share = Math.max(MIN_SEGMENT, total / most);
+    const share = Math.max(MIN_SEGMENT, total / maxSegments);
     const segments: Segment[] = [];
     let [first, taken] = [0, 0];
     for (let piece = 0; piece < count; piece++) {
@@ -89,14 +91,14 @@ export class ImagePlan {
     return [...segments, { first, end: count }];
   }
 
-  /** Bytes of pieces that are not zero. */
+  /** Plain bytes of the pieces that contain more than zeros. */
   dataBytes({ first, end }: Segment): number {
     let bytes = 0;
     for (let piece = first; piece < end; piece++) bytes += this.#dataBytes(piece);
     return bytes;
   }
 
-  /** The first block of a piece, or the end of the disk. */
+  /** The index of the first block of a piece, or the number of blocks of the disk. */
   blockAt(piece: number): number {
     const { kinds, blockBytes } = this.table;
     return Math.min(kinds.length, Math.ceil(this.#place(piece).plain / blockBytes));
@@ -113,7 +115,7 @@ export class ImagePlan {
     return { runs, extents: this.#asStream(extents) };
   }
 
-  /** @param extents may be none: all zeros, or all written already. */
+  /** @param extents empty if the segment contains only zeros, or is already written. */
   #asStream(extents: readonly Extent[]): Extent[] {
     if (extents.length === 0) return [EMPTY_FRAME[this.#codec]];
     return this.#areBlocks ? [FRAME_HEADER, ...extents, FRAME_END] : [...extents];

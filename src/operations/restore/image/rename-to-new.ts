@@ -1,13 +1,13 @@
-/** Renaming that never destroys what has the new name already. */
+/** Renames a file without ever replacing an existing file. */
 import { link, lstat, open, rename, unlink } from 'node:fs/promises';
 
-/** Filesystems without links: FAT, and some in user space. */
+/** Errors of filesystems without hard links, such as FAT and some FUSE filesystems. */
 const WITHOUT_LINKS = ['EPERM', 'ENOSYS', 'EOPNOTSUPP', 'ENOTSUP'];
 
-/** @throws as link(2), or open(2), where there is something of the new name, whenever it came. */
+/** @throws the errors of link(2) or open(2), such as `EEXIST`, if the new name exists. */
 export async function renameToNew(from: string, to: string): Promise<void> {
   try {
-    // Unlike rename(2), it fails where there is something.
+    // Unlike rename(2), link(2) fails if the new name exists.
     await link(from, to);
   } catch (error) {
     if (!WITHOUT_LINKS.includes((error as NodeJS.ErrnoException).code ?? '')) throw error;
@@ -17,7 +17,7 @@ export async function renameToNew(from: string, to: string): Promise<void> {
   await unlink(from);
 }
 
-/** An empty file takes the name first: no other process can create one then, and rename(2) replaces our own only. */
+/** Creates an empty file with the new name first, so that rename(2) replaces only this file. */
 async function renameWithoutLinks(from: string, to: string): Promise<void> {
   await using placeholder = await open(to, 'wx', 0o600);
   const own = await placeholder.stat();

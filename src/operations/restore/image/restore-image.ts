@@ -1,4 +1,4 @@
-/** Images given back: to a file, a device, or a new snapshot. */
+/** Restores an image to a file, to a block device, or to a new snapshot. */
 import type { ImageIndex } from '../../../archive/block-table.ts';
 import type { NewSnapshot } from '../../../cloud/blocks.ts';
 import { SnapError } from '../../../errors.ts';
@@ -11,23 +11,26 @@ import type { Services } from '../../shared/services.ts';
 import type { DeviceTarget, FilesOrder, RestoreSettings, VolumeTarget } from '../../shared/settings/restore.ts';
 import { makeReadable } from '../../thaw/thaw.ts';
 import { restoreToSnapshot, wantedSnapshot } from '../snapshot/restore-snapshot.ts';
-import { type FoundTarget, lookAtTarget, openTarget } from './restore-target.ts';
+import { examineTarget, type FoundTarget, openTarget } from './restore-target.ts';
 import { writeImage } from './write-image.ts';
 
 export type ImageSettings = RestoreSettings & { target: Exclude<RestoreSettings['target'], FilesOrder | VolumeTarget> };
 
-/** What is known before anything is written. */
+/** The plan of the restore, before anything is written. */
 export interface ImagePlanned {
   object: ArchivedObject;
   index: ImageIndex | null;
   size: ImageSize;
-  /** The new snapshot, where it is one; else `null`. */
+  /** The new snapshot to create; `null` for another target. */
   wanted: NewSnapshot | null;
-  /** The file or the device, where it is one; else `null`. */
+  /** The file or device; `null` for another target. */
   found: FoundTarget | null;
 }
 
-/** @throws SnapError `DIFFERS`: then no image is left; `NOT_FOUND`, `TARGET`, and what `writeObject` throws. */
+/**
+ * If the data differs from the archive, no image remains.
+ * @throws SnapError `DIFFERS`, `NOT_FOUND`, `TARGET`, and the errors of `makeReadable` and `writeObject`.
+ */
 export async function restoreImage(
   archive: Archive,
   settings: ImageSettings,
@@ -44,22 +47,22 @@ export async function restoreImage(
   };
   const plan = await planImage(archive, settings, check);
   const { object } = plan;
-  if (settings.target.kind === 'device' && plan.found) await askFor(settings.target, plan.found, signal);
+  if (settings.target.kind === 'device' && plan.found) await requireConsent(settings.target, plan.found, signal);
   await makeReadable(snapshotId, [object.key], settings.thaw, { ...services, signal });
-  const given = await giveTo(snapshotId, plan, settings, services, check);
+  const written = await writeTo(snapshotId, plan, settings, services, check);
   services.host.notify({
     code: 'object.restored',
     snapshot: snapshotId,
     key: object.key,
-    target: given.target,
-    bytes: given.bytes,
+    target: written.target,
+    bytes: written.bytes,
     files: null,
-    fetchedBytes: given.fetchedBytes,
+    fetchedBytes: written.fetchedBytes,
     seconds: (monotonic() - started) / 1000,
   });
 }
 
-/** @throws SnapError `NOT_FOUND`, `TARGET`, `MANIFEST`, `GPG_KEY`: nothing is written, or asked for. */
+/** Writes nothing, and does not prompt. @throws SnapError `NOT_FOUND`, `TARGET`, `MANIFEST`, `GPG_KEY` */
 export async function planImage(
   archive: Archive,
   { target, ...settings }: ImageSettings,
@@ -72,19 +75,19 @@ export async function planImage(
     const wanted = await wantedSnapshot(archive, size, target, settings, check);
     return { object, index, size, wanted, found: null };
   }
-  const found = await lookAtTarget(target, settings.overwrite, size, check.signal);
+  const found = await examineTarget(target, settings.overwrite, size, check.signal);
   return { object, index, size, wanted: null, found };
 }
 
-async function askFor({ path, consent }: DeviceTarget, { roomBytes, holds }: FoundTarget, signal: AbortSignal) {
+async function requireConsent({ path, consent }: DeviceTarget, { roomBytes, holds }: FoundTarget, signal: AbortSignal) {
   if (await consent({ path, bytes: roomBytes, holds })) return;
   signal.throwIfAborted();
-  throw new SnapError('TARGET', `${path} was not written to: not confirmed`, {
-    hint: 'look at it with lsblk; --yes says so beforehand',
+  throw new SnapError('TARGET', `${path} was not written: not confirmed`, {
+    hint: `check the device with lsblk ${path}; with --yes, restore does not ask`,
   });
 }
 
-async function giveTo(
+async function writeTo(
   snapshotId: string,
   { object, index, size, wanted }: ImagePlanned,
   { target, overwrite }: ImageSettings,
@@ -92,9 +95,9 @@ async function giveTo(
   check: ReadContext,
 ): Promise<{ target: string; bytes: number; fetchedBytes: number }> {
   if (target.kind === 'snapshot') {
-    if (!wanted) throw new SnapError('BUG', 'nobody has said what the new snapshot is to be');
-    const { id, ...made } = await restoreToSnapshot({ snapshotId, object, index, wanted }, services, check);
-    return { target: id, ...made };
+    if (!wanted) throw new SnapError('BUG', 'the plan of the restore has no new snapshot');
+    const { id, ...written } = await restoreToSnapshot({ snapshotId, object, index, wanted }, services, check);
+    return { target: id, ...written };
   }
   await using opened = await openTarget(target, overwrite, size, check.signal);
   const written = await writeImage({ object, snapshotId, target: opened, check }, index);
@@ -102,7 +105,7 @@ async function giveTo(
   return { target: target.path, ...written };
 }
 
-/** The image of the whole disk, or that of one partition. @throws SnapError `USAGE`, `NOT_FOUND` */
+/** The image of the whole disk, or of one partition. @throws SnapError `NOT_FOUND` if there is none. */
 function chooseImage(
   { objects, snapshotId }: Archive,
   target: ImageSettings['target']['kind'],
@@ -115,9 +118,9 @@ function chooseImage(
   throw new SnapError('NOT_FOUND', `the archive of ${snapshotId} has no image of ${what}`, {
     hint:
       images.length > 0
-        ? `it has images of: ${images.join(', ')} (--partition)`
+        ? `it contains images of: ${images.join(', ')}; select one with --partition`
         : target === 'snapshot'
-          ? 'it holds files: restore the disk with --to-volume and make a snapshot of it, or the files with --to-dir'
-          : 'it holds files: restore them with --to-dir, or the disk with --to-volume',
+          ? 'it contains files: restore the disk with --to-volume and create a snapshot of the volume, or restore the files with --to-dir'
+          : 'it contains files: restore the files with --to-dir, or the disk with --to-volume',
   });
 }

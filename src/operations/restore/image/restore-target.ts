@@ -1,4 +1,4 @@
-/** Where an image is written to: a file that appears when it is whole, or a device that nobody uses. */
+/** The target of a restored image: a file that gets its name when it is complete, or an unused block device. */
 import {
   accessSync,
   close,
@@ -27,63 +27,68 @@ import { orTargetError, orTargetErrorNow } from '../target-error.ts';
 import { renameToNew } from './rename-to-new.ts';
 
 export interface Target extends AsyncDisposable {
-  /** What is written to. */
+  /** The path to write to. */
   path: string;
-  /** What it is called. */
+  /** The name for messages. */
   name: string;
   isFile: boolean;
-  /** Whether it reads as zero wherever nothing was written. */
+  /** Whether unwritten ranges read as zeros. */
   isBlank: boolean;
-  /** Said of what was written when it is worth nothing. */
+  /** What happens to the written data if it differs from the archive, as a clause for messages. */
   loss: string;
-  /** In bytes; nothing happens to a device. @throws SnapError `TARGET` for one that is smaller. */
+  /** Sets the length of a file; checks that of a device. @throws SnapError `TARGET` if the device is smaller. */
   setLength(bytes: number): Promise<void>;
-  /** The image is whole: it gets its name, and stays. @throws SnapError `TARGET` where it cannot get it */
+  /** Gives the complete image its name and keeps it. @throws SnapError `TARGET` if the file cannot be renamed. */
   keep(): Promise<void>;
-  /** The image is not whole, but a later run can go on with it; `null` where none could. */
+  /** Keeps the incomplete image, so that a later run can resume; `null` if no run could. */
   leave: (() => void) | null;
 }
 
-/** Before anything is written to it. */
+/** A target before anything is written to it. */
 export interface FoundTarget {
-  /** Bytes that the image takes there, at the most; `null` where that is not known. */
+  /** Maximum number of bytes that the image needs; `null` if not known. */
   neededBytes: number | null;
-  /** Of the device, or free for the file: what an unfinished one has is its own. */
+  /** The size of the device, or the free space for the file including the space of its unfinished predecessor. */
   roomBytes: number;
-  /** What is destroyed, e.g. `gpt`; `null` where nothing that is known is. */
+  /** The detected content that would be destroyed, e.g. `gpt`; `null` if none was detected. */
   holds: string | null;
 }
 
 type FileOrDevice = { kind: 'file'; path: string } | DeviceTarget;
 
-/** Changes nothing. @throws SnapError `TARGET` for what must not, or cannot, be written to. */
-export const lookAtTarget = async (
+/** Changes nothing. @throws SnapError `TARGET` if the target must not, or cannot, be written to. */
+export const examineTarget = async (
   { kind, path }: FileOrDevice,
   overwrite: boolean,
   size: ImageSize,
   signal: AbortSignal,
 ): Promise<FoundTarget> =>
-  kind === 'file' ? lookAtFile(path, overwrite, size) : lookAtDevice(path, overwrite, size, signal);
+  kind === 'file' ? examineFile(path, overwrite, size) : examineDevice(path, overwrite, size, signal);
 
-/** @throws SnapError `TARGET` for what must not, or cannot, be written to. */
+/** Opens the target for writing. @throws SnapError `TARGET` if it must not, or cannot, be written to. */
 export async function openTarget(
   target: FileOrDevice,
   overwrite: boolean,
   size: ImageSize,
   signal: AbortSignal,
 ): Promise<Target> {
-  await lookAtTarget(target, overwrite, size, signal);
+  await examineTarget(target, overwrite, size, signal);
   if (target.kind === 'file') return openFile(target.path, overwrite);
   return {
-    ...holdDevice(target.path, target.path, `${target.path} holds neither what it held before nor the image`),
+    ...holdDevice(
+      target.path,
+      target.path,
+      `the previous content of ${target.path} is destroyed, and the image is not complete`,
+    ),
     leave: () => {},
   };
 }
 
 /**
- * Nobody can mount a device that is held exclusively.
- * @param name what it is called. @param loss what becomes of what was written when it is worth nothing, as a clause.
- * @throws SnapError `TARGET`
+ * Opens a device exclusively, so that no process can mount it.
+ * @param name the name for messages.
+ * @param loss what happens to the written data if it differs from the archive, as a clause.
+ * @throws SnapError `TARGET` if the device is in use.
  */
 export function holdDevice(path: string, name: string, loss: string): Target {
   const descriptor = openExclusively(path, name);
@@ -96,47 +101,46 @@ export function holdDevice(path: string, name: string, loss: string): Target {
     setLength: async (bytes) => assertLargeEnough(path, name, bytes),
     keep: async () => {},
     leave: null,
-    // The last who closes a device waits until all that was written to it is on the disk.
+    // The last close of a device waits until all data is written to the disk.
     [Symbol.asyncDispose]: () => promisify(close)(descriptor),
   };
 }
 
 function openExclusively(path: string, name: string): number {
-  return orTargetErrorNow(name, 'somebody uses it: look at it with lsblk', () =>
+  return orTargetErrorNow(name, 'the device may be in use: check it with lsblk', () =>
     openSync(path, constants.O_RDWR | constants.O_EXCL),
   );
 }
 
-/** What the blocks of a file are counted in. Source: stat(2). */
-const COUNTED_IN = 512;
+/** Unit in bytes of the `blocks` of a file. Source: stat(2). */
+const STAT_BLOCK_BYTES = 512;
 
-const NOT_WRITABLE = 'the directory must be there, and be writable';
+const NOT_WRITABLE = 'specify a file in an existing, writable directory';
 
 const unfinishedName = (path: string): string => `${path}.unfinished`;
 
-/** An earlier run that was broken off may have left the unfinished file. */
-function lookAtFile(path: string, overwrite: boolean, { dataBytes }: ImageSize): FoundTarget {
-  const there = lstatSync(path, { throwIfNoEntry: false });
-  if (there && !overwrite) {
-    throw new SnapError('TARGET', `${path} is there already`, { hint: 'give another name, or --overwrite' });
+function examineFile(path: string, overwrite: boolean, { dataBytes }: ImageSize): FoundTarget {
+  const existing = lstatSync(path, { throwIfNoEntry: false });
+  if (existing && !overwrite) {
+    throw new SnapError('TARGET', `${path} already exists`, { hint: 'specify another file, or use --overwrite' });
   }
-  if (there && !there.isFile()) {
-    throw new SnapError('TARGET', `${path} is no regular file`, {
-      hint: 'give another name; --to-device writes to a block device',
+  if (existing && !existing.isFile()) {
+    throw new SnapError('TARGET', `${path} is not a regular file`, {
+      hint: 'specify another file; to write to a block device, use --to-device',
     });
   }
   const roomBytes = orTargetErrorNow(path, NOT_WRITABLE, () => {
     const { bavail, bsize } = statfsSync(dirname(path));
     accessSync(dirname(path), constants.W_OK | constants.X_OK);
-    const begun = lstatSync(unfinishedName(path), { throwIfNoEntry: false });
-    return bavail * bsize + (begun?.blocks ?? 0) * COUNTED_IN;
+    const unfinished = lstatSync(unfinishedName(path), { throwIfNoEntry: false });
+    return bavail * bsize + (unfinished?.blocks ?? 0) * STAT_BLOCK_BYTES;
   });
   if (dataBytes !== null && dataBytes > roomBytes) {
-    throw new SnapError('TARGET', `${path} needs ${formatBytes(dataBytes)}, there are ${formatBytes(roomBytes)}`, {
-      hint: 'make room, or restore to another filesystem',
+    throw new SnapError('TARGET', `${path} needs ${formatBytes(dataBytes)}; ${formatBytes(roomBytes)} is free`, {
+      hint: 'free space, or restore to another filesystem',
     });
   }
-  return { neededBytes: dataBytes, roomBytes, holds: there ? 'a file' : null };
+  return { neededBytes: dataBytes, roomBytes, holds: existing ? 'a file' : null };
 }
 
 async function openFile(path: string, overwrite: boolean): Promise<Target> {
@@ -152,10 +156,10 @@ async function openFile(path: string, overwrite: boolean): Promise<Target> {
     name: path,
     isFile: true,
     isBlank: statSync(unfinished).size === 0,
-    loss: 'no file was left',
+    loss: 'the incomplete file was deleted',
     setLength: (bytes) => truncate(unfinished, bytes),
     keep: async () => {
-      // It is whole, and stays whether it gets its name or not.
+      // The image is complete, so it is kept even if it cannot be renamed.
       leave();
       await giveName(unfinished, path, overwrite);
     },
@@ -167,63 +171,68 @@ async function openFile(path: string, overwrite: boolean): Promise<Target> {
   };
 }
 
-/** What has come to be there since the restore began is not destroyed. @throws SnapError `TARGET` */
+/** Does not replace a file that was created since the restore started. @throws SnapError `TARGET` */
 async function giveName(unfinished: string, path: string, overwrite: boolean): Promise<void> {
   try {
     if (overwrite) await rename(unfinished, path);
     else await renameToNew(unfinished, path);
   } catch (cause) {
-    throw new SnapError('TARGET', `the image is whole, but cannot be called ${path}: ${asError(cause).message}`, {
-      hint: `it is ${unfinished}: rename it`,
+    const why = asError(cause).message;
+    throw new SnapError('TARGET', `the image is complete, but could not be renamed to ${path}: ${why}`, {
+      hint: `rename the file yourself: ${unfinished}`,
       cause,
     });
   }
 }
 
-async function lookAtDevice(
+async function examineDevice(
   path: string,
   overwrite: boolean,
   { plainBytes }: ImageSize,
   signal: AbortSignal,
 ): Promise<FoundTarget> {
   if (!lstatSync(path, { throwIfNoEntry: false })?.isBlockDevice()) {
-    throw new SnapError('TARGET', `${path} is no block device`, { hint: 'give the device itself, not a link to it' });
+    throw new SnapError('TARGET', `${path} is not a block device`, {
+      hint: 'specify the device itself, not a link to it',
+    });
   }
   const users = [...mountsOf(path), ...holdersOf(path)];
   if (users.length > 0) {
-    throw new SnapError('TARGET', `${path} is in use: ${users.join(', ')}`, { hint: 'unmount it first' });
+    throw new SnapError('TARGET', `${path} is in use by ${users.join(', ')}`, {
+      hint: 'unmount the device, or stop using it, first',
+    });
   }
   if (plainBytes !== null) assertLargeEnough(path, path, plainBytes);
   const { type, tableType, isContradictory } = await probe(path, signal);
-  const content = type ?? tableType ?? (isContradictory ? 'several things at once, by its signatures' : null);
+  const content = type ?? tableType ?? (isContradictory ? 'several contradictory signatures' : null);
   if (content !== null && !overwrite) {
-    throw new SnapError('TARGET', `${path} holds something: ${content}`, {
-      hint: 'look at it with lsblk; --overwrite destroys it',
+    throw new SnapError('TARGET', `${path} is not empty: it holds ${content}`, {
+      hint: `check the device with lsblk ${path}; to destroy its content, use --overwrite`,
     });
   }
   return { neededBytes: plainBytes, roomBytes: deviceSize(path), holds: content };
 }
 
-/** @param name what it is called. @throws SnapError `TARGET` */
+/** @param name the name for messages. @throws SnapError `TARGET` if the device is smaller. */
 function assertLargeEnough(path: string, name: string, bytes: number): void {
   const size = deviceSize(path);
   if (bytes <= size) return;
-  throw new SnapError('TARGET', `${name} has ${formatBytes(size)}, the image ${formatBytes(bytes)}`, {
-    hint: 'give a larger device',
+  throw new SnapError('TARGET', `${name} has ${formatBytes(size)}, but the image has ${formatBytes(bytes)}`, {
+    hint: 'specify a larger device',
   });
 }
 
-/** Whether it is the device, or one of its partitions. */
+/** Whether `name` is the device or one of its partitions. */
 export const isOrIsOn = (name: string, device: string): boolean =>
   name === device || (name.startsWith(device) && /^p?\d+$/.test(name.slice(device.length)));
 
-/** Of the device and its partitions. */
+/** The mount points of the device and its partitions. */
 const mountsOf = (path: string): string[] =>
   mountsHere()
     .filter(({ source }) => isOrIsOn(source, path))
     .map(({ directory }) => directory);
 
-/** Device mappers, RAID and loop devices on it, and swap. */
+/** The device mapper, RAID and loop devices that use the device, and swap. */
 function holdersOf(path: string): string[] {
   const holders = join('/sys/class/block', basename(path), 'holders');
   const swaps = readFileSync('/proc/swaps', 'utf8')

@@ -1,4 +1,4 @@
-/** An image written where it is wanted: whole and right, or told as what it is. */
+/** Writes an image to its target, and verifies it while it is written. */
 import { availableParallelism } from 'node:os';
 import type { BlockTable, ImageIndex } from '../../../archive/block-table.ts';
 import { SnapError } from '../../../errors.ts';
@@ -23,22 +23,22 @@ export interface ImageOrder {
 }
 
 export interface WrittenImage {
-  /** Of the image. */
+  /** Size of the image. */
   bytes: number;
-  /** With the index. */
+  /** Stored bytes that were read, including the index. */
   fetchedBytes: number;
 }
 
-/** Decompressors at once: more of them are faster than any volume. */
+/** Maximum number of segments, and decompressors, at the same time. More would be faster than any volume. */
 const MAX_SEGMENTS = 4;
 
-/** Ranges that are fetched at once for one of them. */
+/** Minimum number of byte ranges in flight for each segment. */
 const MIN_STREAMS = 2;
 
 /**
- * What an earlier run has written already is checked, and left as it is; zeros are neither fetched nor written where
- * they are there already.
- * @throws SnapError `DIFFERS`, `TARGET`, and what `writeObject` throws.
+ * Verifies the data that an earlier run has written, and keeps it. Zeros are not fetched, and not written if the target
+ * already contains them.
+ * @throws SnapError `DIFFERS`, `TARGET`, and the errors of `writeObject`.
  */
 export async function writeImage(order: ImageOrder, index: ImageIndex | null): Promise<WrittenImage> {
   const plan = index && ImagePlan.of(order.object, index);
@@ -65,7 +65,7 @@ async function writeInOnePass(
 async function writeSegments(order: ImageOrder, plan: ImagePlan): Promise<WrittenImage> {
   const { object, snapshotId, target, check } = order;
   const all = plan.split(Math.min(availableParallelism(), MAX_SEGMENTS));
-  const segments = target.isBlank ? all : await whatIsLeft(order, plan, all);
+  const segments = target.isBlank ? all : await remainingSegments(order, plan, all);
   const planned = segments.map((segment) => plan.streamOf(segment));
   const written: WrittenImage = { bytes: plan.table.bytes, fetchedBytes: 0 };
   using host = asOneTask(object.key, planned, check.host);
@@ -86,7 +86,7 @@ async function writeSegments(order: ImageOrder, plan: ImagePlan): Promise<Writte
   return written;
 }
 
-/** A later run goes on with it, unless the archive is damaged. */
+/** Keeps the incomplete image for a later run, unless the archive is damaged. */
 function leaveUnfinished(error: unknown, snapshot: string, { path, leave }: Target, host: Host): void {
   const { failure } = rootFailure(error);
   if (!leave || (failure instanceof SnapError && failure.code === 'DIFFERS')) return;
@@ -94,8 +94,8 @@ function leaveUnfinished(error: unknown, snapshot: string, { path, leave }: Targ
   host.notify({ code: 'restore.unfinished', snapshot, path });
 }
 
-/** Of what may have been begun. */
-async function whatIsLeft(
+/** The rests of the segments that an earlier run may have written in part. */
+async function remainingSegments(
   { object: { key }, snapshotId: snapshot, target: { path }, check: { host, signal } }: ImageOrder,
   plan: ImagePlan,
   segments: readonly Segment[],
@@ -103,20 +103,20 @@ async function whatIsLeft(
   const rest: Segment[] = [];
   let bytes = 0;
   for (const segment of segments) {
-    const left = await restOf(plan, segment, path, signal);
-    bytes += plan.dataBytes({ first: segment.first, end: left.first });
-    rest.push(left);
+    const remaining = await restOf(plan, segment, path, signal);
+    bytes += plan.dataBytes({ first: segment.first, end: remaining.first });
+    rest.push(remaining);
   }
   if (bytes > 0) host.notify({ code: 'restore.continued', snapshot, key, files: null, bytes });
   return rest;
 }
 
-/** Segments of one object are shown as one task. */
+/** A host that shows the segments of an object as one progress task. */
 function asOneTask(label: string, segments: readonly SegmentStream[], host: Host): Host & Disposable {
   const tasks: { read: () => number }[] = [];
-  const shown = () => tasks.reduce((sum, { read }) => sum + read(), 0);
+  const total = () => tasks.reduce((sum, { read }) => sum + read(), 0);
   const expectedBytes = lengthOf(segments.flatMap(({ extents }) => extents));
-  const whole = host.track({ label, expectedBytes, read: shown, stored: shown });
+  const whole = host.track({ label, expectedBytes, read: total, stored: total });
   return {
     ...host,
     track: (task) => {
@@ -127,25 +127,25 @@ function asOneTask(label: string, segments: readonly SegmentStream[], host: Host
   };
 }
 
-/** What breaks off the thread that writes is the target's. */
+/** A failure of the thread that writes is caused by the target. */
 function asTargetError(error: unknown, name: string): unknown {
   if (!(error instanceof SnapError) || error.code !== 'COMPARE_FAILED') return error;
   const why = error.cause instanceof Error ? error.cause.message : error.message;
-  return new SnapError('TARGET', `${name} cannot be written: ${why}`, {
-    hint: 'make room, or restore elsewhere; then run the same command again',
+  return new SnapError('TARGET', `could not write ${name}: ${why}`, {
+    hint: 'correct the cause, for example free space, and run the same command again, or restore to another target',
     cause: error,
   });
 }
 
-/** @throws SnapError `DIFFERS` */
+/** @param loss what happens to the written data, as a clause. @throws SnapError `DIFFERS` */
 export function assertNoDifferences(
   { key, differences, differenceCount, isAsStored }: ObjectFindings,
-  rest: string,
+  loss: string,
 ): void {
   const [first] = differences;
   if (differenceCount === 0 || !first) return;
-  const error = new SnapError('DIFFERS', `${key}: ${first.detail}; ${rest}`, {
-    hint: 'the archive is damaged: look for another copy, or another version of the object',
+  const error = new SnapError('DIFFERS', `${key}: ${first.detail}; ${loss}`, {
+    hint: 'the archive is damaged: look for another copy, or another version of the object in the bucket',
   });
   throw isAsStored ? markFinal(error) : error;
 }

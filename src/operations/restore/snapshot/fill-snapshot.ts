@@ -1,4 +1,4 @@
-/** The blocks of an image as those of a new snapshot; what was damaged in transit is read once more. */
+/** Writes the blocks of an image to a new snapshot. Data that may have been damaged in transit is read again. */
 import { createHash } from 'node:crypto';
 import { BLOCK_KIND, type BlockTable, hashAt } from '../../../archive/block-table.ts';
 import { BLOCK_BYTES } from '../../../cloud/blocks.ts';
@@ -13,18 +13,18 @@ import type { ResumableSnapshot, SnapshotCheckpoint } from '../../sharing/resuma
 import type { ImagePlan, SegmentStream } from '../image/plan-image.ts';
 import { assertNoDifferences } from '../image/write-image.ts';
 
-/** Blocks on their way at once. */
+/** Blocks in flight. */
 const IN_FLIGHT = 32;
 
 export interface Filling {
-  /** The old one. */
+  /** The original snapshot. */
   snapshotId: string;
   object: ArchivedObject;
-  /** `null`: all of the object is needed. */
+  /** `null` if the whole object must be read. */
   plan: ImagePlan | null;
   table: BlockTable | null;
-  begun: ResumableSnapshot;
-  note: SnapshotCheckpoint;
+  started: ResumableSnapshot;
+  checkpoint: SnapshotCheckpoint;
 }
 
 export interface FilledSnapshot {
@@ -34,19 +34,19 @@ export interface FilledSnapshot {
 }
 
 /**
- * With a plan, no block is written that is not right: the second read begins where the first one met damage.
- * @throws SnapError `DIFFERS`, and what `writeObject` throws.
+ * With a plan, each block is verified before it is written, so the second read starts at the block that was damaged.
+ * @throws SnapError `DIFFERS`, and the errors of `writeObject`.
  */
 export async function fillSnapshot(filling: Filling, services: Services, check: ReadContext): Promise<FilledSnapshot> {
-  const { snapshotId: snapshot, object, plan, begun, note } = filling;
-  if (!plan) return fillOnce(filling, null, (block) => note.written(block, check.signal), services, check);
-  let { block } = begun;
+  const { snapshotId: snapshot, object, plan, started, checkpoint } = filling;
+  if (!plan) return fillOnce(filling, null, (block) => checkpoint.written(block, check.signal), services, check);
+  let { block } = started;
   const onWritten = (next: number) => {
     block = next;
-    note.written(next, check.signal);
+    checkpoint.written(next, check.signal);
   };
   const fill = async (isAgain: boolean) => {
-    const rest = restOf(plan, { ...begun, block });
+    const rest = restOf(plan, { ...started, block });
     if (block > 0 && !isAgain) reportResume(snapshot, object, rest, check);
     return fillOnce(filling, rest, onWritten, services, check);
   };
@@ -56,9 +56,9 @@ export async function fillSnapshot(filling: Filling, services: Services, check: 
   });
 }
 
-/** @param onWritten told that all blocks before one are written. */
+/** @param onWritten called with the index of a block when all blocks before it are written. */
 async function fillOnce(
-  { snapshotId, object, table, begun }: Filling,
+  { snapshotId, object, table, started }: Filling,
   rest: Rest | null,
   onWritten: (block: number) => void,
   { newSnapshots: snapshots, rateLimiter }: Services,
@@ -68,12 +68,12 @@ async function fillOnce(
   const take = async (descriptor: number, signal: AbortSignal) => {
     const { plainBytes, plainSha256, problem } = await writeBlocks(descriptor, {
       snapshots,
-      snapshotId: begun.id,
+      snapshotId: started.id,
       runs: rest?.runs ?? null,
       tally,
       inFlight: IN_FLIGHT,
       rateLimiter,
-      withZeros: begun.isEncrypted,
+      withZeros: started.isEncrypted,
       signal,
       check: (index, bytes, sha256) => table && assertBlockMatches(object.key, index, bytes, sha256, table),
       onWritten,
@@ -88,14 +88,15 @@ async function fillOnce(
 
 interface Rest extends SegmentStream {
   firstBlock: number;
+  /** The tally of the blocks before `firstBlock`. */
   tally: BlockTally;
 }
 
-/** From the piece on in which the first block lies that is not written, with the tally of what is before it. */
+/** The rest of the image from the piece that contains the first unwritten block. */
 function restOf(plan: ImagePlan, { block, isEncrypted }: ResumableSnapshot): Rest {
   const { first: beginning, end } = plan.whole;
-  // The last piece is written again in any case: its last block may be filled up with zeros, and has another hash then.
-  const { first } = plan.behind({ first: beginning, end: end - 1 }, block);
+  // The last piece is always written again: its last block may be padded with zeros, which changes its hash.
+  const { first } = plan.after({ first: beginning, end: end - 1 }, block);
   const firstBlock = plan.blockAt(first);
   return { ...plan.streamOf({ first, end }), firstBlock, tally: tallyOf(plan.table, firstBlock, isEncrypted) };
 }
@@ -116,7 +117,7 @@ function reportResume(snapshot: string, { key }: ArchivedObject, { firstBlock }:
   if (bytes > 0) host.notify({ code: 'restore.continued', snapshot, key, files: null, bytes });
 }
 
-/** Of a disk, the last block is whole; that of a partition may be filled up with zeros. @throws SnapError `DIFFERS` */
+/** The last block of a partition may be padded with zeros, which are not compared. @throws SnapError `DIFFERS` */
 function assertBlockMatches(key: string, index: number, bytes: Buffer, sha256: Buffer, table: BlockTable): void {
   const kind = table.kinds[index];
   if (kind === BLOCK_KIND.unknown) return;
@@ -125,7 +126,7 @@ function assertBlockMatches(key: string, index: number, bytes: Buffer, sha256: B
   const isRight =
     kind === BLOCK_KIND.zero ? bytes.equals(ZERO_BLOCK) : kind === BLOCK_KIND.data && hash.equals(hashAt(table, index));
   if (isRight) return;
-  throw new SnapError('DIFFERS', `${key}: the block at byte ${index * BLOCK_BYTES} is not what was archived`, {
-    hint: 'the archive is damaged: look for another copy, or another version of the object',
+  throw new SnapError('DIFFERS', `${key}: the block at byte ${index * BLOCK_BYTES} differs from the index`, {
+    hint: 'the archive is damaged: look for another copy, or another version of the object in the bucket',
   });
 }

@@ -1,4 +1,4 @@
-/** An image as a new EBS snapshot, by direct writes: no volume, no root, no instance. */
+/** Restores an image to a new EBS snapshot through the EBS direct APIs, without a volume, root or an instance. */
 import type { ImageIndex } from '../../../archive/block-table.ts';
 import type { NewSnapshot } from '../../../cloud/blocks.ts';
 import { Interrupted, SnapError } from '../../../errors.ts';
@@ -24,18 +24,18 @@ import { ImagePlan } from '../image/plan-image.ts';
 import { snapshotBefore, userTags } from '../restored-tags.ts';
 import { fillSnapshot } from './fill-snapshot.ts';
 
-/** EBS works on it after its last block. */
+/** The time limit for EBS to complete the snapshot after its last block. */
 const COMPLETION = minutes(60);
 
 export interface RestoredSnapshot {
   id: string;
-  /** Of the image. */
+  /** Size of the image. */
   bytes: number;
   fetchedBytes: number;
 }
 
 export interface SnapshotOrder {
-  /** The old one. */
+  /** The original snapshot. */
   snapshotId: string;
   object: ArchivedObject;
   index: ImageIndex | null;
@@ -43,9 +43,9 @@ export interface SnapshotOrder {
 }
 
 /**
- * The snapshot is completed only when the whole archive has proved to be what it should be; else it is deleted, unless
- * the machine is taken away: then it is left for another run to go on with.
- * @throws SnapError `DIFFERS` and what `writeObject` throws
+ * Completes the snapshot only when the whole archive is verified. Otherwise the snapshot is deleted, unless AWS stops or
+ * terminates the instance: then it remains for another run to resume.
+ * @throws SnapError `DIFFERS`, `CLAIM_LOST`, `SNAPSHOT_UNUSABLE`, `WAIT_TIMEOUT`, and the errors of `writeObject`.
  */
 export async function restoreToSnapshot(
   order: SnapshotOrder,
@@ -56,7 +56,7 @@ export async function restoreToSnapshot(
   const plan = index && ImagePlan.of(object, index);
   const restore = () => restoreOnce(order, plan, services, check);
   if (plan) return restore();
-  // Blocks that are wrong may have been written: a second read fills another snapshot.
+  // Without a plan, wrong blocks may have been written, so a second read writes to another snapshot.
   return readAgainIfDamaged('DIFFERS', restore, () => {
     services.host.notify({ code: 'object.reread', snapshot, key: object.key });
     return true;
@@ -69,51 +69,51 @@ async function restoreOnce(
   services: Services,
   check: ReadContext,
 ): Promise<RestoredSnapshot> {
-  const word = plan && restoreDigest([snapshotId, object.key, object.facts?.etag, wanted]);
-  const begun = await begin(word, wanted, services, check.signal);
-  const { id } = begun;
-  const note = new SnapshotCheckpoint(begun, word, services);
+  const digest = plan && restoreDigest([snapshotId, object.key, object.facts?.etag, wanted]);
+  const started = await start(digest, wanted, services, check.signal);
+  const { id } = started;
+  const checkpoint = new SnapshotCheckpoint(started, digest, services);
   const held = services.host.hold({
     what: `unfinished snapshot ${id}`,
     cleanupCommand: `aws ec2 delete-snapshot --snapshot-id ${id}`,
   });
-  let isSealed = false;
+  let isComplete = false;
   try {
-    const filling = { snapshotId, object, plan, table: index?.table ?? null, begun, note };
+    const filling = { snapshotId, object, plan, table: index?.table ?? null, started, checkpoint };
     const written = await fillSnapshot(filling, services, check);
-    await note.confirm(check.signal);
+    await checkpoint.confirm(check.signal);
     const { blocks, hashes } = written.tally;
     await services.newSnapshots.complete(id, blocks, hashes.digest('base64'), check);
-    isSealed = true;
-    await note.drop(snapshotId, tagsBesideCheckpoint(wanted.tags).last);
+    isComplete = true;
+    await checkpoint.drop(snapshotId, tagsBesideCheckpoint(wanted.tags).last);
     await waitUntilCompleted(id, services, check.signal);
     const fetchedBytes = written.fetchedBytes + (index?.storedBytes ?? 0);
     return { id, bytes: plan?.table.bytes ?? written.plainBytes, fetchedBytes };
   } catch (failure) {
-    if (isSealed) await leaveSealed(snapshotId, id, services, failure);
-    else await leaveOrDelete(snapshotId, id, note, services, failure);
+    if (isComplete) await keepCompleting(snapshotId, id, services, failure);
+    else await releaseOrDelete(snapshotId, id, checkpoint, services, failure);
     throw failure;
   } finally {
     held[Symbol.dispose]();
   }
 }
 
-/** @param word `null`: nobody can resume it. */
-async function begin(
-  word: string | null,
+/** Takes over an unfinished snapshot, or starts a new one. @param digest `null` if no run can resume the restore. */
+async function start(
+  digest: string | null,
   wanted: NewSnapshot,
   services: Services,
   signal: AbortSignal,
 ): Promise<ResumableSnapshot> {
-  const begun = word === null ? null : await takeOverSnapshot(word, services, signal);
-  if (begun) return begun;
-  const tags = { ...tagsBesideCheckpoint(wanted.tags).first, ...initialCheckpointTag(word) };
+  const unfinished = digest === null ? null : await takeOverSnapshot(digest, services, signal);
+  if (unfinished) return unfinished;
+  const tags = { ...tagsBesideCheckpoint(wanted.tags).first, ...initialCheckpointTag(digest) };
   return { ...(await services.newSnapshots.start({ ...wanted, tags }, { signal })), block: 0 };
 }
 
 /**
- * As the snapshot was, as far as the manifest knows.
- * @throws SnapError `NOT_FOUND` where nothing tells how large the disk is, `GPG_KEY`, `MANIFEST`
+ * The properties of the new snapshot, which are those of the original as far as the manifest records them.
+ * @throws SnapError `NOT_FOUND` if the size of the disk is not known, `GPG_KEY`, `MANIFEST`
  */
 export async function wantedSnapshot(
   archive: Archive,
@@ -123,9 +123,9 @@ export async function wantedSnapshot(
   check: ReadContext,
 ): Promise<NewSnapshot> {
   const before = await snapshotBefore(archive, sessionKey, check.signal);
-  const told = before && plainBytes ? 0 : await sizeOfDisk(archive, check);
+  const recordedGiB = before && plainBytes ? 0 : await sizeOfDisk(archive, check);
   return {
-    sizeGiB: Math.max(told, Math.ceil((plainBytes ?? 0) / GiB)),
+    sizeGiB: Math.max(recordedGiB, Math.ceil((plainBytes ?? 0) / GiB)),
     description: (before?.description ?? '').slice(0, 255),
     tags: Object.fromEntries(userTags(before, tagKey)),
     encrypted: encrypt || kmsKeyArn !== null || before?.encrypted === true,
@@ -147,8 +147,8 @@ async function waitUntilCompleted(id: string, { snapshots }: Services, signal: A
   await waitFor(look, { what: `${id} to be completed`, within: COMPLETION, signal });
 }
 
-/** EBS completes it without anybody's help: only a person who stops the run, and EBS itself, may not want it. */
-async function leaveSealed(snapshot: string, id: string, services: Services, thrown: unknown): Promise<void> {
+/** EBS completes the snapshot by itself. It is deleted only if a user interrupted the run, or EBS could not complete it. */
+async function keepCompleting(snapshot: string, id: string, services: Services, thrown: unknown): Promise<void> {
   const { failure } = rootFailure(thrown);
   const isUnwanted = failure instanceof Interrupted ? !failure.isShutdown : isUnusable(failure);
   if (isUnwanted) await deleteUnfinished(id, services, thrown);
@@ -157,7 +157,7 @@ async function leaveSealed(snapshot: string, id: string, services: Services, thr
 
 const isUnusable = (failure: unknown): boolean => failure instanceof SnapError && failure.code === 'SNAPSHOT_UNUSABLE';
 
-/** @throws SuppressedError where it stays */
+/** @throws SuppressedError if the snapshot cannot be deleted. */
 async function deleteUnfinished(id: string, { newSnapshots }: Services, thrown: unknown): Promise<void> {
   try {
     await newSnapshots.delete(id, { signal: cleanupSignal() });
@@ -169,25 +169,25 @@ async function deleteUnfinished(id: string, { newSnapshots }: Services, thrown: 
 const leftUnfinished = (id: string, cause: unknown): SnapError =>
   cleanupError(`the unfinished snapshot ${id}`, `aws ec2 delete-snapshot --snapshot-id ${id}`, cause);
 
-/** A machine that is taken away leaves its work to the next run; a person who stops it does not. */
-async function leaveOrDelete(
+/** Releases the snapshot for another run if AWS stops or terminates the instance, and deletes it after any other failure. */
+async function releaseOrDelete(
   snapshot: string,
   id: string,
-  note: SnapshotCheckpoint,
+  checkpoint: SnapshotCheckpoint,
   services: Services,
   thrown: unknown,
 ): Promise<void> {
   const { failure } = rootFailure(thrown);
   try {
-    if (note.canResume && failure instanceof Interrupted && failure.isShutdown) {
-      await note.release();
+    if (checkpoint.canResume && failure instanceof Interrupted && failure.isShutdown) {
+      await checkpoint.release();
       services.host.notify({ code: 'restore.unfinished', snapshot, path: id });
       return;
     }
-    if (!(await note.isMine(cleanupSignal()))) return;
+    if (!(await checkpoint.isMine(cleanupSignal()))) return;
   } catch (cause) {
     throw new SuppressedError(leftUnfinished(id, cause), thrown);
   }
-  // A snapshot without all of its blocks must not stay.
+  // An incomplete snapshot must not remain.
   await deleteUnfinished(id, services, thrown);
 }

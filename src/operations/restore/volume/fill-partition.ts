@@ -1,4 +1,4 @@
-/** One partition of a new disk filled with what it had. */
+/** Restores the content of one partition to a new volume. */
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { SnapError } from '../../../errors.ts';
@@ -26,7 +26,7 @@ export interface FillOrder {
   settings: RestoreSettings;
 }
 
-/** @throws SnapError `TARGET`, `DIFFERS`, and what `writeObject` throws. */
+/** @throws SnapError `TARGET`, `DIFFERS`, and the errors of `writeObject`. */
 export async function fillPartition(
   { partition, content }: PartitionFill,
   device: string,
@@ -74,11 +74,11 @@ async function fillWithFiles(
   await using mounted = mount;
   using _held = check.host.hold({ what: `mount at ${directory}`, cleanupCommand: `umount ${directory}` });
   await extract(object, mounted.path, type === 'vfat', order, check);
-  // What cannot be written to the disk is told here, and not by unmounting.
+  // Reports write errors here, because unmounting does not report them.
   await runTool(['sync', '--file-system', mounted.path], { signal: check.signal, within: minutes(60) });
 }
 
-/** @returns `null` for FAT where the kernel does not know it. */
+/** @returns `null` for FAT if the kernel does not support it. */
 async function mountOrNot(device: string, type: string, directory: string, signal: AbortSignal): Promise<Mount | null> {
   try {
     return await mountWritable(device, type, directory, signal);
@@ -100,7 +100,7 @@ async function fillFatByCopy(
   await copyToFat(staging.path, device, check.signal);
 }
 
-/** Of a filesystem as large as the old one, all is to be filled, and root may do so to the last block. */
+/** Root can fill the filesystem to the last block, so the plain bytes of the tar are the limit. */
 async function extract(
   object: ArchivedObject,
   path: string,

@@ -1,4 +1,4 @@
-/** What a new volume is to hold, made out of the manifest before anything is created. */
+/** Plans the content of a new volume from the manifest, before anything is created. */
 import type { Manifest, ManifestDisk, ManifestObject } from '../../../archive/manifest.ts';
 import { nameOfPart } from '../../../archive/partition-facts.ts';
 import { SnapError } from '../../../errors.ts';
@@ -15,8 +15,9 @@ import type { Services } from '../../shared/services.ts';
 import { snapshotBefore } from '../restored-tags.ts';
 import type { FilesToFit } from '../volume-obstacle.ts';
 
-/** What comes to one partition, or (`null`) to the whole disk. */
+/** The content of one partition, or of the whole disk. */
 export interface PartitionFill {
+  /** `null` for the whole disk. */
   partition: Partition | null;
   content:
     | { how: 'image'; object: ArchivedObject }
@@ -26,24 +27,25 @@ export interface PartitionFill {
 
 export interface VolumePlan {
   sizeGiB: number;
-  /** Of the old disk. */
+  /** Size of the original disk. */
   diskBytes: number;
-  /** The old snapshot, with all its tags; `null` for archives of version 0. */
+  /** The original snapshot with all its tags; `null` for archives of version 0. */
   before: Manifest['snapshot'] | null;
-  /** `null` where there is no partition table, or the image has it. */
+  /** `null` if there is no partition table, or an image contains it. */
   table: TablePlan | null;
   bootCode: Buffer;
+  /** The sectors between the first sector and the first partition. */
   bootGap: Buffer;
   fills: PartitionFill[];
-  /** Why it will not boot by itself, as far as can be told; else `null`. */
+  /** Why the volume will not boot without further work, as far as known; otherwise `null`. */
   obstacleToBoot: string | null;
-  /** Programs that are needed. */
+  /** Required programs. */
   tools: string[];
 }
 
 /**
- * @throws SnapError `NOT_FOUND` for an archive that holds no whole disk, `MANIFEST` for a manifest that cannot be used,
- *   `GPG_KEY` where it is sealed and cannot be opened.
+ * @throws SnapError `NOT_FOUND` if the archive does not contain a whole disk, `MANIFEST` if the manifest cannot be used,
+ *   `GPG_KEY` if it is sealed and cannot be opened.
  */
 export async function planVolume(
   archive: Archive,
@@ -62,9 +64,9 @@ export async function planVolume(
   if (!archive.manifest) {
     throw new SnapError(
       'NOT_FOUND',
-      `the archive of ${archive.snapshotId} does not tell how the disk was partitioned`,
+      `the archive of ${archive.snapshotId} does not record the partition table of the disk`,
       {
-        hint: 'archives of version 0 hold files only: make the filesystems, then restore them with --to-dir',
+        hint: 'it is an archive of version 0, which contains only files: create the filesystems yourself, and restore the files with --to-dir',
       },
     );
   }
@@ -104,15 +106,15 @@ function planDisk(objects: readonly ArchivedObject[], { disk, ...manifest }: Man
     return { partition: placeOf(partition, table), content: { how: 'swap', filesystem: wanted } };
   });
   const fills = [...stored, ...swaps];
-  assertNoGaps(fills, table);
+  assertOneContentEach(fills, table);
   return { table, fills, ...bootOf(disk, fills), tools: toolsFor(fills, table) };
 }
 
 const UNKNOWN: Partial<ManifestObject> = {};
 
 const damaged = (what: string): SnapError =>
-  new SnapError('MANIFEST', `the disk cannot be made anew: ${what}`, {
-    hint: 'restore what is there with --to-dir and --to-file',
+  new SnapError('MANIFEST', `the disk cannot be recreated: ${what}`, {
+    hint: 'restore the content of the archive with --to-dir and --to-file',
   });
 
 function placeOf(number: number | null, table: TablePlan | null): Partition | null {
@@ -120,25 +122,27 @@ function placeOf(number: number | null, table: TablePlan | null): Partition | nu
   const found = table?.partitions.find((partition) => partition.number === number);
   if (found) return found;
   throw damaged(
-    number === null ? 'files of a disk that has partitions' : `there is no partition ${number} in its table`,
+    number === null
+      ? 'an object has no partition number, although the disk has a partition table'
+      : `its partition table has no partition ${number}`,
   );
 }
 
-/** Each partition gets what it had, once. */
-function assertNoGaps(fills: readonly PartitionFill[], table: TablePlan | null): void {
-  const given = fills.map(({ partition }) => partition?.number ?? null);
-  const had = table ? table.partitions.map(({ number }) => number) : [null];
+/** @throws SnapError `MANIFEST` unless each partition has exactly one content. */
+function assertOneContentEach(fills: readonly PartitionFill[], table: TablePlan | null): void {
+  const planned = fills.map(({ partition }) => partition?.number ?? null);
+  const expected = table ? table.partitions.map(({ number }) => number) : [null];
   const wrong = [
-    ...had.filter((number) => !given.includes(number)),
-    ...given.filter((n, at) => given.indexOf(n) !== at),
+    ...expected.filter((number) => !planned.includes(number)),
+    ...planned.filter((n, at) => planned.indexOf(n) !== at),
   ];
   const [first] = wrong;
-  if (first !== undefined) throw damaged(`the archive has no content, or more than one, for ${nameOfPart(first)}`);
+  if (first !== undefined) throw damaged(`the archive has no content, or several contents, of ${nameOfPart(first)}`);
 }
 
 const BOOT_CODE_BYTES = 446;
 
-/** Where the beginning of a disk is part of a filesystem, only ext leaves it to boot loaders. */
+/** On a disk without a partition table, only ext filesystems leave the first sectors to boot loaders. */
 function bootOf(
   disk: ManifestDisk,
   fills: readonly PartitionFill[],
@@ -149,8 +153,7 @@ function bootOf(
   const bootCode = isFree ? Buffer.from(disk.bootCode ?? '', 'base64').subarray(0, BOOT_CODE_BYTES) : NONE;
   const firstByte = Math.min(...fills.map(({ partition }) => partition?.start ?? 0));
   const bootGap = disk.table === 'dos' ? Buffer.from(disk.bootGap ?? '', 'base64') : NONE;
-  if (bootGap.length > 0 && SECTOR + bootGap.length > firstByte)
-    throw damaged('its boot code reaches into a partition');
+  if (bootGap.length > 0 && SECTOR + bootGap.length > firstByte) throw damaged('its boot code overlaps a partition');
   const isCut = disk.table === 'dos' && disk.bootGap === undefined && bootCode.some((byte) => byte !== 0);
   return { bootCode, bootGap, obstacleToBoot: isCut ? WITHOUT_GAP : null };
 }
@@ -158,10 +161,10 @@ function bootOf(
 const SECTOR = 512;
 
 const WITHOUT_GAP =
-  'an earlier version archived it without what boot loaders keep between the first sector and the first partition; ' +
-  'run grub-install on it';
+  'an earlier version of snap-to-s3 archived the disk without the sectors between the first sector and the first ' +
+  'partition, in which boot loaders keep code; run grub-install for the volume';
 
-/** @throws SnapError `NOT_FOUND` for filesystems that nothing here makes. */
+/** @throws SnapError `NOT_FOUND` if this program cannot create a filesystem. */
 function toolsFor(fills: readonly PartitionFill[], table: TablePlan | null): string[] {
   const tools = new Set(['blkid', 'blockdev', ...(table ? ['sfdisk', 'losetup'] : [])]);
   for (const { content } of fills) {
@@ -169,8 +172,8 @@ function toolsFor(fills: readonly PartitionFill[], table: TablePlan | null): str
     const { type } = content.filesystem;
     const makers = makersOf(type);
     if (makers.length === 0) {
-      throw new SnapError('NOT_FOUND', `a filesystem of type ${type} cannot be made here as it was`, {
-        hint: 'restore its files with --to-dir',
+      throw new SnapError('NOT_FOUND', `snap-to-s3 cannot create filesystems of type ${type}`, {
+        hint: 'create the filesystem yourself, and restore its files with --to-dir',
       });
     }
     checkWanted(content.filesystem);

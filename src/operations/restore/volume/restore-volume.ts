@@ -1,4 +1,4 @@
-/** An archive as a new EBS volume that is what the old one was: with its partitions, filesystems, files and boot code. */
+/** Restores a disk to a new EBS volume, with the partitions, filesystems, files and boot code of the original. */
 import { randomUUID } from 'node:crypto';
 import { SnapError } from '../../../errors.ts';
 import { makeTable, tryMakingTable, writeBootCode } from '../../../host/disks/make-table.ts';
@@ -22,15 +22,15 @@ import { assertRestorable } from '../volume-obstacle.ts';
 import { type FillOrder, fillPartition } from './fill-partition.ts';
 import { planVolume, type VolumePlan } from './plan-volume.ts';
 
-/** What can be refused before an archive is looked for. @throws SnapError `NOT_SUPPORTED_HERE`, `NOT_ON_INSTANCE` */
+/** Checks this machine before the archive is read. @throws SnapError `NOT_SUPPORTED_HERE`, `NOT_ON_INSTANCE` */
 export async function requireVolumes({ instance }: Services): Promise<void> {
   requireRoot();
   await instance();
 }
 
 /**
- * The volume stays only when all of it has proved to be what was archived; else it is deleted.
- * @throws SnapError `DIFFERS`, `TARGET`, what `planVolume`, `createEmptyVolume` and `writeObject` throw.
+ * Keeps the volume only if its whole content is verified; otherwise deletes it.
+ * @throws SnapError `DIFFERS`, `TARGET`, and the errors of `planVolume`, `createEmptyVolume` and `writeObject`.
  */
 export async function restoreToVolume(
   archive: Archive,
@@ -84,7 +84,10 @@ export interface NewVolumePlan {
   encrypted: boolean;
 }
 
-/** Makes nothing. @throws SnapError `USAGE`, `TOOL_MISSING`, and what `planVolume`, `tryMakingTable` and `assertRestorable` throw. */
+/**
+ * Creates nothing.
+ * @throws SnapError `USAGE`, `TOOL_MISSING`, and the errors of `planVolume`, `tryMakingTable` and `assertRestorable`.
+ */
 export async function planNewVolume(
   archive: Archive,
   target: VolumeTarget,
@@ -107,11 +110,11 @@ export async function planNewVolume(
 export const objectsOf = ({ fills }: VolumePlan): ArchivedObject[] =>
   fills.flatMap(({ content }) => (content.how === 'swap' ? [] : [content.object]));
 
-/** @throws SnapError `USAGE` */
+/** @throws SnapError `USAGE` if the requested size is too small. */
 function sizeFor(plan: VolumePlan, { sizeGiB }: VolumeTarget): number {
   if (sizeGiB === null || sizeGiB >= plan.sizeGiB) return sizeGiB ?? plan.sizeGiB;
-  throw new SnapError('USAGE', `--volume-size ${sizeGiB}: the disk had ${plan.sizeGiB} GiB`, {
-    hint: 'a volume can be larger, not smaller',
+  throw new SnapError('USAGE', `--volume-size ${sizeGiB} is too small: the original disk has ${plan.sizeGiB} GiB`, {
+    hint: `specify at least ${plan.sizeGiB}, or omit --volume-size`,
   });
 }
 
@@ -131,14 +134,14 @@ async function fill(plan: VolumePlan, device: string, order: FillOrder, check: R
   await runTool(['blockdev', '--flushbufs', device], { signal });
 }
 
-/** EC2 keeps 50; some are the volume's own. */
+/** Maximum number of tags from the snapshot: EC2 allows 50, of which this program uses some itself. */
 const MAX_TAGS = 44;
 
-/** Those of the old snapshot, and where the volume comes from. */
+/** The tags of the original snapshot, and a tag with its id. */
 function tagsFor(snapshotId: string, plan: VolumePlan, tagKey: string, { host }: Services): Record<string, string> {
   const before = userTags(plan.before, tagKey);
   const dropped = before.slice(MAX_TAGS).map(([key]) => key);
-  const reason = `a volume takes ${MAX_TAGS}`;
+  const reason = `maximum of ${MAX_TAGS} tags per restored volume`;
   if (dropped.length > 0) host.notify({ code: 'tags.dropped', snapshot: snapshotId, dropped, reason });
   return { ...Object.fromEntries(before.slice(0, MAX_TAGS)), 'snap-to-s3-restored-from': snapshotId };
 }
