@@ -1,22 +1,22 @@
-/** What events carry of archives, their files, and drills. */
+/** Data types of events: archives, their files, drills and plans. */
 
-/** What an archive without a manifest is: one of version 0, which wrote none, or one whose migration did not end. */
+/** The origin of an archive without a manifest: version 0, which wrote none, or a migration that was not finished. */
 export type ArchiveOrigin = 'version-0' | 'unfinished' | 'unknown';
 
-/** What differs between an archive and what it is compared with. */
+/** A difference between an archive and the data that it is compared with. */
 export interface DifferenceNote {
-  /** Key of the object; empty where none holds it. */
+  /** Key of the object; empty if no object contains it. */
   object: string;
   kind: string;
-  /** Printable; empty where it is about the whole object. */
+  /** Printable; empty if the difference concerns the whole object. */
   path: string;
   detail: string;
 }
 
-/** One archive, as far as it is known without its data. All text is printable. */
+/** An archive without its data. All text is printable. */
 export interface ShownArchive {
   manifest: ShownManifest | null;
-  /** Of an archive without a manifest: what it is, and what tells that, as a clause; else `null`. */
+  /** The origin of an archive without a manifest, with the evidence as a clause; otherwise `null`. */
   origin: { is: ArchiveOrigin; reason: string } | null;
   objects: ShownObject[];
   recorded: {
@@ -29,7 +29,7 @@ export interface ShownArchive {
   }[];
 }
 
-/** Nothing is known of what is `null`. */
+/** A manifest. Unknown values are `null`. */
 export interface ShownManifest {
   /** Name and version of the program that wrote it. */
   tool: string;
@@ -38,11 +38,11 @@ export interface ShownManifest {
   startedAt: string | null;
   finishedAt: string | null;
   validatedAt: string | null;
-  /** When it last differed from its snapshot, and has not been proved since. */
+  /** When a validation found a difference, unless a later one succeeded. */
   differedAt: string | null;
-  /** Whether labels, UUIDs, partition table and all tags are kept encrypted. */
+  /** Whether the tags, labels, UUIDs and the partition table are encrypted. */
   isSealed: boolean;
-  /** Why what is sealed could not be opened; `null` where it was, and where nothing is. */
+  /** Why the sealed part could not be opened; `null` if it was opened, or nothing is sealed. */
   whyClosed: string | null;
   volume: string | null;
   region: string | null;
@@ -55,18 +55,18 @@ export interface ShownManifest {
   diskBytes: number | null;
   sectorBytes: number | null;
   table: string | null;
-  /** Of the partition table: GUID for GPT, hexadecimal number for MBR. */
+  /** Id of the partition table: a GUID for GPT, a hexadecimal number for MBR. */
   tableId: string | null;
-  /** In the order of the partition table; extended ones too. */
+  /** In the order of the partition table, including extended partitions. */
   partitions: ShownPartition[];
 }
 
 export interface ShownPartition {
   number: number;
-  /** Bytes from the beginning of the disk; here and below `null` where the table does not tell. */
+  /** Offset in bytes from the beginning of the disk; `null`, here and below, if the table does not record it. */
   start: number | null;
   bytes: number | null;
-  /** GUID for GPT, hexadecimal code for MBR. */
+  /** A GUID for GPT, a hexadecimal code for MBR. */
   type: string | null;
   name: string | null;
   uuid: string | null;
@@ -83,59 +83,60 @@ export interface ShownObject {
   uuid: string | null;
   plainBytes: number | null;
   hasIndex: boolean;
-  /** `null`, here and below, where the object is not in the bucket. */
+  /** `null`, here and below, if the object is not in the bucket. */
   storedBytes: number | null;
   storageClass: string | null;
   retrieval: 'not-needed' | 'needed' | 'ongoing' | 'restored' | null;
   storedAt: string | null;
 }
 
-/** A file of an archive, as the index has it. */
+/** A file of an archive according to its index. */
 export interface ListedFile {
   snapshot: string;
   key: string;
   partition: number | null;
-  /** From the root on; empty for the root. Printable. */
+  /** Printable, relative to the root of the filesystem; empty for the root. */
   path: string;
-  /** The name itself, where it is not what `path` shows. */
+  /** The original name, if `path` is not identical to it. */
   pathBase64: string | null;
   type: 'file' | 'directory' | 'symlink' | 'hardlink' | 'character' | 'block' | 'fifo';
   mode: number;
   uid: number;
   gid: number;
-  /** Bytes, holes included; a bigint where it is too long for a number. */
+  /** Bytes including holes; a bigint above 2^53. */
   size: number | bigint;
   /** Seconds since the epoch. */
   mtime: number;
-  /** Of links; printable. */
+  /** Target of a link; printable. */
   target: string | null;
   device: { major: number; minor: number } | null;
-  /** Of the data, in base 16. */
+  /** Hash of the data in hexadecimal. */
   sha256: string | null;
 }
 
-/** What a drill found, for whoever asks whether the archives can be restored. */
+/** The report of a drill. */
 export interface DrillReport {
   format: 1;
   kind: 'drill';
-  /** `nothing`: there was no archive to be drilled. */
+  /** `nothing`: no archive could be selected. */
   verdict: 'passed' | 'differs' | 'failed' | 'nothing' | 'unfinished';
   tool: string;
   startedAt: string;
   finishedAt: string;
-  /** Who ran it, and where. */
+  /** The user who ran the drill. */
   user: string;
+  /** The machine on which the drill ran. */
   host: string;
-  /** Whose credentials were used, by STS; both `unknown` where it did not tell, which is a warning. */
+  /** The AWS identity according to STS; `unknown`, with a warning, if STS did not return it. */
   caller: { arn: string; account: string };
   warnings: string[];
   bucket: string;
   prefix: string;
-  /** What archives were chosen among. */
+  /** The archives from which the sample was selected. */
   filter: { volumes: readonly string[]; snapshots: readonly string[]; since: string | null; until: string | null };
   seed: string;
   sample: number;
-  /** Archives that fit the filter; those of them that are not complete, or would have to be thawed, were not chosen among. */
+  /** Number of archives that match the filter, and how many of them were excluded as incomplete or in archive classes. */
   population: { found: number; incomplete: number; archived: number };
   archives: DrillRow[];
 }
@@ -143,37 +144,38 @@ export interface DrillReport {
 export interface DrillRow {
   snapshot: string;
   volume: string | null;
-  /** Of the snapshot. */
+  /** Start time of the snapshot. */
   startTime: string | null;
   storedAt: string | null;
   keys: string[];
-  /** `unfinished`: it is being thawed, or the drill was interrupted. */
+  /** `unfinished`: S3 is thawing the archive, or the drill was interrupted. */
   outcome: 'passed' | 'differs' | 'failed' | 'unfinished';
   restoredAt: string;
   files: number;
   bytes: number;
-  /** Read from the bucket. */
+  /** Bytes read from the bucket. */
   fetchedBytes: number;
-  /** Seconds. */
+  /** Seconds of restoring. */
   restoring: number;
+  /** Seconds of comparing. */
   comparing: number;
-  /** What was restored was read again, and held against these. */
+  /** What the restored data was compared with. */
   comparedWith: DrillEvidence[];
   differenceCount: number;
-  /** The first ones. */
+  /** The first differences. */
   differences: DifferenceNote[];
-  /** Why it failed. */
+  /** Why the archive failed. */
   reason: string | null;
 }
 
-/** `archive`: fetched a second time. `content`: and only what files contain, for want of root. */
+/** `archive`: the archive, read a second time; `archive-content`: only the contents of its files, without root. */
 export type DrillEvidence = 'index' | 'archive' | 'archive-content' | 'snapshot';
 
-/** What a restore would do, as far as it can be told without doing anything. */
+/** The plan of `restore --dry-run`. */
 export interface RestorePlan {
   target: 'directory' | 'file' | 'device' | 'snapshot' | 'volume';
   objects: PlannedObject[];
-  /** What it takes wherever something is written, and what there is. */
+  /** The required and the available space of each target. */
   rooms: PlannedRoom[];
 }
 
@@ -181,32 +183,32 @@ export interface PlannedObject {
   key: string;
   partition: number | null;
   layout: 'tar' | 'image';
-  /** Where it comes to. */
+  /** The target. */
   to: string;
   storageClass: string;
   retrieval: 'not-needed' | 'needed' | 'ongoing' | 'restored';
   storedBytes: number;
-  /** Of them, those that are read, at the most. */
+  /** Maximum number of stored bytes to read. */
   fetchBytes: number;
-  /** Of the whole tar or image; `null` where nothing tells. */
+  /** Plain bytes of the whole tar or image; `null` if not known. */
   plainBytes: number | null;
 }
 
 export interface PlannedRoom {
   where: string;
-  /** At the most; `null` where nothing tells. */
+  /** Maximum number of bytes to write; `null` if not known. */
   neededBytes: number | null;
-  /** Free, or of the device, or of what would be made. */
+  /** Free space of the filesystem, or the size of the device, volume or snapshot. */
   roomBytes: number;
-  /** What is there and would be destroyed, e.g. `ext4`; else `null`. */
+  /** Existing content that would be destroyed, e.g. `ext4`; otherwise `null`. */
   holds: string | null;
 }
 
-/** What making objects in archive classes readable takes and costs. */
+/** The time and the price of thawing objects in one retrieval tier. */
 export interface ThawOffer {
   tier: 'Bulk' | 'Standard' | 'Expedited';
-  /** e.g. `up to 12 hours` */
+  /** For example `up to 12 hours`. */
   takes: string;
-  /** US dollars at list prices of the region, with the copy for the days that were asked for. */
+  /** US dollars at list prices of the region, including the copy for the requested days. */
   dollars: number;
 }

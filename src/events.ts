@@ -1,6 +1,6 @@
 /**
- * What an operation tells while it runs. Operations never print: they notify a `Host`, and hosts turn events into
- * text, JSON lines or a progress bar. Codes are stable and documented in docs/events.md.
+ * The events of operations. Operations never print: they notify a `Host`, which converts events to text, JSON lines or
+ * progress bars. Codes are stable and documented in docs/events.md.
  */
 import type { SnapError } from './errors.ts';
 import type {
@@ -16,20 +16,20 @@ import type {
 
 export type * from './event-records.ts';
 
-/** US dollars for reading a snapshot, by source; `null` where it is not known. */
+/** The cost of reading a snapshot in US dollars, by source; `null` if not known. */
 export interface ReadingCost {
   volume: number | null;
   direct: number | null;
 }
 
-/** `thawing`: S3 is making readable copies of objects in an archive class; the same command goes on later. */
+/** `thawing`: S3 is thawing objects; the same command resumes later. */
 export type SnapshotOutcome = 'done' | 'failed' | 'interrupted' | 'thawing';
 
-/** An archive as the names, sizes and classes of its objects show it, and its manifest. */
+/** An archive according to its manifest and to the names, sizes and storage classes of its objects. */
 export interface ListedArchive {
   snapshot: string;
   volume: string;
-  /** Of the snapshot; ISO 8601. */
+  /** Start time of the snapshot; ISO 8601. */
   startTime: string;
   state:
     | 'complete'
@@ -45,17 +45,17 @@ export interface ListedArchive {
   codec: 'lz4' | 'zstd' | null;
   cipher: 'none' | 'gpg' | null;
   objects: { key: string; bytes: number; storageClass: string }[];
-  /** Index and manifest included. */
+  /** Including indexes and the manifest. */
   storedBytes: number;
-  /** When the last of its objects was stored; ISO 8601. */
+  /** When its last data object was stored; ISO 8601. */
   storedAt: string;
-  /** In the region and account that the manifest names; `null` where that could not be asked. */
+  /** Whether the snapshot exists in the region and account that the manifest names; `null` if not known. */
   snapshotExists: boolean | null;
-  /** Of storing the data objects, US dollars at list prices of the region; `null` where it is not known. */
+  /** Monthly storage cost of the data objects in US dollars, at list prices of the region; `null` if not known. */
   dollarsMonth: number | null;
 }
 
-/** The events, by code. `snapshot` is a snapshot id everywhere; sizes are bytes; durations are seconds. */
+/** The events. `snapshot` is always a snapshot id; sizes are in bytes and durations in seconds. */
 export type SnapEvent =
   | { code: 'run.started'; command: string; snapshots: string[] }
   | { code: 'snapshot.started'; snapshot: string; volume: string; sizeGiB: number }
@@ -69,7 +69,7 @@ export type SnapEvent =
   | { code: 'volume.reused'; snapshot: string; volume: string }
   | { code: 'volume.attaching'; snapshot: string; volume: string; device: string }
   | { code: 'volume.attached'; snapshot: string; volume: string; device: string }
-  /** A few blocks of the device are those of the snapshot. */
+  /** The device was verified: `blocks` of its blocks match the snapshot. */
   | { code: 'device.proved'; snapshot: string; device: string; identifiedBy: 'serial' | 'name'; blocks: number }
   | { code: 'device.unproved'; snapshot: string; device: string; identifiedBy: 'serial' | 'name'; reason: string }
   | { code: 'volume.detached'; snapshot: string; volume: string }
@@ -84,7 +84,7 @@ export type SnapEvent =
       snapshot: string;
       partition: number | null;
       what: string;
-      /** Of how many files; `null`: of all, or of the filesystem itself. */
+      /** Number of files; `null` for all files, or for the filesystem itself. */
       count: number | null;
       advice: string | null;
     }
@@ -105,7 +105,7 @@ export type SnapEvent =
       code: 'snapshot.validated';
       snapshot: string;
       compared: 'everything' | 'content' | 'archive-only';
-      /** What no tar keeps, and was not compared. */
+      /** What a tar cannot hold, which was not compared. */
       except: string[];
       objects: string[];
       members: number;
@@ -119,7 +119,7 @@ export type SnapEvent =
   | { code: 'snapshot.skipped'; snapshot: string; reason: string }
   | { code: 'archive.replaced'; snapshot: string; reason: string }
   | { code: 'object.kept'; snapshot: string; key: string; plainBytes: number; storedBytes: number }
-  /** It differed, and may have been damaged on its way: it is read a second time before that is reported. */
+  /** The object differed, possibly because of damage in transit, and is read again before the difference is reported. */
   | { code: 'object.reread'; snapshot: string; key: string }
   | { code: 'upload.resumed'; snapshot: string; key: string; parts: number; bytes: number }
   | { code: 'upload.restarted'; snapshot: string; key: string; reason: string }
@@ -146,7 +146,7 @@ export type SnapEvent =
       found: number;
       removed: number;
       left: number;
-      /** Of what is still there, US dollars. */
+      /** Monthly cost of the remaining leftovers in US dollars. */
       dollarsMonth: number;
     }
   | {
@@ -165,7 +165,7 @@ export type SnapEvent =
       bytes: number;
       /** `null` for images. */
       files: number | null;
-      /** Stored bytes that were read for it. */
+      /** Stored bytes that were read, including the index. */
       fetchedBytes: number;
       seconds: number;
     }
@@ -178,7 +178,7 @@ export type SnapEvent =
       bytes: number;
       storageClasses: string[];
       days: number;
-      /** That was chosen. */
+      /** The selected tier. */
       tier: string;
       offers: ThawOffer[];
     }
@@ -192,10 +192,10 @@ export type SnapEvent =
     }
   | { code: 'thaw.waiting'; snapshot: string; objects: number; of: number }
   | { code: 'thaw.finished'; snapshot: string; objects: number; seconds: number }
-  /** What an earlier run has restored already; `files` is `null` for images. */
+  /** Content that an earlier run restored, and that was verified now; `files` is `null` for images. */
   | { code: 'restore.continued'; snapshot: string; key: string; files: number | null; bytes: number }
   | { code: 'restore.planned'; snapshot: string; plan: RestorePlan }
-  /** A new snapshot that has all of its blocks, and that EBS will complete. */
+  /** All blocks of the new snapshot are written, and EBS will complete it. */
   | { code: 'restore.completing'; snapshot: string; id: string }
   | { code: 'restore.unfinished'; snapshot: string; path: string }
   | { code: 'files.left-out'; snapshot: string; key: string; devices: number; privileges: number }
@@ -204,10 +204,11 @@ export type SnapEvent =
       snapshot: string;
       key: string;
       target: string;
-      /** What tar could not give to files that it made: its first messages, and how many there were. */
+      /** The first messages of tar about attributes that it could not restore. */
       messages: string[];
+      /** Number of all such messages. */
       count: number;
-      /** Files, directories and links whose times the target does not keep. */
+      /** Number of files, directories and links whose times the target cannot store. */
       times: number;
     }
   | { code: 'partition.not-restored'; snapshot: string; partition: number | null; reason: string }
@@ -220,7 +221,7 @@ export type SnapEvent =
       snapshot: string;
       origin: ArchiveOrigin;
       reason: string;
-      /** Of the objects that are there; `null` for a whole disk. */
+      /** Partitions of the existing objects; `null` for a whole disk. */
       partitions: (number | null)[];
     }
   | { code: 'archive.unreadable'; snapshot: string; key: string; error: SnapError }
@@ -282,69 +283,69 @@ export interface PartitionNote {
 /** An archive that a migration finds in the bucket. */
 export interface ExistingArchive {
   /**
-   * `keep`: nothing is stored; `validate`: neither, but it is proved; `replace`: it is stored again; `refuse`: it is not
-   * migrated; `unknown`: it may not be looked at.
+   * `keep`: the archive is kept; `validate`: it is kept and validated; `replace`: it is replaced; `refuse`: the snapshot is
+   * not migrated; `unknown`: the permission to read the archive is missing.
    */
   action: 'keep' | 'validate' | 'replace' | 'refuse' | 'unknown';
-  /** One clause, for people. */
+  /** A clause for messages. */
   reason: string;
 }
 
-/** What a dry run says of one snapshot. */
+/** The plan of a dry run for one snapshot. */
 export interface SnapshotPlan {
   snapshot: string;
   volume: string;
   sizeGiB: number;
   startTime: string;
-  /** Key of the archive without the part that depends on the disk, e.g. `vol-1/2017-01-01T00:00:00+00:00 snap-1`. */
+  /** The common beginning of the keys of the archive, e.g. `vol-1/2017-01-01T00:00:00+00:00 snap-1`. */
   keyStem: string;
   bucket: string;
   storageClass: string;
-  /** Largest number of bytes that will be read, if AWS tells it. */
+  /** Maximum number of bytes to read; `null` if AWS does not report it. */
   dataBytes: number | null;
-  /** What is there already, and what would become of it; `null` where nothing is. */
+  /** The existing archive of the snapshot; `null` if there is none. */
   existing: ExistingArchive | null;
-  /** US dollars at list prices; absent prices are `null`, never zero. */
+  /** US dollars at list prices; `null` if not known. */
   cost: {
     temporaryVolume: number | null;
     directReads: number | null;
     requests: number | null;
     storageMonth: number | null;
     now: number | null;
-    /** What is to be known of the prices, e.g. that they are another region's. */
+    /** A note about the prices, e.g. that they are those of another region. */
     note: string | null;
   };
 }
 
-/** A running object, polled by the host's ticker: counters count, a ticker draws. */
+/** The progress of an object, which the host polls. */
 export interface ProgressTask {
   readonly label: string;
   readonly expectedBytes: number;
-  /** Plain bytes read so far, those before `from` included. */
+  /** Plain bytes read so far, including those before `from`. */
   read(): number;
-  /** Plain bytes that an earlier run has read and this one does not; 0 where it is not given. */
+  /** Plain bytes that an earlier run has read and that this one skips (default: 0). */
   from?: number;
-  /** Bytes handed to S3 so far; `null` where nothing is stored. */
+  /** Bytes uploaded to S3 so far; `null` if nothing is uploaded. */
   stored: (() => number) | null;
 }
 
-/** Something that costs money or blocks others until it is given back. */
+/** A resource that a run holds, and that costs money or blocks other runs until it is released. */
 export interface Holding {
-  /** e.g. `volume vol-1 (of snap-1)` */
+  /** For example `volume vol-1 (of snap-1)`. */
   what: string;
-  /** The command that gives it back by hand. */
+  /** A shell command that releases it. */
   cleanupCommand: string;
 }
 
 export interface Host {
   notify(event: SnapEvent): void;
-  /** Shows a running task until it is disposed. */
+  /** Shows the progress of a task until disposed. */
   track(task: ProgressTask): Disposable;
-  /** Remembers what is held until it is disposed, so that a run that is cut short can say what it left. */
+  /** Records a resource until disposed, so that a run that is stopped immediately can report what it leaves behind. */
   hold(holding: Holding): Disposable;
 }
 
 const nothing: Disposable = { [Symbol.dispose]: () => {} };
 
-/** A host that hears everything and says nothing: for library users who only want the result. */
+/** A host that ignores all events, for library users who need only the result. */
 export const silentHost: Host = { notify: () => {}, track: () => nothing, hold: () => nothing };
