@@ -1,7 +1,7 @@
 /**
- * What a billing report, or EC2 alone, tells of snapshots, what each choice would cost, and which is best: the document
- * that `analyze --json` prints and that the page shows. Sizes are GiB (which AWS bills as GB); money is a month's, in the
- * currency of the region's bill, unless a field says otherwise; days are `YYYY-MM-DD` in UTC, instants ISO 8601.
+ * The document that `analyze --json` prints and that the page shows: the costs of snapshots, the costs of each choice, and
+ * the best choice. Sizes are in GiB, which AWS bills as GB. Amounts are per month and in the currency of the region, unless
+ * a field says otherwise. Days are `YYYY-MM-DD` in UTC; times are ISO 8601.
  */
 
 export interface Analysis {
@@ -10,11 +10,11 @@ export interface Analysis {
   madeAt: string;
   basis: Basis;
   prices: PriceBasis;
-  /** What was assumed of archives, e.g. how well they compress. */
+  /** The assumptions about archives, such as the compression ratio. */
   assumptions: Assumptions;
-  /** By monthly cost, dearest first; one for each region and currency. */
+  /** One for each region and currency, the highest monthly cost first. */
   regions: RegionAnalysis[];
-  /** One for each billing month of the reports, oldest first; empty for `live`. */
+  /** One for each billing month and currency of the reports, oldest first; empty for `live`. */
   trend: TrendMonth[];
   warnings: AnalysisWarning[];
 }
@@ -23,65 +23,70 @@ export type Basis =
   | {
       kind: 'report';
       sources: { name: string; format: ReportFormat; granularity: 'hourly' | 'daily' | 'monthly' }[];
-      /** The first day, and the latest complete one, which the sizes are of. */
+      /** The first day with snapshots. */
       firstDay: string;
+      /** The latest complete day, to which the sizes apply. */
       latestDay: string;
       /**
-       * `understood` are all but those that are broken, and those that may be about EBS snapshots and are not understood;
-       * `ofSnapshots` those of the storage of EBS snapshots.
+       * `understood`: all rows except malformed ones, and except those that may concern EBS snapshots but are not understood;
+       * `ofSnapshots`: rows about the storage of EBS snapshots; `broken`: malformed rows.
        */
       rows: { read: number; understood: number; ofSnapshots: number; broken: number };
-      /** What the reports charge for EBS snapshots in all of their time, by currency; empty where they have no costs. */
+      /** The costs of EBS snapshots over the whole time of the reports, by currency; empty if the reports have no costs. */
       charges: SnapshotCharges[];
-      /** Whether EC2 was asked what the snapshots are. */
+      /** Whether the snapshots were joined with data of EC2. */
       isJoined: boolean;
     }
   | { kind: 'live'; latestDay: string; calls: { requests: number; dollars: number } };
 
 /**
- * The sum of all rows about EBS snapshots, and how much of it is understood. `inReport` less `explained` is what may belong to
- * snapshots and is in no other sum; the cost of rows that cannot be read at all is not known.
+ * The total cost of all rows about EBS snapshots, and the part that is understood. The difference may belong to snapshots
+ * and is not in any other sum. The cost of malformed rows is unknown.
  */
 export interface SnapshotCharges {
   currency: string;
   inReport: number;
   explained: number;
-  /** Of `explained`: storage, which the costs of snapshots are taken from. */
+  /** The part of `explained` for storage, from which the costs of snapshots are computed. */
   storage: number;
-  /** Of `explained`: retrieval, requests, credits, taxes and discounts, by usage type or type of line; they may be negative. */
+  /**
+   * The part of `explained` for retrieval, requests, credits, taxes and discounts, by usage type or line item type. Costs may
+   * be negative.
+   */
   others: { what: string; cost: number }[];
 }
 
 export type ReportFormat = 'legacy-cur' | 'cur-2.0' | 'focus-1.0' | 'focus-1.2';
 
 export interface PriceBasis {
-  /** Which prices: the table in the program, one refreshed from the Price List API, a file, or rates seen in the report. */
+  /** The built-in table, the Price List API, a file, or the rates of the report. */
   source: 'built-in' | 'price-list' | 'file' | 'report';
-  /** The day that they are of. */
+  /** The day of the prices. */
   asOf: string;
   note: string;
 }
 
-/** How well archives are taken to compress. */
+/** The compression ratio for volumes that have no measured ratio of their own. */
 export interface AssumedCompression {
-  /** Plain bytes for each stored one, e.g. 2 for 2:1; of volumes that have archives of their own, those tell. */
+  /** Plain bytes per stored byte, e.g. 2 for 2:1. */
   compression: number;
   compressionIs: 'assumed' | 'given' | 'measured';
-  /** What it was measured on; `null` where it was not. */
+  /** The archives on which it was measured; `null` if it was not measured. */
   measuredOn: { bucket: string; prefix: string; archives: number } | null;
 }
 
 export interface Assumptions extends AssumedCompression {
-  /** How snapshots are read: their blocks by the EBS direct APIs, or by temporary volumes of a type. */
+  /** How snapshots are read: through the EBS direct APIs, or from temporary volumes of a type. */
   reading: 'direct' | { volumeType: string };
-  /** How long archives are kept, in months: what one-off costs are weighed against. */
+  /** Number of months for which archives are kept, over which savings are computed. */
   keepMonths: number;
 }
 
-/** How well archives compress that are there already. */
+/** The compression ratio of existing archives. */
 export interface MeasuredRatio {
-  /** Plain bytes for each stored one. */
+  /** Plain bytes per stored byte. */
   compression: number;
+  /** Number of archives. */
   archives: number;
 }
 
@@ -91,28 +96,28 @@ export interface RegionAnalysis {
   accounts: string[];
   gib: number;
   monthly: number;
-  /** Whether costs are the report's; otherwise they are by the price list, in its currency. */
+  /** Whether the costs come from the report; otherwise they are computed from list prices, in their currency. */
   isBilled: boolean;
   snapshotCount: number;
-  /** By monthly cost, dearest first. */
+  /** The highest monthly cost first. */
   volumes: VolumeAnalysis[];
 }
 
 export interface VolumeAnalysis {
-  /** `null`: snapshots of which nothing is known but the bill. */
+  /** `null` for snapshots that EC2 does not know. */
   id: string | null;
   sizeGiB: number | null;
   name: string | null;
   isDeleted: boolean;
   gib: number;
   monthly: number;
-  /** Of the volume's size, in per cent, without the first snapshot; `null` for a single one. */
+  /** The average change between snapshots as a percentage of the volume size; `null` for a single snapshot. */
   averageChange: number | null;
-  /** Of the volume's own archives; `null` where there are none, or nobody looked. */
+  /** The ratio of the existing archives of the volume; `null` if there are none, or they were not measured. */
   measured: MeasuredRatio | null;
   /** By start time, oldest first. */
   snapshots: SnapshotAnalysis[];
-  /** Of the set as a whole; `null` where there is too little to judge by. */
+  /** The decision for all snapshots together; `null` if there is not enough data. */
   decision: Decision | null;
 }
 
@@ -122,48 +127,49 @@ export interface SnapshotAnalysis {
   startedAt: string | null;
   description: string | null;
   tier: 'standard' | 'archive';
-  /** What it is billed for: what no earlier snapshot of the volume holds. */
+  /** The billed size: blocks that no earlier snapshot of the volume contains. */
   gib: number;
   monthly: number;
-  /** Of the volume's size, in per cent; `null` for the first of a volume. */
+  /** The billed size as a percentage of the volume size; `null` for the first snapshot of a volume. */
   share: number | null;
-  /** All data that it leads to; `null` where EC2 does not tell. */
+  /** The size of all blocks that it refers to; `null` if EC2 does not report it. */
   fullGiB: number | null;
-  /** Images (AMIs) that cannot do without it. */
+  /** Ids of images (AMIs) that use it. */
   images: string[];
   decision: Decision | null;
 }
 
-/** What could be done with a snapshot, or with all snapshots of a volume. */
+/** The choices for a snapshot, or for all snapshots of a volume. */
 export interface Decision {
-  /** `keep` first, the others by what is saved in `keepMonths`. */
+  /** `keep` first, then the others by their saving over `keepMonths`. */
   choices: Choice[];
-  /** Place of the best one in `choices`. */
+  /** Index of the best choice in `choices`. */
   best: number;
-  /** Why it is the best, or why nothing can be moved: a sentence. */
+  /** A sentence: why it is the best choice, or why nothing can be moved. */
   reason: string;
 }
 
 export interface Choice {
   what: 'keep' | 'ebs-archive' | 's3';
-  /** Of S3; `null` otherwise. */
+  /** The S3 storage class; otherwise `null`. */
   storageClass: string | null;
+  /** `incremental` archives are only for comparison: this program does not write them yet. */
   form: 'full' | 'incremental' | null;
-  /** Of a volume's set: what is moved; not given for `keep`. Incremental archives are told of, none are written yet. */
+  /** The snapshots that are moved; undefined for `keep`. */
   scope?: 'one' | 'all' | 'all-but-latest';
   storedGiB: number;
   monthly: number;
-  /** Once, for moving: reading (API or volume hours) and requests. */
+  /** One-time cost of moving: reading (API requests or volume hours) and S3 requests. */
   oneOff: number;
-  /** What is billed at least, in days. */
+  /** Minimum number of days that are billed. */
   minimumDays: number;
-  /** Once, for getting all of it back, and how long that takes. */
+  /** One-time cost and time of restoring everything. */
   restore: { cost: number; takes: string };
-  /** Against keeping, a month. */
+  /** Saving per month compared with `keep`. */
   saving: number;
-  /** Deleting frees only what no neighbour refers to: where that cannot be told, the saving is a bound. */
+  /** Deleting a snapshot frees only blocks that no other one refers to; if their size is unknown, the saving is a bound. */
   savingIs: 'exact' | 'upper-bound' | 'lower-bound';
-  /** The day on which moving has paid for itself; `null`: never. */
+  /** The day on which the move has paid off; `null` if never. */
   breakEven: string | null;
 }
 
@@ -177,7 +183,7 @@ export interface TrendMonth {
 }
 
 export interface AnalysisWarning {
-  /** Stable, e.g. `no-resource-ids`, `broken-rows`, `monthly-report`, `region-not-asked`. */
+  /** A stable code, e.g. `no-resource-ids`, `broken-rows`, `monthly-report` or `region-not-asked`. */
   code: string;
   text: string;
 }

@@ -1,15 +1,15 @@
-/** The prices that come with the program: the table, and what is in proportion to it. */
+/** The built-in prices: those of the table, and those that are derived from it. */
 import { SOURCE_DAY, TABLE, type TableRow } from './price-table.ts';
 import type { ClassPrices, PriceGroup, PriceSource, Prices, RegionPrices, RetrievalTier } from './price-types.ts';
 
-/** Volume types, us-east-1: what other regions ask is in proportion to gp2. */
+/** Prices of volume types in us-east-1. Other regions have the same ratios to gp2. */
 const VOLUMES = { gp3: 0.08, gp2: 0.1, io1: 0.125, io2: 0.125, st1: 0.045, sc1: 0.015, standard: 0.05 };
 
-/** The prices of the program, as of `asOf`; see docs/costs/prices.md for where each comes from. */
+/** The built-in prices; docs/costs/prices.md describes their sources. */
 export const BUILT_IN: Prices = {
   source: 'built-in',
   asOf: SOURCE_DAY,
-  note: `list prices in the program, as of ${SOURCE_DAY}, without discounts, taxes and free tiers`,
+  note: `built-in list prices as of ${SOURCE_DAY}, without discounts, taxes and free tiers`,
   regions: Object.fromEntries(TABLE.map((row) => [row.region, fromRow(row)])),
 };
 
@@ -60,7 +60,7 @@ function classesOf(row: TableRow): Record<string, ClassPrices> {
   };
 }
 
-/** @param standard what a GB costs by the standard way: the others are in proportion, as in us-east-1. */
+/** @param standard price per GB of the Standard tier. The other tiers have the same ratios to it as in us-east-1. */
 function glacierRetrieval(standard: number): RetrievalTier[] {
   return [
     { tier: 'Bulk', gb: 0, thousandRequests: 0, takes: '5 to 12 hours' },
@@ -88,7 +88,7 @@ function sourcesOf({ region, seen, gp2 }: TableRow): Record<PriceGroup, PriceSou
   };
 }
 
-/** Products of prices without the noise of binary fractions. */
+/** Removes the rounding errors of binary fractions from products of prices. */
 function tidy(value: number): number {
   return Number(value.toPrecision(10));
 }

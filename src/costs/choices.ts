@@ -1,23 +1,25 @@
-/** What is possible for a set of snapshots, weighed. */
+/** Evaluates the choices for a set of snapshots. */
+
+import { count } from '../lib/units.ts';
 import type { Choice, Decision } from './analysis.ts';
 import { type Lineage, type Range, sum } from './lineage.ts';
 import { DAYS_A_MONTH } from './prices.ts';
 import { type Move, moveBetween, type Target } from './targets.ts';
 
-/** A set that could be moved. */
+/** A set of snapshots that could be moved. */
 export interface Plan {
   scope: 'one' | 'all' | 'all-but-latest';
   snapshots: number;
   volumeGiB: number;
-  /** GiB that the snapshots refer to, each by itself. */
+  /** The sum of the GiB that each of the snapshots refers to. */
   full: Range;
-  /** Of sets that could be stored as a full archive and changes. */
+  /** The lineage, if the set could be stored as one full archive and incremental ones; otherwise `null`. */
   incremental: Lineage | null;
-  /** Money a month that is billed on, after the snapshots are gone. */
+  /** The monthly cost that remains after the snapshots are deleted. */
   stays: Range;
-  /** Money a month of the set's family now. */
+  /** The current monthly cost of the snapshots whose bill changes. */
   bill: number;
-  /** Whether it may be the best choice. */
+  /** Whether the plan may become the best choice. */
   isAdvisable: boolean;
 }
 
@@ -29,15 +31,15 @@ interface Weights {
 
 interface Weighed {
   choice: Choice;
-  /** What is saved in all, after what is paid once. */
+  /** The saving over `keepMonths`, less the one-time cost. */
   value: number;
   isAdvisable: boolean;
 }
 
 /**
- * @param monthly of keeping everything.
- * @param obstacle why nothing can be moved.
- * @param caution why the plans are not advisable.
+ * @param monthly monthly cost of keeping everything.
+ * @param obstacle why nothing can be moved; `null` if something can be.
+ * @param caution why the plans are not advisable; `null` if they are.
  */
 export function weigh(
   monthly: number,
@@ -61,7 +63,7 @@ const keep = (monthly: number): Choice => ({
   monthly,
   oneOff: 0,
   minimumDays: 0,
-  restore: { cost: 0, takes: 'there already' },
+  restore: { cost: 0, takes: 'not needed' },
   saving: 0,
   savingIs: 'exact',
   breakEven: null,
@@ -73,12 +75,12 @@ function choicesOf(plan: Plan, monthly: number, weights: Weights): Weighed[] {
     if (!plan.incremental || target.what !== 's3') return [full];
     const { links, foreign } = plan.incremental;
     const changes = sum(links.map(({ gib }) => gib));
-    const gib = { least: changes, most: changes + foreign };
+    const gib = { min: changes, max: changes + foreign };
     return [full, weighOne(plan, { target, gib, form: 'incremental' }, monthly, weights)];
   });
 }
 
-/** How the snapshots of a plan would be archived. */
+/** A way to archive the snapshots of a plan. */
 interface Archiving {
   target: Target;
   gib: Range;
@@ -86,13 +88,13 @@ interface Archiving {
 }
 
 function weighOne(plan: Plan, { target, gib, form }: Archiving, monthly: number, weights: Weights): Weighed {
-  const { least, most } = moveBetween(target, plan, gib);
-  const atLeast = plan.bill - plan.stays.most - most.monthly;
-  const atMost = plan.bill - plan.stays.least - least.monthly;
+  const { min, max } = moveBetween(target, plan, gib);
+  const atLeast = plan.bill - plan.stays.max - max.monthly;
+  const atMost = plan.bill - plan.stays.min - min.monthly;
   const isExact = atMost - atLeast <= 1e-9 * Math.max(1, Math.abs(atMost));
-  // A bound that may be nothing is told as what it is at best.
+  // If the lower bound is not positive, the upper bound is shown.
   const isSure = isExact || atLeast > 0;
-  const move = isSure ? most : least;
+  const move = isSure ? max : min;
   const saving = isSure ? atLeast : atMost;
   const savingIs = isExact ? 'exact' : isSure ? 'lower-bound' : 'upper-bound';
   const { storedGiB, oneOff, minimumDays, restore } = move;
@@ -101,12 +103,12 @@ function weighOne(plan: Plan, { target, gib, form }: Archiving, monthly: number,
     ...{ what: target.what, storageClass: target.storageClass, form, storedGiB },
     ...{ monthly: monthly - saving, oneOff, minimumDays, restore, saving, savingIs, breakEven, scope: plan.scope },
   };
-  // Incremental archives are told of, but no command writes them.
+  // Incremental archives are only for comparison: no command writes them.
   const isAdvisable = plan.isAdvisable && isSure && form === 'full';
   return { choice, value: worthOf(move, saving, weights.keepMonths), isAdvisable };
 }
 
-/** Less what is billed for the minimum duration beyond the time that it is kept. */
+/** The saving over `keepMonths`, less the one-time cost, and less the minimum duration that is billed beyond `keepMonths`. */
 function worthOf({ monthly, oneOff, minimumDays }: Move, saving: number, keepMonths: number): number {
   const beyond = Math.max(0, minimumDays / DAYS_A_MONTH - keepMonths);
   return saving * keepMonths - oneOff - monthly * beyond;
@@ -115,7 +117,7 @@ function worthOf({ monthly, oneOff, minimumDays }: Move, saving: number, keepMon
 const DAY = 86_400_000;
 const MAX_DAYS = 100 * 365;
 
-/** @returns the day on which a saving a month has made up for what was paid once; `null`: not in a hundred years. */
+/** @returns the day on which the monthly saving has repaid the one-time cost; `null` if that takes over a hundred years. */
 function dayOf(oneOff: number, saving: number, today: string): string | null {
   if (saving <= 0) return null;
   const days = Math.ceil((oneOff / saving) * DAYS_A_MONTH);
@@ -129,7 +131,7 @@ function reasonFor(
   { keepMonths }: Weights,
 ): string {
   if (best)
-    return `${nameOf(best.choice)} saves most in ${keepMonths} months${scopeOf(best.choice)}${boundOf(best.choice)}`;
+    return `${nameOf(best.choice)} saves the most over ${count(keepMonths, 'month')}${scopeOf(best.choice)}${boundOf(best.choice)}`;
   const isSaving = ({ choice }: Weighed) => choice.saving > 0 && choice.form === 'full';
   if (caution !== null && others.some((other) => !other.isAdvisable && isSaving(other))) return caution;
   if (others.some((other) => isSaving(other) && other.choice.savingIs === 'upper-bound')) return UNCERTAIN;
@@ -137,17 +139,17 @@ function reasonFor(
 }
 
 const UNCERTAIN =
-  'blocks that other snapshots refer to are still billed, and their size is unknown: this may save nothing';
-const SHARED = 'full archives of it cost more than what it alone is billed for';
-const CHANGES = 'full archives cost more than these snapshots, which are stored as changes';
+  'a move may not save anything: blocks that other snapshots refer to are still billed, and their size is unknown';
+const SHARED = 'a full archive costs more than the blocks for which only this snapshot is billed';
+const CHANGES = 'full archives cost more than these snapshots, which are incremental';
 
 const boundOf = ({ savingIs }: Choice): string =>
   savingIs === 'lower-bound'
-    ? '; the saving may be larger, because the size of what other snapshots refer to is not known exactly'
+    ? '; the saving may be larger, because the size of the blocks that other snapshots refer to is not known exactly'
     : '';
 
 const nameOf = ({ what, storageClass }: Choice): string =>
   what === 'ebs-archive' ? 'the EBS archive tier' : `S3 ${storageClass}`;
 
 const scopeOf = ({ scope }: Choice): string =>
-  scope === 'all-but-latest' ? ': all but the latest, which the next snapshot builds on' : '';
+  scope === 'all-but-latest' ? ', for all but the latest snapshot, on which the next one builds' : '';

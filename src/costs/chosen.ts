@@ -1,16 +1,15 @@
-/** Which snapshots an analysis would move to S3: of a volume all together where that is best, else one by one. */
+/** The snapshots that an analysis recommends to move to S3: those of a volume together if possible, otherwise single ones. */
 import type { Analysis, Choice, Decision, SnapshotAnalysis, VolumeAnalysis } from './analysis.ts';
 
 export interface Chosen {
   region: string;
   currency: string;
-  /** `null`: snapshots of volumes that are not known. */
   volume: VolumeAnalysis;
   snapshots: SnapshotAnalysis[];
   choice: Choice;
 }
 
-/** By what is saved, most first. Snapshots one by one are of one choice each. */
+/** @returns the recommendations, the highest saving first. */
 export function chosenOf({ regions }: Analysis): Chosen[] {
   const chosen = regions.flatMap(({ region, currency, volumes }) =>
     volumes.flatMap((volume) => chosenOfVolume(volume).map((found) => ({ region, currency, volume, ...found }))),
@@ -30,7 +29,7 @@ function chosenOfVolume(volume: VolumeAnalysis): { snapshots: SnapshotAnalysis[]
 
 const bestOf = (decision: Decision | null): Choice | undefined => decision?.choices[decision.best];
 
-/** What a decision about a volume moves: what images need stays, and so does the archive tier. */
+/** The snapshots that a decision about a volume moves. Snapshots that images use, and those in the archive tier, stay. */
 function inScope({ snapshots }: VolumeAnalysis, { scope }: Choice): SnapshotAnalysis[] {
   const standard = snapshots.filter(({ tier }) => tier === 'standard');
   const within = scope === 'all-but-latest' ? standard.slice(0, -1) : standard;

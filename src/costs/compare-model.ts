@@ -1,17 +1,17 @@
 /**
- * What archives cost as a part of what snapshots cost, for a volume that changes so much between snapshots.
+ * The cost of archives relative to the cost of snapshots, depending on the change between snapshots.
  *
- * Runs in the page as well as here: no imports, and nothing but what JSON can hold. Percentages are fractions of 1.
+ * This module also runs in the HTML page, so it has no imports and uses only JSON values. Percentages are fractions of 1.
  */
 
 export interface CompareInput {
-  /** Kept of the volume. */
+  /** Number of snapshots of the volume. */
   snapshots: number;
-  /** Of the volume, which is taken to be full. */
+  /** Size of the volume, all of which is in use. */
   sizeGiB: number;
-  /** Plain bytes for each stored one. */
+  /** Plain bytes per stored byte. */
   compression: number;
-  /** A GB-month of snapshots in the standard tier. */
+  /** Price per GB-month of snapshots in the standard tier. */
   snapshotGbMonth: number;
   options: readonly CompareOption[];
 }
@@ -20,21 +20,21 @@ export interface CompareOption {
   id: string;
   name: string;
   gbMonth: number;
-  /** Whether each archive holds the whole disk, or the first does and the others what changed. */
+  /** `incremental`: only the first archive is full, and the others contain the changes. */
   form: 'full' | 'incremental';
   isCompressed: boolean;
 }
 
 export interface CompareRow {
-  /** Between two snapshots, of the volume's size. */
+  /** Fraction of the volume that changes between two snapshots. */
   change: number;
-  /** Money a month for the snapshots. */
+  /** Monthly cost of the snapshots. */
   snapshots: number;
   /** In the order of the options. */
   costs: { id: string; monthly: number; ofSnapshots: number }[];
 }
 
-/** GiB of a full copy, and of what changed each time after. */
+/** GiB of one full copy and of all changes after it. */
 const incrementalGiB = ({ snapshots, sizeGiB }: CompareInput, change: number): number =>
   sizeGiB * (1 + (snapshots - 1) * change);
 
@@ -52,10 +52,10 @@ export function compareAt(change: number, input: CompareInput): CompareRow {
   return { change, snapshots, costs };
 }
 
-/** `always`: cheaper whatever changes; `never`: dearer even if everything does. */
+/** `always`: cheaper for any change; `never`: more expensive even if everything changes. */
 export type BreakEven = number | 'always' | 'never';
 
-/** The change between snapshots above which an option is cheaper, for so many snapshots. */
+/** The change between snapshots above which an option is cheaper, for the number of snapshots in the input. */
 export function breakEvenAt(option: CompareOption, input: CompareInput): BreakEven {
   const { snapshots, compression, snapshotGbMonth } = input;
   const ratio = option.gbMonth / (option.isCompressed ? compression : 1) / snapshotGbMonth;
@@ -63,7 +63,7 @@ export function breakEvenAt(option: CompareOption, input: CompareInput): BreakEv
   return between((snapshots * ratio - 1) / (snapshots - 1));
 }
 
-/** The same in the limit of many snapshots. */
+/** The same for an infinite number of snapshots. */
 export function breakEvenForMany(option: CompareOption, { compression, snapshotGbMonth }: CompareInput): BreakEven {
   const ratio = option.gbMonth / (option.isCompressed ? compression : 1) / snapshotGbMonth;
   if (option.form === 'incremental') return ratio < 1 ? 'always' : 'never';
@@ -76,8 +76,8 @@ function between(change: number): BreakEven {
 }
 
 /**
- * `1.0222` → `102%`, `0.078` → `7.8%`, `5.52` → `550%`. Two digits tell enough but in two cases, which get a third: what
- * is beside 100 %, and what lies half-way between the two.
+ * `1.0222` → `102%`, `0.078` → `7.8%`, `5.52` → `550%`. Rounds to two significant digits, or to three if two would give
+ * 100 % or if the value lies exactly half-way.
  */
 export function formatPercent(fraction: number): string {
   const percent = Number((fraction * 100).toPrecision(12));

@@ -1,4 +1,4 @@
-/** The comparison that `compare` prints: tables of what archives cost as a part of what snapshots cost. */
+/** The tables of `compare`: the cost of archives relative to the cost of snapshots. */
 import {
   type BreakEven,
   breakEvenAt,
@@ -16,16 +16,16 @@ export interface CompareSettings {
   sizeGiB: number;
   /** Changes between snapshots, as fractions of the volume. */
   changes: readonly number[];
-  /** A table for each. */
+  /** The compression ratios; each has its own table. */
   compressions: readonly number[];
   region: string;
 }
 
 export interface Comparison {
   format: 1;
-  /** What the prices are, for a reader. */
+  /** A description of the prices. */
   prices: string;
-  /** Warnings about them, or `null`. */
+  /** A note about the prices, e.g. that they are estimated; otherwise `null`. */
   note: string | null;
   currency: string;
   tables: ComparedTable[];
@@ -42,7 +42,7 @@ export const CHANGES = [0, 1, 2, 3, 4, 5, 10, 15, 20, 30, 40, 50, 75, 100].map((
 
 const full = { form: 'full', isCompressed: true } as const;
 
-/** What version 0 compared, at the prices of its day. */
+/** The options that version 0 compared, at the prices of 2017. */
 const OPTIONS_OF_2017: readonly CompareOption[] = [
   { ...full, id: 'STANDARD', name: 'S3 Std', gbMonth: 0.023 },
   { ...full, id: 'STANDARD_IA', name: 'S3 IA', gbMonth: 0.0125 },
@@ -52,7 +52,7 @@ const OPTIONS_OF_2017: readonly CompareOption[] = [
 export const compareIn2017 = (settings: CompareSettings): Comparison => ({
   format: 1,
   prices:
-    'prices of 2017, a GB-month: EBS snapshots $0.05, S3 Standard $0.023, Infrequent Access $0.0125, Glacier $0.004',
+    'prices of 2017 per GB-month: EBS snapshots $0.05, S3 Standard $0.023, Infrequent Access $0.0125, Glacier $0.004',
   note: null,
   currency: 'USD',
   tables: tablesOf(settings, 0.05, OPTIONS_OF_2017),
@@ -77,7 +77,7 @@ const NAMES: Record<string, string> = {
   DEEP_ARCHIVE: 'Deep Archive',
 };
 
-/** Full archives by class, the archive tier of EBS, and what incremental archives would cost. */
+/** Full archives in each storage class, the archive tier of EBS, and incremental archives. */
 function optionsIn({ snapshot, s3 }: RegionPrices): CompareOption[] {
   const classes = Object.entries(NAMES).map(([id, name]) => ({ ...full, id, name, gbMonth: s3[id]?.gbMonth ?? 0 }));
   const deep = classes.at(-1) as CompareOption;

@@ -1,15 +1,15 @@
-/** How well archives are taken to compress, and how that is known. */
+/** The compression ratio that is used for a volume, and its source. */
 import type { Assumptions, RegionAnalysis, VolumeAnalysis } from './analysis.ts';
 
 export interface UsedCompression {
-  /** Plain bytes for each stored one. */
+  /** Plain bytes per stored byte. */
   compression: number;
   is: Assumptions['compressionIs'] | 'measured-of-volume';
-  /** That it was measured on; `null` where it was not. */
+  /** Number of archives on which it was measured; `null` if it was not measured. */
   archives: number | null;
 }
 
-/** A volume's own archives tell best how its data compress. */
+/** The ratio of the archives of the volume itself, if there are any; otherwise the general one. */
 export function compressionOf(
   { measured }: Pick<VolumeAnalysis, 'measured'>,
   { compression, compressionIs, measuredOn }: Assumptions,
@@ -18,9 +18,9 @@ export function compressionOf(
   return { compression, is: compressionIs, archives: measuredOn?.archives ?? null };
 }
 
-/** How many volumes go by archives of their own. */
+/** The number of volumes with a measured ratio of their own. */
 export const measuredVolumes = (regions: readonly RegionAnalysis[]): number =>
   regions.flatMap(({ volumes }) => volumes).filter(({ measured }) => measured !== null).length;
 
-/** `2.13:1`; measured ones have many digits, of which three say enough. */
+/** `2.13:1`, rounded to three significant digits. */
 export const ratioText = (compression: number): string => `${Number(compression.toPrecision(3))}:1`;

@@ -1,8 +1,8 @@
 /**
- * What is best done with each snapshot, and with the snapshots of each volume together.
+ * Finds the best choice for each snapshot, and for all snapshots of each volume together.
  *
- * Pure: from what the bill and EC2 tell, and prices. Savings are what certainly stops being billed; where that cannot
- * be told, they are a bound and named so, and a bound that may turn out to be nothing is never called best.
+ * This module computes only, from the analysis and the prices. A saving is the cost that certainly stops; if it is not known
+ * exactly, it is marked as a bound. A choice whose saving may be zero is never the best one.
  */
 import type {
   Analysis,
@@ -20,11 +20,11 @@ import { noteOn, pricesIn } from './prices.ts';
 import { type Target, targetsIn, WEIGHED_CLASSES } from './targets.ts';
 
 export interface DecideOptions {
-  /** From when moving pays, `YYYY-MM-DD`. */
+  /** The day from which break-even days are counted, `YYYY-MM-DD`. */
   today: string;
 }
 
-/** @returns the analysis with its decisions, the prices that they are of, and what there is to know of those. */
+/** @returns the analysis with decisions, the description of the prices, and warnings about them. */
 export function decide(analysis: Analysis, prices: Prices, options: DecideOptions): Analysis {
   const decided = analysis.regions.map((region) => decideRegion(region, analysis, prices, options));
   const { source, asOf, note } = prices;
@@ -36,14 +36,15 @@ export function decide(analysis: Analysis, prices: Prices, options: DecideOption
   };
 }
 
-/** What a volume is weighed by. */
+/** The context for the decisions about a volume. */
 interface Scale {
   prices: RegionPrices;
   targets: readonly Target[];
   today: string;
   keepMonths: number;
-  /** GiB of snapshots of each volume that are billed to others, by volume, and of all. */
+  /** GiB that the snapshots of a volume refer to and that are billed to snapshots of other volumes, by volume. */
   foreign: ReadonlyMap<VolumeAnalysis, number>;
+  /** The sum of `foreign`. */
   allForeign: number;
 }
 
@@ -71,13 +72,13 @@ function decideRegion(
 const sharedLineage = (region: string): AnalysisWarning => ({
   code: 'shared-lineage',
   text:
-    `in ${region} there are snapshots of volumes that were made from other snapshots: those share data, so that ` +
-    'deleting one may save less than its bill',
+    `in ${region}, some volumes were created from snapshots of other volumes; their snapshots share blocks, so deleting ` +
+    'one of them may save less than its cost',
 });
 
 /**
- * Prices in another currency than the bill's are brought to it by what snapshots cost in both.
- * @returns `null` for prices where the bill does not tell what a snapshot costs: amounts of two currencies are never compared.
+ * Converts the prices to the currency of the report, with the ratio of the prices of snapshots in both currencies.
+ * @returns `null` if the report does not show the price of a snapshot: amounts in two currencies are never compared.
  */
 function pricesFor(region: RegionAnalysis, all: Prices): { prices: RegionPrices | null; warnings: AnalysisWarning[] } {
   const prices = pricesIn(region.region, all);
@@ -85,16 +86,16 @@ function pricesFor(region: RegionAnalysis, all: Prices): { prices: RegionPrices 
   const warnings = note === null ? [] : [{ code: 'prices-estimated', text: note }];
   if (region.currency === prices.currency) return { prices, warnings };
   const factor = currencyFactor(region, prices);
-  const currencies = `the bill of ${region.region} is in ${region.currency}, prices are in ${prices.currency}`;
+  const currencies = `the costs in ${region.region} are in ${region.currency}, but the prices are in ${prices.currency}`;
   if (factor === null) {
-    const text = `${currencies}, and no snapshot in it has a cost to convert them by: no choice is weighed there`;
+    const text = `${currencies}, and no snapshot has a cost from which they could be converted, so there are no recommendations for this region`;
     return { prices: null, warnings: [...warnings, { code: 'currency-unknown', text }] };
   }
-  const text = `${currencies}: they were multiplied by ${factor.toFixed(4)}, the ratio of what a GB-month of snapshots costs`;
+  const text = `${currencies}; the prices were multiplied by ${factor.toFixed(4)}, the ratio of the costs of a GB-month of snapshots`;
   return { prices: scaled(prices, factor), warnings: [...warnings, { code: 'currency-scaled', text }] };
 }
 
-/** By snapshots in the standard tier, else by those in the archive tier. @returns `null` where none has a cost. */
+/** Uses snapshots in the standard tier or, if there are none, in the archive tier. @returns `null` if none has a cost. */
 function currencyFactor({ volumes }: RegionAnalysis, { snapshot: prices }: RegionPrices): number | null {
   const snapshots = volumes.flatMap((volume) => volume.snapshots);
   const standard = billedRate(snapshots.filter(isStandard));
@@ -103,7 +104,7 @@ function currencyFactor({ volumes }: RegionAnalysis, { snapshot: prices }: Regio
   return archive !== null && archive > 0 ? archive / prices.archiveGbMonth : null;
 }
 
-/** Every number of the prices, multiplied. */
+/** Multiplies all numbers of the prices. */
 function scaled<T>(value: T, factor: number): T {
   if (typeof value === 'number') return (value * factor) as T;
   if (Array.isArray(value)) return value.map((each) => scaled(each, factor)) as T;
@@ -113,18 +114,19 @@ function scaled<T>(value: T, factor: number): T {
 
 const isStandard = ({ tier }: SnapshotAnalysis): boolean => tier === 'standard';
 
-/** What a GB-month of these snapshots costs by the bill. @returns `null` where they have no size. */
+/** The billed price per GB-month of the snapshots. @returns `null` if they have no size. */
 function billedRate(snapshots: readonly SnapshotAnalysis[]): number | null {
   const gib = sum(snapshots.map((snapshot) => snapshot.gib));
   return gib > 0 ? sum(snapshots.map(({ monthly }) => monthly)) / gib : null;
 }
 
+/** The volume id that EC2 shows for copies of snapshots. */
 const COPIES = 'vol-ffffffff';
 
-/** Differences below are those of days and of rounding. */
+/** Smaller differences are ignored: they come from rounding, and from partial days. */
 const NOISE = { share: 0.02, gib: 0.1 };
 
-/** The first snapshot of a volume refers to more than it is billed for where the volume was made of a snapshot. */
+/** The first snapshot of a volume refers to more than its billed size if the volume was created from another snapshot. */
 function foreignGiB({ id, snapshots }: VolumeAnalysis): number {
   const first = snapshots.find(isStandard);
   if (!first || first.fullGiB === null || id === null || id === COPIES) return 0;
@@ -148,9 +150,9 @@ interface Family {
   volume: VolumeAnalysis;
   standard: readonly SnapshotAnalysis[];
   lineage: Lineage;
-  /** GiB that snapshots of other volumes may need of these. */
+  /** Maximum GiB of these snapshots that snapshots of other volumes may refer to. */
   elsewhere: number;
-  /** Whether further snapshots are likely: without the latest, the next one would be full. */
+  /** Whether further snapshots are likely. If the latest one is deleted, the next one is full. */
   isGrowing: boolean;
 }
 
@@ -166,7 +168,7 @@ function lineageOf(volume: VolumeAnalysis, standard: readonly SnapshotAnalysis[]
 
 function linkOf({ gib, fullGiB }: SnapshotAnalysis, sizeGiB: number | null): Link {
   if (fullGiB !== null) return { gib, full: exactly(Math.max(gib, fullGiB)) };
-  return { gib, full: { least: gib, most: Math.max(gib, sizeGiB ?? Number.POSITIVE_INFINITY) } };
+  return { gib, full: { min: gib, max: Math.max(gib, sizeGiB ?? Number.POSITIVE_INFINITY) } };
 }
 
 const GROWING_DAYS = 45;
@@ -177,12 +179,12 @@ function isGrowing({ isDeleted }: VolumeAnalysis, standard: readonly SnapshotAna
   return Date.parse(today) - Date.parse(latest) < GROWING_DAYS * 86_400_000;
 }
 
-/** Why it has to stay as it is, or `null`. */
+/** @returns why the snapshot cannot be moved; `null` if it can be. */
 function obstacleOf({ tier, images }: SnapshotAnalysis): string | null {
-  if (tier === 'archive') return 'it is in the archive tier already, and cannot be read before it is restored';
+  if (tier === 'archive') return 'it is already in the EBS archive tier, and must be restored before it can be read';
   if (images.length === 0) return null;
   const [first] = images;
-  return `${images.length === 1 ? `image ${first} needs` : `${images.length} images such as ${first} need`} it`;
+  return `it is used by ${images.length === 1 ? `image ${first}` : `${images.length} images such as ${first}`}`;
 }
 
 function decideSnapshot(snapshot: SnapshotAnalysis, family: Family, scale: Scale): Decision {
@@ -200,10 +202,10 @@ function decideSnapshot(snapshot: SnapshotAnalysis, family: Family, scale: Scale
   return weigh(snapshot.monthly, [{ ...plan, isAdvisable: !isLatest }], scale, null, caution);
 }
 
-const GROWS = 'it is the latest of a volume of which snapshots are taken: without it the next one would be full again';
+const GROWS = 'it is the latest snapshot of a volume with regular snapshots: if it is deleted, the next one is full';
 
 const GROWS_AS_A_SET =
-  'only all of them together would save, and without the latest the next snapshot would be full again';
+  'only moving all of them together would save anything, and if the latest one is deleted, the next one is full';
 
 function decideSet(family: Family, scale: Scale): Decision | null {
   const { volume, standard, lineage } = family;
@@ -213,7 +215,7 @@ function decideSet(family: Family, scale: Scale): Decision | null {
       volume.monthly,
       [],
       scale,
-      'none of its snapshots can be moved: images need them, or they are archived',
+      'none of its snapshots can be moved: images use them, or they are in the EBS archive tier',
     );
   }
   const planFor = (indexes: readonly number[], scope: 'all' | 'all-but-latest'): Plan => {
@@ -229,7 +231,7 @@ function decideSet(family: Family, scale: Scale): Decision | null {
 }
 
 interface MovedSnapshots {
-  /** Their places in the lineage. */
+  /** Indexes in the lineage. */
   indexes: readonly number[];
   /** GiB that are still billed after the move. */
   left: Range;
@@ -243,19 +245,19 @@ function planOf(
   { prices }: Scale,
   scope: Plan['scope'],
 ): Plan {
-  // Prices are in the currency of the bill here.
+  // The prices are already in the currency of the report.
   const rate = billedRate(billed) ?? prices.snapshot.gbMonth;
   const bill = sum(billed.map(({ monthly }) => monthly));
   const moved = indexes.map((index) => lineage.links[index] as Link);
-  const full = { least: sum(moved.map((link) => link.full.least)), most: sum(moved.map((link) => link.full.most)) };
-  const freed = Math.max(0, sum(billed.map(({ gib }) => gib)) - left.least);
+  const full = { min: sum(moved.map((link) => link.full.min)), max: sum(moved.map((link) => link.full.max)) };
+  const freed = Math.max(0, sum(billed.map(({ gib }) => gib)) - left.min);
   return {
     scope,
     snapshots: moved.length,
-    volumeGiB: volume.sizeGiB ?? full.least / moved.length,
+    volumeGiB: volume.sizeGiB ?? full.min / moved.length,
     full,
     incremental: moved.length === lineage.links.length && moved.length > 1 && lineage.isChain ? lineage : null,
-    stays: { least: left.least * rate, most: Math.min(bill, (left.most + Math.min(elsewhere, freed)) * rate) },
+    stays: { min: left.min * rate, max: Math.min(bill, (left.max + Math.min(elsewhere, freed)) * rate) },
     bill,
     isAdvisable: true,
   };

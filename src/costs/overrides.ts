@@ -1,4 +1,4 @@
-/** Prices that somebody knows better, laid over those that are known already. */
+/** Replaces a part of the prices, for example by negotiated rates. */
 import type { RegionAnalysis } from './analysis.ts';
 import { sum } from './lineage.ts';
 import type {
@@ -12,7 +12,7 @@ import type {
 } from './price-types.ts';
 import { pricesIn } from './prices.ts';
 
-/** What of the prices of a region is known better; the rest stays. */
+/** The prices of a region that are replaced. The others are kept. */
 export interface RegionOverrides {
   snapshot?: Partial<SnapshotPrices>;
   direct?: Partial<RegionPrices['direct']>;
@@ -24,7 +24,7 @@ export interface ClassOverrides extends Partial<Omit<ClassPrices, 'retrieval'>> 
   retrieval?: Partial<Record<RetrievalTier['tier'], { gb?: number; thousandRequests?: number }>>;
 }
 
-/** @param source what the groups of prices that change are then said to be of. */
+/** @param source the source that is recorded for the changed groups of prices. */
 export function overridden(prices: RegionPrices, overrides: RegionOverrides, source: PriceSource): RegionPrices {
   const changed = Object.fromEntries(groupsOf(overrides).map((group) => [group, source]));
   return {
@@ -61,8 +61,8 @@ function groupsOf({ snapshot, direct, volumes, s3 }: RegionOverrides): PriceGrou
 }
 
 /**
- * What snapshots cost by the bill itself. A region whose report has no costs, or which has no snapshots, keeps its prices.
- * @param isBeforeDiscounts whether the report has discounts as rows of their own, which these rates then lack.
+ * Replaces the prices of snapshots by the rates of the report. A region without costs or snapshots keeps its prices.
+ * @param isBeforeDiscounts whether the report lists discounts in separate rows, which the rates then do not include.
  */
 export function measuredPrices(regions: readonly RegionAnalysis[], base: Prices, isBeforeDiscounts = false): Prices {
   const measured = regions.flatMap((region) => {
@@ -72,7 +72,7 @@ export function measuredPrices(regions: readonly RegionAnalysis[], base: Prices,
   });
   if (measured.length === 0) return base;
   const before = isBeforeDiscounts ? ', before discounts' : '';
-  const note = `snapshots at the rates of the report${before}; the rest: ${base.note}`;
+  const note = `snapshots at the rates of the report${before}; other prices: ${base.note}`;
   return { ...base, source: 'report', note, regions: { ...base.regions, ...Object.fromEntries(measured) } };
 }
 

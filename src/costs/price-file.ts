@@ -1,6 +1,6 @@
 /**
- * A file of negotiated prices, laid over the table of the program. docs/costs/prices.md has its schema; what is not in it is
- * refused, since a price that is misspelt would otherwise be the list price in silence.
+ * A file of negotiated prices, which replace the built-in ones. docs/costs/prices.md describes its schema. Unknown members are
+ * refused, because the list price would otherwise silently replace a misspelt one.
  */
 import { SnapError } from '../errors.ts';
 import { REGION_PATTERN } from '../lib/aws-names.ts';
@@ -10,13 +10,13 @@ import { overridden, type RegionOverrides } from './overrides.ts';
 import type { Prices, RegionPrices } from './price-types.ts';
 import { pricesIn } from './prices.ts';
 
-/** Applies to all regions, before those that are named. */
+/** The key of prices for all regions, which the prices of a named region override. */
 const EVERYWHERE = '*';
 
 /**
  * @param text the content of the file.
- * @param name of the file, for errors.
- * @throws SnapError `USAGE` that names what is wrong, e.g. `regions.us-east-1.s3.GLACIER.gbMonth`.
+ * @param name the name of the file, for messages.
+ * @throws SnapError `USAGE` with the path of the invalid member, e.g. `regions.us-east-1.s3.GLACIER.gbMonth`.
  */
 export function pricesFromFile(text: string, name: string, base: Prices = BUILT_IN): Prices {
   const file = readObject(parse(text, name), name, '', { asOf: isDay, note: isText, regions: isObject });
@@ -26,7 +26,7 @@ export function pricesFromFile(text: string, name: string, base: Prices = BUILT_
   return {
     source: 'file',
     asOf: (file['asOf'] as string | undefined) ?? base.asOf,
-    note: (file['note'] as string | undefined) ?? `${name} over ${base.note}`,
+    note: (file['note'] as string | undefined) ?? `${name}; other prices: ${base.note}`,
     regions: withOverrides(given, base),
   };
 }
@@ -46,35 +46,35 @@ function parse(text: string, name: string): unknown {
   try {
     return JSON.parse(text);
   } catch (cause) {
-    throw new SnapError('USAGE', `${name} is not JSON: ${(cause as Error).message}`, { cause, hint: HINT });
+    throw new SnapError('USAGE', `${name} is not valid JSON: ${(cause as Error).message}`, { cause, hint: HINT });
   }
 }
 
-const HINT = 'docs/costs/prices.md describes the file';
+const HINT = 'docs/costs/prices.md describes the format of the file';
 
 type Check = (value: unknown, path: string, file: string) => void;
 
 const refuse = (file: string, path: string, expected: string): SnapError =>
-  new SnapError('USAGE', `${file}: ${path || 'the whole'} must be ${expected}`, { hint: HINT });
+  new SnapError('USAGE', `${file}: ${path || 'the content'} must be ${expected}`, { hint: HINT });
 
 const isPrice: Check = (value, path, file) => {
-  if (typeof value !== 'number' || !(value >= 0)) throw refuse(file, path, 'a price: a number, 0 or more');
+  if (typeof value !== 'number' || !(value >= 0)) throw refuse(file, path, 'a price, that is, a number of at least 0');
 };
 
 const isText: Check = (value, path, file) => {
-  if (typeof value !== 'string') throw refuse(file, path, 'a text');
+  if (typeof value !== 'string') throw refuse(file, path, 'a string');
 };
 
 const isDay: Check = (value, path, file) => {
   if (!/^\d{4}-\d{2}-\d{2}$/.test(String(value)) || Number.isNaN(parseInstant(String(value))))
-    throw refuse(file, path, 'a day such as 2026-01-31');
+    throw refuse(file, path, 'a date such as 2026-01-31');
 };
 
 const isObject: Check = (value, path, file) => {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) throw refuse(file, path, 'an object');
 };
 
-/** @param known what each member must be. @throws SnapError for members that are not known. */
+/** @param known the checks of the permitted members. @throws SnapError `USAGE` for an unknown or invalid member. */
 function readObject(value: unknown, file: string, path: string, known: Record<string, Check>): Record<string, unknown> {
   isObject(value, path, file);
   for (const [key, member] of Object.entries(value as object)) {
@@ -82,7 +82,7 @@ function readObject(value: unknown, file: string, path: string, known: Record<st
     const check = Object.hasOwn(known, key) ? known[key] : undefined;
     if (!check) {
       const names = Object.keys(known).join(', ');
-      throw new SnapError('USAGE', `${file}: ${at} is not known, only ${names}`, { hint: HINT });
+      throw new SnapError('USAGE', `${file}: unknown member ${at}; allowed: ${names}`, { hint: HINT });
     }
     check(member, at, file);
   }
@@ -106,7 +106,7 @@ const storageClass = objectOf({
 
 const REFERENCE = pricesIn('us-east-1', BUILT_IN);
 
-const OF_A_REGION: Record<string, Check> = {
+const REGION_CHECKS: Record<string, Check> = {
   snapshot: objectOf(prices(Object.keys(REFERENCE.snapshot))),
   direct: objectOf(prices(Object.keys(REFERENCE.direct))),
   volumes: objectOf(prices(Object.keys(REFERENCE.volumes))),
@@ -115,7 +115,9 @@ const OF_A_REGION: Record<string, Check> = {
 
 function checkRegion(overrides: unknown, region: string, file: string): void {
   if (region !== EVERYWHERE && !REGION_PATTERN.test(region)) {
-    throw new SnapError('USAGE', `${file}: regions.${region} is no region, nor "*" for all`, { hint: HINT });
+    throw new SnapError('USAGE', `${file}: regions.${region} is neither a region name nor "*" for all regions`, {
+      hint: HINT,
+    });
   }
-  readObject(overrides, file, `regions.${region}`, OF_A_REGION);
+  readObject(overrides, file, `regions.${region}`, REGION_CHECKS);
 }

@@ -1,4 +1,4 @@
-/** Prices out of AWS's price list: which usage type is which price. */
+/** Converts the AWS Price List to prices: assigns usage types to prices. */
 import type { ListedPrice } from '../cloud/ports.ts';
 import { overridden, type RegionOverrides } from './overrides.ts';
 import type { Prices } from './price-types.ts';
@@ -14,7 +14,7 @@ const snapshot =
     overrides.snapshot[name] = dollars;
   };
 
-/** Requests are listed one by one, and told by the thousand. */
+/** The price list has prices per request; this program uses prices per thousand requests. */
 const thousand = (dollars: number): number => Number((dollars * 1000).toPrecision(10));
 
 const direct =
@@ -62,7 +62,7 @@ const retrieval =
 const READ_AS_STANDARD = ['STANDARD', 'INTELLIGENT_TIERING', 'GLACIER', 'DEEP_ARCHIVE'];
 
 /**
- * By service and usage type without the prefix of the region, with the operation where one usage type has several.
+ * The keys are the service and the usage type without the prefix of the region, and the operation if a usage type has several.
  * Source: "Understanding your AWS billing and usage reports for Amazon S3", "EBS billing and usage reports".
  */
 const MEANINGS: Record<string, Put> = {
@@ -106,10 +106,13 @@ const MEANINGS: Record<string, Put> = {
   'AmazonS3 Bulk-Retrieval-Bytes DeepArchiveRestoreObject': retrieval('DEEP_ARCHIVE', 'Bulk'),
 };
 
-/** `EUW2-`, `EU-`, none in us-east-1: capitals, so that `Tables-TimedStorage-ByteHrs` is not taken for a region. */
+/**
+ * The prefix of the region, such as `EUW2-` or `EU-`; us-east-1 has none. Only capital letters match, so `Tables-` in
+ * `Tables-TimedStorage-ByteHrs` is not a prefix.
+ */
 const PREFIX = /^[A-Z]{2,4}\d{0,2}-(?=EBS:|TimedStorage-|Requests-|[A-Z][a-z]+-)/;
 
-/** @returns what the list tells; the rest of what is wanted it did not have. */
+/** @returns the prices that the list contains. */
 function fromPriceList(listed: readonly ListedPrice[]): RegionOverrides {
   const overrides: Overrides = { snapshot: {}, direct: {}, volumes: {}, s3: {} };
   for (const { service, usageType, operation, dollars } of listed) {
@@ -125,7 +128,7 @@ function withoutEmpty(overrides: Overrides): RegionOverrides {
   return Object.fromEntries(filled) as RegionOverrides;
 }
 
-/** @param day on which they were asked for. */
+/** @param day the day on which the price list was read. */
 export function refreshedPrices(
   listed: ReadonlyMap<string, readonly ListedPrice[]>,
   day: string,
@@ -137,14 +140,14 @@ export function refreshedPrices(
       : [[region, overridden(pricesIn(region, base), fromPriceList(prices), 'price-list')] as const],
   );
   const names = regions.map(([region]) => region).join(', ');
-  const rest = `the rest: ${base.note}`;
+  const rest = `other prices: ${base.note}`;
   return {
     source: 'price-list',
     asOf: day,
     note:
       names === ''
-        ? `the Price List API had nothing of what was asked for; ${rest}`
-        : `Price List API of ${day} for ${names}; ${rest}`,
+        ? `the Price List API returned no prices; ${rest}`
+        : `Price List API as of ${day} for ${names}; ${rest}`,
     regions: { ...base.regions, ...Object.fromEntries(regions) },
   };
 }

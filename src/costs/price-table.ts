@@ -1,30 +1,31 @@
 /**
- * Prices of all commercial regions of AWS and of GovCloud (US), in US dollars. Where they come from, and which had to
- * be estimated, is explained in docs/costs/prices.md.
+ * Prices of all commercial AWS Regions and of GovCloud (US), in US dollars. docs/costs/prices.md describes their sources, and
+ * which of them are estimates.
  */
 
-/** The latest day of which a price was seen. */
+/** The day of the latest price in the table. */
 export const SOURCE_DAY = '2026-06-27';
 
 export interface TableRow {
   region: string;
-  /** EBS: a GB-month of snapshots in the standard tier; of gp2, `null` where not known. */
+  /** EBS: price per GB-month of snapshots in the standard tier. */
   snapshot: number;
+  /** EBS: price per GB-month of gp2 volumes; `null` if not known. */
   gp2: number | null;
   seen: { snapshot: Seen; archive: Seen };
-  /** S3: a GB-month of each class. */
+  /** S3: price per GB-month of each storage class. */
   standard: number;
   standardIa: number;
   oneZoneIa: number;
   glacierIr: number;
   glacier: number;
   deepArchive: number;
-  /** A thousand requests: PUT to Standard, Glacier and Deep Archive, GET. */
+  /** Price per thousand requests: PUT to Standard, to Glacier and to Deep Archive, and GET. */
   puts: number;
   glacierPuts: number;
   deepArchivePuts: number;
   gets: number;
-  /** A GB out of Glacier and Deep Archive, by the standard way. */
+  /** Price per GB of Standard retrieval from Glacier and from Deep Archive. */
   glacierRead: number;
   deepArchiveRead: number;
 }
@@ -32,8 +33,8 @@ export interface TableRow {
 type Seen = 'list' | 'transcribed' | 'estimated';
 
 /**
- * Of the letters, the first tells how the price of snapshots is known, the second that of their archive tier: in a
- * list or bill of AWS (l), transcribed by others (t), estimated (e).
+ * The letters are the sources of the price of snapshots and of their archive tier: a price list or bill of AWS (l),
+ * transcribed by a third party (t), or estimated (e).
  */
 const TEXT = `
 region         snapshot    gp2     STANDARD IA       ONEZONE  IR      GLACIER  DEEP     PUT      PUT-GL  PUT-DA GET     READ-GL READ-DA

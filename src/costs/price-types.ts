@@ -1,20 +1,20 @@
-/** What prices are, whoever says them. Money is of the currency of the prices; a GB is 2^30 bytes, as AWS bills it. */
+/** Price types. Amounts are in the currency of the prices; a GB is 2^30 bytes, as AWS bills it. */
 
 export interface Prices {
-  /** Where they come from; `estimated` and the like are told of each group of each region in `sources`. */
+  /** The main source; `RegionPrices.sources` has the source of each group of prices. */
   source: 'built-in' | 'price-list' | 'file' | 'report';
-  /** The day that they are of, `YYYY-MM-DD`. */
+  /** The day of the prices, `YYYY-MM-DD`. */
   asOf: string;
   note: string;
   regions: Readonly<Record<string, RegionPrices>>;
 }
 
-/** Prices that are known, or not, together. */
+/** Groups of prices that share a source. */
 export type PriceGroup = 'snapshot' | 'archive' | 'direct' | 'volumes' | 's3' | 'retrieval';
 
 /**
- * `list`: seen in a price list or a bill of AWS. `transcribed`: as others copied it from AWS's pages some years ago.
- * `estimated`: from what is known, by the ratio of a region alike. `other-region`: that of us-east-1.
+ * `list`: from a price list or a bill of AWS. `transcribed`: copied from AWS pages by a third party some years ago.
+ * `estimated`: derived from the prices of a similar region. `other-region`: the prices of us-east-1.
  */
 export type PriceSource = 'list' | 'transcribed' | 'estimated' | 'other-region' | 'price-list' | 'file' | 'report';
 
@@ -23,7 +23,7 @@ export interface RegionPrices {
   currency: string;
   snapshot: SnapshotPrices;
   direct: { thousandLists: number; thousandReads: number; thousandWrites: number };
-  /** A GB-month, by type, e.g. `gp3`. */
+  /** Price per GB-month, by volume type, e.g. `gp3`. */
   volumes: Readonly<Record<string, number>>;
   /** By storage class. */
   s3: Readonly<Record<string, ClassPrices>>;
@@ -31,8 +31,9 @@ export interface RegionPrices {
 }
 
 export interface SnapshotPrices {
-  /** A GB-month in the standard tier, and in the archive tier. */
+  /** Price per GB-month in the standard tier. */
   gbMonth: number;
+  /** Price per GB-month in the archive tier. */
   archiveGbMonth: number;
   archiveRetrievalGb: number;
 }
@@ -41,9 +42,9 @@ export interface ClassPrices {
   gbMonth: number;
   thousandPuts: number;
   thousandGets: number;
-  /** Reading one GB; for the archive classes see `retrieval`. */
+  /** Price per GB of reading; for archive classes, see `retrieval`. */
   readGb: number;
-  /** Ways to get objects out of an archive class, cheapest first; empty for classes that can be read as they are. */
+  /** Retrieval tiers of an archive class, cheapest first; empty for other classes. */
   retrieval: readonly RetrievalTier[];
 }
 

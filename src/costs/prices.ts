@@ -1,11 +1,11 @@
 /**
- * What AWS asks for storage, requests and retrieval, by region: the one source of prices of the program. Money is of
- * the currency of the prices; a GB is 2^30 bytes, as AWS bills it; prices of requests are for a thousand.
+ * The prices of AWS for storage, requests and retrieval, by region. Amounts are in the currency of the prices; a GB is 2^30
+ * bytes, as AWS bills it; prices of requests are per thousand.
  */
 import { BUILT_IN } from './built-in-prices.ts';
 import type { PriceGroup, PriceSource, Prices, RegionPrices } from './price-types.ts';
 
-/** Days that are billed at least. Sources: "Amazon S3 storage classes", "Archive Amazon EBS snapshots". */
+/** Minimum number of days that are billed. Sources: "Amazon S3 storage classes", "Archive Amazon EBS snapshots". */
 export const MINIMUM_DAYS: Readonly<Record<string, number>> = {
   STANDARD_IA: 30,
   ONEZONE_IA: 30,
@@ -15,7 +15,7 @@ export const MINIMUM_DAYS: Readonly<Record<string, number>> = {
 };
 export const ARCHIVE_TIER_MINIMUM_DAYS = 90;
 
-/** Objects of the archive classes are billed for so much more: their index, and their name in Standard. */
+/** Additional bytes that are billed per object in an archive class: for its index, and in Standard for its name. */
 export const ARCHIVE_OVERHEAD = { bytes: 32 * 1024, standardBytes: 8 * 1024 };
 
 export const HOURS_A_MONTH = 730;
@@ -23,7 +23,7 @@ export const DAYS_A_MONTH = 365 / 12;
 
 const FALLBACK = 'us-east-1';
 
-/** @returns those of us-east-1 for regions that are not known, as `sources` then tells. */
+/** @returns the prices of the region; for an unknown region those of us-east-1, which `sources` shows. */
 export function pricesIn(region: string, { regions }: Prices = BUILT_IN): RegionPrices {
   const found = regions[region];
   if (found) return found;
@@ -44,19 +44,19 @@ const NAMES: Record<PriceGroup, string> = {
 const ALL_GROUPS = Object.keys(NAMES) as PriceGroup[];
 
 /**
- * What a reader has to know of the prices of a region; `null` where all are AWS's own.
- * @param groups that are made use of.
+ * A note about prices that are not list prices of AWS for this region; `null` if all are.
+ * @param groups the groups of prices that are used.
  */
 export function noteOn({ region, sources }: RegionPrices, groups: readonly PriceGroup[] = ALL_GROUPS): string | null {
   const of = (...wanted: PriceSource[]) =>
     groups.filter((group) => wanted.includes(sources[group])).map((group) => NAMES[group]);
-  if (of('other-region').length > 0) return `prices of ${region} are not known: those of ${FALLBACK} were used`;
+  if (of('other-region').length > 0) return `prices of ${region} are not known; those of ${FALLBACK} are used`;
   const parts = [
-    ...told('estimated from regions alike', of('estimated')),
-    ...told('copied from a page of some years ago', of('transcribed')),
+    ...describe('estimated from similar regions', of('estimated')),
+    ...describe('transcribed from a web page that is some years old', of('transcribed')),
   ];
   return parts.length === 0 ? null : `prices of ${region}: ${parts.join('; ')}`;
 }
 
-const told = (how: string, names: readonly string[]): string[] =>
+const describe = (how: string, names: readonly string[]): string[] =>
   names.length === 0 ? [] : [`those of ${names.join(', ')} are ${how}`];

@@ -1,20 +1,20 @@
-/** Where snapshots can be moved to, and what that costs: by month, once, and for getting them back. */
+/** The places to which snapshots can be moved, with the monthly cost, the one-time cost, and the cost of restoring. */
 import type { Assumptions, Choice } from './analysis.ts';
 import type { Range } from './lineage.ts';
 import type { ClassPrices, RegionPrices } from './price-types.ts';
 import { ARCHIVE_OVERHEAD, ARCHIVE_TIER_MINIMUM_DAYS, DAYS_A_MONTH, MINIMUM_DAYS } from './prices.ts';
 import { readingCost } from './reading.ts';
 
-/** What is moved. Sizes are GiB of plain data. */
+/** The snapshots to move. Sizes are GiB of plain data. */
 export interface Load {
   snapshots: number;
   gib: number;
-  /** Of the volume that they are of; for reading by volumes. */
+  /** Size of the volume of the snapshots, for the cost of temporary volumes. */
   volumeGiB: number;
 }
 
 export interface MoveOptions {
-  /** Plain bytes for each stored one. */
+  /** Plain bytes per stored byte. */
   compression: number;
   reading: Assumptions['reading'];
 }
@@ -33,7 +33,7 @@ export interface Target {
   move(load: Load): Move;
 }
 
-/** The storage classes that archives are weighed for. */
+/** The storage classes that are evaluated. */
 export const WEIGHED_CLASSES = ['STANDARD', 'STANDARD_IA', 'GLACIER_IR', 'GLACIER', 'DEEP_ARCHIVE'] as const;
 
 export function targetsIn(prices: RegionPrices, classes: readonly string[], options: MoveOptions): Target[] {
@@ -44,7 +44,7 @@ export function targetsIn(prices: RegionPrices, classes: readonly string[], opti
   return [archiveTier(prices), ...s3];
 }
 
-/** Full copies, not compressed; moved by AWS. Source: "Archive Amazon EBS snapshots" of the EBS user guide. */
+/** Full copies without compression, moved by AWS. Source: "Archive Amazon EBS snapshots" in the EBS user guide. */
 const archiveTier = ({ snapshot }: RegionPrices): Target => ({
   what: 'ebs-archive',
   storageClass: null,
@@ -75,7 +75,7 @@ const s3Target = (storageClass: string, of: ClassPrices, prices: RegionPrices, o
 const GIB = 2 ** 30;
 const MIB = 2 ** 20;
 
-/** An archive is its data, the index of its blocks, and its manifest. */
+/** Objects per archive: the data, the index and the manifest. */
 const OBJECTS = 3;
 
 const isArchived = ({ retrieval }: ClassPrices): boolean => retrieval.length > 0;
@@ -95,19 +95,22 @@ function readingOf({ gib, snapshots, volumeGiB }: Load, prices: RegionPrices, { 
   return (volume ?? direct ?? 0) * snapshots;
 }
 
-/** Parts are 8 MiB or larger, and an object has 10,000 at most: the upper bound. Those of archive classes are Standard's. */
+/**
+ * An upper bound: parts have at least 8 MiB, and an object has at most 10,000. Parts of objects in archive classes are billed
+ * as Standard.
+ */
 function requestsOf(storedGiB: number, snapshots: number, of: ClassPrices, prices: RegionPrices): number {
   const parts = Math.min((storedGiB * GIB) / (8 * MIB), snapshots * 10_000);
   const partPrice = isArchived(of) ? standardOf(prices).thousandPuts : of.thousandPuts;
   return (parts * partPrice + snapshots * OBJECTS * of.thousandPuts) / 1000;
 }
 
-/** Days that a copy out of an archive class is there for. */
+/** Days for which a thawed copy is kept. */
 const COPY_DAYS = 3;
 
-const BLOCKS_A_GIB = 2048;
+const BLOCKS_PER_GIB = 2048;
 
-/** Out of the class by its cheapest way, read in ranges of 8 MiB, and written back as snapshots by the direct APIs. */
+/** Assumes the cheapest retrieval tier, ranges of 8 MiB, and writing new snapshots through the EBS direct APIs. */
 function restoreOf(
   storedGiB: number,
   { gib, snapshots }: Load,
@@ -118,12 +121,12 @@ function restoreOf(
   const copy = tier ? (storedGiB * standardOf(prices).gbMonth * COPY_DAYS) / DAYS_A_MONTH : 0;
   const retrieval = storedGiB * (tier?.gb ?? of.readGb) + (snapshots * OBJECTS * (tier?.thousandRequests ?? 0)) / 1000;
   const reads = ((storedGiB * GIB) / (8 * MIB)) * (of.thousandGets / 1000);
-  const writes = (gib * BLOCKS_A_GIB * prices.direct.thousandWrites) / 1000;
-  return { cost: copy + retrieval + reads + writes, takes: tier?.takes ?? 'read at once' };
+  const writes = (gib * BLOCKS_PER_GIB * prices.direct.thousandWrites) / 1000;
+  return { cost: copy + retrieval + reads + writes, takes: tier?.takes ?? 'immediate' };
 }
 
-/** A target's cost for sizes that are known only between bounds. */
-export const moveBetween = (target: Target, load: Omit<Load, 'gib'>, gib: Range): { least: Move; most: Move } => ({
-  least: target.move({ ...load, gib: gib.least }),
-  most: target.move({ ...load, gib: gib.most }),
+/** The costs of a target for the bounds of a size. */
+export const moveBetween = (target: Target, load: Omit<Load, 'gib'>, gib: Range): { min: Move; max: Move } => ({
+  min: target.move({ ...load, gib: gib.min }),
+  max: target.move({ ...load, gib: gib.max }),
 });

@@ -1,4 +1,4 @@
-/** What the page is made of besides its data: the style, and the script, which includes the library that draws the charts. */
+/** The assets of the page: its style, and its script, which includes the chart library. */
 import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -10,15 +10,15 @@ export interface Assets {
 }
 
 export interface BundledAssets extends Assets {
-  /** The files that are in the script. */
+  /** The source files of the script. */
   inputs: string[];
 }
 
 const CLIENT = new URL('client/', import.meta.url);
 
 /**
- * Bundles the assets from their sources, as a checkout does each time that it writes a page. The build does it once, and
- * puts `packaged-assets.ts` in the place of this module.
+ * Bundles the assets from their sources. A checkout does this for each page; the build of the package does it once, and
+ * replaces this module by `packaged-assets.ts`.
  */
 export const readAssets = (): BundledAssets => ({
   style: readFileSync(new URL('style.css', CLIENT), 'utf8'),
@@ -26,9 +26,8 @@ export const readAssets = (): BundledAssets => ({
 });
 
 /**
- * One script of a module and everything that it imports. esbuild writes `</script` so that it does not end the element
- * that the script stands in.
- * @throws Error for an import that cannot be found
+ * Bundles a module and all its imports to one script. esbuild escapes `</script`, so the script can be embedded in HTML.
+ * @throws Error if an import cannot be found.
  */
 export function bundleScript(entry: string): { script: string; inputs: string[] } {
   const { outputFiles, metafile } = buildSync({

@@ -1,4 +1,4 @@
-/** HTML in which every value is text: names and descriptions come from strangers. */
+/** HTML templates that escape all values, because names and descriptions are untrusted. */
 
 class Html {
   readonly source: string;
@@ -12,11 +12,11 @@ export type { Html };
 
 type Part = string | number | Html | readonly Html[] | null;
 
-/** A template whose values are escaped, unless they were made by this function; `null` is nothing. */
+/** A template that escapes its values, except those that are HTML already; `null` becomes an empty string. */
 export const html = (strings: TemplateStringsArray, ...parts: readonly Part[]): Html =>
   new Html(strings.map((text, index) => text + sourceOf(parts[index] ?? null)).join(''));
 
-/** For text that is trusted: our own style and scripts. */
+/** For trusted source: the style and the script of the page. */
 export const trusted = (source: string): Html => new Html(source);
 
 function sourceOf(part: Part): string {
@@ -30,8 +30,8 @@ const ENTITIES: Record<string, string> = { '&': '&amp;', '<': '&lt;', '>': '&gt;
 const escapeText = (text: string): string => text.replace(/[&<>"']/g, (character) => ENTITIES[character] ?? '');
 
 /**
- * JSON that may stand in a script element: nothing in it ends the element, or opens a comment. Numbers have eight
- * digits, which is a cent of a million, and half of the size.
+ * JSON for a script element, escaped so that it cannot end the element or start a comment. Numbers are rounded to eight
+ * significant digits, which is exact to a cent up to a million and halves the size.
  */
 export const scriptJson = (value: unknown): Html =>
   new Html(JSON.stringify(value, rounded).replace(/[<>&\u2028\u2029]/g, escapeUnicode));

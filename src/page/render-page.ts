@@ -1,4 +1,4 @@
-/** An analysis as one HTML file for people who decide: it needs nothing else, and asks nobody for anything. */
+/** An analysis as a self-contained HTML file, which loads nothing from the network. */
 import { createHash } from 'node:crypto';
 import type { Analysis } from '../costs/analysis.ts';
 import type { Prices } from '../costs/price-types.ts';
@@ -10,9 +10,10 @@ import { roundMoney } from './model/words.ts';
 import { body } from './sections/body.ts';
 
 /**
- * @param prices what the calculator starts from: those that the analysis was made with.
- * @returns a whole HTML document. Everything in `analysis` is untrusted: it becomes text, and the page's policy lets no
- * script run but ours, and nothing be fetched.
+ * All text in `analysis` is untrusted. It is escaped, and the content security policy permits only the script and the style
+ * of the page, and no network access.
+ * @param prices the prices of the analysis, which the calculator uses.
+ * @returns a complete HTML document.
  */
 export function renderPage(analysis: Analysis, prices: Prices): string {
   const { style, script } = readAssets();
@@ -37,7 +38,7 @@ ${body(analysis)}
 `.source;
 }
 
-/** Nothing but what is named by its hash; no text may become markup by a script either. */
+/** Permits only the script and the style with these hashes, and prevents scripts from converting text to markup. */
 const policy = (style: string, script: string): string =>
   [
     "default-src 'none'",
@@ -55,5 +56,5 @@ function title({ regions }: Analysis): string {
   const [total] = totalsOf(regions);
   return total === undefined
     ? 'EBS snapshot costs'
-    : `EBS snapshot costs: ${roundMoney(total.monthly, total.currency)} a month`;
+    : `EBS snapshot costs: ${roundMoney(total.monthly, total.currency)} per month`;
 }

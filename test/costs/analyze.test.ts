@@ -500,7 +500,10 @@ test('--refresh-prices asks for the regions of the bill, and of no others; a bad
   assert.deepEqual(await lab.control.calls(), []);
   const { prices, regions } = await analysed(lab, [path, '--refresh-prices']);
   assert.equal(prices.source, 'report');
-  assert.match(prices.note, /^snapshots at the rates of the report; the rest: .*Price List API of \S+ for us-east-1;/);
+  assert.match(
+    prices.note,
+    /^snapshots at the rates of the report; other prices: .*Price List API as of \S+ for us-east-1;/,
+  );
   const tier = regions[0]?.volumes[0]?.decision?.choices.find(({ what }) => what === 'ebs-archive');
   // The lab's us-east-1 asks 1.1 times what the real one does.
   assert.ok(Math.abs((tier?.monthly ?? 0) - 100 * 0.0125 * 1.1) < 1e-6, JSON.stringify(tier));

@@ -48,15 +48,15 @@ const lineageOf = (snapshots: Chain, isKnown: (index: number) => boolean = () =>
   return {
     links: snapshots.map(({ size }, index) => ({
       gib: gib[index] ?? 0,
-      full: isKnown(index) ? exactly(size) : { least: gib[index] ?? 0, most: BLOCKS },
+      full: isKnown(index) ? exactly(size) : { min: gib[index] ?? 0, max: BLOCKS },
     })),
     foreign: 0,
     isChain: true,
   };
 };
 
-const within = (value: number, { least, most }: { least: number; most: number }) =>
-  assert.ok(least - 1e-9 <= value && value <= most + 1e-9, `${value} is not in ${least}..${most}`);
+const within = (value: number, { min, max }: { min: number; max: number }) =>
+  assert.ok(min - 1e-9 <= value && value <= max + 1e-9, `${value} is not in ${min}..${max}`);
 
 test('what stays billed lies within the bounds, for any set that is deleted', () => {
   fc.assert(
@@ -79,9 +79,9 @@ test('what stays billed lies within the bounds, for any set that is deleted', ()
 test('sets of all, of none and of all older ones are exact where sizes are known', () => {
   fc.assert(
     fc.property(chain, fc.nat(7), (snapshots, first) => {
-      const { least, most } = remaining(lineageOf(snapshots), (index) => index >= first);
-      assert.equal(least, most);
-      assert.equal(least, total(bill(snapshots.slice(first))));
+      const { min, max } = remaining(lineageOf(snapshots), (index) => index >= first);
+      assert.equal(min, max);
+      assert.equal(min, total(bill(snapshots.slice(first))));
     }),
   );
 });
@@ -93,9 +93,9 @@ test('what one snapshot hands on is what is left without it, less what the other
       const index = at % snapshots.length;
       const others = total(lineage.links.map(({ gib }) => gib)) - (lineage.links[index]?.gib ?? 0);
       const left = remaining(lineage, (other) => other !== index);
-      const { least, most } = handedOn(lineage, index);
-      assert.equal(least, left.least - others);
-      assert.ok(most >= left.most - others && (!isChain || most === left.most - others));
+      const { min, max } = handedOn(lineage, index);
+      assert.equal(min, left.min - others);
+      assert.ok(max >= left.max - others && (!isChain || max === left.max - others));
     }),
   );
 });
@@ -165,8 +165,8 @@ test('parts of a set certainly free no more than the set may free as a whole', (
       const lineage = lineageOf(snapshots);
       const billed = total(bill(snapshots));
       const left = (mask: number) => remaining(lineage, (index) => (mask & (1 << index)) === 0);
-      const sure = (mask: number) => billed - left(mask).most;
-      assert.ok(sure(set & part) + sure(set & ~part) <= billed - left(set).least + 1e-9);
+      const sure = (mask: number) => billed - left(mask).max;
+      assert.ok(sure(set & part) + sure(set & ~part) <= billed - left(set).min + 1e-9);
     }),
   );
 });

@@ -163,7 +163,7 @@ test('of tars what was in use, of images what had been written; volumes by archi
   assert.deepEqual(rowOf('vol-0123456789abcdef0'), [ratios.all, 'measured', '2']);
   assert.match(
     readFileSync(page, 'utf8'),
-    /Archives are taken to be [\d.]+:1, as measured on 2 archives in s3:\/\/backups\/\. Measured on archives of their own: 2 volumes\./,
+    /Archives compress [\d.]+:1 \(measured on 2 archives in s3:\/\/backups\/\)\. For 2 volumes, the ratio of their own archives is used\./,
   );
   const text = await analyze(lab, [path, ...measured]);
   const said = `${Number(ratios.all.toPrecision(3))}:1`;
@@ -248,19 +248,19 @@ test('given or assumed, that is said, too; and --live measures likewise', async 
       [],
       /read through the EBS direct APIs, compressed 2:1 \(assumed\) and kept for 12 months:/,
       /,2,assumed,,,,,$/m,
-      /taken to be 2:1, as assumed; measure it/,
+      /compress 2:1 \(assumed\)\. To measure/,
     ],
     [
       ['--ratio', '1.8', '--source', 'volume', '--volume-type', 'gp2'],
       /read from gp2 volumes, compressed 1\.8:1 \(given\) and/,
       /,1\.8,given,,,,,$/m,
-      /taken to be 1\.8:1, as given\.[\s\S]*temporary gp2 volumes/,
+      /compress 1\.8:1 \(given with --ratio\)\.[\s\S]*temporary gp2 volumes/,
     ],
     [
       ['--ratio-from', BUCKET],
       /compressed 2\.5:1 \(measured on 1 archive; own ratio for 1 volume\) and/,
       /,2\.5,measured-of-volume,1,,,,$/m,
-      /as measured on 1 archive in s3:\/\/backups\/\. Measured on archives of their own: 1 volume\./,
+      /measured on 1 archive in s3:\/\/backups\/\)\. For 1 volume, the ratio of its own archives is used\./,
     ],
   ] as const) {
     const done = await analyze(lab, [...live, ...argv, '--csv', table, '--html', page]);

@@ -88,5 +88,5 @@ test('the document’s programs do what it says', async (t) => {
   const bill = writeBill(join(lab.directory, 'bill.csv'), csv('legacy', [month], 'daily'));
   const analysed = await runOwn(1, bill);
   assert.equal(analysed.code, 0, analysed.stderr);
-  assert.equal(analysed.stdout, 'us-west-2: $0.05 a month\n');
+  assert.equal(analysed.stdout, 'us-west-2: $0.05 per month\n');
 });

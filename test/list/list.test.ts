@@ -119,13 +119,13 @@ test('as text; and where EC2 may not be asked', async (t) => {
   const text = done.stdout + done.stderr;
   assert.match(
     text,
-    new RegExp(`${snapshotId}  vol-\\w+  \\S+Z  complete +tar.lz4, [\\d.]+ KiB, STANDARD, [^,]+ old, \\S+ a month`),
+    new RegExp(`${snapshotId}  vol-\\w+  \\S+Z  complete +tar.lz4, [\\d.]+ KiB, STANDARD, [^,]+ old, \\S+ per month`),
   );
   assert.doesNotMatch(text, /snapshot (exists|deleted)/);
   assert.match(text, /list: 1 archive, .* per month\n/);
   const far = await runCli(lab.env, ['list', '--bucket', BUCKET, '--region', 'cn-north-1']);
   assert.match(
     far.stdout + far.stderr,
-    /a month \(prices of cn-north-1 are not known: those of us-east-1 were used\)\n/,
+    /per month \(prices of cn-north-1 are not known; those of us-east-1 are used\)\n/,
   );
 });

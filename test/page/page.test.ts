@@ -52,7 +52,7 @@ test('the headline says what it costs, what can be saved, and how sure that is',
   const headline = await page.locator('h1').textContent();
   assert.match(
     headline ?? '',
-    /^Snapshots cost \$[\d,]+ a month\. At most \$[\d,]+ \(\d+\s%\) of that can be saved\.$/,
+    /^Snapshots cost \$[\d,]+ per month\. At most \$[\d,]+ \(\d+\s%\) of this can be saved\.$/,
   );
   assert.match((await page.locator('.how-sure').textContent()) ?? '', /is exact; .* is an upper bound/);
 });
@@ -77,7 +77,7 @@ test('every column sorts both ways, by keyboard', async () => {
 
 test('a column of numbers is sorted as numbers', async () => {
   const { page } = await browser.open(html);
-  await page.getByRole('button', { name: 'Cost a month', exact: true }).click();
+  await page.getByRole('button', { name: 'Cost per month', exact: true }).click();
   const costs = await numbersOf(page, 'cost');
   assert.equal(costs.length, 25);
   assert.deepEqual(
@@ -91,18 +91,18 @@ test('the list is filtered by text, region and choice, and says how much is left
   const { page } = opened;
   const status = page.locator('#volumes-status');
   assert.equal(await status.textContent(), '1–25 of 60 volumes');
-  await page.getByLabel('Find').fill('jenkins PROD');
+  await page.getByLabel('Search').fill('jenkins PROD');
   const found = await names(page);
   assert.ok(found.length > 0 && found.length < 25);
-  assert.match((await status.textContent()) ?? '', new RegExp(`^${found.length} volumes?, of 60 in all$`));
-  await page.getByLabel('Find').fill('');
+  assert.match((await status.textContent()) ?? '', new RegExp(`^${found.length} volumes? \\(60 in total\\)$`));
+  await page.getByLabel('Search').fill('');
   await page.getByRole('combobox', { name: 'Region' }).selectOption('eu-west-1');
   assert.deepEqual(new Set(await page.locator('.volumes td.region').allTextContents()), new Set(['eu-west-1']));
   await page.getByRole('combobox', { name: 'Region' }).selectOption('');
   await page.getByRole('combobox', { name: 'Best choice' }).selectOption('Keep');
   assert.deepEqual(new Set(await page.locator('.volumes td.choice').allTextContents()), new Set(['Keep']));
-  await page.getByLabel('Find').fill('there is no such volume');
-  assert.equal(await status.textContent(), 'No volume matches.');
+  await page.getByLabel('Search').fill('there is no such volume');
+  assert.equal(await status.textContent(), 'No volumes match.');
   assertQuiet(opened);
 });
 
@@ -126,12 +126,12 @@ test('how well archives compress is said of all, and of a volume that has some o
   const { page } = opened;
   assert.match(
     (await page.locator('.sources').textContent()) ?? '',
-    /taken to be 2:1, as measured on 57 archives in s3:\/\/acme-backups\/ebs\/\. Measured on archives of their own: 5 volumes\./,
+    /compress 2:1 \(measured on 57 archives in s3:\/\/acme-backups\/ebs\/\)\. For 5 volumes, the ratio of their own archives is used\./,
   );
   await page.locator('.toggle').first().click();
   const detail = (await page.locator('.detail').textContent()) ?? '';
-  assert.match(detail, /Archives of this volume compress 2\.41:1, as measured on 3\./);
-  assert.equal(await page.getByRole('spinbutton', { name: 'Compression, to 1' }).inputValue(), '2.4');
+  assert.match(detail, /Archives of this volume compress 2\.41:1 \(measured on 3 archives\)\./);
+  assert.equal(await page.getByRole('spinbutton', { name: 'Compression ratio (to 1)' }).inputValue(), '2.4');
   assertQuiet(opened);
 });
 
@@ -155,12 +155,12 @@ async function optionsOf(page: Page): Promise<Map<string, number>> {
 test('the calculator says what compare says, and follows its sliders by keyboard', async () => {
   const opened = await browser.open(html);
   const { page } = opened;
-  await page.getByRole('combobox', { name: 'Prices of' }).selectOption('sa-east-1');
+  await page.getByRole('combobox', { name: 'Prices in' }).selectOption('sa-east-1');
   for (const [name, value] of [
-    ['Snapshots of a volume', 12],
+    ['Number of snapshots', 12],
     ['Size of the volume, GiB', 500],
     ['Change between snapshots, %', 20],
-    ['Compression, to 1', 2],
+    ['Compression ratio (to 1)', 2],
   ] as const)
     await page.getByRole('spinbutton', { name }).fill(String(value));
   const { tables } = compareToday(
@@ -197,7 +197,7 @@ test('each slider changes what is computed, and prices of one’s own do', async
     assert.notDeepEqual(await optionsOf(page), before, (await slider.getAttribute('id')) ?? '');
     await page.keyboard.press('PageDown');
   }
-  await page.getByText('Other prices').click();
+  await page.getByText('Use other prices').click();
   await page.getByRole('spinbutton', { name: 'EBS snapshots' }).fill('0');
   assert.equal((await optionsOf(page)).get('EBS snapshots'), 0);
   assertQuiet(opened);
@@ -254,7 +254,7 @@ test('hostile names are text and nothing else', async () => {
   );
   for (const toggle of await page.locator('.toggle').all()) await toggle.click();
   await page.locator('#filter-region').selectOption({ index: 1 });
-  await page.getByLabel('Find').fill('alert(1)');
+  await page.getByLabel('Search').fill('alert(1)');
   const strange = 'img, svg, iframe, object, embed, a:not(.skip), [onerror], [onload], [style*="url"]';
   assert.equal(await page.locator(strange).count(), 0);
   assert.equal(await page.locator('script').count(), 2);
@@ -296,10 +296,10 @@ test('thousands of volumes and 20,000 snapshots are shown a page at a time', asy
   assert.notDeepEqual(await names(page), first);
   await page.getByRole('button', { name: 'Last', exact: true }).click();
   assert.ok((await page.locator('.volumes tbody tr').count()) <= 25);
-  await page.getByLabel('Find').fill('legacy');
+  await page.getByLabel('Search').fill('legacy');
   assert.match(
     (await page.locator('#volumes-status').textContent()) ?? '',
-    /^1–25 of \d{3} volumes, of [23],\d{3} in all$/,
+    /^1–25 of \d{3} volumes \([23],\d{3} in total\)$/,
   );
   assertQuiet(opened);
 });

@@ -1,11 +1,11 @@
-/** What the charts of the page have in common: axes, legends, labels. */
+/** Axes, legends and labels that the charts of the page share. */
 import type { Scale } from 'chart.js';
 import { money } from '../model/words.ts';
 import type { Colours } from './charts.ts';
 
 export const fill = (colour: string) => ({ backgroundColor: colour, borderRadius: 2, maxBarThickness: 22 });
 
-/** What the library tells of the bar that is pointed at. */
+/** The bar under the pointer, as chart.js describes it. */
 interface Pointed {
   dataset: { label?: string | undefined };
   parsed: { x: number | null };
@@ -41,11 +41,11 @@ export const namesBelow = (colours: Colours) => ({
   ticks: { color: colours.text, maxRotation: 0, autoSkipPadding: 12 },
 });
 
-/** Names get less than half of the width, at some seven pixels a letter; the list of volumes has them in full. */
+/** Truncates names to less than half of the width, at about seven pixels per character. The list of volumes has them in full. */
 const short = (text: string, width: number): string => {
   const letters = [...text];
-  const most = Math.floor((width * 0.45) / 7);
-  return letters.length > most ? `${letters.slice(0, most - 1).join('')}…` : text;
+  const maxLetters = Math.floor((width * 0.45) / 7);
+  return letters.length > maxLetters ? `${letters.slice(0, maxLetters - 1).join('')}…` : text;
 };
 
 export const namesBeside = (colours: Colours) => ({

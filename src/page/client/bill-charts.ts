@@ -1,4 +1,4 @@
-/** The bill as pictures: by region, by volume, over time, by age. */
+/** Charts of the costs: by region, by volume, over time and by age. */
 import type { ChartConfiguration } from 'chart.js';
 import type { TrendMonth } from '../../costs/analysis.ts';
 import { type AgeGroup, ageGroups } from '../model/ages.ts';
@@ -17,7 +17,7 @@ interface Bar {
   saving: number;
 }
 
-/** Amounts of several currencies do not go on one axis: the one with the largest bill is drawn. */
+/** Amounts in several currencies cannot share an axis, so the charts show only the currency with the highest cost. */
 export function drawBill({ volumes, trend, latestDay }: PageData): void {
   const currency = mainCurrency(volumes);
   const inCurrency = volumes.filter((volume) => volume.currency === currency);
@@ -26,7 +26,7 @@ export function drawBill({ volumes, trend, latestDay }: PageData): void {
   drawBars('largest', largest(inCurrency), currency);
   drawAges(ageGroups(inCurrency, latestDay), currency);
   drawTrend(trend.filter((month) => month.currency === currency));
-  if (hasOthers) for (const id of ['regions', 'largest', 'ages']) note(id, `Only what is billed in ${currency}.`);
+  if (hasOthers) for (const id of ['regions', 'largest', 'ages']) note(id, `Only costs in ${currency}.`);
 }
 
 function mainCurrency(volumes: readonly PageVolume[]): string {
@@ -53,8 +53,8 @@ function byRegion(volumes: readonly PageVolume[]): Bar[] {
 }
 
 function largest(volumes: readonly PageVolume[]): Bar[] {
-  const dearest = [...volumes].sort((a, b) => b.monthly - a.monthly).slice(0, MAX_BARS);
-  return dearest.map(({ id, name, monthly, advice }) => ({
+  const mostExpensive = [...volumes].sort((a, b) => b.monthly - a.monthly).slice(0, MAX_BARS);
+  return mostExpensive.map(({ id, name, monthly, advice }) => ({
     title: name ?? id ?? 'unknown volume',
     monthly,
     saving: advice.saving,
@@ -73,7 +73,7 @@ function largestOf(bars: readonly Bar[], rest: string): Bar[] {
 }
 
 function drawBars(id: string, bars: readonly Bar[], currency: string): void {
-  const most = Math.max(...bars.map(({ monthly }) => monthly));
+  const highest = Math.max(...bars.map(({ monthly }) => monthly));
   setBarRoom(id, bars.length);
   drawChart(id, (colours) => ({
     type: 'bar',
@@ -81,18 +81,18 @@ function drawBars(id: string, bars: readonly Bar[], currency: string): void {
       labels: bars.map(({ title }) => title),
       datasets: [
         {
-          label: 'would stay',
+          label: 'remaining cost',
           data: bars.map(({ monthly, saving }) => Math.max(0, monthly - saving)),
           ...fill(colours.stays),
         },
-        { label: 'can be saved', data: bars.map(({ saving }) => saving), ...fill(colours.saved) },
+        { label: 'possible saving', data: bars.map(({ saving }) => saving), ...fill(colours.saved) },
       ],
     },
     options: {
       indexAxis: 'y',
       plugins: { legend: legend(colours), tooltip: { callbacks: { label: moneyLabel(currency) } } },
       scales: {
-        x: { stacked: true, ...amountAxis(colours, (value) => axisMoney(value, currency, most)) },
+        x: { stacked: true, ...amountAxis(colours, (value) => axisMoney(value, currency, highest)) },
         y: { stacked: true, ...namesBeside(colours) },
       },
     },
@@ -100,7 +100,7 @@ function drawBars(id: string, bars: readonly Bar[], currency: string): void {
 }
 
 function drawAges(groups: readonly AgeGroup[], currency: string): void {
-  const most = Math.max(...groups.map(({ monthly }) => monthly));
+  const highest = Math.max(...groups.map(({ monthly }) => monthly));
   setBarRoom('ages', groups.length);
   drawChart('ages', (colours) => ({
     type: 'bar',
@@ -111,7 +111,7 @@ function drawAges(groups: readonly AgeGroup[], currency: string): void {
     options: {
       indexAxis: 'y',
       plugins: { legend: { display: false }, tooltip: { callbacks: { label: moneyLabel(currency) } } },
-      scales: { x: amountAxis(colours, (value) => axisMoney(value, currency, most)), y: namesBeside(colours) },
+      scales: { x: amountAxis(colours, (value) => axisMoney(value, currency, highest)), y: namesBeside(colours) },
     },
   }));
   const rows = groups.map((group) => [
@@ -121,7 +121,7 @@ function drawAges(groups: readonly AgeGroup[], currency: string): void {
     { text: money(group.monthly, currency), isNumber: true },
   ]);
   byId('ages-table', HTMLElement).append(
-    scrollingTable('By age', headings('Age', 'Snapshots', 'GiB', 'Cost a month'), rows),
+    scrollingTable('Cost by age', headings('Age', 'Snapshots', 'GiB', 'Cost per month'), rows),
   );
 }
 
@@ -157,8 +157,8 @@ function measureChoice({ key, title }: Measure, isFirst: boolean, onChoice: () =
 
 function drawMeasure(months: readonly TrendMonth[], { key, value }: Measure): void {
   const currency = months[0]?.currency ?? '';
-  const most = Math.max(...months.map(value));
-  const text = (amount: number) => (key === 'cost' ? axisMoney(amount, currency, most) : count(amount));
+  const highest = Math.max(...months.map(value));
+  const text = (amount: number) => (key === 'cost' ? axisMoney(amount, currency, highest) : count(amount));
   drawChart('trend', (colours) =>
     columns(
       colours,

@@ -1,4 +1,4 @@
-/** The calculator: sliders on one side, what it comes to on the other. */
+/** The calculator: its controls, and the costs that result. */
 import { type BreakEven, breakEvenAt, type CompareInput, compareAt } from '../../costs/compare-model.ts';
 import type { CalculatorData, RegionRates } from '../model/calculator.ts';
 import type { CalculatorState } from '../model/limits.ts';
@@ -11,7 +11,7 @@ import { priceFields, regionBox, slider } from './sliders.ts';
 interface Bar {
   name: string;
   monthly: number;
-  /** A fraction of what snapshots cost. */
+  /** Fraction of the cost of EBS snapshots. */
   ofSnapshots: number;
   /** `null` for the snapshots themselves. */
   breakEven: BreakEven | null;
@@ -36,12 +36,12 @@ export function startCalculator({ regions, start, prices }: CalculatorData): voi
   const changeRegion = (region: string) => {
     const found = regions.find((candidate) => candidate.region === region);
     if (found === undefined) return;
-    fields.replaceChildren(element('summary', {}, 'Other prices'), ...priceFields(found, changeRates));
+    fields.replaceChildren(element('summary', {}, 'Use other prices'), ...priceFields(found, changeRates));
     changeRates(found);
   };
   controls.append(
     regionBox(regions, rates.region, changeRegion),
-    slider({ key: 'snapshots', title: 'Snapshots of a volume', unit: '' }, state.snapshots, (snapshots) =>
+    slider({ key: 'snapshots', title: 'Number of snapshots', unit: '' }, state.snapshots, (snapshots) =>
       change({ snapshots }),
     ),
     slider(
@@ -53,7 +53,7 @@ export function startCalculator({ regions, start, prices }: CalculatorData): voi
       change({ change: part }),
     ),
     slider(
-      { key: 'compression', title: 'Compression, to 1', unit: ':1', step: 0.1 },
+      { key: 'compression', title: 'Compression ratio (to 1)', unit: ':1', step: 0.1 },
       state.compression,
       (compression) => change({ compression }),
     ),
@@ -85,7 +85,7 @@ function barsOf({ snapshots, sizeGiB, change, compression }: CalculatorState, ra
   return [kept, ...others];
 }
 
-/** In words, for those who listen, and for paper. */
+/** Shows the result as a sentence, for screen readers and for printing. */
 function showConclusion(state: CalculatorState, bars: readonly Bar[], { region, currency }: RegionRates): void {
   const { snapshots, sizeGiB, change, compression } = state;
   const [kept, ...others] = bars;
@@ -94,14 +94,14 @@ function showConclusion(state: CalculatorState, bars: readonly Bar[], { region, 
   const what = `${counted(snapshots, 'snapshot')} of ${count(sizeGiB)} GiB in ${region} with ${percent(change)} change, compressed ${compression}:1`;
   const verdict =
     cheapest.monthly < kept.monthly
-      ? `${cheapest.name} costs least: ${money(cheapest.monthly, currency)} (${percent(cheapest.ofSnapshots * 100)})`
-      : 'nothing else costs less';
+      ? `${cheapest.name} is cheapest at ${money(cheapest.monthly, currency)} (${percent(cheapest.ofSnapshots * 100)})`
+      : 'no other option is cheaper';
   byId('calculator-conclusion', HTMLElement).textContent =
-    `${what}: ${money(kept.monthly, currency)} a month as EBS snapshots; ${verdict}.`;
+    `${what}: ${money(kept.monthly, currency)} per month as EBS snapshots; ${verdict}.`;
 }
 
 function drawOptions(bars: readonly Bar[], currency: string): void {
-  const most = Math.max(...bars.map(({ monthly }) => monthly));
+  const highest = Math.max(...bars.map(({ monthly }) => monthly));
   setBarRoom('options', bars.length);
   drawChart('options', (colours) => ({
     type: 'bar',
@@ -120,7 +120,7 @@ function drawOptions(bars: readonly Bar[], currency: string): void {
     options: {
       indexAxis: 'y',
       plugins: { legend: { display: false }, tooltip: { callbacks: { label: moneyLabel(currency) } } },
-      scales: { x: amountAxis(colours, (value) => axisMoney(value, currency, most)), y: namesBeside(colours) },
+      scales: { x: amountAxis(colours, (value) => axisMoney(value, currency, highest)), y: namesBeside(colours) },
     },
   }));
 }
@@ -128,16 +128,16 @@ function drawOptions(bars: readonly Bar[], currency: string): void {
 function showNote(note: string | null): void {
   const target = byId('options-note', HTMLElement);
   const colours =
-    'Green costs less than snapshots, orange more. Incremental archives are here to compare with: no command writes them yet.';
+    'Green options cost less than EBS snapshots, orange ones cost more. Incremental archives are shown for comparison only; snap-to-s3 does not write them yet.';
   target.textContent = note === null ? colours : `${colours} ${sentence(note)}`;
   target.hidden = false;
 }
 
 const HEADINGS = [
-  { text: 'Kept as' },
-  { text: 'Cost a month', isNumber: true },
-  { text: 'Of snapshots', isNumber: true },
-  { text: 'Cheaper from a change of', isNumber: true },
+  { text: 'Storage' },
+  { text: 'Cost per month', isNumber: true },
+  { text: 'Relative to snapshots', isNumber: true },
+  { text: 'Cheaper above a change of', isNumber: true },
 ];
 
 const tableOf = (bars: readonly Bar[], currency: string): HTMLElement =>

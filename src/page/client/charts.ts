@@ -1,4 +1,4 @@
-/** Charts, in the colours of the page, whether light, dark or on paper. */
+/** Draws charts in the colors of the page: light, dark or printed. */
 import type { ChartConfiguration } from 'chart.js';
 import Chart from 'chart.js/auto';
 import { byId } from './dom.ts';
@@ -8,9 +8,11 @@ export interface Colours {
   muted: string;
   line: string;
   surface: string;
-  /** Of what stays, and of what is saved; `mark` for the one that is looked at. */
+  /** Costs that remain, or those of snapshots. */
   stays: string;
+  /** Costs that are saved, or options that cost less. */
   saved: string;
+  /** Options that cost more. */
   mark: string;
 }
 
@@ -23,7 +25,7 @@ interface Drawn {
 
 const drawn = new Map<string, Drawn>();
 
-/** Draws it into the canvas of that id, or anew. */
+/** Draws a chart into the canvas with this id, or redraws it. */
 export function drawChart(id: string, configurationOf: ConfigurationOf): void {
   const known = drawn.get(id);
   if (known === undefined) {
@@ -42,7 +44,7 @@ function repaint({ chart, configurationOf }: Drawn): void {
   chart.update();
 }
 
-/** Nothing moves: a report is read, not watched. */
+/** Charts are not animated. */
 function withDefaults(configurationOf: ConfigurationOf): ChartConfiguration {
   const colours = coloursNow();
   Chart.defaults.color = colours.muted;
@@ -69,16 +71,16 @@ function coloursNow(): Colours {
 
 const repaintAll = (): void => drawn.forEach(repaint);
 
-/** Of paper, in CSS pixels: a chart as wide as the screen would be shrunk until nobody can read it. */
-const widthOnPaper = (canvas: Element): number => (canvas.closest('.pair') === null ? 660 : 330);
+/** Width for printing in CSS pixels. A chart as wide as the screen would be scaled down until it is unreadable. */
+const printWidth = (canvas: Element): number => (canvas.closest('.pair') === null ? 660 : 330);
 
-/** Charts are pictures, so that a style for paper does not reach them. */
+/** Redraws the charts for the dark theme and for printing, because style sheets do not apply to canvases. */
 export function followTheme(): void {
   for (const query of ['(prefers-color-scheme: dark)', 'print'])
     matchMedia(query).addEventListener('change', repaintAll);
   window.addEventListener('beforeprint', () => {
     document.documentElement.classList.add('on-paper');
-    for (const { chart } of drawn.values()) chart.resize(widthOnPaper(chart.canvas), chart.height);
+    for (const { chart } of drawn.values()) chart.resize(printWidth(chart.canvas), chart.height);
     repaintAll();
   });
   window.addEventListener('afterprint', () => {
@@ -88,7 +90,7 @@ export function followTheme(): void {
   });
 }
 
-/** Room for so many horizontal bars, and what stands around them. */
+/** Sets the height of a chart for a number of horizontal bars, with its axis and legend. */
 export function setBarRoom(id: string, bars: number): void {
   const frame = byId(id, HTMLCanvasElement).parentElement;
   if (frame !== null) frame.style.height = `${bars * 28 + 84}px`;

@@ -1,4 +1,4 @@
-/** Elements made of text and other elements; no text ever becomes markup. */
+/** Creates elements from text and other elements. Text is never parsed as markup. */
 
 export type Child = Node | string | null;
 
@@ -13,7 +13,7 @@ export function element<Tag extends keyof HTMLElementTagNameMap>(
   return made;
 }
 
-/** `false` and `null` are no attribute; `true` is an empty one. */
+/** `false` and `null` omit the attribute; `true` sets an empty one. */
 function setAttribute(target: Element, name: string, value: string | number | boolean | null): void {
   if (value !== false && value !== null) target.setAttribute(name, value === true ? '' : String(value));
 }
@@ -28,7 +28,7 @@ export function button(
   return made;
 }
 
-/** @throws Error when the page has no such element */
+/** @throws Error if the page has no such element. */
 export function byId<Type extends HTMLElement>(id: string, type: abstract new () => Type): Type {
   const found = document.getElementById(id);
   if (!(found instanceof type)) throw new Error(`the page has no ${type.name} #${id}`);
@@ -39,11 +39,11 @@ export interface Cell {
   text: string | Node;
   isNumber?: boolean;
   isHeader?: boolean;
-  /** Long text, unlike most. */
+  /** Whether its text may wrap. */
   isWrapping?: boolean;
 }
 
-/** A plain table, in a frame that scrolls sideways by itself where the screen is narrow. */
+/** A table that scrolls horizontally by itself on a narrow screen. */
 export function scrollingTable(
   name: string,
   headings: readonly Cell[],

@@ -1,4 +1,4 @@
-/** Fills the page, which is there already, from the data that is in it. */
+/** The script of the page: draws the charts, the list and the calculator from the embedded data. */
 import type { PageData } from '../model/page-data.ts';
 import { drawBill } from './bill-charts.ts';
 import { startCalculator } from './calculator.ts';
@@ -6,8 +6,8 @@ import { followTheme } from './charts.ts';
 import { byId } from './dom.ts';
 import { VolumeTable } from './volume-table.ts';
 
-/** Of a list of thousands, as much as people read on paper. */
-const ROWS_ON_PAPER = 300;
+/** Maximum number of volumes that are printed. */
+const PRINTED_ROWS = 300;
 
 const data = JSON.parse(byId('data', HTMLScriptElement).textContent ?? '') as PageData;
 
@@ -15,5 +15,5 @@ drawBill(data);
 startCalculator(data.calculator);
 const table = new VolumeTable(data.volumes);
 followTheme();
-window.addEventListener('beforeprint', () => table.showForPaper(ROWS_ON_PAPER));
+window.addEventListener('beforeprint', () => table.showForPrint(PRINTED_ROWS));
 window.addEventListener('afterprint', () => table.show());

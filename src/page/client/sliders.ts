@@ -1,69 +1,70 @@
-/** Controls of the calculator: a slider with a field for exact values, the region, prices of one's own. */
+/** The controls of the calculator: sliders with number fields, the region, and custom prices. */
 import type { CompareOption } from '../../costs/compare-model.ts';
 import type { RegionRates } from '../model/calculator.ts';
-import { LIMITS, within } from '../model/limits.ts';
+import { clamp, LIMITS } from '../model/limits.ts';
 import { count, optionName } from '../model/words.ts';
 import { element } from './dom.ts';
 
 export interface SliderOf {
   key: keyof typeof LIMITS;
   title: string;
-  /** For those who listen. */
+  /** The unit, which screen readers read after the value. */
   unit: string;
   step?: number;
-  /** Each step of the slider is the same part of the value. */
+  /** Whether the slider has a logarithmic scale. */
   isLogarithmic?: boolean;
 }
 
-/** Both show the same value, and either changes it. */
+/** A slider and a number field for the same value. */
 export function slider(of: SliderOf, start: number, onChange: (value: number) => void): HTMLElement {
   const { key, title, step = 1 } = of;
-  const { least, most } = LIMITS[key];
+  const { min, max } = LIMITS[key];
   const id = `calculator-${key}`;
-  const bounds = of.isLogarithmic ? { min: 0, max: POSITIONS } : { min: least, max: most };
+  const bounds = of.isLogarithmic ? { min: 0, max: POSITIONS } : { min, max };
   const range = element('input', { type: 'range', id, ...bounds, step: of.isLogarithmic ? 1 : step });
   const field = element('input', {
     type: 'number',
-    min: least,
-    max: most,
+    min,
+    max,
     step: 'any',
     inputmode: 'decimal',
     'aria-label': title,
   });
   const showInRange = (value: number) => {
-    range.value = String(of.isLogarithmic ? positionOf(value, most) : value);
+    range.value = String(of.isLogarithmic ? positionOf(value, max) : value);
     range.setAttribute('aria-valuetext', `${count(value)}${of.unit}`);
   };
   field.value = String(start);
   showInRange(start);
   range.addEventListener('input', () => {
-    const value = of.isLogarithmic ? valueAt(Number(range.value), most) : Number(range.value);
+    const value = of.isLogarithmic ? valueAt(Number(range.value), max) : Number(range.value);
     field.value = String(value);
     range.setAttribute('aria-valuetext', `${field.value}${of.unit}`);
     onChange(value);
   });
   field.addEventListener('input', () => {
     if (field.value === '') return;
-    const value = within(key, key === 'snapshots' ? Math.round(Number(field.value)) : Number(field.value));
+    const value = clamp(key, key === 'snapshots' ? Math.round(Number(field.value)) : Number(field.value));
     showInRange(value);
     onChange(value);
   });
   field.addEventListener('change', () => {
-    field.value = String(within(key, Number(field.value)));
+    field.value = String(clamp(key, Number(field.value)));
   });
   return element('div', { class: 'control' }, element('label', { for: id }, title), range, field);
 }
 
+/** Number of positions of a logarithmic slider. */
 const POSITIONS = 160;
 
-/** Sizes that people order: two digits, from 1 to the largest. */
-function valueAt(position: number, most: number): number {
-  const exact = most ** (position / POSITIONS);
-  return position === POSITIONS ? most : Number(exact.toPrecision(2));
+/** The value at a position of a logarithmic slider from 1 to `max`, rounded to two significant digits. */
+function valueAt(position: number, max: number): number {
+  const exact = max ** (position / POSITIONS);
+  return position === POSITIONS ? max : Number(exact.toPrecision(2));
 }
 
-const positionOf = (value: number, most: number): number =>
-  Math.round((Math.log(Math.max(1, value)) / Math.log(most)) * POSITIONS);
+const positionOf = (value: number, max: number): number =>
+  Math.round((Math.log(Math.max(1, value)) / Math.log(max)) * POSITIONS);
 
 export function regionBox(
   regions: readonly RegionRates[],
@@ -77,10 +78,10 @@ export function regionBox(
   );
   box.value = start;
   box.addEventListener('change', () => onChange(box.value));
-  return element('div', { class: 'control' }, element('label', { for: box.id }, 'Prices of'), box);
+  return element('div', { class: 'control' }, element('label', { for: box.id }, 'Prices in'), box);
 }
 
-/** For negotiated rates: a GB-month of each. */
+/** Fields for negotiated rates per GB-month. */
 export function priceFields(rates: RegionRates, onChange: (changed: RegionRates) => void): HTMLElement[] {
   let changed = rates;
   const setOption = (id: string, gbMonth: number) =>
@@ -95,7 +96,7 @@ export function priceFields(rates: RegionRates, onChange: (changed: RegionRates)
     changed = { ...changed, snapshotGbMonth };
     onChange(changed);
   });
-  return [element('p', { class: 'note' }, `${rates.currency} for a GB and month`), ofSnapshots, ...fields];
+  return [element('p', { class: 'note' }, `${rates.currency} per GB-month`), ofSnapshots, ...fields];
 }
 
 function priceField(key: string, title: string, start: number, onChange: (price: number) => void): HTMLElement {

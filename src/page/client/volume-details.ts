@@ -1,4 +1,4 @@
-/** What is behind one row of the list: why, the other choices, the snapshots. */
+/** The details of a volume: the reason for the recommendation, the other choices, and the snapshots. */
 import type { Choice, MeasuredRatio } from '../../costs/analysis.ts';
 import { ratioText } from '../../costs/compression.ts';
 import type { PageChoices, PageSnapshot, PageVolume } from '../model/page-data.ts';
@@ -21,14 +21,18 @@ export function volumeDetails(volume: PageVolume): HTMLElement {
 }
 
 const compressionOf = ({ compression, archives }: MeasuredRatio): HTMLElement =>
-  element('p', {}, `Archives of this volume compress ${ratioText(compression)}, as measured on ${count(archives)}.`);
+  element(
+    'p',
+    {},
+    `Archives of this volume compress ${ratioText(compression)} (measured on ${counted(archives, 'archive')}).`,
+  );
 
 const CHOICE_HEADINGS: readonly Cell[] = [
   { text: 'Choice' },
-  ...numbers('Stored GiB', 'Cost a month', 'Saving a month', 'Once, for moving'),
-  { text: 'Paid back' },
-  ...numbers('Billed at least', 'Getting it back'),
-  { text: 'Takes' },
+  ...numbers('Stored GiB', 'Cost per month', 'Saving per month', 'One-time cost'),
+  { text: 'Pays off by' },
+  ...numbers('Minimum duration', 'Restore cost'),
+  { text: 'Restore time' },
 ];
 
 function numbers(...titles: string[]): Cell[] {
@@ -37,13 +41,15 @@ function numbers(...titles: string[]): Cell[] {
 
 function choicesOf({ shown, best, others }: PageChoices, currency: string): HTMLElement[] {
   const notes = [
-    others === 0 ? '' : `${count(others)} more that are no better are not shown.`,
+    others === 0
+      ? ''
+      : `${counted(others, 'choice')} that ${others === 1 ? 'does' : 'do'} not save more ${others === 1 ? 'is' : 'are'} not shown.`,
     shown.some(({ form }) => form === 'incremental')
-      ? 'Incremental archives are here to compare with: no command writes them yet.'
+      ? 'Incremental archives are shown for comparison only; snap-to-s3 does not write them yet.'
       : '',
   ];
   return [
-    element('h4', {}, 'The choices, for its snapshots together'),
+    element('h4', {}, 'Choices for all snapshots of the volume'),
     choicesTable(shown, best, currency),
     element('p', { class: 'note' }, notes.filter(Boolean).join(' ')),
   ];
@@ -77,7 +83,7 @@ function choiceCells(choice: Choice, isBest: boolean, currency: string): Cell[] 
 
 const SNAPSHOTS_PER_PAGE = 100;
 
-/** Volumes with thousands of snapshots are shown a hundred at a time. */
+/** A volume can have thousands of snapshots, so they are shown in steps of a hundred. */
 function snapshotTables(volume: PageVolume): HTMLElement {
   const frame = scrollingTable('Snapshots', snapshotHeadings(volume), []);
   const body = frame.querySelector('tbody');
@@ -96,11 +102,11 @@ function snapshotTables(volume: PageVolume): HTMLElement {
 }
 
 const snapshotHeadings = ({ sizeGiB }: PageVolume): Cell[] => [
-  { text: 'Started' },
+  { text: 'Taken' },
   { text: 'Snapshot' },
-  ...numbers('GiB', sizeGiB === null ? 'Share' : 'Share of the volume', 'All of its data', 'Cost a month'),
-  { text: 'By itself' },
-  ...numbers('Saving a month'),
+  ...numbers('Billed GiB', sizeGiB === null ? 'Share' : 'Share of the volume', 'Full size, GiB', 'Cost per month'),
+  { text: 'Best choice by itself' },
+  ...numbers('Saving per month'),
 ];
 
 function snapshotCells(snapshot: PageSnapshot, currency: string): Cell[] {

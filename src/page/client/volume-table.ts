@@ -1,4 +1,4 @@
-/** The list of volumes: filtered, sorted, a page at a time, with details on demand. */
+/** The list of volumes, with filters, sorting, pages and details. */
 import type { PageVolume } from '../model/page-data.ts';
 import { COLUMNS, type Column, type Selection, selectVolumes } from '../model/volume-rows.ts';
 import { count, counted } from '../model/words.ts';
@@ -34,8 +34,8 @@ export class VolumeTable {
     this.#select({});
   }
 
-  /** Paper has no pages to turn: so many rows at once there. */
-  showForPaper(rows: number): void {
+  /** Shows the first rows of the whole list for printing, which has no pager. */
+  showForPrint(rows: number): void {
     this.#showRows(0, rows);
   }
 
@@ -55,7 +55,7 @@ export class VolumeTable {
     return heading;
   }
 
-  /** The other way round when it is pressed again; numbers begin with the largest. */
+  /** Reverses the order if the list is already sorted by the column. Numbers are sorted in descending order first. */
   #sortBy({ key, isNumber }: Column): void {
     const { sort } = this.#selection;
     const isDescending = sort.key === key ? !sort.isDescending : isNumber;
@@ -73,7 +73,7 @@ export class VolumeTable {
     this.#listenToSortBox(byId('sort-by', HTMLSelectElement));
   }
 
-  /** On narrow screens rows are cards, and the headings with their buttons are gone. */
+  /** Narrow screens show rows as cards without headings, so sorting needs a separate control. */
   #listenToSortBox(box: HTMLSelectElement): void {
     box.append(...COLUMNS.map(({ key, title }) => element('option', { value: key }, title)));
     box.addEventListener('change', () => {
@@ -95,15 +95,15 @@ export class VolumeTable {
     this.show();
   }
 
-  #showRows(from: number, most: number): void {
-    const shown = this.#selected.slice(from, from + most);
+  #showRows(from: number, maxRows: number): void {
+    const shown = this.#selected.slice(from, from + maxRows);
     this.#body.replaceChildren(...shown.flatMap((volume) => this.#rows(volume)));
     const total = this.#volumes.length;
     const found = this.#selected.length;
     const range = shown.length === found ? '' : `${count(from + 1)}–${count(from + shown.length)} of `;
-    const filtered = found === total ? '' : `, of ${count(total)} in all`;
+    const filtered = found === total ? '' : ` (${count(total)} in total)`;
     byId('volumes-status', HTMLElement).textContent =
-      found === 0 ? 'No volume matches.' : `${range}${counted(found, 'volume')}${filtered}`;
+      found === 0 ? 'No volumes match.' : `${range}${counted(found, 'volume')}${filtered}`;
   }
 
   #rows(volume: PageVolume): HTMLElement[] {
@@ -148,7 +148,7 @@ export class VolumeTable {
     );
   }
 
-  /** The button that was pressed is made anew: whoever pressed it by keyboard stays there. */
+  /** The buttons are recreated, so the focus is set to the new button in place of the pressed one. */
   #turnTo(page: number, pressed: string): void {
     this.#page = page;
     this.show();
@@ -156,7 +156,7 @@ export class VolumeTable {
   }
 }
 
-/** Its name, and what else is known of it below. */
+/** The name of the volume, and below it its id, its size and whether it was deleted. */
 function title({ id, name, sizeGiB, isDeleted }: PageVolume): HTMLElement[] {
   const facts = [
     name === null || id === null ? null : element('bdi', {}, id),

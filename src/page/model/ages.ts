@@ -1,4 +1,4 @@
-/** What snapshots cost by how old they are. */
+/** The cost of snapshots by age. */
 import type { PageVolume } from './page-data.ts';
 
 export interface AgeGroup {
@@ -8,9 +8,9 @@ export interface AgeGroup {
   snapshotCount: number;
 }
 
-/** By the days that they are younger than. */
+/** The groups by upper limit in days, exclusive. */
 const GROUPS: readonly { title: string; days: number }[] = [
-  { title: 'under a month', days: 31 },
+  { title: 'under 1 month', days: 31 },
   { title: '1–3 months', days: 92 },
   { title: '3–6 months', days: 183 },
   { title: '6–12 months', days: 366 },
@@ -21,7 +21,7 @@ const GROUPS: readonly { title: string; days: number }[] = [
 
 const UNKNOWN = 'age unknown';
 
-/** @returns youngest first. */
+/** @returns the groups, youngest first. */
 export function ageGroups(volumes: readonly PageVolume[], latestDay: string): AgeGroup[] {
   const titles = [...GROUPS.map(({ title }) => title), UNKNOWN];
   const groups = new Map(titles.map((title) => [title, { title, monthly: 0, gib: 0, snapshotCount: 0 }]));

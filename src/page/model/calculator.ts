@@ -1,14 +1,14 @@
-/** What the calculator knows: prices of each region, and what the bill looks like on average. */
+/** The data of the calculator: the prices of each region, and the averages of the analysis as its initial state. */
 import type { Analysis } from '../../costs/analysis.ts';
 import { compareToday } from '../../costs/compare.ts';
 import type { CompareInput } from '../../costs/compare-model.ts';
 import { compressionOf } from '../../costs/compression.ts';
 import type { Prices } from '../../costs/price-types.ts';
-import { type CalculatorState, within } from './limits.ts';
+import { type CalculatorState, clamp } from './limits.ts';
 import { sum } from './summary.ts';
 
 export interface CalculatorData {
-  /** What the prices are, for a reader. */
+  /** A description of the prices. */
   prices: string;
   regions: RegionRates[];
   start: CalculatorState;
@@ -17,7 +17,7 @@ export interface CalculatorData {
 export interface RegionRates extends Pick<CompareInput, 'snapshotGbMonth' | 'options'> {
   region: string;
   currency: string;
-  /** What is to be known of these prices, or `null`. */
+  /** A note about the prices, e.g. that they are those of another region; otherwise `null`. */
   note: string | null;
 }
 
@@ -33,30 +33,30 @@ function ratesOf(region: string, prices: Prices): RegionRates {
   const settings = { region, snapshots: 1, sizeGiB: 1, changes: [], compressions: [1] };
   const { currency, note, tables } = compareToday(settings, prices);
   const [table] = tables;
-  if (table === undefined) throw new Error(`nothing is compared in ${region}`);
+  if (table === undefined) throw new Error(`the comparison for ${region} has no table`);
   const { snapshotGbMonth, options } = table.input;
   return { region, currency, note, snapshotGbMonth, options };
 }
 
-/** What version 0 compared, for a bill without volumes. */
-const USUAL = { snapshots: 12, sizeGiB: 100, change: 10 };
+/** The initial state for an analysis without volumes, as in version 0. */
+const DEFAULTS = { snapshots: 12, sizeGiB: 100, change: 10 };
 
-/** The region with the largest bill, and its volumes on average; each volume counts by what it costs. */
+/** The region with the highest cost, and the averages of its volumes, weighted by cost. */
 function startOf({ regions, assumptions }: Analysis, prices: Prices): CalculatorState {
   const region = regions.find(({ region: name }) => name in prices.regions);
   const volumes = region?.volumes ?? [];
-  const average = (value: (volume: (typeof volumes)[number]) => number | null, usual: number): number => {
+  const average = (value: (volume: (typeof volumes)[number]) => number | null, fallback: number): number => {
     const known = volumes.flatMap((volume) => ({ weight: volume.monthly, value: value(volume) ?? Number.NaN }));
     const counted = known.filter((item) => Number.isFinite(item.value));
     const weight = sum(counted.map((item) => item.weight));
-    return weight > 0 ? sum(counted.map((item) => item.value * item.weight)) / weight : usual;
+    return weight > 0 ? sum(counted.map((item) => item.value * item.weight)) / weight : fallback;
   };
   return {
     region: region?.region ?? Object.keys(prices.regions)[0] ?? '',
-    snapshots: within('snapshots', Math.round(average(({ snapshots }) => snapshots.length, USUAL.snapshots))),
-    sizeGiB: within('sizeGiB', Number(average(({ sizeGiB }) => sizeGiB, USUAL.sizeGiB).toPrecision(2))),
-    change: within('change', Math.round(average(({ averageChange }) => averageChange, USUAL.change) * 10) / 10),
-    compression: within(
+    snapshots: clamp('snapshots', Math.round(average(({ snapshots }) => snapshots.length, DEFAULTS.snapshots))),
+    sizeGiB: clamp('sizeGiB', Number(average(({ sizeGiB }) => sizeGiB, DEFAULTS.sizeGiB).toPrecision(2))),
+    change: clamp('change', Math.round(average(({ averageChange }) => averageChange, DEFAULTS.change) * 10) / 10),
+    compression: clamp(
       'compression',
       Math.round(average((volume) => compressionOf(volume, assumptions).compression, assumptions.compression) * 10) /
         10,

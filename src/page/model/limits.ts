@@ -1,25 +1,25 @@
-/** What can be asked of the calculator. */
+/** The input of the calculator and its limits. */
 
 export interface CalculatorState {
   region: string;
   snapshots: number;
   sizeGiB: number;
-  /** Between two snapshots, per cent of the volume. */
+  /** Percentage of the volume that changes between two snapshots. */
   change: number;
-  /** Plain bytes for each stored one. */
+  /** Plain bytes per stored byte. */
   compression: number;
 }
 
-/** Bounds of what can be asked: kept by the sliders, and by `startOf`. */
+/** The limits of the input, for the sliders and for `startOf`. */
 export const LIMITS = {
-  snapshots: { least: 1, most: 365 },
-  sizeGiB: { least: 1, most: 65_536 },
-  change: { least: 0, most: 100 },
-  compression: { least: 1, most: 10 },
+  snapshots: { min: 1, max: 365 },
+  sizeGiB: { min: 1, max: 65_536 },
+  change: { min: 0, max: 100 },
+  compression: { min: 1, max: 10 },
 } as const;
 
-/** As near to a value as the bounds allow; the lower one for what is not a number. */
-export function within(key: keyof typeof LIMITS, value: number): number {
-  const { least, most } = LIMITS[key];
-  return Number.isFinite(value) ? Math.min(most, Math.max(least, value)) : least;
+/** Limits a value to the range of an input. @returns the minimum for a value that is not a number. */
+export function clamp(key: keyof typeof LIMITS, value: number): number {
+  const { min, max } = LIMITS[key];
+  return Number.isFinite(value) ? Math.min(max, Math.max(min, value)) : min;
 }

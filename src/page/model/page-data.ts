@@ -1,11 +1,11 @@
-/** What the page's script is given: the analysis, without what it does not show. */
+/** The data for the script of the page: the parts of the analysis that the page shows. */
 import type { Analysis, Choice, Decision, SnapshotAnalysis, TrendMonth, VolumeAnalysis } from '../../costs/analysis.ts';
 import type { Prices } from '../../costs/price-types.ts';
 import { type CalculatorData, calculatorData } from './calculator.ts';
 import { type Advice, adviceOf, bestOf } from './summary.ts';
 
 export interface PageData {
-  /** What ages are counted to. */
+  /** The day from which ages are counted back. */
   latestDay: string;
   trend: TrendMonth[];
   volumes: PageVolume[];
@@ -20,16 +20,16 @@ export interface PageVolume extends Omit<VolumeAnalysis, 'snapshots' | 'decision
   snapshots: PageSnapshot[];
 }
 
-/** Keeping, and the best of the others: there are some twenty for each volume. */
+/** The best of the choices of a volume, which are about twenty. */
 export interface PageChoices {
   shown: Choice[];
-  /** Place in `shown`. */
+  /** Index in `shown`. */
   best: number;
-  /** How many more there are, none of which saves more. */
+  /** Number of choices that are not shown, none of which saves more. */
   others: number;
 }
 
-/** Of its choices only the best: all of them, of 20,000 snapshots, would be some 60 MB. */
+/** A snapshot with its best choice only: all choices of 20,000 snapshots would be about 60 MB. */
 export interface PageSnapshot extends Omit<SnapshotAnalysis, 'decision'> {
   best: Pick<Choice, 'what' | 'storageClass' | 'form' | 'saving' | 'savingIs'> | null;
 }

@@ -1,19 +1,21 @@
-/** What the numbers of an analysis come to: for the headline, and for the rows of the tables. */
+/** Sums over an analysis, for the headline and for the rows of the tables. */
 import type { Choice, Decision, RegionAnalysis, SnapshotAnalysis, VolumeAnalysis } from '../../costs/analysis.ts';
 
-/** How sure a sum of savings is; `mixed`: some of its parts are upper bounds, and others lower ones. */
+/** The certainty of a sum of savings; `mixed`: it contains upper bounds and lower bounds. */
 export type Certainty = Choice['savingIs'] | 'mixed';
 
-/** What is advised for a volume's snapshots. Money is in the currency of the region. */
+/** The recommendation for the snapshots of a volume. Amounts are in the currency of the region. */
 export interface Advice {
-  /** `null`: there was nothing to judge by; `several`: each snapshot by itself. */
+  /** `null`: not enough data for a recommendation; `several`: a separate recommendation for each snapshot. */
   choice: Choice | 'several' | null;
-  /** Snapshots that it moves. */
+  /** Number of snapshots to move. */
   moved: number;
+  /** Saving per month. */
   saving: number;
   savingIs: Certainty;
+  /** One-time cost of moving. */
   oneOff: number;
-  /** The latest day on which it has paid for itself; `null`: never, or nothing is moved. */
+  /** The latest day on which the move has paid off; `null` if never, or nothing is moved. */
   breakEven: string | null;
   reason: string;
 }
@@ -22,13 +24,13 @@ type Judged = Pick<VolumeAnalysis, 'decision'> & {
   snapshots: readonly Pick<SnapshotAnalysis, 'decision' | 'tier' | 'images'>[];
 };
 
-/** A set is judged as a set; only where that was not possible, by its snapshots, of which each was judged alone. */
+/** Uses the decision for all snapshots of the volume or, if there is none, the decisions for its single snapshots. */
 export function adviceOf({ decision, snapshots }: Judged): Advice {
   if (decision !== null) return ofChoice(bestOf(decision), decision.reason, snapshots);
   const judged = snapshots.flatMap((snapshot) => (snapshot.decision === null ? [] : [snapshot.decision]));
   const moving = judged.map(bestOf).filter(({ what }) => what !== 'keep');
   const [first] = judged;
-  if (first === undefined) return nothing(null, 'There is too little to judge by.');
+  if (first === undefined) return nothing(null, 'The report does not contain enough data for a recommendation.');
   if (moving.length === 0) return nothing(bestOf(first), first.reason);
   return {
     choice: 'several',
@@ -37,13 +39,13 @@ export function adviceOf({ decision, snapshots }: Judged): Advice {
     savingIs: combined(moving.map(({ savingIs }) => savingIs)),
     oneOff: sum(moving.map(({ oneOff }) => oneOff)),
     breakEven: latest(moving.map(({ breakEven }) => breakEven)),
-    reason: 'Its snapshots could only be judged one by one.',
+    reason: 'Its snapshots could only be evaluated one by one.',
   };
 }
 
 export function bestOf({ choices, best }: Decision): Choice {
   const choice = choices[best];
-  if (choice === undefined) throw new RangeError(`a decision has ${choices.length} choices, and ${best} is not one`);
+  if (choice === undefined) throw new RangeError(`a decision with ${choices.length} choices has no choice ${best}`);
   return choice;
 }
 
@@ -60,7 +62,7 @@ const ofChoice = (choice: Choice, reason: string, snapshots: Judged['snapshots']
         reason,
       };
 
-/** Images keep theirs, and what is archived already stays there. */
+/** Snapshots that images use, and snapshots in the archive tier, are not moved. */
 function movedBy({ scope }: Choice, snapshots: Judged['snapshots']): number {
   const movable = snapshots.filter(({ tier, images }) => tier === 'standard' && images.length === 0);
   const staysLatest = scope === 'all-but-latest' && movable.at(-1) === snapshots.at(-1);
@@ -77,18 +79,18 @@ const nothing = (choice: Choice | null, reason: string): Advice => ({
   reason,
 });
 
-/** A sum is as sure as its least sure part. */
+/** A sum is as certain as its least certain part. */
 function combined(parts: readonly Certainty[]): Certainty {
   const bounds = new Set(parts.filter((part) => part !== 'exact'));
   if (bounds.size > 1) return 'mixed';
   return [...bounds][0] ?? 'exact';
 }
 
-/** Days sort as they are written; one that is not there is never. */
+/** ISO dates sort as text. A missing day means never. */
 const latest = (days: readonly (string | null)[]): string | null =>
   days.includes(null) ? null : (days.toSorted().at(-1) ?? null);
 
-/** Of all regions billed in one currency. */
+/** The total of all regions that are billed in one currency. */
 export interface Total {
   currency: string;
   monthly: number;
@@ -97,13 +99,13 @@ export interface Total {
   snapshotCount: number;
   saving: number;
   savingIs: Certainty;
-  /** The saving by how sure its parts are. */
+  /** The saving by the certainty of its parts. */
   savingParts: Record<Choice['savingIs'], number>;
   oneOff: number;
   moved: number;
 }
 
-/** By currency, the largest bill first. */
+/** @returns a total for each currency, the highest cost first. */
 export function totalsOf(regions: readonly RegionAnalysis[]): Total[] {
   const currencies = [...new Set(regions.map(({ currency }) => currency))];
   return currencies

@@ -1,4 +1,4 @@
-/** The list of volumes: what its columns are, and which rows are left in which order. */
+/** The list of volumes: its columns, its filters and its sort order. */
 import type { PageVolume } from './page-data.ts';
 import { adviceGroup, adviceName, count, day, gib, money, percent, signed } from './words.ts';
 
@@ -6,7 +6,7 @@ export interface Column {
   key: string;
   title: string;
   isNumber: boolean;
-  /** What it is sorted by; `null` comes last either way. */
+  /** The sort value; `null` always comes last. */
   value(volume: PageVolume): string | number | null;
   text(volume: PageVolume): string;
 }
@@ -36,20 +36,20 @@ export const COLUMNS: readonly Column[] = [
   ),
   numbers(
     'cost',
-    'Cost a month',
+    'Cost per month',
     ({ monthly }) => monthly,
     ({ monthly, currency }) => money(monthly, currency),
   ),
   words('choice', 'Best choice', ({ advice }) => adviceName(advice)),
   numbers(
     'saving',
-    'Saving a month',
+    'Saving per month',
     ({ advice }) => (advice.moved > 0 ? advice.saving : 0),
     ({ advice, currency }) => (advice.moved > 0 ? signed(money(advice.saving, currency), advice.savingIs) : NONE),
   ),
   words(
     'break-even',
-    'Paid back',
+    'Pays off by',
     ({ advice }) => advice.breakEven,
     (text) => (text === null ? NONE : day(text)),
   ),
@@ -74,10 +74,11 @@ function numbers(
 }
 
 export interface Selection {
-  /** Any part of a name, id or description, of the volume or its snapshots; all words of it. */
+  /** Words that must all occur in the name, ids or descriptions of the volume and its snapshots. */
   text: string;
-  /** Empty: all. */
+  /** Empty for all. */
   region: string;
+  /** Empty for all. */
   choice: string;
   sort: Sort;
 }
@@ -114,7 +115,7 @@ function compareValues(a: string | number | null, b: string | number | null, isD
   return isDescending ? -difference : difference;
 }
 
-/** Made when it is first searched for. */
+/** The search texts, which are created at the first search. */
 const searchTexts = new WeakMap<PageVolume, string>();
 
 function searchText(volume: PageVolume): string {

@@ -1,22 +1,25 @@
-/** Numbers, dates and choices in the words of the page. */
+/** Formats numbers, dates and choices for the page. */
 import type { Choice } from '../../costs/analysis.ts';
 import type { CompareOption } from '../../costs/compare-model.ts';
 import type { Advice, Certainty } from './summary.ts';
 
 const LOCALE = 'en-US';
 
-/** `1234.5` → `$1,234.50`; amounts too small for that keep two digits. `currency` is untrusted, and may be none at all. */
+/**
+ * `1234.5` → `$1,234.50`. Amounts that would round to zero keep two significant digits. `currency` is untrusted, and need
+ * not be a currency code.
+ */
 export function money(amount: number, currency: string, digits = 2): string {
   const isTiny = amount !== 0 && Math.abs(amount) < 0.5 / 10 ** digits;
   const options = isTiny ? { maximumSignificantDigits: 2 } : fixed(digits);
   return formatter(currency, options).format(amount);
 }
 
-/** For the marks of an axis that goes so far. */
-export const axisMoney = (amount: number, currency: string, most: number): string =>
-  money(amount, currency, most < 10 ? 2 : 0);
+/** For the ticks of an axis. @param max the largest value on the axis; below 10, ticks show cents. */
+export const axisMoney = (amount: number, currency: string, max: number): string =>
+  money(amount, currency, max < 10 ? 2 : 0);
 
-/** For headlines: no cents from 100 on. */
+/** For headlines: without cents from 100. */
 export const roundMoney = (amount: number, currency: string): string =>
   money(amount, currency, Math.abs(amount) >= 100 ? 0 : 2);
 
@@ -24,7 +27,7 @@ const fixed = (digits: number) => ({ minimumFractionDigits: digits, maximumFract
 
 const formatters = new Map<string, Intl.NumberFormat>();
 
-/** Making one takes longer than formatting a thousand numbers. */
+/** Formatters are cached, because creating one takes longer than formatting a thousand numbers. */
 function formatter(currency: string, options: Intl.NumberFormatOptions): Intl.NumberFormat {
   const key = `${currency} ${JSON.stringify(options)}`;
   const known = formatters.get(key);
@@ -56,7 +59,7 @@ export const counted = (number: number, one: string): string => `${count(number)
 
 const MONTHS = ['Jan', 'Feb', 'Mar', 'Apr', 'May', 'Jun', 'Jul', 'Aug', 'Sep', 'Oct', 'Nov', 'Dec'];
 
-/** `2026-11-05…` → `5 Nov 2026`, `2026-11` → `Nov 2026`; anything else as it is. */
+/** `2026-11-05…` → `5 Nov 2026`, `2026-11` → `Nov 2026`; any other text is returned unchanged. */
 export function day(instant: string): string {
   const [, year, month, date] = /^(\d{4})-(\d{2})(?:-(\d{2}))?/.exec(instant) ?? [];
   const name = MONTHS[Number(month) - 1];
@@ -76,7 +79,7 @@ const CLASSES: Record<string, string> = {
 
 const storageClass = (name: string): string => CLASSES[name] ?? `S3 ${name}`;
 
-/** Where a choice keeps the data, without how: what people filter by. */
+/** The place where a choice keeps the data, which is also the filter value. */
 function placeOf({ what, storageClass: name }: Pick<Choice, 'what' | 'storageClass'>): string {
   if (what === 'keep') return 'Keep';
   return what === 'ebs-archive' ? 'EBS archive tier' : storageClass(name ?? '');
@@ -94,21 +97,21 @@ export function choiceName(choice: Named): string {
   return parts.filter((part) => part !== null).join(', ');
 }
 
-/** Of an option of `compare`: by its class where it has one that we know. */
+/** The name of an option of `compare`: that of its storage class if it is known. */
 export function optionName({ id, name, form }: CompareOption): string {
   const place = id === 'ebs-archive' ? 'EBS archive tier' : (CLASSES[id.replace(/-incremental$/, '')] ?? name);
   return form === 'incremental' ? `${place}, incremental` : place;
 }
 
 export function adviceName({ choice, moved }: Pick<Advice, 'choice' | 'moved'>): string {
-  if (choice === null) return 'Not judged';
+  if (choice === null) return 'No recommendation';
   return choice === 'several' ? `Move ${counted(moved, 'snapshot')}` : choiceName(choice);
 }
 
-/** What advice is filtered by. */
+/** The filter value of a recommendation. */
 export function adviceGroup({ choice }: Pick<Advice, 'choice'>): string {
-  if (choice === null) return 'Not judged';
-  return choice === 'several' ? 'Some snapshots only' : placeOf(choice);
+  if (choice === null) return 'No recommendation';
+  return choice === 'several' ? 'Move some snapshots' : placeOf(choice);
 }
 
 const BOUNDS: Record<Certainty, string> = {
@@ -118,7 +121,7 @@ const BOUNDS: Record<Certainty, string> = {
   mixed: 'about ',
 };
 
-/** `at most $12.00`. */
+/** For sentences: `at most $12.00`. */
 export const bounded = (text: string, certainty: Certainty): string => `${BOUNDS[certainty]}${text}`;
 
 const SIGNS: Record<Certainty, string> = {
@@ -128,5 +131,5 @@ const SIGNS: Record<Certainty, string> = {
   mixed: '≈\u00a0',
 };
 
-/** `≤ $12.00`, for columns. */
+/** For columns: `≤ $12.00`. */
 export const signed = (text: string, certainty: Certainty): string => `${SIGNS[certainty]}${text}`;

@@ -1,4 +1,4 @@
-/** The bill: by region, by volume, over time, by age. */
+/** The cost of snapshots: by region, by volume, over time and by age. */
 import type { Analysis, RegionAnalysis, TrendMonth } from '../../costs/analysis.ts';
 import { type Html, html } from '../html.ts';
 import { totalOf } from '../model/summary.ts';
@@ -6,22 +6,22 @@ import { count, day, gib, money, signed } from '../model/words.ts';
 import { figure, scrolling } from './figure.ts';
 
 export const bill = (analysis: Analysis): Html => html`<section aria-labelledby="bill-title">
-<h2 id="bill-title">The bill</h2>
+<h2 id="bill-title">Current costs</h2>
 <div class="pair">
-${figure('regions', 'By region, a month', null)}
-${figure('largest', 'The largest volumes, a month', null)}
+${figure('regions', 'Cost per month by region', null)}
+${figure('largest', 'Cost per month of the most expensive volumes', null)}
 </div>
-${scrolling('Bill by region', regionTable(analysis.regions))}
+${scrolling('Cost by region', regionTable(analysis.regions))}
 <div class="pair">
-${analysis.trend.length < 2 ? null : figure('trend', 'Over time', trendTable(analysis.trend))}
-${figure('ages', 'By age of the snapshots, a month', html`<div id="ages-table"></div>`)}
+${analysis.trend.length < 2 ? null : figure('trend', 'Cost over time', trendTable(analysis.trend))}
+${figure('ages', 'Cost per month by age of the snapshots', html`<div id="ages-table"></div>`)}
 </div>
 </section>`;
 
 const regionTable = (regions: readonly RegionAnalysis[]): Html => html`<table class="plain">
 <thead><tr><th scope="col">Region</th><th scope="col">Accounts</th><th scope="col" class="number">Volumes</th>
 <th scope="col" class="number">Snapshots</th><th scope="col" class="number">GiB</th>
-<th scope="col" class="number">Cost a month</th><th scope="col" class="number">Saving a month</th></tr></thead>
+<th scope="col" class="number">Cost per month</th><th scope="col" class="number">Saving per month</th></tr></thead>
 <tbody>${regions.map(regionRow)}</tbody>
 </table>`;
 
@@ -42,7 +42,7 @@ const accounts = (all: readonly string[]): string =>
 
 const trendTable = (trend: readonly TrendMonth[]): Html =>
   scrolling(
-    'Over time',
+    'Cost over time',
     html`<table class="plain">
 <thead><tr><th scope="col">Month</th><th scope="col" class="number">Cost</th><th scope="col" class="number">GiB</th>
 <th scope="col" class="number">Snapshots</th></tr></thead>

@@ -1,4 +1,4 @@
-/** The page without its script: what can be said without one stands here already. */
+/** The body of the page. It contains everything that can be shown without a script. */
 import type { Analysis, AnalysisWarning } from '../../costs/analysis.ts';
 import { type Html, html } from '../html.ts';
 import { totalsOf } from '../model/summary.ts';
@@ -17,20 +17,20 @@ export const body = (analysis: Analysis): Html => html`<a class="skip" href="#vo
 <main>
 ${headline(totalsOf(analysis.regions))}
 ${warnings(analysis)}
-<noscript><p class="note">Charts, the list of volumes and the calculator need JavaScript, which is switched off here.</p></noscript>
+<noscript><p class="note">The charts, the list of volumes and the calculator need JavaScript, which is disabled in this browser.</p></noscript>
 ${bill(analysis)}
 ${volumes(analysis)}
 ${calculator()}
 ${sources(analysis)}
 </main>
-<footer>Made by ${analysis.tool.name} ${analysis.tool.version} on ${day(analysis.madeAt)}. Everything is in this file; nothing was fetched to show it.</footer>`;
+<footer>Created by ${analysis.tool.name} ${analysis.tool.version} on ${day(analysis.madeAt)}. This file contains all of its data and loads nothing from the network.</footer>`;
 
 function period({ basis }: Analysis): string {
-  if (basis.kind === 'live') return `As of ${day(basis.latestDay)}, from AWS`;
+  if (basis.kind === 'live') return `As of ${day(basis.latestDay)}, from EC2 and the EBS direct APIs`;
   return `${day(basis.firstDay)} to ${day(basis.latestDay)}, from billing reports`;
 }
 
-/** Prices alone can need a note for each region. */
+/** Number of warnings that are always visible; there can be several for each region. */
 const MAX_WARNINGS = 5;
 
 const list = (warnings: readonly AnalysisWarning[]): Html =>
@@ -40,7 +40,7 @@ const warnings = ({ warnings: all }: Analysis): Html | null =>
   all.length === 0
     ? null
     : html`<section class="warnings" aria-labelledby="warnings-title">
-<h2 id="warnings-title">Mind before you decide</h2>
+<h2 id="warnings-title">Check before you decide</h2>
 ${list(all.slice(0, MAX_WARNINGS))}
 ${all.length > MAX_WARNINGS ? html`<details><summary>${count(all.length - MAX_WARNINGS)} more</summary>${list(all.slice(MAX_WARNINGS))}</details>` : null}
 </section>`;

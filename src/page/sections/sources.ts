@@ -1,4 +1,4 @@
-/** Where the numbers are from: prices, assumptions, reports. */
+/** The sources of the numbers: prices, assumptions and reports. */
 import type {
   Analysis,
   Assumptions,
@@ -17,12 +17,12 @@ export const sources = ({
   assumptions,
   regions,
 }: Analysis): Html => html`<section aria-labelledby="sources-title">
-<h2 id="sources-title">Where these numbers come from</h2>
+<h2 id="sources-title">Sources and assumptions</h2>
 <dl class="sources">
 <div><dt>Prices</dt><dd>${sentence(prices.note)} <small>${PRICES[prices.source]}, as of ${day(prices.asOf)}</small></dd></div>
 ${entry('Compression', compression(assumptions, regions))}
-${entry('Read by', `${assumptions.reading === 'direct' ? 'the EBS direct APIs' : `temporary ${assumptions.reading.volumeType} volumes`}: what moving costs once, without instances.`)}
-${entry('Kept for', `${assumptions.keepMonths} months: the costs of moving are weighed against the savings of that time.`)}
+${entry('Reading', `The cost of moving assumes that snapshots are read ${assumptions.reading === 'direct' ? 'through the EBS direct APIs' : `from temporary ${assumptions.reading.volumeType} volumes`}. Instances are not included.`)}
+${entry('Retention', `Savings are computed over ${counted(assumptions.keepMonths, 'month')}.`)}
 ${basis.kind === 'live' ? live(basis) : report(basis)}
 </dl>
 </section>`;
@@ -31,35 +31,38 @@ const PRICES: Record<PriceBasis['source'], string> = {
   'built-in': 'built into the program',
   'price-list': 'AWS Price List',
   file: 'your price file',
-  report: 'rates seen in the report',
+  report: 'rates of the report',
 };
 
 function compression(
   { compression: ratio, compressionIs, measuredOn }: Assumptions,
   regions: readonly RegionAnalysis[],
 ): string {
-  const taken = `Archives are taken to be ${ratioText(ratio)}`;
-  if (compressionIs === 'given') return `${taken}, as given.`;
-  if (measuredOn === null) return `${taken}, as assumed; measure it on archives of your own by --ratio-from.`;
+  const assumed = `Archives compress ${ratioText(ratio)}`;
+  if (compressionIs === 'given') return `${assumed} (given with --ratio).`;
+  if (measuredOn === null) return `${assumed} (assumed). To measure your archives, use --ratio-from.`;
   const { bucket, prefix, archives } = measuredOn;
   const own = measuredVolumes(regions);
-  const others = own === 0 ? '' : ` Measured on archives of their own: ${counted(own, 'volume')}.`;
-  return `${taken}, as measured on ${counted(archives, 'archive')} in s3://${bucket}/${prefix}.${others}`;
+  const others =
+    own === 0
+      ? ''
+      : ` For ${counted(own, 'volume')}, the ratio of ${own === 1 ? 'its' : 'their'} own archives is used.`;
+  return `${assumed} (measured on ${counted(archives, 'archive')} in s3://${bucket}/${prefix}).${others}`;
 }
 
 const live = ({ calls, latestDay }: Extract<Basis, { kind: 'live' }>): Html =>
   entry(
     'Sizes',
-    `Asked of AWS on ${day(latestDay)}, without a billing report, by ${counted(calls.requests, 'call')} that cost ${money(calls.dollars, 'USD')}.`,
+    `From EC2 and the EBS direct APIs on ${day(latestDay)}, without a billing report; ${counted(calls.requests, 'request')}, ${money(calls.dollars, 'USD')}.`,
   );
 
 type ReportBasis = Extract<Basis, { kind: 'report' }>;
 
 const report = ({ sources: all, rows, charges, latestDay, isJoined }: ReportBasis): Html => html`${entry(
   'Sizes',
-  `What was billed on ${day(latestDay)}, the latest complete day. ${isJoined ? 'Names and dates are from EC2.' : 'EC2 was not asked for names and dates.'}`,
+  `As billed on ${day(latestDay)}, the latest complete day of the report. ${isJoined ? 'Names and dates come from EC2.' : 'Names and dates were not read from EC2.'}`,
 )}
-${entry('Rows', `${count(rows.read)} read, ${count(rows.understood)} understood, ${count(rows.ofSnapshots)} of snapshots, ${count(rows.broken)} broken.`)}
+${entry('Rows', `${count(rows.read)} read, ${count(rows.understood)} understood, ${count(rows.ofSnapshots)} about snapshots, ${count(rows.broken)} malformed.`)}
 ${charges.map((one) => entry('Charges', chargesOf(one)))}
 <div><dt>Reports</dt><dd><ul>${all.map(
   ({ name, format, granularity }) => html`<li><bdi>${name}</bdi> <small>${format}, ${granularity}</small></li>`,
@@ -67,7 +70,7 @@ ${charges.map((one) => entry('Charges', chargesOf(one)))}
 
 const chargesOf = ({ currency, inReport, explained, storage, others }: SnapshotCharges): string =>
   [
-    `EBS snapshots in the report: ${money(inReport, currency)}; explained: ${money(explained, currency)}, of which `,
+    `Cost of EBS snapshots in the report: ${money(inReport, currency)}; explained: ${money(explained, currency)}, of which `,
     [`storage ${money(storage, currency)}`, ...others.map(({ what, cost }) => `${what} ${money(cost, currency)}`)].join(
       ', ',
     ),

@@ -1,4 +1,4 @@
-/** The frame of the list of recommendations, which the script fills. */
+/** The empty list of recommendations, which the script fills. */
 import type { Analysis } from '../../costs/analysis.ts';
 import { type Html, html } from '../html.ts';
 import { adviceOf } from '../model/summary.ts';
@@ -8,10 +8,10 @@ export const volumes = ({
   regions,
   assumptions,
 }: Analysis): Html => html`<section id="volumes" aria-labelledby="volumes-title" tabindex="-1">
-<h2 id="volumes-title">What to do with each volume’s snapshots</h2>
-<p class="lead">The best choice is what costs least over ${months(assumptions.keepMonths)}, moving included. Open a volume to see the other choices and its snapshots.</p>
+<h2 id="volumes-title">Recommendations by volume</h2>
+<p class="lead">The best choice has the lowest cost over ${months(assumptions.keepMonths)}, including the cost of moving. Open a volume to see the other choices and its snapshots.</p>
 <form class="filters" id="filters" role="search" aria-label="Volumes">
-<label>Find <input type="search" id="filter-text" placeholder="Name, id, description" autocomplete="off" spellcheck="false"></label>
+<label>Search <input type="search" id="filter-text" placeholder="Name, id, description" autocomplete="off" spellcheck="false"></label>
 <label>Region <select id="filter-region"><option value="">All regions</option>${options(regions.map(({ region }) => region))}</select></label>
 <label>Best choice <select id="filter-choice"><option value="">All choices</option>${options(groups({ regions }))}</select></label>
 <label class="narrow-only">Sort by <select id="sort-by"></select></label>
@@ -29,4 +29,4 @@ const groups = ({ regions }: Pick<Analysis, 'regions'>): string[] =>
 
 const months = (number: number): string => (number % 12 === 0 ? years(number / 12) : `${number} months`);
 
-const years = (number: number): string => (number === 1 ? 'a year' : `${number} years`);
+const years = (number: number): string => (number === 1 ? '1 year' : `${number} years`);
