@@ -159,7 +159,7 @@ export const waitLimitOption = (): Option =>
 export const claimLifeOption = (): Option =>
   new Option(
     '--claim-life <seconds>',
-    `how long a claim lasts without renewal, 3 to ${LONGEST_LIFE} seconds; afterwards, another host may take over the snapshot`,
+    `how long a claim lasts without renewal, 3 to ${MAX_LIFE_SECONDS} seconds; afterwards, another host may take over the snapshot`,
   )
     .argParser(wholeNumber(3, MAX_LIFE_SECONDS))
     .default(900);
