@@ -378,7 +378,7 @@ test('a bill without anything, one in two currencies, and one without a report a
         trend: [],
         basis: { kind: 'live', latestDay: '2026-11-01', calls: { requests: 12, dollars: 0.01 } },
       },
-      /by 12 calls that cost \$0.01/,
+      /12 requests, \$0.01/,
     ],
   ];
   for (const [analysis, wanted] of cases) {
