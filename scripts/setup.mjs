@@ -1,6 +1,6 @@
 // Brings what a command needs, then runs it under the Node version of this project.
 //
-//   node scripts/setup.mjs demo|test COMMAND [ARGUMENT...]
+//   node scripts/setup.mjs unit|demo|test COMMAND [ARGUMENT...]
 //
 // Plain JavaScript without packages: on a fresh machine nothing is installed yet, and Node may be an old one.
 import { execFileSync, spawn } from 'node:child_process';
@@ -9,21 +9,26 @@ import { accessSync, constants, existsSync, readFileSync, writeFileSync } from '
 import { delimiter, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-/** Debian packages by a file that each of them installs; PATH is not searched, since another copy may shadow it. */
+/**
+ * Debian packages by a file that each of them installs; a group needs those before it, too. PATH is not searched, since
+ * another copy may shadow it.
+ */
 const PACKAGES = {
-  demo: {
+  unit: {
     lz4: 'lz4',
     zstd: 'zstd',
     tar: 'tar',
     gpg: 'gnupg',
+    getfattr: 'attr',
+    perl: 'perl-base',
+  },
+  demo: {
     sfdisk: 'fdisk',
     losetup: 'mount',
     partx: 'util-linux',
     'mkfs.ext4': 'e2fsprogs',
     'mkfs.xfs': 'xfsprogs',
-    getfattr: 'attr',
     getfacl: 'acl',
-    perl: 'perl-base',
   },
   test: {
     'mkfs.btrfs': 'btrfs-progs',
@@ -69,8 +74,11 @@ main().catch((error) => {
 
 async function main() {
   if (process.platform !== 'linux') throw new Error('This needs Linux: volumes are real block devices.');
-  if (process.getuid() !== 0) throw new Error('This needs root, to attach and mount volumes: run it with sudo.');
-  installPrograms(group === 'test' ? { ...PACKAGES.demo, ...PACKAGES.test } : PACKAGES.demo);
+  if (process.getuid() !== 0 && group !== 'unit')
+    throw new Error('This needs root, to attach and mount volumes: run it with sudo.');
+  const groups = Object.keys(PACKAGES);
+  if (!groups.includes(group)) throw new Error(`Usage: node scripts/setup.mjs ${groups.join('|')} COMMAND`);
+  installPrograms(Object.assign({}, ...groups.slice(0, groups.indexOf(group) + 1).map((name) => PACKAGES[name])));
   installModules();
   process.exitCode = await runInProject(command, rest);
 }
@@ -82,6 +90,7 @@ function installPrograms(programs) {
   if (!isInstalled('apt-get')) {
     throw new Error(`These programs are missing, and there is no apt-get to install them: ${missing.join(', ')}.`);
   }
+  if (process.getuid() !== 0) throw new Error(`Programs are missing: run apt-get install ${names.join(' ')} as root.`);
   process.stdout.write(`installing: ${names.join(' ')}\n`);
   const quiet = { stdio: ['ignore', 'ignore', 'inherit'], env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive' } };
   const retries = ['-o', `Acquire::Retries=${ATTEMPTS}`];

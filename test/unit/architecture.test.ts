@@ -267,3 +267,14 @@ test('unit tests lie where their sources lie', () => {
     [],
   );
 });
+
+test('unit tests start no lab', () => {
+  const own = join('test', 'unit', 'architecture.test.ts');
+  const wrong = sources('test/unit/**/*.test.ts').filter(
+    ({ path, text }) => path !== own && /\b(labForTest|startLab|labUp)\b/.test(text),
+  );
+  assert.deepEqual(
+    wrong.map(({ path }) => path),
+    [],
+  );
+});

@@ -52,7 +52,7 @@ describe('npm packages', () => {
       npm_config_fetch_timeout: '3000',
       npm_config_fetch_retries: '0',
     };
-    const { stdout } = await run(process.execPath, ['scripts/setup.mjs', 'demo', 'node', '-p', '6 * 7'], {
+    const { stdout } = await run(process.execPath, ['scripts/setup.mjs', 'unit', 'node', '-p', '6 * 7'], {
       cwd: project,
       env,
     });

@@ -106,10 +106,10 @@ test('names, owners and times that fit no field', (t) => {
   const directory = temporaryDirectory(t);
   const path = join(directory, 'x');
   writeFileSync(path, 'x');
-  execFileSync('chown', ['4000000001:4000000002', path]);
   execFileSync('touch', ['--date', '@-86400.5', path]);
   for (const format of ['gnu', 'pax']) {
-    const tar = execFileSync('tar', ['-C', directory, `--format=${format}`, '--numeric-owner', '-c', 'x']);
+    const owners = ['--owner=:4000000001', '--group=:4000000002', '--numeric-owner'];
+    const tar = execFileSync('tar', ['-C', directory, `--format=${format}`, ...owners, '-c', 'x']);
     const stream = streamOf(tar);
     for (const member of readMembers(stream)) {
       assert.deepEqual([member.uid, member.gid], [4_000_000_001, 4_000_000_002]);

@@ -1,7 +1,7 @@
 /** Buffers are lent to those who wait, and to nobody else. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { BufferPool } from '../../src/transfer/buffer-pool.ts';
+import { BufferPool } from '../../../src/transfer/buffer-pool.ts';
 
 test('who is cancelled when it has just been woken takes no buffer, and no place, from others', {
   timeout: 10_000,

@@ -2,11 +2,11 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import type { Analysis, Decision } from '../../src/costs/analysis.ts';
-import { BUILT_IN } from '../../src/costs/built-in-prices.ts';
-import { decide } from '../../src/costs/decide.ts';
-import { exactly, handedOn, type Lineage, remaining } from '../../src/costs/lineage.ts';
-import { analysisOf, snapshotsOf, volumeOf } from '../support/costs/analyses.ts';
+import type { Analysis, Decision } from '../../../src/costs/analysis.ts';
+import { BUILT_IN } from '../../../src/costs/built-in-prices.ts';
+import { decide } from '../../../src/costs/decide.ts';
+import { exactly, handedOn, type Lineage, remaining } from '../../../src/costs/lineage.ts';
+import { analysisOf, snapshotsOf, volumeOf } from '../../support/costs/analyses.ts';
 
 /** Snapshots as sets of versions of blocks, e.g. `3:1` for what block 3 was given before the second snapshot. */
 type Chain = ReadonlySet<string>[];

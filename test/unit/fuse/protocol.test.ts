@@ -13,7 +13,7 @@ import {
   openContent,
   statisticsContent,
   writtenContent,
-} from '../../src/fuse/protocol.ts';
+} from '../../../src/fuse/protocol.ts';
 
 /** `fuse_in_header`, and what follows it. */
 function request(opcode: number, id: bigint, body: Buffer): Buffer {

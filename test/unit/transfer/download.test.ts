@@ -1,9 +1,9 @@
 /** Ranges that do not come: the error says why, and a mistake of ours is not taken for a bad connection. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { ObjectReader } from '../../src/cloud/ports.ts';
-import { SnapError } from '../../src/errors.ts';
-import { downloadBytes } from '../../src/transfer/download.ts';
+import type { ObjectReader } from '../../../src/cloud/ports.ts';
+import { SnapError } from '../../../src/errors.ts';
+import { downloadBytes } from '../../../src/transfer/download.ts';
 
 const failing = (error: Error): ObjectReader => ({ key: 'object', read: () => Promise.reject(error) });
 

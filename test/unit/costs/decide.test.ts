@@ -1,10 +1,10 @@
 /** What is best done with snapshots: small cases whose numbers can be checked by hand. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { Choice, Decision, SnapshotAnalysis } from '../../src/costs/analysis.ts';
-import { BUILT_IN } from '../../src/costs/built-in-prices.ts';
-import { decide } from '../../src/costs/decide.ts';
-import { analysisOf, near, snapshotsOf, volumeOf } from '../support/costs/analyses.ts';
+import type { Choice, Decision, SnapshotAnalysis } from '../../../src/costs/analysis.ts';
+import { BUILT_IN } from '../../../src/costs/built-in-prices.ts';
+import { decide } from '../../../src/costs/decide.ts';
+import { analysisOf, near, snapshotsOf, volumeOf } from '../../support/costs/analyses.ts';
 
 const TODAY = '2026-11-25';
 

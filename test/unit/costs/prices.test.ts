@@ -1,11 +1,11 @@
 /** The table of prices, and what is laid over it. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { BUILT_IN } from '../../src/costs/built-in-prices.ts';
-import { measuredPrices } from '../../src/costs/overrides.ts';
-import { pricesFromFile } from '../../src/costs/price-file.ts';
-import { noteOn, pricesIn } from '../../src/costs/prices.ts';
-import { analysisOf, near, snapshotsOf, volumeOf } from '../support/costs/analyses.ts';
+import { BUILT_IN } from '../../../src/costs/built-in-prices.ts';
+import { measuredPrices } from '../../../src/costs/overrides.ts';
+import { pricesFromFile } from '../../../src/costs/price-file.ts';
+import { noteOn, pricesIn } from '../../../src/costs/prices.ts';
+import { analysisOf, near, snapshotsOf, volumeOf } from '../../support/costs/analyses.ts';
 
 const regions = Object.values(BUILT_IN.regions);
 

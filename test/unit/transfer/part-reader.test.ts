@@ -2,10 +2,10 @@
 import assert from 'node:assert/strict';
 import { createHash, type Hash } from 'node:crypto';
 import { test } from 'node:test';
-import { MiB } from '../../src/lib/units.ts';
-import { type ResumePoint, readBuffers, readParts, readPieces, START } from '../../src/transfer/part-reader.ts';
-import { startPipeline } from '../../src/transfer/pipeline.ts';
-import { runTool } from '../../src/transfer/run-tool.ts';
+import { MiB } from '../../../src/lib/units.ts';
+import { type ResumePoint, readBuffers, readParts, readPieces, START } from '../../../src/transfer/part-reader.ts';
+import { startPipeline } from '../../../src/transfer/pipeline.ts';
+import { runTool } from '../../../src/transfer/run-tool.ts';
 
 const signal = new AbortController().signal;
 

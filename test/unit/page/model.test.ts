@@ -6,15 +6,15 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { runInThisContext } from 'node:vm';
 import fc from 'fast-check';
-import type { Choice, Decision, VolumeAnalysis } from '../../src/costs/analysis.ts';
-import { BUILT_IN } from '../../src/costs/built-in-prices.ts';
-import { bundleScript, readAssets } from '../../src/page/assets.ts';
-import { html, scriptJson } from '../../src/page/html.ts';
-import { pageData } from '../../src/page/model/page-data.ts';
-import { adviceOf, totalsOf } from '../../src/page/model/summary.ts';
-import { selectVolumes } from '../../src/page/model/volume-rows.ts';
-import { day, money, percent } from '../../src/page/model/words.ts';
-import { sampleAnalysis } from '../support/costs/sample-analysis.ts';
+import type { Choice, Decision, VolumeAnalysis } from '../../../src/costs/analysis.ts';
+import { BUILT_IN } from '../../../src/costs/built-in-prices.ts';
+import { bundleScript, readAssets } from '../../../src/page/assets.ts';
+import { html, scriptJson } from '../../../src/page/html.ts';
+import { pageData } from '../../../src/page/model/page-data.ts';
+import { adviceOf, totalsOf } from '../../../src/page/model/summary.ts';
+import { selectVolumes } from '../../../src/page/model/volume-rows.ts';
+import { day, money, percent } from '../../../src/page/model/words.ts';
+import { sampleAnalysis } from '../../support/costs/sample-analysis.ts';
 
 const choice = (given: Partial<Choice>): Choice => ({
   ...{ what: 's3', storageClass: 'GLACIER', form: 'full', storedGiB: 1, monthly: 1, oneOff: 2, minimumDays: 90 },
