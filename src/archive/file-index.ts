@@ -5,9 +5,9 @@
  */
 import { SnapError } from '../errors.ts';
 import { INDEX_FORMAT } from './block-index.ts';
-import { dataLength, hashMap } from './member-data.ts';
-import type { MemberType, TarMember } from './tar-reader.ts';
-import { decimalSeconds } from './tar-writer.ts';
+import { dataLength, hashMap } from './tar/member-data.ts';
+import type { MemberType, TarMember } from './tar/tar-reader.ts';
+import { decimalSeconds } from './tar/tar-writer.ts';
 
 export interface FileIndexHeader {
   snapshot: string;

@@ -1,9 +1,9 @@
 /** Indexes a tar: one line per member, with the hash of its data. */
 import type { ByteStream } from '../archive/byte-stream.ts';
 import { encodeIndexed, indexed } from '../archive/file-index.ts';
-import { MAX_RESTORABLE_PATH } from '../archive/long-paths.ts';
-import { dataLength, hashData } from '../archive/member-data.ts';
-import { readMembers } from '../archive/tar-reader.ts';
+import { MAX_RESTORABLE_PATH } from '../archive/tar/long-paths.ts';
+import { dataLength, hashData } from '../archive/tar/member-data.ts';
+import { readMembers } from '../archive/tar/tar-reader.ts';
 import { printable } from '../lib/printable.ts';
 
 const BLOCK = 512;

@@ -4,16 +4,16 @@ import { parentPort, workerData } from 'node:worker_threads';
 import { type BlockTable, isEachBlockKnown } from '../archive/block-table.ts';
 import { ByteStream } from '../archive/byte-stream.ts';
 import { type RingMemory, RingReader } from '../lib/bytes/shared-ring.ts';
-import { selectParts } from './cut-stream.ts';
 import { type Difference, DifferenceList } from './difference.ts';
 import { type ImageTarget, writeImageStream } from './image-to-file.ts';
 import { compareImageWithBlocks } from './image-with-blocks.ts';
 import { compareImageWithDevice } from './image-with-device.ts';
 import { BlockRing, type BlockRingMemory } from './lz4/block-ring.ts';
 import { BlockTaker } from './lz4/block-taker.ts';
-import { readTarAlone, type TarAlone } from './tar-alone.ts';
-import { type FilesTarget, type LeftOut, writeFiles } from './tar-to-files.ts';
-import { compareTarWithDisk, type TarComparisonOptions } from './tar-with-disk.ts';
+import { selectParts } from './tar/cut-stream.ts';
+import { readTarAlone, type TarAlone } from './tar/tar-alone.ts';
+import { type FilesTarget, type LeftOut, writeFiles } from './tar/tar-to-files.ts';
+import { compareTarWithDisk, type TarComparisonOptions } from './tar/tar-with-disk.ts';
 
 /** Where the plain stream goes. */
 export type SinkOrder =

@@ -19,11 +19,11 @@ import {
 } from '../../src/archive/file-index.ts';
 import { IndexOrder } from '../../src/archive/index-order.ts';
 import { decodeManifest, encodeManifest, MANIFEST_FORMAT, type Manifest } from '../../src/archive/manifest.ts';
-import { readMembers, TarError } from '../../src/archive/tar-reader.ts';
-import { encodeMember, type NewMember, paddingAfter, TAR_END } from '../../src/archive/tar-writer.ts';
+import { readMembers, TarError } from '../../src/archive/tar/tar-reader.ts';
+import { encodeMember, type NewMember, paddingAfter, TAR_END } from '../../src/archive/tar/tar-writer.ts';
 import { SnapError } from '../../src/errors.ts';
-import { PieceCutter } from '../../src/operations/reading/piece-cutter.ts';
-import { MemberRules } from '../../src/streams/member-rules.ts';
+import { PieceCutter } from '../../src/operations/reading/index/piece-cutter.ts';
+import { MemberRules } from '../../src/streams/tar/member-rules.ts';
 
 const SECONDS = Number(process.env['SNAP_TO_S3_FUZZ_SECONDS'] ?? 3);
 

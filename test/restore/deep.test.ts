@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { run } from '../../lab/core/run.ts';
 import { withMounted } from '../../lab/disks/inspect.ts';
-import { MAX_RESTORABLE_PATH } from '../../src/archive/long-paths.ts';
+import { MAX_RESTORABLE_PATH } from '../../src/archive/tar/long-paths.ts';
 import { tooLong } from '../../src/indexing/index-tar.ts';
 import { keyEnding, readManifest } from '../support/archives.ts';
 import { addSnapshotOf } from '../support/disks.ts';

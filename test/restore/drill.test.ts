@@ -24,7 +24,7 @@ import type { Manifest } from '../../src/archive/manifest.ts';
 import { s3ArchiveStore } from '../../src/cloud/aws/s3/archive-store.ts';
 import { type DrillReport, silentHost } from '../../src/events.ts';
 import { compareFilesWithIndex, compareImageWithIndex } from '../../src/operations/drill/compare-restored.ts';
-import { imageIndexOf } from '../../src/operations/reading/image-index.ts';
+import { imageIndexOf } from '../../src/operations/reading/index/image-index.ts';
 import { keysIn, readManifest } from '../support/archives.ts';
 import { addSnapshotOf, fillPlainly } from '../support/disks.ts';
 import { addKey, gpgHome } from '../support/gpg.ts';

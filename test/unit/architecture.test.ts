@@ -244,20 +244,15 @@ function foldersOf(path: string): string[] {
 
 const MAX_FILES = 20;
 
-/** Not divided yet: no file may be added. */
-const LARGER: Record<string, number> = { 'src/streams': 24 };
-
 test('folders can be taken in at a glance', () => {
   const count = new Map<string, number>();
   for (const { parentPath } of globSync('{src,lab,bench,scripts,test,docs}/**/*.*', { cwd: root, withFileTypes: true }))
     count.set(relative(root, parentPath), (count.get(relative(root, parentPath)) ?? 0) + 1);
   assert.ok(count.size > 50, `${count.size} folders`);
   assert.deepEqual(
-    [...count].filter(([folder, files]) => files > (LARGER[folder] ?? MAX_FILES)),
+    [...count].filter(([, files]) => files > MAX_FILES),
     [],
   );
-  const divided = Object.entries(LARGER).filter(([folder]) => (count.get(folder) ?? 0) <= MAX_FILES);
-  assert.deepEqual(divided, [], 'delete these exceptions');
 });
 
 test('unit tests lie where their sources lie', () => {

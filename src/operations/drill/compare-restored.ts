@@ -8,13 +8,13 @@ import { temporaryDirectory } from '../../lib/temporary-files.ts';
 import { DifferenceList } from '../../streams/difference.ts';
 import { DiskTree, pathOfMember, typeOf } from '../../streams/disk-tree.ts';
 import { HashLog, HashSum, keyedHash, NO_FACT } from '../../streams/hash-log.ts';
-import { xattrFact } from '../../streams/tar-with-disk.ts';
+import { xattrFact } from '../../streams/tar/tar-with-disk.ts';
 import { compareXattrs } from '../reading/attributes/compare-xattrs.ts';
 import { readDeepXattrs } from '../reading/attributes/deep-xattrs.ts';
 import { walkInTurns } from '../reading/attributes/walk-in-turns.ts';
 import type { ArchivedObject } from '../reading/find-archive.ts';
+import { readFileIndex } from '../reading/index/read-index.ts';
 import type { ReadContext } from '../reading/read-context.ts';
-import { readFileIndex } from '../reading/read-index.ts';
 
 export interface RestoredFindings {
   differences: DifferenceList;

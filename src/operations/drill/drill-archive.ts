@@ -7,7 +7,7 @@ import { treeDirectory } from '../../host/remove-tree.ts';
 import { monotonic, now } from '../../lib/clock.ts';
 import type { FoundArchive } from '../reading/bucket/scan-bucket.ts';
 import type { Archive, ArchivedObject } from '../reading/find-archive.ts';
-import { imageIndexOf } from '../reading/image-index.ts';
+import { imageIndexOf } from '../reading/index/image-index.ts';
 import type { ObjectFindings } from '../reading/object/object-findings.ts';
 import { verifyObject } from '../reading/object/read-object.ts';
 import type { Reference } from '../reading/object/sinks.ts';

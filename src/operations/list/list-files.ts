@@ -6,8 +6,8 @@ import type { ListedFile } from '../../events.ts';
 import { printable } from '../../lib/printable.ts';
 import { pathOfMember } from '../../streams/disk-tree.ts';
 import type { Archive, ArchivedObject } from '../reading/find-archive.ts';
+import { readFileIndex } from '../reading/index/read-index.ts';
 import type { ReadContext } from '../reading/read-context.ts';
-import { readFileIndex } from '../reading/read-index.ts';
 import type { FilesQuery } from '../shared/settings/list.ts';
 
 export interface FileSearch {

@@ -2,9 +2,9 @@
 
 import { SnapError } from '../../errors.ts';
 import type { Difference } from '../../streams/difference.ts';
-import { chooseMembers } from '../reading/choose-members.ts';
 import type { ArchivedObject } from '../reading/find-archive.ts';
-import { imageIndexOf } from '../reading/image-index.ts';
+import { chooseMembers } from '../reading/index/choose-members.ts';
+import { imageIndexOf } from '../reading/index/image-index.ts';
 import type { Reference } from '../reading/object/sinks.ts';
 import type { ReadContext } from '../reading/read-context.ts';
 import { checkIndex, indexDifference } from './check-index.ts';

@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { encryptCommand } from '../../../archive/cipher.ts';
 import { compressCommand, isCompressedWhileIndexing } from '../../../archive/codec.ts';
-import { isSocketLine, readTarTotal, tarCommand, unreadableFile } from '../../../archive/tar.ts';
+import { isSocketLine, readTarTotal, tarCommand, unreadableFile } from '../../../archive/tar/tar-command.ts';
 import { SnapError } from '../../../errors.ts';
 import type { IndexingReport } from '../../../indexing/indexing-order.ts';
 import { printable } from '../../../lib/printable.ts';

@@ -12,7 +12,7 @@ import {
   readBuckets,
   SomeNames,
 } from '../../../streams/hash-log.ts';
-import { xattrFact } from '../../../streams/tar-with-disk.ts';
+import { xattrFact } from '../../../streams/tar/tar-with-disk.ts';
 import { readDeepXattrs } from './deep-xattrs.ts';
 import { walkInTurns } from './walk-in-turns.ts';
 

@@ -5,9 +5,9 @@ import type { Difference } from '../../../streams/difference.ts';
 import type { StreamFindings } from '../../../streams/sink-thread.ts';
 import { type Downloaded, downloadInto, type Extent, lengthOf } from '../../../transfer/download.ts';
 import { closeAll, makePipe } from '../../../transfer/pipes.ts';
-import { type Decoder, decodeByPrograms, decodeInThreads } from '../decoders.ts';
 import type { ArchivedObject } from '../find-archive.ts';
 import type { ReadContext } from '../read-context.ts';
+import { type Decoder, decodeByPrograms, decodeInThreads } from './decoders.ts';
 import { type OpenSink, openSink } from './open-sink.ts';
 import { extentsOf, type Sink } from './sinks.ts';
 

@@ -7,7 +7,7 @@ import type { NotKept } from '../../../host/filesystems/not-kept-note.ts';
 import { decodeCrc32 } from '../../../lib/bytes/crc32.ts';
 import type { Difference } from '../../../streams/difference.ts';
 import type { StreamFindings } from '../../../streams/sink-thread.ts';
-import type { LeftOut } from '../../../streams/tar-to-files.ts';
+import type { LeftOut } from '../../../streams/tar/tar-to-files.ts';
 import { type Downloaded, type Extent, lengthOf } from '../../../transfer/download.ts';
 import type { ArchivedObject } from '../find-archive.ts';
 

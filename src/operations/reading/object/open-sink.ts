@@ -9,8 +9,8 @@ import { consumeInThreads } from '../../../streams/start.ts';
 import { closeAll } from '../../../transfer/pipes.ts';
 import { compareXattrs } from '../attributes/compare-xattrs.ts';
 import type { ArchivedObject } from '../find-archive.ts';
-import { madeUpBy } from '../volatile-entries.ts';
 import type { Reference, Sink, WriteTarget } from './sinks.ts';
+import { madeUpBy } from './volatile-entries.ts';
 
 export interface OpenSink extends AsyncDisposable {
   /** For the thread that takes the plain bytes; `null` where no thread does. */

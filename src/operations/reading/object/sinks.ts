@@ -2,8 +2,8 @@
 import type { BlockTable } from '../../../archive/block-table.ts';
 import type { Difference } from '../../../streams/difference.ts';
 import type { ImageTarget } from '../../../streams/image-to-file.ts';
-import type { TarAlone } from '../../../streams/tar-alone.ts';
-import type { FilesTarget } from '../../../streams/tar-to-files.ts';
+import type { TarAlone } from '../../../streams/tar/tar-alone.ts';
+import type { FilesTarget } from '../../../streams/tar/tar-to-files.ts';
 import type { Extent } from '../../../transfer/download.ts';
 
 /** What an object is compared with. */

@@ -1,10 +1,10 @@
 /** Extracts a tar with a tar process, which receives only the members that pass the checks. */
-import { extractCommand } from '../../../archive/tar.ts';
+import { extractCommand } from '../../../archive/tar/tar-command.ts';
 import { SnapError } from '../../../errors.ts';
 import { seconds, sleep } from '../../../lib/clock.ts';
 import { startPipeline } from '../../../transfer/pipeline.ts';
 import { closeAll, makePipe } from '../../../transfer/pipes.ts';
-import type { MemberChoice } from '../../reading/choose-members.ts';
+import type { MemberChoice } from '../../reading/index/choose-members.ts';
 import type { ObjectFindings } from '../../reading/object/object-findings.ts';
 import { writeObject } from '../../reading/object/read-object.ts';
 import type { ReadContext } from '../../reading/read-context.ts';

@@ -1,8 +1,8 @@
 /** Excludes objects that would have to be thawed although they contain none of the requested paths. */
 import type { ArchiveStore } from '../../../cloud/ports.ts';
 import type { Host } from '../../../events.ts';
-import type { WantedMembers } from '../../reading/choose-members.ts';
 import type { ArchivedObject } from '../../reading/find-archive.ts';
+import type { WantedMembers } from '../../reading/index/choose-members.ts';
 import { findArchived } from '../../thaw/archived-objects.ts';
 
 interface Candidate {

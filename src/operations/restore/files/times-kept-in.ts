@@ -1,7 +1,7 @@
 /** Finds out by experiment which times a filesystem can store: filesystems silently change the times that they cannot. */
 import { rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { KeptTimes } from '../../../streams/kept-times.ts';
+import type { KeptTimes } from '../../../streams/tar/kept-times.ts';
 import { runTool, ToolError } from '../../../transfer/run-tool.ts';
 
 const SECOND = 1_000_000_000n;

@@ -10,7 +10,7 @@ import { restoreMountName } from '../../../host/volumes/volume-marks.ts';
 import { minutes, monotonic } from '../../../lib/clock.ts';
 import { runTool } from '../../../transfer/run-tool.ts';
 import type { ArchivedObject } from '../../reading/find-archive.ts';
-import { imageIndexOf } from '../../reading/image-index.ts';
+import { imageIndexOf } from '../../reading/index/image-index.ts';
 import type { ReadContext } from '../../reading/read-context.ts';
 import type { RestoreSettings } from '../../shared/settings/restore.ts';
 import { clearDirectory } from '../files/restore-directory.ts';

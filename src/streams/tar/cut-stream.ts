@@ -1,6 +1,6 @@
 /** Extracts some members from a longer tar stream as a new tar. */
-import type { NextChunk } from '../archive/byte-stream.ts';
-import { TAR_END } from '../archive/tar-writer.ts';
+import type { NextChunk } from '../../archive/byte-stream.ts';
+import { TAR_END } from '../../archive/tar/tar-writer.ts';
 
 /** Bytes of the stream to skip, and then bytes to take. */
 export interface Cut {

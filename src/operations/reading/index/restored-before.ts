@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import { type BigIntStats, constants } from 'node:fs';
 import { lstat, open } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { IndexedMember } from '../../archive/file-index.ts';
+import type { IndexedMember } from '../../../archive/file-index.ts';
 
 const CHUNK_BYTES = 1024 * 1024;
 

@@ -3,7 +3,7 @@
  * members.
  */
 import { createHash, hash as hashOf } from 'node:crypto';
-import type { ByteStream } from './byte-stream.ts';
+import type { ByteStream } from '../byte-stream.ts';
 import type { Segment } from './tar-reader.ts';
 
 type OnBytes = (bytes: Buffer) => void;

@@ -1,6 +1,6 @@
 /** From ranges of a plain stream to the stored pieces that hold them, and what to cut out of those. */
-import type { Place } from '../../archive/file-index.ts';
-import type { Cut } from '../../streams/cut-stream.ts';
+import type { Place } from '../../../archive/file-index.ts';
+import type { Cut } from '../../../streams/tar/cut-stream.ts';
 
 /** Scattered over more than so many places, files come faster when everything is read. */
 const MAX_RANGES = 500_000;

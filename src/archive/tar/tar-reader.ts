@@ -4,7 +4,7 @@
  * A tar is untrusted input: every header is checked, lengths are limited, and nothing is written. Sources: POSIX.1-2017
  * "pax Interchange Format"; "Basic Tar Format" and "Storing Sparse Files" of the GNU tar manual.
  */
-import type { ByteStream } from './byte-stream.ts';
+import type { ByteStream } from '../byte-stream.ts';
 
 export type MemberType = 'file' | 'directory' | 'symlink' | 'hardlink' | 'character' | 'block' | 'fifo';
 

@@ -1,8 +1,8 @@
 /** Which members of a tar may become files, where the target takes two names for one. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { NewMember } from '../../../src/archive/tar-writer.ts';
-import { MemberRules } from '../../../src/streams/member-rules.ts';
+import type { NewMember } from '../../../../src/archive/tar/tar-writer.ts';
+import { MemberRules } from '../../../../src/streams/tar/member-rules.ts';
 
 const memberOf = (path: string, type: NewMember['type'] = 'file', target = ''): NewMember => ({
   path: Buffer.from(path),

@@ -2,9 +2,9 @@
  * Decides which members of a tar may be restored, and in which form. A tar is untrusted input: nothing may be created
  * outside the directory, written through a link, or get rights that were not granted.
  */
-import type { NewMember } from '../archive/tar-writer.ts';
-import { HashedSet } from '../lib/bytes/hashed-set.ts';
-import { pathOfMember } from './disk-tree.ts';
+import type { NewMember } from '../../archive/tar/tar-writer.ts';
+import { HashedSet } from '../../lib/bytes/hashed-set.ts';
+import { pathOfMember } from '../disk-tree.ts';
 import { WantedPaths } from './wanted-paths.ts';
 
 export interface ExtractionRules {

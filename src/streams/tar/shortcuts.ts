@@ -5,9 +5,9 @@
  * replaces the first part of a long path, and the member is called `./SHORTCUT-0/rest`. A link may use another one. The
  * links only point to directories of the archive, and the caller removes them after tar has ended.
  */
-import { MAX_LINK_TARGET, MAX_PATH, MAX_SHORTCUT } from '../archive/long-paths.ts';
-import type { NewMember } from '../archive/tar-writer.ts';
-import { pathOfMember } from './disk-tree.ts';
+import { MAX_LINK_TARGET, MAX_PATH, MAX_SHORTCUT } from '../../archive/tar/long-paths.ts';
+import type { NewMember } from '../../archive/tar/tar-writer.ts';
+import { pathOfMember } from '../disk-tree.ts';
 
 export class Shortcuts {
   readonly #prefix: string;

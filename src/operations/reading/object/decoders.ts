@@ -1,10 +1,10 @@
 /** Who makes plain bytes of an object's stored ones, and gives them to a sink. */
-import type { SinkOrder, StreamFindings } from '../../streams/sink-thread.ts';
-import { consumeLz4InThreads } from '../../streams/start.ts';
-import { StageError, startPipeline } from '../../transfer/pipeline.ts';
-import { closeAll } from '../../transfer/pipes.ts';
-import { decompressStage, decryptStage, rejectKey } from './archive-stages.ts';
-import type { ArchivedObject } from './find-archive.ts';
+import type { SinkOrder, StreamFindings } from '../../../streams/sink-thread.ts';
+import { consumeLz4InThreads } from '../../../streams/start.ts';
+import { StageError, startPipeline } from '../../../transfer/pipeline.ts';
+import { closeAll } from '../../../transfer/pipes.ts';
+import { decompressStage, decryptStage, rejectKey } from '../archive-stages.ts';
+import type { ArchivedObject } from '../find-archive.ts';
 
 export interface Decoded {
   findings: StreamFindings;

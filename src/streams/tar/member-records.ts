@@ -1,9 +1,9 @@
 /** Stores what an index has about members as records in a file, one per member, in the order of the tar. */
 import { hash } from 'node:crypto';
 import { closeSync, openSync, readSync } from 'node:fs';
-import { encodeIndexed, type IndexedMember, indexed } from '../archive/file-index.ts';
-import type { TarMember } from '../archive/tar-reader.ts';
-import { writeWhole } from '../lib/bytes/write-whole.ts';
+import { encodeIndexed, type IndexedMember, indexed } from '../../archive/file-index.ts';
+import type { TarMember } from '../../archive/tar/tar-reader.ts';
+import { writeWhole } from '../../lib/bytes/write-whole.ts';
 
 const HASH_BYTES = 32;
 

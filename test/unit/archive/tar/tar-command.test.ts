@@ -1,7 +1,7 @@
 /** The messages of tar. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { isSocketLine, readTarTotal, unreadableFile } from '../../../src/archive/tar.ts';
+import { isSocketLine, readTarTotal, unreadableFile } from '../../../../src/archive/tar/tar-command.ts';
 
 test('what tar says of its own', () => {
   assert.equal(readTarTotal('tar: x\nTotal bytes written: 30003200 (29MiB, 129GiB/s)\n'), 30_003_200);

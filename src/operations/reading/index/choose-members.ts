@@ -1,17 +1,17 @@
 /** What has to be fetched of an object for some of its files, by its index alone. */
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type IndexedMember, isMapKnown } from '../../archive/file-index.ts';
-import { FRAME_END, FRAME_HEADER } from '../../archive/lz4-frame.ts';
-import type { Cut } from '../../streams/cut-stream.ts';
-import { pathOfMember } from '../../streams/disk-tree.ts';
-import { MemberRecordsWriter } from '../../streams/member-records.ts';
-import { WantedPaths } from '../../streams/wanted-paths.ts';
-import type { Extent } from '../../transfer/download.ts';
-import type { ArchivedObject } from './find-archive.ts';
+import { type IndexedMember, isMapKnown } from '../../../archive/file-index.ts';
+import { FRAME_END, FRAME_HEADER } from '../../../archive/lz4-frame.ts';
+import { pathOfMember } from '../../../streams/disk-tree.ts';
+import type { Cut } from '../../../streams/tar/cut-stream.ts';
+import { MemberRecordsWriter } from '../../../streams/tar/member-records.ts';
+import { WantedPaths } from '../../../streams/tar/wanted-paths.ts';
+import type { Extent } from '../../../transfer/download.ts';
+import type { ArchivedObject } from '../find-archive.ts';
+import type { ReadContext } from '../read-context.ts';
 import { canOpenIndex } from './image-index.ts';
 import { PieceCutter } from './piece-cutter.ts';
-import type { ReadContext } from './read-context.ts';
 import { type FetchedIndex, fetchFileIndex } from './read-index.ts';
 import type { RestoredBefore } from './restored-before.ts';
 

@@ -1,8 +1,8 @@
 /** The index of an image, fetched and decoded. */
-import { type ImageIndex, readImageIndex } from '../../archive/block-table.ts';
+import { type ImageIndex, readImageIndex } from '../../../archive/block-table.ts';
+import type { ArchivedObject } from '../find-archive.ts';
+import type { ReadContext } from '../read-context.ts';
 import { decryptIndex } from './decrypt-index.ts';
-import type { ArchivedObject } from './find-archive.ts';
-import type { ReadContext } from './read-context.ts';
 
 /** A session key is that of the object, not of its index. */
 export const canOpenIndex = ({ cipher }: ArchivedObject, sessionKey: string | null): boolean =>

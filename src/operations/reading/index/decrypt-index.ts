@@ -1,10 +1,10 @@
 /** An index that is small enough for memory, decrypted with the private key: a session key is of another message. */
 import { createReadStream } from 'node:fs';
-import { damagedIndex } from '../../archive/file-index.ts';
-import { startPipeline } from '../../transfer/pipeline.ts';
-import { closeAll, makePipe, writeAll } from '../../transfer/pipes.ts';
-import { decryptStage } from './archive-stages.ts';
-import type { ArchivedObject } from './find-archive.ts';
+import { damagedIndex } from '../../../archive/file-index.ts';
+import { startPipeline } from '../../../transfer/pipeline.ts';
+import { closeAll, makePipe, writeAll } from '../../../transfer/pipes.ts';
+import { decryptStage } from '../archive-stages.ts';
+import type { ArchivedObject } from '../find-archive.ts';
 
 /** As much as an index that is not encrypted may have. */
 const MAX_BYTES = 2 ** 30;

@@ -1,5 +1,5 @@
 /** What drivers of filesystems show that is not on the disk, anew with each mount: a comparison leaves it out. */
-import type { TarComparisonOptions } from '../../streams/tar-with-disk.ts';
+import type { TarComparisonOptions } from '../../../streams/tar/tar-with-disk.ts';
 
 /** Drivers in user space, of files whose filesystem has no such thing. */
 const UNSTEADY: Record<string, TarComparisonOptions['ignore']> = { vfat: ['mtime', 'mode', 'owner'] };

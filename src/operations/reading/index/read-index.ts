@@ -1,19 +1,19 @@
 /** An index of files, line by line: it can be longer than memory. */
 import { closeSync, createReadStream, openSync } from 'node:fs';
 import { join } from 'node:path';
-import { damagedIndex, decodeIndexLine, type IndexLine } from '../../archive/file-index.ts';
-import { IndexOrder } from '../../archive/index-order.ts';
-import { asError, SnapError } from '../../errors.ts';
-import { decodeCrc32 } from '../../lib/bytes/crc32.ts';
-import { temporaryDirectory } from '../../lib/temporary-files.ts';
-import { formatBytes } from '../../lib/units.ts';
-import { downloadInto } from '../../transfer/download.ts';
-import { startPipeline } from '../../transfer/pipeline.ts';
-import { closeAll } from '../../transfer/pipes.ts';
-import { decryptStage } from './archive-stages.ts';
-import type { ArchivedObject } from './find-archive.ts';
-import { readAgainIfDamaged } from './read-again.ts';
-import type { ReadContext } from './read-context.ts';
+import { damagedIndex, decodeIndexLine, type IndexLine } from '../../../archive/file-index.ts';
+import { IndexOrder } from '../../../archive/index-order.ts';
+import { asError, SnapError } from '../../../errors.ts';
+import { decodeCrc32 } from '../../../lib/bytes/crc32.ts';
+import { temporaryDirectory } from '../../../lib/temporary-files.ts';
+import { formatBytes } from '../../../lib/units.ts';
+import { downloadInto } from '../../../transfer/download.ts';
+import { startPipeline } from '../../../transfer/pipeline.ts';
+import { closeAll } from '../../../transfer/pipes.ts';
+import { decryptStage } from '../archive-stages.ts';
+import type { ArchivedObject } from '../find-archive.ts';
+import { readAgainIfDamaged } from '../read-again.ts';
+import type { ReadContext } from '../read-context.ts';
 
 /** A name has at most 4,096 bytes wherever it can be made, and escapes make six of one. */
 const MAX_LINE = 1024 * 1024;

@@ -6,10 +6,10 @@ import { readFileSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { ByteStream } from '../../../src/archive/byte-stream.ts';
-import { readMembers, TarError } from '../../../src/archive/tar-reader.ts';
-import { tooLong } from '../../../src/indexing/index-tar.ts';
-import { temporaryDirectory } from '../../support/lab.ts';
+import { ByteStream } from '../../../../src/archive/byte-stream.ts';
+import { readMembers, TarError } from '../../../../src/archive/tar/tar-reader.ts';
+import { tooLong } from '../../../../src/indexing/index-tar.ts';
+import { temporaryDirectory } from '../../../support/lab.ts';
 
 /** Hands out a buffer in pieces of any size. */
 function streamOf(bytes: Buffer, most = 7001): ByteStream {

@@ -1,11 +1,11 @@
 /** Rewrites a tar stream with only the members that may be restored, for the tar that extracts it. */
-import type { ByteStream } from '../archive/byte-stream.ts';
-import { dataLength, hashData, takeData } from '../archive/member-data.ts';
-import { readMembers, TarError, type TarMember } from '../archive/tar-reader.ts';
-import { encodeMember, type NewMember, paddingAfter, TAR_END } from '../archive/tar-writer.ts';
+import type { ByteStream } from '../../archive/byte-stream.ts';
+import { dataLength, hashData, takeData } from '../../archive/tar/member-data.ts';
+import { readMembers, TarError, type TarMember } from '../../archive/tar/tar-reader.ts';
+import { encodeMember, type NewMember, paddingAfter, TAR_END } from '../../archive/tar/tar-writer.ts';
+import { type DifferenceKind, DifferenceList } from '../difference.ts';
+import { pathOfMember } from '../disk-tree.ts';
 import type { Cut } from './cut-stream.ts';
-import { type DifferenceKind, DifferenceList } from './difference.ts';
-import { pathOfMember } from './disk-tree.ts';
 import { isKept, type KeptTimes } from './kept-times.ts';
 import { MemberRecordsReader } from './member-records.ts';
 import { type Decision, type ExtractionRules, MemberRules } from './member-rules.ts';

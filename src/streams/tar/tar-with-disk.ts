@@ -3,13 +3,13 @@
  * missing.
  */
 import { type BigIntStats, closeSync, readSync } from 'node:fs';
-import type { ByteStream } from '../archive/byte-stream.ts';
-import { dataLength } from '../archive/member-data.ts';
-import { readMembers, TarError, type TarMember } from '../archive/tar-reader.ts';
-import { AllocatedParts, type FilePart, type MapperEnds } from './allocated-parts.ts';
-import { DifferenceList } from './difference.ts';
-import { DiskTree, pathOfMember, typeOf } from './disk-tree.ts';
-import { HashLog, HashSum, keyedHash, NO_FACT, readBuckets, SomeNames } from './hash-log.ts';
+import type { ByteStream } from '../../archive/byte-stream.ts';
+import { dataLength } from '../../archive/tar/member-data.ts';
+import { readMembers, TarError, type TarMember } from '../../archive/tar/tar-reader.ts';
+import { AllocatedParts, type FilePart, type MapperEnds } from '../allocated-parts.ts';
+import { DifferenceList } from '../difference.ts';
+import { DiskTree, pathOfMember, typeOf } from '../disk-tree.ts';
+import { HashLog, HashSum, keyedHash, NO_FACT, readBuckets, SomeNames } from '../hash-log.ts';
 
 export interface TarComparisonOptions {
   /** The mount point of the filesystem. */
