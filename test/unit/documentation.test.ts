@@ -83,3 +83,82 @@ test('links between documents lead somewhere', () => {
   );
   assert.deepEqual(broken, []);
 });
+
+const DOCUMENTS = globSync('{*.md,.github/**/*.md,docs/**/*.md,lab/**/*.md}', { cwd: root }).filter(
+  (path) => path !== 'docs/development/api.md',
+);
+
+test('the changelog, the lock file and the README have the version of the package', () => {
+  const headings = [...read('CHANGELOG.md').matchAll(/^## (.*)$/gm)].map(([, heading = '']) => heading);
+  assert.equal(headings.shift(), '[Unreleased]');
+  const releases = headings.map(
+    (heading) => /^\[(\d+\.\d+\.\d+)\] - (\d{4}-\d\d-\d\d)$/.exec(heading) ?? assert.fail(heading),
+  );
+  assert.equal(releases[0]?.[1], VERSION);
+  const days = releases.map(([, , day = '']) => day);
+  assert.deepEqual(days, days.toSorted().reverse());
+  for (const day of days) assert.equal(new Date(day).toISOString().slice(0, 10), day);
+  const lock = JSON.parse(read('package-lock.json')) as { version: string; packages: { '': { version: string } } };
+  assert.deepEqual([lock.version, lock.packages[''].version], [VERSION, VERSION]);
+  const packed = [...read('README.md').matchAll(/snap-to-s3-([\d.]+)\.tgz/g)].map(([, version]) => version);
+  assert.deepEqual(packed, [VERSION]);
+});
+
+test('changes are of the kinds that a changelog has', () => {
+  const kinds = [...read('CHANGELOG.md').matchAll(/^### (.*)$/gm)].map(([, kind = '']) => kind);
+  assert.deepEqual(
+    kinds.filter((kind) => !['Added', 'Changed', 'Deprecated', 'Removed', 'Fixed', 'Security'].includes(kind)),
+    [],
+  );
+});
+
+test('npm refuses to publish the package, whose name in the registry is another program’s', () => {
+  assert.equal((JSON.parse(read('package.json')) as { private?: boolean }).private, true);
+});
+
+test('npm scripts and commands in documents exist', () => {
+  const { scripts } = JSON.parse(read('package.json')) as { scripts: Record<string, string> };
+  const unknown = DOCUMENTS.flatMap((path) => [
+    ...[...read(path).matchAll(/\bnpm run ([\w:]+)/g)].filter(([, name = '']) => !(name in scripts)),
+    ...[...read(path).matchAll(/`snap-to-s3 (\w+)/g)].filter(
+      ([, name = '']) => !existsSync(join(root, 'src', 'cli', 'commands', `${name}.ts`)),
+    ),
+  ]).map(([text]) => text);
+  assert.deepEqual(unknown, []);
+});
+
+/** Also those below `src` that a page names without it. What is built and what is in a bucket need not be here. */
+test('files that documents name exist', () => {
+  const missing = DOCUMENTS.flatMap((path) =>
+    [...read(path).matchAll(/`((?:[\w.*-]+\/)+[\w.*-]+\.(?:ts|mjs|py|md|json|wat))`/g)]
+      .map(([, name = '']) => name)
+      .filter((name) => !/^(dist|BUCKET)\//.test(name))
+      .filter((name) => globSync([name, join('src', name), join(dirname(path), name)], { cwd: root }).length === 0)
+      .map((name) => `${path}: ${name}`),
+  );
+  assert.deepEqual(missing, []);
+});
+
+test('where to report a vulnerability is no host, which might not be there', () => {
+  for (const path of ['SECURITY.md', ...globSync('.github/**/*', { cwd: root }).filter((name) => name.endsWith('.md'))])
+    assert.doesNotMatch(read(path), /https?:|@/, path);
+});
+
+test('issue templates have what the form shows, and ask for the version', () => {
+  const templates = globSync('.github/ISSUE_TEMPLATE/*', { cwd: root });
+  assert.ok(templates.length >= 2);
+  for (const path of templates) assert.match(read(path), /^---\nname: .+\nabout: .+\nlabels: .+\n---\n/, path);
+  assert.match(read('.github/ISSUE_TEMPLATE/bug_report.md'), /`snap-to-s3 --version`/);
+});
+
+test('editors format as the formatter does', () => {
+  const { formatter } = JSON.parse(read('biome.json')) as {
+    formatter: { indentStyle: string; indentWidth: number; lineWidth: number };
+  };
+  const [, general = ''] = /^\[\*\]\n([^[]*)/m.exec(read('.editorconfig')) ?? [];
+  const settings = Object.fromEntries(general.split('\n').flatMap((line) => (line ? [line.split(' = ')] : [])));
+  assert.deepEqual(
+    [settings['indent_style'], settings['indent_size'], settings['max_line_length'], settings['end_of_line']],
+    [formatter.indentStyle, String(formatter.indentWidth), String(formatter.lineWidth), 'lf'],
+  );
+});
