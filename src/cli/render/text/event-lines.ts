@@ -177,7 +177,7 @@ function describeContentEvent(event: ContentEvent): string | null {
     case 'object.aborted':
       return `upload aborted; nothing is stored under this key: ${event.key}`;
     case 'sockets.skipped':
-      return `skipped ${count(event.sockets, 'socket')}, which hold no data: ${event.key}`;
+      return `skipped ${count(event.sockets, 'socket')} (sockets hold no data): ${event.key}`;
     case 'tags.dropped':
       return `tags not copied (${event.reason}): ${event.dropped.join(', ')}; the manifest contains them`;
     case 'snapshot.validated':
