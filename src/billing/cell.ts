@@ -4,16 +4,16 @@ import type { ColumnName } from './columns.ts';
 
 export type Cell = string | number | bigint | Date | null | undefined;
 
-/** Reads a column of the row at hand. */
+/** Reads a column of the current row. */
 export type CellOf = (column: ColumnName) => Cell;
 
-/** Some loaders write the word NULL for what is not there. */
+/** Some tools write the word NULL for missing values. */
 export function textOf(value: Cell): string {
   if (typeof value === 'string') return value === 'NULL' ? '' : value;
   return value === null || value === undefined ? '' : String(value);
 }
 
-/** @returns `NaN` for what is no number. */
+/** @returns `NaN` if the value is not a number. */
 export function numberOf(value: Cell): number {
   if (typeof value === 'number') return value;
   const text = textOf(value);
@@ -21,11 +21,11 @@ export function numberOf(value: Cell): number {
   return Number.isFinite(number) ? number : Number.NaN;
 }
 
-/** A report has few instants, and each of them many times. */
+/** Cache: a report contains few different instants, each of them many times. */
 const INSTANTS = new Map<string, number>();
 const MAX_INSTANTS = 10_000;
 
-/** Times without an offset are UTC, as in all of AWS's bills. @returns milliseconds since the epoch; `NaN` for what is none. */
+/** Times without an offset are UTC, as in all AWS bills. @returns milliseconds since the epoch; `NaN` if not a time. */
 export function instantOf(value: Cell): number {
   if (value instanceof Date) return value.getTime();
   const text = textOf(value);

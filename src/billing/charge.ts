@@ -1,7 +1,7 @@
 /**
- * Which charge a row of a report is: for the storage of an EBS snapshot, for something else about EBS snapshots, or of
- * another service. Told by service and usage type (FOCUS 1.2: SkuMeter) or by the resource, never by words such as
- * "snapshot" alone: Lightsail, ElastiCache, Redshift and RDS bill snapshots of their own.
+ * Classifies a row of a report: a charge for the storage of an EBS snapshot, another charge for EBS snapshots, or a charge
+ * of another service. The service and the usage type (FOCUS 1.2: SkuMeter) or the resource decide, never words such as
+ * "snapshot" alone, because Lightsail, ElastiCache, Redshift and RDS bill snapshots of their own.
  * Sources: "EBS usage types in AWS billing reports" of the EBS user guide; "Line item columns" and "FOCUS 1.2 with AWS
  * columns" of the Data Exports user guide.
  */
@@ -10,19 +10,19 @@ import type { ColumnLayout } from './columns.ts';
 
 export type Charge =
   | { is: 'storage'; tier: 'standard' | 'archive' }
-  /** A charge for EBS snapshots that is not their storage, e.g. `EBS:SnapshotArchiveRetrieval`. */
+  /** A charge for EBS snapshots other than storage, e.g. `EBS:SnapshotArchiveRetrieval`. */
   | { is: 'other'; what: string }
-  /** It may be for the storage of an EBS snapshot. */
+  /** A charge that may be for the storage of an EBS snapshot. */
   | { is: 'unclear'; why: string };
 
-/** @returns `null` for what is no charge for an EBS snapshot. */
+/** @returns `null` if the row is not a charge for an EBS snapshot. */
 export function chargeOf(cell: CellOf, layout: ColumnLayout): Charge | null {
   const isEbs = isOfEbs(cell);
   const meter = textOf(cell('usageType')) || textOf(cell('meter'));
   const [, usage] = /(?:^|-)EBS:(.*)$/.exec(meter) ?? [];
   const found = usage === undefined ? byResource(cell, layout, meter, isEbs) : byUsage(usage);
   if (isEbs !== false || found === null) return found;
-  // Another service's: only a usage type of EBS makes that doubtful.
+  // A charge of another service is unclear only if its usage type is one of EBS.
   return usage === undefined ? null : { is: 'unclear', why: `${serviceOf(cell)} bills ${meter}` };
 }
 
@@ -33,31 +33,31 @@ const STORAGE: Readonly<Record<string, 'standard' | 'archive'>> = {
 
 const OTHERS = /^(SnapshotArchive(Retrieval|EarlyDelete)|directAPI\.snapshot\.\w+|FastSnapshotRestore)$/;
 
-/** @param usage what follows `EBS:` in a usage type. */
+/** @param usage the part of the usage type after `EBS:`. */
 function byUsage(usage: string): Charge | null {
   const tier = STORAGE[usage];
   if (tier !== undefined) return { is: 'storage', tier };
   if (OTHERS.test(usage)) return { is: 'other', what: `EBS:${usage}` };
-  return /snapshot/i.test(usage) ? { is: 'unclear', why: `the usage type EBS:${usage} is not known` } : null;
+  return /snapshot/i.test(usage) ? { is: 'unclear', why: `unknown usage type EBS:${usage}` } : null;
 }
 
 const SNAPSHOT = /^(arn:aws[a-z-]*:ec2:[^:]*:\d*:snapshot\/)?snap-[0-9a-f]+$/;
 
-/** Of rows whose usage type, if there is one, is not one of EBS. */
+/** Classifies rows that have no usage type, or one that is not of EBS. */
 function byResource(cell: CellOf, layout: ColumnLayout, meter: string, isEbs: boolean | null): Charge | null {
   const resource = textOf(cell('resource'));
   if (SNAPSHOT.test(resource)) return ofSnapshot(cell, layout, meter);
   if (layout.places.usageType !== undefined || resource !== '' || isEbs === false) return null;
   const description = textOf(cell('description'));
   if (!/snapshot/i.test(`${meter} ${description}`) || !isByMonth(cell)) return null;
-  // Within EC2, storage by the month is that of volumes or of snapshots.
-  return isEbs ? storage(`${meter} ${description}`) : { is: 'unclear', why: 'no column tells the service' };
+  // Within EC2, storage that is billed by the month is that of volumes or snapshots.
+  return isEbs ? storage(`${meter} ${description}`) : { is: 'unclear', why: 'no column names the service' };
 }
 
 function ofSnapshot(cell: CellOf, { places }: ColumnLayout, meter: string): Charge {
   if (places.usageType !== undefined) {
     if (/-Bytes$/.test(meter)) return { is: 'other', what: meter };
-    return { is: 'unclear', why: `the usage type ${JSON.stringify(meter.slice(0, 60))} is not known` };
+    return { is: 'unclear', why: `unknown usage type ${JSON.stringify(meter.slice(0, 60))}` };
   }
   const unit = textOf(cell('unit'));
   if (places.unit !== undefined && !isByMonth(cell)) return { is: 'other', what: `by ${unit || 'no unit'}` };
@@ -70,7 +70,7 @@ const storage = (text: string): Charge => ({ is: 'storage', tier: /archive/i.tes
 
 const serviceOf = (cell: CellOf): string => textOf(cell('service')) || textOf(cell('serviceName'));
 
-/** @returns `null` where no column tells. */
+/** @returns `null` if no column names the service. */
 function isOfEbs(cell: CellOf): boolean | null {
   const code = textOf(cell('service'));
   if (code !== '') return /^Amazon(EC2|EBS)$/i.test(code);

@@ -1,4 +1,4 @@
-/** What reports charge for EBS snapshots, added up, so that the costs that are shown can be held against it. */
+/** Totals of all charges for EBS snapshots in reports, for comparison with the costs that are shown. */
 import type { SnapshotCharges } from '../costs/analysis.ts';
 import type { Reading } from './usage.ts';
 
@@ -26,13 +26,13 @@ export class Charges {
     const known = this.#byCurrency.get(currency);
     if (known) return known;
     const made = { storage: 0, unexplained: 0, others: new Map<string, number>() };
-    // A piece of a row holds the memory of all of the rows that it was read with; a copy does not.
+    // A substring of a row keeps the text of its whole batch in memory; a copy does not.
     this.#byCurrency.set(Buffer.from(currency).toString(), made);
     return made;
   }
 }
 
-/** The charges of several files. */
+/** Adds up the charges of several files. */
 export function addedUp(all: readonly SnapshotCharges[]): SnapshotCharges[] {
   return [...Map.groupBy(all, ({ currency }) => currency)].map(([currency, group]) => {
     const sumOf = (pick: (one: SnapshotCharges) => number) => group.reduce((sum, one) => sum + pick(one), 0);

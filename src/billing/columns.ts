@@ -1,11 +1,10 @@
 /**
- * Which column of a report holds what: found by name, since the order differs from report to report, and the set of
- * columns from month to month.
+ * Finds the columns of a report by name: their order differs between reports, and the set of columns between months.
  * Sources: "Data dictionary" of the AWS Data Exports user guide (CUR, CUR 2.0, FOCUS 1.0 and 1.2 with AWS columns).
  */
 import type { ReportFormat } from '../costs/analysis.ts';
 
-/** What is read of a report; everything else of it is passed over. */
+/** The columns that are read; all others are ignored. */
 export type ColumnName =
   | 'resource'
   | 'usageType'
@@ -29,7 +28,7 @@ export type ColumnName =
   | 'serviceName'
   | 'meter';
 
-/** Names without anything but letters and digits: the same for `lineItem/UsageType` and `line_item_usage_type`. */
+/** Names reduced to letters and digits, which are the same for `lineItem/UsageType` and `line_item_usage_type`. */
 const CUR: Partial<Record<ColumnName, readonly string[]>> = {
   resource: ['lineitemresourceid'],
   usageType: ['lineitemusagetype'],
@@ -74,13 +73,13 @@ const FOCUS: Partial<Record<ColumnName, readonly string[]>> = {
 
 export interface ColumnLayout {
   format: ReportFormat;
-  /** Position of each column that is there. */
+  /** Index of each column that the report has. */
   places: Partial<Record<ColumnName, number>>;
-  /** Columns in all. */
+  /** Total number of columns. */
   width: number;
 }
 
-/** @returns `null` where the header is not that of a cost report. */
+/** @returns `null` if the header is not that of a cost report. */
 export function layoutOf(header: readonly string[]): ColumnLayout | null {
   const names = header.map((name) => name.toLowerCase().replace(/[^a-z0-9]/g, ''));
   const format = formatOf(header, new Set(names));
@@ -94,14 +93,14 @@ export function layoutOf(header: readonly string[]): ColumnLayout | null {
   return { format, places, width: header.length };
 }
 
-/** Without these, nothing can be said of a report. */
+/** A report needs one column of each of these groups. */
 const NEEDED: readonly (readonly string[])[] = [
   ['lineitemusageamount', 'consumedquantity', 'pricingquantity'],
   ['lineitemusagestartdate', 'identitytimeinterval', 'chargeperiodstart'],
   ['lineitemusagetype', 'xusagetype', 'lineitemresourceid', 'resourceid'],
 ];
 
-/** Columns that FOCUS 1.2 has and 1.0 has not. */
+/** Columns that FOCUS 1.2 has and FOCUS 1.0 does not. */
 const SINCE_1_2 = ['invoiceid', 'skumeter', 'billingaccounttype', 'pricingcurrency', 'servicesubcategory'];
 
 function formatOf(header: readonly string[], names: ReadonlySet<string>): ReportFormat | null {

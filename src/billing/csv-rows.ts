@@ -1,4 +1,4 @@
-/** A report as CSV: rows that may concern snapshots are parsed by Papa Parse, the others are only counted. */
+/** Reads CSV reports. Papa Parse parses the rows that may concern snapshots; all other rows are only counted. */
 import Papa from 'papaparse';
 import { SnapError } from '../errors.ts';
 import { KiB } from '../lib/units.ts';
@@ -8,13 +8,13 @@ import { CsvScan, OPEN_QUOTE } from './csv-scan.ts';
 import { notAReport, type RowSink } from './row-sink.ts';
 import { asUtf8 } from './text-encoding.ts';
 
-/** In all usage types, ARNs and descriptions of snapshots, with a large S or a small one. */
+/** Part of all usage types, ARNs and descriptions of snapshots, spelled `Snapshot` or `snapshot`. */
 const MARK = 'napshot';
 
-/** Bytes of rows that are parsed together. */
+/** Size in bytes of a batch of rows that are parsed together. */
 const BATCH = 128 * KiB;
 
-/** @throws SnapError `USAGE` for what is no report, `REPORT` for a row without an end. */
+/** @throws SnapError `USAGE` if the file is not a report, `REPORT` if a row does not end. */
 export async function readCsv(chunks: AsyncIterable<Uint8Array>, name: string, sink: RowSink): Promise<void> {
   const rows = new ReportRows(name, sink);
   const scan = new CsvScan((chunk, start, end, fault) => rows.add(chunk, start, end, fault));
@@ -27,19 +27,19 @@ export async function readCsv(chunks: AsyncIterable<Uint8Array>, name: string, s
 
 const endless = (name: string, rows: number): SnapError =>
   rows === 0
-    ? notAReport(name, 'it has no lines')
-    : new SnapError('REPORT', `the row after row ${rows} of ${name} does not end: a quote may be missing`, {
-        hint: 'fetch the report again; if it is the same, mend that row',
+    ? notAReport(name, 'it does not consist of lines')
+    : new SnapError('REPORT', `the row after row ${rows} of ${name} does not end; a closing quote may be missing`, {
+        hint: 'download the report again; if the error remains, correct that row',
       });
 
 class ReportRows {
   readonly #name: string;
   readonly #sink: RowSink;
   #layout: ColumnLayout | null = null;
-  /** Rows so far, with the header. */
+  /** Number of rows so far, including the header. */
   count = 0;
   #chunk: Buffer | null = null;
-  /** Where the next mark is in the chunk; -1 if there is none. */
+  /** Offset of the next mark in the chunk; -1 if there is none. */
   #mark = -1;
   #batch: string[] = [];
   #batchRows: number[] = [];
@@ -68,7 +68,7 @@ class ReportRows {
     if (this.#batchBytes > BATCH) this.#parse(this.#layout);
   }
 
-  /** @throws SnapError `USAGE` where there was not even a header. */
+  /** @throws SnapError `USAGE` if the file has no header. */
   finish(): void {
     if (this.#layout === null) throw notAReport(this.#name, 'it is empty');
     this.#parse(this.#layout);
@@ -82,7 +82,7 @@ class ReportRows {
     return layout;
   }
 
-  /** One search goes over the whole chunk, from mark to mark. */
+  /** Searches each chunk only once, from mark to mark. */
   #isMarked(chunk: Buffer, start: number, end: number): boolean {
     if (chunk !== this.#chunk) {
       this.#chunk = chunk;
@@ -112,7 +112,7 @@ const cellsOf =
   (column: ColumnName): Cell =>
     fields[places[column] ?? -1];
 
-/** @returns `null` where the parser does not find the rows and fields that the scan has found. */
+/** @returns `null` if the parser finds other rows or fields than the scan. */
 function parsed(text: string, rows: number, { width }: ColumnLayout): string[][] | null {
   const { data, errors } = Papa.parse<string[]>(text, OPTIONS);
   const isSame = errors.length === 0 && data.length === rows && data.every(({ length }) => length === width);

@@ -1,10 +1,10 @@
 /**
- * Rows of CSV, found without parsing them: most rows of a report are of no interest, and parsing all of them takes ten
- * times as long. Quoted fields may hold commas and line ends; a quote is one only where a field begins, and a closing quote
- * is followed by a comma or a line end. Source: RFC 4180.
+ * Finds the rows of CSV without parsing them: most rows of a report are irrelevant, and parsing all of them takes ten
+ * times as long. Quoted fields may contain commas and line ends; a quote opens a field only at its start, and a closing
+ * quote is followed by a comma or a line end. Source: RFC 4180.
  *
- * A row that breaks these rules, or has more or fewer fields than the first one, ends at its first line end, whatever its
- * quotes say: a quote that is never closed takes no rows after its own with it.
+ * A row that breaks these rules, or has another number of fields than the first one, ends at its first line end, whether
+ * that is quoted or not, so that an unclosed quote spoils only its own row.
  */
 import { MiB } from '../lib/units.ts';
 
@@ -14,34 +14,34 @@ const LINE_FEED = 10;
 const CARRIAGE_RETURN = 13;
 const SPACE = 32;
 
-/** Bytes. No row of a report comes near it; a quote that is never closed does. */
+/** In bytes. Rows of reports are far shorter; only an unclosed quote reaches this limit. */
 const LONGEST_ROW = 4 * MiB;
 
 /**
- * Told of each row: where it is in a chunk, which must not be kept.
- * @param fault why the row cannot be used; `null` for a row with as many fields as the first one.
+ * Is called with the place of each row in a chunk. The chunk is reused, so it must not be kept.
+ * @param fault why the row is malformed; `null` if it has as many fields as the first one.
  */
 export type OnRow = (chunk: Buffer, start: number, end: number, fault: string | null) => void;
 
-export const OPEN_QUOTE = 'a quoted field is not closed, or has a quote in it that is not doubled';
+export const OPEN_QUOTE = 'a quoted field is not closed, or contains a quote that is not doubled';
 const CUT_SHORT = 'the file ends inside a quoted field';
 
 export class CsvScan {
   readonly #onRow: OnRow;
   #buffer: Buffer = Buffer.alloc(0);
-  /** Bytes of the row that has not ended yet. */
+  /** The start of the row that has not ended yet. */
   #filled = 0;
   /** Of the row whose end was found last. */
   #fields = 0;
   #isWell = true;
-  /** Fields of the first row. */
+  /** Number of fields in the first row. */
   #width = 0;
 
   constructor(onRow: OnRow) {
     this.#onRow = onRow;
   }
 
-  /** @returns `false` when a row is longer than rows are. */
+  /** @returns `false` if a row exceeds the maximum length. */
   add(bytes: Uint8Array): boolean {
     const chunk = this.#append(bytes);
     const done = this.#scan(chunk, null);
@@ -50,12 +50,12 @@ export class CsvScan {
     return this.#filled <= LONGEST_ROW;
   }
 
-  /** The last row may lack its line end. */
+  /** Reports the last row, which may lack its line end. */
   end(): void {
     if (this.#filled > 0) this.#scan(this.#append(Buffer.from('\n')), CUT_SHORT);
   }
 
-  /** One buffer for all: what is made anew for each chunk keeps the garbage collector busy. */
+  /** Reuses one buffer: new buffers for each chunk keep the garbage collector busy. */
   #append(bytes: Uint8Array): Buffer {
     const length = this.#filled + bytes.length;
     if (length > this.#buffer.length) {
@@ -68,8 +68,8 @@ export class CsvScan {
   }
 
   /**
-   * @param unended why a row is at fault that the chunk does not end; `null` where more chunks follow.
-   * @returns where the row begins that the chunk does not end.
+   * @param unended the fault of a row that does not end in this chunk; `null` if more chunks follow.
+   * @returns the offset of the row that does not end in this chunk.
    */
   #scan(chunk: Buffer, unended: string | null): number {
     let start = 0;
@@ -93,7 +93,7 @@ export class CsvScan {
     return this.#fields === this.#width ? null : `${this.#fields} fields instead of ${this.#width}`;
   }
 
-  /** @returns -1 where the chunk ends before the row does. */
+  /** @returns -1 if the chunk ends before the row. */
   #rowEnd(chunk: Buffer, start: number): number {
     let fieldStart = start;
     let fields = 1;
@@ -122,7 +122,7 @@ export class CsvScan {
   }
 }
 
-/** Spaces may follow a closing quote. Where the chunk ends, the row does not, and is scanned again. */
+/** Spaces may follow a closing quote. A row that does not end in the chunk is scanned again with the next one. */
 function endsField(chunk: Buffer, from: number): boolean {
   let at = from;
   while (chunk[at] === SPACE) at++;
@@ -131,7 +131,7 @@ function endsField(chunk: Buffer, from: number): boolean {
   return byte === undefined || byte === COMMA || byte === LINE_FEED;
 }
 
-/** Two quotes are one that belongs to the field. */
+/** Two quotes stand for one quote in the field. */
 function closingQuote(chunk: Buffer, from: number): number {
   let quote = chunk.indexOf(QUOTE, from);
   while (quote >= 0 && chunk[quote + 1] === QUOTE) quote = chunk.indexOf(QUOTE, quote + 2);

@@ -1,4 +1,4 @@
-/** Days of bills: in UTC, counted from 1970. */
+/** Days and months of bills, in UTC, counted from January 1, 1970. */
 
 export const HOUR = 3_600_000;
 const DAY = 24 * HOUR;
@@ -6,7 +6,7 @@ const DAY = 24 * HOUR;
 /** @param instant milliseconds since the epoch. */
 export const dayOf = (instant: number): number => Math.floor(instant / DAY);
 
-/** Days that a period covers, at least one: `0` is none. */
+/** Number of days that a period covers, at least one. */
 export const daysCovered = (start: number, end: number): number => Math.max(1, (end - start) / DAY);
 
 /** `2026-09-30` */

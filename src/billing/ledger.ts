@@ -1,9 +1,9 @@
 /**
- * What reports say of snapshots, added up while their rows go by, in whatever order.
+ * Adds up the rows about snapshots while reports are read, in any order.
  *
- * Storage is billed by the day: in hourly reports too, the hour before midnight (UTC) holds the whole day, so that the GiB
- * of a day are its GB-months times the days of the month. What a snapshot is billed for moves when its neighbours are
- * deleted, so the latest day counts, and only of the last days anything is kept for each snapshot.
+ * Storage is billed per day: in hourly reports too, the hour before midnight (UTC) contains the whole day, so the GiB of a
+ * day are its GB-months times the number of days in the month. The size billed for a snapshot changes when neighboring
+ * snapshots are deleted, so the latest day counts, and only the last few days are kept for each snapshot.
  */
 import type { TrendMonth } from '../costs/analysis.ts';
 import { dayName, dayOf, daysCovered, daysInMonth, monthName, monthOf } from './days.ts';
@@ -12,39 +12,39 @@ import type { Usage } from './usage.ts';
 
 /** A snapshot, in one tier and currency, as it was billed on the latest complete day of its region. */
 export interface BilledSnapshot {
-  /** Empty where the report has no resource ids: then it is all that the region was billed for. */
+  /** Empty if the report has no resource ids; the record is then the total of the region. */
   id: string;
   region: string;
-  /** Its owner; empty where it is not known. */
+  /** The owner; empty if unknown. */
   account: string;
   currency: string;
   tier: 'standard' | 'archive';
   gib: number;
-  /** What a whole month like that day costs; `null` where the report has no costs. */
+  /** Cost of a whole month at the rate of that day; `null` if the report has no costs. */
   monthly: number | null;
 }
 
 export interface Billed {
   snapshots: BilledSnapshot[];
   trend: TrendMonth[];
-  /** Empty where no row was of a snapshot. */
+  /** Empty if no row was about a snapshot. */
   firstDay: string;
   latestDay: string;
-  /** Whether later days were passed over, since they were not complete. */
+  /** Whether later days were skipped because their data was incomplete. */
   hasIncompleteDays: boolean;
 }
 
-/** Which snapshots count; empty lists are all. */
+/** The snapshots that count; an empty list selects all. */
 export interface Wanted {
   regions: readonly string[];
   accounts: readonly string[];
 }
 
-/** How a file went together with those before it. */
+/** How a file relates to the files before it. */
 export interface Taken {
-  /** The file that has the very same rows, which count once; `null` where there is none. */
+  /** The earlier file with exactly the same rows, which count once; `null` if there is none. */
   repeats: string | null;
-  /** Whether most snapshots of its last days were billed for those days before: a bill counts twice. */
+  /** Whether other files already bill most of its snapshots for the same days, so that a bill counts twice. */
   isOverlapping: boolean;
 }
 
@@ -61,21 +61,21 @@ interface Record {
   account: string;
   currency: string;
   tier: Usage['tier'];
-  /** The last days that it was billed for, in no order. */
+  /** The last days for which it was billed, unordered. */
   days: Entry[];
 }
 
 type MonthTotal = Omit<TrendMonth, 'snapshotCount' | 'month'> & { number: number; ids: Set<string> };
 
-/** Days that are kept of each snapshot: room for reports that come in no order, and for days that are not complete. */
+/** Number of days kept per snapshot: enough for reports in any order, and for incomplete days. */
 const KEPT_DAYS = 7;
 
 export class Ledger {
-  /** By the report's own name of the resource. */
+  /** By resource, as the report names it. */
   readonly #records = new Map<string, Record[]>();
   /** By month and currency. */
   readonly #trend: MonthTotal[] = [];
-  /** Names of the files that have been counted, by what tells their rows apart. */
+  /** Names of the counted files, by the fingerprint of their rows. */
   readonly #counted = new Map<string, string>();
   #firstDay = Number.POSITIVE_INFINITY;
   #latestDay = Number.NEGATIVE_INFINITY;
@@ -85,14 +85,14 @@ export class Ledger {
     this.#wanted = wanted;
   }
 
-  /** A file that is about to be read; its rows go there, and count when it is taken. */
+  /** Begins a file. Its rows count when the file is taken. */
   part(name: string): ReportPart<Ledger> {
     return new ReportPart(name, new Ledger(this.#wanted));
   }
 
   /**
-   * Counts a file that has been read to its end, unless one with the very same rows has been: a copy, or the same file
-   * packed otherwise. The part must not be used any more.
+   * Counts a file that was read completely, unless a file with exactly the same rows was counted before: a copy, or the
+   * same file in another compression. The part must not be used afterwards.
    */
   take(part: ReportPart<Ledger>): Taken {
     if (part.rows === 0) return { repeats: null, isOverlapping: false };
@@ -116,7 +116,7 @@ export class Ledger {
     this.#addToDay(record, { day: lastDay, gib: usage.amount * factor, monthly });
   }
 
-  /** @param today milliseconds since the epoch: reports of the last days are still being filled. */
+  /** @param today milliseconds since the epoch; AWS still adds to the reports of the last days. */
   result(today: number): Billed {
     const records = [...this.#records.values()].flat().filter((record) => isWanted(record, this.#wanted));
     const latest = latestDays(records, this.#latestDay, dayOf(today));
@@ -180,7 +180,7 @@ export class Ledger {
     return total;
   }
 
-  /** @returns whether most of it was there already, from other files; one has each snapshot's day once. */
+  /** @returns whether other files contain most of it already; a file contains each day of a snapshot once. */
   #addAll(other: Ledger): boolean {
     this.#firstDay = Math.min(this.#firstDay, other.#firstDay);
     this.#latestDay = Math.max(this.#latestDay, other.#latestDay);
@@ -202,7 +202,7 @@ export class Ledger {
     return days.known > days.all / 2;
   }
 
-  /** @returns the number of its days that are known already. */
+  /** @returns the number of its days that were counted before. */
   #adopt(key: string, record: Record): number {
     const known = this.#records.get(key);
     const same = known?.find(({ tier, currency }) => tier === record.tier && currency === record.currency);
@@ -233,7 +233,7 @@ const identityOf = ({ id, region, account, currency, tier }: Record) => ({ id, r
 
 const ARN = /^arn:aws[a-z-]*:ec2:([a-z0-9-]+):(\d*):snapshot\/(snap-[0-9a-f]+)$/;
 
-/** The account in an ARN is the owner's, which need not be who pays. */
+/** The account in an ARN is the owner, which is not always the account that pays. */
 function resourceOf({ resource, region, account }: Usage): Pick<Record, 'id' | 'region' | 'account'> {
   const [, arnRegion, owner, arnId] = ARN.exec(resource) ?? [];
   const id = arnId ?? resource;
@@ -244,7 +244,7 @@ function resourceOf({ resource, region, account }: Usage): Pick<Record, 'id' | '
   };
 }
 
-/** A piece of a row holds the memory of all of the rows that it was read with; a copy does not. */
+/** A substring of a row keeps the text of its whole batch in memory; a copy does not. */
 function apart(text: string): string {
   const known = COPIES.get(text);
   if (known !== undefined) return known;
@@ -253,21 +253,21 @@ function apart(text: string): string {
   return copy;
 }
 
-/** Regions, accounts and currencies, which are the same for thousands of snapshots. */
+/** Cache of regions, accounts and currencies, which are the same for thousands of snapshots. */
 const COPIES = new Map<string, string>();
 const SHORT = 20;
 const MAX_COPIES = 1000;
 
-/** Days for which reports are still being filled. */
+/** Number of recent days for which AWS still adds to reports. */
 const GROWING = 3;
 
-/** A region that is billed for nothing any more has lost all of its snapshots; before that, its data may be late. */
+/** After this many days without charges, a region has no snapshots; before, its data may be late. */
 const LATE = 2;
 
-/** Of a day that counts although it may grow: of the snapshots of the day before. */
+/** Minimum share of the snapshots of the previous day for a day to count although it may still grow. */
 const COMPLETE = 0.9;
 
-/** Of each region, since data of different regions do not arrive together. */
+/** The latest complete day per region, because data of different regions arrives at different times. */
 function latestDays(records: readonly Record[], latest: number, today: number): Map<string, number> {
   const found = new Map<string, number>();
   for (const [region, counts] of countsByRegion(records)) {

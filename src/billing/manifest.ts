@@ -1,8 +1,8 @@
 /**
- * Manifests: which files make a report up, of one billing period. Old assemblies lie beside the newest one, so a listing of
- * the bucket does not tell.
+ * Manifests, which list the files of a report for one billing period. Older versions are stored beside the newest one, so a
+ * listing of the bucket is not enough.
  * Sources: "Understanding report versions" of the Cost and Usage Reports guide, "Understanding export delivery" of the
- * Data Exports guide. What a Data Export's manifest looks like is not documented: whatever in it names a data file counts.
+ * Data Exports guide. The manifest format of Data Exports is not documented, so every name of a data file in it counts.
  */
 
 export interface ReportManifest {
@@ -10,7 +10,7 @@ export interface ReportManifest {
   files: string[];
 }
 
-/** Where a manifest belongs, told by its key. */
+/** The report and the period of a manifest, from its key. */
 export interface ManifestPlace {
   /** The report's folder. */
   report: string;
@@ -18,7 +18,7 @@ export interface ManifestPlace {
   period: string;
 }
 
-/** @returns `null` for objects that are no manifests of reports. */
+/** @returns `null` if the object is not the manifest of a report. */
 export function placeOf(key: string): ManifestPlace | null {
   if (!/-Manifest\.json$/i.test(key)) return null;
   const [, exported, exportPeriod] = /^(.*?)\/?metadata\/BILLING_PERIOD=(\d{4}-\d{2})\//i.exec(key) ?? [];
@@ -29,7 +29,7 @@ export function placeOf(key: string): ManifestPlace | null {
 
 const DATA_FILE = /\.(csv|csv\.gz|csv\.zip|parquet)$/i;
 
-/** @returns `null` for what is not JSON. */
+/** @returns `null` if the text is not JSON. */
 export function parseManifest(text: string): ReportManifest | null {
   try {
     const found = new Set(textsIn(JSON.parse(text)).filter((candidate) => DATA_FILE.test(candidate)));
@@ -44,7 +44,7 @@ function textsIn(value: unknown): string[] {
   return typeof value === 'object' && value !== null ? Object.values(value).flatMap(textsIn) : [];
 }
 
-/** In which folder a Data Export puts the files that its manifest in `metadata/` is about. */
+/** The folder of the data files for a Data Exports manifest in `metadata/`. */
 export const dataFolderOf = (manifestKey: string): string | null =>
   /\/?metadata\/BILLING_PERIOD=/i.test(manifestKey)
     ? manifestKey.replace(/metadata\/(BILLING_PERIOD=[^/]+\/).*$/i, 'data/$1')

@@ -1,4 +1,4 @@
-/** A report as Parquet: one row group after the other, and of those only the columns that are needed. */
+/** Reads Parquet reports one row group at a time, and only the required columns. */
 import { type FileHandle, open } from 'node:fs/promises';
 import { gunzipSync } from 'node:zlib';
 import { type AsyncBuffer, type FileMetaData, parquetMetadataAsync, parquetRead, parquetSchema } from 'hyparquet';
@@ -10,10 +10,10 @@ import { type ColumnLayout, type ColumnName, layoutOf } from './columns.ts';
 import { notAReport, type RowSink } from './row-sink.ts';
 import { damaged } from './unpack.ts';
 
-/** Bytes of one column in one row group; AWS's are a hundredth of it. */
+/** In bytes, for one column in one row group; those of AWS are about a hundredth of it. */
 const LARGEST_COLUMN = 1024 * MiB;
 
-/** @throws SnapError `USAGE` for what is no report, `REPORT` for what is damaged or beyond measure. */
+/** @throws SnapError `USAGE` if the file is not a report, `REPORT` if it is damaged or a column is too large. */
 export async function readParquet(path: string, name: string, sink: RowSink, signal: AbortSignal): Promise<void> {
   await using handle = await open(path);
   try {
@@ -53,7 +53,7 @@ async function readGroups(file: AsyncBuffer, name: string, sink: RowSink, signal
   }
 }
 
-/** Where a snapshot may be named. */
+/** The columns that may name a snapshot. */
 const tellingColumns = ({ places }: ColumnLayout): ColumnName[] =>
   (['usageType', 'meter', 'resource', 'description'] as const).filter(
     (column) => places[column] !== undefined && (column !== 'description' || places.usageType === undefined),
@@ -65,7 +65,7 @@ interface Group {
   rows: number;
 }
 
-/** The columns that tell what a row is of are read first; where they name no snapshot, the others are not read at all. */
+/** Reads the columns that may name a snapshot first, and the others only if one does. */
 async function readGroup(group: Group, header: readonly string[], layout: ColumnLayout, sink: RowSink): Promise<void> {
   const nameOf = (column: ColumnName): string => header[layout.places[column] ?? -1] ?? '';
   const values: Partial<Record<ColumnName, Cell[]>> = {};
@@ -109,7 +109,7 @@ async function readColumn(
   return values;
 }
 
-/** Node's own inflates at its full speed, and stops where the file says that the page ends. */
+/** Uses zlib of Node.js for speed, limited to the page size that the file states. */
 const COMPRESSORS = {
   ...compressors,
   GZIP: (input: Uint8Array, outputLength: number) => gunzipSync(input, { maxOutputLength: outputLength }),
@@ -120,7 +120,7 @@ function checkSizes({ row_groups: groups }: FileMetaData, name: string): void {
     const largest = Math.max(0, ...columns.map(({ meta_data: data }) => Number(data?.total_uncompressed_size ?? 0)));
     if (largest <= LARGEST_COLUMN) continue;
     throw new SnapError('REPORT', `${name} has a column of ${largest} bytes in one row group`, {
-      hint: 'cost reports are far from that: see what it is, or ask for the report as CSV',
+      hint: 'columns of cost reports are far smaller; check the file, or export the report as CSV',
     });
   }
 }

@@ -1,4 +1,4 @@
-/** One file of a report into the ledger, whatever it is packed in. */
+/** Reads one file of a report, in any supported format, into the ledger. */
 import { createWriteStream } from 'node:fs';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
@@ -26,11 +26,11 @@ export interface ReportFacts extends Taken {
   granularity: 'hourly' | 'daily' | 'monthly';
   rows: number;
   ofSnapshots: number;
-  /** Rows that cannot be used. */
+  /** Number of malformed rows. */
   broken: number;
-  /** Rows that may be about the storage of EBS snapshots, and are not understood. */
+  /** Number of rows that may be about the storage of EBS snapshots but cannot be classified. */
   unclear: number;
-  /** The first rows that are broken or not understood, e.g. `row 17: 12 fields instead of 13`. */
+  /** The first rows that are malformed or cannot be classified, e.g. `row 17: 12 fields instead of 13`. */
   examples: string[];
   charges: SnapshotCharges[];
   hasResources: boolean;
@@ -39,14 +39,14 @@ export interface ReportFacts extends Taken {
 
 export interface ReadOptions {
   signal: AbortSignal;
-  /** Told of bytes of the file, as it is stored. */
+  /** Is called with the number of bytes read, as stored. */
   onBytes: (count: number) => void;
 }
 
 /**
- * Nothing of it is in the ledger before all of it has been read.
- * @throws SnapError `USAGE` for what is no cost report; `REPORT` for one that is cut short, damaged or a bomb; the errors
- *   of the source itself.
+ * The rows count in the ledger only after the whole file was read.
+ * @throws SnapError `USAGE` if the file is not a cost report; `REPORT` if it is truncated, damaged, or unpacks to far more
+ *   than reports do; the errors of the source.
  */
 export async function readReport(source: ReportSource, ledger: Ledger, options: ReadOptions): Promise<ReportFacts> {
   const part = ledger.part(source.name);
@@ -65,7 +65,7 @@ async function* counted(source: ReportSource, { signal, onBytes }: ReadOptions):
   }
 }
 
-/** What is read from its end is put on this machine's disk first, where it is not there already. */
+/** Zip and Parquet files are read from their end, so streams are written to a temporary file first. */
 async function readFromDisk(
   source: ReportSource,
   kind: FileKind,
@@ -80,7 +80,7 @@ async function readFromDisk(
   await using directory = temporaryDirectory();
   const path = join(directory.path, 'report');
   await pipeline(Readable.from(all, { objectMode: false }), createWriteStream(path, { mode: 0o600 }), { signal });
-  // Awaited here: the directory goes when this function ends.
+  // Awaited here, because the directory is removed when this function ends.
   await readPath(path, source.name, kind, tally, signal);
 }
 
@@ -97,10 +97,10 @@ async function readPath(path: string, name: string, kind: FileKind, tally: Tally
 
 const SHOWN = 5;
 
-/** Counts rows, and hands on what they say of snapshots. */
+/** Counts rows, and passes on the ones about snapshots. */
 class Tally implements RowSink {
   readonly #part: ReportPart;
-  /** The first one; a zip file may hold several. */
+  /** The first layout; a zip file may contain several. */
   #first: ColumnLayout | null = null;
   #layout: ColumnLayout | null = null;
   #hasResources = true;
@@ -175,7 +175,7 @@ class Tally implements RowSink {
     };
   }
 
-  /** Of the rows of snapshots; the hour before midnight is as short as any. */
+  /** By the longest row of a snapshot: the charge for a day may be in one hour. */
   #granularity(): ReportFacts['granularity'] {
     if (this.#longest > 25 * HOUR) return 'monthly';
     return this.#longest > HOUR ? 'daily' : 'hourly';

@@ -1,26 +1,26 @@
-/** What one file says of snapshots: it counts when it has been read to its end, and only once. */
+/** The rows about snapshots in one file, which count once, after the whole file was read. */
 import { createHash } from 'node:crypto';
 import type { Usage } from './usage.ts';
 
-/** Rows that are hashed together: a call for each would take longer than the hash. */
+/** Number of rows hashed together: one call for each row would take longer than the hash. */
 const BATCH = 512;
 
-/** Numbers of a row. */
+/** Number of numeric values per row. */
 const NUMBERS = 4;
 
-/** Where the rows of a file go. */
+/** Receives the rows of a file. */
 interface Rows {
   add(usage: Usage): void;
 }
 
 export class ReportPart<L extends Rows = Rows> {
   readonly name: string;
-  /** Of this file alone. */
+  /** Contains only this file. */
   readonly ledger: L;
   rows = 0;
   readonly #hash = createHash('sha256');
   #texts = '';
-  /** As they are: to write them out as decimals would take longer than all of the rest. */
+  /** In binary form: formatting them as decimals would take longer than everything else. */
   readonly #numbers = new Float64Array(BATCH * NUMBERS);
   #inBatch = 0;
 
@@ -42,7 +42,7 @@ export class ReportPart<L extends Rows = Rows> {
     if (this.#inBatch === BATCH) this.#flush();
   }
 
-  /** The same for files whose rows of snapshots say the same in the same order, however they are named or packed. */
+  /** Equal for files with the same rows about snapshots in the same order, whatever their names and compression. */
   fingerprint(): string {
     this.#flush();
     return this.#hash.copy().digest('hex');

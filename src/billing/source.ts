@@ -1,14 +1,14 @@
-/** Where a report comes from, and what kind of file it is: told by its first bytes, whatever its name. */
+/** Sources of reports, and their file type, which the first bytes show, whatever the name. */
 
 /** A file of a report. */
 export interface ReportSource {
-  /** For people: a path, an `s3://` address, or `standard input`. */
+  /** For messages: a path, an `s3://` URI, or `standard input`. */
   name: string;
-  /** As stored; `null` where it is not known beforehand. */
+  /** Stored size in bytes; `null` if not known in advance. */
   bytes: number | null;
-  /** Of a file of this machine, which can be read from anywhere in it; `null` for streams. */
+  /** Path of a local file, which allows random access; `null` for streams. */
   path: string | null;
-  /** All of it, from the start; may be called once. */
+  /** Reads the whole file; may be called once. */
   open(signal: AbortSignal): AsyncIterable<Uint8Array>;
 }
 
@@ -21,10 +21,10 @@ function kindOf(start: Uint8Array): FileKind {
   return isAt(0x50, 0x41, 0x52, 0x31) ? 'parquet' : 'text';
 }
 
-/** As long as the longest magic number. */
+/** Length in bytes of the longest magic number. */
 const MAGIC = 4;
 
-/** The kind, and the stream as if nobody had looked. */
+/** @returns the file type, and the complete stream, including the bytes that were examined. */
 export async function sniff(
   chunks: AsyncIterable<Uint8Array>,
 ): Promise<{ kind: FileKind; all: AsyncGenerator<Uint8Array> }> {

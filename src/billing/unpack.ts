@@ -1,20 +1,20 @@
-/** Compressed reports, unpacked as a stream: what is cut short, damaged or a bomb is an error that names the file. */
+/** Unpacks compressed reports as a stream. Errors for truncated, damaged or oversized files name the file. */
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { createGunzip } from 'node:zlib';
 import { SnapError } from '../errors.ts';
 import { KiB, MiB } from '../lib/units.ts';
 
-/** Larger ones are no faster, and pile up until the garbage collector comes. */
+/** Larger chunks are no faster, and accumulate until the next garbage collection. */
 const CHUNK = 64 * KiB;
 
-/** Reports are compressed 10 to 60 times; deflate can do 1,032. */
+/** Compression ratios of reports are 10 to 60; the maximum of deflate is 1,032. */
 const MAX_RATIO = 400;
 
-/** Below this nothing is a bomb. */
-const ALWAYS_FINE = 256 * MiB;
+/** The ratio is not checked below this unpacked size in bytes. */
+const UNCHECKED_BYTES = 256 * MiB;
 
-/** Also of several members, one after the other. */
+/** Unpacks gzip files, which may consist of several members. */
 export async function* gunzipped(
   chunks: AsyncIterable<Uint8Array>,
   name: string,
@@ -38,7 +38,7 @@ export async function* gunzipped(
   }
 }
 
-/** Stops what grows far more than reports do. */
+/** Stops files that unpack to far more than reports do, such as decompression bombs. */
 export class RatioLimit {
   readonly #name: string;
   #unpacked = 0;
@@ -47,12 +47,12 @@ export class RatioLimit {
     this.#name = name;
   }
 
-  /** @param packed bytes that were read so far. @throws SnapError `REPORT` */
+  /** @param packed compressed bytes read so far. @throws SnapError `REPORT` */
   check(added: number, packed: number): void {
     this.#unpacked += added;
-    if (this.#unpacked <= ALWAYS_FINE || this.#unpacked <= packed * MAX_RATIO) return;
-    throw new SnapError('REPORT', `${this.#name} grows more than ${MAX_RATIO} times when it is unpacked`, {
-      hint: 'cost reports do not: it may be made to fill memory or disks; unpack it by hand to see what it is',
+    if (this.#unpacked <= UNCHECKED_BYTES || this.#unpacked <= packed * MAX_RATIO) return;
+    throw new SnapError('REPORT', `${this.#name} unpacks to more than ${MAX_RATIO} times its size`, {
+      hint: 'cost reports do not; the file may be a decompression bomb; unpack it manually to check it',
     });
   }
 }
@@ -65,10 +65,10 @@ function explained(error: unknown, name: string, signal: AbortSignal): unknown {
 }
 
 const cutShort = (name: string, cause: unknown): SnapError =>
-  new SnapError('REPORT', `${name} is cut short: it ends in the middle of its compressed data`, {
-    hint: 'fetch it again, and compare its size with the one in the bucket',
+  new SnapError('REPORT', `${name} is truncated: it ends in the middle of its compressed data`, {
+    hint: 'download it again, and compare its size with the object in the bucket',
     cause,
   });
 
 export const damaged = (name: string, cause: unknown): SnapError =>
-  new SnapError('REPORT', `${name} is damaged, and cannot be unpacked`, { hint: 'fetch it again', cause });
+  new SnapError('REPORT', `${name} is damaged and cannot be unpacked`, { hint: 'download it again', cause });

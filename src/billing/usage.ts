@@ -1,19 +1,19 @@
-/** What a row of a report says about EBS snapshots. */
+/** Reads the charges for EBS snapshots from the rows of a report. */
 import { type CellOf, instantOf, numberOf, shown, textOf } from './cell.ts';
 import { chargeOf } from './charge.ts';
 import type { ColumnLayout } from './columns.ts';
 
-/** The storage of a snapshot, for a period. */
+/** The storage of a snapshot in a period. */
 export interface Usage {
   tier: 'standard' | 'archive';
-  /** As the report has it, usually an ARN; empty where the report has none. */
+  /** As in the report, usually an ARN; empty if the report has no resource ids. */
   resource: string;
   region: string;
   account: string;
   currency: string;
   /** GB-months. */
   amount: number;
-  /** `null` where the report has no costs. */
+  /** `null` if the report has no costs. */
   cost: number | null;
   /** Milliseconds since the epoch. */
   start: number;
@@ -21,18 +21,18 @@ export interface Usage {
 }
 
 interface Charged {
-  /** `null` where the report has no costs, or none that can be read. */
+  /** `null` if the report has no costs, or the cost is malformed. */
   cost: number | null;
   currency: string;
 }
 
-/** What a row is: storage that counts, another charge, or one that is not understood and why. */
+/** A row: storage, another charge, or a row that is unclear or malformed, with the reason. */
 export type Reading =
   | (Charged & { is: 'storage'; usage: Usage })
   | (Charged & { is: 'other'; what: string })
   | (Charged & { is: 'unclear' | 'broken'; why: string });
 
-/** @returns `null` for rows of other things: instances, volumes, other services. */
+/** @returns `null` for rows about instances, volumes or other services. */
 export function readRow(cell: CellOf, layout: ColumnLayout): Reading | null {
   const charge = chargeOf(cell, layout);
   if (charge === null) return null;
@@ -57,14 +57,14 @@ function faultOf(cell: CellOf, amount: number, cost: number | null, hasPeriod: b
   return hasPeriod ? null : `${shown(cell('start') ?? cell('interval'))} is not the start of a period`;
 }
 
-/** Taxes, credits, discounts, refunds and corrections are about money, not about what is stored. */
+/** Taxes, credits, discounts, refunds and corrections do not describe stored data. */
 function adjustmentOf(cell: CellOf): string | null {
   const lineType = textOf(cell('lineType'));
   if (lineType !== '' && lineType !== 'Usage') return lineType;
   return textOf(cell('chargeClass')) || null;
 }
 
-/** What is paid: with the discounts of the account where the report has them, else without. List prices are not used. */
+/** The cost with the discounts of the account if the report has them, otherwise without. List prices are not used. */
 function costOf(cell: CellOf, amount: number): number | null {
   for (const column of ['netCost', 'cost'] as const) if (textOf(cell(column)) !== '') return numberOf(cell(column));
   for (const column of ['netRate', 'rate'] as const) {

@@ -8,7 +8,7 @@ const MEANINGS: Record<ExitCode, string> = {
   [EXIT.usage]: 'invalid usage; nothing was changed',
   [EXIT.someFailed]: 'some snapshots failed, the others are done',
   [EXIT.nothingToDo]: 'nothing to do, or not found',
-  [EXIT.claimedElsewhere]: 'another run holds the snapshot',
+  [EXIT.claimedElsewhere]: 'another run is working on the snapshot',
   [EXIT.differs]: 'the archive and the snapshot differ',
   [EXIT.thawing]: 'objects are being thawed; run the same command again later',
   [EXIT.interrupted]: 'interrupted; volumes, mounts and claims were released',

@@ -185,7 +185,7 @@ export const profileOption = (): Option => new Option('--profile <name>', 'profi
 export const awsOptions = (): Option[] => [
   new Option(
     '--region <region>',
-    'region of the snapshots (default: the region of this instance; volumes need it to be the same)',
+    'region of the snapshots (default: the region of this instance, which temporary and new volumes require)',
   ).argParser(REGION_NAME),
   profileOption(),
   new Option('--endpoint-url <url>', 'endpoint of S3 or of a store with the same API').argParser(

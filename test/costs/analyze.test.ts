@@ -233,11 +233,11 @@ test('standard input, as version 0 took it; nothing to see; wrong files; what is
   assert.match(nothing.stdout, /WARNING: no row of the report bills the storage of a snapshot/);
   const cut = await runCli(lab.env, ['analyze', '--offline'], { input: report.subarray(0, -30) });
   assert.equal(cut.code, 1);
-  assert.match(cut.stderr, /standard input is cut short/);
+  assert.match(cut.stderr, /standard input is truncated/);
   for (const [argv, message] of [
     [['missing.csv'], /cannot read missing\.csv/],
     [['-', '-'], /can be specified only once/],
-    [[import.meta.filename], /is no cost report/],
+    [[import.meta.filename], /is not a cost report/],
     [['-', '--csv', '/nowhere/at/all.csv'], /cannot write \/nowhere/],
   ] as const) {
     const refused = await runCli(lab.env, ['analyze', '--offline', ...argv], { input: '' });
