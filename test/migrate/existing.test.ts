@@ -54,16 +54,16 @@ test('complete with the same settings: kept, or only validated; replaced when as
   const kept = await migrateAgain(lab, ids);
   assert.equal(kept.done.code, 0, kept.done.stderr);
   assert.equal(kept.uploads, 0);
-  assert.match(kept.done.stderr, /skipped: archived already \(.*\), complete and with the same settings/);
+  assert.match(kept.done.stderr, /skipped: already archived \(.*\), complete and with the same settings/);
   assert.equal((await tagsOf(lab, id))['snap-to-s3'], 'migrated');
 
   const planned = await migrateAgain(lab, [...ids, '--dry-run', '--storage-class', 'DEEP_ARCHIVE']);
-  assert.match(planned.done.stdout, /exists {3}the archive would be kept: archived already/);
+  assert.match(planned.done.stdout, /exists {3}the archive would be kept: already archived/);
   assert.doesNotMatch(planned.done.stdout, /^ {2}reads /m);
   const other = await migrateAgain(lab, [...ids, '--dry-run', '--compression', 'zstd']);
   assert.match(
     other.done.stdout,
-    /the archive would be replaced: it is compressed by lz4 at level 1, not by zstd at level 1/,
+    /the archive would be replaced: it is compressed with lz4 at level 1, not with zstd at level 1/,
   );
   const image = await migrateAgain(lab, [...ids, '--dry-run', '--dd']);
   assert.match(image.done.stdout, /the archive would be replaced: it is stored as tar, not as image/);
@@ -104,7 +104,7 @@ test('complete with the same settings: kept, or only validated; replaced when as
   await lab.s3.send(new PutObjectCommand({ Bucket: BUCKET, Key, Body: '{"format":99}' }));
   const unreadable = await migrateAgain(lab, ids);
   assert.equal(unreadable.done.code, 1);
-  assert.match(unreadable.done.stderr, /is archived already, but .*\n.*--replace/);
+  assert.match(unreadable.done.stderr, /is already archived, but .*\n.*--replace/);
   assert.equal(unreadable.uploads, 0);
   assert.match(
     (await migrateAgain(lab, [...ids, '--dry-run'])).done.stdout,
@@ -167,7 +167,7 @@ test('encrypted for the same recipients: kept; for others: replaced', async (t) 
   const [ops, boss] = ['ops@example.com', 'boss@example.com'].map((name) => ['--gpg-recipient', name]);
   const both = [...(ops ?? []), ...(boss ?? [])];
   await again(...both);
-  assert.match(await again(...both), /skipped: archived already/);
+  assert.match(await again(...both), /skipped: already archived/);
   assert.match(await again(...(ops ?? []), '--dry-run'), /it is also encrypted for key [0-9A-F]{16}/);
   await again(...(ops ?? []), '--replace');
   assert.match(await again(...both, '--dry-run'), /it is not encrypted for boss@example.com/);
@@ -185,7 +185,7 @@ test('killed when the archive was complete: the same command uploads nothing, an
   assert.equal((await tagsOf(lab, snapshotId))['snap-to-s3'], 'migrating');
   const again = await migrateAgain(lab, ['--all']);
   assert.equal(again.done.code, 0, again.done.stderr);
-  assert.match(again.done.stderr, /skipped: archived already/);
+  assert.match(again.done.stderr, /skipped: already archived/);
   assert.equal(again.uploads, 0);
   assert.equal((await tagsOf(lab, snapshotId))['snap-to-s3'], 'migrated');
   assert.equal((await keysIn(lab)).length, 3, 'no claim is left');

@@ -50,13 +50,13 @@ test('without room for the state tag, everything works by the manifest', async (
   const uploads = await uploadsIn(lab);
   const nightly = await runMigrate(lab, named);
   assert.equal(nightly.code, 0, nightly.stderr);
-  assert.match(nightly.stdout, /"code":"snapshot.skipped".*archived already/);
+  assert.match(nightly.stdout, /"code":"snapshot.skipped".*already archived/);
   const proof = await runValidate(lab, named);
   assert.equal(proof.code, 0, proof.stdout + proof.stderr);
   assert.equal(withCode(proof, 'tag.no-room').length, 1);
   assert.notEqual((await readManifest(lab)).validatedAt, null);
   const again = await runMigrate(lab, [...named, '--validate']);
-  assert.match(again.stdout, /"code":"snapshot.skipped".*archived already/, 'validated already, by the manifest');
+  assert.match(again.stdout, /"code":"snapshot.skipped".*already archived/, 'validated already, by the manifest');
   assert.equal(await uploadsIn(lab), uploads, 'nothing is uploaded again');
 
   const listed = await runCli(lab.env, ['list', '--bucket', BUCKET, '--json', '--tag', 'key-49=value 49']);

@@ -67,7 +67,7 @@ test('more tags than S3 takes: ten are copied, the others are named and stand in
   await addSnapshotOf(lab, undefined, { tags: { ...tags, 'snap-to-s3': 'migrate' } });
   const done = await runMigrate(lab, ['--all']);
   assert.equal(done.code, 0, done.stderr);
-  assert.match(done.stderr, /tags not copied \(S3 keeps 10 tags an object\): key 10, key 11/);
+  assert.match(done.stderr, /tags not copied \(S3 allows 10 tags per object\): key 10, key 11/);
   assert.equal(Object.keys(await objectTags(lab, await keyEnding(lab, '.tar.lz4'))).length, 10);
   assert.equal((await readManifest(lab)).snapshot.tags['key 29'], 'value 29');
 });

@@ -322,7 +322,7 @@ test('the wrong object under the key: its metadata and its content give it away'
   await lab.s3.send(new PutObjectCommand({ Bucket: BUCKET, Key: right, Body, Metadata }));
   const done = await runValidate(lab, ['--snapshots', first.snapshotId]);
   assert.equal(done.code, 12, done.stderr);
-  assert.match(done.stderr, /wrong-object: .*says that it is of snap-/);
+  assert.match(done.stderr, /wrong-object: .*names snap-/);
   assert.match(done.stderr, /not-in-archive: \/link: /);
 });
 

@@ -102,7 +102,7 @@ test('an image, and one of the objects missing', async (t) => {
   const restored = await runCli(lab.env, ['restore', '--bucket', BUCKET, snapshotId, '--to-file', file]);
   for (const short of [restored, await runValidate(lab, ['--snapshots', snapshotId, '--archive-only'])]) {
     assert.equal(short.code, 12, short.stderr);
-    assert.match(short.stderr, /it decodes to 1073741824 bytes, its metadata say 2147483648/);
+    assert.match(short.stderr, /it decodes to 1073741824 bytes, its metadata says 2147483648/);
   }
   const parted = await addSnapshotOf(
     lab,
@@ -119,5 +119,5 @@ test('an image, and one of the objects missing', async (t) => {
   await put(lab, parted.snapshotId, keyOf(parted.volumeId, parted.snapshotId, '.1.tar.lz4'), body);
   const half = await runValidate(lab, ['--snapshots', parted.snapshotId]);
   assert.equal(half.code, 12, half.stderr);
-  assert.match(half.stderr, /not-in-archive: the archive has nothing of partition 2/);
+  assert.match(half.stderr, /not-in-archive: the archive does not contain partition 2/);
 });

@@ -28,13 +28,13 @@ export async function findExisting(
   if (manifest === 'unreadable') return { action: 'replace', reason: `its manifest cannot be read, and ${ASKED}` };
   if (manifest === null) return null;
   const { finishedAt, validatedAt, differedAt } = manifest;
-  if (settings.replace) return { action: 'replace', reason: `stored ${finishedAt}, and ${ASKED}` };
+  if (settings.replace) return { action: 'replace', reason: `it was stored ${finishedAt}, and ${ASKED}` };
   if (differedAt !== undefined) return { action: 'replace', reason: `it differed from the snapshot on ${differedAt}` };
   const problem = await problemOf(manifest, services, signal);
   if (problem !== null) return { action: 'replace', reason: problem };
   const change = changeOf(manifest, settings) ?? (await changeOfRecipients(manifest, settings, signal));
   if (change !== null) return { action: 'replace', reason: change };
-  const complete = `archived already (${finishedAt}), complete and with the same settings; --replace stores it again`;
+  const complete = `already archived (${finishedAt}), complete and with the same settings; --replace stores it again`;
   if (!settings.validate || validatedAt !== null) return { action: 'keep', reason: complete };
   return { action: 'validate', reason: `${complete}; not validated yet` };
 }
@@ -53,8 +53,8 @@ async function manifestOf(
   } catch (cause) {
     if (!(cause instanceof SnapError) || cause.code !== 'MANIFEST') throw cause;
     if (replace) return 'unreadable';
-    throw new SnapError('MANIFEST', `${id} is archived already, but ${cause.message}`, {
-      hint: 'use the version of the program that wrote it, or store it again with --replace',
+    throw new SnapError('MANIFEST', `${id} is already archived, but ${cause.message}`, {
+      hint: 'use the version of the program that wrote it, or archive the snapshot again with --replace',
       cause,
     });
   }
@@ -69,7 +69,7 @@ async function problemOf({ objects }: Manifest, { store }: Services, signal: Abo
   await inParallel(objects, CONCURRENCY, signal, async (object, working) => {
     const head = await store.head(object.key, { signal: working });
     if (head === null) problems.push(`${object.key} is not in the bucket`);
-    else if (!isSameObject(object, head)) problems.push(`${object.key} is not the object that the manifest names`);
+    else if (!isSameObject(object, head)) problems.push(`${object.key} is not the object in the manifest`);
   });
   return problems[0] ?? null;
 }
@@ -88,7 +88,7 @@ function changeOf(manifest: Manifest, { codec, encryption, ...settings }: Migrat
   for (const object of objects) {
     const { compressionLevel: level = codec.level } = object;
     if (object.codec !== codec.name || level !== codec.level) {
-      return `it is compressed by ${object.codec} at level ${level}, not by ${codec.name} at level ${codec.level}`;
+      return `it is compressed with ${object.codec} at level ${level}, not with ${codec.name} at level ${codec.level}`;
     }
     if (object.cipher !== cipher) return `its encryption is ${object.cipher}, not ${cipher}`;
   }
@@ -110,5 +110,5 @@ async function changeOfRecipients(
     for (const id of ids) rest.delete(id);
   }
   const [other] = rest;
-  return other === undefined ? null : `it is also encrypted for key ${other}, which is no --gpg-recipient`;
+  return other === undefined ? null : `it is also encrypted for key ${other}, which is not a --gpg-recipient`;
 }

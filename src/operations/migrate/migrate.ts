@@ -134,5 +134,5 @@ async function plannedFor(
 function warnOfTags(snapshot: Snapshot, settings: MigrateSettings, { host }: Services): void {
   const { dropped } = objectTags(snapshot.tags, settings.tagKey);
   if (dropped.length === 0) return;
-  host.notify({ code: 'tags.dropped', snapshot: snapshot.id, dropped, reason: 'S3 keeps 10 tags an object' });
+  host.notify({ code: 'tags.dropped', snapshot: snapshot.id, dropped, reason: 'S3 allows 10 tags per object' });
 }

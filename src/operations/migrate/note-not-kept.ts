@@ -17,7 +17,7 @@ export async function countingNotKept(
   try {
     const object = await store();
     const notKept = await counting;
-    const advice = filesystem.type === 'ntfs' ? 'of a disk of Windows, --dd keeps everything' : null;
+    const advice = filesystem.type === 'ntfs' ? '--dd keeps everything on a Windows disk' : null;
     reportNotKept(object.partition, notKept, advice, migration);
     return { ...object, notKept };
   } finally {

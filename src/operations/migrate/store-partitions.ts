@@ -60,13 +60,13 @@ async function noteTable(migration: Migration, draft: ArchiveDraft): Promise<voi
   draft.volumeObstacle = await noteTableObstacle(draft, migration);
 }
 
-const BEYOND_END = 'it begins beyond the end of the disk';
+const BEYOND_END = 'it starts beyond the end of the disk';
 
 /** @throws SnapError `UNREADABLE` for what holds files that cannot be archived as such. */
 function assertNotStrict({ settings }: Migration, partition: number | null, reason: string): void {
   if (!settings.strict) return;
   throw new SnapError('UNREADABLE', `${nameOfPart(partition)} cannot be archived as files: ${reason}`, {
-    hint: 'without --strict it is kept as an image; with --dd, the whole disk is',
+    hint: 'omit --strict to store it as an image, or use --dd to store the whole disk as one',
   });
 }
 
@@ -157,7 +157,7 @@ async function storeFiles(
     const known = { ...found, geometry: readGeometry(filesystem, device) };
     const before = kernelErrors(device);
     const damage = (members: number | null) => {
-      if (kernelErrors(device) !== before) return `${filesystem} is damaged: dmesg tells where`;
+      if (kernelErrors(device) !== before) return `${filesystem} is damaged; see dmesg`;
       return members === null ? null : missingNames(names, members);
     };
     const content: Content = { layout: 'tar', directory: mount.path, expectedBytes: space.usedBytes, damage };

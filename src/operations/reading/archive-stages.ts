@@ -61,8 +61,8 @@ export function rejectKey(reason: StageError, isWrongSessionKey: boolean): void 
   if (problem !== null) throw invalidConfiguration(problem);
   if (!isWrongSessionKey && !NO_KEY.test(reason.lastOutput)) return;
   const hint = isWrongSessionKey
-    ? 'show the session key of this very object (docs/encryption.md); if it is, the beginning of the object is damaged'
-    : 'the private key of a recipient must be in the keyring or agent, or give --gpg-session-key';
+    ? 'use the session key of this object (docs/encryption.md); if you did, the beginning of the object is damaged'
+    : 'import the private key of a recipient into the keyring or agent, or specify --gpg-session-key';
   throw new SnapError('GPG_KEY', `the archive cannot be decrypted: ${reason.message}`, { hint, cause: reason });
 }
 

@@ -109,7 +109,7 @@ async function withoutManifest(
   }
   if (objects.length > 0) return { snapshotId, manifest: null, objects };
   throw new SnapError('NOT_FOUND', `there is no archive of ${snapshotId} in ${store.bucket}`, {
-    hint: 'check --bucket and --prefix, or migrate it first',
+    hint: 'check --bucket and --prefix, or migrate the snapshot first',
   });
 }
 
@@ -124,9 +124,9 @@ export function assertNoDuplicates({ snapshotId, objects }: Archive): void {
   const keys = duplicates.map(({ key }) => key).join(' and ');
   throw new SnapError(
     'AMBIGUOUS',
-    `${snapshotId} is archived more than once, and no manifest tells which counts: ${keys}`,
+    `${snapshotId} has several archives, and no manifest identifies the valid one: ${keys}`,
     {
-      hint: 'copy the one that you want below another prefix, and give that with --prefix',
+      hint: 'copy the archive that you want to another prefix, and specify it with --prefix',
     },
   );
 }

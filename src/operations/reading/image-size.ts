@@ -44,7 +44,7 @@ export async function sizeOfDisk({ manifest, objects }: Archive, reading: Readin
   const bytes = image ? await numberInMetadata(image, 'uncompressed-size', reading) : null;
   const told = Math.max(disk ?? 0, Math.ceil((bytes ?? 0) / GiB));
   if (told > 0) return told;
-  throw new SnapError('NOT_FOUND', 'the archive does not tell how large the disk is', {
+  throw new SnapError('NOT_FOUND', 'the archive does not record the size of the disk', {
     hint: 'use --to-file or --to-device',
   });
 }

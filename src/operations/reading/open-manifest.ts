@@ -28,8 +28,8 @@ export async function openManifest(
     signal.throwIfAborted();
     const problem = configurationProblem(cause instanceof ToolError ? lastRelevantLine(cause.stderr) : '');
     if (problem !== null) throw invalidConfiguration(problem);
-    throw new SnapError('GPG_KEY', 'the manifest cannot be decrypted, which tells how the disk was partitioned', {
-      hint: 'the private key of a recipient must be in the keyring or agent: a session key is that of one object',
+    throw new SnapError('GPG_KEY', 'the manifest, which describes the partitions of the disk, cannot be decrypted', {
+      hint: 'import the private key of a recipient into the keyring or agent; a session key decrypts only one object',
       cause,
     });
   });

@@ -68,17 +68,16 @@ export async function noteDifference(
   try {
     await rewriteManifest(archive, facts, services, (content) => ({ ...content, validatedAt: null, differedAt }));
   } catch (thrown) {
-    const what = 'a manifest that does not record that its archive differs';
     const code = thrown instanceof SnapError ? thrown.code : 'BUG';
     const error = new SnapError(
       code,
-      `${what}, so that list and migrate take it for good: ${asError(thrown).message}`,
+      `the manifest does not record that its archive differs, so list and migrate regard it as good: ${asError(thrown).message}`,
       {
         hint: 'migrate the snapshot again with --replace',
         cause: thrown,
       },
     );
-    services.host.notify({ code: 'cleanup.failed', snapshot: archive.snapshotId, what, error });
+    services.host.notify({ code: 'cleanup.failed', snapshot: archive.snapshotId, what: 'manifest', error });
   }
 }
 

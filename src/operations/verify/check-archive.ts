@@ -103,7 +103,7 @@ export function reportCheck(
   if (differenceCount === 0) return;
   const what = compared === 'archive-only' ? 'the archive and its manifest differ' : 'archive and snapshot differ';
   throw new SnapError('DIFFERS', `${what} in ${differenceCount} ${differenceCount === 1 ? 'thing' : 'things'}`, {
-    hint: 'keep the snapshot; migrate it again with --replace, and validate that',
+    hint: 'keep the snapshot; migrate it again with --replace, and validate the new archive',
   });
 }
 
@@ -113,7 +113,7 @@ async function checkOnDisk(object: ArchivedObject, order: CheckOrder, services: 
   const partition = table.partitions.find(({ number }) => number === object.partition);
   if (!partition) {
     throw new SnapError('DIFFERS', `${object.key}: the disk has no partition ${object.partition}`, {
-      hint: 'the object is of another disk; migrate the snapshot again with --replace',
+      hint: 'the object belongs to another disk; migrate the snapshot again with --replace',
     });
   }
   await using opened = await openPartition(device.path, partition, services.signal);
@@ -148,7 +148,7 @@ async function checkOnDevice(
   const check = { ...(await verifyObject(object, snapshotId, reference, services)), notKept };
   const isSame = survey.obstacle === null && check.differenceCount === 0;
   const unseen = isSame ? missingNames(survey.names, check.members) : survey.obstacle;
-  return unseen === null ? check : withDifference(check, nothingOf(`what its driver does not show: ${unseen}`));
+  return unseen === null ? check : withDifference(check, nothingOf(`data that its driver does not show: ${unseen}`));
 }
 
 const withDifference = (check: ObjectFindings, difference: Difference): ObjectFindings => ({

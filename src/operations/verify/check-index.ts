@@ -13,7 +13,7 @@ export async function checkIndex(
   const { key, etag, bytes } = facts.index;
   const head = await store.head(key, { signal });
   if (!head) return [indexDifference(`${key} is not in the bucket`)];
-  return head.etag === etag && head.bytes === bytes ? [] : [indexDifference(`${key} is not the one of the manifest`)];
+  return head.etag === etag && head.bytes === bytes ? [] : [indexDifference(`${key} does not match the manifest`)];
 }
 
 export const indexDifference = (detail: string): Difference => ({ kind: 'index', path: '', detail });

@@ -41,9 +41,9 @@ export async function compareWithManifest(manifest: Manifest, disk: Disk, signal
 
 function compareTable({ disk: known, objects }: Manifest, { device, table }: Disk): Difference[] {
   const found = [
-    difference('length of the disk', known.bytes, device.size),
-    difference('length of a sector', known.sectorBytes, table.sectorBytes),
-    difference('kind of the partition table', known.table, table.kind),
+    difference('size of the disk', known.bytes, device.size),
+    difference('sector size', known.sectorBytes, table.sectorBytes),
+    difference('type of the partition table', known.table, table.kind),
   ];
   if (table.kind !== 'none') {
     found.push(difference('partition table', comparableTable(known.partitionTable), comparableTable(table.json)));
@@ -80,4 +80,4 @@ async function compareFilesystem(known: KnownFilesystem, disk: Disk, signal: Abo
 const difference = (what: string, inManifest: unknown, onDisk: unknown): Difference[] =>
   (inManifest ?? null) === onDisk
     ? []
-    : [{ kind: 'disk', path: '', detail: `the ${what} is not the one in the manifest` }];
+    : [{ kind: 'disk', path: '', detail: `the ${what} does not match the manifest` }];

@@ -33,5 +33,5 @@ const mayBeLeftOut = async (device: string, signal: AbortSignal): Promise<boolea
 export const nothingOf = (what: string): Difference => ({
   kind: 'not-in-archive',
   path: '',
-  detail: `the archive has nothing of ${what}`,
+  detail: `the archive does not contain ${what}`,
 });

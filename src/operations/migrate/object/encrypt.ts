@@ -25,10 +25,10 @@ export async function* encryptedParts(parts: AsyncIterable<Part>): AsyncGenerato
 }
 
 function requireMessage(start: Uint8Array): void {
-  if (!isMessageStart(start)) throw notEncrypted('what gpg wrote does not begin as a binary OpenPGP message');
+  if (!isMessageStart(start)) throw notEncrypted('the output of gpg is not a binary OpenPGP message');
 }
 
 const notEncrypted = (problem: string): SnapError =>
   new SnapError('STAGE_FAILED', `${problem}; nothing was stored`, {
-    hint: 'look for options in /etc/gnupg/gpg.conf that change what gpg writes, and remove them',
+    hint: 'remove options in /etc/gnupg/gpg.conf that change the output of gpg',
   });

@@ -137,7 +137,7 @@ function bytesRead(pipeline: RunningPipeline, order: ObjectOrder): number {
 function producedBytes(order: ObjectOrder, reports: readonly StageReport[], position: number | null): number {
   const isTar = order.content.layout === 'tar';
   const produced = isTar ? readTarTotal(reportOf(reports, 'tar')) : order.content.expectedBytes;
-  if (produced === null) throw mismatch(order, 'tar did not say how many bytes it wrote');
+  if (produced === null) throw mismatch(order, 'tar did not report how many bytes it wrote');
   if (position !== null && position !== produced) {
     throw mismatch(order, `${position} of the ${produced} bytes of the device were read`);
   }

@@ -24,7 +24,7 @@ export function checkCounts(
   const { name } = order.codec;
   const { plainBytes: producedBytes, storedBytes: uploadedBytes } = counted;
   if (indexed && indexed.plainBytes !== producedBytes) {
-    throw mismatch(order, `${indexed.plainBytes} bytes of ${producedBytes} were looked at for the index`);
+    throw mismatch(order, `${indexed.plainBytes} of ${producedBytes} bytes were indexed`);
   }
   const compressor = compressorCounts(order, reports, indexed);
   if (compressor && compressor.plainBytes !== producedBytes) {

@@ -90,11 +90,7 @@ async function nameDifferences(order: XattrOrder): Promise<DifferenceList> {
   await nameEach(order, file, differences);
   await nameBare(order, file, differences);
   if (differences.count === 0) {
-    differences.add(
-      'xattrs',
-      '',
-      'the attributes of all files together differ, though those of each name are the same',
-    );
+    differences.add('xattrs', '', 'the attributes of all files together differ, although those of each name match');
   }
   return differences;
 }
@@ -152,7 +148,7 @@ async function nameSurplus(
     const name = keyedHash(key, path);
     const facts = isInBucket(name) ? left.get(name.toString('hex')) : undefined;
     if (facts?.some((fact) => fact !== ABSENT)) {
-      differences.add('xattrs', path, 'the archive has extended attributes that the disk has not');
+      differences.add('xattrs', path, 'the archive has extended attributes that the disk does not have');
     }
   }
 }

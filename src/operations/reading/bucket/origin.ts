@@ -29,14 +29,14 @@ interface Traces {
 /** Reads nothing. */
 function originByTraces({ keys, hasIndex, hasClaim }: Traces): Origin {
   const own = keys.filter(mayBeOurs);
-  if (own.length === 0) return { is: 'version-0', reason: 'its name is one that only version 0 wrote' };
-  if (hasClaim) return { is: 'unfinished', reason: 'the claim of a migration that has not completed it is there' };
+  if (own.length === 0) return { is: 'version-0', reason: 'only version 0 wrote such names' };
+  if (hasClaim) return { is: 'unfinished', reason: 'the claim of an unfinished migration exists' };
   if (hasIndex) return { is: 'unfinished', reason: 'it has indexes, which version 0 did not write' };
   // Version 0 wrote `.zstd`.
   if (own.some((key) => parseKey(key)?.codec === 'zstd')) {
-    return { is: 'unfinished', reason: 'its name ends as those of version 0 did not' };
+    return { is: 'unfinished', reason: 'version 0 did not write such names' };
   }
-  return { is: 'unknown', reason: 'nothing tells whether version 0 wrote it or a migration did not end' };
+  return { is: 'unknown', reason: 'it may be of version 0 or of an unfinished migration' };
 }
 
 /** Of an archive in a listing. @param hasClaim whether its snapshot is claimed. */
@@ -98,7 +98,7 @@ async function originByMetadata(
     const metadata = (await store.head(key, { signal }))?.metadata ?? {};
     const description = readHeaderValue(metadata['snapshot-description'] ?? '').trim();
     if (metadata[FORMAT_METADATA] !== undefined) {
-      return { is: 'unfinished', reason: 'the metadata of its objects are not those of version 0' };
+      return { is: 'unfinished', reason: 'version 0 did not write such object metadata' };
     }
     if (description !== '' && parseKey(key)?.description === null) {
       return { is: 'unfinished', reason: 'version 0 would have written the description of the snapshot into its name' };
@@ -131,6 +131,6 @@ export async function requireManifest(
 function unfinished(snapshotId: string, origin: ArchiveOrigin, reason: string): SnapError {
   const what = origin === 'unfinished' ? 'is unfinished' : 'may be unfinished';
   return new SnapError('UNFINISHED', `the archive of ${snapshotId} has no manifest and ${what}: ${reason}`, {
-    hint: 'while the snapshot exists, run migrate for it again; --without-manifest reads the objects that are there',
+    hint: 'while the snapshot exists, run migrate for it again; --without-manifest reads the objects that exist',
   });
 }

@@ -42,7 +42,7 @@ async function collect(descriptor: number, key: string): Promise<Buffer> {
   for await (const chunk of createReadStream('', { fd: descriptor })) {
     chunks.push(chunk as Buffer);
     length += (chunk as Buffer).length;
-    if (length > MAX_BYTES) throw damagedIndex(key, 'it is longer than any index');
+    if (length > MAX_BYTES) throw damagedIndex(key, 'it is larger than any valid index');
   }
   return Buffer.concat(chunks);
 }

@@ -76,7 +76,7 @@ export async function fetchFileIndex(
     const crc32 = await download(file, found, services);
     if (found.crc32 === null) await readToEnd(read());
     else if (decodeCrc32(found.crc32) !== crc32)
-      throw damagedIndex(found.key, 'the CRC-32 of its bytes is not the one that was stored with them');
+      throw damagedIndex(found.key, 'the CRC-32 of its bytes does not match the recorded one');
   };
   await readAgainIfDamaged('MANIFEST', fetchWhole, () => {
     services.host.notify({ code: 'object.reread', snapshot: snapshotId, key: found.key });
@@ -151,7 +151,7 @@ async function* indexLines(
   }
 }
 
-const WITHOUT = 'the data object may still be whole: --no-index reads all of it';
+const WITHOUT = 'the data object may be intact; --no-index reads all of it';
 
 async function* splitLines(chunks: AsyncIterable<Buffer>, key: string): AsyncGenerator<string> {
   let rest: Buffer = Buffer.alloc(0);
@@ -163,7 +163,7 @@ async function* splitLines(chunks: AsyncIterable<Buffer>, key: string): AsyncGen
       start = end + 1;
     }
     rest = bytes.subarray(start);
-    if (rest.length > MAX_LINE) throw damagedIndex(key, 'a line without an end');
+    if (rest.length > MAX_LINE) throw damagedIndex(key, 'a line does not end');
   }
-  if (rest.length > 0) throw damagedIndex(key, 'it is cut short');
+  if (rest.length > 0) throw damagedIndex(key, 'it is truncated');
 }

@@ -36,7 +36,7 @@ export async function decodeObject(task: DecodingTask, services: ReadContext): P
   const isOurs = codec === 'lz4' && cipher === 'none' && ONLY_COMPARED.has(task.sink.kind);
   const decoded =
     (isOurs ? await decode(task, byThreads, services) : null) ?? (await decode(task, byPrograms, services));
-  if (!decoded) throw new SnapError('BUG', `nobody decodes ${task.object.key}`);
+  if (!decoded) throw new SnapError('BUG', `no decoder for ${task.object.key}`);
   return decoded;
 }
 

@@ -54,8 +54,7 @@ export function compareHead(head: ObjectHead | null, { facts }: ArchivedObject, 
   if (!head) return [{ kind: 'not-in-archive', path: '', detail: 'the object is not in the bucket' }];
   const found: Difference[] = [];
   const claimed = readHeaderValue(head.metadata['snapshot-snapshotid'] ?? snapshotId);
-  if (claimed !== snapshotId)
-    found.push({ kind: 'wrong-object', path: '', detail: `its metadata says that it is of ${claimed}` });
+  if (claimed !== snapshotId) found.push({ kind: 'wrong-object', path: '', detail: `its metadata names ${claimed}` });
   if (facts && facts.storedBytes !== head.bytes)
     found.push(inStoredBytes(`it has ${head.bytes} bytes, the manifest says ${facts.storedBytes}`));
   return found;
@@ -70,7 +69,7 @@ export function assertHeadMatches(
   const [first] = compareHead(head, object, snapshotId);
   if (!first) return;
   throw new SnapError('DIFFERS', `${object.key}: ${first.detail}`, {
-    hint: 'the archive is damaged: look for another copy, or another version of the object',
+    hint: 'the archive is damaged; look for another copy, or another version of the object',
   });
 }
 
@@ -80,7 +79,7 @@ export const hasAllOf = (head: ObjectHead, { bytes, crc32 }: Downloaded): boolea
 /** Of a part, only its length is known; what is in it, the index tells. */
 export function comparePart(extents: readonly Extent[], { bytes }: Downloaded): Difference[] {
   const wanted = lengthOf(extents);
-  return bytes === wanted ? [] : [inStoredBytes(`${bytes} bytes of ${wanted} could be read`)];
+  return bytes === wanted ? [] : [inStoredBytes(`only ${bytes} of ${wanted} bytes could be read`)];
 }
 
 /** The stored bytes against what the store and the manifest know of them. */
@@ -89,7 +88,7 @@ export function compareStored({ facts }: ArchivedObject, head: ObjectHead, downl
   const known =
     facts?.checksum?.algorithm === 'CRC32' && facts.checksum.type === 'FULL_OBJECT' ? facts.checksum.value : head.crc32;
   if (!isRead || known === null || decodeCrc32(known) === downloaded.crc32) return [];
-  return [inStoredBytes('the CRC-32 of the stored bytes is not the one that was stored with them')];
+  return [inStoredBytes('the CRC-32 of the stored bytes does not match the recorded one')];
 }
 
 /** The plain bytes against what the manifest or, without one, the metadata know of them. */
@@ -100,7 +99,7 @@ function compareWithFacts(facts: ManifestObject, { plainBytes, plainSha256 }: St
   if (facts.plainBytes !== plainBytes)
     return [inStoredBytes(`it decodes to ${plainBytes} bytes, the manifest says ${facts.plainBytes}`)];
   if (facts.plainSha256 && plainSha256 !== '' && facts.plainSha256 !== plainSha256)
-    return [inStoredBytes('the SHA-256 of the plain bytes is not the one in the manifest')];
+    return [inStoredBytes('the SHA-256 of the plain bytes does not match the manifest')];
   return [];
 }
 
@@ -108,5 +107,5 @@ function compareWithFacts(facts: ManifestObject, { plainBytes, plainSha256 }: St
 function compareLength({ layout }: ArchivedObject, head: ObjectHead, { plainBytes }: StreamFindings): Difference[] {
   const told = readHeaderValue(head.metadata['uncompressed-size'] ?? '');
   if (layout !== 'image' || !/^\d+$/.test(told) || Number(told) === plainBytes) return [];
-  return [inStoredBytes(`it decodes to ${plainBytes} bytes, its metadata say ${told}`)];
+  return [inStoredBytes(`it decodes to ${plainBytes} bytes, its metadata says ${told}`)];
 }

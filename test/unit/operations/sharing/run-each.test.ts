@@ -79,7 +79,7 @@ test('semaphore: limits concurrency, keeps the order of requests, and is release
 test('what was interrupted has not failed, and what was skipped says why', async () => {
   const { run, told } = runOf(['snap-1', 'snap-2'], {
     work: async (item) => {
-      if (item === 'snap-1') return { skipped: 'archived already' };
+      if (item === 'snap-1') return { skipped: 'already archived' };
       throw new Interrupted('SIGTERM');
     },
   });
@@ -87,7 +87,7 @@ test('what was interrupted has not failed, and what was skipped says why', async
   const end = endOf(told);
   assert.deepEqual([end?.done, end?.failed, end?.skipped, end?.interrupted], [[], [], ['snap-1'], ['snap-2']]);
   const skipped = told.find((event) => event.code === 'snapshot.skipped');
-  assert.equal(skipped?.reason, 'archived already');
+  assert.equal(skipped?.reason, 'already archived');
 });
 
 test('the report counts what an earlier run has read, as it counts what that has stored', () => {
