@@ -155,8 +155,8 @@ function assertEmpty(path: string, marker: string, mark: string): void {
   const isOthers = isMarked(marker, null);
   const found = contentOf(path);
   if (isOthers || found.length > 0) {
-    const what = isOthers ? 'holds an unfinished restore of something else' : `is not empty: ${found[0]}`;
-    throw new SnapError('TARGET', `${path} ${what}`, { hint: 'give another directory, or --overwrite' });
+    const what = isOthers ? 'contains an unfinished restore of another object' : `is not empty: ${found[0]}`;
+    throw new SnapError('TARGET', `${path} ${what}`, { hint: 'specify another directory, or use --overwrite' });
   }
 }
 
