@@ -11,7 +11,7 @@ import { NODE_FLAGS } from '../../src/lib/node-flags.ts';
 import { keyEnding } from '../support/archives.ts';
 import { csv, line, parquet, writeBill } from '../support/costs/bills.ts';
 import { addSnapshotOf, addSnapshotOfImage } from '../support/disks.ts';
-import { type DocumentedCommand, documentedCommands } from '../support/documented-commands.ts';
+import { type DocumentedCommand, documentedCommands } from '../support/document-blocks.ts';
 import { addKey, gpgHome } from '../support/gpg.ts';
 import {
   BUCKET,

@@ -1,22 +1,27 @@
-/** The programs in docs/library.md, run as written by somebody who has installed the package. */
+/** The programs in the documents, compiled and run as written, where the package is installed. */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { copyFileSync, globSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import { copyFileSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { keysIn } from '../support/archives.ts';
 import { csv, line, writeBill } from '../support/costs/bills.ts';
+import { sampleAnalysis } from '../support/costs/sample-analysis.ts';
 import { addSnapshotOf } from '../support/disks.ts';
+import { documentBlocks } from '../support/document-blocks.ts';
 import { tagsOf } from '../support/ec2-state.ts';
 import { BUCKET, labForTest, runProgram, type TestLab, temporaryDirectory } from '../support/lab.ts';
 import { build } from '../support/processes/built.ts';
 
 const ROOT = join(import.meta.dirname, '..', '..');
 
-const programsIn = (path: string): string[] =>
-  [...readFileSync(join(ROOT, path), 'utf8').matchAll(/^```(?:ts|js)\n(.*?)^```$/gms)].map(([, text = '']) => text);
+const BLOCKS = documentBlocks().filter(({ kind }) => kind === 'ts');
 
-const PROGRAMS = programsIn('docs/library.md');
+const programsIn = (path: string): string[] =>
+  BLOCKS.filter(({ document }) => document === path).map(({ text }) => text);
+
+/** Of all documents, which programs are run below. */
+const RUN = { 'README.md': 1, 'docs/costs/page.md': 1, 'docs/library.md': 2 };
 
 /** Stricter than `strict`: a user's own settings may be. */
 const COMPILER_OPTIONS = {
@@ -36,7 +41,7 @@ const COMPILER_OPTIONS = {
 function install(lab: TestLab, built: string): string {
   const directory = join(lab.directory, 'own');
   installInto(directory, built);
-  PROGRAMS.forEach((text, index) => {
+  programsIn('docs/library.md').forEach((text, index) => {
     writeFileSync(join(directory, `${index}.mts`), text.replace("'/mnt'", `'${join(lab.directory, 'mnt')}'`));
   });
   return directory;
@@ -54,10 +59,7 @@ test('programs in all documents are right by their types', (t) => {
   const directory = join(temporaryDirectory(t), 'own');
   installInto(directory, built.directory);
   symlinkSync(join(ROOT, 'node_modules', '@types'), join(directory, 'node_modules', '@types'));
-  const documents = globSync('{README.md,docs/*.md,docs/costs/*.md}', { cwd: ROOT });
-  const programs = documents.flatMap((path) => programsIn(path).map((text) => ({ path, text })));
-  assert.ok(programs.length >= PROGRAMS.length + 2, 'there are programs in README.md and docs/costs/page.md');
-  for (const [index, { path, text }] of programs.entries()) {
+  for (const [index, { document: path, text }] of BLOCKS.entries()) {
     // The README shows an import alone, of what it does not use.
     const used = path === 'README.md' ? text.replace('import', 'export') : text;
     writeFileSync(join(directory, `${path.replaceAll(/\W/g, '-')}-${index}.mts`), used);
@@ -68,7 +70,31 @@ test('programs in all documents are right by their types', (t) => {
   assert.equal(checked.status, 0, checked.stdout + checked.stderr);
 });
 
-test('the document’s programs do what it says', async (t) => {
+test('every program is run', () => {
+  const found = Object.entries(Object.groupBy(BLOCKS, ({ document }) => document));
+  assert.deepEqual(Object.fromEntries(found.map(([document, blocks = []]) => [document, blocks.length])), RUN);
+});
+
+test('what the README imports is there, and the page is made of an analysis', async (t) => {
+  using built = build();
+  const directory = join(temporaryDirectory(t), 'own');
+  installInto(directory, built.directory);
+  const [readme = '', page = ''] = [...programsIn('README.md'), ...programsIn('docs/costs/page.md')];
+  writeFileSync(join(directory, 'readme.mts'), readme.replace('import', 'export'));
+  writeFileSync(join(directory, 'page.mts'), page);
+  const analysis = join(directory, 'analysis.json');
+  writeFileSync(analysis, JSON.stringify(sampleAnalysis({ volumes: 2, snapshots: 3 })));
+  const program = `
+    import * as imported from './readme.mts';
+    import { page } from './page.mts';
+    import analysis from './analysis.json' with { type: 'json' };
+    console.log(Object.values(imported).map((each) => typeof each).join(), page(analysis).slice(0, 15));`;
+  writeFileSync(join(directory, 'run.mts'), program);
+  const done = await runProgram([process.execPath, join(directory, 'run.mts')], { env: {} });
+  assert.deepEqual([done.code, done.stdout], [0, 'function,function,object <!doctype html>\n'], done.stderr);
+});
+
+test('the programs of docs/library.md do what it says', async (t) => {
   using built = build();
   const lab = await labForTest(t);
   const directory = install(lab, built.directory);

@@ -24,7 +24,7 @@ async function encrypted(t: TestContext, argv: string[] = []) {
 /** The script of docs/encryption.md, as it is written there. */
 function documentedScript(): string {
   const text = readFileSync(join(import.meta.dirname, '..', '..', 'docs', 'encryption.md'), 'utf8');
-  const found = /<!-- session key -->\s*```\n([\s\S]*?)```/.exec(text);
+  const found = /<!-- session key -->\s*```sh\n([\s\S]*?)```/.exec(text);
   assert.ok(found?.[1], 'docs/encryption.md has no script');
   return found[1];
 }

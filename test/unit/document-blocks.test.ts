@@ -1,0 +1,68 @@
+/** Every code block in the documents is of a kind that some test checks, or says here why none does. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { blocksOf, commandsIn, documentBlocks } from '../support/document-blocks.ts';
+
+/** Which test checks the blocks of a kind. */
+const CHECKED_BY = {
+  sh: 'test/documents/commands.test.ts runs each command',
+  console: 'test/documents/commands.test.ts runs the commands; their output is an example',
+  ts: 'test/documents/library.test.ts compiles and runs each program',
+  json: 'the test below parses it',
+  text: 'it is among OTHERS',
+};
+
+/** What is neither run nor compiled: where it stands, how it begins, and why. */
+const OTHERS: { document: string; begins: string; why: string }[] = [
+  { document: 'docs/archive-format.md', begins: 'vol-xxx/', why: 'names; test/unit/archive/key.test.ts has them' },
+  { document: 'docs/costs/analyze.md', begins: '8 rows read', why: 'output; test/costs/analyze.test.ts has its words' },
+  ...['2 × AMD EPYC, Node', 'validate a tree', 'restore a tree', 'with the latencies and limits', '3.26 GB of CSV'].map(
+    (begins) => ({ document: 'docs/development/performance.md', begins, why: 'measured once, by npm run bench' }),
+  ),
+];
+
+const blocks = documentBlocks();
+
+test('every block says of what kind it is', () => {
+  assert.ok(blocks.length > 60, `${blocks.length} blocks were found`);
+  const unknown = blocks.filter(({ kind }) => !(kind in CHECKED_BY));
+  assert.deepEqual(unknown, []);
+  for (const kind of Object.keys(CHECKED_BY))
+    assert.ok(
+      blocks.some((block) => block.kind === kind),
+      kind,
+    );
+});
+
+test('blocks that nothing checks are known, with the reason', () => {
+  const texts = blocks.filter(({ kind }) => kind === 'text');
+  const isOf =
+    ({ document, text }: (typeof texts)[number]) =>
+    (other: (typeof OTHERS)[number]) =>
+      other.document === document && text.startsWith(other.begins);
+  assert.deepEqual(
+    texts.filter((block) => !OTHERS.some(isOf(block))),
+    [],
+  );
+  const gone = OTHERS.filter((other) => !texts.some((block) => isOf(block)(other)));
+  assert.deepEqual(gone, [], 'there are reasons for blocks that are not there');
+});
+
+test('JSON can be parsed', () => {
+  for (const { document, text } of blocks.filter(({ kind }) => kind === 'json'))
+    assert.doesNotThrow(() => JSON.parse(text), `${document}: ${text.slice(0, 80)}`);
+});
+
+test('blocks of commands have commands', () => {
+  for (const { document, kind, text } of blocks.filter((block) => block.kind === 'sh' || block.kind === 'console'))
+    assert.ok(commandsIn(kind, text).length > 0, `${document}: ${text.slice(0, 80)}`);
+});
+
+test('no block is overlooked', () => {
+  const [inList] = blocksOf('a.md', '1. x\n   ```sh\n   ls\n   ```\n');
+  assert.deepEqual(inList, { document: 'a.md', kind: 'sh', text: '   ls\n' });
+  assert.throws(() => blocksOf('a.md', '```sh\nls\n'), /does not end/);
+  assert.throws(() => blocksOf('a.md', 'x\n\n    ls -l\n'), /without a fence/);
+  assert.deepEqual(commandsIn('sh', "a \\\n  b\nc 'd\ne'\n"), ['a \\\n  b', "c 'd\ne'"]);
+  assert.throws(() => commandsIn('sh', "echo 'x\n"), /does not end/);
+});
