@@ -195,7 +195,7 @@ export type SnapEvent =
   /** Content that an earlier run restored, and that was verified now; `files` is `null` for images. */
   | { code: 'restore.continued'; snapshot: string; key: string; files: number | null; bytes: number }
   | { code: 'restore.planned'; snapshot: string; plan: RestorePlan }
-  /** All blocks of the new snapshot are written, and EBS will complete it. */
+  /** All blocks of the new snapshot are written; the same command completes it. */
   | { code: 'restore.completing'; snapshot: string; id: string }
   | { code: 'restore.unfinished'; snapshot: string; path: string }
   | { code: 'files.left-out'; snapshot: string; key: string; devices: number; privileges: number }

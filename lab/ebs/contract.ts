@@ -1,5 +1,6 @@
 /** What the EBS direct APIs know of EC2's snapshots, and how their errors look. */
 import { type LabContext, ServiceError } from '../core/contract.ts';
+import { snapshotState } from '../ec2/snapshots.ts';
 import type { StoredSnapshot } from '../ec2/state.ts';
 
 export const BLOCK = 512 * 1024;
@@ -27,7 +28,7 @@ export function findSnapshot(shelf: SnapshotShelf, id: string): StoredSnapshot {
 /** @throws ServiceError for what cannot be read, now or ever. */
 export function readable(shelf: SnapshotShelf, id: string, context: LabContext): StoredSnapshot {
   const snapshot = findSnapshot(shelf, id);
-  const isComplete = snapshot.state === 'completed' && snapshot.completesAt <= context.now().getTime();
+  const isComplete = snapshotState(snapshot, context) === 'completed';
   if (isComplete && snapshot.storageTier === 'standard') return snapshot;
   throw invalid('INVALID_SNAPSHOT_ID', `${id} cannot be read`);
 }

@@ -81,7 +81,7 @@ export class SnapshotWriter {
     this.#pending.delete(id);
     snapshot.dataBytes = (await stat(this.#shelf.image(id))).blocks * 512;
     snapshot.state = isRight ? 'completed' : 'error';
-    snapshot.completesAt = this.#context.now().getTime() + this.#context.delays.snapshotPending;
+    snapshot.sealedAt = this.#context.now().getTime();
     this.#shelf.keep(snapshot);
     return { Status: 'pending' };
   }
@@ -114,7 +114,6 @@ export class SnapshotWriter {
       sizeGiB: VolumeSize,
       description: input.Description ?? '',
       startTime: this.#context.now().getTime(),
-      completesAt: 0,
       writtenAt: this.#context.now().getTime(),
       ownerId: this.#context.accountId,
       ...encryption,

@@ -72,7 +72,6 @@ export async function registerSnapshot(
     sizeGiB,
     description: fixture.description ?? '',
     startTime: fixture.startTime ? Date.parse(fixture.startTime) : context.now().getTime(),
-    completesAt: 0,
     ownerId: fixture.ownerId ?? context.accountId,
     encrypted: fixture.encrypted ?? false,
     kmsKeyId: fixture.kmsKeyId ?? null,
@@ -141,9 +140,10 @@ export function findSnapshot(state: Ec2State, id: string): StoredSnapshot {
 
 /** One that is being written is cancelled when its next block does not come in time. */
 export function snapshotState(snapshot: StoredSnapshot, context: LabContext): StoredSnapshot['state'] {
-  const { state, completesAt, writtenAt } = snapshot;
+  const { state, sealedAt, writtenAt } = snapshot;
   const now = context.now().getTime();
-  if (state === 'completed' && completesAt > now) return 'pending';
+  if (state === 'completed' && sealedAt !== undefined && sealedAt + context.delays.snapshotPending > now)
+    return 'pending';
   const isCancelled =
     state === 'pending' && writtenAt !== undefined && writtenAt + context.delays.snapshotTimeout < now;
   return isCancelled ? 'error' : state;
@@ -204,7 +204,7 @@ export async function createSnapshot(state: Ec2State, context: LabContext, input
     tags: creationTags(input.TagSpecifications, 'snapshot'),
     encrypted: volume.encrypted,
   });
-  snapshot.completesAt = context.now().getTime() + context.delays.snapshotPending;
+  snapshot.sealedAt = context.now().getTime();
   state.save();
   // As EC2 answers, however soon it is completed.
   return { ...toWire(snapshot, context), State: 'pending' };

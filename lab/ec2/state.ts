@@ -11,7 +11,6 @@ export interface StoredSnapshot {
   sizeGiB: number;
   description: string;
   startTime: number;
-  completesAt: number;
   ownerId: string;
   encrypted: boolean;
   kmsKeyId: string | null;
@@ -24,6 +23,8 @@ export interface StoredSnapshot {
   writtenZeros?: number[];
   /** When the last block of one that is being written arrived; its start before that. */
   writtenAt?: number;
+  /** When it was taken, or sealed: EC2 works on it for a while before it is completed. */
+  sealedAt?: number;
   /** Of a snapshot that was begun as the changes to another. */
   parentId?: string;
   /** If it is not the lab's own. */

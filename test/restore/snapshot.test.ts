@@ -45,6 +45,11 @@ async function snapshotsBut(lab: TestLab, known: string) {
 const putsIn = async (lab: TestLab): Promise<number> =>
   (await lab.control.calls()).filter(({ operation }) => operation === 'PutSnapshotBlock').length;
 
+const dataReadsIn = async (lab: TestLab): Promise<number> =>
+  (await lab.control.calls()).filter(
+    ({ operation, details }) => operation === 'GetObject' && /\.img/.test(details['Key'] ?? ''),
+  ).length;
+
 for (const source of oneIn(2, ['direct', 'volume'])) {
   test(`from ${source}: disk, tags and description are those of before; zeros are left out`, async (t) => {
     const tags = { mine: 'migrate', Name: 'web', 'cost centre': '4711' };
@@ -201,6 +206,95 @@ test('CompleteSnapshot fails, or the run is killed before its answer: the snapsh
   await assertSameBytes(imageOf(lab, made?.SnapshotId ?? ''), imageOf(lab, snapshotId));
 });
 
+/** Whether EBS has been asked to complete the new snapshot, and has not done so yet. */
+async function isSealed(lab: TestLab, known: string): Promise<boolean> {
+  const [made] = await snapshotsBut(lab, known);
+  return made?.State === 'pending' && (made.FullSnapshotSizeInBytes ?? 0) > 0;
+}
+
+/** Kills a restore of which all blocks are written, before it can remove the mark, and says which snapshot it leaves. */
+async function killedOnceSealed(lab: TestLab, snapshotId: string, env: Record<string, string>): Promise<string> {
+  const run = { ...env, SNAP_TO_S3_TEST_RUN: `${snapshotId}-sealed` };
+  await lab.control.script({ service: 'ec2', operation: 'DeleteTags', times: 100, action: { kind: 'hang' } });
+  const killed = runRestore(lab, [snapshotId], { env: run });
+  const isUnmarking = async () => (await lab.control.calls()).some(({ operation }) => operation === 'DeleteTags');
+  await until(async () => (await isSealed(lab, snapshotId)) || (await isUnmarking()));
+  killFamily(run.SNAP_TO_S3_TEST_RUN);
+  await killed;
+  await lab.control.clearFaults();
+  const [left] = await snapshotsBut(lab, snapshotId);
+  return left?.SnapshotId ?? '';
+}
+
+const MANY_TAGS = Object.fromEntries(Array.from({ length: 49 }, (_, index) => [`tag ${index}`, `value ${index}`]));
+
+const SEALED: [string, { isPending: boolean; isEncrypted: boolean }][] = [
+  ['EBS still works on it', { isPending: true, isEncrypted: false }],
+  ['EBS has completed it', { isPending: false, isEncrypted: false }],
+  ['EBS still works on it; the archive has no index of blocks', { isPending: true, isEncrypted: true }],
+];
+
+for (const [name, { isPending, isEncrypted }] of SEALED) {
+  test(`killed between CompleteSnapshot and the removal of the mark, ${name}: kept, and finished by the same command`, async (t) => {
+    const env = { GNUPGHOME: await gpgHome(t) };
+    if (isEncrypted) await addKey(env.GNUPGHOME, 'ops@example.com');
+    const lab = await labForTest(t);
+    const tags = { mine: 'migrate', ...MANY_TAGS };
+    const { snapshotId } = await addSnapshotOf(lab, GPT, { tags });
+    const flags = isEncrypted ? ['--gpg-recipient', 'ops@example.com'] : [];
+    const migrated = await runMigrate(lab, ['--all', '--tag', 'mine', '--dd', '--source', 'direct', ...flags], { env });
+    assert.equal(migrated.code, 0, migrated.stderr);
+    await lab.control.setDelays({ snapshotPending: isPending ? 3_600_000 : 0 });
+    const id = await killedOnceSealed(lab, snapshotId, env);
+    assert.ok('snap-to-s3-restore' in (await tagsOf(lab, id)), 'the mark is there');
+    const before = [await putsIn(lab), await dataReadsIn(lab)];
+
+    const shown = await runCli(lab.env, ['clean', '--bucket', BUCKET, '--yes', '--older-than', '0']);
+    assert.match(
+      shown.stdout,
+      new RegExp(`${id}: snapshot .*${isPending ? 'all its blocks are written' : 'completed'}`),
+    );
+    assert.match(shown.stdout, /run the same restore again/);
+    const rest = await runRestore(lab, [snapshotId], {
+      env,
+      onLine: (line) => {
+        if (line.includes('restore.continued')) void lab.control.setDelays({ snapshotPending: 0 });
+      },
+    });
+    assert.equal(rest.code, 0, rest.stdout + rest.stderr);
+    const restored = recordsOf(rest).find(({ code }) => code === 'object.restored');
+    assert.equal(restored?.['target'], id);
+    const [made, ...others] = await snapshotsBut(lab, snapshotId);
+    assert.deepEqual([made?.SnapshotId, made?.State, others.length], [id, 'completed', 0]);
+    assert.deepEqual([await putsIn(lab), await dataReadsIn(lab)], before, 'nothing is written or read again');
+    assert.deepEqual(await tagsOf(lab, id), tags);
+    await assertSameBytes(imageOf(lab, id), imageOf(lab, snapshotId));
+    const again = await runRestore(lab, [snapshotId], { env });
+    assert.equal(again.code, 0, again.stdout + again.stderr);
+    assert.equal((await snapshotsBut(lab, snapshotId)).length, 2, 'what is finished is not taken for another restore');
+  });
+}
+
+test('a machine that is taken away while EBS completes the snapshot: any machine finishes it', async (t) => {
+  const { lab, snapshotId } = await archived(t);
+  await lab.control.setDelays({ snapshotPending: 3_600_000 });
+  const taken = runRestore(lab, [snapshotId]);
+  await until(() => isSealed(lab, snapshotId));
+  await lab.control.setSpotAction(NOTICE);
+  const left = await taken;
+  await lab.control.setSpotAction(null);
+  assert.equal(left.code, 130, left.stdout + left.stderr);
+  const { id } = recordsOf(left).find(({ code }) => code === 'restore.completing') ?? {};
+  const mark = (await tagsOf(lab, String(id)))['snap-to-s3-restore'] ?? '';
+  assert.equal(mark.split(' ')[1], '-', 'no process holds it');
+  await lab.control.setDelays({ snapshotPending: 0 });
+  const rest = await runRestore(lab, [snapshotId]);
+  assert.equal(rest.code, 0, rest.stdout + rest.stderr);
+  assert.equal(recordsOf(rest).find(({ code }) => code === 'object.restored')?.['target'], id);
+  assert.equal((await snapshotsBut(lab, snapshotId)).length, 1);
+  assert.ok(!('snap-to-s3-restore' in (await tagsOf(lab, String(id)))));
+});
+
 /** Kills a restore at its first block, and says which snapshot it leaves. */
 async function killedAtFirstBlock(lab: TestLab, snapshotId: string, env: Record<string, string> = {}): Promise<string> {
   const run = { ...env, SNAP_TO_S3_TEST_RUN: `${snapshotId}-first` };
@@ -229,8 +323,7 @@ test('killed, and then cancelled by EBS: clean still shows it and says what it i
 });
 
 test('with as many tags as EC2 allows, the mark comes first: it is found, resumed, and has all tags in the end', async (t) => {
-  const many = Object.fromEntries(Array.from({ length: 49 }, (_, index) => [`tag ${index}`, `value ${index}`]));
-  const tags = { mine: 'migrate', ...many };
+  const tags = { mine: 'migrate', ...MANY_TAGS };
   const { lab, snapshotId } = await archived(t, { tags }, ['--source', 'direct', '--tag', 'mine']);
   const id = await killedAtFirstBlock(lab, snapshotId);
   const found = Object.keys(await tagsOf(lab, id));

@@ -4,7 +4,7 @@ import { sweepKilledRuns } from '../../host/volumes/killed-runs.ts';
 import type { Services } from '../shared/services.ts';
 import type { CleanSettings } from '../shared/settings/clean.ts';
 import { ageIn, storeClock } from '../shared/store-clock.ts';
-import { type AbandonedSnapshot, abandonedSnapshots, untagCommand } from '../sharing/resumable-snapshot.ts';
+import { type AbandonedSnapshot, abandonedSnapshots } from '../sharing/abandoned-snapshots.ts';
 import type { Leftover, Survey, Trace } from './leftover.ts';
 import { findTraces, leftoversOf } from './leftovers.ts';
 import { removeLeftovers } from './remove-leftovers.ts';
@@ -85,32 +85,12 @@ async function cleanSnapshot(trace: Trace, survey: Survey, tally: Tally): Promis
 const leftSnapshot = (abandoned: AbandonedSnapshot, survey: Survey): Leftover => ({
   kind: 'snapshot',
   id: abandoned.id,
-  what: `created by restore --to-snapshot, ${describeState(abandoned)}`,
+  what: abandoned.what,
   ageSeconds: ageIn(survey.clock, abandoned.startTime),
   dollarsMonth: null,
-  obstacle: adviceFor(abandoned),
+  obstacle: abandoned.advice,
   remove: async () => {},
 });
-
-function describeState({ state, block, mayLackTag }: AbandonedSnapshot): string {
-  if (state === 'completed') {
-    return `completed; its checkpoint tag remains${mayLackTag ? ' and displaces a tag of the original snapshot' : ''}`;
-  }
-  if (state === 'error') return 'not completed; EBS cancelled it (state error), so its data is unusable';
-  const inState = state === 'pending' ? '' : `, in state ${state}`;
-  return `not completed${inState}${block === null ? '' : `, at least ${block} blocks written`}`;
-}
-
-function adviceFor({ id, state, canResume, mayBeWritten }: AbandonedSnapshot): string {
-  const deletion = `aws ec2 delete-snapshot --snapshot-id ${id}`;
-  if (state === 'completed') return `keep the snapshot and remove the tag: ${untagCommand(id)}`;
-  if (state === 'error') return `it cannot be resumed; delete it: ${deletion}`;
-  if (mayBeWritten)
-    return `a run on another machine may still be writing it; if that run has died, delete it: ${deletion}`;
-  return canResume
-    ? `run the same restore again to resume it, or delete it: ${deletion}`
-    : `it cannot be resumed; delete it: ${deletion}`;
-}
 
 function report(leftover: Leftover, snapshotId: string, { services }: Survey, tally: Tally): void {
   const { remove: _, ...facts } = leftover;

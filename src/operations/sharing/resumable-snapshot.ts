@@ -3,8 +3,6 @@
  * to, which process writes it, and how far it has come.
  */
 import { createHash } from 'node:crypto';
-import { asSnapError, SnapError } from '../../errors.ts';
-import { cleanupSignal } from '../../lib/disposal.ts';
 import {
   formatIdentity,
   isKnownDead,
@@ -13,37 +11,71 @@ import {
   thisProcess,
 } from '../../lib/process-identity.ts';
 import type { Services } from '../shared/services.ts';
-import { isFullOfTags, MAX_TAGS } from './tag-room.ts';
+import { MAX_TAGS } from './tag-room.ts';
 
-/** The tag of an unfinished snapshot. Its value is the digest of the restore, the process, and the next block. */
-const CHECKPOINT_TAG = 'snap-to-s3-restore';
+/**
+ * The tag of an unfinished snapshot. Its value is the digest of the restore, the process, and the next block; once all
+ * blocks are written, also the seal.
+ */
+export const CHECKPOINT_TAG = 'snap-to-s3-restore';
 
 /** Replaces the digest if the archive has no index, so that no other run can resume the restore. */
-const NO_DIGEST = '-';
+export const NO_DIGEST = '-';
 
 /** Replaces the process once a run has released the snapshot. */
-const NO_HOLDER = '-';
+export const NO_HOLDER = '-';
 
-/** Blocks between two updates of the tag: 512 MiB. */
-const CHECKPOINT_BLOCKS = 1024;
+/** The parameters of CompleteSnapshot. With them, any run can complete a snapshot whose blocks are all written. */
+export interface Seal {
+  blocks: number;
+  /** In Base64. */
+  sha256: string;
+}
 
-export interface ResumableSnapshot {
-  id: string;
-  isEncrypted: boolean;
-  /** Index of the next block; all blocks before it are written. */
-  block: number;
+/** The value of the tag. */
+export interface Checkpoint {
+  digest: string;
+  holder: string;
+  /** Index of the next block; `null` if it cannot be parsed. */
+  block: number | null;
+  /** `null` if blocks may be missing. */
+  seal: Seal | null;
+}
+
+export function formatCheckpoint({ digest, holder, block, seal }: Checkpoint): string {
+  return [digest, holder, block, ...(seal ? [seal.blocks, seal.sha256] : [])].join(' ');
+}
+
+export function parseCheckpoint(tags: Readonly<Record<string, string>>): Checkpoint {
+  const [digest = '', holder = '', block = '', blocks = '', sha256] = (tags[CHECKPOINT_TAG] ?? '').split(' ');
+  const seal = /^\d+$/.test(blocks) && sha256 !== undefined ? { blocks: Number(blocks), sha256 } : null;
+  return { digest, holder, block: /^\d+$/.test(block) ? Number(block) : null, seal };
+}
+
+/** The holder that stands for this process. */
+export const thisHolder = (): string => formatIdentity(thisProcess());
+
+/** Whether no process can be writing the snapshot. Processes on other machines may still be running. */
+export const isFree = ({ holder }: Checkpoint): boolean => holder === NO_HOLDER || isKnownDead(parseIdentity(holder));
+
+/** Whether a live process on this machine writes the snapshot. */
+export function isHeldHere({ holder }: Checkpoint): boolean {
+  const identity = parseIdentity(holder);
+  return isOnThisMachine(identity) && !isKnownDead(identity);
 }
 
 /** A digest that identifies a restore: the archive and the requested properties of the new snapshot. */
 export const restoreDigest = (facts: readonly unknown[]): string =>
   createHash('sha256').update(JSON.stringify(facts)).digest('hex').slice(0, 32);
 
-const valueFor = (digest: string | null, holder: string, block: number): string =>
-  `${digest ?? NO_DIGEST} ${holder} ${block}`;
-
-/** @param digest `null` if no run can resume the restore; the snapshot is tagged anyway, so that `clean` finds it. */
-export const initialCheckpointTag = (digest: string | null): Record<string, string> => ({
-  [CHECKPOINT_TAG]: valueFor(digest, formatIdentity(thisProcess()), 0),
+/** @param canResume if no run can resume the restore, the snapshot is tagged anyway, so that `clean` finds it. */
+export const initialCheckpointTag = (digest: string, canResume: boolean): Record<string, string> => ({
+  [CHECKPOINT_TAG]: formatCheckpoint({
+    digest: canResume ? digest : NO_DIGEST,
+    holder: thisHolder(),
+    block: 0,
+    seal: null,
+  }),
 });
 
 /**
@@ -57,9 +89,16 @@ export const tagsBesideCheckpoint = (
   last: Object.fromEntries(Object.entries(tags).slice(MAX_TAGS - 1)),
 });
 
+export interface ResumableSnapshot {
+  id: string;
+  isEncrypted: boolean;
+  /** Index of the next block; all blocks before it are written. */
+  block: number;
+}
+
 /**
- * Finds the unfinished snapshot of an interrupted restore and takes it over. Snapshots of other machines are not taken
- * over unless they were released, because those machines may still write them.
+ * Finds the unfinished snapshot of an interrupted restore, of which blocks may be missing, and takes it over. Snapshots of
+ * other machines are not taken over unless they were released, because those machines may still write them.
  * @returns `null` if there is none.
  */
 export async function takeOverSnapshot(
@@ -68,141 +107,41 @@ export async function takeOverSnapshot(
   signal: AbortSignal,
 ): Promise<ResumableSnapshot | null> {
   for (const { id, state, encrypted, tags } of await snapshots.withTagKey(CHECKPOINT_TAG, { signal })) {
-    if (state !== 'pending') continue;
-    const [found, holder = '', block = ''] = (tags[CHECKPOINT_TAG] ?? '').split(' ');
-    const isFree = holder === NO_HOLDER || isKnownDead(parseIdentity(holder));
-    if (found !== digest || !isFree || !/^\d+$/.test(block)) continue;
-    const value = valueFor(digest, formatIdentity(thisProcess()), Number(block));
+    const found = parseCheckpoint(tags);
+    const { block } = found;
+    if (state !== 'pending' || found.digest !== digest || found.seal || block === null || !isFree(found)) continue;
+    const value = formatCheckpoint({ ...found, holder: thisHolder() });
     await snapshots.setTags(id, { [CHECKPOINT_TAG]: value }, { signal });
-    return { id, isEncrypted: encrypted, block: Number(block) };
+    return { id, isEncrypted: encrypted, block };
   }
   return null;
 }
 
-/** An unfinished new snapshot that no live process on this machine writes. */
-export interface AbandonedSnapshot {
+/** A new snapshot whose blocks are all written, and which still has its checkpoint tag. */
+export interface WrittenSnapshot {
   id: string;
-  startTime: Date;
-  /** The state in EC2: `pending`; `error` if EBS cancelled it; `completed` if only the checkpoint tag is left to remove. */
-  state: string;
-  /** Number of blocks that are certainly written; `null` if the tag cannot be parsed. */
-  block: number | null;
-  /** Whether the same restore, run again, resumes it. */
-  canResume: boolean;
-  /** Whether the tag names a process on another machine, which may still be running. */
-  mayBeWritten: boolean;
-  /** Whether a tag of the original snapshot may be missing, because the checkpoint tag occupies its place. */
-  mayLackTag: boolean;
+  /** `null` if EBS has completed the snapshot. */
+  seal: Seal | null;
 }
 
-/** @returns snapshots in any state, including those of processes on other machines. */
-export async function abandonedSnapshots({ snapshots }: Services, signal: AbortSignal): Promise<AbandonedSnapshot[]> {
-  const tagged = await snapshots.withTagKey(CHECKPOINT_TAG, { signal });
-  return tagged.flatMap(({ id, startTime, state, tags }) => {
-    const [digest = '', holder = '', block = ''] = (tags[CHECKPOINT_TAG] ?? '').split(' ');
-    const identity = parseIdentity(holder);
-    if (isOnThisMachine(identity) && !isKnownDead(identity)) return [];
-    return [
-      {
-        id,
-        startTime,
-        state,
-        block: /^\d+$/.test(block) ? Number(block) : null,
-        canResume: state === 'pending' && digest !== NO_DIGEST,
-        mayBeWritten: holder !== NO_HOLDER && !isKnownDead(identity),
-        mayLackTag: isFullOfTags(tags),
-      },
-    ];
-  });
-}
-
-/** The command that removes the checkpoint tag of a snapshot. */
-export const untagCommand = (id: string): string =>
-  `aws ec2 delete-tags --resources ${id} --tags Key=${CHECKPOINT_TAG}`;
-
-/** Maintains the checkpoint tag of one snapshot. */
-export class SnapshotCheckpoint {
-  readonly #id: string;
-  readonly #digest: string | null;
-  readonly #services: Services;
-  #savedBlock: number;
-  #saving: Promise<void> | null = null;
-
-  /** @param digest of `restoreDigest`; `null` if no run can resume the restore. */
-  constructor({ id, block }: ResumableSnapshot, digest: string | null, services: Services) {
-    this.#id = id;
-    this.#digest = digest;
-    this.#services = services;
-    this.#savedBlock = block;
+/**
+ * Finds a snapshot that an interrupted restore has written to the end. A completed snapshot was verified before, whatever
+ * process wrote it; only its tag is left to remove. Any other snapshot is taken over like one that is not written.
+ * @returns `null` if there is none.
+ */
+export async function takeOverWritten(
+  digest: string,
+  { snapshots }: Services,
+  signal: AbortSignal,
+): Promise<WrittenSnapshot | null> {
+  for (const { id, state, tags } of await snapshots.withTagKey(CHECKPOINT_TAG, { signal })) {
+    const found = parseCheckpoint(tags);
+    if (found.digest !== digest || isHeldHere(found)) continue;
+    if (state === 'completed') return { id, seal: null };
+    if (state !== 'pending' || !found.seal || !isFree(found)) continue;
+    const value = formatCheckpoint({ ...found, holder: thisHolder() });
+    await snapshots.setTags(id, { [CHECKPOINT_TAG]: value }, { signal });
+    return { id, seal: found.seal };
   }
-
-  get canResume(): boolean {
-    return this.#digest !== null;
-  }
-
-  /** Updates the tag in the background. A failed update is ignored, because the next one replaces it. */
-  written(block: number, signal: AbortSignal): void {
-    if (!this.canResume || this.#saving || block < this.#savedBlock + CHECKPOINT_BLOCKS) return;
-    this.#saving = this.#set(formatIdentity(thisProcess()), block, signal)
-      .catch(() => {})
-      .finally(() => {
-        this.#saving = null;
-      });
-  }
-
-  /** Call it when all blocks are written. @throws SnapError `CLAIM_LOST` if another run took over the snapshot. */
-  async confirm(signal: AbortSignal): Promise<void> {
-    await this.#saving;
-    if (await this.isMine(signal)) return;
-    throw new SnapError('CLAIM_LOST', `another run took over the unfinished snapshot ${this.#id}`, {
-      hint: 'wait for that run: it completes or deletes the snapshot',
-    });
-  }
-
-  /**
-   * Removes the tag, and sets the tags that it displaced. Call it only after the snapshot is completed: until then, the
-   * tag is needed to find and to resume it.
-   * @param last the tags that `tagsBesideCheckpoint` deferred.
-   */
-  async drop(snapshot: string, last: Record<string, string>): Promise<void> {
-    const { snapshots, host } = this.#services;
-    try {
-      await snapshots.removeTags(this.#id, [CHECKPOINT_TAG], { signal: cleanupSignal() });
-    } catch (thrown) {
-      const error = asSnapError(thrown);
-      const what = `the tag ${CHECKPOINT_TAG} of ${this.#id}`;
-      host.notify({ code: 'cleanup.failed', snapshot, what, error });
-      return this.#reportDropped(snapshot, last, `the tag ${CHECKPOINT_TAG} could not be removed and uses its place`);
-    }
-    if (Object.keys(last).length === 0) return;
-    try {
-      await snapshots.setTags(this.#id, last, { signal: cleanupSignal() });
-    } catch (thrown) {
-      this.#reportDropped(snapshot, last, asSnapError(thrown).message);
-    }
-  }
-
-  #reportDropped(snapshot: string, last: Record<string, string>, reason: string): void {
-    const dropped = Object.keys(last);
-    if (dropped.length > 0) this.#services.host.notify({ code: 'tags.dropped', snapshot, dropped, reason });
-  }
-
-  /** Releases the snapshot, so that a run on any machine can resume it. */
-  async release(): Promise<void> {
-    await this.#saving;
-    await this.#set(NO_HOLDER, this.#savedBlock, cleanupSignal());
-  }
-
-  /** Whether this process holds the snapshot: two runs may have taken it over at the same moment. */
-  async isMine(signal: AbortSignal): Promise<boolean> {
-    if (!this.canResume) return true;
-    const [found] = await this.#services.snapshots.byId([this.#id], { signal });
-    return found?.tags[CHECKPOINT_TAG]?.split(' ')[1] === formatIdentity(thisProcess());
-  }
-
-  async #set(holder: string, block: number, signal: AbortSignal): Promise<void> {
-    const value = valueFor(this.#digest, holder, block);
-    await this.#services.snapshots.setTags(this.#id, { [CHECKPOINT_TAG]: value }, { signal });
-    this.#savedBlock = block;
-  }
+  return null;
 }

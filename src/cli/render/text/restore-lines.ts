@@ -34,7 +34,7 @@ export function describeRestoreEvent(event: RestoreEvent): string {
     case 'restore.planned':
       return describePlan(event.plan);
     case 'restore.completing':
-      return `all blocks of the new snapshot ${event.id} are written, and EBS is still completing it; the snapshot is kept`;
+      return `all blocks of the new snapshot ${event.id} are written, but EBS has not completed it; the snapshot is kept, and the same command completes it`;
     case 'restore.unfinished':
       return `${event.path} is incomplete and kept; the same command resumes`;
     case 'files.left-out':

@@ -10,6 +10,7 @@ import type { ReadContext } from '../../reading/read-context.ts';
 import type { Services } from '../../shared/services.ts';
 import type { DeviceTarget, FilesOrder, RestoreSettings, VolumeTarget } from '../../shared/settings/restore.ts';
 import { makeReadable } from '../../thaw/thaw.ts';
+import { finishSnapshot } from '../snapshot/complete-snapshot.ts';
 import { restoreToSnapshot, wantedSnapshot } from '../snapshot/restore-snapshot.ts';
 import { examineTarget, type FoundTarget, openTarget } from './restore-target.ts';
 import { writeImage } from './write-image.ts';
@@ -48,8 +49,9 @@ export async function restoreImage(
   const plan = await planImage(archive, settings, check);
   const { object } = plan;
   if (settings.target.kind === 'device' && plan.found) await requireConsent(settings.target, plan.found, signal);
-  await makeReadable(snapshotId, [object.key], settings.thaw, { ...services, signal });
-  const written = await writeTo(snapshotId, plan, settings, services, check);
+  const written =
+    (await finishWritten(snapshotId, plan, services, signal)) ??
+    (await writeTo(snapshotId, plan, settings, services, check));
   services.host.notify({
     code: 'object.restored',
     snapshot: snapshotId,
@@ -87,13 +89,31 @@ async function requireConsent({ path, consent }: DeviceTarget, { roomBytes, hold
   });
 }
 
+interface Written {
+  target: string;
+  bytes: number;
+  fetchedBytes: number;
+}
+
+/** Needs no thawed object. @returns `null` unless an interrupted run has written all of a new snapshot. */
+async function finishWritten(
+  snapshotId: string,
+  { object, index, wanted }: ImagePlanned,
+  services: Services,
+  signal: AbortSignal,
+): Promise<Written | null> {
+  const finished = wanted && (await finishSnapshot({ snapshotId, object, index, wanted }, services, signal));
+  return finished && { ...finished, target: finished.id };
+}
+
 async function writeTo(
   snapshotId: string,
   { object, index, size, wanted }: ImagePlanned,
-  { target, overwrite }: ImageSettings,
+  { target, overwrite, thaw }: ImageSettings,
   services: Services,
   check: ReadContext,
-): Promise<{ target: string; bytes: number; fetchedBytes: number }> {
+): Promise<Written> {
+  await makeReadable(snapshotId, [object.key], thaw, { ...services, signal: check.signal });
   if (target.kind === 'snapshot') {
     if (!wanted) throw new SnapError('BUG', 'the plan of the restore has no new snapshot');
     const { id, ...written } = await restoreToSnapshot({ snapshotId, object, index, wanted }, services, check);

@@ -9,9 +9,10 @@ import { writeObject } from '../../reading/object/read-object.ts';
 import { readAgainIfDamaged } from '../../reading/read-again.ts';
 import type { ReadContext } from '../../reading/read-context.ts';
 import type { Services } from '../../shared/services.ts';
-import type { ResumableSnapshot, SnapshotCheckpoint } from '../../sharing/resumable-snapshot.ts';
+import type { ResumableSnapshot } from '../../sharing/resumable-snapshot.ts';
 import type { ImagePlan, SegmentStream } from '../image/plan-image.ts';
 import { assertNoDifferences } from '../image/write-image.ts';
+import type { SnapshotCheckpoint } from './snapshot-checkpoint.ts';
 
 /** Blocks in flight. */
 const IN_FLIGHT = 32;

@@ -1,12 +1,9 @@
 /** Restores an image to a new EBS snapshot through the EBS direct APIs, without a volume, root or an instance. */
-import type { ImageIndex } from '../../../archive/block-table.ts';
 import type { NewSnapshot } from '../../../cloud/blocks.ts';
-import { Interrupted, SnapError } from '../../../errors.ts';
-import { minutes } from '../../../lib/clock.ts';
-import { cleanupError, cleanupSignal, rootFailure } from '../../../lib/disposal.ts';
+import { Interrupted } from '../../../errors.ts';
+import { cleanupSignal, rootFailure } from '../../../lib/disposal.ts';
 import { GiB } from '../../../lib/units.ts';
-import { waitFor } from '../../../lib/wait.ts';
-import type { Archive, ArchivedObject } from '../../reading/find-archive.ts';
+import type { Archive } from '../../reading/find-archive.ts';
 import { type ImageSize, sizeOfDisk } from '../../reading/image-size.ts';
 import { readAgainIfDamaged } from '../../reading/read-again.ts';
 import type { ReadContext } from '../../reading/read-context.ts';
@@ -15,32 +12,22 @@ import type { RestoreSettings, SnapshotTarget } from '../../shared/settings/rest
 import {
   initialCheckpointTag,
   type ResumableSnapshot,
-  restoreDigest,
-  SnapshotCheckpoint,
   tagsBesideCheckpoint,
   takeOverSnapshot,
 } from '../../sharing/resumable-snapshot.ts';
 import { ImagePlan } from '../image/plan-image.ts';
 import { snapshotBefore, userTags } from '../restored-tags.ts';
-import { fillSnapshot } from './fill-snapshot.ts';
-
-/** The time limit for EBS to complete the snapshot after its last block. */
-const COMPLETION = minutes(60);
-
-export interface RestoredSnapshot {
-  id: string;
-  /** Size of the image. */
-  bytes: number;
-  fetchedBytes: number;
-}
-
-export interface SnapshotOrder {
-  /** The original snapshot. */
-  snapshotId: string;
-  object: ArchivedObject;
-  index: ImageIndex | null;
-  wanted: NewSnapshot;
-}
+import {
+  awaitCompletion,
+  deleteUnfinished,
+  digestOf,
+  holdUnfinished,
+  leftUnfinished,
+  type RestoredSnapshot,
+  type SnapshotOrder,
+} from './complete-snapshot.ts';
+import { type FilledSnapshot, fillSnapshot } from './fill-snapshot.ts';
+import { SnapshotCheckpoint } from './snapshot-checkpoint.ts';
 
 /**
  * Completes the snapshot only when the whole archive is verified. Otherwise the snapshot is deleted, unless AWS stops or
@@ -64,50 +51,44 @@ export async function restoreToSnapshot(
 }
 
 async function restoreOnce(
-  { snapshotId, object, index, wanted }: SnapshotOrder,
+  order: SnapshotOrder,
   plan: ImagePlan | null,
   services: Services,
   check: ReadContext,
 ): Promise<RestoredSnapshot> {
-  const digest = plan && restoreDigest([snapshotId, object.key, object.facts?.etag, wanted]);
-  const started = await start(digest, wanted, services, check.signal);
-  const { id } = started;
-  const checkpoint = new SnapshotCheckpoint(started, digest, services);
-  const held = services.host.hold({
-    what: `unfinished snapshot ${id}`,
-    cleanupCommand: `aws ec2 delete-snapshot --snapshot-id ${id}`,
-  });
-  let isComplete = false;
+  const { snapshotId, object, index, wanted } = order;
+  const [digest, canResume] = [digestOf(order), plan !== null];
+  const started = await start(digest, canResume, wanted, services, check.signal);
+  const { id, block } = started;
+  const checkpoint = new SnapshotCheckpoint({ id, digest, canResume, block, seal: null }, services);
+  using _held = holdUnfinished(id, services);
+  let written: FilledSnapshot;
   try {
     const filling = { snapshotId, object, plan, table: index?.table ?? null, started, checkpoint };
-    const written = await fillSnapshot(filling, services, check);
-    await checkpoint.confirm(check.signal);
-    const { blocks, hashes } = written.tally;
-    await services.newSnapshots.complete(id, blocks, hashes.digest('base64'), check);
-    isComplete = true;
-    await checkpoint.drop(snapshotId, tagsBesideCheckpoint(wanted.tags).last);
-    await waitUntilCompleted(id, services, check.signal);
-    const fetchedBytes = written.fetchedBytes + (index?.storedBytes ?? 0);
-    return { id, bytes: plan?.table.bytes ?? written.plainBytes, fetchedBytes };
+    written = await fillSnapshot(filling, services, check);
+    const seal = { blocks: written.tally.blocks, sha256: written.tally.hashes.digest('base64') };
+    await checkpoint.seal(seal, check.signal);
+    await services.newSnapshots.complete(id, seal.blocks, seal.sha256, check);
   } catch (failure) {
-    if (isComplete) await keepCompleting(snapshotId, id, services, failure);
-    else await releaseOrDelete(snapshotId, id, checkpoint, services, failure);
+    await releaseOrDelete(snapshotId, id, checkpoint, services, failure);
     throw failure;
-  } finally {
-    held[Symbol.dispose]();
   }
+  await awaitCompletion({ snapshotId, id, checkpoint, wanted }, services, check.signal);
+  const fetchedBytes = written.fetchedBytes + (index?.storedBytes ?? 0);
+  return { id, bytes: plan?.table.bytes ?? written.plainBytes, fetchedBytes };
 }
 
-/** Takes over an unfinished snapshot, or starts a new one. @param digest `null` if no run can resume the restore. */
+/** Takes over an unfinished snapshot, or starts a new one. */
 async function start(
-  digest: string | null,
+  digest: string,
+  canResume: boolean,
   wanted: NewSnapshot,
   services: Services,
   signal: AbortSignal,
 ): Promise<ResumableSnapshot> {
-  const unfinished = digest === null ? null : await takeOverSnapshot(digest, services, signal);
+  const unfinished = canResume ? await takeOverSnapshot(digest, services, signal) : null;
   if (unfinished) return unfinished;
-  const tags = { ...tagsBesideCheckpoint(wanted.tags).first, ...initialCheckpointTag(digest) };
+  const tags = { ...tagsBesideCheckpoint(wanted.tags).first, ...initialCheckpointTag(digest, canResume) };
   return { ...(await services.newSnapshots.start({ ...wanted, tags }, { signal })), block: 0 };
 }
 
@@ -133,42 +114,6 @@ export async function wantedSnapshot(
   };
 }
 
-async function waitUntilCompleted(id: string, { snapshots }: Services, signal: AbortSignal): Promise<void> {
-  const look = async () => {
-    const [found] = await snapshots.byId([id], { signal });
-    if (found?.state === 'error') throw new SnapError('SNAPSHOT_UNUSABLE', `EBS could not complete ${id}`);
-    const isDone = found?.state === 'completed';
-    return {
-      verdict: isDone ? ('done' as const) : ('again' as const),
-      value: undefined,
-      seen: found?.state ?? 'nothing',
-    };
-  };
-  await waitFor(look, { what: `${id} to be completed`, within: COMPLETION, signal });
-}
-
-/** EBS completes the snapshot by itself. It is deleted only if a user interrupted the run, or EBS could not complete it. */
-async function keepCompleting(snapshot: string, id: string, services: Services, thrown: unknown): Promise<void> {
-  const { failure } = rootFailure(thrown);
-  const isUnwanted = failure instanceof Interrupted ? !failure.isShutdown : isUnusable(failure);
-  if (isUnwanted) await deleteUnfinished(id, services, thrown);
-  else services.host.notify({ code: 'restore.completing', snapshot, id });
-}
-
-const isUnusable = (failure: unknown): boolean => failure instanceof SnapError && failure.code === 'SNAPSHOT_UNUSABLE';
-
-/** @throws SuppressedError if the snapshot cannot be deleted. */
-async function deleteUnfinished(id: string, { newSnapshots }: Services, thrown: unknown): Promise<void> {
-  try {
-    await newSnapshots.delete(id, { signal: cleanupSignal() });
-  } catch (cause) {
-    throw new SuppressedError(leftUnfinished(id, cause), thrown);
-  }
-}
-
-const leftUnfinished = (id: string, cause: unknown): SnapError =>
-  cleanupError(`the unfinished snapshot ${id}`, `aws ec2 delete-snapshot --snapshot-id ${id}`, cause);
-
 /** Releases the snapshot for another run if AWS stops or terminates the instance, and deletes it after any other failure. */
 async function releaseOrDelete(
   snapshot: string,
@@ -179,7 +124,7 @@ async function releaseOrDelete(
 ): Promise<void> {
   const { failure } = rootFailure(thrown);
   try {
-    if (checkpoint.canResume && failure instanceof Interrupted && failure.isShutdown) {
+    if (checkpoint.canBeReleased && failure instanceof Interrupted && failure.isShutdown) {
       await checkpoint.release();
       services.host.notify({ code: 'restore.unfinished', snapshot, path: id });
       return;
