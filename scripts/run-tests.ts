@@ -56,6 +56,8 @@ process.exitCode = await main(process.argv.slice(2));
 
 /** The checks run beside the tests, and end them when they fail. */
 async function main(suites: string[]): Promise<number> {
+  if (process.env['SNAP_TO_S3_KEEP_LAB'] !== undefined)
+    throw new Error('SNAP_TO_S3_KEEP_LAB is for one test file: node --test FILE');
   const stop = new AbortController();
   for (const signal of SIGNALS) process.on(signal, () => stop.abort());
   const files = longestFirst((suites.length === 0 ? ['**'] : suites).flatMap(testsIn));

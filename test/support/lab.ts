@@ -13,6 +13,7 @@ import type { LoggedCall } from '../../lab/core/context.ts';
 import type { Leftover } from '../../lab/core/contract.ts';
 import { type Lab, type LabOptions, startLab } from '../../lab/index.ts';
 import { NODE_FLAGS } from '../../src/lib/node-flags.ts';
+import { isLabKept, keepLab } from './kept-lab.ts';
 
 export const BUCKET = 'backups';
 
@@ -32,6 +33,9 @@ export interface LabTestOptions extends Partial<LabOptions> {
   allowLeftovers?: readonly Leftover['kind'][];
 }
 
+/** What the declarations of Node's test runner leave out: set when the test has failed, before what runs after it. */
+type FinishedTest = TestContext & { error: Error | null };
+
 /** A directory that is removed after the test. */
 export function temporaryDirectory(t: TestContext): string {
   const directory = mkdtempSync(join(tmpdir(), 'snap-to-s3-test-'));
@@ -39,11 +43,15 @@ export function temporaryDirectory(t: TestContext): string {
   return directory;
 }
 
-/** A lab with a bucket; after the test no fault may be unplayed, and nothing may be left in the cloud or here. */
+/**
+ * A lab with a bucket; after the test no fault may be unplayed, and nothing may be left in the cloud or here.
+ * `SNAP_TO_S3_KEEP_LAB` keeps it running: `failed` after a test that failed, `always` after any.
+ */
 export async function labForTest(t: TestContext, options: LabTestOptions = {}): Promise<TestLab> {
   const directory = mkdtempSync(join(tmpdir(), 'snap-to-s3-test-'));
   const { allowLeftovers = [], ...labOptions } = options;
-  const lab = await startLab({ directory: join(directory, 'lab'), ...labOptions });
+  const allOptions = { directory: join(directory, 'lab'), ...labOptions };
+  const lab = await startLab(allOptions);
   const control = new LabControl(lab.endpoints.control);
   const clients = { region: 'us-east-1', credentials: credentialsOf(lab.environment()), maxAttempts: 1 };
   const ec2 = new EC2Client({ ...clients, endpoint: lab.endpoints.ec2 });
@@ -55,18 +63,24 @@ export async function labForTest(t: TestContext, options: LabTestOptions = {}): 
     s3.destroy();
     const [unplayed, left, calls] = await Promise.all([control.unusedFaults(), control.leftovers(), control.calls()]);
     await lab[Symbol.asyncDispose]();
-    const [mounts, temporary] = ['mnt', 'tmp'].map((name) => readdirSync(join(workspace, name)));
-    rmSync(directory, { recursive: true, force: true });
-    const unexpected = left.filter(({ kind }) => !allowLeftovers.includes(kind));
-    assert.deepEqual(unexpected, [], 'the test left things behind in the cloud');
-    assert.deepEqual(
-      unplayed.map(({ operation, action }) => ({ operation, action })),
-      [],
-      'scripted faults were not played',
-    );
-    assert.deepEqual(mounts, [], 'mount points were left behind');
-    assert.deepEqual(temporary, [], 'temporary files were left behind');
-    assert.deepEqual(linksOf(calls), [], 'device links were left behind');
+    const problem = problemOf(() => {
+      const unexpected = left.filter(({ kind }) => !allowLeftovers.includes(kind));
+      assert.deepEqual(unexpected, [], 'the test left things behind in the cloud');
+      assert.deepEqual(
+        unplayed.map(({ operation, action }) => ({ operation, action })),
+        [],
+        'scripted faults were not played',
+      );
+      const [mounts, temporary] = ['mnt', 'tmp'].map((name) => readdirSync(join(workspace, name)));
+      assert.deepEqual(mounts, [], 'mount points were left behind');
+      assert.deepEqual(temporary, [], 'temporary files were left behind');
+      assert.deepEqual(linksOf(calls), [], 'device links were left behind');
+    });
+    const failure = problem ?? (t as FinishedTest).error;
+    if (isLabKept(failure !== null))
+      await keepLab({ options: allOptions, directory, program: PROGRAM, bucket: BUCKET });
+    else rmSync(directory, { recursive: true, force: true });
+    if (problem) throw problem;
   });
   await control.addBucket(BUCKET);
   const env = {
@@ -78,6 +92,15 @@ export async function labForTest(t: TestContext, options: LabTestOptions = {}): 
     ...lab.environment(),
   };
   return { lab, control, ec2, s3, directory: workspace, env };
+}
+
+function problemOf(check: () => void): Error | null {
+  try {
+    check();
+    return null;
+  } catch (error) {
+    return error as Error;
+  }
 }
 
 /** Device links of volumes that were attached: only this lab has volumes of their names. */

@@ -1,0 +1,36 @@
+/** The lab of a test that stays after it, for whoever looks for the reason of a failure. */
+import assert from 'node:assert/strict';
+import { labUp } from '../../lab/control/manage.ts';
+import type { LabOptions } from '../../lab/index.ts';
+import { NODE_FLAGS } from '../../src/lib/node-flags.ts';
+
+const CHOICES = ['failed', 'always'];
+
+/** @param failed whether the test has failed. A subtest that failed counts only where the test asks for it. */
+export function isLabKept(failed: boolean): boolean {
+  const choice = process.env['SNAP_TO_S3_KEEP_LAB'];
+  assert.ok(choice === undefined || CHOICES.includes(choice), `SNAP_TO_S3_KEEP_LAB is one of ${CHOICES.join(', ')}`);
+  return choice === 'always' || (choice === 'failed' && failed);
+}
+
+export interface KeptLab {
+  options: LabOptions;
+  /** Of the test, with that of the lab in it. */
+  directory: string;
+  program: string;
+  bucket: string;
+}
+
+/** Starts the lab again as a process of its own, with all that is in it. Faults that the test had scripted are gone. */
+export async function keepLab({ options, directory, program, bucket }: KeptLab): Promise<void> {
+  const running = await labUp(options);
+  const node = ['node', ...NODE_FLAGS, program].join(' ');
+  const lines = [
+    `the lab of this test is kept (process ${running.pid}); what the program had is in ${directory}`,
+    `  eval "$(${node} lab env --directory ${options.directory})"`,
+    `  ${node} list --bucket ${bucket}`,
+    `  ${node} lab status --directory ${options.directory}`,
+    `  ${node} lab down --directory ${options.directory} && rm -r ${directory}`,
+  ];
+  process.stdout.write(`${lines.join('\n')}\n`);
+}
