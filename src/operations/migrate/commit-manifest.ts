@@ -29,6 +29,7 @@ export async function commitManifest(migration: Migration, draft: ArchiveDraft):
 }
 
 async function buildManifest(migration: Migration, draft: ArchiveDraft): Promise<Manifest> {
+  const { device, table } = draft.disk;
   const { snapshot, settings, services } = migration;
   const open: Manifest = {
     format: MANIFEST_FORMAT,
@@ -41,18 +42,18 @@ async function buildManifest(migration: Migration, draft: ArchiveDraft): Promise
     startedAt: migration.startedAt.toISOString(),
     finishedAt: now().toISOString(),
     disk: {
-      bytes: draft.device.size,
-      sectorBytes: draft.table.sectorBytes,
-      table: draft.table.kind,
-      partitionTable: draft.table.json,
-      bootCode: draft.table.bootCode.toString('base64'),
+      bytes: device.size,
+      sectorBytes: table.sectorBytes,
+      table: table.kind,
+      partitionTable: table.json,
+      bootCode: table.bootCode.toString('base64'),
       // An image has it anyway.
-      bootGap: settings.layout === 'tar' ? (draft.table.bootGap?.toString('base64') ?? null) : null,
-      notKept: draft.notKept,
+      bootGap: settings.layout === 'tar' ? (table.bootGap?.toString('base64') ?? null) : null,
+      notKept: [...draft.notKept],
       volumeObstacle: draft.volumeObstacle,
     },
-    objects: draft.objects,
-    recorded: draft.recorded,
+    objects: [...draft.objects],
+    recorded: [...draft.recorded],
     validatedAt: draft.validatedAt,
     sealed: null,
   };

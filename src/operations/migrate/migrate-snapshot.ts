@@ -1,4 +1,5 @@
 import { BlockIndexWriter } from '../../archive/block-index.ts';
+import type { ManifestObject } from '../../archive/manifest.ts';
 import { BLOCK_BYTES } from '../../cloud/blocks.ts';
 import type { Snapshot } from '../../cloud/ports.ts';
 import { now } from '../../lib/clock.ts';
@@ -7,18 +8,17 @@ import type { Services } from '../shared/services.ts';
 import type { MigrateSettings } from '../shared/settings/migrate.ts';
 import type { ClaimedWork } from '../sharing/claimed-work.ts';
 import { beginState, revertState, VALIDATED } from '../sharing/state-tag.ts';
-import { readDisk } from '../source/read-disk.ts';
+import { type Disk, readDisk } from '../source/read-disk.ts';
 import { chooseSource, type SnapshotDisk, type Source, withSnapshotDisk } from '../source/snapshot-disk.ts';
 import { imageOf, readDiskEnds } from '../source/snapshot-image.ts';
 import { checkArchive } from '../verify/check-archive.ts';
-import { commitIndex } from './commit-index.ts';
+import { withHashes } from '../verify/proved-objects.ts';
 import { commitManifest } from './commit-manifest.ts';
-import { type ArchiveDraft, FreshDiskNeeded, type Migration } from './migration.ts';
-import type { Content } from './object/object-order.ts';
+import { type ArchiveDraft, FreshDiskNeeded, type Migration, type StoredDisk } from './migration.ts';
 import { MigrationProgress } from './progress.ts';
-import { addObject, storeContent, UNKNOWN } from './store-content.ts';
+import { proveImage } from './prove-image.ts';
+import { storeContent, UNKNOWN } from './store-content.ts';
 import { storeDisk, storePartitions } from './store-partitions.ts';
-import { validateStored } from './validate-stored.ts';
 
 /**
  * Tags `migrating`, reads the disk, stores its objects, then the manifest, and tags `migrated`. On any failure the tag
@@ -95,30 +95,15 @@ async function archiveFrom(source: Source, migration: Migration, onComplete: () 
 async function archiveDirectly(migration: Migration, onComplete: () => Promise<void>): Promise<void> {
   const { snapshot, settings, services, signal } = migration;
   const disk = await readDiskEnds(snapshot, services, signal);
-  const draft: ArchiveDraft = { ...disk, source: 'direct', proof: null, ...nothingYet() };
   const bytes = disk.device.size;
   const index = new BlockIndexWriter({ snapshot: snapshot.id, bytes, blockBytes: BLOCK_BYTES });
   const blocks = imageOf(snapshot, settings, services, index);
-  const onPiece = (plain: number, stored: number) => index.piece(plain, stored);
-  const content: Content = { layout: 'image', blocks, onPiece, expectedBytes: bytes };
-  const stored = await storeContent(migration, null, UNKNOWN, content);
-  const body = stored.index ? null : await index.finish();
-  const indexed = { partition: null, plainBytes: bytes };
-  const object = body ? { ...stored, index: await commitIndex(migration, { ...indexed, index: body }) } : stored;
-  await addObject(migration, draft, object);
-  if (settings.validate) await validateStored(migration, draft, body);
-  migration.claim.confirm();
-  await commitManifest(migration, draft);
-  await onComplete();
+  const stored = await storeContent(migration, null, UNKNOWN, { kind: 'blocks', blocks, index, expectedBytes: bytes });
+  const objects = settings.validate ? await proveImage(migration, disk, stored) : [stored.object];
+  const nothingElse = { recorded: [], notKept: [], volumeObstacle: null };
+  const draft = { disk, source: 'direct', proof: null, objects, ...nothingElse, ...validatedNow(settings) } as const;
+  await complete(migration, draft, onComplete);
 }
-
-const nothingYet = (): Pick<ArchiveDraft, 'objects' | 'recorded' | 'notKept' | 'volumeObstacle' | 'validatedAt'> => ({
-  objects: [],
-  recorded: [],
-  notKept: [],
-  volumeObstacle: null,
-  validatedAt: null,
-});
 
 async function archiveDisk(
   migration: Migration,
@@ -128,26 +113,36 @@ async function archiveDisk(
 ): Promise<void> {
   const { snapshot, settings, services, signal } = migration;
   const disk = await readDisk(snapshot.id, device, services.host, signal);
-  const draft: ArchiveDraft = { ...disk, source, proof, ...nothingYet() };
-  if (settings.layout === 'image') await storeDisk(migration, draft);
-  else await storePartitions(migration, draft);
-  if (settings.validate) await validateDraft(migration, draft);
-  signal.throwIfAborted();
+  const stored = await (settings.layout === 'image' ? storeDisk : storePartitions)(migration, disk);
+  const objects = settings.validate ? await proveObjects(migration, disk, stored) : stored.objects;
+  const draft = { disk, source, proof, ...stored, objects, ...validatedNow(settings) };
+  await complete(migration, draft, onComplete);
+}
+
+const validatedNow = ({ validate }: MigrateSettings): Pick<ArchiveDraft, 'validatedAt'> => ({
+  validatedAt: validate ? now().toISOString() : null,
+});
+
+async function complete(migration: Migration, draft: ArchiveDraft, onComplete: () => Promise<void>): Promise<void> {
+  migration.signal.throwIfAborted();
   migration.claim.confirm();
   await commitManifest(migration, draft);
   await onComplete();
 }
 
-/** Everything read back and compared while the volume is still here. @throws SnapError `DIFFERS` */
-async function validateDraft({ snapshot, settings, services, signal }: Migration, draft: ArchiveDraft): Promise<void> {
-  const objects = draft.objects.map((facts) => ({ ...facts, facts }));
-  const { notKept } = draft;
-  const order = { ...settings, snapshotId: snapshot.id, objects, manifest: null, disk: draft, notKept };
+/**
+ * Everything read back and compared while the volume is still here.
+ * @returns the objects with what was proved of them.
+ * @throws SnapError `DIFFERS`
+ */
+async function proveObjects(
+  { snapshot, settings, services, signal }: Migration,
+  disk: Disk,
+  { objects, notKept }: StoredDisk,
+): Promise<ManifestObject[]> {
+  const archived = objects.map((facts) => ({ ...facts, facts }));
+  const order = { ...settings, snapshotId: snapshot.id, objects: archived, manifest: null, disk, notKept };
   const reading = { streams: settings.uploadStreams, sessionKey: null, contentOnly: false };
   const checks = await checkArchive({ ...order, ...reading }, { ...services, ...reading, signal });
-  for (const [index, object] of draft.objects.entries()) {
-    // A hash of what is encrypted would tell who has a guess that it is right.
-    if (object.cipher === 'none') object.plainSha256 = checks[index]?.plainSha256 ?? null;
-  }
-  draft.validatedAt = now().toISOString();
+  return withHashes(objects, checks);
 }

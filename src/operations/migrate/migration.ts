@@ -38,17 +38,22 @@ export class FreshDiskNeeded extends Error {
   }
 }
 
-/** What has been read off the disk and stored so far. */
-export interface ArchiveDraft extends Disk {
-  source: Source;
-  proof: DeviceProof | null;
-  objects: ManifestObject[];
-  recorded: RecordedPartition[];
+/** What is stored of a disk. */
+export interface StoredDisk {
+  readonly objects: readonly ManifestObject[];
+  readonly recorded: readonly RecordedPartition[];
   /** Of the disk, by its partitions and what the manifest says of it. */
-  notKept: NotKept[];
+  readonly notKept: readonly NotKept[];
   /** Why its partition table cannot be made anew; `null`: it can. */
-  volumeObstacle: string | null;
-  validatedAt: string | null;
+  readonly volumeObstacle: string | null;
+}
+
+/** An archive that lacks only its manifest. */
+export interface ArchiveDraft extends StoredDisk {
+  readonly disk: Disk;
+  readonly source: Source;
+  readonly proof: DeviceProof | null;
+  readonly validatedAt: string | null;
 }
 
 export const archiveName = ({ snapshot, settings }: Migration): ArchiveName => ({

@@ -46,8 +46,11 @@ export class MigrationProgress {
     this.#now = { fingerprint, objects: [], uploads: [] };
   }
 
-  /** An object that this run, or an earlier one under the same settings, has completed, if the store still has exactly that. */
-  async completed(key: string): Promise<ManifestObject | null> {
+  /**
+   * An object that this run, or an earlier one under the same settings, has completed, if the store still has exactly that.
+   * It stays on record.
+   */
+  async keep(key: string): Promise<ManifestObject | null> {
     const before = this.#isUsable() ? (this.#before?.objects ?? []) : [];
     const object = [...this.#now.objects, ...before].find((known) => known.key === key);
     if (!object) return null;
@@ -57,15 +60,8 @@ export class MigrationProgress {
     const { host } = this.#services;
     const { plainBytes, storedBytes } = object;
     host.notify({ code: 'object.kept', snapshot: this.#snapshotId, key, plainBytes, storedBytes });
+    await this.#record(object);
     return object;
-  }
-
-  /** To be told of each object, again once it has an index. What encrypted archives keep sealed is left out. */
-  async add(object: ManifestObject): Promise<void> {
-    const open = object.cipher === 'none' ? object : publicObject(object);
-    const others = this.#now.objects.filter(({ key }) => key !== object.key);
-    this.#now = { ...this.#now, objects: [...others, open], uploads: this.#uploadsBut(object.key) };
-    await this.#note(this.#now);
   }
 
   /** The work failed or was stopped: what was completed stays on record, an upload only if it was left. */
@@ -102,8 +98,17 @@ export class MigrationProgress {
       reached: (checkpoint) => this.#reach(facts.key, checkpoint),
       confirm: () => this.#claim.confirm(),
       completed: () => this.#retireManifest(facts.key),
+      stored: (object) => this.#record(object),
       leave: () => this.#claim.lost.aborted || this.#leavesUploads(),
     };
+  }
+
+  /** What encrypted archives keep sealed is left out. */
+  async #record(object: ManifestObject): Promise<void> {
+    const open = object.cipher === 'none' ? object : publicObject(object);
+    const others = this.#now.objects.filter(({ key }) => key !== object.key);
+    this.#now = { ...this.#now, objects: [...others, open], uploads: this.#uploadsBut(object.key) };
+    await this.#note(this.#now);
   }
 
   /** What was to be noted of checkpoints is in it, or of no use any more. */

@@ -8,8 +8,8 @@ import type { ObjectFacts } from '../../cloud/ports.ts';
 import type { Probe } from '../../host/filesystems/filesystems.ts';
 import { temporaryDirectory } from '../../lib/temporary-files.ts';
 import { commitIndex } from './commit-index.ts';
-import { type ArchiveDraft, archiveName, type Migration } from './migration.ts';
-import type { Content } from './object/object-order.ts';
+import { archiveName, type Migration } from './migration.ts';
+import { type Content, layoutOf } from './object/content.ts';
 import { storeObject } from './object/store-object.ts';
 import { StreamIndex } from './object/stream-index.ts';
 
@@ -18,14 +18,15 @@ export type FoundFilesystem = Pick<Probe, 'type' | 'uuid' | 'label'> & Pick<Mani
 
 export const UNKNOWN: FoundFilesystem = { type: null, uuid: null, label: null };
 
-/** Records an object in the draft and in the progress of the run. */
-export async function addObject({ progress }: Migration, draft: ArchiveDraft, object: ManifestObject): Promise<void> {
-  draft.objects.push(object);
-  await progress.add(object);
+/** One object of the archive. */
+export interface StoredContent {
+  readonly object: ManifestObject;
+  /** Its index, where it was made in memory; `null` where it was a file, and where an earlier run made it. */
+  readonly index: Buffer | null;
 }
 
 /**
- * Stores one object and its index; one that an earlier run completed is kept.
+ * Stores one object, then its index; one that an earlier run completed is kept.
  * @param partition `null`: the disk.
  */
 export async function storeContent(
@@ -33,31 +34,33 @@ export async function storeContent(
   partition: number | null,
   found: FoundFilesystem,
   content: Content,
-): Promise<ManifestObject> {
+): Promise<StoredContent> {
   const { snapshot, settings, services, signal } = migration;
-  const facts = factsOf(migration, partition, content.layout, content.expectedBytes);
+  const layout = layoutOf(content);
+  const facts = factsOf(migration, partition, layout, content.expectedBytes);
   const { uuid, label, geometry = null } = found;
-  const kept = await migration.progress.completed(facts.key);
-  if (kept) return { ...kept, uuid, label, geometry };
+  const kept = await migration.progress.keep(facts.key);
+  if (kept) return { object: { ...kept, uuid, label, geometry }, index: null };
   await using directory = temporaryDirectory();
+  const journal = await migration.progress.journalFor(facts, settings.encryption === null);
   const settled = {
     content,
     facts,
-    journal: await migration.progress.journalFor(facts, settings.encryption === null),
+    journal,
     codec: settings.codec,
     encryption: settings.encryption,
     streams: settings.uploadStreams,
     snapshotId: snapshot.id,
     partition,
   };
-  using made = 'blocks' in content ? null : new StreamIndex(settled, directory.path);
+  using made = content.kind === 'blocks' ? null : new StreamIndex(settled, directory.path);
   const result = await storeObject({ ...settled, index: made }, services.store, services.host, signal);
   const { stored, plainBytes, sockets, indexFile, contentBytes } = result;
   if (sockets) services.host.notify({ code: 'sockets.skipped', snapshot: snapshot.id, key: stored.key, sockets });
   const object: ManifestObject = {
     key: stored.key,
     partition,
-    layout: content.layout,
+    layout,
     codec: settings.codec.name,
     compressionLevel: settings.codec.level,
     cipher: cipherOf(settings.encryption),
@@ -75,9 +78,12 @@ export async function storeContent(
     socketsSkipped: sockets,
     index: null,
   };
-  await migration.progress.add(object);
-  if (indexFile === null) return object;
-  return { ...object, index: await commitIndex(migration, { partition, plainBytes, index: indexFile }) };
+  await journal.stored(object);
+  const index = content.kind === 'blocks' ? await content.index.finish() : indexFile;
+  if (index === null) return { object, index };
+  const indexed = { ...object, index: await commitIndex(migration, { partition, plainBytes, index }) };
+  await journal.stored(indexed);
+  return { object: indexed, index: typeof index === 'string' ? null : index };
 }
 
 function factsOf(migration: Migration, partition: number | null, layout: Layout, plainBytes: number): ObjectFacts {

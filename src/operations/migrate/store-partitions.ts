@@ -1,6 +1,6 @@
 /** The disk of a snapshot, stored partition by partition, or as one image. */
 import { statfs } from 'node:fs/promises';
-import type { ManifestObject } from '../../archive/manifest.ts';
+import type { ManifestObject, RecordedPartition } from '../../archive/manifest.ts';
 import { nameOfPart } from '../../archive/partition-facts.ts';
 import { SnapError } from '../../errors.ts';
 import { deviceSize, sectorsWritten } from '../../host/devices/block-devices.ts';
@@ -15,49 +15,61 @@ import type { FilesystemSurvey } from '../../host/filesystems/survey.ts';
 import { inParallel } from '../../lib/parallel.ts';
 import { noteObstacle, noteTableObstacle, type Space } from '../restore/volume-obstacle.ts';
 import { mountDirectory } from '../source/mount-directory.ts';
-import { type ArchiveDraft, FreshDiskNeeded, type Migration } from './migration.ts';
+import type { Disk } from '../source/read-disk.ts';
+import { FreshDiskNeeded, type Migration, type StoredDisk } from './migration.ts';
 import { countingNotKept, reportNotKept } from './note-not-kept.ts';
-import type { Content } from './object/object-order.ts';
-import { addObject, storeContent, UNKNOWN } from './store-content.ts';
+import type { Content } from './object/content.ts';
+import { storeContent, UNKNOWN } from './store-content.ts';
 
 /** Stores one image of the whole disk. */
-export async function storeDisk(migration: Migration, draft: ArchiveDraft): Promise<void> {
-  const content: Content = { layout: 'image', device: draft.device.path, expectedBytes: draft.device.size };
-  await addObject(migration, draft, await storeContent(migration, null, UNKNOWN, content));
+export async function storeDisk(migration: Migration, { device }: Disk): Promise<StoredDisk> {
+  const content: Content = { kind: 'device', device: device.path, expectedBytes: device.size };
+  const { object } = await storeContent(migration, null, UNKNOWN, content);
+  return { ...NOTHING, objects: [object] };
 }
 
+const NOTHING: StoredDisk = { objects: [], recorded: [], notKept: [], volumeObstacle: null };
+
 /** Stores each partition as files where that loses nothing, else as an image. */
-export async function storePartitions(migration: Migration, draft: ArchiveDraft): Promise<void> {
-  const { device, table } = draft;
+export async function storePartitions(migration: Migration, disk: Disk): Promise<StoredDisk> {
+  const { device, table } = disk;
   const { snapshot, settings, services } = migration;
   if (table.doubt !== null) {
     assertNotStrict(migration, null, table.doubt);
     keepRaw(migration, null, table.doubt);
-    await storeDisk(migration, draft);
-    return;
+    return storeDisk(migration, disk);
   }
   for (const partition of table.beyondEnd)
     services.host.notify({ code: 'partition.recorded', snapshot: snapshot.id, partition, reason: BEYOND_END });
   if (table.kind === 'none') {
-    await storePartition(migration, draft, null, device.path, device.size);
-    return;
+    const part = { number: null, device: device.path, size: device.size };
+    return { ...NOTHING, ...sorted([await storePartition(migration, part)]) };
   }
-  await noteTable(migration, draft);
+  const known = await lookAtTable(migration, disk);
   const most = settings.concurrentPartitions;
-  await inParallel(table.partitions, most, migration.signal, async (partition, signal) => {
-    await using opened = await openPartition(device.path, partition, signal);
-    await storePartition({ ...migration, signal }, draft, partition.number, opened.path, partition.size);
+  const stored: StoredPart[] = [];
+  await inParallel(table.partitions, most, migration.signal, async ({ number, size, ...place }, signal) => {
+    await using opened = await openPartition(device.path, { number, size, ...place }, signal);
+    stored.push(await storePartition({ ...migration, signal }, { number, device: opened.path, size }));
   });
-  draft.objects.sort(byPartition);
-  draft.recorded.sort(byPartition);
+  return { ...known, ...sorted(stored) };
+}
+
+/** What has become of a partition, or of the whole disk. */
+type StoredPart = { kind: 'object'; object: ManifestObject } | { kind: 'recorded'; recorded: RecordedPartition };
+
+function sorted(parts: readonly StoredPart[]): Pick<StoredDisk, 'objects' | 'recorded'> {
+  return {
+    objects: parts.flatMap((part) => (part.kind === 'object' ? [part.object] : [])).sort(byPartition),
+    recorded: parts.flatMap((part) => (part.kind === 'recorded' ? [part.recorded] : [])).sort(byPartition),
+  };
 }
 
 /** What the partitions and the manifest do not hold of the disk, and whether a new one can be partitioned like it. */
-async function noteTable(migration: Migration, draft: ArchiveDraft): Promise<void> {
-  const { device, table } = draft;
-  draft.notKept = await notKeptOutside(device.path, table, migration.signal);
-  reportNotKept(null, draft.notKept, '--dd keeps everything', migration);
-  draft.volumeObstacle = await noteTableObstacle(draft, migration);
+async function lookAtTable(migration: Migration, disk: Disk): Promise<Pick<StoredDisk, 'notKept' | 'volumeObstacle'>> {
+  const notKept = await notKeptOutside(disk.device.path, disk.table, migration.signal);
+  reportNotKept(null, notKept, '--dd keeps everything', migration);
+  return { notKept, volumeObstacle: await noteTableObstacle(disk, migration) };
 }
 
 const BEYOND_END = 'it starts beyond the end of the disk';
@@ -78,39 +90,39 @@ function keepRaw({ snapshot, services }: Migration, partition: number | null, re
 type OfPartition = Pick<ManifestObject, 'partition'>;
 const byPartition = (one: OfPartition, other: OfPartition): number => (one.partition ?? 0) - (other.partition ?? 0);
 
+/** A partition, or (`null`) the disk. */
+interface Part {
+  number: number | null;
+  device: string;
+  /** Bytes. */
+  size: number;
+}
+
 /** Mounts and tars what can be mounted; records swap; keeps anything else bit by bit. Nothing is dropped silently. */
-async function storePartition(
-  migration: Migration,
-  draft: ArchiveDraft,
-  number: number | null,
-  device: string,
-  size: number,
-): Promise<void> {
-  const { snapshot, services, signal } = migration;
-  const found = await probe(device, signal);
+async function storePartition(migration: Migration, part: Part): Promise<StoredPart> {
+  const { number, device, size } = part;
+  const found = await probe(device, migration.signal);
   const treatment = treatmentOf(found);
-  if (treatment.how === 'record') {
-    const { type: filesystem, uuid, label } = found;
-    services.host.notify({
-      code: 'partition.recorded',
-      snapshot: snapshot.id,
-      partition: number,
-      reason: treatment.reason,
-    });
-    draft.recorded.push({ partition: number, filesystem, uuid, label, bytes: size, reason: treatment.reason });
-    return;
-  }
+  if (treatment.how === 'record') return record(migration, part, found, treatment.reason);
   const before = sectorsWritten(device);
-  const { obstacle, names } = await lookBeforeMounting(migration.asImages.get(number), treatment, device, signal);
-  const stored = obstacle ?? (await storeFiles(migration, { number, device, size, found, names }));
-  if (typeof stored === 'object') {
-    return addObject(migration, draft, stored);
-  }
-  if (treatment.how === 'mount' || found.isContradictory) assertNotStrict(migration, number, stored);
-  if (obstacle === null && sectorsWritten(device) !== before) throw new FreshDiskNeeded(number, stored);
-  keepRaw(migration, number, stored);
-  const content: Content = { layout: 'image', device, expectedBytes: size };
-  await addObject(migration, draft, await storeContent(migration, number, found, content));
+  const known = migration.asImages.get(number);
+  const { obstacle, names } = await lookBeforeMounting(known, treatment, device, migration.signal);
+  const files: StoredFiles =
+    obstacle === null ? await storeFiles(migration, { ...part, found, names }) : { kind: 'refused', reason: obstacle };
+  if (files.kind === 'object') return files;
+  const { reason } = files;
+  if (treatment.how === 'mount' || found.isContradictory) assertNotStrict(migration, number, reason);
+  if (obstacle === null && sectorsWritten(device) !== before) throw new FreshDiskNeeded(number, reason);
+  keepRaw(migration, number, reason);
+  const content: Content = { kind: 'device', device, expectedBytes: size };
+  const { object } = await storeContent(migration, number, found, content);
+  return { kind: 'object', object };
+}
+
+function record({ snapshot, services }: Migration, { number, size }: Part, found: Probe, reason: string): StoredPart {
+  const { type: filesystem, uuid, label } = found;
+  services.host.notify({ code: 'partition.recorded', snapshot: snapshot.id, partition: number, reason });
+  return { kind: 'recorded', recorded: { partition: number, filesystem, uuid, label, bytes: size, reason } };
 }
 
 /** What was found before anything was mounted. @param known why it needs an image, as an earlier attempt found out. */
@@ -125,20 +137,18 @@ async function lookBeforeMounting(
   return surveyFilesystem(treatment.type, device, signal);
 }
 
-/** A partition, or (`null`) the disk, whose filesystem can be archived as files. */
-interface ReadablePartition extends Pick<FilesystemSurvey, 'names'> {
-  number: number | null;
-  device: string;
-  /** Bytes. */
-  size: number;
+/** Whose filesystem can be archived as files. */
+interface ReadablePart extends Part, Pick<FilesystemSurvey, 'names'> {
   found: Probe;
 }
 
-/** @returns the stored object, or why the filesystem cannot be mounted, or which file cannot be read. */
+type StoredFiles = Extract<StoredPart, { kind: 'object' }> | { kind: 'refused'; reason: string };
+
+/** Refused where the filesystem cannot be mounted, or a file cannot be read. */
 async function storeFiles(
   migration: Migration,
-  { number, device, size, found, names }: ReadablePartition,
-): Promise<ManifestObject | string> {
+  { number, device, size, found, names }: ReadablePart,
+): Promise<StoredFiles> {
   const { snapshot, settings, services, signal } = migration;
   const directory = mountDirectory(snapshot.id, number, settings, services);
   const filesystem = found.type ?? '';
@@ -160,13 +170,14 @@ async function storeFiles(
       if (kernelErrors(device) !== before) return `${filesystem} is damaged; see dmesg`;
       return members === null ? null : missingNames(names, members);
     };
-    const content: Content = { layout: 'tar', directory: mount.path, expectedBytes: space.usedBytes, damage };
+    const content: Content = { kind: 'files', directory: mount.path, expectedBytes: space.usedBytes, damage };
     const mounted = { type: filesystem, device, root: mount.path, partition: number };
-    const store = () => storeContent(migration, number, known, content);
-    return await noteObstacle(await countingNotKept(mounted, migration, store), space, migration);
+    const store = async () => (await storeContent(migration, number, known, content)).object;
+    const object = await noteObstacle(await countingNotKept(mounted, migration, store), space, migration);
+    return { kind: 'object', object };
   } catch (error) {
     const isOfFilesystem = error instanceof SnapError && ['MOUNT_REFUSED', 'UNREADABLE'].includes(error.code);
-    if (isOfFilesystem) return error.message;
+    if (isOfFilesystem) return { kind: 'refused', reason: error.message };
     throw error;
   }
 }

@@ -9,6 +9,7 @@ import { cleanupSignal } from '../../lib/disposal.ts';
 import type { Archive } from '../reading/find-archive.ts';
 import type { ObjectFindings } from '../reading/object/object-findings.ts';
 import type { Services } from '../shared/services.ts';
+import { withHashes } from '../verify/proved-objects.ts';
 
 /** The metadata and tags that a manifest gets when it is replaced. */
 export type ManifestFacts = (manifest: Manifest) => Promise<Pick<ObjectFacts, 'metadata' | 'tags'>>;
@@ -44,16 +45,12 @@ export const noteProof = (
   checks: readonly ObjectFindings[],
   facts: ManifestFacts,
   services: Pick<Services, 'store'>,
-): Promise<void> => {
-  const hashes = new Map(checks.map(({ key, plainSha256 }) => [key, plainSha256]));
-  return rewriteManifest(archive, facts, services, ({ differedAt: _, ...content }) => ({
+): Promise<void> =>
+  rewriteManifest(archive, facts, services, ({ differedAt: _, ...content }) => ({
     ...content,
-    objects: content.objects.map((object) =>
-      object.cipher === 'none' ? { ...object, plainSha256: hashes.get(object.key) ?? null } : object,
-    ),
+    objects: withHashes(content.objects, checks),
     validatedAt: now().toISOString(),
   }));
-};
 
 /**
  * Records in the manifest that the archive differs from its snapshot or is damaged, so that `list` shows it and the next

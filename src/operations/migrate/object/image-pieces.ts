@@ -5,10 +5,11 @@
 import type { Checkpoint } from '../../../archive/claim.ts';
 import { compressCommand } from '../../../archive/codec.ts';
 import { MiB } from '../../../lib/units.ts';
-import type { BlockImage, OpenImage } from '../../../transfer/block-image.ts';
+import type { BlockImage } from '../../../transfer/block-image.ts';
 import { type Piece, readPieces, START } from '../../../transfer/part-reader.ts';
 import { type RunningPipeline, startPipeline } from '../../../transfer/pipeline.ts';
 import { closeAll, makePipe, writeAll } from '../../../transfer/pipes.ts';
+import type { Content } from './content.ts';
 import type { ObjectOrder } from './object-order.ts';
 import type { ObjectStream } from './object-stream.ts';
 import { checkCounts, mismatch } from './stream-counts.ts';
@@ -16,11 +17,7 @@ import { checkCounts, mismatch } from './stream-counts.ts';
 /** Seconds of work at the most are lost with a process, and starting a compressor costs next to nothing beside it. */
 const PIECE_BYTES = 256 * MiB;
 
-interface Pieces {
-  blocks: OpenImage;
-  /** Told where each piece begins, in bytes of the plain stream and of the object. */
-  onPiece: (plain: number, stored: number) => void;
-}
+type Pieces = Extract<Content, { kind: 'blocks' }>;
 
 /** @param from a resume point of the upload. */
 export function openPieces(order: ObjectOrder, content: Pieces, from: Checkpoint, signal: AbortSignal): ObjectStream {
@@ -61,7 +58,7 @@ async function* compressed(image: BlockImage, work: Work): AsyncGenerator<Piece>
     for (let start = image.position; start < bytes; ) {
       const end = Math.min(bytes, (Math.floor(start / PIECE_BYTES) + 1) * PIECE_BYTES);
       if (end - start === PIECE_BYTES && (await image.skipIfEmpty(end))) {
-        work.content.onPiece(start, work.stored);
+        work.content.index.piece(start, work.stored);
         zeros ??= await compressedZeros(work);
         work.stored += zeros.length;
         yield { source: zeros, end: async () => {} };
@@ -71,7 +68,7 @@ async function* compressed(image: BlockImage, work: Work): AsyncGenerator<Piece>
       await using compressor: Compressor = await (ahead ?? startCompressor(work));
       ahead = end < bytes ? startCompressor(work) : null;
       ahead?.catch(() => {});
-      work.content.onPiece(start, work.stored);
+      work.content.index.piece(start, work.stored);
       yield compressor.piece(image, start, end, (length) => {
         work.stored += length;
       });

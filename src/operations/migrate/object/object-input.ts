@@ -2,7 +2,7 @@
 import { closeSync, constants, openSync, readFileSync } from 'node:fs';
 import type { OpenImage } from '../../../transfer/block-image.ts';
 import { closeAll, makePipe } from '../../../transfer/pipes.ts';
-import type { Content } from './object-order.ts';
+import type { Content } from './content.ts';
 
 export interface ObjectInput extends AsyncDisposable {
   /** For the pipeline; tar has no standard input. */
@@ -15,8 +15,14 @@ export interface ObjectInput extends AsyncDisposable {
 
 /** @param isAligned whether the first stage reads into memory that is aligned to pages: then the page cache is bypassed. */
 export async function openInput(content: Content, isAligned: boolean, signal: AbortSignal): Promise<ObjectInput> {
-  if (content.layout === 'tar') return NOTHING;
-  return 'device' in content ? deviceInput(content.device, isAligned) : blockInput(content.blocks, signal);
+  switch (content.kind) {
+    case 'files':
+      return NOTHING;
+    case 'device':
+      return deviceInput(content.device, isAligned);
+    case 'blocks':
+      return blockInput(content.blocks, signal);
+  }
 }
 
 const NOTHING: ObjectInput = {

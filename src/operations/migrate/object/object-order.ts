@@ -2,19 +2,10 @@
 import type { Encryption } from '../../../archive/cipher.ts';
 import type { Checkpoint } from '../../../archive/claim.ts';
 import type { Codec } from '../../../archive/codec.ts';
+import type { ManifestObject } from '../../../archive/manifest.ts';
 import type { ObjectFacts, PartReceipt } from '../../../cloud/ports.ts';
-import type { OpenImage } from '../../../transfer/block-image.ts';
+import type { Content } from './content.ts';
 import type { StreamIndex } from './stream-index.ts';
-
-export type Content =
-  /**
-   * The files below a directory. `expectedBytes` is an estimate; `damage` is asked once all has been read, with
-   * the members of the tar where they were counted: what has been found to be damaged meanwhile, or `null`.
-   */
-  | { layout: 'tar'; directory: string; expectedBytes: number; damage: (members: number | null) => string | null }
-  /** All bytes of a device, or of a snapshot's blocks; `expectedBytes` is exact. */
-  | { layout: 'image'; device: string; expectedBytes: number }
-  | { layout: 'image'; blocks: OpenImage; expectedBytes: number; onPiece: (plain: number, stored: number) => void };
 
 export interface ObjectOrder {
   content: Content;
@@ -44,6 +35,8 @@ export interface UploadJournal {
   confirm(): void;
   /** To be told once the object is there, in the place of an older one perhaps. */
   completed(): Promise<void>;
+  /** To be told what the object is, and again once it has an index: only then a later run can keep it. */
+  stored(object: ManifestObject): Promise<void>;
   /** Whether an upload that fails is left for the next run. */
   leave(): boolean;
 }

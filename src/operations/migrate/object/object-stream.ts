@@ -82,7 +82,7 @@ function runningStream(
 
 /** @throws SnapError `UNREADABLE` */
 function assertUndamaged({ content }: ObjectOrder, indexed: IndexingReport | null): void {
-  if (content.layout !== 'tar') return;
+  if (content.kind !== 'files') return;
   const damage = content.damage(indexed?.members ?? null) ?? indexed?.unsupported ?? null;
   if (damage !== null) throw new SnapError('UNREADABLE', damage, { hint: 'repair the filesystem, or use --dd' });
 }
@@ -109,7 +109,7 @@ const unreadable = ({ path, reason }: Trouble): SnapError =>
 
 function stagesOf(order: ObjectOrder, onSocket: () => void, onTrouble: (trouble: Trouble) => void): Stage[] {
   const stages: Stage[] = [];
-  if (order.content.layout === 'tar') {
+  if (order.content.kind === 'files') {
     const onStderrLine = (line: string) => {
       const trouble = unreadableFile(line);
       if (isSocketLine(line)) onSocket();
@@ -125,7 +125,7 @@ function stagesOf(order: ObjectOrder, onSocket: () => void, onTrouble: (trouble:
 
 /** What the first stage behind the source has read, by the kernel's count; good enough to show, and gone when it exits. */
 function bytesRead(pipeline: RunningPipeline, order: ObjectOrder): number {
-  const pid = pipeline.pids[order.content.layout === 'tar' ? 1 : 0];
+  const pid = pipeline.pids[order.content.kind === 'files' ? 1 : 0];
   try {
     return Number(/^rchar: (\d+)/.exec(readFileSync(`/proc/${pid}/io`, 'utf8'))?.[1] ?? 0);
   } catch {
@@ -135,7 +135,7 @@ function bytesRead(pipeline: RunningPipeline, order: ObjectOrder): number {
 
 /** By who produced the plain bytes: tar's total, or the device's size and read position. */
 function producedBytes(order: ObjectOrder, reports: readonly StageReport[], position: number | null): number {
-  const isTar = order.content.layout === 'tar';
+  const isTar = order.content.kind === 'files';
   const produced = isTar ? readTarTotal(reportOf(reports, 'tar')) : order.content.expectedBytes;
   if (produced === null) throw mismatch(order, 'tar did not report how many bytes it wrote');
   if (position !== null && position !== produced) {

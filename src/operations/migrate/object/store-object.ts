@@ -60,7 +60,7 @@ async function streamObject(
   const from = checkpointOf(order);
   const kept = journal.resume?.parts.filter(({ number }) => number <= from.parts) ?? [];
   await using stream =
-    'blocks' in content && !order.encryption
+    content.kind === 'blocks' && !order.encryption
       ? openPieces(order, content, from, signal)
       : await openStream(order, () => sockets++, signal);
   const progress = { stored: from.storedBytes };
@@ -98,7 +98,7 @@ async function streamObject(
   await journal.completed();
   if (reused.parts > 0) host.notify({ code: 'upload.resumed', snapshot: snapshotId, key: facts.key, ...reused });
   const indexFile = await finishIndex(order, verdict, host);
-  const isTar = content.layout === 'tar';
+  const isTar = content.kind === 'files';
   return {
     plainBytes: verdict.plainBytes,
     stored,
@@ -119,7 +119,7 @@ async function finishIndex(order: ObjectOrder, { indexed }: StreamVerdict, host:
 
 /** The farthest one whose parts are all there. */
 function checkpointOf({ content, encryption, journal: { resume } }: ObjectOrder): Checkpoint {
-  if (!resume || !('blocks' in content) || encryption) return BEGINNING;
+  if (!resume || content.kind !== 'blocks' || encryption) return BEGINNING;
   const isThere = ({ parts, storedBytes, plainBytes }: Checkpoint): boolean => {
     const before = resume.parts.filter(({ number }) => number <= parts);
     const bytes = before.reduce((sum, part) => sum + part.bytes, 0);

@@ -16,6 +16,7 @@ import {
 import { LineFile } from '../../../indexing/line-file.ts';
 import type { Part } from '../../../transfer/part-reader.ts';
 import type { Stage } from '../../../transfer/pipeline.ts';
+import { type Content, layoutOf } from './content.ts';
 
 /** As people know the stage. */
 const INDEXING = 'index';
@@ -24,7 +25,7 @@ const INDEXING = 'index';
 interface IndexedObject {
   codec: Codec;
   encryption: Encryption | null;
-  content: { layout: IndexingOrder['layout']; expectedBytes: number };
+  content: Content;
   snapshotId: string;
   partition: number | null;
 }
@@ -37,7 +38,7 @@ export class StreamIndex implements Disposable {
   constructor(object: IndexedObject, directory: string) {
     const { codec, encryption, content, snapshotId, partition } = object;
     this.#order = {
-      layout: content.layout,
+      layout: layoutOf(content),
       snapshot: snapshotId,
       partition,
       bytes: content.expectedBytes,

@@ -7,43 +7,44 @@ import {
   newTable,
   readImageIndex,
 } from '../../archive/block-table.ts';
+import type { ManifestObject } from '../../archive/manifest.ts';
 import { BLOCK_BYTES } from '../../cloud/blocks.ts';
-import { monotonic, now } from '../../lib/clock.ts';
+import { monotonic } from '../../lib/clock.ts';
 import { blocksInOrder } from '../../transfer/block-image.ts';
-import type { ObjectFindings } from '../reading/object/object-findings.ts';
 import { verifyObject } from '../reading/object/read-object.ts';
 import type { ReadContext } from '../reading/read-context.ts';
+import type { Disk } from '../source/read-disk.ts';
 import { isZeroBlock } from '../source/snapshot-image.ts';
 import { reportCheck } from '../verify/check-archive.ts';
-import type { ArchiveDraft, Migration } from './migration.ts';
+import { withHashes } from '../verify/proved-objects.ts';
+import type { Migration } from './migration.ts';
+import type { StoredContent } from './store-content.ts';
 
 /**
  * Reads the image back from the bucket, and holds it against the hashes of the blocks, which agreed with EBS's own.
- * @param body of the index; `null` where an earlier run stored the object.
+ * @param index of the object; `null` where an earlier run stored it.
+ * @returns the object with what was proved of it.
  * @throws SnapError `DIFFERS`
  */
-export async function validateStored(migration: Migration, draft: ArchiveDraft, body: Buffer | null): Promise<void> {
+export async function proveImage(
+  migration: Migration,
+  { device }: Disk,
+  { object, index }: StoredContent,
+): Promise<ManifestObject[]> {
   const { snapshot, settings, services, signal } = migration;
   const started = monotonic();
   const check: ReadContext = { ...services, signal, streams: settings.uploadStreams, sessionKey: null };
-  const checks: ObjectFindings[] = [];
-  for (const facts of draft.objects) {
-    const table = await tableOf(migration, draft, body);
-    const found = await verifyObject({ ...facts, facts }, snapshot.id, { kind: 'blocks', table }, check);
-    // A hash of what is encrypted would tell who has a guess that it is right.
-    if (facts.cipher === 'none') facts.plainSha256 = found.plainSha256;
-    checks.push(found);
-  }
-  reportCheck(snapshot.id, 'everything', { checks, missing: [], notKept: [] }, (monotonic() - started) / 1000, check);
-  draft.validatedAt = now().toISOString();
+  const table = await tableOf(migration, device.size, index);
+  const found = await verifyObject({ ...object, facts: object }, snapshot.id, { kind: 'blocks', table }, check);
+  const checked = { checks: [found], missing: [], notKept: [] };
+  reportCheck(snapshot.id, 'everything', checked, (monotonic() - started) / 1000, check);
+  return withHashes([object], [found]);
 }
 
 /** What an earlier run has stored was never seen by this one: those blocks are read now. */
-async function tableOf(migration: Migration, draft: ArchiveDraft, body: Buffer | null): Promise<BlockTable> {
+async function tableOf(migration: Migration, bytes: number, body: Buffer | null): Promise<BlockTable> {
   const { snapshot, settings, services, signal } = migration;
-  const table = body
-    ? (await readImageIndex(body, snapshot.id, signal)).table
-    : newTable(draft.device.size, BLOCK_BYTES);
+  const table = body ? (await readImageIndex(body, snapshot.id, signal)).table : newTable(bytes, BLOCK_BYTES);
   const { kinds, hashes } = table;
   if (isEachBlockKnown(table)) return table;
   const blocks = blocksInOrder(
