@@ -1,14 +1,15 @@
 /** The index of an object, stored before the archive is complete. */
-
 import { closeSync, openSync, readFileSync, statSync } from 'node:fs';
 import { indexKey } from '../../archive/block-index.ts';
-import { cipherOf, encryptCommand } from '../../archive/cipher.ts';
+import { cipherOf, type Encryption, encryptCommand, lengthProblem } from '../../archive/cipher.ts';
 import type { ManifestObject } from '../../archive/manifest.ts';
 import { objectMetadata } from '../../archive/metadata.ts';
 import { objectTags } from '../../archive/tags.ts';
 import type { ObjectFacts, StoredObject } from '../../cloud/ports.ts';
+import { SnapError } from '../../errors.ts';
 import { MiB } from '../../lib/units.ts';
-import { readParts } from '../../transfer/part-reader.ts';
+import { readFileParts } from '../../transfer/file-parts.ts';
+import { type Part, type PartReaderOptions, readParts } from '../../transfer/part-reader.ts';
 import { startPipeline } from '../../transfer/pipeline.ts';
 import { uploadParts } from '../../transfer/upload.ts';
 import { archiveName, type Migration } from './migration.ts';
@@ -53,33 +54,52 @@ async function storeSmall(migration: Migration, facts: ObjectFacts, input: Buffe
 /** In parts, like the object itself, but where it can be read without a restore. */
 async function storeLarge(migration: Migration, facts: ObjectFacts, file: string): Promise<StoredObject> {
   const { settings, services, signal, claim } = migration;
+  const streams = settings.uploadStreams;
   const { size: expectedBytes } = statSync(file);
-  const stage = settings.encryption
-    ? { name: 'gpg', argv: encryptCommand(settings.encryption) }
-    : { name: 'cat', argv: ['cat'] };
+  const reading = { expectedBytes, held: streams + 1, signal };
+  await using stream = settings.encryption
+    ? await openEncrypted(file, settings.encryption, reading)
+    : openFile(file, reading);
+  return await uploadParts(stream.parts, services.store.object(facts, 'STANDARD'), {
+    streams,
+    signal,
+    verdict: async (storedBytes) => {
+      const problem = await stream.problem(storedBytes);
+      if (problem !== null) throw new SnapError('COUNT_MISMATCH', `${facts.key}: ${problem}; nothing was stored`);
+      claim.confirm();
+    },
+    onStored: () => {},
+    onCreated: async (uploadId) => services.host.hold(uploadHolding(services.store.bucket, facts.key, uploadId)),
+    resume: null,
+    onReused: () => {},
+    leave: () => false,
+  });
+}
+
+interface IndexStream extends AsyncDisposable {
+  parts: AsyncIterable<Part>;
+  /** Why the bytes that were uploaded are not the index; `null`: they are. @throws SnapError `STAGE_FAILED` */
+  problem(storedBytes: number): Promise<string | null>;
+}
+
+const openFile = (file: string, reading: PartReaderOptions): IndexStream => ({
+  parts: readFileParts(file, reading),
+  problem: async (storedBytes) =>
+    storedBytes === reading.expectedBytes ? null : `${storedBytes} of ${reading.expectedBytes} bytes were uploaded`,
+  [Symbol.asyncDispose]: async () => {},
+});
+
+async function openEncrypted(file: string, encryption: Encryption, reading: PartReaderOptions): Promise<IndexStream> {
+  const { expectedBytes, signal } = reading;
   const input = openSync(file, 'r');
-  try {
-    await using pipeline = await startPipeline([stage], { signal, input });
-    const streams = settings.uploadStreams;
-    const parts = readParts(pipeline.output, { expectedBytes, held: streams + 1, signal });
-    return await uploadParts(
-      settings.encryption ? encryptedParts(parts) : parts,
-      services.store.object(facts, 'STANDARD'),
-      {
-        streams,
-        signal,
-        verdict: async () => {
-          await pipeline.finished;
-          claim.confirm();
-        },
-        onStored: () => {},
-        onCreated: async (uploadId) => services.host.hold(uploadHolding(services.store.bucket, facts.key, uploadId)),
-        resume: null,
-        onReused: () => {},
-        leave: () => false,
-      },
-    );
-  } finally {
-    closeSync(input);
-  }
+  const stage = { name: 'gpg', argv: encryptCommand(encryption) };
+  const pipeline = await startPipeline([stage], { signal, input }).finally(() => closeSync(input));
+  return {
+    parts: encryptedParts(readParts(pipeline.output, reading)),
+    problem: async (storedBytes) => {
+      await pipeline.finished;
+      return lengthProblem(expectedBytes, storedBytes, encryption);
+    },
+    [Symbol.asyncDispose]: () => pipeline[Symbol.asyncDispose](),
+  };
 }
