@@ -145,7 +145,7 @@ test('a directory that is damaged, of which the driver skips a part without a wo
   await damage(join(lab.directory, '..', 'lab', 'ec2', 'snapshots'), Number(blocks[2]) * blockSize);
   const done = await runMigrate(lab, ['--all']);
   assert.equal(done.code, 0, done.stderr);
-  assert.match(done.stderr, /the disk is stored as a raw image: ext2 is damaged: dmesg tells where/);
+  assert.match(done.stderr, /the disk is stored as a raw image: ext2 is damaged; see dmesg/);
 });
 
 test('a file that cannot be read, and a journal: the image is of a disk on which it was not replayed', async (t) => {

@@ -108,7 +108,7 @@ test('complete with the same settings: kept, or only validated; replaced when as
   assert.equal(unreadable.uploads, 0);
   assert.match(
     (await migrateAgain(lab, [...ids, '--dry-run'])).done.stdout,
-    /the snapshot would not be migrated: .*is archived/,
+    /the snapshot would not be migrated: .*is already archived/,
   );
   assert.equal((await migrateAgain(lab, [...ids, '--replace'])).done.code, 0);
   assert.equal((await keysIn(lab)).length, 3);

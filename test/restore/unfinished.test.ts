@@ -96,8 +96,8 @@ test('what tells an unfinished archive from one of version 0; where nothing does
     assert.match((await restore(id(number), '--dry-run')).stdout, what);
   }
   assert.equal(await list(id(6)), 'unfinished');
-  assert.match(await show(id(5)), /no manifest\. Unfinished: the metadata/);
-  assert.match(await show(id(3)), /no manifest\. Possibly unfinished: nothing tells/);
+  assert.match(await show(id(5)), /no manifest\. Unfinished: version 0 did not write such object metadata/);
+  assert.match(await show(id(3)), /no manifest\. Possibly unfinished: it may be of version 0/);
   const drilled = await drill(id(3));
   assert.equal(drilled.code, 1, drilled.stdout);
   assert.match(drilled.stdout, /UNFINISHED/);
@@ -124,7 +124,7 @@ test('a migration that stored one of two partitions; and by the reader that is n
   const { restore, list } = readers(lab);
   const done = await restore(snapshotId);
   assert.equal(done.code, 1, done.stdout);
-  assert.match(done.stdout, /UNFINISHED.*is unfinished: the claim of a migration/);
+  assert.match(done.stdout, /UNFINISHED.*is unfinished: the claim of an unfinished migration/);
   assert.equal(await list(snapshotId), 'unfinished');
   const compared = await runValidate(lab, ['--snapshots', snapshotId]);
   assert.match(compared.stderr, /is unfinished/);
