@@ -105,7 +105,7 @@ test('two reports of one bill are not told apart, but warned of', async (t) => {
   assert.deepEqual([both.gib, both.repeated, both.overlapping.length], [['6.000000'], [], 1]);
   assert.match(
     both.overlapping[0] ?? '',
-    /focus\.csv bills the same snapshots for the same days as files before it: if/,
+    /focus\.csv bills the same snapshots for the same days as an earlier file: if/,
   );
   // Without ids, each part of a report tells of the same region and day.
   const parts = [[1, 2], [3]].map((ids) =>
