@@ -28,7 +28,7 @@ export interface AwsChoices {
   region?: string;
   profile?: string;
   endpointUrl?: string;
-  /** Blocks a second that are read at the most by the EBS direct APIs; 900 if not given. */
+  /** Maximum number of blocks that are read through the EBS direct APIs per second (default: 900). */
   maxBlockRate?: number;
   /** Seconds after which a call over which nothing moves is tried again; 30 if not given. */
   callTimeout?: number;

@@ -23,7 +23,7 @@ import { storeDisk, storePartitions } from './store-partitions.ts';
 /**
  * Tags `migrating`, reads the disk, stores its objects, then the manifest, and tags `migrated`. On any failure the tag
  * goes back to what it was and everything borrowed is given back; the snapshot itself is never touched.
- * @param onDone told once the archive is complete and the tag says so; what fails afterwards is a clean-up.
+ * @param onDone is called once the archive is complete and tagged; a later failure concerns only the clean-up.
  */
 export async function migrateSnapshot(
   snapshot: Snapshot,
@@ -91,7 +91,7 @@ async function archiveFrom(source: Source, migration: Migration, onComplete: () 
   );
 }
 
-/** Blocks are noted with their hashes on their way, so that the image can be proved afterwards by the bucket alone. */
+/** Records the hash of each block while it is read, so that the image can later be validated from the bucket alone. */
 async function archiveDirectly(migration: Migration, onComplete: () => Promise<void>): Promise<void> {
   const { snapshot, settings, services, signal } = migration;
   const disk = await readDiskEnds(snapshot, services, signal);

@@ -1,4 +1,4 @@
-/** What a tar cannot keep of a filesystem, counted while it is archived, told, and noted. */
+/** Counts what a tar cannot keep of a filesystem, reports it, and records it in the manifest. */
 import type { ManifestObject } from '../../archive/manifest.ts';
 import { type MountedFilesystem, notKeptOf } from '../../host/disks/not-kept.ts';
 import type { NotKept } from '../../host/filesystems/not-kept-note.ts';

@@ -1,4 +1,4 @@
-/** What a migration would do, as far as it can be told without doing anything. */
+/** What a migration would do, as far as it can be determined without changing anything. */
 import { formatStartTime, keyStem } from '../../archive/key.ts';
 import type { Snapshot } from '../../cloud/ports.ts';
 import type { RegionPrices } from '../../costs/price-types.ts';

@@ -14,7 +14,7 @@ import type { MigrateSettings } from '../shared/settings/migrate.ts';
 import type { HeldClaim } from '../sharing/claims.ts';
 import type { UploadJournal } from './object/object-order.ts';
 
-/** More than the parts on their way can be behind: each is a few hundred MiB after the one before. */
+/** More than the parts in flight can lag behind: checkpoints are a few hundred MiB apart. */
 const KEPT_CHECKPOINTS = 8;
 
 /** Goes on from a claim's progress, and keeps it up to date. */
@@ -70,7 +70,7 @@ export class MigrationProgress {
     await this.#note(this.#now.objects.length > 0 ? { ...this.#now, uploads: [] } : null);
   }
 
-  /** The archive is whole: nothing is left to be gone on with, also not of runs with other settings. */
+  /** The archive is complete, so nothing can be resumed, not even from runs with other settings. */
   async finish(): Promise<void> {
     const takenAt = new Date(this.#claim.content.takenAt);
     const call = { signal: cleanupSignal() };
@@ -131,7 +131,7 @@ export class MigrationProgress {
     this.#isNoting = true;
     while (this.#isNoteWanted) {
       this.#isNoteWanted = false;
-      // A claim that is lost is told elsewhere.
+      // A lost claim is reported elsewhere.
       await this.#claim.note(this.#now).catch(() => {});
     }
     this.#isNoting = false;

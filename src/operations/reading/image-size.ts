@@ -10,7 +10,7 @@ import type { Archive, ArchivedObject } from './find-archive.ts';
 export interface ImageSize {
   /** From its first byte to its last. */
   plainBytes: number | null;
-  /** That are not zero, at the most. */
+  /** Upper bound of the bytes that are not zero. */
   dataBytes: number | null;
 }
 
@@ -42,8 +42,8 @@ export async function sizeOfDisk({ manifest, objects }: Archive, reading: Readin
   const image = objects.find(({ layout, partition }) => layout === 'image' && partition === null);
   const disk = first ? await numberInMetadata(first, 'snapshot-volumesize', reading) : null;
   const bytes = image ? await numberInMetadata(image, 'uncompressed-size', reading) : null;
-  const told = Math.max(disk ?? 0, Math.ceil((bytes ?? 0) / GiB));
-  if (told > 0) return told;
+  const recorded = Math.max(disk ?? 0, Math.ceil((bytes ?? 0) / GiB));
+  if (recorded > 0) return recorded;
   throw new SnapError('NOT_FOUND', 'the archive does not record the size of the disk', {
     hint: 'use --to-file or --to-device',
   });
@@ -56,6 +56,6 @@ async function numberInMetadata(
   { store, signal }: Reading,
 ): Promise<number | null> {
   const head = await store.head(key, { signal });
-  const told = Number(readHeaderValue(head?.metadata[name] ?? ''));
-  return Number.isSafeInteger(told) && told > 0 ? told : null;
+  const size = Number(readHeaderValue(head?.metadata[name] ?? ''));
+  return Number.isSafeInteger(size) && size > 0 ? size : null;
 }

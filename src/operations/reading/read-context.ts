@@ -6,7 +6,7 @@ export interface ReadContext {
   store: ArchiveStore;
   host: Host;
   signal: AbortSignal;
-  /** Ranges on their way at once. */
+  /** Number of ranges in flight. */
   streams: number;
   /** For objects encrypted with gpg; `null`: the keyring has the private key. */
   sessionKey: string | null;

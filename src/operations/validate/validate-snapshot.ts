@@ -17,7 +17,7 @@ import { factsOfSnapshot, isDifference, noteDifference, noteProof } from './note
 
 /**
  * Tags `validating`, compares, and tags `validated`, or `content-validated` where no more was compared. On differences and failures the tag goes back.
- * @throws SnapError `DIFFERS`, `NOT_FOUND` without an archive, `UNFINISHED`, or why it cannot be told.
+ * @throws SnapError `DIFFERS`, `NOT_FOUND` without an archive, `UNFINISHED`, or the reason why this cannot be determined.
  */
 export async function validateSnapshot(
   snapshot: Snapshot,

@@ -40,7 +40,7 @@ export interface CheckOrder {
 /**
  * Tells what was found by one event.
  * @returns the check of each object, all of them without a difference.
- * @throws SnapError `DIFFERS`, or why it cannot be told.
+ * @throws SnapError `DIFFERS`, or the reason why this cannot be determined.
  */
 export async function checkArchive(order: CheckOrder, services: ReadContext): Promise<ObjectFindings[]> {
   const started = monotonic();

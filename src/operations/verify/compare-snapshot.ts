@@ -11,7 +11,7 @@ import { checkArchive } from './check-archive.ts';
 
 /**
  * A snapshot that is gone is passed over.
- * @throws SnapError `DIFFERS`, `CLAIMED`, or why it cannot be told.
+ * @throws SnapError `DIFFERS`, `CLAIMED`, or the reason why this cannot be determined.
  */
 export async function compareWithSnapshot(
   archive: Archive,

@@ -1,4 +1,4 @@
-/** What an archive is held against where there is no disk: its own index. */
+/** Without a disk, an archive is compared with its own index. */
 
 import { SnapError } from '../../errors.ts';
 import type { Difference } from '../../streams/difference.ts';
@@ -9,7 +9,7 @@ import type { Reference } from '../reading/object/sinks.ts';
 import type { ReadContext } from '../reading/read-context.ts';
 import { checkIndex, indexDifference } from './check-index.ts';
 
-/** What is held against nothing but what the manifest says of all of it. */
+/** For an object that is compared only with what the manifest records of the whole. */
 const ALONE = { kind: 'alone', records: null } as const;
 
 /**

@@ -11,7 +11,7 @@ export type Content =
   | { kind: 'files'; directory: string; expectedBytes: number; damage: (members: number | null) => string | null }
   /** All bytes of a device, or of a snapshot's blocks; `expectedBytes` is exact. */
   | { kind: 'device'; device: string; expectedBytes: number }
-  /** `index` is told of the blocks by whoever reads them, and of pieces by whoever stores them. */
+  /** The reader of the blocks adds them to `index`; the code that stores pieces adds the pieces. */
   | { kind: 'blocks'; blocks: OpenImage; expectedBytes: number; index: BlockIndexWriter };
 
 export const layoutOf = ({ kind }: Content): Layout => (kind === 'files' ? 'tar' : 'image');

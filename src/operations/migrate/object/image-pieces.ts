@@ -1,6 +1,6 @@
 /**
- * A snapshot's image in pieces, each compressed by itself: joined, they are one stream for any decompressor, and an
- * upload that was broken off is gone on with from the beginning of a piece.
+ * A snapshot's image in pieces, each compressed by itself. Joined, they are one stream for any decompressor, and an
+ * interrupted upload resumes at the beginning of a piece.
  */
 import type { Checkpoint } from '../../../archive/claim.ts';
 import { compressCommand } from '../../../archive/codec.ts';
@@ -14,7 +14,7 @@ import type { ObjectOrder } from './object-order.ts';
 import type { ObjectStream } from './object-stream.ts';
 import { checkCounts, mismatch } from './stream-counts.ts';
 
-/** Seconds of work at the most are lost with a process, and starting a compressor costs next to nothing beside it. */
+/** A killed process loses at most a few seconds of work, and starting a compressor costs little compared with a piece. */
 const PIECE_BYTES = 256 * MiB;
 
 type Pieces = Extract<Content, { kind: 'blocks' }>;
@@ -90,7 +90,7 @@ interface Work {
 }
 
 interface Compressor extends AsyncDisposable {
-  /** Compresses what lies between two places of the image; to be asked once. @param onStored told of its length. */
+  /** Compresses the bytes between two positions of the image; call it once. @param onStored receives the stored length. */
   piece(image: Pick<BlockImage, 'writeTo'>, start: number, end: number, onStored: (bytes: number) => void): Piece;
 }
 

@@ -12,7 +12,7 @@ export interface ObjectOrder {
   facts: ObjectFacts;
   codec: Codec;
   encryption: Encryption | null;
-  /** Parts on their way at once. */
+  /** Number of parts in flight. */
   streams: number;
   snapshotId: string;
   /** `null` for a disk without a partition table, and for the image of a whole disk. */
@@ -25,17 +25,17 @@ export interface ObjectOrder {
 
 /** The memory of uploads that outlives this process. */
 export interface UploadJournal {
-  /** The upload to go on with, and its parts; `null` to begin anew. Everything else unfinished has been aborted. */
+  /** The upload to resume, and its parts; `null` starts a new one. Every other unfinished upload has been aborted. */
   resume: { uploadId: string; parts: readonly PartReceipt[]; checkpoints: readonly Checkpoint[] } | null;
-  /** @param from where it is gone on with. */
+  /** @param from the checkpoint at which the upload starts or resumes. */
   begun(uploadId: string, from: Checkpoint): Promise<void>;
-  /** An upload that is broken off after this can be gone on with from here, once the parts before it are stored. */
+  /** An upload that is interrupted later can resume here, once the parts before it are stored. */
   reached(checkpoint: Checkpoint): void;
   /** To be asked before the object becomes visible. @throws when it must not. */
   confirm(): void;
-  /** To be told once the object is there, in the place of an older one perhaps. */
+  /** Call it once the object exists; it may have replaced an older one. */
   completed(): Promise<void>;
-  /** To be told what the object is, and again once it has an index: only then a later run can keep it. */
+  /** Call it with the stored object, and again once it has an index: a later run can keep it only then. */
   stored(object: ManifestObject): Promise<void>;
   /** Whether an upload that fails is left for the next run. */
   leave(): boolean;

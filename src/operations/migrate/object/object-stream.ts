@@ -32,7 +32,7 @@ export interface StreamVerdict {
   indexed: IndexingReport | null;
 }
 
-/** @param onSocket told of each socket that tar leaves out. */
+/** @param onSocket is called for each socket that tar leaves out. */
 export async function openStream(order: ObjectOrder, onSocket: () => void, signal: AbortSignal): Promise<ObjectStream> {
   const failed = new AbortController();
   const either = AbortSignal.any([signal, failed.signal]);

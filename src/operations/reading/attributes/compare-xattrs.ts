@@ -29,7 +29,7 @@ export interface XattrOrder {
 
 /** The attributes of the disk are being read; disposed, nothing looks at it any more. */
 export interface XattrComparison extends AsyncDisposable {
-  /** Compares them with the tar's, and names those that differ. Where no name can be found, that they differ is told all the same. */
+  /** Compares them with those in the tar, and names those that differ. Reports a difference even if it finds no name. */
   finish(tar: { xattrSum: string }): Promise<DifferenceList>;
 }
 

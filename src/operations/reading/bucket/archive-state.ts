@@ -40,7 +40,7 @@ export async function statesOf(
   return states;
 }
 
-/** Version 0 wrote no manifests; what it broke off cannot be told from what it completed. Data objects are not read. */
+/** Version 0 wrote no manifests, so its interrupted archives look like complete ones. Data objects are not read. */
 async function judge(
   found: FoundArchive,
   hasClaim: boolean,

@@ -18,7 +18,7 @@ export interface TaggedArchives {
   unreadable: number;
 }
 
-/** A manifest that cannot be read is told, and its archive left out. */
+/** Reports a manifest that cannot be read, and leaves its archive out. */
 export async function keepTagged(
   batch: readonly FoundArchive[],
   tags: readonly WantedTag[],

@@ -108,9 +108,9 @@ async function originByMetadata(
 }
 
 /**
- * An archive without a manifest may be a part of one: that is told, and it is read only where version 0 certainly wrote
- * it, or where that is accepted.
- * @param isAccepted whether one of such an origin is read all the same.
+ * An archive without a manifest may be incomplete. It is read only if version 0 certainly wrote it, or if the user accepts
+ * its origin.
+ * @param isAccepted whether to read an archive of this origin.
  * @throws SnapError `UNFINISHED`
  */
 export async function requireManifest(

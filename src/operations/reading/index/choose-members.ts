@@ -69,7 +69,7 @@ export async function chooseMembers(
   return choice;
 }
 
-/** Everything is fetched and held against the index. */
+/** Fetches everything and compares it with the index. */
 async function chooseAll(
   { read, bytes: fetchedBytes }: FetchedIndex,
   { directory }: ChoiceOrder,
@@ -119,7 +119,7 @@ async function isThere(member: IndexedMember, sources: ReadonlySet<string>, befo
 
 function isWanted(member: IndexedMember, wanted: WantedPaths, sources: ReadonlySet<string>): boolean {
   const path = pathOfMember(member.path)?.toString('latin1');
-  // What cannot be named is refused by whoever makes the files, where everything is wanted.
+  // If all files are wanted, the code that creates them refuses names that cannot exist.
   if (path === undefined) return wanted.has('', false);
   return wanted.has(path, member.type === 'directory') || sources.has(path);
 }

@@ -9,9 +9,9 @@ export const canOpenIndex = ({ cipher }: ArchivedObject, sessionKey: string | nu
   cipher === 'none' || sessionKey === null;
 
 /**
- * Of an encrypted image, it tells what its blocks are, not where they are in the object. Of an index that the manifest
- * does not know, places are not used either: all of the object is read then, and held against everything else that is
- * known of it.
+ * The index of an encrypted image describes the blocks, but not their positions in the object. The positions in an index
+ * that the manifest does not mention are not used either: the whole object is read and compared with everything else that
+ * is known about it.
  * @returns `null` without an index that can be read.
  * @throws SnapError `MANIFEST`, `NOT_FOUND`, `GPG_KEY`
  */

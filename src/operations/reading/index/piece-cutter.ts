@@ -2,7 +2,7 @@
 import type { Place } from '../../../archive/file-index.ts';
 import type { Cut } from '../../../streams/tar/cut-stream.ts';
 
-/** Scattered over more than so many places, files come faster when everything is read. */
+/** Files in more places than this are fetched faster by reading the whole object. */
 const MAX_RANGES = 500_000;
 
 interface Range {

@@ -21,8 +21,8 @@ const MAX_LINE = 1024 * 1024;
 type Content = Exclude<IndexLine, { is: 'header' | 'end' }>;
 
 /**
- * All lines but the first and the last, which are held against what is known of the object. Nothing of an index that was
- * damaged in transit is among them.
+ * Yields all lines but the first and the last, which are compared with what is known about the object. It yields nothing of
+ * an index that was damaged in transit.
  * @throws SnapError as `fetchFileIndex` does; `MANIFEST`, `GPG_KEY`
  */
 export async function* readFileIndex(

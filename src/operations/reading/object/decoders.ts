@@ -56,7 +56,7 @@ export async function decodeByPrograms(
 /**
  * By our own threads, for lz4 that is not encrypted: processes would spend as much time on handing bytes over as on them.
  * @param stored the read end of a pipe with the stored bytes; it is taken over.
- * @param isKnown whether the SHA-256 of the plain bytes is held against a known one
+ * @param isKnown whether the SHA-256 of the plain bytes is compared with a known one
  */
 export function decodeInThreads(stored: number, order: SinkOrder, isKnown: boolean, signal: AbortSignal): Decoder {
   const consuming = consumeLz4InThreads(stored, order, isKnown, signal).finally(() => closeAll([stored]));

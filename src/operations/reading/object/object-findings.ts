@@ -105,7 +105,7 @@ function compareWithFacts(facts: ManifestObject, { plainBytes, plainSha256 }: St
 
 /** Without a manifest, only the metadata tell how long an image is: one that ends behind a frame decodes all the same. */
 function compareLength({ layout }: ArchivedObject, head: ObjectHead, { plainBytes }: StreamFindings): Difference[] {
-  const told = readHeaderValue(head.metadata['uncompressed-size'] ?? '');
-  if (layout !== 'image' || !/^\d+$/.test(told) || Number(told) === plainBytes) return [];
-  return [inStoredBytes(`it decodes to ${plainBytes} bytes, its metadata says ${told}`)];
+  const recorded = readHeaderValue(head.metadata['uncompressed-size'] ?? '');
+  if (layout !== 'image' || !/^\d+$/.test(recorded) || Number(recorded) === plainBytes) return [];
+  return [inStoredBytes(`it decodes to ${plainBytes} bytes, its metadata says ${recorded}`)];
 }

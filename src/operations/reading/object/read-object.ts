@@ -19,7 +19,7 @@ import { extentsOf, type Reference, type Sink, type WriteTarget } from './sinks.
 /**
  * Compares an object, and writes nothing. What differs is read once more, unless the bytes that came are known to be the
  * stored ones: a difference is one of the archive then, not of the way to it.
- * @throws SnapError when it cannot be told, e.g. `OBJECT_ARCHIVED`, `GPG_KEY`, `DOWNLOAD_FAILED`.
+ * @throws SnapError when this cannot be determined, for example `OBJECT_ARCHIVED`, `GPG_KEY`, `DOWNLOAD_FAILED`.
  */
 export const verifyObject = (
   object: ArchivedObject,
