@@ -93,7 +93,7 @@ test('validate: its policy is enough; --archive-only needs only to read', async 
   assert.equal(damaged.code, 12, damaged.stderr);
   assert.match(
     damaged.stderr,
-    /does not record that its archive differs, .*: .*; migrate the snapshot again with --replace/,
+    /does not record that its archive differs, .*: .*\n {2}what to do: migrate the snapshot again with --replace/,
   );
 });
 
