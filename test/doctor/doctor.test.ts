@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { existsSync, mkdirSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
+import { CreateTagsCommand } from '@aws-sdk/client-ec2';
 import {
   PutBucketLifecycleConfigurationCommand,
   PutBucketVersioningCommand,
@@ -102,6 +103,18 @@ test('rules of the bucket that would hurt', async (t) => {
   assert.doesNotMatch(said, /"off"/);
   const elsewhere = await examine(lab, ['--prefix', 'team']);
   assert.doesNotMatch(elsewhere.done.stdout, /"old"/);
+});
+
+test('a new snapshot that an interrupted restore left is named, with what to do', async (t) => {
+  const { lab } = await goodNight(t);
+  const { snapshotId } = await addSnapshotOf(lab);
+  const Tags = [{ Key: 'snap-to-s3-restore', Value: '0123456789abcdef0123456789abcdef - 7' }];
+  await lab.ec2.send(new CreateTagsCommand({ Resources: [snapshotId], Tags }));
+  const { done, bad } = await examine(lab);
+  assert.equal(done.code, 0, done.stdout + done.stderr);
+  const left = bad.find(({ check }) => check === 'new snapshots');
+  assert.match(left?.detail ?? '', new RegExp(`interrupted restores left ${snapshotId} \\(created by restore`));
+  assert.match(left?.hint ?? '', new RegExp(`${snapshotId}: keep the snapshot; run the same restore again`));
 });
 
 test('what a role may not do', async (t) => {

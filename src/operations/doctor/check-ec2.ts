@@ -5,6 +5,7 @@ import { freeDeviceNames } from '../../host/devices/device-names.ts';
 import { IN_PROGRESS } from '../../host/volumes/temporary-volume.ts';
 import { ARCHIVES_TAG } from '../../host/volumes/volume-marks.ts';
 import { count } from '../../lib/units.ts';
+import { type AbandonedSnapshot, abandonedSnapshots } from '../sharing/abandoned-snapshots.ts';
 import { archivesMark } from '../sharing/claimed-work.ts';
 import { examineDirect, readOneBlock } from './check-direct-reads.ts';
 import { attempt, type Examination, type Finding, ok, warning } from './findings.ts';
@@ -23,6 +24,7 @@ export async function* examineEc2(examination: Examination): AsyncGenerator<Find
     },
   );
   yield await attempt('volumes', () => leftVolumes(examination), describeVolumes);
+  yield await attempt('new snapshots', () => abandonedSnapshots(services, signal), describeAbandoned);
   if (settings.source !== 'volume') yield* examineDirect(examination, snapshots[0]);
   if (settings.source !== 'direct') yield* attachedVolumes(examination, snapshots[0]);
   yield* snapshotTagging(examination, snapshots[0]);
@@ -56,6 +58,16 @@ const describeVolumes = (volumes: readonly { id: string }[]) =>
         'volumes',
         `temporary volumes of other runs exist: ${volumes.map(({ id }) => id).join(', ')}`,
         'if no run is using them, remove them with: snap-to-s3 clean',
+      );
+
+/** `clean` lists each of them, too, and deletes none. */
+const describeAbandoned = (snapshots: readonly AbandonedSnapshot[]) =>
+  snapshots.length === 0
+    ? 'interrupted restores left none'
+    : warning(
+        'new snapshots',
+        `interrupted restores left ${snapshots.map(({ id, what }) => `${id} (${what})`).join(', ')}`,
+        snapshots.map(({ id, advice }) => `${id}: ${advice}`).join('; '),
       );
 
 /**
