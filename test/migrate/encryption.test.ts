@@ -181,7 +181,7 @@ test('list ARCHIVE shows what is sealed to whoever has a key, and to others what
   await seal(5);
   await assert.rejects(shownTo(lab, snapshotId, { GNUPGHOME: mine }), {
     code: 'MANIFEST',
-    message: /sealed is damaged/,
+    message: /sealed content is damaged/,
   });
 });
 
