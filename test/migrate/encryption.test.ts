@@ -144,7 +144,7 @@ test('list ARCHIVE shows what is sealed to whoever has a key, and to others what
   assert.match(text, /^ {2}disk {9}1\.00 GiB, gpt [0-9A-F-]{36}, sectors/m);
   assert.match(
     text,
-    /^ {2}part\. 1 {3}ext4 "payroll" \S{36}: tar.lz4.gpg,.*\n.*\n {12}24\.0 MiB from 1\.00 MiB on, type /m,
+    /^ {2}partition 1 {2}ext4 "payroll" \S{36}: tar.lz4.gpg,.*\n.*\n {15}24\.0 MiB at offset 1\.00 MiB, type /m,
   );
   assert.match(text, /^ {2}sealed .* were decrypted for this output$/m);
 
