@@ -76,7 +76,7 @@ test('one archive: its facts, and its files, with the data in Deep Archive and n
   assert.equal(text.code, 0, text.stderr);
   assert.match(
     text.stdout,
-    /part\. 1 +ext4 \S+: tar\.lz4, .* as .*, DEEP_ARCHIVE \(must be thawed\), files can be listed/,
+    /partition 1 +ext4 \S+: tar\.lz4, .* as .*, DEEP_ARCHIVE \(must be thawed\), files can be listed/,
   );
 
   const all = await filesOf(lab, [snapshotId, '--files', '--partition', '1']);
