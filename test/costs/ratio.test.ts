@@ -222,7 +222,7 @@ test('what cannot be measured is counted and told; where nothing can be, nothing
 
   for (const [argv, code, message] of [
     [['--ratio-from', 'empty'], 2, /there are no archives in s3:\/\/empty\/ .*\n.*check --ratio-from and --prefix/],
-    [['--ratio-from', BUCKET, '--prefix', 'elsewhere'], 2, /no archive in s3:\/\/backups\/elsewhere\//],
+    [['--ratio-from', BUCKET, '--prefix', 'elsewhere'], 2, /no archives in s3:\/\/backups\/elsewhere\//],
     [['--ratio-from', BUCKET, '--prefix', 'v0'], 2, /v0\/ can be measured: no manifest \(1\)/],
     [['--ratio-from', 'missing'], 1, /BUCKET/],
     [['--ratio-from', 'Bucket'], 2, /must be a bucket name/],
