@@ -114,7 +114,10 @@ test('compare --refresh-prices: one question for each page, a retry, and a file 
   assert.match(stderr, /Pricing/);
   const { comparisons } = JSON.parse(stdout) as { comparisons: Comparison[] };
   const [plain] = comparisons[0]?.tables ?? [];
-  assert.match(comparisons[0]?.prices ?? '', /own\.json over Price List API of 20\d\d-\d\d-\d\d for eu-west-1/);
+  assert.match(
+    comparisons[0]?.prices ?? '',
+    /own\.json; other prices: Price List API as of 20\d\d-\d\d-\d\d for eu-west-1/,
+  );
   near(plain?.input.snapshotGbMonth, 0.06);
   near(plain?.input.options.find(({ id }) => id === 'GLACIER')?.gbMonth, 0.0036 * 1.2);
   near(plain?.input.options.find(({ id }) => id === 'DEEP_ARCHIVE')?.gbMonth, 0.0005);

@@ -118,7 +118,7 @@ test('snapshots that no volume can be made of are refused by name', async (t) =>
   ]);
   assert.equal(done.code, 3, done.stderr);
   assert.match(done.stderr, new RegExp(`${archived.snapshotId} is in the EBS archive tier`));
-  assert.match(done.stderr, new RegExp(`${pending.snapshotId} is pending`));
+  assert.match(done.stderr, new RegExp(`${pending.snapshotId} is in state pending`));
   assert.match(done.stderr, new RegExp(`not a snapshot of this account and region: ${unknown}`));
   assert.match(done.stderr, /1 done, 3 failed/);
 });

@@ -1,6 +1,6 @@
 /** Processes that no signal ends, since they wait in the kernel: they are left behind, with a message, and not waited for. */
 import assert from 'node:assert/strict';
-import { closeSync, truncateSync, writeFileSync } from 'node:fs';
+import { closeSync, readdirSync, readFileSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { run } from '../../lab/core/run.ts';
@@ -32,8 +32,12 @@ async function onFrozenDisk(t: TestContext, use: (directory: string) => Promise<
 
 test('a tool, a cancelled tool and a stage of a pipeline that do not end after SIGKILL', async (t) => {
   await onFrozenDisk(t, async (directory) => {
-    const file = join(directory, 'file');
-    await Promise.all([lateTool(file), cancelledTool(file), cancelledStage(file)]);
+    const [late, tool, stage] = ['late', 'tool', 'stage'].map((name) => join(directory, name)) as [
+      string,
+      string,
+      string,
+    ];
+    await Promise.all([lateTool(late), cancelledTool(tool), cancelledStage(stage)]);
   });
 });
 
@@ -45,20 +49,29 @@ const lateTool = (file: string) =>
 
 async function cancelledTool(file: string): Promise<void> {
   const reason = new Error('cancelled');
-  const signal = abortedSoon(reason);
+  const signal = abortedOnceStarted(reason, file);
   await assert.rejects(runTool(['touch', file], { signal }), (thrown) => assertLeft(thrown, reason, file));
 }
 
-/** Not before the tool has been started. */
-function abortedSoon(reason: Error): AbortSignal {
+/** Aborts once `touch` has been started for this file. */
+function abortedOnceStarted(reason: Error, file: string): AbortSignal {
   const controller = new AbortController();
-  setImmediate(() => controller.abort(reason));
+  void until(async () => isStarted(file)).then(() => controller.abort(reason));
   return controller.signal;
 }
 
+const isStarted = (file: string): boolean =>
+  readdirSync('/proc').some((entry) => {
+    try {
+      return readFileSync(join('/proc', entry, 'cmdline'), 'utf8') === `touch\0${file}\0`;
+    } catch {
+      return false;
+    }
+  });
+
 async function cancelledStage(file: string): Promise<void> {
   const reason = new Error('cancelled');
-  const signal = abortedSoon(reason);
+  const signal = abortedOnceStarted(reason, file);
   const use = async () => {
     await using pipeline = await startPipeline([{ name: 'touch', argv: ['touch', file] }], { signal });
     closeSync(pipeline.output);
