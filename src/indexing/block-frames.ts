@@ -65,7 +65,8 @@ export class ZstdFrames implements BlockFrames {
   note(): void {}
 
   pieces(block: number): Buffer[] {
-    return [this.#blocks.storedRoom(block).subarray(0, this.#blocks.stored(block)?.length ?? 0)];
+    const frame = this.#blocks.stored(block);
+    return frame ? [frame] : [];
   }
 
   end = (): Buffer => Buffer.alloc(0);

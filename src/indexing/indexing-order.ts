@@ -9,7 +9,7 @@ export interface IndexingOrder {
   layout: Layout;
   snapshot: string;
   partition: number | null;
-  /** Length of an image in bytes; not used for tars. */
+  /** Length of an image in bytes; of a tar, the used bytes of the filesystem. */
   bytes: number;
   /** How to compress the stream; `null` passes it on unchanged. */
   codec: Codec | null;

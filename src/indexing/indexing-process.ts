@@ -8,7 +8,7 @@ import { Worker } from 'node:worker_threads';
 import { asError } from '../errors.ts';
 import { newRing, RingWriter } from '../lib/bytes/shared-ring.ts';
 import { programFile } from '../lib/program-file.ts';
-import { newBlockMemory } from './block-memory.ts';
+import { BLOCK_BYTES, newBlockMemory } from './block-memory.ts';
 import { BlockWriter } from './block-writer.ts';
 import { type IndexedContent, type IndexingOrder, writeIndexingReport } from './indexing-order.ts';
 import type { IndexingThreadOrder } from './indexing-thread.ts';
@@ -40,9 +40,13 @@ function startThread(workerData: IndexingThreadOrder) {
   return { content, broken };
 }
 
+/** A short stream has no blocks for more threads. */
+const threadsFor = ({ bytes }: IndexingOrder): number =>
+  Math.max(1, Math.min(availableParallelism(), MAX_THREADS, Math.ceil(bytes / BLOCK_BYTES)));
+
 async function pass(order: IndexingOrder): Promise<void> {
   const { codec, placesFile } = order;
-  const memory = codec && newBlockMemory(Math.min(availableParallelism(), MAX_THREADS));
+  const memory = codec && newBlockMemory(threadsFor(order));
   const ring = memory?.ring ?? newRing();
   const thread = startThread({ ring, order });
   const input = new RingWriter(ring);
