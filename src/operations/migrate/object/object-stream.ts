@@ -1,7 +1,7 @@
 /** What is uploaded as one object: a tar or an image, compressed and encrypted by one chain of processes. */
 import { readFileSync } from 'node:fs';
 import { encryptCommand } from '../../../archive/cipher.ts';
-import { compressCommand, isCompressedWhileIndexing } from '../../../archive/codec.ts';
+import { compressCommand } from '../../../archive/codec.ts';
 import { isSocketLine, readTarTotal, tarCommand, unreadableFile } from '../../../archive/tar/tar-command.ts';
 import { SnapError } from '../../../errors.ts';
 import type { IndexingReport } from '../../../indexing/indexing-order.ts';
@@ -36,7 +36,7 @@ export interface StreamVerdict {
 export async function openStream(order: ObjectOrder, onSocket: () => void, signal: AbortSignal): Promise<ObjectStream> {
   const failed = new AbortController();
   const either = AbortSignal.any([signal, failed.signal]);
-  const input = await openInput(order.content, hasCompressingIndex(order), either);
+  const input = await openInput(order.content, order.index?.isCompressing ?? false, either);
   try {
     const onTrouble = (trouble: Trouble) => failed.abort(unreadable(trouble));
     const pipeline = await startPipeline(stagesOf(order, onSocket, onTrouble), { signal: either, ...input.asStdin });
@@ -48,9 +48,6 @@ export async function openStream(order: ObjectOrder, onSocket: () => void, signa
     throw error;
   }
 }
-
-const hasCompressingIndex = ({ index, codec }: ObjectOrder): boolean =>
-  index !== null && isCompressedWhileIndexing(codec);
 
 function runningStream(
   order: ObjectOrder,
@@ -118,7 +115,7 @@ function stagesOf(order: ObjectOrder, onSocket: () => void, onTrouble: (trouble:
     stages.push({ name: 'tar', argv: tarCommand(order.content.directory), onStderrLine });
   }
   if (order.index) stages.push(order.index.stage);
-  if (!hasCompressingIndex(order)) stages.push({ name: order.codec.name, argv: compressCommand(order.codec) });
+  if (!order.index?.isCompressing) stages.push({ name: order.codec.name, argv: compressCommand(order.codec) });
   if (order.encryption) stages.push({ name: 'gpg', argv: encryptCommand(order.encryption) });
   return stages;
 }

@@ -1,6 +1,6 @@
 /** Whether the witnesses of a stream agree on how long it is. */
 import { lengthProblem } from '../../../archive/cipher.ts';
-import { type CodecCounts, isCompressedWhileIndexing, readCounts } from '../../../archive/codec.ts';
+import { type CodecCounts, readCounts } from '../../../archive/codec.ts';
 import { SnapError } from '../../../errors.ts';
 import type { IndexingReport } from '../../../indexing/indexing-order.ts';
 import type { StageReport } from '../../../transfer/pipeline.ts';
@@ -40,11 +40,11 @@ export function checkCounts(
 
 /** The stage that makes the index compresses most streams itself. */
 function compressorCounts(
-  { codec }: ObjectOrder,
+  { codec, index }: ObjectOrder,
   reports: readonly StageReport[],
   indexed: IndexingReport | null,
 ): CodecCounts | null {
-  if (!indexed || !isCompressedWhileIndexing(codec)) return readCounts(codec.name, reportOf(reports, codec.name));
+  if (!indexed || !index?.isCompressing) return readCounts(codec.name, reportOf(reports, codec.name));
   return { plainBytes: indexed.plainBytes, storedBytes: indexed.passedBytes };
 }
 

@@ -32,22 +32,25 @@ interface IndexedObject {
 
 export class StreamIndex implements Disposable {
   readonly #order: IndexingOrder;
+  /** Whether the stage that makes the index compresses the stream, too. */
+  readonly isCompressing: boolean;
   /** Follows the output of the `lz4` command, unless gpg hides it. */
   readonly #blocks: { walk: Lz4Blocks; places: LineFile } | null;
 
   constructor(object: IndexedObject, directory: string) {
     const { codec, encryption, content, snapshotId, partition } = object;
+    this.isCompressing = isCompressedWhileIndexing(codec);
     this.#order = {
       layout: layoutOf(content),
       snapshot: snapshotId,
       partition,
       bytes: content.expectedBytes,
-      codec: isCompressedWhileIndexing(codec) ? codec : null,
+      codec: this.isCompressing ? codec : null,
       linesFile: join(directory, 'lines'),
       placesFile: join(directory, 'places'),
       reportFile: join(directory, 'report'),
     };
-    this.#blocks = isCompressedWhileIndexing(codec) || encryption ? null : this.#follow();
+    this.#blocks = this.isCompressing || encryption ? null : this.#follow();
   }
 
   #follow() {
