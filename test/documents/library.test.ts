@@ -12,6 +12,7 @@ import { documentBlocks } from '../support/document-blocks.ts';
 import { tagsOf } from '../support/ec2-state.ts';
 import { BUCKET, labForTest, runProgram, type TestLab, temporaryDirectory } from '../support/lab.ts';
 import { build } from '../support/processes/built.ts';
+import { COMPILER_OPTIONS } from './compiler-options.ts';
 
 const ROOT = join(import.meta.dirname, '..', '..');
 
@@ -22,20 +23,6 @@ const programsIn = (path: string): string[] =>
 
 /** Of all documents, which programs are run below. */
 const RUN = { 'README.md': 1, 'docs/costs/page.md': 1, 'docs/library.md': 2 };
-
-/** Stricter than `strict`: a user's own settings may be. */
-const COMPILER_OPTIONS = {
-  target: 'es2024',
-  lib: ['es2024', 'esnext.disposable', 'esnext.iterator'],
-  module: 'nodenext',
-  types: ['node'],
-  strict: true,
-  noUncheckedIndexedAccess: true,
-  exactOptionalPropertyTypes: true,
-  noUnusedLocals: true,
-  noEmit: true,
-  skipLibCheck: true,
-};
 
 /** A package of the user's own, in which snap-to-s3 is installed. */
 function install(lab: TestLab, built: string): string {

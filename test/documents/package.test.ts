@@ -9,6 +9,7 @@ import { VERSION } from '../../src/version.ts';
 import { csv, line, writeBill } from '../support/costs/bills.ts';
 import { runProgram, temporaryDirectory } from '../support/lab.ts';
 import { build } from '../support/processes/built.ts';
+import { COMPILER_OPTIONS } from './compiler-options.ts';
 
 const ROOT = join(import.meta.dirname, '..', '..');
 
@@ -107,9 +108,10 @@ test('the package is small, complete and runs where nothing else is installed', 
     symlinkSync(join(ROOT, 'node_modules', '@types'), join(project, 'node_modules', '@types'));
     symlinkSync(join(ROOT, 'node_modules', 'undici-types'), join(project, 'node_modules', 'undici-types'));
     writeFileSync(join(project, 'own.mts'), OWN_PROGRAM);
+    // The declarations of the package are checked, too.
     writeFileSync(
       join(project, 'tsconfig.json'),
-      JSON.stringify({ compilerOptions: COMPILER_OPTIONS, include: ['*.mts'] }),
+      JSON.stringify({ compilerOptions: { ...COMPILER_OPTIONS, skipLibCheck: false }, include: ['*.mts'] }),
     );
     const checked = spawnSync('tsc', ['-p', project], { encoding: 'utf8' });
     assert.equal(checked.status, 0, checked.stdout + checked.stderr);
@@ -140,16 +142,3 @@ const code: ErrorCode = new SnapError('USAGE', 'a message').code;
 const { regions }: Pick<Analysis, 'regions'> = { regions: [] };
 console.log(VERSION, layout, code, regions.length + Object.keys(BUILT_IN_PRICES.regions).length > 0);
 `;
-
-/** Stricter than `strict`; the declarations of the package are checked too. */
-const COMPILER_OPTIONS = {
-  target: 'es2024',
-  lib: ['es2024', 'esnext.disposable', 'esnext.iterator'],
-  module: 'nodenext',
-  types: ['node'],
-  strict: true,
-  noUncheckedIndexedAccess: true,
-  exactOptionalPropertyTypes: true,
-  noEmit: true,
-  skipLibCheck: false,
-};
