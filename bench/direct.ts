@@ -7,7 +7,8 @@
  * time; volumes have whole GiB); then with none of them, against a loop of SDK calls, and against two of those at once,
  * which is what the local cloud can give.
  */
-import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync } from 'node:fs';
+import { rm } from 'node:fs/promises';
 import { cpus, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
@@ -72,7 +73,7 @@ async function main(): Promise<void> {
     await withoutLimits(large, env);
   } finally {
     await labDown(join(directory, 'lab'));
-    rmSync(directory, { recursive: true, force: true });
+    await rm(directory, { recursive: true, force: true });
   }
 }
 

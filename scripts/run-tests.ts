@@ -5,7 +5,8 @@
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { chmodSync, existsSync, globSync, mkdtempSync, realpathSync, rmSync } from 'node:fs';
+import { chmodSync, existsSync, globSync, mkdtempSync, realpathSync } from 'node:fs';
+import { rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { PassThrough, type Transform } from 'node:stream';
@@ -82,7 +83,7 @@ async function runTests(files: string[], signal: AbortSignal): Promise<boolean> 
   await Promise.all([new spec(), longestFiles].map((reporter) => print(events, reporter)));
   const left = leftBehind(directory);
   for (const thing of left) process.stderr.write(`left behind: ${thing}\n`);
-  if (isFreeOfMounts(directory)) rmSync(directory, { recursive: true, force: true });
+  if (isFreeOfMounts(directory)) await rm(directory, { recursive: true, force: true });
   return passed && left.length === 0;
 }
 

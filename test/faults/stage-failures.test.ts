@@ -11,6 +11,7 @@ import {
   writeFileSync,
   writeSync,
 } from 'node:fs';
+import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { run } from '../../lab/core/run.ts';
@@ -238,7 +239,7 @@ async function shrinkVolumeOf(lab: TestLab): Promise<void> {
 
 /** A btrfs whose own disk can be damaged below it: what lies on it then fails to read, as a failing disk does. */
 async function brittleDisk() {
-  const { mkdtempSync, rmSync } = await import('node:fs');
+  const { mkdtempSync } = await import('node:fs');
   const { tmpdir } = await import('node:os');
   const directory = mkdtempSync(join(tmpdir(), 'snap-to-s3-brittle-'));
   const image = join(directory, 'outer.img');
@@ -252,7 +253,7 @@ async function brittleDisk() {
     damageVolumeOf: (lab: TestLab, at: number) => damageVolume(lab, image, at),
     remove: async () => {
       await run(['umount', mountPoint]);
-      rmSync(directory, { recursive: true, force: true });
+      await rm(directory, { recursive: true, force: true });
     },
   };
 }

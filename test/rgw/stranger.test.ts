@@ -1,7 +1,8 @@
 /** The program against an S3 that nobody here wrote: Ceph's gateway. */
 import assert from 'node:assert/strict';
 import { createHash, randomBytes } from 'node:crypto';
-import { createWriteStream, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { createWriteStream, mkdirSync, mkdtempSync } from 'node:fs';
+import { rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Readable } from 'node:stream';
@@ -37,7 +38,7 @@ let s3: S3Client;
 after(async () => {
   s3?.destroy();
   await gateway?.[Symbol.asyncDispose]();
-  rmSync(directory, { recursive: true, force: true });
+  await rm(directory, { recursive: true, force: true });
 });
 
 before(async () => {

@@ -1,5 +1,6 @@
 /** Keyrings for tests, in short directories: gpg's agent wants a socket there. */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
@@ -9,7 +10,8 @@ export async function gpgHome(t: TestContext): Promise<string> {
   const home = mkdtempSync(join(tmpdir(), 'snap-to-s3-gpg-'));
   t.after(async () => {
     await forgetPassphrases(home);
-    rmSync(home, { recursive: true, force: true });
+    // The agent still removes its sockets; rmSync would end silently where one is gone before it comes to it.
+    await rm(home, { recursive: true, force: true });
   });
   return home;
 }

@@ -1,7 +1,8 @@
 /** A lab of its own for a test, and the program run against it. What a test leaves behind fails it. */
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync } from 'node:fs';
+import { rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -39,7 +40,7 @@ type FinishedTest = TestContext & { error: Error | null };
 /** A directory that is removed after the test. */
 export function temporaryDirectory(t: TestContext): string {
   const directory = mkdtempSync(join(tmpdir(), 'snap-to-s3-test-'));
-  t.after(() => rmSync(directory, { recursive: true, force: true }));
+  t.after(() => rm(directory, { recursive: true, force: true }));
   return directory;
 }
 
@@ -79,7 +80,7 @@ export async function labForTest(t: TestContext, options: LabTestOptions = {}): 
     const failure = problem ?? (t as FinishedTest).error;
     if (isLabKept(failure !== null))
       await keepLab({ options: allOptions, directory, program: PROGRAM, bucket: BUCKET });
-    else rmSync(directory, { recursive: true, force: true });
+    else await rm(directory, { recursive: true, force: true });
     if (problem) throw problem;
   });
   await control.addBucket(BUCKET);
