@@ -1,13 +1,15 @@
 /**
  * The names under which an instance finds a volume: the one asked for, and the one made from its serial number.
  *
- * Labs side by side share these names. A link belongs to the lab below whose directory the image of its loop device is; one that a
- * killed lab has left belongs to nobody, and is removed by whoever meets it.
+ * Labs side by side share these names. A link belongs to the lab that has taken its name, or below whose directory the image of its
+ * loop device is: a volume may be served from any image. One that a killed lab has left belongs to nobody, and is removed by whoever
+ * meets it.
  */
 import { randomUUID } from 'node:crypto';
 import { lstatSync, mkdirSync, readdirSync, readlinkSync, renameSync, symlinkSync, unlinkSync } from 'node:fs';
 import { isInUse } from '../core/owner.ts';
 import { imageOf, partitionsOf } from './loop.ts';
+import { ownerOf } from './names.ts';
 
 const BY_ID = '/dev/disk/by-id';
 
@@ -42,7 +44,7 @@ export function dropDeadLinks(): void {
 /** Another lab may be putting its own link there at this moment: that is put back. */
 function dropIfDead(path: string): void {
   const target = targetOf(path);
-  if (target === null || !isDead(target)) return;
+  if (target === null || !isDead(path, target)) return;
   const aside = `${path}.${randomUUID()}`;
   try {
     renameSync(path, aside);
@@ -53,12 +55,14 @@ function dropIfDead(path: string): void {
   }
 }
 
-/** Only labs link to loop devices. @param target of a link. */
-function isDead(target: string): boolean {
+/** Only labs link to loop devices. @param target of the link. */
+function isDead(path: string, target: string): boolean {
   const [, loop] = /^\/dev\/(loop\d+)(?:p\d+)?$/.exec(target) ?? [];
   if (loop === undefined) return false;
-  const [, directory] = /^(.*)\/ec2\/volumes\/[^/]+$/.exec(imageOf(loop) ?? '') ?? [];
-  return directory === undefined || !isInUse(directory);
+  const image = imageOf(loop);
+  const [, directory = null] = /^(.*)\/ec2\/volumes\/[^/]+$/.exec(image ?? '') ?? [];
+  const owners = [directory, image === null ? null : (ownerOf(path) ?? ownerOf(path.replace(/\d+$/, '')))];
+  return !owners.some((owner) => owner !== null && isInUse(owner));
 }
 
 /**

@@ -47,7 +47,8 @@ function isReplaced(device: string, directory: string): boolean {
   return ownerOf(device) === directory;
 }
 
-function ownerOf(device: string): string | null {
+/** @returns the directory of the lab that has the name. */
+export function ownerOf(device: string): string | null {
   try {
     return readlinkSync(markOf(device));
   } catch {

@@ -1,6 +1,6 @@
 /** Labs as processes: started, stopped, killed, several at once; their state survives. */
 import assert from 'node:assert/strict';
-import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import { lstatSync, readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import {
@@ -24,6 +24,7 @@ import {
   type TestLab,
   temporaryDirectory,
 } from '../support/lab.ts';
+import { until } from '../support/until.ts';
 import { spareDeviceName } from '../support/volumes.ts';
 
 test('up, bucket, snapshot, migrate, kill, up again, volume, down', async (t) => {
@@ -145,6 +146,35 @@ test('two labs never give one device name to two volumes', async (t) => {
   for (const { VolumeId = '', State } of Volumes)
     if (State === 'available') await second.control.removeVolume(VolumeId);
 });
+
+test('a device that serves another image than its volume keeps its name while other labs come up', async (t) => {
+  const [first, directory] = [await labForTest(t), temporaryDirectory(t)];
+  const image = join(directory, 'foreign.img');
+  await buildDisk({ path: image, ...PLAIN_DISK });
+  const { snapshotId } = await addSnapshotOf(first);
+  await first.control.script({
+    service: 'ec2',
+    operation: 'AttachVolume',
+    every: 1,
+    action: { kind: 'behaviour', name: 'attach-foreign-device', value: image },
+  });
+  const { VolumeId = '' } = await first.ec2.send(
+    new CreateVolumeCommand({ AvailabilityZone: 'us-east-1a', SnapshotId: snapshotId }),
+  );
+  const Device = spareDeviceName();
+  await first.ec2.send(new AttachVolumeCommand({ VolumeId, Device, InstanceId: 'i-0123456789abcdef0' }));
+  await until(async () => {
+    await first.ec2.send(new DescribeVolumesCommand({}));
+    return isLink(Device);
+  });
+  await (await startLab({ directory: join(directory, 'second') }))[Symbol.asyncDispose]();
+  assert.ok(isLink(Device), 'the link of a lab that runs stays');
+  await first.control.clearFaults();
+  await first.control.removeVolume(VolumeId);
+  assert.ok(!isLink(Device));
+});
+
+const isLink = (path: string): boolean => lstatSync(path, { throwIfNoEntry: false })?.isSymbolicLink() === true;
 
 test('the log of a lab tells which requests it refused, and why', async (t) => {
   const directory = temporaryDirectory(t);
