@@ -1,12 +1,14 @@
-/** Images of which nothing has to be fetched: all zeros, or there already. */
+/** Objects of which nothing has to be fetched: all zeros, there already, or not asked for. */
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
-import { renameSync, truncateSync, writeFileSync } from 'node:fs';
+import { readdirSync, readFileSync, renameSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { run } from '../../lab/core/run.ts';
 import { withDevice } from '../../lab/disks/mounted.ts';
-import { addSnapshotOfImage } from '../support/disks.ts';
+import { keysIn } from '../support/archives.ts';
+import { addSnapshotOf, addSnapshotOfImage } from '../support/disks.ts';
+import { addKey, gpgHome } from '../support/gpg.ts';
 import { BUCKET, labForTest, recordsOf, runCli, runMigrate, type TestLab } from '../support/lab.ts';
 import { assertSameBytes } from '../support/same-bytes.ts';
 import { imageOf } from '../support/tamper.ts';
@@ -51,3 +53,47 @@ test('nothing but zeros, and what is at the target already: to a file, a snapsho
   });
   await assertSameBytes(disk, imageOf(lab, half), { bytes: 64 * MiB });
 });
+
+const partition = (...names: string[]) => ({
+  content: 'ext4' as const,
+  sizeMiB: 16,
+  populate: async (root: string) => {
+    for (const name of names) writeFileSync(join(root, name), name);
+  },
+});
+
+/** The first holds nothing of what only the second holds. */
+const TWO_PARTITIONS = { table: 'gpt' as const, partitions: [partition('both'), partition('both', 'second')] };
+
+for (const codec of ['lz4', 'zstd']) {
+  for (const recipients of [[], ['--gpg-recipient', 'ops@example.com']]) {
+    const kind = [codec, ...(recipients.length > 0 ? ['encrypted'] : [])].join(', ');
+    test(`${kind}: files of one partition out of two, and of one whose files are there already`, async (t) => {
+      const lab = await labForTest(t);
+      const env = { GNUPGHOME: await gpgHome(t) };
+      if (recipients.length > 0) await addKey(env.GNUPGHOME, 'ops@example.com');
+      const { snapshotId } = await addSnapshotOf(lab, TWO_PARTITIONS);
+      const migrated = await runMigrate(lab, ['--all', '--compression', codec, ...recipients], { env });
+      assert.equal(migrated.code, 0, migrated.stderr);
+      const restore = (into: string, path: string) =>
+        runCli(lab.env, ['restore', snapshotId, '--bucket', BUCKET, '--json', '--to-dir', into, '--path', path], {
+          env,
+        });
+      const one = join(lab.directory, 'one');
+      const done = await restore(one, 'second');
+      assert.equal(done.code, 0, done.stdout);
+      assert.deepEqual(readdirSync(one, { recursive: true }).sort(), ['1', '2', '2/second']);
+
+      const both = join(lab.directory, 'both');
+      const key = (await keysIn(lab)).find((name) => name.includes('.2.tar.')) ?? '';
+      const fault = { service: 's3', operation: 'GetObject', match: { key } } as const;
+      await lab.control.script({ ...fault, times: 100, action: { kind: 'error', code: 'AccessDenied' } });
+      assert.equal((await restore(both, 'both')).code, 1);
+      await lab.control.clearFaults();
+      const resumed = await restore(both, 'both');
+      assert.equal(resumed.code, 0, resumed.stdout);
+      assert.ok(recordsOf(resumed).some(({ code, files }) => code === 'restore.continued' && files === 1));
+      for (const number of ['1', '2']) assert.equal(readFileSync(join(both, number, 'both'), 'utf8'), 'both');
+    });
+  }
+}

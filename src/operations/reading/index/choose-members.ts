@@ -140,6 +140,6 @@ async function findAliases({ read }: FetchedIndex, paths: readonly string[]): Pr
   return [...found];
 }
 
-/** Blocks of lz4 are no stream without a header and an end; frames of zstd are one as they are. */
+/** Blocks of lz4 are no stream without a header and an end; frames of zstd are one as they are. Nothing remains nothing. */
 const asStream = ({ codec }: ArchivedObject, extents: Extent[]): Extent[] =>
-  codec === 'lz4' ? [FRAME_HEADER, ...extents, FRAME_END] : extents;
+  codec === 'lz4' && extents.length > 0 ? [FRAME_HEADER, ...extents, FRAME_END] : extents;

@@ -7,7 +7,7 @@ import { type Downloaded, downloadInto, type Extent, lengthOf } from '../../../t
 import { closeAll, makePipe } from '../../../transfer/pipes.ts';
 import type { ArchivedObject } from '../find-archive.ts';
 import type { ReadContext } from '../read-context.ts';
-import { type Decoder, decodeByPrograms, decodeInThreads } from './decoders.ts';
+import { type Decoder, decodeByPrograms, decodeInThreads, decodeNothing } from './decoders.ts';
 import { type OpenSink, openSink } from './open-sink.ts';
 import { extentsOf, type Sink } from './sinks.ts';
 
@@ -50,8 +50,12 @@ const byThreads: OpenDecoder = async ({ object: { key, facts } }, { order }, sto
   return decodeInThreads(stored, order, Boolean(facts?.plainSha256), signal);
 };
 
-const byPrograms: OpenDecoder = async ({ object }, sink, stored, services) =>
-  decodeByPrograms(object, stored, (descriptor) => sink.consume(descriptor, services.signal), services);
+/** No program decodes nothing: gpg and zstd refuse an empty stream, and gpg knows no other one without a key. */
+const byPrograms: OpenDecoder = async ({ object, sink }, opened, stored, services) => {
+  const consume = (descriptor: number) => opened.consume(descriptor, services.signal);
+  const isNothing = extentsOf(sink)?.length === 0;
+  return isNothing ? decodeNothing(stored, consume) : decodeByPrograms(object, stored, consume, services);
+};
 
 /** @returns `null` when another decoder is to be asked, in which case nothing was found. */
 async function decode(task: DecodingTask, open: OpenDecoder, services: ReadContext): Promise<DecodedObject | null> {

@@ -54,6 +54,20 @@ export async function decodeByPrograms(
 }
 
 /**
+ * Where nothing is wanted of an object.
+ * @param nothing the read end of a pipe that no bytes come through; it is taken over.
+ */
+export function decodeNothing(nothing: number, consume: Consume): Decoder {
+  const finished = consume(nothing).then((findings) => ({ findings, problem: null, isForeign: false }));
+  return {
+    finished,
+    async [Symbol.asyncDispose]() {
+      await Promise.allSettled([finished]);
+    },
+  };
+}
+
+/**
  * By our own threads, for lz4 that is not encrypted: processes would spend as much time on handing bytes over as on them.
  * @param stored the read end of a pipe with the stored bytes; it is taken over.
  * @param isKnown whether the SHA-256 of the plain bytes is compared with a known one

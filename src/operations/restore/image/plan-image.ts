@@ -1,6 +1,5 @@
 /** Plans a restore of an image: which pieces must be fetched, and which segments can be written at the same time. */
 import { BLOCK_KIND, type BlockTable, type ImageIndex, isEachBlockKnown } from '../../../archive/block-table.ts';
-import type { CodecName } from '../../../archive/codec.ts';
 import type { Place } from '../../../archive/file-index.ts';
 import { FRAME_END, FRAME_HEADER } from '../../../archive/lz4-frame.ts';
 import type { BlockRun } from '../../../lib/bytes/block-run.ts';
@@ -28,17 +27,10 @@ const MIN_GAP = 32 * MiB;
 /** Minimum plain bytes, without zeros, of a segment. A smaller one is not worth its own decompressor. */
 const MIN_SEGMENT = 64 * MiB;
 
-/** A complete frame without content, because decompressors refuse an empty stream. */
-const EMPTY_FRAME: Record<CodecName, Buffer> = {
-  lz4: Buffer.concat([FRAME_HEADER, FRAME_END]),
-  zstd: Buffer.from('28b52ffd2000010000', 'hex'),
-};
-
 /** A plan exists only if the kind of each block is known; otherwise, blocks that are not fetched could not be verified. */
 export class ImagePlan {
   readonly table: BlockTable;
   readonly #pieces: readonly Place[];
-  readonly #codec: CodecName;
   /** Whether the pieces are blocks of one lz4 frame, and not frames of their own. */
   readonly #areBlocks: boolean;
 
@@ -51,16 +43,15 @@ export class ImagePlan {
     const areBlocks = codec === 'lz4' && first.stored > 0;
     const last = pieces.at(-1) as Place;
     if (last.stored > facts.storedBytes) return null;
-    if (last.plain >= table.bytes) return new ImagePlan(table, pieces, codec, areBlocks);
+    if (last.plain >= table.bytes) return new ImagePlan(table, pieces, areBlocks);
     // The last frame ends at the end of the object.
     const end = { plain: table.bytes, stored: facts.storedBytes };
-    return areBlocks ? null : new ImagePlan(table, [...pieces, end], codec, areBlocks);
+    return areBlocks ? null : new ImagePlan(table, [...pieces, end], areBlocks);
   }
 
-  private constructor(table: BlockTable, pieces: readonly Place[], codec: CodecName, areBlocks: boolean) {
+  private constructor(table: BlockTable, pieces: readonly Place[], areBlocks: boolean) {
     this.table = table;
     this.#pieces = pieces;
-    this.#codec = codec;
     this.#areBlocks = areBlocks;
   }
 
@@ -117,8 +108,7 @@ export class ImagePlan {
 
   /** @param extents empty if the segment contains only zeros, or is already written. */
   #asStream(extents: readonly Extent[]): Extent[] {
-    if (extents.length === 0) return [EMPTY_FRAME[this.#codec]];
-    return this.#areBlocks ? [FRAME_HEADER, ...extents, FRAME_END] : [...extents];
+    return this.#areBlocks && extents.length > 0 ? [FRAME_HEADER, ...extents, FRAME_END] : [...extents];
   }
 
   #runsOf({ first, end }: Segment): (Segment & { isFetched: boolean })[] {
