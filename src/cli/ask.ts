@@ -1,5 +1,4 @@
 /** Confirmation prompts on the terminal. */
-import { createInterface } from 'node:readline/promises';
 import type { CliContext } from './context.ts';
 import type { OutputFlags } from './options.ts';
 
@@ -9,6 +8,7 @@ export const canAsk = ({ json, quiet }: OutputFlags, { process: { stdin, stderr 
 
 /** @returns whether the user answered yes; `false` at the end of the input, or if the run is interrupted. */
 export async function ask(question: string, { process, signal }: CliContext): Promise<boolean> {
+  const { createInterface } = await import('node:readline/promises');
   const lines = createInterface({ input: process.stdin, output: process.stderr });
   try {
     const answer = await lines.question(`${question} [y/N] `, { signal });

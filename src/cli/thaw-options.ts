@@ -1,7 +1,6 @@
 /** Flags for objects in archive classes, and the confirmation before objects are thawed. */
 import { Option } from 'commander';
-import type { ThawSettings } from '../operations/shared/settings/thaw.ts';
-import { THAW_DAYS } from '../operations/thaw/archived-objects.ts';
+import { THAW_DAYS, type ThawSettings } from '../operations/shared/settings/thaw.ts';
 import { ask, canAsk } from './ask.ts';
 import type { CliContext } from './context.ts';
 import { wholeNumber } from './flag-values.ts';

@@ -1,11 +1,7 @@
 /** The command `snap-to-s3 analyze`: converts its flags to settings, and writes the analysis in the requested formats. */
-import { stringifyChunked } from '@discoveryjs/json-ext';
 import { Command, Option } from 'commander';
 import { normalisePrefix } from '../../archive/key.ts';
-import { awsAnalyzeServices } from '../../aws-services.ts';
 import type { Analysis } from '../../costs/analysis.ts';
-import { BUILT_IN } from '../../costs/built-in-prices.ts';
-import type { Prices } from '../../costs/price-types.ts';
 import { EXIT, SnapError } from '../../errors.ts';
 import { REGION_PATTERN } from '../../lib/aws-names.ts';
 import type { AnalyzeServices } from '../../operations/shared/services.ts';
@@ -14,16 +10,13 @@ import type { CliContext } from '../context.ts';
 import { collect, decimal, matching, wholeNumber } from '../flag-values.ts';
 import { exitStatusHelp } from '../help.ts';
 import { type AwsFlags, addOptionGroups, awsOptions, BUCKET_NAME, REGION_NAME, volumeTypeOption } from '../options.ts';
-import { planText } from '../plan-file.ts';
-import { type PriceFlags, priceOptions, pricesOf } from '../price-flags.ts';
-import { openHost } from '../render/open-host.ts';
-import { checkOutputFile, writeOutputFile } from '../render/output-file.ts';
-import { analysisCsv } from '../render/text/analysis-csv.ts';
-import { analysisText } from '../render/text/analysis-text.ts';
+import { type PriceFlags, priceOptions } from '../price-flags.ts';
+import type { AnalysisOutput } from '../render/analysis-output.ts';
+import { checkOutputFile } from '../render/output-file.ts';
 import { keepHeapSmall } from '../small-heap.ts';
 
 /** The parsed flags. */
-interface AnalyzeFlags extends AwsFlags, Pick<PriceFlags, 'prices' | 'refreshPrices'> {
+interface AnalyzeFlags extends AwsFlags, AnalysisOutput, Pick<PriceFlags, 'prices' | 'refreshPrices'> {
   offline?: true;
   live?: true;
   regions?: string[];
@@ -35,11 +28,7 @@ interface AnalyzeFlags extends AwsFlags, Pick<PriceFlags, 'prices' | 'refreshPri
   source: 'direct' | 'volume';
   volumeType: string;
   keepMonths: number;
-  json?: true;
   quiet?: true;
-  csv?: string;
-  html?: string;
-  plan?: string;
 }
 
 export function analyzeCommand(context: CliContext): Command {
@@ -124,14 +113,18 @@ const outputOptions = (): Option[] => [
   new Option('--quiet', 'print only the result and errors'),
 ];
 
+/** Loads its modules only here, because help and usage errors need none of them. */
 async function runAnalyze(inputs: string[], flags: AnalyzeFlags, context: CliContext): Promise<void> {
   keepHeapSmall();
   const settings = toSettings(inputs, flags, context);
   for (const [flag, path] of filesOf(flags)) checkOutputFile(flag, path);
+  const { openHost } = await import('../render/open-host.ts');
+  const { awsAnalyzeServices } = await import('../../aws-services.ts');
+  const { pricesOf } = await import('../chosen-prices.ts');
+  const { writeAnalysis } = await import('../render/analysis-output.ts');
   using host = openHost(flags.quiet ? { quiet: true } : {}, context);
   // Refuses an invalid price file before the report is read.
-  await pricesOf(flags.prices === undefined ? {} : { prices: flags.prices }, [], host, context);
-  let prices: Prices = BUILT_IN;
+  let prices = await pricesOf(flags.prices === undefined ? {} : { prices: flags.prices }, [], host, context);
   const services = {
     ...(await awsAnalyzeServices(flags, host, context.process.env)),
     prices: async (regions: readonly string[]) => {
@@ -145,11 +138,10 @@ async function runAnalyze(inputs: string[], flags: AnalyzeFlags, context: CliCon
     },
   };
   const analysis = await analysed(flags, settings, services, context.signal);
-  await show(analysis, prices, flags, context);
+  await writeAnalysis(analysis, prices, flags, context);
   context.finish(analysis.regions.length === 0 ? EXIT.nothingToDo : EXIT.ok);
 }
 
-/** Loads the modules that read reports only here, so that all other commands start faster. */
 async function analysed(
   { live }: AnalyzeFlags,
   settings: AnalyzeSettings,
@@ -211,25 +203,3 @@ const filesOf = ({ csv, html, plan }: AnalyzeFlags): [string, string][] =>
   Object.entries({ '--csv': csv, '--html': html, '--plan': plan }).flatMap(([flag, path]) =>
     path === undefined ? [] : [[flag, path]],
   );
-
-async function show(
-  analysis: Analysis,
-  prices: Prices,
-  flags: AnalyzeFlags,
-  { output, process }: CliContext,
-): Promise<void> {
-  if (flags.json) await output.printPieces(process.stdout, jsonPieces(analysis));
-  else output.printer(process.stdout)(analysisText(analysis));
-  if (flags.csv !== undefined) writeOutputFile('--csv', flags.csv, analysisCsv(analysis));
-  if (flags.html !== undefined) {
-    const { renderPage } = await import('../../page/render-page.ts');
-    writeOutputFile('--html', flags.html, renderPage(analysis, prices));
-  }
-  if (flags.plan !== undefined) writeOutputFile('--plan', flags.plan, planText(analysis));
-}
-
-/** The document in pieces, because that of 20,000 snapshots has 100 MB. */
-function* jsonPieces(analysis: Analysis): Generator<string> {
-  yield* stringifyChunked(analysis, { space: 2 });
-  yield '\n';
-}

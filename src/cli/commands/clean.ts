@@ -1,9 +1,7 @@
 /** The command `snap-to-s3 clean`: converts its flags to the settings of the operation. */
 import { Command, Option } from 'commander';
 import { normalisePrefix } from '../../archive/key.ts';
-import { awsServices } from '../../aws-services.ts';
 import { EXIT } from '../../errors.ts';
-import { clean } from '../../operations/clean/clean.ts';
 import type { CleanSettings } from '../../operations/shared/settings/clean.ts';
 import type { CliContext } from '../context.ts';
 import { duration } from '../flag-values.ts';
@@ -22,7 +20,7 @@ import {
   tagOption,
   waitLimitOption,
 } from '../options.ts';
-import { openHost } from '../render/open-host.ts';
+import { runOperation } from '../run-operation.ts';
 
 /** The parsed flags. */
 interface CleanFlags extends AwsFlags, OutputFlags {
@@ -86,7 +84,8 @@ async function runClean(flags: CleanFlags, context: CliContext): Promise<void> {
     waitLimit: flags.waitLimit * 1000,
     claimLife: flags.claimLife,
   };
-  using host = openHost(flags, context);
-  const services = await awsServices({ ...flags, storageClass: 'STANDARD' }, host, context.process.env);
-  context.finish(await clean(settings, services, context.signal));
+  await runOperation(flags, context, async (services, signal) => {
+    const { clean } = await import('../../operations/clean/clean.ts');
+    return clean(settings, services, signal);
+  });
 }

@@ -1,14 +1,12 @@
 /** The command `snap-to-s3 compare`, which compares the cost of archives and snapshots without a billing report. */
 import { Command, Option } from 'commander';
-import { CHANGES, type CompareSettings, compareIn2017, compareToday } from '../../costs/compare.ts';
+import type { CompareSettings } from '../../costs/compare.ts';
 import { EXIT } from '../../errors.ts';
 import type { CliContext } from '../context.ts';
 import { decimal, wholeNumber } from '../flag-values.ts';
 import { exitStatusHelp } from '../help.ts';
 import { addOptionGroups, profileOption, REGION_NAME } from '../options.ts';
-import { type PriceFlags, priceOptions, pricesOf } from '../price-flags.ts';
-import { openHost } from '../render/open-host.ts';
-import { comparisonText } from '../render/text/compare-text.ts';
+import { type PriceFlags, priceOptions } from '../price-flags.ts';
 
 interface CompareFlags extends PriceFlags {
   snapshots: number;
@@ -70,7 +68,12 @@ const regionOption = (): Option =>
     'use current prices of this region only (default: us-east-1, with current prices and those of 2017)',
   ).argParser(REGION_NAME);
 
+/** Loads its modules only here, because help and usage errors need none of them. */
 async function runCompare(flags: CompareFlags, context: CliContext): Promise<void> {
+  const { CHANGES, compareIn2017, compareToday } = await import('../../costs/compare.ts');
+  const { pricesOf } = await import('../chosen-prices.ts');
+  const { openHost } = await import('../render/open-host.ts');
+  const { comparisonText } = await import('../render/text/compare-text.ts');
   const settings: CompareSettings = {
     snapshots: flags.snapshots,
     sizeGiB: flags.size,

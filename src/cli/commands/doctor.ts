@@ -2,9 +2,7 @@
 import { Command, type Option } from 'commander';
 import type { CodecName } from '../../archive/codec.ts';
 import { normalisePrefix } from '../../archive/key.ts';
-import { awsServices } from '../../aws-services.ts';
 import { EXIT } from '../../errors.ts';
-import { doctor } from '../../operations/doctor/doctor.ts';
 import type { DoctorSettings } from '../../operations/shared/settings/doctor.ts';
 import type { SourceChoice } from '../../operations/shared/settings/volume.ts';
 import type { CliContext } from '../context.ts';
@@ -25,7 +23,7 @@ import {
   tagOption,
   volumeTypeOption,
 } from '../options.ts';
-import { openHost } from '../render/open-host.ts';
+import { runOperation } from '../run-operation.ts';
 
 /** The parsed flags. */
 interface DoctorFlags extends AwsFlags, OutputFlags {
@@ -85,7 +83,8 @@ async function runDoctor(flags: DoctorFlags, context: CliContext): Promise<void>
     volumeType: flags.volumeType,
     mountPoint: flags.mountPoint,
   };
-  using host = openHost(flags, context);
-  const services = await awsServices({ ...flags, storageClass: 'STANDARD' }, host, context.process.env);
-  context.finish(await doctor(settings, services, context.signal));
+  await runOperation(flags, context, async (services, signal) => {
+    const { doctor } = await import('../../operations/doctor/doctor.ts');
+    return doctor(settings, services, signal);
+  });
 }

@@ -3,10 +3,8 @@ import { randomBytes } from 'node:crypto';
 import { userInfo } from 'node:os';
 import { resolve } from 'node:path';
 import { Command, Option } from 'commander';
-import { awsServices } from '../../aws-services.ts';
 import { EXIT, SnapError } from '../../errors.ts';
-import type { DrillReport, Host } from '../../events.ts';
-import { drill } from '../../operations/drill/drill.ts';
+import type { DrillReport } from '../../events.ts';
 import type { DrillSettings } from '../../operations/shared/settings/drill.ts';
 import { type ArchiveFilterFlags, archiveFilterOptions, toArchiveFilter } from '../archive-filter.ts';
 import type { CliContext } from '../context.ts';
@@ -30,10 +28,10 @@ import {
   volumeOptions,
   withoutManifestOption,
 } from '../options.ts';
-import { openHost } from '../render/open-host.ts';
 import { writeOutputFile } from '../render/output-file.ts';
 import { writeReport } from '../render/report-file.ts';
 import { drillPage } from '../render/text/drill-html.ts';
+import { type Operation, runOperation } from '../run-operation.ts';
 import { type ThawFlags, thawOptions, toThaw } from '../thaw-options.ts';
 
 /** The parsed flags. */
@@ -130,16 +128,13 @@ async function runDrill(flags: DrillFlags, context: CliContext): Promise<void> {
     if (html !== undefined) writeOutputFile('--html', html, found ? drillPage(found) : 'This drill is unfinished.\n');
   };
   save(null);
-  using shown = openHost(others, context);
-  const host: Host = {
-    ...shown,
-    notify: (event) => {
-      shown.notify(event);
-      if (event.code === 'drill.finished') save(event.report);
-    },
+  const operation: Operation = async (services, signal) => {
+    const { drill } = await import('../../operations/drill/drill.ts');
+    return drill(settings, services, signal);
   };
-  const services = await awsServices({ ...flags, storageClass: 'STANDARD' }, host, context.process.env);
-  context.finish(await drill(settings, services, context.signal));
+  await runOperation(others, context, operation, (event) => {
+    if (event.code === 'drill.finished') save(event.report);
+  });
 }
 
 /** Written before the drill, so that the report of an earlier drill is not mistaken for that of this one. */

@@ -1,14 +1,9 @@
 /** The command `snap-to-s3 list`: converts its flags to the settings of the operations. */
 import { Command, Option } from 'commander';
 import { normalisePrefix, parseAnyKey } from '../../archive/key.ts';
-import { awsServices } from '../../aws-services.ts';
-import { EXIT, type ExitCode, SnapError } from '../../errors.ts';
+import { EXIT, SnapError } from '../../errors.ts';
 import { SNAPSHOT_ID_PATTERN } from '../../lib/aws-names.ts';
 import { seconds } from '../../lib/clock.ts';
-import { findFiles } from '../../operations/list/find-files.ts';
-import { list } from '../../operations/list/list.ts';
-import { showArchive } from '../../operations/list/show-archive.ts';
-import type { Services } from '../../operations/shared/services.ts';
 import type { WantedTag } from '../../operations/shared/settings/archive-filter.ts';
 import type { FilesQuery } from '../../operations/shared/settings/list.ts';
 import { type ArchiveFilterFlags, archiveFilterOptions, toArchiveFilter } from '../archive-filter.ts';
@@ -26,7 +21,7 @@ import {
   outputOptions,
   prefixOption,
 } from '../options.ts';
-import { openHost } from '../render/open-host.ts';
+import { type Operation, runOperation } from '../run-operation.ts';
 
 /** The parsed flags. */
 interface ListFlags extends AwsFlags, OutputFlags, ArchiveFilterFlags {
@@ -91,32 +86,38 @@ const fileOptions = (): Option[] => [
 ];
 
 async function runList(archive: string | undefined, flags: ListFlags, context: CliContext): Promise<void> {
-  const run = archive === undefined ? toSearch(flags) : toShow(archive, flags);
-  using host = openHost(flags, context);
-  const services = await awsServices({ ...flags, storageClass: 'STANDARD' }, host, context.process.env);
-  context.finish(await run(services, context.signal));
+  await runOperation(flags, context, archive === undefined ? toSearch(flags) : toShow(archive, flags));
 }
 
-type Run = (services: Services, signal: AbortSignal) => Promise<ExitCode>;
-
 /** @throws SnapError `USAGE` if flags conflict. */
-function toSearch(flags: ListFlags): Run {
+function toSearch(flags: ListFlags): Operation {
   const filter = { ...toArchiveFilter(flags), tags: (flags.tag ?? []).map(toTag) };
   const { find, downloadStreams } = flags;
   const files = toQuery(flags);
-  if (!files) return (services, signal) => list(filter, services, signal);
+  if (!files) {
+    return async (services, signal) => {
+      const { list } = await import('../../operations/list/list.ts');
+      return list(filter, services, signal);
+    };
+  }
   if (!find) throw new SnapError('USAGE', '--files, --path and --partition need ARCHIVE or --find');
-  return (services, signal) => findFiles({ ...filter, files, downloadStreams }, services, signal);
+  return async (services, signal) => {
+    const { findFiles } = await import('../../operations/list/find-files.ts');
+    return findFiles({ ...filter, files, downloadStreams }, services, signal);
+  };
 }
 
 /** @throws SnapError `USAGE` */
-function toShow(archive: string, flags: ListFlags): Run {
+function toShow(archive: string, flags: ListFlags): Operation {
   const { volumes, snapshots, since, until, tag, downloadStreams } = flags;
   if ([volumes, snapshots, since, until, tag].some((flag) => flag !== undefined))
     throw new SnapError('USAGE', '--volumes, --snapshots, --since, --until and --tag cannot be used with ARCHIVE');
   const passphraseWithin = PASSPHRASE_WITHIN;
   const settings = { ...toPlace(archive, flags.prefix), files: toQuery(flags), downloadStreams, passphraseWithin };
-  return (services, signal) => showArchive(settings, services, signal);
+  return async (services, signal) => {
+    const { showArchive } = await import('../../operations/list/show-archive.ts');
+    return showArchive(settings, services, signal);
+  };
 }
 
 /** `list` must not wait forever for a passphrase dialog of gpg that the user does not see. */

@@ -3,9 +3,7 @@ import { availableParallelism } from 'node:os';
 import { Command, Option } from 'commander';
 import { CODECS, type CodecName } from '../../archive/codec.ts';
 import { normalisePrefix } from '../../archive/key.ts';
-import { awsServices } from '../../aws-services.ts';
 import { EXIT, SnapError } from '../../errors.ts';
-import { migrate } from '../../operations/migrate/migrate.ts';
 import type { MigrateSettings } from '../../operations/shared/settings/migrate.ts';
 import type { CliContext } from '../context.ts';
 import { wholeNumber } from '../flag-values.ts';
@@ -33,7 +31,7 @@ import {
   volumeOptions,
 } from '../options.ts';
 import { withPlan } from '../plan-file.ts';
-import { openHost } from '../render/open-host.ts';
+import { runOperation } from '../run-operation.ts';
 
 /** The parsed flags. */
 interface MigrateFlags extends SelectionFlags, VolumeFlags, AwsFlags, OutputFlags {
@@ -157,9 +155,10 @@ function withPlanOf(command: Command, { process }: CliContext): MigrateFlags {
 
 async function runMigrate(flags: MigrateFlags, context: CliContext): Promise<void> {
   const settings = toSettings(flags);
-  using host = openHost(flags, context);
-  const services = await awsServices(flags, host, context.process.env);
-  context.finish(await migrate(settings, services, context.signal));
+  await runOperation(flags, context, async (services, signal) => {
+    const { migrate } = await import('../../operations/migrate/migrate.ts');
+    return migrate(settings, services, signal);
+  });
 }
 
 /** The tar, the compressor and the upload of one partition use about two processors. */

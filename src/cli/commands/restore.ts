@@ -2,10 +2,8 @@
 import { resolve } from 'node:path';
 import { Command, Option } from 'commander';
 import { normalisePrefix } from '../../archive/key.ts';
-import { awsServices } from '../../aws-services.ts';
 import { EXIT, SnapError } from '../../errors.ts';
 import { formatBytes } from '../../lib/units.ts';
-import { restore } from '../../operations/restore/restore.ts';
 import type {
   DeviceTarget,
   FilesOrder,
@@ -35,7 +33,7 @@ import {
   waitLimitOption,
   withoutManifestOption,
 } from '../options.ts';
-import { openHost } from '../render/open-host.ts';
+import { runOperation } from '../run-operation.ts';
 import { readSessionKey } from '../session-key.ts';
 import { type ThawFlags, thawOptions, toThaw } from '../thaw-options.ts';
 
@@ -178,9 +176,10 @@ const targetOptions = (): Option[] => [
 
 async function runRestore(snapshotId: string, flags: RestoreFlags, context: CliContext): Promise<void> {
   const settings = toSettings(snapshotId, flags, context);
-  using host = openHost(flags, context);
-  const services = await awsServices({ ...flags, storageClass: 'STANDARD' }, host, context.process.env);
-  context.finish(await restore(settings, services, context.signal));
+  await runOperation(flags, context, async (services, signal) => {
+    const { restore } = await import('../../operations/restore/restore.ts');
+    return restore(settings, services, signal);
+  });
 }
 
 /** @throws SnapError `USAGE` if flags conflict. */

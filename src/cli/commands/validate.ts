@@ -1,11 +1,9 @@
 /** The command `snap-to-s3 validate`: converts its flags to the settings of the operation. */
 import { Command, Option } from 'commander';
 import { normalisePrefix } from '../../archive/key.ts';
-import { awsServices } from '../../aws-services.ts';
 import { EXIT, SnapError } from '../../errors.ts';
 import type { Selection } from '../../operations/shared/settings/selection.ts';
 import type { ValidateSettings } from '../../operations/shared/settings/validate.ts';
-import { validate } from '../../operations/validate/validate.ts';
 import type { CliContext } from '../context.ts';
 import { collect } from '../flag-values.ts';
 import { exitStatusHelp } from '../help.ts';
@@ -32,7 +30,7 @@ import {
   withoutManifestOption,
 } from '../options.ts';
 import { withPlan } from '../plan-file.ts';
-import { openHost } from '../render/open-host.ts';
+import { runOperation } from '../run-operation.ts';
 import { readSessionKey } from '../session-key.ts';
 
 /** The parsed flags. */
@@ -123,9 +121,10 @@ const LEGACY_FLAGS = [
 
 async function runValidate(flags: ValidateFlags, context: CliContext): Promise<void> {
   const settings = toSettings(flags, context.process);
-  using host = openHost(flags, context);
-  const services = await awsServices({ ...flags, storageClass: 'STANDARD' }, host, context.process.env);
-  context.finish(await validate(settings, services, context.signal));
+  await runOperation(flags, context, async (services, signal) => {
+    const { validate } = await import('../../operations/validate/validate.ts');
+    return validate(settings, services, signal);
+  });
 }
 
 /** @throws SnapError `USAGE` if flags conflict. */

@@ -6,9 +6,7 @@ import { SnapError } from '../../errors.ts';
 import type { ThawOffer } from '../../events.ts';
 import { count, formatBytes, formatDollars, GiB } from '../../lib/units.ts';
 import type { Services } from '../shared/services.ts';
-
-/** Default number of days for which thawed objects stay readable. Three days span a weekend. */
-export const THAW_DAYS = 3;
+import { THAW_DAYS } from '../shared/settings/thaw.ts';
 
 export interface ArchivedObjects {
   /** Objects whose thaw has not been requested. */

@@ -1,6 +1,9 @@
 /** The settings for objects in archive classes. */
 import type { ThawOrder } from '../../../cloud/ports.ts';
 
+/** Default number of days for which thawed objects stay readable. Three days span a weekend. */
+export const THAW_DAYS = 3;
+
 export interface ThawSettings {
   tier: ThawOrder['tier'];
   /** Days for which the thawed objects stay readable. */
