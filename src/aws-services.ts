@@ -1,4 +1,4 @@
-/** AWS as operations see it: clients, the bucket, this instance. The one place that puts them together. */
+/** Creates the services that operations use from the AWS adapters. No other module does. */
 
 import { awsCallerIdentity } from './cloud/aws/caller-identity.ts';
 import { ebsClient, ec2Client, pricingClient, s3Client, stsClient } from './cloud/aws/clients.ts';
@@ -30,7 +30,7 @@ export interface AwsChoices {
   endpointUrl?: string;
   /** Maximum number of blocks that are read through the EBS direct APIs per second (default: 900). */
   maxBlockRate?: number;
-  /** Seconds after which a call over which nothing moves is tried again; 30 if not given. */
+  /** Seconds without any transferred data after which a call is retried (default: 30). */
   callTimeout?: number;
   bucket: string;
   storageClass: string;
@@ -39,13 +39,13 @@ export interface AwsChoices {
   expectedBucketOwner?: string;
 }
 
-/** A snapshot gives 1,000 blocks a second: a tenth is left to others. Source: "Quotas for EBS direct APIs". */
+/** The quota of a snapshot is 1,000 blocks per second; a tenth is left to others. Source: "Quotas for EBS direct APIs". */
 const DEFAULT_BLOCK_RATE = 900;
 
 /**
- * @param env where regions, endpoints and credentials are looked for, as the AWS SDK does it.
- * @throws SnapError `USAGE` for a profile that does not exist and for a proxy or a CA bundle that cannot be used;
- *   `NOT_ON_INSTANCE` where no region is given and there is no instance to ask.
+ * @param env the environment, which provides regions, endpoints and credentials as for the AWS SDK.
+ * @throws SnapError `USAGE` if the profile does not exist, or a proxy or CA bundle cannot be used; `NOT_ON_INSTANCE` if no
+ *   region is given and this is not an instance.
  */
 export async function awsServices(choices: AwsChoices, host: Host, env: NodeJS.ProcessEnv): Promise<Services> {
   const instance = once(() => thisInstance(env['AWS_EC2_METADATA_SERVICE_ENDPOINT']));
@@ -83,8 +83,8 @@ export async function awsServices(choices: AwsChoices, host: Host, env: NodeJS.P
 }
 
 /**
- * For `analyze`: buckets and regions are asked for as the reports name them, and nothing before that.
- * @throws SnapError `USAGE` for a profile that does not exist and for a proxy or a CA bundle that cannot be used.
+ * Creates the services for `analyze`. It makes no calls: the reports determine which buckets and regions are called later.
+ * @throws SnapError `USAGE` if the profile does not exist, or a proxy or CA bundle cannot be used.
  */
 export async function awsAnalyzeServices(
   choices: Omit<AwsChoices, 'bucket' | 'storageClass'>,
@@ -110,10 +110,10 @@ export async function awsAnalyzeServices(
   };
 }
 
-/** S3 says where a bucket is when it is asked anywhere. */
+/** Any endpoint of S3 reports the region of a bucket. */
 const ANY_REGION = 'us-east-1';
 
-/** How AWS is reached, and the region that is meant: in the order in which the AWS CLI looks for it. */
+/** The settings of connections, and the region, which is searched for in the same order as by the AWS CLI. */
 async function connection(choices: Omit<AwsChoices, 'bucket' | 'storageClass'>, env: NodeJS.ProcessEnv) {
   const profile = await readProfile(choices.profile, env);
   const region = choices.region || env['AWS_REGION'] || env['AWS_DEFAULT_REGION'] || profile.region;
@@ -128,8 +128,8 @@ async function connection(choices: Omit<AwsChoices, 'bucket' | 'storageClass'>, 
 }
 
 /**
- * AWS's price list, which needs credentials, and no region.
- * @throws SnapError `USAGE` for a profile that does not exist and for a proxy or a CA bundle that cannot be used.
+ * The price list of AWS, which needs credentials but no region.
+ * @throws SnapError `USAGE` if the profile does not exist, or a proxy or CA bundle cannot be used.
  */
 export async function priceLists(
   choices: Pick<AwsChoices, 'profile' | 'callTimeout'>,
@@ -152,8 +152,8 @@ const storeSettings = (choices: AwsChoices): StoreSettings => ({
 /** A volume can only be attached to an instance of its own region. */
 function sameRegion(instance: Instance, region: string): Instance {
   if (instance.region === region) return instance;
-  throw new SnapError('USAGE', `this instance is in ${instance.region}, the snapshots asked for are in ${region}`, {
-    hint: `run on an instance in ${region}, or give --region ${instance.region}; AWS_REGION, AWS_DEFAULT_REGION and the profile can name a region, too`,
+  throw new SnapError('USAGE', `this instance is in ${instance.region}, but the snapshots are in ${region}`, {
+    hint: `run on an instance in ${region}, or use --region ${instance.region}; AWS_REGION, AWS_DEFAULT_REGION and the profile also set the region`,
   });
 }
 

@@ -48,7 +48,7 @@ export function lengthProblem(plainBytes: number, encryptedBytes: number, { reci
   const { share, once, perRecipient } = MAX_OVERHEAD;
   const added = encryptedBytes - plainBytes;
   if (added > 0 && added <= plainBytes * share + once + recipients.length * perRecipient) return null;
-  return `gpg turned ${plainBytes} bytes into ${encryptedBytes}, so it did more than encrypt them`;
+  return `gpg wrote ${encryptedBytes} bytes for ${plainBytes} bytes of input, so it did more than encrypt them`;
 }
 
 /**

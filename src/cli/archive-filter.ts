@@ -19,8 +19,11 @@ export const archiveFilterOptions = (): Option[] => [
     collect(matching(VOLUME_ID_PATTERN, 'a volume id such as vol-0123456789abcdef0')),
   ),
   new Option('--snapshots <id...>', 'only archives of these snapshots').argParser(collect(SNAPSHOT_ID)),
-  new Option('--since <date>', 'only snapshots started on or after this date (UTC)').argParser(date),
-  new Option('--until <date>', 'only snapshots started before this date (UTC)').argParser(date),
+  new Option(
+    '--since <date>',
+    'only snapshots started on or after this date or time (UTC), such as 2026-01-31',
+  ).argParser(date),
+  new Option('--until <date>', 'only snapshots started before this date or time (UTC)').argParser(date),
 ];
 
 export const toArchiveFilter = (flags: ArchiveFilterFlags): ArchiveFilter => ({

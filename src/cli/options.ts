@@ -180,7 +180,8 @@ export const toVolumeSettings = (flags: VolumeFlags): VolumeSettings => ({
   claimLife: flags.claimLife,
 });
 
-export const profileOption = (): Option => new Option('--profile <name>', 'profile in the AWS configuration files');
+export const profileOption = (): Option =>
+  new Option('--profile <name>', 'profile in the AWS configuration files (default: AWS_PROFILE, or "default")');
 
 export const awsOptions = (): Option[] => [
   new Option(
@@ -188,7 +189,7 @@ export const awsOptions = (): Option[] => [
     'region of the snapshots (default: the region of this instance, which temporary and new volumes require)',
   ).argParser(REGION_NAME),
   profileOption(),
-  new Option('--endpoint-url <url>', 'endpoint of S3 or of a store with the same API').argParser(
+  new Option('--endpoint-url <url>', 'endpoint of S3, or of a store with the same API (default: AWS)').argParser(
     matching(/^https?:\/\/[^\s/]+/, 'an http or https URL'),
   ),
   new Option(
@@ -200,7 +201,7 @@ export const awsOptions = (): Option[] => [
 ];
 
 export const compressionOption = (): Option =>
-  new Option('--compression <codec>', 'compression program').choices(['lz4', 'zstd']).default('lz4');
+  new Option('--compression <codec>', 'compression format').choices(['lz4', 'zstd']).default('lz4');
 
 export const gpgRecipientOption = (): Option =>
   new Option('--gpg-recipient <key>', 'encrypt for this gpg key; can be given several times').argParser(

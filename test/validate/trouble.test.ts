@@ -173,11 +173,11 @@ test('a manifest that says something else of the disk differs; one of a disk tha
   for (const what of ['boot code', 'partition table', 'UUID of the filesystem of partition 1', 'label .* partition 2'])
     assert.match(described.stderr, new RegExp(`disk: the ${what} does not match the manifest`));
   assert.match(described.stderr, /index: .*\.1\.index\.zst does not match the manifest/);
-  assert.match(described.stderr, /differ in 5 things/);
+  assert.match(described.stderr, /differs from the snapshot: 5 differences/);
   const alone = await runValidate(lab, ['--snapshots', snapshotId, '--archive-only']);
   assert.equal(alone.code, 12, alone.stderr);
   assert.match(alone.stderr, /index: .*\.1\.index\.zst: /);
-  assert.match(alone.stderr, /differ in 1 thing/);
+  assert.match(alone.stderr, /differs from its manifest or index: 1 difference/);
   assert.equal((await tagsOf(lab, snapshotId))['snap-to-s3'], 'migrated');
 });
 

@@ -328,5 +328,5 @@ function checkSegments(segments: readonly Segment[], size: bigint, stored: numbe
     end = offset + BigInt(length);
     total += length;
   }
-  if (!(end <= size) || total !== stored) throw new TarError('a map of holes does not fit its file');
+  if (!(end <= size) || total !== stored) throw new TarError('a map of holes does not match its file');
 }

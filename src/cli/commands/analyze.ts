@@ -72,8 +72,11 @@ const inputOptions = (): Option[] => [
   new Option('--months <number>', 'billing months to read from a report in S3, counted from the newest, 1 to 120')
     .argParser(wholeNumber(1, 120))
     .default(2),
-  new Option('--regions <region...>', 'only snapshots in these regions').argParser(collect(REGION_NAME)),
-  new Option('--accounts <id...>', 'only snapshots of these accounts').argParser(collect(ACCOUNT)),
+  new Option(
+    '--regions <region...>',
+    'only snapshots in these regions (default: all; with --live: --region or AWS_REGION)',
+  ).argParser(collect(REGION_NAME)),
+  new Option('--accounts <id...>', 'only snapshots of these accounts (default: all)').argParser(collect(ACCOUNT)),
   new Option(
     '--live',
     'analyze without a report, with sizes from EC2 and the EBS direct APIs; their requests are billed',

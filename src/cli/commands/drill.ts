@@ -97,9 +97,10 @@ const sampleOptions = (): Option[] => [
   new Option('--sample <number>', 'maximum number of archives to restore, 1 to 10000')
     .argParser(wholeNumber(1, 10_000))
     .default(1),
-  new Option('--seed <text>', 'seed of the random sample; the same seed selects the same archives').argParser(
-    matching(/^[\w.:-]{1,64}$/, 'at most 64 letters, digits and . : - _'),
-  ),
+  new Option(
+    '--seed <text>',
+    'seed of the random sample; the same seed selects the same archives (default: random)',
+  ).argParser(matching(/^[\w.:-]{1,64}$/, 'at most 64 letters, digits and . : - _')),
   new Option(
     '--scratch <directory>',
     'directory to restore to; it needs space for the largest archive (default: the directory for temporary files)',

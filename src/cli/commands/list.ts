@@ -81,7 +81,7 @@ const tagOption = (): Option =>
 const fileOptions = (): Option[] => [
   new Option('--files', 'list all files, or all files below --path'),
   new Option('--path <path...>', 'list these directories; paths are relative to the root of the filesystem'),
-  new Option('--partition <number>', 'only this partition').argParser(wholeNumber(1, 999)),
+  new Option('--partition <number>', 'only this partition, 1 to 999 (default: all)').argParser(wholeNumber(1, 999)),
   new Option('--find <glob...>', 'list matching files: *.conf in any directory, etc/**/*.conf from the root'),
 ];
 

@@ -88,7 +88,7 @@ export function migrateCommand(context: CliContext): Command {
 }
 
 const EXIT_STATUS = exitStatusHelp([EXIT.someFailed, EXIT.nothingToDo, EXIT.claimedElsewhere, EXIT.differs], {
-  [EXIT.failed]: 'failed; this run completed no archive of a failed snapshot',
+  [EXIT.failed]: 'failed: this run archived no snapshot, or could not release something',
   [EXIT.nothingToDo]: 'no snapshot has the tag, or a snapshot was not found',
   [EXIT.differs]: 'with --validate: the archive and the snapshot differ',
 });

@@ -95,7 +95,7 @@ export function restoreCommand(context: CliContext): Command {
 }
 
 const EXIT_STATUS = exitStatusHelp([EXIT.nothingToDo, EXIT.differs, EXIT.thawing], {
-  [EXIT.failed]: 'failed; the message says what was kept, and the same command resumes',
+  [EXIT.failed]: 'failed; the message says what is kept, and the same command resumes',
   [EXIT.nothingToDo]: 'the archive, or a path in it, was not found',
   [EXIT.differs]: 'the archive is damaged or differs from its index',
 });
@@ -155,7 +155,7 @@ const targetOptions = (): Option[] => [
   ]),
   new Option(
     '--volume-size <GiB>',
-    'size of the new volume in GiB (default: the original size; it cannot be smaller)',
+    'size of the new volume in GiB, at most 65536 (default: the original size, which is also the minimum)',
   ).argParser(wholeNumber(1, 65_536)),
   newVolumeTypeOption(),
   mountPointOption(),
@@ -168,7 +168,7 @@ const targetOptions = (): Option[] => [
   ).argParser(matching(/^arn:aws[\w-]*:kms:/, 'the ARN of a KMS key')),
   new Option(
     '--partition <number>',
-    'only this partition (default: the whole disk, or every partition with files)',
+    'only this partition, 1 to 999 (default: the whole disk, or every partition with files)',
   ).argParser(wholeNumber(1, 999)),
   new Option('--overwrite', 'overwrite an existing file, or a device that holds data'),
   new Option('--yes', 'overwrite the device, and thaw objects at the price shown, without asking for confirmation'),

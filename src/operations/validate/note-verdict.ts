@@ -1,4 +1,4 @@
-/** What a validation found, written into the manifest of the archive. */
+/** Records the result of a validation in the manifest of the archive. */
 import { encodeManifest, type Manifest } from '../../archive/manifest.ts';
 import { objectMetadata } from '../../archive/metadata.ts';
 import { objectTags } from '../../archive/tags.ts';
@@ -14,7 +14,7 @@ import { withHashes } from '../verify/proved-objects.ts';
 /** The metadata and tags that a manifest gets when it is replaced. */
 export type ManifestFacts = (manifest: Manifest) => Promise<Pick<ObjectFacts, 'metadata' | 'tags'>>;
 
-/** Where the snapshot is known, it decides. */
+/** If the snapshot exists, the metadata and tags are derived from it. */
 export const factsOfSnapshot =
   (snapshot: Snapshot, tagKey: string): ManifestFacts =>
   async ({ objects }) => ({
@@ -37,8 +37,8 @@ export const factsOfManifest =
 export const isDifference = (failure: unknown): boolean => failure instanceof SnapError && failure.code === 'DIFFERS';
 
 /**
- * Records in the manifest what was proved, so that the archive can be proved again without the snapshot. The hashes of
- * encrypted content stay out of it.
+ * Records in the manifest that the archive was validated, with the hashes of its plain bytes, so that it can be validated
+ * again without the snapshot. Hashes of encrypted content are not recorded.
  */
 export const noteProof = (
   archive: Archive,
@@ -54,7 +54,7 @@ export const noteProof = (
 
 /**
  * Records in the manifest that the archive differs from its snapshot or is damaged, so that `list` shows it and the next
- * migration replaces it. Reports it where that is not possible.
+ * migration replaces it. If the manifest cannot be written, reports that as `cleanup.failed`.
  */
 export async function noteDifference(
   archive: Archive,

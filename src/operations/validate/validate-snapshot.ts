@@ -1,4 +1,4 @@
-/** One snapshot against its archive. */
+/** Compares one snapshot with its archive. */
 import type { Snapshot } from '../../cloud/ports.ts';
 import type { ArchiveOrigin } from '../../events.ts';
 import { requireTools } from '../../host/tools.ts';
@@ -16,8 +16,10 @@ import { checkArchive } from '../verify/check-archive.ts';
 import { factsOfSnapshot, isDifference, noteDifference, noteProof } from './note-verdict.ts';
 
 /**
- * Tags `validating`, compares, and tags `validated`, or `content-validated` where no more was compared. On differences and failures the tag goes back.
- * @throws SnapError `DIFFERS`, `NOT_FOUND` without an archive, `UNFINISHED`, or the reason why this cannot be determined.
+ * Sets the state tag to `validating` during the comparison, then to `validated`, or to `content-validated` if only the
+ * content was compared. If anything differs or fails, the tag gets its previous value again.
+ * @throws SnapError `DIFFERS`, `NOT_FOUND` if there is no archive, `UNFINISHED`, or the reason why the comparison is
+ *   impossible.
  */
 export async function validateSnapshot(
   snapshot: Snapshot,
@@ -28,7 +30,7 @@ export async function validateSnapshot(
   const { id: snapshotId, volumeId, startTime } = snapshot;
   const name = { prefix: settings.prefix, volumeId, startTime, snapshotId };
   const archive = await findArchive(name, services.store, signal);
-  // Whether it is all of the disk, the snapshot tells; but an unfinished archive is not to be called validated.
+  // The comparison with the snapshot shows missing partitions, so only certainly unfinished archives are refused.
   const isAccepted = (origin: ArchiveOrigin) => settings.withoutManifest || origin === 'unknown';
   await requireManifest(archive, isAccepted, services, signal);
   requireTools(toolsFor(archive), services.searchPath);
@@ -71,7 +73,7 @@ export async function validateSnapshot(
   }
 }
 
-/** What was proved in whole before is not unproved by a weaker check. */
+/** A weaker check does not replace the tag `validated` of an earlier full comparison. */
 const provedValue = ({ contentOnly }: ValidateSettings, tagBefore: string | null): string =>
   contentOnly && tagBefore !== VALIDATED ? CONTENT_VALIDATED : VALIDATED;
 

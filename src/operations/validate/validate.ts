@@ -1,4 +1,4 @@
-/** `validate`: proves that archives are what they were made of. */
+/** The operation `validate`: compares archives with their snapshots, or with their manifests and indexes. */
 import type { Snapshot } from '../../cloud/ports.ts';
 import { type ExitCode, SnapError } from '../../errors.ts';
 import { requireTools } from '../../host/tools.ts';
@@ -28,8 +28,8 @@ import { factsOfManifest, isDifference, noteDifference } from './note-verdict.ts
 import { validateSnapshot } from './validate-snapshot.ts';
 
 /**
- * @returns `EXIT.ok`; `EXIT.differs` when anything differs; else as `migrate`.
- * @throws SnapError the reason, when nothing could be begun; `INTERRUPTED` when stopped.
+ * @returns `EXIT.ok`; `EXIT.differs` if anything differs; otherwise the exit codes of `migrate`.
+ * @throws SnapError the reason if the work cannot start; `INTERRUPTED` if it was stopped.
  */
 export async function validate(settings: ValidateSettings, services: Services, signal: AbortSignal): Promise<ExitCode> {
   await sweepKilledRuns(signal);
@@ -81,7 +81,7 @@ function validateEach(
   });
 }
 
-/** Needs no snapshot, no instance and no root: only the bucket. */
+/** Needs only the bucket: no snapshot, no instance and no root. */
 async function validateArchivesAlone(
   settings: ValidateSettings,
   services: Services,
@@ -119,7 +119,7 @@ async function validateArchivesAlone(
   });
 }
 
-/** Records in the manifest what differs or is damaged, where the caller may write it. */
+/** Records in the manifest that the archive differs or is damaged. */
 async function checkAlone(archive: Archive, services: ReadContext & Services): Promise<void> {
   try {
     await compareAlone(archive, services);

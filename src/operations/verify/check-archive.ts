@@ -1,4 +1,4 @@
-/** All objects of an archive against the disk that they were made of. */
+/** Compares all objects of an archive with the disk of the snapshot. */
 
 import { SnapError } from '../../errors.ts';
 import { notKeptOf } from '../../host/disks/not-kept.ts';
@@ -9,6 +9,7 @@ import { contradictionOf, probe } from '../../host/filesystems/filesystems.ts';
 import { mountReadOnly } from '../../host/filesystems/mounts.ts';
 import { describeNotKept, type NotKept } from '../../host/filesystems/not-kept-note.ts';
 import { monotonic } from '../../lib/clock.ts';
+import { count } from '../../lib/units.ts';
 import type { Difference } from '../../streams/difference.ts';
 import type { Archive, ArchivedObject } from '../reading/find-archive.ts';
 import type { ObjectFindings } from '../reading/object/object-findings.ts';
@@ -25,12 +26,12 @@ import { nothingOf, unarchivedPartitions } from './unarchived-partitions.ts';
 export interface CheckOrder {
   snapshotId: string;
   objects: readonly ArchivedObject[];
-  /** `null` where there is none, or none yet. */
+  /** `null` if there is no manifest, or none yet. */
   manifest: Archive['manifest'];
   disk: Disk;
-  /** What is known not to be kept of the disk by its partitions; where nobody has noted it, it is looked for. */
+  /** Data outside the partitions that is not kept. If it is not given and not in the manifest, the disk is searched. */
   notKept?: readonly NotKept[];
-  /** Of the archives. */
+  /** The key prefix of the archives. */
   prefix: string;
   mountPoint: string;
   replayJournals: boolean;
@@ -38,9 +39,9 @@ export interface CheckOrder {
 }
 
 /**
- * Tells what was found by one event.
- * @returns the check of each object, all of them without a difference.
- * @throws SnapError `DIFFERS`, or the reason why this cannot be determined.
+ * Reports all findings as one event.
+ * @returns the findings about each object, which have no differences.
+ * @throws SnapError `DIFFERS`, or the reason why the comparison is impossible.
  */
 export async function checkArchive(order: CheckOrder, services: ReadContext): Promise<ObjectFindings[]> {
   const started = monotonic();
@@ -55,7 +56,7 @@ export async function checkArchive(order: CheckOrder, services: ReadContext): Pr
   return checks;
 }
 
-/** The image of a disk has all of it. */
+/** @returns an empty list for an image of the whole disk, which keeps everything. */
 async function notKeptOfDisk(
   { objects, manifest, disk, ...order }: CheckOrder,
   { signal }: ReadContext,
@@ -67,9 +68,9 @@ async function notKeptOfDisk(
 
 export interface Checked {
   checks: readonly ObjectFindings[];
-  /** What the archive has not, or has wrong, besides. */
+  /** Differences that do not belong to one object, such as missing partitions. */
   missing: readonly Difference[];
-  /** Of the disk. */
+  /** Data outside the partitions that is not kept. */
   notKept: readonly NotKept[];
 }
 
@@ -101,8 +102,8 @@ export function reportCheck(
     seconds,
   });
   if (differenceCount === 0) return;
-  const what = compared === 'archive-only' ? 'the archive and its manifest differ' : 'archive and snapshot differ';
-  throw new SnapError('DIFFERS', `${what} in ${differenceCount} ${differenceCount === 1 ? 'thing' : 'things'}`, {
+  const other = compared === 'archive-only' ? 'its manifest or index' : 'the snapshot';
+  throw new SnapError('DIFFERS', `the archive differs from ${other}: ${count(differenceCount, 'difference')}`, {
     hint: 'keep the snapshot; migrate it again with --replace, and validate the new archive',
   });
 }
@@ -130,8 +131,8 @@ async function checkOnDevice(
   if (object.layout === 'image') return verifyObject(object, snapshotId, { kind: 'device', device }, services);
   const found = await probe(device, services.signal);
   const filesystem = found.type ?? '';
-  // The driver shows neither to tar nor to the comparison what is only in the filesystem's own records. Archives of
-  // earlier versions were made without a look at them.
+  // A driver may hide data from tar and from this comparison, so the records of the filesystem are read, too. Earlier
+  // versions did not read them when they archived.
   const survey = found.isContradictory
     ? { obstacle: contradictionOf(found), names: null }
     : await surveyFilesystem(filesystem, device, services.signal);
@@ -157,7 +158,7 @@ const withDifference = (check: ObjectFindings, difference: Difference): ObjectFi
   differenceCount: check.differenceCount + 1,
 });
 
-/** What is sealed is not opened by the session key of an object. */
+/** A session key does not open the sealed manifest, so its description is not compared then. */
 async function compareDescription(
   { snapshotId, manifest, disk }: CheckOrder,
   { signal, sessionKey }: ReadContext,

@@ -1,10 +1,10 @@
-/** The index of an object against what the manifest notes of it. */
+/** Compares the index of an object with the facts about it in the manifest. */
 import type { Difference } from '../../streams/difference.ts';
 import type { ArchivedObject } from '../reading/find-archive.ts';
 import type { ObjectFindings } from '../reading/object/object-findings.ts';
 import type { ReadContext } from '../reading/read-context.ts';
 
-/** By its ETag and length: it is not read. */
+/** Compares the ETag and the length, without reading the index. */
 export async function checkIndex(
   { facts }: ArchivedObject,
   { store, signal }: Pick<ReadContext, 'store' | 'signal'>,

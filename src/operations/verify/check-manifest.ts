@@ -1,4 +1,4 @@
-/** What a manifest says of a disk. */
+/** Compares the description of a disk in the manifest with the disk and with the objects of the archive. */
 import type { Manifest } from '../../archive/manifest.ts';
 import { comparableTable, nameOfPart, tableFacts } from '../../archive/partition-facts.ts';
 import { openPartition } from '../../host/disks/partition-device.ts';
@@ -8,7 +8,7 @@ import type { Difference } from '../../streams/difference.ts';
 import type { Disk } from '../source/read-disk.ts';
 import { nothingOf } from './unarchived-partitions.ts';
 
-/** What it names itself, and has no object of. A sealed one does not show its partition table. */
+/** Partitions that the manifest describes but that have no object. A sealed manifest does not show its partition table. */
 export function unarchivedByManifest({ disk, objects, recorded = [] }: Manifest): Difference[] {
   const held = new Set(objects.map(({ partition }) => partition));
   if (held.has(null)) return [];
@@ -27,8 +27,8 @@ const partitionsIn = ({ bytes, table, partitionTable }: Manifest['disk']): numbe
     .map(({ number }) => number);
 
 /**
- * What a disk is made anew of, against the disk. The image of a disk holds all of that itself.
- * @param manifest unsealed.
+ * Compares the facts from which a disk is recreated with the disk. An image of the whole disk contains them itself.
+ * @param manifest the manifest after its sealed part was opened.
  */
 export async function compareWithManifest(manifest: Manifest, disk: Disk, signal: AbortSignal): Promise<Difference[]> {
   const { objects, recorded = [] } = manifest;
@@ -48,20 +48,20 @@ function compareTable({ disk: known, objects }: Manifest, { device, table }: Dis
   if (table.kind !== 'none') {
     found.push(difference('partition table', comparableTable(known.partitionTable), comparableTable(table.json)));
   }
-  // Elsewhere, the beginning of a disk without partitions belongs to its filesystem.
+  // On a disk without a partition table, the first sector belongs to the filesystem, unless that is ext.
   if (table.kind !== 'none' || objects.some(({ filesystem }) => filesystem?.startsWith('ext'))) {
     found.push(difference('boot code', known.bootCode, table.bootCode.toString('base64')));
   }
   if (known.bootGap !== undefined) {
     const gap = table.bootGap?.toString('base64') ?? null;
-    found.push(difference('boot code behind the first sector', known.bootGap, gap));
+    found.push(difference('boot code after the first sector', known.bootGap, gap));
   }
   return found.flat();
 }
 
 type KnownFilesystem = Pick<Manifest['recorded'][number], 'partition' | 'filesystem' | 'uuid' | 'label'>;
 
-/** A partition that the disk has not is a difference of the tables. */
+/** Ignores partitions that the disk does not have: the comparison of the tables reports them. */
 async function compareFilesystem(known: KnownFilesystem, disk: Disk, signal: AbortSignal): Promise<Difference[]> {
   const { device, table } = disk;
   const partition = table.partitions.find(({ number }) => number === known.partition);
@@ -76,7 +76,7 @@ async function compareFilesystem(known: KnownFilesystem, disk: Disk, signal: Abo
   ];
 }
 
-/** Earlier versions left fields out that are nothing. */
+/** A missing field counts as `null`, because earlier versions omitted empty fields. */
 const difference = (what: string, inManifest: unknown, onDisk: unknown): Difference[] =>
   (inManifest ?? null) === onDisk
     ? []

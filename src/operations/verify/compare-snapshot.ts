@@ -1,4 +1,4 @@
-/** An archive against its snapshot, as `validate` compares them, without a mark on the snapshot. */
+/** Compares an archive with its snapshot like `validate`, but without changing the state tag. */
 import type { DrillRow } from '../../events.ts';
 import type { Archive } from '../reading/find-archive.ts';
 import type { ReadContext } from '../reading/read-context.ts';
@@ -10,8 +10,8 @@ import { chooseSource, withSnapshotDisk } from '../source/snapshot-disk.ts';
 import { checkArchive } from './check-archive.ts';
 
 /**
- * A snapshot that is gone is passed over.
- * @throws SnapError `DIFFERS`, `CLAIMED`, or the reason why this cannot be determined.
+ * Does nothing if the snapshot no longer exists.
+ * @throws SnapError `DIFFERS`, `CLAIMED`, or the reason why the comparison is impossible.
  */
 export async function compareWithSnapshot(
   archive: Archive,

@@ -1,4 +1,4 @@
-/** Without a disk, an archive is compared with its own index. */
+/** The reference for comparing an archive without a disk: its own index. */
 
 import { SnapError } from '../../errors.ts';
 import type { Difference } from '../../streams/difference.ts';
@@ -9,13 +9,13 @@ import type { Reference } from '../reading/object/sinks.ts';
 import type { ReadContext } from '../reading/read-context.ts';
 import { checkIndex, indexDifference } from './check-index.ts';
 
-/** For an object that is compared only with what the manifest records of the whole. */
+/** For an object without a usable index, which is compared only with the totals in the manifest. */
 const ALONE = { kind: 'alone', records: null } as const;
 
 /**
- * An index that cannot be used is a difference; the object itself may still be whole.
- * @param directory where something can be kept as long as the reference is used.
- * @throws SnapError `GPG_KEY`, and what a download throws.
+ * An index that cannot be used is a difference, although the object itself may be intact.
+ * @param directory a directory for files that are needed as long as the reference is used.
+ * @throws SnapError `GPG_KEY`, and the errors of a download.
  */
 export async function ownReference(
   object: ArchivedObject,
@@ -33,7 +33,7 @@ export async function ownReference(
   }
 }
 
-/** @returns `null` without an index that can be read. @throws SnapError `MANIFEST`, `NOT_FOUND`, `GPG_KEY` */
+/** @returns `null` if there is no readable index. @throws SnapError `MANIFEST`, `NOT_FOUND`, `GPG_KEY` */
 async function readReference(
   object: ArchivedObject,
   snapshotId: string,

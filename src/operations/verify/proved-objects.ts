@@ -1,10 +1,10 @@
-/** What a proof adds to the objects of a manifest. */
+/** The hashes that a validation adds to the objects in a manifest. */
 import type { ManifestObject } from '../../archive/manifest.ts';
 import type { ObjectFindings } from '../reading/object/object-findings.ts';
 
 /**
- * Objects with the hashes of their plain bytes, so that they can be proved again without the snapshot. A hash of what is
- * encrypted would tell who has a guess that it is right.
+ * Adds the hashes of the plain bytes, so that the objects can be validated again without the snapshot. Encrypted objects
+ * get none, because a hash would confirm a guess of their content.
  */
 export function withHashes(
   objects: readonly ManifestObject[],

@@ -1,4 +1,4 @@
-/** What a disk has, and an archive has not. */
+/** Finds the parts of a disk that an archive does not contain. */
 import { nameOfPart } from '../../archive/partition-facts.ts';
 import { openPartition } from '../../host/disks/partition-device.ts';
 import { probe, treatmentOf } from '../../host/filesystems/filesystems.ts';
@@ -6,7 +6,7 @@ import type { Difference } from '../../streams/difference.ts';
 import type { ArchivedObject } from '../reading/find-archive.ts';
 import type { Disk } from '../source/read-disk.ts';
 
-/** Partitions of the disk that no object holds, and that are not of the kind that is only recorded: whatever is recorded. */
+/** Finds partitions without an object, except those that are only recorded. It does not trust `recorded` in the manifest. */
 export async function unarchivedPartitions(
   objects: readonly ArchivedObject[],
   { device, table }: Disk,
@@ -14,8 +14,8 @@ export async function unarchivedPartitions(
 ): Promise<Difference[]> {
   const wholes = objects.filter(({ partition }) => partition === null);
   if (wholes.some(({ layout }) => layout === 'image')) return [];
-  // Files were archived of one of the things that it may be.
-  if (table.doubt !== null) return [nothingOf(`the disk as a whole, although ${table.doubt}`)];
+  // An ambiguous disk must be stored as one image: files would cover only one interpretation of it.
+  if (table.doubt !== null) return [nothingOf(`an image of the whole disk, which is required because ${table.doubt}`)];
   if (wholes.length > 0) return [];
   if (table.kind === 'none') return (await mayBeLeftOut(device.path, signal)) ? [] : [nothingOf(nameOfPart(null))];
   const held = new Set(objects.map(({ partition }) => partition));

@@ -13,7 +13,7 @@ export function describeThaw(event: EventOf<`thaw.${'offered' | 'requested' | 'w
     case 'thaw.waiting':
       return `waiting for S3 to thaw ${event.objects} of ${event.of} objects; Ctrl+C ends the wait, and S3 continues to thaw`;
     case 'thaw.finished':
-      return `all objects are thawed after ${formatDuration(event.seconds)}`;
+      return `all objects were thawed after ${formatDuration(event.seconds)}`;
   }
 }
 

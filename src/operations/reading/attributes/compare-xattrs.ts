@@ -1,4 +1,4 @@
-/** The extended attributes of a disk against those that the members of a tar have. */
+/** Compares the extended attributes of a mounted filesystem with those of the members of a tar. */
 import { sleep } from '../../../lib/clock.ts';
 import { DifferenceList } from '../../../streams/difference.ts';
 import { DiskTree } from '../../../streams/disk-tree.ts';
@@ -20,14 +20,14 @@ export interface XattrOrder {
   root: string;
   /** The key of the tar's hashes. */
   key: Buffer;
-  /** What the comparison of the tar has noted of its members. */
+  /** The log that the comparison of the tar writes about its members. */
   logFile: string;
   /** Names that are not compared. */
   ignore: ReadonlySet<string>;
   signal: AbortSignal;
 }
 
-/** The attributes of the disk are being read; disposed, nothing looks at it any more. */
+/** A comparison that reads the attributes of the disk in the background. Disposal stops it. */
 export interface XattrComparison extends AsyncDisposable {
   /** Compares them with those in the tar, and names those that differ. Reports a difference even if it finds no name. */
   finish(tar: { xattrSum: string }): Promise<DifferenceList>;
@@ -42,7 +42,7 @@ export function compareXattrs(order: XattrOrder): XattrComparison {
     finish: async ({ xattrSum }) =>
       (await summing) === xattrSum ? new DifferenceList() : await nameDifferences(running),
     async [Symbol.asyncDispose]() {
-      ended.abort(new Error('the attributes of the disk are not needed any more'));
+      ended.abort(new Error('the attributes of the disk are no longer needed'));
       await summing.catch(() => {});
     },
   };
@@ -66,7 +66,7 @@ async function* readFacts({ root, key, ignore, signal }: XattrOrder): AsyncGener
   }
 }
 
-/** Each inode once, as in a tar: those with several names are noted in a file, and sorted out afterwards. */
+/** Counts each inode once, as a tar does. Inodes with several names are logged to a file, and counted once at the end. */
 async function sumOf(order: XattrOrder): Promise<string> {
   const sum = new HashSum();
   const file = `${order.logFile}.linked`;
@@ -95,7 +95,7 @@ async function nameDifferences(order: XattrOrder): Promise<DifferenceList> {
   return differences;
 }
 
-/** @param file to be made, with each name of the inodes that have several, and whether the tar has attributes there. */
+/** @param file is created. For inodes with several names, it records each name and whether the tar has its attributes. */
 async function nameEach(order: XattrOrder, file: string, differences: DifferenceList): Promise<void> {
   using linked = new HashLog(file);
   const compare = (inode: InodeXattrs, name: Buffer, inTar: readonly string[]) => {
@@ -121,7 +121,7 @@ const isSame = ({ fact, hasFurtherNames }: InodeXattrs, inTar: readonly string[]
 
 const isBare = (inTar: readonly string[]): boolean => inTar.every((fact) => fact === ABSENT);
 
-/** Of the names of a file, one must have its attributes in the tar, whichever comes first. */
+/** Reports files none of whose names has attributes in the tar. It does not matter which name comes first in the tar. */
 async function nameBare({ root, key, signal }: XattrOrder, file: string, differences: DifferenceList): Promise<void> {
   const bare = new SomeNames();
   for (const { facts } of readBuckets(file)) {

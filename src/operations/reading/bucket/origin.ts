@@ -1,4 +1,4 @@
-/** Archives without a manifest: those of version 0, which wrote none, and those whose migration did not end. */
+/** Determines the origin of archives without a manifest: version 0, which wrote none, or a migration that did not end. */
 import { claimKey } from '../../../archive/claim.ts';
 import { keyStem, objectKey, parseKey, parseSmallKey } from '../../../archive/key.ts';
 import { FORMAT_METADATA, readHeaderValue } from '../../../archive/metadata.ts';
@@ -12,21 +12,21 @@ import type { FoundArchive } from './scan-bucket.ts';
 
 export interface Origin {
   is: ArchiveOrigin;
-  /** What tells it, as a clause. */
+  /** The evidence, as a clause. */
   reason: string;
 }
 
-/** What a listing of the bucket shows of an archive without a manifest. */
+/** What a listing of the bucket shows about an archive without a manifest. */
 interface Traces {
   /** Keys of its data objects. */
   keys: readonly string[];
-  /** Whether indexes lie beside them. */
+  /** Whether indexes with the same key stem exist. */
   hasIndex: boolean;
-  /** Whether a migration has claimed the snapshot, and has neither completed nor given up its archive. */
+  /** Whether a migration has claimed the snapshot, and has neither completed nor abandoned its archive. */
   hasClaim: boolean;
 }
 
-/** Reads nothing. */
+/** Decides by names alone, and makes no calls. */
 function originByTraces({ keys, hasIndex, hasClaim }: Traces): Origin {
   const own = keys.filter(mayBeOurs);
   if (own.length === 0) return { is: 'version-0', reason: 'only version 0 wrote such names' };
@@ -39,22 +39,22 @@ function originByTraces({ keys, hasIndex, hasClaim }: Traces): Origin {
   return { is: 'unknown', reason: 'it may be of version 0 or of an unfinished migration' };
 }
 
-/** Of an archive in a listing. @param hasClaim whether its snapshot is claimed. */
+/** For an archive in a listing. @param hasClaim whether its snapshot is claimed. */
 export function isUnfinished({ data, manifestKey, smallBytes }: FoundArchive, hasClaim: boolean): boolean {
   if (manifestKey !== null) return false;
   const keys = data.map(({ key }) => key);
   return originByTraces({ keys, hasIndex: smallBytes > 0, hasClaim }).is === 'unfinished';
 }
 
-/** Version 0 wrote other offsets, descriptions and partition names as well, and also names such as ours. */
+/** Whether the current version could have written this key. Version 0 wrote such keys, too, besides others. */
 function mayBeOurs(key: string): boolean {
   const parsed = parseKey(key);
   return parsed !== null && objectKey(parsed) === key;
 }
 
 /**
- * Looks for a claim and for indexes, then at the metadata of the objects.
- * @throws SnapError the store's own; a claim that may not be read tells nothing.
+ * Looks for a claim and for indexes, then at the metadata of the objects. A claim that the caller may not read is ignored.
+ * @throws SnapError the errors of the store.
  */
 export async function originOf(
   { snapshotId, objects }: Pick<Archive, 'snapshotId' | 'objects'>,
@@ -72,7 +72,7 @@ export async function originOf(
   return byTraces.is === 'unknown' ? originByMetadata(keys, byTraces, store, signal) : byTraces;
 }
 
-/** A validation claims snapshots too, and leaves what it found of the migration before it. */
+/** The claim of a validation counts only if it keeps the progress of an earlier migration. */
 async function isClaimed(
   prefix: string,
   snapshotId: string,
@@ -101,7 +101,7 @@ async function originByMetadata(
       return { is: 'unfinished', reason: 'version 0 did not write such object metadata' };
     }
     if (description !== '' && parseKey(key)?.description === null) {
-      return { is: 'unfinished', reason: 'version 0 would have written the description of the snapshot into its name' };
+      return { is: 'unfinished', reason: 'version 0 would have written the description of the snapshot into the key' };
     }
   }
   return otherwise;
@@ -127,7 +127,7 @@ export async function requireManifest(
   host.notify({ code: 'archive.without-manifest', snapshot: snapshotId, origin, reason, partitions });
 }
 
-/** An archive that certainly is unfinished, or perhaps. */
+/** For an archive that is certainly, or possibly, unfinished. */
 function unfinished(snapshotId: string, origin: ArchiveOrigin, reason: string): SnapError {
   const what = origin === 'unfinished' ? 'is unfinished' : 'may be unfinished';
   return new SnapError('UNFINISHED', `the archive of ${snapshotId} has no manifest and ${what}: ${reason}`, {

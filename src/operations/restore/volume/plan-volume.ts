@@ -137,7 +137,7 @@ function assertOneContentEach(fills: readonly PartitionFill[], table: TablePlan 
     ...planned.filter((n, at) => planned.indexOf(n) !== at),
   ];
   const [first] = wrong;
-  if (first !== undefined) throw damaged(`the archive has no content, or several contents, of ${nameOfPart(first)}`);
+  if (first !== undefined) throw damaged(`the manifest must describe ${nameOfPart(first)} exactly once`);
 }
 
 const BOOT_CODE_BYTES = 446;

@@ -119,7 +119,7 @@ test('plans that do not fit together are refused before anything is made', async
   for (const one of plans)
     await assert.rejects(one, (error) => error instanceof SnapError && error.code === 'MANIFEST');
   const whole = { table: 'none', partitionTable: null };
-  await assert.rejects(() => planOf(whole, []), /no content, or several contents, of the disk$/);
+  await assert.rejects(() => planOf(whole, []), /the manifest must describe the disk exactly once$/);
   await assert.rejects(
     () => planOf({}, [object(1, { filesystem: 'ntfs' }), object(2, image)]),
     /snap-to-s3 cannot create filesystems of type ntfs/,
