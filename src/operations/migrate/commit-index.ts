@@ -1,4 +1,4 @@
-/** The index of an object, stored before the archive is complete. */
+/** Stores the index of an object, before the manifest is written. */
 import { closeSync, openSync, readFileSync, statSync } from 'node:fs';
 import { indexKey } from '../../archive/block-index.ts';
 import { cipherOf, type Encryption, encryptCommand, lengthProblem } from '../../archive/cipher.ts';
@@ -16,17 +16,17 @@ import { archiveName, type Migration } from './migration.ts';
 import { encryptBytes, encryptedParts } from './object/encrypt.ts';
 import { uploadHolding } from './object/upload-holding.ts';
 
-/** Up to here an index is written at once, and only under the condition that nobody else has meanwhile. */
+/** Indexes up to this size are written with one conditional request, which fails if another run wrote the index. */
 const CHUNK_BYTES = 32 * MiB;
 
 export interface IndexedObject {
   partition: number | null;
   plainBytes: number;
-  /** The index: itself, or the file that it is in. */
+  /** The index, or the path of the file that contains it. */
   index: Buffer | string;
 }
 
-/** With a cipher, the index is encrypted to the same recipients. @returns where it is. */
+/** Encrypts the index for the recipients of the archive, if it has any. @returns the facts for the manifest. */
 export async function commitIndex(
   migration: Migration,
   { partition, plainBytes, index }: IndexedObject,
@@ -51,7 +51,7 @@ async function storeSmall(migration: Migration, facts: ObjectFacts, input: Buffe
   return services.store.putSmall(facts, body, before?.etag ?? null, { signal });
 }
 
-/** In parts, like the object itself, but where it can be read without a restore. */
+/** Uploads the index in parts, always to the Standard class, so that it can be read without a thaw. */
 async function storeLarge(migration: Migration, facts: ObjectFacts, file: string): Promise<StoredObject> {
   const { settings, services, signal, claim } = migration;
   const streams = settings.uploadStreams;
@@ -78,7 +78,7 @@ async function storeLarge(migration: Migration, facts: ObjectFacts, file: string
 
 interface IndexStream extends AsyncDisposable {
   parts: AsyncIterable<Part>;
-  /** Why the bytes that were uploaded are not the index; `null`: they are. @throws SnapError `STAGE_FAILED` */
+  /** Why the uploaded bytes are not the index; `null` if they are. @throws SnapError `STAGE_FAILED` */
   problem(storedBytes: number): Promise<string | null>;
 }
 

@@ -1,4 +1,4 @@
-/** The last write of an archive, which makes it one. */
+/** Writes the manifest, which completes the archive. */
 import { manifestKey } from '../../archive/key.ts';
 import {
   encodeManifest,
@@ -15,7 +15,7 @@ import { VERSION } from '../../version.ts';
 import { type ArchiveDraft, archiveName, type Migration } from './migration.ts';
 import { encryptBytes } from './object/encrypt.ts';
 
-/** @throws SnapError `ARCHIVE_EXISTS` when another run has written a manifest since this one looked. */
+/** @throws SnapError `ARCHIVE_EXISTS` if another run writes a manifest at the same time. */
 export async function commitManifest(migration: Migration, draft: ArchiveDraft): Promise<void> {
   const { snapshot, settings, services, signal } = migration;
   const key = manifestKey(archiveName(migration));
@@ -47,7 +47,7 @@ async function buildManifest(migration: Migration, draft: ArchiveDraft): Promise
       table: table.kind,
       partitionTable: table.json,
       bootCode: table.bootCode.toString('base64'),
-      // An image has it anyway.
+      // An image contains these bytes itself.
       bootGap: settings.layout === 'tar' ? (table.bootGap?.toString('base64') ?? null) : null,
       notKept: [...draft.notKept],
       volumeObstacle: draft.volumeObstacle,
@@ -61,8 +61,8 @@ async function buildManifest(migration: Migration, draft: ArchiveDraft): Promise
 }
 
 /**
- * An encrypted archive's manifest is readable, but says no more than the objects' own metadata: tags that objects
- * cannot carry, UUIDs, labels and boot code are sealed for the same recipients.
+ * Seals everything that is not in the metadata of the objects for the recipients of the archive: tags that objects cannot
+ * carry, UUIDs, labels, boot code and others. The rest of the manifest stays readable.
  */
 async function sealManifest(open: Manifest, { settings, snapshot, signal }: Migration): Promise<Manifest> {
   const { encryption } = settings;

@@ -1,4 +1,4 @@
-/** What a migration finds in the bucket: storing an archive again costs an upload, and may cost an early deletion. */
+/** Decides whether an existing archive is kept. Replacing it costs an upload and, in some classes, an early-deletion fee. */
 import { cipherOf, recipientsOf } from '../../archive/cipher.ts';
 import { manifestKey } from '../../archive/key.ts';
 import type { Manifest, ManifestObject } from '../../archive/manifest.ts';
@@ -12,11 +12,11 @@ import type { Services } from '../shared/services.ts';
 import type { MigrateSettings } from '../shared/settings/migrate.ts';
 
 /**
- * An archive with a manifest is kept when every object is the one that the manifest names, and was made with the same
- * layout, compression and recipients. Not compared are storage classes, which lifecycle rules change, and what else
- * objects are created with (encryption by S3, tags): changing these takes no upload.
- * @returns `null` where no manifest is: nothing was archived, it is unfinished, or of version 0.
- * @throws SnapError `MANIFEST` for one that cannot be read, which is not replaced unasked.
+ * Keeps an archive if every object is the one in the manifest, and has the same layout, compression and recipients. Does
+ * not compare storage classes, which lifecycle rules change, nor encryption by S3 and tags, which can be changed without an
+ * upload.
+ * @returns `null` if there is no manifest: there is no archive, or it is unfinished or of version 0.
+ * @throws SnapError `MANIFEST` if the manifest cannot be read and `settings.replace` is not set.
  */
 export async function findExisting(
   snapshot: Snapshot,
@@ -60,10 +60,10 @@ async function manifestOf(
   }
 }
 
-/** Objects looked at at once. */
+/** Maximum number of objects that are checked at the same time. */
 const CONCURRENCY = 8;
 
-/** @returns why the archive is not complete; `null` when it is. */
+/** @returns why the archive is not complete; `null` if it is. */
 async function problemOf({ objects }: Manifest, { store }: Services, signal: AbortSignal): Promise<string | null> {
   const problems: string[] = [];
   await inParallel(objects, CONCURRENCY, signal, async (object, working) => {
@@ -74,15 +74,15 @@ async function problemOf({ objects }: Manifest, { store }: Services, signal: Abo
   return problems[0] ?? null;
 }
 
-/** A copy in another number of parts has another ETag, but the same checksum. */
+/** A copy with another number of parts has another ETag but the same checksum. */
 const isSameObject = ({ storedBytes, etag, checksum }: ManifestObject, { bytes, crc32, ...head }: ObjectHead) =>
   bytes === storedBytes && (head.etag === etag || (crc32 !== null && crc32 === checksum?.value));
 
-/** @returns which setting differs; `null` for none. */
+/** @returns which setting differs; `null` if none does. */
 function changeOf(manifest: Manifest, { codec, encryption, ...settings }: MigrateSettings): string | null {
   const { layout, objects, replayedJournals } = manifest;
   if (layout !== settings.layout) return `it is stored as ${layout}, not as ${settings.layout}`;
-  // The other way round, the archive has what is asked for, and more.
+  // An archive with replayed journals is kept with `--no-replay`, too, because it contains more.
   if (settings.replayJournals && replayedJournals === false) return 'its journals were not replayed';
   const cipher = cipherOf(encryption);
   for (const object of objects) {
@@ -95,7 +95,7 @@ function changeOf(manifest: Manifest, { codec, encryption, ...settings }: Migrat
   return null;
 }
 
-/** By the keys that the sealed part of the manifest was encrypted for, as the objects were. */
+/** Compares the recipients with the keys for which the sealed part of the manifest, like the objects, was encrypted. */
 async function changeOfRecipients(
   { sealed }: Manifest,
   { encryption }: MigrateSettings,

@@ -1,4 +1,4 @@
-/** A snapshot whose archive is complete already: what is left to do for it. */
+/** Completes the work for a snapshot whose archive exists already. */
 import type { Snapshot } from '../../cloud/ports.ts';
 import { cleanupSignal } from '../../lib/disposal.ts';
 import { surveyForRemoval } from '../clean/clean.ts';
@@ -9,8 +9,7 @@ import type { HeldClaim } from '../sharing/claims.ts';
 import { beginState, DONE, VALIDATED } from '../sharing/state-tag.ts';
 
 /**
- * Has the tag say that the archive is there, and gives back what a run that was killed after it had completed the
- * archive has left.
+ * Sets the state tag, and removes the leftovers of a run that was killed after it had completed the archive.
  */
 export async function keepArchive(
   snapshot: Snapshot,

@@ -21,9 +21,9 @@ import { storeContent, UNKNOWN } from './store-content.ts';
 import { storeDisk, storePartitions } from './store-partitions.ts';
 
 /**
- * Tags `migrating`, reads the disk, stores its objects, then the manifest, and tags `migrated`. On any failure the tag
- * goes back to what it was and everything borrowed is given back; the snapshot itself is never touched.
- * @param onDone is called once the archive is complete and tagged; a later failure concerns only the clean-up.
+ * Sets the state tag to `migrating`, stores the objects of the disk and then the manifest, and sets the tag to `migrated`.
+ * After any failure, sets the tag to its previous value and releases all resources. Never changes the snapshot itself.
+ * @param onDone is called when the archive is complete and the snapshot is tagged. Later failures concern only clean-up.
  */
 export async function migrateSnapshot(
   snapshot: Snapshot,
@@ -58,7 +58,7 @@ export async function migrateSnapshot(
   try {
     await archive(migration, onComplete);
   } catch (failure) {
-    // What fails after the manifest is there, such as giving back the volume, makes the archive no less complete.
+    // After the manifest is written, the archive is complete, even if releasing the volume fails.
     if (!complete) await progress.breakOff();
     if (!complete && !claim.lost.aborted) await revertState(state, snapshot.id, settings.tagKey, services.host);
     throw failure;
@@ -73,13 +73,13 @@ async function archive(migration: Migration, onComplete: () => Promise<void>): P
     await archiveFrom(source, migration, onComplete);
   } catch (error) {
     if (!(error instanceof FreshDiskNeeded)) throw error;
-    // What has been stored stays: it is found again by its key.
+    // The second attempt finds the stored objects by their keys, and keeps them.
     const asImages = new Map([...migration.asImages, [error.partition, error.reason] as const]);
     await archive({ ...migration, asImages }, onComplete);
   }
 }
 
-/** Volumes that nobody has mounted are kept apart from others, so a second attempt is not given a kept one of the first. */
+/** A second attempt uses a volume for images, which is never mounted, so it does not get the volume of the first attempt. */
 async function archiveFrom(source: Source, migration: Migration, onComplete: () => Promise<void>): Promise<void> {
   const { settings, asImages } = migration;
   const isAgain = asImages.size > 0;
@@ -91,7 +91,7 @@ async function archiveFrom(source: Source, migration: Migration, onComplete: () 
   );
 }
 
-/** Records the hash of each block while it is read, so that the image can later be validated from the bucket alone. */
+/** Records the hash of each block while it is read, so that the image can be validated later without the snapshot. */
 async function archiveDirectly(migration: Migration, onComplete: () => Promise<void>): Promise<void> {
   const { snapshot, settings, services, signal } = migration;
   const disk = await readDiskEnds(snapshot, services, signal);
@@ -131,8 +131,8 @@ async function complete(migration: Migration, draft: ArchiveDraft, onComplete: (
 }
 
 /**
- * Everything read back and compared while the volume is still here.
- * @returns the objects with what was proved of them.
+ * Reads all objects back and compares them with the disk while it is still attached.
+ * @returns the objects with their hashes.
  * @throws SnapError `DIFFERS`
  */
 async function proveObjects(

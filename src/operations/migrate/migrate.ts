@@ -1,4 +1,4 @@
-/** `migrate`: all selected snapshots, one after the other. */
+/** The operation `migrate`: archives all selected snapshots. */
 import { objectTags } from '../../archive/tags.ts';
 import type { Snapshot } from '../../cloud/ports.ts';
 import { type ExitCode, SnapError } from '../../errors.ts';
@@ -21,8 +21,8 @@ import { migrateSnapshot } from './migrate-snapshot.ts';
 import { planSnapshot } from './plan.ts';
 
 /**
- * @returns `EXIT.ok`; `EXIT.someFailed` when some were done and some not; the exit code of the only failure.
- * @throws SnapError the reason, when nothing could be begun; `INTERRUPTED` when stopped.
+ * @returns `EXIT.ok`; `EXIT.someFailed` if some snapshots failed and others did not; otherwise the exit code of the failures.
+ * @throws SnapError the reason if the work cannot start; `INTERRUPTED` if it was stopped.
  */
 export async function migrate(settings: MigrateSettings, services: Services, signal: AbortSignal): Promise<ExitCode> {
   await sweepKilledRuns(signal);
@@ -68,7 +68,7 @@ interface OneRun {
   onDone: () => void;
 }
 
-/** What is archived already is not uploaded again, but proved where that was asked for and has not been done. */
+/** Keeps a complete archive, and validates it if `settings.validate` is set and it was not validated yet. */
 async function migrateOrKeep({ snapshot, settings, services, claim, signal, onDone }: OneRun): Promise<WorkOutcome> {
   const { id, volumeId: volume, sizeGiB } = snapshot;
   const { host } = services;
@@ -114,7 +114,7 @@ async function showPlans(
   );
 }
 
-/** A plan is worth something even where the archives may not be read, and where a run would refuse one of them. */
+/** Includes archives that cannot be read, or that a run would refuse, so that the plan is complete. */
 async function plannedFor(
   snapshot: Snapshot,
   settings: MigrateSettings,

@@ -1,4 +1,4 @@
-/** What the steps of a migration hand to each other. */
+/** The types that the steps of a migration share. */
 import type { ArchiveName } from '../../archive/key.ts';
 import type { DeviceProof, ManifestObject, RecordedPartition } from '../../archive/manifest.ts';
 import type { Snapshot } from '../../cloud/ports.ts';
@@ -10,7 +10,7 @@ import type { Disk } from '../source/read-disk.ts';
 import type { Source } from '../source/snapshot-disk.ts';
 import type { MigrationProgress } from './progress.ts';
 
-/** What one migration works with, handed from step to step. */
+/** The context of one migration. */
 export interface Migration {
   snapshot: Snapshot;
   settings: MigrateSettings;
@@ -19,13 +19,13 @@ export interface Migration {
   startedAt: Date;
   claim: HeldClaim;
   progress: MigrationProgress;
-  /** Partitions (`null`: the disk) that an earlier attempt found to need an image, and why. */
+  /** Why partitions (`null`: the disk) must be stored as images, according to an earlier attempt. */
   asImages: ReadonlyMap<number | null, string>;
 }
 
 /**
- * A filesystem cannot be archived as files after all, and mounting it has replayed its journal: an image of it would not
- * be what is in the snapshot.
+ * A filesystem turned out not to be archivable as files after mounting it had replayed its journal. Its image must be read
+ * from a fresh disk, because this one no longer matches the snapshot.
  */
 export class FreshDiskNeeded extends Error {
   readonly partition: number | null;
@@ -38,17 +38,17 @@ export class FreshDiskNeeded extends Error {
   }
 }
 
-/** What is stored of a disk. */
+/** The stored content of a disk. */
 export interface StoredDisk {
   readonly objects: readonly ManifestObject[];
   readonly recorded: readonly RecordedPartition[];
-  /** Of the disk, by its partitions and what the manifest says of it. */
+  /** Data that neither the partitions nor the manifest keep. */
   readonly notKept: readonly NotKept[];
-  /** Why its partition table cannot be made anew; `null`: it can. */
+  /** Why the partition table cannot be recreated; `null` if no reason is known. */
   readonly volumeObstacle: string | null;
 }
 
-/** An archive that lacks only its manifest. */
+/** The facts for the manifest of an archive whose objects are all stored. */
 export interface ArchiveDraft extends StoredDisk {
   readonly disk: Disk;
   readonly source: Source;

@@ -4,7 +4,7 @@ import { type MountedFilesystem, notKeptOf } from '../../host/disks/not-kept.ts'
 import type { NotKept } from '../../host/filesystems/not-kept-note.ts';
 import type { Migration } from './migration.ts';
 
-/** @param store archives the files; what it throws ends the count too. */
+/** @param store archives the files. If it fails, the count is cancelled. */
 export async function countingNotKept(
   filesystem: MountedFilesystem,
   migration: Migration,
@@ -12,7 +12,7 @@ export async function countingNotKept(
 ): Promise<ManifestObject> {
   const ended = new AbortController();
   const counting = notKeptOf(filesystem, AbortSignal.any([migration.signal, ended.signal]));
-  // Awaited below in any case: nothing may look at the filesystem when it is unmounted.
+  // It is awaited below in any case, because the filesystem cannot be unmounted while it is in use.
   counting.catch(() => {});
   try {
     const object = await store();
@@ -26,7 +26,7 @@ export async function countingNotKept(
   }
 }
 
-/** @param partition `null`: the disk. */
+/** @param partition `null` for the disk. */
 export function reportNotKept(
   partition: number | null,
   notKept: readonly NotKept[],

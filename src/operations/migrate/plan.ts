@@ -1,4 +1,4 @@
-/** What a migration would do, as far as it can be determined without changing anything. */
+/** The plan of a migration, as far as it can be determined without changing anything. */
 import { formatStartTime, keyStem } from '../../archive/key.ts';
 import type { Snapshot } from '../../cloud/ports.ts';
 import type { RegionPrices } from '../../costs/price-types.ts';
@@ -10,7 +10,7 @@ import { partSize } from '../../transfer/part-plan.ts';
 import type { Services } from '../shared/services.ts';
 import type { MigrateSettings } from '../shared/settings/migrate.ts';
 
-/** At list prices of the region, for data that does not compress: the upper bound. */
+/** Computes costs at list prices of the region, as upper bounds: for data that does not compress. */
 export function planSnapshot(
   snapshot: Snapshot,
   existing: ExistingArchive | null,
@@ -46,7 +46,7 @@ export function planSnapshot(
   };
 }
 
-/** Parts of objects in the archive classes are requests at Standard's price. */
+/** Requests for parts have the price of Standard, also for objects in archive classes. */
 function requestCost(bytes: number, storageClass: string, { s3 }: RegionPrices): number | null {
   const price = s3[storageClass]?.thousandPuts;
   const partPrice = s3['STANDARD']?.thousandPuts ?? 0;

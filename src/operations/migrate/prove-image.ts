@@ -1,4 +1,4 @@
-/** Proves a directly read image by what was noted of its blocks when they were read. */
+/** Compares an image from direct reads with the hashes of its blocks, which were recorded when they were read. */
 import {
   BLOCK_KIND,
   type BlockTable,
@@ -21,9 +21,9 @@ import type { Migration } from './migration.ts';
 import type { StoredContent } from './store-content.ts';
 
 /**
- * Reads the image back from the bucket, and holds it against the hashes of the blocks, which agreed with EBS's own.
- * @param index of the object; `null` where an earlier run stored it.
- * @returns the object with what was proved of it.
+ * Reads the image back from the bucket, and compares it with the hashes of the blocks. EBS provided the same hashes.
+ * @param content the object, and its index unless an earlier run stored it.
+ * @returns the object with its hash.
  * @throws SnapError `DIFFERS`
  */
 export async function proveImage(
@@ -41,7 +41,7 @@ export async function proveImage(
   return withHashes([object], [found]);
 }
 
-/** What an earlier run has stored was never seen by this one: those blocks are read now. */
+/** Reads the blocks that an earlier run has stored, because their hashes are not known. */
 async function tableOf(migration: Migration, bytes: number, body: Buffer | null): Promise<BlockTable> {
   const { snapshot, settings, services, signal } = migration;
   const table = body ? (await readImageIndex(body, snapshot.id, signal)).table : newTable(bytes, BLOCK_BYTES);

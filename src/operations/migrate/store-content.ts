@@ -1,4 +1,4 @@
-/** One object of an archive, stored with its index: the files of a partition, or an image. */
+/** Stores one object of an archive with its index: the files of a partition, or an image. */
 import { cipherOf } from '../../archive/cipher.ts';
 import { type Layout, objectKey } from '../../archive/key.ts';
 import type { ManifestObject } from '../../archive/manifest.ts';
@@ -13,21 +13,21 @@ import { type Content, layoutOf } from './object/content.ts';
 import { storeObject } from './object/store-object.ts';
 import { StreamIndex } from './object/stream-index.ts';
 
-/** What is known of the filesystem that is stored. */
+/** The known facts about the stored filesystem. */
 export type FoundFilesystem = Pick<Probe, 'type' | 'uuid' | 'label'> & Pick<ManifestObject, 'geometry'>;
 
 export const UNKNOWN: FoundFilesystem = { type: null, uuid: null, label: null };
 
-/** One object of the archive. */
+/** One stored object of the archive. */
 export interface StoredContent {
   readonly object: ManifestObject;
-  /** Its index, where it was made in memory; `null` where it was a file, and where an earlier run made it. */
+  /** Its index if it was made in memory; `null` if it was a file, or if an earlier run made it. */
   readonly index: Buffer | null;
 }
 
 /**
- * Stores one object, then its index; one that an earlier run completed is kept.
- * @param partition `null`: the disk.
+ * Stores one object, then its index. An object that an earlier run completed is kept.
+ * @param partition `null` for the disk.
  */
 export async function storeContent(
   migration: Migration,

@@ -1,4 +1,4 @@
-/** The disk of a snapshot, stored partition by partition, or as one image. */
+/** Stores the disk of a snapshot, partition by partition or as one image. */
 import { statfs } from 'node:fs/promises';
 import type { ManifestObject, RecordedPartition } from '../../archive/manifest.ts';
 import { nameOfPart } from '../../archive/partition-facts.ts';
@@ -30,7 +30,7 @@ export async function storeDisk(migration: Migration, { device }: Disk): Promise
 
 const NOTHING: StoredDisk = { objects: [], recorded: [], notKept: [], volumeObstacle: null };
 
-/** Stores each partition as files where that loses nothing, else as an image. */
+/** Stores each partition as files if nothing would be lost, otherwise as an image. */
 export async function storePartitions(migration: Migration, disk: Disk): Promise<StoredDisk> {
   const { device, table } = disk;
   const { snapshot, settings, services } = migration;
@@ -55,7 +55,7 @@ export async function storePartitions(migration: Migration, disk: Disk): Promise
   return { ...known, ...sorted(stored) };
 }
 
-/** What has become of a partition, or of the whole disk. */
+/** The result for a partition or for the whole disk. */
 type StoredPart = { kind: 'object'; object: ManifestObject } | { kind: 'recorded'; recorded: RecordedPartition };
 
 function sorted(parts: readonly StoredPart[]): Pick<StoredDisk, 'objects' | 'recorded'> {
@@ -65,7 +65,7 @@ function sorted(parts: readonly StoredPart[]): Pick<StoredDisk, 'objects' | 'rec
   };
 }
 
-/** What the partitions and the manifest do not hold of the disk, and whether a new one can be partitioned like it. */
+/** Finds data outside the partitions, and checks whether the partition table can be recreated. */
 async function lookAtTable(migration: Migration, disk: Disk): Promise<Pick<StoredDisk, 'notKept' | 'volumeObstacle'>> {
   const notKept = await notKeptOutside(disk.device.path, disk.table, migration.signal);
   reportNotKept(null, notKept, '--dd keeps everything', migration);
@@ -74,7 +74,7 @@ async function lookAtTable(migration: Migration, disk: Disk): Promise<Pick<Store
 
 const BEYOND_END = 'it starts beyond the end of the disk';
 
-/** @throws SnapError `UNREADABLE` for what holds files that cannot be archived as such. */
+/** @throws SnapError `UNREADABLE` with `--strict`, for content that is stored as an image instead of files. */
 function assertNotStrict({ settings }: Migration, partition: number | null, reason: string): void {
   if (!settings.strict) return;
   throw new SnapError('UNREADABLE', `${nameOfPart(partition)} cannot be archived as files: ${reason}`, {
@@ -82,7 +82,7 @@ function assertNotStrict({ settings }: Migration, partition: number | null, reas
   });
 }
 
-/** Tells that a partition, or (`null`) the whole disk, is kept bit by bit. */
+/** Reports that a partition, or (`null`) the whole disk, is stored as a raw image. */
 function keepRaw({ snapshot, services }: Migration, partition: number | null, reason: string): void {
   services.host.notify({ code: 'partition.raw', snapshot: snapshot.id, partition, reason });
 }
@@ -90,7 +90,7 @@ function keepRaw({ snapshot, services }: Migration, partition: number | null, re
 type OfPartition = Pick<ManifestObject, 'partition'>;
 const byPartition = (one: OfPartition, other: OfPartition): number => (one.partition ?? 0) - (other.partition ?? 0);
 
-/** A partition, or (`null`) the disk. */
+/** A partition, or the whole disk. */
 interface Part {
   number: number | null;
   device: string;
@@ -98,7 +98,7 @@ interface Part {
   size: number;
 }
 
-/** Mounts and tars what can be mounted; records swap; keeps anything else bit by bit. Nothing is dropped silently. */
+/** Stores files if the partition can be mounted, records swap, and stores anything else as an image. Reports each case. */
 async function storePartition(migration: Migration, part: Part): Promise<StoredPart> {
   const { number, device, size } = part;
   const found = await probe(device, migration.signal);
@@ -125,7 +125,7 @@ function record({ snapshot, services }: Migration, { number, size }: Part, found
   return { kind: 'recorded', recorded: { partition: number, filesystem, uuid, label, bytes: size, reason } };
 }
 
-/** What was found before anything was mounted. @param known why it needs an image, as an earlier attempt found out. */
+/** Examines a partition before it is mounted. @param known why it needs an image, according to an earlier attempt. */
 async function lookBeforeMounting(
   known: string | undefined,
   treatment: Exclude<Treatment, { how: 'record' }>,
@@ -137,14 +137,14 @@ async function lookBeforeMounting(
   return surveyFilesystem(treatment.type, device, signal);
 }
 
-/** Whose filesystem can be archived as files. */
+/** A partition whose filesystem can be archived as files. */
 interface ReadablePart extends Part, Pick<FilesystemSurvey, 'names'> {
   found: Probe;
 }
 
 type StoredFiles = Extract<StoredPart, { kind: 'object' }> | { kind: 'refused'; reason: string };
 
-/** Refused where the filesystem cannot be mounted, or a file cannot be read. */
+/** @returns `refused` if the filesystem cannot be mounted, or a file cannot be read. */
 async function storeFiles(
   migration: Migration,
   { number, device, size, found, names }: ReadablePart,
@@ -183,8 +183,8 @@ async function storeFiles(
 }
 
 /**
- * What the filesystem says is in use: close to the length of its tar, without walking a tree that is still loading. Some
- * helpers say nothing; then it is all of the device.
+ * The space that the filesystem reports as used. It approximates the length of the tar without reading the tree, which
+ * would be slow on a new volume. Some helpers do not report it; then it is the size of the device.
  */
 async function spaceOf(directory: string, device: string, size: number): Promise<Space> {
   const { blocks, bfree, bsize } = await statfs(directory);

@@ -1,4 +1,4 @@
-/** The processes that make plain bytes of stored ones. */
+/** The processes that convert stored bytes to plain bytes. */
 import { writeSync } from 'node:fs';
 import { decryptCommand } from '../../archive/cipher.ts';
 import { decompressCommand } from '../../archive/codec.ts';
@@ -10,19 +10,19 @@ import { environmentOfTools } from '../../transfer/process.ts';
 import type { ArchivedObject } from './find-archive.ts';
 
 export interface DecryptStage extends Disposable {
-  /** None for what is not encrypted. */
+  /** Empty if the object is not encrypted. */
   stages: Stage[];
   isBySessionKey: boolean;
-  /** @throws SnapError `GPG_KEY` when the key is at fault, else what is made of a `StageError`; other errors as they are. */
+  /** @throws SnapError `GPG_KEY` if the key is the cause; the result of `damaged` for any other `StageError`; other errors unchanged. */
   explain(error: unknown, damaged: (cause: unknown) => unknown): never;
 }
 
-/** The session key goes to gpg through a pipe: arguments can be read by everybody on the machine. */
+/** Passes the session key to gpg through a pipe, because all users of the machine can read arguments. */
 export async function decryptStage({ cipher }: ArchivedObject, sessionKey: string | null): Promise<DecryptStage> {
   const options = cipher === 'none' ? [] : decryptionOptions(environmentOfTools());
   const descriptor = cipher === 'none' || sessionKey === null ? null : await pipeWith(`${sessionKey}\n`);
   const isBySessionKey = descriptor !== null;
-  // A child finds the first of its further descriptors as 3.
+  // In the child process, the first of `others` has the number 3.
   const stage = {
     name: GPG,
     argv: decryptCommand(options, isBySessionKey ? 3 : null),
@@ -52,8 +52,10 @@ export const decompressStage = ({ codec }: ArchivedObject): Stage => ({ name: co
 const GPG = 'gpg';
 
 /**
- * gpg takes any session key, and cannot say whether that or the message is wrong: but with a right one, bytes come.
- * @throws SnapError `GPG_KEY` when the failure is gpg's, and is not one of the message.
+ * Throws if the key is the reason why gpg failed. gpg accepts any session key and does not report whether the key or the
+ * message is wrong. With the right key, however, it writes some bytes.
+ * @param isWrongSessionKey whether gpg had a session key and wrote nothing.
+ * @throws SnapError `GPG_KEY` if gpg failed for another reason than a damaged message.
  */
 export function rejectKey(reason: StageError, isWrongSessionKey: boolean): void {
   if (reason.stage !== GPG) return;

@@ -1,4 +1,4 @@
-/** What the bucket holds of a snapshot. */
+/** Finds the archive of a snapshot in the bucket. */
 import type { CodecName } from '../../archive/codec.ts';
 import {
   type ArchiveName,
@@ -16,7 +16,7 @@ import { readHeaderValue } from '../../archive/metadata.ts';
 import type { ArchiveStore } from '../../cloud/ports.ts';
 import { SnapError } from '../../errors.ts';
 
-/** An object of an archive: as the manifest has it, or, without one, as its name tells. */
+/** A data object of an archive, described by the manifest or, without one, by its key. */
 export interface ArchivedObject {
   key: string;
   partition: number | null;
@@ -33,7 +33,7 @@ export interface Archive {
   objects: ArchivedObject[];
 }
 
-/** @throws SnapError `NOT_FOUND` when there is no archive, `MANIFEST` when its manifest cannot be used. */
+/** @throws SnapError `NOT_FOUND` if there is no archive, `MANIFEST` if its manifest cannot be used. */
 export async function findArchive(name: ArchiveName, store: ArchiveStore, signal: AbortSignal): Promise<Archive> {
   const manifest = await readManifest(manifestKey(name), name.snapshotId, store, signal);
   if (manifest) return withManifest(name.snapshotId, manifest);
@@ -41,7 +41,7 @@ export async function findArchive(name: ArchiveName, store: ArchiveStore, signal
   return withoutManifest(name.snapshotId, keys, store, signal);
 }
 
-/** @param keys of what is there without a manifest. @throws SnapError `NOT_FOUND` */
+/** @param keys the keys of the objects, which are used only without a manifest. @throws SnapError `NOT_FOUND` */
 export const archiveOf = async (
   snapshotId: string,
   manifest: Archive['manifest'],
@@ -53,7 +53,7 @@ export const archiveOf = async (
 
 type HeadStore = Pick<ArchiveStore, 'head' | 'bucket'>;
 
-/** Those of other prefixes belong to other archives, though they may be of the same snapshots. */
+/** Excludes keys with a longer prefix: they belong to other archives, perhaps of the same snapshots. */
 export async function keysOf(
   prefix: string,
   below: string,
@@ -64,7 +64,7 @@ export async function keysOf(
   return keys.filter((key) => parseAnyKey(key)?.prefix === prefix);
 }
 
-/** @returns `null` when there is none. @throws SnapError `MANIFEST` when it cannot be used. */
+/** @returns `null` if there is no manifest. @throws SnapError `MANIFEST` if it cannot be used. */
 export async function readManifest(
   key: string,
   snapshotId: string,
@@ -114,7 +114,7 @@ async function withoutManifest(
 }
 
 /**
- * Without a manifest nothing tells which of several objects of the same content is meant.
+ * Without a manifest, nothing shows which of several objects with the same content is the valid one.
  * @throws SnapError `AMBIGUOUS`
  */
 export function assertNoDuplicates({ snapshotId, objects }: Archive): void {
@@ -131,7 +131,7 @@ export function assertNoDuplicates({ snapshotId, objects }: Archive): void {
   );
 }
 
-/** A key of version 0 may end in a description that looks like a partition; then the metadata have all of it. */
+/** A key of version 0 may end in a description that looks like a partition. The metadata has the whole description. */
 async function partitionOf(
   key: string,
   parsed: ParsedKey,

@@ -1,4 +1,4 @@
-/** Archives of snapshots that may be gone: the bucket itself is searched. */
+/** Finds archives by searching the bucket, because the snapshots may no longer exist. */
 import { parseAnyKey } from '../../archive/key.ts';
 import type { ArchiveStore, Snapshots } from '../../cloud/ports.ts';
 import { SnapError } from '../../errors.ts';
@@ -8,7 +8,7 @@ import { type Archive, archiveOf, keysOf, readManifest } from './find-archive.ts
 
 export interface ArchiveSources {
   store: ArchiveStore;
-  /** Asked for the volumes of snapshots, where a listing is long. */
+  /** Provides the volumes of snapshots, which limit the search if the listing is long. */
   snapshots: Snapshots;
 }
 
@@ -17,10 +17,10 @@ export interface FoundArchives {
   missing: { id: string; error: SnapError }[];
 }
 
-/** Manifests read at once. */
+/** Maximum number of manifests that are read at the same time. */
 const CONCURRENCY = 16;
 
-/** @param ids `null` for all archives. @returns in the order of the ids. */
+/** @param ids `null` for all archives. @returns the archives in the order of the ids. */
 export async function findArchivesById(
   ids: readonly string[] | null,
   prefix: string,
@@ -56,10 +56,10 @@ async function readArchive(
   }
 }
 
-/** Keys that are looked through before EC2 is asked in which part of the bucket to look. */
+/** Number of keys that are listed before EC2 is asked which volumes to search. */
 const FEW = 2000;
 
-/** Of some snapshots. Keys begin with the volume, which EC2 knows for snapshots that are still there. */
+/** Lists the keys of some snapshots. Keys begin with the volume id, which EC2 knows for snapshots that still exist. */
 async function keysFor(
   ids: readonly string[],
   prefix: string,
@@ -83,7 +83,7 @@ async function keysFor(
   return keys;
 }
 
-/** @returns `null` where EC2 cannot tell the volumes of all of them, or the bucket has nothing of one there. */
+/** @returns `null` unless EC2 knows the volumes of all snapshots, and the bucket has keys of each below its volume. */
 async function keysBelowVolumes(
   ids: readonly string[],
   prefix: string,
@@ -98,10 +98,10 @@ async function keysBelowVolumes(
   return ids.every((id) => there.has(id)) ? keys : null;
 }
 
-/** EC2 need not be reachable from where archives are read: it is not waited for. */
+/** Short, because archives can also be read where EC2 is not reachable. */
 const EC2_ANSWERS_WITHIN = seconds(5);
 
-/** @returns by snapshot; `null` where EC2 does not answer, or may not be asked. */
+/** @returns volume ids by snapshot; `null` if EC2 does not answer, or the caller may not call it. */
 async function volumesOf(
   ids: readonly string[],
   snapshots: Snapshots,

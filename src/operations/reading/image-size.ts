@@ -1,4 +1,4 @@
-/** How large an image or its disk is, as far as that is known before it is read. */
+/** The size of an image or its disk, as far as it is known before the image is read. */
 import { BLOCK_KIND, type BlockTable } from '../../archive/block-table.ts';
 import { readHeaderValue } from '../../archive/metadata.ts';
 import type { ArchiveStore } from '../../cloud/ports.ts';
@@ -6,11 +6,11 @@ import { SnapError } from '../../errors.ts';
 import { GiB } from '../../lib/units.ts';
 import type { Archive, ArchivedObject } from './find-archive.ts';
 
-/** In bytes; `null`: not known. */
+/** Sizes in bytes; `null` if unknown. */
 export interface ImageSize {
-  /** From its first byte to its last. */
+  /** The length of the image. */
   plainBytes: number | null;
-  /** Upper bound of the bytes that are not zero. */
+  /** An upper bound of the number of bytes that are not zero. */
   dataBytes: number | null;
 }
 
@@ -19,7 +19,7 @@ interface Reading {
   signal: AbortSignal;
 }
 
-/** By the index, the manifest or, of version 0, the metadata of the object. */
+/** Takes the size from the index, from the manifest or, for archives of version 0, from the metadata of the object. */
 export async function sizeOfImage(
   { manifest }: Archive,
   object: ArchivedObject,
@@ -49,7 +49,7 @@ export async function sizeOfDisk({ manifest, objects }: Archive, reading: Readin
   });
 }
 
-/** A number in the metadata of an object. */
+/** @returns `null` if the metadata of the object does not have the number. */
 async function numberInMetadata(
   { key }: ArchivedObject,
   name: string,

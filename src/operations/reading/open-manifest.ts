@@ -1,4 +1,4 @@
-/** The whole manifest of an encrypted archive, whose readable part says no more than its objects do. */
+/** Decrypts the sealed manifest of an encrypted archive. Its readable part has no more facts than the objects. */
 import { decryptCommand } from '../../archive/cipher.ts';
 import { decodeManifest, type Manifest } from '../../archive/manifest.ts';
 import { SnapError } from '../../errors.ts';
@@ -9,10 +9,10 @@ import { runTool, ToolError } from '../../transfer/run-tool.ts';
 import type { Archive } from './find-archive.ts';
 
 /**
- * What somebody sealed need not be what the owner wrote: anybody can encrypt for a public key.
- * @param within milliseconds that gpg has; somebody may have to type a passphrase.
- * @returns the manifest itself where nothing is sealed.
- * @throws SnapError `GPG_KEY` with what gpg said as its cause, `MANIFEST`
+ * The sealed part is untrusted input, too: anybody can encrypt for a public key.
+ * @param within time limit for gpg in milliseconds; somebody may have to type a passphrase.
+ * @returns the manifest itself if nothing is sealed.
+ * @throws SnapError `GPG_KEY` with the failure of gpg as its cause; `MANIFEST`.
  */
 export async function openManifest(
   { key, content }: NonNullable<Archive['manifest']>,

@@ -1,7 +1,7 @@
-/** Bytes that are not what was archived are read a second time: they may have been damaged in transit. */
+/** Reads data that differs from the archive a second time, because it may have been damaged in transit. */
 import { type ErrorCode, SnapError } from '../../errors.ts';
 
-/** About bytes that are known to be the stored ones. */
+/** Errors about bytes that are certainly the stored ones. */
 const FINAL = new WeakSet<SnapError>();
 
 /** Marks an error as one that a second read would only repeat. */
@@ -11,10 +11,10 @@ export function markFinal(error: SnapError): SnapError {
 }
 
 /**
- * @param code of the errors that damage in transit may have caused.
- * @param read may be called twice.
- * @param prepare called before the second read, which it reports; `false` when there cannot be one.
- * @throws what the last read throws.
+ * @param code the code of errors that damage in transit may have caused.
+ * @param read is called at most twice.
+ * @param prepare is called before the second read, and reports it. If it returns `false`, there is no second read.
+ * @throws the error of the last read.
  */
 export async function readAgainIfDamaged<T>(
   code: ErrorCode,

@@ -1,4 +1,4 @@
-/** What reading an archive needs. */
+/** The context for reading an archive. */
 import type { ArchiveStore } from '../../cloud/ports.ts';
 import type { Host } from '../../events.ts';
 
@@ -8,6 +8,6 @@ export interface ReadContext {
   signal: AbortSignal;
   /** Number of ranges in flight. */
   streams: number;
-  /** For objects encrypted with gpg; `null`: the keyring has the private key. */
+  /** Session key for objects that are encrypted with gpg; `null` if the private key is in the keyring. */
   sessionKey: string | null;
 }

@@ -1,14 +1,14 @@
-/** The extended attributes of a mounted filesystem, however deep its directories are. */
+/** Reads the extended attributes of a mounted filesystem at any depth of directories. */
 import { closeSync } from 'node:fs';
 import { type AttributedFile, readXattrs } from '../../../host/filesystems/xattrs.ts';
 import { DiskTree } from '../../../streams/disk-tree.ts';
 import { walkInTurns } from './walk-in-turns.ts';
 
-/** Bytes of a directory's path below the root. With the name of an entry and a root before it, it is less than PATH_MAX. */
+/** Maximum bytes of a directory's path below the root: with the root and the name of an entry, it stays below PATH_MAX. */
 const LONGEST_DIRECTORY = 2048;
 
 /**
- * getfattr passes over what lies beyond PATH_MAX. Directories with long paths are opened, and are roots of their own.
+ * getfattr skips paths beyond PATH_MAX. Directories with long paths are therefore opened, and read as separate roots.
  * @throws SnapError `STAGE_FAILED`
  */
 export async function* readDeepXattrs(root: string, signal: AbortSignal): AsyncGenerator<AttributedFile> {
@@ -32,7 +32,7 @@ async function* below(directory: Buffer, tree: DiskTree, signal: AbortSignal): A
   const descriptor = tree.open(directory);
   try {
     for await (const { path, xattrs } of readDeepXattrs(`/proc/${process.pid}/fd/${descriptor}/.`, signal)) {
-      // Its own attributes were found by its path.
+      // The attributes of the directory itself were found by its path.
       if (path.length > 0) yield { path: Buffer.concat([directory, SLASH, path]), xattrs };
     }
   } finally {
@@ -42,5 +42,5 @@ async function* below(directory: Buffer, tree: DiskTree, signal: AbortSignal): A
 
 const SLASH = Buffer.from('/');
 
-/** Whether it lies below a directory that is opened. */
+/** Whether the path is below a directory that is read as a separate root. */
 const isTooDeep = (path: Buffer): boolean => path.lastIndexOf(0x2f) > LONGEST_DIRECTORY;

@@ -1,12 +1,12 @@
-/** A walk through a tree by a thread that has other things to do as well, such as renewing a claim. */
+/** Walks through a tree, and yields regularly to other tasks of the thread, such as the renewal of a claim. */
 
 import { sleep } from '../../../lib/clock.ts';
 import type { DiskEntry, DiskTree } from '../../../streams/disk-tree.ts';
 
-/** Entries after which others have their turn. */
+/** Number of entries after which other tasks can run. */
 const TURN = 4096;
 
-/** @throws the signal's reason. */
+/** @throws the reason of the signal. */
 export async function* walkInTurns(tree: DiskTree, signal: AbortSignal): AsyncGenerator<DiskEntry> {
   let entries = 0;
   for (const entry of tree.walk()) {

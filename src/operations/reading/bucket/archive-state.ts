@@ -1,4 +1,4 @@
-/** Whether an archive is complete: what its manifest names must be there, by length and ETag. */
+/** Determines whether an archive is complete: the bucket must have all objects of its manifest, with their lengths and ETags. */
 import type { Manifest } from '../../../archive/manifest.ts';
 import { SnapError } from '../../../errors.ts';
 import type { ListedArchive } from '../../../events.ts';
@@ -14,17 +14,18 @@ export type ArchiveState = ListedArchive['state'];
 export interface JudgedArchive {
   found: FoundArchive;
   state: ArchiveState;
-  /** Where the snapshot was taken, as the manifest says; `null` without one. */
+  /** Region and owner of the snapshot according to the manifest; `null` if there is none. */
   origin: Pick<Manifest['snapshot'], 'region' | 'ownerId'> | null;
 }
 
-/** Manifests read at once. */
+/** Maximum number of manifests that are read at the same time. */
 const CONCURRENCY = 16;
 
 /**
- * Reads the manifests: names alone do not tell how many objects there should be. In the order of the archives.
- * @param hasClaim whether a run works on a snapshot, or broke off.
- * @throws SnapError the store's own, but for manifests that may not be read.
+ * Reads the manifests, because the names of objects do not show how many of them an archive should have.
+ * @param hasClaim whether a snapshot has a claim: a run is working on it, or was interrupted.
+ * @returns the states in the order of the archives.
+ * @throws SnapError the errors of the store, except for manifests that the caller may not read.
  */
 export async function statesOf(
   { archives, manifests }: TaggedArchives,
@@ -40,7 +41,7 @@ export async function statesOf(
   return states;
 }
 
-/** Version 0 wrote no manifests, so its interrupted archives look like complete ones. Data objects are not read. */
+/** Reads no data objects. Without a manifest, a complete archive of version 0 looks the same as an interrupted one. */
 async function judge(
   found: FoundArchive,
   hasClaim: boolean,
@@ -66,7 +67,7 @@ function completeness(
   return areAsLong(data, objects) ? 'replaced' : 'incomplete';
 }
 
-/** @param data what the bucket holds of an archive. @param objects what its manifest names. */
+/** @param data the objects of an archive in the bucket. @param objects the objects in its manifest. */
 export function hasAllObjects(data: FoundArchive['data'], objects: Manifest['objects']): boolean {
   const listed = new Map(data.map(({ key, etag }) => [key, etag]));
   return areAsLong(data, objects) && objects.every(({ key, etag }) => listed.get(key) === etag);

@@ -1,4 +1,4 @@
-/** Archives chosen by the tags of their snapshots, which manifests tell, or else the objects themselves. */
+/** Selects archives by the tags of their snapshots, which are in the manifest or, without one, on the objects. */
 import { carriedForms } from '../../../archive/tags.ts';
 import { SnapError } from '../../../errors.ts';
 import { inParallel } from '../../../lib/parallel.ts';
@@ -7,18 +7,18 @@ import type { WantedTag } from '../../shared/settings/archive-filter.ts';
 import { type Archive, readManifest } from '../find-archive.ts';
 import type { FoundArchive } from './scan-bucket.ts';
 
-/** Manifests, and tags of objects, read at once. */
+/** Maximum number of manifests, or tags of objects, that are read at the same time. */
 const CONCURRENCY = 8;
 
 export interface TaggedArchives {
   archives: FoundArchive[];
-  /** Those that had to be read for that. */
+  /** The manifests that were read for the selection. */
   manifests: ReadonlyMap<FoundArchive, Archive['manifest']>;
-  /** Archives that were left out since their manifests cannot be read. */
+  /** Number of archives that are left out because their manifests cannot be read. */
   unreadable: number;
 }
 
-/** Reports a manifest that cannot be read, and leaves its archive out. */
+/** Reports manifests that cannot be read, and leaves out their archives. */
 export async function keepTagged(
   batch: readonly FoundArchive[],
   tags: readonly WantedTag[],
@@ -42,7 +42,7 @@ export async function keepTagged(
   return { archives: batch.filter((found) => fitting.has(found)), manifests, unreadable };
 }
 
-/** `null` where there is none. */
+/** @returns `null` if there is no manifest. */
 export async function manifestOf(
   { id, manifestKey }: FoundArchive,
   { store, host }: Pick<Services, 'host'> & { store: Pick<Services['store'], 'getSmall'> },
@@ -62,7 +62,7 @@ interface KnownTags {
   has(wanted: WantedTag): boolean;
 }
 
-/** Without a manifest, as archives of version 0 are, by one of the objects: all of them carry the same. */
+/** Without a manifest, as in archives of version 0, reads the tags of one object: all objects carry the same tags. */
 async function tagsOf(
   found: FoundArchive,
   manifest: Archive['manifest'],
@@ -81,7 +81,7 @@ const exact = (tags: Record<string, string>): KnownTags => ({
   has: ({ key, value }) => Object.hasOwn(tags, key) && (value === null || tags[key] === value),
 });
 
-/** Objects do not take every character: a tag is found by what became of it. */
+/** S3 does not allow every character in tags, so the stored forms of a tag are compared, too. */
 const carried = (tags: Record<string, string>): KnownTags => ({
   has: ({ key, value }) =>
     carriedForms(key).some(

@@ -1,4 +1,4 @@
-/** The archives in a bucket, one after another as the listing comes: names, sizes and classes, and nothing read. */
+/** Finds the archives in a bucket from a listing of names, sizes and storage classes, without reading any object. */
 import { parseAnyKey, parseSmallKey } from '../../../archive/key.ts';
 import type { ListedObject } from '../../../cloud/ports.ts';
 import type { Services } from '../../shared/services.ts';
@@ -13,7 +13,7 @@ export interface FoundArchive {
   smallBytes: number;
 }
 
-/** Keys begin with the volume, the start time and the snapshot: what belongs together is listed together. */
+/** Yields archives while the listing arrives. Keys begin with volume, start time and snapshot, so archives are contiguous. */
 export async function* archivesIn(
   filter: ArchiveFilter,
   { store }: { store: Pick<Services['store'], 'objects'> },
@@ -61,7 +61,7 @@ function add(object: ListedObject, archive: FoundArchive): void {
   if (small?.what === 'manifest') archive.manifestKey = object.key;
 }
 
-/** As many as DescribeSnapshots takes at once. */
+/** The maximum number of ids in one call of DescribeSnapshots. */
 const BATCH = 200;
 
 export async function* batches<T>(items: AsyncIterable<T>): AsyncGenerator<T[]> {

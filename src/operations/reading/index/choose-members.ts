@@ -1,4 +1,4 @@
-/** What has to be fetched of an object for some of its files, by its index alone. */
+/** Determines from the index which ranges of an object must be fetched to get some of its files. */
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type IndexedMember, isMapKnown } from '../../../archive/file-index.ts';
@@ -16,39 +16,39 @@ import { type FetchedIndex, fetchFileIndex } from './read-index.ts';
 import type { RestoredBefore } from './restored-before.ts';
 
 export interface MemberChoice {
-  /** What to fetch; `null`: the whole object. */
+  /** The ranges to fetch; `null` for the whole object. */
   part: { extents: Extent[]; cuts: Cut[] } | null;
-  /** A file with what the index says of each member that comes. */
+  /** A file with the index entries of all members in the fetched stream. */
   records: string;
-  /** Files that come under the name of a wanted hard link to them. */
+  /** Files that are restored under the name of a requested hard link to them. */
   aliases: [file: string, link: string][];
-  /** Of the index. */
+  /** Bytes of the index that were fetched. */
   fetchedBytes: number;
-  /** `null` where everything comes, and where the index does not tell. */
+  /** `null` if no members were selected, or if the index is not the one in the manifest. */
   wanted: WantedMembers | null;
 }
 
-/** Of the members that were asked for. */
+/** Totals of the requested members. */
 export interface WantedMembers {
-  /** Of data that is not there yet. */
+  /** Bytes of data that must be fetched. */
   bytes: number;
-  /** Paths that the archive has not. */
+  /** Requested paths that the archive does not contain. */
   missing: string[];
 }
 
 export interface ChoiceOrder {
-  /** As `WantedPaths` takes them. */
+  /** The requested paths, in the form of `WantedPaths`. */
   paths: readonly string[] | null;
-  /** Where the records can be kept. */
+  /** A directory for the records. */
   directory: string;
-  /** Files that need not come again; `null` where nothing was restored before. */
+  /** Files that need not be fetched again; `null` if there is no earlier restore. */
   before: RestoredBefore | null;
 }
 
 /**
- * Of an index that is not the one that the manifest names, places are not used.
- * @returns `null` where there is no index that can be used.
- * @throws SnapError `MANIFEST` for an index that is damaged.
+ * Does not use the positions in an index that is not the one in the manifest.
+ * @returns `null` if there is no usable index.
+ * @throws SnapError `MANIFEST` if the index is damaged.
  */
 export async function chooseMembers(
   object: ArchivedObject,
@@ -69,7 +69,7 @@ export async function chooseMembers(
   return choice;
 }
 
-/** Fetches everything and compares it with the index. */
+/** Selects the whole object, which is then compared with the index. */
 async function chooseAll(
   { read, bytes: fetchedBytes }: FetchedIndex,
   { directory }: ChoiceOrder,
@@ -82,7 +82,7 @@ async function chooseAll(
   return { part: null, records, aliases, fetchedBytes, wanted: null };
 }
 
-/** No part where pieces are not known, or too many, and where the index does not tell all that is in them. */
+/** `part` is `null` if the pieces are unknown or too many, or if the index does not describe everything in them. */
 async function choosePart(
   object: ArchivedObject,
   { read, bytes: fetchedBytes }: FetchedIndex,
@@ -124,7 +124,7 @@ function isWanted(member: IndexedMember, wanted: WantedPaths, sources: ReadonlyS
   return wanted.has(path, member.type === 'directory') || sources.has(path);
 }
 
-/** Wanted hard links to files that are not wanted: the data of a file stands only under its first name. */
+/** Finds requested hard links to files that are not requested: a tar has the data of a file only under its first name. */
 async function findAliases({ read }: FetchedIndex, paths: readonly string[]): Promise<[file: string, link: string][]> {
   const wanted = new WantedPaths(paths);
   const found = new Map<string, string>();
@@ -140,6 +140,6 @@ async function findAliases({ read }: FetchedIndex, paths: readonly string[]): Pr
   return [...found];
 }
 
-/** Blocks of lz4 are no stream without a header and an end; frames of zstd are one as they are. Nothing remains nothing. */
+/** Blocks of lz4 need a header and an end mark to become a stream, unless there are none. Frames of zstd are a stream already. */
 const asStream = ({ codec }: ArchivedObject, extents: Extent[]): Extent[] =>
   codec === 'lz4' && extents.length > 0 ? [FRAME_HEADER, ...extents, FRAME_END] : extents;

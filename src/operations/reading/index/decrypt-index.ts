@@ -1,4 +1,4 @@
-/** An index that is small enough for memory, decrypted with the private key: a session key is of another message. */
+/** Decrypts an index in memory with the private key. A session key opens only the data object. */
 import { createReadStream } from 'node:fs';
 import { damagedIndex } from '../../../archive/file-index.ts';
 import { startPipeline } from '../../../transfer/pipeline.ts';
@@ -6,11 +6,11 @@ import { closeAll, makePipe, writeAll } from '../../../transfer/pipes.ts';
 import { decryptStage } from '../archive-stages.ts';
 import type { ArchivedObject } from '../find-archive.ts';
 
-/** As much as an index that is not encrypted may have. */
+/** The limit for indexes that are not encrypted applies here, too. */
 const MAX_BYTES = 2 ** 30;
 
 /**
- * @param body as stored.
+ * @param body the stored, encrypted index.
  * @throws SnapError `GPG_KEY`, `MANIFEST`
  */
 export async function decryptIndex(

@@ -1,10 +1,10 @@
-/** The index of an image, fetched and decoded. */
+/** Fetches and decodes the index of an image. */
 import { type ImageIndex, readImageIndex } from '../../../archive/block-table.ts';
 import type { ArchivedObject } from '../find-archive.ts';
 import type { ReadContext } from '../read-context.ts';
 import { decryptIndex } from './decrypt-index.ts';
 
-/** A session key is that of the object, not of its index. */
+/** A session key opens only the data object, not its index. */
 export const canOpenIndex = ({ cipher }: ArchivedObject, sessionKey: string | null): boolean =>
   cipher === 'none' || sessionKey === null;
 
@@ -12,7 +12,7 @@ export const canOpenIndex = ({ cipher }: ArchivedObject, sessionKey: string | nu
  * The index of an encrypted image describes the blocks, but not their positions in the object. The positions in an index
  * that the manifest does not mention are not used either: the whole object is read and compared with everything else that
  * is known about it.
- * @returns `null` without an index that can be read.
+ * @returns `null` if there is no index, or none that can be decrypted.
  * @throws SnapError `MANIFEST`, `NOT_FOUND`, `GPG_KEY`
  */
 export async function imageIndexOf(

@@ -1,8 +1,8 @@
-/** From ranges of a plain stream to the stored pieces that hold them, and what to cut out of those. */
+/** Converts ranges of a plain stream to the stored pieces that contain them, and to the cuts that extract them. */
 import type { Place } from '../../../archive/file-index.ts';
 import type { Cut } from '../../../streams/tar/cut-stream.ts';
 
-/** Files in more places than this are fetched faster by reading the whole object. */
+/** With more ranges than this, reading the whole object is faster. */
 const MAX_RANGES = 500_000;
 
 interface Range {
@@ -10,16 +10,16 @@ interface Range {
   to: number;
 }
 
-/** First all ranges, then all pieces, both in ascending order. */
+/** The caller passes first all ranges, then all pieces, both in ascending order. */
 export class PieceCutter {
   readonly #ranges: Range[] = [];
   #isTooMany = false;
   #last: Place | null = null;
   readonly #extents: Range[] = [];
   readonly #cuts: Cut[] = [];
-  /** The first range that does not end before the piece whose turn it is. */
+  /** The index of the first range that does not end before the current piece. */
   #next = 0;
-  /** Bytes of the decoded stream: before the piece, and that the cuts have dealt with. */
+  /** Positions in the decoded stream: the start of the current piece, and the end of the last cut. */
   #decoded = 0;
   #dealt = 0;
 
@@ -30,14 +30,14 @@ export class PieceCutter {
     else this.#isTooMany = true;
   }
 
-  /** Where a piece begins, and the one before it ends. */
+  /** @param place the start of a piece, which is also the end of the piece before it. */
   piece(place: Place): void {
     const before = this.#last;
     this.#last = place;
     if (before) this.#take(before, place);
   }
 
-  /** @returns `null` where pieces do not hold all that is wanted. */
+  /** @returns `null` if the pieces do not contain all ranges. */
   finish(): { extents: Range[]; cuts: Cut[] } | null {
     const isCovered = this.#next === this.#ranges.length;
     return isCovered && !this.#isTooMany ? { extents: this.#extents, cuts: this.#cuts } : null;
@@ -57,7 +57,7 @@ export class PieceCutter {
     this.#decoded += end.plain - piece.plain;
   }
 
-  /** @param from and `to` in the piece. */
+  /** @param from start of the range in the piece, and `to` its end. */
   #cut(from: number, to: number): void {
     const start = this.#decoded + from;
     const last = this.#cuts.at(-1);

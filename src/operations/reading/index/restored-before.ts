@@ -1,4 +1,4 @@
-/** Files that an earlier, broken-off restore has made already, and made well: by the index, and by their own content. */
+/** Finds the files that an interrupted restore has already restored correctly, by comparing them with the index. */
 import { createHash } from 'node:crypto';
 import { type BigIntStats, constants } from 'node:fs';
 import { lstat, open } from 'node:fs/promises';
@@ -9,7 +9,7 @@ const CHUNK_BYTES = 1024 * 1024;
 
 const SET_IDS = 0o6000;
 
-/** What has a file's own time has been finished by tar: it comes last. Doubtful ones are restored again. */
+/** A file with the right time is complete, because tar sets the time last. All doubtful files are restored again. */
 export class RestoredBefore {
   readonly #directory: string;
   readonly #isPrivileged: boolean;
@@ -18,7 +18,7 @@ export class RestoredBefore {
   files = 0;
   bytes = 0;
 
-  /** @param directory that holds an unfinished restore of the same object. */
+  /** @param directory the target of an unfinished restore of the same object. */
   constructor(directory: string, isPrivileged: boolean, signal: AbortSignal) {
     this.#signal = signal;
     this.#directory = directory;
@@ -26,7 +26,7 @@ export class RestoredBefore {
     this.#isRoot = process.geteuid?.() === 0;
   }
 
-  /** @param path without `.` and `..`, in bytes. */
+  /** @param path its bytes, without `.` and `..`. */
   async has(path: Buffer, member: IndexedMember): Promise<boolean> {
     const { type, size, data, xattrs, rights } = member;
     const isPlain =

@@ -1,4 +1,4 @@
-/** The stored bytes of an object, fetched, decoded and given to a sink. */
+/** Fetches the stored bytes of an object, decodes them, and passes them to a sink. */
 import type { ObjectHead } from '../../../cloud/ports.ts';
 import { SnapError } from '../../../errors.ts';
 import type { Difference } from '../../../streams/difference.ts';
@@ -14,13 +14,13 @@ import { extentsOf, type Sink } from './sinks.ts';
 export interface DecodedObject {
   downloaded: Downloaded;
   plain: StreamFindings;
-  /** Why it cannot be decoded to its end; `null`: it can. */
+  /** Why the object cannot be decoded to its end; `null` if it can. */
   problem: string | null;
-  /** What differs besides what was found in the plain stream, and how much of that is not listed. */
+  /** Differences that were not found in the plain stream: those that are listed, and the number of all. */
   rest: { kept: readonly Difference[]; count: number };
 }
 
-/** @param head of the version that is read. */
+/** `head` describes the version of the object that is read. */
 export interface DecodingTask {
   object: ArchivedObject;
   head: ObjectHead;
@@ -28,8 +28,9 @@ export interface DecodingTask {
 }
 
 /**
- * By our own threads where they know the format and only compare; else by the programs that others would restore it with.
- * @throws SnapError what says nothing of the object: as `Decoder` and `downloadInto` do.
+ * Decodes in threads of this process if they support the format and the data is only compared. Otherwise, uses the
+ * programs that a restore by hand would use.
+ * @throws SnapError errors that are no evidence about the object, as `Decoder` and `downloadInto` do.
  */
 export async function decodeObject(task: DecodingTask, services: ReadContext): Promise<DecodedObject> {
   const { codec, cipher } = task.object;
@@ -42,7 +43,7 @@ export async function decodeObject(task: DecodingTask, services: ReadContext): P
 
 const ONLY_COMPARED: ReadonlySet<Sink['kind']> = new Set(['tree', 'device', 'blocks', 'alone']);
 
-/** @param stored the read end of a pipe with the stored bytes; it is taken over. */
+/** @param stored the read end of a pipe with the stored bytes, which the decoder closes. */
 type OpenDecoder = (task: DecodingTask, sink: OpenSink, stored: number, services: ReadContext) => Promise<Decoder>;
 
 const byThreads: OpenDecoder = async ({ object: { key, facts } }, { order }, stored, { signal }) => {
@@ -57,7 +58,7 @@ const byPrograms: OpenDecoder = async ({ object, sink }, opened, stored, service
   return isNothing ? decodeNothing(stored, consume) : decodeByPrograms(object, stored, consume, services);
 };
 
-/** @returns `null` when another decoder is to be asked, in which case nothing was found. */
+/** @returns `null` if another decoder must be used; then nothing was found. */
 async function decode(task: DecodingTask, open: OpenDecoder, services: ReadContext): Promise<DecodedObject | null> {
   const { object, head } = task;
   const failed = new AbortController();
@@ -91,7 +92,7 @@ async function decode(task: DecodingTask, open: OpenDecoder, services: ReadConte
 
 const NOTHING: DecodedObject['rest'] = { kept: [], count: 0 };
 
-/** Closes the descriptor. */
+/** Closes the descriptor at the end. */
 async function download(
   descriptor: number,
   { key, etag }: ObjectHead,

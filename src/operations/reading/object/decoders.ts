@@ -1,4 +1,4 @@
-/** Who makes plain bytes of an object's stored ones, and gives them to a sink. */
+/** The decoders, which convert the stored bytes of an object to plain bytes and pass them to a sink. */
 import type { SinkOrder, StreamFindings } from '../../../streams/sink-thread.ts';
 import { consumeLz4InThreads } from '../../../streams/start.ts';
 import { StageError, startPipeline } from '../../../transfer/pipeline.ts';
@@ -8,24 +8,23 @@ import type { ArchivedObject } from '../find-archive.ts';
 
 export interface Decoded {
   findings: StreamFindings;
-  /** Why the object cannot be decoded to its end. */
+  /** Why the object cannot be decoded to its end; `null` if it can. */
   problem: string | null;
-  /** Others may be able to decode it. */
+  /** Whether the stream has a format that this decoder does not support, but another one may. */
   isForeign: boolean;
 }
 
 export interface Decoder extends AsyncDisposable {
-  /** @throws SnapError what says nothing of the object: `GPG_KEY`, `STAGE_FAILED`, `COMPARE_FAILED` */
+  /** @throws SnapError errors that are no evidence about the object: `GPG_KEY`, `STAGE_FAILED`, `COMPARE_FAILED`. */
   finished: Promise<Decoded>;
 }
 
-/** Takes the plain bytes of a descriptor, and closes it. */
+/** Reads the plain bytes from a descriptor, and closes it. */
 type Consume = (descriptor: number) => Promise<StreamFindings>;
 
 /**
- * By the stock programs: those who restore by hand use the same.
- * @param stored the read end of a pipe with the stored bytes; it is taken over.
- * @param sessionKey for objects encrypted with gpg
+ * Decodes with the standard programs, which are also used to restore by hand.
+ * @param stored the read end of a pipe with the stored bytes, which this function closes.
  */
 export async function decodeByPrograms(
   object: ArchivedObject,
@@ -54,8 +53,8 @@ export async function decodeByPrograms(
 }
 
 /**
- * Where nothing is wanted of an object.
- * @param nothing the read end of a pipe that no bytes come through; it is taken over.
+ * Decodes an object of which nothing is fetched.
+ * @param nothing the read end of a pipe that delivers no bytes, which this function closes.
  */
 export function decodeNothing(nothing: number, consume: Consume): Decoder {
   const finished = consume(nothing).then((findings) => ({ findings, problem: null, isForeign: false }));
@@ -68,9 +67,9 @@ export function decodeNothing(nothing: number, consume: Consume): Decoder {
 }
 
 /**
- * By our own threads, for lz4 that is not encrypted: processes would spend as much time on handing bytes over as on them.
- * @param stored the read end of a pipe with the stored bytes; it is taken over.
- * @param isKnown whether the SHA-256 of the plain bytes is compared with a known one
+ * Decodes unencrypted lz4 in threads. With processes, passing the bytes on would take as long as decoding them.
+ * @param stored the read end of a pipe with the stored bytes, which this function closes.
+ * @param isKnown whether the SHA-256 of the plain bytes is compared with a known one.
  */
 export function decodeInThreads(stored: number, order: SinkOrder, isKnown: boolean, signal: AbortSignal): Decoder {
   const consuming = consumeLz4InThreads(stored, order, isKnown, signal).finally(() => closeAll([stored]));
@@ -86,8 +85,8 @@ export function decodeInThreads(stored: number, order: SinkOrder, isKnown: boole
 }
 
 /**
- * A decoder that gives up by itself has met bytes that nobody encoded: the archive is damaged. A key that is not
- * there says nothing of the archive, and neither does a decoder that was killed.
+ * A decoder that ends with an error of its own has read bytes that no encoder wrote: the archive is damaged. A missing
+ * key and a decoder that was killed are no evidence about the archive, and are thrown.
  */
 function damaged(reason: unknown, findings: StreamFindings, bySessionKey: boolean): Decoded {
   if (!(reason instanceof StageError)) throw reason;
@@ -96,7 +95,7 @@ function damaged(reason: unknown, findings: StreamFindings, bySessionKey: boolea
   return endedEarly(findings, reason.reason);
 }
 
-/** That the plain stream ends too early follows from it. */
+/** Removes the difference that the plain stream ends too early, because it follows from the problem. */
 function endedEarly(findings: StreamFindings, problem: string): Decoded {
   const rest = findings.differences.filter(({ kind }) => kind !== 'damaged');
   const dropped = findings.differences.length - rest.length;

@@ -1,4 +1,4 @@
-/** What reading an object has found, and how what came is compared with what the store and the manifest know of it. */
+/** The findings about an object, and the comparison of the bytes read with the facts of the store and the manifest. */
 import type { ManifestObject } from '../../../archive/manifest.ts';
 import { readHeaderValue } from '../../../archive/metadata.ts';
 import type { ObjectHead } from '../../../cloud/ports.ts';
@@ -14,26 +14,26 @@ import type { ArchivedObject } from '../find-archive.ts';
 export interface ObjectFindings {
   key: string;
   differences: Difference[];
-  /** Including those that are not listed. */
+  /** Includes differences that are not listed. */
   differenceCount: number;
   members: number;
   files: number;
   contentBytes: number;
   plainBytes: number;
-  /** Empty where the hash of each file was compared instead. */
+  /** Empty if the hash of each file was compared instead. */
   plainSha256: string;
   fetchedBytes: number;
-  /** Whether the bytes that came are all that are stored, by their CRC-32; `false` also where it is not known. */
+  /** Whether all stored bytes were read unchanged, by their CRC-32; `false` also if the CRC-32 is unknown. */
   isAsStored: boolean;
   seconds: number;
   leftOut: LeftOut;
-  /** Paths that were asked for, and that the archive has not. */
+  /** Requested paths that the archive does not contain. */
   missing: string[];
-  /** Of the filesystem that it was compared with: what no tar keeps. */
+  /** What a tar cannot hold of the filesystem that the object was compared with. */
   notKept: NotKept[];
 }
 
-/** Of an object of which nothing was read. */
+/** The findings about an object that was not read. */
 export const NOTHING_READ: Omit<ObjectFindings, 'key' | 'differences' | 'differenceCount' | 'seconds'> = {
   members: 0,
   files: 0,
@@ -49,7 +49,7 @@ export const NOTHING_READ: Omit<ObjectFindings, 'key' | 'differences' | 'differe
 
 const inStoredBytes = (detail: string): Difference => ({ kind: 'stored-bytes', path: '', detail });
 
-/** By what the store says of the object, before anything is read. @param head `null`: it is not there. */
+/** Compares the head of the object before anything is read. @param head `null` if the object does not exist. */
 export function compareHead(head: ObjectHead | null, { facts }: ArchivedObject, snapshotId: string): Difference[] {
   if (!head) return [{ kind: 'not-in-archive', path: '', detail: 'the object is not in the bucket' }];
   const found: Difference[] = [];
@@ -60,7 +60,7 @@ export function compareHead(head: ObjectHead | null, { facts }: ArchivedObject, 
   return found;
 }
 
-/** @throws SnapError `DIFFERS` for an object that is not the one of the archive, or is not there. */
+/** @throws SnapError `DIFFERS` if the object does not exist, or is not the one of the archive. */
 export function assertHeadMatches(
   head: ObjectHead | null,
   object: ArchivedObject,
@@ -76,13 +76,13 @@ export function assertHeadMatches(
 export const hasAllOf = (head: ObjectHead, { bytes, crc32 }: Downloaded): boolean =>
   bytes === head.bytes && head.crc32 !== null && decodeCrc32(head.crc32) === crc32;
 
-/** Of a part, only its length is known; what is in it, the index tells. */
+/** Compares only the length of a part of an object. Its content is compared with the index. */
 export function comparePart(extents: readonly Extent[], { bytes }: Downloaded): Difference[] {
   const wanted = lengthOf(extents);
   return bytes === wanted ? [] : [inStoredBytes(`only ${bytes} of ${wanted} bytes could be read`)];
 }
 
-/** The stored bytes against what the store and the manifest know of them. */
+/** Compares the CRC-32 of the stored bytes with that of the manifest or the store. */
 export function compareStored({ facts }: ArchivedObject, head: ObjectHead, downloaded: Downloaded): Difference[] {
   const isRead = downloaded.bytes === head.bytes;
   const known =
@@ -91,7 +91,7 @@ export function compareStored({ facts }: ArchivedObject, head: ObjectHead, downl
   return [inStoredBytes('the CRC-32 of the stored bytes does not match the recorded one')];
 }
 
-/** The plain bytes against what the manifest or, without one, the metadata know of them. */
+/** Compares the plain bytes with the manifest or, without one, with the metadata of the object. */
 export const comparePlain = (object: ArchivedObject, head: ObjectHead, plain: StreamFindings): Difference[] =>
   object.facts ? compareWithFacts(object.facts, plain) : compareLength(object, head, plain);
 
@@ -103,7 +103,7 @@ function compareWithFacts(facts: ManifestObject, { plainBytes, plainSha256 }: St
   return [];
 }
 
-/** Without a manifest, only the metadata tell how long an image is: one that ends behind a frame decodes all the same. */
+/** Without a manifest, only the metadata has the length of an image. An image that is cut between frames decodes, too. */
 function compareLength({ layout }: ArchivedObject, head: ObjectHead, { plainBytes }: StreamFindings): Difference[] {
   const recorded = readHeaderValue(head.metadata['uncompressed-size'] ?? '');
   if (layout !== 'image' || !/^\d+$/.test(recorded) || Number(recorded) === plainBytes) return [];

@@ -1,4 +1,4 @@
-/** A sink that is ready for plain bytes, with what works beside it. */
+/** Opens a sink for plain bytes, and starts the processes that work in parallel to it. */
 import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import { startExtentMapper } from '../../../host/filesystems/extent-mapper.ts';
@@ -13,15 +13,15 @@ import type { Reference, Sink, WriteTarget } from './sinks.ts';
 import { madeUpBy } from './volatile-entries.ts';
 
 export interface OpenSink extends AsyncDisposable {
-  /** For the thread that takes the plain bytes; `null` where no thread does. */
+  /** The order for the thread that consumes the plain bytes; `null` if there is no such thread. */
   order: SinkOrder | null;
-  /** Takes the plain bytes of a descriptor, and closes it. */
+  /** Reads the plain bytes from a descriptor, and closes it. */
   consume(descriptor: number, signal: AbortSignal): Promise<StreamFindings>;
-  /** What differs in what was not in the stream itself; to be asked once all of it was taken. */
+  /** Compares what was not in the stream itself. Call it after the whole stream was consumed. */
   compareRest(findings: StreamFindings): Promise<DifferenceList>;
 }
 
-/** @param signal ends what works beside the sink. */
+/** @param signal stops the processes that work in parallel to the sink. */
 export async function openSink(object: ArchivedObject, sink: Sink, signal: AbortSignal): Promise<OpenSink> {
   switch (sink.kind) {
     case 'tree':
@@ -63,10 +63,10 @@ async function takeStream(
   return { members: 0, files: 0, xattrSum: '', ...counts, ...found };
 }
 
-/** What these keep has no place in a tar, or is shown only by their drivers. */
+/** Filesystems whose extended attributes a tar cannot hold, or only their drivers show. */
 const WITHOUT_XATTRS = new Set(['vfat', 'ntfs']);
 
-/** Beside the stream, the disk is asked for extended attributes, and for what has room in sparse files. */
+/** In parallel to the stream, reads the extended attributes of the disk and the allocated parts of sparse files. */
 async function openTree(
   { root, contentOnly, filesystem }: Reference & { kind: 'tree' },
   signal: AbortSignal,

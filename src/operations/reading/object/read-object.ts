@@ -1,4 +1,4 @@
-/** One object of an archive, read into a sink: planned by what the store says of it, fetched, decoded, and judged. */
+/** Reads one object of an archive into a sink, and compares it with the facts of the store and the manifest. */
 import type { ObjectHead } from '../../../cloud/ports.ts';
 import { monotonic } from '../../../lib/clock.ts';
 import type { Difference } from '../../../streams/difference.ts';
@@ -17,9 +17,9 @@ import {
 import { extentsOf, type Reference, type Sink, type WriteTarget } from './sinks.ts';
 
 /**
- * Compares an object, and writes nothing. What differs is read once more, unless the bytes that came are known to be the
- * stored ones: a difference is one of the archive then, not of the way to it.
- * @throws SnapError when this cannot be determined, for example `OBJECT_ARCHIVED`, `GPG_KEY`, `DOWNLOAD_FAILED`.
+ * Compares an object, and writes nothing. If anything differs, the object is read once more, unless the CRC-32 shows that
+ * the stored bytes were read unchanged: then the archive itself differs.
+ * @throws SnapError if the comparison is impossible, for example `OBJECT_ARCHIVED`, `GPG_KEY`, `DOWNLOAD_FAILED`.
  */
 export const verifyObject = (
   object: ArchivedObject,
@@ -29,9 +29,9 @@ export const verifyObject = (
 ): Promise<ObjectFindings> => readTwice(object, snapshotId, [reference, reference], services);
 
 /**
- * Writes an object to a target, and compares it on the way. Blocks that differ are written to their places again; files
- * that were made, and bytes that somebody else has taken, cannot be taken back.
- * @throws as `verifyObject`
+ * Writes an object to a target, and compares it meanwhile. If an image differs, it is read and written once more. Files
+ * and streams are not, because created files and consumed bytes cannot be taken back.
+ * @throws SnapError as `verifyObject` does.
  */
 export const writeObject = (
   object: ArchivedObject,
@@ -39,12 +39,12 @@ export const writeObject = (
   target: WriteTarget,
   services: ReadContext,
 ): Promise<ObjectFindings> => {
-  // What was written the first time is not zero any more.
+  // After the first attempt, the target is no longer blank.
   const again = target.kind === 'image' ? { ...target, isBlank: false } : null;
   return readTwice(object, snapshotId, [target, again], services);
 };
 
-/** @param sinks for the first read, and for another one; `null` where it can be done only once. */
+/** @param sinks the sinks for the first and the second read; the latter is `null` if a second read is impossible. */
 async function readTwice(
   object: ArchivedObject,
   snapshotId: string,
@@ -70,7 +70,7 @@ async function readOnce(
   const differenceCount = differences.length;
   const seconds = () => (monotonic() - started) / 1000;
   if (!head) return { ...NOTHING_READ, key, differences, differenceCount, isAsStored: true, seconds: seconds() };
-  // The places of its parts are those of another object then.
+  // The positions of the extents do not apply to another object.
   if (extentsOf(sink) && differenceCount > 0)
     return { ...NOTHING_READ, key, differences, differenceCount, isAsStored: true, seconds: seconds() };
   const decoded = await decodeObject({ object, head, sink }, services);
@@ -78,7 +78,7 @@ async function readOnce(
   return { ...summaryOf(head, decoded, found), seconds: seconds() };
 }
 
-/** What differs outside of the plain stream, as far as it is listed. */
+/** @returns the listed differences that were not found in the plain stream. */
 function judge(object: ArchivedObject, head: ObjectHead, sink: Sink, decoded: DecodedObject): Difference[] {
   const { downloaded, plain, problem, rest } = decoded;
   const damage: Difference[] =
@@ -89,7 +89,7 @@ function judge(object: ArchivedObject, head: ObjectHead, sink: Sink, decoded: De
   return [...damage, ...rest.kept, ...stored, ...(problem === null ? comparePlain(object, head, plain) : [])];
 }
 
-/** @param found besides what was found in the plain stream. */
+/** @param found the differences that were not found in the plain stream. */
 function summaryOf(
   head: ObjectHead,
   { downloaded, plain, rest }: DecodedObject,

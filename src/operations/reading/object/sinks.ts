@@ -1,4 +1,4 @@
-/** Where the plain bytes of an object go: into a comparison alone, or to where they are written and compared on the way. */
+/** The sinks for the plain bytes of an object: comparisons, and targets to which they are written and compared meanwhile. */
 import type { BlockTable } from '../../../archive/block-table.ts';
 import type { Difference } from '../../../streams/difference.ts';
 import type { ImageTarget } from '../../../streams/image-to-file.ts';
@@ -6,39 +6,39 @@ import type { TarAlone } from '../../../streams/tar/tar-alone.ts';
 import type { FilesTarget } from '../../../streams/tar/tar-to-files.ts';
 import type { Extent } from '../../../transfer/download.ts';
 
-/** What an object is compared with. */
+/** The data that an object is compared with. */
 export type Reference =
   /** The filesystem that is mounted below a directory. */
   | { kind: 'tree'; root: string; contentOnly: boolean; filesystem: string }
   | { kind: 'device'; device: string }
-  /** What the index says of its blocks. */
+  /** The blocks according to the index. */
   | { kind: 'blocks'; table: BlockTable }
-  /** Its own index, where there is one. */
+  /** The index of the object itself, if there is one. */
   | ({ kind: 'alone' } & TarAlone);
 
-/** What is fetched of an object; `null`: all of it. */
+/** The ranges of the object that are fetched; `null` for the whole object. */
 interface Fetched {
   extents: readonly Extent[] | null;
 }
 
-/** Where an object, or a part of it, is written. */
+/** The target to which an object, or a part of it, is written. */
 export type WriteTarget =
   | ({ kind: 'image' } & Fetched & ImageTarget)
   | ({ kind: 'files' } & Fetched & FilesTarget)
-  /** Given to somebody who closes the descriptor. */
+  /** A function that reads the stream and closes the descriptor. */
   | ({ kind: 'pipe'; take: (descriptor: number, signal: AbortSignal) => Promise<TakenStream> } & Fetched);
 
 export type Sink = Reference | WriteTarget;
 
-/** What is known of a plain stream that somebody else has taken. */
+/** The facts about a plain stream that such a function has read. */
 export interface TakenStream {
   plainBytes: number;
-  /** In base 16. */
+  /** Hexadecimal. */
   plainSha256: string;
   differences: Difference[];
 }
 
-/** What is wanted of the object; `null`: all of it. */
+/** @returns the ranges to fetch; `null` for the whole object. */
 export function extentsOf(sink: Sink): readonly Extent[] | null {
   switch (sink.kind) {
     case 'image':
