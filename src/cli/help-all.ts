@@ -45,6 +45,6 @@ export function showCommonOptions(command: Command): void {
     },
   });
   command.addHelpText('after', () =>
-    showsAll ? '' : `\n${special.length} more options for special cases: snap-to-s3 ${command.name()} --help-all\n`,
+    showsAll ? '' : `${special.length} more options for special cases: snap-to-s3 ${command.name()} --help-all\n`,
   );
 }

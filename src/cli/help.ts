@@ -11,7 +11,7 @@ const MEANINGS: Record<ExitCode, string> = {
   [EXIT.claimedElsewhere]: 'another run is working on the snapshot',
   [EXIT.differs]: 'the archive and the snapshot differ',
   [EXIT.thawing]: 'objects are being thawed; run the same command again later',
-  [EXIT.interrupted]: 'interrupted; volumes, mounts and claims were released',
+  [EXIT.interrupted]: 'interrupted; everything that the run held was released',
 };
 
 /** The exit codes that every command can end with. */
@@ -27,6 +27,9 @@ export function exitStatusHelp(others: readonly ExitCode[], exact: Partial<Recor
   const lines = codes.map((code) => `  ${String(code).padEnd(4)} ${exact[code] ?? MEANINGS[code]}`);
   return `\nExit status:\n${lines.join('\n')}\n`;
 }
+
+/** For commands that create nothing, so that an interruption has nothing to release. */
+export const INTERRUPTED_ONLY = { [EXIT.interrupted]: 'interrupted' };
 
 /** The exit codes of the program as a whole. */
 export const EVERY_EXIT_STATUS = exitStatusHelp([

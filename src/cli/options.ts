@@ -96,7 +96,8 @@ export const BUCKET_NAME = matching(/^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/, 'a buc
 export const bucketOption = (): Option =>
   makeMandatory(new Option('--bucket <name>', 'bucket of the archives, which must exist').argParser(BUCKET_NAME));
 
-export const prefixOption = (): Option => new Option('--prefix <prefix>', 'prefix of all object keys').default('');
+export const prefixOption = (): Option =>
+  new Option('--prefix <prefix>', 'prefix of all object keys').default('', 'none');
 
 export const bucketOwnerOption = (): Option =>
   new Option('--expected-bucket-owner <account>', 'refuse a bucket that another account owns').argParser(
@@ -183,11 +184,12 @@ export const toVolumeSettings = (flags: VolumeFlags): VolumeSettings => ({
 export const profileOption = (): Option =>
   new Option('--profile <name>', 'profile in the AWS configuration files (default: AWS_PROFILE, or "default")');
 
-export const awsOptions = (): Option[] => [
-  new Option(
-    '--region <region>',
-    'region of the snapshots (default: the region of this instance, which temporary and new volumes require)',
-  ).argParser(REGION_NAME),
+const REGION_OF_SNAPSHOTS =
+  'region of the snapshots (default: AWS_REGION, that of the profile, or that of this instance, which volumes require)';
+
+/** @param ofRegion the description of `--region`. */
+export const awsOptions = (ofRegion = REGION_OF_SNAPSHOTS): Option[] => [
+  new Option('--region <region>', ofRegion).argParser(REGION_NAME),
   profileOption(),
   new Option('--endpoint-url <url>', 'endpoint of S3, or of a store with the same API (default: AWS)').argParser(
     matching(/^https?:\/\/[^\s/]+/, 'an http or https URL'),

@@ -19,7 +19,7 @@ import { demandMandatory } from './mandatory.ts';
 /** @param asJson whether usage errors are only thrown and not printed, so that the caller can print them as JSON. */
 export function buildProgram(context: CliContext, asJson: boolean): Command {
   const program = new Command('snap-to-s3')
-    .description('Moves EBS snapshots into your own S3 bucket, proves that the copies are right, and restores them.')
+    .description('Moves EBS snapshots into your own S3 bucket, verifies every byte, and restores them.')
     .usage('COMMAND [OPTIONS]')
     .version(VERSION, '--version', 'print the version')
     .helpOption('-h, --help', 'print help for the program or a command')
@@ -55,5 +55,5 @@ function unifyBehaviour(command: Command, process: NodeJS.Process, asJson: boole
     writeOut: (text) => process.stdout.write(text),
     writeErr: (text) => asJson || process.stderr.write(text),
   });
-  for (const sub of command.commands) unifyBehaviour(sub, process, asJson);
+  for (const sub of command.commands) unifyBehaviour(sub.helpOption('-h, --help', 'print help'), process, asJson);
 }

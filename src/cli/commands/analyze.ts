@@ -8,7 +8,7 @@ import type { AnalyzeServices } from '../../operations/shared/services.ts';
 import type { AnalyzeSettings, RatioChoice } from '../../operations/shared/settings/analyze.ts';
 import type { CliContext } from '../context.ts';
 import { collect, decimal, matching, wholeNumber } from '../flag-values.ts';
-import { exitStatusHelp } from '../help.ts';
+import { exitStatusHelp, INTERRUPTED_ONLY } from '../help.ts';
 import { type AwsFlags, addOptionGroups, awsOptions, BUCKET_NAME, REGION_NAME, volumeTypeOption } from '../options.ts';
 import { type PriceFlags, priceOptions } from '../price-flags.ts';
 import type { AnalysisOutput } from '../render/analysis-output.ts';
@@ -42,12 +42,16 @@ export function analyzeCommand(context: CliContext): Command {
   return addOptionGroups(command, [
     ['Input:', inputOptions()],
     ['Assumptions:', [...assumptionOptions(), ...priceOptions()]],
-    ['AWS:', awsOptions()],
+    [
+      'AWS:',
+      awsOptions('region of --live, and for the first call to S3 (default: AWS_REGION, or that of the profile)'),
+    ],
     ['Output:', outputOptions()],
   ]);
 }
 
 const EXIT_STATUS = exitStatusHelp([EXIT.nothingToDo], {
+  ...INTERRUPTED_ONLY,
   [EXIT.nothingToDo]: 'there are no snapshots in the report or in EC2',
 });
 
@@ -81,7 +85,7 @@ const inputOptions = (): Option[] => [
     '--live',
     'analyze without a report, with sizes from EC2 and the EBS direct APIs; their requests are billed',
   ).conflicts('offline'),
-  new Option('--offline', 'do not ask EC2 about the snapshots'),
+  new Option('--offline', 'do not call EC2; volumes, names and dates are then unknown'),
 ];
 
 /** The compression ratio that is assumed if none is given or measured. */

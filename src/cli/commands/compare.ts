@@ -4,7 +4,7 @@ import type { CompareSettings } from '../../costs/compare.ts';
 import { EXIT } from '../../errors.ts';
 import type { CliContext } from '../context.ts';
 import { decimal, wholeNumber } from '../flag-values.ts';
-import { exitStatusHelp } from '../help.ts';
+import { exitStatusHelp, INTERRUPTED_ONLY } from '../help.ts';
 import { addOptionGroups, profileOption, REGION_NAME } from '../options.ts';
 import { type PriceFlags, priceOptions } from '../price-flags.ts';
 
@@ -31,7 +31,7 @@ export function compareCommand(context: CliContext): Command {
   ]);
 }
 
-const EXIT_STATUS = exitStatusHelp([]);
+const EXIT_STATUS = exitStatusHelp([], INTERRUPTED_ONLY);
 
 const DESCRIPTION = [
   'EBS snapshots are incremental, and archives in S3 are full copies: which is cheaper depends on how much data changes between',

@@ -6,7 +6,7 @@ import { EXIT } from '../../errors.ts';
 import type { DoctorSettings } from '../../operations/shared/settings/doctor.ts';
 import type { SourceChoice } from '../../operations/shared/settings/volume.ts';
 import type { CliContext } from '../context.ts';
-import { exitStatusHelp } from '../help.ts';
+import { exitStatusHelp, INTERRUPTED_ONLY } from '../help.ts';
 import {
   type AwsFlags,
   addOptionGroups,
@@ -56,6 +56,7 @@ export function doctorCommand(context: CliContext): Command {
 }
 
 const EXIT_STATUS = exitStatusHelp([], {
+  ...INTERRUPTED_ONLY,
   [EXIT.ok]: 'a run would work; there may be warnings',
   [EXIT.failed]: 'a run would not work, or a check failed',
 });

@@ -22,6 +22,7 @@ export function labCommand(context: CliContext): Command {
   const lab = new Command('lab')
     .summary('run a local cloud with real block devices to try the program')
     .description(DESCRIPTION)
+    .helpCommand('help [command]', 'print help for a command')
     .addHelpText('after', EXAMPLES);
   const print = (text: string) => context.process.stdout.write(`${text}\n`);
   sub(lab, 'up', 'start the lab unless it is running').action(async (flags: LabFlags) => {
@@ -42,7 +43,7 @@ export function labCommand(context: CliContext): Command {
   });
   sub(lab, 'snapshot', 'register a disk image as a completed snapshot')
     .argument('<image>', 'file with the image of a disk')
-    .option('--tag-migrate', 'tag it snap-to-s3=migrate')
+    .option('--tag-migrate', 'tag the snapshot with snap-to-s3=migrate')
     .option('--description <text>', 'description of the snapshot', '')
     .action(async (image: string, flags: LabFlags & { tagMigrate?: true; description: string }) => {
       const tags = flags.tagMigrate ? { 'snap-to-s3': 'migrate' } : {};

@@ -9,7 +9,7 @@ import type { FilesQuery } from '../../operations/shared/settings/list.ts';
 import { type ArchiveFilterFlags, archiveFilterOptions, toArchiveFilter } from '../archive-filter.ts';
 import type { CliContext } from '../context.ts';
 import { collect, wholeNumber } from '../flag-values.ts';
-import { exitStatusHelp } from '../help.ts';
+import { exitStatusHelp, INTERRUPTED_ONLY } from '../help.ts';
 import {
   type AwsFlags,
   addOptionGroups,
@@ -53,6 +53,7 @@ export function listCommand(context: CliContext): Command {
 }
 
 const EXIT_STATUS = exitStatusHelp([EXIT.someFailed, EXIT.nothingToDo], {
+  ...INTERRUPTED_ONLY,
   [EXIT.someFailed]: 'a manifest or an index could not be read; the others are listed',
   [EXIT.nothingToDo]: 'there is no archive or no such file',
 });

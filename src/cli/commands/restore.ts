@@ -67,7 +67,7 @@ interface RestoreFlags extends AwsFlags, OutputFlags, ThawFlags {
 
 export function restoreCommand(context: CliContext): Command {
   const command = new Command('restore')
-    .summary('restore to a directory, a file, a device, a new snapshot or a new volume')
+    .summary('restore an archive to a directory, a file, a device, a new snapshot or a new volume')
     .description(DESCRIPTION)
     .usage(
       'SNAPSHOT --bucket BUCKET (--to-dir DIR | --to-file FILE | --to-device DEVICE | --to-snapshot | --to-volume) [OPTIONS]',
@@ -125,7 +125,7 @@ const dryRunOption = (): Option =>
 const targetOptions = (): Option[] => [
   new Option(
     '--to-dir <directory>',
-    'restore files to this directory, which must be empty or absent; restoring owners needs root',
+    'restore files to this directory, which must be empty or absent without --overwrite; restoring owners needs root',
   ).conflicts(['toFile', 'toDevice', 'toSnapshot', 'toVolume']),
   new Option(
     '--path <path...>',
@@ -170,7 +170,7 @@ const targetOptions = (): Option[] => [
     '--partition <number>',
     'only this partition, 1 to 999 (default: the whole disk, or every partition with files)',
   ).argParser(wholeNumber(1, 999)),
-  new Option('--overwrite', 'overwrite an existing file, or a device that holds data'),
+  new Option('--overwrite', 'overwrite existing files, or a device that holds data'),
   new Option('--yes', 'overwrite the device, and thaw objects at the price shown, without asking for confirmation'),
 ];
 

@@ -69,7 +69,8 @@ export function validateCommand(context: CliContext): Command {
 }
 
 const EXIT_STATUS = exitStatusHelp([EXIT.someFailed, EXIT.nothingToDo, EXIT.claimedElsewhere, EXIT.differs], {
-  [EXIT.ok]: 'every archive matches its snapshot',
+  [EXIT.differs]: 'an archive differs',
+  [EXIT.ok]: 'every archive matches its snapshot or, with --archive-only, its manifest and index',
   [EXIT.failed]: 'failed: no archive was compared completely, or something could not be released',
   [EXIT.someFailed]: 'some archives could not be compared, the others match',
   [EXIT.nothingToDo]: 'no snapshot has the tag, or a snapshot or its archive was not found',
