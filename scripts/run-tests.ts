@@ -1,7 +1,8 @@
 /**
  * Runs the checks, then the tests of the program as it is published, and looks for what they left behind on this machine.
  *
- *   node scripts/run-tests.ts [SUITE...]     suites are the folders below test/
+ *   node scripts/run-tests.ts [--list] [SUITE...]     a suite is a folder below test/, a folder in it, or one of its files:
+ *                                                     unit, unit/archive, unit/sampled; --list only names the files
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -12,6 +13,7 @@ import { join } from 'node:path';
 import { PassThrough, type Transform } from 'node:stream';
 import { run, type TestsStream } from 'node:test';
 import { spec } from 'node:test/reporters';
+import { parseArgs } from 'node:util';
 import { isFreeOfMounts, leftBehind } from '../test/support/machine-state.ts';
 import longestFiles from './longest-files.ts';
 
@@ -53,15 +55,21 @@ const env = {
 
 const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 
-process.exitCode = await main(process.argv.slice(2));
+const { values, positionals } = parseArgs({ options: { list: { type: 'boolean' } }, allowPositionals: true });
+
+process.exitCode = await main(positionals, values.list === true);
 
 /** The checks run beside the tests, and end them when they fail. */
-async function main(suites: string[]): Promise<number> {
+async function main(suites: string[], isList: boolean): Promise<number> {
   if (process.env['SNAP_TO_S3_KEEP_LAB'] !== undefined)
     throw new Error('SNAP_TO_S3_KEEP_LAB is for one test file: node --test FILE');
   const stop = new AbortController();
   for (const signal of SIGNALS) process.on(signal, () => stop.abort());
   const files = longestFirst((suites.length === 0 ? ['**'] : suites).flatMap(testsIn));
+  if (isList) {
+    process.stdout.write(`${files.join('\n')}\n`);
+    return 0;
+  }
   const checks = suites.length === 0 ? runCommand(['npm', 'run', '--silent', 'check'], stop.signal) : true;
   void Promise.resolve(checks).then((passed) => passed || stop.abort());
   const passed =
@@ -94,7 +102,7 @@ async function print(events: TestsStream, reporter: Transform | typeof longestFi
 
 /** @throws for a suite that there is not: what is not run must not look as if it had passed. */
 function testsIn(suite: string): string[] {
-  const files = globSync(`test/${suite}/**/*.test.ts`, { cwd: root });
+  const files = globSync([`test/${suite}/**/*.test.ts`, `test/${suite}.test.ts`], { cwd: root });
   if (files.length === 0) throw new Error(`there are no tests in ${suite}`);
   return files;
 }
