@@ -1,7 +1,7 @@
 /**
  * How fast billing reports are read.
  *
- *   npm run bench:analyze -- [--rows 1000000] [--snapshots 2000] [--rounds 3] [--report FILE]
+ *   npm run bench:analyze -- [--rows 1000000] [--snapshots 2000] [--rounds 3] [--report FILE] [--record]
  *
  * Against `gzip -dc | wc -l`, which only unpacks and counts, and against the CSV parser alone, in turns, so that whatever
  * else the machine does meets all of them. The full size is `--rows 10000000 --snapshots 20000`: 2 GB.
@@ -14,6 +14,7 @@ import { parseArgs } from 'node:util';
 import { NODE_FLAGS } from '../src/lib/node-flags.ts';
 import { writeLargeBill } from './bill.ts';
 import { type Measured, measure, median } from './measure.ts';
+import { recorder } from './record.ts';
 
 const { values } = parseArgs({
   options: {
@@ -24,10 +25,12 @@ const { values } = parseArgs({
     report: { type: 'string' },
     /** Without the CSV parser alone, which takes its time. */
     quick: { type: 'boolean', default: false },
+    record: { type: 'boolean', default: false },
   },
 });
 
-const say = (text: string) => process.stdout.write(`${text}\n`);
+const record = recorder('npm run bench:analyze', values);
+const say = (text: string): void => record.add('analyze', [text]);
 const directory = mkdtempSync(join(tmpdir(), 'snap-to-s3-bench-'));
 const path = values.report ?? join(directory, 'report.csv.gz');
 const here = import.meta.dirname;
@@ -36,6 +39,7 @@ try {
   const size = { rows: Number(values.rows), snapshots: Number(values.snapshots) };
   if (!existsSync(path)) await writeLargeBill(path, size);
   await compare();
+  if (values.record) record.write();
 } finally {
   await rm(directory, { recursive: true, force: true });
 }

@@ -1,7 +1,7 @@
 /**
  * How fast snapshots are read by the EBS direct APIs.
  *
- *   npm run bench:direct -- [--disk 4096] [--volume 256] [--fresh 3.5] [--rounds 2]      sizes in MiB, rates in MiB/s
+ *   npm run bench:direct -- [--disk 4096] [--volume 256] [--fresh 3.5] [--rounds 2] [--record]      sizes in MiB, rates in MiB/s
  *
  * First with the latencies and limits of AWS, directly and from a fresh volume (of a smaller disk, since that takes its
  * time; volumes have whole GiB); then with none of them, against a loop of SDK calls, and against two of those at once,
@@ -9,7 +9,7 @@
  */
 import { mkdirSync, mkdtempSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
-import { cpus, tmpdir } from 'node:os';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { LabControl } from '../lab/control/client.ts';
@@ -19,6 +19,7 @@ import { NODE_FLAGS } from '../src/lib/node-flags.ts';
 import { buildBenchDisk } from './data.ts';
 import { type Measured, measure, median } from './measure.ts';
 import { publishedProgram } from './program.ts';
+import { recorder } from './record.ts';
 
 const { values } = parseArgs({
   options: {
@@ -26,6 +27,7 @@ const { values } = parseArgs({
     volume: { type: 'string', default: '256' },
     fresh: { type: 'string', default: '3.5' },
     rounds: { type: 'string', default: '2' },
+    record: { type: 'boolean', default: false },
   },
 });
 
@@ -41,7 +43,8 @@ const AWS: Partial<Delays> = {
 const NONE: Partial<Delays> = { volumeBytesPerSecond: 0, getBlock: 0, snapshotBlocksPerSecond: 0 };
 
 const directory = mkdtempSync(join(tmpdir(), 'snap-to-s3-bench-'));
-const say = (text: string): void => void process.stdout.write(`${text}\n`);
+const record = recorder('npm run bench:direct', values);
+const say = (text: string): void => record.add('direct', [text]);
 
 interface Disk {
   snapshotId: string;
@@ -66,11 +69,11 @@ async function main(): Promise<void> {
     await control.addBucket('bench');
     const env = { PATH: process.env['PATH'], HOME: directory, ...lab.environment };
     const [large, small] = [await addDisk(control, env, values.disk), await addDisk(control, env, values.volume)];
-    say(`${cpus().length} × ${cpus()[0]?.model}, Node ${process.versions.node}, ${values.rounds} rounds`);
     await control.setDelays(AWS);
     await asOnAws(large, small, env);
     await control.setDelays(NONE);
     await withoutLimits(large, env);
+    if (values.record) record.write();
   } finally {
     await labDown(join(directory, 'lab'));
     await rm(directory, { recursive: true, force: true });

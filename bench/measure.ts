@@ -1,4 +1,4 @@
-/** Commands with their time, the CPU time of all that they start, and the memory of the first process. */
+/** Runs commands, and measures their time, the processor time of all that they start, and the memory of the first process. */
 import { spawn } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { createInterface } from 'node:readline';
@@ -16,13 +16,20 @@ export interface Measured {
 
 const TICKS_A_SECOND = 100;
 
-/** Looks at the process so often: what it has used at its last look is what counts. */
-const LOOK_EACH = 20;
+/** Milliseconds between two looks at the process. What it had used at the last look counts. */
+const LOOK_INTERVAL = 20;
+
+/** An interrupted bench ends its command, and then removes what it has created. */
+const interruption = new AbortController();
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => interruption.abort(new Error(signal)));
 
 export async function measure(argv: readonly string[], env: NodeJS.ProcessEnv): Promise<Measured> {
   const [tool = '', ...rest] = argv;
   const started = performance.now();
+  interruption.signal.throwIfAborted();
   const child = spawn(tool, rest, { stdio: ['ignore', 'pipe', 'pipe'], env });
+  const interrupt = () => child.kill('SIGINT');
+  interruption.signal.addEventListener('abort', interrupt);
   const stdout: string[] = [];
   createInterface({ input: child.stdout }).on('line', (line) => stdout.push(line));
   let stderr = '';
@@ -33,9 +40,11 @@ export async function measure(argv: readonly string[], env: NodeJS.ProcessEnv): 
   const looking = setInterval(() => {
     const now = look(child.pid ?? 0);
     if (now) last = { ...now, peakMiB: Math.max(now.peakMiB, last.peakMiB) };
-  }, LOOK_EACH);
+  }, LOOK_INTERVAL);
   const code = await new Promise((resolve) => child.on('close', resolve));
   clearInterval(looking);
+  interruption.signal.removeEventListener('abort', interrupt);
+  interruption.signal.throwIfAborted();
   if (code !== 0) throw new Error(`${argv.join(' ')}: exit ${code}: ${stderr}`);
   return {
     seconds: (performance.now() - started) / 1000,

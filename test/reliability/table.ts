@@ -1,8 +1,7 @@
 /** docs/development/reliability.md: written from what the tests observe, and read again to compare it with them. */
-import { createHash } from 'node:crypto';
-import { globSync, readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { transformSync } from 'esbuild';
+import { fingerprintOf } from '../support/fingerprint.ts';
 import { type Cell, COMMANDS, type CommandName } from './matrix.ts';
 
 const ROOT = join(import.meta.dirname, '..', '..');
@@ -12,20 +11,7 @@ const DOCUMENT = join(ROOT, 'docs', 'development', 'reliability.md');
 const DESCRIBED =
   '{test/reliability/{matrix,observe}.ts,src/cloud/**/*.ts,src/errors.ts,src/lib/wait.ts,lab/core/faults.ts}';
 
-/**
- * The same for the same code, whatever the day is, however its files are called and whatever its comments say: of each file
- * only what runs is hashed, without its imports.
- */
-export function fingerprint(): string {
-  const hash = createHash('sha256');
-  for (const code of globSync(DESCRIBED, { cwd: ROOT }).map(codeOf).sort()) hash.update(code);
-  return hash.digest('hex').slice(0, 16);
-}
-
-function codeOf(path: string): string {
-  const text = readFileSync(join(ROOT, path), 'utf8').replaceAll(/^import [^;]*;$/gm, '');
-  return transformSync(text, { loader: 'ts', minify: true }).code;
-}
+export const fingerprint = (): string => fingerprintOf(DESCRIBED);
 
 const STAMP = /^All cells were observed on (\d{4}-\d\d-\d\d), of code with the fingerprint `([0-9a-f]+)`\.$/m;
 
