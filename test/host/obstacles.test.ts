@@ -182,9 +182,10 @@ for (const bits of [12, 16, 32] as const) {
     for (const name of names) await put(name);
     await run(['mdel', '-i', image, '::/SUB/7 of a hundred']);
     await put('PLAIN');
+    await put('OTHER');
     const obstacle = async () => (await obstacleOn('vfat', image, signal)) ?? '';
     assert.equal(await obstacle(), '');
-    assert.equal(await namesOn('vfat', image, signal), 2 + 98 + 1);
+    assert.equal(await namesOn('vfat', image, signal), 2 + 98 + 2);
 
     const whole = readFileSync(image);
     const at = whole.indexOf('PLAIN      ', 0, 'latin1');
@@ -201,6 +202,20 @@ for (const bits of [12, 16, 32] as const) {
     assert.match(await obstacle(), /^P AIN has a space in its short name/);
     change(at, [0x84]);
     assert.match(await obstacle(), /has a name in an unknown code page/);
+    change(whole.indexOf('OTHER      ', 0, 'latin1'), [...Buffer.from('PLAIN')]);
+    assert.match(await obstacle(), /^PLAIN cannot be told from PLAIN by drivers/);
+    for (const fields of [
+      // No month; 31 June; 24 o'clock; the last second of 2107.
+      [0, 0, 0x01, 0x40],
+      [0, 0, 0xdf, 0x40],
+      [0, 0xc0, 0x21, 0x40],
+      [0x7d, 0xbf, 0x9f, 0xff],
+    ]) {
+      change(at + 22, fields);
+      assert.match(await obstacle(), /^PLAIN has a modification time that drivers show in different ways/);
+    }
+    change(at + 22, [0, 0, 0, 0]);
+    assert.equal(await obstacle(), '');
     change(table + Math.floor((cluster * bits) / 8), bits === 12 ? [0x01, 0x10] : [1, 0, 0, 0].slice(0, bits / 8));
     assert.match(
       await obstacle(),

@@ -1,12 +1,15 @@
 /** Times that the target cannot keep are counted: filesystems change them without an error. */
 import assert from 'node:assert/strict';
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, statSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { run } from '../../lab/core/run.ts';
+import { buildDisk } from '../../lab/disks/build.ts';
 import { timesKeptIn } from '../../src/operations/restore/files/times-kept-in.ts';
-import { addSnapshotOf } from '../support/disks.ts';
+import { addSnapshotOf, addSnapshotOfImage } from '../support/disks.ts';
 import { BUCKET, labForTest, recordsOf, runCli, runMigrate } from '../support/lab.ts';
+import { pathWithout } from '../support/processes/search-path.ts';
+import { volumeImage, volumesIn } from '../support/volumes.ts';
 
 test('times that the target cannot keep are counted', async (t) => {
   const lab = await labForTest(t);
@@ -58,4 +61,66 @@ test('times that the target cannot keep are counted', async (t) => {
   } finally {
     await run(['umount', target]);
   }
+});
+
+/** Modification times of FAT, as its directory entries have them: time, then date. */
+const timesOnFat = (image: Buffer, shortNames: readonly string[]): number[][] =>
+  shortNames.map((name) => {
+    const at = image.indexOf(name, 0, 'latin1');
+    assert.ok(at > 0, `${name} is not there`);
+    return [image.readUInt16LE(at + 22), image.readUInt16LE(at + 24)];
+  });
+
+const NAMES = ['DIR        ', 'SUB        ', 'FILEOD~1   ', 'ROOT    TXT'];
+
+test('FAT: its times are of no zone, and come back as they were; a file without a time gets the first one', async (t) => {
+  const lab = await labForTest(t, { allowLeftovers: ['volume'] });
+  const dates: [string, string][] = [
+    ['dir/sub/file odd', '2020-07-01T12:34:57Z'],
+    ['root.txt', '1985-01-02T03:04:06Z'],
+    ['none.txt', '2020-01-01T00:00:00Z'],
+    ['dir/sub', '2019-02-03T04:05:06Z'],
+    ['dir', '2018-03-25T02:30:00Z'],
+  ];
+  const populate = async (root: string) => {
+    mkdirSync(join(root, 'dir', 'sub'), { recursive: true });
+    for (const [name, date] of dates) {
+      if (!name.endsWith('dir') && !name.endsWith('sub')) writeFileSync(join(root, name), 'x');
+      utimesSync(join(root, name), new Date(date), new Date(date));
+    }
+  };
+  const path = join(lab.directory, 'fat.img');
+  await buildDisk({ path, table: 'none', partitions: [{ content: 'vfat', sizeMiB: 16, populate }] });
+  const image = readFileSync(path);
+  image.fill(0, image.indexOf('NONE    TXT') + 22, image.indexOf('NONE    TXT') + 26);
+  writeFileSync(path, image);
+  const { snapshotId } = await addSnapshotOfImage(lab, path);
+
+  const log = join(lab.directory, 'mounts');
+  const mount = `#!/bin/sh\nprintf '%s\\n' "$*" >> ${log}\nexec /usr/bin/mount "$@"\n`;
+  const env = { TZ: 'America/New_York', PATH: pathWithout(lab, 'mount', mount) };
+  const migrated = await runMigrate(lab, ['--all', '--validate'], { env });
+  assert.equal(migrated.code, 0, migrated.stderr);
+  assert.match(migrated.stderr, /no differences/);
+  const restore = (...argv: string[]) => {
+    const mounts = ['--mount-point', join(lab.directory, 'mnt')];
+    return runCli(lab.env, ['restore', '--bucket', BUCKET, snapshotId, ...mounts, ...argv], { env });
+  };
+  const target = join(lab.directory, 'files');
+  const files = await restore('--to-dir', target);
+  assert.equal(files.code, 0, files.stderr);
+  assert.equal(statSync(join(target, 'dir', 'sub', 'file odd')).mtimeMs, Date.parse('2020-07-01T12:34:56Z'));
+  assert.equal(statSync(join(target, 'dir')).mtimeMs, Date.parse('2018-03-25T02:30:00Z'));
+  const volume = await restore('--to-volume');
+  assert.equal(volume.code, 0, volume.stderr);
+  const [made] = await volumesIn(lab);
+  const after = readFileSync(volumeImage(lab, made?.VolumeId ?? ''));
+  assert.deepEqual(timesOnFat(after, NAMES), timesOnFat(image, NAMES));
+  assert.deepEqual(timesOnFat(after, ['NONE    TXT']), [[0, 0x21]]);
+  // The kernel would shift times by the zone of this machine's hardware clock.
+  const mounts = readFileSync(log, 'utf8')
+    .split('\n')
+    .filter((line) => line.includes('-t vfat'));
+  assert.equal(mounts.length, 3, mounts.join('\n'));
+  for (const line of mounts) assert.match(line, / -o (\S+,)?tz=UTC(,| )/);
 });

@@ -1,6 +1,6 @@
 /** Copies files to a FAT filesystem with mtools, for kernels without a FAT driver. */
 import { readdirSync } from 'node:fs';
-import { readdir } from 'node:fs/promises';
+import { lstat, readdir, utimes } from 'node:fs/promises';
 import { join } from 'node:path';
 import { SnapError } from '../../errors.ts';
 import { minutes } from '../../lib/clock.ts';
@@ -9,7 +9,7 @@ import { runTool, ToolError } from '../../transfer/run-tool.ts';
 /** The programs that this requires. */
 export const FAT_FILLERS = ['mcopy', 'mdir'];
 
-/** Names beyond ASCII need a locale. FAT stores times without a time zone; the kernel treats them as UTC by default. */
+/** Names beyond ASCII need a locale. FAT stores times without a time zone; archives treat them as UTC. */
 const ENVIRONMENT = { LC_ALL: 'C.UTF-8', TZ: 'UTC' };
 
 /**
@@ -19,6 +19,7 @@ const ENVIRONMENT = { LC_ALL: 'C.UTF-8', TZ: 'UTC' };
 export async function copyToFat(directory: string, device: string, signal: AbortSignal): Promise<void> {
   const names = readdirSync(directory);
   if (names.length === 0) return;
+  await clampTimes(directory);
   const options = { signal, within: minutes(60), env: ENVIRONMENT };
   const paths = names.map((name) => join(directory, name));
   try {
@@ -28,6 +29,17 @@ export async function copyToFat(directory: string, device: string, signal: Abort
     await assertAllCopied(directory, stdout);
   } catch (cause) {
     throw cause instanceof ToolError ? notFilled(cause.message, cause) : cause;
+  }
+}
+
+/** The first time that FAT can store, in seconds since the epoch. */
+const EARLIEST = Date.UTC(1980, 0, 1) / 1000;
+
+/** mcopy turns the beginning of 1970, which files without a time get, into 2098. The kernel does the same as this. */
+async function clampTimes(directory: string): Promise<void> {
+  for (const name of await readdir(directory, { recursive: true })) {
+    const path = join(directory, name);
+    if ((await lstat(path)).mtimeMs < 1000 * EARLIEST) await utimes(path, EARLIEST, EARLIEST);
   }
 }
 

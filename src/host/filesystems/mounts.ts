@@ -39,8 +39,8 @@ const EXTRA_OPTIONS: Record<string, { always?: string[]; withoutReplay?: string[
   // Shows the whole filesystem, even if another subvolume is the default.
   btrfs: { always: ['subvolid=5'], withoutReplay: ['rescue=nologreplay'] },
   // Names are in UTF-16 on disk. Without this option, letters beyond Latin-1 become question marks, or files are
-  // omitted.
-  vfat: { always: ['utf8'] },
+  // omitted. Times have no time zone. Without the option, they are shifted by that of this machine's clock.
+  vfat: { always: ['utf8', 'tz=UTC'] },
   ntfs: { always: ['iocharset=utf8'] },
   exfat: { always: ['iocharset=utf8'] },
 };
@@ -102,7 +102,7 @@ const WRITABLE_OPTIONS: Record<string, string[]> = {
   xfs: ['nouuid'],
   btrfs: ['subvolid=5'],
   // Suppresses errors about owners and modes that FAT cannot store.
-  vfat: ['quiet', 'utf8'],
+  vfat: ['quiet', 'utf8', 'tz=UTC'],
 };
 
 /**

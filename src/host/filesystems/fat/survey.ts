@@ -2,8 +2,8 @@
  * Finds what drivers of FAT omit or show in different ways. grub-mount silently ends a directory at a read error, so
  * this module counts the names without a driver.
  */
-import { printable } from '../../../lib/printable.ts';
 import type { FilesystemSurvey } from '../survey.ts';
+import { type Entry, NamesOfDirectory, peculiarityOf } from './peculiarities.ts';
 import { ENTRY_BYTES, FatDamage, FatVolume } from './volume.ts';
 
 export async function surveyFat(device: string, signal: AbortSignal): Promise<FilesystemSurvey> {
@@ -23,9 +23,10 @@ async function surveyDirectories(volume: FatVolume, signal: AbortSignal): Promis
   const directories = new Set([0]);
   for (const directory of directories) {
     signal.throwIfAborted();
+    const names = new NamesOfDirectory();
     for (const entry of entriesOf(await volume.directory(directory))) {
       found.names++;
-      found.obstacle ??= peculiarityOf(entry);
+      found.obstacle ??= peculiarityOf(entry) ?? names.clashWith(entry);
       if (!entry.isDirectory) continue;
       const first = volume.bits === 32 ? entry.first : entry.first & 0xffff;
       if (directories.has(first)) throw new FatDamage('a directory appears in two places');
@@ -40,17 +41,7 @@ const damaged = (why: string): FilesystemSurvey => ({
   names: null,
 });
 
-interface Entry {
-  /** Eight characters and three, in the code page of the system that wrote them. */
-  short: Buffer;
-  /** `null` if the entry has none. */
-  long: string | null;
-  attributes: number;
-  first: number;
-  isDirectory: boolean;
-}
-
-const ATTRIBUTE = { label: 0x08, directory: 0x10, unknown: 0xc0, partOfLongName: 0x0f } as const;
+const ATTRIBUTE = { label: 0x08, directory: 0x10, partOfLongName: 0x0f } as const;
 const [END, DELETED, DOT] = [0x00, 0xe5, 0x2e];
 
 function* entriesOf(directory: Buffer): Generator<Entry> {
@@ -69,7 +60,8 @@ function* entriesOf(directory: Buffer): Generator<Entry> {
     parts = [];
     if (lead === DELETED || lead === DOT || attributes & ATTRIBUTE.label) continue;
     const first = bytes.readUInt16LE(20) * 0x10000 + bytes.readUInt16LE(26);
-    yield { short, long, attributes, first, isDirectory: (attributes & ATTRIBUTE.directory) !== 0 };
+    const modified = { time: bytes.readUInt16LE(22), date: bytes.readUInt16LE(24) };
+    yield { short, long, attributes, modified, first, isDirectory: (attributes & ATTRIBUTE.directory) !== 0 };
   }
 }
 
@@ -81,15 +73,4 @@ function longName(parts: readonly Buffer[], short: Buffer): string | null {
   const text = Buffer.concat(pieces).toString('utf16le');
   const end = text.indexOf('\0');
   return end < 0 ? text : text.slice(0, end);
-}
-
-function peculiarityOf({ short, long, attributes }: Entry): string | null {
-  const name = printable(long ?? short.toString('latin1').trimEnd());
-  if (attributes & ATTRIBUTE.unknown) return `${name} has attributes that make some drivers omit it`;
-  if (long !== null) return long.isWellFormed() ? null : `${name} has a name that is not valid Unicode`;
-  if (short.some((byte) => byte < 0x20 || byte > 0x7e)) return `${name} has a name in an unknown code page`;
-  const [stem, extension] = [short.toString('latin1', 0, 8), short.toString('latin1', 8)];
-  return [stem, extension].some((part) => part.trimEnd().includes(' '))
-    ? `${name} has a space in its short name, which some drivers truncate`
-    : null;
 }
