@@ -60,11 +60,11 @@ export const decryptCommand = (options: readonly string[], sessionKeyDescriptor:
   'gpg',
   '--batch',
   '--no-tty',
-  '--quiet',
   ...options,
-  // These override /etc/gnupg/gpg.conf and keep status lines and log messages out of the output.
-  '--status-file',
-  '/dev/null',
+  // These override /etc/gnupg/gpg.conf and keep status lines and log messages out of the output. `culpritOf` reads them;
+  // with --quiet, gpg would not write which keys failed.
+  '--status-fd',
+  '2',
   '--logger-fd',
   '2',
   ...(sessionKeyDescriptor === null ? [] : ['--override-session-key-fd', String(sessionKeyDescriptor)]),

@@ -23,8 +23,8 @@ export function describeOutcome(outcome: Outcome): string {
   return outcome.signalName ? `was killed by ${outcome.signalName}` : `exited ${outcome.exitCode}`;
 }
 
-/** Lines of tar that do not explain a failure. */
-const IRRELEVANT = /^Total bytes (written|read): |^tar: Exiting with failure status|: socket ignored$/;
+/** Lines of tar that do not explain a failure, and status lines of gpg, which are for programs. */
+const IRRELEVANT = /^Total bytes (written|read): |^tar: Exiting with failure status|: socket ignored$|^\[GNUPG:\] /;
 
 /** Returns the last relevant line of standard error, shortened; empty if there is none. */
 export function lastRelevantLine(stderr: string): string {

@@ -21,9 +21,13 @@ const WITHOUT_DIALOG = ['--batch', '--quiet', '--pinentry-mode', 'loopback'];
 const gpg = (home: string, ...argv: string[]): Promise<string> =>
   run(['gpg', '--homedir', home, ...WITHOUT_DIALOG, '--passphrase', '', ...argv]);
 
-/** A key without a passphrase, ultimately trusted. @param expires as gpg takes it, e.g. `seconds=1`. */
-export async function addKey(home: string, name: string, expires = 'never'): Promise<void> {
-  await gpg(home, '--quick-generate-key', name, 'default', 'default', expires);
+/**
+ * A key without a passphrase, ultimately trusted.
+ * @param expires as gpg takes it, e.g. `seconds=1`.
+ * @param algorithm as gpg takes it: in GnuPG 2.2, `default` is RSA, `future-default` Curve 25519.
+ */
+export async function addKey(home: string, name: string, expires = 'never', algorithm = 'default'): Promise<void> {
+  await gpg(home, '--quick-generate-key', name, algorithm, 'default', expires);
 }
 
 /** A key whose passphrase the agent has to ask for. */

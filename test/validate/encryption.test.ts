@@ -1,13 +1,22 @@
 /** Encrypted archives: with the private key, with a session key, and without either. */
 import assert from 'node:assert/strict';
-import { mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { keyEnding, readManifest } from '../support/archives.ts';
 import { addSnapshotOf } from '../support/disks.ts';
 import { tagsOf } from '../support/ec2-state.ts';
 import { addKey, gpgHome } from '../support/gpg.ts';
-import { BUCKET, labForTest, recordsOf, runMigrate, runProgram, runValidate, type TestLab } from '../support/lab.ts';
+import {
+  BUCKET,
+  labForTest,
+  recordsOf,
+  runCli,
+  runMigrate,
+  runProgram,
+  runValidate,
+  type TestLab,
+} from '../support/lab.ts';
 import { bytesOf, replaceObject } from '../support/tamper.ts';
 
 async function encrypted(t: TestContext, argv: string[] = []) {
@@ -135,15 +144,53 @@ test('no key, a wrong session key, and no gpg: one clear sentence each', async (
   assert.equal(several.code, 2, several.stderr);
 });
 
-test('a bit flipped in what is encrypted', async (t) => {
+test('a bit flipped in what is encrypted, or in what says for whom: the archive is damaged, the key is not missing', async (t) => {
   const { lab, env, snapshotId } = await encrypted(t);
-  const key = await keyEnding(lab, '.lz4.gpg');
-  const bytes = await bytesOf(lab, key);
-  const middle = Math.floor(bytes.length / 2);
-  bytes[middle] = (bytes[middle] ?? 0) ^ 1;
-  await replaceObject(lab, key, bytes);
-  const done = await runValidate(lab, ['--all', '--json'], { env });
-  assert.equal(done.code, 12, done.stdout);
-  assert.ok(recordsOf(done).some(({ code }) => code === 'snapshot.validated'));
-  assert.equal((await tagsOf(lab, snapshotId))['snap-to-s3'], 'migrated');
+  const [object, index] = [await keyEnding(lab, '.tar.lz4.gpg'), await keyEnding(lab, '.index.zst.gpg')];
+  const nobody = { GNUPGHOME: await gpgHome(t) };
+  // The id of the key, its encrypted session key, and the data.
+  const { length } = await bytesOf(lab, object);
+  for (const place of [7, 200, length - 100]) {
+    const bytes = await bytesOf(lab, object);
+    await replaceObject(lab, object, withFlip(bytes, place));
+    const done = await runValidate(lab, ['--snapshots', snapshotId, '--json'], { env });
+    assert.equal(done.code, 12, `${place}: ${done.stdout}`);
+    assert.ok(recordsOf(done).some(({ code }) => code === 'snapshot.validated'));
+    assert.equal((await tagsOf(lab, snapshotId))['snap-to-s3'], 'migrated');
+    const restored = await runRestore(lab, snapshotId, ['--no-index'], env);
+    assert.equal(restored.code, 12, `${place}: ${restored.stderr}`);
+    await replaceObject(lab, object, bytes);
+  }
+  const missing = await runRestore(lab, snapshotId, ['--no-index'], nobody);
+  assert.equal(missing.code, 2, missing.stderr);
+  const bytes = await bytesOf(lab, index);
+  for (const place of [7, 200]) {
+    await replaceObject(lab, index, withFlip(bytes, place));
+    const alone = await runValidate(lab, ['--archive-only', '--snapshots', snapshotId], { env });
+    assert.equal(alone.code, 12, `${place}: ${alone.stderr}`);
+  }
+  await replaceObject(lab, index, bytes);
+  const manifest = await keyEnding(lab, '.manifest.json');
+  const content = JSON.parse((await bytesOf(lab, manifest)).toString());
+  const sealed = withFlip(Buffer.from(content.sealed, 'base64'), 200).toString('base64');
+  await replaceObject(lab, manifest, Buffer.from(JSON.stringify({ ...content, sealed })));
+  const described = await runValidate(lab, ['--snapshots', snapshotId], { env });
+  assert.equal(described.code, 1, described.stderr);
+  assert.match(described.stderr, /manifest\.json: its sealed part is damaged/);
 });
+
+function withFlip(bytes: Buffer, place: number): Buffer {
+  const damaged = Buffer.from(bytes);
+  damaged[place] = (damaged[place] ?? 0) ^ 1;
+  return damaged;
+}
+
+async function runRestore(lab: TestLab, snapshotId: string, argv: string[], env: Record<string, string>) {
+  const into = join(lab.directory, 'restored');
+  const done = await runCli({ ...lab.env, ...env }, [
+    ...['restore', snapshotId, '--bucket', BUCKET, '--to-dir', into],
+    ...argv,
+  ]);
+  rmSync(into, { recursive: true, force: true });
+  return done;
+}

@@ -1,4 +1,5 @@
 /** Finds the archive of a snapshot in the bucket. */
+import { recipientsOf } from '../../archive/cipher.ts';
 import type { CodecName } from '../../archive/codec.ts';
 import {
   type ArchiveName,
@@ -24,6 +25,8 @@ export interface ArchivedObject {
   codec: CodecName;
   cipher: Cipher;
   facts: ManifestObject | null;
+  /** Ids of the keys that the sealed part of the manifest is encrypted for; absent where that is not known. */
+  recipients?: readonly string[];
 }
 
 export interface Archive {
@@ -80,18 +83,23 @@ export async function readManifest(
   }
 }
 
-export const withManifest = (snapshotId: string, manifest: NonNullable<Archive['manifest']>): Archive => ({
-  snapshotId,
-  manifest,
-  objects: manifest.content.objects.map((facts) => ({
-    key: facts.key,
-    partition: facts.partition,
-    layout: facts.layout,
-    codec: facts.codec,
-    cipher: facts.cipher,
-    facts,
-  })),
-});
+export function withManifest(snapshotId: string, manifest: NonNullable<Archive['manifest']>): Archive {
+  const { sealed, objects } = manifest.content;
+  const known = typeof sealed === 'string' ? { recipients: recipientsOf(Buffer.from(sealed, 'base64')) } : {};
+  return {
+    snapshotId,
+    manifest,
+    objects: objects.map((facts) => ({
+      key: facts.key,
+      partition: facts.partition,
+      layout: facts.layout,
+      codec: facts.codec,
+      cipher: facts.cipher,
+      facts,
+      ...known,
+    })),
+  };
+}
 
 async function withoutManifest(
   snapshotId: string,

@@ -1,5 +1,6 @@
 /** Decrypts the sealed manifest of an encrypted archive. Its readable part has no more facts than the objects. */
 import { decryptCommand } from '../../archive/cipher.ts';
+import { culpritOf } from '../../archive/decryption-failure.ts';
 import { decodeManifest, type Manifest } from '../../archive/manifest.ts';
 import { SnapError } from '../../errors.ts';
 import { configurationProblem, decryptionOptions, invalidConfiguration } from '../../lib/gpg-configuration.ts';
@@ -26,8 +27,10 @@ export async function openManifest(
   const command = decryptCommand(decryptionOptions(environmentOfTools()), null);
   const opened = await runTool(command, options).catch((cause) => {
     signal.throwIfAborted();
-    const problem = configurationProblem(cause instanceof ToolError ? lastRelevantLine(cause.stderr) : '');
+    const said = cause instanceof ToolError ? cause.stderr : '';
+    const problem = configurationProblem(lastRelevantLine(said));
     if (problem !== null) throw invalidConfiguration(problem);
+    if (culpritOf(said.split('\n'), []) === 'message') throw damagedPart(key, cause);
     throw new SnapError('GPG_KEY', 'the manifest, which describes the partitions of the disk, cannot be decrypted', {
       hint: 'import the private key of a recipient into the keyring or agent; a session key decrypts only one object',
       cause,
@@ -35,3 +38,9 @@ export async function openManifest(
   });
   return decodeManifest(opened.stdoutBytes, key, snapshotId);
 }
+
+const damagedPart = (key: string, cause: unknown): SnapError =>
+  new SnapError('MANIFEST', `${key}: its sealed part is damaged and cannot be decrypted`, {
+    hint: 'the data objects may be intact: restore them with --to-dir or --to-file; while the snapshot exists, migrate it again with --replace',
+    cause,
+  });

@@ -11,12 +11,13 @@ const MAX_BYTES = 2 ** 30;
 
 /**
  * @param body the stored, encrypted index.
+ * @param isIntact whether the body is known to be what was stored.
  * @throws SnapError `GPG_KEY`, `MANIFEST`
  */
 export async function decryptIndex(
   object: ArchivedObject,
   key: string,
-  body: Uint8Array,
+  { body, isIntact }: { body: Uint8Array; isIntact: boolean },
   signal: AbortSignal,
 ): Promise<Buffer> {
   using decrypt = await decryptStage(object, null);
@@ -30,9 +31,10 @@ export async function decryptIndex(
   const writing = writeAll(writeEnd, body).finally(() => closeAll([writeEnd]));
   const plain = await collect(pipeline.output, key);
   await writing;
-  await pipeline.finished.catch((error) =>
-    decrypt.explain(error, (cause) => damagedIndex(key, 'it cannot be decrypted', cause)),
-  );
+  await pipeline.finished.catch((error) => {
+    const { cause, ifIntact } = decrypt.judge(error, plain.length === 0);
+    throw (isIntact ? ifIntact : null) ?? damagedIndex(key, 'it cannot be decrypted', cause);
+  });
   return plain;
 }
 

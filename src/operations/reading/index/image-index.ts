@@ -23,7 +23,8 @@ export async function imageIndexOf(
   if (!facts?.index || !canOpenIndex(object, sessionKey)) return null;
   const { key } = facts.index;
   const { body, etag } = await store.getSmall(key, { signal });
-  const plain = cipher === 'none' ? body : await decryptIndex(object, key, body, signal);
+  const isIntact = etag === facts.index.etag;
+  const plain = cipher === 'none' ? body : await decryptIndex(object, key, { body, isIntact }, signal);
   const index = { ...(await readImageIndex(plain, key, signal)), storedBytes: body.length };
-  return etag === facts.index.etag ? index : { ...index, pieces: [] };
+  return isIntact ? index : { ...index, pieces: [] };
 }

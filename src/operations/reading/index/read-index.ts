@@ -71,7 +71,9 @@ export async function fetchFileIndex(
   services: ReadContext,
 ): Promise<FetchedIndex> {
   const found = await findFileIndex(object, services);
-  const read = () => readContent(object, snapshotId, file, services);
+  // Nothing is read before its CRC-32 has been compared, if it is known.
+  const isIntact = found.isOfManifest && found.crc32 !== null;
+  const read = () => readContent(object, snapshotId, { file, isIntact }, services);
   const fetchWhole = async () => {
     const crc32 = await download(file, found, services);
     if (found.crc32 === null) await readToEnd(read());
@@ -110,16 +112,23 @@ async function readToEnd(lines: AsyncIterable<Content>): Promise<void> {
   for await (const _line of lines);
 }
 
+/** An index as it is stored. */
+interface StoredIndex {
+  file: string;
+  /** Whether the file is known to be what was stored. */
+  isIntact: boolean;
+}
+
 async function* readContent(
   object: ArchivedObject,
   snapshotId: string,
-  file: string,
+  stored: StoredIndex,
   services: ReadContext,
 ): AsyncGenerator<Content> {
   const key = object.facts?.index?.key ?? '';
   const plainBytes = object.facts?.plainBytes ?? null;
   const order = new IndexOrder(key, { snapshot: snapshotId, partition: object.partition, plainBytes });
-  for await (const text of indexLines(object, key, file, services)) {
+  for await (const text of indexLines(object, key, stored, services)) {
     const line = decodeIndexLine(text, key);
     order.take(line);
     if (line.is === 'member' || line.is === 'piece') yield line;
@@ -131,7 +140,7 @@ async function* readContent(
 async function* indexLines(
   object: ArchivedObject,
   key: string,
-  file: string,
+  { file, isIntact }: StoredIndex,
   services: ReadContext,
 ): AsyncGenerator<string> {
   const stopped = new AbortController();
@@ -142,9 +151,10 @@ async function* indexLines(
   await using pipeline = await startPipeline(stages, { signal, input: stored }).finally(() => closeAll([stored]));
   try {
     yield* splitLines(createReadStream('', { fd: pipeline.output }), key);
-    await pipeline.finished.catch((error) =>
-      decrypt.explain(error, (cause) => damagedIndex(key, 'it cannot be decoded', cause)),
-    );
+    await pipeline.finished.catch((error) => {
+      const { cause, ifIntact } = decrypt.judge(error, true);
+      throw (isIntact ? ifIntact : null) ?? damagedIndex(key, 'it cannot be decoded', cause);
+    });
   } finally {
     stopped.abort(new Error('the index is not needed any more'));
     await Promise.allSettled([pipeline.finished]);

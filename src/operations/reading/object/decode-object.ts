@@ -8,6 +8,7 @@ import { closeAll, makePipe } from '../../../transfer/pipes.ts';
 import type { ArchivedObject } from '../find-archive.ts';
 import type { ReadContext } from '../read-context.ts';
 import { type Decoder, decodeByPrograms, decodeInThreads, decodeNothing } from './decoders.ts';
+import { compareStored, hasAllOf } from './object-findings.ts';
 import { type OpenSink, openSink } from './open-sink.ts';
 import { extentsOf, type Sink } from './sinks.ts';
 
@@ -84,11 +85,16 @@ async function decode(task: DecodingTask, open: OpenDecoder, services: ReadConte
   services.signal.throwIfAborted();
   if (fetched.status === 'rejected') throw fetched.reason;
   if (decoded.status === 'rejected') throw decoded.reason;
-  const { findings, problem, isForeign } = decoded.value;
+  const { findings, problem, isForeign, ifIntact } = decoded.value;
   if (isForeign) return null;
+  if (ifIntact && isAsRecorded(object, head, fetched.value)) throw ifIntact;
   const rest = problem === null ? await sink.compareRest(findings) : NOTHING;
   return { downloaded: fetched.value, plain: findings, problem, rest };
 }
+
+/** Whether all bytes of an object came, and came as they were stored. */
+const isAsRecorded = (object: ArchivedObject, head: ObjectHead, downloaded: Downloaded): boolean =>
+  hasAllOf(head, downloaded) && compareStored(object, head, downloaded).length === 0;
 
 const NOTHING: DecodedObject['rest'] = { kept: [], count: 0 };
 

@@ -1,9 +1,11 @@
 /** The decoders, which convert the stored bytes of an object to plain bytes and pass them to a sink. */
+
+import type { SnapError } from '../../../errors.ts';
 import type { SinkOrder, StreamFindings } from '../../../streams/sink-thread.ts';
 import { consumeLz4InThreads } from '../../../streams/start.ts';
-import { StageError, startPipeline } from '../../../transfer/pipeline.ts';
+import { startPipeline } from '../../../transfer/pipeline.ts';
 import { closeAll } from '../../../transfer/pipes.ts';
-import { decompressStage, decryptStage, rejectKey } from '../archive-stages.ts';
+import { type DecryptStage, decompressStage, decryptStage } from '../archive-stages.ts';
 import type { ArchivedObject } from '../find-archive.ts';
 
 export interface Decoded {
@@ -12,6 +14,8 @@ export interface Decoded {
   problem: string | null;
   /** Whether the stream has a format that this decoder does not support, but another one may. */
   isForeign: boolean;
+  /** Why it cannot be decoded if its bytes prove to be those that were stored; `null` if they cannot be. */
+  ifIntact: SnapError | null;
 }
 
 export interface Decoder extends AsyncDisposable {
@@ -46,8 +50,9 @@ export async function decodeByPrograms(
   const finish = async (): Promise<Decoded> => {
     const [consumed, verdict] = await Promise.allSettled([consuming, pipeline.finished]);
     if (consumed.status === 'rejected') throw consumed.reason;
-    if (verdict.status === 'fulfilled') return { findings: consumed.value, problem: null, isForeign: false };
-    return damaged(verdict.reason, consumed.value, decrypt.isBySessionKey);
+    const findings = consumed.value;
+    if (verdict.status === 'fulfilled') return { findings, problem: null, isForeign: false, ifIntact: null };
+    return damaged(verdict.reason, findings, decrypt);
   };
   return { finished: finish(), [Symbol.asyncDispose]: () => pipeline[Symbol.asyncDispose]() };
 }
@@ -57,7 +62,7 @@ export async function decodeByPrograms(
  * @param nothing the read end of a pipe that delivers no bytes, which this function closes.
  */
 export function decodeNothing(nothing: number, consume: Consume): Decoder {
-  const finished = consume(nothing).then((findings) => ({ findings, problem: null, isForeign: false }));
+  const finished = consume(nothing).then((findings) => ({ findings, problem: null, isForeign: false, ifIntact: null }));
   return {
     finished,
     async [Symbol.asyncDispose]() {
@@ -74,7 +79,9 @@ export function decodeNothing(nothing: number, consume: Consume): Decoder {
 export function decodeInThreads(stored: number, order: SinkOrder, isKnown: boolean, signal: AbortSignal): Decoder {
   const consuming = consumeLz4InThreads(stored, order, isKnown, signal).finally(() => closeAll([stored]));
   const finished = consuming.then((decoded) =>
-    decoded.problem === null ? decoded : endedEarly(decoded.findings, `lz4: ${decoded.problem}`),
+    decoded.problem === null
+      ? { ...decoded, ifIntact: null }
+      : endedEarly(decoded.findings, `lz4: ${decoded.problem}`, null),
   );
   return {
     finished,
@@ -88,17 +95,16 @@ export function decodeInThreads(stored: number, order: SinkOrder, isKnown: boole
  * A decoder that ends with an error of its own has read bytes that no encoder wrote: the archive is damaged. A missing
  * key and a decoder that was killed are no evidence about the archive, and are thrown.
  */
-function damaged(reason: unknown, findings: StreamFindings, bySessionKey: boolean): Decoded {
-  if (!(reason instanceof StageError)) throw reason;
-  rejectKey(reason, bySessionKey && findings.plainBytes === 0);
-  if (reason.outcome.exitCode === null) throw reason;
-  return endedEarly(findings, reason.reason);
+function damaged(reason: unknown, findings: StreamFindings, decrypt: DecryptStage): Decoded {
+  const { cause, ifIntact } = decrypt.judge(reason, findings.plainBytes === 0);
+  if (cause.outcome.exitCode === null) throw cause;
+  return endedEarly(findings, cause.reason, ifIntact);
 }
 
 /** Removes the difference that the plain stream ends too early, because it follows from the problem. */
-function endedEarly(findings: StreamFindings, problem: string): Decoded {
+function endedEarly(findings: StreamFindings, problem: string, ifIntact: SnapError | null): Decoded {
   const rest = findings.differences.filter(({ kind }) => kind !== 'damaged');
   const dropped = findings.differences.length - rest.length;
   const differenceCount = findings.differenceCount - dropped;
-  return { findings: { ...findings, differences: rest, differenceCount }, problem, isForeign: false };
+  return { findings: { ...findings, differences: rest, differenceCount }, problem, isForeign: false, ifIntact };
 }
