@@ -131,7 +131,7 @@ test('how well archives compress is said of all, and of a volume that has some o
   await page.locator('.toggle').first().click();
   const detail = (await page.locator('.detail').textContent()) ?? '';
   assert.match(detail, /Archives of this volume compress 2\.41:1 \(measured on 3 archives\)\./);
-  assert.equal(await page.getByRole('spinbutton', { name: 'Compression ratio (to 1)' }).inputValue(), '2.4');
+  assert.equal(await page.getByRole('spinbutton', { name: 'Compression ratio (N:1)' }).inputValue(), '2.4');
   assertQuiet(opened);
 });
 
@@ -160,7 +160,7 @@ test('the calculator says what compare says, and follows its sliders by keyboard
     ['Number of snapshots', 12],
     ['Size of the volume, GiB', 500],
     ['Change between snapshots, %', 20],
-    ['Compression ratio (to 1)', 2],
+    ['Compression ratio (N:1)', 2],
   ] as const)
     await page.getByRole('spinbutton', { name }).fill(String(value));
   const { tables } = compareToday(
@@ -171,7 +171,12 @@ test('the calculator says what compare says, and follows its sliders by keyboard
   const wanted = [row?.snapshots, ...(row?.costs ?? []).map(({ monthly }) => monthly)].map((cost) =>
     Number(cost?.toFixed(2)),
   );
-  assert.deepEqual([...(await optionsOf(page)).values()], wanted);
+  const costs = await optionsOf(page);
+  assert.deepEqual([...costs.values()], wanted);
+  const text = (await page.locator('#calculator-conclusion').textContent()) ?? '';
+  const [, named = ''] = /\. (.+) is cheapest: /.exec(text) ?? [];
+  const full = [...costs].filter(([name]) => !name.endsWith('incremental')).map(([, cost]) => cost);
+  assert.equal(costs.get(named), Math.min(...full), 'what no command writes is not recommended');
 
   const slider = page.getByRole('slider', { name: 'Change between snapshots, %' });
   const [before, conclusion] = [
@@ -206,6 +211,9 @@ test('each slider changes what is computed, and prices of one’s own do', async
 test('it can be read on a screen of 400 pixels', async () => {
   const opened = await browser.open(html, { viewport: { width: 400, height: 800 } });
   const { page } = opened;
+  const saving = page.getByRole('region', { name: 'Cost by region' }).getByText('Saving per month');
+  const { x = 400, width = 0 } = (await saving.boundingBox()) ?? {};
+  assert.ok(x + width <= 400, 'the saving of a region can be seen without scrolling');
   await page.locator('.toggle').first().click();
   assert.equal(await page.evaluate('document.documentElement.scrollWidth'), 400);
   assert.deepEqual(await clippedTexts(page), []);

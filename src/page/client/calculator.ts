@@ -15,6 +15,8 @@ interface Bar {
   ofSnapshots: number;
   /** `null` for the snapshots themselves. */
   breakEven: BreakEven | null;
+  /** Whether a command can move snapshots there. */
+  isAvailable: boolean;
 }
 
 export function startCalculator({ regions, start, prices }: CalculatorData): void {
@@ -53,7 +55,7 @@ export function startCalculator({ regions, start, prices }: CalculatorData): voi
       change({ change: part }),
     ),
     slider(
-      { key: 'compression', title: 'Compression ratio (to 1)', unit: ':1', step: 0.1 },
+      { key: 'compression', title: 'Compression ratio (N:1)', unit: ':1', step: 0.1 },
       state.compression,
       (compression) => change({ compression }),
     ),
@@ -75,12 +77,13 @@ function show(state: CalculatorState, rates: RegionRates): void {
 function barsOf({ snapshots, sizeGiB, change, compression }: CalculatorState, rates: RegionRates): Bar[] {
   const input: CompareInput = { snapshots, sizeGiB, compression, ...rates };
   const row = compareAt(change / 100, input);
-  const kept = { name: 'EBS snapshots', monthly: row.snapshots, ofSnapshots: 1, breakEven: null };
+  const kept = { name: 'EBS snapshots', monthly: row.snapshots, ofSnapshots: 1, breakEven: null, isAvailable: true };
   const others = rates.options.map((option, index) => ({
     name: optionName(option),
     monthly: row.costs[index]?.monthly ?? 0,
     ofSnapshots: row.costs[index]?.ofSnapshots ?? 0,
     breakEven: breakEvenAt(option, input),
+    isAvailable: option.form === 'full',
   }));
   return [kept, ...others];
 }
@@ -89,15 +92,15 @@ function barsOf({ snapshots, sizeGiB, change, compression }: CalculatorState, ra
 function showConclusion(state: CalculatorState, bars: readonly Bar[], { region, currency }: RegionRates): void {
   const { snapshots, sizeGiB, change, compression } = state;
   const [kept, ...others] = bars;
-  const [cheapest] = others.toSorted((a, b) => a.monthly - b.monthly);
+  const [cheapest] = others.filter((bar) => bar.isAvailable).sort((a, b) => a.monthly - b.monthly);
   if (kept === undefined || cheapest === undefined) return;
-  const what = `${counted(snapshots, 'snapshot')} of ${count(sizeGiB)} GiB in ${region} with ${percent(change)} change, compressed ${compression}:1`;
+  const what = `${counted(snapshots, 'snapshot')} of ${count(sizeGiB)} GiB in ${region} with ${percent(change)} change`;
   const verdict =
     cheapest.monthly < kept.monthly
-      ? `${cheapest.name} is cheapest at ${money(cheapest.monthly, currency)} (${percent(cheapest.ofSnapshots * 100)})`
-      : 'no other option is cheaper';
+      ? `${cheapest.name} is cheapest: ${money(cheapest.monthly, currency)} (${percent(cheapest.ofSnapshots * 100)}) with a compression ratio of ${compression}:1`
+      : `No other storage is cheaper with a compression ratio of ${compression}:1`;
   byId('calculator-conclusion', HTMLElement).textContent =
-    `${what}: ${money(kept.monthly, currency)} per month as EBS snapshots; ${verdict}.`;
+    `${what} ${snapshots === 1 ? 'costs' : 'cost'} ${money(kept.monthly, currency)} per month in EBS. ${verdict}.`;
 }
 
 function drawOptions(bars: readonly Bar[], currency: string): void {
@@ -128,7 +131,7 @@ function drawOptions(bars: readonly Bar[], currency: string): void {
 function showNote(note: string | null): void {
   const target = byId('options-note', HTMLElement);
   const colours =
-    'Green options cost less than EBS snapshots, orange ones cost more. Incremental archives are shown for comparison only; snap-to-s3 does not write them yet.';
+    'Storage with green bars costs less than EBS snapshots, storage with orange bars costs more. Incremental archives are shown for comparison only; snap-to-s3 does not write them yet.';
   target.textContent = note === null ? colours : `${colours} ${sentence(note)}`;
   target.hidden = false;
 }
@@ -137,7 +140,7 @@ const HEADINGS = [
   { text: 'Storage' },
   { text: 'Cost per month', isNumber: true },
   { text: 'Relative to snapshots', isNumber: true },
-  { text: 'Cheaper above a change of', isNumber: true },
+  { text: 'Cheaper if more changes than', isNumber: true },
 ];
 
 const tableOf = (bars: readonly Bar[], currency: string): HTMLElement =>

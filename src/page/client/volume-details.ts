@@ -105,7 +105,7 @@ const snapshotHeadings = ({ sizeGiB }: PageVolume): Cell[] => [
   { text: 'Taken' },
   { text: 'Snapshot' },
   ...numbers('Billed GiB', sizeGiB === null ? 'Share' : 'Share of the volume', 'Full size, GiB', 'Cost per month'),
-  { text: 'Best choice by itself' },
+  { text: 'Best choice if moved alone' },
   ...numbers('Saving per month'),
 ];
 

@@ -18,19 +18,21 @@ ${figure('ages', 'Cost per month by age of the snapshots', html`<div id="ages-ta
 </div>
 </section>`;
 
+/** The costs come first, because a narrow screen shows only the first columns without scrolling. */
 const regionTable = (regions: readonly RegionAnalysis[]): Html => html`<table class="plain">
-<thead><tr><th scope="col">Region</th><th scope="col">Accounts</th><th scope="col" class="number">Volumes</th>
-<th scope="col" class="number">Snapshots</th><th scope="col" class="number">GiB</th>
-<th scope="col" class="number">Cost per month</th><th scope="col" class="number">Saving per month</th></tr></thead>
+<thead><tr><th scope="col">Region</th><th scope="col" class="number">Cost per month</th>
+<th scope="col" class="number">Saving per month</th><th scope="col" class="number">Snapshots</th>
+<th scope="col" class="number">Volumes</th><th scope="col" class="number">GiB</th><th scope="col">Accounts</th></tr></thead>
 <tbody>${regions.map(regionRow)}</tbody>
 </table>`;
 
 function regionRow(region: RegionAnalysis): Html {
   const { saving, savingIs } = totalOf(region.currency, [region]);
-  return html`<tr><th scope="row"><bdi>${region.region}</bdi></th><td class="wrapping">${accounts(region.accounts)}</td>
-<td class="number">${count(region.volumes.length)}</td><td class="number">${count(region.snapshotCount)}</td>
-<td class="number">${gib(region.gib)}</td><td class="number">${money(region.monthly, region.currency)}</td>
-<td class="number">${signed(money(saving, region.currency), savingIs)}</td></tr>`;
+  return html`<tr><th scope="row"><bdi>${region.region}</bdi></th>
+<td class="number">${money(region.monthly, region.currency)}</td>
+<td class="number">${signed(money(saving, region.currency), savingIs)}</td>
+<td class="number">${count(region.snapshotCount)}</td><td class="number">${count(region.volumes.length)}</td>
+<td class="number">${gib(region.gib)}</td><td class="wrapping">${accounts(region.accounts)}</td></tr>`;
 }
 
 const MAX_ACCOUNTS = 3;

@@ -28,10 +28,10 @@ ${basis.kind === 'live' ? live(basis) : report(basis)}
 </section>`;
 
 const PRICES: Record<PriceBasis['source'], string> = {
-  'built-in': 'built into the program',
+  'built-in': 'Built into the program',
   'price-list': 'AWS Price List',
-  file: 'your price file',
-  report: 'rates of the report',
+  file: 'Your price file',
+  report: 'Rates of the report',
 };
 
 function compression(

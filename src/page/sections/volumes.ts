@@ -9,7 +9,7 @@ export const volumes = ({
   assumptions,
 }: Analysis): Html => html`<section id="volumes" aria-labelledby="volumes-title" tabindex="-1">
 <h2 id="volumes-title">Recommendations by volume</h2>
-<p class="lead">The best choice has the lowest cost over ${months(assumptions.keepMonths)}, including the cost of moving. Open a volume to see the other choices and its snapshots.</p>
+<p class="lead">The best choice has the lowest cost over ${months(assumptions.keepMonths)}, including the cost of moving. Expand a volume to see the other choices and its snapshots.</p>
 <form class="filters" id="filters" role="search" aria-label="Volumes">
 <label>Search <input type="search" id="filter-text" placeholder="Name, id, description" autocomplete="off" spellcheck="false"></label>
 <label>Region <select id="filter-region"><option value="">All regions</option>${options(regions.map(({ region }) => region))}</select></label>
