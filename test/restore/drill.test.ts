@@ -79,7 +79,7 @@ test('files with everything that files can have, an image, one in an archive cla
   assert.ok(imageBytes > 0 && imageBytes < 2 ** 28, `${imageBytes}: holes are not counted`);
   assert.match(good.stdout, /^Restore drill\n {2}verdict +PASSED/);
   assert.match(good.html, /<p class="verdict good">PASSED/);
-  assert.match(good.html, new RegExp(`<td>${nasty.snapshotId}</td><td>${nasty.volumeId}</td>`));
+  assert.match(good.html, new RegExp(`<td>${nasty.snapshotId}</td><td>passed</td><td>${nasty.volumeId}</td>`));
   assert.doesNotMatch(good.html, /<script|src=|href=/);
   const calls = await lab.control.calls();
   assert.ok(!calls.some(({ operation }) => operation === 'RestoreObject'));

@@ -52,10 +52,14 @@ export async function drillObjects(archive: Archive, row: DrillRow, drilling: Dr
     await drillObject(archive, object, join(scratch.path, 'restored'), row, drilling);
   }
   if (row.differenceCount === 0) return;
-  const [first] = row.differences;
-  throw new SnapError('DIFFERS', `the restored data differs from the archive: ${first?.path} ${first?.detail}`, {
-    hint: 'validate the archive with validate --archive-only; if it is not damaged, check the scratch filesystem and the memory of this machine',
-  });
+  const [{ path, detail } = { path: '', detail: '' }] = row.differences;
+  throw new SnapError(
+    'DIFFERS',
+    `the restored data differs from the archive: ${path === '' ? '' : `${path}: `}${detail}`,
+    {
+      hint: 'validate the archive with validate --archive-only; if it is not damaged, check the scratch filesystem and the memory of this machine',
+    },
+  );
 }
 
 async function drillObject(
