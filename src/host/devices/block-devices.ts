@@ -148,6 +148,12 @@ function byName(requestedName: string): string | null {
 export const deviceSize = (path: string): number =>
   Number(readFileSync(join('/sys/class/block', basename(path), 'size'), 'utf8')) * 512;
 
+/** Returns where a partition starts on its disk, in bytes; `null` for other devices. */
+export function deviceStart(path: string): number | null {
+  const file = join('/sys/class/block', basename(path), 'start');
+  return existsSync(file) ? Number(readFileSync(file, 'utf8')) * 512 : null;
+}
+
 /** Returns the size in bytes of a device or of an image file. */
 export function lengthOf(path: string): number {
   const found = statSync(path);

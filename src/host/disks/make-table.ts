@@ -5,7 +5,8 @@ import { SnapError } from '../../errors.ts';
 import { temporaryDirectory } from '../../lib/temporary-files.ts';
 import { runTool, ToolError } from '../../transfer/run-tool.ts';
 import { makeSparse } from '../sparse-file.ts';
-import { isExtended, type Partition, readPartitionTable } from './partition-table.ts';
+import { isExtended } from './mbr.ts';
+import { type Partition, readPartitionTable } from './partition-table.ts';
 
 export interface TablePlan {
   label: 'dos' | 'gpt';

@@ -7,7 +7,8 @@ import { formatBytes } from '../../lib/units.ts';
 import { lengthOf } from '../devices/block-devices.ts';
 import { findData, type Segment } from '../devices/find-data.ts';
 import type { NotKept } from '../filesystems/not-kept-note.ts';
-import { isExtended, MAX_BOOT_GAP, type PartitionTable } from './partition-table.ts';
+import { readMbr } from './mbr.ts';
+import { MAX_BOOT_GAP, type PartitionTable } from './partition-table.ts';
 
 const SECTOR = 512;
 
@@ -57,30 +58,11 @@ async function partsOfGpt(device: string, { sectorBytes, json }: PartitionTable)
   ];
 }
 
-const MBR = { entries: 446, entryBytes: 16, type: 4, start: 8 } as const;
-
 /** The manifest has the first sector and the boot loader after it. Extended partitions are chains of such sectors. */
-async function partsOfMbr(device: string, { partitions, json }: PartitionTable): Promise<Segment[]> {
+async function partsOfMbr(device: string, { partitions, sectorBytes }: PartitionTable): Promise<Segment[]> {
   const first = Math.min(...partitions.map(({ start }) => start), SECTOR + MAX_BOOT_GAP);
-  const { partitions: listed = [] } = (json as { partitiontable: { partitions?: { start: number; type: string }[] } })
-    .partitiontable;
-  const chains = await Promise.all(
-    listed.filter(({ type }) => isExtended(type)).map(({ start }) => chainFrom(device, start)),
-  );
-  return [{ from: 0, to: first }, ...chains.flat().map((at) => ({ from: at * SECTOR, to: (at + 1) * SECTOR }))];
-}
-
-/** Returns the numbers of the sectors of a chain. The second entry of each leads to the next, relative to the first. */
-async function chainFrom(device: string, first: number): Promise<number[]> {
-  const chain = new Set<number>();
-  for (let at = first; !chain.has(at); ) {
-    chain.add(at);
-    const sector = await readAt(device, at * SECTOR, SECTOR);
-    const next = MBR.entries + MBR.entryBytes;
-    if (sector.length < SECTOR || sector.readUInt8(next + MBR.type) === 0) break;
-    at = first + sector.readUInt32LE(next + MBR.start);
-  }
-  return [...chain];
+  const { links } = await readMbr(device, sectorBytes);
+  return [{ from: 0, to: first }, ...links.map((at) => ({ from: at * sectorBytes, to: at * sectorBytes + SECTOR }))];
 }
 
 async function readAt(device: string, position: number, length: number): Promise<Buffer> {

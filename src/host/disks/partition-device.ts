@@ -1,12 +1,15 @@
-/** Provides a block device for each partition: the one of the kernel, or else a partition loop device. */
+/**
+ * Provides a block device for each partition: the one of the kernel, or else a partition loop device. The kernel may have
+ * read another table, or number its partitions in another way.
+ */
 import { existsSync } from 'node:fs';
-import { deviceSize } from '../devices/block-devices.ts';
+import { deviceSize, deviceStart } from '../devices/block-devices.ts';
 import { attachLoop, type LoopDevice } from '../devices/loop-devices.ts';
 import type { Partition } from './partition-table.ts';
 
 export async function openPartition(disk: string, partition: Partition, signal: AbortSignal): Promise<LoopDevice> {
   const node = kernelNode(disk, partition.number);
-  if (existsSync(node) && deviceSize(node) === partition.size) {
+  if (existsSync(node) && deviceSize(node) === partition.size && deviceStart(node) === partition.start) {
     return { path: node, [Symbol.asyncDispose]: async () => {} };
   }
   signal.throwIfAborted();

@@ -5,6 +5,7 @@ import { runTool, ToolError } from '../../transfer/run-tool.ts';
 import { lengthOf } from '../devices/block-devices.ts';
 import { contradictionOf, probe } from '../filesystems/filesystems.ts';
 import { isHybrid } from '../filesystems/first-sector.ts';
+import { isExtended, readMbr } from './mbr.ts';
 
 export interface Partition {
   number: number;
@@ -49,12 +50,6 @@ const SECTOR = 512;
 /** Boot loaders need some tens of KiB. Data further from the start of the disk does not belong to them. */
 export const MAX_BOOT_GAP = 1024 * 1024 - SECTOR;
 
-/** Types of MBR partitions that only contain others. */
-const EXTENDED = new Set(['5', 'f', '85']);
-
-/** @param type hexadecimal code of an MBR partition. */
-export const isExtended = (type: string): boolean => EXTENDED.has(type.toLowerCase());
-
 /** Reads the table. It sets `doubt` if the table is not understood or contradicts other content of the disk. */
 export async function readPartitionTable(device: string, signal: AbortSignal): Promise<PartitionTable> {
   const bootCode = await readStart(device, BOOT_CODE_BYTES);
@@ -74,11 +69,15 @@ export async function readPartitionTable(device: string, signal: AbortSignal): P
   if (kind !== 'dos' && kind !== 'gpt')
     return { ...none, doubt: `its partition table has an unsupported type (${kind})` };
   const json = await readSfdisk(device, signal);
-  if (json === null || labelOf(json) !== kind)
+  if (json === null || tableIn(json).label !== kind)
     return { ...none, doubt: none.doubt ?? `sfdisk cannot read its partition table (${kind})` };
   const listed = await readPartitions(device, kind, json);
   const doubt =
-    none.doubt ?? poolOf(listed.partitions) ?? (await hybridOf(device, kind)) ?? layoutProblem(kind, listed.partitions);
+    none.doubt ??
+    poolOf(listed.partitions) ??
+    (await hybridOf(device, kind)) ??
+    (await dissentOf(device, kind, json)) ??
+    layoutProblem(kind, listed.partitions);
   return { ...none, kind, ...listed, doubt };
 }
 
@@ -115,12 +114,30 @@ async function hybridOf(device: string, kind: 'dos' | 'gpt'): Promise<string | n
   return 'it has two partition tables: a GPT, and an MBR with partitions of its own';
 }
 
+/**
+ * sfdisk lists one extended partition, one partition for each table in it, and no more than 60 partitions. The kernel
+ * has no such limits, and numbers what it finds.
+ */
+async function dissentOf(device: string, kind: 'dos' | 'gpt', json: string): Promise<string | null> {
+  if (kind !== 'dos') return null;
+  const { sectorsize = SECTOR, partitions = [] } = tableIn(json);
+  const listed = partitions
+    .filter(({ type }) => !isExtended(type))
+    .map(({ node, start, size }) => ({ number: partitionNumber(node, device), start, size }));
+  const { partitions: ofKernel } = await readMbr(device, sectorsize);
+  const describe = ({ number, start, size }: (typeof listed)[number]): string => `${number} ${start} ${size}`;
+  const isSame = listed.map(describe).sort().join() === ofKernel.map(describe).sort().join();
+  return isSame ? null : 'the kernel finds other partitions in its partition table (dos) than sfdisk';
+}
+
+const tableIn = (json: string): SfdiskTable => (JSON.parse(json) as { partitiontable: SfdiskTable }).partitiontable;
+
 async function readPartitions(
   device: string,
   kind: 'dos' | 'gpt',
   json: string,
 ): Promise<Pick<PartitionTable, 'sectorBytes' | 'json' | 'partitions' | 'beyondEnd' | 'bootGap'>> {
-  const { partitiontable: table } = JSON.parse(json) as { partitiontable: SfdiskTable };
+  const table = tableIn(json);
   const sectorBytes = table.sectorsize ?? 512;
   const diskBytes = lengthOf(device);
   const listed = (table.partitions ?? [])
@@ -150,12 +167,14 @@ function partitionNumber(node: string, device: string): number {
   return number;
 }
 
-const labelOf = (json: string): string => (JSON.parse(json) as { partitiontable: SfdiskTable }).partitiontable.label;
-
-/** @returns `null` for a table that sfdisk refuses. */
+/**
+ * @returns `null` for a table that sfdisk refuses. Its messages about what it omits precede the JSON in the same
+ * stream.
+ */
 async function readSfdisk(device: string, signal: AbortSignal): Promise<string | null> {
   try {
-    return (await runTool(['sfdisk', '--json', device], { signal })).stdout;
+    const { stdout } = await runTool(['sfdisk', '--json', device], { signal });
+    return stdout.slice(stdout.search(/^\{/m));
   } catch (error) {
     if (error instanceof ToolError) return null;
     throw error;

@@ -1,8 +1,8 @@
 /** Compares the description of a disk in the manifest with the disk and with the objects of the archive. */
 import type { Manifest } from '../../archive/manifest.ts';
 import { comparableTable, nameOfPart, tableFacts } from '../../archive/partition-facts.ts';
+import { isExtended } from '../../host/disks/mbr.ts';
 import { openPartition } from '../../host/disks/partition-device.ts';
-import { isExtended } from '../../host/disks/partition-table.ts';
 import { probe, treatmentOf } from '../../host/filesystems/filesystems.ts';
 import type { Difference } from '../../streams/difference.ts';
 import type { Disk } from '../source/read-disk.ts';

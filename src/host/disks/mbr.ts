@@ -1,0 +1,86 @@
+/** Reads the partition table of an MBR as block/partitions/msdos.c of the kernel does. */
+import { type FileHandle, open } from 'node:fs/promises';
+
+/** A partition in sectors from the start of the disk. */
+export interface MbrPartition {
+  number: number;
+  start: number;
+  size: number;
+}
+
+export interface Mbr {
+  /** Without extended partitions, which only contain others. */
+  partitions: MbrPartition[];
+  /** Sectors in extended partitions that have tables of their own. */
+  links: number[];
+}
+
+/** Types of MBR partitions that only contain others. */
+const EXTENDED = new Set(['5', 'f', '85']);
+
+/** @param type hexadecimal code of an MBR partition. */
+export const isExtended = (type: string): boolean => EXTENDED.has(type.toLowerCase());
+
+const [TABLE_AT, ENTRIES, ENTRY_BYTES, TABLE_BYTES] = [446, 4, 16, 512];
+const FIRST_LOGICAL = 5;
+
+/** Tables without a partition that the kernel follows before it assumes a loop. */
+const MAX_EMPTY_LINKS = 100;
+
+interface Entry {
+  isContainer: boolean;
+  start: number;
+  size: number;
+}
+
+export async function readMbr(device: string, sectorBytes: number): Promise<Mbr> {
+  await using file = await open(device, 'r');
+  const primary = await entriesAt(file, 0);
+  const found: Mbr = { partitions: [], links: [] };
+  for (const [index, { isContainer, start, size }] of primary.entries())
+    if (size > 0 && !isContainer) found.partitions.push({ number: index + 1, start, size });
+  for (const container of primary.filter(({ size, isContainer }) => size > 0 && isContainer))
+    await addLogical(file, sectorBytes, container, found);
+  return found;
+}
+
+/** Each table has partitions relative to itself, and a link to the next table relative to the extended partition. */
+async function addLogical(file: FileHandle, sectorBytes: number, whole: Entry, found: Mbr): Promise<void> {
+  let table: Entry | undefined = whole;
+  for (let empty = 0; table !== undefined && empty <= MAX_EMPTY_LINKS; empty++) {
+    found.links.push(table.start);
+    const entries = await entriesAt(file, table.start * sectorBytes);
+    for (const { start, size } of partitionsIn(entries, table, whole)) {
+      const number = Math.max(FIRST_LOGICAL - 1, ...found.partitions.map((partition) => partition.number)) + 1;
+      found.partitions.push({ number, start, size });
+      empty = 0;
+    }
+    const next = entries.find(({ size, isContainer }) => size > 0 && isContainer);
+    table = next && { ...next, start: whole.start + next.start };
+  }
+}
+
+/** The third and fourth entry may be garbage, so they count only within bounds. */
+function partitionsIn(entries: readonly Entry[], table: Entry, whole: Entry): Omit<MbrPartition, 'number'>[] {
+  return entries.flatMap(({ isContainer, start: offset, size }, index) => {
+    if (size === 0 || isContainer) return [];
+    const start = table.start + offset;
+    const isInside = offset + size <= table.size && start + size <= whole.start + whole.size;
+    return index < 2 || isInside ? [{ start, size }] : [];
+  });
+}
+
+/** @returns no entries for a sector that has no table. */
+async function entriesAt(file: FileHandle, position: number): Promise<Entry[]> {
+  const sector = Buffer.alloc(TABLE_BYTES);
+  const { bytesRead } = await file.read(sector, 0, TABLE_BYTES, position);
+  if (bytesRead < TABLE_BYTES || sector.readUInt16LE(TABLE_BYTES - 2) !== 0xaa55) return [];
+  return Array.from({ length: ENTRIES }, (_none, index) => {
+    const at = TABLE_AT + index * ENTRY_BYTES;
+    return {
+      isContainer: isExtended(sector.readUInt8(at + 4).toString(16)),
+      start: sector.readUInt32LE(at + 8),
+      size: sector.readUInt32LE(at + 12),
+    };
+  });
+}

@@ -1,0 +1,138 @@
+/** Partition tables of old machines, which the kernel and sfdisk read in different ways. */
+import assert from 'node:assert/strict';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { run } from '../../lab/core/run.ts';
+import { withDevice, withFilesystem } from '../../lab/disks/mounted.ts';
+import { readPartitionTable } from '../../src/host/disks/partition-table.ts';
+import { readManifestOf } from '../support/archives.ts';
+import { addSnapshotOfImage } from '../support/disks.ts';
+import { BUCKET, labForTest, runCli, runMigrate, temporaryDirectory } from '../support/lab.ts';
+import { type MbrEntry, writeMbr } from '../support/mbr.ts';
+import { compareTrees } from '../support/trees/compare-trees.ts';
+import { volumeImage, volumesIn } from '../support/volumes.ts';
+
+const signal = new AbortController().signal;
+const MIB = 2 ** 20;
+const LINUX = 0x83;
+/** In sectors. */
+const SIZE = 16_384;
+
+/** A logical partition of the first table is followed by one that no program expects there. */
+const TWO_IN_ONE_TABLE: Record<number, MbrEntry[]> = {
+  0: [
+    [LINUX, 2048, 8192],
+    [5, 16_384, 81_920],
+  ],
+  16384: [
+    [LINUX, 2048, SIZE],
+    [LINUX, 20_480, SIZE],
+    [5, 40_960, 20_480],
+  ],
+  57344: [[LINUX, 2048, SIZE]],
+};
+
+const TWO_EXTENDED: Record<number, MbrEntry[]> = {
+  0: [
+    [LINUX, 2048, 8192],
+    [5, 16_384, 32_768],
+    [0x85, 65_536, 32_768],
+  ],
+  16384: [[LINUX, 2048, SIZE]],
+  65536: [[LINUX, 2048, SIZE]],
+};
+
+/** The first logical partition was deleted. */
+const EMPTY_LINK: Record<number, MbrEntry[]> = {
+  0: [
+    [LINUX, 1, 8191],
+    [0xf, 16_384, 81_920],
+  ],
+  16384: [null, [5, 20_480, 20_480]],
+  36864: [[LINUX, 2048, SIZE]],
+};
+
+/** @returns tables with so many logical partitions of 1 MiB. */
+function manyLogical(count: number): Record<number, MbrEntry[]> {
+  const tables: Record<number, MbrEntry[]> = { 0: [[5, 2048, count * 4096]] };
+  for (let index = 0; index < count; index++) {
+    const link: MbrEntry = index + 1 < count ? [5, (index + 1) * 4096, 4096] : null;
+    tables[2048 + index * 4096] = [[LINUX, 2048, 2048], link];
+  }
+  return tables;
+}
+
+test('where the kernel finds other partitions than sfdisk, the disk is kept as a whole', async (t) => {
+  const image = join(temporaryDirectory(t), 'disk.img');
+  const read = async (tables: Record<number, MbrEntry[]>) => {
+    writeMbr(image, 160 * MIB, tables);
+    const { doubt, partitions } = await readPartitionTable(image, signal);
+    return { doubt, numbers: partitions.map(({ number }) => number) };
+  };
+  for (const tables of [TWO_IN_ONE_TABLE, TWO_EXTENDED, manyLogical(70)])
+    assert.match((await read(tables)).doubt ?? '', /the kernel finds other partitions/);
+  assert.deepEqual(await read(EMPTY_LINK), { doubt: null, numbers: [1, 5] });
+  const { doubt, numbers } = await read(manyLogical(50));
+  assert.deepEqual([doubt, numbers.length], [null, 50]);
+});
+
+/** Each partition has a file with the number of its first sector. */
+async function fill(image: string, starts: readonly number[]): Promise<void> {
+  for (const start of starts) {
+    await withDevice(image, { start: start * 512, size: SIZE * 512 }, { readOnly: false }, async (device) => {
+      await run(['mkfs.ext2', '-q', '-F', device]);
+      await withFilesystem(device, 'ext2', {}, async (root) => writeFileSync(join(root, 'start'), `${start}\n`));
+    });
+  }
+}
+
+test('an old table with more partitions than sfdisk lists: an image of the disk, and no partition under a wrong number', async (t) => {
+  const lab = await labForTest(t);
+  for (const tables of [TWO_IN_ONE_TABLE, TWO_EXTENDED]) {
+    const image = join(lab.directory, `${Object.keys(tables).join('-')}.img`);
+    writeMbr(image, 64 * MIB, tables);
+    await fill(image, tables === TWO_EXTENDED ? [18_432, 67_584] : [18_432, 36_864, 59_392]);
+    const { snapshotId } = await addSnapshotOfImage(lab, image);
+    const done = await runMigrate(lab, ['--snapshots', snapshotId, '--validate']);
+    assert.equal(done.code, 0, done.stderr);
+    assert.match(done.stderr, /the disk is stored as a raw image: the kernel finds other partitions/);
+    const { objects } = await readManifestOf(lab, snapshotId);
+    assert.deepEqual(
+      objects.map(({ layout, partition }) => [layout, partition]),
+      [['image', null]],
+    );
+  }
+});
+
+test('a disk whose first logical partition was deleted, and whose first partition starts at sector 1', async (t) => {
+  const lab = await labForTest(t, { allowLeftovers: ['volume'] });
+  const image = join(lab.directory, 'old.img');
+  writeMbr(image, 64 * MIB, EMPTY_LINK);
+  await fill(image, [38_912]);
+  const { snapshotId } = await addSnapshotOfImage(lab, image);
+  const done = await runMigrate(lab, ['--all', '--validate']);
+  assert.equal(done.code, 0, done.stderr);
+  const mounts = ['--mount-point', join(lab.directory, 'mnt')];
+  const restored = await runCli(lab.env, ['restore', '--bucket', BUCKET, snapshotId, '--to-volume', ...mounts]);
+  assert.equal(restored.code, 0, restored.stderr);
+  const [made] = await volumesIn(lab);
+  const after = volumeImage(lab, made?.VolumeId ?? '');
+  assert.deepEqual(
+    (await readPartitionTable(after, signal)).partitions.map(({ number, start }) => [number, start / 512]),
+    [
+      [1, 1],
+      [5, 38_912],
+    ],
+  );
+  const place = { start: 38_912 * 512, size: SIZE * 512 };
+  await withDevice(image, place, { readOnly: true }, (before) =>
+    withDevice(after, place, { readOnly: true }, (device) =>
+      withFilesystem(before, 'ext2', { mountOptions: 'ro' }, (one) =>
+        withFilesystem(device, 'ext2', { mountOptions: 'ro' }, async (other) =>
+          assert.deepEqual((await compareTrees(one, other)).list, []),
+        ),
+      ),
+    ),
+  );
+});
