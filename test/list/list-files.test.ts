@@ -10,6 +10,7 @@ import { keyEnding, keysIn } from '../support/archives.ts';
 import { addSnapshotOf } from '../support/disks.ts';
 import { addKey, gpgHome } from '../support/gpg.ts';
 import { BUCKET, labForTest, recordsOf, runCli, runMigrate, type TestLab } from '../support/lab.ts';
+import { pathWithout } from '../support/processes/search-path.ts';
 
 const runList = (lab: TestLab, argv: readonly string[], env: Record<string, string> = {}) =>
   runCli({ ...lab.env, ...env }, ['list', '--bucket', BUCKET, ...argv]);
@@ -101,6 +102,8 @@ test('one archive: its facts, and its files, with the data in Deep Archive and n
   ]);
   assert.deepEqual(pathsOf(await filesOf(lab, [snapshotId, '--path', 'link'])), ['link']);
   await filesOf(lab, [snapshotId, '--path', 'nowhere'], 10);
+  const withoutZstd = await runList(lab, [snapshotId, '--path', 'etc/nginx'], { PATH: pathWithout(lab, 'zstd') });
+  assert.equal(withoutZstd.code, 0, `an index is read without a program: ${withoutZstd.stderr}`);
 
   const lines = await runList(lab, [snapshotId, '--path', 'etc', '--partition', '1']);
   assert.match(lines.stdout, /^-rw-r----- |^drwx/m);

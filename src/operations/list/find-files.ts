@@ -1,6 +1,5 @@
 /** The operation `list --find`: searches the indexes of the archives in a bucket for files. */
 import { EXIT, type ExitCode } from '../../errors.ts';
-import { requireTools } from '../../host/tools.ts';
 import { inParallel } from '../../lib/parallel.ts';
 import { keepTagged, manifestOf } from '../reading/bucket/archive-tags.ts';
 import { archivesIn, batches, type FoundArchive } from '../reading/bucket/scan-bucket.ts';
@@ -16,10 +15,9 @@ const CONCURRENCY = 4;
 /**
  * Reports files in the order in which they are found, so the files of several archives are interleaved.
  * @returns `EXIT.nothingToDo` if no file matches; `EXIT.someFailed` if an index or a manifest could not be read.
- * @throws SnapError `BUCKET`, `ACCESS_DENIED`, `TOOL_MISSING`
+ * @throws SnapError `BUCKET`, `ACCESS_DENIED`
  */
 export async function findFiles(settings: FindSettings, services: Services, signal: AbortSignal): Promise<ExitCode> {
-  requireTools(['mkfifo', 'zstd'], services.searchPath);
   const { host } = services;
   const totals = { archives: 0, files: 0, unreadable: 0 };
   for await (const batch of batches(archivesIn(settings, services, signal))) {

@@ -3,7 +3,6 @@ import type { Manifest, RecordedPartition } from '../../archive/manifest.ts';
 import { tableFacts } from '../../archive/partition-facts.ts';
 import { asError, EXIT, type ExitCode, SnapError } from '../../errors.ts';
 import type { ShownArchive, ShownObject } from '../../events.ts';
-import { requireTools } from '../../host/tools.ts';
 import { inParallel } from '../../lib/parallel.ts';
 import { printable } from '../../lib/printable.ts';
 import { originOf } from '../reading/bucket/origin.ts';
@@ -29,7 +28,6 @@ export async function showArchive(settings: ShowSettings, services: Services, si
     services.host.notify({ code: 'archive.shown', snapshot, archive: await shown(opened, services, signal) });
     return EXIT.ok;
   }
-  requireTools(['mkfifo', 'zstd'], services.searchPath);
   const reading = { ...services, signal, streams: settings.downloadStreams, sessionKey: null };
   const found = await listFiles(archive, files, reading, (file) => services.host.notify({ code: 'file.listed', file }));
   services.host.notify({ code: 'find.finished', archives: 1, ...found });

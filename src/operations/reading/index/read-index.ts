@@ -3,6 +3,7 @@ import { closeSync, createReadStream, openSync } from 'node:fs';
 import { join } from 'node:path';
 import { damagedIndex, decodeIndexLine, type IndexLine } from '../../../archive/file-index.ts';
 import { IndexOrder } from '../../../archive/index-order.ts';
+import { DamagedFrames, decompressFrames } from '../../../archive/zstd-frames.ts';
 import { asError, SnapError } from '../../../errors.ts';
 import { decodeCrc32 } from '../../../lib/bytes/crc32.ts';
 import { temporaryDirectory } from '../../../lib/temporary-files.ts';
@@ -10,7 +11,7 @@ import { formatBytes } from '../../../lib/units.ts';
 import { downloadInto } from '../../../transfer/download.ts';
 import { startPipeline } from '../../../transfer/pipeline.ts';
 import { closeAll } from '../../../transfer/pipes.ts';
-import { decryptStage } from '../archive-stages.ts';
+import { type DecryptStage, decryptStage } from '../archive-stages.ts';
 import type { ArchivedObject } from '../find-archive.ts';
 import { readAgainIfDamaged } from '../read-again.ts';
 import type { ReadContext } from '../read-context.ts';
@@ -129,6 +130,7 @@ async function* readContent(
   const plainBytes = object.facts?.plainBytes ?? null;
   const order = new IndexOrder(key, { snapshot: snapshotId, partition: object.partition, plainBytes });
   for await (const text of indexLines(object, key, stored, services)) {
+    services.signal.throwIfAborted();
     const line = decodeIndexLine(text, key);
     order.take(line);
     if (line.is === 'member' || line.is === 'piece') yield line;
@@ -136,7 +138,7 @@ async function* readContent(
   order.finish();
 }
 
-/** Decrypted (a session key is of another message) and decompressed; who stops early stops all of that. */
+/** Decrypts (a session key is of another message) and decompresses. A reader that stops early stops all of that. */
 async function* indexLines(
   object: ArchivedObject,
   key: string,
@@ -146,19 +148,43 @@ async function* indexLines(
   const stopped = new AbortController();
   const signal = AbortSignal.any([services.signal, stopped.signal]);
   using decrypt = await decryptStage(object, null);
-  const stages = [...decrypt.stages, { name: 'zstd', argv: ['zstd', '-d', '-q', '-c', '-'] }];
-  const stored = openSync(file, 'r');
-  await using pipeline = await startPipeline(stages, { signal, input: stored }).finally(() => closeAll([stored]));
+  await using frames = await openFrames(file, decrypt, signal);
+  const undecodable = (cause: unknown) => damagedIndex(key, 'it cannot be decoded', cause);
+  const judge = (error: unknown): never => {
+    const { cause, ifIntact } = decrypt.judge(error, true);
+    throw (isIntact ? ifIntact : null) ?? undecodable(cause);
+  };
   try {
-    yield* splitLines(createReadStream('', { fd: pipeline.output }), key);
-    await pipeline.finished.catch((error) => {
-      const { cause, ifIntact } = decrypt.judge(error, true);
-      throw (isIntact ? ifIntact : null) ?? damagedIndex(key, 'it cannot be decoded', cause);
-    });
+    yield* splitLines(decompressFrames(frames.bytes), key);
+    await frames.finished.catch(judge);
+  } catch (error) {
+    if (!(error instanceof DamagedFrames)) throw error;
+    // Without the key, there are no frames.
+    await frames.finished.catch(judge);
+    throw undecodable(error);
   } finally {
     stopped.abort(new Error('the index is not needed any more'));
-    await Promise.allSettled([pipeline.finished]);
+    await Promise.allSettled([frames.finished]);
   }
+}
+
+/** The frames of an index. */
+interface Frames extends AsyncDisposable {
+  bytes: AsyncIterable<Buffer>;
+  /** Resolves if these are all bytes. */
+  finished: Promise<unknown>;
+}
+
+async function openFrames(file: string, { stages }: DecryptStage, signal: AbortSignal): Promise<Frames> {
+  if (stages.length === 0)
+    return { bytes: createReadStream(file), finished: Promise.resolve(), [Symbol.asyncDispose]: async () => {} };
+  const input = openSync(file, 'r');
+  const pipeline = await startPipeline(stages, { signal, input }).finally(() => closeAll([input]));
+  return {
+    bytes: createReadStream('', { fd: pipeline.output }),
+    finished: pipeline.finished,
+    [Symbol.asyncDispose]: () => pipeline[Symbol.asyncDispose](),
+  };
 }
 
 const WITHOUT = 'the data object may be intact; --no-index reads all of it';
