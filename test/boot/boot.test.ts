@@ -68,7 +68,7 @@ async function boot(lab: TestLab, image: string, firmware: Firmware): Promise<st
 
 const runRestore = (lab: TestLab, argv: readonly string[]) => runCli(lab.env, ['restore', '--bucket', BUCKET, ...argv]);
 
-test('disks boot again', { skip: process.arch !== 'x64' }, async (t) => {
+test('restored disks boot', { skip: process.arch !== 'x64' }, async (t) => {
   const root = join(temporaryDirectory(t), 'root');
   await makeDebianRoot(root);
 

@@ -74,7 +74,7 @@ const FAST_CLOCK = {
   WRONG_CLOCK_SECONDS: '180',
 };
 
-test('what a killed run has left is shown, and removed only with --yes; ages are told by the clock of AWS', async (t) => {
+test('leftovers of a killed run are listed, and removed only with --yes; ages use the clock of AWS', async (t) => {
   const { lab, snapshotId } = await killedRun(t, FAST_CLOCK);
   const Key = claimKey('', snapshotId);
   const { Body } = await lab.s3.send(new GetObjectCommand({ Bucket: BUCKET, Key }));
@@ -106,7 +106,7 @@ test('what a killed run has left is shown, and removed only with --yes; ages are
   assert.deepEqual(found(await runClean(lab, NOW)), []);
 });
 
-test('what may be mounted on another instance is left alone', async (t) => {
+test('a volume that may be mounted on another instance is kept', async (t) => {
   const { lab } = await killedRun(t);
   const elsewhere = { AWS_EC2_METADATA_SERVICE_ENDPOINT: 'http://127.0.0.1:1', AWS_REGION: 'us-east-1' };
   const cleaned = await runClean(lab, [...NOW, '--yes'], { env: elsewhere });
@@ -122,7 +122,7 @@ test('what may be mounted on another instance is left alone', async (t) => {
   assert.equal(here.code, 0, here.stdout + here.stderr);
 });
 
-test('with an archive that is whole, the tag says so afterwards', async (t) => {
+test('if the archive is complete, the tag becomes migrated', async (t) => {
   const lab = await labForTest(t);
   const { snapshotId } = await addSnapshotOf(lab);
   assert.equal((await runMigrate(lab, ['--all'])).code, 0);
@@ -131,7 +131,7 @@ test('with an archive that is whole, the tag says so afterwards', async (t) => {
   assert.equal((await tagsOf(lab, snapshotId))['snap-to-s3'], 'migrated');
 });
 
-test('what others have made, with similar names and tags, survives', async (t) => {
+test('resources of others with similar names and tags are kept', async (t) => {
   const lab = await labForTest(t);
   const mine = await addSnapshotOf(lab, undefined, { tags: { 'snap-to-s3': 'migrated' } });
   const key = `${mine.volumeId}/2020-01-01T00:00:00+00:00 ${mine.snapshotId}`;
@@ -205,13 +205,13 @@ async function putClaim(lab: TestLab, snapshot: string): Promise<void> {
 }
 
 for (const event of ['index.stored', 'object.stored']) {
-  test(`an image that was read directly, killed at ${event}: neither object nor index stays`, async (t) => {
+  test(`an image that was read directly, killed at ${event}: object and index are removed`, async (t) => {
     const { lab, snapshotId } = await killedAt(t, event);
     await isAllCleaned(lab, snapshotId);
   });
 }
 
-test('killed after the index was stored, and before that was noted: it does not stay either', async (t) => {
+test('an index that was stored but not recorded before the run was killed is removed, too', async (t) => {
   const { lab, snapshotId } = await killedAt(t, 'index.stored');
   const place = { Bucket: BUCKET, Key: claimKey('', snapshotId) };
   const { Body } = await lab.s3.send(new GetObjectCommand(place));
@@ -248,7 +248,7 @@ async function isAllCleaned(lab: TestLab, snapshotId: string): Promise<void> {
   assert.equal((await tagsOf(lab, snapshotId))['snap-to-s3'], 'migrate');
 }
 
-test('looking takes as many calls for many snapshots as for few, but for reading their claims', async (t) => {
+test('the number of calls does not depend on the number of snapshots, except for reading claims', async (t) => {
   const lab = await labForTest(t);
   const NUMBERS = Array.from({ length: 40 }, (_, number) => number);
   for (const number of NUMBERS) {

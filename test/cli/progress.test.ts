@@ -16,7 +16,7 @@ const LABEL = OBJECTS[0] ?? '';
 const task = (read: number) => ({ label: LABEL, expectedBytes: 2 ** 30, read: () => read, stored: () => read / 2 });
 
 for (const columns of [200, 120, 80, 45]) {
-  test(`${columns} columns: a redraw leaves nothing of the one before`, async (t) => {
+  test(`${columns} columns: a redraw overwrites the previous bar completely`, async (t) => {
     const socket = join(temporaryDirectory(t), 'tmux');
     const tmux = (...args: string[]) => execFileSync('tmux', ['-S', socket, ...args], { encoding: 'utf8' });
     const shown = (...args: string[]) =>
@@ -50,7 +50,7 @@ for (const columns of [200, 120, 80, 45]) {
   });
 }
 
-test('a line fits any width, and keeps the share and the time left as long as it can', () => {
+test('a line fits any width, and omits the percentage and the remaining time last', () => {
   for (let width = 0; width <= 200; width++) {
     const line = progressLine(task(2 ** 28), 60, width);
     assert.ok(line.length <= width, `${width}: ${line}`);
@@ -59,7 +59,7 @@ test('a line fits any width, and keeps the share and the time left as long as it
   }
 });
 
-test('the run tells the time left: of one snapshot at once, of several after the first', () => {
+test('the remaining time is shown at once for one snapshot, and after the first of several', () => {
   const of = (snapshots: string[]) => {
     const run = new RunProgress();
     run.hear({ code: 'run.started', command: 'migrate', snapshots });

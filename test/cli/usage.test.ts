@@ -48,7 +48,7 @@ test('bad usage', async (t) => {
   assert.deepEqual(await lab.control.calls(), []);
 });
 
-test('a bucket that is not there, not ours, or not allowed: nothing is created', async (t) => {
+test('a missing, foreign or forbidden bucket is refused before anything is created', async (t) => {
   const lab = await labForTest(t);
   await lab.control.addBucket('theirs', { ownerId: '999999999999' });
   for (const [argv, message] of [
@@ -66,14 +66,14 @@ test('a bucket that is not there, not ours, or not allowed: nothing is created',
   );
 });
 
-test('a directory for temporary files that is not there is named', async (t) => {
+test('a missing directory for temporary files is named in the error', async (t) => {
   const lab = await labForTest(t);
   const done = await runCli({ ...lab.env, TMPDIR: '/nowhere' }, ['migrate', '--all', '--bucket', BUCKET]);
   assert.equal(done.code, 1, done.stderr);
   assert.match(done.stderr, /temporary files cannot be used: ENOENT.*\[OUTPUT\]\n.*set TMPDIR/);
 });
 
-test('help: of the whole and of each command, on standard output', async (t) => {
+test('the help of the program and of each command goes to standard output', async (t) => {
   const lab = await labForTest(t);
   for (const argv of [
     ['--help'],
@@ -113,7 +113,7 @@ test('--help shows the common options; --help-all shows every one', async (t) =>
   }
 });
 
-test('errors as JSON where JSON was asked for', async (t) => {
+test('with --json, errors are JSON', async (t) => {
   const lab = await labForTest(t);
   const done = await runCli(lab.env, ['migrate', '--all', '--bucket', 'nowhere', '--json']);
   const record = JSON.parse(done.stderr.trim()) as Record<string, unknown>;
@@ -131,7 +131,7 @@ test('errors as JSON where JSON was asked for', async (t) => {
   });
 });
 
-test('results are on standard output, and a disk without room for them is a failure', async (t) => {
+test('results go to standard output, and a full disk is a failure', async (t) => {
   const lab = await labForTest(t);
   await addSnapshotOf(lab);
   // As cron starts it, with Node's own directory.
@@ -152,7 +152,7 @@ test('results are on standard output, and a disk without room for them is a fail
   }
 });
 
-test('a process that ends in the middle of its work, since nothing is left to wait for, fails', async () => {
+test('a process that exits early because it has nothing to wait for fails', async () => {
   const main = new URL('../../src/cli/main.ts', import.meta.url);
   const script = `
     import { demandVerdict } from '${main.href}';

@@ -105,7 +105,7 @@ const DELETED = `2015-04-27 2.404
 2016-04-25 2.2
 2016-09-08 0.0138`;
 
-test("the example of the first version's README comes out of hourly and daily reports", async (t) => {
+test("the example of version 0's README comes out of hourly and daily reports", async (t) => {
   const lab = await labForTest(t, { allowLeftovers: ['volume'], pageSize: 5 });
   const slave = await addVolume(lab, 'us-west-2', 500, 'MySQL Slave DB');
   const third = await addVolume(lab, 'us-west-2', 400, 'not in the example');
@@ -147,7 +147,7 @@ async function analysed(lab: TestLab, argv: readonly string[], options: RunOptio
   return JSON.parse(done.stdout) as Analysis;
 }
 
-test('several regions, accounts and currencies; images; what EC2 does not know; regions that cannot be asked', async (t) => {
+test('several regions, accounts and currencies; images; snapshots unknown to EC2; unreachable regions', async (t) => {
   const lab = await labForTest(t);
   const here = await lab.control.addSnapshot({ sizeGiB: 10, dataBytes: 3 * 2 ** 30 });
   const there = await lab.control.addSnapshot({ sizeGiB: 30, region: 'eu-west-1', ownerId: '999999999999' });
@@ -211,7 +211,7 @@ test('several regions, accounts and currencies; images; what EC2 does not know; 
   assert.equal(alone.regions[0]?.volumes[0]?.id, null);
 });
 
-test('standard input, as version 0 took it; nothing to see; wrong files; what is asked for twice', async (t) => {
+test('standard input as in version 0; no snapshots; wrong files; repeated arguments', async (t) => {
   const lab = await labForTest(t);
   const month = { month: MONTH, others: 3, snapshots: [line(snapshotId(1), 2048)] };
   const report = gzipSync(csv('focus-1.2', [month], 'hourly'));
@@ -247,7 +247,7 @@ test('standard input, as version 0 took it; nothing to see; wrong files; what is
   }
 });
 
-test('rows and dollars understood are in the text, the document, the page and the table', async (t) => {
+test('the number of understood rows and dollars is in the text, JSON, page and CSV', async (t) => {
   const lab = await labForTest(t);
   const snapshots = [line(snapshotId(1), 2048), line(snapshotId(2), 2048)];
   const rows = csv('cur2', [{ month: MONTH, others: 6, snapshots, until: 1 }], 'daily')
@@ -276,7 +276,7 @@ test('rows and dollars understood are in the text, the document, the page and th
   assert.equal(Number(first?.['charged_explained']), charges.explained);
 });
 
-test('list prices are in their own currency, and are not called the rates of the report', async (t) => {
+test('list prices have their own currency, and are not presented as rates of the report', async (t) => {
   const lab = await labForTest(t);
   const snapshots = [line(snapshotId(1), 2048, { region: 'cn-north-1', currency: 'CNY', rate: 0.277 })];
   const rows = csv('cur2', [{ month: MONTH, others: 0, snapshots }], 'daily').toString();
@@ -299,7 +299,7 @@ test('list prices are in their own currency, and are not called the rates of the
   assert.ok(before.warnings.some(({ code }) => code === 'before-discounts'));
 });
 
-test('what is wrong with a report is told beside its figures', async (t) => {
+test('problems of a report are shown next to its figures', async (t) => {
   const lab = await labForTest(t);
   const path = (name: string, content: string | Buffer) => writeBill(join(lab.directory, name), Buffer.from(content));
   const lines = csv(
@@ -332,7 +332,7 @@ test('what is wrong with a report is told beside its figures', async (t) => {
 const put = (lab: TestLab, Key: string, Body: Buffer | string) =>
   lab.s3.send(new PutObjectCommand({ Bucket: 'bills', Key, Body }));
 
-test('from S3: the newest assembly of each month, in all its parts, by the manifest', async (t) => {
+test('from S3: the manifest selects the newest version of each month with all its parts', async (t) => {
   const lab = await labForTest(t, { pageSize: 3 });
   await lab.control.addBucket('bills');
   const part = (month: string, number: number, gib: number) =>
@@ -390,7 +390,7 @@ test('from S3: the newest assembly of each month, in all its parts, by the manif
   assert.deepEqual([gone.code, /gone\.parquet does not exist, although the manifest/.test(gone.stderr)], [1, true]);
 });
 
-test('the table and the plan, which migrate takes', async (t) => {
+test('the CSV file, and the plan that migrate accepts', async (t) => {
   const lab = await labForTest(t, { allowLeftovers: ['volume'] });
   const volume = await addVolume(lab, 'us-east-1', 100, '=1+1');
   const lines: BilledLine[] = [];
@@ -482,7 +482,7 @@ test('the table and the plan, which migrate takes', async (t) => {
   assert.equal(other.code, 0, other.stderr);
 });
 
-test('--refresh-prices asks for the regions of the bill, and of no others; a bad file of prices ends it before that', async (t) => {
+test('--refresh-prices fetches only the regions of the bill; an invalid price file is refused before', async (t) => {
   const lab = await labForTest(t);
   const { snapshotId: id } = await lab.control.addSnapshot({
     volumeId: 'vol-0123456789abcdef0',
@@ -511,7 +511,7 @@ test('--refresh-prices asks for the regions of the bill, and of no others; a bad
   assert.equal(asked.length, 5);
 });
 
-test('without a report: what changed between the snapshots, after saying what that costs', async (t) => {
+test('without a report: the cost is shown before the changes between snapshots are listed', async (t) => {
   const lab = await labForTest(t);
   const block = (content: number) => Buffer.alloc(512 * 1024, content);
   const image = (name: string, blocks: readonly number[]) => {

@@ -60,7 +60,7 @@ const rounded = ({ snapshots, trend, ...rest }: Billed) => ({
   trend: trend.map(({ gib, cost, ...other }) => ({ ...other, gib: gib.toFixed(4), cost: cost.toFixed(4) })),
 });
 
-test('hourly, daily, Parquet, Athena, CUR 2.0 and FOCUS reports of a month say the same', async (t) => {
+test('hourly, daily, Parquet, Athena, CUR 2.0 and FOCUS reports of a month have the same result', async (t) => {
   const directory = temporaryDirectory(t);
   const path = (name: string, content: Buffer) => writeBill(join(directory, name), content);
   const expected = rounded((await read([path('hourly.csv', csv('legacy', [MONTH], 'hourly'))])).billed);
@@ -126,7 +126,7 @@ test('zip files, with one report or several; gz of several members', async (t) =
   assert.deepEqual(rounded((await read([join(directory, 'members.gz')])).billed), expected);
 });
 
-test('months of 28, 30 and 31 days: a GB is a GB, and several months are a trend', async (t) => {
+test('months of 28, 30 and 31 days give the same size, and several months form a trend', async (t) => {
   const directory = temporaryDirectory(t);
   const months = ['2026-08', '2026-09', '2027-02'].map((month) => ({
     ...MONTH,
@@ -153,7 +153,7 @@ test('months of 28, 30 and 31 days: a GB is a GB, and several months are a trend
   assert.deepEqual([billed.firstDay, billed.latestDay], ['2026-08-01', '2027-02-28']);
 });
 
-test('days that are still being filled are passed over, in each region for itself', async (t) => {
+test('incomplete days are ignored, separately for each region', async (t) => {
   const directory = temporaryDirectory(t);
   const snapshots = Array.from({ length: 20 }, (_, number) =>
     line(snapshotId(number), (day) => (day === 12 && number > 9 ? null : 2048 * day)),
@@ -181,7 +181,7 @@ const refusal = (code: string, message: RegExp) => (error: unknown) => {
   return true;
 };
 
-test('broken rows are counted with where and why, and unknown columns, BOM, CRLF and NULL do not matter', async (t) => {
+test('malformed rows are counted with position and reason; unknown columns, BOM, CRLF and NULL are accepted', async (t) => {
   const directory = temporaryDirectory(t);
   const lines = csv('focus-1.0', [{ ...MONTH, others: 0 }], 'daily')
     .toString()
@@ -220,7 +220,7 @@ test('broken rows are counted with where and why, and unknown columns, BOM, CRLF
   assert.match((await read([quote])).facts[0]?.examples[0] ?? '', /ends inside a quoted field/);
 });
 
-test('reports without resource ids give what a region costs', async (t) => {
+test('reports without resource ids show the cost of each region', async (t) => {
   const directory = temporaryDirectory(t);
   const lines = csv('legacy', [{ ...MONTH, others: 0 }], 'daily')
     .toString()
@@ -232,7 +232,7 @@ test('reports without resource ids give what a region costs', async (t) => {
   assert.equal(billed.trend.find(({ currency }) => currency === 'USD')?.snapshotCount, 0);
 });
 
-test('wrong files, files cut short, damaged ones and bombs are refused by name', async (t) => {
+test('wrong, truncated and damaged files and decompression bombs are refused by name', async (t) => {
   const directory = temporaryDirectory(t);
   const file = (name: string, content: Buffer | string) => {
     writeFileSync(join(directory, name), content);
@@ -294,7 +294,7 @@ function zipOf(name: string, deflated: Buffer, plainBytes: number): Buffer {
   return Buffer.concat([local, entry, end]);
 }
 
-test('what grows without measure when it is unpacked is stopped', async (t) => {
+test('files that decompress to excessive sizes are stopped', async (t) => {
   const directory = temporaryDirectory(t);
   const header = csv('legacy', [], 'daily');
   const rows = Buffer.alloc(32 * 2 ** 20, `${'x'.repeat(4095)}\n`);
@@ -320,7 +320,7 @@ test('what grows without measure when it is unpacked is stopped', async (t) => {
   );
 });
 
-test('rows say the same in one file and in several, in whatever order', () => {
+test('the result does not depend on the number or order of files', () => {
   const start = Date.parse('2026-08-20');
   const usage = fc.record({
     tier: fc.constantFrom('standard' as const, 'archive' as const),
@@ -388,7 +388,7 @@ const tableOf = (field: fc.Arbitrary<string>): fc.Arbitrary<string[][]> =>
       fc.array(fc.array(field, { minLength: width, maxLength: width }), { minLength: 1, maxLength: 8 }),
     );
 
-test('rows are found as Papa Parse finds them, whatever the pieces they come in', () => {
+test('rows are found as by Papa Parse, however the input is split', () => {
   const field = fc.oneof(fc.string({ maxLength: 6 }), fc.constantFrom('a "b" c', '""', 'x,y', 'two\nlines', '', '"'));
   fc.assert(
     fc.property(tableOf(field), fc.integer({ min: 1, max: 20 }), (table, step) => {
@@ -399,7 +399,7 @@ test('rows are found as Papa Parse finds them, whatever the pieces they come in'
   );
 });
 
-test('a badly quoted row takes none of its neighbours with it', () => {
+test('a badly quoted row does not affect its neighbours', () => {
   const field = fc.oneof(fc.string({ maxLength: 6 }), fc.constantFrom('a "b" c', '""', 'x,y', '5"', ''));
   const quote = fc.constantFrom('"db" old', '"db old', '"', '"x"y"', 'x""', '"a","b', '""x');
   fc.assert(
@@ -489,7 +489,7 @@ test('snapshots of other services are not counted as EBS snapshots, in CSV and i
   );
 });
 
-test('what a report charges for EBS snapshots is held against what is understood of it', async (t) => {
+test('the charges for EBS snapshots are compared with the part that is understood', async (t) => {
   const directory = temporaryDirectory(t);
   const report = changed(csv('legacy', [{ ...SMALL, others: 6, until: 2 }], 'daily'), (row, at) => ({
     ...row,
@@ -512,7 +512,7 @@ test('what a report charges for EBS snapshots is held against what is understood
   assert.deepEqual([facts[0]?.rows, facts[0]?.broken, facts[0]?.unclear], [18, 1, 0]);
 });
 
-test('UTF-16, what macOS adds to zip files, offsets of times; 30 February is no day', async (t) => {
+test('UTF-16, macOS files in zip files, offsets of times and invalid dates', async (t) => {
   const directory = temporaryDirectory(t);
   const report = csv('legacy', [MONTH], 'daily');
   const expected = rounded((await read([writeBill(join(directory, 'plain.csv'), report)])).billed);
@@ -550,7 +550,7 @@ test('UTF-16, what macOS adds to zip files, offsets of times; 30 February is no 
   assert.match(facts[0]?.examples[0] ?? '', /is not the start of a period|is not a period/);
 });
 
-test('costs are what is paid: net of discounts where the report has that, never list prices', async (t) => {
+test('costs are the amounts paid: net of discounts if the report has them, never list prices', async (t) => {
   const directory = temporaryDirectory(t);
   const bill = async (text: string) => {
     const { facts, billed } = await read([writeBill(join(directory, 'r.csv'), Buffer.from(text))]);

@@ -61,7 +61,7 @@ const compare = async (argv: readonly string[] = [], code = 0) => {
   return done;
 };
 
-test('without flags: both tables of version 0, its break-even points, and today', async () => {
+test('without flags: both tables of version 0 with their break-even points, and current prices', async () => {
   const { stdout } = await compare();
   assert.ok(stdout.includes(PLAIN), stdout);
   assert.ok(stdout.includes(PACKED), stdout);
@@ -72,7 +72,7 @@ test('without flags: both tables of version 0, its break-even points, and today'
   assert.match(today, /^\| 10% +\| 10\.50 +\| 260% +\| 140% +\| 46% +\| 41% +\| 11% +\| 140% +\| 2\.0% +\|$/m);
 });
 
-test('as JSON: the same numbers, with amounts', async () => {
+test('--json has the same numbers, with amounts', async () => {
   const { stdout } = await compare(['--json', '--change', '10', '--ratio', '2', '--snapshots', '30', '--size', '500']);
   const { comparisons } = JSON.parse(stdout) as { comparisons: Comparison[] };
   const [in2017, today] = comparisons;
@@ -83,7 +83,7 @@ test('as JSON: the same numbers, with amounts', async () => {
   near(deep?.monthly, (30 * 500 * 0.00099) / 2);
 });
 
-test('of another region, and at rates of your own', async (t: TestContext) => {
+test('another region, and custom rates', async (t: TestContext) => {
   const german = await compare(['--region', 'eu-central-1', '--change', '50']);
   assert.doesNotMatch(german.stdout, /2017/);
   assert.match(german.stdout, /prices of eu-central-1:/);
@@ -97,7 +97,7 @@ test('of another region, and at rates of your own', async (t: TestContext) => {
   assert.match(own.stdout, /^\| 0% +\| 10\.00 +\| 280% /m);
 });
 
-test('bad flags and bad files are refused', async (t: TestContext) => {
+test('invalid flags and files are refused', async (t: TestContext) => {
   for (const argv of [
     ['--snapshots', '0'],
     ['--change', '101'],
@@ -127,7 +127,7 @@ const input: fc.Arbitrary<CompareInput> = fc.record({
   options: fc.tuple(option),
 });
 
-test('at the break-even point both cost the same; with more snapshots it comes later', () => {
+test('at the break-even point both cost the same; it grows with the number of snapshots', () => {
   fc.assert(
     fc.property(input, (given) => {
       const [only] = given.options;
@@ -143,7 +143,7 @@ test('at the break-even point both cost the same; with more snapshots it comes l
   );
 });
 
-test('percentages have two digits, and a third where that says more', () => {
+test('percentages have two digits, or three if that is more informative', () => {
   const texts = [5.52, 1.0222, 1.0417, 0.08, 0.125, 1, 0.994, 0.0004, 0, 0.9].map(formatPercent);
   assert.deepEqual(texts, ['550%', '102%', '104%', '8.0%', '12.5%', '100%', '99%', '0.040%', '0%', '90%']);
 });

@@ -32,7 +32,7 @@ test(`a report of ${SIZE.rows} rows`, async (t) => {
   assert.ok(peakMiB * 2 ** 20 < SIZE.maxBytes, `${peakMiB} MiB`);
 });
 
-test('a document that is read in part is no failure, one that cannot be kept is', async (t) => {
+test('a reader that stops early is no failure, a document that cannot be written is', async (t) => {
   const argv = await analysing(t, { rows: 10_000, snapshots: 100 });
   for (const [script, code] of [
     ['set -o pipefail; "$@" | head -c 100 > /dev/null', 0],

@@ -98,7 +98,7 @@ async function addArchive(lab: TestLab, number: number, made: Made): Promise<str
 
 const [FIRST, SECOND] = ['vol-0123456789abcdef1', 'vol-0123456789abcdef2'];
 
-test('of tars what was in use, of images what had been written; volumes by archives of their own', async (t) => {
+test('the ratio of tars counts files, that of images counts written blocks; volumes use their own archives', async (t) => {
   const lab = await labForTest(t);
   const [asTar, asImage] = [await addSnapshotOf(lab), await addSnapshotOf(lab)];
   assert.equal((await runMigrate(lab, ['--snapshots', asTar.snapshotId])).code, 0);
@@ -186,7 +186,7 @@ test('of tars what was in use, of images what had been written; volumes by archi
   );
 });
 
-test('what cannot be measured is counted and told; where nothing can be, nothing is read', async (t) => {
+test('unmeasurable archives are counted and reported; if all are, no report is read', async (t) => {
   const lab = await labForTest(t);
   await lab.control.addBucket('empty');
   const path = reportOf(lab, [snapshotId(1)]);
@@ -237,7 +237,7 @@ test('what cannot be measured is counted and told; where nothing can be, nothing
   }
 });
 
-test('given or assumed, that is said, too; and --live measures likewise', async (t) => {
+test('the output says whether the ratio was given or assumed; --live measures it, too', async (t) => {
   const lab = await labForTest(t);
   await lab.control.addSnapshot({ sizeGiB: 10, dataBytes: 4 * GIB, volumeId: FIRST });
   await addArchive(lab, 1, { volume: FIRST, plain: 2500, stored: 1000 });

@@ -35,7 +35,7 @@ async function analysed(argv: readonly string[], own: Record<string, string> = e
   };
 }
 
-test('the same file, a copy, packed, linked, from a pipe: counted once, and told', async (t) => {
+test('the same file, as a copy, compressed, linked or piped, counts once, with a warning', async (t) => {
   const directory = temporaryDirectory(t);
   const file = (name: string, content: Buffer) => writeBill(join(directory, name), content);
   const september = file('september.csv', SEPTEMBER);
@@ -62,7 +62,7 @@ test('the same file, a copy, packed, linked, from a pipe: counted once, and told
   );
 });
 
-test('months, parts of a month and empty parts are no copies of one another, in whatever order', async (t) => {
+test('months, parts of a month and empty parts are not mistaken for copies, in any order', async (t) => {
   const directory = temporaryDirectory(t);
   const file = (name: string, ...months: BilledMonth[]) =>
     writeBill(join(directory, name), csv('legacy', months, 'daily'));
@@ -94,7 +94,7 @@ test('months, parts of a month and empty parts are no copies of one another, in 
   assert.deepEqual([changed.repeated, changed.rows], [[], 124], 'one row of them differs');
 });
 
-test('two reports of one bill are not told apart, but warned of', async (t) => {
+test('two reports of one bill are counted twice, with a warning', async (t) => {
   const directory = temporaryDirectory(t);
   const file = (name: string, report: string) => writeBill(join(directory, name), Buffer.from(report));
   const text = (format: 'legacy' | 'focus-1.2', granularity: 'hourly' | 'daily', ...ids: number[]) =>
@@ -115,7 +115,7 @@ test('two reports of one bill are not told apart, but warned of', async (t) => {
   assert.deepEqual([unnamed.gib, unnamed.overlapping], [['6.000000'], []]);
 });
 
-test('a report in S3, with its manifest and its parts named besides', async (t) => {
+test('a report in S3 counts once if its manifest and parts are named, too', async (t) => {
   const lab = await labForTest(t);
   const folder = 'b/daily/20260901-20261001';
   const keys = [1, 2].map((number) => `${folder}/x/daily-0000${number}.csv.gz`);

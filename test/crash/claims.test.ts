@@ -33,7 +33,7 @@ test('three runs share twelve snapshots', async (t) => {
   );
 });
 
-test('three runs, one killed half-way: the others finish its work', async (t) => {
+test('if one of three runs is killed, the others finish its work', async (t) => {
   const lab = await labForTest(t);
   const ids = await several(lab, 12);
   let started = 0;
@@ -54,7 +54,7 @@ test('three runs, one killed half-way: the others finish its work', async (t) =>
   for (const id of ids) assert.equal((await tagsOf(lab, id))['snap-to-s3'], 'migrated');
 });
 
-test('--snapshots respects a live claim, and says who holds it; an expired one is taken over', async (t) => {
+test('--snapshots respects a live claim and names its holder; an expired claim is taken over', async (t) => {
   const lab = await labForTest(t);
   const { snapshotId, volumeId } = await addSnapshotOf(lab);
   const holder = { run: 'x', host: 'elsewhere', pid: 7, boot: 'b', namespace: 'n', started: '1' };
@@ -88,7 +88,7 @@ test('--snapshots respects a live claim, and says who holds it; an expired one i
   assert.equal(done.code, 0, done.stdout + done.stderr);
 });
 
-test('what is tagged migrating and claimed by nobody is left alone, and named', async (t) => {
+test('a snapshot tagged migrating without a claim is left alone and reported', async (t) => {
   const lab = await labForTest(t);
   const { image } = await addSnapshotOf(lab);
   const stuck = await addSnapshotOfImage(lab, image, { tags: { 'snap-to-s3': 'migrating' } });

@@ -15,7 +15,7 @@ const fill = async (directory: string): Promise<void> => {
 
 const PART = 8 * 2 ** 20;
 
-test('parts that are there are not sent again, and the archive is what it would have been', async (t) => {
+test('stored parts are not sent again, and the archive is identical', async (t) => {
   const lab = await labForTest(t);
   const { snapshotId } = await addSnapshotOf(lab, {
     table: 'none',

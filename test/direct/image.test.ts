@@ -46,7 +46,7 @@ async function expectImage(lab: TestLab, snapshotId: string, ending: string, env
   await assertPlainEquals(lab, await keyEnding(lab, ending), imageOf(lab, snapshotId), env);
 }
 
-test('an ordinary user archives a GPT disk, and lz4 -d gives it back', async (t) => {
+test('an ordinary user archives a GPT disk, and lz4 -d restores it', async (t) => {
   const lab = await labForTest(t);
   const { snapshotId } = await addSnapshotOf(lab, GPT);
   for (const directory of [join(lab.directory, '..'), lab.directory]) chmodSync(directory, 0o755);
@@ -84,7 +84,7 @@ function randomDisk(lab: TestLab, blocks: number): { image: string; writtenZeros
   return { image, writtenZeros };
 }
 
-test('disks of data, zeros and nothing, plain and encrypted, come back to the byte', async (t) => {
+test('disks with data, zeros and unwritten blocks are restored byte for byte, also if encrypted', async (t) => {
   const lab = await labForTest(t, { pageSize: 7 });
   for (const encrypted of [false, true, false]) {
     const { image, writtenZeros } = randomDisk(lab, 40);
@@ -114,7 +114,7 @@ async function expectIndex(lab: TestLab, id: string, image: string, writtenZeros
   }
 }
 
-test('encrypted with gpg, and validated', async (t) => {
+test('an image encrypted with gpg is validated', async (t) => {
   const lab = await labForTest(t);
   const { snapshotId } = await addSnapshotOf(lab, GPT);
   const env = { GNUPGHOME: await gpgHome(t) };
@@ -124,7 +124,7 @@ test('encrypted with gpg, and validated', async (t) => {
   await expectImage(lab, snapshotId, '.img.lz4.gpg', env);
 });
 
-test('without the snapshot: held against its index, block by block', async (t) => {
+test('without the snapshot, each block is compared with the index', async (t) => {
   const lab = await labForTest(t);
   const { snapshotId } = await addSnapshotOf(lab, GPT);
   assert.equal((await runMigrate(lab, DIRECT)).code, 0);
@@ -170,7 +170,7 @@ for (const [name, action, times] of oneIn(2, SURVIVED)) {
   });
 }
 
-test('tokens of blocks and pages that expire on the way are listed anew', async (t) => {
+test('expired tokens of blocks and pages are listed again', async (t) => {
   const lab = await labForTest(t, { pageSize: 5 });
   const { snapshotId } = await addSnapshotOf(lab, GPT);
   await lab.control.setDelays({ blockTokenLife: 700, getBlock: 250 });
@@ -209,7 +209,7 @@ for (const [limit, delay] of [
   ['snapshot', 'snapshotBlocksPerSecond'],
   ['account', 'accountBlocksPerSecond'],
 ] as const) {
-  test(`the limit of the ${limit} is kept to, once it is met, and is told as such`, async (t) => {
+  test(`the limit of the ${limit} is respected after the first throttling, and reported`, async (t) => {
     const lab = await labForTest(t);
     const { snapshotId } = await addSnapshotOf(lab, GPT);
     await lab.control.setDelays({ [delay]: 6 });
@@ -225,7 +225,7 @@ for (const [limit, delay] of [
   });
 }
 
-test('one snapshot’s limit slows that snapshot alone; the account’s slows all', async () => {
+test('the limit of a snapshot slows only that snapshot; the limit of the account slows all', async () => {
   const { BlockRateLimiter } = await import('../../src/transfer/rate-limiter.ts');
   const rateLimiter = new BlockRateLimiter(2000);
   assert.equal(rateLimiter.reportThrottling('snap-a', 'snapshot'), 700);
@@ -235,7 +235,7 @@ test('one snapshot’s limit slows that snapshot alone; the account’s slows al
   assert.equal(rateLimiter.reportThrottling('snap-b', 'account'), null, 'of the same burst');
 });
 
-test('killed, and run again', async (t) => {
+test('a killed migration resumes', async (t) => {
   const lab = await labForTest(t);
   const { snapshotId } = await addSnapshotOf(lab, GPT);
   await killedAtObjectStart(t, lab, snapshotId);
@@ -254,7 +254,7 @@ async function killedAtObjectStart(_t: TestContext, lab: TestLab, id: string): P
   });
 }
 
-test('auto: directly where that works, from a volume where it does not, and says why', async (t) => {
+test('auto reads directly if possible, otherwise from a volume, and reports the reason', async (t) => {
   const lab = await labForTest(t);
   const { snapshotId } = await addSnapshotOf(lab, GPT);
   const auto = ['--all', '--dd', '--source', 'auto', '--json'];

@@ -31,7 +31,7 @@ function sparseDisk(path: string): string {
   return path;
 }
 
-test(`a disk of ${SIZE / GiB} GiB, an eighth of it data`, async (t) => {
+test(`a disk of ${SIZE / GiB} GiB with one eighth of data needs little memory`, async (t) => {
   const lab = await labForTest(t);
   const image = sparseDisk(join(lab.directory, 'sparse.img'));
   const { snapshotId } = await addSnapshotOfImage(lab, image);

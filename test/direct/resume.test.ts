@@ -55,7 +55,7 @@ for (const [codec, suffix, validate] of oneIn(2, [
   ['lz4', 'lz4', []],
   ['zstd', 'zst', ['--validate']],
 ] as const)) {
-  test(`${codec}: blocks that are stored are not read again to be stored, and the image is the disk`, async (t) => {
+  test(`${codec}: stored blocks are not read again, and the image equals the disk`, async (t) => {
     const lab = await labForTest(t);
     const { snapshotId } = await addSnapshotOfImage(lab, noisyDisk(lab));
     const marker = { SNAP_TO_S3_TEST_RUN: `${snapshotId}-resume` };
@@ -103,7 +103,7 @@ for (const [codec, suffix, validate] of oneIn(2, [
   });
 }
 
-test('a checkpoint that is none is not believed', async (t) => {
+test('an invalid checkpoint is not used', async (t) => {
   const lab = await labForTest(t);
   const { snapshotId } = await addSnapshotOfImage(lab, noisyDisk(lab));
   const marker = { SNAP_TO_S3_TEST_RUN: `${snapshotId}-forged` };

@@ -65,7 +65,7 @@ const ELSEWHERE = { AWS_EC2_METADATA_SERVICE_ENDPOINT: 'http://127.0.0.1:1' };
 const expectUnchanged = (lab: TestLab, snapshotId: string, image: string) =>
   assertSameBytes(imageOf(lab, snapshotId), image, { bytes: statSync(image).size });
 
-test('a disk of several partitions, proved and restored; each block is read once, nothing is attached', async (t) => {
+test('a disk with several partitions is validated and restored; each block is read once, without a volume', async (t) => {
   const lab = await labForTest(t);
   const { snapshotId, image } = await addSnapshotOf(lab, DISK);
   const done = await runMigrate(lab, [...DIRECT, '--validate'], { env: ELSEWHERE });
@@ -88,7 +88,7 @@ test('a disk of several partitions, proved and restored; each block is read once
 });
 
 for (const content of ['ext4', 'xfs'] as const) {
-  test(`${content} of a running machine: its journal is replayed, and the snapshot stays as it is`, async (t) => {
+  test(`${content} of a running machine: the journal is replayed, and the snapshot does not change`, async (t) => {
     const lab = await labForTest(t);
     const [image, dirty] = [join(lab.directory, 'clean.img'), join(lab.directory, 'dirty.img')];
     const sizeMiB = content === 'xfs' ? 320 : 64;
@@ -122,7 +122,7 @@ const FAULTS: [string, FaultAction, RegExp][] = [
 ];
 
 for (const [name, action, message] of FAULTS) {
-  test(`in the middle, ${name}: one message, and nothing is stored`, async (t) => {
+  test(`in the middle, ${name}: there is one message, and nothing is stored`, async (t) => {
     const lab = await labForTest(t);
     const { snapshotId } = await addSnapshotOf(lab, FULL);
     await lab.control.script({ service: 'ebs', operation: 'GetSnapshotBlock', skip: 15, times: 1000, action });
@@ -146,7 +146,7 @@ test('throttling and lost connections are survived', async (t) => {
   assert.ok(recordsOf(done).some(({ code, service }) => code === 'call.retried' && service === 'EBS'));
 });
 
-test('a server that does not end by itself is ended', async (t) => {
+test('a serving process that does not end is killed', async (t) => {
   const lab = await labForTest(t);
   await addSnapshotOf(lab, SMALL);
   const marker = `stopped-${process.pid}`;
@@ -174,7 +174,7 @@ const runMarked = (lab: TestLab, marker: string, event: string, kill: () => void
     },
   });
 
-test('the process that serves the blocks is killed: one message, nothing stored, nothing left', async (t) => {
+test('if the serving process is killed, there is one message, and nothing is stored or left behind', async (t) => {
   const lab = await labForTest(t);
   const { snapshotId } = await addSnapshotOf(lab, FULL);
   await lab.control.setDelays({ getBlock: 100 });
@@ -201,7 +201,7 @@ for (const [what, pattern] of [
   });
 }
 
-test('too little space for what is read: refused before anything is read', async (t) => {
+test('too little space for the blocks is refused before anything is read', async (t) => {
   const lab = await labForTest(t);
   const { snapshotId } = await addSnapshotOf(lab, FULL);
   const TMPDIR = join(lab.directory, 'small');
@@ -217,7 +217,7 @@ test('too little space for what is read: refused before anything is read', async
   }
 });
 
-test('stopped by Ctrl+C: everything is given back', async (t) => {
+test('Ctrl+C releases everything', async (t) => {
   const lab = await labForTest(t);
   const { snapshotId } = await addSnapshotOf(lab, FULL);
   await lab.control.setDelays({ getBlock: 100 });
@@ -231,7 +231,7 @@ test('stopped by Ctrl+C: everything is given back', async (t) => {
   await expectNothing(lab, snapshotId);
 });
 
-test('auto: files come from a volume on an instance, and directly elsewhere', async (t) => {
+test('auto reads files from a volume on an instance, and directly elsewhere', async (t) => {
   const lab = await labForTest(t);
   const { snapshotId } = await addSnapshotOf(lab, SMALL);
   const auto = ['--snapshots', snapshotId, '--source', 'auto', '--replace', '--json'];
@@ -245,7 +245,7 @@ test('auto: files come from a volume on an instance, and directly elsewhere', as
   }
 });
 
-test('validate --source direct proves what a volume was read for, and finds a file that was changed', async (t) => {
+test('validate --source direct validates an archive read from a volume, and finds a changed file', async (t) => {
   const lab = await labForTest(t);
   const { snapshotId } = await addSnapshotOf(lab, FULL);
   assert.equal((await runMigrate(lab, ['--all'])).code, 0);

@@ -49,7 +49,7 @@ async function goodNight(t: TestContext): Promise<{ lab: TestLab; snapshotId: st
   return { lab, snapshotId };
 }
 
-test('a good night: no problem, and nothing is changed', async (t) => {
+test('doctor finds no problem in a good setup, and changes nothing', async (t) => {
   const { lab, snapshotId } = await goodNight(t);
   const before = (await writesIn(lab)).length;
   const { done, findings, bad } = await examine(lab);
@@ -75,7 +75,7 @@ test('a good night: no problem, and nothing is changed', async (t) => {
   assert.deepEqual(await keysIn(lab), []);
 });
 
-test('rules of the bucket that would hurt', async (t) => {
+test('harmful rules of the bucket are reported', async (t) => {
   const { lab } = await goodNight(t);
   const [rule] = RULES.LifecycleConfiguration.Rules;
   const Rules = [
@@ -105,7 +105,7 @@ test('rules of the bucket that would hurt', async (t) => {
   assert.doesNotMatch(elsewhere.done.stdout, /"old"/);
 });
 
-test('a new snapshot that an interrupted restore left is named, with what to do', async (t) => {
+test('a new snapshot left by an interrupted restore is reported with advice', async (t) => {
   const { lab } = await goodNight(t);
   const { snapshotId } = await addSnapshotOf(lab);
   const Tags = [{ Key: 'snap-to-s3-restore', Value: '0123456789abcdef0123456789abcdef - 7' }];
@@ -117,7 +117,7 @@ test('a new snapshot that an interrupted restore left is named, with what to do'
   assert.match(left?.hint ?? '', new RegExp(`${snapshotId}: keep the snapshot; run the same restore again`));
 });
 
-test('what a role may not do', async (t) => {
+test('missing permissions are reported', async (t) => {
   const { lab } = await goodNight(t);
   const { accessKeyId, secretAccessKey } = await lab.control.addIdentity('reader', {
     Statement: [{ Effect: 'Allow', Action: ['ec2:Describe*', 's3:List*'], Resource: '*' }],
@@ -142,7 +142,7 @@ test('what a role may not do', async (t) => {
   for (const { hint } of bad) assert.ok(hint, 'each says what to do');
 });
 
-test('no instance, no bucket, no tool, no trusted key', async (t) => {
+test('a missing instance, bucket, tool or trusted key is reported', async (t) => {
   const { lab } = await goodNight(t);
   const home = await gpgHome(t);
   await addKey(home, 'soon@example.com', '10d');
@@ -182,7 +182,7 @@ test('no instance, no bucket, no tool, no trusted key', async (t) => {
   assert.match(nowhere.stdout, /problem {2}bucket: there is no bucket no-such-bucket/);
 });
 
-test('direct reads: no instance is asked for, and one block is read', async (t) => {
+test('direct reads need no instance, and are tried with one block', async (t) => {
   const { lab } = await goodNight(t);
   const nobody = { AWS_EC2_METADATA_SERVICE_ENDPOINT: 'http://127.0.0.1:1' };
   const direct = await examine(lab, ['--source', 'direct'], nobody);

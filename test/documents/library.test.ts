@@ -41,7 +41,7 @@ function installInto(directory: string, built: string): void {
   symlinkSync(built, join(installed, 'dist'));
 }
 
-test('programs in all documents are right by their types', (t) => {
+test('programs in all documents compile', (t) => {
   using built = build();
   const directory = join(temporaryDirectory(t), 'own');
   installInto(directory, built.directory);
@@ -62,7 +62,7 @@ test('every program is run', () => {
   assert.deepEqual(Object.fromEntries(found.map(([document, blocks = []]) => [document, blocks.length])), RUN);
 });
 
-test('what the README imports is there, and the page is made of an analysis', async (t) => {
+test('the imports of the README exist, and the page is rendered from an analysis', async (t) => {
   using built = build();
   const directory = join(temporaryDirectory(t), 'own');
   installInto(directory, built.directory);
@@ -81,7 +81,7 @@ test('what the README imports is there, and the page is made of an analysis', as
   assert.deepEqual([done.code, done.stdout], [0, 'function,function,object <!doctype html>\n'], done.stderr);
 });
 
-test('the programs of docs/library.md do what it says', async (t) => {
+test('the programs of docs/library.md do what the page says', async (t) => {
   using built = build();
   const lab = await labForTest(t);
   const directory = install(lab, built.directory);

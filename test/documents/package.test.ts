@@ -57,7 +57,7 @@ function measure(directory: string): { bytes: number; files: number } {
 
 const megabytes = (bytes: number): string => `${(bytes / 1e6).toFixed(1)} MB`;
 
-test('the package is small, complete and runs where nothing else is installed', async (t) => {
+test('the package is small and complete, and runs without other packages', async (t) => {
   const packed = pack(t);
   const prefix = install(t, packed);
   const env = { PATH: `${dirname(process.execPath)}:${process.env['PATH'] ?? ''}`, HOME: temporaryDirectory(t) };

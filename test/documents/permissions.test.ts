@@ -51,7 +51,7 @@ test('migrate: the policy is enough', async (t) => {
   }
 });
 
-test('migrate by direct reads: the policy is enough, and each of its actions of EBS is needed', async (t) => {
+test('migrate by direct reads: the policy suffices, and each of its EBS actions is needed', async (t) => {
   const lab = await labForTest(t);
   await addSnapshotOf(lab, undefined, { tags: { 'snap-to-s3': 'migrate', 'snap-to-s3-id': '1', Name: 'x' } });
   const policy = policyFor('migrate-direct');
@@ -69,7 +69,7 @@ test('migrate by direct reads: the policy is enough, and each of its actions of 
   assert.equal(done.code, 0, done.stderr);
 });
 
-test('validate: its policy is enough; --archive-only needs only to read', async (t) => {
+test('validate: its policy suffices; --archive-only needs only read access', async (t) => {
   const lab = await labForTest(t);
   await addSnapshotOf(lab);
   assert.equal((await runMigrate(lab, ['--all'])).code, 0);
@@ -97,7 +97,7 @@ test('validate: its policy is enough; --archive-only needs only to read', async 
   );
 });
 
-test('validate: without any one of its own actions it fails, and says which', async (t) => {
+test('validate: without any one of its actions it fails and names the action', async (t) => {
   const policy = policyFor('validate');
   const own = /^(ReadArchives|NoteWhatWasProved|SeeTheBucket)$/;
   const needs = needsOf(policy, () => true).filter(({ statement: { Sid = '' } }) => own.test(Sid));
@@ -116,7 +116,7 @@ test('validate: without any one of its own actions it fails, and says which', as
   }
 });
 
-test('migrate: without any one of its actions it fails, and says which', async (t) => {
+test('migrate: without any one of its actions it fails and names the action', async (t) => {
   const policy = policyFor('migrate');
   /** Used on failure, in a race, or to clean up; a run that succeeds does without. */
   const spare = new Set([
@@ -156,7 +156,7 @@ const needsOf = (policy: Document, isNeeded: (action: string) => boolean) =>
       .map((action) => ({ statement, index, action })),
   );
 
-test('clean: its policy is enough; to look needs less', async (t) => {
+test('clean: its policy suffices; listing needs less', async (t) => {
   const lab = await labForTest(t);
   const { snapshotId } = await addSnapshotOf(lab);
   const env = { SNAP_TO_S3_TEST_RUN: `${snapshotId}-policy` };
@@ -194,7 +194,7 @@ test('doctor: with the policy of migrate and its own, it finds nothing wrong', a
   assert.doesNotMatch(done.stdout + done.stderr, /the permission is missing/);
 });
 
-test('--dry-run needs to look, and nothing else', async (t) => {
+test('--dry-run needs only to list', async (t) => {
   const lab = await labForTest(t);
   await addSnapshotOf(lab);
   const policy = policyFor('migrate');
@@ -203,7 +203,7 @@ test('--dry-run needs to look, and nothing else', async (t) => {
   assert.equal(done.code, 0, done.stderr);
 });
 
-test('list: its policy is enough; without EC2 it tells less', async (t) => {
+test('list: its policy suffices; without EC2 it shows less', async (t) => {
   const lab = await labForTest(t);
   await addSnapshotOf(lab);
   assert.equal((await runMigrate(lab, ['--all'])).code, 0);
@@ -225,7 +225,7 @@ test('list: its policy is enough; without EC2 it tells less', async (t) => {
   assert.match(nothing.stderr, /ACCESS_DENIED/);
 });
 
-test('list ARCHIVE and --find: their policy is enough, and all of it needed; files need only manifests and indexes', async (t) => {
+test('list ARCHIVE and --find: their policy suffices, and all of it is needed; files need only manifests and indexes', async (t) => {
   const lab = await labForTest(t);
   const { snapshotId } = await addSnapshotOf(lab);
   assert.equal((await runMigrate(lab, ['--all'])).code, 0);
@@ -261,7 +261,7 @@ test('list ARCHIVE and --find: their policy is enough, and all of it needed; fil
   assert.match(tagged.stdout, /snap-0123456789abcdef0/);
 });
 
-test('restore: its policy is enough, and EC2 is not asked', async (t) => {
+test('restore: its policy suffices, and EC2 is not called', async (t) => {
   const lab = await labForTest(t);
   const { snapshotId } = await addSnapshotOf(lab);
   assert.equal((await runMigrate(lab, ['--all', '--dd', '--source', 'direct'])).code, 0);
@@ -286,7 +286,7 @@ test('restore: its policy is enough, and EC2 is not asked', async (t) => {
   assert.equal(done.code, 0, done.stderr);
 });
 
-test('restore --to-snapshot: its policy is enough, and each action that writes is needed', async (t) => {
+test('restore --to-snapshot: its policy suffices, and each writing action is needed', async (t) => {
   const lab = await labForTest(t);
   const { snapshotId } = await addSnapshotOf(lab);
   assert.equal((await runMigrate(lab, ['--all', '--dd', '--source', 'direct'])).code, 0);
@@ -309,7 +309,7 @@ test('restore --to-snapshot: its policy is enough, and each action that writes i
   assert.equal(done.code, 0, done.stderr);
 });
 
-test('analyze: its policy is enough, and each of its actions is missed', async (t) => {
+test('analyze: its policy suffices, and each of its actions is needed', async (t) => {
   const lab = await labForTest(t);
   const { snapshotId } = await lab.control.addSnapshot({ sizeGiB: 1 });
   const month = { month: '2026-09', others: 0, snapshots: [line(snapshotId, 2048, { region: 'us-east-1' })] };
@@ -346,7 +346,7 @@ test('analyze: its policy is enough, and each of its actions is missed', async (
   }
 });
 
-test('analyze --ratio-from: its policy is enough, and each of its actions is missed', async (t) => {
+test('analyze --ratio-from: its policy suffices, and each of its actions is needed', async (t) => {
   const lab = await labForTest(t);
   const { snapshotId } = await addSnapshotOf(lab);
   assert.equal((await runMigrate(lab, ['--all'])).code, 0);
@@ -368,7 +368,7 @@ test('analyze --ratio-from: its policy is enough, and each of its actions is mis
   }
 });
 
-test('analyze --live: its policy is enough', async (t) => {
+test('analyze --live: its policy suffices', async (t) => {
   const lab = await labForTest(t);
   const { snapshotId, volumeId } = await addSnapshotOf(lab);
   await addSnapshotOf(lab, undefined, { volumeId });
@@ -380,7 +380,7 @@ test('analyze --live: its policy is enough', async (t) => {
   assert.doesNotMatch(done.stdout, /WARNING: (?!prices)/);
 });
 
-test('restore --to-volume: its policy is enough, and each action is needed', async (t) => {
+test('restore --to-volume: its policy suffices, and each action is needed', async (t) => {
   const lab = await labForTest(t, { allowLeftovers: ['volume', 'attachment', 'loop-device', 'device-link'] });
   const { snapshotId } = await addSnapshotOf(lab, undefined, { tags: { 'snap-to-s3': 'migrate', Name: 'x' } });
   assert.equal((await runMigrate(lab, ['--all'])).code, 0);
@@ -404,7 +404,7 @@ test('restore --to-volume: its policy is enough, and each action is needed', asy
   assert.equal(done.code, 0, done.stderr);
 });
 
-test('thawing: one action more, and it is needed', async (t) => {
+test('thawing needs one more action', async (t) => {
   const lab = await labForTest(t);
   const { snapshotId } = await addSnapshotOf(lab);
   const flags = ['--dd', '--source', 'direct', '--storage-class', 'DEEP_ARCHIVE'];
@@ -431,7 +431,7 @@ async function drillAs(lab: TestLab, Statement: Document['Statement'], snapshotI
   return runCli(env, ['drill', '--bucket', BUCKET, ...flags, ...argv]);
 }
 
-test('drill: its policy is enough, and all of it needed; with --thaw one action more', async (t) => {
+test('drill: its policy suffices, and all of it is needed; --thaw needs one more action', async (t) => {
   const lab = await labForTest(t);
   const { snapshotId } = await addSnapshotOf(lab);
   assert.equal((await runMigrate(lab, ['--all'])).code, 0);
@@ -455,7 +455,7 @@ test('drill: its policy is enough, and all of it needed; with --thaw one action 
   assert.equal(thawed.code, 0, thawed.stderr);
 });
 
-test('drill --with-snapshot: its policy is enough, and each action is needed', async (t) => {
+test('drill --with-snapshot: its policy suffices, and each action is needed', async (t) => {
   const lab = await labForTest(t, { allowLeftovers: ['volume', 'attachment', 'loop-device', 'device-link'] });
   const { snapshotId } = await addSnapshotOf(lab);
   assert.equal((await runMigrate(lab, ['--all'])).code, 0);

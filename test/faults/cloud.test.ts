@@ -152,7 +152,7 @@ for (const { what, faults, code, message, argv = [] } of REPORTED) {
   });
 }
 
-test('an attachment that is stuck, then nothing: the volume is detached by force and deleted', async (t) => {
+test('a volume that is stuck attaching is detached by force and deleted', async (t) => {
   const lab = await labForTest(t);
   await addSnapshotOf(lab);
   await lab.control.script({
@@ -165,7 +165,7 @@ test('an attachment that is stuck, then nothing: the volume is detached by force
   assert.match(done.stderr, /detached by force and deleted/);
 });
 
-test('a volume that does not detach is named, with the command that helps', async (t) => {
+test('a volume that does not detach is reported with the command that removes it', async (t) => {
   const lab = await labForTest(t, { allowLeftovers: ['volume', 'attachment', 'loop-device', 'device-link'] });
   await addSnapshotOf(lab);
   await lab.control.script({ service: 'ec2', operation: 'DetachVolume', action: behaviour('stuck-detaching') });
@@ -178,7 +178,7 @@ test('a volume that does not detach is named, with the command that helps', asyn
   await keyEnding(lab, '.manifest.json');
 });
 
-test('one bad snapshot never stops the others', async (t) => {
+test('a failed snapshot does not stop the others', async (t) => {
   const lab = await labForTest(t);
   const disks = [await addSnapshotOf(lab), await addSnapshotOf(lab), await addSnapshotOf(lab)];
   const bad = disks[1]?.snapshotId ?? '';

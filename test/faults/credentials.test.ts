@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import { addSnapshotOf } from '../support/disks.ts';
 import { BUCKET, labForTest, recordsOf, runCli, runMigrate } from '../support/lab.ts';
 
-test('credentials that expire while a part is on its way are renewed', async (t) => {
+test('credentials that expire during an upload are renewed', async (t) => {
   const lab = await labForTest(t);
   await addSnapshotOf(lab);
   await lab.control.setRoleLife(12);
@@ -19,7 +19,7 @@ test('credentials that expire while a part is on its way are renewed', async (t)
   assert.ok(renewed.length > 0, 'credentials were asked for again');
 });
 
-test('credentials that have expired are told as such', async (t) => {
+test('expired credentials are reported as such', async (t) => {
   const lab = await labForTest(t);
   await addSnapshotOf(lab);
   const expires = new Date(Date.now() - 60_000).toISOString();
@@ -35,7 +35,7 @@ test('credentials that have expired are told as such', async (t) => {
   assert.match(done.stderr, /log in again, or get new credentials/);
 });
 
-test('a profile that does not exist is refused, whoever else has credentials', async (t) => {
+test('a missing profile is refused, even if other credentials exist', async (t) => {
   const lab = await labForTest(t);
   for (const [argv, env] of [
     [['--profile', 'nosuch'], {}],
@@ -48,7 +48,7 @@ test('a profile that does not exist is refused, whoever else has credentials', a
   assert.deepEqual(await lab.control.calls(), []);
 });
 
-test('a wrong key and a wrong secret are told as what they are, by S3 and by EC2', async (t) => {
+test('a wrong key and a wrong secret are distinguished, for S3 and EC2', async (t) => {
   const lab = await labForTest(t);
   for (const [env, name, advice] of [
     [{ AWS_SECRET_ACCESS_KEY: 'wrong' }, /SignatureDoesNotMatch/, /check AWS_SECRET_ACCESS_KEY/],

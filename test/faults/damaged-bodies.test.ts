@@ -73,7 +73,7 @@ const FILES: Record<string, Restoring> = {
   'an index': { kind: 'lz4', part: 'index', flags: [], code: 1 },
 };
 
-test('restore --to-dir: all files are right after one flip; none look complete when it flips each time', async (t) => {
+test('restore --to-dir: one flipped bit is corrected; repeated flips leave no file that looks complete', async (t) => {
   const { lab, archives } = await storedArchives(t);
   for (const [name, { kind, part, flags, code }] of Object.entries(FILES)) {
     const archive = archives[kind];
@@ -96,7 +96,7 @@ test('restore --to-dir: all files are right after one flip; none look complete w
   }
 });
 
-test('restore without an index: a file that was made under a wrong name does not stay', async (t) => {
+test('restore without an index: a file created under a wrong name is removed', async (t) => {
   const { lab, archives } = await storedArchives(t);
   const { snapshotId, data } = archives.lz4;
   // Behind what the header itself has room for, which has a checksum.
@@ -114,7 +114,7 @@ test('restore without an index: a file that was made under a wrong name does not
   await assertFilesOf(lab, archives.lz4, into);
 });
 
-test('restore --path: the file is right after one flip', async (t) => {
+test('restore --path: one flipped bit is corrected', async (t) => {
   const { lab, archives } = await storedArchives(t);
   for (const kind of ['lz4', 'zstd'] as const) {
     const archive = archives[kind];
@@ -136,7 +136,7 @@ test('restore --path: the file is right after one flip', async (t) => {
   }
 });
 
-test('restore --overwrite: files of others stay', async (t) => {
+test('restore --overwrite: other files are kept', async (t) => {
   const { lab, archives } = await storedArchives(t);
   const { snapshotId, data } = archives.lz4;
   const into = join(lab.directory, 'used');
@@ -153,7 +153,7 @@ test('restore --overwrite: files of others stay', async (t) => {
   }
 });
 
-test('restore --to-snapshot: the disk is right after one flip; no snapshot is left when it flips each time', async (t) => {
+test('restore --to-snapshot: one flipped bit is corrected; repeated flips leave no snapshot', async (t) => {
   const { lab, archives } = await storedArchives(t);
   const { snapshotId, data, image } = archives.image;
   for (const flags of [[], ['--no-index']]) {
@@ -174,7 +174,7 @@ test('restore --to-snapshot: the disk is right after one flip; no snapshot is le
   }
 });
 
-test('restore --to-volume: the files are right after one flip; no volume is left when it flips each time', async (t) => {
+test('restore --to-volume: one flipped bit is corrected; repeated flips leave no volume', async (t) => {
   const { lab, archives } = await storedArchives(t);
   const { snapshotId, data } = archives.zstd;
   const argv = ['restore', snapshotId, '--to-volume', '--mount-point', join(lab.directory, 'mnt')];
@@ -194,7 +194,7 @@ test('restore --to-volume: the files are right after one flip; no volume is left
   assert.equal((await volumesIn(lab)).length, 2);
 });
 
-test('list --find, drill, validate --archive-only: an index is read once more', async (t) => {
+test('list --find, drill, validate --archive-only: a damaged index is read a second time', async (t) => {
   const { lab, archives } = await storedArchives(t);
   const { snapshotId, index } = archives.lz4;
   const scratch = join(lab.directory, 'scratch');

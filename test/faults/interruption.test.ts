@@ -70,7 +70,7 @@ for (const { when, line, signal, fault } of MOMENTS) {
   });
 }
 
-test('after the commit, an interruption does not undo it', async (t) => {
+test('an interruption after the manifest was written does not undo the archive', async (t) => {
   const lab = await labForTest(t, { delays: DELAYS });
   const { snapshotId } = await addSnapshotOf(lab);
   const done = await runMigrate(lab, ['--all'], {
@@ -83,7 +83,7 @@ test('after the commit, an interruption does not undo it', async (t) => {
   assert.equal((await tagsOf(lab, snapshotId))['snap-to-s3'], 'migrated');
 });
 
-test('a second signal quits immediately, and says what it leaves and how to remove it', async (t) => {
+test('a second signal quits immediately, and reports what is left and how to remove it', async (t) => {
   const lab = await labForTest(t, {
     delays: { ...DELAYS, attaching: 60_000, detaching: 60_000 },
     allowLeftovers: ['volume', 'attachment', 'loop-device', 'device-link'],
@@ -106,7 +106,7 @@ for (const [name, redirect] of [
   ['a reader that goes away', '| head -n 1'],
   ['a reader of errors that goes away', '2> >(head -n 1)'],
 ] as const) {
-  test(`${name}: the work goes on, and ends properly`, async (t) => {
+  test(`${name}: the run continues and succeeds`, async (t) => {
     const lab = await labForTest(t);
     const { snapshotId } = await addSnapshotOf(lab);
     const script = `"$@" ${redirect}; echo "\${PIPESTATUS[0]}" > "$CODE"`;
@@ -120,7 +120,7 @@ for (const [name, redirect] of [
 }
 
 for (const flags of [['--json'], []]) {
-  test(`a log that cannot be kept makes a failure of a run, and the work is done ${flags.join('')}`, async (t) => {
+  test(`a log that cannot be written fails the run, but the work is done ${flags.join('')}`, async (t) => {
     const lab = await labForTest(t);
     const { snapshotId } = await addSnapshotOf(lab);
     const migrate = ['migrate', '--all', '--bucket', BUCKET, '--mount-point', join(lab.directory, 'mnt'), ...flags];

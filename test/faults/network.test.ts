@@ -42,7 +42,7 @@ const KEYS = {
   AWS_EC2_METADATA_SERVICE_ENDPOINT: 'http://127.0.0.1:1',
 };
 
-test('so many requests at once have a connection each', async (t) => {
+test('each of many concurrent requests has its own connection', async (t) => {
   const together = 200;
   const waiting: ServerResponse[] = [];
   // Nobody is answered before all have come.
@@ -121,7 +121,7 @@ async function behindProxy(t: TestContext, others: Record<string, string> = {}):
   };
 }
 
-test('every client goes through the proxy and trusts the bundle, and the metadata service is asked directly', async (t) => {
+test('every client uses the proxy and trusts the bundle, and the metadata service is called directly', async (t) => {
   const { lab, tunnels, plain, env } = await behindProxy(t);
   await addSnapshotOf(lab);
   const { AWS_REGION: _region, AWS_DEFAULT_REGION: _other, ...noRegion } = env;
@@ -144,7 +144,7 @@ test('every client goes through the proxy and trusts the bundle, and the metadat
   assert.deepEqual(plain, []);
 });
 
-test('who hands out credentials is asked through the proxy, too', async (t) => {
+test('credential services are called through the proxy, too', async (t) => {
   const keys: Record<string, unknown> = { expiration: Date.now() + 3_600_000 };
   const portal = createServer((_request, response) => {
     response.setHeader('content-type', 'application/json').end(JSON.stringify({ roleCredentials: keys }));
@@ -165,7 +165,7 @@ test('who hands out credentials is asked through the proxy, too', async (t) => {
   assert.equal(tunnels[0], 'sso.aws.test:443');
 });
 
-test('the program: exceptions from the proxy, certificates that are not trusted, names that are no use', async (t) => {
+test('the program handles exceptions from the proxy, untrusted certificates and unusable names', async (t) => {
   const { env, tunnels } = await behindProxy(t);
   const { DIRECT = '', AWS_CA_BUNDLE: bundle = '', ...untrusting } = env;
   const list = (changed: Record<string, string>) => runCli({ ...untrusting, ...changed }, ['list', '--bucket', BUCKET]);
@@ -194,7 +194,7 @@ test('the program: exceptions from the proxy, certificates that are not trusted,
   }
 });
 
-test('names of proxies and of exceptions, as curl and the AWS CLI read them', () => {
+test('names of proxies and exceptions are read as by curl and the AWS CLI', () => {
   const proxies = (env: Record<string, string>): Network['proxies'] => networkOf(env).proxies;
   assert.deepEqual(proxies({ HTTP_PROXY: '', no_proxy: '' }), {});
   assert.deepEqual(proxies({ https_proxy: 'gate.test:3128' }), { HTTPS_PROXY: 'http://gate.test:3128/' });
@@ -212,7 +212,7 @@ function homeWith(t: TestContext, config: string): Record<string, string> {
   return { HOME };
 }
 
-test('the region: as given, of the environment, of the profile', async (t) => {
+test('the region comes from the flag, the environment or the profile', async (t) => {
   const home = homeWith(t, '[default]\nregion = eu-north-1\n[profile far]\nregion = ap-south-1\n');
   withEnvironment(t, { ...KEYS, ...home });
   const regionOf = async (choices: { region?: string; profile?: string }, env: Record<string, string> = {}) => {

@@ -118,7 +118,7 @@ test('gpg killed in the middle', async (t) => {
   await nothingStored(lab, done, /gpg was killed by SIGKILL/);
 });
 
-test('tar meets a file that cannot be read', async (t) => {
+test('a file that tar cannot read', async (t) => {
   const lab = await labForTest(t);
   const disk = await addSnapshotOf(lab, NOISY_DISK);
   await corruptFileOf(lab, disk.image);
@@ -130,7 +130,7 @@ test('tar meets a file that cannot be read', async (t) => {
   await keyEnding(lab, `${disk.snapshotId}.img.lz4`);
 });
 
-test('a directory that is damaged, of which the driver skips a part without a word', async (t) => {
+test('a damaged directory of which the driver silently skips a part', async (t) => {
   const lab = await labForTest(t);
   const populate = async (directory: string) => {
     mkdirSync(join(directory, 'many'));
@@ -149,7 +149,7 @@ test('a directory that is damaged, of which the driver skips a part without a wo
   assert.match(done.stderr, /the disk is stored as a raw image: ext2 is damaged; see dmesg/);
 });
 
-test('a file that cannot be read, and a journal: the image is of a disk on which it was not replayed', async (t) => {
+test('an unreadable file and a journal: the image is read from a disk without a replayed journal', async (t) => {
   const lab = await labForTest(t);
   const [clean, dirty] = [join(lab.directory, 'clean.img'), join(lab.directory, 'dirty.img')];
   const partitions: DiskPlan['partitions'] = [
@@ -180,7 +180,7 @@ test('a file that cannot be read, and a journal: the image is of a disk on which
   assert.equal(later.code, 0, later.stderr);
 });
 
-test('a mount point that is in use fails the snapshot, and makes no image of it', async (t) => {
+test('a mount point in use fails the snapshot instead of storing an image', async (t) => {
   const lab = await labForTest(t);
   const { snapshotId } = await addSnapshotOf(lab);
   const named = await runMigrate(lab, ['--all', '--json']);
@@ -214,7 +214,7 @@ async function damage(directory: string, position: number): Promise<void> {
   }
 }
 
-test('a device that fails to read', async (t) => {
+test('a device with read errors', async (t) => {
   const outer = await brittleDisk();
   const lab = await labForTest(t, { directory: join(outer.mountPoint, 'lab') });
   t.after(outer.remove); // after the lab, which lives on it

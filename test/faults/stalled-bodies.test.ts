@@ -155,7 +155,7 @@ async function withTarget<T>(lab: TestLab, use: (device: string) => Promise<T>):
   return withDevice(image, null, { readOnly: false }, use);
 }
 
-test('stalled in the middle, once: it is read again', DEADLINE, async (t) => {
+test('a body that stalls once is read again', DEADLINE, async (t) => {
   const { lab, archives } = await storedArchives(t);
   const scratch = scratchOf(lab, 'once');
   await withTarget(lab, async (device) => {
@@ -184,34 +184,38 @@ test('stalled in the middle, once: it is read again', DEADLINE, async (t) => {
 const AT_ONCE = 4;
 
 for (const part of oneIn(3, ['manifest', 'data', 'index'] as const)) {
-  test(`${part}, stalled each time: commands fail, and name the object and the bucket`, DEADLINE, async (t) => {
-    const { lab, archives } = await storedArchives(t);
-    for (const archive of Object.values(archives)) await lab.control.script(stall(archive[part], 40, { every: 1 }));
-    const affected = Object.entries(READINGS).filter(([, { reads }]) => reads.includes(part));
-    // They replace what the others read.
-    const [last, first] = [true, false].map((isLast) =>
-      affected.filter(([name]) => name.startsWith('migrate') === isLast),
-    );
-    await withTarget(lab, async (device) => {
-      for (const together of [first, last]) {
-        await inParallel(together ?? [], AT_ONCE, t.signal, async ([name, { kind, argv }]) => {
-          const keys = Object.values(archives).map((archive) => `could not read s3://${BUCKET}/${archive[part]}: `);
-          const scratch = scratchOf(lab, name);
-          const done = await runCli(lab.env, [...onDevice(argv(archives[kind], scratch), device), ...PATIENCE]);
-          assert.equal(done.code, 1, `${name}: ${done.stdout}${done.stderr}`);
-          const said = done.stdout + done.stderr;
-          assert.ok(
-            keys.some((text) => said.includes(text)),
-            `${name}: ${said}`,
-          );
-          assert.ok(!existsSync(join(scratch, 'restored.img')), name);
-        });
-      }
-    });
-    await lab.control.clearFaults();
-    assert.equal((await snapshotsIn(lab)).length, Object.keys(archives).length, 'a snapshot that is not whole');
-    assert.deepEqual(await volumesIn(lab), [], 'a volume that is not whole');
-  });
+  test(
+    `${part}, stalled each time: commands fail with the object and the bucket in the message`,
+    DEADLINE,
+    async (t) => {
+      const { lab, archives } = await storedArchives(t);
+      for (const archive of Object.values(archives)) await lab.control.script(stall(archive[part], 40, { every: 1 }));
+      const affected = Object.entries(READINGS).filter(([, { reads }]) => reads.includes(part));
+      // They replace what the others read.
+      const [last, first] = [true, false].map((isLast) =>
+        affected.filter(([name]) => name.startsWith('migrate') === isLast),
+      );
+      await withTarget(lab, async (device) => {
+        for (const together of [first, last]) {
+          await inParallel(together ?? [], AT_ONCE, t.signal, async ([name, { kind, argv }]) => {
+            const keys = Object.values(archives).map((archive) => `could not read s3://${BUCKET}/${archive[part]}: `);
+            const scratch = scratchOf(lab, name);
+            const done = await runCli(lab.env, [...onDevice(argv(archives[kind], scratch), device), ...PATIENCE]);
+            assert.equal(done.code, 1, `${name}: ${done.stdout}${done.stderr}`);
+            const said = done.stdout + done.stderr;
+            assert.ok(
+              keys.some((text) => said.includes(text)),
+              `${name}: ${said}`,
+            );
+            assert.ok(!existsSync(join(scratch, 'restored.img')), name);
+          });
+        }
+      });
+      await lab.control.clearFaults();
+      assert.equal((await snapshotsIn(lab)).length, Object.keys(archives).length, 'a snapshot that is not whole');
+      assert.deepEqual(await volumesIn(lab), [], 'a volume that is not whole');
+    },
+  );
 }
 
 /** Of a run that has left its work to whoever comes next. */
@@ -232,7 +236,7 @@ async function leaveClaim(lab: TestLab, { snapshotId, volumeId }: AddedSnapshot)
   return Key;
 }
 
-test('clean: the claims that it reads', DEADLINE, async (t) => {
+test('clean reads stalled claims again', DEADLINE, async (t) => {
   const lab = await labForTest(t);
   const key = await leaveClaim(lab, await addSnapshotOf(lab));
   const clean = () => runCli(lab.env, ['clean', '--yes', '--older-than', '0', ...mounts(lab.directory), ...PATIENCE]);
@@ -247,7 +251,7 @@ test('clean: the claims that it reads', DEADLINE, async (t) => {
   assert.deepEqual(await keysIn(lab), []);
 });
 
-test('analyze: the report that it reads', DEADLINE, async (t) => {
+test('analyze reads a stalled report again', DEADLINE, async (t) => {
   const lab = await labForTest(t);
   const Body = csv('legacy', [{ month: '2026-09', others: 2, snapshots: [line(numbered(1), 2048)] }], 'daily');
   await lab.s3.send(new PutObjectCommand({ Bucket: BUCKET, Key: 'bill.csv', Body }));
@@ -262,7 +266,7 @@ test('analyze: the report that it reads', DEADLINE, async (t) => {
   assert.ok(failed.stderr.includes(`could not read s3://${BUCKET}/bill.csv: `), failed.stderr);
 });
 
-test('migrate: each sixth answer of S3', DEADLINE, async (t) => {
+test('migrate survives if every sixth response of S3 stalls', DEADLINE, async (t) => {
   const lab = await labForTest(t);
   await addSnapshotOf(lab);
   await lab.control.script({ service: 's3', operation: '*', every: 6, action: { kind: 'stall', afterBytes: 40 } });

@@ -34,7 +34,7 @@ const lost = (service: FaultSpec['service'], operation: string): FaultSpec => ({
   action: { kind: 'lose' },
 });
 
-test('calls that change something are done once, though the answer is lost', async (t) => {
+test('calls that change something take effect once, even if the response is lost', async (t) => {
   const lab = await labForTest(t);
   await addSnapshotOf(lab);
   const ofVolumes = ['CreateVolume', 'AttachVolume', 'DetachVolume', 'DeleteVolume', 'CreateTags'];
@@ -54,7 +54,7 @@ const flip = (operation: string, match = {}): FaultSpec => ({
   action: { kind: 'flip', at: 200 },
 });
 
-test('a bit that flips on its way makes no difference, in either direction', async (t) => {
+test('a bit that flips in transit, in either direction, has no effect', async (t) => {
   const lab = await labForTest(t);
   const { snapshotId } = await addSnapshotOf(lab);
   const migrated = ['migrate', '--all', ...inBucket, ...onMachine(lab)];
@@ -69,7 +69,7 @@ test('a bit that flips on its way makes no difference, in either direction', asy
   assert.equal((await tagsOf(lab, snapshotId))['snap-to-s3'], 'validated');
 });
 
-test('images: a snapshot is written once though answers are lost, and a file is right though a bit flips', async (t) => {
+test('images: lost responses and flipped bits do not damage a snapshot or a file', async (t) => {
   const lab = await labForTest(t);
   const { snapshotId, image } = await addSnapshotOf(lab);
   await underFault(lab, ['migrate', '--all', '--dd', '--source', 'direct', '--call-timeout', '1', ...inBucket], {
@@ -100,7 +100,7 @@ test('images: a snapshot is written once though answers are lost, and a file is 
   }
 });
 
-test('a volume that cannot be detached is not deleted again and again', async (t) => {
+test('a volume that cannot be detached is not deleted repeatedly', async (t) => {
   const lab = await labForTest(t, { allowLeftovers: ['volume', 'attachment', 'loop-device', 'device-link'] });
   await addSnapshotOf(lab);
   const action = { kind: 'error', code: 'UnauthorizedOperation', status: 403 } as const;
@@ -113,7 +113,7 @@ test('a volume that cannot be detached is not deleted again and again', async (t
   assert.equal(deletions.length, 1);
 });
 
-test('an answer that is none of AWS is told as such', async (t) => {
+test('a response that does not come from AWS is reported as such', async (t) => {
   const lab = await labForTest(t);
   await lab.control.script({ service: 's3', operation: 'ListObjectsV2', every: 1, action: { kind: 'flip', at: 0 } });
   const done = await runCli(lab.env, ['list', ...inBucket, '--json']);

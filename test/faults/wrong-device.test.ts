@@ -43,7 +43,7 @@ const refused = (done: Finished) => {
   assert.match(done.stdout, /"code":"WRONG_DEVICE"/);
 };
 
-test('a foreign disk under the name of the volume: not archived, not validated, not overwritten', async (t) => {
+test('a foreign disk under the name of the volume is not archived, validated or overwritten', async (t) => {
   const lab = await labForTest(t, { allowLeftovers: ['volume'] });
   const { snapshotId } = await addSnapshotOf(lab);
   const foreign = await foreignDisk(lab);
@@ -75,7 +75,7 @@ test('a foreign disk under the name of the volume: not archived, not validated, 
   await assertSameBytes(foreign, before);
 });
 
-test('where the policy does not allow to compare, the run and the manifest say so', async (t) => {
+test('without permission to compare the device, the run and the manifest report this', async (t) => {
   const lab = await labForTest(t);
   await addSnapshotOf(lab);
   const policy: Policy = {
@@ -97,7 +97,7 @@ test('where the policy does not allow to compare, the run and the manifest say s
   assert.deepEqual([device?.identifiedBy, device?.blocks, device?.reason], ['serial', 0, told?.['reason']]);
 });
 
-test('a volume that was kept is recognised, also where its journal was replayed', async (t) => {
+test('a kept volume is recognised, even if its journal was replayed', async (t) => {
   const lab = await labForTest(t);
   await addSnapshotOf(lab, {
     table: 'none',
@@ -122,7 +122,7 @@ test('a volume that was kept is recognised, also where its journal was replayed'
   );
 });
 
-test('clean does not end the mounts of a foreign disk under the name of a volume', async (t) => {
+test('clean does not unmount a foreign disk under the name of a volume', async (t) => {
   const lab = await labForTest(t);
   const { snapshotId } = await addSnapshotOf(lab);
   const foreign = await foreignDisk(lab);

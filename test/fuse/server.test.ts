@@ -46,7 +46,7 @@ const random = seededRandom();
 
 const hashOf = (bytes: Buffer): string => createHash('sha256').update(bytes).digest('hex');
 
-test('the whole of it, parts at any place, by several readers at once', async (t) => {
+test('several readers read the whole disk and any parts of it at the same time', async (t) => {
   const bytes = randomBytes(20 * 2 ** 20 + 512);
   const { file, errors, end } = await serve(t, diskOf(bytes));
   assert.equal((await run(['stat', '--format', '%s %F', file])).trim(), `${bytes.length} regular file`);
@@ -64,7 +64,7 @@ test('the whole of it, parts at any place, by several readers at once', async (t
   await end();
 });
 
-test('what is written is read again, and nothing else changes', async (t) => {
+test('written data is read back, and nothing else changes', async (t) => {
   const bytes = randomBytes(4 * 2 ** 20);
   const expected = Buffer.from(bytes);
   const { file, end } = await serve(t, diskOf(bytes));
@@ -80,7 +80,7 @@ test('what is written is read again, and nothing else changes', async (t) => {
   assert.ok(bytes.equals(expected));
 });
 
-test('what cannot be read is an I/O error for the reader, and told', async (t) => {
+test('an unreadable block is an I/O error for the reader, and is reported', async (t) => {
   const bytes = randomBytes(2 ** 20);
   const failing: ServedDisk = {
     ...diskOf(bytes),

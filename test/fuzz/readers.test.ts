@@ -217,7 +217,7 @@ function readFileIndex(bytes: Buffer): void {
 
 fuzz('the reader of indexes of files', FILE_INDEX, readFileIndex);
 
-test('what is written is what is read', () => {
+test('written data is read back unchanged', () => {
   for (const member of [MEMBER, SPARSE, { ...MEMBER, path: Buffer.from([0x2e, 0x2f, 0xff, 0x0a]) }]) {
     const bytes = tarOf(member);
     const stream = new ByteStream(() => Buffer.from(bytes));

@@ -30,7 +30,7 @@ import { temporaryDirectory } from '../support/lab.ts';
 
 const signal = new AbortController().signal;
 
-test('a device is found by the name asked for only if its size is the volume’s', async (t) => {
+test('a device is found by the requested name only if it has the size of the volume', async (t) => {
   const image = join(temporaryDirectory(t), 'disk.img');
   await run(['truncate', '--size', '16M', image]);
   await withDevice(image, null, { readOnly: true }, async (device) => {
@@ -82,7 +82,7 @@ function linkUnderFreeName(device: string): Disposable & { path: string } {
   throw new Error('all device names of this machine are taken');
 }
 
-test('partitions without nodes are opened as windows, and given back', async (t) => {
+test('partitions without device nodes are opened as loop devices, and released', async (t) => {
   const image = join(temporaryDirectory(t), 'disk.img');
   await buildDisk({
     path: image,
@@ -112,7 +112,7 @@ const partitionKeeping = (image: string, script: string): Promise<string> =>
   runWithInput(['sfdisk', '--quiet', '--wipe', 'never', '--wipe-partitions', 'never', image], script);
 
 for (const content of ['ext4', 'vfat', 'ntfs', 'xfs', 'swap'] as const) {
-  test(`${content} of an earlier use is not taken for all that is on a disk with partitions`, async (t) => {
+  test(`${content} of an earlier use is not mistaken for the only content of a partitioned disk`, async (t) => {
     const image = join(temporaryDirectory(t), 'disk.img');
     await buildDisk({ path: image, table: 'none', partitions: [{ content, sizeMiB: content === 'xfs' ? 320 : 16 }] });
     const found = await probe(image, signal);
@@ -157,7 +157,7 @@ test('tables that are damaged, too long or unknown are read as far as they can b
   assert.deepEqual(await read(), { kind: 'none', sizes: [], beyondEnd: [], isDoubted: true });
 });
 
-test('disks whose table does not tell all that is on them are kept as a whole', async (t) => {
+test('disks whose table does not describe everything are stored as a whole', async (t) => {
   const image = join(temporaryDirectory(t), 'disk.img');
   const doubt = async (script: string): Promise<string | null> => {
     await run(['truncate', '--size', '16M', image]);
@@ -187,7 +187,7 @@ async function partitionLoopsOn(device: string): Promise<number> {
   return files.split('\n').filter((line) => line.trim() === device).length;
 }
 
-test('mounting is read-only, and the mount point is as it was afterwards', async (t) => {
+test('mounts are read-only, and the mount point is unchanged afterwards', async (t) => {
   const directory = temporaryDirectory(t);
   const image = join(directory, 'disk.img');
   await buildDisk({ path: image, ...PLAIN_DISK });
@@ -202,7 +202,7 @@ test('mounting is read-only, and the mount point is as it was afterwards', async
   });
 });
 
-test('what is not an empty directory is not mounted over', async (t) => {
+test('only an empty directory is used as a mount point', async (t) => {
   const directory = temporaryDirectory(t);
   const mount = (name: string) => mountReadOnly('/dev/null', 'ext4', join(directory, name), { replay: true, signal });
   mkdirSync(join(directory, 'full', 'of'), { recursive: true });
@@ -241,7 +241,7 @@ test('FAT shows its files with their times, and not its label, whoever mounts it
   });
 });
 
-test('FAT takes more names than one command line does', async (t) => {
+test('more names than fit in one command line are copied to FAT', async (t) => {
   const directory = temporaryDirectory(t);
   const [image, files] = [join(directory, 'disk.img'), join(directory, 'files')];
   await run(['truncate', '--size', '300M', image]);
@@ -258,7 +258,7 @@ test('FAT takes more names than one command line does', async (t) => {
   assert.equal(listed.trim().split('\n').length, 700);
 });
 
-test('what mtools cannot copy to FAT is told', async (t) => {
+test('names that mtools cannot copy to FAT are reported', async (t) => {
   const directory = temporaryDirectory(t);
   const [image, files] = [join(directory, 'disk.img'), join(directory, 'files')];
   await run(['truncate', '--size', '2M', image]);

@@ -9,7 +9,7 @@ import { run } from '../../lab/core/run.ts';
 import { temporaryDirectory } from '../support/lab.ts';
 import { leftBehind } from '../support/machine-state.ts';
 
-test('what leads into the directory of a run is left behind, and what leads elsewhere is not', async (t) => {
+test('links into the directory of a run are leftovers, and links elsewhere are not', async (t) => {
   const [ours, others] = [0, 1].map(() => realpathSync(temporaryDirectory(t)));
   assert.ok(ours && others);
   await using things = new AsyncDisposableStack();

@@ -71,7 +71,7 @@ const OLD: Record<string, Old> = {
 };
 
 for (const [name, { type, size, made, changed }] of Object.entries(OLD)) {
-  test(`${name}: made anew as it was`, async (t) => {
+  test(`${name}: recreated with the same parameters`, async (t) => {
     const directory = temporaryDirectory(t);
     const [before, after] = [join(directory, 'before'), join(directory, 'after')];
     for (const file of [before, after]) await run(['truncate', '--size', size, file]);
@@ -89,7 +89,7 @@ for (const [name, { type, size, made, changed }] of Object.entries(OLD)) {
   });
 }
 
-test('what a newer xfs has, an archive of before does not get', async (t) => {
+test('an old archive does not get new features of xfs', async (t) => {
   const file = join(temporaryDirectory(t), 'disk.img');
   await run(['truncate', '--size', '320M', file]);
   // As an old xfs_info told it.
@@ -100,7 +100,7 @@ test('what a newer xfs has, an archive of before does not get', async (t) => {
     assert.ok(features.includes(off));
 });
 
-test('what cannot be made is told before, in the words of the program', async () => {
+test('a filesystem that cannot be created is reported beforehand with the message of the tool', async () => {
   const wanted = { type: 'ext4', uuid: null, label: null, geometry: null };
   await assert.rejects(tryMakingFilesystem(4096, wanted, signal), {
     code: 'TARGET',

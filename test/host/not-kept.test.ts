@@ -11,7 +11,7 @@ const ONE_FLAG = "echo '    0 ----i--------------- /mnt/x/etc'";
 const FLAGS = { what: 'chattr flags', count: 1 };
 const DOUBT = { what: 'chattr flags of further files, which lsattr could not read', count: null };
 
-test('a tool that is killed, or fails, has not counted everything', async (t) => {
+test('a killed or failed tool is reported as an incomplete count', async (t) => {
   const directory = temporaryDirectory(t);
   const [root, bin, device] = ['root', 'bin', 'device'].map((name) => join(directory, name)) as [
     string,

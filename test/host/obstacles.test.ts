@@ -134,7 +134,7 @@ test('the journal of NTFS is clean when it is empty, or says so in its later res
   assert.ok(isJournalClean(restart({ sequence: 5n, clients: 0, flags: 2 })));
 });
 
-test('any bytes are a record, none, or damage', () => {
+test('any bytes are a record, no record, or damage', () => {
   const record = fc.uint8Array({ minLength: 1024, maxLength: 1024 }).map((bytes) => {
     const buffer = Buffer.from(bytes);
     buffer.write('FILE', 0, 'latin1');
@@ -153,7 +153,7 @@ test('any bytes are a record, none, or damage', () => {
   );
 });
 
-test('ext: encrypted directories and damage that is known of; filesystems that nobody has looked into', async (t) => {
+test('ext: encrypted directories and recorded damage; filesystems that were not examined', async (t) => {
   const image = join(temporaryDirectory(t), 'disk.img');
   const make = async (...flags: string[]) => {
     await run(['truncate', '--size', '16M', image]);
@@ -225,7 +225,7 @@ for (const bits of [12, 16, 32] as const) {
   });
 }
 
-test('filesystems that are on several devices are not read, even where all of them are here', async (t) => {
+test('filesystems on several devices are not read, even if all devices are attached', async (t) => {
   const image = join(temporaryDirectory(t), 'disk.img');
   await run(['truncate', '--size', '128M', image]);
   await run(['mkfs.btrfs', '-q', '-f', image]);

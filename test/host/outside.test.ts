@@ -53,14 +53,14 @@ test('dos: what the manifest keeps and chains of logical partitions are not data
   assert.deepEqual(await outside(image), ['data outside the partitions (4.00 KiB)']);
 });
 
-test('a table without partitions is in doubt: the disk is worth something only as a whole', async (t) => {
+test('a table without partitions is doubtful, so the disk is stored as a whole', async (t) => {
   for (const label of ['dos', 'gpt']) {
     const table = await readPartitionTable(await partitioned(t, `label: ${label}`), signal);
     assert.equal(table.doubt, `its partition table (${label}) is empty`);
   }
 });
 
-test('gaps and what covers a disk are all of it, and have nothing in common', () => {
+test('gaps and covered ranges together are the whole disk, and do not overlap', () => {
   const segment = fc.tuple(fc.nat(100), fc.nat(30)).map(([from, length]) => ({ from, to: from + length }));
   fc.assert(
     fc.property(fc.array(segment), fc.nat(100), (covered, length) => {
@@ -72,7 +72,7 @@ test('gaps and what covers a disk are all of it, and have nothing in common', ()
   );
 });
 
-test('boot code in front of filesystems, and data behind them', async (t) => {
+test('boot code before filesystems, and data after them', async (t) => {
   const image = join(temporaryDirectory(t), 'disk.img');
   const around = async (type: string, keptBytes = 0) =>
     (await notKeptAround(type, image, keptBytes, signal)).map(({ what }) => what);
@@ -93,7 +93,7 @@ test('boot code in front of filesystems, and data behind them', async (t) => {
   }
 });
 
-test('a table that sfdisk reads and does not make is told when it is tried', async (t) => {
+test('a table that sfdisk reads but does not create is reported', async (t) => {
   const image = await partitioned(t, 'label: dos', 'start=2048, size=40960', 'start=65536, size=32768');
   const attempt = async () => {
     const { json } = await readPartitionTable(image, signal);

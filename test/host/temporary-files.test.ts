@@ -37,7 +37,7 @@ const found = (base: string): string[] =>
     .map((path) => basename(path))
     .sort();
 
-test('on a filesystem of this machine, also what is of an earlier boot', async (t) => {
+test('on a local filesystem, directories of an earlier boot are found, too', async (t) => {
   const base = await mounted(t, 'tmpfs');
   const { dead, other } = fill(base);
   assert.deepEqual(found(base), [dead, other].sort());
@@ -46,13 +46,13 @@ test('on a filesystem of this machine, also what is of an earlier boot', async (
 });
 
 /** Like NFS, it is not known to be one machine's. */
-test('on any other, only what this machine knows to be dead', async (t) => {
+test('on any other filesystem, only directories of dead processes of this machine are found', async (t) => {
   const base = await mounted(t, 'ramfs');
   const { dead } = fill(base);
   assert.deepEqual(found(base), [dead]);
 });
 
-test('a temporary directory is removed beside the main loop', async () => {
+test('a temporary directory is removed without blocking the main loop', async () => {
   const directory = temporaryDirectory();
   for (let count = 0; count < 100; count++) writeFileSync(join(directory.path, String(count)), '');
   const removed = directory[Symbol.asyncDispose]();

@@ -74,7 +74,7 @@ test('EC2: snapshots, volumes, tags, paging, errors', async (t) => {
   assert.equal((await aws(lab, 'ec2', 'describe-regions', '--dry-run')).failure, 'DryRunOperation');
 });
 
-test('S3: files go in and out, in parts, and lists of them', async (t) => {
+test('S3: files are uploaded in parts, listed and downloaded', async (t) => {
   const lab = await labForTest(t, { pageSize: 2 });
   const file = join(lab.directory, 'large');
   writeFileSync(file, randomBytes(20 * 2 ** 20));

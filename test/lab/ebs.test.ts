@@ -101,7 +101,7 @@ async function changed(ebs: EBSClient, first: string | undefined, SecondSnapshot
   return found;
 }
 
-test('what is written is read, in small pages and with empty ones between', async (t) => {
+test('written blocks are read back, with small and empty pages', async (t) => {
   const lab = await labForTest(t, { pageSize: 2 });
   const ebs = clientOf(lab);
   const blocks = new Map([5, 1, 2047, 3, 0].map((index) => [index, randomBytes(BLOCK)]));
@@ -124,7 +124,7 @@ test('what is written is read, in small pages and with empty ones between', asyn
   );
 });
 
-test('changes to a parent; strangers are refused', async (t) => {
+test('changed blocks relative to a parent; unrelated snapshots are refused', async (t) => {
   const lab = await labForTest(t);
   const ebs = clientOf(lab);
   const [same, before, after] = [randomBytes(BLOCK), randomBytes(BLOCK), randomBytes(BLOCK)];
@@ -155,7 +155,7 @@ test('changes to a parent; strangers are refused', async (t) => {
   await rejectsWith(changed(ebs, parent, stranger), 'ValidationException', 'UNRELATED_SNAPSHOTS');
 });
 
-test('wrong blocks, counts and checksums', async (t) => {
+test('wrong blocks, counts and checksums are refused', async (t) => {
   const lab = await labForTest(t);
   const ebs = clientOf(lab);
   const { SnapshotId = '' } = await ebs.send(new StartSnapshotCommand({ VolumeSize: 1 }));
@@ -191,7 +191,7 @@ test('client tokens, sizes and encryption', async (t) => {
   assert.ok((await start({ ParentSnapshotId: parent })).KmsKeyArn);
 });
 
-test('tokens are of one snapshot and one block; limits are kept', async (t) => {
+test('a token is valid for one block of one snapshot; rate limits apply', async (t) => {
   const lab = await labForTest(t);
   const ebs = clientOf(lab);
   const blocks = new Map([
@@ -213,7 +213,7 @@ test('tokens are of one snapshot and one block; limits are kept', async (t) => {
   await rejectsWith(get(first, 0), 'RequestThrottledException', 'ACCOUNT_THROTTLED');
 });
 
-test('an encrypted snapshot: what was never written is noise on its volumes, and not listed', async (t) => {
+test('volumes of an encrypted snapshot show noise for unwritten blocks, which are not listed', async (t) => {
   const lab = await labForTest(t);
   const disk = await addSnapshotOf(lab, {
     table: 'none',

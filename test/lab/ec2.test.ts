@@ -92,7 +92,7 @@ test('a volume goes through its states, and is a block device while it is attach
   await rejectsWith(volume(lab, id), 'InvalidVolume.NotFound');
 });
 
-test('client tokens: the same makes one volume, with other parameters it is refused', async (t) => {
+test('client tokens: a repeated call creates one volume; other parameters are refused', async (t) => {
   const lab = await labForTest(t);
   const { snapshotId } = await addSnapshotOf(lab);
   const wanted = { AvailabilityZone: ZONE, SnapshotId: snapshotId, ClientToken: 'token' };
@@ -108,7 +108,7 @@ test('client tokens: the same makes one volume, with other parameters it is refu
   await giveBack(lab, first.VolumeId ?? '');
 });
 
-test('lists come in pages, and filters know wildcards', async (t) => {
+test('lists are paged, and filters support wildcards', async (t) => {
   const lab = await labForTest(t, { pageSize: 3 });
   const { image } = await addSnapshotOf(lab, undefined, { description: 'nightly 1' });
   for (let count = 2; count <= 7; count++) await addSnapshotOfImage(lab, image, { description: `nightly ${count}` });
@@ -176,7 +176,7 @@ test('tags: limits, deletion by value, and the list of them', async (t) => {
   );
 });
 
-test('snapshots can be made of volumes, and deleted', async (t) => {
+test('snapshots are created from volumes, and deleted', async (t) => {
   const lab = await labForTest(t, { delays: { snapshotPending: 50 } });
   const { ec2 } = lab;
   const { VolumeId = '' } = await ec2.send(new CreateVolumeCommand({ AvailabilityZone: ZONE, Size: 1 }));
@@ -216,7 +216,7 @@ test('errors have the codes of EC2', async (t) => {
   assert.equal(types.InstanceTypes?.[0]?.EbsInfo?.NvmeSupport, 'required');
 });
 
-test('who may not, is told so; who signs wrongly, too', async (t) => {
+test('missing permissions and wrong signatures are refused', async (t) => {
   const lab = await labForTest(t);
   const clientOf = (credentials: ReturnType<typeof credentialsOf>) =>
     new EC2Client({ region: 'us-east-1', endpoint: lab.lab.endpoints.ec2, credentials, maxAttempts: 1 });
@@ -242,7 +242,7 @@ test('who may not, is told so; who signs wrongly, too', async (t) => {
   await rejectsWith(clientOf(late).send(new DescribeVolumesCommand({})), 'RequestExpired');
 });
 
-test('other regions have snapshots, volumes and images of their own', async (t) => {
+test('other regions have their own snapshots, volumes and images', async (t) => {
   const lab = await labForTest(t, { allowLeftovers: ['volume'], pageSize: 1 });
   const there = { region: 'eu-west-1', credentials: credentialsOf(lab.env), endpoint: lab.lab.endpoints.ec2 };
   const elsewhere = new EC2Client(there);

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { labForTest } from '../support/lab.ts';
 
-test('instance metadata wants a token, and knows the instance, its role and its end', async (t) => {
+test('instance metadata requires a token, and describes the instance, its role and its termination', async (t) => {
   const { lab, control } = await labForTest(t);
   const at = (path: string) => `${lab.endpoints.imds}/latest/${path}`;
   assert.equal((await fetch(at('meta-data/instance-id'))).status, 401);

@@ -31,7 +31,7 @@ async function runScenario(t: TestContext, end: string, keep: Record<string, str
 
 const FAILS = "throw new Error('it fails');";
 
-test('a kept lab answers as it did in the test', async (t) => {
+test('a kept lab serves the state of the test', async (t) => {
   const { directory, env, done } = await runScenario(t, FAILS, { SNAP_TO_S3_KEEP_LAB: 'failed' });
   const lab = /lab down --directory (\S+)/.exec(done.stdout)?.[1] ?? assert.fail(done.stdout + done.stderr);
   t.after(() => labDown(lab));

@@ -86,7 +86,7 @@ test('up, bucket, snapshot, migrate, kill, up again, volume, down', async (t) =>
   assert.ok(!loops.includes(directory), loops);
 });
 
-test('device links that a killed lab has left go when another lab comes up, and come back with their own', async (t) => {
+test('a starting lab removes the device links of a killed lab, which restores them when it restarts', async (t) => {
   const directory = temporaryDirectory(t);
   const [first, second] = ['first', 'second'].map((name) => ({ directory: join(directory, name) })) as [Lab, Lab];
   await using _first = { [Symbol.asyncDispose]: async () => void (await labDown(first.directory)) };
@@ -176,7 +176,7 @@ test('a device that serves another image than its volume keeps its name while ot
 
 const isLink = (path: string): boolean => lstatSync(path, { throwIfNoEntry: false })?.isSymbolicLink() === true;
 
-test('the log of a lab tells which requests it refused, and why', async (t) => {
+test('the log of a lab records refused requests with the reason', async (t) => {
   const directory = temporaryDirectory(t);
   const { endpoints } = await labUp({ directory });
   await using _lab = { [Symbol.asyncDispose]: async () => void (await labDown(directory)) };
@@ -199,7 +199,7 @@ function isAlive(pid: number): boolean {
   }
 }
 
-test('the lab needs root, and says so', async (t) => {
+test('the lab reports that it needs root', async (t) => {
   const directory = temporaryDirectory(t);
   await run(['chmod', '755', directory]);
   const env = { PATH: process.env['PATH'] ?? '', HOME: directory };

@@ -29,7 +29,7 @@ const of = (regionCode: string, productFamily: string) => ({
   ],
 });
 
-test('GetProducts: filters, pages, and what it refuses', async (t) => {
+test('GetProducts: filters, pages and refusals', async (t) => {
   const testLab = await labForTest(t, { pageSize: 2 });
   const client = clientOf(testLab);
   t.after(() => client.destroy());
@@ -51,7 +51,7 @@ test('GetProducts: filters, pages, and what it refuses', async (t) => {
   await refused({ NextToken: 'no token' }, 'InvalidNextTokenException');
 });
 
-test('refreshed: each price from its own usage type, whatever the prefix, and not from names alike', async (t) => {
+test('refreshed prices come from the exact usage type, with any prefix', async (t) => {
   const testLab = await labForTest(t, { pageSize: 10 });
   const { signal } = new AbortController();
   const before = { ...process.env };
@@ -98,7 +98,7 @@ function documentedPolicy(): Policy {
   return JSON.parse(found?.[1] ?? '') as Policy;
 }
 
-test('compare --refresh-prices: one question for each page, a retry, and a file over the list', async (t) => {
+test('compare --refresh-prices: one call for each page, a retry, and a file that overrides the list', async (t) => {
   const lab = await labForTest(t);
   const reader = await lab.control.addIdentity('reader', documentedPolicy());
   await lab.control.script({
@@ -125,7 +125,7 @@ test('compare --refresh-prices: one question for each page, a retry, and a file 
   assert.equal(calls.length, 6);
 });
 
-test('where the price list may not be asked, that is said, and nothing is printed', async (t) => {
+test('without permission for the price list, the error says so and nothing is printed', async (t) => {
   const lab = await labForTest(t);
   const nobody = await lab.control.addIdentity('nobody', { Statement: [] });
   const done = await runCli({ ...lab.env, ...lab.lab.environment(nobody) }, ['compare', '--refresh-prices']);

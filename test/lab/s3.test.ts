@@ -42,7 +42,7 @@ const get = async ({ s3 }: TestLab, Key: string, more: object = {}) => {
   return { ...answer, bytes: Buffer.from((await answer.Body?.transformToByteArray()) ?? []) };
 };
 
-test('objects come back as they went in, whole and in ranges', async (t) => {
+test('objects are read back unchanged, whole and in ranges', async (t) => {
   const lab = await labForTest(t);
   const body = randomBytes(3 * MiB);
   const key = 'a/ü ?#%+&=\n"<>.bin';
@@ -108,7 +108,7 @@ async function upload(lab: TestLab, Key: string, parts: Buffer[], more: object =
 const complete = (lab: TestLab, { Parts, ...rest }: Awaited<ReturnType<typeof upload>>, more: object = {}) =>
   lab.s3.send(new CompleteMultipartUploadCommand({ ...rest, MultipartUpload: { Parts }, ...more }));
 
-test('multipart: what is completed is the parts joined, with their checksum; a repeated completion is the same', async (t) => {
+test('multipart: the object consists of the parts and their checksum; completion is idempotent', async (t) => {
   const lab = await labForTest(t);
   const parts = [randomBytes(5 * MiB), randomBytes(6 * MiB), randomBytes(7)];
   const whole = Buffer.concat(parts);
@@ -150,7 +150,7 @@ test('multipart: the rules', async (t) => {
   await rejectsWith(get(lab, 'x'), 'NoSuchKey');
 });
 
-test('lists of parts, uploads and keys come in pages', async (t) => {
+test('lists of parts, uploads and keys are paged', async (t) => {
   const lab = await labForTest(t, { pageSize: 2 });
   const one = await upload(lab, 'a', [Buffer.alloc(1), Buffer.alloc(2), Buffer.alloc(3)]);
   const two = await upload(lab, 'b', []);
@@ -244,7 +244,7 @@ test('archived objects are read only after a restore has finished', async (t) =>
   assert.equal((await get(lab, 'cool')).bytes.toString(), 'content');
 });
 
-test('who may not, is told so; what this server lacks, it refuses', async (t) => {
+test('missing permissions and unsupported requests are refused', async (t) => {
   const lab = await labForTest(t);
   const reader = await lab.control.addIdentity('reader', {
     Statement: {

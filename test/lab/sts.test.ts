@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import { AssumeRoleCommand, GetCallerIdentityCommand, STSClient, type STSClientConfig } from '@aws-sdk/client-sts';
 import { credentialsOf, labForTest, runProgram } from '../support/lab.ts';
 
-test('GetCallerIdentity: users and roles, whatever they may do; what it refuses', async (t) => {
+test('GetCallerIdentity: users and roles with any permissions, and refusals', async (t) => {
   const { lab, control, env } = await labForTest(t);
   const as = (credentials: NonNullable<STSClientConfig['credentials']>) => {
     const client = new STSClient({ region: 'us-east-1', endpoint: lab.endpoints.sts, credentials, maxAttempts: 1 });

@@ -48,7 +48,7 @@ const DISK = {
   ],
 };
 
-test('one archive: its facts, and its files, with the data in Deep Archive and no data read', async (t) => {
+test('one archive: its facts and files are listed without reading data in Deep Archive', async (t) => {
   const lab = await labForTest(t);
   const tags = { 'snap-to-s3': 'migrate', Name: 'web\u001b[31m' };
   const { snapshotId, volumeId } = await addSnapshotOf(lab, DISK, { tags });
@@ -115,7 +115,7 @@ test('one archive: its facts, and its files, with the data in Deep Archive and n
   assert.ok(!calls.some(({ operation }) => operation === 'RestoreObject'));
 });
 
-test('--find: across archives; what cannot be searched is told, and stops nothing', async (t) => {
+test('--find searches several archives; unsearchable ones are reported and skipped', async (t) => {
   const [GNUPGHOME, empty] = [await gpgHome(t), await gpgHome(t)];
   await addKey(GNUPGHOME, 'ops@example.com');
   const lab = await labForTest(t, { pageSize: 3 });
@@ -169,7 +169,7 @@ test('--find: across archives; what cannot be searched is told, and stops nothin
   assert.deepEqual(pathsOf(await filesOf(lab, [one.snapshotId, '--find', '*.conf'], 3)), ['a.conf']);
 });
 
-test('--tag: archives by the tags of their snapshots; flags that do not go together', async (t) => {
+test('--tag selects archives by the tags of their snapshots; conflicting flags are refused', async (t) => {
   const lab = await labForTest(t);
   const tagged = await addSnapshotOf(lab, undefined, {
     tags: { 'snap-to-s3': 'migrate', Team: 'red', Name: 'a=b' },
@@ -201,7 +201,7 @@ test('--tag: archives by the tags of their snapshots; flags that do not go toget
 
 const OLD = 'vol-0123456789abcdef0/2017-06-30T22:00:00-04:00 snap-0123456789abcdef0 - a disk';
 
-test('--tag: archives of version 0 by the tags of their objects, which nothing else asks for', async (t) => {
+test('--tag selects archives of version 0 by the tags of their objects, which are read only for that', async (t) => {
   const lab = await labForTest(t);
   const { snapshotId } = await addSnapshotOf(lab, undefined, { tags: { 'snap-to-s3': 'migrate', Team: 'red' } });
   assert.equal((await runMigrate(lab, ['--all'])).code, 0);

@@ -18,7 +18,7 @@ async function listed(lab: TestLab, argv: readonly string[] = [], code = 0) {
 
 const SMALL = { content: 'ext4', sizeMiB: 16 } as const;
 
-test('archives: complete, in an archive class, of snapshots that are gone, without data', async (t) => {
+test('archives: complete, in an archive class, of deleted snapshots, without data', async (t) => {
   const lab = await labForTest(t, { pageSize: 2 });
   const partitions = [SMALL, SMALL];
   const [kept, gone] = [await addSnapshotOf(lab, { table: 'gpt', partitions }), await addSnapshotOf(lab)];
@@ -62,7 +62,7 @@ test('archives: complete, in an archive class, of snapshots that are gone, witho
   assert.equal(await stateOf(gone.snapshotId, 3), 'unreadable-manifest');
 });
 
-test('archives of version 0, archives that a run broke off, and what is no archive', async (t) => {
+test('archives of version 0, unfinished archives, and other objects', async (t) => {
   const lab = await labForTest(t);
   const { snapshotId } = await addSnapshotOf(lab);
   assert.equal((await runMigrate(lab, ['--all'])).code, 0);
@@ -108,7 +108,7 @@ test('archives of version 0, archives that a run broke off, and what is no archi
   assert.equal(shown.code, 0, shown.stderr);
 });
 
-test('as text; and where EC2 may not be asked', async (t) => {
+test('the text output, also without permission for EC2', async (t) => {
   const lab = await labForTest(t);
   const { snapshotId } = await addSnapshotOf(lab);
   assert.equal((await runMigrate(lab, ['--all'])).code, 0);

@@ -27,7 +27,7 @@ function maxConcurrent(records: readonly Record<string, unknown>[]): number {
 }
 
 for (const source of oneIn(2, ['volume', 'direct'])) {
-  test(`--concurrency 3, from ${source}: five snapshots, three at a time, are archived and proved`, async (t) => {
+  test(`--concurrency 3, from ${source}: five snapshots, three at a time, are archived and validated`, async (t) => {
     const lab = await labForTest(t);
     const ids = await snapshots(lab, 5);
     const flags = ['--all', '--concurrency', '3', '--source', source, '--json'];
@@ -41,7 +41,7 @@ for (const source of oneIn(2, ['volume', 'direct'])) {
   });
 }
 
-test('one that fails leaves the others alone', async (t) => {
+test('a failed snapshot does not affect the others', async (t) => {
   const lab = await labForTest(t);
   const ids = await snapshots(lab, 4);
   const action = { kind: 'behaviour', name: 'volume-error' } as const;
@@ -69,7 +69,7 @@ function maxConcurrentObjects(records: readonly Record<string, unknown>[]): numb
   return most;
 }
 
-test('--partitions-at-once 3: all partitions of a disk, in their order, proved', async (t) => {
+test('--partitions-at-once 3: all partitions of a disk are archived in order and validated', async (t) => {
   const lab = await labForTest(t);
   const { snapshotId } = await addSnapshotOf(lab, FOUR);
   const action = { kind: 'latency', milliseconds: 250_000 } as const;
@@ -90,7 +90,7 @@ test('--partitions-at-once 3: all partitions of a disk, in their order, proved',
   assert.equal((await tagsOf(lab, snapshotId))['snap-to-s3'], 'validated');
 });
 
-test('a partition that cannot be stored ends the others; what was complete is kept for the next run', async (t) => {
+test('a partition that cannot be stored stops the others; complete objects are kept for the next run', async (t) => {
   const lab = await labForTest(t);
   const { snapshotId } = await addSnapshotOf(lab, FOUR);
   const action = { kind: 'error', code: 'AccessDenied', status: 403 } as const;

@@ -65,7 +65,7 @@ test('GPT with BIOS boot, ext4, xfs and swap: two tars, one raw image, one recor
   assert.match(Buffer.from(manifest.disk.bootCode ?? '', 'base64').toString('latin1'), /^boot code of the lab/);
 });
 
-test('MBR with logical partitions: numbers are those of the table', async (t) => {
+test('MBR with logical partitions keeps the numbers of the table', async (t) => {
   const lab = await labForTest(t);
   await addSnapshotOf(lab, {
     table: 'dos',
@@ -85,7 +85,7 @@ test('MBR with logical partitions: numbers are those of the table', async (t) =>
   );
 });
 
-test('partitions that cannot be mounted are kept bit by bit, and named on the screen', async (t) => {
+test('partitions that cannot be mounted are stored as images and reported', async (t) => {
   const lab = await labForTest(t);
   const contents = ['luks', 'lvm', 'random', 'empty'] as const;
   const disk = await addSnapshotOf(lab, {
@@ -103,7 +103,7 @@ test('partitions that cannot be mounted are kept bit by bit, and named on the sc
   assert.match(done.stderr, /it holds LVM2_member/);
 });
 
-test('a filesystem too damaged to mount is kept bit by bit', async (t) => {
+test('a filesystem too damaged to mount is stored as an image', async (t) => {
   const lab = await labForTest(t);
   const image = join(lab.directory, 'damaged.img');
   const partitions = [
@@ -124,7 +124,7 @@ test('a filesystem too damaged to mount is kept bit by bit', async (t) => {
   await keyEnding(lab, '.2.tar.lz4');
 });
 
-test('a disk that was once one filesystem, and has partitions now, is kept as one image', async (t) => {
+test('a partitioned disk with the signature of an old filesystem is stored as one image', async (t) => {
   const lab = await labForTest(t);
   const image = join(lab.directory, 'reused.img');
   await buildDisk({
@@ -146,7 +146,7 @@ test('a disk that was once one filesystem, and has partitions now, is kept as on
   await keyEnding(lab, `${snapshotId}.img.lz4`);
 });
 
-test('an empty disk is kept as an image', async (t) => {
+test('an empty disk is stored as an image', async (t) => {
   const lab = await labForTest(t);
   const disk = await addSnapshotOf(lab, { table: 'none', partitions: [{ content: 'empty', sizeMiB: 8 }] });
   const done = await runMigrate(lab, ['--all', '--json']);
@@ -179,7 +179,7 @@ for (const [content, sizeMiB] of [
   ['xfs', 320],
   ['btrfs', 128],
 ] as const) {
-  test(`${content}: the journal is replayed, so what was synced last is there`, async (t) => {
+  test(`${content}: the journal is replayed, so that the files synced last are archived`, async (t) => {
     const lab = await labForTest(t);
     const image = join(lab.directory, 'clean.img');
     const dirty = join(lab.directory, 'dirty.img');
@@ -243,7 +243,7 @@ test('btrfs subvolumes are part of the archive', async (t) => {
   assert.ok(names.includes('./sub/inside') && names.includes('./letters'), names.join());
 });
 
-test('a machine without a driver: the partition is an image, the driver is named, --strict fails, and it restores', async (t) => {
+test('without a driver, the partition is stored as an image, the driver is named, and --strict fails', async (t) => {
   const lab = await labForTest(t);
   const partitions = [{ content: 'ntfs', sizeMiB: 16, populate: fillPlainly } as const];
   const { image, snapshotId } = await addSnapshotOf(lab, { table: 'gpt', partitions });

@@ -124,7 +124,7 @@ const OPEN = {
 };
 const CLOSED = { names: [null, false, null, false, false], places: [], isSealed: true };
 
-test('list ARCHIVE shows what is sealed to whoever has a key, and to others what is not, and why', async (t) => {
+test('list ARCHIVE shows the sealed facts with a private key, otherwise the readable ones and the reason', async (t) => {
   const lab = await labForTest(t);
   const [mine, locked, empty] = [await gpgHome(t), await gpgHome(t), await gpgHome(t)];
   await addKey(mine, 'ops@example.com');

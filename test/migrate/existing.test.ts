@@ -43,7 +43,7 @@ async function stateIn(lab: TestLab, id: string): Promise<string> {
 const setTag = (lab: TestLab, id: string, Value: string) =>
   lab.ec2.send(new CreateTagsCommand({ Resources: [id], Tags: [{ Key: 'snap-to-s3', Value }] }));
 
-test('complete with the same settings: kept, or only validated; replaced when asked, or where something differs', async (t) => {
+test('a complete archive with the same settings is kept or only validated; it is replaced on request or if anything differs', async (t) => {
   const lab = await labForTest(t);
   const { snapshotId: id } = await addSnapshotOf(lab);
   const ids = ['--snapshots', id];
@@ -114,7 +114,7 @@ test('complete with the same settings: kept, or only validated; replaced when as
   assert.equal((await keysIn(lab)).length, 3);
 });
 
-test('an archive that differed from its snapshot is not kept as a good one, but replaced', async (t) => {
+test('an archive that differed from its snapshot is replaced', async (t) => {
   const lab = await labForTest(t);
   const { snapshotId } = await addSnapshotOf(lab);
   assert.equal((await runMigrate(lab, ['--all'])).code, 0);
@@ -132,7 +132,7 @@ test('an archive that differed from its snapshot is not kept as a good one, but 
   assert.equal((await readManifest(lab)).differedAt, undefined);
 });
 
-test('an archive that is damaged by itself is recorded as such: list shows it, and migrate replaces it', async (t) => {
+test('a damaged archive is recorded as such: list shows it, and migrate replaces it', async (t) => {
   const lab = await labForTest(t);
   const { snapshotId } = await addSnapshotOf(lab);
   assert.equal((await runMigrate(lab, ['--all'])).code, 0);
@@ -151,7 +151,7 @@ test('an archive that is damaged by itself is recorded as such: list shows it, a
   assert.equal(await stateIn(lab, snapshotId), 'complete');
 });
 
-test('encrypted for the same recipients: kept; for others: replaced', async (t) => {
+test('an archive is kept if it is encrypted for the same recipients, otherwise replaced', async (t) => {
   const lab = await labForTest(t);
   const [home, theirs] = [await gpgHome(t), await gpgHome(t)];
   await addKey(home, 'ops@example.com');
@@ -174,7 +174,7 @@ test('encrypted for the same recipients: kept; for others: replaced', async (t) 
   assert.match(await again('--dry-run'), /its encryption is gpg, not none/);
 });
 
-test('killed when the archive was complete: the same command uploads nothing, and gives back what was left', async (t) => {
+test('killed after the archive was complete: the same command uploads nothing, and releases the leftovers', async (t) => {
   const lab = await labForTest(t);
   const { snapshotId } = await addSnapshotOf(lab);
   await runMigrate(lab, ['--all', '--json'], {

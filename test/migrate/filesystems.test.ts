@@ -37,7 +37,7 @@ const CASES: Case[] = [
 ];
 
 for (const { content, sizeMiB, populate, ignore = [] } of CASES) {
-  test(`${content} without a partition table: restored with stock tools, nothing differs`, async (t) => {
+  test(`${content} without a partition table is restored with standard tools, without differences`, async (t) => {
     const lab = await labForTest(t);
     const disk = await addSnapshotOf(lab, { table: 'none', partitions: [{ content, sizeMiB, populate }] });
     const done = await runMigrate(lab, ['--all']);

@@ -69,7 +69,7 @@ test('without room for the state tag, everything works by the manifest', async (
   assert.deepEqual(await tagsOf(lab, snapshotId), tags(50));
 });
 
-test('a state tag among the 50 changes as ever, and selects the snapshot only once', async (t) => {
+test('a state tag among the 50 is changed as usual, and selects the snapshot only once', async (t) => {
   const lab = await labForTest(t);
   const { snapshotId } = await addSnapshotOf(lab, undefined, { tags: { ...tags(49), 'snap-to-s3': 'migrate' } });
   const first = await runMigrate(lab, ['--all', '--json']);
@@ -79,7 +79,7 @@ test('a state tag among the 50 changes as ever, and selects the snapshot only on
   assert.equal((await runMigrate(lab, ['--all'])).code, 10);
 });
 
-test('killed once the archive was complete: the next run of any snapshot gives back what it has left', async (t) => {
+test('killed after the archive was complete: the next run of any snapshot releases the leftovers', async (t) => {
   const lab = await labForTest(t);
   const { snapshotId } = await addSnapshotOf(lab, undefined, { tags: tags(50) });
   await lab.control.script({ service: 'ec2', operation: 'DetachVolume', action: { kind: 'hang' } });

@@ -12,7 +12,7 @@ import { labForTest, runMigrate, runValidate } from '../support/lab.ts';
 import { imageOf } from '../support/tamper.ts';
 import { hideEntries } from '../support/trees/hide-entries.ts';
 
-test('alternate streams of NTFS: an archive of files does not pass, and the next one is an image', async (t) => {
+test('alternate streams of NTFS: an archive of files differs, and the next one is an image', async (t) => {
   const lab = await labForTest(t);
   const partitions = [{ content: 'ntfs', sizeMiB: 16, populate: fillPlainly } as const];
   const { snapshotId } = await addSnapshotOf(lab, { table: 'none', partitions });
@@ -42,7 +42,7 @@ test('alternate streams of NTFS: an archive of files does not pass, and the next
   );
 });
 
-test('an archive that was made without a look at the filesystem itself does not pass: ext with encrypted files', async (t) => {
+test('an archive of an ext filesystem with encrypted files differs, if it was made without examining the filesystem', async (t) => {
   const lab = await labForTest(t);
   const { snapshotId } = await addSnapshotOf(lab);
   assert.equal((await runMigrate(lab, ['--all'])).code, 0);
@@ -52,7 +52,7 @@ test('an archive that was made without a look at the filesystem itself does not 
   assert.match(checked.stderr, /data that its driver does not show: it may hold encrypted directories/);
 });
 
-test('files of NTFS that no directory lists: they are kept as an image', async (t) => {
+test('NTFS with files that no directory lists is stored as an image', async (t) => {
   const lab = await labForTest(t);
   const populate = async (directory: string) => {
     mkdirSync(join(directory, 'large'));
@@ -75,7 +75,7 @@ test('files of NTFS that no directory lists: they are kept as an image', async (
   );
 });
 
-test('names that Linux cannot make anew: the partition is an image', async (t) => {
+test('a partition with names that Linux cannot create is stored as an image', async (t) => {
   const lab = await labForTest(t);
   const populate = async (directory: string) => writeFileSync(join(directory, '長'.repeat(86)), 'x');
   await addSnapshotOf(lab, { table: 'none', partitions: [{ content: 'ntfs', sizeMiB: 16, populate }] });
@@ -84,7 +84,7 @@ test('names that Linux cannot make anew: the partition is an image', async (t) =
   assert.match(done.stderr, /raw image: .* has a name of 258 bytes, but Linux allows only 255/);
 });
 
-test('what no tar keeps is counted: in the run, the manifest, and as an exception of the comparison', async (t) => {
+test('what a tar cannot hold is counted in the events, the manifest and the exceptions of the comparison', async (t) => {
   const lab = await labForTest(t);
   const populate = async (directory: string) => {
     await fillPlainly(directory);
@@ -111,7 +111,7 @@ test('what no tar keeps is counted: in the run, the manifest, and as an exceptio
   assert.equal(objects[1]?.notKept?.[0]?.count, null);
 });
 
-test('data where no partition is are told; an empty table, or partitions that overlap, are an image', async (t) => {
+test('data outside partitions is reported; an empty table or overlapping partitions lead to an image', async (t) => {
   const lab = await labForTest(t);
   const disk = async (name: string, script: string, ...changes: [number, Buffer][]) => {
     const image = join(lab.directory, name);
@@ -147,7 +147,7 @@ test('data where no partition is are told; an empty table, or partitions that ov
   }
 });
 
-test('btrfs: an empty directory in the place of a subvolume has another time at each mount, which is no difference', async (t) => {
+test('btrfs: the time of the empty directory in the place of a subvolume is not compared', async (t) => {
   const lab = await labForTest(t);
   const populate = async (root: string) => {
     await run(['btrfs', 'subvolume', 'create', join(root, 'home')]);

@@ -34,7 +34,7 @@ for (const [codec, suffix] of [
   });
 }
 
-test('levels: a higher one makes the object smaller, and the manifest tells it', async (t) => {
+test('a higher compression level makes the object smaller, and the manifest records it', async (t) => {
   const lab = await labForTest(t);
   const text = Array.from({ length: 200_000 }, (_, index) => `line ${index * 7919} of a text\n`).join('');
   const populate = (directory: string) => writeFile(join(directory, 'text'), text);

@@ -61,7 +61,7 @@ test('descriptions that headers cannot carry, and ones that are too long', async
   assert.equal((await readManifest(lab)).snapshot.description, long);
 });
 
-test('more tags than S3 takes: ten are copied, the others are named and stand in the manifest', async (t) => {
+test('more tags than S3 allows: ten are copied, the others are reported and in the manifest', async (t) => {
   const lab = await labForTest(t);
   const tags = Object.fromEntries(Array.from({ length: 30 }, (_, index) => [`key ${index}`, `value ${index}`]));
   await addSnapshotOf(lab, undefined, { tags: { ...tags, 'snap-to-s3': 'migrate' } });

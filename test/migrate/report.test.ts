@@ -42,7 +42,7 @@ test('a run with one good and one bad snapshot', async (t) => {
   assert.ok((snapshots[0]?.plainBytes ?? 0) > (snapshots[0]?.storedBytes ?? 0));
 });
 
-test('the report of a killed run says that it is unfinished; the next one tells what was saved', async (t) => {
+test('the report of a killed run is unfinished, and the next one shows the saved bytes', async (t) => {
   const lab = await labForTest(t);
   const { snapshotId } = await addSnapshotOf(lab);
   const file = join(lab.directory, 'report.json');
@@ -63,7 +63,7 @@ test('the report of a killed run says that it is unfinished; the next one tells 
   );
 });
 
-test('a report that cannot be written is refused before anything begins', async (t) => {
+test('an unwritable report file is refused before any work', async (t) => {
   const lab = await labForTest(t);
   await addSnapshotOf(lab);
   const refused = await runMigrate(lab, ['--all', '--report', '/nowhere/report.json']);

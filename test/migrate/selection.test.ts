@@ -103,7 +103,7 @@ test('--volume-type and --kms-key-id reach the volume', async (t) => {
   );
 });
 
-test('snapshots that no volume can be made of are refused by name', async (t) => {
+test('snapshots from which no volume can be created are refused by name', async (t) => {
   const lab = await labForTest(t);
   const good = await addSnapshotOf(lab);
   const archived = await addSnapshotOfImage(lab, good.image, { storageTier: 'archive' });
@@ -123,7 +123,7 @@ test('snapshots that no volume can be made of are refused by name', async (t) =>
   assert.match(done.stderr, /1 done, 3 failed/);
 });
 
-test('product codes: the refusal says what to do', async (t) => {
+test('product codes: the refusal has advice', async (t) => {
   const lab = await labForTest(t);
   await addSnapshotOf(lab, undefined, { productCodes: ['abcdef'] });
   const done = await runMigrate(lab, ['--all']);
@@ -131,7 +131,7 @@ test('product codes: the refusal says what to do', async (t) => {
   assert.match(done.stderr, /product code/);
 });
 
-test('nothing tagged: exit code 10; nothing known: exit code 10', async (t) => {
+test('the exit code is 10 if no snapshot is tagged or known', async (t) => {
   const lab = await labForTest(t);
   const none = await runMigrate(lab, ['--all']);
   assert.equal(none.code, 10, none.stderr);
@@ -167,7 +167,7 @@ test('--dry-run shows the plan and writes nothing', async (t) => {
   assert.equal(plan.sizeGiB, 1);
 });
 
-test('the command line of version 0 is the same program', async (t) => {
+test('the command line of version 0 does the same', async (t) => {
   const lab = await labForTest(t);
   const { snapshotId } = await addSnapshotOf(lab);
   const done = await runCli(lab.env, [
@@ -182,7 +182,7 @@ test('the command line of version 0 is the same program', async (t) => {
   assert.equal((await tagsOf(lab, snapshotId))['snap-to-s3'], 'migrated');
 });
 
-test('--quiet says nothing when all is well, and the reason when not', async (t) => {
+test('--quiet prints nothing on success, and the reason of a failure', async (t) => {
   const lab = await labForTest(t);
   await addSnapshotOf(lab);
   const done = await runMigrate(lab, ['--all', '--quiet']);

@@ -41,13 +41,13 @@ const names = (page: Page): Promise<string[]> => page.locator('.volumes .name').
 const numbersOf = async (page: Page, column: string): Promise<number[]> =>
   (await page.locator(`.volumes td.${column}`).allTextContents()).map((text) => Number(text.replace(/[^\d.]/g, '')));
 
-test('charts are drawn, nothing is complained of, and no request leaves the file', async () => {
+test('charts are drawn without complaints and without requests', async () => {
   const opened = await browser.open(html);
   for (const chart of CHARTS) assert.ok((await paintedShare(opened.page, chart)) > 0.02, `${chart} is empty`);
   assertQuiet(opened);
 });
 
-test('the headline says what it costs, what can be saved, and how sure that is', async () => {
+test('the headline shows the cost, the possible saving and its certainty', async () => {
   const { page } = await browser.open(html);
   const headline = await page.locator('h1').textContent();
   assert.match(
@@ -86,7 +86,7 @@ test('a column of numbers is sorted as numbers', async () => {
   );
 });
 
-test('the list is filtered by text, region and choice, and says how much is left', async () => {
+test('the list is filtered by text, region and choice, and shows the number of matches', async () => {
   const opened = await browser.open(html);
   const { page } = opened;
   const status = page.locator('#volumes-status');
@@ -106,7 +106,7 @@ test('the list is filtered by text, region and choice, and says how much is left
   assertQuiet(opened);
 });
 
-test('a volume opens by keyboard, with its choices and its snapshots', async () => {
+test('a volume is expanded by keyboard, and shows its choices and snapshots', async () => {
   const opened = await browser.open(html);
   const { page } = opened;
   const toggle = page.locator('.toggle').first();
@@ -121,7 +121,7 @@ test('a volume opens by keyboard, with its choices and its snapshots', async () 
   assertQuiet(opened);
 });
 
-test('how well archives compress is said of all, and of a volume that has some of its own', async () => {
+test('the compression ratio is shown for all archives, and for volumes that have archives', async () => {
   const opened = await browser.open(renderPage(sampleAnalysis({ volumes: 1 }), BUILT_IN));
   const { page } = opened;
   assert.match(
@@ -135,7 +135,7 @@ test('how well archives compress is said of all, and of a volume that has some o
   assertQuiet(opened);
 });
 
-test('what the trend shows is chosen by keyboard', async () => {
+test('the measure of the trend is selected by keyboard', async () => {
   const { page } = await browser.open(html);
   const cost = await pictureOf(page, '#trend');
   await page.getByRole('radio', { name: 'Cost' }).focus();
@@ -152,7 +152,7 @@ async function optionsOf(page: Page): Promise<Map<string, number>> {
   );
 }
 
-test('the calculator says what compare says, and follows its sliders by keyboard', async () => {
+test('the calculator computes what compare prints, and its sliders work by keyboard', async () => {
   const opened = await browser.open(html);
   const { page } = opened;
   await page.getByRole('combobox', { name: 'Prices in' }).selectOption('sa-east-1');
@@ -192,7 +192,7 @@ test('the calculator says what compare says, and follows its sliders by keyboard
   assertQuiet(opened);
 });
 
-test('each slider changes what is computed, and prices of one’s own do', async () => {
+test('each slider and each custom price changes the result', async () => {
   const opened = await browser.open(html);
   const { page } = opened;
   for (const slider of await page.getByRole('slider').all()) {
@@ -208,7 +208,7 @@ test('each slider changes what is computed, and prices of one’s own do', async
   assertQuiet(opened);
 });
 
-test('it can be read on a screen of 400 pixels', async () => {
+test('the page is readable on a screen of 400 pixels', async () => {
   const opened = await browser.open(html, { viewport: { width: 400, height: 800 } });
   const { page } = opened;
   const saving = page.getByRole('region', { name: 'Cost by region' }).getByText('Saving per month');
@@ -250,7 +250,7 @@ const HOSTILE = [
   `long-${'x'.repeat(300)}`,
 ];
 
-test('hostile names are text and nothing else', async () => {
+test('hostile names are only text', async () => {
   const all = [...HOSTILE, HOSTILE.join('')];
   const analysis = sampleAnalysis({ volumes: 2 * all.length, snapshots: 3, hostile: all });
   const opened = await browser.open(renderPage(analysis, BUILT_IN), { viewport: { width: 400, height: 800 } });
@@ -271,7 +271,7 @@ test('hostile names are text and nothing else', async () => {
   assertQuiet(opened);
 });
 
-test('the policy refuses what a hole would let in', async () => {
+test('the content security policy blocks injected script and requests', async () => {
   const arrived: string[] = [];
   await using server = createServer(({ url }, response) => {
     arrived.push(url ?? '');
@@ -288,7 +288,7 @@ test('the policy refuses what a hole would let in', async () => {
   assert.deepEqual(arrived, []);
 });
 
-test('thousands of volumes and 20,000 snapshots are shown a page at a time', async () => {
+test('thousands of volumes with 20,000 snapshots are shown in pages', async () => {
   const analysis = sampleAnalysis({ volumes: 3000, snapshots: 18 });
   const snapshots = analysis.regions.reduce((total, { snapshotCount }) => total + snapshotCount, 0);
   assert.ok(snapshots > 19_000, `${snapshots}`);
@@ -325,7 +325,7 @@ test('a volume with thousands of snapshots shows a hundred at a time', async () 
   assertQuiet(opened);
 });
 
-test('on paper: all rows, no controls, light colours, whatever the screen', async () => {
+test('the printed page has all rows, no controls and light colours, whatever the screen shows', async () => {
   const opened = await browser.open(html, { colorScheme: 'dark' });
   const { page } = opened;
   const onScreen = await pictureOf(page, '#regions');
@@ -346,7 +346,7 @@ test('on paper: all rows, no controls, light colours, whatever the screen', asyn
   assertQuiet(opened);
 });
 
-test('nothing but the keyboard is needed: all controls can be reached, and are seen when they are', async () => {
+test('all controls can be reached by keyboard, and their focus is visible', async () => {
   const { page } = await browser.open(html);
   const reached = new Set<string>();
   for (let presses = 0; presses < 200; presses++) {
@@ -373,7 +373,7 @@ test('nothing but the keyboard is needed: all controls can be reached, and are s
     assert.ok(reached.has(control), `${control} is not reached`);
 });
 
-test('a bill without anything, one in two currencies, and one without a report are pages, too', async () => {
+test('an empty bill, a bill in two currencies and an analysis without a report are shown', async () => {
   const sample = sampleAnalysis({ volumes: 8 });
   const [first, ...others] = sample.regions;
   assert.ok(first);
@@ -396,7 +396,7 @@ test('a bill without anything, one in two currencies, and one without a report a
   }
 });
 
-test('the published package, which holds no TypeScript, makes the same page', async (t) => {
+test('the published package renders the same page', async (t) => {
   using built = build();
   const directory = temporaryDirectory(t);
   const [bill, file] = ['bill.csv', 'page.html'].map((name) => join(directory, name)) as [string, string];

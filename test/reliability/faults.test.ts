@@ -17,7 +17,7 @@ const WRITE = process.env['SNAP_TO_S3_WRITE_DOCS'];
 /** Cells that each run tries, at random, besides the full form. */
 const SAMPLE = 3;
 
-test('faults have the outcomes that are documented', { concurrency: FULL || WRITE ? 3 : 1 }, async (t) => {
+test('faults have the documented outcomes', { concurrency: FULL || WRITE ? 3 : 1 }, async (t) => {
   const { image } = await addSnapshotOf(await labForTest(t));
   const cells: Cell[] = [];
   for (const command of COMMANDS) cells.push(...cellsOf(command, await callsOf(t, command, image)));
@@ -40,7 +40,7 @@ test('faults have the outcomes that are documented', { concurrency: FULL || WRIT
 });
 
 /** A sample finds what has changed by chance; a table of other code is not an observation. */
-test('all cells have been tried since the code changed that decides them', { skip: WRITE !== undefined }, (t) => {
+test('all cells were tested with the current code', { skip: WRITE !== undefined }, (t) => {
   const stamp = readStamp();
   if (stamp !== null || FULL) assert.equal(stamp?.fingerprint, fingerprint(), 'out of date: npm run reliability');
   else t.diagnostic('no run of all cells is on record: npm run reliability');

@@ -6,7 +6,7 @@ import { test } from 'node:test';
 import { PutObjectCommand } from '@aws-sdk/client-s3';
 import { BUCKET, labForTest, runCli } from '../support/lab.ts';
 
-test('two objects of the same content, with two compressors; one below another prefix is none of them', async (t) => {
+test('two objects of the same content with two codecs are ambiguous; one below another prefix does not count', async (t) => {
   const lab = await labForTest(t);
   const stem = 'vol-0123456789abcdef0/2017-06-30T22:00:00+00:00 snap-0123456789abcdef0';
   for (const Key of [`${stem}.tar.lz4`, `attic/${stem}.tar.lz4`, `${stem} - web 2.tar.zstd`])

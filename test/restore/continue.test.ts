@@ -43,7 +43,7 @@ for (const [codec, suffix] of oneIn(2, [
   ['lz4', '.img.lz4'],
   ['zstd', '.img.zst'],
 ])) {
-  test(`${codec}: an image that is written in two places at once, killed in the middle`, async (t) => {
+  test(`${codec}: a restore that writes two segments of an image resumes after it was killed`, async (t) => {
     const lab = await labForTest(t);
     const { snapshotId } = await addNoise(lab, 160);
     assert.equal((await runMigrate(lab, ['--all', '--dd', '--compression', codec ?? ''])).code, 0);
@@ -71,7 +71,7 @@ for (const [codec, suffix] of oneIn(2, [
   });
 }
 
-test('an unfinished file of something else is written anew, and what is behind its good beginning goes', async (t) => {
+test('an unfinished file of another image is overwritten, and data after its matching start is replaced', async (t) => {
   const lab = await labForTest(t);
   const { snapshotId } = await addNoise(lab, 12);
   assert.equal((await runMigrate(lab, ['--all', '--dd'])).code, 0);
@@ -87,7 +87,7 @@ test('an unfinished file of something else is written anew, and what is behind i
   }
 });
 
-test('files, stopped in the middle', async (t) => {
+test('an interrupted restore of files resumes', async (t) => {
   const lab = await labForTest(t);
   const populate = async (root: string) => {
     for (let at = 0; at < 60; at++) writeFileSync(join(root, `${at}`), randomBytes(MiB));

@@ -32,7 +32,7 @@ const makeDeep = async (root: string, nameBytes: number, depth: number): Promise
 
 const restore = (lab: TestLab, ...argv: string[]) => runCli(lab.env, ['restore', '--bucket', BUCKET, ...argv]);
 
-test('paths beyond PATH_MAX are restored: to a directory, again, alone, to a volume', async (t) => {
+test('paths beyond PATH_MAX are restored: to a directory, a second time, alone, and to a volume', async (t) => {
   const lab = await labForTest(t, { allowLeftovers: ['volume'] });
   const populate = async (root: string) => {
     for (const [name, bytes, depth] of [
@@ -79,7 +79,7 @@ test('paths beyond PATH_MAX are restored: to a directory, again, alone, to a vol
   }
 });
 
-test('deeper than restores reach: the partition is an image', async (t) => {
+test('a partition with paths that are too deep for a restore is stored as an image', async (t) => {
   const lab = await labForTest(t);
   const populate = (root: string) => makeDeep(root, 255, Math.ceil(MAX_RESTORABLE_PATH / 256) + 1);
   await addSnapshotOf(lab, { table: 'none', partitions: [{ content: 'ext4', sizeMiB: 24, populate }] });

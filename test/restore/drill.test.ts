@@ -57,7 +57,7 @@ const NASTY = {
   ],
 };
 
-test('files with everything that files can have, an image, one in an archive class, one that is damaged', async (t) => {
+test('files with all attributes, an image, an archive in an archive class, and a damaged one', async (t) => {
   const lab = await labForTest(t);
   const nasty = await addSnapshotOf(lab, NASTY);
   assert.equal((await runMigrate(lab, ['--all'])).code, 0);
@@ -106,7 +106,7 @@ test('files with everything that files can have, an image, one in an archive cla
   assert.match(bad.html, /class="verdict bad"/);
 });
 
-test('encrypted archives, with their key and without; an archive of version 0', async (t) => {
+test('encrypted archives with and without their key, and an archive of version 0', async (t) => {
   const [GNUPGHOME, empty] = [await gpgHome(t), await gpgHome(t)];
   await addKey(GNUPGHOME, 'ops@example.com');
   const lab = await labForTest(t);
@@ -140,7 +140,7 @@ test('encrypted archives, with their key and without; an archive of version 0', 
   assert.equal(locked.report.archives.filter(({ outcome }) => outcome === 'passed').length, 1);
 });
 
-test('with the snapshot: as long as it is there, and without a mark on it', async (t) => {
+test('--with-snapshot compares with an existing snapshot and does not tag it', async (t) => {
   const lab = await labForTest(t);
   const { snapshotId } = await addSnapshotOf(lab);
   assert.equal((await runMigrate(lab, ['--all'])).code, 0);
@@ -156,7 +156,7 @@ test('with the snapshot: as long as it is there, and without a mark on it', asyn
   assert.deepEqual(gone.report.archives[0]?.comparedWith, ['index']);
 });
 
-test('the AWS caller: in the report, or why it is not known, and the drill goes on', async (t) => {
+test('the report has the AWS caller, or the reason why it is unknown', async (t) => {
   const lab = await labForTest(t);
   const drilled = async (env: Record<string, string>, argv: string[] = []) => {
     const done = await drill({ ...lab, env }, argv);
@@ -187,7 +187,7 @@ test('the AWS caller: in the report, or why it is not known, and the drill goes 
   assert.ok(!(await lab.control.calls()).some(({ service }) => service === 'sts'));
 });
 
-test('no room, an interruption, nothing to be drilled, and flags that do not go together', async (t) => {
+test('no space, an interruption, no archive, and conflicting flags', async (t) => {
   const lab = await labForTest(t);
   const none = await drill(lab, []);
   assert.deepEqual([none.code, none.report.verdict], [10, 'nothing'], none.said);
@@ -230,7 +230,7 @@ function reading(lab: TestLab, manifest: Manifest) {
   return { object: { ...facts, facts }, check };
 }
 
-test('what was restored is read again: whatever became of it there is found', async (t) => {
+test('the restored files are read again, and any change to them is found', async (t) => {
   const lab = await labForTest(t);
   const populate = async (root: string) => {
     await fillPlainly(root);
@@ -287,7 +287,7 @@ test('what was restored is read again: whatever became of it there is found', as
   assert.ok(found.has('links first') || found.has('links second'), JSON.stringify([...found]));
 });
 
-test('an image as restored is read again, block by block', async (t) => {
+test('a restored image is read again, block by block', async (t) => {
   const lab = await labForTest(t);
   const { snapshotId } = await addSnapshotOf(lab);
   assert.equal((await runMigrate(lab, ['--all', '--dd', '--source', 'direct'])).code, 0);

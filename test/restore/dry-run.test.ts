@@ -97,7 +97,7 @@ test('images: to a file, a device, a snapshot and a volume', async (t) => {
   assert.match((await dryRun([snapshotId, '--to-snapshot'], 12)).stdout, /is not in the bucket/);
 });
 
-test('files in an archive class: what is to be thawed and what that costs is told, and not asked for', async (t) => {
+test('files in an archive class: the required thaw and its price are shown, and not requested', async (t) => {
   const lab = await labForTest(t);
   const { snapshotId } = await addSnapshotOf(lab, DISK);
   assert.equal((await runMigrate(lab, ['--all', '--storage-class', 'DEEP_ARCHIVE'])).code, 0);

@@ -27,7 +27,7 @@ const NASTY = {
 };
 
 for (const way of oneIn(5, WAYS)) {
-  test(`${nameOf(way)}: everything comes back, rights only where they were asked for`, async (t) => {
+  test(`${nameOf(way)}: everything is restored, set-ID bits and capabilities only with --privileged`, async (t) => {
     const { flags, env } = await flagsOf(t, way);
     const lab = await labForTest(t);
     const { snapshotId } = await addSnapshotOf(lab, NASTY);
@@ -95,7 +95,7 @@ test('several partitions, some paths, and a damaged object', async (t) => {
   assert.deepEqual(marks(), [false, false]);
 });
 
-test('a target without room, for files or for their attributes: said at once, and what is there goes on', async (t) => {
+test('a target without space for files or attributes is reported, and the restore resumes', async (t) => {
   const lab = await labForTest(t);
   const fillWith = (attributed: number) => async (root: string) => {
     writeFileSync(join(root, 'noise'), randomBytes(20 * 2 ** 20));
@@ -149,7 +149,7 @@ test('a target without room, for files or for their attributes: said at once, an
   }
 });
 
-test('of version 0: .zstd, encrypted or not, and partitions that are called p1 and p2', async (t) => {
+test('archives of version 0: .zstd, encrypted or not, and partitions named p1 and p2', async (t) => {
   const { flags, env } = await flagsOf(t, { source: 'volume', codec: 'zstd', cipher: 'gpg' });
   const lab = await labForTest(t);
   const partition = { content: 'ext4' as const, sizeMiB: 32, populate: fillPlainly };
@@ -256,7 +256,7 @@ for m in json.load(sys.stdin):
 out.close()
 `;
 
-test('hostile tars write nothing outside, as root', async (t) => {
+test('hostile tars write nothing outside the target, even as root', async (t) => {
   const lab = await labForTest(t);
   const outside = join(lab.directory, 'outside');
   mkdirSync(outside);

@@ -59,7 +59,7 @@ const SMALL: OldPartition[] = [
   },
 ];
 
-test('small and old filesystems come back as they were made', async (t) => {
+test('small and old filesystems are recreated with their parameters', async (t) => {
   const { lab, snapshotId, told } = await archived(t, SMALL);
   assert.deepEqual(told, []);
   const done = await restore(lab, snapshotId);
@@ -87,7 +87,7 @@ async function shareBlocks(root: string): Promise<void> {
     await run(['btrfs', 'subvolume', 'snapshot', '-r', join(root, 'home'), join(root, name)]);
 }
 
-test('snapshots of subvolumes are more than their filesystem: told when archived, refused before anything is made', async (t) => {
+test('snapshots of subvolumes that exceed their filesystem are reported by migrate, and refused before anything is created', async (t) => {
   const sharing = { type: 'btrfs', sizeMiB: 150, made: ['mkfs.btrfs', '-q'], fill: shareBlocks };
   const { lab, snapshotId, told } = await archived(t, [sharing]);
   assert.deepEqual(
@@ -126,7 +126,7 @@ async function canFillQuotas(lab: TestLab): Promise<boolean> {
   );
 }
 
-test('features that the kernel only reads: told when archived, refused before anything is made', async (t) => {
+test('features that the kernel can only read are reported by migrate, and refused before anything is created', async (t) => {
   const made = ['mke2fs', '-q', '-F', '-t', 'ext4', '-O', 'quota,project', '-d'];
   const source = temporaryDirectory(t);
   await fillPlainly(source);

@@ -102,7 +102,7 @@ const INDEXES: Record<string, () => Buffer> = {
   'only absent blocks': () => lines(HEAD, ALL),
 };
 
-test('hostile manifests and indexes are refused, and nothing is left', async (t) => {
+test('hostile manifests and indexes are refused, and leave nothing behind', async (t) => {
   const lab = await labForTest(t);
   const { snapshotId } = await addSnapshotOf(lab);
   assert.equal((await runMigrate(lab, ['--all', '--dd', '--source', 'direct', '--validate'])).code, 0);

@@ -43,7 +43,7 @@ async function archived(t: TestContext, flags: readonly string[], env: Record<st
 }
 
 for (const way of oneIn(3, WAYS)) {
-  test(`${nameOf(way)}: to a sparse file, to the byte`, async (t) => {
+  test(`${nameOf(way)}: to a sparse file, byte for byte`, async (t) => {
     const { flags, env } = await flagsOf(t, way);
     const { lab, snapshotId, into, file } = await archived(t, flags, env);
     await keyEnding(lab, `.img.${suffixOf(way)}`);
@@ -58,7 +58,7 @@ for (const way of oneIn(3, WAYS)) {
   });
 }
 
-test('to a device, which nobody uses and which is large enough; zeros too', async (t) => {
+test('to an unused, large enough device, including zeros', async (t) => {
   const { lab, snapshotId, into } = await archived(t, ['--source', 'direct']);
   const image = join(into, 'device.img');
   await run(['truncate', '--size', '1025M', image]);
@@ -111,7 +111,7 @@ test('to a device, which nobody uses and which is large enough; zeros too', asyn
   assert.match((await restoreTo('/dev/null', '--yes')).stdout, /is not a block device/);
 });
 
-test('one partition that was kept bit by bit', async (t) => {
+test('one partition that was stored as an image', async (t) => {
   const lab = await labForTest(t);
   const { snapshotId, image } = await addSnapshotOf(lab, GPT);
   assert.equal((await runMigrate(lab, ['--all'])).code, 0);
@@ -159,7 +159,7 @@ for (const source of oneIn(2, ['volume', 'direct'])) {
   });
 }
 
-test('what is there is not destroyed; what cannot be written is told', async (t) => {
+test('existing data is not overwritten; an unwritable target is reported', async (t) => {
   const { lab, snapshotId, file } = await archived(t, ['--source', 'direct']);
   writeFileSync(file, 'precious');
   const refused = await runRestore(lab, [snapshotId, '--to-file', file]);
@@ -195,7 +195,7 @@ async function fillsItsRoom(lab: TestLab, snapshotId: string, into: string): Pro
   }
 }
 
-test('killed in the middle, and run again', async (t) => {
+test('a killed restore resumes', async (t) => {
   const { lab, snapshotId, into, file } = await archived(t, ['--source', 'direct']);
   const env = { SNAP_TO_S3_TEST_RUN: `${snapshotId}-restore` };
   await lab.control.script({ service: 's3', operation: 'GetObject', skip: 2, times: 100, action: { kind: 'hang' } });
@@ -211,7 +211,7 @@ test('killed in the middle, and run again', async (t) => {
   assert.deepEqual(readdirSync(into), ['disk.img']);
 });
 
-test('archives of version 0, in an archive class, and connections that are cut', async (t) => {
+test('archives of version 0, archives in an archive class, and broken connections', async (t) => {
   const { lab, snapshotId, file } = await archived(t, ['--compression', 'zstd', '--storage-class', 'DEEP_ARCHIVE']);
   const frozen = await runRestore(lab, [snapshotId, '--to-file', file]);
   assert.equal(frozen.code, 1);

@@ -71,7 +71,7 @@ for (const [codec, suffix] of [
   ['lz4', '.tar.lz4'],
   ['zstd', '.tar.zst'],
 ]) {
-  test(`${codec}: a small file out of ${BALLAST_MIB} MiB takes a few MiB`, async (t) => {
+  test(`${codec}: restoring a small file from ${BALLAST_MIB} MiB reads a few MiB`, async (t) => {
     const lab = await labForTest(t);
     const { snapshotId } = await addSnapshotOf(lab, DISK);
     const migrated = await runMigrate(lab, ['--all', '--compression', codec ?? '']);
@@ -186,7 +186,7 @@ async function replaceIndex(lab: TestLab, key: string, bytes: Buffer): Promise<v
   await replaceObject(lab, await keyEnding(lab, '.manifest.json'), Buffer.from(text));
 }
 
-test('an index that is not what was written is refused, and nothing of it is believed', async (t) => {
+test('a manipulated index is refused, and nothing in it is trusted', async (t) => {
   const lab = await labForTest(t);
   const { snapshotId } = await addSnapshotOf(lab, PLAIN);
   assert.equal((await runMigrate(lab, ['--all'])).code, 0);
@@ -219,7 +219,7 @@ test('an index that is not what was written is refused, and nothing of it is bel
   assert.equal(without.code, 0, without.stdout + without.stderr);
 });
 
-test('with gpg the index names files to nobody else', async (t) => {
+test('an encrypted index shows file names only to recipients', async (t) => {
   const env = { GNUPGHOME: await gpgHome(t) };
   await addKey(env.GNUPGHOME, 'ops@example.com');
   const lab = await labForTest(t);
@@ -280,7 +280,7 @@ async function plain(file: string, command: readonly string[]): Promise<void> {
   await run([...command, file]);
 }
 
-test('what is damaged in the headers of a file is found where only its pieces are read', async (t) => {
+test('damaged headers of a file are found even if only its pieces are read', async (t) => {
   const lab = await labForTest(t);
   const populate = async (root: string) => {
     mkdirSync(join(root, 'wanted'));

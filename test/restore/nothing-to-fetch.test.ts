@@ -23,7 +23,7 @@ async function addDisk(lab: TestLab, name: string, noiseBytes: number): Promise<
   return (await addSnapshotOfImage(lab, image)).snapshotId;
 }
 
-test('nothing but zeros, and what is at the target already: to a file, a snapshot, and a device', async (t) => {
+test('an image of only zeros, and data that the target has already: to a file, a snapshot and a device', async (t) => {
   const lab = await labForTest(t);
   const [blank, half] = [await addDisk(lab, 'blank.img', 0), await addDisk(lab, 'half.img', 8 * MiB)];
   const migrated = await runMigrate(lab, ['--all', '--dd']);

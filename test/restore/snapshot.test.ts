@@ -51,7 +51,7 @@ const dataReadsIn = async (lab: TestLab): Promise<number> =>
   ).length;
 
 for (const source of oneIn(2, ['direct', 'volume'])) {
-  test(`from ${source}: disk, tags and description are those of before; zeros are left out`, async (t) => {
+  test(`from ${source}: disk, tags and description are those of the original; zeros are not written`, async (t) => {
     const tags = { mine: 'migrate', Name: 'web', 'cost centre': '4711' };
     const { lab, snapshotId } = await archived(t, { tags }, ['--source', source, '--tag', 'mine']);
     await lab.control.setDelays({ snapshotPending: 300 });
@@ -73,7 +73,7 @@ for (const source of oneIn(2, ['direct', 'volume'])) {
   });
 }
 
-test('encrypted: every block is written, since what was never written reads as noise', async (t) => {
+test('encrypted: every block is written, because unwritten blocks show noise', async (t) => {
   const { lab, snapshotId } = await archived(t, { encrypted: true });
   const done = await runRestore(lab, [snapshotId]);
   assert.equal(done.code, 0, done.stdout + done.stderr);
@@ -89,7 +89,7 @@ test('encrypted: every block is written, since what was never written reads as n
   await assertSameBytes(file, imageOf(lab, snapshotId));
 });
 
-test('of an encrypted archive: all sealed tags but that of the state, without which nothing migrates it again', async (t) => {
+test('from an encrypted archive: all sealed tags except the state tag are restored, so that it is not migrated again', async (t) => {
   const env = { GNUPGHOME: await gpgHome(t) };
   await addKey(env.GNUPGHOME, 'ops@example.com');
   const lab = await labForTest(t);
@@ -114,7 +114,7 @@ test('of an encrypted archive: all sealed tags but that of the state, without wh
   await assertSameBytes(imageOf(lab, made?.SnapshotId ?? ''), imageOf(lab, snapshotId));
 });
 
-test('a damaged archive makes no snapshot', async (t) => {
+test('a damaged archive leaves no snapshot', async (t) => {
   for (const source of ['direct', 'volume']) {
     const { lab, snapshotId } = await archived(t, {}, ['--source', source]);
     const Key = await keyEnding(lab, '.img.lz4');
@@ -172,7 +172,7 @@ test('Ctrl+C: the unfinished snapshot is deleted', async (t) => {
   assert.deepEqual(await snapshotsBut(lab, snapshotId), []);
 });
 
-test('CompleteSnapshot fails, or the run is killed before its answer: the snapshot is deleted, or gone on with', async (t) => {
+test('if CompleteSnapshot fails, the snapshot is deleted; if the run is killed before the response, it is resumed', async (t) => {
   const { lab, snapshotId } = await archived(t);
   const refuse = { kind: 'error', code: 'ValidationException', status: 400 } as const;
   const complete = { service: 'ebs', operation: 'CompleteSnapshot' } as const;
@@ -235,7 +235,7 @@ const SEALED: [string, { isPending: boolean; isEncrypted: boolean }][] = [
 ];
 
 for (const [name, { isPending, isEncrypted }] of SEALED) {
-  test(`killed between CompleteSnapshot and the removal of the mark, ${name}: kept, and finished by the same command`, async (t) => {
+  test(`killed between CompleteSnapshot and the removal of the checkpoint tag, ${name}: kept, and finished by the same command`, async (t) => {
     const env = { GNUPGHOME: await gpgHome(t) };
     if (isEncrypted) await addKey(env.GNUPGHOME, 'ops@example.com');
     const lab = await labForTest(t);
@@ -275,7 +275,7 @@ for (const [name, { isPending, isEncrypted }] of SEALED) {
   });
 }
 
-test('a machine that is taken away while EBS completes the snapshot: any machine finishes it', async (t) => {
+test('if a machine is terminated while EBS completes the snapshot, any machine finishes the restore', async (t) => {
   const { lab, snapshotId } = await archived(t);
   await lab.control.setDelays({ snapshotPending: 3_600_000 });
   const taken = runRestore(lab, [snapshotId]);
@@ -308,7 +308,7 @@ async function killedAtFirstBlock(lab: TestLab, snapshotId: string, env: Record<
   return left?.SnapshotId ?? '';
 }
 
-test('killed, and then cancelled by EBS: clean still shows it and says what it is', async (t) => {
+test('a snapshot of a killed restore that EBS cancelled is still listed by clean', async (t) => {
   const { lab, snapshotId } = await archived(t);
   const id = await killedAtFirstBlock(lab, snapshotId);
   const clean = () => runCli(lab.env, ['clean', '--bucket', BUCKET, '--yes', '--older-than', '0']);
@@ -322,7 +322,7 @@ test('killed, and then cancelled by EBS: clean still shows it and says what it i
   await lab.control.setDelays({ snapshotTimeout: 3_600_000 });
 });
 
-test('with as many tags as EC2 allows, the mark comes first: it is found, resumed, and has all tags in the end', async (t) => {
+test('with the maximum number of tags, the checkpoint tag comes first: the restore resumes, and sets all tags at the end', async (t) => {
   const tags = { mine: 'migrate', ...MANY_TAGS };
   const { lab, snapshotId } = await archived(t, { tags }, ['--source', 'direct', '--tag', 'mine']);
   const id = await killedAtFirstBlock(lab, snapshotId);
@@ -337,7 +337,7 @@ test('with as many tags as EC2 allows, the mark comes first: it is found, resume
   assert.deepEqual(await tagsOf(lab, id), tags);
 });
 
-test('killed, and left by a machine that is taken away: the next run goes on with the same snapshot', async (t) => {
+test('after a kill, and after a machine was terminated, the next run resumes with the same snapshot', async (t) => {
   const { lab, snapshotId } = await archived(t, { encrypted: true });
   const env = { SNAP_TO_S3_TEST_RUN: `${snapshotId}-snapshot` };
   const hangAfter = (skip: number) =>

@@ -62,7 +62,7 @@ for (const [codec, cipher] of [
   ['lz4', 'none'],
   ['zstd', 'gpg'],
 ] as const) {
-  test(`${codec}, ${cipher}: files with all that they had, all or some`, async (t) => {
+  test(`${codec}, ${cipher}: all or some files with all their attributes`, async (t) => {
     const { lab, reader, readerWith, image } = await archived(t, GPT, { source: 'volume', codec, cipher });
     const listed = await reader('list');
     assert.match(listed.stdout, /partition 1, None[\s\S]*partition 2, ext4/);

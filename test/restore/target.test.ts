@@ -40,7 +40,7 @@ const openTree = (path: string) => openDirectory(path, 'snap-1', OBJECT, false);
 const isTargetError = (what: RegExp) => (error: unknown) =>
   error instanceof SnapError && error.code === 'TARGET' && what.test(error.message);
 
-test('a file that came to be there meanwhile is not destroyed, and what was restored stays', async (t) => {
+test('a file created during the restore is not replaced, and the restored image is kept', async (t) => {
   const path = join(temporaryDirectory(t), 'disk.img');
   {
     await using target = await openFile(t, path);
@@ -65,7 +65,7 @@ const RENAMING = `import(process.argv[1])
   .then(({ renameToNew }) => renameToNew(process.argv[2], process.argv[3]))
   .catch(({ code }) => process.stdout.write(code))`;
 
-test('without links, too, a file that came meanwhile is not destroyed', async (t) => {
+test('on a filesystem without hard links, a file created during the restore is not replaced either', async (t) => {
   const directory = temporaryDirectory(t);
   const [from, to] = [join(directory, 'disk.img.unfinished'), join(directory, 'disk.img')];
   writeFileSync(from, 'the image');
@@ -101,7 +101,7 @@ function createNew(path: string): boolean {
   }
 }
 
-test('no two restores to one place at once', async (t) => {
+test('two restores to one target at the same time are refused', async (t) => {
   const directory = temporaryDirectory(t);
   const [file, tree] = [join(directory, 'disk.img'), join(directory, 'tree')];
   {
@@ -117,7 +117,7 @@ test('no two restores to one place at once', async (t) => {
   assert.deepEqual(readdirSync(directory).sort(), ['disk.img', 'tree']);
 });
 
-test('links, and files that another user put there beforehand', async (t) => {
+test('links, and files of another user, are refused as unfinished files', async (t) => {
   const directory = temporaryDirectory(t);
   const tree = join(directory, 'tree');
   mkdirSync(tree);
@@ -149,7 +149,7 @@ test('links, and files that another user put there beforehand', async (t) => {
 
 const remove = async (path: string) => (await import('node:fs/promises')).rm(path);
 
-test('--overwrite replaces files, and nothing else', async (t) => {
+test('--overwrite replaces only files', async (t) => {
   const directory = temporaryDirectory(t);
   const link = join(directory, 'link');
   symlinkSync(join(directory, 'nowhere'), link);
@@ -158,7 +158,7 @@ test('--overwrite replaces files, and nothing else', async (t) => {
   await assert.rejects(openFile(t, link), isTargetError(/already exists/));
 });
 
-test('a device and its partitions, whatever the name', () => {
+test('a device and its partitions are recognised by any name', () => {
   for (const [name, device, is] of [
     ['/dev/sda1', '/dev/sda', true],
     ['/dev/nvme0n1p2', '/dev/nvme0n1', true],

@@ -27,7 +27,7 @@ const TWO = {
   })),
 };
 
-test('files: told, asked for once, only what is needed, waited for, interrupted', async (t) => {
+test('files: the thaw is offered, requested once and only for needed objects, awaited, and interrupted', async (t) => {
   const lab = await labForTest(t);
   const { snapshotId } = await addSnapshotOf(lab, TWO);
   assert.equal((await runMigrate(lab, ['--all', '--storage-class', 'DEEP_ARCHIVE'])).code, 0);
@@ -81,7 +81,7 @@ test('files: told, asked for once, only what is needed, waited for, interrupted'
   assert.deepEqual(await asked(lab), ['1', '2'], 'nor is one object thawed that does not have it');
 });
 
-test('images: on a terminal; refusals of S3', async (t) => {
+test('images: confirmation on a terminal, and refusals of S3', async (t) => {
   const lab = await labForTest(t);
   const { snapshotId } = await addSnapshotOf(lab);
   const flags = ['--dd', '--source', 'direct', '--storage-class', 'GLACIER'];

@@ -11,7 +11,7 @@ import { BUCKET, labForTest, recordsOf, runCli, runMigrate } from '../support/la
 import { pathWithout } from '../support/processes/search-path.ts';
 import { volumeImage, volumesIn } from '../support/volumes.ts';
 
-test('times that the target cannot keep are counted', async (t) => {
+test('times that the target cannot store are counted', async (t) => {
   const lab = await labForTest(t);
   const dates = {
     'after 2038': '2040-01-01',

@@ -61,7 +61,7 @@ async function putTar(t: TestContext, lab: TestLab, key: string, Metadata: Recor
   await lab.s3.send(new PutObjectCommand({ Bucket: BUCKET, Key: key, Body, Metadata }));
 }
 
-test('what tells an unfinished archive from one of version 0; where nothing does, a flag is required', async (t) => {
+test('an unfinished archive is distinguished from one of version 0; if that is impossible, a flag is required', async (t) => {
   const lab = await labForTest(t);
   const { restore, prove, drill, list, show } = readers(lab);
   const id = (number: number) => `snap-${String(number).padStart(17, '0')}`;
@@ -108,7 +108,7 @@ test('what tells an unfinished archive from one of version 0; where nothing does
   assert.equal((await drill(id(3), '--without-manifest')).code, 0);
 });
 
-test('a migration that stored one of two partitions; and by the reader that is not the program', async (t) => {
+test('an unfinished migration of two partitions is refused, also by contrib/restore.py', async (t) => {
   const lab = await labForTest(t);
   const ext4 = { content: 'ext4' as const, sizeMiB: 16, populate: fillPlainly };
   const disk = { table: 'dos' as const, partitions: [ext4, ext4] };

@@ -11,7 +11,7 @@ import { imageOf } from '../support/tamper.ts';
 
 const NOBODY = 65534;
 
-test('without root: files and snapshots, but no rights and no volumes', async (t) => {
+test('without root, files and snapshots are restored, but no owners and no volumes', async (t) => {
   const lab = await labForTest(t);
   const files = await addSnapshotOf(lab);
   assert.equal((await runMigrate(lab, ['--all'])).code, 0);

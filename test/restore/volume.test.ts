@@ -134,7 +134,7 @@ async function compareDisks(lab: TestLab, snapshotId: string, plan: Plan, volume
   }
 }
 
-test('GPT with ESP, ext4, xfs and swap: table, names, files and boot code are those of before', async (t) => {
+test('GPT with ESP, ext4, xfs and swap: table, names, files and boot code are restored', async (t) => {
   const { lab, snapshotId } = await archived(t, GPT);
   const done = await runRestore(lab, [snapshotId], { env: { TZ: 'Asia/Tokyo' } });
   assert.equal(done.code, 0, done.stdout + done.stderr);
@@ -160,7 +160,7 @@ async function bytesAt(image: string, partition: number): Promise<Buffer> {
 }
 
 for (const plan of [DOS, NONE]) {
-  test(`${plan.table}: partitions, what is no filesystem, and the code between table and first partition`, async (t) => {
+  test(`${plan.table}: partitions, content without a filesystem, and the code before the first partition`, async (t) => {
     const { lab, snapshotId } = await archived(t, plan);
     const done = await runRestore(lab, [snapshotId, '--volume-size', '2', '--volume-type', 'gp2']);
     assert.equal(done.code, 0, done.stdout + done.stderr);
@@ -171,7 +171,7 @@ for (const plan of [DOS, NONE]) {
   });
 }
 
-test('images come back to the byte, encrypted where the old disk was', async (t) => {
+test('images are restored byte for byte, and encrypted if the original disk was', async (t) => {
   const { lab, snapshotId } = await archived(t, GPT_SMALL, ['--dd', '--source', 'direct'], { encrypted: true });
   const done = await runRestore(lab, [snapshotId]);
   assert.equal(done.code, 0, done.stdout + done.stderr);
@@ -187,7 +187,7 @@ const GPT_SMALL: Plan = {
   ],
 };
 
-test('of an encrypted archive, the sealed manifest is opened', async (t) => {
+test('the sealed manifest of an encrypted archive is opened', async (t) => {
   const env = { GNUPGHOME: await gpgHome(t) };
   await addKey(env.GNUPGHOME, 'ops@example.com');
   const lab = await labForTest(t, { allowLeftovers: ['volume'] });
@@ -205,7 +205,7 @@ test('of an encrypted archive, the sealed manifest is opened', async (t) => {
   assert.deepEqual(tags, { ...many, 'snap-to-s3-restored-from': snapshotId }, 'the sealed ones, all and as they were');
 });
 
-test('what fails on the way leaves no volume', async (t) => {
+test('a failure leaves no volume', async (t) => {
   const { lab, snapshotId } = await archived(t, GPT_SMALL);
   const fails = async (name: string, code: number, pattern: RegExp, argv: string[] = [], options: RunOptions = {}) => {
     const done = await runRestore(lab, [snapshotId, ...argv], options);
@@ -250,7 +250,7 @@ async function hangAt(lab: TestLab, ending: string): Promise<void> {
 }
 
 for (const moment of ['"volume.attached"', '"object.progress"']) {
-  test(`Ctrl+C at ${moment}: everything is given back`, async (t) => {
+  test(`Ctrl+C at ${moment} releases everything`, async (t) => {
     const { lab, snapshotId } = await archived(t, GPT_SMALL);
     await hangAt(lab, '.1.tar.lz4');
     const done = await runRestore(lab, [snapshotId], {
@@ -264,7 +264,7 @@ for (const moment of ['"volume.attached"', '"object.progress"']) {
   });
 }
 
-test('killed: clean finds the volume, and so does the next restore; one at work is left alone', async (t) => {
+test('the volume of a killed restore is found by clean and by the next restore; that of a running one is kept', async (t) => {
   const { lab, snapshotId } = await archived(t, GPT_SMALL);
   const env = { SNAP_TO_S3_TEST_RUN: `${snapshotId}-restore` };
   const killed = async () => {
@@ -295,7 +295,7 @@ async function clean(lab: TestLab, argv: string[]): Promise<string> {
   return (await runCli(lab.env, ['clean', ...flags, ...argv])).stdout;
 }
 
-test('an image of version 0, as volume and snapshot: its metadata tell how large the disk was', async (t) => {
+test('an image of version 0 becomes a volume or snapshot with the disk size in its metadata', async (t) => {
   const { lab, snapshotId } = await archived(t, GPT_SMALL, ['--dd']);
   const Key = await keyEnding(lab, '.img.lz4');
   const { Metadata: { 'archive-format': _, ...Metadata } = {} } = await lab.s3.send(

@@ -68,7 +68,7 @@ async function emptyBucket(): Promise<void> {
   for (const Key of (await keysAndUploads()).keys) await s3.send(new DeleteObjectCommand({ Bucket: BUCKET, Key }));
 }
 
-test('a migration arrives whole, with metadata, tags and class', async (t) => {
+test('a migration is stored completely, with metadata, tags and storage class', async (t) => {
   const lab = await labForTest(t);
   const populate = async (into: string) => {
     await makeNastyTree(join(into, 'nasty'));
@@ -111,7 +111,7 @@ test('a migration arrives whole, with metadata, tags and class', async (t) => {
   await emptyBucket();
 });
 
-test('interrupted in the middle, it leaves no upload; run again, it arrives', async (t) => {
+test('an interrupted migration leaves no upload, and succeeds when it is run again', async (t) => {
   const lab = await labForTest(t);
   const populate = async (into: string) =>
     void (await run(['dd', 'if=/dev/urandom', `of=${join(into, 'noise')}`, 'bs=1M', 'count=200', 'status=none']));
@@ -135,7 +135,7 @@ async function uploadBegun(ended: AbortSignal): Promise<void> {
   while (!ended.aborted && (await keysAndUploads()).uploads.length === 0);
 }
 
-test('the uploader: many parts at once, and what comes back is what was sent', async () => {
+test('many parts are uploaded concurrently, and read back unchanged', async () => {
   Object.assign(process.env, {
     AWS_ACCESS_KEY_ID: gateway.credentials.accessKeyId,
     AWS_SECRET_ACCESS_KEY: gateway.credentials.secretAccessKey,

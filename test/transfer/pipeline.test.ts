@@ -41,7 +41,7 @@ async function drain(stages: Stage[], signal = never) {
   return { reports, output };
 }
 
-test('bytes go through all stages, and the verdict follows', async () => {
+test('bytes pass through all stages, and then the result is known', async () => {
   const { output, reports } = await drain([sh('first', 'printf hello; echo note >&2'), sh('second', 'tr a-z A-Z')]);
   assert.equal(output.toString(), 'HELLO');
   assert.deepEqual(reports, [
@@ -88,14 +88,14 @@ for (const [what, stages, message] of FAILURES) {
   });
 }
 
-test('cancellation ends all stages, also those that do not listen', async () => {
+test('cancellation ends all stages, even those that ignore SIGTERM', async () => {
   const controller = new AbortController();
   const stubborn = sh('stubborn', 'trap "" TERM; echo ready >&2; exec 1>&-; while :; do sleep 0.05; done');
   const listening: Stage = { ...stubborn, onStderrLine: () => controller.abort(new Error('enough')) };
   await assert.rejects(drain([sh('one', 'yes'), listening], controller.signal), /enough/);
 });
 
-test('a stage that fails is known by its name, and by how it ended', async () => {
+test('a failed stage is reported with its name and exit status', async () => {
   await assert.rejects(drain([sh('one', 'cat'), sh('two', 'echo "one exited 9" >&2; exit 4')]), (error: StageError) => {
     assert.ok(error instanceof StageError);
     assert.deepEqual([error.stage, error.outcome.exitCode, error.lastOutput], ['two', 4, 'one exited 9']);
@@ -106,7 +106,7 @@ test('a stage that fails is known by its name, and by how it ended', async () =>
   await assert.rejects(drain([sh('one', 'kill -9 $$')]), (error: StageError) => error.outcome.exitCode === null);
 });
 
-test('a whole family of processes ends with its stage', async () => {
+test('all descendants of a stage end with it', async () => {
   const controller = new AbortController();
   const family: Stage = {
     ...sh('family', 'sleep 1000 & echo ready >&2; wait'),
@@ -125,7 +125,7 @@ test('tools: output, refused exit codes, time limits, input', async () => {
   await assert.rejects(runTool(['no-such-program']), /not installed/);
 });
 
-test('an input descriptor stays the caller’s', async () => {
+test('the caller still owns the input descriptor', async () => {
   const { openSync } = await import('node:fs');
   const input = openSync('/etc/hostname', 'r');
   await using pipeline = await startPipeline([sh('one', 'cat')], { signal: never, input });
@@ -135,7 +135,7 @@ test('an input descriptor stays the caller’s', async () => {
   closeSync(input);
 });
 
-test('a stage that the system refuses to start ends those before it, and says why', async () => {
+test('if the system refuses to start a stage, those before it are ended and the reason is reported', async () => {
   const refused: Stage = { name: 'refused', argv: ['echo', 'x'.repeat(3_000_000)] };
   await assert.rejects(drain([sh('one', 'exec sleep 1000'), refused]), (error: SnapError) => {
     assert.equal(error.code, 'STAGE_FAILED');
@@ -145,14 +145,14 @@ test('a stage that the system refuses to start ends those before it, and says wh
   await assert.rejects(runTool(refused.argv), /E2BIG/);
 });
 
-test('an exit code that is allowed is an answer', async () => {
+test('a permitted exit code is not an error', async () => {
   const { reports } = await drain([{ ...sh('one', 'exit 1'), allowedExitCodes: [0, 1] }]);
   assert.equal(reports[0]?.exitCode, 1);
   const killed = { ...sh('one', 'kill -9 $$'), allowedExitCodes: [0, 1] };
   await assert.rejects(drain([killed]), /one was killed by SIGKILL/);
 });
 
-test('nothing is sent to a process that has ended, since its number may be somebody else’s', async (t) => {
+test('no signal is sent to a process that has ended, because its number may be reused', async (t) => {
   const stage = startStage(['true'], { stdin: null, stdout: null });
   await stage.outcome;
   const kill = t.mock.method(process, 'kill');
@@ -160,7 +160,7 @@ test('nothing is sent to a process that has ended, since its number may be someb
   assert.equal(kill.mock.callCount(), 0);
 });
 
-test('a process that this one may not signal is waited for', async (t) => {
+test('a process that cannot be signalled is waited for', async (t) => {
   const { readEnd, writeEnd } = await makePipe();
   const stage = startStage(['cat'], { stdin: readEnd, stdout: null });
   closeAll([readEnd]);
@@ -173,7 +173,7 @@ test('a process that this one may not signal is waited for', async (t) => {
   assert.equal((await stage.outcome).exitCode, 0);
 });
 
-test('what a process leaves behind is not waited for, whatever it holds open', async () => {
+test('background processes of a tool are not waited for, even if they hold its output open', async () => {
   const { stdout } = await runTool(['sh', '-c', 'setsid sleep 1000 & echo $!'], { within: 50 });
   process.kill(Number(stdout), 'SIGKILL');
 });

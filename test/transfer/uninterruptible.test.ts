@@ -30,7 +30,7 @@ async function onFrozenDisk(t: TestContext, use: (directory: string) => Promise<
   );
 }
 
-test('a tool, a cancelled tool and a stage of a pipeline that do not end after SIGKILL', async (t) => {
+test('a tool, a cancelled tool and a pipeline stage that do not end after SIGKILL are reported', async (t) => {
   await onFrozenDisk(t, async (directory) => {
     const [late, tool, stage] = ['late', 'tool', 'stage'].map((name) => join(directory, name)) as [
       string,

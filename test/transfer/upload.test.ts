@@ -50,7 +50,7 @@ const options = (more: Partial<UploadOptions> = {}): UploadOptions => ({
   ...more,
 });
 
-test('the object is what was sent, and every buffer comes back', async (t) => {
+test('the object contains the sent bytes, and every buffer is released', async (t) => {
   const lab = await labForTest(t);
   const buffers = Array.from({ length: 7 }, (_, index) => randomBytes(index === 6 ? 3 : 5 * MiB));
   const released: number[] = [];
@@ -62,7 +62,7 @@ test('the object is what was sent, and every buffer comes back', async (t) => {
   assert.deepEqual(released.sort(), [1, 2, 3, 4, 5, 6, 7]);
 });
 
-test('nothing is visible before the verdict, and nothing after a bad one', async (t) => {
+test('nothing is visible before the verdict, or after a negative one', async (t) => {
   const lab = await labForTest(t);
   const verdict = async (bytes: number) => {
     assert.equal(bytes, 10);
@@ -76,7 +76,7 @@ test('nothing is visible before the verdict, and nothing after a bad one', async
   assert.deepEqual(await keysIn(lab), []);
 });
 
-test('a stream that breaks: the upload is aborted', async (t) => {
+test('a broken stream aborts the upload', async (t) => {
   const lab = await labForTest(t);
   async function* broken(): AsyncGenerator<Part> {
     yield* partsOf([randomBytes(5 * MiB)]);
@@ -85,7 +85,7 @@ test('a stream that breaks: the upload is aborted', async (t) => {
   await assert.rejects(uploadParts(broken(), storeOf(lab), options()), /read error/);
 });
 
-test('a part that fails ends the others, and the upload is aborted', async (t) => {
+test('a failed part cancels the others and aborts the upload', async (t) => {
   const lab = await labForTest(t);
   const refusal = { kind: 'error', code: 'AccessDenied' } as const;
   await lab.control.script({ service: 's3', operation: 'UploadPart', match: { partNumber: '2' }, action: refusal });
@@ -93,7 +93,7 @@ test('a part that fails ends the others, and the upload is aborted', async (t) =
   await assert.rejects(uploadParts(partsOf(buffers), storeOf(lab), options()), /could not upload part 2/);
 });
 
-test('cancelled: the upload is aborted before the promise settles', async (t) => {
+test('a cancelled upload is aborted before the promise settles', async (t) => {
   const lab = await labForTest(t);
   const controller = new AbortController();
   const parts = partsOf(Array.from({ length: 5 }, () => randomBytes(5 * MiB)));
@@ -102,7 +102,7 @@ test('cancelled: the upload is aborted before the promise settles', async (t) =>
   assert.deepEqual(await lab.control.leftovers(), []);
 });
 
-test('an upload that cannot be aborted is named', async (t) => {
+test('an upload that cannot be aborted is reported', async (t) => {
   const lab = await labForTest(t, { allowLeftovers: ['multipart-upload'] });
   const refusal = { kind: 'error', code: 'AccessDenied' } as const;
   await lab.control.script({ service: 's3', operation: 'AbortMultipartUpload', action: refusal });

@@ -104,7 +104,7 @@ test('layers import only downward', () => {
 });
 
 /** Folders of `operations` may all import what is below them, and each of them may be imported from above. */
-test('what a layer may import, some module of it imports', () => {
+test('every permitted import of a layer is used', () => {
   const imported = sources('src/**/*.ts').flatMap(({ path, text }) =>
     modulesIn(path, text).map((target) => `${layerOf(path)} imports ${layerOf(target)}`),
   );
@@ -152,7 +152,7 @@ for (const { what, pattern, only } of PLACES) {
   });
 }
 
-test('the lab knows of src only the checksum that S3 and we compute alike', () => {
+test('the lab imports only the shared checksum from src', () => {
   const wrong = sources('lab/**/*.ts').flatMap(({ path, text }) =>
     importsOf(text)
       .filter((name) => name.includes('/src/') && !name.endsWith('src/lib/bytes/crc32.ts'))
@@ -164,7 +164,7 @@ test('the lab knows of src only the checksum that S3 and we compute alike', () =
 const MAX_LINES = 400;
 
 /** The linter measures functions, methods and arrow functions. */
-test('files can be read without losing the thread', () => {
+test('files and functions are short', () => {
   const long = sources('{src,lab}/**/*.ts').filter(({ text }) => text.split('\n').length > MAX_LINES);
   assert.deepEqual(
     long.map(({ path }) => path),
@@ -221,7 +221,7 @@ function reachedFrom(path: string, imports: ReadonlyMap<string, readonly string[
   return reached;
 }
 
-test('nothing names the metadata address, so nothing can reach for it by itself', () => {
+test('no file contains the metadata address, so that nothing can call it by accident', () => {
   const found = sources('{src,lab,scripts,bench}/**/*.{ts,mjs}').filter(({ text }) => text.includes('169.254.'));
   assert.deepEqual(
     found.map(({ path }) => path),
@@ -244,7 +244,7 @@ function foldersOf(path: string): string[] {
 
 const MAX_FILES = 20;
 
-test('folders can be taken in at a glance', () => {
+test('folders have few files', () => {
   const count = new Map<string, number>();
   for (const { parentPath } of globSync('{src,lab,bench,scripts,test,docs}/**/*.*', { cwd: root, withFileTypes: true }))
     count.set(relative(root, parentPath), (count.get(relative(root, parentPath)) ?? 0) + 1);
@@ -255,7 +255,7 @@ test('folders can be taken in at a glance', () => {
   );
 });
 
-test('unit tests lie where their sources lie', () => {
+test('the folders of unit tests mirror those of the sources', () => {
   const folders = globSync('test/unit/**/*.test.ts', { cwd: root }).map((path) => relative('test/unit', dirname(path)));
   assert.deepEqual(
     [...new Set(folders)].filter((folder) => !existsSync(join(root, 'src', folder))),

@@ -10,14 +10,14 @@ import { namedKeys, quietHttp, withNamedKeys } from '../../scripts/build/rewriti
 
 const ROOT = join(import.meta.dirname, '..', '..');
 
-test('the schemas of every client of the SDK that is used can be rewritten', () => {
+test('the schemas of every used SDK client can be rewritten', () => {
   const schemas = globSync('node_modules/@aws-sdk/client-*/dist-es/schemas/schemas_0.js', { cwd: ROOT });
   assert.ok(schemas.length >= 5);
   for (const path of schemas)
     assert.doesNotMatch(withNamedKeys(readFileSync(join(ROOT, path), 'utf8')), /\[_\w+\]:/, path);
 });
 
-test('schemas that look different fail the build', () => {
+test('schemas of another form fail the build', () => {
   const schema = 'const _a = "name";\nexport const x = { [_a]: 1 };\n';
   assert.equal(withNamedKeys(schema), 'const _a = "name";\nexport const x = { "name": 1 };\n');
   for (const other of [
@@ -34,7 +34,7 @@ test('a build in which nothing is rewritten fails', async () => {
   await assert.rejects(build({ ...options, plugins: [quietHttp] }), /nothing imports http/);
 });
 
-test('declarations are those that can be reached, and need no package', () => {
+test('only reachable declarations are published, and they need no package', () => {
   const texts: Record<string, string> = {
     'src/index.d.ts': "export type { A } from './a/a.ts';\nimport type { Readable } from 'node:stream';\n",
     'src/a/a.d.ts': "import { B } from '../b.ts';\nexport type A = B | import('../c.ts').C;\n",
@@ -47,6 +47,6 @@ test('declarations are those that can be reached, and need no package', () => {
   assert.throws(() => reachedFrom('src/index.d.ts', read), /src\/b\.d\.ts declares types of a package/);
 });
 
-test('the API report is of the declarations as they are', () => {
+test('the API report matches the declarations', () => {
   assert.equal(readFileSync(join(ROOT, REPORT), 'utf8'), apiReport(), 'out of date: npm run api');
 });

@@ -23,7 +23,7 @@ const OTHERS: { document: string; begins: string; why: string }[] = [
 
 const blocks = documentBlocks();
 
-test('every block says of what kind it is', () => {
+test('every code block has a language', () => {
   assert.ok(blocks.length > 60, `${blocks.length} blocks were found`);
   const unknown = blocks.filter(({ kind }) => !(kind in CHECKED_BY));
   assert.deepEqual(unknown, []);
@@ -34,7 +34,7 @@ test('every block says of what kind it is', () => {
     );
 });
 
-test('blocks that nothing checks are known, with the reason', () => {
+test('blocks that are not checked are listed with the reason', () => {
   const texts = blocks.filter(({ kind }) => kind === 'text');
   const isOf =
     ({ document, text }: (typeof texts)[number]) =>

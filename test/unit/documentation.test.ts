@@ -25,7 +25,7 @@ test('every error code is explained, with its exit code', () => {
   }
 });
 
-test('every exit code is documented, in the document and in the help', () => {
+test('every exit code is in scripting.md and in the help', () => {
   for (const code of Object.values(EXIT)) {
     assert.match(read('docs/scripting.md'), new RegExp(`^\\| ${code} \\|`, 'm'));
     assert.match(EVERY_EXIT_STATUS, new RegExp(`^  ${code} +\\w`, 'm'));
@@ -37,7 +37,7 @@ test('every event is documented', () => {
   assert.deepEqual(firstColumn('docs/events.md').sort(), codes.sort());
 });
 
-test('every fault that services play themselves is in their BEHAVIOUR.md', () => {
+test('every fault of a service itself is in its BEHAVIOUR.md', () => {
   for (const service of ['ec2', 's3', 'ebs']) {
     const played = globSync(`lab/${service}/*.ts`, { cwd: root }).flatMap((path) =>
       [...read(path).matchAll(/behaviours\.(?:has|get)\('([\w-]+)'\)/g)].map(([, name = '']) => name),
@@ -51,11 +51,11 @@ test('the program has the version of its package', () => {
   assert.equal(VERSION, (JSON.parse(read('package.json')) as { version: string }).version);
 });
 
-test('the program starts Node as its helpers and the tests are started', () => {
+test('the program, its helpers and the tests start Node with the same options', () => {
   assert.equal(read('src/bin.ts').split('\n')[0], `#!/usr/bin/env -S node ${NODE_FLAGS.join(' ')}`);
 });
 
-test('links of documents in the package lead to files in the package', () => {
+test('links in packaged documents lead to packaged files', () => {
   const packed = execFileSync('npm', ['pack', '--dry-run', '--json', '--ignore-scripts'], { cwd: root });
   const [{ files }] = JSON.parse(packed.toString()) as [{ files: { path: string }[] }];
   const paths = files.map(({ path }) => path);
@@ -74,7 +74,7 @@ const linksIn = (path: string): string[] =>
     .map(([, target = '']) => target)
     .filter((target) => !/^https?:/.test(target));
 
-test('links between documents lead somewhere', () => {
+test('links between documents have a target', () => {
   const documents = globSync('{*.md,docs/**/*.md,lab/**/*.md}', { cwd: root });
   const broken = documents.flatMap((path) =>
     linksIn(path)
@@ -104,7 +104,7 @@ test('the changelog, the lock file and the README have the version of the packag
   assert.deepEqual(packed, [VERSION]);
 });
 
-test('changes are of the kinds that a changelog has', () => {
+test('the changelog uses only the defined kinds of changes', () => {
   const kinds = [...read('CHANGELOG.md').matchAll(/^### (.*)$/gm)].map(([, kind = '']) => kind);
   assert.deepEqual(
     kinds.filter((kind) => !['Added', 'Changed', 'Deprecated', 'Removed', 'Fixed', 'Security'].includes(kind)),
@@ -112,7 +112,7 @@ test('changes are of the kinds that a changelog has', () => {
   );
 });
 
-test('npm refuses to publish the package, whose name in the registry is another program’s', () => {
+test('npm refuses to publish the package, because its name belongs to another program', () => {
   assert.equal((JSON.parse(read('package.json')) as { private?: boolean }).private, true);
 });
 
@@ -139,19 +139,19 @@ test('files that documents name exist', () => {
   assert.deepEqual(missing, []);
 });
 
-test('where to report a vulnerability is no host, which might not be there', () => {
+test('the address for vulnerability reports is not a host that may not exist', () => {
   for (const path of ['SECURITY.md', ...globSync('.github/**/*', { cwd: root }).filter((name) => name.endsWith('.md'))])
     assert.doesNotMatch(read(path), /https?:|@/, path);
 });
 
-test('issue templates have what the form shows, and ask for the version', () => {
+test('issue templates have all fields of the form, and ask for the version', () => {
   const templates = globSync('.github/ISSUE_TEMPLATE/*', { cwd: root });
   assert.ok(templates.length >= 2);
   for (const path of templates) assert.match(read(path), /^---\nname: .+\nabout: .+\nlabels: .+\n---\n/, path);
   assert.match(read('.github/ISSUE_TEMPLATE/bug_report.md'), /`snap-to-s3 --version`/);
 });
 
-test('editors format as the formatter does', () => {
+test('editors use the settings of the formatter', () => {
   const { formatter } = JSON.parse(read('biome.json')) as {
     formatter: { indentStyle: string; indentWidth: number; lineWidth: number };
   };

@@ -11,7 +11,7 @@ test('a sample of nothing is refused', { skip: FULL }, () => {
   assert.deepEqual(named(['a'], { a: 1, b: 2 }), [['a', 1]]);
 });
 
-test('random choices can be made again from their seed', () => {
+test('random choices are reproducible from their seed', () => {
   process.env['SNAP_TO_S3_SEED'] = '7';
   const draw = () => {
     const random = seededRandom();

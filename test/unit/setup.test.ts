@@ -59,14 +59,14 @@ describe('npm packages', () => {
     return { stdout, installed: await readFile(join(project, 'node_modules', 'small', 'index.js'), 'utf8') };
   }
 
-  test('are fetched again when a connection stalls', async () => {
+  test('are fetched again if a connection stalls', async () => {
     stalls = 2;
     const { stdout, installed } = await setUp('stalled');
     assert.equal(installed, 'export default 1;\n');
     assert.match(stdout, /npm failed, once more \(2 of 4\)\n.*\(3 of 4\)\n42\n/s);
   });
 
-  test('that never arrive end it with npm’s own words, and the command is not run', async () => {
+  test('that never arrive end the setup with the message of npm, and the command is not run', async () => {
     stalls = 100;
     await assert.rejects(setUp('broken'), (error: { code: number; stdout: string; stderr: string }) => {
       assert.equal(error.code, 1);

@@ -212,7 +212,7 @@ const ON_DISK: [string, (directory: string) => Promise<void>, RegExp[]][] = [
   ],
 ];
 
-test('on the disk', async (t) => {
+test('changed files on the disk are differences', async (t) => {
   const lab = await labForTest(t);
   const first = await addSnapshotOf(lab, disk());
   const ids = [first.snapshotId];
@@ -229,7 +229,7 @@ test('on the disk', async (t) => {
   }
 });
 
-test('--content-only sees content and names, and nothing else', async (t) => {
+test('--content-only compares only names and contents', async (t) => {
   const { lab, snapshotId } = await migrated(t);
   await changeDisk(lab, snapshotId, null, async (directory) => {
     chmodSync(join(directory, 'letters'), 0o4600);
@@ -241,7 +241,7 @@ test('--content-only sees content and names, and nothing else', async (t) => {
   assert.match(done.stderr, /names and contents of files compared with the snapshot/);
 });
 
-test('attributes of files with several names', async (t) => {
+test('attributes of files with several names are compared', async (t) => {
   const { lab, snapshotId } = await migrated(t);
   const set = (name: string, value: string) =>
     changeDisk(lab, snapshotId, null, async (directory) => {
@@ -308,7 +308,7 @@ for (const [what, change, expected] of oneIn(2, IN_THE_TAR)) {
   });
 }
 
-test('the wrong object under the key: its metadata and its content give it away', async (t) => {
+test('a wrong object under the key is detected by its metadata and content', async (t) => {
   const lab = await labForTest(t);
   const first = await addSnapshotOf(lab, disk());
   const second = await addSnapshotOfImage(lab, (await addSnapshotOf(lab, undefined, { tags: {} })).image);
@@ -326,13 +326,13 @@ test('the wrong object under the key: its metadata and its content give it away'
   assert.match(done.stderr, /not-in-archive: \/link: /);
 });
 
-test('an object that is gone', async (t) => {
+test('a missing object is a difference', async (t) => {
   const { lab, snapshotId } = await migrated(t);
   await lab.s3.send(new DeleteObjectCommand({ Bucket: BUCKET, Key: await keyEnding(lab, '.tar.lz4') }));
   await expectDifferences(lab, snapshotId, [/^not-in-archive : the object is not in the bucket$/]);
 });
 
-test('an image: one byte of the disk, and a disk that is longer', async (t) => {
+test('an image: a changed byte and a longer disk are differences', async (t) => {
   const lab = await labForTest(t);
   const { snapshotId } = await addSnapshotOf(lab, disk());
   assert.equal((await runMigrate(lab, ['--all', '--dd'])).code, 0);
@@ -342,7 +342,7 @@ test('an image: one byte of the disk, and a disk that is longer', async (t) => {
   await expectDifferences(lab, snapshotId, [/^content : the first difference is at byte 20000001$/]);
 });
 
-test('migrate --validate: what differs is not tagged, and has no manifest', async (t) => {
+test('migrate --validate: an archive that differs gets no tag and no manifest', async (t) => {
   const lab = await labForTest(t);
   const { snapshotId } = await addSnapshotOf(lab, disk());
   // The object is read back with a bit flipped, and so it is when it is read once more.

@@ -58,7 +58,7 @@ function awsForLab(lab: TestLab): string {
   return directory;
 }
 
-test('with the private key in the keyring; tagged, but no hash of the content is written down', async (t) => {
+test('with the private key in the keyring, the snapshot is tagged, and no hash of the content is recorded', async (t) => {
   const { lab, env, snapshotId } = await encrypted(t);
   const done = await runValidate(lab, ['--all'], { env });
   assert.equal(done.code, 0, done.stderr);
@@ -75,7 +75,7 @@ test('migrate --validate, encrypted', async (t) => {
   assert.deepEqual([...new Set(objects.map(({ plainSha256 }) => plainSha256))], [null]);
 });
 
-test('with the session key that the documented command shows, however it is handed over', async (t) => {
+test('the session key from the documented command works, however it is passed', async (t) => {
   const { lab, env, snapshotId } = await encrypted(t);
   const sessionKey = await sessionKeyOf(lab, env);
   const nobody = { GNUPGHOME: await gpgHome(t) };
@@ -111,7 +111,7 @@ function secretsShown(sessionKey: string): string[] {
     });
 }
 
-test('no key, a wrong session key, and no gpg: one clear sentence each', async (t) => {
+test('no key, a wrong session key and a missing gpg have one clear message each', async (t) => {
   const { lab, env, snapshotId } = await encrypted(t);
   const nobody = { GNUPGHOME: await gpgHome(t) };
   const key = await sessionKeyOf(lab, env);
@@ -144,7 +144,7 @@ test('no key, a wrong session key, and no gpg: one clear sentence each', async (
   assert.equal(several.code, 2, several.stderr);
 });
 
-test('a bit flipped in what is encrypted, or in what says for whom: the archive is damaged, the key is not missing', async (t) => {
+test('a flipped bit in the encrypted data or in its header: the archive is reported as damaged, not the key as missing', async (t) => {
   const { lab, env, snapshotId } = await encrypted(t);
   const [object, index] = [await keyEnding(lab, '.tar.lz4.gpg'), await keyEnding(lab, '.index.zst.gpg')];
   const nobody = { GNUPGHOME: await gpgHome(t) };

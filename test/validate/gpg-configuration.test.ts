@@ -50,7 +50,7 @@ function commands({ directory }: TestLab, snapshotId: string) {
   };
 }
 
-test('settings that change what gpg does have no effect; those that find keys and passphrases have theirs', async (t) => {
+test('settings that change what gpg does have no effect; those that locate keys and passphrases do', async (t) => {
   const { lab, home, env, snapshotId, unlock } = await encrypted(t);
   const { target, restore, validate, list } = commands(lab, snapshotId);
   for (const setting of [KEPT_OUT.join('\n'), 'list-only', 'unwrap']) {
@@ -68,7 +68,7 @@ test('settings that change what gpg does have no effect; those that find keys an
   assert.doesNotMatch(listed.stdout, /cannot be decrypted|gpg exited/);
 });
 
-test('a setting that gpg needs and cannot use is named, and neither the key nor the archive is blamed', async (t) => {
+test('an unusable setting is named, and neither the key nor the archive is reported as wrong', async (t) => {
   const { lab, home, env, snapshotId } = await encrypted(t);
   const { restore, validate, list } = commands(lab, snapshotId);
   for (const { setting, says } of REFUSED) {

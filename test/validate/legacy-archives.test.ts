@@ -32,7 +32,7 @@ async function tarOf(lab: TestLab, image: string, partition: number | null): Pro
   return readFileSync(file);
 }
 
-test('a tar of GNU format, without attributes: content as it is, and only attributes are missing', async (t) => {
+test('a tar in GNU format without attributes: the content matches, and only attributes differ', async (t) => {
   const lab = await labForTest(t);
   const populate = (directory: string) => makeNastyTree(directory);
   const disk = await addSnapshotOf(
@@ -56,7 +56,7 @@ test('a tar of GNU format, without attributes: content as it is, and only attrib
   assert.deepEqual([...new Set(kinds)], ['xattrs']);
 });
 
-test('partitions, .zstd, lz4 with other flags, and a flag that names another compressor', async (t) => {
+test('partitions, .zstd, lz4 with other options, and a flag for another codec', async (t) => {
   const lab = await labForTest(t);
   const populate = async (directory: string) => writeFileSync(join(directory, 'letters'), 'abc'.repeat(100_000));
   const disk = await addSnapshotOf(
@@ -86,7 +86,7 @@ test('partitions, .zstd, lz4 with other flags, and a flag that names another com
   assert.match(done.stderr, /archive compared with the snapshot in .*3 objects, 3 files/);
 });
 
-test('an image, and one of the objects missing', async (t) => {
+test('an image, and a missing object', async (t) => {
   const lab = await labForTest(t);
   const fixture = { startTime: START, tags: { 'snap-to-s3': 'migrated' } };
   const disk = await addSnapshotOf(lab, undefined, fixture);

@@ -125,7 +125,7 @@ test(`${LINKED.count} files with two names each are compared`, async (t) => {
   assert.deepEqual([differences, files], [[], LINKED.count]);
 });
 
-test('a file that is a hard link on the disk, and stands in the tar twice', async (t) => {
+test('a file that is a hard link on the disk and appears twice in the tar', async (t) => {
   const { differences } = await compareLinked(t, { count: 10, heap: 192 }, ['./0/9']);
   const found = differences.map(({ kind, path }) => `${kind} ${path}`);
   assert.deepEqual(found, ['duplicate 0/9', 'links 0/9']);

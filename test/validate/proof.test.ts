@@ -32,7 +32,7 @@ const FILESYSTEMS: [Content, number, (directory: string) => Promise<void>][] = [
 ];
 
 for (const [content, sizeMiB, populate] of FILESYSTEMS) {
-  test(`${content} with everything it can hold proves equal`, async (t) => {
+  test(`${content} with everything that it can hold matches its archive`, async (t) => {
     const lab = await labForTest(t);
     const { snapshotId } = await addSnapshotOf(lab, { table: 'none', partitions: [{ content, sizeMiB, populate }] });
     assert.equal((await runMigrate(lab, ['--all'])).code, 0);
@@ -72,7 +72,7 @@ for (const argv of oneIn(2, [[], ['--compression', 'zstd'], ['--dd', '--compress
   });
 }
 
-test('migrate --validate: proved on the same volume, before the tag says so', async (t) => {
+test('migrate --validate compares with the same volume before it sets the tag', async (t) => {
   const lab = await labForTest(t);
   const { snapshotId } = await addSnapshotOf(lab, { ...DISK, partitions: [...DISK.partitions] });
   const done = await runMigrate(lab, ['--all', '--validate', '--json']);
@@ -98,7 +98,7 @@ test('the command line of version 0 does the same', async (t) => {
   assert.equal(again.code, 0, again.stderr);
 });
 
-test('a kept volume is used again, and given back by who does not keep it', async (t) => {
+test('a kept volume is reused, and deleted by a run without --keep-temp-volumes', async (t) => {
   const lab = await labForTest(t);
   await addSnapshotOf(lab);
   assert.equal((await runMigrate(lab, ['--all', '--keep-temp-volumes'])).code, 0);
@@ -108,7 +108,7 @@ test('a kept volume is used again, and given back by who does not keep it', asyn
   assert.ok(codes.includes('volume.reused') && !codes.includes('volume.created') && codes.includes('volume.deleted'));
 });
 
-test('--one takes the oldest migrated; a failure stops no other, and every tag is what it should be', async (t) => {
+test('--one takes the oldest migrated snapshot; a failure does not stop the others, and every tag is correct', async (t) => {
   const lab = await labForTest(t);
   const first = await addSnapshotOf(lab, undefined, { startTime: '2021-01-01T00:00:00Z' });
   const second = await addSnapshotOfImage(lab, first.image, { startTime: '2020-01-01T00:00:00Z' });
@@ -132,7 +132,7 @@ test('--one takes the oldest migrated; a failure stops no other, and every tag i
   assert.equal(alone.code, 10, alone.stderr);
 });
 
-test('--archive-only: without the snapshot, without EC2, and against the hash that was proved', async (t) => {
+test('--archive-only works without the snapshot and EC2, and compares with the validated hash', async (t) => {
   const lab = await labForTest(t);
   const { snapshotId } = await addSnapshotOf(lab, { ...DISK, partitions: [...DISK.partitions] });
   assert.equal((await runMigrate(lab, ['--all', '--validate'])).code, 0);

@@ -23,7 +23,7 @@ const NOISE = {
   ],
 };
 
-test('connections that are cut every 7 MiB', async (t) => {
+test('connections that break every 7 MiB are resumed', async (t) => {
   const lab = await labForTest(t);
   await addSnapshotOf(lab, NOISE);
   assert.equal((await runMigrate(lab, ['--all'])).code, 0);
@@ -39,7 +39,7 @@ test('connections that are cut every 7 MiB', async (t) => {
   assert.ok(reads.length >= 7, `${reads.length} reads`);
 });
 
-test('a store that never sends a byte is given up', async (t) => {
+test('a store that never sends a byte causes a timeout', async (t) => {
   const lab = await labForTest(t);
   const { snapshotId } = await addSnapshotOf(lab);
   assert.equal((await runMigrate(lab, ['--all'])).code, 0);
@@ -76,7 +76,7 @@ const REFUSED: [string, FaultSpec, RegExp][] = [
 ];
 
 for (const [what, fault, says] of REFUSED) {
-  test(`${what}: one clear sentence`, async (t) => {
+  test(`${what}: there is one clear message`, async (t) => {
     const lab = await labForTest(t);
     const { snapshotId } = await addSnapshotOf(lab);
     assert.equal((await runMigrate(lab, ['--all'])).code, 0);
@@ -88,7 +88,7 @@ for (const [what, fault, says] of REFUSED) {
   });
 }
 
-test('404: an archive that is not there', async (t) => {
+test('a missing archive is reported', async (t) => {
   const lab = await labForTest(t);
   const { snapshotId } = await addSnapshotOf(lab, undefined, { tags: { 'snap-to-s3': 'migrated' } });
   const done = await runValidate(lab, ['--all', '--quiet']);
@@ -97,7 +97,7 @@ test('404: an archive that is not there', async (t) => {
   assert.equal((await tagsOf(lab, snapshotId))['snap-to-s3'], 'migrated');
 });
 
-test('an archive whose manifest is gone is not validated, but what is there can be compared', async (t) => {
+test('an archive without its manifest is refused, but the existing objects can be compared', async (t) => {
   const lab = await labForTest(t);
   const { snapshotId } = await addSnapshotOf(lab);
   assert.equal((await runMigrate(lab, ['--all'])).code, 0);
@@ -110,7 +110,7 @@ test('an archive whose manifest is gone is not validated, but what is there can 
   assert.equal(done.code, 0, done.stderr);
 });
 
-test('a manifest that is none, and one of the future', async (t) => {
+test('an invalid manifest, and one of a newer version', async (t) => {
   const lab = await labForTest(t);
   await addSnapshotOf(lab);
   assert.equal((await runMigrate(lab, ['--all'])).code, 0);
@@ -133,7 +133,7 @@ test('a manifest that is none, and one of the future', async (t) => {
   }
 });
 
-test('a manifest that says something else of the disk differs; one of a disk that is only swap does not', async (t) => {
+test('a manifest that describes the disk differently is a difference; one of a disk with only swap is not', async (t) => {
   const lab = await labForTest(t);
   const swap = { content: 'swap', sizeMiB: 8 } as const;
   const { snapshotId } = await addSnapshotOf(lab, {
@@ -181,7 +181,7 @@ test('a manifest that says something else of the disk differs; one of a disk tha
   assert.equal((await tagsOf(lab, snapshotId))['snap-to-s3'], 'migrated');
 });
 
-test('objects in archive classes: what it takes, how to ask, and then it works', async (t) => {
+test('objects in archive classes: the error has prices and commands; thawed objects are validated', async (t) => {
   const lab = await labForTest(t);
   const { snapshotId } = await addSnapshotOf(lab);
   assert.equal((await runMigrate(lab, ['--all', '--storage-class', 'DEEP_ARCHIVE'])).code, 0);

@@ -79,7 +79,7 @@ const RANDOM_TIMES = 10;
 
 export function testCrashes(plan: CrashPlan): void {
   const { layout, cipher, source = 'volume', partitions = 1 } = plan;
-  test(`killed at its moments [${layout}, ${cipher}, ${source}, ${partitions}]`, async (t) => {
+  test(`killed at each of its steps [${layout}, ${cipher}, ${source}, ${partitions}]`, async (t) => {
     const flags = ['--source', source, '--partitions-at-once', String(partitions)];
     const whole = await wholeArchive(t, layout, cipher, flags);
     for (const [name, moment] of momentsOf(plan, whole))

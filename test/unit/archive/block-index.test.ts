@@ -54,7 +54,7 @@ const never = new AbortController().signal;
 const kindsFound = (bytes: Buffer, table: BlockTable): string[] =>
   compareImageWithBlocks(streamOf(bytes), table).differences.kept.map(({ kind }) => kind);
 
-test('any disk agrees with its index; a changed byte, an end too early and one too late do not', async () => {
+test('any disk matches its index; a changed byte and a wrong length do not', async () => {
   for (let round = 0; round < 50; round++) {
     const { disk, index, known } = await sample(5 + (round % 40), round % 5);
     const { table } = await readImageIndex(index, 'index', never);
@@ -68,14 +68,14 @@ test('any disk agrees with its index; a changed byte, an end too early and one t
   }
 });
 
-test('what was stored before is not known', async () => {
+test('blocks that an earlier run stored are unknown', async () => {
   const { index } = await sample(10, 4);
   const { kinds } = (await readImageIndex(index, 'index', never)).table;
   assert.deepEqual([...kinds.subarray(0, 4)], [0, 0, 0, 0]);
   assert.ok(kinds.subarray(4).every((kind) => kind !== BLOCK_KIND.unknown));
 });
 
-test('an index of several frames is read to its end', async () => {
+test('an index of several frames is read completely', async () => {
   const [blocks, pieces] = [
     lines(HEADER, { blocks: [0, 3], is: 'zero' }),
     lines({ piece: { plain: 0, stored: 7 } }, { piece: { plain: 3 * BLOCK, stored: 99 } }),
@@ -87,7 +87,7 @@ test('an index of several frames is read to its end', async () => {
   ]);
 });
 
-test('others have their turn while a long index is read, and can end it', async () => {
+test('reading a long index yields to other tasks, and can be cancelled', async () => {
   const count = 100_000;
   const blocks = Array.from({ length: count }, (_, at) => ({ blocks: [at, at + 1], is: 'zero' }));
   const index = lines({ ...HEADER, bytes: count * BLOCK }, ...blocks);
@@ -149,7 +149,7 @@ for (const [name, body] of DAMAGED) {
   });
 }
 
-test('the last block of a partition is short: by so much, and no more', async () => {
+test('the last block of a partition must have exactly the remaining length', async () => {
   for (const isZero of [true, false]) {
     const disk = Buffer.concat([randomBytes(BLOCK), isZero ? Buffer.alloc(1536) : randomBytes(1536)]);
     const writer = new BlockIndexWriter({ snapshot: 'snap-1', bytes: disk.length, blockBytes: BLOCK });

@@ -35,7 +35,7 @@ const CONFIGURATIONS = [
   'cipher-algo NOSUCH',
 ];
 
-test('no gpg.conf changes what is encrypted, nor which keys are found', async (t) => {
+test('gpg.conf changes neither what is encrypted nor which keys are found', async (t) => {
   const home = await gpgHome(t);
   for (const name of ['ops@example.com', 'other@example.com']) await addKey(home, name);
   const before = process.env['GNUPGHOME'];
@@ -62,7 +62,7 @@ test('no gpg.conf changes what is encrypted, nor which keys are found', async (t
   await assert.rejects(checkRecipient('nobody@example.com', signal), { message: /is not in the keyring/ });
 });
 
-test('what gpg wrote is looked at: armor, status lines, an unprotected or a lengthened message', async (t) => {
+test('the output of gpg is checked for armor, status lines, missing protection and a wrong length', async (t) => {
   const home = await gpgHome(t);
   await addKey(home, 'ops@example.com');
   const written = async (...more: string[]): Promise<Buffer> => {
@@ -90,13 +90,13 @@ test('what gpg wrote is looked at: armor, status lines, an unprotected or a leng
   assert.match(lengthProblem(TEXT.length, 0, encryption) ?? '', /gpg wrote 0 bytes for \d+/);
 });
 
-test('a complaint about a configuration is told from one about a key', () => {
+test('a complaint about the configuration is distinguished from one about a key', () => {
   assert.equal(configurationProblem('gpg: decryption failed: No secret key'), null);
   const said = 'gpg exited 2 (/root/.gnupg/gpg.conf:3: invalid option); lz4 stopped';
   assert.equal(configurationProblem(said), '/root/.gnupg/gpg.conf:3: invalid option');
 });
 
-test('of gpg.conf, decryption obeys what says where keys and passphrases are; a machine-wide obstacle is named', async (t) => {
+test('decryption uses only settings of gpg.conf that locate keys and passphrases, and names a machine-wide obstacle', async (t) => {
   const home = await gpgHome(t);
   const configuration = join(home, 'gpg.conf');
   const settings = ['# keyring no', 'list-only', '  keyring  "a b.kbx" ', '--try-all-secrets', 'status-fd 1', 'x:y'];
@@ -108,7 +108,7 @@ test('of gpg.conf, decryption obeys what says where keys and passphrases are; a 
   assert.doesNotThrow(() => assertNoMachineSettings(join(home, 'nothing')));
 });
 
-test('what tools find in their environment is chosen by name', async (t) => {
+test('tools get only named environment variables', async (t) => {
   const hostile = { TAR_OPTIONS: '--exclude=*', ZSTD_CLEVEL: '19', LZ4_CLEVEL: '12', POSIXLY_CORRECT: '1' };
   const secrets = { AWS_SECRET_ACCESS_KEY: 'x', SNAP_TO_S3_GPG_SESSION_KEY: 'x' };
   const kept = { PATH: '/usr/local/sbin:/usr/sbin:/sbin:/bin', HOME: '/root', GNUPGHOME: '/k' };

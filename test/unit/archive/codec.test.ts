@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { readCounts } from '../../../src/archive/codec.ts';
 
-test('what the compressors say of their work', () => {
+test('the reports of the compressors are parsed', () => {
   assert.deepEqual(readCounts('lz4', 'x\nCompressed 1234 bytes into 567 bytes ==> 45.95%\n'), {
     plainBytes: 1234,
     storedBytes: 567,

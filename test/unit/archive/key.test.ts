@@ -27,7 +27,7 @@ const keyParts: fc.Arbitrary<KeyParts> = fc.record({
   cipher: fc.constantFrom('none', 'gpg'),
 });
 
-test('a key says what made it', () => {
+test('a key contains its properties', () => {
   fc.assert(
     fc.property(keyParts, (parts) => {
       const startTime = new Date(Math.floor(parts.startTime.getTime() / 1000) * 1000);
@@ -36,7 +36,7 @@ test('a key says what made it', () => {
   );
 });
 
-test('the keys of one archive have its stem in common', () => {
+test('the keys of one archive have a common stem', () => {
   fc.assert(
     fc.property(keyParts, (parts) => {
       assert.ok(objectKey(parts).startsWith(`${keyStem(parts)}.`));
@@ -78,7 +78,7 @@ for (const [key, expected] of OLD) {
   });
 }
 
-test('keys of other things are none of ours', () => {
+test('other keys are not parsed', () => {
   for (const key of [
     '',
     'readme.txt',
@@ -90,7 +90,7 @@ test('keys of other things are none of ours', () => {
   }
 });
 
-test('start times are cut to seconds, in UTC', () => {
+test('start times are truncated to seconds, in UTC', () => {
   assert.equal(formatStartTime(new Date('2017-01-01T12:34:56.999Z')), '2017-01-01T12:34:56+00:00');
 });
 

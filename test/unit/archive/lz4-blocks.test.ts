@@ -33,7 +33,7 @@ for (const bytes of [1, 65_536, 70_000, 4_194_304, 4_194_305, 13_000_000]) {
   });
 }
 
-test('of what is no such stream, nothing is said', () => {
+test('other streams have no places', () => {
   for (const bytes of [randomBytes(1000), Buffer.alloc(1000), Buffer.alloc(0)])
     assert.deepEqual(placesIn(bytes, 10), []);
 });

@@ -27,7 +27,7 @@ const OBJECT: ManifestObject = {
   index: null,
 };
 
-test('of an encrypted object, nothing is open that its metadata do not show', () => {
+test('the readable part of a sealed manifest has no more facts than the metadata of the objects', () => {
   const open = publicObject(OBJECT);
   assert.doesNotMatch(JSON.stringify(open), /secret/);
   assert.ok(isManifestObject(open), 'a later run can go on with it');

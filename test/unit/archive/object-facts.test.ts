@@ -23,7 +23,7 @@ const snapshotWith = (description: string): Snapshot => ({
   tags: {},
 });
 
-test('any text survives a header', () => {
+test('any text is preserved in a header', () => {
   fc.assert(
     fc.property(text, (value) => {
       const header = headerValue(value);
@@ -34,7 +34,7 @@ test('any text survives a header', () => {
   );
 });
 
-test('metadata stays within 2 KB; the description is what is cut', () => {
+test('metadata stays within 2 KB, because the description is truncated', () => {
   fc.assert(
     fc.property(
       fc.string({ unit: 'binary', maxLength: 5000 }).filter((value) => value.isWellFormed()),
@@ -48,7 +48,7 @@ test('metadata stays within 2 KB; the description is what is cut', () => {
   );
 });
 
-test('tags are what S3 takes: ten, of its alphabet and lengths', () => {
+test('tags meet the limits of S3: number, characters and lengths', () => {
   const tags = fc.dictionary(text, text, { maxKeys: 50 });
   fc.assert(
     fc.property(tags, (given) => {
@@ -64,7 +64,7 @@ test('tags are what S3 takes: ten, of its alphabet and lengths', () => {
   );
 });
 
-test('a tag may be called anything', () => {
+test('a tag can have any name', () => {
   const { tags } = objectTags(
     Object.fromEntries([
       ['&&proto&&', 'x'],
@@ -78,7 +78,7 @@ test('a tag may be called anything', () => {
   ]);
 });
 
-test('cutting never halves a character', () => {
+test('truncation never splits a character', () => {
   fc.assert(
     fc.property(text, fc.nat(20), (value, units) => {
       const short = cut(value, units);

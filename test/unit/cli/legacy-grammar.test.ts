@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { rewriteLegacyGrammar } from '../../../src/cli/legacy-grammar.ts';
 
-test('the grammar of version 0 becomes today’s', () => {
+test('command lines of version 0 are converted to the current grammar', () => {
   for (const [old, today] of [
     ['--migrate --all --bucket b', 'migrate --all --bucket b'],
     ['--all --bucket b --migrate', 'migrate --all --bucket b'],

@@ -25,7 +25,7 @@ const choiceOf = (
 
 const bestOf = (decision: Decision | null | undefined): Choice | undefined => decision?.choices[decision.best];
 
-test('a single snapshot of a deleted volume: all of its bill is saved', () => {
+test('a single snapshot of a deleted volume: its whole cost is saved', () => {
   const [volume] = decided(volumeOf({ sizeGiB: 100, isDeleted: true, snapshots: snapshotsOf([100], [100]) }));
   const deep = bestOf(volume?.decision);
   assert.equal(deep?.storageClass, 'DEEP_ARCHIVE');
@@ -41,7 +41,7 @@ test('a single snapshot of a deleted volume: all of its bill is saved', () => {
   assert.equal(tier.restore.takes, 'up to 72 hours');
 });
 
-test('read by volumes, a move costs their hours, and otherwise the same', () => {
+test('reading from volumes costs their hours; everything else is the same', () => {
   const analysis = analysisOf([volumeOf({ sizeGiB: 200, isDeleted: true, snapshots: snapshotsOf([100], [100]) })]);
   const assumptions = { ...analysis.assumptions, reading: { volumeType: 'gp2' } };
   const oneOff = (given: typeof analysis) =>
@@ -51,7 +51,7 @@ test('read by volumes, a move costs their hours, and otherwise the same', () => 
   near(oneOff({ ...analysis, assumptions }) - (200 * 0.1 * hours) / 730, oneOff(analysis) - 0.6144, 1e-4);
 });
 
-test('500 GiB of which 2 are its own: it stays, whatever the class', () => {
+test('a snapshot of 500 GiB with 2 GiB of its own is kept, in any class', () => {
   const snapshots = snapshotsOf([500, 2, 2], [500, 500, 500]);
   const [volume] = decided(volumeOf({ sizeGiB: 500, snapshots }));
   const middle = volume?.snapshots[1]?.decision;
@@ -62,7 +62,7 @@ test('500 GiB of which 2 are its own: it stays, whatever the class', () => {
   assert.equal(deep.breakEven, null);
 });
 
-test('a volume that hardly changes is left alone, and the reason says why', () => {
+test('a volume that hardly changes is kept, with the reason', () => {
   const sizes = [
     [500, 2, 2, 2],
     [500, 500, 500, 500],
@@ -78,7 +78,7 @@ test('a volume that hardly changes is left alone, and the reason says why', () =
   );
 });
 
-test('the snapshots of the example of version 0: the set that changes much is moved', () => {
+test('the example of version 0: the snapshots with many changes are moved', () => {
   const gib = [448.7, 261.7, 301.5, 275.4, 250.5, 279.3, 320.6, 218.1, 90.8, 85.2, 89.4, 93.2, 92.6, 82.8, 87.1, 39.5];
   const snapshots = snapshotsOf(
     gib,
@@ -94,7 +94,7 @@ test('the snapshots of the example of version 0: the set that changes much is mo
   near(best?.saving, (3016.4 - 450) * 0.05 - 15 * 225 * 0.00099, 1e-3);
 });
 
-test('the oldest of a chain hands on what the next refers to', () => {
+test('deleting the oldest snapshot leaves the blocks that the next one refers to', () => {
   // 100 GiB, of which the second snapshot replaced 30: 70 are handed on.
   const [volume] = decided(volumeOf({ sizeGiB: 100, snapshots: snapshotsOf([100, 30], [100, 100]) }));
   const first = choiceOf(volume?.snapshots[0]?.decision, 'DEEP_ARCHIVE');
@@ -110,7 +110,7 @@ test('the oldest of a chain hands on what the next refers to', () => {
   assert.deepEqual([incremental?.scope, incremental?.storedGiB], ['all', 65]);
 });
 
-test('the middle of a chain is a bound', () => {
+test('the saving of a snapshot in the middle is a bound', () => {
   const [volume] = decided(volumeOf({ sizeGiB: 100, snapshots: snapshotsOf([100, 60, 60], [100, 100, 100]) }));
   // At least 20 of 100 GiB are of no one else: 60 + 60 - 100.
   const middle = choiceOf(volume?.snapshots[1]?.decision, 'DEEP_ARCHIVE');
@@ -121,7 +121,7 @@ test('the middle of a chain is a bound', () => {
   near(standard.saving, 60 * 0.05 - 50 * 0.023, 1e-4);
 });
 
-test('the latest of a volume that is still snapshotted stays, and the set is all but it', () => {
+test('the latest snapshot of a volume with regular snapshots is kept, and the others are moved together', () => {
   const snapshots = snapshotsOf([100, 90, 90], [100, 100, 100], '2026-11-20');
   const [live] = decided(volumeOf({ sizeGiB: 100, snapshots }));
   assert.equal(live?.snapshots[2]?.decision?.best, 0);
@@ -131,7 +131,7 @@ test('the latest of a volume that is still snapshotted stays, and the set is all
   assert.equal(bestOf(gone?.decision)?.scope, 'all');
 });
 
-test('what images need, and what is archived already, cannot be moved', () => {
+test('snapshots that images use, and archived ones, cannot be moved', () => {
   const [first, second] = snapshotsOf([10, 10], [10, 10]);
   assert.ok(first && second);
   const snapshots = [
@@ -146,7 +146,7 @@ test('what images need, and what is archived already, cannot be moved', () => {
   assert.match(volume?.decision?.reason ?? '', /none of its snapshots can be moved/);
 });
 
-test('without EC2, savings of moving are upper bounds and nothing is recommended', () => {
+test('without EC2, savings are upper bounds and nothing is recommended', () => {
   const snapshots = snapshotsOf([100, 30], [null, null]);
   const [volume] = decided(volumeOf({ id: null, sizeGiB: null, snapshots }));
   assert.equal(bestOf(volume?.decision)?.what, 'keep');
@@ -154,7 +154,7 @@ test('without EC2, savings of moving are upper bounds and nothing is recommended
   assert.match(volume?.decision?.reason ?? '', /their size is unknown/);
 });
 
-test('a volume made of a snapshot makes the others of its region uncertain', () => {
+test('a volume created from a snapshot makes the savings of its region uncertain', () => {
   const parent = volumeOf({ id: 'vol-00000001', isDeleted: true, sizeGiB: 100, snapshots: snapshotsOf([100], [100]) });
   const child = volumeOf({ id: 'vol-00000002', sizeGiB: 100, snapshots: snapshotsOf([10], [100]) });
   const result = decide(analysisOf([parent, child]), BUILT_IN, { today: TODAY });
@@ -164,7 +164,7 @@ test('a volume made of a snapshot makes the others of its region uncertain', () 
   assert.ok(result.warnings.some(({ code }) => code === 'shared-lineage'));
 });
 
-test('a bill in another currency scales the prices; an unknown region is told of', () => {
+test('a bill in another currency scales the prices; an unknown region is reported', () => {
   const analysis = analysisOf([volumeOf({ isDeleted: true, snapshots: snapshotsOf([100], [100]) })]);
   const [region] = analysis.regions;
   assert.ok(region);
@@ -177,7 +177,7 @@ test('a bill in another currency scales the prices; an unknown region is told of
   assert.match(result.warnings[0]?.text ?? '', /cn-north-1 are not known; those of us-east-1/);
 });
 
-test('a bill in another currency never gets dollar prices: archived snapshots convert them, or nothing is weighed', () => {
+test('a bill in another currency never uses dollar prices: archived snapshots convert them, or there are no choices', () => {
   const archived = (monthly: number) =>
     snapshotsOf([100], [100]).map((snapshot) => ({ ...snapshot, tier: 'archive' as const, monthly }));
   const decided = (snapshots: SnapshotAnalysis[]) => {

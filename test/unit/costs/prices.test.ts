@@ -9,7 +9,7 @@ import { analysisOf, near, snapshotsOf, volumeOf } from '../../support/costs/ana
 
 const regions = Object.values(BUILT_IN.regions);
 
-test('every region has every price, in an order that makes sense', () => {
+test('every region has every price, in a plausible order', () => {
   assert.equal(regions.length, 36);
   for (const { region, snapshot, direct, volumes, s3 } of regions) {
     const classes = ['STANDARD', 'STANDARD_IA', 'ONEZONE_IA', 'GLACIER_IR', 'GLACIER', 'DEEP_ARCHIVE'];
@@ -38,7 +38,7 @@ test('every region has every price, in an order that makes sense', () => {
   }
 });
 
-test('us-east-1, as AWS publishes it', () => {
+test('prices of us-east-1 are those that AWS publishes', () => {
   const { snapshot, direct, volumes, s3 } = pricesIn('us-east-1');
   assert.deepEqual(snapshot, { gbMonth: 0.05, archiveGbMonth: 0.0125, archiveRetrievalGb: 0.03 });
   assert.deepEqual(direct, { thousandLists: 0.0006, thousandReads: 0.003, thousandWrites: 0.006 });
@@ -55,14 +55,14 @@ test('us-east-1, as AWS publishes it', () => {
   });
 });
 
-test('what is not AWS’s own is said', () => {
+test('prices that do not come from AWS are marked', () => {
   assert.equal(noteOn(pricesIn('us-east-1')), null);
   assert.match(noteOn(pricesIn('eu-central-2')) ?? '', /snapshots, the archive tier.* estimated/);
   assert.match(noteOn(pricesIn('eu-west-1')) ?? '', /transcribed from a web page that is some years old/);
   assert.match(noteOn(pricesIn('cn-north-1')) ?? '', /not known; those of us-east-1/);
 });
 
-test('a file of prices: everywhere first, then regions; the rest stays', () => {
+test('a price file: prices for all regions, then for named ones; all others stay', () => {
   const file = {
     asOf: '2026-11-01',
     regions: {
@@ -84,7 +84,7 @@ test('a file of prices: everywhere first, then regions; the rest stays', () => {
   assert.deepEqual([irish.sources.snapshot, irish.sources.s3, irish.sources.direct], ['file', 'file', 'estimated']);
 });
 
-test('a file that is not what it should be is refused, with the place', () => {
+test('an invalid price file is refused with the position', () => {
   const refused: [string, RegExp][] = [
     ['{', /our\.json is not valid JSON/],
     ['[]', /the content must be an object/],
@@ -107,7 +107,7 @@ test('a file that is not what it should be is refused, with the place', () => {
     assert.throws(() => pricesFromFile(text, 'our.json'), { code: 'USAGE', message });
 });
 
-test('rates of the report: what snapshots cost by the bill', () => {
+test('rates of the report are the cost of snapshots in the bill', () => {
   const snapshots = snapshotsOf([100], [100]).map((snapshot) => ({ ...snapshot, monthly: 4 }));
   const archived = snapshots.map((snapshot) => ({ ...snapshot, tier: 'archive' as const, monthly: 1 }));
   const { regions: analysed } = analysisOf([volumeOf({ snapshots: [...snapshots, ...archived] })]);

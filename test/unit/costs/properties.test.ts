@@ -58,7 +58,7 @@ const lineageOf = (snapshots: Chain, isKnown: (index: number) => boolean = () =>
 const within = (value: number, { min, max }: { min: number; max: number }) =>
   assert.ok(min - 1e-9 <= value && value <= max + 1e-9, `${value} is not in ${min}..${max}`);
 
-test('what stays billed lies within the bounds, for any set that is deleted', () => {
+test('the remaining cost is within the bounds, whatever is deleted', () => {
   fc.assert(
     fc.property(chain, fc.nat(127), fc.nat(127), (snapshots, mask, known) => {
       const isKept = (index: number) => (mask & (1 << index)) === 0;
@@ -76,7 +76,7 @@ test('what stays billed lies within the bounds, for any set that is deleted', ()
   );
 });
 
-test('sets of all, of none and of all older ones are exact where sizes are known', () => {
+test('deleting all, none or all older snapshots is exact if sizes are known', () => {
   fc.assert(
     fc.property(chain, fc.nat(7), (snapshots, first) => {
       const { min, max } = remaining(lineageOf(snapshots), (index) => index >= first);
@@ -86,7 +86,7 @@ test('sets of all, of none and of all older ones are exact where sizes are known
   );
 });
 
-test('what one snapshot hands on is what is left without it, less what the others were billed for', () => {
+test('the blocks that a snapshot passes on are the remaining ones minus those of the others', () => {
   fc.assert(
     fc.property(chain, fc.nat(6), fc.boolean(), (snapshots, at, isChain) => {
       const lineage = { ...lineageOf(snapshots), isChain };
@@ -121,7 +121,7 @@ function decisionsOf({ regions }: Analysis): { decision: Decision; monthly: numb
   );
 }
 
-test('no saving exceeds the bill, keeping comes first, and the best one saves', () => {
+test('no saving exceeds the bill, keeping is the first choice, and the best one saves money', () => {
   fc.assert(
     fc.property(chain, fc.double({ min: 1, max: 20, noNaN: true }), fc.boolean(), (snapshots, compression, isKnown) => {
       for (const { decision, monthly } of decisionsOf(analysis(snapshots, compression, isKnown))) {
@@ -141,7 +141,7 @@ test('no saving exceeds the bill, keeping comes first, and the best one saves', 
   );
 });
 
-test('what a choice is said to save at the most is not exceeded, and what at the least is reached', () => {
+test('the actual saving is at most the upper bound and at least the lower bound', () => {
   fc.assert(
     fc.property(chain, fc.boolean(), (snapshots, isKnown) => {
       const [volume] = analysis(snapshots, 1, isKnown).regions[0]?.volumes ?? [];
@@ -159,7 +159,7 @@ test('what a choice is said to save at the most is not exceeded, and what at the
   );
 });
 
-test('parts of a set certainly free no more than the set may free as a whole', () => {
+test('parts of a set never certainly free more than the whole set may free', () => {
   fc.assert(
     fc.property(chain, fc.nat(127), fc.nat(127), (snapshots, set, part) => {
       const lineage = lineageOf(snapshots);

@@ -37,7 +37,7 @@ function range(offset: bigint, length: number): Buffer {
 const id = fc.bigInt({ min: 0n, max: 2n ** 64n - 1n });
 const offset = fc.integer({ min: 0, max: 2 ** 46 });
 
-test('reads and writes are decoded to what was encoded', () => {
+test('reads and writes are decoded as they were encoded', () => {
   fc.assert(
     fc.property(id, offset, fc.uint8Array({ maxLength: 500 }), (unique, at, data) => {
       const length = data.length;
@@ -49,7 +49,7 @@ test('reads and writes are decoded to what was encoded', () => {
   );
 });
 
-test('what needs no answer, what is done by saying so, and what is not known', () => {
+test('requests without an answer, requests that are only acknowledged, and unknown requests', () => {
   const none = Buffer.alloc(0);
   for (const opcode of [2, 36, 42]) assert.deepEqual(decodeRequest(request(opcode, 7n, none)), { kind: 'silent' });
   for (const opcode of [18, 20, 25, 34, 38]) {
@@ -74,7 +74,7 @@ test('the handshake takes the lesser version, and no flag that the kernel did no
   assert.equal(initContent({ minor: 23, flags: 0 }).readUInt32LE(12), 0);
 });
 
-test('replies say their length, their request, and a negative errno', () => {
+test('replies contain their length, the id of the request, and a negative errno', () => {
   const [header, content] = encodeReply(9n, Buffer.alloc(100));
   assert.deepEqual([header.readUInt32LE(0), header.readInt32LE(4), header.readBigUInt64LE(8)], [116, 0, 9n]);
   assert.equal(content.length, 100);

@@ -5,7 +5,7 @@ import fc from 'fast-check';
 import { SnapError } from '../../../src/errors.ts';
 import { rootFailure } from '../../../src/lib/disposal.ts';
 
-test('the first failure comes out of however many clean-ups failed after it', () => {
+test('the first failure is found, however many clean-ups failed after it', () => {
   const cleanups = [new SnapError('CLEANUP_FAILED', 'one'), new SnapError('CLEANUP_FAILED', 'two')];
   fc.assert(
     fc.property(fc.integer({ min: 0, max: 2 }), (count) => {

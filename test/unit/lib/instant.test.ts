@@ -6,7 +6,7 @@ import { parseKey } from '../../../src/archive/key.ts';
 import { date } from '../../../src/cli/flag-values.ts';
 import { parseInstant } from '../../../src/lib/instant.ts';
 
-test('dates are UTC unless they have an offset, whatever the time zone of the machine, and exist', () => {
+test('dates are UTC unless they have an offset, in any time zone, and invalid dates are refused', () => {
   const zone = process.env['TZ'];
   process.env['TZ'] = 'America/New_York';
   try {

@@ -6,7 +6,7 @@ import { inParallel } from '../../../src/lib/parallel.ts';
 
 const signal = new AbortController().signal;
 
-test('all items, in their order, at most so many at once', async () => {
+test('all items are processed in order, with limited concurrency', async () => {
   const begun: number[] = [];
   let [now, most] = [0, 0];
   await inParallel([1, 2, 3, 4, 5, 6, 7], 3, signal, async (item) => {
@@ -19,7 +19,7 @@ test('all items, in their order, at most so many at once', async () => {
   assert.equal(most, 3);
 });
 
-test('the first failure stops the others; what they could not give back is told too', async () => {
+test('the first failure stops the others, and their clean-up failures are attached', async () => {
   const ended: number[] = [];
   const failure = new Error('the third');
   const cleanup = new Error('a mount');
@@ -35,7 +35,7 @@ test('the first failure stops the others; what they could not give back is told 
   assert.deepEqual(ended, [1, 2]);
 });
 
-test('cancelled: the signal’s reason', async () => {
+test('cancellation throws the reason of the signal', async () => {
   const controller = new AbortController();
   const work = inParallel([1, 2], 1, controller.signal, async () => controller.abort(new Error('enough')));
   await assert.rejects(work, /enough/);

@@ -26,7 +26,7 @@ test('durations', () => {
   ]);
 });
 
-test('dollars: small amounts are not nothing', () => {
+test('dollars: small amounts are not shown as zero', () => {
   assert.deepEqual([0, 0.00123, 0.5, 12.345].map(formatDollars), ['$0.00', '$0.0012', '$0.50', '$12.35']);
   assert.deepEqual([6.5e-9, 0.000123, 0.0099, 0.01].map(formatDollars), ['<$0.0001', '$0.00012', '$0.0099', '$0.01']);
 });

@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import type { SnapError } from '../../../src/errors.ts';
 import { waitFor } from '../../../src/lib/wait.ts';
 
-test('waiting tells what it has seen', async () => {
+test('a timeout lists the states seen', async () => {
   let looks = 0;
   const look = async () => ({ verdict: 'again' as const, value: 0, seen: looks++ < 2 ? 'creating' : 'not found' });
   const options = {
@@ -20,7 +20,7 @@ test('waiting tells what it has seen', async () => {
   });
 });
 
-test('waiting hears cancellation', async () => {
+test('waiting can be cancelled', async () => {
   const controller = new AbortController();
   const look = async () => {
     controller.abort(new Error('enough'));

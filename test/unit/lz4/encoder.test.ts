@@ -61,7 +61,7 @@ function build(parts: readonly { kind: string; bytes: number; distance: number }
   return plain.subarray(0, end);
 }
 
-test('every block comes back, and nothing beyond its room is written', () => {
+test('every block decodes to its input, and nothing is written beyond its space', () => {
   const runs = process.env['SNAP_TO_S3_FULL'] ? 20_000 : 400;
   propertyHolds(
     property(pieces, (parts) => {
@@ -72,7 +72,7 @@ test('every block comes back, and nothing beyond its room is written', () => {
   );
 });
 
-test('blocks of all small lengths, and lengths that change their form', () => {
+test('blocks of all small lengths, and of lengths at which the encoding changes', () => {
   for (let length = 1; length <= 600; length++) {
     roundTrip(randomBytes(length));
     roundTrip(Buffer.alloc(length, 'a'));
@@ -82,14 +82,14 @@ test('blocks of all small lengths, and lengths that change their form', () => {
   for (const length of [65_535, 65_536, 65_551, 1_000_000]) roundTrip(Buffer.alloc(length));
 });
 
-test('a block is as small as the lz4 command makes it', () => {
+test('a block is as small as that of the lz4 command', () => {
   const plain = readFileSync(process.execPath).subarray(20_000_000, 22_000_000);
   const { stdout } = spawnSync('lz4', ['-1', '-q', '-c', '--no-frame-crc'], { input: plain, maxBuffer: 2 ** 30 });
   const ours = roundTrip(plain);
   assert.ok(ours < 1.01 * stdout.length, `${ours} bytes, by the command ${stdout.length}`);
 });
 
-test('bytes that cannot be compressed take their room, and little more', () => {
+test('incompressible bytes take little more than their length', () => {
   const plain = randomBytes(2_000_000);
   assert.ok(roundTrip(plain) <= plain.length + plain.length / 255 + 16);
 });
@@ -134,7 +134,7 @@ async function byStage(plain: Buffer, name: CodecName): Promise<Streamed> {
 
 for (const [name, plain] of Object.entries(STREAMS)) {
   for (const codec of ['lz4', 'zstd'] as const) {
-    test(`${name}, ${codec}: the stock command makes the same of it`, async () => {
+    test(`${name}, ${codec}: the standard command decodes it to the same bytes`, async () => {
       const { stored, report, places } = await byStage(plain, codec);
       const [tool = '', ...args] = decompressCommand(codec);
       const { status, stdout } = spawnSync(tool, args, { input: stored, maxBuffer: 2 ** 30 });

@@ -33,7 +33,7 @@ const snapshot = (given: Partial<VolumeAnalysis['snapshots'][number]> = {}) => (
   ...given,
 });
 
-test('any value in the page’s JSON comes back as it was, and cannot end its element', () => {
+test('any value in the JSON of the page is preserved, and cannot end its element', () => {
   fc.assert(
     fc.property(fc.jsonValue({ noUnicodeString: false }), (value) => {
       const { source } = scriptJson(value);
@@ -46,7 +46,7 @@ test('any value in the page’s JSON comes back as it was, and cannot end its el
   );
 });
 
-test('any text in a template is text', () => {
+test('any text in a template is escaped', () => {
   fc.assert(
     fc.property(fc.string({ unit: 'binary' }), (text) => {
       assert.doesNotMatch(html`${text}`.source, /[<>"']|&(?!(amp|lt|gt|quot|#39);)/);
@@ -55,7 +55,7 @@ test('any text in a template is text', () => {
   assert.equal(html`<p title="${'"'}">${[html`<b>${'<'}</b>`]}${null}</p>`.source, '<p title="&quot;"><b>&lt;</b></p>');
 });
 
-test('a set is judged as a set; images and archived ones stay', () => {
+test('snapshots of a volume are evaluated together; those used by images and archived ones stay', () => {
   const snapshots = [snapshot(), snapshot({ images: ['ami-1'] }), snapshot({ tier: 'archive' }), snapshot()];
   const advice = (best: Partial<Choice>) => adviceOf({ decision: decision(best), snapshots });
   assert.equal(advice({ scope: 'all' }).moved, 2);
@@ -68,7 +68,7 @@ test('a set is judged as a set; images and archived ones stay', () => {
   );
 });
 
-test('without a decision for the set, its snapshots count, and the sum is as sure as its least sure part', () => {
+test('without a choice for all snapshots, single ones count, and the sum is as certain as its least certain part', () => {
   const one = (best: Partial<Choice>) => snapshot({ decision: decision(best) });
   const advice = (...all: Partial<Choice>[]) => adviceOf({ decision: null, snapshots: all.map(one) });
   assert.equal(advice({}, { savingIs: 'upper-bound' }).savingIs, 'upper-bound');
@@ -79,7 +79,7 @@ test('without a decision for the set, its snapshots count, and the sum is as sur
   assert.equal(adviceOf({ decision: null, snapshots: [snapshot()] }).choice, null);
 });
 
-test('totals are by currency, and their parts add up', () => {
+test('totals are separate for each currency, and their parts add up', () => {
   const { regions } = sampleAnalysis();
   const [first, ...others] = regions;
   assert.ok(first);
@@ -105,7 +105,7 @@ test('rows without a value come last, whichever way they are sorted', () => {
   }
 });
 
-test('of many choices, keeping, the first and the best are in the page', () => {
+test('of many choices, the page has keeping, the first ones and the best one', () => {
   const analysis = sampleAnalysis({ volumes: 1 });
   const [region] = analysis.regions;
   const [volume] = region?.volumes ?? [];
@@ -149,7 +149,7 @@ test('modules become one script', () => {
   assert.deepEqual((globalThis as { values?: unknown }).values, [1, 2]);
 });
 
-test('nothing in a script ends the element that it stands in', () => {
+test('nothing in a script ends its element', () => {
   const script = bundled({
     'a.ts': "globalThis.text = '</script><script>';\n//! </script>\nglobalThis.tagged = String.raw`</script>`;\n",
   });
@@ -161,12 +161,12 @@ test('nothing in a script ends the element that it stands in', () => {
   );
 });
 
-test('the script of the page can stand in an element', () => {
+test('the script of the page does not end its element', () => {
   const { script, inputs } = readAssets();
   assert.doesNotMatch(script, /<\/script|<!--/i);
   assert.ok(inputs.some((path) => path.includes('node_modules/chart.js/')));
 });
 
-test('a module that is not there is refused', () => {
+test('a missing module is refused', () => {
   assert.throws(() => bundled({ 'a.ts': "import { x } from './nowhere.ts';\nx();\n" }), /nowhere/);
 });

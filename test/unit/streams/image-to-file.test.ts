@@ -159,7 +159,7 @@ const check = (t: TestContext) => {
 };
 
 for (const way of Object.keys(WAYS) as (keyof typeof WAYS)[]) {
-  test(`${way}: nothing but zeros, and what is there already`, async (t) => {
+  test(`${way}: only zeros, and existing data`, async (t) => {
     const zeros = { way, runs: [{ isZero: true, pieces: 10 }], cut: 0, most: 1 };
     await check(t)({ ...zeros, before: 'nothing' });
     const noise = { ...zeros, runs: [{ isZero: false, pieces: 1 }], before: 'everything' as const };
@@ -167,6 +167,6 @@ for (const way of Object.keys(WAYS) as (keyof typeof WAYS)[]) {
   });
 }
 
-test('any image, by any codec, over anything, in any number of segments', async (t) => {
+test('any image, with any codec, over any existing data, in any number of segments', async (t) => {
   await fc.assert(fc.asyncProperty(SAMPLES, check(t)), { numRuns: FULL ? 200 : 10, endOnFailure: true });
 });

@@ -123,7 +123,7 @@ async function startEndless(t: TestContext, beginning: Buffer, argv: readonly st
   return startPipeline(argv.length === 0 ? stages : [...stages, { name: argv[0] ?? '', argv }], { signal });
 }
 
-test('threads that compare end in the middle of any loop', { timeout: 120_000 }, async (t) => {
+test('comparing threads can be stopped in any loop', { timeout: 120_000 }, async (t) => {
   for (const [name, { order, stream }] of Object.entries(loopsIn(temporaryDirectory(t)))) {
     await t.test(name, async () => {
       const controller = new AbortController();
@@ -156,7 +156,7 @@ async function failureOf(t: TestContext, order: SinkOrder, stream: Buffer): Prom
   return failure;
 }
 
-test('what the disk refuses is the disk’s, and what we do wrong is ours', async (t) => {
+test('errors of the disk are distinguished from bugs', async (t) => {
   const missing = await failureOf(t, { kind: 'device', device: '/nowhere' }, Buffer.alloc(1));
   assert.equal(missing.code, 'COMPARE_FAILED');
   assert.match(missing.hint ?? '', /dmesg/);

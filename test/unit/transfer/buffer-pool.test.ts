@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { BufferPool } from '../../../src/transfer/buffer-pool.ts';
 
-test('who is cancelled when it has just been woken takes no buffer, and no place, from others', {
+test('a waiter that is cancelled when it was just woken keeps no buffer', {
   timeout: 10_000,
 }, async () => {
   const never = new AbortController().signal;

@@ -16,14 +16,14 @@ async function failureOf(error: Error): Promise<unknown> {
   );
 }
 
-test('a connection that breaks again and again is the cause of the failure', async () => {
+test('a connection that breaks repeatedly is the cause of the failure', async () => {
   const broken = Object.assign(new Error('read ECONNRESET'), { code: 'ECONNRESET' });
   const failure = await failureOf(broken);
   assert.ok(failure instanceof SnapError && failure.code === 'DOWNLOAD_FAILED');
   assert.equal(failure.cause, broken);
 });
 
-test('a mistake of ours is thrown as it is, at once', async () => {
+test('a bug of this program is thrown unchanged and at once', async () => {
   const mistake = new TypeError('x is not a function');
   assert.equal(await failureOf(mistake), mistake);
 });

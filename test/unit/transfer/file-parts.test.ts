@@ -31,7 +31,7 @@ for (const length of [0, 1, PART - 1, PART, PART + 1, 3 * PART]) {
   });
 }
 
-test('no more parts are in memory than may be held', async (t) => {
+test('the number of parts in memory is limited', async (t) => {
   const file = join(temporaryDirectory(t), 'file');
   writeFileSync(file, Buffer.alloc(3 * PART));
   const stopped = new AbortController();

@@ -13,13 +13,13 @@ const capacity = (expected: number): number => {
   return sum;
 };
 
-test('whatever is expected fits, and a tenth more: what does not compress grows by less than a hundredth', () => {
+test('the expected length plus a tenth fits, because incompressible data grows by less than a hundredth', () => {
   for (const expected of [0, 1, GiB, 100 * GiB, TiB, 16 * TiB, 24 * TiB, 64 * TiB]) {
     assert.ok(capacity(expected) >= Math.min(1.1 * expected, 0.99 * LARGEST_OBJECT), `${expected}`);
   }
 });
 
-test('what turns out longer than expected still fits', () => {
+test('a stream that is longer than expected still fits', () => {
   assert.ok(capacity(0) > 5 * TiB);
 });
 

@@ -39,16 +39,16 @@ for (const bytes of [1, 8 * MiB - 1, 8 * MiB, 8 * MiB + 1, 100 * MiB + 12_345]) 
   });
 }
 
-test('bytes that come one by one', async () => {
+test('bytes that arrive one by one', async () => {
   const { sizes } = await readAll('for i in 1 2 3 4 5; do printf x; sleep 0.01; done');
   assert.deepEqual(sizes, [5]);
 });
 
-test('a stream without a byte is no object', async () => {
+test('an empty stream is refused', async () => {
   await assert.rejects(readAll(':'), /ended without writing any data/);
 });
 
-test('who holds all buffers waits; who is cancelled stops waiting', async () => {
+test('the reader waits while all buffers are in use, and can be cancelled', async () => {
   const controller = new AbortController();
   await using pipeline = await startPipeline([{ name: 'yes', argv: ['yes'] }], { signal });
   const parts = readParts(pipeline.output, { expectedBytes: 0, held: 2, signal: controller.signal });
@@ -61,7 +61,7 @@ test('who holds all buffers waits; who is cancelled stops waiting', async () => 
 });
 
 for (const size of [1000, 65_537, 512 * 1024, MiB, MiB + 1, 3 * MiB]) {
-  test(`buffers of ${size} bytes: none lost, none twice, whatever the pipe delivers at once`, async () => {
+  test(`buffers of ${size} bytes: no byte is lost or repeated, whatever the pipe delivers at once`, async () => {
     const script = 'seq 1 100000000 | head -c 20000003';
     await using pipeline = await startPipeline([{ name: 'sh', argv: ['sh', '-c', script] }], { signal });
     const hash = createHash('sha256');
@@ -78,7 +78,7 @@ for (const size of [1000, 65_537, 512 * 1024, MiB, MiB + 1, 3 * MiB]) {
   });
 }
 
-test('pieces of any length: joined without a gap; resume points are where a part and a piece end', async () => {
+test('pieces of any length are joined without gaps, and resume points are common ends of parts and pieces', async () => {
   const lengths = [5, 0.3, 8, 4.9, 0.05, 17, 3, 2.9, 6].map((mebibytes) => Math.round(mebibytes * MiB));
   const pieces = async function* () {
     for (const length of lengths) {

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { isSocketLine, readTarTotal, unreadableFile } from '../../../../src/archive/tar/tar-command.ts';
 
-test('what tar says of its own', () => {
+test('the messages of tar are parsed', () => {
   assert.equal(readTarTotal('tar: x\nTotal bytes written: 30003200 (29MiB, 129GiB/s)\n'), 30_003_200);
   assert.equal(readTarTotal('tar: x'), null);
   assert.ok(isSocketLine('tar: ./run/log: socket ignored'));

@@ -102,7 +102,7 @@ test('holes of any pattern', async (t) => {
   );
 });
 
-test('names, owners and times that fit no field', (t) => {
+test('names, owners and times that exceed the fields of the header', (t) => {
   const directory = temporaryDirectory(t);
   const path = join(directory, 'x');
   writeFileSync(path, 'x');
@@ -119,7 +119,7 @@ test('names, owners and times that fit no field', (t) => {
   }
 });
 
-test('damage anywhere: a TarError or other members, never a crash or a read without end', (t) => {
+test('damage anywhere leads to a TarError or other members, never to a crash or an endless read', (t) => {
   const directory = temporaryDirectory(t);
   writeFileSync(join(directory, 'sparse'), 'x');
   truncateSync(join(directory, 'sparse'), 100_000);
@@ -142,7 +142,7 @@ test('damage anywhere: a TarError or other members, never a crash or a read with
   );
 });
 
-test('a map of holes without a line end is given up at once, however long its file is', (t) => {
+test('a map of holes without a line end is refused at once, however long its file is', (t) => {
   const directory = temporaryDirectory(t);
   const path = join(directory, 'sparse');
   writeFileSync(path, '1'.repeat(2 ** 20));
@@ -162,7 +162,7 @@ test('a map of holes without a line end is given up at once, however long its fi
   assert.ok(read <= map + 1024, `${read} bytes`);
 });
 
-test('what is behind the end, and a tar without one', (t) => {
+test('data after the end mark, and a tar without one', (t) => {
   const directory = temporaryDirectory(t);
   writeFileSync(join(directory, 'x'), 'x');
   const tar = execFileSync('tar', ['-C', directory, '-c', 'x']);
@@ -171,7 +171,7 @@ test('what is behind the end, and a tar without one', (t) => {
   assert.throws(() => readAll(Buffer.alloc(0)), /without an end mark/);
 });
 
-test('names that Linux cannot make are told', () => {
+test('names that Linux cannot create are reported', () => {
   const path = (...names: string[]) => Buffer.from(`./${names.join('/')}`);
   assert.equal(tooLong(path('a'.repeat(255), 'b'.repeat(255), 'c')), null);
   assert.match(tooLong(path('a', 'b'.repeat(256), 'c')) ?? '', /name of 256 bytes/);

@@ -23,7 +23,7 @@ async function elsewhere(settings: Partial<AwsSettings>, env: Record<string, str
   }
 }
 
-test('buckets at AWS: STS is asked', async () => {
+test('buckets at AWS: STS is called', async () => {
   for (const region of ['eu-west-1', 'us-east-1', 'cn-north-1', 'us-gov-west-1', 'eusc-de-east-1', 'us-iso-east-1'])
     assert.equal(await elsewhere({ region }), null, region);
   const names = ['https://s3.eu-west-1.amazonaws.com', 'https://s3-fips.eu-west-1.amazonaws.com', DUALSTACK, GATEWAY];
@@ -44,7 +44,7 @@ const OTHERS: Record<string, string> = {
   'https://ec2-192-0-2-1.compute-1.amazonaws.com': 'ec2-192-0-2-1.compute-1.amazonaws.com',
 };
 
-test('other stores: AWS is not asked, whoever names the store; an STS of their own is', async (t) => {
+test('other stores: AWS is not called, wherever the store is configured; an STS of the store is', async (t) => {
   const directory = mkdtempSync(join(tmpdir(), 'snap-to-s3-test-'));
   t.after(() => rmSync(directory, { recursive: true }));
   for (const [s3Endpoint, host] of Object.entries(OTHERS)) {

@@ -26,7 +26,7 @@ async function attemptsAfter(
 const errorWith = (facts: Record<string, string>): NamedError =>
   Object.assign(new Error('getaddrinfo failed'), facts) as NamedError;
 
-test('errors are told of by a name that says something', async () => {
+test('errors are reported by an informative name', async () => {
   for (const [facts, name] of [
     [{ code: 'ENOTFOUND' }, 'ENOTFOUND'],
     [{ code: 'ECONNRESET', name: 'TimeoutError' }, 'ECONNRESET'],
@@ -42,7 +42,7 @@ test('errors are told of by a name that says something', async () => {
   }
 });
 
-test('what was damaged on its way is sent again some times, and other refusals are final', async () => {
+test('requests damaged in transit are repeated a few times, and other refusals are final', async () => {
   const damaged = [{ name: 'XAmzContentSHA256Mismatch' }, { name: 'ValidationException', Reason: 'INVALID_BLOCK' }];
   const counts = await Promise.all(damaged.map((facts) => attemptsAfter(errorWith(facts), 'CLIENT_ERROR', 20)));
   assert.deepEqual(

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { treatmentOf } from '../../../../src/host/filesystems/filesystems.ts';
 
-test('what becomes of a partition', () => {
+test('how a partition is archived', () => {
   const probe = { tableType: null, uuid: null, label: null };
   assert.deepEqual(treatmentOf({ ...probe, type: 'ext4', usage: 'filesystem' }), { how: 'mount', type: 'ext4' });
   assert.equal(treatmentOf({ ...probe, type: 'swap', usage: 'other' }).how, 'record');
@@ -11,7 +11,7 @@ test('what becomes of a partition', () => {
   assert.equal(treatmentOf({ ...probe, type: null, usage: null }).how, 'raw');
 });
 
-test('what can be read in two ways is neither mounted nor left out', () => {
+test('ambiguous content is neither mounted nor left out', () => {
   const table = { tableType: 'dos', isContradictory: true };
   for (const found of [
     { type: 'ext4', usage: 'filesystem', ...table },

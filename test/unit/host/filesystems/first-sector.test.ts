@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { looksPartitioned } from '../../../../src/host/filesystems/first-sector.ts';
 
-test('a table of partitions is told from a boot sector that ends like one', () => {
+test('a partition table is distinguished from a boot sector with the same signature', () => {
   const entry = (at: number, bytes: number[]) => (sector: Buffer) =>
     void Buffer.from(bytes).copy(sector, 446 + 16 * at);
   const sectorWith = (...changes: ((sector: Buffer) => void)[]): Buffer => {

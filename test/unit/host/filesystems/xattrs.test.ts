@@ -26,7 +26,7 @@ async function readFrom(t: TestContext, script: string): Promise<{ files: number
   }
 }
 
-test('getfattr that is killed, or fails, has not read everything', async (t) => {
+test('a killed or failed getfattr is an error', async (t) => {
   await assert.rejects(readFrom(t, 'kill -9 $$'), /getfattr was killed by SIGKILL/);
   await assert.rejects(readFrom(t, `echo '${TOO_LONG}' >&2; kill -9 $$`), /getfattr was killed by SIGKILL/);
   await assert.rejects(readFrom(t, 'exit 1'), /getfattr exited 1 \(no error message\)/);
@@ -34,7 +34,7 @@ test('getfattr that is killed, or fails, has not read everything', async (t) => 
   await assert.rejects(readFrom(t, refused), /getfattr exited 1 \(.*Input\/output error\)/);
 });
 
-test('paths that are too long for getfattr are told, and left to others', async (t) => {
+test('paths that are too long for getfattr are reported to the caller', async (t) => {
   assert.deepEqual(await readFrom(t, 'exit 0'), { files: 1, tooLong: 0 });
   assert.deepEqual(await readFrom(t, `echo '${TOO_LONG}' >&2; exit 1`), { files: 1, tooLong: 1 });
 });

@@ -6,7 +6,7 @@ import { crc32Of, decodeCrc32, encodeCrc32, joinCrc32 } from '../../../../src/li
 
 const bytes = fc.uint8Array({ maxLength: 2000 }).map((array) => Buffer.from(array));
 
-test('the checksum of joined parts is that of the whole', () => {
+test('the combined checksum of parts is that of the whole', () => {
   fc.assert(
     fc.property(fc.array(bytes, { minLength: 1 }), (parts) => {
       const joined = parts.map(crc32Of).reduce(joinCrc32);
@@ -16,7 +16,7 @@ test('the checksum of joined parts is that of the whole', () => {
   );
 });
 
-test('the known value of the check string, as S3 writes it', () => {
+test('the check value, in the form of S3', () => {
   const { value } = crc32Of(Buffer.from('123456789'));
   assert.equal(value, 0xcbf43926);
   assert.equal(encodeCrc32(value), 'y/Q5Jg==');

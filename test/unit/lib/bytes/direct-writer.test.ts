@@ -29,7 +29,7 @@ for (const [what, parent] of [
   ['on a disk', tmpdir()],
   ['in memory, which may not have it', '/dev/shm'],
 ] as const) {
-  test(`any writes, ${what}: as others would write them`, () => {
+  test(`any writes, ${what}: the result is the same as with ordinary writes`, () => {
     const directory = mkdtempSync(join(parent, 'snap-to-s3-test-'));
     const path = join(directory, 'file');
     const noise = randomBytes(SIZE);
@@ -55,7 +55,7 @@ for (const [what, parent] of [
   });
 }
 
-test('what is gathered is not written before its time, and the file is closed after all', () => {
+test('collected data is written only when needed, and the file is always closed', () => {
   const directory = mkdtempSync(join(tmpdir(), 'snap-to-s3-test-'));
   const path = join(directory, 'file');
   writeFileSync(path, Buffer.alloc(8192));

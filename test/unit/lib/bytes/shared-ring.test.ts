@@ -5,7 +5,7 @@ import { Worker } from 'node:worker_threads';
 import fc from 'fast-check';
 import { newRing, RingReader, RingWriter } from '../../../../src/lib/bytes/shared-ring.ts';
 
-test('whatever goes in comes out', () => {
+test('all bytes pass unchanged', () => {
   const piece = fc.uint8Array({ minLength: 1, maxLength: 50 });
   fc.assert(
     fc.property(fc.array(piece), fc.integer({ min: 1, max: 3 }), (pieces, ahead) => {
@@ -38,7 +38,7 @@ const READER = `
   parentPort.postMessage(hash.digest('hex'));
 `;
 
-test('from thread to thread: no byte is lost, and nobody waits for ever, in pieces of any size', async () => {
+test('between threads, no byte is lost and no thread waits forever, with pieces of any size', async () => {
   const ring = newRing(64 * 1024);
   const module = new URL('../../../../src/lib/bytes/shared-ring.ts', import.meta.url).href;
   const worker = new Worker(new URL(`data:text/javascript,${encodeURIComponent(READER)}`), {

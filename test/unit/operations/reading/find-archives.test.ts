@@ -43,7 +43,7 @@ function bucketOf(knows: 'the snapshot' | 'nothing' | 'no answer') {
 
 const signal = new AbortController().signal;
 
-test('one archive in a large bucket: EC2 knows its volume, and only that is listed', async () => {
+test('one archive in a large bucket: EC2 provides its volume, and only that prefix is listed', async () => {
   const { told, sources } = bucketOf('the snapshot');
   const id = `snap-${hex(COUNT - 1)}`;
   const { archives } = await findArchivesById([id], '', sources, signal);
@@ -51,7 +51,7 @@ test('one archive in a large bucket: EC2 knows its volume, and only that is list
   assert.ok(told.listed <= 2001, `${told.listed} keys were listed`);
 });
 
-test('without EC2, or where the snapshot is gone, all of the bucket is looked through', async () => {
+test('without EC2, or if the snapshot no longer exists, the whole bucket is listed', async () => {
   for (const knows of ['nothing', 'no answer'] as const) {
     const { told, sources } = bucketOf(knows);
     const ids = [`snap-${hex(COUNT - 1)}`, 'snap-ffffffff', `snap-${hex(3)}`];

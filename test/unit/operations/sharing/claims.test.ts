@@ -28,12 +28,12 @@ const FACTS = {
 
 const WHOLE = newClaim({ ...FACTS, takenAt: '2026-11-29T09:00:00.000Z' });
 
-test('a claim that was written once was taken when the store wrote it', () => {
+test('a claim that was written once was taken at its Last-Modified', () => {
   assert.equal(decodeClaim(encodeClaim(untimedClaim(FACTS)), AT)?.takenAt, AT.toISOString());
   assert.deepEqual(decodeClaim(encodeClaim(WHOLE), AT), WHOLE);
 });
 
-test('what holds a claim may be anything: it is understood, or respected for a while', async () => {
+test('any content of a claim is either understood or respected for a limited time', async () => {
   const holders = fc.oneof(
     fc.jsonValue(),
     fc.record({ pid: fc.jsonValue(), boot: fc.jsonValue(), host: fc.jsonValue() }),
@@ -54,7 +54,7 @@ test('what holds a claim may be anything: it is understood, or respected for a w
   assert.equal((await found(Buffer.from('no claim'), MAX_LIFE_SECONDS + 1))?.isLive, false);
 });
 
-test('of a claim of a newer version, its own life counts; nothing lives longer than the longest', () => {
+test('a claim of a newer version lasts for its own life, up to the maximum', () => {
   assert.equal(lifeOfUnknown(Buffer.from('{"format":2,"lifeSeconds":60}')), 60);
   for (const text of ['{"format":2}', '{"lifeSeconds":1e9}', '{"lifeSeconds":-1}', 'null', '[', ''])
     assert.equal(lifeOfUnknown(Buffer.from(text)), MAX_LIFE_SECONDS);

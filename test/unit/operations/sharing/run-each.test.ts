@@ -27,7 +27,7 @@ function runOf(items: string[], more: Partial<EachRun<string>>): { run: EachRun<
 
 const endOf = (told: readonly SnapEvent[]) => told.find((event) => event.code === 'run.finished');
 
-test('claims of other runs are waited for all at once, and what becomes free is worked on one by one', async () => {
+test('all claims of other runs are waited for at the same time, and free snapshots are processed one by one', async () => {
   const items = ['snap-1', 'snap-2', 'snap-3', 'snap-4'];
   const allAsked = Promise.withResolvers<void>();
   const asked = new Set<string>();
@@ -76,7 +76,7 @@ test('semaphore: limits concurrency, keeps the order of requests, and is release
   );
 });
 
-test('what was interrupted has not failed, and what was skipped says why', async () => {
+test('interrupted work has not failed, and skipped work has a reason', async () => {
   const { run, told } = runOf(['snap-1', 'snap-2'], {
     work: async (item) => {
       if (item === 'snap-1') return { skipped: 'already archived' };
@@ -90,7 +90,7 @@ test('what was interrupted has not failed, and what was skipped says why', async
   assert.equal(skipped?.reason, 'already archived');
 });
 
-test('the report counts what an earlier run has read, as it counts what that has stored', () => {
+test('the report counts bytes that an earlier run read, like those that it stored', () => {
   const report = new ReportBuilder('STANDARD', 'us-east-1');
   const snapshot = 'snap-1';
   report.hear({ code: 'run.started', command: 'migrate', snapshots: [snapshot] });
@@ -100,7 +100,7 @@ test('the report counts what an earlier run has read, as it counts what that has
   assert.deepEqual([row?.plainBytes, row?.storedBytes, row?.savedBytes], [1000, 400, 200]);
 });
 
-test('what waits for S3 has not failed, in the end of the run, its report and its exit code', async () => {
+test('work that waits for S3 has not failed, in the event, the report and the exit code', async () => {
   const reasons: Record<string, SnapError> = {
     'snap-1': new SnapError('THAWING', 'its objects are being thawed'),
     'snap-2': new SnapError('TARGET', 'no room'),
@@ -123,7 +123,7 @@ test('what waits for S3 has not failed, in the end of the run, its report and it
   assert.equal(await runEach(runOf(['snap-1', 'snap-2'], { work }).run), EXIT.failed);
 });
 
-test('the table: columns that say something, and no reason that has just been told', () => {
+test('the table omits empty columns, and a reason that was just shown', () => {
   const report = new ReportBuilder(null, 'us-east-1');
   const finished = { code: 'snapshot.finished', seconds: 1 } as const;
   const error = new SnapError('TARGET', 'no room');

@@ -100,7 +100,7 @@ for (const [name, plain] of Object.entries(PLAIN)) {
   }
 }
 
-test('flipped bits and cut ends: what the lz4 command refuses is refused, and bytes are never others', () => {
+test('flipped bits and truncation: the decoder refuses what the lz4 command refuses, and never returns other bytes', () => {
   const plain = Buffer.concat([motley(30_000), PLAIN['program text']?.subarray(0, 30_000) ?? Buffer.alloc(0)]);
   let refused = 0;
   for (const [index, argv] of [['-1'], ['-9', '--no-frame-crc'], ['-1', '--no-frame-crc']].entries()) {
@@ -118,7 +118,7 @@ test('flipped bits and cut ends: what the lz4 command refuses is refused, and by
   assert.ok(refused >= 60, `${refused} refused`);
 });
 
-test('a whole stream, and what follows it', () => {
+test('a whole stream, and data after it', () => {
   const plain = motley(50_000);
   const stored = compress(plain);
   assert.ok(byOurselves(stored)?.equals(plain));
@@ -132,7 +132,7 @@ test('a whole stream, and what follows it', () => {
   assert.equal(byOurselves(wrong), null, 'another checksum');
 });
 
-test('the checksum of four GiB, which a count of 32 bits takes for nothing', () => {
+test('the checksum of four GiB, which overflows a counter of 32 bits', () => {
   const ring = new BlockRing(newBlockRing());
   const taker = new BlockTaker(ring, true);
   const blocks = 1024;
@@ -146,7 +146,7 @@ test('the checksum of four GiB, which a count of 32 bits takes for nothing', () 
   assert.deepEqual([taker.next().length, taker.problem], [0, null]);
 });
 
-test('frames one after another, as images have them that were read directly', async () => {
+test('consecutive frames, as in images from direct reads', async () => {
   const parts = [motley(9_000_003), Buffer.alloc(5_000_000), motley(7)];
   const [first, second, third] = [
     compress(parts[0] ?? NONE, '-B4'),
@@ -163,7 +163,7 @@ test('frames one after another, as images have them that were read directly', as
     assert.equal((await inThreads(Buffer.concat([second, other]))).isForeign, true);
 });
 
-test('a block in the middle that breaks the rules ends it there, however much follows', async () => {
+test('an invalid block ends the stream there, however much follows', async () => {
   const stored = compress(motley(40_000_000), '-9');
   // The second block claims more literals than it has.
   const second = 7 + 4 + (stored.readUInt32LE(7) & 0x7fffffff);
@@ -173,7 +173,7 @@ test('a block in the middle that breaks the rules ends it there, however much fo
   assert.equal(findings.plainBytes, 4_194_304);
 });
 
-test('the end is missed wherever it is cut', async () => {
+test('truncation is detected at any position', async () => {
   const stored = compress(motley(30_000_000));
   for (const share of [0.1, 0.35, 0.6, 0.99]) {
     const { findings, problem } = await inThreads(stored.subarray(0, Math.floor(stored.length * share)));
@@ -182,7 +182,7 @@ test('the end is missed wherever it is cut', async () => {
   }
 });
 
-test('a cut stream is not taken for a damaged block, however soon its end is taken', () => {
+test('a truncated stream is not reported as a damaged block, whatever the timing', () => {
   const stored = compress(randomBytes(100_000));
   for (const length of [stored.length - 50_000, stored.length - 2]) {
     const ring = new BlockRing(newBlockRing());
@@ -202,7 +202,7 @@ test('a cut stream is not taken for a damaged block, however soon its end is tak
   }
 });
 
-test('frames that are not as the lz4 command writes them by itself are left to it', () => {
+test('frames with other options are left to the lz4 command', () => {
   // Of one block only, even `-BD` makes one that stands by itself.
   const plain = Buffer.alloc(5_000_000, 'abc');
   for (const argv of ['-BD', '-BX', '-l']) assert.equal(frameOf(compress(plain, argv).subarray(0, 7)), null, argv);
@@ -230,7 +230,7 @@ function decodeWithin(stored: Uint8Array, room: number): Buffer | null {
   return length === null ? null : Buffer.from(bytes.subarray(TO, TO + length));
 }
 
-test('a block that fills its room to the last byte, and rooms that are too small', () => {
+test('a block that fills its space to the last byte, and spaces that are too small', () => {
   for (let distance = 1; distance <= 70; distance++) {
     const plain = Buffer.concat([repeated(randomBytes(distance), 100 + 3 * distance), randomBytes(5)]);
     const frame = compress(plain, '--no-frame-crc');
@@ -241,13 +241,13 @@ test('a block that fills its room to the last byte, and rooms that are too small
   }
 });
 
-test('a block whose room is full ends by five literals', () => {
+test('a block that fills its space ends with five literals', () => {
   const stored = Buffer.from([0x10, 0x61, 1, 0, 0x10, 0x62]);
   assert.equal(decodeWithin(stored, 6), null);
   assert.equal(decodeWithin(stored, 10)?.toString(), 'aaaaab');
 });
 
-test('whatever is decoded, nothing beyond its room is written', () => {
+test('nothing is written beyond the space of a block', () => {
   // Tokens with long runs and small distances, which random bytes rarely make.
   const block = uint8Array({ minLength: 1, maxLength: 300, max: 255 }).map((values) =>
     values.map((value, at) => (at % 5 === 2 ? value % 24 : at % 7 === 3 ? 0 : value)),
@@ -261,6 +261,6 @@ test('whatever is decoded, nothing beyond its room is written', () => {
   );
 });
 
-test('the program is what its source says', async () => {
+test('the assembled program matches its source', async () => {
   assert.ok(readFileSync(CODER).equals(await assembleCoder()), 'run scripts/assemble.ts');
 });

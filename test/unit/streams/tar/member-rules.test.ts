@@ -28,7 +28,7 @@ const TWINS: Record<string, [first: NewMember, second: NewMember]> = {
   'a link in place of a directory': [memberOf('./dir', 'directory'), memberOf('./Dir', 'symlink', '/etc')],
 };
 
-test('a caseless target gets the first of two names that it takes for one', () => {
+test('a case-insensitive target gets the first of two names that differ only in case', () => {
   for (const [name, [first, second]] of Object.entries(TWINS)) {
     const judged = (isCaseInsensitive: boolean) => {
       const rules = new MemberRules({ paths: null, isPrivileged: false, isCaseInsensitive, aliases: [] });

@@ -68,7 +68,7 @@ function checkStream({ runs, extents }: SegmentStream, { table, pieces }: ImageI
   return block;
 }
 
-test('segments follow each other; each stream has every block once, and all but zeros from the stream', () => {
+test('segments are contiguous; each stream has every block once, except for skipped zeros', () => {
   const property = fc.property(SAMPLES, (sample) => {
     const { object, index } = sampleOf(sample);
     const plan = ImagePlan.of(object, index);
@@ -102,7 +102,7 @@ test('long zeros are not fetched', () => {
   ]);
 });
 
-test('no plan where something is not known, or does not fit', () => {
+test('there is no plan if a block is unknown or contradictory', () => {
   const fresh = () => sampleOf({ zeros: [false, true, false], codec: 'lz4', lastBlock: 100, most: 1 });
   const isPlanned = ({ object, index }: ReturnType<typeof fresh>) => ImagePlan.of(object, index) !== null;
   assert.ok(isPlanned(fresh()));

@@ -15,7 +15,7 @@ const DISK = 2 ** 30;
 
 const plan = (table: object) => planTable({ partitiontable: { ...TABLE, ...table } }, DISK);
 
-test('a table is told to sfdisk as it was, with names as bytes', () => {
+test('the table is passed to sfdisk unchanged, with names as bytes', () => {
   const partition = {
     ...PARTITION,
     node: '/dev/xvdf14',
@@ -33,7 +33,7 @@ test('a table is told to sfdisk as it was, with names as bytes', () => {
   assert.deepEqual(partitions, [{ number: 14, start: 2 ** 20, size: 2 ** 22, type: PARTITION.type }]);
 });
 
-test('extended partitions are made, and hold nothing themselves', () => {
+test('extended partitions are created, and have no content', () => {
   const extended = { node: 'disk2', start: 20_480, size: 8192, type: 'f' };
   const logical = { node: 'disk5', start: 22_528, size: 2048, type: '83' };
   const { script, partitions } = plan({ label: 'dos', id: '0x12345678', partitions: [extended, logical] });
@@ -44,7 +44,7 @@ test('extended partitions are made, and hold nothing themselves', () => {
   );
 });
 
-test('a partition ends with the disk, and one that begins beyond it is not made', () => {
+test('partitions are cut at the end of the disk, and those beyond it are not created', () => {
   const beyond = { ...PARTITION, node: '/dev/nvme1n1p2', start: DISK / 512 };
   const { script, partitions } = plan({ partitions: [{ ...PARTITION, size: 2 ** 30 }, beyond] });
   assert.match(script, new RegExp(`disk1 : start=2048, size=${DISK / 512 - 2048}, [^\n]*\n$`));
@@ -87,7 +87,7 @@ function planOf(disk: object, objects = [object(1, {}), object(2, { layout: 'ima
   return planVolume(archive, null, {} as Services, AbortSignal.timeout(1000));
 }
 
-test('each partition gets what it had; a gap that was not kept is told', async () => {
+test('each partition gets its content; a missing boot gap is reported', async () => {
   const { fills, obstacleToBoot, tools } = await planOf({});
   assert.deepEqual(
     fills.map(({ partition, content }) => [partition?.number, content.how]),
@@ -101,12 +101,12 @@ test('each partition gets what it had; a gap that was not kept is told', async (
   assert.match((await planOf({ bootGap: undefined })).obstacleToBoot ?? '', /grub-install/);
 });
 
-test('what fills FAT where the kernel does not know it is asked for beforehand', async () => {
+test('the tools that fill FAT without a kernel driver are required beforehand', async () => {
   const { tools } = await planOf({}, [object(1, { filesystem: 'vfat' }), object(2, { layout: 'image' })]);
   assert.equal(tools.includes('mcopy') && tools.includes('mdir'), !isInKernel('vfat'));
 });
 
-test('plans that do not fit together are refused before anything is made', async () => {
+test('contradictory plans are refused before anything is created', async () => {
   const image = { layout: 'image' };
   const plans = [
     () => planOf({}, [object(1, {})]),
@@ -150,7 +150,7 @@ for (const [name, change] of Object.entries(HOSTILE)) {
   });
 }
 
-test('UUIDs and labels that are none are refused', () => {
+test('invalid UUIDs and labels are refused', () => {
   const wanted = { type: 'ext4', label: 'root', geometry: null };
   for (const uuid of ['ABCD-1234', '11111111-2222-3333-4444-555555555555', null]) checkWanted({ ...wanted, uuid });
   for (const uuid of ['-L', 'ABCD-12345', '11111111']) assert.throws(() => checkWanted({ ...wanted, uuid }), SnapError);
