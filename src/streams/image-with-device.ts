@@ -1,5 +1,4 @@
 /** Compares an image stream with the device that it was made from. */
-import { closeSync, openSync, readSync } from 'node:fs';
 import type { ByteStream } from '../archive/byte-stream.ts';
 import { DifferenceList } from './difference.ts';
 
@@ -11,42 +10,32 @@ export interface ImageFindings {
 }
 
 /** Reports only the first difference. Later ones give no more information. */
-export function compareImageWithDevice(stream: ByteStream, device: string): ImageFindings {
+export function compareImageWithDevice(image: ByteStream, device: ByteStream): ImageFindings {
   const differences = new DifferenceList();
-  const scratch = Buffer.allocUnsafeSlow(CHUNK_BYTES);
-  const descriptor = openSync(device, 'r');
-  try {
-    for (;;) {
-      const position = stream.position;
-      const bytes = stream.some(CHUNK_BYTES);
-      const onDevice = readAt(descriptor, scratch, position, Math.max(bytes.length, 1));
-      if (bytes.length === 0) {
-        if (onDevice.length > 0)
-          differences.add('size', '', `the image ends at byte ${position}, before the end of the disk`);
-        return { differences, contentBytes: position };
-      }
-      if (differences.count > 0 || bytes.equals(onDevice)) continue;
-      if (onDevice.length < bytes.length) differences.add('size', '', 'the image is longer than the disk');
-      else
-        differences.add(
-          'content',
-          '',
-          `the first difference is at byte ${position + firstDifference(bytes, onDevice)}`,
-        );
-    }
-  } finally {
-    closeSync(descriptor);
+  for (let bytes = image.some(CHUNK_BYTES); bytes.length > 0; bytes = image.some(CHUNK_BYTES)) {
+    if (differences.count > 0) continue;
+    const found = differenceIn(bytes, device);
+    if (found) differences.add(found.kind, '', found.detail);
   }
+  if (differences.count === 0 && device.some(1).length > 0)
+    differences.add('size', '', `the image ends at byte ${image.position}, before the end of the disk`);
+  return { differences, contentBytes: image.position };
 }
 
-function readAt(descriptor: number, scratch: Buffer, position: number, length: number): Buffer {
-  let filled = 0;
-  while (filled < length) {
-    const count = readSync(descriptor, scratch, filled, length - filled, position + filled);
-    if (count === 0) break;
-    filled += count;
+/** Takes as many bytes from the device as the image has. Returns `null` if they are equal. */
+function differenceIn(bytes: Buffer, device: ByteStream): { kind: 'size' | 'content'; detail: string } | null {
+  for (let at = 0; at < bytes.length; ) {
+    const position = device.position;
+    const onDevice = device.some(bytes.length - at);
+    if (onDevice.length === 0) return { kind: 'size', detail: 'the image is longer than the disk' };
+    const some = bytes.subarray(at, at + onDevice.length);
+    if (!some.equals(onDevice)) {
+      const first = position + firstDifference(some, onDevice);
+      return { kind: 'content', detail: `the first difference is at byte ${first}` };
+    }
+    at += onDevice.length;
   }
-  return scratch.subarray(0, filled);
+  return null;
 }
 
 function firstDifference(a: Buffer, b: Buffer): number {

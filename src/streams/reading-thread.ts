@@ -4,7 +4,7 @@ import { parentPort, workerData } from 'node:worker_threads';
 import { type RingMemory, RingWriter } from '../lib/bytes/shared-ring.ts';
 
 export interface ReadingOrder {
-  /** Descriptor of the pipe with the plain stream. The caller closes it. */
+  /** Descriptor of the pipe with the plain stream, or of a device. The caller closes it. */
   descriptor: number;
   ring: RingMemory;
 }

@@ -46,6 +46,8 @@ export interface SinkThreadOrder {
   order: SinkOrder;
   /** A counter of the files compared so far. */
   compared: SharedArrayBuffer;
+  /** The bytes of the device that another thread reads ahead; only for the order `device`. */
+  disk: RingMemory | null;
 }
 
 /** Plain bytes that another thread reads, or lz4 blocks that this thread helps to decode. */
@@ -61,7 +63,7 @@ export interface SinkAnswer {
 
 type Findings = Partial<StreamFindings> & { list: DifferenceList };
 
-function findingsOf({ order, compared }: SinkThreadOrder, stream: ByteStream): Findings {
+function findingsOf({ order, compared, disk }: SinkThreadOrder, stream: ByteStream): Findings {
   switch (order.kind) {
     case 'tree': {
       const { differences: list, ...counts } = compareTarWithDisk(stream, {
@@ -72,7 +74,10 @@ function findingsOf({ order, compared }: SinkThreadOrder, stream: ByteStream): F
       return { list, ...counts };
     }
     case 'device': {
-      const { differences: list, contentBytes } = compareImageWithDevice(stream, order.device);
+      if (disk === null) throw new Error('nobody reads the device');
+      const reader = new RingReader(disk);
+      const device = new ByteStream(() => reader.next());
+      const { differences: list, contentBytes } = compareImageWithDevice(stream, device);
       return { list, contentBytes };
     }
     case 'blocks': {

@@ -7,6 +7,7 @@ import { cleanupError } from '../lib/disposal.ts';
 import { programFile } from '../lib/program-file.ts';
 import { whenAborted } from '../lib/when-aborted.ts';
 import type { DecodingOrder } from './decoding-thread.ts';
+import { newAlignedRing, type OpenDevice, openForReading } from './device-stream.ts';
 import type { FilledRing } from './lz4/block-filler.ts';
 import { newBlockRing } from './lz4/block-ring.ts';
 import type { ReadingOrder } from './reading-thread.ts';
@@ -37,8 +38,8 @@ export async function consumeInThreads(
   signal: AbortSignal,
 ): Promise<StreamFindings> {
   const ring = newRing();
-  const reading = startThread<ReadingOrder, number>('reading-thread', { descriptor, ring });
-  const [, { findings }] = await runBoth(reading, { kind: 'plain', ring }, order, signal);
+  const startReading = () => startThread<ReadingOrder, number>('reading-thread', { descriptor, ring });
+  const [, { findings }] = await runBoth(startReading, { kind: 'plain', ring }, order, signal);
   return findings;
 }
 
@@ -63,32 +64,52 @@ export async function consumeLz4InThreads(
   signal: AbortSignal,
 ): Promise<DecodedFindings> {
   const ring = newBlockRing();
-  const decoding = startThread<DecodingOrder, FilledRing>('decoding-thread', { descriptor, ring });
+  const startDecoding = () => startThread<DecodingOrder, FilledRing>('decoding-thread', { descriptor, ring });
   const source = { kind: 'lz4', ring, withChecksum: !isKnown } as const;
-  const [filled, answer] = await runBoth(decoding, source, order, signal);
+  const [filled, answer] = await runBoth(startDecoding, source, order, signal);
   // A block that cannot be decoded comes before the position at which the stream could not be read any further.
   return { ...answer, problem: answer.problem ?? filled.problem, isForeign: filled.isForeign };
 }
 
+/** Returns a promise that rejects if the thread fails, and otherwise never settles. */
+const failureOf = ({ answer }: Thread<unknown>): Promise<never> => answer.then(() => new Promise<never>(() => {}));
+
 /** Waits for both threads. Aborting the signal stops them at any point. */
 async function runBoth<Answer>(
-  reading: Thread<Answer>,
+  startReading: () => Thread<Answer>,
   source: StreamSource,
   order: SinkOrder,
   signal: AbortSignal,
 ): Promise<[Answer, SinkAnswer]> {
+  using device = order.kind === 'device' ? openDevice(order.device) : null;
+  const disk = device && newAlignedRing();
   const compared = new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT);
-  const consuming = startThread<SinkThreadOrder, SinkAnswer>('sink-thread', { source, order, compared });
-  // This thread posts no result and may end before or after the others.
+  const reading = startReading();
+  const consuming = startThread<SinkThreadOrder, SinkAnswer>('sink-thread', { source, order, compared, disk });
+  // The threads that read the disk ahead may end before or after the others. The warming thread posts no result.
   const warming =
     order.kind === 'tree' ? startThread<WarmingOrder, never>('warming-thread', { root: order.root, compared }) : null;
-  const threads = [reading, consuming, ...(warming ? [warming] : [])];
+  const readingDisk =
+    device && disk
+      ? startThread<ReadingOrder, number>('reading-thread', { descriptor: device.descriptor, ring: disk })
+      : null;
+  const threads = [reading, consuming, warming, readingDisk].filter((thread) => thread !== null);
   await using _ended = { [Symbol.asyncDispose]: () => endAll(threads) };
   using cancelled = whenAborted(signal);
+  const failed = [cancelled.promise, ...(readingDisk ? [failureOf(readingDisk)] : [])];
   try {
-    return await Promise.race([Promise.all([reading.answer, consuming.answer]), cancelled.promise]);
+    return await Promise.race([Promise.all([reading.answer, consuming.answer]), ...failed]);
   } catch (cause) {
     signal.throwIfAborted();
+    throw comparisonFailure(asError(cause));
+  }
+}
+
+/** @throws SnapError `COMPARE_FAILED` */
+function openDevice(path: string): OpenDevice {
+  try {
+    return openForReading(path);
+  } catch (cause) {
     throw comparisonFailure(asError(cause));
   }
 }

@@ -24,7 +24,7 @@ async function compareFile(tar: string, order: SinkOrder, heap: number): Promise
   const ring = newRing();
   const descriptor = openSync(tar, 'r');
   const compared = new SharedArrayBuffer(4);
-  const comparing: SinkThreadOrder = { source: { kind: 'plain', ring }, order, compared };
+  const comparing: SinkThreadOrder = { source: { kind: 'plain', ring }, order, compared, disk: null };
   const reading: ReadingOrder = { descriptor, ring };
   const reader = new Worker(programFile('streams/reading-thread'), { workerData: reading });
   const worker = new Worker(programFile('streams/sink-thread'), {
