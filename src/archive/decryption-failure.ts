@@ -1,11 +1,11 @@
 /**
- * Decides why gpg could not decrypt a message. Its own sentence does not tell: it ends with "No secret key" also if the
- * session key inside the message is damaged. Its status lines do. Source: doc/DETAILS of GnuPG; seen with 2.2.40.
+ * Decides why gpg could not decrypt a message, from its status lines. Its message is not enough: it ends with "No secret
+ * key" even if the session key inside the message is damaged. Source: doc/DETAILS of GnuPG; seen with 2.2.40.
  */
 
 /**
  * - `key`: this user has no key for the message, or gpg cannot use it.
- * - `other-key`: the message is for a key that is not among the recipients, so a damaged message, or another one.
+ * - `other-key`: the message is encrypted for a key that is not among the recipients, so it is damaged or another message.
  * - `message`: the message is damaged.
  */
 export type Culprit = 'key' | 'other-key' | 'message';
@@ -15,7 +15,7 @@ interface StatusLine {
   words: readonly string[];
 }
 
-/** Without the leading text, because gpg may not have ended the line before. */
+/** Ignores text before the status, because gpg may not have ended the previous line. */
 const STATUS = /\[GNUPG:\] (\S+)(?: (.*))?$/;
 
 const statusOf = (lines: readonly string[]): StatusLine[] =>
@@ -25,15 +25,14 @@ const statusOf = (lines: readonly string[]): StatusLine[] =>
   });
 
 /**
- * What only a damaged message leads to: bytes that are no packets, a session key that was found and then was of no use, and
- * a question for a passphrase, for which this program never encrypts.
+ * Status lines that only a damaged message causes: bytes that are no packets, a session key that was found but did not
+ * work, and a request for a passphrase, because this program never encrypts with one.
  */
 const OF_MESSAGE = new Set(['NODATA', 'UNEXPECTED', 'BADMDC', 'DECRYPTION_KEY', 'PLAINTEXT', 'NEED_PASSPHRASE_SYM']);
 
 /**
- * Codes of libgpg-error that say of a session key, encrypted for a key that is present, that it is damaged: algorithms
- * that are not those of the key, and wrong lengths, encodings and checksums. Other codes are about the key, its passphrase or
- * its card.
+ * Codes of libgpg-error for a damaged session key that is encrypted for an available key: algorithms that are not those of
+ * the key, and wrong lengths, encodings and checksums. Other codes concern the key, its passphrase or its card.
  */
 const DAMAGED_SESSION_KEY = new Set([4, 10, 12, 14, 18, 19, 30, 41, 65, 66, 67, 68, 79, 89, 139, 149, 152, 155, 200]);
 
@@ -41,7 +40,7 @@ const DAMAGED_SESSION_KEY = new Set([4, 10, 12, 14, 18, 19, 30, 41, 65, 66, 67, 
 const codeOf = (error: string | undefined): number => Number(error) & 0xffff;
 
 /**
- * @param lines what gpg wrote to standard error, including the lines of `--status-fd 2`.
+ * @param lines the standard error of gpg, including the lines of `--status-fd 2`.
  * @param recipients ids of the keys that the message is encrypted for; empty if they are not known.
  */
 export function culpritOf(lines: readonly string[], recipients: readonly string[]): Culprit {
@@ -59,7 +58,7 @@ export function culpritOf(lines: readonly string[], recipients: readonly string[
 
 /**
  * With a given session key, gpg cannot tell whether that or the message is wrong, unless the bytes are no packets.
- * @param lines what gpg wrote to standard error, including the lines of `--status-fd 2`.
+ * @param lines the standard error of gpg, including the lines of `--status-fd 2`.
  */
 export const isNoMessage = (lines: readonly string[]): boolean => {
   const status = statusOf(lines);

@@ -113,7 +113,7 @@ export interface Volumes extends ResourceTags {
   /**
    * Attaches a volume. If it is already attached to this instance, that counts: the response to an earlier attempt may
    * have been lost.
-   * @returns the device name; `null` if the name asked for is in use, which only EC2 can know for certain.
+   * @returns the device name; `null` if the requested name is in use, which only EC2 can know for certain.
    */
   attach(volumeId: string, instanceId: string, device: string, call: Call): Promise<string | null>;
   /** Detaches a volume. An attachment that no longer exists counts as detached. */

@@ -158,7 +158,7 @@ export async function outcomeWithin(running: RunningProcess, milliseconds: numbe
 }
 
 /**
- * A child of the process may keep its output open for ever, so the streams are destroyed as soon as the process exits.
+ * A child of the process may keep its output open forever, so the streams are destroyed as soon as the process exits.
  */
 function killAndClose(child: ChildProcess): void {
   if (hasEnded(child)) destroyStreams(child);

@@ -32,7 +32,7 @@ interface InProgressState {
 }
 
 /**
- * Sets the tag to the value that shows that work is in progress. If the snapshot has no room for the tag, the work goes on
+ * Sets the tag to the value that shows that work is in progress. If the snapshot has no room for the tag, the work continues
  * without it, and the run reports this: the manifest holds the same state.
  */
 export async function beginState(

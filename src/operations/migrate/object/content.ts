@@ -1,12 +1,12 @@
-/** What one object of an archive holds. */
+/** The content of one object of an archive. */
 import type { BlockIndexWriter } from '../../../archive/block-index.ts';
 import type { Layout } from '../../../archive/key.ts';
 import type { OpenImage } from '../../../transfer/block-image.ts';
 
 export type Content =
   /**
-   * The files below a directory. `expectedBytes` is an estimate; `damage` is asked once all has been read, with
-   * the members of the tar where they were counted: what has been found to be damaged meanwhile, or `null`.
+   * The files below a directory. `expectedBytes` is an estimate. `damage` is called after everything was read, with the
+   * number of members of the tar if they were counted. It returns damage that was found during the reading, or `null`.
    */
   | { kind: 'files'; directory: string; expectedBytes: number; damage: (members: number | null) => string | null }
   /** All bytes of a device, or of a snapshot's blocks; `expectedBytes` is exact. */

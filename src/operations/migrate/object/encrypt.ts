@@ -1,12 +1,12 @@
-/** Encryption by gpg, and a look at what came out: gpg exits with 0 whatever its configuration made it write. */
+/** Encrypts with gpg, and checks the result, because gpg exits with 0 whatever its configuration makes it write. */
 import { type Encryption, encryptCommand, isMessageStart, lengthProblem } from '../../../archive/cipher.ts';
 import { SnapError } from '../../../errors.ts';
 import type { Part } from '../../../transfer/part-reader.ts';
 import { runTool } from '../../../transfer/run-tool.ts';
 
 /**
- * Encrypts what is small enough for memory.
- * @throws SnapError `STAGE_FAILED` when gpg wrote something else than a message of these bytes; `ToolError`
+ * Encrypts bytes in memory.
+ * @throws SnapError `STAGE_FAILED` if gpg wrote anything but a message of these bytes; `ToolError`.
  */
 export async function encryptBytes(encryption: Encryption, input: Buffer, signal: AbortSignal): Promise<Buffer> {
   const { stdoutBytes } = await runTool(encryptCommand(encryption), { input, signal });
@@ -16,7 +16,7 @@ export async function encryptBytes(encryption: Encryption, input: Buffer, signal
   return stdoutBytes;
 }
 
-/** Hands on the parts of gpg's output. @throws SnapError `STAGE_FAILED` before the first part is uploaded. */
+/** Passes on the parts of the output of gpg, and checks the first one. @throws SnapError `STAGE_FAILED` before any upload. */
 export async function* encryptedParts(parts: AsyncIterable<Part>): AsyncGenerator<Part> {
   for await (const part of parts) {
     if (part.number === 1) requireMessage(part.bytes);

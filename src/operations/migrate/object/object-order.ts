@@ -1,4 +1,4 @@
-/** What to store as one object of an archive, and how. */
+/** The order to store one object of an archive. */
 import type { Encryption } from '../../../archive/cipher.ts';
 import type { Checkpoint } from '../../../archive/claim.ts';
 import type { Codec } from '../../../archive/codec.ts';
@@ -17,13 +17,13 @@ export interface ObjectOrder {
   snapshotId: string;
   /** `null` for a disk without a partition table, and for the image of a whole disk. */
   partition: number | null;
-  /** What is known of an upload of this object that was broken off, and where to note this one. */
+  /** Knows the interrupted upload of this object, if there is one, and records this one. */
   journal: UploadJournal;
-  /** `null` for what has none, or makes it elsewhere. */
+  /** `null` if the object gets no index, or if the index is built elsewhere. */
   index: StreamIndex | null;
 }
 
-/** The memory of uploads that outlives this process. */
+/** A record of uploads that outlives this process. */
 export interface UploadJournal {
   /** The upload to resume, and its parts; `null` starts a new one. Every other unfinished upload has been aborted. */
   resume: { uploadId: string; parts: readonly PartReceipt[]; checkpoints: readonly Checkpoint[] } | null;
@@ -31,7 +31,7 @@ export interface UploadJournal {
   begun(uploadId: string, from: Checkpoint): Promise<void>;
   /** An upload that is interrupted later can resume here, once the parts before it are stored. */
   reached(checkpoint: Checkpoint): void;
-  /** To be asked before the object becomes visible. @throws when it must not. */
+  /** Call it before the object becomes visible. @throws the reason if the object must not become visible. */
   confirm(): void;
   /** Call it once the object exists; it may have replaced an older one. */
   completed(): Promise<void>;

@@ -1,4 +1,4 @@
-/** Whether the witnesses of a stream agree on how long it is. */
+/** Compares the byte counts of the stages of a pipeline. */
 import { lengthProblem } from '../../../archive/cipher.ts';
 import { type CodecCounts, readCounts } from '../../../archive/codec.ts';
 import { SnapError } from '../../../errors.ts';
@@ -10,9 +10,9 @@ export const reportOf = (reports: readonly StageReport[], name: string): string 
   reports.find((report) => report.name === name)?.stderrTail ?? '';
 
 /**
- * What went into the compressor is what was produced, and what came out of it is what was uploaded.
- * @param indexed of the stage that indexes; `null` without one.
- * @param counted bytes that were produced, and bytes that were uploaded.
+ * Checks that the compressor read the produced bytes, and that its output was uploaded.
+ * @param indexed the report of the indexing stage; `null` if there is none.
+ * @param counted the number of produced bytes and of uploaded bytes.
  * @throws SnapError `COUNT_MISMATCH`
  */
 export function checkCounts(
@@ -38,7 +38,7 @@ export function checkCounts(
   if (problem) throw mismatch(order, problem);
 }
 
-/** The stage that makes the index compresses most streams itself. */
+/** Uses the counts of the indexing stage if it compresses the stream. */
 function compressorCounts(
   { codec, index }: ObjectOrder,
   reports: readonly StageReport[],

@@ -1,4 +1,4 @@
-/** The index of an object that goes through a pipeline: what its stages noted, put together. */
+/** Builds the index of an object that passes through a pipeline, from the records of its stages. */
 import { appendFileSync, createReadStream, createWriteStream } from 'node:fs';
 import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
@@ -18,10 +18,10 @@ import type { Part } from '../../../transfer/part-reader.ts';
 import type { Stage } from '../../../transfer/pipeline.ts';
 import { type Content, layoutOf } from './content.ts';
 
-/** As people know the stage. */
+/** The name of the stage in messages. */
 const INDEXING = 'index';
 
-/** What an index has to know of its object. */
+/** The properties of the object that the index depends on. */
 interface IndexedObject {
   codec: Codec;
   encryption: Encryption | null;
@@ -62,12 +62,12 @@ export class StreamIndex implements Disposable {
     return { name: INDEXING, argv: indexingCommand(this.#order) };
   }
 
-  /** Of the stage, once it has exited with 0. */
+  /** The report of the stage. Call it after the stage has exited with 0. */
   report(): IndexingReport {
     return readIndexingReport(this.#order);
   }
 
-  /** The parts as they come, looked at. */
+  /** Passes the parts on, and records the positions of the blocks in them. */
   async *watch(parts: AsyncIterable<Part>): AsyncGenerator<Part> {
     for await (const part of parts) {
       this.#blocks?.walk.take(part.bytes);
@@ -75,7 +75,7 @@ export class StreamIndex implements Disposable {
     }
   }
 
-  /** @returns the file that is the index. Places in a message of gpg lead nowhere, and are left out. */
+  /** @returns the path of the index. It omits positions in encrypted objects, where decryption cannot start. */
   async finish({ members, plainBytes }: IndexingReport, isEncrypted: boolean): Promise<string> {
     const { layout, linesFile, placesFile } = this.#order;
     this.#blocks?.places.finish();
