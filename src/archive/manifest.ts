@@ -60,6 +60,8 @@ export interface RecordedPartition {
   filesystem: string | null;
   uuid: string | null;
   label: string | null;
+  /** How it was created; `null` if it is unknown or sealed. Manifests of earlier versions lack it. */
+  geometry?: FilesystemGeometry | null;
   bytes: number;
   /** Why it has no object: `swap`. */
   reason: string;
@@ -235,7 +237,8 @@ const isDisk = (disk: ManifestDisk): boolean =>
   isRecord(disk) && isNotKeptList(disk.notKept) && isTextOrNothing(disk.volumeObstacle);
 
 const isRecordedList = (list: unknown): boolean =>
-  Array.isArray(list) && list.every((entry) => isRecord(entry) && isPartition(entry.partition));
+  Array.isArray(list) &&
+  list.every((entry) => isRecord(entry) && isPartition(entry.partition) && isGeometry(entry.geometry));
 
 /**
  * No part of a disk may be listed twice. A disk may have a table without partitions, but it must have objects or a

@@ -8,6 +8,7 @@ import { fatGeometry, ntfsGeometry } from './superblocks/boot-sectors.ts';
 import { btrfsGeometry, btrfsUuid } from './superblocks/btrfs.ts';
 import { extGeometry } from './superblocks/ext.ts';
 import type { Geometry } from './superblocks/geometry.ts';
+import { swapGeometry } from './superblocks/swap.ts';
 import { xfsGeometry } from './superblocks/xfs.ts';
 
 /** Bytes at the start of a device that contain all superblocks. */
@@ -21,6 +22,7 @@ const READERS: Record<string, (device: Buffer) => Geometry | null> = {
   btrfs: btrfsGeometry,
   vfat: fatGeometry,
   ntfs: ntfsGeometry,
+  swap: swapGeometry,
 };
 
 /**

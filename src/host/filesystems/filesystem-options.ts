@@ -255,6 +255,7 @@ function btrfsFeatures(flag: string, values: ReadonlyMap<string, string>, known:
   return wanted.length === 0 ? [] : [flag, wanted.join(',')];
 }
 
-export const swapVariants = ({ uuid, label }: WantedFilesystem): Variants => [
-  [...option('--uuid', uuid), ...option('--label', label)],
+/** Kernels use only swap areas with the page size of their processor. */
+export const swapVariants = ({ uuid, label, geometry }: WantedFilesystem): Variants => [
+  [...option('--pagesize', geometry?.blockBytes), ...option('--uuid', uuid), ...option('--label', label)],
 ];

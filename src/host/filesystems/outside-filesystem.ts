@@ -1,13 +1,22 @@
-/** Finds data in a partition before and after its filesystem, which no driver shows. */
+/** Finds data in a partition before and after its filesystem or swap area, which no driver shows. */
 import { formatBytes } from '../../lib/units.ts';
 import { lengthOf } from '../devices/block-devices.ts';
 import { findData } from '../devices/find-data.ts';
 import { readGeometry } from './filesystem-geometry.ts';
+import { type Probe, type Treatment, treatmentOf } from './filesystems.ts';
 import type { NotKept } from './not-kept-note.ts';
 import type { Geometry } from './superblocks/geometry.ts';
 
 /** Bytes at the start of a filesystem that are reserved for boot loaders. */
-const BOOT_AREA: Record<string, number> = { ext2: 1024, ext3: 1024, ext4: 1024, btrfs: 65_536 };
+const BOOT_AREA: Record<string, number> = { ext2: 1024, ext3: 1024, ext4: 1024, btrfs: 65_536, swap: 1024 };
+
+/** Decides how to archive a device. A swap area is left out only if the device holds nothing else. */
+export async function treatmentOn(device: string, found: Probe, signal: AbortSignal): Promise<Treatment> {
+  const treatment = treatmentOf(found);
+  if (treatment.how !== 'record') return treatment;
+  const [other] = await notKeptAround('swap', device, 0, signal);
+  return other === undefined ? treatment : { how: 'raw', reason: `it holds more than swap: ${other.what}` };
+}
 
 /**
  * @param keptBytes bytes at the start of the device that the manifest has.
@@ -25,9 +34,10 @@ export async function notKeptAround(
   const end = geometry === null ? null : endOf(type, geometry);
   const behind = end === null ? null : await findData(device, [{ from: end, to: lengthOf(device) }], signal);
   const amount = behind && `${behind.isSampled ? 'at least ' : ''}${formatBytes(behind.bytes)}`;
+  const what = type === 'swap' ? 'swap area' : 'filesystem';
   return [
-    ...(boot.bytes > 0 ? [{ what: 'boot code before the filesystem', count: null }] : []),
-    ...(behind && behind.bytes > 0 ? [{ what: `data after the filesystem (${amount})`, count: null }] : []),
+    ...(boot.bytes > 0 ? [{ what: `boot code before the ${what}`, count: null }] : []),
+    ...(behind && behind.bytes > 0 ? [{ what: `data after the ${what} (${amount})`, count: null }] : []),
   ];
 }
 
@@ -36,6 +46,7 @@ function endOf(type: string, { blockBytes, made = {} }: Geometry): number | null
   const product = (...factors: unknown[]): number | null =>
     factors.reduce<number | null>((all, one) => (all === null || typeof one !== 'number' ? null : all * one), 1);
   if (/^(ext[234]|xfs)$/.test(type)) return product(made['blocks'], blockBytes);
+  if (type === 'swap') return product(made['pages'], blockBytes);
   if (type === 'btrfs') return product(made['bytes']);
   const sectors = made['sectors'];
   if (type === 'vfat') return product(sectors, made['sectorBytes']);

@@ -74,7 +74,7 @@ async function sealManifest(open: Manifest, { settings, snapshot, signal }: Migr
     snapshot: { ...open.snapshot, tags: objectTags(snapshot.tags, settings.tagKey).tags },
     disk: publicDisk(open.disk),
     objects: open.objects.map(publicObject),
-    recorded: open.recorded.map((partition) => ({ ...partition, uuid: null, label: null })),
+    recorded: open.recorded.map((partition) => ({ ...partition, uuid: null, label: null, geometry: null })),
     sealed: sealed.toString('base64'),
   };
 }

@@ -8,9 +8,10 @@ import { notKeptOutside } from '../../host/disks/outside-partitions.ts';
 import { openPartition } from '../../host/disks/partition-device.ts';
 import { readGeometry } from '../../host/filesystems/filesystem-geometry.ts';
 import { missingNames, surveyFilesystem } from '../../host/filesystems/filesystem-obstacles.ts';
-import { type Probe, probe, type Treatment, treatmentOf } from '../../host/filesystems/filesystems.ts';
+import { type Probe, probe, type Treatment } from '../../host/filesystems/filesystems.ts';
 import { kernelErrors } from '../../host/filesystems/kernel-errors.ts';
 import { mountReadOnly } from '../../host/filesystems/mounts.ts';
+import { treatmentOn } from '../../host/filesystems/outside-filesystem.ts';
 import type { FilesystemSurvey } from '../../host/filesystems/survey.ts';
 import { inParallel } from '../../lib/parallel.ts';
 import { noteObstacle, noteTableObstacle, type Space } from '../restore/volume-obstacle.ts';
@@ -102,7 +103,7 @@ interface Part {
 async function storePartition(migration: Migration, part: Part): Promise<StoredPart> {
   const { number, device, size } = part;
   const found = await probe(device, migration.signal);
-  const treatment = treatmentOf(found);
+  const treatment = await treatmentOn(device, found, migration.signal);
   if (treatment.how === 'record') return record(migration, part, found, treatment.reason);
   const before = sectorsWritten(device);
   const known = migration.asImages.get(number);
@@ -119,10 +120,12 @@ async function storePartition(migration: Migration, part: Part): Promise<StoredP
   return { kind: 'object', object };
 }
 
-function record({ snapshot, services }: Migration, { number, size }: Part, found: Probe, reason: string): StoredPart {
+function record({ snapshot, services }: Migration, part: Part, found: Probe, reason: string): StoredPart {
+  const { number, device, size } = part;
   const { type: filesystem, uuid, label } = found;
+  const geometry = readGeometry(filesystem ?? '', device);
   services.host.notify({ code: 'partition.recorded', snapshot: snapshot.id, partition: number, reason });
-  return { kind: 'recorded', recorded: { partition: number, filesystem, uuid, label, bytes: size, reason } };
+  return { kind: 'recorded', recorded: { partition: number, filesystem, uuid, label, geometry, bytes: size, reason } };
 }
 
 /** Examines a partition before it is mounted. @param known why it needs an image, according to an earlier attempt. */

@@ -1,7 +1,8 @@
 /** Finds the parts of a disk that an archive does not contain. */
 import { nameOfPart } from '../../archive/partition-facts.ts';
 import { openPartition } from '../../host/disks/partition-device.ts';
-import { probe, treatmentOf } from '../../host/filesystems/filesystems.ts';
+import { probe } from '../../host/filesystems/filesystems.ts';
+import { treatmentOn } from '../../host/filesystems/outside-filesystem.ts';
 import type { Difference } from '../../streams/difference.ts';
 import type { ArchivedObject } from '../reading/find-archive.ts';
 import type { Disk } from '../source/read-disk.ts';
@@ -28,7 +29,7 @@ export async function unarchivedPartitions(
 }
 
 const mayBeLeftOut = async (device: string, signal: AbortSignal): Promise<boolean> =>
-  treatmentOf(await probe(device, signal)).how === 'record';
+  (await treatmentOn(device, await probe(device, signal), signal)).how === 'record';
 
 export const nothingOf = (what: string): Difference => ({
   kind: 'not-in-archive',

@@ -101,8 +101,8 @@ function planDisk(objects: readonly ArchivedObject[], { disk, ...manifest }: Man
     if ((object.facts?.plainBytes ?? 0) > room) throw damaged(`${object.key} is larger than its partition`);
     return { partition, content: { how: 'image', object } };
   });
-  const swaps = (manifest.recorded ?? []).map(({ partition, filesystem, uuid, label }): PartitionFill => {
-    const wanted = { type: filesystem ?? '', uuid, label, geometry: null };
+  const swaps = (manifest.recorded ?? []).map(({ partition, geometry = null, ...names }): PartitionFill => {
+    const wanted = { type: names.filesystem ?? '', uuid: names.uuid, label: names.label, geometry };
     return { partition: placeOf(partition, table), content: { how: 'swap', filesystem: wanted } };
   });
   const fills = [...stored, ...swaps];
