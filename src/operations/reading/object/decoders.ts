@@ -97,9 +97,12 @@ export function decodeInThreads(stored: number, order: SinkOrder, isKnown: boole
  */
 function damaged(reason: unknown, findings: StreamFindings, decrypt: DecryptStage): Decoded {
   const { cause, ifIntact } = decrypt.judge(reason, findings.plainBytes === 0);
-  if (cause.outcome.exitCode === null) throw cause;
+  if (cause.outcome.exitCode === null && !CRASHES.has(cause.outcome.signalName)) throw cause;
   return endedEarly(findings, cause.reason, ifIntact);
 }
+
+/** Signals of a program's own mistakes: gpg 2.2.40 crashes on some damaged messages. Other signals come from outside. */
+const CRASHES: ReadonlySet<NodeJS.Signals | null> = new Set(['SIGSEGV', 'SIGABRT', 'SIGBUS', 'SIGFPE', 'SIGILL']);
 
 /** Removes the difference that the plain stream ends too early, because it follows from the problem. */
 function endedEarly(findings: StreamFindings, problem: string, ifIntact: SnapError | null): Decoded {
