@@ -5,10 +5,15 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { CreateTagsCommand } from '@aws-sdk/client-ec2';
 import {
+  AbortMultipartUploadCommand,
+  CreateMultipartUploadCommand,
+  DeleteObjectCommand,
   PutBucketLifecycleConfigurationCommand,
   PutBucketVersioningCommand,
+  PutObjectCommand,
   PutObjectLockConfigurationCommand,
 } from '@aws-sdk/client-s3';
+import { claimKey, encodeClaim, type Holder, newClaim, type Progress } from '../../src/archive/claim.ts';
 import { keysIn } from '../support/archives.ts';
 import { addSnapshotOf } from '../support/disks.ts';
 import { tagsOf, writesIn } from '../support/ec2-state.ts';
@@ -115,6 +120,79 @@ test('a new snapshot left by an interrupted restore is reported with advice', as
   const left = bad.find(({ check }) => check === 'new snapshots');
   assert.match(left?.detail ?? '', new RegExp(`interrupted restores left ${snapshotId} \\(created by restore`));
   assert.match(left?.hint ?? '', new RegExp(`${snapshotId}: keep the snapshot; run the same restore again`));
+});
+
+/** A claim as it is stored. @param holder `null` for a run that broke off. */
+async function putClaim(lab: TestLab, snapshot: string, holder: Holder | null, progress: Progress | null = null) {
+  const facts = { snapshot, volume: 'vol-1', command: 'migrate', takenAt: '2026-01-01T00:00:00Z', renewal: 1 };
+  const claim = newClaim({ ...facts, holder, lifeSeconds: 3600, tagBefore: 'migrate', progress });
+  await lab.s3.send(new PutObjectCommand({ Bucket: BUCKET, Key: claimKey('', snapshot), Body: encodeClaim(claim) }));
+}
+
+const ELSEWHERE: Holder = { run: 'x', host: 'elsewhere', pid: 7, boot: 'b', namespace: 'n', started: '1' };
+
+test('leftovers of interrupted runs are reported; snapshots with a live claim are not', async (t) => {
+  const { lab } = await goodNight(t);
+  const tagged = (value: string) => addSnapshotOf(lab, undefined, { tags: { 'snap-to-s3': value } });
+  const [stuck, left, busy] = [await tagged('validating'), await tagged('migrating'), await tagged('migrating')];
+  const key = (number: number) => `${left.volumeId}/2026-01-01T00:00:00+00:00 ${left.snapshotId}.${number}.tar.lz4`;
+  await lab.s3.send(new PutObjectCommand({ Bucket: BUCKET, Key: key(1), Body: 'one' }));
+  const upload = { Bucket: BUCKET, Key: key(2) };
+  const { UploadId = '' } = await lab.s3.send(new CreateMultipartUploadCommand(upload));
+  const uploads = [1, 2].map((number) => ({ key: key(number), uploadId: UploadId, checkpoints: [] }));
+  await putClaim(lab, left.snapshotId, null, { fingerprint: '', objects: [], uploads });
+  await putClaim(lab, busy.snapshotId, ELSEWHERE);
+  const before = (await writesIn(lab)).length;
+  const { done, findings } = await examine(lab);
+  assert.equal(done.code, 0, 'leftovers do not prevent a migration');
+  const said = (name: string) => {
+    const { verdict, detail, hint } = findings.find(({ check }) => check === name) ?? {};
+    assert.equal(verdict, 'warning', `${name}: ${detail}`);
+    assert.match(hint ?? '', /run the interrupted command again.* snap-to-s3 clean/);
+    assert.ok(!detail?.includes(busy.snapshotId), detail);
+    return detail ?? '';
+  };
+  assert.match(said('state tags'), new RegExp(`^2 snapshots stuck .*${left.snapshotId}`));
+  assert.match(
+    said('state tags'),
+    new RegExp(`${stuck.snapshotId} \\(snap-to-s3=validating; the tag will be set to migrated`),
+  );
+  assert.match(said('claims'), new RegExp(`^1 claim of interrupted runs: ${left.snapshotId} `));
+  assert.ok(said('uploads').startsWith(`1 unfinished upload of interrupted runs: ${key(2)} `));
+  assert.ok(said('objects').startsWith(`1 object that no archive contains: ${key(1)} `));
+  // As on a good night.
+  assert.equal((await writesIn(lab)).length - before, 4, 'doctor changes nothing');
+  await lab.s3.send(new AbortMultipartUploadCommand({ ...upload, UploadId }));
+  await lab.s3.send(new DeleteObjectCommand({ Bucket: BUCKET, Key: claimKey('', busy.snapshotId) }));
+});
+
+test('the number of examined snapshots is limited; what was not examined is reported', async (t) => {
+  const { lab } = await goodNight(t);
+  for (let number = 0; number < 130; number++)
+    await putClaim(lab, `snap-${number.toString(16).padStart(17, '0')}`, null);
+  await lab.control.clearCalls();
+  const { done, bad } = await examine(lab);
+  assert.equal(done.code, 0, done.stdout + done.stderr);
+  const reads = (await lab.control.calls()).filter(({ operation }) => operation === 'GetObject');
+  assert.equal(reads.length, 100);
+  const details = bad.map(({ check, detail }) => `${check}: ${detail}`);
+  assert.ok(
+    details.some((text) => /^claims: 100 claims of interrupted runs: .*, and 95 more$/.test(text)),
+    `${details}`,
+  );
+  assert.ok(
+    details.some((text) => text.startsWith('leftovers: only 100 of 130 snapshots ')),
+    `${details}`,
+  );
+
+  const { accessKeyId, secretAccessKey } = await lab.control.addIdentity('looker', {
+    Statement: [{ Effect: 'Allow', Action: ['ec2:*', 'ebs:*', 's3:List*', 's3:PutObject', 's3:GetB*'], Resource: '*' }],
+  });
+  const blind = await examine(lab, [], { AWS_ACCESS_KEY_ID: accessKeyId, AWS_SECRET_ACCESS_KEY: secretAccessKey });
+  const gap = blind.bad.find(({ check }) => check === 'leftovers');
+  assert.equal(gap?.verdict, 'warning');
+  assert.match(gap?.detail ?? '', /^not checked: .*s3:GetObject/);
+  assert.ok(!blind.findings.some(({ check }) => check === 'claims'), 'nothing is called clean that was not looked at');
 });
 
 test('missing permissions are reported', async (t) => {

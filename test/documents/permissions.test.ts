@@ -3,8 +3,9 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { PutObjectCommand } from '@aws-sdk/client-s3';
+import { AbortMultipartUploadCommand, CreateMultipartUploadCommand, PutObjectCommand } from '@aws-sdk/client-s3';
 import type { Policy } from '../../lab/core/policy.ts';
+import { claimKey, encodeClaim, newClaim } from '../../src/archive/claim.ts';
 import { keyEnding } from '../support/archives.ts';
 import { csv, line } from '../support/costs/bills.ts';
 import { addSnapshotOf } from '../support/disks.ts';
@@ -183,15 +184,28 @@ async function cleanAs(lab: TestLab, policy: Policy, argv: string[]) {
   return runCli(env, ['clean', '--bucket', BUCKET, '--older-than', '0', ...mounts, ...argv]);
 }
 
-test('doctor: with the policy of migrate and its own, it finds nothing wrong', async (t) => {
+test('doctor: with the policy of migrate and its own, it finds nothing wrong, and what a killed run left', async (t) => {
   const lab = await labForTest(t);
-  await addSnapshotOf(lab);
+  const { snapshotId } = await addSnapshotOf(lab);
+  const facts = { snapshot: snapshotId, volume: 'vol-1', command: 'migrate', holder: null, renewal: 1 };
+  const upload = { Bucket: BUCKET, Key: `vol-1/2026-01-01T00:00:00+00:00 ${snapshotId}.1.tar.lz4` };
+  const { UploadId = '' } = await lab.s3.send(new CreateMultipartUploadCommand(upload));
+  const uploads = [{ key: upload.Key, uploadId: UploadId, checkpoints: [] }];
+  const claim = newClaim({
+    ...{ ...facts, takenAt: '2026-01-01T00:00:00Z', lifeSeconds: 60, tagBefore: null },
+    progress: { fingerprint: '', objects: [], uploads },
+  });
+  const Key = claimKey('', snapshotId);
+  await lab.s3.send(new PutObjectCommand({ Bucket: BUCKET, Key, Body: encodeClaim(claim) }));
   const Statement = [...policyFor('migrate').Statement, ...policyFor('doctor').Statement];
   const { accessKeyId, secretAccessKey } = await lab.control.addIdentity('doctor', { Statement });
   const env = { ...lab.env, AWS_ACCESS_KEY_ID: accessKeyId, AWS_SECRET_ACCESS_KEY: secretAccessKey };
   const done = await runCli(env, ['doctor', '--bucket', BUCKET]);
   assert.equal(done.code, 0, done.stderr);
-  assert.doesNotMatch(done.stdout + done.stderr, /the permission is missing/);
+  assert.doesNotMatch(done.stdout + done.stderr, /the permission is missing|leftovers: not checked/);
+  assert.match(done.stdout, /claims: 1 claim of interrupted runs/);
+  assert.match(done.stdout, /uploads: 1 unfinished upload of interrupted runs/);
+  await lab.s3.send(new AbortMultipartUploadCommand({ ...upload, UploadId }));
 });
 
 test('--dry-run needs only to list', async (t) => {

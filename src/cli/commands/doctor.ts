@@ -63,8 +63,8 @@ const EXIT_STATUS = exitStatusHelp([], {
 
 const DESCRIPTION = [
   'Checks everything that a migration needs, and changes nothing: programs and their versions, root, filesystems that can be mounted,',
-  'gpg keys, the metadata service, volume limits, permissions (by dry runs), the clock, and the region, versioning, object lock and',
-  'lifecycle rules of the bucket. Exits with code 1 if a run would not work.',
+  'gpg keys, the metadata service, volume limits, permissions (by dry runs), the clock, the region, versioning, object lock and',
+  'lifecycle rules of the bucket, and what interrupted runs left behind. Exits with code 1 if a run would not work.',
 ].join(' ');
 
 const EXAMPLES = `

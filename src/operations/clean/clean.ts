@@ -1,12 +1,13 @@
 /** The operation `clean`: finds the leftovers of interrupted runs, and optionally removes them. */
 import { EXIT, type ExitCode, SnapError } from '../../errors.ts';
 import { sweepKilledRuns } from '../../host/volumes/killed-runs.ts';
+import { findTraces, leftoversOf } from '../leftovers/find-leftovers.ts';
+import type { Leftover, Survey, Trace } from '../leftovers/leftover.ts';
 import type { Services } from '../shared/services.ts';
 import type { CleanSettings } from '../shared/settings/clean.ts';
 import { ageIn, storeClock } from '../shared/store-clock.ts';
 import { type AbandonedSnapshot, abandonedSnapshots } from '../sharing/abandoned-snapshots.ts';
-import type { Leftover, Survey, Trace } from './leftover.ts';
-import { findTraces, leftoversOf } from './leftovers.ts';
+import type { CleanSurvey } from './remove-leftover.ts';
 import { removeLeftovers } from './remove-leftovers.ts';
 
 interface Tally {
@@ -26,9 +27,9 @@ interface Tally {
 export async function clean(settings: CleanSettings, services: Services, signal: AbortSignal): Promise<ExitCode> {
   const clock = await storeClock(services.store, signal);
   if (settings.remove) await sweepKilledRuns(signal);
-  const survey: Survey = { settings, services, signal, instanceId: await instanceId(services), clock };
+  const survey: CleanSurvey = { settings, services, signal, instanceId: await instanceId(services), clock };
   const tally: Tally = { found: 0, removed: 0, left: 0, dollarsMonth: 0, errors: [] };
-  for (const trace of await findTraces(survey)) {
+  for (const trace of (await findTraces(survey)).traces) {
     signal.throwIfAborted();
     reportLiveClaim(trace, services);
     await cleanSnapshot(trace, survey, tally);
@@ -46,7 +47,7 @@ export const surveyForRemoval = async (
   settings: Omit<CleanSettings, 'olderThan' | 'remove'>,
   services: Services,
   signal: AbortSignal,
-): Promise<Survey> => ({
+): Promise<CleanSurvey> => ({
   settings: { ...settings, olderThan: 0, remove: true },
   services,
   signal,
@@ -71,7 +72,7 @@ function reportLiveClaim({ found, snapshotId }: Trace, { host }: Services): void
   host.notify({ code: 'snapshot.skipped', snapshot: snapshotId, reason: `${who} is working on it` });
 }
 
-async function cleanSnapshot(trace: Trace, survey: Survey, tally: Tally): Promise<void> {
+async function cleanSnapshot(trace: Trace, survey: CleanSurvey, tally: Tally): Promise<void> {
   const leftovers = await leftoversOf(trace, survey);
   for (const leftover of leftovers) report(leftover, trace.snapshotId, survey, tally);
   if (!survey.settings.remove || leftovers.every(({ obstacle }) => obstacle !== null)) return;
@@ -89,11 +90,11 @@ const leftSnapshot = (abandoned: AbandonedSnapshot, survey: Survey): Leftover =>
   ageSeconds: ageIn(survey.clock, abandoned.startTime),
   dollarsMonth: null,
   obstacle: abandoned.advice,
-  remove: async () => {},
+  subject: { kind: 'snapshot' },
 });
 
 function report(leftover: Leftover, snapshotId: string, { services }: Survey, tally: Tally): void {
-  const { remove: _, ...facts } = leftover;
+  const { subject: _, ...facts } = leftover;
   tally.found++;
   if (leftover.obstacle !== null) tally.left++;
   tally.dollarsMonth += leftover.dollarsMonth ?? 0;

@@ -1,10 +1,11 @@
 /** Removes the leftovers of one snapshot while holding its claim. */
 import { asError, SnapError } from '../../errors.ts';
 import { rootFailure } from '../../lib/disposal.ts';
+import { leftoversOf, traceOf } from '../leftovers/find-leftovers.ts';
+import type { Leftover, Trace } from '../leftovers/leftover.ts';
 import { processHolder } from '../sharing/claimed-work.ts';
 import { type HeldClaim, takeClaim } from '../sharing/claims.ts';
-import type { Leftover, Survey, Trace } from './leftover.ts';
-import { leftoversOf, traceOf } from './leftovers.ts';
+import { type CleanSurvey, removeLeftover } from './remove-leftover.ts';
 
 export interface Removal {
   removed: Leftover[];
@@ -17,7 +18,7 @@ export interface Removal {
  * removes its leftovers.
  * @throws SnapError `INTERRUPTED`
  */
-export async function removeLeftovers(trace: Trace, survey: Survey): Promise<Removal> {
+export async function removeLeftovers(trace: Trace, survey: CleanSurvey): Promise<Removal> {
   const removal: Removal = { removed: [], errors: [] };
   try {
     await removeWithClaim(trace, survey, removal);
@@ -27,7 +28,7 @@ export async function removeLeftovers(trace: Trace, survey: Survey): Promise<Rem
   return removal;
 }
 
-async function removeWithClaim(trace: Trace, survey: Survey, removal: Removal): Promise<void> {
+async function removeWithClaim(trace: Trace, survey: CleanSurvey, removal: Removal): Promise<void> {
   const { snapshotId, found } = trace;
   const claim = await claimFor(trace, survey);
   await using _released = { [Symbol.asyncDispose]: () => claim.release() };
@@ -44,13 +45,13 @@ async function removeWithClaim(trace: Trace, survey: Survey, removal: Removal): 
  * Removes the leftovers of a snapshot whose archive is complete, for a caller that holds the claim and keeps it. Does not
  * change the state tag, which the caller sets.
  */
-export async function removeUnderClaim(claim: HeldClaim, snapshotId: string, survey: Survey): Promise<void> {
+export async function removeUnderClaim(claim: HeldClaim, snapshotId: string, survey: CleanSurvey): Promise<void> {
   const found = { key: claim.key, etag: '', claim: claim.content, isLive: false, lifeSeconds: 0, ageSeconds: 0 };
   const trace = await traceOf(snapshotId, found, survey);
   await removeAll(claim, { ...trace, snapshot: null }, survey, { removed: [], errors: [] });
 }
 
-async function removeAll(claim: HeldClaim, trace: Trace, survey: Survey, removal: Removal): Promise<void> {
+async function removeAll(claim: HeldClaim, trace: Trace, survey: CleanSurvey, removal: Removal): Promise<void> {
   const { snapshotId } = trace;
   let isClean = true;
   for (const leftover of await leftoversOf(trace, survey)) {
@@ -63,13 +64,13 @@ async function tryRemove(
   leftover: Leftover,
   claim: HeldClaim,
   snapshot: string,
-  survey: Survey,
+  survey: CleanSurvey,
   removal: Removal,
 ): Promise<boolean> {
   const { kind, id } = leftover;
   try {
     claim.confirm();
-    await leftover.remove();
+    await removeLeftover(leftover, survey);
     if (kind === 'claim') await claim.note(null);
     removal.removed.push(leftover);
     survey.services.host.notify({ code: 'clean.removed', snapshot, kind, id });
@@ -80,7 +81,7 @@ async function tryRemove(
   }
 }
 
-function claimFor({ snapshotId, snapshot, volumes, found }: Trace, survey: Survey): Promise<HeldClaim> {
+function claimFor({ snapshotId, snapshot, volumes, found }: Trace, survey: CleanSurvey): Promise<HeldClaim> {
   const { prefix, tagKey, claimLife: lifeSeconds } = survey.settings;
   const volumeId = snapshot?.volumeId ?? found?.claim?.volume ?? volumes[0]?.id ?? '';
   const subject = { id: snapshotId, volumeId, tags: snapshot?.tags ?? {} };
@@ -88,7 +89,7 @@ function claimFor({ snapshotId, snapshot, volumes, found }: Trace, survey: Surve
   return takeClaim(order, survey.services.store, survey.signal);
 }
 
-function noteFailure(snapshot: string, thrown: unknown, { services }: Survey, removal: Removal): void {
+function noteFailure(snapshot: string, thrown: unknown, { services }: CleanSurvey, removal: Removal): void {
   const { failure } = rootFailure(thrown);
   if (!(failure instanceof SnapError)) throw asError(failure);
   if (failure.code === 'INTERRUPTED') throw failure;

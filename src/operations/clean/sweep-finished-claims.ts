@@ -2,15 +2,15 @@
 import { claimFolder } from '../../archive/claim.ts';
 import type { Snapshot } from '../../cloud/ports.ts';
 import { inParallel } from '../../lib/parallel.ts';
+import { traceOf } from '../leftovers/find-leftovers.ts';
+import { isArchived } from '../leftovers/left-in-ec2.ts';
+import type { Survey } from '../leftovers/leftover.ts';
 import type { Services } from '../shared/services.ts';
 import type { ClaimSettings } from '../sharing/claimed-work.ts';
 import { type FoundClaim, findClaim } from '../sharing/claims.ts';
 import { DONE } from '../sharing/state-tag.ts';
 import { hasRoomForTag } from '../sharing/tag-room.ts';
 import { surveyForRemoval } from './clean.ts';
-import { isArchived } from './left-in-ec2.ts';
-import type { Survey } from './leftover.ts';
-import { traceOf } from './leftovers.ts';
 import { removeLeftovers } from './remove-leftovers.ts';
 
 /** Removes the volumes and claims of snapshots whose archive is complete and that no run is working on. */

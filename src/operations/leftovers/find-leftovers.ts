@@ -1,5 +1,5 @@
 /**
- * Finds the leftovers of interrupted runs by snapshot, and how to remove each of them.
+ * Finds the leftovers of interrupted runs by snapshot. It only reads.
  *
  * A name alone never shows that something belongs to this program. A temporary volume has tags with its bucket, its prefix
  * and its snapshot. An upload or an object belongs to this program if an abandoned claim records it, or existed when it was
@@ -23,34 +23,41 @@ const CONCURRENCY = 16;
 /**
  * Finds all snapshots that have a claim, a temporary volume, or a tag that says that work is in progress. The number of
  * calls to EC2 and to the bucket does not depend on the number of snapshots, except for one read per claim.
+ * @param limit maximum number of traces.
+ * @returns the traces, and how many snapshots there are.
  */
-export async function findTraces(survey: Survey): Promise<Trace[]> {
+export async function findTraces(
+  survey: Survey,
+  limit = Number.POSITIVE_INFINITY,
+): Promise<{ traces: Trace[]; total: number }> {
   const { settings, services, signal } = survey;
   const { prefix, tagKey } = settings;
   const { store, snapshots } = services;
   const keys = await store.list(claimFolder(prefix), { signal });
   const volumes = await services.volumes.withTags({ [tagKey]: IN_PROGRESS }, null, { signal });
-  const ids = new Set([
+  const found = new Set([
     ...keys.flatMap((key) => /(snap-[0-9a-f]+)\.json$/.exec(key)?.[1] ?? []),
     ...volumes.filter((volume) => isOurs(volume, survey)).map(subjectOf),
     ...(await snapshots.tagged(tagKey, 'migrating', { signal })).map(({ id }) => id),
     ...(await snapshots.tagged(tagKey, 'validating', { signal })).map(({ id }) => id),
   ]);
-  const known = new Map((await snapshots.byId([...ids], { signal })).map((snapshot) => [snapshot.id, snapshot]));
+  const ids = [...found].slice(0, limit);
+  const known = new Map((await snapshots.byId(ids, { signal })).map((snapshot) => [snapshot.id, snapshot]));
   const bySubject = Map.groupBy(volumes, subjectOf);
-  const uploads = ids.size === 0 ? [] : await store.unfinishedUploads(prefix, { signal });
+  const uploads = ids.length === 0 ? [] : await store.unfinishedUploads(prefix, { signal });
   const uploadsOf = Map.groupBy(uploads, ({ key }) => parseAnyKey(key)?.snapshotId ?? '');
   const claims = await findClaims(prefix, ids, survey);
-  return [...ids].map((id) => {
+  const traces = ids.map((id) => {
     const facts = { found: claims.get(id) ?? null, snapshot: known.get(id) ?? null };
     const own = { volumes: bySubject.get(id) ?? [], uploads: uploadsOf.get(id) ?? [] };
     return traceFrom({ ...facts, ...own, snapshotId: id }, survey);
   });
+  return { traces, total: found.size };
 }
 
-async function findClaims(prefix: string, ids: Iterable<string>, survey: Survey): Promise<Map<string, FoundClaim>> {
+async function findClaims(prefix: string, ids: readonly string[], survey: Survey): Promise<Map<string, FoundClaim>> {
   const claims = new Map<string, FoundClaim>();
-  await inParallel([...ids], CONCURRENCY, survey.signal, async (id, signal) => {
+  await inParallel(ids, CONCURRENCY, survey.signal, async (id, signal) => {
     const found = await findClaim(claimKey(prefix, id), survey.services.store, signal);
     if (found) claims.set(id, found);
   });
@@ -99,7 +106,7 @@ const leftClaim = ({ key, claim, ageSeconds }: FoundClaim): Leftover => ({
   ageSeconds,
   dollarsMonth: null,
   obstacle: null,
-  remove: async () => {},
+  subject: { kind: 'claim' },
 });
 
 const describeHolder = (claim: Claim | null): string =>

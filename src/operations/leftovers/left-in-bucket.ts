@@ -4,7 +4,6 @@ import type { Claim, Progress } from '../../archive/claim.ts';
 import { manifestKey, parseAnyKey, parseKey } from '../../archive/key.ts';
 import type { ObjectHead, UnfinishedUpload } from '../../cloud/ports.ts';
 import { pricesIn } from '../../costs/prices.ts';
-import { cleanupSignal } from '../../lib/disposal.ts';
 import { count, GiB } from '../../lib/units.ts';
 import { readManifest } from '../reading/find-archive.ts';
 import { ageIn } from '../shared/store-clock.ts';
@@ -31,7 +30,7 @@ async function leftUpload(upload: UnfinishedUpload, claim: Claim | null, survey:
     // S3 bills parts as Standard until the upload is completed.
     dollarsMonth: monthly('STANDARD', bytes, survey),
     obstacle: isOurs(upload, claim) ? null : 'no claim shows that this program started it',
-    remove: () => parts.abort(upload.uploadId, { signal: cleanupSignal() }),
+    subject: { kind: 'upload', upload },
   };
 }
 
@@ -116,7 +115,7 @@ const leftObject = (head: ObjectHead, survey: Survey): Leftover => ({
   ageSeconds: ageIn(survey.clock, head.modifiedAt),
   dollarsMonth: monthly(head.storageClass, head.bytes, survey),
   obstacle: null,
-  remove: () => survey.services.store.removeIf(head.key, head.etag, { signal: cleanupSignal() }),
+  subject: { kind: 'object', head },
 });
 
 const monthly = (storageClass: string, bytes: number, { services }: Survey): number =>

@@ -3,11 +3,9 @@ import type { Claim } from '../../archive/claim.ts';
 import { manifestKey } from '../../archive/key.ts';
 import type { Attachment, Snapshot, Volume } from '../../cloud/ports.ts';
 import { pricesIn } from '../../costs/prices.ts';
-import { releaseLeftoverVolume } from '../../host/volumes/release-volume.ts';
 import { isBeingFilled } from '../../host/volumes/volume-marks.ts';
-import { cleanupSignal } from '../../lib/disposal.ts';
 import { ageIn } from '../shared/store-clock.ts';
-import { freeState, valueAfterFailure } from '../sharing/state-tag.ts';
+import { valueAfterFailure } from '../sharing/state-tag.ts';
 import type { Leftover, Survey, Trace } from './leftover.ts';
 
 export async function leftInEc2(trace: Trace, survey: Survey): Promise<Leftover[]> {
@@ -17,24 +15,15 @@ export async function leftInEc2(trace: Trace, survey: Survey): Promise<Leftover[
 }
 
 function leftVolume(volume: Volume, survey: Survey): Leftover {
-  const { services, settings } = survey;
   const [attachment] = volume.attachments.filter(({ state }) => state !== 'detached');
-  const options = {
-    ...settings,
-    volumes: services.volumes,
-    host: services.host,
-    instance: { id: survey.instanceId ?? '' },
-    keep: false,
-    isUsedByOther: async () => false,
-  };
   return {
     kind: 'volume',
     id: volume.id,
     what: `${volume.sizeGiB} GiB ${volume.type}, ${attachment ? `attached to ${attachment.instanceId}` : volume.state}`,
     ageSeconds: ageIn(survey.clock, volume.createdAt),
-    dollarsMonth: (pricesIn(services.region).volumes[volume.type] ?? 0) * volume.sizeGiB,
+    dollarsMonth: (pricesIn(survey.services.region).volumes[volume.type] ?? 0) * volume.sizeGiB,
     obstacle: isBeingFilled(volume) ? 'a restore is writing to it' : attachmentObstacle(attachment, survey),
-    remove: () => releaseLeftoverVolume(volume, options),
+    subject: { kind: 'volume', volume },
   };
 }
 
@@ -49,8 +38,7 @@ function attachmentObstacle(attachment: Attachment | undefined, survey: Survey):
 }
 
 async function leftTag(snapshot: Snapshot, trace: Trace, survey: Survey): Promise<Leftover | null> {
-  const { settings, services } = survey;
-  const { tagKey } = settings;
+  const { tagKey } = survey.settings;
   const value = snapshot.tags[tagKey] ?? '';
   if (value !== 'migrating' && value !== 'validating') return null;
   const claim = trace.found?.claim ?? null;
@@ -63,7 +51,7 @@ async function leftTag(snapshot: Snapshot, trace: Trace, survey: Survey): Promis
     ageSeconds: null,
     dollarsMonth: null,
     obstacle: tagObstacle(snapshot, trace, tagKey),
-    remove: () => freeState(snapshot, tagKey, before, services, cleanupSignal()),
+    subject: { kind: 'tag', snapshot, before },
   };
 }
 

@@ -1,12 +1,21 @@
 /** Types for the leftovers of interrupted runs. */
-import type { Snapshot, UnfinishedUpload, Volume } from '../../cloud/ports.ts';
+import type { ObjectHead, Snapshot, UnfinishedUpload, Volume } from '../../cloud/ports.ts';
 import type { Services } from '../shared/services.ts';
-import type { CleanSettings } from '../shared/settings/clean.ts';
 import type { StoreClock } from '../shared/store-clock.ts';
 import type { FoundClaim } from '../sharing/claims.ts';
 
-export interface Leftover {
-  kind: 'volume' | 'upload' | 'object' | 'tag' | 'claim' | 'snapshot';
+/** What would have to be removed. A claim records the other leftovers of its snapshot; new snapshots are never removed. */
+export type Subject =
+  | { kind: 'volume'; volume: Volume }
+  | { kind: 'upload'; upload: UnfinishedUpload }
+  | { kind: 'object'; head: ObjectHead }
+  /** @param before the value that the tag gets; `null` if it is removed. */
+  | { kind: 'tag'; snapshot: Snapshot; before: string | null }
+  | { kind: 'claim' }
+  | { kind: 'snapshot' };
+
+export interface LeftoverFacts {
+  kind: Subject['kind'];
   id: string;
   /** A description for messages. */
   what: string;
@@ -16,9 +25,9 @@ export interface Leftover {
   dollarsMonth: number | null;
   /** Why it must not be removed; `null` if it can be. */
   obstacle: string | null;
-  /** Call it only while holding the claim of the snapshot. */
-  remove: () => Promise<void>;
 }
+
+export type Leftover = LeftoverFacts & { subject: Subject };
 
 /** Everything that was found for one snapshot. */
 export interface Trace {
@@ -34,9 +43,16 @@ export interface Trace {
   uploads: readonly UnfinishedUpload[];
 }
 
-/** The context of a search for leftovers. */
+export interface SurveySettings {
+  tagKey: string;
+  prefix: string;
+  /** Minimum age in seconds of what may be removed. */
+  olderThan: number;
+}
+
+/** The context of a search for leftovers. The search changes nothing. */
 export interface Survey {
-  settings: CleanSettings;
+  settings: SurveySettings;
   services: Services;
   /** `null` if this machine is not an EC2 instance. */
   instanceId: string | null;
