@@ -41,15 +41,14 @@ const NOISY_DISK: Pick<DiskPlan, 'table' | 'partitions'> = {
   ],
 };
 
-/** S3 holds back its answer until the faults are cleared: whatever happens till then happens in the middle of the stream. */
-async function stallUploads(lab: TestLab): Promise<void> {
-  const action = { kind: 'latency', milliseconds: 250_000 } as const;
-  await lab.control.script({ service: 's3', operation: 'UploadPart', action });
+/** The service holds back its response until the faults are cleared, so that the run waits in the middle of its work. */
+async function stall(lab: TestLab, service: 's3' | 'ebs', operation: string): Promise<void> {
+  await lab.control.script({ service, operation, action: { kind: 'latency', milliseconds: 250_000 } });
 }
 
 /** Runs a migration, and does something once the upload has begun and its first part has arrived. */
 async function interfere(lab: TestLab, argv: readonly string[], act: () => Promise<void>, env = {}): Promise<Finished> {
-  await stallUploads(lab);
+  await stall(lab, 's3', 'UploadPart');
   let acting: Promise<void> | undefined;
   const done = await runMigrate(lab, ['--all', '--upload-streams', '1', ...argv], {
     env,
@@ -221,6 +220,28 @@ test('a device with read errors', async (t) => {
   await addSnapshotOf(lab, NOISY_DISK);
   const done = await interfere(lab, ['--dd'], () => outer.damageVolumeOf(lab, 150 * 2 ** 20));
   await nothingStored(lab, done, /index exited 1 \(EIO.*\)/);
+});
+
+test('a device with read errors does not prove an image', async (t) => {
+  const outer = await brittleDisk();
+  const lab = await labForTest(t, { directory: join(outer.mountPoint, 'lab') });
+  t.after(outer.remove); // after the lab, which lies on it
+  await addSnapshotOf(lab, NOISY_DISK);
+  const stored = await runMigrate(lab, ['--all', '--dd']);
+  assert.equal(stored.code, 0, stored.stderr);
+  // It is needed to compare a few blocks of the new volume with the snapshot.
+  await stall(lab, 'ebs', 'GetSnapshotBlock');
+  let acting: Promise<void> | undefined;
+  const done = await runValidate(lab, ['--all'], {
+    onLine: (line) => {
+      if (line.includes(' attached as '))
+        acting = outer.damageVolumeOf(lab, 150 * 2 ** 20).finally(() => lab.control.clearFaults());
+    },
+  });
+  await acting;
+  assert.equal(done.code, 1, done.stderr);
+  assert.match(done.stderr, /the comparison failed: EIO: i\/o error, read/);
+  assert.match(done.stderr, /check dmesg for read errors/);
 });
 
 test('a device that ends too early', async (t) => {
