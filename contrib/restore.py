@@ -6,7 +6,7 @@
     restore.py image  DIRECTORY MANIFEST_KEY TARGET [--partition N]
 
 Fetch the objects first: `aws s3 cp --recursive "s3://BUCKET/vol-xxx/" DIRECTORY/vol-xxx/`. It needs Python 3.9, GNU tar, and
-`lz4`, `zstd` or `gpg`, whichever the archive was made with. Written from docs/archive-format.md alone; MIT licence.
+the programs that the archive was made with: `lz4`, `zstd`, `gpg`. Written from docs/archive-format.md alone; MIT licence.
 """
 import argparse, base64, hashlib, json, os, subprocess, sys
 
@@ -33,10 +33,10 @@ def small(directory, key):
 
 def load_manifest(directory, key):
     if not os.path.exists(os.path.join(directory, key)):
-        sys.exit(f"{key} is not there: without a manifest, an archive is unfinished, or one of version 0")
+        sys.exit(f"{key} does not exist: without a manifest, an archive is unfinished or was written by version 0")
     manifest = json.loads(small(directory, key))
     if manifest["format"] != 1:
-        sys.exit(f"format {manifest['format']} is not known here")
+        sys.exit(f"unsupported manifest format {manifest['format']}")
     return json.loads(decode(base64.b64decode(manifest["sealed"]), ["gpg"])) if manifest.get("sealed") else manifest
 
 
@@ -45,19 +45,19 @@ def refuse_incomplete(directory, objects):
         path = os.path.join(directory, item["key"])
         found = os.path.getsize(path) if os.path.exists(path) else "none"
         if found != item["storedBytes"]:
-            sys.exit(f"the archive is not complete: {item['key']} has {item['storedBytes']} bytes in the manifest, here {found}")
+            sys.exit(f"the archive is incomplete: {item['key']} should have {item['storedBytes']} bytes; found: {found}")
 
 
 def load_index(directory, item):
     steps = ["gpg", "zstd"] if item["cipher"] == "gpg" else ["zstd"]
     lines = [json.loads(line) for line in decode(small(directory, item["index"]["key"]), steps).splitlines()]
     if lines[0]["format"] != 1:
-        sys.exit(f"indexes of format {lines[0]['format']} are not known here")
+        sys.exit(f"unsupported index format {lines[0]['format']}")
     return lines
 
 
 def whole_stream(directory, item):
-    """The plain stream from its beginning, in chunks; every decoder must have ended well."""
+    """Yields the whole plain stream in chunks, and fails unless every decoder exits with 0."""
     source, stages = open(os.path.join(directory, item["key"]), "rb"), []
     for step in (["gpg"] if item["cipher"] == "gpg" else []) + [item["codec"]]:
         stages.append(subprocess.Popen(DECODERS[step], stdin=source, stdout=subprocess.PIPE))
@@ -70,7 +70,7 @@ def whole_stream(directory, item):
 
 
 def some_pieces(directory, item, pieces, spans):
-    """Yields (place in the plain stream, bytes) of the pieces that hold a span; nothing else of the object is read."""
+    """Yields (position in the plain stream, bytes) of the pieces that contain a span. Reads nothing else of the object."""
     with open(os.path.join(directory, item["key"]), "rb") as file:
         for here, there in zip(pieces, pieces[1:]):
             if any(start < there["plain"] and end > here["plain"] for start, end in spans):
@@ -89,7 +89,7 @@ def with_places(chunks):
 
 
 def cut(placed, spans):
-    """Yields (number of the span, bytes) from chunks in ascending order."""
+    """Yields (number of the span, bytes) for all spans, from chunks in ascending order."""
     number = 0
     for place, chunk in placed:
         while number < len(spans) and spans[number][0] < place + len(chunk):
@@ -106,7 +106,7 @@ def name_of(member):
 
 
 def restore_files(directory, item, target, paths):
-    """Cuts the wanted members out of the tar and gives them to tar; what was given differs from the index: an error."""
+    """Cuts the requested members out of the tar, passes them to tar, and fails if any of them differs from the index."""
     lines = load_index(directory, item)
     members = [line for line in lines if "span" in line]
     wanted = [os.path.normpath(os.fsencode(path).lstrip(b"/")) for path in paths]
@@ -123,7 +123,7 @@ def restore_files(directory, item, target, paths):
     hashes, rests = [hashlib.sha256() for _ in chosen], [end - start for start, end in spans]
     for number, chunk in cut(placed, spans):
         tar.stdin.write(chunk)
-        # Data is what stands behind the headers: `data` bytes, then zeros up to a whole block of 512.
+        # The data follow the headers: `data` bytes, then zeros up to a multiple of 512.
         data = chosen[number].get("data", 0)
         behind_headers = -(-data // 512) * 512
         skip, rests[number] = max(rests[number] - behind_headers, 0), rests[number] - len(chunk)
@@ -133,8 +133,8 @@ def restore_files(directory, item, target, paths):
     tar.stdin.close()
     bad = [m for m, h in zip(chosen, hashes) if "sha256" in m and h.hexdigest() != m["sha256"]]
     if tar.wait() != 0 or bad or any(rests):
-        sys.exit(f"not all is what was archived: {[name_of(member) for member in bad[:5]]}")
-    print(f"{len(chosen)} of {len(members)} members")
+        sys.exit(f"restored files differ from the index: {[name_of(member) for member in bad[:5]]}")
+    print(f"restored {len(chosen)} of {len(members)} members")
 
 
 def restore_image(directory, item, target):
@@ -150,13 +150,13 @@ def restore_image(directory, item, target):
         place += write_block(file, place, rest, known.get(place // size)) if rest else 0
         file.truncate(place)
     if place != item["plainBytes"]:
-        sys.exit(f"{place} bytes, not {item['plainBytes']}")
-    print(f"{place} bytes")
+        sys.exit(f"the image has {place} bytes instead of {item['plainBytes']}")
+    print(f"restored {place} bytes")
 
 
 def write_block(file, place, block, sha256):
     if sha256 and hashlib.sha256(block).digest() != base64.b64decode(sha256):
-        sys.exit(f"the block at {place} is not what was archived")
+        sys.exit(f"the block at byte {place} differs from the index")
     if block.count(0) != len(block):
         file.seek(place)
         file.write(block)
@@ -181,7 +181,7 @@ def main():
     layout = "tar" if args.command == "files" else "image"
     fitting = [item for item in objects if item["layout"] == layout and args.partition in (None, item["partition"])]
     if len(fitting) != 1 or not args.target:
-        sys.exit(f"{len(fitting)} objects fit: say --partition, and where to")
+        sys.exit(f"specify TARGET and --partition: {len(fitting)} objects match")
     if args.command == "files":
         restore_files(args.directory, fitting[0], args.target, args.path)
     else:

@@ -144,9 +144,9 @@ test('an unfinished migration of two partitions is refused, also by contrib/rest
     runProgram(['/usr/bin/python3', script, 'list', bucket, `${stem}.manifest.json`], { env: lab.env });
   assert.equal((await read()).code, 0);
   rmSync(join(bucket, `${stem}.2.tar.lz4`));
-  assert.match((await read()).stderr, /^the archive is not complete: .*\.2\.tar\.lz4/m);
+  assert.match((await read()).stderr, /^the archive is incomplete: .*\.2\.tar\.lz4/m);
   rmSync(join(bucket, `${stem}.manifest.json`));
-  assert.match((await read()).stderr, /^\S+ .*manifest\.json is not there: without a manifest/m);
+  assert.match((await read()).stderr, /^\S+ .*manifest\.json does not exist: without a manifest/m);
   await lab.s3.send(new DeleteObjectCommand({ Bucket: BUCKET, Key: `${stem}.manifest.json` }));
   assert.match((await restore(snapshotId)).stdout, /is unfinished: it has indexes/);
 });
