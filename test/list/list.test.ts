@@ -18,6 +18,23 @@ async function listed(lab: TestLab, argv: readonly string[] = [], code = 0) {
 
 const SMALL = { content: 'ext4', sizeMiB: 16 } as const;
 
+test('of many deleted snapshots, one call tells whose they were', async (t) => {
+  const lab = await labForTest(t);
+  const { snapshotId } = await addSnapshotOf(lab);
+  assert.equal((await runMigrate(lab, ['--all', '--dd', '--source', 'direct'])).code, 0);
+  const manifest = await keyEnding(lab, '.manifest.json');
+  const text = JSON.stringify(await readManifest(lab));
+  const gone = Array.from({ length: 9 }, (_, index) => `snap-0000000000000000${index}`);
+  for (const id of gone) {
+    const renamed = (from: string) => from.replaceAll(snapshotId, id);
+    await lab.s3.send(new PutObjectCommand({ Bucket: BUCKET, Key: renamed(manifest), Body: renamed(text) }));
+  }
+  const { archives } = await listed(lab);
+  assert.deepEqual(archives.map(({ snapshotExists }) => snapshotExists).sort(), [...gone.map(() => false), true]);
+  const calls = (await lab.control.calls()).map(({ operation }) => operation);
+  assert.equal(calls.filter((operation) => operation === 'GetCallerIdentity').length, 1);
+});
+
 test('archives: complete, in an archive class, of deleted snapshots, without data', async (t) => {
   const lab = await labForTest(t, { pageSize: 2 });
   const partitions = [SMALL, SMALL];

@@ -11,7 +11,7 @@ import { keepTagged } from '../reading/bucket/archive-tags.ts';
 import { archivesIn, batches, type FoundArchive } from '../reading/bucket/scan-bucket.ts';
 import type { Services } from '../shared/services.ts';
 import type { ListSettings } from '../shared/settings/list.ts';
-import { findSnapshots } from './find-snapshots.ts';
+import { snapshotFinder } from './find-snapshots.ts';
 
 /**
  * Reports each archive once all of its objects are listed. Reads only manifests and, if archives are selected by tags, the
@@ -25,12 +25,13 @@ export async function list(settings: ListSettings, services: Services, signal: A
   const claims = new Set(await store.list(claimFolder(settings.prefix), { signal }));
   const totals = { archives: 0, storedBytes: 0, dollarsMonth: 0 };
   let unreadable = 0;
+  const snapshots = snapshotFinder(services, signal);
   for await (const batch of batches(archivesIn(settings, services, signal))) {
     const chosen = await keepTagged(batch, settings.tags, services, signal);
     unreadable += chosen.unreadable;
     const hasClaim = (id: string): boolean => claims.has(`${claimFolder(settings.prefix)}${id}.json`);
     const states = await statesOf(chosen, hasClaim, services, signal);
-    const exists = await findSnapshots(states, services, signal);
+    const exists = await snapshots.find(states);
     for (const { found, state } of states) {
       const archive = summary(found, state, exists.get(found.id) ?? null, prices);
       if (state === 'unreadable-manifest') unreadable++;
