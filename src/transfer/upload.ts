@@ -12,7 +12,7 @@ import { cleanupSignal } from '../lib/disposal.ts';
 import { MAX_PARTS } from './part-plan.ts';
 import type { Part } from './part-reader.ts';
 
-export interface UploadOptions {
+export interface UploadOptions<Verdict> {
   /** Maximum number of parts in flight. */
   streams: number;
   signal: AbortSignal;
@@ -20,7 +20,7 @@ export interface UploadOptions {
    * Resolves if the bytes are complete: every stage has exited with 0 and the counts match. It is called after the last
    * part, with the number of uploaded bytes.
    */
-  verdict: (storedBytes: number) => Promise<void>;
+  verdict: (storedBytes: number) => Promise<Verdict>;
   /** Called for each acknowledged part, with its length in bytes. */
   onStored: (bytes: number) => void;
   /** Called with the id of the upload. The result is disposed of when nothing is left of the upload. */
@@ -30,26 +30,34 @@ export interface UploadOptions {
    * the stream does not repeat.
    */
   resume: { uploadId: string; parts: readonly PartReceipt[]; kept: readonly PartReceipt[] } | null;
-  /** Called for each part that the store had already, with its length in bytes. */
-  onReused: (bytes: number) => void;
   /** Whether to keep a failed upload for a later run instead of aborting it. */
   leave: () => boolean;
 }
 
+export interface Uploaded<Verdict> {
+  readonly object: StoredObject;
+  readonly verdict: Verdict;
+  /** The parts of an interrupted upload that the object contains. */
+  readonly reused: { readonly parts: number; readonly bytes: number };
+}
+
 /** @throws what the parts or the verdict throw, the reason of the signal, or SnapError `UPLOAD_FAILED`. */
-export async function uploadParts(
+export async function uploadParts<Verdict>(
   parts: AsyncIterable<Part>,
   store: PartStore,
-  options: UploadOptions,
-): Promise<StoredObject> {
+  options: UploadOptions<Verdict>,
+): Promise<Uploaded<Verdict>> {
   const uploadId = options.resume?.uploadId ?? (await store.create({ signal: options.signal }));
   try {
     using _held = await options.onCreated(uploadId);
     const receipts = await sendParts(parts, uploadId, store, options);
     const storedBytes = consecutiveBytes(receipts);
-    await options.verdict(storedBytes);
+    const verdict = await options.verdict(storedBytes);
     options.signal.throwIfAborted();
-    return await store.complete(uploadId, receipts, storedBytes, { signal: options.signal });
+    const object = await store.complete(uploadId, receipts, storedBytes, { signal: options.signal });
+    const earlier = new Set(options.resume?.parts);
+    const reused = receipts.filter((receipt) => earlier.has(receipt));
+    return { object, verdict, reused: { parts: reused.length, bytes: lengthOf(reused) } };
   } catch (failure) {
     if (!options.leave()) await abandon(uploadId, store, failure);
     throw failure;
@@ -61,7 +69,7 @@ async function sendParts(
   parts: AsyncIterable<Part>,
   uploadId: string,
   store: PartStore,
-  options: UploadOptions,
+  options: UploadOptions<unknown>,
 ): Promise<PartReceipt[]> {
   const failed = new AbortController();
   const signal = AbortSignal.any([options.signal, failed.signal]);
@@ -74,7 +82,6 @@ async function sendParts(
     const receipt = isReused ? old : await store.putPart(uploadId, part.number, part.bytes, { signal });
     receipts.push(receipt);
     options.onStored(receipt.bytes);
-    if (isReused) options.onReused(receipt.bytes);
     part.release();
   };
   try {
@@ -113,8 +120,10 @@ function consecutiveBytes(receipts: readonly PartReceipt[]): number {
   for (const [index, receipt] of receipts.entries()) {
     if (receipt.number !== index + 1) throw new SnapError('BUG', `part ${index + 1} is missing from the upload`);
   }
-  return receipts.reduce((sum, { bytes }) => sum + bytes, 0);
+  return lengthOf(receipts);
 }
+
+const lengthOf = (receipts: readonly PartReceipt[]): number => receipts.reduce((sum, { bytes }) => sum + bytes, 0);
 
 /** Aborts the upload with a signal of its own. If that fails, the error says what is left behind. */
 async function abandon(uploadId: string, store: PartStore, failure: unknown): Promise<void> {

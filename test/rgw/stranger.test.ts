@@ -154,20 +154,19 @@ test('many parts are uploaded concurrently, and read back unchanged', async () =
   async function* parts(): AsyncGenerator<Part> {
     for (const [index, bytes] of buffers.entries()) yield { number: index + 1, bytes, release: () => {} };
   }
-  const stored = await uploadParts(parts(), store.object({ key: 'parts +ü', metadata: {}, tags: {} }), {
+  const { object } = await uploadParts(parts(), store.object({ key: 'parts +ü', metadata: {}, tags: {} }), {
     streams: 4,
     signal: new AbortController().signal,
     verdict: async () => {},
     onStored: () => {},
     onCreated: async () => ({ [Symbol.dispose]: () => {} }),
     resume: null,
-    onReused: () => {},
     leave: () => false,
   });
   const { Body } = await s3.send(new GetObjectCommand({ Bucket: BUCKET, Key: 'parts +ü' }));
   const hash = createHash('sha256');
   for await (const chunk of Body as Readable) hash.update(chunk as Buffer);
   assert.equal(hash.digest('hex'), createHash('sha256').update(Buffer.concat(buffers)).digest('hex'));
-  assert.equal(stored.bytes, 55 * 2 ** 20 + 1);
+  assert.equal(object.bytes, 55 * 2 ** 20 + 1);
   await emptyBucket();
 });

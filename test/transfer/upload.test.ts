@@ -38,14 +38,13 @@ async function* partsOf(buffers: Buffer[], released: number[] = []): AsyncGenera
   }
 }
 
-const options = (more: Partial<UploadOptions> = {}): UploadOptions => ({
+const options = (more: Partial<UploadOptions<void>> = {}): UploadOptions<void> => ({
   streams: 3,
   signal: new AbortController().signal,
   verdict: async () => {},
   onStored: () => {},
   onCreated: async () => ({ [Symbol.dispose]: () => {} }),
   resume: null,
-  onReused: () => {},
   leave: () => false,
   ...more,
 });
@@ -54,11 +53,12 @@ test('the object contains the sent bytes, and every buffer is released', async (
   const lab = await labForTest(t);
   const buffers = Array.from({ length: 7 }, (_, index) => randomBytes(index === 6 ? 3 : 5 * MiB));
   const released: number[] = [];
-  const stored = await uploadParts(partsOf(buffers, released), storeOf(lab), options());
+  const { object, reused } = await uploadParts(partsOf(buffers, released), storeOf(lab), options());
   const { Body } = await lab.s3.send(new GetObjectCommand({ Bucket: BUCKET, Key: KEY }));
   const hash = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest('hex');
   assert.equal(hash((await Body?.transformToByteArray()) ?? new Uint8Array()), hash(Buffer.concat(buffers)));
-  assert.equal(stored.bytes, 30 * MiB + 3);
+  assert.equal(object.bytes, 30 * MiB + 3);
+  assert.deepEqual(reused, { parts: 0, bytes: 0 });
   assert.deepEqual(released.sort(), [1, 2, 3, 4, 5, 6, 7]);
 });
 

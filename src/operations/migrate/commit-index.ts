@@ -60,7 +60,7 @@ async function storeLarge(migration: Migration, facts: ObjectFacts, file: string
   await using stream = settings.encryption
     ? await openEncrypted(file, settings.encryption, reading)
     : openFile(file, reading);
-  return await uploadParts(stream.parts, services.store.object(facts, 'STANDARD'), {
+  const { object } = await uploadParts(stream.parts, services.store.object(facts, 'STANDARD'), {
     streams,
     signal,
     verdict: async (storedBytes) => {
@@ -71,9 +71,9 @@ async function storeLarge(migration: Migration, facts: ObjectFacts, file: string
     onStored: () => {},
     onCreated: async (uploadId) => services.host.hold(uploadHolding(services.store.bucket, facts.key, uploadId)),
     resume: null,
-    onReused: () => {},
     leave: () => false,
   });
+  return object;
 }
 
 interface IndexStream extends AsyncDisposable {

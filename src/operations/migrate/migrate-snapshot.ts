@@ -14,8 +14,8 @@ import { imageOf, readDiskEnds } from '../source/snapshot-image.ts';
 import { checkArchive } from '../verify/check-archive.ts';
 import { withHashes } from '../verify/proved-objects.ts';
 import { commitManifest } from './commit-manifest.ts';
+import { MigrationJournal } from './journal.ts';
 import { type ArchiveDraft, FreshDiskNeeded, type Migration, type StoredDisk } from './migration.ts';
-import { MigrationProgress } from './progress.ts';
 import { proveImage } from './prove-image.ts';
 import { storeContent, UNKNOWN } from './store-content.ts';
 import { storeDisk, storePartitions } from './store-partitions.ts';
@@ -31,7 +31,7 @@ export async function migrateSnapshot(
   services: Services,
   { claim, signal, onDone }: ClaimedWork,
 ): Promise<void> {
-  const progress = new MigrationProgress(snapshot, claim, settings, services, signal);
+  const journal = new MigrationJournal(snapshot, claim, settings, services, signal);
   const migration: Migration = {
     snapshot,
     settings,
@@ -39,7 +39,7 @@ export async function migrateSnapshot(
     signal,
     startedAt: now(),
     claim,
-    progress,
+    journal,
     asImages: new Map(),
   };
   using state = await beginState(
@@ -51,7 +51,7 @@ export async function migrateSnapshot(
   let complete = false;
   const onComplete = async () => {
     complete = true;
-    await progress.finish();
+    await journal.finish();
     await state.settle(settings.validate ? VALIDATED : 'migrated', cleanupSignal());
     onDone();
   };
@@ -59,7 +59,7 @@ export async function migrateSnapshot(
     await archive(migration, onComplete);
   } catch (failure) {
     // After the manifest is written, the archive is complete, even if releasing the volume fails.
-    if (!complete) await progress.breakOff();
+    if (!complete) await journal.breakOff();
     if (!complete && !claim.lost.aborted) await revertState(state, snapshot.id, settings.tagKey, services.host);
     throw failure;
   }

@@ -8,7 +8,7 @@ import type { MigrateSettings } from '../shared/settings/migrate.ts';
 import type { HeldClaim } from '../sharing/claims.ts';
 import type { Disk } from '../source/read-disk.ts';
 import type { Source } from '../source/snapshot-disk.ts';
-import type { MigrationProgress } from './progress.ts';
+import type { MigrationJournal } from './journal.ts';
 
 /** The context of one migration. */
 export interface Migration {
@@ -18,7 +18,7 @@ export interface Migration {
   signal: AbortSignal;
   startedAt: Date;
   claim: HeldClaim;
-  progress: MigrationProgress;
+  journal: MigrationJournal;
   /** Why partitions (`null`: the disk) must be stored as images, according to an earlier attempt. */
   asImages: ReadonlyMap<number | null, string>;
 }

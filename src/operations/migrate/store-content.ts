@@ -1,6 +1,6 @@
 /** Stores one object of an archive with its index: the files of a partition, or an image. */
 import { cipherOf } from '../../archive/cipher.ts';
-import { type Layout, objectKey } from '../../archive/key.ts';
+import { objectKey } from '../../archive/key.ts';
 import type { ManifestObject } from '../../archive/manifest.ts';
 import { objectMetadata } from '../../archive/metadata.ts';
 import { objectTags } from '../../archive/tags.ts';
@@ -10,7 +10,8 @@ import { temporaryDirectory } from '../../lib/temporary-files.ts';
 import { commitIndex } from './commit-index.ts';
 import { archiveName, type Migration } from './migration.ts';
 import { type Content, layoutOf } from './object/content.ts';
-import { storeObject } from './object/store-object.ts';
+import type { ObjectOrder } from './object/object-order.ts';
+import { type StoredStream, storeObject } from './object/store-object.ts';
 import { StreamIndex } from './object/stream-index.ts';
 
 /** The known facts about the stored filesystem. */
@@ -35,14 +36,12 @@ export async function storeContent(
   found: FoundFilesystem,
   content: Content,
 ): Promise<StoredContent> {
-  const { snapshot, settings, services, signal } = migration;
-  const layout = layoutOf(content);
-  const facts = factsOf(migration, partition, layout, content.expectedBytes);
-  const { uuid, label, geometry = null } = found;
-  const kept = await migration.progress.keep(facts.key);
-  if (kept) return { object: { ...kept, uuid, label, geometry }, index: null };
+  const facts = factsOf(migration, partition, content);
+  const kept = await migration.journal.keep(facts.key);
+  if (kept) return { object: { ...kept, ...namesOf(found) }, index: null };
+  const { settings, services, signal } = migration;
   await using directory = temporaryDirectory();
-  const journal = await migration.progress.journalFor(facts, settings.encryption === null);
+  const journal = await migration.journal.journalFor(facts, settings.encryption === null);
   const settled = {
     content,
     facts,
@@ -50,54 +49,65 @@ export async function storeContent(
     codec: settings.codec,
     encryption: settings.encryption,
     streams: settings.uploadStreams,
-    snapshotId: snapshot.id,
+    snapshotId: migration.snapshot.id,
     partition,
   };
-  using made = content.kind === 'blocks' ? null : new StreamIndex(settled, directory.path);
-  const result = await storeObject({ ...settled, index: made }, services.store, services.host, signal);
-  const { stored, plainBytes, sockets, indexFile, contentBytes } = result;
-  if (sockets) services.host.notify({ code: 'sockets.skipped', snapshot: snapshot.id, key: stored.key, sockets });
-  const object: ManifestObject = {
-    key: stored.key,
-    partition,
-    layout,
-    codec: settings.codec.name,
-    compressionLevel: settings.codec.level,
-    cipher: cipherOf(settings.encryption),
-    filesystem: found.type,
-    uuid,
-    label,
-    geometry,
-    contentBytes,
-    plainBytes,
-    plainSha256: null,
-    storedBytes: stored.bytes,
-    etag: stored.etag,
-    versionId: stored.versionId,
-    checksum: stored.checksum,
-    socketsSkipped: sockets,
-    index: null,
-  };
+  using streamIndex = content.kind === 'blocks' ? null : new StreamIndex(settled, directory.path);
+  const result = await storeObject({ ...settled, index: streamIndex }, services.store, services.host, signal);
+  reportSockets(result, migration);
+  const object = manifestObject(settled, found, result);
   await journal.stored(object);
-  const index = content.kind === 'blocks' ? await content.index.finish() : indexFile;
+  const index = content.kind === 'blocks' ? await content.index.finish() : result.indexFile;
   if (index === null) return { object, index };
+  const { plainBytes } = object;
   const indexed = { ...object, index: await commitIndex(migration, { partition, plainBytes, index }) };
   await journal.stored(indexed);
   return { object: indexed, index: typeof index === 'string' ? null : index };
 }
 
-function factsOf(migration: Migration, partition: number | null, layout: Layout, plainBytes: number): ObjectFacts {
+function reportSockets({ stored, sockets }: StoredStream, { snapshot, services }: Migration): void {
+  if (sockets) services.host.notify({ code: 'sockets.skipped', snapshot: snapshot.id, key: stored.key, sockets });
+}
+
+const namesOf = ({ uuid, label, geometry = null }: FoundFilesystem) => ({ uuid, label, geometry });
+
+/** What the manifest says of a stored object, before it has an index. */
+const manifestObject = (
+  { content, codec, encryption, partition }: Omit<ObjectOrder, 'index'>,
+  found: FoundFilesystem,
+  { stored, plainBytes, sockets, contentBytes }: StoredStream,
+): ManifestObject => ({
+  key: stored.key,
+  partition,
+  layout: layoutOf(content),
+  codec: codec.name,
+  compressionLevel: codec.level,
+  cipher: cipherOf(encryption),
+  filesystem: found.type,
+  ...namesOf(found),
+  contentBytes,
+  plainBytes,
+  plainSha256: null,
+  storedBytes: stored.bytes,
+  etag: stored.etag,
+  versionId: stored.versionId,
+  checksum: stored.checksum,
+  socketsSkipped: sockets,
+  index: null,
+});
+
+function factsOf(migration: Migration, partition: number | null, content: Content): ObjectFacts {
   const { snapshot, settings } = migration;
   const key = objectKey({
     ...archiveName(migration),
     partition,
-    layout,
+    layout: layoutOf(content),
     codec: settings.codec.name,
     cipher: cipherOf(settings.encryption),
   });
   return {
     key,
-    metadata: objectMetadata(snapshot, plainBytes),
+    metadata: objectMetadata(snapshot, content.expectedBytes),
     tags: objectTags(snapshot.tags, settings.tagKey).tags,
   };
 }

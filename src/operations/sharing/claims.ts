@@ -161,7 +161,7 @@ export class HeldClaim {
   }
 
   /** Stores the progress in the claim. @throws SnapError `CLAIM_LOST`, or the errors of the store. */
-  async note(progress: Progress | null): Promise<void> {
+  async saveProgress(progress: Progress | null): Promise<void> {
     await this.#write((claim) => ({ ...claim, progress }));
   }
 

@@ -43,7 +43,7 @@ export function openPieces(order: ObjectOrder, content: Pieces, from: Checkpoint
       if (work.stored !== storedBytes) {
         throw mismatch(order, `${order.codec.name} wrote ${work.stored} bytes, ${storedBytes} were uploaded`);
       }
-      return { plainBytes: bytes, indexed: null };
+      return { plainBytes: bytes, sockets: null, contentBytes: null, indexed: null };
     },
     [Symbol.asyncDispose]: () => image[Symbol.asyncDispose](),
   };

@@ -1,38 +1,35 @@
+/** Stores one object of an archive: source | transforms | sink. */
 import type { Checkpoint } from '../../../archive/claim.ts';
 import { BLOCK_BYTES } from '../../../cloud/blocks.ts';
 import type { ArchiveStore, StoredObject } from '../../../cloud/ports.ts';
 import type { Host } from '../../../events.ts';
 import { monotonic } from '../../../lib/clock.ts';
-import { uploadParts } from '../../../transfer/upload.ts';
 import { openPieces } from './image-pieces.ts';
 import type { ObjectOrder } from './object-order.ts';
-import { openStream, type StreamVerdict } from './object-stream.ts';
-import { uploadHolding } from './upload-holding.ts';
+import { openSink } from './object-sink.ts';
+import type { SourceVerdict } from './object-source.ts';
+import { type ObjectStream, openStream, type StreamVerdict } from './object-stream.ts';
 
-const BEGINNING: Checkpoint = { plainBytes: 0, storedBytes: 0, parts: 0 };
-
-export interface ObjectResult {
-  stored: StoredObject;
-  plainBytes: number;
-  /** Sockets that tar left out; `null` for images. */
-  sockets: number | null;
-  /** The file that is the index; `null` where there is none. */
-  indexFile: string | null;
-  /** Data of the files of a tar, holes left out; `null` where nobody counted. */
-  contentBytes: number | null;
+/** An object that exists. */
+export interface StoredStream extends SourceVerdict {
+  readonly stored: StoredObject;
+  readonly plainBytes: number;
+  /** The file that contains the index; `null` if there is none. */
+  readonly indexFile: string | null;
 }
 
 /**
- * The object is completed only after every stage exited 0 and what they say of their work agrees with what was read
- * and uploaded.
- * @throws SnapError `UNREADABLE` for files that tar cannot read; `STAGE_FAILED`, `COUNT_MISMATCH`, `UPLOAD_FAILED` or the store's own; nothing is under the key then.
+ * Completes the object only if every stage has exited with 0 and the reports of the source, the transforms and the sink
+ * agree.
+ * @throws SnapError `UNREADABLE` for files that tar cannot read; `STAGE_FAILED`, `COUNT_MISMATCH`, `UPLOAD_FAILED`, or the
+ * errors of the store. Then there is nothing under the key.
  */
 export async function storeObject(
   order: ObjectOrder,
   store: ArchiveStore,
   host: Host,
   signal: AbortSignal,
-): Promise<ObjectResult> {
+): Promise<StoredStream> {
   const started = monotonic();
   const { key } = order.facts;
   host.notify({ code: 'object.started', snapshot: order.snapshotId, key, expectedBytes: order.content.expectedBytes });
@@ -54,61 +51,33 @@ async function streamObject(
   store: ArchiveStore,
   host: Host,
   signal: AbortSignal,
-): Promise<ObjectResult> {
-  const { content, facts, journal, snapshotId } = order;
-  let sockets = 0;
+): Promise<StoredStream> {
+  const { content, facts, snapshotId: snapshot } = order;
   const from = checkpointOf(order);
-  const kept = journal.resume?.parts.filter(({ number }) => number <= from.parts) ?? [];
-  await using stream =
-    content.kind === 'blocks' && !order.encryption
-      ? openPieces(order, content, from, signal)
-      : await openStream(order, () => sockets++, signal);
-  const progress = { stored: from.storedBytes };
-  const reused = { parts: from.parts, bytes: from.storedBytes };
+  await using stream = await openAt(order, from, signal);
+  const sink = openSink(order, from, store, host);
   using _shown = host.track({
     label: facts.key,
     expectedBytes: content.expectedBytes,
     from: from.plainBytes,
     read: () => stream.position(),
-    stored: () => progress.stored,
+    stored: () => sink.storedBytes(),
   });
-  let verdict: StreamVerdict = { plainBytes: 0, indexed: null };
-  const stored = await uploadParts(stream.parts, store.object(facts), {
-    streams: order.streams,
-    signal: AbortSignal.any([signal, stream.broken]),
-    verdict: async (storedBytes) => {
-      verdict = await stream.verdict(storedBytes);
-      journal.confirm();
-    },
-    onStored: (bytes) => {
-      progress.stored += bytes;
-    },
-    onCreated: async (uploadId) => {
-      const held = host.hold(uploadHolding(store.bucket, facts.key, uploadId));
-      await journal.begun(uploadId, from);
-      return held;
-    },
-    resume: journal.resume && { ...journal.resume, kept },
-    onReused: (bytes) => {
-      reused.parts++;
-      reused.bytes += bytes;
-    },
-    leave: () => journal.leave(),
-  });
-  await journal.completed();
-  if (reused.parts > 0) host.notify({ code: 'upload.resumed', snapshot: snapshotId, key: facts.key, ...reused });
-  const indexFile = await finishIndex(order, verdict, host);
-  const isTar = content.kind === 'files';
-  return {
-    plainBytes: verdict.plainBytes,
-    stored,
-    sockets: isTar ? sockets : null,
-    indexFile,
-    contentBytes: isTar && verdict.indexed?.problem === null ? verdict.indexed.contentBytes : null,
-  };
+  const { object: stored, verdict, reused } = await sink.take(stream, signal);
+  if (reused.parts > 0) host.notify({ code: 'upload.resumed', snapshot, key: facts.key, ...reused });
+  const { plainBytes, sockets, contentBytes } = verdict;
+  return { stored, plainBytes, sockets, contentBytes, indexFile: await finishIndex(order, verdict, host) };
 }
 
-/** An archive without an index is as good as any other, but slower to find a file in. */
+/** Only blocks without encryption are compressed in pieces, at whose ends an upload can resume. */
+async function openAt(order: ObjectOrder, from: Checkpoint, signal: AbortSignal): Promise<ObjectStream> {
+  const { content, encryption } = order;
+  return content.kind === 'blocks' && !encryption
+    ? openPieces(order, content, from, signal)
+    : openStream(order, signal);
+}
+
+/** Without an index, the archive is complete too, but finding a file in it takes longer. */
 async function finishIndex(order: ObjectOrder, { indexed }: StreamVerdict, host: Host): Promise<string | null> {
   if (!order.index || !indexed) return null;
   if (indexed.problem === null) return order.index.finish(indexed, order.encryption !== null);
@@ -117,7 +86,9 @@ async function finishIndex(order: ObjectOrder, { indexed }: StreamVerdict, host:
   return null;
 }
 
-/** The farthest one whose parts are all there. */
+const BEGINNING: Checkpoint = { plainBytes: 0, storedBytes: 0, parts: 0 };
+
+/** The last checkpoint before which the store has all parts. */
 function checkpointOf({ content, encryption, journal: { resume } }: ObjectOrder): Checkpoint {
   if (!resume || content.kind !== 'blocks' || encryption) return BEGINNING;
   const isThere = ({ parts, storedBytes, plainBytes }: Checkpoint): boolean => {

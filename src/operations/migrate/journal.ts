@@ -1,4 +1,4 @@
-/** What a run that was broken off has left in the bucket, and what of it can be used. */
+/** The journal of a migration: what interrupted runs have left in the bucket, and what this run has stored so far. */
 import { createHash } from 'node:crypto';
 import type { Checkpoint, Progress, UploadNote } from '../../archive/claim.ts';
 import { type ArchiveName, keyStem, manifestKey, parseAnyKey } from '../../archive/key.ts';
@@ -17,8 +17,8 @@ import type { UploadJournal } from './object/object-order.ts';
 /** More than the parts in flight can lag behind: checkpoints are a few hundred MiB apart. */
 const KEPT_CHECKPOINTS = 8;
 
-/** Goes on from a claim's progress, and keeps it up to date. */
-export class MigrationProgress {
+/** Resumes from the progress in the claim. Only the journal writes this progress. */
+export class MigrationJournal {
   readonly #claim: HeldClaim;
   readonly #services: Services;
   readonly #signal: AbortSignal;
@@ -114,7 +114,7 @@ export class MigrationProgress {
   /** What was to be noted of checkpoints is in it, or of no use any more. */
   #note(progress: Progress | null): Promise<void> {
     this.#isNoteWanted = false;
-    return this.#claim.note(progress);
+    return this.#claim.saveProgress(progress);
   }
 
   #reach(key: string, checkpoint: Checkpoint): void {
@@ -132,7 +132,7 @@ export class MigrationProgress {
     while (this.#isNoteWanted) {
       this.#isNoteWanted = false;
       // A lost claim is reported elsewhere.
-      await this.#claim.note(this.#now).catch(() => {});
+      await this.#claim.saveProgress(this.#now).catch(() => {});
     }
     this.#isNoting = false;
   }

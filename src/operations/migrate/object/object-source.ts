@@ -1,0 +1,152 @@
+/** The source of an object: who produces its plain bytes, and whether these are what was to be stored. */
+import { closeSync, constants, openSync, readFileSync } from 'node:fs';
+import { isSocketLine, readTarTotal, tarCommand, unreadableFile } from '../../../archive/tar/tar-command.ts';
+import { SnapError } from '../../../errors.ts';
+import type { IndexingReport } from '../../../indexing/indexing-order.ts';
+import { printable } from '../../../lib/printable.ts';
+import type { Stage, StageReport } from '../../../transfer/pipeline.ts';
+import { closeAll, makePipe } from '../../../transfer/pipes.ts';
+import type { Content } from './content.ts';
+import type { ObjectOrder } from './object-order.ts';
+import { mismatch, reportOf } from './stream-counts.ts';
+
+export interface ObjectSource extends AsyncDisposable {
+  /** The process that writes the plain bytes; none where the first transform reads `input` itself. */
+  readonly stages: readonly Stage[];
+  /** What the first stage reads; `null` for tar, which reads nothing. */
+  readonly input: number | null;
+  /** To be called once the pipeline runs. */
+  begin(): void;
+  /** Plain bytes that have been read; `null` where only the kernel has counted them. */
+  position(): number | null;
+  /**
+   * The number of plain bytes. Call it when every stage has exited with 0.
+   * @throws SnapError `COUNT_MISMATCH` if these are not all of them.
+   */
+  produced(reports: readonly StageReport[]): Promise<number>;
+  /**
+   * What was found in the plain bytes.
+   * @param indexed `null` if there is no index of them.
+   * @throws SnapError `UNREADABLE` if they are not what was to be stored.
+   */
+  verdict(indexed: IndexingReport | null): SourceVerdict;
+}
+
+export interface SourceVerdict {
+  /** Sockets that tar left out; `null` for images. */
+  readonly sockets: number | null;
+  /** Data of the files of a tar without holes; `null` where nobody has counted it, and for images. */
+  readonly contentBytes: number | null;
+}
+
+export interface SourceOptions {
+  /** Whether the first stage reads into memory that is aligned to pages: then the page cache is bypassed. */
+  isAligned: boolean;
+  /** Aborted when the plain bytes are not needed any more. */
+  signal: AbortSignal;
+  /** Called with the reason when the plain bytes cannot become complete any more. */
+  fail: (reason: unknown) => void;
+}
+
+export async function openSource(order: ObjectOrder, options: SourceOptions): Promise<ObjectSource> {
+  const { content } = order;
+  switch (content.kind) {
+    case 'files':
+      return filesSource(order, content, options);
+    case 'device':
+      return deviceSource(order, content, options);
+    case 'blocks':
+      return blocksSource(order, content, options);
+  }
+}
+
+type Of<Kind extends Content['kind']> = Extract<Content, { kind: Kind }>;
+
+function filesSource(order: ObjectOrder, { directory, damage }: Of<'files'>, { fail }: SourceOptions): ObjectSource {
+  let sockets = 0;
+  const onStderrLine = (line: string) => {
+    const trouble = unreadableFile(line);
+    if (isSocketLine(line)) sockets++;
+    else if (trouble) fail(unreadable(trouble));
+  };
+  return {
+    stages: [{ name: 'tar', argv: tarCommand(directory), onStderrLine }],
+    input: null,
+    begin: () => {},
+    position: () => null,
+    async produced(reports) {
+      const total = readTarTotal(reportOf(reports, 'tar'));
+      if (total === null) throw mismatch(order, 'tar did not report how many bytes it wrote');
+      return total;
+    },
+    verdict(indexed) {
+      const found = damage(indexed?.members ?? null) ?? indexed?.unsupported ?? null;
+      if (found !== null) throw new SnapError('UNREADABLE', found, { hint: 'repair the filesystem, or use --dd' });
+      return { sockets, contentBytes: indexed?.contentBytes ?? null };
+    },
+    [Symbol.asyncDispose]: async () => {},
+  };
+}
+
+type Trouble = NonNullable<ReturnType<typeof unreadableFile>>;
+
+const unreadable = ({ path, reason }: Trouble): SnapError =>
+  new SnapError('UNREADABLE', `${printable(path)} cannot be read: ${reason}`, {
+    hint: 'look for read errors in dmesg; check the filesystem, or archive the disk with --dd',
+  });
+
+const verdictOnImage = (): SourceVerdict => ({ sockets: null, contentBytes: null });
+
+/** @returns the number of bytes. @throws SnapError `COUNT_MISMATCH` */
+function allRead(order: ObjectOrder, position: number): number {
+  const { expectedBytes } = order.content;
+  if (position === expectedBytes) return expectedBytes;
+  throw mismatch(order, `${position} of the ${expectedBytes} bytes of the device were read`);
+}
+
+/** The device is the standard input of the first stage. Both descriptors share one file position, which the kernel keeps. */
+function deviceSource(order: ObjectOrder, { device }: Of<'device'>, { isAligned }: SourceOptions): ObjectSource {
+  const descriptor = openSync(device, isAligned ? constants.O_RDONLY | constants.O_DIRECT : constants.O_RDONLY);
+  const position = () =>
+    Number(/^pos:\s*(\d+)/m.exec(readFileSync(`/proc/self/fdinfo/${descriptor}`, 'utf8'))?.[1] ?? 0);
+  return {
+    stages: [],
+    input: descriptor,
+    begin: () => {},
+    position,
+    produced: async () => allRead(order, position()),
+    verdict: verdictOnImage,
+    [Symbol.asyncDispose]: async () => closeSync(descriptor),
+  };
+}
+
+/** Blocks are written to a pipe while they arrive. */
+async function blocksSource(
+  order: ObjectOrder,
+  { blocks }: Of<'blocks'>,
+  options: SourceOptions,
+): Promise<ObjectSource> {
+  const pipe = await makePipe();
+  const image = blocks(0, options.signal);
+  let writing: Promise<void> | null = null;
+  return {
+    stages: [],
+    input: pipe.readEnd,
+    begin() {
+      closeAll([pipe.readEnd]);
+      writing = image.writeTo(pipe.writeEnd, image.bytes).finally(() => closeAll([pipe.writeEnd]));
+      writing.catch(options.fail);
+    },
+    position: () => image.position,
+    async produced() {
+      await writing;
+      return allRead(order, image.position);
+    },
+    verdict: verdictOnImage,
+    async [Symbol.asyncDispose]() {
+      if (writing) await writing.catch(() => {});
+      else closeAll([pipe.readEnd, pipe.writeEnd]);
+      await image[Symbol.asyncDispose]();
+    },
+  };
+}
