@@ -55,7 +55,20 @@ export interface ParsedKey extends KeyParts {
  */
 export function parseKey(key: string): ParsedKey | null {
   const found = DATA_KEY.exec(key)?.groups;
-  if (!found) return null;
+  const name = found && nameIn(found);
+  if (!name) return null;
+  return {
+    ...name,
+    description: found['description'] ?? null,
+    partition: found['partition'] === undefined ? null : Number(found['partition']),
+    layout: found['layout'] === 'tar' ? 'tar' : 'image',
+    codec: found['codec'] === 'lz4' ? 'lz4' : 'zstd',
+    cipher: found['cipher'] === undefined ? 'none' : 'gpg',
+  };
+}
+
+/** @param found the groups that both kinds of keys have. @returns `null` if the time is none. */
+function nameIn(found: Record<string, string | undefined>): ArchiveName | null {
   const startTime = new Date(parseInstant(found['time'] ?? ''));
   if (Number.isNaN(startTime.getTime())) return null;
   return {
@@ -63,11 +76,6 @@ export function parseKey(key: string): ParsedKey | null {
     volumeId: found['volume'] ?? '',
     startTime,
     snapshotId: found['snapshot'] ?? '',
-    description: found['description'] ?? null,
-    partition: found['partition'] === undefined ? null : Number(found['partition']),
-    layout: found['layout'] === 'tar' ? 'tar' : 'image',
-    codec: found['codec'] === 'lz4' ? 'lz4' : 'zstd',
-    cipher: found['cipher'] === undefined ? 'none' : 'gpg',
   };
 }
 
@@ -99,14 +107,10 @@ export interface SmallKey extends ArchiveName {
 /** @returns `null` for any other key. */
 export function parseSmallKey(key: string): SmallKey | null {
   const found = SMALL_KEY.exec(key)?.groups;
-  if (!found) return null;
-  const startTime = new Date(parseInstant(found['time'] ?? ''));
-  if (Number.isNaN(startTime.getTime())) return null;
+  const name = found && nameIn(found);
+  if (!name) return null;
   return {
-    prefix: found['prefix'] ?? '',
-    volumeId: found['volume'] ?? '',
-    startTime,
-    snapshotId: found['snapshot'] ?? '',
+    ...name,
     what: found['what'] === '.manifest.json' ? 'manifest' : 'index',
   };
 }

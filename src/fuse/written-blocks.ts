@@ -1,6 +1,7 @@
 /** The written blocks of a snapshot and their tokens. They are listed on demand, and some pages of them are kept. */
 import type { BlockRef, SnapshotBlocks } from '../cloud/blocks.ts';
 import type { Call } from '../cloud/ports.ts';
+import { BLOCKS_PER_PAGE } from '../lib/aws-limits.ts';
 
 /** All written blocks from one index up to but not including another. */
 export interface Page {
@@ -8,9 +9,6 @@ export interface Page {
   to: number;
   blocks: Map<number, BlockRef>;
 }
-
-/** Blocks per list call. */
-const BLOCKS_PER_PAGE = 10_000;
 
 /** A token takes about 250 bytes. */
 const MAX_PAGES = 8;

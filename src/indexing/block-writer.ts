@@ -2,14 +2,14 @@
  * Lets several threads compress the blocks of the stream, writes them in order, and records their positions. The bytes
  * are in the shared memory already, because they were read into it.
  */
-import { Worker } from 'node:worker_threads';
 import type { Codec } from '../archive/codec.ts';
 import { encodePlace } from '../archive/file-index.ts';
 import { writeWhole } from '../lib/bytes/write-whole.ts';
-import { programFile } from '../lib/program-file.ts';
+import { startThread } from '../lib/threads.ts';
 import { type BlockFrames, Lz4Frames, ZstdFrames } from './block-frames.ts';
 import { BLOCK_BYTES, type BlockMemory, COMPRESSED, SharedBlocks } from './block-memory.ts';
 import type { CompressingOrder } from './compressing-thread.ts';
+import { OWN_OUTPUT } from './indexing-order.ts';
 import { LineFile } from './line-file.ts';
 import type { StreamWriter } from './stream-writers.ts';
 
@@ -40,7 +40,7 @@ export class BlockWriter implements StreamWriter {
     this.#places = new LineFile(placesFile);
     this.#blocks = new SharedBlocks(memory);
     this.#frames = codec.name === 'lz4' ? new Lz4Frames(memory, this.#blocks) : new ZstdFrames(this.#blocks);
-    const threads = Array.from({ length: memory.threads }, (_, thread) => startThread({ memory, codec, thread }));
+    const threads = Array.from({ length: memory.threads }, (_, thread) => compressingThread({ memory, codec, thread }));
     this.#broken = Promise.race(threads);
     this.#broken.catch(() => {});
     this.#write(this.#frames.header);
@@ -95,12 +95,6 @@ export class BlockWriter implements StreamWriter {
   }
 }
 
-/** @returns a promise that only rejects. */
-function startThread(workerData: CompressingOrder): Promise<never> {
-  const { promise, reject } = Promise.withResolvers<never>();
-  // If the thread shared our standard output, the output would become non-blocking.
-  const worker = new Worker(programFile('indexing/compressing-thread'), { workerData, stdout: true, stderr: true });
-  worker.once('error', reject);
-  worker.once('exit', (code) => code !== 0 && reject(new Error(`a thread that compresses ended with ${code}`)));
-  return promise;
-}
+/** @returns a promise that rejects if the thread fails, and never resolves. */
+const compressingThread = (order: CompressingOrder): Promise<never> =>
+  startThread('indexing/compressing-thread', order, OWN_OUTPUT).broken;

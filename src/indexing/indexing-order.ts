@@ -39,6 +39,9 @@ export interface IndexingReport extends IndexedContent {
   passedBytes: number;
 }
 
+/** For the threads of the stage: if they shared its standard output, it would become non-blocking. */
+export const OWN_OUTPUT = { stdout: true, stderr: true } as const;
+
 /** The pipeline stage that passes a stream on and indexes it. */
 export const indexingCommand = (order: IndexingOrder): string[] => {
   const program = fileURLToPath(programFile('indexing/indexing-process'));

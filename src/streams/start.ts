@@ -1,10 +1,10 @@
 /** Gives a stream to a sink in separate threads and waits for the result. */
-import { Worker } from 'node:worker_threads';
+import type { Worker } from 'node:worker_threads';
 import { asError, SnapError } from '../errors.ts';
 import { newRing } from '../lib/bytes/shared-ring.ts';
 import { seconds, startTimer } from '../lib/clock.ts';
 import { cleanupError } from '../lib/disposal.ts';
-import { programFile } from '../lib/program-file.ts';
+import { startThread, type Thread } from '../lib/threads.ts';
 import { whenAborted } from '../lib/when-aborted.ts';
 import type { DecodingOrder } from './decoding-thread.ts';
 import { newAlignedRing, type OpenDevice, openForReading } from './device-stream.ts';
@@ -38,7 +38,7 @@ export async function consumeInThreads(
   signal: AbortSignal,
 ): Promise<StreamFindings> {
   const ring = newRing();
-  const startReading = () => startThread<ReadingOrder, number>('reading-thread', { descriptor, ring });
+  const startReading = () => start<ReadingOrder, number>('reading-thread', { descriptor, ring });
   const [, { findings }] = await runBoth(startReading, { kind: 'plain', ring }, order, signal);
   return findings;
 }
@@ -64,15 +64,12 @@ export async function consumeLz4InThreads(
   signal: AbortSignal,
 ): Promise<DecodedFindings> {
   const ring = newBlockRing();
-  const startDecoding = () => startThread<DecodingOrder, FilledRing>('decoding-thread', { descriptor, ring });
+  const startDecoding = () => start<DecodingOrder, FilledRing>('decoding-thread', { descriptor, ring });
   const source = { kind: 'lz4', ring, withChecksum: !isKnown } as const;
   const [filled, answer] = await runBoth(startDecoding, source, order, signal);
   // A block that cannot be decoded comes before the position at which the stream could not be read any further.
   return { ...answer, problem: answer.problem ?? filled.problem, isForeign: filled.isForeign };
 }
-
-/** Returns a promise that rejects if the thread fails, and otherwise never settles. */
-const failureOf = ({ answer }: Thread<unknown>): Promise<never> => answer.then(() => new Promise<never>(() => {}));
 
 /** Waits for both threads. Aborting the signal stops them at any point. */
 async function runBoth<Answer>(
@@ -85,18 +82,18 @@ async function runBoth<Answer>(
   const disk = device && newAlignedRing();
   const compared = new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT);
   const reading = startReading();
-  const consuming = startThread<SinkThreadOrder, SinkAnswer>('sink-thread', { source, order, compared, disk });
+  const consuming = start<SinkThreadOrder, SinkAnswer>('sink-thread', { source, order, compared, disk });
   // The threads that read the disk ahead may end before or after the others. The warming thread posts no result.
   const warming =
-    order.kind === 'tree' ? startThread<WarmingOrder, never>('warming-thread', { root: order.root, compared }) : null;
+    order.kind === 'tree' ? start<WarmingOrder, never>('warming-thread', { root: order.root, compared }) : null;
   const readingDisk =
     device && disk
-      ? startThread<ReadingOrder, number>('reading-thread', { descriptor: device.descriptor, ring: disk })
+      ? start<ReadingOrder, number>('reading-thread', { descriptor: device.descriptor, ring: disk })
       : null;
   const threads = [reading, consuming, warming, readingDisk].filter((thread) => thread !== null);
   await using _ended = { [Symbol.asyncDispose]: () => endAll(threads) };
   using cancelled = whenAborted(signal);
-  const failed = [cancelled.promise, ...(readingDisk ? [failureOf(readingDisk)] : [])];
+  const failed = [cancelled.promise, ...(readingDisk ? [readingDisk.broken] : [])];
   try {
     return await Promise.race([Promise.all([reading.answer, consuming.answer]), ...failed]);
   } catch (cause) {
@@ -116,6 +113,7 @@ function openDevice(path: string): OpenDevice {
 
 const END_TIMEOUT = seconds(30);
 
+/** @returns `false` if it does not end in time because it waits in the kernel, for example for a device that does not respond. */
 async function endThread(worker: Worker): Promise<boolean> {
   const late = Promise.withResolvers<boolean>();
   using _deadline = startTimer(END_TIMEOUT, () => late.resolve(false));
@@ -126,7 +124,7 @@ async function endThread(worker: Worker): Promise<boolean> {
 
 /** @throws SnapError `CLEANUP_FAILED` if a thread does not end. */
 async function endAll(threads: readonly Thread<unknown>[]): Promise<void> {
-  const ended = await Promise.all(threads.map((thread) => thread.end()));
+  const ended = await Promise.all(threads.map(({ worker }) => endThread(worker)));
   if (ended.every(Boolean)) return;
   const hint = `find out what it waits for: ps -L -o tid,stat,wchan:32,comm -p ${process.pid}`;
   throw cleanupError(
@@ -147,20 +145,6 @@ function comparisonFailure(cause: NodeJS.ErrnoException): SnapError {
   return new SnapError('COMPARE_FAILED', `the comparison failed: ${message}`, { hint, cause });
 }
 
-interface Thread<Answer> {
-  answer: Promise<Answer>;
-  /**
-   * `false` if it does not end in time because it waits in the kernel, for example for a device that does not respond.
-   */
-  end(): Promise<boolean>;
-}
-
-function startThread<Order, Answer>(name: keyof typeof HEAP_LIMITS, workerData: Order): Thread<Answer> {
-  const worker = new Worker(programFile(`streams/${name}`), { workerData, resourceLimits: HEAP_LIMITS[name] });
-  const { promise: answer, resolve, reject } = Promise.withResolvers<Answer>();
-  worker.once('message', resolve);
-  worker.once('error', reject);
-  worker.once('exit', () => reject(new Error(`the ${name} ended without a result`)));
-  answer.catch(() => {});
-  return { answer, end: () => endThread(worker) };
+function start<Order, Answer>(name: keyof typeof HEAP_LIMITS, order: Order): Thread<Answer> {
+  return startThread<Order, Answer>(`streams/${name}`, order, { resourceLimits: HEAP_LIMITS[name] });
 }

@@ -7,6 +7,7 @@ import { decide } from '../../costs/decide.ts';
 import type { Prices } from '../../costs/price-types.ts';
 import { pricesIn } from '../../costs/prices.ts';
 import { SnapError } from '../../errors.ts';
+import { BLOCKS_PER_PAGE } from '../../lib/aws-limits.ts';
 import { now } from '../../lib/clock.ts';
 import { inParallel } from '../../lib/parallel.ts';
 import { GiB } from '../../lib/units.ts';
@@ -64,9 +65,6 @@ function linksIn(region: string, { snapshots }: KnownRegion, accounts: readonly 
     return { region, snapshot, before };
   });
 }
-
-/** Number of blocks that one request lists. */
-const BLOCKS_PER_PAGE = 10_000;
 
 /** The maximum number of requests, if all blocks of both snapshots have changed. */
 function requestsFor({ snapshot, before }: Link): number {

@@ -8,6 +8,7 @@ import { BLOCK_BYTES, type BlockRef } from '../../cloud/blocks.ts';
 import type { Snapshot } from '../../cloud/ports.ts';
 import { SnapError } from '../../errors.ts';
 import type { LocatedDevice } from '../../host/devices/block-devices.ts';
+import { BLOCKS_PER_PAGE } from '../../lib/aws-limits.ts';
 import { seconds } from '../../lib/clock.ts';
 import { MiB } from '../../lib/units.ts';
 import type { Services } from '../shared/services.ts';
@@ -118,9 +119,6 @@ async function compareBlocks(
   if (compared.equal + compared.different > 0) return compared;
   return { reason: 'all compared blocks are zeros, as on any empty disk' };
 }
-
-/** Number of blocks that one request lists. */
-const BLOCKS_PER_PAGE = 10_000;
 
 async function firstPage(list: AsyncGenerator<BlockRef>): Promise<BlockRef[]> {
   const found: BlockRef[] = [];

@@ -13,8 +13,8 @@ import { startPipeline } from '../../../transfer/pipeline.ts';
 import { closeAll } from '../../../transfer/pipes.ts';
 import { type DecryptStage, decryptStage } from '../archive-stages.ts';
 import type { ArchivedObject } from '../find-archive.ts';
-import { readAgainIfDamaged } from '../read-again.ts';
 import type { ReadContext } from '../read-context.ts';
+import { failedWith, readTwice } from '../read-twice.ts';
 
 /** A name has at most 4,096 bytes wherever it can be made, and escapes make six of one. */
 const MAX_LINE = 1024 * 1024;
@@ -81,10 +81,7 @@ export async function fetchFileIndex(
     else if (decodeCrc32(found.crc32) !== crc32)
       throw damagedIndex(found.key, 'the CRC-32 of its bytes does not match the recorded one');
   };
-  await readAgainIfDamaged('MANIFEST', fetchWhole, () => {
-    services.host.notify({ code: 'object.reread', snapshot: snapshotId, key: found.key });
-    return true;
-  });
+  await readTwice({ snapshot: snapshotId, key: found.key }, services.host, fetchWhole, failedWith('MANIFEST'));
   return { ...found, read };
 }
 

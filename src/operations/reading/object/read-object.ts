@@ -4,6 +4,7 @@ import { monotonic } from '../../../lib/clock.ts';
 import type { Difference } from '../../../streams/difference.ts';
 import type { ArchivedObject } from '../find-archive.ts';
 import type { ReadContext } from '../read-context.ts';
+import { readTwice } from '../read-twice.ts';
 import { type DecodedObject, decodeObject } from './decode-object.ts';
 import {
   compareHead,
@@ -26,7 +27,7 @@ export const verifyObject = (
   snapshotId: string,
   reference: Reference,
   services: ReadContext,
-): Promise<ObjectFindings> => readTwice(object, snapshotId, [reference, reference], services);
+): Promise<ObjectFindings> => readWithDoubt(object, snapshotId, [reference, reference], services);
 
 /**
  * Writes an object to a target, and compares it meanwhile. If an image differs, it is read and written once more. Files
@@ -41,21 +42,25 @@ export const writeObject = (
 ): Promise<ObjectFindings> => {
   // After the first attempt, the target is no longer blank.
   const again = target.kind === 'image' ? { ...target, isBlank: false } : null;
-  return readTwice(object, snapshotId, [target, again], services);
+  return readWithDoubt(object, snapshotId, [target, again], services);
 };
 
 /** @param sinks the sinks for the first and the second read; the latter is `null` if a second read is impossible. */
-async function readTwice(
+function readWithDoubt(
   object: ArchivedObject,
   snapshotId: string,
   [sink, again]: [Sink, Sink | null],
   services: ReadContext,
 ): Promise<ObjectFindings> {
-  const first = await readOnce(object, snapshotId, sink, services);
-  if (first.differenceCount === 0 || first.isAsStored || again === null) return first;
-  services.host.notify({ code: 'object.reread', snapshot: snapshotId, key: object.key });
-  return readOnce(object, snapshotId, again, services);
+  return readTwice(
+    { snapshot: snapshotId, key: object.key },
+    services.host,
+    (isAgain) => readOnce(object, snapshotId, isAgain && again ? again : sink, services),
+    (first) => first.status === 'fulfilled' && mayBeTransit(first.value) && again !== null,
+  );
 }
+
+const mayBeTransit = ({ differenceCount, isAsStored }: ObjectFindings): boolean => differenceCount > 0 && !isAsStored;
 
 async function readOnce(
   object: ArchivedObject,

@@ -4,8 +4,8 @@ import type { Host } from '../../../events.ts';
 import { monotonic } from '../../../lib/clock.ts';
 import { temporaryDirectory } from '../../../lib/temporary-files.ts';
 import type { ObjectFindings } from '../../reading/object/object-findings.ts';
-import { markFinal, readAgainIfDamaged } from '../../reading/read-again.ts';
 import type { ReadContext } from '../../reading/read-context.ts';
+import { failedWith, markFinal, readTwice } from '../../reading/read-twice.ts';
 import type { FilesOrder } from '../../shared/settings/restore.ts';
 import { extractTar, FirstLines, SHOWN } from './extract-tar.ts';
 import { type ArchivedTar, type ChosenMembers, chooseFrom } from './plan-files.ts';
@@ -43,7 +43,10 @@ export async function restoreTar(
     host.notify({ code: 'restore.continued', snapshot, key, files, bytes });
   }
   let fetchedBytes = 0;
+  // With an index, correct files are kept and wrong ones replaced. Without one, wrong files cannot be identified.
+  const hasToClear = first.choice === null;
   const extract = async (isAgain: boolean) => {
+    if (isAgain && hasToClear) await directory.clear?.(signal);
     const { choice, before } = isAgain ? await choose(first.choice !== null) : first;
     const messages = new FirstLines();
     const found = await extractTar(tar, order, directory, { choice, messages }, check);
@@ -51,13 +54,9 @@ export async function restoreTar(
     assertNoDifferences(found, order.path, directory, isAgain);
     return { found, messages, before };
   };
-  const restored = await readAgainIfDamaged('DIFFERS', extract, async () => {
-    // With an index, correct files are kept and wrong ones replaced. Without one, wrong files cannot be identified.
-    if (first.choice === null && directory.clear === null) return false;
-    host.notify({ code: 'object.reread', snapshot, key });
-    if (first.choice === null) await directory.clear?.(signal);
-    return true;
-  });
+  const canRepeat = !hasToClear || directory.clear !== null;
+  const isDoubtful = failedWith('DIFFERS');
+  const restored = await readTwice({ snapshot, key }, host, extract, (outcome) => canRepeat && isDoubtful(outcome));
   const { found, messages } = restored;
   reportIncomplete(found, snapshot, order.path, messages, host);
   host.notify({

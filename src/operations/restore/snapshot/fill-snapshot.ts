@@ -6,8 +6,8 @@ import { SnapError } from '../../../errors.ts';
 import { type BlockTally, writeBlocks, ZERO_BLOCK, ZERO_HASH } from '../../../transfer/block-writer.ts';
 import type { ArchivedObject } from '../../reading/find-archive.ts';
 import { writeObject } from '../../reading/object/read-object.ts';
-import { readAgainIfDamaged } from '../../reading/read-again.ts';
 import type { ReadContext } from '../../reading/read-context.ts';
+import { failedWith, readTwice } from '../../reading/read-twice.ts';
 import type { Services } from '../../shared/services.ts';
 import type { ResumableSnapshot } from '../../sharing/resumable-snapshot.ts';
 import type { ImagePlan, SegmentStream } from '../image/plan-image.ts';
@@ -51,10 +51,7 @@ export async function fillSnapshot(filling: Filling, services: Services, check: 
     if (block > 0 && !isAgain) reportResume(snapshot, object, rest, check);
     return fillOnce(filling, rest, onWritten, services, check);
   };
-  return readAgainIfDamaged('DIFFERS', fill, () => {
-    check.host.notify({ code: 'object.reread', snapshot, key: object.key });
-    return true;
-  });
+  return readTwice({ snapshot, key: object.key }, check.host, fill, failedWith('DIFFERS'));
 }
 
 /** @param onWritten called with the index of a block when all blocks before it are written. */

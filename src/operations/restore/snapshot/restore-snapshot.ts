@@ -5,8 +5,8 @@ import { cleanupSignal, rootFailure } from '../../../lib/disposal.ts';
 import { GiB } from '../../../lib/units.ts';
 import type { Archive } from '../../reading/find-archive.ts';
 import { type ImageSize, sizeOfDisk } from '../../reading/image-size.ts';
-import { readAgainIfDamaged } from '../../reading/read-again.ts';
 import type { ReadContext } from '../../reading/read-context.ts';
+import { failedWith, readTwice } from '../../reading/read-twice.ts';
 import type { Services } from '../../shared/services.ts';
 import type { RestoreSettings, SnapshotTarget } from '../../shared/settings/restore.ts';
 import {
@@ -44,10 +44,7 @@ export async function restoreToSnapshot(
   const restore = () => restoreOnce(order, plan, services, check);
   if (plan) return restore();
   // Without a plan, wrong blocks may have been written, so a second read writes to another snapshot.
-  return readAgainIfDamaged('DIFFERS', restore, () => {
-    services.host.notify({ code: 'object.reread', snapshot, key: object.key });
-    return true;
-  });
+  return readTwice({ snapshot, key: object.key }, services.host, restore, failedWith('DIFFERS'));
 }
 
 async function restoreOnce(
