@@ -132,7 +132,9 @@ type Planned = Awaited<ReturnType<typeof planOf>>;
 async function write(path: string, segment: Segment, isBlank: boolean, { plan, body, codec }: Planned): Promise<void> {
   const { runs, extents } = plan.streamOf(segment);
   const stream = extents.map((extent) => (Buffer.isBuffer(extent) ? extent : body.subarray(extent.from, extent.to)));
-  const chunks = [await through(DECOMPRESS[codec], Buffer.concat(stream))];
+  // As in a restore, there is nothing to decode if nothing was fetched.
+  const stored = Buffer.concat(stream);
+  const chunks = stored.length === 0 ? [] : [await through(DECOMPRESS[codec], stored)];
   const found = writeImageStream(new ByteStream(() => chunks.shift() ?? Buffer.alloc(0)), {
     path,
     isBlank,
