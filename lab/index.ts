@@ -2,8 +2,8 @@
  * The local cloud: EC2, the EBS direct APIs, S3, STS, the price list and instance metadata on loopback, with real block
  * devices behind them.
  *
- * What it owns lives in a directory and survives a restart; several labs with directories of their own live side by
- * side. Everything is spoken to over HTTP: this module only starts and stops the servers.
+ * Its state is in a directory and survives a restart. Several labs with separate directories can run at the same time. All
+ * services are used over HTTP: this module only starts and stops the servers.
  */
 import { mkdirSync } from 'node:fs';
 import { join, resolve } from 'node:path';
@@ -83,7 +83,7 @@ export async function startLab(options: LabOptions): Promise<Lab> {
   takeDirectory(directory);
   const imdsSettings: ImdsSettings = { spotAction: null, roleSeconds: ROLE_SECONDS, role: () => role(imdsSettings) };
   const role = roleOf(identities);
-  // The services bring large schemas: loading them side by side halves the time to start.
+  // The services load large schemas. Loading them concurrently halves the start time.
   const [{ createEc2Service }, { createS3Service }] = await Promise.all([
     import('./ec2/index.ts'),
     import('./s3/index.ts'),
@@ -127,7 +127,7 @@ const instanceIn = (region: string): InstanceIdentity => ({
 
 const ROLE_SECONDS = 6 * 3600;
 
-/** The role's credentials are renewed before they expire, as the metadata service does it. */
+/** Renews the credentials of the role before they expire, like the metadata service. */
 function roleOf(identities: Identities): (settings: ImdsSettings) => Identity {
   let current: Identity | null = null;
   return ({ roleSeconds }) => {

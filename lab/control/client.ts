@@ -7,7 +7,7 @@ import type { ImageFixture } from '../ec2/images.ts';
 import type { SnapshotFixture } from '../ec2/snapshots.ts';
 import type { ImdsSettings } from '../imds/index.ts';
 
-/** The lab did not do what it was asked to, and says why. */
+/** The lab refused a request, with the reason. */
 export class LabRefusal extends Error {}
 
 export class LabControl {

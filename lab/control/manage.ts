@@ -1,4 +1,4 @@
-/** Labs as background processes: start, stop, look. */
+/** Starts, stops and inspects labs as background processes. */
 import { fork } from 'node:child_process';
 import { mkdirSync, openSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -11,20 +11,20 @@ export interface RunningLab {
   environment: Record<string, string>;
 }
 
-/** In the lab's directory, while it runs. */
+/** A file in the directory of the lab that exists while the lab runs. */
 export const RUNNING_FILE = 'running.json';
 
 const LOG_FILE = 'lab.log';
 
-/** For young objects: what they hold outside of the heap is given back early. */
+/** Limits the young generation, so that memory outside of the heap is freed earlier. */
 const LITTLE_ROOM = '--max-semi-space-size=1';
 
 const DAEMON = new URL('../daemon.ts', import.meta.url);
 
 /**
  * Starts a lab unless it runs already.
- * @param program what the lab's process runs
- * @throws when it does not come up, with the end of its log
+ * @param program the program of the lab process
+ * @throws Error with the end of its log if the lab does not start
  */
 export async function labUp(options: LabOptions, program = DAEMON): Promise<RunningLab> {
   const already = labStatus(options.directory);
@@ -49,7 +49,7 @@ export async function labUp(options: LabOptions, program = DAEMON): Promise<Runn
   return running;
 }
 
-/** Ends a lab; its state stays. @returns whether there was one. */
+/** Stops a lab and keeps its state. @returns whether it was running. */
 export async function labDown(directory: string): Promise<boolean> {
   const running = labStatus(directory);
   if (!running) return false;
@@ -58,7 +58,7 @@ export async function labDown(directory: string): Promise<boolean> {
   return true;
 }
 
-/** @returns `null` when none runs there, also when it was killed. */
+/** @returns `null` if no lab is running in the directory, also if it was killed. */
 export function labStatus(directory: string): RunningLab | null {
   try {
     const running = JSON.parse(readFileSync(join(directory, RUNNING_FILE), 'utf8')) as RunningLab;
@@ -68,7 +68,7 @@ export function labStatus(directory: string): RunningLab | null {
   }
 }
 
-/** The process must be a lab: pids are used again. */
+/** Checks that the process is a lab, because pids are reused. */
 function isAlive(pid: number): boolean {
   try {
     return readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes('daemon.');

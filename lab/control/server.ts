@@ -1,4 +1,4 @@
-/** What tests and people tell a running lab: disks and buckets to have, faults to play, and what it has seen. */
+/** The control API of a running lab: adds disks and buckets, scripts faults, and returns the call log. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Context } from '../core/context.ts';
 import type { Delays, FaultSpec, Leftover, Service } from '../core/contract.ts';
@@ -20,7 +20,7 @@ export interface Controlled {
 
 type Handler = (body: never, lab: Controlled) => unknown;
 
-/** By method and path; the body and the answer are JSON. */
+/** Handlers by method and path. Bodies of requests and responses are JSON. */
 const HANDLERS: Record<string, Handler> = {
   'POST /faults': (spec: FaultSpec, { context }) => ({ id: context.faults.add(checkedFault(spec)) }),
   'DELETE /faults': (_body, { context }) => context.faults.clear(),
@@ -63,7 +63,7 @@ export const createControl =
 
 const KINDS = new Set(['error', 'latency', 'reset', 'cut', 'lose', 'stall', 'flip', 'hang', 'behaviour']);
 
-/** A fault that is misspelt would never be played, and the test would prove nothing. */
+/** Refuses misspelt faults, which would never occur, so that a test would prove nothing. */
 function checkedFault(spec: FaultSpec): FaultSpec {
   const known = ['service', 'operation', 'match', 'skip', 'times', 'every', 'action'];
   const unknown = Object.keys(spec).find((name) => !known.includes(name));

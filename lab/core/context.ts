@@ -1,4 +1,4 @@
-/** The frame's side of the contract: faults, call log, signatures and policies for all services. */
+/** The context that the frame provides to all services: faults, call log, signatures and policies. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import {
   type Authorization,
@@ -34,10 +34,10 @@ export interface Frame {
   log: (line: string) => void;
 }
 
-/** Minutes that a caller's clock may differ. */
+/** Maximum difference of the clock of a caller, in minutes. */
 const SKEW = 15;
 
-/** Calls kept in the log; a benchmark makes millions. */
+/** Maximum number of calls in the log, because a benchmark makes millions. */
 const LOGGED = 100_000;
 
 export class Context implements LabContext {

@@ -1,5 +1,5 @@
 /**
- * What the services of the local cloud and their frame agree on.
+ * The contract between the services of the local cloud and their frame.
  *
  * A service (`ec2`, `s3`, `imds`, `ebs`, `pricing`, `sts`) is an HTTP handler on its own loopback port. It names the operation
  * of a request, then calls `admit`, which writes the call log and plays scripted faults, then `authenticate` and
@@ -9,7 +9,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 
 export type ServiceName = 'ec2' | 's3' | 'imds' | 'ebs' | 'pricing' | 'sts';
 
-/** An error in the service's own terms; each service renders it as its real counterpart does. */
+/** An error of a service; each service renders it in the format of the real one. */
 export class ServiceError extends Error {
   readonly code: string;
   readonly status: number;
@@ -157,7 +157,7 @@ export interface SignedRequest {
   timestamp: string;
 }
 
-/** A thing that a user of the cloud would still pay for, or that this machine still holds. */
+/** A resource that a user of the cloud would still pay for, or that this machine still holds. */
 export interface Leftover {
   kind: 'volume' | 'attachment' | 'multipart-upload' | 'loop-device' | 'mount' | 'device-link' | 'claim';
   id: string;

@@ -1,7 +1,7 @@
-/** What befalls the bytes of one request or its answer on the way. */
+/** Damages the bytes of a request or response in transit. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 
-/** Uploads are cut by what has been received, downloads by what has been sent. */
+/** Uploads are cut after a number of received bytes, downloads after a number of sent ones. */
 export function cutAfter(bytes: number, request: IncomingMessage, response: ServerResponse): void {
   const { socket } = request;
   const receiving = socket.bytesRead;
@@ -19,7 +19,7 @@ export function cutAfter(bytes: number, request: IncomingMessage, response: Serv
   } as typeof write;
 }
 
-/** What was asked for is done; whoever asked never learns it. */
+/** The call is carried out, but the caller gets no response. */
 export function loseAnswer(response: ServerResponse): void {
   const lose = () => {
     response.destroy();
@@ -32,7 +32,7 @@ export function loseAnswer(response: ServerResponse): void {
   }) as typeof response.end;
 }
 
-/** The connection stays open, and nothing more comes after so many bytes of the body. */
+/** The connection stays open, but nothing is sent after this number of bytes of the body. */
 export function stallAfter(bytes: number, response: ServerResponse): void {
   let left = bytes;
   const { write } = response;
@@ -55,7 +55,7 @@ export function stallAfter(bytes: number, response: ServerResponse): void {
   }) as typeof response.end;
 }
 
-/** The lowest bit of one byte of the body is another one, with every checksum as it was. */
+/** Flips the lowest bit of one byte of the body, and leaves all checksums unchanged. */
 export function flipBit(at: number, request: IncomingMessage, response: ServerResponse): void {
   const received = flipper(at);
   const { push } = request;
@@ -68,7 +68,7 @@ export function flipBit(at: number, request: IncomingMessage, response: ServerRe
     end.call(response, sent(chunk), ...(rest as [BufferEncoding]))) as typeof end;
 }
 
-/** Passes chunks on, with a copy in the place of the one that is damaged. */
+/** Passes chunks on, and replaces the damaged one by a copy. */
 function flipper(at: number): (chunk: unknown) => unknown {
   let position = 0;
   return (chunk) => {

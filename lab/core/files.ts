@@ -1,4 +1,4 @@
-/** State on disk that is whole at every moment. */
+/** Files that are replaced atomically. */
 import { mkdirSync, renameSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 

@@ -1,8 +1,8 @@
-/** Small things of HTTP servers on loopback. */
+/** Helpers for HTTP servers on loopback. */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 
-/** The whole body of a request that is known to be small. */
+/** Reads the whole body of a small request. */
 export async function readBody(request: IncomingMessage, most = 8 * 1024 * 1024): Promise<Buffer> {
   const chunks: Buffer[] = [];
   let length = 0;
@@ -19,10 +19,10 @@ export interface Listening {
   close(): Promise<void>;
 }
 
-/** Longer than any client leaves a connection idle: one that is closed as it is used again looks like a fault. */
+/** Longer than any client leaves a connection idle: closing a connection that is just being reused looks like a fault. */
 const KEEP_ALIVE = 600_000;
 
-/** Listens on loopback; port 0 is any free one. */
+/** Listens on loopback. Port 0 means any free port. */
 export async function listen(
   handle: (request: IncomingMessage, response: ServerResponse) => Promise<void>,
   port: number,

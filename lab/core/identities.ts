@@ -1,4 +1,4 @@
-/** Who may call the lab's services, and what their policies allow. */
+/** The identities that may call the services of the lab, and their policies. */
 import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { writeFileAtomically } from './files.ts';

@@ -1,4 +1,4 @@
-/** Which process serves a lab's directory, so that other labs can tell whether what is left of it still belongs to somebody. */
+/** Records which process serves the directory of a lab, so that other labs can tell whether its devices are still in use. */
 import { existsSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { writeFileAtomically } from './files.ts';
@@ -29,7 +29,7 @@ export function isInUse(directory: string): boolean {
   }
 }
 
-/** Field 22 of proc(5)'s `stat`, behind the name in parentheses. @returns an empty text for no process, and for a zombie. */
+/** Field 22 of `/proc/PID/stat`, see proc(5). @returns an empty text if there is no process, or only a zombie. */
 function startOf(pid: number): string {
   try {
     const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ').at(-1)?.split(' ') ?? [];

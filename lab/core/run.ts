@@ -1,10 +1,10 @@
-/** The system's own tools, run to their end. */
+/** Runs tools of the system and waits for them. */
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
 
 const execute = promisify(execFile);
 
-/** @returns standard output. @throws with the tool's last words. */
+/** @returns standard output. @throws Error with the standard error of the tool. */
 export async function run(argv: readonly string[], allowed: readonly number[] = [0]): Promise<string> {
   const [tool = '', ...rest] = argv;
   try {
@@ -17,7 +17,7 @@ export async function run(argv: readonly string[], allowed: readonly number[] = 
   }
 }
 
-/** The same, with text for the tool's standard input. */
+/** Like `run`, with text for the standard input of the tool. */
 export async function runWithInput(argv: readonly string[], input: string): Promise<string> {
   const [tool = '', ...rest] = argv;
   const running = execute(tool, rest, { env: { ...process.env, LC_ALL: 'C' } });

@@ -1,5 +1,5 @@
 /**
- * Signature Version 4, verified: in the Authorization header, or in the query of a presigned URL.
+ * Verifies Signature Version 4 in the Authorization header, or in the query of a presigned URL.
  * Source: "Create a signed AWS API request" of the IAM user guide.
  */
 import { createHash, createHmac, timingSafeEqual } from 'node:crypto';
@@ -52,7 +52,7 @@ const DIALECTS: Record<'s3' | 'sts' | 'other', Codes> = {
 export const dialectOf = (service: ServiceName): Codes =>
   service === 's3' || service === 'sts' ? DIALECTS[service] : DIALECTS.other;
 
-/** Who the request says it is from. @throws ServiceError when it says nothing. */
+/** @returns the claimed caller of the request. @throws ServiceError if the request is not signed. */
 export function readClaim(request: IncomingMessage, codes: Codes): Claimed {
   const url = new URL(request.url ?? '/', 'http://lab');
   return request.headers.authorization ? fromHeader(request, codes) : fromQuery(url, codes);
@@ -100,7 +100,7 @@ export const signingKeyOf = (secret: string, scope: string): Buffer =>
     .split('/')
     .reduce<Buffer>((key, part) => createHmac('sha256', key).update(part).digest(), Buffer.from(`AWS4${secret}`));
 
-/** What a signature is computed from besides the request itself. */
+/** The inputs of a signature besides the request itself. */
 interface Signing {
   signingKey: Buffer;
   payloadSha256: string;
@@ -109,7 +109,7 @@ interface Signing {
   codes: Codes;
 }
 
-/** @throws ServiceError unless the signature is the one that the secret makes. */
+/** @throws ServiceError if the signature does not match the secret. */
 export function verify(
   request: IncomingMessage,
   claim: Claimed,
@@ -145,14 +145,14 @@ function canonicalRequest(request: IncomingMessage, claim: Claimed, payload: str
   ].join('\n');
 }
 
-/** S3 signs the path encoded once, by its own rules, whatever the client left unencoded. */
+/** S3 signs the path encoded once by its own rules, even if the client did not encode it. */
 const normalised = (path: string): string =>
   path
     .split('/')
     .map((segment) => encode(decodeURIComponent(segment)))
     .join('/');
 
-/** Sorted by name, then by value: of the pairs as texts, `a-b=1` would come before `a=1`. */
+/** Sorts by name, then by value. Sorting the pairs as texts would put `a-b=1` before `a=1`. */
 const canonicalQuery = (query: string): string =>
   query
     .split('&')

@@ -1,4 +1,4 @@
-/** Image files as block devices: loop devices, with a node for each partition. */
+/** Provides image files as block devices: loop devices with a node for each partition. */
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { run } from '../core/run.ts';
 
@@ -16,13 +16,13 @@ export async function attachImage(image: string): Promise<string> {
   return path;
 }
 
-/** Partitions go first: their nodes would outlive the device. */
+/** Removes the partitions first, because their nodes would outlive the device. */
 export async function detachImage(device: string): Promise<void> {
   await run(['partx', '--delete', device], [0, 1]);
   await run(['losetup', '--detach', device]);
 }
 
-/** Loop devices of images below a directory, by image. */
+/** Returns the loop devices of images below a directory, by image. */
 export function loopDevicesBelow(directory: string): Map<string, string> {
   const found = new Map<string, string>();
   for (const name of readdirSync('/sys/block').filter((entry) => entry.startsWith('loop'))) {
@@ -43,7 +43,7 @@ export function imageOf(name: string): string | null {
   }
 }
 
-/** Loop devices of labs whose directories are gone: nobody comes back for them. */
+/** Finds the loop devices of labs whose directories were deleted. No lab uses them any more. */
 export async function detachOrphans(): Promise<void> {
   for (const name of readdirSync('/sys/block').filter((entry) => entry.startsWith('loop'))) {
     const [, directory] = /^(.*)\/ec2\/(?:volumes|snapshots)\/[^/]+$/.exec(imageOf(name) ?? '') ?? [];
@@ -53,7 +53,7 @@ export async function detachOrphans(): Promise<void> {
   }
 }
 
-/** Numbers of a device's partitions that have nodes. */
+/** Returns the numbers of the partitions that have device nodes. */
 export const partitionsOf = (device: string): number[] =>
   readdirSync('/dev').flatMap((name) => {
     const number = name.startsWith(`${device.slice('/dev/'.length)}p`)
@@ -62,7 +62,7 @@ export const partitionsOf = (device: string): number[] =>
     return Number.isInteger(number) ? [number] : [];
   });
 
-/** Where a device or one of its partitions is mounted. */
+/** Returns the mount points of a device and its partitions. */
 export const mountsOf = (device: string): string[] =>
   readFileSync('/proc/self/mounts', 'utf8')
     .split('\n')

@@ -1,21 +1,21 @@
 /**
- * Device names that labs of this machine have given to attachments. A name is taken from AttachVolume on, but its link is
- * made later: without a mark of its own, two labs could give one name to two volumes.
+ * Records the device names that labs on this machine have assigned to attachments. AttachVolume assigns a name before its
+ * link is created. Without this record, two labs could assign one name to two volumes.
  */
 import { randomUUID } from 'node:crypto';
 import { mkdirSync, readlinkSync, renameSync, symlinkSync, unlinkSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { isInUse } from '../core/owner.ts';
 
-/** Forgotten when the machine starts, as the devices are. Each entry is a link to the directory of the lab that has the name. */
+/** Discarded when the machine restarts, like the devices. Each entry is a link to the directory of the lab with the name. */
 const MARKS = '/run/snap-to-s3-lab';
 
 const markOf = (device: string): string => join(MARKS, basename(device));
 
 /**
  * @param device e.g. `/dev/sdf`.
- * @param directory of the lab.
- * @returns `false` where another lab that runs has the name.
+ * @param directory the directory of the lab.
+ * @returns `false` if another running lab has the name.
  */
 export function takeName(device: string, directory: string): boolean {
   mkdirSync(MARKS, { recursive: true });
@@ -24,7 +24,7 @@ export function takeName(device: string, directory: string): boolean {
   return owner === null ? isMade(device, directory) : isReplaced(device, directory);
 }
 
-/** Gives a name back; one that another lab has is left alone. */
+/** Releases a name, unless another lab has it. */
 export function leaveName(device: string, directory: string): void {
   if (ownerOf(device) === directory) unlinkSync(markOf(device));
 }
@@ -39,7 +39,7 @@ function isMade(device: string, directory: string): boolean {
   }
 }
 
-/** What a killed lab has left is replaced in one step. */
+/** Atomically replaces the entry of a killed lab. */
 function isReplaced(device: string, directory: string): boolean {
   const aside = `${markOf(device)}.${randomUUID()}`;
   symlinkSync(directory, aside);

@@ -1,11 +1,11 @@
-/** How fast a device may be read, kept by the kernel: a volume fresh from a snapshot is slow. */
+/** Limits the read speed of a device in the kernel, because a new volume of a snapshot is slow. */
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { basename } from 'node:path';
 
 /** Of version 1 of control groups, for all processes. Source: block/blk-throttle.c of Linux. */
 const LIMITS = '/sys/fs/cgroup/blkio/blkio.throttle.read_bps_device';
 
-/** @param bytesPerSecond 0: as fast as it is. */
+/** @param bytesPerSecond 0 for no limit. */
 export function limitReads(device: string, bytesPerSecond: number): void {
   const number = readFileSync(`/sys/block/${basename(device)}/dev`, 'utf8').trim();
   const isLimited = existsSync(LIMITS) && readFileSync(LIMITS, 'utf8').includes(`${number} `);

@@ -1,4 +1,4 @@
-/** Disk images with real partition tables and filesystems, made by the tools that make real ones. */
+/** Builds disk images with real partition tables and filesystems, using the standard tools. */
 import { open } from 'node:fs/promises';
 import { run, runWithInput } from '../core/run.ts';
 import { type Content, makeContent } from './contents.ts';
@@ -54,7 +54,7 @@ async function makeEmptyDisk({ path, table, partitions }: DiskPlan): Promise<voi
   await file.truncate((partitions.reduce((sum, { sizeMiB }) => sum + sizeMiB, 0) + room) * MiB);
 }
 
-/** @returns where the partitions are, extended ones left out. */
+/** @returns the positions of the partitions, without extended ones. */
 async function makeTable(plan: DiskPlan): Promise<Place[]> {
   await runWithInput(['sfdisk', '--quiet', plan.path], tableScript(plan));
   if (plan.bootCode) await writeBootCode(plan.path, plan.bootCode);
@@ -68,7 +68,7 @@ async function makeTable(plan: DiskPlan): Promise<Place[]> {
 
 const EXTENDED = '5';
 
-/** The input of sfdisk: logical partitions live in an extended one that takes what is left. */
+/** The input of sfdisk. Logical partitions are in an extended one that takes the remaining space. */
 function tableScript({ table, partitions }: DiskPlan): string {
   const lines = [`label: ${table}`];
   let extended = false;

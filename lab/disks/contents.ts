@@ -1,4 +1,4 @@
-/** What a partition can hold: filesystems made by the tools that make them, and the marks of what is none. */
+/** The contents of partitions: filesystems from the standard tools, and signatures of other content. */
 import { open } from 'node:fs/promises';
 import { run } from '../core/run.ts';
 
@@ -61,7 +61,7 @@ async function writeAt(device: string, position: number, bytes: Buffer): Promise
   await file.sync();
 }
 
-/** As much of a LUKS1 header as is needed to be recognised. Source: LUKS on-disk format 1.2.3, §2.1. */
+/** The part of a LUKS1 header by which it is recognised. Source: LUKS on-disk format 1.2.3, §2.1. */
 function luksHeader(): Buffer {
   const header = Buffer.alloc(592);
   header.write('LUKS\xba\xbe', 0, 'latin1');

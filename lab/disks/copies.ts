@@ -1,9 +1,9 @@
-/** Copies of disk images, as snapshots of a machine are copies of its disks. */
+/** Copies disk images, as a snapshot copies the disk of a machine. */
 import { run } from '../core/run.ts';
 import { filesystemType, partitionPlace } from './inspect.ts';
 import { withDevice, withFilesystem } from './mounted.ts';
 
-/** A copy that has the UUIDs of the original, as each volume made from a snapshot has. Holes stay holes. */
+/** A copy with the UUIDs of the original, like each volume from a snapshot. Holes are kept. */
 async function copyDisk(from: string, to: string): Promise<void> {
   await run(['cp', '--sparse=always', from, to]);
 }

@@ -1,8 +1,8 @@
-/** A look at the filesystems of a disk image, without changing it. */
+/** Inspects the filesystems of a disk image without changing it. */
 import { run } from '../core/run.ts';
 import { lookAtFat, type Place, withDevice, withFilesystem } from './mounted.ts';
 
-/** Options where a second copy of the filesystem may be mounted at the same time. */
+/** Mount options for filesystems of which a second copy may be mounted at the same time. */
 const MOUNT_OPTIONS: Record<string, string> = { xfs: 'ro,nouuid,norecovery' };
 
 /**
@@ -25,7 +25,7 @@ export async function withMounted<T>(
 export const filesystemType = async (device: string): Promise<string> =>
   (await run(['blkid', '--probe', '--output', 'value', '--match-tag', 'TYPE', device])).trim();
 
-/** Where a partition lies. */
+/** Returns the position of a partition. */
 export async function partitionPlace(image: string, partition: number): Promise<Place> {
   const { partitiontable: table } = JSON.parse(await run(['sfdisk', '--json', image])) as {
     partitiontable: { sectorsize?: number; partitions: { node: string; start: number; size: number }[] };

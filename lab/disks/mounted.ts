@@ -1,4 +1,4 @@
-/** Places in disk images as devices, and the filesystems on those as directories, for as long as they are used. */
+/** Provides ranges of disk images as devices, and their filesystems as directories, while they are used. */
 import { mkdtempSync, readdirSync, rmdirSync, rmSync, utimesSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
@@ -13,8 +13,7 @@ export interface Place {
 }
 
 /**
- * Whoever looks at the device too keeps what was written to it from reaching the image until they have done so: it is
- * flushed by name, and not left to the last who closes it.
+ * The device is flushed explicitly: while another process has it open, closing it does not write the data to the image.
  * @param place `null` for the whole image.
  */
 export async function withDevice<T>(
@@ -41,13 +40,13 @@ const LOOK_EACH = 20;
 /** Milliseconds. */
 const LONGEST_LOOK = 10_000;
 
-/** Who lists devices at this moment, from another lab say, holds it open, and it is detached when they are done. */
+/** Another process that lists devices may hold the device open. It is detached when that process closes it. */
 async function untilDetached(device: string, image: string): Promise<void> {
   const isAttached = () => imageOf(basename(device)) === image;
   for (let waited = 0; isAttached() && waited < LONGEST_LOOK; waited += LOOK_EACH) await setTimeout(LOOK_EACH);
 }
 
-/** FAT needs no kernel driver here, and only names in ASCII are sure to survive: mtools copies files in and out. */
+/** mtools copies files to and from FAT, so no kernel driver is needed. Only ASCII names are certainly preserved. */
 export async function withFilesystem<T>(
   device: string,
   type: string,
@@ -73,7 +72,7 @@ function mountCommand(device: string, type: string, directory: string, options: 
   return ['mount', '-i', '-t', type, ...flags, device, directory];
 }
 
-/** Fills a directory, and copies what is in it to a FAT filesystem. */
+/** Fills a directory, and copies its content to a FAT filesystem. */
 export const fillFat = (device: string, fill: (directory: string) => Promise<void>): Promise<void> =>
   withStaging(async (directory) => {
     await fill(directory);
@@ -81,7 +80,7 @@ export const fillFat = (device: string, fill: (directory: string) => Promise<voi
     if (names.length > 0) await run([...MCOPY, '-i', device, ...names, '::/']);
   });
 
-/** Copies a FAT filesystem to a directory for a look at it. */
+/** Copies a FAT filesystem to a directory, to inspect it. */
 export const lookAtFat = <T>(device: string, look: (directory: string) => Promise<T>): Promise<T> =>
   withStaging(async (directory) => {
     await run([...MCOPY, '-n', '-i', device, '::/', directory]);

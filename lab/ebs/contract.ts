@@ -1,4 +1,4 @@
-/** What the EBS direct APIs know of EC2's snapshots, and how their errors look. */
+/** The snapshots of EC2 as the EBS direct APIs see them, and the form of their errors. */
 import { type LabContext, ServiceError } from '../core/contract.ts';
 import { snapshotState } from '../ec2/snapshots.ts';
 import type { StoredSnapshot } from '../ec2/state.ts';
@@ -25,7 +25,7 @@ export function findSnapshot(shelf: SnapshotShelf, id: string): StoredSnapshot {
   throw failure('ResourceNotFoundException', 404, 'SNAPSHOT_NOT_FOUND', `${id} does not exist`);
 }
 
-/** @throws ServiceError for what cannot be read, now or ever. */
+/** @throws ServiceError for a snapshot that cannot be read, now or at any time. */
 export function readable(shelf: SnapshotShelf, id: string, context: LabContext): StoredSnapshot {
   const snapshot = findSnapshot(shelf, id);
   const isComplete = snapshotState(snapshot, context) === 'completed';

@@ -1,4 +1,4 @@
-/** The EBS direct APIs. BEHAVIOUR.md says what is known of each answer. */
+/** The EBS direct APIs. BEHAVIOUR.md has the source of each behaviour. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { ConnectionGone, type LabContext, type Service, ServiceError } from '../core/contract.ts';
 import { readBody } from '../core/http.ts';
@@ -66,7 +66,7 @@ export function createEbsService(context: LabContext, shelf: SnapshotShelf): Ser
   return { name: 'ebs', handle, leftovers: async () => [], close: async () => {} };
 }
 
-/** Blocks may be signed without their bytes, whose checksum is a header; all else is signed as it is. */
+/** Blocks may be signed without their bytes, because their checksum is in a header. All other bodies are signed. */
 const payloadHash = ({ headers }: IncomingMessage, body: Buffer): string =>
   headers['x-amz-content-sha256'] === 'UNSIGNED-PAYLOAD' ? 'UNSIGNED-PAYLOAD' : sha256(body);
 

@@ -1,7 +1,7 @@
-/** How many blocks a second a snapshot, and the account, may be read. */
+/** Limits the blocks that are read per second, for each snapshot and for the account. */
 import { type LabContext, ServiceError } from '../core/contract.ts';
 
-/** Tokens that refill with time; a second's worth may be saved up, and one in any case. */
+/** A token bucket that holds the tokens of one second, and at least one. */
 class Bucket {
   #tokens: number | null = null;
   #at = performance.now();

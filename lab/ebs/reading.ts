@@ -144,7 +144,7 @@ export class BlockReader {
   }
 }
 
-/** What EC2 shows as the volume of snapshots that were made of none. */
+/** The volume id that EC2 shows for snapshots that were not created from a volume. */
 export const WITHOUT_VOLUME = 'vol-ffffffff';
 
 async function readBlock(image: string, index: number): Promise<Buffer> {

@@ -1,8 +1,8 @@
-/** Tokens of blocks and pages: opaque, of one snapshot, and not for ever. */
+/** Tokens of blocks and pages: opaque, valid for one snapshot, and limited in time. */
 import { createHmac, randomBytes } from 'node:crypto';
 import { type LabContext, ServiceError } from '../core/contract.ts';
 
-/** Tokens of pages live an hour. */
+/** Tokens of pages are valid for one hour. */
 const PAGE_LIFE = 3_600_000;
 
 export class Tokens {

@@ -1,8 +1,8 @@
-/** Which blocks of a snapshot were ever written: those of its image that are no holes. */
+/** Finds the written blocks of a snapshot: those of its image that are not holes. */
 import { run } from '../core/run.ts';
 import { BLOCK } from './contract.ts';
 
-/** The kernel tells data from holes (SEEK_DATA, SEEK_HOLE: lseek(2)), which Node has no call for. */
+/** Uses SEEK_DATA and SEEK_HOLE of lseek(2) to find data, which Node does not support. */
 const EXTENTS = `
   open(my $file, '<', $ARGV[0]) or die $!;
   for (my $at = 0; defined($at = sysseek($file, $at, 3)); ) {

@@ -1,4 +1,4 @@
-/** Attachments: a volume's image as a block device of this machine, for as long as EC2 says that it is attached. */
+/** Attachments: the image of a volume is a block device of this machine while EC2 reports it as attached. */
 
 import { type LabContext, type Leftover, ServiceError } from '../core/contract.ts';
 import { dropDeadLinks, isTaken, linkDevice, unlinkDevice } from '../devices/links.ts';
@@ -8,7 +8,7 @@ import { limitReads } from '../devices/read-limit.ts';
 import type { Ec2State, StoredAttachment, StoredVolume } from './state.ts';
 import { attachmentToWire, findVolume, volumeState } from './volumes.ts';
 
-/** Slots that EBS volumes of most Nitro instances share. Source: "Amazon EBS volume limits" of the EC2 user guide. */
+/** The attachment slots of most Nitro instances. Source: "Amazon EBS volume limits" of the EC2 user guide. */
 const MAX_ATTACHMENTS = 27;
 
 interface AttachInput {
@@ -50,7 +50,7 @@ export function checkInstance(context: LabContext, instanceId: string | undefine
   throw new ServiceError('InvalidInstanceID.NotFound', `The instance ID '${instanceId}' does not exist`);
 }
 
-/** Names that EC2 takes for HVM instances. Source: "Device names for volumes" of the EC2 user guide. */
+/** Device names that EC2 accepts for HVM instances. Source: "Device names for volumes" of the EC2 user guide. */
 const DEVICE_NAME = /^(\/dev\/)?(sd[a-z][1-9]?|xvd[a-d]?[a-z])$/;
 
 function checkDevice(state: Ec2State, device: string, behaviours: Map<string, string>): string {
@@ -122,7 +122,7 @@ export function detachVolume(
   return { ...attachmentToWire(volume.id, attachment, context), State: 'detaching' };
 }
 
-/** Makes the machine what EC2 says: devices of attached volumes are there, those of detached ones are gone. */
+/** Creates the devices of attached volumes, and removes those of detached ones. */
 export async function settleDevices(state: Ec2State, context: LabContext): Promise<void> {
   const time = context.now().getTime();
   for (const volume of state.volumes.values()) {
@@ -172,7 +172,7 @@ async function unplug(volume: StoredVolume, attachment: StoredAttachment): Promi
   attachment.loop = null;
 }
 
-/** After a start: loop devices and links outlive a killed lab, and a closed one takes its devices with it. */
+/** Call it after a start: a killed lab leaves loop devices and links, and a stopped one has removed its devices. */
 export async function recoverDevices(state: Ec2State, { directory }: LabContext): Promise<void> {
   dropDeadLinks();
   await detachOrphans();
@@ -190,7 +190,7 @@ export async function recoverDevices(state: Ec2State, { directory }: LabContext)
   state.save();
 }
 
-/** Takes the devices away; attachments stay on record, and their devices come back with the lab. */
+/** Removes the devices. The attachments are recorded, and the devices are created again when the lab starts. */
 export async function unplugAll(state: Ec2State, { directory }: LabContext): Promise<void> {
   for (const volume of state.volumes.values()) {
     const { attachment } = volume;

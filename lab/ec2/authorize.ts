@@ -1,5 +1,5 @@
 /**
- * What a caller must be allowed to do, by operation.
+ * The actions that a caller must be allowed, by operation.
  * Source: "Actions, resources, and condition keys for Amazon EC2" of the service authorization reference. A snapshot's
  * ARN has no account; creating with tags needs ec2:CreateTags too.
  */

@@ -1,5 +1,5 @@
 /**
- * The EC2 query protocol, by the SDK's own operation schemas: forms to inputs, outputs to XML.
+ * The EC2 query protocol, driven by the operation schemas of the SDK: converts forms to inputs, and outputs to XML.
  * Source: "Smithy AWS EC2 query protocol".
  */
 import { XmlShapeSerializer } from '@aws-sdk/core/protocols';
@@ -8,13 +8,13 @@ import type { StaticOperationSchema } from '@smithy/types';
 
 const XMLNS = 'http://ec2.amazonaws.com/doc/2016-11-15/';
 
-/** A form's dotted names as a tree; `value` is what stood at the end of one. */
+/** The dotted names of a form as a tree. `value` is the value of the name that ends here. */
 interface Node {
   value?: string;
   members: Map<string, Node>;
 }
 
-/** The input of an operation, from the body of its request. */
+/** Decodes the input of an operation from the body of its request. */
 export function decodeInput(operation: StaticOperationSchema, form: URLSearchParams): Record<string, unknown> {
   const root: Node = { members: new Map() };
   for (const [name, value] of form) nodeAt(root, name.split('.')).value = value;
@@ -61,7 +61,7 @@ const capitalised = (name: string): string => name.charAt(0).toUpperCase() + nam
 
 const DATE_TIME = 5;
 
-/** The document that answers an operation. */
+/** Encodes the response of an operation. */
 export function encodeOutput(operation: StaticOperationSchema, output: unknown, requestId: string): string {
   const name = `${operation[2]}Response`;
   const inner = innerXml(operation, output);

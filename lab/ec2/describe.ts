@@ -1,4 +1,4 @@
-/** What all Describe operations share: filters with wildcards, and pages. */
+/** Filters with wildcards, and paging, for all Describe operations. */
 import { ServiceError } from '../core/contract.ts';
 
 export interface Filter {
@@ -9,7 +9,7 @@ export interface Filter {
 /** The values that a filter may match, by its name; `undefined` for a name that the operation does not know. */
 export type FilterValues<T> = (item: T, name: string) => readonly string[] | undefined;
 
-/** Keeps what meets every filter; a filter is met by any of its values. */
+/** Keeps the items that match every filter. One matching value is enough for a filter. */
 export function filtered<T>(
   items: readonly T[],
   filters: readonly Filter[] | undefined,
@@ -24,7 +24,7 @@ export function filtered<T>(
   );
 }
 
-/** An unknown filter is refused even where there is nothing to filter. */
+/** Refuses an unknown filter even if there is nothing to filter. */
 export function checkFilters(filters: readonly Filter[] | undefined, known: (name: string) => boolean): void {
   for (const { Name = '' } of filters ?? []) {
     if (!known(Name)) throw new ServiceError('InvalidParameterValue', `The filter '${Name}' is invalid`);
@@ -38,7 +38,7 @@ export const tagValues = (tags: Record<string, string>, name: string): string[] 
   return value === undefined ? [] : [value];
 };
 
-/** `*` and `?` are wildcards, a backslash makes them ordinary. */
+/** `*` and `?` are wildcards, unless a backslash precedes them. */
 function isLike(value: string, pattern: string): boolean {
   const source = pattern.replace(/\\([*?\\])|[.+^${}()|[\]\\*?]/g, (found, escaped: string | undefined) => {
     if (escaped !== undefined) return `\\${escaped}`;
@@ -53,7 +53,7 @@ export interface Paging {
   NextToken?: string;
 }
 
-/** @param cap the lab's own page size, which tests use to see paging. */
+/** @param cap the page size of the lab, which tests reduce to test paging. */
 export function page<T>(
   items: readonly T[],
   paging: Paging,

@@ -1,4 +1,4 @@
-/** Volumes for people who want to look into a snapshot: made and attached in one step, without waiting. */
+/** Volumes for users who want to look into a snapshot. They are created and attached at once. */
 import { type LabContext, ServiceError } from '../core/contract.ts';
 import { attachVolume, detachVolume, settleDevices } from './attachments.ts';
 import type { Ec2State } from './state.ts';
@@ -6,7 +6,7 @@ import { createVolume, deleteVolume, findVolume } from './volumes.ts';
 
 const NO_BEHAVIOURS = new Map<string, string>();
 
-/** @returns the volume's id, and the loop device that it is. */
+/** @returns the id of the volume, and its loop device. */
 export async function plugSnapshot(
   state: Ec2State,
   context: LabContext,
@@ -31,7 +31,7 @@ export async function plugSnapshot(
   return { volumeId: VolumeId, device: volume.attachment?.loop ?? '' };
 }
 
-/** Takes a volume away again, whoever made it. */
+/** Removes a volume, also one that was created through EC2. */
 export async function unplugVolume(state: Ec2State, context: LabContext, volumeId: string): Promise<void> {
   const volume = findVolume(state, context, volumeId);
   if (volume.attachment) {

@@ -1,4 +1,4 @@
-/** Machine images: that they are there, and which snapshots they cannot do without. */
+/** Machine images, and the snapshots that they need. */
 import type { LabContext } from '../core/contract.ts';
 import { checkFilters, type Filter, filtered, type Paging, page } from './describe.ts';
 import { type Ec2State, newId, type StoredImage } from './state.ts';
@@ -31,7 +31,7 @@ interface DescribeInput extends Paging {
 
 const FILTERS = new Set(['image-id', 'name', 'block-device-mapping.snapshot-id']);
 
-/** @param region that was asked: each knows its own images only. */
+/** @param region the called region, which has its own images. */
 export function describeImages(state: Ec2State, context: LabContext, input: DescribeInput, region: string): object {
   checkFilters(input.Filters, (name) => FILTERS.has(name));
   const owners = (input.Owners ?? []).map((owner) => (owner === 'self' ? context.accountId : owner));

@@ -1,4 +1,4 @@
-/** EC2, as far as snapshots and volumes go, over its query protocol. BEHAVIOUR.md says what is known of each answer. */
+/** The operations of EC2 for snapshots and volumes, over its query protocol. BEHAVIOUR.md has the source of each behaviour. */
 import { randomUUID } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { join } from 'node:path';
@@ -51,7 +51,7 @@ export interface Ec2Service extends Service, SnapshotShelf {
   unplugVolume(volumeId: string): Promise<void>;
 }
 
-/** Inputs are what the schemas make of forms; each handler knows the shape of its own. */
+/** Inputs are decoded by the schemas. Each handler knows the type of its input. */
 type Input = Record<string, unknown>;
 type Handler = (input: never, behaviours: Map<string, string>, region: string) => object | Promise<object>;
 
@@ -113,7 +113,7 @@ export async function createEc2Service(context: LabContext): Promise<Ec2Service>
   };
 }
 
-/** One endpoint stands for those of all regions: which one is meant is in the signature. */
+/** One endpoint serves all regions. The signature contains the region. */
 const regionOf = ({ scope }: SignedRequest): string => scope.split('/')[1] ?? '';
 
 const handlersOf = (state: Ec2State, context: LabContext): Record<string, Handler> => ({
@@ -136,7 +136,7 @@ const handlersOf = (state: Ec2State, context: LabContext): Record<string, Handle
   DescribeInstanceTypes: (input) => describeInstanceTypes(context, input),
 });
 
-/** Runs one piece of work after the other: images and devices do not like company. */
+/** Runs work sequentially, because images and devices do not support concurrent changes. */
 function sequence(): <T>(work: () => Promise<T>) => Promise<T> {
   let last: Promise<unknown> = Promise.resolve();
   return (work) => {
@@ -146,13 +146,13 @@ function sequence(): <T>(work: () => Promise<T>) => Promise<T> {
   };
 }
 
-/** Strings of the input, for faults to match on. */
+/** The strings of the input, which faults can match. */
 const flatten = (input: Record<string, unknown>): Record<string, string> =>
   Object.fromEntries(
     Object.entries(input).flatMap(([name, value]) => (typeof value === 'string' ? [[name, value]] : [])),
   );
 
-/** A dry run answers by an error either way. Source: "DryRun" of the EC2 API reference. */
+/** A dry run always responds with an error. Source: "DryRun" of the EC2 API reference. */
 function authorize(context: LabContext, signed: SignedRequest, operation: string, input: Input, state: Ec2State): void {
   for (const wanted of authorizationsOf(operation, input as object, state, context)) {
     if (context.allowed(signed.caller, wanted)) continue;

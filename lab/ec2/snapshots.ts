@@ -42,7 +42,7 @@ export interface SnapshotFixture {
 
 const GiB = 2 ** 30;
 
-/** Copies a sparse file sparsely; holes stay holes. */
+/** Copies a sparse file and keeps its holes. */
 export async function copySparsely(from: string, to: string): Promise<void> {
   await mkdir(dirname(to), { recursive: true });
   await run(['cp', '--sparse=always', '--reflink=auto', '--', from, to]);
@@ -108,7 +108,7 @@ const FILTERS = new Set([
   'volume-size',
 ]);
 
-/** @param region that was asked: each knows its own snapshots only. */
+/** @param region the called region, which has its own snapshots. */
 export function describeSnapshots(
   state: Ec2State,
   context: LabContext,
@@ -128,7 +128,7 @@ export function describeSnapshots(
   return { Snapshots: items.map((snapshot) => toWire(snapshot, context)), ...more };
 }
 
-/** @throws ServiceError in the words of EC2. */
+/** @throws ServiceError with the message of EC2. */
 export function findSnapshot(state: Ec2State, id: string): StoredSnapshot {
   if (!/^snap-([0-9a-f]{8}|[0-9a-f]{17})$/.test(id)) {
     throw new ServiceError('InvalidSnapshotID.Malformed', `Invalid id: "${id}" (expecting "snap-...")`);
@@ -138,7 +138,7 @@ export function findSnapshot(state: Ec2State, id: string): StoredSnapshot {
   return snapshot;
 }
 
-/** One that is being written is cancelled when its next block does not come in time. */
+/** A snapshot that is being written is cancelled if its next block does not arrive in time. */
 export function snapshotState(snapshot: StoredSnapshot, context: LabContext): StoredSnapshot['state'] {
   const { state, sealedAt, writtenAt } = snapshot;
   const now = context.now().getTime();
@@ -193,7 +193,7 @@ interface CreateInput {
   TagSpecifications?: { ResourceType?: string; Tags?: Tag[] }[];
 }
 
-/** A copy of the volume's image at this moment, mounted or not: crash-consistent, as on EC2. */
+/** Copies the current image of the volume, even if it is mounted: crash-consistent, as on EC2. */
 export async function createSnapshot(state: Ec2State, context: LabContext, input: CreateInput): Promise<object> {
   const volume = state.volumes.get(input.VolumeId ?? '');
   if (!volume) throw new ServiceError('InvalidVolume.NotFound', `The volume '${input.VolumeId}' does not exist.`);

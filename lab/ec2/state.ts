@@ -1,4 +1,4 @@
-/** What the account owns in EC2, on disk after every change. */
+/** The resources of the account in EC2, which are saved after every change. */
 import { randomBytes } from 'node:crypto';
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';

@@ -1,4 +1,4 @@
-/** What EC2 says of regions, zones, instances and their types. */
+/** The regions, zones, instances and instance types that EC2 reports. */
 import { type LabContext, ServiceError } from '../core/contract.ts';
 import { checkInstance } from './attachments.ts';
 import type { Ec2State } from './state.ts';

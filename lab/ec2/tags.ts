@@ -1,4 +1,4 @@
-/** Tags of snapshots and volumes, within EC2's limits. */
+/** Tags of snapshots and volumes, within the limits of EC2. */
 import { type LabContext, ServiceError } from '../core/contract.ts';
 import { checkFilters, type Filter, filtered, type Paging, page, tagValues } from './describe.ts';
 import type { Ec2State } from './state.ts';
@@ -28,7 +28,7 @@ function withTags(present: Record<string, string>, added: readonly Tag[]): Recor
   return tags;
 }
 
-/** Tags given at creation, for one kind of resource. */
+/** Returns the tags in a creation call for one kind of resource. */
 export function creationTags(
   specifications: readonly { ResourceType?: string; Tags?: Tag[] }[] | undefined,
   kind: string,
@@ -44,7 +44,7 @@ export function creationTags(
   return withTags({}, added);
 }
 
-/** The tagged thing behind an id. */
+/** Returns the resource with this id. */
 function taggable(state: Ec2State, id: string): { tags: Record<string, string> } {
   const snapshot = state.snapshots.get(id);
   if (snapshot) return snapshot;
@@ -63,7 +63,7 @@ export function createTags(state: Ec2State, input: { Resources?: string[]; Tags?
   return {};
 }
 
-/** Without tags, all go; with a value, only where the value is the same. */
+/** Without tags, removes all; with a value, removes the tag only if it has this value. */
 export function deleteTags(state: Ec2State, input: { Resources?: string[]; Tags?: Tag[] }): object {
   for (const resource of (input.Resources ?? []).map((id) => taggable(state, id))) {
     if (!input.Tags || input.Tags.length === 0) resource.tags = {};

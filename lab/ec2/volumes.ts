@@ -1,4 +1,4 @@
-/** Volumes: copies of snapshots' images, with the states that EC2 shows. */
+/** Volumes: copies of the images of snapshots, with the states of EC2. */
 
 import { randomBytes } from 'node:crypto';
 import { open, unlink } from 'node:fs/promises';
@@ -63,7 +63,7 @@ export async function createVolume(
   return wire;
 }
 
-/** What was never written to an encrypted snapshot is noise on its volumes. */
+/** On volumes of an encrypted snapshot, unwritten blocks show noise. */
 async function copySnapshot(state: Ec2State, snapshotId: string, image: string): Promise<void> {
   const source = state.snapshotImage(snapshotId);
   await copySparsely(source, image);
@@ -77,7 +77,7 @@ async function copySnapshot(state: Ec2State, snapshotId: string, image: string):
   }
 }
 
-/** @throws ServiceError when the token was used with other parameters. */
+/** @throws ServiceError if the token was used with other parameters. */
 function volumeOfToken(state: Ec2State, input: CreateVolumeInput): StoredVolume | undefined {
   const known = [...state.volumes.values()].find(
     ({ clientToken }) => clientToken !== null && clientToken === input.ClientToken,
@@ -178,13 +178,13 @@ export function attachmentState(attachment: StoredAttachment, context: LabContex
   return attachment.attachedAt !== null && attachment.attachedAt <= time ? 'attached' : 'attaching';
 }
 
-/** Deleted volumes vanish after a while, fresh ones appear after a while. */
+/** Deleted volumes disappear, and new ones appear, with a delay. */
 const isVisible = (volume: StoredVolume, context: LabContext): boolean => {
   const time = context.now().getTime();
   return volume.visibleAt <= time && (volume.deletedAt === null || volume.deletedAt + context.delays.deleting > time);
 };
 
-/** @throws ServiceError in the words of EC2. */
+/** @throws ServiceError with the message of EC2. */
 export function findVolume(state: Ec2State, context: LabContext, id: string): StoredVolume {
   if (!/^vol-([0-9a-f]{8}|[0-9a-f]{17})$/.test(id)) {
     throw new ServiceError('InvalidVolumeID.Malformed', `Invalid id: "${id}" (expecting "vol-...")`);
@@ -215,7 +215,7 @@ const FILTERS = new Set([
   'volume-type',
 ]);
 
-/** @param region that was asked: each knows its own volumes only. */
+/** @param region the called region, which has its own volumes. */
 export function describeVolumes(
   state: Ec2State,
   context: LabContext,

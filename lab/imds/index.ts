@@ -40,7 +40,7 @@ export function createImdsService(context: LabContext, settings: ImdsSettings): 
   return { name: 'imds', handle, leftovers: async () => [], close: async () => {} };
 }
 
-/** A token asked for through a proxy is refused. Source: "Use IMDSv2" of the EC2 user guide. */
+/** A token request through a proxy is refused. Source: "Use IMDSv2" of the EC2 user guide. */
 function newToken(request: IncomingMessage, tokens: Map<string, number>, context: LabContext): string {
   if (request.headers['x-forwarded-for'] !== undefined) throw new ServiceError('Forbidden', 'Forbidden', 403);
   const ttl = Number(request.headers['x-aws-ec2-metadata-token-ttl-seconds']);

@@ -1,6 +1,6 @@
 /**
- * The products of the price list: three regions, each with prices of its own that no real region has, so that a test
- * sees whether they were asked for, and with neighbours whose names end alike.
+ * The products of the price list: three regions with prices that no real region has, so that tests detect whether they
+ * were used, and with other products whose names end in the same way.
  */
 
 export interface Product {

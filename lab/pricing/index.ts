@@ -1,4 +1,4 @@
-/** The Price List query API, as far as GetProducts goes. BEHAVIOUR.md says what is known of each answer. */
+/** The operation GetProducts of the Price List query API. BEHAVIOUR.md has the source of each behaviour. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { ConnectionGone, type LabContext, type Service, ServiceError } from '../core/contract.ts';
 import { readBody } from '../core/http.ts';

@@ -1,4 +1,4 @@
-/** The body of an upload: taken out of its framing, verified against every checksum that came with it, and kept. */
+/** Reads the body of an upload: removes its framing, verifies all of its checksums, and stores it. */
 import { createHash, createHmac } from 'node:crypto';
 import { open, unlink } from 'node:fs/promises';
 import type { IncomingMessage } from 'node:http';
@@ -20,7 +20,7 @@ export interface BodyOrder {
   wanted: Algorithm | null;
 }
 
-/** @throws ServiceError, after which there is no file. */
+/** @throws ServiceError, and leaves no file. */
 export async function receiveBody(request: IncomingMessage, order: BodyOrder): Promise<ReceivedBody> {
   try {
     return await receive(request, order);
@@ -68,7 +68,7 @@ function checkMd5(request: IncomingMessage, digest: Buffer): void {
   }
 }
 
-/** A connection that ends early must never look like a short object. */
+/** Refuses a connection that ends early, which must not look like a short object. */
 function checkLength(request: IncomingMessage, bytes: number): void {
   const given = request.headers['x-amz-decoded-content-length'] ?? request.headers['content-length'];
   if (given !== undefined && Number(given) !== bytes) {
@@ -79,7 +79,7 @@ function checkLength(request: IncomingMessage, bytes: number): void {
   }
 }
 
-/** Algorithms with the value that came in a header, or `null` where it will come in a trailer. */
+/** The algorithms, with the value in a header, or `null` if it follows in a trailer. */
 function announcedChecksums(request: IncomingMessage): Map<Algorithm, string | null> {
   const announced = new Map<Algorithm, string | null>();
   const trailer = String(request.headers['x-amz-trailer'] ?? '').toLowerCase();
@@ -109,7 +109,7 @@ async function verified(
   return result;
 }
 
-/** The bytes without `aws-chunked` framing; trailers are put aside. */
+/** Returns the bytes without `aws-chunked` framing, and collects the trailers. */
 async function* unframed(
   request: IncomingMessage,
   signed: SignedRequest,

@@ -53,7 +53,7 @@ export const getBucketVersioning: Operation = (exchange) => {
   sendXml(exchange, 'VersioningConfiguration', versioning === undefined ? {} : { Status: versioning });
 };
 
-/** The configuration only: versions are not kept. */
+/** Only the configuration is stored. Versions are not kept. */
 export const putBucketVersioning: Operation = async (exchange) => {
   const { Status } = parseXml(await smallBody(exchange), 'VersioningConfiguration') as { Status?: string };
   if (Status !== 'Enabled' && Status !== 'Suspended')
@@ -73,7 +73,7 @@ export const getObjectLockConfiguration: Operation = (exchange) => {
   exchange.response.writeHead(200, { 'content-type': 'application/xml' }).end(objectLock);
 };
 
-/** The configuration only: nothing is locked. */
+/** Only the configuration is stored. Nothing is locked. */
 export const putObjectLockConfiguration: Operation = async (exchange) => {
   const body = await smallBody(exchange);
   parseXml(body, 'ObjectLockConfiguration');

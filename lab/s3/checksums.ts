@@ -1,4 +1,4 @@
-/** The checksums that S3 knows: running ones over bytes, and those of objects made of parts. */
+/** The checksums of S3: over bytes, and of objects that consist of parts. */
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { crc32 } from 'node:zlib';
@@ -47,7 +47,7 @@ export function running(algorithm: Algorithm): Running {
   };
 }
 
-/** Which types an algorithm allows for objects in parts. Source: "Checking object integrity" of the S3 user guide. */
+/** The types of checksums that an algorithm allows for multipart objects. Source: "Checking object integrity" of the S3 user guide. */
 export function defaultType(algorithm: Algorithm): ChecksumType {
   return algorithm === 'CRC64NVME' ? 'FULL_OBJECT' : 'COMPOSITE';
 }
@@ -62,7 +62,7 @@ export interface PartSum {
   value: string;
 }
 
-/** The checksum of an object made of parts. */
+/** Computes the checksum of a multipart object. */
 export async function joined(algorithm: Algorithm, type: ChecksumType, parts: readonly PartSum[]): Promise<string> {
   if (type === 'COMPOSITE') {
     const sum = running(algorithm);

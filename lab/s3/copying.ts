@@ -70,7 +70,7 @@ const tooLarge = (): ServiceError =>
     `The specified copy source is larger than the maximum allowable size for a copy source: ${LARGEST_SOURCE}`,
   );
 
-/** @throws ServiceError for what is not there, may not be read, or does not meet the conditions. */
+/** @throws ServiceError if the source does not exist, may not be read, or does not meet the conditions. */
 function sourceOf(exchange: Exchange): { bucket: string; source: StoredObject } {
   const [path = '', query = ''] = (header(exchange, 'x-amz-copy-source') ?? '').split('?');
   const [, bucket = '', key = ''] = /^\/?([^/]+)\/(.+)$/s.exec(decodeURIComponent(path)) ?? [];
@@ -108,7 +108,7 @@ function checkSource(exchange: Exchange, source: StoredObject): void {
   );
 }
 
-/** Metadata and tags are the source's unless the request replaces them; class and encryption never are. */
+/** Metadata and tags are those of the source unless the request replaces them. Class and encryption come from the request. */
 function headOf(exchange: Exchange, source: StoredObject): ObjectHead {
   const asked = readHead(exchange);
   const isReplaced = (name: string) => header(exchange, name)?.toUpperCase() === 'REPLACE';
@@ -149,7 +149,7 @@ function rangeOf(exchange: Exchange, { bytes }: StoredObject): Span {
   throw new ServiceError('InvalidArgument', `Range specified is not valid for source object of size: ${bytes}`);
 }
 
-/** Into a file of its own: the source may go while the copy stays. */
+/** Copies to a separate file, because the source may be deleted. */
 async function copyBytes(
   exchange: Exchange,
   source: StoredObject,

@@ -1,4 +1,4 @@
-/** One request and its answer, as the operations see it. */
+/** One request and its response, for the operations. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { type LabContext, ServiceError, type SignedRequest } from '../core/contract.ts';
 import { readBody } from '../core/http.ts';
@@ -22,7 +22,7 @@ export interface Exchange {
 
 export type Operation = (exchange: Exchange) => Promise<void> | void;
 
-/** The bucket of a request. @throws ServiceError when it is not there, or somebody else's. */
+/** Returns the bucket of a request. @throws ServiceError if it does not exist or belongs to another account. */
 export function bucketOf({ store, bucketName, request }: Exchange): Bucket {
   const bucket = store.bucket(bucketName);
   if (!bucket)
@@ -38,7 +38,7 @@ export const header = ({ request }: Exchange, name: string): string | undefined 
   return typeof value === 'string' ? value : undefined;
 };
 
-/** A small body, verified by its own hash. */
+/** Reads a small body and verifies its hash. */
 export async function smallBody({ request }: Exchange): Promise<Buffer> {
   const body = await readBody(request);
   const expected = String(request.headers['x-amz-content-sha256'] ?? '');
@@ -64,6 +64,6 @@ export const sendEmpty = ({ response }: Exchange, status: number, headers: Recor
   response.writeHead(status, headers).end();
 };
 
-/** As S3 lists keys where the client asks for `encoding-type=url`. */
+/** Encodes a key as S3 does for `encoding-type=url`. */
 export const encodeKey = (key: string, query: URLSearchParams): string =>
   query.get('encoding-type') === 'url' ? encodeURIComponent(key).replaceAll('%2F', '/') : key;

@@ -1,4 +1,4 @@
-/** What an object is created with: metadata, tags, class and the headers that come back as they were. */
+/** The properties that an object gets when it is created: metadata, tags, class, and headers that S3 returns unchanged. */
 import { ServiceError } from '../core/contract.ts';
 import type { Exchange } from './exchange.ts';
 import type { ObjectHead, StoredObject } from './store.ts';
@@ -40,7 +40,7 @@ export function readHead({ request }: Exchange): ObjectHead {
     if (name.startsWith('x-amz-meta-')) metadata[name.slice('x-amz-meta-'.length)] = value;
     else if (KEPT_HEADERS.includes(name)) headers[name] = value;
   }
-  // The framing of a body is no property of the object.
+  // The framing of a body is not a property of the object.
   const encoding = (headers['content-encoding'] ?? '')
     .split(/,\s*/)
     .filter((one) => one !== '' && one !== 'aws-chunked');
@@ -101,11 +101,11 @@ export function checkTags(pairs: readonly (readonly [string, string])[]): Record
   return tags;
 }
 
-/** How an object is encrypted, which is part of every answer about it. Since 2023 all objects are, by default with AES256. */
+/** The encryption of an object, which every response about it contains. Since 2023, all objects are encrypted, by default with AES256. */
 export const encryptionHeaders = ({ headers }: Pick<ObjectHead, 'headers'>): Record<string, string> =>
   Object.fromEntries(Object.entries(headers).filter(([name]) => name.startsWith('x-amz-server-side-encryption')));
 
-/** Headers of the answer that the query sets, e.g. `response-content-type`. */
+/** Headers of the response that the query sets, e.g. `response-content-type`. */
 export const askedHeaders = ({ query }: Exchange): Record<string, string> =>
   Object.fromEntries(
     [...query].flatMap(([name, value]) =>
@@ -141,7 +141,7 @@ export function objectHeaders(object: StoredObject): Record<string, string> {
   };
 }
 
-/** Node reads header bytes as Latin-1; what is UTF-8 beyond ASCII comes back encoded, as S3 does it (RFC 2047). */
+/** Node reads header bytes as Latin-1. UTF-8 beyond ASCII is returned encoded (RFC 2047), as by S3. */
 function presentable(value: string): string {
   return /^[\x20-\x7e]*$/.test(value) ? value : `=?UTF-8?B?${Buffer.from(value, 'latin1').toString('base64')}?=`;
 }

@@ -1,4 +1,4 @@
-/** S3 in path style. BEHAVIOUR.md says what is known of each answer. */
+/** S3 in path style. BEHAVIOUR.md has the source of each behaviour. */
 import { randomUUID } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { join } from 'node:path';
@@ -90,7 +90,7 @@ function authorize({ context, signed, bucketName, key, request }: Exchange, rout
   }
 }
 
-/** HEAD has no body, so its errors are numbers only. */
+/** Responses to HEAD have no body, so errors have only a status. */
 function fail(error: unknown, request: IncomingMessage, response: ServerResponse): void {
   if (error instanceof ConnectionGone || request.socket.destroyed) return;
   const { code, message, status, extra } =
@@ -99,7 +99,7 @@ function fail(error: unknown, request: IncomingMessage, response: ServerResponse
     response.destroy();
     return;
   }
-  // The rest of a body that nobody reads any more would block the connection.
+  // The unread rest of a body would block the connection.
   if (!request.complete) response.setHeader('connection', 'close');
   response.writeHead(status, { 'content-type': 'application/xml' });
   if (request.method === 'HEAD') response.end();

@@ -1,4 +1,4 @@
-/** Listing of keys, in both versions of the call. */
+/** Lists keys, in both versions of the call. */
 import { bucketOf, type Exchange, encodeKey, type Operation, sendXml } from './exchange.ts';
 import type { StoredObject } from './store.ts';
 
@@ -10,7 +10,7 @@ interface Listing {
   last: string;
 }
 
-/** Keys after `after`, those with a delimiter behind the prefix rolled up. */
+/** Returns the keys after `after`. Those with a delimiter after the prefix are grouped. */
 function list(exchange: Exchange, bucket: string, after: string, most: number): Listing {
   const prefix = exchange.query.get('prefix') ?? '';
   const delimiter = exchange.query.get('delimiter') ?? '';
@@ -27,7 +27,7 @@ function list(exchange: Exchange, bucket: string, after: string, most: number): 
   return listing;
 }
 
-/** The key, or as much of it as reaches to the delimiter behind the prefix. */
+/** Returns the key, or its part up to the delimiter after the prefix. */
 function rolledUp(key: string, prefix: string, delimiter: string): string {
   const cut = delimiter === '' ? -1 : key.indexOf(delimiter, prefix.length);
   return cut < 0 ? key : key.slice(0, cut + delimiter.length);

@@ -110,7 +110,7 @@ export function partNumberOf({ query }: Exchange): number {
   throw new ServiceError('InvalidArgument', 'Part number must be an integer between 1 and 10000, inclusive');
 }
 
-/** @throws ServiceError when the upload has ended meanwhile; there is no file then. */
+/** @throws ServiceError if the upload has ended in the meantime, and leaves no file. */
 export function keepPart({ store }: Exchange, upload: Upload, number: number, part: StoredPart): void {
   if (!store.upload(upload.id)) {
     store.dropFile(part.file);
@@ -251,7 +251,7 @@ function sendCompleted(exchange: Exchange, object: Pick<StoredObject, 'etag' | '
   sendXml(exchange, 'CompleteMultipartUploadResult', content, encryptionHeaders(object));
 }
 
-/** S3 may begin its answer before it knows how it ends. Source: CompleteMultipartUpload of the S3 API reference. */
+/** S3 may start the response before it knows the result. Source: CompleteMultipartUpload of the S3 API reference. */
 const sendLateError = ({ response }: Exchange): void => {
   response
     .writeHead(200, { 'content-type': 'application/xml' })

@@ -27,7 +27,7 @@ export const putObject: Operation = async (exchange) => {
   }
   const file = store.newPartFile();
   const { bytes, md5, checksums } = await receiveBody(request, { file, signed: exchange.signed, wanted: 'CRC32' });
-  // Somebody else may have written while the body came in.
+  // Another request may have written the object while the body was received.
   checkWriteConditions(exchange);
   const modified = context.now().toISOString();
   const checksum = chosen(checksums, request.headers);
@@ -46,7 +46,7 @@ export const putObject: Operation = async (exchange) => {
   sendEmpty(exchange, 200, { etag: `"${md5}"`, ...checksumHeaders(checksum), ...encryptionHeaders(head) });
 };
 
-/** The one that the client sent; S3 keeps a checksum of every object. */
+/** The checksum that the client sent, or a default: S3 keeps a checksum of every object. */
 function chosen(
   checksums: Partial<Record<Algorithm, string>>,
   headers: Exchange['request']['headers'],
@@ -102,7 +102,7 @@ export const getObject: Operation = async (exchange) => {
   }
 };
 
-/** Each chunk is with the kernel before the next one is asked for. */
+/** Passes each chunk to the kernel before it requests the next one. */
 async function send(stream: AsyncIterable<Buffer>, response: ServerResponse): Promise<void> {
   for await (const chunk of stream) {
     await new Promise<void>((resolve, reject) => {
@@ -115,7 +115,7 @@ async function send(stream: AsyncIterable<Buffer>, response: ServerResponse): Pr
 const askedChecksum = (exchange: Exchange, object: StoredObject): Record<string, string> =>
   header(exchange, 'x-amz-checksum-mode') === 'ENABLED' ? checksumHeaders(object.checksum) : {};
 
-/** Objects in the archive classes can be read only while a restored copy is there. */
+/** Objects in archive classes can be read only while a restored copy exists. */
 export function isReadable({ storageClass, restore }: StoredObject, { context }: Exchange): boolean {
   if (storageClass !== 'GLACIER' && storageClass !== 'DEEP_ARCHIVE') return true;
   const time = context.now().getTime();
@@ -173,7 +173,7 @@ const range = (object: StoredObject, start: number, end: number, partial: boolea
 
 const READ_BYTES = 1024 * 1024;
 
-/** A chunk is there until the next one is asked for. */
+/** A chunk is valid until the next one is requested. */
 export async function* bytesOf(object: StoredObject, start: number, end: number): AsyncGenerator<Buffer> {
   const buffer = Buffer.allocUnsafeSlow(Math.min(READ_BYTES, end - start));
   let offset = 0;
@@ -195,7 +195,7 @@ async function* bytesOfPart(path: string, from: number, to: number, buffer: Buff
   }
 }
 
-/** What a broken cable or memory does: one bit of one byte of the answer. */
+/** Flips one bit of one byte of the response, as broken memory would. */
 async function* flipping(position: number, stream: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
   let offset = 0;
   for await (const chunk of stream) {
@@ -287,7 +287,7 @@ export const getObjectAttributes: Operation = (exchange) => {
   );
 };
 
-/** Their number is `PartsCount` on the wire. */
+/** The number of parts is `PartsCount` in the protocol. */
 function objectParts(exchange: Exchange, { parts, checksum }: StoredObject) {
   const after = Number(header(exchange, 'x-amz-part-number-marker') ?? 0);
   const most = Math.min(Number(header(exchange, 'x-amz-max-parts') ?? 1000), exchange.context.pageSize ?? 1000);

@@ -1,4 +1,4 @@
-/** Which operation a request asks for, and what its caller must be allowed to do. */
+/** Determines the operation of a request, and the actions that the caller must be allowed. */
 import type { IncomingHttpHeaders } from 'node:http';
 import * as buckets from './buckets.ts';
 import * as copying from './copying.ts';
@@ -38,7 +38,7 @@ const pattern = (
   return { method, target, query, operation, run, actions };
 };
 
-/** Those with more query parameters, and those with a header, come first. */
+/** Routes with more query parameters, and those with a header, come first. */
 const PATTERNS: readonly Pattern[] = [
   pattern('GET account', [], 'ListBuckets', buckets.listBuckets, 's3:ListAllMyBuckets'),
   pattern('GET bucket', ['location'], 'GetBucketLocation', buckets.getBucketLocation, 's3:GetBucketLocation'),
@@ -115,7 +115,7 @@ const PATTERNS: readonly Pattern[] = [
   pattern('DELETE object', [], 'DeleteObject', objects.deleteObject, 's3:DeleteObject'),
 ];
 
-/** Parameters that choose no operation. Any other that no pattern asks for means an operation that is not there. */
+/** Parameters that do not determine the operation. Any other unexpected parameter means an unsupported operation. */
 const HARMLESS = new Set([
   ...RESPONSE_HEADERS,
   'x-id',
@@ -137,11 +137,11 @@ const HARMLESS = new Set([
   'max-buckets',
 ]);
 
-/** Of presigned URLs, and what SDKs add to them. */
+/** Parameters of presigned URLs, and those that SDKs add. */
 const SIGNATURE =
   /^x-amz-(algorithm|credential|date|expires|signedheaders|signature|security-token|content-sha256|user-agent|checksum-mode|sdk-checksum-algorithm)$/i;
 
-/** Headers of what is not there: ACLs, keys of the client, redirects, appending, versions, conditions on dates. */
+/** Headers of unsupported features: ACLs, customer keys, redirects, appending, versions, conditions on dates. */
 const UNKNOWN_HEADERS =
   /^x-amz-(acl|grant-.*|.*server-side-encryption-customer-.*|website-redirect-location|write-offset-bytes|mfa|copy-source-if-(un)?modified-since|if-match-.*|rename-source.*)$/;
 
@@ -153,7 +153,7 @@ interface Asked {
   headers: IncomingHttpHeaders;
 }
 
-/** @returns `null` for what S3 knows and this server does not: it must never be taken for something else. */
+/** @returns `null` for operations of S3 that this server does not support, so that they are not mistaken for others. */
 export function routeOf({ method, bucket, key, query, headers }: Asked): Route | null {
   if (Object.keys(headers).some((name) => UNKNOWN_HEADERS.test(name))) return null;
   const target: Target = bucket === '' ? 'account' : key === '' ? 'bucket' : 'object';

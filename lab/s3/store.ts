@@ -1,4 +1,4 @@
-/** Buckets, objects and unfinished uploads, on disk: an object is a list of part files, so completing copies nothing. */
+/** Stores buckets, objects and unfinished uploads. An object is a list of part files, so completing an upload copies nothing. */
 import { createHash, randomUUID } from 'node:crypto';
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
@@ -17,7 +17,7 @@ export interface Bucket {
   versioning?: 'Enabled' | 'Suspended';
 }
 
-/** What an object has besides its bytes, given when it is created. */
+/** The properties of an object besides its bytes, which are set when it is created. */
 export interface ObjectHead {
   metadata: Record<string, string>;
   /** Content-Type and the other headers of HTTP that come back as they were. */

@@ -1,4 +1,4 @@
-/** Small XML documents, written by hand where they are shorter than their schema. */
+/** Small XML documents that are simpler to write without a schema. */
 import { XMLParser } from 'fast-xml-parser';
 
 const XMLNS = 'http://s3.amazonaws.com/doc/2006-03-01/';
@@ -21,7 +21,7 @@ function element(name: string, value: XmlValue): string {
   return `<${name}>${inner}</${name}>`;
 }
 
-/** Control characters have no place in XML 1.0, but carriage returns and the like survive as references. */
+/** XML 1.0 does not allow most control characters. Carriage returns and similar ones are written as references. */
 export const escapeXml = (text: string): string =>
   text
     .replace(/[<>&"]/g, (character) => ({ '<': '&lt;', '>': '&gt;', '&': '&amp;', '"': '&quot;' })[character] ?? '')

@@ -1,4 +1,4 @@
-/** STS, as far as GetCallerIdentity goes, over the query protocol. BEHAVIOUR.md says what is known of each answer. */
+/** The operation GetCallerIdentity of STS, over the query protocol. BEHAVIOUR.md has the source of each behaviour. */
 import { randomUUID } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { type Caller, ConnectionGone, type LabContext, type Service, ServiceError } from '../core/contract.ts';
@@ -41,7 +41,7 @@ const callerDocument = ({ arn, accountId, accessKeyId }: Caller): string =>
     `<ResponseMetadata><RequestId>${randomUUID()}</RequestId></ResponseMetadata></GetCallerIdentityResponse>`,
   ].join('');
 
-/** Of a role, with the name of the session. */
+/** The ARN of a role session. */
 function userId(arn: string, accessKeyId: string): string {
   const unique = accessKeyId.slice(4);
   return arn.includes(':assumed-role/') ? `AROA${unique}:${arn.slice(arn.lastIndexOf('/') + 1)}` : `AIDA${unique}`;
