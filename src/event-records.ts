@@ -190,13 +190,13 @@ export interface PlannedObject {
   storedBytes: number;
   /** Maximum number of stored bytes to read. */
   fetchBytes: number;
-  /** Plain bytes of the whole tar or image; `null` if not known. */
+  /** Plain bytes of the whole tar or image; `null` if unknown. */
   plainBytes: number | null;
 }
 
 export interface PlannedRoom {
   where: string;
-  /** Maximum number of bytes to write; `null` if not known. */
+  /** Maximum number of bytes to write; `null` if unknown. */
   neededBytes: number | null;
   /** Free space of the filesystem, or the size of the device, volume or snapshot. */
   roomBytes: number;

@@ -16,7 +16,7 @@ import type {
 
 export type * from './event-records.ts';
 
-/** The cost of reading a snapshot in US dollars, by source; `null` if not known. */
+/** The cost of reading a snapshot in US dollars, by source; `null` if unknown. */
 export interface ReadingCost {
   volume: number | null;
   direct: number | null;
@@ -49,9 +49,9 @@ export interface ListedArchive {
   storedBytes: number;
   /** When its last data object was stored; ISO 8601. */
   storedAt: string;
-  /** Whether the snapshot exists in the region and account that the manifest names; `null` if not known. */
+  /** Whether the snapshot exists in the region and account that the manifest names; `null` if unknown. */
   snapshotExists: boolean | null;
-  /** Monthly storage cost of the data objects in US dollars, at list prices of the region; `null` if not known. */
+  /** Monthly storage cost of the data objects in US dollars, at list prices of the region; `null` if unknown. */
   dollarsMonth: number | null;
 }
 
@@ -60,7 +60,7 @@ export type SnapEvent =
   | { code: 'run.started'; command: string; snapshots: string[] }
   | { code: 'snapshot.started'; snapshot: string; volume: string; sizeGiB: number }
   | { code: 'tag.set'; snapshot: string; key: string; value: string }
-  /** The snapshot has as many tags as EC2 keeps, and the state tag is not among them. */
+  /** The snapshot has the maximum number of tags, and the state tag is not one of them. */
   | { code: 'tag.no-room'; snapshot: string; key: string }
   | { code: 'source.chosen'; snapshot: string; source: 'volume' | 'direct'; reason: string; dollars: ReadingCost }
   | { code: 'blocks.slowed'; snapshot: string; limit: 'snapshot' | 'account'; blocksPerSecond: number }
@@ -305,7 +305,7 @@ export interface SnapshotPlan {
   dataBytes: number | null;
   /** The existing archive of the snapshot; `null` if there is none. */
   existing: ExistingArchive | null;
-  /** US dollars at list prices; `null` if not known. */
+  /** US dollars at list prices; `null` if unknown. */
   cost: {
     temporaryVolume: number | null;
     directReads: number | null;

@@ -14,7 +14,7 @@ import type { MigrateSettings } from '../shared/settings/migrate.ts';
 import type { HeldClaim } from '../sharing/claims.ts';
 import type { UploadJournal } from './object/object-order.ts';
 
-/** More than the parts in flight can lag behind: checkpoints are a few hundred MiB apart. */
+/** Maximum number of recorded checkpoints. They are a few hundred MiB apart, more than the parts in flight cover. */
 const KEPT_CHECKPOINTS = 8;
 
 /** Resumes from the progress in the claim. Only the journal writes this progress. */
@@ -47,15 +47,15 @@ export class MigrationJournal {
   }
 
   /**
-   * An object that this run, or an earlier one under the same settings, has completed, if the store still has exactly that.
-   * It stays on record.
+   * Returns an object that this run, or an earlier one with the same settings, has completed, if the bucket still has
+   * exactly this object. It stays in the journal.
    */
   async keep(key: string): Promise<ManifestObject | null> {
     const before = this.#isUsable() ? (this.#before?.objects ?? []) : [];
     const object = [...this.#now.objects, ...before].find((known) => known.key === key);
     if (!object) return null;
     const head = await this.#services.store.head(key, { signal: this.#signal });
-    // An index cannot be made of what is stored already.
+    // Without its index, the object is stored again, because the index cannot be built from stored bytes.
     if (head?.etag !== object.etag || head.bytes !== object.storedBytes || !object.index) return null;
     const { host } = this.#services;
     const { plainBytes, storedBytes } = object;
@@ -64,13 +64,13 @@ export class MigrationJournal {
     return object;
   }
 
-  /** The work failed or was stopped: what was completed stays on record, an upload only if it was left. */
+  /** Call it if the work failed or was stopped. Completed objects stay in the journal; uploads only if they are left. */
   async breakOff(): Promise<void> {
     if (this.#claim.lost.aborted || this.#leavesUploads()) return;
     await this.#note(this.#now.objects.length > 0 ? { ...this.#now, uploads: [] } : null);
   }
 
-  /** The archive is complete, so nothing can be resumed, not even from runs with other settings. */
+  /** Call it when the archive is complete. It aborts all uploads of the snapshot, even those of runs with other settings. */
   async finish(): Promise<void> {
     const takenAt = new Date(this.#claim.content.takenAt);
     const call = { signal: cleanupSignal() };
@@ -84,7 +84,7 @@ export class MigrationJournal {
     await this.#note(null);
   }
 
-  /** Uploads of this key that cannot be used are aborted. @param isRepeatable whether the same bytes come again. */
+  /** Aborts uploads of this key that cannot be used. @param isRepeatable whether a second run produces the same bytes. */
   async journalFor(facts: ObjectFacts, isRepeatable: boolean): Promise<UploadJournal> {
     const resume = await this.#findUpload(facts, isRepeatable);
     return {
@@ -103,7 +103,7 @@ export class MigrationJournal {
     };
   }
 
-  /** What encrypted archives keep sealed is left out. */
+  /** Omits the sealed facts of encrypted archives. */
   async #record(object: ManifestObject): Promise<void> {
     const open = object.cipher === 'none' ? object : publicObject(object);
     const others = this.#now.objects.filter(({ key }) => key !== object.key);
@@ -111,7 +111,7 @@ export class MigrationJournal {
     await this.#note(this.#now);
   }
 
-  /** What was to be noted of checkpoints is in it, or of no use any more. */
+  /** Replaces pending writes of checkpoints, because `progress` includes them or makes them useless. */
   #note(progress: Progress | null): Promise<void> {
     this.#isNoteWanted = false;
     return this.#claim.saveProgress(progress);
@@ -126,12 +126,12 @@ export class MigrationJournal {
     if (!this.#isNoting) void this.#noteLatest();
   }
 
-  /** One note at a time, of what is known by then. What is not noted costs a later run time, and nothing else. */
+  /** Writes the latest state, one write at a time. If a checkpoint is not written, a later run only takes longer. */
   async #noteLatest(): Promise<void> {
     this.#isNoting = true;
     while (this.#isNoteWanted) {
       this.#isNoteWanted = false;
-      // A lost claim is reported elsewhere.
+      // Another place reports a lost claim.
       await this.#claim.saveProgress(this.#now).catch(() => {});
     }
     this.#isNoting = false;
@@ -162,9 +162,9 @@ export class MigrationJournal {
   }
 
   /**
-   * An older archive of the snapshot is none any more once one of its objects has been replaced: its manifest goes. Not
-   * sooner, since an upload that cannot be completed leaves the older archive as good as it was; nor for an object of
-   * another name, beside which the older archive stays whole until the new manifest replaces the old one.
+   * Removes the manifest of an older archive after one of its objects was replaced, because that archive is then no longer
+   * complete. It is not removed earlier, because a failed upload leaves the older archive intact. It is not removed for an
+   * object with another key either: the older archive then stays intact until the new manifest replaces the old one.
    */
   async #retireManifest(key: string): Promise<void> {
     const { store } = this.#services;
@@ -174,7 +174,7 @@ export class MigrationJournal {
     if (head && (await this.#isNamed(key, oldKey))) await store.removeIf(oldKey, head.etag, call);
   }
 
-  /** A manifest that cannot be read may name it. */
+  /** Whether the old manifest names the key. A manifest that cannot be read may name it. */
   async #isNamed(key: string, oldKey: string): Promise<boolean> {
     try {
       const manifest = await readManifest(oldKey, this.#snapshotId, this.#services.store, cleanupSignal());
@@ -185,7 +185,7 @@ export class MigrationJournal {
     }
   }
 
-  /** A machine that is taken away leaves its uploads to the next run; a person who stops the work does not. */
+  /** Uploads are left for the next run if AWS stops this machine, but not if a user stops the work. */
   #leavesUploads(): boolean {
     return this.#signal.reason instanceof Interrupted && this.#signal.reason.isShutdown;
   }
@@ -200,7 +200,7 @@ export class MigrationJournal {
   }
 }
 
-/** Of everything that decides what stored bytes are, and with which properties objects are created. */
+/** A hash of all settings that determine the stored bytes and the properties of the objects. */
 function fingerprintOf(snapshot: Snapshot, settings: MigrateSettings, { store }: Services): string {
   const { layout, codec, encryption, replayJournals, prefix, tagKey } = settings;
   const facts = {

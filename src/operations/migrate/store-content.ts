@@ -71,7 +71,7 @@ function reportSockets({ stored, sockets }: StoredStream, { snapshot, services }
 
 const namesOf = ({ uuid, label, geometry = null }: FoundFilesystem) => ({ uuid, label, geometry });
 
-/** What the manifest says of a stored object, before it has an index. */
+/** The description of a stored object in the manifest, before it has an index. */
 const manifestObject = (
   { content, codec, encryption, partition }: Omit<ObjectOrder, 'index'>,
   found: FoundFilesystem,

@@ -316,7 +316,7 @@ const EXISTING_ACTION = {
   validate: 'the archive would be kept and validated',
   replace: 'the archive would be replaced',
   refuse: 'the snapshot would not be migrated',
-  unknown: 'not known whether the snapshot is already archived',
+  unknown: 'it is unknown whether the snapshot is already archived',
 };
 
 const describeExisting = ({ action, reason }: ExistingArchive): string => `${EXISTING_ACTION[action]}: ${reason}`;

@@ -1,6 +1,6 @@
 /**
- * A snapshot's image in pieces, each compressed by itself. Joined, they are one stream for any decompressor, and an
- * interrupted upload resumes at the beginning of a piece.
+ * Compresses the image of a snapshot in separate pieces. Concatenated, they are one stream for any decompressor, and an
+ * interrupted upload resumes at the start of a piece.
  */
 import type { Checkpoint } from '../../../archive/claim.ts';
 import { compressCommand } from '../../../archive/codec.ts';
@@ -14,12 +14,12 @@ import type { ObjectOrder } from './object-order.ts';
 import type { ObjectStream } from './object-stream.ts';
 import { checkCounts, mismatch } from './stream-counts.ts';
 
-/** A killed process loses at most a few seconds of work, and starting a compressor costs little compared with a piece. */
+/** A killed run loses only a few seconds of work, and starting a compressor takes little time compared with a piece. */
 const PIECE_BYTES = 256 * MiB;
 
 type Pieces = Extract<Content, { kind: 'blocks' }>;
 
-/** @param from a resume point of the upload. */
+/** @param from the checkpoint at which the upload starts or resumes. */
 export function openPieces(order: ObjectOrder, content: Pieces, from: Checkpoint, signal: AbortSignal): ObjectStream {
   const failed = new AbortController();
   const either = AbortSignal.any([signal, failed.signal]);
@@ -49,7 +49,7 @@ export function openPieces(order: ObjectOrder, content: Pieces, from: Checkpoint
   };
 }
 
-/** A compressor is started while the one before it still works. */
+/** Starts each compressor while the previous one is still working. */
 async function* compressed(image: BlockImage, work: Work): AsyncGenerator<Piece> {
   const { bytes } = image;
   let ahead: Promise<Compressor> | null = null;
@@ -83,7 +83,7 @@ async function* compressed(image: BlockImage, work: Work): AsyncGenerator<Piece>
 interface Work {
   order: ObjectOrder;
   content: Pieces;
-  /** Bytes of the object, of all pieces that have proved to be whole. */
+  /** Stored bytes of all complete pieces. */
   stored: number;
   signal: AbortSignal;
   failed: AbortController;
@@ -127,7 +127,7 @@ async function startCompressor({ order, signal, failed }: Work): Promise<Compres
     },
     async [Symbol.asyncDispose]() {
       isWanted = false;
-      if (writing && !isWritten) failed.abort(new Error('the image is not wanted any more'));
+      if (writing && !isWritten) failed.abort(new Error('the image is no longer needed'));
       await pipeline[Symbol.asyncDispose]();
       if (writing) await writing.catch(() => {});
       else closeAll([pipe.writeEnd, pipeline.output]);
@@ -135,7 +135,7 @@ async function startCompressor({ order, signal, failed }: Work): Promise<Compres
   };
 }
 
-/** What the compressor makes of a piece that was never written: always the same, so it is asked once. */
+/** Compresses a piece of zeros. The result is always the same, so it is computed once. */
 async function compressedZeros(work: Work): Promise<Buffer> {
   const zeros = Buffer.alloc(MiB);
   await using compressor = await startCompressor(work);

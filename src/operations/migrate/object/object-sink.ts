@@ -1,4 +1,4 @@
-/** The sink of an object: a multipart upload, which the journal has on record until the object exists. */
+/** The sink of an object: a multipart upload, which the journal records until the object exists. */
 import type { Checkpoint } from '../../../archive/claim.ts';
 import type { ArchiveStore } from '../../../cloud/ports.ts';
 import type { Host } from '../../../events.ts';
@@ -10,11 +10,11 @@ import { uploadHolding } from './upload-holding.ts';
 export interface ObjectSink {
   /** Bytes of the object that the store has so far. */
   storedBytes(): number;
-  /** @throws what `uploadParts` throws. */
+  /** @throws the errors of `uploadParts`. */
   take(stream: ObjectStream, signal: AbortSignal): Promise<Uploaded<StreamVerdict>>;
 }
 
-/** @param from the checkpoint of an earlier upload at which the stream resumes. */
+/** @param from the checkpoint at which the stream starts or resumes. */
 export function openSink(order: ObjectOrder, from: Checkpoint, store: ArchiveStore, host: Host): ObjectSink {
   const { facts, journal, streams } = order;
   const kept = journal.resume?.parts.filter(({ number }) => number <= from.parts) ?? [];

@@ -1,4 +1,4 @@
-/** The source of an object: who produces its plain bytes, and whether these are what was to be stored. */
+/** The source of an object: it produces the plain bytes, and checks whether they are complete. */
 import { closeSync, constants, openSync, readFileSync } from 'node:fs';
 import { isSocketLine, readTarTotal, tarCommand, unreadableFile } from '../../../archive/tar/tar-command.ts';
 import { SnapError } from '../../../errors.ts';
@@ -11,23 +11,23 @@ import type { ObjectOrder } from './object-order.ts';
 import { mismatch, reportOf } from './stream-counts.ts';
 
 export interface ObjectSource extends AsyncDisposable {
-  /** The process that writes the plain bytes; none where the first transform reads `input` itself. */
+  /** The process that writes the plain bytes; empty if the first transform reads `input` itself. */
   readonly stages: readonly Stage[];
-  /** What the first stage reads; `null` for tar, which reads nothing. */
+  /** The standard input of the first stage; `null` for tar, which reads none. */
   readonly input: number | null;
-  /** To be called once the pipeline runs. */
+  /** Call it when the pipeline is running. */
   begin(): void;
-  /** Plain bytes that have been read; `null` where only the kernel has counted them. */
+  /** Number of plain bytes read so far; `null` if only the kernel counts them. */
   position(): number | null;
   /**
-   * The number of plain bytes. Call it when every stage has exited with 0.
-   * @throws SnapError `COUNT_MISMATCH` if these are not all of them.
+   * Returns the number of plain bytes. Call it after every stage has exited with 0.
+   * @throws SnapError `COUNT_MISMATCH` if bytes are missing.
    */
   produced(reports: readonly StageReport[]): Promise<number>;
   /**
-   * What was found in the plain bytes.
-   * @param indexed `null` if there is no index of them.
-   * @throws SnapError `UNREADABLE` if they are not what was to be stored.
+   * Returns the findings about the plain bytes.
+   * @param indexed `null` if they have no index.
+   * @throws SnapError `UNREADABLE` if they are not the complete content.
    */
   verdict(indexed: IndexingReport | null): SourceVerdict;
 }
@@ -35,16 +35,16 @@ export interface ObjectSource extends AsyncDisposable {
 export interface SourceVerdict {
   /** Sockets that tar left out; `null` for images. */
   readonly sockets: number | null;
-  /** Data of the files of a tar without holes; `null` where nobody has counted it, and for images. */
+  /** Bytes of data of the files in a tar, without holes; `null` if they were not counted, and for images. */
   readonly contentBytes: number | null;
 }
 
 export interface SourceOptions {
-  /** Whether the first stage reads into memory that is aligned to pages: then the page cache is bypassed. */
+  /** Whether the first stage reads into page-aligned memory, so that the page cache can be bypassed. */
   isAligned: boolean;
-  /** Aborted when the plain bytes are not needed any more. */
+  /** Aborted when the plain bytes are no longer needed. */
   signal: AbortSignal;
-  /** Called with the reason when the plain bytes cannot become complete any more. */
+  /** Called with the reason if the plain bytes cannot become complete. */
   fail: (reason: unknown) => void;
 }
 

@@ -1,4 +1,4 @@
-/** Source and transforms of an object as one stream of parts, with one verdict on all of it. */
+/** Combines the source and the transforms of an object into one stream of parts with one verdict. */
 import { readFileSync } from 'node:fs';
 import { SnapError } from '../../../errors.ts';
 import type { IndexingReport } from '../../../indexing/indexing-order.ts';
@@ -10,12 +10,12 @@ import { type Transforms, transformsOf } from './transforms.ts';
 
 export interface ObjectStream extends AsyncDisposable {
   readonly parts: AsyncIterable<Part>;
-  /** Aborted with the reason when it cannot become complete any more. */
+  /** Aborted with the reason if the stream cannot become complete. */
   readonly broken: AbortSignal;
-  /** Plain bytes that have been read. */
+  /** Number of plain bytes read so far. */
   position(): number;
   /**
-   * Call it after the last part: every stage exited with 0, and the counts agree.
+   * Call it after the last part. It checks that every stage has exited with 0, and that the counts agree.
    * @throws SnapError `STAGE_FAILED`, `COUNT_MISMATCH`, `UNREADABLE`
    */
   verdict(storedBytes: number): Promise<StreamVerdict>;
@@ -23,7 +23,7 @@ export interface ObjectStream extends AsyncDisposable {
 
 export interface StreamVerdict extends SourceVerdict {
   readonly plainBytes: number;
-  /** What the stage that indexes found; `null` without one. */
+  /** The report of the indexing stage; `null` if there is none. */
   readonly indexed: IndexingReport | null;
 }
 
@@ -37,7 +37,7 @@ export async function openStream(order: ObjectOrder, signal: AbortSignal): Promi
   const transforms = transformsOf(order);
   const stages = [...source.stages, ...transforms.stages];
   const input = source.input === null ? {} : { input: source.input };
-  // Disposed of before its source.
+  // It is disposed of before its source.
   const pipeline = opening.use(await startPipeline(stages, { signal: either, ...input }));
   pipeline.finished.catch(fail);
   source.begin();
@@ -69,8 +69,8 @@ async function judge(
 }
 
 /**
- * A stage that fails at once ends the stream before it has begun, and the end is seen before the exit: the failure
- * of the stage is the cause, the empty stream its effect.
+ * If a stage fails at once, the stream is empty, and its end is seen before the exit of the stage. This function throws the
+ * failure of the stage, because that is the cause.
  */
 async function* blamingStages(pipeline: RunningPipeline, parts: AsyncIterable<Part>): AsyncGenerator<Part> {
   try {
@@ -81,7 +81,7 @@ async function* blamingStages(pipeline: RunningPipeline, parts: AsyncIterable<Pa
   }
 }
 
-/** What a process has read, by the kernel's count: good enough to show, and `null` once it has exited. */
+/** Number of bytes that a process has read, as counted by the kernel, for the progress; `null` after it has exited. */
 function bytesRead(pid: number | undefined): number | null {
   try {
     return Number(/^rchar: (\d+)/.exec(readFileSync(`/proc/${pid}/io`, 'utf8'))?.[1] ?? 0);

@@ -10,7 +10,7 @@ import { openSink } from './object-sink.ts';
 import type { SourceVerdict } from './object-source.ts';
 import { type ObjectStream, openStream, type StreamVerdict } from './object-stream.ts';
 
-/** An object that exists. */
+/** A stored object. */
 export interface StoredStream extends SourceVerdict {
   readonly stored: StoredObject;
   readonly plainBytes: number;
@@ -22,7 +22,7 @@ export interface StoredStream extends SourceVerdict {
  * Completes the object only if every stage has exited with 0 and the reports of the source, the transforms and the sink
  * agree.
  * @throws SnapError `UNREADABLE` for files that tar cannot read; `STAGE_FAILED`, `COUNT_MISMATCH`, `UPLOAD_FAILED`, or the
- * errors of the store. Then there is nothing under the key.
+ * errors of the store. The key then has no new object.
  */
 export async function storeObject(
   order: ObjectOrder,
@@ -69,7 +69,7 @@ async function streamObject(
   return { stored, plainBytes, sockets, contentBytes, indexFile: await finishIndex(order, verdict, host) };
 }
 
-/** Only blocks without encryption are compressed in pieces, at whose ends an upload can resume. */
+/** Only unencrypted blocks are compressed in pieces, at the ends of which an upload can resume. */
 async function openAt(order: ObjectOrder, from: Checkpoint, signal: AbortSignal): Promise<ObjectStream> {
   const { content, encryption } = order;
   return content.kind === 'blocks' && !encryption
@@ -77,7 +77,7 @@ async function openAt(order: ObjectOrder, from: Checkpoint, signal: AbortSignal)
     : openStream(order, signal);
 }
 
-/** Without an index, the archive is complete too, but finding a file in it takes longer. */
+/** An archive without an index is complete, but finding a file in it takes longer. */
 async function finishIndex(order: ObjectOrder, { indexed }: StreamVerdict, host: Host): Promise<string | null> {
   if (!order.index || !indexed) return null;
   if (indexed.problem === null) return order.index.finish(indexed, order.encryption !== null);

@@ -1,4 +1,4 @@
-/** What happens to the plain bytes of an object on their way to the bucket: they are indexed, compressed and encrypted. */
+/** The transforms of an object: its plain bytes are indexed, compressed and encrypted. */
 import { encryptCommand } from '../../../archive/cipher.ts';
 import { type CodecCounts, compressCommand } from '../../../archive/codec.ts';
 import type { IndexingReport } from '../../../indexing/indexing-order.ts';
@@ -10,12 +10,12 @@ import { checkCounts } from './stream-counts.ts';
 
 export interface Transforms {
   readonly stages: readonly Stage[];
-  /** Hands on the parts that come out of the last stage. @throws SnapError `STAGE_FAILED` before the first one. */
+  /** Passes on the parts from the last stage. @throws SnapError `STAGE_FAILED` before the first one. */
   watch(parts: AsyncIterable<Part>): AsyncIterable<Part>;
   /**
-   * Whether each stage passed on what it was given. Call it when all of them have exited with 0.
-   * @param counted bytes that were produced, and bytes that were uploaded.
-   * @returns what the stage that indexes found; `null` without one.
+   * Checks that each stage has passed on all bytes. Call it after all stages have exited with 0.
+   * @param counted the number of produced bytes and of uploaded bytes.
+   * @returns the report of the indexing stage; `null` if there is none.
    * @throws SnapError `COUNT_MISMATCH`
    */
   verdict(reports: readonly StageReport[], counted: CodecCounts): IndexingReport | null;

@@ -1,4 +1,4 @@
-/** An index of files, line by line: it can be longer than memory. */
+/** Reads an index of files line by line, because it may be larger than memory. */
 import { closeSync, createReadStream, openSync } from 'node:fs';
 import { join } from 'node:path';
 import { damagedIndex, decodeIndexLine, type IndexLine } from '../../../archive/file-index.ts';
@@ -16,13 +16,13 @@ import type { ArchivedObject } from '../find-archive.ts';
 import type { ReadContext } from '../read-context.ts';
 import { failedWith, readTwice } from '../read-twice.ts';
 
-/** A name has at most 4,096 bytes wherever it can be made, and escapes make six of one. */
+/** Maximum bytes of a line. Names have at most 4,096 bytes, and JSON escapes take up to six times as many. */
 const MAX_LINE = 1024 * 1024;
 
 type Content = Exclude<IndexLine, { is: 'header' | 'end' }>;
 
 /**
- * Yields all lines but the first and the last, which are compared with what is known about the object. It yields nothing of
+ * Yields all lines but the first and the last, which are compared with the facts about the object. It yields nothing from
  * an index that was damaged in transit.
  * @throws SnapError as `fetchFileIndex` does; `MANIFEST`, `GPG_KEY`
  */
@@ -40,9 +40,9 @@ interface FoundIndex {
   key: string;
   etag: string;
   bytes: number;
-  /** In Base64; `null` where the store does not know it. */
+  /** In Base64; `null` if the store does not have it. */
   crc32: string | null;
-  /** Whether it is the one that the manifest names. Of another, nothing is believed that is not found in the object. */
+  /** Whether it is the index in the manifest. Positions and facts of any other index must be confirmed by the object. */
   isOfManifest: boolean;
 }
 
@@ -54,16 +54,16 @@ async function findFileIndex({ facts }: ArchivedObject, services: ReadContext): 
   return { key, etag: head.etag, bytes: head.bytes, crc32: head.crc32, isOfManifest: head.etag === facts?.index?.etag };
 }
 
-/** An index that is read several times, and fetched once. */
+/** An index that is fetched once and can be read several times. */
 export interface FetchedIndex extends FoundIndex {
-  /** As `readFileIndex` does. */
+  /** Yields the lines like `readFileIndex`. */
   read: () => AsyncGenerator<Content>;
 }
 
 /**
- * What was damaged in transit is fetched once more.
- * @param file to be made, as the index is stored.
- * @throws SnapError `NOT_FOUND`, `MANIFEST`, `OUTPUT`, and what a download throws.
+ * Fetches the index, and once more if it was damaged in transit.
+ * @param file is created with the stored bytes of the index.
+ * @throws SnapError `NOT_FOUND`, `MANIFEST`, `OUTPUT`, and the errors of a download.
  */
 export async function fetchFileIndex(
   object: ArchivedObject,
@@ -105,15 +105,15 @@ async function download(file: string, { key, etag, bytes }: FoundIndex, services
   }
 }
 
-/** Everything is decoded and checked, and nothing is kept. */
+/** Decodes and checks all lines, and discards them. */
 async function readToEnd(lines: AsyncIterable<Content>): Promise<void> {
   for await (const _line of lines);
 }
 
-/** An index as it is stored. */
+/** The stored bytes of an index. */
 interface StoredIndex {
   file: string;
-  /** Whether the file is known to be what was stored. */
+  /** Whether the file certainly has the stored bytes. */
   isIntact: boolean;
 }
 
@@ -135,7 +135,7 @@ async function* readContent(
   order.finish();
 }
 
-/** Decrypts (a session key is of another message) and decompresses. A reader that stops early stops all of that. */
+/** Decrypts and decompresses an index. A session key is not used, because it opens only the data object. */
 async function* indexLines(
   object: ArchivedObject,
   key: string,
@@ -160,7 +160,7 @@ async function* indexLines(
     await frames.finished.catch(judge);
     throw undecodable(error);
   } finally {
-    stopped.abort(new Error('the index is not needed any more'));
+    stopped.abort(new Error('the index is no longer needed'));
     await Promise.allSettled([frames.finished]);
   }
 }
