@@ -12,7 +12,7 @@ const MAX_SNAPSHOTS = 100;
 /** Maximum number of leftovers that a finding names. */
 const SHOWN = 5;
 
-/** Leftover volumes and new snapshots have checks of their own. */
+/** Other checks cover leftover volumes and new snapshots. */
 const CHECKS: { kind: Leftover['kind']; check: string; describe: (found: number) => string }[] = [
   {
     kind: 'tag',
@@ -66,7 +66,7 @@ function findingOf({ kind, check, describe }: (typeof CHECKS)[number], found: re
 }
 
 const HINT =
-  'run the interrupted command again, which resumes the work, or list and remove what it left with: snap-to-s3 clean';
+  'run the interrupted command again, which resumes the work, or list and remove the leftovers with: snap-to-s3 clean';
 
 function nameOf({ snapshotId, leftover: { kind, id, what, obstacle } }: FoundLeftover): string {
   const name = kind === 'object' || kind === 'upload' ? id : snapshotId;
@@ -80,7 +80,7 @@ interface Extent {
   failures: readonly SnapError[];
 }
 
-/** What was not looked at, so that nobody takes it for clean. */
+/** Reports snapshots that were not examined, so that they are not assumed to be clean. */
 function* gaps({ examined, total, failures: [first, ...others] }: Extent): Generator<Finding> {
   if (examined < total) {
     const detail = `only ${examined} of ${count(total, 'snapshot')} with a claim, volume or state tag were examined`;
@@ -96,7 +96,7 @@ function* gaps({ examined, total, failures: [first, ...others] }: Extent): Gener
 const notChecked = (check: string, { message, hint }: SnapError): Finding =>
   warning(check, `not checked: ${message}`, hint ?? 'correct the cause, and run the same command again');
 
-/** @throws everything but the failure of a check. */
+/** @throws the error itself, unless it is the failure of a check. */
 function asFailure(error: unknown): SnapError {
   if (!(error instanceof SnapError) || error.code === 'INTERRUPTED') throw error;
   return error;
