@@ -1,4 +1,4 @@
-/** Every bench and the demo, by their npm scripts, at their smallest size: they run to their end and print figures. */
+/** Runs every benchmark and the demo by their npm scripts at the smallest size: they finish and print figures. */
 import assert from 'node:assert/strict';
 import { globSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';

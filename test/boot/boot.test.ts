@@ -1,4 +1,4 @@
-/** A root disk that was archived boots again, by its own boot loader, kernel and init. */
+/** An archived root disk boots after a restore, with its own boot loader, kernel and init. */
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { test } from 'node:test';

@@ -1,4 +1,4 @@
-/** `clean`: what a killed run has left goes; what is somebody else's, or in use, stays. */
+/** `clean` removes the leftovers of killed runs, and keeps resources of others and resources in use. */
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { writeFileSync } from 'node:fs';

@@ -1,4 +1,4 @@
-/** Bars on real terminals of several widths: each redraw replaces the one before, and the log stays whole. */
+/** Progress bars on real terminals of several widths: each redraw replaces the previous one, and the log stays intact. */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { join } from 'node:path';

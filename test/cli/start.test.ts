@@ -1,4 +1,4 @@
-/** What a start of the program loads: a script that runs it some hundred times pays for it each time. */
+/** Limits what a start of the program loads, because scripts may start it hundreds of times. */
 import assert from 'node:assert/strict';
 import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { join, relative } from 'node:path';

@@ -1,4 +1,4 @@
-/** Bad usage is refused with exit code 2 before any call is made. */
+/** Invalid usage is refused with exit code 2 before any call is made. */
 import assert from 'node:assert/strict';
 import { dirname, join } from 'node:path';
 import { test } from 'node:test';

@@ -1,4 +1,4 @@
-/** `analyze`, as people run it: against EC2 in several regions, with reports from files, pipes and buckets. */
+/** `analyze` as users run it: with EC2 in several regions, and reports from files, pipes and buckets. */
 import assert from 'node:assert/strict';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';

@@ -1,4 +1,4 @@
-/** Billing reports of all formats: what they say is the same, and what is wrong with them is told. */
+/** Billing reports of all formats have the same result, and problems in them are reported. */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { createReadStream, readFileSync, statSync, writeFileSync } from 'node:fs';

@@ -1,4 +1,4 @@
-/** `compare`: what version 0 printed of 2017, to the byte, and the same of today. */
+/** `compare` prints the tables of version 0 for 2017 byte for byte, and the same for current prices. */
 import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';

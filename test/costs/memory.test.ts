@@ -1,4 +1,4 @@
-/** Memory does not grow with the report, only with the snapshots in it; nor with the document that comes out. */
+/** The memory of `analyze` grows with the number of snapshots, but not with the size of the report or of the output. */
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';

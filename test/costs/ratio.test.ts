@@ -1,4 +1,4 @@
-/** `analyze --ratio-from`: how well archives compress, measured on those that are there. */
+/** `analyze --ratio-from` measures the compression ratio of existing archives. */
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';

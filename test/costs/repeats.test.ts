@@ -1,4 +1,4 @@
-/** A part of a report that is given twice counts once, whatever its name; months and parts that differ all count. */
+/** A part of a report that is given twice counts once, whatever its name; different months and parts all count. */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { symlinkSync } from 'node:fs';

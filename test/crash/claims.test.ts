@@ -1,4 +1,4 @@
-/** Several runs on one bucket: each snapshot done once, and what a killed run leaves is finished by the next. */
+/** Several runs on one bucket process each snapshot once, and finish the work of killed runs. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { PutObjectCommand } from '@aws-sdk/client-s3';

@@ -1,4 +1,4 @@
-/** A machine that is going to be taken away gives back what it can, and leaves the rest to be gone on with. */
+/** A machine that AWS is about to stop releases its resources, and leaves the rest for another run to resume. */
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { writeFileSync } from 'node:fs';

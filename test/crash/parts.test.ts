@@ -1,4 +1,4 @@
-/** What a killed run has uploaded is not sent again. */
+/** Parts that a killed run has uploaded are not sent again. */
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { writeFileSync } from 'node:fs';

@@ -1,4 +1,4 @@
-/** Images by the EBS direct APIs: without root, volume, mount or device; equal to the disk, whatever goes wrong. */
+/** Images through the EBS direct APIs: without root, volume, mount or device, and equal to the disk despite faults. */
 import assert from 'node:assert/strict';
 import { createHash, randomBytes } from 'node:crypto';
 import { chmodSync, createReadStream, ftruncateSync, openSync, readFileSync, writeSync } from 'node:fs';

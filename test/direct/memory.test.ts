@@ -1,4 +1,4 @@
-/** Memory of direct reads does not grow with the disk. */
+/** The memory of direct reads does not grow with the disk. */
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { ftruncateSync, openSync, writeSync } from 'node:fs';

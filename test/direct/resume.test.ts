@@ -1,4 +1,4 @@
-/** A killed run that read blocks directly: the next goes on in the middle of the disk. */
+/** After a run with direct reads was killed, the next one resumes in the middle of the disk. */
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { ftruncateSync, openSync, writeSync } from 'node:fs';

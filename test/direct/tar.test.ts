@@ -1,4 +1,4 @@
-/** Tars by the EBS direct APIs: the snapshot is a disk of this machine, without a volume or an instance. */
+/** Tars through the EBS direct APIs: the snapshot becomes a disk of this machine without a volume or an instance. */
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import {

@@ -1,4 +1,4 @@
-/** `doctor`: all well on a good night, and each thing that would hurt is named with what to do. */
+/** `doctor` finds no problem in a good setup, and reports each harmful condition with advice. */
 import assert from 'node:assert/strict';
 import { existsSync, mkdirSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';

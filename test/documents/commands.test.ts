@@ -1,4 +1,4 @@
-/** Every command in the README and in docs/ is run as written, by dash and bash, or says here why it is not. */
+/** Runs every command in the README and in docs/ as written, in dash and bash, or states the reason why not. */
 import assert from 'node:assert/strict';
 import { copyFileSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';

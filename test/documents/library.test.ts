@@ -1,4 +1,4 @@
-/** The programs in the documents, compiled and run as written, where the package is installed. */
+/** Compiles and runs the programs in the documents as written, with the installed package. */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { copyFileSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs';

@@ -1,4 +1,4 @@
-/** Every npm script is run by the tests: here at its smallest size, in a copy of the sources, or where it is told. */
+/** Every npm script is run by the tests: here at its smallest size in a copy of the sources, or in the named place. */
 import assert from 'node:assert/strict';
 import { appendFileSync, cpSync, globSync, readFileSync, rmSync, symlinkSync } from 'node:fs';
 import { join, matchesGlob, relative } from 'node:path';

@@ -1,4 +1,4 @@
-/** The package as users install it: packed, installed below a directory of its own, and run from there. */
+/** The package as users install it: packed, installed in a separate directory, and run from there. */
 import assert from 'node:assert/strict';
 import { execFileSync, spawnSync } from 'node:child_process';
 import { cpSync, globSync, lstatSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';

@@ -1,4 +1,4 @@
-/** docs/development/performance.md has figures of the code as it is. */
+/** The figures in docs/development/performance.md were measured with the current code. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { MEASURED_CODE, measuredCode, recordedCode } from '../../bench/record.ts';

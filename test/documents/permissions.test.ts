@@ -1,4 +1,4 @@
-/** The documented policies: enough, and not more than enough. */
+/** The documented policies are sufficient, and each of their actions is needed. */
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';

@@ -1,4 +1,4 @@
-/** `npm run test:unit`, as CONTRIBUTING.md describes it: for anybody, without root and without a lab. */
+/** `npm run test:unit` works as CONTRIBUTING.md describes: for any user, without root and without a lab. */
 import assert from 'node:assert/strict';
 import { chmodSync } from 'node:fs';
 import { join } from 'node:path';

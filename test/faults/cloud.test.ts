@@ -1,4 +1,4 @@
-/** What a cloud does on a bad day: survived, or reported in one clear message with nothing left behind. */
+/** Faults of the cloud are survived, or reported in one clear message with nothing left behind. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { FaultSpec } from '../../lab/core/contract.ts';

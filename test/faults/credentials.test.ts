@@ -1,4 +1,4 @@
-/** Credentials of the instance's role, which live shorter than the run. */
+/** Credentials of the instance role that expire during a run. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { addSnapshotOf } from '../support/disks.ts';

@@ -1,4 +1,4 @@
-/** Bits that flip in bodies on their way here: what differs is read once more, and only then reported. */
+/** Bits that flip in downloaded bodies: the data is read a second time before a difference is reported. */
 import assert from 'node:assert/strict';
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';

@@ -1,4 +1,4 @@
-/** Ctrl+C, at whatever moment, leaves nothing behind: the harness looks at the cloud and at this machine. */
+/** Ctrl+C at any moment leaves nothing behind in the cloud or on this machine. */
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';

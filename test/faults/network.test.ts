@@ -1,4 +1,4 @@
-/** How AWS is reached: proxies, certificates, and as many connections as there are requests. */
+/** Connections to AWS: proxies, certificates, and one connection for each concurrent request. */
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';

@@ -1,4 +1,4 @@
-/** Programs and devices that fail in the middle of a stream: nothing is stored, and the culprit is named. */
+/** Programs and devices that fail in the middle of a stream: nothing is stored, and the cause is named. */
 import assert from 'node:assert/strict';
 import {
   closeSync,

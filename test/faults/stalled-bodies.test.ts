@@ -1,4 +1,4 @@
-/** Bodies that stall over connections that stay open, in every command that reads: once, and each time. */
+/** Bodies that stall while their connection stays open, once and repeatedly, in every command that reads. */
 import assert from 'node:assert/strict';
 import { existsSync, mkdirSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';

@@ -1,4 +1,4 @@
-/** What befalls requests and answers on their way: answers that are lost, bits that flip. */
+/** Faults in transit: lost responses and flipped bits. */
 import assert from 'node:assert/strict';
 import { statSync } from 'node:fs';
 import { join } from 'node:path';

@@ -1,4 +1,4 @@
-/** A device that is taken for a volume, and is another disk: nothing of it is stored, compared or overwritten. */
+/** A device that is mistaken for a volume is not stored, compared or overwritten. */
 import assert from 'node:assert/strict';
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';

@@ -1,4 +1,4 @@
-/** A disk served as a file, read and written by other programs through the kernel. */
+/** A disk that is served as a file, which other programs read and write through the kernel. */
 import assert from 'node:assert/strict';
 import { createHash, randomBytes } from 'node:crypto';
 import { closeSync, openSync, writeFileSync } from 'node:fs';

@@ -1,4 +1,4 @@
-/** The harness sees everything that a run of tests leaves, and nothing that other runs on the same machine hold. */
+/** The harness finds everything that a test run leaves behind, and ignores what other runs on this machine hold. */
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';

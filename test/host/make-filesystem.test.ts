@@ -1,4 +1,4 @@
-/** Filesystems of many ages, made anew with what their superblocks tell: the same superblocks again. */
+/** Filesystems of many versions are recreated from the facts in their superblocks, with the same superblocks. */
 import assert from 'node:assert/strict';
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';

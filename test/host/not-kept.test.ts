@@ -1,4 +1,4 @@
-/** What tars cannot keep is counted by tools: of what they could not look at, nothing is known, and that is said. */
+/** Tools count what tars cannot hold. If a tool could not examine something, the count says so. */
 import assert from 'node:assert/strict';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { delimiter, join } from 'node:path';

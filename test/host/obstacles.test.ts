@@ -1,4 +1,4 @@
-/** What filesystems hold that their drivers do not show is read off the disk itself. */
+/** Content of filesystems that drivers do not show is found by reading the disk itself. */
 import assert from 'node:assert/strict';
 import { linkSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { open } from 'node:fs/promises';

@@ -1,4 +1,4 @@
-/** Data outside of partitions and filesystems are found, and what belongs to the tables is not taken for any. */
+/** Data outside of partitions and filesystems is found, and the structures of partition tables do not count as data. */
 import assert from 'node:assert/strict';
 import { open } from 'node:fs/promises';
 import { join } from 'node:path';

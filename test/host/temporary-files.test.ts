@@ -1,4 +1,4 @@
-/** What killed runs have left is found, and nothing that another machine may be working with. */
+/** Temporary directories of killed runs are found, except for those that another machine may be using. */
 import assert from 'node:assert/strict';
 import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';

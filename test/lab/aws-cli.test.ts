@@ -1,4 +1,4 @@
-/** The lab as Debian's AWS CLI sees it: a client that shares no code with the SDK for JavaScript. */
+/** The lab, used by Debian’s AWS CLI, which shares no code with the SDK for JavaScript. */
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { readFileSync, writeFileSync } from 'node:fs';

@@ -1,4 +1,4 @@
-/** The lab as Debian's boto3 sees it: operations, paginators, waiters, managed transfers, and snapshots written and read. */
+/** The lab, used by Debian’s boto3: operations, paginators, waiters, managed transfers, and reads and writes of snapshots. */
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { test } from 'node:test';

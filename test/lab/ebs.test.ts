@@ -1,4 +1,4 @@
-/** The EBS direct APIs of the lab, asked by the AWS SDK. */
+/** The EBS direct APIs of the lab, used by the AWS SDK. */
 import assert from 'node:assert/strict';
 import { createHash, randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';

@@ -1,4 +1,4 @@
-/** EC2 of the lab, asked by the AWS SDK. */
+/** EC2 of the lab, used by the AWS SDK. */
 import assert from 'node:assert/strict';
 import { existsSync, realpathSync } from 'node:fs';
 import { test } from 'node:test';

@@ -1,4 +1,4 @@
-/** The lab of a test that fails stays when it is asked for, and only then. */
+/** The lab of a failed test is kept on request only. */
 import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';

@@ -1,4 +1,4 @@
-/** Labs as processes: started, stopped, killed, several at once; their state survives. */
+/** Labs as processes: starting, stopping, killing, and running several at once, with persistent state. */
 import assert from 'node:assert/strict';
 import { lstatSync, readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { join } from 'node:path';

@@ -1,4 +1,4 @@
-/** The price list: as the SDK sees it, and as `--refresh-prices` takes prices out of it. */
+/** The price list, used by the SDK and by `--refresh-prices`. */
 import assert from 'node:assert/strict';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';

@@ -1,4 +1,4 @@
-/** S3 of the lab, asked by the AWS SDK. */
+/** S3 of the lab, used by the AWS SDK. */
 import assert from 'node:assert/strict';
 import { createHash, randomBytes } from 'node:crypto';
 import { Readable } from 'node:stream';

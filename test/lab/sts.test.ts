@@ -1,4 +1,4 @@
-/** STS: who calls, to the SDK and to the AWS CLI. */
+/** STS returns the identity of the caller to the SDK and to the AWS CLI. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { AssumeRoleCommand, GetCallerIdentityCommand, STSClient, type STSClientConfig } from '@aws-sdk/client-sts';

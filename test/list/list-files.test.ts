@@ -1,4 +1,4 @@
-/** `list ARCHIVE` and `list --find`: what is in archives, told by manifests and indexes alone. */
+/** `list ARCHIVE` and `list --find` show the content of archives from manifests and indexes alone. */
 import assert from 'node:assert/strict';
 import { mkdirSync, readdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';

@@ -1,4 +1,4 @@
-/** `list`: what is in the bucket, complete or not, without reading any of the data. */
+/** `list` shows the archives in the bucket and their states without reading data objects. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { DeleteSnapshotCommand } from '@aws-sdk/client-ec2';

@@ -1,4 +1,4 @@
-/** Content in amounts and depths that break careless programs. */
+/** Large numbers of files and deep directories. */
 import assert from 'node:assert/strict';
 import { truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';

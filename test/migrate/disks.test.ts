@@ -1,4 +1,4 @@
-/** Disks with partition tables, and partitions that are no filesystems: nothing is dropped silently. */
+/** Disks with partition tables, and partitions without a filesystem: nothing is dropped silently. */
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { closeSync, createReadStream, fsyncSync, openSync, readFileSync, writeFileSync, writeSync } from 'node:fs';

@@ -1,4 +1,4 @@
-/** gpg, as users have it: real keyrings, real trust. */
+/** Encryption with real gpg keyrings and real trust. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { withMounted } from '../../lab/disks/inspect.ts';

@@ -1,4 +1,4 @@
-/** Snapshots that are archived already: nothing is uploaded twice, and nothing good is given up for what may fail. */
+/** Snapshots that are archived already: nothing is uploaded twice, and a good archive is kept until its replacement exists. */
 import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';

@@ -1,4 +1,4 @@
-/** Each kind of filesystem, without a partition table, becomes a tar that holds everything. */
+/** Each kind of filesystem, without a partition table, becomes a tar with all of its content. */
 import assert from 'node:assert/strict';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';

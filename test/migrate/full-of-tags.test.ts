@@ -1,4 +1,4 @@
-/** Snapshots with as many tags as EC2 keeps: there is no room for the state tag, and the manifest says it all. */
+/** Snapshots with the maximum number of tags have no state tag, and the manifest replaces it. */
 import assert from 'node:assert/strict';
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';

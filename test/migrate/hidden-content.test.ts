@@ -1,4 +1,4 @@
-/** What a driver hides from tar, it hides from a comparison by the same driver: it is looked for elsewhere. */
+/** Content that a driver hides from tar is also hidden from a comparison through this driver, so it is found on the disk. */
 import assert from 'node:assert/strict';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { open } from 'node:fs/promises';

@@ -1,4 +1,4 @@
-/** An index that is too long for one request is uploaded in parts, and is as good as any other. */
+/** An index that is too long for one request is uploaded in parts. */
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { writeFileSync } from 'node:fs';

@@ -1,4 +1,4 @@
-/** What objects carry: keys, metadata, tags, class and encryption, as documented. */
+/** Objects have the documented keys, metadata, tags, class and encryption. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { GetObjectTaggingCommand, HeadObjectCommand } from '@aws-sdk/client-s3';

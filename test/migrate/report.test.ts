@@ -1,4 +1,4 @@
-/** The end of a run: a table for people, a file for programs. */
+/** The report at the end of a run: a table for people, and a file for programs. */
 import assert from 'node:assert/strict';
 import { mkdtempSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';

@@ -1,4 +1,4 @@
-/** Which snapshots are taken, what becomes of their tags, and what is shown of it. */
+/** The selection of snapshots, their tags, and the output about them. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { DescribeVolumesCommand } from '@aws-sdk/client-ec2';

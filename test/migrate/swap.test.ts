@@ -1,4 +1,4 @@
-/** Swap areas are recorded: so that they can be created as they were, and only if their partition holds nothing else. */
+/** Swap areas are recorded with their parameters, but only if their partition holds nothing else. */
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { open } from 'node:fs/promises';

@@ -1,4 +1,4 @@
-/** The page in a real browser: what it draws, how it answers, and that it keeps to itself. */
+/** The page in a real browser: its charts, its controls, and its isolation. */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';

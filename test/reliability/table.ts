@@ -1,4 +1,4 @@
-/** docs/development/reliability.md: written from what the tests observe, and read again to compare it with them. */
+/** Writes docs/development/reliability.md from the observations of the tests, and reads it for comparison. */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fingerprintOf } from '../support/fingerprint.ts';

@@ -1,4 +1,4 @@
-/** Archives without a manifest that are there twice: nothing tells which is meant, and none is taken. */
+/** Two archives of one snapshot without a manifest: neither is used, because nothing shows which one is valid. */
 import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';

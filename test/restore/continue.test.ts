@@ -1,4 +1,4 @@
-/** Restores that were broken off go on: what is there already is checked, and not fetched again. */
+/** Interrupted restores resume: existing data is verified and not fetched again. */
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { existsSync, mkdirSync, readdirSync, statSync, truncateSync, writeFileSync } from 'node:fs';

@@ -1,4 +1,4 @@
-/** Paths that are longer than a system call takes come back like others. */
+/** Paths that are longer than the limit of system calls are restored like others. */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, readdirSync } from 'node:fs';

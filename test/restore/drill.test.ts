@@ -1,4 +1,4 @@
-/** Drills: archives chosen by lot, restored, read again, and told of in a report. */
+/** Drills restore a random sample of archives, read the data again, and write a report. */
 import assert from 'node:assert/strict';
 import {
   chmodSync,

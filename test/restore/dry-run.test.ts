@@ -1,4 +1,4 @@
-/** `restore --dry-run`: what would be done, all that would be refused, and nothing that is changed. */
+/** `restore --dry-run` shows the plan, refuses what a restore would refuse, and changes nothing. */
 import assert from 'node:assert/strict';
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';

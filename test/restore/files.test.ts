@@ -1,4 +1,4 @@
-/** Files given back: with all that they had, only those that were asked for, and nothing where it must not be. */
+/** Files are restored with all attributes, only as requested, and never outside of the target. */
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { existsSync, lstatSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';

@@ -1,4 +1,4 @@
-/** Disks of old: what a volume can be made of again is, and what cannot is told when it is archived. */
+/** Old disks are recreated on volumes, and `migrate` reports those that cannot be. */
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { mkdirSync, writeFileSync } from 'node:fs';

@@ -1,4 +1,4 @@
-/** Manifests and indexes that nobody wrote in good faith: refused in a sentence, with nothing left. */
+/** Malicious manifests and indexes are refused with a message, and leave nothing behind. */
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { existsSync, mkdirSync, readdirSync } from 'node:fs';

@@ -1,4 +1,4 @@
-/** Images given back: to the byte, or not at all. */
+/** Images are restored byte for byte, or not at all. */
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { existsSync, mkdirSync, readdirSync, renameSync, statSync, writeFileSync } from 'node:fs';

@@ -1,4 +1,4 @@
-/** The index of files: what it says is so, little is fetched for a file, and what it is not is refused. */
+/** The index of files is correct, limits what is fetched for a file, and is refused if it is not the right one. */
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import {

@@ -1,4 +1,4 @@
-/** Objects of which nothing has to be fetched: all zeros, there already, or not asked for. */
+/** Objects of which nothing must be fetched: they are all zeros, exist already, or were not requested. */
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { readdirSync, readFileSync, renameSync, truncateSync, writeFileSync } from 'node:fs';

@@ -1,4 +1,4 @@
-/** Images as new EBS snapshots: the disk to the byte, or no snapshot at all. */
+/** Images become new EBS snapshots that equal the disk byte for byte; otherwise there is no snapshot. */
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import { DescribeSnapshotsCommand } from '@aws-sdk/client-ec2';

@@ -1,4 +1,4 @@
-/** contrib/restore.py: archives read by somebody who has only the description of the format. */
+/** contrib/restore.py, a reader that was written from the description of the format alone. */
 import assert from 'node:assert/strict';
 import { existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';

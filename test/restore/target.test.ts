@@ -1,4 +1,4 @@
-/** Where restores write to: nobody else's files, nothing that came meanwhile, and never two at once. */
+/** Restores do not replace files of others or files that appear during the restore, and never share a target. */
 import assert from 'node:assert/strict';
 import {
   chmodSync,

@@ -1,4 +1,4 @@
-/** Objects in archive classes: the price before, only what is needed, and nothing remembered here. */
+/** Objects in archive classes: the price is shown first, only needed objects are thawed, and no local state is stored. */
 import assert from 'node:assert/strict';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';

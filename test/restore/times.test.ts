@@ -1,4 +1,4 @@
-/** Times that the target cannot keep are counted: filesystems change them without an error. */
+/** Times that the target cannot store are counted, because filesystems change them without an error. */
 import assert from 'node:assert/strict';
 import { mkdirSync, readFileSync, statSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';

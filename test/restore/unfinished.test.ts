@@ -1,4 +1,4 @@
-/** Archives without a manifest: those that a migration did not finish are not taken for those of version 0. */
+/** Archives without a manifest: unfinished ones are distinguished from those of version 0. */
 import assert from 'node:assert/strict';
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';

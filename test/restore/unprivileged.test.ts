@@ -1,4 +1,4 @@
-/** Restores by an ordinary user: files without their owners, and images as snapshots. */
+/** Restores by an ordinary user: files without their owners, and images to snapshots. */
 import assert from 'node:assert/strict';
 import { chmodSync, existsSync, mkdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';

@@ -1,4 +1,4 @@
-/** Archives as new EBS volumes: the disk of before, in all that can be told of it; or no volume at all. */
+/** Archives become new EBS volumes with everything that the archive records of the disk; otherwise there is no volume. */
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { closeSync, openSync, readSync, writeSync } from 'node:fs';

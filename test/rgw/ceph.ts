@@ -1,4 +1,4 @@
-/** A Ceph cluster of one machine with an S3 gateway: a store that nobody here wrote. No systemd, no cephx. */
+/** A Ceph cluster on one machine with an S3 gateway, as an independent store. It needs no systemd and no cephx. */
 import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';

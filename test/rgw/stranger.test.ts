@@ -1,4 +1,4 @@
-/** The program against an S3 that nobody here wrote: Ceph's gateway. */
+/** The program with an independent implementation of S3: the gateway of Ceph. */
 import assert from 'node:assert/strict';
 import { createHash, randomBytes } from 'node:crypto';
 import { createWriteStream, mkdirSync, mkdtempSync } from 'node:fs';

@@ -1,4 +1,4 @@
-/** Objects of an archive compared with a mounted tree, by the operation that `validate` calls. */
+/** Compares the objects of an archive with a mounted tree, by the operation that `validate` calls. */
 import type { ManifestObject } from '../../src/archive/manifest.ts';
 import { s3ArchiveStore } from '../../src/cloud/aws/s3/archive-store.ts';
 import { silentHost } from '../../src/events.ts';

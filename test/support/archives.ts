@@ -1,4 +1,4 @@
-/** Archives in the lab's bucket, fetched and unpacked with stock tools alone. */
+/** Fetches archives from the bucket of the lab, and unpacks them with standard tools alone. */
 import assert from 'node:assert/strict';
 import { createWriteStream, mkdirSync } from 'node:fs';
 import { join } from 'node:path';

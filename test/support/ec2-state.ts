@@ -1,4 +1,4 @@
-/** What EC2 says of a snapshot's tags. */
+/** The tags of a snapshot in EC2. */
 import { DescribeSnapshotsCommand } from '@aws-sdk/client-ec2';
 import type { TestLab } from './lab.ts';
 

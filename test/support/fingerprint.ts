@@ -1,4 +1,4 @@
-/** Tells whether code has changed since something was observed or measured. */
+/** Detects whether code has changed since an observation or measurement. */
 import { createHash } from 'node:crypto';
 import { globSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';

@@ -1,4 +1,4 @@
-/** Keyrings for tests, in short directories: gpg's agent wants a socket there. */
+/** Keyrings for tests, in short directories, because the agent of gpg creates a socket there. */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';

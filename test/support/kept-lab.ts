@@ -1,4 +1,4 @@
-/** The lab of a test that stays after it, for whoever looks for the reason of a failure. */
+/** Keeps the lab of a test, to find the reason of a failure. */
 import assert from 'node:assert/strict';
 import { labUp } from '../../lab/control/manage.ts';
 import type { LabOptions } from '../../lab/index.ts';

@@ -1,4 +1,4 @@
-/** A lab of its own for a test, and the program run against it. What a test leaves behind fails it. */
+/** A separate lab for each test, and the program run against it. A test fails if it leaves anything behind. */
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, readdirSync } from 'node:fs';

@@ -1,4 +1,4 @@
-/** Partition tables of the MBR that no program of today writes, entry by entry. */
+/** MBR partition tables that current programs do not write, built entry by entry. */
 import { closeSync, ftruncateSync, openSync, writeSync } from 'node:fs';
 
 /** Type, first sector and number of sectors; `null` is an empty entry. */

@@ -1,4 +1,4 @@
-/** Images held against each other. */
+/** Compares images. */
 import { join } from 'node:path';
 import { run } from '../../lab/core/run.ts';
 

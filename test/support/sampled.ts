@@ -1,4 +1,4 @@
-/** Long suites try a part of their cases in the usual run, and all of them with SNAP_TO_S3_FULL (`npm run test:full`). */
+/** Long suites run a sample of their cases by default, and all of them with SNAP_TO_S3_FULL (`npm run test:full`). */
 import assert from 'node:assert/strict';
 
 export const FULL = process.env['SNAP_TO_S3_FULL'] !== undefined;

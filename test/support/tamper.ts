@@ -1,4 +1,4 @@
-/** Disks and objects changed behind the program's back. */
+/** Changes disks and objects without the knowledge of the program. */
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

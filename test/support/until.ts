@@ -1,4 +1,4 @@
-/** Waits for a condition, however long that takes; the test runner's own limit ends what never comes. */
+/** Waits for a condition without a limit of its own; the limit of the test runner applies. */
 import { setTimeout } from 'node:timers/promises';
 
 export async function until(condition: () => Promise<boolean>): Promise<void> {

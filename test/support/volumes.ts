@@ -1,4 +1,4 @@
-/** The lab's volumes, and what is on them. */
+/** The volumes of the lab and their content. */
 import assert from 'node:assert/strict';
 import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';

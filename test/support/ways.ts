@@ -1,4 +1,4 @@
-/** The ways in which an archive can be made. Each of them must have its way back. */
+/** The ways in which an archive can be created. Each of them must be restorable. */
 import type { TestContext } from 'node:test';
 import { addKey, gpgHome } from './gpg.ts';
 

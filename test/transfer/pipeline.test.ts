@@ -1,4 +1,4 @@
-/** Chains of real processes: who failed first, and that nothing survives. */
+/** Chains of real processes: the first failure is reported, and no process survives. */
 import assert from 'node:assert/strict';
 import { closeSync, createReadStream, readdirSync, readFileSync } from 'node:fs';
 import { buffer } from 'node:stream/consumers';

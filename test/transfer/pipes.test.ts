@@ -1,4 +1,4 @@
-/** Pipes are as wide as the interpreters of this machine can make them. */
+/** Pipes get the size that the interpreters of this machine can set. */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { closeSync, constants, openSync, symlinkSync, writeSync } from 'node:fs';

@@ -1,4 +1,4 @@
-/** Processes that no signal ends, since they wait in the kernel: they are left behind, with a message, and not waited for. */
+/** Processes that wait in the kernel and ignore every signal are left behind with a message. */
 import assert from 'node:assert/strict';
 import { closeSync, readdirSync, readFileSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';

@@ -1,4 +1,4 @@
-/** The house rules that a program can check. */
+/** The rules of the code that a program can check. */
 import assert from 'node:assert/strict';
 import { existsSync, globSync, readFileSync } from 'node:fs';
 import { dirname, join, normalize, relative } from 'node:path';

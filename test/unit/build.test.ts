@@ -1,4 +1,4 @@
-/** What the build does to packages and declarations, and that it notices when these look different one day. */
+/** The build rewrites packages and declarations, and detects when they change their form. */
 import assert from 'node:assert/strict';
 import { globSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';

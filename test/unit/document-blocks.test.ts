@@ -1,4 +1,4 @@
-/** Every code block in the documents is of a kind that some test checks, or says here why none does. */
+/** A test checks every code block in the documents, or this file states why none does. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { blocksOf, commandsIn, documentBlocks } from '../support/document-blocks.ts';

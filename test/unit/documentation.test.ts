@@ -1,4 +1,4 @@
-/** Documents that can be wrong without anybody noticing: compared with what they describe. */
+/** Compares documents with what they describe. */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { existsSync, globSync, readFileSync } from 'node:fs';

@@ -1,4 +1,4 @@
-/** A sample is never empty, is what it was named, and can be drawn again. */
+/** A sample is never empty, contains the named cases, and is reproducible. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { FULL, named, oneIn, seededRandom } from '../support/sampled.ts';

@@ -1,4 +1,4 @@
-/** Setting up a fresh machine over a network that is not perfect. */
+/** The setup of a new machine over an unreliable network. */
 import assert from 'node:assert/strict';
 import { execFile, execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';

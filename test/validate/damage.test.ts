@@ -1,4 +1,4 @@
-/** Stored bytes changed or cut anywhere: an archive that is wrong never passes, with a manifest or without. */
+/** Stored bytes that are changed or truncated anywhere never pass a validation, with or without a manifest. */
 import assert from 'node:assert/strict';
 import { randomBytes, randomInt } from 'node:crypto';
 import { writeFileSync } from 'node:fs';

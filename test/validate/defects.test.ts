@@ -1,4 +1,4 @@
-/** Archives that are wrong: each defect, made for real on the disk or in the bucket, is found, named, and exits 12. */
+/** Each defect of an archive, created on the disk or in the bucket, is found and named, and the exit code is 12. */
 import assert from 'node:assert/strict';
 import {
   chmodSync,

@@ -1,4 +1,4 @@
-/** Memory does not grow with the tree: many small files, and one very large sparse one. */
+/** The memory does not grow with the tree: many small files, and one very large sparse file. */
 import assert from 'node:assert/strict';
 import { truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';

@@ -1,4 +1,4 @@
-/** Archives that version 0 wrote: description in the key, `.zstd`, no manifest, whatever the flags say. */
+/** Archives of version 0: a description in the key, `.zstd`, no manifest, with any flags. */
 import assert from 'node:assert/strict';
 import { readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';

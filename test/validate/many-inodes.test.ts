@@ -1,4 +1,4 @@
-/** Trees of which a thread cannot remember every directory, or every file with several names. */
+/** Trees with too many directories and hard links to keep in the memory of a thread. */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';

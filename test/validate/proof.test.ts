@@ -1,4 +1,4 @@
-/** Archives that are right: every filesystem, layout, codec and cipher proves equal, and the tags and reports say so. */
+/** Correct archives of every filesystem, layout, codec and cipher match, with the right tags and reports. */
 import assert from 'node:assert/strict';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';

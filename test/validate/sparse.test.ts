@@ -1,4 +1,4 @@
-/** Files that are almost nothing but holes, up to the longest that there can be: validated without reading the holes. */
+/** Files that consist mainly of holes, up to the maximum size, are validated without reading the holes. */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { lstatSync, rmSync, truncateSync } from 'node:fs';

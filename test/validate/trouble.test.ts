@@ -1,4 +1,4 @@
-/** What comes between: the store, the network, credentials, archive classes. One clear sentence, nothing left behind. */
+/** Problems with the store, the network, credentials and archive classes: one clear message, and nothing left behind. */
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { writeFileSync } from 'node:fs';

@@ -1,4 +1,4 @@
-/** Analyses for tests: regions of volumes of snapshots, without the bill that they would come of. */
+/** Analyses for tests, built from regions, volumes and snapshots without a bill. */
 import assert from 'node:assert/strict';
 import type { Analysis, SnapshotAnalysis, VolumeAnalysis } from '../../../src/costs/analysis.ts';
 

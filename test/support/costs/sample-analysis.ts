@@ -1,4 +1,4 @@
-/** Analyses as they look in practice, of any size: always the same for the same request. */
+/** Realistic analyses of any size, which are the same for the same parameters. */
 import type {
   Analysis,
   Choice,

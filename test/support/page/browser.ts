@@ -1,4 +1,4 @@
-/** Headless Chromium on one file, and everything that it asks for or complains about. */
+/** Headless Chromium with one file, and a record of its requests and complaints. */
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

@@ -1,4 +1,4 @@
-/** What can be measured of how a page looks. Functions that run in the page are given as text: they have its types, not ours. */
+/** Measures how a page looks. Functions that run in the page are given as text, because they have other types. */
 import type { Page } from 'playwright-core';
 
 /** @returns pixels of a canvas that are painted, a share of all. */

@@ -1,4 +1,4 @@
-/** The program compiled, as it is installed. */
+/** The compiled program, as it is installed. */
 import { execFileSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { dirname, join } from 'node:path';

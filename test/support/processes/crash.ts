@@ -1,4 +1,4 @@
-/** Runs that are killed, and finished by the same command: the archive must be what it would have been. */
+/** Kills runs and finishes them by the same command: the archive must be identical. */
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { writeFileSync } from 'node:fs';

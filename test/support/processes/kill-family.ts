@@ -1,4 +1,4 @@
-/** `kill -9` for a program and all that it has started, told by a variable of their environment. */
+/** `kill -9` for a program and all processes that it has started, which an environment variable identifies. */
 import { readdirSync, readFileSync } from 'node:fs';
 
 /** Kills the program and everything that it started. */

@@ -1,4 +1,4 @@
-/** How much memory a run of the program takes: of the compiled program, as it is installed. */
+/** Measures the memory of a run of the compiled program, as it is installed. */
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';

@@ -1,4 +1,4 @@
-/** The program on a terminal of its own, where it can ask. */
+/** Runs the program on a terminal, where it can prompt. */
 import { type Finished, PROGRAM, runProgram } from '../lab.ts';
 
 /** Gives the same answer to each question. What it prints is its standard output. */

@@ -1,4 +1,4 @@
-/** Two directory trees, compared in everything that a tar can keep. Names are bytes; nothing here decodes them. */
+/** Compares two directory trees in everything that a tar can hold. Names are bytes and are not decoded. */
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { closeSync, lstatSync, openSync, readSync } from 'node:fs';

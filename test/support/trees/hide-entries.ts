@@ -1,4 +1,4 @@
-/** Damage of NTFS that drivers pass over in silence. */
+/** Damages NTFS in ways that drivers silently ignore. */
 import { readFileSync, writeFileSync } from 'node:fs';
 
 const RECORD_BYTES = 1024;

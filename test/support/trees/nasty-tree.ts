@@ -1,4 +1,4 @@
-/** Everything that Linux allows in a directory, in one place. */
+/** Creates everything that Linux allows in a directory. */
 import { execFileSync } from 'node:child_process';
 import {
   chmodSync,

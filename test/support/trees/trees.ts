@@ -1,4 +1,4 @@
-/** Ordinary content in any amount. */
+/** Creates ordinary content in any amount. */
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';

@@ -1,4 +1,4 @@
-/** The index of an image: what is written comes back, what is damaged is refused, and what differs is found. */
+/** The index of an image: it is read back unchanged, damage is refused, and differences are found. */
 import assert from 'node:assert/strict';
 import { createHash, randomBytes } from 'node:crypto';
 import { test } from 'node:test';

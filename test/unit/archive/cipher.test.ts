@@ -1,4 +1,4 @@
-/** What gpg is told, and what is believed of what it writes. */
+/** The commands for gpg, and the checks of its output. */
 import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';

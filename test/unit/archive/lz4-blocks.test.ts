@@ -1,4 +1,4 @@
-/** Places in what the lz4 command writes: from each of them on, a frame around the blocks decodes to what was there. */
+/** Places in the output of the lz4 command: blocks in a frame from any place on decode to the original bytes. */
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { test } from 'node:test';

@@ -1,4 +1,4 @@
-/** What claims and manifests of encrypted archives say in the clear. */
+/** The readable part of claims and manifests of encrypted archives. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { isManifestObject, type ManifestObject, publicObject } from '../../../src/archive/manifest.ts';

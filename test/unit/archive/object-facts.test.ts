@@ -1,4 +1,4 @@
-/** Metadata and tags, whatever people have written into snapshots. */
+/** Metadata and tags for any text in snapshots. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';

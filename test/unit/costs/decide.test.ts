@@ -1,4 +1,4 @@
-/** What is best done with snapshots: small cases whose numbers can be checked by hand. */
+/** The best choice for snapshots, in small cases that can be checked by hand. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Choice, Decision, SnapshotAnalysis } from '../../../src/costs/analysis.ts';

@@ -1,4 +1,4 @@
-/** The table of prices, and what is laid over it. */
+/** The price table and its overrides. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { BUILT_IN } from '../../../src/costs/built-in-prices.ts';

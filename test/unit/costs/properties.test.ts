@@ -1,4 +1,4 @@
-/** What must hold of any chain of snapshots, shown on volumes whose every block is known. */
+/** Properties of any chain of snapshots, tested on volumes whose every block is known. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';

@@ -1,4 +1,4 @@
-/** Messages of the FUSE protocol, against bytes as linux/fuse.h lays them out. */
+/** FUSE messages compared with bytes in the layout of linux/fuse.h. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';

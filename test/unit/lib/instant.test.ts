@@ -1,4 +1,4 @@
-/** Instants: strict, and UTC without an offset. */
+/** Points in time are parsed strictly, and are UTC without an offset. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';

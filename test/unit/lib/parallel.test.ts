@@ -1,4 +1,4 @@
-/** Several things at once: the first failure, after all have ended, and nothing forgotten. */
+/** Concurrent work: the first failure is thrown after all work has ended, with the other clean-up failures. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { rootFailure } from '../../../src/lib/disposal.ts';

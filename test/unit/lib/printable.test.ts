@@ -1,4 +1,4 @@
-/** Names from elsewhere, as a terminal may show them. */
+/** Untrusted names in a form that is safe for a terminal. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';

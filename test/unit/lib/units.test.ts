@@ -1,4 +1,4 @@
-/** Sizes, durations and dollars as people read them. */
+/** The formats of sizes, durations and dollars. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { formatBytes, formatDollars, formatDuration, GiB, KiB } from '../../../src/lib/units.ts';

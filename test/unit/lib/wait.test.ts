@@ -1,4 +1,4 @@
-/** Waits end, and say what they have seen. */
+/** Waits have an end, and report the states that they have seen. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { SnapError } from '../../../src/errors.ts';

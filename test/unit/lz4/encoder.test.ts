@@ -1,4 +1,4 @@
-/** Our own encoder of lz4 beside the decoders: whatever it makes of a block, they make the block of it again. */
+/** Our lz4 encoder: the decoders restore every encoded block. */
 import assert from 'node:assert/strict';
 import { execFileSync, spawnSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';

@@ -1,4 +1,4 @@
-/** What the page is made of, without a browser. */
+/** The model of the page, without a browser. */
 import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';

@@ -1,4 +1,4 @@
-/** Any image, stored by the real compressors, written over anything by the ranges of its plan: it is the image again. */
+/** Any image, compressed by the real programs and written over any data in the ranges of its plan, is restored. */
 import assert from 'node:assert/strict';
 import { createHash, randomBytes } from 'node:crypto';
 import { readFileSync, truncateSync, writeFileSync } from 'node:fs';

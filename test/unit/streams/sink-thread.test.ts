@@ -1,4 +1,4 @@
-/** What threads do that compare: whatever they are at, they end when they are told to, and an error says whose it is. */
+/** Comparing threads can be stopped at any time, and their errors name the cause. */
 import assert from 'node:assert/strict';
 import { mkdirSync, openSync, readFileSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';

@@ -1,4 +1,4 @@
-/** Buffers are lent to those who wait, and to nobody else. */
+/** Buffers are given only to waiters that were not cancelled. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { BufferPool } from '../../../src/transfer/buffer-pool.ts';

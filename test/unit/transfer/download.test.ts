@@ -1,4 +1,4 @@
-/** Ranges that do not come: the error says why, and a mistake of ours is not taken for a bad connection. */
+/** Ranges that cannot be read: the error has the reason, and a bug is not mistaken for a broken connection. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { ObjectReader } from '../../../src/cloud/ports.ts';

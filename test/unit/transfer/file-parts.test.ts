@@ -1,4 +1,4 @@
-/** From a file to parts: every byte once, in order, in bounded memory. */
+/** Reads a file into parts: every byte once, in order, in bounded memory. */
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { writeFileSync } from 'node:fs';

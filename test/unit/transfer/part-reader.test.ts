@@ -1,4 +1,4 @@
-/** From a pipe to parts: every byte once, in order, in bounded memory. */
+/** Reads a pipe into parts: every byte once, in order, in bounded memory. */
 import assert from 'node:assert/strict';
 import { createHash, type Hash } from 'node:crypto';
 import { test } from 'node:test';

@@ -1,4 +1,4 @@
-/** The tar reader against real tars of every format, and against bytes that are none. */
+/** The tar reader with real tars of every format, and with arbitrary bytes. */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { randomInt } from 'node:crypto';

@@ -1,4 +1,4 @@
-/** Where STS is asked who calls, found out without a request. */
+/** Decides without a request where STS is called. */
 import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';

@@ -1,4 +1,4 @@
-/** What is tried again, under which name it is told of, and how fast blocks are asked for after a refusal. */
+/** Which errors are retried, how they are named, and the block rate after throttling. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';

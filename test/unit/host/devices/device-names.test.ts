@@ -1,4 +1,4 @@
-/** Device names that are free. */
+/** Free device names. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { freeDeviceNames } from '../../../../src/host/devices/device-names.ts';

@@ -1,4 +1,4 @@
-/** What happens to each partition. */
+/** How each partition is archived. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { treatmentOf } from '../../../../src/host/filesystems/filesystems.ts';

@@ -1,4 +1,4 @@
-/** What getfattr says counts only when it has come to its end, or has said what it left out. */
+/** The output of getfattr counts only if it has finished, or has reported what it left out. */
 import assert from 'node:assert/strict';
 import { chmodSync, writeFileSync } from 'node:fs';
 import { delimiter, join } from 'node:path';

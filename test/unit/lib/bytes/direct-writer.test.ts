@@ -1,4 +1,4 @@
-/** Files written past the kernel's cache: the bytes are the same, wherever they go. */
+/** Files written past the page cache have the same bytes on every filesystem. */
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync, writeFileSync } from 'node:fs';

@@ -1,4 +1,4 @@
-/** How much of a bucket is looked through to find one archive. */
+/** How much of a bucket is listed to find one archive. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { keyStem } from '../../../../src/archive/key.ts';

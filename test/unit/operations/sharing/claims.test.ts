@@ -1,4 +1,4 @@
-/** Claims as they are found: whole, of another version, or damaged. */
+/** Claims that are intact, of another version, or damaged. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';

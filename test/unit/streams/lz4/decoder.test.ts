@@ -1,4 +1,4 @@
-/** Our own decoder of lz4 beside the lz4 command: what the one makes of a stream, the other makes too. */
+/** Our lz4 decoder has the same result as the lz4 command for any stream. */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { createHash, randomBytes } from 'node:crypto';

@@ -1,4 +1,4 @@
-/** Which members of a tar may become files, where the target takes two names for one. */
+/** Which members of a tar may become files on a case-insensitive target. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { NewMember } from '../../../../src/archive/tar/tar-writer.ts';

@@ -1,4 +1,4 @@
-/** The metadata service in all its moods: each question ends, and lets the process end that asked it. */
+/** The metadata service with all kinds of failures: each request ends, and lets the process exit. */
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { once } from 'node:events';

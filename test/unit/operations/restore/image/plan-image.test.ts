@@ -1,4 +1,4 @@
-/** What is fetched of an image, and what is left out, is the image again. */
+/** The fetched and the skipped parts of an image are the whole image. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';

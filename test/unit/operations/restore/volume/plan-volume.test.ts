@@ -1,4 +1,4 @@
-/** What is made anew of a manifest: tables and filesystems as they were, and nothing that anybody could have slipped in. */
+/** Plans from a manifest: tables and filesystems are recreated, and malicious values are refused. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { SnapError } from '../../../../../src/errors.ts';
