@@ -1,6 +1,6 @@
 /**
- * Writes the API report, docs/development/api.md: everything that users of the library can reach, by its types. A change
- * of the API then shows in the diff of a commit.
+ * Writes the API report, docs/development/api.md, with the types of everything that users of the library can reach. A
+ * change of the API is then visible in the diff of a commit.
  *
  *   npm run api
  */
@@ -23,7 +23,7 @@ if (import.meta.main) {
   writeFileSync(join(root, REPORT), apiReport());
 }
 
-/** @returns the report for the sources as they are. */
+/** @returns the report for the current sources. */
 export function apiReport(): string {
   const sections = [...declarationsOf(root)].map(
     ([path, text]) => `## ${path}\n\n\`\`\`typescript\n${withoutComments(text)}\`\`\`\n`,

@@ -1,5 +1,5 @@
 /**
- * Assembles the program that encodes and decodes lz4. Run it after a change of its source.
+ * Assembles the program that encodes and decodes lz4. Run it after you have changed its source.
  *
  *   node scripts/assemble.ts
  */
@@ -9,7 +9,7 @@ import wabt from 'wabt';
 
 const FOLDER = join(import.meta.dirname, '..', 'src', 'lz4');
 
-/** Where the result lies. */
+/** The path of the result. */
 export const CODER = join(FOLDER, 'coder.wasm');
 
 export async function assembleCoder(): Promise<Buffer> {

@@ -1,8 +1,8 @@
 /**
- * Makes the program as it is published: few files, which load in half of the time, and need no package
+ * Builds the published program: few files, which load in half of the time and need no package
  * (docs/development/decisions/011-few-files.md).
  *
- *   node scripts/build.ts [DIRECTORY]     dist if not given
+ *   node scripts/build.ts [DIRECTORY]     (default: dist)
  */
 import { chmodSync, copyFileSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
@@ -15,7 +15,7 @@ import { namedKeys, quietHttp } from './build/rewriting.ts';
 const root = join(import.meta.dirname, '..');
 const [directory = join(root, 'dist')] = process.argv.slice(2);
 
-/** What is run or imported by its name; everything else lies in chunks. */
+/** The files that are run or imported by name. All other code is in chunks. */
 const ENTRIES = [
   'src/bin.ts',
   'src/index.ts',
@@ -29,7 +29,7 @@ const ENTRIES = [
   'src/streams/warming-thread.ts',
 ];
 
-/** What is read rather than imported. */
+/** Files that are read, not imported. */
 const FILES = ['src/lz4/coder.wasm'];
 
 const COMMON: BuildOptions = {
@@ -44,13 +44,13 @@ const COMMON: BuildOptions = {
   absWorkingDir: root,
   metafile: true,
   logLevel: 'warning',
-  // Some of the packages ask for modules of Node by `require`.
+  // Some packages load modules of Node by `require`.
   banner: {
     js: "import { createRequire as requireOf } from 'node:module';\nconst require = requireOf(import.meta.url);",
   },
 };
 
-/** A checkout bundles the assets of the page each time that it writes one; the package has them bundled. */
+/** A checkout bundles the assets of the page each time it writes a page. The package contains the bundled assets. */
 const packagedAssets: Plugin = {
   name: 'packaged assets',
   setup: ({ onResolve }) =>
@@ -70,7 +70,7 @@ function bundlePage(): string[] {
   return inputs;
 }
 
-/** Chunks lie one below `src`, on which `src/lib/program-file.ts` relies. */
+/** Chunks are one folder below `src`, because `src/lib/program-file.ts` relies on that. */
 async function bundleProgram(): Promise<string[]> {
   const { metafile } = await build({
     ...COMMON,
@@ -86,7 +86,7 @@ async function bundleProgram(): Promise<string[]> {
   return Object.keys(metafile?.inputs ?? {});
 }
 
-/** By itself: the local cloud needs all schemas of EC2, of which the program gets only what it uses. */
+/** A separate bundle: the local cloud needs all schemas of EC2, and the program only those that it uses. */
 async function bundleLab(): Promise<string[]> {
   const { metafile } = await build({
     ...COMMON,

@@ -1,5 +1,5 @@
 /**
- * Runs the checks, then the tests of the program as it is published, and looks for what they left behind on this machine.
+ * Runs the checks and the tests of the published program, and reports what they left behind on this machine.
  *
  *   node scripts/run-tests.ts [--list] [SUITE...]     a suite is a folder below test/, a folder in it, or one of its files:
  *                                                     unit, unit/archive, unit/sampled; --list only names the files
@@ -19,10 +19,10 @@ import longestFiles from './longest-files.ts';
 
 const root = join(import.meta.dirname, '..');
 
-/** Test files at once: they wait for disks and processes as much as they compute. */
+/** Number of test files at a time. They wait for disks and processes as much as they compute. */
 const CONCURRENT_FILES = 3;
 
-/** As the last runs measured them: what takes a minute or more. */
+/** Test files that took a minute or more in the last runs. */
 const LONGEST = [
   'test/restore/image.test.ts',
   'test/documents/permissions.test.ts',
@@ -42,8 +42,8 @@ const LONGEST = [
 ];
 
 /**
- * Nothing may reach for the metadata service of a real instance. The program is started some hundred times: what Node
- * makes of its source and its libraries is kept, which saves half of the processor time of a start.
+ * No test may call the metadata service of a real instance. The compile cache of Node is kept, because the program is
+ * started hundreds of times, and it saves half of the processor time of a start.
  */
 const env = {
   AWS_EC2_METADATA_SERVICE_ENDPOINT: 'http://127.0.0.1:1',
@@ -59,7 +59,7 @@ const { values, positionals } = parseArgs({ options: { list: { type: 'boolean' }
 
 process.exitCode = await main(positionals, values.list === true);
 
-/** The checks run beside the tests, and end them when they fail. */
+/** The checks run in parallel to the tests, and end them if they fail. */
 async function main(suites: string[], isList: boolean): Promise<number> {
   if (process.env['SNAP_TO_S3_KEEP_LAB'] !== undefined)
     throw new Error('SNAP_TO_S3_KEEP_LAB is for one test file: node --test FILE');
@@ -81,7 +81,7 @@ async function main(suites: string[], isList: boolean): Promise<number> {
 
 async function runTests(files: string[], signal: AbortSignal): Promise<boolean> {
   const directory = realpathSync(mkdtempSync(join(tmpdir(), 'snap-to-s3-')));
-  // Tests start the program as an ordinary user, too, who must reach what is below.
+  // Tests also start the program as an ordinary user, who must be able to read the files below.
   chmodSync(directory, 0o711);
   const events = run({ files, concurrency: CONCURRENT_FILES, cwd: root, env: { ...env, TMPDIR: directory }, signal });
   let passed = false;
@@ -100,14 +100,14 @@ async function print(events: TestsStream, reporter: Transform | typeof longestFi
   for await (const piece of text) process.stdout.write(piece);
 }
 
-/** @throws for a suite that there is not: what is not run must not look as if it had passed. */
+/** @throws Error for an unknown suite, so that tests that did not run do not seem to have passed. */
 function testsIn(suite: string): string[] {
   const files = globSync([`test/${suite}/**/*.test.ts`, `test/${suite}.test.ts`], { cwd: root });
   if (files.length === 0) throw new Error(`there are no tests in ${suite}`);
   return files;
 }
 
-/** Begun last, a long file would have the machine for itself at the end. */
+/** Starts slow files first, so that none of them runs alone at the end. */
 function longestFirst(files: string[]): string[] {
   const gone = LONGEST.filter((file) => !existsSync(join(root, file)));
   if (gone.length > 0) throw new Error(`not there any more: ${gone.join(', ')}`);

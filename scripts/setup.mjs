@@ -1,8 +1,8 @@
-// Brings what a command needs, then runs it under the Node version of this project.
+// Installs what a command needs, then runs it with the Node version of this project.
 //
 //   node scripts/setup.mjs unit|demo|test COMMAND [ARGUMENT...]
 //
-// Plain JavaScript without packages: on a fresh machine nothing is installed yet, and Node may be an old one.
+// Plain JavaScript without packages, because a fresh machine has no packages and perhaps an old Node.
 import { execFileSync, spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { accessSync, constants, existsSync, readFileSync, writeFileSync } from 'node:fs';
@@ -10,8 +10,8 @@ import { delimiter, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 /**
- * Debian packages by a file that each of them installs; a group needs those before it, too. PATH is not searched, since
- * another copy may shadow it.
+ * Debian packages, by a file that each of them installs. Each group also needs the groups before it. PATH is not searched,
+ * because another copy may shadow the file.
  */
 const PACKAGES = {
   unit: {
@@ -56,10 +56,10 @@ const PACKAGES = {
   },
 };
 
-/** Fetching from the network is begun this many times: a connection that stalls is no reason to give up. */
+/** Number of attempts to fetch from the network, because a connection may stall. */
 const ATTEMPTS = 4;
 
-/** npm alone waits five minutes for a stalled connection, and does not fetch again what stalled in its middle. */
+/** npm itself waits five minutes for a stalled connection, and does not retry a download that stalled in the middle. */
 const NPM_STALL_MILLISECONDS = '60000';
 
 const PLACES = ['/usr/bin', '/usr/sbin', '/bin', '/sbin'];
@@ -98,7 +98,7 @@ function installPrograms(programs) {
   runAgain('apt-get', [...retries, 'install', '-y', '-qq', '--no-install-recommends', ...names], quiet);
 }
 
-/** Runs a command that fetches, again when it fails: what it had fetched is in its cache. */
+/** Runs a command that fetches, and repeats it if it fails. What it has fetched is in its cache. */
 function runAgain(program, args, options) {
   for (let attempt = 1; ; attempt++) {
     try {
@@ -125,8 +125,8 @@ function isExecutable(path) {
 }
 
 /**
- * Again only when the lock file has changed since. Not by `npm ci`, which refuses a lock file that lacks the optional
- * packages of other platforms; versions come from the lock file all the same, and it is not written.
+ * Runs again only if the lock file has changed. Does not use `npm ci`, which refuses a lock file without the optional
+ * packages of other platforms. The versions still come from the lock file, which is not written.
  */
 function installModules() {
   const stamp = join(root, 'node_modules', '.installed-lock');
@@ -143,7 +143,7 @@ function installModules() {
   writeFileSync(stamp, lock);
 }
 
-/** The project's Node comes first on the path; signals reach the command, which knows how to end. */
+/** Puts the Node of the project first in PATH. Signals reach the command, which handles them. */
 function runInProject(name, args) {
   const path = [join(root, 'node_modules', '.bin'), ...PLACES, process.env.PATH ?? ''].join(delimiter);
   const child = spawn(name, args, { cwd: root, stdio: 'inherit', env: { ...process.env, PATH: path } });

@@ -8,7 +8,7 @@ const ENTRY = 'src/index.d.ts';
 
 /**
  * Declares the library below `directory`.
- * @throws Error when a declaration imports a package, which is not there where the program is installed
+ * @throws Error if a declaration imports a package, because packages are not installed with the program
  */
 export function writeDeclarations(root: string, directory: string): void {
   for (const [path, text] of declarationsOf(root)) {
@@ -28,7 +28,7 @@ export function declarationsOf(root: string): Map<string, string> {
   }
 }
 
-/** @param read gives the text of a declaration by its path. */
+/** @param read returns the text of the declaration with a path. */
 export function reachedFrom(entry: string, read: (path: string) => string): Map<string, string> {
   const reached = new Map<string, string>();
   const waiting = [entry];

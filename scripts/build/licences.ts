@@ -1,11 +1,11 @@
-/** The licences of the packages whose code is in what we publish. */
+/** Collects the licences of the packages that are bundled in the published files. */
 import { globSync, readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 
 /**
- * Each text once, below the names of the packages that it is for. Some packages have no text: of those, what their
- * package.json declares.
- * @param files what has been bundled; paths are relative to `root`.
+ * Returns each text once, below the names of its packages. For packages without a text, returns the licence in their
+ * package.json.
+ * @param files the bundled files; paths are relative to `root`.
  */
 export function licencesOf(root: string, files: readonly string[]): string {
   const paths = files.map((path) => resolve(root, path));

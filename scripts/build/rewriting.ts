@@ -1,6 +1,6 @@
 /**
  * Rewrites packages so that esbuild leaves out what the program does not use (docs/development/decisions/011-few-files.md). Each
- * rewriting fails the build when it finds nothing to rewrite: a new version of the package looks different then.
+ * rewriting fails the build if it finds nothing to rewrite, because a new version of the package then has another form.
  */
 import { readFileSync } from 'node:fs';
 import type { Plugin } from 'esbuild';
@@ -9,8 +9,8 @@ import type { Plugin } from 'esbuild';
 const CLIENTS = ['client-ebs', 'client-ec2', 'client-pricing', 'client-s3', 'client-sts'];
 
 /**
- * The SDK names keys of its schemas by constants, `{ [_xN]: … }`. To evaluate such a key could have an effect, for all that
- * esbuild knows, so it keeps the schemas of all 700 operations of EC2. With the names in their places it keeps what is used.
+ * The SDK names keys of its schemas by constants, `{ [_xN]: … }`. Evaluating such a key could have a side effect, so esbuild
+ * keeps the schemas of all 700 operations of EC2. With names instead of constants, it keeps only those that are used.
  */
 export const namedKeys: Plugin = {
   name: 'named keys',
@@ -27,7 +27,7 @@ export const namedKeys: Plugin = {
   },
 };
 
-/** @throws Error when no key is named by a constant, or when a key is named by anything else */
+/** @throws Error if no key is named by a constant, or if a key is named by another expression */
 export function withNamedKeys(schemas: string): string {
   const names = new Map(
     Array.from(schemas.matchAll(/^const (_\w+) = ("\w+");$/gm), ([, name = '', value = '']) => [name, value]),
@@ -44,7 +44,7 @@ export function withNamedKeys(schemas: string): string {
   return named;
 }
 
-/** An `import` of Node's `http` asks for all that it exports, so that Node loads its own `fetch` and `WebSocket` too. */
+/** An `import` of Node's `http` loads all of its exports, including `fetch` and `WebSocket`. */
 export const quietHttp: Plugin = {
   name: 'quiet http',
   setup: ({ onResolve, onLoad, onEnd }) => {
