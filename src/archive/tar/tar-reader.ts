@@ -4,6 +4,7 @@
  * A tar is untrusted input: every header is checked, lengths are limited, and nothing is written. Sources: POSIX.1-2017
  * "pax Interchange Format"; "Basic Tar Format" and "Storing Sparse Files" of the GNU tar manual.
  */
+import { textOfBytes } from '../../lib/byte-text.ts';
 import type { ByteStream } from '../byte-stream.ts';
 
 export type MemberType = 'file' | 'directory' | 'symlink' | 'hardlink' | 'character' | 'block' | 'fifo';
@@ -199,12 +200,15 @@ function readRecords(bytes: Buffer, into: Records): void {
     const equals = bytes.indexOf(0x3d, blank);
     const good = blank > at && /^\d{1,9}$/.test(digits) && end <= bytes.length && equals > blank && equals < end;
     if (!good || bytes[end - 1] !== 0x0a) throw new TarError('an extended header of the tar is damaged');
-    into.set(bytes.subarray(blank + 1, equals).toString('utf8'), bytes.subarray(equals + 1, end - 1));
+    into.set(textOfBytes(bytes.subarray(blank + 1, equals)), bytes.subarray(equals + 1, end - 1));
     at = end;
   }
 }
 
 export const XATTR = 'SCHILY.xattr.';
+
+/** A name as GNU tar writes it in a record, where `=` ends a name. */
+export const xattrNameInTar = (name: string): string => name.replaceAll('%', '%25').replaceAll('=', '%3D');
 
 function memberOf(header: Buffer, flag: string, extended: ExtendedHeaders): TarMember {
   const type = TYPES[flag];

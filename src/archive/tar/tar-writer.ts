@@ -2,6 +2,8 @@
  * Writes tar headers in the pax format of GNU tar. All names and attributes are in the extended header, so they are not
  * limited by the fields of the old header.
  */
+
+import { bytesOfText } from '../../lib/byte-text.ts';
 import { dataLength } from './member-data.ts';
 import { RIGHTS, type Right, type Segment, type TarMember, XATTR } from './tar-reader.ts';
 
@@ -76,7 +78,7 @@ function recordsOf(member: NewMember, stored: number): Buffer[] {
 
 /** `<length> <name>=<value>\n`, where the length includes its own digits. */
 function record(name: string, value: string | Buffer): Buffer {
-  const rest = Buffer.concat([Buffer.from(` ${name}=`), Buffer.from(value as Buffer), Buffer.from('\n')]);
+  const rest = Buffer.concat([bytesOfText(` ${name}=`), Buffer.from(value as Buffer), Buffer.from('\n')]);
   let length = rest.length + 1;
   while (String(length).length + rest.length !== length) length = String(length).length + rest.length;
   return Buffer.concat([Buffer.from(String(length)), rest]);

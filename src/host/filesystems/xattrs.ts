@@ -2,6 +2,7 @@
 import { createReadStream } from 'node:fs';
 import { createInterface } from 'node:readline';
 import { SnapError } from '../../errors.ts';
+import { textOfBytes } from '../../lib/byte-text.ts';
 import { startPipeline } from '../../transfer/pipeline.ts';
 
 export interface AttributedFile {
@@ -58,16 +59,18 @@ export async function* readXattrs(
 const LEFT_OUT = 1;
 
 /** Unquotes a path such as `a\012b` and makes it relative to the root. */
-function pathBelow(root: string, quoted: string): Buffer {
-  const path = quoted.replace(/\\([0-7]{3}|\\)/g, (_all, code: string) =>
+const pathBelow = (root: string, quoted: string): Buffer => unquoted(quoted).subarray(Buffer.byteLength(root) + 1);
+
+function unquoted(quoted: string): Buffer {
+  const text = quoted.replace(/\\([0-7]{3}|\\)/g, (_all, code: string) =>
     code === '\\' ? '\\' : String.fromCharCode(Number.parseInt(code, 8)),
   );
-  return Buffer.from(path, 'latin1').subarray(Buffer.byteLength(root) + 1);
+  return Buffer.from(text, 'latin1');
 }
 
-/** Parses `user.comment=0x00ff`. An attribute without a value is empty. */
+/** Parses `user.comment=0x00ff`. An attribute without a value is empty. In names, `=` and others are quoted. */
 function addXattr(line: string, xattrs: Map<string, Buffer>): void {
   const at = line.indexOf('=');
   const name = at < 0 ? line : line.slice(0, at);
-  xattrs.set(name, Buffer.from(at < 0 ? '' : line.slice(at + 3), 'hex'));
+  xattrs.set(textOfBytes(unquoted(name)), Buffer.from(at < 0 ? '' : line.slice(at + 3), 'hex'));
 }

@@ -101,6 +101,10 @@ function makeAttributes(directory: string): void {
   execFileSync('setfattr', ['-n', 'user.comment', '-v', '0x00ff0a', at('attributes')]);
   execFileSync('setfattr', ['-n', 'user.long', '-v', 'v'.repeat(2000), at('attributes')]);
   execFileSync('setfattr', ['-n', 'trusted.secret', '-v', 'root only', at('attributes')]);
+  // Names of bytes, as those of Samba's streams may be; GNU tar quotes some of them.
+  const names = ['user.a=b', 'user.a%3Db', 'user.100%', 'user.Größe: $DATA', 'user.back\\slash', 'user.new\nline'];
+  for (const name of names) execFileSync('setfattr', ['-n', name, '-v', name, at('attributes')]);
+  execFileSync('sh', ['-c', `setfattr -n "$(printf 'user.\\374\\200=')" "$1"`, 'sh', at('attributes')]);
   writeFileSync(at('capability'), 'x');
   // cap_net_bind_service+ep, as the kernel stores it (VFS_CAP_REVISION_2).
   execFileSync('setfattr', [

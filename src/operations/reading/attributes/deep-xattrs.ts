@@ -1,5 +1,6 @@
-/** Reads the extended attributes of a mounted filesystem at any depth of directories. */
+/** Reads the extended attributes of a mounted filesystem at any depth of directories, with names as in a tar. */
 import { closeSync } from 'node:fs';
+import { xattrNameInTar } from '../../../archive/tar/tar-reader.ts';
 import { type AttributedFile, readXattrs } from '../../../host/filesystems/xattrs.ts';
 import { DiskTree } from '../../../streams/disk-tree.ts';
 import { walkInTurns } from './walk-in-turns.ts';
@@ -18,7 +19,7 @@ export async function* readDeepXattrs(root: string, signal: AbortSignal): AsyncG
   };
   for await (const file of readXattrs(root, signal, onTooLong)) {
     if (isTooDeep(file.path)) isDeep = true;
-    else yield file;
+    else yield { ...file, xattrs: new Map([...file.xattrs].map(([name, value]) => [xattrNameInTar(name), value])) };
   }
   if (!isDeep) return;
   using tree = new DiskTree(root);
