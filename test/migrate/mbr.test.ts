@@ -1,11 +1,13 @@
 /** Partition tables of old machines, which the kernel and sfdisk read in different ways. */
 import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
+import { open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { run } from '../../lab/core/run.ts';
 import { withDevice, withFilesystem } from '../../lab/disks/mounted.ts';
 import { readPartitionTable } from '../../src/host/disks/partition-table.ts';
+import { probe } from '../../src/host/filesystems/filesystems.ts';
 import { readManifestOf } from '../support/archives.ts';
 import { addSnapshotOfImage } from '../support/disks.ts';
 import { BUCKET, labForTest, runCli, runMigrate, temporaryDirectory } from '../support/lab.ts';
@@ -75,6 +77,38 @@ test('where the kernel finds other partitions than sfdisk, the disk is kept as a
   assert.deepEqual(await read(EMPTY_LINK), { doubt: null, numbers: [1, 5] });
   const { doubt, numbers } = await read(manyLogical(50));
   assert.deepEqual([doubt, numbers.length], [null, 50]);
+});
+
+test('a table that counts in sectors of 4 KiB: the disk is kept as a whole', async (t) => {
+  const image = join(temporaryDirectory(t), 'disk.img');
+  writeMbr(image, 64 * MIB, {
+    0: [
+      [LINUX, 256, 5120],
+      [LINUX, 5376, 5120],
+    ],
+  });
+  assert.equal((await readPartitionTable(image, signal)).doubt, null);
+  await withDevice(image, { start: 21 * MIB, size: 20 * MIB }, { readOnly: false }, (device) =>
+    run(['mkfs.ext2', '-q', '-F', device]),
+  );
+  assert.match((await readPartitionTable(image, signal)).doubt ?? '', /counts in sectors of 4096 bytes/);
+});
+
+test('a partition with a disk label of BSD and a filesystem can be read in two ways', async (t) => {
+  const image = join(temporaryDirectory(t), 'disk.img');
+  await run(['truncate', '--size', '16M', image]);
+  await run(['mkfs.ext2', '-q', '-F', image]);
+  const label = Buffer.alloc(148);
+  for (const at of [0, 132]) label.writeUInt32LE(0x82564557, at);
+  const found = async (partitions: number) => {
+    label.writeUInt16LE(partitions, 138);
+    await using file = await open(image, 'r+');
+    await file.write(label, 0, label.length, 512);
+    const { type, tableType, isContradictory } = await probe(image, signal);
+    return { type, tableType, isContradictory };
+  };
+  assert.deepEqual(await found(0), { type: 'ext2', tableType: null, isContradictory: false });
+  assert.deepEqual(await found(3), { type: 'ext2', tableType: 'bsd', isContradictory: true });
 });
 
 /** Each partition has a file with the number of its first sector. */

@@ -77,6 +77,7 @@ export async function readPartitionTable(device: string, signal: AbortSignal): P
     poolOf(listed.partitions) ??
     (await hybridOf(device, kind)) ??
     (await dissentOf(device, kind, json)) ??
+    (await unitProblem(device, kind, listed, signal)) ??
     layoutProblem(kind, listed.partitions);
   return { ...none, kind, ...listed, doubt };
 }
@@ -112,6 +113,29 @@ function poolOf(partitions: readonly Partition[]): string | null {
 async function hybridOf(device: string, kind: 'dos' | 'gpt'): Promise<string | null> {
   if (kind !== 'gpt' || !isHybrid(await readStart(device, SECTOR))) return null;
   return 'it has two partition tables: a GPT, and an MBR with partitions of its own';
+}
+
+/** Bytes per sector of many disks outside EC2, of which an image may have been imported. */
+const LARGE_SECTOR = 4096;
+
+/**
+ * Whether the table counts in larger sectors than this disk has: nothing is known where it says in sectors of 512
+ * bytes, and something is where it says in larger ones. A GPT is found only with the right size.
+ */
+async function unitProblem(
+  device: string,
+  kind: 'dos' | 'gpt',
+  { partitions, sectorBytes }: Pick<PartitionTable, 'partitions' | 'sectorBytes'>,
+  signal: AbortSignal,
+): Promise<string | null> {
+  if (kind !== 'dos' || sectorBytes >= LARGE_SECTOR) return null;
+  const isKnown = async (start: number): Promise<boolean> => (await probe(device, signal, start)).type !== null;
+  for (const { start } of partitions) if (await isKnown(start)) return null;
+  const diskBytes = lengthOf(device);
+  for (const start of partitions.map((partition) => (partition.start / sectorBytes) * LARGE_SECTOR))
+    if (start < diskBytes && (await isKnown(start)))
+      return `its partition table (dos) counts in sectors of ${LARGE_SECTOR} bytes`;
+  return null;
 }
 
 /**

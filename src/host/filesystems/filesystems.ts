@@ -2,7 +2,7 @@
 import { open } from 'node:fs/promises';
 import { runTool } from '../../transfer/run-tool.ts';
 import { lengthOf } from '../devices/block-devices.ts';
-import { looksPartitioned, SECTOR_BYTES } from './first-sector.ts';
+import { hasBsdLabel, looksPartitioned, SECTOR_BYTES } from './first-sector.ts';
 
 export interface Probe {
   /** Type of the partition table (`dos`, `gpt`, ...); `null` if there is none. */
@@ -26,9 +26,13 @@ const NOTHING: Probe = { tableType: null, type: null, uuid: null, label: null, u
 const EXIT_NOTHING_FOUND = 2;
 const EXIT_AMBIVALENT = 8;
 
-/** Reads the device itself, because caches and the udev database may be stale or missing. */
-export async function probe(device: string, signal: AbortSignal): Promise<Probe> {
-  const { stdout, exitCode } = await runTool(['blkid', '--probe', '--output', 'export', '--', device], {
+/**
+ * Reads the device itself, because caches and the udev database may be stale or missing.
+ * @param start where to look, in bytes. Elsewhere than at the start of the device, tables are not told from boot sectors.
+ */
+export async function probe(device: string, signal: AbortSignal, start = 0): Promise<Probe> {
+  const argv = ['blkid', '--probe', '--output', 'export', '--offset', String(start), '--', device];
+  const { stdout, exitCode } = await runTool(argv, {
     signal,
     allowedExitCodes: [0, EXIT_NOTHING_FOUND, EXIT_AMBIVALENT],
   });
@@ -43,26 +47,27 @@ export async function probe(device: string, signal: AbortSignal): Promise<Probe>
     usage,
     isContradictory: false,
   };
-  return found.type === null ? found : await withoutFalseTable({ ...found, type: found.type }, device);
+  return found.type === null || start > 0 ? found : await withoutFalseTable({ ...found, type: found.type }, device);
 }
 
 /**
  * The boot sectors of FAT, NTFS and boot loaders end like a partition table. Some versions of blkid report one, and
- * others do not search for one after they have found FAT or NTFS. If there is a filesystem (or swap, LVM, ...), a table
+ * others do not search for one after they have found FAT or NTFS. None searches partitions for the labels of BSD. If there is a filesystem (or swap, LVM, ...), a table
  * therefore counts only if it has partitions, and then the device is contradictory.
  */
 async function withoutFalseTable(found: Probe & { type: string }, device: string): Promise<Probe> {
   const isMbr = found.tableType === null || found.tableType === 'dos';
   if (!isMbr) return { ...found, isContradictory: true };
-  const isTable = await startsWithTable(device);
-  return { ...found, tableType: isTable ? 'dos' : null, isContradictory: isTable };
+  const tableType = await tableAt(device);
+  return { ...found, tableType, isContradictory: tableType !== null };
 }
 
-async function startsWithTable(device: string): Promise<boolean> {
+async function tableAt(device: string): Promise<'dos' | 'bsd' | null> {
   await using file = await open(device, 'r');
-  const sector = Buffer.alloc(SECTOR_BYTES);
-  const { bytesRead } = await file.read(sector, 0, SECTOR_BYTES, 0);
-  return bytesRead === SECTOR_BYTES && looksPartitioned(sector, lengthOf(device) / SECTOR_BYTES);
+  const { buffer, bytesRead } = await file.read(Buffer.alloc(2 * SECTOR_BYTES), 0, 2 * SECTOR_BYTES, 0);
+  if (bytesRead < buffer.length) return null;
+  if (looksPartitioned(buffer.subarray(0, SECTOR_BYTES), lengthOf(device) / SECTOR_BYTES)) return 'dos';
+  return hasBsdLabel(buffer.subarray(SECTOR_BYTES)) ? 'bsd' : null;
 }
 
 function splitFact(line: string): [string, string] {

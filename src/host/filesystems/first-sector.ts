@@ -29,6 +29,16 @@ export function looksPartitioned(sector: Buffer, diskSectors: number): boolean {
   return entries.every(({ status }) => status === 0 || status === 0x80) && entries.some(isPossible);
 }
 
+/** Source: struct bsd_disklabel in block/partitions/msdos.c of the kernel. */
+const BSD = { magic: 0x82564557, secondMagicAt: 132, countAt: 138, maximum: 16 } as const;
+
+/** Whether the second sector of a device is a disk label of BSD, whose partitions the kernel numbers after the others. */
+export const hasBsdLabel = (sector: Buffer): boolean =>
+  sector.readUInt32LE(0) === BSD.magic &&
+  sector.readUInt32LE(BSD.secondMagicAt) === BSD.magic &&
+  sector.readUInt16LE(BSD.countAt) > 0 &&
+  sector.readUInt16LE(BSD.countAt) <= BSD.maximum;
+
 /** The entry that protects a GPT disk from programs that do not support GPT. Source: UEFI specification, 5.2.3. */
 const PROTECTIVE = 0xee;
 
