@@ -1,5 +1,5 @@
 /** Describes the partition table in a manifest, which is the output of `sfdisk --json`. */
-import type { ShownManifest, ShownPartition } from '../event-records.ts';
+import type { ShownManifest, ShownPartition } from '../events.ts';
 import { printable } from '../lib/printable.ts';
 
 type TableFacts = Pick<ShownManifest, 'tableId' | 'partitions'>;

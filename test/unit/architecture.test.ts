@@ -80,7 +80,7 @@ const LAYERS: Record<string, readonly string[]> = {
 for (const layer of ['cli', 'index'])
   LAYERS[layer] = [...(LAYERS[layer] ?? []), ...Object.keys(OPERATIONS).map((folder) => `operations/${folder}`)];
 
-const COMMON = ['errors', 'events', 'event-records', 'version'];
+const COMMON = ['errors', 'events', 'version'];
 
 function layerOf(path: string): string {
   const inside = path.replace(/^src\//, '').replace(/\.ts$/, '');

@@ -33,7 +33,8 @@ test('every exit code is in scripting.md and in the help', () => {
 });
 
 test('every event is documented', () => {
-  const codes = [...read('src/events.ts').matchAll(/\{\s*code: '([^']+)'/g)].map(([, code = '']) => code);
+  const sources = globSync('src/events/*.ts', { cwd: root }).map(read).join('\n');
+  const codes = [...sources.matchAll(/\{\s*code: '([^']+)'/g)].map(([, code = '']) => code);
   assert.deepEqual(firstColumn('docs/events.md').sort(), codes.sort());
 });
 

@@ -1,52 +1,28 @@
 /** Events of a restore as lines of text. */
 import { nameOfPart } from '../../../archive/partition-facts.ts';
-import type { PlannedObject, PlannedRoom, RestorePlan, SnapEvent } from '../../../events.ts';
+import type { PlannedObject, PlannedRoom, RestoreEvent, RestorePlan } from '../../../events.ts';
 import { count, formatBytes, formatDuration } from '../../../lib/units.ts';
-import { describeThaw } from './thaw-lines.ts';
+import type { EventOf, Lines } from './line.ts';
+import { THAW_LINES } from './thaw-lines.ts';
 
-type RestoreEvent = Extract<
-  SnapEvent,
-  {
-    code:
-      | `thaw.${string}`
-      | `restore.${string}`
-      | 'object.restored'
-      | 'boot-loader.missing'
-      | 'files.left-out'
-      | 'files.incomplete'
-      | 'partition.not-restored';
-  }
->;
+export const RESTORE_LINES: Lines<RestoreEvent> = {
+  ...THAW_LINES,
+  'volume.restored': (event) =>
+    `restored to volume ${event.volume} (${event.sizeGiB} GiB in ${event.availabilityZone}); it is detached and ready to use`,
+  'object.restored': describeRestored,
+  'boot-loader.missing': (event) => `WARNING: the restored volume will not boot without further work: ${event.reason}`,
+  'restore.continued': (event) => describeContinued(event),
+  'restore.planned': (event) => describePlan(event.plan),
+  'restore.completing': (event) =>
+    `all blocks of the new snapshot ${event.id} are written, but EBS has not completed it; the snapshot is kept, and the same command completes it`,
+  'restore.unfinished': (event) => `${event.path} is incomplete and kept; the same command resumes`,
+  'files.left-out': (event) =>
+    `without --privileged: ${count(event.devices, 'device node')} not restored, ${count(event.privileges, 'file')} restored without set-ID bits and file capabilities`,
+  'files.incomplete': describeIncomplete,
+  'partition.not-restored': (event) => `${nameOfPart(event.partition)} not restored: ${event.reason}`,
+};
 
-export function describeRestoreEvent(event: RestoreEvent): string {
-  switch (event.code) {
-    case 'object.restored':
-      return describeRestored(event);
-    case 'boot-loader.missing':
-      return `WARNING: the restored volume will not boot without further work: ${event.reason}`;
-    case 'thaw.offered':
-    case 'thaw.requested':
-    case 'thaw.waiting':
-    case 'thaw.finished':
-      return describeThaw(event);
-    case 'restore.continued':
-      return describeContinued(event);
-    case 'restore.planned':
-      return describePlan(event.plan);
-    case 'restore.completing':
-      return `all blocks of the new snapshot ${event.id} are written, but EBS has not completed it; the snapshot is kept, and the same command completes it`;
-    case 'restore.unfinished':
-      return `${event.path} is incomplete and kept; the same command resumes`;
-    case 'files.left-out':
-      return `without --privileged: ${count(event.devices, 'device node')} not restored, ${count(event.privileges, 'file')} restored without set-ID bits and file capabilities`;
-    case 'files.incomplete':
-      return describeIncomplete(event);
-    case 'partition.not-restored':
-      return `${nameOfPart(event.partition)} not restored: ${event.reason}`;
-  }
-}
-
-const describeContinued = ({ files, bytes, key }: SnapEvent & { code: 'restore.continued' }): string =>
+const describeContinued = ({ files, bytes, key }: EventOf<'restore.continued'>): string =>
   `${files === null ? '' : `${count(files, 'file')}, `}${formatBytes(bytes)} restored by an earlier run, verified, not fetched again: ${key}`;
 
 const describePlan = ({ objects, rooms }: RestorePlan): string =>
@@ -72,14 +48,14 @@ function describeRoom({ where, neededBytes, roomBytes, holds }: PlannedRoom): st
   return `  ${where} ${needed}; ${formatBytes(roomBytes)} available${destroyed}`;
 }
 
-function describeIncomplete({ target, messages, ...event }: SnapEvent & { code: 'files.incomplete' }): string {
+function describeIncomplete({ target, messages, ...event }: EventOf<'files.incomplete'>): string {
   const rest = event.count > messages.length ? [`and ${event.count - messages.length} more`] : [];
   const changed = `the times of ${count(event.times, 'file')} were changed to times that the filesystem can store`;
   const lines = [...messages, ...rest, ...(event.times > 0 ? [changed] : [])];
   return `the filesystem of ${target} could not store all attributes of the files:\n  ${lines.join('\n  ')}`;
 }
 
-function describeRestored(event: SnapEvent & { code: 'object.restored' }): string {
+function describeRestored(event: EventOf<'object.restored'>): string {
   const { target, bytes, files, fetchedBytes, seconds } = event;
   const what = files === null ? formatBytes(bytes) : `${count(files, 'file')}, ${formatBytes(bytes)}`;
   return `restored to ${target}: ${what} in ${formatDuration(seconds)}, ${formatBytes(fetchedBytes)} read from the bucket, every byte verified`;

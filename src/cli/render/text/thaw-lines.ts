@@ -1,21 +1,14 @@
 /** Events of thawing as lines of text. */
-import type { SnapEvent } from '../../../events.ts';
 import { count, formatBytes, formatDollars, formatDuration } from '../../../lib/units.ts';
+import type { EventOf, Lines } from './line.ts';
 
-type EventOf<Code extends SnapEvent['code']> = Extract<SnapEvent, { code: Code }>;
-
-export function describeThaw(event: EventOf<`thaw.${'offered' | 'requested' | 'waiting' | 'finished'}`>): string {
-  switch (event.code) {
-    case 'thaw.offered':
-      return describeOffer(event);
-    case 'thaw.requested':
-      return describeRequest(event);
-    case 'thaw.waiting':
-      return `waiting for S3 to thaw ${event.objects} of ${event.of} objects; Ctrl+C ends the wait, and S3 continues to thaw`;
-    case 'thaw.finished':
-      return `all objects were thawed after ${formatDuration(event.seconds)}`;
-  }
-}
+export const THAW_LINES: Lines<EventOf<`thaw.${'offered' | 'requested' | 'waiting' | 'finished'}`>> = {
+  'thaw.offered': describeOffer,
+  'thaw.requested': (event) => describeRequest(event),
+  'thaw.waiting': (event) =>
+    `waiting for S3 to thaw ${event.objects} of ${event.of} objects; Ctrl+C ends the wait, and S3 continues to thaw`,
+  'thaw.finished': (event) => `all objects were thawed after ${formatDuration(event.seconds)}`,
+};
 
 /** The tiers with their times and prices, shown before the user confirms. */
 function describeOffer(event: EventOf<'thaw.offered'>): string {

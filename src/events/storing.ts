@@ -1,0 +1,52 @@
+/** Events of an archive that is stored or validated: partitions, objects, indexes and the manifest. */
+import type { DifferenceNote } from './records.ts';
+
+export type StoringEvent =
+  | { code: 'partition.raw'; snapshot: string; partition: number | null; reason: string }
+  | { code: 'partition.recorded'; snapshot: string; partition: number | null; reason: string }
+  | { code: 'partition.obstacle'; snapshot: string; partition: number | null; reason: string; isCertain: boolean }
+  | {
+      code: 'partition.not-kept';
+      snapshot: string;
+      partition: number | null;
+      what: string;
+      /** Number of files; `null` for all files, or for the filesystem itself. */
+      count: number | null;
+      advice: string | null;
+    }
+  | {
+      code: 'partition.mounted';
+      snapshot: string;
+      partition: number | null;
+      filesystem: string;
+      mountPoint: string;
+      helper: string | null;
+    }
+  | { code: 'object.started'; snapshot: string; key: string; expectedBytes: number }
+  | { code: 'object.stored'; snapshot: string; key: string; plainBytes: number; storedBytes: number; seconds: number }
+  | { code: 'object.aborted'; snapshot: string; key: string }
+  | { code: 'sockets.skipped'; snapshot: string; key: string; sockets: number }
+  | { code: 'tags.dropped'; snapshot: string; dropped: string[]; reason: string }
+  | {
+      code: 'snapshot.validated';
+      snapshot: string;
+      compared: 'everything' | 'content' | 'archive-only';
+      /** What a tar cannot hold, which was not compared. */
+      except: string[];
+      objects: string[];
+      members: number;
+      files: number;
+      bytes: number;
+      differenceCount: number;
+      differences: DifferenceNote[];
+      seconds: number;
+    }
+  | { code: 'archive.replaced'; snapshot: string; reason: string }
+  | { code: 'object.kept'; snapshot: string; key: string; plainBytes: number; storedBytes: number }
+  /** The object differed, possibly because of damage in transit, and is read again before the difference is reported. */
+  | { code: 'object.reread'; snapshot: string; key: string }
+  | { code: 'upload.resumed'; snapshot: string; key: string; parts: number; bytes: number }
+  | { code: 'upload.restarted'; snapshot: string; key: string; reason: string }
+  | { code: 'index.stored'; snapshot: string; key: string }
+  | { code: 'index.left-out'; snapshot: string; key: string; reason: string }
+  | { code: 'manifest.stored'; snapshot: string; key: string };
