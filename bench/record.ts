@@ -15,6 +15,7 @@ export const MEASURED_CODE: Record<string, readonly string[]> = {
   validate: [TRANSFER, STREAMS, 'src/operations/{verify,validate}/**/*.ts'],
   restore: [TRANSFER, STREAMS, 'src/operations/restore/{files,image}/**/*.ts'],
   direct: [TRANSFER, 'src/cloud/aws/{clients,network,retries}.ts', 'src/cloud/aws/ebs/*.ts'],
+  growth: [TRANSFER, 'src/indexing/*.ts', 'src/operations/{list,reading/bucket}/*.ts', 'src/operations/migrate/*.ts'],
   analyze: ['src/{billing,costs}/**/*.ts', 'src/operations/analyze/*.ts'],
 };
 

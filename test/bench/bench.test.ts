@@ -28,6 +28,10 @@ const SMALLEST: Record<string, { argv: string[]; says: RegExp[] }> = {
     argv: ['--rounds', '1', '--disk', '24', '--volume', '12', '--fresh', '400'],
     says: [/directly: \d+ times the speed of a fresh volume/, /our reader alone: [\d.]+ times the speed of a loop/],
   },
+  'bench:growth': {
+    argv: ['--gib', '1', '--data', '4', '--files', '50', '--archives', '5', '--snapshots', '3'],
+    says: [/migrate --dd, 1 GiB/, /migrate, 50 files/, /list, 5 archives/, /migrate --all --dry-run, 3 snapshots/],
+  },
   'bench:analyze': {
     argv: ['--rounds', '1', '--rows', '2000', '--snapshots', '20'],
     says: [/analyze takes [\d.]+ times as long as gzip/, /csv-parse alone takes [\d.]+ times/],
