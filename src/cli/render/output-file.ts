@@ -19,7 +19,9 @@ export function checkOutputFile(flag: string, path: string): void {
 export function writeOutputFile(flag: string, path: string, text: string): void {
   const unfinished = `${path}.${process.pid}.tmp`;
   try {
-    writeFileSync(unfinished, text);
+    // Never through a link that another user of the directory has planted.
+    rmSync(unfinished, { force: true });
+    writeFileSync(unfinished, text, { flag: 'wx' });
     renameSync(unfinished, path);
   } catch (cause) {
     rmSync(unfinished, { force: true });

@@ -1,4 +1,5 @@
 /** Finds out by experiment which times a filesystem can store: filesystems silently change the times that they cannot. */
+import { randomUUID } from 'node:crypto';
 import { rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { KeptTimes } from '../../../streams/tar/kept-times.ts';
@@ -17,9 +18,10 @@ const [EARLIEST, LATEST] = [-(2n ** 62n), 2n ** 62n];
 
 /** @returns `null` if no file can be created in the directory, or its times have an unknown resolution. */
 export async function timesKeptIn(directory: string, signal: AbortSignal): Promise<KeptTimes | null> {
-  const file = join(directory, '.snap-to-s3-times');
+  // The directory may hold restored files, and a link of any name that can be foreseen.
+  const file = join(directory, `.snap-to-s3-times-${randomUUID()}`);
   try {
-    writeFileSync(file, '');
+    writeFileSync(file, '', { flag: 'wx', mode: 0o600 });
     const storedTime = async (seconds: bigint, fraction = 0n): Promise<bigint> => {
       await runTool(['touch', '--no-create', `--date=@${seconds}.${String(fraction).padStart(9, '0')}`, '--', file], {
         signal,

@@ -1,0 +1,29 @@
+/** Names that an archive brings along are never those that a restore uses itself. */
+import assert from 'node:assert/strict';
+import { readFileSync, readlinkSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { addSnapshotOf } from '../support/disks.ts';
+import { BUCKET, labForTest, runCli, runMigrate } from '../support/lab.ts';
+
+/** A former version tried the resolution of times with a file of this name. */
+const NAME = '.snap-to-s3-times';
+
+test('a restore over an earlier one does not write through the links that were restored', async (t) => {
+  const lab = await labForTest(t);
+  const victim = join(lab.directory, 'victim');
+  writeFileSync(victim, 'precious');
+  const populate = async (root: string) => symlinkSync(victim, join(root, NAME));
+  const partitions = [{ content: 'ext4' as const, sizeMiB: 16, populate }];
+  const { snapshotId } = await addSnapshotOf(lab, { table: 'none', partitions });
+  assert.equal((await runMigrate(lab, ['--all'])).code, 0);
+  const before = statSync(victim).mtimeMs;
+  const into = join(lab.directory, 'into');
+  for (const flags of [[], ['--overwrite']]) {
+    const done = await runCli(lab.env, ['restore', snapshotId, '--bucket', BUCKET, '--to-dir', into, ...flags]);
+    assert.equal(done.code, 0, done.stderr);
+    assert.equal(readlinkSync(join(into, NAME)), victim);
+    assert.equal(readFileSync(victim, 'utf8'), 'precious');
+    assert.equal(statSync(victim).mtimeMs, before);
+  }
+});
