@@ -5,7 +5,7 @@ import { SnapError } from '../errors.ts';
 import { sleep } from '../lib/clock.ts';
 import { MiB } from '../lib/units.ts';
 import { INDEX_FORMAT } from './block-index.ts';
-import type { Place } from './file-index.ts';
+import { damagedIndex, type Place } from './file-index.ts';
 
 /** The expected content of a block: unknown, zeros, or data with a hash. */
 export const BLOCK_KIND = { unknown: 0, zero: 1, data: 2 } as const;
@@ -68,7 +68,7 @@ export interface ImageIndex {
  * Reads an index. It is untrusted input and may be 1 GiB long, so the parser yields regularly to other tasks, such as
  * the renewal of claims.
  * @param body the decrypted index.
- * @throws SnapError `MANIFEST`, or the reason of the signal.
+ * @throws SnapError `DIFFERS`, or the reason of the signal.
  */
 export async function readImageIndex(body: Uint8Array, key: string, signal: AbortSignal): Promise<ImageIndex> {
   try {
@@ -76,7 +76,7 @@ export async function readImageIndex(body: Uint8Array, key: string, signal: Abor
   } catch (cause) {
     signal.throwIfAborted();
     if (cause instanceof SnapError) throw cause;
-    throw damaged(key, cause);
+    throw damagedIndex(key, 'it is not an index of an image', cause);
   }
 }
 
@@ -122,12 +122,6 @@ const isPlace = ({ plain, stored }: Place, before: Place | undefined): boolean =
   Number.isSafeInteger(stored) &&
   plain > (before?.plain ?? -1) &&
   stored > (before?.stored ?? -1);
-
-const damaged = (key: string, cause?: unknown): SnapError =>
-  new SnapError('MANIFEST', `${key}: it is not an index of an image`, {
-    hint: 'it was overwritten; the data object may still be intact: validate it against its snapshot',
-    cause,
-  });
 
 /** Lines to parse before yielding to other tasks. */
 const LINES_PER_TURN = 4096;

@@ -115,7 +115,7 @@ type Fields = Record<string, unknown>;
 /**
  * Decodes a line. The index is untrusted input, so every field is checked.
  * @param key key of the index, for the error.
- * @throws SnapError `MANIFEST`
+ * @throws SnapError `DIFFERS`
  */
 export function decodeIndexLine(text: string, key: string): IndexLine {
   const fields = parse(text);
@@ -131,9 +131,10 @@ export function decodeIndexLine(text: string, key: string): IndexLine {
   return { is: 'member', member };
 }
 
+/** The error for an index that is damaged, missing, or of something else: the archive is damaged, as by a damaged object. */
 export const damagedIndex = (key: string, why: string, cause?: unknown): SnapError =>
-  new SnapError('MANIFEST', `${key}: ${why}`, {
-    hint: 'the index was overwritten; the data object may still be intact: --no-index reads all of it',
+  new SnapError('DIFFERS', `${key}: ${why}`, {
+    hint: 'the archive is damaged; its data object may be intact: restore --no-index reads all of it',
     ...(cause === undefined ? {} : { cause }),
   });
 

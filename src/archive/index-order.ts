@@ -26,7 +26,7 @@ export class IndexOrder {
     this.#tar = tar;
   }
 
-  /** @throws SnapError `MANIFEST` if the line must not follow the previous ones. */
+  /** @throws SnapError `DIFFERS` if the line must not follow the previous ones. */
   take(line: IndexLine): void {
     const before = this.#last;
     this.#last = line.is;
@@ -38,7 +38,7 @@ export class IndexOrder {
     if (line.is === 'end') this.#checkEnd(line.end);
   }
 
-  /** @throws SnapError `MANIFEST` if the last line is missing. */
+  /** @throws SnapError `DIFFERS` if the last line is missing. */
   finish(): void {
     if (this.#last !== 'end') throw this.#damaged('it is truncated');
   }

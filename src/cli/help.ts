@@ -9,7 +9,7 @@ const MEANINGS: Record<ExitCode, string> = {
   [EXIT.someFailed]: 'some snapshots failed, the others are done',
   [EXIT.nothingToDo]: 'nothing to do, or not found',
   [EXIT.claimedElsewhere]: 'another run is working on the snapshot',
-  [EXIT.differs]: 'the archive and the snapshot differ',
+  [EXIT.differs]: 'the archive is damaged, or differs from its snapshot',
   [EXIT.thawing]: 'objects are being thawed; run the same command again later',
   [EXIT.interrupted]: 'interrupted; everything that the run held was released',
 };

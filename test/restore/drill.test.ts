@@ -294,7 +294,7 @@ test('a restored image is read again, block by block', async (t) => {
   const file = join(lab.directory, 'disk.img');
   assert.equal((await runCli(lab.env, ['restore', snapshotId, '--bucket', BUCKET, '--to-file', file])).code, 0);
   const { object, check } = reading(lab, await readManifest(lab));
-  const table = (await imageIndexOf(object, check))?.table;
+  const table = (await imageIndexOf(object, snapshotId, check))?.table;
   assert.ok(table);
   const compare = async () => (await compareImageWithIndex(file, table, check.signal)).differences.kept;
   assert.deepEqual(await compare(), []);

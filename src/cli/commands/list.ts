@@ -52,10 +52,11 @@ export function listCommand(context: CliContext): Command {
   ]);
 }
 
-const EXIT_STATUS = exitStatusHelp([EXIT.someFailed, EXIT.nothingToDo], {
+const EXIT_STATUS = exitStatusHelp([EXIT.someFailed, EXIT.nothingToDo, EXIT.differs], {
   ...INTERRUPTED_ONLY,
   [EXIT.someFailed]: 'a manifest or an index could not be read; the others are listed',
   [EXIT.nothingToDo]: 'there is no archive or no such file',
+  [EXIT.differs]: 'an index is damaged or missing; the others are searched',
 });
 
 const DESCRIPTION = [

@@ -32,7 +32,7 @@ const CHUNK_BYTES = 1024 * 1024;
 /**
  * Compares names, types, sizes, modes, times, links and contents of all files and, if `isPrivileged`, also owners, device
  * nodes, set-ID bits, extended attributes and access control lists.
- * @throws SnapError `MANIFEST`, `NOT_FOUND`, `GPG_KEY` as `readFileIndex` does; `STAGE_FAILED`.
+ * @throws SnapError `DIFFERS`, `GPG_KEY` as `readFileIndex` does; `STAGE_FAILED`.
  */
 export async function compareFilesWithIndex(
   object: ArchivedObject,

@@ -140,7 +140,7 @@ async function compareWithIndex(
 ): Promise<RestoredFindings | null> {
   if (!object.facts?.index) return null;
   if (object.layout === 'tar') return compareFilesWithIndex(object, snapshotId, path, isPrivileged, check);
-  const index = await imageIndexOf(object, check);
+  const index = await imageIndexOf(object, snapshotId, check);
   return index ? compareImageWithIndex(path, index.table, check.signal) : null;
 }
 

@@ -1,7 +1,7 @@
 /** Lists the files of archives from their indexes. Nothing is thawed, and the memory does not grow with the number of files. */
 import picomatch from 'picomatch';
 import type { IndexedMember } from '../../archive/file-index.ts';
-import { SnapError } from '../../errors.ts';
+import { EXIT, type ExitCode, SnapError } from '../../errors.ts';
 import type { ListedFile } from '../../events.ts';
 import { printable } from '../../lib/printable.ts';
 import { pathOfMember } from '../../streams/disk-tree.ts';
@@ -15,6 +15,15 @@ export interface FileSearch {
   files: number;
   /** Number of objects whose index could not be read. */
   unreadable: number;
+  /** The number of those that are damaged or missing. */
+  damaged: number;
+}
+
+/** The exit code of a search: a damaged archive matters more than an index that cannot be read here. */
+export function exitCodeOf({ files, unreadable, damaged }: FileSearch): ExitCode {
+  if (damaged > 0) return EXIT.differs;
+  if (unreadable > 0) return EXIT.someFailed;
+  return files === 0 ? EXIT.nothingToDo : EXIT.ok;
 }
 
 /** Receives each file that matches. */
@@ -30,7 +39,7 @@ export async function listFiles(
   services: ReadContext,
   onFile: FileListener,
 ): Promise<FileSearch> {
-  const found: FileSearch = { files: 0, unreadable: 0 };
+  const found: FileSearch = { files: 0, unreadable: 0, damaged: 0 };
   const matches = matcherOf(query);
   for (const object of archive.objects) {
     if (query.partition !== null && object.partition !== query.partition) continue;
@@ -59,7 +68,7 @@ function skip(
 }
 
 /** Errors that concern only one index or its key, so that the search continues with the next one. */
-const SINGLE_INDEX_ERRORS = ['MANIFEST', 'NOT_FOUND', 'GPG_KEY', 'ARCHIVE_EXISTS', 'TOOL_MISSING'];
+const SINGLE_INDEX_ERRORS = ['DIFFERS', 'GPG_KEY', 'ARCHIVE_EXISTS', 'TOOL_MISSING'];
 
 /** The state of a search. */
 interface RunningSearch {
@@ -82,8 +91,10 @@ async function listObject(
     }
   } catch (error) {
     if (!(error instanceof SnapError) || !SINGLE_INDEX_ERRORS.includes(error.code)) throw error;
+    const isDamaged = error.code === 'DIFFERS';
     found.unreadable++;
-    skip(snapshotId, object, 'its index cannot be read', error, services);
+    if (isDamaged) found.damaged++;
+    skip(snapshotId, object, isDamaged ? 'its index is damaged' : 'its index cannot be read', error, services);
   }
 }
 

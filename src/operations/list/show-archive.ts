@@ -11,11 +11,12 @@ import { findArchivesById } from '../reading/find-archives.ts';
 import { openManifest } from '../reading/open-manifest.ts';
 import type { Services } from '../shared/services.ts';
 import type { ShowSettings } from '../shared/settings/list.ts';
-import { listFiles } from './list-files.ts';
+import { exitCodeOf, listFiles } from './list-files.ts';
 
 /**
  * Shows the manifest of an archive, or lists its files if `settings.files` is set.
- * @returns `EXIT.nothingToDo` if no file matches; `EXIT.someFailed` if an index could not be read.
+ * @returns `EXIT.nothingToDo` if no file matches; `EXIT.someFailed` if an index could not be read, `EXIT.differs` if one is
+ *   damaged.
  * @throws SnapError `NOT_FOUND`, `MANIFEST`, `BUCKET`, `ACCESS_DENIED`
  */
 export async function showArchive(settings: ShowSettings, services: Services, signal: AbortSignal): Promise<ExitCode> {
@@ -30,9 +31,9 @@ export async function showArchive(settings: ShowSettings, services: Services, si
   }
   const reading = { ...services, signal, streams: settings.downloadStreams, sessionKey: null };
   const found = await listFiles(archive, files, reading, (file) => services.host.notify({ code: 'file.listed', file }));
-  services.host.notify({ code: 'find.finished', archives: 1, ...found });
-  if (found.unreadable > 0) return EXIT.someFailed;
-  return found.files === 0 ? EXIT.nothingToDo : EXIT.ok;
+  const { damaged: _, ...totals } = found;
+  services.host.notify({ code: 'find.finished', archives: 1, ...totals });
+  return exitCodeOf(found);
 }
 
 interface Opened {

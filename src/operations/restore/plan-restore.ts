@@ -115,7 +115,8 @@ async function findVolume(
   const wanted: Wanted[] = [];
   for (const object of objectsOf(plan)) {
     const to = object.partition === null ? where : `partition ${object.partition} of ${where}`;
-    const index = object.layout === 'image' && settings.useIndex ? await imageIndexOf(object, check) : null;
+    const index =
+      object.layout === 'image' && settings.useIndex ? await imageIndexOf(object, archive.snapshotId, check) : null;
     const { plainBytes } = await sizeOfImage(archive, object, null, check);
     wanted.push({ object, to, fetchBytes: fetchBytesOf(object, index), plainBytes });
   }

@@ -25,15 +25,14 @@ export async function ownReference(
 ): Promise<{ reference: Reference; differences: Difference[] }> {
   try {
     const reference = await readReference(object, snapshotId, directory, services);
-    if (reference) return { reference, differences: [] };
-    return { reference: ALONE, differences: await checkIndex(object, services) };
+    return { reference: reference ?? ALONE, differences: await checkIndex(object, services) };
   } catch (error) {
-    if (!(error instanceof SnapError) || !['MANIFEST', 'NOT_FOUND'].includes(error.code)) throw error;
+    if (!(error instanceof SnapError) || error.code !== 'DIFFERS') throw error;
     return { reference: ALONE, differences: [indexDifference(error.message)] };
   }
 }
 
-/** @returns `null` if there is no readable index. @throws SnapError `MANIFEST`, `NOT_FOUND`, `GPG_KEY` */
+/** @returns `null` if there is no readable index. @throws SnapError `DIFFERS`, `GPG_KEY` */
 async function readReference(
   object: ArchivedObject,
   snapshotId: string,
@@ -44,6 +43,6 @@ async function readReference(
     const all = await chooseMembers(object, snapshotId, { paths: null, directory, before: null }, services);
     return all && { kind: 'alone', records: all.records };
   }
-  const table = (await imageIndexOf(object, services))?.table;
+  const table = (await imageIndexOf(object, snapshotId, services))?.table;
   return table ? { kind: 'blocks', table } : null;
 }

@@ -144,7 +144,7 @@ for (const [name, body] of DAMAGED) {
   test(`refused: ${name}`, async () => {
     await assert.rejects(
       readImageIndex(body, 'the/index', never),
-      (error) => error instanceof SnapError && error.code === 'MANIFEST' && error.message.startsWith('the/index: '),
+      (error) => error instanceof SnapError && error.code === 'DIFFERS' && error.message.startsWith('the/index: '),
     );
   });
 }

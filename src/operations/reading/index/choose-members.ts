@@ -48,7 +48,7 @@ export interface ChoiceOrder {
 /**
  * Does not use the positions in an index that is not the one in the manifest.
  * @returns `null` if there is no usable index.
- * @throws SnapError `MANIFEST` if the index is damaged.
+ * @throws SnapError `DIFFERS` if the index is damaged or missing.
  */
 export async function chooseMembers(
   object: ArchivedObject,

@@ -12,7 +12,7 @@ const MAX_BYTES = 2 ** 30;
 /**
  * @param body the stored, encrypted index.
  * @param isIntact whether the body is known to be what was stored.
- * @throws SnapError `GPG_KEY`, `MANIFEST`
+ * @throws SnapError `GPG_KEY`, `DIFFERS`
  */
 export async function decryptIndex(
   object: ArchivedObject,

@@ -1,8 +1,12 @@
 /** Fetches and decodes the index of an image. */
+import { crc32 } from 'node:zlib';
 import { type ImageIndex, readImageIndex } from '../../../archive/block-table.ts';
+import { damagedIndex } from '../../../archive/file-index.ts';
+import { downloadBytes } from '../../../transfer/download.ts';
 import type { ArchivedObject } from '../find-archive.ts';
 import type { ReadContext } from '../read-context.ts';
 import { decryptIndex } from './decrypt-index.ts';
+import { type FoundIndex, fetchIndex, findIndex } from './fetch-index.ts';
 
 /** A session key opens only the data object, not its index. */
 export const canOpenIndex = ({ cipher }: ArchivedObject, sessionKey: string | null): boolean =>
@@ -13,18 +17,47 @@ export const canOpenIndex = ({ cipher }: ArchivedObject, sessionKey: string | nu
  * that the manifest does not mention are not used either: the whole object is read and compared with everything else that
  * is known about it.
  * @returns `null` if there is no index, or none that can be decrypted.
- * @throws SnapError `MANIFEST`, `NOT_FOUND`, `GPG_KEY`
+ * @throws SnapError `DIFFERS` if it is damaged or missing, `GPG_KEY`, and the errors of a download.
  */
 export async function imageIndexOf(
   object: ArchivedObject,
-  { store, signal, sessionKey }: Pick<ReadContext, 'store' | 'signal' | 'sessionKey'>,
+  snapshotId: string,
+  services: ReadContext,
 ): Promise<ImageIndex | null> {
-  const { facts, cipher } = object;
-  if (!facts?.index || !canOpenIndex(object, sessionKey)) return null;
-  const { key } = facts.index;
-  const { body, etag } = await store.getSmall(key, { signal });
-  const isIntact = etag === facts.index.etag;
-  const plain = cipher === 'none' ? body : await decryptIndex(object, key, { body, isIntact }, signal);
-  const index = { ...(await readImageIndex(plain, key, signal)), storedBytes: body.length };
-  return isIntact ? index : { ...index, pieces: [] };
+  if (!object.facts?.index || !canOpenIndex(object, services.sessionKey)) return null;
+  const found = await findIndex(object, services);
+  if (found.bytes > MAX_BYTES) throw damagedIndex(found.key, 'it is larger than any valid index');
+  let body: Buffer = Buffer.alloc(0);
+  await fetchIndex(found, snapshotId, services, async () => {
+    body = await download(found, services);
+    if (found.crc32 === null) await decode(object, found, body, services);
+    return crc32(body);
+  });
+  const index = await decode(object, found, body, services);
+  return found.isOfManifest ? index : { ...index, pieces: [] };
+}
+
+/** The length that an index of the largest possible volume does not reach. */
+const MAX_BYTES = 2 ** 30;
+
+async function download({ key, etag, bytes }: FoundIndex, services: ReadContext): Promise<Buffer> {
+  const { store, streams, signal } = services;
+  const body = Buffer.allocUnsafeSlow(bytes);
+  let filled = 0;
+  for await (const chunk of downloadBytes(store.reader(key, etag), bytes, { bucket: store.bucket, streams, signal })) {
+    body.set(chunk, filled);
+    filled += chunk.length;
+  }
+  return body;
+}
+
+async function decode(
+  object: ArchivedObject,
+  { key, isOfManifest, crc32: recorded }: FoundIndex,
+  body: Buffer,
+  { signal }: ReadContext,
+): Promise<ImageIndex> {
+  const isIntact = isOfManifest && recorded !== null;
+  const plain = object.cipher === 'none' ? body : await decryptIndex(object, key, { body, isIntact }, signal);
+  return { ...(await readImageIndex(plain, key, signal)), storedBytes: body.length };
 }

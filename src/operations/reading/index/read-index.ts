@@ -5,7 +5,6 @@ import { damagedIndex, decodeIndexLine, type IndexLine } from '../../../archive/
 import { IndexOrder } from '../../../archive/index-order.ts';
 import { DamagedFrames, decompressFrames } from '../../../archive/zstd-frames.ts';
 import { asError, SnapError } from '../../../errors.ts';
-import { decodeCrc32 } from '../../../lib/bytes/crc32.ts';
 import { temporaryDirectory } from '../../../lib/temporary-files.ts';
 import { formatBytes } from '../../../lib/units.ts';
 import { downloadInto } from '../../../transfer/download.ts';
@@ -14,7 +13,7 @@ import { closeAll } from '../../../transfer/pipes.ts';
 import { type DecryptStage, decryptStage } from '../archive-stages.ts';
 import type { ArchivedObject } from '../find-archive.ts';
 import type { ReadContext } from '../read-context.ts';
-import { failedWith, readTwice } from '../read-twice.ts';
+import { type FoundIndex, fetchIndex, findIndex } from './fetch-index.ts';
 
 /** Maximum bytes of a line. Names have at most 4,096 bytes, and JSON escapes take up to six times as many. */
 const MAX_LINE = 1024 * 1024;
@@ -24,7 +23,7 @@ type Content = Exclude<IndexLine, { is: 'header' | 'end' }>;
 /**
  * Yields all lines but the first and the last, which are compared with the facts about the object. It yields nothing from
  * an index that was damaged in transit.
- * @throws SnapError as `fetchFileIndex` does; `MANIFEST`, `GPG_KEY`
+ * @throws SnapError as `fetchFileIndex` does; `DIFFERS`, also if it is not the index that the manifest names; `GPG_KEY`
  */
 export async function* readFileIndex(
   object: ArchivedObject,
@@ -33,25 +32,9 @@ export async function* readFileIndex(
 ): AsyncGenerator<Content> {
   await using directory = temporaryDirectory();
   const index = await fetchFileIndex(object, snapshotId, join(directory.path, 'index'), services);
+  // Whoever reads only the index cannot find in the object what another index says.
+  if (!index.isOfManifest) throw damagedIndex(index.key, 'it is not the index that the manifest names');
   yield* index.read();
-}
-
-interface FoundIndex {
-  key: string;
-  etag: string;
-  bytes: number;
-  /** In Base64; `null` if the store does not have it. */
-  crc32: string | null;
-  /** Whether it is the index in the manifest. Positions and facts of any other index must be confirmed by the object. */
-  isOfManifest: boolean;
-}
-
-/** @throws SnapError `NOT_FOUND` */
-async function findFileIndex({ facts }: ArchivedObject, services: ReadContext): Promise<FoundIndex> {
-  const key = facts?.index?.key ?? '';
-  const head = await services.store.head(key, { signal: services.signal });
-  if (!head) throw new SnapError('NOT_FOUND', `${key}: the index is not in the bucket`, { hint: WITHOUT });
-  return { key, etag: head.etag, bytes: head.bytes, crc32: head.crc32, isOfManifest: head.etag === facts?.index?.etag };
 }
 
 /** An index that is fetched once and can be read several times. */
@@ -63,7 +46,7 @@ export interface FetchedIndex extends FoundIndex {
 /**
  * Fetches the index, and once more if it was damaged in transit.
  * @param file is created with the stored bytes of the index.
- * @throws SnapError `NOT_FOUND`, `MANIFEST`, `OUTPUT`, and the errors of a download.
+ * @throws SnapError `DIFFERS`, `OUTPUT`, and the errors of a download.
  */
 export async function fetchFileIndex(
   object: ArchivedObject,
@@ -71,17 +54,15 @@ export async function fetchFileIndex(
   file: string,
   services: ReadContext,
 ): Promise<FetchedIndex> {
-  const found = await findFileIndex(object, services);
+  const found = await findIndex(object, services);
   // Nothing is read before its CRC-32 has been compared, if it is known.
   const isIntact = found.isOfManifest && found.crc32 !== null;
   const read = () => readContent(object, snapshotId, { file, isIntact }, services);
-  const fetchWhole = async () => {
+  await fetchIndex(found, snapshotId, services, async () => {
     const crc32 = await download(file, found, services);
     if (found.crc32 === null) await readToEnd(read());
-    else if (decodeCrc32(found.crc32) !== crc32)
-      throw damagedIndex(found.key, 'the CRC-32 of its bytes does not match the recorded one');
-  };
-  await readTwice({ snapshot: snapshotId, key: found.key }, services.host, fetchWhole, failedWith('MANIFEST'));
+    return crc32;
+  });
   return { ...found, read };
 }
 
@@ -183,8 +164,6 @@ async function openFrames(file: string, { stages }: DecryptStage, signal: AbortS
     [Symbol.asyncDispose]: () => pipeline[Symbol.asyncDispose](),
   };
 }
-
-const WITHOUT = 'the data object may be intact; --no-index reads all of it';
 
 async function* splitLines(chunks: AsyncIterable<Buffer>, key: string): AsyncGenerator<string> {
   let rest: Buffer = Buffer.alloc(0);

@@ -35,7 +35,7 @@ export interface ChosenMembers {
  * Writes nothing to the target directory. Excludes objects that would have to be thawed although they contain none of the
  * requested paths.
  * @param scratch a directory for records of the selected members.
- * @throws SnapError `NOT_FOUND`, `TARGET`; `MANIFEST` if an index is damaged, `GPG_KEY` if it cannot be decrypted. All of
+ * @throws SnapError `NOT_FOUND`, `TARGET`; `DIFFERS` if an index is damaged, `GPG_KEY` if it cannot be decrypted. All of
  *   them occur before a thaw is requested.
  */
 export async function planFiles(

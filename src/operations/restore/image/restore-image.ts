@@ -64,14 +64,14 @@ export async function restoreImage(
   });
 }
 
-/** Writes nothing, and does not prompt. @throws SnapError `NOT_FOUND`, `TARGET`, `MANIFEST`, `GPG_KEY` */
+/** Writes nothing, and does not prompt. @throws SnapError `NOT_FOUND`, `TARGET`, `DIFFERS`, `GPG_KEY` */
 export async function planImage(
   archive: Archive,
   { target, ...settings }: ImageSettings,
   check: ReadContext,
 ): Promise<ImagePlanned> {
   const object = chooseImage(archive, target.kind, settings);
-  const index = settings.useIndex ? await imageIndexOf(object, check) : null;
+  const index = settings.useIndex ? await imageIndexOf(object, archive.snapshotId, check) : null;
   const size = await sizeOfImage(archive, object, index?.table ?? null, check);
   if (target.kind === 'snapshot') {
     const wanted = await wantedSnapshot(archive, size, target, settings, check);

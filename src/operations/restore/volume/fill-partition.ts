@@ -49,7 +49,7 @@ async function fillWithImage(
 ): Promise<void> {
   const started = monotonic();
   await using target = holdDevice(device, volumeId, 'the unfinished volume is deleted');
-  const index = settings.useIndex ? await imageIndexOf(object, check) : null;
+  const index = settings.useIndex ? await imageIndexOf(object, snapshotId, check) : null;
   const written = await writeImage({ object, snapshotId, target, check }, index);
   check.host.notify({
     code: 'object.restored',
