@@ -18,7 +18,7 @@ export async function keysIn(lab: TestLab): Promise<string[]> {
   return keys;
 }
 
-/** The one key that ends so. */
+/** Returns the only key with this suffix. */
 export async function keyEnding(lab: TestLab, ending: string): Promise<string> {
   const keys = await keysIn(lab);
   const found = keys.filter((key) => key.endsWith(ending));
@@ -41,7 +41,7 @@ export async function readManifestOf(lab: TestLab, snapshotId: string): Promise<
   return JSON.parse((await Body?.transformToString()) ?? '') as Manifest;
 }
 
-/** A line of the index of an image: docs/archive-format.md. */
+/** A line of the index of an image; see docs/archive-format.md. */
 export interface IndexLine {
   blocks?: [number, number];
   is?: string;
@@ -58,7 +58,7 @@ export async function readIndex(lab: TestLab, ending: string): Promise<IndexLine
 
 const DECODERS = { lz4: 'lz4 -d -c -', zst: 'zstd -d -c -', gpg: 'gpg --batch --quiet --decrypt' };
 
-/** The shell pipeline that undoes the suffixes of a key, last first. */
+/** Returns the shell pipeline that reverses the suffixes of a key, the last one first. */
 function decoderOf(key: string): string {
   const suffixes = key.split('.').reverse();
   const stages: string[] = [];
@@ -77,7 +77,7 @@ async function shell(lab: TestLab, script: string, args: readonly string[], env:
   return done;
 }
 
-/** Extracts a tar into a fresh directory, the way docs/archive-format.md says. */
+/** Extracts a tar to a new directory, as docs/archive-format.md describes. */
 export async function extractTar(lab: TestLab, key: string, env: Record<string, string> = {}): Promise<string> {
   const into = join(lab.directory, `restored-${Buffer.from(key).toString('hex').slice(-40)}`);
   mkdirSync(into);
@@ -86,19 +86,19 @@ export async function extractTar(lab: TestLab, key: string, env: Record<string, 
   return into;
 }
 
-/** As sha256sum prints it, four times as fast: coreutils do without the processor's own instructions. */
+/** Returns the same as sha256sum, four times as fast, because coreutils do not use the instructions of the processor. */
 const HASH = `
   const hash = require('node:crypto').createHash('sha256');
   process.stdin.on('data', (bytes) => hash.update(bytes)).on('end', () => console.log(hash.digest('hex')));`;
 
-/** SHA-256 of the plain bytes. */
+/** Returns the SHA-256 of the plain bytes. */
 export async function plainHash(lab: TestLab, key: string, env: Record<string, string> = {}): Promise<string> {
   const script = `(${decoderOf(key)}) < "$1" | "$2" --eval "$3"`;
   const done = await shell(lab, script, [await fetchObject(lab, key), process.execPath, HASH], env);
   return done.stdout.trim();
 }
 
-/** The plain bytes are those of a file; else it says where the first other one is. */
+/** Asserts that the plain bytes equal those of a file, and names the first difference. */
 export async function assertPlainEquals(
   lab: TestLab,
   key: string,
@@ -113,7 +113,7 @@ export async function assertPlainEquals(
   );
 }
 
-/** Names of a tar's members, as bytes in Latin-1. */
+/** Returns the names of the members of a tar, as bytes in Latin-1. */
 export async function tarNames(lab: TestLab, key: string): Promise<string[]> {
   const file = await fetchObject(lab, key);
   const listing = join(lab.directory, 'listing');

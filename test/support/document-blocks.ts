@@ -13,14 +13,14 @@ export interface DocumentedBlock {
   text: string;
 }
 
-/** Without docs/development/api.md, which is generated and compared as a whole. */
+/** Excludes docs/development/api.md, which is generated and compared as a whole. */
 export const documentBlocks = (): DocumentedBlock[] =>
   globSync('{README.md,docs/**/*.md}', { cwd: ROOT })
     .sort()
     .filter((document) => document !== 'docs/development/api.md')
     .flatMap((document) => blocksOf(document, readFileSync(join(ROOT, document), 'utf8')));
 
-/** @throws for a block that does not end, and for one by indentation, whose kind nothing says. */
+/** @throws Error for a block that does not end, and for an indented block, which has no language. */
 export function blocksOf(document: string, text: string): DocumentedBlock[] {
   const blocks: DocumentedBlock[] = [];
   let block: DocumentedBlock | null = null;
@@ -45,7 +45,7 @@ export interface DocumentedCommand {
   text: string;
 }
 
-/** Of blocks of commands, and of those that show a command and its output. */
+/** Returns the commands of blocks of commands, and of blocks that show a command with its output. */
 export const documentedCommands = (): DocumentedCommand[] =>
   documentBlocks().flatMap(({ document, kind, text }) =>
     commandsIn(kind, text).map((command) => ({ document, text: command })),

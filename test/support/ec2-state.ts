@@ -7,7 +7,7 @@ export async function tagsOf(lab: TestLab, snapshotId: string): Promise<Record<s
   return Object.fromEntries((Snapshots[0]?.Tags ?? []).map(({ Key = '', Value = '' }) => [Key, Value]));
 }
 
-/** Calls that change something, by name. */
+/** Returns the calls that change something, by name. */
 export async function writesIn(lab: TestLab): Promise<string[]> {
   const calls = await lab.control.calls();
   return calls.map(({ operation }) => operation).filter((name) => !/^(Describe|Head|Get|List|PutToken)/.test(name));

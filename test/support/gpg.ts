@@ -10,7 +10,7 @@ export async function gpgHome(t: TestContext): Promise<string> {
   const home = mkdtempSync(join(tmpdir(), 'snap-to-s3-gpg-'));
   t.after(async () => {
     await forgetPassphrases(home);
-    // The agent still removes its sockets; rmSync would end silently where one is gone before it comes to it.
+    // The agent may still be removing its sockets, and rmSync would stop silently at one that no longer exists.
     await rm(home, { recursive: true, force: true });
   });
   return home;
@@ -23,21 +23,21 @@ const gpg = (home: string, ...argv: string[]): Promise<string> =>
 
 /**
  * A key without a passphrase, ultimately trusted.
- * @param expires as gpg takes it, e.g. `seconds=1`.
- * @param algorithm as gpg takes it: in GnuPG 2.2, `default` is RSA, `future-default` Curve 25519.
+ * @param expires in the form of gpg, e.g. `seconds=1`.
+ * @param algorithm in the form of gpg. In GnuPG 2.2, `default` is RSA and `future-default` is Curve 25519.
  */
 export async function addKey(home: string, name: string, expires = 'never', algorithm = 'default'): Promise<void> {
   await gpg(home, '--quick-generate-key', name, algorithm, 'default', expires);
 }
 
-/** A key whose passphrase the agent has to ask for. */
+/** Adds a key with a passphrase, which the agent must ask for. */
 export async function addLockedKey(home: string, name: string): Promise<void> {
   const command = ['--quick-generate-key', name, 'default', 'default', 'never'];
   await run(['gpg', '--homedir', home, ...WITHOUT_DIALOG, '--passphrase', 'secret', ...command]);
   await forgetPassphrases(home);
 }
 
-/** What the dialog says that the agent opens; `null`: nothing, for ever. */
+/** Sets the answer of the dialog that the agent opens; `null` means that it never answers. */
 export async function setDialog(home: string, answer: string | null): Promise<void> {
   const program = join(home, 'dialog');
   const pin = answer === null ? '' : `printf '${answer}\\n'`;
@@ -49,7 +49,7 @@ export async function setDialog(home: string, answer: string | null): Promise<vo
 
 const forgetPassphrases = (home: string): Promise<string> => run(['gpgconf', '--homedir', home, '--kill', 'all']);
 
-/** The public key of one keyring, in another. Nobody has signed it there. */
+/** Copies a public key to another keyring, in which it is not signed. */
 export async function importPublicKey(from: string, name: string, into: string): Promise<void> {
   const file = join(into, 'public.asc');
   writeFileSync(file, await gpg(from, '--armor', '--export', name));
@@ -57,7 +57,7 @@ export async function importPublicKey(from: string, name: string, into: string):
   rmSync(file);
 }
 
-/** Makes an imported key valid, as its new owner would after checking the fingerprint. */
+/** Makes an imported key valid, as its user would after checking the fingerprint. */
 export async function signKey(home: string, name: string): Promise<void> {
   const listing = await gpg(home, '--with-colons', '--fingerprint', '--list-keys', name);
   const fingerprint = /^fpr:+([0-9A-F]+):/m.exec(listing)?.[1] ?? '';

@@ -6,7 +6,7 @@ import { NODE_FLAGS } from '../../src/lib/node-flags.ts';
 
 const CHOICES = ['failed', 'always'];
 
-/** @param failed whether the test has failed. A subtest that failed counts only where the test asks for it. */
+/** @param failed whether the test has failed. A failed subtest counts only if the test requests that. */
 export function isLabKept(failed: boolean): boolean {
   const choice = process.env['SNAP_TO_S3_KEEP_LAB'];
   assert.ok(choice === undefined || CHOICES.includes(choice), `SNAP_TO_S3_KEEP_LAB is one of ${CHOICES.join(', ')}`);
@@ -21,7 +21,7 @@ export interface KeptLab {
   bucket: string;
 }
 
-/** Starts the lab again as a process of its own, with all that is in it. Faults that the test had scripted are gone. */
+/** Starts the lab again as a separate process with its state. Scripted faults are lost. */
 export async function keepLab({ options, directory, program, bucket }: KeptLab): Promise<void> {
   const running = await labUp(options);
   const node = ['node', ...NODE_FLAGS, program].join(' ');

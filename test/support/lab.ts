@@ -34,7 +34,7 @@ export interface LabTestOptions extends Partial<LabOptions> {
   allowLeftovers?: readonly Leftover['kind'][];
 }
 
-/** What the declarations of Node's test runner leave out: set when the test has failed, before what runs after it. */
+/** A property that the types of the test runner lack. It is set if the test has failed, before its `after` hooks run. */
 type FinishedTest = TestContext & { error: Error | null };
 
 /** A directory that is removed after the test. */
@@ -45,8 +45,8 @@ export function temporaryDirectory(t: TestContext): string {
 }
 
 /**
- * A lab with a bucket; after the test no fault may be unplayed, and nothing may be left in the cloud or here.
- * `SNAP_TO_S3_KEEP_LAB` keeps it running: `failed` after a test that failed, `always` after any.
+ * Starts a lab with a bucket. After the test, every scripted fault must have occurred, and nothing may be left in the cloud
+ * or on this machine. `SNAP_TO_S3_KEEP_LAB` keeps the lab running: `failed` after a failed test, `always` after any test.
  */
 export async function labForTest(t: TestContext, options: LabTestOptions = {}): Promise<TestLab> {
   const directory = mkdtempSync(join(tmpdir(), 'snap-to-s3-test-'));
@@ -104,7 +104,7 @@ function problemOf(check: () => void): Error | null {
   }
 }
 
-/** Device links of volumes that were attached: only this lab has volumes of their names. */
+/** Returns the device links of attached volumes. Only this lab has volumes with these names. */
 function linksOf(calls: readonly LoggedCall[]): string[] {
   const attached = calls.filter(({ operation }) => operation === 'AttachVolume');
   const serials = new Set(attached.map(({ details }) => details['VolumeId']?.replace('-', '')));
@@ -115,7 +115,7 @@ function namesIn(directory: string): string[] {
   return existsSync(directory) ? readdirSync(directory) : [];
 }
 
-/** Where the program finds itself compiled already, if anybody says so. */
+/** The compile cache of Node, if the environment names one. */
 function compileCache(): Record<string, string> {
   const directory = process.env['NODE_COMPILE_CACHE'];
   return directory === undefined ? {} : { NODE_COMPILE_CACHE: directory };
@@ -128,7 +128,7 @@ export const credentialsOf = (env: Record<string, string>) => ({
 });
 
 export interface Finished {
-  /** `null` when it was killed. */
+  /** `null` if the program was killed. */
   code: number | null;
   stdout: string;
   stderr: string;
@@ -136,19 +136,19 @@ export interface Finished {
 
 export interface RunOptions {
   env?: Record<string, string>;
-  /** Told of each line, on whichever stream; `signal` sends one to the program. */
+  /** Called with each line of both streams. `signal` sends a signal to the program. */
   onLine?: (line: string, signal: (name: NodeJS.Signals) => void) => void;
   input?: string | Buffer;
 }
 
-/** The sources where nobody says that they have been compiled. */
+/** Uses the sources unless the environment names a compiled program. */
 export const PROGRAM = process.env['SNAP_TO_S3_PROGRAM'] ?? join(import.meta.dirname, '..', '..', 'src', 'bin.ts');
 
-/** Runs the program as users do: as a process of its own. */
+/** Runs the program as users do, as a separate process. */
 export const runCli = (env: Record<string, string>, argv: readonly string[], options: RunOptions = {}) =>
   runProgram([process.execPath, ...NODE_FLAGS, PROGRAM, ...argv], { ...options, env: { ...env, ...options.env } });
 
-/** Runs any program to its end, without blocking the lab in this process. */
+/** Runs any program and waits for it, without blocking the lab in this process. */
 export async function runProgram(argv: readonly string[], options: RunOptions = {}): Promise<Finished> {
   const [tool = '', ...rest] = argv;
   const child = spawn(tool, rest, { stdio: ['pipe', 'pipe', 'pipe'], env: { ...options.env } });
@@ -168,7 +168,7 @@ export async function runProgram(argv: readonly string[], options: RunOptions = 
   return { code, ...texts };
 }
 
-/** Migrates against the lab's bucket; mounts go below the test's own directory. */
+/** Runs migrate with the bucket of the lab, and a mount point below the directory of the test. */
 export const runMigrate = (lab: TestLab, argv: readonly string[], options: RunOptions = {}) =>
   runCli(
     lab.env,
@@ -176,14 +176,14 @@ export const runMigrate = (lab: TestLab, argv: readonly string[], options: RunOp
     options,
   );
 
-/** The records of `--json`. */
+/** Parses the records of `--json`. */
 export const recordsOf = (finished: Finished): Record<string, unknown>[] =>
   finished.stdout
     .split('\n')
     .filter((line) => line.startsWith('{'))
     .map((line) => JSON.parse(line) as Record<string, unknown>);
 
-/** Validates against the lab's bucket, likewise. */
+/** Runs validate in the same way. */
 export const runValidate = (lab: TestLab, argv: readonly string[], options: RunOptions = {}) =>
   runCli(
     lab.env,

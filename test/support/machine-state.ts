@@ -1,13 +1,13 @@
 /**
- * What a run of tests left on this machine: loop devices, mounts, device links, files and processes.
+ * Finds what a test run left on this machine: loop devices, mounts, device links, files and processes.
  *
- * Other labs and other runs may work on the same machine. A thing belongs to a run if it leads into the run's own
- * directory, which everything that the run starts has as its `TMPDIR`.
+ * Other labs and other runs may use the same machine. A resource belongs to a run if it refers to the directory of the run,
+ * which is the `TMPDIR` of everything that the run starts.
  */
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { join } from 'node:path';
 
-/** @param directory of the run, as an absolute path without symbolic links. */
+/** @param directory the directory of the run, as an absolute path without symbolic links. */
 export function leftBehind(directory: string): string[] {
   const loops = loopDevices(directory);
   return [
@@ -19,12 +19,12 @@ export function leftBehind(directory: string): string[] {
   ];
 }
 
-/** @returns whether the directory leads nowhere else, so that it can be removed. */
+/** @returns whether the directory contains no mounts, so that it can be removed. */
 export const isFreeOfMounts = (directory: string): boolean => mounts(directory, new Map()).length === 0;
 
 const isBelow = (path: string, directory: string): boolean => path.startsWith(`${directory}/`);
 
-/** Devices with an image below the directory, and windows on these devices. @returns their files, by path. */
+/** Finds devices with an image below the directory, and their partition loop devices. @returns their files, by path. */
 function loopDevices(directory: string): Map<string, string> {
   const all = names('/sys/block', /^loop\d+$/).flatMap((name): [string, string][] => {
     const file = readOrNull(`/sys/block/${name}/loop/backing_file`)?.trim();
@@ -52,7 +52,7 @@ function mounts(directory: string, loops: ReadonlyMap<string, string>): Mount[] 
 
 const diskOf = (device: string): string => device.replace(/^(\/dev\/loop\d+)p\d+$/, '$1');
 
-/** Names of volumes that lead to one of the devices. */
+/** Returns the volume links that point to one of the devices. */
 function links(loops: ReadonlyMap<string, string>): string[] {
   const all = [
     ...names('/dev', /^(sd|xvd)[a-z]/).map((name) => `/dev/${name}`),
@@ -77,7 +77,7 @@ interface Process {
   command: string;
 }
 
-/** A process has the directory in its environment, or in its arguments. */
+/** Finds processes with the directory in their environment or arguments. */
 const processes = (directory: string): Process[] =>
   names('/proc', /^\d+$/).flatMap((pid) => {
     const command = readOrNull(`/proc/${pid}/cmdline`) ?? '';
@@ -94,7 +94,7 @@ function names(directory: string, pattern: RegExp): string[] {
   }
 }
 
-/** What is in /proc and /sys can be gone by the time it is read. */
+/** Entries of /proc and /sys may disappear before they are read. */
 function readOrNull(path: string): string | null {
   try {
     return readFileSync(path, 'utf8');

@@ -2,7 +2,7 @@
 import { join } from 'node:path';
 import { run } from '../../lab/core/run.ts';
 
-/** What tells of two files, or of a pipe and a file; holes are not read. */
+/** The command that compares two files, or a pipe and a file, without reading holes. */
 export const SAME_BYTES = ['/usr/bin/python3', join(import.meta.dirname, 'same-bytes.py')] as const;
 
 export interface Segment {
@@ -12,7 +12,7 @@ export interface Segment {
   bytes?: number;
 }
 
-/** @throws where the first other byte is. */
+/** @throws Error with the position of the first difference. */
 export async function assertSameBytes(file: string, other: string, { skip = 0, bytes }: Segment = {}): Promise<void> {
   await run([...SAME_BYTES, file, other, String(skip), ...(bytes === undefined ? [] : [String(bytes)])]);
 }

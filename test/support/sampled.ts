@@ -4,8 +4,8 @@ import assert from 'node:assert/strict';
 export const FULL = process.env['SNAP_TO_S3_FULL'] !== undefined;
 
 /**
- * The middle one of each so many: often the first does nothing yet. What was selected is printed.
- * @throws if nothing is: a suite without cases proves nothing.
+ * Selects the middle case of each group, because the first case is often trivial. Prints the selection.
+ * @throws Error if nothing is selected, because a suite without cases proves nothing.
  */
 export function oneIn<T>(count: number, cases: readonly T[]): T[] {
   const selected = FULL ? [...cases] : cases.filter((_, index) => index % count === Math.floor(count / 2));
@@ -14,7 +14,7 @@ export function oneIn<T>(count: number, cases: readonly T[]): T[] {
   return selected;
 }
 
-/** @throws for a name that is not among the cases. */
+/** @throws Error for a name that is not among the cases. */
 export function named<T>(names: readonly string[], cases: Readonly<Record<string, T>>): [string, T][] {
   const missing = names.filter((name) => !(name in cases));
   assert.deepEqual(missing, [], `the cases are ${Object.keys(cases).join(', ')}`);
@@ -27,7 +27,7 @@ export function named<T>(names: readonly string[], cases: Readonly<Record<string
 }
 
 /**
- * Numbers from 0 to 1 that a run can repeat: the seed is printed, and SNAP_TO_S3_SEED sets it.
+ * Reproducible numbers from 0 to 1. The seed is printed, and SNAP_TO_S3_SEED sets it.
  * The generator is mulberry32.
  */
 export function seededRandom(): () => number {

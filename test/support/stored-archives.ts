@@ -27,13 +27,13 @@ export interface StoredArchives {
   archives: Record<Kind, StoredArchive>;
 }
 
-/** What does not compress, so that a bit of the object is a bit of a file. */
+/** Incompressible data, so that a bit of the object is a bit of a file. */
 const NOISE_BYTES = 3_000_000;
 
-/** Longer than a tar header has room for: it stands in a record without a checksum of its own, as it is. */
+/** Longer than the field of a tar header, so it is stored in a record that has no checksum. */
 export const LONG_NAME = randomBytes(100).toString('hex');
 
-/** What each archive of files holds. */
+/** The content of each archive of files. */
 export const FILE_COUNT = 4;
 
 const DISK = {

@@ -8,7 +8,7 @@ import { filesystemType, partitionPlace } from '../../lab/disks/inspect.ts';
 import { withDevice, withFilesystem } from '../../lab/disks/mounted.ts';
 import { BUCKET, runProgram, type TestLab } from './lab.ts';
 
-/** Where the lab keeps a snapshot's image. */
+/** The path of the image of a snapshot in the lab. */
 export function imageOf(lab: TestLab, snapshotId: string): string {
   const directory = join(lab.directory, '..', 'lab', 'ec2', 'snapshots');
   const name = readdirSync(directory).find((entry) => entry.startsWith(snapshotId));
@@ -16,7 +16,7 @@ export function imageOf(lab: TestLab, snapshotId: string): string {
   return join(directory, name);
 }
 
-/** Mounts a filesystem of a snapshot for writing. The times of its root directory stay what they were. */
+/** Mounts a filesystem of a snapshot for writing. The times of its root directory do not change. */
 export async function changeDisk(
   lab: TestLab,
   snapshotId: string,
@@ -32,7 +32,7 @@ export async function changeDisk(
   );
 }
 
-/** What `change` does to entries of the directory leaves no trace in the directory's own times. */
+/** Changes entries of a directory by `change` without changing the times of the directory. */
 export async function keepingTimes(directory: string, change: () => Promise<void>): Promise<void> {
   const reference = mkdtempSync(join(tmpdir(), 'snap-to-s3-times-'));
   try {
@@ -49,13 +49,13 @@ export async function bytesOf(lab: TestLab, key: string): Promise<Buffer> {
   return Buffer.from((await Body?.transformToByteArray()) ?? []);
 }
 
-/** Puts other bytes under a key, with the metadata and class of what was there. */
+/** Replaces the bytes of an object, and keeps its metadata and class. */
 export async function replaceObject(lab: TestLab, key: string, bytes: Buffer): Promise<void> {
   const { Metadata, StorageClass } = await lab.s3.send(new HeadObjectCommand({ Bucket: BUCKET, Key: key }));
   await lab.s3.send(new PutObjectCommand({ Bucket: BUCKET, Key: key, Body: bytes, Metadata, StorageClass }));
 }
 
-/** Bytes through a program, for taking an object apart and putting it together again. */
+/** Pipes bytes through a program, to decode or encode an object. */
 export async function through(argv: readonly string[], input: Buffer): Promise<Buffer> {
   const directory = mkdtempSync(join(tmpdir(), 'snap-to-s3-through-'));
   try {

@@ -4,7 +4,7 @@ import type { Analysis, SnapshotAnalysis, VolumeAnalysis } from '../../../src/co
 
 const total = (amounts: readonly number[]) => amounts.reduce((sum, amount) => sum + amount, 0);
 
-/** One a month, oldest first, at $0.05 a GiB; the last one on `latest`. */
+/** One snapshot per month, the oldest first, at $0.05 per GiB. The last one is of the day `latest`. */
 export function snapshotsOf(
   gib: readonly number[],
   full: readonly (number | null)[],
@@ -64,7 +64,7 @@ export const analysisOf = (volumes: readonly VolumeAnalysis[], compression = 2):
   warnings: [],
 });
 
-/** Equal but for the last digits. */
+/** Asserts that the values are equal except for the last digits. */
 export function near(actual: number | undefined, expected: number, tolerance = 1e-9): void {
   assert.ok(actual !== undefined && Math.abs(actual - expected) <= tolerance, `${actual} is not near ${expected}`);
 }

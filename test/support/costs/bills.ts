@@ -1,7 +1,7 @@
 /**
- * Billing reports, made up: a month is described once and written in every format that AWS has, at every granularity,
- * with the patterns of real ones: snapshots in blocks of 512 KiB, a day's storage in the hour before midnight, prices
- * and quantities with ten and more decimals, rows of other things between them.
+ * Writes synthetic billing reports. A month is described once and written in every format and granularity of AWS, with the
+ * patterns of real reports: snapshots in blocks of 512 KiB, the storage of a day in the hour before midnight, prices and
+ * quantities with ten and more decimals, and unrelated rows between them.
  */
 import { writeFileSync } from 'node:fs';
 import { gzipSync } from 'node:zlib';
@@ -76,7 +76,7 @@ const daysOf = (month: BilledMonth): number => {
   return (Date.UTC(first.getUTCFullYear(), first.getUTCMonth() + 1, 1) - first.getTime()) / DAY;
 };
 
-/** In the order of time, as reports more or less are. */
+/** Sorted by time, like most reports. */
 function* rowsOf(month: BilledMonth, granularity: Granularity): Generator<Row> {
   const days = daysOf(month);
   const last = Math.min(month.until ?? days, days);
@@ -131,7 +131,7 @@ function* otherRows({ others }: BilledMonth, dayStart: number, granularity: Gran
 
 const OTHER_LINE = { region: 'us-west-2', account: '123456789012', currency: 'USD' };
 
-/** What must not be mistaken for a snapshot that is stored, among others. */
+/** Rows that must not be mistaken for the storage of a snapshot, and others. */
 function otherRow(number: number, start: number, step: number): Row {
   const snapshot = `arn:aws:ec2:us-west-2:123456789012:snapshot/${snapshotId(number)}`;
   const kinds: [string, string, string, string, string][] = [
@@ -165,7 +165,7 @@ function otherRow(number: number, start: number, step: number): Row {
   };
 }
 
-/** Parquet keeps times and numbers as what they are. */
+/** Parquet stores times and numbers with their types. */
 export type Value = string | number | Date | null;
 type Column = readonly [name: string, value: (row: Row) => Value];
 
@@ -274,7 +274,7 @@ function* csvLines(format: BillFormat, months: readonly BilledMonth[], granulari
 export const csv = (format: BillFormat, months: readonly BilledMonth[], granularity: Granularity): Buffer =>
   Buffer.from(`${[...csvLines(format, months, granularity)].join('\n')}\n`);
 
-/** @param codec what pages are compressed with; AWS takes Snappy. */
+/** @param codec the compression of the pages; AWS uses Snappy. */
 export function parquet(format: BillFormat, month: BilledMonth, granularity: Granularity, rowGroupSize = 1000): Buffer {
   const rows = [...rowsOf(month, granularity)];
   const columnData = columnsOf(format).map(([name, value]) => {
@@ -286,7 +286,7 @@ export function parquet(format: BillFormat, month: BilledMonth, granularity: Gra
   return Buffer.from(parquetWriteBuffer({ columnData, rowGroupSize }));
 }
 
-/** Writes it, compressed where the name ends so. */
+/** Writes the report, and compresses it if the suffix of the name says so. */
 export function writeBill(path: string, content: Buffer): string {
   writeFileSync(path, path.endsWith('.gz') ? gzipSync(content) : content);
   return path;

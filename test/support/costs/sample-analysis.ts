@@ -175,7 +175,7 @@ function snapshotOf({ gib, age, index, sizeGiB, factor, text }: Made, random: ()
   };
 }
 
-/** Not the program's model: numbers of the right size for a page. */
+/** Numbers of a realistic size for the page. They are not computed by the model of the program. */
 function decisionOf(gib: number, count: number, factor: number, savingIs: Choice['savingIs']): Decision {
   const monthly = gib * SNAPSHOT_GB_MONTH * factor;
   const kept = choice(
@@ -259,7 +259,7 @@ const pick = (from: readonly string[], random: () => number): string => from[Mat
 const hex = (random: () => number): string =>
   Array.from({ length: 17 }, () => Math.floor(random() * 16).toString(16)).join('');
 
-/** Numerical Recipes' linear congruential generator. */
+/** The linear congruential generator of Numerical Recipes. */
 function randomOf(seed: number): () => number {
   let state = seed;
   return () => {

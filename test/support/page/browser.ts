@@ -7,7 +7,7 @@ import { type Browser, type BrowserContextOptions, chromium, type Page } from 'p
 
 const CHROMIUM = '/usr/bin/chromium';
 
-/** It keeps to itself: nothing of it may reach for the network. */
+/** The browser must not use the network. */
 const FLAGS = [
   '--headless',
   '--no-sandbox',

@@ -1,7 +1,7 @@
 /** Measures how a page looks. Functions that run in the page are given as text, because they have other types. */
 import type { Page } from 'playwright-core';
 
-/** @returns pixels of a canvas that are painted, a share of all. */
+/** @returns the fraction of the pixels of a canvas that are painted. */
 export const paintedShare = (page: Page, canvas: string): Promise<number> =>
   page.evaluate(`(() => {
     const canvas = document.querySelector(${JSON.stringify(canvas)});
@@ -11,11 +11,11 @@ export const paintedShare = (page: Page, canvas: string): Promise<number> =>
     return painted / (data.length / 4);
   })()`);
 
-/** @returns a digest of a canvas, to see that it has changed. */
+/** @returns the content of a canvas as text, to detect changes. */
 export const pictureOf = (page: Page, canvas: string): Promise<string> =>
   page.evaluate(`document.querySelector(${JSON.stringify(canvas)}).toDataURL()`);
 
-/** @returns texts that stand out of the screen, without being in something that scrolls; or are cut off in their box. */
+/** @returns texts that extend beyond the screen outside of a scrolling element, or are cut off in their box. */
 export const clippedTexts = (page: Page): Promise<string[]> =>
   page.evaluate(`(() => {
     const clipped = [];
@@ -30,7 +30,7 @@ export const clippedTexts = (page: Page): Promise<string[]> =>
     return clipped;
   })()`);
 
-/** @returns texts whose contrast with what is behind them is below 4.5:1 (WCAG AA). */
+/** @returns texts whose contrast with the background is below 4.5:1 (WCAG AA). */
 export const paleTexts = (page: Page): Promise<string[]> =>
   page.evaluate(`(() => {
     const channels = (colour) => colour.match(/[\\d.]+/g).map(Number);

@@ -11,7 +11,7 @@ interface Built extends Disposable {
   program: string;
 }
 
-/** What has been built already, or a build beside the sources, so that it finds what it imports. */
+/** Returns the existing build, or builds the program next to the sources, where it finds its imports. */
 export function build(): Built {
   const given = process.env['SNAP_TO_S3_PROGRAM'];
   if (given !== undefined)

@@ -13,7 +13,7 @@ import { FULL, named, seededRandom } from '../sampled.ts';
 import { until } from '../until.ts';
 import { killFamily } from './kill-family.ts';
 
-/** Enough for an object of several parts, and what two filesystems of the least size hold. */
+/** Enough for an object of several parts, and for two filesystems of the minimum size. */
 const fill = async (directory: string): Promise<void> => {
   writeFileSync(join(directory, 'noise'), randomBytes(12_000_000));
 };
@@ -23,7 +23,7 @@ const DISK = {
   partitions: [
     { content: 'ext4' as const, sizeMiB: 24, populate: fill },
     { content: 'random' as const, sizeMiB: 2 },
-    // The smallest that xfs can be takes long to read again and again.
+    // The smallest xfs takes long to read repeatedly.
     FULL
       ? { content: 'xfs' as const, sizeMiB: 320, populate: fill }
       : { content: 'ext4' as const, sizeMiB: 20, populate: fill },
@@ -32,10 +32,10 @@ const DISK = {
 
 const RECIPIENT = 'ops@example.com';
 
-/** Told only when a run, or the store, happens to be slow. */
+/** Events that occur only if a run or the store is slow. */
 const BY_CHANCE = new Set(['object.progress', 'call.retried']);
 
-/** When a run is killed: at a line of `--json`, when half of the parts are stored, or after some milliseconds. */
+/** The moment at which a run is killed: at a record of `--json`, when half of the parts are stored, or after a time. */
 type Moment = { line: RegExp } | { parts: 'half' } | { after: number };
 
 const event = (code: string, rest = ''): Moment => ({
@@ -87,7 +87,7 @@ export function testCrashes(plan: CrashPlan): void {
   });
 }
 
-/** A run that reads blocks directly attaches nothing. */
+/** A run with direct reads attaches no volume. */
 function momentsOf({ source = 'volume', moments }: CrashPlan, whole: Whole): [string, Moment][] {
   const { 'volume attached': attached, ...others } = MOMENTS;
   const chosen = named(moments, source === 'volume' ? { 'volume attached': attached, ...others } : others);
@@ -101,7 +101,7 @@ function momentsOf({ source = 'volume', moments }: CrashPlan, whole: Whole): [st
   ];
 }
 
-/** The archive of a run that nobody interrupted. */
+/** Returns the archive of an uninterrupted run. */
 async function wholeArchive(t: TestContext, layout: string, cipher: string, flags: readonly string[]): Promise<Whole> {
   const lab = await labForTest(t);
   const env: Record<string, string> = {};
@@ -168,7 +168,7 @@ async function runAndKill(lab: TestLab, whole: Whole, id: string, moment: Moment
     assert.ok(isKilled, `the moment never came, but ${whole.events.join(', ')}: ${first.stdout}`);
 }
 
-/** From the middle one on, parts are not answered, so that the run cannot get any further. */
+/** Does not answer the second half of the parts, so that the run cannot continue. */
 async function killHalfWay(lab: TestLab, parts: number, kill: () => void): Promise<void> {
   const half = Math.floor(parts / 2);
   assert.ok(half > 0, `there is no half of ${parts} parts`);

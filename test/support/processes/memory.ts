@@ -12,7 +12,7 @@ export interface MeasuredRun {
   stdout: string;
 }
 
-/** Runs the program to its end, which must be a good one. @param event near the end of what is measured. */
+/** Runs the program, which must succeed. @param event an event near the end of the measured work. */
 export async function runMeasured(lab: TestLab, argv: readonly string[], event: string): Promise<MeasuredRun> {
   using built = build();
   let maxBytes = 0;

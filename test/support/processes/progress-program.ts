@@ -11,7 +11,7 @@ screen.notify({ code: 'run.started', command: 'migrate', snapshots: ['snap-1', '
 await Promise.all(OBJECTS.map(show));
 print('END\n');
 
-/** Each redraw reads how far the task is: that is the clock. */
+/** Each redraw reads the progress of the task, which serves as the clock. */
 async function show(label: string): Promise<void> {
   let drawn = 0;
   await new Promise<void>((resolve) => {

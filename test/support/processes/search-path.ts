@@ -3,7 +3,7 @@ import { existsSync, mkdtempSync, readdirSync, symlinkSync, writeFileSync } from
 import { join } from 'node:path';
 import type { TestLab } from '../lab.ts';
 
-/** A search path that lacks a program, or has another one in its place. */
+/** Returns a search path that lacks a program, or has another one in its place. */
 export function pathWithout(lab: TestLab, name: string, instead?: string): string {
   const directory = mkdtempSync(join(lab.directory, 'bin-'));
   for (const place of ['/usr/sbin', '/usr/bin', '/sbin', '/bin']) {

@@ -1,7 +1,7 @@
 /** Runs the program on a terminal, where it can prompt. */
 import { type Finished, PROGRAM, runProgram } from '../lab.ts';
 
-/** Gives the same answer to each question. What it prints is its standard output. */
+/** Gives the same answer to each prompt. Everything that the program prints becomes standard output. */
 export const onTerminal = (env: Record<string, string>, answer: string, argv: readonly string[]): Promise<Finished> =>
   runProgram(['python3', '-c', TERMINAL, answer, process.execPath, PROGRAM, ...argv], { env });
 

@@ -53,10 +53,10 @@ const differencesOf = (name: string, entry: Entry, other: Entry, ignored: readon
 
 const PRINTED = ['%P', '%y', '%s', '%m', '%U', '%G', '%T@', '%l', '%n', '%i'];
 
-/** Names beyond this cannot be opened in one piece; find walks there step by step. */
+/** Longer paths cannot be opened at once. `find` reaches them step by step. */
 const LONGEST_PATH = 4000;
 
-/** By name, as Latin-1 text of its bytes. Sockets are left out: no archive keeps them. */
+/** Entries by name, as the bytes in Latin-1. Sockets are left out, because no archive has them. */
 function readTree(directory: string): Map<string, Entry> {
   const format = `${PRINTED.join('\\0')}\\0`;
   const fields = bytesOf(['find', '.', '!', '-type', 's', '-printf', format], directory).split('\0');
@@ -115,7 +115,7 @@ function linkGroup(groups: Map<string, string>, inode: string, name: string): st
   return inode;
 }
 
-/** Inodes differ from tree to tree; the smallest name of each group does not. */
+/** Inode numbers differ between trees, so each group of hard links is identified by its smallest name. */
 function relabelLinks(entries: Map<string, Entry>): void {
   const smallest = new Map<string, string>();
   for (const [name, { links }] of entries) {

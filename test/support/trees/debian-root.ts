@@ -15,10 +15,10 @@ const PACKAGES = [
   ...['linux-image-cloud-amd64', 'mount', 'sed', 'util-linux'],
 ];
 
-/** Of the root filesystem, on every disk. */
+/** The UUID of the root filesystem on every disk. */
 const ROOT_UUID = 'd00df00d-1234-4321-8765-0123456789ab';
 
-/** Of the EFI system partition. */
+/** The UUID of the EFI system partition. */
 const ESP_UUID = 'E5B0-0735';
 
 const GRUB = '/usr/lib/grub/i386-pc';
@@ -60,7 +60,7 @@ set prefix=($root)/boot/grub
 configfile $prefix/grub.cfg
 `;
 
-/** @param root must not be there yet. */
+/** @param root must not exist yet. */
 export async function makeDebianRoot(root: string): Promise<void> {
   const packages = `${root}.packages`;
   await download(packages);
@@ -143,7 +143,7 @@ const rootFilesystem = (root: string): PartitionPlan => ({
 
 const SECTOR = 512;
 
-/** Where the second stage begins, in sectors. */
+/** The start of the second stage, in sectors. */
 const STAGE = { gpt: 2048, dos: 1 };
 
 /** What `grub-bios-setup` writes, which takes no image files. Source: GRUB 2.06, include/grub/i386/pc/boot.h. */
