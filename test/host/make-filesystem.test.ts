@@ -43,6 +43,15 @@ const OLD: Record<string, Old> = {
     ],
     changed: ['tune2fs', '-r', '77', '-E', 'hash_alg=tea'],
   },
+  'ext4 on RAID, with quotas of users and projects, and blocks reserved for a user': {
+    type: 'ext4',
+    size: '64M',
+    made: [
+      ...[...EXT, '-t', 'ext4', '-O', 'quota,project,bigalloc,inline_data'],
+      ...['-E', 'stride=16,stripe_width=64,quotatype=usrquota:prjquota'],
+    ],
+    changed: ['tune2fs', '-u', '1000', '-g', '1001'],
+  },
   'ext4 as it is made today': { type: 'ext4', size: '64M', made: [...EXT, '-t', 'ext4'] },
   'xfs of 200 MiB': { type: 'xfs', size: '200M', made: [...XFS, '--unsupported'] },
   'xfs without checksums': {
@@ -70,6 +79,12 @@ const OLD: Record<string, Old> = {
   'FAT12 with one table': { type: 'vfat', size: '2M', made: ['mkfs.vfat', '-F', '12', '-f', '1', '-r', '112'] },
 };
 
+/** Settings of an ext filesystem that no feature shows, as a tool prints them. */
+const settingsOf = async (file: string): Promise<string[]> =>
+  (await run(['dumpe2fs', '-h', file]))
+    .split('\n')
+    .filter((line) => /^(Reserved blocks .id|RAID|.* quota inode)/.test(line));
+
 for (const [name, { type, size, made, changed }] of Object.entries(OLD)) {
   test(`${name}: recreated with the same parameters`, async (t) => {
     const directory = temporaryDirectory(t);
@@ -83,6 +98,7 @@ for (const [name, { type, size, made, changed }] of Object.entries(OLD)) {
     await tryMakingFilesystem(Number.parseInt(size, 10) * 2 ** 20, wanted, signal);
     await makeFilesystem(after, wanted, signal);
     assert.deepEqual(readGeometry(type, after), geometry);
+    if (type.startsWith('ext')) assert.deepEqual(await settingsOf(after), await settingsOf(before));
     const found = await run(['blkid', '--probe', '--output', 'export', after]);
     assert.match(found, new RegExp(`LABEL=OLD\\n[^]*UUID=${wanted.uuid}\\n[^]*TYPE=${type}`));
     rmSync(before);

@@ -214,6 +214,8 @@ for (const bits of [12, 16, 32] as const) {
       change(at + 22, fields);
       assert.match(await obstacle(), /^PLAIN has a modification time that drivers show in different ways/);
     }
+    change(40, [0x81, 0]);
+    assert.equal(/^only its second allocation table is valid/.test(await obstacle()), bits === 32);
     change(at + 22, [0, 0, 0, 0]);
     assert.equal(await obstacle(), '');
     change(table + Math.floor((cluster * bits) / 8), bits === 12 ? [0x01, 0x10] : [1, 0, 0, 0].slice(0, bits / 8));

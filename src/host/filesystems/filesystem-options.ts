@@ -69,15 +69,27 @@ export function extVariants(wanted: WantedFilesystem): Variants {
     ...(blocks && reserved !== null ? ['-m', String((100 * reserved) / blocks)] : []),
     ...option('-C', numberOf(wanted, 'clusterBytes')),
   ];
-  const hashSeed = textOf(wanted, 'hashSeed', UUID);
+  const extended = extendedOptions(wanted);
   const exact = [
     ...plain,
     ...(features.includes('has_journal') && journal ? ['-J', `size=${Math.max(1, Math.floor(journal / MIB))}`] : []),
-    ...(hashSeed === null ? [] : ['-E', `hash_seed=${hashSeed}`]),
+    ...(extended === '' ? [] : ['-E', extended]),
     ...(features.includes('flex_bg') ? option('-G', numberOf(wanted, 'flexGroup')) : []),
     ...(isUsual ? [] : option('-g', blocksPerGroup)),
   ];
   return [exact, plain];
+}
+
+/** For the option `-E` of mke2fs. */
+function extendedOptions(wanted: WantedFilesystem): string {
+  const kinds = textOf(wanted, 'quotas', /^(usr|grp|prj)(-(usr|grp|prj))*$/)?.split('-') ?? [];
+  const values: [string, string | number | null][] = [
+    ['hash_seed', textOf(wanted, 'hashSeed', UUID)],
+    ['stride', numberOf(wanted, 'strideBlocks')],
+    ['stripe_width', numberOf(wanted, 'stripeBlocks')],
+    ['quotatype', kinds.length === 0 ? null : kinds.map((kind) => `${kind}quota`).join(':')],
+  ];
+  return values.flatMap(([name, value]) => (value === null ? [] : [`${name}=${value}`])).join(',');
 }
 
 /** Names of the bits of `s_default_mount_opts`. Source: tune2fs(8), option `-o`. */
@@ -110,6 +122,8 @@ export function extTuning(wanted: WantedFilesystem): string[] | null {
   return [
     ...['-o', [...options, ...(mode === undefined ? [] : [mode])].join(',')],
     ...(reserved === null ? [] : ['-r', String(reserved)]),
+    ...option('-u', numberOf(wanted, 'reservedUser')),
+    ...option('-g', numberOf(wanted, 'reservedGroup')),
     ...option('-e', ON_ERRORS[numberOf(wanted, 'errors') ?? 0]),
     ...['-c', String(numberOf(wanted, 'maxMountCount') ?? 0), '-i', `${numberOf(wanted, 'checkInterval') ?? 0}s`],
     ...(hash === null ? [] : ['-E', `hash_alg=${hash}`]),

@@ -20,6 +20,8 @@ export async function surveyFat(device: string, signal: AbortSignal): Promise<Fi
 
 async function surveyDirectories(volume: FatVolume, signal: AbortSignal): Promise<FilesystemSurvey> {
   const found: FilesystemSurvey & { names: number } = { obstacle: null, names: 0 };
+  if (volume.activeTable > 0)
+    found.obstacle = 'only its second allocation table is valid, and drivers read the first one';
   const directories = new Set([0]);
   for (const directory of directories) {
     signal.throwIfAborted();

@@ -12,6 +12,9 @@ const MAX_TABLE_BYTES = 64 * MiB;
 
 export const ENTRY_BYTES = 32;
 
+/** Flag of FAT32: only one of the tables is kept up to date. */
+const NOT_MIRRORED = 0x80;
+
 /** Source: "FAT: General Overview of On-Disk Format" 1.03 of Microsoft. */
 export class FatVolume implements AsyncDisposable {
   readonly #file: FileHandle;
@@ -22,6 +25,8 @@ export class FatVolume implements AsyncDisposable {
   readonly #dataAt: number;
   readonly #clusters: number;
   readonly bits: number;
+  /** The table in use; drivers other than Windows read only the first one, which is 0. */
+  readonly activeTable: number;
   #table: Buffer = Buffer.alloc(0);
 
   private constructor(file: FileHandle, boot: Buffer) {
@@ -34,6 +39,8 @@ export class FatVolume implements AsyncDisposable {
     this.#clusterBytes = made.blockBytes ?? 0;
     this.#rootAt = (field('reservedSectors') + field('tables') * field('tableSectors')) * sectorBytes;
     this.#rootBytes = field('rootEntries') * ENTRY_BYTES;
+    const flags = this.bits === 32 ? boot.readUInt16LE(40) : 0;
+    this.activeTable = flags & NOT_MIRRORED ? flags & 0x0f : 0;
     this.#rootCluster = this.bits === 32 ? boot.readUInt32LE(44) : 0;
     this.#dataAt = this.#rootAt + Math.ceil(this.#rootBytes / sectorBytes) * sectorBytes;
     this.#clusters = Math.floor((field('sectors') * sectorBytes - this.#dataAt) / this.#clusterBytes);

@@ -52,6 +52,7 @@ export function extGeometry(device: Buffer): Geometry | null {
     checkInterval: block.readUInt32LE(68),
     mountOptions: block.readUInt32LE(256),
   };
+  for (const [name, value] of Object.entries(rarelySet(block, features))) if (value) made[name] = value;
   if (features.includes('bigalloc')) made['clusterBytes'] = 1024 << block.readUInt32LE(28);
   if (features.includes('flex_bg')) made['flexGroup'] = 2 ** block.readUInt8(372);
   if (features.includes('dir_index')) made['hash'] = HASHES[block.readUInt8(252)] ?? 'half_md4';
@@ -66,6 +67,21 @@ export function extGeometry(device: Buffer): Geometry | null {
     made,
   };
 }
+
+/** Settings that most filesystems do not have. */
+function rarelySet(block: Buffer, features: readonly string[]): Record<string, number | string> {
+  const quotas = Object.entries(QUOTA_INODES).filter(([, at]) => block.readUInt32LE(at) !== 0);
+  return {
+    reservedUser: block.readUInt16LE(80),
+    reservedGroup: block.readUInt16LE(82),
+    strideBlocks: block.readUInt16LE(356),
+    stripeBlocks: block.readUInt32LE(368),
+    quotas: features.includes('quota') ? quotas.map(([name]) => name).join('-') : '',
+  };
+}
+
+/** Positions of the inodes with quotas of each kind. */
+const QUOTA_INODES = { usr: 576, grp: 580, prj: 620 } as const;
 
 /** The superblock has a copy of the journal inode: 15 words for its blocks, then its size with the high word first. */
 function sizeOfJournal(block: Buffer): number | null {
