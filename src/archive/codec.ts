@@ -16,17 +16,18 @@ export const CODECS = {
 export const isCompressedWhileIndexing = ({ name, level }: Codec): boolean => name === 'zstd' || level < 3;
 
 /**
- * Returns the command that compresses standard input to standard output.
+ * The commands that compress standard input to standard output.
  *
  * Verbose output is on, because the last line has the exact byte counts. `readCounts` compares them with the input and
  * the upload. lz4 writes independent blocks of 4 MiB and a content checksum. zstd writes a checksum, and the same bytes
  * for any number of threads.
  */
-export function compressCommand(codec: Codec): string[] {
-  return codec.name === 'lz4'
-    ? ['lz4', `-${codec.level}`, '-z', '-c', '-v', '-']
-    : ['zstd', `-${codec.level}`, '-T0', '--check', '-c', '-vv', '--no-progress', '-'];
-}
+const COMPRESSORS: Record<CodecName, (level: number) => string[]> = {
+  lz4: (level) => ['lz4', `-${level}`, '-z', '-c', '-v', '-'],
+  zstd: (level) => ['zstd', `-${level}`, '-T0', '--check', '-c', '-vv', '--no-progress', '-'],
+};
+
+export const compressCommand = ({ name, level }: Codec): string[] => COMPRESSORS[name](level);
 
 export const decompressCommand = (codec: CodecName): string[] => [codec, '-d', '-q', '-c', '-'];
 
@@ -37,14 +38,14 @@ export interface CodecCounts {
 
 /** Parses the exact counts in the report of the compressor; `null` if this version does not report exact counts. */
 export function readCounts(codec: CodecName, stderr: string): CodecCounts | null {
-  const pattern = codec === 'lz4' ? LZ4_REPORT : ZSTD_REPORT;
-  const found = pattern.exec(stderr);
+  const found = REPORTS[codec].exec(stderr);
   if (!found) return null;
   return { plainBytes: Number(found[1]), storedBytes: Number(found[2]) };
 }
 
-/** `Compressed 1234 bytes into 567 bytes ==> 45.95%` */
-const LZ4_REPORT = /Compressed (\d+) bytes into (\d+) bytes/;
-
-/** `/*stdin*\ : 28.61% ( 1234 B => 353 B, /*stdout*\)`. Reports in scaled units are not exact. */
-const ZSTD_REPORT = /\(\s*(\d+) B\s*=>\s*(\d+) B[,)]/;
+const REPORTS: Record<CodecName, RegExp> = {
+  /** `Compressed 1234 bytes into 567 bytes ==> 45.95%` */
+  lz4: /Compressed (\d+) bytes into (\d+) bytes/,
+  /** `/*stdin*\ : 28.61% ( 1234 B => 353 B, /*stdout*\)`. Reports in scaled units are not exact. */
+  zstd: /\(\s*(\d+) B\s*=>\s*(\d+) B[,)]/,
+};

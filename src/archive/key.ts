@@ -62,7 +62,7 @@ export function parseKey(key: string): ParsedKey | null {
     description: found['description'] ?? null,
     partition: found['partition'] === undefined ? null : Number(found['partition']),
     layout: found['layout'] === 'tar' ? 'tar' : 'image',
-    codec: found['codec'] === 'lz4' ? 'lz4' : 'zstd',
+    codec: CODECS_BY_SUFFIX.get(found['codec'] ?? '') ?? 'zstd',
     cipher: found['cipher'] === undefined ? 'none' : 'gpg',
   };
 }
@@ -90,12 +90,18 @@ export function endsInDescription(key: string, { snapshotId }: ParsedKey, descri
   return text.trim() === description.trim();
 }
 
+/** Version 0 wrote `.zstd`. */
+const CODECS_BY_SUFFIX = new Map<string, CodecName>([
+  ...(Object.keys(CODECS) as CodecName[]).map((name): [string, CodecName] => [CODECS[name].suffix, name]),
+  ['zstd', 'zstd'],
+]);
+
 const DATA_KEY = new RegExp(
   [
     '^(?<prefix>(?:[^]*/)?)(?<volume>vol-[0-9a-f]+)/',
     '(?<time>\\d{4}-\\d{2}-\\d{2}T\\d{2}:\\d{2}:\\d{2}[+-]\\d{2}:\\d{2}) (?<snapshot>snap-[0-9a-f]+)',
     '(?: - (?<description>[^]*?))?(?:\\.p?(?<partition>[1-9]\\d{0,2}))?',
-    '\\.(?<layout>tar|img)\\.(?<codec>lz4|zst|zstd)(?<cipher>\\.gpg)?$',
+    `\\.(?<layout>tar|img)\\.(?<codec>${[...CODECS_BY_SUFFIX.keys()].join('|')})(?<cipher>\\.gpg)?$`,
   ].join(''),
 );
 

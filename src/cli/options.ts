@@ -1,6 +1,7 @@
 /** Flags that several commands share. They are declared once, so that they have the same meaning everywhere. */
 import { type Command, Option } from 'commander';
 import { MAX_LIFE_SECONDS } from '../archive/claim.ts';
+import { CODECS } from '../archive/codec.ts';
 import { SnapError } from '../errors.ts';
 import { REGION_PATTERN, SNAPSHOT_ID_PATTERN } from '../lib/aws-names.ts';
 import type { Selection } from '../operations/shared/settings/selection.ts';
@@ -203,7 +204,7 @@ export const awsOptions = (ofRegion = REGION_OF_SNAPSHOTS): Option[] => [
 ];
 
 export const compressionOption = (): Option =>
-  new Option('--compression <codec>', 'compression format').choices(['lz4', 'zstd']).default('lz4');
+  new Option('--compression <codec>', 'compression format').choices(Object.keys(CODECS)).default('lz4');
 
 export const gpgRecipientOption = (): Option =>
   new Option('--gpg-recipient <key>', 'encrypt for this gpg key; can be given several times').argParser(

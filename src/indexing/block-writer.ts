@@ -2,7 +2,7 @@
  * Lets several threads compress the blocks of the stream, writes them in order, and records their positions. The bytes
  * are in the shared memory already, because they were read into it.
  */
-import type { Codec } from '../archive/codec.ts';
+import type { Codec, CodecName } from '../archive/codec.ts';
 import { encodePlace } from '../archive/file-index.ts';
 import { writeWhole } from '../lib/bytes/write-whole.ts';
 import { startThread } from '../lib/threads.ts';
@@ -12,6 +12,11 @@ import type { CompressingOrder } from './compressing-thread.ts';
 import { OWN_OUTPUT } from './indexing-order.ts';
 import { LineFile } from './line-file.ts';
 import type { StreamWriter } from './stream-writers.ts';
+
+const FRAMES: Record<CodecName, (memory: BlockMemory, blocks: SharedBlocks) => BlockFrames> = {
+  lz4: (memory, blocks) => new Lz4Frames(memory, blocks),
+  zstd: (_memory, blocks) => new ZstdFrames(blocks),
+};
 
 export interface BlockOutput {
   descriptor: number;
@@ -39,7 +44,7 @@ export class BlockWriter implements StreamWriter {
     this.#descriptor = descriptor;
     this.#places = new LineFile(placesFile);
     this.#blocks = new SharedBlocks(memory);
-    this.#frames = codec.name === 'lz4' ? new Lz4Frames(memory, this.#blocks) : new ZstdFrames(this.#blocks);
+    this.#frames = FRAMES[codec.name](memory, this.#blocks);
     const threads = Array.from({ length: memory.threads }, (_, thread) => compressingThread({ memory, codec, thread }));
     this.#broken = Promise.race(threads);
     this.#broken.catch(() => {});

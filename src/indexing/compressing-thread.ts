@@ -1,7 +1,7 @@
 /** One of the threads that compress blocks of the stream. */
 import { workerData } from 'node:worker_threads';
 import { constants, zstdCompressSync } from 'node:zlib';
-import type { Codec } from '../archive/codec.ts';
+import type { Codec, CodecName } from '../archive/codec.ts';
 import { Lz4Coder } from '../lz4/coder.ts';
 import { BLOCK_BYTES, type BlockMemory, LOADED, SharedBlocks } from './block-memory.ts';
 
@@ -38,9 +38,14 @@ function byZstd(blocks: SharedBlocks, { codec }: CompressingOrder): Compress {
   };
 }
 
+const COMPRESSORS: Record<CodecName, (blocks: SharedBlocks, order: CompressingOrder) => Compress> = {
+  lz4: byLz4,
+  zstd: byZstd,
+};
+
 function compressBlocks(order: CompressingOrder): void {
   const blocks = new SharedBlocks(order.memory);
-  const compress = order.codec.name === 'lz4' ? byLz4(blocks, order) : byZstd(blocks, order);
+  const compress = COMPRESSORS[order.codec.name](blocks, order);
   for (let block = blocks.takeNext(); blocks.wait(block, LOADED); block = blocks.takeNext())
     blocks.putCompressed(block, compress(block));
 }
