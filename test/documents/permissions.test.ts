@@ -36,7 +36,7 @@ async function migrateAs(lab: TestLab, policy: Policy, argv: string[] = []) {
   return runMigrate(lab, ['--all', ...argv], { env });
 }
 
-test('migrate: the policy is enough', async (t) => {
+test('migrate: its policy suffices', async (t) => {
   const lab = await labForTest(t);
   await addSnapshotOf(lab, undefined, { tags: { 'snap-to-s3': 'migrate', 'snap-to-s3-id': '1', Name: 'x' } });
   const policy = policyFor('migrate');
@@ -77,7 +77,7 @@ test('validate: its policy suffices; --archive-only needs only read access', asy
   const policy = policyFor('validate');
   const done = await validateAs(lab, policy, ['--all']);
   assert.equal(done.code, 0, done.stderr);
-  const Statement = policy.Statement.filter(({ Sid = '' }) => ['SeeTheBucket', 'ReadArchives'].includes(Sid));
+  const Statement = policy.Statement.filter(({ Sid = '' }) => ['ListBucket', 'ReadArchives'].includes(Sid));
   const alone = await validateAs(lab, { ...policy, Statement }, ['--all', '--archive-only']);
   assert.equal(alone.code, 0, alone.stderr);
 
@@ -100,7 +100,7 @@ test('validate: its policy suffices; --archive-only needs only read access', asy
 
 test('validate: without any one of its actions it fails and names the action', async (t) => {
   const policy = policyFor('validate');
-  const own = /^(ReadArchives|NoteWhatWasProved|SeeTheBucket)$/;
+  const own = /^(ReadArchives|UpdateManifests|ListBucket)$/;
   const needs = needsOf(policy, () => true).filter(({ statement: { Sid = '' } }) => own.test(Sid));
   for (const { statement, index, action } of needs) {
     await t.test(`${statement.Sid}: ${action}`, async (inner) => {
@@ -168,7 +168,7 @@ test('clean: its policy suffices; listing needs less', async (t) => {
     },
   });
   const policy = policyFor('clean');
-  const looks = policy.Statement.filter(({ Sid = '' }) => ['Look', 'SeeTheBucket'].includes(Sid));
+  const looks = policy.Statement.filter(({ Sid = '' }) => ['ListResources', 'ListBucket'].includes(Sid));
   const reads = { Effect: 'Allow' as const, Action: 's3:GetObject', Resource: `arn:aws:s3:::${BUCKET}/*` };
   const looked = await cleanAs(lab, { ...policy, Statement: [...looks, reads] }, []);
   assert.equal(looked.code, 0, looked.stderr);
@@ -212,7 +212,7 @@ test('--dry-run needs only to list', async (t) => {
   const lab = await labForTest(t);
   await addSnapshotOf(lab);
   const policy = policyFor('migrate');
-  const Statement = policy.Statement.filter(({ Sid = '' }) => ['Look', 'SeeTheBucket'].includes(Sid));
+  const Statement = policy.Statement.filter(({ Sid = '' }) => ['ListResources', 'ListBucket'].includes(Sid));
   const done = await migrateAs(lab, { ...policy, Statement }, ['--dry-run']);
   assert.equal(done.code, 0, done.stderr);
 });
@@ -230,11 +230,11 @@ test('list: its policy suffices; without EC2 it shows less', async (t) => {
   const done = await listAs(policy.Statement);
   assert.equal(done.code, 0, done.stderr);
   assert.match(done.stdout + done.stderr, / {2}complete {2}.*snapshot exists/);
-  const bucketOnly = await listAs(policy.Statement.filter(({ Sid }) => Sid === 'SeeTheBucket'));
+  const bucketOnly = await listAs(policy.Statement.filter(({ Sid }) => Sid === 'ListBucket'));
   assert.equal(bucketOnly.code, 0, bucketOnly.stderr);
   assert.match(bucketOnly.stdout, / {2}unchecked {2}/);
   assert.doesNotMatch(bucketOnly.stdout + bucketOnly.stderr, /snapshot exists/);
-  const nothing = await listAs(policy.Statement.filter(({ Sid }) => Sid === 'SeeSnapshots'));
+  const nothing = await listAs(policy.Statement.filter(({ Sid }) => Sid === 'ListSnapshots'));
   assert.equal(nothing.code, 1);
   assert.match(nothing.stderr, /ACCESS_DENIED/);
 });
@@ -490,7 +490,7 @@ test('drill --with-snapshot: its policy suffices, and each action is needed', as
   assert.match(done.stdout, /and with the snapshot in /);
   const direct = [
     ...policyFor('drill').Statement,
-    ...policyFor('migrate-direct').Statement.filter(({ Sid = '' }) => ['Look', 'ReadSnapshots'].includes(Sid)),
+    ...policyFor('migrate-direct').Statement.filter(({ Sid = '' }) => ['ListResources', 'ReadSnapshots'].includes(Sid)),
     ...Statement.filter(({ Sid }) => Sid === 'ClaimSnapshots'),
   ];
   const read = await drillAs(lab, direct, snapshotId, ['--with-snapshot', '--source', 'direct']);
