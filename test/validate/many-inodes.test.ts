@@ -1,15 +1,19 @@
 /** Trees with too many directories and hard links to keep in the memory of a thread. */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { randomBytes } from 'node:crypto';
+import { createHash, randomBytes } from 'node:crypto';
 import { closeSync, linkSync, mkdirSync, openSync, writeFileSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { Worker } from 'node:worker_threads';
+import { indexed } from '../../src/archive/file-index.ts';
+import type { TarMember } from '../../src/archive/tar/tar-reader.ts';
+import { encodeMember } from '../../src/archive/tar/tar-writer.ts';
 import { newRing } from '../../src/lib/bytes/shared-ring.ts';
 import { programFile } from '../../src/lib/program-file.ts';
 import type { ReadingOrder } from '../../src/streams/reading-thread.ts';
 import type { SinkAnswer, SinkOrder, SinkThreadOrder } from '../../src/streams/sink-thread.ts';
+import { MemberRecordsWriter } from '../../src/streams/tar/member-records.ts';
 import { temporaryDirectory } from '../support/lab.ts';
 import { FULL } from '../support/sampled.ts';
 
@@ -68,7 +72,7 @@ function writeDirectories(t: TestContext, count: number): string {
 
 test(`${DIRECTORIES.count} directories are restored`, async (t) => {
   const { count, heap } = DIRECTORIES;
-  const rules = { paths: null, isPrivileged: false, isCaseInsensitive: true, aliases: [] };
+  const rules = { paths: null, isPrivileged: false, isCaseInsensitive: true };
   const descriptor = openSync('/dev/null', 'w');
   const order: SinkOrder = {
     kind: 'files',
@@ -84,6 +88,51 @@ test(`${DIRECTORIES.count} directories are restored`, async (t) => {
   closeSync(descriptor);
   assert.deepEqual([findings.differences, findings.members], [[], count]);
 });
+
+/** Files in one directory with second names in another: with SNAP_TO_S3_FULL, two million. */
+const ALIASES = FULL ? { count: 2_000_000, heap: 192 } : { count: 60_000, heap: 12 };
+
+test(`${ALIASES.count} files that were not selected are restored under the names of links to them`, async (t) => {
+  const { count, heap } = ALIASES;
+  const directory = temporaryDirectory(t);
+  const [tar, records, restored] = ['tar', 'records', 'restored'].map((name) => join(directory, name));
+  assert.ok(tar && records && restored);
+  writeAliased(tar, records, count);
+  const descriptor = openSync(restored, 'w');
+  const rules = { paths: ['backup.5'], isPrivileged: false, isCaseInsensitive: false };
+  const target = { rules, maxBytes: 1, cuts: null, records, shortcutPrefix: '', times: null };
+  const { findings } = await compareFile(tar, { kind: 'files', descriptor, ...target }, heap);
+  closeSync(descriptor);
+  assert.deepEqual([findings.differences, findings.members], [[], count]);
+  const names = execFileSync('tar', ['--list', '--file', restored], { encoding: 'utf8', maxBuffer: 2 ** 30 });
+  const [first, ...others] = names.trim().split('\n');
+  assert.deepEqual([first, others.length, others.at(-1)], [nameOf(5, 0), count - 1, nameOf(5, count - 1)]);
+});
+
+const nameOf = (copy: number, number: number) => `./backup.${copy}/a-directory-with-a-name-of-some-length/${number}`;
+
+/** A tar of empty files, and the records of its index. */
+function writeAliased(tar: string, records: string, count: number): void {
+  using writer = new MemberRecordsWriter(records);
+  const descriptor = openSync(tar, 'w');
+  for (let number = 0; number < count; number++) {
+    const member = { ...EMPTY_FILE, path: Buffer.from(nameOf(0, number)) };
+    writeSync(descriptor, encodeMember(member));
+    writer.add(indexed(member, NO_DATA, { from: 0, to: 0 }), nameOf(5, number).slice(2));
+  }
+  writer.finish();
+  writeSync(descriptor, Buffer.alloc(2 * BLOCK));
+  closeSync(descriptor);
+}
+
+/** Of no bytes. */
+const NO_DATA = createHash('sha256').digest('hex');
+
+const EMPTY_FILE: TarMember = {
+  ...{ type: 'file', size: 0n, mode: 0o644, uid: 0, gid: 0, mtime: 1_000_000_000n },
+  ...{ target: Buffer.alloc(0), device: { major: 0, minor: 0 }, xattrs: new Map(), rights: {} },
+  ...{ path: Buffer.alloc(0), isSparse: false, segments: [], hasFraction: true },
+};
 
 function makeLinked(t: TestContext, count: number): string {
   const root = temporaryDirectory(t);

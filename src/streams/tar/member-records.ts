@@ -7,8 +7,8 @@ import { writeWhole } from '../../lib/bytes/write-whole.ts';
 
 const HASH_BYTES = 32;
 
-/** The hash of the headers, the hash of the data, and the length of the name that follows. */
-const FIXED_BYTES = 2 * HASH_BYTES + 4;
+/** The hash of the headers, the hash of the data, and the lengths of the name and the alias that follow. */
+const FIXED_BYTES = 2 * HASH_BYTES + 8;
 
 const CHUNK_BYTES = 256 * 1024;
 
@@ -29,13 +29,19 @@ export class MemberRecordsWriter implements Disposable {
     this.#descriptor = openSync(file, 'w', 0o600);
   }
 
-  add(member: IndexedMember): void {
+  /**
+   * @param alias the name under which a file that was not selected is restored: that of the file, or of the file that a
+   * hard link refers to. In Latin-1; `null` if the file has its own name.
+   */
+  add(member: IndexedMember, alias: string | null = null): void {
     const { path, data } = member;
-    const length = Buffer.alloc(4);
-    length.writeUInt32LE(path.length);
-    const record = [headerHash(member), data ? Buffer.from(data.sha256, 'hex') : NO_DATA, length, path];
+    const other = Buffer.from(alias ?? '', 'latin1');
+    const lengths = Buffer.alloc(8);
+    lengths.writeUInt32LE(path.length);
+    lengths.writeUInt32LE(other.length, 4);
+    const record = [headerHash(member), data ? Buffer.from(data.sha256, 'hex') : NO_DATA, lengths, path, other];
     this.#records.push(...record);
-    this.#length += FIXED_BYTES + path.length;
+    this.#length += FIXED_BYTES + path.length + other.length;
     if (this.#length >= CHUNK_BYTES) this.finish();
   }
 
@@ -55,13 +61,16 @@ const NO_DATA = Buffer.alloc(HASH_BYTES);
 export class MemberRecord {
   /** The name as in the index. */
   readonly path: Buffer;
+  /** As `MemberRecordsWriter.add` takes it. */
+  readonly alias: string | null;
   readonly #headers: Buffer;
   readonly #data: Buffer;
 
-  constructor(headers: Buffer, data: Buffer, path: Buffer) {
+  constructor(headers: Buffer, data: Buffer, path: Buffer, alias: Buffer) {
     this.#headers = headers;
     this.#data = data;
     this.path = path;
+    this.alias = alias.length === 0 ? null : alias.toString('latin1');
   }
 
   /** Whether the member has exactly these headers. Old indexes do not have the positions of data in sparse files. */
@@ -112,7 +121,8 @@ export class MemberRecordsReader implements Disposable {
     const fixed = this.#take(FIXED_BYTES);
     if (fixed.length < FIXED_BYTES) return null;
     const path = this.#take(fixed.readUInt32LE(2 * HASH_BYTES));
-    return new MemberRecord(fixed.subarray(0, HASH_BYTES), fixed.subarray(HASH_BYTES, 2 * HASH_BYTES), path);
+    const alias = this.#take(fixed.readUInt32LE(2 * HASH_BYTES + 4));
+    return new MemberRecord(fixed.subarray(0, HASH_BYTES), fixed.subarray(HASH_BYTES, 2 * HASH_BYTES), path, alias);
   }
 
   #take(length: number): Buffer {

@@ -14,11 +14,6 @@ export interface ExtractionRules {
   isPrivileged: boolean;
   /** Whether the target treats `A` and `a`, or two encodings of a letter, as the same name. */
   isCaseInsensitive: boolean;
-  /**
-   * Files that were not selected, each with a selected hard link to it. The file is restored under the name of the
-   * link.
-   */
-  aliases: readonly (readonly [file: string, link: string])[];
 }
 
 export type Decision =
@@ -45,21 +40,19 @@ export class MemberRules {
   /** All accepted names, if the target may treat different names as the same. */
   readonly #names = new HashedSet();
   readonly wanted: WantedPaths;
-  /** Maps files to the name of the first selected hard link to them. */
-  readonly #aliases: ReadonlyMap<string, string>;
 
   constructor(rules: ExtractionRules) {
     this.#rules = rules;
     this.wanted = new WantedPaths(rules.paths);
-    this.#aliases = new Map(rules.aliases);
     this.#directories.add('');
-    for (const alias of this.#aliases.values()) {
-      for (let parent = parentOf(alias); parent !== ''; parent = parentOf(parent)) this.#directories.add(parent);
-    }
   }
 
-  decide(found: NewMember): Decision {
-    const member = this.#renamed(found);
+  /**
+   * @param alias the name, in Latin-1, under which a file that was not selected is restored: that of the member or, for a
+   * hard link, that of the file that it refers to; `null` if the file has its own name.
+   */
+  decide(found: NewMember, alias: string | null = null): Decision {
+    const member = alias === null ? found : this.#renamed(found, alias);
     const path = pathOfMember(member.path);
     if (path === null) return refuse('the name points outside the archive');
     const name = path.toString('latin1');
@@ -71,17 +64,12 @@ export class MemberRules {
     return { what: 'take', path, ...this.#asAllowed({ ...member, path: relative(path) }) };
   }
 
-  /** Redirects further links to a file to the name under which it is restored. */
-  #renamed(member: NewMember): NewMember {
-    if (this.#aliases.size === 0) return member;
-    const aliasOf = (name: Buffer): string | undefined =>
-      this.#aliases.get(pathOfMember(name)?.toString('latin1') ?? '');
-    if (member.type === 'hardlink') {
-      const target = aliasOf(member.target);
-      return target === undefined ? member : { ...member, target: Buffer.from(target, 'latin1') };
-    }
-    const path = member.type === 'file' ? aliasOf(member.path) : undefined;
-    return path === undefined ? member : { ...member, path: Buffer.from(path, 'latin1') };
+  /** Redirects links to the file. The file may come before the directories of its new name. */
+  #renamed(member: NewMember, alias: string): NewMember {
+    const name = Buffer.from(alias, 'latin1');
+    if (member.type === 'hardlink') return { ...member, target: name };
+    for (let parent = parentOf(alias); parent !== ''; parent = parentOf(parent)) this.#directories.add(parent);
+    return { ...member, path: name };
   }
 
   /** Whether the member is a device that is left out, or another name of one. */

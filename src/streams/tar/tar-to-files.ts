@@ -100,7 +100,7 @@ class FileWriter {
       this.#skip(member);
       this.#differs('damaged', record ?? member, 'not restored: its headers do not match the index of the archive');
     } else {
-      const decision = this.#rules.decide(member);
+      const decision = this.#rules.decide(member, record?.alias ?? null);
       if (decision.what === 'take' && decision.isReduced) this.#found.leftOut.privileges++;
       const sha256 = decision.what === 'take' ? this.#pass(decision.member) : this.#leaveOut(member, decision);
       if (record && !record.hasData(sha256))

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { type IndexedMember, isMapKnown } from '../../../archive/file-index.ts';
 import { FRAME_END, FRAME_HEADER } from '../../../archive/lz4-frame.ts';
 import { pathOfMember } from '../../../streams/disk-tree.ts';
+import { AliasFile } from '../../../streams/tar/alias-file.ts';
 import type { Cut } from '../../../streams/tar/cut-stream.ts';
 import { MemberRecordsWriter } from '../../../streams/tar/member-records.ts';
 import { WantedPaths } from '../../../streams/tar/wanted-paths.ts';
@@ -20,8 +21,6 @@ export interface MemberChoice {
   part: { extents: Extent[]; cuts: Cut[] } | null;
   /** A file with the index entries of all members in the fetched stream. */
   records: string;
-  /** Files that are restored under the name of a requested hard link to them. */
-  aliases: [file: string, link: string][];
   /** Bytes of the index that were fetched. */
   fetchedBytes: number;
   /** `null` if no members were selected, or if the index is not the one in the manifest. */
@@ -59,7 +58,8 @@ export async function chooseMembers(
   if (!object.facts?.index || !canOpenIndex(object, services.sessionKey)) return null;
   const file = join(order.directory, 'index');
   const index = await fetchFileIndex(object, snapshotId, file, services);
-  const aliases = order.paths === null ? [] : await findAliases(index, order.paths);
+  using aliases = new AliasFile(join(order.directory, 'aliases'));
+  if (order.paths !== null) await findAliases(index, order.paths, aliases);
   const isPart = index.isOfManifest && (order.paths !== null || order.before !== null);
   const chosen = isPart ? await choosePart(object, index, order, aliases) : null;
   const choice = chosen?.part
@@ -73,13 +73,13 @@ export async function chooseMembers(
 async function chooseAll(
   { read, bytes: fetchedBytes }: FetchedIndex,
   { directory }: ChoiceOrder,
-  aliases: MemberChoice['aliases'],
+  aliases: AliasFile,
 ): Promise<MemberChoice> {
   const records = join(directory, 'records');
   using writer = new MemberRecordsWriter(records);
-  for await (const line of read()) if (line.is === 'member') writer.add(line.member);
+  for await (const line of read()) if (line.is === 'member') writer.add(line.member, aliasOf(line.member, aliases));
   writer.finish();
-  return { part: null, records, aliases, fetchedBytes, wanted: null };
+  return { part: null, records, fetchedBytes, wanted: null };
 }
 
 /** `part` is `null` if the pieces are unknown or too many, or if the index does not describe everything in them. */
@@ -87,20 +87,19 @@ async function choosePart(
   object: ArchivedObject,
   { read, bytes: fetchedBytes }: FetchedIndex,
   { paths, directory, before }: ChoiceOrder,
-  aliases: MemberChoice['aliases'],
+  aliases: AliasFile,
 ): Promise<MemberChoice> {
   const records = join(directory, 'records');
   using writer = new MemberRecordsWriter(records);
   let bytes = 0;
   let isAllTold = true;
   const wanted = new WantedPaths(paths);
-  const sources = new Set(aliases.map(([file]) => file));
   const cutter = new PieceCutter();
   for await (const line of read()) {
     if (line.is === 'piece') cutter.piece(line.place);
-    else if (isWanted(line.member, wanted, sources) && !(await isThere(line.member, sources, before))) {
+    else if (isWanted(line.member, wanted, aliases) && !(await isThere(line.member, aliases, before))) {
       isAllTold &&= isMapKnown(line.member);
-      writer.add(line.member);
+      writer.add(line.member, aliasOf(line.member, aliases));
       cutter.range(line.member.span);
       bytes += line.member.data?.bytes ?? 0;
     }
@@ -108,26 +107,25 @@ async function choosePart(
   writer.finish();
   const found = isAllTold ? cutter.finish() : null;
   const part = found && { extents: asStream(object, found.extents), cuts: found.cuts };
-  return { part, records, aliases, fetchedBytes, wanted: { bytes, missing: wanted.missing } };
+  return { part, records, fetchedBytes, wanted: { bytes, missing: wanted.missing } };
 }
 
-async function isThere(member: IndexedMember, sources: ReadonlySet<string>, before: RestoredBefore | null) {
+async function isThere(member: IndexedMember, aliases: AliasFile, before: RestoredBefore | null) {
   const path = pathOfMember(member.path);
-  if (!before || path === null || sources.has(path.toString('latin1'))) return false;
+  if (!before || path === null || aliases.has(path.toString('latin1'))) return false;
   return before.has(path, member);
 }
 
-function isWanted(member: IndexedMember, wanted: WantedPaths, sources: ReadonlySet<string>): boolean {
+function isWanted(member: IndexedMember, wanted: WantedPaths, aliases: AliasFile): boolean {
   const path = pathOfMember(member.path)?.toString('latin1');
   // If all files are wanted, the code that creates them refuses names that cannot exist.
   if (path === undefined) return wanted.has('', false);
-  return wanted.has(path, member.type === 'directory') || sources.has(path);
+  return wanted.has(path, member.type === 'directory') || aliases.has(path);
 }
 
 /** Finds requested hard links to files that are not requested: a tar has the data of a file only under its first name. */
-async function findAliases({ read }: FetchedIndex, paths: readonly string[]): Promise<[file: string, link: string][]> {
+async function findAliases({ read }: FetchedIndex, paths: readonly string[], aliases: AliasFile): Promise<void> {
   const wanted = new WantedPaths(paths);
-  const found = new Map<string, string>();
   for await (const line of read()) {
     // All members come before the pieces.
     if (line.is === 'piece') break;
@@ -135,9 +133,15 @@ async function findAliases({ read }: FetchedIndex, paths: readonly string[]): Pr
     if (type !== 'hardlink') continue;
     const [name, first] = [path, target].map((bytes) => pathOfMember(bytes)?.toString('latin1'));
     if (name === undefined || first === undefined || !wanted.has(name, false) || wanted.has(first, false)) continue;
-    if (!found.has(first)) found.set(first, name);
+    aliases.add(first, name);
   }
-  return [...found];
+}
+
+/** The name under which a file is restored, or the file that a hard link refers to; `null` if it is its own name. */
+function aliasOf({ type, path, target }: IndexedMember, aliases: AliasFile): string | null {
+  if (type !== 'file' && type !== 'hardlink') return null;
+  const file = pathOfMember(type === 'file' ? path : target)?.toString('latin1');
+  return file === undefined ? null : aliases.of(file);
 }
 
 /** Blocks of lz4 need a header and an end mark to become a stream, unless there are none. Frames of zstd are a stream already. */

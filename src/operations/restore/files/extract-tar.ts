@@ -52,7 +52,6 @@ export async function extractTar(
       paths,
       isPrivileged,
       isCaseInsensitive: directory.isCaseInsensitive,
-      aliases: choice?.aliases ?? [],
     };
     const times = await timesKeptIn(path, signal);
     const { maxBytes } = directory;
