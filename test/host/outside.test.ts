@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import fc from 'fast-check';
 import { run, runWithInput } from '../../lab/core/run.ts';
-import { planTable, tryMakingTable } from '../../src/host/disks/make-table.ts';
+import { makeTable, planTable, tryMakingTable } from '../../src/host/disks/make-table.ts';
 import { gapsBetween, notKeptOutside } from '../../src/host/disks/outside-partitions.ts';
 import { readPartitionTable } from '../../src/host/disks/partition-table.ts';
 import { notKeptAround } from '../../src/host/filesystems/outside-filesystem.ts';
@@ -104,4 +104,33 @@ test('a table that sfdisk reads but does not create is reported', async (t) => {
   start.writeUInt32LE(40_000);
   await writeAt(image, 446 + 16 + 8, start);
   await assert.rejects(attempt(), { code: 'TARGET', message: /partition table cannot be created/ });
+});
+
+test('names of GPT partitions are created whatever their characters, in both copies of the table', async (t) => {
+  const image = join(temporaryDirectory(t), 'disk.img');
+  await run(['truncate', '--size', '16M', image]);
+  const type = '0FC63DAF-8483-4772-8E79-3D69D8477DE4';
+  const entry = (number: number, name: string) => ({
+    node: `x${number}`,
+    start: 2048 * number,
+    size: 2048,
+    type,
+    name,
+  });
+  const names = ['Größe "x"', '🎉 party', '🎉'.repeat(18)];
+  const partitions = names.map((name, index) => entry(index + 1, name));
+  const partitiontable = { label: 'gpt', id: '11111111-2222-3333-4444-555555555555', partitions };
+  await makeTable(image, planTable({ partitiontable }, 16 * MiB), signal);
+  const namesIn = async () => {
+    const { json } = await readPartitionTable(image, signal);
+    return (json as { partitiontable: { partitions: { name?: string }[] } }).partitiontable.partitions.map(
+      ({ name }) => name,
+    );
+  };
+  assert.match(await run(['sfdisk', '--verify', image]), /No errors detected/);
+  assert.deepEqual(await namesIn(), names);
+  await writeAt(image, 512, Buffer.alloc(512));
+  assert.deepEqual(await namesIn(), names, 'the backup');
+  const lossy = { ...partitiontable, partitions: [entry(1, 'lone \ufffd')] };
+  assert.throws(() => planTable({ partitiontable: lossy }, 16 * MiB), /the name of partition 1 is not valid Unicode/);
 });

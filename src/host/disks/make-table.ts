@@ -4,7 +4,9 @@ import { join } from 'node:path';
 import { SnapError } from '../../errors.ts';
 import { temporaryDirectory } from '../../lib/temporary-files.ts';
 import { runTool, ToolError } from '../../transfer/run-tool.ts';
+import { lengthOf } from '../devices/block-devices.ts';
 import { makeSparse } from '../sparse-file.ts';
+import { isDropped, type NamedPartition, writeGptNames } from './gpt-names.ts';
 import { isExtended } from './mbr.ts';
 import { type Partition, readPartitionTable } from './partition-table.ts';
 
@@ -14,6 +16,8 @@ export interface TablePlan {
   script: string;
   /** Without extended partitions, which only contain others. */
   partitions: Partition[];
+  /** Names that sfdisk cannot write. */
+  names: NamedPartition[];
 }
 
 const SECTOR = 512;
@@ -42,24 +46,35 @@ export function planTable(json: unknown, diskBytes: number): TablePlan {
     label,
     script: `${[...head, '', ...found.map(({ line }) => line)].join('\n')}\n`,
     partitions: found.map(({ partition }) => partition).filter(({ type }) => !(label === 'dos' && isExtended(type))),
+    names: found.flatMap(({ partition: { number }, name }) =>
+      label === 'gpt' && isDropped(name) ? [{ number, name }] : [],
+    ),
   };
 }
 
-function readEntry(entry: Record<string, unknown>, diskBytes: number): { line: string; partition: Partition } {
+interface PlannedEntry {
+  line: string;
+  partition: Partition;
+  name: string;
+}
+
+function readEntry(entry: Record<string, unknown>, diskBytes: number): PlannedEntry {
   const number = Number(matching(entry['node'], /[1-9]\d{0,2}$/).match(/\d+$/)?.[0]);
   const [start, length] = [wholeNumber(entry['start']), wholeNumber(entry['size'])];
   const size = Math.min(length, Math.floor(diskBytes / SECTOR) - start);
   const type = matching(entry['type'], /^[0-9a-f-]{1,36}$/i);
   if (number > 999 || size < 1) throw damaged(`partition ${number} is not valid`);
+  const name = String(entry['name'] ?? '');
+  if (name.includes('\ufffd')) throw damaged(`the name of partition ${number} is not valid Unicode`);
   const facts = [`start=${start}`, `size=${size}`, `type=${type}`];
   if (entry['uuid'] !== undefined && !/^[0-9a-f]+-\d+$/i.test(String(entry['uuid'])))
     facts.push(`uuid=${matching(entry['uuid'], /^[0-9a-f-]{36}$/i)}`);
-  if (entry['name'] !== undefined) facts.push(`name="${escaped(String(entry['name']))}"`);
+  if (entry['name'] !== undefined) facts.push(`name="${escaped(name)}"`);
   if (entry['attrs'] !== undefined) facts.push(`attrs="${matching(entry['attrs'], /^[\w:, ]{0,200}$/)}"`);
   if (entry['bootable'] === true) facts.push('bootable');
   const partition = { number, start: start * SECTOR, size: size * SECTOR, type };
   // sfdisk only uses the number at the end of the name before the colon.
-  return { line: `disk${number} : ${facts.join(', ')}`, partition };
+  return { line: `disk${number} : ${facts.join(', ')}`, partition, name };
 }
 
 function fields(value: unknown): Record<string, unknown> {
@@ -102,8 +117,9 @@ export async function makeTable(device: string, plan: TablePlan, signal: AbortSi
     if (!(cause instanceof ToolError)) throw cause;
     throw new SnapError('TARGET', `the partition table cannot be created: ${cause.message}`, { cause });
   }
+  if (plan.names.length > 0) await writeGptNames(device, SECTOR, plan.names);
   const made = await readPartitionTable(device, signal);
-  if (made.kind === plan.label && describe(made.partitions) === describe(plan.partitions)) return;
+  if (made.kind === plan.label && isAsPlanned(plan, planTable(made.json, lengthOf(device)))) return;
   throw new SnapError('TARGET', `sfdisk created a different partition table on ${device} than requested`, {
     hint: 'use a newer sfdisk (util-linux)',
   });
@@ -121,11 +137,22 @@ export async function tryMakingTable(plan: TablePlan, diskBytes: number, signal:
   if (makeSparse(file, diskBytes)) await makeTable(file, plan, signal);
 }
 
-const describe = (partitions: readonly Partition[]): string =>
-  partitions
-    .map(({ number, start, size, type }) => `${number} ${start} ${size} ${type.toLowerCase()}`)
-    .sort()
-    .join('\n');
+/** Whether a new table says of each partition what was planned. sfdisk chooses what was not. */
+function isAsPlanned(plan: TablePlan, made: TablePlan): boolean {
+  const [planned, found] = [factsOf(plan), factsOf(made)];
+  return (
+    planned.length === found.length &&
+    planned.every((facts, index) => facts.every((fact) => found[index]?.includes(fact)))
+  );
+}
+
+/** For each partition, its number and what follows it in the input of sfdisk. */
+const factsOf = ({ script }: TablePlan): string[][] =>
+  script
+    .slice(script.indexOf('\n\n'))
+    .trim()
+    .split('\n')
+    .map((line) => line.split(/ : |, /));
 
 /** Writes the boot code before an MBR table and in the gap after it. */
 export async function writeBootCode(device: string, code: Buffer, gap: Buffer): Promise<void> {
