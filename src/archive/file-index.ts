@@ -131,7 +131,7 @@ export function decodeIndexLine(text: string, key: string): IndexLine {
   return { is: 'member', member };
 }
 
-/** The error for an index that is damaged, missing, or of something else: the archive is damaged, as by a damaged object. */
+/** The error for an index that is damaged, missing, or of another object. Like a damaged object, it means that the archive is damaged. */
 export const damagedIndex = (key: string, why: string, cause?: unknown): SnapError =>
   new SnapError('DIFFERS', `${key}: ${why}`, {
     hint: 'the archive is damaged; its data object may be intact: restore --no-index reads all of it',

@@ -19,7 +19,7 @@ export function checkOutputFile(flag: string, path: string): void {
 export function writeOutputFile(flag: string, path: string, text: string): void {
   const unfinished = `${path}.${process.pid}.tmp`;
   try {
-    // Never through a link that another user of the directory has planted.
+    // Links are not followed, because another user of the directory may have created one under this name.
     rmSync(unfinished, { force: true });
     writeFileSync(unfinished, text, { flag: 'wx' });
     renameSync(unfinished, path);

@@ -119,8 +119,8 @@ async function hybridOf(device: string, kind: 'dos' | 'gpt'): Promise<string | n
 const LARGE_SECTOR = 4096;
 
 /**
- * Whether the table counts in larger sectors than this disk has: nothing is known where it says in sectors of 512
- * bytes, and something is where it says in larger ones. A GPT is found only with the right size.
+ * Whether the table counts in larger sectors than this disk has: its positions lead to no known content if they are in
+ * sectors of 512 bytes, but do if they are in larger ones. A GPT is found only with the right size.
  */
 async function unitProblem(
   device: string,

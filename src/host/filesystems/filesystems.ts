@@ -28,7 +28,7 @@ const EXIT_AMBIVALENT = 8;
 
 /**
  * Reads the device itself, because caches and the udev database may be stale or missing.
- * @param start where to look, in bytes. Elsewhere than at the start of the device, tables are not told from boot sectors.
+ * @param start where to look, in bytes. Only at the start of the device, tables are distinguished from boot sectors.
  */
 export async function probe(device: string, signal: AbortSignal, start = 0): Promise<Probe> {
   const argv = ['blkid', '--probe', '--output', 'export', '--offset', String(start), '--', device];

@@ -32,7 +32,7 @@ export async function* readFileIndex(
 ): AsyncGenerator<Content> {
   await using directory = temporaryDirectory();
   const index = await fetchFileIndex(object, snapshotId, join(directory.path, 'index'), services);
-  // Whoever reads only the index cannot find in the object what another index says.
+  // The caller reads only the index, so the object cannot confirm what another index says.
   if (!index.isOfManifest) throw damagedIndex(index.key, 'it is not the index that the manifest names');
   yield* index.read();
 }

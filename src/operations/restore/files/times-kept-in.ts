@@ -18,7 +18,7 @@ const [EARLIEST, LATEST] = [-(2n ** 62n), 2n ** 62n];
 
 /** @returns `null` if no file can be created in the directory, or its times have an unknown resolution. */
 export async function timesKeptIn(directory: string, signal: AbortSignal): Promise<KeptTimes | null> {
-  // The directory may hold restored files, and a link of any name that can be foreseen.
+  // The name is random: the directory may hold restored files, and among them a link with any name that can be predicted.
   const file = join(directory, `.snap-to-s3-times-${randomUUID()}`);
   try {
     writeFileSync(file, '', { flag: 'wx', mode: 0o600 });
