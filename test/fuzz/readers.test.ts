@@ -137,7 +137,7 @@ function readTar(bytes: Buffer): void {
     at += chunk.length;
     return chunk;
   });
-  const rules = new MemberRules({ paths: null, isPrivileged: false, isCaseInsensitive: true });
+  const rules = new MemberRules({ paths: null, isPrivileged: false, isCaseInsensitive: true, ownNames: [] });
   for (const member of readMembers(stream)) {
     const decision = rules.decide(member);
     if (decision.what === 'take') {

@@ -27,3 +27,22 @@ test('a restore over an earlier one does not write through the links that were r
     assert.equal(statSync(victim).mtimeMs, before);
   }
 });
+
+test('a file of a name that the restore itself uses is not lost in silence', async (t) => {
+  const lab = await labForTest(t);
+  const populate = async (root: string) => {
+    writeFileSync(join(root, '.snap-to-s3-unfinished'), 'a file of the user');
+    writeFileSync(join(root, 'other'), 'another one');
+  };
+  const partitions = [{ content: 'ext4' as const, sizeMiB: 16, populate }];
+  const { snapshotId } = await addSnapshotOf(lab, { table: 'none', partitions });
+  assert.equal((await runMigrate(lab, ['--all'])).code, 0);
+  const into = join(lab.directory, 'into');
+  const done = await runCli(lab.env, ['restore', snapshotId, '--bucket', BUCKET, '--to-dir', into]);
+  assert.equal(done.code, 12, done.stderr);
+  assert.match(
+    done.stderr,
+    /\.snap-to-s3-unfinished: not restored: the restore itself uses this name; extract the file with tar/,
+  );
+  assert.equal(readFileSync(join(into, 'other'), 'utf8'), 'another one');
+});

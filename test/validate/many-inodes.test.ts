@@ -72,7 +72,7 @@ function writeDirectories(t: TestContext, count: number): string {
 
 test(`${DIRECTORIES.count} directories are restored`, async (t) => {
   const { count, heap } = DIRECTORIES;
-  const rules = { paths: null, isPrivileged: false, isCaseInsensitive: true };
+  const rules = { paths: null, isPrivileged: false, isCaseInsensitive: true, ownNames: [] };
   const descriptor = openSync('/dev/null', 'w');
   const order: SinkOrder = {
     kind: 'files',
@@ -99,7 +99,7 @@ test(`${ALIASES.count} files that were not selected are restored under the names
   assert.ok(tar && records && restored);
   writeAliased(tar, records, count);
   const descriptor = openSync(restored, 'w');
-  const rules = { paths: ['backup.5'], isPrivileged: false, isCaseInsensitive: false };
+  const rules = { paths: ['backup.5'], isPrivileged: false, isCaseInsensitive: false, ownNames: [] };
   const target = { rules, maxBytes: 1, cuts: null, records, shortcutPrefix: '', times: null };
   const { findings } = await compareFile(tar, { kind: 'files', descriptor, ...target }, heap);
   closeSync(descriptor);

@@ -14,6 +14,8 @@ export interface ExtractionRules {
   isPrivileged: boolean;
   /** Whether the target treats `A` and `a`, or two encodings of a letter, as the same name. */
   isCaseInsensitive: boolean;
+  /** The beginnings of the names in the target directory that the restore itself uses. */
+  ownNames: readonly string[];
 }
 
 export type Decision =
@@ -83,6 +85,7 @@ export class MemberRules {
 
   /** Returns why a member must not be restored; `null` if it may. Accepted names are recorded. */
   #reasonToRefuse(name: string, { type, target }: NewMember): string | null {
+    if (this.#isOwnName(name)) return 'the restore itself uses this name; extract the file with tar';
     if (!this.#directories.has(parentOf(name))) return 'its parent is not a directory of the archive';
     if (this.#links.has(name)) return 'another member of that name is a link';
     if (type !== 'directory' && this.#directories.has(name)) return 'another member of that name is a directory';
@@ -94,6 +97,9 @@ export class MemberRules {
     if (type === 'symlink') this.#links.add(name);
     return type === 'hardlink' ? this.#reasonToRefuseLink(name, target) : null;
   }
+
+  #isOwnName = (name: string): boolean =>
+    parentOf(name) === '' && this.#rules.ownNames.some((beginning) => name.startsWith(beginning));
 
   #reasonToRefuseLink(name: string, target: Buffer): string | null {
     const path = pathOfMember(target);

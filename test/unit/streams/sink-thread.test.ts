@@ -72,7 +72,7 @@ function loopsIn(directory: string): Record<string, Loop> {
     truncateSync(path, HUGE);
     return { kind: 'image', path, isBlank: runs === null, table: runs && table, runs };
   };
-  const rules = { paths: null, isPrivileged: false, isCaseInsensitive: false };
+  const rules = { paths: null, isPrivileged: false, isCaseInsensitive: false, ownNames: [] };
   const extract = (cuts: { skip: number; take: number }[] | null): SinkOrder => ({
     kind: 'files',
     descriptor: openSync('/dev/null', 'w'),

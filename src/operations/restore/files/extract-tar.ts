@@ -52,6 +52,7 @@ export async function extractTar(
       paths,
       isPrivileged,
       isCaseInsensitive: directory.isCaseInsensitive,
+      ownNames: [...directory.ownNames, shortcuts.prefix],
     };
     const times = await timesKeptIn(path, signal);
     const { maxBytes } = directory;

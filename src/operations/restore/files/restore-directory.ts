@@ -39,6 +39,8 @@ export interface FillableDirectory {
   isContinued: boolean;
   /** Whether its filesystem does not distinguish names that differ only in case. */
   isCaseInsensitive: boolean;
+  /** Names in it that the restore itself uses. A file of such a name is not restored, and the restore reports it. */
+  ownNames: readonly string[];
   /** Maximum number of bytes to write. */
   maxBytes: number;
   /** Whether the restored files are kept if the restore fails. */
@@ -102,6 +104,7 @@ export async function openDirectory(
     return {
       isContinued,
       isCaseInsensitive: isCaseInsensitive(path),
+      ownNames: [UNFINISHED],
       maxBytes: object.facts?.plainBytes ?? freeBytes,
       isKept: true,
       clear: isEmpty ? (signal) => clearDirectory(path, signal) : null,

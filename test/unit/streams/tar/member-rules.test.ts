@@ -31,13 +31,13 @@ const TWINS: Record<string, [first: NewMember, second: NewMember]> = {
 test('a case-insensitive target gets the first of two names that differ only in case', () => {
   for (const [name, [first, second]] of Object.entries(TWINS)) {
     const judged = (isCaseInsensitive: boolean) => {
-      const rules = new MemberRules({ paths: null, isPrivileged: false, isCaseInsensitive });
+      const rules = new MemberRules({ paths: null, isPrivileged: false, isCaseInsensitive, ownNames: [] });
       return [first, second].map((member) => rules.decide(member).what);
     };
     assert.deepEqual(judged(true), ['take', 'refuse'], name);
     assert.equal(judged(false)[0], 'take', name);
   }
-  const rules = new MemberRules({ paths: null, isPrivileged: false, isCaseInsensitive: true });
+  const rules = new MemberRules({ paths: null, isPrivileged: false, isCaseInsensitive: true, ownNames: [] });
   const directories = ['./dir', './DIR'].map((path) => rules.decide(memberOf(path, 'directory')).what);
   assert.deepEqual(directories, ['take', 'take'], 'two directories become one');
   assert.equal(rules.decide(memberOf('./Dir/x')).what, 'take');
