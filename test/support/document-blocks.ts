@@ -13,11 +13,14 @@ export interface DocumentedBlock {
   text: string;
 }
 
-/** Excludes docs/development/api.md, which is generated and compared as a whole. */
+/**
+ * Excludes generated pages: docs/development/api.md is compared as a whole, and test/documents/performance.test.ts checks the
+ * figures in docs/development/performance.md.
+ */
 export const documentBlocks = (): DocumentedBlock[] =>
   globSync('{README.md,docs/**/*.md}', { cwd: ROOT })
     .sort()
-    .filter((document) => document !== 'docs/development/api.md')
+    .filter((document) => !/^docs\/development\/(api|performance)\.md$/.test(document))
     .flatMap((document) => blocksOf(document, readFileSync(join(ROOT, document), 'utf8')));
 
 /** @throws Error for a block that does not end, and for an indented block, which has no language. */

@@ -1,17 +1,16 @@
 /** Keyrings for tests, in short directories, because the agent of gpg creates a socket there. */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { run } from '../../lab/core/run.ts';
+import { removeDirectory } from './remove-directory.ts';
 
 export async function gpgHome(t: TestContext): Promise<string> {
   const home = mkdtempSync(join(tmpdir(), 'snap-to-s3-gpg-'));
   t.after(async () => {
     await forgetPassphrases(home);
-    // The agent may still be removing its sockets, and rmSync would stop silently at one that no longer exists.
-    await rm(home, { recursive: true, force: true });
+    removeDirectory(home);
   });
   return home;
 }

@@ -2,7 +2,6 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, readdirSync } from 'node:fs';
-import { rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -15,6 +14,7 @@ import type { Leftover } from '../../lab/core/contract.ts';
 import { type Lab, type LabOptions, startLab } from '../../lab/index.ts';
 import { NODE_FLAGS } from '../../src/lib/node-flags.ts';
 import { isLabKept, keepLab } from './kept-lab.ts';
+import { removeDirectory } from './remove-directory.ts';
 
 export const BUCKET = 'backups';
 
@@ -40,7 +40,7 @@ type FinishedTest = TestContext & { error: Error | null };
 /** A directory that is removed after the test. */
 export function temporaryDirectory(t: TestContext): string {
   const directory = mkdtempSync(join(tmpdir(), 'snap-to-s3-test-'));
-  t.after(() => rm(directory, { recursive: true, force: true }));
+  t.after(() => removeDirectory(directory));
   return directory;
 }
 
@@ -80,7 +80,7 @@ export async function labForTest(t: TestContext, options: LabTestOptions = {}): 
     const failure = problem ?? (t as FinishedTest).error;
     if (isLabKept(failure !== null))
       await keepLab({ options: allOptions, directory, program: PROGRAM, bucket: BUCKET });
-    else await rm(directory, { recursive: true, force: true });
+    else removeDirectory(directory);
     if (problem) throw problem;
   });
   await control.addBucket(BUCKET);
