@@ -46,6 +46,19 @@ async function untilDetached(device: string, image: string): Promise<void> {
   for (let waited = 0; isAttached() && waited < LONGEST_LOOK; waited += LOOK_EACH) await setTimeout(LOOK_EACH);
 }
 
+/** Another process that examines filesystems may keep one busy for a moment. @throws what `umount` says at last. */
+async function unmount(directory: string): Promise<void> {
+  for (let waited = 0; ; waited += LOOK_EACH) {
+    try {
+      await run(['umount', directory]);
+      return;
+    } catch (error) {
+      if (waited >= LONGEST_LOOK || !/target is busy/.test(String(error))) throw error;
+    }
+    await setTimeout(LOOK_EACH);
+  }
+}
+
 /** mtools copies files to and from FAT, so no kernel driver is needed. Only ASCII names are certainly preserved. */
 export async function withFilesystem<T>(
   device: string,
@@ -59,7 +72,7 @@ export async function withFilesystem<T>(
     try {
       return await use(directory);
     } finally {
-      await run(['umount', directory]);
+      await unmount(directory);
     }
   } finally {
     rmdirSync(directory);
