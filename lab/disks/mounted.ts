@@ -47,7 +47,7 @@ async function untilDetached(device: string, image: string): Promise<void> {
 }
 
 /** Another process that examines filesystems may keep one busy for a moment. @throws what `umount` says at last. */
-async function unmount(directory: string): Promise<void> {
+export async function unmount(directory: string): Promise<void> {
   for (let waited = 0; ; waited += LOOK_EACH) {
     try {
       await run(['umount', directory]);

@@ -18,7 +18,7 @@ import { run } from '../../lab/core/run.ts';
 import { buildDisk, type DiskPlan } from '../../lab/disks/build.ts';
 import { copyWhileMounted } from '../../lab/disks/copies.ts';
 import { partitionPlace } from '../../lab/disks/inspect.ts';
-import { withDevice } from '../../lab/disks/mounted.ts';
+import { unmount, withDevice } from '../../lab/disks/mounted.ts';
 import { keyEnding, keysIn } from '../support/archives.ts';
 import { addSnapshotOf, addSnapshotOfImage, fillPlainly } from '../support/disks.ts';
 import { addKey, gpgHome } from '../support/gpg.ts';
@@ -42,13 +42,14 @@ const NOISY_DISK: Pick<DiskPlan, 'table' | 'partitions'> = {
 };
 
 /** The service holds back its response until the faults are cleared, so that the run waits in the middle of its work. */
-async function stall(lab: TestLab, service: 's3' | 'ebs', operation: string): Promise<void> {
-  await lab.control.script({ service, operation, action: { kind: 'latency', milliseconds: 250_000 } });
+async function stall(lab: TestLab, operation: string, match: Record<string, string> = {}): Promise<void> {
+  const action = { kind: 'latency', milliseconds: 250_000 } as const;
+  await lab.control.script({ service: 's3', operation, match, action });
 }
 
 /** Runs a migration, and does something once the upload has begun and its first part has arrived. */
 async function interfere(lab: TestLab, argv: readonly string[], act: () => Promise<void>, env = {}): Promise<Finished> {
-  await stall(lab, 's3', 'UploadPart');
+  await stall(lab, 'UploadPart');
   let acting: Promise<void> | undefined;
   const done = await runMigrate(lab, ['--all', '--upload-streams', '1', ...argv], {
     env,
@@ -229,12 +230,11 @@ test('a device with read errors does not prove an image', async (t) => {
   await addSnapshotOf(lab, NOISY_DISK);
   const stored = await runMigrate(lab, ['--all', '--dd']);
   assert.equal(stored.code, 0, stored.stderr);
-  // It is needed to compare a few blocks of the new volume with the snapshot.
-  await stall(lab, 'ebs', 'GetSnapshotBlock');
+  await stall(lab, 'GetObject', { key: await keyEnding(lab, '.img.lz4') });
   let acting: Promise<void> | undefined;
   const done = await runValidate(lab, ['--all'], {
     onLine: (line) => {
-      if (line.includes(' attached as '))
+      if (line.includes(' verified: '))
         acting = outer.damageVolumeOf(lab, 150 * 2 ** 20).finally(() => lab.control.clearFaults());
     },
   });
@@ -273,7 +273,8 @@ async function brittleDisk() {
     mountPoint,
     damageVolumeOf: (lab: TestLab, at: number) => damageVolume(lab, image, at),
     remove: async () => {
-      await run(['umount', mountPoint]);
+      // The last loop device may still be closing its file.
+      await unmount(mountPoint);
       await rm(directory, { recursive: true, force: true });
     },
   };

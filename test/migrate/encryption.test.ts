@@ -7,7 +7,7 @@ import { type ShownArchive, type SnapEvent, silentHost } from '../../src/events.
 import { showArchive } from '../../src/operations/list/show-archive.ts';
 import { extractTar, keyEnding, keysIn, readManifest } from '../support/archives.ts';
 import { addSnapshotOf, fillPlainly } from '../support/disks.ts';
-import { addKey, addLockedKey, gpgHome, importPublicKey, setDialog, signKey } from '../support/gpg.ts';
+import { addExpiredKey, addKey, addLockedKey, gpgHome, importPublicKey, setDialog, signKey } from '../support/gpg.ts';
 import { BUCKET, labForTest, recordsOf, runCli, runMigrate, runProgram, type TestLab } from '../support/lab.ts';
 import { replaceObject } from '../support/tamper.ts';
 import { compareTrees } from '../support/trees/compare-trees.ts';
@@ -56,7 +56,7 @@ test('keys that gpg would refuse are refused before anything is created', async 
   const [mine, theirs] = [await gpgHome(t), await gpgHome(t)];
   await addKey(theirs, 'stranger@example.com');
   await importPublicKey(theirs, 'stranger@example.com', mine);
-  await addKey(mine, 'late@example.com', 'seconds=1');
+  await addExpiredKey(mine, 'late@example.com');
   await addSnapshotOf(lab);
   for (const [recipient, complaint] of [
     ['nobody@example.com', /nobody@example\.com is not in the keyring/],

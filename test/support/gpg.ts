@@ -22,11 +22,16 @@ const gpg = (home: string, ...argv: string[]): Promise<string> =>
 
 /**
  * A key without a passphrase, ultimately trusted.
- * @param expires in the form of gpg, e.g. `seconds=1`.
+ * @param expires in the form of gpg, e.g. `10d`.
  * @param algorithm in the form of gpg. In GnuPG 2.2, `default` is RSA and `future-default` is Curve 25519.
  */
 export async function addKey(home: string, name: string, expires = 'never', algorithm = 'default'): Promise<void> {
   await gpg(home, '--quick-generate-key', name, algorithm, 'default', expires);
+}
+
+/** Adds a key that expired years ago. */
+export async function addExpiredKey(home: string, name: string): Promise<void> {
+  await gpg(home, '--faked-system-time', '20200101T000000', '--quick-generate-key', name, 'default', 'default', '1d');
 }
 
 /** Adds a key with a passphrase, which the agent must ask for. */
