@@ -1,5 +1,6 @@
 /** Reads the partition table of an MBR as block/partitions/msdos.c of the kernel does. */
 import { type FileHandle, open } from 'node:fs/promises';
+import { entriesOf, isSigned, SECTOR_BYTES } from '../filesystems/first-sector.ts';
 
 /** A partition in sectors from the start of the disk. */
 export interface MbrPartition {
@@ -21,7 +22,6 @@ const EXTENDED = new Set(['5', 'f', '85']);
 /** @param type hexadecimal code of an MBR partition. */
 export const isExtended = (type: string): boolean => EXTENDED.has(type.toLowerCase());
 
-const [TABLE_AT, ENTRIES, ENTRY_BYTES, TABLE_BYTES] = [446, 4, 16, 512];
 const FIRST_LOGICAL = 5;
 
 /** Tables without a partition that the kernel follows before it assumes a loop. */
@@ -72,15 +72,12 @@ function partitionsIn(entries: readonly Entry[], table: Entry, whole: Entry): Om
 
 /** @returns no entries for a sector that has no table. */
 async function entriesAt(file: FileHandle, position: number): Promise<Entry[]> {
-  const sector = Buffer.alloc(TABLE_BYTES);
-  const { bytesRead } = await file.read(sector, 0, TABLE_BYTES, position);
-  if (bytesRead < TABLE_BYTES || sector.readUInt16LE(TABLE_BYTES - 2) !== 0xaa55) return [];
-  return Array.from({ length: ENTRIES }, (_none, index) => {
-    const at = TABLE_AT + index * ENTRY_BYTES;
-    return {
-      isContainer: isExtended(sector.readUInt8(at + 4).toString(16)),
-      start: sector.readUInt32LE(at + 8),
-      size: sector.readUInt32LE(at + 12),
-    };
-  });
+  const sector = Buffer.alloc(SECTOR_BYTES);
+  const { bytesRead } = await file.read(sector, 0, SECTOR_BYTES, position);
+  if (bytesRead < SECTOR_BYTES || !isSigned(sector)) return [];
+  return entriesOf(sector).map(({ type, start, sectors: size }) => ({
+    isContainer: isExtended(type.toString(16)),
+    start,
+    size,
+  }));
 }

@@ -7,12 +7,15 @@ const ENTRY_BYTES = 16;
 const ENTRIES = 4;
 
 /** An entry of the table. */
-interface Entry {
+interface TableEntry {
   status: number;
   type: number;
   start: number;
   sectors: number;
 }
+
+/** Whether a sector has the signature of partition tables, which boot sectors have, too. */
+export const isSigned = (sector: Buffer): boolean => sector.readUInt16LE(SECTOR_BYTES - 2) === 0xaa55;
 
 /**
  * Whether a first sector holds a partition table with partitions. Boot sectors of filesystems end with the same
@@ -22,9 +25,9 @@ interface Entry {
  * @param diskSectors size of the disk in sectors of 512 bytes.
  */
 export function looksPartitioned(sector: Buffer, diskSectors: number): boolean {
-  if (sector.readUInt16LE(SECTOR_BYTES - 2) !== 0xaa55) return false;
+  if (!isSigned(sector)) return false;
   const entries = entriesOf(sector);
-  const isPossible = ({ type, start, sectors }: Entry): boolean =>
+  const isPossible = ({ type, start, sectors }: TableEntry): boolean =>
     type !== 0 && sectors > 0 && start > 0 && start < diskSectors;
   return entries.every(({ status }) => status === 0 || status === 0x80) && entries.some(isPossible);
 }
@@ -49,10 +52,10 @@ const PROTECTIVE = 0xee;
 export const isHybrid = (sector: Buffer): boolean =>
   entriesOf(sector).some(({ type, sectors }) => type !== 0 && type !== PROTECTIVE && sectors > 0);
 
-const entriesOf = (sector: Buffer): Entry[] =>
+export const entriesOf = (sector: Buffer): TableEntry[] =>
   Array.from({ length: ENTRIES }, (_none, index) => entryAt(sector, TABLE_AT + index * ENTRY_BYTES));
 
-const entryAt = (sector: Buffer, at: number): Entry => ({
+const entryAt = (sector: Buffer, at: number): TableEntry => ({
   status: sector.readUInt8(at),
   type: sector.readUInt8(at + 4),
   start: sector.readUInt32LE(at + 8),
