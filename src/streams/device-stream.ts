@@ -1,5 +1,5 @@
 /** Reads a device ahead in a thread, beside the page cache: its bytes are wanted once, and not by anybody else. */
-import { closeSync, constants, openSync } from 'node:fs';
+import { closeSync, constants, openSync, statSync } from 'node:fs';
 import { type RingMemory, ringIn } from '../lib/bytes/shared-ring.ts';
 
 const RING_BYTES = 8 * 1024 * 1024;
@@ -20,18 +20,13 @@ export interface OpenDevice extends Disposable {
   descriptor: number;
 }
 
-/** @param path of a block device, or of a file on any filesystem. @throws like `openSync` */
+/**
+ * Files are read through the page cache: unlike a block device, a file may end within a sector, and not every filesystem
+ * accepts direct I/O from there.
+ * @param path of a block device or a file. @throws like `openSync`
+ */
 export function openForReading(path: string): OpenDevice {
-  const descriptor = openDirectly(path) ?? openSync(path, 'r');
+  const direct = statSync(path).isBlockDevice() ? constants.O_DIRECT : 0;
+  const descriptor = openSync(path, constants.O_RDONLY | direct);
   return { descriptor, [Symbol.dispose]: () => closeSync(descriptor) };
-}
-
-/** Returns `null` if the filesystem of the file does not support direct I/O. */
-function openDirectly(path: string): number | null {
-  try {
-    return openSync(path, constants.O_RDONLY | constants.O_DIRECT);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'EINVAL') throw error;
-    return null;
-  }
 }

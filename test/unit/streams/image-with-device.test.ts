@@ -1,9 +1,14 @@
 /** An image and a device are compared byte by byte, however the bytes of either arrive. */
 import assert from 'node:assert/strict';
+import { openSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { ByteStream } from '../../../src/archive/byte-stream.ts';
 import { compareImageWithDevice } from '../../../src/streams/image-with-device.ts';
+import { consumeInThreads } from '../../../src/streams/start.ts';
+import { closeAll } from '../../../src/transfer/pipes.ts';
+import { temporaryDirectory } from '../../support/lab.ts';
 
 /** The bytes in chunks of these lengths, which are used again and again. */
 function streamOf(bytes: Buffer, lengths: readonly number[]): ByteStream {
@@ -52,4 +57,13 @@ test('a shorter and a longer image are told apart', () => {
       assert.deepEqual(found(bytes, long, [a, b]), [shorter]);
     }),
   );
+});
+
+test('a file that ends within a sector is read to its end', async (t) => {
+  const file = join(temporaryDirectory(t), 'image');
+  writeFileSync(file, Buffer.alloc(1_000_001, 7));
+  const descriptor = openSync(file, 'r');
+  t.after(() => closeAll([descriptor]));
+  const found = await consumeInThreads(descriptor, { kind: 'device', device: file }, new AbortController().signal);
+  assert.deepEqual([found.contentBytes, found.differences], [1_000_001, []]);
 });
