@@ -7,11 +7,11 @@
  * else the machine does meets all of them. The full size is `--rows 10000000 --snapshots 20000`: 2 GB.
  */
 import { existsSync, mkdtempSync, statSync } from 'node:fs';
-import { rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { NODE_FLAGS } from '../src/lib/node-flags.ts';
+import { removeDirectory } from '../test/support/remove-directory.ts';
 import { writeLargeBill } from './bill.ts';
 import { type Measured, measure, median } from './measure.ts';
 import { recorder } from './record.ts';
@@ -41,7 +41,7 @@ try {
   await compare();
   if (values.record) record.write();
 } finally {
-  await rm(directory, { recursive: true, force: true });
+  removeDirectory(directory);
 }
 
 async function compare(): Promise<void> {

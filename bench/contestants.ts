@@ -3,7 +3,7 @@ import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { withMounted } from '../lab/disks/inspect.ts';
 import { withDevice } from '../lab/disks/mounted.ts';
-import { type Measured, measure } from './measure.ts';
+import { type Measured, measure, secondsOf } from './measure.ts';
 
 /** What all contestants work on. All paths are absolute. */
 export interface Bench {
@@ -37,10 +37,7 @@ const KEEP = ['--keep-temp-volumes'];
 /** Runs a command of the program. @param event has the seconds of streaming. */
 async function command(bench: Bench, event: string, argv: readonly string[]): Promise<Result> {
   const measured = await measure([bench.program, ...argv, '--bucket', 'bench', '--json'], bench.env);
-  const found = measured.stdout
-    .map((line) => JSON.parse(line) as { code: string; seconds: number })
-    .find(({ code }) => code === event);
-  return { ...measured, streaming: found?.seconds ?? Number.NaN };
+  return { ...measured, streaming: secondsOf(event, measured) };
 }
 
 export const migrate =

@@ -8,7 +8,6 @@
  * which is what the local cloud can give.
  */
 import { mkdirSync, mkdtempSync } from 'node:fs';
-import { rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
@@ -16,8 +15,9 @@ import { LabControl } from '../lab/control/client.ts';
 import { labDown, labUp } from '../lab/control/manage.ts';
 import type { Delays } from '../lab/core/contract.ts';
 import { NODE_FLAGS } from '../src/lib/node-flags.ts';
+import { removeDirectory } from '../test/support/remove-directory.ts';
 import { buildBenchDisk } from './data.ts';
-import { type Measured, measure, median } from './measure.ts';
+import { type Measured, measure, median, secondsOf } from './measure.ts';
 import { publishedProgram } from './program.ts';
 import { recorder } from './record.ts';
 
@@ -76,7 +76,7 @@ async function main(): Promise<void> {
     if (values.record) record.write();
   } finally {
     await labDown(join(directory, 'lab'));
-    await rm(directory, { recursive: true, force: true });
+    removeDirectory(directory);
   }
 }
 
@@ -103,10 +103,7 @@ async function image({ snapshotId }: Disk, source: string, env: NodeJS.ProcessEn
   const flags = ['--dd', '--replace', '--json', '--source', source, '--max-block-rate', '10000', '--mount-point'];
   const argv = [program, 'migrate', '--snapshots', snapshotId, '--bucket', 'bench', ...flags, join(directory, 'mnt')];
   const measured = await measure(argv, env);
-  const stored = measured.stdout
-    .map((line) => JSON.parse(line) as { code: string; seconds: number })
-    .find(({ code }) => code === 'object.stored');
-  return { seconds: stored?.seconds ?? Number.NaN, measured };
+  return { seconds: secondsOf('object.stored', measured), measured };
 }
 
 async function asOnAws(large: Disk, small: Disk, env: NodeJS.ProcessEnv): Promise<void> {

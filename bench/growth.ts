@@ -17,9 +17,10 @@ import { parseArgs } from 'node:util';
 import { LabControl } from '../lab/control/client.ts';
 import { labDown, labUp } from '../lab/control/manage.ts';
 import { buildDisk } from '../lab/disks/build.ts';
+import { removeDirectory } from '../test/support/remove-directory.ts';
 import { addArchives } from './archives.ts';
 import { buildBenchDisk } from './data.ts';
-import { measure } from './measure.ts';
+import { measure, secondsOf } from './measure.ts';
 import { publishedProgram } from './program.ts';
 import { recorder } from './record.ts';
 
@@ -67,17 +68,15 @@ async function main(): Promise<void> {
   } finally {
     sink.kill();
     await labDown(join(directory, 'lab'));
-    await rm(directory, { recursive: true, force: true });
+    removeDirectory(directory);
   }
 }
 
 /** Runs a command of the program, and prints its time and memory. @param event whose seconds count; by default, all do. */
 async function time(stage: Stage, name: string, argv: readonly string[], event?: string): Promise<void> {
   const measured = await measure([program, ...argv, '--json'], stage.env);
-  const found = measured.stdout
-    .map((line) => JSON.parse(line) as { code: string; seconds: number })
-    .find(({ code }) => code === event);
-  const seconds = (found?.seconds ?? measured.seconds).toFixed(1).padStart(7);
+  const streaming = event === undefined ? measured.seconds : secondsOf(event, measured);
+  const seconds = streaming.toFixed(1).padStart(7);
   const own = `${measured.ownCpuSeconds.toFixed(1)} CPU s, ${measured.peakMiB.toFixed(0)} MiB`;
   say(`  ${name.padEnd(44)} ${seconds} s; own process ${own}`);
 }

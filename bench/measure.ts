@@ -56,6 +56,14 @@ export async function measure(argv: readonly string[], env: NodeJS.ProcessEnv): 
   };
 }
 
+/** Returns the seconds that an event of the program reports, if it was run with `--json`; NaN if there is no such event. */
+export function secondsOf(event: string, { stdout }: Pick<Measured, 'stdout'>): number {
+  const found = stdout
+    .map((line) => JSON.parse(line) as { code: string; seconds: number })
+    .find(({ code }) => code === event);
+  return found?.seconds ?? Number.NaN;
+}
+
 function look(pid: number): { own: number; all: number; peakMiB: number } | null {
   try {
     const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]?.split(' ').map(Number) ?? [];

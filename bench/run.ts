@@ -10,7 +10,6 @@
 import { fork } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdirSync, mkdtempSync, statSync } from 'node:fs';
-import { rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
@@ -18,6 +17,7 @@ import { LabControl } from '../lab/control/client.ts';
 import { labDown, labUp } from '../lab/control/manage.ts';
 import { run } from '../lab/core/run.ts';
 import { withMounted } from '../lab/disks/inspect.ts';
+import { removeDirectory } from '../test/support/remove-directory.ts';
 import { type Bench, type Contestant, type Result, TAR } from './contestants.ts';
 import { buildBenchDisk } from './data.ts';
 import { GROUPS } from './groups.ts';
@@ -58,7 +58,7 @@ async function main(): Promise<void> {
   } finally {
     sink.kill();
     await labDown(join(directory, 'lab'));
-    await rm(directory, { recursive: true, force: true });
+    removeDirectory(directory);
   }
 }
 
@@ -86,7 +86,7 @@ async function takeTurns(contestants: readonly Contestant[], bench: Bench): Prom
     for (const contestant of contestants) {
       await run(['sync']);
       results.push(await contestant.run(bench));
-      await rm(scratch, { recursive: true });
+      removeDirectory(scratch);
       mkdirSync(scratch);
     }
     if (round >= warmUp) rounds.push(results);

@@ -6,7 +6,6 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createWriteStream, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
-import { rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
@@ -17,6 +16,7 @@ import { run } from '../lab/core/run.ts';
 import { buildDisk } from '../lab/disks/build.ts';
 import { withMounted } from '../lab/disks/inspect.ts';
 import { startLab } from '../lab/index.ts';
+import { removeDirectory } from '../test/support/remove-directory.ts';
 import { compareTrees } from '../test/support/trees/compare-trees.ts';
 import { makeNastyTree } from '../test/support/trees/nasty-tree.ts';
 import { makeRealFiles } from '../test/support/trees/trees.ts';
@@ -29,7 +29,7 @@ const BUCKET = 'backups';
 const say = (text: string) => process.stdout.write(`\n${styleText('bold', text, { stream: process.stdout })}\n`);
 const directory = mkdtempSync(join(tmpdir(), 'snap-to-s3-demo-'));
 const cleanup = new AsyncDisposableStack();
-cleanup.defer(() => rm(directory, { recursive: true, force: true }));
+cleanup.defer(() => removeDirectory(directory));
 
 async function demonstrate(): Promise<void> {
   say('1. A disk: GPT with ext4, xfs, swap and a BIOS boot partition, and files of this machine on it');

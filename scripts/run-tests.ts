@@ -7,7 +7,6 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { chmodSync, existsSync, globSync, mkdtempSync, realpathSync } from 'node:fs';
-import { rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { PassThrough, type Transform } from 'node:stream';
@@ -15,6 +14,7 @@ import { run, type TestsStream } from 'node:test';
 import { spec } from 'node:test/reporters';
 import { parseArgs } from 'node:util';
 import { isFreeOfMounts, leftBehind } from '../test/support/machine-state.ts';
+import { removeDirectory } from '../test/support/remove-directory.ts';
 import longestFiles from './longest-files.ts';
 
 const root = join(import.meta.dirname, '..');
@@ -91,7 +91,7 @@ async function runTests(files: string[], signal: AbortSignal): Promise<boolean> 
   await Promise.all([new spec(), longestFiles].map((reporter) => print(events, reporter)));
   const left = leftBehind(directory);
   for (const thing of left) process.stderr.write(`left behind: ${thing}\n`);
-  if (isFreeOfMounts(directory)) await rm(directory, { recursive: true, force: true });
+  if (isFreeOfMounts(directory)) removeDirectory(directory);
   return passed && left.length === 0;
 }
 

@@ -11,7 +11,6 @@ import {
   writeFileSync,
   writeSync,
 } from 'node:fs';
-import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { run } from '../../lab/core/run.ts';
@@ -23,6 +22,7 @@ import { keyEnding, keysIn } from '../support/archives.ts';
 import { addSnapshotOf, addSnapshotOfImage, fillPlainly } from '../support/disks.ts';
 import { addKey, gpgHome } from '../support/gpg.ts';
 import { type Finished, labForTest, recordsOf, runMigrate, runValidate, type TestLab } from '../support/lab.ts';
+import { removeDirectory } from '../support/remove-directory.ts';
 
 /** More than the pipes and parts on their way can hold, and incompressible: the stream stalls while S3 is slow. */
 const LARGE = 192;
@@ -275,7 +275,7 @@ async function brittleDisk() {
     remove: async () => {
       // The last loop device may still be closing its file.
       await unmount(mountPoint);
-      await rm(directory, { recursive: true, force: true });
+      removeDirectory(directory);
     },
   };
 }

@@ -2,7 +2,6 @@
 import assert from 'node:assert/strict';
 import { createHash, randomBytes } from 'node:crypto';
 import { createWriteStream, mkdirSync, mkdtempSync } from 'node:fs';
-import { rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Readable } from 'node:stream';
@@ -27,6 +26,7 @@ import type { Part } from '../../src/transfer/part-reader.ts';
 import { uploadParts } from '../../src/transfer/upload.ts';
 import { addSnapshotOf } from '../support/disks.ts';
 import { BUCKET, labForTest, type RunOptions, runMigrate, type TestLab } from '../support/lab.ts';
+import { removeDirectory } from '../support/remove-directory.ts';
 import { compareTrees } from '../support/trees/compare-trees.ts';
 import { makeNastyTree } from '../support/trees/nasty-tree.ts';
 import { type Gateway, startGateway } from './ceph.ts';
@@ -38,7 +38,7 @@ let s3: S3Client;
 after(async () => {
   s3?.destroy();
   await gateway?.[Symbol.asyncDispose]();
-  await rm(directory, { recursive: true, force: true });
+  removeDirectory(directory);
 });
 
 before(async () => {
