@@ -4,7 +4,8 @@
  * quote is followed by a comma or a line end. Source: RFC 4180.
  *
  * A row that breaks these rules, or has another number of fields than the first one, ends at its first line end, whether
- * that is quoted or not, so that an unclosed quote spoils only its own row.
+ * that is quoted or not, so that an unclosed quote spoils only its own row. Quotes within an unquoted field, as in `5"`,
+ * are accepted in a row of one line only: in a row of several lines, they are the rest of a row that was swallowed.
  */
 import { MiB } from '../lib/units.ts';
 
@@ -34,6 +35,7 @@ export class CsvScan {
   /** Of the row whose end was found last. */
   #fields = 0;
   #isWell = true;
+  #hasBareQuote = false;
   /** Number of fields in the first row. */
   #width = 0;
 
@@ -98,6 +100,7 @@ export class CsvScan {
     let fieldStart = start;
     let fields = 1;
     this.#isWell = true;
+    this.#hasBareQuote = false;
     for (let at = start; at < chunk.length; at++) {
       const byte = chunk[at] ?? 0;
       if (byte > COMMA) continue;
@@ -106,17 +109,23 @@ export class CsvScan {
         fieldStart = at + 1;
       } else if (byte === LINE_FEED) {
         this.#fields = fields;
+        this.#isWell &&= !this.#hasBareQuote || chunk.indexOf(LINE_FEED, start) === at;
         return at;
-      } else if (byte === QUOTE && at === fieldStart) {
-        at = this.#quoteEnd(chunk, at + 1);
+      } else if (byte === QUOTE) {
+        at = this.#quoteEnd(chunk, at, fieldStart);
         if (at < 0) return -1;
       }
     }
     return -1;
   }
 
-  #quoteEnd(chunk: Buffer, from: number): number {
-    const at = closingQuote(chunk, from);
+  /** @returns -1 if the chunk ends before the quoted field. */
+  #quoteEnd(chunk: Buffer, quote: number, fieldStart: number): number {
+    if (quote > fieldStart) {
+      this.#hasBareQuote = true;
+      return quote;
+    }
+    const at = closingQuote(chunk, quote + 1);
     if (at >= 0 && !endsField(chunk, at + 1)) this.#isWell = false;
     return at;
   }
