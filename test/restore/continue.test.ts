@@ -21,14 +21,14 @@ const MiB = 2 ** 20;
 const runRestore = (lab: TestLab, argv: readonly string[], options: RunOptions = {}) =>
   runCli({ ...lab.env, ...options.env }, ['restore', '--bucket', BUCKET, '--json', ...argv], options);
 
-/** A disk of which no block is like another. */
+/** Adds a snapshot of a random disk, so that no two of its blocks are equal. */
 async function addNoise(lab: TestLab, sizeMiB: number) {
   const image = join(lab.directory, 'noise.img');
   writeFileSync(image, randomBytes(sizeMiB * MiB));
   return addSnapshotOfImage(lab, image);
 }
 
-/** The store gives the first ranges of an object, and then nothing more. */
+/** Makes S3 serve the first `count` ranges of an object. Later requests hang. */
 const giveOnlyRanges = (lab: TestLab, key: string, count: number) =>
   lab.control.script({
     service: 's3',
@@ -110,12 +110,12 @@ test('an interrupted restore of files resumes', async (t) => {
       stop = () => signal('SIGINT');
     },
   });
-  // Six ranges hold 48 of the 61 MiB; what is complete of them comes whatever the machine does besides.
+  // Six ranges hold 48 of the 61 MiB. The files that are complete in them are restored however slow the machine is.
   await until(async () => count() > 38);
   stop();
   assert.equal((await first).code, 130);
   await lab.control.clearFaults();
-  // Neither what has changed since nor what is only half there is taken for restored.
+  // A changed file and a truncated file do not count as restored.
   const [changed = '', half = ''] = readdirSync(into).filter((name) => /^\d+$/.test(name) && Number(name) > 2);
   await run(['touch', '--date', '2020-01-01', join(into, changed)]);
   truncateSync(join(into, half), 1000);

@@ -1,4 +1,4 @@
-/** Paths that are longer than the limit of system calls are restored like others. */
+/** Paths that exceed the limit of system calls are restored like others. */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, readdirSync } from 'node:fs';
@@ -15,7 +15,7 @@ import { imageOf } from '../support/tamper.ts';
 import { compareTrees } from '../support/trees/compare-trees.ts';
 import { volumeImage, volumesIn } from '../support/volumes.ts';
 
-/** Directories below one another, and at the bottom files, a hard link and a directory that is older than what is in it. */
+/** Creates nested directories and, in the deepest one, files, links, and a directory that is older than its content. */
 const PROGRAM = `use strict;
 chdir $ARGV[0] or die $!;
 for (1..$ARGV[2]) { mkdir 'd' x $ARGV[1] or die $!; chdir 'd' x $ARGV[1] or die $! }
@@ -32,7 +32,7 @@ const makeDeep = async (root: string, nameBytes: number, depth: number): Promise
 
 const restore = (lab: TestLab, ...argv: string[]) => runCli(lab.env, ['restore', '--bucket', BUCKET, ...argv]);
 
-test('paths beyond PATH_MAX are restored: to a directory, a second time, alone, and to a volume', async (t) => {
+test('paths beyond PATH_MAX are restored: a partition or a single file to a directory, and the disk to a volume', async (t) => {
   const lab = await labForTest(t, { allowLeftovers: ['volume'] });
   const populate = async (root: string) => {
     for (const [name, bytes, depth] of [

@@ -220,7 +220,7 @@ test('no space, an interruption, no archive, and conflicting flags', async (t) =
 
 const SECOND = 1_000_000_000n;
 
-/** What the drill calls, so that what it reads can be spoiled before. */
+/** Returns the arguments with which a drill reads restored data again, so that a test can change the data first. */
 function reading(lab: TestLab, manifest: Manifest) {
   const clients = { control: lab.s3, transfer: lab.s3 };
   const store = s3ArchiveStore(clients, { bucket: BUCKET, storageClass: 'STANDARD', tagAfterUpload: false });
@@ -283,7 +283,7 @@ test('the restored files are read again, and any change to them is found', async
   const found = await kinds();
   for (const difference of ['content content', 'mode mode', 'mtime time', 'not-on-disk gone', 'type type'])
     assert.ok(found.has(difference), `${difference}: ${JSON.stringify([...found])}`);
-  // Whichever name the tar has first holds the data.
+  // The tar stores the data under the name that it has first, which can be either one.
   assert.ok(found.has('links first') || found.has('links second'), JSON.stringify([...found]));
 });
 

@@ -28,7 +28,7 @@ function planOf(done: Finished): RestorePlan {
   return planned['plan'] as RestorePlan;
 }
 
-/** Runs it, and sees to it that nothing has been written to the cloud, and no temporary file is left. */
+/** Returns a function that runs `restore --dry-run` and checks that it exits as expected and writes nothing. */
 function dryRunIn(lab: TestLab) {
   const flags = ['--bucket', BUCKET, '--dry-run', '--mount-point', join(lab.directory, 'mnt')];
   return async (argv: readonly string[], code = 0, more = ['--json']): Promise<Finished> => {

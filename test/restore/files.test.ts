@@ -101,7 +101,7 @@ test('a target without space for files or attributes is reported, and the restor
     writeFileSync(join(root, 'noise'), randomBytes(20 * 2 ** 20));
     for (let at = 0; at < attributed; at++) {
       writeFileSync(join(root, `long-${at}`), '');
-      // One of them fits into the inode, the other into a block.
+      // The short attribute fits into the inode, the long one into a block.
       for (const [name, length] of Object.entries({ long: 900, short: 50 }))
         await run(['setfattr', '-n', `user.${name}`, '-v', 'x'.repeat(length), join(root, `long-${at}`)]);
     }
@@ -112,7 +112,7 @@ test('a target without space for files or attributes is reported, and the restor
   assert.equal((await runMigrate(lab, ['--all'])).code, 0);
   const target = join(lab.directory, 'small');
   mkdirSync(target);
-  // For either partition, but not for both.
+  // 30 MiB is enough for either partition, but not for both.
   await run(['mount', '-t', 'tmpfs', '-o', 'size=30m', 'tmpfs', target]);
   try {
     for (const paths of [[], ['--path', 'noise']]) {
@@ -131,7 +131,7 @@ test('a target without space for files or attributes is reported, and the restor
   } finally {
     await run(['umount', target]);
   }
-  // There is no room in inodes there.
+  // Inodes of 128 bytes have no space for attributes.
   const image = join(lab.directory, 'small.img');
   await run(['truncate', '--size', '80M', image]);
   await run(['mkfs.ext4', '-q', '-F', '-b', '1024', '-I', '128', image]);
@@ -179,7 +179,7 @@ test('archives of version 0: .zstd, encrypted or not, and partitions named p1 an
   }
 });
 
-/** What a member of a hostile tar is made of; see tarfile in Python. */
+/** The properties of a member of a hostile tar, as in Python's tarfile. */
 interface Hostile {
   name: string;
   type?: 'file' | 'dir' | 'sym' | 'lnk' | 'chr';

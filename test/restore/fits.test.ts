@@ -21,7 +21,7 @@ interface OldPartition {
   type: string;
   sizeMiB: number;
   made: string[];
-  /** `null`: it is made with its files. */
+  /** `null` if the command `made` also writes the files. */
   fill: ((root: string) => Promise<unknown>) | null;
 }
 
@@ -79,7 +79,7 @@ test('small and old filesystems are recreated with their parameters', async (t) 
   }
 });
 
-/** A file, and its copy in a snapshot of its subvolume, which shares its blocks. */
+/** Creates a subvolume with one file, and three snapshots of the subvolume, which share its blocks. */
 async function shareBlocks(root: string): Promise<void> {
   await run(['btrfs', 'subvolume', 'create', join(root, 'home')]);
   writeFileSync(join(root, 'home', 'data'), randomBytes(50_000_000));
@@ -87,7 +87,7 @@ async function shareBlocks(root: string): Promise<void> {
     await run(['btrfs', 'subvolume', 'snapshot', '-r', join(root, 'home'), join(root, name)]);
 }
 
-test('snapshots of subvolumes that exceed their filesystem are reported by migrate, and refused before anything is created', async (t) => {
+test('subvolume snapshots whose files exceed the filesystem are reported by migrate, and refused before anything is created', async (t) => {
   const sharing = { type: 'btrfs', sizeMiB: 150, made: ['mkfs.btrfs', '-q'], fill: shareBlocks };
   const { lab, snapshotId, told } = await archived(t, [sharing]);
   assert.deepEqual(
@@ -105,7 +105,7 @@ test('snapshots of subvolumes that exceed their filesystem are reported by migra
   }
   const calls = await lab.control.calls();
   assert.equal(calls.filter(({ operation }) => operation === 'CreateVolume').length, 1, 'only that of the migration');
-  // An earlier version did not count: nothing is kept, and nothing is said to be.
+  // Manifests of earlier versions have no `contentBytes`: the restore runs out of space and deletes its volume.
   const objects = manifest.objects.map(({ contentBytes: _, ...rest }) => rest);
   await replaceObject(lab, await keyEnding(lab, '.manifest.json'), bytesOfManifest({ ...manifest, objects }));
   const failed = await restore(lab, snapshotId);
@@ -114,7 +114,7 @@ test('snapshots of subvolumes that exceed their filesystem are reported by migra
   assert.deepEqual(await volumesIn(lab), []);
 });
 
-/** Whether the kernel of this machine fills ext4 with quotas: without CONFIG_QFMT_V2, it only reads it. */
+/** Whether the kernel of this machine can write to ext4 with quotas. Without CONFIG_QFMT_V2, it can only read it. */
 async function canFillQuotas(lab: TestLab): Promise<boolean> {
   const [image, mountPoint] = [join(lab.directory, 'quota.img'), join(lab.directory, 'quota')];
   mkdirSync(mountPoint);

@@ -11,12 +11,12 @@ import { BUCKET, labForTest, runCli, runMigrate } from '../support/lab.ts';
 import { oneIn } from '../support/sampled.ts';
 import { bytesOf, replaceObject } from '../support/tamper.ts';
 
-// biome-ignore lint/suspicious/noExplicitAny: whatever JSON can be.
+// biome-ignore lint/suspicious/noExplicitAny: it can be any JSON value.
 type Json = any;
 
 const GEOMETRY = { blockBytes: 4096, inodeBytes: 256, inodes: 1000, features: [] };
 
-/** What is made of a good manifest: another text, or the same object with something changed. */
+/** Changes to a valid manifest: each returns another text, or the manifest with one change. */
 const MANIFESTS: Record<string, (manifest: Json) => Json> = {
   nothing: () => '',
   'no JSON': () => '{"format":1,',

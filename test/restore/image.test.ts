@@ -31,7 +31,7 @@ const GPT = {
 const runRestore = (lab: TestLab, argv: readonly string[], options: RunOptions = {}) =>
   runCli({ ...lab.env, ...options.env }, ['restore', '--bucket', BUCKET, '--json', ...argv], options);
 
-/** Of the GPT disk's image. */
+/** Archives the GPT disk as an image. */
 async function archived(t: TestContext, flags: readonly string[], env: Record<string, string> = {}) {
   const lab = await labForTest(t);
   const { snapshotId } = await addSnapshotOf(lab, GPT);
@@ -58,7 +58,7 @@ for (const way of oneIn(3, WAYS)) {
   });
 }
 
-test('to an unused, large enough device, including zeros', async (t) => {
+test('to an unused device that is large enough, including zeros', async (t) => {
   const { lab, snapshotId, into } = await archived(t, ['--source', 'direct']);
   const image = join(into, 'device.img');
   await run(['truncate', '--size', '1025M', image]);
@@ -84,7 +84,7 @@ test('to an unused, large enough device, including zeros', async (t) => {
     assert.equal((await restoreTo(device, '--yes', '--overwrite')).code, 0);
   });
   await assertSameBytes(image, imageOf(lab, snapshotId), { bytes: 2 ** 30 });
-  // An ext4 behind the first sector of an xfs.
+  // The device holds an ext4 whose first sector is that of an xfs.
   const xfs = join(into, 'xfs.img');
   await run(['truncate', '--size', '400M', xfs]);
   await run(['mkfs.xfs', '-q', xfs]);
@@ -174,7 +174,7 @@ test('existing data is not overwritten; an unwritable target is reported', async
   assert.equal(unknown.code, 10, unknown.stdout);
 });
 
-/** What an unfinished file has already needs no more room. */
+/** Checks that the data of an unfinished file does not count as required space. */
 async function fillsItsRoom(lab: TestLab, snapshotId: string, into: string): Promise<void> {
   mkdirSync(into);
   await run(['mount', '-t', 'tmpfs', '-o', 'size=1m', 'tmpfs', into]);
@@ -237,7 +237,10 @@ test('archives of version 0, archives in an archive class, and broken connection
   await refusedWhereItIsTooLarge(lab, 'snap-0123456789abcdef0', old);
 });
 
-/** By the size in the metadata, before anything is written; and, where they have none, by what turns out. */
+/**
+ * Checks that an image that exceeds its target is refused: before anything is written if the object's metadata has the
+ * size, and otherwise during the restore.
+ */
 async function refusedWhereItIsTooLarge(lab: TestLab, snapshotId: string, key: string): Promise<void> {
   const small = join(lab.directory, 'small');
   mkdirSync(small);
@@ -259,7 +262,7 @@ async function refusedWhereItIsTooLarge(lab: TestLab, snapshotId: string, key: s
     assert.equal(told.code, 1, told.stdout + told.stderr);
     assert.match(told.stdout, /has 1023 MiB, but the image has 1\.00 GiB/);
     await lab.s3.send(new PutObjectCommand({ Bucket: BUCKET, Key: key, Body: await bytesOf(lab, key), Metadata }));
-    // Zeros behind the end of the device are not written, and are missing all the same.
+    // Beyond the end of the device there would only be zeros, which are not written, but the image does not fit.
     const found = await restoreTo();
     assert.equal(found.code, 1, found.stdout + found.stderr);
     assert.match(found.stdout, /has 1023 MiB, but the image has 1\.00 GiB/);

@@ -1,4 +1,4 @@
-/** The index of files is correct, limits what is fetched for a file, and is refused if it is not the right one. */
+/** The index of a tar is correct, limits what is fetched for a file, and is refused if it does not match the tar. */
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import {
@@ -28,12 +28,12 @@ const runRestore = (lab: TestLab, argv: readonly string[], env: Record<string, s
 
 const MiB = 2 ** 20;
 
-/** 2 GiB in full: most of it does not compress. */
+/** Size of the large files, which compress little: 2 GiB in full runs. */
 const BALLAST_MIB = FULL ? 2048 : 160;
 
 const small = randomBytes(4096);
 
-/** A small file among large ones, and another under three names, the first of which is in another directory. */
+/** Creates a small file among large ones, and a file with three names, the first of which is in another directory. */
 function populate(root: string): void {
   for (const name of ['a', 'wanted', 'z']) mkdirSync(join(root, name));
   const ballast = randomBytes(8 * MiB);
@@ -49,12 +49,12 @@ function populate(root: string): void {
 const DISK = {
   table: 'none' as const,
   partitions: [
-    // An eighth for the filesystem itself.
+    // An eighth of the ballast is added for the filesystem itself.
     { content: 'ext4' as const, sizeMiB: 64 + BALLAST_MIB * 1.125, populate: async (root: string) => populate(root) },
   ],
 };
 
-/** By the calls that the store has seen. */
+/** Adds up the ranges that the recorded calls requested. */
 async function bytesFetched(lab: TestLab, ending: string): Promise<number> {
   const calls = (await lab.control.calls()).filter(
     ({ operation, details }) => operation === 'GetObject' && details['key']?.endsWith(ending),
@@ -91,7 +91,7 @@ for (const [codec, suffix] of [
   });
 }
 
-/** The data of a file stands under its first name, which may not be wanted. */
+/** Checks files whose data the tar stores under a name that was not requested. */
 async function hardLinks(lab: TestLab, snapshotId: string): Promise<void> {
   const into = join(lab.directory, 'links');
   const done = await runRestore(lab, [snapshotId, '--to-dir', into, '--path', 'wanted/two', 'wanted/one']);
@@ -123,18 +123,18 @@ const PLAIN = {
   ],
 };
 
-// biome-ignore lint/suspicious/noExplicitAny: whatever JSON can be.
+// biome-ignore lint/suspicious/noExplicitAny: it can be any JSON value.
 type Line = any;
 
 const isMember = (line: Line): boolean => 'span' in line;
 
-/** One thing changed in the member whose path ends so. */
+/** Returns a change of properties of the member whose path has this ending. */
 const change =
   (ending: string, change: object) =>
   (lines: Line[]): Line[] =>
     lines.map((line) => (isMember(line) && String(line.path).endsWith(ending) ? { ...line, ...change } : line));
 
-/** What is made of a good index. */
+/** Changes to a valid index: each returns other lines, or other bytes. */
 const HOSTILE: Record<string, (lines: Line[]) => Line[] | Buffer> = {
   nothing: () => Buffer.alloc(0),
   noise: () => randomBytes(1000),
@@ -176,7 +176,7 @@ const encode = (lines: Line[]): Buffer => zstdCompressSync(lines.map((line) => `
 
 const WRONG_PIECES = [0, 512].map((place) => ({ piece: { plain: place * 2 ** 20, stored: place } }));
 
-/** As the one that the manifest names. */
+/** Replaces the index, and makes the manifest name the new one. */
 async function replaceIndex(lab: TestLab, key: string, bytes: Buffer): Promise<void> {
   await replaceObject(lab, key, bytes);
   const { ETag = '' } = await lab.s3.send(new HeadObjectCommand({ Bucket: BUCKET, Key: key }));
@@ -192,7 +192,7 @@ test('a manipulated index is refused, and nothing in it is trusted', async (t) =
   assert.equal((await runMigrate(lab, ['--all'])).code, 0);
   const key = await keyEnding(lab, '.index.zst');
   const good = await bytesOf(lab, key);
-  // Node's own decompressor ends with the first frame.
+  // Node's decompressor stops after the first frame.
   const text = await through(['zstd', '-d', '-c', '-q', '-'], good);
   const lines: Line[] = text
     .toString()
@@ -238,11 +238,14 @@ test('an encrypted index shows file names only to recipients', async (t) => {
   assert.equal(nobody.code, 2, nobody.stdout + nobody.stderr);
 });
 
-/** Needles in the headers of each member, of which one may be compressed as a copy of other digits, and how they get there. */
+/**
+ * Strings to find and damage in the headers of members, and functions that create such members. Where there are two
+ * strings, lz4 may have stored one of them as a copy of earlier digits.
+ */
 const IN_HEADERS: Record<string, { needles: string[]; plant: (file: string) => Promise<void> }> = {
   target: {
     needles: ['4f9c01e7d2'],
-    // What fits into a hundred bytes stands in the header, which has a sum.
+    // Targets of up to 100 bytes are stored in the tar header itself, which has a checksum.
     plant: async (file) => symlinkSync(`${'a'.repeat(100)}4f9c01e7d2b8`, file),
   },
   attribute: {
@@ -298,7 +301,7 @@ test('damaged headers of a file are found even if only its pieces are read', asy
     const paths = names.map((name) => `wanted/${name}`);
     return runRestore(lab, [snapshotId, '--to-dir', join(lab.directory, into), '--path', ...paths]);
   };
-  // No more are named than these at once.
+  // A message names at most 5 differences.
   const all = Object.keys(IN_HEADERS);
   for (const names of [all.slice(0, 4), all.slice(4)]) {
     const bytes = Buffer.from(good);
@@ -314,7 +317,7 @@ test('damaged headers of a file are found even if only its pieces are read', asy
   assert.equal(whole.code, 0, whole.stdout);
 });
 
-/** At the last character of one of them. */
+/** Flips a bit of the last character of the first of these strings that is found. */
 function damage(bytes: Buffer, needles: readonly string[]): void {
   const needle = needles.find((text) => bytes.includes(text)) ?? '';
   assert.notEqual(needle, '', `${needles} are not there as they are`);

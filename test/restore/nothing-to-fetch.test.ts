@@ -1,4 +1,4 @@
-/** Objects of which nothing must be fetched: they are all zeros, exist already, or were not requested. */
+/** Objects from which nothing is fetched: they are all zeros, or their data exists already or was not requested. */
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { readdirSync, readFileSync, renameSync, truncateSync, writeFileSync } from 'node:fs';
@@ -23,7 +23,7 @@ async function addDisk(lab: TestLab, name: string, noiseBytes: number): Promise<
   return (await addSnapshotOfImage(lab, image)).snapshotId;
 }
 
-test('an image of only zeros, and data that the target has already: to a file, a snapshot and a device', async (t) => {
+test('an image of only zeros, and data that the target already has: to a file, a snapshot and a device', async (t) => {
   const lab = await labForTest(t);
   const [blank, half] = [await addDisk(lab, 'blank.img', 0), await addDisk(lab, 'half.img', 8 * MiB)];
   const migrated = await runMigrate(lab, ['--all', '--dd']);
@@ -39,7 +39,7 @@ test('an image of only zeros, and data that the target has already: to a file, a
   await restored(blank, '--to-snapshot');
 
   await restored(half, '--to-file', file, '--overwrite');
-  // A run that was killed before it gave the file its name.
+  // This is the state after a run that was killed before it renamed the file.
   renameSync(file, `${file}.unfinished`);
   const resumed = await restored(half, '--to-file', file);
   assert.ok(resumed.some(({ code }) => code === 'restore.continued'));
@@ -62,13 +62,13 @@ const partition = (...names: string[]) => ({
   },
 });
 
-/** The first holds nothing of what only the second holds. */
+/** Only the second partition has the file `second`. */
 const TWO_PARTITIONS = { table: 'gpt' as const, partitions: [partition('both'), partition('both', 'second')] };
 
 for (const codec of ['lz4', 'zstd']) {
   for (const recipients of [[], ['--gpg-recipient', 'ops@example.com']]) {
     const kind = [codec, ...(recipients.length > 0 ? ['encrypted'] : [])].join(', ');
-    test(`${kind}: files of one partition out of two, and of one whose files are there already`, async (t) => {
+    test(`${kind}: a file of only one of two partitions, and a resumed restore whose first partition is complete`, async (t) => {
       const lab = await labForTest(t);
       const env = { GNUPGHOME: await gpgHome(t) };
       if (recipients.length > 0) await addKey(env.GNUPGHOME, 'ops@example.com');

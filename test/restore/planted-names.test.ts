@@ -1,4 +1,4 @@
-/** Names that an archive brings along are never those that a restore uses itself. */
+/** Archived files whose names a restore uses itself neither redirect its writes nor get lost silently. */
 import assert from 'node:assert/strict';
 import { readFileSync, readlinkSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -6,7 +6,7 @@ import { test } from 'node:test';
 import { addSnapshotOf } from '../support/disks.ts';
 import { BUCKET, labForTest, runCli, runMigrate } from '../support/lab.ts';
 
-/** A former version tried the resolution of times with a file of this name. */
+/** An earlier version used a file with this name to find out the time resolution of the target. */
 const NAME = '.snap-to-s3-times';
 
 test('a restore over an earlier one does not write through the links that were restored', async (t) => {
@@ -28,7 +28,7 @@ test('a restore over an earlier one does not write through the links that were r
   }
 });
 
-test('a file of a name that the restore itself uses is not lost in silence', async (t) => {
+test('a file with a name that the restore itself uses is reported, not lost silently', async (t) => {
   const lab = await labForTest(t);
   const populate = async (root: string) => {
     writeFileSync(join(root, '.snap-to-s3-unfinished'), 'a file of the user');

@@ -80,7 +80,7 @@ test('encrypted: every block is written, because unwritten blocks show noise', a
   const [made] = await snapshotsBut(lab, snapshotId);
   assert.equal(made?.Encrypted, true);
   assert.equal(await putsIn(lab), 2048);
-  // Archived once more, from a volume: nothing but the disk is there.
+  // A block that was not written would show noise in a volume of the new snapshot.
   const again = ['--snapshots', made?.SnapshotId ?? '', '--dd', '--source', 'volume'];
   assert.equal((await runMigrate(lab, again)).code, 0);
   const file = `${lab.directory}/again.img`;
@@ -140,7 +140,7 @@ const FAULTS: [string, FaultAction, number, number][] = [
 ];
 
 for (const [name, action, times, code] of FAULTS) {
-  test(`in the middle, ${name}: ${code === 0 ? 'survived' : 'one message, and no snapshot'}`, async (t) => {
+  test(`${name} while blocks are written: ${code === 0 ? 'the restore succeeds' : 'it fails, and leaves no snapshot'}`, async (t) => {
     const { lab, snapshotId } = await archived(t);
     await lab.control.script({ service: 'ebs', operation: 'PutSnapshotBlock', skip: 5, times, action });
     const done = await runRestore(lab, [snapshotId]);
@@ -206,13 +206,16 @@ test('if CompleteSnapshot fails, the snapshot is deleted; if the run is killed b
   await assertSameBytes(imageOf(lab, made?.SnapshotId ?? ''), imageOf(lab, snapshotId));
 });
 
-/** Whether EBS has been asked to complete the new snapshot, and has not done so yet. */
+/** Whether EBS was asked to complete the new snapshot and has not completed it yet. */
 async function isSealed(lab: TestLab, known: string): Promise<boolean> {
   const [made] = await snapshotsBut(lab, known);
   return made?.State === 'pending' && (made.FullSnapshotSizeInBytes ?? 0) > 0;
 }
 
-/** Kills a restore of which all blocks are written, before it can remove the mark, and says which snapshot it leaves. */
+/**
+ * Kills a restore after it has written all blocks and before it removes the checkpoint tag.
+ * @returns the id of the snapshot that it leaves.
+ */
 async function killedOnceSealed(lab: TestLab, snapshotId: string, env: Record<string, string>): Promise<string> {
   const run = { ...env, SNAP_TO_S3_TEST_RUN: `${snapshotId}-sealed` };
   await lab.control.script({ service: 'ec2', operation: 'DeleteTags', times: 100, action: { kind: 'hang' } });
@@ -235,7 +238,7 @@ const SEALED: [string, { isPending: boolean; isEncrypted: boolean }][] = [
 ];
 
 for (const [name, { isPending, isEncrypted }] of SEALED) {
-  test(`killed between CompleteSnapshot and the removal of the checkpoint tag, ${name}: kept, and finished by the same command`, async (t) => {
+  test(`killed between CompleteSnapshot and the removal of the checkpoint tag, ${name}: the same command finishes the snapshot`, async (t) => {
     const env = { GNUPGHOME: await gpgHome(t) };
     if (isEncrypted) await addKey(env.GNUPGHOME, 'ops@example.com');
     const lab = await labForTest(t);
@@ -295,7 +298,7 @@ test('if a machine is terminated while EBS completes the snapshot, any machine f
   assert.ok(!('snap-to-s3-restore' in (await tagsOf(lab, String(id)))));
 });
 
-/** Kills a restore at its first block, and says which snapshot it leaves. */
+/** Kills a restore while it writes its first blocks. Returns the id of the snapshot that it leaves. */
 async function killedAtFirstBlock(lab: TestLab, snapshotId: string, env: Record<string, string> = {}): Promise<string> {
   const run = { ...env, SNAP_TO_S3_TEST_RUN: `${snapshotId}-first` };
   await lab.control.script({ service: 'ebs', operation: 'PutSnapshotBlock', times: 100, action: { kind: 'hang' } });

@@ -1,4 +1,4 @@
-/** contrib/restore.py, a reader that was written from the description of the format alone. */
+/** contrib/restore.py was written only from the description of the format. It reads what the program archives. */
 import assert from 'node:assert/strict';
 import { existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
@@ -17,7 +17,7 @@ import { flagsOf, type Way } from '../support/ways.ts';
 
 const READER = join(import.meta.dirname, '..', '..', 'contrib', 'restore.py');
 
-/** All objects of the bucket as files. */
+/** Downloads all objects of the bucket as files. Returns their directory. */
 async function fetchAll(lab: TestLab): Promise<string> {
   const directory = join(lab.directory, 'bucket');
   for (const key of await keysIn(lab)) {
@@ -29,7 +29,7 @@ async function fetchAll(lab: TestLab): Promise<string> {
 
 type Reader = (command: string, ...argv: string[]) => Promise<Finished>;
 
-/** Archives a disk, and hands over the reader of what is in the bucket then. */
+/** Archives a disk and downloads the bucket. Returns functions that run contrib/restore.py on the download. */
 async function archived(
   t: TestContext,
   disk: Parameters<typeof addSnapshotOf>[1],
@@ -94,7 +94,7 @@ for (const [codec, cipher] of [
 }
 
 for (const source of oneIn(2, ['volume', 'direct'])) {
-  test(`the image of a disk, read from ${source}`, async (t) => {
+  test(`the image of a disk, archived from ${source}`, async (t) => {
     const disk = { table: 'none' as const, partitions: [{ content: 'random' as const, sizeMiB: 5 }] };
     const { lab, reader, image, bucket } = await archived(t, disk, { source, codec: 'lz4', cipher: 'none' }, ['--dd']);
     const target = join(lab.directory, 'disk.img');

@@ -1,4 +1,4 @@
-/** Restores do not replace files of others or files that appear during the restore, and never share a target. */
+/** Restores do not replace other users' files or files that appear during the restore, and never share a target. */
 import assert from 'node:assert/strict';
 import {
   chmodSync,
@@ -58,7 +58,7 @@ test('a file created during the restore is not replaced, and the restored image 
   assert.ok(!existsSync(`${path}.unfinished`));
 });
 
-/** As FAT refuses links, and with a moment before the renaming, in which others can take the name. */
+/** Makes hard links fail, as on FAT, and delays renames, so that the name can be taken in between. */
 const WITHOUT_LINKS = ['inject=?link,?linkat:error=EPERM', 'inject=?rename,?renameat,?renameat2:delay_enter=300ms'];
 
 const RENAMING = `import(process.argv[1])
@@ -81,7 +81,7 @@ test('on a filesystem without hard links, a file created during the restore is n
     hasEnded = true;
   });
   let isTaken = false;
-  // Somebody else comes when the link has been refused, and creates the file if nothing is there.
+  // Once the link is refused, create the file if it does not exist, as another process could.
   await until(async () => {
     if (isRefused && !hasEnded) isTaken ||= createNew(to);
     return hasEnded;
@@ -117,7 +117,7 @@ test('two restores to one target at the same time are refused', async (t) => {
   assert.deepEqual(readdirSync(directory).sort(), ['disk.img', 'tree']);
 });
 
-test('links, and files of another user, are refused as unfinished files', async (t) => {
+test('symbolic links, hard links and files of another user are refused as unfinished files', async (t) => {
   const directory = temporaryDirectory(t);
   const tree = join(directory, 'tree');
   mkdirSync(tree);
@@ -158,7 +158,7 @@ test('--overwrite replaces only files', async (t) => {
   await assert.rejects(openFile(t, link), isTargetError(/already exists/));
 });
 
-test('a device and its partitions are recognised by any name', () => {
+test('a device and its partitions are recognized by any name', () => {
   for (const [name, device, is] of [
     ['/dev/sda1', '/dev/sda', true],
     ['/dev/nvme0n1p2', '/dev/nvme0n1', true],

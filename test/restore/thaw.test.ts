@@ -1,4 +1,4 @@
-/** Objects in archive classes: the price is shown first, only needed objects are thawed, and no local state is stored. */
+/** Objects in archive classes: the price comes first, only needed objects are thawed, and nothing is stored locally. */
 import assert from 'node:assert/strict';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -12,7 +12,7 @@ const runRestore = (lab: TestLab, argv: readonly string[], options: RunOptions =
 
 const HOUR = 3_600_000;
 
-/** The partitions of which objects were asked for. */
+/** Returns the partitions whose objects S3 was asked to thaw. */
 const asked = async (lab: TestLab): Promise<string[]> =>
   (await lab.control.calls())
     .filter(({ operation }) => operation === 'RestoreObject')

@@ -63,7 +63,7 @@ test('times that the target cannot store are counted', async (t) => {
   }
 });
 
-/** Modification times of FAT, as its directory entries have them: time, then date. */
+/** Returns modification times as they are in the directory entries of FAT: time, then date. */
 const timesOnFat = (image: Buffer, shortNames: readonly string[]): number[][] =>
   shortNames.map((name) => {
     const at = image.indexOf(name, 0, 'latin1');
@@ -73,7 +73,7 @@ const timesOnFat = (image: Buffer, shortNames: readonly string[]): number[][] =>
 
 const NAMES = ['DIR        ', 'SUB        ', 'FILEOD~1   ', 'ROOT    TXT'];
 
-test('FAT: its times are of no zone, and come back as they were; a file without a time gets the first one', async (t) => {
+test('FAT: times have no time zone and are restored unchanged; a file without a time gets the earliest one', async (t) => {
   const lab = await labForTest(t, { allowLeftovers: ['volume'] });
   const dates: [string, string][] = [
     ['dir/sub/file odd', '2020-07-01T12:34:57Z'],
@@ -117,7 +117,7 @@ test('FAT: its times are of no zone, and come back as they were; a file without 
   const after = readFileSync(volumeImage(lab, made?.VolumeId ?? ''));
   assert.deepEqual(timesOnFat(after, NAMES), timesOnFat(image, NAMES));
   assert.deepEqual(timesOnFat(after, ['NONE    TXT']), [[0, 0x21]]);
-  // The kernel would shift times by the zone of this machine's hardware clock.
+  // Without tz=UTC, the kernel would shift times by the time zone of this machine's hardware clock.
   const mounts = readFileSync(log, 'utf8')
     .split('\n')
     .filter((line) => line.includes('-t vfat'));

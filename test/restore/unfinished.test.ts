@@ -49,7 +49,7 @@ const readers = (lab: TestLab) => {
 const originIn = (done: Finished): unknown =>
   recordsOf(done).find(({ code }) => code === 'archive.without-manifest')?.['origin'];
 
-/** The tar of one file, as an object. */
+/** Uploads a tar of one file. */
 async function putTar(t: TestContext, lab: TestLab, key: string, Metadata: Record<string, string> = {}): Promise<void> {
   const directory = join(lab.directory, 'tree');
   mkdirSync(directory, { recursive: true });

@@ -1,4 +1,4 @@
-/** Archives become new EBS volumes with everything that the archive records of the disk; otherwise there is no volume. */
+/** Archives become new EBS volumes with everything that they record about the disk; failures leave no volume. */
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { closeSync, openSync, readSync, writeSync } from 'node:fs';
@@ -69,14 +69,14 @@ async function archived(t: TestContext, plan: Plan, flags: readonly string[] = [
   return { lab, snapshotId };
 }
 
-/** Where the second stage of a boot loader lies, which no partition has. */
+/** Fills the gap before the first partition, where the second stage of a boot loader is. */
 function writeGap(image: string): void {
   const descriptor = openSync(image, 'r+');
   writeSync(descriptor, randomBytes(50_000), 0, 50_000, 512);
   closeSync(descriptor);
 }
 
-/** The one volume that is there. */
+/** Returns the image of the only volume. */
 async function restored(lab: TestLab): Promise<string> {
   const [made, ...others] = await volumesIn(lab);
   assert.deepEqual(others, []);
@@ -84,7 +84,7 @@ async function restored(lab: TestLab): Promise<string> {
   return volumeImage(lab, made?.VolumeId ?? '');
 }
 
-/** What sfdisk and blkid say of a disk, without its name. */
+/** Returns what sfdisk and blkid report about a disk, without its name. */
 async function describe(image: string, numbers: readonly (number | null)[]): Promise<unknown> {
   const table = numbers[0] === null ? '' : await run(['sfdisk', '--dump', image]);
   const filesystems: string[] = [];
@@ -108,7 +108,7 @@ function firstBytes(image: string, length: number): Buffer {
   return bytes;
 }
 
-/** Logical partitions are numbered from 5 on, after the primary ones. */
+/** Returns the partition numbers. Logical partitions are numbered from 5. */
 function numbersOf({ table, partitions }: Plan): (number | null)[] {
   if (table === 'none') return [null];
   const primary = partitions.filter(({ logical }) => !logical).length;
@@ -243,7 +243,7 @@ test('a failure leaves no volume', async (t) => {
 const volumesMade = async (lab: TestLab): Promise<number> =>
   (await lab.control.calls()).filter(({ operation }) => operation === 'CreateVolume').length;
 
-/** Nothing comes of an object. */
+/** Makes all downloads of an object hang. */
 async function hangAt(lab: TestLab, ending: string): Promise<void> {
   const match = { key: await keyEnding(lab, ending) };
   await lab.control.script({ service: 's3', operation: 'GetObject', match, every: 1, action: { kind: 'hang' } });
