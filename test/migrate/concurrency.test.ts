@@ -15,7 +15,7 @@ async function snapshots(lab: TestLab, count: number): Promise<string[]> {
   return ids;
 }
 
-/** The most snapshots that were under way at any time. */
+/** Returns the maximum number of snapshots that were in progress at the same time. */
 function maxConcurrent(records: readonly Record<string, unknown>[]): number {
   let [now, most] = [0, 0];
   for (const { code } of records) {
@@ -58,7 +58,7 @@ const FOUR = {
   partitions: [1, 2, 3, 4].map(() => ({ content: 'ext4' as const, sizeMiB: 24, populate: fillPlainly })),
 };
 
-/** The most objects that were under way at any time. */
+/** Returns the maximum number of objects that were in progress at the same time. */
 function maxConcurrentObjects(records: readonly Record<string, unknown>[]): number {
   let [now, most] = [0, 0];
   for (const { code } of records) {
@@ -95,7 +95,7 @@ test('a partition that cannot be stored stops the others; complete objects are k
   const { snapshotId } = await addSnapshotOf(lab, FOUR);
   const action = { kind: 'error', code: 'AccessDenied', status: 403 } as const;
   const completions = { service: 's3', operation: 'CompleteMultipartUpload', skip: 1, times: 100 } as const;
-  // Meanwhile the first one mostly gets its index, without which it is not complete.
+  // During this delay, the first object usually gets its index, without which it is not complete.
   await lab.control.script({ ...completions, action: { kind: 'latency', milliseconds: 3000 } });
   await lab.control.script({ ...completions, action });
   const flags = ['--all', '--partitions-at-once', '3', '--json'];

@@ -22,7 +22,6 @@ test('directories deeper than PATH_MAX are in the archive', async (t) => {
   assert.ok(names.includes(`./${'d'.repeat(100).concat('/').repeat(60)}bottom`), 'the bottom is missing');
 });
 
-/** With SNAP_TO_S3_FULL, 50,000. */
 const MANY = FULL ? 50_000 : 6_000;
 
 test(`${MANY} small files`, async (t) => {

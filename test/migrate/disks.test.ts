@@ -113,7 +113,7 @@ test('a filesystem too damaged to mount is stored as an image', async (t) => {
   await buildDisk({ path: image, table: 'gpt', partitions });
   const { start } = await partitionPlace(image, 1);
   const file = openSync(image, 'r+');
-  // The group descriptors, right behind the superblock of a filesystem with blocks of 1 KiB.
+  // Overwrite the group descriptors, which follow the superblock of a filesystem with blocks of 1 KiB.
   writeSync(file, Buffer.alloc(4096, 0xff), 0, 4096, start + 2048);
   closeSync(file);
   await addSnapshotOfImage(lab, image);
@@ -157,7 +157,7 @@ test('an empty disk is stored as an image', async (t) => {
     [null],
     'there is no partition 0',
   );
-  // The volume is a whole GiB, of which the image is the beginning.
+  // The disk image is the beginning of a volume of 1 GiB.
   const manifest = await readManifest(lab);
   assert.deepEqual(
     manifest.objects.map(({ layout, plainBytes }) => ({ layout, plainBytes })),
@@ -166,7 +166,7 @@ test('an empty disk is stored as an image', async (t) => {
   await keyEnding(lab, `${disk.snapshotId}.img.lz4`);
 });
 
-/** A file that was synced before the snapshot and is in the journal only. */
+/** Writes and syncs a file, which is then only in the journal. */
 const writeSynced = async (directory: string): Promise<void> => {
   const file = openSync(join(directory, 'synced last'), 'w');
   writeFileSync(file, 'must not be lost');
@@ -194,7 +194,7 @@ for (const [content, sizeMiB] of [
   });
 }
 
-test('--no-replay leaves the journal alone', async (t) => {
+test('--no-replay does not replay the journal', async (t) => {
   const lab = await labForTest(t);
   const image = join(lab.directory, 'clean.img');
   const dirty = join(lab.directory, 'dirty.img');
@@ -211,13 +211,13 @@ test('--no-replay leaves the journal alone', async (t) => {
   assert.ok(!names.includes('./synced last'), names.join());
 });
 
-test('xfs whose UUID is that of a mounted filesystem', async (t) => {
+test('an xfs with the UUID of a mounted filesystem is archived', async (t) => {
   const lab = await labForTest(t);
   const disk = await addSnapshotOf(lab, {
     table: 'none',
     partitions: [{ content: 'xfs', sizeMiB: 320, populate: fillPlainly }],
   });
-  // The disk that the snapshot was taken of, in use on the same machine.
+  // The source volume is mounted on the same machine.
   await withDevice(disk.image, null, { readOnly: false }, (device) =>
     withFilesystem(device, 'xfs', {}, async () => {
       const done = await runMigrate(lab, ['--all']);

@@ -33,7 +33,7 @@ test('two recipients: each can restore with gpg, lz4 and tar', async (t) => {
   await manifestIsSealed(theirs, lab);
 });
 
-/** Nothing that the objects' own metadata would not show can be read without a key; with one, all of it can. */
+/** Checks that the manifest hides what the metadata of the objects does not show, and that a key opens all of it. */
 async function manifestIsSealed(home: string, lab: Parameters<typeof readManifest>[0]): Promise<void> {
   const manifest = await readManifest(lab);
   assert.deepEqual(
@@ -87,7 +87,7 @@ const NAMED_DISK = {
 const look = (lab: TestLab, argv: string[], env: Record<string, string>) =>
   runCli({ ...lab.env, ...env }, ['list', '--bucket', BUCKET, ...argv]);
 
-/** What `list ARCHIVE` tells, which must never fail. */
+/** Returns what `list ARCHIVE` shows, and checks that it succeeds. */
 async function shownTo(lab: TestLab, snapshotId: string, env: Record<string, string>, passphraseWithin = 60_000) {
   const before = { ...process.env };
   Object.assign(process.env, lab.env, env);

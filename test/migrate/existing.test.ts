@@ -1,4 +1,4 @@
-/** Snapshots that are archived already: nothing is uploaded twice, and a good archive is kept until its replacement exists. */
+/** Snapshots with an archive: nothing is uploaded twice, and a valid archive is kept until its replacement exists. */
 import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -21,7 +21,7 @@ import {
 } from '../support/lab.ts';
 import { changeDisk } from '../support/tamper.ts';
 
-/** Runs it, and counts what it asked for. */
+/** Runs `migrate`, and counts the uploads that it starts. */
 async function migrateAgain(lab: TestLab, argv: readonly string[]): Promise<{ done: Finished; uploads: number }> {
   await lab.control.clearCalls();
   const done = await runMigrate(lab, argv);
@@ -76,7 +76,7 @@ test('a complete archive with the same settings is kept or only validated; it is
   await migrateAgain(lab, ids);
   assert.equal((await tagsOf(lab, id))['snap-to-s3'], 'validated', 'as it was');
 
-  // The upload arrives, and cannot be completed: the archive that is there stays one.
+  // The upload cannot be completed, so the existing archive remains complete.
   const action = { kind: 'error', code: 'AccessDenied', status: 403 } as const;
   await lab.control.script({ service: 's3', operation: 'CompleteMultipartUpload', action });
   const failed = await migrateAgain(lab, [...ids, '--compression-level', '9']);

@@ -18,14 +18,14 @@ interface Case {
   ignore?: Field[];
 }
 
-/** Names that FAT stores as they are: of short ones, the case depends on who reads them. */
+/** Creates files whose names FAT stores unchanged. The case of short names depends on the program that reads them. */
 const fillFatally = async (directory: string): Promise<void> => {
   mkdirSync(join(directory, 'Boot Loader'));
   writeFileSync(join(directory, 'Boot Loader', 'Größe of a Kernel.efi'), 'x'.repeat(300_000));
   writeFileSync(join(directory, 'Configuration of the Machine'), 'content');
 };
 
-/** What FAT and NTFS, mounted in user space, cannot keep or show. */
+/** `ignore` lists what FAT, and NTFS mounted in user space, cannot store or show. */
 const CASES: Case[] = [
   { content: 'ext2', sizeMiB: 640, populate: (directory) => makeNastyTree(directory) },
   { content: 'ext3', sizeMiB: 640, populate: (directory) => makeNastyTree(directory) },

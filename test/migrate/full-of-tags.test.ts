@@ -19,7 +19,7 @@ import {
 import { killFamily } from '../support/processes/kill-family.ts';
 import { until } from '../support/until.ts';
 
-/** EC2 keeps 50. */
+/** Returns `count` tags. EC2 allows 50 on a snapshot. */
 const tags = (count: number): Record<string, string> =>
   Object.fromEntries(Array.from({ length: count }, (_, at) => [`key-${at}`, `value ${at}`]));
 
@@ -31,7 +31,7 @@ const withCode = (done: Finished, wanted: string) => recordsOf(done).filter(({ c
 const uploadsIn = async (lab: TestLab): Promise<number> =>
   (await writesIn(lab)).filter((name) => name === 'CompleteMultipartUpload').length;
 
-test('without room for the state tag, everything works by the manifest', async (t) => {
+test('without room for the state tag, all commands use the manifest instead', async (t) => {
   const lab = await labForTest(t);
   const { snapshotId } = await addSnapshotOf(lab, undefined, { tags: tags(50) });
   const named = ['--snapshots', snapshotId, '--json'];

@@ -1,4 +1,4 @@
-/** Content that a driver hides from tar is also hidden from a comparison through this driver, so it is found on the disk. */
+/** Content that a driver hides from tar and from a comparison through this driver is found on the disk itself. */
 import assert from 'node:assert/strict';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { open } from 'node:fs/promises';
@@ -12,7 +12,7 @@ import { labForTest, runMigrate, runValidate } from '../support/lab.ts';
 import { imageOf } from '../support/tamper.ts';
 import { hideEntries } from '../support/trees/hide-entries.ts';
 
-test('alternate streams of NTFS: an archive of files differs, and the next one is an image', async (t) => {
+test('NTFS with alternate streams differs from a tar, and the next archive is an image', async (t) => {
   const lab = await labForTest(t);
   const partitions = [{ content: 'ntfs', sizeMiB: 16, populate: fillPlainly } as const];
   const { snapshotId } = await addSnapshotOf(lab, { table: 'none', partitions });
@@ -42,7 +42,7 @@ test('alternate streams of NTFS: an archive of files differs, and the next one i
   );
 });
 
-test('an archive of an ext filesystem with encrypted files differs, if it was made without examining the filesystem', async (t) => {
+test('an ext filesystem that may hold encrypted directories differs from a tar', async (t) => {
   const lab = await labForTest(t);
   const { snapshotId } = await addSnapshotOf(lab);
   assert.equal((await runMigrate(lab, ['--all'])).code, 0);
@@ -147,7 +147,7 @@ test('data outside partitions is reported; an empty table or overlapping partiti
   }
 });
 
-test('btrfs: the time of the empty directory in the place of a subvolume is not compared', async (t) => {
+test('btrfs: the time of an empty directory that takes the place of a subvolume in a snapshot is not compared', async (t) => {
   const lab = await labForTest(t);
   const populate = async (root: string) => {
     await run(['btrfs', 'subvolume', 'create', join(root, 'home')]);

@@ -12,7 +12,7 @@ for (const [codec, suffix] of [
   ['lz4', 'lz4'],
   ['zstd', 'zst'],
 ] as const) {
-  test(`--dd --compression ${codec}: equal byte for byte`, async (t) => {
+  test(`--dd --compression ${codec}: the image equals the disk byte for byte`, async (t) => {
     const lab = await labForTest(t);
     const disk = await addSnapshotOf(lab, {
       table: 'gpt',
@@ -23,7 +23,7 @@ for (const [codec, suffix] of [
     });
     const done = await runMigrate(lab, ['--all', '--dd', '--compression', codec]);
     assert.equal(done.code, 0, done.stderr);
-    // A volume is a whole number of GiB; what is behind the image of the disk is zero.
+    // The size of a volume is a whole number of GiB. All bytes after the end of the disk image are zeros.
     truncateSync(disk.image, 2 ** 30);
     const key = await keyEnding(lab, `${disk.snapshotId}.img.${suffix}`);
     await assertPlainEquals(lab, key, disk.image);

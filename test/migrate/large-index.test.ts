@@ -12,7 +12,7 @@ import { labForTest, recordsOf, runMigrate, runValidate } from '../support/lab.t
 
 const FILES = 640;
 
-/** Attributes of noise: what the index says of a file does not compress. */
+/** Creates files with random attributes, so that their lines in the index do not compress. */
 async function populate(root: string): Promise<void> {
   const notes: string[] = [];
   for (let number = 0; number < FILES; number++) {
@@ -28,7 +28,7 @@ async function populate(root: string): Promise<void> {
 const DISK = { table: 'none' as const, partitions: [{ content: 'xfs' as const, sizeMiB: 512, populate }] };
 
 for (const isEncrypted of [false, true]) {
-  test(`more than 32 MiB${isEncrypted ? ', encrypted' : ''}`, async (t) => {
+  test(`an index of more than 32 MiB${isEncrypted ? ', encrypted' : ''}`, async (t) => {
     const lab = await labForTest(t);
     const home = isEncrypted ? await gpgHome(t) : null;
     if (home) await addKey(home, 'ops@example.com');

@@ -18,10 +18,10 @@ import { volumeImage, volumesIn } from '../support/volumes.ts';
 const signal = new AbortController().signal;
 const MIB = 2 ** 20;
 const LINUX = 0x83;
-/** In sectors. */
+/** Size of the partitions that have filesystems, in sectors. */
 const SIZE = 16_384;
 
-/** A logical partition of the first table is followed by one that no program expects there. */
+/** The first table in the extended partition describes two logical partitions instead of one. */
 const TWO_IN_ONE_TABLE: Record<number, MbrEntry[]> = {
   0: [
     [LINUX, 2048, 8192],
@@ -55,7 +55,7 @@ const EMPTY_LINK: Record<number, MbrEntry[]> = {
   36864: [[LINUX, 2048, SIZE]],
 };
 
-/** @returns tables with so many logical partitions of 1 MiB. */
+/** Returns tables with `count` logical partitions of 1 MiB. */
 function manyLogical(count: number): Record<number, MbrEntry[]> {
   const tables: Record<number, MbrEntry[]> = { 0: [[5, 2048, count * 4096]] };
   for (let index = 0; index < count; index++) {
@@ -65,7 +65,7 @@ function manyLogical(count: number): Record<number, MbrEntry[]> {
   return tables;
 }
 
-test('where the kernel finds other partitions than sfdisk, the disk is kept as a whole', async (t) => {
+test('a table in which the kernel and sfdisk find different partitions is doubtful', async (t) => {
   const image = join(temporaryDirectory(t), 'disk.img');
   const read = async (tables: Record<number, MbrEntry[]>) => {
     writeMbr(image, 160 * MIB, tables);
@@ -79,7 +79,7 @@ test('where the kernel finds other partitions than sfdisk, the disk is kept as a
   assert.deepEqual([doubt, numbers.length], [null, 50]);
 });
 
-test('a table that counts in sectors of 4 KiB: the disk is kept as a whole', async (t) => {
+test('a table that counts in sectors of 4 KiB is doubtful', async (t) => {
   const image = join(temporaryDirectory(t), 'disk.img');
   writeMbr(image, 64 * MIB, {
     0: [
@@ -94,7 +94,7 @@ test('a table that counts in sectors of 4 KiB: the disk is kept as a whole', asy
   assert.match((await readPartitionTable(image, signal)).doubt ?? '', /counts in sectors of 4096 bytes/);
 });
 
-test('a partition with a disk label of BSD and a filesystem can be read in two ways', async (t) => {
+test('a partition with both a BSD disk label and a filesystem is contradictory', async (t) => {
   const image = join(temporaryDirectory(t), 'disk.img');
   await run(['truncate', '--size', '16M', image]);
   await run(['mkfs.ext2', '-q', '-F', image]);
@@ -111,7 +111,7 @@ test('a partition with a disk label of BSD and a filesystem can be read in two w
   assert.deepEqual(await found(3), { type: 'ext2', tableType: 'bsd', isContradictory: true });
 });
 
-/** Each partition has a file with the number of its first sector. */
+/** Creates a filesystem at each of these sectors, with a file that contains the number of the sector. */
 async function fill(image: string, starts: readonly number[]): Promise<void> {
   for (const start of starts) {
     await withDevice(image, { start: start * 512, size: SIZE * 512 }, { readOnly: false }, async (device) => {
@@ -121,7 +121,7 @@ async function fill(image: string, starts: readonly number[]): Promise<void> {
   }
 }
 
-test('an old table with more partitions than sfdisk lists: an image of the disk, and no partition under a wrong number', async (t) => {
+test('a disk with more partitions than sfdisk lists is stored as an image, so that no partition gets a wrong number', async (t) => {
   const lab = await labForTest(t);
   for (const tables of [TWO_IN_ONE_TABLE, TWO_EXTENDED]) {
     const image = join(lab.directory, `${Object.keys(tables).join('-')}.img`);
@@ -139,7 +139,7 @@ test('an old table with more partitions than sfdisk lists: an image of the disk,
   }
 });
 
-test('a disk whose first logical partition was deleted, and whose first partition starts at sector 1', async (t) => {
+test('a disk whose first logical partition was deleted and whose first partition starts at sector 1 is restored', async (t) => {
   const lab = await labForTest(t, { allowLeftovers: ['volume'] });
   const image = join(lab.directory, 'old.img');
   writeMbr(image, 64 * MIB, EMPTY_LINK);

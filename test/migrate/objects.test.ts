@@ -50,7 +50,7 @@ test('metadata and tags are those of version 0', async (t) => {
   assert.equal(object?.checksum?.value, ChecksumCRC32);
 });
 
-test('descriptions that headers cannot carry, and ones that are too long', async (t) => {
+test('a long description with characters that headers cannot carry is cut in the metadata, not in the manifest', async (t) => {
   const lab = await labForTest(t);
   const long = 'ü—日本語 '.repeat(31).trim();
   await addSnapshotOf(lab, undefined, { description: long, tags: { 'snap-to-s3': 'migrate' } });
@@ -95,7 +95,7 @@ test('--prefix, --storage-class and --sse-kms-key-id: data in that class, index 
   }
 });
 
-test('a stream of many parts: joined checksum, consecutive parts', async (t) => {
+test('an upload of many parts has full parts, and a checksum of the whole object', async (t) => {
   const { run } = await import('../../lab/core/run.ts');
   const { join } = await import('node:path');
   const lab = await labForTest(t);

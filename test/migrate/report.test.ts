@@ -12,7 +12,7 @@ import { killFamily } from '../support/processes/kill-family.ts';
 
 const readReport = (file: string) => JSON.parse(readFileSync(file, 'utf8')) as RunReport;
 
-test('a run with one good and one bad snapshot', async (t) => {
+test('a run in which one snapshot succeeds and one fails', async (t) => {
   const lab = await labForTest(t);
   const good = await addSnapshotOf(lab);
   const bad = await addSnapshotOf(lab);
@@ -42,7 +42,7 @@ test('a run with one good and one bad snapshot', async (t) => {
   assert.ok((snapshots[0]?.plainBytes ?? 0) > (snapshots[0]?.storedBytes ?? 0));
 });
 
-test('the report of a killed run is unfinished, and the next one shows the saved bytes', async (t) => {
+test('the report of a killed run is unfinished, and the next run replaces it', async (t) => {
   const lab = await labForTest(t);
   const { snapshotId } = await addSnapshotOf(lab);
   const file = join(lab.directory, 'report.json');
@@ -76,7 +76,7 @@ test('an unwritable report file is refused before any work', async (t) => {
   assert.deepEqual(calls, []);
 });
 
-/** A directory on a filesystem without room for a byte; nothing may be left in it. */
+/** Returns a directory on a full filesystem, and checks at the end of the test that nothing was added to it. */
 async function fullDisk(t: TestContext): Promise<string> {
   const directory = mkdtempSync(join(tmpdir(), 'snap-to-s3-test-'));
   await run(['mount', '-t', 'tmpfs', '-o', 'size=4k', 'tmpfs', directory]);

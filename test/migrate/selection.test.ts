@@ -41,7 +41,7 @@ test('--one takes the oldest', async (t) => {
   assert.equal((await tagsOf(lab, young.snapshotId))['snap-to-s3'], 'migrate');
 });
 
-test('--snapshots ignores tags, and drops the random id of version 0', async (t) => {
+test('--snapshots ignores tags, and removes the random id of version 0', async (t) => {
   const lab = await labForTest(t);
   const plain = await addSnapshotOf(lab, undefined, { tags: { Name: 'web' } });
   const old = await addSnapshotOfImage(lab, plain.image, {
@@ -123,7 +123,7 @@ test('snapshots from which no volume can be created are refused by name', async 
   assert.match(done.stderr, /1 done, 3 failed/);
 });
 
-test('product codes: the refusal has advice', async (t) => {
+test('a snapshot with product codes is refused with advice', async (t) => {
   const lab = await labForTest(t);
   await addSnapshotOf(lab, undefined, { productCodes: ['abcdef'] });
   const done = await runMigrate(lab, ['--all']);
@@ -167,7 +167,7 @@ test('--dry-run shows the plan and writes nothing', async (t) => {
   assert.equal(plan.sizeGiB, 1);
 });
 
-test('the command line of version 0 does the same', async (t) => {
+test('the command line of version 0 still works', async (t) => {
   const lab = await labForTest(t);
   const { snapshotId } = await addSnapshotOf(lab);
   const done = await runCli(lab.env, [

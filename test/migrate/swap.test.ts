@@ -17,7 +17,7 @@ import { volumeImage, volumesIn } from '../support/volumes.ts';
 
 const MIB = 2 ** 20;
 
-test('swap keeps the page size of its processor, and what lies behind it is kept with it as an image', async (t) => {
+test('the page size of a swap area is kept, and a partition with data after its swap area is stored as an image', async (t) => {
   const lab = await labForTest(t, { allowLeftovers: ['volume'] });
   const path = join(lab.directory, 'swap.img');
   await buildDisk({
