@@ -1,4 +1,4 @@
-/** The rules of the code that a program can check. */
+/** Checks the rules of the code that a program can check. */
 import assert from 'node:assert/strict';
 import { existsSync, globSync, readFileSync } from 'node:fs';
 import { dirname, join, normalize, relative } from 'node:path';
@@ -11,10 +11,7 @@ const sources = (pattern: string) =>
 const importsOf = (text: string): string[] =>
   [...text.matchAll(/(?:from|import)\s*\(?\s*'([^']+)'/g)].map(([, name = '']) => name);
 
-/**
- * What the modules of a layer may import besides their own layer, `lib` and the files that everybody knows.
- * The folders of `operations` are layers of their own.
- */
+/** The layers that every folder of `operations` may import. Each of these folders is itself a layer. */
 const BELOW_OPERATIONS = [
   'archive',
   'lz4',
@@ -28,7 +25,7 @@ const BELOW_OPERATIONS = [
   'lib',
 ];
 
-/** The folders of `operations`: which of the others each of them may import. */
+/** The folders of `operations`, each with the other folders of `operations` that it may import. */
 const OPERATIONS: Record<string, readonly string[]> = {
   shared: [],
   sharing: ['shared'],
@@ -76,7 +73,7 @@ const LAYERS: Record<string, readonly string[]> = {
   bin: ['cli'],
 };
 
-/** Above the folders of `operations`, each of them may be imported. */
+/** Layers above `operations` may import all of its folders. */
 for (const layer of ['cli', 'index'])
   LAYERS[layer] = [...(LAYERS[layer] ?? []), ...Object.keys(OPERATIONS).map((folder) => `operations/${folder}`)];
 
@@ -104,7 +101,7 @@ test('layers import only downward', () => {
   assert.deepEqual(wrong, []);
 });
 
-/** Folders of `operations` may all import what is below them, and each of them may be imported from above. */
+/** Imports from and to folders of `operations` are not checked, because they share lists of permitted imports. */
 test('every permitted import of a layer is used', () => {
   const imported = sources('src/**/*.ts').flatMap(({ path, text }) =>
     modulesIn(path, text).map((target) => `${layerOf(path)} imports ${layerOf(target)}`),
@@ -126,7 +123,7 @@ test('every folder of src has its place among the layers', () => {
   );
 });
 
-/** A rule about text: where a pattern may stand. */
+/** Patterns in the text of the sources, with the only files that may contain them. */
 const PLACES: { what: string; pattern: RegExp; only: RegExp }[] = [
   { what: 'the AWS SDK', pattern: /from '@(aws-sdk|smithy)\//, only: /^src\/cloud\/aws\/sdk\.ts$/ },
   { what: 'child processes', pattern: /from 'node:child_process'/, only: /^src\/transfer\/process\.ts$/ },
@@ -164,7 +161,7 @@ test('the lab imports only the shared checksum from src', () => {
 
 const MAX_LINES = 400;
 
-/** The linter measures functions, methods and arrow functions. */
+/** Functions, methods and arrow functions are measured by the linter. */
 test('files and functions are short', () => {
   const long = sources('{src,lab}/**/*.ts').filter(({ text }) => text.split('\n').length > MAX_LINES);
   assert.deepEqual(
@@ -173,7 +170,7 @@ test('files and functions are short', () => {
   );
 });
 
-/** By types alone too: what cannot be read without each other is one module. */
+/** Imports of types count, too: files that cannot be understood without each other are one module. */
 test('modules do not import each other in circles', () => {
   const imports = new Map(sources('{src,lab}/**/*.ts').map(({ path, text }) => [path, modulesIn(path, text)]));
   assert.deepEqual(circlesIn(imports), []);
@@ -195,7 +192,7 @@ const modulesIn = (path: string, text: string): string[] =>
     .filter((name) => name.startsWith('.'))
     .map((name) => normalize(join(dirname(path), name)));
 
-/** @returns the modules of each circle: those that reach each other. */
+/** @returns the modules of each circle, which are modules that reach each other. */
 function circlesIn(imports: ReadonlyMap<string, readonly string[]>): string[] {
   const reach = new Map([...imports.keys()].map((path) => [path, reachedFrom(path, imports)]));
   const circles = [...reach].flatMap(([path, reached]) =>

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { blocksOf, commandsIn, documentBlocks } from '../support/document-blocks.ts';
 
-/** Which test checks the blocks of a kind. */
+/** The test that checks the blocks of each language. */
 const CHECKED_BY = {
   sh: 'test/documents/commands.test.ts runs each command',
   console: 'test/documents/commands.test.ts runs the commands; their output is an example',
@@ -12,7 +12,7 @@ const CHECKED_BY = {
   text: 'it is among OTHERS',
 };
 
-/** What is neither run nor compiled: where it stands, how it begins, and why. */
+/** Blocks that are neither run nor compiled: their document, their beginning, and the reason. */
 const OTHERS: { document: string; begins: string; why: string }[] = [
   { document: 'docs/archive-format.md', begins: 'vol-xxx/', why: 'names; test/unit/archive/key.test.ts has them' },
   { document: 'docs/costs/analyze.md', begins: '8 rows read', why: 'output; test/costs/analyze.test.ts has its words' },
@@ -50,7 +50,7 @@ test('JSON can be parsed', () => {
     assert.doesNotThrow(() => JSON.parse(text), `${document}: ${text.slice(0, 80)}`);
 });
 
-test('blocks of commands have commands', () => {
+test('every block of commands contains a command', () => {
   for (const { document, kind, text } of blocks.filter((block) => block.kind === 'sh' || block.kind === 'console'))
     assert.ok(commandsIn(kind, text).length > 0, `${document}: ${text.slice(0, 80)}`);
 });

@@ -1,4 +1,4 @@
-/** Compares documents with what they describe. */
+/** Compares documents with the code that they describe. */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { existsSync, globSync, readFileSync } from 'node:fs';
@@ -12,7 +12,7 @@ import { VERSION } from '../../src/version.ts';
 const root = join(import.meta.dirname, '..', '..');
 const read = (path: string): string => readFileSync(join(root, path), 'utf8');
 
-/** The first column of a document's tables. */
+/** The names in the first column of a document's tables. */
 const firstColumn = (path: string): string[] =>
   [...read(path).matchAll(/^\| ((?:`[\w.-]+`(?:, )?)+) \|/gm)].flatMap(([, cell = '']) =>
     [...cell.matchAll(/`([\w.-]+)`/g)].map(([, name = '']) => name),
@@ -38,7 +38,7 @@ test('every event is documented', () => {
   assert.deepEqual(firstColumn('docs/events.md').sort(), codes.sort());
 });
 
-test('every fault of a service itself is in its BEHAVIOUR.md', () => {
+test('every fault that a service itself plays is in its BEHAVIOUR.md', () => {
   for (const service of ['ec2', 's3', 'ebs']) {
     const played = globSync(`lab/${service}/*.ts`, { cwd: root }).flatMap((path) =>
       [...read(path).matchAll(/behaviours\.(?:has|get)\('([\w-]+)'\)/g)].map(([, name = '']) => name),
@@ -69,7 +69,7 @@ test('links in packaged documents lead to packaged files', () => {
   assert.deepEqual(broken, []);
 });
 
-/** Without those to the web. */
+/** Links to the web are left out. */
 const linksIn = (path: string): string[] =>
   [...read(path).matchAll(/\]\(([^)#]+)(?:#[^)]*)?\)/g)]
     .map(([, target = '']) => target)
@@ -128,7 +128,7 @@ test('npm scripts and commands in documents exist', () => {
   assert.deepEqual(unknown, []);
 });
 
-/** Also those below `src` that a page names without it. What is built and what is in a bucket need not be here. */
+/** Pages may omit `src/` from a name. Files of the build and of buckets need not exist. */
 test('files that documents name exist', () => {
   const missing = DOCUMENTS.flatMap((path) =>
     [...read(path).matchAll(/`((?:[\w.*-]+\/)+[\w.*-]+\.(?:ts|mjs|py|md|json|wat))`/g)]

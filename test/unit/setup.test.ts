@@ -18,7 +18,7 @@ describe('npm packages', () => {
   let registry: Server;
   let address: string;
   let tarball: Buffer;
-  /** How many answers with the package stop in their middle and never go on. */
+  /** The number of downloads of the package that stall in the middle. */
   let stalls: number;
 
   before(async () => {
@@ -98,7 +98,7 @@ function packument(address: string, tarball: Buffer) {
   };
 }
 
-/** A project with the real set-up, one package, and a lock file without addresses as ours is. */
+/** Creates a project with the real setup script, one package, and a lock file without addresses, like ours. */
 async function makeProject(project: string, tarball: Buffer): Promise<string> {
   const manifest = { name: 'project', version: '1.0.0', dependencies: { small: '^1.0.0' } };
   const packages = {

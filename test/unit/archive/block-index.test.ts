@@ -23,7 +23,7 @@ interface Sample {
 
 const random = seededRandom();
 
-/** A disk of blocks of any kind; those before `stored` are in the archive already. */
+/** Returns a disk of blocks of random kinds, with its index. An earlier run has stored the blocks before `stored`. */
 async function sample(blocks: number, stored: number): Promise<Sample> {
   const disk = Buffer.alloc(blocks * BLOCK);
   const writer = new BlockIndexWriter({ snapshot: 'snap-1', bytes: disk.length, blockBytes: BLOCK });
@@ -39,7 +39,7 @@ async function sample(blocks: number, stored: number): Promise<Sample> {
   return { disk, index: await writer.finish(), known };
 }
 
-/** In chunks of any length. */
+/** Delivers the bytes in chunks of random lengths. */
 function streamOf(bytes: Buffer): ByteStream {
   let position = 0;
   return new ByteStream(() => {

@@ -19,7 +19,7 @@ const encryption = { recipients: ['ops@example.com'] };
 const signal = new AbortController().signal;
 const TEXT = Buffer.from('a\r\nb \t \nc\n'.repeat(10_000));
 
-/** Options of gpg.conf that change what `--encrypt` writes, or where. */
+/** Options of gpg.conf that change what `--encrypt` writes or where it writes. */
 const CONFIGURATIONS = [
   'textmode',
   'armor',

@@ -1,4 +1,4 @@
-/** Places in the output of the lz4 command: blocks in a frame from any place on decode to the original bytes. */
+/** Places in the output of the lz4 command: from any of them, the rest of the frame decodes to the original bytes. */
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { test } from 'node:test';
@@ -10,7 +10,7 @@ import { through } from '../../support/tamper.ts';
 const COMPRESS = ['lz4', '-1', '-z', '-c', '-q', '-'];
 const DECOMPRESS = ['lz4', '-d', '-c', '-q', '-'];
 
-/** @param step bytes at a time: headers and lengths may come in several pieces. */
+/** @param step number of bytes taken at a time. If it is small, headers and lengths are split between chunks. */
 function placesIn(stored: Buffer, step: number): Place[] {
   const places: Place[] = [];
   const blocks = new Lz4Blocks((place) => places.push(place));

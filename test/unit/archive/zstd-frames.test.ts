@@ -1,4 +1,4 @@
-/** Streams of zstd frames: decompressed as by `zstd -d`, and refused where it refuses them. */
+/** Streams of zstd frames are decompressed as `zstd -d` does, and refused if `zstd -d` refuses them. */
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { test } from 'node:test';
@@ -16,7 +16,7 @@ async function decompress(stored: Buffer, size: number): Promise<Buffer> {
   return Buffer.concat(plain);
 }
 
-/** Fields of headers may come in several chunks, and several frames in one. */
+/** Small chunks split the fields of headers; large ones contain several frames. */
 const CHUNK_SIZES = [1, 100, 2 ** 24];
 
 const LINES = Buffer.from(
@@ -28,7 +28,7 @@ const withChecksum = zstdCompressSync(LINES, { params: { [constants.ZSTD_c_check
 const skippable = Buffer.concat([Buffer.from('5f2a4d1805000000', 'hex'), Buffer.from('12345')]);
 const compressing = (options: string[], plain: Buffer) => through(['zstd', ...options, '-q', '-c', '-'], plain);
 
-/** Without content size and checksum: the window, and a last block of one byte that is not compressed. */
+/** A frame without content size and checksum: its window, and a last block of one uncompressed byte. */
 const frameOfOneByte = (windowLog: number): Buffer =>
   Buffer.concat([
     Buffer.from('28b52ffd00', 'hex'),
@@ -39,12 +39,12 @@ const frameOfOneByte = (windowLog: number): Buffer =>
 const GOOD: Record<string, { plain: Buffer; stored: Buffer | Promise<Buffer> }> = {
   'one frame': { plain: LINES, stored: frame(LINES) },
   'several frames': { plain: Buffer.concat([LINES, NOISE]), stored: Buffer.concat([frame(LINES), frame(NOISE)]) },
-  'a frame of nothing': { plain: Buffer.alloc(0), stored: frame(Buffer.alloc(0)) },
+  'an empty frame': { plain: Buffer.alloc(0), stored: frame(Buffer.alloc(0)) },
   'a repeated byte': { plain: Buffer.alloc(300_000), stored: frame(Buffer.alloc(300_000)) },
   'a checksum': { plain: LINES, stored: withChecksum },
-  'frames to skip': { plain: LINES, stored: Buffer.concat([skippable, frame(LINES), skippable]) },
-  'a frame of unknown length, of the command': { plain: LINES, stored: compressing(['-3'], LINES) },
-  'a frame without a checksum, of the command': { plain: LINES, stored: compressing(['--no-check'], LINES) },
+  'skippable frames': { plain: LINES, stored: Buffer.concat([skippable, frame(LINES), skippable]) },
+  'a frame of unknown length, written by zstd': { plain: LINES, stored: compressing(['-3'], LINES) },
+  'a frame without a checksum, written by zstd': { plain: LINES, stored: compressing(['--no-check'], LINES) },
   'a window of 128 MiB': { plain: Buffer.from('A'), stored: frameOfOneByte(27) },
 };
 
@@ -84,7 +84,7 @@ for (const [name, stored] of Object.entries(BAD)) {
   });
 }
 
-test('what the stored bytes throw is no damage', async () => {
+test('an error while reading the stored bytes is not reported as damage', async () => {
   async function* broken(): AsyncGenerator<Buffer> {
     yield frame(LINES).subarray(0, 100);
     throw new RangeError('the disk is broken');

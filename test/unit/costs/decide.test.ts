@@ -46,7 +46,7 @@ test('reading from volumes costs their hours; everything else is the same', () =
   const assumptions = { ...analysis.assumptions, reading: { volumeType: 'gp2' } };
   const oneOff = (given: typeof analysis) =>
     bestOf(decide(given, BUILT_IN, { today: TODAY }).regions[0]?.volumes[0]?.decision)?.oneOff ?? 0;
-  // 100 GiB at 3.5 MiB/s, from a volume of 200 GiB.
+  // 100 GiB are read at 3.5 MiB/s from a volume of 200 GiB.
   const hours = (100 * 1024) / 3.5 / 3600;
   near(oneOff({ ...analysis, assumptions }) - (200 * 0.1 * hours) / 730, oneOff(analysis) - 0.6144, 1e-4);
 });
@@ -90,12 +90,12 @@ test('the example of version 0: the snapshots with many changes are moved', () =
       ?.volumes ?? [];
   const best = bestOf(volume?.decision);
   assert.deepEqual([best?.storageClass, best?.scope, best?.savingIs], ['DEEP_ARCHIVE', 'all-but-latest', 'exact']);
-  // What stays is the latest, in full; 15 archives of 450 GiB at 2:1 are stored.
+  // The latest snapshot stays, and is then billed in full; 15 archives of 450 GiB are stored, compressed 2:1.
   near(best?.saving, (3016.4 - 450) * 0.05 - 15 * 225 * 0.00099, 1e-3);
 });
 
 test('deleting the oldest snapshot leaves the blocks that the next one refers to', () => {
-  // 100 GiB, of which the second snapshot replaced 30: 70 are handed on.
+  // The second snapshot replaced 30 of the 100 GiB, so the other 70 are passed on to it.
   const [volume] = decided(volumeOf({ sizeGiB: 100, snapshots: snapshotsOf([100, 30], [100, 100]) }));
   const first = choiceOf(volume?.snapshots[0]?.decision, 'DEEP_ARCHIVE');
   assert.equal(first.savingIs, 'exact');
@@ -112,7 +112,7 @@ test('deleting the oldest snapshot leaves the blocks that the next one refers to
 
 test('the saving of a snapshot in the middle is a bound', () => {
   const [volume] = decided(volumeOf({ sizeGiB: 100, snapshots: snapshotsOf([100, 60, 60], [100, 100, 100]) }));
-  // At least 20 of 100 GiB are of no one else: 60 + 60 - 100.
+  // At least 20 of the 100 GiB belong to no other snapshot: 60 + 60 - 100.
   const middle = choiceOf(volume?.snapshots[1]?.decision, 'DEEP_ARCHIVE');
   assert.equal(middle.savingIs, 'lower-bound');
   near(middle.saving, 20 * 0.05 - 50 * 0.00099, 1e-4);

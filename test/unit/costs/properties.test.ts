@@ -8,12 +8,12 @@ import { decide } from '../../../src/costs/decide.ts';
 import { exactly, handedOn, type Lineage, remaining } from '../../../src/costs/lineage.ts';
 import { analysisOf, snapshotsOf, volumeOf } from '../../support/costs/analyses.ts';
 
-/** Snapshots as sets of versions of blocks, e.g. `3:1` for what block 3 was given before the second snapshot. */
+/** Snapshots as sets of block versions. `3:1` is the version of block 3 that was written before the second snapshot. */
 type Chain = ReadonlySet<string>[];
 
 const BLOCKS = 12;
 
-/** Writes before each snapshot: blocks written, and blocks that are gone. */
+/** Before each snapshot, some blocks are written and some are discarded. */
 const chain: fc.Arbitrary<Chain> = fc
   .array(
     fc.record({
@@ -31,7 +31,7 @@ const chain: fc.Arbitrary<Chain> = fc
     });
   });
 
-/** What EBS bills for a chain: each block once, to the oldest that refers to it. */
+/** EBS bills each block of a chain once, to the oldest snapshot that refers to it. */
 function bill(snapshots: Chain): number[] {
   const seen = new Set<string>();
   return snapshots.map((blocks) => {

@@ -15,7 +15,7 @@ import {
   writtenContent,
 } from '../../../src/fuse/protocol.ts';
 
-/** `fuse_in_header`, and what follows it. */
+/** `fuse_in_header`, followed by the body. */
 function request(opcode: number, id: bigint, body: Buffer): Buffer {
   const header = Buffer.alloc(40);
   header.writeUInt32LE(40 + body.length, 0);
@@ -25,7 +25,7 @@ function request(opcode: number, id: bigint, body: Buffer): Buffer {
   return Buffer.concat([header, body]);
 }
 
-/** `fuse_read_in` and `fuse_write_in` have 40 bytes: handle, offset, length, and what does not matter here. */
+/** `fuse_read_in` and `fuse_write_in` have 40 bytes: handle, offset, length, and fields that are not used here. */
 function range(offset: bigint, length: number): Buffer {
   const bytes = Buffer.alloc(40);
   bytes.writeBigUInt64LE(1n, 0);

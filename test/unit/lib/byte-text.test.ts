@@ -1,4 +1,4 @@
-/** Any bytes are a text, and the same bytes again. */
+/** Any bytes can be converted to text and back without loss. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
@@ -14,7 +14,7 @@ test('bytes become a text and the same bytes again, also in JSON', () => {
   );
 });
 
-test('valid UTF-8 is the text that it is', () => {
+test('valid UTF-8 is decoded as UTF-8', () => {
   fc.assert(
     fc.property(fc.string({ unit: 'binary' }), (text) => {
       assert.equal(textOfBytes(Buffer.from(text)), text);

@@ -19,7 +19,7 @@ const coder = new Lz4Coder(memory);
 const bytes = Buffer.from(memory.buffer);
 const untouched = Buffer.alloc(bytes.length, 0xaa);
 
-/** Encodes a block, decodes it again, and looks at everything that must not have changed. @returns its stored length. */
+/** Encodes and decodes a block, and checks that nothing else in memory has changed. @returns its stored length. */
 function roundTrip(plain: Buffer): number {
   bytes.fill(0xaa);
   plain.copy(bytes, FROM);
@@ -36,7 +36,7 @@ function roundTrip(plain: Buffer): number {
   return stored;
 }
 
-/** Random bytes, and repetitions of them at all distances. */
+/** Random bytes and text, and repetitions of them at all distances. */
 const pieces = array(
   record({
     kind: constantFrom('random', 'text', 'repetition', 'copy'),
@@ -113,7 +113,7 @@ interface Streamed {
   places: { plain: number; stored: number }[];
 }
 
-/** By the stage of the pipeline, with its threads. */
+/** Compresses with the stage of the pipeline, which uses several threads. */
 async function byStage(plain: Buffer, name: CodecName): Promise<Streamed> {
   await using directory = temporaryDirectory();
   const [linesFile, placesFile, reportFile] = ['lines', 'places', 'report'].map((file) => join(directory.path, file));

@@ -105,7 +105,7 @@ test('rows without a value come last, whichever way they are sorted', () => {
   }
 });
 
-test('of many choices, the page has keeping, the first ones and the best one', () => {
+test('of many choices, the page shows keeping, the first few and the best one', () => {
   const analysis = sampleAnalysis({ volumes: 1 });
   const [region] = analysis.regions;
   const [volume] = region?.volumes ?? [];
@@ -129,7 +129,7 @@ test('numbers and dates in words', () => {
   assert.equal(day('2026-13'), '2026-13');
 });
 
-/** The script of modules in a directory of their own, of which `a.ts` is run. */
+/** Bundles modules in a directory of their own into one script. Its entry point is `a.ts`. */
 function bundled(modules: Record<string, string>): string {
   const directory = mkdtempSync(join(tmpdir(), 'snap-to-s3-page-'));
   try {
@@ -149,7 +149,7 @@ test('modules become one script', () => {
   assert.deepEqual((globalThis as { values?: unknown }).values, [1, 2]);
 });
 
-test('nothing in a script ends its element', () => {
+test('no text in a script ends its element', () => {
   const script = bundled({
     'a.ts': "globalThis.text = '</script><script>';\n//! </script>\nglobalThis.tagged = String.raw`</script>`;\n",
   });

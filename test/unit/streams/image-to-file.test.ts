@@ -29,7 +29,7 @@ interface Stored {
   pieces: Place[];
 }
 
-/** One frame, whose blocks are the pieces: an image that was read from a volume. */
+/** An image that was read from a volume is one frame. Its blocks are the pieces. */
 async function asBlocks(image: Buffer): Promise<Stored> {
   const body = await through(['lz4', '-1', '-q', '-c'], image);
   const pieces: Place[] = [];
@@ -37,7 +37,7 @@ async function asBlocks(image: Buffer): Promise<Stored> {
   return { body, pieces };
 }
 
-/** A frame for each piece: an image that was read directly. */
+/** An image from direct reads has one frame for each piece. */
 async function asFrames(image: Buffer, compress: (piece: Buffer) => Buffer | Promise<Buffer>): Promise<Stored> {
   const frames: Buffer[] = [];
   const pieces: Place[] = [];
@@ -54,7 +54,7 @@ async function asFrames(image: Buffer, compress: (piece: Buffer) => Buffer | Pro
 const ZEROS = Buffer.alloc(PIECE);
 let zeroFrame: Buffer | null = null;
 
-/** The frame of zeros is made once. */
+/** Compresses a piece of zeros only once. */
 async function lz4Frame(piece: Buffer): Promise<Buffer> {
   const isZero = piece.equals(ZEROS);
   if (isZero && zeroFrame) return zeroFrame;
@@ -69,7 +69,7 @@ const WAYS = {
   'zstd frames': { codec: 'zstd', store: (image: Buffer) => asFrames(image, (piece) => zstdCompressSync(piece)) },
 } as const;
 
-/** What is at the target before: nothing, all of the image, its beginning only, or something else. */
+/** The content of the target before: nothing, the whole image, only its beginning, or other data. */
 const BEFORE = ['nothing', 'everything', 'a beginning', 'noise'] as const;
 
 const RUN = fc.oneof(
@@ -80,7 +80,7 @@ const RUN = fc.oneof(
 const SAMPLES = fc.record({
   way: fc.constantFrom(...(Object.keys(WAYS) as (keyof typeof WAYS)[])),
   runs: fc.array(RUN, { minLength: 1, maxLength: 4 }),
-  // Of what is smaller than 1 MiB, lz4 makes smaller blocks, and there is no plan.
+  // For less than 1 MiB, lz4 uses smaller blocks, and there is no plan.
   cut: fc.integer({ min: 0, max: PIECE - 2 ** 20 - 1 }),
   before: fc.constantFrom(...BEFORE),
   most: fc.integer({ min: 1, max: 4 }),
@@ -88,7 +88,7 @@ const SAMPLES = fc.record({
 
 type Sample = typeof SAMPLES extends fc.Arbitrary<infer T> ? T : never;
 
-/** Between noise there are blocks of zeros. */
+/** Pieces that are not zero end with blocks of zeros. */
 function imageOf({ runs, cut }: Sample): Buffer {
   const pieces = runs.flatMap(({ isZero, pieces: count }) =>
     Array.from({ length: count }, () =>
@@ -128,11 +128,11 @@ function prepare(path: string, image: Buffer, before: Sample['before']): void {
 
 type Planned = Awaited<ReturnType<typeof planOf>>;
 
-/** As much of it as decompressors and the thread that writes have a part in. */
+/** Does the part of a restore that the decompressors and the writing thread do. */
 async function write(path: string, segment: Segment, isBlank: boolean, { plan, body, codec }: Planned): Promise<void> {
   const { runs, extents } = plan.streamOf(segment);
   const stream = extents.map((extent) => (Buffer.isBuffer(extent) ? extent : body.subarray(extent.from, extent.to)));
-  // As in a restore, there is nothing to decode if nothing was fetched.
+  // If nothing was fetched, nothing is decoded, as in a restore.
   const stored = Buffer.concat(stream);
   const chunks = stored.length === 0 ? [] : [await through(DECOMPRESS[codec], stored)];
   const found = writeImageStream(new ByteStream(() => chunks.shift() ?? Buffer.alloc(0)), {

@@ -1,4 +1,4 @@
-/** An image and a device are compared byte by byte, however the bytes of either arrive. */
+/** An image and a device are compared byte by byte, in whatever chunks their bytes arrive. */
 import assert from 'node:assert/strict';
 import { openSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -10,7 +10,7 @@ import { consumeInThreads } from '../../../src/streams/start.ts';
 import { closeAll } from '../../../src/transfer/pipes.ts';
 import { temporaryDirectory } from '../../support/lab.ts';
 
-/** The bytes in chunks of these lengths, which are used again and again. */
+/** Delivers the bytes in chunks of these lengths, which repeat. */
 function streamOf(bytes: Buffer, lengths: readonly number[]): ByteStream {
   let [at, count] = [0, 0];
   return new ByteStream(() => {
@@ -23,7 +23,7 @@ function streamOf(bytes: Buffer, lengths: readonly number[]): ByteStream {
 const lengths = fc.array(fc.integer({ min: 1, max: 9 }), { minLength: 1, maxLength: 5 });
 const content = fc.uint8Array({ minLength: 1, maxLength: 60 }).map((bytes) => Buffer.from(bytes));
 
-/** What is found of a device that holds `onDevice`, when the image holds `bytes`. */
+/** The differences between an image that contains `bytes` and a device that contains `onDevice`. */
 function found(bytes: Buffer, onDevice: Buffer, chunks: readonly [number[], number[]]): string[] {
   const image = streamOf(bytes, chunks[0]);
   const { differences, contentBytes } = compareImageWithDevice(image, streamOf(onDevice, chunks[1]));
@@ -31,11 +31,11 @@ function found(bytes: Buffer, onDevice: Buffer, chunks: readonly [number[], numb
   return differences.kept.map(({ detail }) => detail);
 }
 
-test('equal bytes are equal', () => {
+test('equal bytes have no differences', () => {
   fc.assert(fc.property(content, lengths, lengths, (bytes, a, b) => found(bytes, bytes, [a, b]).length === 0));
 });
 
-test('one changed byte is found where it is', () => {
+test('one changed byte is reported with its position', () => {
   const cases = fc.record({ bytes: content, at: fc.nat(), a: lengths, b: lengths });
   fc.assert(
     fc.property(cases, ({ bytes, at, a, b }) => {
@@ -47,7 +47,7 @@ test('one changed byte is found where it is', () => {
   );
 });
 
-test('a shorter and a longer image are told apart', () => {
+test('a shorter and a longer image are distinguished', () => {
   const cases = fc.record({ bytes: content, more: content, a: lengths, b: lengths });
   fc.assert(
     fc.property(cases, ({ bytes, more, a, b }) => {

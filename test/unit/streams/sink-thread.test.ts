@@ -34,19 +34,19 @@ const memberOf = (path: string, size: number, segments: TarMember['segments']): 
     segments,
   });
 
-/** A file that never ends, as far as anybody waits for it. */
+/** A file so long that reading it would take longer than any test. */
 const ENDLESS = memberOf('huge', HUGE, [{ offset: 0n, length: HUGE }]);
 
-/** Nothing but a hole. */
+/** A file that consists of one hole. */
 const HOLLOW = memberOf('huge', HUGE, [{ offset: BigInt(HUGE), length: 0 }]);
 
 interface Loop {
   order: SinkOrder;
-  /** What the stream begins with; zeros without end follow. */
+  /** The beginning of the stream, which is followed by endless zeros. */
   stream: Buffer;
 }
 
-/** Each loop of a thread that can take longer than anybody wants to wait. */
+/** Every loop of a thread that can run for long. */
 function loopsIn(directory: string): Record<string, Loop> {
   const root = join(directory, 'root');
   const empty = join(directory, 'empty');
@@ -86,28 +86,28 @@ function loopsIn(directory: string): Record<string, Loop> {
   return {
     'the hole of a file': { order: tar('hole'), stream: HOLLOW },
     'the data of a file': { order: tar('data'), stream: ENDLESS },
-    'the data of a file that the disk has not': { order: tar('skipped', empty), stream: ENDLESS },
-    'zeros behind a tar': { order: tar('end'), stream: TAR_END },
+    'the data of a file that is missing on the disk': { order: tar('skipped', empty), stream: ENDLESS },
+    'zeros after a tar': { order: tar('end'), stream: TAR_END },
     'an image and a device': { order: { kind: 'device', device: huge }, stream: none },
     'an image and the hashes of its blocks': { order: { kind: 'blocks', table }, stream: none },
-    'an image that is written': { order: write('blank', null), stream: none },
-    'blocks that are looked for in a target': {
+    'an image that is being written': { order: write('blank', null), stream: none },
+    'blocks that are searched for in a target': {
       order: write('target', [{ from: 0, to: HUGE / 2 ** 19, isFetched: false }]),
       stream: none,
     },
-    'files that are made': { order: extract(null), stream: ENDLESS },
-    'what is passed over before a file': { order: extract([{ skip: HUGE, take: 1 }]), stream: none },
+    'files that are being created': { order: extract(null), stream: ENDLESS },
+    'bytes that are skipped before a file': { order: extract([{ skip: HUGE, take: 1 }]), stream: none },
     'a tar by itself': { order: { kind: 'members', records: null }, stream: ENDLESS },
     'bytes by themselves': { order: { kind: 'bytes' }, stream: none },
   };
 }
 
-/** Bytes that this process has read, its threads included. */
+/** The number of bytes that this process and its threads have read. */
 const readSoFar = (): number => Number(/^rchar: (\d+)/m.exec(readFileSync('/proc/self/io', 'utf8'))?.[1]);
 
 const MUCH = 64e6;
 
-/** Cancels once the threads are in the loop, which is when they have read more than its beginning. */
+/** Cancels once the threads are in the loop, that is, once they have read more than the beginning of the stream. */
 async function cancelled(comparing: Promise<unknown>, controller: AbortController, much = MUCH): Promise<void> {
   const start = readSoFar();
   await Promise.race([until(async () => readSoFar() > start + much), comparing]);
@@ -136,7 +136,7 @@ test('comparing threads can be stopped in any loop', { timeout: 120_000 }, async
     const controller = new AbortController();
     await using pipeline = await startEndless(t, Buffer.alloc(0), ['lz4', '-c'], controller.signal);
     const comparing = consumeLz4InThreads(pipeline.output, { kind: 'bytes' }, true, controller.signal);
-    // A block of zeros is stored in few bytes.
+    // A block of zeros is stored in few bytes, so less is read.
     await cancelled(comparing, controller, 100_000);
     closeAll([pipeline.output]);
   });

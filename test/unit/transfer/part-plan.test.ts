@@ -4,7 +4,7 @@ import fc from 'fast-check';
 import { GiB, MiB, TiB } from '../../../src/lib/units.ts';
 import { MAX_PART_BYTES, MAX_PARTS, partSize } from '../../../src/transfer/part-plan.ts';
 
-/** 48.8 TiB: what S3's limits of parts allow. */
+/** 48.8 TiB, the maximum that S3's limits on parts allow. */
 const LARGEST_OBJECT = MAX_PARTS * MAX_PART_BYTES;
 
 const capacity = (expected: number): number => {

@@ -11,7 +11,7 @@ import { readMembers, TarError } from '../../../../src/archive/tar/tar-reader.ts
 import { tooLong } from '../../../../src/indexing/index-tar.ts';
 import { temporaryDirectory } from '../../../support/lab.ts';
 
-/** Hands out a buffer in pieces of any size. */
+/** Delivers a buffer in chunks of random sizes. */
 function streamOf(bytes: Buffer, most = 7001): ByteStream {
   let at = 0;
   return new ByteStream(() => {

@@ -1,4 +1,4 @@
-/** Decides without a request where STS is called. */
+/** Whether STS is called depends on the endpoints, and is decided without a request. */
 import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -44,7 +44,7 @@ const OTHERS: Record<string, string> = {
   'https://ec2-192-0-2-1.compute-1.amazonaws.com': 'ec2-192-0-2-1.compute-1.amazonaws.com',
 };
 
-test('other stores: AWS is not called, wherever the store is configured; an STS of the store is', async (t) => {
+test('other stores: AWS is not called, wherever the store is configured, but an STS of the store is', async (t) => {
   const directory = mkdtempSync(join(tmpdir(), 'snap-to-s3-test-'));
   t.after(() => rmSync(directory, { recursive: true }));
   for (const [s3Endpoint, host] of Object.entries(OTHERS)) {

@@ -5,10 +5,10 @@ import fc from 'fast-check';
 import { ObservedRetryStrategy, type Retry } from '../../../../src/cloud/aws/retries.ts';
 import { BlockRateLimiter } from '../../../../src/transfer/rate-limiter.ts';
 
-/** As the SDK's types have it. */
+/** The type of errors in the SDK's retry strategies. */
 type NamedError = Error & { cause?: Error };
 
-/** @returns what is told of, until the strategy gives up. */
+/** @returns the retries that are reported until the strategy gives up. */
 async function attemptsAfter(
   error: NamedError,
   errorType: 'TRANSIENT' | 'CLIENT_ERROR',

@@ -1,4 +1,4 @@
-/** The output of getfattr counts only if it has finished, or has reported what it left out. */
+/** The output of getfattr is used only if getfattr has succeeded or has reported what it left out. */
 import assert from 'node:assert/strict';
 import { chmodSync, writeFileSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
@@ -8,7 +8,7 @@ import { temporaryDirectory } from '../../../support/lab.ts';
 
 const TOO_LONG = 'getfattr: /root/deep: File name too long';
 
-/** Reads what a program of that name prints. */
+/** Reads the output of a script that takes the place of getfattr. */
 async function readFrom(t: TestContext, script: string): Promise<{ files: number; tooLong: number }> {
   const directory = temporaryDirectory(t);
   const program = join(directory, 'getfattr');

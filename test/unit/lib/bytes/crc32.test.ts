@@ -16,15 +16,15 @@ test('the combined checksum of parts is that of the whole', () => {
   );
 });
 
-test('the check value, in the form of S3', () => {
+test('the check value is encoded as in S3', () => {
   const { value } = crc32Of(Buffer.from('123456789'));
   assert.equal(value, 0xcbf43926);
   assert.equal(encodeCrc32(value), 'y/Q5Jg==');
   assert.equal(decodeCrc32('y/Q5Jg=='), value);
 });
 
-test('parts of many GiB', () => {
-  // Zeros: joining N zero bytes k times is the same as joining k·N at once.
+test('the checksums of many GiB are combined', () => {
+  // All bytes are zeros: joining N of them k times is the same as joining k·N at once.
   const mebibyte = crc32Of(Buffer.alloc(2 ** 20));
   let joined = mebibyte;
   for (let doubling = 0; doubling < 14; doubling++) joined = joinCrc32(joined, joined);

@@ -1,4 +1,4 @@
-/** Files written past the page cache have the same bytes on every filesystem. */
+/** Files that are written past the page cache have the same bytes on every filesystem. */
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync, writeFileSync } from 'node:fs';
@@ -10,7 +10,7 @@ import { DirectWriter } from '../../../../src/lib/bytes/direct-writer.ts';
 
 const SIZE = 12 * 2 ** 20;
 
-/** Places and lengths; most are whole pages, as blocks are. */
+/** Positions and lengths of writes. Most are multiples of a page, as those of blocks are. */
 const writes = fc.array(
   fc.tuple(
     fc.oneof(
@@ -27,7 +27,7 @@ const writes = fc.array(
 
 for (const [what, parent] of [
   ['on a disk', tmpdir()],
-  ['in memory, which may not have it', '/dev/shm'],
+  ['in memory, where direct I/O may be unsupported', '/dev/shm'],
 ] as const) {
   test(`any writes, ${what}: the result is the same as with ordinary writes`, () => {
     const directory = mkdtempSync(join(parent, 'snap-to-s3-test-'));

@@ -12,7 +12,7 @@ test('all bytes pass unchanged', () => {
       const ring = newRing(256);
       const [writer, reader] = [new RingWriter(ring), new RingReader(ring)];
       const [put, out]: [Buffer[], Buffer[]] = [[], []];
-      // Read by the thread that writes: it must never have to wait.
+      // One thread writes and reads, so it must never have to wait.
       for (const [index, bytes] of pieces.entries()) {
         const seen = writer.pass((target) => Buffer.from(bytes).copy(target));
         assert.deepEqual(Buffer.from(seen), Buffer.from(bytes).subarray(0, seen.length));

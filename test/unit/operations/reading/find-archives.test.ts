@@ -1,4 +1,4 @@
-/** How much of a bucket is listed to find one archive. */
+/** Limits how much of a bucket is listed to find one archive. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { keyStem } from '../../../../src/archive/key.ts';
@@ -13,7 +13,7 @@ const keyOf = (number: number): string =>
 const COUNT = 50_000;
 const KEYS = Array.from({ length: COUNT }, (_, number) => keyOf(number));
 
-/** A bucket of many archives of version 0, which counts what is listed. @param knows whether EC2 has the snapshot. */
+/** A bucket of many legacy archives, which counts the keys that it lists. @param knows whether EC2 has the snapshot. */
 function bucketOf(knows: 'the snapshot' | 'nothing' | 'no answer') {
   const told = { listed: 0 };
   const store = {

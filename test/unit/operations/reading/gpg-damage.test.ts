@@ -1,4 +1,4 @@
-/** Whether gpg fails because of the key or because of the message: for every bit at the beginning of a message. */
+/** Missing keys are distinguished from damaged messages, for every bit at the beginning of a message. */
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { createReadStream, openSync, writeFileSync } from 'node:fs';
@@ -24,7 +24,7 @@ const encrypt = async (home: string): Promise<Buffer> => {
   return encryptBytes({ recipients: [NAME] }, await through(['lz4', '-c', '-'], PLAIN), signal);
 };
 
-/** What comes of a message: its plain bytes, `damaged`, or a code. */
+/** The outcome is `same`, `damaged`, or the code of an error. */
 async function decrypt(
   message: Buffer,
   { home, directory, recipients }: { home: string; directory: string; recipients: string[] },
@@ -47,7 +47,7 @@ async function decrypt(
     await using decoder = await decodeByPrograms(object, openSync(file, 'r'), consume, { sessionKey: null, signal });
     const { problem, ifIntact } = await decoder.finished;
     const isSame = Buffer.concat(chunks).equals(PLAIN);
-    // A stream that is empty, or too short, differs from the length that the manifest records.
+    // A run detects an empty or short stream by the length in the manifest.
     const outcome = problem === null && isSame ? 'same' : 'damaged';
     return { outcome, ifIntact: ifIntact?.code ?? null };
   } catch (error) {
@@ -58,7 +58,7 @@ async function decrypt(
 
 const BITS = Array.from({ length: 600 * 8 }, (_, bit) => bit);
 
-/** The fields of a message for one recipient: RFC 4880, sections 5.1 and 5.13. @param end of the session key. */
+/** The bits of each field of a message for one recipient (RFC 4880, 5.1 and 5.13). @param end of the session key. */
 const fieldsOf = (end: number): Record<string, number[]> =>
   Object.fromEntries(
     Object.entries({
@@ -75,12 +75,12 @@ const fieldsOf = (end: number): Record<string, number[]> =>
     }).map(([name, [from = 0, to = 0]]) => [name, BITS.slice(from * 8, to * 8)]),
   );
 
-/** The length of the first packet, whose header has a length of one byte or two. */
+/** The length of the first packet. The length in its header has one or two bytes. */
 const endOfSessionKey = (message: Buffer): number =>
   message[0] === 0x84 ? 2 + message.readUInt8(1) : 3 + message.readUInt16BE(1);
 
 for (const algorithm of ['default', 'future-default']) {
-  test(`a flipped bit is damage, and no missing key (${algorithm})`, async (t) => {
+  test(`a flipped bit is reported as damage, not as a missing key (${algorithm})`, async (t) => {
     const home = await keyring(t, algorithm);
     const message = await encrypt(home);
     const reader = { home, directory: temporaryDirectory(t), recipients: recipientsOf(message) };
@@ -93,7 +93,7 @@ for (const algorithm of ['default', 'future-default']) {
         const damaged = Buffer.from(message);
         damaged[bit >> 3] = (damaged[bit >> 3] ?? 0) ^ (0x80 >> (bit & 7));
         const { outcome } = await decrypt(damaged, reader);
-        // Both forms of a header, some versions, and the unused bits of a length mean the same.
+        // Some flips are harmless: gpg accepts both forms of a header and several versions, and ignores unused bits.
         assert.ok(['damaged', 'same'].includes(outcome), `${name}: ${outcome}`);
         if (/^(id|beginning|data)/.test(field)) assert.equal(outcome, 'damaged', name);
       }
@@ -109,7 +109,7 @@ async function keyring(t: TestContext, algorithm: string): Promise<string> {
   return home;
 }
 
-test('a key that is missing, or that nobody can unlock, is no damage', async (t) => {
+test('a key that is missing or cannot be unlocked is not reported as damage', async (t) => {
   const [owner, stranger, archiver, locked] = [
     await keyring(t, 'default'),
     await gpgHome(t),
@@ -126,7 +126,7 @@ test('a key that is missing, or that nobody can unlock, is no damage', async (t)
   await signKey(archiver, NAME);
   assert.deepEqual(await decrypt(message, { home: archiver, directory, recipients }), missing, 'its public key alone');
   assert.deepEqual(await decrypt(message, { home: stranger, directory, recipients: [] }), missing, 'not known');
-  // A subkey that was replaced between an object and the manifest, for example.
+  // This happens if, for example, a subkey was replaced after an object was written and before the manifest was.
   const other = { home: stranger, directory, recipients: ['0123456789ABCDEF'] };
   assert.deepEqual(await decrypt(message, other), { outcome: 'damaged', ifIntact: 'GPG_KEY' });
   await addLockedKey(locked, NAME);

@@ -28,7 +28,7 @@ const FACTS = {
 
 const WHOLE = newClaim({ ...FACTS, takenAt: '2026-11-29T09:00:00.000Z' });
 
-test('a claim that was written once was taken at its Last-Modified', () => {
+test('a claim without a time was taken at its Last-Modified', () => {
   assert.equal(decodeClaim(encodeClaim(untimedClaim(FACTS)), AT)?.takenAt, AT.toISOString());
   assert.deepEqual(decodeClaim(encodeClaim(WHOLE), AT), WHOLE);
 });

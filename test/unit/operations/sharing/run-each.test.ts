@@ -1,4 +1,4 @@
-/** Work on several snapshots: what is waited for, and how it is counted. */
+/** Work on several snapshots: how runs wait for claims, and how results are counted. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { reportTable } from '../../../../src/cli/render/text/report-table.ts';
@@ -44,7 +44,7 @@ test('all claims of other runs are waited for at the same time, and free snapsho
       now--;
       return 'done';
     },
-    // Nobody gets an answer before all have asked.
+    // No call returns before all calls have been made.
     mayBeFree: async (item) => {
       asked.add(item);
       if (asked.size === items.length) allAsked.resolve();

@@ -1,4 +1,4 @@
-/** Our lz4 decoder has the same result as the lz4 command for any stream. */
+/** Our lz4 decoder returns the same result as the lz4 command for any stream. */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { createHash, randomBytes } from 'node:crypto';
@@ -19,7 +19,7 @@ const MOST = 2 ** 30;
 
 const NONE = Buffer.alloc(0);
 
-/** The last four bytes of what `truncate -s 4G zeros; lz4 zeros` makes. */
+/** The last four bytes of the output of `truncate -s 4G zeros; lz4 zeros`. */
 const OF_FOUR_GIB_OF_ZEROS = 0x35b93941;
 
 const lz4 = (argv: readonly string[], input: Buffer) =>
@@ -27,13 +27,13 @@ const lz4 = (argv: readonly string[], input: Buffer) =>
 
 const compress = (plain: Buffer, ...argv: string[]): Buffer => lz4(['-z', ...argv], plain).stdout;
 
-/** What another decoder says of a stream: the plain bytes, or that they cannot be had. */
+/** Decodes a stream with the lz4 command. @returns `null` if it fails. */
 function byCommand(stored: Buffer): Buffer | null {
   const { status, stdout } = lz4(['-d'], stored);
   return status === 0 ? stdout : null;
 }
 
-/** One thread after the other: for streams of two blocks at most, for which there is room. */
+/** Runs the work of both threads one after the other. The ring has room for streams of at most two blocks. */
 function byOurselves(stored: Buffer): Buffer | null {
   const ring = new BlockRing(newBlockRing());
   let at = 0;
@@ -48,7 +48,7 @@ function byOurselves(stored: Buffer): Buffer | null {
   return isForeign || problem !== null || taker.problem !== null ? null : Buffer.concat(pieces);
 }
 
-/** By two threads, from a file. */
+/** Decodes a file with two threads. */
 async function inThreads(stored: Buffer) {
   await using directory = temporaryDirectory();
   const file = join(directory.path, 'stored');
@@ -65,7 +65,7 @@ const sha256 = (bytes: Buffer): string => createHash('sha256').update(bytes).dig
 
 const repeated = (pattern: Buffer, bytes: number): Buffer => Buffer.alloc(bytes, pattern);
 
-/** Random bytes between repetitions at all small distances, where a decoder copies from what it has just written. */
+/** Random bytes between repetitions at all small distances, where a decoder copies bytes that it has just written. */
 function motley(bytes: number): Buffer {
   const pieces: Buffer[] = [];
   for (let total = 0, turn = 0; total < bytes; turn++) {
@@ -203,7 +203,7 @@ test('a truncated stream is not reported as a damaged block, whatever the timing
 });
 
 test('frames with other options are left to the lz4 command', () => {
-  // Of one block only, even `-BD` makes one that stands by itself.
+  // The input needs more than one block: a single block is independent of others even with `-BD`.
   const plain = Buffer.alloc(5_000_000, 'abc');
   for (const argv of ['-BD', '-BX', '-l']) assert.equal(frameOf(compress(plain, argv).subarray(0, 7)), null, argv);
   assert.deepEqual(frameOf(compress(plain).subarray(0, 7)), { blockBytes: 4_194_304, hasChecksum: true });
@@ -219,7 +219,7 @@ const decoder = new Lz4Coder(memory);
 const bytes = Buffer.from(memory.buffer);
 const untouched = Buffer.alloc(bytes.length, 0xaa);
 
-/** Decodes what lies at `FROM` to `TO`, and looks at everything else. */
+/** Decodes a block from `FROM` to `TO`, and checks that nothing else in memory has changed. */
 function decodeWithin(stored: Uint8Array, room: number): Buffer | null {
   bytes.fill(0xaa);
   bytes.set(stored, FROM);
@@ -248,7 +248,7 @@ test('a block that fills its space ends with five literals', () => {
 });
 
 test('nothing is written beyond the space of a block', () => {
-  // Tokens with long runs and small distances, which random bytes rarely make.
+  // These values make tokens with long runs and small distances, which random bytes rarely contain.
   const block = uint8Array({ minLength: 1, maxLength: 300, max: 255 }).map((values) =>
     values.map((value, at) => (at % 5 === 2 ? value % 24 : at % 7 === 3 ? 0 : value)),
   );

@@ -1,4 +1,4 @@
-/** The metadata service with all kinds of failures: each request ends, and lets the process exit. */
+/** Requests to the metadata service end after any kind of failure, and let the process exit. */
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { once } from 'node:events';
@@ -20,7 +20,7 @@ const ANSWERS: [string, (response: ServerResponse) => void, RegExp][] = [
   ['a refusal', (response) => response.writeHead(403).end('no'), /^the instance metadata service answered HTTP 403$/],
   ['half an answer', (response) => response.writeHead(200, { 'content-length': 900 }).write('half'), /abort/],
   [
-    'an answer that is cut',
+    'a truncated answer',
     (response) =>
       response.writeHead(200, { 'content-length': 900 }).write('half', () => response.socket?.destroy()) && undefined,
     /abort/,

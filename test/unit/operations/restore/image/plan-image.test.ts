@@ -1,4 +1,4 @@
-/** The fetched and the skipped parts of an image are the whole image. */
+/** The fetched and the skipped runs of an image together are the whole image. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
@@ -29,7 +29,7 @@ const SAMPLES: fc.Arbitrary<Sample> = fc.record({
   most: fc.integer({ min: 1, max: 6 }),
 });
 
-/** A piece is stored as 1,000 bytes, or 10 where it is zero. */
+/** Stores each piece as 1,000 bytes, or as 10 if it is zero. */
 function sampleOf({ zeros, codec, lastBlock }: Sample) {
   const table = newTable((zeros.length * PER_PIECE - 1) * (PIECE / PER_PIECE) + lastBlock, PIECE / PER_PIECE);
   for (const [piece, isZero] of zeros.entries())
@@ -46,7 +46,7 @@ function sampleOf({ zeros, codec, lastBlock }: Sample) {
   return { object, index: { table, pieces, storedBytes: 1 } };
 }
 
-/** @returns the block behind the last run. */
+/** @returns the block after the last run. */
 function checkStream({ runs, extents }: SegmentStream, { table, pieces }: ImageIndex, firstBlock: number): number {
   let block = firstBlock;
   let fetched = 0;

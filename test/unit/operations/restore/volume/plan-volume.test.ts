@@ -69,7 +69,7 @@ const object = (partition: number, facts: object) => ({
 
 const SECOND = { node: '/dev/xvdf2', start: 12_288, size: 2048, type: '83' };
 
-/** What is planned for an MBR disk of two partitions, or one with something changed. */
+/** Plans an MBR disk of two partitions with the given changes. */
 function planOf(disk: object, objects = [object(1, {}), object(2, { layout: 'image' })]) {
   const table = { label: 'dos', id: '0x12345678', partitions: [{ ...PARTITION, type: '83' }, SECOND] };
   const bootCode = Buffer.from('boot').toString('base64');
