@@ -1,4 +1,4 @@
-/** Fetches archives from the bucket of the lab, and unpacks them with standard tools alone. */
+/** Fetches archives from the bucket of the lab, and unpacks them with standard tools only. */
 import assert from 'node:assert/strict';
 import { createWriteStream, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
@@ -41,7 +41,7 @@ export async function readManifestOf(lab: TestLab, snapshotId: string): Promise<
   return JSON.parse((await Body?.transformToString()) ?? '') as Manifest;
 }
 
-/** A line of the index of an image; see docs/archive-format.md. */
+/** A line of the index of an image (docs/archive-format.md). */
 export interface IndexLine {
   blocks?: [number, number];
   is?: string;
@@ -58,7 +58,7 @@ export async function readIndex(lab: TestLab, ending: string): Promise<IndexLine
 
 const DECODERS = { lz4: 'lz4 -d -c -', zst: 'zstd -d -c -', gpg: 'gpg --batch --quiet --decrypt' };
 
-/** Returns the shell pipeline that reverses the suffixes of a key, the last one first. */
+/** Returns the shell pipeline that decodes an object. It undoes the suffixes of the key, the last one first. */
 function decoderOf(key: string): string {
   const suffixes = key.split('.').reverse();
   const stages: string[] = [];
@@ -86,7 +86,7 @@ export async function extractTar(lab: TestLab, key: string, env: Record<string, 
   return into;
 }
 
-/** Returns the same as sha256sum, four times as fast, because coreutils do not use the instructions of the processor. */
+/** Prints the same hash as sha256sum, four times as fast: coreutils do not use the processor's instructions for it. */
 const HASH = `
   const hash = require('node:crypto').createHash('sha256');
   process.stdin.on('data', (bytes) => hash.update(bytes)).on('end', () => console.log(hash.digest('hex')));`;

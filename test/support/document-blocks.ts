@@ -6,9 +6,9 @@ import { join } from 'node:path';
 const ROOT = join(import.meta.dirname, '..', '..');
 
 export interface DocumentedBlock {
-  /** Where it stands, e.g. `docs/list.md`. */
+  /** The path of the document, such as `docs/list.md`. */
   document: string;
-  /** What the fence says that it is. */
+  /** The language that the fence names. */
   kind: string;
   text: string;
 }

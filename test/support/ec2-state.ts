@@ -1,4 +1,4 @@
-/** The tags of a snapshot in EC2. */
+/** Reads tags of snapshots from EC2, and the log of calls that changed something. */
 import { DescribeSnapshotsCommand } from '@aws-sdk/client-ec2';
 import type { TestLab } from './lab.ts';
 
@@ -7,7 +7,7 @@ export async function tagsOf(lab: TestLab, snapshotId: string): Promise<Record<s
   return Object.fromEntries((Snapshots[0]?.Tags ?? []).map(({ Key = '', Value = '' }) => [Key, Value]));
 }
 
-/** Returns the calls that change something, by name. */
+/** Returns the names of the calls that changed something. */
 export async function writesIn(lab: TestLab): Promise<string[]> {
   const calls = await lab.control.calls();
   return calls.map(({ operation }) => operation).filter((name) => !/^(Describe|Head|Get|List|PutToken)/.test(name));

@@ -1,4 +1,4 @@
-/** Keeps the lab of a test, to find the reason of a failure. */
+/** Keeps the lab of a test so that the cause of a failure can be found. */
 import assert from 'node:assert/strict';
 import { labUp } from '../../lab/control/manage.ts';
 import type { LabOptions } from '../../lab/index.ts';
@@ -15,7 +15,7 @@ export function isLabKept(failed: boolean): boolean {
 
 export interface KeptLab {
   options: LabOptions;
-  /** Of the test, with that of the lab in it. */
+  /** The directory of the test, which contains that of the lab. */
   directory: string;
   program: string;
   bucket: string;

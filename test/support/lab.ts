@@ -1,4 +1,4 @@
-/** A separate lab for each test, and the program run against it. A test fails if it leaves anything behind. */
+/** Provides a lab for each test, and runs the program against it. A test fails if it leaves anything behind. */
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, readdirSync } from 'node:fs';
@@ -23,21 +23,21 @@ export interface TestLab {
   control: LabControl;
   ec2: EC2Client;
   s3: S3Client;
-  /** The test's own directory, removed after it. */
+  /** The directory of the test, which is removed after the test. */
   directory: string;
-  /** What the program and AWS tools are started with. */
+  /** The environment of the program and of AWS tools. */
   env: Record<string, string>;
 }
 
 export interface LabTestOptions extends Partial<LabOptions> {
-  /** Kinds of things that the test means to leave in the cloud. */
+  /** The kinds of leftovers that the test may leave in the cloud. */
   allowLeftovers?: readonly Leftover['kind'][];
 }
 
 /** A property that the types of the test runner lack. It is set if the test has failed, before its `after` hooks run. */
 type FinishedTest = TestContext & { error: Error | null };
 
-/** A directory that is removed after the test. */
+/** Creates a directory that is removed after the test. */
 export function temporaryDirectory(t: TestContext): string {
   const directory = mkdtempSync(join(tmpdir(), 'snap-to-s3-test-'));
   t.after(() => removeDirectory(directory));
@@ -115,7 +115,7 @@ function namesIn(directory: string): string[] {
   return existsSync(directory) ? readdirSync(directory) : [];
 }
 
-/** The compile cache of Node, if the environment names one. */
+/** Passes the compile cache of Node on to the program if the environment names one. */
 function compileCache(): Record<string, string> {
   const directory = process.env['NODE_COMPILE_CACHE'];
   return directory === undefined ? {} : { NODE_COMPILE_CACHE: directory };
@@ -141,7 +141,7 @@ export interface RunOptions {
   input?: string | Buffer;
 }
 
-/** Uses the sources unless the environment names a compiled program. */
+/** The program in the sources, unless the environment names a compiled one. */
 export const PROGRAM = process.env['SNAP_TO_S3_PROGRAM'] ?? join(import.meta.dirname, '..', '..', 'src', 'bin.ts');
 
 /** Runs the program as users do, as a separate process. */
@@ -183,7 +183,7 @@ export const recordsOf = (finished: Finished): Record<string, unknown>[] =>
     .filter((line) => line.startsWith('{'))
     .map((line) => JSON.parse(line) as Record<string, unknown>);
 
-/** Runs validate in the same way. */
+/** Runs validate with the same options. */
 export const runValidate = (lab: TestLab, argv: readonly string[], options: RunOptions = {}) =>
   runCli(
     lab.env,

@@ -1,10 +1,10 @@
-/** MBR partition tables that current programs do not write, built entry by entry. */
+/** Builds MBR partition tables that current programs do not write, entry by entry. */
 import { closeSync, ftruncateSync, openSync, writeSync } from 'node:fs';
 
-/** Type, first sector and number of sectors; `null` is an empty entry. */
+/** The type, first sector and number of sectors. `null` is an empty entry. */
 export type MbrEntry = readonly [type: number, start: number, size: number] | null;
 
-/** @param tables the entries of each table, by its sector: 0, and those in extended partitions. */
+/** @param tables the entries of each table by its sector: sector 0, and sectors in extended partitions. */
 export function writeMbr(path: string, bytes: number, tables: Readonly<Record<number, readonly MbrEntry[]>>): void {
   const file = openSync(path, 'w');
   ftruncateSync(file, bytes);

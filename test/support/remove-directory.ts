@@ -1,4 +1,4 @@
-/** Removes directories in which other processes may still remove files, and with paths of any length. */
+/** Removes directories with paths of any length, even while other processes remove files in them. */
 import { existsSync, rmSync } from 'node:fs';
 
 const MAX_ATTEMPTS = 100;

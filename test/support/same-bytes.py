@@ -1,8 +1,8 @@
 """
-Whether a file has the bytes of another, as `cmp` tells it, without reading holes: an image of a GiB with a few MiB of
-data takes `cmp` seconds, most of it in filling memory with zeros.
+Compares the bytes of two files like `cmp`, but without reading holes. For an image of a GiB with a few MiB of data, `cmp`
+takes seconds, mostly because the kernel fills memory with zeros.
 
-    same-bytes.py ONE OTHER [SKIP [BYTES]]     ONE may be -, a pipe; SKIP bytes of OTHER come first
+    same-bytes.py ONE OTHER [SKIP [BYTES]]     ONE may be -, for a pipe; SKIP bytes of OTHER are skipped
 """
 import os
 import sys
@@ -19,7 +19,7 @@ class File:
         self.next_data = 0
 
     def piece(self, at, length):
-        """Of a file that ends earlier, what there is."""
+        """Returns fewer bytes if the file ends before."""
         length = min(length, self.size - at)
         if self.next_data < at + length:
             self.next_data = max(self.next_data, self.data_from(at))

@@ -6,9 +6,9 @@ import { run } from '../../lab/core/run.ts';
 export const SAME_BYTES = ['/usr/bin/python3', join(import.meta.dirname, 'same-bytes.py')] as const;
 
 export interface Segment {
-  /** So many bytes of the other file come before. */
+  /** The number of bytes of the other file that are skipped (default: 0). */
   skip?: number;
-  /** All, if not given. */
+  /** The number of bytes that are compared (default: all). */
   bytes?: number;
 }
 

@@ -26,10 +26,7 @@ export function named<T>(names: readonly string[], cases: Readonly<Record<string
   return selected;
 }
 
-/**
- * Reproducible numbers from 0 to 1. The seed is printed, and SNAP_TO_S3_SEED sets it.
- * The generator is mulberry32.
- */
+/** Returns a generator (mulberry32) of reproducible numbers from 0 to 1. Prints the seed, which SNAP_TO_S3_SEED sets. */
 export function seededRandom(): () => number {
   let state = Number(process.env['SNAP_TO_S3_SEED'] ?? Math.floor(Math.random() * 2 ** 32));
   say(`random choices: SNAP_TO_S3_SEED=${state}`);

@@ -27,13 +27,13 @@ export interface StoredArchives {
   archives: Record<Kind, StoredArchive>;
 }
 
-/** Incompressible data, so that a bit of the object is a bit of a file. */
+/** The data is incompressible, so each bit of the object is a bit of a file. */
 const NOISE_BYTES = 3_000_000;
 
-/** Longer than the field of a tar header, so it is stored in a record that has no checksum. */
+/** The name is longer than the field of a tar header, so tar stores it in a record without a checksum. */
 export const LONG_NAME = randomBytes(100).toString('hex');
 
-/** The content of each archive of files. */
+/** The number of files in each archive of files. */
 export const FILE_COUNT = 4;
 
 const DISK = {

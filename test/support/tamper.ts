@@ -32,7 +32,7 @@ export async function changeDisk(
   );
 }
 
-/** Changes entries of a directory by `change` without changing the times of the directory. */
+/** Calls `change`, which changes entries of a directory, and keeps the times of the directory. */
 export async function keepingTimes(directory: string, change: () => Promise<void>): Promise<void> {
   const reference = mkdtempSync(join(tmpdir(), 'snap-to-s3-times-'));
   try {

@@ -5,13 +5,13 @@ import { join } from 'node:path';
 import { DescribeVolumesCommand, type Volume } from '@aws-sdk/client-ec2';
 import type { TestLab } from './lab.ts';
 
-/** Those that have not been deleted. */
+/** Returns the volumes that have not been deleted. */
 export async function volumesIn(lab: TestLab): Promise<Volume[]> {
   const { Volumes = [] } = await lab.ec2.send(new DescribeVolumesCommand({}));
   return Volumes.filter(({ State }) => State !== 'deleting');
 }
 
-/** Where the lab keeps a volume's image. */
+/** Returns the path of a volume's image in the lab. */
 export function volumeImage(lab: TestLab, volumeId: string): string {
   const directory = join(lab.directory, '..', 'lab', 'ec2', 'volumes');
   const name = readdirSync(directory).find((entry) => entry.startsWith(volumeId));
@@ -19,7 +19,7 @@ export function volumeImage(lab: TestLab, volumeId: string): string {
   return join(directory, name);
 }
 
-/** A device name that EC2 takes, that the program does not ask for, and that no other lab on this machine has. */
+/** Returns a device name that EC2 accepts, that the program does not use, and that no other lab on this machine has. */
 export function spareDeviceName(): string {
   const [letters, all] = ['abcd', 'abcdefghijklmnopqrstuvwxyz'];
   const names = [...letters].flatMap((first) => [...all].map((second) => `/dev/xvd${first}${second}`));

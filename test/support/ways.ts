@@ -8,21 +8,21 @@ export interface Way {
   cipher: string;
 }
 
-/** With `oneIn(5, ...)`, both sources and both ciphers are tried. */
+/** The order lets `oneIn(5, ...)` select both sources and both ciphers. */
 export const WAYS: readonly Way[] = ['volume', 'direct'].flatMap((source) =>
   ['lz4', 'zstd'].flatMap((codec) => ['none', 'gpg'].map((cipher) => ({ source, codec, cipher }))),
 );
 
 export const nameOf = ({ source, codec, cipher }: Way): string => `${source}, ${codec}, ${cipher}`;
 
-/** Of the object's key. */
+/** Returns the suffix of the object's key. */
 export const suffixOf = ({ codec, cipher }: Way): string =>
   `${codec === 'zstd' ? 'zst' : codec}${cipher === 'none' ? '' : `.${cipher}`}`;
 
 export interface WayFlags {
-  /** Of `migrate`. */
+  /** The flags of `migrate`. */
   flags: string[];
-  /** For whoever writes or reads the archive: the keyring, where there is one. */
+  /** The environment of programs that write or read the archive. It names the keyring, if there is one. */
   env: Record<string, string>;
 }
 

@@ -4,7 +4,7 @@ import type { Analysis, SnapshotAnalysis, VolumeAnalysis } from '../../../src/co
 
 const total = (amounts: readonly number[]) => amounts.reduce((sum, amount) => sum + amount, 0);
 
-/** One snapshot per month, the oldest first, at $0.05 per GiB. The last one is of the day `latest`. */
+/** Returns one snapshot per month, the oldest first, at $0.05 per GiB. The last one was taken on the day `latest`. */
 export function snapshotsOf(
   gib: readonly number[],
   full: readonly (number | null)[],

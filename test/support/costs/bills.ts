@@ -12,20 +12,20 @@ export interface BilledLine {
   region: string;
   account: string;
   currency: string;
-  /** For a GB-month. */
+  /** The price of a GB-month. */
   rate: number;
   tier: 'standard' | 'archive';
-  /** Of 512 KiB, on a day from 1 on; `null`: it is not there. */
+  /** The number of blocks of 512 KiB on a day (from 1 on). `null` means that the snapshot does not exist on that day. */
   blocks: (day: number) => number | null;
 }
 
 export interface BilledMonth {
-  /** `2026-09` */
+  /** For example, `2026-09`. */
   month: string;
   snapshots: readonly BilledLine[];
-  /** Instances and volumes, billed by the hour. */
+  /** The number of instances and volumes, which are billed by the hour. */
   others: number;
-  /** Days that the report covers, if it is not the whole month. */
+  /** The number of days that the report covers (default: the whole month). */
   until?: number;
 }
 
@@ -63,7 +63,7 @@ export const line = (
   blocks: typeof blocks === 'number' ? () => blocks : blocks,
 });
 
-/** `snap-0000000000000002a` for 42 */
+/** Returns `snap-0000000000000002a` for 42. */
 export const snapshotId = (number: number): string => `snap-${number.toString(16).padStart(17, '0')}`;
 
 const DAY = 86_400_000;
@@ -76,7 +76,7 @@ const daysOf = (month: BilledMonth): number => {
   return (Date.UTC(first.getUTCFullYear(), first.getUTCMonth() + 1, 1) - first.getTime()) / DAY;
 };
 
-/** Sorted by time, like most reports. */
+/** Yields rows in the order of time, like most reports. */
 function* rowsOf(month: BilledMonth, granularity: Granularity): Generator<Row> {
   const days = daysOf(month);
   const last = Math.min(month.until ?? days, days);
@@ -131,7 +131,7 @@ function* otherRows({ others }: BilledMonth, dayStart: number, granularity: Gran
 
 const OTHER_LINE = { region: 'us-west-2', account: '123456789012', currency: 'USD' };
 
-/** Rows that must not be mistaken for the storage of a snapshot, and others. */
+/** Returns one of several unrelated rows. Some of them resemble the storage of a snapshot. */
 function otherRow(number: number, start: number, step: number): Row {
   const snapshot = `arn:aws:ec2:us-west-2:123456789012:snapshot/${snapshotId(number)}`;
   const kinds: [string, string, string, string, string][] = [
@@ -202,7 +202,7 @@ const CUR_COLUMNS: readonly Column[] = [
   ['resourceTags/user:Name', () => 'several\nlines, "quoted"'],
 ];
 
-/** `lineItem/UsageType` → `line_item_usage_type` */
+/** Converts `lineItem/UsageType` to `line_item_usage_type`. */
 const snake = (name: string): string =>
   name
     .replace(/[/:]/g, '_')

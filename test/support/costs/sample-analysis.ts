@@ -1,4 +1,4 @@
-/** Realistic analyses of any size, which are the same for the same parameters. */
+/** Builds realistic analyses of any size. The same parameters result in the same analysis. */
 import type {
   Analysis,
   Choice,
@@ -12,10 +12,10 @@ const SNAPSHOT_GB_MONTH = 0.05;
 
 interface Wanted {
   volumes?: number;
-  /** Of a volume at most; most have fewer. */
+  /** The maximum number of snapshots of a volume. Most volumes have fewer. */
   snapshots?: number;
   months?: number;
-  /** Put into names, descriptions, regions, sources and warnings, in turn. */
+  /** Texts that are used in turn as names, descriptions, regions, sources and warnings. */
   hostile?: readonly string[];
   seed?: number;
 }
@@ -175,7 +175,7 @@ function snapshotOf({ gib, age, index, sizeGiB, factor, text }: Made, random: ()
   };
 }
 
-/** Numbers of a realistic size for the page. They are not computed by the model of the program. */
+/** Returns numbers of a realistic size for the page. They do not come from the cost model of the program. */
 function decisionOf(gib: number, count: number, factor: number, savingIs: Choice['savingIs']): Decision {
   const monthly = gib * SNAPSHOT_GB_MONTH * factor;
   const kept = choice(

@@ -1,4 +1,4 @@
-/** Headless Chromium with one file, and a record of its requests and complaints. */
+/** Opens a file in headless Chromium, and records its requests and complaints. */
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -7,7 +7,7 @@ import { type Browser, type BrowserContextOptions, chromium, type Page } from 'p
 
 const CHROMIUM = '/usr/bin/chromium';
 
-/** The browser must not use the network. */
+/** These flags keep the browser from using the network. */
 const FLAGS = [
   '--headless',
   '--no-sandbox',
@@ -22,9 +22,9 @@ const FLAGS = [
 export interface OpenPage {
   page: Page;
   url: string;
-  /** What the page asked for, itself first. */
+  /** The URLs that the page requested. The first is its own. */
   requests: string[];
-  /** Of the console, of scripts, and what the policy has refused. */
+  /** Messages of the console, errors of scripts, and violations of the content security policy. */
   complaints: string[];
 }
 

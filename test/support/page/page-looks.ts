@@ -1,7 +1,7 @@
-/** Measures how a page looks. Functions that run in the page are given as text, because they have other types. */
+/** Measures how a page looks. Functions that run in the page are text, because they need the types of the DOM. */
 import type { Page } from 'playwright-core';
 
-/** @returns the fraction of the pixels of a canvas that are painted. */
+/** @returns the fraction of a canvas's pixels that are painted. */
 export const paintedShare = (page: Page, canvas: string): Promise<number> =>
   page.evaluate(`(() => {
     const canvas = document.querySelector(${JSON.stringify(canvas)});

@@ -1,4 +1,4 @@
-/** The compiled program, as it is installed. */
+/** Provides the compiled program as users install it. */
 import { execFileSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { dirname, join } from 'node:path';
@@ -6,7 +6,7 @@ import { dirname, join } from 'node:path';
 const ROOT = join(import.meta.dirname, '..', '..', '..');
 
 interface Built extends Disposable {
-  /** What `dist` is otherwise. */
+  /** The output directory of the build, in the place of `dist`. */
   directory: string;
   program: string;
 }

@@ -1,4 +1,4 @@
-/** Kills runs and finishes them by the same command: the archive must be identical. */
+/** Kills runs and resumes them with the same command. The archive must be identical. */
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
@@ -13,7 +13,7 @@ import { FULL, named, seededRandom } from '../sampled.ts';
 import { until } from '../until.ts';
 import { killFamily } from './kill-family.ts';
 
-/** Enough for an object of several parts, and for two filesystems of the minimum size. */
+/** Writes enough data for an object of several parts. It fits into a filesystem of the minimum size. */
 const fill = async (directory: string): Promise<void> => {
   writeFileSync(join(directory, 'noise'), randomBytes(12_000_000));
 };
@@ -23,7 +23,7 @@ const DISK = {
   partitions: [
     { content: 'ext4' as const, sizeMiB: 24, populate: fill },
     { content: 'random' as const, sizeMiB: 2 },
-    // The smallest xfs takes long to read repeatedly.
+    // Even the smallest xfs takes long to read, and it is read in every run.
     FULL
       ? { content: 'xfs' as const, sizeMiB: 320, populate: fill }
       : { content: 'ext4' as const, sizeMiB: 20, populate: fill },
@@ -56,11 +56,11 @@ interface Whole {
   argv: string[];
   env: Record<string, string>;
   image: string;
-  /** SHA-256 of the plain bytes of each object, by the end of its key. */
+  /** The SHA-256 of the plain bytes of each object, by the end of its key. */
   hashes: Map<string, string>;
-  /** Codes of all events, in the order of their first occurrence. */
+  /** The codes of all events in the order of their first occurrence. */
   events: string[];
-  /** Calls of UploadPart. */
+  /** The number of UploadPart calls. */
   parts: number;
   milliseconds: number;
 }
@@ -69,9 +69,9 @@ export interface CrashPlan {
   layout: 'tar' | 'image';
   cipher: 'none' | 'gpg';
   source?: 'volume' | 'direct';
-  /** Partitions at once. */
+  /** The number of partitions that are archived at once. */
   partitions?: number;
-  /** In the usual run; with FULL, at all of these, at all events, and ten times at random. */
+  /** The moments without FULL. With FULL, runs are killed at all moments, at all events, and at ten random times. */
   moments: readonly (keyof typeof MOMENTS)[];
 }
 

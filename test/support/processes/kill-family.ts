@@ -7,7 +7,7 @@ export function killFamily(marker: string): void {
     try {
       if (readFileSync(`/proc/${pid}/environ`, 'utf8').includes(marker)) process.kill(Number(pid), 'SIGKILL');
     } catch {
-      // Gone meanwhile.
+      // The process has ended in the meantime.
     }
   }
 }

@@ -1,4 +1,4 @@
-/** Measures the memory of a run of the compiled program, as it is installed. */
+/** Measures the memory of a run of the compiled program, which users install. */
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -7,7 +7,7 @@ import { BUCKET, runProgram, type TestLab } from '../lab.ts';
 import { build } from './built.ts';
 
 export interface MeasuredRun {
-  /** The most bytes that the process itself had in memory, up to the event. */
+  /** The maximum resident memory of the process, without its children, until the event. */
   maxBytes: number;
   stdout: string;
 }
@@ -17,7 +17,7 @@ export async function runMeasured(lab: TestLab, argv: readonly string[], event: 
   using built = build();
   let maxBytes = 0;
   let pid = '';
-  // The shell becomes the program, so that its process id is known before it starts.
+  // The program replaces the shell, so its process id is known before it starts.
   const script = 'echo $$ >&2; exec "$@"';
   const [command = '', ...options] = argv;
   const program = [process.execPath, ...NODE_FLAGS, built.program, command, '--json', '--bucket', BUCKET, ...options];

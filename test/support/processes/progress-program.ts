@@ -1,4 +1,4 @@
-/** Shows two objects on the terminal, with log lines between them, until each was read often enough. */
+/** Shows two objects on the terminal, with log lines between redraws, until each has been drawn often enough. */
 import { textScreen } from '../../../src/cli/render/text-screen.ts';
 import { OBJECTS } from './progress-objects.ts';
 

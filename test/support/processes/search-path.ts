@@ -1,4 +1,4 @@
-/** Search paths of machines that lack a program. */
+/** Simulates machines that lack a program. */
 import { existsSync, mkdtempSync, readdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { TestLab } from '../lab.ts';
@@ -12,7 +12,7 @@ export function pathWithout(lab: TestLab, name: string, instead?: string): strin
         try {
           symlinkSync(join(place, program), join(directory, program));
         } catch {
-          // It is there already, as a link to what is not.
+          // The link exists already, and its target does not.
         }
       }
     }

@@ -1,4 +1,4 @@
-/** Loaded by `node --import`: simulates a host whose clock is wrong by `WRONG_CLOCK_SECONDS`. */
+/** Simulates a host whose clock is wrong by `WRONG_CLOCK_SECONDS`. It is loaded by `node --import`. */
 const shift = Number(process.env['WRONG_CLOCK_SECONDS'] ?? 0) * 1000;
 const Real = Date;
 

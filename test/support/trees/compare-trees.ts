@@ -1,10 +1,10 @@
-/** Compares two directory trees in everything that a tar can hold. Names are bytes and are not decoded. */
+/** Compares everything that a tar can hold in two directory trees. Names are bytes and are not decoded. */
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { closeSync, lstatSync, openSync, readSync } from 'node:fs';
 
 export interface Comparison {
-  /** Entries of the first tree. */
+  /** The number of entries of the first tree. */
   compared: number;
   list: string[];
 }
@@ -53,10 +53,10 @@ const differencesOf = (name: string, entry: Entry, other: Entry, ignored: readon
 
 const PRINTED = ['%P', '%y', '%s', '%m', '%U', '%G', '%T@', '%l', '%n', '%i'];
 
-/** Longer paths cannot be opened at once. `find` reaches them step by step. */
+/** Longer paths cannot be opened in one call. `find` reaches them step by step. */
 const LONGEST_PATH = 4000;
 
-/** Entries by name, as the bytes in Latin-1. Sockets are left out, because no archive has them. */
+/** Returns entries by name, whose bytes are decoded as Latin-1. Sockets are left out, because no archive has them. */
 function readTree(directory: string): Map<string, Entry> {
   const format = `${PRINTED.join('\\0')}\\0`;
   const fields = bytesOf(['find', '.', '!', '-type', 's', '-printf', format], directory).split('\0');
@@ -138,7 +138,7 @@ function hashOf(path: Buffer): string {
   return hash.digest('hex');
 }
 
-/** Access control lists are extended attributes, too. */
+/** Adds extended attributes. Access control lists are among them. */
 function addXattrs(directory: string, names: readonly string[], entries: Map<string, Entry>): void {
   const list = names.map((name) => `./${name}`).filter((name) => name.length < LONGEST_PATH);
   const input = Buffer.from(list.join('\0'), 'latin1');
@@ -158,7 +158,7 @@ function addXattrs(directory: string, names: readonly string[], entries: Map<str
   }
 }
 
-/** getfattr writes some bytes as `\012`. */
+/** getfattr escapes some bytes, for example as `\012`. */
 const unquote = (text: string): string =>
   text.replace(/\\([0-7]{3}|\\)/g, (_all, code: string) =>
     code === '\\' ? '\\' : String.fromCharCode(Number.parseInt(code, 8)),

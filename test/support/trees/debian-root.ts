@@ -1,7 +1,7 @@
 /**
- * Root disks of Debian that boot by their own boot loader: files of Debian's packages, an initial RAM disk made by its
- * own tools, GRUB on the disk, for BIOS or UEFI. Packages are unpacked and not configured, so that nothing of them runs
- * on this machine but what makes the RAM disk; init is a script that says who booted, and powers off.
+   * Creates root disks of Debian that boot from their own boot loader, with BIOS or UEFI. They contain the files of
+   * Debian's packages, an initial RAM disk that Debian's tools make, and GRUB. Packages are unpacked but not configured, so
+   * only the tools that make the RAM disk run on this machine. init is a script that prints what booted, and powers off.
  */
 import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { open } from 'node:fs/promises';
@@ -23,12 +23,12 @@ const ESP_UUID = 'E5B0-0735';
 
 const GRUB = '/usr/lib/grub/i386-pc';
 
-/** All of GRUB in one file, as Debian makes it for UEFI. It looks for its configuration in `EFI/debian`. */
+/** Debian's GRUB for UEFI in one file. It searches for its configuration in `EFI/debian`. */
 const GRUB_EFI = '/usr/lib/grub/x86_64-efi/monolithic/grubx64.efi';
 
 /**
- * What init says: the filesystem it was found on, and with UEFI what the kernel sees in the system partition. FAT does
- * not tell letters by their case.
+  * The output of init: the root filesystem and, with UEFI, the files that the kernel sees in the system partition. FAT
+  * ignores the case of names.
  */
 export const BOOTED = {
   bios: new RegExp(`^BOOTED by BIOS from ${ROOT_UUID},`),
@@ -60,7 +60,7 @@ set prefix=($root)/boot/grub
 configfile $prefix/grub.cfg
 `;
 
-/** @param root must not exist yet. */
+/** @param root a directory that does not exist yet. */
 export async function makeDebianRoot(root: string): Promise<void> {
   const packages = `${root}.packages`;
   await download(packages);
@@ -81,7 +81,7 @@ export async function makeDebianRoot(root: string): Promise<void> {
   mkdirSync(join(root, 'boot/efi'));
 }
 
-/** With all that they depend on, as if nothing was installed here; from wherever this machine gets its packages. */
+/** Downloads packages with all of their dependencies from the package sources of this machine. */
 async function download(directory: string): Promise<void> {
   mkdirSync(join(directory, 'partial'), { recursive: true });
   const status = join(directory, 'status');
@@ -109,7 +109,7 @@ async function makeRamDisk(root: string, version: string): Promise<void> {
   await run([...inside, 'mkinitramfs', '-c', 'gzip', '-o', `/boot/initrd.img-${version}`, version]);
 }
 
-/** `gpt`: GRUB's second stage has a partition of its own; `dos`: it lies before the first partition. */
+/** @param table with `gpt`, GRUB's second stage has its own partition; with `dos`, it is before the first partition. */
 export async function makeBiosDisk(image: string, table: 'gpt' | 'dos', root: string): Promise<void> {
   const files = rootFilesystem(root);
   const stage = { content: 'bios-boot' as const, sizeMiB: 1 };
@@ -121,7 +121,7 @@ export async function makeBiosDisk(image: string, table: 'gpt' | 'dos', root: st
   await file.write(second, 0, second.length, STAGE[table] * SECTOR);
 }
 
-/** For UEFI, and with no boot entry anywhere: firmware takes the file that it looks for on any disk. */
+/** The disk needs no boot entry in the firmware, which boots the default file of any disk. */
 export async function makeUefiDisk(image: string, root: string): Promise<void> {
   const populate = async (directory: string) => {
     for (const name of ['BOOT', 'debian']) mkdirSync(join(directory, 'EFI', name), { recursive: true });
@@ -146,14 +146,14 @@ const SECTOR = 512;
 /** The start of the second stage, in sectors. */
 const STAGE = { gpt: 2048, dos: 1 };
 
-/** What `grub-bios-setup` writes, which takes no image files. Source: GRUB 2.06, include/grub/i386/pc/boot.h. */
+/** `grub-bios-setup` writes the same, but not to image files. Source: GRUB 2.06, include/grub/i386/pc/boot.h. */
 async function bootSector(table: 'gpt' | 'dos'): Promise<Buffer> {
   const sector = readFileSync(join(GRUB, 'boot.img')).subarray(0, 440);
   sector.writeBigUInt64LE(BigInt(STAGE[table]), 0x5c);
   return sector;
 }
 
-/** The first sector loads the others: where they are, and how many. Other modules come from the root filesystem. */
+/** The first sector loads the others, and contains their start and number. More modules are on the root filesystem. */
 async function secondStage(image: string, table: 'gpt' | 'dos'): Promise<Buffer> {
   const file = `${image}.core`;
   const prefix = table === 'gpt' ? '(,gpt2)/boot/grub' : '(,msdos1)/boot/grub';

@@ -14,10 +14,13 @@ import {
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 
-/** Directories of 100 letters below one another: 36 of them make a path that one call can still open. */
+/** The depth of nested directories with names of 100 letters. A path of 36 of them can still be opened in one call. */
 const DEEP = 36;
 
-/** @param depth with 41 and more, only programs that walk step by step reach the bottom; GNU tar stores it, but cannot extract it. */
+/**
+ * @param depth from 41 on, only programs that descend step by step reach the bottom. GNU tar stores it, but cannot
+ * extract it.
+ */
 export async function makeNastyTree(directory: string, depth: number = DEEP): Promise<void> {
   mkdirSync(directory, { recursive: true });
   makeNames(directory);
@@ -101,7 +104,7 @@ function makeAttributes(directory: string): void {
   execFileSync('setfattr', ['-n', 'user.comment', '-v', '0x00ff0a', at('attributes')]);
   execFileSync('setfattr', ['-n', 'user.long', '-v', 'v'.repeat(2000), at('attributes')]);
   execFileSync('setfattr', ['-n', 'trusted.secret', '-v', 'root only', at('attributes')]);
-  // Names of bytes, as those of Samba's streams may be; GNU tar quotes some of them.
+  // Names may contain any bytes, like those of Samba's streams. GNU tar quotes some of these.
   const names = ['user.a=b', 'user.a%3Db', 'user.100%', 'user.Größe: $DATA', 'user.back\\slash', 'user.new\nline'];
   for (const name of names) execFileSync('setfattr', ['-n', name, '-v', name, at('attributes')]);
   execFileSync('sh', ['-c', `setfattr -n "$(printf 'user.\\374\\200=')" "$1"`, 'sh', at('attributes')]);
@@ -129,7 +132,7 @@ function makeDeepTree(directory: string, depth: number): void {
 async function makeSocket(path: string): Promise<void> {
   const server = createServer();
   await new Promise<void>((resolve) => server.listen({ path }, resolve));
-  // Closing would remove it; a machine that was snapshotted while it ran leaves it behind.
+  // Closing the server removes the socket. The copy stays, like a socket of a machine that ran during its snapshot.
   execFileSync('cp', ['--archive', path, `${path} left`]);
   execFileSync('setfattr', ['-n', 'trusted.label', '-v', 'of a socket', `${path} left`]);
   await new Promise((resolve) => server.close(resolve));

@@ -1,9 +1,9 @@
-/** Creates ordinary content in any amount. */
+/** Creates any amount of ordinary content. */
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
-/** Real files of this machine, up to about so many bytes, with their owners, modes and times. */
+/** Copies real files of this machine with their owners, modes and times, up to about `bytes` in total. */
 export async function makeRealFiles(directory: string, bytes: number): Promise<void> {
   mkdirSync(directory, { recursive: true });
   const list = execFileSync(
