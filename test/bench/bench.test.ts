@@ -1,4 +1,4 @@
-/** Runs every benchmark and the demo by their npm scripts at the smallest size: they finish and print figures. */
+/** Runs the npm scripts of all benchmarks and of the demo at their smallest sizes. They finish and print figures. */
 import assert from 'node:assert/strict';
 import { globSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -10,7 +10,7 @@ const ROOT = join(import.meta.dirname, '..', '..');
 const SCRIPTS = (JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as { scripts: Record<string, string> })
   .scripts;
 
-/** What each prints, besides figures. */
+/** The smallest arguments of each script, and texts in its output. */
 const SMALLEST: Record<string, { argv: string[]; says: RegExp[] }> = {
   bench: {
     argv: ['--rounds', '1', '--warm-up', '0', '--tree', '4', '--disk', '16'],
@@ -53,10 +53,10 @@ for (const [script, { argv, says }] of Object.entries(SMALLEST)) {
   });
 }
 
-/** Nobody may ask for colours: then they would have to come. */
+/** FORCE_COLOR is removed, because it would request the colours that the test rejects. */
 const withoutColour = ({ FORCE_COLOR: _asked, ...env }: Record<string, string>): Record<string, string> => env;
 
-test('every npm script of benches and the demo is tried here, and there are no others in the documents', () => {
+test('this file runs every npm script of benches and the demo, and documents name only existing scripts', () => {
   const tried = Object.keys(SCRIPTS).filter((name) => /^(bench|demo)/.test(name));
   assert.deepEqual(tried.sort(), Object.keys(SMALLEST).sort());
   const documents = globSync('{*.md,docs/**/*.md}', { cwd: ROOT });

@@ -1,4 +1,4 @@
-/** `clean` removes the leftovers of killed runs, and keeps resources of others and resources in use. */
+/** `clean` removes the leftovers of killed runs, and keeps resources that belong to others or are in use. */
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
@@ -48,8 +48,8 @@ const found = (finished: Awaited<ReturnType<typeof runClean>>) =>
     .sort();
 
 /**
- * A run that is killed while it sends the seventh part: one object and its index are complete, one begun, the volume
- * mounted.
+ * Kills a run while it uploads the seventh part. One object and its index are complete, another object is incomplete,
+ * and the volume is mounted.
  */
 async function killedRun(
   t: TestContext,
@@ -68,7 +68,7 @@ async function killedRun(
 
 const LEFT = ['claim', 'object', 'object', 'tag', 'upload', 'volume'];
 
-/** A host whose clock is three minutes fast: from four on, the SDK repeats every call that is refused. */
+/** A host whose clock is three minutes fast. From four minutes on, the SDK repeats every call that is refused. */
 const FAST_CLOCK = {
   NODE_OPTIONS: `--import ${join(import.meta.dirname, '..', 'support', 'processes', 'wrong-clock.ts')}`,
   WRONG_CLOCK_SECONDS: '180',
@@ -135,7 +135,7 @@ test('resources of others with similar names and tags are kept', async (t) => {
   const lab = await labForTest(t);
   const mine = await addSnapshotOf(lab, undefined, { tags: { 'snap-to-s3': 'migrated' } });
   const key = `${mine.volumeId}/2020-01-01T00:00:00+00:00 ${mine.snapshotId}`;
-  // An archive of version 0: no manifest, no claim. An upload that some other tool has begun.
+  // A legacy archive has neither a manifest nor a claim. The upload belongs to another tool.
   await lab.s3.send(new PutObjectCommand({ Bucket: BUCKET, Key: `${key}.tar.lz4`, Body: 'old' }));
   const upload = { Bucket: BUCKET, Key: `${key}.img.lz4` };
   const { UploadId } = await lab.s3.send(new CreateMultipartUploadCommand(upload));
@@ -188,7 +188,7 @@ async function makeVolume(lab: TestLab, SnapshotId: string, tags: Record<string,
   return VolumeId;
 }
 
-/** Of a run on another machine, which is at work. */
+/** Stores the claim of a run that is working on another machine. */
 async function putClaim(lab: TestLab, snapshot: string): Promise<void> {
   const claim = newClaim({
     snapshot,

@@ -1,4 +1,4 @@
-/** Progress bars on real terminals of several widths: each redraw replaces the previous one, and the log stays intact. */
+/** Progress bars on real terminals of several widths. Redraws replace the previous bars, and the log stays intact. */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { join } from 'node:path';
@@ -32,7 +32,7 @@ for (const columns of [200, 120, 80, 45]) {
         screens.push(shown());
         return screens.at(-1)?.includes('END') ?? false;
       });
-      // Lines that the terminal wrapped are joined again.
+      // `-J` joins the lines that the terminal wrapped.
       log = shown('-J').filter((line) => line !== '');
     } finally {
       tmux('kill-server');

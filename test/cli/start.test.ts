@@ -1,4 +1,4 @@
-/** Limits what a start of the program loads, because scripts may start it hundreds of times. */
+/** Limits the code that the program loads when it starts, because scripts may start it hundreds of times. */
 import assert from 'node:assert/strict';
 import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { join, relative } from 'node:path';
@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url';
 import { VERSION } from '../../src/version.ts';
 import { runCli, temporaryDirectory } from '../support/lab.ts';
 
-/** Runs the program. @returns what it printed, and the files that Node loaded for it, as its coverage lists them. */
+/** Runs the program. @returns its output, and the loaded files, which Node lists in its coverage. */
 async function start(t: TestContext, ...argv: string[]) {
   const coverage = temporaryDirectory(t);
   const done = await runCli({ PATH: process.env['PATH'] ?? '', NODE_V8_COVERAGE: coverage }, argv);
@@ -28,17 +28,17 @@ test('--version loads nothing but a few small files', async (t) => {
 
 const root = join(import.meta.dirname, '..', '..');
 
-/** Sources and parts of packages, also where they are bundled: the bundle names them in comments. */
+/** Returns the modules in a loaded file. Bundles name their modules in comments. */
 const modulesIn = (path: string): string[] => {
   const named = [...readFileSync(path, 'utf8').matchAll(/^\/\/ ((?:src|lab|node_modules)\/\S+)$/gm)];
   return named.length > 0 ? named.map(([, name = '']) => name) : [relative(root, path)];
 };
 
-/** What declares flags, and prints help and usage errors. */
+/** The modules that declare flags, and that print help and usage errors. */
 const OF_HELP =
   /^(dist\/|node_modules\/commander\/|lab\/control\/|src\/(bin|errors|version)\.ts|src\/(archive|costs|lib)\/|src\/operations\/shared\/settings\/|src\/cli\/(?!render\/.*(screen|host)))/;
 
-/** Bytes. Node needs three times as long as for nothing with some 300 KB. */
+/** In bytes. With about 300 KB, Node takes three times as long to start as without any. */
 const MAX_LOADED = 300_000;
 
 const STARTS = [

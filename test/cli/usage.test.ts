@@ -33,8 +33,8 @@ const BAD: [string, string[], RegExp][] = [
   ['both of version 0’s', ['--migrate', '--analyze', 'x.csv'], /cannot be used together/],
 ];
 
-/** One lab hears whether any of them makes a call. */
-test('bad usage', async (t) => {
+/** All cases share one lab, which records whether any of them makes a call. */
+test('invalid usage is refused', async (t) => {
   const lab: TestLab = await labForTest(t);
   for (const [what, argv, message] of BAD) {
     await t.test(what, async () => {
@@ -134,7 +134,7 @@ test('with --json, errors are JSON', async (t) => {
 test('results go to standard output, and a full disk is a failure', async (t) => {
   const lab = await labForTest(t);
   await addSnapshotOf(lab);
-  // As cron starts it, with Node's own directory.
+  // This is the PATH of cron jobs, plus Node's own directory.
   const env = { ...lab.env, PATH: `${dirname(process.execPath)}:/usr/bin:/bin` };
   const mnt = ['--mount-point', join(lab.directory, 'mnt')];
   const results: [string[], RegExp][] = [

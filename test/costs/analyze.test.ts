@@ -13,7 +13,7 @@ import { credentialsOf, labForTest, type RunOptions, runCli, type TestLab } from
 
 const MONTH = '2026-09';
 
-/** A volume that is there, in a region, with a name. */
+/** Creates a volume with a name. */
 async function addVolume(lab: TestLab, region: string, Size: number, name: string): Promise<string> {
   const ec2 = new EC2Client({ region, credentials: credentialsOf(lab.env), endpoint: lab.lab.endpoints.ec2 });
   const Tags = [{ Key: 'Name', Value: name }];
@@ -29,7 +29,7 @@ interface Taken {
   gib: number;
 }
 
-/** Snapshots of a volume, in EC2 and on the bill. */
+/** Adds snapshots of a volume to EC2. @returns their lines in the bill. */
 async function addChain(
   lab: TestLab,
   volumeId: string,
@@ -105,12 +105,12 @@ const DELETED = `2015-04-27 2.404
 2016-04-25 2.2
 2016-09-08 0.0138`;
 
-test("the example of version 0's README comes out of hourly and daily reports", async (t) => {
+test("hourly and daily reports produce the example in version 0's README", async (t) => {
   const lab = await labForTest(t, { allowLeftovers: ['volume'], pageSize: 5 });
   const slave = await addVolume(lab, 'us-west-2', 500, 'MySQL Slave DB');
   const third = await addVolume(lab, 'us-west-2', 400, 'not in the example');
   const gone = 'vol-0123456789abcdef0';
-  // What the example's region line counts, and its block leaves out: 166.16 - 150.82 - 0.247.
+  // The total of the example's region includes snapshots that the example does not show: 166.16 - 150.82 - 0.247.
   const others = await addChain(lab, third, 400, taken('2017-01-01 200\n2017-02-01 101.84'));
   const lines = [
     ...(await addChain(lab, gone, 20, taken(DELETED))),
@@ -129,7 +129,7 @@ test("the example of version 0's README comes out of hourly and daily reports", 
       .split('\n\n')
       .filter((paragraph) => !paragraph.startsWith(third));
     const shown = `${paragraphs.slice(0, 2).join('\n\n')}\n`;
-    // Ids as long as today's fill the column that the README's are short of.
+    // Current ids fill the column. The ids in the README are shorter.
     assert.match(shown, /^ {2}snap-[0-9a-f]{17} {2}2016-11-01 {2}448\.7 GB$/m);
     assert.equal(
       shown
@@ -505,7 +505,7 @@ test('--refresh-prices fetches only the regions of the bill; an invalid price fi
     /^snapshots at the rates of the report; other prices: .*Price List API as of \S+ for us-east-1;/,
   );
   const tier = regions[0]?.volumes[0]?.decision?.choices.find(({ what }) => what === 'ebs-archive');
-  // The lab's us-east-1 asks 1.1 times what the real one does.
+  // The lab's prices of us-east-1 are 1.1 times the real ones.
   assert.ok(Math.abs((tier?.monthly ?? 0) - 100 * 0.0125 * 1.1) < 1e-6, JSON.stringify(tier));
   const asked = (await lab.control.calls()).filter(({ service }) => service === 'pricing');
   assert.equal(asked.length, 5);

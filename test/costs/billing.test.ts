@@ -47,7 +47,7 @@ const MONTH: BilledMonth = {
   ],
 };
 
-/** To the cent of a thousandth, and to a block. */
+/** Rounds costs to five decimals, and sizes to whole blocks. */
 const rounded = ({ snapshots, trend, ...rest }: Billed) => ({
   ...rest,
   snapshots: snapshots
@@ -277,7 +277,7 @@ test('wrong, truncated and damaged files and decompression bombs are refused by 
   await assert.rejects(read([file('bad.zip', zip)]), refusal('REPORT', /bad.zip is damaged/));
 });
 
-/** A zip file of one deflated file. */
+/** Returns a zip file that contains one deflated file. */
 function zipOf(name: string, deflated: Buffer, plainBytes: number): Buffer {
   const sizes = Buffer.alloc(16);
   [0, deflated.length, plainBytes, name.length].forEach((value, at) => {
@@ -302,7 +302,7 @@ test('files that decompress to excessive sizes are stopped', async (t) => {
   const bomb = Buffer.concat([gzipSync(header), ...Array.from({ length: 9 }, () => packed)]);
   writeFileSync(join(directory, 'bomb.gz'), bomb);
   await assert.rejects(read([join(directory, 'bomb.gz')]), refusal('REPORT', /bomb.gz unpacks to more than 400 times/));
-  // After a full flush, deflated pieces can be put together.
+  // Deflated pieces that end with a full flush can be concatenated.
   const piece = (plain: Buffer) => deflateRawSync(plain, { level: 9, finishFlush: constants.Z_FULL_FLUSH });
   const many = Array.from<Buffer>({ length: 9 }).fill(piece(rows));
   const pieces = [piece(header), ...many, deflateRawSync('')];
@@ -340,7 +340,7 @@ test('the result does not depend on the number or order of files', () => {
             const [from, to] = [start + row.day * 86_400_000, start + (row.day + 1) * 86_400_000];
             part.add({ ...row, region: 'us-east-1', account: '', cost: row.amount, start: from, end: to });
           }
-          // Parts whose rows are the same by chance would count once.
+          // A unique row, because parts that have the same rows by chance would count once.
           part.add({ ...MARK, resource: `snap-f${number}` });
           assert.equal(ledger.take(part).repeats, null);
         }
@@ -359,7 +359,7 @@ test('the result does not depend on the number or order of files', () => {
   );
 });
 
-/** Of a snapshot that is not looked at, on the first day of all. */
+/** A row of an additional snapshot on the first day. */
 const MARK = {
   ...{ tier: 'standard' as const, region: 'us-east-1', account: '', currency: 'USD', amount: 1, cost: 1 },
   ...{ start: Date.parse('2026-08-20'), end: Date.parse('2026-08-21') },
@@ -367,7 +367,7 @@ const MARK = {
 
 const PARSE = { delimiter: ',', newline: '\n' } as const;
 
-/** The rows of a text that came in pieces, parsed, and the faults of the others. */
+/** Scans a text in chunks of `step` bytes. @returns the valid rows, parsed, and the text of the faulty ones. */
 function scanned(text: string, step: number): { rows: string[][]; faults: string[] } {
   const [rows, faults]: [string[][], string[]] = [[], []];
   const scan = new CsvScan((chunk, start, end, fault) => {
@@ -400,8 +400,8 @@ test('rows are found as by Papa Parse, however the input is split', () => {
 });
 
 /**
- * Of texts without quotes or a comma at their start: with these, a row and its neighbour can be one row of as many
- * fields by RFC 4180, and nobody could tell which was meant.
+ * Texts without quotes, and without a comma at their start. With these, a row and its neighbour can also be one row
+ * with the same number of fields (RFC 4180), and the intended meaning cannot be determined.
  */
 const clearText = fc.string({ maxLength: 6 }).filter((text) => !/"|^ *,/.test(text));
 
@@ -438,7 +438,7 @@ test('a quote inside a field shows that an unclosed quote has swallowed the next
   });
 });
 
-/** A report as CSV, with other values in some of its columns, and other columns. */
+/** Changes values and columns of a CSV report. */
 function changed(report: Buffer, change: (row: Record<string, string>, at: number) => Record<string, string>): string {
   const { data } = Papa.parse<Record<string, string>>(report.toString().trimEnd(), { header: true });
   return `${Papa.unparse(data.map(change), { newline: '\n' })}\n`;

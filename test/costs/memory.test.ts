@@ -10,12 +10,12 @@ import { runProgram, temporaryDirectory } from '../support/lab.ts';
 import { build } from '../support/processes/built.ts';
 import { FULL } from '../support/sampled.ts';
 
-/** With SNAP_TO_S3_FULL, the size that is promised: ten million rows under 300 MB. */
+/** With SNAP_TO_S3_FULL, ten million rows must be read in less than 300 MB. */
 const SIZE = FULL
   ? { rows: 10_000_000, snapshots: 20_000, maxBytes: 300e6 }
   : { rows: 600_000, snapshots: 10_000, maxBytes: 200e6 };
 
-/** @returns the program, asked for all of it as JSON. */
+/** @returns the command that prints the whole analysis of a large report as JSON. */
 async function analysing(t: TestContext, size: { rows: number; snapshots: number }): Promise<string[]> {
   const built = build();
   t.after(() => built[Symbol.dispose]());
@@ -32,7 +32,7 @@ test(`a report of ${SIZE.rows} rows`, async (t) => {
   assert.ok(peakMiB * 2 ** 20 < SIZE.maxBytes, `${peakMiB} MiB`);
 });
 
-test('a reader that stops early is no failure, a document that cannot be written is', async (t) => {
+test('a reader that stops early is not a failure, but a document that cannot be written is', async (t) => {
   const argv = await analysing(t, { rows: 10_000, snapshots: 100 });
   for (const [script, code] of [
     ['set -o pipefail; "$@" | head -c 100 > /dev/null', 0],

@@ -19,7 +19,7 @@ const GIB = 2 ** 30;
 const put = (lab: TestLab, Key: string, Body: Buffer | string, Bucket = BUCKET) =>
   lab.s3.send(new PutObjectCommand({ Bucket, Key, Body }));
 
-/** Of a snapshot each, as the program wrote them. */
+/** Returns the manifests that the program wrote, by snapshot. */
 async function manifestsIn(lab: TestLab): Promise<Map<string, Manifest>> {
   const keys = (await keysIn(lab)).filter((key) => key.endsWith('.manifest.json'));
   const texts = await Promise.all(
@@ -33,7 +33,7 @@ async function manifestsIn(lab: TestLab): Promise<Map<string, Manifest>> {
 const bytesOf = ({ objects }: Manifest, what: 'plainBytes' | 'storedBytes') =>
   objects.reduce((sum, object) => sum + object[what], 0);
 
-/** A report of snapshots of 10 GiB. */
+/** Writes a report of snapshots of 10 GiB. */
 function reportOf(lab: TestLab, ids: readonly string[]): string {
   const snapshots = ids.map((id) => line(id, 10 * 2048, { region: 'us-east-1' }));
   const report = csv('legacy', [{ month: '2026-09', others: 0, snapshots }], 'daily');
@@ -49,7 +49,7 @@ async function analysed(lab: TestLab, argv: readonly string[]): Promise<Analysis
   return JSON.parse(done.stdout) as Analysis;
 }
 
-/** What a full archive of all of it is said to take. */
+/** Returns the estimated size of full archives of the volume in STANDARD. */
 const storedGiB = ({ decision }: VolumeAnalysis) =>
   decision?.choices.find(({ storageClass, form }) => storageClass === 'STANDARD' && form === 'full')?.storedGiB;
 
@@ -59,11 +59,11 @@ interface Made {
   plain: number;
   stored: number;
   layout?: 'tar' | 'image';
-  /** What the manifest says of the snapshot's data. */
+  /** The size of the snapshot's data in the manifest. If it is undefined, the manifest has no such field. */
   written?: number | null;
 }
 
-/** An archive as the bucket shows one: an object of so many bytes, and a manifest. @returns the key of the object. */
+/** Adds an archive to the bucket: an object of `stored` bytes, and a manifest. @returns the key of the object. */
 async function addArchive(lab: TestLab, number: number, made: Made): Promise<string> {
   const { volume, prefix = '', plain, stored, layout = 'tar', written } = made;
   const id = snapshotId(number);
@@ -194,7 +194,7 @@ test('unmeasurable archives are counted and reported; if all are, no report is r
   await addArchive(lab, 2, { volume: FIRST, plain: 5000, stored: 1000, written: null });
   await addArchive(lab, 3, { volume: SECOND, plain: 2 ** 30, stored: 1000, written: 2000, layout: 'image' });
   await addArchive(lab, 4, { volume: 'vol-ffffffff', plain: 9000, stored: 1000 });
-  // None of these counts.
+  // None of these objects counts.
   await addArchive(lab, 5, { volume: SECOND, plain: 2 ** 40, stored: 1000, layout: 'image' });
   await put(lab, await addArchive(lab, 6, { volume: SECOND, plain: 2 ** 40, stored: 1000 }), 'of another length');
   const broken = await addArchive(lab, 7, { volume: SECOND, plain: 2 ** 40, stored: 1000 });
@@ -229,7 +229,7 @@ test('unmeasurable archives are counted and reported; if all are, no report is r
     [['--ratio-from', BUCKET, '--ratio', '2'], 2, /cannot be used with/],
     [['--prefix', 'team'], 2, /--prefix needs --ratio-from/],
   ] as const) {
-    // Standard input is no report: it would be refused, too, if anybody read it.
+    // Standard input is not a report. Reading it would lead to another error.
     const refused = await analyze(lab, ['-', '--offline', ...argv], 'no report');
     assert.equal(refused.code, code, refused.stderr);
     assert.match(refused.stderr, message);

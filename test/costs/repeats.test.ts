@@ -1,4 +1,4 @@
-/** A part of a report that is given twice counts once, whatever its name; different months and parts all count. */
+/** A part of a report that is given twice counts once, whatever its name. Different months and parts all count. */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { symlinkSync } from 'node:fs';
@@ -12,7 +12,7 @@ import { BUCKET, labForTest, runCli, temporaryDirectory } from '../support/lab.t
 
 const env = { PATH: process.env['PATH'] ?? '' };
 
-/** The same snapshots, billed the same, each month. */
+/** Each month bills the same amounts for the same snapshots. */
 const month = (name: string, ...ids: number[]): BilledMonth => ({
   month: name,
   others: 3,
@@ -21,7 +21,7 @@ const month = (name: string, ...ids: number[]): BilledMonth => ({
 
 const SEPTEMBER = csv('legacy', [month('2026-09', 1, 2)], 'daily');
 
-/** What counts, and which files were said to be repeated. */
+/** Returns the figures of the analysis, and the files that are reported as repeated. */
 async function analysed(argv: readonly string[], own: Record<string, string> = env, input: Buffer | string = '') {
   const done = await runCli(own, ['analyze', '--offline', '--json', ...argv], { input });
   assert.equal(done.code, 0, done.stderr);
@@ -66,7 +66,7 @@ test('months, parts of a month and empty parts are not mistaken for copies, in a
   const directory = temporaryDirectory(t);
   const file = (name: string, ...months: BilledMonth[]) =>
     writeBill(join(directory, name), csv('legacy', months, 'daily'));
-  // Of as many days: only their dates tell them apart.
+  // July and August have the same number of days, so only their dates differ.
   const [july, august] = [file('july.csv', month('2026-07', 1, 2)), file('august.csv', month('2026-08', 1, 2))];
   const others = [file('second.csv', month('2026-08', 3)), file('third.csv', month('2026-08', 4))];
   const empty = [file('empty.csv', month('2026-08')), file('also-empty.csv', month('2026-08'))];
@@ -107,7 +107,7 @@ test('two reports of one bill are counted twice, with a warning', async (t) => {
     both.overlapping[0] ?? '',
     /focus\.csv bills the same snapshots for the same days as an earlier file: if/,
   );
-  // Without ids, each part of a report tells of the same region and day.
+  // Without ids, all parts of a report refer to the same region and day.
   const parts = [[1, 2], [3]].map((ids) =>
     file(`${ids}.csv`, text('legacy', 'daily', ...ids).replaceAll(/arn:aws:ec2:\S*?snap-\w+/g, '')),
   );

@@ -69,7 +69,7 @@ test('doctor finds no problem in a good setup, and changes nothing', async (t) =
       findings.some((finding) => finding.check === check),
       check,
     );
-  // Dry runs, and a conditional write that no object fulfils.
+  // These are dry runs, and conditional writes whose condition no object meets.
   assert.deepEqual((await writesIn(lab)).slice(before).sort(), [
     'CreateTags',
     'CreateVolume',
@@ -122,7 +122,7 @@ test('a new snapshot left by an interrupted restore is reported with advice', as
   assert.match(left?.hint ?? '', new RegExp(`${snapshotId}: keep the snapshot; run the same restore again`));
 });
 
-/** A claim as it is stored. @param holder `null` for a run that broke off. */
+/** Stores a claim. @param holder `null` for an interrupted run. */
 async function putClaim(lab: TestLab, snapshot: string, holder: Holder | null, progress: Progress | null = null) {
   const facts = { snapshot, volume: 'vol-1', command: 'migrate', takenAt: '2026-01-01T00:00:00Z', renewal: 1 };
   const claim = newClaim({ ...facts, holder, lifeSeconds: 3600, tagBefore: 'migrate', progress });
@@ -160,7 +160,7 @@ test('leftovers of interrupted runs are reported; snapshots with a live claim ar
   assert.match(said('claims'), new RegExp(`^1 claim of interrupted runs: ${left.snapshotId} `));
   assert.ok(said('uploads').startsWith(`1 unfinished upload of interrupted runs: ${key(2)} `));
   assert.ok(said('objects').startsWith(`1 object that no archive contains: ${key(1)} `));
-  // As on a good night.
+  // The number is the same as with a good setup.
   assert.equal((await writesIn(lab)).length - before, 4, 'doctor changes nothing');
   await lab.s3.send(new AbortMultipartUploadCommand({ ...upload, UploadId }));
   await lab.s3.send(new DeleteObjectCommand({ Bucket: BUCKET, Key: claimKey('', busy.snapshotId) }));

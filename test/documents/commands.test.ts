@@ -24,7 +24,7 @@ import {
   type TestLab,
 } from '../support/lab.ts';
 
-/** What is not run, and why. */
+/** Commands that are not run, with the reasons. */
 const NOT_RUN: { text: RegExp; why: string }[] = [
   { text: /^npm (run|test)/, why: 'test/bench/bench.test.ts runs the demo; the tests are these' },
   { text: /^git clone/, why: 'there is no public repository yet' },
@@ -32,14 +32,14 @@ const NOT_RUN: { text: RegExp; why: string }[] = [
   { text: /s3:\/\/cost-reports\.example\.com/, why: 'reports in S3 have a layout: test/costs/analyze.test.ts has one' },
 ];
 
-/** Images, and what is restored from them; all else is of the disk with two partitions. */
+/** Commands that need the archive of an image. All others use the archive of the disk with two partitions. */
 const OF_IMAGES = /--to-(file|device|snapshot)/;
 
 interface Stage {
   lab: TestLab;
   env: Record<string, string>;
   ids: { files: string; image: string; encrypted: string };
-  /** What stands for names in the documents; the first that fits counts. */
+  /** Replacements for names in the documents, which are applied in this order. */
   names: [RegExp, string][];
   device: string;
 }
@@ -75,7 +75,10 @@ test('commands in the documents do what they say', async (t) => {
   });
 });
 
-/** Commands of a document follow each other in one directory; what needs no shell is run by one of them. */
+/**
+ * Runs a command in a directory that it shares with the other commands of its document. A command without shell syntax
+ * is run by one shell only.
+ */
 async function runAsWritten({ document, text }: DocumentedCommand, stage: Stage): Promise<void> {
   const directory = join(stage.lab.directory, 'documents', document.replaceAll(/\W/g, '-'));
   if (!existsSync(directory)) await furnish(directory, stage);
@@ -100,7 +103,7 @@ const idFor = (document: string, text: string, { ids }: Stage): string => {
   return OF_IMAGES.test(text) ? ids.image : ids.files;
 };
 
-/** As sfdisk prints it. */
+/** A partition table in the output of sfdisk. */
 interface Table {
   partitiontable: { partitions: { start: number; uuid: string }[] };
 }
@@ -113,7 +116,7 @@ interface Outcome {
   said: string;
 }
 
-/** By the first word of a command: what has come of it, where the exit status says too little. */
+/** Checks of the result, by the first word of a command, where the exit status is not sufficient. */
 const OUTCOMES: Record<string, (outcome: Outcome) => Promise<void> | void> = {
   aws: ({ text, directory, said }) => {
     if (!/\| tar -x/.test(text)) return;
@@ -138,7 +141,7 @@ const OUTCOMES: Record<string, (outcome: Outcome) => Promise<void> | void> = {
   },
 };
 
-/** The files that commands name. */
+/** Creates the files that commands name. */
 async function furnish(directory: string, { lab, ids }: Stage): Promise<void> {
   mkdirSync(directory, { recursive: true });
   const billed = (id: string) => ({ month: '2026-10', others: 3, snapshots: [line(id, 2048)] });
@@ -178,7 +181,7 @@ async function setStage(t: TestContext, lab: TestLab, device: string): Promise<S
   assert.ok(first && second, 'the index has no three pieces');
   const programs = join(lab.directory, 'bin');
   mkdirSync(programs);
-  // This version of the AWS CLI knows no endpoints from the environment.
+  // This version of the AWS CLI does not read endpoints from the environment.
   const endpoint = 'case $1 in ec2) url=$AWS_ENDPOINT_URL_EC2;; *) url=$AWS_ENDPOINT_URL_S3;; esac';
   script(programs, 'aws', `${endpoint}\nexec /usr/bin/aws --endpoint-url "$url" "$@"`);
   script(programs, 'snap-to-s3', `exec ${[process.execPath, ...NODE_FLAGS, PROGRAM].join(' ')} "$@"`);
@@ -213,7 +216,7 @@ function script(directory: string, name: string, text: string): void {
   writeFileSync(join(directory, name), `#!/bin/sh\n${text}\n`, { mode: 0o755 });
 }
 
-/** Those behind the first do not begin with the magic number of a frame. */
+/** Returns the pieces of an image. Those after the first do not begin with the magic number of a frame. */
 async function piecesOf(lab: TestLab, ending: string): Promise<{ stored: number }[]> {
   const file = join(lab.directory, 'index.zst');
   await fetch(lab, await keyEnding(lab, ending), file);

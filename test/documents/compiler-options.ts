@@ -1,4 +1,4 @@
-/** Stricter options than `strict`, because users may have set them. */
+/** Options that are stricter than `strict`, because users may have set them. */
 export const COMPILER_OPTIONS = {
   target: 'es2024',
   lib: ['es2024', 'esnext.disposable', 'esnext.iterator'],

@@ -21,10 +21,10 @@ const BLOCKS = documentBlocks().filter(({ kind }) => kind === 'ts');
 const programsIn = (path: string): string[] =>
   BLOCKS.filter(({ document }) => document === path).map(({ text }) => text);
 
-/** Of all documents, which programs are run below. */
+/** The number of programs in each document. All of them are run below. */
 const RUN = { 'README.md': 1, 'docs/costs/page.md': 1, 'docs/library.md': 2 };
 
-/** A package of the user's own, in which snap-to-s3 is installed. */
+/** Creates a package of a user, in which snap-to-s3 is installed. */
 function install(lab: TestLab, built: string): string {
   const directory = join(lab.directory, 'own');
   installInto(directory, built);
@@ -47,7 +47,7 @@ test('programs in all documents compile', (t) => {
   installInto(directory, built.directory);
   symlinkSync(join(ROOT, 'node_modules', '@types'), join(directory, 'node_modules', '@types'));
   for (const [index, { document: path, text }] of BLOCKS.entries()) {
-    // The README shows an import alone, of what it does not use.
+    // The README shows only an import. As an export, the imported names count as used.
     const used = path === 'README.md' ? text.replace('import', 'export') : text;
     writeFileSync(join(directory, `${path.replaceAll(/\W/g, '-')}-${index}.mts`), used);
   }

@@ -1,4 +1,4 @@
-/** Every npm script is run by the tests: here at its smallest size in a copy of the sources, or in the named place. */
+/** Tests run every npm script, either here at its smallest size in a copy of the sources, or in the named file. */
 import assert from 'node:assert/strict';
 import { appendFileSync, cpSync, globSync, readFileSync, rmSync, symlinkSync } from 'node:fs';
 import { join, matchesGlob, relative } from 'node:path';
@@ -9,7 +9,7 @@ const ROOT = join(import.meta.dirname, '..', '..');
 
 const { scripts } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as { scripts: Record<string, string> };
 
-/** The file that runs a script, and how it says so. */
+/** The files that run scripts, and the texts in them that show it. */
 const ELSEWHERE: Record<string, { file: string; says: string }> = {
   test: { file: '.ci/run', says: 'exec npm test' },
   check: { file: 'scripts/run-tests.ts', says: "['npm', 'run', '--silent', 'check']" },
@@ -29,18 +29,18 @@ const IGNORED = ['.git', ...readFileSync(join(ROOT, '.gitignore'), 'utf8').trim(
 interface Smallest {
   argv?: string[];
   env?: Record<string, string>;
-  /** What the script is to do something about. @param copy a directory with all sources */
+  /** Prepares something for the script to do. @param copy a directory with all sources. */
   before?: (copy: string) => void;
-  /** Afterwards, the sources are those of before `before`. */
+  /** Checks the result. Afterwards, the sources must be the same as before `before`. */
   check: (done: Finished, copy: string) => void;
 }
 
 const API = 'docs/development/api.md';
 
-/** An observation of one fault by one command. */
+/** A cell of the reliability table: the outcome of one fault in one command. */
 const CELL = 'S3 | GetObject | connection reset | validate';
 
-/** The longest comes first. */
+/** The slowest script comes first. */
 const HERE: Record<string, Smallest> = {
   reliability: {
     env: { SNAP_TO_S3_WRITE_DOCS: `^${CELL.replaceAll('|', '\\|')}$` },
@@ -57,14 +57,14 @@ const HERE: Record<string, Smallest> = {
   prepack: {
     check: (_done, copy) => assert.ok(globSync('dist/src/*.js', { cwd: copy }).includes('dist/src/bin.js')),
   },
-  // Each run of all tests runs this suite.
+  // The suite itself is part of every run of all tests.
   'test:rgw': {
     argv: ['--list'],
     check: ({ stdout }) => assert.deepEqual(stdout.trim().split('\n'), globSync('test/rgw/*.test.ts', { cwd: ROOT })),
   },
   'test:full': {
     argv: ['unit/sampled'],
-    // Nothing is sampled in the full form.
+    // The test that is skipped checks samples, which the full form does not have.
     check: ({ stdout }) => assert.match(stdout, /ℹ pass [1-9]\d*\nℹ fail 0\n.*\nℹ skipped [1-9]/),
   },
 };

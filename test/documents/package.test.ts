@@ -1,4 +1,4 @@
-/** The package as users install it: packed, installed in a separate directory, and run from there. */
+/** The package is packed, installed in a separate directory as users do, and run from there. */
 import assert from 'node:assert/strict';
 import { execFileSync, spawnSync } from 'node:child_process';
 import { cpSync, globSync, lstatSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
@@ -13,14 +13,14 @@ import { COMPILER_OPTIONS } from './compiler-options.ts';
 
 const ROOT = join(import.meta.dirname, '..', '..');
 
-/** Of all that is installed. Installed packages were 70 MB and 8,383 files once. */
+/** Limits of everything that is installed. It was 70 MB in 8,383 files when it included other packages. */
 const MAX_INSTALLED_BYTES = 15_000_000;
 const MAX_INSTALLED_FILES = 500;
 const MAX_PACKED_BYTES = 3_000_000;
 
 const PACKAGE = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as { files: string[] };
 
-/** Packs what has been built, without building it again under the tests that run it. @returns the packed file. */
+/** Packs the existing build, because other tests are running it. @returns the packed file. */
 function pack(t: TestContext): string {
   using built = build();
   const directory = temporaryDirectory(t);
@@ -37,7 +37,7 @@ function pack(t: TestContext): string {
   return join(directory, filename);
 }
 
-/** Without a network: everything that is needed is in the package. */
+/** The package contains everything that it needs, so the installation uses no network. */
 const OFFLINE = ['--offline', '--no-audit', '--no-fund', '--registry', 'http://127.0.0.1:1/'];
 
 /** @returns the directory with `bin` and `lib`. */
@@ -108,7 +108,7 @@ test('the package is small and complete, and runs without other packages', async
     symlinkSync(join(ROOT, 'node_modules', '@types'), join(project, 'node_modules', '@types'));
     symlinkSync(join(ROOT, 'node_modules', 'undici-types'), join(project, 'node_modules', 'undici-types'));
     writeFileSync(join(project, 'own.mts'), OWN_PROGRAM);
-    // The declarations of the package are checked, too.
+    // Without skipLibCheck, the declarations of the package are checked, too.
     writeFileSync(
       join(project, 'tsconfig.json'),
       JSON.stringify({ compilerOptions: { ...COMPILER_OPTIONS, skipLibCheck: false }, include: ['*.mts'] }),
@@ -133,7 +133,7 @@ test('the package is small and complete, and runs without other packages', async
   });
 });
 
-/** Uses values and types. */
+/** A program that uses values and types of the library. */
 const OWN_PROGRAM = `
 import { type Analysis, BUILT_IN_PRICES, type ErrorCode, parseKey, SnapError, VERSION } from 'snap-to-s3';
 

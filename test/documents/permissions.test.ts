@@ -119,7 +119,7 @@ test('validate: without any one of its actions it fails and names the action', a
 
 test('migrate: without any one of its actions it fails and names the action', async (t) => {
   const policy = policyFor('migrate');
-  /** Used on failure, in a race, or to clean up; a run that succeeds does without. */
+  /** Actions that are used only after a failure, in a race, or for clean-up, and not by a successful run. */
   const spare = new Set([
     'ebs:ListSnapshotBlocks',
     'ebs:GetSnapshotBlock',
@@ -148,7 +148,7 @@ test('migrate: without any one of its actions it fails and names the action', as
   }
 });
 
-/** Each action of a policy that is needed, with its place. */
+/** Returns the needed actions of a policy, each with its statement. */
 const needsOf = (policy: Document, isNeeded: (action: string) => boolean) =>
   policy.Statement.flatMap((statement, index) =>
     [statement.Action ?? []]
@@ -184,7 +184,7 @@ async function cleanAs(lab: TestLab, policy: Policy, argv: string[]) {
   return runCli(env, ['clean', '--bucket', BUCKET, '--older-than', '0', ...mounts, ...argv]);
 }
 
-test('doctor: with the policy of migrate and its own, it finds nothing wrong, and what a killed run left', async (t) => {
+test('doctor: with the policy of migrate and its own, it finds no problem, and leftovers of a killed run', async (t) => {
   const lab = await labForTest(t);
   const { snapshotId } = await addSnapshotOf(lab);
   const facts = { snapshot: snapshotId, volume: 'vol-1', command: 'migrate', holder: null, renewal: 1 };
@@ -437,7 +437,7 @@ test('thawing needs one more action', async (t) => {
   assert.equal(done.code, 0, done.stderr);
 });
 
-/** Drills this snapshot. */
+/** Runs a drill of one snapshot with these permissions. */
 async function drillAs(lab: TestLab, Statement: Document['Statement'], snapshotId: string, argv: string[] = []) {
   const { accessKeyId, secretAccessKey } = await lab.control.addIdentity('auditor', { Statement });
   const env = { ...lab.env, AWS_ACCESS_KEY_ID: accessKeyId, AWS_SECRET_ACCESS_KEY: secretAccessKey };
@@ -476,7 +476,7 @@ test('drill --with-snapshot: its policy suffices, and each action is needed', as
   const Statement = [...policyFor('drill').Statement, ...policyFor('drill-snapshot').Statement];
   for (const { statement, action } of oneIn(
     4,
-    // Without CompareDevices the run says that it could not compare, and goes on.
+    // Without CompareDevices, the run reports that it could not compare, and continues.
     needsOf(policyFor('drill-snapshot'), () => true).filter(({ statement: { Sid } }) => Sid !== 'CompareDevices'),
   )) {
     const Action = [statement.Action ?? []].flat().filter((name) => name !== action);

@@ -41,12 +41,12 @@ test('a device is found by the requested name only if it has the size of the vol
     const found = await waitForDevice(ours, named.path, 16 * 2 ** 20, wait);
     assert.deepEqual(found, { path: device, size: 16 * 2 ** 20, identifiedBy: 'name' });
     await assert.rejects(waitForDevice(ours, named.path, 2 ** 30, wait), /no device appeared/);
-    // The same name and size, but known to be another volume.
+    // The name and the size match, but the serial number is that of another volume.
     using _identified = linkAs(device, `/dev/disk/by-id/nvme-Amazon_Elastic_Block_Store_${others.replace('-', '')}`);
     await assert.rejects(waitForDevice(ours, named.path, 16 * 2 ** 20, wait), /no device appeared/);
     const identified = await waitForDevice(others, named.path, 16 * 2 ** 20, wait);
     assert.deepEqual(identified, { path: device, size: 16 * 2 ** 20, identifiedBy: 'serial' });
-    // At once: nobody waits for a link to become another one.
+    // These fail at once, because waiting does not change the target of a link.
     const patient = { signal, within: 3_600_000 };
     const wrong = (message: RegExp) => ({ code: 'WRONG_DEVICE', message });
     await assert.rejects(
@@ -70,7 +70,7 @@ function linkAs(device: string, path: string): Disposable & { path: string } {
   return { path, [Symbol.dispose]: () => unlinkSync(path) };
 }
 
-/** A name that no other lab on this machine has taken. */
+/** Links a device under a name that no other lab on this machine has. */
 function linkUnderFreeName(device: string): Disposable & { path: string } {
   for (const path of freeDeviceNames([]).reverse()) {
     try {
@@ -107,7 +107,7 @@ test('partitions without device nodes are opened as loop devices, and released',
   });
 });
 
-/** Changes the partition table as old programs do: what else is in the disk's first sector stays. */
+/** Changes the partition table and keeps everything else in the first sector, like old programs. */
 const partitionKeeping = (image: string, script: string): Promise<string> =>
   runWithInput(['sfdisk', '--quiet', '--wipe', 'never', '--wipe-partitions', 'never', image], script);
 
@@ -173,7 +173,7 @@ test('disks whose table does not describe everything are stored as a whole', asy
   assert.match((await doubt(`label: gpt\nsize=2048, type=${metadata}\ntype=${data}\n`)) ?? '', /dynamic disk/);
   assert.match((await doubt(`label: gpt\ntype=${pool}\n`)) ?? '', /Storage Spaces/);
   assert.equal(await doubt('label: gpt\nstart=2048, size=8192\n'), null);
-  // A partition that only the MBR has, as gdisk and others make them.
+  // Only the MBR contains this partition. gdisk and other programs write such tables.
   const entry = Buffer.from([0, 0, 0, 0, 0x83, 0, 0, 0, 0, 0x40, 0, 0, 0, 0x10, 0, 0]);
   await using file = await open(image, 'r+');
   await file.write(entry, 0, entry.length, 446 + 16);
@@ -248,7 +248,7 @@ test('more names than fit in one command line are copied to FAT', async (t) => {
   await run(['mkfs.vfat', '-F', '32', image]);
   mkdirSync(files);
   for (let index = 0; index < 700; index++) writeFileSync(join(files, `${index}${'n'.repeat(220)}`), '');
-  // The kernel gives a quarter of the stack to arguments: 128 KiB.
+  // The kernel limits arguments to a quarter of the stack, which is 128 KiB here.
   const module = join(import.meta.dirname, '..', '..', 'src', 'host', 'filesystems', 'fill-fat.ts');
   const program = `import { copyToFat } from ${JSON.stringify(module)};
     await copyToFat(${JSON.stringify(files)}, ${JSON.stringify(image)}, new AbortController().signal);`;

@@ -1,4 +1,4 @@
-/** The harness finds everything that a test run leaves behind, and ignores what other runs on this machine hold. */
+/** The harness finds everything that a test run leaves behind, and ignores resources of other runs on this machine. */
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';

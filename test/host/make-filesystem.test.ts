@@ -13,9 +13,9 @@ const signal = new AbortController().signal;
 interface Old {
   type: string;
   size: string;
-  /** How it was made, without the device. */
+  /** The command that makes it, without the device. */
   made: string[];
-  /** What is changed of it afterwards. */
+  /** A command that changes it afterwards, without the device. */
   changed?: string[];
 }
 
@@ -79,7 +79,7 @@ const OLD: Record<string, Old> = {
   'FAT12 with one table': { type: 'vfat', size: '2M', made: ['mkfs.vfat', '-F', '12', '-f', '1', '-r', '112'] },
 };
 
-/** Settings of an ext filesystem that no feature shows, as a tool prints them. */
+/** Returns the settings of an ext filesystem that its features do not show. */
 const settingsOf = async (file: string): Promise<string[]> =>
   (await run(['dumpe2fs', '-h', file]))
     .split('\n')
@@ -108,7 +108,7 @@ for (const [name, { type, size, made, changed }] of Object.entries(OLD)) {
 test('an old archive does not get new features of xfs', async (t) => {
   const file = join(temporaryDirectory(t), 'disk.img');
   await run(['truncate', '--size', '320M', file]);
-  // As an old xfs_info told it.
+  // These are the facts that an old xfs_info prints.
   const geometry = { blockBytes: 4096, inodeBytes: 512, inodes: null, features: ['crc=1', 'finobt=1', 'ftype=1'] };
   await makeFilesystem(file, { type: 'xfs', uuid: UUID, label: null, geometry }, signal);
   const { features = [] } = readGeometry('xfs', file) ?? {};

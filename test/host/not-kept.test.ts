@@ -1,4 +1,4 @@
-/** Tools count what tars cannot hold. If a tool could not examine something, the count says so. */
+/** Tools count content that tars cannot hold. The count says whether a tool could not examine something. */
 import assert from 'node:assert/strict';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { delimiter, join } from 'node:path';

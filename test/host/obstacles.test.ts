@@ -31,7 +31,7 @@ async function readAt(path: string, position: number, length: number): Promise<B
   return (await file.read(Buffer.alloc(length), 0, length, position)).buffer;
 }
 
-/** A symbolic link of WSL: any reparse point will do. */
+/** A symbolic link of WSL. Any other reparse point would do. */
 const REPARSE = '0x1d0000a0080000000200000061626364';
 
 test('NTFS: streams, reparse points and a journal that was not replayed, wherever they are', async (t) => {
@@ -205,7 +205,7 @@ for (const bits of [12, 16, 32] as const) {
     change(whole.indexOf('OTHER      ', 0, 'latin1'), [...Buffer.from('PLAIN')]);
     assert.match(await obstacle(), /^PLAIN cannot be told from PLAIN by drivers/);
     for (const fields of [
-      // No month; 31 June; 24 o'clock; the last second of 2107.
+      // No month, 31 June, 24:00, and the last even second of 2107.
       [0, 0, 0x01, 0x40],
       [0, 0, 0xdf, 0x40],
       [0, 0xc0, 0x21, 0x40],

@@ -8,7 +8,7 @@ import { run } from '../../lab/core/run.ts';
 import { thisProcess } from '../../src/lib/process-identity.ts';
 import { newRunDirectory, orphanedDirectories, temporaryDirectory } from '../../src/lib/temporary-files.ts';
 
-/** A directory on a filesystem of this kind. */
+/** Mounts a filesystem of this type. @returns its directory. */
 async function mounted(t: TestContext, type: 'tmpfs' | 'ramfs'): Promise<string> {
   const path = mkdtempSync(join(tmpdir(), 'snap-to-s3-test-'));
   await run(['mount', '-t', type, type, path]);
@@ -21,7 +21,7 @@ async function mounted(t: TestContext, type: 'tmpfs' | 'ramfs'): Promise<string>
 
 const OTHER_BOOT = '01234567-89ab-cdef-0123-456789abcdef';
 
-/** One for a living process, a dead one, one of another boot, and what only looks like them. */
+/** Creates directories of a living process, of a dead one and of another boot, and two with similar names. */
 function fill(base: string): { dead: string; other: string } {
   const { boot, namespace, pid } = thisProcess();
   newRunDirectory(base);
@@ -45,7 +45,7 @@ test('on a local filesystem, directories of an earlier boot are found, too', asy
   assert.deepEqual(found(base), [other]);
 });
 
-/** Like NFS, it is not known to be one machine's. */
+/** ramfs is a filesystem that is not known to belong to one machine only, like NFS. */
 test('on any other filesystem, only directories of dead processes of this machine are found', async (t) => {
   const base = await mounted(t, 'ramfs');
   const { dead } = fill(base);

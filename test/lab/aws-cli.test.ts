@@ -1,4 +1,4 @@
-/** The lab, used by Debian’s AWS CLI, which shares no code with the SDK for JavaScript. */
+/** Uses the lab with Debian’s AWS CLI, which shares no code with the SDK for JavaScript. */
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { readFileSync, writeFileSync } from 'node:fs';
@@ -10,7 +10,7 @@ import { spareDeviceName } from '../support/volumes.ts';
 
 const AWS = '/usr/bin/aws';
 
-/** This version knows no service endpoints from the environment. */
+/** This version does not read service endpoints from the environment. */
 async function aws(lab: TestLab, service: 'ec2' | 's3' | 's3api', ...argv: string[]) {
   const endpoint = service === 'ec2' ? lab.lab.endpoints.ec2 : lab.lab.endpoints.s3;
   const done = await runProgram([AWS, '--endpoint-url', endpoint, '--output', 'json', service, ...argv], {

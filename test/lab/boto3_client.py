@@ -1,4 +1,4 @@
-"""The lab as boto3 sees it: a client that shares no code with the SDK for JavaScript, and checks answers by its own models.
+"""Uses the lab with boto3, which shares no code with the SDK for JavaScript and has its own models of responses.
 
 Arguments: the endpoints as JSON, and the name of a bucket. Prints one line for each part that passed.
 """
@@ -47,7 +47,7 @@ def body_of(key):
 
 
 def crc64nvme(data):
-    """Reflected, polynomial 0xad93d23594c93659, inverted at both ends."""
+    """The CRC is reflected, has the polynomial 0xad93d23594c93659, and is inverted before and after."""
     value = 0xFFFFFFFFFFFFFFFF
     for byte in data:
         value ^= byte
@@ -110,7 +110,7 @@ def transfers():
 
 
 def crc64():
-    """This version of botocore does not know it: the header is added by hand."""
+    """This version of botocore does not support CRC64NVME, so the header is added by hand."""
     given = {}
     S3.meta.events.register("before-call.s3.PutObject", lambda params, **_: params["headers"].update(given))
     given["x-amz-checksum-crc64nvme"] = crc64nvme(b"hello")
@@ -143,7 +143,7 @@ def pages():
 
 
 def unimplemented():
-    """What is not there is never taken for something else."""
+    """Unsupported operations and parameters are refused, and not mistaken for others."""
     key = {"Bucket": BUCKET, "Key": "copy"}
     for call, arguments in [
         (S3.get_object_acl, key),

@@ -1,4 +1,4 @@
-/** The EBS direct APIs of the lab, used by the AWS SDK. */
+/** Uses the EBS direct APIs of the lab with the AWS SDK. */
 import assert from 'node:assert/strict';
 import { createHash, randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
@@ -37,7 +37,7 @@ const clientOf = (lab: TestLab) =>
 
 const digestOf = (bytes: Uint8Array): Buffer => createHash('sha256').update(bytes).digest();
 
-/** Code and reason, as the SDK gives them. */
+/** @param name the code of the error. @param reason the `Reason` of the error. */
 const rejectsWith = (call: Promise<unknown>, name: string, reason?: string) =>
   assert.rejects(call, (error: Error & { Reason?: string }) => {
     assert.equal(error.name, name, error.message);
@@ -52,7 +52,7 @@ async function put(ebs: EBSClient, SnapshotId: string, BlockIndex: number, bytes
   return digest;
 }
 
-/** @param blocks to be put, in this order. */
+/** @param blocks are written in this order. */
 async function write(
   ebs: EBSClient,
   blocks: ReadonlyMap<number, Buffer>,

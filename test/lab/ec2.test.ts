@@ -1,4 +1,4 @@
-/** EC2 of the lab, used by the AWS SDK. */
+/** Uses EC2 of the lab with the AWS SDK. */
 import assert from 'node:assert/strict';
 import { existsSync, realpathSync } from 'node:fs';
 import { test } from 'node:test';
@@ -37,7 +37,7 @@ const rejectsWith = (call: Promise<unknown>, name: string) =>
 const volume = async ({ ec2 }: TestLab, id: string) =>
   (await ec2.send(new DescribeVolumesCommand({ VolumeIds: [id] }))).Volumes?.[0];
 
-/** Looks until it is as wanted; the lab's delays are in milliseconds. */
+/** Polls without pauses, because the lab's delays are only milliseconds. */
 async function until(look: () => Promise<boolean>): Promise<void> {
   while (!(await look())) await new Promise((resolve) => setImmediate(resolve));
 }

@@ -1,4 +1,4 @@
-/** The lab of a failed test is kept on request only. */
+/** The lab of a failed test is kept only on request. */
 import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -20,7 +20,7 @@ const scenario = (end: string): string => `
     ${end}
   });`;
 
-/** @returns what it printed, and its directory for temporary files. */
+/** @returns the finished scenario, and its directory for temporary files. */
 async function runScenario(t: TestContext, end: string, keep: Record<string, string>) {
   const directory = temporaryDirectory(t);
   const file = join(directory, 'scenario.test.ts');

@@ -113,7 +113,7 @@ test('a starting lab removes the device links of a killed lab, which restores th
 
 type Lab = { directory: string };
 
-/** Names of a volume that lead to a loop device, in order. */
+/** Returns the device links of a volume that point to a loop device, in order. */
 const linksTo = (device: string): string[] =>
   ['/dev', '/dev/disk/by-id'].flatMap((folder) =>
     readdirSync(folder, { withFileTypes: true })
@@ -138,7 +138,7 @@ test('two labs never give one device name to two volumes', async (t) => {
     await control.removeVolume(VolumeId);
   };
   const volumeId = await attach(first, added[0]?.snapshotId ?? '');
-  // Nothing has looked since, so that there is no link yet.
+  // The first lab has not handled another call, so it has not created the link yet.
   await assert.rejects(attach(second, added[1]?.snapshotId ?? ''), /already in use/);
   await detach(first, volumeId);
   await detach(second, await attach(second, added[1]?.snapshotId ?? ''));
@@ -190,7 +190,7 @@ test('the log of a lab records refused requests with the reason', async (t) => {
 const exportsOf = (text: string): Record<string, string> =>
   Object.fromEntries([...text.matchAll(/^export (\w+)='(.*)'$/gm)].map(([, name = '', value = '']) => [name, value]));
 
-/** A process that is being killed has no command line any more before it has ended. */
+/** The state is read, because a process that is being killed loses its command line before it ends. */
 function isAlive(pid: number): boolean {
   try {
     return !/\) [ZX] /.test(readFileSync(`/proc/${pid}/stat`, 'utf8'));

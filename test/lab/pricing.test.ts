@@ -1,4 +1,4 @@
-/** The price list, used by the SDK and by `--refresh-prices`. */
+/** Uses the price list of the lab with the SDK and with `--refresh-prices`. */
 import assert from 'node:assert/strict';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -87,11 +87,11 @@ test('refreshed prices come from the exact usage type, with any prefix', async (
     near(s3['GLACIER']?.retrieval.find(({ tier }) => tier === 'Standard')?.gb, 0.01 * factor);
     assert.equal(noteOn(pricesIn(region, prices)), null);
   }
-  // The list of the lab has no such region: what is in the program stays.
+  // The price list of the lab does not contain this region, so the built-in prices stay.
   assert.deepEqual(pricesIn('sa-east-1', prices), pricesIn('sa-east-1'));
 });
 
-/** The policy that docs/permissions.md gives. */
+/** Returns the policy in docs/permissions.md. */
 function documentedPolicy(): Policy {
   const text = readFileSync(join(import.meta.dirname, '..', '..', 'docs', 'permissions.md'), 'utf8');
   const found = /<!-- policy: prices -->\s*```json\n([\s\S]*?)```/.exec(text);

@@ -1,4 +1,4 @@
-/** S3 of the lab, used by the AWS SDK. */
+/** Uses S3 of the lab with the AWS SDK. */
 import assert from 'node:assert/strict';
 import { createHash, randomBytes } from 'node:crypto';
 import { Readable } from 'node:stream';

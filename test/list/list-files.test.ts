@@ -1,4 +1,4 @@
-/** `list ARCHIVE` and `list --find` show the content of archives from manifests and indexes alone. */
+/** `list ARCHIVE` and `list --find` show the content of archives from manifests and indexes only. */
 import assert from 'node:assert/strict';
 import { mkdirSync, readdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -23,7 +23,7 @@ async function filesOf(lab: TestLab, argv: readonly string[], code = 0): Promise
 
 const pathsOf = (files: ListedFile[]): string[] => files.map(({ path }) => path).sort();
 
-/** What would move the cursor, forge a line or turn letters round, were it printed. */
+/** Printed unchanged, this name would move the cursor, forge a line and reverse letters. */
 const HOSTILE = Buffer.concat([Buffer.from('evil\x1b[2J\n-rw \u202ecod.exe \\ '), Buffer.from([0xff])]);
 
 async function populate(root: string): Promise<void> {
@@ -108,7 +108,7 @@ test('one archive: its facts and files are listed without reading data in Deep A
   const lines = await runList(lab, [snapshotId, '--path', 'etc', '--partition', '1']);
   assert.match(lines.stdout, /^-rw-r----- |^drwx/m);
   assert.match(lines.stdout, /^-rw-r--r-- 0:0 +4 \d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ 1:\/etc\/größe\.conf$/m);
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: it must not be there
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: the output must not contain it
   assert.doesNotMatch(lines.stdout, /\x1b|\u202e/);
   assert.equal(lines.stdout.split('\n').filter((line) => line.startsWith('-rw')).length, 2, 'a name forges no line');
   const calls = await lab.control.calls();

@@ -1,4 +1,4 @@
-/** The report of a drill in a real browser. */
+/** Opens the report of a drill in a real browser. */
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { drillPage } from '../../src/cli/render/text/drill-html.ts';
@@ -69,7 +69,7 @@ const REPORT: DrillReport = {
   archives: [PASSED, DIFFERENT],
 };
 
-/** In the page: the number of lines that the text of each of these elements takes. */
+/** A script for the page. It returns the number of lines of text in each of these elements. */
 const linesOf = (selector: string): string => `[...document.querySelectorAll('${selector}')].map((element) => {
   const range = document.createRange();
   range.selectNodeContents(element);

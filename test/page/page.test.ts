@@ -1,4 +1,4 @@
-/** The page in a real browser: its charts, its controls, and its isolation. */
+/** Opens the page in a real browser, and checks its charts, its controls, and its isolation. */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
@@ -37,7 +37,7 @@ const assertQuiet = ({ requests, complaints, url }: OpenPage): void => {
 
 const names = (page: Page): Promise<string[]> => page.locator('.volumes .name').allTextContents();
 
-/** A column of the list as numbers. */
+/** Returns a column of the list as numbers. */
 const numbersOf = async (page: Page, column: string): Promise<number[]> =>
   (await page.locator(`.volumes td.${column}`).allTextContents()).map((text) => Number(text.replace(/[^\d.]/g, '')));
 
@@ -144,7 +144,7 @@ test('the measure of the trend is selected by keyboard', async () => {
   assert.notEqual(await pictureOf(page, '#trend'), cost);
 });
 
-/** Costs of the calculator's table, by what is compared. */
+/** Returns the costs in the calculator's table, by option. */
 async function optionsOf(page: Page): Promise<Map<string, number>> {
   const rows = await page.getByRole('region', { name: 'Options' }).locator('tbody tr').allInnerTexts();
   return new Map(

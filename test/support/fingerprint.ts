@@ -7,8 +7,8 @@ import { transformSync } from 'esbuild';
 const ROOT = join(import.meta.dirname, '..', '..');
 
 /**
-   * Returns a fingerprint of the code that runs. It does not depend on the names, comments and imports of TypeScript
-   * files. It depends on the whole text of other files.
+ * Returns a fingerprint of the code that runs. It does not depend on the names, comments and imports of TypeScript
+ * files. It depends on the whole text of other files.
  * @param pattern of paths below the root of the project.
  */
 export function fingerprintOf(pattern: string): string {

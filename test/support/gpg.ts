@@ -21,7 +21,7 @@ const gpg = (home: string, ...argv: string[]): Promise<string> =>
   run(['gpg', '--homedir', home, ...WITHOUT_DIALOG, '--passphrase', '', ...argv]);
 
 /**
-  * Adds a key without a passphrase, which is ultimately trusted.
+ * Adds a key without a passphrase, which is ultimately trusted.
  * @param expires in the form of gpg, e.g. `10d`.
  * @param algorithm in the form of gpg. In GnuPG 2.2, `default` is RSA and `future-default` is Curve 25519.
  */

@@ -26,7 +26,7 @@ export function named<T>(names: readonly string[], cases: Readonly<Record<string
   return selected;
 }
 
-/** Returns a generator (mulberry32) of reproducible numbers from 0 to 1. Prints the seed, which SNAP_TO_S3_SEED sets. */
+/** Returns a generator (mulberry32) of reproducible numbers from 0 to 1. Prints the seed; SNAP_TO_S3_SEED sets it. */
 export function seededRandom(): () => number {
   let state = Number(process.env['SNAP_TO_S3_SEED'] ?? Math.floor(Math.random() * 2 ** 32));
   say(`random choices: SNAP_TO_S3_SEED=${state}`);

@@ -24,7 +24,7 @@ const childrenNow = (): string[] =>
     });
 
 const descriptors = (): number => readdirSync('/proc/self/fd').length;
-// Some are made ahead, with the first.
+// The first call makes further pipes in advance.
 const first = await makePipe();
 closeAll([first.readEnd, first.writeEnd]);
 const before = descriptors();
@@ -41,7 +41,7 @@ async function drain(stages: Stage[], signal = never) {
   return { reports, output };
 }
 
-test('bytes pass through all stages, and then the result is known', async () => {
+test('bytes pass through all stages, and the result is known afterwards', async () => {
   const { output, reports } = await drain([sh('first', 'printf hello; echo note >&2'), sh('second', 'tr a-z A-Z')]);
   assert.equal(output.toString(), 'HELLO');
   assert.deepEqual(reports, [

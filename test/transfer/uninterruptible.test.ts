@@ -1,4 +1,4 @@
-/** Processes that wait in the kernel and ignore every signal are left behind with a message. */
+/** Processes that sleep uninterruptibly in the kernel are left behind, and reported. */
 import assert from 'node:assert/strict';
 import { closeSync, readdirSync, readFileSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -11,7 +11,7 @@ import { runTool } from '../../src/transfer/run-tool.ts';
 import { temporaryDirectory } from '../support/lab.ts';
 import { until } from '../support/until.ts';
 
-/** Whoever writes to a filesystem that is frozen sleeps until it is thawed, and hears no signal. */
+/** A process that writes to a frozen filesystem sleeps until the filesystem is unfrozen, and ignores all signals. */
 async function onFrozenDisk(t: TestContext, use: (directory: string) => Promise<void>): Promise<void> {
   const image = join(temporaryDirectory(t), 'disk.img');
   writeFileSync(image, '');
@@ -53,7 +53,7 @@ async function cancelledTool(file: string): Promise<void> {
   await assert.rejects(runTool(['touch', file], { signal }), (thrown) => assertLeft(thrown, reason, file));
 }
 
-/** Aborts once `touch` has been started for this file. */
+/** Returns a signal that is aborted once `touch` has been started for this file. */
 function abortedOnceStarted(reason: Error, file: string): AbortSignal {
   const controller = new AbortController();
   void until(async () => isStarted(file)).then(() => controller.abort(reason));

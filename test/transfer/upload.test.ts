@@ -1,4 +1,4 @@
-/** Our uploader with S3 of the lab: what becomes visible, and when. */
+/** Our uploader with S3 of the lab: objects become visible only when they should, and failed uploads are aborted. */
 import assert from 'node:assert/strict';
 import { createHash, randomBytes } from 'node:crypto';
 import { test } from 'node:test';

@@ -15,7 +15,7 @@ export interface BilledLine {
   /** The price of a GB-month. */
   rate: number;
   tier: 'standard' | 'archive';
-  /** The number of blocks of 512 KiB on a day (from 1 on). `null` means that the snapshot does not exist on that day. */
+  /** The number of blocks of 512 KiB on a day (from 1 on). `null` means that the snapshot does not exist then. */
   blocks: (day: number) => number | null;
 }
 

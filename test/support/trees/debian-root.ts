@@ -1,7 +1,8 @@
 /**
-   * Creates root disks of Debian that boot from their own boot loader, with BIOS or UEFI. They contain the files of
-   * Debian's packages, an initial RAM disk that Debian's tools make, and GRUB. Packages are unpacked but not configured, so
-   * only the tools that make the RAM disk run on this machine. init is a script that prints what booted, and powers off.
+ * Creates root disks of Debian that boot from their own boot loader, with BIOS or UEFI. They contain the files of
+ * Debian's packages, an initial RAM disk that Debian's tools make, and GRUB. Packages are unpacked but not configured,
+ * so only the tools that make the RAM disk run on this machine. init is a script that prints what booted, and powers
+ * off.
  */
 import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { open } from 'node:fs/promises';
@@ -27,8 +28,8 @@ const GRUB = '/usr/lib/grub/i386-pc';
 const GRUB_EFI = '/usr/lib/grub/x86_64-efi/monolithic/grubx64.efi';
 
 /**
-  * The output of init: the root filesystem and, with UEFI, the files that the kernel sees in the system partition. FAT
-  * ignores the case of names.
+ * The output of init: the root filesystem and, with UEFI, the files that the kernel sees in the system partition. FAT
+ * ignores the case of names.
  */
 export const BOOTED = {
   bios: new RegExp(`^BOOTED by BIOS from ${ROOT_UUID},`),

@@ -6,7 +6,7 @@ const FIRST_OF_USERS = 64;
 const BITMAP = 0xb0;
 
 /**
-  * Marks the whole index of large directories as unused, so that files exist that no directory lists.
+ * Marks the whole index of large directories as unused, so that files exist that no directory lists.
  * @param image a filesystem without a partition table.
  */
 export function hideEntries(image: string): void {
