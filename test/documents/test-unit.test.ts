@@ -1,4 +1,7 @@
-/** `npm run test:unit` works as CONTRIBUTING.md describes: for any user, without root and without a lab. */
+/**
+ * `npm run test:unit` works as CONTRIBUTING.md describes: for any user, without root and without a lab. The whole suite
+ * runs the unit tests here only.
+ */
 import assert from 'node:assert/strict';
 import { chmodSync } from 'node:fs';
 import { join } from 'node:path';
@@ -12,7 +15,9 @@ test('unit tests pass for an ordinary user', async (t) => {
   const home = temporaryDirectory(t);
   chmodSync(home, 0o777);
   const argv = [...NOBODY, 'npm', '--prefix', ROOT, 'run', '--silent', 'test:unit'];
-  const done = await runProgram(argv, { env: { PATH: process.env['PATH'] ?? '', HOME: home, TMPDIR: home } });
+  const kept = Object.entries(process.env).filter(([name]) => /^(PATH|SNAP_TO_S3_(FULL|SEED))$/.test(name));
+  const env = { ...Object.fromEntries(kept), HOME: home, TMPDIR: home, NODE_COMPILE_CACHE: join(home, 'compiled') };
+  const done = await runProgram(argv, { env });
   const summary = Object.fromEntries(
     [...done.stdout.matchAll(/^ℹ (\w+) (\d+)$/gm)].map(([, name = '', count]) => [name, Number(count)]),
   );
