@@ -1,4 +1,4 @@
-/** Images through the EBS direct APIs: without root, volume, mount or device, and equal to the disk despite faults. */
+/** Images read through the EBS direct APIs need no root, volume, mount or device, and equal the disk despite faults. */
 import assert from 'node:assert/strict';
 import { createHash, randomBytes } from 'node:crypto';
 import { chmodSync, createReadStream, ftruncateSync, openSync, readFileSync, writeSync } from 'node:fs';
@@ -69,7 +69,7 @@ test('an ordinary user archives a GPT disk, and lz4 -d restores it', async (t) =
 
 const random = seededRandom();
 
-/** Blocks of data, blocks that were written with zeros, and blocks that never were. */
+/** Creates a disk with data blocks, blocks that were written with zeros, and blocks that were never written. */
 function randomDisk(lab: TestLab, blocks: number): { image: string; writtenZeros: number[] } {
   const image = join(lab.directory, `random-${blocks}.img`);
   const file = openSync(image, 'w');
@@ -96,7 +96,7 @@ test('disks with data, zeros and unwritten blocks are restored byte for byte, al
   }
 });
 
-/** Every block is told once, in order, as what it is. */
+/** Checks that the index lists every block once, in order, and as the right kind. */
 async function expectIndex(lab: TestLab, id: string, image: string, writtenZeros: number[]): Promise<void> {
   const disk = readFileSync(image);
   const told = (await readIndex(lab, `${id}.index.zst`)).flatMap(({ blocks: [from, to] = [0, 0], is, sha256 }) =>
@@ -155,12 +155,12 @@ const SURVIVED: [string, FaultAction, number][] = [
   ['throttled', { kind: 'error', code: 'RequestThrottledException', status: 400 }, 3],
   ['internal errors', { kind: 'error', code: 'InternalServerException', status: 500 }, 3],
   ['connections lost', { kind: 'reset' }, 3],
-  ['answers cut short', { kind: 'cut', afterBytes: 100_000 }, 3],
+  ['responses cut short', { kind: 'cut', afterBytes: 100_000 }, 3],
   ['a wrong checksum', { kind: 'behaviour', name: 'flip-bit' }, 1],
 ];
 
 for (const [name, action, times] of oneIn(2, SURVIVED)) {
-  test(`blocks: ${name}`, async (t) => {
+  test(`reading blocks succeeds despite a fault: ${name}`, async (t) => {
     const lab = await labForTest(t);
     const { snapshotId } = await addSnapshotOf(lab, GPT);
     await lab.control.script({ service: 'ebs', operation: 'GetSnapshotBlock', skip: 5, times, action });
@@ -170,7 +170,7 @@ for (const [name, action, times] of oneIn(2, SURVIVED)) {
   });
 }
 
-test('expired tokens of blocks and pages are listed again', async (t) => {
+test('blocks and pages whose tokens have expired are listed again', async (t) => {
   const lab = await labForTest(t, { pageSize: 5 });
   const { snapshotId } = await addSnapshotOf(lab, GPT);
   await lab.control.setDelays({ blockTokenLife: 700, getBlock: 250 });
@@ -191,7 +191,7 @@ const REFUSED: [string, FaultAction, RegExp][] = [
 ];
 
 for (const [name, action, message] of REFUSED) {
-  test(`blocks: ${name} leaves no object`, async (t) => {
+  test(`reading blocks: ${name} leaves no object`, async (t) => {
     const lab = await labForTest(t);
     const { snapshotId } = await addSnapshotOf(lab, GPT);
     const script = { service: 'ebs', operation: 'GetSnapshotBlock', action } as const;
@@ -254,7 +254,7 @@ async function killedAtObjectStart(_t: TestContext, lab: TestLab, id: string): P
   });
 }
 
-test('auto reads directly if possible, otherwise from a volume, and reports the reason', async (t) => {
+test('--source auto reads directly if possible, otherwise from a volume, and reports the reason', async (t) => {
   const lab = await labForTest(t);
   const { snapshotId } = await addSnapshotOf(lab, GPT);
   const auto = ['--all', '--dd', '--source', 'auto', '--json'];

@@ -13,10 +13,9 @@ import { FULL } from '../support/sampled.ts';
 const GiB = 2 ** 30;
 const BLOCK = 524_288;
 
-/** With SNAP_TO_S3_FULL, a disk of 64 GiB. */
 const SIZE = (FULL ? 64 : 2) * GiB;
 
-/** Of each eight blocks, one was written. */
+/** One of this many blocks is written. */
 const SPREAD = 8;
 
 const MAX_MEMORY = 400 * 2 ** 20;
@@ -31,7 +30,7 @@ function sparseDisk(path: string): string {
   return path;
 }
 
-test(`a disk of ${SIZE / GiB} GiB with one eighth of data needs little memory`, async (t) => {
+test(`a disk of ${SIZE / GiB} GiB, of which one eighth is data, needs little memory`, async (t) => {
   const lab = await labForTest(t);
   const image = sparseDisk(join(lab.directory, 'sparse.img'));
   const { snapshotId } = await addSnapshotOfImage(lab, image);

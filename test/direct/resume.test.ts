@@ -1,4 +1,4 @@
-/** After a run with direct reads was killed, the next one resumes in the middle of the disk. */
+/** If a run with direct reads is killed, the next run resumes in the middle of the disk. */
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { ftruncateSync, openSync, writeSync } from 'node:fs';
@@ -16,10 +16,10 @@ import { imageOf } from '../support/tamper.ts';
 const BLOCK = 524_288;
 const GiB = 2 ** 30;
 
-/** Blocks of noise in each piece, 14 MiB: they do not compress, and each piece ends in the middle of a part. */
+/** Random blocks in each piece (14 MiB). They do not compress, and each piece ends in the middle of a part. */
 const NOISE = 28;
 
-/** 2 GiB: eight pieces of 256 MiB. */
+/** Creates a disk of 2 GiB: eight pieces of 256 MiB. */
 function noisyDisk(lab: TestLab): string {
   const image = join(lab.directory, 'noisy.img');
   const file = openSync(image, 'w');
@@ -34,10 +34,10 @@ function noisyDisk(lab: TestLab): string {
 
 const DIRECT = ['--all', '--dd', '--source', 'direct', '--json'];
 
-/** Blocks that may be read before reading stops for ever: more than five pieces have. */
+/** Number of block reads that succeed before all others hang: more than five pieces need. */
 const READ = 5 * NOISE + 8;
 
-/** How far the disk is stored, by the last checkpoint that is noted and whose parts are all there. */
+/** Returns how many bytes of the disk the last recorded checkpoint covers whose parts all exist. */
 async function storedBytes(lab: TestLab, snapshotId: string): Promise<number> {
   const Key = `.snap-to-s3/claims/${snapshotId}.json`;
   const answer = await lab.s3.send(new GetObjectCommand({ Bucket: BUCKET, Key }));
@@ -70,7 +70,7 @@ for (const [codec, suffix, validate] of oneIn(2, [
     const first = runMigrate(lab, [...DIRECT, '--compression', codec, '--block-streams', '4'], {
       env: marker,
       onLine: (line) => {
-        // Progress is told again and again while nothing moves: all that can be noted is, before long.
+        // Progress is reported repeatedly while the reads hang, and all possible checkpoints are recorded meanwhile.
         if (isKilled || !line.includes('"object.progress"')) return;
         void storedBytes(lab, snapshotId).then((plainBytes) => {
           isKilled ||= plainBytes === 5 * 256 * 2 ** 20;
@@ -85,7 +85,7 @@ for (const [codec, suffix, validate] of oneIn(2, [
     assert.equal(second.code, 0, second.stdout + second.stderr);
     const calls = (await lab.control.calls()).slice(before);
     const blocks = calls.filter(({ operation }) => operation === 'GetSnapshotBlock').length;
-    // The first block of the disk is read besides, for the partition table; proof takes what nobody has noted.
+    // The first block is also read for the partition table. A validation also reads blocks whose hash is not recorded.
     const unseen = validate.length > 0 ? 5 * NOISE : 0;
     assert.ok(blocks >= 3 * NOISE + unseen && blocks <= 3 * NOISE + unseen + 2, `${blocks} blocks`);
     assert.ok(recordsOf(second).some(({ code }) => code === 'upload.resumed'));
@@ -131,7 +131,7 @@ test('an invalid checkpoint is not used', async (t) => {
   await assertPlainEquals(lab, await keyEnding(lab, '.img.lz4'), imageOf(lab, snapshotId));
 });
 
-/** More of the disk than its parts hold. */
+/** Makes the checkpoints record more stored bytes than the parts have. */
 async function forgeCheckpoints(lab: TestLab, snapshotId: string): Promise<void> {
   const { PutObjectCommand } = await import('@aws-sdk/client-s3');
   const Key = `.snap-to-s3/claims/${snapshotId}.json`;

@@ -1,4 +1,4 @@
-/** Tars through the EBS direct APIs: the snapshot becomes a disk of this machine without a volume or an instance. */
+/** Tars read through the EBS direct APIs: the snapshot becomes a local disk, without a volume or an EC2 instance. */
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import {
@@ -44,7 +44,7 @@ const SMALL = {
   partitions: [{ content: 'ext4' as const, sizeMiB: 64, populate: fillPlainly }],
 };
 
-/** 40 blocks of data that does not compress. */
+/** About 40 blocks of incompressible data. */
 const FULL = {
   table: 'gpt' as const,
   partitions: [
@@ -58,10 +58,10 @@ const FULL = {
 
 const DIRECT = ['--all', '--source', 'direct', '--json'];
 
-/** No instance anywhere. */
+/** The environment of a machine that is not an EC2 instance. */
 const ELSEWHERE = { AWS_EC2_METADATA_SERVICE_ENDPOINT: 'http://127.0.0.1:1' };
 
-/** What the snapshot was made of is what it still is. */
+/** Checks that the snapshot still equals the image from which it was created. */
 const expectUnchanged = (lab: TestLab, snapshotId: string, image: string) =>
   assertSameBytes(imageOf(lab, snapshotId), image, { bytes: statSync(image).size });
 
@@ -110,7 +110,7 @@ async function writeSynced(directory: string): Promise<void> {
   closeSync(file);
 }
 
-/** Nothing is stored, and the tag is as it was. */
+/** Checks that nothing is stored and that the tag has not changed. */
 async function expectNothing(lab: TestLab, snapshotId: string) {
   assert.deepEqual(await keysIn(lab), []);
   assert.equal((await tagsOf(lab, snapshotId))['snap-to-s3'], 'migrate');
@@ -118,11 +118,11 @@ async function expectNothing(lab: TestLab, snapshotId: string) {
 
 const FAULTS: [string, FaultAction, RegExp][] = [
   ['access is denied', { kind: 'error', code: 'AccessDeniedException', status: 403 }, /ACCESS_DENIED/],
-  ['a checksum never agrees', { kind: 'behaviour', name: 'flip-bit' }, /did not match its checksum/],
+  ['a checksum never matches', { kind: 'behaviour', name: 'flip-bit' }, /did not match its checksum/],
 ];
 
 for (const [name, action, message] of FAULTS) {
-  test(`in the middle, ${name}: there is one message, and nothing is stored`, async (t) => {
+  test(`${name} while blocks are read: there is one message, and nothing is stored`, async (t) => {
     const lab = await labForTest(t);
     const { snapshotId } = await addSnapshotOf(lab, FULL);
     await lab.control.script({ service: 'ebs', operation: 'GetSnapshotBlock', skip: 15, times: 1000, action });
@@ -134,7 +134,7 @@ for (const [name, action, message] of FAULTS) {
   });
 }
 
-test('throttling and lost connections are survived', async (t) => {
+test('a run survives throttling and lost connections', async (t) => {
   const lab = await labForTest(t);
   await addSnapshotOf(lab, FULL);
   const fault = { service: 'ebs', operation: 'GetSnapshotBlock' } as const;
@@ -154,14 +154,14 @@ test('a serving process that does not end is killed', async (t) => {
   assert.equal(done.code, 0, done.stdout + done.stderr);
 });
 
-/** Signals the processes with both words in their command line and environment. */
+/** Signals the processes whose environment contains the marker and whose command line matches the program. */
 function signalOne(marker: string, program: RegExp, signal: NodeJS.Signals): void {
   for (const pid of readdirSync('/proc').filter((name) => /^\d+$/.test(name))) {
     try {
       const isMarked = readFileSync(`/proc/${pid}/environ`, 'utf8').includes(marker);
       if (isMarked && program.test(readFileSync(`/proc/${pid}/cmdline`, 'utf8'))) process.kill(Number(pid), signal);
     } catch {
-      // Gone meanwhile.
+      // The process has ended.
     }
   }
 }
@@ -189,7 +189,7 @@ for (const [what, pattern] of [
   ['with all its children', null],
   ['alone', /src\/bin\./],
 ] as const) {
-  test(`killed ${what}, and run again`, async (t) => {
+  test(`a run that was killed ${what} succeeds when it is run again`, async (t) => {
     const lab = await labForTest(t);
     const { snapshotId } = await addSnapshotOf(lab, FULL);
     await lab.control.setDelays({ getBlock: 50 });
@@ -231,7 +231,7 @@ test('Ctrl+C releases everything', async (t) => {
   await expectNothing(lab, snapshotId);
 });
 
-test('auto reads files from a volume on an instance, and directly elsewhere', async (t) => {
+test('--source auto reads files from a volume on an instance, and directly elsewhere', async (t) => {
   const lab = await labForTest(t);
   const { snapshotId } = await addSnapshotOf(lab, SMALL);
   const auto = ['--snapshots', snapshotId, '--source', 'auto', '--replace', '--json'];

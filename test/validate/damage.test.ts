@@ -12,15 +12,15 @@ import { labForTest, runMigrate, runValidate, type TestLab } from '../support/la
 import { FULL } from '../support/sampled.ts';
 import { bytesOf, replaceObject } from '../support/tamper.ts';
 
-/** With SNAP_TO_S3_FULL: 100 positions and 20 lengths for each codec, each by the command line as well. */
 const CODECS = [
   { argv: [], suffix: '.tar.lz4', flips: FULL ? 100 : 5, cuts: FULL ? 20 : 2 },
   { argv: ['--compression', 'zstd'], suffix: '.tar.zst', flips: FULL ? 100 : 3, cuts: FULL ? 20 : 2 },
 ];
 
+/** How many damaged objects of each codec `validate` checks as well. With SNAP_TO_S3_FULL, these are all. */
 const BY_COMMAND = FULL ? 120 : 1;
 
-/** Incompressible, text, and a hole. */
+/** Writes incompressible data and text. */
 const fill = async (directory: string): Promise<void> => {
   writeFileSync(join(directory, 'noise'), randomBytes(3_000_000));
   for (let file = 0; file < 50; file++) writeFileSync(join(directory, `text ${file}`), `${file} `.repeat(20_000));
@@ -62,7 +62,7 @@ for (const { argv, suffix, flips, cuts } of CODECS) {
         await replaceObject(lab, key, bytes);
         const isKnown = index % 2 === 0;
         const check = await checkStored(lab, disk.snapshotId, root, facts, { withFacts: isKnown });
-        // Without a manifest, what no decoder looks at, such as an unused bit of a header, changes nothing.
+        // Without a manifest, a flipped bit that no decoder reads, such as an unused bit of a header, is harmless.
         const isHarmless = !isKnown && check.plainBytes === facts.plainBytes;
         assert.ok(check.differenceCount > 0 || isHarmless, `${isKnown ? 'with' : 'without'} a manifest: ${what}`);
       }

@@ -61,7 +61,7 @@ async function migrated(t: Parameters<typeof labForTest>[0]): Promise<{ lab: Tes
   return { lab, snapshotId };
 }
 
-/** As `kind path: detail`; all of them are listed. */
+/** Returns all differences as `kind path: detail`, and checks that the report lists each of them. */
 function differencesIn(done: Finished): string[] {
   const report = recordsOf(done).find(({ code }) => code === 'snapshot.validated');
   const listed = report?.['differences'] as DifferenceNote[] | undefined;
@@ -69,7 +69,7 @@ function differencesIn(done: Finished): string[] {
   return (listed ?? []).map(({ kind, path, detail }) => `${kind} ${path}: ${detail}`);
 }
 
-/** Validates, and sees exit code 12, the tag set back, and exactly these differences. */
+/** Checks that `validate` exits with 12, reports exactly these differences, and sets the tag back to `migrated`. */
 async function expectDifferences(lab: TestLab, snapshotId: string, expected: RegExp[], argv: string[] = []) {
   const done = await runValidate(lab, ['--snapshots', snapshotId, '--json', ...argv]);
   assert.equal(done.code, 12, done.stdout + done.stderr);
@@ -83,10 +83,10 @@ async function expectDifferences(lab: TestLab, snapshotId: string, expected: Reg
   assert.equal((await tagsOf(lab, snapshotId))['snap-to-s3'], 'migrated');
 }
 
-/** One change of the disk, and how it is reported. */
+/** Changes of the disk, and the differences that they lead to. */
 const ON_DISK: [string, (directory: string) => Promise<void>, RegExp[]][] = [
   [
-    'a file that the archive has not',
+    'a file that only the disk has',
     async (directory) => writeFileSync(join(directory, 'new'), ''),
     [/^not-in-archive new: /],
   ],
@@ -101,7 +101,7 @@ const ON_DISK: [string, (directory: string) => Promise<void>, RegExp[]][] = [
     [/^not-on-disk letters: /, /^not-in-archive LETTERS: /],
   ],
   [
-    'one byte, with the same mtime',
+    'one changed byte, with the same mtime',
     async (directory) => {
       const path = join(directory, 'letters');
       await keepingTimes(path, async () => {
@@ -113,7 +113,7 @@ const ON_DISK: [string, (directory: string) => Promise<void>, RegExp[]][] = [
     [/^content letters: the first difference is near byte \d+$/],
   ],
   [
-    'a byte more, with the same mtime',
+    'one more byte, with the same mtime',
     async (directory) => {
       const path = join(directory, 'letters');
       await keepingTimes(path, async () => writeFileSync(path, 'd', { flag: 'a' }));
@@ -136,7 +136,7 @@ const ON_DISK: [string, (directory: string) => Promise<void>, RegExp[]][] = [
     [/^mtime letters: .* 1970-01-02T00:00:00.000Z on the disk$/],
   ],
   [
-    'a nanosecond',
+    'an mtime that is one nanosecond later',
     async (directory) => {
       const { mtimeNs } = statSync(join(directory, 'letters'), { bigint: true });
       const next = mtimeNs + 1n;
@@ -161,12 +161,12 @@ const ON_DISK: [string, (directory: string) => Promise<void>, RegExp[]][] = [
     [/^xattrs attributed: /],
   ],
   [
-    'an attribute that is gone',
+    'a removed attribute',
     async (directory) => void (await run(['setfattr', '-x', 'user.color', join(directory, 'attributed')])),
     [/^xattrs attributed: /],
   ],
   [
-    'an attribute more',
+    'one more attribute',
     async (directory) => void (await run(['setfattr', '-n', 'user.x', '-v', 'y', join(directory, 'etc')])),
     [/^xattrs etc: /],
   ],
@@ -259,21 +259,21 @@ test('attributes of files with several names are compared', async (t) => {
   assert.equal(done.code, 0, done.stderr);
 });
 
-/** One change of the stored tar, made with stock tools. */
+/** Changes of the stored tar, made with standard tools, and the differences that they lead to. */
 const IN_THE_TAR: [string, (tar: string) => Promise<unknown>, RegExp[]][] = [
   [
-    'a member outside',
+    'a member outside the target',
     async (tar) => run(['tar', '-rPf', tar, '--transform', 's,^.*$,../../outside,', '/etc/hostname']),
     [/^outside \.\.\/\.\.\/outside: /],
   ],
   ['an absolute member', async (tar) => run(['tar', '-rPf', tar, '/etc/hostname']), [/^outside \/etc\/hostname: /]],
   [
-    'a member twice',
+    'a duplicate member',
     async (tar) => run(['tar', '-rf', tar, '-C', '/', '--transform', 's,^.*$,./letters,', 'etc/hostname']),
     [/^size letters/, /^mode letters/, /^mtime letters/, /^duplicate letters/],
   ],
   [
-    'a member with attributes twice',
+    'a duplicate member with attributes',
     async (tar) => {
       const directory = `${tar}.d`;
       mkdirSync(directory);
@@ -282,7 +282,7 @@ const IN_THE_TAR: [string, (tar: string) => Promise<unknown>, RegExp[]][] = [
     },
     [/^duplicate attributed: /, /^xattrs : the attributes of all files together differ/],
   ],
-  ['a member missing', async (tar) => run(['tar', '-f', tar, '--delete', './letters']), [/^not-in-archive letters: /]],
+  ['a missing member', async (tar) => run(['tar', '-f', tar, '--delete', './letters']), [/^not-in-archive letters: /]],
 ];
 
 for (const [what, change, expected] of oneIn(2, IN_THE_TAR)) {
@@ -293,7 +293,7 @@ for (const [what, change, expected] of oneIn(2, IN_THE_TAR)) {
     writeFileSync(tar, await through(['lz4', '-d', '-c'], await bytesOf(lab, key)));
     await change(tar);
     await replaceObject(lab, key, await through(['lz4', '-1', '-c'], readFileSync(tar)));
-    // The manifest knows the stored object's size and checksum, and its plain size.
+    // These also differ, because the manifest records the stored size, the checksum and the plain size of the object.
     const stored = [/^stored-bytes : it has/, /^stored-bytes : the CRC-32/, /^stored-bytes : it decodes to/];
     const done = await runValidate(lab, ['--snapshots', snapshotId, '--json']);
     assert.equal(done.code, 12, done.stderr);
@@ -332,7 +332,7 @@ test('a missing object is a difference', async (t) => {
   await expectDifferences(lab, snapshotId, [/^not-in-archive : the object is not in the bucket$/]);
 });
 
-test('an image: a changed byte and a longer disk are differences', async (t) => {
+test('a changed byte is a difference from an image', async (t) => {
   const lab = await labForTest(t);
   const { snapshotId } = await addSnapshotOf(lab, disk());
   assert.equal((await runMigrate(lab, ['--all', '--dd'])).code, 0);
@@ -345,7 +345,7 @@ test('an image: a changed byte and a longer disk are differences', async (t) => 
 test('migrate --validate: an archive that differs gets no tag and no manifest', async (t) => {
   const lab = await labForTest(t);
   const { snapshotId } = await addSnapshotOf(lab, disk());
-  // The object is read back with a bit flipped, and so it is when it is read once more.
+  // A bit flips when the object is read back, and again when it is read a second time.
   const { Snapshots } = await lab.ec2.send(new DescribeSnapshotsCommand({ SnapshotIds: [snapshotId] }));
   const { StartTime = new Date(0), VolumeId } = Snapshots?.[0] ?? {};
   const key = `${VolumeId}/${formatStartTime(StartTime)} ${snapshotId}.tar.lz4`;

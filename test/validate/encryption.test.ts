@@ -1,4 +1,4 @@
-/** Encrypted archives: with the private key, with a session key, and without either. */
+/** Encrypted archives are validated with the private key or a session key, and not without either. */
 import assert from 'node:assert/strict';
 import { mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -30,7 +30,7 @@ async function encrypted(t: TestContext, argv: string[] = []) {
   return { lab, home, env, snapshotId };
 }
 
-/** The script of docs/encryption.md, as it is written there. */
+/** Returns the script in docs/encryption.md that extracts a session key. */
 function documentedScript(): string {
   const text = readFileSync(join(import.meta.dirname, '..', '..', 'docs', 'encryption.md'), 'utf8');
   const found = /<!-- session key -->\s*```sh\n([\s\S]*?)```/.exec(text);
@@ -49,7 +49,7 @@ async function sessionKeyOf(lab: TestLab, env: Record<string, string>): Promise<
   return found;
 }
 
-/** Debian's own AWS CLI is too old to find the lab by itself. @returns the directory of an `aws` that does. */
+/** Returns the directory of an `aws` that finds the lab. Debian's own AWS CLI is too old to find it by itself. */
 function awsForLab(lab: TestLab): string {
   const directory = join(lab.directory, 'aws');
   mkdirSync(directory);
@@ -68,7 +68,7 @@ test('with the private key in the keyring, the snapshot is tagged, and no hash o
   assert.deepEqual([...new Set(objects.map(({ plainSha256 }) => plainSha256))], [null]);
 });
 
-test('migrate --validate, encrypted', async (t) => {
+test('migrate --validate of an encrypted archive records no hash of the content', async (t) => {
   const { lab, snapshotId } = await encrypted(t, ['--validate']);
   assert.equal((await tagsOf(lab, snapshotId))['snap-to-s3'], 'validated');
   const { objects } = await readManifest(lab);
@@ -97,7 +97,7 @@ test('the session key from the documented command works, however it is passed', 
   }
 });
 
-/** Processes whose arguments hold the secret. */
+/** Returns the command lines of all processes whose arguments contain the session key. */
 function secretsShown(sessionKey: string): string[] {
   return readdirSync('/proc')
     .filter((name) => /^\d+$/.test(name))
@@ -111,7 +111,7 @@ function secretsShown(sessionKey: string): string[] {
     });
 }
 
-test('no key, a wrong session key and a missing gpg have one clear message each', async (t) => {
+test('a missing key, a wrong session key and a missing gpg each lead to one clear message', async (t) => {
   const { lab, env, snapshotId } = await encrypted(t);
   const nobody = { GNUPGHOME: await gpgHome(t) };
   const key = await sessionKeyOf(lab, env);
@@ -144,11 +144,11 @@ test('no key, a wrong session key and a missing gpg have one clear message each'
   assert.equal(several.code, 2, several.stderr);
 });
 
-test('a flipped bit in the encrypted data or in its header: the archive is reported as damaged, not the key as missing', async (t) => {
+test('a flipped bit in encrypted data or its header is reported as damage, not as a missing key', async (t) => {
   const { lab, env, snapshotId } = await encrypted(t);
   const [object, index] = [await keyEnding(lab, '.tar.lz4.gpg'), await keyEnding(lab, '.index.zst.gpg')];
   const nobody = { GNUPGHOME: await gpgHome(t) };
-  // The id of the key, its encrypted session key, and the data.
+  // These bytes are in the id of the key, in the encrypted session key, and in the data.
   const { length } = await bytesOf(lab, object);
   for (const place of [7, 200, length - 100]) {
     const bytes = await bytesOf(lab, object);

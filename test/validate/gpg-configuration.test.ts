@@ -1,4 +1,4 @@
-/** Encrypted archives, read by a user whose gpg.conf has settings that change what gpg does. */
+/** Encrypted archives are read by a user whose gpg.conf has settings that change what gpg does. */
 import assert from 'node:assert/strict';
 import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -7,7 +7,10 @@ import { addSnapshotOf } from '../support/disks.ts';
 import { addLockedKey, gpgHome } from '../support/gpg.ts';
 import { BUCKET, labForTest, runCli, runMigrate, type TestLab } from '../support/lab.ts';
 
-/** `list-only` makes gpg exit with 0 and without a byte, `unwrap` with another message. */
+/**
+ * Settings that the program ignores. With `list-only`, gpg writes nothing and exits with 0. With `unwrap`, it writes
+ * another message.
+ */
 const KEPT_OUT = [
   'no-such-option',
   'list-only',
@@ -20,7 +23,7 @@ const KEPT_OUT = [
   'passphrase-fd 0',
 ];
 
-/** What these name is needed for decryption, and cannot be used. */
+/** Settings that decryption needs, with values that gpg cannot use. */
 const REFUSED = [
   { setting: 'pinentry-mode nosuch', says: /invalid pinentry mode 'nosuch'/ },
   { setting: 'passphrase-file /nonexistent', says: /can't open '\/nonexistent': No such file/ },

@@ -1,4 +1,4 @@
-/** The memory does not grow with the tree: many small files, and one very large sparse file. */
+/** The memory of `validate` does not grow with the number of files or with the size of a sparse file. */
 import assert from 'node:assert/strict';
 import { truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -9,7 +9,6 @@ import { runMeasured } from '../support/processes/memory.ts';
 import { FULL } from '../support/sampled.ts';
 import { makeManyFiles } from '../support/trees/trees.ts';
 
-/** With SNAP_TO_S3_FULL, half a million and a million. */
 const COUNTS = FULL ? [500_000, 1_000_000] : [20_000];
 
 const MAX_MEMORY = 300e6;

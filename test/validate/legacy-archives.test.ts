@@ -1,4 +1,4 @@
-/** Archives of version 0: a description in the key, `.zstd`, no manifest, with any flags. */
+/** Legacy archives, which have descriptions in their keys, `.zstd` and no manifest, are validated with any flags. */
 import assert from 'node:assert/strict';
 import { readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -15,17 +15,17 @@ import { makeNastyTree } from '../support/trees/nasty-tree.ts';
 
 const START = '2017-06-30T22:00:00.000Z';
 
-/** As version 0 put it: another UTC offset, the description, and what it takes for a partition. */
+/** Returns a key of version 0, with another UTC offset. `rest` is the description, the partition and the extension. */
 const keyOf = (volumeId: string, snapshotId: string, rest: string): string =>
   `${volumeId}/2017-06-30T18:00:00-04:00 ${snapshotId}${rest}`;
 
-/** @param more what else the metadata have; of a tar, the size is an estimate. */
+/** @param more metadata beside the id and the size. The size of a tar is an estimate. */
 async function put(lab: TestLab, snapshotId: string, key: string, body: Buffer, more = {}): Promise<void> {
   const Metadata = { 'snapshot-snapshotid': snapshotId, 'uncompressed-size': '1', ...more };
   await lab.s3.send(new PutObjectCommand({ Bucket: BUCKET, Key: key, Body: body, Metadata }));
 }
 
-/** GNU tar's own format, as the tar of version 0 made it: times in whole seconds, no attributes. */
+/** Returns a tar in GNU format, as version 0 created it: times in whole seconds, and no attributes. */
 async function tarOf(lab: TestLab, image: string, partition: number | null): Promise<Buffer> {
   const file = join(lab.directory, 'legacy.tar');
   await withMounted(image, partition, (directory) => run(['tar', '-cf', file, '-C', directory, '.'], [0, 1]));
@@ -42,7 +42,7 @@ test('a tar in GNU format without attributes: the content matches, and only attr
   );
   const body = await through(['lz4', '-1', '-c'], await tarOf(lab, disk.image, null));
   const { volumeId, snapshotId } = disk;
-  // It ends like a partition: only the metadata tell that it does not.
+  // The description ends like a partition number. Only the metadata shows that it is part of the description.
   const description = 'nightly (web) backup 2.1';
   const key = keyOf(volumeId, snapshotId, ` - ${description}.tar.lz4`);
   await put(lab, snapshotId, key, body, { 'snapshot-description': description });
@@ -86,7 +86,7 @@ test('partitions, .zstd, lz4 with other options, and a flag for another codec', 
   assert.match(done.stderr, /archive compared with the snapshot in .*3 objects, 3 files/);
 });
 
-test('an image, and a missing object', async (t) => {
+test('an image, an image of the wrong size, and a missing object', async (t) => {
   const lab = await labForTest(t);
   const fixture = { startTime: START, tags: { 'snap-to-s3': 'migrated' } };
   const disk = await addSnapshotOf(lab, undefined, fixture);

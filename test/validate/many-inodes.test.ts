@@ -1,4 +1,4 @@
-/** Trees with too many directories and hard links to keep in the memory of a thread. */
+/** Trees with more directories and hard links than fit into the memory of a thread. */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { createHash, randomBytes } from 'node:crypto';
@@ -17,13 +17,13 @@ import { MemberRecordsWriter } from '../../src/streams/tar/member-records.ts';
 import { temporaryDirectory } from '../support/lab.ts';
 import { FULL } from '../support/sampled.ts';
 
-/** With SNAP_TO_S3_FULL, two million directories in the heap that the program gives to the thread. */
+/** Heaps are in MiB. The program gives 192 MiB to this thread; sampled runs use a smaller heap instead. */
 const DIRECTORIES = FULL ? { count: 2_000_000, heap: 192 } : { count: 60_000, heap: 12 };
 
-/** Two names each: with SNAP_TO_S3_FULL, five million. */
+/** Files with two names each. */
 const LINKED = FULL ? { count: 2_500_000, heap: 192 } : { count: 2000, heap: 192 };
 
-/** The comparing thread by itself, with so many MiB of heap. */
+/** Runs only the reading thread and the sink thread, which has a heap of `heap` MiB. */
 async function compareFile(tar: string, order: SinkOrder, heap: number): Promise<SinkAnswer> {
   const ring = newRing();
   const descriptor = openSync(tar, 'r');
@@ -45,7 +45,7 @@ async function compareFile(tar: string, order: SinkOrder, heap: number): Promise
 
 const BLOCK = 512;
 
-/** Of a directory, with nothing in it but its name. */
+/** Returns the tar header of a directory, with a name and no other properties. */
 function directoryHeader(name: string): Buffer {
   const header = Buffer.alloc(BLOCK);
   header.write(name, 0, 'latin1');
@@ -89,10 +89,10 @@ test(`${DIRECTORIES.count} directories are restored`, async (t) => {
   assert.deepEqual([findings.differences, findings.members], [[], count]);
 });
 
-/** Files in one directory with second names in another: with SNAP_TO_S3_FULL, two million. */
+/** Files in one directory that have second names in another. */
 const ALIASES = FULL ? { count: 2_000_000, heap: 192 } : { count: 60_000, heap: 12 };
 
-test(`${ALIASES.count} files that were not selected are restored under the names of links to them`, async (t) => {
+test(`${ALIASES.count} files that were not selected are restored under the selected names of their hard links`, async (t) => {
   const { count, heap } = ALIASES;
   const directory = temporaryDirectory(t);
   const [tar, records, restored] = ['tar', 'records', 'restored'].map((name) => join(directory, name));
@@ -111,7 +111,7 @@ test(`${ALIASES.count} files that were not selected are restored under the names
 
 const nameOf = (copy: number, number: number) => `./backup.${copy}/a-directory-with-a-name-of-some-length/${number}`;
 
-/** A tar of empty files, and the records of its index. */
+/** Writes a tar of empty files, and the index records of its members. */
 function writeAliased(tar: string, records: string, count: number): void {
   using writer = new MemberRecordsWriter(records);
   const descriptor = openSync(tar, 'w');
@@ -125,7 +125,7 @@ function writeAliased(tar: string, records: string, count: number): void {
   closeSync(descriptor);
 }
 
-/** Of no bytes. */
+/** The hash of no bytes. */
 const NO_DATA = createHash('sha256').digest('hex');
 
 const EMPTY_FILE: TarMember = {
@@ -152,7 +152,7 @@ async function compareLinked(t: TestContext, { count, heap }: typeof LINKED, cop
   const directory = temporaryDirectory(t);
   const tar = join(directory, 'tar');
   execFileSync('tar', ['--format=pax', '-C', root, '-cf', tar, '.']);
-  // Once more, in full: copies that are none on the disk.
+  // Append complete copies of files that are hard links on the disk.
   if (copies.length > 0) execFileSync('tar', ['--format=pax', '-C', root, '--hard-dereference', '-rf', tar, ...copies]);
   const key = randomBytes(32);
   const logFile = join(directory, 'log');
@@ -174,7 +174,7 @@ test(`${LINKED.count} files with two names each are compared`, async (t) => {
   assert.deepEqual([differences, files], [[], LINKED.count]);
 });
 
-test('a file that is a hard link on the disk and appears twice in the tar', async (t) => {
+test('a file that is a hard link on the disk and a copy in the tar is a difference', async (t) => {
   const { differences } = await compareLinked(t, { count: 10, heap: 192 }, ['./0/9']);
   const found = differences.map(({ kind, path }) => `${kind} ${path}`);
   assert.deepEqual(found, ['duplicate 0/9', 'links 0/9']);

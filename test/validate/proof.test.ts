@@ -11,7 +11,7 @@ import { BUCKET, labForTest, recordsOf, runCli, runMigrate, runValidate } from '
 import { oneIn } from '../support/sampled.ts';
 import { makeNastyTree } from '../support/trees/nasty-tree.ts';
 
-/** Deep enough that paths are longer than any system call takes. */
+/** Directory levels at which paths exceed the limit of system calls. */
 const TOO_DEEP = 45;
 
 const fillNastily = (directory: string) => makeNastyTree(directory, TOO_DEEP);
@@ -59,7 +59,7 @@ const DISK = {
 } as const satisfies Parameters<typeof addSnapshotOf>[1] & object;
 
 for (const argv of oneIn(2, [[], ['--compression', 'zstd'], ['--dd', '--compression', 'zstd'], ['--dd']])) {
-  test(`a disk of several partitions, migrated with [${argv.join(' ')}]`, async (t) => {
+  test(`a disk of several partitions, migrated with [${argv.join(' ')}], matches its archive`, async (t) => {
     const lab = await labForTest(t);
     const { snapshotId } = await addSnapshotOf(lab, { ...DISK, partitions: [...DISK.partitions] });
     assert.equal((await runMigrate(lab, ['--all', ...argv])).code, 0);
@@ -84,7 +84,7 @@ test('migrate --validate compares with the same volume before it sets the tag', 
   assert.ok((await readManifest(lab)).validatedAt);
 });
 
-test('the command line of version 0 does the same', async (t) => {
+test('the command line of version 0 still works', async (t) => {
   const lab = await labForTest(t);
   const { snapshotId } = await addSnapshotOf(lab);
   const mnt = join(lab.directory, 'mnt');
@@ -123,7 +123,7 @@ test('--one takes the oldest migrated snapshot; a failure does not stop the othe
   assert.match(all.stderr, new RegExp(`there is no archive of ${never.snapshotId}`));
   assert.equal((await tagsOf(lab, first.snapshotId))['snap-to-s3'], 'validated');
   assert.equal((await tagsOf(lab, never.snapshotId))['snap-to-s3'], 'migrated');
-  // What was proved in whole stays so; a snapshot that is named is proved in whole.
+  // A validated snapshot remains so after --content-only. A named snapshot is validated completely, whatever its tag.
   assert.equal((await runValidate(lab, ['--snapshots', first.snapshotId, '--content-only'])).code, 0);
   assert.equal((await tagsOf(lab, first.snapshotId))['snap-to-s3'], 'validated');
   assert.equal((await runValidate(lab, ['--snapshots', second.snapshotId])).code, 0);

@@ -10,10 +10,10 @@ import { readManifest } from '../support/archives.ts';
 import { addSnapshotOf } from '../support/disks.ts';
 import { BUCKET, labForTest, runCli, runMigrate, runValidate } from '../support/lab.ts';
 
-/** What XFS takes. */
+/** The maximum size of a file on XFS. */
 const LONGEST = 2n ** 63n - 1n;
 
-/** `dd` seeks to places that Node has no numbers for. */
+/** Writes with `dd`, which can seek to positions that Node cannot represent as numbers. */
 const writeAt = (file: string, position: bigint, text: string): void => {
   const argv = [`of=${file}`, `seek=${position}`, 'oflag=seek_bytes', 'conv=notrunc', 'status=none'];
   execFileSync('dd', argv, { input: text });
@@ -24,7 +24,7 @@ const withXfs = (image: string, use: (root: string) => Promise<void>) =>
     withFilesystem(device, 'xfs', { mountOptions: 'nouuid' }, use),
   );
 
-test('files of 1.2 TB and 8 EiB', { timeout: 300_000 }, async (t) => {
+test('sparse files of 1.2 TB and 8 EiB are archived, validated and restored', { timeout: 300_000 }, async (t) => {
   const lab = await labForTest(t);
   const populate = async (directory: string) => {
     writeAt(join(directory, 'lastlog'), 2n ** 39n, 'middle');

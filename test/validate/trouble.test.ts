@@ -1,4 +1,4 @@
-/** Problems with the store, the network, credentials and archive classes: one clear message, and nothing left behind. */
+/** Problems with S3, the network, credentials or archive classes lead to one clear message and leave nothing behind. */
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
@@ -39,7 +39,7 @@ test('connections that break every 7 MiB are resumed', async (t) => {
   assert.ok(reads.length >= 7, `${reads.length} reads`);
 });
 
-test('a store that never sends a byte causes a timeout', async (t) => {
+test('connections that always break after one byte make the run fail', async (t) => {
   const lab = await labForTest(t);
   const { snapshotId } = await addSnapshotOf(lab);
   assert.equal((await runMigrate(lab, ['--all'])).code, 0);
@@ -59,7 +59,7 @@ const REFUSED: [string, FaultSpec, RegExp][] = [
     /AccessDenied|not allowed|403/,
   ],
   [
-    'a 403 of HEAD, which is not "not there"',
+    'a 403 response to HEAD, which does not mean that the object is missing',
     { service: 's3', operation: 'HeadObject', every: 1, action: { kind: 'error', code: 'AccessDenied' } },
     /403|AccessDenied/,
   ],
@@ -69,7 +69,7 @@ const REFUSED: [string, FaultSpec, RegExp][] = [
     /[Ee]xpired/,
   ],
   [
-    'an error that stays',
+    'a permanent error',
     { service: 's3', operation: 'GetObject', every: 1, action: { kind: 'error', code: 'InternalError' } },
     /InternalError/,
   ],
@@ -110,7 +110,7 @@ test('an archive without its manifest is refused, but the existing objects can b
   assert.equal(done.code, 0, done.stderr);
 });
 
-test('an invalid manifest, and one of a newer version', async (t) => {
+test('an invalid manifest and a manifest of a newer version are refused', async (t) => {
   const lab = await labForTest(t);
   await addSnapshotOf(lab);
   assert.equal((await runMigrate(lab, ['--all'])).code, 0);
@@ -133,7 +133,7 @@ test('an invalid manifest, and one of a newer version', async (t) => {
   }
 });
 
-test('a manifest that describes the disk differently is a difference; one of a disk with only swap is not', async (t) => {
+test('a manifest that does not describe the disk is a difference; the manifest of a disk with only swap is not', async (t) => {
   const lab = await labForTest(t);
   const swap = { content: 'swap', sizeMiB: 8 } as const;
   const { snapshotId } = await addSnapshotOf(lab, {
@@ -158,7 +158,7 @@ test('a manifest that describes the disk differently is a difference; one of a d
     assert.equal(done.code, 12, `${argv}: ${done.stderr}`);
     assert.match(done.stderr, /not-in-archive: the archive does not contain partition 1/);
   }
-  // What the disk is made anew of.
+  // Change properties from which a restore recreates the disk.
   const { disk } = manifest;
   const table = JSON.parse(JSON.stringify(disk.partitionTable).replace('"start":2048', '"start":4096'));
   const wrong = {
@@ -181,7 +181,7 @@ test('a manifest that describes the disk differently is a difference; one of a d
   assert.equal((await tagsOf(lab, snapshotId))['snap-to-s3'], 'migrated');
 });
 
-test('objects in archive classes: the error has prices and commands; thawed objects are validated', async (t) => {
+test('objects in archive classes: the error has prices and commands, or says that the thaw is in progress', async (t) => {
   const lab = await labForTest(t);
   const { snapshotId } = await addSnapshotOf(lab);
   assert.equal((await runMigrate(lab, ['--all', '--storage-class', 'DEEP_ARCHIVE'])).code, 0);
