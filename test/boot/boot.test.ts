@@ -20,8 +20,9 @@ import { BOOTED, makeBiosDisk, makeDebianRoot, makeUefiDisk } from '../support/t
 import { volumeImage, volumesIn } from '../support/volumes.ts';
 
 /**
- * Machines are emulated, which takes a processor a quarter of a minute. KVM is faster, but inside some virtual machines
- * QEMU aborts with it ("failed to set MSR"), and in others the guest crawls, which nothing tells beforehand.
+ * Time limit for a boot. Machines are emulated, which takes about 15 seconds of processor time. KVM is faster, but in some
+ * virtual machines QEMU aborts with it ("failed to set MSR"), and in others the guest is extremely slow. Neither can be
+ * detected in advance.
  */
 const SECONDS = '300';
 
@@ -31,7 +32,7 @@ interface RootDisk {
   name: string;
   firmware: Firmware;
   make: (image: string, root: string) => Promise<void>;
-  /** Numbers of the partitions that have files. */
+  /** Numbers of the partitions that are stored as tars. */
   tars: number[];
 }
 
@@ -47,7 +48,7 @@ const MORE: RootDisk[] = [
   { name: 'GPT, UEFI', firmware: 'uefi', make: makeUefiDisk, tars: [1, 2] },
 ];
 
-/** UEFI starts with the variables of a new machine, which have no boot entries, and keeps none. */
+/** UEFI starts with the variables of a new machine, which have no boot entries, and does not save changes to them. */
 const FIRMWARE: Record<Firmware, string[]> = {
   bios: [],
   uefi: [
@@ -56,7 +57,7 @@ const FIRMWARE: Record<Firmware, string[]> = {
   ],
 };
 
-/** @returns what init says; without it, the last that was said. */
+/** @returns the line that init prints, or the end of the output if there is none. */
 async function boot(lab: TestLab, image: string, firmware: Firmware): Promise<string> {
   const machine = ['-accel', 'tcg', '-cpu', 'max', '-m', '512', '-nodefaults', '-no-reboot'];
   const drives = [...FIRMWARE[firmware], '-drive', `file=${image},format=raw,if=virtio,snapshot=on`];
@@ -73,7 +74,7 @@ test('restored disks boot', { skip: process.arch !== 'x64' }, async (t) => {
   await makeDebianRoot(root);
 
   for (const { name, firmware, make, tars } of FULL ? [GPT, ...MORE] : [GPT]) {
-    await t.test(`${name}, from its files, as a new volume`, async (inner) => {
+    await t.test(`${name}: restored from tars to a new volume`, async (inner) => {
       const lab = await labForTest(inner, { allowLeftovers: ['volume'] });
       const image = join(lab.directory, 'disk.img');
       await make(image, root);
@@ -89,7 +90,7 @@ test('restored disks boot', { skip: process.arch !== 'x64' }, async (t) => {
   }
 
   if (!FULL) return;
-  await t.test('from an image, as a new snapshot', async (inner) => {
+  await t.test('restored from an image to a new snapshot', async (inner) => {
     const lab = await labForTest(inner);
     const image = join(lab.directory, 'disk.img');
     await GPT.make(image, root);

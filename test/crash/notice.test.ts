@@ -22,7 +22,7 @@ const DISK = {
 
 const NOTICE = { action: 'terminate', time: '2026-11-23T12:00:00Z' } as const;
 
-test('a spot notice in the middle of an upload', async (t) => {
+test('a spot notice stops a run in the middle of an upload, and another run resumes it', async (t) => {
   const lab = await labForTest(t, { allowLeftovers: ['multipart-upload', 'claim'] });
   const first = await addSnapshotOf(lab, DISK);
   const second = await addSnapshotOf(lab);

@@ -22,7 +22,7 @@ test('stored parts are not sent again, and the archive is identical', async (t) 
     partitions: [{ content: 'ext4', sizeMiB: 128, populate: fill }],
   });
   const env = { SNAP_TO_S3_TEST_RUN: `${snapshotId}-parts` };
-  // The last part never arrives; those before it are told to be there.
+  // The last part never arrives. The parts before it are reported as stored.
   await lab.control.script({ service: 's3', operation: 'UploadPart', skip: 2, action: { kind: 'hang' } });
   await runMigrate(lab, ['--all', '--json', '--upload-streams', '1'], {
     env,

@@ -1,4 +1,4 @@
-/** Faults of the cloud are survived, or reported in one clear message with nothing left behind. */
+/** `migrate` survives faults of the cloud, or reports them in one clear message and leaves nothing behind. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { FaultSpec } from '../../lab/core/contract.ts';
@@ -22,21 +22,24 @@ const SURVIVED: [string, FaultSpec[]][] = [
   ],
   ['EC2 internal errors', [{ service: 'ec2', operation: 'DescribeVolumes', times: 2, action: error('InternalError') }]],
   [
-    'a fresh volume that EC2 does not see yet',
+    'a new volume that EC2 does not find yet',
     [{ service: 'ec2', operation: 'CreateVolume', action: behaviour('not-yet-visible', '4') }],
   ],
-  ['a volume that takes its time', [{ service: 'ec2', operation: 'CreateVolume', action: behaviour('slow', '1500') }]],
   [
-    'device names taken by others',
+    'a volume that is created slowly',
+    [{ service: 'ec2', operation: 'CreateVolume', action: behaviour('slow', '1500') }],
+  ],
+  [
+    'device names that are already in use',
     [{ service: 'ec2', operation: 'AttachVolume', times: 3, action: behaviour('device-taken') }],
   ],
-  ['a lost answer to CreateVolume', [{ service: 'ec2', operation: 'CreateVolume', action: { kind: 'reset' } }]],
-  ['a lost answer to CreateTags', [{ service: 'ec2', operation: 'CreateTags', action: { kind: 'reset' } }]],
+  ['a lost response to CreateVolume', [{ service: 'ec2', operation: 'CreateVolume', action: { kind: 'reset' } }]],
+  ['a lost response to CreateTags', [{ service: 'ec2', operation: 'CreateTags', action: { kind: 'reset' } }]],
   [
     'a volume that cannot be deleted yet',
     [{ service: 'ec2', operation: 'DeleteVolume', times: 2, action: error('VolumeInUse') }],
   ],
-  ['S3 asking to slow down', [{ service: 's3', operation: 'UploadPart', times: 3, action: error('SlowDown') }]],
+  ['SlowDown errors of S3', [{ service: 's3', operation: 'UploadPart', times: 3, action: error('SlowDown') }]],
   [
     'S3 internal errors',
     [
@@ -49,15 +52,15 @@ const SURVIVED: [string, FaultSpec[]][] = [
     [{ service: 's3', operation: 'UploadPart', action: { kind: 'cut', afterBytes: 50_000 } }],
   ],
   [
-    'a completion that fails after it began (200 with an error)',
+    'a completion that returns an error after status 200',
     [{ service: 's3', operation: 'CompleteMultipartUpload', action: behaviour('error-after-200') }],
   ],
   [
-    'a lost answer to a completion',
+    'a lost response to a completion',
     [{ service: 's3', operation: 'CompleteMultipartUpload', action: behaviour('lost-answer') }],
   ],
   [
-    'slow answers everywhere',
+    'slow responses of all services',
     [
       { service: 'ec2', operation: '*', every: 1, action: { kind: 'latency', milliseconds: 30 } },
       { service: 's3', operation: '*', every: 1, action: { kind: 'latency', milliseconds: 30 } },
@@ -67,7 +70,7 @@ const SURVIVED: [string, FaultSpec[]][] = [
 ];
 
 for (const [what, faults] of oneIn(2, SURVIVED)) {
-  test(`survived: ${what}`, async (t) => {
+  test(`migrate survives: ${what}`, async (t) => {
     const lab = await labForTest(t);
     const disk = await addSnapshotOf(lab);
     for (const fault of faults) await lab.control.script(fault);
@@ -97,38 +100,38 @@ const REPORTED: Reported[] = [
     message: /vol-\w+ \(of snap-\w+\) is stuck attaching to i-\w+ as \/dev\/sd\w/,
   },
   {
-    what: 'a volume attached, but no device',
+    what: 'a volume that is attached without a device',
     faults: [{ service: 'ec2', operation: 'AttachVolume', every: 1, action: behaviour('attach-without-device') }],
     argv: ['--wait-limit', '3'],
     code: 'DEVICE_NOT_FOUND',
     message: /vol-\w+ is attached as \/dev\/sd\w, but no device appeared/,
   },
   {
-    what: 'a volume that goes into state error',
+    what: 'a volume that enters the error state',
     faults: [{ service: 'ec2', operation: 'CreateVolume', action: behaviour('volume-error') }],
     code: 'VOLUME_FAILED',
     message: /vol-\w+ \(of snap-\w+\) entered the error state while it was being created/,
   },
   {
-    what: 'a quota that is used up',
+    what: 'an exhausted volume quota',
     faults: [{ service: 'ec2', operation: 'CreateVolume', action: error('VolumeLimitExceeded') }],
     code: 'VOLUME_FAILED',
     message: /could not create a volume of snap-\w+: VolumeLimitExceeded/,
   },
   {
-    what: 'no free slot at the instance',
+    what: 'an instance without a free attachment slot',
     faults: [{ service: 'ec2', operation: 'AttachVolume', action: error('AttachmentLimitExceeded') }],
     code: 'VOLUME_FAILED',
     message: /could not attach vol-\w+/,
   },
   {
-    what: 'a part that S3 refuses for good',
+    what: 'a part that S3 refuses',
     faults: [{ service: 's3', operation: 'UploadPart', action: error('AccessDenied') }],
     code: 'ACCESS_DENIED',
     message: /could not upload part 1 of s3:\/\/backups\/vol-\w+\/.*: AccessDenied/,
   },
   {
-    what: 'a bucket that vanished',
+    what: 'a bucket that no longer exists',
     faults: [{ service: 's3', operation: 'CreateMultipartUpload', action: error('NoSuchBucket') }],
     code: 'BUCKET',
     message: /could not start the upload of s3:\/\/backups\/vol-.*: there is no bucket backups/,
@@ -136,7 +139,7 @@ const REPORTED: Reported[] = [
 ];
 
 for (const { what, faults, code, message, argv = [] } of REPORTED) {
-  test(`reported: ${what}`, async (t) => {
+  test(`migrate reports: ${what}`, async (t) => {
     const lab = await labForTest(t);
     const { snapshotId } = await addSnapshotOf(lab);
     for (const fault of faults) await lab.control.script(fault);
@@ -174,7 +177,7 @@ test('a volume that does not detach is reported with the command that removes it
   assert.match(done.stderr, /: done after/);
   assert.match(done.stderr, /LEFT BEHIND: .*vol-/);
   assert.match(done.stderr, /aws ec2 detach-volume --volume-id vol-/);
-  // The archive is complete all the same.
+  // The archive is complete nevertheless.
   await keyEnding(lab, '.manifest.json');
 });
 

@@ -1,4 +1,4 @@
-/** Credentials of the instance role that expire during a run. */
+/** Credentials that expire, are missing or are wrong. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { addSnapshotOf } from '../support/disks.ts';

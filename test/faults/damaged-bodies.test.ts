@@ -1,4 +1,4 @@
-/** Bits that flip in downloaded bodies: the data is read a second time before a difference is reported. */
+/** Bits flip in downloaded bodies: the data is read a second time before a difference is reported. */
 import assert from 'node:assert/strict';
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -13,7 +13,7 @@ import { bytesOf, imageOf } from '../support/tamper.ts';
 import { compareTrees } from '../support/trees/compare-trees.ts';
 import { volumesIn } from '../support/volumes.ts';
 
-/** The lowest bit of the byte in the middle of each body that has one there. */
+/** Flips a bit of the byte in the middle of the object, once or in every response. */
 async function flip(lab: TestLab, key: string, often: Pick<FaultSpec, 'every'> = {}): Promise<void> {
   await flipAt(lab, key, (await bytesOf(lab, key)).length >> 1, often);
 }
@@ -61,7 +61,7 @@ interface Restoring {
   kind: Kind;
   part: 'index' | 'data';
   flags: readonly string[];
-  /** When the bit flips each time. */
+  /** The exit code if the bit flips in every response. */
   code: number;
 }
 
@@ -99,7 +99,7 @@ test('restore --to-dir: one flipped bit is corrected; repeated flips leave no fi
 test('restore without an index: a file created under a wrong name is removed', async (t) => {
   const { lab, archives } = await storedArchives(t);
   const { snapshotId, data } = archives.lz4;
-  // Behind what the header itself has room for, which has a checksum.
+  // Damage a part of the name that does not fit into the header, because the header has a checksum.
   const at = (await bytesOf(lab, data)).indexOf(LONG_NAME.slice(140, 160));
   assert.ok(at > 0);
   const restore = (into: string) => run(lab, ['restore', snapshotId, '--to-dir', into, '--no-index']);

@@ -1,4 +1,4 @@
-/** A damaged index: one meaning and one exit code in every command that reads it. */
+/** A damaged index has the same meaning and exit code in every command that reads it. */
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { rmSync } from 'node:fs';
@@ -10,7 +10,7 @@ import { named } from '../support/sampled.ts';
 import { type StoredArchive, storedArchives } from '../support/stored-archives.ts';
 import { bytesOf, replaceObject } from '../support/tamper.ts';
 
-/** Each command that reads an index; what it writes goes to a path that does not exist yet. */
+/** All commands that read an index. They write to `into`, a path that does not exist yet. */
 const COMMANDS: Record<string, { of: 'lz4' | 'image'; argv: (snapshotId: string, into: string) => string[] }> = {
   'list ARCHIVE --find': { of: 'lz4', argv: (id) => ['list', id, '--find', '*'] },
   'list ARCHIVE --files': { of: 'lz4', argv: (id) => ['list', id, '--files'] },
@@ -39,7 +39,7 @@ const MOUNTS = ['--mount-point', 'MNT'];
 
 const SELECTED = ['list ARCHIVE --find', 'list --find', 'restore --path', 'drill', 'restore --to-file', 'drill, image'];
 
-/** What happens to the index. In transit, the lowest bit of the byte in its middle flips, each time. */
+/** Kinds of damage to an index. In transit, a bit of its middle byte flips in every response. */
 const DAMAGE: Record<string, (lab: TestLab, index: string, bytes: Buffer) => Promise<unknown>> = {
   'in transit': (lab, key, { length }) =>
     lab.control.script({
@@ -55,7 +55,7 @@ const saidBy = ({ stdout, stderr }: Finished): string => stdout + stderr;
 const rereadIn = (done: Finished): unknown[] =>
   recordsOf(done).flatMap(({ code, key }) => (code === 'object.reread' ? [key] : []));
 
-/** Several archives are searched at once, and their files come in any order. */
+/** Returns the files in sorted order, because archives that are searched concurrently report them in any order. */
 const filesIn = (done: Finished): string[] =>
   recordsOf(done)
     .flatMap(({ file }) => (file === undefined ? [] : [JSON.stringify(file)]))
@@ -98,7 +98,7 @@ test('a damaged index has exit code 12 in every command; one flip in transit has
   }
 });
 
-/** An object that is the same again has the ETag that the manifest names. */
+/** Writes the original bytes back, which have the ETag that the manifest names. */
 async function restoreIndex(lab: TestLab, { index }: StoredArchive, bytes: Buffer): Promise<void> {
   await lab.s3.send(new PutObjectCommand({ Bucket: BUCKET, Key: index, Body: bytes }));
 }

@@ -10,21 +10,21 @@ import { addSnapshotOf } from '../support/disks.ts';
 import { tagsOf } from '../support/ec2-state.ts';
 import { BUCKET, labForTest, PROGRAM, runMigrate, runProgram } from '../support/lab.ts';
 
-/** Long enough that each state is seen, short enough for ten of them. */
+/** In milliseconds. Each state lasts long enough to be seen, and all tests together take an acceptable time. */
 const DELAYS = { volumeCreating: 400, attaching: 400, detaching: 200, deleting: 100 };
 
 const MOMENTS: { when: string; line: RegExp; signal: NodeJS.Signals; fault?: FaultSpec }[] = [
-  { when: 'the snapshot is taken up', line: /: started /, signal: 'SIGINT' },
-  { when: 'the tag says migrating', line: /=migrating/, signal: 'SIGTERM' },
-  { when: 'the volume is asked for', line: /creating a gp3 volume/, signal: 'SIGHUP' },
+  { when: 'the snapshot is started', line: /: started /, signal: 'SIGINT' },
+  { when: 'the tag is set to migrating', line: /=migrating/, signal: 'SIGTERM' },
+  { when: 'the volume is requested', line: /creating a gp3 volume/, signal: 'SIGHUP' },
   { when: 'the volume is being created', line: /: volume \S+ created/, signal: 'SIGINT' },
   { when: 'the volume is being attached', line: /: attaching /, signal: 'SIGTERM' },
-  { when: 'the device is there', line: /: vol-\w+ attached as \/dev\//, signal: 'SIGINT' },
+  { when: 'the device has appeared', line: /: vol-\w+ attached as \/dev\//, signal: 'SIGINT' },
   { when: 'the disk has been read', line: /no partition table/, signal: 'SIGINT' },
   { when: 'the filesystem is mounted', line: / mounted at /, signal: 'SIGHUP' },
   { when: 'the stream begins', line: /: storing /, signal: 'SIGINT' },
   {
-    when: 'a part is on its way',
+    when: 'a part is in flight',
     line: /S3: retrying the call/,
     signal: 'SIGTERM',
     fault: { service: 's3', operation: 'UploadPart', action: { kind: 'error', code: 'SlowDown' } },
@@ -35,7 +35,7 @@ const MOMENTS: { when: string; line: RegExp; signal: NodeJS.Signals; fault?: Fau
     signal: 'SIGINT',
     fault: { service: 's3', operation: 'CompleteMultipartUpload', action: { kind: 'error', code: 'SlowDown' } },
   },
-  { when: 'it hangs while attaching', line: /: attaching /, signal: 'SIGINT', fault: stuck() },
+  { when: 'the attachment hangs', line: /: attaching /, signal: 'SIGINT', fault: stuck() },
 ];
 
 function stuck(): FaultSpec {
@@ -63,7 +63,7 @@ for (const { when, line, signal, fault } of MOMENTS) {
     assert.ok(sent, done.stderr);
     assert.equal(done.code, 130, done.stderr);
     assert.match(done.stderr, new RegExp(`stopped by ${signal}`));
-    // A completion that is under way is awaited; the object is whole then, said to be stored, and on record.
+    // A completion in flight is awaited. The object is then complete, reported as stored, and recorded in the claim.
     const kept = [claimKey('', snapshotId), ...(await keysIn(lab)).filter((key) => key.endsWith('.tar.lz4'))];
     assert.deepEqual(await keysIn(lab), /: stored /.test(done.stderr) ? kept : []);
     assert.equal((await tagsOf(lab, snapshotId))['snap-to-s3'], 'migrate');
@@ -103,8 +103,8 @@ test('a second signal quits immediately, and reports what is left and how to rem
 });
 
 for (const [name, redirect] of [
-  ['a reader that goes away', '| head -n 1'],
-  ['a reader of errors that goes away', '2> >(head -n 1)'],
+  ['a reader of stdout that exits early', '| head -n 1'],
+  ['a reader of stderr that exits early', '2> >(head -n 1)'],
 ] as const) {
   test(`${name}: the run continues and succeeds`, async (t) => {
     const lab = await labForTest(t);
@@ -120,7 +120,7 @@ for (const [name, redirect] of [
 }
 
 for (const flags of [['--json'], []]) {
-  test(`a log that cannot be written fails the run, but the work is done ${flags.join('')}`, async (t) => {
+  test(`if the output cannot be written, the run fails after its work is done ${flags.join('')}`, async (t) => {
     const lab = await labForTest(t);
     const { snapshotId } = await addSnapshotOf(lab);
     const migrate = ['migrate', '--all', '--bucket', BUCKET, '--mount-point', join(lab.directory, 'mnt'), ...flags];

@@ -18,7 +18,7 @@ import { BUCKET, labForTest, runCli, type TestLab, temporaryDirectory } from '..
 
 const portOf = (server: Server): number => (server.address() as AddressInfo).port;
 
-/** Listens on loopback until the test has ended. */
+/** Makes the server listen on loopback until the test ends. */
 async function serving<S extends Server>(t: TestContext, server: S): Promise<S> {
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   server.on('connection', (socket) => t.after(() => socket.destroy()));
@@ -26,7 +26,7 @@ async function serving<S extends Server>(t: TestContext, server: S): Promise<S> 
   return server;
 }
 
-/** The environment of this process, where the SDK looks, until the test has ended. */
+/** Replaces the environment of this process, which the SDK reads, until the test ends. */
 function withEnvironment(t: TestContext, env: Record<string, string>): void {
   const before = process.env;
   process.env = { ...env };
@@ -35,7 +35,7 @@ function withEnvironment(t: TestContext, env: Record<string, string>): void {
   });
 }
 
-/** No credentials, no region and no instance is looked for anywhere else. */
+/** With these variables, the SDK does not look for credentials or an instance anywhere else. */
 const KEYS = {
   AWS_ACCESS_KEY_ID: 'AKIA',
   AWS_SECRET_ACCESS_KEY: 'secret',
@@ -45,7 +45,7 @@ const KEYS = {
 test('each of many concurrent requests has its own connection', async (t) => {
   const together = 200;
   const waiting: ServerResponse[] = [];
-  // Nobody is answered before all have come.
+  // No request is answered before all have arrived.
   const server = createServer((_request, response) => {
     if (waiting.push(response) < together) return;
     for (const each of waiting) each.writeHead(200, { 'x-amz-Data-Length': '1', 'x-amz-Checksum': 'x' }).end('.');
@@ -63,15 +63,17 @@ test('each of many concurrent requests has its own connection', async (t) => {
 
 interface World {
   lab: TestLab;
-  /** `HOST:PORT` of each tunnel that was asked for. */
+  /** `HOST:PORT` of each requested tunnel. */
   tunnels: string[];
-  /** URLs that were asked for without a tunnel. */
+  /** URLs that were requested without a tunnel. */
   plain: string[];
   env: Record<string, string>;
 }
 
-/** The lab's services by TLS under names of their own, behind a proxy, which alone knows where they are. */
-/** @param others services besides, by name. */
+/**
+ * Serves the lab's services with TLS under names that only a proxy can resolve.
+ * @param others URLs of additional services, by name.
+ */
 async function behindProxy(t: TestContext, others: Record<string, string> = {}): Promise<World> {
   const lab = await labForTest(t);
   const { ec2, ebs, s3, sts, pricing } = lab.lab.endpoints;
@@ -128,7 +130,7 @@ test('every client uses the proxy and trusts the bundle, and the metadata servic
   withEnvironment(t, noRegion);
   const call = { signal: new AbortController().signal };
   const choices = { bucket: BUCKET, storageClass: 'STANDARD' };
-  // The region is that of the instance: only the metadata service knows.
+  // The region is that of the instance, which only the metadata service knows.
   const services = await awsServices(choices, silentHost, process.env);
   assert.equal(services.region, 'us-east-1');
   const [snapshot] = await services.snapshots.tagged('snap-to-s3', 'migrate', call);
@@ -144,7 +146,7 @@ test('every client uses the proxy and trusts the bundle, and the metadata servic
   assert.deepEqual(plain, []);
 });
 
-test('credential services are called through the proxy, too', async (t) => {
+test('credential services are also called through the proxy', async (t) => {
   const keys: Record<string, unknown> = { expiration: Date.now() + 3_600_000 };
   const portal = createServer((_request, response) => {
     response.setHeader('content-type', 'application/json').end(JSON.stringify({ roleCredentials: keys }));
@@ -165,7 +167,7 @@ test('credential services are called through the proxy, too', async (t) => {
   assert.equal(tunnels[0], 'sso.aws.test:443');
 });
 
-test('the program handles exceptions from the proxy, untrusted certificates and unusable names', async (t) => {
+test('the program handles proxy exceptions, untrusted certificates, and invalid proxies and CA bundles', async (t) => {
   const { env, tunnels } = await behindProxy(t);
   const { DIRECT = '', AWS_CA_BUNDLE: bundle = '', ...untrusting } = env;
   const list = (changed: Record<string, string>) => runCli({ ...untrusting, ...changed }, ['list', '--bucket', BUCKET]);
@@ -194,7 +196,7 @@ test('the program handles exceptions from the proxy, untrusted certificates and 
   }
 });
 
-test('names of proxies and exceptions are read as by curl and the AWS CLI', () => {
+test('proxies and exceptions are read as curl and the AWS CLI read them', () => {
   const proxies = (env: Record<string, string>): Network['proxies'] => networkOf(env).proxies;
   assert.deepEqual(proxies({ HTTP_PROXY: '', no_proxy: '' }), {});
   assert.deepEqual(proxies({ https_proxy: 'gate.test:3128' }), { HTTPS_PROXY: 'http://gate.test:3128/' });
@@ -204,7 +206,7 @@ test('names of proxies and exceptions are read as by curl and the AWS CLI', () =
   });
 });
 
-/** Configuration files of a home directory. */
+/** Returns the environment of a home directory with this AWS configuration file. */
 function homeWith(t: TestContext, config: string): Record<string, string> {
   const HOME = temporaryDirectory(t);
   mkdirSync(join(HOME, '.aws'));

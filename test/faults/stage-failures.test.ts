@@ -24,7 +24,10 @@ import { addKey, gpgHome } from '../support/gpg.ts';
 import { type Finished, labForTest, recordsOf, runMigrate, runValidate, type TestLab } from '../support/lab.ts';
 import { removeDirectory } from '../support/remove-directory.ts';
 
-/** More than the pipes and parts on their way can hold, and incompressible: the stream stalls while S3 is slow. */
+/**
+ * Size of the noise in MiB. It is incompressible, and more than the pipes and the parts in flight can hold, so that the
+ * stream stalls while S3 is slow.
+ */
 const LARGE = 192;
 
 const fillWithNoise = (directory: string): Promise<unknown> =>
@@ -41,13 +44,13 @@ const NOISY_DISK: Pick<DiskPlan, 'table' | 'partitions'> = {
   ],
 };
 
-/** The service holds back its response until the faults are cleared, so that the run waits in the middle of its work. */
+/** Makes S3 hold back its response until the faults are cleared, so that the run waits in the middle of its work. */
 async function stall(lab: TestLab, operation: string, match: Record<string, string> = {}): Promise<void> {
   const action = { kind: 'latency', milliseconds: 250_000 } as const;
   await lab.control.script({ service: 's3', operation, match, action });
 }
 
-/** Runs a migration, and does something once the upload has begun and its first part has arrived. */
+/** Runs a migration, and calls `act` once the first part has arrived. */
 async function interfere(lab: TestLab, argv: readonly string[], act: () => Promise<void>, env = {}): Promise<Finished> {
   await stall(lab, 'UploadPart');
   let acting: Promise<void> | undefined;
@@ -72,7 +75,7 @@ async function uploadHasBegun(lab: TestLab): Promise<void> {
   }
 }
 
-/** Kills the one process of that name which was started on behalf of this test. */
+/** Kills the only process with this name that was started for this test. */
 function killTool(lab: TestLab, tool: string): void {
   const mine = readdirSync('/proc').filter((pid) => {
     try {
@@ -118,7 +121,7 @@ test('gpg killed in the middle', async (t) => {
   await nothingStored(lab, done, /gpg was killed by SIGKILL/);
 });
 
-test('a file that tar cannot read', async (t) => {
+test('a file that tar cannot read leads to an image, or with --strict to an error', async (t) => {
   const lab = await labForTest(t);
   const disk = await addSnapshotOf(lab, NOISY_DISK);
   await corruptFileOf(lab, disk.image);
@@ -130,7 +133,7 @@ test('a file that tar cannot read', async (t) => {
   await keyEnding(lab, `${disk.snapshotId}.img.lz4`);
 });
 
-test('a damaged directory of which the driver silently skips a part', async (t) => {
+test('a damaged directory that the driver silently reads only in part leads to an image', async (t) => {
   const lab = await labForTest(t);
   const populate = async (directory: string) => {
     mkdirSync(join(directory, 'many'));
@@ -195,14 +198,14 @@ test('a mount point in use fails the snapshot instead of storing an image', asyn
   await keyEnding(lab, `${snapshotId}.tar.lz4`);
 });
 
-/** Damages the inode of a file on the snapshot's own image, whose checksum then tells the kernel so. */
+/** Damages the inode of a file on the snapshot's own image. The kernel detects this by the checksum of the inode. */
 async function corruptFileOf(lab: TestLab, image: string): Promise<void> {
   const said = await run(['debugfs', '-R', 'imap /noise', image]);
   const found = /located at block (\d+), offset (0x[0-9a-f]+)/.exec(said);
   const blockSize = Number(/Block size:\s+(\d+)/.exec(await run(['dumpe2fs', '-h', image]))?.[1]);
   assert.ok(found && blockSize, said);
   const inode = Number(found[1]) * blockSize + Number(found[2]);
-  // Its extent tree begins at byte 40.
+  // The extent tree of an inode begins at byte 40.
   await damage(join(lab.directory, '..', 'lab', 'ec2', 'snapshots'), inode + 40);
 }
 
@@ -214,19 +217,19 @@ async function damage(directory: string, position: number): Promise<void> {
   }
 }
 
-test('a device with read errors', async (t) => {
+test('a device with read errors is not archived', async (t) => {
   const outer = await brittleDisk();
   const lab = await labForTest(t, { directory: join(outer.mountPoint, 'lab') });
-  t.after(outer.remove); // after the lab, which lives on it
+  t.after(outer.remove); // after the lab, which is stored on it
   await addSnapshotOf(lab, NOISY_DISK);
   const done = await interfere(lab, ['--dd'], () => outer.damageVolumeOf(lab, 150 * 2 ** 20));
   await nothingStored(lab, done, /index exited 1 \(EIO.*\)/);
 });
 
-test('a device with read errors does not prove an image', async (t) => {
+test('a device with read errors does not validate an image', async (t) => {
   const outer = await brittleDisk();
   const lab = await labForTest(t, { directory: join(outer.mountPoint, 'lab') });
-  t.after(outer.remove); // after the lab, which lies on it
+  t.after(outer.remove); // after the lab, which is stored on it
   await addSnapshotOf(lab, NOISY_DISK);
   const stored = await runMigrate(lab, ['--all', '--dd']);
   assert.equal(stored.code, 0, stored.stderr);
@@ -244,7 +247,7 @@ test('a device with read errors does not prove an image', async (t) => {
   assert.match(done.stderr, /check dmesg for read errors/);
 });
 
-test('a device that ends too early', async (t) => {
+test('a device that ends too early is not archived', async (t) => {
   const lab = await labForTest(t);
   await addSnapshotOf(lab, NOISY_DISK);
   const done = await interfere(lab, ['--dd'], () => shrinkVolumeOf(lab));
@@ -258,7 +261,7 @@ async function shrinkVolumeOf(lab: TestLab): Promise<void> {
   await run(['losetup', '--set-capacity', attached.id]);
 }
 
-/** A btrfs whose own disk can be damaged below it: what lies on it then fails to read, as a failing disk does. */
+/** Mounts a btrfs whose underlying disk can be damaged. Reads from it then fail as those from a failing disk do. */
 async function brittleDisk() {
   const { mkdtempSync } = await import('node:fs');
   const { tmpdir } = await import('node:os');
@@ -280,7 +283,7 @@ async function brittleDisk() {
   };
 }
 
-/** Overwrites, below the filesystem, a piece of the attached volume's image, and makes the kernel forget it. */
+/** Overwrites a range of the attached volume's image underneath its filesystem, and drops the kernel's caches. */
 async function damageVolume(lab: TestLab, outer: string, at: number): Promise<void> {
   const [attached] = (await lab.control.leftovers()).filter(({ kind }) => kind === 'loop-device');
   assert.ok(attached);
@@ -294,7 +297,7 @@ async function damageVolume(lab: TestLab, outer: string, at: number): Promise<vo
   closeSync(caches);
 }
 
-/** Where on the disk below a byte of a file lies; with one device, btrfs' logical addresses map by its chunks. */
+/** Returns where on the underlying disk a byte of a file is. btrfs maps its logical addresses by chunks. */
 async function physicalPosition(file: string, at: number): Promise<number> {
   const extents = await run(['filefrag', '-v', '-b4096', file]);
   for (const line of extents.split('\n')) {

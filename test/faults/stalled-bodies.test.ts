@@ -23,7 +23,7 @@ type Part = 'manifest' | 'index' | 'data';
 interface Reading {
   kind: Kind;
   argv: (archive: StoredArchive, scratch: string) => string[];
-  /** Objects that it reads. */
+  /** Objects that the command reads. */
   reads: Part[];
 }
 
@@ -123,7 +123,7 @@ const READINGS: Record<string, Reading> = {
   'migrate --validate, image': { kind: 'image', argv: migrate('image'), reads: ['manifest', 'data'] },
 };
 
-/** Each test hangs, and fails, where a stalled body is not given up. */
+/** A test hangs until this deadline, and fails, if a stalled body is not abandoned. */
 const DEADLINE = { timeout: 600_000 };
 
 const PATIENCE = ['--bucket', BUCKET, '--call-timeout', '1'];
@@ -180,18 +180,18 @@ test('a body that stalls once is read again', DEADLINE, async (t) => {
   });
 });
 
-/** Commands at once: they wait most of the time. */
+/** Number of concurrent commands. They wait most of the time. */
 const AT_ONCE = 4;
 
 for (const part of oneIn(3, ['manifest', 'data', 'index'] as const)) {
   test(
-    `${part}, stalled each time: commands fail with the object and the bucket in the message`,
+    `${part} that always stalls: commands fail with the object and the bucket in the message`,
     DEADLINE,
     async (t) => {
       const { lab, archives } = await storedArchives(t);
       for (const archive of Object.values(archives)) await lab.control.script(stall(archive[part], 40, { every: 1 }));
       const affected = Object.entries(READINGS).filter(([, { reads }]) => reads.includes(part));
-      // They replace what the others read.
+      // The `migrate` commands run last, because they replace what the others read.
       const [last, first] = [true, false].map((isLast) =>
         affected.filter(([name]) => name.startsWith('migrate') === isLast),
       );
@@ -218,7 +218,7 @@ for (const part of oneIn(3, ['manifest', 'data', 'index'] as const)) {
   );
 }
 
-/** Of a run that has left its work to whoever comes next. */
+/** Writes the claim of a run that has left its work for another run to resume. Returns its key. */
 async function leaveClaim(lab: TestLab, { snapshotId, volumeId }: AddedSnapshot): Promise<string> {
   const claim = newClaim({
     snapshot: snapshotId,
@@ -293,7 +293,7 @@ const DIRECT: Record<string, { argv: readonly string[]; operation: string; actio
     operation: 'ListSnapshotBlocks',
     actions: [{ kind: 'stall', afterBytes: 20 }],
   },
-  'a block that is written, and its answer': {
+  'a block that is written, and the response': {
     argv: ['restore', '--to-snapshot'],
     operation: 'PutSnapshotBlock',
     actions: [{ kind: 'hang' }, { kind: 'stall', afterBytes: 0 }],
@@ -301,7 +301,7 @@ const DIRECT: Record<string, { argv: readonly string[]; operation: string; actio
 };
 
 for (const [name, { argv, operation, actions }] of oneIn(2, Object.entries(DIRECT))) {
-  test(`EBS direct APIs: ${name}`, DEADLINE, async (t) => {
+  test(`stalls of the EBS direct APIs: ${name}`, DEADLINE, async (t) => {
     const lab = await labForTest(t);
     const { snapshotId } = await addSnapshotOf(lab);
     const migrated = await runMigrate(lab, ['--snapshots', snapshotId, '--dd', '--source', 'direct']);

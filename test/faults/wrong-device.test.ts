@@ -23,7 +23,7 @@ import { killFamily } from '../support/processes/kill-family.ts';
 import { assertSameBytes } from '../support/same-bytes.ts';
 import { volumesIn } from '../support/volumes.ts';
 
-/** Somebody else's disk, as large as the volume. */
+/** Creates a foreign disk that is as large as the volume. */
 async function foreignDisk(lab: TestLab): Promise<string> {
   const path = join(lab.directory, 'foreign.img');
   await buildDisk({ path, ...PLAIN_DISK });
@@ -31,7 +31,7 @@ async function foreignDisk(lab: TestLab): Promise<string> {
   return path;
 }
 
-/** From now on, at each attempt: one may be refused already, for a device name that another lab has just taken. */
+/** Affects every attempt, because the first may be refused for a device name that another lab has just taken. */
 async function attach(lab: TestLab, name: string, value = ''): Promise<void> {
   await lab.control.clearFaults();
   const action = { kind: 'behaviour', name, value } as const;
@@ -97,7 +97,7 @@ test('without permission to compare the device, the run and the manifest report 
   assert.deepEqual([device?.identifiedBy, device?.blocks, device?.reason], ['serial', 0, told?.['reason']]);
 });
 
-test('a kept volume is recognised, even if its journal was replayed', async (t) => {
+test('a kept volume is recognized, even if its journal was replayed', async (t) => {
   const lab = await labForTest(t);
   await addSnapshotOf(lab, {
     table: 'none',
@@ -112,7 +112,7 @@ test('a kept volume is recognised, even if its journal was replayed', async (t) 
   assert.equal((await runMigrate(lab, ['--all', '--keep-temp-volumes'])).code, 0);
   const [kept] = await volumesIn(lab);
   assert.ok(kept?.VolumeId);
-  // What replaying leaves: other bytes at the beginning of the filesystem.
+  // A replayed journal leaves other bytes at the beginning of the filesystem.
   const image = join(lab.directory, '..', 'lab', 'ec2', 'volumes', `${kept.VolumeId}.img`);
   await run(['dd', 'if=/dev/urandom', `of=${image}`, 'bs=1', 'seek=1100', 'count=4', 'conv=notrunc', 'status=none']);
   const done = await runValidate(lab, ['--all', '--json', '--content-only']);
@@ -143,7 +143,7 @@ test('clean does not unmount a foreign disk under the name of a volume', async (
     return runCli(lab.env, ['clean', ...flags, '--wait-limit', limit]);
   };
   await clean('1');
-  // Fails where it is mounted no more.
+  // This fails if the disk is no longer mounted.
   await run(['umount', theirs]);
   const done = await clean('30');
   assert.equal(done.code, 0, done.stdout + done.stderr);

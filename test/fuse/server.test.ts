@@ -1,4 +1,4 @@
-/** A disk that is served as a file, which other programs read and write through the kernel. */
+/** A disk is served as a file, which other programs read and write through the kernel. */
 import assert from 'node:assert/strict';
 import { createHash, randomBytes } from 'node:crypto';
 import { closeSync, openSync, writeFileSync } from 'node:fs';
@@ -14,7 +14,7 @@ import { seededRandom } from '../support/sampled.ts';
 interface Served {
   file: string;
   errors: unknown[];
-  /** Unmounts it, and waits for the server to end. */
+  /** Unmounts the file, and waits for the server to end. */
   end(): Promise<void>;
 }
 
@@ -35,7 +35,7 @@ async function serve(t: TestContext, disk: ServedDisk): Promise<Served> {
   return { file, errors, end };
 }
 
-/** In memory. */
+/** Returns a disk whose content is in memory. */
 const diskOf = (bytes: Buffer): ServedDisk => ({
   size: bytes.length,
   read: async (offset, length) => bytes.subarray(offset, offset + length),
@@ -46,7 +46,7 @@ const random = seededRandom();
 
 const hashOf = (bytes: Buffer): string => createHash('sha256').update(bytes).digest('hex');
 
-test('several readers read the whole disk and any parts of it at the same time', async (t) => {
+test('concurrent readers read the whole disk and arbitrary parts of it', async (t) => {
   const bytes = randomBytes(20 * 2 ** 20 + 512);
   const { file, errors, end } = await serve(t, diskOf(bytes));
   assert.equal((await run(['stat', '--format', '%s %F', file])).trim(), `${bytes.length} regular file`);

@@ -1,6 +1,6 @@
 /**
- * Readers of what comes from elsewhere, given damaged input: they refuse it, and never crash or hang.
- * SNAP_TO_S3_FUZZ_SECONDS is how long each is tried; 600 is the full form.
+ * Readers of stored data refuse damaged input, and never crash or hang. SNAP_TO_S3_FUZZ_SECONDS is how long each reader
+ * is tested (default: 3 seconds).
  */
 import assert from 'node:assert/strict';
 import { randomBytes, randomInt } from 'node:crypto';
@@ -27,7 +27,7 @@ import { MemberRules } from '../../src/streams/tar/member-rules.ts';
 
 const SECONDS = Number(process.env['SNAP_TO_S3_FUZZ_SECONDS'] ?? 3);
 
-/** A few bytes changed, removed or doubled, at random. */
+/** Returns a copy in which random bytes are changed, removed or repeated. */
 function damaged(good: Buffer): Buffer {
   let bytes = Buffer.from(good);
   for (let count = randomInt(1, 6); count > 0; count--) {
@@ -48,7 +48,7 @@ function damaged(good: Buffer): Buffer {
   return bytes;
 }
 
-/** Headers whose checksum is right all the same, so that what lies behind it is reached. */
+/** Corrects the checksums of damaged headers, so that the code that runs after the checksum test is reached. */
 function mended(tar: Buffer): Buffer {
   for (let at = 0; at + 512 <= tar.length; at += 512) {
     const header = tar.subarray(at, at + 512);
@@ -149,7 +149,7 @@ function readTar(bytes: Buffer): void {
 }
 
 fuzz('the tar reader', TAR, readTar);
-fuzz('the tar reader, behind its checksums', TAR, readTar, mended);
+fuzz('the tar reader, with correct checksums', TAR, readTar, mended);
 
 const MANIFEST = {
   format: MANIFEST_FORMAT,
@@ -181,7 +181,7 @@ for (const index of [5, 6, 9, 40]) writer.block(index, index === 6 ? null : rand
 const INDEX = await writer.finish();
 
 fuzz('the index reader', INDEX, (bytes) => readImageIndex(bytes, 'key', never));
-fuzz('the index reader, behind its compression', zstdDecompressSync(INDEX), (bytes) =>
+fuzz('the index reader, with valid compression', zstdDecompressSync(INDEX), (bytes) =>
   readImageIndex(zstdCompressSync(bytes), 'key', never),
 );
 
@@ -198,7 +198,7 @@ const FILE_INDEX = Buffer.from(
   ].join(''),
 );
 
-/** Whatever passes the checks can be cut: no range is empty, negative or without an end. */
+/** Reads an index, and checks that the ranges cut from an accepted one are neither empty nor negative. */
 function readFileIndex(bytes: Buffer): void {
   const order = new IndexOrder('key', { snapshot: 'snap-1', partition: 1, plainBytes: 9000 });
   const cutter = new PieceCutter();
@@ -216,7 +216,7 @@ function readFileIndex(bytes: Buffer): void {
   assert.ok(found?.cuts.every(({ skip, take }) => skip >= 0 && take > 0) ?? true);
 }
 
-fuzz('the reader of indexes of files', FILE_INDEX, readFileIndex);
+fuzz('the reader of indexes of tars', FILE_INDEX, readFileIndex);
 
 test('written data is read back unchanged', () => {
   for (const member of [MEMBER, SPARSE, { ...MEMBER, path: Buffer.from([0x2e, 0x2f, 0xff, 0x0a]) }]) {

@@ -1,7 +1,8 @@
 /**
- * docs/development/reliability.md tells the truth. A sample of its cells is tried; with SNAP_TO_S3_FULL all are. With
- * SNAP_TO_S3_WRITE_DOCS, a regular expression of cells, these are written anew from what is observed. With `.`, which is
- * all of them (`npm run reliability`), the document says on which day, and of which code.
+ * Compares docs/development/reliability.md with observed outcomes: of a random sample of its cells, or of all cells with
+ * SNAP_TO_S3_FULL. SNAP_TO_S3_WRITE_DOCS, a regular expression, selects cells whose outcomes are observed and written to
+ * the document instead. With `.`, which selects all cells (`npm run reliability`), the document also records the day
+ * and the fingerprint of the code.
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
@@ -14,7 +15,7 @@ import { fingerprint, type Observations, place, readStamp, readTable, writeTable
 
 const WRITE = process.env['SNAP_TO_S3_WRITE_DOCS'];
 
-/** Cells that each run tries, at random, besides the full form. */
+/** Number of random cells that a run tests without SNAP_TO_S3_FULL. */
 const SAMPLE = 3;
 
 test('faults have the documented outcomes', { concurrency: FULL || WRITE ? 3 : 1 }, async (t) => {
@@ -39,7 +40,7 @@ test('faults have the documented outcomes', { concurrency: FULL || WRITE ? 3 : 1
   if (WRITE !== undefined) writeTable(observed, WRITE === '.' ? new Date().toISOString().slice(0, 10) : null);
 });
 
-/** A sample finds what has changed by chance; a table of other code is not an observation. */
+/** A sample finds changes only by chance, so all cells must have been observed with the current code. */
 test('all cells were tested with the current code', { skip: WRITE !== undefined }, (t) => {
   const stamp = readStamp();
   if (stamp !== null || FULL) assert.equal(stamp?.fingerprint, fingerprint(), 'out of date: npm run reliability');

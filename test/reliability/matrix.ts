@@ -1,18 +1,18 @@
-/** Each fault that the lab can script, at each call that each command makes. */
+/** Every fault that the lab can script, in every call that a command makes. */
 import type { FaultAction, FaultSpec, ServiceName } from '../../lab/core/contract.ts';
 
 export const COMMANDS = ['migrate', 'validate', 'clean', 'doctor'] as const;
 export type CommandName = (typeof COMMANDS)[number];
 
 export interface Trouble {
-  /** As it stands in the table. */
+  /** The name in the table. */
   name: string;
-  /** Of the services that it can befall. */
+  /** Services in which it can occur. */
   services: readonly ServiceName[];
-  /** Of these operations only. */
+  /** It occurs only in these operations, if they are given. */
   operations?: readonly string[];
   action: FaultAction | ((service: ServiceName) => FaultAction);
-  /** How many calls in a row it meets; `always` for all. */
+  /** How many consecutive calls it affects; `always` for all. */
   times: number | 'always';
 }
 
@@ -56,7 +56,7 @@ const TROUBLES: readonly Trouble[] = [
     action: error({ ec2: 'RequestExpired', s3: 'ExpiredToken' }, 400),
     times: 'always',
   },
-  // At each attempt: the first may be refused already, for a device name that another lab has just taken.
+  // These affect every attempt, because the first may be refused for a device name that another lab has just taken.
   { ...behaviour('stuck-attaching', 'AttachVolume'), times: 'always' },
   { ...behaviour('attach-without-device', 'AttachVolume'), times: 'always' },
   behaviour('device-taken', 'AttachVolume'),
@@ -81,7 +81,7 @@ export const specOf = ({ service, operation, trouble }: Cell): FaultSpec => ({
   ...(trouble.times === 'always' ? { every: 1 } : { times: trouble.times }),
 });
 
-/** @param calls that the command makes when nothing goes wrong, as `service operation`. */
+/** @param calls that the command makes without faults, as `service operation`. */
 export function cellsOf(command: CommandName, calls: readonly string[]): Cell[] {
   return calls.flatMap((call) => {
     const [service = '', operation = ''] = call.split(' ');

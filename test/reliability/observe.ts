@@ -1,4 +1,4 @@
-/** A command under one fault: what came of it, and whether `clean` brings everything back afterwards. */
+/** Observes the outcome of a command under one fault, and whether `clean` removes all leftovers afterwards. */
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
@@ -36,7 +36,7 @@ function runCommand({ lab }: Stage, command: CommandName): Promise<Finished> {
   return runCli(lab.env, [...ARGV[command], ...takesVolume, ...common]);
 }
 
-/** What the command makes of a lab in which nothing goes wrong: `service operation` of each call. */
+/** Returns `service operation` of each call that the command makes in a lab without faults. */
 export async function callsOf(t: TestContext, command: CommandName, image: string): Promise<string[]> {
   const stage = await setStage(t, command, image);
   const before = (await stage.lab.control.calls()).length;
@@ -46,7 +46,7 @@ export async function callsOf(t: TestContext, command: CommandName, image: strin
   return [...new Set(calls.map(({ service, operation }) => `${service} ${operation}`))].sort();
 }
 
-/** @returns the cell of the table: `survived`, or how the command refused and what it left. */
+/** @returns the cell of the table: `survived`, or the error of the command and its leftovers. */
 export async function observe(t: TestContext, cell: Cell, image: string): Promise<string> {
   const stage = await setStage(t, cell.command, image);
   const { lab, snapshotId } = stage;
@@ -59,7 +59,7 @@ export async function observe(t: TestContext, cell: Cell, image: string): Promis
     assert.equal((await tagsOf(lab, snapshotId))['snap-to-s3'], DONE[cell.command]);
     return outcome;
   }
-  // Whatever was left is found and removed, and then the command succeeds.
+  // `clean` finds and removes all leftovers. Then the command succeeds.
   const cleaned = await runCommand(stage, 'clean');
   assert.equal(cleaned.code, 0, cleaned.stdout + cleaned.stderr);
   assert.deepEqual(await lab.control.leftovers(), []);
@@ -83,7 +83,7 @@ interface ErrorRecord {
   message: string;
 }
 
-/** The first error that was told, without what changes from run to run. */
+/** Returns the first reported error, without the parts that differ between runs. */
 function messageOf(done: Finished): string {
   const records = recordsOf(done);
   const event = records.find(({ error }) => error !== undefined)?.['error'] as ErrorRecord | undefined;
@@ -114,7 +114,7 @@ async function setStage(t: TestContext, command: CommandName, image: string): Pr
   return stage;
 }
 
-/** What a run leaves that is killed while it uploads. */
+/** Creates the leftovers of a run that was killed during an upload. */
 async function leaveThings({ lab, snapshotId }: Stage, volumeId: string): Promise<void> {
   const { lab: _lab, s3, ec2 } = lab;
   const Tags = [

@@ -7,7 +7,7 @@ import { type Cell, COMMANDS, type CommandName } from './matrix.ts';
 const ROOT = join(import.meta.dirname, '..', '..');
 const DOCUMENT = join(ROOT, 'docs', 'development', 'reliability.md');
 
-/** What decides the outcomes: the faults and how they are looked at, and the code that meets them. */
+/** The files that determine the outcomes: the faults, how they are observed, and the code that handles them. */
 const DESCRIBED =
   '{test/reliability/{matrix,observe}.ts,src/cloud/**/*.ts,src/errors.ts,src/lib/wait.ts,lab/core/faults.ts}';
 
@@ -15,7 +15,7 @@ export const fingerprint = (): string => fingerprintOf(DESCRIBED);
 
 const STAMP = /^All cells were observed on (\d{4}-\d\d-\d\d), of code with the fingerprint `([0-9a-f]+)`\.$/m;
 
-/** When all cells were last tried in one run, and of which code; `null` where that is not on record. */
+/** Returns when one run last tested all cells, and with which code; `null` if no such run is recorded. */
 export function readStamp(): { day: string; fingerprint: string } | null {
   const [, day, found] = STAMP.exec(readFileSync(DOCUMENT, 'utf8')) ?? [];
   return day === undefined || found === undefined ? null : { day, fingerprint: found };
@@ -29,7 +29,7 @@ const END = '<!-- observed: end -->';
 
 const NAMES: Record<string, string> = { ec2: 'EC2', s3: 'S3', imds: 'metadata' };
 
-/** Of a cell: the row and the column. */
+/** Returns the first three columns of the row of a cell. */
 const rowOf = ({ service, operation, trouble }: Cell): string => `${NAMES[service]} | ${operation} | ${trouble.name}`;
 
 export type Observations = Map<string, string>;
@@ -37,8 +37,8 @@ export type Observations = Map<string, string>;
 export const place = (cell: Cell): string => `${rowOf(cell)} | ${cell.command}`;
 
 /**
- * Messages are long and come often: the table has their numbers, and a list follows it.
- * @param day of a run that tried all cells; `null` keeps what the document says of the last one.
+ * Writes the table. Messages are long and often repeated, so the table has their numbers, and a list follows it.
+ * @param day on which one run tested all cells; `null` keeps the day that is recorded.
  */
 export function writeTable(observed: Observations, day: string | null): void {
   const rows = [...new Set([...observed.keys()].map((key) => key.slice(0, key.lastIndexOf(' | '))))].sort();

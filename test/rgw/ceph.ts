@@ -1,4 +1,4 @@
-/** A Ceph cluster on one machine with an S3 gateway, as an independent store. It needs no systemd and no cephx. */
+/** A Ceph cluster on one machine with an S3 gateway, as an independent store. It needs neither systemd nor cephx. */
 import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
@@ -12,16 +12,16 @@ export interface Gateway extends AsyncDisposable {
   credentials: { accessKeyId: string; secretAccessKey: string };
 }
 
-/** Those of the lab's administrator, so that one environment serves EC2 there and S3 here. */
+/** Credentials of the lab's administrator, so that one environment works for EC2 in the lab and S3 in the gateway. */
 const CREDENTIALS = {
   accessKeyId: 'AKIALABLABLABLABLAB0',
   secretAccessKey: 'lab-secret-of-the-administrator-0000000',
 };
 
-/** Beyond GLACIER and STANDARD, which gateways have from the start. */
+/** Storage classes to add to GLACIER and STANDARD, which gateways have by default. */
 const STORAGE_CLASSES = ['DEEP_ARCHIVE', 'STANDARD_IA'];
 
-/** @param directory short and empty; sockets lie in it. */
+/** @param directory an empty directory with a short path, because it will contain sockets. */
 export async function startGateway(directory: string): Promise<Gateway> {
   const [port, monitorPort] = await freePorts();
   for (const name of ['mon', 'osd', 'log', 'rgw']) mkdirSync(join(directory, name), { recursive: true });
@@ -44,7 +44,7 @@ export async function startGateway(directory: string): Promise<Gateway> {
   };
 }
 
-/** Two that nobody listens on, since other runs on this machine have gateways of their own. */
+/** Returns two free ports, because other runs on this machine may have their own gateways. */
 async function freePorts(): Promise<[number, number]> {
   const servers = [createServer().listen(0, '127.0.0.1'), createServer().listen(0, '127.0.0.1')] as const;
   await Promise.all(servers.map((server) => once(server, 'listening')));
@@ -137,7 +137,7 @@ async function startStorage(configured: string[]): Promise<void> {
   });
 }
 
-/** What is said by who speaks to a monitor that is up, on a busy machine, before it knows its cluster. */
+/** Errors of clients that contact a running monitor, on a busy machine, before it knows its cluster. */
 const TOO_EARLY = /wrong fsid|problem getting command descriptions/;
 
 async function runAtLast(argv: [string, ...string[]]): Promise<void> {
@@ -151,7 +151,7 @@ async function runAtLast(argv: [string, ...string[]]): Promise<void> {
   }
 }
 
-/** The user first: made later, it finds no zone group. */
+/** Starts the gateway. The user is created first, because a user that is created later finds no zone group. */
 async function startService(configured: string[], port: number): Promise<void> {
   const admin = (...argv: string[]) => run(['radosgw-admin', ...configured, '-n', 'client.rgw', ...argv]);
   const { accessKeyId, secretAccessKey } = CREDENTIALS;

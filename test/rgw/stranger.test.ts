@@ -1,4 +1,4 @@
-/** The program with an independent implementation of S3: the gateway of Ceph. */
+/** The program works with the gateway of Ceph, an independent implementation of S3. */
 import assert from 'node:assert/strict';
 import { createHash, randomBytes } from 'node:crypto';
 import { createWriteStream, mkdirSync, mkdtempSync } from 'node:fs';
@@ -61,7 +61,7 @@ async function keysAndUploads() {
   return { keys: Contents.map(({ Key = '' }) => Key), uploads: Uploads.map(({ UploadId = '' }) => UploadId) };
 }
 
-/** What comes behind the id of the snapshot. */
+/** Returns the parts of the keys that follow the id of the snapshot, sorted. */
 const suffixes = (keys: readonly string[]): string[] => keys.map((key) => key.replace(/^.* snap-[0-9a-f]+/, '')).sort();
 
 async function emptyBucket(): Promise<void> {
