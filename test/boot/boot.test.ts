@@ -20,9 +20,9 @@ import { BOOTED, makeBiosDisk, makeDebianRoot, makeUefiDisk } from '../support/t
 import { volumeImage, volumesIn } from '../support/volumes.ts';
 
 /**
- * Time limit for a boot. Machines are emulated, which takes about 15 seconds of processor time. KVM is faster, but in some
- * virtual machines QEMU aborts with it ("failed to set MSR"), and in others the guest is extremely slow. Neither can be
- * detected in advance.
+ * Time limit for a boot. Machines are emulated, which takes about 15 seconds of processor time. KVM is faster, but in
+ * some virtual machines QEMU aborts with it ("failed to set MSR"), and in others the guest is extremely slow. Neither
+ * can be detected in advance.
  */
 const SECONDS = '300';
 

@@ -13,7 +13,10 @@ import { bytesOf, imageOf } from '../support/tamper.ts';
 import { compareTrees } from '../support/trees/compare-trees.ts';
 import { volumesIn } from '../support/volumes.ts';
 
-/** Flips a bit of the byte in the middle of the object, once or in every response. */
+/**
+ * Flips the lowest bit of a byte in one response body, or in every body that is long enough. The position is half the
+ * size of the object.
+ */
 async function flip(lab: TestLab, key: string, often: Pick<FaultSpec, 'every'> = {}): Promise<void> {
   await flipAt(lab, key, (await bytesOf(lab, key)).length >> 1, often);
 }

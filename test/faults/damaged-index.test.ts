@@ -39,7 +39,7 @@ const MOUNTS = ['--mount-point', 'MNT'];
 
 const SELECTED = ['list ARCHIVE --find', 'list --find', 'restore --path', 'drill', 'restore --to-file', 'drill, image'];
 
-/** Kinds of damage to an index. In transit, a bit of its middle byte flips in every response. */
+/** Kinds of damage to an index. In transit, the lowest bit of its middle byte flips in every response. */
 const DAMAGE: Record<string, (lab: TestLab, index: string, bytes: Buffer) => Promise<unknown>> = {
   'in transit': (lab, key, { length }) =>
     lab.control.script({

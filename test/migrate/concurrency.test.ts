@@ -1,4 +1,4 @@
-/** Several snapshots at once: each archive is complete, and a failure affects only its snapshot. */
+/** Concurrent migrations: each archive is complete, and a failure affects only its snapshot. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { keysIn, readManifest } from '../support/archives.ts';

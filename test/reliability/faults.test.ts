@@ -1,6 +1,6 @@
 /**
- * Compares docs/development/reliability.md with observed outcomes: of a random sample of its cells, or of all cells with
- * SNAP_TO_S3_FULL. SNAP_TO_S3_WRITE_DOCS, a regular expression, selects cells whose outcomes are observed and written to
+ * Compares docs/development/reliability.md with observed outcomes of a random sample of its cells, or of all cells with
+ * SNAP_TO_S3_FULL. SNAP_TO_S3_WRITE_DOCS, a regular expression, selects cells whose observed outcomes are written to
  * the document instead. With `.`, which selects all cells (`npm run reliability`), the document also records the day
  * and the fingerprint of the code.
  */

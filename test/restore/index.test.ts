@@ -91,7 +91,7 @@ for (const [codec, suffix] of [
   });
 }
 
-/** Checks files whose data the tar stores under a name that was not requested. */
+/** Checks that hard links are restored if the tar stores their data under a name that was not requested. */
 async function hardLinks(lab: TestLab, snapshotId: string): Promise<void> {
   const into = join(lab.directory, 'links');
   const done = await runRestore(lab, [snapshotId, '--to-dir', into, '--path', 'wanted/two', 'wanted/one']);

@@ -15,7 +15,7 @@ import { imageOf } from '../support/tamper.ts';
 
 const MiB = 2 ** 20;
 
-/** A disk of 64 MiB that begins with noise. */
+/** Adds a snapshot of a disk of 64 MiB that begins with noise. Returns its id. */
 async function addDisk(lab: TestLab, name: string, noiseBytes: number): Promise<string> {
   const image = join(lab.directory, name);
   writeFileSync(image, randomBytes(noiseBytes));
