@@ -87,5 +87,5 @@ async function compare(): Promise<void> {
     (parser) => `, ${parser} ${cpu(({ bare }) => bare[parser]?.cpuSeconds ?? Number.NaN)} s`,
   );
   say(`  processor time: analyze ${cpu(({ ours }) => ours.cpuSeconds)} s${bareTimes.join('')}`);
-  say(`  own memory at the most: ${Math.max(...rounds.map(({ ours }) => ours.peakMiB)).toFixed(0)} MiB`);
+  say(`  maximum memory of the process: ${Math.max(...rounds.map(({ ours }) => ours.peakMiB)).toFixed(0)} MiB`);
 }
