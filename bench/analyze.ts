@@ -1,10 +1,11 @@
 /**
- * How fast billing reports are read.
+ * Measures how fast billing reports are read.
  *
  *   npm run bench:analyze -- [--rows 1000000] [--snapshots 2000] [--rounds 3] [--report FILE] [--record]
  *
- * Against `gzip -dc | wc -l`, which only unpacks and counts, and against the CSV parser alone, in turns, so that whatever
- * else the machine does meets all of them. The full size is `--rows 10000000 --snapshots 20000`: 2 GB.
+ * `analyze` is compared with `gzip -dc | wc -l`, which only decompresses and counts, and with CSV parsers alone. They
+ * take turns, so that all of them meet the same disturbances. The full size is `--rows 10000000 --snapshots 20000`,
+ * which is 2 GB.
  */
 import { existsSync, mkdtempSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -21,9 +22,9 @@ const { values } = parseArgs({
     rows: { type: 'string', default: '1000000' },
     snapshots: { type: 'string', default: '2000' },
     rounds: { type: 'string', default: '3' },
-    /** Kept, and used again. */
+    /** A report that is kept and reused. */
     report: { type: 'string' },
-    /** Without the CSV parser alone, which takes its time. */
+    /** Leaves out the CSV parsers alone, which are slow. */
     quick: { type: 'boolean', default: false },
     record: { type: 'boolean', default: false },
   },
@@ -47,7 +48,7 @@ try {
 async function compare(): Promise<void> {
   const unpacked = Number((await measure(['sh', '-c', 'gzip -dc "$0" | wc -c', path], process.env)).stdout[0]);
   const packed = statSync(path).size;
-  say(`${(unpacked / 1e9).toFixed(2)} GB of CSV, ${(packed / 1e6).toFixed(0)} MB packed`);
+  say(`${(unpacked / 1e9).toFixed(2)} GB of CSV, ${(packed / 1e6).toFixed(0)} MB compressed`);
   const rounds: { ours: Measured; wc: Measured; bare: Record<string, Measured> }[] = [];
   for (let round = 0; round < Number(values.rounds); round++) {
     const wc = await measure(['sh', '-c', 'gzip -dc "$0" | wc -l', path], process.env);

@@ -1,12 +1,13 @@
-/** Puts many archives into a bucket: copies of one, with the names of other snapshots. */
+/** Puts many archives into a bucket. They are copies of one archive with the ids of other snapshots. */
 import { GetObjectCommand, ListObjectsV2Command, PutObjectCommand, S3Client } from '@aws-sdk/client-s3';
 
 export interface ManyArchives {
   env: NodeJS.ProcessEnv;
-  /** The snapshot of the only archive in the bucket `bench` that is copied. */
+  /** The snapshot whose archive in the bucket `bench` is copied. */
   snapshotId: string;
-  /** The numbers of the first copy, and of the one after the last. */
+  /** The number of the first copy. */
   from: number;
+  /** The number after that of the last copy. */
   to: number;
 }
 
@@ -34,7 +35,7 @@ export async function addArchives({ env, snapshotId, from, to }: ManyArchives): 
   s3.destroy();
 }
 
-/** Data and indexes are replaced by a few bytes: only manifests are read. */
+/** Replaces data and indexes by a few bytes, because only manifests are read. */
 async function readText(s3: S3Client, key: string): Promise<{ key: string; text: string }> {
   if (!key.endsWith('.manifest.json')) return { key, text: 'data' };
   const { Body } = await s3.send(new GetObjectCommand({ Bucket: 'bench', Key: key }));

@@ -1,4 +1,4 @@
-/** A parser of CSV alone: every row of a compressed file is taken apart, and nothing is done with it. */
+/** Runs a CSV parser alone. It parses every row of a compressed file and discards the result. */
 import { createReadStream } from 'node:fs';
 import { createGunzip } from 'node:zlib';
 import { parse } from 'csv-parse';

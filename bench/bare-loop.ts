@@ -1,4 +1,4 @@
-/** All blocks of a snapshot by the AWS SDK alone, each held against its checksum and thrown away: `SNAPSHOT STREAMS`. */
+/** Reads all blocks of a snapshot with the AWS SDK alone, checks and discards them. Arguments: `SNAPSHOT STREAMS`. */
 import { createHash } from 'node:crypto';
 import { EBSClient, GetSnapshotBlockCommand, paginateListSnapshotBlocks } from '@aws-sdk/client-ebs';
 
@@ -14,7 +14,7 @@ const loop = async () => {
   for (let block = waiting.pop(); block; block = waiting.pop()) {
     const { BlockData, Checksum } = await client.send(new GetSnapshotBlockCommand({ SnapshotId, ...block }));
     const bytes = (await BlockData?.transformToByteArray()) ?? new Uint8Array();
-    if (createHash('sha256').update(bytes).digest('base64') !== Checksum) throw new Error('a wrong checksum');
+    if (createHash('sha256').update(bytes).digest('base64') !== Checksum) throw new Error('a checksum does not match');
   }
 };
 await Promise.all(Array.from({ length: Number(streams) }, loop));

@@ -1,4 +1,4 @@
-/** A billing report as large as is asked for: hourly, as legacy CSV, with the snapshots in the hour before midnight. */
+/** Writes hourly billing reports of any size as legacy CSV. Snapshots are billed in the hour before midnight. */
 import { createWriteStream } from 'node:fs';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
@@ -18,7 +18,7 @@ const HEADER = [
 
 const DAYS = 30;
 
-/** @returns the bytes of the rows, unpacked. */
+/** @returns the number of uncompressed bytes. */
 export async function writeLargeBill(path: string, size: BillSize): Promise<number> {
   let bytes = 0;
   const counted = function* () {
@@ -61,7 +61,7 @@ function* inPieces(ends: readonly string[], start: string): Generator<string> {
   }
 }
 
-/** A row up to what it is of. */
+/** Returns the part of a row before the resource and its costs, which depends only on the hour. */
 function beginningOf(hour: number): string {
   const at = (ahead: number) => `${new Date(Date.UTC(2026, 8, 1, hour + ahead)).toISOString().slice(0, 19)}Z`;
   return `qwertyuiopasdfghjklzxcvbnm${hour},${at(0)}/${at(1)},123456789012,2026-09-01T00:00:00Z,123456789012,Usage,${at(0)},${at(1)},`;

@@ -1,40 +1,40 @@
-/** What the bench compares: the program, and what a user would type instead. */
+/** The contestants of the bench: commands of the program, and commands that a user would type instead. */
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { withMounted } from '../lab/disks/inspect.ts';
 import { withDevice } from '../lab/disks/mounted.ts';
 import { type Measured, measure, secondsOf } from './measure.ts';
 
-/** What all contestants work on. All paths are absolute. */
+/** The data that all contestants use. All paths are absolute. */
 export interface Bench {
   env: NodeJS.ProcessEnv;
-  /** For everything that a contestant creates. */
+  /** The directory for everything that a contestant creates. */
   directory: string;
   program: string;
   snapshotId: string;
   /** The image of the snapshot's disk. */
   image: string;
-  /** A tar of its tree, for stages that run alone. */
+  /** A tar of the disk's tree, for stages that run alone. */
   tar: string;
-  /** The stored object as a file. */
+  /** A file with the stored object. */
   stored: string;
-  /** The endpoint of a store that discards what it receives. */
+  /** The endpoint of the store that discards everything. */
   sink: string;
   /** The endpoint of the local cloud's S3. */
   s3: string;
 }
 
 export interface Result extends Measured {
-  /** Seconds during which data was read and stored or compared, without the creation of volumes. */
+  /** Seconds during which data was read, and stored or compared. They exclude the creation of volumes. */
   streaming: number;
 }
 
 export type Contestant = { name: string; run: (bench: Bench) => Promise<Result> };
 
-/** Copying the image for each volume would disturb the measurement. */
+/** Without this flag, the image would be copied for each volume, which would disturb the measurement. */
 const KEEP = ['--keep-temp-volumes'];
 
-/** Runs a command of the program. @param event has the seconds of streaming. */
+/** Runs a command of the program. @param event the event that reports the seconds of streaming. */
 async function command(bench: Bench, event: string, argv: readonly string[]): Promise<Result> {
   const measured = await measure([bench.program, ...argv, '--bucket', 'bench', '--json'], bench.env);
   return { ...measured, streaming: secondsOf(event, measured) };
@@ -54,7 +54,7 @@ export const validate = (bench: Bench): Promise<Result> => {
   return command(bench, 'snapshot.validated', ['validate', '--snapshots', bench.snapshotId, ...KEEP, ...mount]);
 };
 
-/** Restores to a new place each time. */
+/** Restores to a new target each time. */
 export const restore =
   (to: '--to-dir' | '--to-file') =>
   async (bench: Bench): Promise<Result> => {
@@ -85,8 +85,8 @@ export const archive =
   };
 
 /**
- * Runs a script of bash. Its arguments are $1 the device or the directory where it is mounted, $2 the tar of the tree, $3
- * the endpoint of S3, $4 the stored object, and $5 the endpoint that discards everything.
+ * Runs a bash script. Its arguments are the device or the directory where it is mounted ($1), the tar of the tree ($2),
+ * the endpoint of S3 ($3), the stored object ($4), and the endpoint of the store that discards everything ($5).
  */
 export const shell =
   (on: 'tree' | 'device', script: string) =>
@@ -101,7 +101,7 @@ export const shell =
       : withDevice(bench.image, null, { readOnly: true }, measured);
   };
 
-/** Reads the processor time of the shell's children from what `times` prints: `0m1.234s 0m0.567s`. */
+/** Reads the processor time of the shell's children from the output of `times`, such as `0m1.234s 0m0.567s`. */
 const cpuOf = (stderr: string): number =>
   [...(stderr.trim().split('\n').at(-1) ?? '').matchAll(/(\d+)m([\d.]+)s/g)].reduce(
     (sum, [, minutes, seconds]) => sum + Number(minutes) * 60 + Number(seconds),
@@ -122,8 +122,8 @@ export const fetchArchive = (layout: 'tar' | 'img'): string =>
   `/usr/bin/aws --endpoint-url "$3" s3 cp --quiet "s3://bench/$(/usr/bin/aws --endpoint-url "$3" s3 ls --recursive s3://bench/ |
     grep -o 'vol-.*${layout}.lz4$')" -`;
 
-/** A volume has whole GiB, so that its image may continue beyond the end of the disk. */
+/** The size of a volume is a whole number of GiB, so its image may be longer than the disk. */
 export const CMP = '{ cmp --bytes="$(blockdev --getsize64 "$1")" - "$1" && cat > /dev/null; }';
 
-/** tar exits with 1 for any difference, such as the times of directories. */
+/** tar exits with 1 if it finds any difference, such as the times of directories. */
 export const DIFF = '(tar --diff --file=- -C "$1" || true) > /dev/null 2>&1';

@@ -1,16 +1,16 @@
-/** What is measured on: a disk with real files of this machine on one filesystem. */
+/** Builds the disk of the benchmarks, which has one filesystem with real files of this machine. */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { run } from '../lab/core/run.ts';
 import { buildDisk } from '../lab/disks/build.ts';
 
-/** An ext4 disk of `diskMiB`, with about `treeMiB` of files. */
+/** Builds an ext4 disk of `diskMiB` with about `treeMiB` of files. */
 export async function buildBenchDisk(path: string, treeMiB: number, diskMiB: number): Promise<void> {
   const populate = (directory: string) => fill(directory, treeMiB * 2 ** 20);
   await buildDisk({ path, table: 'none', partitions: [{ content: 'ext4', sizeMiB: diskMiB, populate }] });
 }
 
-/** The same files again below another directory where this machine has too few. */
+/** Copies the same files again to another directory if this machine has too few. */
 async function fill(directory: string, bytes: number): Promise<void> {
   let total = 0;
   for (let copy = 1; total < bytes * 0.98; copy++) {

@@ -1,11 +1,11 @@
 /**
- * How fast snapshots are read by the EBS direct APIs.
+ * Measures how fast snapshots are read through the EBS direct APIs.
  *
  *   npm run bench:direct -- [--disk 4096] [--volume 256] [--fresh 3.5] [--rounds 2] [--record]      sizes in MiB, rates in MiB/s
  *
- * First with the latencies and limits of AWS, directly and from a fresh volume (of a smaller disk, since that takes its
- * time; volumes have whole GiB); then with none of them, against a loop of SDK calls, and against two of those at once,
- * which is what the local cloud can give.
+ * The first part has the latencies and limits of AWS. It compares direct reads with a fresh volume, whose disk is
+ * smaller because it is slow. Volumes have whole GiB. The second part has neither latencies nor limits. It compares
+ * direct reads with a loop of SDK calls, and with two such loops at once, which reach the maximum of the local cloud.
  */
 import { mkdirSync, mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -34,7 +34,7 @@ const { values } = parseArgs({
 const MiB = 2 ** 20;
 const BLOCK = MiB / 2;
 
-/** Seen in practice (fresh volumes), and "Quotas for EBS direct APIs". */
+/** Sources: observations (fresh volumes), and "Quotas for EBS direct APIs". */
 const AWS: Partial<Delays> = {
   volumeBytesPerSecond: Number(values.fresh) * MiB,
   getBlock: 20,
@@ -49,7 +49,7 @@ const say = (text: string): void => record.add('direct', [text]);
 interface Disk {
   snapshotId: string;
   bytes: number;
-  /** Blocks that were written. */
+  /** The number of written blocks. */
   blocks: number;
 }
 
@@ -109,7 +109,7 @@ async function image({ snapshotId }: Disk, source: string, env: NodeJS.ProcessEn
 async function asOnAws(large: Disk, small: Disk, env: NodeJS.ProcessEnv): Promise<void> {
   say('\nwith the latencies and limits of AWS');
   const direct = await image(large, 'direct', env);
-  tell('image, directly', direct, large.bytes);
+  tell('image, by direct reads', direct, large.bytes);
   const volume = await image(small, 'volume', env);
   tell('image, from a fresh volume', volume, small.bytes);
   const rates = [rateOf(direct, large.bytes), rateOf(volume, small.bytes)] as const;
@@ -150,7 +150,7 @@ async function withoutLimits(disk: Disk, env: NodeJS.ProcessEnv): Promise<void> 
     column(({ bare }) => bare.seconds),
   );
   line(
-    'two of them',
+    'two such loops at once',
     2 * data,
     column(({ both }) => both),
   );
@@ -161,7 +161,7 @@ async function withoutLimits(disk: Disk, env: NodeJS.ProcessEnv): Promise<void> 
   ] as const) {
     const ofBare = ratio((round) => round.bare.seconds / secondsOf(round));
     const ofBoth = ratio((round) => round.both / 2 / secondsOf(round));
-    say(`  ${name}: ${ofBare} times the speed of a loop, ${ofBoth} of what the local cloud gives`);
+    say(`  ${name}: ${ofBare} times the speed of a loop, ${ofBoth} of the maximum of the local cloud`);
   }
   const { measured } = rounds.at(-1)?.ours ?? { measured: null };
   if (measured) say(`  image, stored: ${costs(measured, disk.bytes)}`);

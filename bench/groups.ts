@@ -18,11 +18,11 @@ import {
 
 export interface Group {
   name: string;
-  /** The section of docs/development/performance.md that has the results. */
+  /** The section of docs/development/performance.md with the results. */
   section: 'migrate' | 'validate' | 'restore';
   data: 'tree' | 'image';
   setUp?: (bench: Bench) => Promise<void>;
-  /** The program's own contestants come first. This is their number. */
+  /** The number of the program's own contestants, which come first. */
   ours: number;
   contestants: Contestant[];
 }
@@ -30,7 +30,7 @@ export interface Group {
 const TREE_FOR = { section: 'validate', data: 'tree', setUp: archive('tar') } as const;
 const IMAGE_FOR = { section: 'validate', data: 'image', setUp: archive('img', '--dd') } as const;
 
-/** @param compressor with its arguments for standard input and output. @param flags of the program. */
+/** @param compressor a command that compresses standard input to standard output. @param flags of the program. */
 const archiveTree = (codec: 'lz4' | 'zstd', compressor: string, flags: string[]): Group => ({
   name: `tree, tar and ${codec} -1`,
   section: 'migrate',
@@ -71,11 +71,11 @@ export const GROUPS: Group[] = [
       { name: 'validate, untar and hash', run: validateStage('alone') },
       { name: 'validate, without the store', run: validateStage('disk') },
       { name: 'lz4 -d alone', run: shell('tree', 'lz4 -d -c "$4" > /dev/null') },
-      { name: 'lz4 -d, only read', run: validateStage('read') },
-      { name: 'lz4 -d, a loop that hashes', run: validateStage('hash') },
+      { name: 'lz4 -d, output only read', run: validateStage('read') },
+      { name: 'lz4 -d, output hashed', run: validateStage('hash') },
       { name: 'lz4 -d into a pipe', run: shell('tree', 'lz4 -d -c "$4" | cat > /dev/null') },
       {
-        name: 'the tree by md5sum, twice',
+        name: 'md5sum of the tree, 2 at once',
         run: shell('tree', 'cd "$1" && find . -type f -print0 | xargs -0 -P2 -n 64 md5sum > /dev/null'),
       },
       { name: 'lz4 -d | tar --diff', run: shell('tree', `lz4 -d -c "$4" | ${DIFF}`) },
@@ -111,7 +111,7 @@ export const GROUPS: Group[] = [
         name: 'aws s3 cp | lz4 -d | dd',
         run: shell('device', `${fetchArchive('img')} | lz4 -d -c | dd of="$(mktemp)" bs=1M conv=fsync status=none`),
       },
-      { name: 'the raw bytes', run: shell('device', 'dd if="$1" of="$(mktemp)" bs=1M conv=fsync status=none') },
+      { name: 'dd of the raw bytes', run: shell('device', 'dd if="$1" of="$(mktemp)" bs=1M conv=fsync status=none') },
     ],
   },
   {

@@ -1,11 +1,10 @@
 /**
- * Measures what grows with the size of the work: time and memory for larger disks, more files, more archives and more
- * snapshots.
+ * Measures how time and memory grow with the size of a disk, and with the number of files, archives and snapshots.
  *
  *   npm run bench:growth -- [--gib 1,8,64] [--data 256] [--files 10000,100000,1000000] [--archives 1000,4000,20000]
  *                           [--snapshots 1000,20000] [--record]      data in MiB
  *
- * The disks are sparse and all have the same data. Migrations go into a store that discards everything.
+ * The disks are sparse and all have the same data. Migrations write to a store that discards everything.
  */
 import { fork } from 'node:child_process';
 import { once } from 'node:events';
@@ -72,7 +71,10 @@ async function main(): Promise<void> {
   }
 }
 
-/** Runs a command of the program, and prints its time and memory. @param event whose seconds count; by default, all do. */
+/**
+ * Runs a command of the program, and prints its time and memory.
+ * @param event the event that reports the measured seconds (default: the whole run is measured).
+ */
 async function time(stage: Stage, name: string, argv: readonly string[], event?: string): Promise<void> {
   const measured = await measure([program, ...argv, '--json'], stage.env);
   const streaming = event === undefined ? measured.seconds : secondsOf(event, measured);

@@ -1,13 +1,13 @@
-/** Runs commands, and measures their time, the processor time of all that they start, and the memory of the first process. */
+/** Measures the time of commands, the processor time of all their processes, and the memory of the first process. */
 import { spawn } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 
 export interface Measured {
   seconds: number;
-  /** Of the command and everything that it started and waited for. */
+  /** The processor time of the command, and of everything that it started and waited for. */
   cpuSeconds: number;
-  /** Of the command's own process. */
+  /** The processor time of the command's own process. */
   ownCpuSeconds: number;
   peakMiB: number;
   stdout: string[];
@@ -16,10 +16,10 @@ export interface Measured {
 
 const TICKS_A_SECOND = 100;
 
-/** Milliseconds between two looks at the process. What it had used at the last look counts. */
+/** Milliseconds between two observations of the process. The last observation counts. */
 const LOOK_INTERVAL = 20;
 
-/** An interrupted bench ends its command, and then removes what it has created. */
+/** If the bench is interrupted, it ends its command, and then removes what it has created. */
 const interruption = new AbortController();
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => interruption.abort(new Error(signal)));
 
@@ -56,7 +56,7 @@ export async function measure(argv: readonly string[], env: NodeJS.ProcessEnv): 
   };
 }
 
-/** Returns the seconds that an event of the program reports, if it was run with `--json`; NaN if there is no such event. */
+/** Returns the seconds in an event of a run with `--json`, or NaN if there is no such event. */
 export function secondsOf(event: string, { stdout }: Pick<Measured, 'stdout'>): number {
   const found = stdout
     .map((line) => JSON.parse(line) as { code: string; seconds: number })

@@ -1,4 +1,7 @@
-/** All blocks of a snapshot by this program's own reader, each checked, in order, and thrown away: `SNAPSHOT STREAMS`. */
+/**
+ * Reads all blocks of a snapshot with this program's own reader, which checks and orders them, and discards them.
+ * Arguments: `SNAPSHOT STREAMS`.
+ */
 import { ebsClient } from '../src/cloud/aws/clients.ts';
 import { awsSnapshotBlocks } from '../src/cloud/aws/ebs/snapshot-blocks.ts';
 import { networkOf } from '../src/cloud/aws/network.ts';

@@ -1,8 +1,8 @@
-/** The program as it is published: compiled, and started by its first line. */
+/** Provides the published program, which is compiled and is started through its first line. */
 import { join } from 'node:path';
 import { run } from '../lab/core/run.ts';
 
-/** Builds it, unless SNAP_TO_S3_PROGRAM says where it is. @returns the path of the program. */
+/** Builds the program unless SNAP_TO_S3_PROGRAM names one. @returns the path of the program. */
 export async function publishedProgram(): Promise<string> {
   const built = process.env['SNAP_TO_S3_PROGRAM'];
   if (built !== undefined) return built;

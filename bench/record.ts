@@ -1,4 +1,4 @@
-/** Prints the results of a bench, and writes them to docs/development/performance.md with what they are results of. */
+/** Prints the results of a bench, and writes them to docs/development/performance.md with the command and the code. */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { cpus } from 'node:os';
 import { join } from 'node:path';
@@ -9,7 +9,7 @@ const DOCUMENT = join(import.meta.dirname, '..', 'docs', 'development', 'perform
 const TRANSFER = 'src/{transfer,lib/bytes}/**/*.ts';
 const STREAMS = 'src/{archive,streams,lz4,lib/bytes}/**/*.{ts,wat}';
 
-/** The sections of the document, with the code whose speed decides their figures. */
+/** The sections of the document, each with the code whose speed determines its figures. */
 export const MEASURED_CODE: Record<string, readonly string[]> = {
   migrate: [TRANSFER, 'src/{archive,indexing,lz4}/**/*.{ts,wat}', 'src/operations/migrate/object/*.ts'],
   validate: [TRANSFER, STREAMS, 'src/operations/{verify,validate}/**/*.ts'],
@@ -23,13 +23,13 @@ export const measuredCode = (section: string): string => fingerprintOf(`{${(MEAS
 
 const between = (section: string) => new RegExp(`(<!-- measured: ${section} -->\\n)[^]*?(<!-- measured: end -->)`);
 
-/** The fingerprint of the code that a section of the document measured; `null` if there is no such section. */
+/** Returns the fingerprint of the measured code in a section of the document, or `null` if the section has none. */
 export function recordedCode(section: string): string | null {
   const text = between(section).exec(readFileSync(DOCUMENT, 'utf8'))?.[0];
   return /of code with the fingerprint `([0-9a-f]+)`/.exec(text ?? '')?.[1] ?? null;
 }
 
-/** @param command without its options. @param options as the user gave them, or their defaults. */
+/** @param command the command without its options. @param options the options of the user, or their defaults. */
 export function recorder(command: string, options: Record<string, string | boolean | undefined>) {
   const said = new Map<string, string[]>();
   const shown = Object.entries(options)
@@ -38,7 +38,7 @@ export function recorder(command: string, options: Record<string, string | boole
   const machine = `${cpus().length} × ${cpus()[0]?.model}, Node ${process.versions.node}`;
   process.stdout.write(`${machine}\n`);
   return {
-    /** Prints the lines, and keeps them for the section. */
+    /** Prints lines, and keeps them for a section. */
     add(section: string, lines: readonly string[]): void {
       process.stdout.write(`${lines.join('\n')}\n`);
       said.set(section, [...(said.get(section) ?? []), ...lines]);

@@ -1,4 +1,4 @@
-/** The results of a comparison as text: medians, and the medians of the ratios within each round. */
+/** Formats the results of a comparison as text: medians, and medians of the ratios within each round. */
 import type { Result } from './contestants.ts';
 import type { Group } from './groups.ts';
 import { median } from './measure.ts';
@@ -8,7 +8,10 @@ type Pick = (result: Result) => number;
 const streaming: Pick = (result) => result.streaming;
 const cpuSeconds: Pick = (result) => result.cpuSeconds;
 
-/** @param rounds have the results in the order of the contestants. @param gigabytes that each contestant reads, of 10^9 bytes. */
+/**
+ * @param rounds lists of results in the order of the contestants.
+ * @param gigabytes the amount of data that each contestant reads, in units of 10^9 bytes.
+ */
 export function report(group: Group, rounds: readonly Result[][], gigabytes: number): string[] {
   const { contestants, ours } = group;
   const medianOf = (at: number, pick: Pick) => median(rounds.map((round) => pick(round[at] as Result)));
@@ -31,5 +34,5 @@ export function report(group: Group, rounds: readonly Result[][], gigabytes: num
   return lines;
 }
 
-/** Where a contestant stores its result; `null` if it stores nothing. Only the same stores are compared. */
+/** Returns the store of a contestant, or `null` if it stores nothing. Different stores are not compared. */
 const storeOf = (name: string): string | null => /(lab|sink)$/.exec(name)?.[1] ?? null;

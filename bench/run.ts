@@ -1,11 +1,11 @@
 /**
- * Measures how fast migrate, validate and restore are, beside what a user would type instead.
+ * Compares the speed of migrate, validate and restore with that of commands that a user would type instead.
  *
  *   npm run bench -- [--rounds 3] [--warm-up 1] [--tree 2048] [--disk 4096] [--only validate] [--record]     sizes in MiB
  *
- * Each round runs every contestant once, so that all of them meet the same disturbances. Rounds that warm up caches come
- * first, and are not counted. All contestants read from a new loop device: the file below it is in memory, and the cache of
- * the device is empty. `--record` writes the results to docs/development/performance.md.
+ * Each round runs every contestant once, so that all of them meet the same disturbances. The first rounds warm up
+ * caches and do not count. All contestants read from a new loop device, whose file is in memory and whose own cache is
+ * empty. `--record` writes the results to docs/development/performance.md.
  */
 import { fork } from 'node:child_process';
 import { once } from 'node:events';
@@ -77,7 +77,7 @@ async function prepare(sink: string): Promise<Bench> {
   return { env, directory, program, snapshotId, image, tar, stored, sink, s3: lab.endpoints.s3 };
 }
 
-/** Returns a list of rounds. Each has the results in the order of the contestants. */
+/** Returns a list of rounds. Each round is a list of results in the order of the contestants. */
 async function takeTurns(contestants: readonly Contestant[], bench: Bench): Promise<Result[][]> {
   const rounds: Result[][] = [];
   const warmUp = Number(values['warm-up']);

@@ -1,14 +1,14 @@
-/** A store that answers as S3 does and throws bytes away: what is left is the cost of the sender. */
+/** A store that responds like S3 and discards everything, so that only the cost of the sender is measured. */
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 
 const document = (root: string, content: string): string =>
   `<?xml version="1.0" encoding="UTF-8"?>\n<${root}>${content}</${root}>`;
 
-/** By method and what the query holds. */
+/** The response depends only on the method, the path and the names in the query. */
 function answerTo(request: IncomingMessage): { status: number; body: string } {
   const { pathname, searchParams: query } = new URL(request.url ?? '/', 'http://sink');
-  // Every bucket is there, and no object.
+  // Every bucket exists, and no object does.
   if (request.method === 'HEAD') return { status: /^\/[^/]+\/?$/.test(pathname) ? 200 : 404, body: '' };
   if (request.method === 'POST' && query.has('uploads')) {
     return { status: 200, body: document('InitiateMultipartUploadResult', '<UploadId>1</UploadId>') };
@@ -20,11 +20,11 @@ function answerTo(request: IncomingMessage): { status: number; body: string } {
   return { status: request.method === 'DELETE' ? 204 : 200, body: '' };
 }
 
-/** Lists are empty. */
+/** All lists are empty. */
 function answerToGet(query: URLSearchParams): { status: number; body: string } {
   if (query.has('list-type')) return { status: 200, body: document('ListBucketResult', '') };
   if (query.has('uploads')) return { status: 200, body: document('ListMultipartUploadsResult', '') };
-  return { status: 404, body: document('Error', '<Code>NoSuchKey</Code><Message>nothing is kept</Message>') };
+  return { status: 404, body: document('Error', '<Code>NoSuchKey</Code><Message>nothing is stored</Message>') };
 }
 
 function handle(request: IncomingMessage, response: ServerResponse): void {

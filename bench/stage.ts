@@ -1,10 +1,10 @@
 /**
- * The local part of validate by itself, without the store: the threads that decode and compare, or `lz4 -d` and a reader.
+ * Runs the local part of validate without the store: the threads that decode and compare, or `lz4 -d` and a reader.
  *
- *   node bench/stage.ts read OBJECT            the plain stream, only read: what no reader of a pipe can be faster than
- *   node bench/stage.ts hash OBJECT            read and hashed as it comes, by one loop
- *   node bench/stage.ts alone OBJECT           untarred and hashed
- *   node bench/stage.ts disk OBJECT DIRECTORY  and compared with the files
+ *   node bench/stage.ts read OBJECT            only reads the plain bytes, the limit for any reader of a pipe
+ *   node bench/stage.ts hash OBJECT            reads and hashes the plain bytes in one loop
+ *   node bench/stage.ts alone OBJECT           reads the tar and hashes its files
+ *   node bench/stage.ts disk OBJECT DIRECTORY  also compares them with the files on the disk
  */
 import { createHash } from 'node:crypto';
 import { openSync, readSync } from 'node:fs';

@@ -1,5 +1,5 @@
 /**
- * Builds the published program: few files, which load in half of the time and need no package
+ * Builds the published program. It consists of few files, which load in half of the time and need no package
  * (docs/development/decisions/011-few-files.md).
  *
  *   node scripts/build.ts [DIRECTORY]     (default: dist)
@@ -44,7 +44,7 @@ const COMMON: BuildOptions = {
   absWorkingDir: root,
   metafile: true,
   logLevel: 'warning',
-  // Some packages load modules of Node by `require`.
+  // Some packages load modules of Node with `require`.
   banner: {
     js: "import { createRequire as requireOf } from 'node:module';\nconst require = requireOf(import.meta.url);",
   },
@@ -62,7 +62,7 @@ writeDeclarations(root, directory);
 const bundled = [...bundlePage(), ...(await bundleProgram()), ...(await bundleLab())];
 writeFileSync(join(directory, 'LICENSES'), licencesOf(root, bundled));
 
-/** @returns the files that are in it, as the others do. */
+/** @returns the bundled files, like the other functions that bundle. */
 function bundlePage(): string[] {
   const { inputs, ...assets } = readAssets();
   mkdirSync(join(directory, 'src/page'), { recursive: true });
@@ -70,7 +70,7 @@ function bundlePage(): string[] {
   return inputs;
 }
 
-/** Chunks are one folder below `src`, because `src/lib/program-file.ts` relies on that. */
+/** `src/lib/program-file.ts` relies on chunks being one folder below `src`. */
 async function bundleProgram(): Promise<string[]> {
   const { metafile } = await build({
     ...COMMON,
@@ -86,7 +86,7 @@ async function bundleProgram(): Promise<string[]> {
   return Object.keys(metafile?.inputs ?? {});
 }
 
-/** A separate bundle: the local cloud needs all schemas of EC2, and the program only those that it uses. */
+/** The lab is a separate bundle, because it needs all schemas of EC2. The program needs only those that it uses. */
 async function bundleLab(): Promise<string[]> {
   const { metafile } = await build({
     ...COMMON,

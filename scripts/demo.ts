@@ -25,7 +25,7 @@ const { values } = parseArgs({ options: { files: { type: 'string', default: '320
 const REAL_FILES = Number(values.files) * 2 ** 20;
 const BUCKET = 'backups';
 
-/** Prints bold text, on terminals only. */
+/** Prints text, which is bold on terminals only. */
 const say = (text: string) => process.stdout.write(`\n${styleText('bold', text, { stream: process.stdout })}\n`);
 const directory = mkdtempSync(join(tmpdir(), 'snap-to-s3-demo-'));
 const cleanup = new AsyncDisposableStack();
@@ -120,7 +120,7 @@ async function restore(s3: S3Client, key: string, into: string): Promise<void> {
   rmSync(file);
 }
 
-/** Asynchronous, because the lab runs in this process and must be able to answer. */
+/** Does not block, because the lab runs in this process and must be able to respond. */
 async function runVisibly([tool = '', ...args]: string[], env: NodeJS.ProcessEnv): Promise<void> {
   const [status] = await once(spawn(tool, args, { stdio: 'inherit', env }), 'close');
   if (status !== 0) throw new Error(`${tool} failed (exit ${status})`);

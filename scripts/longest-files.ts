@@ -1,4 +1,4 @@
-/** A reporter for `node --test` that lists the slowest test files at the end, to decide which cases should be sampled. */
+/** A reporter for `node --test` that lists the slowest test files. It helps to decide which cases should be sampled. */
 import { relative } from 'node:path';
 import type { TestEvent } from 'node:test/reporters';
 

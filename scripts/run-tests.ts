@@ -1,8 +1,10 @@
 /**
  * Runs the checks and the tests of the published program, and reports what they left behind on this machine.
  *
- *   node scripts/run-tests.ts [--list] [SUITE...]     a suite is a folder below test/, a folder in it, or one of its files:
- *                                                     unit, unit/archive, unit/sampled; --list only names the files
+ *   node scripts/run-tests.ts [--list] [SUITE...]
+ *
+ * A suite is a folder below test/, a folder in it, or one of its files, such as unit, unit/archive or unit/sampled.
+ * `--list` only prints the names of the files.
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -19,7 +21,7 @@ import longestFiles from './longest-files.ts';
 
 const root = join(import.meta.dirname, '..');
 
-/** Number of test files at a time. They wait for disks and processes as much as they compute. */
+/** Number of test files that run at once. They wait for disks and processes as much as they compute. */
 const CONCURRENT_FILES = 3;
 
 /** Test files that took a minute or more in the last runs. */
@@ -43,8 +45,8 @@ const LONGEST = [
 ];
 
 /**
- * No test may call the metadata service of a real instance. The compile cache of Node is kept, because the program is
- * started hundreds of times, and it saves half of the processor time of a start.
+ * No test may call the metadata service of a real instance. The compile cache of Node is kept, because it saves half of
+ * the processor time of a start, and the program is started hundreds of times.
  */
 const env = {
   AWS_EC2_METADATA_SERVICE_ENDPOINT: 'http://127.0.0.1:1',
@@ -60,7 +62,7 @@ const { values, positionals } = parseArgs({ options: { list: { type: 'boolean' }
 
 process.exitCode = await main(positionals, values.list === true);
 
-/** The checks run in parallel to the tests, and end them if they fail. */
+/** The checks run in parallel with the tests, and end them if they fail. */
 async function main(suites: string[], isList: boolean): Promise<number> {
   if (process.env['SNAP_TO_S3_KEEP_LAB'] !== undefined)
     throw new Error('SNAP_TO_S3_KEEP_LAB is for one test file: node --test FILE');

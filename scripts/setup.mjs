@@ -2,7 +2,7 @@
 //
 //   node scripts/setup.mjs unit|demo|test COMMAND [ARGUMENT...]
 //
-// Plain JavaScript without packages, because a fresh machine has no packages and perhaps an old Node.
+// This is plain JavaScript without packages, because a new machine has no packages and perhaps an old Node.
 import { execFileSync, spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { accessSync, constants, existsSync, readFileSync, writeFileSync } from 'node:fs';
@@ -98,7 +98,7 @@ function installPrograms(programs) {
   runAgain('apt-get', [...retries, 'install', '-y', '-qq', '--no-install-recommends', ...names], quiet);
 }
 
-/** Runs a command that fetches, and repeats it if it fails. What it has fetched is in its cache. */
+/** Runs a command that fetches from the network, and repeats it if it fails. Its cache has what it fetched before. */
 function runAgain(program, args, options) {
   for (let attempt = 1; ; attempt++) {
     try {
@@ -125,8 +125,8 @@ function isExecutable(path) {
 }
 
 /**
- * Runs again only if the lock file has changed. Does not use `npm ci`, which refuses a lock file without the optional
- * packages of other platforms. The versions still come from the lock file, which is not written.
+ * Installs packages only if the lock file has changed. It does not use `npm ci`, which refuses a lock file without the
+ * optional packages of other platforms. The versions still come from the lock file, which is not written.
  */
 function installModules() {
   const stamp = join(root, 'node_modules', '.installed-lock');

@@ -1,4 +1,4 @@
-/** The declarations of the library: only those that its users can reach, and none that need a package. */
+/** Writes the declarations of the library: only those that its users can reach, and none that need a package. */
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -7,7 +7,7 @@ import { dirname, join, normalize } from 'node:path';
 const ENTRY = 'src/index.d.ts';
 
 /**
- * Declares the library below `directory`.
+ * Writes the declarations below `directory`.
  * @throws Error if a declaration imports a package, because packages are not installed with the program
  */
 export function writeDeclarations(root: string, directory: string): void {
@@ -28,7 +28,7 @@ export function declarationsOf(root: string): Map<string, string> {
   }
 }
 
-/** @param read returns the text of the declaration with a path. */
+/** @param read returns the text of the declaration file with a path. */
 export function reachedFrom(entry: string, read: (path: string) => string): Map<string, string> {
   const reached = new Map<string, string>();
   const waiting = [entry];

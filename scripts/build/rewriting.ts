@@ -1,6 +1,7 @@
 /**
- * Rewrites packages so that esbuild leaves out what the program does not use (docs/development/decisions/011-few-files.md). Each
- * rewriting fails the build if it finds nothing to rewrite, because a new version of the package then has another form.
+ * Rewrites packages so that esbuild leaves out code that the program does not use
+ * (docs/development/decisions/011-few-files.md). If a rewriting finds nothing to rewrite, the build fails, because a
+ * new version of the package then has another form.
  */
 import { readFileSync } from 'node:fs';
 import type { Plugin } from 'esbuild';
@@ -9,8 +10,8 @@ import type { Plugin } from 'esbuild';
 const CLIENTS = ['client-ebs', 'client-ec2', 'client-pricing', 'client-s3', 'client-sts'];
 
 /**
- * The SDK names keys of its schemas by constants, `{ [_xN]: … }`. Evaluating such a key could have a side effect, so esbuild
- * keeps the schemas of all 700 operations of EC2. With names instead of constants, it keeps only those that are used.
+ * The SDK names keys of its schemas by constants, `{ [_xN]: … }`. Evaluating such a key could have a side effect, so
+ * esbuild keeps the schemas of all 700 operations of EC2. With names instead of constants, it keeps only the used ones.
  */
 export const namedKeys: Plugin = {
   name: 'named keys',
