@@ -1,4 +1,4 @@
-/** The process of a lab: `lab up` starts it, SIGTERM ends it. Its argument is a JSON document with the options. */
+/** The process of a lab. `lab up` starts it, and SIGTERM ends it. Its argument is a JSON document with the options. */
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { RUNNING_FILE, type RunningLab } from './control/manage.ts';

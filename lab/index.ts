@@ -2,8 +2,8 @@
  * The local cloud: EC2, the EBS direct APIs, S3, STS, the price list and instance metadata on loopback, with real block
  * devices behind them.
  *
- * Its state is in a directory and survives a restart. Several labs with separate directories can run at the same time. All
- * services are used over HTTP: this module only starts and stops the servers.
+ * Its state is in a directory and survives a restart. Several labs with separate directories can run at the same time.
+ * All services are used over HTTP. This module only starts and stops the servers.
  */
 import { mkdirSync } from 'node:fs';
 import { join, resolve } from 'node:path';
@@ -19,15 +19,15 @@ import { createPricingService } from './pricing/index.ts';
 import { createStsService } from './sts/index.ts';
 
 export interface LabOptions {
-  /** State directory; made if it is not there. */
+  /** The state directory. It is created if it does not exist. */
   directory: string;
   region?: string;
   delays?: Partial<Delays>;
-  /** Largest page of any list, for seeing paging with few things. */
+  /** The maximum page size of all lists. A small size allows tests of paging with few items. */
   pageSize?: number;
-  /** Ports by service; by default any free ones. */
+  /** Ports by service (default: any free ports). */
   ports?: Partial<Record<keyof Endpoints, number>>;
-  /** Told in a line of each request that was refused or failed. */
+  /** Called with a line for each request that was refused or failed. */
   log?: (line: string) => void;
 }
 
@@ -43,7 +43,7 @@ export interface Endpoints {
 
 export interface Lab extends AsyncDisposable {
   endpoints: Endpoints;
-  /** Variables that point the AWS SDKs at this lab, as its administrator or as somebody else. */
+  /** Returns environment variables that make AWS SDKs use this lab, as its administrator or as another identity. */
   environment(identity?: Identity): Record<string, string>;
 }
 

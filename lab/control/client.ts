@@ -1,4 +1,4 @@
-/** The control API of a lab, for programs. */
+/** A client for the control API of a lab. */
 import type { LoggedCall } from '../core/context.ts';
 import type { Delays, Fault, FaultSpec, Leftover } from '../core/contract.ts';
 import type { Identity } from '../core/identities.ts';
@@ -7,13 +7,13 @@ import type { ImageFixture } from '../ec2/images.ts';
 import type { SnapshotFixture } from '../ec2/snapshots.ts';
 import type { ImdsSettings } from '../imds/index.ts';
 
-/** The lab refused a request, with the reason. */
+/** Reports that the lab refused a request, with the reason. */
 export class LabRefusal extends Error {}
 
 export class LabControl {
   readonly #url: string;
 
-  /** @param url of the lab's control endpoint. */
+  /** @param url the lab's control endpoint. */
   constructor(url: string) {
     this.#url = url;
   }
@@ -26,19 +26,19 @@ export class LabControl {
   leftovers = () => this.#ask<Leftover[]>('GET', '/leftovers');
   addSnapshot = (fixture: SnapshotFixture) =>
     this.#ask<{ snapshotId: string; volumeId: string }>('POST', '/snapshots', fixture);
-  /** A machine image that needs these snapshots. */
+  /** Adds a machine image that needs these snapshots. */
   addImage = (fixture: ImageFixture) => this.#ask<{ imageId: string }>('POST', '/images', fixture);
-  /** A volume of the snapshot, attached to this machine. */
+  /** Adds a volume of the snapshot, and attaches it to this machine. */
   addVolume = (snapshotId: string) =>
     this.#ask<{ volumeId: string; device: string }>('POST', '/volumes', { snapshotId });
   removeVolume = (volumeId: string) => this.#ask<null>('DELETE', '/volumes', { volumeId });
   addBucket = (name: string, settings: { ownerId?: string; region?: string } = {}) =>
     this.#ask<null>('POST', '/buckets', { name, ...settings });
-  /** A caller; `policy` null may do everything. */
+  /** Adds a caller. Without a policy (`null`), the caller may do everything. */
   addIdentity = (name: string, policy: Policy | null, expires?: string) =>
     this.#ask<Identity>('POST', '/identities', { name, policy, ...(expires === undefined ? {} : { expires }) });
   setDelays = (delays: Partial<Delays>) => this.#ask<Delays>('PUT', '/delays', delays);
-  /** Seconds that credentials of the instance's role live from now on. */
+  /** Sets how long credentials of the instance's role live from now on. */
   setRoleLife = (seconds: number) => this.#ask<null>('PUT', '/role-life', { seconds });
   setSpotAction = (action: ImdsSettings['spotAction']) => this.#ask<null>('PUT', '/spot-action', action);
 

@@ -22,7 +22,7 @@ const LITTLE_ROOM = '--max-semi-space-size=1';
 const DAEMON = new URL('../daemon.ts', import.meta.url);
 
 /**
- * Starts a lab unless it runs already.
+ * Starts a lab unless it is already running.
  * @param program the program of the lab process
  * @throws Error with the end of its log if the lab does not start
  */

@@ -30,11 +30,11 @@ export interface Frame {
   delays: Delays;
   pageSize: number | undefined;
   identities: Identities;
-  /** Told of requests that were refused or failed. */
+  /** Called with a line for each request that was refused or failed. */
   log: (line: string) => void;
 }
 
-/** Maximum difference of the clock of a caller, in minutes. */
+/** Maximum difference between the clocks of a caller and of the lab, in minutes. */
 const SKEW = 15;
 
 /** Maximum number of calls in the log, because a benchmark makes millions. */

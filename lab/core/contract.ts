@@ -1,19 +1,19 @@
 /**
  * The contract between the services of the local cloud and their frame.
  *
- * A service (`ec2`, `s3`, `imds`, `ebs`, `pricing`, `sts`) is an HTTP handler on its own loopback port. It names the operation
- * of a request, then calls `admit`, which writes the call log and plays scripted faults, then `authenticate` and
- * `authorize`. Services render errors in their own wire format from `ServiceError`.
+ * A service (`ec2`, `s3`, `imds`, `ebs`, `pricing`, `sts`) is an HTTP handler on its own loopback port. It determines
+ * the operation of a request. Then it calls `admit`, which writes the call log and plays scripted faults,
+ * `authenticate`, and `allowed`. Services render errors in their own wire format from `ServiceError`.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 
 export type ServiceName = 'ec2' | 's3' | 'imds' | 'ebs' | 'pricing' | 'sts';
 
-/** An error of a service; each service renders it in the format of the real one. */
+/** An error of a service. Each service renders it in the format of the real service. */
 export class ServiceError extends Error {
   readonly code: string;
   readonly status: number;
-  /** Further members for the error document or headers. */
+  /** Further members of the error document or of the headers. */
   readonly extra: Readonly<Record<string, string>>;
 
   constructor(code: string, message: string, status = 400, extra: Readonly<Record<string, string>> = {}) {
@@ -25,10 +25,10 @@ export class ServiceError extends Error {
   }
 }
 
-/** Thrown by `admit` after a fault has destroyed the connection: the service just returns. */
+/** `admit` throws this error after a fault has destroyed the connection. The service returns without a response. */
 export class ConnectionGone extends Error {}
 
-/** One request, named. `details` are strings a fault may match on, e.g. `{ bucket, key, partNumber }`. */
+/** A request with its operation. Faults can match the strings in `details`, such as `{ bucket, key, partNumber }`. */
 export interface Call {
   service: ServiceName;
   operation: string;
@@ -36,32 +36,32 @@ export interface Call {
 }
 
 export type FaultAction =
-  /** Answer with this error. `status` defaults to what the service uses for the code. */
+  /** Respond with this error. `status` defaults to the one that the service uses for the code. */
   | { kind: 'error'; code: string; message?: string; status?: number }
   | { kind: 'latency'; milliseconds: number }
-  /** Destroy the connection before anything is answered. */
+  /** Destroy the connection before the response. */
   | { kind: 'reset' }
   /** Destroy the connection after this many bytes of the response body (downloads) or request body (uploads). */
   | { kind: 'cut'; afterBytes: number }
-  /** Do what was asked, and destroy the connection instead of answering. */
+  /** Carry out the call, and destroy the connection instead of responding. */
   | { kind: 'lose' }
-  /** Answer, and send nothing after this many bytes of the body, over a connection that stays open. */
+  /** Respond, but send nothing after this many bytes of the body. The connection stays open. */
   | { kind: 'stall'; afterBytes: number }
-  /** Damage one bit of this byte of the body, whether that of the request or that of the answer. */
+  /** Flip one bit of this byte in the bodies of the request and of the response. */
   | { kind: 'flip'; at: number }
-  /** Accept the request and never answer it. */
+  /** Accept the request and never respond. */
   | { kind: 'hang' }
-  /** Something only the service can play: `stuck-attaching`, `volume-error`, `not-yet-visible`, ... (BEHAVIOUR.md). */
+  /** A fault that the service itself plays, such as `stuck-attaching` or `volume-error` (see BEHAVIOUR.md). */
   | { kind: 'behaviour'; name: string; value?: string };
 
-/** A scripted fault. It is used up after `times` (default 1) matching calls; the first `skip` matching calls pass. */
+/** A scripted fault. The first `skip` (default: 0) matching calls pass, and the next `times` (default: 1) meet it. */
 export interface FaultSpec {
   service: ServiceName;
   operation: string;
   match?: Readonly<Record<string, string>>;
   skip?: number;
   times?: number;
-  /** Play on each n-th matching call only. */
+  /** Play the fault on every n-th matching call instead, without a limit. */
   every?: number;
   action: FaultAction;
 }
@@ -78,15 +78,15 @@ export interface Caller {
 }
 
 export interface Authorization {
-  /** e.g. `ec2:CreateVolume` */
+  /** For example, `ec2:CreateVolume`. */
   action: string;
-  /** ARNs; `*` where the action knows none. */
+  /** ARNs, or `*` if the action does not support resources. */
   resources: readonly string[];
-  /** Condition keys and values, e.g. `{ 'aws:RequestTag/snap-to-s3': ['snap-1'] }`. */
+  /** Condition keys and values, such as `{ 'aws:RequestTag/snap-to-s3': ['snap-1'] }`. */
   context?: Readonly<Record<string, readonly string[]>>;
 }
 
-/** Milliseconds that each transition takes; all 0 in tests unless they ask for more. */
+/** Milliseconds that each transition takes. Tests use 0 for all of them by default. */
 export interface Delays {
   volumeCreating: number;
   attaching: number;
@@ -95,18 +95,18 @@ export interface Delays {
   snapshotPending: number;
   /** How long a snapshot that is being written may wait for its next block before EBS cancels it. */
   snapshotTimeout: number;
-  /** What GetSnapshotBlock takes. */
+  /** How long GetSnapshotBlock takes. */
   getBlock: number;
-  /** How long tokens of blocks can be used. */
+  /** How long tokens of blocks are valid. */
   blockTokenLife: number;
-  /** Not a time, but how fast attached volumes are read, by the kernel's control groups (version 1); 0: no limit. */
+  /** Not a time, but the read speed of attached volumes, limited by control groups (version 1). 0: no limit. */
   volumeBytesPerSecond: number;
-  /** Not times, but blocks a second; 0: no limit. */
+  /** Not times, but blocks per second. 0: no limit. */
   snapshotBlocksPerSecond: number;
   accountBlocksPerSecond: number;
-  /** How long a fresh resource stays invisible to Describe calls (eventual consistency). */
+  /** How long Describe calls do not show a new resource (eventual consistency). */
   visibility: number;
-  /** How long a Glacier restore takes. */
+  /** How long a thaw takes. */
   restore: number;
 }
 
@@ -118,46 +118,46 @@ export interface InstanceIdentity {
   accountId: string;
 }
 
-/** What the frame offers to each service. */
+/** The functions and settings that the frame provides to each service. */
 export interface LabContext {
-  /** The lab's state directory; a service keeps its own in `<directory>/<service>/`. */
+  /** The lab's state directory. A service keeps its own state in `<directory>/<service>/`. */
   readonly directory: string;
   readonly region: string;
   readonly accountId: string;
   readonly instance: InstanceIdentity;
   readonly delays: Delays;
-  /** The largest page a Describe or List call returns, whatever the caller asks for; `undefined`: as AWS. */
+  /** The maximum page size of Describe and List calls, whatever the caller requests. `undefined`: that of AWS. */
   readonly pageSize: number | undefined;
   now(): Date;
   /**
-   * Logs the call and plays the faults that match, latency first. Error faults throw `ServiceError`; `reset` and
-   * `hang` throw `ConnectionGone`; `cut` arms the connection and returns. Behaviours are returned for the service.
+   * Logs the call and plays the matching faults in the order of scripting. Errors throw `ServiceError`. `reset` and
+   * `hang` throw `ConnectionGone`. The other kinds wait, or prepare the connection. Behaviours are returned to the service.
    */
   admit(call: Call, request: IncomingMessage, response: ServerResponse): Promise<{ behaviours: Map<string, string> }>;
   /**
-   * Checks SigV4 (header or presigned query; session tokens) of a request.
-   * @param payloadSha256 hex of the body when the service has read it; else the `x-amz-content-sha256` header is
-   *   trusted and the service verifies the body against it. `undefined` means: use the header.
-   * @returns the caller, and what a streaming body needs to check chunk signatures.
-   * @throws ServiceError in the service's dialect (`AuthFailure`, `SignatureDoesNotMatch`, `ExpiredToken`, ...).
+   * Checks the SigV4 signature of a request (header or presigned query), and its session token.
+   * @param payloadSha256 the hexadecimal hash of the body if the service has read it. Otherwise the
+   *   `x-amz-content-sha256` header is used, and the service verifies the body against it.
+   * @returns the caller, and the values that are needed to check the chunk signatures of a streaming body.
+   * @throws ServiceError with the code of the service (`AuthFailure`, `SignatureDoesNotMatch`, `ExpiredToken` etc.).
    */
   authenticate(service: ServiceName, request: IncomingMessage, payloadSha256?: string): SignedRequest;
-  /** Notes why a request was not done: what nobody meant to happen with its stack. */
+  /** Logs why a request failed. Unexpected errors are logged with their stack. */
   failed(service: ServiceName | 'control', request: IncomingMessage, error: unknown): void;
-  /** Whether the caller's policy allows it; a caller without a policy may do everything. */
+  /** Returns whether the caller's policy allows an action. A caller without a policy may do everything. */
   allowed(caller: Caller, wanted: Authorization): boolean;
 }
 
 export interface SignedRequest {
   caller: Caller;
-  /** The signature that seeds chunk signatures of `STREAMING-AWS4-HMAC-SHA256-PAYLOAD`. */
+  /** The seed of the chunk signatures of `STREAMING-AWS4-HMAC-SHA256-PAYLOAD`. */
   seedSignature: string;
   signingKey: Buffer;
   scope: string;
   timestamp: string;
 }
 
-/** A resource that a user of the cloud would still pay for, or that this machine still holds. */
+/** A resource that a user would still pay for, or that still exists on this machine. */
 export interface Leftover {
   kind: 'volume' | 'attachment' | 'multipart-upload' | 'loop-device' | 'mount' | 'device-link' | 'claim';
   id: string;
@@ -167,8 +167,8 @@ export interface Leftover {
 export interface Service {
   readonly name: ServiceName;
   handle(request: IncomingMessage, response: ServerResponse): Promise<void>;
-  /** Everything of this service that a tidy program would have given back. */
+  /** Returns all resources of this service that a program should have released. */
   leftovers(): Promise<Leftover[]>;
-  /** Flushes state to disk and gives back devices that a stopped lab cannot serve. */
+  /** Writes the state to disk, and releases devices that a stopped lab cannot serve. */
   close(): Promise<void>;
 }

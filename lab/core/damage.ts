@@ -1,7 +1,7 @@
 /** Damages the bytes of a request or response in transit. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 
-/** Uploads are cut after a number of received bytes, downloads after a number of sent ones. */
+/** Destroys the connection after a number of received bytes (uploads) or sent bytes (downloads). */
 export function cutAfter(bytes: number, request: IncomingMessage, response: ServerResponse): void {
   const { socket } = request;
   const receiving = socket.bytesRead;
@@ -19,7 +19,7 @@ export function cutAfter(bytes: number, request: IncomingMessage, response: Serv
   } as typeof write;
 }
 
-/** The call is carried out, but the caller gets no response. */
+/** Lets the call be carried out, but sends no response. */
 export function loseAnswer(response: ServerResponse): void {
   const lose = () => {
     response.destroy();
@@ -32,7 +32,7 @@ export function loseAnswer(response: ServerResponse): void {
   }) as typeof response.end;
 }
 
-/** The connection stays open, but nothing is sent after this number of bytes of the body. */
+/** Sends nothing after this number of bytes of the body, and keeps the connection open. */
 export function stallAfter(bytes: number, response: ServerResponse): void {
   let left = bytes;
   const { write } = response;
@@ -68,7 +68,7 @@ export function flipBit(at: number, request: IncomingMessage, response: ServerRe
     end.call(response, sent(chunk), ...(rest as [BufferEncoding]))) as typeof end;
 }
 
-/** Passes chunks on, and replaces the damaged one by a copy. */
+/** Passes chunks on, and replaces one chunk by a damaged copy. */
 function flipper(at: number): (chunk: unknown) => unknown {
   let position = 0;
   return (chunk) => {

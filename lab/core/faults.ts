@@ -1,4 +1,4 @@
-/** Scripted faults: which calls they meet, and what happens to those. */
+/** Decides which calls meet scripted faults, and plays the faults. */
 import { randomUUID } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { setTimeout as pause } from 'node:timers/promises';
@@ -6,7 +6,7 @@ import { type Call, ConnectionGone, type Fault, type FaultAction, type FaultSpec
 import { cutAfter, flipBit, loseAnswer, stallAfter } from './damage.ts';
 
 interface Scripted extends Fault {
-  /** Matching calls so far, played or not. */
+  /** The number of matching calls so far, whether the fault was played or not. */
   met: number;
 }
 
@@ -14,7 +14,7 @@ export class FaultBook {
   #faults: Scripted[] = [];
   #clearing = new AbortController();
 
-  /** Aborted when the faults are cleared: whoever waits for one of them waits no longer. */
+  /** A signal that is aborted when the faults are cleared. It ends all waits for them. */
   get cleared(): AbortSignal {
     return this.#clearing.signal;
   }
@@ -25,7 +25,7 @@ export class FaultBook {
     return id;
   }
 
-  /** Faults that have not been played as often as they were meant to be. */
+  /** Returns the faults that have not been played as often as scripted. */
   unused(): Fault[] {
     return this.#faults.filter((fault) => fault.played < (fault.times ?? 1) && !(fault.every && fault.played > 0));
   }
@@ -36,7 +36,7 @@ export class FaultBook {
     this.#clearing = new AbortController();
   }
 
-  /** The actions that meet this call, in the order in which they were scripted. */
+  /** Returns the actions that meet this call, in the order in which they were scripted. */
   meet(call: Call): FaultAction[] {
     return this.#faults
       .filter((fault) => matches(fault, call) && isDue(fault))
@@ -63,7 +63,7 @@ function isDue(fault: Scripted): boolean {
  * Plays actions on a request.
  * @param cleared ends latencies early.
  * @returns the behaviours, which the service plays itself.
- * @throws ServiceError for scripted errors; ConnectionGone when the connection was destroyed.
+ * @throws ServiceError for scripted errors, and ConnectionGone for `reset` and `hang`.
  */
 export async function play(
   actions: readonly FaultAction[],
@@ -96,7 +96,7 @@ function ending(action: FaultAction & { kind: 'error' | 'reset' | 'hang' }, requ
   return new ConnectionGone();
 }
 
-/** What AWS sends with the codes that tests script most. */
+/** Returns the status that AWS sends with the codes that tests script most often. */
 function statusOf(code: string): number {
   if (/SlowDown|Unavailable|RequestLimitExceeded/.test(code)) return 503;
   if (/Internal/.test(code)) return 500;

@@ -1,4 +1,4 @@
-/** Files that are replaced atomically. */
+/** Replaces files atomically. */
 import { mkdirSync, renameSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 

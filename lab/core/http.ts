@@ -19,7 +19,7 @@ export interface Listening {
   close(): Promise<void>;
 }
 
-/** Longer than any client leaves a connection idle: closing a connection that is just being reused looks like a fault. */
+/** No client leaves a connection idle for longer. Closing a connection that is just being reused looks like a fault. */
 const KEEP_ALIVE = 600_000;
 
 /** Listens on loopback. Port 0 means any free port. */

@@ -7,12 +7,12 @@ import type { Policy } from './policy.ts';
 export interface Identity {
   accessKeyId: string;
   secretAccessKey: string;
-  /** Only for credentials of a role. */
+  /** Only credentials of a role have a session token. */
   sessionToken?: string;
-  /** ISO date after which they are refused. */
+  /** The ISO date after which the credentials are refused. */
   expires?: string;
   arn: string;
-  /** `null`: everything is allowed. */
+  /** `null` allows everything. */
   policy: Policy | null;
 }
 
@@ -26,7 +26,7 @@ export class Identities {
     this.#save();
   }
 
-  /** The one that may do everything. */
+  /** The identity that may do everything. */
   get administrator(): Identity {
     const [first] = this.#all;
     if (!first) throw new Error('the lab has lost its administrator');
@@ -37,7 +37,7 @@ export class Identities {
     return this.#all.find((identity) => identity.accessKeyId === accessKeyId);
   }
 
-  /** A user with a policy, or a session of a role where `expires` is given. */
+  /** Adds a user with a policy or, if `expires` is given, a session of a role. */
   add(name: string, accountId: string, policy: Policy | null, expires?: string): Identity {
     const identity: Identity = {
       accessKeyId: `${expires ? 'ASIA' : 'AKIA'}${randomBytes(8).toString('hex').toUpperCase()}`,

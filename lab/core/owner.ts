@@ -1,4 +1,4 @@
-/** Records which process serves the directory of a lab, so that other labs can tell whether its devices are still in use. */
+/** Records the process that serves the directory of a lab, so that other labs know whether its devices are in use. */
 import { existsSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { writeFileAtomically } from './files.ts';
@@ -7,7 +7,7 @@ const FILE = 'owner.json';
 
 interface Owner {
   pid: number;
-  /** When it started, in clock ticks since the boot: process ids are used again. */
+  /** The start time in clock ticks since boot. It is needed because process ids are reused. */
   started: string;
 }
 
@@ -19,7 +19,7 @@ export const takeDirectory = (directory: string): void =>
 
 export const leaveDirectory = (directory: string): void => rmSync(join(directory, FILE), { force: true });
 
-/** Whether a lab serves the directory now, for all that is known: of one that does not say, only a directory that is gone tells. */
+/** Returns whether a lab may be serving the directory. Without a record of its process, an existing one counts. */
 export function isInUse(directory: string): boolean {
   try {
     const { pid, started } = JSON.parse(readFileSync(join(directory, FILE), 'utf8')) as Owner;
@@ -29,7 +29,7 @@ export function isInUse(directory: string): boolean {
   }
 }
 
-/** Field 22 of `/proc/PID/stat`, see proc(5). @returns an empty text if there is no process, or only a zombie. */
+/** Returns field 22 of `/proc/PID/stat` (see proc(5)), or an empty text if there is no process, or only a zombie. */
 function startOf(pid: number): string {
   try {
     const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ').at(-1)?.split(' ') ?? [];

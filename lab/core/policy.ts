@@ -1,5 +1,5 @@
 /**
- * Evaluates IAM identity policies: an explicit deny wins; otherwise an allow is required.
+ * Evaluates IAM identity policies. An explicit deny wins; otherwise, an allow is required.
  * Source: "Policy evaluation logic" and "IAM JSON policy elements" of the IAM user guide.
  */
 import type { Authorization } from './contract.ts';

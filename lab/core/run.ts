@@ -1,4 +1,4 @@
-/** Runs tools of the system and waits for them. */
+/** Runs system tools and waits for them. */
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
 

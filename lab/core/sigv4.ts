@@ -13,7 +13,7 @@ export interface Claimed {
   timestamp: string;
   signature: string;
   signedHeaders: string[];
-  /** Seconds that a presigned URL is good for. */
+  /** The number of seconds for which a presigned URL is valid. */
   expires: number | null;
 }
 
@@ -104,7 +104,7 @@ export const signingKeyOf = (secret: string, scope: string): Buffer =>
 interface Signing {
   signingKey: Buffer;
   payloadSha256: string;
-  /** Whether the path is encoded twice, as every service but S3 does. */
+  /** Whether the path is encoded twice, as by all services except S3. */
   doubleEncode: boolean;
   codes: Codes;
 }
@@ -174,6 +174,6 @@ const encode = (text: string): string =>
 
 export const sha256 = (data: string | Buffer): string => createHash('sha256').update(data).digest('hex');
 
-/** `20261122T224119Z` as a date. */
+/** Parses times such as `20261122T224119Z`. */
 export const parseAmzDate = (text: string): Date =>
   new Date(text.replace(/^(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)Z$/, '$1-$2-$3T$4:$5:$6Z'));

@@ -1,9 +1,9 @@
 /**
- * The names under which an instance finds a volume: the one asked for, and the one made from its serial number.
+ * Links the names under which an instance finds a volume: the requested name, and the name with its serial number.
  *
- * Labs side by side share these names. A link belongs to the lab that has taken its name, or below whose directory the image of its
- * loop device is: a volume may be served from any image. One that a killed lab has left belongs to nobody, and is removed by whoever
- * meets it.
+ * All labs on a machine share these names. A link belongs to the lab that has taken its name, or to the lab whose
+ * directory contains the image of its loop device, because a volume may be served from any image. A link of a killed
+ * lab belongs to no lab. Any lab that finds it removes it.
  */
 import { randomUUID } from 'node:crypto';
 import { lstatSync, mkdirSync, readdirSync, readlinkSync, renameSync, symlinkSync, unlinkSync } from 'node:fs';
@@ -17,7 +17,7 @@ const SERIAL = 'nvme-Amazon_Elastic_Block_Store_';
 
 const serialLink = (volumeId: string): string => `${BY_ID}/${SERIAL}${volumeId.replace('-', '')}`;
 
-/** Whether something has the name, be it a real disk or another lab's; what a killed lab has left is removed. */
+/** Returns whether a real disk or another lab has the name. Removes the link of a killed lab. */
 export function isTaken(path: string): boolean {
   dropIfDead(path);
   return isThere(path);
@@ -32,7 +32,7 @@ function isThere(path: string): boolean {
   }
 }
 
-/** Removes all links that killed labs have left. Their volumes keep their devices, and a lab that comes up again links them. */
+/** Removes all links of killed labs. Their volumes keep their devices, and a lab links them again when it restarts. */
 export function dropDeadLinks(): void {
   const names = readdirSync('/dev').filter((name) => /^(sd|xvd)[a-z]/.test(name));
   const serials = namesIn(BY_ID).filter((name) => name.startsWith(SERIAL));
@@ -41,7 +41,7 @@ export function dropDeadLinks(): void {
   }
 }
 
-/** Another lab may be putting its own link there at this moment: that is put back. */
+/** Puts the link back if another lab has just replaced it by its own. */
 function dropIfDead(path: string): void {
   const target = targetOf(path);
   if (target === null || !isDead(path, target)) return;
@@ -55,7 +55,7 @@ function dropIfDead(path: string): void {
   }
 }
 
-/** Only labs link to loop devices. @param target of the link. */
+/** Only links to loop devices belong to labs. @param target the target of the link. */
 function isDead(path: string, target: string): boolean {
   const [, loop] = /^\/dev\/(loop\d+)(?:p\d+)?$/.exec(target) ?? [];
   if (loop === undefined) return false;
@@ -66,8 +66,8 @@ function isDead(path: string, target: string): boolean {
 }
 
 /**
- * A name that is taken stays what it is, also where another lab takes it at this moment: the serial number is enough.
- * @param volumeId `null`: nothing tells its serial number.
+ * Links a device under its names. A name that is already taken is left unchanged, because the serial number is enough.
+ * @param volumeId `null` if no link shows the serial number.
  */
 export function linkDevice(device: string, volumeId: string | null, requestedName: string): void {
   mkdirSync(BY_ID, { recursive: true });
@@ -81,7 +81,7 @@ export function linkDevice(device: string, volumeId: string | null, requestedNam
   }
 }
 
-/** Removes links that point to the device, and no others. */
+/** Removes links only if they point to the device. */
 export function unlinkDevice(device: string, volumeId: string, requestedName: string): void {
   for (const [link, target] of linksOf(device, volumeId, requestedName)) {
     if (targetOf(link) === target) unlinkSync(link);

@@ -3,13 +3,13 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { run } from '../core/run.ts';
 
 /**
- * Attaches an image and makes the nodes of its partitions (`/dev/loop3p1`). `partx` makes them, since kernels without
- * partition parsers do not, and a disk without a table is no error (1).
+ * Attaches an image and creates the nodes of its partitions (`/dev/loop3p1`). `partx` creates them, because kernels
+ * without partition parsers do not. For a disk without a table, it exits with 1, which is not an error.
  * @returns the path of the loop device.
  */
 export async function attachImage(image: string): Promise<string> {
   const attach = ['losetup', '--find', '--show'];
-  // The image's holes are not copied into memory once more; not all filesystems can do that.
+  // With direct I/O, holes of the image are not copied into memory again. Not all filesystems support it.
   const device = await run([...attach, '--direct-io=on', image]).catch(() => run([...attach, image]));
   const path = device.trim();
   await run(['partx', '--add', path], [0, 1]);
@@ -32,7 +32,7 @@ export function loopDevicesBelow(directory: string): Map<string, string> {
   return found;
 }
 
-/** The image behind a loop device, which may have been deleted. @param name e.g. `loop3`. @returns `null` where there is none. */
+/** Returns the image of a loop device, even if it was deleted, or `null` if there is none. @param name e.g. `loop3`. */
 export function imageOf(name: string): string | null {
   try {
     return readFileSync(`/sys/block/${name}/loop/backing_file`, 'utf8')
@@ -43,7 +43,7 @@ export function imageOf(name: string): string | null {
   }
 }
 
-/** Finds the loop devices of labs whose directories were deleted. No lab uses them any more. */
+/** Detaches the loop devices of labs whose directories were deleted. No lab uses them any more. */
 export async function detachOrphans(): Promise<void> {
   for (const name of readdirSync('/sys/block').filter((entry) => entry.startsWith('loop'))) {
     const [, directory] = /^(.*)\/ec2\/(?:volumes|snapshots)\/[^/]+$/.exec(imageOf(name) ?? '') ?? [];

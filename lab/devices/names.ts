@@ -7,7 +7,7 @@ import { mkdirSync, readlinkSync, renameSync, symlinkSync, unlinkSync } from 'no
 import { basename, join } from 'node:path';
 import { isInUse } from '../core/owner.ts';
 
-/** Discarded when the machine restarts, like the devices. Each entry is a link to the directory of the lab with the name. */
+/** Each entry is a link to the directory of the lab with the name. A restart of the machine removes all entries. */
 const MARKS = '/run/snap-to-s3-lab';
 
 const markOf = (device: string): string => join(MARKS, basename(device));
@@ -39,7 +39,7 @@ function isMade(device: string, directory: string): boolean {
   }
 }
 
-/** Atomically replaces the entry of a killed lab. */
+/** Replaces the entry of a killed lab atomically. @returns whether this lab has the name now. */
 function isReplaced(device: string, directory: string): boolean {
   const aside = `${markOf(device)}.${randomUUID()}`;
   symlinkSync(directory, aside);
@@ -47,7 +47,7 @@ function isReplaced(device: string, directory: string): boolean {
   return ownerOf(device) === directory;
 }
 
-/** @returns the directory of the lab that has the name. */
+/** @returns the directory of the lab that has the name, or `null`. */
 export function ownerOf(device: string): string | null {
   try {
     return readlinkSync(markOf(device));

@@ -2,7 +2,7 @@
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { basename } from 'node:path';
 
-/** Of version 1 of control groups, for all processes. Source: block/blk-throttle.c of Linux. */
+/** The limits for all processes, in version 1 of control groups. Source: block/blk-throttle.c of Linux. */
 const LIMITS = '/sys/fs/cgroup/blkio/blkio.throttle.read_bps_device';
 
 /** @param bytesPerSecond 0 for no limit. */

@@ -8,9 +8,9 @@ export interface PartitionPlan {
   content: Content;
   sizeMiB: number;
   label?: string;
-  /** For ext, xfs, btrfs and swap; for vfat, eight hexadecimal digits. */
+  /** A UUID for ext, xfs, btrfs and swap, or eight hexadecimal digits for vfat. */
   uuid?: string;
-  /** For the program that makes an ext filesystem. */
+  /** Options of the program that creates an ext filesystem. */
   options?: string[];
   /** Fills the mounted filesystem. */
   populate?: (directory: string) => Promise<void>;
@@ -19,12 +19,12 @@ export interface PartitionPlan {
 }
 
 export interface DiskPlan {
-  /** The image file; it must not be there yet. */
+  /** The image file, which must not exist yet. */
   path: string;
   table: 'none' | 'dos' | 'gpt';
-  /** One, for a disk without a table. With `dos`, logical partitions come last. */
+  /** A disk without a table has one partition. With `dos`, logical partitions come last. */
   partitions: PartitionPlan[];
-  /** Up to 446 bytes for the beginning of the disk. */
+  /** Up to 446 bytes that are written to the beginning of the disk. */
   bootCode?: Buffer;
 }
 
@@ -47,7 +47,7 @@ export async function buildDisk(plan: DiskPlan): Promise<void> {
   }
 }
 
-/** Partitions begin at whole MiB; a logical one has a MiB before it, and GPT keeps a copy of itself at the end. */
+/** Partitions begin at whole MiB. A logical partition has a MiB before it, and GPT has a copy at the end. */
 async function makeEmptyDisk({ path, table, partitions }: DiskPlan): Promise<void> {
   const room = table === 'none' ? 0 : 4 + 2 * partitions.length;
   await using file = await open(path, 'wx');

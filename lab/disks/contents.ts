@@ -20,7 +20,7 @@ export type Content =
 export interface Names {
   label?: string;
   uuid?: string;
-  /** For the program that makes an ext filesystem. */
+  /** Options of the program that creates an ext filesystem. */
   options?: string[];
 }
 
@@ -61,7 +61,7 @@ async function writeAt(device: string, position: number, bytes: Buffer): Promise
   await file.sync();
 }
 
-/** The part of a LUKS1 header by which it is recognised. Source: LUKS on-disk format 1.2.3, §2.1. */
+/** The part of a LUKS1 header by which tools recognise it. Source: LUKS on-disk format 1.2.3, §2.1. */
 function luksHeader(): Buffer {
   const header = Buffer.alloc(592);
   header.write('LUKS\xba\xbe', 0, 'latin1');
@@ -73,7 +73,7 @@ function luksHeader(): Buffer {
   return header;
 }
 
-/** The label of an LVM physical volume, with its checksum over what follows it. Source: lvm2, label.h. */
+/** The label of an LVM physical volume. Its checksum covers the bytes after it. Source: lvm2, label.h. */
 function lvmLabel(): Buffer {
   const label = Buffer.alloc(512);
   label.write('LABELONE', 0);
@@ -85,7 +85,7 @@ function lvmLabel(): Buffer {
   return label;
 }
 
-/** CRC-32 without the final inversion, from LVM's own start value. */
+/** CRC-32 with LVM's own start value and without the final inversion. */
 function lvmChecksum(bytes: Buffer): number {
   let crc = 0xf597a6cf;
   for (const byte of bytes) {

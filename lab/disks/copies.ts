@@ -1,17 +1,17 @@
-/** Copies disk images, as a snapshot copies the disk of a machine. */
+/** Copies disk images like a snapshot copies the disk of a machine. */
 import { run } from '../core/run.ts';
 import { filesystemType, partitionPlace } from './inspect.ts';
 import { withDevice, withFilesystem } from './mounted.ts';
 
-/** A copy with the UUIDs of the original, like each volume from a snapshot. Holes are kept. */
+/** Copies a disk with its UUIDs and holes. Each volume of a snapshot is such a copy. */
 async function copyDisk(from: string, to: string): Promise<void> {
   await run(['cp', '--sparse=always', from, to]);
 }
 
 /**
- * Mounts a filesystem for writing, lets `write` work on it, and copies the image while it is still mounted. What
- * `write` has synced (`fsync`, not `sync`) is in the journal of the copy, and not yet in its place.
- * @param partition its number, or `null` for an image without a partition table.
+ * Mounts a filesystem for writing, calls `write`, and copies the image while the filesystem is still mounted. Data that
+ * `write` has synced (`fsync`, not `sync`) is in the journal of the copy, and not yet in its final place.
+ * @param partition the number of the partition, or `null` for an image without a partition table.
  */
 export async function copyWhileMounted(
   from: string,

@@ -2,12 +2,12 @@
 import { run } from '../core/run.ts';
 import { lookAtFat, type Place, withDevice, withFilesystem } from './mounted.ts';
 
-/** Mount options for filesystems of which a second copy may be mounted at the same time. */
+/** Mount options that allow a second copy of a filesystem to be mounted at the same time. */
 const MOUNT_OPTIONS: Record<string, string> = { xfs: 'ro,nouuid,norecovery' };
 
 /**
- * Mounts one filesystem of an image read-only for as long as `look` takes.
- * @param partition its number, or `null` for an image without a partition table.
+ * Mounts one filesystem of an image read-only while `look` runs.
+ * @param partition the number of the partition, or `null` for an image without a partition table.
  */
 export async function withMounted<T>(
   image: string,

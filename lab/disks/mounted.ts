@@ -6,15 +6,16 @@ import { setTimeout } from 'node:timers/promises';
 import { run } from '../core/run.ts';
 import { imageOf } from '../devices/loop.ts';
 
-/** Bytes from the beginning of an image. */
+/** A range of an image, in bytes. */
 export interface Place {
   start: number;
   size: number;
 }
 
 /**
- * The device is flushed explicitly: while another process has it open, closing it does not write the data to the image.
- * @param place `null` for the whole image.
+ * Provides a device while `use` runs, and flushes it explicitly. While another process has the device open, closing it
+ * does not write the data to the image.
+ * @param place the range of the image, or `null` for the whole image.
  */
 export async function withDevice<T>(
   image: string,
@@ -37,16 +38,16 @@ export async function withDevice<T>(
 
 const LOOK_EACH = 20;
 
-/** Milliseconds. */
+/** In milliseconds. */
 const LONGEST_LOOK = 10_000;
 
-/** Another process that lists devices may hold the device open. It is detached when that process closes it. */
+/** Another process that lists devices may have the device open. The kernel detaches it when that process closes it. */
 async function untilDetached(device: string, image: string): Promise<void> {
   const isAttached = () => imageOf(basename(device)) === image;
   for (let waited = 0; isAttached() && waited < LONGEST_LOOK; waited += LOOK_EACH) await setTimeout(LOOK_EACH);
 }
 
-/** Another process that examines filesystems may keep one busy for a moment. @throws what `umount` says at last. */
+/** Another process that examines filesystems may keep one busy for a moment. @throws Error of the last `umount`. */
 export async function unmount(directory: string): Promise<void> {
   for (let waited = 0; ; waited += LOOK_EACH) {
     try {
@@ -97,12 +98,12 @@ export const fillFat = (device: string, fill: (directory: string) => Promise<voi
 export const lookAtFat = <T>(device: string, look: (directory: string) => Promise<T>): Promise<T> =>
   withStaging(async (directory) => {
     await run([...MCOPY, '-n', '-i', device, '::/', directory]);
-    // The root has no time; a kernel shows this one.
+    // The root directory has no time. The kernel driver shows this one.
     utimesSync(directory, 0, 0);
     return look(directory);
   });
 
-/** Directories too, with their times, which are of no zone; mtools knows letters beyond ASCII by the locale. */
+/** Copies directories and times, too. FAT times have no time zone. mtools needs the locale for letters beyond ASCII. */
 const MCOPY = ['env', 'LC_ALL=C.UTF-8', 'TZ=UTC', 'mcopy', '-s', '-m', '-Q'];
 
 async function withStaging<T>(use: (directory: string) => Promise<T>): Promise<T> {

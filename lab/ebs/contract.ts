@@ -1,4 +1,4 @@
-/** The snapshots of EC2 as the EBS direct APIs see them, and the form of their errors. */
+/** The snapshots of EC2 that the EBS direct APIs read and write, and the errors of these APIs. */
 import { type LabContext, ServiceError } from '../core/contract.ts';
 import { snapshotState } from '../ec2/snapshots.ts';
 import type { StoredSnapshot } from '../ec2/state.ts';
@@ -8,7 +8,7 @@ export const BLOCK = 512 * 1024;
 export interface SnapshotShelf {
   snapshot(id: string): StoredSnapshot | undefined;
   image(id: string): string;
-  /** Adds it, or saves what has changed of it. */
+  /** Adds a snapshot, or saves its changes. */
   keep(snapshot: StoredSnapshot): void;
 }
 
@@ -25,7 +25,7 @@ export function findSnapshot(shelf: SnapshotShelf, id: string): StoredSnapshot {
   throw failure('ResourceNotFoundException', 404, 'SNAPSHOT_NOT_FOUND', `${id} does not exist`);
 }
 
-/** @throws ServiceError for a snapshot that cannot be read, now or at any time. */
+/** @throws ServiceError for a snapshot that cannot be read yet, or at all. */
 export function readable(shelf: SnapshotShelf, id: string, context: LabContext): StoredSnapshot {
   const snapshot = findSnapshot(shelf, id);
   const isComplete = snapshotState(snapshot, context) === 'completed';

@@ -10,7 +10,7 @@ import { SnapshotWriter } from './writing.ts';
 interface Route {
   operation: string;
   method: string;
-  /** The groups `id` and `index` are those of a snapshot and of a block. */
+  /** The group `id` is that of a snapshot, and `index` is that of a block. */
   path: RegExp;
 }
 

@@ -1,7 +1,7 @@
-/** Limits the blocks that are read per second, for each snapshot and for the account. */
+/** Limits the number of blocks that are read per second, for each snapshot and for the account. */
 import { type LabContext, ServiceError } from '../core/contract.ts';
 
-/** A token bucket that holds the tokens of one second, and at least one. */
+/** A token bucket that holds the tokens of one second, but at least one token. */
 class Bucket {
   #tokens: number | null = null;
   #at = performance.now();
@@ -26,7 +26,7 @@ export class Rate {
     this.#context = context;
   }
 
-  /** @throws ServiceError `RequestThrottledException`, with the reason that tells the one from the other. */
+  /** @throws ServiceError `RequestThrottledException`, with a reason that shows which limit was exceeded. */
   take(snapshotId: string): void {
     const { snapshotBlocksPerSecond, accountBlocksPerSecond } = this.#context.delays;
     const bucket = this.#snapshots.get(snapshotId) ?? new Bucket();

@@ -13,7 +13,7 @@ import { writtenBlocks } from './written.ts';
 export interface ReadRequest {
   snapshotId: string;
   query: URLSearchParams;
-  /** Of GetSnapshotBlock. */
+  /** The block of GetSnapshotBlock. */
   index: number;
   behaviours: Map<string, string>;
 }
@@ -79,7 +79,7 @@ export class BlockReader {
     return known;
   }
 
-  /** Snapshots of one volume, or one made of the other. */
+  /** Allows snapshots of the same volume, and snapshots one of which was started as a child of the other. */
   #assertNoStrangers(firstId: string, secondId: string): void {
     const [first, second] = [firstId, secondId].map((id) => this.#origin(id));
     if (first !== second) throw invalid('UNRELATED_SNAPSHOTS', `${firstId} and ${secondId} are not related`);

@@ -1,4 +1,4 @@
-/** Tokens of blocks and pages: opaque, valid for one snapshot, and limited in time. */
+/** Tokens of blocks and pages. They are opaque, valid for one snapshot, and limited in time. */
 import { createHmac, randomBytes } from 'node:crypto';
 import { type LabContext, ServiceError } from '../core/contract.ts';
 
@@ -13,7 +13,7 @@ export class Tokens {
     this.#context = context;
   }
 
-  /** Seconds since the epoch, with fractions. */
+  /** Returns the expiry in seconds since the epoch, with fractions. */
   expiry = (): number => (this.#context.now().getTime() + this.#context.delays.blockTokenLife) / 1000;
 
   forBlock = (snapshotId: string, index: number): string => this.#make('block', snapshotId, index, this.expiry());

@@ -22,14 +22,14 @@ interface StartInput {
 const GiB = 2 ** 30;
 const MAX_TAGS = 50;
 
-/** Digests of the blocks of a pending snapshot, by index. */
+/** The SHA-256 digests of the blocks of a pending snapshot, by index. */
 type Digests = Map<number, Buffer>;
 
 export class SnapshotWriter {
   readonly #context: LabContext;
   readonly #shelf: SnapshotShelf;
   readonly #pending = new Map<string, Digests>();
-  /** What was started under a client token. */
+  /** The snapshots that were started with client tokens, by token. */
   readonly #started = new Map<string, { request: string; id: string }>();
 
   constructor(context: LabContext, shelf: SnapshotShelf) {
@@ -68,7 +68,7 @@ export class SnapshotWriter {
     return { 'x-amz-Checksum': checksum, 'x-amz-Checksum-Algorithm': 'SHA256' };
   }
 
-  /** Counts and checksums that disagree make a snapshot that ends in `error`. */
+  /** If the count or the checksum does not match, the state of the snapshot becomes `error`. */
   async complete(id: string, headers: IncomingHttpHeaders): Promise<object> {
     const digests = this.#open(id);
     const snapshot = findSnapshot(this.#shelf, id);
@@ -145,7 +145,7 @@ export class SnapshotWriter {
 
 const DEFAULT_KEY = 'arn:aws:kms:us-east-1:123456789012:key/00000000-0000-4000-8000-000000000000';
 
-/** As the table of "Use encryption" has it, for an account that does not encrypt by default. */
+/** Follows the table in "Use encryption", for an account that does not encrypt by default. */
 function encryptionOf({ Encrypted, KmsKeyArn }: StartInput, parent: StoredSnapshot | null) {
   const isSaid = Encrypted !== undefined || KmsKeyArn !== undefined;
   if (parent && isSaid) throw invalid('INVALID_PARAMETER_VALUE', 'encryption is that of the parent');

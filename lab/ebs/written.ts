@@ -1,8 +1,8 @@
-/** Finds the written blocks of a snapshot: those of its image that are not holes. */
+/** Finds the written blocks of a snapshot, which are the blocks of its image that are not holes. */
 import { run } from '../core/run.ts';
 import { BLOCK } from './contract.ts';
 
-/** Uses SEEK_DATA and SEEK_HOLE of lseek(2) to find data, which Node does not support. */
+/** Finds data with SEEK_DATA and SEEK_HOLE of lseek(2), which Node does not support. */
 const EXTENTS = `
   open(my $file, '<', $ARGV[0]) or die $!;
   for (my $at = 0; defined($at = sysseek($file, $at, 3)); ) {
@@ -11,7 +11,7 @@ const EXTENTS = `
     $at = $end;
   }`;
 
-/** @returns block indexes, ascending. @param zeros blocks that were written with nothing but zeros. */
+/** @returns block indexes in ascending order. @param zeros blocks that were written with only zeros. */
 export async function writtenBlocks(image: string, zeros: readonly number[]): Promise<number[]> {
   const extents = await run(['perl', '-e', EXTENTS, image]);
   const blocks = new Set(zeros);

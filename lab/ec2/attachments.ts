@@ -1,4 +1,4 @@
-/** Attachments: the image of a volume is a block device of this machine while EC2 reports it as attached. */
+/** Attaches volumes. While EC2 reports a volume as attached, its image is a block device of this machine. */
 
 import { type LabContext, type Leftover, ServiceError } from '../core/contract.ts';
 import { dropDeadLinks, isTaken, linkDevice, unlinkDevice } from '../devices/links.ts';
@@ -148,7 +148,7 @@ async function plugIn(
   state.save();
 }
 
-/** A volume that is mounted stays busy until it is unmounted, as on EC2. */
+/** Detaches a volume. As on EC2, a mounted volume stays busy until it is unmounted. */
 async function settleDetaching(
   state: Ec2State,
   context: LabContext,
@@ -172,7 +172,7 @@ async function unplug(volume: StoredVolume, attachment: StoredAttachment): Promi
   attachment.loop = null;
 }
 
-/** Call it after a start: a killed lab leaves loop devices and links, and a stopped one has removed its devices. */
+/** Restores devices at a start. A killed lab leaves loop devices and links; a stopped lab has removed its devices. */
 export async function recoverDevices(state: Ec2State, { directory }: LabContext): Promise<void> {
   dropDeadLinks();
   await detachOrphans();

@@ -1,7 +1,7 @@
 /**
- * The actions that a caller must be allowed, by operation.
- * Source: "Actions, resources, and condition keys for Amazon EC2" of the service authorization reference. A snapshot's
- * ARN has no account; creating with tags needs ec2:CreateTags too.
+ * The actions that a caller must be allowed to perform, by operation.
+ * Source: "Actions, resources, and condition keys for Amazon EC2" of the service authorization reference. The ARN of a
+ * snapshot has no account. To create resources with tags, ec2:CreateTags is needed, too.
  */
 import type { Authorization, LabContext } from '../core/contract.ts';
 import type { Ec2State } from './state.ts';

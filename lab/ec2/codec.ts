@@ -1,5 +1,6 @@
 /**
- * The EC2 query protocol, driven by the operation schemas of the SDK: converts forms to inputs, and outputs to XML.
+ * Implements the EC2 query protocol with the operation schemas of the SDK. It converts forms to inputs, and outputs to
+ * XML.
  * Source: "Smithy AWS EC2 query protocol".
  */
 import { XmlShapeSerializer } from '@aws-sdk/core/protocols';
@@ -8,7 +9,7 @@ import type { StaticOperationSchema } from '@smithy/types';
 
 const XMLNS = 'http://ec2.amazonaws.com/doc/2016-11-15/';
 
-/** The dotted names of a form as a tree. `value` is the value of the name that ends here. */
+/** A node in the tree of the dotted names of a form. `value` is the value of the name that ends at this node. */
 interface Node {
   value?: string;
   members: Map<string, Node>;

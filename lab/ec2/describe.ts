@@ -6,7 +6,7 @@ export interface Filter {
   Values?: string[];
 }
 
-/** The values that a filter may match, by its name; `undefined` for a name that the operation does not know. */
+/** Returns the values that the filter with this name may match, or `undefined` if the operation lacks the filter. */
 export type FilterValues<T> = (item: T, name: string) => readonly string[] | undefined;
 
 /** Keeps the items that match every filter. One matching value is enough for a filter. */
@@ -53,7 +53,7 @@ export interface Paging {
   NextToken?: string;
 }
 
-/** @param cap the page size of the lab, which tests reduce to test paging. */
+/** @param cap the maximum page size of the lab, which tests reduce to test paging. */
 export function page<T>(
   items: readonly T[],
   paging: Paging,

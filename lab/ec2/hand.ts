@@ -1,4 +1,4 @@
-/** Volumes for users who want to look into a snapshot. They are created and attached at once. */
+/** Creates and immediately attaches volumes for users who want to look into a snapshot. */
 import { type LabContext, ServiceError } from '../core/contract.ts';
 import { attachVolume, detachVolume, settleDevices } from './attachments.ts';
 import type { Ec2State } from './state.ts';
@@ -31,7 +31,7 @@ export async function plugSnapshot(
   return { volumeId: VolumeId, device: volume.attachment?.loop ?? '' };
 }
 
-/** Removes a volume, also one that was created through EC2. */
+/** Removes a volume, even if it was created through EC2. */
 export async function unplugVolume(state: Ec2State, context: LabContext, volumeId: string): Promise<void> {
   const volume = findVolume(state, context, volumeId);
   if (volume.attachment) {

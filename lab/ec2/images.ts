@@ -6,7 +6,7 @@ import { type Ec2State, newId, type StoredImage } from './state.ts';
 export interface ImageFixture {
   name?: string;
   snapshotIds: string[];
-  /** If not the lab's own. */
+  /** The region (default: that of the lab). */
   region?: string;
   ownerId?: string;
 }

@@ -1,4 +1,4 @@
-/** The operations of EC2 for snapshots and volumes, over its query protocol. BEHAVIOUR.md has the source of each behaviour. */
+/** The EC2 operations for snapshots and volumes (query protocol). BEHAVIOUR.md has the source of each behaviour. */
 import { randomUUID } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { join } from 'node:path';

@@ -1,4 +1,4 @@
-/** Snapshots: images of disks. */
+/** Snapshots, which are images of disks. */
 import { mkdir, open, stat, truncate, unlink } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { type LabContext, ServiceError } from '../core/contract.ts';
@@ -16,17 +16,17 @@ import { type Ec2State, newId, type StoredSnapshot } from './state.ts';
 import { creationTags, type Tag, toTagSet } from './tags.ts';
 
 export interface SnapshotFixture {
-  /** A disk image; it is copied. Without one, nothing was ever written to the disk. */
+  /** The path of a disk image, which is copied. Without an image, the disk has no written blocks. */
   imagePath?: string;
-  /** Of a disk without an image. */
+  /** The size of a disk without an image. */
   sizeGiB?: number;
-  /** What DescribeSnapshots says of the data, if not what is in the image. */
+  /** The size of the data in DescribeSnapshots (default: that of the data in the image). */
   dataBytes?: number;
-  /** If not the lab's own. */
+  /** The region (default: that of the lab). */
   region?: string;
   description?: string;
   tags?: Record<string, string>;
-  /** ISO date. */
+  /** An ISO date. */
   startTime?: string;
   volumeId?: string;
   snapshotId?: string;
@@ -36,7 +36,7 @@ export interface SnapshotFixture {
   ownerId?: string;
   state?: 'pending' | 'completed' | 'error';
   storageTier?: 'standard' | 'archive';
-  /** Blocks of 512 KiB that were written with zeros, by index. */
+  /** The indexes of blocks that were written with zeros. */
   writtenZeros?: number[];
 }
 
@@ -138,7 +138,7 @@ export function findSnapshot(state: Ec2State, id: string): StoredSnapshot {
   return snapshot;
 }
 
-/** A snapshot that is being written is cancelled if its next block does not arrive in time. */
+/** Returns the current state. A pending snapshot ends in `error` if its next block does not arrive in time. */
 export function snapshotState(snapshot: StoredSnapshot, context: LabContext): StoredSnapshot['state'] {
   const { state, sealedAt, writtenAt } = snapshot;
   const now = context.now().getTime();
@@ -193,7 +193,7 @@ interface CreateInput {
   TagSpecifications?: { ResourceType?: string; Tags?: Tag[] }[];
 }
 
-/** Copies the current image of the volume, even if it is mounted: crash-consistent, as on EC2. */
+/** Copies the current image of the volume. If it is mounted, the snapshot is crash-consistent, as on EC2. */
 export async function createSnapshot(state: Ec2State, context: LabContext, input: CreateInput): Promise<object> {
   const volume = state.volumes.get(input.VolumeId ?? '');
   if (!volume) throw new ServiceError('InvalidVolume.NotFound', `The volume '${input.VolumeId}' does not exist.`);
@@ -206,7 +206,7 @@ export async function createSnapshot(state: Ec2State, context: LabContext, input
   });
   snapshot.sealedAt = context.now().getTime();
   state.save();
-  // As EC2 answers, however soon it is completed.
+  // EC2 always returns this state, however soon the snapshot is completed.
   return { ...toWire(snapshot, context), State: 'pending' };
 }
 

@@ -19,19 +19,19 @@ export interface StoredSnapshot {
   state: 'pending' | 'completed' | 'error';
   dataBytes: number;
   tags: Record<string, string>;
-  /** Blocks of 512 KiB that were written with zeros, by index. */
+  /** The indexes of blocks that were written with zeros. */
   writtenZeros?: number[];
-  /** When the last block of one that is being written arrived; its start before that. */
+  /** When the last block of a pending snapshot arrived, or when the snapshot was started if there is none. */
   writtenAt?: number;
-  /** When it was taken, or sealed: EC2 works on it for a while before it is completed. */
+  /** When the snapshot was taken or sealed. EC2 completes it some time later. */
   sealedAt?: number;
-  /** Of a snapshot that was begun as the changes to another. */
+  /** The parent of a snapshot that consists of changes to another. */
   parentId?: string;
-  /** If it is not the lab's own. */
+  /** The region, if it is not that of the lab. */
   region?: string;
 }
 
-/** A machine image, as far as it refers to snapshots. */
+/** The part of a machine image that refers to snapshots. */
 export interface StoredImage {
   id: string;
   name: string;
@@ -43,16 +43,16 @@ export interface StoredImage {
 export interface StoredAttachment {
   instanceId: string;
   device: string;
-  /** The loop device; `null` until the volume is attached, or when it was asked to appear without one. */
+  /** The loop device, or `null` until the volume is attached, and for an attachment without a device. */
   loop: string | null;
   requestedAt: number;
-  /** `null`: never. */
+  /** `null` if it never becomes attached. */
   attachedAt: number | null;
   detachingSince: number | null;
   withoutDevice: boolean;
-  /** As on Xen, where no serial number identifies a volume. */
+  /** No serial number identifies the volume, as on Xen. */
   withoutSerial: boolean;
-  /** The image of somebody else's disk, which has the name instead; `null`: the volume's own. */
+  /** The image of another disk that takes the name, or `null` for the volume's own image. */
   foreignImage: string | null;
   stuckDetaching: boolean;
 }
@@ -67,15 +67,15 @@ export interface StoredVolume {
   kmsKeyId: string | null;
   createTime: number;
   availableAt: number;
-  /** Goes to state `error` instead of `available`. */
+  /** The state becomes `error` instead of `available`. */
   fails: boolean;
   visibleAt: number;
-  /** Describe calls that do not see it yet. */
+  /** The number of further Describe calls that do not show the volume. */
   invisibleLooks: number;
   deletedAt: number | null;
   attachment: StoredAttachment | null;
   clientToken: string | null;
-  /** What it was created with, to tell a repeated request from another one of the same token. */
+  /** The parameters of the creation. They distinguish a repeated request from another one with the same token. */
   request: string;
   tags: Record<string, string>;
 }

@@ -67,7 +67,7 @@ export function describeInstanceAttribute(
   throw new ServiceError('InvalidParameterValue', `Value (${input.Attribute}) for parameter attribute is invalid.`);
 }
 
-/** Source: "Amazon EBS volume limits" of the EC2 user guide; 28 slots that network interfaces share. */
+/** Network interfaces share the 28 slots. Source: "Amazon EBS volume limits" of the EC2 user guide. */
 export const describeInstanceTypes = (context: LabContext, input: { InstanceTypes?: string[] }): object => ({
   InstanceTypes: (input.InstanceTypes ?? [context.instance.instanceType]).map((InstanceType) => ({
     InstanceType,

@@ -11,7 +11,7 @@ export interface Tag {
 export const toTagSet = (tags: Record<string, string>): { Key: string; Value: string }[] =>
   Object.entries(tags).map(([Key, Value]) => ({ Key, Value }));
 
-/** Limits: 50 tags besides `aws:...`, which is AWS's own, 127 characters a key (128 with its end), 256 a value. */
+/** EC2 allows 50 tags besides AWS's own (`aws:...`), keys of 127 characters (128 with the end), and values of 256. */
 function withTags(present: Record<string, string>, added: readonly Tag[]): Record<string, string> {
   const tags = { ...present };
   for (const { Key = '', Value = '' } of added) {

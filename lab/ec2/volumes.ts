@@ -1,4 +1,4 @@
-/** Volumes: copies of the images of snapshots, with the states of EC2. */
+/** Volumes, which are copies of the images of snapshots, with the states of EC2. */
 
 import { randomBytes } from 'node:crypto';
 import { open, unlink } from 'node:fs/promises';
@@ -29,7 +29,7 @@ export interface CreateVolumeInput {
   TagSpecifications?: { ResourceType?: string; Tags?: Tag[] }[];
 }
 
-/** GiB. Source: CreateVolume of the EC2 API reference. */
+/** In GiB. Source: CreateVolume of the EC2 API reference. */
 const SIZES: Record<string, [number, number]> = {
   gp3: [1, 65_536],
   gp2: [1, 16_384],
@@ -63,7 +63,7 @@ export async function createVolume(
   return wire;
 }
 
-/** On volumes of an encrypted snapshot, unwritten blocks show noise. */
+/** Fills unwritten blocks with noise if the snapshot is encrypted. */
 async function copySnapshot(state: Ec2State, snapshotId: string, image: string): Promise<void> {
   const source = state.snapshotImage(snapshotId);
   await copySparsely(source, image);

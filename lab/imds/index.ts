@@ -1,13 +1,13 @@
-/** The instance metadata service, version 2 only. */
+/** Version 2 of the instance metadata service. Version 1 is not supported. */
 import { randomBytes } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { ConnectionGone, type LabContext, type Service, ServiceError } from '../core/contract.ts';
 import type { Identity } from '../core/identities.ts';
 
 export interface ImdsSettings {
-  /** What `spot/instance-action` says; `null`: nothing, which is 404. */
+  /** The content of `spot/instance-action`. `null` results in a 404 response. */
   spotAction: { action: 'stop' | 'terminate' | 'hibernate'; time: string } | null;
-  /** How long credentials of the role live. */
+  /** The life of the role's credentials, in seconds. */
   roleSeconds: number;
   /** The credentials of the instance's role. */
   role: () => Identity;
@@ -18,7 +18,7 @@ const ROLE_NAME = 'lab-role';
 const LONGEST_TTL = 21_600;
 
 export function createImdsService(context: LabContext, settings: ImdsSettings): Service {
-  /** Tokens by the time at which they expire. */
+  /** The expiry of each token. */
   const tokens = new Map<string, number>();
   const handle = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
     const path = new URL(request.url ?? '/', 'http://imds').pathname;

@@ -1,6 +1,6 @@
 /**
- * The products of the price list: three regions with prices that no real region has, so that tests detect whether they
- * were used, and with other products whose names end in the same way.
+ * The products of the price list. It has three regions, whose prices differ from those of all real regions, so that
+ * tests detect whether they were used. It also has other products whose names end in the same way.
  */
 
 export interface Product {
@@ -9,7 +9,7 @@ export interface Product {
   family: string;
   attributes: Readonly<Record<string, string>>;
   unit: string;
-  /** Dollars of a unit, from so many units on. */
+  /** The price of a unit in dollars, from a number of units on. */
   tiers: readonly { from: number; dollars: number }[];
 }
 
@@ -20,7 +20,7 @@ interface Line {
   operation?: string;
   unit: string;
   dollars: number;
-  /** From 50 TB on. */
+  /** The price from 50 TB on. */
   later?: number;
 }
 
@@ -30,7 +30,7 @@ const DEEP = 'AmazonS3GlacierDeepArchive';
 
 export const SERVICES: ReadonlySet<string> = new Set([EC2, S3, DEEP]);
 
-/** Prefixes of usage types are no function of the region's name. Source: "Understanding your AWS billing" of S3. */
+/** Prefixes of usage types do not follow from the names of regions. Source: "Understanding your AWS billing" of S3. */
 const REGIONS: { code: string; prefix: string; factor: number }[] = [
   { code: 'us-east-1', prefix: '', factor: 1.1 },
   { code: 'eu-west-1', prefix: 'EU-', factor: 1.2 },

@@ -8,7 +8,7 @@ import { ALGORITHMS, type Algorithm, headerOf, type Running, running } from './c
 
 export interface ReceivedBody {
   bytes: number;
-  /** Hexadecimal. */
+  /** In hexadecimal digits. */
   md5: string;
   checksums: Partial<Record<Algorithm, string>>;
 }
@@ -16,11 +16,11 @@ export interface ReceivedBody {
 export interface BodyOrder {
   file: string;
   signed: SignedRequest;
-  /** Computed even where the client sends none. */
+  /** A checksum that is computed even if the client sends none. */
   wanted: Algorithm | null;
 }
 
-/** @throws ServiceError, and leaves no file. */
+/** @throws ServiceError after it has removed the file. */
 export async function receiveBody(request: IncomingMessage, order: BodyOrder): Promise<ReceivedBody> {
   try {
     return await receive(request, order);
@@ -68,7 +68,7 @@ function checkMd5(request: IncomingMessage, digest: Buffer): void {
   }
 }
 
-/** Refuses a connection that ends early, which must not look like a short object. */
+/** Refuses a body that ends early, because it must not look like a short object. */
 function checkLength(request: IncomingMessage, bytes: number): void {
   const given = request.headers['x-amz-decoded-content-length'] ?? request.headers['content-length'];
   if (given !== undefined && Number(given) !== bytes) {
@@ -79,7 +79,7 @@ function checkLength(request: IncomingMessage, bytes: number): void {
   }
 }
 
-/** The algorithms, with the value in a header, or `null` if it follows in a trailer. */
+/** Returns the announced algorithms with the values in headers, or `null` if a value follows in a trailer. */
 function announcedChecksums(request: IncomingMessage): Map<Algorithm, string | null> {
   const announced = new Map<Algorithm, string | null>();
   const trailer = String(request.headers['x-amz-trailer'] ?? '').toLowerCase();

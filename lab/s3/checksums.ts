@@ -1,4 +1,4 @@
-/** The checksums of S3: over bytes, and of objects that consist of parts. */
+/** The checksums of S3, for bytes and for objects that consist of parts. */
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { crc32 } from 'node:zlib';
@@ -12,7 +12,7 @@ export type ChecksumType = 'FULL_OBJECT' | 'COMPOSITE';
 export interface Checksum {
   algorithm: Algorithm;
   type: ChecksumType;
-  /** Base64; composite ones end in `-` and the number of parts. */
+  /** In Base64. Composite checksums end in `-` and the number of parts. */
   value: string;
 }
 
@@ -22,7 +22,7 @@ export const headerOf = (algorithm: Algorithm): string => `x-amz-checksum-${algo
 
 export interface Running {
   update(chunk: Buffer): void;
-  /** Base64. */
+  /** @returns the checksum in Base64. */
   digest(): Promise<string>;
 }
 
@@ -47,7 +47,7 @@ export function running(algorithm: Algorithm): Running {
   };
 }
 
-/** The types of checksums that an algorithm allows for multipart objects. Source: "Checking object integrity" of the S3 user guide. */
+/** The default checksum type of multipart objects. Source: "Checking object integrity" of the S3 user guide. */
 export function defaultType(algorithm: Algorithm): ChecksumType {
   return algorithm === 'CRC64NVME' ? 'FULL_OBJECT' : 'COMPOSITE';
 }
@@ -58,7 +58,7 @@ export const allowsType = (algorithm: Algorithm, type: ChecksumType): boolean =>
 export interface PartSum {
   file: string;
   bytes: number;
-  /** Base64 of the part's own checksum. */
+  /** The part's own checksum in Base64. */
   value: string;
 }
 

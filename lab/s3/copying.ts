@@ -108,7 +108,7 @@ function checkSource(exchange: Exchange, source: StoredObject): void {
   );
 }
 
-/** Metadata and tags are those of the source unless the request replaces them. Class and encryption come from the request. */
+/** Returns the metadata and tags of the source or of the request. Class and encryption always come from the request. */
 function headOf(exchange: Exchange, source: StoredObject): ObjectHead {
   const asked = readHead(exchange);
   const isReplaced = (name: string) => header(exchange, name)?.toUpperCase() === 'REPLACE';

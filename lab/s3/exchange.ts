@@ -1,4 +1,4 @@
-/** One request and its response, for the operations. */
+/** The request and the response of an operation. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { type LabContext, ServiceError, type SignedRequest } from '../core/contract.ts';
 import { readBody } from '../core/http.ts';

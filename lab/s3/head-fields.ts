@@ -1,4 +1,4 @@
-/** The properties that an object gets when it is created: metadata, tags, class, and headers that S3 returns unchanged. */
+/** The properties that creating an object sets: metadata, tags, class, and headers that S3 returns unchanged. */
 import { ServiceError } from '../core/contract.ts';
 import type { Exchange } from './exchange.ts';
 import type { ObjectHead, StoredObject } from './store.ts';
@@ -29,7 +29,7 @@ const KEPT_HEADERS = [
   'x-amz-object-lock-legal-hold',
 ];
 
-/** Source: "Working with object metadata" of the S3 user guide: 2 KB of names and values. */
+/** The limit of names and values together is 2 KB. Source: "Working with object metadata" of the S3 user guide. */
 const MAX_METADATA = 2048;
 
 export function readHead({ request }: Exchange): ObjectHead {
@@ -72,7 +72,7 @@ function checkMetadata(metadata: Record<string, string>): void {
     throw new ServiceError('MetadataTooLarge', 'Your metadata headers exceed the maximum allowed metadata size');
 }
 
-/** The `x-amz-tagging` header: a query string. */
+/** Reads the `x-amz-tagging` header, which is a query string. */
 function readTags(text: string): Record<string, string> {
   const pairs = [...new URLSearchParams(text)];
   return checkTags(pairs);
@@ -101,11 +101,11 @@ export function checkTags(pairs: readonly (readonly [string, string])[]): Record
   return tags;
 }
 
-/** The encryption of an object, which every response about it contains. Since 2023, all objects are encrypted, by default with AES256. */
+/** The encryption headers of all responses about an object. Since 2023, all objects are encrypted (default: AES256). */
 export const encryptionHeaders = ({ headers }: Pick<ObjectHead, 'headers'>): Record<string, string> =>
   Object.fromEntries(Object.entries(headers).filter(([name]) => name.startsWith('x-amz-server-side-encryption')));
 
-/** Headers of the response that the query sets, e.g. `response-content-type`. */
+/** Response headers that the query sets, for example with `response-content-type`. */
 export const askedHeaders = ({ query }: Exchange): Record<string, string> =>
   Object.fromEntries(
     [...query].flatMap(([name, value]) =>
@@ -141,7 +141,7 @@ export function objectHeaders(object: StoredObject): Record<string, string> {
   };
 }
 
-/** Node reads header bytes as Latin-1. UTF-8 beyond ASCII is returned encoded (RFC 2047), as by S3. */
+/** Node reads header bytes as Latin-1. Like S3, this returns UTF-8 beyond ASCII encoded (RFC 2047). */
 function presentable(value: string): string {
   return /^[\x20-\x7e]*$/.test(value) ? value : `=?UTF-8?B?${Buffer.from(value, 'latin1').toString('base64')}?=`;
 }

@@ -1,4 +1,4 @@
-/** Lists keys, in both versions of the call. */
+/** Lists keys with both versions of the call. */
 import { bucketOf, type Exchange, encodeKey, type Operation, sendXml } from './exchange.ts';
 import type { StoredObject } from './store.ts';
 
@@ -6,7 +6,7 @@ interface Listing {
   objects: StoredObject[];
   prefixes: string[];
   truncated: boolean;
-  /** The last key or common prefix that is shown. */
+  /** The last shown key or common prefix. */
   last: string;
 }
 

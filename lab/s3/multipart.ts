@@ -110,7 +110,7 @@ export function partNumberOf({ query }: Exchange): number {
   throw new ServiceError('InvalidArgument', 'Part number must be an integer between 1 and 10000, inclusive');
 }
 
-/** @throws ServiceError if the upload has ended in the meantime, and leaves no file. */
+/** @throws ServiceError if the upload has ended in the meantime. The file of the part is removed. */
 export function keepPart({ store }: Exchange, upload: Upload, number: number, part: StoredPart): void {
   if (!store.upload(upload.id)) {
     store.dropFile(part.file);
@@ -122,7 +122,7 @@ export function keepPart({ store }: Exchange, upload: Upload, number: number, pa
   if (replaced) store.dropFile(replaced.file);
 }
 
-/** Source: the answer that S3 gives, recorded in issues of the SDK. */
+/** Source: responses of S3 that are recorded in issues of the SDK. */
 function checkAlgorithm(
   upload: Upload,
   checksums: Partial<Record<Algorithm, string>>,

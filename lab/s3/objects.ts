@@ -60,7 +60,7 @@ function chosen(
 const checksumHeaders = (checksum: Checksum | null): Record<string, string> =>
   checksum ? { [headerOf(checksum.algorithm)]: checksum.value, 'x-amz-checksum-type': checksum.type } : {};
 
-/** @throws ServiceError `NoSuchKey`; callers of HEAD without s3:ListBucket learn nothing. */
+/** @throws ServiceError `NoSuchKey`, or `AccessDenied` if the caller may not list the bucket. */
 export function objectOf(exchange: Exchange): StoredObject {
   const { name } = bucketOf(exchange);
   const object = exchange.store.object(name, exchange.key);
@@ -115,7 +115,7 @@ async function send(stream: AsyncIterable<Buffer>, response: ServerResponse): Pr
 const askedChecksum = (exchange: Exchange, object: StoredObject): Record<string, string> =>
   header(exchange, 'x-amz-checksum-mode') === 'ENABLED' ? checksumHeaders(object.checksum) : {};
 
-/** Objects in archive classes can be read only while a restored copy exists. */
+/** Objects in archive classes can be read only while a thawed copy exists. */
 export function isReadable({ storageClass, restore }: StoredObject, { context }: Exchange): boolean {
   if (storageClass !== 'GLACIER' && storageClass !== 'DEEP_ARCHIVE') return true;
   const time = context.now().getTime();

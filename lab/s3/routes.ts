@@ -12,7 +12,7 @@ import * as tagging from './tagging.ts';
 export interface Route {
   operation: string;
   run: Operation;
-  /** IAM actions, on the bucket or on the object. */
+  /** The required IAM actions on the bucket or on the object. */
   actions: readonly string[];
 }
 
@@ -21,9 +21,9 @@ type Target = 'account' | 'bucket' | 'object';
 interface Pattern extends Route {
   method: string;
   target: Target;
-  /** Query parameters that must be there. */
+  /** The required query parameters. */
   query: readonly string[];
-  /** A header that must be there. */
+  /** A required header. */
   header?: string;
 }
 

@@ -1,4 +1,4 @@
-/** Stores buckets, objects and unfinished uploads. An object is a list of part files, so completing an upload copies nothing. */
+/** Stores buckets, objects and unfinished uploads. Objects are lists of part files, so completion copies nothing. */
 import { createHash, randomUUID } from 'node:crypto';
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
@@ -10,9 +10,9 @@ export interface Bucket {
   ownerId: string;
   region: string;
   created: string;
-  /** The document of PutBucketLifecycleConfiguration, as it was sent. */
-  /** Documents as they were put. */
+  /** The unchanged document of PutBucketLifecycleConfiguration. */
   lifecycle?: string;
+  /** The unchanged document of PutObjectLockConfiguration. */
   objectLock?: string;
   versioning?: 'Enabled' | 'Suspended';
 }
@@ -20,7 +20,7 @@ export interface Bucket {
 /** The properties of an object besides its bytes, which are set when it is created. */
 export interface ObjectHead {
   metadata: Record<string, string>;
-  /** Content-Type and the other headers of HTTP that come back as they were. */
+  /** Content-Type and the other HTTP headers that S3 returns unchanged. */
   headers: Record<string, string>;
   tags: Record<string, string>;
   storageClass: string;
@@ -90,7 +90,7 @@ export class S3Store {
     rmSync(join(this.#directory, 'buckets', `${name}.json`));
   }
 
-  /** In the order of their keys' UTF-8 bytes, as S3 lists them. */
+  /** Returns objects in the order in which S3 lists them: by the UTF-8 bytes of their keys. */
   objects(bucket: string): StoredObject[] {
     const all = [...(this.#objects.get(bucket)?.values() ?? [])];
     return all.sort((a, b) => Buffer.compare(Buffer.from(a.key), Buffer.from(b.key)));
@@ -100,7 +100,7 @@ export class S3Store {
     return this.#objects.get(bucket)?.get(key);
   }
 
-  /** Publishes an object; what was under the key is gone. */
+  /** Publishes an object. It replaces the previous object with the key. */
   saveObject(bucket: string, object: StoredObject): void {
     const replaced = this.object(bucket, object.key);
     const objects = this.#objects.get(bucket) ?? new Map<string, StoredObject>();
@@ -128,7 +128,7 @@ export class S3Store {
     writeFileAtomically(this.#uploadFile(upload.id), JSON.stringify(upload));
   }
 
-  /** @param keep parts that have become an object's. */
+  /** @param keep parts that now belong to an object. */
   dropUpload(upload: Upload, keep: readonly StoredPart[]): void {
     this.#uploads.delete(upload.id);
     rmSync(this.#uploadFile(upload.id));
@@ -173,7 +173,7 @@ export class S3Store {
       .map((name) => JSON.parse(readFileSync(join(directory, name), 'utf8')) as T);
   }
 
-  /** Files of requests that a killed lab never answered. */
+  /** Removes files of requests that a killed lab did not finish. */
   #dropOrphans(): void {
     const known = new Set<string>();
     for (const objects of this.#objects.values())

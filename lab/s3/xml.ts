@@ -1,9 +1,9 @@
-/** Small XML documents that are simpler to write without a schema. */
+/** Reads and writes small XML documents, which are simpler without a schema. */
 import { XMLParser } from 'fast-xml-parser';
 
 const XMLNS = 'http://s3.amazonaws.com/doc/2006-03-01/';
 
-/** Values become elements; arrays become repeated elements; `undefined` and `null` become nothing. */
+/** Values become elements, and arrays become repeated elements. `undefined` and `null` are omitted. */
 export type XmlValue = string | number | boolean | null | undefined | XmlValue[] | { [name: string]: XmlValue };
 
 export const xmlDocument = (root: string, content: { [name: string]: XmlValue }): string =>
@@ -21,7 +21,7 @@ function element(name: string, value: XmlValue): string {
   return `<${name}>${inner}</${name}>`;
 }
 
-/** XML 1.0 does not allow most control characters. Carriage returns and similar ones are written as references. */
+/** XML 1.0 does not allow most control characters. All except tabs and newlines are written as references. */
 export const escapeXml = (text: string): string =>
   text
     .replace(/[<>&"]/g, (character) => ({ '<': '&lt;', '>': '&gt;', '&': '&amp;', '"': '&quot;' })[character] ?? '')

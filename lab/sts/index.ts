@@ -41,7 +41,7 @@ const callerDocument = ({ arn, accountId, accessKeyId }: Caller): string =>
     `<ResponseMetadata><RequestId>${randomUUID()}</RequestId></ResponseMetadata></GetCallerIdentityResponse>`,
   ].join('');
 
-/** The ARN of a role session. */
+/** Returns the unique id of a user or of a role session. */
 function userId(arn: string, accessKeyId: string): string {
   const unique = accessKeyId.slice(4);
   return arn.includes(':assumed-role/') ? `AROA${unique}:${arn.slice(arn.lastIndexOf('/') + 1)}` : `AIDA${unique}`;
