@@ -86,7 +86,7 @@ export interface Authorization {
   context?: Readonly<Record<string, readonly string[]>>;
 }
 
-/** Milliseconds that each transition takes. Tests use 0 for all of them by default. */
+/** Delays and limits, in milliseconds unless stated otherwise. By default, transitions and calls take no time. */
 export interface Delays {
   volumeCreating: number;
   attaching: number;
