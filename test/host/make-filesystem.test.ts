@@ -52,7 +52,7 @@ const OLD: Record<string, Old> = {
     ],
     changed: ['tune2fs', '-u', '1000', '-g', '1001'],
   },
-  'ext4 as it is made today': { type: 'ext4', size: '64M', made: [...EXT, '-t', 'ext4'] },
+  'ext4 with current defaults': { type: 'ext4', size: '64M', made: [...EXT, '-t', 'ext4'] },
   'xfs of 200 MiB': { type: 'xfs', size: '200M', made: [...XFS, '--unsupported'] },
   'xfs without checksums': {
     type: 'xfs',

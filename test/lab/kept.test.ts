@@ -51,7 +51,7 @@ test('a kept lab serves the state of the test', async (t) => {
 });
 
 for (const [name, end, keep] of [
-  ['without being asked for', FAILS, {}],
+  ['without a request', FAILS, {}],
   ['after a test that passes', '', { SNAP_TO_S3_KEEP_LAB: 'failed' }],
 ] as const) {
   test(`no lab is kept ${name}`, async (t) => {

@@ -52,28 +52,28 @@ test('bytes pass through all stages, and the result is known afterwards', async 
 
 const FAILURES: [string, Stage[], RegExp][] = [
   [
-    'the first exits 3',
+    'the first stage exits with 3',
     [sh('one', 'printf x; echo broken >&2; exit 3'), sh('two', 'cat')],
     /^one exited 3 \(broken\); two stopped$/,
   ],
-  ['the last exits 4', [sh('one', 'yes'), sh('two', 'head -c 10; exit 4')], /^two exited 4/],
+  ['the last stage exits with 4', [sh('one', 'yes'), sh('two', 'head -c 10; exit 4')], /^two exited 4/],
   [
-    'the middle is killed',
+    'the middle stage is killed',
     [sh('one', 'yes'), sh('two', 'head -c 10 >/dev/null; kill -9 $$'), sh('three', 'cat')],
     /^two was killed by SIGKILL/,
   ],
   [
-    'the first ends calmly after the second died',
+    'the first stage ends without an error after the second has failed',
     [sh('one', 'yes'), sh('two', 'exit 5'), sh('three', 'cat')],
     /^two exited 5/,
   ],
   [
-    'the first ends its output and fails, which is seen after what that does to the second',
+    'the first stage closes its output and fails, which is noticed after the resulting failure of the second',
     [sh('one', 'trap "exit 6" TERM; exec >&-; while :; do :; done'), sh('two', 'cat >/dev/null; exit 7')],
     /^one exited 6/,
   ],
   [
-    'there is no such program',
+    'a program is not installed',
     [sh('one', 'yes'), { name: 'two', argv: ['no-such-program'] }],
     /no-such-program is not installed/,
   ],

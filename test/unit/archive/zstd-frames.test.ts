@@ -65,13 +65,13 @@ const changedAt = (bytes: Buffer, at: number): Buffer => {
 const BAD: Record<string, Buffer | Promise<Buffer>> = {
   nothing: Buffer.alloc(0),
   noise: randomBytes(1000),
-  'another checksum': changedAt(withChecksum, withChecksum.length - 1),
-  'another byte': changedAt(withChecksum, withChecksum.length - 100),
+  'a changed checksum': changedAt(withChecksum, withChecksum.length - 1),
+  'a changed byte': changedAt(withChecksum, withChecksum.length - 100),
   'a last frame without its last byte': Buffer.concat([frame(NOISE), frame(LINES).subarray(0, -1)]),
   'a frame without its checksum': withChecksum.subarray(0, -4),
   'the beginning of another frame': Buffer.concat([frame(LINES), Buffer.from('28b5', 'hex')]),
-  'something else behind the frames': Buffer.concat([frame(LINES), randomBytes(20)]),
-  'zeros behind the frames': Buffer.concat([frame(LINES), Buffer.alloc(20)]),
+  'other data after the frames': Buffer.concat([frame(LINES), randomBytes(20)]),
+  'zeros after the frames': Buffer.concat([frame(LINES), Buffer.alloc(20)]),
   'a window of 256 MiB': frameOfOneByte(28),
 };
 

@@ -1,4 +1,4 @@
-/** Which of several failures is reported. */
+/** Of several failures, the first one is reported. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';

@@ -1,4 +1,4 @@
-/** Which errors are retried, how they are named, and the block rate after throttling. */
+/** Retries depend on the error and name it, and throttling lowers the block rate. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';

@@ -1,9 +1,9 @@
-/** How each partition is archived. */
+/** The content of a partition determines how it is archived. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { treatmentOf } from '../../../../src/host/filesystems/filesystems.ts';
 
-test('how a partition is archived', () => {
+test('each partition is archived according to its content', () => {
   const probe = { tableType: null, uuid: null, label: null };
   assert.deepEqual(treatmentOf({ ...probe, type: 'ext4', usage: 'filesystem' }), { how: 'mount', type: 'ext4' });
   assert.equal(treatmentOf({ ...probe, type: 'swap', usage: 'other' }).how, 'record');

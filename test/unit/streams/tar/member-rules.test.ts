@@ -21,7 +21,7 @@ const memberOf = (path: string, type: NewMember['type'] = 'file', target = ''): 
 });
 
 const TWINS: Record<string, [first: NewMember, second: NewMember]> = {
-  'other letters': [memberOf('./a'), memberOf('./A')],
+  'another case of a letter': [memberOf('./a'), memberOf('./A')],
   'another spelling of a letter': [memberOf('./\u00e9'), memberOf('./e\u0301')],
   'a directory and a file': [memberOf('./dir', 'directory'), memberOf('./DIR')],
   'a file below a link': [memberOf('./link', 'symlink', '/etc'), memberOf('./LINK/x')],

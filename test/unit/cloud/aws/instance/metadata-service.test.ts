@@ -18,7 +18,7 @@ const ASK = `import { fetchMetadata } from ${JSON.stringify(MODULE)};
 const ANSWERS: [string, (response: ServerResponse) => void, RegExp][] = [
   ['an answer', (response) => response.end('all is well'), /^all is well$/],
   ['a refusal', (response) => response.writeHead(403).end('no'), /^the instance metadata service answered HTTP 403$/],
-  ['half an answer', (response) => response.writeHead(200, { 'content-length': 900 }).write('half'), /abort/],
+  ['half of an answer', (response) => response.writeHead(200, { 'content-length': 900 }).write('half'), /abort/],
   [
     'a truncated answer',
     (response) =>

@@ -127,18 +127,18 @@ test('contradictory plans are refused before anything is created', async () => {
 });
 
 const HOSTILE: Record<string, object> = {
-  'another label': { label: 'sun' },
-  'an id with a line': { id: '1\nlabel: dos' },
-  'other sectors': { sectorsize: 4096 },
-  'no list': { partitions: {} },
-  'no partition': { partitions: [null] },
-  'a start of words': { partitions: [{ ...PARTITION, start: '2048, size=1' }] },
+  'an unsupported label': { label: 'sun' },
+  'an id with a second line': { id: '1\nlabel: dos' },
+  'an unsupported sector size': { sectorsize: 4096 },
+  'partitions that are not a list': { partitions: {} },
+  'a null partition': { partitions: [null] },
+  'a start that is text': { partitions: [{ ...PARTITION, start: '2048, size=1' }] },
   'a negative size': { partitions: [{ ...PARTITION, size: -1 }] },
-  'a type with more': { partitions: [{ ...PARTITION, type: '83, bootable' }] },
-  'a UUID with more': { partitions: [{ ...PARTITION, uuid: 'x, name=y' }] },
-  'attributes with more': { partitions: [{ ...PARTITION, attrs: 'GUID:48", start=0' }] },
-  'no number': { partitions: [{ ...PARTITION, node: 'disk' }] },
-  'the number 0': { partitions: [{ ...PARTITION, node: 'disk0' }] },
+  'a type with another field': { partitions: [{ ...PARTITION, type: '83, bootable' }] },
+  'a UUID with another field': { partitions: [{ ...PARTITION, uuid: 'x, name=y' }] },
+  'attributes with another field': { partitions: [{ ...PARTITION, attrs: 'GUID:48", start=0' }] },
+  'no partition number': { partitions: [{ ...PARTITION, node: 'disk' }] },
+  'the partition number 0': { partitions: [{ ...PARTITION, node: 'disk0' }] },
 };
 
 for (const [name, change] of Object.entries(HOSTILE)) {
