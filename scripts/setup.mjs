@@ -10,8 +10,8 @@ import { delimiter, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 /**
- * Debian packages, by a file that each of them installs. Each group also needs the groups before it. PATH is not searched,
- * because another copy may shadow the file.
+ * Debian packages, by a file that each of them installs. Each group also needs the groups before it. PATH is not
+ * searched, because another copy may shadow the file.
  */
 const PACKAGES = {
   unit: {

@@ -131,7 +131,8 @@ export interface LabContext {
   now(): Date;
   /**
    * Logs the call and plays the matching faults in the order of scripting. Errors throw `ServiceError`. `reset` and
-   * `hang` throw `ConnectionGone`. The other kinds wait, or prepare the connection. Behaviours are returned to the service.
+   * `hang` throw `ConnectionGone`. The other kinds wait, or prepare the connection. Behaviours are returned to the
+   * service.
    */
   admit(call: Call, request: IncomingMessage, response: ServerResponse): Promise<{ behaviours: Map<string, string> }>;
   /**

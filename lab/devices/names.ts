@@ -1,6 +1,6 @@
 /**
- * Records the device names that labs on this machine have assigned to attachments. AttachVolume assigns a name before its
- * link is created. Without this record, two labs could assign one name to two volumes.
+ * Records the device names that labs on this machine have assigned to attachments. AttachVolume assigns a name before
+ * its link is created. Without this record, two labs could assign one name to two volumes.
  */
 import { randomUUID } from 'node:crypto';
 import { mkdirSync, readlinkSync, renameSync, symlinkSync, unlinkSync } from 'node:fs';

@@ -14,8 +14,8 @@ export interface DocumentedBlock {
 }
 
 /**
- * Excludes generated pages: docs/development/api.md is compared as a whole, and test/documents/performance.test.ts checks the
- * figures in docs/development/performance.md.
+ * Excludes generated pages: docs/development/api.md is compared as a whole, and test/documents/performance.test.ts
+ * checks the figures in docs/development/performance.md.
  */
 export const documentBlocks = (): DocumentedBlock[] =>
   globSync('{README.md,docs/**/*.md}', { cwd: ROOT })
@@ -54,7 +54,7 @@ export const documentedCommands = (): DocumentedCommand[] =>
     commandsIn(kind, text).map((command) => ({ document, text: command })),
   );
 
-/** Lines that continue after a backslash, or inside quotation marks, are one command. A block with a shebang is a program. */
+/** Lines that continue after a backslash or in quotation marks are one command. A block with a shebang is a program. */
 export function commandsIn(kind: string, text: string): string[] {
   if (kind === 'console') return [...text.matchAll(/^\$ (.*)$/gm)].map(([, command = '']) => command);
   if (kind !== 'sh') return [];

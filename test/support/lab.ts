@@ -34,7 +34,9 @@ export interface LabTestOptions extends Partial<LabOptions> {
   allowLeftovers?: readonly Leftover['kind'][];
 }
 
-/** A property that the types of the test runner lack. It is set if the test has failed, before its `after` hooks run. */
+/**
+ * A property that the types of the test runner lack. It is set if the test has failed, before its `after` hooks run.
+ */
 type FinishedTest = TestContext & { error: Error | null };
 
 /** Creates a directory that is removed after the test. */
@@ -45,8 +47,9 @@ export function temporaryDirectory(t: TestContext): string {
 }
 
 /**
- * Starts a lab with a bucket. After the test, every scripted fault must have occurred, and nothing may be left in the cloud
- * or on this machine. `SNAP_TO_S3_KEEP_LAB` keeps the lab running: `failed` after a failed test, `always` after any test.
+ * Starts a lab with a bucket. After the test, every scripted fault must have occurred, and nothing may be left in the
+ * cloud or on this machine. `SNAP_TO_S3_KEEP_LAB` keeps the lab running: `failed` after a failed test, `always` after
+ * any test.
  */
 export async function labForTest(t: TestContext, options: LabTestOptions = {}): Promise<TestLab> {
   const directory = mkdtempSync(join(tmpdir(), 'snap-to-s3-test-'));

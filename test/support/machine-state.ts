@@ -1,8 +1,8 @@
 /**
  * Finds what a test run left on this machine: loop devices, mounts, device links, files and processes.
  *
- * Other labs and other runs may use the same machine. A resource belongs to a run if it refers to the directory of the run,
- * which is the `TMPDIR` of everything that the run starts.
+ * Other labs and other runs may use the same machine. A resource belongs to a run if it refers to the directory of the
+ * run, which is the `TMPDIR` of everything that the run starts.
  */
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { join } from 'node:path';

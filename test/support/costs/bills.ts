@@ -1,7 +1,7 @@
 /**
- * Writes synthetic billing reports. A month is described once and written in every format and granularity of AWS, with the
- * patterns of real reports: snapshots in blocks of 512 KiB, the storage of a day in the hour before midnight, prices and
- * quantities with ten and more decimals, and unrelated rows between them.
+ * Writes synthetic billing reports. A month is described once and written in every format and granularity of AWS, with
+ * the patterns of real reports: snapshots in blocks of 512 KiB, the storage of a day in the hour before midnight,
+ * prices and quantities with ten and more decimals, and unrelated rows between them.
  */
 import { writeFileSync } from 'node:fs';
 import { gzipSync } from 'node:zlib';
