@@ -13,7 +13,7 @@ const CLAIM_FORMAT = 1;
 export type Holder = ProcessIdentity & { run: string };
 
 /** What a run has stored so far. */
-export interface Progress {
+export interface ClaimProgress {
   /** Identifies all settings that affect the stored bytes. Progress with other settings cannot be used. */
   fingerprint: string;
   /** Completed objects, in the order of the partitions. */
@@ -25,11 +25,11 @@ export interface Progress {
 export interface UploadNote {
   key: string;
   uploadId: string;
-  checkpoints: Checkpoint[];
+  checkpoints: UploadCheckpoint[];
 }
 
 /** A position at which an upload can be resumed without the plain bytes before it. */
-export interface Checkpoint {
+export interface UploadCheckpoint {
   /** Bytes of the plain stream before the checkpoint. */
   plainBytes: number;
   /** Bytes and parts of the object before the checkpoint. */
@@ -55,7 +55,7 @@ export interface Claim {
   lifeSeconds: number;
   /** Value of the state tag before the work began; `null` if the snapshot had none. */
   tagBefore: string | null;
-  progress: Progress | null;
+  progress: ClaimProgress | null;
 }
 
 const FOLDER = '.snap-to-s3/claims/';
@@ -127,7 +127,7 @@ const isHolder = (holder: Holder | null): boolean =>
   (Number.isSafeInteger(holder.pid) &&
     [holder.run, holder.host, holder.boot, holder.namespace, holder.started].every((text) => typeof text === 'string'));
 
-const isProgress = ({ fingerprint, objects, uploads }: Progress): boolean =>
+const isProgress = ({ fingerprint, objects, uploads }: ClaimProgress): boolean =>
   typeof fingerprint === 'string' &&
   Array.isArray(objects) &&
   objects.every(isManifestObject) &&
@@ -140,5 +140,5 @@ const isUploadNote = ({ key, uploadId, checkpoints }: UploadNote): boolean =>
   Array.isArray(checkpoints) &&
   checkpoints.every(isCheckpoint);
 
-const isCheckpoint = (found: Checkpoint): boolean =>
+const isCheckpoint = (found: UploadCheckpoint): boolean =>
   [found?.plainBytes, found?.storedBytes, found?.parts].every((count) => Number.isSafeInteger(count) && count >= 0);

@@ -80,7 +80,7 @@ export interface ColumnLayout {
 }
 
 /** @returns `null` if the header is not that of a cost report. */
-export function layoutOf(header: readonly string[]): ColumnLayout | null {
+export function columnLayoutOf(header: readonly string[]): ColumnLayout | null {
   const names = header.map((name) => name.toLowerCase().replace(/[^a-z0-9]/g, ''));
   const format = formatOf(header, new Set(names));
   if (format === null) return null;

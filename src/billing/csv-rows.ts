@@ -3,7 +3,7 @@ import Papa from 'papaparse';
 import { SnapError } from '../errors.ts';
 import { KiB } from '../lib/units.ts';
 import type { Cell } from './cell.ts';
-import { type ColumnLayout, type ColumnName, layoutOf } from './columns.ts';
+import { type ColumnLayout, type ColumnName, columnLayoutOf } from './columns.ts';
 import { CsvScan, OPEN_QUOTE } from './csv-scan.ts';
 import { notAReport, type RowSink } from './row-sink.ts';
 import { asUtf8 } from './text-encoding.ts';
@@ -76,7 +76,7 @@ class ReportRows {
 
   #header(line: string): ColumnLayout {
     const [header = []] = Papa.parse<string[]>(line.replace(/^\uFEFF/, ''), OPTIONS).data;
-    const layout = layoutOf(header);
+    const layout = columnLayoutOf(header);
     if (layout === null) throw notAReport(this.#name, `its first row is ${JSON.stringify(line.slice(0, 60))}`);
     this.#sink.layout(layout);
     return layout;

@@ -6,7 +6,7 @@ import { compressors } from 'hyparquet-compressors';
 import { SnapError } from '../errors.ts';
 import { MiB } from '../lib/units.ts';
 import type { Cell } from './cell.ts';
-import { type ColumnLayout, type ColumnName, layoutOf } from './columns.ts';
+import { type ColumnLayout, type ColumnName, columnLayoutOf } from './columns.ts';
 import { notAReport, type RowSink } from './row-sink.ts';
 import { damaged } from './unpack.ts';
 
@@ -39,7 +39,7 @@ async function asyncBuffer(handle: FileHandle): Promise<AsyncBuffer> {
 async function readGroups(file: AsyncBuffer, name: string, sink: RowSink, signal: AbortSignal): Promise<void> {
   const metadata = await parquetMetadataAsync(file);
   const header = parquetSchema(metadata).children.map(({ element }) => element.name);
-  const layout = layoutOf(header);
+  const layout = columnLayoutOf(header);
   if (layout === null) throw notAReport(name, `its first columns are ${header.slice(0, 5).join(', ')}`);
   sink.layout(layout);
   checkSizes(metadata, name);

@@ -1,8 +1,9 @@
 /** Evaluates the choices for a set of snapshots. */
 
+import { sum } from '../lib/sum.ts';
 import { count } from '../lib/units.ts';
 import type { Choice, Decision } from './analysis.ts';
-import { type Lineage, type Range, sum } from './lineage.ts';
+import type { Lineage, Range } from './lineage.ts';
 import { DAYS_A_MONTH } from './prices.ts';
 import { type Move, moveBetween, type Target } from './targets.ts';
 

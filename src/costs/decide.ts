@@ -4,6 +4,7 @@
  * This module computes only, from the analysis and the prices. A saving is the cost that certainly stops; if it is not known
  * exactly, it is marked as a bound. A choice whose saving may be zero is never the best one.
  */
+import { sum } from '../lib/sum.ts';
 import type {
   Analysis,
   AnalysisWarning,
@@ -14,7 +15,7 @@ import type {
 } from './analysis.ts';
 import { type Plan, weigh } from './choices.ts';
 import { compressionOf } from './compression.ts';
-import { exactly, handedOn, type Lineage, type Link, type Range, remaining, sum } from './lineage.ts';
+import { exactly, handedOn, type Lineage, type Link, type Range, remaining } from './lineage.ts';
 import type { Prices, RegionPrices } from './price-types.ts';
 import { noteOn, pricesIn } from './prices.ts';
 import { type Target, targetsIn, WEIGHED_CLASSES } from './targets.ts';

@@ -6,6 +6,7 @@
  * the remaining snapshots refer to, and it is only as exact as the known sizes of those snapshots.
  * Sources: "How snapshots work" and "Delete an Amazon EBS snapshot" in the EBS user guide.
  */
+import { sum } from '../lib/sum.ts';
 
 /** The bounds of an amount, which are equal if it is known exactly. */
 export interface Range {
@@ -30,8 +31,6 @@ export interface Lineage {
 }
 
 export const exactly = (amount: number): Range => ({ min: amount, max: amount });
-
-export const sum = (amounts: readonly number[]): number => amounts.reduce((total, amount) => total + amount, 0);
 
 const add = (a: Range, b: Range): Range => ({ min: a.min + b.min, max: a.max + b.max });
 

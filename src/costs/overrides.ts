@@ -1,6 +1,6 @@
 /** Replaces a part of the prices, for example by negotiated rates. */
+import { sum } from '../lib/sum.ts';
 import type { RegionAnalysis } from './analysis.ts';
-import { sum } from './lineage.ts';
 import type {
   ClassPrices,
   PriceGroup,

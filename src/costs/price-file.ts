@@ -54,24 +54,25 @@ const HINT = 'docs/costs/prices.md describes the format of the file';
 
 type Check = (value: unknown, path: string, file: string) => void;
 
-const refuse = (file: string, path: string, expected: string): SnapError =>
+const usageError = (file: string, path: string, expected: string): SnapError =>
   new SnapError('USAGE', `${file}: ${path || 'the content'} must be ${expected}`, { hint: HINT });
 
 const isPrice: Check = (value, path, file) => {
-  if (typeof value !== 'number' || !(value >= 0)) throw refuse(file, path, 'a price, that is, a number of at least 0');
+  if (typeof value !== 'number' || !(value >= 0))
+    throw usageError(file, path, 'a price, that is, a number of at least 0');
 };
 
 const isText: Check = (value, path, file) => {
-  if (typeof value !== 'string') throw refuse(file, path, 'a string');
+  if (typeof value !== 'string') throw usageError(file, path, 'a string');
 };
 
 const isDay: Check = (value, path, file) => {
   if (!/^\d{4}-\d{2}-\d{2}$/.test(String(value)) || Number.isNaN(parseInstant(String(value))))
-    throw refuse(file, path, 'a date such as 2026-01-31');
+    throw usageError(file, path, 'a date such as 2026-01-31');
 };
 
 const isObject: Check = (value, path, file) => {
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) throw refuse(file, path, 'an object');
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) throw usageError(file, path, 'an object');
 };
 
 /** @param known the checks of the permitted members. @throws SnapError `USAGE` for an unknown or invalid member. */

@@ -16,7 +16,7 @@ import {
   writtenContent,
 } from './protocol.ts';
 
-export interface ServedDisk {
+export interface FuseDisk {
   /** Size in bytes. */
   size: number;
   read(offset: number, length: number): Promise<Buffer>;
@@ -26,7 +26,7 @@ export interface ServedDisk {
 export interface ServerOptions {
   /** An open `/dev/fuse`. The caller closes it. */
   descriptor: number;
-  disk: ServedDisk;
+  disk: FuseDisk;
   /** Called for each read or write that fails. The kernel receives EIO. */
   onError: (error: unknown) => void;
 }
@@ -95,7 +95,7 @@ function reply(write: () => void): void {
 }
 
 /** @returns `null` if the request is not supported. */
-async function contentFor(request: Exclude<Request, { kind: 'silent' }>, disk: ServedDisk): Promise<Buffer | null> {
+async function contentFor(request: Exclude<Request, { kind: 'silent' }>, disk: FuseDisk): Promise<Buffer | null> {
   switch (request.kind) {
     case 'init':
       return initContent(request);

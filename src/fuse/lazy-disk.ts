@@ -7,7 +7,7 @@ import { dirname } from 'node:path';
 import { BLOCK_BYTES, type SnapshotBlocks } from '../cloud/blocks.ts';
 import { SnapError } from '../errors.ts';
 import type { BlockRateLimiter } from '../transfer/rate-limiter.ts';
-import { WrittenBlocks } from './written-blocks.ts';
+import { WrittenBlockPages } from './written-blocks.ts';
 
 export interface LazyDiskOptions {
   blocks: SnapshotBlocks;
@@ -35,7 +35,7 @@ const LOCATION = {
 export class LazyDisk {
   readonly #options: LazyDiskOptions;
   readonly #scratch: FileHandle;
-  readonly #written: WrittenBlocks;
+  readonly #written: WrittenBlockPages;
   readonly #locations: Uint8Array;
   readonly #inFlight = new Map<number, Promise<void>>();
   #zeros = Buffer.alloc(0);
@@ -45,7 +45,7 @@ export class LazyDisk {
   private constructor(options: LazyDiskOptions, scratch: FileHandle) {
     this.#options = options;
     this.#scratch = scratch;
-    this.#written = new WrittenBlocks(options.blocks, options.snapshotId);
+    this.#written = new WrittenBlockPages(options.blocks, options.snapshotId);
     this.#locations = new Uint8Array(Math.ceil(options.bytes / BLOCK_BYTES));
   }
 

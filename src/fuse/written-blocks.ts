@@ -13,7 +13,7 @@ export interface Page {
 /** A token takes about 250 bytes. */
 const MAX_PAGES = 8;
 
-export class WrittenBlocks {
+export class WrittenBlockPages {
   readonly #source: SnapshotBlocks;
   readonly #snapshotId: string;
   readonly #pages: Page[] = [];

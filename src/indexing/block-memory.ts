@@ -7,7 +7,7 @@ import { type RingMemory, ringIn } from '../lib/bytes/shared-ring.ts';
 import { encodedRoom, TABLE_BYTES } from '../lz4/coder.ts';
 
 /** Plain bytes per block: what must be fetched and decoded to restore one small file. */
-export const BLOCK_BYTES: number = MAX_BLOCK_BYTES;
+export const COMPRESSION_BLOCK_BYTES: number = MAX_BLOCK_BYTES;
 
 const PAGE_BYTES = 65_536;
 
@@ -46,9 +46,14 @@ export interface BlockMemory {
 export function newBlockMemory(threads: number): BlockMemory {
   // A power of two, as the ring requires: one block for each thread, and as many that are being read or written.
   const slots = 2 ** Math.ceil(Math.log2(2 * threads));
-  const pages = FIRST_PAGE + pagesFor(threads * TABLE_BYTES) + slots * (pagesFor(BLOCK_BYTES) + STORED_PAGES);
+  const pages =
+    FIRST_PAGE + pagesFor(threads * TABLE_BYTES) + slots * (pagesFor(COMPRESSION_BLOCK_BYTES) + STORED_PAGES);
   const memory = new WebAssembly.Memory({ initial: pages, maximum: pages, shared: true });
-  const place = { start: plainStart(threads), size: slots * BLOCK_BYTES, maxChunk: BLOCK_BYTES };
+  const place = {
+    start: plainStart(threads),
+    size: slots * COMPRESSION_BLOCK_BYTES,
+    maxChunk: COMPRESSION_BLOCK_BYTES,
+  };
   const state = new SharedArrayBuffer((slots * FIELDS + 1) * Int32Array.BYTES_PER_ELEMENT);
   return { memory, ring: ringIn(memory.buffer, place), state, slots, threads };
 }
@@ -56,7 +61,7 @@ export function newBlockMemory(threads: number): BlockMemory {
 /** The first page is not used, so that no address is 0. */
 const FIRST_PAGE = 1;
 
-const STORED_PAGES = pagesFor(encodedRoom(BLOCK_BYTES));
+const STORED_PAGES = pagesFor(encodedRoom(COMPRESSION_BLOCK_BYTES));
 
 const plainStart = (threads: number): number => (FIRST_PAGE + pagesFor(threads * TABLE_BYTES)) * PAGE_BYTES;
 
@@ -73,13 +78,13 @@ export class SharedBlocks {
     this.#bytes = memory.buffer;
     this.#state = new Int32Array(state);
     this.#plainStart = plainStart(threads);
-    this.#storedStart = this.#plainStart + slots * BLOCK_BYTES;
+    this.#storedStart = this.#plainStart + slots * COMPRESSION_BLOCK_BYTES;
   }
 
   /** @param thread numbered from 0. */
   static tableAt = (thread: number): number => FIRST_PAGE * PAGE_BYTES + thread * TABLE_BYTES;
 
-  plainAt = (block: number): number => this.#plainStart + (block % this.slots) * BLOCK_BYTES;
+  plainAt = (block: number): number => this.#plainStart + (block % this.slots) * COMPRESSION_BLOCK_BYTES;
   storedAt = (block: number): number => this.#storedStart + (block % this.slots) * STORED_PAGES * PAGE_BYTES;
 
   plain = (block: number): Buffer => Buffer.from(this.#bytes, this.plainAt(block), this.#get(block, PLAIN));

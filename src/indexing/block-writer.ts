@@ -7,7 +7,7 @@ import { encodePlace } from '../archive/file-index.ts';
 import { writeWhole } from '../lib/bytes/write-whole.ts';
 import { startThread } from '../lib/threads.ts';
 import { type BlockFrames, Lz4Frames, ZstdFrames } from './block-frames.ts';
-import { BLOCK_BYTES, type BlockMemory, COMPRESSED, SharedBlocks } from './block-memory.ts';
+import { type BlockMemory, COMPRESSED, COMPRESSION_BLOCK_BYTES, SharedBlocks } from './block-memory.ts';
 import type { CompressingOrder } from './compressing-thread.ts';
 import { OWN_OUTPUT } from './indexing-order.ts';
 import { LineFile } from './line-file.ts';
@@ -53,12 +53,12 @@ export class BlockWriter implements StreamWriter {
 
   async room(): Promise<number> {
     while (this.#read - this.#written >= this.#blocks.slots) await this.#writeFirst();
-    return BLOCK_BYTES - this.#filled;
+    return COMPRESSION_BLOCK_BYTES - this.#filled;
   }
 
   async put(bytes: Buffer): Promise<void> {
     this.#filled += bytes.length;
-    if (this.#filled < BLOCK_BYTES) return;
+    if (this.#filled < COMPRESSION_BLOCK_BYTES) return;
     this.#compress();
     while (this.#written < this.#read && this.#blocks.holds(this.#written, COMPRESSED)) await this.#writeFirst();
   }

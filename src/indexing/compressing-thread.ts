@@ -3,7 +3,7 @@ import { workerData } from 'node:worker_threads';
 import { constants, zstdCompressSync } from 'node:zlib';
 import type { Codec, CodecName } from '../archive/codec.ts';
 import { Lz4Coder } from '../lz4/coder.ts';
-import { BLOCK_BYTES, type BlockMemory, LOADED, SharedBlocks } from './block-memory.ts';
+import { type BlockMemory, COMPRESSION_BLOCK_BYTES, LOADED, SharedBlocks } from './block-memory.ts';
 
 export interface CompressingOrder {
   memory: BlockMemory;
@@ -30,7 +30,7 @@ function byZstd(blocks: SharedBlocks, { codec }: CompressingOrder): Compress {
   const { ZSTD_c_compressionLevel, ZSTD_c_checksumFlag } = constants;
   const params = { [ZSTD_c_compressionLevel]: codec.level, [ZSTD_c_checksumFlag]: 1 };
   // With room for the whole frame, zlib is called once and allocates once.
-  const options = { params, chunkSize: BLOCK_BYTES + 65_536 };
+  const options = { params, chunkSize: COMPRESSION_BLOCK_BYTES + 65_536 };
   return (block) => {
     const frame = zstdCompressSync(blocks.plain(block), options);
     frame.copy(blocks.storedRoom(block));

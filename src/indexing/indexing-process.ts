@@ -7,7 +7,7 @@ import { availableParallelism } from 'node:os';
 import { asError } from '../errors.ts';
 import { newRing, RingWriter } from '../lib/bytes/shared-ring.ts';
 import { startThread } from '../lib/threads.ts';
-import { BLOCK_BYTES, newBlockMemory } from './block-memory.ts';
+import { COMPRESSION_BLOCK_BYTES, newBlockMemory } from './block-memory.ts';
 import { BlockWriter } from './block-writer.ts';
 import { type IndexedContent, type IndexingOrder, OWN_OUTPUT, writeIndexingReport } from './indexing-order.ts';
 import type { IndexingThreadOrder } from './indexing-thread.ts';
@@ -26,7 +26,7 @@ const EXIT_BROKEN_PIPE = 141;
 
 /** A short stream has no blocks for more threads. */
 const threadsFor = ({ bytes }: IndexingOrder): number =>
-  Math.max(1, Math.min(availableParallelism(), MAX_THREADS, Math.ceil(bytes / BLOCK_BYTES)));
+  Math.max(1, Math.min(availableParallelism(), MAX_THREADS, Math.ceil(bytes / COMPRESSION_BLOCK_BYTES)));
 
 async function pass(order: IndexingOrder): Promise<void> {
   const { codec, placesFile } = order;

@@ -5,7 +5,7 @@ import { ftruncateSync, openSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { GetObjectCommand, ListPartsCommand } from '@aws-sdk/client-s3';
-import type { Checkpoint, Claim } from '../../src/archive/claim.ts';
+import type { Claim, UploadCheckpoint } from '../../src/archive/claim.ts';
 import { assertPlainEquals, keyEnding, readIndex, readManifest } from '../support/archives.ts';
 import { addSnapshotOfImage } from '../support/disks.ts';
 import { BUCKET, labForTest, recordsOf, runMigrate, type TestLab } from '../support/lab.ts';
@@ -47,7 +47,8 @@ async function storedBytes(lab: TestLab, snapshotId: string): Promise<number> {
   const place = { Bucket: BUCKET, Key: upload.key, UploadId: upload.uploadId };
   const { Parts = [] } = await lab.s3.send(new ListPartsCommand(place));
   const parts = new Set(Parts.map(({ PartNumber }) => PartNumber));
-  const isThere = ({ parts: count }: Checkpoint) => Array.from({ length: count }).every((_, at) => parts.has(at + 1));
+  const isThere = ({ parts: count }: UploadCheckpoint) =>
+    Array.from({ length: count }).every((_, at) => parts.has(at + 1));
   return upload.checkpoints.findLast(isThere)?.plainBytes ?? 0;
 }
 

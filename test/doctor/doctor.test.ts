@@ -13,7 +13,7 @@ import {
   PutObjectCommand,
   PutObjectLockConfigurationCommand,
 } from '@aws-sdk/client-s3';
-import { claimKey, encodeClaim, type Holder, newClaim, type Progress } from '../../src/archive/claim.ts';
+import { type ClaimProgress, claimKey, encodeClaim, type Holder, newClaim } from '../../src/archive/claim.ts';
 import { keysIn } from '../support/archives.ts';
 import { addSnapshotOf } from '../support/disks.ts';
 import { tagsOf, writesIn } from '../support/ec2-state.ts';
@@ -123,7 +123,7 @@ test('a new snapshot left by an interrupted restore is reported with advice', as
 });
 
 /** Stores a claim. @param holder `null` for an interrupted run. */
-async function putClaim(lab: TestLab, snapshot: string, holder: Holder | null, progress: Progress | null = null) {
+async function putClaim(lab: TestLab, snapshot: string, holder: Holder | null, progress: ClaimProgress | null = null) {
   const facts = { snapshot, volume: 'vol-1', command: 'migrate', takenAt: '2026-01-01T00:00:00Z', renewal: 1 };
   const claim = newClaim({ ...facts, holder, lifeSeconds: 3600, tagBefore: 'migrate', progress });
   await lab.s3.send(new PutObjectCommand({ Bucket: BUCKET, Key: claimKey('', snapshot), Body: encodeClaim(claim) }));

@@ -5,7 +5,7 @@ import { closeSync, openSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { run } from '../../lab/core/run.ts';
-import { type ServedDisk, serveFile } from '../../src/fuse/file-server.ts';
+import { type FuseDisk, serveFile } from '../../src/fuse/file-server.ts';
 import { mountServed } from '../../src/fuse/mount.ts';
 import { isMounted } from '../../src/host/filesystems/mounts.ts';
 import { runProgram, temporaryDirectory } from '../support/lab.ts';
@@ -18,7 +18,7 @@ interface Served {
   end(): Promise<void>;
 }
 
-async function serve(t: TestContext, disk: ServedDisk): Promise<Served> {
+async function serve(t: TestContext, disk: FuseDisk): Promise<Served> {
   const directory = temporaryDirectory(t);
   const file = join(directory, 'disk');
   writeFileSync(file, '');
@@ -36,7 +36,7 @@ async function serve(t: TestContext, disk: ServedDisk): Promise<Served> {
 }
 
 /** Returns a disk whose content is in memory. */
-const diskOf = (bytes: Buffer): ServedDisk => ({
+const diskOf = (bytes: Buffer): FuseDisk => ({
   size: bytes.length,
   read: async (offset, length) => bytes.subarray(offset, offset + length),
   write: async (offset, data) => void data.copy(bytes, offset),
@@ -82,7 +82,7 @@ test('written data is read back, and nothing else changes', async (t) => {
 
 test('an unreadable block is an I/O error for the reader, and is reported', async (t) => {
   const bytes = randomBytes(2 ** 20);
-  const failing: ServedDisk = {
+  const failing: FuseDisk = {
     ...diskOf(bytes),
     read: async (offset, length) => {
       if (offset + length > 2 ** 19) throw new Error('out of order');

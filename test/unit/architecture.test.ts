@@ -219,6 +219,45 @@ function reachedFrom(path: string, imports: ReadonlyMap<string, readonly string[
   return reached;
 }
 
+/** Names that two files declare, with the reason. */
+const DECLARED_TWICE: Record<string, string> = {
+  readAssets: 'the build replaces one file by the other, so only one of them is ever loaded',
+  BLOCKS_PER_PAGE: 'the same limit of the same API; the layer of the AWS SDK still has a copy',
+};
+
+test('an exported name has one declaration, because one word stands for one thing', () => {
+  const declared = declarationsIn(sources('src/**/*.ts'));
+  assert.deepEqual(
+    [...declared].filter(([name, paths]) => paths.length > 1 && !(name in DECLARED_TWICE)),
+    [],
+  );
+  for (const name of Object.keys(DECLARED_TWICE))
+    assert.ok((declared.get(name)?.length ?? 0) > 1, `${name} is no longer declared twice`);
+  const example = ['function a() {}', 'const b = 1', 'type a = 1'].map((text, at) => ({
+    path: `${at}.ts`,
+    text: `export ${text};\n`,
+  }));
+  assert.deepEqual(
+    [...declarationsIn(example)],
+    [
+      ['a', ['0.ts', '2.ts']],
+      ['b', ['1.ts']],
+    ],
+  );
+});
+
+/** @returns the files that declare each exported name. Exports of names that other files declare do not count. */
+function declarationsIn(files: readonly { path: string; text: string }[]): Map<string, string[]> {
+  const declared = new Map<string, string[]>();
+  for (const { path, text } of files)
+    for (const [, name = ''] of text.matchAll(DECLARATION))
+      declared.set(name, [...new Set([...(declared.get(name) ?? []), path])]);
+  return declared;
+}
+
+const DECLARATION =
+  /^export (?:declare )?(?:abstract )?(?:async )?(?:function\*?|class|const|let|type|interface|enum) +(\w+)/gm;
+
 test('no file contains the metadata address, so that nothing can call it by accident', () => {
   const found = sources('{src,lab,scripts,bench}/**/*.{ts,mjs}').filter(({ text }) => text.includes('169.254.'));
   assert.deepEqual(

@@ -4,21 +4,21 @@
  */
 import { createHash, hash as hashOf } from 'node:crypto';
 import type { ByteStream } from '../byte-stream.ts';
-import type { Segment } from './tar-reader.ts';
+import type { DataSegment } from './tar-reader.ts';
 
 type OnBytes = (bytes: Buffer) => void;
 
 const CHUNK_BYTES = 1024 * 1024;
 
 /** Bytes of the member in the stream, without holes. */
-export const dataLength = ({ segments }: { segments: readonly Segment[] }): number =>
+export const dataLength = ({ segments }: { segments: readonly DataSegment[] }): number =>
   segments.reduce((sum, { length }) => sum + length, 0);
 
 /**
  * Hashes the positions of the data, in the format of the map in a tar: the number of segments, then the offset and the
  * length of each, one number per line.
  */
-export function hashMap(segments: readonly Segment[]): string {
+export function hashMap(segments: readonly DataSegment[]): string {
   const hash = createHash('sha256').update(`${segments.length}\n`);
   for (const { offset, length } of segments) hash.update(`${offset}\n${length}\n`);
   return hash.digest('hex');

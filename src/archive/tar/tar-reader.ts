@@ -10,7 +10,7 @@ import type { ByteStream } from '../byte-stream.ts';
 export type MemberType = 'file' | 'directory' | 'symlink' | 'hardlink' | 'character' | 'block' | 'fifo';
 
 /** A segment of data in a sparse file. The bytes between segments are zeros. */
-export interface Segment {
+export interface DataSegment {
   /** Position in the file, which may exceed the exact range of numbers. */
   offset: bigint;
   length: number;
@@ -37,7 +37,7 @@ export interface TarMember {
   /** Whether the data of the member starts with a map of its segments. */
   isSparse: boolean;
   /** For regular files, the positions of the bytes that follow. */
-  segments: Segment[];
+  segments: DataSegment[];
 }
 
 /** Names of the pax records for access rights. */
@@ -302,7 +302,7 @@ const MAX_DIGITS = 19;
 /**
  * A map has one decimal number per line, in whole blocks: the number of segments, then the offset and length of each.
  */
-function readMap(stream: ByteStream, stored: number): { segments: Segment[]; mapBytes: number } {
+function readMap(stream: ByteStream, stored: number): { segments: DataSegment[]; mapBytes: number } {
   const numbers: bigint[] = [];
   let rest = '';
   let mapBytes = 0;
@@ -324,7 +324,7 @@ function readMap(stream: ByteStream, stored: number): { segments: Segment[]; map
   return { segments, mapBytes };
 }
 
-function checkSegments(segments: readonly Segment[], size: bigint, stored: number): void {
+function checkSegments(segments: readonly DataSegment[], size: bigint, stored: number): void {
   let end = 0n;
   let total = 0;
   for (const { offset, length } of segments) {

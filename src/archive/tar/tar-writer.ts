@@ -5,7 +5,7 @@
 
 import { bytesOfText } from '../../lib/byte-text.ts';
 import { dataLength } from './member-data.ts';
-import { RIGHTS, type Right, type Segment, type TarMember, XATTR } from './tar-reader.ts';
+import { type DataSegment, RIGHTS, type Right, type TarMember, XATTR } from './tar-reader.ts';
 
 const BLOCK = 512;
 const ZEROS = Buffer.alloc(2 * BLOCK);
@@ -93,7 +93,7 @@ export function decimalSeconds(nanoseconds: bigint): string {
 }
 
 /** The number of segments, then the offset and length of each, one number per line. */
-const encodeMap = (segments: readonly Segment[]): Buffer =>
+const encodeMap = (segments: readonly DataSegment[]): Buffer =>
   padded(
     Buffer.from(
       [segments.length, ...segments.flatMap(({ offset, length }) => [offset, length])]

@@ -155,7 +155,7 @@ export function deviceStart(path: string): number | null {
 }
 
 /** Returns the size in bytes of a device or of an image file. */
-export function lengthOf(path: string): number {
+export function deviceOrImageSize(path: string): number {
   const found = statSync(path);
   return found.isBlockDevice() ? deviceSize(realpathSync(path)) : found.size;
 }

@@ -3,7 +3,7 @@ import { open } from 'node:fs/promises';
 import { GiB, KiB, MiB } from '../../lib/units.ts';
 
 /** A range of bytes of a device; `to` is exclusive. */
-export interface Segment {
+export interface DeviceRange {
   from: number;
   to: number;
 }
@@ -15,7 +15,7 @@ export interface DataFound {
   isSampled: boolean;
 }
 
-/** Longer segments are read in samples after their start, because a volume may have grown by TiB of unused space. */
+/** Longer ranges are read in samples after their start, because a volume may have grown by TiB of unused space. */
 const MAX_FULLY_READ = GiB;
 const START_BYTES = 64 * MiB;
 const SAMPLE_INTERVAL = 16 * MiB;
@@ -24,23 +24,27 @@ const SAMPLE_BYTES = 64 * KiB;
 const CHUNK_BYTES = MiB;
 const BLOCK = Buffer.alloc(4 * KiB);
 
-export async function findData(device: string, segments: readonly Segment[], signal: AbortSignal): Promise<DataFound> {
+export async function findData(
+  device: string,
+  ranges: readonly DeviceRange[],
+  signal: AbortSignal,
+): Promise<DataFound> {
   await using file = await open(device, 'r');
   const buffer = Buffer.alloc(CHUNK_BYTES);
   let bytes = 0;
-  for (const { from, to } of segments.flatMap((segment) => [...readsOf(segment)])) {
+  for (const { from, to } of ranges.flatMap((range) => [...readsOf(range)])) {
     signal.throwIfAborted();
     const { bytesRead } = await file.read(buffer, 0, to - from, from);
     bytes += countData(buffer.subarray(0, bytesRead));
   }
-  return { bytes, isSampled: segments.some(isLong) };
+  return { bytes, isSampled: ranges.some(isLong) };
 }
 
-const isLong = ({ from, to }: Segment): boolean => to - from > MAX_FULLY_READ;
+const isLong = ({ from, to }: DeviceRange): boolean => to - from > MAX_FULLY_READ;
 
-function* readsOf(segment: Segment): Generator<Segment> {
-  const { from, to } = segment;
-  const whole = isLong(segment) ? from + START_BYTES : to;
+function* readsOf(range: DeviceRange): Generator<DeviceRange> {
+  const { from, to } = range;
+  const whole = isLong(range) ? from + START_BYTES : to;
   for (let at = from; at < whole; at += CHUNK_BYTES) yield { from: at, to: Math.min(at + CHUNK_BYTES, whole) };
   for (let at = whole; at < to; at += SAMPLE_INTERVAL) yield { from: at, to: Math.min(at + SAMPLE_BYTES, to) };
 }

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { SnapError } from '../../errors.ts';
 import { temporaryDirectory } from '../../lib/temporary-files.ts';
 import { runTool, ToolError } from '../../transfer/run-tool.ts';
-import { lengthOf } from '../devices/block-devices.ts';
+import { deviceOrImageSize } from '../devices/block-devices.ts';
 import { makeSparse } from '../sparse-file.ts';
 import { isDropped, type NamedPartition, writeGptNames } from './gpt-names.ts';
 import { isExtended } from './mbr.ts';
@@ -119,7 +119,7 @@ export async function makeTable(device: string, plan: TablePlan, signal: AbortSi
   }
   if (plan.names.length > 0) await writeGptNames(device, SECTOR, plan.names);
   const made = await readPartitionTable(device, signal);
-  if (made.kind === plan.label && isAsPlanned(plan, planTable(made.json, lengthOf(device)))) return;
+  if (made.kind === plan.label && isAsPlanned(plan, planTable(made.json, deviceOrImageSize(device)))) return;
   throw new SnapError('TARGET', `sfdisk created a different partition table on ${device} than requested`, {
     hint: 'use a newer sfdisk (util-linux)',
   });

@@ -4,8 +4,8 @@
  */
 import { open } from 'node:fs/promises';
 import { formatBytes } from '../../lib/units.ts';
-import { lengthOf } from '../devices/block-devices.ts';
-import { findData, type Segment } from '../devices/find-data.ts';
+import { deviceOrImageSize } from '../devices/block-devices.ts';
+import { type DeviceRange, findData } from '../devices/find-data.ts';
 import type { NotKept } from '../filesystems/not-kept-note.ts';
 import { readMbr } from './mbr.ts';
 import { MAX_BOOT_GAP, type PartitionTable } from './partition-table.ts';
@@ -17,15 +17,15 @@ export async function notKeptOutside(device: string, table: PartitionTable, sign
   if (table.kind === 'none' || table.doubt !== null) return [];
   const partitions = table.partitions.map(({ start, size }) => ({ from: start, to: start + size }));
   const structure = table.kind === 'gpt' ? await partsOfGpt(device, table) : await partsOfMbr(device, table);
-  const free = gapsBetween([...partitions, ...structure], lengthOf(device));
+  const free = gapsBetween([...partitions, ...structure], deviceOrImageSize(device));
   const { bytes, isSampled } = await findData(device, free, signal);
   const amount = `${isSampled ? 'at least ' : ''}${formatBytes(bytes)}`;
   return bytes > 0 ? [{ what: `data outside the partitions (${amount})`, count: null }] : [];
 }
 
 /** Returns the ranges that are not covered, in ascending order. */
-export function gapsBetween(covered: readonly Segment[], length: number): Segment[] {
-  const gaps: Segment[] = [];
+export function gapsBetween(covered: readonly DeviceRange[], length: number): DeviceRange[] {
+  const gaps: DeviceRange[] = [];
   let end = 0;
   for (const { from, to } of covered.toSorted((one, other) => one.from - other.from)) {
     if (from > end) gaps.push({ from: end, to: Math.min(from, length) });
@@ -41,13 +41,13 @@ export function gapsBetween(covered: readonly Segment[], length: number): Segmen
 const GPT = { entries: 72, count: 80, entryBytes: 84 } as const;
 
 /** If the disk has grown, the old backup table is still after the last sector that the header allows for partitions. */
-async function partsOfGpt(device: string, { sectorBytes, json }: PartitionTable): Promise<Segment[]> {
+async function partsOfGpt(device: string, { sectorBytes, json }: PartitionTable): Promise<DeviceRange[]> {
   const header = await readAt(device, sectorBytes, SECTOR);
   const isWhole = header.toString('latin1', 0, 8) === 'EFI PART';
   const entryBytes = isWhole ? header.readUInt32LE(GPT.count) * header.readUInt32LE(GPT.entryBytes) : 0;
   const length = Math.max(16_384, entryBytes);
   const entriesAt = isWhole ? Number(header.readBigUInt64LE(GPT.entries)) * sectorBytes : 2 * sectorBytes;
-  const diskBytes = lengthOf(device);
+  const diskBytes = deviceOrImageSize(device);
   const { lastlba } = (json as { partitiontable: { lastlba?: number } }).partitiontable;
   const second = lastlba === undefined ? diskBytes : (lastlba + 1) * sectorBytes;
   return [
@@ -59,7 +59,7 @@ async function partsOfGpt(device: string, { sectorBytes, json }: PartitionTable)
 }
 
 /** The manifest has the first sector and the boot loader after it. Extended partitions are chains of such sectors. */
-async function partsOfMbr(device: string, { partitions, sectorBytes }: PartitionTable): Promise<Segment[]> {
+async function partsOfMbr(device: string, { partitions, sectorBytes }: PartitionTable): Promise<DeviceRange[]> {
   const first = Math.min(...partitions.map(({ start }) => start), SECTOR + MAX_BOOT_GAP);
   const { links } = await readMbr(device, sectorBytes);
   return [{ from: 0, to: first }, ...links.map((at) => ({ from: at * sectorBytes, to: at * sectorBytes + SECTOR }))];

@@ -2,7 +2,7 @@
 import { open } from 'node:fs/promises';
 import { SnapError } from '../../errors.ts';
 import { runTool, ToolError } from '../../transfer/run-tool.ts';
-import { lengthOf } from '../devices/block-devices.ts';
+import { deviceOrImageSize } from '../devices/block-devices.ts';
 import { contradictionOf, probe } from '../filesystems/filesystems.ts';
 import { isHybrid } from '../filesystems/first-sector.ts';
 import { isExtended, readMbr } from './mbr.ts';
@@ -131,7 +131,7 @@ async function unitProblem(
   if (kind !== 'dos' || sectorBytes >= LARGE_SECTOR) return null;
   const isKnown = async (start: number): Promise<boolean> => (await probe(device, signal, start)).type !== null;
   for (const { start } of partitions) if (await isKnown(start)) return null;
-  const diskBytes = lengthOf(device);
+  const diskBytes = deviceOrImageSize(device);
   for (const start of partitions.map((partition) => (partition.start / sectorBytes) * LARGE_SECTOR))
     if (start < diskBytes && (await isKnown(start)))
       return `its partition table (dos) counts in sectors of ${LARGE_SECTOR} bytes`;
@@ -163,7 +163,7 @@ async function readPartitions(
 ): Promise<Pick<PartitionTable, 'sectorBytes' | 'json' | 'partitions' | 'beyondEnd' | 'bootGap'>> {
   const table = tableIn(json);
   const sectorBytes = table.sectorsize ?? 512;
-  const diskBytes = lengthOf(device);
+  const diskBytes = deviceOrImageSize(device);
   const listed = (table.partitions ?? [])
     .filter(({ type }) => !(kind === 'dos' && isExtended(type)))
     .map(({ node, start, size, type }) => ({

@@ -1,7 +1,7 @@
 /** Identifies the content of a device and decides how to archive it. */
 import { open } from 'node:fs/promises';
 import { runTool } from '../../transfer/run-tool.ts';
-import { lengthOf } from '../devices/block-devices.ts';
+import { deviceOrImageSize } from '../devices/block-devices.ts';
 import { hasBsdLabel, looksPartitioned, SECTOR_BYTES } from './first-sector.ts';
 
 export interface Probe {
@@ -66,7 +66,7 @@ async function tableAt(device: string): Promise<'dos' | 'bsd' | null> {
   await using file = await open(device, 'r');
   const { buffer, bytesRead } = await file.read(Buffer.alloc(2 * SECTOR_BYTES), 0, 2 * SECTOR_BYTES, 0);
   if (bytesRead < buffer.length) return null;
-  if (looksPartitioned(buffer.subarray(0, SECTOR_BYTES), lengthOf(device) / SECTOR_BYTES)) return 'dos';
+  if (looksPartitioned(buffer.subarray(0, SECTOR_BYTES), deviceOrImageSize(device) / SECTOR_BYTES)) return 'dos';
   return hasBsdLabel(buffer.subarray(SECTOR_BYTES)) ? 'bsd' : null;
 }
 

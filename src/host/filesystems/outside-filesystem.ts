@@ -1,6 +1,6 @@
 /** Finds data in a partition before and after its filesystem or swap area, which no driver shows. */
 import { formatBytes } from '../../lib/units.ts';
-import { lengthOf } from '../devices/block-devices.ts';
+import { deviceOrImageSize } from '../devices/block-devices.ts';
 import { findData } from '../devices/find-data.ts';
 import { readGeometry } from './filesystem-geometry.ts';
 import { type Probe, type Treatment, treatmentOf } from './filesystems.ts';
@@ -32,7 +32,7 @@ export async function notKeptAround(
   const boot = await findData(device, [bootArea], signal);
   const geometry = readGeometry(type, device);
   const end = geometry === null ? null : endOf(type, geometry);
-  const behind = end === null ? null : await findData(device, [{ from: end, to: lengthOf(device) }], signal);
+  const behind = end === null ? null : await findData(device, [{ from: end, to: deviceOrImageSize(device) }], signal);
   const amount = behind && `${behind.isSampled ? 'at least ' : ''}${formatBytes(behind.bytes)}`;
   const what = type === 'swap' ? 'swap area' : 'filesystem';
   return [

@@ -1,9 +1,9 @@
 /** Joins the billed snapshots with the data of EC2 to regions, volumes and snapshots, without decisions. */
 import type { BilledSnapshot } from '../../billing/ledger.ts';
 import type { MeasuredRatio, RegionAnalysis, SnapshotAnalysis, VolumeAnalysis } from '../../costs/analysis.ts';
-import { sum } from '../../costs/lineage.ts';
 import type { Prices } from '../../costs/price-types.ts';
 import { pricesIn } from '../../costs/prices.ts';
+import { sum } from '../../lib/sum.ts';
 import { GiB } from '../../lib/units.ts';
 import type { KnownRegion } from './describe-regions.ts';
 

@@ -1,9 +1,9 @@
 /** The compression ratio: given, assumed, or measured from the manifests of existing archives. */
 import type { Manifest } from '../../archive/manifest.ts';
 import type { AnalysisWarning, AssumedCompression, MeasuredRatio } from '../../costs/analysis.ts';
-import { sum } from '../../costs/lineage.ts';
 import { SnapError } from '../../errors.ts';
 import { inParallel } from '../../lib/parallel.ts';
+import { sum } from '../../lib/sum.ts';
 import { hasAllObjects } from '../reading/bucket/archive-state.ts';
 import { manifestOf } from '../reading/bucket/archive-tags.ts';
 import { archivesIn, batches, type FoundArchive } from '../reading/bucket/scan-bucket.ts';

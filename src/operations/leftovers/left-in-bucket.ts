@@ -1,6 +1,6 @@
 /** Leftovers in the bucket: unfinished uploads, and objects of incomplete archives. */
 import { indexKey } from '../../archive/block-index.ts';
-import type { Claim, Progress } from '../../archive/claim.ts';
+import type { Claim, ClaimProgress } from '../../archive/claim.ts';
 import { manifestKey, parseAnyKey, parseKey } from '../../archive/key.ts';
 import type { ObjectHead, UnfinishedUpload } from '../../cloud/ports.ts';
 import { pricesIn } from '../../costs/prices.ts';
@@ -67,7 +67,7 @@ async function leftObjects({ found, snapshotId }: Trace, survey: Survey): Promis
  * The objects that a run stored, with their ETags. The ETag is `null` for objects that the run may have stored before it
  * was killed, without recording them.
  */
-function recordedObjects({ objects, uploads }: Progress): Map<string, string | null> {
+function recordedObjects({ objects, uploads }: ClaimProgress): Map<string, string | null> {
   const wanted = new Map<string, string | null>();
   for (const { key, etag, index } of objects) {
     wanted.set(key, etag);

@@ -1,6 +1,6 @@
 /** The journal of a migration: what interrupted runs have left in the bucket, and what this run has stored so far. */
 import { createHash } from 'node:crypto';
-import type { Checkpoint, Progress, UploadNote } from '../../archive/claim.ts';
+import type { ClaimProgress, UploadCheckpoint, UploadNote } from '../../archive/claim.ts';
 import { type ArchiveName, keyStem, manifestKey, parseAnyKey } from '../../archive/key.ts';
 import { type ManifestObject, publicObject } from '../../archive/manifest.ts';
 import { objectTags } from '../../archive/tags.ts';
@@ -24,8 +24,8 @@ export class MigrationJournal {
   readonly #signal: AbortSignal;
   readonly #snapshotId: string;
   readonly #name: ArchiveName;
-  readonly #before: Progress | null;
-  #now: Progress;
+  readonly #before: ClaimProgress | null;
+  #now: ClaimProgress;
   #isNoting = false;
   #isNoteWanted = false;
 
@@ -65,7 +65,7 @@ export class MigrationJournal {
   }
 
   /** Call it if the work failed or was stopped. Completed objects stay in the journal; uploads only if they are left. */
-  async breakOff(): Promise<void> {
+  async suspend(): Promise<void> {
     if (this.#claim.lost.aborted || this.#leavesUploads()) return;
     await this.#note(this.#now.objects.length > 0 ? { ...this.#now, uploads: [] } : null);
   }
@@ -89,7 +89,7 @@ export class MigrationJournal {
     const resume = await this.#findUpload(facts, isRepeatable);
     return {
       resume,
-      begun: async (uploadId, from) => {
+      uploadStarted: async (uploadId, from) => {
         const checkpoints = from.parts > 0 ? [from] : [];
         const note = { key: facts.key, uploadId, checkpoints };
         this.#now = { ...this.#now, uploads: [...this.#uploadsBut(facts.key), note] };
@@ -112,12 +112,12 @@ export class MigrationJournal {
   }
 
   /** Replaces pending writes of checkpoints, because `progress` includes them or makes them useless. */
-  #note(progress: Progress | null): Promise<void> {
+  #note(progress: ClaimProgress | null): Promise<void> {
     this.#isNoteWanted = false;
     return this.#claim.saveProgress(progress);
   }
 
-  #reach(key: string, checkpoint: Checkpoint): void {
+  #reach(key: string, checkpoint: UploadCheckpoint): void {
     const upload = this.#now.uploads.find((noted) => noted.key === key);
     if (!upload) return;
     const checkpoints = [...upload.checkpoints, checkpoint].slice(-KEPT_CHECKPOINTS);

@@ -59,7 +59,7 @@ export async function migrateSnapshot(
     await archive(migration, onComplete);
   } catch (failure) {
     // After the manifest is written, the archive is complete, even if releasing the volume fails.
-    if (!complete) await journal.breakOff();
+    if (!complete) await journal.suspend();
     if (!complete && !claim.lost.aborted) await revertState(state, snapshot.id, settings.tagKey, services.host);
     throw failure;
   }

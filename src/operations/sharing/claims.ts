@@ -5,13 +5,13 @@
  */
 import {
   type Claim,
+  type ClaimProgress,
   claimKey,
   decodeClaim,
   encodeClaim,
   type Holder,
   lifeOfUnknown,
   newClaim,
-  type Progress,
   untimedClaim,
 } from '../../archive/claim.ts';
 import type { ArchiveStore, SmallObject, Snapshot } from '../../cloud/ports.ts';
@@ -150,7 +150,7 @@ export class HeldClaim {
     return this.#claim.tagBefore;
   }
 
-  get progress(): Progress | null {
+  get progress(): ClaimProgress | null {
     return this.#claim.progress;
   }
 
@@ -161,7 +161,7 @@ export class HeldClaim {
   }
 
   /** Stores the progress in the claim. @throws SnapError `CLAIM_LOST`, or the errors of the store. */
-  async saveProgress(progress: Progress | null): Promise<void> {
+  async saveProgress(progress: ClaimProgress | null): Promise<void> {
     await this.#write((claim) => ({ ...claim, progress }));
   }
 

@@ -33,7 +33,7 @@ export interface Seal {
 }
 
 /** The value of the tag. */
-export interface Checkpoint {
+export interface CheckpointNote {
   digest: string;
   holder: string;
   /** Index of the next block; `null` if it cannot be parsed. */
@@ -42,11 +42,11 @@ export interface Checkpoint {
   seal: Seal | null;
 }
 
-export function formatCheckpoint({ digest, holder, block, seal }: Checkpoint): string {
+export function formatCheckpoint({ digest, holder, block, seal }: CheckpointNote): string {
   return [digest, holder, block, ...(seal ? [seal.blocks, seal.sha256] : [])].join(' ');
 }
 
-export function parseCheckpoint(tags: Readonly<Record<string, string>>): Checkpoint {
+export function parseCheckpoint(tags: Readonly<Record<string, string>>): CheckpointNote {
   const [digest = '', holder = '', block = '', blocks = '', sha256] = (tags[CHECKPOINT_TAG] ?? '').split(' ');
   const seal = /^\d+$/.test(blocks) && sha256 !== undefined ? { blocks: Number(blocks), sha256 } : null;
   return { digest, holder, block: /^\d+$/.test(block) ? Number(block) : null, seal };
@@ -56,10 +56,11 @@ export function parseCheckpoint(tags: Readonly<Record<string, string>>): Checkpo
 export const thisHolder = (): string => formatIdentity(thisProcess());
 
 /** Whether no process can be writing the snapshot. Processes on other machines may still be running. */
-export const isFree = ({ holder }: Checkpoint): boolean => holder === NO_HOLDER || isKnownDead(parseIdentity(holder));
+export const isFree = ({ holder }: CheckpointNote): boolean =>
+  holder === NO_HOLDER || isKnownDead(parseIdentity(holder));
 
 /** Whether a live process on this machine writes the snapshot. */
-export function isHeldHere({ holder }: Checkpoint): boolean {
+export function isHeldHere({ holder }: CheckpointNote): boolean {
   const identity = parseIdentity(holder);
   return isOnThisMachine(identity) && !isKnownDead(identity);
 }

@@ -1,10 +1,10 @@
 /** Charts of the costs: by region, by volume, over time and by age. */
 import type { ChartConfiguration } from 'chart.js';
 import type { TrendMonth } from '../../costs/analysis.ts';
+import { sum } from '../../lib/sum.ts';
 import { type AgeGroup, ageGroups } from '../model/ages.ts';
 import type { PageData, PageVolume } from '../model/page-data.ts';
-import { sum } from '../model/summary.ts';
-import { axisMoney, count, day, gib, money } from '../model/words.ts';
+import { axisMoney, day, gib, integer, money } from '../model/words.ts';
 import { amountAxis, fill, legend, moneyLabel, namesBelow, namesBeside } from './axes.ts';
 import { type Colours, drawChart, setBarRoom } from './charts.ts';
 import { byId, element, scrollingTable } from './dom.ts';
@@ -116,7 +116,7 @@ function drawAges(groups: readonly AgeGroup[], currency: string): void {
   }));
   const rows = groups.map((group) => [
     { text: group.title, isHeader: true },
-    { text: count(group.snapshotCount), isNumber: true },
+    { text: integer(group.snapshotCount), isNumber: true },
     { text: gib(group.gib), isNumber: true },
     { text: money(group.monthly, currency), isNumber: true },
   ]);
@@ -158,7 +158,7 @@ function measureChoice({ key, title }: Measure, isFirst: boolean, onChoice: () =
 function drawMeasure(months: readonly TrendMonth[], { key, value }: Measure): void {
   const currency = months[0]?.currency ?? '';
   const highest = Math.max(...months.map(value));
-  const text = (amount: number) => (key === 'cost' ? axisMoney(amount, currency, highest) : count(amount));
+  const text = (amount: number) => (key === 'cost' ? axisMoney(amount, currency, highest) : integer(amount));
   drawChart('trend', (colours) =>
     columns(
       colours,

@@ -2,7 +2,7 @@
 import { type BreakEven, breakEvenAt, type CompareInput, compareAt } from '../../costs/compare-model.ts';
 import type { CalculatorData, RegionRates } from '../model/calculator.ts';
 import type { CalculatorState } from '../model/limits.ts';
-import { axisMoney, count, counted, money, optionName, percent, sentence } from '../model/words.ts';
+import { axisMoney, counted, integer, money, optionName, percent, sentence } from '../model/words.ts';
 import { amountAxis, fill, moneyLabel, namesBeside } from './axes.ts';
 import { drawChart, setBarRoom } from './charts.ts';
 import { byId, element, scrollingTable } from './dom.ts';
@@ -94,7 +94,7 @@ function showConclusion(state: CalculatorState, bars: readonly Bar[], { region, 
   const [kept, ...others] = bars;
   const [cheapest] = others.filter((bar) => bar.isAvailable).sort((a, b) => a.monthly - b.monthly);
   if (kept === undefined || cheapest === undefined) return;
-  const what = `${counted(snapshots, 'snapshot')} of ${count(sizeGiB)} GiB in ${region} with ${percent(change)} change`;
+  const what = `${counted(snapshots, 'snapshot')} of ${integer(sizeGiB)} GiB in ${region} with ${percent(change)} change`;
   const verdict =
     cheapest.monthly < kept.monthly
       ? `${cheapest.name} is cheapest: ${money(cheapest.monthly, currency)} (${percent(cheapest.ofSnapshots * 100)}) with a compression ratio of ${compression}:1`

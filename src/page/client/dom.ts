@@ -35,7 +35,7 @@ export function byId<Type extends HTMLElement>(id: string, type: abstract new ()
   return found;
 }
 
-export interface Cell {
+export interface TableCell {
   text: string | Node;
   isNumber?: boolean;
   isHeader?: boolean;
@@ -46,8 +46,8 @@ export interface Cell {
 /** A table that scrolls horizontally by itself on a narrow screen. */
 export function scrollingTable(
   name: string,
-  headings: readonly Cell[],
-  rows: readonly (readonly Cell[])[],
+  headings: readonly TableCell[],
+  rows: readonly (readonly TableCell[])[],
 ): HTMLElement {
   const table = element(
     'table',
@@ -58,12 +58,12 @@ export function scrollingTable(
   return element('div', { class: 'scrolling', role: 'region', 'aria-label': name, tabindex: 0 }, table);
 }
 
-export const tableRow = (cells: readonly Cell[]): HTMLElement =>
+export const tableRow = (cells: readonly TableCell[]): HTMLElement =>
   element(
     'tr',
     {},
     ...cells.map((cell) => cellElement(cell.isHeader ? 'th' : 'td', cell, cell.isHeader ? 'row' : null)),
   );
 
-const cellElement = (tag: 'th' | 'td', { text, isNumber, isWrapping }: Cell, scope: string | null): HTMLElement =>
+const cellElement = (tag: 'th' | 'td', { text, isNumber, isWrapping }: TableCell, scope: string | null): HTMLElement =>
   element(tag, { scope, class: isNumber ? 'number' : isWrapping ? 'wrapping' : null }, text);

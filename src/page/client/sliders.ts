@@ -2,7 +2,7 @@
 import type { CompareOption } from '../../costs/compare-model.ts';
 import type { RegionRates } from '../model/calculator.ts';
 import { clamp, LIMITS } from '../model/limits.ts';
-import { count, optionName } from '../model/words.ts';
+import { integer, optionName } from '../model/words.ts';
 import { element } from './dom.ts';
 
 export interface SliderOf {
@@ -32,7 +32,7 @@ export function slider(of: SliderOf, start: number, onChange: (value: number) =>
   });
   const showInRange = (value: number) => {
     range.value = String(of.isLogarithmic ? positionOf(value, max) : value);
-    range.setAttribute('aria-valuetext', `${count(value)}${of.unit}`);
+    range.setAttribute('aria-valuetext', `${integer(value)}${of.unit}`);
   };
   field.value = String(start);
   showInRange(start);

@@ -2,8 +2,8 @@
 import type { Choice, MeasuredRatio } from '../../costs/analysis.ts';
 import { ratioText } from '../../costs/compression.ts';
 import type { PageChoices, PageSnapshot, PageVolume } from '../model/page-data.ts';
-import { choiceName, count, counted, day, gib, money, percent, sentence, signed } from '../model/words.ts';
-import { button, type Cell, element, scrollingTable, tableRow } from './dom.ts';
+import { choiceName, counted, day, gib, integer, money, percent, sentence, signed } from '../model/words.ts';
+import { button, element, scrollingTable, type TableCell, tableRow } from './dom.ts';
 
 const NONE = '–';
 
@@ -27,7 +27,7 @@ const compressionOf = ({ compression, archives }: MeasuredRatio): HTMLElement =>
     `Archives of this volume compress ${ratioText(compression)} (measured on ${counted(archives, 'archive')}).`,
   );
 
-const CHOICE_HEADINGS: readonly Cell[] = [
+const CHOICE_HEADINGS: readonly TableCell[] = [
   { text: 'Choice' },
   ...numbers('Stored GiB', 'Cost per month', 'Saving per month', 'One-time cost'),
   { text: 'Pays off by' },
@@ -35,7 +35,7 @@ const CHOICE_HEADINGS: readonly Cell[] = [
   { text: 'Restore time' },
 ];
 
-function numbers(...titles: string[]): Cell[] {
+function numbers(...titles: string[]): TableCell[] {
   return titles.map((text) => ({ text, isNumber: true }));
 }
 
@@ -62,7 +62,7 @@ function choicesTable(choices: readonly Choice[], best: number, currency: string
   return table;
 }
 
-function choiceCells(choice: Choice, isBest: boolean, currency: string): Cell[] {
+function choiceCells(choice: Choice, isBest: boolean, currency: string): TableCell[] {
   const isKept = choice.what === 'keep';
   return [
     { text: `${choiceName(choice)}${isBest ? ' (best)' : ''}`, isHeader: true },
@@ -97,11 +97,11 @@ function snapshotTables(volume: PageVolume): HTMLElement {
     body?.append(...next.map((snapshot) => tableRow(snapshotCells(snapshot, volume.currency))));
     shown += next.length;
     more.hidden = shown === volume.snapshots.length;
-    more.textContent = `Show ${Math.min(SNAPSHOTS_PER_PAGE, volume.snapshots.length - shown)} more; ${count(shown)} of ${count(volume.snapshots.length)} shown`;
+    more.textContent = `Show ${Math.min(SNAPSHOTS_PER_PAGE, volume.snapshots.length - shown)} more; ${integer(shown)} of ${integer(volume.snapshots.length)} shown`;
   }
 }
 
-const snapshotHeadings = ({ sizeGiB }: PageVolume): Cell[] => [
+const snapshotHeadings = ({ sizeGiB }: PageVolume): TableCell[] => [
   { text: 'Taken' },
   { text: 'Snapshot' },
   ...numbers('Billed GiB', sizeGiB === null ? 'Share' : 'Share of the volume', 'Full size, GiB', 'Cost per month'),
@@ -109,7 +109,7 @@ const snapshotHeadings = ({ sizeGiB }: PageVolume): Cell[] => [
   ...numbers('Saving per month'),
 ];
 
-function snapshotCells(snapshot: PageSnapshot, currency: string): Cell[] {
+function snapshotCells(snapshot: PageSnapshot, currency: string): TableCell[] {
   const { best } = snapshot;
   const isMoved = best !== null && best.what !== 'keep';
   return [

@@ -1,7 +1,7 @@
 /** The list of volumes, with filters, sorting, pages and details. */
 import type { PageVolume } from '../model/page-data.ts';
-import { COLUMNS, type Column, type Selection, selectVolumes } from '../model/volume-rows.ts';
-import { count, counted } from '../model/words.ts';
+import { COLUMNS, type Column, selectVolumes, type VolumeQuery } from '../model/volume-rows.ts';
+import { counted, integer } from '../model/words.ts';
 import { button, byId, element } from './dom.ts';
 import { volumeDetails } from './volume-details.ts';
 
@@ -12,7 +12,7 @@ export class VolumeTable {
   readonly #open = new Set<PageVolume>();
   readonly #body = element('tbody', { role: 'rowgroup' });
   readonly #headings = new Map<string, HTMLElement>();
-  #selection: Selection = { text: '', region: '', choice: '', sort: { key: 'saving', isDescending: true } };
+  #selection: VolumeQuery = { text: '', region: '', choice: '', sort: { key: 'saving', isDescending: true } };
   #selected: PageVolume[] = [];
   #page = 0;
 
@@ -82,7 +82,7 @@ export class VolumeTable {
     });
   }
 
-  #select(change: Partial<Selection>): void {
+  #select(change: Partial<VolumeQuery>): void {
     this.#selection = { ...this.#selection, ...change };
     this.#selected = selectVolumes(this.#volumes, this.#selection);
     this.#page = 0;
@@ -100,8 +100,8 @@ export class VolumeTable {
     this.#body.replaceChildren(...shown.flatMap((volume) => this.#rows(volume)));
     const total = this.#volumes.length;
     const found = this.#selected.length;
-    const range = shown.length === found ? '' : `${count(from + 1)}–${count(from + shown.length)} of `;
-    const filtered = found === total ? '' : ` (${count(total)} in total)`;
+    const range = shown.length === found ? '' : `${integer(from + 1)}–${integer(from + shown.length)} of `;
+    const filtered = found === total ? '' : ` (${integer(total)} in total)`;
     byId('volumes-status', HTMLElement).textContent =
       found === 0 ? 'No volumes match.' : `${range}${counted(found, 'volume')}${filtered}`;
   }
@@ -142,7 +142,7 @@ export class VolumeTable {
     pager.replaceChildren(
       turn('First', 0),
       turn('Previous', this.#page - 1),
-      element('span', {}, `Page ${count(this.#page + 1)} of ${count(last + 1)}`),
+      element('span', {}, `Page ${integer(this.#page + 1)} of ${integer(last + 1)}`),
       turn('Next', this.#page + 1),
       turn('Last', last),
     );
@@ -160,7 +160,7 @@ export class VolumeTable {
 function title({ id, name, sizeGiB, isDeleted }: PageVolume): HTMLElement[] {
   const facts = [
     name === null || id === null ? null : element('bdi', {}, id),
-    sizeGiB === null ? null : element('span', {}, `${count(sizeGiB)} GiB`),
+    sizeGiB === null ? null : element('span', {}, `${integer(sizeGiB)} GiB`),
     isDeleted ? element('span', { class: 'tag' }, 'deleted') : null,
   ];
   return [

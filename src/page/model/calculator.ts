@@ -4,8 +4,8 @@ import { compareToday } from '../../costs/compare.ts';
 import type { CompareInput } from '../../costs/compare-model.ts';
 import { compressionOf } from '../../costs/compression.ts';
 import type { Prices } from '../../costs/price-types.ts';
+import { sum } from '../../lib/sum.ts';
 import { type CalculatorState, clamp } from './limits.ts';
-import { sum } from './summary.ts';
 
 export interface CalculatorData {
   /** A description of the prices. */

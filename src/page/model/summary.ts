@@ -1,5 +1,6 @@
 /** Sums over an analysis, for the headline and for the rows of the tables. */
 import type { Choice, Decision, RegionAnalysis, SnapshotAnalysis, VolumeAnalysis } from '../../costs/analysis.ts';
+import { sum } from '../../lib/sum.ts';
 
 /** The certainty of a sum of savings; `mixed`: it contains upper bounds and lower bounds. */
 export type Certainty = Choice['savingIs'] | 'mixed';
@@ -139,5 +140,3 @@ export function totalOf(currency: string, regions: readonly RegionAnalysis[]): T
     moved: sum(advices.map(({ moved }) => moved)),
   };
 }
-
-export const sum = (numbers: readonly number[]): number => numbers.reduce((total, number) => total + number, 0);

@@ -1,6 +1,6 @@
 /** The list of volumes: its columns, its filters and its sort order. */
 import type { PageVolume } from './page-data.ts';
-import { adviceGroup, adviceName, count, day, gib, money, percent, signed } from './words.ts';
+import { adviceGroup, adviceName, day, gib, integer, money, percent, signed } from './words.ts';
 
 export interface Column {
   key: string;
@@ -20,7 +20,7 @@ export const COLUMNS: readonly Column[] = [
     'snapshots',
     'Snapshots',
     ({ snapshots }) => snapshots.length,
-    ({ snapshots }) => count(snapshots.length),
+    ({ snapshots }) => integer(snapshots.length),
   ),
   numbers(
     'gib',
@@ -73,7 +73,7 @@ function numbers(
   return { key, title, isNumber: true, value, text };
 }
 
-export interface Selection {
+export interface VolumeQuery {
   /** Words that must all occur in the name, ids or descriptions of the volume and its snapshots. */
   text: string;
   /** Empty for all. */
@@ -88,7 +88,10 @@ export interface Sort {
   isDescending: boolean;
 }
 
-export function selectVolumes(volumes: readonly PageVolume[], { text, region, choice, sort }: Selection): PageVolume[] {
+export function selectVolumes(
+  volumes: readonly PageVolume[],
+  { text, region, choice, sort }: VolumeQuery,
+): PageVolume[] {
   const words = text.toLowerCase().split(/\s+/).filter(Boolean);
   const chosen = volumes.filter(
     (volume) =>

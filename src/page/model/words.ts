@@ -44,7 +44,7 @@ export const gib = (size: number): string => formatter('', { maximumFractionDigi
 /** For headlines: `51200` GiB → `50 TiB`. */
 export const roundSize = (size: number): string => (size < 1024 ? `${gib(size)} GiB` : `${gib(size / 1024)} TiB`);
 
-export const count = (number: number): string => formatter('', { maximumFractionDigits: 0 }).format(number);
+export const integer = (number: number): string => formatter('', { maximumFractionDigits: 0 }).format(number);
 
 /** `12.34` → `12.3 %`. */
 export const percent = (share: number): string =>
@@ -55,7 +55,7 @@ export const sentence = (text: string): string =>
   text === '' ? '' : `${text.charAt(0).toUpperCase()}${text.slice(1)}${/[.!?]$/.test(text) ? '' : '.'}`;
 
 /** `1 snapshot`, `2 snapshots`. */
-export const counted = (number: number, one: string): string => `${count(number)} ${one}${number === 1 ? '' : 's'}`;
+export const counted = (number: number, one: string): string => `${integer(number)} ${one}${number === 1 ? '' : 's'}`;
 
 const MONTHS = ['Jan', 'Feb', 'Mar', 'Apr', 'May', 'Jun', 'Jul', 'Aug', 'Sep', 'Oct', 'Nov', 'Dec'];
 

@@ -2,7 +2,7 @@
 import type { Analysis, RegionAnalysis, TrendMonth } from '../../costs/analysis.ts';
 import { type Html, html } from '../html.ts';
 import { totalOf } from '../model/summary.ts';
-import { count, day, gib, money, signed } from '../model/words.ts';
+import { day, gib, integer, money, signed } from '../model/words.ts';
 import { figure, scrolling } from './figure.ts';
 
 export const bill = (analysis: Analysis): Html => html`<section aria-labelledby="bill-title">
@@ -31,7 +31,7 @@ function regionRow(region: RegionAnalysis): Html {
   return html`<tr><th scope="row"><bdi>${region.region}</bdi></th>
 <td class="number">${money(region.monthly, region.currency)}</td>
 <td class="number">${signed(money(saving, region.currency), savingIs)}</td>
-<td class="number">${count(region.snapshotCount)}</td><td class="number">${count(region.volumes.length)}</td>
+<td class="number">${integer(region.snapshotCount)}</td><td class="number">${integer(region.volumes.length)}</td>
 <td class="number">${gib(region.gib)}</td><td class="wrapping">${accounts(region.accounts)}</td></tr>`;
 }
 
@@ -51,7 +51,7 @@ const trendTable = (trend: readonly TrendMonth[]): Html =>
 <tbody>${trend.map(
       ({ month, currency, cost, gib: size, snapshotCount }) => html`<tr><th scope="row">${day(month)}</th>
 <td class="number">${money(cost, currency)}</td><td class="number">${gib(size)}</td>
-<td class="number">${count(snapshotCount)}</td></tr>`,
+<td class="number">${integer(snapshotCount)}</td></tr>`,
     )}</tbody>
 </table>`,
   );

@@ -2,7 +2,7 @@
 import type { Analysis, AnalysisWarning } from '../../costs/analysis.ts';
 import { type Html, html } from '../html.ts';
 import { totalsOf } from '../model/summary.ts';
-import { count, day, sentence } from '../model/words.ts';
+import { day, integer, sentence } from '../model/words.ts';
 import { bill } from './bill.ts';
 import { calculator } from './calculator.ts';
 import { headline } from './headline.ts';
@@ -42,5 +42,5 @@ const warnings = ({ warnings: all }: Analysis): Html | null =>
     : html`<section class="warnings" aria-labelledby="warnings-title">
 <h2 id="warnings-title">Check before you decide</h2>
 ${list(all.slice(0, MAX_WARNINGS))}
-${all.length > MAX_WARNINGS ? html`<details><summary>${count(all.length - MAX_WARNINGS)} more</summary>${list(all.slice(MAX_WARNINGS))}</details>` : null}
+${all.length > MAX_WARNINGS ? html`<details><summary>${integer(all.length - MAX_WARNINGS)} more</summary>${list(all.slice(MAX_WARNINGS))}</details>` : null}
 </section>`;

@@ -2,7 +2,7 @@
 import type { Choice } from '../../costs/analysis.ts';
 import { type Html, html } from '../html.ts';
 import type { Total } from '../model/summary.ts';
-import { bounded, count, counted, percent, roundMoney, roundSize } from '../model/words.ts';
+import { bounded, counted, integer, percent, roundMoney, roundSize } from '../model/words.ts';
 
 export const headline = (totals: readonly Total[]): Html =>
   totals.length === 0
@@ -14,9 +14,9 @@ function ofTotal(total: Total, index: number): Html {
   return html`${index === 0 ? html`<h1>${text}</h1>` : html`<p class="h1">${text}</p>`}
 <p class="how-sure">${certaintyOf(total)}</p>
 <dl class="figures">
-${fact('Snapshots', count(total.snapshotCount), `of ${counted(total.volumeCount, 'volume')}`)}
+${fact('Snapshots', integer(total.snapshotCount), `of ${counted(total.volumeCount, 'volume')}`)}
 ${fact('Stored', roundSize(total.gib), 'billed by AWS')}
-${fact('To move', count(total.moved), total.moved === 1 ? 'snapshot' : 'snapshots')}
+${fact('To move', integer(total.moved), total.moved === 1 ? 'snapshot' : 'snapshots')}
 ${fact('One-time cost', roundMoney(total.oneOff, total.currency), 'reading and requests')}
 </dl>`;
 }

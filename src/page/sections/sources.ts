@@ -9,7 +9,7 @@ import type {
 } from '../../costs/analysis.ts';
 import { measuredVolumes, ratioText } from '../../costs/compression.ts';
 import { type Html, html } from '../html.ts';
-import { count, counted, day, money, sentence } from '../model/words.ts';
+import { counted, day, integer, money, sentence } from '../model/words.ts';
 
 export const sources = ({
   basis,
@@ -62,7 +62,7 @@ const report = ({ sources: all, rows, charges, latestDay, isJoined }: ReportBasi
   'Sizes',
   `As billed on ${day(latestDay)}, the latest complete day of the report. ${isJoined ? 'Names and dates come from EC2.' : 'Names and dates were not read from EC2.'}`,
 )}
-${entry('Rows', `${count(rows.read)} read, ${count(rows.understood)} understood, ${count(rows.ofSnapshots)} about snapshots, ${count(rows.broken)} malformed.`)}
+${entry('Rows', `${integer(rows.read)} read, ${integer(rows.understood)} understood, ${integer(rows.ofSnapshots)} about snapshots, ${integer(rows.broken)} malformed.`)}
 ${charges.map((one) => entry('Charges', chargesOf(one)))}
 <div><dt>Reports</dt><dd><ul>${all.map(
   ({ name, format, granularity }) => html`<li><bdi>${name}</bdi> <small>${format}, ${granularity}</small></li>`,

@@ -18,15 +18,15 @@ export interface ExtractionRules {
   ownNames: readonly string[];
 }
 
-export type Decision =
+export type ExtractionDecision =
   /** `isReduced` means that some of its rights were removed. */
   | { what: 'take'; path: Buffer; member: NewMember; isReduced: boolean }
   | { what: 'not-wanted' | 'device' }
   | { what: 'refuse'; why: string };
 
-const NOT_WANTED: Decision = { what: 'not-wanted' };
+const NOT_WANTED: ExtractionDecision = { what: 'not-wanted' };
 
-const refuse = (why: string): Decision => ({ what: 'refuse', why });
+const refuse = (why: string): ExtractionDecision => ({ what: 'refuse', why });
 
 const SET_IDS = 0o6000;
 
@@ -53,7 +53,7 @@ export class MemberRules {
    * @param alias the name, in Latin-1, under which a file that was not selected is restored: that of the member or, for a
    * hard link, that of the file that it refers to; `null` if the file has its own name.
    */
-  decide(found: NewMember, alias: string | null = null): Decision {
+  decide(found: NewMember, alias: string | null = null): ExtractionDecision {
     const member = alias === null ? found : this.#renamed(found, alias);
     const path = pathOfMember(member.path);
     if (path === null) return refuse('the name points outside the archive');

@@ -8,7 +8,7 @@ import { pathOfMember } from '../disk-tree.ts';
 import type { Cut } from './cut-stream.ts';
 import { isKept, type KeptTimes } from './kept-times.ts';
 import { MemberRecordsReader } from './member-records.ts';
-import { type Decision, type ExtractionRules, MemberRules } from './member-rules.ts';
+import { type ExtractionDecision, type ExtractionRules, MemberRules } from './member-rules.ts';
 import { PipeOutput } from './pipe-output.ts';
 import { Shortcuts } from './shortcuts.ts';
 
@@ -114,7 +114,7 @@ class FileWriter {
   }
 
   /** @returns the hash of the data of a file; `null` if the member is not a file or there is no index. */
-  #leaveOut(member: TarMember, decision: Exclude<Decision, { what: 'take' }>): string | null {
+  #leaveOut(member: TarMember, decision: Exclude<ExtractionDecision, { what: 'take' }>): string | null {
     if (decision.what === 'device') this.#found.leftOut.devices++;
     if (decision.what === 'refuse') this.#differs('outside', member, `not restored: ${decision.why}`);
     return member.type === 'file' ? this.#data(member, () => {}) : null;

@@ -12,7 +12,7 @@ import type { Place } from '../../../src/archive/file-index.ts';
 import { Lz4Blocks } from '../../../src/archive/lz4-blocks.ts';
 import type { ManifestObject } from '../../../src/archive/manifest.ts';
 import type { ArchivedObject } from '../../../src/operations/reading/find-archive.ts';
-import { ImagePlan, type Segment } from '../../../src/operations/restore/image/plan-image.ts';
+import { ImagePlan, type PieceRange } from '../../../src/operations/restore/image/plan-image.ts';
 import { restOf } from '../../../src/operations/restore/image/resume-image.ts';
 import { writeImageStream } from '../../../src/streams/image-to-file.ts';
 import { temporaryDirectory } from '../../support/lab.ts';
@@ -129,7 +129,12 @@ function prepare(path: string, image: Buffer, before: Sample['before']): void {
 type Planned = Awaited<ReturnType<typeof planOf>>;
 
 /** Does the part of a restore that the decompressors and the writing thread do. */
-async function write(path: string, segment: Segment, isBlank: boolean, { plan, body, codec }: Planned): Promise<void> {
+async function write(
+  path: string,
+  segment: PieceRange,
+  isBlank: boolean,
+  { plan, body, codec }: Planned,
+): Promise<void> {
   const { runs, extents } = plan.streamOf(segment);
   const stream = extents.map((extent) => (Buffer.isBuffer(extent) ? extent : body.subarray(extent.from, extent.to)));
   // If nothing was fetched, nothing is decoded, as in a restore.

@@ -3,7 +3,7 @@ import type { Analysis, Choice } from '../../../costs/analysis.ts';
 import { type Chosen, chosenOf } from '../../../costs/chosen.ts';
 import { measuredVolumes, ratioText } from '../../../costs/compression.ts';
 import { count } from '../../../lib/units.ts';
-import { money } from './money.ts';
+import { formatMoney } from './money.ts';
 
 /** Maximum number of recommendations in the text; the CSV file, the page and the JSON document have them all. */
 const SHOWN = 10;
@@ -37,8 +37,8 @@ function compressed({ assumptions, regions }: Analysis): string {
 function describe({ volume, snapshots, choice, currency }: Chosen): string {
   const { saving, oneOff, breakEven } = choice;
   const pays = breakEven === null ? '' : `, pays off from ${breakEven}`;
-  const cost = `costs ${money(oneOff, currency)} once${pays}`;
-  return `  ${what(volume.id, snapshots, choice)} to ${choice.storageClass}: saves ${bound(choice)}${money(saving, currency)}/month, ${cost}`;
+  const cost = `costs ${formatMoney(oneOff, currency)} once${pays}`;
+  return `  ${what(volume.id, snapshots, choice)} to ${choice.storageClass}: saves ${bound(choice)}${formatMoney(saving, currency)}/month, ${cost}`;
 }
 
 function what(volume: string | null, snapshots: Chosen['snapshots'], { scope }: Choice): string {
@@ -56,7 +56,7 @@ function totals(chosen: readonly Chosen[]): string[] {
   return [...byCurrency].map(([currency, group]) => {
     const saving = group.reduce((sum, { choice }) => sum + choice.saving, 0);
     const once = group.reduce((sum, { choice }) => sum + choice.oneOff, 0);
-    return `  total: saves ${money(saving, currency)}/month, costs ${money(once, currency)} once`;
+    return `  total: saves ${formatMoney(saving, currency)}/month, costs ${formatMoney(once, currency)} once`;
   });
 }
 

@@ -2,7 +2,7 @@
  * Compresses the image of a snapshot in separate pieces. Concatenated, they are one stream for any decompressor, and an
  * interrupted upload resumes at the start of a piece.
  */
-import type { Checkpoint } from '../../../archive/claim.ts';
+import type { UploadCheckpoint } from '../../../archive/claim.ts';
 import { compressCommand } from '../../../archive/codec.ts';
 import { MiB } from '../../../lib/units.ts';
 import type { BlockImage } from '../../../transfer/block-image.ts';
@@ -20,7 +20,12 @@ const PIECE_BYTES = 256 * MiB;
 type Pieces = Extract<Content, { kind: 'blocks' }>;
 
 /** @param from the checkpoint at which the upload starts or resumes. */
-export function openPieces(order: ObjectOrder, content: Pieces, from: Checkpoint, signal: AbortSignal): ObjectStream {
+export function openPieces(
+  order: ObjectOrder,
+  content: Pieces,
+  from: UploadCheckpoint,
+  signal: AbortSignal,
+): ObjectStream {
   const failed = new AbortController();
   const either = AbortSignal.any([signal, failed.signal]);
   const image = content.blocks(from.plainBytes, either);

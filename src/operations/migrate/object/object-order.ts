@@ -1,6 +1,6 @@
 /** The order to store one object of an archive. */
 import type { Encryption } from '../../../archive/cipher.ts';
-import type { Checkpoint } from '../../../archive/claim.ts';
+import type { UploadCheckpoint } from '../../../archive/claim.ts';
 import type { Codec } from '../../../archive/codec.ts';
 import type { ManifestObject } from '../../../archive/manifest.ts';
 import type { ObjectFacts, PartReceipt } from '../../../cloud/ports.ts';
@@ -26,11 +26,11 @@ export interface ObjectOrder {
 /** A record of uploads that outlives this process. */
 export interface UploadJournal {
   /** The upload to resume, and its parts; `null` starts a new one. Every other unfinished upload has been aborted. */
-  resume: { uploadId: string; parts: readonly PartReceipt[]; checkpoints: readonly Checkpoint[] } | null;
+  resume: { uploadId: string; parts: readonly PartReceipt[]; checkpoints: readonly UploadCheckpoint[] } | null;
   /** @param from the checkpoint at which the upload starts or resumes. */
-  begun(uploadId: string, from: Checkpoint): Promise<void>;
+  uploadStarted(uploadId: string, from: UploadCheckpoint): Promise<void>;
   /** An upload that is interrupted later can resume here, once the parts before it are stored. */
-  reached(checkpoint: Checkpoint): void;
+  reached(checkpoint: UploadCheckpoint): void;
   /** Call it before the object becomes visible. @throws the reason if the object must not become visible. */
   confirm(): void;
   /** Call it once the object exists; it may have replaced an older one. */

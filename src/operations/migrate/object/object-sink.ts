@@ -1,5 +1,5 @@
 /** The sink of an object: a multipart upload, which the journal records until the object exists. */
-import type { Checkpoint } from '../../../archive/claim.ts';
+import type { UploadCheckpoint } from '../../../archive/claim.ts';
 import type { ArchiveStore } from '../../../cloud/ports.ts';
 import type { Host } from '../../../events.ts';
 import { type Uploaded, uploadParts } from '../../../transfer/upload.ts';
@@ -15,7 +15,7 @@ export interface ObjectSink {
 }
 
 /** @param from the checkpoint at which the stream starts or resumes. */
-export function openSink(order: ObjectOrder, from: Checkpoint, store: ArchiveStore, host: Host): ObjectSink {
+export function openUpload(order: ObjectOrder, from: UploadCheckpoint, store: ArchiveStore, host: Host): ObjectSink {
   const { facts, journal, streams } = order;
   const kept = journal.resume?.parts.filter(({ number }) => number <= from.parts) ?? [];
   let stored = from.storedBytes;
@@ -35,7 +35,7 @@ export function openSink(order: ObjectOrder, from: Checkpoint, store: ArchiveSto
         },
         onCreated: async (uploadId) => {
           const held = host.hold(uploadHolding(store.bucket, facts.key, uploadId));
-          await journal.begun(uploadId, from);
+          await journal.uploadStarted(uploadId, from);
           return held;
         },
         resume: journal.resume && { ...journal.resume, kept },

@@ -1,12 +1,12 @@
 /** Stores one object of an archive: source | transforms | sink. */
-import type { Checkpoint } from '../../../archive/claim.ts';
+import type { UploadCheckpoint } from '../../../archive/claim.ts';
 import { BLOCK_BYTES } from '../../../cloud/blocks.ts';
 import type { ArchiveStore, StoredObject } from '../../../cloud/ports.ts';
 import type { Host } from '../../../events.ts';
 import { monotonic } from '../../../lib/clock.ts';
 import { openPieces } from './image-pieces.ts';
 import type { ObjectOrder } from './object-order.ts';
-import { openSink } from './object-sink.ts';
+import { openUpload } from './object-sink.ts';
 import type { SourceVerdict } from './object-source.ts';
 import { type ObjectStream, openStream, type StreamVerdict } from './object-stream.ts';
 
@@ -55,7 +55,7 @@ async function streamObject(
   const { content, facts, snapshotId: snapshot } = order;
   const from = checkpointOf(order);
   await using stream = await openAt(order, from, signal);
-  const sink = openSink(order, from, store, host);
+  const sink = openUpload(order, from, store, host);
   using _shown = host.track({
     label: facts.key,
     expectedBytes: content.expectedBytes,
@@ -70,7 +70,7 @@ async function streamObject(
 }
 
 /** Only unencrypted blocks are compressed in pieces, at the ends of which an upload can resume. */
-async function openAt(order: ObjectOrder, from: Checkpoint, signal: AbortSignal): Promise<ObjectStream> {
+async function openAt(order: ObjectOrder, from: UploadCheckpoint, signal: AbortSignal): Promise<ObjectStream> {
   const { content, encryption } = order;
   return content.kind === 'blocks' && !encryption
     ? openPieces(order, content, from, signal)
@@ -86,12 +86,12 @@ async function finishIndex(order: ObjectOrder, { indexed }: StreamVerdict, host:
   return null;
 }
 
-const BEGINNING: Checkpoint = { plainBytes: 0, storedBytes: 0, parts: 0 };
+const BEGINNING: UploadCheckpoint = { plainBytes: 0, storedBytes: 0, parts: 0 };
 
 /** The last checkpoint before which the store has all parts. */
-function checkpointOf({ content, encryption, journal: { resume } }: ObjectOrder): Checkpoint {
+function checkpointOf({ content, encryption, journal: { resume } }: ObjectOrder): UploadCheckpoint {
   if (!resume || content.kind !== 'blocks' || encryption) return BEGINNING;
-  const isThere = ({ parts, storedBytes, plainBytes }: Checkpoint): boolean => {
+  const isThere = ({ parts, storedBytes, plainBytes }: UploadCheckpoint): boolean => {
     const before = resume.parts.filter(({ number }) => number <= parts);
     const bytes = before.reduce((sum, part) => sum + part.bytes, 0);
     const isPlace = plainBytes <= content.expectedBytes && plainBytes % BLOCK_BYTES === 0;

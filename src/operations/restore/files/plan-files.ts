@@ -52,16 +52,16 @@ export async function planFiles(
     const path = objects.length === 1 ? order.path : join(order.path, String(object.partition));
     const directory = examineDirectory(path, snapshotId, object, settings.overwrite);
     if (order.paths === null) {
-      const neededBytes = directory.isContinued ? null : (object.facts?.plainBytes ?? null);
+      const neededBytes = directory.isResumed ? null : (object.facts?.plainBytes ?? null);
       plans.push({ object, directory, chosen: null, wanted: null, neededBytes });
     } else {
       const notes = join(scratch, String(object.partition));
       mkdirSync(notes);
-      const { isContinued } = directory;
+      const { isResumed } = directory;
       const chosen = await chooseFrom(
         { snapshotId, object },
         { ...order, path },
-        { isContinued, notes, useIndex: settings.useIndex },
+        { isResumed, notes, useIndex: settings.useIndex },
         check,
       );
       const wanted = chosen.choice?.wanted ?? null;
@@ -100,7 +100,7 @@ export interface ArchivedTar {
 
 interface Choosing {
   /** Whether the directory contains files of an interrupted restore. */
-  isContinued: boolean;
+  isResumed: boolean;
   /** A directory for records of the members. */
   notes: string;
   /** Whether to use the index to locate the files. */
@@ -111,10 +111,10 @@ interface Choosing {
 export async function chooseFrom(
   { snapshotId, object }: ArchivedTar,
   { path, paths, isPrivileged }: FilesOrder,
-  { isContinued, notes, useIndex }: Choosing,
+  { isResumed, notes, useIndex }: Choosing,
   check: ReadContext,
 ): Promise<ChosenMembers> {
-  const before = isContinued ? new RestoredBefore(path, isPrivileged, check.signal) : null;
+  const before = isResumed ? new RestoredBefore(path, isPrivileged, check.signal) : null;
   const order = { paths, directory: notes, before };
   return { choice: useIndex ? await chooseMembers(object, snapshotId, order, check) : null, before };
 }

@@ -27,7 +27,7 @@ import { orTargetError, orTargetErrorNow } from '../target-error.ts';
 export interface FoundDirectory {
   path: string;
   /** Whether it contains an interrupted restore of the same object. */
-  isContinued: boolean;
+  isResumed: boolean;
   /** Free bytes of the filesystem that contains it, or will contain it. */
   freeBytes: number;
   /** Device number of that filesystem. */
@@ -36,7 +36,7 @@ export interface FoundDirectory {
 
 export interface FillableDirectory {
   /** Whether it contains an interrupted restore of the same object. */
-  isContinued: boolean;
+  isResumed: boolean;
   /** Whether its filesystem does not distinguish names that differ only in case. */
   isCaseInsensitive: boolean;
   /** Names in it that the restore itself uses. A file of such a name is not restored, and the restore reports it. */
@@ -76,7 +76,7 @@ export function examineDirectory(
     if (!statSync(existing).isDirectory()) throw new Error(`${existing} is not a directory`);
     accessSync(existing, constants.W_OK | constants.X_OK);
     const { bavail, bsize } = statfsSync(existing);
-    return { path, isContinued: isMarked(marker, mark), freeBytes: bavail * bsize, filesystem: statSync(existing).dev };
+    return { path, isResumed: isMarked(marker, mark), freeBytes: bavail * bsize, filesystem: statSync(existing).dev };
   });
 }
 
@@ -98,11 +98,11 @@ export async function openDirectory(
   });
   try {
     // Another restore may have started or finished between the first look and the lock.
-    const { isContinued } = examineDirectory(path, snapshotId, object, overwrite);
+    const { isResumed } = examineDirectory(path, snapshotId, object, overwrite);
     const isEmpty = contentOf(path).length === 0;
     orTargetErrorNow(path, NOT_WRITABLE, () => writeMark(locked.descriptor, markOf(snapshotId, object)));
     return {
-      isContinued,
+      isResumed,
       isCaseInsensitive: isCaseInsensitive(path),
       ownNames: [UNFINISHED],
       maxBytes: object.facts?.plainBytes ?? freeBytes,

@@ -35,9 +35,8 @@ export async function restoreTar(
   const { host, signal } = check;
   const started = monotonic();
   await using temporary = temporaryDirectory();
-  const choose = (isContinued: boolean) =>
-    chooseFrom(tar, order, { isContinued, notes: temporary.path, useIndex }, check);
-  const first = chosen ?? (await choose(directory.isContinued));
+  const choose = (isResumed: boolean) => chooseFrom(tar, order, { isResumed, notes: temporary.path, useIndex }, check);
+  const first = chosen ?? (await choose(directory.isResumed));
   if (first.choice?.part && first.before && first.before.files > 0) {
     const { files, bytes } = first.before;
     host.notify({ code: 'restore.continued', snapshot, key, files, bytes });

@@ -8,7 +8,7 @@ import type { Extent } from '../../../transfer/download.ts';
 import type { ArchivedObject } from '../../reading/find-archive.ts';
 
 /** The pieces from `first` up to, but not including, `end`. */
-export interface Segment {
+export interface PieceRange {
   first: number;
   end: number;
 }
@@ -55,23 +55,23 @@ export class ImagePlan {
     this.#areBlocks = areBlocks;
   }
 
-  get whole(): Segment {
+  get whole(): PieceRange {
     return { first: 0, end: this.#pieces.length - 1 };
   }
 
   /** The rest of a segment if all blocks before `block` are written. */
-  after({ first, end }: Segment, block: number): Segment {
+  after({ first, end }: PieceRange, block: number): PieceRange {
     let next = first;
     while (next < end && this.blockAt(next + 1) <= block) next++;
     return { first: next, end };
   }
 
   /** Splits the image into segments with about the same amount of data, in the order of the disk. */
-  split(maxSegments: number): Segment[] {
+  split(maxSegments: number): PieceRange[] {
     const { end: count } = this.whole;
     const total = this.dataBytes(this.whole);
     const share = Math.max(MIN_SEGMENT, total / maxSegments);
-    const segments: Segment[] = [];
+    const segments: PieceRange[] = [];
     let [first, taken] = [0, 0];
     for (let piece = 0; piece < count; piece++) {
       taken += this.#dataBytes(piece);
@@ -83,7 +83,7 @@ export class ImagePlan {
   }
 
   /** Plain bytes of the pieces that contain more than zeros. */
-  dataBytes({ first, end }: Segment): number {
+  dataBytes({ first, end }: PieceRange): number {
     let bytes = 0;
     for (let piece = first; piece < end; piece++) bytes += this.#dataBytes(piece);
     return bytes;
@@ -96,7 +96,7 @@ export class ImagePlan {
   }
 
   /** In a stream that decompresses to the runs that are fetched, one after another. */
-  streamOf(segment: Segment): SegmentStream {
+  streamOf(segment: PieceRange): SegmentStream {
     const runs: BlockRun[] = [];
     const extents: Extent[] = [];
     for (const { first, end, isFetched } of this.#runsOf(segment)) {
@@ -111,8 +111,8 @@ export class ImagePlan {
     return this.#areBlocks && extents.length > 0 ? [FRAME_HEADER, ...extents, FRAME_END] : [...extents];
   }
 
-  #runsOf({ first, end }: Segment): (Segment & { isFetched: boolean })[] {
-    const runs: (Segment & { isFetched: boolean })[] = [];
+  #runsOf({ first, end }: PieceRange): (PieceRange & { isFetched: boolean })[] {
+    const runs: (PieceRange & { isFetched: boolean })[] = [];
     for (let piece = first; piece < end; ) {
       const next = this.#endOfRun(piece, end);
       const isFetched = !this.#isZero(piece) || this.#place(next).plain - this.#place(piece).plain < MIN_GAP;

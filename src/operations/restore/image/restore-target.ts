@@ -26,7 +26,7 @@ import type { DeviceTarget } from '../../shared/settings/restore.ts';
 import { orTargetError, orTargetErrorNow } from '../target-error.ts';
 import { renameToNew } from './rename-to-new.ts';
 
-export interface Target extends AsyncDisposable {
+export interface OpenTarget extends AsyncDisposable {
   /** The path to write to. */
   path: string;
   /** The name for messages. */
@@ -71,7 +71,7 @@ export async function openTarget(
   overwrite: boolean,
   size: ImageSize,
   signal: AbortSignal,
-): Promise<Target> {
+): Promise<OpenTarget> {
   await examineTarget(target, overwrite, size, signal);
   if (target.kind === 'file') return openFile(target.path, overwrite);
   return {
@@ -90,7 +90,7 @@ export async function openTarget(
  * @param loss what happens to the written data if it differs from the archive, as a clause.
  * @throws SnapError `TARGET` if the device is in use.
  */
-export function holdDevice(path: string, name: string, loss: string): Target {
+export function holdDevice(path: string, name: string, loss: string): OpenTarget {
   const descriptor = openExclusively(path, name);
   return {
     path,
@@ -143,7 +143,7 @@ function examineFile(path: string, overwrite: boolean, { dataBytes }: ImageSize)
   return { neededBytes: dataBytes, roomBytes, holds: existing ? 'a file' : null };
 }
 
-async function openFile(path: string, overwrite: boolean): Promise<Target> {
+async function openFile(path: string, overwrite: boolean): Promise<OpenTarget> {
   const unfinished = unfinishedName(path);
   const locked = await orTargetError(path, NOT_WRITABLE, () => lockFile(unfinished));
   fchmodSync(locked.descriptor, 0o600);

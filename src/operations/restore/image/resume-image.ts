@@ -1,14 +1,19 @@
 /** Resumes an interrupted restore of an image: compares the written blocks with the index, and finds the rest. */
 import { open } from 'node:fs/promises';
 import { type BlockTable, isBlock } from '../../../archive/block-table.ts';
-import type { ImagePlan, Segment } from './plan-image.ts';
+import type { ImagePlan, PieceRange } from './plan-image.ts';
 
 /**
  * @param path a file or device that may contain a part of the image, or other data.
  * @returns the rest of the segment; all pieces before it are verified.
  * @throws the reason of the signal.
  */
-export async function restOf(plan: ImagePlan, segment: Segment, path: string, signal: AbortSignal): Promise<Segment> {
+export async function restOf(
+  plan: ImagePlan,
+  segment: PieceRange,
+  path: string,
+  signal: AbortSignal,
+): Promise<PieceRange> {
   const written = await firstMismatch(path, plan.table, plan.blockAt(segment.first), plan.blockAt(segment.end), signal);
   return plan.after(segment, written);
 }

@@ -11,14 +11,14 @@ import type { ObjectFindings } from '../../reading/object/object-findings.ts';
 import { writeObject } from '../../reading/object/read-object.ts';
 import type { ReadContext } from '../../reading/read-context.ts';
 import { markFinal } from '../../reading/read-twice.ts';
-import { ImagePlan, type Segment, type SegmentStream } from './plan-image.ts';
-import type { Target } from './restore-target.ts';
+import { ImagePlan, type PieceRange, type SegmentStream } from './plan-image.ts';
+import type { OpenTarget } from './restore-target.ts';
 import { restOf } from './resume-image.ts';
 
 export interface ImageOrder {
   object: ArchivedObject;
   snapshotId: string;
-  target: Target;
+  target: OpenTarget;
   check: ReadContext;
 }
 
@@ -87,7 +87,7 @@ async function writeSegments(order: ImageOrder, plan: ImagePlan): Promise<Writte
 }
 
 /** Keeps the incomplete image for a later run, unless the archive is damaged. */
-function leaveUnfinished(error: unknown, snapshot: string, { path, leave }: Target, host: Host): void {
+function leaveUnfinished(error: unknown, snapshot: string, { path, leave }: OpenTarget, host: Host): void {
   const { failure } = rootFailure(error);
   if (!leave || (failure instanceof SnapError && failure.code === 'DIFFERS')) return;
   leave();
@@ -98,9 +98,9 @@ function leaveUnfinished(error: unknown, snapshot: string, { path, leave }: Targ
 async function remainingSegments(
   { object: { key }, snapshotId: snapshot, target: { path }, check: { host, signal } }: ImageOrder,
   plan: ImagePlan,
-  segments: readonly Segment[],
-): Promise<Segment[]> {
-  const rest: Segment[] = [];
+  segments: readonly PieceRange[],
+): Promise<PieceRange[]> {
+  const rest: PieceRange[] = [];
   let bytes = 0;
   for (const segment of segments) {
     const remaining = await restOf(plan, segment, path, signal);

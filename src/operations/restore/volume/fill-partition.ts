@@ -111,6 +111,6 @@ async function extract(
   const files = { kind: 'directory' as const, path, paths: null, isPrivileged: true };
   const maxBytes = object.facts?.plainBytes ?? 0;
   const clear = (signal: AbortSignal) => clearDirectory(path, signal);
-  const directory = { isContinued: false, isCaseInsensitive, ownNames: [], maxBytes, isKept: false, clear };
+  const directory = { isResumed: false, isCaseInsensitive, ownNames: [], maxBytes, isKept: false, clear };
   await restoreTar({ snapshotId, object }, files, directory, { useIndex: settings.useIndex, chosen: null }, check);
 }
