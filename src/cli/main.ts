@@ -30,8 +30,9 @@ export async function main(process: NodeJS.Process): Promise<void> {
   };
   using _verdict = demandVerdict(process);
   try {
-    const program = buildProgram(context, argv.includes('--json'));
-    await program.parseAsync(keepUnknownCommand(program, rewriteLegacyGrammar(argv)), { from: 'user' });
+    const current = rewriteLegacyGrammar(argv);
+    const program = buildProgram(context, current);
+    await program.parseAsync(keepUnknownCommand(program, current), { from: 'user' });
   } catch (thrown) {
     code = report(process, output, argv, thrown);
   }

@@ -13,11 +13,11 @@ import { restoreCommand } from './commands/restore.ts';
 import { validateCommand } from './commands/validate.ts';
 import type { CliContext } from './context.ts';
 import { EVERY_EXIT_STATUS } from './help.ts';
-import { showCommonOptions } from './help-all.ts';
+import { addHelpAll } from './help-all.ts';
 import { demandMandatory } from './mandatory.ts';
 
-/** @param asJson whether usage errors are only thrown and not printed, so that the caller can print them as JSON. */
-export function buildProgram(context: CliContext, asJson: boolean): Command {
+/** @param argv with `--json`, usage errors are only thrown and not printed, so that the caller can print them as JSON. */
+export function buildProgram(context: CliContext, argv: readonly string[]): Command {
   const program = new Command('snap-to-s3')
     .description('Moves EBS snapshots into your own S3 bucket, verifies every byte, and restores them.')
     .usage('COMMAND [OPTIONS]')
@@ -39,7 +39,8 @@ export function buildProgram(context: CliContext, asJson: boolean): Command {
     labCommand,
   ].map((make) => make(context)))
     program.addCommand(command);
-  unifyBehaviour(program, context.process, asJson);
+  addHelpAll(program, argv);
+  unifyBehaviour(program, context.process, argv.includes('--json'));
   return program;
 }
 
@@ -50,7 +51,6 @@ The command lines of version 0 still work: snap-to-s3 --migrate --all --bucket B
 /** Gives the command and its subcommands the same help, and the same handling of usage errors. */
 function unifyBehaviour(command: Command, process: NodeJS.Process, asJson: boolean): void {
   demandMandatory(command);
-  showCommonOptions(command);
   command.exitOverride().configureOutput({
     writeOut: (text) => process.stdout.write(text),
     writeErr: (text) => asJson || process.stderr.write(text),

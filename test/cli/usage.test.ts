@@ -95,9 +95,12 @@ test('the help of the program and of each command goes to standard output', asyn
     assert.match(stdout, new RegExp(`^${heading}`, 'm'));
 });
 
+/** Commands with options for special cases. */
+const WITH_SPECIAL_OPTIONS = ['migrate', 'validate', 'restore', 'list', 'drill', 'clean', 'doctor', 'analyze'];
+
 test('--help shows the common options; --help-all shows every one', async (t) => {
   const lab = await labForTest(t);
-  for (const command of ['migrate', 'validate', 'restore', 'list', 'drill', 'clean', 'doctor', 'analyze']) {
+  for (const command of WITH_SPECIAL_OPTIONS) {
     const common = (await runCli(lab.env, [command, '--help'])).stdout;
     const { stdout: all, code } = await runCli(lab.env, [command, '--help-all']);
     assert.equal(code, 0);
@@ -110,7 +113,26 @@ test('--help shows the common options; --help-all shows every one', async (t) =>
     assert.match(common, new RegExp(`${every.size - shown.size} more options .*snap-to-s3 ${command} --help-all`));
     for (const option of ['--call-timeout', '--endpoint-url'])
       assert.ok(every.has(`  ${option}`) && !shown.has(`  ${option}`), `${command}: ${option}`);
+    assert.match(common, /^Output:\n(?: {2}.*\n)* {2}--help-all .*\n {2}-h, --help /m, command);
   }
+});
+
+test('--help-all is accepted everywhere', async (t) => {
+  const lab = await labForTest(t);
+  const helpOf = async (...argv: string[]): Promise<string> => {
+    const done = await runCli(lab.env, argv);
+    assert.equal(done.code, 0, done.stderr);
+    return done.stdout;
+  };
+  for (const argv of [['compare'], ['lab', 'up'], ['lab', 'volume']])
+    assert.equal(await helpOf(...argv, '--help-all'), await helpOf(...argv, '--help'));
+  assert.equal(await helpOf('--migrate', '--help-all'), await helpOf('migrate', '--help-all'));
+  const all = await helpOf('--help-all');
+  assert.ok(all.startsWith(await helpOf('--help')));
+  for (const command of [...WITH_SPECIAL_OPTIONS, 'compare', 'lab'])
+    assert.ok(all.includes(await helpOf(command, '--help-all')), command);
+  assert.ok((await helpOf('lab', '--help-all')).includes(await helpOf('lab', 'bucket', '--help')));
+  assert.equal((await runCli(lab.env, ['migrat', '--help-all'])).code, 2);
 });
 
 test('with --json, errors are JSON', async (t) => {
