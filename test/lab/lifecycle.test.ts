@@ -54,6 +54,12 @@ test('up, bucket, snapshot, migrate, kill, up again, volume, down', async (t) =>
   ]);
   assert.equal(kept.code, 0, kept.stderr);
   assert.match((await lab('status')).stdout, /left behind: volume vol-/);
+  const status = JSON.parse((await lab('status', '--json')).stdout) as Record<string, unknown>;
+  assert.deepEqual(Object.keys(status), [...Object.keys(up), 'leftovers']);
+  const [{ kind }] = status['leftovers'] as [{ kind: string }];
+  assert.equal(kind, 'volume');
+  for (const sub of ['down', 'env'])
+    assert.match((await runCli(base, ['lab', sub, '--json'])).stderr, /unknown option '--json'/);
 
   process.kill(up.pid, 'SIGKILL');
   while (isAlive(up.pid)) await new Promise((resolve) => setImmediate(resolve));

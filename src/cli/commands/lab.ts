@@ -4,12 +4,16 @@ import { join, resolve } from 'node:path';
 import { Command, Option } from 'commander';
 import { LabControl, LabRefusal } from '../../../lab/control/client.ts';
 import { labDown, labStatus, labUp, type RunningLab } from '../../../lab/control/manage.ts';
-import { SnapError } from '../../errors.ts';
+import { EXIT, SnapError } from '../../errors.ts';
 import { programFile } from '../../lib/program-file.ts';
 import type { CliContext } from '../context.ts';
+import { exitStatusHelp, INTERRUPTED_ONLY } from '../help.ts';
 
 interface LabFlags {
   directory: string;
+}
+
+interface ShowFlags extends LabFlags {
   json?: true;
 }
 
@@ -23,21 +27,26 @@ export function labCommand(context: CliContext): Command {
     .summary('run a local cloud with real block devices to try the program')
     .description(DESCRIPTION)
     .helpCommand('help [command]', 'print help for a command')
-    .addHelpText('after', EXAMPLES);
+    .addHelpText('after', EXAMPLES + EXIT_STATUS);
   const print = (text: string) => context.process.stdout.write(`${text}\n`);
-  sub(lab, 'up', 'start the lab unless it is running').action(async (flags: LabFlags) => {
-    needRoot(context.process);
-    describe(await labUp({ directory: resolve(flags.directory) }, programFile('../lab/daemon')), flags, print);
-  });
-  sub(lab, 'down', 'stop the lab and keep its state').action(async (flags: LabFlags) => {
+  sub(lab, 'up', 'start the lab unless it is running', ALWAYS_FOUND)
+    .addOption(jsonOption())
+    .action(async (flags: ShowFlags) => {
+      needRoot(context.process);
+      const running = await labUp({ directory: resolve(flags.directory) }, programFile('../lab/daemon'));
+      print(flags.json ? JSON.stringify(running) : endpointsOf(running));
+    });
+  sub(lab, 'down', 'stop the lab and keep its state', ALWAYS_FOUND).action(async (flags: LabFlags) => {
     print((await labDown(resolve(flags.directory))) ? 'stopped' : 'the lab was not running');
   });
-  sub(lab, 'status', 'show the endpoints and what was left behind').action(async (flags: LabFlags) => {
-    const running = needRunning(flags);
-    const leftovers = await controlOf(running).leftovers();
-    describe(running, flags, print);
-    for (const { kind, id, detail } of leftovers) print(`left behind: ${kind} ${id} (${detail})`);
-  });
+  sub(lab, 'status', 'show the endpoints and what was left behind')
+    .addOption(jsonOption())
+    .action(async (flags: ShowFlags) => {
+      const running = needRunning(flags);
+      const leftovers = await controlOf(running).leftovers();
+      const lines = leftovers.map(({ kind, id, detail }) => `left behind: ${kind} ${id} (${detail})`);
+      print(flags.json ? JSON.stringify({ ...running, leftovers }) : [endpointsOf(running), ...lines].join('\n'));
+    });
   sub(lab, 'env', 'print shell commands that point AWS tools at the lab').action((flags: LabFlags) => {
     for (const [name, value] of Object.entries(needRunning(flags).environment)) print(`export ${name}='${value}'`);
   });
@@ -69,8 +78,8 @@ export function labCommand(context: CliContext): Command {
 }
 
 const DESCRIPTION = [
-  'Runs EC2, S3 and instance metadata on this machine, with loop devices as volumes. The AWS SDKs and the AWS CLI work with it. Needs',
-  'root, because volumes become block devices. No traffic leaves the machine.',
+  'Runs EC2, the EBS direct APIs, S3, STS, the price list and instance metadata on this machine, with loop devices as volumes. The AWS',
+  'SDKs and the AWS CLI work with it. Needs root, because volumes become block devices. No traffic leaves the machine.',
 ].join(' ');
 
 const EXAMPLES = `
@@ -83,8 +92,17 @@ Examples:
   snap-to-s3 lab down
 `;
 
-const sub = (lab: Command, name: string, summary: string): Command =>
-  lab.command(name).description(summary).addOption(directoryOption()).option('--json', 'print JSON');
+const NOT_FOUND = 'no lab is running with this directory, or the lab refused the request';
+
+const EXIT_STATUS = exitStatusHelp([EXIT.nothingToDo], { ...INTERRUPTED_ONLY, [EXIT.nothingToDo]: NOT_FOUND });
+
+/** For subcommands that do not need a running lab. */
+const ALWAYS_FOUND = exitStatusHelp([], INTERRUPTED_ONLY);
+
+const sub = (lab: Command, name: string, summary: string, exitStatus = EXIT_STATUS): Command =>
+  lab.command(name).description(summary).addOption(directoryOption()).addHelpText('after', exitStatus);
+
+const jsonOption = (): Option => new Option('--json', 'print one JSON document');
 
 const controlOf = (running: RunningLab): LabControl => new LabControl(running.endpoints.control);
 
@@ -114,9 +132,7 @@ function needRoot(process: NodeJS.Process): void {
   });
 }
 
-function describe(running: RunningLab, flags: LabFlags, print: (text: string) => void): void {
-  const lines = flags.json
-    ? [JSON.stringify(running)]
-    : Object.entries(running.endpoints).map(([name, url]) => `${name.padEnd(8)} ${url}`);
-  for (const line of lines) print(line);
-}
+const endpointsOf = ({ endpoints }: RunningLab): string =>
+  Object.entries(endpoints)
+    .map(([name, url]) => `${name.padEnd(8)} ${url}`)
+    .join('\n');
