@@ -5,13 +5,13 @@ import { EXIT, type ExitCode } from '../errors.ts';
 const MEANINGS: Record<ExitCode, string> = {
   [EXIT.ok]: 'success',
   [EXIT.failed]: 'failed',
-  [EXIT.usage]: 'invalid usage; nothing was changed',
+  [EXIT.usage]: 'invalid usage or input',
   [EXIT.someFailed]: 'some snapshots failed, the others are done',
   [EXIT.nothingToDo]: 'nothing to do, or not found',
-  [EXIT.claimedElsewhere]: 'another run is working on the snapshot',
+  [EXIT.claimedElsewhere]: 'another run is working on the snapshot, or has taken over its claim',
   [EXIT.differs]: 'the archive is damaged, or differs from its snapshot',
   [EXIT.thawing]: 'objects are being thawed; run the same command again later',
-  [EXIT.interrupted]: 'interrupted; everything that the run held was released',
+  [EXIT.interrupted]: 'interrupted; everything that the run held was released, unless a second signal followed',
 };
 
 /** The exit codes that every command can end with. */
@@ -31,11 +31,11 @@ export function exitStatusHelp(others: readonly ExitCode[], exact: Partial<Recor
 /** For commands that create nothing, so that an interruption has nothing to release. */
 export const INTERRUPTED_ONLY = { [EXIT.interrupted]: 'interrupted' };
 
+/** For commands that may need a gpg key. */
+export const USAGE_OR_KEY = { [EXIT.usage]: 'invalid usage or input, or a gpg key that cannot be used' };
+
 /** The exit codes of the program as a whole. */
-export const EVERY_EXIT_STATUS = exitStatusHelp([
-  EXIT.someFailed,
-  EXIT.nothingToDo,
-  EXIT.claimedElsewhere,
-  EXIT.differs,
-  EXIT.thawing,
-]);
+export const EVERY_EXIT_STATUS = exitStatusHelp(
+  [EXIT.someFailed, EXIT.nothingToDo, EXIT.claimedElsewhere, EXIT.differs, EXIT.thawing],
+  { ...USAGE_OR_KEY, [EXIT.failed]: 'failed: nothing was completed, or something could not be released' },
+);

@@ -52,7 +52,9 @@ export function analyzeCommand(context: CliContext): Command {
 
 const EXIT_STATUS = exitStatusHelp([EXIT.nothingToDo], {
   ...INTERRUPTED_ONLY,
-  [EXIT.nothingToDo]: 'there are no snapshots in the report or in EC2',
+  [EXIT.failed]: 'failed: a report cannot be read to its end, or a call failed',
+  [EXIT.usage]: 'invalid usage, there is no supported report, or --ratio-from finds no archive to measure',
+  [EXIT.nothingToDo]: 'no snapshot is billed on the latest day of the report or, with --live, none is in EC2',
 });
 
 const DESCRIPTION = [

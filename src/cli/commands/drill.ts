@@ -9,7 +9,7 @@ import type { DrillSettings } from '../../operations/shared/settings/drill.ts';
 import { type ArchiveFilterFlags, archiveFilterOptions, toArchiveFilter } from '../archive-filter.ts';
 import type { CliContext } from '../context.ts';
 import { matching, wholeNumber } from '../flag-values.ts';
-import { exitStatusHelp } from '../help.ts';
+import { exitStatusHelp, USAGE_OR_KEY } from '../help.ts';
 import {
   type AwsFlags,
   addOptionGroups,
@@ -72,13 +72,20 @@ export function drillCommand(context: CliContext): Command {
   ]);
 }
 
-const EXIT_STATUS = exitStatusHelp([EXIT.someFailed, EXIT.nothingToDo, EXIT.differs, EXIT.thawing], {
-  [EXIT.ok]: 'every archive of the sample was restored and matches',
-  [EXIT.failed]: 'no archive of the sample could be restored',
-  [EXIT.someFailed]: 'some archives could not be restored, the others match',
-  [EXIT.nothingToDo]: 'there is no archive to restore',
-  [EXIT.differs]: 'a restored archive differs from what was archived',
-});
+const EXIT_STATUS = exitStatusHelp(
+  [EXIT.someFailed, EXIT.nothingToDo, EXIT.claimedElsewhere, EXIT.differs, EXIT.thawing],
+  {
+    ...USAGE_OR_KEY,
+    [EXIT.ok]: 'every archive of the sample was restored and matches',
+    [EXIT.failed]:
+      'failed: no archive of the sample could be restored and compared, or something could not be released',
+    [EXIT.someFailed]: 'some archives could not be restored or compared, the others match',
+    [EXIT.nothingToDo]: 'there is no archive to restore, or an archive or its snapshot was deleted meanwhile',
+    [EXIT.claimedElsewhere]:
+      'with --with-snapshot: another run is working on the snapshot, or has taken over its claim',
+    [EXIT.differs]: 'a restored archive differs from what was archived',
+  },
+);
 
 const DESCRIPTION = [
   'Restores a random sample of the complete archives to a scratch directory, reads the restored data again, and compares it with the',

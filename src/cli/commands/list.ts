@@ -55,7 +55,7 @@ export function listCommand(context: CliContext): Command {
 const EXIT_STATUS = exitStatusHelp([EXIT.someFailed, EXIT.nothingToDo, EXIT.differs], {
   ...INTERRUPTED_ONLY,
   [EXIT.someFailed]: 'a manifest or an index could not be read; the others are listed',
-  [EXIT.nothingToDo]: 'there is no archive or no such file',
+  [EXIT.nothingToDo]: 'no archive or file was found',
   [EXIT.differs]: 'an index is damaged or missing; the others are searched',
 });
 

@@ -7,7 +7,7 @@ import { EXIT, SnapError } from '../../errors.ts';
 import type { MigrateSettings } from '../../operations/shared/settings/migrate.ts';
 import type { CliContext } from '../context.ts';
 import { wholeNumber } from '../flag-values.ts';
-import { exitStatusHelp } from '../help.ts';
+import { exitStatusHelp, USAGE_OR_KEY } from '../help.ts';
 import {
   type AwsFlags,
   addOptionGroups,
@@ -88,8 +88,9 @@ export function migrateCommand(context: CliContext): Command {
 }
 
 const EXIT_STATUS = exitStatusHelp([EXIT.someFailed, EXIT.nothingToDo, EXIT.claimedElsewhere, EXIT.differs], {
+  ...USAGE_OR_KEY,
   [EXIT.failed]: 'failed: this run archived no snapshot, or could not release something',
-  [EXIT.nothingToDo]: 'no snapshot has the tag, or a snapshot was not found',
+  [EXIT.nothingToDo]: 'no snapshot has the tag or is in the file of --from, or a snapshot was not found',
   [EXIT.differs]: 'with --validate: the archive and the snapshot differ',
 });
 

@@ -13,7 +13,7 @@ import type {
 import { ask, canAsk } from '../ask.ts';
 import type { CliContext } from '../context.ts';
 import { matching, wholeNumber } from '../flag-values.ts';
-import { exitStatusHelp } from '../help.ts';
+import { exitStatusHelp, USAGE_OR_KEY } from '../help.ts';
 import {
   type AwsFlags,
   addOptionGroups,
@@ -94,9 +94,12 @@ export function restoreCommand(context: CliContext): Command {
   ]);
 }
 
-const EXIT_STATUS = exitStatusHelp([EXIT.nothingToDo, EXIT.differs, EXIT.thawing], {
+const EXIT_STATUS = exitStatusHelp([EXIT.nothingToDo, EXIT.claimedElsewhere, EXIT.differs, EXIT.thawing], {
+  ...USAGE_OR_KEY,
   [EXIT.failed]: 'failed; the message says what is kept, and the same command resumes',
-  [EXIT.nothingToDo]: 'the archive, or a path in it, was not found',
+  [EXIT.nothingToDo]:
+    'the archive, or a path in it, was not found; or --to-volume cannot rebuild the disk from what the archive records',
+  [EXIT.claimedElsewhere]: 'with --to-snapshot: another run took over the unfinished snapshot',
   [EXIT.differs]: 'the archive is damaged or differs from its index',
 });
 

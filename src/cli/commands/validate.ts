@@ -6,7 +6,7 @@ import type { Selection } from '../../operations/shared/settings/selection.ts';
 import type { ValidateSettings } from '../../operations/shared/settings/validate.ts';
 import type { CliContext } from '../context.ts';
 import { collect } from '../flag-values.ts';
-import { exitStatusHelp } from '../help.ts';
+import { exitStatusHelp, USAGE_OR_KEY } from '../help.ts';
 import {
   type AwsFlags,
   addOptionGroups,
@@ -69,11 +69,12 @@ export function validateCommand(context: CliContext): Command {
 }
 
 const EXIT_STATUS = exitStatusHelp([EXIT.someFailed, EXIT.nothingToDo, EXIT.claimedElsewhere, EXIT.differs], {
-  [EXIT.differs]: 'an archive differs',
+  ...USAGE_OR_KEY,
   [EXIT.ok]: 'every archive matches its snapshot or, with --archive-only, its manifest and index',
   [EXIT.failed]: 'failed: no archive was compared completely, or something could not be released',
   [EXIT.someFailed]: 'some archives could not be compared, the others match',
-  [EXIT.nothingToDo]: 'no snapshot has the tag, or a snapshot or its archive was not found',
+  [EXIT.nothingToDo]: 'no snapshot has the tag or is in the file of --from, or a snapshot or its archive was not found',
+  [EXIT.differs]: 'an archive is damaged or differs',
 });
 
 const DESCRIPTION = [
