@@ -4,8 +4,9 @@ import { writeFileSync } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { run } from '../../lab/core/run.ts';
+import { run, runWithInput } from '../../lab/core/run.ts';
 import { withDevice, withFilesystem } from '../../lab/disks/mounted.ts';
+import { readMbr } from '../../src/host/disks/mbr.ts';
 import { readPartitionTable } from '../../src/host/disks/partition-table.ts';
 import { probe } from '../../src/host/filesystems/filesystems.ts';
 import { readManifestOf } from '../support/archives.ts';
@@ -77,6 +78,47 @@ test('a table in which the kernel and sfdisk find different partitions is doubtf
   assert.deepEqual(await read(EMPTY_LINK), { doubt: null, numbers: [1, 5] });
   const { doubt, numbers } = await read(manyLogical(50));
   assert.deepEqual([doubt, numbers.length], [null, 50]);
+});
+
+/** Each of the two tables in the extended partition has a partition, and refers to the other one. */
+const CIRCLE: Record<number, MbrEntry[]> = {
+  0: [[5, 2048, 81_920]],
+  2048: [
+    [LINUX, 2048, 2048],
+    [5, 8192, 8192],
+  ],
+  10240: [
+    [LINUX, 2048, 2048],
+    [5, 0, 8192],
+  ],
+};
+
+test('a chain of extended partitions without an end is followed only as far as the kernel has partitions', async (t) => {
+  const image = join(temporaryDirectory(t), 'disk.img');
+  for (const tables of [CIRCLE, manyLogical(300)]) {
+    writeMbr(image, 640 * MIB, tables);
+    const { isEndless, partitions } = await readMbr(image, 512, AbortSignal.timeout(60_000));
+    assert.equal(isEndless, true);
+    assert.ok(partitions.length < 300, `${partitions.length}`);
+    const { doubt } = await readPartitionTable(image, signal);
+    assert.equal(doubt, 'the chain of its extended partitions (dos) does not end');
+    await assert.rejects(readMbr(image, 512, AbortSignal.abort()), { name: 'AbortError' });
+  }
+});
+
+test('a GPT with more partitions than the kernel supports is doubtful', async (t) => {
+  const image = join(temporaryDirectory(t), 'disk.img');
+  await run(['truncate', '--size', '64M', image]);
+  const script = [
+    'label: gpt',
+    'table-length: 400',
+    ...Array.from({ length: 300 }, (_, index) => `start=${2048 + 64 * index}, size=64`),
+  ];
+  await runWithInput(['sfdisk', '--quiet', image], `${script.join('\n')}\n`);
+  assert.match(
+    (await readPartitionTable(image, signal)).doubt ?? '',
+    /has 300 partitions, and the kernel finds only 255/,
+  );
 });
 
 test('a table that counts in sectors of 4 KiB is doubtful', async (t) => {

@@ -14,6 +14,8 @@ export interface Mbr {
   partitions: MbrPartition[];
   /** Sectors in extended partitions that have tables of their own. */
   links: number[];
+  /** Whether tables refer to each other in a circle, or there are more partitions than the kernel supports. */
+  isEndless: boolean;
 }
 
 /** Types of MBR partitions that only contain others. */
@@ -24,6 +26,9 @@ export const isExtended = (type: string): boolean => EXTENDED.has(type.toLowerCa
 
 const FIRST_LOGICAL = 5;
 
+/** Highest number of a partition in the kernel. Source: DISK_MAX_PARTS in include/linux/blkdev.h. */
+export const MAX_PARTITION = 255;
+
 /** Tables without a partition that the kernel follows before it assumes a loop. */
 const MAX_EMPTY_LINKS = 100;
 
@@ -33,25 +38,34 @@ interface Entry {
   size: number;
 }
 
-export async function readMbr(device: string, sectorBytes: number): Promise<Mbr> {
+export async function readMbr(device: string, sectorBytes: number, signal: AbortSignal): Promise<Mbr> {
   await using file = await open(device, 'r');
   const primary = await entriesAt(file, 0);
-  const found: Mbr = { partitions: [], links: [] };
+  const found: Mbr = { partitions: [], links: [], isEndless: false };
   for (const [index, { isContainer, start, size }] of primary.entries())
     if (size > 0 && !isContainer) found.partitions.push({ number: index + 1, start, size });
   for (const container of primary.filter(({ size, isContainer }) => size > 0 && isContainer))
-    await addLogical(file, sectorBytes, container, found);
+    await addLogical({ file, sectorBytes, signal }, container, found);
   return found;
 }
 
+interface OpenDisk {
+  file: FileHandle;
+  sectorBytes: number;
+  signal: AbortSignal;
+}
+
 /** Each table has partitions relative to itself, and a link to the next table relative to the extended partition. */
-async function addLogical(file: FileHandle, sectorBytes: number, whole: Entry, found: Mbr): Promise<void> {
+async function addLogical({ file, sectorBytes, signal }: OpenDisk, whole: Entry, found: Mbr): Promise<void> {
   let table: Entry | undefined = whole;
   for (let empty = 0; table !== undefined && empty <= MAX_EMPTY_LINKS; empty++) {
+    signal.throwIfAborted();
+    found.isEndless ||= found.links.includes(table.start) || (found.partitions.at(-1)?.number ?? 0) > MAX_PARTITION;
+    if (found.isEndless) return;
     found.links.push(table.start);
     const entries = await entriesAt(file, table.start * sectorBytes);
     for (const { start, size } of partitionsIn(entries, table, whole)) {
-      const number = Math.max(FIRST_LOGICAL - 1, ...found.partitions.map((partition) => partition.number)) + 1;
+      const number = Math.max(FIRST_LOGICAL - 1, found.partitions.at(-1)?.number ?? 0) + 1;
       found.partitions.push({ number, start, size });
       empty = 0;
     }

@@ -16,7 +16,7 @@ const SECTOR = 512;
 export async function notKeptOutside(device: string, table: PartitionTable, signal: AbortSignal): Promise<NotKept[]> {
   if (table.kind === 'none' || table.doubt !== null) return [];
   const partitions = table.partitions.map(({ start, size }) => ({ from: start, to: start + size }));
-  const structure = table.kind === 'gpt' ? await partsOfGpt(device, table) : await partsOfMbr(device, table);
+  const structure = table.kind === 'gpt' ? await partsOfGpt(device, table) : await partsOfMbr(device, table, signal);
   const free = gapsBetween([...partitions, ...structure], deviceOrImageSize(device));
   const { bytes, isSampled } = await findData(device, free, signal);
   const amount = `${isSampled ? 'at least ' : ''}${formatBytes(bytes)}`;
@@ -59,9 +59,13 @@ async function partsOfGpt(device: string, { sectorBytes, json }: PartitionTable)
 }
 
 /** The manifest has the first sector and the boot loader after it. Extended partitions are chains of such sectors. */
-async function partsOfMbr(device: string, { partitions, sectorBytes }: PartitionTable): Promise<DeviceRange[]> {
+async function partsOfMbr(
+  device: string,
+  { partitions, sectorBytes }: PartitionTable,
+  signal: AbortSignal,
+): Promise<DeviceRange[]> {
   const first = Math.min(...partitions.map(({ start }) => start), SECTOR + MAX_BOOT_GAP);
-  const { links } = await readMbr(device, sectorBytes);
+  const { links } = await readMbr(device, sectorBytes, signal);
   return [{ from: 0, to: first }, ...links.map((at) => ({ from: at * sectorBytes, to: at * sectorBytes + SECTOR }))];
 }
 

@@ -5,7 +5,7 @@ import { runTool, ToolError } from '../../transfer/run-tool.ts';
 import { deviceOrImageSize } from '../devices/block-devices.ts';
 import { contradictionOf, probe } from '../filesystems/filesystems.ts';
 import { isHybrid } from '../filesystems/first-sector.ts';
-import { isExtended, readMbr } from './mbr.ts';
+import { isExtended, MAX_PARTITION, readMbr } from './mbr.ts';
 
 export interface Partition {
   number: number;
@@ -76,7 +76,7 @@ export async function readPartitionTable(device: string, signal: AbortSignal): P
     none.doubt ??
     poolOf(listed.partitions) ??
     (await hybridOf(device, kind)) ??
-    (await dissentOf(device, kind, json)) ??
+    (await dissentOf(device, kind, json, signal)) ??
     (await unitProblem(device, kind, listed, signal)) ??
     layoutProblem(kind, listed.partitions);
   return { ...none, kind, ...listed, doubt };
@@ -85,10 +85,14 @@ export async function readPartitionTable(device: string, signal: AbortSignal): P
 /** Mounting one of two overlapping partitions would replay its journal into the other. */
 function layoutProblem(kind: string, partitions: readonly Partition[]): string | null {
   if (partitions.length === 0) return `its partition table (${kind}) is empty`;
-  const inOrder = partitions.toSorted((one, other) => one.start - other.start);
-  const ends = inOrder.map((_, index) => Math.max(...inOrder.slice(0, index).map(({ start, size }) => start + size)));
-  const overlapping = inOrder.find(({ start }, index) => start < (ends[index] ?? 0));
-  return overlapping ? `partition ${overlapping.number} overlaps another one` : null;
+  if (partitions.length > MAX_PARTITION)
+    return `its partition table (${kind}) has ${partitions.length} partitions, and the kernel finds only ${MAX_PARTITION}`;
+  let end = 0;
+  for (const { number, start, size } of partitions.toSorted((one, other) => one.start - other.start)) {
+    if (start < end) return `partition ${number} overlaps another one`;
+    end = Math.max(end, start + size);
+  }
+  return null;
 }
 
 const DYNAMIC_DISK = 'a Windows dynamic disk (LDM)';
@@ -142,13 +146,19 @@ async function unitProblem(
  * sfdisk lists one extended partition, one partition for each table in it, and no more than 60 partitions. The kernel
  * has no such limits, and numbers what it finds.
  */
-async function dissentOf(device: string, kind: 'dos' | 'gpt', json: string): Promise<string | null> {
+async function dissentOf(
+  device: string,
+  kind: 'dos' | 'gpt',
+  json: string,
+  signal: AbortSignal,
+): Promise<string | null> {
   if (kind !== 'dos') return null;
   const { sectorsize = SECTOR, partitions = [] } = tableIn(json);
   const listed = partitions
     .filter(({ type }) => !isExtended(type))
     .map(({ node, start, size }) => ({ number: partitionNumber(node, device), start, size }));
-  const { partitions: ofKernel } = await readMbr(device, sectorsize);
+  const { partitions: ofKernel, isEndless } = await readMbr(device, sectorsize, signal);
+  if (isEndless) return 'the chain of its extended partitions (dos) does not end';
   const describe = ({ number, start, size }: (typeof listed)[number]): string => `${number} ${start} ${size}`;
   const isSame = listed.map(describe).sort().join() === ofKernel.map(describe).sort().join();
   return isSame ? null : 'the kernel finds other partitions in its partition table (dos) than sfdisk';

@@ -54,11 +54,11 @@ function* entriesOf(directory: Buffer): Generator<Entry> {
     if (lead === END) return;
     const isPart = (attributes & 0x3f) === ATTRIBUTE.partOfLongName && lead !== DELETED;
     if (isPart) {
-      parts.unshift(bytes);
+      parts.push(bytes);
       continue;
     }
     const short = bytes.subarray(0, 11);
-    const long = longName(parts, short);
+    const long = longName(parts.reverse(), short);
     parts = [];
     if (lead === DELETED || lead === DOT || attributes & ATTRIBUTE.label) continue;
     const first = bytes.readUInt16LE(20) * 0x10000 + bytes.readUInt16LE(26);

@@ -28,6 +28,8 @@ export class FatVolume implements AsyncDisposable {
   /** The table in use; drivers other than Windows read only the first one, which is 0. */
   readonly activeTable: number;
   #table: Buffer = Buffer.alloc(0);
+  /** Clusters of the directories that were read. */
+  readonly #known = new Set<number>();
 
   private constructor(file: FileHandle, boot: Buffer) {
     const made = fatGeometry(boot);
@@ -59,7 +61,7 @@ export class FatVolume implements AsyncDisposable {
     await this.#file.close();
   }
 
-  /** Reads a whole directory. @param first its first cluster; 0 is the root */
+  /** Reads a whole directory, each one only once. @param first its first cluster; 0 is the root */
   async directory(first: number): Promise<Buffer> {
     const cluster = first === 0 ? this.#rootCluster : first;
     if (cluster === 0) return this.#read(this.#rootAt, this.#rootBytes);
@@ -76,6 +78,9 @@ export class FatVolume implements AsyncDisposable {
         throw new FatDamage('a directory points to a cluster that does not exist');
       // A directory has at most 2 MiB.
       if (length * this.#clusterBytes > MAX_DIRECTORY_BYTES) throw new FatDamage('a directory is too long');
+      // Otherwise the work would not be limited by the size of the filesystem.
+      if (this.#known.has(cluster)) throw new FatDamage('two directories share a cluster');
+      this.#known.add(cluster);
       yield cluster;
       cluster = this.#next(cluster);
     }

@@ -1,6 +1,7 @@
 /** Reads the master file table and some system files of an NTFS volume directly from its device. */
 import type { FileHandle } from 'node:fs/promises';
 import { MiB } from '../../../lib/units.ts';
+import { deviceOrImageSize } from '../../devices/block-devices.ts';
 import { openVolume } from '../open-volume.ts';
 import { sectorsPerCluster } from '../superblocks/boot-sectors.ts';
 import { ATTRIBUTE, type Attribute, type MftRecord, NtfsDamage, type Run, readRecord, referenceAt } from './records.ts';
@@ -17,11 +18,15 @@ export class NtfsVolume implements AsyncDisposable {
   readonly #file: FileHandle;
   readonly #clusterBytes: number;
   readonly #recordBytes: number;
+  readonly #deviceBytes: number;
   #mft: Run[] = [];
   #mftBytes = 0;
+  /** Bytes that the runs of the table can hold. */
+  #mftCapacity = 0;
 
-  private constructor(file: FileHandle, boot: Buffer) {
+  private constructor(file: FileHandle, boot: Buffer, deviceBytes: number) {
     this.#file = file;
+    this.#deviceBytes = deviceBytes;
     const sectorBytes = boot.readUInt16LE(11);
     this.#clusterBytes = sectorBytes * sectorsPerCluster(boot);
     this.#recordBytes = sizeOf(boot.readInt8(64), this.#clusterBytes);
@@ -34,7 +39,7 @@ export class NtfsVolume implements AsyncDisposable {
   /** @throws NtfsDamage or RangeError. */
   static open(device: string): Promise<NtfsVolume> {
     return openVolume(device, async (file, boot) => {
-      const volume = new NtfsVolume(file, boot);
+      const volume = new NtfsVolume(file, boot, deviceOrImageSize(device));
       await volume.#findMft(Number(boot.readBigUInt64LE(48)));
       return volume;
     });
@@ -48,9 +53,9 @@ export class NtfsVolume implements AsyncDisposable {
   async *records(signal: AbortSignal): AsyncGenerator<{ number: number; record: MftRecord }> {
     const chunkBytes = Math.floor(MiB / this.#recordBytes) * this.#recordBytes;
     for (let at = 0; at < this.#mftBytes; at += chunkBytes) {
-      signal.throwIfAborted();
       const bytes = await this.#read(this.#mft, at, Math.min(chunkBytes, this.#mftBytes - at));
       for (let inside = 0; inside + this.#recordBytes <= bytes.length; inside += this.#recordBytes) {
+        signal.throwIfAborted();
         const number = (at + inside) / this.#recordBytes;
         const record = readRecord(bytes.subarray(inside, inside + this.#recordBytes), number);
         if (record) yield { number, record };
@@ -102,8 +107,9 @@ export class NtfsVolume implements AsyncDisposable {
     const first = await this.record(RECORD.mft);
     const data = first?.attributes.find(isContent);
     if (!first || !data) throw new NtfsDamage('its master file table does not describe itself');
-    this.#mft = data.runs;
+    this.#mft = [];
     this.#mftBytes = data.writtenBytes;
+    this.#addToMft(data.runs);
     const list = first.attributes.find(({ type }) => type === ATTRIBUTE.list);
     if (list) await this.#findRest(list);
   }
@@ -115,8 +121,19 @@ export class NtfsVolume implements AsyncDisposable {
       if (number === RECORD.mft) continue;
       const piece = (await this.record(number))?.attributes.find(isContent);
       if (!piece) throw new NtfsDamage('a piece of its master file table is missing');
-      this.#mft = [...this.#mft, ...piece.runs];
+      this.#addToMft(piece.runs);
     }
+  }
+
+  /** Without these checks, the work would not be limited by the size of the device. */
+  #addToMft(runs: readonly Run[]): void {
+    for (const run of runs) {
+      if (run.at === null || run.clusters === 0) throw new NtfsDamage('its master file table has a hole');
+      this.#mft.push(run);
+      this.#mftCapacity += run.clusters * this.#clusterBytes;
+    }
+    if (Math.max(this.#mftBytes, this.#mftCapacity) > this.#deviceBytes)
+      throw new NtfsDamage('its master file table is larger than the device');
   }
 
   /** @throws NtfsDamage if the runs end before. */
