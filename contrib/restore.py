@@ -118,7 +118,8 @@ def restore_files(directory, item, target, paths):
     spans, pieces = [member["span"] for member in chosen], [line["piece"] for line in lines if "piece" in line]
     placed = some_pieces(directory, item, pieces, spans) if pieces else with_places(whole_stream(directory, item))
     os.makedirs(target, exist_ok=True)
-    flags = ["--numeric-owner", "--acls", "--xattrs", "--xattrs-include=*", "--directory", target]
+    # Without --acls: the extended attributes have the ACLs by number, their texts by the names of another machine.
+    flags = ["--numeric-owner", "--same-permissions", "--xattrs", "--xattrs-include=*", "--directory", target]
     tar = subprocess.Popen(["tar", "--extract", *flags], stdin=subprocess.PIPE)
     hashes, rests = [hashlib.sha256() for _ in chosen], [end - start for start, end in spans]
     for number, chunk in cut(placed, spans):

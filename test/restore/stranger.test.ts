@@ -1,13 +1,18 @@
-/** contrib/restore.py was written only from the description of the format. It reads what the program archives. */
+/**
+ * contrib/restore.py was written only from the description of the format. It reads what the program archives. ACLs are
+ * restored by number on a machine where other users have the names of theirs.
+ */
 import assert from 'node:assert/strict';
-import { existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { type TestContext, test } from 'node:test';
+import { run } from '../../lab/core/run.ts';
 import { withMounted } from '../../lab/disks/inspect.ts';
+import { NODE_FLAGS } from '../../src/lib/node-flags.ts';
 import { keyEnding, keysIn } from '../support/archives.ts';
 import { addSnapshotOf } from '../support/disks.ts';
 import { gpgHome } from '../support/gpg.ts';
-import { type Finished, labForTest, runMigrate, runProgram, type TestLab } from '../support/lab.ts';
+import { BUCKET, type Finished, labForTest, PROGRAM, runMigrate, runProgram, type TestLab } from '../support/lab.ts';
 import { assertSameBytes } from '../support/same-bytes.ts';
 import { oneIn } from '../support/sampled.ts';
 import { bytesOf, imageOf } from '../support/tamper.ts';
@@ -106,3 +111,76 @@ for (const source of oneIn(2, ['volume', 'direct'])) {
     assert.notEqual((await reader('image', target)).code, 0, 'what is cut short is refused');
   });
 }
+
+const ACLS = {
+  table: 'none' as const,
+  partitions: [
+    {
+      content: 'ext4' as const,
+      sizeMiB: 32,
+      populate: async (root: string) => {
+        mkdirSync(join(root, 'dir', 'below'), { recursive: true });
+        for (const name of ['file', 'bare', 'dir/inner']) writeFileSync(join(root, name), name);
+        await run(['setfacl', '-m', 'u:7:r,g:7:rw,u:12345:x,m::rwx', join(root, 'file')]);
+        await run(['setfacl', '-m', 'u:7:rx', '-d', '-m', 'u:7:rwx,g:12345:r', join(root, 'dir')]);
+        await run(['setfacl', '-d', '-m', 'g:7:rwx', join(root, 'dir', 'below')]);
+      },
+    },
+  ],
+};
+
+/** Runs a command where the names of all users and groups below 1000 have numbers that are larger by 4000. */
+async function elsewhere(lab: TestLab, argv: readonly string[]): Promise<Finished> {
+  const binds = ['passwd', 'group'].map((name) => {
+    const file = join(lab.directory, `other-${name}`);
+    const raised = readFileSync(`/etc/${name}`, 'utf8').replace(
+      /^([^:]+:[^:]*):(\d{1,3}):/gm,
+      (_, before: string, id: string) => `${before}:${Number(id) + (id === '0' ? 0 : 4000)}:`,
+    );
+    writeFileSync(file, raised);
+    return `mount --bind '${file}' /etc/${name}`;
+  });
+  const script = `${binds.join(' && ')} && [ "$(id -u lp)" = 4007 ] && exec "$@"`;
+  return runProgram(['unshare', '--mount', 'bash', '-c', script, 'elsewhere', ...argv], { env: lab.env });
+}
+
+/** The command that docs/archive-format.md gives for archives in lz4, without its beginning that fetches the object. */
+function documentedTar(): string {
+  const text = readFileSync(join(import.meta.dirname, '..', '..', 'docs', 'archive-format.md'), 'utf8');
+  return /KEY\.tar\.lz4" - \| (lz4 -d \| tar .*)/.exec(text)?.[1] ?? assert.fail('there is no such command');
+}
+
+test('ACLs are restored by number where other users have these names', async (t) => {
+  assert.equal((await run(['id', '-u', 'lp'])).trim(), '7', 'the archiving machine has a name for the user');
+  const { lab, bucket, image } = await archived(t, ACLS, { source: 'volume', codec: 'lz4', cipher: 'none' });
+  const [key, manifest] = [await keyEnding(lab, '.tar.lz4'), await keyEnding(lab, '.manifest.json')];
+  const snapshotId = /snap-[0-9a-f]+/.exec(key)?.[0] ?? '';
+  const target = (name: string) => join(lab.directory, name);
+  mkdirSync(target('tar'));
+  mkdirSync(target('inheriting'));
+  await run(['setfacl', '-d', '-m', 'u:99:rwx', target('inheriting')]);
+  const cli = [process.execPath, ...NODE_FLAGS, PROGRAM, 'restore', snapshotId, '--bucket', BUCKET, '--to-dir'];
+  const ways = {
+    restore: [...cli, target('restore')],
+    inheriting: [...cli, target('inheriting/restore')],
+    reader: ['/usr/bin/python3', READER, 'files', bucket, manifest, target('reader')],
+    tar: [
+      'bash',
+      '-o',
+      'pipefail',
+      '-c',
+      `cd "$2" && cat "$1" | ${documentedTar()}`,
+      'tar',
+      join(bucket, key),
+      target('tar'),
+    ],
+  };
+  await withMounted(image, null, async (root) => {
+    for (const [name, argv] of Object.entries(ways)) {
+      const done = await elsewhere(lab, argv);
+      assert.equal(done.code, 0, name + done.stdout + done.stderr);
+      const { list } = await compareTrees(root, target(name === 'inheriting' ? 'inheriting/restore' : name));
+      assert.deepEqual(list, [], name);
+    }
+  });
+});

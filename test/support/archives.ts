@@ -81,7 +81,7 @@ async function shell(lab: TestLab, script: string, args: readonly string[], env:
 export async function extractTar(lab: TestLab, key: string, env: Record<string, string> = {}): Promise<string> {
   const into = join(lab.directory, `restored-${Buffer.from(key).toString('hex').slice(-40)}`);
   mkdirSync(into);
-  const untar = "tar --extract --numeric-owner --acls --xattrs --xattrs-include='*' --warning=no-timestamp";
+  const untar = "tar --extract --same-permissions --numeric-owner --xattrs --xattrs-include='*' --warning=no-timestamp";
   await shell(lab, `(${decoderOf(key)}) < "$1" | ${untar} --directory "$2"`, [await fetchObject(lab, key), into], env);
   return into;
 }

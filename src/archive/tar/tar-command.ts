@@ -4,7 +4,9 @@
  * Returns the command that archives the files below a directory to standard output.
  *
  * The pax format keeps names of any bytes and length, large ids, nanoseconds, ACLs, extended attributes and SELinux
- * labels. `--sparse` keeps holes. `--one-file-system` is not used, because btrfs subvolumes look like other filesystems
+ * labels. `--sparse` keeps holes. `--xattrs-include` stores ACLs by number. `--acls` adds them as text, with the names of
+ * this machine, although `--numeric-owner` is given: a tar that extracts with `--acls` needs this text, and would
+ * otherwise replace each ACL by the mode. `--one-file-system` is not used, because btrfs subvolumes look like other filesystems
  * but belong to the archive, and nothing else is mounted there. The record size stays at its default: larger records
  * save a few percent of CPU, but an extracting tar would stop reading before their padding, and the decompressor before
  * it would die of SIGPIPE, which counts as a failure with `pipefail`.
@@ -51,7 +53,8 @@ const NO_ATTRIBUTE_SUPPORT = /: Warning: Cannot \w+: Operation not supported$/;
 
 /**
  * Returns the command that extracts a tar on standard input to a directory. Names and types have been checked before.
- * In addition, tar creates links to other places last and does not write through them.
+ * In addition, tar creates links to other places last and does not write through them. `--acls` keeps the default ACL of
+ * the directory from applying to the files; `encodeMember` writes the texts of ACLs by number.
  */
 export const extractCommand = (directory: string): string[] => [
   'tar',

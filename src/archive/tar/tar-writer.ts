@@ -1,9 +1,10 @@
 /**
  * Writes tar headers in the pax format of GNU tar. All names and attributes are in the extended header, so they are not
- * limited by the fields of the old header.
+ * limited by the fields of the old header. ACLs name users and groups by number.
  */
 
 import { bytesOfText } from '../../lib/byte-text.ts';
+import { rightsByNumber } from './acl-text.ts';
 import { dataLength } from './member-data.ts';
 import { type DataSegment, RIGHTS, type Right, type TarMember, XATTR } from './tar-reader.ts';
 
@@ -54,7 +55,7 @@ const padded = (bytes: Buffer): Buffer => Buffer.concat([bytes, ZEROS.subarray(0
 const recordBytes = (records: Buffer): number => records.lastIndexOf(0x0a) + 1;
 
 function recordsOf(member: NewMember, stored: number): Buffer[] {
-  const { type, path, target, size, uid, gid, mtime, xattrs, rights, isSparse } = member;
+  const { type, path, target, size, uid, gid, mtime, xattrs, isSparse } = member;
   const isLink = type === 'symlink' || type === 'hardlink';
   return [
     ...(isSparse
@@ -72,7 +73,7 @@ function recordsOf(member: NewMember, stored: number): Buffer[] {
     record('gid', String(gid)),
     record('mtime', decimalSeconds(mtime)),
     ...[...xattrs].map(([name, value]) => record(`${XATTR}${name}`, value)),
-    ...Object.entries(rights).map(([right, value]) => record(RIGHTS[right as Right], value)),
+    ...Object.entries(rightsByNumber(member)).map(([right, value]) => record(RIGHTS[right as Right], value)),
   ];
 }
 

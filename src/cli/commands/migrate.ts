@@ -107,7 +107,7 @@ Examples:
   snap-to-s3 migrate --one --dd --compression zstd --gpg-recipient ops@example.com --bucket backups.example.com
 
 Restore without this program:
-  aws s3 cp "s3://BUCKET/KEY.tar.lz4" - | lz4 -d | tar -x --xattrs --xattrs-include='*' --acls --numeric-owner
+  aws s3 cp "s3://BUCKET/KEY.tar.lz4" - | lz4 -d | tar -xp --numeric-owner --xattrs --xattrs-include='*'
 `;
 
 const destinationOptions = (): Option[] => [
