@@ -65,6 +65,9 @@ export const claimFolder = (prefix: string): string => `${prefix}${FOLDER}`;
 
 export const claimKey = (prefix: string, snapshotId: string): string => `${claimFolder(prefix)}${snapshotId}.json`;
 
+/** @returns `null` if it is not the key of a claim. */
+export const snapshotOfClaim = (key: string): string | null => /(snap-[0-9a-f]+)\.json$/.exec(key)?.[1] ?? null;
+
 export const newClaim = (content: Omit<Claim, 'format'>): Claim => ({ format: CLAIM_FORMAT, ...content });
 
 /** A claim as it is first written. Its time becomes known with the response of the store. */

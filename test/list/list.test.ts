@@ -146,3 +146,20 @@ test('the text output, also without permission for EC2', async (t) => {
     /per month \(prices of cn-north-1 are not known; those of us-east-1 are used\)\n/,
   );
 });
+
+test('a manifest in an archive class is reported, and the other archives are listed', async (t) => {
+  const lab = await labForTest(t);
+  await addSnapshotOf(lab);
+  assert.equal((await runMigrate(lab, ['--all', '--dd', '--source', 'direct'])).code, 0);
+  const manifest = await keyEnding(lab, '.manifest.json');
+  const Key = manifest.replaceAll(/snap-[0-9a-f]+/g, 'snap-00000000000000001');
+  await lab.s3.send(new PutObjectCommand({ Bucket: BUCKET, Key, Body: '{}', StorageClass: 'GLACIER' }));
+  for (const more of [[], ['--tag', 'Name']]) {
+    const done = await runCli(lab.env, ['list', '--bucket', BUCKET, '--json', ...more]);
+    assert.equal(done.code, 3, done.stdout + done.stderr);
+    const [unreadable] = recordsOf(done).filter(({ code }) => code === 'archive.unreadable');
+    assert.equal(unreadable?.['key'], Key);
+  }
+  const states = (await listed(lab, [], 3)).archives.map(({ state }) => state).sort();
+  assert.deepEqual(states, ['complete', 'unreadable-manifest']);
+});

@@ -51,7 +51,7 @@ export function cleanCommand(context: CliContext): Command {
 }
 
 const EXIT_STATUS = exitStatusHelp([], {
-  [EXIT.failed]: 'failed, or something could not be removed',
+  [EXIT.failed]: 'failed, or something could not be examined or removed',
 });
 
 const DESCRIPTION = [

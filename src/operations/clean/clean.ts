@@ -8,7 +8,7 @@ import type { CleanSettings } from '../shared/settings/clean.ts';
 import { ageIn, storeClock } from '../shared/store-clock.ts';
 import { type AbandonedSnapshot, abandonedSnapshots } from '../sharing/abandoned-snapshots.ts';
 import type { CleanSurvey } from './remove-leftover.ts';
-import { removeLeftovers } from './remove-leftovers.ts';
+import { noteUnknown, removeLeftovers } from './remove-leftovers.ts';
 
 interface Tally {
   found: number;
@@ -21,7 +21,7 @@ interface Tally {
 
 /**
  * Reports all leftovers, and removes them if `settings.remove` is set.
- * @returns `EXIT.ok`, or `EXIT.failed` if a leftover could not be removed.
+ * @returns `EXIT.ok`, or `EXIT.failed` if a leftover could not be removed, or if a snapshot could not be examined.
  * @throws SnapError `BUCKET`, `ACCESS_DENIED`, and other errors of calls to AWS.
  */
 export async function clean(settings: CleanSettings, services: Services, signal: AbortSignal): Promise<ExitCode> {
@@ -29,7 +29,9 @@ export async function clean(settings: CleanSettings, services: Services, signal:
   if (settings.remove) await sweepKilledRuns(signal);
   const survey: CleanSurvey = { settings, services, signal, instanceId: await instanceId(services), clock };
   const tally: Tally = { found: 0, removed: 0, left: 0, dollarsMonth: 0, errors: [] };
-  for (const trace of (await findTraces(survey)).traces) {
+  const { traces, failures } = await findTraces(survey);
+  for (const { snapshotId, error } of failures) tally.errors.push(noteUnknown(snapshotId, error, survey));
+  for (const trace of traces) {
     signal.throwIfAborted();
     reportLiveClaim(trace, services);
     await cleanSnapshot(trace, survey, tally);
@@ -73,7 +75,10 @@ function reportLiveClaim({ found, snapshotId }: Trace, { host }: Services): void
 }
 
 async function cleanSnapshot(trace: Trace, survey: CleanSurvey, tally: Tally): Promise<void> {
-  const leftovers = await leftoversOf(trace, survey);
+  const leftovers = await leftoversOf(trace, survey).catch((error: unknown) => {
+    tally.errors.push(noteUnknown(trace.snapshotId, error, survey));
+    return [];
+  });
   for (const leftover of leftovers) report(leftover, trace.snapshotId, survey, tally);
   if (!survey.settings.remove || leftovers.every(({ obstacle }) => obstacle !== null)) return;
   const { removed, errors } = await removeLeftovers(trace, survey);

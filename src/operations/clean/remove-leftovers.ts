@@ -89,10 +89,25 @@ function claimFor({ snapshotId, snapshot, volumes, found }: Trace, survey: Clean
   return takeClaim(order, survey.services.store, survey.signal);
 }
 
+/**
+ * Reports that the leftovers of one snapshot could not be determined, so that the search continues with the others.
+ * @throws the error itself if it does not concern this snapshot alone, such as `INTERRUPTED`.
+ */
+export function noteUnknown(snapshot: string, thrown: unknown, { services }: CleanSurvey): SnapError {
+  const error = failureOf(thrown);
+  services.host.notify({ code: 'cleanup.failed', snapshot, what: 'leftovers that could not be examined', error });
+  return error;
+}
+
 function noteFailure(snapshot: string, thrown: unknown, { services }: CleanSurvey, removal: Removal): void {
+  const error = failureOf(thrown);
+  removal.errors.push(error);
+  services.host.notify({ code: 'cleanup.failed', snapshot, what: error.message, error });
+}
+
+function failureOf(thrown: unknown): SnapError {
   const { failure } = rootFailure(thrown);
   if (!(failure instanceof SnapError)) throw asError(failure);
   if (failure.code === 'INTERRUPTED') throw failure;
-  removal.errors.push(failure);
-  services.host.notify({ code: 'cleanup.failed', snapshot, what: failure.message, error: failure });
+  return failure;
 }

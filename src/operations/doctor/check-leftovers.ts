@@ -35,10 +35,11 @@ export async function* examineLeftovers({ services, settings, signal }: Examinat
   try {
     const clock = await storeClock(services.store, signal);
     const survey: Survey = { settings: { tagKey, prefix, olderThan: 0 }, services, signal, instanceId: null, clock };
-    const { traces, total } = await findTraces(survey, MAX_SNAPSHOTS);
+    const { traces, failures: unreadable, total } = await findTraces(survey, MAX_SNAPSHOTS);
     const { found, failures } = await examineEach(traces, survey);
     yield* CHECKS.map((check) => findingOf(check, found));
-    yield* gaps({ examined: traces.length, total, failures });
+    const all = [...unreadable.map(({ error }) => error), ...failures];
+    yield* gaps({ examined: traces.length + unreadable.length, total, failures: all });
   } catch (error) {
     yield notChecked('leftovers', asFailure(error));
   }

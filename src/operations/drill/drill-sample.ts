@@ -1,6 +1,7 @@
 /** Selects a random sample of archives. The same seed selects the same archives. */
 import { createHash } from 'node:crypto';
 import { claimFolder } from '../../archive/claim.ts';
+import { SnapError } from '../../errors.ts';
 import type { DrillReport } from '../../events.ts';
 import { isUnfinished } from '../reading/bucket/origin.ts';
 import { archivesIn, type FoundArchive } from '../reading/bucket/scan-bucket.ts';
@@ -49,10 +50,16 @@ export async function chooseSample(
 const isInArchiveClass = ({ data }: FoundArchive): boolean =>
   data.some(({ storageClass }) => storageClass === 'GLACIER' || storageClass === 'DEEP_ARCHIVE');
 
+/** An archive whose objects cannot be examined counts as thawed, so that its drill fails and is reported. */
 async function isThawed({ data }: FoundArchive, { store }: Services, signal: AbortSignal): Promise<boolean> {
   const keys = data.map(({ key }) => key);
-  const { frozen, thawing } = await findArchived(keys, store, signal);
-  return frozen.length + thawing.length === 0;
+  try {
+    const { frozen, thawing } = await findArchived(keys, store, signal);
+    return frozen.length + thawing.length === 0;
+  } catch (error) {
+    if (!(error instanceof SnapError) || error.code === 'INTERRUPTED') throw error;
+    return true;
+  }
 }
 
 /** Keeps the candidates with the lowest ranks, in order. */

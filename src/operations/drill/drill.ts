@@ -69,6 +69,9 @@ async function sweepScratch(scratch: string, signal: AbortSignal): Promise<void>
   }
 }
 
+/** Errors that concern one archive alone. Its own drill reports them, so that the others are still drilled. */
+const LATER = ['THAWING', 'ACCESS_DENIED', 'CLOUD_CALL', 'NOT_FOUND'];
+
 /** Requests the thaw of all archives first, so that the drill waits only once. */
 async function thawAll(
   chosen: readonly FoundArchive[],
@@ -80,7 +83,7 @@ async function thawAll(
   for (const { id, data } of chosen) {
     const keys = data.map(({ key }) => key);
     await makeReadable(id, keys, { ...thaw, wait: false }, { ...services, signal }).catch((error) => {
-      if (!(error instanceof SnapError) || error.code !== 'THAWING') throw error;
+      if (!(error instanceof SnapError) || !LATER.includes(error.code)) throw error;
     });
   }
 }

@@ -5,9 +5,10 @@
  * and its snapshot. An upload or an object belongs to this program if an abandoned claim records it, or existed when it was
  * started.
  */
-import { type Claim, claimFolder, claimKey } from '../../archive/claim.ts';
+import { type Claim, claimFolder, claimKey, snapshotOfClaim } from '../../archive/claim.ts';
 import { parseAnyKey } from '../../archive/key.ts';
 import type { Volume } from '../../cloud/ports.ts';
+import { SnapError } from '../../errors.ts';
 import { IN_PROGRESS } from '../../host/volumes/temporary-volume.ts';
 import { ARCHIVES_TAG, restoreTags, subjectOf } from '../../host/volumes/volume-marks.ts';
 import { inParallel } from '../../lib/parallel.ts';
@@ -20,23 +21,27 @@ import type { Leftover, Survey, Trace } from './leftover.ts';
 /** Maximum number of claims that are read at the same time. */
 const CONCURRENCY = 16;
 
+export interface FoundTraces {
+  traces: Trace[];
+  /** Snapshots without a trace, because their claim could not be read. */
+  failures: { snapshotId: string; error: SnapError }[];
+  /** The number of all snapshots, including those beyond the limit. */
+  total: number;
+}
+
 /**
  * Finds all snapshots that have a claim, a temporary volume, or a tag that says that work is in progress. The number of
  * calls to EC2 and to the bucket does not depend on the number of snapshots, except for one read per claim.
  * @param limit maximum number of traces.
- * @returns the traces, and how many snapshots there are.
  */
-export async function findTraces(
-  survey: Survey,
-  limit = Number.POSITIVE_INFINITY,
-): Promise<{ traces: Trace[]; total: number }> {
+export async function findTraces(survey: Survey, limit = Number.POSITIVE_INFINITY): Promise<FoundTraces> {
   const { settings, services, signal } = survey;
   const { prefix, tagKey } = settings;
   const { store, snapshots } = services;
   const keys = await store.list(claimFolder(prefix), { signal });
   const volumes = await services.volumes.withTags({ [tagKey]: IN_PROGRESS }, null, { signal });
   const found = new Set([
-    ...keys.flatMap((key) => /(snap-[0-9a-f]+)\.json$/.exec(key)?.[1] ?? []),
+    ...keys.flatMap((key) => snapshotOfClaim(key) ?? []),
     ...volumes.filter((volume) => isOurs(volume, survey)).map(subjectOf),
     ...(await snapshots.tagged(tagKey, 'migrating', { signal })).map(({ id }) => id),
     ...(await snapshots.tagged(tagKey, 'validating', { signal })).map(({ id }) => id),
@@ -46,22 +51,30 @@ export async function findTraces(
   const bySubject = Map.groupBy(volumes, subjectOf);
   const uploads = ids.length === 0 ? [] : await store.unfinishedUploads(prefix, { signal });
   const uploadsOf = Map.groupBy(uploads, ({ key }) => parseAnyKey(key)?.snapshotId ?? '');
-  const claims = await findClaims(prefix, ids, survey);
-  const traces = ids.map((id) => {
+  const { claims, failures } = await findClaims(prefix, ids, survey);
+  const failed = new Set(failures.map(({ snapshotId }) => snapshotId));
+  const readable = ids.filter((id) => !failed.has(id));
+  const traces = readable.map((id) => {
     const facts = { found: claims.get(id) ?? null, snapshot: known.get(id) ?? null };
     const own = { volumes: bySubject.get(id) ?? [], uploads: uploadsOf.get(id) ?? [] };
     return traceFrom({ ...facts, ...own, snapshotId: id }, survey);
   });
-  return { traces, total: found.size };
+  return { traces, failures, total: found.size };
 }
 
-async function findClaims(prefix: string, ids: readonly string[], survey: Survey): Promise<Map<string, FoundClaim>> {
+async function findClaims(prefix: string, ids: readonly string[], survey: Survey) {
   const claims = new Map<string, FoundClaim>();
-  await inParallel(ids, CONCURRENCY, survey.signal, async (id, signal) => {
-    const found = await findClaim(claimKey(prefix, id), survey.services.store, signal);
-    if (found) claims.set(id, found);
+  const failures: FoundTraces['failures'] = [];
+  await inParallel(ids, CONCURRENCY, survey.signal, async (snapshotId, signal) => {
+    try {
+      const found = await findClaim(claimKey(prefix, snapshotId), survey.services.store, signal);
+      if (found) claims.set(snapshotId, found);
+    } catch (error) {
+      if (!(error instanceof SnapError) || error.code === 'INTERRUPTED') throw error;
+      failures.push({ snapshotId, error });
+    }
   });
-  return claims;
+  return { claims, failures };
 }
 
 /** Reads the current state of one snapshot. */

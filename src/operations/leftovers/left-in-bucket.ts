@@ -5,7 +5,7 @@ import { manifestKey, parseAnyKey, parseKey } from '../../archive/key.ts';
 import type { ObjectHead, UnfinishedUpload } from '../../cloud/ports.ts';
 import { pricesIn } from '../../costs/prices.ts';
 import { count, GiB } from '../../lib/units.ts';
-import { readManifest } from '../reading/find-archive.ts';
+import { isUnusableManifest, readManifest } from '../reading/find-archive.ts';
 import { ageIn } from '../shared/store-clock.ts';
 import type { Leftover, Survey, Trace } from './leftover.ts';
 
@@ -58,7 +58,9 @@ async function leftObjects({ found, snapshotId }: Trace, survey: Survey): Promis
     const head = await store.head(key, { signal: survey.signal });
     const isSame =
       head && (etag === null ? head.modifiedAt >= new Date(found.claim?.takenAt ?? 0) : head.etag === etag);
-    if (isSame && !(await named(key))) left.push(leftObject(head, survey));
+    if (!isSame) continue;
+    const use = await named(key);
+    if (use !== 'named') left.push(leftObject(head, use, survey));
   }
   return left;
 }
@@ -92,29 +94,37 @@ function manifestBeside(key: string, snapshotId: string): string | null {
   return parsed?.snapshotId === snapshotId ? manifestKey(parsed) : null;
 }
 
+/** Has the reason if the manifest cannot be read. */
+type Use = 'named' | 'not-named' | { unknown: string };
+
 /**
  * A function that tests whether a manifest names a key. Each manifest is read once. Keys that do not belong to the snapshot
  * count as named, so that they are never removed.
  */
-function namedInManifests(snapshotId: string, { services, signal }: Survey): (key: string) => Promise<boolean> {
+function namedInManifests(snapshotId: string, { services, signal }: Survey): (key: string) => Promise<Use> {
   const manifests = new Map<string, ReturnType<typeof readManifest>>();
   return async (key) => {
     const beside = manifestBeside(key, snapshotId);
-    if (beside === null) return true;
+    if (beside === null) return 'named';
     const reading = manifests.get(beside) ?? readManifest(beside, snapshotId, services.store, signal);
     manifests.set(beside, reading);
-    const objects = (await reading)?.content.objects ?? [];
-    return objects.some((object) => object.key === key || object.index?.key === key);
+    try {
+      const objects = (await reading)?.content.objects ?? [];
+      return objects.some((object) => object.key === key || object.index?.key === key) ? 'named' : 'not-named';
+    } catch (error) {
+      if (isUnusableManifest(error)) return { unknown: error.message };
+      throw error;
+    }
   };
 }
 
-const leftObject = (head: ObjectHead, survey: Survey): Leftover => ({
+const leftObject = (head: ObjectHead, use: Exclude<Use, 'named'>, survey: Survey): Leftover => ({
   kind: 'object',
   id: head.key,
   what: 'object of an incomplete archive',
   ageSeconds: ageIn(survey.clock, head.modifiedAt),
   dollarsMonth: monthly(head.storageClass, head.bytes, survey),
-  obstacle: null,
+  obstacle: use === 'not-named' ? null : `its archive may be complete: ${use.unknown}`,
   subject: { kind: 'object', head },
 });
 

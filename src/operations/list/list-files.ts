@@ -68,7 +68,15 @@ function skip(
 }
 
 /** Errors that concern only one index or its key, so that the search continues with the next one. */
-const SINGLE_INDEX_ERRORS = ['DIFFERS', 'GPG_KEY', 'ARCHIVE_EXISTS', 'TOOL_MISSING'];
+const SINGLE_INDEX_ERRORS = [
+  'DIFFERS',
+  'GPG_KEY',
+  'ARCHIVE_EXISTS',
+  'TOOL_MISSING',
+  'OBJECT_ARCHIVED',
+  'DOWNLOAD_FAILED',
+  'CLOUD_CALL',
+];
 
 /** The state of a search. */
 interface RunningSearch {

@@ -114,6 +114,9 @@ async function showPlans(
   );
 }
 
+/** Errors after which it is unknown whether a run would store the archive. */
+const UNKNOWN_AFTER = ['ACCESS_DENIED', 'OBJECT_ARCHIVED', 'CLOUD_CALL'];
+
 /** Includes archives that cannot be read, or that a run would refuse, so that the plan is complete. */
 async function plannedFor(
   snapshot: Snapshot,
@@ -126,7 +129,7 @@ async function plannedFor(
   } catch (error) {
     if (!(error instanceof SnapError)) throw error;
     if (error.code === 'MANIFEST') return { action: 'refuse', reason: error.message };
-    if (error.code === 'ACCESS_DENIED') return { action: 'unknown', reason: error.message };
+    if (UNKNOWN_AFTER.includes(error.code)) return { action: 'unknown', reason: error.message };
     throw error;
   }
 }

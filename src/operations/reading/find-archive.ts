@@ -67,6 +67,10 @@ export async function keysOf(
   return keys.filter((key) => parseAnyKey(key)?.prefix === prefix);
 }
 
+/** Whether an error concerns one manifest alone: its content, or a storage class that must be thawed first. */
+export const isUnusableManifest = (error: unknown): error is SnapError =>
+  error instanceof SnapError && (error.code === 'MANIFEST' || error.code === 'OBJECT_ARCHIVED');
+
 /** @returns `null` if there is no manifest. @throws SnapError `MANIFEST` if it cannot be used. */
 export async function readManifest(
   key: string,

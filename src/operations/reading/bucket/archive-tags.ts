@@ -1,10 +1,9 @@
 /** Selects archives by the tags of their snapshots, which are in the manifest or, without one, on the objects. */
 import { carriedForms } from '../../../archive/tags.ts';
-import { SnapError } from '../../../errors.ts';
 import { inParallel } from '../../../lib/parallel.ts';
 import type { Services } from '../../shared/services.ts';
 import type { WantedTag } from '../../shared/settings/archive-filter.ts';
-import { type Archive, readManifest } from '../find-archive.ts';
+import { type Archive, isUnusableManifest, readManifest } from '../find-archive.ts';
 import type { FoundArchive } from './scan-bucket.ts';
 
 /** Maximum number of manifests, or tags of objects, that are read at the same time. */
@@ -52,7 +51,7 @@ export async function manifestOf(
   try {
     return await readManifest(manifestKey, id, store, signal);
   } catch (error) {
-    if (!(error instanceof SnapError) || error.code !== 'MANIFEST') throw error;
+    if (!isUnusableManifest(error)) throw error;
     host.notify({ code: 'archive.unreadable', snapshot: id, key: manifestKey, error });
     return 'unreadable';
   }
