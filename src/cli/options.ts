@@ -124,7 +124,6 @@ export const volumeOptions = (): Option[] => [
   mountPointOption(),
   new Option('--keep-temp-volumes', 'detach temporary volumes without deleting them'),
   waitLimitOption(),
-  claimLifeOption(),
 ];
 
 export const sourceOption = (): Option =>
@@ -211,9 +210,9 @@ export const gpgRecipientOption = (): Option =>
     collect(String),
   );
 
-/** For commands that process snapshots. */
-export const reportOption = (): Option =>
-  new Option('--report <file>', 'write the outcome of each snapshot to this file as JSON');
+/** @param outcome what the report contains. */
+export const reportOption = (outcome = 'the outcome of each snapshot'): Option =>
+  new Option('--report <file>', `write ${outcome} to this file as JSON`);
 
 export const outputOptions = (): Option[] => [
   new Option('--json', 'write JSON lines to standard output'),

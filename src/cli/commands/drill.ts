@@ -16,6 +16,7 @@ import {
   awsOptions,
   bucketOption,
   bucketOwnerOption,
+  claimLifeOption,
   downloadStreamsOption,
   noReplayOption,
   type OutputFlags,
@@ -67,6 +68,7 @@ export function drillCommand(context: CliContext): Command {
     ['Archive storage classes:', [...archiveClassOptions(), ...thawOptions()]],
     ['Snapshot:', [...snapshotOptions(), ...sourceOptions(), noReplayOption(), tagOption()]],
     ['Temporary volume:', volumeOptions()],
+    ['Claims:', [claimLifeOption()]],
     ['AWS:', awsOptions()],
     ['Output:', [...reportOptions(), ...outputOptions()]],
   ]);

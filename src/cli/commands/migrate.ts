@@ -14,6 +14,7 @@ import {
   awsOptions,
   bucketOption,
   bucketOwnerOption,
+  claimLifeOption,
   compressionOption,
   gpgRecipientOption,
   noReplayOption,
@@ -82,6 +83,7 @@ export function migrateCommand(context: CliContext): Command {
     ['Content:', contentOptions()],
     ['Source:', sourceOptions()],
     ['Temporary volume:', volumeOptions()],
+    ['Claims:', [claimLifeOption()]],
     ['AWS:', awsOptions()],
     ['Output:', [dryRunOption(), reportOption(), ...outputOptions()]],
   ]);

@@ -89,8 +89,8 @@ export function restoreCommand(context: CliContext): Command {
     ],
     ['Target:', targetOptions()],
     ['Archive storage classes:', thawOptions()],
-    ['AWS:', awsOptions()],
-    ['Output:', [dryRunOption(), reportOption(), ...outputOptions()]],
+    ['AWS:', awsOptions(REGION_OF_RESULT)],
+    ['Output:', [dryRunOption(), reportOption('the outcome'), ...outputOptions()]],
   ]);
 }
 
@@ -122,6 +122,9 @@ Examples:
   snap-to-s3 restore snap-0123456789abcdef0 --bucket backups.example.com --to-volume
 `;
 
+const REGION_OF_RESULT =
+  'region of the new snapshot or volume, and for the first call to S3 (default: AWS_REGION, that of the profile, or that of this instance, which volumes require)';
+
 const dryRunOption = (): Option =>
   new Option('--dry-run', 'show what would be restored, where and at what cost; change nothing');
 
@@ -146,7 +149,7 @@ const targetOptions = (): Option[] => [
     '--to-device <device>',
     'write the image to this unused block device; its content is destroyed, after confirmation',
   ).argParser(matching(/^\/dev\/./, 'a device such as /dev/nvme2n1')),
-  new Option('--to-snapshot', 'create an EBS snapshot in the region and account of the credentials').conflicts([
+  new Option('--to-snapshot', 'create an EBS snapshot in --region, in the account of the credentials').conflicts([
     'toFile',
     'toDevice',
     'partition',

@@ -13,6 +13,7 @@ import {
   awsOptions,
   bucketOption,
   bucketOwnerOption,
+  claimLifeOption,
   downloadStreamsOption,
   noReplayOption,
   type OutputFlags,
@@ -63,6 +64,7 @@ export function validateCommand(context: CliContext): Command {
     ['Comparison:', comparisonOptions()],
     ['Source:', sourceOptions()],
     ['Temporary volume:', volumeOptions()],
+    ['Claims:', [claimLifeOption()]],
     ['AWS:', awsOptions()],
     ['Output:', [reportOption(), ...outputOptions()]],
   ]);
