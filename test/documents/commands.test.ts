@@ -1,4 +1,4 @@
-/** Runs every command in the README and in docs/ as written, in dash and bash, or states the reason why not. */
+/** Runs every command in the README, in docs/ and in the README of the lab as written, in dash and bash, or states the reason why not. */
 import assert from 'node:assert/strict';
 import { copyFileSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -29,6 +29,8 @@ const NOT_RUN: { text: RegExp; why: string }[] = [
   { text: /^npm (run|test)/, why: 'test/bench/bench.test.ts runs the demo; the tests are these' },
   { text: /^git clone/, why: 'there is no public repository yet' },
   { text: /^npm install/, why: 'it would install into this machine, from the network' },
+  { text: /^node scripts\/setup\.mjs/, why: 'it runs a test of the suite in the project, with its packages' },
+  { text: /snap-to-s3 lab /, why: 'test/lab/lifecycle.test.ts runs them with a lab of its own' },
   { text: /s3:\/\/cost-reports\.example\.com/, why: 'reports in S3 have a layout: test/costs/analyze.test.ts has one' },
 ];
 

@@ -1,13 +1,14 @@
-/** Compiles and runs the programs in the documents as written, with the installed package. */
+/** Compiles and runs the programs in the documents as written: with the installed package, or those of the lab with its sources. */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { copyFileSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { buildDisk } from '../../lab/disks/build.ts';
 import { keysIn } from '../support/archives.ts';
 import { csv, line, writeBill } from '../support/costs/bills.ts';
 import { sampleAnalysis } from '../support/costs/sample-analysis.ts';
-import { addSnapshotOf } from '../support/disks.ts';
+import { addSnapshotOf, PLAIN_DISK } from '../support/disks.ts';
 import { documentBlocks } from '../support/document-blocks.ts';
 import { tagsOf } from '../support/ec2-state.ts';
 import { BUCKET, labForTest, runProgram, type TestLab, temporaryDirectory } from '../support/lab.ts';
@@ -18,11 +19,14 @@ const ROOT = join(import.meta.dirname, '..', '..');
 
 const BLOCKS = documentBlocks().filter(({ kind }) => kind === 'ts');
 
+/** The lab is not part of the library: programs import its sources. */
+const OF_LAB = 'lab/README.md';
+
 const programsIn = (path: string): string[] =>
   BLOCKS.filter(({ document }) => document === path).map(({ text }) => text);
 
 /** The number of programs in each document. All of them are run below. */
-const RUN = { 'README.md': 1, 'docs/costs/page.md': 1, 'docs/library.md': 2 };
+const RUN = { [OF_LAB]: 1, 'README.md': 1, 'docs/costs/page.md': 1, 'docs/library.md': 2 };
 
 /** Creates a package of a user, in which snap-to-s3 is installed. */
 function install(lab: TestLab, built: string): string {
@@ -46,7 +50,7 @@ test('programs in all documents compile', (t) => {
   const directory = join(temporaryDirectory(t), 'own');
   installInto(directory, built.directory);
   symlinkSync(join(ROOT, 'node_modules', '@types'), join(directory, 'node_modules', '@types'));
-  for (const [index, { document: path, text }] of BLOCKS.entries()) {
+  for (const [index, { document: path, text }] of BLOCKS.filter((block) => block.document !== OF_LAB).entries()) {
     // The README shows only an import. As an export, the imported names count as used.
     const used = path === 'README.md' ? text.replace('import', 'export') : text;
     writeFileSync(join(directory, `${path.replaceAll(/\W/g, '-')}-${index}.mts`), used);
@@ -60,6 +64,27 @@ test('programs in all documents compile', (t) => {
 test('every program is run', () => {
   const found = Object.entries(Object.groupBy(BLOCKS, ({ document }) => document));
   assert.deepEqual(Object.fromEntries(found.map(([document, blocks = []]) => [document, blocks.length])), RUN);
+});
+
+test('the program in the README of the lab compiles and runs', async (t) => {
+  const directory = temporaryDirectory(t);
+  const [text = ''] = programsIn(OF_LAB);
+  const program = join(directory, 'program.mts');
+  writeFileSync(program, text.replaceAll("'../lab/", `'${join(ROOT, 'lab')}/`));
+  const compilerOptions = {
+    typeRoots: [join(ROOT, 'node_modules', '@types')],
+    noUnusedLocals: true,
+    // The imports are absolute here.
+    rewriteRelativeImportExtensions: false,
+  };
+  const project = { extends: join(ROOT, 'tsconfig.json'), compilerOptions, include: [program] };
+  writeFileSync(join(directory, 'tsconfig.json'), JSON.stringify(project));
+  const checked = spawnSync('tsc', ['-p', directory], { encoding: 'utf8' });
+  assert.equal(checked.status, 0, checked.stdout + checked.stderr);
+  const image = join(directory, 'disk.img');
+  await buildDisk({ path: image, ...PLAIN_DISK });
+  const done = await runProgram([process.execPath, program, join(directory, 'lab'), image]);
+  assert.equal(done.code, 0, done.stderr);
 });
 
 test('the imports of the README exist, and the page is rendered from an analysis', async (t) => {

@@ -18,7 +18,7 @@ export interface DocumentedBlock {
  * checks the figures in docs/development/performance.md.
  */
 export const documentBlocks = (): DocumentedBlock[] =>
-  globSync('{README.md,docs/**/*.md}', { cwd: ROOT })
+  globSync('{*.md,docs/**/*.md,lab/**/*.md}', { cwd: ROOT })
     .sort()
     .filter((document) => !/^docs\/development\/(api|performance)\.md$/.test(document))
     .flatMap((document) => blocksOf(document, readFileSync(join(ROOT, document), 'utf8')));
