@@ -4,7 +4,8 @@
  * It names its holder and records what has been stored so far, so that another run can resume the work of a killed one.
  */
 import type { ProcessIdentity } from '../lib/process-identity.ts';
-import { isManifestObject, type ManifestObject } from './manifest.ts';
+import { isManifestObject } from './decode-manifest.ts';
+import type { ManifestObject } from './manifest.ts';
 
 /** Increased when a reader of the old format would misinterpret the new one. */
 const CLAIM_FORMAT = 1;

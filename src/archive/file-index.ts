@@ -6,7 +6,7 @@
 import { SnapError } from '../errors.ts';
 import { INDEX_FORMAT } from './block-index.ts';
 import { dataLength, hashMap } from './tar/member-data.ts';
-import type { MemberType, TarMember } from './tar/tar-reader.ts';
+import type { MemberType, TarMember } from './tar/tar-member.ts';
 import { decimalSeconds } from './tar/tar-writer.ts';
 
 export interface FileIndexHeader {

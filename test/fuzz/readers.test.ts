@@ -9,6 +9,7 @@ import { zstdCompressSync, zstdDecompressSync } from 'node:zlib';
 import { BlockIndexWriter } from '../../src/archive/block-index.ts';
 import { readImageIndex } from '../../src/archive/block-table.ts';
 import { ByteStream } from '../../src/archive/byte-stream.ts';
+import { decodeManifest } from '../../src/archive/decode-manifest.ts';
 import {
   damagedIndex,
   decodeIndexLine,
@@ -18,8 +19,9 @@ import {
   encodePlace,
 } from '../../src/archive/file-index.ts';
 import { IndexOrder } from '../../src/archive/index-order.ts';
-import { decodeManifest, encodeManifest, MANIFEST_FORMAT, type Manifest } from '../../src/archive/manifest.ts';
-import { readMembers, TarError } from '../../src/archive/tar/tar-reader.ts';
+import { encodeManifest, MANIFEST_FORMAT, type Manifest } from '../../src/archive/manifest.ts';
+import { TarError } from '../../src/archive/tar/tar-member.ts';
+import { readMembers } from '../../src/archive/tar/tar-reader.ts';
 import { encodeMember, type NewMember, paddingAfter, TAR_END } from '../../src/archive/tar/tar-writer.ts';
 import { SnapError } from '../../src/errors.ts';
 import { PieceCutter } from '../../src/operations/reading/index/piece-cutter.ts';

@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { Worker } from 'node:worker_threads';
 import { indexed } from '../../src/archive/file-index.ts';
-import type { TarMember } from '../../src/archive/tar/tar-reader.ts';
+import type { TarMember } from '../../src/archive/tar/tar-member.ts';
 import { encodeMember } from '../../src/archive/tar/tar-writer.ts';
 import { newRing } from '../../src/lib/bytes/shared-ring.ts';
 import { programFile } from '../../src/lib/program-file.ts';

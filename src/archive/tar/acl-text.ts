@@ -3,7 +3,7 @@
  * groups, and as text, with the names that the archiving machine had for them. On another machine, these names may belong
  * to other users.
  */
-import type { Right, TarMember } from './tar-reader.ts';
+import type { Right, TarMember } from './tar-member.ts';
 
 /** The extended attributes in which the kernel shows ACLs. Source: `include/uapi/linux/posix_acl_xattr.h` of Linux. */
 const ATTRIBUTES: Partial<Record<Right, string>> = {

@@ -4,7 +4,7 @@
  */
 import { createHash, hash as hashOf } from 'node:crypto';
 import type { ByteStream } from '../byte-stream.ts';
-import type { DataSegment } from './tar-reader.ts';
+import type { DataSegment } from './tar-member.ts';
 
 type OnBytes = (bytes: Buffer) => void;
 

@@ -6,10 +6,10 @@
 import { bytesOfText } from '../../lib/byte-text.ts';
 import { rightsByNumber } from './acl-text.ts';
 import { dataLength } from './member-data.ts';
-import { type DataSegment, RIGHTS, type Right, type TarMember, XATTR } from './tar-reader.ts';
+import { paddingOf, TAR_BLOCK } from './tar-fields.ts';
+import { type DataSegment, RIGHTS, type Right, type TarMember, XATTR } from './tar-member.ts';
 
-const BLOCK = 512;
-const ZEROS = Buffer.alloc(2 * BLOCK);
+const ZEROS = Buffer.alloc(2 * TAR_BLOCK);
 
 /** The content of a header. The bytes of `segments` follow the header, then `paddingAfter`. */
 export type NewMember = Omit<TarMember, 'hasFraction'>;
@@ -46,8 +46,6 @@ export const paddingAfter = (member: NewMember): Buffer => ZEROS.subarray(0, pad
 export const TAR_END: Buffer = ZEROS;
 
 const dataBytes = (member: NewMember): number => (member.type === 'file' ? dataLength(member) : 0);
-
-const paddingOf = (length: number): number => (BLOCK - (length % BLOCK)) % BLOCK;
 
 const padded = (bytes: Buffer): Buffer => Buffer.concat([bytes, ZEROS.subarray(0, paddingOf(bytes.length))]);
 
@@ -117,7 +115,7 @@ const PLAIN = { mode: 0o644, device: { major: 0, minor: 0 } };
 const MAX_OCTAL = 0o77777777777;
 
 function encodeHeader({ name, flag, mode, size, device }: HeaderFields): Buffer {
-  const header = Buffer.alloc(BLOCK);
+  const header = Buffer.alloc(TAR_BLOCK);
   const octal = (at: number, length: number, value: number) =>
     header.write(`${value.toString(8).padStart(length - 1, '0')}\0`, at, 'latin1');
   name.copy(header, 0);

@@ -1,6 +1,7 @@
 /** Finds the archive of a snapshot in the bucket. */
 import { recipientsOf } from '../../archive/cipher.ts';
 import type { CodecName } from '../../archive/codec.ts';
+import { decodeManifest } from '../../archive/decode-manifest.ts';
 import {
   type ArchiveName,
   type Cipher,
@@ -12,7 +13,7 @@ import {
   parseAnyKey,
   parseKey,
 } from '../../archive/key.ts';
-import { decodeManifest, type Manifest, type ManifestObject } from '../../archive/manifest.ts';
+import type { Manifest, ManifestObject } from '../../archive/manifest.ts';
 import { readHeaderValue } from '../../archive/metadata.ts';
 import type { ArchiveStore } from '../../cloud/ports.ts';
 import { SnapError } from '../../errors.ts';

@@ -1,7 +1,8 @@
 /** Decrypts the sealed manifest of an encrypted archive. Its readable part has no more facts than the objects. */
 import { decryptCommand } from '../../archive/cipher.ts';
+import { decodeManifest } from '../../archive/decode-manifest.ts';
 import { culpritOf } from '../../archive/decryption-failure.ts';
-import { decodeManifest, type Manifest } from '../../archive/manifest.ts';
+import type { Manifest } from '../../archive/manifest.ts';
 import { SnapError } from '../../errors.ts';
 import { configurationProblem, decryptionOptions, invalidConfiguration } from '../../lib/gpg-configuration.ts';
 import { lastRelevantLine } from '../../transfer/outcome.ts';

@@ -2,7 +2,7 @@
 import { hash } from 'node:crypto';
 import { closeSync, openSync, readSync } from 'node:fs';
 import { encodeIndexed, type IndexedMember, indexed } from '../../archive/file-index.ts';
-import type { TarMember } from '../../archive/tar/tar-reader.ts';
+import type { TarMember } from '../../archive/tar/tar-member.ts';
 import { writeWhole } from '../../lib/bytes/write-whole.ts';
 
 const HASH_BYTES = 32;

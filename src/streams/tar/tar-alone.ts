@@ -1,7 +1,8 @@
 /** Checks a tar stream without a disk: whether it is valid and its members match the index. */
 import type { ByteStream } from '../../archive/byte-stream.ts';
 import { dataLength, hashData } from '../../archive/tar/member-data.ts';
-import { readMembers, TarError, type TarMember } from '../../archive/tar/tar-reader.ts';
+import { TarError, type TarMember } from '../../archive/tar/tar-member.ts';
+import { readMembers } from '../../archive/tar/tar-reader.ts';
 import { DifferenceList } from '../difference.ts';
 import { pathOfMember } from '../disk-tree.ts';
 import { MemberRecordsReader } from './member-records.ts';

@@ -1,7 +1,8 @@
 /** Rewrites a tar stream with only the members that may be restored, for the tar that extracts it. */
 import type { ByteStream } from '../../archive/byte-stream.ts';
 import { dataLength, hashData, takeData } from '../../archive/tar/member-data.ts';
-import { readMembers, TarError, type TarMember } from '../../archive/tar/tar-reader.ts';
+import { TarError, type TarMember } from '../../archive/tar/tar-member.ts';
+import { readMembers } from '../../archive/tar/tar-reader.ts';
 import { encodeMember, type NewMember, paddingAfter, TAR_END } from '../../archive/tar/tar-writer.ts';
 import { type DifferenceKind, DifferenceList } from '../difference.ts';
 import { pathOfMember } from '../disk-tree.ts';

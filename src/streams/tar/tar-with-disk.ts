@@ -2,16 +2,19 @@
  * Compares a tar stream with the filesystem that it was made from: every member, every byte, and whether anything is
  * missing.
  */
-import { type BigIntStats, closeSync, readSync } from 'node:fs';
+import { type BigIntStats, closeSync } from 'node:fs';
 import type { ByteStream } from '../../archive/byte-stream.ts';
 import { dataLength } from '../../archive/tar/member-data.ts';
-import { readMembers, TarError, type TarMember } from '../../archive/tar/tar-reader.ts';
-import { AllocatedParts, type FilePart, type MapperEnds } from '../allocated-parts.ts';
+import { TarError, type TarMember } from '../../archive/tar/tar-member.ts';
+import { readMembers } from '../../archive/tar/tar-reader.ts';
+import type { MapperEnds } from '../allocated-parts.ts';
 import { DifferenceList } from '../difference.ts';
 import { DiskTree, pathOfMember, typeOf } from '../disk-tree.ts';
-import { HashLog, HashSum, keyedHash, NO_FACT, readBuckets, SomeNames } from '../hash-log.ts';
+import { HashSum, keyedHash, NO_FACT } from '../hash-log.ts';
+import { ContentComparison } from './compare-content.ts';
+import { NameComparison, type NameComparisonOptions, type NameLogs } from './compare-names.ts';
 
-export interface TarComparisonOptions {
+export interface TarComparisonOptions extends NameComparisonOptions {
   /** The mount point of the filesystem. */
   root: string;
   /** Whether to compare only the content of regular files. */
@@ -20,10 +23,6 @@ export interface TarComparisonOptions {
   ignore: readonly ('mtime' | 'mode' | 'owner')[];
   /** Inode number of directories that the driver makes up, together with their times; `null` if it makes up none. */
   syntheticInode: number | null;
-  /** The key of all hashes in this run. */
-  key: Buffer;
-  /** A file to create, for finding out what is missing. */
-  logFile: string;
   /** A counter of the files compared so far, for the thread that reads ahead. */
   compared: SharedArrayBuffer;
   /** For asking which parts of files are allocated; `null` reads holes completely. */
@@ -46,22 +45,14 @@ export function compareTarWithDisk(stream: ByteStream, options: TarComparisonOpt
   return comparison.run();
 }
 
-const CHUNK_BYTES = 1024 * 1024;
-const CHUNK_SIZE = BigInt(CHUNK_BYTES);
-
-/** Reading such a hole takes no longer than asking whether it is allocated. */
-const SMALL_HOLE = 4n * CHUNK_SIZE;
-const ZEROS = Buffer.alloc(CHUNK_BYTES);
-
 class TarComparison {
   readonly #stream: ByteStream;
   readonly #tree: DiskTree;
   readonly #options: TarComparisonOptions;
-  readonly #names = new HashSum();
+  readonly #names: NameComparison;
+  readonly #content: ContentComparison;
   readonly #xattrs = new HashSum();
   readonly #compared: Int32Array;
-  readonly #allocated: AllocatedParts;
-  readonly #scratch = Buffer.allocUnsafeSlow(CHUNK_BYTES);
   readonly #findings: TarFindings = {
     differences: new DifferenceList(),
     members: 0,
@@ -75,22 +66,22 @@ class TarComparison {
     this.#tree = tree;
     this.#options = options;
     this.#compared = new Int32Array(options.compared);
-    this.#allocated = new AllocatedParts(options.mapper);
+    this.#names = new NameComparison(tree, options, this.#findings.differences);
+    this.#content = new ContentComparison(stream, options.mapper);
   }
 
   run(): TarFindings {
     // In a truncated tar, the whole rest of the disk would be missing.
-    if (this.#takeAll()) this.#findMissing();
-    this.#findCopies();
+    if (this.#takeAll()) this.#names.findMissing();
+    this.#names.findCopies();
     return { ...this.#findings, xattrSum: this.#xattrs.toString() };
   }
 
   /** @returns whether the tar is complete. */
   #takeAll(): boolean {
-    using names = new HashLog(this.#options.logFile);
-    using inodes = new HashLog(this.#inodesFile);
+    using logs = this.#names.openLogs();
     try {
-      for (const member of readMembers(this.#stream)) this.#take(member, { names, inodes });
+      for (const member of readMembers(this.#stream)) this.#take(member, logs);
       return true;
     } catch (error) {
       if (!(error instanceof TarError)) throw error;
@@ -99,7 +90,7 @@ class TarComparison {
     }
   }
 
-  #take(member: TarMember, logs: Logs): void {
+  #take(member: TarMember, logs: NameLogs): void {
     this.#findings.members++;
     if (member.type === 'file' || member.type === 'hardlink') this.#reportFile();
     const path = pathOfMember(member.path);
@@ -108,20 +99,14 @@ class TarComparison {
       this.#skipContent(member);
       return;
     }
-    const name = keyedHash(this.#options.key, path);
-    this.#names.add(name);
     const stat = this.#tree.stat(path);
-    logs.names.add(name, stat ? this.#factOf(stat, member) : NO_FACT);
-    if (stat && this.#isLinkedFile(member, stat)) logs.inodes.add(inodeHash(this.#options.key, stat.ino), name);
+    const fact = stat ? this.#factOf(stat, member) : NO_FACT;
+    this.#names.add(path, fact, stat && this.#isLinkedFile(member, stat) ? stat : null, logs);
     if (stat) this.#compare(path, member, stat);
     else {
       this.#findings.differences.add('not-on-disk', path, `the archive has a ${member.type} that is not on the disk`);
       this.#skipContent(member);
     }
-  }
-
-  get #inodesFile(): string {
-    return `${this.#options.logFile}.inodes`;
   }
 
   /** Whether the tar has the data of a file that has several names on the disk. */
@@ -198,58 +183,11 @@ class TarComparison {
     if (member.size === 0n) return;
     const descriptor = this.#tree.open(path);
     try {
-      const at = this.#compareContent(descriptor, member);
+      const at = this.#content.compare(descriptor, member);
       if (at !== null) differences.add('content', path, `the first difference is near byte ${at}`);
     } finally {
       closeSync(descriptor);
     }
-  }
-
-  /** @returns the approximate position of the first difference, or `null`. The content is read in both cases. */
-  #compareContent(descriptor: number, { segments, size }: TarMember): bigint | null {
-    let different: bigint | null = null;
-    let position = 0n;
-    for (const { offset, length } of [...segments, { offset: size, length: 0 }]) {
-      if (different === null) different = this.#compareHole(descriptor, position, offset);
-      for (let done = 0; done < length; ) {
-        const bytes = this.#stream.some(Math.min(length - done, CHUNK_BYTES));
-        if (bytes.length === 0) throw new TarError('the tar ends within a file');
-        const at = offset + BigInt(done);
-        if (different === null && !this.#isOnDisk(descriptor, at, bytes)) different = at;
-        done += bytes.length;
-      }
-      position = offset + BigInt(length);
-    }
-    return different;
-  }
-
-  /** In a large hole, only the allocated parts of the file on disk are read, because the rest cannot contain data. */
-  #compareHole(descriptor: number, from: bigint, to: bigint): bigint | null {
-    if (to - from <= SMALL_HOLE) return this.#compareZeros(descriptor, { from, to });
-    for (const part of this.#allocated.within(descriptor, { from, to })) {
-      const at = this.#compareZeros(descriptor, part);
-      if (at !== null) return at;
-    }
-    return null;
-  }
-
-  #compareZeros(descriptor: number, { from, to }: FilePart): bigint | null {
-    for (let at = from; at < to; at += CHUNK_SIZE) {
-      const length = Math.min(CHUNK_BYTES, Number(to - at));
-      if (!this.#isOnDisk(descriptor, at, ZEROS.subarray(0, length))) return at;
-    }
-    return null;
-  }
-
-  #isOnDisk(descriptor: number, position: bigint, bytes: Buffer): boolean {
-    const target = this.#scratch.subarray(0, bytes.length);
-    let filled = 0;
-    while (filled < target.length) {
-      const length = readSync(descriptor, target, filled, target.length - filled, position + BigInt(filled));
-      if (length === 0) return false;
-      filled += length;
-    }
-    return target.equals(bytes);
   }
 
   #compareSpecial(path: Buffer, member: TarMember, stat: BigIntStats): void {
@@ -272,54 +210,7 @@ class TarComparison {
   #skipContent(member: TarMember): void {
     if (member.type === 'file') this.#stream.skip(dataLength(member));
   }
-
-  #findMissing(): void {
-    const onDisk = new HashSum();
-    for (const { path, isSocket } of this.#tree.walk()) {
-      if (!isSocket) onDisk.add(keyedHash(this.#options.key, path));
-    }
-    if (onDisk.toString() !== this.#names.toString()) this.#reportMissing();
-  }
-
-  /** Finds files with several names of which the tar has more than one copy. */
-  #findCopies(): void {
-    const { key } = this.#options;
-    const { differences } = this.#findings;
-    const copies = new SomeNames();
-    for (const { facts } of readBuckets(this.#inodesFile)) {
-      for (const [, ...names] of facts.values()) for (const name of names) copies.add(name);
-    }
-    if (copies.count === 0) return;
-    for (const { path } of this.#tree.walk()) {
-      if (copies.has(keyedHash(key, path)))
-        differences.add('links', path, 'a separate file in the archive, a hard link on the disk');
-    }
-    differences.count += copies.unnamed;
-  }
-
-  #reportMissing(): void {
-    const { differences } = this.#findings;
-    for (const { isInBucket, facts } of readBuckets(this.#options.logFile)) {
-      for (const { path, isSocket } of this.#tree.walk()) {
-        const name = keyedHash(this.#options.key, path);
-        if (isSocket || !isInBucket(name)) continue;
-        const times = facts.get(name.toString('hex'))?.length ?? 0;
-        if (times === 0) differences.add('not-in-archive', path, 'it is on the disk but not in the archive');
-        if (times > 1) differences.add('duplicate', path, `it is in the archive ${times} times`);
-      }
-    }
-  }
 }
-
-/** Logs of data that do not fit into memory. */
-interface Logs {
-  /** The names of all members, with the hashes of their attributes. */
-  names: HashLog;
-  /** The inodes of files with several names of which the tar has the data, with these names. */
-  inodes: HashLog;
-}
-
-const inodeHash = (key: Buffer, inode: bigint): Buffer => keyedHash(key, Buffer.from(String(inode)));
 
 /** Returns one hash of all attributes of an inode. Both sides of a comparison use it. */
 export function xattrFact(key: Buffer, inode: bigint, xattrs: ReadonlyMap<string, Buffer>): Buffer {

@@ -1,7 +1,8 @@
 /** The readable part of claims and manifests of encrypted archives. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { isManifestObject, type ManifestObject, publicObject } from '../../../src/archive/manifest.ts';
+import { isManifestObject } from '../../../src/archive/decode-manifest.ts';
+import { type ManifestObject, publicObject } from '../../../src/archive/manifest.ts';
 
 const OBJECT: ManifestObject = {
   key: 'vol-1/2017-01-01T00:00:00+00:00 snap-1.1.tar.lz4.gpg',

@@ -4,7 +4,7 @@ import { mkdirSync, openSync, readFileSync, truncateSync, writeFileSync } from '
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { newTable } from '../../../src/archive/block-table.ts';
-import type { TarMember } from '../../../src/archive/tar/tar-reader.ts';
+import type { TarMember } from '../../../src/archive/tar/tar-member.ts';
 import { encodeMember, TAR_END } from '../../../src/archive/tar/tar-writer.ts';
 import { SnapError } from '../../../src/errors.ts';
 import type { BlockRun } from '../../../src/lib/bytes/block-run.ts';

@@ -1,6 +1,6 @@
 /** Reads the extended attributes of a mounted filesystem at any depth of directories, with names as in a tar. */
 import { closeSync } from 'node:fs';
-import { xattrNameInTar } from '../../../archive/tar/tar-reader.ts';
+import { xattrNameInTar } from '../../../archive/tar/tar-member.ts';
 import { type AttributedFile, readXattrs } from '../../../host/filesystems/xattrs.ts';
 import { DiskTree } from '../../../streams/disk-tree.ts';
 import { walkInTurns } from './walk-in-turns.ts';

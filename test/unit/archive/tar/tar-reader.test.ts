@@ -7,7 +7,8 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { ByteStream } from '../../../../src/archive/byte-stream.ts';
-import { readMembers, TarError } from '../../../../src/archive/tar/tar-reader.ts';
+import { TarError } from '../../../../src/archive/tar/tar-member.ts';
+import { readMembers } from '../../../../src/archive/tar/tar-reader.ts';
 import { tooLong } from '../../../../src/indexing/index-tar.ts';
 import { temporaryDirectory } from '../../../support/lab.ts';
 
