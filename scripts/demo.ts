@@ -34,33 +34,15 @@ cleanup.defer(() => removeDirectory(directory));
 async function demonstrate(): Promise<void> {
   say('1. A disk: GPT with ext4, xfs, swap and a BIOS boot partition, and files of this machine on it');
   const image = join(directory, 'disk.img');
-  await buildDisk({
-    path: image,
-    table: 'gpt',
-    partitions: [
-      { content: 'bios-boot', sizeMiB: 1 },
-      { content: 'ext4', sizeMiB: 640, label: 'root', populate: fillRoot },
-      { content: 'xfs', sizeMiB: 320, label: 'data', populate: fillData },
-      { content: 'swap', sizeMiB: 16 },
-    ],
-  });
-  process.stdout.write(await run(['sfdisk', '--list', image]));
+  await makeDisk(image);
 
   say('2. The disk becomes a snapshot of the local cloud');
   const lab = cleanup.use(await startLab({ directory: join(directory, 'lab') }));
   const control = new LabControl(lab.endpoints.control);
-  await control.addBucket(BUCKET);
-  const { snapshotId } = await control.addSnapshot({
-    imagePath: image,
-    description: 'demo',
-    tags: { 'snap-to-s3': 'migrate' },
-  });
-  process.stdout.write(`${snapshotId}\n`);
+  await makeSnapshot(image, control);
 
   say(`3. snap-to-s3 migrate --all --bucket ${BUCKET}`);
-  const program = join(import.meta.dirname, '..', 'src', 'bin.ts');
-  const env = { PATH: process.env['PATH'] ?? '', HOME: directory, ...lab.environment() };
-  await runVisibly([process.execPath, program, 'migrate', '--all', '--bucket', BUCKET], env);
+  await migrate(lab.environment());
 
   say('4. What is in the bucket');
   const s3 = new S3Client({
@@ -69,25 +51,69 @@ async function demonstrate(): Promise<void> {
     forcePathStyle: true,
     credentials: credentialsOf(lab.environment()),
   });
-  const { Contents = [] } = await s3.send(new ListObjectsV2Command({ Bucket: BUCKET }));
-  for (const { Key, Size } of Contents) process.stdout.write(`${String(Size).padStart(12)}  ${Key}\n`);
+  const keys = await showObjects(s3);
 
   say(
     '5. Restored with lz4 and tar alone, and compared file by file: content, owners, modes, times, links, xattrs, ACLs',
   );
   for (const partition of ['2', '3']) {
-    const key = Contents.map(({ Key = '' }) => Key).find((name) => name.endsWith(`.${partition}.tar.lz4`)) ?? '';
+    const key = keys.find((name) => name.endsWith(`.${partition}.tar.lz4`)) ?? '';
     const restored = join(directory, 'restored', partition);
     await restore(s3, key, restored);
-    const differences = await withMounted(image, Number(partition), (original) => compareTrees(original, restored));
-    process.stdout.write(
-      `partition ${partition}: ${differences.compared} entries, ${differences.list.length} differences\n`,
-    );
-    for (const difference of differences.list) process.stdout.write(`  ${difference}\n`);
-    if (differences.list.length > 0) process.exitCode = 1;
+    await compare(image, partition, restored);
   }
 
   say('6. What is left behind');
+  await showLeftovers(control);
+}
+
+async function makeDisk(path: string): Promise<void> {
+  await buildDisk({
+    path,
+    table: 'gpt',
+    partitions: [
+      { content: 'bios-boot', sizeMiB: 1 },
+      { content: 'ext4', sizeMiB: 640, label: 'root', populate: fillRoot },
+      { content: 'xfs', sizeMiB: 320, label: 'data', populate: fillData },
+      { content: 'swap', sizeMiB: 16 },
+    ],
+  });
+  process.stdout.write(await run(['sfdisk', '--list', path]));
+}
+
+async function makeSnapshot(imagePath: string, control: LabControl): Promise<void> {
+  await control.addBucket(BUCKET);
+  const { snapshotId } = await control.addSnapshot({
+    imagePath,
+    description: 'demo',
+    tags: { 'snap-to-s3': 'migrate' },
+  });
+  process.stdout.write(`${snapshotId}\n`);
+}
+
+async function migrate(labEnvironment: Record<string, string>): Promise<void> {
+  const program = join(import.meta.dirname, '..', 'src', 'bin.ts');
+  const env = { PATH: process.env['PATH'] ?? '', HOME: directory, ...labEnvironment };
+  await runVisibly([process.execPath, program, 'migrate', '--all', '--bucket', BUCKET], env);
+}
+
+/** @returns the keys of the objects. */
+async function showObjects(s3: S3Client): Promise<string[]> {
+  const { Contents = [] } = await s3.send(new ListObjectsV2Command({ Bucket: BUCKET }));
+  for (const { Key, Size } of Contents) process.stdout.write(`${String(Size).padStart(12)}  ${Key}\n`);
+  return Contents.map(({ Key = '' }) => Key);
+}
+
+async function compare(image: string, partition: string, restored: string): Promise<void> {
+  const differences = await withMounted(image, Number(partition), (original) => compareTrees(original, restored));
+  process.stdout.write(
+    `partition ${partition}: ${differences.compared} entries, ${differences.list.length} differences\n`,
+  );
+  for (const difference of differences.list) process.stdout.write(`  ${difference}\n`);
+  if (differences.list.length > 0) process.exitCode = 1;
+}
+
+async function showLeftovers(control: LabControl): Promise<void> {
   const leftovers = await control.leftovers();
   process.stdout.write(leftovers.length === 0 ? 'nothing\n' : `${JSON.stringify(leftovers)}\n`);
   if (leftovers.length > 0) process.exitCode = 1;

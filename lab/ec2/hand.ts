@@ -1,8 +1,9 @@
 /** Creates and immediately attaches volumes for users who want to look into a snapshot. */
 import { type LabContext, ServiceError } from '../core/contract.ts';
 import { attachVolume, detachVolume, settleDevices } from './attachments.ts';
+import { createVolume } from './new-volumes.ts';
 import type { Ec2State } from './state.ts';
-import { createVolume, deleteVolume, findVolume } from './volumes.ts';
+import { deleteVolume, findVolume } from './volumes.ts';
 
 const NO_BEHAVIOURS = new Map<string, string>();
 

@@ -26,6 +26,7 @@ import { authorizationsOf } from './authorize.ts';
 import { decodeInput, encodeError, encodeOutput } from './codec.ts';
 import { plugSnapshot, unplugVolume } from './hand.ts';
 import { describeImages, type ImageFixture, registerImage } from './images.ts';
+import { createVolume } from './new-volumes.ts';
 import {
   createSnapshot,
   deleteSnapshot,
@@ -42,7 +43,7 @@ import {
   describeRegions,
 } from './static.ts';
 import { createTags, deleteTags, describeTags } from './tags.ts';
-import { createVolume, deleteVolume, describeVolumes } from './volumes.ts';
+import { deleteVolume, describeVolumes } from './volumes.ts';
 
 export interface Ec2Service extends Service, SnapshotShelf {
   registerSnapshot(fixture: SnapshotFixture): Promise<{ snapshotId: string; volumeId: string }>;

@@ -1,10 +1,6 @@
-/** Volumes, which are copies of the images of snapshots, with the states of EC2. */
-
-import { randomBytes } from 'node:crypto';
-import { open, unlink } from 'node:fs/promises';
+/** Volumes, with the states of EC2. */
+import { unlink } from 'node:fs/promises';
 import { type LabContext, ServiceError } from '../core/contract.ts';
-import { BLOCK } from '../ebs/contract.ts';
-import { writtenBlocks } from '../ebs/written.ts';
 import {
   assertIdsWithoutPages,
   checkFilters,
@@ -14,155 +10,8 @@ import {
   page,
   tagValues,
 } from './describe.ts';
-import { copySparsely, findSnapshot, makeEmptyImage, snapshotState } from './snapshots.ts';
-import { type Ec2State, newId, type StoredAttachment, type StoredVolume } from './state.ts';
-import { creationTags, type Tag, toTagSet } from './tags.ts';
-
-export interface CreateVolumeInput {
-  AvailabilityZone?: string;
-  SnapshotId?: string;
-  Size?: number;
-  VolumeType?: string;
-  Encrypted?: boolean;
-  KmsKeyId?: string;
-  ClientToken?: string;
-  TagSpecifications?: { ResourceType?: string; Tags?: Tag[] }[];
-}
-
-/** In GiB. Source: CreateVolume of the EC2 API reference. */
-const SIZES: Record<string, [number, number]> = {
-  gp3: [1, 65_536],
-  gp2: [1, 16_384],
-  io1: [4, 16_384],
-  io2: [4, 65_536],
-  st1: [125, 16_384],
-  sc1: [125, 16_384],
-  standard: [1, 1024],
-};
-
-export async function createVolume(
-  state: Ec2State,
-  context: LabContext,
-  input: CreateVolumeInput,
-  behaviours: Map<string, string>,
-  region: string = context.region,
-): Promise<object> {
-  const repeated = volumeOfToken(state, input);
-  if (repeated) return toWire(repeated, context);
-  const volume = checkedVolume(state, context, input, region);
-  volume.fails = behaviours.has('volume-error');
-  volume.invisibleLooks = Number(behaviours.get('not-yet-visible') ?? 0);
-  if (behaviours.has('slow')) volume.availableAt += Number(behaviours.get('slow'));
-  if (input.SnapshotId) await copySnapshot(state, input.SnapshotId, state.volumeImage(volume.id));
-  else await makeEmptyImage(state.volumeImage(volume.id));
-  await growImage(state.volumeImage(volume.id), volume.sizeGiB * 2 ** 30);
-  volume.availableAt += context.now().getTime() - volume.createTime;
-  state.volumes.set(volume.id, volume);
-  state.save();
-  const { Attachments: _none, ...wire } = toWire(volume, context) as { Attachments?: unknown };
-  return wire;
-}
-
-/** Fills unwritten blocks with noise if the snapshot is encrypted. */
-async function copySnapshot(state: Ec2State, snapshotId: string, image: string): Promise<void> {
-  const source = state.snapshotImage(snapshotId);
-  await copySparsely(source, image);
-  const { encrypted, sizeGiB, writtenZeros = [] } = findSnapshot(state, snapshotId);
-  if (!encrypted) return;
-  const written = new Set(await writtenBlocks(source, writtenZeros));
-  const noise = randomBytes(BLOCK);
-  await using file = await open(image, 'r+');
-  for (let index = 0; index < (sizeGiB * 2 ** 30) / BLOCK; index++) {
-    if (!written.has(index)) await file.write(noise, 0, BLOCK, index * BLOCK);
-  }
-}
-
-/** @throws ServiceError if the token was used with other parameters. */
-function volumeOfToken(state: Ec2State, input: CreateVolumeInput): StoredVolume | undefined {
-  const known = [...state.volumes.values()].find(
-    ({ clientToken }) => clientToken !== null && clientToken === input.ClientToken,
-  );
-  if (known && known.request !== requestOf(input)) {
-    throw new ServiceError(
-      'IdempotentParameterMismatch',
-      'The request uses the same client token as a previous, but non-identical request.',
-    );
-  }
-  return known;
-}
-
-const requestOf = ({ ClientToken: _token, ...rest }: CreateVolumeInput): string => JSON.stringify(rest);
-
-function checkParameters({ Size, SnapshotId, KmsKeyId, Encrypted }: CreateVolumeInput): void {
-  if (Size === undefined && SnapshotId === undefined) {
-    throw new ServiceError('MissingParameter', 'The request must contain the parameter size/snapshot');
-  }
-  if (KmsKeyId !== undefined && Encrypted !== true) {
-    throw new ServiceError(
-      'InvalidParameterDependency',
-      'The parameter KmsKeyId requires the parameter Encrypted to be set.',
-    );
-  }
-}
-
-function checkedVolume(state: Ec2State, context: LabContext, input: CreateVolumeInput, region: string): StoredVolume {
-  const type = input.VolumeType ?? 'gp2';
-  const limits = SIZES[type];
-  if (!limits) throw new ServiceError('UnknownVolumeType', `Unsupported volume type '${type}' for volume creation.`);
-  if (!input.AvailabilityZone?.startsWith(region)) {
-    throw new ServiceError('InvalidZone.NotFound', `The zone '${input.AvailabilityZone}' does not exist.`);
-  }
-  checkParameters(input);
-  const source = input.SnapshotId === undefined ? null : usableSnapshot(state, context, input.SnapshotId);
-  const sizeGiB = input.Size ?? source?.sizeGiB ?? 0;
-  if (source && sizeGiB < source.sizeGiB) {
-    throw new ServiceError(
-      'InvalidParameterValue',
-      `The size of a volume can only be increased; snapshot size is ${source.sizeGiB} GiB`,
-    );
-  }
-  if (sizeGiB < limits[0] || sizeGiB > limits[1]) {
-    throw new ServiceError(
-      'InvalidParameterValue',
-      `Volume of ${sizeGiB}GiB is not valid for type ${type}; it must be ${limits[0]} to ${limits[1]} GiB`,
-    );
-  }
-  const time = context.now().getTime();
-  return {
-    id: newId('vol'),
-    snapshotId: input.SnapshotId ?? '',
-    sizeGiB,
-    type,
-    availabilityZone: input.AvailabilityZone,
-    encrypted: input.Encrypted ?? source?.encrypted ?? false,
-    kmsKeyId: input.KmsKeyId ?? source?.kmsKeyId ?? null,
-    createTime: time,
-    availableAt: time + context.delays.volumeCreating,
-    fails: false,
-    visibleAt: time + context.delays.visibility,
-    invisibleLooks: 0,
-    deletedAt: null,
-    attachment: null,
-    clientToken: input.ClientToken ?? null,
-    request: requestOf(input),
-    tags: creationTags(input.TagSpecifications, 'volume'),
-  };
-}
-
-function usableSnapshot(state: Ec2State, context: LabContext, id: string) {
-  const snapshot = findSnapshot(state, id);
-  const now = snapshotState(snapshot, context);
-  if (now !== 'completed') throw new ServiceError('IncorrectState', `Snapshot is in invalid state - ${now}`);
-  if (snapshot.storageTier === 'archive') {
-    throw new ServiceError('IncorrectState', `The snapshot '${id}' is archived; restore it before creating a volume`);
-  }
-  return snapshot;
-}
-
-async function growImage(path: string, bytes: number): Promise<void> {
-  await using file = await open(path, 'r+');
-  await file.truncate(bytes);
-}
+import type { Ec2State, StoredAttachment, StoredVolume } from './state.ts';
+import { toTagSet } from './tags.ts';
 
 export function volumeState(volume: StoredVolume, context: LabContext): string {
   const time = context.now().getTime();
@@ -230,7 +79,7 @@ export function describeVolumes(
   const here = candidates.filter(({ availabilityZone }) => availabilityZone.startsWith(region));
   const found = filtered(here, input.Filters, (volume, name) => filterValues(volume, name, context));
   const { items, ...more } = page(found, input, context.pageSize);
-  return { Volumes: items.map((volume) => toWire(volume, context)), ...more };
+  return { Volumes: items.map((volume) => volumeToWire(volume, context)), ...more };
 }
 
 function lookedAt(volume: StoredVolume): StoredVolume {
@@ -257,7 +106,7 @@ function filterValues(volume: StoredVolume, name: string, context: LabContext): 
   return values[name] ?? tagValues(volume.tags, name);
 }
 
-function toWire(volume: StoredVolume, context: LabContext): object {
+export function volumeToWire(volume: StoredVolume, context: LabContext): object {
   const { attachment } = volume;
   return {
     VolumeId: volume.id,

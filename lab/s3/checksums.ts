@@ -77,3 +77,6 @@ export async function joined(algorithm: Algorithm, type: ChecksumType, parts: re
   for (const { file } of parts) for await (const chunk of createReadStream(file)) sum.update(chunk as Buffer);
   return sum.digest();
 }
+
+export const checksumHeaders = (checksum: Checksum | null): Record<string, string> =>
+  checksum ? { [headerOf(checksum.algorithm)]: checksum.value, 'x-amz-checksum-type': checksum.type } : {};

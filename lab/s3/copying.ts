@@ -7,7 +7,8 @@ import { checkWriteConditions } from './conditions.ts';
 import { bucketOf, type Exchange, header, type Operation, sendXml } from './exchange.ts';
 import { encryptionHeaders, readHead } from './head-fields.ts';
 import { keepPart, partNumberOf, uploadOf } from './multipart.ts';
-import { bytesOf, checkKey, isReadable } from './objects.ts';
+import { checkKey } from './objects.ts';
+import { bytesOf, isReadable } from './read-object.ts';
 import type { ObjectHead, StoredObject, StoredPart } from './store.ts';
 
 const LARGEST_SOURCE = 5 * 2 ** 30;

@@ -1,12 +1,15 @@
 /** Determines the operation of a request, and the actions that the caller must be allowed. */
 import type { IncomingHttpHeaders } from 'node:http';
 import * as buckets from './buckets.ts';
+import { completeMultipartUpload } from './complete-upload.ts';
 import * as copying from './copying.ts';
 import type { Operation } from './exchange.ts';
 import { RESPONSE_HEADERS } from './head-fields.ts';
+import { listMultipartUploads, listParts } from './list-uploads.ts';
 import { listObjects, listObjectsV2 } from './listing.ts';
 import * as multipart from './multipart.ts';
 import * as objects from './objects.ts';
+import * as reading from './read-object.ts';
 import * as tagging from './tagging.ts';
 
 export interface Route {
@@ -72,13 +75,7 @@ const PATTERNS: readonly Pattern[] = [
     buckets.putBucketLifecycle,
     's3:PutLifecycleConfiguration',
   ),
-  pattern(
-    'GET bucket',
-    ['uploads'],
-    'ListMultipartUploads',
-    multipart.listMultipartUploads,
-    's3:ListBucketMultipartUploads',
-  ),
+  pattern('GET bucket', ['uploads'], 'ListMultipartUploads', listMultipartUploads, 's3:ListBucketMultipartUploads'),
   pattern('GET bucket', ['list-type'], 'ListObjectsV2', listObjectsV2, 's3:ListBucket'),
   pattern('POST bucket', ['delete'], 'DeleteObjects', objects.deleteObjects, 's3:DeleteObject'),
   pattern('HEAD bucket', [], 'HeadBucket', buckets.headBucket, 's3:ListBucket'),
@@ -88,7 +85,7 @@ const PATTERNS: readonly Pattern[] = [
   pattern('GET object', ['tagging'], 'GetObjectTagging', tagging.getObjectTagging, 's3:GetObjectTagging'),
   pattern('PUT object', ['tagging'], 'PutObjectTagging', tagging.putObjectTagging, 's3:PutObjectTagging'),
   pattern('DELETE object', ['tagging'], 'DeleteObjectTagging', tagging.deleteObjectTagging, 's3:DeleteObjectTagging'),
-  pattern('GET object', ['attributes'], 'GetObjectAttributes', objects.getObjectAttributes, 's3:GetObject'),
+  pattern('GET object', ['attributes'], 'GetObjectAttributes', reading.getObjectAttributes, 's3:GetObject'),
   pattern('POST object', ['restore'], 'RestoreObject', objects.restoreObject, 's3:RestoreObject'),
   pattern('POST object', ['uploads'], 'CreateMultipartUpload', multipart.createMultipartUpload, 's3:PutObject'),
   {
@@ -96,7 +93,7 @@ const PATTERNS: readonly Pattern[] = [
     header: 'x-amz-copy-source',
   },
   pattern('PUT object', ['uploadId', 'partNumber'], 'UploadPart', multipart.uploadPart, 's3:PutObject'),
-  pattern('POST object', ['uploadId'], 'CompleteMultipartUpload', multipart.completeMultipartUpload, 's3:PutObject'),
+  pattern('POST object', ['uploadId'], 'CompleteMultipartUpload', completeMultipartUpload, 's3:PutObject'),
   pattern(
     'DELETE object',
     ['uploadId'],
@@ -104,14 +101,14 @@ const PATTERNS: readonly Pattern[] = [
     multipart.abortMultipartUpload,
     's3:AbortMultipartUpload',
   ),
-  pattern('GET object', ['uploadId'], 'ListParts', multipart.listParts, 's3:ListMultipartUploadParts'),
+  pattern('GET object', ['uploadId'], 'ListParts', listParts, 's3:ListMultipartUploadParts'),
   {
     ...pattern('PUT object', [], 'CopyObject', copying.copyObject, 's3:PutObject'),
     header: 'x-amz-copy-source',
   },
   pattern('PUT object', [], 'PutObject', objects.putObject, 's3:PutObject'),
-  pattern('GET object', [], 'GetObject', objects.getObject, 's3:GetObject'),
-  pattern('HEAD object', [], 'HeadObject', objects.headObject, 's3:GetObject'),
+  pattern('GET object', [], 'GetObject', reading.getObject, 's3:GetObject'),
+  pattern('HEAD object', [], 'HeadObject', reading.headObject, 's3:GetObject'),
   pattern('DELETE object', [], 'DeleteObject', objects.deleteObject, 's3:DeleteObject'),
 ];
 
