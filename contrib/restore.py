@@ -6,7 +6,7 @@
     restore.py image  DIRECTORY MANIFEST_KEY TARGET [--partition N]
 
 Fetch the objects first: `aws s3 cp --recursive "s3://BUCKET/vol-xxx/" DIRECTORY/vol-xxx/`. It needs Python 3.9, GNU tar, and
-the programs that the archive was made with: `lz4`, `zstd`, `gpg`. Written from docs/archive-format.md alone; MIT licence.
+the programs that the archive was made with: `lz4`, `zstd`, `gpg`. Written from docs/archive-format.md alone; MIT license.
 """
 import argparse, base64, hashlib, json, os, subprocess, sys
 

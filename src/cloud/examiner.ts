@@ -31,7 +31,7 @@ export interface Examiner {
   createVolume(wanted: NewVolume, call: Call): Promise<void>;
   tagSnapshot(snapshotId: string, tagKey: string, call: Call): Promise<void>;
   /**
-   * Tries a write under a condition that no object fulfils. It always fails: with `AccessDenied` if writing is not
+   * Tries a write under a condition that no object meets. It always fails: with `AccessDenied` if writing is not
    * allowed, and because of the condition if it is. Only the first of these is thrown.
    */
   writeObject(key: string, call: Call): Promise<void>;

@@ -208,7 +208,7 @@ async function setStage(t: TestContext, lab: TestLab, device: string): Promise<S
       [/--to-device \S+/g, `$& --yes`],
       [/\/mnt\/scratch/g, join(lab.directory, 'tmp')],
       [/\/mnt\/new/g, join(lab.directory, 'new')],
-      [/\/var\/log\/snap-to-s3\.log/g, join(lab.directory, 'run.log')],
+      [/\/var\/log\//g, `${lab.directory}/`],
       [/eu-west-1/g, 'us-east-1'],
     ],
   };

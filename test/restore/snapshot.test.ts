@@ -311,7 +311,7 @@ async function killedAtFirstBlock(lab: TestLab, snapshotId: string, env: Record<
   return left?.SnapshotId ?? '';
 }
 
-test('a snapshot of a killed restore that EBS cancelled is still listed by clean', async (t) => {
+test('a snapshot of a killed restore that EBS canceled is still listed by clean', async (t) => {
   const { lab, snapshotId } = await archived(t);
   const id = await killedAtFirstBlock(lab, snapshotId);
   const clean = () => runCli(lab.env, ['clean', '--bucket', BUCKET, '--yes', '--older-than', '0']);
@@ -320,7 +320,7 @@ test('a snapshot of a killed restore that EBS cancelled is still listed by clean
   const [cancelled] = await snapshotsBut(lab, snapshotId);
   assert.equal(cancelled?.State, 'error');
   const { stdout } = await clean();
-  assert.match(stdout, new RegExp(`${id}: snapshot .*EBS cancelled it`));
+  assert.match(stdout, new RegExp(`${id}: snapshot .*EBS canceled it`));
   assert.match(stdout, new RegExp(`it cannot be resumed; delete it: aws ec2 delete-snapshot --snapshot-id ${id}`));
   await lab.control.setDelays({ snapshotTimeout: 3_600_000 });
 });

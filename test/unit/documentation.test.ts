@@ -117,6 +117,19 @@ test('npm refuses to publish the package, because its name belongs to another pr
   assert.equal((JSON.parse(read('package.json')) as { private?: boolean }).private, true);
 });
 
+/** The faults and the descriptions of the lab have this name in its code. */
+const BEHAVIOUR = /BEHAVIOUR|`behaviour`/g;
+
+const BRITISH =
+  /\b\w*(?:[cgln]nis(?:e|ed|es|ing)|lour|haviour|vour|licence|alys(?:e[ds]|ing)|optimis|minimis|summaris|availability zone)\b/g;
+
+test('documents have American spelling', () => {
+  const texts = DOCUMENTS.filter((path) => !path.endsWith('BEHAVIOUR.md')).flatMap((path) =>
+    [...read(path).replaceAll(BEHAVIOUR, '').matchAll(BRITISH)].map(([word]) => `${path}: ${word}`),
+  );
+  assert.deepEqual(texts, []);
+});
+
 test('npm scripts and commands in documents exist', () => {
   const { scripts } = JSON.parse(read('package.json')) as { scripts: Record<string, string> };
   const unknown = DOCUMENTS.flatMap((path) => [

@@ -7,7 +7,7 @@ import { hasBsdLabel, looksPartitioned, SECTOR_BYTES } from './first-sector.ts';
 export interface Probe {
   /** Type of the partition table (`dos`, `gpt`, ...); `null` if there is none. */
   tableType: string | null;
-  /** `ext4`, `swap`, `crypto_LUKS`, ...; `null` if the content is not recognised or contradictory. */
+  /** `ext4`, `swap`, `crypto_LUKS`, ...; `null` if the content is not recognized or contradictory. */
   type: string | null;
   uuid: string | null;
   label: string | null;
@@ -86,7 +86,7 @@ export type Treatment =
 /** The part of a probe that decides how a device is archived. */
 type Signs = Pick<Probe, 'type' | 'usage'> & Partial<Pick<Probe, 'tableType' | 'isContradictory'>>;
 
-/** Swap has no content to keep. Anything that is not certainly one filesystem is kept as a raw image. */
+/** Swap has no content to keep. Anything that is not certainly one filesystem is kept as an image. */
 export function treatmentOf(found: Signs): Treatment {
   if (found.isContradictory) return { how: 'raw', reason: contradictionOf(found) };
   if (found.type === 'swap') return { how: 'record', reason: 'swap' };

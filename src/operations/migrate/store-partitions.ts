@@ -83,7 +83,7 @@ function assertNotStrict({ settings }: Migration, partition: number | null, reas
   });
 }
 
-/** Reports that a partition, or (`null`) the whole disk, is stored as a raw image. */
+/** Reports that a partition, or (`null`) the whole disk, is stored as an image. */
 function keepRaw({ snapshot, services }: Migration, partition: number | null, reason: string): void {
   services.host.notify({ code: 'partition.raw', snapshot: snapshot.id, partition, reason });
 }

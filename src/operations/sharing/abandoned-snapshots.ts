@@ -36,7 +36,7 @@ export async function abandonedSnapshots({ snapshots }: Services, signal: AbortS
 
 interface Facts {
   id: string;
-  /** The state in EC2: `pending`; `error` if EBS cancelled it; `completed` if only the checkpoint tag is left to remove. */
+  /** The state in EC2: `pending`; `error` if EBS canceled it; `completed` if only the checkpoint tag is left to remove. */
   state: string;
   /** Number of blocks that are certainly written; `null` if the tag cannot be parsed. */
   block: number | null;
@@ -54,7 +54,7 @@ function describeState({ state, block, isWritten, mayLackTag }: Facts): string {
   if (state === 'completed') {
     return `completed; its checkpoint tag remains${mayLackTag ? ' and displaces a tag of the original snapshot' : ''}`;
   }
-  if (state === 'error') return 'not completed; EBS cancelled it (state error), so its data is unusable';
+  if (state === 'error') return 'not completed; EBS canceled it (state error), so its data is unusable';
   if (isWritten) return 'not completed yet; all its blocks are written';
   const inState = state === 'pending' ? '' : `, in state ${state}`;
   return `not completed${inState}${block === null ? '' : `, at least ${block} blocks written`}`;
