@@ -7,13 +7,25 @@ export interface Codec {
   level: number;
 }
 
-export const CODECS = {
-  lz4: { suffix: 'lz4', lowest: 1, highest: 12, standard: 1 },
-  zstd: { suffix: 'zst', lowest: 1, highest: 19, standard: 1 },
-} as const satisfies Record<CodecName, { suffix: string; lowest: number; highest: number; standard: number }>;
+interface CodecFacts {
+  /** The end of the keys of objects. */
+  suffix: string;
+  /** The levels, and the default level. */
+  lowest: number;
+  highest: number;
+  standard: number;
+  /** The highest level at which the indexing stage also compresses. Higher levels need the command. */
+  highestWhileIndexing: number;
+}
 
-/** Whether the indexing stage also compresses the stream, in several threads. Other levels need the `lz4` command. */
-export const isCompressedWhileIndexing = ({ name, level }: Codec): boolean => name === 'zstd' || level < 3;
+export const CODECS: Record<CodecName, CodecFacts> = {
+  lz4: { suffix: 'lz4', lowest: 1, highest: 12, standard: 1, highestWhileIndexing: 2 },
+  zstd: { suffix: 'zst', lowest: 1, highest: 19, standard: 1, highestWhileIndexing: 19 },
+};
+
+/** Whether the indexing stage also compresses the stream, in several threads. */
+export const isCompressedWhileIndexing = ({ name, level }: Codec): boolean =>
+  level <= CODECS[name].highestWhileIndexing;
 
 /**
  * The commands that compress standard input to standard output.

@@ -56,13 +56,14 @@ export interface ParsedKey extends KeyParts {
 export function parseKey(key: string): ParsedKey | null {
   const found = DATA_KEY.exec(key)?.groups;
   const name = found && nameIn(found);
-  if (!name) return null;
+  const codec = CODECS_BY_SUFFIX.get(found?.['codec'] ?? '');
+  if (!name || !codec) return null;
   return {
     ...name,
     description: found['description'] ?? null,
     partition: found['partition'] === undefined ? null : Number(found['partition']),
     layout: found['layout'] === 'tar' ? 'tar' : 'image',
-    codec: CODECS_BY_SUFFIX.get(found['codec'] ?? '') ?? 'zstd',
+    codec,
     cipher: found['cipher'] === undefined ? 'none' : 'gpg',
   };
 }

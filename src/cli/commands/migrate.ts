@@ -129,10 +129,7 @@ const destinationOptions = (): Option[] => [
 const contentOptions = (): Option[] => [
   new Option('--dd', 'store one image of the whole disk instead of a tar of each partition'),
   compressionOption(),
-  new Option(
-    '--compression-level <level>',
-    'compression level, 1 to 12 for lz4, 1 to 19 for zstd (default: 1)',
-  ).argParser(wholeNumber(1, 19)),
+  compressionLevelOption(),
   gpgRecipientOption(),
   new Option('--validate', 'read each archive back and compare it with the snapshot'),
   new Option('--replace', 'replace archives that are already complete with the same settings (default: keep them)'),
@@ -143,6 +140,23 @@ const contentOptions = (): Option[] => [
     'partitions of a disk processed at the same time, 1 to 16 (default: one per two processors, at most 4)',
   ).argParser(wholeNumber(1, 16)),
 ];
+
+function compressionLevelOption(): Option {
+  const codecs = Object.values(CODECS);
+  const [lowest, highest] = [codecs.map(({ lowest }) => lowest), codecs.map(({ highest }) => highest)];
+  const levels = ofEachCodec(({ lowest, highest }) => `${lowest} to ${highest}`);
+  const standard = ofEachCodec(({ standard }) => String(standard));
+  return new Option('--compression-level <level>', `compression level, ${levels} (default: ${standard})`).argParser(
+    wholeNumber(Math.min(...lowest), Math.max(...highest)),
+  );
+}
+
+/** @returns the text of each codec with its name, or only the text if it is the same for all. */
+function ofEachCodec(textOf: (codec: (typeof CODECS)[CodecName]) => string): string {
+  const texts = Object.entries(CODECS).map(([name, codec]) => ({ name, text: textOf(codec) }));
+  const [first = '', ...others] = new Set(texts.map(({ text }) => text));
+  return others.length === 0 ? first : texts.map(({ name, text }) => `${text} for ${name}`).join(', ');
+}
 
 const dryRunOption = (): Option =>
   new Option('--dry-run', 'show what would be stored, where and at what cost; change nothing');
