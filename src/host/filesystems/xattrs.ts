@@ -23,8 +23,11 @@ export async function* readXattrs(
 ): AsyncGenerator<AttributedFile> {
   const argv = ['getfattr', '--recursive', '--physical', '--no-dereference', '--absolute-names', '--dump', '--match=-'];
   let isTooLong = false;
+  let hasSupport = true;
   let complaint: string | null = null;
   const onStderrLine = (line: string) => {
+    hasSupport &&= line !== `getfattr: ${root}${UNSUPPORTED}`;
+    if (!hasSupport && line.endsWith(UNSUPPORTED)) return;
     if (/: File name too long$/.test(line)) {
       isTooLong = true;
       onTooLong();
@@ -49,11 +52,14 @@ export async function* readXattrs(
     }
   }
   const [report] = await pipeline.finished;
-  if (report?.exitCode === 0 || (isTooLong && complaint === null)) return;
+  if (report?.exitCode === 0 || ((isTooLong || !hasSupport) && complaint === null)) return;
   throw new SnapError('STAGE_FAILED', `getfattr exited ${report?.exitCode} (${complaint ?? 'no error message'})`, {
     hint: 'resolve the cause that getfattr reports, then run the same command again',
   });
 }
+
+/** How a driver responds for every file of a filesystem without attributes, such as most of squashfs. */
+const UNSUPPORTED = ': Operation not supported';
 
 /** Exit code of getfattr if it could not read some files. It has reported which. */
 const LEFT_OUT = 1;

@@ -38,3 +38,11 @@ test('paths that are too long for getfattr are reported to the caller', async (t
   assert.deepEqual(await readFrom(t, 'exit 0'), { files: 1, tooLong: 0 });
   assert.deepEqual(await readFrom(t, `echo '${TOO_LONG}' >&2; exit 1`), { files: 1, tooLong: 1 });
 });
+
+test('a filesystem whose driver does not support attributes has none; one file without support is an error', async (t) => {
+  const refusal = (path: string) => `echo 'getfattr: ${path}: Operation not supported' >&2`;
+  assert.deepEqual(await readFrom(t, `${refusal('/root')}; ${refusal('/root/b')}; exit 1`), { files: 1, tooLong: 0 });
+  await assert.rejects(readFrom(t, `${refusal('/root/b')}; exit 1`), /getfattr exited 1 \(.*Operation not supported\)/);
+  const refused = `${refusal('/root')}; echo 'getfattr: /root/b: Input/output error' >&2; exit 1`;
+  await assert.rejects(readFrom(t, refused), /getfattr exited 1 \(.*Input\/output error\)/);
+});
