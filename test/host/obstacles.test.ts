@@ -12,6 +12,7 @@ import { missingNames, surveyFilesystem } from '../../src/host/filesystems/files
 import { NtfsDamage, readRecord } from '../../src/host/filesystems/ntfs/records.ts';
 import { isJournalClean } from '../../src/host/filesystems/ntfs/survey.ts';
 import { temporaryDirectory } from '../support/lab.ts';
+import { readOnlyFilesystem } from '../support/read-only-filesystems.ts';
 
 const signal = new AbortController().signal;
 
@@ -166,7 +167,8 @@ test('ext: encrypted directories and recorded damage; filesystems that were not 
   await make();
   await run(['debugfs', '-w', '-R', 'set_super_value state 2', image]);
   assert.match((await obstacleOn('ext4', image, signal)) ?? '', /marked as damaged/);
-  assert.match((await obstacleOn('hfsplus', image, signal)) ?? '', /unknown what drivers of hfsplus omit/);
+  for (const type of ['hfsplus'])
+    assert.equal(await obstacleOn(type, image, signal), `it is unknown what drivers of ${type} omit`);
 });
 
 for (const bits of [12, 16, 32] as const) {
@@ -235,6 +237,14 @@ test('filesystems on several devices are not read, even if all devices are attac
   await writeAt(image, 65_536 + 136, Buffer.from([2]));
   assert.match((await obstacleOn('btrfs', image, signal)) ?? '', /spans 2 devices/);
 
+  const erofs = readOnlyFilesystem('erofs');
+  writeFileSync(image, erofs);
+  assert.equal(await obstacleOn('erofs', image, signal), null);
+  erofs.writeUInt16LE(1, 1024 + 86);
+  writeFileSync(image, erofs);
+  assert.equal(await obstacleOn('erofs', image, signal), 'it spans 2 devices');
+
+  await run(['truncate', '--size', '128M', image]);
   await run(['mke2fs', '-q', '-F', '-t', 'ext3', image]);
   assert.equal(await obstacleOn('ext3', image, signal), null);
   await run(['debugfs', '-w', '-R', 'set_super_value journal_inum 0', image]);

@@ -1,6 +1,6 @@
 /** Data outside of partitions and filesystems is found, and the structures of partition tables do not count as data. */
 import assert from 'node:assert/strict';
-import { open } from 'node:fs/promises';
+import { open, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import fc from 'fast-check';
@@ -91,6 +91,49 @@ test('boot code before filesystems, and data after them', async (t) => {
     if (type !== 'vfat') assert.equal((await around(type))[0], 'boot code before the filesystem', type);
     if (type === 'ext4') assert.equal((await around(type, 501)).length, 1, 'what the manifest has does not count');
   }
+});
+
+/** The fields that say where a filesystem ends. */
+const END_AT_1_MIB: Record<string, (device: Buffer) => void> = {
+  squashfs: (device) => {
+    device.write('hsqs');
+    device.writeUInt16LE(4, 28);
+    device.writeBigUInt64LE(BigInt(MiB), 40);
+  },
+  erofs: (device) => {
+    device.writeUInt32LE(0xe0f5e1e2, 1024);
+    device.writeUInt8(12, 1024 + 12);
+    device.writeUInt32LE(256, 1024 + 36);
+  },
+  reiserfs: (device) => {
+    device.writeUInt32LE(256, 65_536);
+    device.writeUInt16LE(4096, 65_536 + 44);
+    device.write('ReIsEr2Fs', 65_536 + 52);
+  },
+  exfat: (device) => {
+    device.write('EXFAT   ', 3);
+    device.writeBigUInt64LE(2048n, 72);
+    device.writeUInt8(9, 108);
+  },
+};
+
+test('data after filesystems that are not recreated, and filesystems whose end is unknown', async (t) => {
+  const image = join(temporaryDirectory(t), 'disk.img');
+  const around = async (type: string) => (await notKeptAround(type, image, 0, signal)).map(({ what }) => what);
+  for (const [type, make] of Object.entries(END_AT_1_MIB)) {
+    const device = Buffer.alloc(2 * MiB);
+    make(device);
+    const found = async (position: number) => {
+      await writeFile(image, device);
+      await writeAt(image, position, Buffer.from('x'));
+      return around(type);
+    };
+    assert.deepEqual(await found(MiB - 1), [], type);
+    assert.deepEqual(await found(MiB), ['data after the filesystem (4.00 KiB)'], type);
+  }
+  await writeFile(image, Buffer.alloc(MiB));
+  for (const type of ['squashfs', 'erofs', 'reiserfs', 'exfat', 'jfs', 'ext4', 'swap'])
+    assert.match((await around(type)).join(), /^data after the .*, if there is any: where it ends is unknown$/, type);
 });
 
 test('a table that sfdisk reads but does not create is reported', async (t) => {

@@ -9,6 +9,7 @@ import { withDevice, withFilesystem } from '../../lab/disks/mounted.ts';
 import { keyEnding, readManifest, readManifestOf } from '../support/archives.ts';
 import { addSnapshotOf, addSnapshotOfImage, fillPlainly } from '../support/disks.ts';
 import { labForTest, runMigrate, runValidate } from '../support/lab.ts';
+import { readOnlyFilesystem } from '../support/read-only-filesystems.ts';
 import { imageOf } from '../support/tamper.ts';
 import { hideEntries } from '../support/trees/hide-entries.ts';
 
@@ -41,6 +42,32 @@ test('NTFS with alternate streams differs from a tar, and the next archive is an
     [{ layout: 'image', filesystem: 'ntfs' }],
   );
 });
+
+for (const type of ['squashfs', 'erofs'] as const) {
+  test(`data behind ${type} in the same partition leads to an image`, async (t) => {
+    const lab = await labForTest(t);
+    const image = join(lab.directory, 'disk.img');
+    writeFileSync(image, readOnlyFilesystem(type));
+    await run(['truncate', '--size', '16M', image]);
+    const { snapshotId } = await addSnapshotOfImage(lab, image);
+    const first = await runMigrate(lab, ['--all', '--validate']);
+    assert.equal(first.code, 0, first.stderr);
+    await keyEnding(lab, `${snapshotId}.tar.lz4`);
+
+    const overlay = { start: 65_536, size: 8 * 2 ** 20 };
+    await withDevice(imageOf(lab, snapshotId), overlay, { readOnly: false }, (device) =>
+      run(['mkfs.ext4', '-q', device]).then(() => {}),
+    );
+    const checked = await runValidate(lab, ['--snapshots', snapshotId]);
+    assert.equal(checked.code, 12, checked.stderr);
+    assert.match(checked.stderr, /its driver does not show: it is read-only, and there is data after the filesystem/);
+
+    const again = await runMigrate(lab, ['--snapshots', snapshotId, '--replace', '--validate']);
+    assert.equal(again.code, 0, again.stderr);
+    assert.match(again.stderr, /raw image: it is read-only, and there is data after the filesystem \(/);
+    await keyEnding(lab, `${snapshotId}.img.lz4`);
+  });
+}
 
 test('an ext filesystem that may hold encrypted directories differs from a tar', async (t) => {
   const lab = await labForTest(t);

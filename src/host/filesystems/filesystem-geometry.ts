@@ -55,7 +55,8 @@ function plausible({ blockBytes, inodeBytes, inodes, features, made = {} }: Geom
 
 const isCount = (value: unknown): boolean => Number.isSafeInteger(value) && (value as number) >= 0;
 
-function firstBytes(device: string): Buffer | null {
+/** @returns `null` if they cannot be read. */
+export function firstBytes(device: string): Buffer | null {
   const descriptor = openSync(device, 'r');
   try {
     const bytes = Buffer.alloc(SUPERBLOCK_AREA_BYTES);

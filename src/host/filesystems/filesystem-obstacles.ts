@@ -4,7 +4,10 @@
  */
 import { open } from 'node:fs/promises';
 import { surveyFat } from './fat/survey.ts';
+import { firstBytes } from './filesystem-geometry.ts';
 import { surveyNtfs } from './ntfs/survey.ts';
+import { dataBehind } from './outside-filesystem.ts';
+import { erofsDevices } from './superblocks/ends.ts';
 import type { FilesystemSurvey } from './survey.ts';
 
 /** Filesystems whose drivers show all content, except for what is checked or counted here. */
@@ -17,14 +20,26 @@ const SURVEYED_TYPES = new Set([
 export async function surveyFilesystem(type: string, device: string, signal: AbortSignal): Promise<FilesystemSurvey> {
   if (type === 'ntfs') return surveyNtfs(device, signal);
   if (type === 'vfat') return surveyFat(device, signal);
-  return { obstacle: await obstacleOn(type, device), names: null };
+  return { obstacle: await obstacleOn(type, device, signal), names: null };
 }
 
-async function obstacleOn(type: string, device: string): Promise<string | null> {
+async function obstacleOn(type: string, device: string, signal: AbortSignal): Promise<string | null> {
   if (!SURVEYED_TYPES.has(type)) return `it is unknown what drivers of ${type} omit`;
   if (/^ext[234]$/.test(type)) return obstacleInExt(await readSuperblock(device, 1024));
   if (type === 'btrfs') return obstacleInBtrfs(await readSuperblock(device, 65_536));
+  if (type === 'squashfs' || type === 'erofs') return obstacleBehind(type, device, signal);
   return null;
+}
+
+/**
+ * Systems that start from a read-only filesystem keep their changes in another filesystem, which often follows in the
+ * same partition and has no name anywhere (OpenWrt).
+ */
+async function obstacleBehind(type: 'squashfs' | 'erofs', device: string, signal: AbortSignal): Promise<string | null> {
+  const further = type === 'erofs' ? erofsDevices(firstBytes(device) ?? Buffer.alloc(0)) : 0;
+  if (further > 0) return `it spans ${further + 1} devices`;
+  const behind = await dataBehind(type, device, signal);
+  return behind && `it is read-only, and there is ${behind}`;
 }
 
 /**

@@ -2,13 +2,17 @@
 import { formatBytes } from '../../lib/units.ts';
 import { deviceOrImageSize } from '../devices/block-devices.ts';
 import { findData } from '../devices/find-data.ts';
-import { readGeometry } from './filesystem-geometry.ts';
+import { firstBytes, readGeometry } from './filesystem-geometry.ts';
 import { type Probe, type Treatment, treatmentOf } from './filesystems.ts';
 import type { NotKept } from './not-kept-note.ts';
+import { erofsEnd, exfatEnd, reiserfsEnd, squashfsEnd } from './superblocks/ends.ts';
 import type { Geometry } from './superblocks/geometry.ts';
 
 /** Bytes at the start of a filesystem that are reserved for boot loaders. */
-const BOOT_AREA: Record<string, number> = { ext2: 1024, ext3: 1024, ext4: 1024, btrfs: 65_536, swap: 1024 };
+const BOOT_AREA: Record<string, number> = {
+  ...{ ext2: 1024, ext3: 1024, ext4: 1024, btrfs: 65_536, swap: 1024 },
+  ...{ erofs: 1024, reiserfs: 65_536, jfs: 32_768 },
+};
 
 /** Decides how to archive a device. A swap area is left out only if the device holds nothing else. */
 export async function treatmentOn(device: string, found: Probe, signal: AbortSignal): Promise<Treatment> {
@@ -18,10 +22,7 @@ export async function treatmentOn(device: string, found: Probe, signal: AbortSig
   return other === undefined ? treatment : { how: 'raw', reason: `it holds more than swap: ${other.what}` };
 }
 
-/**
- * @param keptBytes bytes at the start of the device that the manifest has.
- * @returns no entry for data after a filesystem whose superblock is not understood.
- */
+/** @param keptBytes bytes at the start of the device that the manifest has. */
 export async function notKeptAround(
   type: string,
   device: string,
@@ -30,19 +31,40 @@ export async function notKeptAround(
 ): Promise<NotKept[]> {
   const bootArea = { from: keptBytes, to: BOOT_AREA[type] ?? keptBytes };
   const boot = await findData(device, [bootArea], signal);
-  const geometry = readGeometry(type, device);
-  const end = geometry === null ? null : endOf(type, geometry);
-  const behind = end === null ? null : await findData(device, [{ from: end, to: deviceOrImageSize(device) }], signal);
-  const amount = behind && `${behind.isSampled ? 'at least ' : ''}${formatBytes(behind.bytes)}`;
   const what = type === 'swap' ? 'swap area' : 'filesystem';
+  const behind = await dataBehind(type, device, signal);
   return [
     ...(boot.bytes > 0 ? [{ what: `boot code before the ${what}`, count: null }] : []),
-    ...(behind && behind.bytes > 0 ? [{ what: `data after the ${what} (${amount})`, count: null }] : []),
+    ...(behind === null ? [] : [{ what: behind, count: null }]),
   ];
 }
 
+/** Describes what follows the filesystem or swap area on its device; `null` if there is nothing. */
+export async function dataBehind(type: string, device: string, signal: AbortSignal): Promise<string | null> {
+  const what = type === 'swap' ? 'swap area' : 'filesystem';
+  const end = endOf(type, device);
+  if (end === null) return `data after the ${what}, if there is any: where it ends is unknown`;
+  const { bytes, isSampled } = await findData(device, [{ from: end, to: deviceOrImageSize(device) }], signal);
+  if (bytes === 0) return null;
+  return `data after the ${what} (${isSampled ? 'at least ' : ''}${formatBytes(bytes)})`;
+}
+
+const END_READERS: Record<string, (device: Buffer) => number | null> = {
+  squashfs: squashfsEnd,
+  erofs: erofsEnd,
+  reiserfs: reiserfsEnd,
+  exfat: exfatEnd,
+};
+
 /** Returns where the filesystem ends, in bytes from the start of the device; `null` if unknown. */
-function endOf(type: string, { blockBytes, made = {} }: Geometry): number | null {
+function endOf(type: string, device: string): number | null {
+  const read = Object.hasOwn(END_READERS, type) ? END_READERS[type] : undefined;
+  if (read) return read(firstBytes(device) ?? Buffer.alloc(0));
+  const geometry = readGeometry(type, device);
+  return geometry === null ? null : endOfRecreated(type, geometry);
+}
+
+function endOfRecreated(type: string, { blockBytes, made = {} }: Geometry): number | null {
   const product = (...factors: unknown[]): number | null =>
     factors.reduce<number | null>((all, one) => (all === null || typeof one !== 'number' ? null : all * one), 1);
   if (/^(ext[234]|xfs)$/.test(type)) return product(made['blocks'], blockBytes);
