@@ -1,13 +1,15 @@
 /** Legacy archives, which have descriptions in their keys, `.zstd` and no manifest, are validated with any flags. */
 import assert from 'node:assert/strict';
-import { readFileSync, statSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { PutObjectCommand } from '@aws-sdk/client-s3';
 import { run } from '../../lab/core/run.ts';
+import { buildDisk } from '../../lab/disks/build.ts';
 import { withMounted } from '../../lab/disks/inspect.ts';
 import { GiB } from '../../src/lib/units.ts';
-import { addSnapshotOf } from '../support/disks.ts';
+import { addSnapshotOf, addSnapshotOfImage } from '../support/disks.ts';
 import { tagsOf } from '../support/ec2-state.ts';
 import { BUCKET, labForTest, runCli, runValidate, type TestLab } from '../support/lab.ts';
 import { imageOf, through } from '../support/tamper.ts';
@@ -120,4 +122,32 @@ test('an image, an image of the wrong size, and a missing object', async (t) => 
   const half = await runValidate(lab, ['--snapshots', parted.snapshotId]);
   assert.equal(half.code, 12, half.stderr);
   assert.match(half.stderr, /not-in-archive: the archive does not contain partition 2/);
+});
+
+test('a damaged directory that the driver silently reads only in part is a difference, although the tar is like it', async (t) => {
+  const lab = await labForTest(t);
+  const image = join(lab.directory, 'damaged.img');
+  const populate = async (directory: string) => {
+    mkdirSync(join(directory, 'many'));
+    for (let number = 0; number < 200; number++)
+      writeFileSync(join(directory, 'many', `${number} ${'x'.repeat(40)}`), '');
+  };
+  const options = ['-O', '^dir_index'];
+  await buildDisk({ path: image, table: 'none', partitions: [{ content: 'ext2', sizeMiB: 16, options, populate }] });
+  const blockSize = Number(/Block size:\s+(\d+)/.exec(await run(['dumpe2fs', '-h', image]))?.[1]);
+  const blocks = (await run(['debugfs', '-R', 'blocks /many', image])).trim().split(/\s+/);
+  await using file = await open(image, 'r+');
+  await file.write(Buffer.alloc(16, 0xff), 0, 16, Number(blocks[2]) * blockSize);
+  const fixture = { startTime: START, tags: { 'snap-to-s3': 'migrated' } };
+  const { volumeId, snapshotId } = await addSnapshotOfImage(lab, image, fixture);
+  const tar = await tarOf(lab, image, null);
+  const shown = Array.from({ length: 200 }, (_none, number) => number).filter((number) =>
+    tar.includes(`many/${number} x`),
+  );
+  assert.ok(shown.length > 0 && shown.length < 200, `the driver shows ${shown.length}`);
+  await put(lab, snapshotId, keyOf(volumeId, snapshotId, '.tar.lz4'), await through(['lz4', '-1', '-c'], tar));
+  const done = await runValidate(lab, ['--snapshots', snapshotId, '--content-only']);
+  assert.equal(done.code, 12, done.stderr);
+  assert.match(done.stderr, /data that its driver does not show: ext2 is damaged; see dmesg/);
+  assert.match(done.stderr, /1 difference/, 'the tar has what the driver shows');
 });

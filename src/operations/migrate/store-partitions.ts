@@ -9,7 +9,7 @@ import { openPartition } from '../../host/disks/partition-device.ts';
 import { readGeometry } from '../../host/filesystems/filesystem-geometry.ts';
 import { missingNames, surveyFilesystem } from '../../host/filesystems/filesystem-obstacles.ts';
 import { type Probe, probe, type Treatment } from '../../host/filesystems/filesystems.ts';
-import { kernelErrors } from '../../host/filesystems/kernel-errors.ts';
+import { watchForDamage } from '../../host/filesystems/kernel-errors.ts';
 import { mountReadOnly } from '../../host/filesystems/mounts.ts';
 import { treatmentOn } from '../../host/filesystems/outside-filesystem.ts';
 import type { FilesystemSurvey } from '../../host/filesystems/survey.ts';
@@ -168,11 +168,9 @@ async function storeFiles(
     });
     const space = await spaceOf(mount.path, device, size);
     const known = { ...found, geometry: readGeometry(filesystem, device) };
-    const before = kernelErrors(device);
-    const damage = (members: number | null) => {
-      if (kernelErrors(device) !== before) return `${filesystem} is damaged; see dmesg`;
-      return members === null ? null : missingNames(names, members);
-    };
+    const damageSince = watchForDamage(filesystem, device);
+    const damage = (members: number | null) =>
+      damageSince() ?? (members === null ? null : missingNames(names, members));
     const content: Content = { kind: 'files', directory: mount.path, expectedBytes: space.usedBytes, damage };
     const mounted = { type: filesystem, device, root: mount.path, partition: number };
     const store = async () => (await storeContent(migration, number, known, content)).object;

@@ -6,6 +6,7 @@ import { notKeptOutside } from '../../host/disks/outside-partitions.ts';
 import { openPartition } from '../../host/disks/partition-device.ts';
 import { missingNames, surveyFilesystem } from '../../host/filesystems/filesystem-obstacles.ts';
 import { contradictionOf, probe } from '../../host/filesystems/filesystems.ts';
+import { watchForDamage } from '../../host/filesystems/kernel-errors.ts';
 import { mountReadOnly } from '../../host/filesystems/mounts.ts';
 import { describeNotKept, type NotKept } from '../../host/filesystems/not-kept-note.ts';
 import { monotonic } from '../../lib/clock.ts';
@@ -140,6 +141,7 @@ async function checkOnDevice(
   const { host, signal } = services;
   await using mount = await mountReadOnly(device, filesystem, directory, { replay: order.replayJournals, signal });
   using _held = host.hold({ what: `mount at ${directory}`, cleanupCommand: `umount ${directory}` });
+  const damageSince = watchForDamage(filesystem, device);
   const { partition } = object;
   const { path: mountPoint, helper } = mount;
   host.notify({ code: 'partition.mounted', snapshot: snapshotId, partition, filesystem, mountPoint, helper });
@@ -147,8 +149,8 @@ async function checkOnDevice(
   const notKept =
     object.facts?.notKept ?? (await notKeptOf({ type: filesystem, device, root: mountPoint, partition }, signal));
   const check = { ...(await verifyObject(object, snapshotId, reference, services)), notKept };
-  const isSame = survey.obstacle === null && check.differenceCount === 0;
-  const unseen = isSame ? missingNames(survey.names, check.members) : survey.obstacle;
+  const missing = check.differenceCount === 0 ? missingNames(survey.names, check.members) : null;
+  const unseen = survey.obstacle ?? damageSince() ?? missing;
   return unseen === null ? check : withDifference(check, nothingOf(`data that its driver does not show: ${unseen}`));
 }
 
