@@ -167,7 +167,7 @@ test('ext: encrypted directories and recorded damage; filesystems that were not 
   await make();
   await run(['debugfs', '-w', '-R', 'set_super_value state 2', image]);
   assert.match((await obstacleOn('ext4', image, signal)) ?? '', /marked as damaged/);
-  for (const type of ['hfsplus'])
+  for (const type of ['hfsplus', 'exfat', 'jfs'])
     assert.equal(await obstacleOn(type, image, signal), `it is unknown what drivers of ${type} omit`);
 });
 
@@ -243,6 +243,15 @@ test('filesystems on several devices are not read, even if all devices are attac
   erofs.writeUInt16LE(1, 1024 + 86);
   writeFileSync(image, erofs);
   assert.equal(await obstacleOn('erofs', image, signal), 'it spans 2 devices');
+
+  const reiserfs = Buffer.alloc(1024 * 1024);
+  reiserfs.writeUInt32LE(256, 65_536);
+  reiserfs.writeUInt16LE(4096, 65_536 + 44);
+  reiserfs.write('ReIsEr3Fs', 65_536 + 52);
+  writeFileSync(image, reiserfs);
+  assert.equal(await obstacleOn('reiserfs', image, signal), null);
+  await writeAt(image, 65_536 + 16, Buffer.from([0, 8]));
+  assert.equal(await obstacleOn('reiserfs', image, signal), 'its journal is on another device');
 
   await run(['truncate', '--size', '128M', image]);
   await run(['mke2fs', '-q', '-F', '-t', 'ext3', image]);

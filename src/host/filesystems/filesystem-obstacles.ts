@@ -7,13 +7,17 @@ import { surveyFat } from './fat/survey.ts';
 import { firstBytes } from './filesystem-geometry.ts';
 import { surveyNtfs } from './ntfs/survey.ts';
 import { dataBehind } from './outside-filesystem.ts';
-import { erofsDevices } from './superblocks/ends.ts';
+import { erofsDevices, hasReiserfsJournalElsewhere } from './superblocks/ends.ts';
 import type { FilesystemSurvey } from './survey.ts';
 
-/** Filesystems whose drivers show all content, except for what is checked or counted here. */
+/**
+ * Filesystems whose drivers show all content, except for what is checked or counted here. That of exFAT drops characters
+ * from names that are not valid Unicode, so that one file can take the place of another. That of jfs shows letters beyond
+ * Latin-1 as question marks.
+ */
 const SURVEYED_TYPES = new Set([
   ...['ext2', 'ext3', 'ext4', 'xfs', 'btrfs', 'vfat', 'ntfs'],
-  ...['exfat', 'jfs', 'reiserfs', 'squashfs', 'erofs'],
+  ...['reiserfs', 'squashfs', 'erofs'],
 ]);
 
 /** Surveys a filesystem. The tables of FAT and NTFS are read from the device once. */
@@ -27,6 +31,8 @@ async function obstacleOn(type: string, device: string, signal: AbortSignal): Pr
   if (!SURVEYED_TYPES.has(type)) return `it is unknown what drivers of ${type} omit`;
   if (/^ext[234]$/.test(type)) return obstacleInExt(await readSuperblock(device, 1024));
   if (type === 'btrfs') return obstacleInBtrfs(await readSuperblock(device, 65_536));
+  if (type === 'reiserfs' && hasReiserfsJournalElsewhere(firstBytes(device) ?? Buffer.alloc(0)))
+    return JOURNAL_ELSEWHERE;
   if (type === 'squashfs' || type === 'erofs') return obstacleBehind(type, device, signal);
   return null;
 }
@@ -58,6 +64,8 @@ async function readSuperblock(device: string, position: number): Promise<Buffer>
   return superblock;
 }
 
+const JOURNAL_ELSEWHERE = 'its journal is on another device';
+
 /** Source: struct ext4_super_block in fs/ext4/ext4.h of the kernel. */
 const EXT = {
   ...{ state: 58, hasErrors: 2 },
@@ -71,7 +79,7 @@ function obstacleInExt(superblock: Buffer): string | null {
   if (superblock.readUInt32LE(EXT.incompatible) & EXT.encrypt)
     return 'it may hold encrypted directories (feature encrypt), whose files cannot be read without their keys';
   if (superblock.readUInt32LE(EXT.compatible) & EXT.hasJournal && superblock.readUInt32LE(EXT.journalInode) === 0)
-    return 'its journal is on another device';
+    return JOURNAL_ELSEWHERE;
   return null;
 }
 

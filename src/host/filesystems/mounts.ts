@@ -43,6 +43,8 @@ const EXTRA_OPTIONS: Record<string, { always?: string[]; withoutReplay?: string[
   vfat: { always: ['utf8', 'tz=UTC'] },
   ntfs: { always: ['iocharset=utf8'] },
   exfat: { always: ['iocharset=utf8'] },
+  // Without these options, the driver shows neither attributes of users nor ACLs.
+  reiserfs: { always: ['user_xattr', 'acl'] },
 };
 
 /**

@@ -33,9 +33,18 @@ export const erofsDevices = (device: Buffer): number =>
 const REISERFS_AT = [65_536, 8192];
 const REISERFS_MAGIC = /^ReIsEr[23]?Fs/;
 
+const reiserfsAt = (device: Buffer): number | undefined =>
+  REISERFS_AT.find((place) => REISERFS_MAGIC.test(device.toString('latin1', place + 52, place + 62)));
+
+/** Whether a reiserfs says that its journal is on another device. */
+export function hasReiserfsJournalElsewhere(device: Buffer): boolean {
+  const at = reiserfsAt(device);
+  return at !== undefined && device.readUInt32LE(at + 16) !== 0;
+}
+
 /** Source: struct reiserfs_super_block_v1 in fs/reiserfs/reiserfs.h of the kernel. */
 export function reiserfsEnd(device: Buffer): number | null {
-  const at = REISERFS_AT.find((place) => REISERFS_MAGIC.test(device.toString('latin1', place + 52, place + 62)));
+  const at = reiserfsAt(device);
   return at === undefined ? null : exact(BigInt(device.readUInt32LE(at)) * BigInt(device.readUInt16LE(at + 44)));
 }
 
