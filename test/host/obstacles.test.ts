@@ -12,7 +12,7 @@ import { missingNames, surveyFilesystem } from '../../src/host/filesystems/files
 import { NtfsDamage, readRecord } from '../../src/host/filesystems/ntfs/records.ts';
 import { isJournalClean } from '../../src/host/filesystems/ntfs/survey.ts';
 import { temporaryDirectory } from '../support/lab.ts';
-import { readOnlyFilesystem } from '../support/read-only-filesystems.ts';
+import { readOnlyFilesystem } from '../support/trees/read-only-filesystems.ts';
 
 const signal = new AbortController().signal;
 

@@ -9,9 +9,9 @@ import { withDevice, withFilesystem } from '../../lab/disks/mounted.ts';
 import { keyEnding, readManifest, readManifestOf } from '../support/archives.ts';
 import { addSnapshotOf, addSnapshotOfImage, fillPlainly } from '../support/disks.ts';
 import { labForTest, runMigrate, runValidate } from '../support/lab.ts';
-import { readOnlyFilesystem } from '../support/read-only-filesystems.ts';
 import { imageOf } from '../support/tamper.ts';
 import { hideEntries } from '../support/trees/hide-entries.ts';
+import { readOnlyFilesystem } from '../support/trees/read-only-filesystems.ts';
 
 test('NTFS with alternate streams differs from a tar, and the next archive is an image', async (t) => {
   const lab = await labForTest(t);
