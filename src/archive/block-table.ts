@@ -58,7 +58,7 @@ interface Line {
 
 export interface ImageIndex {
   table: BlockTable;
-  /** Where decoding can start, in ascending order; empty for encrypted objects. */
+  /** The places where decoding can start, in ascending order; empty for encrypted objects. */
   pieces: Place[];
   /** Length of the index as stored. */
   storedBytes: number;

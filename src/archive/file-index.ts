@@ -25,7 +25,7 @@ export interface IndexedMember extends Omit<TarMember, 'hasFraction' | 'isSparse
 /** The bytes of a file in the tar, without holes. */
 export interface IndexedData {
   bytes: number;
-  /** In hexadecimal. */
+  /** SHA-256 of these bytes, in hexadecimal. */
   sha256: string;
   /**
    * For sparse files, the hash of the positions of these bytes, in hexadecimal; `null` for other files and in old
@@ -131,7 +131,10 @@ export function decodeIndexLine(text: string, key: string): IndexLine {
   return { is: 'member', member };
 }
 
-/** The error for an index that is damaged, missing, or of another object. Like a damaged object, it means that the archive is damaged. */
+/**
+ * The error for an index that is damaged, missing, or of another object. Like a damaged object, it means that the archive
+ * is damaged.
+ */
 export const damagedIndex = (key: string, why: string, cause?: unknown): SnapError =>
   new SnapError('DIFFERS', `${key}: ${why}`, {
     hint: 'the archive is damaged; its data object may be intact: restore --no-index reads all of it',

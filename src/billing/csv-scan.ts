@@ -15,7 +15,7 @@ const LINE_FEED = 10;
 const CARRIAGE_RETURN = 13;
 const SPACE = 32;
 
-/** In bytes. Rows of reports are far shorter; only an unclosed quote reaches this limit. */
+/** Maximum length of a row in bytes. Rows of reports are far shorter; only an unclosed quote reaches it. */
 const LONGEST_ROW = 4 * MiB;
 
 /**
@@ -32,7 +32,7 @@ export class CsvScan {
   #buffer: Buffer = Buffer.alloc(0);
   /** The start of the row that has not ended yet. */
   #filled = 0;
-  /** Of the row whose end was found last. */
+  /** Number of fields of the row whose end was found last. */
   #fields = 0;
   #isWell = true;
   #hasBareQuote = false;
@@ -88,7 +88,7 @@ export class CsvScan {
     return start;
   }
 
-  /** Of the row whose end was found last. */
+  /** Returns what is wrong with the row whose end was found last; `null` if nothing is. */
   #fault(): string | null {
     if (!this.#isWell) return OPEN_QUOTE;
     if (this.#width === 0) this.#width = this.#fields;

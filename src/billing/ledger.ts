@@ -71,9 +71,9 @@ type MonthTotal = Omit<TrendMonth, 'snapshotCount' | 'month'> & { number: number
 const KEPT_DAYS = 7;
 
 export class Ledger {
-  /** By resource, as the report names it. */
+  /** The records of each resource, as the report names it. */
   readonly #records = new Map<string, Record[]>();
-  /** By month and currency. */
+  /** The totals of each month and currency. */
   readonly #trend: MonthTotal[] = [];
   /** Names of the counted files, by the fingerprint of their rows. */
   readonly #counted = new Map<string, string>();

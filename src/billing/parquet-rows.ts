@@ -10,7 +10,7 @@ import { type ColumnLayout, type ColumnName, columnLayoutOf } from './columns.ts
 import { notAReport, type RowSink } from './row-sink.ts';
 import { damaged } from './unpack.ts';
 
-/** In bytes, for one column in one row group; those of AWS are about a hundredth of it. */
+/** Maximum size in bytes of one column in one row group. Those of AWS are about a hundredth of it. */
 const LARGEST_COLUMN = 1024 * MiB;
 
 /** @throws SnapError `USAGE` if the file is not a report, `REPORT` if it is damaged or a column is too large. */

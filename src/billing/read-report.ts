@@ -175,7 +175,7 @@ class Tally implements RowSink {
     };
   }
 
-  /** By the longest row of a snapshot: the charge for a day may be in one hour. */
+  /** The longest row of a snapshot decides, because the charge for a day may be in one hour. */
   #granularity(): ReportFacts['granularity'] {
     if (this.#longest > 25 * HOUR) return 'monthly';
     return this.#longest > HOUR ? 'daily' : 'hourly';

@@ -20,7 +20,7 @@ export class ReportPart<L extends Rows = Rows> {
   rows = 0;
   readonly #hash = createHash('sha256');
   #texts = '';
-  /** In binary form: formatting them as decimals would take longer than everything else. */
+  /** The numbers in binary form: formatting them as decimals would take longer than everything else. */
   readonly #numbers = new Float64Array(BATCH * NUMBERS);
   #inBatch = 0;
 

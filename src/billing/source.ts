@@ -2,7 +2,7 @@
 
 /** A file of a report. */
 export interface ReportSource {
-  /** For messages: a path, an `s3://` URI, or `standard input`. */
+  /** The name in messages: a path, an `s3://` URI, or `standard input`. */
   name: string;
   /** Stored size in bytes; `null` if not known in advance. */
   bytes: number | null;

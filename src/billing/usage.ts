@@ -6,7 +6,7 @@ import type { ColumnLayout } from './columns.ts';
 /** The storage of a snapshot in a period. */
 export interface Usage {
   tier: 'standard' | 'archive';
-  /** As in the report, usually an ARN; empty if the report has no resource ids. */
+  /** The resource id as the report has it, usually an ARN; empty if the report has no resource ids. */
   resource: string;
   region: string;
   account: string;

@@ -28,10 +28,10 @@ export function exitStatusHelp(others: readonly ExitCode[], exact: Partial<Recor
   return `\nExit status:\n${lines.join('\n')}\n`;
 }
 
-/** For commands that create nothing, so that an interruption has nothing to release. */
+/** The meaning of 130 for commands that create nothing, so that an interruption has nothing to release. */
 export const INTERRUPTED_ONLY = { [EXIT.interrupted]: 'interrupted' };
 
-/** For commands that may need a gpg key. */
+/** The meaning of 2 for commands that may need a gpg key. */
 export const USAGE_OR_KEY = { [EXIT.usage]: 'invalid usage or input, or a gpg key that cannot be used' };
 
 /** The exit codes of the program as a whole. */

@@ -188,7 +188,7 @@ export interface ObjectHead {
   etag: string;
   bytes: number;
   storageClass: string;
-  /** By the clock of the store. */
+  /** When the object was written, by the clock of the store. */
   modifiedAt: Date;
   metadata: Record<string, string>;
   /** CRC-32 of the whole object in Base64; `null` if the store does not report it. */
@@ -227,7 +227,7 @@ export interface SmallObject {
 export interface UnfinishedUpload {
   key: string;
   uploadId: string;
-  /** By the clock of the store. */
+  /** When the upload was started, by the clock of the store. */
   initiatedAt: Date;
 }
 

@@ -115,7 +115,7 @@ export interface VolumeAnalysis {
   averageChange: number | null;
   /** The ratio of the existing archives of the volume; `null` if there are none, or they were not measured. */
   measured: MeasuredRatio | null;
-  /** By start time, oldest first. */
+  /** The snapshots in the order of their start times, oldest first. */
   snapshots: SnapshotAnalysis[];
   /** The decision for all snapshots together; `null` if there is not enough data. */
   decision: Decision | null;

@@ -30,7 +30,7 @@ export interface CompareRow {
   change: number;
   /** Monthly cost of the snapshots. */
   snapshots: number;
-  /** In the order of the options. */
+  /** The costs, in the order of the options. */
   costs: { id: string; monthly: number; ofSnapshots: number }[];
 }
 

@@ -34,7 +34,7 @@ export interface Comparison {
 export interface ComparedTable {
   input: CompareInput;
   rows: CompareRow[];
-  /** In the order of the options. */
+  /** The break-even points, in the order of the options. */
   breakEven: { id: string; forThese: BreakEven; forMany: BreakEven }[];
 }
 

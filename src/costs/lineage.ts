@@ -51,7 +51,7 @@ export function handedOn(lineage: Lineage, index: number): Range {
   return { min: min - next.gib, max: max - next.gib };
 }
 
-/** For snapshots of unknown volumes, any of which may share blocks with any other. */
+/** Computes what remains of snapshots of unknown volumes, any of which may share blocks with any other. */
 function remainingOfUnrelated(links: readonly Link[], kept: readonly number[]): Range {
   const billed = sum(kept.map((index) => links[index]?.gib ?? 0));
   if (kept.length === 0 || kept.length === links.length) return exactly(billed);

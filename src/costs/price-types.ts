@@ -25,7 +25,7 @@ export interface RegionPrices {
   direct: { thousandLists: number; thousandReads: number; thousandWrites: number };
   /** Price per GB-month, by volume type, e.g. `gp3`. */
   volumes: Readonly<Record<string, number>>;
-  /** By storage class. */
+  /** The prices of each storage class. */
   s3: Readonly<Record<string, ClassPrices>>;
   sources: Readonly<Record<PriceGroup, PriceSource>>;
 }

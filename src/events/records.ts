@@ -57,7 +57,7 @@ export interface ShownManifest {
   table: string | null;
   /** Id of the partition table: a GUID for GPT, a hexadecimal number for MBR. */
   tableId: string | null;
-  /** In the order of the partition table, including extended partitions. */
+  /** The partitions in the order of the partition table, including extended ones. */
   partitions: ShownPartition[];
 }
 

@@ -22,11 +22,11 @@ export interface LazyDiskOptions {
   signal: AbortSignal;
 }
 
-/** Where the content of a block is. */
+/** The place of the content of a block. */
 const LOCATION = {
   /** It has to be fetched. */
   snapshot: 0,
-  /** In the scratch file. */
+  /** It is in the scratch file. */
   scratch: 1,
   /** The block was never written, so it is zeros and the scratch file need not be read. */
   absent: 2,

@@ -39,7 +39,7 @@ export interface IndexingReport extends IndexedContent {
   passedBytes: number;
 }
 
-/** For the threads of the stage: if they shared its standard output, it would become non-blocking. */
+/** Options of the threads of the stage: if they shared its standard output, it would become non-blocking. */
 export const OWN_OUTPUT = { stdout: true, stderr: true } as const;
 
 /** The pipeline stage that passes a stream on and indexes it. */

@@ -22,7 +22,7 @@ export const TABLE_BYTES = 16_384;
 /** An encoded block can be so much longer than its plain bytes, in bytes; the encoder writes nothing beyond. */
 export const encodedRoom = (plainBytes: number): number => plainBytes + Math.ceil(plainBytes / 255) + 64;
 
-/** For use in one thread. Addresses are offsets in the memory, in bytes. */
+/** Only one thread may use it. Addresses are offsets in the memory, in bytes. */
 export class Lz4Coder {
   readonly #exports: Exports;
   readonly #lanes: readonly [WebAssembly.Global, WebAssembly.Global, WebAssembly.Global, WebAssembly.Global];

@@ -16,7 +16,7 @@ type Part = string | number | Html | readonly Html[] | null;
 export const html = (strings: TemplateStringsArray, ...parts: readonly Part[]): Html =>
   new Html(strings.map((text, index) => text + sourceOf(parts[index] ?? null)).join(''));
 
-/** For trusted source: the style and the script of the page. */
+/** Marks trusted source, such as the style and the script of the page, as HTML. */
 export const trusted = (source: string): Html => new Html(source);
 
 function sourceOf(part: Part): string {

@@ -3,5 +3,5 @@ import { readFileSync } from 'node:fs';
 import { ownFile } from '../lib/program-file.ts';
 import type { Assets } from './assets.ts';
 
-/** Not cached, because a run writes at most one page. */
+/** They are not cached, because a run writes at most one page. */
 export const readAssets = (): Assets => JSON.parse(readFileSync(ownFile('page/assets.json'), 'utf8')) as Assets;

@@ -15,14 +15,14 @@ import { readTarAlone, type TarAlone } from './tar/tar-alone.ts';
 import { type FilesTarget, type LeftOut, writeFiles } from './tar/tar-to-files.ts';
 import { compareTarWithDisk, type TarComparisonOptions } from './tar/tar-with-disk.ts';
 
-/** Where the plain stream goes. */
+/** What consumes the plain stream. */
 export type SinkOrder =
   | ({ kind: 'tree' } & Omit<TarComparisonOptions, 'key' | 'compared'> & { key: Uint8Array })
   | { kind: 'device'; device: string }
   | { kind: 'blocks'; table: BlockTable }
   | ({ kind: 'image' } & ImageTarget)
   | ({ kind: 'files' } & FilesTarget)
-  /** Without a disk: checks whether the stream is a valid tar, and hashes it. */
+  /** There is no disk: checks whether the stream is a valid tar, and hashes it. */
   | ({ kind: 'members' } & TarAlone)
   | { kind: 'bytes' };
 
@@ -36,7 +36,7 @@ export interface StreamFindings {
   plainBytes: number;
   /** SHA-256 of the plain stream in hexadecimal; empty if the hash of each file or block was compared instead. */
   plainSha256: string;
-  /** Only if files were restored. */
+  /** They are set only if files were restored. */
   leftOut?: LeftOut;
   missing?: string[];
 }

@@ -82,7 +82,7 @@ export async function writeBlocks(descriptor: number, writing: BlockWriting): Pr
 class BlockSender {
   readonly #writing: BlockWriting;
   readonly #failed = new AbortController();
-  /** In ascending order of the indexes. Blocks whose write failed stay in the map. */
+  /** The blocks in ascending order of their indexes. Those whose write failed stay in the map. */
   readonly #inFlight = new Map<number, Promise<void>>();
   #next = 0;
   readonly signal: AbortSignal;

@@ -16,7 +16,10 @@ const VERSION = 2;
 const HEADER_BYTES = 4;
 const ENTRY_BYTES = 8;
 
-/** By tag, the word of an entry. Entries with `hasId` name a user or a group. Source: `include/uapi/linux/posix_acl.h`. */
+/**
+ * The word for each tag of an entry. Entries with `hasId` name a user or a group. Source:
+ * `include/uapi/linux/posix_acl.h`.
+ */
 const TAGS: ReadonlyMap<number, { word: string; hasId: boolean }> = new Map([
   [0x01, { word: 'user', hasId: false }],
   [0x02, { word: 'user', hasId: true }],

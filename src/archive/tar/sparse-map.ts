@@ -1,4 +1,7 @@
-/** Reads where a member has data: sparse files start with a map of their segments. Source: "Storing Sparse Files" of the GNU tar manual. */
+/**
+ * Reads where a member has data: sparse files start with a map of their segments. Source: "Storing Sparse Files" of the
+ * GNU tar manual.
+ */
 import type { ByteStream } from '../byte-stream.ts';
 import { type ExtendedHeaders, MAX_EXTENDED_BYTES } from './extended-headers.ts';
 import { TAR_BLOCK } from './tar-fields.ts';

@@ -96,7 +96,7 @@ const NOT_FOUND = 'no lab is running with this directory, or the lab refused the
 
 const EXIT_STATUS = exitStatusHelp([EXIT.nothingToDo], { ...INTERRUPTED_ONLY, [EXIT.nothingToDo]: NOT_FOUND });
 
-/** For subcommands that do not need a running lab. */
+/** The exit codes of subcommands that do not need a running lab. */
 const ALWAYS_FOUND = exitStatusHelp([], INTERRUPTED_ONLY);
 
 const sub = (lab: Command, name: string, summary: string, exitStatus = EXIT_STATUS): Command =>

@@ -3,8 +3,8 @@ import type { ExitCode, SnapError } from '../../errors.ts';
 import { paint, type Stream } from './paint.ts';
 
 /**
- * As text, the message and the hint, followed by the stack of the cause if the error is a bug of this program. As JSON,
- * one record.
+ * Returns the message and the hint, followed by the stack of the cause if the error is a bug of this program; or one JSON
+ * record.
  */
 export function renderError(error: SnapError, asJson: boolean, stream: Stream): string {
   if (asJson) return `${JSON.stringify(errorRecord(error))}\n`;

@@ -3,7 +3,7 @@ import type { ProgressTask } from '../../events.ts';
 import { formatBytes, formatDuration } from '../../lib/units.ts';
 
 export interface Progress {
-  /** From 0 to 0.99: the expected size is an estimate, so a running object never shows 1. */
+  /** The finished share, from 0 to 0.99: the expected size is an estimate, so a running object never shows 1. */
   share: number;
   /** Bytes per second; 0 if not known yet. */
   rate: number;
@@ -62,7 +62,7 @@ function storedParts(task: ProgressTask): string[] {
   return [`${formatBytes(stored)} stored`, ...ratio];
 }
 
-/** At most 0.99: the expected size is an estimate, and reaching it does not mean that the object is finished. */
+/** Returns at most 0.99: the expected size is an estimate, and reaching it does not mean that the object is finished. */
 export const shareOf = (task: ProgressTask): number =>
   task.expectedBytes > 0 ? Math.min(Math.max(task.read() / task.expectedBytes, 0), 0.99) : 0;
 

@@ -14,7 +14,7 @@ export interface TablePlan {
   label: 'dos' | 'gpt';
   /** The input for sfdisk. */
   script: string;
-  /** Without extended partitions, which only contain others. */
+  /** The partitions except extended ones, which only contain others. */
   partitions: Partition[];
   /** Names that sfdisk cannot write. */
   names: NamedPartition[];

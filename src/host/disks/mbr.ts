@@ -10,7 +10,7 @@ export interface MbrPartition {
 }
 
 export interface Mbr {
-  /** Without extended partitions, which only contain others. */
+  /** The partitions except extended ones, which only contain others. */
   partitions: MbrPartition[];
   /** Sectors in extended partitions that have tables of their own. */
   links: number[];

@@ -80,7 +80,7 @@ export function extVariants(wanted: WantedFilesystem): Variants {
   return [exact, plain];
 }
 
-/** For the option `-E` of mke2fs. */
+/** Returns the value of the option `-E` of mke2fs. */
 function extendedOptions(wanted: WantedFilesystem): string {
   const kinds = textOf(wanted, 'quotas', /^(usr|grp|prj)(-(usr|grp|prj))*$/)?.split('-') ?? [];
   const values: [string, string | number | null][] = [

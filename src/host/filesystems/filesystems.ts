@@ -52,8 +52,9 @@ export async function probe(device: string, signal: AbortSignal, start = 0): Pro
 
 /**
  * The boot sectors of FAT, NTFS and boot loaders end like a partition table. Some versions of blkid report one, and
- * others do not search for one after they have found FAT or NTFS. None searches partitions for the labels of BSD. If there is a filesystem (or swap, LVM, ...), a table
- * therefore counts only if it has partitions, and then the device is contradictory.
+ * others do not search for one after they have found FAT or NTFS. None searches partitions for the labels of BSD. If
+ * there is a filesystem (or swap, LVM, ...), a table therefore counts only if it has partitions, and then the device is
+ * contradictory.
  */
 async function withoutFalseTable(found: Probe & { type: string }, device: string): Promise<Probe> {
   const isMbr = found.tableType === null || found.tableType === 'dos';

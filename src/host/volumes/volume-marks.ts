@@ -10,7 +10,7 @@ import {
   thisProcess,
 } from '../../lib/process-identity.ts';
 
-/** On a volume that is filled from an archive: the snapshot that the archive was made of. */
+/** The tag of a volume that is filled from an archive. Its value is the snapshot that the archive was made of. */
 const RESTORE_OF_TAG = 'snap-to-s3-restore-of';
 
 /** The process that fills the volume. */
@@ -37,7 +37,7 @@ export const mountNameOfVolume = ({ id, tags, snapshotId }: Marked): string =>
 export const mountNameFor = (snapshotId: string, archives: string): string =>
   `${snapshotId}-${createHash('sha256').update(archives).digest('hex').slice(0, 8)}`;
 
-/** On temporary volumes: the `bucket/prefix` of the archives that they are used for. */
+/** The tag of temporary volumes. Its value is the `bucket/prefix` of the archives that they are used for. */
 export const ARCHIVES_TAG = 'snap-to-s3-archives';
 
 export const restoreMountName = (volumeId: string): string => `restore-${volumeId}`;
@@ -50,7 +50,7 @@ export function isBeingFilled(volume: Pick<Volume, 'tags'>): boolean {
   return isOnThisMachine(holder) && !isKnownDead(holder);
 }
 
-/** Whether the process that filled the volume has certainly ended. Of other machines, this is not known. */
+/** Whether the process that filled the volume has certainly ended. This is not known of processes on other machines. */
 export function isAbandoned(volume: Pick<Volume, 'tags' | 'attachments'>, { id }: Pick<Instance, 'id'>): boolean {
   const holder = holderOf(volume);
   if (isOnThisMachine(holder)) return isKnownDead(holder);

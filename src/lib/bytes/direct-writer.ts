@@ -17,7 +17,7 @@ const GATHERED_BYTES = 4 * 1024 * 1024;
 export class DirectWriter implements Disposable {
   readonly #usual: number;
   #direct: number | null;
-  /** The memory of a resizable buffer starts at a page boundary. That of other buffers need not. */
+  /** The memory of a resizable buffer starts at a page boundary. That of other buffers may start anywhere. */
   readonly #gathered = Buffer.from(new ArrayBuffer(GATHERED_BYTES, { maxByteLength: GATHERED_BYTES }));
   #length = 0;
   #position = 0;

@@ -15,7 +15,7 @@ export interface KnownRegion {
 }
 
 export interface Described {
-  /** Only regions that could be read. */
+  /** The regions that could be read. */
   regions: Map<string, KnownRegion>;
   warnings: AnalysisWarning[];
 }

@@ -110,7 +110,7 @@ async function newestManifests(
   return found.slice(-months).map(({ key }) => key);
 }
 
-/** Of two manifests of the same time, the one in the folder of the month (the shorter key) is kept up to date by AWS. */
+/** If two manifests have the same time, AWS keeps the one in the folder of the month, with the shorter key, up to date. */
 const isNewer = (one: Pick<FoundManifest, 'key' | 'modifiedAt'>, other: FoundManifest): boolean => {
   const later = one.modifiedAt.getTime() - other.modifiedAt.getTime();
   return later > 0 || (later === 0 && one.key.length < other.key.length);

@@ -22,7 +22,7 @@ export const UNKNOWN: FoundFilesystem = { type: null, uuid: null, label: null };
 /** One stored object of the archive. */
 export interface StoredContent {
   readonly object: ManifestObject;
-  /** Its index if it was made in memory; `null` if it was a file, or if an earlier run made it. */
+  /** The index of the object if it was made in memory; `null` if it is in a file, or if an earlier run made it. */
   readonly index: Buffer | null;
 }
 

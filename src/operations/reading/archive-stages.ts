@@ -54,7 +54,7 @@ export async function decryptStage(
   };
 }
 
-/** Of those that gpg writes, in the order in which they come: it writes a few for each recipient. */
+/** Maximum number of status lines of gpg that are kept, from the first one on. It writes a few for each recipient. */
 const MAX_LINES = 10_000;
 
 async function pipeWith(text: string): Promise<number> {

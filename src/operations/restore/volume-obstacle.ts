@@ -74,7 +74,7 @@ export async function noteTableObstacle(
 
 async function obstacleTo(object: ManifestObject, space: Space, signal: AbortSignal): Promise<Obstacle | null> {
   const { filesystem, label, geometry = null, contentBytes = null } = object;
-  // Without the UUID, because it is in use by the mounted filesystem, which mkfs.btrfs refuses.
+  // The UUID is omitted, because the mounted filesystem uses it, which mkfs.btrfs refuses.
   const wanted = { type: filesystem ?? '', uuid: null, label, geometry };
   if (makersOf(wanted.type).length === 0)
     return { reason: `snap-to-s3 cannot create filesystems of type ${wanted.type}`, isCertain: true };

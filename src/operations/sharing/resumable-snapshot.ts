@@ -28,7 +28,7 @@ export const NO_HOLDER = '-';
 /** The parameters of CompleteSnapshot. With them, any run can complete a snapshot whose blocks are all written. */
 export interface Seal {
   blocks: number;
-  /** In Base64. */
+  /** The digest in Base64. */
   sha256: string;
 }
 

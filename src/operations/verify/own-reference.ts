@@ -9,7 +9,7 @@ import type { Reference } from '../reading/object/sinks.ts';
 import type { ReadContext } from '../reading/read-context.ts';
 import { checkIndex, indexDifference } from './check-index.ts';
 
-/** For an object without a usable index, which is compared only with the totals in the manifest. */
+/** The reference of an object without a usable index, which is compared only with the totals in the manifest. */
 const ALONE = { kind: 'alone', records: null } as const;
 
 /**

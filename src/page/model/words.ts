@@ -15,11 +15,11 @@ export function money(amount: number, currency: string, digits = 2): string {
   return formatter(currency, options).format(amount);
 }
 
-/** For the ticks of an axis. @param max the largest value on the axis; below 10, ticks show cents. */
+/** Formats the ticks of an axis. @param max the largest value on the axis; below 10, ticks show cents. */
 export const axisMoney = (amount: number, currency: string, max: number): string =>
   money(amount, currency, max < 10 ? 2 : 0);
 
-/** For headlines: without cents from 100. */
+/** Formats an amount for headlines: without cents from 100. */
 export const roundMoney = (amount: number, currency: string): string =>
   money(amount, currency, Math.abs(amount) >= 100 ? 0 : 2);
 
@@ -41,7 +41,7 @@ function formatter(currency: string, options: Intl.NumberFormatOptions): Intl.Nu
 /** `1234.5` GiB → `1,234.5`. */
 export const gib = (size: number): string => formatter('', { maximumFractionDigits: size >= 100 ? 0 : 1 }).format(size);
 
-/** For headlines: `51200` GiB → `50 TiB`. */
+/** Formats a size for headlines: `51200` GiB → `50 TiB`. */
 export const roundSize = (size: number): string => (size < 1024 ? `${gib(size)} GiB` : `${gib(size / 1024)} TiB`);
 
 export const integer = (number: number): string => formatter('', { maximumFractionDigits: 0 }).format(number);
@@ -121,7 +121,7 @@ const BOUNDS: Record<Certainty, string> = {
   mixed: 'about ',
 };
 
-/** For sentences: `at most $12.00`. */
+/** Formats a range for sentences: `at most $12.00`. */
 export const bounded = (text: string, certainty: Certainty): string => `${BOUNDS[certainty]}${text}`;
 
 const SIGNS: Record<Certainty, string> = {
@@ -131,5 +131,5 @@ const SIGNS: Record<Certainty, string> = {
   mixed: '≈\u00a0',
 };
 
-/** For columns: `≤ $12.00`. */
+/** Formats a range for columns: `≤ $12.00`. */
 export const signed = (text: string, certainty: Certainty): string => `${SIGNS[certainty]}${text}`;

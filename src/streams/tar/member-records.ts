@@ -31,7 +31,7 @@ export class MemberRecordsWriter implements Disposable {
 
   /**
    * @param alias the name under which a file that was not selected is restored: that of the file, or of the file that a
-   * hard link refers to. In Latin-1; `null` if the file has its own name.
+   * hard link refers to. It is in Latin-1; `null` if the file has its own name.
    */
   add(member: IndexedMember, alias: string | null = null): void {
     const { path, data } = member;
@@ -61,7 +61,7 @@ const NO_DATA = Buffer.alloc(HASH_BYTES);
 export class MemberRecord {
   /** The name as in the index. */
   readonly path: Buffer;
-  /** As `MemberRecordsWriter.add` takes it. */
+  /** The alias as `MemberRecordsWriter.add` takes it. */
   readonly alias: string | null;
   readonly #headers: Buffer;
   readonly #data: Buffer;

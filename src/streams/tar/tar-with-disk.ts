@@ -25,7 +25,7 @@ export interface TarComparisonOptions extends NameComparisonOptions {
   syntheticInode: number | null;
   /** A counter of the files compared so far, for the thread that reads ahead. */
   compared: SharedArrayBuffer;
-  /** For asking which parts of files are allocated; `null` reads holes completely. */
+  /** Answers which parts of files are allocated; with `null`, holes are read completely. */
   mapper: MapperEnds | null;
 }
 

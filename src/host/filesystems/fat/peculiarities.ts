@@ -8,7 +8,7 @@ export interface Entry {
   /** `null` if the entry has none. */
   long: string | null;
   attributes: number;
-  /** In the fields of the entry; both are zero if the system had no clock. */
+  /** The fields of the entry; both are zero if the system had no clock. */
   modified: { time: number; date: number };
   first: number;
   isDirectory: boolean;

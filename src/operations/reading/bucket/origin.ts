@@ -39,7 +39,7 @@ function originByTraces({ keys, hasIndex, hasClaim }: Traces): Origin {
   return { is: 'unknown', reason: 'it may be of version 0 or of an unfinished migration' };
 }
 
-/** For an archive in a listing. @param hasClaim whether its snapshot is claimed. */
+/** Decides for an archive in a listing. @param hasClaim whether its snapshot is claimed. */
 export function isUnfinished({ data, manifestKey, smallBytes }: FoundArchive, hasClaim: boolean): boolean {
   if (manifestKey !== null) return false;
   const keys = data.map(({ key }) => key);
@@ -127,7 +127,7 @@ export async function requireManifest(
   host.notify({ code: 'archive.without-manifest', snapshot: snapshotId, origin, reason, partitions });
 }
 
-/** For an archive that is certainly, or possibly, unfinished. */
+/** The error for an archive that is certainly, or possibly, unfinished. */
 function unfinished(snapshotId: string, origin: ArchiveOrigin, reason: string): SnapError {
   const what = origin === 'unfinished' ? 'is unfinished' : 'may be unfinished';
   return new SnapError('UNFINISHED', `the archive of ${snapshotId} has no manifest and ${what}: ${reason}`, {

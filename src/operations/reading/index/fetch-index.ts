@@ -9,7 +9,7 @@ export interface FoundIndex {
   key: string;
   etag: string;
   bytes: number;
-  /** In Base64; `null` if the store does not know it. */
+  /** The checksum in Base64; `null` if the store does not know it. */
   crc32: string | null;
   /** Whether it is the index in the manifest. Positions and facts of any other index must be confirmed by the object. */
   isOfManifest: boolean;

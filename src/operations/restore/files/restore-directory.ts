@@ -127,7 +127,7 @@ export async function clearDirectory(path: string, signal: AbortSignal): Promise
   );
 }
 
-/** As long as removing a tree takes. */
+/** How long removing a tree may take. */
 const CLEARING = minutes(360);
 
 function writeMark(descriptor: number, mark: string): void {

@@ -95,7 +95,7 @@ export class ImagePlan {
     return Math.min(kinds.length, Math.ceil(this.#place(piece).plain / blockBytes));
   }
 
-  /** In a stream that decompresses to the runs that are fetched, one after another. */
+  /** Returns the parts of a stream that decompresses to the fetched runs, one after another. */
   streamOf(segment: PieceRange): SegmentStream {
     const runs: BlockRun[] = [];
     const extents: Extent[] = [];

@@ -17,7 +17,7 @@ const CHECKPOINT_BLOCKS = 1024;
 
 export interface CheckpointSubject {
   id: string;
-  /** As returned by `restoreDigest`. */
+  /** The digest that `restoreDigest` returns. */
   digest: string;
   /** Whether another run can resume the restore while blocks are missing. */
   canResume: boolean;

@@ -8,9 +8,9 @@ export interface AnalyzeSettings {
   input: AsyncIterable<Uint8Array>;
   /** Number of billing months to read from a report in S3, counted from the newest. */
   months: number;
-  /** Only these regions; empty for all. */
+  /** The regions to analyze; empty for all. */
   regions: readonly string[];
-  /** Only these accounts; empty for all. */
+  /** The accounts to analyze; empty for all. */
   accounts: readonly string[];
   /** Whether to make no calls to EC2. */
   isOffline: boolean;
