@@ -1,6 +1,6 @@
 /** Content that a driver hides from tar and from a comparison through this driver is found on the disk itself. */
 import assert from 'node:assert/strict';
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { linkSync, mkdirSync, writeFileSync } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
@@ -185,4 +185,21 @@ test('btrfs: the time of an empty directory that takes the place of a subvolume 
   await addSnapshotOf(lab, { table: 'none', partitions: [{ content: 'btrfs', sizeMiB: 128, populate }] });
   const done = await runMigrate(lab, ['--all', '--validate']);
   assert.equal(done.code, 0, done.stderr);
+});
+
+test('btrfs: hard links and attributes in a subvolume and its snapshots, which share inode numbers', async (t) => {
+  const lab = await labForTest(t);
+  const populate = async (root: string) => {
+    const home = join(root, 'home');
+    await run(['btrfs', 'subvolume', 'create', home]);
+    writeFileSync(join(home, 'x'), 'x');
+    linkSync(join(home, 'x'), join(home, 'y'));
+    writeFileSync(join(home, 'z'), 'z');
+    for (const name of ['x', 'z']) await run(['setfattr', '-n', 'user.note', '-v', name, join(home, name)]);
+    for (const name of ['snap1', 'snap2']) await run(['btrfs', 'subvolume', 'snapshot', home, join(root, name)]);
+    await run(['setfattr', '-n', 'user.note', '-v', 'changed', join(root, 'snap2', 'x')]);
+  };
+  await addSnapshotOf(lab, { table: 'none', partitions: [{ content: 'btrfs', sizeMiB: 128, populate }] });
+  const done = await runMigrate(lab, ['--all', '--validate']);
+  assert.equal(done.code, 0, done.stdout + done.stderr);
 });

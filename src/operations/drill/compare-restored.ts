@@ -8,7 +8,7 @@ import { temporaryDirectory } from '../../lib/temporary-files.ts';
 import { DifferenceList } from '../../streams/difference.ts';
 import { DiskTree, pathOfMember, typeOf } from '../../streams/disk-tree.ts';
 import { HashLog, HashSum, keyedHash, NO_FACT } from '../../streams/hash-log.ts';
-import { xattrFact } from '../../streams/tar/tar-with-disk.ts';
+import { isSameInode, xattrFact } from '../../streams/inode-hash.ts';
 import { compareXattrs } from '../reading/attributes/compare-xattrs.ts';
 import { readDeepXattrs } from '../reading/attributes/deep-xattrs.ts';
 import { walkInTurns } from '../reading/attributes/walk-in-turns.ts';
@@ -130,10 +130,10 @@ class IndexComparison {
   }
 
   /** The index records extended attributes only for the first name of a file. */
-  #xattrFact({ ino }: BigIntStats, member: IndexedMember): Buffer {
+  #xattrFact(stat: BigIntStats, member: IndexedMember): Buffer {
     const xattrs = new Map([...member.xattrs].filter(([name]) => !this.#ignore.has(name)));
     if (xattrs.size === 0) return NO_FACT;
-    const fact = xattrFact(this.#key, ino, xattrs);
+    const fact = xattrFact(this.#key, stat, xattrs);
     this.#xattrs.add(fact);
     return fact;
   }
@@ -141,7 +141,8 @@ class IndexComparison {
   #compareLink(path: Buffer, { target }: IndexedMember, stat: BigIntStats): void {
     const first = pathOfMember(target);
     const other = first && this.#tree.stat(first);
-    if (other?.ino !== stat.ino) this.found.differences.add('links', path, 'it is not a hard link after the restore');
+    if (!other || !isSameInode(other, stat))
+      this.found.differences.add('links', path, 'it is not a hard link after the restore');
   }
 
   #compareAttributes(path: Buffer, member: IndexedMember, stat: BigIntStats): void {

@@ -6,6 +6,7 @@ import type { BigIntStats } from 'node:fs';
 import type { DifferenceList } from '../difference.ts';
 import type { DiskTree } from '../disk-tree.ts';
 import { HashLog, HashSum, keyedHash, readBuckets, SomeNames } from '../hash-log.ts';
+import { inodeHash } from '../inode-hash.ts';
 
 /** Logs of data that do not fit into memory. */
 export interface NameLogs extends Disposable {
@@ -53,7 +54,7 @@ export class NameComparison {
     const name = keyedHash(key, path);
     this.#sum.add(name);
     logs.names.add(name, fact);
-    if (linked) logs.inodes.add(inodeHash(key, linked.ino), name);
+    if (linked) logs.inodes.add(inodeHash(key, linked), name);
   }
 
   get #inodesFile(): string {
@@ -98,5 +99,3 @@ export class NameComparison {
     }
   }
 }
-
-const inodeHash = (key: Buffer, inode: bigint): Buffer => keyedHash(key, Buffer.from(String(inode)));

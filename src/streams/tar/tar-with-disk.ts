@@ -10,7 +10,8 @@ import { readMembers } from '../../archive/tar/tar-reader.ts';
 import type { MapperEnds } from '../allocated-parts.ts';
 import { DifferenceList } from '../difference.ts';
 import { DiskTree, pathOfMember, typeOf } from '../disk-tree.ts';
-import { HashSum, keyedHash, NO_FACT } from '../hash-log.ts';
+import { HashSum, NO_FACT } from '../hash-log.ts';
+import { isSameInode, xattrFact } from '../inode-hash.ts';
 import { ContentComparison } from './compare-content.ts';
 import { NameComparison, type NameComparisonOptions, type NameLogs } from './compare-names.ts';
 
@@ -125,7 +126,7 @@ class TarComparison {
    */
   #factOf(stat: BigIntStats, { xattrs }: TarMember): Buffer {
     if (xattrs.size === 0) return NO_FACT;
-    const fact = xattrFact(this.#options.key, stat.ino, xattrs);
+    const fact = xattrFact(this.#options.key, stat, xattrs);
     this.#xattrs.add(fact);
     return fact;
   }
@@ -164,7 +165,7 @@ class TarComparison {
   #compareLink(path: Buffer, member: TarMember, stat: BigIntStats): void {
     const target = pathOfMember(member.target);
     const first = target && this.#tree.stat(target);
-    if (first && first.ino === stat.ino) return;
+    if (first && isSameInode(first, stat)) return;
     const { differences } = this.#findings;
     if (!target) differences.add('outside', path, 'a hard link that points outside the archive');
     else if (!stat.isFile()) differences.add('type', path, `file in the archive, ${typeOf(stat)} on the disk`);
@@ -210,12 +211,6 @@ class TarComparison {
   #skipContent(member: TarMember): void {
     if (member.type === 'file') this.#stream.skip(dataLength(member));
   }
-}
-
-/** Returns one hash of all attributes of an inode. Both sides of a comparison use it. */
-export function xattrFact(key: Buffer, inode: bigint, xattrs: ReadonlyMap<string, Buffer>): Buffer {
-  const sorted = [...xattrs].sort(([a], [b]) => (a < b ? -1 : 1));
-  return keyedHash(key, Buffer.from(String(inode)), ...sorted.flatMap(([name, value]) => [Buffer.from(name), value]));
 }
 
 const SECOND = 1_000_000_000n;

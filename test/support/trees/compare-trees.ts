@@ -51,7 +51,7 @@ const differencesOf = (name: string, entry: Entry, other: Entry, ignored: readon
     (field) => `${show(name)}: ${field} ${entry[field].slice(0, 100)} / ${other[field].slice(0, 100)}`,
   );
 
-const PRINTED = ['%P', '%y', '%s', '%m', '%U', '%G', '%T@', '%l', '%n', '%i'];
+const PRINTED = ['%P', '%y', '%s', '%m', '%U', '%G', '%T@', '%l', '%n', '%D:%i'];
 
 /** Longer paths cannot be opened in one call. `find` reaches them step by step. */
 const LONGEST_PATH = 4000;
@@ -115,7 +115,7 @@ function linkGroup(groups: Map<string, string>, inode: string, name: string): st
   return inode;
 }
 
-/** Inode numbers differ between trees, so each group of hard links is identified by its smallest name. */
+/** Devices and inode numbers differ between trees, so each group of hard links is identified by its smallest name. */
 function relabelLinks(entries: Map<string, Entry>): void {
   const smallest = new Map<string, string>();
   for (const [name, { links }] of entries) {

@@ -12,7 +12,7 @@ import {
   readBuckets,
   SomeNames,
 } from '../../../streams/hash-log.ts';
-import { xattrFact } from '../../../streams/tar/tar-with-disk.ts';
+import { xattrFact } from '../../../streams/inode-hash.ts';
 import { readDeepXattrs } from './deep-xattrs.ts';
 import { walkInTurns } from './walk-in-turns.ts';
 
@@ -62,7 +62,7 @@ async function* readFacts({ root, key, ignore, signal }: XattrOrder): AsyncGener
     // A tar has no sockets.
     if (!stat || stat.isSocket() || xattrs.size === 0) continue;
     const hasFurtherNames = !stat.isDirectory() && stat.nlink > 1n;
-    yield { path, fact: xattrFact(key, stat.ino, xattrs), hasFurtherNames };
+    yield { path, fact: xattrFact(key, stat, xattrs), hasFurtherNames };
   }
 }
 
