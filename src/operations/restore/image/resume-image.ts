@@ -1,10 +1,11 @@
 /** Resumes an interrupted restore of an image: compares the written blocks with the index, and finds the rest. */
-import { open } from 'node:fs/promises';
 import { type BlockTable, isBlock } from '../../../archive/block-table.ts';
+import { type BlockRange, ImageBlocks } from './image-blocks.ts';
 import type { ImagePlan, PieceRange } from './plan-image.ts';
 
 /**
  * @param path a file or device that may contain a part of the image, or other data.
+ * @param onBytes is called with the length of each part of the image that was compared.
  * @returns the rest of the segment; all pieces before it are verified.
  * @throws the reason of the signal.
  */
@@ -13,28 +14,33 @@ export async function restOf(
   segment: PieceRange,
   path: string,
   signal: AbortSignal,
+  onBytes: (count: number) => void = () => {},
 ): Promise<PieceRange> {
-  const written = await firstMismatch(path, plan.table, plan.blockAt(segment.first), plan.blockAt(segment.end), signal);
-  return plan.after(segment, written);
+  const { table } = plan;
+  await using written = await ImageBlocks.open(path, table, signal);
+  const range = { first: plan.blockAt(segment.first), end: plan.blockAt(segment.end) };
+  return plan.after(segment, await firstMismatch(written, table, range, onBytes));
 }
 
-const BLOCKS_PER_READ = 16;
-
-/** @returns the index of the first block that does not match the index, or `to`. */
-async function firstMismatch(path: string, table: BlockTable, from: number, to: number, signal: AbortSignal) {
+/** @returns the index of the first block that does not match the index, or the end of the range. */
+async function firstMismatch(
+  written: ImageBlocks,
+  table: BlockTable,
+  range: BlockRange,
+  onBytes: (count: number) => void,
+): Promise<number> {
   const { blockBytes, bytes } = table;
-  await using file = await open(path, 'r');
-  const buffer = Buffer.alloc(BLOCKS_PER_READ * blockBytes);
   const zeros = Buffer.alloc(blockBytes);
-  for (let first = from; first < to; first += BLOCKS_PER_READ) {
-    signal.throwIfAborted();
-    const { bytesRead } = await file.read(buffer, 0, buffer.length, first * blockBytes);
-    for (let index = first; index < Math.min(to, first + BLOCKS_PER_READ); index++) {
-      const at = (index - first) * blockBytes;
-      const length = Math.min(blockBytes, bytes - index * blockBytes);
-      const isComplete = at + length <= bytesRead;
-      if (!isComplete || !isBlock(buffer.subarray(at, at + length), index, table, zeros)) return index;
+  let [found, compared] = [range.end, range.first];
+  await written.visit(range, (block, index) => {
+    const isComplete = block.length === Math.min(blockBytes, bytes - index * blockBytes);
+    if (!isComplete || !isBlock(block, index, table, zeros)) {
+      found = index;
+      return false;
     }
-  }
-  return to;
+    onBytes(Math.min((index + 1) * blockBytes, bytes) - compared * blockBytes);
+    compared = index + 1;
+    return true;
+  });
+  return found;
 }

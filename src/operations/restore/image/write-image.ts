@@ -101,9 +101,13 @@ async function remainingSegments(
   segments: readonly PieceRange[],
 ): Promise<PieceRange[]> {
   const rest: PieceRange[] = [];
-  let bytes = 0;
+  let [bytes, compared] = [0, 0];
+  const expectedBytes = plan.table.bytes;
+  using _shown = host.track({ label: `existing data of ${path}`, expectedBytes, read: () => compared, stored: null });
   for (const segment of segments) {
-    const remaining = await restOf(plan, segment, path, signal);
+    const remaining = await restOf(plan, segment, path, signal, (count) => {
+      compared += count;
+    });
     bytes += plan.dataBytes({ first: segment.first, end: remaining.first });
     rest.push(remaining);
   }
