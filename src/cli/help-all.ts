@@ -16,7 +16,7 @@ const SPECIAL = new Set([
   '--mount-point',
   '--no-index',
   '--no-replay',
-  '--partitions-at-once',
+  '--partition-concurrency',
   '--seed',
   '--sse',
   '--sse-kms-key-id',

@@ -59,7 +59,7 @@ async function killedRun(
   const { snapshotId } = await addSnapshotOf(lab, DISK);
   const env = { SNAP_TO_S3_TEST_RUN: `${snapshotId}-clean`, ...more };
   await lab.control.script({ service: 's3', operation: 'UploadPart', skip: 6, action: { kind: 'hang' } });
-  const run = runMigrate(lab, ['--all', '--upload-streams', '1', '--partitions-at-once', '1'], { env });
+  const run = runMigrate(lab, ['--all', '--upload-streams', '1', '--partition-concurrency', '1'], { env });
   await until(async () => (await lab.control.unusedFaults()).length === 0);
   killFamily(env.SNAP_TO_S3_TEST_RUN);
   await run;

@@ -21,6 +21,12 @@ const BAD: [string, string[], RegExp][] = [
   ['an unknown codec', [...GOOD, '--compression', 'gzip'], /Allowed choices are lz4, zstd/],
   ['a level out of range', [...GOOD, '--compression-level', '20'], /from 1 to 19/],
   ['a level that lz4 lacks', [...GOOD, '--compression-level', '13'], /13 is out of range: lz4 has levels 1 to 12/],
+  ['too many partitions', [...GOOD, '--partition-concurrency', '17'], /from 1 to 16/],
+  [
+    'both names of a flag',
+    [...GOOD, '--partition-concurrency', '2', '--partitions-at-once', '2'],
+    /cannot be used with/,
+  ],
   ['no upload streams', [...GOOD, '--upload-streams', '0'], /from 1 to 64/],
   ['a fraction of an upload stream', [...GOOD, '--upload-streams', '1.5'], /from 1 to 64/],
   ['an unknown storage class', [...GOOD, '--storage-class', 'GLACIAL'], /Allowed choices/],
@@ -115,6 +121,23 @@ test('--help shows the common options; --help-all shows every one', async (t) =>
       assert.ok(every.has(`  ${option}`) && !shown.has(`  ${option}`), `${command}: ${option}`);
     assert.match(common, /^Output:\n(?: {2}.*\n)* {2}--help-all .*\n {2}-h, --help /m, command);
   }
+});
+
+test('earlier names of flags are accepted, but the help has only the new ones', async (t) => {
+  const lab = await labForTest(t);
+  const { stdout } = await runCli(lab.env, ['migrate', '--help-all']);
+  assert.match(stdout, /--partition-concurrency <number>/);
+  assert.doesNotMatch(stdout, /--partitions-at-once/);
+  const done = await runCli(lab.env, [
+    'migrate',
+    '--all',
+    '--bucket',
+    BUCKET,
+    '--partitions-at-once',
+    '2',
+    '--dry-run',
+  ]);
+  assert.equal(done.code, 10, done.stderr);
 });
 
 test('--help-all is accepted everywhere', async (t) => {

@@ -69,26 +69,28 @@ function maxConcurrentObjects(records: readonly Record<string, unknown>[]): numb
   return most;
 }
 
-test('--partitions-at-once 3: all partitions of a disk are archived in order and validated', async (t) => {
-  const lab = await labForTest(t);
-  const { snapshotId } = await addSnapshotOf(lab, FOUR);
-  const action = { kind: 'latency', milliseconds: 250_000 } as const;
-  await lab.control.script({ service: 's3', operation: 'CompleteMultipartUpload', every: 1, action });
-  let begun = 0;
-  const done = await runMigrate(lab, ['--all', '--validate', '--partitions-at-once', '3', '--json'], {
-    onLine: (line) => {
-      if (line.includes('"object.started"') && ++begun === 3) void lab.control.clearFaults();
-    },
+/** The second one is the earlier name. */
+for (const flag of ['--partition-concurrency', '--partitions-at-once'])
+  test(`${flag} 3: all partitions of a disk are archived in order and validated`, async (t) => {
+    const lab = await labForTest(t);
+    const { snapshotId } = await addSnapshotOf(lab, FOUR);
+    const action = { kind: 'latency', milliseconds: 250_000 } as const;
+    await lab.control.script({ service: 's3', operation: 'CompleteMultipartUpload', every: 1, action });
+    let begun = 0;
+    const done = await runMigrate(lab, ['--all', '--validate', flag, '3', '--json'], {
+      onLine: (line) => {
+        if (line.includes('"object.started"') && ++begun === 3) void lab.control.clearFaults();
+      },
+    });
+    assert.equal(done.code, 0, done.stdout + done.stderr);
+    assert.equal(maxConcurrentObjects(recordsOf(done)), 3);
+    const { objects } = await readManifest(lab);
+    assert.deepEqual(
+      objects.map(({ partition }) => partition),
+      [1, 2, 3, 4],
+    );
+    assert.equal((await tagsOf(lab, snapshotId))['snap-to-s3'], 'validated');
   });
-  assert.equal(done.code, 0, done.stdout + done.stderr);
-  assert.equal(maxConcurrentObjects(recordsOf(done)), 3);
-  const { objects } = await readManifest(lab);
-  assert.deepEqual(
-    objects.map(({ partition }) => partition),
-    [1, 2, 3, 4],
-  );
-  assert.equal((await tagsOf(lab, snapshotId))['snap-to-s3'], 'validated');
-});
 
 test('a partition that cannot be stored stops the others; complete objects are kept for the next run', async (t) => {
   const lab = await labForTest(t);
@@ -98,7 +100,7 @@ test('a partition that cannot be stored stops the others; complete objects are k
   // During this delay, the first object usually gets its index, without which it is not complete.
   await lab.control.script({ ...completions, action: { kind: 'latency', milliseconds: 3000 } });
   await lab.control.script({ ...completions, action });
-  const flags = ['--all', '--partitions-at-once', '3', '--json'];
+  const flags = ['--all', '--partition-concurrency', '3', '--json'];
   const first = await runMigrate(lab, flags);
   await lab.control.clearFaults();
   assert.equal(first.code, 1, first.stdout + first.stderr);

@@ -46,6 +46,7 @@ interface MigrateFlags extends SelectionFlags, VolumeFlags, AwsFlags, OutputFlag
   dd?: true;
   compression: CodecName;
   compressionLevel?: number;
+  partitionConcurrency?: number;
   partitionsAtOnce?: number;
   gpgRecipient?: string[];
   validate?: true;
@@ -126,6 +127,8 @@ const destinationOptions = (): Option[] => [
     .default(4),
 ];
 
+const PARTITIONS = wholeNumber(1, 16);
+
 const contentOptions = (): Option[] => [
   new Option('--dd', 'store one image of the whole disk instead of a tar of each partition'),
   compressionOption(),
@@ -136,9 +139,11 @@ const contentOptions = (): Option[] => [
   new Option('--strict', 'fail if a filesystem cannot be archived as files, instead of storing it as an image'),
   noReplayOption(),
   new Option(
-    '--partitions-at-once <number>',
+    '--partition-concurrency <number>',
     'partitions of a disk processed at the same time, 1 to 16 (default: one per two processors, at most 4)',
-  ).argParser(wholeNumber(1, 16)),
+  ).argParser(PARTITIONS),
+  // The earlier name, for scripts.
+  new Option('--partitions-at-once <number>').argParser(PARTITIONS).conflicts('partitionConcurrency').hideHelp(),
 ];
 
 function compressionLevelOption(): Option {
@@ -190,7 +195,7 @@ function toSettings(flags: MigrateFlags): MigrateSettings {
     ...toVolumeSettings(flags),
     selection,
     tagKey: flags.tag,
-    concurrentPartitions: flags.partitionsAtOnce ?? defaultPartitions(flags.concurrency),
+    concurrentPartitions: flags.partitionConcurrency ?? flags.partitionsAtOnce ?? defaultPartitions(flags.concurrency),
     prefix: normalisePrefix(flags.prefix),
     layout: flags.dd ? 'image' : 'tar',
     codec: toCodec(flags),

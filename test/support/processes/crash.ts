@@ -80,7 +80,7 @@ const RANDOM_TIMES = 10;
 export function testCrashes(plan: CrashPlan): void {
   const { layout, cipher, source = 'volume', partitions = 1 } = plan;
   test(`killed at each of its steps [${layout}, ${cipher}, ${source}, ${partitions}]`, async (t) => {
-    const flags = ['--source', source, '--partitions-at-once', String(partitions)];
+    const flags = ['--source', source, '--partition-concurrency', String(partitions)];
     const whole = await wholeArchive(t, layout, cipher, flags);
     for (const [name, moment] of momentsOf(plan, whole))
       await t.test(name, (inner) => killAndFinish(inner, whole, moment));
