@@ -190,3 +190,29 @@ test('killed after the archive was complete: the same command uploads nothing, a
   assert.equal((await tagsOf(lab, snapshotId))['snap-to-s3'], 'migrated');
   assert.equal((await keysIn(lab)).length, 3, 'no claim is left');
 });
+
+test('an archive whose index is missing or was replaced is not complete, and the next migration replaces it', async (t) => {
+  const lab = await labForTest(t);
+  const { snapshotId: id } = await addSnapshotOf(lab);
+  const argv = ['--snapshots', id, '--dd', '--source', 'direct'];
+  assert.equal((await runMigrate(lab, argv)).code, 0);
+  const [{ index } = { index: null }] = (await readManifest(lab)).objects;
+  assert.ok(index);
+  const place = { Bucket: BUCKET, Key: index.key };
+  const plan = async () => (await runMigrate(lab, [...argv, '--dry-run'])).stdout;
+  assert.equal(await stateIn(lab, id), 'complete');
+  for (const [bytes, state] of [
+    [index.bytes, 'replaced'],
+    [index.bytes + 1, 'incomplete'],
+  ] as const) {
+    await lab.s3.send(new PutObjectCommand({ ...place, Body: Buffer.alloc(bytes) }));
+    assert.equal(await stateIn(lab, id), state);
+    assert.match(await plan(), /the archive would be replaced: .* is not the index in the manifest/);
+  }
+  await lab.s3.send(new DeleteObjectCommand(place));
+  assert.equal(await stateIn(lab, id), 'incomplete');
+  const mended = await migrateAgain(lab, argv);
+  assert.match(mended.done.stderr, /replacing the existing archive: .* is not in the bucket/);
+  assert.equal(mended.uploads, 1);
+  assert.equal(await stateIn(lab, id), 'complete');
+});

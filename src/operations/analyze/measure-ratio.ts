@@ -4,7 +4,7 @@ import type { AnalysisWarning, AssumedCompression, MeasuredRatio } from '../../c
 import { SnapError } from '../../errors.ts';
 import { inParallel } from '../../lib/parallel.ts';
 import { sum } from '../../lib/sum.ts';
-import { hasAllObjects } from '../reading/bucket/archive-state.ts';
+import { hasAllData } from '../reading/bucket/archive-state.ts';
 import { manifestOf } from '../reading/bucket/archive-tags.ts';
 import { archivesIn, batches, type FoundArchive } from '../reading/bucket/scan-bucket.ts';
 import type { AnalyzeServices } from '../shared/services.ts';
@@ -119,7 +119,7 @@ const UNREADABLE = 'unreadable manifest';
 
 function sizesOf({ volumeId, data }: FoundArchive, manifest: Manifest | null): Sizes | string {
   if (manifest === null) return 'no manifest';
-  if (!hasAllObjects(data, manifest.objects)) return 'incomplete';
+  if (!hasAllData(data, manifest.objects)) return 'incomplete';
   const dataBytes = dataBytesOf(manifest);
   if (dataBytes === null) return 'image without a record of the written bytes';
   return { volumeId, dataBytes, storedBytes: sum(manifest.objects.map(({ storedBytes }) => storedBytes)) };

@@ -12,7 +12,7 @@ import type { Services } from '../shared/services.ts';
 import type { MigrateSettings } from '../shared/settings/migrate.ts';
 
 /**
- * Keeps an archive if every object is the one in the manifest, and has the same layout, compression and recipients. Does
+ * Keeps an archive if every data object and index is the one in the manifest, and has the same layout, compression and recipients. Does
  * not compare storage classes, which lifecycle rules change, nor encryption by S3 and tags, which can be changed without an
  * upload.
  * @returns `null` if there is no manifest: there is no archive, or it is unfinished or of version 0.
@@ -70,9 +70,20 @@ async function problemOf({ objects }: Manifest, { store }: Services, signal: Abo
     const head = await store.head(object.key, { signal: working });
     if (head === null) problems.push(`${object.key} is not in the bucket`);
     else if (!isSameObject(object, head)) problems.push(`${object.key} is not the object in the manifest`);
+    if (!object.index) return;
+    const index = await store.head(object.index.key, { signal: working });
+    if (index === null) problems.push(`${object.index.key} is not in the bucket`);
+    else if (!isSameIndex(object, head, index)) problems.push(`${index.key} is not the index in the manifest`);
   });
   return problems[0] ?? null;
 }
+
+/**
+ * A copy of an archive can have other ETags, for example if other keys encrypt it. The manifest has no checksum of the
+ * index, so another ETag is accepted only if the ETag of the data object has changed, too.
+ */
+const isSameIndex = ({ etag, index }: ManifestObject, data: ObjectHead | null, found: ObjectHead): boolean =>
+  found.bytes === index?.bytes && (found.etag === index.etag || (data !== null && data.etag !== etag));
 
 /** A copy with another number of parts has another ETag but the same checksum. */
 const isSameObject = ({ storedBytes, etag, checksum }: ManifestObject, { bytes, crc32, ...head }: ObjectHead) =>

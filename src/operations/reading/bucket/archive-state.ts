@@ -1,5 +1,6 @@
 /** Determines whether an archive is complete: the bucket must have all objects of its manifest, with their lengths and ETags. */
 import type { Manifest } from '../../../archive/manifest.ts';
+import type { ListedObject } from '../../../cloud/ports.ts';
 import { SnapError } from '../../../errors.ts';
 import type { ListedArchive } from '../../../events.ts';
 import { inParallel } from '../../../lib/parallel.ts';
@@ -59,21 +60,35 @@ async function judge(
 }
 
 function completeness(
-  { data }: FoundArchive,
+  { data, indexes }: FoundArchive,
   { objects, differedAt }: Manifest,
 ): 'complete' | 'differed' | 'incomplete' | 'replaced' | 'without-data' {
   if (data.length === 0) return 'without-data';
-  if (hasAllObjects(data, objects)) return differedAt === undefined ? 'complete' : 'differed';
-  return areAsLong(data, objects) ? 'replaced' : 'incomplete';
+  const listed = [...data, ...indexes];
+  const named = [...objects.map(asNamed), ...objects.flatMap(({ index }) => index ?? [])];
+  if (hasAll(listed, named)) return differedAt === undefined ? 'complete' : 'differed';
+  return areAsLong(listed, named) ? 'replaced' : 'incomplete';
 }
 
-/** @param data the objects of an archive in the bucket. @param objects the objects in its manifest. */
-export function hasAllObjects(data: FoundArchive['data'], objects: Manifest['objects']): boolean {
-  const listed = new Map(data.map(({ key, etag }) => [key, etag]));
-  return areAsLong(data, objects) && objects.every(({ key, etag }) => listed.get(key) === etag);
+/** An object in a manifest. */
+interface NamedObject {
+  key: string;
+  etag: string;
+  bytes: number;
 }
 
-function areAsLong(data: FoundArchive['data'], objects: Manifest['objects']): boolean {
-  const listed = new Map(data.map(({ key, bytes }) => [key, bytes]));
-  return objects.length > 0 && objects.every(({ key, storedBytes }) => listed.get(key) === storedBytes);
+const asNamed = ({ key, etag, storedBytes: bytes }: Manifest['objects'][number]): NamedObject => ({ key, etag, bytes });
+
+/** Does not consider indexes. @param data the objects of an archive in the bucket. @param objects those in its manifest. */
+export const hasAllData = (data: FoundArchive['data'], objects: Manifest['objects']): boolean =>
+  hasAll(data, objects.map(asNamed));
+
+function hasAll(listed: readonly ListedObject[], named: readonly NamedObject[]): boolean {
+  const etags = new Map(listed.map(({ key, etag }) => [key, etag]));
+  return areAsLong(listed, named) && named.every(({ key, etag }) => etags.get(key) === etag);
+}
+
+function areAsLong(listed: readonly ListedObject[], named: readonly NamedObject[]): boolean {
+  const lengths = new Map(listed.map(({ key, bytes }) => [key, bytes]));
+  return named.length > 0 && named.every(({ key, bytes }) => lengths.get(key) === bytes);
 }

@@ -9,6 +9,7 @@ export interface FoundArchive {
   volumeId: string;
   startTime: Date;
   data: ListedObject[];
+  indexes: ListedObject[];
   manifestKey: string | null;
   smallBytes: number;
 }
@@ -33,6 +34,7 @@ export async function* archivesIn(
         volumeId: name.volumeId,
         startTime: name.startTime,
         data: [],
+        indexes: [],
         manifestKey: null,
         smallBytes: 0,
       };
@@ -58,6 +60,7 @@ function add(object: ListedObject, archive: FoundArchive): void {
   const small = parseSmallKey(object.key);
   if (!small) archive.data.push(object);
   else archive.smallBytes += object.bytes;
+  if (small?.what === 'index') archive.indexes.push(object);
   if (small?.what === 'manifest') archive.manifestKey = object.key;
 }
 
