@@ -1,11 +1,13 @@
 /** A device that is mistaken for a volume is not stored, compared or overwritten. */
 import assert from 'node:assert/strict';
-import { mkdirSync } from 'node:fs';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import type { Policy } from '../../lab/core/policy.ts';
 import { run } from '../../lab/core/run.ts';
 import { buildDisk } from '../../lab/disks/build.ts';
+import { partitionPlace } from '../../lab/disks/inspect.ts';
+import { withDevice, withFilesystem } from '../../lab/disks/mounted.ts';
 import { keysIn, readManifest } from '../support/archives.ts';
 import { addSnapshotOf, PLAIN_DISK } from '../support/disks.ts';
 import { tagsOf } from '../support/ec2-state.ts';
@@ -73,6 +75,33 @@ test('a foreign disk under the name of the volume is not archived, validated or 
   refused(await runCli(lab.env, ['restore', snapshotId, '--bucket', BUCKET, '--to-volume', '--json', ...mounts]));
   assert.deepEqual(await volumesIn(lab), []);
   await assertSameBytes(foreign, before);
+});
+
+test('a disk that was started from the same machine image is not taken for the volume', async (t) => {
+  const lab = await labForTest(t);
+  const populate = async (root: string) =>
+    void (await run(['dd', 'if=/dev/urandom', `of=${root}/x`, 'bs=1M', 'count=40', 'status=none']));
+  const { image, snapshotId } = await addSnapshotOf(lab, {
+    table: 'gpt',
+    partitions: [
+      { content: 'random', sizeMiB: 2 },
+      { content: 'ext4', sizeMiB: 64, populate },
+    ],
+  });
+  const clone = join(lab.directory, 'clone.img');
+  await run(['cp', '--sparse=always', image, clone]);
+  await run(['truncate', '--size', '1G', clone]);
+  await withDevice(clone, await partitionPlace(clone, 2), { readOnly: false }, (device) =>
+    withFilesystem(device, 'ext4', {}, async (root) => writeFileSync(join(root, 'hostname'), 'another machine\n')),
+  );
+  await attach(lab, 'attach-foreign-device', clone);
+  refused(await runMigrate(lab, ['--all', '--json']));
+  assert.deepEqual(await keysIn(lab), []);
+
+  await attach(lab, 'attach-without-serial');
+  const done = await runMigrate(lab, ['--snapshots', snapshotId, '--json']);
+  assert.equal(done.code, 0, done.stdout + done.stderr);
+  assert.equal((await readManifest(lab)).device?.blocks, 8);
 });
 
 test('without permission to compare the device, the run and the manifest report this', async (t) => {

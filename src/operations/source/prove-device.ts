@@ -4,13 +4,14 @@
  */
 import { open } from 'node:fs/promises';
 import type { DeviceProof } from '../../archive/manifest.ts';
-import { BLOCK_BYTES, type BlockRef } from '../../cloud/blocks.ts';
+import { BLOCK_BYTES, type BlockRef, type SnapshotBlocks } from '../../cloud/blocks.ts';
 import type { Snapshot } from '../../cloud/ports.ts';
 import { SnapError } from '../../errors.ts';
 import type { LocatedDevice } from '../../host/devices/block-devices.ts';
+import { type Partition, readPartitionTable } from '../../host/disks/partition-table.ts';
 import { BLOCKS_PER_PAGE } from '../../lib/aws-limits.ts';
 import { seconds } from '../../lib/clock.ts';
-import { MiB } from '../../lib/units.ts';
+import { KiB, MiB } from '../../lib/units.ts';
 import type { Services } from '../shared/services.ts';
 import { isZeroBlock } from './snapshot-image.ts';
 
@@ -71,7 +72,10 @@ function wrongDevice({ snapshot, device, mayBeReplayed }: ExpectedDevice, { equa
 /** Time limit for the comparison, for example if the endpoint of the EBS direct APIs cannot be reached. */
 const TIMEOUT = seconds(60);
 
-/** Number of equal blocks that verify a device. */
+/**
+ * Number of equal blocks that verify a device with a serial number. Disks that were started from the same machine image
+ * have many equal blocks, so more of a device that only its name identifies are compared.
+ */
 const SUFFICIENT_BLOCKS = 3;
 /** Maximum number of blocks to read. Blocks of zeros prove nothing, and replayed blocks differ. */
 const MAX_READS = 8;
@@ -94,15 +98,19 @@ async function compare(
 }
 
 async function compareBlocks(
-  { snapshot, device, mayBeReplayed }: ExpectedDevice,
+  expected: ExpectedDevice,
   { blocks }: Services,
   signal: AbortSignal,
 ): Promise<Compared | { reason: string }> {
+  const { snapshot, device, mayBeReplayed } = expected;
   const written = await firstPage(blocks.list(snapshot.id, 0, { signal }));
   if (written.length === 0) return { reason: 'the snapshot contains no blocks' };
+  const isNamed = device.identifiedBy === 'name';
+  const sufficient = isNamed ? MAX_READS : SUFFICIENT_BLOCKS;
+  const partitions = isNamed ? await startsOfPartitions(expected, written, blocks, signal) : [];
   const compared = { equal: 0, different: 0 };
   await using file = await open(device.path, 'r');
-  for (const block of sampleOf(written)) {
+  for (const block of sampleOf(written, partitions)) {
     const { bytes } = await blocks.read(snapshot.id, block, { signal });
     const { buffer, bytesRead } = await file.read(
       Buffer.alloc(bytes.length),
@@ -114,7 +122,7 @@ async function compareBlocks(
     // Any disk can contain blocks of zeros.
     else if (!isZeroBlock(bytes)) compared.equal++;
     if (compared.different > 0 && !mayBeReplayed) return compared;
-    if (compared.different === 0 && compared.equal === SUFFICIENT_BLOCKS) return compared;
+    if (compared.different === 0 && compared.equal === sufficient) return compared;
   }
   if (compared.equal + compared.different > 0) return compared;
   return { reason: 'all compared blocks are zeros, as on any empty disk' };
@@ -129,16 +137,60 @@ async function firstPage(list: AsyncGenerator<BlockRef>): Promise<BlockRef[]> {
   return found;
 }
 
+/** Maximum number of partitions whose first blocks are compared. */
+const MAX_PARTITIONS = 5;
+
+/** Offset of the superblock of ext in its partition. Those of most other filesystems are before it. */
+const SUPERBLOCK = KiB;
+
 /**
- * The first block of the disk; the first block at 1 MiB, where the first partition usually starts, whose superblock
- * distinguishes the snapshots of a volume; then blocks that are spread over the rest.
+ * Finds the blocks with the superblocks of the largest partitions in the table that is on the device. Superblocks contain
+ * times and counters, which distinguish disks that were started from the same machine image.
  */
-function sampleOf(written: readonly BlockRef[]): BlockRef[] {
-  const partition = written.findIndex(({ index }) => index >= MiB / BLOCK_BYTES);
-  const spread = Array.from({ length: MAX_READS }, (_, index) =>
-    Math.floor(((2 * index + 1) * written.length) / (2 * MAX_READS)),
+async function startsOfPartitions(
+  { snapshot, device }: ExpectedDevice,
+  written: readonly BlockRef[],
+  blocks: SnapshotBlocks,
+  signal: AbortSignal,
+): Promise<BlockRef[]> {
+  const partitions = await partitionsOn(device.path, signal);
+  const largest = partitions.toSorted((one, other) => other.size - one.size).slice(0, MAX_PARTITIONS);
+  const found: BlockRef[] = [];
+  for (const index of largest.map(({ start }) => Math.floor((start + SUPERBLOCK) / BLOCK_BYTES))) {
+    const isListed = written.length < BLOCKS_PER_PAGE || index <= (written.at(-1)?.index ?? 0);
+    const block = isListed
+      ? written.find((known) => known.index === index)
+      : (await blocks.list(snapshot.id, index, { signal }).next()).value;
+    // Blocks that were never written are not listed.
+    if (block?.index === index) found.push(block);
+  }
+  return found;
+}
+
+/** @returns an empty list for a table that cannot be read. */
+async function partitionsOn(device: string, signal: AbortSignal): Promise<Partition[]> {
+  try {
+    return (await readPartitionTable(device, signal)).partitions;
+  } catch (error) {
+    signal.throwIfAborted();
+    if (error instanceof SnapError) return [];
+    throw error;
+  }
+}
+
+/**
+ * The first block of the disk; the first blocks of partitions, or else the first block at 1 MiB, where the first
+ * partition usually starts; then blocks that are spread over the rest.
+ */
+function sampleOf(written: readonly BlockRef[], partitions: readonly BlockRef[]): BlockRef[] {
+  const usual = written.find(({ index }) => index >= MiB / BLOCK_BYTES) ?? written[0];
+  const spread = Array.from(
+    { length: MAX_READS },
+    (_, index) => written[Math.floor(((2 * index + 1) * written.length) / (2 * MAX_READS))],
   );
   const half = MAX_READS / 2;
-  const order = [0, Math.max(0, partition), ...spread.slice(half), ...spread.slice(0, half)];
-  return [...new Set(order)].slice(0, MAX_READS).flatMap((at) => written[at] ?? []);
+  const starts = partitions.length > 0 ? partitions : [usual];
+  const order = [written[0], ...starts, ...spread.slice(half), ...spread.slice(0, half)];
+  const byIndex = new Map(order.flatMap((block) => (block ? [[block.index, block]] : [])));
+  return [...byIndex.values()].slice(0, MAX_READS);
 }
