@@ -136,6 +136,7 @@ const PLACES: { what: string; pattern: RegExp; only: RegExp }[] = [
   { what: 'the clock', pattern: /Date\.now\(|new Date\(\)|performance\.now/, only: /^src\/lib\/clock\.ts$/ },
   { what: 'timers', pattern: /setTimeout|setInterval/, only: /^src\/(lib\/clock|cli\/render\/ticker)\.ts$/ },
   { what: 'a shell', pattern: /shell: true|execSync\(|\bexec\(`|'(ba|da)?sh'|\/(ba|da)?sh'/, only: /^$/ },
+  { what: 'saving progress', pattern: /\.saveProgress\(/, only: /^src\/operations\/migrate\/journal\.ts$/ },
   { what: 'the pattern of a region', pattern: /\[a-z\]\{2\}\(/, only: /^src\/lib\/aws-names\.ts$/ },
   { what: 'the pattern of an id', pattern: /\[0-9a-f\]\{17\}/, only: /^src\/lib\/aws-names\.ts$/ },
 ];

@@ -71,7 +71,7 @@ async function tryRemove(
   try {
     claim.confirm();
     await removeLeftover(leftover, survey);
-    if (kind === 'claim') await claim.saveProgress(null);
+    if (kind === 'claim') await claim.forgetProgress();
     removal.removed.push(leftover);
     survey.services.host.notify({ code: 'clean.removed', snapshot, kind, id });
     return true;

@@ -17,7 +17,7 @@ import type { UploadJournal } from './object/object-order.ts';
 /** Maximum number of recorded checkpoints. They are a few hundred MiB apart, more than the parts in flight cover. */
 const KEPT_CHECKPOINTS = 8;
 
-/** Resumes from the progress in the claim. Only the journal writes this progress. */
+/** Resumes from the progress in the claim. Only the journal saves progress; `clean` also forgets it. */
 export class MigrationJournal {
   readonly #claim: HeldClaim;
   readonly #services: Services;
@@ -114,7 +114,7 @@ export class MigrationJournal {
   /** Replaces pending writes of checkpoints, because `progress` includes them or makes them useless. */
   #note(progress: ClaimProgress | null): Promise<void> {
     this.#isNoteWanted = false;
-    return this.#claim.saveProgress(progress);
+    return progress === null ? this.#claim.forgetProgress() : this.#claim.saveProgress(progress);
   }
 
   #reach(key: string, checkpoint: UploadCheckpoint): void {

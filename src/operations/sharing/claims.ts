@@ -161,8 +161,16 @@ export class HeldClaim {
   }
 
   /** Stores the progress in the claim. @throws SnapError `CLAIM_LOST`, or the errors of the store. */
-  async saveProgress(progress: ClaimProgress | null): Promise<void> {
+  async saveProgress(progress: ClaimProgress): Promise<void> {
     await this.#write((claim) => ({ ...claim, progress }));
+  }
+
+  /**
+   * Removes the progress from the claim. Call it when nothing is left to resume: the archive is complete, or what the
+   * progress records is removed. @throws SnapError `CLAIM_LOST`, or the errors of the store.
+   */
+  async forgetProgress(): Promise<void> {
+    await this.#write((claim) => ({ ...claim, progress: null }));
   }
 
   /** Releases the claim. If it records stored objects or uploads, it remains without a holder for the next run. */
