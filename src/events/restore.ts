@@ -16,6 +16,22 @@ export type RestoreEvent =
     }
   | { code: 'volume.restored'; snapshot: string; volume: string; sizeGiB: number; availabilityZone: string }
   | { code: 'boot-loader.missing'; snapshot: string; reason: string }
+  /** A filesystem of a new volume does not have all parameters that the archive records. */
+  | {
+      code: 'filesystem.simplified';
+      snapshot: string;
+      volume: string;
+      /** `null` for a filesystem on the whole disk. */
+      partition: number | null;
+      /** The type of the filesystem. */
+      filesystem: string;
+      /** The options of the tool for the parameters that were left out. */
+      omitted: string[];
+      /** The options that were given instead. */
+      added: string[];
+      /** The error message of the tool for the exact form. */
+      reason: string;
+    }
   | {
       code: 'thaw.offered';
       snapshot: string;

@@ -96,7 +96,7 @@ for (const [name, { type, size, made, changed }] of Object.entries(OLD)) {
     assert.ok(geometry && Object.keys(geometry.made ?? {}).length > 3);
     const wanted = { type, uuid: type === 'vfat' ? 'ABCD-1234' : UUID, label: 'OLD', geometry };
     await tryMakingFilesystem(Number.parseInt(size, 10) * 2 ** 20, wanted, signal);
-    await makeFilesystem(after, wanted, signal);
+    assert.equal(await makeFilesystem(after, wanted, signal), null);
     assert.deepEqual(readGeometry(type, after), geometry);
     if (type.startsWith('ext')) assert.deepEqual(await settingsOf(after), await settingsOf(before));
     const found = await run(['blkid', '--probe', '--output', 'export', after]);
@@ -124,4 +124,15 @@ test('a filesystem that cannot be created is reported beforehand with the messag
   });
   const hostile = { ...wanted, type: 'constructor' };
   await tryMakingFilesystem(4096, hostile, signal);
+});
+
+test('what a tool refuses is named: the profiles of a btrfs that is too small for them', async (t) => {
+  const file = join(temporaryDirectory(t), 'disk.img');
+  await run(['truncate', '--size', '64M', file]);
+  const made = { dataProfile: 'single', metadataProfile: 'dup' };
+  const geometry = { blockBytes: 4096, inodeBytes: null, inodes: null, features: [], made };
+  const found = await makeFilesystem(file, { type: 'btrfs', uuid: UUID, label: null, geometry }, signal);
+  assert.deepEqual(found?.omitted, ['--metadata dup']);
+  assert.deepEqual(found?.added, ['--metadata single']);
+  assert.match(found?.reason ?? '', /too small/);
 });

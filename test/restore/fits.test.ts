@@ -13,6 +13,7 @@ import { readGeometry } from '../../src/host/filesystems/filesystem-geometry.ts'
 import { keyEnding, readManifest } from '../support/archives.ts';
 import { addSnapshotOfImage, fillPlainly } from '../support/disks.ts';
 import { BUCKET, labForTest, recordsOf, runCli, runMigrate, type TestLab, temporaryDirectory } from '../support/lab.ts';
+import { pathWithout } from '../support/processes/search-path.ts';
 import { imageOf, replaceObject } from '../support/tamper.ts';
 import { compareTrees } from '../support/trees/compare-trees.ts';
 import { volumeImage, volumesIn } from '../support/volumes.ts';
@@ -64,6 +65,10 @@ test('small and old filesystems are recreated with their parameters', async (t) 
   assert.deepEqual(told, []);
   const done = await restore(lab, snapshotId);
   assert.equal(done.code, 0, done.stdout + done.stderr);
+  assert.deepEqual(
+    recordsOf(done).filter(({ code }) => code === 'filesystem.simplified'),
+    [],
+  );
   const [made] = await volumesIn(lab);
   const [before, after] = [imageOf(lab, snapshotId), volumeImage(lab, made?.VolumeId ?? '')];
   const geometryOf = async (image: string, number: number, type: string) =>
@@ -77,6 +82,23 @@ test('small and old filesystems are recreated with their parameters', async (t) 
       withMounted(after, number, async (other) => assert.deepEqual((await compareTrees(one, other)).list, [], type)),
     );
   }
+});
+
+test('parameters that mkfs refuses are left out, and restore names them', async (t) => {
+  const made = ['mke2fs', '-q', '-F', '-t', 'ext4', '-J', 'size=4', '-G', '8'];
+  const { lab, snapshotId } = await archived(t, [{ type: 'ext4', sizeMiB: 64, made, fill: fillPlainly }]);
+  const picky = `#!/bin/sh
+case " $* " in *' -J '*) echo 'the journal is too small' >&2; exit 1;; esac
+exec /usr/sbin/mke2fs "$@"
+`;
+  const env = { PATH: pathWithout(lab, 'mke2fs', picky) };
+  const done = await restore({ ...lab, env: { ...lab.env, ...env } }, snapshotId);
+  assert.equal(done.code, 0, done.stdout + done.stderr);
+  const told = recordsOf(done).filter(({ code }) => code === 'filesystem.simplified');
+  assert.equal(told.length, 1, done.stdout);
+  const { partition, filesystem, omitted, added, reason } = told[0] ?? {};
+  assert.deepEqual([partition, filesystem, added, reason], [1, 'ext4', [], 'the journal is too small']);
+  assert.match(String(omitted), /^-J size=4,-E hash_seed=[0-9a-f-]{36},-G 8$/);
 });
 
 /** Creates a subvolume with one file, and three snapshots of the subvolume, which share its blocks. */

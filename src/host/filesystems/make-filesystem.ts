@@ -65,18 +65,37 @@ export function checkWanted({ type, uuid, label }: WantedFilesystem): void {
   });
 }
 
-/** Creates the filesystem on a device. @throws SnapError `TARGET` with the error message of the tool */
-export async function makeFilesystem(device: string, wanted: WantedFilesystem, signal: AbortSignal): Promise<void> {
+/** How a filesystem differs from the original, because its tool refused the exact form. */
+export interface Simplification {
+  /** The options that were left out, such as `-J size=4`. */
+  omitted: string[];
+  /** The options that were given instead, such as `--mixed`. */
+  added: string[];
+  /** The error message of the tool for the exact form. */
+  reason: string;
+}
+
+/**
+ * Creates the filesystem on a device.
+ * @returns `null` if it has all recorded parameters.
+ * @throws SnapError `TARGET` with the error message of the tool
+ */
+export async function makeFilesystem(
+  device: string,
+  wanted: WantedFilesystem,
+  signal: AbortSignal,
+): Promise<Simplification | null> {
   const maker = find(wanted.type);
   if (!maker) throw new SnapError('BUG', `no tool creates ${wanted.type}`);
-  await make(maker, [], device, wanted, signal);
+  const simplification = await make(maker, [], device, wanted, signal);
   const tuning = maker.tuner?.argv(wanted);
-  if (!maker.tuner || !tuning) return;
+  if (!maker.tuner || !tuning) return simplification;
   try {
     await runTool([maker.tuner.tool, ...tuning, device], { signal, within: minutes(5) });
   } catch (cause) {
     throw cause instanceof ToolError ? refused(wanted, maker.tuner.tool, cause) : cause;
   }
+  return simplification;
 }
 
 /**
@@ -98,34 +117,70 @@ export async function tryFillingFilesystem(wanted: WantedFilesystem, signal: Abo
   if (maker) await tryFilling(wanted, (file, small) => make(maker, [], file, small, signal), signal);
 }
 
-/** Uses the first argument list that the tool accepts. Its error for the first one is the reason of a failure. */
+/**
+ * Uses the first argument list that the tool accepts. Its error for the first one is the reason of a failure.
+ * @returns how this one differs from the first one; `null` if the filesystem is the same.
+ */
 async function make(
   maker: Maker,
   flags: readonly string[],
   device: string,
   wanted: WantedFilesystem,
   signal: AbortSignal,
-): Promise<void> {
+): Promise<Simplification | null> {
   let refusal: ToolError | null = null;
-  for (const argv of maker.variants(wanted, await knownOptions(maker.tool, signal))) {
+  const variants = maker.variants(wanted, await knownOptions(maker.tool, signal));
+  for (const argv of variants) {
     try {
       await runTool([maker.tool, ...flags, ...argv, device], { signal, within: minutes(60) });
-      return;
+      return refusal && simplificationOf(variants[0] ?? [], argv, messageOf(refusal));
     } catch (error) {
       if (!(error instanceof ToolError)) throw error;
       refusal ??= error;
     }
   }
   if (refusal) throw refused(wanted, maker.tool, refusal);
+  return null;
+}
+
+/** It permits small filesystems, and does not change them. */
+const PERMISSION = '--unsupported';
+
+function simplificationOf(exact: readonly string[], used: readonly string[], reason: string): Simplification | null {
+  const omitted = surplusOptions(exact, used);
+  const added = surplusOptions(used, exact).filter((option) => option !== PERMISSION);
+  return omitted.length + added.length > 0 ? { omitted, added, reason } : null;
+}
+
+/** Returns the options of one command that another one does not have with the same values, in their order. */
+function surplusOptions(argv: readonly string[], other: readonly string[]): string[] {
+  const rest = optionsIn(other);
+  return optionsIn(argv).filter((option) => {
+    const at = rest.indexOf(option);
+    if (at >= 0) rest.splice(at, 1);
+    return at < 0;
+  });
+}
+
+/** Joins each option with its value. Options start with `-`, values do not. */
+function optionsIn(argv: readonly string[]): string[] {
+  const options: string[] = [];
+  for (const argument of argv) {
+    if (argument.startsWith('-') || options.length === 0) options.push(argument);
+    else options.push(`${options.pop()} ${argument}`);
+  }
+  return options;
 }
 
 function refused({ type }: WantedFilesystem, tool: string, cause: ToolError): SnapError {
-  const output = cause.stderr.trim().split('\n').slice(0, 3).join('; ');
-  return new SnapError('TARGET', `${type} cannot be created with its original parameters: ${output || cause.message}`, {
+  return new SnapError('TARGET', `${type} cannot be created with its original parameters: ${messageOf(cause)}`, {
     hint: `use a newer ${tool}, or restore the files to any filesystem with --to-dir`,
     cause,
   });
 }
+
+const messageOf = ({ stderr, message }: ToolError): string =>
+  stderr.trim().split('\n').slice(0, 3).join('; ') || message;
 
 async function knownOptions(tool: string, signal: AbortSignal): Promise<KnownOptions> {
   const output = async (name: string, ...argv: string[]): Promise<string> => {

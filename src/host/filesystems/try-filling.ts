@@ -38,7 +38,7 @@ const COMMON =
  */
 export async function tryFilling(
   wanted: WantedFilesystem,
-  make: (file: string, wanted: WantedFilesystem) => Promise<void>,
+  make: (file: string, wanted: WantedFilesystem) => Promise<unknown>,
   signal: AbortSignal,
 ): Promise<void> {
   if (!BY_KERNEL.test(wanted.type) || process.geteuid?.() !== 0) return;

@@ -11,6 +11,7 @@ export const RESTORE_LINES: Lines<RestoreEvent> = {
     `restored to volume ${event.volume} (${event.sizeGiB} GiB in ${event.availabilityZone}); it is detached and ready to use`,
   'object.restored': describeRestored,
   'boot-loader.missing': (event) => `WARNING: the restored volume will not boot without further work: ${event.reason}`,
+  'filesystem.simplified': describeSimplified,
   'restore.continued': (event) => describeContinued(event),
   'restore.planned': (event) => describePlan(event.plan),
   'restore.completing': (event) =>
@@ -21,6 +22,12 @@ export const RESTORE_LINES: Lines<RestoreEvent> = {
   'files.incomplete': describeIncomplete,
   'partition.not-restored': (event) => `${nameOfPart(event.partition)} not restored: ${event.reason}`,
 };
+
+function describeSimplified({ partition, filesystem, reason, ...options }: EventOf<'filesystem.simplified'>): string {
+  const [omitted, added] = [options.omitted, options.added].map((list) => list.join(' '));
+  const change = [omitted && `without ${omitted}`, added && `with ${added}`].filter(Boolean).join(', but ');
+  return `${nameOfPart(partition)}: ${filesystem} is created ${change}, because its tool refuses the original parameters: ${reason}`;
+}
 
 const describeContinued = ({ files, bytes, key }: EventOf<'restore.continued'>): string =>
   `${files === null ? '' : `${count(files, 'file')}, `}${formatBytes(bytes)} restored by an earlier run, verified, not fetched again: ${key}`;

@@ -34,7 +34,20 @@ export async function fillPartition(
   check: ReadContext,
 ): Promise<void> {
   if (content.how === 'image') return fillWithImage(content.object, device, order, check);
-  await makeFilesystem(device, content.filesystem, check.signal);
+  const simplification = await makeFilesystem(device, content.filesystem, check.signal);
+  if (simplification) {
+    const { snapshotId: snapshot, volumeId: volume } = order;
+    const filesystem = content.filesystem.type;
+    const number = partition?.number ?? null;
+    check.host.notify({
+      code: 'filesystem.simplified',
+      snapshot,
+      volume,
+      partition: number,
+      filesystem,
+      ...simplification,
+    });
+  }
   if (content.how === 'swap') return;
   const number = partition === null ? '' : `-${partition.number}`;
   const directory = join(order.mountPoint, `${restoreMountName(order.volumeId)}${number}`);
