@@ -31,7 +31,7 @@ export type StoringEvent =
       code: 'snapshot.validated';
       snapshot: string;
       compared: 'everything' | 'content' | 'archive-only';
-      /** What a tar cannot hold, which was not compared. */
+      /** What was not compared: what a tar cannot hold, and the sealed description of the disk without the private key. */
       except: string[];
       objects: string[];
       members: number;

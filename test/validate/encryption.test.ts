@@ -94,7 +94,23 @@ test('the session key from the documented command works, however it is passed', 
     assert.equal(done.code, 0, done.stdout + done.stderr);
     assert.ok(!`${done.stdout}${done.stderr}`.includes(sessionKey.split(':')[1] ?? ''));
     assert.deepEqual(seen, [], 'the session key was seen among the arguments of a process');
+    const validated = recordsOf(done).find(({ code }) => code === 'snapshot.validated');
+    assert.match(String(validated?.['except']), /the sealed description of the disk/);
   }
+  assert.equal((await tagsOf(lab, snapshotId))['snap-to-s3'], 'content-validated');
+  assert.equal((await readManifest(lab)).validatedAt, null);
+  const full = await runValidate(lab, ['--snapshots', snapshotId], { env });
+  assert.equal(full.code, 0, full.stderr);
+  assert.equal((await tagsOf(lab, snapshotId))['snap-to-s3'], 'validated');
+});
+
+test('an image of the whole disk is fully validated with a session key', async (t) => {
+  const { lab, env, snapshotId } = await encrypted(t, ['--dd']);
+  const argv = ['--snapshots', snapshotId, '--json', '--gpg-session-key', await sessionKeyOf(lab, env)];
+  const done = await runValidate(lab, argv, { env: { GNUPGHOME: await gpgHome(t) } });
+  assert.equal(done.code, 0, done.stdout + done.stderr);
+  assert.deepEqual(recordsOf(done).find(({ code }) => code === 'snapshot.validated')?.['except'], []);
+  assert.equal((await tagsOf(lab, snapshotId))['snap-to-s3'], 'validated');
 });
 
 /** Returns the command lines of all processes whose arguments contain the session key. */

@@ -12,7 +12,7 @@ import { beginState, CONTENT_VALIDATED, revertState, VALIDATED } from '../sharin
 import { readDisk } from '../source/read-disk.ts';
 import { chooseSource, withSnapshotDisk } from '../source/snapshot-disk.ts';
 import { assertThawed } from '../thaw/archived-objects.ts';
-import { checkArchive } from '../verify/check-archive.ts';
+import { checkArchive, isDescriptionSealed } from '../verify/check-archive.ts';
 import { factsOfSnapshot, isDifference, noteDifference, noteProof } from './note-verdict.ts';
 
 /**
@@ -60,8 +60,9 @@ export async function validateSnapshot(
       );
       opened.signal.throwIfAborted();
       claim.confirm();
-      if (!settings.contentOnly) await noteProof(archive, checks, factsOfSnapshot(snapshot, settings.tagKey), services);
-      await state.settle(provedValue(settings, claim.tagBefore), cleanupSignal());
+      const isWeaker = settings.contentOnly || isDescriptionSealed(archive, settings);
+      if (!isWeaker) await noteProof(archive, checks, factsOfSnapshot(snapshot, settings.tagKey), services);
+      await state.settle(provedValue(isWeaker, claim.tagBefore), cleanupSignal());
       isSettled = true;
       onDone();
     });
@@ -74,8 +75,8 @@ export async function validateSnapshot(
 }
 
 /** A weaker check does not replace the tag `validated` of an earlier full comparison. */
-const provedValue = ({ contentOnly }: ValidateSettings, tagBefore: string | null): string =>
-  contentOnly && tagBefore !== VALIDATED ? CONTENT_VALIDATED : VALIDATED;
+const provedValue = (isWeaker: boolean, tagBefore: string | null): string =>
+  isWeaker && tagBefore !== VALIDATED ? CONTENT_VALIDATED : VALIDATED;
 
 function toolsFor({ objects }: Archive): string[] {
   const codecs = objects.map(({ codec }) => codec);

@@ -52,17 +52,20 @@ export async function checkArchive(order: CheckOrder, services: ReadContext): Pr
   const missing = await unarchivedPartitions(order.objects, order.disk, services.signal);
   const described = await compareDescription(order, services);
   const compared = order.contentOnly ? 'content' : 'everything';
-  const found = { checks, missing: [...missing, ...described], notKept: await notKeptOfDisk(order, services) };
+  const except = isDescriptionSealed(order, services) ? [SEALED_DESCRIPTION] : [];
+  const found = { checks, missing: [...missing, ...described], notKept: await notKeptOfDisk(order, services), except };
   reportCheck(order.snapshotId, compared, found, (monotonic() - started) / 1000, services);
   return checks;
 }
+
+const isWholeDisk = ({ layout, partition }: ArchivedObject): boolean => layout === 'image' && partition === null;
 
 /** @returns an empty list for an image of the whole disk, which keeps everything. */
 async function notKeptOfDisk(
   { objects, manifest, disk, ...order }: CheckOrder,
   { signal }: ReadContext,
 ): Promise<readonly NotKept[]> {
-  if (objects.some(({ layout, partition }) => layout === 'image' && partition === null)) return [];
+  if (objects.some(isWholeDisk)) return [];
   const noted = order.notKept ?? manifest?.content.disk.notKept;
   return noted ?? (await notKeptOutside(disk.device.path, disk.table, signal));
 }
@@ -73,13 +76,15 @@ export interface Checked {
   missing: readonly Difference[];
   /** Data outside the partitions that is not kept. */
   notKept: readonly NotKept[];
+  /** What else was not compared (default: nothing). */
+  except?: readonly string[];
 }
 
 /** @throws SnapError `DIFFERS` */
 export function reportCheck(
   snapshot: string,
   compared: 'everything' | 'content' | 'archive-only',
-  { checks, missing, notKept: ofDisk }: Checked,
+  { checks, missing, notKept: ofDisk, except = [] }: Checked,
   seconds: number,
   { host }: ReadContext,
 ): void {
@@ -90,7 +95,7 @@ export function reportCheck(
     code: 'snapshot.validated',
     snapshot,
     compared,
-    except: [...new Set([...checks.flatMap(({ notKept }) => notKept), ...ofDisk].map(describeNotKept))],
+    except: [...new Set([...checks.flatMap(({ notKept }) => notKept), ...ofDisk].map(describeNotKept)), ...except],
     objects: checks.map(({ key }) => key),
     members: sum(({ members }) => members),
     files: sum(({ files }) => files),
@@ -160,7 +165,19 @@ const withDifference = (check: ObjectFindings, difference: Difference): ObjectFi
   differenceCount: check.differenceCount + 1,
 });
 
-/** A session key does not open the sealed manifest, so its description is not compared then. */
+/**
+ * Whether the description of the disk in the manifest cannot be compared: a session key does not open the sealed manifest.
+ * For an image of the whole disk, the description is not needed.
+ */
+export function isDescriptionSealed(
+  { objects, manifest }: Pick<CheckOrder, 'objects' | 'manifest'>,
+  { sessionKey }: Pick<ReadContext, 'sessionKey'>,
+): boolean {
+  return Boolean(manifest?.content.sealed) && sessionKey !== null && !objects.some(isWholeDisk);
+}
+
+const SEALED_DESCRIPTION = 'the sealed description of the disk (its partition table, boot code, UUIDs and labels)';
+
 async function compareDescription(
   { snapshotId, manifest, disk }: CheckOrder,
   { signal, sessionKey }: ReadContext,
