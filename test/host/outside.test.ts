@@ -5,12 +5,15 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import fc from 'fast-check';
 import { run, runWithInput } from '../../lab/core/run.ts';
+import { readsIn } from '../../src/host/devices/find-data.ts';
 import { makeTable, planTable, tryMakingTable } from '../../src/host/disks/make-table.ts';
 import { gapsBetween, notKeptOutside } from '../../src/host/disks/outside-partitions.ts';
 import { readPartitionTable } from '../../src/host/disks/partition-table.ts';
+import { surveyFilesystem } from '../../src/host/filesystems/filesystem-obstacles.ts';
 import { notKeptAround } from '../../src/host/filesystems/outside-filesystem.ts';
-import { MiB } from '../../src/lib/units.ts';
+import { GiB, MiB } from '../../src/lib/units.ts';
 import { temporaryDirectory } from '../support/lab.ts';
+import { readOnlyFilesystem } from '../support/trees/read-only-filesystems.ts';
 
 const signal = new AbortController().signal;
 
@@ -36,6 +39,37 @@ test('gpt: a deleted partition is found, also on a disk that has grown; tables a
   assert.deepEqual(await outside(image), [], 'the second copy lies where the disk ended');
   await writeAt(image, 40 * MiB, Buffer.from('x'));
   assert.deepEqual(await outside(image), ['data outside the partitions (at least 4.00 KiB)']);
+});
+
+test('gpt: the samples of a large gap are limited, and their distance is reported', async (t) => {
+  const image = await partitioned(t, 'label: gpt', 'start=2048, size=65536');
+  await run(['truncate', '--size', '1T', image]);
+  assert.deepEqual(await outside(image), [
+    'data outside the partitions, if there is any: only 64.0 KiB in every 256 MiB were read',
+  ]);
+  await writeAt(image, 40 * MiB, Buffer.from('x'));
+  assert.deepEqual(await outside(image), ['data outside the partitions (at least 4.00 KiB)']);
+  for (const length of [2 * GiB, 64 * GiB, 16 * 1024 * GiB]) {
+    const halves = [
+      { from: 0, to: length / 2 },
+      { from: length / 2, to: length },
+    ];
+    for (const ranges of [[{ from: 0, to: length }], halves]) {
+      const reads = [...readsIn(ranges)];
+      assert.ok(reads.length <= 4096 + 2 * 1024, `${reads.length} reads of ${length} bytes`);
+    }
+  }
+});
+
+test('squashfs before a large gap is not suspected', async (t) => {
+  const image = join(temporaryDirectory(t), 'disk.img');
+  await writeFile(image, readOnlyFilesystem('squashfs'));
+  await run(['truncate', '--size', '1T', image]);
+  assert.equal((await surveyFilesystem('squashfs', image, signal)).obstacle, null);
+  assert.deepEqual(
+    (await notKeptAround('squashfs', image, 0, signal)).map(({ what }) => what),
+    ['data after the filesystem, if there is any: only 64.0 KiB in every 256 MiB were read'],
+  );
 });
 
 test('gpt: a boot loader in the gap before the first partition', async (t) => {

@@ -3,9 +3,8 @@
  * volumes of programs that use no partition table. It ignores what the manifest has and what sfdisk recreates.
  */
 import { open } from 'node:fs/promises';
-import { formatBytes } from '../../lib/units.ts';
 import { deviceOrImageSize } from '../devices/block-devices.ts';
-import { type DeviceRange, findData } from '../devices/find-data.ts';
+import { type DeviceRange, describeData, findData } from '../devices/find-data.ts';
 import type { NotKept } from '../filesystems/not-kept-note.ts';
 import { readMbr } from './mbr.ts';
 import { MAX_BOOT_GAP, type PartitionTable } from './partition-table.ts';
@@ -18,9 +17,8 @@ export async function notKeptOutside(device: string, table: PartitionTable, sign
   const partitions = table.partitions.map(({ start, size }) => ({ from: start, to: start + size }));
   const structure = table.kind === 'gpt' ? await partsOfGpt(device, table) : await partsOfMbr(device, table, signal);
   const free = gapsBetween([...partitions, ...structure], deviceOrImageSize(device));
-  const { bytes, isSampled } = await findData(device, free, signal);
-  const amount = `${isSampled ? 'at least ' : ''}${formatBytes(bytes)}`;
-  return bytes > 0 ? [{ what: `data outside the partitions (${amount})`, count: null }] : [];
+  const what = describeData(await findData(device, free, signal), 'outside the partitions');
+  return what === null ? [] : [{ what, count: null }];
 }
 
 /** Returns the ranges that are not covered, in ascending order. */

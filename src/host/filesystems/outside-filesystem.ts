@@ -1,7 +1,6 @@
 /** Finds data in a partition before and after its filesystem or swap area, which no driver shows. */
-import { formatBytes } from '../../lib/units.ts';
 import { deviceOrImageSize } from '../devices/block-devices.ts';
-import { findData } from '../devices/find-data.ts';
+import { describeData, findData } from '../devices/find-data.ts';
 import { firstBytes, readGeometry } from './filesystem-geometry.ts';
 import { type Probe, type Treatment, treatmentOf } from './filesystems.ts';
 import type { NotKept } from './not-kept-note.ts';
@@ -18,8 +17,9 @@ const BOOT_AREA: Record<string, number> = {
 export async function treatmentOn(device: string, found: Probe, signal: AbortSignal): Promise<Treatment> {
   const treatment = treatmentOf(found);
   if (treatment.how !== 'record') return treatment;
-  const [other] = await notKeptAround('swap', device, 0, signal);
-  return other === undefined ? treatment : { how: 'raw', reason: `it holds more than swap: ${other.what}` };
+  const before = await bootCode('swap', device, 0, signal);
+  const other = before ?? (await dataBehind('swap', device, signal));
+  return other === null ? treatment : { how: 'raw', reason: `it holds more than swap: ${other}` };
 }
 
 /** @param keptBytes bytes at the start of the device that the manifest has. */
@@ -29,24 +29,37 @@ export async function notKeptAround(
   keptBytes: number,
   signal: AbortSignal,
 ): Promise<NotKept[]> {
-  const bootArea = { from: keptBytes, to: BOOT_AREA[type] ?? keptBytes };
-  const boot = await findData(device, [bootArea], signal);
-  const what = type === 'swap' ? 'swap area' : 'filesystem';
-  const behind = await dataBehind(type, device, signal);
-  return [
-    ...(boot.bytes > 0 ? [{ what: `boot code before the ${what}`, count: null }] : []),
-    ...(behind === null ? [] : [{ what: behind, count: null }]),
-  ];
+  const before = await bootCode(type, device, keptBytes, signal);
+  const behind = await lookBehind(type, device, signal);
+  return [before, behind?.what ?? null].flatMap((what) => (what === null ? [] : [{ what, count: null }]));
 }
 
-/** Describes what follows the filesystem or swap area on its device; `null` if there is nothing. */
+/** Describes what follows the filesystem or swap area on its device; `null` if nothing was found. */
 export async function dataBehind(type: string, device: string, signal: AbortSignal): Promise<string | null> {
-  const what = type === 'swap' ? 'swap area' : 'filesystem';
+  const behind = await lookBehind(type, device, signal);
+  return behind?.isSuspect ? behind.what : null;
+}
+
+const nameOf = (type: string): string => (type === 'swap' ? 'swap area' : 'filesystem');
+
+async function bootCode(type: string, device: string, from: number, signal: AbortSignal): Promise<string | null> {
+  const { bytes } = await findData(device, [{ from, to: BOOT_AREA[type] ?? from }], signal);
+  return bytes > 0 ? `boot code before the ${nameOf(type)}` : null;
+}
+
+interface Behind {
+  what: string;
+  /** Whether there is data, or it is unknown where the filesystem ends. */
+  isSuspect: boolean;
+}
+
+async function lookBehind(type: string, device: string, signal: AbortSignal): Promise<Behind | null> {
+  const where = `after the ${nameOf(type)}`;
   const end = endOf(type, device);
-  if (end === null) return `data after the ${what}, if there is any: where it ends is unknown`;
-  const { bytes, isSampled } = await findData(device, [{ from: end, to: deviceOrImageSize(device) }], signal);
-  if (bytes === 0) return null;
-  return `data after the ${what} (${isSampled ? 'at least ' : ''}${formatBytes(bytes)})`;
+  if (end === null) return { what: `data ${where}, if there is any: where it ends is unknown`, isSuspect: true };
+  const found = await findData(device, [{ from: end, to: deviceOrImageSize(device) }], signal);
+  const what = describeData(found, where);
+  return what === null ? null : { what, isSuspect: found.bytes > 0 };
 }
 
 const END_READERS: Record<string, (device: Buffer) => number | null> = {
