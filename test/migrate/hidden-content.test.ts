@@ -64,7 +64,7 @@ for (const type of ['squashfs', 'erofs'] as const) {
 
     const again = await runMigrate(lab, ['--snapshots', snapshotId, '--replace', '--validate']);
     assert.equal(again.code, 0, again.stderr);
-    assert.match(again.stderr, /raw image: it is read-only, and there is data after the filesystem \(/);
+    assert.match(again.stderr, /as an image: it is read-only, and there is data after the filesystem \(/);
     await keyEnding(lab, `${snapshotId}.img.lz4`);
   });
 }

@@ -31,7 +31,6 @@ import {
 } from '../options.ts';
 import { writeOutputFile } from '../render/output-file.ts';
 import { writeReport } from '../render/report-file.ts';
-import { drillPage } from '../render/text/drill-html.ts';
 import { type Operation, runOperation } from '../run-operation.ts';
 import { type ThawFlags, thawOptions, toThaw } from '../thaw-options.ts';
 
@@ -133,6 +132,7 @@ const reportOptions = (): Option[] => [
 async function runDrill(flags: DrillFlags, context: CliContext): Promise<void> {
   const settings = toSettings(flags, context);
   const { report, html, ...others } = flags;
+  const { drillPage } = await import('../render/text/drill-html.ts');
   const save = (found: DrillReport | null) => {
     if (report !== undefined) writeReport(report, found ?? UNFINISHED);
     if (html !== undefined) writeOutputFile('--html', html, found ? drillPage(found) : 'This drill is unfinished.\n');
