@@ -5,7 +5,8 @@ import { paddingOf, upToZero } from './tar-fields.ts';
 import { TarError } from './tar-member.ts';
 
 /**
- * Maximum bytes of an extended header: attributes have about 64 KiB per file, but names and maps of holes can be long.
+ * Maximum bytes of the extended headers of a member, which are kept in memory: attributes have about 64 KiB per file, but
+ * names and maps of holes can be long. Global headers together have the same limit.
  */
 export const MAX_EXTENDED_BYTES = 64 * 1024 * 1024;
 
@@ -18,7 +19,19 @@ export interface ExtendedHeaders {
   /** GNU's extension for long names. */
   longName: Buffer | null;
   longTarget: Buffer | null;
+  globalBytes: number;
+  ownBytes: number;
 }
+
+/** @param before the headers of the previous member, of which the global ones remain. */
+export const headersAfter = (before: Pick<ExtendedHeaders, 'global' | 'globalBytes'>): ExtendedHeaders => ({
+  global: before.global,
+  globalBytes: before.globalBytes,
+  own: new Map(),
+  ownBytes: 0,
+  longName: null,
+  longTarget: null,
+});
 
 /** @returns the content of an extended header. Skips its padding. */
 export function takePadded(stream: ByteStream, size: number): Buffer {
@@ -31,6 +44,9 @@ export function takePadded(stream: ByteStream, size: number): Buffer {
 }
 
 export function readExtendedHeader(flag: string, bytes: Buffer, extended: ExtendedHeaders): void {
+  extended[flag === 'g' ? 'globalBytes' : 'ownBytes'] += bytes.length;
+  if (Math.max(extended.globalBytes, extended.ownBytes) > MAX_EXTENDED_BYTES)
+    throw new TarError('the extended headers are too long');
   if (flag === 'L') extended.longName = upToZero(bytes);
   else if (flag === 'K') extended.longTarget = upToZero(bytes);
   else readRecords(bytes, flag === 'g' ? extended.global : extended.own);

@@ -5,7 +5,13 @@
  * "pax Interchange Format"; "Basic Tar Format" of the GNU tar manual.
  */
 import type { ByteStream } from '../byte-stream.ts';
-import { type ExtendedHeaders, type Records, readExtendedHeader, takePadded } from './extended-headers.ts';
+import {
+  type ExtendedHeaders,
+  headersAfter,
+  type Records,
+  readExtendedHeader,
+  takePadded,
+} from './extended-headers.ts';
 import { readSegments } from './sparse-map.ts';
 import { paddingOf, readNumber, TAR_BLOCK, upToZero } from './tar-fields.ts';
 import { type MemberType, RIGHTS, TarError, type TarMember, XATTR } from './tar-member.ts';
@@ -28,8 +34,7 @@ const TYPES: Record<string, MemberType> = {
  * @throws TarError
  */
 export function* readMembers(stream: ByteStream): Generator<TarMember> {
-  const global: Records = new Map();
-  let extended: ExtendedHeaders = { global, own: new Map(), longName: null, longTarget: null };
+  let extended = headersAfter({ global: new Map(), globalBytes: 0 });
   for (;;) {
     const header = stream.take(TAR_BLOCK);
     if (header.length < TAR_BLOCK) throw new TarError('the tar ends without an end mark');
@@ -48,7 +53,7 @@ export function* readMembers(stream: ByteStream): Generator<TarMember> {
     yield member;
     if (stream.position !== end) throw unread(stream, end);
     stream.skip(paddingOf(end));
-    extended = { global, own: new Map(), longName: null, longTarget: null };
+    extended = headersAfter(extended);
   }
 }
 

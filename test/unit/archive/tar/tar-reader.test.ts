@@ -178,3 +178,28 @@ test('names that Linux cannot create are reported', () => {
   assert.match(tooLong(path('a', 'b'.repeat(256), 'c')) ?? '', /name of 256 bytes/);
   assert.match(tooLong(path('長'.repeat(86))) ?? '', /name of 258 bytes/);
 });
+
+test('many extended headers in a row are limited like a long one', () => {
+  const header = (flag: string, size: number): Buffer => {
+    const bytes = Buffer.alloc(512);
+    bytes.write(size.toString(8).padStart(11, '0'), 124);
+    bytes.write(flag, 156);
+    bytes.fill(0x20, 148, 156);
+    const sum = bytes.reduce((total, byte) => total + byte, 0);
+    bytes.write(`${sum.toString(8).padStart(6, '0')}\0 `, 148, 'latin1');
+    return bytes;
+  };
+  const text = 'v'.repeat(16 * 2 ** 20 - 12);
+  for (const flag of ['g', 'x', 'L']) {
+    const headers = [0, 1, 2, 3, 4].flatMap((name) => [
+      header(flag, 16 * 2 ** 20),
+      Buffer.from(`16777216 ${name}=${text}\n`),
+    ]);
+    const tar = Buffer.concat([...headers, header('0', 0), Buffer.alloc(1024)]);
+    assert.throws(
+      () => [...readMembers(streamOf(tar, 2 ** 20))],
+      { message: 'the extended headers are too long' },
+      flag,
+    );
+  }
+});
