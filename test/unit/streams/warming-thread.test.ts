@@ -14,19 +14,20 @@ const MODULE = join(import.meta.dirname, '..', '..', '..', 'src', 'streams', 'wa
 const ON_BAD_DISK = `
 const fs = require('node:fs');
 const { parentPort, workerData } = require('node:worker_threads');
-const { openSync, closeSync } = fs;
+const { openSync, closeSync, readSync } = fs;
 const open = new Set();
 let failed = 0;
 fs.openSync = (...order) => {
   const descriptor = openSync(...order);
-  open.add(descriptor);
+  if (String(order[0]).startsWith(workerData.root)) open.add(descriptor);
   return descriptor;
 };
 fs.closeSync = (descriptor) => {
   closeSync(descriptor);
   open.delete(descriptor);
 };
-fs.readSync = () => {
+fs.readSync = (descriptor, ...order) => {
+  if (!open.has(descriptor)) return readSync(descriptor, ...order);
   failed++;
   throw Object.assign(new Error('EIO: i/o error, read'), { code: 'EIO', syscall: 'read' });
 };
