@@ -119,7 +119,7 @@ async function connection(choices: Omit<AwsChoices, 'bucket' | 'storageClass'>, 
   const region = choices.region || env['AWS_REGION'] || env['AWS_DEFAULT_REGION'] || profile.region;
   return {
     region: region || undefined,
-    ...(choices.profile === undefined ? {} : { profile: choices.profile }),
+    ...(profile.name === undefined ? {} : { profile: profile.name }),
     ...(choices.endpointUrl === undefined ? {} : { s3Endpoint: choices.endpointUrl }),
     callTimeout: choices.callTimeout ?? 30,
     network: networkOf(env, profile.caBundle),

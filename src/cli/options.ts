@@ -182,7 +182,10 @@ export const toVolumeSettings = (flags: VolumeFlags): VolumeSettings => ({
 });
 
 export const profileOption = (): Option =>
-  new Option('--profile <name>', 'profile in the AWS configuration files (default: AWS_PROFILE, or "default")');
+  new Option(
+    '--profile <name>',
+    'profile in the AWS configuration files (default: AWS_PROFILE, AWS_DEFAULT_PROFILE, or "default")',
+  );
 
 const REGION_OF_SNAPSHOTS =
   'region of the snapshots (default: AWS_REGION, that of the profile, or that of this instance, which volumes require)';

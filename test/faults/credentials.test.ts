@@ -1,8 +1,10 @@
 /** Credentials that expire, are missing or are wrong. */
 import assert from 'node:assert/strict';
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { test } from 'node:test';
 import { addSnapshotOf } from '../support/disks.ts';
-import { BUCKET, labForTest, recordsOf, runCli, runMigrate } from '../support/lab.ts';
+import { BUCKET, labForTest, recordsOf, runCli, runMigrate, runProgram } from '../support/lab.ts';
 
 test('credentials that expire during an upload are renewed', async (t) => {
   const lab = await labForTest(t);
@@ -40,12 +42,43 @@ test('a missing profile is refused, even if other credentials exist', async (t) 
   for (const [argv, env] of [
     [['--profile', 'nosuch'], {}],
     [[], { AWS_PROFILE: 'nosuch' }],
+    [[], { AWS_DEFAULT_PROFILE: 'nosuch' }],
   ] as const) {
     const done = await runCli({ ...lab.env, ...env }, ['list', '--bucket', BUCKET, ...argv]);
     assert.equal(done.code, 2, done.stderr);
     assert.match(done.stderr, /there is no profile "nosuch" in the AWS configuration files/);
   }
   assert.deepEqual(await lab.control.calls(), []);
+});
+
+test('AWS_DEFAULT_PROFILE names the profile, after AWS_PROFILE, as for the AWS CLI', async (t) => {
+  const lab = await labForTest(t);
+  const { AWS_ACCESS_KEY_ID: id = '', AWS_SECRET_ACCESS_KEY: secret = '', AWS_SESSION_TOKEN, ...env } = lab.env;
+  assert.equal(AWS_SESSION_TOKEN, undefined);
+  mkdirSync(join(lab.directory, '.aws'));
+  const section = (name: string, key: string) =>
+    `[${name}]\naws_access_key_id = ${id}\naws_secret_access_key = ${key}\n`;
+  const credentials = section('right', secret) + section('wrong', 'wrong') + section('default', 'wrong');
+  writeFileSync(join(lab.directory, '.aws', 'credentials'), credentials);
+  for (const [named, isRight] of [
+    [{}, false],
+    [{ AWS_PROFILE: 'right' }, true],
+    [{ AWS_DEFAULT_PROFILE: 'right' }, true],
+    [{ AWS_PROFILE: 'right', AWS_DEFAULT_PROFILE: 'wrong' }, true],
+    [{ AWS_PROFILE: 'wrong', AWS_DEFAULT_PROFILE: 'right' }, false],
+  ] as const) {
+    const all = { ...env, ...named };
+    const listed = await runCli(all, ['list', '--bucket', BUCKET]);
+    const url = ['--endpoint-url', env['AWS_ENDPOINT_URL_S3'] ?? ''];
+    const cli = await runProgram(['/usr/bin/aws', 's3api', 'list-objects-v2', '--bucket', BUCKET, ...url], {
+      env: all,
+    });
+    const accepted = [listed, cli].map(({ stderr }) => !stderr.includes('SignatureDoesNotMatch'));
+    assert.deepEqual(accepted, [isRight, isRight], JSON.stringify([named, listed, cli]));
+    assert.deepEqual([listed.code === 10, cli.code === 0], accepted, 'the bucket is empty');
+  }
+  const withKeys = await runCli({ ...lab.env, AWS_DEFAULT_PROFILE: 'wrong' }, ['list', '--bucket', BUCKET]);
+  assert.match(withKeys.stderr, /SignatureDoesNotMatch/, 'a named profile comes before keys in the environment');
 });
 
 test('a wrong key and a wrong secret are distinguished, for S3 and EC2', async (t) => {
