@@ -13,11 +13,14 @@ export function textOf(value: Cell): string {
   return value === null || value === undefined ? '' : String(value);
 }
 
-/** @returns `NaN` if the value is not a number. */
+/** `Number` would also accept other notations, such as `0x10`, and read spaces as 0. */
+const DECIMAL = /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i;
+
+/** @returns `NaN` if the value is not a decimal number. */
 export function numberOf(value: Cell): number {
   if (typeof value === 'number') return value;
-  const text = textOf(value);
-  const number = text === '' ? Number.NaN : Number(text);
+  const text = textOf(value).trim();
+  const number = DECIMAL.test(text) ? Number(text) : Number.NaN;
   return Number.isFinite(number) ? number : Number.NaN;
 }
 

@@ -25,6 +25,8 @@ export async function readCsv(chunks: AsyncIterable<Uint8Array>, name: string, s
   rows.finish();
 }
 
+const RETURNS_ONLY = "its lines end in carriage returns alone; convert it, for example with tr '\\r' '\\n'";
+
 const endless = (name: string, rows: number): SnapError =>
   rows === 0
     ? notAReport(name, 'it does not consist of lines')
@@ -75,6 +77,7 @@ class ReportRows {
   }
 
   #header(line: string): ColumnLayout {
+    if (line.includes('\r')) throw notAReport(this.#name, RETURNS_ONLY);
     const [header = []] = Papa.parse<string[]>(line.replace(/^\uFEFF/, ''), OPTIONS).data;
     const layout = columnLayoutOf(header);
     if (layout === null) throw notAReport(this.#name, `its first row is ${JSON.stringify(line.slice(0, 60))}`);

@@ -8,6 +8,7 @@ import { CreateVolumeCommand, EC2Client } from '@aws-sdk/client-ec2';
 import { PutObjectCommand } from '@aws-sdk/client-s3';
 import Papa from 'papaparse';
 import type { Analysis } from '../../src/costs/analysis.ts';
+import { pricesIn } from '../../src/costs/prices.ts';
 import { type BilledLine, csv, line, parquet, snapshotId, writeBill } from '../support/costs/bills.ts';
 import { credentialsOf, labForTest, type RunOptions, runCli, type TestLab } from '../support/lab.ts';
 
@@ -539,6 +540,12 @@ test('without a report: the cost is shown before the changes between snapshots a
   );
   const { regions, basis } = JSON.parse(done.stdout) as Analysis;
   assert.deepEqual([basis.kind, basis.kind === 'live' ? basis.calls.requests : 0], ['live', 1]);
+  // The snapshots are in the second region, which has other prices than the first one.
+  const inBoth = await runCli(lab.env, ['analyze', '--live', '--json', '--regions', 'sa-east-1', 'us-east-1']);
+  const { basis: ofBoth } = JSON.parse(inBoth.stdout) as Analysis;
+  const [dollars, others] = ['us-east-1', 'sa-east-1'].map((name) => pricesIn(name).direct.thousandLists / 1000);
+  assert.notEqual(dollars, others);
+  assert.deepEqual(ofBoth.kind === 'live' ? ofBoth.calls : null, { requests: 1, dollars });
   const chain = regions[0]?.volumes.find(({ id }) => id === volumeId);
   assert.deepEqual(
     chain?.snapshots.map(({ gib }) => gib * 2048),

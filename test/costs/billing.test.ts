@@ -198,12 +198,14 @@ test('malformed rows are counted with position and reason; unknown columns, BOM,
     change(second, 'ChargePeriodStart', 'yesterday'),
     `${third},one more`,
     change(fourth, 'BilledCost', '1,5'),
+    change(first, 'ConsumedQuantity', '0x10'),
+    change(first, 'ConsumedQuantity', ' '),
   ];
   const good = change(fifth, 'ChargeClass', 'NULL');
   const text = `\uFEFF${[header, ...broken, good, ''].join('\r\n')}`;
   const path = writeBill(join(directory, 'broken.csv'), Buffer.from(text));
   const { facts, billed } = await read([path]);
-  assert.deepEqual([facts[0]?.rows, facts[0]?.ofSnapshots, facts[0]?.broken], [5, 1, 4]);
+  assert.deepEqual([facts[0]?.rows, facts[0]?.ofSnapshots, facts[0]?.broken], [7, 1, 6]);
   assert.deepEqual(
     facts[0]?.examples.map((example) => example.replace(/\d+ fields/, 'n fields').replace(/of \d+$/, 'of n')),
     [
@@ -211,6 +213,7 @@ test('malformed rows are counted with position and reason; unknown columns, BOM,
       'row 2: the amount "many" is not a number',
       'row 3: "yesterday" is not the start of a period',
       'row 5: the cost "1,5" is not a number',
+      'row 6: the amount "0x10" is not a number',
     ],
   );
   assert.equal(billed.snapshots.length, 1);
@@ -218,6 +221,8 @@ test('malformed rows are counted with position and reason; unknown columns, BOM,
   assert.equal((await read([cut])).facts[0]?.broken, 1, 'a last row that was cut short');
   const quote = writeBill(join(directory, 'quote.csv'), Buffer.from(`${header}\n${first}\n"no end\n`));
   assert.match((await read([quote])).facts[0]?.examples[0] ?? '', /ends inside a quoted field/);
+  const returns = writeBill(join(directory, 'returns.csv'), Buffer.from([header, first, second, ''].join('\r')));
+  await assert.rejects(read([returns]), { code: 'USAGE', message: /its lines end in carriage returns alone/ });
 });
 
 test('reports without resource ids show the cost of each region', async (t) => {

@@ -10,6 +10,7 @@ import { SnapError } from '../../errors.ts';
 import { BLOCKS_PER_PAGE } from '../../lib/aws-limits.ts';
 import { now } from '../../lib/clock.ts';
 import { inParallel } from '../../lib/parallel.ts';
+import { sum } from '../../lib/sum.ts';
 import { GiB } from '../../lib/units.ts';
 import { VERSION } from '../../version.ts';
 import type { AnalyzeServices } from '../shared/services.ts';
@@ -28,7 +29,8 @@ interface Link {
 
 interface Findings {
   billed: BilledSnapshot[];
-  requests: number;
+  /** Number of requests by region. */
+  requests: Map<string, number>;
   warnings: AnalysisWarning[];
 }
 
@@ -91,7 +93,7 @@ const dollarsFor = (requests: number, region: string, prices: Prices): number =>
 const CONCURRENCY = 8;
 
 async function compareAll(links: readonly Link[], services: AnalyzeServices, signal: AbortSignal): Promise<Findings> {
-  const findings: Findings = { billed: [], requests: 0, warnings: [] };
+  const findings: Findings = { billed: [], requests: new Map(), warnings: [] };
   await inParallel(links, CONCURRENCY, signal, async (link, either) => {
     const { region, snapshot } = link;
     const gib = await sizeOf(link, findings, services, either);
@@ -112,7 +114,7 @@ async function sizeOf(link: Link, findings: Findings, services: AnalyzeServices,
     const counted = before
       ? await services.counts.changed(region, before.id, snapshot.id, call)
       : await services.counts.written(region, snapshot.id, call);
-    findings.requests += counted.requests;
+    findings.requests.set(region, (findings.requests.get(region) ?? 0) + counted.requests);
     return (counted.blocks * BLOCK_BYTES) / GiB;
   } catch (error) {
     signal.throwIfAborted();
@@ -127,7 +129,7 @@ function documentOf(
   described: Described,
   { billed, requests, warnings }: Findings,
   prices: Prices,
-  { regions, reading, keepMonths, ratios }: AnalyzeSettings & { ratios: KnownRatios },
+  { reading, keepMonths, ratios }: AnalyzeSettings & { ratios: KnownRatios },
 ): Analysis {
   return {
     format: 1,
@@ -136,7 +138,10 @@ function documentOf(
     basis: {
       kind: 'live',
       latestDay: today(),
-      calls: { requests, dollars: dollarsFor(requests, regions[0] ?? '', prices) },
+      calls: {
+        requests: sum([...requests.values()]),
+        dollars: sum([...requests].map(([region, count]) => dollarsFor(count, region, prices))),
+      },
     },
     prices: { source: prices.source, asOf: prices.asOf, note: prices.note },
     assumptions: { ...ratios.compression, reading, keepMonths },
