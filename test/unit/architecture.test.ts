@@ -151,6 +151,22 @@ for (const { what, pattern, only } of PLACES) {
   });
 }
 
+/** Names of programs in the text of the sources. Those that are computed, such as compressors, are not found. */
+const STARTED = /(?:runTool\(|argv(?:: [^=]+)? = |argv: )\[\s*'([a-z][\w.]*)'/g;
+
+test('the decision about helper programs has a reason for each program that is started', () => {
+  const decision = readFileSync(join(root, 'docs/development/decisions/017-helper-programs.md'), 'utf8');
+  const named = new Set([...decision.matchAll(/`([\w.]+)`|\b(?:gpg|tar)\b/g)].map(([whole, name]) => name ?? whole));
+  const started = sources('src/**/*.ts').flatMap(({ text }) =>
+    [...text.matchAll(STARTED)].map(([, name = '']) => name),
+  );
+  assert.ok(started.includes('losetup') && started.includes('env'), started.join(' '));
+  assert.deepEqual(
+    [...new Set(started)].filter((name) => !named.has(name)),
+    [],
+  );
+});
+
 test('the lab imports only the shared checksum from src', () => {
   const wrong = sources('lab/**/*.ts').flatMap(({ path, text }) =>
     importsOf(text)

@@ -15,9 +15,9 @@ import {
   unlinkSync,
   writeSync,
 } from 'node:fs';
-import { dirname, join, resolve } from 'node:path';
+import { dirname, join } from 'node:path';
 import { SnapError } from '../../../errors.ts';
-import { minutes } from '../../../lib/clock.ts';
+import { emptyDirectory } from '../../../host/remove-tree.ts';
 import { runTool } from '../../../transfer/run-tool.ts';
 import type { ArchivedObject } from '../../reading/find-archive.ts';
 import { lockFile } from '../../shared/lock-file.ts';
@@ -117,18 +117,11 @@ export async function openDirectory(
   }
 }
 
-/** Uses `find`, because file names need not be valid text. @throws SnapError `TARGET`, `TOOL_MISSING` */
-export async function clearDirectory(path: string, signal: AbortSignal): Promise<void> {
-  const kept = [...HARMLESS].flatMap((name) => ['!', '-name', name]);
-  const top = ['-mindepth', '1', '-maxdepth', '1'];
-  const argv = ['find', resolve(path), ...top, ...kept, '-exec', 'rm', '-rf', '--', '{}', '+'];
-  await orTargetError(path, 'correct the cause, and run the same command again', () =>
-    runTool(argv, { signal, within: CLEARING }),
+/** @throws SnapError `TARGET`; the reason of the signal. */
+export const clearDirectory = (path: string, signal: AbortSignal): Promise<void> =>
+  orTargetError(path, 'correct the cause, and run the same command again', () =>
+    emptyDirectory(path, HARMLESS, signal),
   );
-}
-
-/** How long removing a tree may take. */
-const CLEARING = minutes(360);
 
 function writeMark(descriptor: number, mark: string): void {
   ftruncateSync(descriptor);
