@@ -13,6 +13,7 @@ export interface CreateVolumeInput {
   AvailabilityZone?: string;
   SnapshotId?: string;
   Size?: number;
+  Iops?: number;
   VolumeType?: string;
   Encrypted?: boolean;
   KmsKeyId?: string;
@@ -96,6 +97,20 @@ function checkParameters({ Size, SnapshotId, KmsKeyId, Encrypted }: CreateVolume
   }
 }
 
+/** The types for which a number of IOPS must be given. gp3 has a default, and other types have none. */
+const WITH_CHOSEN_IOPS = ['io1', 'io2'];
+
+function checkIops(type: string, iops: number | undefined): void {
+  const isNeeded = WITH_CHOSEN_IOPS.includes(type);
+  if (isNeeded === (iops !== undefined) || (type === 'gp3' && iops !== undefined)) return;
+  throw new ServiceError(
+    'InvalidParameterCombination',
+    isNeeded
+      ? `The parameter iops must be specified for ${type} volumes.`
+      : `The parameter iops is not supported for ${type} volumes.`,
+  );
+}
+
 function checkedVolume(state: Ec2State, context: LabContext, input: CreateVolumeInput, region: string): StoredVolume {
   const type = input.VolumeType ?? 'gp2';
   const limits = SIZES[type];
@@ -104,6 +119,7 @@ function checkedVolume(state: Ec2State, context: LabContext, input: CreateVolume
     throw new ServiceError('InvalidZone.NotFound', `The zone '${input.AvailabilityZone}' does not exist.`);
   }
   checkParameters(input);
+  checkIops(type, input.Iops);
   const source = input.SnapshotId === undefined ? null : usableSnapshot(state, context, input.SnapshotId);
   const sizeGiB = input.Size ?? source?.sizeGiB ?? 0;
   if (source && sizeGiB < source.sizeGiB) {

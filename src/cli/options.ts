@@ -110,7 +110,8 @@ export const withoutManifestOption = (): Option =>
 
 export const SSE_MODES = ['AES256', 'aws:kms', 'aws:kms:dsse'];
 
-const VOLUME_TYPES = ['gp3', 'gp2', 'io1', 'io2', 'st1', 'sc1', 'standard'];
+/** EC2 creates io1 and io2 only with a number of IOPS, which no flag gives. */
+const VOLUME_TYPES = ['gp3', 'gp2', 'st1', 'sc1', 'standard'];
 
 export const volumeTypeOption = (): Option =>
   new Option('--volume-type <type>', 'type of the temporary volume').choices(VOLUME_TYPES).default('gp3');

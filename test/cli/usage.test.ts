@@ -31,6 +31,16 @@ const BAD: [string, string[], RegExp][] = [
   ['a fraction of an upload stream', [...GOOD, '--upload-streams', '1.5'], /from 1 to 64/],
   ['an unknown storage class', [...GOOD, '--storage-class', 'GLACIAL'], /Allowed choices/],
   ['an unknown volume type', [...GOOD, '--volume-type', 'gp9'], /Allowed choices/],
+  [
+    'a volume type that needs a number of IOPS',
+    [...GOOD, '--volume-type', 'io2'],
+    /choices are gp3, gp2, st1, sc1, standard/,
+  ],
+  [
+    'a new volume of such a type',
+    ['restore', 'snap-0123456789abcdef0', '--bucket', BUCKET, '--to-volume', '--volume-type', 'io1'],
+    /choices are gp3, gp2, st1, sc1, standard/,
+  ],
   ['a KMS key without aws:kms', [...GOOD, '--sse-kms-key-id', 'k'], /needs --sse aws:kms/],
   ['a relative mount point', [...GOOD, '--mount-point', 'mnt'], /an absolute path/],
   ['an invalid owner', [...GOOD, '--expected-bucket-owner', '123'], /12-digit/],

@@ -7,6 +7,7 @@ import {
   CreateSnapshotCommand,
   CreateTagsCommand,
   CreateVolumeCommand,
+  type CreateVolumeCommandInput,
   DeleteSnapshotCommand,
   DeleteTagsCommand,
   DeleteVolumeCommand,
@@ -106,6 +107,18 @@ test('client tokens: a repeated call creates one volume; other parameters are re
     'IdempotentParameterMismatch',
   );
   await giveBack(lab, first.VolumeId ?? '');
+});
+
+test('io1 and io2 need a number of IOPS, gp3 accepts one, and gp2 has none', async (t) => {
+  const lab = await labForTest(t);
+  const create = (more: Partial<CreateVolumeCommandInput>) =>
+    lab.ec2.send(new CreateVolumeCommand({ AvailabilityZone: ZONE, Size: 4, ...more }));
+  for (const VolumeType of ['io1', 'io2'] as const) {
+    await rejectsWith(create({ VolumeType }), 'InvalidParameterCombination');
+    await giveBack(lab, (await create({ VolumeType, Iops: 100 })).VolumeId ?? '');
+  }
+  await rejectsWith(create({ VolumeType: 'gp2', Iops: 100 }), 'InvalidParameterCombination');
+  await giveBack(lab, (await create({ VolumeType: 'gp3', Iops: 3000 })).VolumeId ?? '');
 });
 
 test('lists are paged, and filters support wildcards', async (t) => {

@@ -78,7 +78,7 @@ const RULES: Record<string, Rule> = {
   },
   VolumeLimitExceeded: { code: 'VOLUME_FAILED', hint: 'ask for a higher EBS quota, or delete volumes' },
   AttachmentLimitExceeded: { code: 'VOLUME_FAILED', hint: 'detach a volume, or run on an instance with free slots' },
-  UnknownVolumeType: { code: 'USAGE', hint: 'use --volume-type gp3, gp2, io1, io2, st1, sc1 or standard' },
+  UnknownVolumeType: { code: 'USAGE', hint: 'use --volume-type gp3, gp2, st1, sc1 or standard' },
   VolumeTypeNotAvailableInZone: { code: 'VOLUME_FAILED', hint: 'choose another --volume-type' },
   IncorrectState: UNUSABLE,
 };

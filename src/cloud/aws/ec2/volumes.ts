@@ -122,7 +122,20 @@ async function describe(client: EC2Client, Filters: Ec2Filter[], abortSignal: Ab
   return volumes;
 }
 
-export const createInput = (wanted: NewVolume): CreateVolumeCommandInput => ({
+/** EC2 requires a number of IOPS for these types. */
+const WITH_CHOSEN_IOPS = ['io1', 'io2'];
+
+/** @throws SnapError `USAGE` if the type needs settings that `NewVolume` does not have. */
+export function createInput(wanted: NewVolume): CreateVolumeCommandInput {
+  if (WITH_CHOSEN_IOPS.includes(wanted.type)) {
+    throw new SnapError('USAGE', `a volume of type ${wanted.type} needs a number of IOPS, which cannot be given`, {
+      hint: 'use gp3, and change the type of the volume afterwards with aws ec2 modify-volume',
+    });
+  }
+  return inputOf(wanted);
+}
+
+const inputOf = (wanted: NewVolume): CreateVolumeCommandInput => ({
   ...('snapshotId' in wanted.content
     ? { SnapshotId: wanted.content.snapshotId }
     : { Size: wanted.content.sizeGiB, ...(wanted.content.encrypted ? { Encrypted: true } : {}) }),
