@@ -48,6 +48,9 @@ export function contentFrameHeader(): Buffer {
   return header;
 }
 
+/** What a frame of one block has around the block: header, length, end, checksum. */
+export const SINGLE_BLOCK_FRAME_BYTES: number = HEADER_BYTES + 3 * LENGTH_BYTES;
+
 /** The header and the end of a frame without a content checksum. */
 export const FRAME_HEADER: Buffer = Buffer.from('04224d18607073', 'hex');
 export const FRAME_END: Buffer = Buffer.alloc(LENGTH_BYTES);

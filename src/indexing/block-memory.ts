@@ -2,7 +2,7 @@
  * The memory that the threads of this stage share. The stream is read into slots of one block each. The same bytes are
  * a ring for the indexing thread and blocks for the compressing threads, so nothing is copied.
  */
-import { MAX_BLOCK_BYTES } from '../archive/lz4-frame.ts';
+import { MAX_BLOCK_BYTES, SINGLE_BLOCK_FRAME_BYTES } from '../archive/lz4-frame.ts';
 import { type RingMemory, ringIn } from '../lib/bytes/shared-ring.ts';
 import { encodedRoom, TABLE_BYTES } from '../lz4/coder.ts';
 
@@ -61,7 +61,7 @@ export function newBlockMemory(threads: number): BlockMemory {
 /** The first page is not used, so that no address is 0. */
 const FIRST_PAGE = 1;
 
-const STORED_PAGES = pagesFor(encodedRoom(COMPRESSION_BLOCK_BYTES));
+const STORED_PAGES = pagesFor(encodedRoom(COMPRESSION_BLOCK_BYTES) + SINGLE_BLOCK_FRAME_BYTES);
 
 const plainStart = (threads: number): number => (FIRST_PAGE + pagesFor(threads * TABLE_BYTES)) * PAGE_BYTES;
 
@@ -88,6 +88,9 @@ export class SharedBlocks {
   storedAt = (block: number): number => this.#storedStart + (block % this.slots) * STORED_PAGES * PAGE_BYTES;
 
   plain = (block: number): Buffer => Buffer.from(this.#bytes, this.plainAt(block), this.#get(block, PLAIN));
+
+  /** The buffer for the plain bytes. */
+  plainRoom = (block: number): Buffer => Buffer.from(this.#bytes, this.plainAt(block), COMPRESSION_BLOCK_BYTES);
 
   /** The buffer for the compressed bytes. */
   storedRoom = (block: number): Buffer => Buffer.from(this.#bytes, this.storedAt(block), STORED_PAGES * PAGE_BYTES);
@@ -116,7 +119,7 @@ export class SharedBlocks {
     this.#put(block, EMPTY);
   }
 
-  /** Releases the threads that wait for a block. All slots must be empty. */
+  /** Releases the threads that wait for a block. Blocks that are not empty are lost. */
   end(): void {
     for (let slot = 0; slot < this.slots; slot++) this.#put(slot, ENDED);
   }
@@ -133,10 +136,13 @@ export class SharedBlocks {
     return true;
   }
 
-  /** Does the same for a thread that must not block. @param broken rejects when waiting is pointless */
-  async waitAsync(block: number, state: number, broken: Promise<never>): Promise<void> {
-    for (let held = this.#held(block); !this.holds(block, state); held = this.#held(block))
-      await Promise.race([Atomics.waitAsync(this.#state, this.#field(block, HELD), held).value, broken]);
+  /** Does the same for a thread that must not block. */
+  async waitAsync(block: number, state: number): Promise<boolean> {
+    for (let held = this.#held(block); !this.holds(block, state); held = this.#held(block)) {
+      if (held === ENDED) return false;
+      await Atomics.waitAsync(this.#state, this.#field(block, HELD), held).value;
+    }
+    return true;
   }
 
   #held = (block: number): number => Atomics.load(this.#state, this.#field(block, HELD));

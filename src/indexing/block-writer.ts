@@ -5,13 +5,10 @@
 import type { Codec, CodecName } from '../archive/codec.ts';
 import { encodePlace } from '../archive/file-index.ts';
 import { writeWhole } from '../lib/bytes/write-whole.ts';
-import { startThread } from '../lib/threads.ts';
 import { type BlockFrames, Lz4Frames, ZstdFrames } from './block-frames.ts';
 import { type BlockMemory, COMPRESSED, COMPRESSION_BLOCK_BYTES, SharedBlocks } from './block-memory.ts';
-import type { CompressingOrder } from './compressing-thread.ts';
-import { OWN_OUTPUT } from './indexing-order.ts';
+import { CompressingThreads } from './compressing-threads.ts';
 import { LineFile } from './line-file.ts';
-import type { StreamWriter } from './stream-writers.ts';
 
 const FRAMES: Record<CodecName, (memory: BlockMemory, blocks: SharedBlocks) => BlockFrames> = {
   lz4: (memory, blocks) => new Lz4Frames(memory, blocks),
@@ -25,19 +22,19 @@ export interface BlockOutput {
   placesFile: string;
 }
 
-export class BlockWriter implements StreamWriter {
+export class BlockWriter {
   readonly #descriptor: number;
   readonly #places: LineFile;
   readonly #blocks: SharedBlocks;
   readonly #frames: BlockFrames;
-  /** Rejects when a thread fails. */
-  readonly #broken: Promise<never>;
+  readonly #threads: CompressingThreads;
   /** Bytes read so far of the current block. */
   #filled = 0;
   #plainBytes = 0;
   /** Number of blocks read and written. */
   #read = 0;
   #written = 0;
+  /** Bytes written so far. */
   passedBytes = 0;
 
   constructor(memory: BlockMemory, { descriptor, codec, placesFile }: BlockOutput) {
@@ -45,17 +42,17 @@ export class BlockWriter implements StreamWriter {
     this.#places = new LineFile(placesFile);
     this.#blocks = new SharedBlocks(memory);
     this.#frames = FRAMES[codec.name](memory, this.#blocks);
-    const threads = Array.from({ length: memory.threads }, (_, thread) => compressingThread({ memory, codec, thread }));
-    this.#broken = Promise.race(threads);
-    this.#broken.catch(() => {});
+    this.#threads = new CompressingThreads({ memory, codec, isFramed: false });
     this.#write(this.#frames.header);
   }
 
+  /** Waits until bytes can be taken. @returns the maximum number of bytes to read in one call */
   async room(): Promise<number> {
     while (this.#read - this.#written >= this.#blocks.slots) await this.#writeFirst();
     return COMPRESSION_BLOCK_BYTES - this.#filled;
   }
 
+  /** Takes bytes that have just been read into the shared memory. */
   async put(bytes: Buffer): Promise<void> {
     this.#filled += bytes.length;
     if (this.#filled < COMPRESSION_BLOCK_BYTES) return;
@@ -63,6 +60,7 @@ export class BlockWriter implements StreamWriter {
     while (this.#written < this.#read && this.#blocks.holds(this.#written, COMPRESSED)) await this.#writeFirst();
   }
 
+  /** Writes everything that is left. */
   async end(): Promise<void> {
     if (this.#filled > 0) this.#compress();
     while (this.#written < this.#read) await this.#writeFirst();
@@ -70,7 +68,7 @@ export class BlockWriter implements StreamWriter {
     this.#write(this.#frames.end());
     this.#places.finish();
     this.#places[Symbol.dispose]();
-    this.#blocks.end();
+    this.#threads.end();
   }
 
   #compress(): void {
@@ -82,7 +80,7 @@ export class BlockWriter implements StreamWriter {
 
   async #writeFirst(): Promise<void> {
     const block = this.#written;
-    await this.#blocks.waitAsync(block, COMPRESSED, this.#broken);
+    await this.#threads.compressed(block);
     this.#notePlace();
     this.#plainBytes += this.#blocks.plain(block).length;
     for (const piece of this.#frames.pieces(block)) this.#write(piece);
@@ -99,7 +97,3 @@ export class BlockWriter implements StreamWriter {
     this.passedBytes += bytes.length;
   }
 }
-
-/** @returns a promise that rejects if the thread fails, and never resolves. */
-const compressingThread = (order: CompressingOrder): Promise<never> =>
-  startThread('indexing/compressing-thread', order, OWN_OUTPUT).broken;

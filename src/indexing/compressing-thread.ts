@@ -2,12 +2,17 @@
 import { workerData } from 'node:worker_threads';
 import { constants, zstdCompressSync } from 'node:zlib';
 import type { Codec, CodecName } from '../archive/codec.ts';
+import { contentFrameHeader, FRAME_END, HEADER_BYTES, LENGTH_BYTES, UNCOMPRESSED } from '../archive/lz4-frame.ts';
+import { finishChecksum, STRIPE_BYTES } from '../lib/bytes/xxh32.ts';
 import { Lz4Coder } from '../lz4/coder.ts';
 import { type BlockMemory, COMPRESSION_BLOCK_BYTES, LOADED, SharedBlocks } from './block-memory.ts';
+import { lz4Frame } from './lz4-command.ts';
 
 export interface CompressingOrder {
   memory: BlockMemory;
   codec: Codec;
+  /** Whether each block becomes a frame. Otherwise lz4 blocks are parts of one frame; zstd blocks are always frames. */
+  isFramed: boolean;
   /** The number of this thread, starting at 0. */
   thread: number;
 }
@@ -15,14 +20,63 @@ export interface CompressingOrder {
 /** Compresses a block in the shared memory. @returns the length of the result; 0 if the block cannot be compressed */
 type Compress = (block: number) => number;
 
-function byLz4(blocks: SharedBlocks, { memory, thread }: CompressingOrder): Compress {
-  const coder = new Lz4Coder(memory.memory);
-  const table = SharedBlocks.tableAt(thread);
-  return (block) => {
-    const { length } = blocks.plain(block);
-    const stored = coder.encode(blocks.plainAt(block), length, blocks.storedAt(block), table);
-    return stored < length ? stored : 0;
+/** Levels below this one are compressed by our own coder, the others by the `lz4` command. */
+const FIRST_COMMAND_LEVEL = 3;
+
+class Lz4Blocks {
+  readonly #blocks: SharedBlocks;
+  readonly #coder: Lz4Coder;
+  readonly #table: number;
+  readonly #level: number;
+
+  constructor(blocks: SharedBlocks, { memory, codec, thread }: CompressingOrder) {
+    this.#blocks = blocks;
+    this.#coder = new Lz4Coder(memory.memory);
+    this.#table = SharedBlocks.tableAt(thread);
+    this.#level = codec.level;
+  }
+
+  /** Compresses a block of a frame that the main thread builds. */
+  block = (block: number): number => this.#encode(block, 0);
+
+  /** Makes a frame of one block. */
+  frame = (block: number): number => {
+    const plain = this.#blocks.plain(block);
+    const room = this.#blocks.storedRoom(block);
+    const start = HEADER_BYTES + LENGTH_BYTES;
+    HEADER.copy(room);
+    const encoded = this.#encode(block, start);
+    const length = encoded === 0 ? plain.copy(room, start) : encoded;
+    room.writeUInt32LE(encoded === 0 ? (length | UNCOMPRESSED) >>> 0 : length, HEADER_BYTES);
+    FRAME_END.copy(room, start + length);
+    return room.writeUInt32LE(this.#checksum(block, plain), start + length + LENGTH_BYTES);
   };
+
+  /** @param offset in the memory for the compressed bytes. @returns 0 if the result is not shorter. */
+  #encode(block: number, offset: number): number {
+    const plain = this.#blocks.plain(block);
+    if (this.#level >= FIRST_COMMAND_LEVEL) {
+      const encoded = lz4Frame(plain, this.#level, this.#checksum(block, plain));
+      return encoded?.copy(this.#blocks.storedRoom(block), offset) ?? 0;
+    }
+    const to = this.#blocks.storedAt(block) + offset;
+    const length = this.#coder.encode(this.#blocks.plainAt(block), plain.length, to, this.#table);
+    return length < plain.length ? length : 0;
+  }
+
+  #checksum(block: number, plain: Buffer): number {
+    this.#coder.resetLanes();
+    this.#coder.mix(this.#blocks.plainAt(block), plain.length);
+    const rest = plain.subarray(plain.length - (plain.length % STRIPE_BYTES));
+    return finishChecksum(this.#coder.lanes(), plain.length, rest);
+  }
+}
+
+const HEADER = contentFrameHeader();
+
+function byLz4(blocks: SharedBlocks, order: CompressingOrder): Compress {
+  const lz4 = new Lz4Blocks(blocks, order);
+  return order.isFramed ? lz4.frame : lz4.block;
 }
 
 /** Each frame has a checksum and can be decoded independently. */

@@ -11,11 +11,11 @@ export interface IndexingOrder {
   partition: number | null;
   /** Length of an image in bytes; of a tar, the used bytes of the filesystem. */
   bytes: number;
-  /** How to compress the stream; `null` passes it on unchanged. */
-  codec: Codec | null;
+  /** How to compress the stream. */
+  codec: Codec;
   /** The file for the index lines, compressed with zstd. */
   linesFile: string;
-  /** The file for the positions at which the compressed stream can be decoded. Used only with a codec. */
+  /** The file for the positions at which the compressed stream can be decoded. */
   placesFile: string;
   /** The file for the final `IndexingReport` as JSON. */
   reportFile: string;
@@ -30,7 +30,7 @@ export interface IndexedContent {
   /** Why a member of a tar cannot be created on Linux; `null` if all can. */
   unsupported: string | null;
   plainBytes: number;
-  /** Why there is no index, although the stream was passed on; `null` if there is one. */
+  /** Why there is no index, although the stream was compressed; `null` if there is one. */
   problem: string | null;
 }
 
@@ -42,7 +42,7 @@ export interface IndexingReport extends IndexedContent {
 /** Options of the threads of the stage: if they shared its standard output, it would become non-blocking. */
 export const OWN_OUTPUT = { stdout: true, stderr: true } as const;
 
-/** The pipeline stage that passes a stream on and indexes it. */
+/** The pipeline stage that indexes and compresses a stream. */
 export const indexingCommand = (order: IndexingOrder): string[] => {
   const program = fileURLToPath(programFile('indexing/indexing-process'));
   return [process.execPath, ...process.execArgv, program, JSON.stringify(order)];

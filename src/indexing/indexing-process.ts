@@ -1,17 +1,16 @@
 /**
- * A stage of the archiving pipeline. It passes its standard input on, unchanged or compressed, while a separate thread
- * indexes the content. Finally it writes a report.
+ * A stage of the archiving pipeline. It compresses its standard input in several threads, while another thread indexes the
+ * content. Finally it writes a report.
  */
 import { readSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { asError } from '../errors.ts';
-import { newRing, RingWriter } from '../lib/bytes/shared-ring.ts';
+import { RingWriter } from '../lib/bytes/shared-ring.ts';
 import { startThread } from '../lib/threads.ts';
 import { COMPRESSION_BLOCK_BYTES, newBlockMemory } from './block-memory.ts';
 import { BlockWriter } from './block-writer.ts';
 import { type IndexedContent, type IndexingOrder, OWN_OUTPUT, writeIndexingReport } from './indexing-order.ts';
 import type { IndexingThreadOrder } from './indexing-thread.ts';
-import { PlainWriter, type StreamWriter } from './stream-writers.ts';
 
 // The name in `ps` and `top`.
 process.title = 'snap-index';
@@ -30,17 +29,14 @@ const threadsFor = ({ bytes }: IndexingOrder): number =>
 
 async function pass(order: IndexingOrder): Promise<void> {
   const { codec, placesFile } = order;
-  const memory = codec && newBlockMemory(threadsFor(order));
-  const ring = memory?.ring ?? newRing();
+  const memory = newBlockMemory(threadsFor(order));
   const indexing = startThread<IndexingThreadOrder, IndexedContent>(
     'indexing/indexing-thread',
-    { ring, order },
+    { ring: memory.ring, order },
     OWN_OUTPUT,
   );
-  const input = new RingWriter(ring);
-  const output: StreamWriter = memory
-    ? new BlockWriter(memory, { descriptor: STDOUT, codec, placesFile })
-    : new PlainWriter(STDOUT);
+  const input = new RingWriter(memory.ring);
+  const output = new BlockWriter(memory, { descriptor: STDOUT, codec, placesFile });
   for (;;) {
     const room = await output.room();
     await input.ready(indexing.broken);

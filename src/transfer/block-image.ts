@@ -1,12 +1,10 @@
 /**
- * Streams the blocks of a snapshot as the image of its disk. Blocks that were never written are zeros.
+ * Reads the blocks of a snapshot as the image of its disk. Blocks that were never written are zeros.
  *
- * Several blocks are requested at the same time, but they are written in order. The memory used is the number of blocks
+ * Several blocks are requested at the same time, but they are taken in order. The memory used is the number of blocks
  * in flight × 512 KiB.
  */
 import { BLOCK_BYTES, type BlockRef, type SnapshotBlock, type SnapshotBlocks } from '../cloud/blocks.ts';
-import { MiB } from '../lib/units.ts';
-import { writeAll } from './pipes.ts';
 import type { BlockRateLimiter } from './rate-limiter.ts';
 
 export interface BlockReading {
@@ -24,7 +22,7 @@ export interface BlockImageOptions extends BlockReading {
   /** Size of the disk in bytes. */
   bytes: number;
   signal: AbortSignal;
-  /** Called for each block that was ever written, in order, as soon as its bytes have been written to the pipe. */
+  /** Called for each block that was ever written, in order, as soon as its bytes were read. */
   onBlock?: (index: number, block: SnapshotBlock) => void;
 }
 
@@ -34,59 +32,41 @@ export type OpenImage = (from: number, signal: AbortSignal) => BlockImage;
 export interface BlockImage extends AsyncDisposable {
   /** Size of the disk in bytes. */
   readonly bytes: number;
-  /** Bytes of the disk that have been written to the pipe or skipped. */
+  /** Bytes of the disk that have been read. */
   readonly position: number;
   /**
-   * Writes the image up to byte `end` of the disk to a pipe. The caller closes the pipe. If the reader closes its end,
-   * this returns early without an error, and `position` shows how far it got.
+   * Reads the next bytes of the disk into a buffer, whose end must be the end of a block or of the disk.
+   * @returns `false` if no block in this range was ever written. The buffer is unchanged then; its bytes would be zeros.
    */
-  writeTo(descriptor: number, end: number): Promise<void>;
-  /**
-   * Skips to byte `end` if no block before it was ever written.
-   * @returns whether it skipped.
-   */
-  skipIfEmpty(end: number): Promise<boolean>;
+  read(buffer: Buffer): Promise<boolean>;
 }
-
-const ZEROS = Buffer.alloc(MiB);
 
 /** Starts reading. Disposing of the image cancels the blocks in flight. */
 export function blockImage(options: BlockImageOptions): BlockImage {
-  const state = { position: options.from };
+  let position = options.from;
   const ended = new AbortController();
   const source = blocksInOrder(options, AbortSignal.any([options.signal, ended.signal]));
   const lookahead = new BlockLookahead(source);
-  const write = async (descriptor: number, bytes: Uint8Array): Promise<boolean> => {
-    if (!(await writeAll(descriptor, bytes))) return false;
-    state.position += bytes.length;
-    return true;
-  };
-  const zerosUpTo = async (descriptor: number, end: number): Promise<boolean> => {
-    while (state.position < end) {
-      const length = Math.min(ZEROS.length, end - state.position);
-      if (!(await write(descriptor, ZEROS.subarray(0, length)))) return false;
-    }
-    return true;
-  };
   return {
     bytes: options.bytes,
     get position() {
-      return state.position;
+      return position;
     },
-    async writeTo(descriptor, end) {
+    async read(buffer) {
+      const [start, end] = [position, position + buffer.length];
+      let filled = 0;
       for (let found = await lookahead.take(end); found; found = await lookahead.take(end)) {
         const { index, block } = found;
-        const start = index * BLOCK_BYTES;
-        const rest = block.bytes.subarray(0, Math.min(BLOCK_BYTES, options.bytes - start));
-        if (!(await zerosUpTo(descriptor, start)) || !(await write(descriptor, rest))) return;
+        const at = index * BLOCK_BYTES - start;
+        buffer.fill(0, filled, at);
+        buffer.set(block.bytes.subarray(0, buffer.length - at), at);
+        filled = Math.min(at + BLOCK_BYTES, buffer.length);
         options.onBlock?.(index, block);
       }
-      await zerosUpTo(descriptor, end);
-    },
-    async skipIfEmpty(end) {
-      if (!(await lookahead.isEmpty(end))) return false;
-      state.position = end;
-      return true;
+      const isData = filled > 0;
+      if (isData) buffer.fill(0, filled);
+      position = end;
+      return isData;
     },
     async [Symbol.asyncDispose]() {
       ended.abort(new Error('reading blocks has ended'));

@@ -38,8 +38,8 @@ export function readParts(descriptor: number, options: PartReaderOptions): Async
 
 /** One of several streams that are joined to one object. */
 export interface Piece {
-  /** A descriptor, which is read to its end and closed, or the bytes themselves. */
-  source: number | Buffer;
+  /** A descriptor, which is read to its end and closed, or chunks, each of which is valid until the next one is taken. */
+  source: number | AsyncIterable<Buffer>;
   /** Called with the length of the piece when it has been read to its end. Throws if the piece is not valid. */
   end(bytes: number): Promise<void>;
 }
@@ -105,7 +105,7 @@ export async function* readPieces(
     return { number: done.parts, bytes, release: () => pool.release(buffer) };
   };
   for await (const { source: from, end } of pieces) {
-    using source = openSource(from);
+    await using source = openSource(from);
     let pieceBytes = 0;
     for (let isEnded = false; !isEnded; ) {
       filling.buffer ??= await pool.take(partSize(done.parts + 1, expectedBytes), signal);
@@ -126,25 +126,35 @@ export async function* readPieces(
   if (buffer && length > 0) yield part(buffer);
 }
 
-const openSource = (from: number | Buffer) => (typeof from === 'number' ? new PartSource(from) : new BytesSource(from));
+const openSource = (from: Piece['source']) => (typeof from === 'number' ? new PartSource(from) : new ChunkSource(from));
 
-/** Fills buffers from bytes in memory. */
-class BytesSource implements Disposable {
-  readonly #bytes: Buffer;
-  #position = 0;
+/** Fills buffers from chunks in memory. */
+class ChunkSource implements AsyncDisposable {
+  readonly #chunks: AsyncIterator<Buffer>;
+  /** The bytes of the current chunk that did not fit into the last buffer. */
+  #rest: Buffer = Buffer.alloc(0);
 
-  constructor(bytes: Buffer) {
-    this.#bytes = bytes;
+  constructor(chunks: AsyncIterable<Buffer>) {
+    this.#chunks = chunks[Symbol.asyncIterator]();
   }
 
+  /** @returns the number of bytes copied. It is less than the length of the buffer only at the end of the chunks. */
   async fill(buffer: Buffer, signal: AbortSignal): Promise<number> {
-    signal.throwIfAborted();
-    const count = this.#bytes.copy(buffer, 0, this.#position);
-    this.#position += count;
-    return count;
+    for (let filled = 0; ; ) {
+      const count = this.#rest.copy(buffer, filled);
+      this.#rest = this.#rest.subarray(count);
+      filled += count;
+      if (filled === buffer.length) return filled;
+      signal.throwIfAborted();
+      const { done, value } = await this.#chunks.next();
+      if (done) return filled;
+      this.#rest = value;
+    }
   }
 
-  [Symbol.dispose](): void {}
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#chunks.return?.();
+  }
 }
 
 /** Bytes per read, as many as a pipe can hold. */

@@ -99,7 +99,6 @@ async function nothingStored(lab: TestLab, done: Finished, culprit: RegExp): Pro
 
 for (const [tool, argv] of [
   ['tar', []],
-  ['lz4', ['--compression-level', '3']],
   ['index', []],
   ['index', ['--compression', 'zstd']],
 ] as const) {
@@ -108,6 +107,26 @@ for (const [tool, argv] of [
     await addSnapshotOf(lab, NOISY_DISK);
     const done = await interfere(lab, argv, async () => killTool(lab, tool === 'index' ? 'snap-index' : tool));
     await nothingStored(lab, done, new RegExp(`${tool} was killed by SIGKILL`));
+  });
+}
+
+/** Puts an `lz4` first in PATH that compresses two blocks, and kills itself at the third. */
+function lz4ThatDies(lab: TestLab): Record<string, string> {
+  const programs = join(lab.directory, 'programs');
+  const count = join(programs, 'count');
+  mkdirSync(programs);
+  const script = `#!/bin/sh\necho >> ${count}\n[ $(wc -l < ${count}) -lt 3 ] || kill -KILL $$\nexec /usr/bin/lz4 "$@"\n`;
+  writeFileSync(join(programs, 'lz4'), script, { mode: 0o755 });
+  return { PATH: `${programs}:${lab.env['PATH'] ?? process.env['PATH'] ?? ''}` };
+}
+
+for (const argv of [[], ['--dd', '--source', 'direct']]) {
+  test(`lz4 killed at a block ${argv.join(' ')}`, async (t) => {
+    const lab = await labForTest(t);
+    await addSnapshotOf(lab, NOISY_DISK);
+    const level = ['--all', '--compression-level', '3', ...argv];
+    const done = await runMigrate(lab, level, { env: lz4ThatDies(lab) });
+    await nothingStored(lab, done, /lz4 was killed by SIGKILL/);
   });
 }
 

@@ -126,7 +126,11 @@ test('every folder of src has its place among the layers', () => {
 /** Patterns in the text of the sources, with the only files that may contain them. */
 const PLACES: { what: string; pattern: RegExp; only: RegExp }[] = [
   { what: 'the AWS SDK', pattern: /from '@(aws-sdk|smithy)\//, only: /^src\/cloud\/aws\/sdk\.ts$/ },
-  { what: 'child processes', pattern: /from 'node:child_process'/, only: /^src\/transfer\/process\.ts$/ },
+  {
+    what: 'child processes',
+    pattern: /from 'node:child_process'/,
+    only: /^src\/(transfer\/process|indexing\/lz4-command)\.ts$/,
+  },
   {
     what: 'printing and exiting',
     pattern: /process\.(stdout|stderr|exit\b|exitCode)/,

@@ -52,7 +52,7 @@ export async function storeContent(
     snapshotId: migration.snapshot.id,
     partition,
   };
-  using streamIndex = content.kind === 'blocks' ? null : new StreamIndex(settled, directory.path);
+  const streamIndex = content.kind === 'blocks' ? null : new StreamIndex(settled, directory.path);
   const result = await storeObject({ ...settled, index: streamIndex }, services.store, services.host, signal);
   reportSockets(result, migration);
   const object = manifestObject(settled, found, result);

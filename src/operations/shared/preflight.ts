@@ -1,6 +1,4 @@
 /** Checks that run before anything is created. */
-import { basename } from 'node:path';
-import { compressCommand } from '../../archive/codec.ts';
 import { SnapError } from '../../errors.ts';
 import { checkRecipients, checkSecretKeys } from '../../host/gpg-keys.ts';
 import { requireTools } from '../../host/tools.ts';
@@ -40,8 +38,7 @@ export function requireRoot(): void {
 }
 
 function toolsFor(settings: MigrateSettings): string[] {
-  const compressor = basename(compressCommand(settings.codec)[0] ?? '');
-  const always = ['mkfifo', 'blkid', 'sfdisk', compressor];
+  const always = ['mkfifo', 'blkid', 'sfdisk', settings.codec.name];
   const forTar = settings.layout === 'tar' ? ['tar', 'mount', 'umount', 'losetup', 'blockdev'] : [];
   const forProof = settings.validate && settings.layout === 'tar' ? ['getfattr'] : [];
   return [...always, ...forTar, ...forProof, ...(settings.encryption ? ['gpg'] : [])];

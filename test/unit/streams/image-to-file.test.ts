@@ -9,7 +9,6 @@ import fc from 'fast-check';
 import { BLOCK_KIND, HASH_BYTES, newTable } from '../../../src/archive/block-table.ts';
 import { ByteStream } from '../../../src/archive/byte-stream.ts';
 import type { Place } from '../../../src/archive/file-index.ts';
-import { Lz4Blocks } from '../../../src/archive/lz4-blocks.ts';
 import type { ManifestObject } from '../../../src/archive/manifest.ts';
 import type { ArchivedObject } from '../../../src/operations/reading/find-archive.ts';
 import { ImagePlan, type PieceRange } from '../../../src/operations/restore/image/plan-image.ts';
@@ -18,6 +17,7 @@ import { writeImageStream } from '../../../src/streams/image-to-file.ts';
 import { temporaryDirectory } from '../../support/lab.ts';
 import { FULL } from '../../support/sampled.ts';
 import { through } from '../../support/tamper.ts';
+import { Lz4Blocks } from './lz4-blocks.ts';
 
 const PIECE = 4 * 2 ** 20;
 const BLOCK = 512 * 1024;

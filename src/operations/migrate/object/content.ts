@@ -11,7 +11,10 @@ export type Content =
   | { kind: 'files'; directory: string; expectedBytes: number; damage: (members: number | null) => string | null }
   /** All bytes of a device, or of a snapshot's blocks; `expectedBytes` is exact. */
   | { kind: 'device'; device: string; expectedBytes: number }
-  /** The reader of the blocks adds them to `index`; the code that stores pieces adds the pieces. */
+  /** The reader of the blocks adds them to `index`; the code that stores frames adds their positions. */
   | { kind: 'blocks'; blocks: OpenImage; expectedBytes: number; index: BlockIndexWriter };
+
+/** Content that a process or a device provides as a stream. */
+export type StreamContent = Exclude<Content, { kind: 'blocks' }>;
 
 export const layoutOf = ({ kind }: Content): Layout => (kind === 'files' ? 'tar' : 'image');

@@ -19,7 +19,7 @@ export interface ObjectOrder {
   partition: number | null;
   /** Knows the interrupted upload of this object, if there is one, and records this one. */
   journal: UploadJournal;
-  /** `null` if the object gets no index, or if the index is built elsewhere. */
+  /** `null` for blocks, whose index is part of the content. */
   index: StreamIndex | null;
 }
 

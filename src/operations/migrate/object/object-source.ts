@@ -5,8 +5,7 @@ import { SnapError } from '../../../errors.ts';
 import type { IndexingReport } from '../../../indexing/indexing-order.ts';
 import { printable } from '../../../lib/printable.ts';
 import type { Stage, StageReport } from '../../../transfer/pipeline.ts';
-import { closeAll, makePipe } from '../../../transfer/pipes.ts';
-import type { Content } from './content.ts';
+import type { Content, StreamContent } from './content.ts';
 import type { ObjectOrder } from './object-order.ts';
 import { mismatch, reportOf } from './stream-counts.ts';
 
@@ -15,8 +14,6 @@ export interface ObjectSource extends AsyncDisposable {
   readonly stages: readonly Stage[];
   /** The standard input of the first stage; `null` for tar, which reads none. */
   readonly input: number | null;
-  /** Call it when the pipeline is running. */
-  begin(): void;
   /** Number of plain bytes read so far; `null` if only the kernel counts them. */
   position(): number | null;
   /**
@@ -40,23 +37,16 @@ export interface SourceVerdict {
 }
 
 export interface SourceOptions {
-  /** Whether the first stage reads into page-aligned memory, so that the page cache can be bypassed. */
-  isAligned: boolean;
-  /** Aborted when the plain bytes are no longer needed. */
-  signal: AbortSignal;
   /** Called with the reason if the plain bytes cannot become complete. */
   fail: (reason: unknown) => void;
 }
 
-export async function openSource(order: ObjectOrder, options: SourceOptions): Promise<ObjectSource> {
-  const { content } = order;
+export function openSource(order: ObjectOrder, content: StreamContent, options: SourceOptions): ObjectSource {
   switch (content.kind) {
     case 'files':
       return filesSource(order, content, options);
     case 'device':
-      return deviceSource(order, content, options);
-    case 'blocks':
-      return blocksSource(order, content, options);
+      return deviceSource(order, content);
   }
 }
 
@@ -72,7 +62,6 @@ function filesSource(order: ObjectOrder, { directory, damage }: Of<'files'>, { f
   return {
     stages: [{ name: 'tar', argv: tarCommand(directory), onStderrLine }],
     input: null,
-    begin: () => {},
     position: () => null,
     async produced(reports) {
       const total = readTarTotal(reportOf(reports, 'tar'));
@@ -104,49 +93,20 @@ function allRead(order: ObjectOrder, position: number): number {
   throw mismatch(order, `${position} of the ${expectedBytes} bytes of the device were read`);
 }
 
-/** The device is the standard input of the first stage. Both descriptors share one file position, which the kernel keeps. */
-function deviceSource(order: ObjectOrder, { device }: Of<'device'>, { isAligned }: SourceOptions): ObjectSource {
-  const descriptor = openSync(device, isAligned ? constants.O_RDONLY | constants.O_DIRECT : constants.O_RDONLY);
+/**
+ * The device is the standard input of the first stage, which reads into page-aligned memory, so that the page cache can
+ * be bypassed. descriptors share one file position, which the kernel keeps.
+ */
+function deviceSource(order: ObjectOrder, { device }: Of<'device'>): ObjectSource {
+  const descriptor = openSync(device, constants.O_RDONLY | constants.O_DIRECT);
   const position = () =>
     Number(/^pos:\s*(\d+)/m.exec(readFileSync(`/proc/self/fdinfo/${descriptor}`, 'utf8'))?.[1] ?? 0);
   return {
     stages: [],
     input: descriptor,
-    begin: () => {},
     position,
     produced: async () => allRead(order, position()),
     verdict: verdictOnImage,
     [Symbol.asyncDispose]: async () => closeSync(descriptor),
-  };
-}
-
-/** Blocks are written to a pipe while they arrive. */
-async function blocksSource(
-  order: ObjectOrder,
-  { blocks }: Of<'blocks'>,
-  options: SourceOptions,
-): Promise<ObjectSource> {
-  const pipe = await makePipe();
-  const image = blocks(0, options.signal);
-  let writing: Promise<void> | null = null;
-  return {
-    stages: [],
-    input: pipe.readEnd,
-    begin() {
-      closeAll([pipe.readEnd]);
-      writing = image.writeTo(pipe.writeEnd, image.bytes).finally(() => closeAll([pipe.writeEnd]));
-      writing.catch(options.fail);
-    },
-    position: () => image.position,
-    async produced() {
-      await writing;
-      return allRead(order, image.position);
-    },
-    verdict: verdictOnImage,
-    async [Symbol.asyncDispose]() {
-      if (writing) await writing.catch(() => {});
-      else closeAll([pipe.readEnd, pipe.writeEnd]);
-      await image[Symbol.asyncDispose]();
-    },
   };
 }

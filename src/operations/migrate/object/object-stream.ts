@@ -4,8 +4,10 @@ import { SnapError } from '../../../errors.ts';
 import type { IndexingReport } from '../../../indexing/indexing-order.ts';
 import { type Part, readParts } from '../../../transfer/part-reader.ts';
 import { type RunningPipeline, startPipeline } from '../../../transfer/pipeline.ts';
+import type { StreamContent } from './content.ts';
 import type { ObjectOrder } from './object-order.ts';
 import { type ObjectSource, openSource, type SourceVerdict } from './object-source.ts';
+import type { StreamIndex } from './stream-index.ts';
 import { type Transforms, transformsOf } from './transforms.ts';
 
 export interface ObjectStream extends AsyncDisposable {
@@ -27,21 +29,25 @@ export interface StreamVerdict extends SourceVerdict {
   readonly indexed: IndexingReport | null;
 }
 
-export async function openStream(order: ObjectOrder, signal: AbortSignal): Promise<ObjectStream> {
+/** @param content the content of the order. @param index receives what is found in it. */
+export async function openStream(
+  order: ObjectOrder,
+  content: StreamContent,
+  index: StreamIndex,
+  signal: AbortSignal,
+): Promise<ObjectStream> {
   const failed = new AbortController();
   const either = AbortSignal.any([signal, failed.signal]);
   const fail = (reason: unknown) => failed.abort(reason);
   await using opening = new AsyncDisposableStack();
-  const isAligned = order.index?.isCompressing ?? false;
-  const source = opening.use(await openSource(order, { isAligned, signal: either, fail }));
-  const transforms = transformsOf(order);
+  const source = opening.use(openSource(order, content, { fail }));
+  const transforms = transformsOf(order, index);
   const stages = [...source.stages, ...transforms.stages];
   const input = source.input === null ? {} : { input: source.input };
   // It is disposed of before its source.
   const pipeline = opening.use(await startPipeline(stages, { signal: either, ...input }));
   pipeline.finished.catch(fail);
-  source.begin();
-  const { expectedBytes } = order.content;
+  const { expectedBytes } = content;
   const parts = transforms.watch(
     readParts(pipeline.output, { expectedBytes, held: order.streams + 1, signal: either }),
   );
@@ -63,8 +69,8 @@ async function judge(
 ): Promise<StreamVerdict> {
   const reports = await pipeline.finished;
   const plainBytes = await source.produced(reports);
-  const indexed = transforms.verdict(reports, { plainBytes, storedBytes });
-  const found = source.verdict(indexed?.problem === null ? indexed : null);
+  const indexed = transforms.verdict(plainBytes, storedBytes);
+  const found = source.verdict(indexed.problem === null ? indexed : null);
   return { ...found, plainBytes, indexed };
 }
 
@@ -72,7 +78,7 @@ async function judge(
  * If a stage fails at once, the stream is empty, and its end is seen before the exit of the stage. This function throws the
  * failure of the stage, because that is the cause.
  */
-async function* blamingStages(pipeline: RunningPipeline, parts: AsyncIterable<Part>): AsyncGenerator<Part> {
+export async function* blamingStages(pipeline: RunningPipeline, parts: AsyncIterable<Part>): AsyncGenerator<Part> {
   try {
     yield* parts;
   } catch (error) {

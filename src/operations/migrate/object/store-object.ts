@@ -2,9 +2,10 @@
 import type { UploadCheckpoint } from '../../../archive/claim.ts';
 import { BLOCK_BYTES } from '../../../cloud/blocks.ts';
 import type { ArchiveStore, StoredObject } from '../../../cloud/ports.ts';
+import { SnapError } from '../../../errors.ts';
 import type { Host } from '../../../events.ts';
 import { monotonic } from '../../../lib/clock.ts';
-import { openPieces } from './image-pieces.ts';
+import { openImageStream } from './image-stream.ts';
 import type { ObjectOrder } from './object-order.ts';
 import { openUpload } from './object-sink.ts';
 import type { SourceVerdict } from './object-source.ts';
@@ -69,12 +70,11 @@ async function streamObject(
   return { stored, plainBytes, sockets, contentBytes, indexFile: await finishIndex(order, verdict, host) };
 }
 
-/** Only unencrypted blocks are compressed in pieces, at the ends of which an upload can resume. */
-async function openAt(order: ObjectOrder, from: UploadCheckpoint, signal: AbortSignal): Promise<ObjectStream> {
-  const { content, encryption } = order;
-  return content.kind === 'blocks' && !encryption
-    ? openPieces(order, content, from, signal)
-    : openStream(order, signal);
+function openAt(order: ObjectOrder, from: UploadCheckpoint, signal: AbortSignal): Promise<ObjectStream> {
+  const { content, index } = order;
+  if (content.kind === 'blocks') return openImageStream(order, content, from, signal);
+  if (!index) throw new SnapError('BUG', `${order.facts.key} has no index`);
+  return openStream(order, content, index, signal);
 }
 
 /** An archive without an index is complete, but finding a file in it takes longer. */

@@ -1,8 +1,8 @@
 /**
  * Finds the starts of the blocks in an lz4 stream. Blocks written by the `lz4` command can be decoded independently.
  */
-import type { Place } from './file-index.ts';
-import { frameOf, HEADER_BYTES, LENGTH_BYTES, LENGTH_MASK } from './lz4-frame.ts';
+import type { Place } from '../../../src/archive/file-index.ts';
+import { frameOf, HEADER_BYTES, LENGTH_BYTES, LENGTH_MASK } from '../../../src/archive/lz4-frame.ts';
 
 /** Follows a stored stream from block to block without decoding it. The last place is the end of the last block. */
 export class Lz4Blocks {
