@@ -7,7 +7,7 @@ import { dirname } from 'node:path';
 import { BLOCK_BYTES, type SnapshotBlocks } from '../cloud/blocks.ts';
 import { SnapError } from '../errors.ts';
 import type { BlockRateLimiter } from '../transfer/rate-limiter.ts';
-import { WrittenBlockPages } from './written-blocks.ts';
+import { WrittenBlockPages } from './written-block-pages.ts';
 
 export interface LazyDiskOptions {
   blocks: SnapshotBlocks;

@@ -91,11 +91,11 @@ function terminalScreen(stream: Stream, print: (text: string) => void): Screen {
     report: (report) => log(reportTable(report).join('\n')),
     track: (task) => {
       live++;
-      const begun = monotonic();
+      const taskStarted = monotonic();
       const counted = run.add(task);
       // The bar of the whole run is created again, so that it stays below the others.
       whole?.[Symbol.dispose]();
-      const bar = showLine(bars, (width) => progressLine(task, secondsSince(begun), width));
+      const bar = showLine(bars, (width) => progressLine(task, secondsSince(taskStarted), width));
       whole = showLine(bars, (width) => run.line(secondsSince(started), width));
       return {
         [Symbol.dispose]: () => {

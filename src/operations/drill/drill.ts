@@ -36,7 +36,7 @@ export async function drill(settings: DrillSettings, services: Services, signal:
   await sweepKilledRuns(signal);
   if (settings.scratch !== null) await sweepScratch(settings.scratch, signal);
   await services.store.check({ signal });
-  const begun = { startedAt: now(), ...(await drillCaller(services, signal)) };
+  const start = { startedAt: now(), ...(await drillCaller(services, signal)) };
   const sample = await chooseSample(settings, services, signal);
   const snapshots = sample.chosen.map(({ id }) => id);
   services.host.notify({ code: 'drill.chosen', seed: settings.seed, snapshots, population: sample.population });
@@ -46,7 +46,7 @@ export async function drill(settings: DrillSettings, services: Services, signal:
     await thawAll(sample.chosen, settings, services, signal);
     return await drillEach(sample.chosen, rows, { settings, services, base, signal });
   } finally {
-    const report = reportOf(settings, services, sample, rows, begun);
+    const report = reportOf(settings, services, sample, rows, start);
     services.host.notify({ code: 'drill.finished', report });
   }
 }
@@ -136,7 +136,7 @@ function outcomeOf(failure: unknown): DrillRow['outcome'] {
   return code === 'THAWING' || code === 'INTERRUPTED' ? 'unfinished' : 'failed';
 }
 
-interface Begun extends Pick<DrillReport, 'caller' | 'warnings'> {
+interface DrillStart extends Pick<DrillReport, 'caller' | 'warnings'> {
   startedAt: Date;
 }
 
@@ -145,7 +145,7 @@ function reportOf(
   { store }: Services,
   { chosen, population }: DrillSample,
   archives: DrillRow[],
-  { startedAt, caller, warnings }: Begun,
+  { startedAt, caller, warnings }: DrillStart,
 ): DrillReport {
   const { prefix, volumes, snapshots, since, until, seed, sample, user } = settings;
   return {

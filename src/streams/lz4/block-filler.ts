@@ -23,7 +23,7 @@ export function fillBlocks(ring: BlockRing, read: ReadSome): FilledRing {
     return { isForeign: !filler.fill(), problem: null };
   } catch (error) {
     if (!(error instanceof Unreadable)) throw error;
-    filler.breakOff();
+    filler.markEnd();
     return { isForeign: false, problem: error.message };
   }
 }
@@ -53,7 +53,7 @@ class BlockFiller {
   }
 
   /** Marks the end of the readable part. Blocks in the ring stay there. */
-  breakOff(): void {
+  markEnd(): void {
     this.#waitForRoom();
     this.#ring.put(this.#block, ENDED);
   }
@@ -70,8 +70,7 @@ class BlockFiller {
   }
 
   #end(): void {
-    this.#waitForRoom();
-    this.#ring.put(this.#block, ENDED);
+    this.markEnd();
     while (this.#decodeOne());
   }
 

@@ -26,7 +26,7 @@ export type ExtractionDecision =
 
 const NOT_WANTED: ExtractionDecision = { what: 'not-wanted' };
 
-const refuse = (why: string): ExtractionDecision => ({ what: 'refuse', why });
+const refusal = (why: string): ExtractionDecision => ({ what: 'refuse', why });
 
 const SET_IDS = 0o6000;
 
@@ -56,13 +56,13 @@ export class MemberRules {
   decide(found: NewMember, alias: string | null = null): ExtractionDecision {
     const member = alias === null ? found : this.#renamed(found, alias);
     const path = pathOfMember(member.path);
-    if (path === null) return refuse('the name points outside the archive');
+    if (path === null) return refusal('the name points outside the archive');
     const name = path.toString('latin1');
     const isOwnName = member.type === 'hardlink' && pathOfMember(member.target)?.equals(path) === true;
     if (isOwnName || !this.wanted.has(name, member.type === 'directory')) return NOT_WANTED;
     if (this.#isLeftOut(name, member)) return { what: 'device' };
     const why = this.#reasonToRefuse(this.#folded(name), member);
-    if (why !== null) return refuse(why);
+    if (why !== null) return refusal(why);
     return { what: 'take', path, ...this.#asAllowed({ ...member, path: relative(path) }) };
   }
 
