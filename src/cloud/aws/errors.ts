@@ -92,10 +92,10 @@ export const isCredentialError = (thrown: unknown): boolean => RULES[awsErrorNam
 
 /**
  * @param doing what was attempted, as a verb phrase such as `create a volume of snap-1`.
- * @returns the abort reason itself if the call was cancelled.
+ * @returns the abort reason itself if the call was cancelled, unless a time limit cancelled it.
  */
 function toSnapError(thrown: unknown, doing: string, signal?: AbortSignal): unknown {
-  if (signal?.aborted) return signal.reason;
+  if (signal?.aborted) return isTimeout(signal.reason) ? outOfTime(doing, signal.reason) : signal.reason;
   if (thrown instanceof SnapError) return thrown;
   const error = asError(thrown) as AwsError;
   const rule = ruleFor(error);
@@ -108,6 +108,15 @@ function toSnapError(thrown: unknown, doing: string, signal?: AbortSignal): unkn
     cause: error,
   });
 }
+
+/** The reason of `AbortSignal.timeout`, which limits the time of clean-up work. */
+const isTimeout = (reason: unknown): boolean => reason instanceof DOMException && reason.name === 'TimeoutError';
+
+const outOfTime = (doing: string, cause: unknown): SnapError =>
+  new SnapError('CLOUD_CALL', `could not ${doing}: there was no answer in time, so the outcome is unknown`, {
+    hint: 'run the same command again; clean finds what was left behind',
+    cause,
+  });
 
 function ruleFor(error: AwsError): Rule | undefined {
   if (RULES[error.name]) return RULES[error.name];

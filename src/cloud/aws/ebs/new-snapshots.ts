@@ -3,6 +3,7 @@ import { SnapError } from '../../../errors.ts';
 import { BLOCK_BYTES, type NewSnapshots } from '../../blocks.ts';
 import { toTagList } from '../ec2/tag-list.ts';
 import { isAwsError, translateErrors } from '../errors.ts';
+import { GRACE, withGrace } from '../grace.ts';
 import {
   CompleteSnapshotCommand,
   DeleteSnapshotCommand,
@@ -15,7 +16,7 @@ import {
 /** Minutes without a new block after which EBS abandons an unfinished snapshot. */
 const SNAPSHOT_TIMEOUT_MINUTES = 60;
 
-export function awsNewSnapshots(ebs: EBSClient, ec2: EC2Client): NewSnapshots {
+export function awsNewSnapshots(ebs: EBSClient, ec2: EC2Client, grace = GRACE): NewSnapshots {
   return {
     start: ({ sizeGiB, description, tags, kmsKeyArn, encrypted }, { signal }) =>
       translateErrors('start a snapshot', signal, async () => {
@@ -56,7 +57,7 @@ export function awsNewSnapshots(ebs: EBSClient, ec2: EC2Client): NewSnapshots {
           ChecksumAggregationMethod: 'LINEAR',
         });
         try {
-          await ebs.send(command);
+          await withGrace(signal, grace, (abortSignal) => ebs.send(command, { abortSignal }));
         } catch (error) {
           if (!isCompletedEarlier(error)) throw error;
         }

@@ -6,6 +6,7 @@ import { monotonic } from '../../../lib/clock.ts';
 import { cleanupSignal } from '../../../lib/disposal.ts';
 import type { ObjectFacts, PartReceipt, PartStore, StoredObject } from '../../ports.ts';
 import { isAwsError } from '../errors.ts';
+import { COMPLETION_GRACE, inquirySignal, withGrace } from '../grace.ts';
 import {
   AbortMultipartUploadCommand,
   CompleteMultipartUploadCommand,
@@ -27,7 +28,12 @@ import { bucketArguments, creationArguments, type S3Clients, type StoreSettings 
  * Each part is sent with its CRC-32, which S3 verifies. The completion states the CRC-32 of the whole object, combined
  * from those of the parts, and its length. S3 therefore rejects an object that is not exactly what was sent.
  */
-export function s3PartStore(clients: S3Clients, settings: StoreSettings, facts: ObjectFacts): PartStore {
+export function s3PartStore(
+  clients: S3Clients,
+  settings: StoreSettings,
+  facts: ObjectFacts,
+  grace = COMPLETION_GRACE,
+): PartStore {
   const { key } = facts;
   const client = clients.transfer;
   const object = { ...bucketArguments(settings), Key: key };
@@ -70,9 +76,12 @@ export function s3PartStore(clients: S3Clients, settings: StoreSettings, facts: 
 
     complete: (uploadId, receipts, totalBytes, { signal }) =>
       translateErrors(`complete the upload of ${address}`, signal, async () => {
-        const done = await completeOrFind(client, object, uploadId, receipts, totalBytes);
-        if (settings.tagAfterUpload) await tag(clients.control, object, facts.tags);
-        return done;
+        const completion = { object, uploadId, receipts, totalBytes };
+        return withGrace(signal, grace, async (late) => {
+          const done = await completeOrFind(client, completion, late);
+          if (settings.tagAfterUpload) await tag(clients.control, object, facts.tags, late);
+          return done;
+        });
       }),
 
     parts: (uploadId, { signal }) =>
@@ -144,10 +153,15 @@ const toReceipt = (part: S3Part): PartReceipt => ({
   bytes: part.Size ?? 0,
 });
 
-async function tag(client: S3Client, object: ObjectAddress, tags: Record<string, string>): Promise<void> {
+async function tag(
+  client: S3Client,
+  object: ObjectAddress,
+  tags: Record<string, string>,
+  abortSignal: AbortSignal,
+): Promise<void> {
   if (Object.keys(tags).length === 0) return;
   const TagSet = Object.entries(tags).map(([Key, Value]) => ({ Key, Value }));
-  await client.send(new PutObjectTaggingCommand({ ...object, Tagging: { TagSet } }));
+  await client.send(new PutObjectTaggingCommand({ ...object, Tagging: { TagSet } }), { abortSignal });
 }
 
 interface ObjectAddress {
@@ -156,12 +170,18 @@ interface ObjectAddress {
   ExpectedBucketOwner?: string;
 }
 
+interface Completion {
+  object: ObjectAddress;
+  uploadId: string;
+  receipts: readonly PartReceipt[];
+  totalBytes: number;
+}
+
+/** If the call is cancelled, S3 may have completed the upload. The failure is thrown only if it has not. */
 async function completeOrFind(
   client: S3Client,
-  object: ObjectAddress,
-  uploadId: string,
-  receipts: readonly PartReceipt[],
-  totalBytes: number,
+  { object, uploadId, receipts, totalBytes }: Completion,
+  abortSignal: AbortSignal,
 ): Promise<StoredObject> {
   const command = new CompleteMultipartUploadCommand({
     ...object,
@@ -172,10 +192,12 @@ async function completeOrFind(
     MultipartUpload: { Parts: receipts.map(toCompletedPart) },
   });
   try {
-    const answer = await client.send(command);
+    const answer = await client.send(command, { abortSignal });
     return stored(object.Key, answer.ETag ?? '', totalBytes, answer.VersionId, answer.ChecksumCRC32);
   } catch (error) {
-    const found = await findCompleted(client, object, receipts, totalBytes).catch(() => null);
+    const found = await findCompleted(client, { object, receipts, totalBytes }, inquirySignal(abortSignal)).catch(
+      () => null,
+    );
     if (found) return found;
     throw error;
   }
@@ -201,11 +223,10 @@ function wholeChecksum(receipts: readonly PartReceipt[]): string {
  */
 async function findCompleted(
   client: S3Client,
-  object: ObjectAddress,
-  receipts: readonly PartReceipt[],
-  totalBytes: number,
+  { object, receipts, totalBytes }: Omit<Completion, 'uploadId'>,
+  abortSignal: AbortSignal,
 ): Promise<StoredObject | null> {
-  const answer = await client.send(new HeadObjectCommand(object));
+  const answer = await client.send(new HeadObjectCommand(object), { abortSignal });
   if (answer.ContentLength !== totalBytes || answer.ETag !== expectedETag(receipts)) return null;
   return stored(object.Key, answer.ETag, totalBytes, answer.VersionId, wholeChecksum(receipts));
 }

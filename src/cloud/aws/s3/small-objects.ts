@@ -6,6 +6,7 @@ import { now, sleep } from '../../../lib/clock.ts';
 import type { ArchiveStore } from '../../ports.ts';
 import { answeredAt } from '../clients.ts';
 import { isAwsError } from '../errors.ts';
+import { GRACE, inquirySignal, withGrace } from '../grace.ts';
 import {
   DeleteObjectCommand,
   GetObjectCommand,
@@ -19,6 +20,7 @@ import { bucketArguments, creationArguments, type StoreSettings } from './store-
 export function s3SmallObjects(
   client: S3Client,
   settings: StoreSettings,
+  grace = GRACE,
 ): Pick<ArchiveStore, 'putSmall' | 'getSmall' | 'removeIf'> {
   const bucket = bucketArguments(settings);
   const { at, translateErrors } = bucketCalls(client, bucket);
@@ -32,9 +34,11 @@ export function s3SmallObjects(
           ContentType: 'application/json',
           ...(replaces === null ? { IfNoneMatch: '*' } : { IfMatch: unquoted(replaces) }),
         });
-        const answer = await client
-          .send(command)
-          .catch((error) => acceptOwnWrite(client, { ...bucket, Key: facts.key }, body, error));
+        const answer = await withGrace(signal, grace, (abortSignal) =>
+          client
+            .send(command, { abortSignal })
+            .catch((error) => acceptOwnWrite(client, { ...bucket, Key: facts.key }, body, error, abortSignal)),
+        );
         return {
           key: facts.key,
           etag: answer.ETag ?? '',
@@ -55,7 +59,8 @@ export function s3SmallObjects(
     removeIf: (key, etag, { signal }) =>
       translateErrors(`remove ${at(key)}`, signal, async () => {
         try {
-          await client.send(new DeleteObjectCommand({ ...bucket, Key: key, IfMatch: unquoted(etag) }));
+          const command = new DeleteObjectCommand({ ...bucket, Key: key, IfMatch: unquoted(etag) });
+          await withGrace(signal, grace, (abortSignal) => client.send(command, { abortSignal }));
         } catch (error) {
           if (!isAwsError(error, 'PreconditionFailed', 'NoSuchKey', 'ConditionalRequestConflict')) throw error;
         }
@@ -64,13 +69,22 @@ export function s3SmallObjects(
 }
 
 /**
- * The condition also fails if our own write succeeded, its response was lost, and the retry found the object.
+ * The condition also fails if our own write succeeded, its response was lost, and the retry found the object. The write may
+ * also have succeeded if the call was cancelled.
  * @throws SnapError `ARCHIVE_EXISTS` if another run wrote the object.
  */
-async function acceptOwnWrite(client: S3Client, object: { Bucket: string; Key: string }, body: Buffer, error: unknown) {
-  if (!isAwsError(error, 'PreconditionFailed', 'ConditionalRequestConflict')) throw error;
-  const existing = await readWhole(client, object).catch(() => null);
+async function acceptOwnWrite(
+  client: S3Client,
+  object: { Bucket: string; Key: string },
+  body: Buffer,
+  error: unknown,
+  late: AbortSignal,
+) {
+  const isRefused = isAwsError(error, 'PreconditionFailed', 'ConditionalRequestConflict');
+  if (!isRefused && !late.aborted) throw error;
+  const existing = await readWhole(client, object, inquirySignal(late)).catch(() => null);
   if (existing && body.equals(existing.body)) return existing.answer;
+  if (!isRefused) throw error;
   throw new SnapError('ARCHIVE_EXISTS', `another run wrote ${object.Key} at the same time`, {
     hint: 'run the command again: it starts from the current state of the bucket',
     cause: error,
@@ -87,10 +101,10 @@ const OBJECT_RETRY_PAUSE = 100;
 async function readWhole(
   client: S3Client,
   object: { Bucket: string; Key: string },
-  signal?: AbortSignal,
+  signal: AbortSignal,
 ): Promise<{ answer: GetObjectCommandOutput; body: Buffer }> {
   for (let reads = 1; ; reads++) {
-    const answer = await client.send(new GetObjectCommand(object), signal ? { abortSignal: signal } : {});
+    const answer = await client.send(new GetObjectCommand(object), { abortSignal: signal });
     if ((answer.ContentLength ?? 0) > MAX_SMALL_OBJECT_BYTES) {
       // In Node, the body is a `Readable`; the SDK declares another type.
       (answer.Body as unknown as Readable | undefined)?.destroy();
@@ -99,7 +113,7 @@ async function readWhole(
     try {
       return { answer, body: Buffer.from((await answer.Body?.transformToByteArray()) ?? EMPTY_BODY) };
     } catch (error) {
-      signal?.throwIfAborted();
+      signal.throwIfAborted();
       if (reads === OBJECT_READ_ATTEMPTS) throw error;
     }
     await sleep(OBJECT_RETRY_PAUSE * 2 ** (reads - 1), signal);
