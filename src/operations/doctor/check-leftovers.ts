@@ -37,8 +37,10 @@ export async function* examineLeftovers({ services, settings, signal }: Examinat
     const survey: Survey = { settings: { tagKey, prefix, olderThan: 0 }, services, signal, instanceId: null, clock };
     const { traces, failures: unreadable, total } = await findTraces(survey, MAX_SNAPSHOTS);
     const { found, failures } = await examineEach(traces, survey);
-    yield* CHECKS.map((check) => findingOf(check, found));
     const all = [...unreadable.map(({ error }) => error), ...failures];
+    const findings = CHECKS.map((check) => findingOf(check, found));
+    // Nothing is called clean if a snapshot was not examined.
+    yield* findings.filter(({ verdict }) => verdict !== 'ok' || all.length === 0);
     yield* gaps({ examined: traces.length + unreadable.length, total, failures: all });
   } catch (error) {
     yield notChecked('leftovers', asFailure(error));
@@ -83,14 +85,14 @@ interface Extent {
 
 /** Reports snapshots that were not examined, so that they are not assumed to be clean. */
 function* gaps({ examined, total, failures: [first, ...others] }: Extent): Generator<Finding> {
-  if (examined < total) {
-    const detail = `only ${examined} of ${count(total, 'snapshot')} with a claim, volume or state tag were examined`;
-    yield warning('leftovers', detail, 'list all leftovers with: snap-to-s3 clean');
-  }
   if (first) {
     const { detail, hint } = notChecked('leftovers', first);
     const also = others.length === 0 ? '' : `, and ${count(others.length, 'other snapshot')}`;
     yield warning('leftovers', `${detail}${also}`, hint ?? HINT);
+  }
+  if (examined < total) {
+    const detail = `only ${examined} of ${count(total, 'snapshot')} with a claim, volume or state tag were examined`;
+    yield warning('leftovers', detail, 'list all leftovers with: snap-to-s3 clean');
   }
 }
 
