@@ -21,5 +21,8 @@ const reading = {
 };
 const started = performance.now();
 let blocks = 0;
-for await (const _block of blocksInOrder(reading, new AbortController().signal)) blocks++;
+for await (const { release } of blocksInOrder(reading, new AbortController().signal)) {
+  release();
+  blocks++;
+}
 process.stdout.write(`${JSON.stringify({ blocks, seconds: (performance.now() - started) / 1000 })}\n`);

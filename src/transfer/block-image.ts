@@ -62,6 +62,7 @@ export function blockImage(options: BlockImageOptions): BlockImage {
         buffer.set(block.bytes.subarray(0, buffer.length - at), at);
         filled = Math.min(at + BLOCK_BYTES, buffer.length);
         options.onBlock?.(index, block);
+        found.release();
       }
       const isData = filled > 0;
       if (isData) buffer.fill(0, filled);
@@ -78,6 +79,8 @@ export function blockImage(options: BlockImageOptions): BlockImage {
 interface PlacedBlock {
   index: number;
   block: SnapshotBlock;
+  /** Lets the memory of the block be used for another one. */
+  release(): void;
 }
 
 /** Looks ahead by one block. */
@@ -112,16 +115,18 @@ export async function* blocksInOrder(options: BlockReading, signal: AbortSignal)
   const { blocks, snapshotId, inFlight, rateLimiter, wanted } = options;
   const ended = new AbortController();
   const call = { signal: AbortSignal.any([signal, ended.signal]) };
-  const inFlightBlocks: { index: number; block: Promise<SnapshotBlock> }[] = [];
+  const inFlightBlocks: { index: number; buffer: Buffer; block: Promise<SnapshotBlock> }[] = [];
+  const unused: Buffer[] = [];
   const start = async (ref: BlockRef) => {
     await rateLimiter.acquire(snapshotId, call.signal);
-    const block = blocks.read(snapshotId, ref, call);
+    const buffer = unused.pop() ?? Buffer.allocUnsafeSlow(BLOCK_BYTES);
+    const block = blocks.read(snapshotId, ref, call, buffer);
     block.catch(() => {});
-    inFlightBlocks.push({ index: ref.index, block });
+    inFlightBlocks.push({ index: ref.index, buffer, block });
   };
-  const take = async () => {
+  const take = async (): Promise<PlacedBlock | undefined> => {
     const first = inFlightBlocks.shift();
-    return first && { index: first.index, block: await first.block };
+    return first && { index: first.index, block: await first.block, release: () => unused.push(first.buffer) };
   };
   try {
     for await (const ref of blocks.list(snapshotId, options.from / BLOCK_BYTES, call)) {

@@ -58,9 +58,10 @@ async function tableOf(migration: Migration, bytes: number, body: Buffer | null)
     },
     signal,
   );
-  for await (const { index, block } of blocks) {
+  for await (const { index, block, release } of blocks) {
     kinds[index] = isZeroBlock(block.bytes) ? BLOCK_KIND.zero : BLOCK_KIND.data;
     hashes.set(Buffer.from(block.sha256, 'base64'), index * HASH_BYTES);
+    release();
   }
   for (const [index, kind] of kinds.entries()) {
     if (kind === BLOCK_KIND.unknown) kinds[index] = BLOCK_KIND.zero;

@@ -5,11 +5,11 @@ import type { SnapshotBlock } from '../../blocks.ts';
 
 /**
  * The SDK collects chunks and joins them, which takes a third of the time of the whole read.
- * @param length expected length in bytes.
+ * @param bytes the memory for the block, of the expected length.
  * @returns `null` if the connection broke or timed out, or if the body has another length.
  */
-export function readBlockBody(body: Readable, length: number, signal: AbortSignal): Promise<SnapshotBlock | null> {
-  const bytes = Buffer.allocUnsafeSlow(length);
+export function readBlockBody(body: Readable, bytes: Buffer, signal: AbortSignal): Promise<SnapshotBlock | null> {
+  const { length } = bytes;
   const hash = createHash('sha256');
   let position = 0;
   const { promise, resolve, reject } = Promise.withResolvers<SnapshotBlock | null>();

@@ -2,7 +2,7 @@
 import type { Readable } from 'node:stream';
 import { SnapError } from '../../../errors.ts';
 import { sleep } from '../../../lib/clock.ts';
-import { BLOCK_BYTES, type BlockRef, type SnapshotBlocks } from '../../blocks.ts';
+import { BLOCK_BYTES, type BlockRef, type SnapshotBlock, type SnapshotBlocks } from '../../blocks.ts';
 import type { Call } from '../../ports.ts';
 import { isAwsError, translateErrors } from '../errors.ts';
 import { type EBSClient, GetSnapshotBlockCommand, paginateListSnapshotBlocks } from '../sdk.ts';
@@ -21,45 +21,8 @@ const MAX_TOKEN_RENEWALS = 3;
 const BLOCK_RETRY_PAUSE = 50;
 
 export function awsSnapshotBlocks(client: EBSClient): SnapshotBlocks {
-  /** The API promises ascending order and image streams rely on it, so this is checked. */
-  const listFrom = async function* (SnapshotId: string, StartingBlockIndex: number, { signal }: Call) {
-    const input = { SnapshotId, StartingBlockIndex };
-    let nextIndex = StartingBlockIndex;
-    for await (const page of paginateListSnapshotBlocks({ client, pageSize: BLOCKS_PER_PAGE }, input, {
-      abortSignal: signal,
-    })) {
-      for (const { BlockIndex, BlockToken } of page.Blocks ?? []) {
-        if (BlockIndex === undefined || BlockToken === undefined || BlockIndex < nextIndex) {
-          throw new SnapError('DOWNLOAD_FAILED', `EBS listed the blocks of ${SnapshotId} out of order`, {
-            hint: 'run the command again, or use --source volume',
-          });
-        }
-        nextIndex = BlockIndex + 1;
-        yield { index: BlockIndex, token: BlockToken } satisfies BlockRef;
-      }
-    }
-  };
+  const listFrom: ListBlocks = (snapshotId, from, call) => listPages(client, snapshotId, from, call);
   const tokens = new FreshTokens(listFrom, BLOCKS_PER_PAGE);
-  const fetchBlock = async (SnapshotId: string, { index, token }: BlockRef, { signal }: Call) => {
-    const command = new GetSnapshotBlockCommand({ SnapshotId, BlockIndex: index, BlockToken: token });
-    const answer = await client.send(command, { abortSignal: signal });
-    // In Node, the body is a `Readable`; the SDK declares another type.
-    const found = await readBlockBody(answer.BlockData as unknown as Readable, BLOCK_BYTES, signal);
-    if (found === null) return 'broken';
-    return found.sha256 === answer.Checksum ? found : 'damaged';
-  };
-  const readOnce = (snapshotId: string, block: BlockRef, call: Call) =>
-    translateErrors(`read block ${block.index} of ${snapshotId}`, call.signal, async () => {
-      let known = block;
-      for (let renewals = 0; ; renewals++) {
-        try {
-          return await fetchBlock(snapshotId, known, call);
-        } catch (error) {
-          if (!hasReason(error, 'INVALID_BLOCK_TOKEN') || renewals === MAX_TOKEN_RENEWALS) throw error;
-          known = await tokens.get(snapshotId, block.index, call);
-        }
-      }
-    });
   return {
     async *list(snapshotId, from, call) {
       let blocks = listFrom(snapshotId, from, call);
@@ -77,10 +40,10 @@ export function awsSnapshotBlocks(client: EBSClient): SnapshotBlocks {
       }
     },
 
-    async read(snapshotId, block, call) {
+    async read(snapshotId, block, call, buffer = Buffer.allocUnsafeSlow(BLOCK_BYTES)) {
       const failures = { damaged: 0, broken: 0 };
       for (;;) {
-        const found = await readOnce(snapshotId, block, call);
+        const found = await readOnce({ client, tokens, snapshotId, buffer }, block, call);
         if (typeof found !== 'string') return found;
         failures[found]++;
         if (failures[found] === BLOCK_READ_ATTEMPTS[found])
@@ -89,6 +52,64 @@ export function awsSnapshotBlocks(client: EBSClient): SnapshotBlocks {
       }
     },
   };
+}
+
+type ListBlocks = (snapshotId: string, from: number, call: Call) => AsyncGenerator<BlockRef>;
+
+/** The API promises ascending order and image streams rely on it, so this is checked. */
+async function* listPages(client: EBSClient, SnapshotId: string, StartingBlockIndex: number, { signal }: Call) {
+  const input = { SnapshotId, StartingBlockIndex };
+  let nextIndex = StartingBlockIndex;
+  for await (const page of paginateListSnapshotBlocks({ client, pageSize: BLOCKS_PER_PAGE }, input, {
+    abortSignal: signal,
+  })) {
+    for (const { BlockIndex, BlockToken } of page.Blocks ?? []) {
+      if (BlockIndex === undefined || BlockToken === undefined || BlockIndex < nextIndex) {
+        throw new SnapError('DOWNLOAD_FAILED', `EBS listed the blocks of ${SnapshotId} out of order`, {
+          hint: 'run the command again, or use --source volume',
+        });
+      }
+      nextIndex = BlockIndex + 1;
+      yield { index: BlockIndex, token: BlockToken } satisfies BlockRef;
+    }
+  }
+}
+
+interface BlockReader {
+  client: EBSClient;
+  tokens: FreshTokens;
+  snapshotId: string;
+  /** The memory for the bytes of the block. */
+  buffer: Buffer;
+}
+
+type ReadBlock = SnapshotBlock | 'broken' | 'damaged';
+
+/** Requests a block once, or again with a fresh token if its token has expired. */
+const readOnce = (reader: BlockReader, block: BlockRef, call: Call): Promise<ReadBlock> =>
+  translateErrors(`read block ${block.index} of ${reader.snapshotId}`, call.signal, async () => {
+    let known = block;
+    for (let renewals = 0; ; renewals++) {
+      try {
+        return await fetchBlock(reader, known, call);
+      } catch (error) {
+        if (!hasReason(error, 'INVALID_BLOCK_TOKEN') || renewals === MAX_TOKEN_RENEWALS) throw error;
+        known = await reader.tokens.get(reader.snapshotId, block.index, call);
+      }
+    }
+  });
+
+async function fetchBlock(
+  { client, snapshotId, buffer }: BlockReader,
+  { index, token }: BlockRef,
+  { signal }: Call,
+): Promise<ReadBlock> {
+  const command = new GetSnapshotBlockCommand({ SnapshotId: snapshotId, BlockIndex: index, BlockToken: token });
+  const answer = await client.send(command, { abortSignal: signal });
+  // In Node, the body is a `Readable`; the SDK declares another type.
+  const found = await readBlockBody(answer.BlockData as unknown as Readable, buffer, signal);
+  if (found === null) return 'broken';
+  return found.sha256 === answer.Checksum ? found : 'damaged';
 }
 
 function unreadable(why: 'damaged' | 'broken', snapshotId: string, { index }: BlockRef): [string, { hint: string }] {

@@ -42,27 +42,8 @@ export function awsVolumes(client: EC2Client): Volumes {
       ),
 
     ...volumeSearch(client),
+    ...attachments(client),
     ...resourceTags(client),
-
-    attach: (volumeId, instanceId, device, { signal }) =>
-      translateErrors(`attach ${volumeId} to ${instanceId} as ${device}`, signal, async () => {
-        const command = new AttachVolumeCommand({ VolumeId: volumeId, InstanceId: instanceId, Device: device });
-        const refusal = await client.send(command).then(
-          () => null,
-          (error: unknown) => error,
-        );
-        if (refusal === null) return device;
-        if (isAwsError(refusal, 'OperationNotPermitted')) throw productCodeRefusal(volumeId, refusal);
-        const attached = await attachedAs(client, volumeId, instanceId, { refusal, signal });
-        if (attached === null && !isNameTaken(refusal)) throw refusal;
-        return attached;
-      }),
-
-    detach: (volumeId, instanceId, { signal, force }) =>
-      translateErrors(`detach ${volumeId}`, signal, async () => {
-        const command = new DetachVolumeCommand({ VolumeId: volumeId, InstanceId: instanceId, Force: force });
-        await nullIf(isDetached, () => client.send(command, { abortSignal: signal }));
-      }),
 
     delete: (volumeId, { signal }) =>
       translateErrors(`delete ${volumeId}`, signal, async () => {
@@ -105,6 +86,28 @@ const volumeSearch = (client: EC2Client): Pick<Volumes, 'ofSnapshot' | 'withTags
       const Filters = Object.entries(tags).map(([key, value]) => ({ Name: `tag:${key}`, Values: [value] }));
       if (snapshotId !== null) Filters.push({ Name: 'snapshot-id', Values: [snapshotId] });
       return describe(client, Filters, signal);
+    }),
+});
+
+const attachments = (client: EC2Client): Pick<Volumes, 'attach' | 'detach'> => ({
+  attach: (volumeId, instanceId, device, { signal }) =>
+    translateErrors(`attach ${volumeId} to ${instanceId} as ${device}`, signal, async () => {
+      const command = new AttachVolumeCommand({ VolumeId: volumeId, InstanceId: instanceId, Device: device });
+      const refusal = await client.send(command).then(
+        () => null,
+        (error: unknown) => error,
+      );
+      if (refusal === null) return device;
+      if (isAwsError(refusal, 'OperationNotPermitted')) throw productCodeRefusal(volumeId, refusal);
+      const attached = await attachedAs(client, volumeId, instanceId, { refusal, signal });
+      if (attached === null && !isNameTaken(refusal)) throw refusal;
+      return attached;
+    }),
+
+  detach: (volumeId, instanceId, { signal, force }) =>
+    translateErrors(`detach ${volumeId}`, signal, async () => {
+      const command = new DetachVolumeCommand({ VolumeId: volumeId, InstanceId: instanceId, Force: force });
+      await nullIf(isDetached, () => client.send(command, { abortSignal: signal }));
     }),
 });
 

@@ -65,6 +65,18 @@ export function s3ArchiveStore(clients: S3Clients, settings: StoreSettings): Arc
         }
       }),
 
+    ...listings(client, bucket),
+
+    reader: (key, etag) => objectReader(client, { ...bucket, Key: key, IfMatch: etag }),
+  };
+}
+
+function listings(
+  client: S3Client,
+  bucket: ReturnType<typeof bucketArguments>,
+): Pick<ArchiveStore, 'list' | 'objects' | 'unfinishedUploads'> {
+  const { at, translateErrors } = bucketCalls(client, bucket);
+  return {
     list: (prefix, { signal }) =>
       translateErrors(`list ${at(prefix)}`, signal, async () => {
         const keys: string[] = [];
@@ -83,8 +95,6 @@ export function s3ArchiveStore(clients: S3Clients, settings: StoreSettings): Arc
         }
       }
     },
-
-    reader: (key, etag) => objectReader(client, { ...bucket, Key: key, IfMatch: etag }),
 
     unfinishedUploads: (prefix, { signal }) =>
       translateErrors(`list unfinished uploads of ${at(prefix)}`, signal, () =>

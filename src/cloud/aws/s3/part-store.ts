@@ -48,30 +48,12 @@ export function s3PartStore(
           ChecksumAlgorithm: 'CRC32',
           ChecksumType: 'FULL_OBJECT',
         });
-        const started = monotonic();
-        // The signal does not cut this call short: an upload whose id is lost could not be aborted.
-        const { UploadId, $metadata } = await clients.control.send(command);
-        if (UploadId === undefined) throw new Error('S3 returned no upload id');
-        if (($metadata.attempts ?? 1) > 1) {
-          await abortLostUpload(clients.control, object, UploadId, monotonic() - started).catch(() => {});
-        }
-        return UploadId;
+        return startUpload(clients.control, object, command);
       }),
 
     putPart: (uploadId, number, bytes, { signal }) =>
       translateErrors(`upload part ${number} of ${address}`, signal, async () => {
-        const checksum = encodeCrc32(crc32Of(bytes).value);
-        const command = new UploadPartCommand({
-          ...object,
-          UploadId: uploadId,
-          PartNumber: number,
-          Body: bytes,
-          ContentLength: bytes.length,
-          ChecksumCRC32: checksum,
-        });
-        const { ETag } = await client.send(command, { abortSignal: signal });
-        if (ETag === undefined) throw new Error(`S3 returned no ETag for part ${number}`);
-        return { number, etag: ETag, checksum, bytes: bytes.length };
+        return sendPart(client, { ...object, UploadId: uploadId, PartNumber: number }, bytes, signal);
       }),
 
     complete: (uploadId, receipts, totalBytes, { signal }) =>
@@ -105,6 +87,39 @@ export function s3PartStore(
         }
       }),
   };
+}
+
+/** The call cannot be cancelled: an upload whose id is lost could not be aborted. @returns the id of the upload. */
+async function startUpload(
+  client: S3Client,
+  object: ObjectAddress,
+  command: CreateMultipartUploadCommand,
+): Promise<string> {
+  const started = monotonic();
+  const { UploadId, $metadata } = await client.send(command);
+  if (UploadId === undefined) throw new Error('S3 returned no upload id');
+  if (($metadata.attempts ?? 1) > 1) {
+    await abortLostUpload(client, object, UploadId, monotonic() - started).catch(() => {});
+  }
+  return UploadId;
+}
+
+async function sendPart(
+  client: S3Client,
+  part: ObjectAddress & { UploadId: string; PartNumber: number },
+  bytes: Buffer,
+  abortSignal: AbortSignal,
+): Promise<PartReceipt> {
+  const checksum = encodeCrc32(crc32Of(bytes).value);
+  const command = new UploadPartCommand({
+    ...part,
+    Body: bytes,
+    ContentLength: bytes.length,
+    ChecksumCRC32: checksum,
+  });
+  const { ETag } = await client.send(command, { abortSignal });
+  if (ETag === undefined) throw new Error(`S3 returned no ETag for part ${part.PartNumber}`);
+  return { number: part.PartNumber, etag: ETag, checksum, bytes: bytes.length };
 }
 
 /** Milliseconds by which the times in S3 listings may differ, because they are rounded. */
