@@ -243,7 +243,6 @@ function reachedFrom(path: string, imports: ReadonlyMap<string, readonly string[
 /** Names that two files declare, with the reason. */
 const DECLARED_TWICE: Record<string, string> = {
   readAssets: 'the build replaces one file by the other, so only one of them is ever loaded',
-  BLOCKS_PER_PAGE: 'the same limit of the same API; the layer of the AWS SDK still has a copy',
 };
 
 test('an exported name has one declaration, because one word stands for one thing', () => {

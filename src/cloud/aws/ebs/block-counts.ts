@@ -1,8 +1,9 @@
 /** Counts blocks with the list calls of the EBS direct APIs. */
+
+import { BLOCKS_PER_PAGE } from '../../../lib/aws-limits.ts';
 import type { BlockCounts, Counted } from '../../blocks.ts';
 import { translateErrors } from '../errors.ts';
 import { type EBSClient, paginateListChangedBlocks, paginateListSnapshotBlocks } from '../sdk.ts';
-import { BLOCKS_PER_PAGE } from './snapshot-blocks.ts';
 
 /** @param clientIn creates a client for a region. It is called once per region. */
 export function awsBlockCounts(clientIn: (region: string) => EBSClient): BlockCounts {

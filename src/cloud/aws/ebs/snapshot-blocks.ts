@@ -1,6 +1,7 @@
 /** Reads the blocks of snapshots with the EBS direct APIs. */
 import type { Readable } from 'node:stream';
 import { SnapError } from '../../../errors.ts';
+import { BLOCKS_PER_PAGE } from '../../../lib/aws-limits.ts';
 import { sleep } from '../../../lib/clock.ts';
 import { BLOCK_BYTES, type BlockRef, type SnapshotBlock, type SnapshotBlocks } from '../../blocks.ts';
 import type { Call } from '../../ports.ts';
@@ -8,8 +9,6 @@ import { isAwsError, translateErrors } from '../errors.ts';
 import { type EBSClient, GetSnapshotBlockCommand, paginateListSnapshotBlocks } from '../sdk.ts';
 import { readBlockBody } from './block-body.ts';
 import { FreshTokens } from './fresh-tokens.ts';
-
-export const BLOCKS_PER_PAGE = 10_000;
 
 /** Maximum reads of a block that does not match its checksum, and of a block that does not arrive completely. */
 const BLOCK_READ_ATTEMPTS = { damaged: 3, broken: 8 };
