@@ -104,7 +104,9 @@ async function print(events: TestsStream, reporter: Transform | typeof longestFi
 }
 
 /** Unit tests are left to test/documents/test-unit.test.ts, which runs all of them as an ordinary user. */
-const allTests = (): string[] => testsIn('**').filter((file) => !file.startsWith('test/unit/'));
+function allTests(): string[] {
+  return testsIn('**').filter((file) => !file.startsWith('test/unit/'));
+}
 
 /** @throws Error for an unknown suite, so that tests that did not run do not seem to have passed. */
 function testsIn(suite: string): string[] {
