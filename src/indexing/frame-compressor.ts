@@ -16,7 +16,6 @@ export interface Frame {
 }
 
 interface WaitingBlock {
-  plainBytes: number;
   isZero: boolean;
   /** The block in the shared memory; `null` if the frame of zeros is used. */
   block: number | null;
@@ -64,7 +63,7 @@ export class FrameCompressor implements AsyncDisposable {
   /** Adds a block of zeros, whatever `room` contains. */
   addZeros(plainBytes: number): void {
     if (plainBytes === COMPRESSION_BLOCK_BYTES && this.#zeros) {
-      this.#waiting.push({ plainBytes, isZero: true, block: null });
+      this.#waiting.push({ isZero: true, block: null });
       this.#notify();
       return;
     }
@@ -77,10 +76,11 @@ export class FrameCompressor implements AsyncDisposable {
    * @throws Error if a thread fails; the reason of `fail`.
    */
   async first(): Promise<Frame> {
-    const { plainBytes, isZero, block } = await this.#firstWaiting();
-    if (block === null) return { plainBytes, isZero, bytes: this.#zeros ?? EMPTY };
-    await this.#threads.compressed(block);
-    const bytes = this.#blocks.stored(block) ?? EMPTY;
+    const { isZero, block } = await this.#firstWaiting();
+    if (block !== null) await this.#threads.compressed(block);
+    const plainBytes = block === null ? COMPRESSION_BLOCK_BYTES : this.#blocks.plain(block).length;
+    const bytes = block === null ? this.#zeros : this.#blocks.stored(block);
+    if (!bytes) throw new Error('a block has no frame');
     if (isZero && plainBytes === COMPRESSION_BLOCK_BYTES) this.#zeros ??= Buffer.from(bytes);
     return { plainBytes, isZero, bytes };
   }
@@ -129,7 +129,7 @@ export class FrameCompressor implements AsyncDisposable {
 
   #load(plainBytes: number, isZero: boolean): void {
     this.#blocks.load(this.#loaded, plainBytes);
-    this.#waiting.push({ plainBytes, isZero, block: this.#loaded });
+    this.#waiting.push({ isZero, block: this.#loaded });
     this.#loaded++;
     this.#notify();
   }
@@ -137,5 +137,3 @@ export class FrameCompressor implements AsyncDisposable {
 
 /** A long run of zeros takes no room, but it must not be read to its end before its frames are taken. */
 const MAX_WAITING = 1024;
-
-const EMPTY = Buffer.alloc(0);

@@ -1,29 +1,26 @@
 /**
- * The stream of an image that is read block by block: source | compressing threads | parts. Every frame can be decoded by
- * itself, and concatenated they are one stream for any decompressor. An interrupted upload resumes at a frame.
+ * The stream of an image whose blocks arrive in this process: source | compressing threads | gpg. Other contents come from
+ * a process or a device, and pass through a pipeline of processes (`object-stream.ts`). Sending blocks to such a pipeline
+ * and back would cost more than compressing them (docs/development/decisions/007-pieces.md).
+ *
+ * Concatenated, the frames are one stream for any decompressor. An interrupted upload resumes at a frame.
  */
-import { encryptCommand } from '../../../archive/cipher.ts';
 import type { UploadCheckpoint } from '../../../archive/claim.ts';
-import { SnapError } from '../../../errors.ts';
-import { COMPRESSION_BLOCK_BYTES as FRAME_PLAIN_BYTES } from '../../../indexing/block-memory.ts';
-import { type Frame, FrameCompressor } from '../../../indexing/frame-compressor.ts';
-import { isCommandFailure } from '../../../indexing/lz4-command.ts';
+import { FrameCompressor } from '../../../indexing/frame-compressor.ts';
 import { MiB } from '../../../lib/units.ts';
-import type { BlockImage } from '../../../transfer/block-image.ts';
 import { type Part, type Piece, readParts, readPieces } from '../../../transfer/part-reader.ts';
 import { startPipeline } from '../../../transfer/pipeline.ts';
 import { closeAll, makePipe, writeAll } from '../../../transfer/pipes.ts';
 import { environmentOfTools } from '../../../transfer/process.ts';
-import type { Content } from './content.ts';
-import { encryptedParts } from './encrypt.ts';
+import { type Blocks, ImageFrames } from './image-frames.ts';
 import type { ObjectOrder } from './object-order.ts';
+import { allRead, verdictOnImage } from './object-source.ts';
 import { blamingStages, type ObjectStream } from './object-stream.ts';
 import { checkCounts } from './stream-counts.ts';
+import { encryptionOf } from './transforms.ts';
 
 /** Plain bytes between two places at which an upload can resume. A killed run loses only a few seconds of work. */
 const PIECE_BYTES = 256 * MiB;
-
-type Blocks = Extract<Content, { kind: 'blocks' }>;
 
 /** @param from the checkpoint at which the upload starts or resumes; the beginning if the object is encrypted. */
 export async function openImageStream(
@@ -54,9 +51,14 @@ export async function openImageStream(
     position: () => image.position,
     async verdict(storedBytes) {
       await ended();
-      const { plainBytes } = frames;
-      checkCounts(order, content.expectedBytes, { plainBytes, storedBytes: frames.storedBytes }, storedBytes);
-      return { plainBytes, sockets: null, contentBytes: null, indexed: null };
+      const producedBytes = allRead(order, image.position);
+      checkCounts(
+        order,
+        producedBytes,
+        { plainBytes: frames.plainBytes, storedBytes: frames.storedBytes },
+        storedBytes,
+      );
+      return { plainBytes: producedBytes, ...verdictOnImage(), indexed: null };
     },
     [Symbol.asyncDispose]: () => opened.disposeAsync(),
   };
@@ -99,8 +101,8 @@ function* piecesOf(frames: ImageFrames): Generator<Piece> {
 async function encrypted(work: Work): Promise<Output & AsyncDisposable> {
   const { order, frames, signal, fail } = work;
   const pipe = await makePipe();
-  const argv = order.encryption ? encryptCommand(order.encryption) : [];
-  const pipeline = await startPipeline([{ name: 'gpg', argv }], { signal, input: pipe.readEnd }).catch((error) => {
+  const { stages, watch } = encryptionOf(order);
+  const pipeline = await startPipeline(stages, { signal, input: pipe.readEnd }).catch((error) => {
     closeAll([pipe.readEnd, pipe.writeEnd]);
     throw error;
   });
@@ -111,7 +113,7 @@ async function encrypted(work: Work): Promise<Output & AsyncDisposable> {
   const { expectedBytes } = order.content;
   const parts = readParts(pipeline.output, { expectedBytes, held: order.streams + 1, signal });
   return {
-    parts: blamingStages(pipeline, encryptedParts(parts)),
+    parts: blamingStages(pipeline, watch(parts)),
     async ended() {
       await writing;
       await pipeline.finished;
@@ -130,74 +132,5 @@ async function writeFrames(frames: ImageFrames, descriptor: number): Promise<voi
     for await (const bytes of frames.upTo(Number.POSITIVE_INFINITY)) if (!(await writeAll(descriptor, bytes))) return;
   } finally {
     closeAll([descriptor]);
-  }
-}
-
-/** @throws SnapError `STAGE_FAILED` if a compressing command has failed; every other error unchanged. */
-function blameCommand(error: unknown): never {
-  if (!isCommandFailure(error)) throw error;
-  throw new SnapError('STAGE_FAILED', error.message, {
-    hint: 'nothing was stored; resolve the cause that the command reports, then run the same command again',
-    cause: error,
-  });
-}
-
-/** The frames of an image, in order. Meanwhile, later blocks are read and compressed. */
-class ImageFrames {
-  readonly #image: BlockImage;
-  readonly #compressor: FrameCompressor;
-  readonly #index: Blocks['index'];
-  /** Bytes of the image in the frames that were taken, and the bytes of all frames up to there in the object. */
-  plainBytes: number;
-  storedBytes: number;
-  #isAfterZeros = false;
-  readonly #reading: Promise<void>;
-
-  constructor(image: BlockImage, compressor: FrameCompressor, { index }: Blocks, from: UploadCheckpoint) {
-    this.#image = image;
-    this.#compressor = compressor;
-    this.#index = index;
-    this.plainBytes = from.plainBytes;
-    this.storedBytes = from.storedBytes;
-    this.#reading = this.#readAhead().catch((error) => this.#compressor.fail(error));
-  }
-
-  /** Settles when no more blocks are read. */
-  ended(): Promise<void> {
-    return this.#reading;
-  }
-
-  /** Whether all frames were taken. */
-  get isComplete(): boolean {
-    return this.plainBytes === this.#image.bytes;
-  }
-
-  /** Yields the frames of the image up to a byte of the disk. The bytes of a frame are valid until the next one is taken. */
-  async *upTo(end: number): AsyncGenerator<Buffer> {
-    while (this.plainBytes < Math.min(end, this.#image.bytes)) {
-      const frame = await this.#compressor.first().catch(blameCommand);
-      this.#notePlace(frame);
-      this.plainBytes += frame.plainBytes;
-      this.storedBytes += frame.bytes.length;
-      yield frame.bytes;
-      this.#compressor.drop();
-    }
-  }
-
-  async #readAhead(): Promise<void> {
-    const { bytes } = this.#image;
-    while (this.#image.position < bytes) {
-      const { position } = this.#image;
-      const length = Math.min(FRAME_PLAIN_BYTES - (position % FRAME_PLAIN_BYTES), bytes - position);
-      const isData = await this.#image.read(await this.#compressor.room(length));
-      if (isData) this.#compressor.add(length);
-      else this.#compressor.addZeros(length);
-    }
-  }
-
-  /** Within zeros, nobody needs the places of single frames. */
-  #notePlace({ isZero }: Frame): void {
-    if (!isZero || !this.#isAfterZeros) this.#index.piece(this.plainBytes, this.storedBytes);
-    this.#isAfterZeros = isZero;
   }
 }

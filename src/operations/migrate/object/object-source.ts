@@ -84,13 +84,13 @@ const unreadable = ({ path, reason }: Trouble): SnapError =>
     hint: 'look for read errors in dmesg; check the filesystem, or archive the disk with --dd',
   });
 
-const verdictOnImage = (): SourceVerdict => ({ sockets: null, contentBytes: null });
+export const verdictOnImage = (): SourceVerdict => ({ sockets: null, contentBytes: null });
 
 /** @returns the number of bytes. @throws SnapError `COUNT_MISMATCH` */
-function allRead(order: ObjectOrder, position: number): number {
+export function allRead(order: ObjectOrder, position: number): number {
   const { expectedBytes } = order.content;
   if (position === expectedBytes) return expectedBytes;
-  throw mismatch(order, `${position} of the ${expectedBytes} bytes of the device were read`);
+  throw mismatch(order, `${position} of the ${expectedBytes} bytes of the disk were read`);
 }
 
 /**

@@ -21,11 +21,17 @@ export interface Transforms {
   verdict(producedBytes: number, uploadedBytes: number): IndexingReport;
 }
 
+/** The last transform: gpg, or nothing. */
+export function encryptionOf({ encryption }: ObjectOrder): Pick<Transforms, 'stages' | 'watch'> {
+  if (!encryption) return { stages: [], watch: (parts) => parts };
+  return { stages: [{ name: 'gpg', argv: encryptCommand(encryption) }], watch: encryptedParts };
+}
+
 export function transformsOf(order: ObjectOrder, index: StreamIndex): Transforms {
-  const { encryption } = order;
+  const { stages, watch } = encryptionOf(order);
   return {
-    stages: [index.stage, ...(encryption ? [{ name: 'gpg', argv: encryptCommand(encryption) }] : [])],
-    watch: (parts) => (encryption ? encryptedParts(parts) : parts),
+    stages: [index.stage, ...stages],
+    watch,
     verdict(producedBytes, uploadedBytes) {
       const report = index.report();
       const compressed = { plainBytes: report.plainBytes, storedBytes: report.passedBytes };

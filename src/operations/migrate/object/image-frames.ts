@@ -1,0 +1,79 @@
+/** Reads the blocks of an image, and compresses them in threads. Every frame can be decoded by itself. */
+import type { UploadCheckpoint } from '../../../archive/claim.ts';
+import { SnapError } from '../../../errors.ts';
+import { COMPRESSION_BLOCK_BYTES as FRAME_PLAIN_BYTES } from '../../../indexing/block-memory.ts';
+import type { Frame, FrameCompressor } from '../../../indexing/frame-compressor.ts';
+import { isCommandFailure } from '../../../indexing/lz4-command.ts';
+import type { BlockImage } from '../../../transfer/block-image.ts';
+import type { Content } from './content.ts';
+
+export type Blocks = Extract<Content, { kind: 'blocks' }>;
+
+/** @throws SnapError `STAGE_FAILED` if a compressing command has failed; every other error unchanged. */
+function blameCommand(error: unknown): never {
+  if (!isCommandFailure(error)) throw error;
+  throw new SnapError('STAGE_FAILED', error.message, {
+    hint: 'nothing was stored; resolve the cause that the command reports, then run the same command again',
+    cause: error,
+  });
+}
+
+/** The frames of an image, in order. Meanwhile, later blocks are read and compressed. */
+export class ImageFrames {
+  readonly #image: BlockImage;
+  readonly #compressor: FrameCompressor;
+  readonly #index: Blocks['index'];
+  /** Plain bytes that the compressor has read for the frames that were taken, and the bytes up to there in the object. */
+  plainBytes: number;
+  storedBytes: number;
+  #isAfterZeros = false;
+  readonly #reading: Promise<void>;
+
+  constructor(image: BlockImage, compressor: FrameCompressor, { index }: Blocks, from: UploadCheckpoint) {
+    this.#image = image;
+    this.#compressor = compressor;
+    this.#index = index;
+    this.plainBytes = from.plainBytes;
+    this.storedBytes = from.storedBytes;
+    this.#reading = this.#readAhead().catch((error) => this.#compressor.fail(error));
+  }
+
+  /** Settles when no more blocks are read. */
+  ended(): Promise<void> {
+    return this.#reading;
+  }
+
+  /** Whether all frames were taken. */
+  get isComplete(): boolean {
+    return this.plainBytes === this.#image.bytes;
+  }
+
+  /** Yields the frames of the image up to a byte of the disk. The bytes of a frame are valid until the next one is taken. */
+  async *upTo(end: number): AsyncGenerator<Buffer> {
+    while (this.plainBytes < Math.min(end, this.#image.bytes)) {
+      const frame = await this.#compressor.first().catch(blameCommand);
+      this.#notePlace(frame);
+      this.plainBytes += frame.plainBytes;
+      this.storedBytes += frame.bytes.length;
+      yield frame.bytes;
+      this.#compressor.drop();
+    }
+  }
+
+  async #readAhead(): Promise<void> {
+    const { bytes } = this.#image;
+    while (this.#image.position < bytes) {
+      const { position } = this.#image;
+      const length = Math.min(FRAME_PLAIN_BYTES - (position % FRAME_PLAIN_BYTES), bytes - position);
+      const isData = await this.#image.read(await this.#compressor.room(length));
+      if (isData) this.#compressor.add(length);
+      else this.#compressor.addZeros(length);
+    }
+  }
+
+  /** Within zeros, nobody needs the places of single frames. */
+  #notePlace({ isZero }: Frame): void {
+    if (!isZero || !this.#isAfterZeros) this.#index.piece(this.plainBytes, this.storedBytes);
+    this.#isAfterZeros = isZero;
+  }
+}
