@@ -1,6 +1,6 @@
 /**
- * The memory that the threads of this stage share. The stream is read into slots of one block each. The same bytes are
- * a ring for the indexing thread and blocks for the compressing threads, so nothing is copied.
+ * The memory that the compressing threads share with the thread that reads. The stream is read into slots of one block
+ * each. In the indexing stage, the same bytes are also a ring for the indexing thread, so nothing is copied.
  */
 import { MAX_BLOCK_BYTES, SINGLE_BLOCK_FRAME_BYTES } from '../archive/lz4-frame.ts';
 import { type RingMemory, ringIn } from '../lib/bytes/shared-ring.ts';

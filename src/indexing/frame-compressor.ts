@@ -21,7 +21,7 @@ interface WaitingBlock {
   block: number | null;
 }
 
-/** Each thread has two blocks of 4 MiB in memory, plain and compressed. */
+/** Each thread needs the memory of at least two blocks of 4 MiB, plain and compressed. */
 const MAX_THREADS = 4;
 
 export class FrameCompressor implements AsyncDisposable {

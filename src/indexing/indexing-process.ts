@@ -17,7 +17,7 @@ process.title = 'snap-index';
 
 const [STDIN, STDOUT] = [0, 1];
 
-/** Each thread has two blocks of 4 MiB in memory, plain and compressed. */
+/** Each thread needs the memory of at least two blocks of 4 MiB, plain and compressed. */
 const MAX_THREADS = 8;
 
 /** The exit code that shells use if nothing reads the output any more. */

@@ -1,8 +1,8 @@
 /**
- * Reads pipes into the parts of an upload.
+ * Reads pipes, or chunks in memory, into the parts of an upload.
  *
- * Bytes are not copied: the socket reads directly into the buffer of the part. Buffers are reused once S3 has
- * acknowledged the part. Reading pauses while no buffer is free, which slows a pipeline down that is faster than the
+ * Bytes of a pipe are not copied: the socket reads directly into the buffer of the part. Chunks are copied. Buffers are
+ * reused once S3 has acknowledged the part. Reading pauses while no buffer is free, which slows a pipeline down that is faster than the
  * network.
  */
 import { Socket } from 'node:net';

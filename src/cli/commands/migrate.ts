@@ -183,7 +183,10 @@ async function runMigrate(flags: MigrateFlags, context: CliContext): Promise<voi
   });
 }
 
-/** The tar, the compressor and the upload of one partition use about two processors. */
+/**
+ * More partitions at the same time than half of the processors gain nothing, because each one compresses in several
+ * threads.
+ */
 const defaultPartitions = (concurrency: number): number =>
   Math.min(4, Math.max(1, Math.floor(availableParallelism() / 2 / concurrency)));
 
