@@ -10,7 +10,7 @@ export interface BlockFrames {
   /** Adds a block of plain bytes to the checksum. Blocks must be added in order. */
   note(block: number, length: number): void;
   /** @returns the bytes to write for a compressed block. */
-  pieces(block: number): Buffer[];
+  chunks(block: number): Buffer[];
   /** @returns the bytes after the last block. */
   end(): Buffer;
 }
@@ -38,7 +38,7 @@ export class Lz4Frames implements BlockFrames {
     this.#rest = Buffer.from(this.#blocks.plain(block).subarray(length - left, length));
   }
 
-  pieces(block: number): Buffer[] {
+  chunks(block: number): Buffer[] {
     const stored = this.#blocks.stored(block);
     const bytes = stored ?? this.#blocks.plain(block);
     const length = Buffer.alloc(LENGTH_BYTES);
@@ -64,7 +64,7 @@ export class ZstdFrames implements BlockFrames {
 
   note(): void {}
 
-  pieces(block: number): Buffer[] {
+  chunks(block: number): Buffer[] {
     const frame = this.#blocks.stored(block);
     return frame ? [frame] : [];
   }

@@ -83,7 +83,7 @@ export class BlockWriter {
     await this.#threads.compressed(block);
     this.#notePlace();
     this.#plainBytes += this.#blocks.plain(block).length;
-    for (const piece of this.#frames.pieces(block)) this.#write(piece);
+    for (const chunk of this.#frames.chunks(block)) this.#write(chunk);
     this.#blocks.empty(block);
     this.#written++;
   }

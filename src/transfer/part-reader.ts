@@ -32,33 +32,30 @@ export interface PartReaderOptions {
  * @throws SnapError `COUNT_MISMATCH` if the stream is empty, which no compressor produces; the reason of the signal.
  */
 export function readParts(descriptor: number, options: PartReaderOptions): AsyncGenerator<Part> {
-  const piece: Piece = { source: descriptor, end: async () => {} };
-  return readPieces([piece], { ...options, after: START, onResumePoint: () => {} });
+  return readSections([descriptor], { ...options, after: START, onCheckpoint: () => {} });
 }
 
-/** One of several streams that are joined to one object. */
-export interface Piece {
-  /** A descriptor, which is read to its end and closed, or chunks, each of which is valid until the next one is taken. */
-  source: number | AsyncIterable<Buffer>;
-  /** Called with the length of the piece when it has been read to its end. Throws if the piece is not valid. */
-  end(bytes: number): Promise<void>;
-}
+/**
+ * One of several streams that are joined to one object: a descriptor, which is read to its end and closed, or chunks,
+ * each of which is valid until the next one is taken.
+ */
+export type Section = number | AsyncIterable<Buffer>;
 
-/** A position where a part and a piece end together. An interrupted upload can be resumed there. */
-export interface ResumePoint {
+/** A position where a part and a section end together. An interrupted upload can be resumed there. */
+export interface PartCheckpoint {
   /** Number of parts before it. */
   parts: number;
   /** Number of bytes before it. */
   bytes: number;
 }
 
-export const START: ResumePoint = { parts: 0, bytes: 0 };
+export const START: PartCheckpoint = { parts: 0, bytes: 0 };
 
-export interface PieceReaderOptions extends PartReaderOptions {
-  /** Where the first piece starts. */
-  after: ResumePoint;
-  /** Called when all pieces before the resume point are valid and all parts before it have been yielded. */
-  onResumePoint: (point: ResumePoint) => void;
+export interface SectionReaderOptions extends PartReaderOptions {
+  /** Where the first section starts. */
+  after: PartCheckpoint;
+  /** Called when all parts before the checkpoint have been yielded. */
+  onCheckpoint: (checkpoint: PartCheckpoint) => void;
 }
 
 /**
@@ -85,15 +82,15 @@ export async function* readBuffers(
 const MIN_PART_BYTES = 5 * MiB;
 
 /**
- * Reads pieces one after another to their ends and closes them. A part that is at least half full ends together with
- * the piece, so that the upload can be resumed there.
- * @throws like `readParts`, and what the `end` of a piece throws.
+ * Reads sections one after another to their ends and closes them. A part that is at least half full ends together with
+ * the section, so that the upload can be resumed there.
+ * @throws like `readParts`, and what a section throws.
  */
-export async function* readPieces(
-  pieces: AsyncIterable<Piece> | Iterable<Piece>,
-  options: PieceReaderOptions,
+export async function* readSections(
+  sections: AsyncIterable<Section> | Iterable<Section>,
+  options: SectionReaderOptions,
 ): AsyncGenerator<Part> {
-  const { after, expectedBytes, held, signal, onResumePoint } = options;
+  const { after, expectedBytes, held, signal, onCheckpoint } = options;
   const pool = new BufferPool(held);
   const done = { ...after };
   const filling: { buffer: Buffer | null; length: number } = { buffer: null, length: 0 };
@@ -104,29 +101,27 @@ export async function* readPieces(
     Object.assign(filling, { buffer: null, length: 0 });
     return { number: done.parts, bytes, release: () => pool.release(buffer) };
   };
-  for await (const { source: from, end } of pieces) {
-    await using source = openSource(from);
-    let pieceBytes = 0;
+  for await (const section of sections) {
+    await using source = openSource(section);
     for (let isEnded = false; !isEnded; ) {
       filling.buffer ??= await pool.take(partSize(done.parts + 1, expectedBytes), signal);
       const { buffer, length } = filling;
       const count = await source.fill(buffer.subarray(length), signal);
-      pieceBytes += count;
       filling.length += count;
       isEnded = filling.length < buffer.length;
       if (!isEnded) yield part(buffer);
     }
-    await end(pieceBytes);
     const { buffer, length } = filling;
     if (buffer && length >= Math.max(MIN_PART_BYTES, buffer.length / 2)) yield part(buffer);
-    if (filling.length === 0) onResumePoint({ ...done });
+    if (filling.length === 0) onCheckpoint({ ...done });
   }
   const { buffer, length } = filling;
   if (done.bytes + length === 0) throw new SnapError('COUNT_MISMATCH', 'the compressor ended without writing any data');
   if (buffer && length > 0) yield part(buffer);
 }
 
-const openSource = (from: Piece['source']) => (typeof from === 'number' ? new PartSource(from) : new ChunkSource(from));
+const openSource = (section: Section) =>
+  typeof section === 'number' ? new PartSource(section) : new ChunkSource(section);
 
 /** Fills buffers from chunks in memory. */
 class ChunkSource implements AsyncDisposable {

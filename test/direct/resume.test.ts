@@ -16,16 +16,16 @@ import { imageOf } from '../support/tamper.ts';
 const BLOCK = 524_288;
 const GiB = 2 ** 30;
 
-/** Random blocks in each piece (14 MiB). They do not compress, and each piece ends in the middle of a part. */
+/** Random blocks in each section (14 MiB). They do not compress, and each section ends in the middle of a part. */
 const NOISE = 28;
 
-/** Creates a disk of 2 GiB: eight pieces of 256 MiB. */
+/** Creates a disk of 2 GiB: eight sections of 256 MiB. */
 function noisyDisk(lab: TestLab): string {
   const image = join(lab.directory, 'noisy.img');
   const file = openSync(image, 'w');
-  for (let piece = 0; piece < 8; piece++) {
+  for (let section = 0; section < 8; section++) {
     for (let block = 0; block < NOISE; block++) {
-      writeSync(file, randomBytes(BLOCK), 0, BLOCK, (piece * 512 + 3 * block) * BLOCK);
+      writeSync(file, randomBytes(BLOCK), 0, BLOCK, (section * 512 + 3 * block) * BLOCK);
     }
   }
   ftruncateSync(file, 2 * GiB);
@@ -34,7 +34,7 @@ function noisyDisk(lab: TestLab): string {
 
 const DIRECT = ['--all', '--dd', '--source', 'direct', '--json'];
 
-/** Number of block reads that succeed before all others hang: more than five pieces need. */
+/** Number of block reads that succeed before all others hang: more than five sections need. */
 const READ = 5 * NOISE + 8;
 
 /** Returns how many bytes of the disk the last recorded checkpoint covers whose parts all exist. */

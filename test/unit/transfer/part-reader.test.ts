@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { createHash, type Hash } from 'node:crypto';
 import { test } from 'node:test';
 import { MiB } from '../../../src/lib/units.ts';
-import { type ResumePoint, readBuffers, readParts, readPieces, START } from '../../../src/transfer/part-reader.ts';
+import { type PartCheckpoint, readBuffers, readParts, readSections, START } from '../../../src/transfer/part-reader.ts';
 import { startPipeline } from '../../../src/transfer/pipeline.ts';
 import { runTool } from '../../../src/transfer/run-tool.ts';
 
@@ -87,17 +87,17 @@ async function* chunksOf(...texts: string[]): AsyncGenerator<Buffer> {
   }
 }
 
-test('pieces of any length are joined without gaps, and resume points are common ends of parts and pieces', async () => {
+test('sections of any length are joined without gaps, and checkpoints are common ends of parts and sections', async () => {
   const lengths = [5, 0.3, 8, 4.9, 0.05, 17, 3, 2.9, 6].map((mebibytes) => Math.round(mebibytes * MiB));
-  const pieces = async function* () {
+  const sections = async function* () {
     for (const length of lengths) {
       const script = `seq ${length} 100000000 | head -c ${length}`;
       await using pipeline = await startPipeline([{ name: 'sh', argv: ['sh', '-c', script] }], { signal });
-      yield { source: pipeline.output, end: async (bytes: number) => assert.equal(bytes, length) };
+      yield pipeline.output;
     }
-    yield { source: chunksOf('the', '', ' end'), end: async () => {} };
+    yield chunksOf('the', '', ' end');
   };
-  const points: number[] = [];
+  const checkpoints: number[] = [];
   const hash = createHash('sha256');
   let bytes = 0;
   const options = {
@@ -105,9 +105,12 @@ test('pieces of any length are joined without gaps, and resume points are common
     held: 2,
     signal,
     after: START,
-    onResumePoint: (point: ResumePoint) => points.push(point.bytes),
+    onCheckpoint: (checkpoint: PartCheckpoint) => {
+      assert.equal(checkpoint.bytes, bytes, 'all parts before it were yielded');
+      checkpoints.push(checkpoint.bytes);
+    },
   };
-  for await (const part of readPieces(pieces(), options)) {
+  for await (const part of readSections(sections(), options)) {
     hash.update(part.bytes);
     bytes += part.bytes.length;
     part.release();
@@ -120,5 +123,5 @@ test('pieces of any length are joined without gaps, and resume points are common
     lengths.reduce((sum, length) => sum + length, 7),
   );
   const ends = lengths.map((_, index) => lengths.slice(0, index + 1).reduce((sum, length) => sum + length, 0));
-  assert.ok(points.length > 3 && points.every((point) => ends.includes(point)), `${points} of ${ends}`);
+  assert.ok(checkpoints.length > 3 && checkpoints.every((at) => ends.includes(at)), `${checkpoints} of ${ends}`);
 });

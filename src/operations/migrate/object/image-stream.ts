@@ -8,7 +8,7 @@
 import type { UploadCheckpoint } from '../../../archive/claim.ts';
 import { FrameCompressor } from '../../../indexing/frame-compressor.ts';
 import { MiB } from '../../../lib/units.ts';
-import { type Part, type Piece, readParts, readPieces } from '../../../transfer/part-reader.ts';
+import { type Part, readParts, readSections, type Section } from '../../../transfer/part-reader.ts';
 import { startPipeline } from '../../../transfer/pipeline.ts';
 import { closeAll, makePipe, writeAll } from '../../../transfer/pipes.ts';
 import { environmentOfTools } from '../../../transfer/process.ts';
@@ -19,8 +19,8 @@ import { blamingStages, type ObjectStream } from './object-stream.ts';
 import { checkCounts } from './stream-counts.ts';
 import { encryptionOf } from './transforms.ts';
 
-/** Plain bytes between two places at which an upload can resume. A killed run loses only a few seconds of work. */
-const PIECE_BYTES = 256 * MiB;
+/** Plain bytes between two checkpoints. A killed run loses only a few seconds of work. */
+const CHECKPOINT_INTERVAL_BYTES = 256 * MiB;
 
 /** @param from the checkpoint at which the upload starts or resumes; the beginning if the object is encrypted. */
 export async function openImageStream(
@@ -80,21 +80,21 @@ interface Output {
 }
 
 function unencrypted({ order, frames, from, signal }: Work): Output {
-  const parts = readPieces(piecesOf(frames), {
+  const parts = readSections(sectionsOf(frames), {
     expectedBytes: order.content.expectedBytes,
     held: order.streams + 1,
     signal,
     after: { parts: from.parts, bytes: from.storedBytes },
-    onResumePoint: ({ bytes, parts }) =>
+    onCheckpoint: ({ bytes, parts }) =>
       order.journal.reached({ plainBytes: frames.plainBytes, storedBytes: bytes, parts }),
   });
   return { parts, ended: async () => {} };
 }
 
-function* piecesOf(frames: ImageFrames): Generator<Piece> {
+function* sectionsOf(frames: ImageFrames): Generator<Section> {
   while (!frames.isComplete) {
-    const end = (Math.floor(frames.plainBytes / PIECE_BYTES) + 1) * PIECE_BYTES;
-    yield { source: frames.upTo(end), end: async () => {} };
+    const end = (Math.floor(frames.plainBytes / CHECKPOINT_INTERVAL_BYTES) + 1) * CHECKPOINT_INTERVAL_BYTES;
+    yield frames.upTo(end);
   }
 }
 
