@@ -79,8 +79,10 @@ export const selectionOptions = (tagged: string): Option[] => [
     .default(1),
 ];
 
-export const tagOption = (): Option =>
-  new Option('--tag <key>', 'key of the tag that holds the state of snapshots and marks temporary volumes')
+export const tagOption = (
+  description = 'key of the tag that holds the state of snapshots and marks temporary volumes',
+): Option =>
+  new Option('--tag <key>', description)
     .argParser(matching(/^(?!aws:)[\s\S]{1,124}$/, 'a tag key of at most 124 characters'))
     .default('snap-to-s3');
 
@@ -188,8 +190,13 @@ export const profileOption = (): Option =>
     'profile in the AWS configuration files (default: AWS_PROFILE, AWS_DEFAULT_PROFILE, or "default")',
   );
 
-const REGION_OF_SNAPSHOTS =
-  'region of the snapshots (default: AWS_REGION, that of the profile, or that of this instance, which volumes require)';
+/** The places at which the region is looked for if `--region` does not name it. */
+export const REGION_SOURCES =
+  'default: AWS_REGION, AWS_DEFAULT_REGION, the region of the profile, or the region of this instance';
+
+export const REGION_OF_LIST = `region of the snapshots (${REGION_SOURCES})`;
+
+const REGION_OF_SNAPSHOTS = `region of the snapshots (${REGION_SOURCES}; a volume can be used only in the region of its instance)`;
 
 /** @param ofRegion the description of `--region`. */
 export const awsOptions = (ofRegion = REGION_OF_SNAPSHOTS): Option[] => [

@@ -102,7 +102,7 @@ test('the report of a drill shows times in UTC, exact sizes, all evidence and th
     'Started 2026-11-29 10:00:00 UTC',
     'snapshots taken on or after 2026-01-01 00:00:00 UTC',
     'Restored data 3.24 GiB (3478923520 bytes) in 77887 files',
-    'Compared with the hashes of its index, and with the archive, read again (contents of files only)',
+    'Compared with the hashes of its index, and with a second download of the archive (contents of files only)',
     'content: the restored block at byte 0 differs',
     'and 128 more',
   ])

@@ -44,7 +44,9 @@ export function analyzeCommand(context: CliContext): Command {
     ['Assumptions:', [...assumptionOptions(), ...priceOptions()]],
     [
       'AWS:',
-      awsOptions('region of --live, and for the first call to S3 (default: AWS_REGION, or that of the profile)'),
+      awsOptions(
+        'region of --live, and for the first call to S3 (default: AWS_REGION, AWS_DEFAULT_REGION, or the region of the profile)',
+      ),
     ],
     ['Output:', outputOptions()],
   ]);

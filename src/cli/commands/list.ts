@@ -20,6 +20,7 @@ import {
   type OutputFlags,
   outputOptions,
   prefixOption,
+  REGION_OF_LIST,
 } from '../options.ts';
 import { type Operation, runOperation } from '../run-operation.ts';
 
@@ -47,7 +48,7 @@ export function listCommand(context: CliContext): Command {
     ['Bucket:', [bucketOption(), prefixOption(), bucketOwnerOption(), downloadStreamsOption()]],
     ['Archives (default: all):', [...archiveFilterOptions(), tagOption()]],
     ['Files (of ARCHIVE; with --find, of every archive):', fileOptions()],
-    ['AWS:', awsOptions()],
+    ['AWS:', awsOptions(REGION_OF_LIST)],
     ['Output:', outputOptions()],
   ]);
 }

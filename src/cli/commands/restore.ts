@@ -26,6 +26,7 @@ import {
   type OutputFlags,
   outputOptions,
   prefixOption,
+  REGION_SOURCES,
   reportOption,
   SNAPSHOT_ID,
   sessionKeyOption,
@@ -96,7 +97,7 @@ export function restoreCommand(context: CliContext): Command {
 
 const EXIT_STATUS = exitStatusHelp([EXIT.nothingToDo, EXIT.claimedElsewhere, EXIT.differs, EXIT.thawing], {
   ...USAGE_OR_KEY,
-  [EXIT.failed]: 'failed; the message says what is kept, and the same command resumes',
+  [EXIT.failed]: 'failed; if the message says that data is kept, the same command resumes',
   [EXIT.nothingToDo]:
     'the archive, or a path in it, was not found; or --to-volume cannot rebuild the disk from what the archive records',
   [EXIT.claimedElsewhere]: 'with --to-snapshot: another run took over the unfinished snapshot',
@@ -122,16 +123,18 @@ Examples:
   snap-to-s3 restore snap-0123456789abcdef0 --bucket backups.example.com --to-volume
 `;
 
-const REGION_OF_RESULT =
-  'region of the new snapshot or volume, and for the first call to S3 (default: AWS_REGION, that of the profile, or that of this instance, which volumes require)';
+const REGION_OF_RESULT = `region of the new snapshot or volume, and for the first call to S3 (${REGION_SOURCES}; a volume can be used only in the region of its instance)`;
 
 const dryRunOption = (): Option =>
   new Option('--dry-run', 'show what would be restored, where and at what cost; change nothing');
 
+const OWN_TAG =
+  'key of the state tag, which is not copied to the new snapshot or volume; it also marks an unfinished volume';
+
 const targetOptions = (): Option[] => [
   new Option(
     '--to-dir <directory>',
-    'restore files to this directory, which must be empty or absent without --overwrite; restoring owners needs root',
+    'restore files to this directory, which must be empty or not exist (see --overwrite); restoring owners needs root',
   ).conflicts(['toFile', 'toDevice', 'toSnapshot', 'toVolume']),
   new Option(
     '--path <path...>',
@@ -166,7 +169,7 @@ const targetOptions = (): Option[] => [
   newVolumeTypeOption(),
   mountPointOption(),
   waitLimitOption(),
-  tagOption(),
+  tagOption(OWN_TAG),
   new Option('--encrypt', 'encrypt the new snapshot or volume (always on if the original was encrypted)'),
   new Option(
     '--kms-key-id <arn>',

@@ -12,8 +12,8 @@ export const VERDICTS: Record<DrillReport['verdict'], string> = {
 
 export const EVIDENCE: Record<DrillEvidence, string> = {
   index: 'the hashes of its index',
-  archive: 'the archive, read again',
-  'archive-content': 'the archive, read again (contents of files only)',
+  archive: 'a second download of the archive',
+  'archive-content': 'a second download of the archive (contents of files only)',
   snapshot: 'the snapshot',
 };
 

@@ -6,7 +6,7 @@ export const THAW_LINES: Lines<EventOf<`thaw.${'offered' | 'requested' | 'waitin
   'thaw.offered': describeOffer,
   'thaw.requested': (event) => describeRequest(event),
   'thaw.waiting': (event) =>
-    `waiting for S3 to thaw ${event.objects} of ${event.of} objects; Ctrl+C ends the wait, and S3 continues to thaw`,
+    `waiting for S3 to thaw ${event.objects} of ${count(event.of, 'object')}; Ctrl+C ends the wait, and S3 continues to thaw`,
   'thaw.finished': (event) => `all objects were thawed after ${formatDuration(event.seconds)}`,
 };
 
@@ -29,4 +29,4 @@ const STATES = {
 };
 
 const describeRequest = ({ key, tier, days, state }: EventOf<'thaw.requested'>): string =>
-  `${STATES[state]} (${tier}, ${days} days): ${key}`;
+  `${STATES[state]} (${tier}, ${count(days, 'day')}): ${key}`;

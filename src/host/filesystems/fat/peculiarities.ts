@@ -61,7 +61,7 @@ export class NamesOfDirectory {
     const names = new Set([entry.long ?? '', aliasOf(entry.short)].filter((name) => name !== '').map(inOneCase));
     const other = [...names].flatMap((name) => this.#names.get(name) ?? []).at(0);
     for (const name of names) this.#names.set(name, shown);
-    return other === undefined ? null : `${shown} cannot be told from ${other} by drivers`;
+    return other === undefined ? null : `drivers cannot distinguish ${shown} from ${other}`;
   }
 }
 
