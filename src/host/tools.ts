@@ -31,6 +31,7 @@ const PACKAGES: Record<string, { apt: string; dnf: string }> = {
   sync: { apt: 'coreutils', dnf: 'coreutils' },
   getfattr: { apt: 'attr', dnf: 'attr' },
   mkfifo: { apt: 'coreutils', dnf: 'coreutils' },
+  rm: { apt: 'coreutils', dnf: 'coreutils' },
 };
 
 /**

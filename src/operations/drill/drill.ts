@@ -32,7 +32,7 @@ import { chooseSample, type DrillSample } from './drill-sample.ts';
 export async function drill(settings: DrillSettings, services: Services, signal: AbortSignal): Promise<ExitCode> {
   const base = settings.scratch ?? tmpdir();
   if (settings.withSnapshot) requireRoot();
-  requireTools([LOCKING_TOOL, 'mkfifo', 'tar', 'touch', ...otherTools(settings)], services.searchPath);
+  requireTools([LOCKING_TOOL, 'mkfifo', 'tar', 'touch', 'rm', ...otherTools(settings)], services.searchPath);
   await sweepKilledRuns(signal);
   if (settings.scratch !== null) await sweepScratch(settings.scratch, signal);
   await services.store.check({ signal });
