@@ -38,7 +38,7 @@ export async function withDevice<T>(
 
 const LOOK_EACH = 20;
 
-/** In milliseconds. */
+/** The maximum time to look, in milliseconds. */
 const LONGEST_LOOK = 10_000;
 
 /** Another process that lists devices may have the device open. The kernel detaches it when that process closes it. */

@@ -137,7 +137,7 @@ function algorithmOf(exchange: Exchange): Algorithm | null {
 
 interface Span {
   start: number;
-  /** Exclusive. */
+  /** The first byte after the span. */
   end: number;
 }
 

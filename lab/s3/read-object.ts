@@ -67,7 +67,7 @@ function checkReadable(object: StoredObject, exchange: Exchange): void {
 
 interface Range {
   start: number;
-  /** Exclusive. */
+  /** The first byte after the range. */
   end: number;
   partial: boolean;
   headers: Record<string, string>;

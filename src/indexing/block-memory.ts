@@ -127,7 +127,7 @@ export class SharedBlocks {
   /** @returns the number of the next block. No other thread gets the same one. */
   takeNext = (): number => Atomics.add(this.#state, this.slots * FIELDS, 1);
 
-  /** Waits until the slot holds this block in this state. @returns false if the stream ends before */
+  /** Waits until the slot holds this block in this state. @returns `false` if the stream ends first. */
   wait(block: number, state: number): boolean {
     for (let held = this.#held(block); !this.holds(block, state); held = this.#held(block)) {
       if (held === ENDED) return false;

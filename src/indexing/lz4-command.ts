@@ -2,10 +2,10 @@
 import { spawnSync } from 'node:child_process';
 import { frameOf, HEADER_BYTES, LENGTH_BYTES, LENGTH_MASK, UNCOMPRESSED } from '../archive/lz4-frame.ts';
 
-/** In bytes. lz4 adds less than a hundredth to bytes that it cannot compress. */
+/** The maximum output in bytes. lz4 adds less than a hundredth to bytes that it cannot compress. */
 const MAX_OUTPUT = 2 ** 23;
 
-/** Milliseconds. A block takes less than a second at the highest level. */
+/** The limit in milliseconds. A block takes less than a second at the highest level. */
 const TIMEOUT = 300_000;
 
 /**

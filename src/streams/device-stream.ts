@@ -1,4 +1,4 @@
-/** Reads a device ahead in a thread, beside the page cache: its bytes are wanted once, and not by anybody else. */
+/** Reads a device ahead in a thread and bypasses the page cache, because its bytes are read only once. */
 import { closeSync, constants, openSync, statSync } from 'node:fs';
 import { type RingMemory, ringIn } from '../lib/bytes/shared-ring.ts';
 

@@ -38,7 +38,7 @@ const modulesIn = (path: string): string[] => {
 const OF_HELP =
   /^(dist\/|node_modules\/commander\/|lab\/control\/|src\/(bin|errors|version)\.ts|src\/(archive|costs|lib)\/|src\/operations\/shared\/settings\/|src\/cli\/(?!render\/.*(screen|host)))/;
 
-/** In bytes. With about 300 KB, Node takes three times as long to start as without any. */
+/** The maximum in bytes. With about 300 KB, Node takes three times as long to start as without any. */
 const MAX_LOADED = 300_000;
 
 const STARTS = [

@@ -10,7 +10,7 @@ import { addSnapshotOf } from '../support/disks.ts';
 import { tagsOf } from '../support/ec2-state.ts';
 import { BUCKET, labForTest, PROGRAM, runMigrate, runProgram } from '../support/lab.ts';
 
-/** In milliseconds. Each state lasts long enough to be seen, and all tests together take an acceptable time. */
+/** The delays in milliseconds. Each state lasts long enough to be seen, and all tests together take an acceptable time. */
 const DELAYS = { volumeCreating: 400, attaching: 400, detaching: 200, deleting: 100 };
 
 const MOMENTS: { when: string; line: RegExp; signal: NodeJS.Signals; fault?: FaultSpec }[] = [

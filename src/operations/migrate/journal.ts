@@ -14,7 +14,10 @@ import type { MigrateSettings } from '../shared/settings/migrate.ts';
 import type { HeldClaim } from '../sharing/claims.ts';
 import type { UploadJournal } from './object/object-order.ts';
 
-/** Maximum number of recorded checkpoints. They are a few hundred MiB apart, more than the parts in flight cover. */
+/**
+ * Maximum number of recorded checkpoints. They are at least 256 MiB of the disk apart, so that this many reach back
+ * beyond the parts in flight.
+ */
 const KEPT_CHECKPOINTS = 8;
 
 /** Resumes from the progress in the claim. Only the journal saves progress; `clean` also forgets it. */

@@ -95,7 +95,7 @@ const byPartition = (one: OfPartition, other: OfPartition): number => (one.parti
 interface Part {
   number: number | null;
   device: string;
-  /** Bytes. */
+  /** Its size in bytes. */
   size: number;
 }
 

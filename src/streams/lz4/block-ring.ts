@@ -29,7 +29,10 @@ export const BROKEN = 5;
 /** The end of a frame, with the checksum of its content. */
 export const FRAME_ENDED = 6;
 
-/** Fields of a slot: its state, and of a block the stored bytes, the plain bytes, and the maximum of plain bytes. */
+/**
+ * Fields of a slot: its state and, if it holds a block, its stored bytes, its plain bytes, and the maximum of its plain
+ * bytes.
+ */
 const FIELDS = 4;
 const [HELD, STORED, PLAIN, MAX_PLAIN] = [0, 1, 2, 3];
 
