@@ -9,7 +9,7 @@ import { dirname, join } from 'node:path';
 import { type BuildOptions, build, type Plugin } from 'esbuild';
 import { readAssets } from '../src/page/assets.ts';
 import { writeDeclarations } from './build/declarations.ts';
-import { licencesOf } from './build/licences.ts';
+import { licensesOf } from './build/licenses.ts';
 import { namedKeys, quietHttp } from './build/rewriting.ts';
 
 const root = join(import.meta.dirname, '..');
@@ -60,7 +60,7 @@ const packagedAssets: Plugin = {
 for (const part of ['src', 'lab']) rmSync(join(directory, part), { recursive: true, force: true });
 writeDeclarations(root, directory);
 const bundled = [...bundlePage(), ...(await bundleProgram()), ...(await bundleLab())];
-writeFileSync(join(directory, 'LICENSES'), licencesOf(root, bundled));
+writeFileSync(join(directory, 'LICENSES'), licensesOf(root, bundled));
 
 /** @returns the bundled files, like the other functions that bundle. */
 function bundlePage(): string[] {

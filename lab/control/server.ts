@@ -63,7 +63,7 @@ export const createControl =
 
 const KINDS = new Set(['error', 'latency', 'reset', 'cut', 'lose', 'stall', 'flip', 'hang', 'behaviour']);
 
-/** Refuses misspelt faults, which would never occur, so that a test would prove nothing. */
+/** Refuses misspelled faults, which would never occur, so that a test would prove nothing. */
 function checkedFault(spec: FaultSpec): FaultSpec {
   const known = ['service', 'operation', 'match', 'skip', 'times', 'every', 'action'];
   const unknown = Object.keys(spec).find((name) => !known.includes(name));

@@ -130,7 +130,7 @@ export function verify(
 
 function canonicalRequest(request: IncomingMessage, claim: Claimed, payload: string, doubleEncode: boolean): string {
   const [rawPath = '/', rawQuery = ''] = (request.url ?? '/').split(/\?(.*)/s);
-  const path = doubleEncode ? rawPath.split('/').map(encode).join('/') : normalised(rawPath);
+  const path = doubleEncode ? rawPath.split('/').map(encode).join('/') : normalized(rawPath);
   const headers = claim.signedHeaders.map((name) => {
     const value = headerText(request, name) ?? '';
     return `${name}:${value.trim().replace(/\s+/g, ' ')}\n`;
@@ -146,7 +146,7 @@ function canonicalRequest(request: IncomingMessage, claim: Claimed, payload: str
 }
 
 /** S3 signs the path encoded once by its own rules, even if the client did not encode it. */
-const normalised = (path: string): string =>
+const normalized = (path: string): string =>
   path
     .split('/')
     .map((segment) => encode(decodeURIComponent(segment)))

@@ -61,7 +61,7 @@ async function writeAt(device: string, position: number, bytes: Buffer): Promise
   await file.sync();
 }
 
-/** The part of a LUKS1 header by which tools recognise it. Source: LUKS on-disk format 1.2.3, §2.1. */
+/** The part of a LUKS1 header by which tools recognize it. Source: LUKS on-disk format 1.2.3, §2.1. */
 function luksHeader(): Buffer {
   const header = Buffer.alloc(592);
   header.write('LUKS\xba\xbe', 0, 'latin1');

@@ -52,13 +52,13 @@ function decodeStructure(schema: NormalizedSchema, node: Node): Record<string, u
   const result: Record<string, unknown> = {};
   for (const [name, member] of schema.structIterator()) {
     const traits = member.getMergedTraits() as { ec2QueryName?: string; xmlName?: string };
-    const value = decode(member, node.members.get(traits.ec2QueryName ?? capitalised(traits.xmlName ?? name)));
+    const value = decode(member, node.members.get(traits.ec2QueryName ?? capitalized(traits.xmlName ?? name)));
     if (value !== undefined) result[name] = value;
   }
   return result;
 }
 
-const capitalised = (name: string): string => name.charAt(0).toUpperCase() + name.slice(1);
+const capitalized = (name: string): string => name.charAt(0).toUpperCase() + name.slice(1);
 
 const DATE_TIME = 5;
 

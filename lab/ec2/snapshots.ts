@@ -144,9 +144,8 @@ export function snapshotState(snapshot: StoredSnapshot, context: LabContext): St
   const now = context.now().getTime();
   if (state === 'completed' && sealedAt !== undefined && sealedAt + context.delays.snapshotPending > now)
     return 'pending';
-  const isCancelled =
-    state === 'pending' && writtenAt !== undefined && writtenAt + context.delays.snapshotTimeout < now;
-  return isCancelled ? 'error' : state;
+  const isCanceled = state === 'pending' && writtenAt !== undefined && writtenAt + context.delays.snapshotTimeout < now;
+  return isCanceled ? 'error' : state;
 }
 
 function filterValues(snapshot: StoredSnapshot, name: string, context: LabContext): readonly string[] | undefined {

@@ -3,7 +3,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { ConnectionGone, type LabContext, type Service, ServiceError } from '../core/contract.ts';
 import { readBody } from '../core/http.ts';
 import { sha256 } from '../core/sigv4.ts';
-import { PRODUCTS, type Product, SERVICES } from './catalogue.ts';
+import { PRODUCTS, type Product, SERVICES } from './catalog.ts';
 
 interface Filter {
   Type?: string;

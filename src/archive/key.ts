@@ -38,7 +38,7 @@ export const manifestKey = (name: ArchiveName): string => `${keyStem(name)}.mani
 /** Formats a time in UTC with whole seconds and `+00:00`. Milliseconds are cut off, as in version 0. */
 export const formatStartTime = (time: Date): string => time.toISOString().replace(/\.\d+Z$/, '+00:00');
 
-/** Normalises the value of `--prefix`: removes leading slashes and adds one at the end. */
+/** Normalizes the value of `--prefix`: removes leading slashes and adds one at the end. */
 export const normalisePrefix = (prefix: string): string =>
   prefix === '' ? '' : `${prefix.replace(/^\/+/, '').replace(/\/+$/, '')}/`;
 

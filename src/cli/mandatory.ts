@@ -1,5 +1,5 @@
 /**
- * Mandatory options. Commander checks its own mandatory options before it looks for unknown ones, so a misspelt
+ * Mandatory options. Commander checks its own mandatory options before it looks for unknown ones, so a misspelled
  * `--bukcet` would only be reported as a missing `--bucket`. This check runs last.
  */
 import type { Command, Option } from 'commander';

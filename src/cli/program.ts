@@ -1,4 +1,4 @@
-/** The command line: all commands and the behaviour that they share. */
+/** The command line: all commands and the behavior that they share. */
 import { Command } from 'commander';
 import { VERSION } from '../version.ts';
 import { analyzeCommand } from './commands/analyze.ts';
@@ -40,7 +40,7 @@ export function buildProgram(context: CliContext, argv: readonly string[]): Comm
   ].map((make) => make(context)))
     program.addCommand(command);
   addHelpAll(program, argv);
-  unifyBehaviour(program, context.process, argv.includes('--json'));
+  unifyBehavior(program, context.process, argv.includes('--json'));
   return program;
 }
 
@@ -49,11 +49,11 @@ The command lines of version 0 still work: snap-to-s3 --migrate --all --bucket B
 `;
 
 /** Gives the command and its subcommands the same help, and the same handling of usage errors. */
-function unifyBehaviour(command: Command, process: NodeJS.Process, asJson: boolean): void {
+function unifyBehavior(command: Command, process: NodeJS.Process, asJson: boolean): void {
   demandMandatory(command);
   command.exitOverride().configureOutput({
     writeOut: (text) => process.stdout.write(text),
     writeErr: (text) => asJson || process.stderr.write(text),
   });
-  for (const sub of command.commands) unifyBehaviour(sub.helpOption('-h, --help', 'print help'), process, asJson);
+  for (const sub of command.commands) unifyBehavior(sub.helpOption('-h, --help', 'print help'), process, asJson);
 }

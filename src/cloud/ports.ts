@@ -4,7 +4,7 @@
  *
  * The following holds for all of them. Nothing is sent after `signal` has been aborted. Aborting it cuts reads and
  * parts short, but not calls that create, tag, complete or commit something: the caller must learn their outcome to be
- * able to undo them. Writes and removals of small objects and completions are cancelled half a minute or a minute later;
+ * able to undo them. Writes and removals of small objects and completions are canceled half a minute or a minute later;
  * they fail only if a last read does not show that they were carried out. Adapters retry throttled calls and transient errors, and throw a `SnapError` when they give up.
  * Reads may lag behind writes by seconds (eventual consistency).
  */

@@ -1,6 +1,6 @@
 /**
  * A file of negotiated prices, which replace the built-in ones. docs/costs/prices.md describes its schema. Unknown members are
- * refused, because the list price would otherwise silently replace a misspelt one.
+ * refused, because the list price would otherwise silently replace a misspelled one.
  */
 import { SnapError } from '../errors.ts';
 import { REGION_PATTERN } from '../lib/aws-names.ts';

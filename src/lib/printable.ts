@@ -1,6 +1,6 @@
 /** Makes names from archives and filesystems safe for terminals and reports. */
 
-/** Control and format characters (which can reorder, hide or colour text), line separators, and the backslash. */
+/** Control and format characters (which can reorder, hide or color text), line separators, and the backslash. */
 const UNSAFE = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}\p{Co}\p{Cn}\\]/u;
 
 /**

@@ -27,7 +27,7 @@ const HEAP_LIMITS = {
 
 /**
  * Consumes a plain stream. One thread reads it, a second one hashes, compares and writes, and a third one reads the disk ahead.
- * @param descriptor of the pipe with the plain stream. The caller closes it. When the comparison is cancelled, the
+ * @param descriptor of the pipe with the plain stream. The caller closes it. When the comparison is canceled, the
  * writer of the pipe must close it, because a thread that waits for bytes cannot be stopped.
  * @throws SnapError `COMPARE_FAILED` if the disk cannot be read, or `BUG`; the reason of the signal. The threads have
  * ended in all cases.
@@ -92,8 +92,8 @@ async function runBoth<Answer>(
       : null;
   const threads = [reading, consuming, warming, readingDisk].filter((thread) => thread !== null);
   await using _ended = { [Symbol.asyncDispose]: () => endAll(threads) };
-  using cancelled = whenAborted(signal);
-  const failed = [cancelled.promise, ...(readingDisk ? [readingDisk.broken] : [])];
+  using canceled = whenAborted(signal);
+  const failed = [canceled.promise, ...(readingDisk ? [readingDisk.broken] : [])];
   try {
     return await Promise.race([Promise.all([reading.answer, consuming.answer]), ...failed]);
   } catch (cause) {

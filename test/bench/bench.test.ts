@@ -45,7 +45,7 @@ const SMALLEST: Record<string, { argv: string[]; says: RegExp[] }> = {
 for (const [script, { argv, says }] of Object.entries(SMALLEST)) {
   test(`npm run ${script}`, async () => {
     const env = process.env as Record<string, string>;
-    const done = await runProgram(['npm', 'run', '--silent', script, '--', ...argv], { env: withoutColour(env) });
+    const done = await runProgram(['npm', 'run', '--silent', script, '--', ...argv], { env: withoutColor(env) });
     assert.equal(done.code, 0, done.stdout + done.stderr);
     for (const text of says) assert.match(done.stdout, text);
     assert.doesNotMatch(done.stdout, /NaN|undefined|Infinity/);
@@ -53,8 +53,8 @@ for (const [script, { argv, says }] of Object.entries(SMALLEST)) {
   });
 }
 
-/** FORCE_COLOR is removed, because it would request the colours that the test rejects. */
-const withoutColour = ({ FORCE_COLOR: _asked, ...env }: Record<string, string>): Record<string, string> => env;
+/** FORCE_COLOR is removed, because it would request the colors that the test rejects. */
+const withoutColor = ({ FORCE_COLOR: _asked, ...env }: Record<string, string>): Record<string, string> => env;
 
 test('this file runs every npm script of benches and the demo, and documents name only existing scripts', () => {
   const tried = Object.keys(SCRIPTS).filter((name) => /^(bench|demo)/.test(name));

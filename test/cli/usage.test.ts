@@ -11,7 +11,7 @@ const BAD: [string, string[], RegExp][] = [
   ['an unknown flag', [...GOOD, '--compresion', 'lz4'], /unknown option '--compresion'.*\n.*--compression/],
   ['an unknown command', ['migrat'], /unknown command 'migrat'.*\n.*migrate/],
   ['help of an unknown command', ['migrat', '--help'], /unknown command 'migrat'/],
-  ['a misspelt bucket', ['migrate', '--all', '--bukcet', BUCKET], /unknown option '--bukcet'.*\n.*--bucket/],
+  ['a misspelled bucket', ['migrate', '--all', '--bukcet', BUCKET], /unknown option '--bukcet'.*\n.*--bucket/],
   ['no selection', ['migrate', '--bucket', BUCKET], /select the snapshots/],
   ['two selections', [...GOOD, '--one'], /cannot be used with/],
   ['ids and --all', [...GOOD, '--snapshots', 'snap-00000000'], /cannot be used with/],
@@ -175,9 +175,9 @@ test('with --json, errors are JSON', async (t) => {
   assert.equal(record['code'], 'BUCKET');
   assert.equal(record['exitCode'], 1);
   assert.equal(typeof record['hint'], 'string');
-  const misspelt = await runCli(lab.env, ['migrate', '--all', '--bukcet', 'nowhere', '--json']);
-  assert.equal(misspelt.code, 2);
-  assert.deepEqual(JSON.parse(misspelt.stderr), {
+  const misspelled = await runCli(lab.env, ['migrate', '--all', '--bukcet', 'nowhere', '--json']);
+  assert.equal(misspelled.code, 2);
+  assert.deepEqual(JSON.parse(misspelled.stderr), {
     type: 'error',
     code: 'USAGE',
     exitCode: 2,

@@ -142,7 +142,7 @@ test("hourly and daily reports produce the example in version 0's README", async
   }
 });
 
-async function analysed(lab: TestLab, argv: readonly string[], options: RunOptions & { code?: number } = {}) {
+async function analyzed(lab: TestLab, argv: readonly string[], options: RunOptions & { code?: number } = {}) {
   const done = await runCli(lab.env, ['analyze', '--json', ...argv], options);
   assert.equal(done.code, options.code ?? 0, done.stderr);
   return JSON.parse(done.stdout) as Analysis;
@@ -169,9 +169,9 @@ test('several regions, accounts and currencies; images; snapshots unknown to EC2
   const path = writeBill(join(lab.directory, 'r.csv'), csv('cur2', [{ month: MONTH, others: 7, snapshots }], 'hourly'));
   const action = { kind: 'error', code: 'UnauthorizedOperation', status: 403 } as const;
   await lab.control.script({ service: 'ec2', operation: 'DescribeImages', match: {}, times: 1, action });
-  const denied = await analysed(lab, [path, '--regions', 'us-east-1']);
+  const denied = await analyzed(lab, [path, '--regions', 'us-east-1']);
   assert.ok(denied.warnings.some(({ code, text }) => code === 'images-not-asked' && /us-east-1/.test(text)));
-  const { regions, basis } = await analysed(lab, [path]);
+  const { regions, basis } = await analyzed(lab, [path]);
   assert.ok(basis.kind === 'report' && basis.isJoined);
   assert.deepEqual(
     regions.map(({ region, currency, monthly, snapshotCount }) => [
@@ -201,13 +201,13 @@ test('several regions, accounts and currencies; images; snapshots unknown to EC2
   );
   assert.equal(regions[2]?.volumes.length, 3, 'copies are no lineage');
   assert.deepEqual(regions[2]?.accounts, ['123456789012', '999999999999']);
-  const only = await analysed(lab, [path, '--accounts', '999999999999', '--offline']);
+  const only = await analyzed(lab, [path, '--accounts', '999999999999', '--offline']);
   assert.deepEqual(
     only.regions.map(({ region, volumes }) => [region, volumes.length]),
     [['eu-west-1', 1]],
   );
   await lab.control.script({ service: 'ec2', operation: 'DescribeSnapshots', times: 1, action });
-  const alone = await analysed(lab, [path, '--regions', 'ap-east-1']);
+  const alone = await analyzed(lab, [path, '--regions', 'ap-east-1']);
   assert.ok(alone.warnings.some(({ code, text }) => code === 'region-not-asked' && /ap-east-1/.test(text)));
   assert.equal(alone.regions[0]?.volumes[0]?.id, null);
 });
@@ -265,7 +265,7 @@ test('the number of understood rows and dollars is in the text, JSON, page and C
     done.stdout,
     /WARNING: 1 of 8 rows of .* are malformed.*; 1 of 8 rows .* not understood .*SnapshotOfTomorrow/,
   );
-  const { basis } = await analysed(lab, [path, '--offline']);
+  const { basis } = await analyzed(lab, [path, '--offline']);
   assert.ok(basis.kind === 'report');
   assert.deepEqual([basis.rows.read, basis.rows.understood, basis.rows.broken], [8, 6, 1]);
   const [charges] = basis.charges;
@@ -283,7 +283,7 @@ test('list prices have their own currency, and are not presented as rates of the
   const rows = csv('cur2', [{ month: MONTH, others: 0, snapshots }], 'daily').toString();
   const without = rows.replace('unblended_cost', 'other').replace('unblended_rate', 'another');
   const path = writeBill(join(lab.directory, 'r.csv'), Buffer.from(without));
-  const { regions, prices, warnings } = await analysed(lab, [path, '--offline']);
+  const { regions, prices, warnings } = await analyzed(lab, [path, '--offline']);
   assert.deepEqual(
     regions.map(({ currency, monthly, isBilled }) => [currency, monthly.toFixed(2), isBilled]),
     [['USD', '0.05', false]],
@@ -296,7 +296,7 @@ test('list prices have their own currency, and are not presented as rates of the
     .at(-1)
     ?.replace(',Usage,', ',EdpDiscount,')
     .replaceAll(/,(0\.\d+)/g, ',-$1')}\n`;
-  const before = await analysed(lab, [writeBill(path, Buffer.from(discounts)), '--offline']);
+  const before = await analyzed(lab, [writeBill(path, Buffer.from(discounts)), '--offline']);
   assert.ok(before.warnings.some(({ code }) => code === 'before-discounts'));
 });
 
@@ -314,7 +314,7 @@ test('problems of a report are shown next to its figures', async (t) => {
     lines.replace(/lineItem\/ResourceId/, 'lineItem/Other').replace(/arn:\S*?snap-\w+/, ''),
   );
   const ragged = path('ragged.csv', `${lines.replaceAll(snapshotId(1), snapshotId(2))}a,b\n`);
-  const { warnings } = await analysed(lab, [monthly, without, ragged, '--offline']);
+  const { warnings } = await analyzed(lab, [monthly, without, ragged, '--offline']);
   assert.deepEqual(
     warnings.map(({ code, text }) => `${code} ${/(monthly|without|ragged)\.csv/.exec(text)?.[1] ?? ''}`).slice(0, 5),
     [
@@ -356,19 +356,19 @@ test('from S3: the manifest selects the newest version of each month with all it
       await put(lab, `${folder(month)}/daily-Manifest.json`, manifest);
     }
   }
-  const { regions, trend, basis } = await analysed(lab, ['s3://bills/b/daily/', '--offline']);
+  const { regions, trend, basis } = await analyzed(lab, ['s3://bills/b/daily/', '--offline']);
   assert.equal(regions[0]?.gib.toFixed(3), '4.000');
   assert.deepEqual(
     trend.map(({ month, gib }) => `${month} ${gib.toFixed(2)}`),
     ['2026-08 4.00', '2026-09 4.00'],
   );
   assert.equal(basis.kind === 'report' ? basis.sources.length : 0, 4);
-  const latest = await analysed(lab, ['s3://bills/b/daily', '--offline', '--months', '1']);
+  const latest = await analyzed(lab, ['s3://bills/b/daily', '--offline', '--months', '1']);
   assert.deepEqual(
     latest.trend.map(({ month }) => month),
     ['2026-09'],
   );
-  const one = await analysed(lab, [`s3://bills/${folder('2026-08')}/new/daily-00001.csv.gz`, '--offline']);
+  const one = await analyzed(lab, [`s3://bills/${folder('2026-08')}/new/daily-00001.csv.gz`, '--offline']);
   assert.equal(one.regions[0]?.gib.toFixed(3), '2.000');
   const [export9, meta9] = ['b/focus/data/BILLING_PERIOD=2026-09', 'b/focus/metadata/BILLING_PERIOD=2026-09'];
   const month = { month: '2026-09', others: 5, snapshots: [line(snapshotId(3), 7 * 2048)] };
@@ -379,7 +379,7 @@ test('from S3: the manifest selects the newest version of each month with all it
     `${meta9}/focus-Manifest.json`,
     JSON.stringify({ exportArn: 'arn:aws:bcm-data-exports:us-east-1:1:export/focus' }),
   );
-  const exported = await analysed(lab, ['s3://bills/b/focus/', '--offline']);
+  const exported = await analyzed(lab, ['s3://bills/b/focus/', '--offline']);
   assert.equal(exported.regions[0]?.gib.toFixed(3), '7.000');
   const both = await runCli(lab.env, ['analyze', 's3://bills/', '--offline']);
   assert.equal(both.code, 2);
@@ -499,7 +499,7 @@ test('--refresh-prices fetches only the regions of the bill; an invalid price fi
   const refused = await runCli(lab.env, ['analyze', path, '--refresh-prices', '--prices', own]);
   assert.equal(refused.code, 2, refused.stderr);
   assert.deepEqual(await lab.control.calls(), []);
-  const { prices, regions } = await analysed(lab, [path, '--refresh-prices']);
+  const { prices, regions } = await analyzed(lab, [path, '--refresh-prices']);
   assert.equal(prices.source, 'report');
   assert.match(
     prices.note,

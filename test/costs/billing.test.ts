@@ -405,12 +405,12 @@ test('rows are found as by Papa Parse, however the input is split', () => {
 });
 
 /**
- * Texts without quotes, and without a comma at their start. With these, a row and its neighbour can also be one row
+ * Texts without quotes, and without a comma at their start. With these, a row and its neighbor can also be one row
  * with the same number of fields (RFC 4180), and the intended meaning cannot be determined.
  */
 const clearText = fc.string({ maxLength: 6 }).filter((text) => !/"|^ *,/.test(text));
 
-test('a badly quoted row does not affect its neighbours', () => {
+test('a badly quoted row does not affect its neighbors', () => {
   const field = fc.oneof(clearText, fc.constantFrom('a "b" c', '""', 'x,y', '5"', ''));
   const quote = fc.constantFrom('"db" old', '"db old', '"', '"x"y"', 'x""', '"a","b', '""x');
   fc.assert(

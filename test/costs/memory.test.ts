@@ -16,7 +16,7 @@ const SIZE = FULL
   : { rows: 600_000, snapshots: 10_000, maxBytes: 200e6 };
 
 /** @returns the command that prints the whole analysis of a large report as JSON. */
-async function analysing(t: TestContext, size: { rows: number; snapshots: number }): Promise<string[]> {
+async function analyzing(t: TestContext, size: { rows: number; snapshots: number }): Promise<string[]> {
   const built = build();
   t.after(() => built[Symbol.dispose]());
   const report = join(temporaryDirectory(t), 'report.csv.gz');
@@ -25,7 +25,7 @@ async function analysing(t: TestContext, size: { rows: number; snapshots: number
 }
 
 test(`a report of ${SIZE.rows} rows`, async (t) => {
-  const { peakMiB, stdout } = await measure(await analysing(t, SIZE), process.env);
+  const { peakMiB, stdout } = await measure(await analyzing(t, SIZE), process.env);
   const { regions } = JSON.parse(stdout.join('\n')) as Analysis;
   assert.equal(regions[0]?.snapshotCount, SIZE.snapshots);
   t.diagnostic(`${Math.round(peakMiB)} MiB at most`);
@@ -33,7 +33,7 @@ test(`a report of ${SIZE.rows} rows`, async (t) => {
 });
 
 test('a reader that stops early is not a failure, but a document that cannot be written is', async (t) => {
-  const argv = await analysing(t, { rows: 10_000, snapshots: 100 });
+  const argv = await analyzing(t, { rows: 10_000, snapshots: 100 });
   for (const [script, code] of [
     ['set -o pipefail; "$@" | head -c 100 > /dev/null', 0],
     ['"$@" > /dev/full', 1],

@@ -43,7 +43,7 @@ function reportOf(lab: TestLab, ids: readonly string[]): string {
 const analyze = (lab: TestLab, argv: readonly string[], input?: string) =>
   runCli(lab.env, ['analyze', ...argv], input === undefined ? {} : { input });
 
-async function analysed(lab: TestLab, argv: readonly string[]): Promise<Analysis> {
+async function analyzed(lab: TestLab, argv: readonly string[]): Promise<Analysis> {
   const done = await analyze(lab, ['--json', ...argv]);
   assert.equal(done.code, 0, done.stderr);
   return JSON.parse(done.stdout) as Analysis;
@@ -119,7 +119,7 @@ test('the ratio of tars counts files, that of images counts written blocks; volu
   );
   const [table, page] = [join(lab.directory, 't.csv'), join(lab.directory, 'p.html')];
   const measured = ['--ratio-from', BUCKET];
-  const { assumptions, regions, warnings } = await analysed(lab, [path, ...measured, '--csv', table, '--html', page]);
+  const { assumptions, regions, warnings } = await analyzed(lab, [path, ...measured, '--csv', table, '--html', page]);
   const ratios = {
     tar: bytesOf(tar, 'plainBytes') / bytesOf(tar, 'storedBytes'),
     image: written / bytesOf(image, 'storedBytes'),
@@ -174,7 +174,7 @@ test('the ratio of tars counts files, that of images counts written blocks; volu
   assert.ok(text.stderr.includes(`s3://backups/: ${said}, measured on 2 archives`), text.stderr);
 
   const calls = (await lab.control.calls()).length;
-  const offline = await analysed(lab, [path, ...measured, '--offline']);
+  const offline = await analyzed(lab, [path, ...measured, '--offline']);
   near(offline.assumptions.compression, ratios.all);
   const asked = (await lab.control.calls()).slice(calls);
   assert.deepEqual(new Set(asked.map(({ service }) => service)), new Set(['s3']));
@@ -204,7 +204,7 @@ test('unmeasurable archives are counted and reported; if all are, no report is r
   await put(lab, `v0/${SECOND}/2017-06-30T22:00:00-04:00 ${snapshotId(8)}.tar.lz4`, 'of version 0');
   await put(lab, 'notes', 'of no archive');
 
-  const { assumptions, warnings } = await analysed(lab, [path, '--offline', '--ratio-from', BUCKET]);
+  const { assumptions, warnings } = await analyzed(lab, [path, '--offline', '--ratio-from', BUCKET]);
   assert.deepEqual(
     [assumptions.compression, assumptions.measuredOn?.archives],
     [(3000 + 5000 + 2000 + 9000) / 4000, 4],
@@ -216,7 +216,7 @@ test('unmeasurable archives are counted and reported; if all are, no report is r
         'image without a record of the written bytes (1), incomplete (1), no manifest (1), unreadable manifest (1)',
     ],
   );
-  const team = await analysed(lab, [path, '--offline', '--ratio-from', BUCKET, '--prefix', '/team']);
+  const team = await analyzed(lab, [path, '--offline', '--ratio-from', BUCKET, '--prefix', '/team']);
   assert.deepEqual(team.assumptions.measuredOn, { bucket: BUCKET, prefix: 'team/', archives: 1 });
   assert.equal(team.assumptions.compression, 7);
 

@@ -22,7 +22,7 @@ const month = (name: string, ...ids: number[]): BilledMonth => ({
 const SEPTEMBER = csv('legacy', [month('2026-09', 1, 2)], 'daily');
 
 /** Returns the figures of the analysis, and the files that are reported as repeated. */
-async function analysed(argv: readonly string[], own: Record<string, string> = env, input: Buffer | string = '') {
+async function analyzed(argv: readonly string[], own: Record<string, string> = env, input: Buffer | string = '') {
   const done = await runCli(own, ['analyze', '--offline', '--json', ...argv], { input });
   assert.equal(done.code, 0, done.stderr);
   const { regions, trend, warnings, basis } = JSON.parse(done.stdout) as Analysis;
@@ -45,11 +45,11 @@ test('the same file, as a copy, compressed, linked or piped, counts once, with a
   symlinkSync('september.csv', link);
   execFileSync('python3', ['-m', 'zipfile', '-c', 'zipped.zip', 'september.csv'], { cwd: directory });
   const zip = join(directory, 'zipped.zip');
-  const once = await analysed([september]);
+  const once = await analyzed([september]);
   assert.deepEqual([once.gib, once.rows, once.repeated], [['3.000000'], 60, []]);
-  const twice = await analysed([september, september]);
+  const twice = await analyzed([september, september]);
   assert.deepEqual(twice, { ...once, repeated: [`${september} was specified more than once; it is counted once`] });
-  const all = await analysed([september, packed, copy, link, zip, '-'], env, gzipSync(SEPTEMBER));
+  const all = await analyzed([september, packed, copy, link, zip, '-'], env, gzipSync(SEPTEMBER));
   const others = [packed, copy, link, zip, 'standard input'];
   const repeated = others.map(
     (name) => `${name} has the same rows about snapshots as ${september}; they are counted once`,
@@ -57,7 +57,7 @@ test('the same file, as a copy, compressed, linked or piped, counts once, with a
   assert.deepEqual(all, { ...once, repeated });
   const columns = file('columns.parquet', parquet('cur2', month('2026-09', 1, 2), 'hourly'));
   assert.equal(
-    (await analysed([columns, file('same.parquet', parquet('cur2', month('2026-09', 1, 2), 'hourly'))])).gib[0],
+    (await analyzed([columns, file('same.parquet', parquet('cur2', month('2026-09', 1, 2), 'hourly'))])).gib[0],
     '3.000000',
   );
 });
@@ -78,19 +78,19 @@ test('months, parts of a month and empty parts are not mistaken for copies, in a
     repeated: [],
     overlapping: [],
   };
-  assert.deepEqual(await analysed(parts), expected);
-  assert.deepEqual(await analysed(parts.toReversed()), expected);
+  assert.deepEqual(await analyzed(parts), expected);
+  assert.deepEqual(await analyzed(parts.toReversed()), expected);
   const shown = await runCli(env, ['analyze', '--offline', ...parts]);
   assert.match(
     shown.stdout,
     /^By month:\n {2}2026-07 +3\.0 GB-months +\$0\.15 {2}2 snapshots\n {2}2026-08 +10\.0 GB-months +\$0\.50 {2}4 snapshots$/m,
   );
-  const again = await analysed([august, july, ...parts, july]);
+  const again = await analyzed([august, july, ...parts, july]);
   assert.deepEqual({ ...again, repeated: again.repeated.length }, { ...expected, repeated: 3 });
   const text = csv('legacy', [month('2026-08', 1, 2)], 'daily').toString();
   const differs = text.replace(/snap-0{16}2(?![\s\S]*snap-0{16}2)/, 'snap-0000000000000000f');
   assert.notEqual(differs, text);
-  const changed = await analysed([august, writeBill(join(directory, 'changed.csv'), Buffer.from(differs))]);
+  const changed = await analyzed([august, writeBill(join(directory, 'changed.csv'), Buffer.from(differs))]);
   assert.deepEqual([changed.repeated, changed.rows], [[], 124], 'one row of them differs');
 });
 
@@ -101,7 +101,7 @@ test('two reports of one bill are counted twice, with a warning', async (t) => {
     csv(format, [month('2026-09', ...ids)], granularity).toString();
   const legacy = file('legacy.csv', text('legacy', 'hourly', 1, 2));
   const focus = file('focus.csv', text('focus-1.2', 'daily', 1, 2));
-  const both = await analysed([legacy, focus]);
+  const both = await analyzed([legacy, focus]);
   assert.deepEqual([both.gib, both.repeated, both.overlapping.length], [['6.000000'], [], 1]);
   assert.match(
     both.overlapping[0] ?? '',
@@ -111,7 +111,7 @@ test('two reports of one bill are counted twice, with a warning', async (t) => {
   const parts = [[1, 2], [3]].map((ids) =>
     file(`${ids}.csv`, text('legacy', 'daily', ...ids).replaceAll(/arn:aws:ec2:\S*?snap-\w+/g, '')),
   );
-  const unnamed = await analysed(parts);
+  const unnamed = await analyzed(parts);
   assert.deepEqual([unnamed.gib, unnamed.overlapping], [['6.000000'], []]);
 });
 
@@ -126,10 +126,10 @@ test('a report in S3 counts once if its manifest and parts are named, too', asyn
   await put(`${folder}/daily-Manifest.json`, JSON.stringify({ reportKeys: keys }));
   const names = keys.map((key) => `s3://${BUCKET}/${key}`);
   const report = `s3://${BUCKET}/b/daily/`;
-  const once = await analysed([report], lab.env);
+  const once = await analyzed([report], lab.env);
   assert.deepEqual([once.gib, once.repeated], [['3.000000'], []]);
   const more = [report, `s3://${BUCKET}/${folder}/daily-Manifest.json`, names[1] ?? ''];
-  const again = await analysed(more, lab.env);
+  const again = await analyzed(more, lab.env);
   const said = [names[0], names[1], names[1]].map((name) => `${name} was specified more than once; it is counted once`);
   assert.deepEqual(again, { ...once, repeated: said });
 });

@@ -124,7 +124,7 @@ test('the programs of docs/library.md do what the page says', async (t) => {
 
   const month = { month: '2026-09', others: 3, snapshots: [line('snap-0123456789abcdef0', 2048)] };
   const bill = writeBill(join(lab.directory, 'bill.csv'), csv('legacy', [month], 'daily'));
-  const analysed = await runOwn(1, bill);
-  assert.equal(analysed.code, 0, analysed.stderr);
-  assert.equal(analysed.stdout, 'us-west-2: $0.05 per month\n');
+  const analyzed = await runOwn(1, bill);
+  assert.equal(analyzed.code, 0, analyzed.stderr);
+  assert.equal(analyzed.stdout, 'us-west-2: $0.05 per month\n');
 });

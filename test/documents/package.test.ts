@@ -78,8 +78,8 @@ test('the package is small and complete, and runs without other packages', async
     const month = { month: '2026-09', others: 3, snapshots: [line('snap-0123456789abcdef0', 2048)] };
     const bill = writeBill(join(env.HOME, 'bill.csv'), csv('legacy', [month], 'daily'));
     const page = join(env.HOME, 'page.html');
-    const analysed = await runProgram([program, 'analyze', bill, '--offline', '--html', page], { env });
-    assert.equal(analysed.code, 0, analysed.stderr);
+    const analyzed = await runProgram([program, 'analyze', bill, '--offline', '--html', page], { env });
+    assert.equal(analyzed.code, 0, analyzed.stderr);
     assert.match(readFileSync(page, 'utf8'), /<script>.*Chart\.js v4.*<\/script>/s);
   });
 
@@ -119,8 +119,8 @@ test('the package is small and complete, and runs without other packages', async
     assert.deepEqual([done.code, done.stdout], [0, `${VERSION} tar USAGE true\n`], done.stderr);
   });
 
-  await t.test('licences of everything that is bundled', () => {
-    const licences = readFileSync(join(prefix, 'lib/node_modules/snap-to-s3/dist/LICENSES'), 'utf8');
+  await t.test('licenses of everything that is bundled', () => {
+    const licenses = readFileSync(join(prefix, 'lib/node_modules/snap-to-s3/dist/LICENSES'), 'utf8');
     for (const name of [
       '@aws-sdk/client-ec2',
       '@smithy/core',
@@ -129,7 +129,7 @@ test('the package is small and complete, and runs without other packages', async
       'commander',
       'fast-xml-parser',
     ])
-      assert.match(licences, new RegExp(`^(.*, )?${name}(, .*)?:$`, 'm'), name);
+      assert.match(licenses, new RegExp(`^(.*, )?${name}(, .*)?:$`, 'm'), name);
   });
 });
 

@@ -143,7 +143,7 @@ test('lists are paged, and filters support wildcards', async (t) => {
     [7, 7, 8, 1],
   );
   await rejectsWith(
-    lab.ec2.send(new DescribeSnapshotsCommand({ Filters: [{ Name: 'colour', Values: ['red'] }] })),
+    lab.ec2.send(new DescribeSnapshotsCommand({ Filters: [{ Name: 'color', Values: ['red'] }] })),
     'InvalidParameterValue',
   );
   await rejectsWith(

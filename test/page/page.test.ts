@@ -325,7 +325,7 @@ test('a volume with thousands of snapshots shows a hundred at a time', async () 
   assertQuiet(opened);
 });
 
-test('the printed page has all rows, no controls and light colours, whatever the screen shows', async () => {
+test('the printed page has all rows, no controls and light colors, whatever the screen shows', async () => {
   const opened = await browser.open(html, { colorScheme: 'dark' });
   const { page } = opened;
   const onScreen = await pictureOf(page, '#regions');

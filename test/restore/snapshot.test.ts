@@ -317,8 +317,8 @@ test('a snapshot of a killed restore that EBS canceled is still listed by clean'
   const clean = () => runCli(lab.env, ['clean', '--bucket', BUCKET, '--yes', '--older-than', '0']);
   assert.match((await clean()).stdout, new RegExp(`${id}: snapshot .*not completed, at least 0 blocks`));
   await lab.control.setDelays({ snapshotTimeout: -1 });
-  const [cancelled] = await snapshotsBut(lab, snapshotId);
-  assert.equal(cancelled?.State, 'error');
+  const [canceled] = await snapshotsBut(lab, snapshotId);
+  assert.equal(canceled?.State, 'error');
   const { stdout } = await clean();
   assert.match(stdout, new RegExp(`${id}: snapshot .*EBS canceled it`));
   assert.match(stdout, new RegExp(`it cannot be resumed; delete it: aws ec2 delete-snapshot --snapshot-id ${id}`));

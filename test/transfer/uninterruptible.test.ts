@@ -30,14 +30,14 @@ async function onFrozenDisk(t: TestContext, use: (directory: string) => Promise<
   );
 }
 
-test('a tool, a cancelled tool and a pipeline stage that do not end after SIGKILL are reported', async (t) => {
+test('a tool, a canceled tool and a pipeline stage that do not end after SIGKILL are reported', async (t) => {
   await onFrozenDisk(t, async (directory) => {
     const [late, tool, stage] = ['late', 'tool', 'stage'].map((name) => join(directory, name)) as [
       string,
       string,
       string,
     ];
-    await Promise.all([lateTool(late), cancelledTool(tool), cancelledStage(stage)]);
+    await Promise.all([lateTool(late), canceledTool(tool), canceledStage(stage)]);
   });
 });
 
@@ -47,8 +47,8 @@ const lateTool = (file: string) =>
     /^ToolError: touch timed out, and process \d+ is still running although it was killed/,
   );
 
-async function cancelledTool(file: string): Promise<void> {
-  const reason = new Error('cancelled');
+async function canceledTool(file: string): Promise<void> {
+  const reason = new Error('canceled');
   const signal = abortedOnceStarted(reason, file);
   await assert.rejects(runTool(['touch', file], { signal }), (thrown) => assertLeft(thrown, reason, file));
 }
@@ -69,8 +69,8 @@ const isStarted = (file: string): boolean =>
     }
   });
 
-async function cancelledStage(file: string): Promise<void> {
-  const reason = new Error('cancelled');
+async function canceledStage(file: string): Promise<void> {
+  const reason = new Error('canceled');
   const signal = abortedOnceStarted(reason, file);
   const use = async () => {
     await using pipeline = await startPipeline([{ name: 'touch', argv: ['touch', file] }], { signal });

@@ -93,7 +93,7 @@ test('a failed part cancels the others and aborts the upload', async (t) => {
   await assert.rejects(uploadParts(partsOf(buffers), storeOf(lab), options()), /could not upload part 2/);
 });
 
-test('a cancelled upload is aborted before the promise settles', async (t) => {
+test('a canceled upload is aborted before the promise settles', async (t) => {
   const lab = await labForTest(t);
   const controller = new AbortController();
   const parts = partsOf(Array.from({ length: 5 }, () => randomBytes(5 * MiB)));

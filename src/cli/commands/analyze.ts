@@ -148,12 +148,12 @@ async function runAnalyze(inputs: string[], flags: AnalyzeFlags, context: CliCon
       return prices;
     },
   };
-  const analysis = await analysed(flags, settings, services, context.signal);
+  const analysis = await analyzed(flags, settings, services, context.signal);
   await writeAnalysis(analysis, prices, flags, context);
   context.finish(analysis.regions.length === 0 ? EXIT.nothingToDo : EXIT.ok);
 }
 
-async function analysed(
+async function analyzed(
   { live }: AnalyzeFlags,
   settings: AnalyzeSettings,
   services: AnalyzeServices,

@@ -92,7 +92,7 @@ export const isCredentialError = (thrown: unknown): boolean => RULES[awsErrorNam
 
 /**
  * @param doing what was attempted, as a verb phrase such as `create a volume of snap-1`.
- * @returns the abort reason itself if the call was cancelled, unless a time limit cancelled it.
+ * @returns the abort reason itself if the call was canceled, unless a time limit canceled it.
  */
 function toSnapError(thrown: unknown, doing: string, signal?: AbortSignal): unknown {
   if (signal?.aborted) return isTimeout(signal.reason) ? outOfTime(doing, signal.reason) : signal.reason;
@@ -151,7 +151,7 @@ function reasonText(error: AwsError): string {
 /**
  * Runs a call and translates its errors.
  * @param doing what is attempted, as a verb phrase such as `create a volume of snap-1`.
- * @throws SnapError for every failure, or the abort reason if the call was cancelled.
+ * @throws SnapError for every failure, or the abort reason if the call was canceled.
  */
 export async function translateErrors<T>(doing: string, signal: AbortSignal, call: () => Promise<T>): Promise<T> {
   signal.throwIfAborted();

@@ -11,7 +11,7 @@ export const GRACE = seconds(30);
 /** Completing a large upload takes longer than other calls. */
 export const COMPLETION_GRACE = seconds(60);
 
-/** A signal for finding out the outcome of a call that has failed or was cancelled by its signal. */
+/** A signal for finding out the outcome of a call that has failed or was canceled by its signal. */
 export const inquirySignal = (late: AbortSignal): AbortSignal => (late.aborted ? cleanupSignal(seconds(10)) : late);
 
 /** @param call gets a signal that is aborted `grace` milliseconds after the given one. */

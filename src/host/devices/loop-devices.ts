@@ -11,7 +11,7 @@ export interface LoopDevice extends AsyncDisposable {
 }
 
 /**
- * Attaches a loop device. It cannot be cancelled, because that could leave a device behind that nobody knows about.
+ * Attaches a loop device. It cannot be canceled, because that could leave a device behind that nobody knows about.
  * @param options options of losetup(8).
  */
 export async function attachLoop(file: string, options: readonly string[]): Promise<LoopDevice> {

@@ -91,7 +91,7 @@ export async function mountReadOnly(
   try {
     helper = await mountByKernelOrHelper(device, type, directory, options);
   } catch (error) {
-    // A cancelled mount may have succeeded nevertheless.
+    // A canceled mount may have succeeded nevertheless.
     if (isMounted(directory)) await unmount(device, directory);
     else rmdirSync(directory);
     throw error;

@@ -4,7 +4,7 @@ import { type MountedFilesystem, notKeptOf } from '../../host/disks/not-kept.ts'
 import type { NotKept } from '../../host/filesystems/not-kept-note.ts';
 import type { Migration } from './migration.ts';
 
-/** @param store archives the files. If it fails, the count is cancelled. */
+/** @param store archives the files. If it fails, the count is canceled. */
 export async function countingNotKept(
   filesystem: MountedFilesystem,
   migration: Migration,

@@ -1,9 +1,9 @@
 /** Axes, legends and labels that the charts of the page share. */
 import type { Scale } from 'chart.js';
 import { money } from '../model/words.ts';
-import type { Colours } from './charts.ts';
+import type { Colors } from './charts.ts';
 
-export const fill = (colour: string) => ({ backgroundColor: colour, borderRadius: 2, maxBarThickness: 22 });
+export const fill = (color: string) => ({ backgroundColor: color, borderRadius: 2, maxBarThickness: 22 });
 
 /** The bar under the pointer, as chart.js describes it. */
 interface Pointed {
@@ -16,29 +16,29 @@ export const moneyLabel =
   ({ dataset, parsed }: Pointed): string =>
     [dataset.label, money(parsed.x ?? 0, currency)].filter(Boolean).join(': ');
 
-export const legend = (colours: Colours) => ({
+export const legend = (colors: Colors) => ({
   position: 'bottom' as const,
   align: 'start' as const,
   onClick: () => undefined,
-  labels: { color: colours.muted, boxWidth: 12, boxHeight: 12 },
+  labels: { color: colors.muted, boxWidth: 12, boxHeight: 12 },
 });
 
-export const amountAxis = (colours: Colours, text: (value: number) => string) => ({
+export const amountAxis = (colors: Colors, text: (value: number) => string) => ({
   beginAtZero: true,
   border: { display: false },
-  grid: { color: colours.line },
+  grid: { color: colors.line },
   ticks: {
-    color: colours.muted,
+    color: colors.muted,
     maxTicksLimit: 5,
     maxRotation: 0,
     callback: (value: string | number) => text(Number(value)),
   },
 });
 
-export const namesBelow = (colours: Colours) => ({
-  border: { color: colours.line },
+export const namesBelow = (colors: Colors) => ({
+  border: { color: colors.line },
   grid: { display: false },
-  ticks: { color: colours.text, maxRotation: 0, autoSkipPadding: 12 },
+  ticks: { color: colors.text, maxRotation: 0, autoSkipPadding: 12 },
 });
 
 /** Truncates names to less than half of the width, at about seven pixels per character. The list of volumes has them in full. */
@@ -48,11 +48,11 @@ const short = (text: string, width: number): string => {
   return letters.length > maxLetters ? `${letters.slice(0, maxLetters - 1).join('')}…` : text;
 };
 
-export const namesBeside = (colours: Colours) => ({
-  border: { color: colours.line },
+export const namesBeside = (colors: Colors) => ({
+  border: { color: colors.line },
   grid: { display: false },
   ticks: {
-    color: colours.text,
+    color: colors.text,
     autoSkip: false,
     callback(this: Scale, value: string | number) {
       return short(this.getLabelForValue(Number(value)), this.chart.width);

@@ -6,7 +6,7 @@ import { type AgeGroup, ageGroups } from '../model/ages.ts';
 import type { PageData, PageVolume } from '../model/page-data.ts';
 import { axisMoney, day, gib, integer, money } from '../model/words.ts';
 import { amountAxis, fill, legend, moneyLabel, namesBelow, namesBeside } from './axes.ts';
-import { type Colours, drawChart, setBarRoom } from './charts.ts';
+import { type Colors, drawChart, setBarRoom } from './charts.ts';
 import { byId, element, scrollingTable } from './dom.ts';
 
 const MAX_BARS = 8;
@@ -75,7 +75,7 @@ function largestOf(bars: readonly Bar[], rest: string): Bar[] {
 function drawBars(id: string, bars: readonly Bar[], currency: string): void {
   const highest = Math.max(...bars.map(({ monthly }) => monthly));
   setBarRoom(id, bars.length);
-  drawChart(id, (colours) => ({
+  drawChart(id, (colors) => ({
     type: 'bar',
     data: {
       labels: bars.map(({ title }) => title),
@@ -83,17 +83,17 @@ function drawBars(id: string, bars: readonly Bar[], currency: string): void {
         {
           label: 'remaining cost',
           data: bars.map(({ monthly, saving }) => Math.max(0, monthly - saving)),
-          ...fill(colours.stays),
+          ...fill(colors.stays),
         },
-        { label: 'possible saving', data: bars.map(({ saving }) => saving), ...fill(colours.saved) },
+        { label: 'possible saving', data: bars.map(({ saving }) => saving), ...fill(colors.saved) },
       ],
     },
     options: {
       indexAxis: 'y',
-      plugins: { legend: legend(colours), tooltip: { callbacks: { label: moneyLabel(currency) } } },
+      plugins: { legend: legend(colors), tooltip: { callbacks: { label: moneyLabel(currency) } } },
       scales: {
-        x: { stacked: true, ...amountAxis(colours, (value) => axisMoney(value, currency, highest)) },
-        y: { stacked: true, ...namesBeside(colours) },
+        x: { stacked: true, ...amountAxis(colors, (value) => axisMoney(value, currency, highest)) },
+        y: { stacked: true, ...namesBeside(colors) },
       },
     },
   }));
@@ -102,16 +102,16 @@ function drawBars(id: string, bars: readonly Bar[], currency: string): void {
 function drawAges(groups: readonly AgeGroup[], currency: string): void {
   const highest = Math.max(...groups.map(({ monthly }) => monthly));
   setBarRoom('ages', groups.length);
-  drawChart('ages', (colours) => ({
+  drawChart('ages', (colors) => ({
     type: 'bar',
     data: {
       labels: groups.map(({ title }) => title),
-      datasets: [{ data: groups.map(({ monthly }) => monthly), ...fill(colours.stays) }],
+      datasets: [{ data: groups.map(({ monthly }) => monthly), ...fill(colors.stays) }],
     },
     options: {
       indexAxis: 'y',
       plugins: { legend: { display: false }, tooltip: { callbacks: { label: moneyLabel(currency) } } },
-      scales: { x: amountAxis(colours, (value) => axisMoney(value, currency, highest)), y: namesBeside(colours) },
+      scales: { x: amountAxis(colors, (value) => axisMoney(value, currency, highest)), y: namesBeside(colors) },
     },
   }));
   const rows = groups.map((group) => [
@@ -159,9 +159,9 @@ function drawMeasure(months: readonly TrendMonth[], { key, value }: Measure): vo
   const currency = months[0]?.currency ?? '';
   const highest = Math.max(...months.map(value));
   const text = (amount: number) => (key === 'cost' ? axisMoney(amount, currency, highest) : integer(amount));
-  drawChart('trend', (colours) =>
+  drawChart('trend', (colors) =>
     columns(
-      colours,
+      colors,
       months.map(({ month }) => day(month)),
       months.map(value),
       text,
@@ -170,15 +170,15 @@ function drawMeasure(months: readonly TrendMonth[], { key, value }: Measure): vo
 }
 
 const columns = (
-  colours: Colours,
+  colors: Colors,
   labels: string[],
   data: number[],
   text: (value: number) => string,
 ): ChartConfiguration => ({
   type: 'bar',
-  data: { labels, datasets: [{ data, ...fill(colours.stays), maxBarThickness: 48 }] },
+  data: { labels, datasets: [{ data, ...fill(colors.stays), maxBarThickness: 48 }] },
   options: {
     plugins: { legend: { display: false }, tooltip: { callbacks: { label: ({ parsed }) => text(parsed.y ?? 0) } } },
-    scales: { x: namesBelow(colours), y: amountAxis(colours, text) },
+    scales: { x: namesBelow(colors), y: amountAxis(colors, text) },
   },
 });

@@ -106,16 +106,16 @@ function showConclusion(state: CalculatorState, bars: readonly Bar[], { region, 
 function drawOptions(bars: readonly Bar[], currency: string): void {
   const highest = Math.max(...bars.map(({ monthly }) => monthly));
   setBarRoom('options', bars.length);
-  drawChart('options', (colours) => ({
+  drawChart('options', (colors) => ({
     type: 'bar',
     data: {
       labels: bars.map(({ name }) => name),
       datasets: [
         {
           data: bars.map(({ monthly }) => monthly),
-          ...fill(colours.stays),
+          ...fill(colors.stays),
           backgroundColor: bars.map(({ breakEven, ofSnapshots }) =>
-            breakEven === null ? colours.stays : ofSnapshots < 1 ? colours.saved : colours.mark,
+            breakEven === null ? colors.stays : ofSnapshots < 1 ? colors.saved : colors.mark,
           ),
         },
       ],
@@ -123,16 +123,16 @@ function drawOptions(bars: readonly Bar[], currency: string): void {
     options: {
       indexAxis: 'y',
       plugins: { legend: { display: false }, tooltip: { callbacks: { label: moneyLabel(currency) } } },
-      scales: { x: amountAxis(colours, (value) => axisMoney(value, currency, highest)), y: namesBeside(colours) },
+      scales: { x: amountAxis(colors, (value) => axisMoney(value, currency, highest)), y: namesBeside(colors) },
     },
   }));
 }
 
 function showNote(note: string | null): void {
   const target = byId('options-note', HTMLElement);
-  const colours =
+  const colors =
     'Storage with green bars costs less than EBS snapshots, storage with orange bars costs more. Incremental archives are shown for comparison only; snap-to-s3 does not write them yet.';
-  target.textContent = note === null ? colours : `${colours} ${sentence(note)}`;
+  target.textContent = note === null ? colors : `${colors} ${sentence(note)}`;
   target.hidden = false;
 }
 

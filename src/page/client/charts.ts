@@ -3,7 +3,7 @@ import type { ChartConfiguration } from 'chart.js';
 import Chart from 'chart.js/auto';
 import { byId } from './dom.ts';
 
-export interface Colours {
+export interface Colors {
   text: string;
   muted: string;
   line: string;
@@ -16,7 +16,7 @@ export interface Colours {
   mark: string;
 }
 
-export type ConfigurationOf = (colours: Colours) => ChartConfiguration;
+export type ConfigurationOf = (colors: Colors) => ChartConfiguration;
 
 interface Drawn {
   chart: Chart;
@@ -46,26 +46,26 @@ function repaint({ chart, configurationOf }: Drawn): void {
 
 /** Charts are not animated. */
 function withDefaults(configurationOf: ConfigurationOf): ChartConfiguration {
-  const colours = coloursNow();
-  Chart.defaults.color = colours.muted;
-  Chart.defaults.borderColor = colours.line;
+  const colors = colorsNow();
+  Chart.defaults.color = colors.muted;
+  Chart.defaults.borderColor = colors.line;
   Chart.defaults.font.family = getComputedStyle(document.body).fontFamily;
   Chart.defaults.font.size = 13;
-  const { options, ...rest } = configurationOf(colours);
+  const { options, ...rest } = configurationOf(colors);
   return { ...rest, options: { ...options, animation: false, responsive: true, maintainAspectRatio: false } };
 }
 
-function coloursNow(): Colours {
+function colorsNow(): Colors {
   const style = getComputedStyle(document.documentElement);
-  const colour = (name: string) => style.getPropertyValue(`--${name}`).trim();
+  const color = (name: string) => style.getPropertyValue(`--${name}`).trim();
   return {
-    text: colour('text'),
-    muted: colour('muted'),
-    line: colour('line'),
-    surface: colour('surface'),
-    stays: colour('stays'),
-    saved: colour('saved'),
-    mark: colour('mark'),
+    text: color('text'),
+    muted: color('muted'),
+    line: color('line'),
+    surface: color('surface'),
+    stays: color('stays'),
+    saved: color('saved'),
+    mark: color('mark'),
   };
 }
 

@@ -33,15 +33,15 @@ export const clippedTexts = (page: Page): Promise<string[]> =>
 /** @returns texts whose contrast with the background is below 4.5:1 (WCAG AA). */
 export const paleTexts = (page: Page): Promise<string[]> =>
   page.evaluate(`(() => {
-    const channels = (colour) => colour.match(/[\\d.]+/g).map(Number);
+    const channels = (color) => color.match(/[\\d.]+/g).map(Number);
     const luminance = ([red, green, blue]) => {
       const [r, g, b] = [red, green, blue].map((value) => value / 255).map((v) => (v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4));
       return 0.2126 * r + 0.7152 * g + 0.0722 * b;
     };
     const backgroundOf = (element) => {
       for (let at = element; at; at = at.parentElement) {
-        const colour = channels(getComputedStyle(at).backgroundColor);
-        if (colour.length === 3 || colour[3] > 0.99) return colour;
+        const color = channels(getComputedStyle(at).backgroundColor);
+        if (color.length === 3 || color[3] > 0.99) return color;
       }
       return [255, 255, 255];
     };

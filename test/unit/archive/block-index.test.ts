@@ -87,7 +87,7 @@ test('an index of several frames is read completely', async () => {
   ]);
 });
 
-test('reading a long index yields to other tasks, and can be cancelled', async () => {
+test('reading a long index yields to other tasks, and can be canceled', async () => {
   const count = 100_000;
   const blocks = Array.from({ length: count }, (_, at) => ({ blocks: [at, at + 1], is: 'zero' }));
   const index = lines({ ...HEADER, bytes: count * BLOCK }, ...blocks);

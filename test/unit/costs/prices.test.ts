@@ -110,8 +110,8 @@ test('an invalid price file is refused with the position', () => {
 test('rates of the report are the cost of snapshots in the bill', () => {
   const snapshots = snapshotsOf([100], [100]).map((snapshot) => ({ ...snapshot, monthly: 4 }));
   const archived = snapshots.map((snapshot) => ({ ...snapshot, tier: 'archive' as const, monthly: 1 }));
-  const { regions: analysed } = analysisOf([volumeOf({ snapshots: [...snapshots, ...archived] })]);
-  const measured = measuredPrices(analysed, BUILT_IN);
+  const { regions: analyzed } = analysisOf([volumeOf({ snapshots: [...snapshots, ...archived] })]);
+  const measured = measuredPrices(analyzed, BUILT_IN);
   const { snapshot, sources } = pricesIn('us-east-1', measured);
   assert.equal(measured.source, 'report');
   assert.deepEqual([snapshot.gbMonth, snapshot.archiveGbMonth], [0.04, 0.01]);

@@ -20,7 +20,7 @@ test('a timeout lists the states seen', async () => {
   });
 });
 
-test('waiting can be cancelled', async () => {
+test('waiting can be canceled', async () => {
   const controller = new AbortController();
   const look = async () => {
     controller.abort(new Error('enough'));

@@ -108,7 +108,7 @@ const readSoFar = (): number => Number(/^rchar: (\d+)/m.exec(readFileSync('/proc
 const MUCH = 64e6;
 
 /** Cancels once the threads are in the loop, that is, once they have read more than the beginning of the stream. */
-async function cancelled(comparing: Promise<unknown>, controller: AbortController, much = MUCH): Promise<void> {
+async function canceled(comparing: Promise<unknown>, controller: AbortController, much = MUCH): Promise<void> {
   const start = readSoFar();
   await Promise.race([until(async () => readSoFar() > start + much), comparing]);
   const reason = new Error('enough');
@@ -128,7 +128,7 @@ test('comparing threads can be stopped in any loop', { timeout: 120_000 }, async
     await t.test(name, async () => {
       const controller = new AbortController();
       await using pipeline = await startEndless(t, stream, [], controller.signal);
-      await cancelled(consumeInThreads(pipeline.output, order, controller.signal), controller);
+      await canceled(consumeInThreads(pipeline.output, order, controller.signal), controller);
       closeAll([pipeline.output]);
     });
   }
@@ -137,7 +137,7 @@ test('comparing threads can be stopped in any loop', { timeout: 120_000 }, async
     await using pipeline = await startEndless(t, Buffer.alloc(0), ['lz4', '-c'], controller.signal);
     const comparing = consumeLz4InThreads(pipeline.output, { kind: 'bytes' }, true, controller.signal);
     // A block of zeros is stored in few bytes, so less is read.
-    await cancelled(comparing, controller, 100_000);
+    await canceled(comparing, controller, 100_000);
     closeAll([pipeline.output]);
   });
 });

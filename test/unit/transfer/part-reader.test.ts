@@ -48,7 +48,7 @@ test('an empty stream is refused', async () => {
   await assert.rejects(readAll(':'), /ended without writing any data/);
 });
 
-test('the reader waits while all buffers are in use, and can be cancelled', async () => {
+test('the reader waits while all buffers are in use, and can be canceled', async () => {
   const controller = new AbortController();
   await using pipeline = await startPipeline([{ name: 'yes', argv: ['yes'] }], { signal });
   const parts = readParts(pipeline.output, { expectedBytes: 0, held: 2, signal: controller.signal });

@@ -89,7 +89,7 @@ export function s3PartStore(
   };
 }
 
-/** The call cannot be cancelled: an upload whose id is lost could not be aborted. @returns the id of the upload. */
+/** The call cannot be canceled: an upload whose id is lost could not be aborted. @returns the id of the upload. */
 async function startUpload(
   client: S3Client,
   object: ObjectAddress,
@@ -192,7 +192,7 @@ interface Completion {
   totalBytes: number;
 }
 
-/** If the call is cancelled, S3 may have completed the upload. The failure is thrown only if it has not. */
+/** If the call is canceled, S3 may have completed the upload. The failure is thrown only if it has not. */
 async function completeOrFind(
   client: S3Client,
   { object, uploadId, receipts, totalBytes }: Completion,

@@ -70,7 +70,7 @@ export function s3SmallObjects(
 
 /**
  * The condition also fails if our own write succeeded, its response was lost, and the retry found the object. The write may
- * also have succeeded if the call was cancelled.
+ * also have succeeded if the call was canceled.
  * @throws SnapError `ARCHIVE_EXISTS` if another run wrote the object.
  */
 async function acceptOwnWrite(
