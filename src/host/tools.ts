@@ -28,6 +28,7 @@ const PACKAGES: Record<string, { apt: string; dnf: string }> = {
   mcopy: { apt: 'mtools', dnf: 'mtools' },
   mdir: { apt: 'mtools', dnf: 'mtools' },
   blockdev: { apt: 'util-linux', dnf: 'util-linux' },
+  env: { apt: 'coreutils', dnf: 'coreutils' },
   sync: { apt: 'coreutils', dnf: 'coreutils' },
   getfattr: { apt: 'attr', dnf: 'attr' },
   mkfifo: { apt: 'coreutils', dnf: 'coreutils' },

@@ -6,7 +6,7 @@ import { contentFrameHeader, FRAME_END, HEADER_BYTES, LENGTH_BYTES, UNCOMPRESSED
 import { finishChecksum, STRIPE_BYTES } from '../lib/bytes/xxh32.ts';
 import { Lz4Coder } from '../lz4/coder.ts';
 import { type BlockMemory, COMPRESSION_BLOCK_BYTES, LOADED, SharedBlocks } from './block-memory.ts';
-import { lz4Frame } from './lz4-command.ts';
+import { isByCommand, lz4Frame } from './lz4-command.ts';
 
 export interface CompressingOrder {
   memory: BlockMemory;
@@ -20,20 +20,17 @@ export interface CompressingOrder {
 /** Compresses a block in the shared memory. @returns the length of the result; 0 if the block cannot be compressed */
 type Compress = (block: number) => number;
 
-/** Levels below this one are compressed by our own coder, the others by the `lz4` command. */
-const FIRST_COMMAND_LEVEL = 3;
-
 class Lz4Blocks {
   readonly #blocks: SharedBlocks;
   readonly #coder: Lz4Coder;
   readonly #table: number;
-  readonly #level: number;
+  readonly #codec: Codec;
 
   constructor(blocks: SharedBlocks, { memory, codec, thread }: CompressingOrder) {
     this.#blocks = blocks;
     this.#coder = new Lz4Coder(memory.memory);
     this.#table = SharedBlocks.tableAt(thread);
-    this.#level = codec.level;
+    this.#codec = codec;
   }
 
   /** Compresses a block of a frame that the main thread builds. */
@@ -55,8 +52,8 @@ class Lz4Blocks {
   /** @param offset in the memory for the compressed bytes. @returns 0 if the result is not shorter. */
   #encode(block: number, offset: number): number {
     const plain = this.#blocks.plain(block);
-    if (this.#level >= FIRST_COMMAND_LEVEL) {
-      const encoded = lz4Frame(plain, this.#level, this.#checksum(block, plain));
+    if (isByCommand(this.#codec)) {
+      const encoded = lz4Frame(plain, this.#codec.level, this.#checksum(block, plain));
       return encoded?.copy(this.#blocks.storedRoom(block), offset) ?? 0;
     }
     const to = this.#blocks.storedAt(block) + offset;

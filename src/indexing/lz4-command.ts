@@ -1,6 +1,13 @@
 /** Runs the `lz4` command for one block, which takes longer to compress at its levels than to pass through two pipes. */
 import { spawnSync } from 'node:child_process';
+import type { Codec } from '../archive/codec.ts';
 import { frameOf, HEADER_BYTES, LENGTH_BYTES, LENGTH_MASK, UNCOMPRESSED } from '../archive/lz4-frame.ts';
+
+/** Levels below this one are compressed by our own coder, the others by the `lz4` command. */
+const FIRST_COMMAND_LEVEL = 3;
+
+/** Whether a command compresses, and not only threads of this program. */
+export const isByCommand = ({ name, level }: Codec): boolean => name === 'lz4' && level >= FIRST_COMMAND_LEVEL;
 
 /** The maximum output in bytes. lz4 adds less than a hundredth to bytes that it cannot compress. */
 const MAX_OUTPUT = 2 ** 23;

@@ -6,7 +6,7 @@ import { checkRecipient } from '../../host/gpg-keys.ts';
 import { requireTools, versionOf } from '../../host/tools.ts';
 import { now } from '../../lib/clock.ts';
 import { count } from '../../lib/units.ts';
-import { requireRoot } from '../shared/preflight.ts';
+import { requireRoot, toolsForFiles } from '../shared/preflight.ts';
 import { attempt, type Examination, type Finding, ok, problem, warning } from './findings.ts';
 
 export async function* examineMachine(examination: Examination): AsyncGenerator<Finding> {
@@ -26,28 +26,40 @@ const withoutRoot = (detail: string): Finding =>
     'run the same command with sudo',
   );
 
-/** Tools whose versions are reported. */
-const VERSIONED_TOOLS = ['tar', 'sfdisk', 'blkid', 'mount', 'losetup', 'getfattr'];
 /** Tools whose version is not informative. */
-const OTHER_TOOLS = ['mkfifo', 'umount'];
+const UNVERSIONED: ReadonlySet<string> = new Set(['mkfifo', 'umount', 'env', 'blockdev']);
 
 async function* tools({ settings, services, signal }: Examination): AsyncGenerator<Finding> {
-  const versioned = [...VERSIONED_TOOLS, settings.codec, ...(settings.recipients.length > 0 ? ['gpg'] : [])];
+  const { source, recipients, codec } = settings;
+  const always = [
+    'mkfifo',
+    'tar',
+    'sfdisk',
+    'blkid',
+    ...toolsForFiles(source),
+    ...(recipients.length > 0 ? ['gpg'] : []),
+  ];
   const present = [];
-  for (const name of [...versioned, ...OTHER_TOOLS]) {
+  for (const name of [...always, 'getfattr', codec]) {
     const finding = await attempt(
       `tool ${name}`,
       () => requireTools([name], services.searchPath),
       () => 'installed',
     );
-    if (finding.verdict === 'problem') yield finding;
-    else if (versioned.includes(name)) present.push(await versionOf(name, signal));
+    if (finding.verdict === 'problem') yield always.includes(name) ? finding : onlyForSome(name, finding);
+    else if (!UNVERSIONED.has(name)) present.push(await versionOf(name, signal));
   }
   if (present.length > 0) yield ok('tools', present.join('; '));
   const tar = present.find((version) => /\btar\b/.test(version));
   if (tar !== undefined && !/GNU tar/.test(tar)) {
     yield problem('tool tar', `${tar} is not GNU tar`, 'install GNU tar, and put its directory first in PATH');
   }
+}
+
+/** The level and `--validate` of the planned run are unknown. */
+function onlyForSome(name: string, { check, detail, hint }: Finding): Finding {
+  const flags = name === 'lz4' ? '--validate, or --compression-level 3 or higher' : '--validate';
+  return warning(check, `${detail}; migrate needs it only with ${flags}`, hint ?? '');
 }
 
 /** Filesystems that are common on the disks of servers. */

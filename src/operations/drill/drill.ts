@@ -13,7 +13,7 @@ import { requireManifest } from '../reading/bucket/origin.ts';
 import type { FoundArchive } from '../reading/bucket/scan-bucket.ts';
 import { archiveOf, readManifest } from '../reading/find-archive.ts';
 import { LOCKING_TOOL } from '../shared/lock-file.ts';
-import { requireRoot } from '../shared/preflight.ts';
+import { requireRoot, toolsForFiles } from '../shared/preflight.ts';
 import type { Services } from '../shared/services.ts';
 import type { DrillSettings } from '../shared/settings/drill.ts';
 import { runEach } from '../sharing/run-each.ts';
@@ -51,9 +51,9 @@ export async function drill(settings: DrillSettings, services: Services, signal:
   }
 }
 
-const otherTools = ({ withSnapshot }: DrillSettings): string[] => [
+const otherTools = ({ withSnapshot, source }: DrillSettings): string[] => [
   ...(process.getuid?.() === 0 ? ['getfattr'] : []),
-  ...(withSnapshot ? ['blkid', 'sfdisk', 'mount', 'umount', 'losetup', 'blockdev'] : []),
+  ...(withSnapshot ? ['blkid', 'sfdisk', ...toolsForFiles(source)] : []),
 ];
 
 /** Removes the directories that killed drills have left in the scratch directory. */

@@ -2,8 +2,10 @@
 import { SnapError } from '../../errors.ts';
 import { checkRecipients, checkSecretKeys } from '../../host/gpg-keys.ts';
 import { requireTools } from '../../host/tools.ts';
+import { isByCommand } from '../../indexing/lz4-command.ts';
 import type { Services } from './services.ts';
 import type { MigrateSettings } from './settings/migrate.ts';
+import type { SourceChoice } from './settings/volume.ts';
 
 /**
  * Checks the requirements of a migration.
@@ -37,9 +39,26 @@ export function requireRoot(): void {
   });
 }
 
-function toolsFor(settings: MigrateSettings): string[] {
-  const always = ['mkfifo', 'blkid', 'sfdisk', settings.codec.name];
-  const forTar = settings.layout === 'tar' ? ['tar', 'mount', 'umount', 'losetup', 'blockdev'] : [];
-  const forProof = settings.validate && settings.layout === 'tar' ? ['getfattr'] : [];
-  return [...always, ...forTar, ...forProof, ...(settings.encryption ? ['gpg'] : [])];
+/** The programs that may be started. `test/migrate/tools.test.ts` proves that no other one is needed. */
+function toolsFor({ layout, source, codec, encryption, validate }: MigrateSettings): string[] {
+  const isTar = layout === 'tar';
+  // Only an image from direct reads can be compressed and uploaded without a pipe.
+  const hasPipes = isTar || source !== 'direct' || encryption !== null || validate;
+  // Objects are read back with the command if our own threads do not decode them: zstd, encrypted and damaged ones.
+  const isCodecStarted = validate || isByCommand(codec);
+  return [
+    'blkid',
+    'sfdisk',
+    ...(hasPipes ? ['mkfifo'] : []),
+    ...(isCodecStarted ? [codec.name] : []),
+    ...(isTar ? ['tar', ...toolsForFiles(source)] : []),
+    ...(isTar && validate ? ['getfattr'] : []),
+    ...(encryption ? ['gpg'] : []),
+  ];
 }
+
+/** The programs with which the files of a disk are made accessible. Direct reads serve the disk as a device. */
+export const toolsForFiles = (source: SourceChoice): string[] => [
+  ...['mount', 'umount', 'losetup'],
+  ...(source === 'volume' ? [] : ['env', 'blockdev']),
+];

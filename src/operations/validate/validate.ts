@@ -12,7 +12,7 @@ import { findArchivesById } from '../reading/find-archives.ts';
 import type { ObjectFindings } from '../reading/object/object-findings.ts';
 import { verifyObject } from '../reading/object/read-object.ts';
 import type { ReadContext } from '../reading/read-context.ts';
-import { requireRoot } from '../shared/preflight.ts';
+import { requireRoot, toolsForFiles } from '../shared/preflight.ts';
 import type { Services } from '../shared/services.ts';
 import type { ValidateSettings } from '../shared/settings/validate.ts';
 import { mayBeFree, underClaim } from '../sharing/claimed-work.ts';
@@ -45,10 +45,7 @@ async function validateSnapshots(
 ): Promise<ExitCode> {
   requireRoot();
   const forXattrs = settings.contentOnly ? [] : ['getfattr'];
-  requireTools(
-    ['mkfifo', 'blkid', 'sfdisk', 'mount', 'umount', 'losetup', 'blockdev', ...forXattrs],
-    services.searchPath,
-  );
+  requireTools(['mkfifo', 'blkid', 'sfdisk', ...toolsForFiles(settings.source), ...forXattrs], services.searchPath);
   await services.store.check({ signal });
   if (settings.source === 'volume') await services.instance();
   await sweepFinishedClaims(settings, services, signal);

@@ -1,12 +1,24 @@
-/** Simulates machines that lack a program. */
+/** Simulates machines that lack programs. */
 import { existsSync, mkdtempSync, readdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { TestLab } from '../lab.ts';
 
+/** Returns a search path that has only these programs. */
+export function pathWithOnly(lab: TestLab, names: readonly string[]): string {
+  const directory = mkdtempSync(join(lab.directory, 'bin-'));
+  for (const name of names) {
+    const found = PLACES.map((place) => join(place, name)).find(existsSync);
+    if (found) symlinkSync(found, join(directory, name));
+  }
+  return directory;
+}
+
+const PLACES = ['/usr/sbin', '/usr/bin', '/sbin', '/bin'];
+
 /** Returns a search path that lacks a program, or has another one in its place. */
 export function pathWithout(lab: TestLab, name: string, instead?: string): string {
   const directory = mkdtempSync(join(lab.directory, 'bin-'));
-  for (const place of ['/usr/sbin', '/usr/bin', '/sbin', '/bin']) {
+  for (const place of PLACES) {
     for (const program of readdirSync(place)) {
       if (program !== name && !existsSync(join(directory, program))) {
         try {
