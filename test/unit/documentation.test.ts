@@ -121,7 +121,7 @@ test('npm refuses to publish the package, because its name belongs to another pr
 const BEHAVIOUR = /BEHAVIOUR|`behaviour`/g;
 
 const BRITISH =
-  /\b\w*(?:[cgln]nis(?:e|ed|es|ing)|lour|haviour|vour|licence|alys(?:e[ds]|ing)|optimis|minimis|summaris|availability zone)\b/g;
+  /\b\w*(?:[cgln]nis(?:e|ed|es|ing)|lour|haviour|vour|licence|alys(?:e[drs]|ing)|eighbour\w*|fulfils|cancell(?:ed|ing)|catalogue|optimis|minimis|summaris|availability zone)\b/g;
 
 test('documents have American spelling', () => {
   const texts = DOCUMENTS.filter((path) => !path.endsWith('BEHAVIOUR.md')).flatMap((path) =>
