@@ -1,5 +1,5 @@
 /** All code in `src/` reads the clock and sleeps through this module. */
-import { setTimeout as pause } from 'node:timers/promises';
+import { setTimeout as pause, setImmediate as turn } from 'node:timers/promises';
 
 export const seconds = (count: number): number => count * 1000;
 export const minutes = (count: number): number => count * 60_000;
@@ -22,6 +22,12 @@ export async function sleep(milliseconds: number, signal?: AbortSignal): Promise
     signal?.throwIfAborted();
     throw error;
   }
+}
+
+/** Lets timers, signals and other input and output be handled. @throws the reason of the signal when it is aborted. */
+export async function nextTurn(signal: AbortSignal): Promise<void> {
+  await turn();
+  signal.throwIfAborted();
 }
 
 /** Calls `onTimeout` after a number of milliseconds, unless it is disposed of first. */

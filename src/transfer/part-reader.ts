@@ -10,6 +10,7 @@ import { SnapError } from '../errors.ts';
 import { MiB } from '../lib/units.ts';
 import { BufferPool } from './buffer-pool.ts';
 import { partSize } from './part-plan.ts';
+import { closeAll } from './pipes.ts';
 
 export interface Part {
   /** Starts at 1. */
@@ -27,12 +28,25 @@ export interface PartReaderOptions {
   signal: AbortSignal;
 }
 
+/** The parts of a descriptor. Disposing of them closes a descriptor that nobody has started to read. */
+export interface Parts extends AsyncIterable<Part>, Disposable {}
+
 /**
  * Reads a descriptor to its end and closes it.
  * @throws SnapError `COUNT_MISMATCH` if the stream is empty, which no compressor produces; the reason of the signal.
  */
-export function readParts(descriptor: number, options: PartReaderOptions): AsyncGenerator<Part> {
-  return readSections([descriptor], { ...options, after: START, onCheckpoint: () => {} });
+export function readParts(descriptor: number, options: PartReaderOptions): Parts {
+  let isStarted = false;
+  return {
+    async *[Symbol.asyncIterator]() {
+      isStarted = true;
+      yield* readSections([descriptor], { ...options, after: START, onCheckpoint: () => {} });
+    },
+    [Symbol.dispose]() {
+      if (!isStarted) closeAll([descriptor]);
+      isStarted = true;
+    },
+  };
 }
 
 /**

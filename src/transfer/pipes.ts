@@ -6,6 +6,7 @@
  * makes a chain of compressors a third faster (docs/development/performance.md).
  */
 import { closeSync, constants, openSync, write } from 'node:fs';
+import { Socket } from 'node:net';
 import { join } from 'node:path';
 import { SnapError } from '../errors.ts';
 import { seconds } from '../lib/clock.ts';
@@ -96,6 +97,35 @@ export function closeAll(descriptors: readonly number[]): void {
     } catch (cause) {
       throw new SnapError('BUG', `file descriptor ${descriptor} was closed twice`, { cause });
     }
+  }
+}
+
+/**
+ * Writes to a pipe for a long time. While the pipe is full, it occupies no thread of the pool, which name lookups and
+ * files share. Disposing of it closes the descriptor.
+ */
+export class PipeWriter implements Disposable {
+  readonly #socket: Socket;
+
+  constructor(descriptor: number) {
+    this.#socket = new Socket({ fd: descriptor, readable: false, writable: true });
+    // Each failure is passed to the call of `write`, too.
+    this.#socket.on('error', () => {});
+  }
+
+  /** Writes all bytes, which may be changed afterwards. @returns `false` if the reader has closed the other end. */
+  write(bytes: Uint8Array): Promise<boolean> {
+    const { promise, resolve, reject } = Promise.withResolvers<boolean>();
+    this.#socket.write(bytes, (error) => {
+      if (!error) resolve(true);
+      else if ((error as NodeJS.ErrnoException).code === 'EPIPE') resolve(false);
+      else reject(error);
+    });
+    return promise;
+  }
+
+  [Symbol.dispose](): void {
+    this.#socket.destroy();
   }
 }
 

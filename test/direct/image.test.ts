@@ -114,7 +114,7 @@ async function expectIndex(lab: TestLab, id: string, image: string, writtenZeros
   }
 }
 
-test('an image encrypted with gpg is validated', async (t) => {
+test('an image encrypted with gpg is validated and restored', async (t) => {
   const lab = await labForTest(t);
   const { snapshotId } = await addSnapshotOf(lab, GPT);
   const env = { GNUPGHOME: await gpgHome(t) };
@@ -122,6 +122,10 @@ test('an image encrypted with gpg is validated', async (t) => {
   const done = await runMigrate(lab, [...DIRECT, '--validate', '--gpg-recipient', 'ops@example.com'], { env });
   assert.equal(done.code, 0, done.stdout + done.stderr);
   await expectImage(lab, snapshotId, '.img.lz4.gpg', env);
+  const copy = join(lab.directory, 'copy.img');
+  const restored = await runCli({ ...lab.env, ...env }, ['restore', snapshotId, '--bucket', BUCKET, '--to-file', copy]);
+  assert.equal(restored.code, 0, restored.stderr);
+  assert.equal(await hashOf(copy), await hashOf(imageOf(lab, snapshotId)));
 });
 
 test('without the snapshot, each block is compared with the index', async (t) => {

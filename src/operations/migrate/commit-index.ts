@@ -94,12 +94,16 @@ async function openEncrypted(file: string, encryption: Encryption, reading: Part
   const input = openSync(file, 'r');
   const stage = { name: 'gpg', argv: encryptCommand(encryption) };
   const pipeline = await startPipeline([stage], { signal, input }).finally(() => closeSync(input));
+  const parts = readParts(pipeline.output, reading);
   return {
-    parts: encryptedParts(readParts(pipeline.output, reading)),
+    parts: encryptedParts(parts),
     problem: async (storedBytes) => {
       await pipeline.finished;
       return lengthProblem(expectedBytes, storedBytes, encryption);
     },
-    [Symbol.asyncDispose]: () => pipeline[Symbol.asyncDispose](),
+    [Symbol.asyncDispose]: () => {
+      parts[Symbol.dispose]();
+      return pipeline[Symbol.asyncDispose]();
+    },
   };
 }

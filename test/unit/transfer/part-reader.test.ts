@@ -1,6 +1,7 @@
 /** Reads a pipe into parts: every byte once, in order, in bounded memory. */
 import assert from 'node:assert/strict';
 import { createHash, type Hash } from 'node:crypto';
+import { fstatSync } from 'node:fs';
 import { test } from 'node:test';
 import { MiB } from '../../../src/lib/units.ts';
 import { type PartCheckpoint, readBuffers, readParts, readSections, START } from '../../../src/transfer/part-reader.ts';
@@ -48,16 +49,25 @@ test('an empty stream is refused', async () => {
   await assert.rejects(readAll(':'), /ended without writing any data/);
 });
 
+test('a stream that nobody has read is closed with its parts', async () => {
+  await using pipeline = await startPipeline([{ name: 'true', argv: ['true'] }], { signal });
+  const parts = readParts(pipeline.output, { expectedBytes: 0, held: 2, signal });
+  parts[Symbol.dispose]();
+  assert.throws(() => fstatSync(pipeline.output), /EBADF/);
+  parts[Symbol.dispose]();
+});
+
 test('the reader waits while all buffers are in use, and can be canceled', async () => {
   const controller = new AbortController();
   await using pipeline = await startPipeline([{ name: 'yes', argv: ['yes'] }], { signal });
-  const parts = readParts(pipeline.output, { expectedBytes: 0, held: 2, signal: controller.signal });
+  const options = { expectedBytes: 0, held: 2, signal: controller.signal };
+  const parts = readParts(pipeline.output, options)[Symbol.asyncIterator]();
   await parts.next();
   await parts.next();
   const third = parts.next();
   controller.abort(new Error('enough'));
   await assert.rejects(third, /enough/);
-  await parts.return(undefined);
+  await parts.return?.();
 });
 
 for (const size of [1000, 65_537, 512 * 1024, MiB, MiB + 1, 3 * MiB]) {

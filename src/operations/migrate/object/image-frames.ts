@@ -4,35 +4,41 @@ import { SnapError } from '../../../errors.ts';
 import { COMPRESSION_BLOCK_BYTES as FRAME_PLAIN_BYTES } from '../../../indexing/block-memory.ts';
 import type { Frame, FrameCompressor } from '../../../indexing/frame-compressor.ts';
 import { isCommandFailure } from '../../../indexing/lz4-command.ts';
+import { nextTurn, sleep } from '../../../lib/clock.ts';
 import type { BlockImage } from '../../../transfer/block-image.ts';
 import type { Content } from './content.ts';
 
 export type Blocks = Extract<Content, { kind: 'blocks' }>;
 
-/** @throws SnapError `STAGE_FAILED` if a compressing command has failed; every other error unchanged. */
-function blameCommand(error: unknown): never {
-  if (!isCommandFailure(error)) throw error;
-  throw new SnapError('STAGE_FAILED', error.message, {
-    hint: 'nothing was stored; resolve the cause that the command reports, then run the same command again',
-    cause: error,
-  });
+export interface FrameOptions {
+  content: Blocks;
+  isEncrypted: boolean;
+  /** Aborted when the frames are no longer needed. */
+  signal: AbortSignal;
 }
+
+/** After this many frames of zeros, other work of this process gets a turn. They need no waiting by themselves. */
+const ZEROS_PER_TURN = 64;
+
+/** Milliseconds within which this process notices a signal that it shares with its commands. */
+const NOTICE_INTERRUPTION = 100;
 
 /** The frames of an image, in order. Meanwhile, later blocks are read and compressed. */
 export class ImageFrames {
   readonly #image: BlockImage;
   readonly #compressor: FrameCompressor;
-  readonly #index: Blocks['index'];
+  readonly #options: FrameOptions;
   /** Plain bytes that the compressor has read for the frames that were taken, and the bytes up to there in the object. */
   plainBytes: number;
   storedBytes: number;
   #isAfterZeros = false;
   readonly #reading: Promise<void>;
 
-  constructor(image: BlockImage, compressor: FrameCompressor, { index }: Blocks, from: UploadCheckpoint) {
+  /** @param from the checkpoint at which the image starts. */
+  constructor(image: BlockImage, compressor: FrameCompressor, from: UploadCheckpoint, options: FrameOptions) {
     this.#image = image;
     this.#compressor = compressor;
-    this.#index = index;
+    this.#options = options;
     this.plainBytes = from.plainBytes;
     this.storedBytes = from.storedBytes;
     this.#reading = this.#readAhead().catch((error) => this.#compressor.fail(error));
@@ -51,7 +57,7 @@ export class ImageFrames {
   /** Yields the frames of the image up to a byte of the disk. The bytes of a frame are valid until the next one is taken. */
   async *upTo(end: number): AsyncGenerator<Buffer> {
     while (this.plainBytes < Math.min(end, this.#image.bytes)) {
-      const frame = await this.#compressor.first().catch(blameCommand);
+      const frame = await this.#compressor.first().catch((error) => this.#blameCommand(error));
       this.#notePlace(frame);
       this.plainBytes += frame.plainBytes;
       this.storedBytes += frame.bytes.length;
@@ -62,18 +68,32 @@ export class ImageFrames {
 
   async #readAhead(): Promise<void> {
     const { bytes } = this.#image;
+    let zeros = 0;
     while (this.#image.position < bytes) {
       const { position } = this.#image;
       const length = Math.min(FRAME_PLAIN_BYTES - (position % FRAME_PLAIN_BYTES), bytes - position);
       const isData = await this.#image.read(await this.#compressor.room(length));
       if (isData) this.#compressor.add(length);
       else this.#compressor.addZeros(length);
+      if (!isData && ++zeros % ZEROS_PER_TURN === 0) await nextTurn(this.#options.signal);
     }
   }
 
-  /** Within zeros, nobody needs the places of single frames. */
+  /** Within zeros, nobody needs the places of single frames. Nothing can be decrypted from a place within a message. */
   #notePlace({ isZero }: Frame): void {
-    if (!isZero || !this.#isAfterZeros) this.#index.piece(this.plainBytes, this.storedBytes);
+    const { content, isEncrypted } = this.#options;
+    if (!isEncrypted && !(isZero && this.#isAfterZeros)) content.index.piece(this.plainBytes, this.storedBytes);
     this.#isAfterZeros = isZero;
+  }
+
+  /** @throws SnapError `STAGE_FAILED` if a compressing command has failed by itself; every other error unchanged. */
+  async #blameCommand(error: unknown): Promise<never> {
+    if (!isCommandFailure(error)) throw error;
+    // Ctrl+C in a terminal also ends the command, and its end may be noticed first.
+    await sleep(NOTICE_INTERRUPTION, this.#options.signal);
+    throw new SnapError('STAGE_FAILED', error.message, {
+      hint: 'nothing was stored; resolve the cause that the command reports, then run the same command again',
+      cause: error,
+    });
   }
 }

@@ -10,7 +10,7 @@ import { FrameCompressor } from '../../../indexing/frame-compressor.ts';
 import { MiB } from '../../../lib/units.ts';
 import { type Part, readParts, readSections, type Section } from '../../../transfer/part-reader.ts';
 import { startPipeline } from '../../../transfer/pipeline.ts';
-import { closeAll, makePipe, writeAll } from '../../../transfer/pipes.ts';
+import { closeAll, makePipe, PipeWriter } from '../../../transfer/pipes.ts';
 import { environmentOfTools } from '../../../transfer/process.ts';
 import { type Blocks, ImageFrames } from './image-frames.ts';
 import type { ObjectOrder } from './object-order.ts';
@@ -37,7 +37,8 @@ export async function openImageStream(
   const stopWaiting = () => compressor.fail(either.reason);
   either.addEventListener('abort', stopWaiting, { once: true });
   opening.defer(() => either.removeEventListener('abort', stopWaiting));
-  const frames = new ImageFrames(image, compressor, content, from);
+  const isEncrypted = order.encryption !== null;
+  const frames = new ImageFrames(image, compressor, from, { content, isEncrypted, signal: either });
   opening.defer(() => {
     failed.abort(new Error('the image is no longer needed'));
     return frames.ended();
@@ -120,6 +121,7 @@ async function encrypted(work: Work): Promise<Output & AsyncDisposable> {
     },
     async [Symbol.asyncDispose]() {
       fail(new Error('the image is no longer needed'));
+      parts[Symbol.dispose]();
       await pipeline[Symbol.asyncDispose]();
       await writing.catch(() => {});
     },
@@ -128,9 +130,6 @@ async function encrypted(work: Work): Promise<Output & AsyncDisposable> {
 
 /** Writes all frames to a pipe and closes it. It ends early if its reader does, whose outcome is the verdict then. */
 async function writeFrames(frames: ImageFrames, descriptor: number): Promise<void> {
-  try {
-    for await (const bytes of frames.upTo(Number.POSITIVE_INFINITY)) if (!(await writeAll(descriptor, bytes))) return;
-  } finally {
-    closeAll([descriptor]);
-  }
+  using pipe = new PipeWriter(descriptor);
+  for await (const bytes of frames.upTo(Number.POSITIVE_INFINITY)) if (!(await pipe.write(bytes))) return;
 }

@@ -48,12 +48,10 @@ export async function openStream(
   const pipeline = opening.use(await startPipeline(stages, { signal: either, ...input }));
   pipeline.finished.catch(fail);
   const { expectedBytes } = content;
-  const parts = transforms.watch(
-    readParts(pipeline.output, { expectedBytes, held: order.streams + 1, signal: either }),
-  );
+  const parts = opening.use(readParts(pipeline.output, { expectedBytes, held: order.streams + 1, signal: either }));
   const opened = opening.move();
   return {
-    parts: blamingStages(pipeline, parts),
+    parts: blamingStages(pipeline, transforms.watch(parts)),
     broken: failed.signal,
     position: () => source.position() ?? bytesRead(pipeline.pids[source.stages.length]) ?? expectedBytes,
     verdict: (storedBytes) => judge(source, transforms, pipeline, storedBytes),

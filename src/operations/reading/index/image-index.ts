@@ -34,7 +34,8 @@ export async function imageIndexOf(
     return crc32(body);
   });
   const index = await decode(object, found, body, services);
-  return found.isOfManifest ? index : { ...index, pieces: [] };
+  // Places in an encrypted object would be of no use. A version of this program listed those of the plain stream.
+  return found.isOfManifest && object.cipher === 'none' ? index : { ...index, pieces: [] };
 }
 
 /** The length that an index of the largest possible volume does not reach. */
