@@ -43,14 +43,14 @@ export class ByteStream {
 
   /** Joins bytes from several chunks. */
   #gather(first: Buffer, length: number): Buffer {
-    const pieces = [Buffer.from(first)];
+    const chunks = [Buffer.from(first)];
     for (let missing = length - first.length; missing > 0; ) {
-      const piece = this.some(missing);
-      if (piece.length === 0) break;
-      pieces.push(Buffer.from(piece));
-      missing -= piece.length;
+      const chunk = this.some(missing);
+      if (chunk.length === 0) break;
+      chunks.push(Buffer.from(chunk));
+      missing -= chunk.length;
     }
-    return Buffer.concat(pieces);
+    return Buffer.concat(chunks);
   }
 
   #advance(): void {

@@ -25,7 +25,7 @@ export async function* decompressFrames(stored: AsyncIterable<Buffer>): AsyncGen
 const isOfDecoder = (error: unknown): error is Error =>
   error instanceof Error && 'code' in error && /^Z(STD)?_/.test(String(error.code));
 
-/** Yields the same bytes in pieces that end where frames end. @throws DamagedFrames if the last frame is truncated. */
+/** Yields the same bytes in chunks that end where frames end. @throws DamagedFrames if the last frame is truncated. */
 async function* cutAtFrames(chunks: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
   let frame: FrameWalk | null = null;
   for await (const chunk of chunks) {

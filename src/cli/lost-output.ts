@@ -36,9 +36,9 @@ export class LostOutput {
   }
 
   /** Writes text that is too large to be held in memory as a whole, such as a JSON document of 100 MB. */
-  async printPieces(stream: NodeJS.WritableStream, pieces: Iterable<string>): Promise<void> {
+  async printChunks(stream: NodeJS.WritableStream, chunks: Iterable<string>): Promise<void> {
     try {
-      await pipeline(pieces, stream, { end: false });
+      await pipeline(chunks, stream, { end: false });
     } catch (error) {
       this.note(error);
     }

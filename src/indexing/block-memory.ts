@@ -49,13 +49,13 @@ export function newBlockMemory(threads: number): BlockMemory {
   const pages =
     FIRST_PAGE + pagesFor(threads * TABLE_BYTES) + slots * (pagesFor(COMPRESSION_BLOCK_BYTES) + STORED_PAGES);
   const memory = new WebAssembly.Memory({ initial: pages, maximum: pages, shared: true });
-  const place = {
+  const plain = {
     start: plainStart(threads),
     size: slots * COMPRESSION_BLOCK_BYTES,
     maxChunk: COMPRESSION_BLOCK_BYTES,
   };
   const state = new SharedArrayBuffer((slots * FIELDS + 1) * Int32Array.BYTES_PER_ELEMENT);
-  return { memory, ring: ringIn(memory.buffer, place), state, slots, threads };
+  return { memory, ring: ringIn(memory.buffer, plain), state, slots, threads };
 }
 
 /** The first page is not used, so that no address is 0. */

@@ -55,18 +55,18 @@ export async function downloadInto(
   const source = { object, bucket: options.bucket };
   const running: { range: Promise<Buffer>; buffer: Buffer | null }[] = [];
   const result: Downloaded = { bytes: 0, crc32: 0 };
-  const chunks = chunksOf(extents);
+  const ranges = rangesOf(extents);
   const startMore = async () => {
     while (running.length < options.streams) {
-      const { value: chunk, done } = chunks.next();
+      const { value: next, done } = ranges.next();
       if (done) return;
-      running.push(await start(chunk));
+      running.push(await start(next));
     }
   };
-  const start = async (chunk: Extent): Promise<(typeof running)[number]> => {
-    if (Buffer.isBuffer(chunk)) return { range: Promise.resolve(chunk), buffer: null };
+  const start = async (next: Extent): Promise<(typeof running)[number]> => {
+    if (Buffer.isBuffer(next)) return { range: Promise.resolve(next), buffer: null };
     const buffer = await pool.take(RANGE_BYTES, signal);
-    const range = fetchRange(source, buffer.subarray(0, chunk.to - chunk.from), chunk.from, signal);
+    const range = fetchRange(source, buffer.subarray(0, next.to - next.from), next.from, signal);
     range.catch(() => {});
     return { range, buffer };
   };
@@ -89,7 +89,7 @@ export async function downloadInto(
 }
 
 /** Splits extents into ranges of one request each. */
-function* chunksOf(extents: readonly Extent[]): Generator<Extent> {
+function* rangesOf(extents: readonly Extent[]): Generator<Extent> {
   for (const extent of extents) {
     if (Buffer.isBuffer(extent)) yield extent;
     else {

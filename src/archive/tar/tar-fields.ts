@@ -14,9 +14,9 @@ export function readNumber(header: Buffer, at: number, length: number): number {
 /** Reads the usual form quickly: digits, followed by a zero byte. Returns `null` for any other form. */
 function readPlainOctal(header: Buffer, at: number, length: number): number | null {
   let value = 0;
-  for (let place = at; place < at + length; place++) {
-    const digit = (header[place] ?? 0) - 0x30;
-    if (digit === -0x30 && place > at) return value;
+  for (let index = at; index < at + length; index++) {
+    const digit = (header[index] ?? 0) - 0x30;
+    if (digit === -0x30 && index > at) return value;
     if (digit < 0 || digit > 7) return null;
     value = value * 8 + digit;
   }

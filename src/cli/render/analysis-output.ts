@@ -23,7 +23,7 @@ export async function writeAnalysis(
   flags: AnalysisOutput,
   { output, process }: CliContext,
 ): Promise<void> {
-  if (flags.json) await output.printPieces(process.stdout, jsonPieces(analysis));
+  if (flags.json) await output.printChunks(process.stdout, jsonChunks(analysis));
   else output.printer(process.stdout)(analysisText(analysis));
   if (flags.csv !== undefined) writeOutputFile('--csv', flags.csv, analysisCsv(analysis));
   if (flags.html !== undefined) {
@@ -33,8 +33,8 @@ export async function writeAnalysis(
   if (flags.plan !== undefined) writeOutputFile('--plan', flags.plan, planText(analysis));
 }
 
-/** The document in pieces, because that of 20,000 snapshots has 100 MB. */
-function* jsonPieces(analysis: Analysis): Generator<string> {
+/** The document in chunks, because that of 20,000 snapshots has 100 MB. */
+function* jsonChunks(analysis: Analysis): Generator<string> {
   yield* stringifyChunked(analysis, { space: 2 });
   yield '\n';
 }

@@ -44,10 +44,10 @@ export class DirectWriter implements Disposable {
         this.#flush();
         this.#position = position + done;
       }
-      const piece = bytes.subarray(done, done + GATHERED_BYTES - this.#length);
-      this.#gathered.set(piece, this.#length);
-      this.#length += piece.length;
-      done += piece.length;
+      const some = bytes.subarray(done, done + GATHERED_BYTES - this.#length);
+      this.#gathered.set(some, this.#length);
+      this.#length += some.length;
+      done += some.length;
     }
   }
 

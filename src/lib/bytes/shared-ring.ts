@@ -46,7 +46,7 @@ export const ringIn = (bytes: SharedArrayBuffer, place: Omit<RingMemory, 'bytes'
 /** Number of bytes from one counter value to a later one. */
 const between = (from: number, to: number): number => (to - from) >>> 0;
 
-/** Returns a contiguous piece of the ring from position `from` on. It is shorter at the end of the memory. */
+/** Returns a contiguous part of the ring from position `from` on. It is shorter at the end of the memory. */
 function segment({ bytes, start, size, maxChunk }: RingMemory, from: number, maximum: number): Buffer {
   const at = (from >>> 0) % size;
   return Buffer.from(bytes, start + at, Math.min(maximum, maxChunk, size - at));

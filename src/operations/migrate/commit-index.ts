@@ -17,7 +17,7 @@ import { encryptBytes, encryptedParts } from './object/encrypt.ts';
 import { uploadHolding } from './object/upload-holding.ts';
 
 /** Indexes up to this size are written with one conditional request, which fails if another run wrote the index. */
-const CHUNK_BYTES = 32 * MiB;
+const MAX_SMALL_BYTES = 32 * MiB;
 
 export interface IndexedObject {
   partition: number | null;
@@ -35,7 +35,7 @@ export async function commitIndex(
   const key = indexKey(archiveName(migration), partition, cipherOf(settings.encryption));
   const { tags } = objectTags(snapshot.tags, settings.tagKey);
   const facts = { key, metadata: objectMetadata(snapshot, plainBytes), tags };
-  const isLarge = typeof index === 'string' && statSync(index).size > CHUNK_BYTES;
+  const isLarge = typeof index === 'string' && statSync(index).size > MAX_SMALL_BYTES;
   const { etag, bytes } = isLarge
     ? await storeLarge(migration, facts, index)
     : await storeSmall(migration, facts, typeof index === 'string' ? readFileSync(index) : index);

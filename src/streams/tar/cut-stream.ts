@@ -13,13 +13,13 @@ export interface Cut {
  * short, the result ends early and without an end mark.
  */
 export function selectParts(next: NextChunk, cuts: readonly Cut[]): NextChunk {
-  const pieces = pickPieces(next, cuts);
-  return () => pieces.next().value ?? EMPTY;
+  const selected = bytesOf(next, cuts);
+  return () => selected.next().value ?? EMPTY;
 }
 
 const EMPTY = Buffer.alloc(0);
 
-function* pickPieces(next: NextChunk, cuts: readonly Cut[]): Generator<Buffer> {
+function* bytesOf(next: NextChunk, cuts: readonly Cut[]): Generator<Buffer> {
   let chunk: Buffer = EMPTY;
   let isAtEnd = false;
   const some = (maximum: number): Buffer => {

@@ -1,4 +1,4 @@
-/** Writes to a pipe in large pieces, because small writes would wake the reader for every header and small file. */
+/** Writes to a pipe in large chunks, because small writes would wake the reader for every header and small file. */
 import { writeWhole } from '../../lib/bytes/write-whole.ts';
 
 const CHUNK_BYTES = 256 * 1024;
