@@ -26,7 +26,10 @@ const signal = new AbortController().signal;
 
 function directoryFor(t: TestContext): string {
   const path = mkdtempSync(join(tmpdir(), 'remove-tree-'));
-  t.after(() => rmSync(path, { recursive: true, force: true }));
+  t.after(() => {
+    process.seteuid?.(process.getuid?.() ?? 0);
+    rmSync(path, { recursive: true, force: true });
+  });
   return path;
 }
 
@@ -72,13 +75,12 @@ test('the number of open files does not grow with the depth of a tree', (t) => {
   removeWithLimits(emptied, removed, { files: 256, heapMiB: 256 });
 });
 
-/** Makes the files those of another user, and acts as that user until the test ends. Only root needs it. */
-function becomeOwnerOf(t: TestContext, paths: readonly string[]): void {
+/** Makes the files those of another user, and acts as that user until `directoryFor` cleans up. Only root needs it. */
+function becomeOwnerOf(paths: readonly string[]): void {
   if (process.getuid?.() !== 0) return;
   const NOBODY = 65534;
   for (const path of paths) chownSync(path, NOBODY, NOBODY);
   process.seteuid?.(NOBODY);
-  t.after(() => process.seteuid?.(0));
 }
 
 test('an empty directory without read permission is removed', async (t) => {
@@ -89,7 +91,7 @@ test('an empty directory without read permission is removed', async (t) => {
     mkdirSync(directory, { recursive: true });
     chmodSync(directory, 0);
   }
-  becomeOwnerOf(t, [path, emptied, removed, ...empty]);
+  becomeOwnerOf([path, emptied, removed, ...empty]);
   await emptyDirectory(emptied, new Set(), signal);
   await removeTree(removed, signal);
   assert.deepEqual([readdirSync(path), readdirSync(emptied)], [['emptied'], []]);
@@ -101,11 +103,10 @@ test('a removal continues after something that cannot be removed', async (t) => 
   mkdirSync(join(locked, 'file'), { recursive: true });
   for (let file = 0; file < 20; file++) writeFileSync(join(path, `file-${file}`), '');
   chmodSync(locked, 0o500);
-  becomeOwnerOf(t, [path, locked]);
+  becomeOwnerOf([path, locked]);
   await assert.rejects(emptyDirectory(path, new Set(), signal), /cannot remove .*locked/);
   assert.deepEqual(readdirSync(path), ['locked']);
   await assert.rejects(removeTree(path, signal), { code: 'CLEANUP_FAILED', message: /cannot remove .*locked/ });
-  chmodSync(locked, 0o700);
 });
 
 test('a directory is emptied through a link to it', async (t) => {
