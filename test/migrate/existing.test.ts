@@ -191,7 +191,7 @@ test('killed after the archive was complete: the same command uploads nothing, a
   assert.equal((await keysIn(lab)).length, 3, 'no claim is left');
 });
 
-test('an archive whose index is missing or was replaced is not complete, and the next migration replaces it', async (t) => {
+test('an archive whose index is missing or was replaced is not complete, but its data is not uploaded again without --replace', async (t) => {
   const lab = await labForTest(t);
   const { snapshotId: id } = await addSnapshotOf(lab);
   const argv = ['--snapshots', id, '--dd', '--source', 'direct'];
@@ -200,19 +200,47 @@ test('an archive whose index is missing or was replaced is not complete, and the
   assert.ok(index);
   const place = { Bucket: BUCKET, Key: index.key };
   const plan = async () => (await runMigrate(lab, [...argv, '--dry-run'])).stdout;
+  const stored = await readManifest(lab);
   assert.equal(await stateIn(lab, id), 'complete');
-  for (const [bytes, state] of [
-    [index.bytes, 'replaced'],
-    [index.bytes + 1, 'incomplete'],
+  for (const [bytes, state, proof] of [
+    [index.bytes, 'replaced', []],
+    [index.bytes + 1, 'incomplete', ['--validate']],
   ] as const) {
     await lab.s3.send(new PutObjectCommand({ ...place, Body: Buffer.alloc(bytes) }));
     assert.equal(await stateIn(lab, id), state);
-    assert.match(await plan(), /the archive would be replaced: .* is not the index in the manifest/);
+    assert.match(await plan(), /the snapshot would not be migrated: .* is not the index in the manifest/);
+    await setTag(lab, id, 'migrate');
+    const refused = await migrateAgain(lab, [...argv, ...proof]);
+    assert.equal(refused.done.code, 12, refused.done.stderr);
+    assert.match(refused.done.stderr, /is not the index in the manifest: it was replaced.*\n.*--no-index.*--replace/);
+    assert.equal(refused.uploads, 0);
+    assert.equal((await tagsOf(lab, id))['snap-to-s3'], 'migrate');
+    assert.equal((await runValidate(lab, ['--snapshots', id, '--archive-only'])).code, 12);
+    assert.deepEqual(await readManifest(lab), stored);
   }
   await lab.s3.send(new DeleteObjectCommand(place));
   assert.equal(await stateIn(lab, id), 'incomplete');
-  const mended = await migrateAgain(lab, argv);
-  assert.match(mended.done.stderr, /replacing the existing archive: .* is not in the bucket/);
+  const WITHOUT = /WITHOUT ITS INDEX: .* is not in the bucket, so restore needs --no-index .*; --replace stores/;
+  const planned = await plan();
+  assert.match(planned, /the archive would be kept: already archived/);
+  assert.match(planned, WITHOUT);
+  const alone = await runValidate(lab, ['--snapshots', id, '--archive-only']);
+  const compared = await migrateAgain(lab, [...argv, '--validate']);
+  assert.equal(compared.uploads, 0);
+  for (const { code, stderr } of [alone, compared.done]) {
+    assert.equal(code, 12, stderr);
+    assert.match(stderr, /index: .* is not in the bucket/);
+    assert.match(stderr, /differs from its manifest or index: 1 difference\n.*data of the archive is intact/);
+  }
+  const kept = await migrateAgain(lab, argv);
+  assert.equal(kept.done.code, 0, kept.done.stderr);
+  assert.match(kept.done.stderr, WITHOUT);
+  assert.doesNotMatch(kept.done.stderr, /complete/);
+  assert.equal(kept.uploads, 0);
+  assert.deepEqual(await readManifest(lab), stored);
+  assert.equal(await stateIn(lab, id), 'incomplete');
+  const mended = await migrateAgain(lab, [...argv, '--replace']);
+  assert.equal(mended.done.code, 0, mended.done.stderr);
   assert.equal(mended.uploads, 1);
   assert.equal(await stateIn(lab, id), 'complete');
 });

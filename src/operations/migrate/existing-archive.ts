@@ -12,11 +12,12 @@ import type { Services } from '../shared/services.ts';
 import type { MigrateSettings } from '../shared/settings/migrate.ts';
 
 /**
- * Keeps an archive if every data object and index is the one in the manifest, and has the same layout, compression and recipients. Does
+ * Keeps an archive if every data object is the one in the manifest, and has the same layout, compression and recipients. Does
  * not compare storage classes, which lifecycle rules change, nor encryption by S3 and tags, which can be changed without an
- * upload.
+ * upload. A missing or replaced index is no reason to upload the data again, but the user is told.
  * @returns `null` if there is no manifest: there is no archive, or it is unfinished or of version 0.
- * @throws SnapError `MANIFEST` if the manifest cannot be read and `settings.replace` is not set.
+ * @throws SnapError `MANIFEST` if the manifest cannot be read, and `DIFFERS` if an index was replaced, unless
+ *   `settings.replace` is set.
  */
 export async function findExisting(
   snapshot: Snapshot,
@@ -27,17 +28,36 @@ export async function findExisting(
   const manifest = await manifestOf(snapshot, settings, services, signal);
   if (manifest === 'unreadable') return { action: 'replace', reason: `its manifest cannot be read, and ${ASKED}` };
   if (manifest === null) return null;
-  const { finishedAt, validatedAt, differedAt } = manifest;
+  const { finishedAt, differedAt } = manifest;
   if (settings.replace) return { action: 'replace', reason: `it was stored ${finishedAt}, and ${ASKED}` };
   if (differedAt !== undefined) return { action: 'replace', reason: `it differed from the snapshot on ${differedAt}` };
-  const problem = await problemOf(manifest, services, signal);
-  if (problem !== null) return { action: 'replace', reason: problem };
-  const change = changeOf(manifest, settings) ?? (await changeOfRecipients(manifest, settings, signal));
+  const { data, replaced, missing } = await problemsOf(manifest, services, signal);
+  const change = data ?? changeOf(manifest, settings) ?? (await changeOfRecipients(manifest, settings, signal));
   if (change !== null) return { action: 'replace', reason: change };
-  const complete = `already archived (${finishedAt}), complete and with the same settings; --replace stores it again`;
-  if (!settings.validate || validatedAt !== null) return { action: 'keep', reason: complete };
+  if (replaced !== null) throw replacedIndex(snapshot.id, replaced);
+  return keep(manifest, missing, settings);
+}
+
+/** @param missing the key of an index that is not in the bucket. */
+function keep(
+  { finishedAt, validatedAt }: Manifest,
+  missing: string | null,
+  { validate }: MigrateSettings,
+): ExistingArchive {
+  const archived = `already archived (${finishedAt})`;
+  if (missing !== null) {
+    const reason = `${archived} with the same settings, but WITHOUT ITS INDEX: ${missing} is not in the bucket, so restore needs --no-index and reads whole objects, and list cannot show files; --replace stores the archive again`;
+    return { action: validate ? 'validate' : 'keep', reason };
+  }
+  const complete = `${archived}, complete and with the same settings; --replace stores it again`;
+  if (!validate || validatedAt !== null) return { action: 'keep', reason: complete };
   return { action: 'validate', reason: `${complete}; not validated yet` };
 }
+
+const replacedIndex = (id: string, key: string): SnapError =>
+  new SnapError('DIFFERS', `${id} is already archived, but ${key} is not the index in the manifest: it was replaced`, {
+    hint: 'look for an earlier version of the index; the data is that in the manifest, and restore --no-index reads it; to archive the snapshot again, use --replace',
+  });
 
 const ASKED = '--replace was given';
 
@@ -63,19 +83,28 @@ async function manifestOf(
 /** Maximum number of objects that are checked at the same time. */
 const CONCURRENCY = 8;
 
-/** @returns why the archive is not complete; `null` if it is. */
-async function problemOf({ objects }: Manifest, { store }: Services, signal: AbortSignal): Promise<string | null> {
-  const problems: string[] = [];
+/** What the bucket does not have as the manifest records it: the first of each kind. */
+interface Problems {
+  /** A clause about a data object. */
+  data: string | null;
+  /** The key of an index that another object has replaced. */
+  replaced: string | null;
+  /** The key of an index that is not in the bucket. */
+  missing: string | null;
+}
+
+async function problemsOf({ objects }: Manifest, { store }: Services, signal: AbortSignal): Promise<Problems> {
+  const problems: Problems = { data: null, replaced: null, missing: null };
   await inParallel(objects, CONCURRENCY, signal, async (object, working) => {
     const head = await store.head(object.key, { signal: working });
-    if (head === null) problems.push(`${object.key} is not in the bucket`);
-    else if (!isSameObject(object, head)) problems.push(`${object.key} is not the object in the manifest`);
+    if (head === null) problems.data ??= `${object.key} is not in the bucket`;
+    else if (!isSameObject(object, head)) problems.data ??= `${object.key} is not the object in the manifest`;
     if (!object.index) return;
     const index = await store.head(object.index.key, { signal: working });
-    if (index === null) problems.push(`${object.index.key} is not in the bucket`);
-    else if (!isSameIndex(object, head, index)) problems.push(`${index.key} is not the index in the manifest`);
+    if (index === null) problems.missing ??= object.index.key;
+    else if (!isSameIndex(object, head, index)) problems.replaced ??= index.key;
   });
-  return problems[0] ?? null;
+  return problems;
 }
 
 /**

@@ -114,6 +114,9 @@ async function showPlans(
   );
 }
 
+/** Errors after which a run would not store the archive. */
+const REFUSED_AFTER = ['MANIFEST', 'DIFFERS'];
+
 /** Errors after which it is unknown whether a run would store the archive. */
 const UNKNOWN_AFTER = ['ACCESS_DENIED', 'OBJECT_ARCHIVED', 'CLOUD_CALL'];
 
@@ -128,7 +131,7 @@ async function plannedFor(
     return await findExisting(snapshot, settings, services, signal);
   } catch (error) {
     if (!(error instanceof SnapError)) throw error;
-    if (error.code === 'MANIFEST') return { action: 'refuse', reason: error.message };
+    if (REFUSED_AFTER.includes(error.code)) return { action: 'refuse', reason: error.message };
     if (UNKNOWN_AFTER.includes(error.code)) return { action: 'unknown', reason: error.message };
     throw error;
   }

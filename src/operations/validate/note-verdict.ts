@@ -9,6 +9,8 @@ import { cleanupSignal } from '../../lib/disposal.ts';
 import type { Archive } from '../reading/find-archive.ts';
 import type { ObjectFindings } from '../reading/object/object-findings.ts';
 import type { Services } from '../shared/services.ts';
+import { OnlyIndexesDiffer } from '../verify/check-archive.ts';
+import { checkIndex } from '../verify/check-index.ts';
 import { withHashes } from '../verify/proved-objects.ts';
 
 /** The metadata and tags that a manifest gets when it is replaced. */
@@ -34,8 +36,6 @@ export const factsOfManifest =
     return { metadata: head?.metadata ?? {}, tags };
   };
 
-export const isDifference = (failure: unknown): boolean => failure instanceof SnapError && failure.code === 'DIFFERS';
-
 /**
  * Records in the manifest that the archive was validated, with the hashes of its plain bytes, so that it can be validated
  * again without the snapshot. Hashes of encrypted content are not recorded.
@@ -54,15 +54,21 @@ export const noteProof = (
 
 /**
  * Records in the manifest that the archive differs from its snapshot or is damaged, so that `list` shows it and the next
- * migration replaces it. If the manifest cannot be written, reports that as `cleanup.failed`.
+ * migration replaces it. Does not record indexes that are missing or were replaced, if nothing else differs: `list` and
+ * `migrate` notice them without a record, and the data should not be stored again. If the manifest cannot be written,
+ * reports that as `cleanup.failed`.
+ * @param failure any failure of the validation.
  */
 export async function noteDifference(
+  failure: unknown,
   archive: Archive,
   facts: ManifestFacts,
   services: Pick<Services, 'store' | 'host'>,
 ): Promise<void> {
+  if (!(failure instanceof SnapError) || failure.code !== 'DIFFERS') return;
   const differedAt = now().toISOString();
   try {
+    if (failure instanceof OnlyIndexesDiffer && (await lostIndexes(archive, services)) === failure.count) return;
     await rewriteManifest(archive, facts, services, (content) => ({ ...content, validatedAt: null, differedAt }));
   } catch (thrown) {
     const code = thrown instanceof SnapError ? thrown.code : 'BUG';
@@ -76,6 +82,14 @@ export async function noteDifference(
     );
     services.host.notify({ code: 'cleanup.failed', snapshot: archive.snapshotId, what: 'manifest', error });
   }
+}
+
+/** @returns the number of indexes that are missing or were replaced. */
+async function lostIndexes({ objects }: Archive, { store }: Pick<Services, 'store'>): Promise<number> {
+  const signal = cleanupSignal();
+  let found = 0;
+  for (const object of objects) found += (await checkIndex(object, { store, signal })).length;
+  return found;
 }
 
 async function rewriteManifest(

@@ -13,7 +13,7 @@ import { readDisk } from '../source/read-disk.ts';
 import { chooseSource, withSnapshotDisk } from '../source/snapshot-disk.ts';
 import { assertThawed } from '../thaw/archived-objects.ts';
 import { checkArchive, isDescriptionSealed } from '../verify/check-archive.ts';
-import { factsOfSnapshot, isDifference, noteDifference, noteProof } from './note-verdict.ts';
+import { factsOfSnapshot, noteDifference, noteProof } from './note-verdict.ts';
 
 /**
  * Sets the state tag to `validating` during the comparison, then to `validated`, or to `content-validated` if only the
@@ -67,8 +67,8 @@ export async function validateSnapshot(
       onDone();
     });
   } catch (failure) {
-    if (isDifference(failure) && !claim.lost.aborted)
-      await noteDifference(archive, factsOfSnapshot(snapshot, settings.tagKey), services);
+    if (!claim.lost.aborted)
+      await noteDifference(failure, archive, factsOfSnapshot(snapshot, settings.tagKey), services);
     if (!isSettled && !claim.lost.aborted) await revertState(state, snapshot.id, settings.tagKey, services.host);
     throw failure;
   }

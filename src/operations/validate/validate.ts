@@ -24,7 +24,7 @@ import { reportCheck } from '../verify/check-archive.ts';
 import { withIndex } from '../verify/check-index.ts';
 import { unarchivedByManifest } from '../verify/check-manifest.ts';
 import { ownReference } from '../verify/own-reference.ts';
-import { factsOfManifest, isDifference, noteDifference } from './note-verdict.ts';
+import { factsOfManifest, noteDifference } from './note-verdict.ts';
 import { validateSnapshot } from './validate-snapshot.ts';
 
 /**
@@ -122,8 +122,7 @@ async function checkAlone(archive: Archive, services: ReadContext & Services): P
     await compareAlone(archive, services);
   } catch (failure) {
     const { manifest } = archive;
-    if (manifest && isDifference(failure))
-      await noteDifference(archive, factsOfManifest(manifest.key, services), services);
+    if (manifest) await noteDifference(failure, archive, factsOfManifest(manifest.key, services), services);
     throw failure;
   }
 }

@@ -80,7 +80,23 @@ export interface Checked {
   except?: readonly string[];
 }
 
-/** @throws SnapError `DIFFERS` */
+const differsFrom = (other: string, found: number): string =>
+  `the archive differs from ${other}: ${count(found, 'difference')}`;
+
+/** Everything that is stored is right, except for indexes. */
+export class OnlyIndexesDiffer extends SnapError {
+  /** Number of differences. */
+  readonly count: number;
+
+  constructor(found: number) {
+    super('DIFFERS', differsFrom('its manifest or index', found), {
+      hint: 'the data of the archive is intact, and restore --no-index reads it; to make a new archive with an index, migrate the snapshot again with --replace',
+    });
+    this.count = found;
+  }
+}
+
+/** @throws SnapError `DIFFERS`; `OnlyIndexesDiffer` if that is so. */
 export function reportCheck(
   snapshot: string,
   compared: 'everything' | 'content' | 'archive-only',
@@ -108,8 +124,10 @@ export function reportCheck(
     seconds,
   });
   if (differenceCount === 0) return;
+  const ofIndexes = checks.flatMap(({ differences }) => differences).filter(({ kind }) => kind === 'index');
+  if (ofIndexes.length === differenceCount) throw new OnlyIndexesDiffer(differenceCount);
   const other = compared === 'archive-only' ? 'its manifest or index' : 'the snapshot';
-  throw new SnapError('DIFFERS', `the archive differs from ${other}: ${count(differenceCount, 'difference')}`, {
+  throw new SnapError('DIFFERS', differsFrom(other, differenceCount), {
     hint: 'keep the snapshot; migrate it again with --replace, and validate the new archive',
   });
 }
