@@ -5,6 +5,7 @@ import { COMPRESSION_BLOCK_BYTES as FRAME_PLAIN_BYTES } from '../../../indexing/
 import type { Frame, FrameCompressor } from '../../../indexing/frame-compressor.ts';
 import { isCommandFailure } from '../../../indexing/lz4-command.ts';
 import { nextTurn, sleep } from '../../../lib/clock.ts';
+import { MiB } from '../../../lib/units.ts';
 import type { BlockImage } from '../../../transfer/block-image.ts';
 import type { Content } from './content.ts';
 
@@ -19,6 +20,9 @@ export interface FrameOptions {
 
 /** After this many frames of zeros, other work of this process gets a turn. They need no waiting by themselves. */
 const ZEROS_PER_TURN = 64;
+
+/** Plain bytes between two places in a run of zeros. A restore that writes zeros resumes at a place. */
+const PLACE_INTERVAL_IN_ZEROS = 256 * MiB;
 
 /** Milliseconds within which this process notices a signal that it shares with its commands. */
 const NOTICE_INTERRUPTION = 100;
@@ -79,10 +83,11 @@ export class ImageFrames {
     }
   }
 
-  /** Within zeros, nobody needs the places of single frames. Nothing can be decrypted from a place within a message. */
+  /** Nothing can be decrypted from a place within a message. */
   #notePlace({ isZero }: Frame): void {
     const { content, isEncrypted } = this.#options;
-    if (!isEncrypted && !(isZero && this.#isAfterZeros)) content.index.piece(this.plainBytes, this.storedBytes);
+    const isWithinZeros = isZero && this.#isAfterZeros && this.plainBytes % PLACE_INTERVAL_IN_ZEROS !== 0;
+    if (!isEncrypted && !isWithinZeros) content.index.piece(this.plainBytes, this.storedBytes);
     this.#isAfterZeros = isZero;
   }
 

@@ -53,9 +53,9 @@ async function takeAll(
   });
 }
 
-test('each frame with data has a place, and the first one of a run of zeros', async () => {
-  const disk = image(100 * MiB, [20 * MiB, 24 * MiB, 60 * MiB]);
-  assert.deepEqual(await takeAll(disk, 'lz4', { isEncrypted: false }), [0, 20, 24, 28, 60, 64]);
+test('each frame with data has a place; a run of zeros has one at its start and every 256 MiB', async () => {
+  const disk = image(600 * MiB, [20 * MiB, 24 * MiB, 60 * MiB]);
+  assert.deepEqual(await takeAll(disk, 'lz4', { isEncrypted: false }), [0, 20, 24, 28, 60, 64, 256, 512]);
 });
 
 test('an encrypted image has no places, because decryption cannot start within a message', async () => {
