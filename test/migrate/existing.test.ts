@@ -19,7 +19,7 @@ import {
   runValidate,
   type TestLab,
 } from '../support/lab.ts';
-import { changeDisk } from '../support/tamper.ts';
+import { bytesOf, changeDisk, replaceObject } from '../support/tamper.ts';
 
 /** Runs `migrate`, and counts the uploads that it starts. */
 async function migrateAgain(lab: TestLab, argv: readonly string[]): Promise<{ done: Finished; uploads: number }> {
@@ -243,4 +243,21 @@ test('an archive whose index is missing or was replaced is not complete, but its
   assert.equal(mended.done.code, 0, mended.done.stderr);
   assert.equal(mended.uploads, 1);
   assert.equal(await stateIn(lab, id), 'complete');
+});
+
+test('a damaged index of a copied archive is recorded, because its ETag does not show the damage', async (t) => {
+  const lab = await labForTest(t);
+  const { snapshotId: id } = await addSnapshotOf(lab);
+  const argv = ['--snapshots', id, '--dd', '--source', 'direct'];
+  assert.equal((await runMigrate(lab, argv)).code, 0);
+  const [object] = (await readManifest(lab)).objects;
+  assert.ok(object?.index);
+  await replaceObject(lab, object.key, await bytesOf(lab, object.key));
+  await lab.s3.send(
+    new PutObjectCommand({ Bucket: BUCKET, Key: object.index.key, Body: Buffer.alloc(object.index.bytes) }),
+  );
+  const plan = async () => (await runMigrate(lab, [...argv, '--dry-run'])).stdout;
+  assert.match(await plan(), /the archive would be kept/);
+  assert.equal((await runValidate(lab, ['--snapshots', id, '--archive-only'])).code, 12);
+  assert.match(await plan(), /the archive would be replaced: it differed from the snapshot/);
 });

@@ -10,6 +10,7 @@ import { inParallel } from '../../lib/parallel.ts';
 import { readManifest } from '../reading/find-archive.ts';
 import type { Services } from '../shared/services.ts';
 import type { MigrateSettings } from '../shared/settings/migrate.ts';
+import { isSameIndex } from '../verify/check-index.ts';
 
 /**
  * Keeps an archive if every data object is the one in the manifest, and has the same layout, compression and recipients. Does
@@ -106,13 +107,6 @@ async function problemsOf({ objects }: Manifest, { store }: Services, signal: Ab
   });
   return problems;
 }
-
-/**
- * A copy of an archive can have other ETags, for example if other keys encrypt it. The manifest has no checksum of the
- * index, so another ETag is accepted only if the ETag of the data object has changed, too.
- */
-const isSameIndex = ({ etag, index }: ManifestObject, data: ObjectHead | null, found: ObjectHead): boolean =>
-  found.bytes === index?.bytes && (found.etag === index.etag || (data !== null && data.etag !== etag));
 
 /** A copy with another number of parts has another ETag but the same checksum. */
 const isSameObject = ({ storedBytes, etag, checksum }: ManifestObject, { bytes, crc32, ...head }: ObjectHead) =>

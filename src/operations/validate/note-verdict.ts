@@ -10,7 +10,7 @@ import type { Archive } from '../reading/find-archive.ts';
 import type { ObjectFindings } from '../reading/object/object-findings.ts';
 import type { Services } from '../shared/services.ts';
 import { OnlyIndexesDiffer } from '../verify/check-archive.ts';
-import { checkIndex } from '../verify/check-index.ts';
+import { isSameIndex } from '../verify/check-index.ts';
 import { withHashes } from '../verify/proved-objects.ts';
 
 /** The metadata and tags that a manifest gets when it is replaced. */
@@ -84,12 +84,16 @@ export async function noteDifference(
   }
 }
 
-/** @returns the number of indexes that are missing or were replaced. */
-async function lostIndexes({ objects }: Archive, { store }: Pick<Services, 'store'>): Promise<number> {
-  const signal = cleanupSignal();
-  let found = 0;
-  for (const object of objects) found += (await checkIndex(object, { store, signal })).length;
-  return found;
+/** @returns the number of indexes of which `migrate` notices that they are missing or were replaced. */
+async function lostIndexes({ manifest }: Archive, { store }: Pick<Services, 'store'>): Promise<number> {
+  const call = { signal: cleanupSignal() };
+  let lost = 0;
+  for (const object of manifest?.content.objects ?? []) {
+    if (!object.index) continue;
+    const [data, index] = [await store.head(object.key, call), await store.head(object.index.key, call)];
+    if (index === null || !isSameIndex(object, data, index)) lost++;
+  }
+  return lost;
 }
 
 async function rewriteManifest(
