@@ -119,12 +119,27 @@ async function connection(choices: Omit<AwsChoices, 'bucket' | 'storageClass'>, 
   const region = choices.region || env['AWS_REGION'] || env['AWS_DEFAULT_REGION'] || profile.region;
   return {
     region: region || undefined,
-    ...(profile.name === undefined ? {} : { profile: profile.name }),
+    ...credentialProfile(choices.profile, profile.name, env),
     ...(choices.endpointUrl === undefined ? {} : { s3Endpoint: choices.endpointUrl }),
     callTimeout: choices.callTimeout ?? 30,
     network: networkOf(env, profile.caBundle),
     forcePathStyle: [choices.endpointUrl, env['AWS_ENDPOINT_URL_S3'], env['AWS_ENDPOINT_URL']].some(Boolean),
   };
+}
+
+/**
+ * The profile that provides the credentials, as for the AWS CLI: keys in the environment come before a profile that the
+ * environment names, but after `--profile`.
+ */
+function credentialProfile(
+  chosen: string | undefined,
+  named: string | undefined,
+  env: NodeJS.ProcessEnv,
+): { profile?: string } {
+  const hasKeys = Boolean(env['AWS_ACCESS_KEY_ID'] && env['AWS_SECRET_ACCESS_KEY']);
+  // Without a value, the SDK would use `AWS_PROFILE`, and warn that it does. An empty name selects the keys.
+  if (hasKeys && !chosen) return { profile: '' };
+  return named === undefined ? {} : { profile: named };
 }
 
 /**

@@ -29,6 +29,7 @@ export async function main(process: NodeJS.Process): Promise<void> {
     onSecondSignal: null,
   };
   using _verdict = demandVerdict(process);
+  using _silence = silenceLibraries();
   try {
     const current = rewriteLegacyGrammar(argv);
     const program = buildProgram(context, current);
@@ -37,6 +38,20 @@ export async function main(process: NodeJS.Process): Promise<void> {
     code = report(process, output, argv, thrown);
   }
   process.exitCode = output.verdict(code);
+}
+
+/**
+ * Only the screens write to the terminal. The AWS SDK, for example, warns of keys in the environment when `--profile` is
+ * used, and says that `AWS_PROFILE` is set.
+ */
+function silenceLibraries(): Disposable {
+  const { warn } = console;
+  console.warn = () => {};
+  return {
+    [Symbol.dispose]: () => {
+      console.warn = warn;
+    },
+  };
 }
 
 /**

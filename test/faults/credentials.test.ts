@@ -77,8 +77,38 @@ test('AWS_DEFAULT_PROFILE names the profile, after AWS_PROFILE, as for the AWS C
     assert.deepEqual(accepted, [isRight, isRight], JSON.stringify([named, listed, cli]));
     assert.deepEqual([listed.code === 10, cli.code === 0], accepted, 'the bucket is empty');
   }
-  const withKeys = await runCli({ ...lab.env, AWS_DEFAULT_PROFILE: 'wrong' }, ['list', '--bucket', BUCKET]);
-  assert.match(withKeys.stderr, /SignatureDoesNotMatch/, 'a named profile comes before keys in the environment');
+});
+
+/** Every combination of some of the settings. */
+const combinationsOf = <T>([first, ...rest]: readonly T[]): T[][] =>
+  first === undefined ? [[]] : combinationsOf(rest).flatMap((each) => [each, [first, ...each]]);
+
+test('the credentials are those that the AWS CLI uses, whatever is set', async (t) => {
+  const lab = await labForTest(t);
+  const { AWS_ACCESS_KEY_ID = '', AWS_SECRET_ACCESS_KEY = '', ...env } = lab.env;
+  let credentials = '';
+  for (const name of ['default', 'one', 'two', 'three']) {
+    const { accessKeyId, secretAccessKey } = await lab.control.addIdentity(name, null);
+    credentials += `[${name}]\naws_access_key_id = ${accessKeyId}\naws_secret_access_key = ${secretAccessKey}\n`;
+  }
+  mkdirSync(join(lab.directory, '.aws'));
+  writeFileSync(join(lab.directory, '.aws', 'credentials'), credentials);
+  for (const settings of combinationsOf<{ env?: Record<string, string>; argv?: string[] }>([
+    { argv: ['--profile', 'one'] },
+    { env: { AWS_PROFILE: 'two' } },
+    { env: { AWS_DEFAULT_PROFILE: 'three' } },
+    { env: { AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY } },
+  ])) {
+    const all: Record<string, string> = Object.assign({}, env, ...settings.map((each) => each.env));
+    const argv = settings.flatMap((each) => each.argv ?? []);
+    const cli = await runProgram(['/usr/bin/aws', 'configure', 'list', ...argv], { env: all });
+    const [, expected] = /access_key +\*+(\w{4}) /.exec(cli.stdout) ?? assert.fail(cli.stdout + cli.stderr);
+    const listed = await runCli(all, ['list', '--bucket', BUCKET, ...argv]);
+    assert.equal(listed.code, 10, listed.stderr);
+    const used = (await lab.control.calls()).at(-1)?.accessKeyId;
+    assert.equal(used?.slice(-4), expected, JSON.stringify(settings));
+    assert.doesNotMatch(listed.stderr, /credential|AWS_PROFILE/, 'the SDK does not warn');
+  }
 });
 
 test('a wrong key and a wrong secret are distinguished, for S3 and EC2', async (t) => {
