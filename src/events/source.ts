@@ -6,6 +6,8 @@ export type SourceEvent =
   | { code: 'volume.requested'; snapshot: string; type: string; availabilityZone: string }
   | { code: 'volume.created'; snapshot: string; volume: string }
   | { code: 'volume.reused'; snapshot: string; volume: string }
+  /** The volume of an earlier run is not reused but deleted. */
+  | { code: 'volume.discarded'; snapshot: string; volume: string; reason: string }
   | { code: 'volume.attaching'; snapshot: string; volume: string; device: string }
   | { code: 'volume.attached'; snapshot: string; volume: string; device: string }
   /** The device was verified: `blocks` of its blocks match the snapshot. */

@@ -4,14 +4,9 @@
  */
 import type { FoundDevice } from '../devices/block-devices.ts';
 import { assertEmpty } from '../devices/empty-device.ts';
+import { type AttachOptions, attachDevice, type VolumeSubject, waitUntilUsable } from './attach-device.ts';
 import { releaseVolume } from './release-volume.ts';
-import {
-  type AttachOptions,
-  attachDevice,
-  IN_PROGRESS,
-  type VolumeSubject,
-  waitUntilUsable,
-} from './temporary-volume.ts';
+import { IN_PROGRESS } from './temporary-volume.ts';
 import { ARCHIVES_TAG, holderTag, restoreTags } from './volume-marks.ts';
 
 export interface NewVolumeOptions extends AttachOptions {

@@ -10,6 +10,7 @@ export const SOURCE_LINES: Lines<SourceEvent> = {
   'volume.requested': (event) => `creating a ${event.type} volume in ${event.availabilityZone}`,
   'volume.created': (event) => `volume ${event.volume} created`,
   'volume.reused': (event) => `reusing temporary volume ${event.volume} of an earlier run`,
+  'volume.discarded': (event) => `deleting ${event.volume} instead of reusing it: ${event.reason}`,
   'volume.attaching': (event) => `attaching ${event.volume} as ${event.device}`,
   'volume.attached': (event) => `${event.volume} attached as ${event.device}`,
   'device.proved': (event) => `${event.device} verified: ${count(event.blocks, 'block')} compared with the snapshot`,
