@@ -5,6 +5,7 @@ import { defaultProvider, EBSClient, EC2Client, PricingClient, S3Client, STSClie
 
 export interface AwsSettings {
   region: string;
+  /** Provides the credentials. An empty name selects keys in the environment, even if `AWS_PROFILE` is set. */
   profile?: string;
   /** Endpoint of S3 only, for stores that are compatible with S3. */
   s3Endpoint?: string;

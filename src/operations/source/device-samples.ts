@@ -7,7 +7,10 @@ import { type Partition, readPartitionTable } from '../../host/disks/partition-t
 import { BLOCKS_PER_PAGE } from '../../lib/aws-limits.ts';
 import { KiB, MiB } from '../../lib/units.ts';
 
-/** Maximum number of blocks to read of a device with a serial number. Zeros prove nothing, and replayed blocks differ. */
+/**
+ * Maximum number of blocks to read of a device with a serial number. Blocks of zeros prove nothing, and replayed blocks
+ * differ.
+ */
 const MAX_READS = 8;
 
 /** Number of blocks that are spread over the whole disk. */
@@ -20,8 +23,9 @@ const MAX_PARTITIONS = 5;
 const SUPERBLOCK = KiB;
 
 /**
- * Where filesystems start in a partition, in MiB: at its beginning, in the first volume of LVM (1), in LUKS 1 (2) and 2 (16),
- * and in the first volume of LVM in LUKS. The labels of LVM and LUKS themselves do not distinguish copies of a disk.
+ * Where filesystems start in a partition, in MiB: at its beginning, in the first volume of LVM (1), in LUKS 1 (2) and 2
+ * (16), and in the first volume of LVM in LUKS. The labels of LVM and LUKS themselves do not distinguish copies of a
+ * disk.
  */
 const FILESYSTEM_STARTS = [0, 1, 2, 3, 16, 17];
 
