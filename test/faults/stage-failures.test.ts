@@ -270,7 +270,7 @@ test('a device that ends too early is not archived', async (t) => {
   const lab = await labForTest(t);
   await addSnapshotOf(lab, NOISY_DISK);
   const done = await interfere(lab, ['--dd'], () => shrinkVolumeOf(lab));
-  await nothingStored(lab, done, /of the 1073741824 bytes of the device were read/);
+  await nothingStored(lab, done, /of the 1073741824 bytes of the disk were read/);
 });
 
 async function shrinkVolumeOf(lab: TestLab): Promise<void> {
