@@ -30,8 +30,9 @@ const SUPERBLOCK = KiB;
 const FILESYSTEM_STARTS = [0, 1, 2, 3, 16, 17];
 
 /**
- * For a device that only its name identifies, the blocks with the superblocks of the largest partitions, and blocks from
- * the whole disk, are chosen as well: disks that were started from the same machine image have most blocks in common.
+ * For a device that only its name identifies, the blocks with the superblocks of the largest partitions, and blocks
+ * from the whole disk, are chosen as well: disks that were started from the same machine image have most blocks in
+ * common.
  */
 export async function samplesOf(
   { snapshot, device }: { snapshot: Snapshot; device: LocatedDevice },
