@@ -1,7 +1,7 @@
 /** The fields of a header, and the blocks that a tar consists of. */
 import { TarError } from './tar-member.ts';
 
-/** Headers and contents start at a multiple of so many bytes. */
+/** Headers and contents start at multiples of this number of bytes. */
 export const TAR_BLOCK = 512;
 
 export const paddingOf = (length: number): number => (TAR_BLOCK - (length % TAR_BLOCK)) % TAR_BLOCK;

@@ -81,7 +81,7 @@ const EXIT_STATUS = exitStatusHelp(
     [EXIT.failed]:
       'failed: no archive of the sample could be restored and compared, or something could not be released',
     [EXIT.someFailed]: 'some archives could not be restored or compared, the others match',
-    [EXIT.nothingToDo]: 'there is no archive to restore, or an archive or its snapshot was deleted meanwhile',
+    [EXIT.nothingToDo]: 'there is no archive to restore, or an archive or its snapshot was deleted during the drill',
     [EXIT.claimedElsewhere]:
       'with --with-snapshot: another run is working on the snapshot, or has taken over its claim',
     [EXIT.differs]: 'a restored archive differs from what was archived',

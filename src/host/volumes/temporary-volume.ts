@@ -92,9 +92,13 @@ async function reuseVolume(
 
 /** An earlier run may have replayed journals, so the comparison with the snapshot cannot replace the serial number. */
 const notIdentified = (volumeId: string, { path }: LocatedDevice): SnapError =>
-  new SnapError('WRONG_DEVICE', `an earlier run may have changed it, and only the name of ${path} identifies it`, {
-    hint: `delete it: aws ec2 delete-volume --volume-id ${volumeId}`,
-  });
+  new SnapError(
+    'WRONG_DEVICE',
+    `an earlier run may have changed it, and it is identified only by its device name, ${path}`,
+    {
+      hint: `delete it: aws ec2 delete-volume --volume-id ${volumeId}`,
+    },
+  );
 
 async function attachNewVolume(snapshot: Snapshot, options: TemporaryVolumeOptions): Promise<TemporaryVolume> {
   const { host, volumes, signal } = options;

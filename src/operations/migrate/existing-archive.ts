@@ -15,7 +15,7 @@ import { isSameIndex } from '../verify/check-index.ts';
 /**
  * Keeps an archive if every data object is the one in the manifest, and has the same layout, compression and recipients. Does
  * not compare storage classes, which lifecycle rules change, nor encryption by S3 and tags, which can be changed without an
- * upload. A missing or replaced index is no reason to upload the data again, but the user is told.
+ * upload. A missing or replaced index is no reason to upload the data again, but it is reported.
  * @returns `null` if there is no manifest: there is no archive, or it is unfinished or of version 0.
  * @throws SnapError `MANIFEST` if the manifest cannot be read, and `DIFFERS` if an index was replaced, unless
  *   `settings.replace` is set.
@@ -57,7 +57,7 @@ function keep(
 
 const replacedIndex = (id: string, key: string): SnapError =>
   new SnapError('DIFFERS', `${id} is already archived, but ${key} is not the index in the manifest: it was replaced`, {
-    hint: 'look for an earlier version of the index; the data is that in the manifest, and restore --no-index reads it; to archive the snapshot again, use --replace',
+    hint: 'look for an earlier version of the index; the data objects match the manifest, and restore --no-index reads them; to archive the snapshot again, use --replace',
   });
 
 const ASKED = '--replace was given';

@@ -1,4 +1,4 @@
-/** Reads the body of a block directly into its buffer and hashes it meanwhile. */
+/** Reads the body of a block directly into its buffer, and hashes it while it arrives. */
 import { createHash } from 'node:crypto';
 import type { Readable } from 'node:stream';
 import type { SnapshotBlock } from '../../blocks.ts';

@@ -27,7 +27,7 @@ const PLACE_INTERVAL_IN_ZEROS = 256 * MiB;
 /** Milliseconds within which this process notices a signal that it shares with its commands. */
 const NOTICE_INTERRUPTION = 100;
 
-/** The frames of an image, in order. Meanwhile, later blocks are read and compressed. */
+/** The frames of an image, in order. Later blocks are read and compressed at the same time. */
 export class ImageFrames {
   readonly #image: BlockImage;
   readonly #compressor: FrameCompressor;

@@ -92,20 +92,20 @@ async function choosePart(
   const records = join(directory, 'records');
   using writer = new MemberRecordsWriter(records);
   let bytes = 0;
-  let isAllTold = true;
+  let areMapsKnown = true;
   const wanted = new WantedPaths(paths);
   const cutter = new PieceCutter();
   for await (const line of read()) {
     if (line.is === 'piece') cutter.piece(line.place);
     else if (isWanted(line.member, wanted, aliases) && !(await isThere(line.member, aliases, before))) {
-      isAllTold &&= isMapKnown(line.member);
+      areMapsKnown &&= isMapKnown(line.member);
       writer.add(line.member, aliasOf(line.member, aliases));
       cutter.range(line.member.span);
       bytes += line.member.data?.bytes ?? 0;
     }
   }
   writer.finish();
-  const found = isAllTold ? cutter.finish() : null;
+  const found = areMapsKnown ? cutter.finish() : null;
   const part = found && { extents: asStream(object, found.extents), cuts: found.cuts };
   return { part, records, fetchedBytes, wanted: { bytes, missing: wanted.missing } };
 }

@@ -30,7 +30,7 @@ export const verifyObject = (
 ): Promise<ObjectFindings> => readWithDoubt(object, snapshotId, [reference, reference], services);
 
 /**
- * Writes an object to a target, and compares it meanwhile. If an image differs, it is read and written once more. Files
+ * Writes an object to a target, and compares it at the same time. If an image differs, it is read and written once more. Files
  * and streams are not, because created files and consumed bytes cannot be taken back.
  * @throws SnapError as `verifyObject` does.
  */

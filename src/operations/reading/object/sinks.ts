@@ -1,4 +1,4 @@
-/** The sinks for the plain bytes of an object: comparisons, and targets to which they are written and compared meanwhile. */
+/** The sinks for the plain bytes of an object: comparisons, and targets to which they are written while they are compared. */
 import type { BlockTable } from '../../../archive/block-table.ts';
 import type { Difference } from '../../../streams/difference.ts';
 import type { ImageTarget } from '../../../streams/image-to-file.ts';
