@@ -6,6 +6,7 @@ import { test } from 'node:test';
 import { DescribeSnapshotsCommand, type Snapshot } from '@aws-sdk/client-ec2';
 import type { FaultSpec } from '../../lab/core/contract.ts';
 import { withMounted } from '../../lab/disks/inspect.ts';
+import { byteWithData } from '../support/archives.ts';
 import { BUCKET, type Finished, recordsOf, runCli, type TestLab } from '../support/lab.ts';
 import { assertSameBytes } from '../support/same-bytes.ts';
 import { FILE_COUNT, type Kind, LONG_NAME, type StoredArchive, storedArchives } from '../support/stored-archives.ts';
@@ -158,10 +159,11 @@ test('restore --overwrite: other files are kept', async (t) => {
 
 test('restore --to-snapshot: one flipped bit is corrected; repeated flips leave no snapshot', async (t) => {
   const { lab, archives } = await storedArchives(t);
-  const { snapshotId, data, image } = archives.image;
+  const { snapshotId, data, image, index } = archives.image;
+  const at = await byteWithData(lab, index);
   for (const flags of [[], ['--no-index']]) {
     const before = (await snapshotsIn(lab)).map(({ SnapshotId }) => SnapshotId);
-    await flip(lab, data);
+    await flipAt(lab, data, at);
     const done = await run(lab, ['restore', snapshotId, '--to-snapshot', ...flags]);
     assert.equal(done.code, 0, done.stdout + done.stderr);
     assert.deepEqual(rereadIn(done), [data]);
@@ -169,7 +171,7 @@ test('restore --to-snapshot: one flipped bit is corrected; repeated flips leave 
     assert.deepEqual([made?.State, others], ['completed', []]);
     await assertSameBytes(imageOf(lab, made?.SnapshotId ?? ''), image, { bytes: 32 * 2 ** 20 });
 
-    await flip(lab, data, { every: 1 });
+    await flipAt(lab, data, at, { every: 1 });
     const failed = await run(lab, ['restore', snapshotId, '--to-snapshot', ...flags]);
     assert.equal(failed.code, 12, failed.stdout + failed.stderr);
     assert.ok(errorOf(failed).includes(data), saidBy(failed));

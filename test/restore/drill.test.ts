@@ -25,7 +25,7 @@ import { s3ArchiveStore } from '../../src/cloud/aws/s3/archive-store.ts';
 import { type DrillReport, silentHost } from '../../src/events.ts';
 import { compareFilesWithIndex, compareImageWithIndex } from '../../src/operations/drill/compare-restored.ts';
 import { imageIndexOf } from '../../src/operations/reading/index/image-index.ts';
-import { keysIn, readManifest } from '../support/archives.ts';
+import { byteWithData, keysIn, readManifest } from '../support/archives.ts';
 import { addSnapshotOf, fillPlainly } from '../support/disks.ts';
 import { addKey, gpgHome } from '../support/gpg.ts';
 import { BUCKET, labForTest, type RunOptions, runCli, runMigrate, type TestLab } from '../support/lab.ts';
@@ -91,7 +91,8 @@ test('files with all attributes, an image, an archive in an archive class, and a
 
   const key = (await keysIn(lab)).find((name) => name.includes(image.snapshotId) && name.endsWith('.img.lz4')) ?? '';
   const bytes = await bytesOf(lab, key);
-  bytes[bytes.length >> 2] = (bytes[bytes.length >> 2] ?? 0) ^ 1;
+  const at = await byteWithData(lab, `${image.snapshotId}.index.zst`);
+  bytes[at] = (bytes[at] ?? 0) ^ 1;
   await replaceObject(lab, key, bytes);
   const bad = await drill(lab, ['--sample', '2', '--snapshots', image.snapshotId, frozen.snapshotId]);
   assert.equal(bad.code, 12, bad.said);

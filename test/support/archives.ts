@@ -56,6 +56,23 @@ export async function readIndex(lab: TestLab, ending: string): Promise<IndexLine
   return lines.map((line) => JSON.parse(line) as IndexLine);
 }
 
+const BLOCK_BYTES = 524_288;
+
+/** Returns the position of a byte of an image in S3 that a restore fetches: within the largest piece that has data. */
+export async function byteWithData(lab: TestLab, indexEnding: string): Promise<number> {
+  const lines = await readIndex(lab, indexEnding);
+  const starts = lines.flatMap(({ piece }) => piece ?? []);
+  const data = lines.flatMap(({ is, blocks: [from = 0] = [] }) => (is === 'data' ? [from * BLOCK_BYTES] : []));
+  // The last piece is a run of zeros.
+  const pieces = starts.slice(1).map((end, index) => ({ start: starts[index] ?? { plain: 0, stored: 0 }, end }));
+  const withData = pieces.filter(({ start, end }) => data.some((at) => start.plain <= at && at < end.plain));
+  const [largest] = withData.toSorted(
+    (one, other) => other.end.stored - other.start.stored - (one.end.stored - one.start.stored),
+  );
+  if (!largest) throw new Error(`${indexEnding} lists no piece with data`);
+  return (largest.start.stored + largest.end.stored) >> 1;
+}
+
 const DECODERS = { lz4: 'lz4 -d -c -', zst: 'zstd -d -c -', gpg: 'gpg --batch --quiet --decrypt' };
 
 /** Returns the shell pipeline that decodes an object. It undoes the suffixes of the key, the last one first. */

@@ -28,6 +28,8 @@ function directoryFor(t: TestContext): string {
   const path = mkdtempSync(join(tmpdir(), 'remove-tree-'));
   t.after(() => {
     process.seteuid?.(process.getuid?.() ?? 0);
+    // Directories that a test has locked must be writable again for their owner.
+    spawnSync('chmod', ['-R', 'u+rwX', path]);
     rmSync(path, { recursive: true, force: true });
   });
   return path;
