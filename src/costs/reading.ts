@@ -1,12 +1,12 @@
 /** The cost of reading a snapshot, from a temporary volume or through the EBS direct APIs. */
 import type { ReadingCost } from '../events.ts';
+import { BLOCKS_PER_PAGE } from '../lib/aws-limits.ts';
 import { GiB, MiB } from '../lib/units.ts';
 import type { RegionPrices } from './price-types.ts';
 import { HOURS_A_MONTH } from './prices.ts';
 
 /** Bytes of a block of the EBS direct APIs. */
 const BLOCK = 512 * 1024;
-const BLOCKS_A_PAGE = 10_000;
 
 /** Bytes per second from a new volume, whose blocks EBS loads lazily from the snapshot. The rate is an observation. */
 const LAZY_RATE = 3.5 * MiB;
@@ -25,7 +25,7 @@ export const readingCost = (snapshot: Data, volumeType: string, prices: RegionPr
 
 /** The requests for blocks, and for pages of their list. */
 const directCost = (bytes: number, { direct }: RegionPrices): number =>
-  ((bytes / BLOCK) * (direct.thousandReads + direct.thousandLists / BLOCKS_A_PAGE)) / 1000;
+  ((bytes / BLOCK) * (direct.thousandReads + direct.thousandLists / BLOCKS_PER_PAGE)) / 1000;
 
 /** If the amount of data is unknown, the whole disk is assumed. */
 function volumeCost({ sizeGiB, dataBytes }: Data, type: string, { volumes }: RegionPrices): number | null {

@@ -57,7 +57,7 @@ const EXIT_STATUS = exitStatusHelp([EXIT.someFailed, EXIT.nothingToDo, EXIT.diff
   ...INTERRUPTED_ONLY,
   [EXIT.someFailed]: 'a manifest or an index could not be read; the others are listed',
   [EXIT.nothingToDo]: 'no archive or file was found',
-  [EXIT.differs]: 'an index is damaged or missing; the others are searched',
+  [EXIT.differs]: 'an index is damaged, missing or replaced; the others are searched',
 });
 
 const DESCRIPTION = [

@@ -94,7 +94,7 @@ const EXIT_STATUS = exitStatusHelp([EXIT.someFailed, EXIT.nothingToDo, EXIT.clai
   ...USAGE_OR_KEY,
   [EXIT.failed]: 'failed: this run archived no snapshot, or could not release something',
   [EXIT.nothingToDo]: 'no snapshot has the tag or is in the file of --from, or a snapshot was not found',
-  [EXIT.differs]: 'with --validate: the archive and the snapshot differ',
+  [EXIT.differs]: 'the index of an existing archive was replaced or, with --validate, an archive is damaged or differs',
 });
 
 const DESCRIPTION = [

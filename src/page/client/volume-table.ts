@@ -5,7 +5,7 @@ import { counted, integer } from '../model/words.ts';
 import { button, byId, element } from './dom.ts';
 import { volumeDetails } from './volume-details.ts';
 
-const ROWS_A_PAGE = 25;
+const ROWS_PER_PAGE = 25;
 
 export class VolumeTable {
   readonly #volumes: readonly PageVolume[];
@@ -40,7 +40,7 @@ export class VolumeTable {
   }
 
   show(): void {
-    this.#showRows(this.#page * ROWS_A_PAGE, ROWS_A_PAGE);
+    this.#showRows(this.#page * ROWS_PER_PAGE, ROWS_PER_PAGE);
     this.#showPager();
   }
 
@@ -128,7 +128,7 @@ export class VolumeTable {
   }
 
   #showPager(): void {
-    const last = Math.max(0, Math.ceil(this.#selected.length / ROWS_A_PAGE) - 1);
+    const last = Math.max(0, Math.ceil(this.#selected.length / ROWS_PER_PAGE) - 1);
     const pager = byId('volumes-pager', HTMLElement);
     pager.hidden = last === 0;
     const turn = (text: string, page: number) => {
