@@ -148,7 +148,7 @@ test('a file that tar cannot read leads to an image, or with --strict to an erro
   await nothingStored(lab, strict, /the disk cannot be archived as files: \.\/noise cannot be read: /);
   const done = await runMigrate(lab, ['--all', '--validate']);
   assert.equal(done.code, 0, done.stderr);
-  assert.match(done.stderr, /the disk is stored as an image: \.\/noise cannot be read: /);
+  assert.match(done.stderr, /the disk is stored as a raw image: \.\/noise cannot be read: /);
   await keyEnding(lab, `${disk.snapshotId}.img.lz4`);
 });
 
@@ -168,7 +168,7 @@ test('a damaged directory that the driver silently reads only in part leads to a
   await damage(join(lab.directory, '..', 'lab', 'ec2', 'snapshots'), Number(blocks[2]) * blockSize);
   const done = await runMigrate(lab, ['--all']);
   assert.equal(done.code, 0, done.stderr);
-  assert.match(done.stderr, /the disk is stored as an image: ext2 is damaged; see dmesg/);
+  assert.match(done.stderr, /the disk is stored as a raw image: ext2 is damaged; see dmesg/);
 });
 
 test('an unreadable file and a journal: the image is read from a disk without a replayed journal', async (t) => {
@@ -196,7 +196,7 @@ test('an unreadable file and a journal: the image is read from a disk without a 
   const { snapshotId } = await addSnapshotOfImage(lab, dirty);
   const done = await runMigrate(lab, ['--all']);
   assert.equal(done.code, 0, done.stderr);
-  assert.match(done.stderr, /partition 1 is stored as an image: \.\/etc\/? cannot be read: /);
+  assert.match(done.stderr, /partition 1 is stored as a raw image: \.\/etc\/? cannot be read: /);
   await keyEnding(lab, `${snapshotId}.2.tar.lz4`);
   const later = await runValidate(lab, ['--all']);
   assert.equal(later.code, 0, later.stderr);

@@ -97,7 +97,7 @@ test('partitions that cannot be mounted are stored as images and reported', asyn
   for (const number of [1, 2, 3, 4]) {
     const key = await keyEnding(lab, `.${number}.img.lz4`);
     assert.equal(await plainHash(lab, key), await hashOfPartition(disk.image, number), contents[number - 1]);
-    assert.match(done.stderr, new RegExp(`partition ${number} is stored as an image`));
+    assert.match(done.stderr, new RegExp(`partition ${number} is stored as a raw image`));
   }
   assert.match(done.stderr, /it holds crypto_LUKS/);
   assert.match(done.stderr, /it holds LVM2_member/);
@@ -119,7 +119,7 @@ test('a filesystem too damaged to mount is stored as an image', async (t) => {
   await addSnapshotOfImage(lab, image);
   const done = await runMigrate(lab, ['--all']);
   assert.equal(done.code, 0, done.stderr);
-  assert.match(done.stderr, /partition 1 is stored as an image: ext4 on .* cannot be mounted/);
+  assert.match(done.stderr, /partition 1 is stored as a raw image: ext4 on .* cannot be mounted/);
   assert.equal(await plainHash(lab, await keyEnding(lab, '.1.img.lz4')), await hashOfPartition(image, 1));
   await keyEnding(lab, '.2.tar.lz4');
 });
@@ -137,7 +137,7 @@ test('a partitioned disk with the signature of an old filesystem is stored as on
   const { snapshotId } = await addSnapshotOfImage(lab, image);
   const done = await runMigrate(lab, ['--all', '--validate']);
   assert.equal(done.code, 0, done.stderr);
-  assert.match(done.stderr, /the disk is stored as an image: it can be read in two ways: as ext4/);
+  assert.match(done.stderr, /the disk is stored as a raw image: it can be read in two ways: as ext4/);
   const { objects } = await readManifest(lab);
   assert.deepEqual(
     objects.map(({ partition, layout, plainBytes }) => ({ partition, layout, plainBytes })),
@@ -254,7 +254,7 @@ test('without a driver, the partition is stored as an image, the driver is named
   assert.match(strict.stderr, new RegExp(`partition 1 cannot be archived as files: ${reason.source}`));
   const done = await runMigrate(lab, ['--snapshots', snapshotId, '--validate'], { env });
   assert.equal(done.code, 0, done.stderr);
-  assert.match(done.stderr, new RegExp(`partition 1 is stored as an image: ${reason.source}`));
+  assert.match(done.stderr, new RegExp(`partition 1 is stored as a raw image: ${reason.source}`));
 
   const file = join(lab.directory, 'partition.img');
   const restored = await runCli(lab.env, [

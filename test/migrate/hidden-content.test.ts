@@ -35,7 +35,7 @@ test('NTFS with alternate streams differs from a tar, and the next archive is an
 
   const again = await runMigrate(lab, ['--snapshots', snapshotId, '--replace', '--validate']);
   assert.equal(again.code, 0, again.stderr);
-  assert.match(again.stderr, /as an image: \/letters has the alternate stream author/);
+  assert.match(again.stderr, /as a raw image: \/letters has the alternate stream author/);
   const { objects } = await readManifest(lab);
   assert.deepEqual(
     objects.map(({ layout, filesystem }) => ({ layout, filesystem })),
@@ -64,7 +64,7 @@ for (const type of ['squashfs', 'erofs'] as const) {
 
     const again = await runMigrate(lab, ['--snapshots', snapshotId, '--replace', '--validate']);
     assert.equal(again.code, 0, again.stderr);
-    assert.match(again.stderr, /as an image: it is read-only, and there is data after the filesystem \(/);
+    assert.match(again.stderr, /as a raw image: it is read-only, and there is data after the filesystem \(/);
     await keyEnding(lab, `${snapshotId}.img.lz4`);
   });
 }
@@ -108,7 +108,7 @@ test('a partition with names that Linux cannot create is stored as an image', as
   await addSnapshotOf(lab, { table: 'none', partitions: [{ content: 'ntfs', sizeMiB: 16, populate }] });
   const done = await runMigrate(lab, ['--all', '--validate']);
   assert.equal(done.code, 0, done.stderr);
-  assert.match(done.stderr, /as an image: .* has a name of 258 bytes, but Linux allows only 255/);
+  assert.match(done.stderr, /as a raw image: .* has a name of 258 bytes, but Linux allows only 255/);
 });
 
 test('what a tar cannot hold is counted in the events, the manifest and the exceptions of the comparison', async (t) => {
@@ -162,8 +162,8 @@ test('data outside partitions is reported; an empty table or overlapping partiti
   assert.equal(done.code, 0, done.stderr);
   assert.match(done.stderr, /not kept from the disk: data outside the partitions \(4\.00 KiB\); --dd keeps everything/);
   assert.match(done.stderr, /compared with the snapshot, except data outside the partitions/);
-  assert.match(done.stderr, /the disk is stored as an image: its partition table \(gpt\) is empty/);
-  assert.match(done.stderr, /the disk is stored as an image: partition 2 overlaps another one/);
+  assert.match(done.stderr, /the disk is stored as a raw image: its partition table \(gpt\) is empty/);
+  assert.match(done.stderr, /the disk is stored as a raw image: partition 2 overlaps another one/);
   const { disk: noted } = await readManifestOf(lab, deletedOne);
   assert.deepEqual(noted.notKept, [{ what: 'data outside the partitions (4.00 KiB)', count: null }]);
   assert.equal(noted.volumeObstacle, null);

@@ -172,7 +172,7 @@ test('a disk with more partitions than sfdisk lists is stored as an image, so th
     const { snapshotId } = await addSnapshotOfImage(lab, image);
     const done = await runMigrate(lab, ['--snapshots', snapshotId, '--validate']);
     assert.equal(done.code, 0, done.stderr);
-    assert.match(done.stderr, /the disk is stored as an image: the kernel finds other partitions/);
+    assert.match(done.stderr, /the disk is stored as a raw image: the kernel finds other partitions/);
     const { objects } = await readManifestOf(lab, snapshotId);
     assert.deepEqual(
       objects.map(({ layout, partition }) => [layout, partition]),

@@ -54,7 +54,7 @@ test('the page size of a swap area is kept, and a partition with data after its 
   assert.match(checked.stderr, /the archive does not contain partition 2/);
   const again = await runMigrate(lab, ['--snapshots', snapshotId, '--replace', '--validate']);
   assert.equal(again.code, 0, again.stderr);
-  assert.match(again.stderr, /partition 2 is stored as an image: it holds more than swap: data after the swap area/);
+  assert.match(again.stderr, /partition 2 is stored as a raw image: it holds more than swap: data after the swap area/);
 
   const argv = ['--to-volume', '--mount-point', join(lab.directory, 'mnt')];
   const restored = await runCli(lab.env, ['restore', '--bucket', BUCKET, snapshotId, ...argv]);

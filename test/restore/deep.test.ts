@@ -85,7 +85,7 @@ test('a partition with paths that are too deep for a restore is stored as an ima
   await addSnapshotOf(lab, { table: 'none', partitions: [{ content: 'ext4', sizeMiB: 24, populate }] });
   const done = await runMigrate(lab, ['--all']);
   assert.equal(done.code, 0, done.stderr);
-  assert.match(done.stderr, /stored as an image: .* has a path of \d+ bytes, but restores support only \d+/);
+  assert.match(done.stderr, /stored as a raw image: .* has a path of \d+ bytes, but restores support only \d+/);
   const { objects } = await readManifest(lab);
   assert.deepEqual(
     objects.map(({ layout }) => layout),

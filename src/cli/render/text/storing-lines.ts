@@ -5,7 +5,7 @@ import { count, formatBytes, formatDuration } from '../../../lib/units.ts';
 import type { EventOf, Lines } from './line.ts';
 
 export const STORING_LINES: Lines<StoringEvent> = {
-  'partition.raw': (event) => `${nameOfPart(event.partition)} is stored as an image: ${event.reason}`,
+  'partition.raw': (event) => `${nameOfPart(event.partition)} is stored as a raw image: ${event.reason}`,
   'partition.recorded': (event) => `${nameOfPart(event.partition)} is recorded, not stored: ${event.reason}`,
   'partition.obstacle': describeObstacle,
   'partition.not-kept': describeNotKept,
