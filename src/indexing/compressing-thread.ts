@@ -34,7 +34,7 @@ class Lz4Blocks {
   }
 
   /** Compresses a block of a frame that the main thread builds. */
-  block = (block: number): number => this.#encode(block, 0);
+  block = (block: number): number => this.#encode(block, 0, () => this.#checksum(block));
 
   /** Makes a frame of one block. */
   frame = (block: number): number => {
@@ -42,18 +42,23 @@ class Lz4Blocks {
     const room = this.#blocks.storedRoom(block);
     const start = HEADER_BYTES + LENGTH_BYTES;
     HEADER.copy(room);
-    const encoded = this.#encode(block, start);
+    const checksum = this.#checksum(block);
+    const encoded = this.#encode(block, start, () => checksum);
     const length = encoded === 0 ? plain.copy(room, start) : encoded;
     room.writeUInt32LE(encoded === 0 ? (length | UNCOMPRESSED) >>> 0 : length, HEADER_BYTES);
     FRAME_END.copy(room, start + length);
-    return room.writeUInt32LE(this.#checksum(block, plain), start + length + LENGTH_BYTES);
+    return room.writeUInt32LE(checksum, start + length + LENGTH_BYTES);
   };
 
-  /** @param offset in the memory for the compressed bytes. @returns 0 if the result is not shorter. */
-  #encode(block: number, offset: number): number {
+  /**
+   * @param offset in the memory for the compressed bytes.
+   * @param checksum of the plain bytes; only the command needs it.
+   * @returns 0 if the result is not shorter.
+   */
+  #encode(block: number, offset: number, checksum: () => number): number {
     const plain = this.#blocks.plain(block);
     if (isByCommand(this.#codec)) {
-      const encoded = lz4Frame(plain, this.#codec.level, this.#checksum(block, plain));
+      const encoded = lz4Frame(plain, this.#codec.level, checksum());
       return encoded?.copy(this.#blocks.storedRoom(block), offset) ?? 0;
     }
     const to = this.#blocks.storedAt(block) + offset;
@@ -61,7 +66,8 @@ class Lz4Blocks {
     return length < plain.length ? length : 0;
   }
 
-  #checksum(block: number, plain: Buffer): number {
+  #checksum(block: number): number {
+    const plain = this.#blocks.plain(block);
     this.#coder.resetLanes();
     this.#coder.mix(this.#blocks.plainAt(block), plain.length);
     const rest = plain.subarray(plain.length - (plain.length % STRIPE_BYTES));

@@ -53,12 +53,7 @@ export async function openImageStream(
     async verdict(storedBytes) {
       await ended();
       const producedBytes = allRead(order, image.position);
-      checkCounts(
-        order,
-        producedBytes,
-        { plainBytes: frames.plainBytes, storedBytes: frames.storedBytes },
-        storedBytes,
-      );
+      checkCounts(order, producedBytes, frames, storedBytes);
       return { plainBytes: producedBytes, ...verdictOnImage(), indexed: null };
     },
     [Symbol.asyncDispose]: () => opened.disposeAsync(),

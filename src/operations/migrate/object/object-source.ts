@@ -95,7 +95,7 @@ export function allRead(order: ObjectOrder, position: number): number {
 
 /**
  * The device is the standard input of the first stage, which reads into page-aligned memory, so that the page cache can
- * be bypassed. descriptors share one file position, which the kernel keeps.
+ * be bypassed. This process and the stage share one file position, which the kernel keeps.
  */
 function deviceSource(order: ObjectOrder, { device }: Of<'device'>): ObjectSource {
   const descriptor = openSync(device, constants.O_RDONLY | constants.O_DIRECT);
