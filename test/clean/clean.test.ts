@@ -17,8 +17,8 @@ import {
   ListMultipartUploadsCommand,
   PutObjectCommand,
 } from '@aws-sdk/client-s3';
-import { claimKey, decodeClaim, encodeClaim, newClaim } from '../../src/archive/claim.ts';
-import { keysIn } from '../support/archives.ts';
+import { claimKey, decodeClaim, encodeClaim } from '../../src/archive/claim.ts';
+import { keysIn, putClaim } from '../support/archives.ts';
 import { addSnapshotOf } from '../support/disks.ts';
 import { tagsOf, writesIn } from '../support/ec2-state.ts';
 import { BUCKET, labForTest, type RunOptions, recordsOf, runCli, runMigrate, type TestLab } from '../support/lab.ts';
@@ -152,7 +152,7 @@ test('resources of others with similar names and tags are kept', async (t) => {
   const busy = await addSnapshotOf(lab, undefined, { tags: { 'snap-to-s3': 'migrating' } });
   const owned = { 'snap-to-s3': 'in-progress', 'snap-to-s3-archives': `${BUCKET}/` };
   volumes.push(await makeVolume(lab, busy.snapshotId, owned));
-  await putClaim(lab, busy.snapshotId);
+  await putLiveClaim(lab, busy.snapshotId);
   const before = (await keysIn(lab)).length;
   const cleaned = await runClean(lab, [...NOW, '--yes']);
   assert.equal(cleaned.code, 0, cleaned.stdout + cleaned.stderr);
@@ -189,20 +189,13 @@ async function makeVolume(lab: TestLab, SnapshotId: string, tags: Record<string,
 }
 
 /** Stores the claim of a run that is working on another machine. */
-async function putClaim(lab: TestLab, snapshot: string): Promise<void> {
-  const claim = newClaim({
+const putLiveClaim = (lab: TestLab, snapshot: string) =>
+  putClaim(lab, {
     snapshot,
     volume: 'vol-0',
-    command: 'migrate',
     holder: { run: 'x', host: 'elsewhere', pid: 7, boot: 'b', namespace: 'n', started: '1' },
-    takenAt: '2026-01-01T00:00:00Z',
-    renewal: 1,
-    lifeSeconds: 3600,
     tagBefore: 'migrate',
-    progress: null,
   });
-  await lab.s3.send(new PutObjectCommand({ Bucket: BUCKET, Key: claimKey('', snapshot), Body: encodeClaim(claim) }));
-}
 
 for (const event of ['index.stored', 'object.stored']) {
   test(`an image that was read directly, killed at ${event}: object and index are removed`, async (t) => {
@@ -252,19 +245,7 @@ test('the number of calls does not depend on the number of snapshots, except for
   const lab = await labForTest(t);
   const NUMBERS = Array.from({ length: 40 }, (_, number) => number);
   for (const number of NUMBERS) {
-    const claim = newClaim({
-      snapshot: `snap-${number.toString(16).padStart(17, '0')}`,
-      volume: 'vol-1',
-      command: 'migrate',
-      holder: null,
-      takenAt: '2026-01-01T00:00:00Z',
-      renewal: 1,
-      lifeSeconds: 3600,
-      tagBefore: null,
-      progress: null,
-    });
-    const Key = claimKey('', claim.snapshot);
-    await lab.s3.send(new PutObjectCommand({ Bucket: BUCKET, Key, Body: encodeClaim(claim) }));
+    await putClaim(lab, { snapshot: `snap-${number.toString(16).padStart(17, '0')}` });
   }
   await lab.control.clearCalls();
   const shown = await runClean(lab, NOW);

@@ -2,8 +2,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { PutObjectCommand, type StorageClass } from '@aws-sdk/client-s3';
-import { claimKey, encodeClaim, newClaim } from '../../src/archive/claim.ts';
 import { manifestKey, objectKey } from '../../src/archive/key.ts';
+import { putClaim } from '../support/archives.ts';
 import { addSnapshotOf } from '../support/disks.ts';
 import { BUCKET, labForTest, recordsOf, runCli, runMigrate, type TestLab } from '../support/lab.ts';
 
@@ -25,18 +25,8 @@ const put = (lab: TestLab, Key: string, Body: string | Buffer, StorageClass: Sto
 /** The claim of a run that was killed while it uploaded an object, and the object. */
 async function addAbandoned(lab: TestLab, snapshot: string, storageClass: StorageClass): Promise<void> {
   const key = keyOf(snapshot);
-  const claim = newClaim({
-    snapshot,
-    volume: 'vol-1',
-    command: 'migrate',
-    holder: null,
-    takenAt: '2026-01-01T00:00:00Z',
-    renewal: 1,
-    lifeSeconds: 3600,
-    tagBefore: null,
-    progress: { fingerprint: 'x', objects: [], uploads: [{ key, uploadId: 'gone', checkpoints: [] }] },
-  });
-  await put(lab, claimKey('', snapshot), encodeClaim(claim), storageClass);
+  const progress = { fingerprint: 'x', objects: [], uploads: [{ key, uploadId: 'gone', checkpoints: [] }] };
+  await putClaim(lab, { snapshot, progress }, { StorageClass: storageClass });
   await put(lab, key, 'data');
 }
 

@@ -1,12 +1,10 @@
 /** Several runs on one bucket process each snapshot once, and finish the work of killed runs. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { PutObjectCommand } from '@aws-sdk/client-s3';
-import { claimKey, encodeClaim, newClaim } from '../../src/archive/claim.ts';
-import { keysIn } from '../support/archives.ts';
+import { keysIn, putClaim } from '../support/archives.ts';
 import { addSnapshotOf, addSnapshotOfImage } from '../support/disks.ts';
 import { tagsOf } from '../support/ec2-state.ts';
-import { BUCKET, type Finished, labForTest, recordsOf, runMigrate, runValidate, type TestLab } from '../support/lab.ts';
+import { type Finished, labForTest, recordsOf, runMigrate, runValidate, type TestLab } from '../support/lab.ts';
 
 const doneBy = (finished: Finished): string[] =>
   recordsOf(finished).flatMap(({ code, outcome, snapshot }) =>
@@ -58,25 +56,7 @@ test('--snapshots respects a live claim and names its holder; an expired claim i
   const lab = await labForTest(t);
   const { snapshotId, volumeId } = await addSnapshotOf(lab);
   const holder = { run: 'x', host: 'elsewhere', pid: 7, boot: 'b', namespace: 'n', started: '1' };
-  const claim = newClaim({
-    snapshot: snapshotId,
-    volume: volumeId,
-    command: 'migrate',
-    holder,
-    takenAt: '2026-01-01T00:00:00Z',
-    renewal: 1,
-    lifeSeconds: 3600,
-    tagBefore: null,
-    progress: null,
-  });
-  const put = (lifeSeconds: number) =>
-    lab.s3.send(
-      new PutObjectCommand({
-        Bucket: BUCKET,
-        Key: claimKey('', snapshotId),
-        Body: encodeClaim({ ...claim, lifeSeconds }),
-      }),
-    );
+  const put = (lifeSeconds: number) => putClaim(lab, { snapshot: snapshotId, volume: volumeId, holder, lifeSeconds });
   await put(3600);
   for (const run of [runMigrate, runValidate]) {
     const refused = await run(lab, ['--snapshots', snapshotId]);

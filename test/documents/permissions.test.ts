@@ -5,8 +5,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { AbortMultipartUploadCommand, CreateMultipartUploadCommand, PutObjectCommand } from '@aws-sdk/client-s3';
 import type { Policy } from '../../lab/core/policy.ts';
-import { claimKey, encodeClaim, newClaim } from '../../src/archive/claim.ts';
-import { keyEnding } from '../support/archives.ts';
+import { keyEnding, putClaim } from '../support/archives.ts';
 import { csv, line } from '../support/costs/bills.ts';
 import { addSnapshotOf } from '../support/disks.ts';
 import { BUCKET, labForTest, runCli, runMigrate, runValidate, type TestLab } from '../support/lab.ts';
@@ -187,16 +186,14 @@ async function cleanAs(lab: TestLab, policy: Policy, argv: string[]) {
 test('doctor: with the policy of migrate and its own, it finds no problem, and leftovers of a killed run', async (t) => {
   const lab = await labForTest(t);
   const { snapshotId } = await addSnapshotOf(lab);
-  const facts = { snapshot: snapshotId, volume: 'vol-1', command: 'migrate', holder: null, renewal: 1 };
   const upload = { Bucket: BUCKET, Key: `vol-1/2026-01-01T00:00:00+00:00 ${snapshotId}.1.tar.lz4` };
   const { UploadId = '' } = await lab.s3.send(new CreateMultipartUploadCommand(upload));
   const uploads = [{ key: upload.Key, uploadId: UploadId, checkpoints: [] }];
-  const claim = newClaim({
-    ...{ ...facts, takenAt: '2026-01-01T00:00:00Z', lifeSeconds: 60, tagBefore: null },
+  await putClaim(lab, {
+    snapshot: snapshotId,
+    lifeSeconds: 60,
     progress: { fingerprint: '', objects: [], uploads },
   });
-  const Key = claimKey('', snapshotId);
-  await lab.s3.send(new PutObjectCommand({ Bucket: BUCKET, Key, Body: encodeClaim(claim) }));
   const Statement = [...policyFor('migrate').Statement, ...policyFor('doctor').Statement];
   const { accessKeyId, secretAccessKey } = await lab.control.addIdentity('doctor', { Statement });
   const env = { ...lab.env, AWS_ACCESS_KEY_ID: accessKeyId, AWS_SECRET_ACCESS_KEY: secretAccessKey };

@@ -7,9 +7,8 @@ import { DescribeSnapshotsCommand, type Snapshot } from '@aws-sdk/client-ec2';
 import { PutObjectCommand } from '@aws-sdk/client-s3';
 import type { FaultAction, FaultSpec } from '../../lab/core/contract.ts';
 import { withDevice } from '../../lab/disks/mounted.ts';
-import { claimKey, encodeClaim, newClaim } from '../../src/archive/claim.ts';
 import { inParallel } from '../../src/lib/parallel.ts';
-import { keysIn } from '../support/archives.ts';
+import { keysIn, putClaim } from '../support/archives.ts';
 import { csv, line, snapshotId as numbered } from '../support/costs/bills.ts';
 import { type AddedSnapshot, addSnapshotOf } from '../support/disks.ts';
 import { BUCKET, labForTest, runCli, runMigrate, type TestLab } from '../support/lab.ts';
@@ -219,22 +218,8 @@ for (const part of oneIn(3, ['manifest', 'data', 'index'] as const)) {
 }
 
 /** Writes the claim of a run that has left its work for another run to resume. Returns its key. */
-async function leaveClaim(lab: TestLab, { snapshotId, volumeId }: AddedSnapshot): Promise<string> {
-  const claim = newClaim({
-    snapshot: snapshotId,
-    volume: volumeId,
-    command: 'migrate',
-    holder: null,
-    takenAt: '2026-01-01T00:00:00Z',
-    renewal: 1,
-    lifeSeconds: 900,
-    tagBefore: null,
-    progress: null,
-  });
-  const Key = claimKey('', snapshotId);
-  await lab.s3.send(new PutObjectCommand({ Bucket: BUCKET, Key, Body: encodeClaim(claim) }));
-  return Key;
-}
+const leaveClaim = (lab: TestLab, { snapshotId, volumeId }: AddedSnapshot): Promise<string> =>
+  putClaim(lab, { snapshot: snapshotId, volume: volumeId, lifeSeconds: 900 });
 
 test('clean reads stalled claims again', DEADLINE, async (t) => {
   const lab = await labForTest(t);

@@ -5,7 +5,13 @@ import { join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { zstdDecompressSync } from 'node:zlib';
-import { GetObjectCommand, paginateListObjectsV2 } from '@aws-sdk/client-s3';
+import {
+  GetObjectCommand,
+  PutObjectCommand,
+  type PutObjectCommandInput,
+  paginateListObjectsV2,
+} from '@aws-sdk/client-s3';
+import { type Claim, claimKey, encodeClaim, newClaim } from '../../src/archive/claim.ts';
 import type { Manifest } from '../../src/archive/manifest.ts';
 import { BUCKET, runProgram, type TestLab } from './lab.ts';
 import { SAME_BYTES } from './same-bytes.ts';
@@ -24,6 +30,25 @@ export async function keyEnding(lab: TestLab, ending: string): Promise<string> {
   const found = keys.filter((key) => key.endsWith(ending));
   assert.equal(found.length, 1, `keys ending in ${ending}: ${JSON.stringify(keys)}`);
   return found[0] ?? '';
+}
+
+/**
+ * Stores the claim of a run that was killed before it did anything, except for the given facts. Returns its key.
+ * @param put further settings of the object.
+ */
+export async function putClaim(
+  lab: TestLab,
+  facts: Pick<Claim, 'snapshot'> & Partial<Claim>,
+  put: Pick<PutObjectCommandInput, 'StorageClass'> = {},
+): Promise<string> {
+  const claim = newClaim({
+    ...{ volume: 'vol-1', command: 'migrate', holder: null, takenAt: '2026-01-01T00:00:00Z', renewal: 1 },
+    ...{ lifeSeconds: 3600, tagBefore: null, progress: null },
+    ...facts,
+  });
+  const Key = claimKey('', claim.snapshot);
+  await lab.s3.send(new PutObjectCommand({ Bucket: BUCKET, Key, Body: encodeClaim(claim), ...put }));
+  return Key;
 }
 
 async function fetchObject(lab: TestLab, key: string): Promise<string> {
