@@ -50,8 +50,7 @@ export interface Volume {
 }
 
 export interface NewVolume {
-  /** The snapshot to create the volume from, or the size of an empty volume. */
-  content: { snapshotId: string } | { sizeGiB: number; encrypted: boolean };
+  content: { kind: 'snapshot'; snapshotId: string } | { kind: 'empty'; sizeGiB: number; encrypted: boolean };
   availabilityZone: string;
   type: string;
   kmsKeyId?: string;

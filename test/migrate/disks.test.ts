@@ -85,7 +85,7 @@ test('MBR with logical partitions keeps the numbers of the table', async (t) => 
   );
 });
 
-test('partitions that cannot be mounted are stored as images and reported', async (t) => {
+test('partitions that cannot be mounted are stored as raw images and reported', async (t) => {
   const lab = await labForTest(t);
   const contents = ['luks', 'lvm', 'random', 'empty'] as const;
   const disk = await addSnapshotOf(lab, {

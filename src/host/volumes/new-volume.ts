@@ -2,6 +2,7 @@
  * Creates an empty EBS volume, attaches it and deletes it again unless it is kept. Until then its tags tell its purpose
  * and its process, so that volumes of killed runs are found.
  */
+import type { NewVolume } from '../../cloud/ports.ts';
 import type { FoundDevice } from '../devices/block-devices.ts';
 import { assertEmpty } from '../devices/empty-device.ts';
 import { type AttachOptions, attachDevice, type VolumeSubject, waitUntilUsable } from './attach-device.ts';
@@ -63,8 +64,8 @@ export async function createEmptyVolume(subject: VolumeSubject, options: NewVolu
   return { volumeId: volume.id, device, keep, [Symbol.asyncDispose]: () => cleanup.disposeAsync() };
 }
 
-const wanted = (subject: VolumeSubject, tags: Record<string, string>, options: NewVolumeOptions) => ({
-  content: { sizeGiB: subject.sizeGiB, encrypted: subject.encrypted },
+const wanted = (subject: VolumeSubject, tags: Record<string, string>, options: NewVolumeOptions): NewVolume => ({
+  content: { kind: 'empty', sizeGiB: subject.sizeGiB, encrypted: subject.encrypted },
   availabilityZone: options.instance.availabilityZone,
   type: options.volumeType,
   ...(options.kmsKeyId === null ? {} : { kmsKeyId: options.kmsKeyId }),

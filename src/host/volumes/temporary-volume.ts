@@ -1,6 +1,6 @@
 /** Provides a snapshot as a block device by means of a temporary EBS volume. */
 
-import type { Snapshot, Volume } from '../../cloud/ports.ts';
+import type { NewVolume, Snapshot, Volume } from '../../cloud/ports.ts';
 import { SnapError } from '../../errors.ts';
 import type { LocatedDevice } from '../devices/block-devices.ts';
 import {
@@ -151,8 +151,8 @@ async function findReusable(snapshot: Snapshot, options: TemporaryVolumeOptions)
   return [...attached, ...loose];
 }
 
-const newVolume = (snapshot: Snapshot, options: TemporaryVolumeOptions) => ({
-  content: { snapshotId: snapshot.id },
+const newVolume = (snapshot: Snapshot, options: TemporaryVolumeOptions): NewVolume => ({
+  content: { kind: 'snapshot', snapshotId: snapshot.id },
   availabilityZone: options.instance.availabilityZone,
   type: options.volumeType,
   ...(options.kmsKeyId === undefined ? {} : { kmsKeyId: options.kmsKeyId }),

@@ -1,6 +1,6 @@
 /** Removes the leftovers of one snapshot while holding its claim. */
-import { asError, SnapError } from '../../errors.ts';
-import { rootFailure } from '../../lib/disposal.ts';
+import type { SnapError } from '../../errors.ts';
+import { failureOfOne } from '../../lib/failure-of-one.ts';
 import { leftoversOf, traceOf } from '../leftovers/find-leftovers.ts';
 import type { Leftover, Trace } from '../leftovers/leftover.ts';
 import { processHolder } from '../sharing/claimed-work.ts';
@@ -94,20 +94,13 @@ function claimFor({ snapshotId, snapshot, volumes, found }: Trace, survey: Clean
  * @throws the error itself if it does not concern this snapshot alone, such as `INTERRUPTED`.
  */
 export function noteUnknown(snapshot: string, thrown: unknown, { services }: CleanSurvey): SnapError {
-  const error = failureOf(thrown);
+  const error = failureOfOne(thrown);
   services.host.notify({ code: 'cleanup.failed', snapshot, what: 'leftovers that could not be examined', error });
   return error;
 }
 
 function noteFailure(snapshot: string, thrown: unknown, { services }: CleanSurvey, removal: Removal): void {
-  const error = failureOf(thrown);
+  const error = failureOfOne(thrown);
   removal.errors.push(error);
   services.host.notify({ code: 'cleanup.failed', snapshot, what: error.message, error });
-}
-
-function failureOf(thrown: unknown): SnapError {
-  const { failure } = rootFailure(thrown);
-  if (!(failure instanceof SnapError)) throw asError(failure);
-  if (failure.code === 'INTERRUPTED') throw failure;
-  return failure;
 }

@@ -110,7 +110,7 @@ async function* volumePermissions(
   const { services, settings, signal } = examination;
   const { tagKey, prefix, volumeType } = settings;
   const tags = { [tagKey]: IN_PROGRESS, [ARCHIVES_TAG]: archivesMark(services, prefix) };
-  const content = { snapshotId: snapshot.id };
+  const content = { kind: 'snapshot' as const, snapshotId: snapshot.id };
   const volume = { content, availabilityZone, type: volumeType, tags, clientToken: randomUUID() };
   yield await attempt(
     'permission CreateVolume',

@@ -1,5 +1,6 @@
 /** Checks for what interrupted runs left behind: stuck state tags, claims, uploads, and objects of no archive. */
-import { SnapError } from '../../errors.ts';
+import type { SnapError } from '../../errors.ts';
+import { failureOfOne } from '../../lib/failure-of-one.ts';
 import { count } from '../../lib/units.ts';
 import { findTraces, leftoversOf } from '../leftovers/find-leftovers.ts';
 import type { Leftover, Survey, Trace } from '../leftovers/leftover.ts';
@@ -43,7 +44,7 @@ export async function* examineLeftovers({ services, settings, signal }: Examinat
     yield* findings.filter(({ verdict }) => verdict !== 'ok' || all.length === 0);
     yield* gaps({ examined: traces.length + unreadable.length, total, failures: all });
   } catch (error) {
-    yield notChecked('leftovers', asFailure(error));
+    yield notChecked('leftovers', failureOfOne(error));
   }
 }
 
@@ -55,7 +56,7 @@ async function examineEach(traces: readonly Trace[], survey: Survey) {
       const leftovers = await leftoversOf(trace, survey);
       found.push(...leftovers.map((leftover) => ({ snapshotId: trace.snapshotId, leftover })));
     } catch (error) {
-      failures.push(asFailure(error));
+      failures.push(failureOfOne(error));
     }
   }
   return { found, failures };
@@ -98,9 +99,3 @@ function* gaps({ examined, total, failures: [first, ...others] }: Extent): Gener
 
 const notChecked = (check: string, { message, hint }: SnapError): Finding =>
   warning(check, `not checked: ${message}`, hint ?? 'correct the cause, and run the same command again');
-
-/** @throws the error itself, unless it is the failure of a check. */
-function asFailure(error: unknown): SnapError {
-  if (!(error instanceof SnapError) || error.code === 'INTERRUPTED') throw error;
-  return error;
-}

@@ -73,7 +73,7 @@ function* filesystems({ services }: Examination): Generator<Finding> {
   if (bad.length === 0) return;
   yield warning(
     'filesystems',
-    `cannot be mounted here: ${bad.join(', ')}; such partitions would be stored as images`,
+    `cannot be mounted here: ${bad.join(', ')}; such partitions would be stored as raw images`,
     'if you have such disks, load the kernel module, or install ntfs-3g or grub-mount',
   );
 }

@@ -1,5 +1,5 @@
 /** The results of the checks of `doctor`. */
-import { SnapError } from '../../errors.ts';
+import { failureOfOne } from '../../lib/failure-of-one.ts';
 import type { Services } from '../shared/services.ts';
 import type { DoctorSettings } from '../shared/settings/doctor.ts';
 
@@ -44,8 +44,8 @@ export async function attempt<T>(
   try {
     const found = describe(await run());
     return typeof found === 'string' ? ok(check, found) : found;
-  } catch (error) {
-    if (!(error instanceof SnapError) || error.code === 'INTERRUPTED') throw error;
-    return problem(check, error.message, error.hint ?? null);
+  } catch (thrown) {
+    const { message, hint } = failureOfOne(thrown);
+    return problem(check, message, hint ?? null);
   }
 }

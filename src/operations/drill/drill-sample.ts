@@ -1,8 +1,8 @@
 /** Selects a random sample of archives. The same seed selects the same archives. */
 import { createHash } from 'node:crypto';
 import { claimFolder } from '../../archive/claim.ts';
-import { SnapError } from '../../errors.ts';
 import type { DrillReport } from '../../events.ts';
+import { failureOfOne } from '../../lib/failure-of-one.ts';
 import { isUnfinished } from '../reading/bucket/origin.ts';
 import { archivesIn, type FoundArchive } from '../reading/bucket/scan-bucket.ts';
 import type { Services } from '../shared/services.ts';
@@ -56,8 +56,8 @@ async function isThawed({ data }: FoundArchive, { store }: Services, signal: Abo
   try {
     const { frozen, thawing } = await findArchived(keys, store, signal);
     return frozen.length + thawing.length === 0;
-  } catch (error) {
-    if (!(error instanceof SnapError) || error.code === 'INTERRUPTED') throw error;
+  } catch (thrown) {
+    failureOfOne(thrown);
     return true;
   }
 }

@@ -8,9 +8,10 @@
 import { type Claim, claimFolder, claimKey, snapshotOfClaim } from '../../archive/claim.ts';
 import { parseAnyKey } from '../../archive/key.ts';
 import type { Volume } from '../../cloud/ports.ts';
-import { SnapError } from '../../errors.ts';
+import type { SnapError } from '../../errors.ts';
 import { IN_PROGRESS } from '../../host/volumes/temporary-volume.ts';
 import { ARCHIVES_TAG, restoreTags, subjectOf } from '../../host/volumes/volume-marks.ts';
+import { failureOfOne } from '../../lib/failure-of-one.ts';
 import { inParallel } from '../../lib/parallel.ts';
 import { archivesMark } from '../sharing/claimed-work.ts';
 import { type FoundClaim, findClaim } from '../sharing/claims.ts';
@@ -69,9 +70,8 @@ async function findClaims(prefix: string, ids: readonly string[], survey: Survey
     try {
       const found = await findClaim(claimKey(prefix, snapshotId), survey.services.store, signal);
       if (found) claims.set(snapshotId, found);
-    } catch (error) {
-      if (!(error instanceof SnapError) || error.code === 'INTERRUPTED') throw error;
-      failures.push({ snapshotId, error });
+    } catch (thrown) {
+      failures.push({ snapshotId, error: failureOfOne(thrown) });
     }
   });
   return { claims, failures };

@@ -19,7 +19,7 @@ export interface Migration {
   startedAt: Date;
   claim: HeldClaim;
   journal: MigrationJournal;
-  /** Why partitions (`null`: the disk) must be stored as images, according to an earlier attempt. */
+  /** Why partitions (`null`: the disk) must be stored as raw images, according to an earlier attempt. */
   asImages: ReadonlyMap<number | null, string>;
 }
 

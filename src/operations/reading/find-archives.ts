@@ -1,8 +1,9 @@
 /** Finds archives by searching the bucket, because the snapshots may no longer exist. */
 import { parseAnyKey } from '../../archive/key.ts';
 import type { ArchiveStore, Snapshots } from '../../cloud/ports.ts';
-import { SnapError } from '../../errors.ts';
+import type { SnapError } from '../../errors.ts';
 import { seconds } from '../../lib/clock.ts';
+import { failureOfOne } from '../../lib/failure-of-one.ts';
 import { inParallel } from '../../lib/parallel.ts';
 import { type Archive, archiveOf, keysOf, readManifest } from './find-archive.ts';
 
@@ -50,9 +51,8 @@ async function readArchive(
   try {
     const found = manifest === undefined ? null : await readManifest(manifest, id, store, signal);
     return await archiveOf(id, found, keys, store, signal);
-  } catch (error) {
-    if (!(error instanceof SnapError) || error.code === 'INTERRUPTED') throw error;
-    return { id, error };
+  } catch (thrown) {
+    return { id, error: failureOfOne(thrown) };
   }
 }
 

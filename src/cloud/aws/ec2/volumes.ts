@@ -24,7 +24,7 @@ export function awsVolumes(client: EC2Client): Volumes {
   return {
     create: (wanted, { signal }) =>
       translateErrors(
-        `create ${'snapshotId' in wanted.content ? `a volume of ${wanted.content.snapshotId}` : 'an empty volume'}`,
+        `create ${wanted.content.kind === 'snapshot' ? `a volume of ${wanted.content.snapshotId}` : 'an empty volume'}`,
         signal,
         async () => {
           // The signal does not cut this call short: a volume whose id is lost could not be deleted.
@@ -139,7 +139,7 @@ export function createInput(wanted: NewVolume): CreateVolumeCommandInput {
 }
 
 const inputOf = (wanted: NewVolume): CreateVolumeCommandInput => ({
-  ...('snapshotId' in wanted.content
+  ...(wanted.content.kind === 'snapshot'
     ? { SnapshotId: wanted.content.snapshotId }
     : { Size: wanted.content.sizeGiB, ...(wanted.content.encrypted ? { Encrypted: true } : {}) }),
   AvailabilityZone: wanted.availabilityZone,

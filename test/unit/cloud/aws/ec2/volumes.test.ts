@@ -5,7 +5,7 @@ import { createInput } from '../../../../../src/cloud/aws/ec2/volumes.ts';
 
 test('types that need a number of IOPS are refused before EC2 is called', () => {
   const wanted = {
-    content: { sizeGiB: 8, encrypted: false },
+    content: { kind: 'empty' as const, sizeGiB: 8, encrypted: false },
     availabilityZone: 'us-east-1a',
     tags: {},
     clientToken: 'x',
