@@ -112,8 +112,9 @@ export class BlockReader {
     return changed;
   }
 
-  #page(blocks: readonly number[], { snapshotId, query, behaviours }: ReadRequest) {
-    const from = this.#startOf(query, snapshotId);
+  #page(blocks: readonly number[], request: ReadRequest) {
+    const { snapshotId, query, behaviours } = request;
+    const from = this.#startOf(request);
     const first = blocks.findIndex((index) => index >= from);
     const size = behaviours.has('short-page') ? 1 : this.#pageSize(query);
     const chosen = first < 0 ? [] : blocks.slice(first, first + size);
@@ -130,9 +131,11 @@ export class BlockReader {
 
   #token = (snapshotId: string, next: number): string => this.#tokens.forPage(snapshotId, next);
 
-  #startOf(query: URLSearchParams, snapshotId: string): number {
+  #startOf({ query, snapshotId, behaviours }: ReadRequest): number {
     const page = query.get('pageToken');
-    return page === null ? Number(query.get('startingBlockIndex') ?? 0) : this.#tokens.page(page, snapshotId);
+    if (page === null) return Number(query.get('startingBlockIndex') ?? 0);
+    if (behaviours.has('expired-page')) throw invalid('INVALID_PAGE_TOKEN', 'the token has expired');
+    return this.#tokens.page(page, snapshotId);
   }
 
   #pageSize(query: URLSearchParams): number {

@@ -17,12 +17,27 @@ export interface SnapshotBlock {
   sha256: string;
 }
 
+/** A block that two snapshots of one volume do not have in common. */
+export interface ChangedBlock {
+  /** Position on the disk in units of `BLOCK_BYTES`. */
+  index: number;
+  /** `false` if the second snapshot does not have the block: its content was removed, and it reads as zeros. */
+  isWritten: boolean;
+}
+
 export interface SnapshotBlocks {
   /**
    * Yields the written blocks from index `from` on, in ascending order.
    * @throws SnapError `SNAPSHOT_UNUSABLE` or `ACCESS_DENIED` on the first iteration.
    */
   list(snapshotId: string, from: number, call: Call): AsyncGenerator<BlockRef>;
+  /**
+   * Yields the blocks of the second snapshot that differ from the first one, in ascending order. A block that is not
+   * listed is the same in both, or missing in both.
+   * @throws SnapError `SNAPSHOT_UNUSABLE` on the first iteration if EBS cannot compare the snapshots: they are not of one
+   *   lineage, or one of them does not exist or cannot be read directly. Nothing is known about their blocks then.
+   */
+  changed(firstId: string, secondId: string, call: Call): AsyncGenerator<ChangedBlock>;
   /**
    * Reads one block and compares it with its checksum.
    * @param buffer the memory for its bytes, `BLOCK_BYTES` long; by default it is allocated. Reused memory saves a third of

@@ -5,9 +5,10 @@ import { BLOCKS_PER_PAGE } from '../../../lib/aws-limits.ts';
 import { sleep } from '../../../lib/clock.ts';
 import { BLOCK_BYTES, type BlockRef, type SnapshotBlock, type SnapshotBlocks } from '../../blocks.ts';
 import type { Call } from '../../ports.ts';
-import { isAwsError, translateErrors } from '../errors.ts';
-import { type EBSClient, GetSnapshotBlockCommand, paginateListSnapshotBlocks } from '../sdk.ts';
+import { translateErrors } from '../errors.ts';
+import { type EBSClient, GetSnapshotBlockCommand } from '../sdk.ts';
 import { readBlockBody } from './block-body.ts';
+import { changedBlocks, hasReason, writtenBlocks, writtenPages } from './block-listings.ts';
 import { FreshTokens } from './fresh-tokens.ts';
 
 /** Maximum reads of a block that does not match its checksum, and of a block that does not arrive completely. */
@@ -20,24 +21,11 @@ const MAX_TOKEN_RENEWALS = 3;
 const BLOCK_RETRY_PAUSE = 50;
 
 export function awsSnapshotBlocks(client: EBSClient): SnapshotBlocks {
-  const listFrom: ListBlocks = (snapshotId, from, call) => listPages(client, snapshotId, from, call);
-  const tokens = new FreshTokens(listFrom, BLOCKS_PER_PAGE);
+  const tokens = new FreshTokens((...listed) => writtenPages(client, ...listed), BLOCKS_PER_PAGE);
   return {
-    async *list(snapshotId, from, call) {
-      let blocks = listFrom(snapshotId, from, call);
-      for (let next = from; ; ) {
-        const found = await translateErrors(`list the blocks of ${snapshotId}`, call.signal, () =>
-          nextOf(blocks, snapshotId),
-        );
-        if (found === 'expired') {
-          blocks = listFrom(snapshotId, next, call);
-          continue;
-        }
-        if (found === null) return;
-        next = found.index + 1;
-        yield found;
-      }
-    },
+    list: (snapshotId, from, call) => writtenBlocks(client, snapshotId, from, call),
+
+    changed: (firstId, secondId, call) => changedBlocks(client, firstId, secondId, call),
 
     async read(snapshotId, block, call, buffer = Buffer.allocUnsafeSlow(BLOCK_BYTES)) {
       const failures = { damaged: 0, broken: 0 };
@@ -51,27 +39,6 @@ export function awsSnapshotBlocks(client: EBSClient): SnapshotBlocks {
       }
     },
   };
-}
-
-type ListBlocks = (snapshotId: string, from: number, call: Call) => AsyncGenerator<BlockRef>;
-
-/** The API promises ascending order and image streams rely on it, so this is checked. */
-async function* listPages(client: EBSClient, SnapshotId: string, StartingBlockIndex: number, { signal }: Call) {
-  const input = { SnapshotId, StartingBlockIndex };
-  let nextIndex = StartingBlockIndex;
-  for await (const page of paginateListSnapshotBlocks({ client, pageSize: BLOCKS_PER_PAGE }, input, {
-    abortSignal: signal,
-  })) {
-    for (const { BlockIndex, BlockToken } of page.Blocks ?? []) {
-      if (BlockIndex === undefined || BlockToken === undefined || BlockIndex < nextIndex) {
-        throw new SnapError('DOWNLOAD_FAILED', `EBS listed the blocks of ${SnapshotId} out of order`, {
-          hint: 'run the command again, or use --source volume',
-        });
-      }
-      nextIndex = BlockIndex + 1;
-      yield { index: BlockIndex, token: BlockToken } satisfies BlockRef;
-    }
-  }
 }
 
 interface BlockReader {
@@ -123,20 +90,3 @@ function unreadable(why: 'damaged' | 'broken', snapshotId: string, { index }: Bl
         { hint: 'check the network, then run the same command again' },
       ];
 }
-
-async function nextOf(blocks: AsyncGenerator<BlockRef>, snapshotId: string): Promise<BlockRef | 'expired' | null> {
-  try {
-    const next = await blocks.next();
-    return next.done ? null : next.value;
-  } catch (error) {
-    if (hasReason(error, 'INVALID_PAGE_TOKEN')) return 'expired';
-    if (!isAwsError(error, 'ValidationException', 'ResourceNotFoundException')) throw error;
-    throw new SnapError('SNAPSHOT_UNUSABLE', `${snapshotId} cannot be read by the EBS direct APIs`, {
-      hint: 'public, archived, pending and Outposts snapshots cannot be read directly: use --source volume, or copy or restore the snapshot first',
-      cause: error,
-    });
-  }
-}
-
-const hasReason = (error: unknown, reason: string): boolean =>
-  error instanceof Error && (error as { Reason?: string }).Reason === reason;

@@ -29,6 +29,7 @@ async function snapshotAndDevice(t: TestContext, sizeMiB: number) {
       asked.lists++;
       for (let index = from; index < (sizeMiB * MiB) / BLOCK_BYTES; index++) yield { index, token: '' };
     },
+    async *changed() {},
     read: async (_id, { index }) => {
       asked.reads++;
       return { bytes: await blockOf(snapshot, index), sha256: '' };
