@@ -21,9 +21,9 @@ export const completeMultipartUpload: Operation = async (exchange) => {
   const body = parseXml(await smallBody(exchange), 'CompleteMultipartUpload') as { Part?: NamedPart[] };
   const { store } = exchange;
   const repeated = store.object(exchange.bucketName, exchange.key);
+  checkWriteConditions(exchange);
   if (repeated && repeated.uploadId === exchange.query.get('uploadId')) return sendCompleted(exchange, repeated);
   const upload = uploadOf(exchange);
-  checkWriteConditions(exchange);
   const parts = chosenParts(upload, body.Part ?? []);
   const bytes = parts.reduce((sum, part) => sum + part.bytes, 0);
   const expected = header(exchange, 'x-amz-mp-object-size');
@@ -34,6 +34,8 @@ export const completeMultipartUpload: Operation = async (exchange) => {
     );
   }
   const checksum = await wholeChecksum(exchange, upload, parts);
+  // Another request may have written the object meanwhile.
+  checkWriteConditions(exchange);
   if (exchange.behaviours.has('error-after-200')) return sendLateError(exchange);
   const etag = etagOf(parts);
   const { id, bucket: _bucket, initiated, parts: _parts, checksum: _order, ...head } = upload;

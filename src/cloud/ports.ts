@@ -150,6 +150,13 @@ export interface ObjectFacts {
   tags: Record<string, string>;
 }
 
+export interface UploadChoices {
+  /** By default the storage class of the store's settings. */
+  storageClass?: 'STANDARD';
+  /** Whether the completion fails if the key has an object already. By default, the new object replaces it. */
+  mustBeNew?: boolean;
+}
+
 export interface PartReceipt {
   number: number;
   etag: string;
@@ -174,6 +181,8 @@ export interface PartStore {
   /**
    * Makes the object visible. The store checks `totalBytes`. If the response is lost, the adapter looks for the object
    * before it reports a failure.
+   * @throws SnapError `ARCHIVE_EXISTS` if the object must be new and the key has an object with other bytes. An object
+   *   with the same parts counts as ours.
    */
   complete(uploadId: string, receipts: readonly PartReceipt[], totalBytes: number, call: Call): Promise<StoredObject>;
   /** Lists the parts of an upload that the store holds; empty if it does not know the upload. */
@@ -241,11 +250,8 @@ export interface ArchiveStore {
    * @throws SnapError `BUCKET` or `ACCESS_DENIED`
    */
   check(call: Call): Promise<{ region: string | null; answeredAt: Date }>;
-  /**
-   * Prepares the upload of a large object.
-   * @param storageClass by default the storage class of the store's settings.
-   */
-  object(facts: ObjectFacts, storageClass?: 'STANDARD'): PartStore;
+  /** Prepares the upload of a large object. */
+  object(facts: ObjectFacts, choices?: UploadChoices): PartStore;
   /**
    * Writes a small object in the Standard class.
    * @param replaces the ETag of the object that it must replace; `null` if the key must be free.

@@ -5,6 +5,7 @@ import { Readable } from 'node:stream';
 import { test } from 'node:test';
 import {
   AbortMultipartUploadCommand,
+  type CompletedPart,
   CompleteMultipartUploadCommand,
   CreateMultipartUploadCommand,
   DeleteObjectCommand,
@@ -105,8 +106,11 @@ async function upload(lab: TestLab, Key: string, parts: Buffer[], more: object =
   return { ...object, UploadId, Parts };
 }
 
-const complete = (lab: TestLab, { Parts, ...rest }: Awaited<ReturnType<typeof upload>>, more: object = {}) =>
-  lab.s3.send(new CompleteMultipartUploadCommand({ ...rest, MultipartUpload: { Parts }, ...more }));
+const complete = (
+  lab: TestLab,
+  { Parts, ...rest }: { Bucket: string; Key: string; UploadId: string | undefined; Parts: CompletedPart[] },
+  more: object = {},
+) => lab.s3.send(new CompleteMultipartUploadCommand({ ...rest, MultipartUpload: { Parts }, ...more }));
 
 test('multipart: the object consists of the parts and their checksum; completion is idempotent', async (t) => {
   const lab = await labForTest(t);
@@ -124,6 +128,28 @@ test('multipart: the object consists of the parts and their checksum; completion
     new GetObjectAttributesCommand({ Bucket: BUCKET, Key: 'large', ObjectAttributes: ['ObjectSize', 'Checksum'] }),
   );
   assert.equal(attributes.ObjectSize, whole.length);
+});
+
+/** The lab reads the parts again to combine these checksums, so that completions overlap. */
+async function uploadWithCrc32c(lab: TestLab, Key: string, Body: string) {
+  const object = { Bucket: BUCKET, Key };
+  const checksum = { ChecksumAlgorithm: 'CRC32C', ChecksumType: 'FULL_OBJECT' } as const;
+  const { UploadId } = await lab.s3.send(new CreateMultipartUploadCommand({ ...object, ...checksum }));
+  const part = { ...object, UploadId, PartNumber: 1, Body, ChecksumAlgorithm: 'CRC32C' as const };
+  const { ETag, ChecksumCRC32C } = await lab.s3.send(new UploadPartCommand(part));
+  return { ...object, UploadId, Parts: [{ PartNumber: 1, ETag, ChecksumCRC32C }] };
+}
+
+test('a completion with If-None-Match meets objects, also its own, and one of two at the same time succeeds', async (t) => {
+  const lab = await labForTest(t, { allowLeftovers: ['multipart-upload'] });
+  const uploads = await Promise.all(['x', 'y', 'z'].map((text) => uploadWithCrc32c(lab, 'new', text)));
+  const results = await Promise.allSettled(uploads.map((one) => complete(lab, one, { IfNoneMatch: '*' })));
+  const refused = results.flatMap((result) => (result.status === 'rejected' ? [(result.reason as Error).name] : []));
+  assert.deepEqual(refused, ['PreconditionFailed', 'PreconditionFailed']);
+  const winner = uploads[results.findIndex(({ status }) => status === 'fulfilled')];
+  assert.ok(winner);
+  await rejectsWith(complete(lab, winner, { IfNoneMatch: '*' }), 'PreconditionFailed');
+  await complete(lab, winner);
 });
 
 test('multipart: the rules', async (t) => {

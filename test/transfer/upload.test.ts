@@ -6,6 +6,7 @@ import { GetObjectCommand } from '@aws-sdk/client-s3';
 import { s3Client } from '../../src/cloud/aws/clients.ts';
 import { networkOf } from '../../src/cloud/aws/network.ts';
 import { s3ArchiveStore } from '../../src/cloud/aws/s3/archive-store.ts';
+import type { UploadChoices } from '../../src/cloud/ports.ts';
 import type { Part } from '../../src/transfer/part-reader.ts';
 import { type UploadOptions, uploadParts } from '../../src/transfer/upload.ts';
 import { keysIn } from '../support/archives.ts';
@@ -14,7 +15,7 @@ import { BUCKET, labForTest, type TestLab } from '../support/lab.ts';
 const MiB = 2 ** 20;
 const KEY = 'object';
 
-function storeOf(lab: TestLab) {
+function storeOf(lab: TestLab, choices: UploadChoices = {}) {
   const settings = {
     region: 'us-east-1',
     s3Endpoint: lab.lab.endpoints.s3,
@@ -25,11 +26,10 @@ function storeOf(lab: TestLab) {
   };
   Object.assign(process.env, lab.lab.environment());
   const clients = { control: s3Client(settings, 'control'), transfer: s3Client(settings, 'transfer') };
-  return s3ArchiveStore(clients, { bucket: BUCKET, storageClass: 'STANDARD', tagAfterUpload: false }).object({
-    key: KEY,
-    metadata: {},
-    tags: {},
-  });
+  return s3ArchiveStore(clients, { bucket: BUCKET, storageClass: 'STANDARD', tagAfterUpload: false }).object(
+    { key: KEY, metadata: {}, tags: {} },
+    choices,
+  );
 }
 
 async function* partsOf(buffers: Buffer[], released: number[] = []): AsyncGenerator<Part> {
@@ -113,4 +113,54 @@ test('an upload that cannot be aborted is reported', async (t) => {
     uploadParts(partsOf([randomBytes(10)]), storeOf(lab), options({ verdict })),
     /bad; its upload could not be aborted either/,
   );
+});
+
+/** Uploads an object that must be new, with the same bytes each time. */
+const uploadNew = (lab: TestLab, bytes: Buffer) =>
+  uploadParts(partsOf([bytes]), storeOf(lab, { mustBeNew: true }), options());
+
+const operationsOf = async (lab: TestLab) => (await lab.control.calls()).map(({ operation }) => operation);
+
+test('an object that must be new does not replace another one; the upload is aborted', async (t) => {
+  const lab = await labForTest(t);
+  const [ours, other] = [randomBytes(10), randomBytes(10)];
+  const { object } = await uploadNew(lab, ours);
+  await assert.rejects(uploadNew(lab, other), { code: 'ARCHIVE_EXISTS', message: /another run has written .*object/ });
+  const { ETag } = await lab.s3.send(new GetObjectCommand({ Bucket: BUCKET, Key: KEY }));
+  assert.equal(ETag, object.etag);
+  const replaced = await uploadParts(partsOf([other]), storeOf(lab), options());
+  assert.notEqual(replaced.object.etag, ETag);
+});
+
+test('an object of the same parts counts as ours, and nothing is left of the second upload', async (t) => {
+  const lab = await labForTest(t);
+  const bytes = randomBytes(10);
+  const first = await uploadNew(lab, bytes);
+  const second = await uploadNew(lab, bytes);
+  assert.equal(second.object.etag, first.object.etag);
+});
+
+test('a completion whose response is lost succeeds, although the retry finds the object', async (t) => {
+  const lab = await labForTest(t);
+  await lab.control.script({ service: 's3', operation: 'CompleteMultipartUpload', action: { kind: 'lose' } });
+  const { object } = await uploadNew(lab, randomBytes(10));
+  assert.equal(object.bytes, 10);
+  const calls = (await operationsOf(lab)).filter((name) => /Complete|Head/.test(name));
+  assert.deepEqual(calls, ['CompleteMultipartUpload', 'CompleteMultipartUpload', 'HeadObject']);
+});
+
+test('if it is unknown whose the object is, the failure of that question is reported', async (t) => {
+  const lab = await labForTest(t);
+  const bytes = randomBytes(10);
+  await uploadNew(lab, bytes);
+  const refusal = { kind: 'error', code: 'AccessDenied', status: 403 } as const;
+  await lab.control.script({ service: 's3', operation: 'HeadObject', action: refusal });
+  await assert.rejects(uploadNew(lab, bytes), { code: 'ACCESS_DENIED' });
+});
+
+test('a conflict during the completion aborts the upload', async (t) => {
+  const lab = await labForTest(t);
+  const conflict = { kind: 'error', code: 'ConditionalRequestConflict', status: 409 } as const;
+  await lab.control.script({ service: 's3', operation: 'CompleteMultipartUpload', action: conflict });
+  await assert.rejects(uploadNew(lab, randomBytes(10)), { code: 'ARCHIVE_EXISTS' });
 });

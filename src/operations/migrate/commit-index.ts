@@ -60,7 +60,7 @@ async function storeLarge(migration: Migration, facts: ObjectFacts, file: string
   await using stream = settings.encryption
     ? await openEncrypted(file, settings.encryption, reading)
     : openFile(file, reading);
-  const { object } = await uploadParts(stream.parts, services.store.object(facts, 'STANDARD'), {
+  const { object } = await uploadParts(stream.parts, services.store.object(facts, { storageClass: 'STANDARD' }), {
     streams,
     signal,
     verdict: async (storedBytes) => {

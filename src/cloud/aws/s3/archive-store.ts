@@ -40,8 +40,8 @@ export function s3ArchiveStore(clients: S3Clients, settings: StoreSettings): Arc
 
     ...s3Thaw(client, settings),
 
-    object: (facts, storageClass) =>
-      s3PartStore(clients, storageClass ? { ...settings, storageClass } : settings, facts),
+    object: (facts, { storageClass = settings.storageClass, mustBeNew = false } = {}) =>
+      s3PartStore(clients, { ...settings, storageClass }, { facts, mustBeNew }),
 
     head: (key, { signal }) =>
       translateHeadErrors(`read the metadata of ${at(key)}`, signal, async () => {

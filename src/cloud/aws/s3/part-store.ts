@@ -1,17 +1,13 @@
 /** Writes one large object with a multipart upload. */
-import { createHash } from 'node:crypto';
-import { SnapError } from '../../../errors.ts';
-import { type Crc32, crc32Of, decodeCrc32, encodeCrc32, joinCrc32 } from '../../../lib/bytes/crc32.ts';
+import { crc32Of, encodeCrc32 } from '../../../lib/bytes/crc32.ts';
 import { monotonic } from '../../../lib/clock.ts';
 import { cleanupSignal } from '../../../lib/disposal.ts';
-import type { ObjectFacts, PartReceipt, PartStore, StoredObject } from '../../ports.ts';
+import type { ObjectFacts, PartReceipt, PartStore } from '../../ports.ts';
 import { isAwsError } from '../errors.ts';
-import { COMPLETION_GRACE, inquirySignal, withGrace } from '../grace.ts';
+import { COMPLETION_GRACE, withGrace } from '../grace.ts';
 import {
   AbortMultipartUploadCommand,
-  CompleteMultipartUploadCommand,
   CreateMultipartUploadCommand,
-  HeadObjectCommand,
   ListPartsCommand,
   type ListPartsCommandOutput,
   PutObjectTaggingCommand,
@@ -21,6 +17,7 @@ import {
   UploadPartCommand,
 } from '../sdk.ts';
 import { bucketCalls } from './bucket-calls.ts';
+import { abortUpload, completeOrFind, type ObjectAddress } from './completion.ts';
 import { listUploads } from './list-uploads.ts';
 import { bucketArguments, creationArguments, type S3Clients, type StoreSettings } from './store-settings.ts';
 
@@ -31,7 +28,7 @@ import { bucketArguments, creationArguments, type S3Clients, type StoreSettings 
 export function s3PartStore(
   clients: S3Clients,
   settings: StoreSettings,
-  facts: ObjectFacts,
+  { facts, mustBeNew }: { facts: ObjectFacts; mustBeNew: boolean },
   grace = COMPLETION_GRACE,
 ): PartStore {
   const { key } = facts;
@@ -58,7 +55,7 @@ export function s3PartStore(
 
     complete: (uploadId, receipts, totalBytes, { signal }) =>
       translateErrors(`complete the upload of ${address}`, signal, async () => {
-        const completion = { object, uploadId, receipts, totalBytes };
+        const completion = { object, uploadId, receipts, totalBytes, mustBeNew };
         return withGrace(signal, grace, async (late) => {
           const done = await completeOrFind(client, completion, late);
           if (settings.tagAfterUpload) await tag(clients.control, object, facts.tags, late);
@@ -77,15 +74,9 @@ export function s3PartStore(
       }),
 
     abort: (uploadId, { signal }) =>
-      translateErrors(`abort the upload of ${address}`, signal, async () => {
-        try {
-          await clients.control.send(new AbortMultipartUploadCommand({ ...object, UploadId: uploadId }), {
-            abortSignal: signal,
-          });
-        } catch (error) {
-          if (!isAwsError(error, 'NoSuchUpload')) throw error;
-        }
-      }),
+      translateErrors(`abort the upload of ${address}`, signal, () =>
+        abortUpload(clients.control, object, uploadId, signal),
+      ),
   };
 }
 
@@ -178,90 +169,3 @@ async function tag(
   const TagSet = Object.entries(tags).map(([Key, Value]) => ({ Key, Value }));
   await client.send(new PutObjectTaggingCommand({ ...object, Tagging: { TagSet } }), { abortSignal });
 }
-
-interface ObjectAddress {
-  Bucket: string;
-  Key: string;
-  ExpectedBucketOwner?: string;
-}
-
-interface Completion {
-  object: ObjectAddress;
-  uploadId: string;
-  receipts: readonly PartReceipt[];
-  totalBytes: number;
-}
-
-/** If the call is canceled, S3 may have completed the upload. The failure is thrown only if it has not. */
-async function completeOrFind(
-  client: S3Client,
-  { object, uploadId, receipts, totalBytes }: Completion,
-  abortSignal: AbortSignal,
-): Promise<StoredObject> {
-  const command = new CompleteMultipartUploadCommand({
-    ...object,
-    UploadId: uploadId,
-    ChecksumType: 'FULL_OBJECT',
-    ChecksumCRC32: wholeChecksum(receipts),
-    MpuObjectSize: totalBytes,
-    MultipartUpload: { Parts: receipts.map(toCompletedPart) },
-  });
-  try {
-    const answer = await client.send(command, { abortSignal });
-    return stored(object.Key, answer.ETag ?? '', totalBytes, answer.VersionId, answer.ChecksumCRC32);
-  } catch (error) {
-    const found = await findCompleted(client, { object, receipts, totalBytes }, inquirySignal(abortSignal)).catch(
-      () => null,
-    );
-    if (found) return found;
-    throw error;
-  }
-}
-
-const toCompletedPart = (receipt: PartReceipt) => ({
-  PartNumber: receipt.number,
-  ETag: receipt.etag,
-  ...(receipt.checksum === undefined ? {} : { ChecksumCRC32: receipt.checksum }),
-});
-
-function wholeChecksum(receipts: readonly PartReceipt[]): string {
-  const parts = receipts.map((receipt): Crc32 => {
-    if (receipt.checksum === undefined) throw new SnapError('BUG', `part ${receipt.number} has no checksum`);
-    return { value: decodeCrc32(receipt.checksum), bytes: receipt.bytes };
-  });
-  return encodeCrc32(parts.reduce(joinCrc32).value);
-}
-
-/**
- * S3 may complete an upload although its response is lost. If the object has the length and the ETag of our parts, it
- * is ours: the ETag of a multipart object is the MD5 of the MD5s of its parts, followed by their number.
- */
-async function findCompleted(
-  client: S3Client,
-  { object, receipts, totalBytes }: Omit<Completion, 'uploadId'>,
-  abortSignal: AbortSignal,
-): Promise<StoredObject | null> {
-  const answer = await client.send(new HeadObjectCommand(object), { abortSignal });
-  if (answer.ContentLength !== totalBytes || answer.ETag !== expectedETag(receipts)) return null;
-  return stored(object.Key, answer.ETag, totalBytes, answer.VersionId, wholeChecksum(receipts));
-}
-
-function expectedETag(receipts: readonly PartReceipt[]): string {
-  const hash = createHash('md5');
-  for (const { etag } of receipts) hash.update(Buffer.from(etag.replaceAll('"', ''), 'hex'));
-  return `"${hash.digest('hex')}-${receipts.length}"`;
-}
-
-const stored = (
-  key: string,
-  etag: string,
-  bytes: number,
-  versionId: string | undefined,
-  crc32: string | undefined,
-): StoredObject => ({
-  key,
-  etag,
-  bytes,
-  versionId: versionId ?? null,
-  checksum: crc32 === undefined ? null : { algorithm: 'CRC32', type: 'FULL_OBJECT', value: crc32 },
-});

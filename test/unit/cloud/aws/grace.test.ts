@@ -52,7 +52,9 @@ const put = (answers: Record<string, unknown>) =>
 const complete = (answers: Record<string, unknown>) =>
   stopped(answers, (client, signal) => {
     const clients = { control: client as S3Client, transfer: client as S3Client };
-    return s3PartStore(clients, SETTINGS, FACTS, 1).complete('upload', RECEIPTS, 4, { signal });
+    return s3PartStore(clients, SETTINGS, { facts: FACTS, mustBeNew: false }, 1).complete('upload', RECEIPTS, 4, {
+      signal,
+    });
   });
 
 test('a small object counts as written only if the store has it', async () => {
