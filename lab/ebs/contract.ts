@@ -5,6 +5,12 @@ import type { StoredSnapshot } from '../ec2/state.ts';
 
 export const BLOCK = 512 * 1024;
 
+/** The volume id that EC2 shows for snapshots that were not created from a volume. */
+export const WITHOUT_VOLUME = 'vol-ffffffff';
+
+/** The key of the account for encrypted snapshots that name none. */
+export const DEFAULT_KEY = 'arn:aws:kms:us-east-1:123456789012:key/00000000-0000-4000-8000-000000000000';
+
 export interface SnapshotShelf {
   snapshot(id: string): StoredSnapshot | undefined;
   image(id: string): string;

@@ -34,12 +34,13 @@ export function createEbsService(context: LabContext, shelf: SnapshotShelf): Ser
     const signed = context.authenticate('ebs', request, payloadHash(request, body));
     const details = { snapshotId, block: Number.isNaN(index) ? '' : String(index) };
     const { behaviours } = await context.admit({ service: 'ebs', operation, details }, request, response);
-    const resources = [`arn:aws:ec2:${context.region}::snapshot/${snapshotId}`];
+    const both = [snapshotId, url.searchParams.get('firstSnapshotId')].filter((id) => id !== null);
+    const resources = both.map((id) => `arn:aws:ec2:${context.region}::snapshot/${id}`);
     if (!context.allowed(signed.caller, { action: `ebs:${operation}`, resources })) {
-      const text = `${signed.caller.arn} is not authorized to perform: ebs:${operation} on ${resources[0]}`;
+      const text = `${signed.caller.arn} is not authorized to perform: ebs:${operation} on ${resources.join(', ')}`;
       throw failure('AccessDeniedException', 403, 'UNAUTHORIZED_ACCOUNT', text);
     }
-    const asked = { snapshotId, query: url.searchParams, index, behaviours };
+    const asked = { operation, snapshotId, query: url.searchParams, index, behaviours };
     switch (operation) {
       case 'ListSnapshotBlocks':
         return sendJson(response, 200, await reader.list(asked));

@@ -5,12 +5,14 @@ import type { ServerResponse } from 'node:http';
 import { setTimeout as pause } from 'node:timers/promises';
 import type { LabContext } from '../core/contract.ts';
 import type { StoredSnapshot } from '../ec2/state.ts';
-import { BLOCK, failure, invalid, readable, type SnapshotShelf } from './contract.ts';
+import { Changes, type Content } from './changes.ts';
+import { BLOCK, failure, invalid, readable, type SnapshotShelf, WITHOUT_VOLUME } from './contract.ts';
 import { Rate } from './rate.ts';
 import { Tokens } from './tokens.ts';
 import { writtenBlocks } from './written.ts';
 
 export interface ReadRequest {
+  operation: string;
   snapshotId: string;
   query: URLSearchParams;
   /** The block of GetSnapshotBlock. */
@@ -25,7 +27,9 @@ export class BlockReader {
   readonly #shelf: SnapshotShelf;
   readonly #tokens: Tokens;
   readonly #rate: Rate;
-  readonly #written = new Map<string, Promise<number[]>>();
+  /** Sets of Node keep their order, which is ascending here. */
+  readonly #written = new Map<string, Promise<Set<number>>>();
+  readonly #changes = new Changes();
 
   constructor(context: LabContext, shelf: SnapshotShelf) {
     this.#context = context;
@@ -36,7 +40,7 @@ export class BlockReader {
 
   async list(request: ReadRequest): Promise<object> {
     const { snapshotId } = request;
-    const { chosen, more } = this.#page(await this.#blocksOf(snapshotId), request);
+    const { chosen, more } = this.#page([...(await this.#contentOf(snapshotId)).written], request);
     const Blocks = chosen.map((index) => ({ BlockIndex: index, BlockToken: this.#tokens.forBlock(snapshotId, index) }));
     return { Blocks, ...more };
   }
@@ -44,13 +48,13 @@ export class BlockReader {
   async listChanged(request: ReadRequest): Promise<object> {
     const { snapshotId } = request;
     const firstId = request.query.get('firstSnapshotId');
-    const first = firstId === null ? [] : await this.#blocksOf(firstId);
-    const second = await this.#blocksOf(snapshotId);
+    const first = firstId === null ? null : await this.#contentOf(firstId);
+    const second = await this.#contentOf(snapshotId);
     if (firstId !== null) this.#assertNoStrangers(firstId, snapshotId);
-    const changed = await this.#changes(firstId, first, snapshotId, second);
+    const changed = first ? await this.#changes.between(first, second) : [...second.written];
     const { chosen, more } = this.#page(changed, request);
-    const token = (name: string, id: string | null, written: readonly number[], index: number) =>
-      id !== null && written.includes(index) ? { [name]: this.#tokens.forBlock(id, index) } : {};
+    const token = (name: string, id: string | null, content: Content | null, index: number) =>
+      id !== null && content?.written.has(index) ? { [name]: this.#tokens.forBlock(id, index) } : {};
     const ChangedBlocks = chosen.map((index) => ({
       BlockIndex: index,
       ...token('FirstBlockToken', firstId, first, index),
@@ -72,11 +76,13 @@ export class BlockReader {
     response.end(bytes);
   }
 
-  #blocksOf(id: string): Promise<number[]> {
+  async #contentOf(id: string): Promise<Content> {
     const snapshot = readable(this.#shelf, id, this.#context);
-    const known = this.#written.get(id) ?? writtenBlocks(this.#shelf.image(id), snapshot.writtenZeros ?? []);
+    const image = this.#shelf.image(id);
+    const known =
+      this.#written.get(id) ?? writtenBlocks(image, snapshot.writtenZeros ?? []).then((all) => new Set(all));
     this.#written.set(id, known);
-    return known;
+    return { image, written: await known };
   }
 
   /** Allows snapshots of the same volume, and snapshots one of which was started as a child of the other. */
@@ -93,27 +99,9 @@ export class BlockReader {
     return snapshot.volumeId === WITHOUT_VOLUME ? snapshot.id : snapshot.volumeId;
   }
 
-  async #changes(
-    firstId: string | null,
-    first: readonly number[],
-    secondId: string,
-    second: readonly number[],
-  ): Promise<number[]> {
-    if (firstId === null) return [...second];
-    const [inFirst, inSecond] = [new Set(first), new Set(second)];
-    const all = [...new Set([...first, ...second])].sort((a, b) => a - b);
-    const changed: number[] = [];
-    for (const index of all) {
-      const isInBoth = inFirst.has(index) && inSecond.has(index);
-      const [before, after] = [firstId, secondId].map((id) => this.#shelf.image(id));
-      const isSame = isInBoth && (await readBlock(before ?? '', index)).equals(await readBlock(after ?? '', index));
-      if (!isSame) changed.push(index);
-    }
-    return changed;
-  }
-
   #page(blocks: readonly number[], request: ReadRequest) {
     const { snapshotId, query, behaviours } = request;
+    const listing = listingOf(request);
     const from = this.#startOf(request);
     const first = blocks.findIndex((index) => index >= from);
     const size = behaviours.has('short-page') ? 1 : this.#pageSize(query);
@@ -125,17 +113,16 @@ export class BlockReader {
       ExpiryTime: this.#tokens.expiry(),
     };
     if (behaviours.has('empty-page'))
-      return { chosen: [], more: { ...more, NextToken: this.#token(snapshotId, from) } };
-    return { chosen, more: next === undefined ? more : { ...more, NextToken: this.#token(snapshotId, next) } };
+      return { chosen: [], more: { ...more, NextToken: this.#tokens.forPage(listing, from) } };
+    return { chosen, more: next === undefined ? more : { ...more, NextToken: this.#tokens.forPage(listing, next) } };
   }
 
-  #token = (snapshotId: string, next: number): string => this.#tokens.forPage(snapshotId, next);
-
-  #startOf({ query, snapshotId, behaviours }: ReadRequest): number {
+  #startOf(request: ReadRequest): number {
+    const { query, behaviours } = request;
     const page = query.get('pageToken');
     if (page === null) return Number(query.get('startingBlockIndex') ?? 0);
     if (behaviours.has('expired-page')) throw invalid('INVALID_PAGE_TOKEN', 'the token has expired');
-    return this.#tokens.page(page, snapshotId);
+    return this.#tokens.page(page, listingOf(request));
   }
 
   #pageSize(query: URLSearchParams): number {
@@ -147,8 +134,9 @@ export class BlockReader {
   }
 }
 
-/** The volume id that EC2 shows for snapshots that were not created from a volume. */
-export const WITHOUT_VOLUME = 'vol-ffffffff';
+/** What a page token is valid for. Tokens of blocks are valid in all listings. */
+const listingOf = ({ operation, snapshotId, query }: ReadRequest): string =>
+  [operation, snapshotId, query.get('firstSnapshotId')].join(' ');
 
 async function readBlock(image: string, index: number): Promise<Buffer> {
   const bytes = Buffer.alloc(BLOCK);

@@ -6,8 +6,16 @@ import { dirname } from 'node:path';
 import type { LabContext } from '../core/contract.ts';
 import { copySparsely, snapshotState } from '../ec2/snapshots.ts';
 import { newId, type StoredSnapshot } from '../ec2/state.ts';
-import { BLOCK, failure, findSnapshot, invalid, readable, type SnapshotShelf } from './contract.ts';
-import { WITHOUT_VOLUME } from './reading.ts';
+import {
+  BLOCK,
+  DEFAULT_KEY,
+  failure,
+  findSnapshot,
+  invalid,
+  readable,
+  type SnapshotShelf,
+  WITHOUT_VOLUME,
+} from './contract.ts';
 
 interface StartInput {
   VolumeSize?: number;
@@ -142,8 +150,6 @@ export class SnapshotWriter {
     ...(snapshot.kmsKeyId === null ? {} : { KmsKeyArn: snapshot.kmsKeyId }),
   });
 }
-
-const DEFAULT_KEY = 'arn:aws:kms:us-east-1:123456789012:key/00000000-0000-4000-8000-000000000000';
 
 /** Follows the table in "Use encryption", for an account that does not encrypt by default. */
 function encryptionOf({ Encrypted, KmsKeyArn }: StartInput, parent: StoredSnapshot | null) {

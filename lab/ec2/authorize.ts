@@ -9,6 +9,7 @@ import type { Ec2State } from './state.ts';
 interface Input {
   VolumeId?: string;
   SnapshotId?: string;
+  SourceSnapshotId?: string;
   InstanceId?: string;
   Resources?: string[];
   Tags?: { Key?: string; Value?: string }[];
@@ -45,8 +46,9 @@ function resourcesOf(operation: string, input: Input, lab: LabContext): string[]
   }
   const arns: string[] = [];
   if (operation === 'CreateVolume') arns.push(arnOf(lab, 'volume', '*'));
-  if (operation === 'CreateSnapshot') arns.push(arnOf(lab, 'snapshot', '*'));
+  if (operation === 'CreateSnapshot' || operation === 'CopySnapshot') arns.push(arnOf(lab, 'snapshot', '*'));
   if (input.VolumeId) arns.push(arnOf(lab, 'volume', input.VolumeId));
+  if (input.SourceSnapshotId) arns.push(arnOf(lab, 'snapshot', input.SourceSnapshotId));
   if (input.SnapshotId) arns.push(arnOf(lab, 'snapshot', input.SnapshotId));
   if (operation === 'AttachVolume' || operation === 'DetachVolume') {
     arns.push(arnOf(lab, 'instance', input.InstanceId ?? lab.instance.instanceId));

@@ -24,6 +24,7 @@ import {
 } from './attachments.ts';
 import { authorizationsOf } from './authorize.ts';
 import { decodeInput, encodeError, encodeOutput } from './codec.ts';
+import { copySnapshot } from './copy-snapshot.ts';
 import { plugSnapshot, unplugVolume } from './hand.ts';
 import { describeImages, type ImageFixture, registerImage } from './images.ts';
 import { createVolume } from './new-volumes.ts';
@@ -120,6 +121,7 @@ const regionOf = ({ scope }: SignedRequest): string => scope.split('/')[1] ?? ''
 const handlersOf = (state: Ec2State, context: LabContext): Record<string, Handler> => ({
   DescribeSnapshots: (input, _behaviours, region) => describeSnapshots(state, context, input, region),
   CreateSnapshot: (input) => createSnapshot(state, context, input),
+  CopySnapshot: (input, _behaviours, region) => copySnapshot(state, context, input, region),
   DeleteSnapshot: (input) => deleteSnapshot(state, input),
   CreateVolume: (input, behaviours, region) => createVolume(state, context, input, behaviours, region),
   DescribeVolumes: (input, _behaviours, region) => describeVolumes(state, context, input, region),

@@ -4,7 +4,7 @@ import { open } from 'node:fs/promises';
 import { type LabContext, ServiceError } from '../core/contract.ts';
 import { BLOCK } from '../ebs/contract.ts';
 import { writtenBlocks } from '../ebs/written.ts';
-import { copySparsely, findSnapshot, makeEmptyImage, snapshotState } from './snapshots.ts';
+import { copySparsely, findSnapshot, makeEmptyImage, usableSnapshot } from './snapshots.ts';
 import { type Ec2State, newId, type StoredVolume } from './state.ts';
 import { creationTags, type Tag } from './tags.ts';
 import { volumeToWire } from './volumes.ts';
@@ -45,7 +45,7 @@ export async function createVolume(
   volume.fails = behaviours.has('volume-error');
   volume.invisibleLooks = Number(behaviours.get('not-yet-visible') ?? 0);
   if (behaviours.has('slow')) volume.availableAt += Number(behaviours.get('slow'));
-  if (input.SnapshotId) await copySnapshot(state, input.SnapshotId, state.volumeImage(volume.id));
+  if (input.SnapshotId) await copyContent(state, input.SnapshotId, state.volumeImage(volume.id));
   else await makeEmptyImage(state.volumeImage(volume.id));
   await growImage(state.volumeImage(volume.id), volume.sizeGiB * 2 ** 30);
   volume.availableAt += context.now().getTime() - volume.createTime;
@@ -56,7 +56,7 @@ export async function createVolume(
 }
 
 /** Fills unwritten blocks with noise if the snapshot is encrypted. */
-async function copySnapshot(state: Ec2State, snapshotId: string, image: string): Promise<void> {
+async function copyContent(state: Ec2State, snapshotId: string, image: string): Promise<void> {
   const source = state.snapshotImage(snapshotId);
   await copySparsely(source, image);
   const { encrypted, sizeGiB, writtenZeros = [] } = findSnapshot(state, snapshotId);
@@ -154,16 +154,6 @@ function checkedVolume(state: Ec2State, context: LabContext, input: CreateVolume
     request: requestOf(input),
     tags: creationTags(input.TagSpecifications, 'volume'),
   };
-}
-
-function usableSnapshot(state: Ec2State, context: LabContext, id: string) {
-  const snapshot = findSnapshot(state, id);
-  const now = snapshotState(snapshot, context);
-  if (now !== 'completed') throw new ServiceError('IncorrectState', `Snapshot is in invalid state - ${now}`);
-  if (snapshot.storageTier === 'archive') {
-    throw new ServiceError('IncorrectState', `The snapshot '${id}' is archived; restore it before creating a volume`);
-  }
-  return snapshot;
 }
 
 async function growImage(path: string, bytes: number): Promise<void> {

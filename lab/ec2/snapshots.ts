@@ -148,6 +148,17 @@ export function snapshotState(snapshot: StoredSnapshot, context: LabContext): St
   return isCanceled ? 'error' : state;
 }
 
+/** @throws ServiceError for a snapshot that no volume or copy can be created from yet, or at all. */
+export function usableSnapshot(state: Ec2State, context: LabContext, id: string): StoredSnapshot {
+  const snapshot = findSnapshot(state, id);
+  const now = snapshotState(snapshot, context);
+  if (now !== 'completed') throw new ServiceError('IncorrectState', `Snapshot is in invalid state - ${now}`);
+  if (snapshot.storageTier === 'archive') {
+    throw new ServiceError('IncorrectState', `The snapshot '${id}' is archived; restore it first`);
+  }
+  return snapshot;
+}
+
 function filterValues(snapshot: StoredSnapshot, name: string, context: LabContext): readonly string[] | undefined {
   const values: Record<string, string> = {
     description: snapshot.description,
