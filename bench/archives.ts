@@ -1,5 +1,5 @@
 /** Puts many archives into a bucket. They are copies of one archive with the ids of other snapshots. */
-import { GetObjectCommand, ListObjectsV2Command, PutObjectCommand, S3Client } from '@aws-sdk/client-s3';
+import { GetObjectCommand, PutObjectCommand, paginateListObjectsV2, S3Client } from '@aws-sdk/client-s3';
 
 export interface ManyArchives {
   env: NodeJS.ProcessEnv;
@@ -20,8 +20,10 @@ export async function addArchives({ env, snapshotId, from, to }: ManyArchives): 
     credentials: { accessKeyId: env['AWS_ACCESS_KEY_ID'] ?? '', secretAccessKey: env['AWS_SECRET_ACCESS_KEY'] ?? '' },
     forcePathStyle: true,
   });
-  const listed = await s3.send(new ListObjectsV2Command({ Bucket: 'bench' }));
-  const keys = (listed.Contents ?? []).map(({ Key = '' }) => Key).filter((key) => key.includes(snapshotId));
+  const keys: string[] = [];
+  for await (const { Contents = [] } of paginateListObjectsV2({ client: s3 }, { Bucket: 'bench' })) {
+    keys.push(...Contents.map(({ Key = '' }) => Key).filter((key) => key.includes(snapshotId)));
+  }
   const objects = await Promise.all(keys.map((key) => readText(s3, key)));
   let next = from;
   const copy = async () => {

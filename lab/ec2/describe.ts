@@ -15,11 +15,12 @@ export function filtered<T>(
   filters: readonly Filter[] | undefined,
   valuesOf: FilterValues<T>,
 ): T[] {
+  const tests = (filters ?? []).map(({ Name = '', Values = [] }) => ({ name: Name, isLike: likeOneOf(Values) }));
   return items.filter((item) =>
-    (filters ?? []).every(({ Name = '', Values = [] }) => {
-      const values = valuesOf(item, Name);
-      if (!values) throw new ServiceError('InvalidParameterValue', `The filter '${Name}' is invalid`);
-      return Values.some((pattern) => values.some((value) => isLike(value, pattern)));
+    tests.every(({ name, isLike }) => {
+      const values = valuesOf(item, name);
+      if (!values) throw new ServiceError('InvalidParameterValue', `The filter '${name}' is invalid`);
+      return values.some(isLike);
     }),
   );
 }
@@ -38,14 +39,24 @@ export const tagValues = (tags: Record<string, string>, name: string): string[] 
   return value === undefined ? [] : [value];
 };
 
+/** Patterns without wildcards are looked up: a filter may have 200 of them, and a lab many thousand resources. */
+function likeOneOf(patterns: readonly string[]): (value: string) => boolean {
+  const [plain = [], others = []] = [true, false].map((isPlain) =>
+    patterns.filter((pattern) => /[*?\\]/.test(pattern) !== isPlain),
+  );
+  const exact = new Set(plain);
+  const expressions = others.map(expressionOf);
+  return (value) => exact.has(value) || expressions.some((expression) => expression.test(value));
+}
+
 /** `*` and `?` are wildcards, unless a backslash precedes them. */
-function isLike(value: string, pattern: string): boolean {
+function expressionOf(pattern: string): RegExp {
   const source = pattern.replace(/\\([*?\\])|[.+^${}()|[\]\\*?]/g, (found, escaped: string | undefined) => {
     if (escaped !== undefined) return `\\${escaped}`;
     if (found === '*') return '[^]*';
     return found === '?' ? '[^]' : `\\${found}`;
   });
-  return new RegExp(`^${source}$`).test(value);
+  return new RegExp(`^${source}$`);
 }
 
 export interface Paging {

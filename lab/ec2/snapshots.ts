@@ -94,19 +94,19 @@ interface DescribeInput extends Paging {
   Filters?: Filter[];
 }
 
-const FILTERS = new Set([
-  'description',
-  'encrypted',
-  'owner-id',
-  'progress',
-  'snapshot-id',
-  'start-time',
-  'status',
-  'storage-tier',
-  'tag-key',
-  'volume-id',
-  'volume-size',
-]);
+/** The values that filters match, besides those of tags. Each is computed only for filters that need it. */
+const VALUES: Readonly<Record<string, (snapshot: StoredSnapshot, context: LabContext) => string>> = {
+  description: ({ description }) => description,
+  encrypted: ({ encrypted }) => String(encrypted),
+  'owner-id': ({ ownerId }) => ownerId,
+  progress: (snapshot, context) => progressOf(snapshot, context),
+  'snapshot-id': ({ id }) => id,
+  'start-time': ({ startTime }) => new Date(startTime).toISOString(),
+  status: (snapshot, context) => snapshotState(snapshot, context),
+  'storage-tier': ({ storageTier }) => storageTier,
+  'volume-id': ({ volumeId }) => volumeId,
+  'volume-size': ({ sizeGiB }) => String(sizeGiB),
+};
 
 /** @param region the called region, which has its own snapshots. */
 export function describeSnapshots(
@@ -116,7 +116,7 @@ export function describeSnapshots(
   region: string = context.region,
 ): object {
   assertIdsWithoutPages(input.SnapshotIds, input, 'snapshotSet');
-  checkFilters(input.Filters, (name) => FILTERS.has(name) || name.startsWith('tag:'));
+  checkFilters(input.Filters, (name) => Object.hasOwn(VALUES, name) || name === 'tag-key' || name.startsWith('tag:'));
   const owners = (input.OwnerIds ?? []).map((owner) => (owner === 'self' ? context.accountId : owner));
   const candidates = input.SnapshotIds?.length
     ? input.SnapshotIds.map((id) => findSnapshot(state, id))
@@ -160,20 +160,8 @@ export function usableSnapshot(state: Ec2State, context: LabContext, id: string)
 }
 
 function filterValues(snapshot: StoredSnapshot, name: string, context: LabContext): readonly string[] | undefined {
-  const values: Record<string, string> = {
-    description: snapshot.description,
-    encrypted: String(snapshot.encrypted),
-    'owner-id': snapshot.ownerId,
-    progress: progressOf(snapshot, context),
-    'snapshot-id': snapshot.id,
-    'start-time': new Date(snapshot.startTime).toISOString(),
-    status: snapshotState(snapshot, context),
-    'storage-tier': snapshot.storageTier,
-    'volume-id': snapshot.volumeId,
-    'volume-size': String(snapshot.sizeGiB),
-  };
-  const value = values[name];
-  return value === undefined ? tagValues(snapshot.tags, name) : [value];
+  const find = VALUES[name];
+  return find === undefined ? tagValues(snapshot.tags, name) : [find(snapshot, context)];
 }
 
 const progressOf = (snapshot: StoredSnapshot, context: LabContext): string =>

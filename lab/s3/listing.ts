@@ -15,7 +15,7 @@ function list(exchange: Exchange, bucket: string, after: string, most: number): 
   const prefix = exchange.query.get('prefix') ?? '';
   const delimiter = exchange.query.get('delimiter') ?? '';
   const listing: Listing = { objects: [], prefixes: [], truncated: false, last: '' };
-  for (const object of exchange.store.objects(bucket)) {
+  for (const object of exchange.store.objects(bucket, after)) {
     if (!object.key.startsWith(prefix)) continue;
     const name = rolledUp(object.key, prefix, delimiter);
     if (compare(name, after) <= 0 || listing.prefixes.at(-1) === name) continue;

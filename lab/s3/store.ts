@@ -54,11 +54,35 @@ export interface Upload extends ObjectHead {
   parts: Record<string, StoredPart>;
 }
 
+interface Listed {
+  keyBytes: Buffer;
+  object: StoredObject;
+}
+
+const inOrder = (objects: Iterable<StoredObject>): Listed[] =>
+  Array.from(objects, (object) => ({ keyBytes: Buffer.from(object.key), object })).sort((a, b) =>
+    Buffer.compare(a.keyBytes, b.keyBytes),
+  );
+
+/** Counts the objects whose keys do not follow `key`, by halving. */
+function countUpTo(listed: readonly Listed[], key: Buffer): number {
+  let [low, high] = [0, listed.length];
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    const found = listed[middle];
+    if (found && Buffer.compare(found.keyBytes, key) <= 0) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}
+
 export class S3Store {
   readonly #directory: string;
   readonly #buckets = new Map<string, Bucket>();
   readonly #objects = new Map<string, Map<string, StoredObject>>();
   readonly #uploads = new Map<string, Upload>();
+  /** The objects of buckets in the order of a listing, until they change. A listing has many pages. */
+  readonly #listings = new Map<string, readonly Listed[]>();
 
   constructor(directory: string) {
     this.#directory = directory;
@@ -87,13 +111,15 @@ export class S3Store {
   dropBucket(name: string): void {
     this.#buckets.delete(name);
     this.#objects.delete(name);
+    this.#listings.delete(name);
     rmSync(join(this.#directory, 'buckets', `${name}.json`));
   }
 
-  /** Returns objects in the order in which S3 lists them: by the UTF-8 bytes of their keys. */
-  objects(bucket: string): StoredObject[] {
-    const all = [...(this.#objects.get(bucket)?.values() ?? [])];
-    return all.sort((a, b) => Buffer.compare(Buffer.from(a.key), Buffer.from(b.key)));
+  /** Returns the objects after a key in the order in which S3 lists them: by the UTF-8 bytes of their keys. */
+  objects(bucket: string, after = ''): StoredObject[] {
+    const listed = this.#listings.get(bucket) ?? inOrder(this.#objects.get(bucket)?.values() ?? []);
+    this.#listings.set(bucket, listed);
+    return listed.slice(countUpTo(listed, Buffer.from(after))).map(({ object }) => object);
   }
 
   object(bucket: string, key: string): StoredObject | undefined {
@@ -106,6 +132,7 @@ export class S3Store {
     const objects = this.#objects.get(bucket) ?? new Map<string, StoredObject>();
     objects.set(object.key, object);
     this.#objects.set(bucket, objects);
+    this.#listings.delete(bucket);
     writeFileAtomically(this.#objectFile(bucket, object.key), JSON.stringify({ bucket, object }));
     const kept = new Set(object.parts.map(({ file }) => file));
     this.#dropFiles((replaced?.parts ?? []).filter(({ file }) => !kept.has(file)));
@@ -115,6 +142,7 @@ export class S3Store {
     const object = this.object(bucket, key);
     if (!object) return;
     this.#objects.get(bucket)?.delete(key);
+    this.#listings.delete(bucket);
     rmSync(this.#objectFile(bucket, key));
     this.#dropFiles(object.parts);
   }
