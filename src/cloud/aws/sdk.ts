@@ -68,6 +68,8 @@ export { partition } from '@aws-sdk/core/client';
 export { defaultProvider } from '@aws-sdk/credential-provider-node';
 export { loadSharedConfigFiles } from '@smithy/core/config';
 export { getEndpointFromInstructions } from '@smithy/core/endpoints';
+export { HttpRequest } from '@smithy/core/protocols';
 export { StandardRetryStrategy } from '@smithy/core/retry';
+export { getSmithyContext } from '@smithy/core/transport';
 export { getInstanceMetadataEndpoint } from '@smithy/credential-provider-imds';
 export type { RetryErrorInfo, StandardRetryToken } from '@smithy/types';

@@ -1,20 +1,15 @@
 /** Reads and writes small objects as a whole: manifests and claims. Every write has a condition. */
 
-import type { Readable } from 'node:stream';
 import { SnapError } from '../../../errors.ts';
-import { now, sleep } from '../../../lib/clock.ts';
+import { now } from '../../../lib/clock.ts';
 import type { ArchiveStore } from '../../ports.ts';
 import { answeredAt } from '../clients.ts';
 import { isAwsError } from '../errors.ts';
 import { GRACE, inquirySignal, withGrace } from '../grace.ts';
-import {
-  DeleteObjectCommand,
-  GetObjectCommand,
-  type GetObjectCommandOutput,
-  PutObjectCommand,
-  type S3Client,
-} from '../sdk.ts';
+import { DeleteObjectCommand, PutObjectCommand, type S3Client } from '../sdk.ts';
 import { bucketCalls } from './bucket-calls.ts';
+import { readWhole } from './read-whole.ts';
+import { smallReader } from './small-reader.ts';
 import { bucketArguments, creationArguments, type StoreSettings } from './store-settings.ts';
 
 export function s3SmallObjects(
@@ -24,6 +19,7 @@ export function s3SmallObjects(
 ): Pick<ArchiveStore, 'putSmall' | 'getSmall' | 'removeIf'> {
   const bucket = bucketArguments(settings);
   const { at, translateErrors } = bucketCalls(client, bucket);
+  const read = smallReader(client, bucket);
   return {
     putSmall: (facts, body, replaces, { signal }) =>
       translateErrors(`write ${at(facts.key)}`, signal, async () => {
@@ -49,12 +45,7 @@ export function s3SmallObjects(
         };
       }),
 
-    getSmall: (key, { signal }) =>
-      translateErrors(`read ${at(key)}`, signal, async () => {
-        const { answer, body } = await readWhole(client, { ...bucket, Key: key }, signal);
-        const modifiedAt = answer.LastModified ?? now();
-        return { etag: answer.ETag ?? '', body, modifiedAt, answeredAt: answeredAt(answer) ?? modifiedAt };
-      }),
+    getSmall: (key, { signal }) => translateErrors(`read ${at(key)}`, signal, () => read(key, signal)),
 
     removeIf: (key, etag, { signal }) =>
       translateErrors(`remove ${at(key)}`, signal, async () => {
@@ -90,45 +81,6 @@ async function acceptOwnWrite(
     cause: error,
   });
 }
-
-/** Maximum reads of an object whose body breaks off, stalls, or does not match its checksum. */
-const OBJECT_READ_ATTEMPTS = 6;
-
-/** Milliseconds before the next read. It doubles each time. */
-const OBJECT_RETRY_PAUSE = 100;
-
-/** The SDK retries calls, but not the reading of bodies. It does compare bodies with the checksums of S3. */
-async function readWhole(
-  client: S3Client,
-  object: { Bucket: string; Key: string },
-  signal: AbortSignal,
-): Promise<{ answer: GetObjectCommandOutput; body: Buffer }> {
-  for (let reads = 1; ; reads++) {
-    const answer = await client.send(new GetObjectCommand(object), { abortSignal: signal });
-    if ((answer.ContentLength ?? 0) > MAX_SMALL_OBJECT_BYTES) {
-      // In Node, the body is a `Readable`; the SDK declares another type.
-      (answer.Body as unknown as Readable | undefined)?.destroy();
-      throw tooLong(object.Key, answer.ContentLength);
-    }
-    try {
-      return { answer, body: Buffer.from((await answer.Body?.transformToByteArray()) ?? EMPTY_BODY) };
-    } catch (error) {
-      signal.throwIfAborted();
-      if (reads === OBJECT_READ_ATTEMPTS) throw error;
-    }
-    await sleep(OBJECT_RETRY_PAUSE * 2 ** (reads - 1), signal);
-  }
-}
-
-/** Enough for the index of the largest possible volume. */
-const MAX_SMALL_OBJECT_BYTES = 2 ** 30;
-
-const tooLong = (key: string, bytes?: number): SnapError =>
-  new SnapError('MANIFEST', `${key} was not written by this program: it has ${bytes} bytes`, {
-    hint: 'something else has overwritten it; the data objects may still be intact',
-  });
-
-const EMPTY_BODY = Buffer.alloc(0);
 
 /** S3 accepts ETags with or without quotes. Ceph compares them with the stored form, which has none. */
 const unquoted = (etag: string): string => etag.replaceAll('"', '');
