@@ -261,3 +261,27 @@ test('a damaged index of a copied archive is recorded, because its ETag does not
   assert.equal((await runValidate(lab, ['--snapshots', id, '--archive-only'])).code, 12);
   assert.match(await plan(), /the archive would be replaced: it differed from the snapshot/);
 });
+
+test('the plan for many snapshots asks only for manifests that are in the bucket', async (t) => {
+  const lab = await labForTest(t);
+  const { snapshotId: archived } = await addSnapshotOf(lab);
+  assert.equal((await runMigrate(lab, ['--snapshots', archived])).code, 0);
+  const many = Array.from({ length: 16 }, () => lab.control.addSnapshot({ sizeGiB: 1 }));
+  const ids = [archived, ...(await Promise.all(many)).map(({ snapshotId }) => snapshotId)];
+  await lab.control.clearCalls();
+  const done = await runMigrate(lab, ['--dry-run', '--json', '--snapshots', ...ids]);
+  assert.equal(done.code, 0, done.stderr);
+  const plans = recordsOf(done).flatMap(({ code, plan }) => (code === 'plan.snapshot' ? [plan] : [])) as {
+    snapshot: string;
+    existing: { action: string } | null;
+  }[];
+  assert.deepEqual(
+    plans.map(({ snapshot, existing }) => [snapshot, existing?.action ?? null]),
+    ids.map((id) => [id, id === archived ? 'keep' : null]),
+  );
+  const reads = (await lab.control.calls()).filter(({ operation }) => operation === 'GetObject');
+  assert.deepEqual(
+    reads.map(({ details }) => details['key']),
+    [await keyEnding(lab, '.manifest.json')],
+  );
+});

@@ -19,6 +19,7 @@ import { findExisting } from './existing-archive.ts';
 import { keepArchive } from './keep-archive.ts';
 import { migrateSnapshot } from './migrate-snapshot.ts';
 import { planSnapshot } from './plan.ts';
+import { withoutManifest } from './without-manifest.ts';
 
 /**
  * @returns `EXIT.ok`; `EXIT.someFailed` if some snapshots failed and others did not; otherwise the exit code of the failures.
@@ -97,8 +98,9 @@ async function showPlans(
   services: Services,
   signal: AbortSignal,
 ): Promise<ExitCode> {
+  const absent = await withoutManifest(snapshots, settings.prefix, services.store, signal);
   for (const snapshot of snapshots) {
-    const existing = await plannedFor(snapshot, settings, services, signal);
+    const existing = absent.has(snapshot.id) ? null : await plannedFor(snapshot, settings, services, signal);
     const plan = planSnapshot(snapshot, existing, settings, services);
     services.host.notify({ code: 'plan.snapshot', plan });
     warnOfTags(snapshot, settings, services);
