@@ -3,10 +3,10 @@ import { createHash } from 'node:crypto';
 import { ServiceError } from '../core/contract.ts';
 import { type Checksum, headerOf, joined } from './checksums.ts';
 import { checkWriteConditions } from './conditions.ts';
-import { type Exchange, header, type Operation, sendXml, smallBody } from './exchange.ts';
+import { bucketOf, type Exchange, header, type Operation, sendXml, smallBody, versionHeaders } from './exchange.ts';
 import { encryptionHeaders } from './head-fields.ts';
 import { uploadOf } from './multipart.ts';
-import type { StoredObject, StoredPart, Upload } from './store.ts';
+import type { Bucket, StoredObject, StoredPart, StoredVersion, Upload } from './store/model.ts';
 import { parseXml } from './xml.ts';
 
 const SMALLEST_PART = 5 * 2 ** 20;
@@ -19,10 +19,11 @@ interface NamedPart {
 
 export const completeMultipartUpload: Operation = async (exchange) => {
   const body = parseXml(await smallBody(exchange), 'CompleteMultipartUpload') as { Part?: NamedPart[] };
-  const { store } = exchange;
-  const repeated = store.object(exchange.bucketName, exchange.key);
+  const { store, key } = exchange;
+  const bucket = bucketOf(exchange);
   checkWriteConditions(exchange);
-  if (repeated && repeated.uploadId === exchange.query.get('uploadId')) return sendCompleted(exchange, repeated);
+  const repeated = madeBy(exchange.query.get('uploadId'), store.objects.versionsOf(bucket.name, key));
+  if (repeated) return sendCompleted(exchange, bucket, repeated);
   const upload = uploadOf(exchange);
   const parts = chosenParts(upload, body.Part ?? []);
   const bytes = parts.reduce((sum, part) => sum + part.bytes, 0);
@@ -39,7 +40,7 @@ export const completeMultipartUpload: Operation = async (exchange) => {
   if (exchange.behaviours.has('error-after-200')) return sendLateError(exchange);
   const etag = etagOf(parts);
   const { id, bucket: _bucket, initiated, parts: _parts, checksum: _order, ...head } = upload;
-  store.saveObject(exchange.bucketName, {
+  const object = store.objects.publish(bucket, {
     ...head,
     etag,
     bytes,
@@ -51,8 +52,11 @@ export const completeMultipartUpload: Operation = async (exchange) => {
   });
   store.dropUpload(upload, parts);
   if (exchange.behaviours.has('lost-answer')) return void exchange.request.socket.destroy();
-  sendCompleted(exchange, { etag, checksum, headers: head.headers });
+  sendCompleted(exchange, bucket, object);
 };
+
+const madeBy = (uploadId: string | null, versions: readonly StoredVersion[]): StoredObject | undefined =>
+  versions.filter((version) => !version.isDeleteMarker).find((version) => version.uploadId === uploadId);
 
 function chosenParts(upload: Upload, named: readonly NamedPart[]): StoredPart[] {
   if (named.length === 0)
@@ -112,7 +116,7 @@ function etagOf(parts: readonly StoredPart[]): string {
   return `"${hash.digest('hex')}-${parts.length}"`;
 }
 
-function sendCompleted(exchange: Exchange, object: Pick<StoredObject, 'etag' | 'checksum' | 'headers'>): void {
+function sendCompleted(exchange: Exchange, bucket: Bucket, object: StoredObject): void {
   const { etag, checksum } = object;
   const content = {
     Location: `/${exchange.bucketName}/${exchange.key}`,
@@ -121,7 +125,10 @@ function sendCompleted(exchange: Exchange, object: Pick<StoredObject, 'etag' | '
     ETag: etag,
     ...(checksum ? { [`Checksum${checksum.algorithm}`]: checksum.value, ChecksumType: checksum.type } : {}),
   };
-  sendXml(exchange, 'CompleteMultipartUploadResult', content, encryptionHeaders(object));
+  sendXml(exchange, 'CompleteMultipartUploadResult', content, {
+    ...encryptionHeaders(object),
+    ...versionHeaders(bucket, object),
+  });
 }
 
 /** S3 may start the response before it knows the result. Source: CompleteMultipartUpload of the S3 API reference. */

@@ -1,7 +1,7 @@
 /** Conditional writes and reads. Source: "Conditional requests" of the S3 user guide. */
 import { ServiceError } from '../core/contract.ts';
 import { type Exchange, header } from './exchange.ts';
-import type { StoredObject } from './store.ts';
+import type { StoredObject } from './store/model.ts';
 
 const failed = (condition: string): ServiceError =>
   new ServiceError('PreconditionFailed', 'At least one of the pre-conditions you specified did not hold', 412, {
@@ -9,7 +9,7 @@ const failed = (condition: string): ServiceError =>
   });
 
 export function checkWriteConditions(exchange: Exchange): void {
-  const present = exchange.store.object(exchange.bucketName, exchange.key);
+  const present = exchange.store.objects.current(exchange.bucketName, exchange.key);
   const noneMatch = header(exchange, 'if-none-match');
   const match = header(exchange, 'if-match');
   if (noneMatch !== undefined && noneMatch !== '*') {

@@ -4,22 +4,22 @@ import { open } from 'node:fs/promises';
 import { ServiceError } from '../core/contract.ts';
 import { type Algorithm, type Checksum, isAlgorithm, running } from './checksums.ts';
 import { checkWriteConditions } from './conditions.ts';
-import { bucketOf, type Exchange, header, type Operation, sendXml } from './exchange.ts';
+import { bucketOf, type Exchange, header, type Operation, sendXml, versionHeaders } from './exchange.ts';
 import { encryptionHeaders, readHead } from './head-fields.ts';
 import { keepPart, partNumberOf, uploadOf } from './multipart.ts';
-import { checkKey } from './objects.ts';
+import { checkKey, notFound, versionOf } from './objects.ts';
 import { bytesOf, isReadable } from './read-object.ts';
-import type { ObjectHead, StoredObject, StoredPart } from './store.ts';
+import type { Bucket, ObjectHead, StoredObject, StoredPart } from './store/model.ts';
 
 const LARGEST_SOURCE = 5 * 2 ** 30;
 
 export const copyObject: Operation = async (exchange) => {
-  const { name } = bucketOf(exchange);
+  const target = bucketOf(exchange);
   const { store, key } = exchange;
   checkKey(key);
   const { bucket, source } = sourceOf(exchange);
   const head = headOf(exchange, source);
-  if (bucket === name && source.key === key && !changesAnything(exchange, source, head)) {
+  if (bucket === target && isCurrent(exchange, source) && !changesAnything(exchange, source, head)) {
     throw new ServiceError(
       'InvalidRequest',
       "This copy request is illegal because it is trying to copy an object to itself without changing the object's metadata, storage class, website redirect location or encryption attributes.",
@@ -33,7 +33,7 @@ export const copyObject: Operation = async (exchange) => {
   const checksum: Checksum = { algorithm, type: 'FULL_OBJECT', value: part.checksum ?? '' };
   const etag = `"${part.md5}"`;
   const { bytes, modified } = part;
-  store.saveObject(name, {
+  const copy = store.objects.publish(target, {
     ...head,
     key,
     etag,
@@ -44,19 +44,26 @@ export const copyObject: Operation = async (exchange) => {
     uploadId: null,
     restore: null,
   });
-  sendXml(exchange, 'CopyObjectResult', resultOf(part, algorithm), encryptionHeaders(head));
+  sendXml(exchange, 'CopyObjectResult', resultOf(part, algorithm), {
+    ...encryptionHeaders(head),
+    ...versionHeaders(target, copy),
+    ...sourceHeaders(bucket, source),
+  });
 };
 
 export const uploadPartCopy: Operation = async (exchange) => {
   const upload = uploadOf(exchange);
   const number = partNumberOf(exchange);
-  const { source } = sourceOf(exchange);
+  const { bucket, source } = sourceOf(exchange);
   const range = rangeOf(exchange, source);
   if (range.end - range.start > LARGEST_SOURCE) throw tooLarge();
   const algorithm = upload.checksum?.algorithm ?? 'CRC32';
   const part = await copyBytes(exchange, source, range, algorithm);
   keepPart(exchange, upload, number, part);
-  sendXml(exchange, 'CopyPartResult', resultOf(part, algorithm), encryptionHeaders(upload));
+  sendXml(exchange, 'CopyPartResult', resultOf(part, algorithm), {
+    ...encryptionHeaders(upload),
+    ...sourceHeaders(bucket, source),
+  });
 };
 
 const resultOf = ({ md5, modified, checksum }: StoredPart, algorithm: Algorithm) => ({
@@ -72,26 +79,41 @@ const tooLarge = (): ServiceError =>
   );
 
 /** @throws ServiceError if the source does not exist, may not be read, or does not meet the conditions. */
-function sourceOf(exchange: Exchange): { bucket: string; source: StoredObject } {
+function sourceOf(exchange: Exchange): { bucket: Bucket; source: StoredObject } {
   const [path = '', query = ''] = (header(exchange, 'x-amz-copy-source') ?? '').split('?');
-  const [, bucket = '', key = ''] = /^\/?([^/]+)\/(.+)$/s.exec(decodeURIComponent(path)) ?? [];
-  if (bucket === '')
+  const [, name = '', key = ''] = /^\/?([^/]+)\/(.+)$/s.exec(decodeURIComponent(path)) ?? [];
+  if (name === '')
     throw new ServiceError(
       'InvalidArgument',
       'Copy Source must mention the source bucket and key: sourcebucket/sourcekey',
     );
-  if (query !== '') throw new ServiceError('NotImplemented', 'No versions of objects are kept here.', 501);
-  const resource = `arn:aws:s3:::${bucket}/${key}`;
-  if (!exchange.context.allowed(exchange.signed.caller, { action: 's3:GetObject', resources: [resource] })) {
+  const versionId = new URLSearchParams(query).get('versionId');
+  const action = versionId === null ? 's3:GetObject' : 's3:GetObjectVersion';
+  const resource = `arn:aws:s3:::${name}/${key}`;
+  if (!exchange.context.allowed(exchange.signed.caller, { action, resources: [resource] })) {
     throw new ServiceError('AccessDenied', 'Access Denied', 403);
   }
-  if (!exchange.store.bucket(bucket))
-    throw new ServiceError('NoSuchBucket', 'The specified bucket does not exist', 404);
-  const source = exchange.store.object(bucket, key);
-  if (!source) throw new ServiceError('NoSuchKey', 'The specified key does not exist.', 404, { Key: key });
+  const bucket = exchange.store.bucket(name);
+  if (!bucket) throw new ServiceError('NoSuchBucket', 'The specified bucket does not exist', 404);
+  const source = versionOf(exchange.store, name, key, versionId);
+  if (!source) throw notFound(key, versionId);
+  if (source.isDeleteMarker) {
+    throw versionId === null
+      ? notFound(key, null)
+      : new ServiceError(
+          'InvalidRequest',
+          'The source of a copy request may not specifically refer to a delete marker by version id.',
+        );
+  }
   checkSource(exchange, source);
   return { bucket, source };
 }
+
+const isCurrent = ({ store, bucketName, key }: Exchange, source: StoredObject): boolean =>
+  store.objects.current(bucketName, key) === source;
+
+const sourceHeaders = ({ versioning }: Bucket, { versionId }: StoredObject): Record<string, string> =>
+  versioning === undefined ? {} : { 'x-amz-copy-source-version-id': versionId };
 
 function checkSource(exchange: Exchange, source: StoredObject): void {
   const is = (etag: string | undefined) => etag?.replaceAll('"', '') === source.etag.replaceAll('"', '');

@@ -3,7 +3,8 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { type LabContext, ServiceError, type SignedRequest } from '../core/contract.ts';
 import { readBody } from '../core/http.ts';
 import { sha256 } from '../core/sigv4.ts';
-import type { Bucket, S3Store } from './store.ts';
+import type { Bucket } from './store/model.ts';
+import type { S3Store } from './store/store.ts';
 import { type XmlValue, xmlDocument } from './xml.ts';
 
 export interface Exchange {
@@ -59,6 +60,10 @@ export function sendXml(
 ): void {
   response.writeHead(200, { 'content-type': 'application/xml', ...headers }).end(xmlDocument(root, content));
 }
+
+/** Buckets that never had versioning do not show ids of versions. */
+export const versionHeaders = ({ versioning }: Bucket, { versionId }: { versionId: string }): Record<string, string> =>
+  versioning === undefined ? {} : { 'x-amz-version-id': versionId };
 
 export const sendEmpty = ({ response }: Exchange, status: number, headers: Record<string, string> = {}): void => {
   response.writeHead(status, headers).end();

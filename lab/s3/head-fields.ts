@@ -1,7 +1,7 @@
 /** The properties that creating an object sets: metadata, tags, class, and headers that S3 returns unchanged. */
 import { ServiceError } from '../core/contract.ts';
 import type { Exchange } from './exchange.ts';
-import type { ObjectHead, StoredObject } from './store.ts';
+import type { ObjectHead, StoredObject } from './store/model.ts';
 
 const CLASSES = new Set([
   'STANDARD',

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { ConnectionGone, type LabContext, type Leftover, type Service, ServiceError } from '../core/contract.ts';
 import type { Exchange } from './exchange.ts';
 import { type Route, routeOf } from './routes.ts';
-import { S3Store } from './store.ts';
+import { S3Store } from './store/store.ts';
 import { escapeXml } from './xml.ts';
 
 export interface S3Service extends Service {

@@ -6,7 +6,7 @@ import { type Algorithm, allowsType, type ChecksumType, defaultType, headerOf, i
 import { bucketOf, type Exchange, header, type Operation, sendEmpty, sendXml } from './exchange.ts';
 import { encryptionHeaders, readHead } from './head-fields.ts';
 import { checkKey } from './objects.ts';
-import type { StoredPart, Upload } from './store.ts';
+import type { StoredPart, Upload } from './store/model.ts';
 
 const LARGEST_PART = 5 * 2 ** 30;
 const MAX_PARTS = 10_000;

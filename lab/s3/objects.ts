@@ -1,11 +1,12 @@
-/** Writes and deletes whole objects, and requests their restore. */
+/** Writes whole objects, finds them, and requests their restore. */
 import { ServiceError } from '../core/contract.ts';
 import { receiveBody } from './body.ts';
 import { ALGORITHMS, type Algorithm, type Checksum, checksumHeaders, headerOf } from './checksums.ts';
 import { checkWriteConditions } from './conditions.ts';
-import { bucketOf, type Exchange, type Operation, sendEmpty, sendXml, smallBody } from './exchange.ts';
+import { bucketOf, type Exchange, type Operation, sendEmpty, smallBody, versionHeaders } from './exchange.ts';
 import { encryptionHeaders, readHead } from './head-fields.ts';
-import type { StoredObject } from './store.ts';
+import type { StoredObject, StoredVersion } from './store/model.ts';
+import type { S3Store } from './store/store.ts';
 import { parseXml } from './xml.ts';
 
 const LARGEST_PUT = 5 * 2 ** 30;
@@ -15,7 +16,7 @@ export function checkKey(key: string): void {
 }
 
 export const putObject: Operation = async (exchange) => {
-  const { name } = bucketOf(exchange);
+  const bucket = bucketOf(exchange);
   const { store, request, context, key } = exchange;
   checkKey(key);
   const head = readHead(exchange);
@@ -30,7 +31,7 @@ export const putObject: Operation = async (exchange) => {
   const modified = context.now().toISOString();
   const checksum = chosen(checksums, request.headers);
   const parts = [{ file, bytes, md5, checksum: checksum?.value ?? null, modified }];
-  store.saveObject(name, {
+  const object = store.objects.publish(bucket, {
     ...head,
     key,
     etag: `"${md5}"`,
@@ -41,7 +42,12 @@ export const putObject: Operation = async (exchange) => {
     uploadId: null,
     restore: null,
   });
-  sendEmpty(exchange, 200, { etag: `"${md5}"`, ...checksumHeaders(checksum), ...encryptionHeaders(head) });
+  sendEmpty(exchange, 200, {
+    etag: `"${md5}"`,
+    ...checksumHeaders(checksum),
+    ...encryptionHeaders(head),
+    ...versionHeaders(bucket, object),
+  });
 };
 
 /** The checksum that the client sent, or a default: S3 keeps a checksum of every object. */
@@ -55,50 +61,49 @@ function chosen(
   return value === undefined ? null : { algorithm, type: 'FULL_OBJECT', value };
 }
 
-/** @throws ServiceError `NoSuchKey`, or `AccessDenied` if the caller may not list the bucket. */
+/** Returns the named version or, if none is named, the newest one. */
+export const versionOf = (
+  { objects }: S3Store,
+  bucket: string,
+  key: string,
+  versionId: string | null,
+): StoredVersion | undefined => {
+  const versions = objects.versionsOf(bucket, key);
+  return versionId === null ? versions[0] : versions.find((version) => version.versionId === versionId);
+};
+
+export const notFound = (key: string, versionId: string | null): ServiceError =>
+  versionId === null
+    ? new ServiceError('NoSuchKey', 'The specified key does not exist.', 404, { Key: key })
+    : new ServiceError('NoSuchVersion', 'The specified version does not exist.', 404, {
+        Key: key,
+        VersionId: versionId,
+      });
+
+/**
+ * Returns the object that a request names.
+ * @throws ServiceError `NoSuchKey` or `NoSuchVersion`, `AccessDenied` if the caller may not list the bucket, or
+ *   `MethodNotAllowed` for a delete marker that is named.
+ */
 export function objectOf(exchange: Exchange): StoredObject {
   const { name } = bucketOf(exchange);
-  const object = exchange.store.object(name, exchange.key);
-  if (object) return object;
+  const { store, key, query, response } = exchange;
+  const versionId = query.get('versionId');
+  const version = versionOf(store, name, key, versionId);
+  if (version && !version.isDeleteMarker) return version;
+  if (version) {
+    response.setHeader('x-amz-delete-marker', 'true');
+    response.setHeader('x-amz-version-id', version.versionId);
+    if (versionId !== null) {
+      throw new ServiceError('MethodNotAllowed', 'The specified method is not allowed against this resource.', 405);
+    }
+  }
   const mayList = exchange.context.allowed(exchange.signed.caller, {
     action: 's3:ListBucket',
     resources: [`arn:aws:s3:::${name}`],
   });
-  if (!mayList) throw new ServiceError('AccessDenied', 'Access Denied', 403);
-  throw new ServiceError('NoSuchKey', 'The specified key does not exist.', 404, { Key: exchange.key });
+  throw mayList ? notFound(key, versionId) : new ServiceError('AccessDenied', 'Access Denied', 403);
 }
-
-export const deleteObject: Operation = (exchange) => {
-  const { name } = bucketOf(exchange);
-  checkWriteConditions(exchange);
-  removeUnlocked(exchange, name, exchange.key);
-  sendEmpty(exchange, 204);
-};
-
-function removeUnlocked(exchange: Exchange, bucket: string, key: string): void {
-  const until = exchange.store.object(bucket, key)?.headers['x-amz-object-lock-retain-until-date'];
-  if (until !== undefined && Date.parse(until) > exchange.context.now().getTime()) {
-    throw new ServiceError('AccessDenied', 'Access Denied because object protected by object lock.', 403);
-  }
-  exchange.store.dropObject(bucket, key);
-}
-
-export const deleteObjects: Operation = async (exchange) => {
-  const { name } = bucketOf(exchange);
-  const { Object: objects = [] } = parseXml(await smallBody(exchange), 'Delete') as { Object?: { Key: string }[] };
-  const deleted: string[] = [];
-  const errors: { Key: string; Code: string; Message: string }[] = [];
-  for (const { Key } of objects) {
-    try {
-      removeUnlocked(exchange, name, Key);
-      deleted.push(Key);
-    } catch (error) {
-      if (!(error instanceof ServiceError)) throw error;
-      errors.push({ Key, Code: error.code, Message: error.message });
-    }
-  }
-  sendXml(exchange, 'DeleteResult', { Deleted: deleted.map((Key) => ({ Key })), Error: errors });
-};
 
 const RESTORE_TIERS: Record<string, string[]> = {
   GLACIER: ['Standard', 'Bulk', 'Expedited'],
@@ -123,6 +128,6 @@ export const restoreObject: Operation = async (exchange) => {
   const readyAt = restored ? time : time + exchange.context.delays.restore;
   const expires = readyAt + Number(order.Days ?? 1) * 86_400_000;
   const restore = { readyAt: new Date(readyAt).toISOString(), expires: new Date(expires).toISOString() };
-  exchange.store.saveObject(exchange.bucketName, { ...object, restore });
+  exchange.store.objects.update(exchange.bucketName, { ...object, restore });
   sendEmpty(exchange, restored ? 200 : 202);
 };

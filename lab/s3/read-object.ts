@@ -4,10 +4,10 @@ import type { ServerResponse } from 'node:http';
 import { ServiceError } from '../core/contract.ts';
 import { checksumHeaders } from './checksums.ts';
 import { checkReadConditions } from './conditions.ts';
-import { type Exchange, header, type Operation, sendEmpty, sendXml } from './exchange.ts';
+import { bucketOf, type Exchange, header, type Operation, sendEmpty, sendXml, versionHeaders } from './exchange.ts';
 import { askedHeaders, objectHeaders } from './head-fields.ts';
 import { objectOf } from './objects.ts';
-import type { StoredObject } from './store.ts';
+import type { StoredObject } from './store/model.ts';
 
 export const headObject: Operation = (exchange) => {
   const object = objectOf(exchange);
@@ -15,6 +15,7 @@ export const headObject: Operation = (exchange) => {
   const range = rangeOf(exchange, object);
   sendEmpty(exchange, range.partial ? 206 : 200, {
     ...objectHeaders(object),
+    ...versionHeaders(bucketOf(exchange), object),
     ...askedHeaders(exchange),
     ...askedChecksum(exchange, object),
     ...range.headers,
@@ -27,7 +28,13 @@ export const getObject: Operation = async (exchange) => {
   checkReadable(object, exchange);
   const range = rangeOf(exchange, object);
   const checksum = range.partial ? {} : askedChecksum(exchange, object);
-  const headers = { ...objectHeaders(object), ...askedHeaders(exchange), ...checksum, ...range.headers };
+  const headers = {
+    ...objectHeaders(object),
+    ...versionHeaders(bucketOf(exchange), object),
+    ...askedHeaders(exchange),
+    ...checksum,
+    ...range.headers,
+  };
   exchange.response.writeHead(range.partial ? 206 : 200, headers);
   try {
     const bytes = bytesOf(object, range.start, range.end);
@@ -160,7 +167,7 @@ export const getObjectAttributes: Operation = (exchange) => {
       StorageClass: asked.has('StorageClass') ? object.storageClass : null,
       ObjectSize: asked.has('ObjectSize') ? object.bytes : null,
     },
-    { 'last-modified': new Date(object.modified).toUTCString() },
+    { 'last-modified': new Date(object.modified).toUTCString(), ...versionHeaders(bucketOf(exchange), object) },
   );
 };
 

@@ -1,12 +1,14 @@
 /** Determines the operation of a request, and the actions that the caller must be allowed. */
 import type { IncomingHttpHeaders } from 'node:http';
-import * as buckets from './buckets.ts';
+import * as buckets from './buckets/buckets.ts';
 import { completeMultipartUpload } from './complete-upload.ts';
 import * as copying from './copying.ts';
+import * as deleting from './deleting.ts';
 import type { Operation } from './exchange.ts';
 import { RESPONSE_HEADERS } from './head-fields.ts';
-import { listMultipartUploads, listParts } from './list-uploads.ts';
-import { listObjects, listObjectsV2 } from './listing.ts';
+import { listObjects, listObjectsV2 } from './lists/keys.ts';
+import { listMultipartUploads, listParts } from './lists/uploads.ts';
+import { listObjectVersions } from './lists/versions.ts';
 import * as multipart from './multipart.ts';
 import * as objects from './objects.ts';
 import * as reading from './read-object.ts';
@@ -40,6 +42,12 @@ const pattern = (
   const [method, target] = route.split(' ') as [string, Target];
   return { method, target, query, operation, run, actions };
 };
+
+/** A request that names a version needs another permission. */
+const ofVersion = (plain: Pattern, action: string): Pattern[] => [
+  { ...plain, query: [...plain.query, 'versionId'], actions: [action] },
+  plain,
+];
 
 /** Routes with more query parameters, and those with a header, come first. */
 const PATTERNS: readonly Pattern[] = [
@@ -75,18 +83,34 @@ const PATTERNS: readonly Pattern[] = [
     buckets.putBucketLifecycle,
     's3:PutLifecycleConfiguration',
   ),
+  pattern('GET bucket', ['versions'], 'ListObjectVersions', listObjectVersions, 's3:ListBucketVersions'),
   pattern('GET bucket', ['uploads'], 'ListMultipartUploads', listMultipartUploads, 's3:ListBucketMultipartUploads'),
   pattern('GET bucket', ['list-type'], 'ListObjectsV2', listObjectsV2, 's3:ListBucket'),
-  pattern('POST bucket', ['delete'], 'DeleteObjects', objects.deleteObjects, 's3:DeleteObject'),
+  pattern('POST bucket', ['delete'], 'DeleteObjects', deleting.deleteObjects, 's3:DeleteObject'),
   pattern('HEAD bucket', [], 'HeadBucket', buckets.headBucket, 's3:ListBucket'),
   pattern('PUT bucket', [], 'CreateBucket', buckets.createBucket, 's3:CreateBucket'),
   pattern('DELETE bucket', [], 'DeleteBucket', buckets.deleteBucket, 's3:DeleteBucket'),
   pattern('GET bucket', [], 'ListObjects', listObjects, 's3:ListBucket'),
-  pattern('GET object', ['tagging'], 'GetObjectTagging', tagging.getObjectTagging, 's3:GetObjectTagging'),
-  pattern('PUT object', ['tagging'], 'PutObjectTagging', tagging.putObjectTagging, 's3:PutObjectTagging'),
-  pattern('DELETE object', ['tagging'], 'DeleteObjectTagging', tagging.deleteObjectTagging, 's3:DeleteObjectTagging'),
-  pattern('GET object', ['attributes'], 'GetObjectAttributes', reading.getObjectAttributes, 's3:GetObject'),
-  pattern('POST object', ['restore'], 'RestoreObject', objects.restoreObject, 's3:RestoreObject'),
+  ...ofVersion(
+    pattern('GET object', ['tagging'], 'GetObjectTagging', tagging.getObjectTagging, 's3:GetObjectTagging'),
+    's3:GetObjectVersionTagging',
+  ),
+  ...ofVersion(
+    pattern('PUT object', ['tagging'], 'PutObjectTagging', tagging.putObjectTagging, 's3:PutObjectTagging'),
+    's3:PutObjectVersionTagging',
+  ),
+  ...ofVersion(
+    pattern('DELETE object', ['tagging'], 'DeleteObjectTagging', tagging.deleteObjectTagging, 's3:DeleteObjectTagging'),
+    's3:DeleteObjectVersionTagging',
+  ),
+  ...ofVersion(
+    pattern('GET object', ['attributes'], 'GetObjectAttributes', reading.getObjectAttributes, 's3:GetObject'),
+    's3:GetObjectVersion',
+  ),
+  ...ofVersion(
+    pattern('POST object', ['restore'], 'RestoreObject', objects.restoreObject, 's3:RestoreObject'),
+    's3:RestoreObject',
+  ),
   pattern('POST object', ['uploads'], 'CreateMultipartUpload', multipart.createMultipartUpload, 's3:PutObject'),
   {
     ...pattern('PUT object', ['uploadId', 'partNumber'], 'UploadPartCopy', copying.uploadPartCopy, 's3:PutObject'),
@@ -107,9 +131,12 @@ const PATTERNS: readonly Pattern[] = [
     header: 'x-amz-copy-source',
   },
   pattern('PUT object', [], 'PutObject', objects.putObject, 's3:PutObject'),
-  pattern('GET object', [], 'GetObject', reading.getObject, 's3:GetObject'),
-  pattern('HEAD object', [], 'HeadObject', reading.headObject, 's3:GetObject'),
-  pattern('DELETE object', [], 'DeleteObject', objects.deleteObject, 's3:DeleteObject'),
+  ...ofVersion(pattern('GET object', [], 'GetObject', reading.getObject, 's3:GetObject'), 's3:GetObjectVersion'),
+  ...ofVersion(pattern('HEAD object', [], 'HeadObject', reading.headObject, 's3:GetObject'), 's3:GetObjectVersion'),
+  ...ofVersion(
+    pattern('DELETE object', [], 'DeleteObject', deleting.deleteObject, 's3:DeleteObject'),
+    's3:DeleteObjectVersion',
+  ),
 ];
 
 /** Parameters that do not determine the operation. Any other unexpected parameter means an unsupported operation. */
@@ -129,6 +156,7 @@ const HARMLESS = new Set([
   'part-number-marker',
   'max-uploads',
   'key-marker',
+  'version-id-marker',
   'upload-id-marker',
   'partNumber',
   'max-buckets',

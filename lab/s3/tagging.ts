@@ -1,6 +1,6 @@
 /** Tags of objects. */
 import { ServiceError } from '../core/contract.ts';
-import { type Operation, sendEmpty, sendXml, smallBody } from './exchange.ts';
+import { bucketOf, type Operation, sendEmpty, sendXml, smallBody, versionHeaders } from './exchange.ts';
 import { checkTags } from './head-fields.ts';
 import { objectOf } from './objects.ts';
 import { parseXml } from './xml.ts';
@@ -18,11 +18,12 @@ export const putObjectTagging: Operation = async (exchange) => {
   if (TagSet === undefined) throw new ServiceError('MalformedXML', 'The XML you provided was not well-formed');
   const list = TagSet === '' ? [] : (TagSet.Tag ?? []);
   const tags = checkTags(list.map(({ Key = '', Value = '' }) => [Key, Value] as const));
-  exchange.store.saveObject(exchange.bucketName, { ...object, tags });
-  sendEmpty(exchange, 200);
+  exchange.store.objects.update(exchange.bucketName, { ...object, tags });
+  sendEmpty(exchange, 200, versionHeaders(bucketOf(exchange), object));
 };
 
 export const deleteObjectTagging: Operation = (exchange) => {
-  exchange.store.saveObject(exchange.bucketName, { ...objectOf(exchange), tags: {} });
-  sendEmpty(exchange, 204);
+  const object = objectOf(exchange);
+  exchange.store.objects.update(exchange.bucketName, { ...object, tags: {} });
+  sendEmpty(exchange, 204, versionHeaders(bucketOf(exchange), object));
 };

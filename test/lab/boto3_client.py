@@ -6,40 +6,16 @@ Arguments: the endpoints as JSON, and the name of a bucket. Prints one line for 
 import base64
 import hashlib
 import io
-import json
 import os
 import sys
 
-import boto3
 from boto3.s3.transfer import TransferConfig
-from botocore.config import Config
-from botocore.exceptions import ClientError
+from boto3_support import client, expect, refused
 
-ENDPOINTS = json.loads(sys.argv[1])
 BUCKET = sys.argv[2]
 MIB = 2**20
-ONE_TRY = Config(retries={"total_max_attempts": 1}, s3={"addressing_style": "path"})
-
-
-def client(service):
-    return boto3.client(service, endpoint_url=ENDPOINTS[service], region_name="us-east-1", config=ONE_TRY)
-
 
 S3, EC2, EBS = client("s3"), client("ec2"), client("ebs")
-
-
-def expect(actual, wanted):
-    if actual != wanted:
-        raise AssertionError(f"{actual!r} instead of {wanted!r}")
-
-
-def refused(code, call, **arguments):
-    try:
-        answer = call(**arguments)
-    except ClientError as error:
-        expect(error.response["Error"]["Code"], code)
-    else:
-        raise AssertionError(f"{call} was answered: {answer}")
 
 
 def body_of(key):
@@ -150,10 +126,6 @@ def unimplemented():
         (S3.put_object, {**key, "Body": b"", "ACL": "public-read"}),
         (S3.put_object, {**key, "Body": b"", "WebsiteRedirectLocation": "/"}),
         (S3.get_object, {**key, "SSECustomerAlgorithm": "AES256", "SSECustomerKey": "k" * 32}),
-        (S3.get_object, {**key, "VersionId": "1"}),
-        (S3.delete_object, {**key, "VersionId": "1"}),
-        (S3.copy_object, {**key, "CopySource": {**key, "VersionId": "1"}}),
-        (S3.list_object_versions, {"Bucket": BUCKET}),
         (S3.get_bucket_policy, {"Bucket": BUCKET}),
         (S3.put_object_retention, {**key, "Retention": {"Mode": "COMPLIANCE"}}),
         (S3.get_object_torrent, key),

@@ -1,6 +1,6 @@
 /** Lists keys with both versions of the call. */
-import { bucketOf, type Exchange, encodeKey, type Operation, sendXml } from './exchange.ts';
-import type { StoredObject } from './store.ts';
+import { bucketOf, type Exchange, encodeKey, type Operation, sendXml } from '../exchange.ts';
+import type { StoredObject } from '../store/model.ts';
 
 interface Listing {
   objects: StoredObject[];
@@ -15,10 +15,10 @@ function list(exchange: Exchange, bucket: string, after: string, most: number): 
   const prefix = exchange.query.get('prefix') ?? '';
   const delimiter = exchange.query.get('delimiter') ?? '';
   const listing: Listing = { objects: [], prefixes: [], truncated: false, last: '' };
-  for (const object of exchange.store.objects(bucket, after)) {
+  for (const object of exchange.store.objects.listed(bucket, after)) {
     if (!object.key.startsWith(prefix)) continue;
     const name = rolledUp(object.key, prefix, delimiter);
-    if (compare(name, after) <= 0 || listing.prefixes.at(-1) === name) continue;
+    if (compareKeys(name, after) <= 0 || listing.prefixes.at(-1) === name) continue;
     if (listing.objects.length + listing.prefixes.length >= most) return { ...listing, truncated: true };
     if (name === object.key) listing.objects.push(object);
     else listing.prefixes.push(name);
@@ -28,14 +28,14 @@ function list(exchange: Exchange, bucket: string, after: string, most: number): 
 }
 
 /** Returns the key, or its part up to the delimiter after the prefix. */
-function rolledUp(key: string, prefix: string, delimiter: string): string {
+export function rolledUp(key: string, prefix: string, delimiter: string): string {
   const cut = delimiter === '' ? -1 : key.indexOf(delimiter, prefix.length);
   return cut < 0 ? key : key.slice(0, cut + delimiter.length);
 }
 
-const compare = (a: string, b: string): number => Buffer.compare(Buffer.from(a), Buffer.from(b));
+export const compareKeys = (a: string, b: string): number => Buffer.compare(Buffer.from(a), Buffer.from(b));
 
-const pageSize = ({ query, context }: Exchange): number =>
+export const pageSize = ({ query, context }: Exchange): number =>
   Math.min(Number(query.get('max-keys') ?? 1000), context.pageSize ?? 1000);
 
 export const listObjectsV2: Operation = (exchange) => {

@@ -1,7 +1,7 @@
 /** Operations on buckets. */
-import { ServiceError } from '../core/contract.ts';
-import { bucketOf, type Operation, sendEmpty, sendXml, smallBody } from './exchange.ts';
-import { escapeXml, parseXml } from './xml.ts';
+import { ServiceError } from '../../core/contract.ts';
+import { bucketOf, type Operation, sendEmpty, sendXml, smallBody } from '../exchange.ts';
+import { escapeXml, parseXml } from '../xml.ts';
 
 export const createBucket: Operation = async (exchange) => {
   const { store, bucketName, context } = exchange;
@@ -28,7 +28,7 @@ export const headBucket: Operation = (exchange) =>
 
 export const deleteBucket: Operation = (exchange) => {
   const { name } = bucketOf(exchange);
-  if (exchange.store.objects(name).length > 0)
+  if (exchange.store.objects.versions(name).length > 0)
     throw new ServiceError('BucketNotEmpty', 'The bucket you tried to delete is not empty', 409);
   exchange.store.dropBucket(name);
   sendEmpty(exchange, 204);
@@ -53,7 +53,6 @@ export const getBucketVersioning: Operation = (exchange) => {
   sendXml(exchange, 'VersioningConfiguration', versioning === undefined ? {} : { Status: versioning });
 };
 
-/** Only the configuration is stored. Versions are not kept. */
 export const putBucketVersioning: Operation = async (exchange) => {
   const { Status } = parseXml(await smallBody(exchange), 'VersioningConfiguration') as { Status?: string };
   if (Status !== 'Enabled' && Status !== 'Suspended')

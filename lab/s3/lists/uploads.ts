@@ -1,6 +1,6 @@
 /** Lists the parts of an upload, and the uploads of a bucket. */
-import { bucketOf, encodeKey, type Operation, sendXml } from './exchange.ts';
-import { uploadOf } from './multipart.ts';
+import { bucketOf, encodeKey, type Operation, sendXml } from '../exchange.ts';
+import { uploadOf } from '../multipart.ts';
 
 export const listParts: Operation = (exchange) => {
   const upload = uploadOf(exchange);

@@ -1,0 +1,30 @@
+"""Clients of the lab, and assertions. The first argument of the program has the endpoints as JSON."""
+
+import json
+import sys
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import ClientError
+
+ENDPOINTS = json.loads(sys.argv[1])
+ONE_TRY = Config(retries={"total_max_attempts": 1}, s3={"addressing_style": "path"})
+
+
+def client(service):
+    return boto3.client(service, endpoint_url=ENDPOINTS[service], region_name="us-east-1", config=ONE_TRY)
+
+
+def expect(actual, wanted):
+    if actual != wanted:
+        raise AssertionError(f"{actual!r} instead of {wanted!r}")
+
+
+def refused(code, call, **arguments):
+    """Returns the response, which has an error with this code."""
+    try:
+        answer = call(**arguments)
+    except ClientError as error:
+        expect(error.response["Error"]["Code"], code)
+        return error.response
+    raise AssertionError(f"{call} was answered: {answer}")
