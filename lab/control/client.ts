@@ -38,6 +38,8 @@ export class LabControl {
   addIdentity = (name: string, policy: Policy | null, expires?: string) =>
     this.#ask<Identity>('POST', '/identities', { name, policy, ...(expires === undefined ? {} : { expires }) });
   setDelays = (delays: Partial<Delays>) => this.#ask<Delays>('PUT', '/delays', delays);
+  /** Sets the clock of the lab, which then runs on. `null` sets it to the clock of the machine. */
+  setClock = (time: Date | null) => this.#ask<null>('PUT', '/clock', { time });
   /** Sets how long credentials of the instance's role live from now on. */
   setRoleLife = (seconds: number) => this.#ask<null>('PUT', '/role-life', { seconds });
   setSpotAction = (action: ImdsSettings['spotAction']) => this.#ask<null>('PUT', '/spot-action', action);

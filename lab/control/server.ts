@@ -37,6 +37,8 @@ const HANDLERS: Record<string, Handler> = {
   'POST /identities': (body: { name: string; policy: Policy | null; expires?: string }, { context }) =>
     context.identities.add(body.name, context.accountId, body.policy, body.expires),
   'PUT /delays': (delays: Partial<Delays>, { context }) => Object.assign(context.delays, delays),
+  'PUT /clock': ({ time }: { time: string | null }, { context }) =>
+    context.setClock(time === null ? null : new Date(time)),
   'PUT /role-life': ({ seconds }: { seconds: number }, { imdsSettings }) => {
     imdsSettings.roleSeconds = seconds;
   },

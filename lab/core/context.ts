@@ -44,6 +44,8 @@ export class Context implements LabContext {
   readonly faults = new FaultBook();
   readonly calls: LoggedCall[] = [];
   readonly #frame: Frame;
+  /** Milliseconds by which the clock of the lab is ahead. */
+  #ahead = 0;
 
   constructor(frame: Frame) {
     this.#frame = frame;
@@ -72,7 +74,12 @@ export class Context implements LabContext {
   }
 
   now(): Date {
-    return new Date();
+    return new Date(Date.now() + this.#ahead);
+  }
+
+  /** Sets the clock, which then runs on. `null` sets it to the clock of the machine. */
+  setClock(time: Date | null): void {
+    this.#ahead = time === null ? 0 : time.getTime() - Date.now();
   }
 
   async admit(call: Call, request: IncomingMessage, response: ServerResponse) {
@@ -121,15 +128,18 @@ export class Context implements LabContext {
     return identity.policy === null || isAllowed(identity.policy, wanted);
   }
 
+  /** Callers may use the clock of the machine or that of the lab, which responses show. */
   #checkTime(timestamp: string, expires: number | null, identity: Identity, service: ServiceName): void {
     const codes = dialectOf(service);
     const signedAt = parseAmzDate(timestamp).getTime();
-    const age = this.now().getTime() - signedAt;
-    if (expires === null ? !(Math.abs(age) <= SKEW * 60_000) : age > expires * 1000) {
+    const ages = [Date.now(), this.now().getTime()].map((time) => time - signedAt);
+    const isCurrent =
+      expires === null ? ages.some((age) => Math.abs(age) <= SKEW * 60_000) : ages.some((age) => age <= expires * 1000);
+    if (!isCurrent) {
       const code = expires === null ? codes.skewed : 'AccessDenied';
       throw new ServiceError(code, 'The difference between the request time and the current time is too large', 403);
     }
-    if (identity.expires !== undefined && Date.parse(identity.expires) <= this.now().getTime()) {
+    if (identity.expires !== undefined && Date.parse(identity.expires) <= Date.now()) {
       throw new ServiceError(codes.expired, 'The provided token has expired', 400);
     }
   }

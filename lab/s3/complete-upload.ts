@@ -5,6 +5,7 @@ import { type Checksum, headerOf, joined } from './checksums.ts';
 import { checkWriteConditions } from './conditions.ts';
 import { bucketOf, type Exchange, header, type Operation, sendXml, smallBody, versionHeaders } from './exchange.ts';
 import { encryptionHeaders } from './head-fields.ts';
+import { withDefaultRetention } from './locks/rules.ts';
 import { uploadOf } from './multipart.ts';
 import type { Bucket, StoredObject, StoredPart, StoredVersion, Upload } from './store/model.ts';
 import { parseXml } from './xml.ts';
@@ -42,6 +43,7 @@ export const completeMultipartUpload: Operation = async (exchange) => {
   const { id, bucket: _bucket, initiated, parts: _parts, checksum: _order, ...head } = upload;
   const object = store.objects.publish(bucket, {
     ...head,
+    headers: withDefaultRetention(bucket, head.headers, exchange.context.now()),
     etag,
     bytes,
     modified: initiated,

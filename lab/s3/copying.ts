@@ -6,6 +6,7 @@ import { type Algorithm, type Checksum, isAlgorithm, running } from './checksums
 import { checkWriteConditions } from './conditions.ts';
 import { bucketOf, type Exchange, header, type Operation, sendXml, versionHeaders } from './exchange.ts';
 import { encryptionHeaders, readHead } from './head-fields.ts';
+import { withDefaultRetention } from './locks/rules.ts';
 import { keepPart, partNumberOf, uploadOf } from './multipart.ts';
 import { checkKey, notFound, versionOf } from './objects.ts';
 import { bytesOf, isReadable } from './read-object.ts';
@@ -18,7 +19,7 @@ export const copyObject: Operation = async (exchange) => {
   const { store, key } = exchange;
   checkKey(key);
   const { bucket, source } = sourceOf(exchange);
-  const head = headOf(exchange, source);
+  const head = headOf(exchange, target, source);
   if (bucket === target && isCurrent(exchange, source) && !changesAnything(exchange, source, head)) {
     throw new ServiceError(
       'InvalidRequest',
@@ -35,6 +36,7 @@ export const copyObject: Operation = async (exchange) => {
   const { bytes, modified } = part;
   const copy = store.objects.publish(target, {
     ...head,
+    headers: withDefaultRetention(target, head.headers, exchange.context.now()),
     key,
     etag,
     bytes,
@@ -132,8 +134,8 @@ function checkSource(exchange: Exchange, source: StoredObject): void {
 }
 
 /** Returns the metadata and tags of the source or of the request. Class and encryption always come from the request. */
-function headOf(exchange: Exchange, source: StoredObject): ObjectHead {
-  const asked = readHead(exchange);
+function headOf(exchange: Exchange, target: Bucket, source: StoredObject): ObjectHead {
+  const asked = readHead(exchange, target);
   const isReplaced = (name: string) => header(exchange, name)?.toUpperCase() === 'REPLACE';
   const own = Object.entries(source.headers).filter(([name]) => !name.startsWith('x-amz-'));
   return {

@@ -2,6 +2,7 @@
 import { ServiceError } from '../core/contract.ts';
 import { checkWriteConditions } from './conditions.ts';
 import { bucketOf, type Exchange, type Operation, sendEmpty, sendXml, smallBody } from './exchange.ts';
+import { assertUnlocked } from './locks/rules.ts';
 import type { Bucket, StoredVersion } from './store/model.ts';
 import { parseXml } from './xml.ts';
 
@@ -31,22 +32,12 @@ function deleteOne(exchange: Exchange, bucket: Bucket, { key, versionId }: Doome
   const { store, context } = exchange;
   if (versionId !== null) {
     const version = store.objects.versionsOf(bucket.name, key).find((one) => one.versionId === versionId) ?? null;
-    if (version) checkLock(exchange, version);
+    if (version) assertUnlocked(exchange, version);
     if (version) store.objects.drop(bucket.name, version);
     return { removed: version };
   }
-  if (bucket.versioning === undefined) {
-    for (const version of store.objects.versionsOf(bucket.name, key)) checkLock(exchange, version);
-  }
   const marker = store.objects.delete(bucket, key, context.now().toISOString());
   return marker ? { marker } : { removed: null };
-}
-
-function checkLock({ context }: Exchange, version: StoredVersion): void {
-  const until = version.isDeleteMarker ? undefined : version.headers['x-amz-object-lock-retain-until-date'];
-  if (until !== undefined && Date.parse(until) > context.now().getTime()) {
-    throw new ServiceError('AccessDenied', 'Access Denied because object protected by object lock.', 403);
-  }
 }
 
 interface DeleteDocument {

@@ -1,7 +1,8 @@
 /** The properties that creating an object sets: metadata, tags, class, and headers that S3 returns unchanged. */
 import { ServiceError } from '../core/contract.ts';
 import type { Exchange } from './exchange.ts';
-import type { ObjectHead, StoredObject } from './store/model.ts';
+import { checkedLock, isLockHeader } from './locks/rules.ts';
+import type { Bucket, ObjectHead, StoredObject } from './store/model.ts';
 
 const CLASSES = new Set([
   'STANDARD',
@@ -32,7 +33,8 @@ const KEPT_HEADERS = [
 /** The limit of names and values together is 2 KB. Source: "Working with object metadata" of the S3 user guide. */
 const MAX_METADATA = 2048;
 
-export function readHead({ request }: Exchange): ObjectHead {
+/** @param bucket gets the object. */
+export function readHead({ request, context }: Exchange, bucket: Bucket): ObjectHead {
   const metadata: Record<string, string> = {};
   const headers: Record<string, string> = {};
   for (const [name, value] of Object.entries(request.headers)) {
@@ -60,7 +62,8 @@ export function readHead({ request }: Exchange): ObjectHead {
       'Server Side Encryption with AWS KMS managed key requires HTTP header x-amz-server-side-encryption : aws:kms',
     );
   }
-  return { metadata, headers, tags: readTags(String(request.headers['x-amz-tagging'] ?? '')), storageClass };
+  const checked = checkedLock(bucket, headers, context.now());
+  return { metadata, headers: checked, tags: readTags(String(request.headers['x-amz-tagging'] ?? '')), storageClass };
 }
 
 function checkMetadata(metadata: Record<string, string>): void {
@@ -124,11 +127,11 @@ export const RESPONSE_HEADERS = [
 ];
 
 /** The headers that describe an object. */
-export function objectHeaders(object: StoredObject): Record<string, string> {
+export function objectHeaders(exchange: Exchange, object: StoredObject): Record<string, string> {
   const { storageClass, tags, restore } = object;
   return {
     'content-type': 'binary/octet-stream',
-    ...object.headers,
+    ...shown(exchange, object),
     etag: object.etag,
     'last-modified': new Date(object.modified).toUTCString(),
     'accept-ranges': 'bytes',
@@ -137,8 +140,15 @@ export function objectHeaders(object: StoredObject): Record<string, string> {
     ),
     ...(storageClass === 'STANDARD' ? {} : { 'x-amz-storage-class': storageClass }),
     ...(Object.keys(tags).length === 0 ? {} : { 'x-amz-tagging-count': String(Object.keys(tags).length) }),
-    ...(restore ? { 'x-amz-restore': restoreHeader(restore) } : {}),
+    ...(restore ? { 'x-amz-restore': restoreHeader(restore, exchange.context.now()) } : {}),
   };
+}
+
+/** Callers without the permission to read the retention do not see it. */
+function shown({ context, signed, bucketName }: Exchange, { key, headers }: StoredObject): Record<string, string> {
+  const resources = [`arn:aws:s3:::${bucketName}/${key}`];
+  if (context.allowed(signed.caller, { action: 's3:GetObjectRetention', resources })) return headers;
+  return Object.fromEntries(Object.entries(headers).filter(([name]) => !isLockHeader(name)));
 }
 
 /** Node reads header bytes as Latin-1. Like S3, this returns UTF-8 beyond ASCII encoded (RFC 2047). */
@@ -146,7 +156,7 @@ function presentable(value: string): string {
   return /^[\x20-\x7e]*$/.test(value) ? value : `=?UTF-8?B?${Buffer.from(value, 'latin1').toString('base64')}?=`;
 }
 
-const restoreHeader = (restore: { readyAt: string; expires: string }): string =>
-  Date.parse(restore.readyAt) > Date.now()
+const restoreHeader = (restore: { readyAt: string; expires: string }, now: Date): string =>
+  Date.parse(restore.readyAt) > now.getTime()
     ? 'ongoing-request="true"'
     : `ongoing-request="false", expiry-date="${new Date(restore.expires).toUTCString()}"`;

@@ -18,6 +18,7 @@ export async function createS3Service(context: LabContext): Promise<S3Service> {
     name: 's3',
     handle: async (request, response) => {
       response.setHeader('x-amz-request-id', randomUUID());
+      response.setHeader('date', context.now().toUTCString());
       try {
         await answer(request, response, context, store);
       } catch (error) {
@@ -76,10 +77,19 @@ async function answer(
   await route.run(exchange);
 }
 
+/** Further permissions that headers of a request need. */
+const HEADER_ACTIONS = {
+  'x-amz-tagging': 's3:PutObjectTagging',
+  'x-amz-object-lock-mode': 's3:PutObjectRetention',
+  'x-amz-object-lock-legal-hold': 's3:PutObjectLegalHold',
+};
+
 function authorize({ context, signed, bucketName, key, request }: Exchange, route: Route): void {
   const bucketArn = `arn:aws:s3:::${bucketName || '*'}`;
-  const tagged = request.headers['x-amz-tagging'] === undefined ? [] : ['s3:PutObjectTagging'];
-  for (const action of [...route.actions, ...tagged]) {
+  const more = Object.entries(HEADER_ACTIONS).flatMap(([name, action]) =>
+    request.headers[name] === undefined ? [] : [action],
+  );
+  for (const action of [...route.actions, ...more]) {
     const resources = [key === '' && action !== 's3:DeleteObject' ? bucketArn : `${bucketArn}/${key || '*'}`];
     if (context.allowed(signed.caller, { action, resources })) continue;
     throw new ServiceError(

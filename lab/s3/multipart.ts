@@ -12,13 +12,13 @@ const LARGEST_PART = 5 * 2 ** 30;
 const MAX_PARTS = 10_000;
 
 export const createMultipartUpload: Operation = (exchange) => {
-  const { name } = bucketOf(exchange);
+  const bucket = bucketOf(exchange);
   const { store, context, key } = exchange;
   checkKey(key);
   const upload: Upload = {
-    ...readHead(exchange),
+    ...readHead(exchange, bucket),
     id: randomUUID().replaceAll('-', ''),
-    bucket: name,
+    bucket: bucket.name,
     key,
     initiated: context.now().toISOString(),
     checksum: checksumOrder(exchange),
@@ -29,7 +29,7 @@ export const createMultipartUpload: Operation = (exchange) => {
   sendXml(
     exchange,
     'InitiateMultipartUploadResult',
-    { Bucket: name, Key: key, UploadId: upload.id },
+    { Bucket: bucket.name, Key: key, UploadId: upload.id },
     {
       ...(checksum ? { 'x-amz-checksum-algorithm': checksum.algorithm, 'x-amz-checksum-type': checksum.type } : {}),
       ...encryptionHeaders(upload),

@@ -5,7 +5,8 @@ import { ALGORITHMS, type Algorithm, type Checksum, checksumHeaders, headerOf } 
 import { checkWriteConditions } from './conditions.ts';
 import { bucketOf, type Exchange, type Operation, sendEmpty, smallBody, versionHeaders } from './exchange.ts';
 import { encryptionHeaders, readHead } from './head-fields.ts';
-import type { StoredObject, StoredVersion } from './store/model.ts';
+import { defaultOf, retentionOf, withDefaultRetention } from './locks/rules.ts';
+import type { Bucket, ObjectHead, StoredObject, StoredVersion } from './store/model.ts';
 import type { S3Store } from './store/store.ts';
 import { parseXml } from './xml.ts';
 
@@ -19,11 +20,12 @@ export const putObject: Operation = async (exchange) => {
   const bucket = bucketOf(exchange);
   const { store, request, context, key } = exchange;
   checkKey(key);
-  const head = readHead(exchange);
+  const head = readHead(exchange, bucket);
   checkWriteConditions(exchange);
   if (Number(request.headers['content-length'] ?? 0) > LARGEST_PUT) {
     throw new ServiceError('EntityTooLarge', 'Your proposed upload exceeds the maximum allowed size');
   }
+  checkDigest(bucket, request.headers, head);
   const file = store.newPartFile();
   const { bytes, md5, checksums } = await receiveBody(request, { file, signed: exchange.signed, wanted: 'CRC32' });
   // Another request may have written the object while the body was received.
@@ -33,6 +35,7 @@ export const putObject: Operation = async (exchange) => {
   const parts = [{ file, bytes, md5, checksum: checksum?.value ?? null, modified }];
   const object = store.objects.publish(bucket, {
     ...head,
+    headers: withDefaultRetention(bucket, head.headers, context.now()),
     key,
     etag: `"${md5}"`,
     bytes,
@@ -49,6 +52,17 @@ export const putObject: Operation = async (exchange) => {
     ...versionHeaders(bucket, object),
   });
 };
+
+/** Objects with a retention are accepted only with a checksum. */
+function checkDigest({ objectLock }: Bucket, headers: Exchange['request']['headers'], head: ObjectHead): void {
+  const isRetained = retentionOf(head.headers) !== null || (objectLock !== undefined && defaultOf(objectLock) !== null);
+  const names = ['content-md5', 'x-amz-trailer', ...ALGORITHMS.map(headerOf)];
+  if (!isRetained || names.some((name) => headers[name] !== undefined)) return;
+  throw new ServiceError(
+    'InvalidRequest',
+    'Content-MD5 OR x-amz-checksum- HTTP header is required for Put Object requests with Object Lock parameters',
+  );
+}
 
 /** The checksum that the client sent, or a default: S3 keeps a checksum of every object. */
 function chosen(

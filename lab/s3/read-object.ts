@@ -14,7 +14,7 @@ export const headObject: Operation = (exchange) => {
   if (checkReadConditions(exchange, object)) return sendEmpty(exchange, 304, { etag: object.etag });
   const range = rangeOf(exchange, object);
   sendEmpty(exchange, range.partial ? 206 : 200, {
-    ...objectHeaders(object),
+    ...objectHeaders(exchange, object),
     ...versionHeaders(bucketOf(exchange), object),
     ...askedHeaders(exchange),
     ...askedChecksum(exchange, object),
@@ -29,7 +29,7 @@ export const getObject: Operation = async (exchange) => {
   const range = rangeOf(exchange, object);
   const checksum = range.partial ? {} : askedChecksum(exchange, object);
   const headers = {
-    ...objectHeaders(object),
+    ...objectHeaders(exchange, object),
     ...versionHeaders(bucketOf(exchange), object),
     ...askedHeaders(exchange),
     ...checksum,

@@ -1,6 +1,7 @@
 /** Determines the operation of a request, and the actions that the caller must be allowed. */
 import type { IncomingHttpHeaders } from 'node:http';
 import * as buckets from './buckets/buckets.ts';
+import * as objectLock from './buckets/object-lock.ts';
 import { completeMultipartUpload } from './complete-upload.ts';
 import * as copying from './copying.ts';
 import * as deleting from './deleting.ts';
@@ -9,6 +10,7 @@ import { RESPONSE_HEADERS } from './head-fields.ts';
 import { listObjects, listObjectsV2 } from './lists/keys.ts';
 import { listMultipartUploads, listParts } from './lists/uploads.ts';
 import { listObjectVersions } from './lists/versions.ts';
+import * as retention from './locks/retention.ts';
 import * as multipart from './multipart.ts';
 import * as objects from './objects.ts';
 import * as reading from './read-object.ts';
@@ -49,6 +51,10 @@ const ofVersion = (plain: Pattern, action: string): Pattern[] => [
   plain,
 ];
 
+/** The permission does not depend on whether a version is named. */
+const ofEachVersion = (route: `${string} object`, query: string[], operation: string, run: Operation): Pattern[] =>
+  ofVersion(pattern(route, query, operation, run, `s3:${operation}`), `s3:${operation}`);
+
 /** Routes with more query parameters, and those with a header, come first. */
 const PATTERNS: readonly Pattern[] = [
   pattern('GET account', [], 'ListBuckets', buckets.listBuckets, 's3:ListAllMyBuckets'),
@@ -58,7 +64,7 @@ const PATTERNS: readonly Pattern[] = [
     'GET bucket',
     ['object-lock'],
     'GetObjectLockConfiguration',
-    buckets.getObjectLockConfiguration,
+    objectLock.getObjectLockConfiguration,
     's3:GetBucketObjectLockConfiguration',
   ),
   pattern('PUT bucket', ['versioning'], 'PutBucketVersioning', buckets.putBucketVersioning, 's3:PutBucketVersioning'),
@@ -66,7 +72,7 @@ const PATTERNS: readonly Pattern[] = [
     'PUT bucket',
     ['object-lock'],
     'PutObjectLockConfiguration',
-    buckets.putObjectLockConfiguration,
+    objectLock.putObjectLockConfiguration,
     's3:PutBucketObjectLockConfiguration',
   ),
   pattern(
@@ -103,6 +109,10 @@ const PATTERNS: readonly Pattern[] = [
     pattern('DELETE object', ['tagging'], 'DeleteObjectTagging', tagging.deleteObjectTagging, 's3:DeleteObjectTagging'),
     's3:DeleteObjectVersionTagging',
   ),
+  ...ofEachVersion('GET object', ['retention'], 'GetObjectRetention', retention.getObjectRetention),
+  ...ofEachVersion('PUT object', ['retention'], 'PutObjectRetention', retention.putObjectRetention),
+  ...ofEachVersion('GET object', ['legal-hold'], 'GetObjectLegalHold', retention.getObjectLegalHold),
+  ...ofEachVersion('PUT object', ['legal-hold'], 'PutObjectLegalHold', retention.putObjectLegalHold),
   ...ofVersion(
     pattern('GET object', ['attributes'], 'GetObjectAttributes', reading.getObjectAttributes, 's3:GetObject'),
     's3:GetObjectVersion',

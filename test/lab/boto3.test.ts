@@ -24,3 +24,8 @@ test('boto3 uses versions of objects', async (t) => {
   const lab = await labForTest(t, { pageSize: 2 });
   await runScript(lab, 'boto3_versions.py', 'unversioned enabled markers many uploads pages suspended');
 });
+
+test('boto3 uses Object Lock', async (t) => {
+  const lab = await labForTest(t);
+  await runScript(lab, 'boto3_locks.py', 'buckets requests compliance governance uploads holds defaults');
+});

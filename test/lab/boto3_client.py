@@ -127,7 +127,6 @@ def unimplemented():
         (S3.put_object, {**key, "Body": b"", "WebsiteRedirectLocation": "/"}),
         (S3.get_object, {**key, "SSECustomerAlgorithm": "AES256", "SSECustomerKey": "k" * 32}),
         (S3.get_bucket_policy, {"Bucket": BUCKET}),
-        (S3.put_object_retention, {**key, "Retention": {"Mode": "COMPLIANCE"}}),
         (S3.get_object_torrent, key),
         (S3.select_object_content, {**key, "Expression": "x", "ExpressionType": "SQL", "InputSerialization": {}, "OutputSerialization": {}}),
     ]:

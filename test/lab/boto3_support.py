@@ -2,6 +2,8 @@
 
 import json
 import sys
+import urllib.request
+from datetime import datetime, timedelta, timezone
 
 import boto3
 from botocore.config import Config
@@ -28,3 +30,14 @@ def refused(code, call, **arguments):
         expect(error.response["Error"]["Code"], code)
         return error.response
     raise AssertionError(f"{call} was answered: {answer}")
+
+
+def in_days(count):
+    return (datetime.now(timezone.utc) + timedelta(days=count)).replace(microsecond=0)
+
+
+def set_clock(time):
+    """Sets the clock of the lab."""
+    body = json.dumps({"time": time.isoformat()}).encode()
+    request = urllib.request.Request(ENDPOINTS["control"] + "/clock", data=body, method="PUT")
+    urllib.request.urlopen(request).close()

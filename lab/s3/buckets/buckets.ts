@@ -1,7 +1,8 @@
 /** Operations on buckets. */
 import { ServiceError } from '../../core/contract.ts';
-import { bucketOf, type Operation, sendEmpty, sendXml, smallBody } from '../exchange.ts';
+import { bucketOf, header, type Operation, sendEmpty, sendXml, smallBody } from '../exchange.ts';
 import { escapeXml, parseXml } from '../xml.ts';
+import { ENABLED_LOCK } from './object-lock.ts';
 
 export const createBucket: Operation = async (exchange) => {
   const { store, bucketName, context } = exchange;
@@ -14,11 +15,13 @@ export const createBucket: Operation = async (exchange) => {
       'Your previous request to create the named bucket succeeded and you already own it.',
       409,
     );
+  const isLocked = header(exchange, 'x-amz-bucket-object-lock-enabled')?.toLowerCase() === 'true';
   store.saveBucket({
     name: bucketName,
     ownerId: context.accountId,
     region: context.region,
     created: context.now().toISOString(),
+    ...(isLocked ? { objectLock: ENABLED_LOCK, versioning: 'Enabled' } : {}),
   });
   sendEmpty(exchange, 200, { location: `/${bucketName}` });
 };
@@ -57,26 +60,14 @@ export const putBucketVersioning: Operation = async (exchange) => {
   const { Status } = parseXml(await smallBody(exchange), 'VersioningConfiguration') as { Status?: string };
   if (Status !== 'Enabled' && Status !== 'Suspended')
     throw new ServiceError('MalformedXML', 'The XML you provided was not well-formed', 400);
-  exchange.store.saveBucket({ ...bucketOf(exchange), versioning: Status });
-  sendEmpty(exchange, 200);
-};
-
-export const getObjectLockConfiguration: Operation = (exchange) => {
-  const { objectLock } = bucketOf(exchange);
-  if (objectLock === undefined)
+  const bucket = bucketOf(exchange);
+  if (Status === 'Suspended' && bucket.objectLock !== undefined)
     throw new ServiceError(
-      'ObjectLockConfigurationNotFoundError',
-      'Object Lock configuration does not exist for this bucket',
-      404,
+      'InvalidBucketState',
+      'An Object Lock configuration is present on this bucket, so the versioning state cannot be changed.',
+      409,
     );
-  exchange.response.writeHead(200, { 'content-type': 'application/xml' }).end(objectLock);
-};
-
-/** Only the configuration is stored. Nothing is locked. */
-export const putObjectLockConfiguration: Operation = async (exchange) => {
-  const body = await smallBody(exchange);
-  parseXml(body, 'ObjectLockConfiguration');
-  exchange.store.saveBucket({ ...bucketOf(exchange), objectLock: body.toString() });
+  exchange.store.saveBucket({ ...bucket, versioning: Status });
   sendEmpty(exchange, 200);
 };
 
