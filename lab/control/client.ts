@@ -6,6 +6,7 @@ import type { Policy } from '../core/policy.ts';
 import type { ImageFixture } from '../ec2/images.ts';
 import type { SnapshotFixture } from '../ec2/snapshots.ts';
 import type { ImdsSettings } from '../imds/index.ts';
+import type { LifecycleAction } from '../s3/lifecycle/apply.ts';
 
 /** Reports that the lab refused a request, with the reason. */
 export class LabRefusal extends Error {}
@@ -38,8 +39,12 @@ export class LabControl {
   addIdentity = (name: string, policy: Policy | null, expires?: string) =>
     this.#ask<Identity>('POST', '/identities', { name, policy, ...(expires === undefined ? {} : { expires }) });
   setDelays = (delays: Partial<Delays>) => this.#ask<Delays>('PUT', '/delays', delays);
-  /** Sets the clock of the lab, which then runs on. `null` sets it to the clock of the machine. */
-  setClock = (time: Date | null) => this.#ask<null>('PUT', '/clock', { time });
+  /**
+   * Sets the clock of the lab, which then runs on, and applies the lifecycle rules of buckets. `null` sets it to the clock
+   * of the machine.
+   * @returns what the rules did.
+   */
+  setClock = (time: Date | null) => this.#ask<LifecycleAction[]>('PUT', '/clock', { time });
   /** Sets how long credentials of the instance's role live from now on. */
   setRoleLife = (seconds: number) => this.#ask<null>('PUT', '/role-life', { seconds });
   setSpotAction = (action: ImdsSettings['spotAction']) => this.#ask<null>('PUT', '/spot-action', action);

@@ -9,6 +9,7 @@ import type { Ec2Service } from '../ec2/index.ts';
 import type { SnapshotFixture } from '../ec2/snapshots.ts';
 import type { ImdsSettings } from '../imds/index.ts';
 import type { S3Service } from '../s3/index.ts';
+import type { LifecycleAction } from '../s3/lifecycle/apply.ts';
 
 export interface Controlled {
   context: Context;
@@ -16,6 +17,12 @@ export interface Controlled {
   s3: S3Service;
   imds: Service;
   imdsSettings: ImdsSettings;
+}
+
+/** Sets the clock, and applies the lifecycle rules of that time. They are not applied otherwise. */
+function setClock({ time }: { time: string | null }, { context, s3 }: Controlled): LifecycleAction[] {
+  context.setClock(time === null ? null : new Date(time));
+  return s3.applyLifecycle();
 }
 
 type Handler = (body: never, lab: Controlled) => unknown;
@@ -37,8 +44,7 @@ const HANDLERS: Record<string, Handler> = {
   'POST /identities': (body: { name: string; policy: Policy | null; expires?: string }, { context }) =>
     context.identities.add(body.name, context.accountId, body.policy, body.expires),
   'PUT /delays': (delays: Partial<Delays>, { context }) => Object.assign(context.delays, delays),
-  'PUT /clock': ({ time }: { time: string | null }, { context }) =>
-    context.setClock(time === null ? null : new Date(time)),
+  'PUT /clock': setClock,
   'PUT /role-life': ({ seconds }: { seconds: number }, { imdsSettings }) => {
     imdsSettings.roleSeconds = seconds;
   },

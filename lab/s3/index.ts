@@ -4,11 +4,14 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { join } from 'node:path';
 import { ConnectionGone, type LabContext, type Leftover, type Service, ServiceError } from '../core/contract.ts';
 import type { Exchange } from './exchange.ts';
+import { applyLifecycle, type LifecycleAction } from './lifecycle/apply.ts';
 import { type Route, routeOf } from './routes.ts';
 import { S3Store } from './store/store.ts';
 import { escapeXml } from './xml.ts';
 
 export interface S3Service extends Service {
+  /** Applies the lifecycle rules of all buckets. */
+  applyLifecycle(): LifecycleAction[];
   createBucket(name: string, settings?: { ownerId?: string; region?: string }): void;
 }
 
@@ -28,6 +31,7 @@ export async function createS3Service(context: LabContext): Promise<S3Service> {
     },
     createBucket: (name, { ownerId = context.accountId, region = context.region } = {}) =>
       store.saveBucket({ name, ownerId, region, created: context.now().toISOString() }),
+    applyLifecycle: () => applyLifecycle(store, context.now()),
     leftovers: async () =>
       store.uploads.map(
         ({ id, bucket, key }): Leftover => ({ kind: 'multipart-upload', id, detail: `${bucket}/${key}` }),

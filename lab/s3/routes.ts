@@ -1,6 +1,7 @@
 /** Determines the operation of a request, and the actions that the caller must be allowed. */
 import type { IncomingHttpHeaders } from 'node:http';
 import * as buckets from './buckets/buckets.ts';
+import * as lifecycle from './buckets/lifecycle.ts';
 import * as objectLock from './buckets/object-lock.ts';
 import { completeMultipartUpload } from './complete-upload.ts';
 import * as copying from './copying.ts';
@@ -79,14 +80,21 @@ const PATTERNS: readonly Pattern[] = [
     'GET bucket',
     ['lifecycle'],
     'GetBucketLifecycleConfiguration',
-    buckets.getBucketLifecycle,
+    lifecycle.getBucketLifecycle,
     's3:GetLifecycleConfiguration',
   ),
   pattern(
     'PUT bucket',
     ['lifecycle'],
     'PutBucketLifecycleConfiguration',
-    buckets.putBucketLifecycle,
+    lifecycle.putBucketLifecycle,
+    's3:PutLifecycleConfiguration',
+  ),
+  pattern(
+    'DELETE bucket',
+    ['lifecycle'],
+    'DeleteBucketLifecycle',
+    lifecycle.deleteBucketLifecycle,
     's3:PutLifecycleConfiguration',
   ),
   pattern('GET bucket', ['versions'], 'ListObjectVersions', listObjectVersions, 's3:ListBucketVersions'),

@@ -29,3 +29,8 @@ test('boto3 uses Object Lock', async (t) => {
   const lab = await labForTest(t);
   await runScript(lab, 'boto3_locks.py', 'buckets requests compliance governance uploads holds defaults');
 });
+
+test('boto3 uses lifecycle rules', async (t) => {
+  const lab = await labForTest(t);
+  await runScript(lab, 'boto3_lifecycle.py', 'configuration expiration uploads noncurrent locks');
+});

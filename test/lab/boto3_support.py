@@ -37,7 +37,8 @@ def in_days(count):
 
 
 def set_clock(time):
-    """Sets the clock of the lab."""
+    """Sets the clock of the lab. Returns what the lifecycle rules did then."""
     body = json.dumps({"time": time.isoformat()}).encode()
     request = urllib.request.Request(ENDPOINTS["control"] + "/clock", data=body, method="PUT")
-    urllib.request.urlopen(request).close()
+    with urllib.request.urlopen(request) as answer:
+        return json.load(answer)

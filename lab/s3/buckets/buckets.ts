@@ -70,17 +70,3 @@ export const putBucketVersioning: Operation = async (exchange) => {
   exchange.store.saveBucket({ ...bucket, versioning: Status });
   sendEmpty(exchange, 200);
 };
-
-export const putBucketLifecycle: Operation = async (exchange) => {
-  const body = await smallBody(exchange);
-  parseXml(body, 'LifecycleConfiguration');
-  exchange.store.saveBucket({ ...bucketOf(exchange), lifecycle: body.toString() });
-  sendEmpty(exchange, 200);
-};
-
-export const getBucketLifecycle: Operation = (exchange) => {
-  const { lifecycle } = bucketOf(exchange);
-  if (lifecycle === undefined)
-    throw new ServiceError('NoSuchLifecycleConfiguration', 'The lifecycle configuration does not exist', 404);
-  exchange.response.writeHead(200, { 'content-type': 'application/xml' }).end(lifecycle);
-};

@@ -123,10 +123,14 @@ export const locked = (): ServiceError =>
 
 /** @throws ServiceError `AccessDenied` if the version may not be removed yet. */
 export function assertUnlocked(exchange: Exchange, version: StoredVersion): void {
-  if (version.isDeleteMarker) return;
-  if (holdOf(version.headers) === 'ON') throw locked();
+  if (version.isDeleteMarker || !isLocked(version, exchange.context.now())) return;
+  const isGoverned = retentionOf(version.headers)?.mode === 'GOVERNANCE' && holdOf(version.headers) !== 'ON';
+  if (!isGoverned || !bypassesGovernance(exchange, version.key)) throw locked();
+}
+
+/** Whether a legal hold or a retention protects the version. */
+export function isLocked(version: StoredVersion, now: Date): boolean {
+  if (version.isDeleteMarker) return false;
   const retention = retentionOf(version.headers);
-  if (!retention || retention.until <= exchange.context.now()) return;
-  if (retention.mode === 'GOVERNANCE' && bypassesGovernance(exchange, version.key)) return;
-  throw locked();
+  return holdOf(version.headers) === 'ON' || (retention !== null && retention.until > now);
 }
