@@ -86,7 +86,8 @@ async function runTests(files: string[], signal: AbortSignal): Promise<boolean> 
   const directory = realpathSync(mkdtempSync(join(tmpdir(), 'snap-to-s3-')));
   // Tests also start the program as an ordinary user, who must be able to read the files below.
   chmodSync(directory, 0o711);
-  const events = run({ files, concurrency: CONCURRENT_FILES, cwd: root, env: { ...env, TMPDIR: directory }, signal });
+  const ofRun = { TMPDIR: directory, SNAP_TO_S3_BUILT_DISKS: join(directory, 'disks') };
+  const events = run({ files, concurrency: CONCURRENT_FILES, cwd: root, env: { ...env, ...ofRun }, signal });
   let passed = false;
   events.on('test:summary', ({ file, success }) => {
     if (file === undefined) passed = success;

@@ -1,8 +1,8 @@
 /** Disks that many tests use. */
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { buildDisk, type DiskPlan } from '../../lab/disks/build.ts';
-import type { SnapshotFixture } from '../../lab/ec2/snapshots.ts';
+import { copySparsely, type SnapshotFixture } from '../../lab/ec2/snapshots.ts';
 import type { TestLab } from './lab.ts';
 
 /** A few ordinary files. */
@@ -30,8 +30,34 @@ export async function addSnapshotOf(
   fixture: Partial<SnapshotFixture> = {},
 ): Promise<AddedSnapshot> {
   const image = join(lab.directory, `disk-${Math.random().toString(36).slice(2)}.img`);
-  await buildDisk({ path: image, ...disk });
+  if (disk === PLAIN_DISK) await makePlainDisk(lab, image);
+  else await buildDisk({ path: image, ...disk });
   return addSnapshotOfImage(lab, image, fixture);
+}
+
+/** The number of plain disks of each lab, by the directory of its test. */
+const plainDisks = new Map<string, number>();
+
+/**
+ * Copies a plain disk that this run of the suites has built already, or builds it. The disks of one lab are different
+ * ones, so that a mix-up of two disks is noticed.
+ */
+async function makePlainDisk({ directory }: TestLab, image: string): Promise<void> {
+  const number = plainDisks.get(directory) ?? 0;
+  plainDisks.set(directory, number + 1);
+  const built = process.env['SNAP_TO_S3_BUILT_DISKS'];
+  if (built === undefined) return buildDisk({ path: image, ...PLAIN_DISK });
+  const kept = join(built, `plain-${number}.img`);
+  if (!existsSync(kept)) await keepPlainDisk(built, kept);
+  await copySparsely(kept, image);
+}
+
+/** Other processes may do the same at this moment, so the disk gets its name when it is complete. */
+async function keepPlainDisk(directory: string, kept: string): Promise<void> {
+  mkdirSync(directory, { recursive: true });
+  const path = `${kept}.${Math.random().toString(36).slice(2)}`;
+  await buildDisk({ path, ...PLAIN_DISK });
+  renameSync(path, kept);
 }
 
 export async function addSnapshotOfImage(
