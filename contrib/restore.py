@@ -5,6 +5,8 @@
     restore.py files  DIRECTORY MANIFEST_KEY TARGET [--partition N] [--path P]...
     restore.py image  DIRECTORY MANIFEST_KEY TARGET [--partition N]
 
+An incremental archive (format 2) is restored by `image`. `list` shows the objects that it needs, which may belong to older snapshots.
+
 Fetch the objects first: `aws s3 cp --recursive "s3://BUCKET/vol-xxx/" DIRECTORY/vol-xxx/`. It needs Python 3.9, GNU tar, and
 the programs that the archive was made with: `lz4`, `zstd`, `gpg`. Written from docs/archive-format.md alone; MIT license.
 """
@@ -35,7 +37,7 @@ def load_manifest(directory, key):
     if not os.path.exists(os.path.join(directory, key)):
         sys.exit(f"{key} does not exist: without a manifest, an archive is unfinished or was written by version 0")
     manifest = json.loads(small(directory, key))
-    if manifest["format"] != 1:
+    if manifest["format"] not in (1, 2):
         sys.exit(f"unsupported manifest format {manifest['format']}")
     return json.loads(decode(base64.b64decode(manifest["sealed"]), ["gpg"])) if manifest.get("sealed") else manifest
 
@@ -155,6 +157,62 @@ def restore_image(directory, item, target):
     print(f"restored {place} bytes")
 
 
+def load_lines(directory, key, cipher, layout):
+    lines = [json.loads(line) for line in decode(small(directory, key), ["gpg", "zstd"] if cipher == "gpg" else ["zstd"]).splitlines()]
+    if (lines[0]["format"], lines[0]["layout"]) != (2, layout) or "end" not in lines[-1]:
+        sys.exit(f"{key} is damaged")
+    return lines
+
+
+def packs_of(directory, point):
+    """Yields (number of the generation, pack, its blocks) for the generations of a point."""
+    for number, generation in enumerate(point["generations"]):
+        packs = []
+        for line in load_lines(directory, generation["blocks"]["key"], point["cipher"], "blocks"):
+            if "pack" in line:
+                packs.append((number, line["pack"], []))
+            elif "block" in line:
+                packs[-1][2].append(line)
+        yield from packs
+
+
+def needed_packs(directory, point):
+    """Yields (pack, its blocks, those that the point needs), and fails unless there is a pack for every block of the map."""
+    wanted = {}
+    for line in load_lines(directory, point["map"]["key"], point["cipher"], "map"):
+        if "in" in line:
+            wanted.update(dict.fromkeys(range(*line["blocks"]), line["in"]))
+    for number, pack, blocks in packs_of(directory, point):
+        needed = {line["block"] for line in blocks if wanted.get(line["block"]) == number}
+        if needed:
+            yield pack, blocks, needed
+            wanted = {block: place for block, place in wanted.items() if place != number or block not in needed}
+    if wanted:
+        sys.exit(f"the map is damaged: no pack holds block {min(wanted)}")
+
+
+def restore_point(directory, manifest, target):
+    size, count, point = 524288, 0, manifest["point"]
+    with open(target, "wb") as file:
+        for pack, blocks, needed in needed_packs(directory, point):
+            refuse_incomplete(directory, [{"key": pack["key"], "storedBytes": pack["bytes"]}])
+            rest, found = b"", iter(blocks)
+            for chunk in whole_stream(directory, pack):
+                rest += chunk
+                while len(rest) >= size:
+                    line, block, rest = next(found), rest[:size], rest[size:]
+                    if line["block"] in needed:
+                        write_block(file, line["block"] * size, block, line["sha256"])
+                        count += 1
+            for line in found if rest else ():
+                write_block(file, line["block"] * size, rest, line["sha256"])
+                count, rest = count + 1, b""
+        file.truncate(manifest["disk"]["bytes"])
+    if count != sum(generation["used"] for generation in point["generations"]):
+        sys.exit(f"{count} blocks were restored, which is another number than in the manifest")
+    print(f"restored {manifest['disk']['bytes']} bytes, {count} blocks of them with data")
+
+
 def write_block(file, place, block, sha256):
     if sha256 and hashlib.sha256(block).digest() != base64.b64decode(sha256):
         sys.exit(f"the block at byte {place} differs from the index")
@@ -173,7 +231,17 @@ def main():
     parser.add_argument("--partition", type=int)
     parser.add_argument("--path", action="append", default=[])
     args = parser.parse_args()
-    objects = load_manifest(args.directory, args.manifest)["objects"]
+    manifest = load_manifest(args.directory, args.manifest)
+    if manifest["format"] == 2:
+        if args.command == "list":
+            for pack, _, needed in needed_packs(args.directory, manifest["point"]):
+                print(f"{pack['key']}: {len(needed)} blocks, {pack['bytes']} bytes")
+        elif args.command == "image" and args.target:
+            restore_point(args.directory, manifest, args.target)
+        else:
+            sys.exit("an incremental archive is an image of a disk: use `image` with TARGET")
+        return
+    objects = manifest["objects"]
     refuse_incomplete(args.directory, objects)
     if args.command == "list":
         for item in objects:

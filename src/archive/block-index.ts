@@ -4,8 +4,7 @@
  * A block is `absent` if it was never written, `zero` if zeros were written to it, and otherwise `data` with its
  * SHA-256. Blocks that an earlier run has stored and this run did not read are `stored`.
  */
-import { once } from 'node:events';
-import { createZstdCompress } from 'node:zlib';
+import { JsonLinesWriter } from './json-lines.ts';
 import { type ArchiveName, type Cipher, keyStem } from './key.ts';
 
 /** Increased when a reader of the old format would misinterpret the new one. */
@@ -15,8 +14,6 @@ export const INDEX_FORMAT = 1;
  * Maximum number of blocks with checksums, 4 TiB of data. Checksums do not compress, and the index is held in memory.
  */
 const MAX_CHECKSUMS = 8 * 2 ** 20;
-
-const LINES_PER_BATCH = 1000;
 
 export const indexKey = (name: ArchiveName, partition: number | null, cipher: Cipher): string =>
   `${keyStem(name)}${partition === null ? '' : `.${partition}`}.index.zst${cipher === 'gpg' ? '.gpg' : ''}`;
@@ -32,10 +29,7 @@ type Kind = 'absent' | 'zero' | 'data' | 'stored';
 
 export class BlockIndexWriter {
   readonly #blocks: number;
-  readonly #stream = createZstdCompress();
-  readonly #chunks: Buffer[] = [];
-  /** Lines that wait for the compressor. Few large writes are faster. */
-  readonly #lines: string[] = [];
+  readonly #lines = new JsonLinesWriter();
   /** Index after the last block that was added. */
   #end = 0;
   #checksums = 0;
@@ -43,8 +37,7 @@ export class BlockIndexWriter {
 
   constructor(image: IndexedImage) {
     this.#blocks = Math.ceil(image.bytes / image.blockBytes);
-    this.#stream.on('data', (chunk: Buffer) => this.#chunks.push(chunk));
-    this.#line({ format: INDEX_FORMAT, ...image });
+    this.#lines.add({ format: INDEX_FORMAT, ...image });
   }
 
   /** Records that the object already has the blocks before `end`. */
@@ -66,23 +59,20 @@ export class BlockIndexWriter {
   /** Adds the start of a piece: its positions in the plain stream and in the object, in bytes. */
   piece(plain: number, stored: number): void {
     this.#flush();
-    this.#line({ piece: { plain, stored } });
+    this.#lines.add({ piece: { plain, stored } });
   }
 
-  async finish(): Promise<Buffer> {
+  finish(): Promise<Buffer> {
     this.#extend('absent', this.#blocks);
     this.#flush();
-    this.#compress();
-    this.#stream.end();
-    await once(this.#stream, 'end');
-    return Buffer.concat(this.#chunks);
+    return this.#lines.finish();
   }
 
   #data(index: number, sha256: string): void {
     this.#flush();
     this.#checksums++;
     this.#end = index + 1;
-    this.#line({ blocks: [index, index + 1], is: 'data', sha256 });
+    this.#lines.add({ blocks: [index, index + 1], is: 'data', sha256 });
   }
 
   #extend(is: Kind, end: number): void {
@@ -93,17 +83,7 @@ export class BlockIndexWriter {
   }
 
   #flush(): void {
-    if (this.#run) this.#line({ blocks: [this.#run.from, this.#run.to], is: this.#run.is });
+    if (this.#run) this.#lines.add({ blocks: [this.#run.from, this.#run.to], is: this.#run.is });
     this.#run = null;
-  }
-
-  #line(content: object): void {
-    this.#lines.push(JSON.stringify(content));
-    if (this.#lines.length === LINES_PER_BATCH) this.#compress();
-  }
-
-  #compress(): void {
-    this.#stream.write(this.#lines.map((line) => `${line}\n`).join(''));
-    this.#lines.length = 0;
   }
 }

@@ -1,11 +1,9 @@
 /** Reads the index of an image into a table of the expected content of each block. */
 import { createHash } from 'node:crypto';
-import { type ZstdOptions, zstdDecompress } from 'node:zlib';
 import { SnapError } from '../errors.ts';
-import { sleep } from '../lib/clock.ts';
-import { MiB } from '../lib/units.ts';
 import { INDEX_FORMAT } from './block-index.ts';
 import { damagedIndex, type Place } from './file-index.ts';
+import { readJsonLines } from './json-lines.ts';
 
 /** The expected content of a block: unknown, zeros, or data with a hash. */
 export const BLOCK_KIND = { unknown: 0, zero: 1, data: 2 } as const;
@@ -65,53 +63,18 @@ export interface ImageIndex {
 }
 
 /**
- * Reads an index. It is untrusted input and may be 1 GiB long, so the parser yields regularly to other tasks, such as
- * the renewal of claims.
+ * Reads an index, which is untrusted input.
  * @param body the decrypted index.
  * @throws SnapError `DIFFERS`, or the reason of the signal.
  */
 export async function readImageIndex(body: Uint8Array, key: string, signal: AbortSignal): Promise<ImageIndex> {
   try {
-    return await parse(await decompressFrames(body, signal), body.length, signal);
+    return await parse(readJsonLines<Line>(body, MAX_BYTES, signal), body.length);
   } catch (cause) {
     signal.throwIfAborted();
     if (cause instanceof SnapError) throw cause;
     throw damagedIndex(key, 'it is not an index of an image', cause);
   }
-}
-
-/** Decompresses all frames, because `zstdDecompress` stops after the first one. */
-async function decompressFrames(body: Uint8Array, signal: AbortSignal): Promise<Buffer> {
-  const plain: Buffer[] = [];
-  let room = MAX_BYTES;
-  for (let rest = body; rest.length > 0 || plain.length === 0; ) {
-    const { buffer, engine } = await decompressFrame(rest, room);
-    signal.throwIfAborted();
-    plain.push(buffer);
-    room -= buffer.length;
-    rest = rest.subarray(engine.bytesWritten);
-  }
-  const [only = Buffer.alloc(0), ...others] = plain;
-  return others.length === 0 ? only : Buffer.concat(plain);
-}
-
-/** Decompresses in a thread of the pool. @param maximum bytes of the result */
-function decompressFrame(bytes: Uint8Array, maximum: number): Promise<Decoded> {
-  const options: ZstdOptions = { maxOutputLength: maximum, info: true, chunkSize: MiB };
-  return new Promise((resolve, reject) => {
-    zstdDecompress(bytes, options, (error, decoded) => {
-      if (error) reject(error);
-      else resolve(decoded as unknown as Decoded);
-    });
-  });
-}
-
-/**
- * The result with the option `info`, which the types of Node lack. `bytesWritten` counts the input of the decompressor.
- */
-interface Decoded {
-  buffer: Buffer;
-  engine: { bytesWritten: number };
 }
 
 /** Whether the index has the expected content of every block. */
@@ -123,18 +86,11 @@ const isPlace = ({ plain, stored }: Place, before: Place | undefined): boolean =
   plain > (before?.plain ?? -1) &&
   stored > (before?.stored ?? -1);
 
-/** Lines to parse before yielding to other tasks. */
-const LINES_PER_TURN = 4096;
-
-async function parse(text: Buffer, storedBytes: number, signal: AbortSignal): Promise<ImageIndex> {
-  const lines = linesOf(text);
-  const table = emptyTable(JSON.parse(lines.next().value ?? '{}') as Line);
+async function parse(lines: AsyncGenerator<Line>, storedBytes: number): Promise<ImageIndex> {
+  const table = emptyTable((await lines.next()).value ?? {});
   const pieces = new PieceList();
   let next = 0;
-  let count = 0;
-  for (const line of lines) {
-    if (++count % LINES_PER_TURN === 0) await sleep(0, signal);
-    const { blocks, is = '', sha256, piece } = JSON.parse(line) as Line;
+  for await (const { blocks, is = '', sha256, piece } of lines) {
     if (piece) pieces.add(piece);
     if (!blocks) continue;
     const [from, to] = blocks;
@@ -177,15 +133,6 @@ export function newTable(bytes: number, blockBytes: number): BlockTable {
 /** Shared memory, so that threads do not copy it. */
 const shared = (length: number): Uint8Array => new Uint8Array(new SharedArrayBuffer(length));
 
-function* linesOf(text: Buffer): Generator<string> {
-  for (let start = 0; start < text.length; ) {
-    const end = text.indexOf('\n', start);
-    if (end < 0) throw new Error('the last line is truncated');
-    yield text.toString('utf8', start, end);
-    start = end + 1;
-  }
-}
-
 function kindOf(is: string, sha256: string | undefined, count: number): number {
   if (is === 'absent' || is === 'zero') return BLOCK_KIND.zero;
   if (is === 'data' && sha256 !== undefined && count === 1) return BLOCK_KIND.data;
@@ -193,7 +140,8 @@ function kindOf(is: string, sha256: string | undefined, count: number): number {
   throw new Error('an invalid line');
 }
 
-function hashOf(sha256: string): Buffer {
+/** @throws Error if it is not a SHA-256 in Base64. */
+export function hashOf(sha256: string): Buffer {
   const hash = Buffer.from(sha256, 'base64');
   if (hash.length !== HASH_BYTES) throw new Error('an invalid hash');
   return hash;

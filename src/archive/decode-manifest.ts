@@ -3,18 +3,33 @@ import { SnapError } from '../errors.ts';
 import { CODECS } from './codec.ts';
 import { parseKey } from './key.ts';
 import { MANIFEST_FORMAT, type Manifest, type ManifestDisk, type ManifestObject } from './manifest.ts';
+import { checkPointManifest, POINT_FORMAT, type PointManifest } from './points/point-manifest.ts';
 
-/** @throws SnapError `MANIFEST` */
+/** @throws SnapError `MANIFEST`, also for the manifest of a point. */
 export function decodeManifest(body: Buffer, key: string, snapshotId: string): Manifest {
+  const manifest = decodeAnyManifest(body, key, snapshotId);
+  if (manifest.format === MANIFEST_FORMAT) return manifest;
+  throw new SnapError('MANIFEST', `${key}: it is the manifest of an incremental archive`, {
+    hint: 'restore and validate read incremental archives, and list shows them',
+  });
+}
+
+/** Decodes the manifest of an archive or of a point. @throws SnapError `MANIFEST` */
+export function decodeAnyManifest(body: Buffer, key: string, snapshotId: string): Manifest | PointManifest {
   const refuse = (why: string, hint: string): never => {
     throw new SnapError('MANIFEST', `${key}: ${why}`, { hint });
   };
   if (body.length > MAX_MANIFEST_BYTES) return refuse(`${body.length} bytes are too long for a manifest`, OVERWRITTEN);
   const manifest = parse(body);
   if (!manifest) return refuse('it is not a manifest', OVERWRITTEN);
-  if (manifest.format !== MANIFEST_FORMAT) {
-    return refuse(`unsupported manifest format ${manifest.format}`, 'use a newer version of snap-to-s3');
-  }
+  if (manifest.format === POINT_FORMAT) return checkPointManifest(manifest, key, snapshotId);
+  if (manifest.format !== MANIFEST_FORMAT)
+    return refuse(`unsupported manifest format ${(manifest as Manifest).format}`, 'use a newer version of snap-to-s3');
+  checkManifest(manifest, snapshotId, refuse);
+  return manifest;
+}
+
+function checkManifest(manifest: Manifest, snapshotId: string, refuse: (why: string, hint: string) => never): void {
   if (manifest.snapshot?.id !== snapshotId)
     refuse(
       `it describes ${manifest.snapshot?.id}`,
@@ -32,7 +47,6 @@ export function decodeManifest(body: Buffer, key: string, snapshotId: string): M
   if (contradiction !== null) refuse(contradiction, 'it was overwritten; migrate the snapshot again with --replace');
   if (!isTextOrNothing(manifest.sealed))
     refuse('its sealed content is damaged', 'migrate the snapshot again with --replace');
-  return manifest;
 }
 
 /** The program writes a few KiB per object. */
@@ -69,10 +83,10 @@ function contradictionIn({ disk, objects, recorded }: Manifest): string | null {
   return twice === undefined ? null : `it lists partition ${twice} twice`;
 }
 
-function parse(body: Buffer): Manifest | null {
+function parse(body: Buffer): Manifest | PointManifest | null {
   try {
     const value: unknown = JSON.parse(body.toString('utf8'));
-    return typeof value === 'object' && value !== null ? (value as Manifest) : null;
+    return typeof value === 'object' && value !== null ? (value as Manifest | PointManifest) : null;
   } catch {
     return null;
   }

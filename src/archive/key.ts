@@ -122,8 +122,34 @@ export function parseSmallKey(key: string): SmallKey | null {
   };
 }
 
+/** An object of a generation of an incremental archive. */
+export interface GenerationKey extends ArchiveName {
+  what: 'pack' | 'blocks' | 'map';
+}
+
+/** The key of a pack, e.g. `vol-1/2017-01-01T00:00:00+00:00 snap-1.pack.0001.lz4`. @param number from 1 on */
+export const packKey = (name: ArchiveName, number: number, codec: CodecName, cipher: Cipher): string =>
+  `${keyStem(name)}.pack.${String(number).padStart(4, '0')}.${CODECS[codec].suffix}${cipher === 'gpg' ? '.gpg' : ''}`;
+
+/** The key of the list of blocks that a generation stores, or of the map of a point. */
+export const generationKey = (name: ArchiveName, what: 'blocks' | 'map', cipher: Cipher): string =>
+  `${keyStem(name)}.${what}.zst${cipher === 'gpg' ? '.gpg' : ''}`;
+
+/** @returns `null` for any other key. */
+export function parseGenerationKey(key: string): GenerationKey | null {
+  const found = GENERATION_KEY.exec(key)?.groups;
+  const name = found && nameIn(found);
+  if (!name) return null;
+  const what = found['what'];
+  return { ...name, what: what === 'blocks' || what === 'map' ? what : 'pack' };
+}
+
 /** Returns the archive that an object belongs to; `null` for any other key. */
-export const parseAnyKey = (key: string): ArchiveName | null => parseKey(key) ?? parseSmallKey(key);
+export const parseAnyKey = (key: string): ArchiveName | null =>
+  parseKey(key) ?? parseSmallKey(key) ?? parseGenerationKey(key);
+
+const GENERATION_KEY =
+  /^(?<prefix>(?:.*\/)?)(?<volume>vol-[0-9a-f]+)\/(?<time>\S+) (?<snapshot>snap-[0-9a-f]+)\.(?:(?<what>blocks|map)\.zst|pack\.\d{4,}\.(?:lz4|zst))(?:\.gpg)?$/s;
 
 const SMALL_KEY =
   /^(?<prefix>(?:.*\/)?)(?<volume>vol-[0-9a-f]+)\/(?<time>\S+) (?<snapshot>snap-[0-9a-f]+)(?<what>\.manifest\.json|(?:\.[1-9]\d{0,2})?\.index\.zst(?:\.gpg)?)$/s;

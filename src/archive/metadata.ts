@@ -13,15 +13,22 @@ export const FORMAT_METADATA = 'archive-format';
 /** S3 counts the UTF-8 bytes of all names and values. */
 const MAX_METADATA_BYTES = 2048;
 
-/** @param plainBytes estimated for a tar, exact for an image. The manifest has the exact value for both. */
-export function objectMetadata(snapshot: Snapshot, plainBytes: number): Record<string, string> {
+/**
+ * @param plainBytes estimated for a tar, exact for an image. The manifest has the exact value for both.
+ * @param format of the manifest.
+ */
+export function objectMetadata(
+  snapshot: Snapshot,
+  plainBytes: number,
+  format: number = MANIFEST_FORMAT,
+): Record<string, string> {
   const facts = {
     'snapshot-starttime': formatStartTime(snapshot.startTime),
     'snapshot-snapshotid': snapshot.id,
     'snapshot-volumesize': String(snapshot.sizeGiB),
     'snapshot-volumeid': snapshot.volumeId,
     'uncompressed-size': String(plainBytes),
-    [FORMAT_METADATA]: String(MANIFEST_FORMAT),
+    [FORMAT_METADATA]: String(format),
   };
   const room = MAX_METADATA_BYTES - byteCount(facts) - 'snapshot-description'.length;
   return { ...facts, 'snapshot-description': fittingHeader(snapshot.description, room) };

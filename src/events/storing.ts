@@ -2,6 +2,20 @@
 import type { DifferenceNote } from './records.ts';
 
 export type StoringEvent =
+  /** The blocks that an incremental archive stores were found. */
+  | {
+      code: 'point.planned';
+      snapshot: string;
+      /** How they were found: `base` stores all blocks, `changed-blocks` those that EBS reports, `hashes` those that differ. */
+      how: 'base' | 'changed-blocks' | 'hashes';
+      /** Why the point is a base, or why hashes were compared; `null` if EBS reported the changed blocks. */
+      reason: string | null;
+      /** The snapshot whose archive is continued; `null` for a base. */
+      parent: string | null;
+      blocks: number;
+      /** Bytes of these blocks on the disk. */
+      bytes: number;
+    }
   | { code: 'partition.raw'; snapshot: string; partition: number | null; reason: string }
   | { code: 'partition.recorded'; snapshot: string; partition: number | null; reason: string }
   | { code: 'partition.obstacle'; snapshot: string; partition: number | null; reason: string; isCertain: boolean }

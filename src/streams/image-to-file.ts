@@ -34,7 +34,9 @@ export function writeImageStream(stream: ByteStream, { path, isBlank, table, run
   const writer = new SparseWriter(target, blockBytes, isBlank);
   const found: ImageFindings = { differences: new DifferenceList(), contentBytes: 0 };
   for (const run of runs ?? WHOLE_IMAGE) {
-    if (!run.isFetched) writer.zeros(run.from * blockBytes, Math.min(run.to * blockBytes, table?.bytes ?? 0));
+    const end = Math.min(run.to * blockBytes, table?.bytes ?? 0);
+    if (run.isDropped) stream.skip(end - run.from * blockBytes);
+    else if (!run.isFetched) writer.zeros(run.from * blockBytes, end);
     else {
       const { differences, contentBytes } = takeBlocks(stream, table, { blockBytes, ...run }, (bytes, position) =>
         writer.block(bytes, position),

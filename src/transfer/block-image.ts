@@ -15,7 +15,10 @@ export interface BlockReading {
   /** Maximum number of blocks in flight. */
   inFlight: number;
   rateLimiter: BlockRateLimiter;
+  /** Selects blocks by their index; by default all. */
   wanted?: (index: number) => boolean;
+  /** The first block that is no longer listed; by default all blocks are. */
+  end?: number;
 }
 
 export interface BlockImageOptions extends BlockReading {
@@ -76,7 +79,7 @@ export function blockImage(options: BlockImageOptions): BlockImage {
   };
 }
 
-interface PlacedBlock {
+export interface PlacedBlock {
   index: number;
   block: SnapshotBlock;
   /** Lets the memory of the block be used for another one. */
@@ -107,12 +110,9 @@ class BlockLookahead {
   }
 }
 
-/**
- * Yields blocks in ascending order while later ones are already in flight.
- * @param options.wanted selects blocks by index; by default all.
- */
+/** Yields blocks in ascending order while later ones are already in flight. */
 export async function* blocksInOrder(options: BlockReading, signal: AbortSignal): AsyncGenerator<PlacedBlock> {
-  const { blocks, snapshotId, inFlight, rateLimiter, wanted } = options;
+  const { blocks, snapshotId, inFlight, rateLimiter, wanted, end = Number.POSITIVE_INFINITY } = options;
   const ended = new AbortController();
   const call = { signal: AbortSignal.any([signal, ended.signal]) };
   const inFlightBlocks: { index: number; buffer: Buffer; block: Promise<SnapshotBlock> }[] = [];
@@ -130,6 +130,7 @@ export async function* blocksInOrder(options: BlockReading, signal: AbortSignal)
   };
   try {
     for await (const ref of blocks.list(snapshotId, options.from / BLOCK_BYTES, call)) {
+      if (ref.index >= end) break;
       if (wanted && !wanted(ref.index)) continue;
       await start(ref);
       const first = inFlightBlocks.length >= inFlight ? await take() : undefined;

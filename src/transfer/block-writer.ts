@@ -147,7 +147,9 @@ async function* blocksIn(
   try {
     if (runs === null) yield* numbered(buffers);
     for (const run of runs ?? []) {
-      const end = yield* run.isFetched ? fetchedBlocks(buffers, run) : zeroBlocks(run, withZeros);
+      const end = run.isDropped
+        ? await dropBlocks(buffers, run)
+        : yield* run.isFetched ? fetchedBlocks(buffers, run) : zeroBlocks(run, withZeros);
       if (end < run.to) return yield `the image ends at byte ${end * BLOCK_BYTES}, before the end of the disk`;
     }
     const { done } = await buffers.next();
@@ -172,6 +174,15 @@ async function* fetchedBlocks(buffers: Buffers, { from, to }: BlockRun): AsyncGe
     const { value } = await buffers.next();
     if (!value) return index;
     yield { index, ...value };
+  }
+  return to;
+}
+
+async function dropBlocks(buffers: Buffers, { from, to }: BlockRun): Promise<number> {
+  for (let index = from; index < to; index++) {
+    const { value } = await buffers.next();
+    if (!value) return index;
+    value.release();
   }
   return to;
 }

@@ -9,8 +9,11 @@ import { keyEnding, putClaim } from '../support/archives.ts';
 import { csv, line } from '../support/costs/bills.ts';
 import { addSnapshotOf } from '../support/disks.ts';
 import { BUCKET, labForTest, runCli, runMigrate, runValidate, type TestLab } from '../support/lab.ts';
+import { makeLineage } from '../support/lineages/lineage.ts';
 import { killFamily } from '../support/processes/kill-family.ts';
 import { oneIn } from '../support/sampled.ts';
+
+const TO_MIGRATE = { tags: { 'snap-to-s3': 'migrate' } };
 
 interface Document extends Policy {
   Statement: Exclude<Policy['Statement'], unknown[]>[];
@@ -49,6 +52,30 @@ test('migrate: its policy suffices', async (t) => {
     assert.equal(told.code, 0, told.stderr);
     assert.match(told.stderr, /identified only by its serial number; its blocks could not be compared .*perform: ebs:/);
   }
+});
+
+test('migrate --incremental: the policies suffice, and without ListChangedBlocks hashes are compared', async (t) => {
+  const lab = await labForTest(t);
+  const [first, second] = await makeLineage(lab, [{ write: [0, 5] }, { write: [5] }, { write: [5] }], TO_MIGRATE);
+  const [base, more] = [policyFor('migrate-direct'), policyFor('migrate-incremental')];
+  const as = async (Statement: Document['Statement'], id = '') => {
+    const { accessKeyId, secretAccessKey } = await lab.control.addIdentity('worker', { ...base, Statement });
+    const env = { AWS_ACCESS_KEY_ID: accessKeyId, AWS_SECRET_ACCESS_KEY: secretAccessKey };
+    return runMigrate(lab, ['--incremental', '--source', 'direct', ...(id ? ['--snapshots', id] : ['--all'])], { env });
+  };
+  const all = [...base.Statement, ...more.Statement];
+  const kill = (line: string, signal: (name: NodeJS.Signals) => void) =>
+    line.includes('index stored') && signal('SIGKILL');
+  await runMigrate(lab, ['--incremental', '--source', 'direct', '--snapshots', first?.snapshotId ?? ''], {
+    onLine: kill,
+  });
+  for (const { snapshotId } of [first, second].flatMap((point) => point ?? [])) {
+    const done = await as(all, snapshotId);
+    assert.equal(done.code, 0, done.stderr);
+  }
+  const told = await as(all.filter(({ Sid }) => Sid !== 'CompareSnapshots'));
+  assert.equal(told.code, 0, told.stderr);
+  assert.match(told.stderr, /whose SHA-256 differs, because .*ebs:ListChangedBlocks/);
 });
 
 test('migrate by direct reads: the policy suffices, and each of its EBS actions is needed', async (t) => {

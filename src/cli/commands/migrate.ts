@@ -44,6 +44,8 @@ interface MigrateFlags extends SelectionFlags, VolumeFlags, AwsFlags, OutputFlag
   expectedBucketOwner?: string;
   uploadStreams: number;
   dd?: true;
+  incremental?: true;
+  baseEvery?: number;
   compression: CodecName;
   compressionLevel?: number;
   partitionConcurrency?: number;
@@ -131,6 +133,14 @@ const PARTITIONS = wholeNumber(1, 16);
 
 const contentOptions = (): Option[] => [
   new Option('--dd', 'store one image of the whole disk instead of a tar of each partition'),
+  new Option(
+    '--incremental',
+    'store an image of which only the blocks are new that the archive of the previous snapshot lacks',
+  ),
+  new Option(
+    '--base-every <number>',
+    'with --incremental, points of a chain including its full base, 1 to 10000 (default: chosen by size and age)',
+  ).argParser(wholeNumber(1, 10_000)),
   compressionOption(),
   compressionLevelOption(),
   gpgRecipientOption(),
@@ -200,7 +210,8 @@ function toSettings(flags: MigrateFlags): MigrateSettings {
     tagKey: flags.tag,
     concurrentPartitions: flags.partitionConcurrency ?? flags.partitionsAtOnce ?? defaultPartitions(flags.concurrency),
     prefix: normalisePrefix(flags.prefix),
-    layout: flags.dd ? 'image' : 'tar',
+    layout: flags.dd || flags.incremental ? 'image' : 'tar',
+    incremental: flags.incremental ? { baseEvery: flags.baseEvery ?? null } : null,
     codec: toCodec(flags),
     encryption: flags.gpgRecipient === undefined ? null : { recipients: flags.gpgRecipient },
     storageClass: flags.storageClass,
@@ -215,6 +226,19 @@ function toSettings(flags: MigrateFlags): MigrateSettings {
 function assertConsistent(flags: MigrateFlags): void {
   if (flags.sseKmsKeyId !== undefined && !flags.sse?.startsWith('aws:kms')) {
     throw new SnapError('USAGE', '--sse-kms-key-id needs --sse aws:kms or aws:kms:dsse');
+  }
+  if (flags.baseEvery !== undefined && !flags.incremental) {
+    throw new SnapError('USAGE', '--base-every needs --incremental');
+  }
+  if (flags.incremental && flags.replace) {
+    throw new SnapError('USAGE', '--incremental never replaces an archive, because others may depend on it', {
+      hint: 'use another --prefix, or leave out --replace',
+    });
+  }
+  if (flags.incremental && flags.validate) {
+    throw new SnapError('USAGE', '--incremental cannot be combined with --validate', {
+      hint: 'run snap-to-s3 validate afterwards',
+    });
   }
   if (flags.validate && ARCHIVE_CLASSES.includes(flags.storageClass)) {
     throw new SnapError('USAGE', `--validate cannot read archives back from the storage class ${flags.storageClass}`, {

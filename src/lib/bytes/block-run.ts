@@ -4,4 +4,6 @@ export interface BlockRun {
   to: number;
   /** Whether the object stream contains the blocks. If not, they are zeros. */
   isFetched: boolean;
+  /** Whether the stream contains the blocks although they are not wanted (default: no). */
+  isDropped?: boolean;
 }

@@ -7,6 +7,7 @@ import { sum } from '../../lib/sum.ts';
 import { hasAllData } from '../reading/bucket/archive-state.ts';
 import { manifestOf } from '../reading/bucket/archive-tags.ts';
 import { archivesIn, batches, type FoundArchive } from '../reading/bucket/scan-bucket.ts';
+import type { AnyManifest } from '../reading/find-archive.ts';
 import type { AnalyzeServices } from '../shared/services.ts';
 import type { AnalyzeSettings, RatioChoice } from '../shared/settings/analyze.ts';
 
@@ -108,8 +109,8 @@ async function measureAll(
   const all: (Sizes | string)[] = [];
   for await (const batch of batches(archivesIn(filter, reading, signal))) {
     await inParallel(batch, CONCURRENCY, signal, async (found, working) => {
-      const manifest = await manifestOf(found, reading, working);
-      all.push(typeof manifest === 'object' ? sizesOf(found, manifest?.content ?? null) : UNREADABLE);
+      const known = await manifestOf(found, reading, working);
+      all.push(known === 'unreadable' ? UNREADABLE : sizesOf(found, known));
     });
   }
   return all;
@@ -117,8 +118,10 @@ async function measureAll(
 
 const UNREADABLE = 'unreadable manifest';
 
-function sizesOf({ volumeId, data }: FoundArchive, manifest: Manifest | null): Sizes | string {
-  if (manifest === null) return 'no manifest';
+function sizesOf({ volumeId, data }: FoundArchive, known: AnyManifest): Sizes | string {
+  if (known.point) return 'incremental archive';
+  const manifest = known.manifest?.content;
+  if (!manifest) return 'no manifest';
   if (!hasAllData(data, manifest.objects)) return 'incomplete';
   const dataBytes = dataBytesOf(manifest);
   if (dataBytes === null) return 'image without a record of the written bytes';

@@ -74,7 +74,7 @@ async function drillObject(
   const isPrivileged = process.getuid?.() === 0;
   const order = { kind: 'directory' as const, path, paths: null, isPrivileged };
   const restore = { ...restoreSettings(snapshotId, object, settings), target: order };
-  const single = { snapshotId, manifest, objects: [object] };
+  const single = { snapshotId, manifest, point: null, objects: [object] };
   if (object.layout === 'tar') await restoreFiles(single, order, restore, restoring, signal);
   else await restoreImage(single, { ...restore, target: { kind: 'file', path } }, restoring, signal);
   const restored = monotonic();

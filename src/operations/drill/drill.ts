@@ -11,7 +11,7 @@ import { orphanedDirectories } from '../../lib/temporary-files.ts';
 import { VERSION } from '../../version.ts';
 import { requireManifest } from '../reading/bucket/origin.ts';
 import type { FoundArchive } from '../reading/bucket/scan-bucket.ts';
-import { archiveOf, readManifest } from '../reading/find-archive.ts';
+import { archiveOf, NO_MANIFEST, readManifest } from '../reading/find-archive.ts';
 import { LOCKING_TOOL } from '../shared/lock-file.ts';
 import { requireRoot, toolsForFiles } from '../shared/preflight.ts';
 import type { Services } from '../shared/services.ts';
@@ -107,7 +107,7 @@ const drillEach = (chosen: readonly FoundArchive[], rows: DrillRow[], drilling: 
   });
 
 async function readArchive({ id, manifestKey, data }: FoundArchive, { store }: Services, signal: AbortSignal) {
-  const manifest = manifestKey === null ? null : await readManifest(manifestKey, id, store, signal);
+  const manifest = manifestKey === null ? NO_MANIFEST : await readManifest(manifestKey, id, store, signal);
   const keys = data.map(({ key }) => key);
   return archiveOf(id, manifest, keys, store, signal);
 }
@@ -116,6 +116,7 @@ async function drillOne(found: FoundArchive, row: DrillRow, drilling: Drilling):
   const { settings, services, signal } = drilling;
   try {
     const archive = await readArchive(found, services, signal);
+    if (archive.point) throw cannotDrill(archive.snapshotId);
     await requireManifest(archive, () => settings.withoutManifest, services, signal);
     await drillObjects(archive, row, drilling);
     if (settings.withSnapshot) await compareWithSnapshot(archive, row, settings, services, signal);
@@ -129,6 +130,11 @@ async function drillOne(found: FoundArchive, row: DrillRow, drilling: Drilling):
     services.host.notify({ code: 'archive.drilled', snapshot: found.id, row });
   }
 }
+
+const cannotDrill = (snapshotId: string): SnapError =>
+  new SnapError('USAGE', `${snapshotId} has an incremental archive, which drill cannot restore yet`, {
+    hint: 'use validate --archive-only, which reads all of its data, or restore --to-file',
+  });
 
 function outcomeOf(failure: unknown): DrillRow['outcome'] {
   const code = failure instanceof SnapError ? failure.code : null;

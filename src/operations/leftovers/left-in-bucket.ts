@@ -14,7 +14,7 @@ export async function leftInBucket(trace: Trace, survey: Survey): Promise<Leftov
 }
 
 async function leftUploads({ uploads, snapshotId, found }: Trace, survey: Survey): Promise<Leftover[]> {
-  const own = uploads.filter(({ key }) => parseKey(key)?.snapshotId === snapshotId);
+  const own = uploads.filter(({ key }) => parseAnyKey(key)?.snapshotId === snapshotId);
   const claim = found?.claim ?? null;
   return Promise.all(own.map((upload) => leftUpload(upload, claim, survey)));
 }
@@ -109,7 +109,10 @@ function namedInManifests(snapshotId: string, { services, signal }: Survey): (ke
     const reading = manifests.get(beside) ?? readManifest(beside, snapshotId, services.store, signal);
     manifests.set(beside, reading);
     try {
-      const objects = (await reading)?.content.objects ?? [];
+      const { manifest, point } = await reading;
+      // The manifest of a point does not list its packs.
+      if (point) return 'named';
+      const objects = manifest?.content.objects ?? [];
       return objects.some((object) => object.key === key || object.index?.key === key) ? 'named' : 'not-named';
     } catch (error) {
       if (isUnusableManifest(error)) return { unknown: error.message };

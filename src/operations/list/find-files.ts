@@ -3,7 +3,7 @@ import type { ExitCode } from '../../errors.ts';
 import { inParallel } from '../../lib/parallel.ts';
 import { keepTagged, manifestOf } from '../reading/bucket/archive-tags.ts';
 import { archivesIn, batches, type FoundArchive } from '../reading/bucket/scan-bucket.ts';
-import { type Archive, archiveOf } from '../reading/find-archive.ts';
+import { type AnyManifest, type Archive, archiveOf } from '../reading/find-archive.ts';
 import type { ReadContext } from '../reading/read-context.ts';
 import type { Services } from '../shared/services.ts';
 import type { FindSettings } from '../shared/settings/list.ts';
@@ -53,7 +53,7 @@ export async function findFiles(settings: FindSettings, services: Services, sign
 /** @returns `null` if the manifest cannot be read; this was then reported as an event. */
 async function readArchive(
   found: FoundArchive,
-  known: Archive['manifest'],
+  known: AnyManifest | null,
   services: Services,
   signal: AbortSignal,
 ): Promise<Archive | null> {

@@ -41,6 +41,11 @@ export async function listFiles(
 ): Promise<FileSearch> {
   const found: FileSearch = { files: 0, unreadable: 0, damaged: 0 };
   const matches = matcherOf(query);
+  if (archive.point) {
+    const { key } = archive.point;
+    const reason = 'it is an incremental archive, which holds the image of a disk, and no list of files';
+    services.host.notify({ code: 'files.not-listed', snapshot: archive.snapshotId, key, partition: null, reason });
+  }
   for (const object of archive.objects) {
     if (query.partition !== null && object.partition !== query.partition) continue;
     const obstacle = obstacleOf(object);

@@ -2,12 +2,13 @@
 import { cipherOf, recipientsOf } from '../../archive/cipher.ts';
 import { manifestKey } from '../../archive/key.ts';
 import type { Manifest, ManifestObject } from '../../archive/manifest.ts';
+import type { PointManifest } from '../../archive/points/point-manifest.ts';
 import type { ObjectHead, Snapshot } from '../../cloud/ports.ts';
 import { SnapError } from '../../errors.ts';
 import type { ExistingArchive } from '../../events.ts';
 import { encryptionKeyIds } from '../../host/gpg-keys.ts';
 import { inParallel } from '../../lib/parallel.ts';
-import { readManifest } from '../reading/find-archive.ts';
+import { type AnyManifest, readManifest } from '../reading/find-archive.ts';
 import type { Services } from '../shared/services.ts';
 import type { MigrateSettings } from '../shared/settings/migrate.ts';
 import { isSameIndex } from '../verify/check-index.ts';
@@ -17,7 +18,8 @@ import { isSameIndex } from '../verify/check-index.ts';
  * not compare storage classes, which lifecycle rules change, nor encryption by S3 and tags, which can be changed without an
  * upload. A missing or replaced index is no reason to upload the data again, but it is reported.
  * @returns `null` if there is no manifest: there is no archive, or it is unfinished or of version 0.
- * @throws SnapError `MANIFEST` if the manifest cannot be read, and `DIFFERS` if an index was replaced, unless
+ * @throws SnapError `ARCHIVE_EXISTS` for a point that cannot be kept, because other points may need its packs;
+ *   `MANIFEST` if the manifest cannot be read, and `DIFFERS` if an index was replaced, unless
  *   `settings.replace` is set.
  */
 export async function findExisting(
@@ -26,9 +28,11 @@ export async function findExisting(
   services: Services,
   signal: AbortSignal,
 ): Promise<ExistingArchive | null> {
-  const manifest = await manifestOf(snapshot, settings, services, signal);
-  if (manifest === 'unreadable') return { action: 'replace', reason: `its manifest cannot be read, and ${ASKED}` };
-  if (manifest === null) return null;
+  const existing = await manifestOf(snapshot, settings, services, signal);
+  if (existing === 'unreadable') return { action: 'replace', reason: `its manifest cannot be read, and ${ASKED}` };
+  if (existing.point) return keepPoint(existing.point.content, settings);
+  if (existing.manifest === null) return null;
+  const manifest = existing.manifest.content;
   const { finishedAt, differedAt } = manifest;
   if (settings.replace) return { action: 'replace', reason: `it was stored ${finishedAt}, and ${ASKED}` };
   if (differedAt !== undefined) return { action: 'replace', reason: `it differed from the snapshot on ${differedAt}` };
@@ -37,6 +41,19 @@ export async function findExisting(
   if (change !== null) return { action: 'replace', reason: change };
   if (replaced !== null) throw replacedIndex(snapshot.id, replaced);
   return keep(manifest, missing, settings);
+}
+
+/** @throws SnapError `ARCHIVE_EXISTS` */
+function keepPoint(
+  { snapshot, finishedAt, differedAt }: PointManifest,
+  { incremental, replace }: MigrateSettings,
+): ExistingArchive {
+  if (incremental && !replace && differedAt === undefined)
+    return { action: 'keep', reason: `already archived incrementally (${finishedAt})` };
+  const why = differedAt === undefined ? '' : `, and it differed from the snapshot on ${differedAt}`;
+  throw new SnapError('ARCHIVE_EXISTS', `${snapshot.id} is already archived incrementally${why}`, {
+    hint: 'incremental archives are never replaced, because others may depend on them: use another --prefix',
+  });
 }
 
 /** @param missing the key of an index that is not in the bucket. */
@@ -67,10 +84,10 @@ async function manifestOf(
   { prefix, replace }: MigrateSettings,
   { store }: Services,
   signal: AbortSignal,
-): Promise<Manifest | 'unreadable' | null> {
+): Promise<AnyManifest | 'unreadable'> {
   const key = manifestKey({ prefix, volumeId, startTime, snapshotId: id });
   try {
-    return (await readManifest(key, id, store, signal))?.content ?? null;
+    return await readManifest(key, id, store, signal);
   } catch (cause) {
     if (!(cause instanceof SnapError) || cause.code !== 'MANIFEST') throw cause;
     if (replace) return 'unreadable';

@@ -87,9 +87,12 @@ export class MigrationJournal {
     await this.#note(null);
   }
 
-  /** Aborts uploads of this key that cannot be used. @param isRepeatable whether a second run produces the same bytes. */
-  async journalFor(facts: ObjectFacts, isRepeatable: boolean): Promise<UploadJournal> {
-    const resume = await this.#findUpload(facts, isRepeatable);
+  /**
+   * Aborts uploads of this key that cannot be used.
+   * @param obstacle why no upload can be resumed, as a clause; `null` if a second run produces the same bytes.
+   */
+  async journalFor(facts: ObjectFacts, obstacle: string | null): Promise<UploadJournal> {
+    const resume = await this.#findUpload(facts, obstacle);
     return {
       resume,
       uploadStarted: async (uploadId, from) => {
@@ -140,13 +143,13 @@ export class MigrationJournal {
     this.#isNoting = false;
   }
 
-  async #findUpload(facts: ObjectFacts, isRepeatable: boolean): Promise<UploadJournal['resume']> {
+  async #findUpload(facts: ObjectFacts, obstacle: string | null): Promise<UploadJournal['resume']> {
     const { store, host } = this.#services;
     const { key } = facts;
     const call = { signal: this.#signal };
     const found = (await store.unfinishedUploads(key, call)).filter((upload) => upload.key === key);
     const noted = this.#before?.uploads.find((upload) => upload.key === key);
-    const reason = this.#reasonToRestart(isRepeatable);
+    const reason = obstacle ?? this.#reasonToRestart();
     const parts = store.object(facts);
     let resume: UploadJournal['resume'] = null;
     for (const { uploadId } of found) {
@@ -180,7 +183,7 @@ export class MigrationJournal {
   /** Whether the old manifest names the key. A manifest that cannot be read may name it. */
   async #isNamed(key: string, oldKey: string): Promise<boolean> {
     try {
-      const manifest = await readManifest(oldKey, this.#snapshotId, this.#services.store, cleanupSignal());
+      const { manifest } = await readManifest(oldKey, this.#snapshotId, this.#services.store, cleanupSignal());
       return manifest?.content.objects.some((object) => object.key === key) ?? false;
     } catch (error) {
       if (error instanceof SnapError && error.code === 'MANIFEST') return true;
@@ -193,8 +196,7 @@ export class MigrationJournal {
     return this.#signal.reason instanceof Interrupted && this.#signal.reason.isShutdown;
   }
 
-  #reasonToRestart(isRepeatable: boolean): string | null {
-    if (!isRepeatable) return 'gpg encrypts the same bytes differently each time';
+  #reasonToRestart(): string | null {
     return this.#isUsable() ? null : 'the settings or the version of the program have changed';
   }
 

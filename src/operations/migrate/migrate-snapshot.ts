@@ -2,6 +2,7 @@ import { BlockIndexWriter } from '../../archive/block-index.ts';
 import type { ManifestObject } from '../../archive/manifest.ts';
 import { BLOCK_BYTES } from '../../cloud/blocks.ts';
 import type { Snapshot } from '../../cloud/ports.ts';
+import { COMPRESSION_BLOCK_BYTES } from '../../indexing/block-memory.ts';
 import { now } from '../../lib/clock.ts';
 import { cleanupSignal } from '../../lib/disposal.ts';
 import type { Services } from '../shared/services.ts';
@@ -16,6 +17,7 @@ import { withHashes } from '../verify/proved-objects.ts';
 import { commitManifest } from './commit-manifest.ts';
 import { MigrationJournal } from './journal.ts';
 import { type ArchiveDraft, FreshDiskNeeded, type Migration, type StoredDisk } from './migration.ts';
+import { archivePoint } from './points/archive-point.ts';
 import { proveImage } from './prove-image.ts';
 import { storeContent, UNKNOWN } from './store-content.ts';
 import { storeDisk, storePartitions } from './store-partitions.ts';
@@ -68,6 +70,7 @@ export async function migrateSnapshot(
 async function archive(migration: Migration, onComplete: () => Promise<void>): Promise<void> {
   const { snapshot, settings, services } = migration;
   const source = await chooseSource(snapshot, settings, settings.layout, services, migration.signal);
+  if (settings.incremental) return archivePoint(migration, source, onComplete);
   if (source === 'direct' && settings.layout === 'image') return archiveDirectly(migration, onComplete);
   try {
     await archiveFrom(source, migration, onComplete);
@@ -98,7 +101,14 @@ async function archiveDirectly(migration: Migration, onComplete: () => Promise<v
   const bytes = disk.device.size;
   const index = new BlockIndexWriter({ snapshot: snapshot.id, bytes, blockBytes: BLOCK_BYTES });
   const blocks = imageOf(snapshot, settings, services, index);
-  const stored = await storeContent(migration, null, UNKNOWN, { kind: 'blocks', blocks, index, expectedBytes: bytes });
+  const stored = await storeContent(migration, null, UNKNOWN, {
+    kind: 'blocks',
+    blocks,
+    expectedBytes: bytes,
+    frameBytes: COMPRESSION_BLOCK_BYTES,
+    onFrame: (plain, position) => index.piece(plain, position),
+    index,
+  });
   const objects = settings.validate ? await proveImage(migration, disk, stored) : [stored.object];
   const nothingElse = { recorded: [], notKept: [], volumeObstacle: null };
   const draft = { disk, source: 'direct', proof: null, objects, ...nothingElse, ...validatedNow(settings) } as const;

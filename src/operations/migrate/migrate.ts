@@ -10,6 +10,7 @@ import type { Services } from '../shared/services.ts';
 import type { MigrateSettings } from '../shared/settings/migrate.ts';
 import { mayBeFree, underClaim } from '../sharing/claimed-work.ts';
 import type { HeldClaim } from '../sharing/claims.ts';
+import { InOrder } from '../sharing/in-order.ts';
 import { runEach, verdictOf, type WorkOutcome } from '../sharing/run-each.ts';
 import { type Selected, select } from '../sharing/select.ts';
 import { reportNoRoom } from '../sharing/state-tag.ts';
@@ -42,23 +43,29 @@ function migrateEach(
   services: Services,
   signal: AbortSignal,
 ): Promise<ExitCode> {
+  const volumes = new InOrder();
   return runEach({
     command: 'migrate',
-    items: snapshots,
+    items: settings.incremental ? snapshots.toSorted(byStartTime) : snapshots,
     concurrency: settings.concurrency,
     idOf: ({ id }) => id,
     refused,
     host: services.host,
     signal,
     work: (snapshot, onDone) => {
-      return underClaim({ snapshot, command: 'migrate', settings }, services, signal, async (fresh, claim, working) => {
-        const run = { snapshot: fresh, settings, services, claim, signal: working, onDone };
-        return migrateOrKeep(run);
-      });
+      const work = () =>
+        underClaim({ snapshot, command: 'migrate', settings }, services, signal, async (fresh, claim, working) => {
+          const run = { snapshot: fresh, settings, services, claim, signal: working, onDone };
+          return migrateOrKeep(run);
+        });
+      return settings.incremental ? volumes.run(snapshot.volumeId, work) : work();
     },
     mayBeFree: settings.selection.by === 'tag' ? ({ id }) => mayBeFree(id, settings, services, signal) : null,
   });
 }
+
+/** A point continues the previous one of its volume, so that this one must be complete before. */
+const byStartTime = (a: Snapshot, b: Snapshot): number => a.startTime.getTime() - b.startTime.getTime();
 
 interface OneRun {
   snapshot: Snapshot;

@@ -41,10 +41,12 @@ export async function storeContent(
   if (kept) return { object: { ...kept, ...namesOf(found) }, index: null };
   const { settings, services, signal } = migration;
   await using directory = temporaryDirectory();
-  const journal = await migration.journal.journalFor(facts, settings.encryption === null);
+  const obstacle = settings.encryption && 'gpg encrypts the same bytes differently each time';
+  const journal = await migration.journal.journalFor(facts, obstacle);
   const settled = {
     content,
     facts,
+    mustBeNew: false,
     journal,
     codec: settings.codec,
     encryption: settings.encryption,
@@ -57,7 +59,7 @@ export async function storeContent(
   reportSockets(result, migration);
   const object = manifestObject(settled, found, result);
   await journal.stored(object);
-  const index = content.kind === 'blocks' ? await content.index.finish() : result.indexFile;
+  const index = content.kind === 'blocks' ? ((await content.index?.finish()) ?? null) : result.indexFile;
   if (index === null) return { object, index };
   const { plainBytes } = object;
   const indexed = { ...object, index: await commitIndex(migration, { partition, plainBytes, index }) };

@@ -1,7 +1,7 @@
 /** Finds the archive of a snapshot in the bucket. */
 import { recipientsOf } from '../../archive/cipher.ts';
 import type { CodecName } from '../../archive/codec.ts';
-import { decodeManifest } from '../../archive/decode-manifest.ts';
+import { decodeAnyManifest } from '../../archive/decode-manifest.ts';
 import {
   type ArchiveName,
   type Cipher,
@@ -11,12 +11,14 @@ import {
   manifestKey,
   type ParsedKey,
   parseAnyKey,
+  parseGenerationKey,
   parseKey,
 } from '../../archive/key.ts';
-import type { Manifest, ManifestObject } from '../../archive/manifest.ts';
+import { MANIFEST_FORMAT, type Manifest, type ManifestObject } from '../../archive/manifest.ts';
 import { readHeaderValue } from '../../archive/metadata.ts';
 import type { ArchiveStore } from '../../cloud/ports.ts';
 import { SnapError } from '../../errors.ts';
+import type { FoundPoint } from './point/found-point.ts';
 
 /** A data object of an archive, described by the manifest or, without one, by its key. */
 export interface ArchivedObject {
@@ -32,28 +34,45 @@ export interface ArchivedObject {
 
 export interface Archive {
   snapshotId: string;
-  /** `null` for archives of version 0. */
+  /** `null` for archives of version 0, and for points. */
   manifest: { key: string; etag: string; content: Manifest } | null;
+  /** The point, if the archive is incremental; then it has no objects. */
+  point: FoundPoint | null;
   objects: ArchivedObject[];
 }
 
-/** @throws SnapError `NOT_FOUND` if there is no archive, `MANIFEST` if its manifest cannot be used. */
+/** A manifest of either kind; both fields are `null` if there is none. */
+export type AnyManifest = Pick<Archive, 'manifest' | 'point'>;
+
+export const NO_MANIFEST: AnyManifest = { manifest: null, point: null };
+
+/** @throws SnapError `NOT_FOUND` if there is no archive, `UNFINISHED`, `MANIFEST` if its manifest cannot be used. */
 export async function findArchive(name: ArchiveName, store: ArchiveStore, signal: AbortSignal): Promise<Archive> {
-  const manifest = await readManifest(manifestKey(name), name.snapshotId, store, signal);
+  const { manifest, point } = await readManifest(manifestKey(name), name.snapshotId, store, signal);
   if (manifest) return withManifest(name.snapshotId, manifest);
+  if (point) return ofPoint(point);
   const keys = await keysOf(name.prefix, `${name.volumeId}/`, store, signal);
   return withoutManifest(name.snapshotId, keys, store, signal);
 }
 
-/** @param keys the keys of the objects, which are used only without a manifest. @throws SnapError `NOT_FOUND` */
+/** @param keys the keys of the objects, which are used only without a manifest. @throws SnapError `NOT_FOUND`, `UNFINISHED` */
 export const archiveOf = async (
   snapshotId: string,
-  manifest: Archive['manifest'],
+  { manifest, point }: AnyManifest,
   keys: readonly string[],
   store: HeadStore,
   signal: AbortSignal,
-): Promise<Archive> =>
-  manifest ? withManifest(snapshotId, manifest) : withoutManifest(snapshotId, keys, store, signal);
+): Promise<Archive> => {
+  if (point) return ofPoint(point);
+  return manifest ? withManifest(snapshotId, manifest) : withoutManifest(snapshotId, keys, store, signal);
+};
+
+const ofPoint = (point: FoundPoint): Archive => ({
+  snapshotId: point.content.snapshot.id,
+  manifest: null,
+  point,
+  objects: [],
+});
 
 type HeadStore = Pick<ArchiveStore, 'head' | 'bucket'>;
 
@@ -72,18 +91,21 @@ export async function keysOf(
 export const isUnusableManifest = (error: unknown): error is SnapError =>
   error instanceof SnapError && (error.code === 'MANIFEST' || error.code === 'OBJECT_ARCHIVED');
 
-/** @returns `null` if there is no manifest. @throws SnapError `MANIFEST` if it cannot be used. */
+/** @throws SnapError `MANIFEST` if the manifest cannot be used. */
 export async function readManifest(
   key: string,
   snapshotId: string,
   store: Pick<ArchiveStore, 'getSmall'>,
   signal: AbortSignal,
-): Promise<Archive['manifest']> {
+): Promise<AnyManifest> {
   try {
     const { etag, body } = await store.getSmall(key, { signal });
-    return { key, etag, content: decodeManifest(body, key, snapshotId) };
+    const content = decodeAnyManifest(body, key, snapshotId);
+    return content.format === MANIFEST_FORMAT
+      ? { manifest: { key, etag, content }, point: null }
+      : { manifest: null, point: { key, etag, content } };
   } catch (error) {
-    if (error instanceof SnapError && error.code === 'NOT_FOUND') return null;
+    if (error instanceof SnapError && error.code === 'NOT_FOUND') return NO_MANIFEST;
     throw error;
   }
 }
@@ -94,6 +116,7 @@ export function withManifest(snapshotId: string, manifest: NonNullable<Archive['
   return {
     snapshotId,
     manifest,
+    point: null,
     objects: objects.map((facts) => ({
       key: facts.key,
       partition: facts.partition,
@@ -120,11 +143,17 @@ async function withoutManifest(
     const partition = await partitionOf(key, parsed, store, signal);
     objects.push({ key, partition, layout, codec, cipher, facts: null });
   }
-  if (objects.length > 0) return { snapshotId, manifest: null, objects };
+  if (objects.length > 0) return { snapshotId, ...NO_MANIFEST, objects };
+  if (keys.some((key) => parseGenerationKey(key)?.snapshotId === snapshotId)) throw unfinishedPoint(snapshotId);
   throw new SnapError('NOT_FOUND', `there is no archive of ${snapshotId} in ${store.bucket}`, {
     hint: 'check --bucket and --prefix, or migrate the snapshot first',
   });
 }
+
+const unfinishedPoint = (snapshotId: string): SnapError =>
+  new SnapError('UNFINISHED', `the incremental archive of ${snapshotId} has no manifest and is unfinished`, {
+    hint: 'while the snapshot exists, run migrate --incremental for it again',
+  });
 
 /**
  * Without a manifest, nothing shows which of several objects with the same content is the valid one.

@@ -5,7 +5,7 @@ import type { SnapError } from '../../errors.ts';
 import { seconds } from '../../lib/clock.ts';
 import { failureOfOne } from '../../lib/failure-of-one.ts';
 import { inParallel } from '../../lib/parallel.ts';
-import { type Archive, archiveOf, keysOf, readManifest } from './find-archive.ts';
+import { type Archive, archiveOf, keysOf, NO_MANIFEST, readManifest } from './find-archive.ts';
 
 export interface ArchiveSources {
   store: ArchiveStore;
@@ -49,7 +49,7 @@ async function readArchive(
 ): Promise<Archive | { id: string; error: SnapError }> {
   const manifest = keys.find((key) => key.endsWith('.manifest.json'));
   try {
-    const found = manifest === undefined ? null : await readManifest(manifest, id, store, signal);
+    const found = manifest === undefined ? NO_MANIFEST : await readManifest(manifest, id, store, signal);
     return await archiveOf(id, found, keys, store, signal);
   } catch (thrown) {
     return { id, error: failureOfOne(thrown) };

@@ -27,17 +27,21 @@ export async function sizeOfImage(
   reading: Reading,
 ): Promise<ImageSize> {
   const plainBytes = object.facts?.plainBytes ?? (await numberInMetadata(object, 'uncompressed-size', reading));
-  if (table) {
-    const data = table.kinds.filter((kind) => kind !== BLOCK_KIND.zero).length * table.blockBytes;
-    return { plainBytes, dataBytes: Math.min(data, table.bytes) };
-  }
+  if (table) return { plainBytes, dataBytes: dataBytesIn(table) };
   if (plainBytes === null) return { plainBytes, dataBytes: null };
   return { plainBytes, dataBytes: Math.min(plainBytes, manifest?.content.snapshot.dataBytes ?? plainBytes) };
 }
 
+/** @returns an upper bound of the number of bytes that are not zero. */
+export function dataBytesIn({ kinds, blockBytes, bytes }: BlockTable): number {
+  const data = kinds.filter((kind) => kind !== BLOCK_KIND.zero).length * blockBytes;
+  return Math.min(data, bytes);
+}
+
 /** @returns the size of the whole disk in GiB. @throws SnapError `NOT_FOUND` */
-export async function sizeOfDisk({ manifest, objects }: Archive, reading: Reading): Promise<number> {
-  if (manifest) return Math.max(manifest.content.snapshot.sizeGiB, Math.ceil(manifest.content.disk.bytes / GiB));
+export async function sizeOfDisk({ manifest, point, objects }: Archive, reading: Reading): Promise<number> {
+  const content = (manifest ?? point)?.content;
+  if (content) return Math.max(content.snapshot.sizeGiB, Math.ceil(content.disk.bytes / GiB));
   const [first] = objects;
   const image = objects.find(({ layout, partition }) => layout === 'image' && partition === null);
   const disk = first ? await numberInMetadata(first, 'snapshot-volumesize', reading) : null;

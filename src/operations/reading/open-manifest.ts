@@ -1,14 +1,16 @@
 /** Decrypts the sealed manifest of an encrypted archive. Its readable part has no more facts than the objects. */
 import { decryptCommand } from '../../archive/cipher.ts';
-import { decodeManifest } from '../../archive/decode-manifest.ts';
+import { decodeAnyManifest, decodeManifest } from '../../archive/decode-manifest.ts';
 import { culpritOf } from '../../archive/decryption-failure.ts';
 import type { Manifest } from '../../archive/manifest.ts';
+import { POINT_FORMAT, type PointManifest } from '../../archive/points/point-manifest.ts';
 import { SnapError } from '../../errors.ts';
 import { configurationProblem, decryptionOptions, invalidConfiguration } from '../../lib/gpg-configuration.ts';
 import { lastRelevantLine } from '../../transfer/outcome.ts';
 import { environmentOfTools } from '../../transfer/process.ts';
 import { runTool, ToolError } from '../../transfer/run-tool.ts';
 import type { Archive } from './find-archive.ts';
+import type { FoundPoint } from './point/found-point.ts';
 
 /**
  * The sealed part is untrusted input, too: anybody can encrypt for a public key.
@@ -23,7 +25,24 @@ export async function openManifest(
   within?: number,
 ): Promise<Manifest> {
   if (content.sealed === null || content.sealed === undefined) return content;
-  const input = Buffer.from(content.sealed, 'base64');
+  return decodeManifest(await decrypt(key, content.sealed, signal, within), key, snapshotId);
+}
+
+/** The same for a point. @throws SnapError `GPG_KEY`, `MANIFEST` */
+export async function openPointManifest(
+  { key, content }: FoundPoint,
+  signal: AbortSignal,
+  within?: number,
+): Promise<PointManifest> {
+  if (content.sealed === null) return content;
+  const body = await decrypt(key, content.sealed, signal, within);
+  const opened = decodeAnyManifest(body, key, content.snapshot.id);
+  if (opened.format !== POINT_FORMAT) throw damagedPart(key, new Error('it is the manifest of another archive'));
+  return opened;
+}
+
+async function decrypt(key: string, sealed: string, signal: AbortSignal, within?: number): Promise<Buffer> {
+  const input = Buffer.from(sealed, 'base64');
   const options = { input, signal, ...(within === undefined ? {} : { within }) };
   const command = decryptCommand(decryptionOptions(environmentOfTools()), null);
   const opened = await runTool(command, options).catch((cause) => {
@@ -37,7 +56,7 @@ export async function openManifest(
       cause,
     });
   });
-  return decodeManifest(opened.stdoutBytes, key, snapshotId);
+  return opened.stdoutBytes;
 }
 
 const damagedPart = (key: string, cause: unknown): SnapError =>

@@ -13,6 +13,8 @@ import { stopOnInstanceNotice } from '../sharing/stop-on-instance-notice.ts';
 import { restoreFiles } from './files/restore-files.ts';
 import { restoreImage } from './image/restore-image.ts';
 import { showRestore } from './plan-restore.ts';
+import { isPoint } from './point/plan-point.ts';
+import { restorePoint } from './point/restore-point.ts';
 import { requireVolumes, restoreToVolume } from './volume/restore-volume.ts';
 
 /**
@@ -40,7 +42,8 @@ export async function restore(settings: RestoreSettings, services: Services, sig
       work: async (archive) => {
         assertNoDuplicates(archive);
         await requireManifest(archive, () => settings.withoutManifest, services, running);
-        if (settings.dryRun) await showRestore(archive, settings, services, running);
+        if (isPoint(archive)) await restorePoint(archive, settings, services, running);
+        else if (settings.dryRun) await showRestore(archive, settings, services, running);
         else await restoreTo(archive, settings, services, running);
         return 'done';
       },

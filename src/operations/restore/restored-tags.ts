@@ -1,7 +1,7 @@
 /** The tags that a new snapshot or volume gets from the original snapshot, without those of this program. */
 import type { Manifest } from '../../archive/manifest.ts';
 import type { Archive } from '../reading/find-archive.ts';
-import { openManifest } from '../reading/open-manifest.ts';
+import { openManifest, openPointManifest } from '../reading/open-manifest.ts';
 
 /**
  * The original snapshot according to the manifest. A sealed manifest is opened, because its readable part has fewer tags.
@@ -10,10 +10,11 @@ import { openManifest } from '../reading/open-manifest.ts';
  * @throws SnapError `GPG_KEY`, `MANIFEST`
  */
 export async function snapshotBefore(
-  { manifest, snapshotId }: Archive,
+  { manifest, point, snapshotId }: Archive,
   sessionKey: string | null,
   signal: AbortSignal,
 ): Promise<Manifest['snapshot'] | null> {
+  if (point) return (await openPointManifest(point, signal)).snapshot;
   if (!manifest) return null;
   const { snapshot } = sessionKey === null ? await openManifest(manifest, snapshotId, signal) : manifest.content;
   return snapshot;

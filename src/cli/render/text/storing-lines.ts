@@ -5,6 +5,7 @@ import { count, formatBytes, formatDuration } from '../../../lib/units.ts';
 import type { EventOf, Lines } from './line.ts';
 
 export const STORING_LINES: Lines<StoringEvent> = {
+  'point.planned': describePoint,
   'partition.raw': (event) => `${nameOfPart(event.partition)} is stored as a raw image: ${event.reason}`,
   'partition.recorded': (event) => `${nameOfPart(event.partition)} is recorded, not stored: ${event.reason}`,
   'partition.obstacle': describeObstacle,
@@ -27,6 +28,13 @@ export const STORING_LINES: Lines<StoringEvent> = {
   'index.left-out': (event) => `stored without an index, because ${event.reason}: ${event.key}`,
   'manifest.stored': (event) => `archive complete: ${event.key}`,
 };
+
+function describePoint({ how, reason, parent, blocks, bytes }: EventOf<'point.planned'>): string {
+  const amount = `${count(blocks, 'block')} (${formatBytes(bytes)})`;
+  if (how === 'base') return `storing ${amount} as a new base, because ${reason}`;
+  const because = reason === null ? 'that EBS reports as changed' : `whose SHA-256 differs, because ${reason}`;
+  return `storing ${amount} ${because}, on top of ${parent}`;
+}
 
 function describeNotKept({ partition, what, count: files, advice }: EventOf<'partition.not-kept'>): string {
   const of = files === null ? '' : ` (${count(files, 'file')})`;

@@ -11,8 +11,19 @@ export type Content =
   | { kind: 'files'; directory: string; expectedBytes: number; damage: (members: number | null) => string | null }
   /** All bytes of a device, or of a snapshot's blocks; `expectedBytes` is exact. */
   | { kind: 'device'; device: string; expectedBytes: number }
-  /** The reader of the blocks adds them to `index`; the code that stores frames adds their positions. */
-  | { kind: 'blocks'; blocks: OpenImage; expectedBytes: number; index: BlockIndexWriter };
+  /**
+   * Blocks of a disk, in frames of `frameBytes` plain bytes. `onFrame` is called with the positions of the frames, in the
+   * plain stream and in the object; frames within long runs of zeros, and those of encrypted objects, are omitted.
+   */
+  | {
+      kind: 'blocks';
+      blocks: OpenImage;
+      expectedBytes: number;
+      frameBytes: number;
+      onFrame: (plain: number, stored: number) => void;
+      /** The index, to which the reader of the blocks adds them; `null` if another document lists them. */
+      index: BlockIndexWriter | null;
+    };
 
 /** Content that a process or a device provides as a stream. */
 export type StreamContent = Exclude<Content, { kind: 'blocks' }>;

@@ -1,7 +1,6 @@
 /** Reads the blocks of an image, and compresses them in threads. Every frame can be decoded by itself. */
 import type { UploadCheckpoint } from '../../../archive/claim.ts';
 import { SnapError } from '../../../errors.ts';
-import { COMPRESSION_BLOCK_BYTES as FRAME_PLAIN_BYTES } from '../../../indexing/block-memory.ts';
 import type { Frame, FrameCompressor } from '../../../indexing/frame-compressor.ts';
 import { isCommandFailure } from '../../../indexing/lz4-command.ts';
 import { nextTurn, sleep } from '../../../lib/clock.ts';
@@ -72,10 +71,11 @@ export class ImageFrames {
 
   async #readAhead(): Promise<void> {
     const { bytes } = this.#image;
+    const { frameBytes } = this.#options.content;
     let zeros = 0;
     while (this.#image.position < bytes) {
       const { position } = this.#image;
-      const length = Math.min(FRAME_PLAIN_BYTES - (position % FRAME_PLAIN_BYTES), bytes - position);
+      const length = Math.min(frameBytes - (position % frameBytes), bytes - position);
       const isData = await this.#image.read(await this.#compressor.room(length));
       if (isData) this.#compressor.add(length);
       else this.#compressor.addZeros(length);
@@ -87,7 +87,7 @@ export class ImageFrames {
   #notePlace({ isZero }: Frame): void {
     const { content, isEncrypted } = this.#options;
     const isWithinZeros = isZero && this.#isAfterZeros && this.plainBytes % PLACE_INTERVAL_IN_ZEROS !== 0;
-    if (!isEncrypted && !isWithinZeros) content.index.piece(this.plainBytes, this.storedBytes);
+    if (!isEncrypted && !isWithinZeros) content.onFrame(this.plainBytes, this.storedBytes);
     this.#isAfterZeros = isZero;
   }
 

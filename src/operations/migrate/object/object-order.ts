@@ -10,6 +10,8 @@ import type { StreamIndex } from './stream-index.ts';
 export interface ObjectOrder {
   content: Content;
   facts: ObjectFacts;
+  /** Whether the key must be free, because other archives may depend on the object that has it. */
+  mustBeNew: boolean;
   codec: Codec;
   encryption: Encryption | null;
   /** Number of parts in flight. */

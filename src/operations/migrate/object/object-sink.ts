@@ -16,13 +16,13 @@ export interface ObjectSink {
 
 /** @param from the checkpoint at which the stream starts or resumes. */
 export function openUpload(order: ObjectOrder, from: UploadCheckpoint, store: ArchiveStore, host: Host): ObjectSink {
-  const { facts, journal, streams } = order;
+  const { facts, journal, streams, mustBeNew } = order;
   const kept = journal.resume?.parts.filter(({ number }) => number <= from.parts) ?? [];
   let stored = from.storedBytes;
   return {
     storedBytes: () => stored,
     async take(stream, signal) {
-      const uploaded = await uploadParts(stream.parts, store.object(facts), {
+      const uploaded = await uploadParts(stream.parts, store.object(facts, { mustBeNew }), {
         streams,
         signal: AbortSignal.any([signal, stream.broken]),
         verdict: async (storedBytes) => {

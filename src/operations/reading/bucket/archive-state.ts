@@ -1,11 +1,12 @@
 /** Determines whether an archive is complete: the bucket must have all objects of its manifest, with their lengths and ETags. */
 import type { Manifest } from '../../../archive/manifest.ts';
+import type { PointManifest } from '../../../archive/points/point-manifest.ts';
 import type { ListedObject } from '../../../cloud/ports.ts';
 import { SnapError } from '../../../errors.ts';
 import type { ListedArchive } from '../../../events.ts';
 import { inParallel } from '../../../lib/parallel.ts';
 import type { Services } from '../../shared/services.ts';
-import type { Archive } from '../find-archive.ts';
+import type { AnyManifest } from '../find-archive.ts';
 import { manifestOf, type TaggedArchives } from './archive-tags.ts';
 import { isUnfinished } from './origin.ts';
 import type { FoundArchive } from './scan-bucket.ts';
@@ -17,6 +18,8 @@ export interface JudgedArchive {
   state: ArchiveState;
   /** Region and owner of the snapshot according to the manifest; `null` if there is none. */
   origin: Pick<Manifest['snapshot'], 'region' | 'ownerId'> | null;
+  /** The manifest if the archive is a point; otherwise `null`. */
+  point: PointManifest | null;
 }
 
 /** Maximum number of manifests that are read at the same time. */
@@ -46,17 +49,35 @@ export async function statesOf(
 async function judge(
   found: FoundArchive,
   hasClaim: boolean,
-  read: () => ReturnType<typeof manifestOf> | Archive['manifest'],
+  read: () => ReturnType<typeof manifestOf> | AnyManifest,
 ): Promise<Omit<JudgedArchive, 'found'>> {
+  const unknown = { origin: null, point: null };
   try {
-    const manifest = await read();
-    if (manifest === 'unreadable') return { state: 'unreadable-manifest', origin: null };
-    if (manifest) return { state: completeness(found, manifest.content), origin: manifest.content.snapshot };
-    return { state: isUnfinished(found, hasClaim) ? 'unfinished' : 'without-manifest', origin: null };
+    const known = await read();
+    if (known === 'unreadable') return { state: 'unreadable-manifest', ...unknown };
+    const { manifest, point } = known;
+    if (point)
+      return { state: stateOfPoint(found, point.content), origin: point.content.snapshot, point: point.content };
+    if (manifest)
+      return { state: completeness(found, manifest.content), origin: manifest.content.snapshot, point: null };
+    return { state: isUnfinished(found, hasClaim) ? 'unfinished' : 'without-manifest', ...unknown };
   } catch (error) {
-    if (error instanceof SnapError && error.code === 'ACCESS_DENIED') return { state: 'unchecked', origin: null };
+    if (error instanceof SnapError && error.code === 'ACCESS_DENIED') return { state: 'unchecked', ...unknown };
     throw error;
   }
+}
+
+/** Considers only what the point itself stored: the packs of other points that it needs are listed with those. */
+function stateOfPoint(
+  { data, indexes }: FoundArchive,
+  { point: { own, map }, differedAt }: PointManifest,
+): 'complete' | 'differed' | 'incomplete' | 'replaced' {
+  const documents = [map, ...(own.list ? [own.list] : [])];
+  const storedBytes = data.reduce((sum, { bytes }) => sum + bytes, 0);
+  if (data.length !== own.packs || storedBytes !== own.storedBytes || !areAsLong(indexes, documents))
+    return 'incomplete';
+  if (!hasAll(indexes, documents)) return 'replaced';
+  return differedAt === undefined ? 'complete' : 'differed';
 }
 
 function completeness(

@@ -3,7 +3,7 @@ import { carriedForms } from '../../../archive/tags.ts';
 import { inParallel } from '../../../lib/parallel.ts';
 import type { Services } from '../../shared/services.ts';
 import type { WantedTag } from '../../shared/settings/archive-filter.ts';
-import { type Archive, isUnusableManifest, readManifest } from '../find-archive.ts';
+import { type AnyManifest, isUnusableManifest, NO_MANIFEST, readManifest } from '../find-archive.ts';
 import type { FoundArchive } from './scan-bucket.ts';
 
 /** Maximum number of manifests, or tags of objects, that are read at the same time. */
@@ -12,7 +12,7 @@ const CONCURRENCY = 8;
 export interface TaggedArchives {
   archives: FoundArchive[];
   /** The manifests that were read for the selection. */
-  manifests: ReadonlyMap<FoundArchive, Archive['manifest']>;
+  manifests: ReadonlyMap<FoundArchive, AnyManifest>;
   /** Number of archives that are left out because their manifests cannot be read. */
   unreadable: number;
 }
@@ -24,7 +24,7 @@ export async function keepTagged(
   services: Pick<Services, 'store' | 'host'>,
   signal: AbortSignal,
 ): Promise<TaggedArchives> {
-  const manifests = new Map<FoundArchive, Archive['manifest']>();
+  const manifests = new Map<FoundArchive, AnyManifest>();
   if (tags.length === 0) return { archives: [...batch], manifests, unreadable: 0 };
   const fitting = new Set<FoundArchive>();
   let unreadable = 0;
@@ -41,13 +41,12 @@ export async function keepTagged(
   return { archives: batch.filter((found) => fitting.has(found)), manifests, unreadable };
 }
 
-/** @returns `null` if there is no manifest. */
 export async function manifestOf(
   { id, manifestKey }: FoundArchive,
   { store, host }: Pick<Services, 'host'> & { store: Pick<Services['store'], 'getSmall'> },
   signal: AbortSignal,
-): Promise<Archive['manifest'] | 'unreadable'> {
-  if (manifestKey === null) return null;
+): Promise<AnyManifest | 'unreadable'> {
+  if (manifestKey === null) return NO_MANIFEST;
   try {
     return await readManifest(manifestKey, id, store, signal);
   } catch (error) {
@@ -64,12 +63,13 @@ interface KnownTags {
 /** Without a manifest, as in archives of version 0, reads the tags of one object: all objects carry the same tags. */
 async function tagsOf(
   found: FoundArchive,
-  manifest: Archive['manifest'],
+  { manifest, point }: AnyManifest,
   services: Pick<Services, 'store'>,
   signal: AbortSignal,
 ): Promise<KnownTags> {
-  if (manifest) {
-    const { snapshot, sealed } = manifest.content;
+  const content = (manifest ?? point)?.content;
+  if (content) {
+    const { snapshot, sealed } = content;
     return typeof sealed === 'string' ? carried(snapshot.tags) : exact(snapshot.tags);
   }
   const [object] = found.data;

@@ -1,6 +1,6 @@
 /** Determines the origin of archives without a manifest: version 0, which wrote none, or a migration that did not end. */
 import { claimKey } from '../../../archive/claim.ts';
-import { keyStem, objectKey, parseKey, parseSmallKey } from '../../../archive/key.ts';
+import { keyStem, objectKey, parseGenerationKey, parseKey, parseSmallKey } from '../../../archive/key.ts';
 import { FORMAT_METADATA, readHeaderValue } from '../../../archive/metadata.ts';
 import type { ArchiveStore } from '../../../cloud/ports.ts';
 import { SnapError } from '../../../errors.ts';
@@ -28,6 +28,8 @@ interface Traces {
 
 /** Decides by names alone, and makes no calls. */
 function originByTraces({ keys, hasIndex, hasClaim }: Traces): Origin {
+  if (keys.some((key) => parseGenerationKey(key) !== null))
+    return { is: 'unfinished', reason: 'it has packs, which version 0 did not write' };
   const own = keys.filter(mayBeOurs);
   if (own.length === 0) return { is: 'version-0', reason: 'only version 0 wrote such names' };
   if (hasClaim) return { is: 'unfinished', reason: 'the claim of an unfinished migration exists' };
@@ -40,9 +42,9 @@ function originByTraces({ keys, hasIndex, hasClaim }: Traces): Origin {
 }
 
 /** Decides for an archive in a listing. @param hasClaim whether its snapshot is claimed. */
-export function isUnfinished({ data, manifestKey, smallBytes }: FoundArchive, hasClaim: boolean): boolean {
+export function isUnfinished({ data, indexes, manifestKey, smallBytes }: FoundArchive, hasClaim: boolean): boolean {
   if (manifestKey !== null) return false;
-  const keys = data.map(({ key }) => key);
+  const keys = [...data, ...indexes].map(({ key }) => key);
   return originByTraces({ keys, hasIndex: smallBytes > 0, hasClaim }).is === 'unfinished';
 }
 
@@ -119,7 +121,7 @@ export async function requireManifest(
   { store, host }: Pick<Services, 'store' | 'host'>,
   signal: AbortSignal,
 ): Promise<void> {
-  if (archive.manifest) return;
+  if (archive.manifest || archive.point) return;
   const { is: origin, reason } = await originOf(archive, store, signal);
   const { snapshotId } = archive;
   if (origin !== 'version-0' && !isAccepted(origin)) throw unfinished(snapshotId, origin, reason);

@@ -1,5 +1,5 @@
 /** Finds the archives in a bucket from a listing of names, sizes and storage classes, without reading any object. */
-import { parseAnyKey, parseSmallKey } from '../../../archive/key.ts';
+import { parseAnyKey, parseGenerationKey, parseSmallKey } from '../../../archive/key.ts';
 import type { ListedObject } from '../../../cloud/ports.ts';
 import type { Services } from '../../shared/services.ts';
 import type { ArchiveFilter } from '../../shared/settings/archive-filter.ts';
@@ -8,7 +8,9 @@ export interface FoundArchive {
   id: string;
   volumeId: string;
   startTime: Date;
+  /** Data objects; for a point, its own packs. */
   data: ListedObject[];
+  /** Indexes; for a point, its map and its block list. */
   indexes: ListedObject[];
   manifestKey: string | null;
   smallBytes: number;
@@ -57,11 +59,11 @@ function isWanted(
 }
 
 function add(object: ListedObject, archive: FoundArchive): void {
-  const small = parseSmallKey(object.key);
-  if (!small) archive.data.push(object);
+  const what = (parseSmallKey(object.key) ?? parseGenerationKey(object.key))?.what ?? 'data';
+  if (what === 'data' || what === 'pack') archive.data.push(object);
   else archive.smallBytes += object.bytes;
-  if (small?.what === 'index') archive.indexes.push(object);
-  if (small?.what === 'manifest') archive.manifestKey = object.key;
+  if (what === 'index' || what === 'map' || what === 'blocks') archive.indexes.push(object);
+  if (what === 'manifest') archive.manifestKey = object.key;
 }
 
 /** The maximum number of ids in one call of DescribeSnapshots. */

@@ -81,7 +81,12 @@ export async function planImage(
   return { object, index, size, wanted: null, found };
 }
 
-async function requireConsent({ path, consent }: DeviceTarget, { roomBytes, holds }: FoundTarget, signal: AbortSignal) {
+/** @throws SnapError `TARGET` if the user does not confirm that the content of the device is destroyed. */
+export async function requireConsent(
+  { path, consent }: DeviceTarget,
+  { roomBytes, holds }: FoundTarget,
+  signal: AbortSignal,
+) {
   if (await consent({ path, bytes: roomBytes, holds })) return;
   signal.throwIfAborted();
   throw new SnapError('TARGET', `${path} was not written: not confirmed`, {
@@ -89,7 +94,7 @@ async function requireConsent({ path, consent }: DeviceTarget, { roomBytes, hold
   });
 }
 
-interface Written {
+export interface Written {
   target: string;
   bytes: number;
   fetchedBytes: number;

@@ -23,7 +23,7 @@ export async function restOf(
 }
 
 /** @returns the index of the first block that does not match the index, or the end of the range. */
-async function firstMismatch(
+export async function firstMismatch(
   written: ImageBlocks,
   table: BlockTable,
   range: BlockRange,

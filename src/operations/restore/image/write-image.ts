@@ -87,7 +87,7 @@ async function writeSegments(order: ImageOrder, plan: ImagePlan): Promise<Writte
 }
 
 /** Keeps the incomplete image for a later run, unless the archive is damaged. */
-function leaveUnfinished(error: unknown, snapshot: string, { path, leave }: OpenTarget, host: Host): void {
+export function leaveUnfinished(error: unknown, snapshot: string, { path, leave }: OpenTarget, host: Host): void {
   const { failure } = rootFailure(error);
   if (!leave || (failure instanceof SnapError && failure.code === 'DIFFERS')) return;
   leave();
@@ -116,7 +116,11 @@ async function remainingSegments(
 }
 
 /** A host that shows the segments of an object as one progress task. */
-function asOneTask(label: string, segments: readonly SegmentStream[], host: Host): Host & Disposable {
+export function asOneTask(
+  label: string,
+  segments: readonly Pick<SegmentStream, 'extents'>[],
+  host: Host,
+): Host & Disposable {
   const tasks: { read: () => number }[] = [];
   const total = () => tasks.reduce((sum, { read }) => sum + read(), 0);
   const expectedBytes = lengthOf(segments.flatMap(({ extents }) => extents));
@@ -132,7 +136,7 @@ function asOneTask(label: string, segments: readonly SegmentStream[], host: Host
 }
 
 /** A failure of the thread that writes is caused by the target. */
-function asTargetError(error: unknown, name: string): unknown {
+export function asTargetError(error: unknown, name: string): unknown {
   if (!(error instanceof SnapError) || error.code !== 'COMPARE_FAILED') return error;
   const why = error.cause instanceof Error ? error.cause.message : error.message;
   return new SnapError('TARGET', `could not write ${name}: ${why}`, {

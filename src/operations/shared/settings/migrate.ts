@@ -12,6 +12,11 @@ export interface MigrateSettings extends VolumeSettings {
   /** Empty, or ending in `/`. */
   prefix: string;
   layout: Layout;
+  /** Stores points, each of which holds only the blocks that its predecessor lacks; `null` stores whole archives. */
+  incremental: {
+    /** Maximum number of points of a chain, including its base; `null` for no maximum. */
+    baseEvery: number | null;
+  } | null;
   codec: Codec;
   encryption: Encryption | null;
   /** Maximum number of partitions of one disk that are archived at the same time. */

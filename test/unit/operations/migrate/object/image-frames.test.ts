@@ -36,7 +36,9 @@ async function takeAll(
   options: { isEncrypted: boolean; signal?: AbortSignal },
 ): Promise<number[]> {
   const index = new BlockIndexWriter({ snapshot: 'snap-1', bytes: disk.bytes, blockBytes: MiB / 2 });
-  const content = { kind: 'blocks' as const, blocks: () => disk, expectedBytes: disk.bytes, index };
+  const onFrame = (plain: number, stored: number) => index.piece(plain, stored);
+  const order = { blocks: () => disk, expectedBytes: disk.bytes, frameBytes: 4 * MiB, onFrame, index };
+  const content = { kind: 'blocks' as const, ...order };
   await using compressor = new FrameCompressor({ name: codec, level: 1 }, process.env);
   const { signal = new AbortController().signal } = options;
   const frames = new ImageFrames(disk, compressor, START, { content, ...options, signal });

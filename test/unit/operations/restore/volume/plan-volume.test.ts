@@ -83,7 +83,8 @@ function planOf(disk: object, objects = [object(1, {}), object(2, { layout: 'ima
   };
   const content = { snapshot: { sizeGiB: 1 }, disk: whole, objects, recorded: [] } as unknown as Manifest;
   const archived = objects.map((facts) => ({ ...facts, facts })) as unknown as Archive['objects'];
-  const archive = { snapshotId: 'snap-1', manifest: { key: 'k', etag: 'e', content }, objects: archived };
+  const manifest = { key: 'k', etag: 'e', content };
+  const archive = { snapshotId: 'snap-1', manifest, point: null, objects: archived };
   return planVolume(archive, null, {} as Services, AbortSignal.timeout(1000));
 }
 

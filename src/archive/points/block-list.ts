@@ -1,0 +1,172 @@
+/**
+ * The list of the blocks that a generation stores: the pack and the place of each block, and its SHA-256. A pack is a
+ * sequence of frames with one block each, in ascending order of the blocks, so that every block can be decoded by itself.
+ */
+import { sleep } from '../../lib/clock.ts';
+import { HASH_BYTES, hashOf } from '../block-table.ts';
+import { CODECS, type CodecName } from '../codec.ts';
+import { JsonLinesWriter, readJsonLines } from '../json-lines.ts';
+import { type Cipher, parseGenerationKey } from '../key.ts';
+import { damagedPoint } from './damaged-point.ts';
+import { POINT_FORMAT } from './point-manifest.ts';
+
+/** A pack, as the store reported it. */
+export interface StoredPack {
+  key: string;
+  /** Length of the object in bytes. */
+  bytes: number;
+  etag: string;
+  /** CRC-32 of the object in Base64; `null` if the store does not report it. */
+  crc32: string | null;
+  codec: CodecName;
+  cipher: Cipher;
+  /** The blocks of the pack by their positions in the list: from `first` up to but not including `end`. */
+  first: number;
+  end: number;
+}
+
+export interface BlockList {
+  snapshot: string;
+  /** Size of the disk in bytes. The last block may be shorter than `blockBytes`. */
+  bytes: number;
+  blockBytes: number;
+  packs: readonly StoredPack[];
+  /** The stored blocks, in ascending order. */
+  indexes: Uint32Array;
+  /** Their SHA-256, `HASH_BYTES` each. */
+  hashes: Uint8Array;
+  /** The bytes of their packs at which their frames begin; 0 in packs that are encrypted. */
+  places: Float64Array;
+}
+
+/** The blocks of the largest possible volume, 64 TiB. */
+const MAX_BLOCKS = 128 * 2 ** 20;
+
+/** Maximum length of a decompressed list: 120 bytes per block. */
+const MAX_BYTES = 2 ** 30;
+
+/** @returns the list as it is stored, before encryption. */
+export async function encodeBlockList(list: BlockList): Promise<Buffer> {
+  const { snapshot, bytes, blockBytes, packs, indexes, hashes, places } = list;
+  const lines = new JsonLinesWriter();
+  lines.add({ format: POINT_FORMAT, layout: 'blocks', snapshot, bytes, blockBytes });
+  for (const { first, end, ...pack } of packs) {
+    lines.add({ pack: { ...pack, blocks: end - first } });
+    // A pack has few blocks, after which other tasks, such as the renewal of claims, get their turn.
+    await sleep(0);
+    for (let at = first; at < end; at++) {
+      const sha256 = Buffer.from(hashes.subarray(at * HASH_BYTES, (at + 1) * HASH_BYTES)).toString('base64');
+      lines.add({ block: indexes[at], ...(pack.cipher === 'none' ? { at: places[at] } : {}), sha256 });
+    }
+  }
+  lines.add({ end: { packs: packs.length, blocks: indexes.length } });
+  return lines.finish();
+}
+
+interface Line {
+  format?: number;
+  layout?: string;
+  snapshot?: string;
+  bytes?: number;
+  blockBytes?: number;
+  pack?: Omit<StoredPack, 'first' | 'end'> & { blocks: number };
+  block?: number;
+  at?: number;
+  sha256?: string;
+  end?: { packs: number; blocks: number };
+}
+
+/**
+ * Reads a list, which is untrusted input.
+ * @param body the decrypted list. @param snapshot the snapshot whose list it must be.
+ * @throws SnapError `DIFFERS`; the reason of the signal.
+ */
+export async function decodeBlockList(
+  body: Uint8Array,
+  key: string,
+  snapshot: string,
+  signal: AbortSignal,
+): Promise<BlockList> {
+  try {
+    return await parse(readJsonLines<Line>(body, MAX_BYTES, signal), snapshot);
+  } catch (cause) {
+    signal.throwIfAborted();
+    throw damagedPoint(key, `it is not the list of the blocks of ${snapshot}`, cause);
+  }
+}
+
+async function parse(lines: AsyncGenerator<Line>, wanted: string): Promise<BlockList> {
+  const { format, layout, snapshot, bytes = 0, blockBytes = 0 } = (await lines.next()).value ?? ({} as Line);
+  if (format !== POINT_FORMAT || layout !== 'blocks' || snapshot !== wanted) throw new Error('another document');
+  const blocks = Math.ceil(bytes / blockBytes);
+  if (!Number.isSafeInteger(blocks) || blocks < 1 || blocks > MAX_BLOCKS) throw new Error('an invalid size');
+  const reader = new ListReader(blocks);
+  for await (const line of lines) reader.take(line, wanted);
+  return { snapshot, bytes, blockBytes, ...reader.finish() };
+}
+
+class ListReader {
+  readonly #blocks: number;
+  readonly #packs: StoredPack[] = [];
+  readonly #hashes: Buffer[] = [];
+  readonly #indexes: number[] = [];
+  readonly #places: number[] = [];
+  #isEnded = false;
+
+  constructor(blocks: number) {
+    this.#blocks = blocks;
+  }
+
+  take({ format, pack, block, at, sha256, end }: Line, snapshot: string): void {
+    if (this.#isEnded || format !== undefined) throw new Error('a line at the wrong place');
+    if (pack) this.#addPack(pack, snapshot);
+    if (block !== undefined) this.#addBlock(block, at, sha256 ?? '');
+    if (end) this.#end(end);
+  }
+
+  finish(): Pick<BlockList, 'packs' | 'indexes' | 'hashes' | 'places'> {
+    if (!this.#isEnded) throw new Error('the end is missing');
+    return {
+      packs: this.#packs,
+      indexes: Uint32Array.from(this.#indexes),
+      hashes: new Uint8Array(Buffer.concat(this.#hashes)),
+      places: Float64Array.from(this.#places),
+    };
+  }
+
+  #addPack({ blocks, ...pack }: NonNullable<Line['pack']>, snapshot: string): void {
+    this.#assertPackIsFull();
+    const first = this.#indexes.length;
+    const isOwn = parseGenerationKey(pack.key)?.snapshotId === snapshot;
+    const isKnown = Object.hasOwn(CODECS, pack.codec) && (pack.cipher === 'none' || pack.cipher === 'gpg');
+    if (!isOwn || !isKnown || !isCount(pack.bytes) || !isCount(blocks) || blocks === 0)
+      throw new Error('an invalid pack');
+    this.#packs.push({ ...pack, first, end: first + blocks });
+  }
+
+  #addBlock(block: number, at: number | undefined, sha256: string): void {
+    const pack = this.#packs.at(-1);
+    const before = this.#indexes.at(-1) ?? -1;
+    if (!pack || this.#indexes.length === pack.end) throw new Error('a block without a pack');
+    if (!Number.isInteger(block) || block <= before || block >= this.#blocks) throw new Error('blocks out of order');
+    const start = this.#indexes.length === pack.first ? -1 : (this.#places.at(-1) ?? 0);
+    const place = pack.cipher === 'gpg' ? 0 : (at ?? -1);
+    if (pack.cipher === 'none' && !(isCount(place) && place > start && place < pack.bytes))
+      throw new Error('an invalid place');
+    this.#indexes.push(block);
+    this.#places.push(place);
+    this.#hashes.push(hashOf(sha256));
+  }
+
+  #end({ packs, blocks }: { packs: number; blocks: number }): void {
+    this.#assertPackIsFull();
+    if (packs !== this.#packs.length || blocks !== this.#indexes.length) throw new Error('the totals do not match');
+    this.#isEnded = true;
+  }
+
+  #assertPackIsFull(): void {
+    if ((this.#packs.at(-1)?.end ?? 0) !== this.#indexes.length) throw new Error('blocks are missing');
+  }
+}
+
+const isCount = (value: number): boolean => Number.isSafeInteger(value) && value >= 0;

@@ -1,0 +1,132 @@
+/**
+ * The map of a point: where each block of its disk is. It is flat: a block is in one generation, whichever points came
+ * between, so that a restore replays nothing.
+ */
+import { sleep } from '../../lib/clock.ts';
+import { JsonLinesWriter, readJsonLines } from '../json-lines.ts';
+import { damagedPoint } from './damaged-point.ts';
+import { POINT_FORMAT } from './point-manifest.ts';
+
+/** Values in `PointMap.places`; generations follow from `first` on. */
+export const PLACE = { absent: 0, zero: 1, first: 2 } as const;
+
+export interface PointMap {
+  /** Size of the disk in bytes. */
+  bytes: number;
+  blockBytes: number;
+  /** The snapshots of the generations that the blocks are in. */
+  generations: readonly string[];
+  /**
+   * A value per block: `PLACE.absent` if it was never written, `PLACE.zero` if it is zeros, otherwise `PLACE.first` plus the
+   * position of its generation.
+   */
+  places: Uint16Array;
+}
+
+/** The blocks of the largest possible volume, 64 TiB. */
+const MAX_BLOCKS = 128 * 2 ** 20;
+
+export const MAX_GENERATIONS = 2 ** 16 - PLACE.first;
+
+/** Maximum length of a decompressed map. */
+const MAX_BYTES = 2 ** 30;
+
+/** @throws Error for a size that no volume has. */
+export function newPlaces(bytes: number, blockBytes: number): Uint16Array {
+  const count = Math.ceil(bytes / blockBytes);
+  if (!Number.isSafeInteger(count) || count < 1 || count > MAX_BLOCKS) throw new Error('an invalid size');
+  return new Uint16Array(count);
+}
+
+/** Runs to write before yielding to other tasks, such as the renewal of claims. */
+const RUNS_PER_TURN = 4096;
+
+/** @param snapshot the snapshot of the point. @returns the map as it is stored, before encryption. */
+export async function encodeMap(
+  { bytes, blockBytes, generations, places }: PointMap,
+  snapshot: string,
+): Promise<Buffer> {
+  const lines = new JsonLinesWriter();
+  lines.add({ format: POINT_FORMAT, layout: 'map', snapshot, bytes, blockBytes, generations });
+  let runs = 0;
+  for (let from = 0; from < places.length; ) {
+    if (++runs % RUNS_PER_TURN === 0) await sleep(0);
+    const place = places[from] ?? PLACE.absent;
+    let to = from + 1;
+    while (places[to] === place) to++;
+    lines.add({ blocks: [from, to], ...describe(place) });
+    from = to;
+  }
+  lines.add({ end: { blocks: places.length } });
+  return lines.finish();
+}
+
+const describe = (place: number): object => {
+  if (place === PLACE.absent) return { is: 'absent' };
+  return place === PLACE.zero ? { is: 'zero' } : { in: place - PLACE.first };
+};
+
+interface Line {
+  format?: number;
+  layout?: string;
+  snapshot?: string;
+  bytes?: number;
+  blockBytes?: number;
+  generations?: string[];
+  blocks?: [number, number];
+  is?: string;
+  in?: number;
+  end?: { blocks: number };
+}
+
+/**
+ * Reads a map, which is untrusted input.
+ * @param body the decrypted map. @param snapshot the snapshot whose map it must be.
+ * @throws SnapError `DIFFERS`; the reason of the signal.
+ */
+export async function decodeMap(
+  body: Uint8Array,
+  key: string,
+  snapshot: string,
+  signal: AbortSignal,
+): Promise<PointMap> {
+  try {
+    return await parse(readJsonLines<Line>(body, MAX_BYTES, signal), snapshot);
+  } catch (cause) {
+    signal.throwIfAborted();
+    throw damagedPoint(key, `it is not the map of ${snapshot}`, cause);
+  }
+}
+
+async function parse(lines: AsyncGenerator<Line>, snapshot: string): Promise<PointMap> {
+  const map = emptyMap((await lines.next()).value ?? {}, snapshot);
+  const { places, generations } = map;
+  let [next, isEnded] = [0, false];
+  for await (const line of lines) {
+    if (isEnded || line.format !== undefined) throw new Error('a line at the wrong place');
+    isEnded = line.end?.blocks === places.length;
+    if (!line.blocks) continue;
+    const [from, to] = line.blocks;
+    if (from !== next || !(to > from) || to > places.length) throw new Error('blocks out of order');
+    places.fill(placeOf(line, generations.length), from, to);
+    next = to;
+  }
+  if (!isEnded || next !== places.length) throw new Error('the end is missing');
+  return map;
+}
+
+function emptyMap(line: Line, wanted: string): PointMap {
+  const { format, layout, snapshot, bytes = 0, blockBytes = 0, generations } = line;
+  if (format !== POINT_FORMAT || layout !== 'map' || snapshot !== wanted) throw new Error('another document');
+  const isList = Array.isArray(generations) && generations.every((id) => typeof id === 'string');
+  if (!isList || generations.length > MAX_GENERATIONS) throw new Error('an invalid list of generations');
+  return { bytes, blockBytes, generations, places: newPlaces(bytes, blockBytes) };
+}
+
+function placeOf({ is, in: generation }: Line, generations: number): number {
+  if (is === 'absent') return PLACE.absent;
+  if (is === 'zero') return PLACE.zero;
+  if (generation === undefined || !Number.isInteger(generation) || generation < 0 || generation >= generations)
+    throw new Error('an unknown generation');
+  return PLACE.first + generation;
+}

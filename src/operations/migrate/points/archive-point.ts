@@ -1,0 +1,95 @@
+/**
+ * Archives a snapshot as a point: stores only the blocks that the generations of its parent do not hold.
+ *
+ * Packs come first, then the block list and the map, then every pack that the map needs is looked up, then the manifest.
+ * Until then, what was stored belongs to no archive.
+ */
+
+import type { DeviceProof } from '../../../archive/manifest.ts';
+import { BLOCK_BYTES } from '../../../cloud/blocks.ts';
+import type { SnapError } from '../../../errors.ts';
+import { failureOfOne } from '../../../lib/failure-of-one.ts';
+import { type Disk, readDisk } from '../../source/read-disk.ts';
+import { type Source, withSnapshotDisk } from '../../source/snapshot-disk.ts';
+import { readDiskEnds } from '../../source/snapshot-image.ts';
+import type { Migration } from '../migration.ts';
+import { type Changes, changesByEbs, changesByHash, changesOfBase } from './changes.ts';
+import { chooseParent, type ParentChoice } from './choose-parent.ts';
+import { commitPoint, type PointDraft } from './commit-point.ts';
+import { deviceSource, directSource, type PointSource } from './point-source.ts';
+import { removeUnfinished } from './remove-unfinished.ts';
+import { storePacks } from './store-packs.ts';
+
+/** @param onComplete is called when the archive is complete. */
+export async function archivePoint(
+  migration: Migration,
+  source: Source,
+  onComplete: () => Promise<void>,
+): Promise<void> {
+  const { snapshot, settings, services, signal } = migration;
+  if (source === 'direct') {
+    const disk = await readDiskEnds(snapshot, services, signal);
+    const blocks = directSource(snapshot, settings, services);
+    return archiveFrom(migration, { source, blocks, disk, proof: null }, onComplete);
+  }
+  await withSnapshotDisk(source, { ...migration, purpose: 'image' }, async ({ device, proof, signal: running }) => {
+    const disk = await readDisk(snapshot.id, device, services.host, running);
+    const blocks = deviceSource(device.path, device.size);
+    await archiveFrom({ ...migration, signal: running }, { source, blocks, disk, proof }, onComplete);
+  });
+}
+
+interface Origin {
+  source: Source;
+  blocks: PointSource;
+  disk: Disk;
+  proof: DeviceProof | null;
+}
+
+async function archiveFrom(migration: Migration, origin: Origin, onComplete: () => Promise<void>): Promise<void> {
+  const { snapshot, services, signal, claim } = migration;
+  await removeUnfinished(migration);
+  const choice = await chooseParent(migration);
+  const { changes, how, reason } = await findChanges(migration, origin, choice);
+  services.host.notify({
+    code: 'point.planned',
+    snapshot: snapshot.id,
+    how,
+    reason,
+    parent: choice.parent?.found.content.snapshot.id ?? null,
+    blocks: changes.stored.length,
+    bytes: changes.stored.length * BLOCK_BYTES,
+  });
+  const recorded = await storePacks(migration, origin.blocks, changes.stored);
+  signal.throwIfAborted();
+  claim.confirm();
+  const draft: PointDraft = { ...origin, how, reason, parent: choice.parent, changes, recorded };
+  await commitPoint(migration, draft);
+  await onComplete();
+}
+
+type Found = Pick<PointDraft, 'how' | 'reason' | 'changes'>;
+
+async function findChanges(migration: Migration, { blocks }: Origin, choice: ParentChoice): Promise<Found> {
+  const { snapshot, services, signal } = migration;
+  if (choice.parent === null)
+    return { how: 'base', reason: choice.reason, changes: await changesOfBase(blocks, signal) };
+  const { found, opened } = choice.parent;
+  const compare = async (reason: string): Promise<Found> => {
+    const changes = await changesByHash(opened.map, opened.table, blocks, signal);
+    return { how: 'hashes', reason, changes };
+  };
+  if (!blocks.written) return compare('the blocks are read from a volume');
+  try {
+    const changed = services.blocks.changed(found.content.snapshot.id, snapshot.id, { signal });
+    const changes: Changes = await changesByEbs(opened.map, blocks.diskBytes, changed, blocks.written(signal));
+    return { how: 'changed-blocks', reason: null, changes };
+  } catch (thrown) {
+    const failure = failureOfOne(thrown);
+    if (!isIncomparable(failure)) throw failure;
+    return compare(failure.message);
+  }
+}
+
+/** Whether EBS cannot, or may not, tell the changed blocks. */
+const isIncomparable = ({ code }: SnapError): boolean => code === 'SNAPSHOT_UNUSABLE' || code === 'ACCESS_DENIED';

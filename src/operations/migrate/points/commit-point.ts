@@ -1,0 +1,177 @@
+/** Stores the block list, the map and the manifest of a point whose packs are stored. */
+import { cipherOf } from '../../../archive/cipher.ts';
+import { formatStartTime, generationKey, manifestKey } from '../../../archive/key.ts';
+import { type DeviceProof, type ManifestDisk, manifestSnapshot } from '../../../archive/manifest.ts';
+import { objectMetadata } from '../../../archive/metadata.ts';
+import { encodeBlockList } from '../../../archive/points/block-list.ts';
+import {
+  encodePointManifest,
+  type GenerationNote,
+  POINT_FORMAT,
+  type PointDocument,
+  type PointFacts,
+  type PointManifest,
+  publicPoint,
+} from '../../../archive/points/point-manifest.ts';
+import { encodeMap } from '../../../archive/points/point-map.ts';
+import { objectTags } from '../../../archive/tags.ts';
+import { BLOCK_BYTES } from '../../../cloud/blocks.ts';
+import { SnapError } from '../../../errors.ts';
+import { now } from '../../../lib/clock.ts';
+import { inParallel } from '../../../lib/parallel.ts';
+import { VERSION } from '../../../version.ts';
+import { neededPacks } from '../../reading/point/needed-packs.ts';
+import type { Disk } from '../../source/read-disk.ts';
+import type { Source } from '../../source/snapshot-disk.ts';
+import { archiveName, type Migration } from '../migration.ts';
+import { encryptBytes } from '../object/encrypt.ts';
+import type { Changes } from './changes.ts';
+import type { Parent } from './choose-parent.ts';
+import { type NewMap, newMap } from './new-map.ts';
+import type { RecordedBlocks } from './recorded-blocks.ts';
+
+/** A point whose packs are stored. */
+export interface PointDraft extends Pick<PointFacts, 'how' | 'reason'> {
+  readonly source: Source;
+  readonly proof: DeviceProof | null;
+  readonly disk: Disk;
+  readonly parent: Parent | null;
+  readonly changes: Changes;
+  readonly recorded: RecordedBlocks;
+}
+
+/** @throws SnapError `DIFFERS` if a pack that the point needs is missing or was replaced; then there is no manifest. */
+export async function commitPoint(migration: Migration, draft: PointDraft): Promise<void> {
+  const { snapshot, services, signal, claim } = migration;
+  const { disk, parent, changes, recorded } = draft;
+  const list = { snapshot: snapshot.id, bytes: disk.device.size, blockBytes: BLOCK_BYTES, ...recorded };
+  const known = parent?.opened.map.generations ?? [];
+  const made = newMap(disk.device.size, known, changes, list, recorded.zeros);
+  const own = recorded.packs.length > 0 ? await storeDocument(migration, 'blocks', await encodeBlockList(list)) : null;
+  const map = await storeDocument(migration, 'map', await encodeMap(made.map, snapshot.id));
+  await assertPacksAreThere(migration, draft, made);
+  const point = factsOf(migration, draft, { map, own, generations: notesOf(made, own, draft) });
+  signal.throwIfAborted();
+  claim.confirm();
+  await storeManifest(migration, manifestOf(migration, draft, point));
+}
+
+async function storeDocument(migration: Migration, what: 'blocks' | 'map', body: Buffer): Promise<PointDocument> {
+  const { snapshot, settings, services, signal, claim } = migration;
+  const { encryption } = settings;
+  const key = generationKey(archiveName(migration), what, cipherOf(encryption));
+  const sealed = encryption ? await encryptBytes(encryption, body, signal) : body;
+  claim.confirm();
+  const { etag, bytes } = await services.store.putSmall(factsFor(migration, key), sealed, null, { signal });
+  services.host.notify({ code: 'index.stored', snapshot: snapshot.id, key });
+  return { key, etag, bytes };
+}
+
+const factsFor = ({ snapshot, settings }: Migration, key: string) => ({
+  key,
+  metadata: objectMetadata(snapshot, 0, POINT_FORMAT),
+  tags: objectTags(snapshot.tags, settings.tagKey).tags,
+});
+
+/** Maximum number of packs that are looked up at the same time. */
+const CONCURRENCY = 16;
+
+/** Looks up every pack that the point needs, also those of older points, which may have been removed meanwhile. */
+async function assertPacksAreThere(
+  migration: Migration,
+  { parent, recorded }: PointDraft,
+  made: NewMap,
+): Promise<void> {
+  const { services, signal } = migration;
+  const used = new Set(made.map.generations);
+  const older = parent ? neededPacks(parent.opened).filter(({ list }) => used.has(list.snapshot)) : [];
+  const packs = [...recorded.packs, ...older.map(({ pack }) => pack)];
+  await inParallel(packs, CONCURRENCY, signal, async ({ key, etag, bytes }, working) => {
+    const head = await services.store.head(key, { signal: working });
+    if (head?.etag === etag && head.bytes === bytes) return;
+    throw new SnapError('DIFFERS', `${key}, which the point needs, is ${head ? 'another object now' : 'missing'}`, {
+      hint: 'nothing refers to what this run has stored; run the same command again, which stores what is missing',
+    });
+  });
+}
+
+/** The generations of the map, with the block lists in which its blocks are. */
+function notesOf({ used }: NewMap, own: PointDocument | null, { parent }: PointDraft): GenerationNote[] {
+  const known = new Map(parent?.found.content.point.generations.map((note) => [note.snapshot, note.blocks]));
+  return used.map(({ snapshot, used: count }) => {
+    const blocks = known.get(snapshot) ?? own;
+    if (!blocks) throw new SnapError('BUG', `the generation of ${snapshot} has no block list`);
+    return { snapshot, blocks, used: count };
+  });
+}
+
+function factsOf(
+  { snapshot, settings }: Migration,
+  { how, reason, parent, recorded }: PointDraft,
+  { own: list, ...documents }: Pick<PointFacts, 'map' | 'generations'> & { own: PointDocument | null },
+): PointFacts {
+  const storedBytes = recorded.packs.reduce((sum, { bytes }) => sum + bytes, 0);
+  const before = parent?.found.content.point ?? null;
+  return {
+    how,
+    reason,
+    parent: parent?.found.content.snapshot.id ?? null,
+    base: before?.base ?? snapshot.id,
+    baseTime: before?.baseTime ?? formatStartTime(snapshot.startTime),
+    depth: before ? before.depth + 1 : 0,
+    codec: settings.codec.name,
+    compressionLevel: settings.codec.level,
+    cipher: cipherOf(settings.encryption),
+    storageClass: settings.storageClass,
+    own: { blocks: recorded.indexes.length, packs: recorded.packs.length, storedBytes, list },
+    chain: before
+      ? { ...before.chain, deltaBytes: before.chain.deltaBytes + storedBytes }
+      : { baseBytes: storedBytes, deltaBytes: 0 },
+    ...documents,
+  };
+}
+
+function manifestOf(migration: Migration, { source, proof, disk }: PointDraft, point: PointFacts): PointManifest {
+  const { snapshot, services } = migration;
+  return {
+    format: POINT_FORMAT,
+    tool: { name: 'snap-to-s3', version: VERSION },
+    snapshot: manifestSnapshot(snapshot, services.region),
+    source,
+    device: proof,
+    layout: 'image',
+    startedAt: migration.startedAt.toISOString(),
+    finishedAt: now().toISOString(),
+    disk: diskOf(disk),
+    point,
+    validatedAt: null,
+    sealed: null,
+  };
+}
+
+/** An image contains the boot gap and everything outside of partitions itself. */
+const diskOf = ({ device, table }: Disk): ManifestDisk => ({
+  bytes: device.size,
+  sectorBytes: table.sectorBytes,
+  table: table.kind,
+  partitionTable: table.json,
+  bootCode: table.bootCode.toString('base64'),
+  bootGap: null,
+  notKept: [],
+  volumeObstacle: null,
+});
+
+async function storeManifest(migration: Migration, open: PointManifest): Promise<void> {
+  const { snapshot, settings, services, signal } = migration;
+  const { encryption } = settings;
+  const facts = factsFor(migration, manifestKey(archiveName(migration)));
+  const manifest = encryption
+    ? publicPoint(
+        open,
+        facts.tags,
+        (await encryptBytes(encryption, Buffer.from(JSON.stringify(open)), signal)).toString('base64'),
+      )
+    : open;
+  await services.store.putSmall(facts, encodePointManifest(manifest), null, { signal });
+  services.host.notify({ code: 'manifest.stored', snapshot: snapshot.id, key: facts.key });
+}

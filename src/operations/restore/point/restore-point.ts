@@ -1,0 +1,49 @@
+/** Restores a point to a file, to a block device, or to a new snapshot. */
+import { SnapError } from '../../../errors.ts';
+import { monotonic } from '../../../lib/clock.ts';
+import type { ReadContext } from '../../reading/read-context.ts';
+import type { Services } from '../../shared/services.ts';
+import type { RestoreSettings } from '../../shared/settings/restore.ts';
+import { makeReadable } from '../../thaw/thaw.ts';
+import { type ImageSettings, requireConsent, type Written } from '../image/restore-image.ts';
+import { openTarget } from '../image/restore-target.ts';
+import { assertIsImage, type PointArchive, type PointPlanned, planPoint, showPoint } from './plan-point.ts';
+import { writePoint } from './write-point.ts';
+
+/**
+ * With `dryRun`, only shows what would be restored.
+ * @throws SnapError `DIFFERS`, `NOT_FOUND`, `TARGET`, `USAGE`, and the errors of `makeReadable` and `writeObject`.
+ */
+export async function restorePoint(
+  archive: PointArchive,
+  settings: RestoreSettings,
+  services: Services,
+  signal: AbortSignal,
+): Promise<void> {
+  const started = monotonic();
+  const { snapshotId: snapshot, point } = archive;
+  assertIsImage(snapshot, settings);
+  const { downloadStreams: streams, sessionKey, target } = settings;
+  const check: ReadContext = { ...services, signal, streams, sessionKey };
+  if (settings.dryRun) return showPoint(archive, settings, services, check);
+  const plan = await planPoint(archive, settings, check);
+  if (target.kind === 'device' && plan.found) await requireConsent(target, plan.found, signal);
+  const written = await writeTo(plan, settings, services, check);
+  const seconds = (monotonic() - started) / 1000;
+  services.host.notify({ code: 'object.restored', snapshot, key: point.key, files: null, ...written, seconds });
+}
+
+async function writeTo(
+  { opened, packs, size }: PointPlanned,
+  { target, overwrite, thaw }: ImageSettings,
+  services: Services,
+  check: ReadContext,
+): Promise<Written> {
+  const keys = packs.map(({ pack }) => pack.key);
+  await makeReadable(opened.point.content.snapshot.id, keys, thaw, { ...services, signal: check.signal });
+  if (target.kind === 'snapshot') throw new SnapError('BUG', 'not yet');
+  await using file = await openTarget(target, overwrite, size, check.signal);
+  const written = await writePoint({ opened, target: file, check });
+  await file.keep();
+  return { target: target.path, ...written };
+}
