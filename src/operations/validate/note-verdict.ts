@@ -1,6 +1,7 @@
 /** Records the result of a validation in the manifest of the archive. */
-import { encodeManifest, type Manifest } from '../../archive/manifest.ts';
+import { encodeManifest, MANIFEST_FORMAT, type Manifest } from '../../archive/manifest.ts';
 import { objectMetadata } from '../../archive/metadata.ts';
+import { encodePointManifest, POINT_FORMAT, type PointManifest } from '../../archive/points/point-manifest.ts';
 import { objectTags } from '../../archive/tags.ts';
 import type { ObjectFacts, Snapshot } from '../../cloud/ports.ts';
 import { asError, SnapError } from '../../errors.ts';
@@ -14,16 +15,19 @@ import { isSameIndex } from '../verify/check-index.ts';
 import { withHashes } from '../verify/proved-objects.ts';
 
 /** The metadata and tags that a manifest gets when it is replaced. */
-export type ManifestFacts = (manifest: Manifest) => Promise<Pick<ObjectFacts, 'metadata' | 'tags'>>;
+export type ManifestFacts = (manifest: Manifest | PointManifest) => Promise<Pick<ObjectFacts, 'metadata' | 'tags'>>;
 
 /** If the snapshot exists, the metadata and tags are derived from it. */
 export const factsOfSnapshot =
   (snapshot: Snapshot, tagKey: string): ManifestFacts =>
-  async ({ objects }) => ({
-    metadata: objectMetadata(
-      snapshot,
-      objects.reduce((sum, { plainBytes }) => sum + plainBytes, 0),
-    ),
+  async (manifest) => ({
+    metadata:
+      manifest.format === MANIFEST_FORMAT
+        ? objectMetadata(
+            snapshot,
+            manifest.objects.reduce((sum, { plainBytes }) => sum + plainBytes, 0),
+          )
+        : objectMetadata(snapshot, 0, POINT_FORMAT),
     tags: objectTags(snapshot.tags, tagKey).tags,
   });
 
@@ -46,11 +50,14 @@ export const noteProof = (
   facts: ManifestFacts,
   services: Pick<Services, 'store'>,
 ): Promise<void> =>
-  rewriteManifest(archive, facts, services, ({ differedAt: _, ...content }) => ({
-    ...content,
-    objects: withHashes(content.objects, checks),
-    validatedAt: now().toISOString(),
-  }));
+  rewriteManifest(archive, facts, services, {
+    manifest: ({ differedAt: _, ...content }) => ({
+      ...content,
+      objects: withHashes(content.objects, checks),
+      validatedAt: now().toISOString(),
+    }),
+    point: ({ differedAt: _, ...content }) => ({ ...content, validatedAt: now().toISOString() }),
+  });
 
 /**
  * Records in the manifest that the archive differs from its snapshot or is damaged, so that `list` shows it and the next
@@ -69,14 +76,18 @@ export async function noteDifference(
   const differedAt = now().toISOString();
   try {
     if (failure instanceof OnlyIndexesDiffer && (await lostIndexes(archive, services)) === failure.count) return;
-    await rewriteManifest(archive, facts, services, (content) => ({ ...content, validatedAt: null, differedAt }));
+    const noted = { validatedAt: null, differedAt };
+    await rewriteManifest(archive, facts, services, {
+      manifest: (content) => ({ ...content, ...noted }),
+      point: (content) => ({ ...content, ...noted }),
+    });
   } catch (thrown) {
     const code = thrown instanceof SnapError ? thrown.code : 'BUG';
     const error = new SnapError(
       code,
       `the manifest does not record that its archive differs, so list and migrate regard it as good: ${asError(thrown).message}`,
       {
-        hint: 'migrate the snapshot again with --replace',
+        hint: archive.point ? 'repeat the validation' : 'migrate the snapshot again with --replace',
         cause: thrown,
       },
     );
@@ -96,14 +107,22 @@ async function lostIndexes({ manifest }: Archive, { store }: Pick<Services, 'sto
   return lost;
 }
 
+/** The change to a manifest of either kind. */
+interface Change {
+  manifest: (content: Manifest) => Manifest;
+  point: (content: PointManifest) => PointManifest;
+}
+
 async function rewriteManifest(
-  { manifest }: Archive,
+  { manifest, point }: Archive,
   facts: ManifestFacts,
   { store }: Pick<Services, 'store'>,
-  change: (content: Manifest) => Manifest,
+  change: Change,
 ): Promise<void> {
-  if (!manifest) return;
-  const content = change(manifest.content);
-  const object = { key: manifest.key, ...(await facts(content)) };
-  await store.putSmall(object, encodeManifest(content), manifest.etag, { signal: cleanupSignal() });
+  const put = async (content: Manifest | PointManifest, key: string, etag: string) => {
+    const body = content.format === POINT_FORMAT ? encodePointManifest(content) : encodeManifest(content);
+    await store.putSmall({ key, ...(await facts(content)) }, body, etag, { signal: cleanupSignal() });
+  };
+  if (manifest) await put(change.manifest(manifest.content), manifest.key, manifest.etag);
+  if (point) await put(change.point(point.content), point.key, point.etag);
 }

@@ -11,6 +11,8 @@ import type { Archive } from '../reading/find-archive.ts';
 import { findArchivesById } from '../reading/find-archives.ts';
 import type { ObjectFindings } from '../reading/object/object-findings.ts';
 import { verifyObject } from '../reading/object/read-object.ts';
+import { neededPacks } from '../reading/point/needed-packs.ts';
+import { openPoint } from '../reading/point/open-point.ts';
 import type { ReadContext } from '../reading/read-context.ts';
 import { requireRoot, toolsForFiles } from '../shared/preflight.ts';
 import type { Services } from '../shared/services.ts';
@@ -23,6 +25,7 @@ import { assertThawed } from '../thaw/archived-objects.ts';
 import { reportCheck } from '../verify/check-archive.ts';
 import { withIndex } from '../verify/check-index.ts';
 import { unarchivedByManifest } from '../verify/check-manifest.ts';
+import { checkPacks } from '../verify/check-packs.ts';
 import { ownReference } from '../verify/own-reference.ts';
 import { factsOfManifest, noteDifference } from './note-verdict.ts';
 import { validateSnapshot } from './validate-snapshot.ts';
@@ -121,16 +124,22 @@ async function checkAlone(archive: Archive, services: ReadContext & Services): P
   try {
     await compareAlone(archive, services);
   } catch (failure) {
-    const { manifest } = archive;
+    const manifest = archive.manifest ?? archive.point;
     if (manifest) await noteDifference(failure, archive, factsOfManifest(manifest.key, services), services);
     throw failure;
   }
 }
 
 async function compareAlone(
-  { snapshotId, objects, manifest }: Archive,
+  { snapshotId, objects, manifest, point }: Archive,
   services: ReadContext & { region: string },
 ): Promise<void> {
+  if (point) {
+    const opened = await openPoint(point, services);
+    const keys = neededPacks(opened).map(({ pack }) => pack.key);
+    await assertThawed(keys, services, services.signal);
+    return checkPacks(opened, services);
+  }
   const started = monotonic();
   const checks: ObjectFindings[] = [];
   await assertThawed(

@@ -96,14 +96,16 @@ export class OnlyIndexesDiffer extends SnapError {
   }
 }
 
-/** @throws SnapError `DIFFERS`; `OnlyIndexesDiffer` if that is so. */
-export function reportCheck(
+type Compared = 'everything' | 'content' | 'archive-only';
+
+/** Notifies the host of the findings. @returns the number of differences. */
+export function notifyCheck(
   snapshot: string,
-  compared: 'everything' | 'content' | 'archive-only',
+  compared: Compared,
   { checks, missing, notKept: ofDisk, except = [] }: Checked,
   seconds: number,
-  { host }: ReadContext,
-): void {
+  { host }: Pick<ReadContext, 'host'>,
+): number {
   const sum = (pick: (check: ObjectFindings) => number): number =>
     checks.reduce((total, check) => total + pick(check), 0);
   const differenceCount = sum((check) => check.differenceCount) + missing.length;
@@ -123,8 +125,20 @@ export function reportCheck(
     ],
     seconds,
   });
+  return differenceCount;
+}
+
+/** @throws SnapError `DIFFERS`; `OnlyIndexesDiffer` if that is so. */
+export function reportCheck(
+  snapshot: string,
+  compared: Compared,
+  checked: Checked,
+  seconds: number,
+  services: ReadContext,
+): void {
+  const differenceCount = notifyCheck(snapshot, compared, checked, seconds, services);
   if (differenceCount === 0) return;
-  const ofIndexes = checks.flatMap(({ differences }) => differences).filter(({ kind }) => kind === 'index');
+  const ofIndexes = checked.checks.flatMap(({ differences }) => differences).filter(({ kind }) => kind === 'index');
   if (ofIndexes.length === differenceCount) throw new OnlyIndexesDiffer(differenceCount);
   const other = compared === 'archive-only' ? 'its manifest or index' : 'the snapshot';
   throw new SnapError('DIFFERS', differsFrom(other, differenceCount), {

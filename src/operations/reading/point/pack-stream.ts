@@ -1,4 +1,5 @@
 /** What is read of a pack, so that it decodes to the blocks that are wanted. */
+import { BLOCK_KIND, type BlockTable, HASH_BYTES, newTable } from '../../../archive/block-table.ts';
 import type { BlockList, StoredPack } from '../../../archive/points/block-list.ts';
 import type { BlockRun } from '../../../lib/bytes/block-run.ts';
 import { MiB } from '../../../lib/units.ts';
@@ -85,4 +86,11 @@ export function packAsObject({ pack, list }: NeededPack, { content }: FoundPoint
 function plainBytesOf({ first, end }: StoredPack, { indexes, bytes, blockBytes }: BlockList): number {
   const missing = Math.max(0, ((indexes[end - 1] ?? 0) + 1) * blockBytes - bytes);
   return (end - first) * blockBytes - missing;
+}
+/** What each block of the decoded pack must be, also those that the point does not use. */
+export function tableOfPack({ pack, list }: NeededPack): BlockTable {
+  const table = newTable(plainBytesOf(pack, list), list.blockBytes);
+  table.kinds.fill(BLOCK_KIND.data);
+  table.hashes.set(list.hashes.subarray(pack.first * HASH_BYTES, pack.end * HASH_BYTES));
+  return table;
 }

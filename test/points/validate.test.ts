@@ -1,0 +1,67 @@
+/** Validation of points: with and without the snapshot, and only the points that need a damaged pack fail. */
+import assert from 'node:assert/strict';
+import { type TestContext, test } from 'node:test';
+import type { PointManifest } from '../../src/archive/points/point-manifest.ts';
+import { keysIn } from '../support/archives.ts';
+import { addKey, gpgHome } from '../support/gpg.ts';
+import { BUCKET, labForTest, type RunOptions, recordsOf, runCli, runMigrate, type TestLab } from '../support/lab.ts';
+import { type LineageSnapshot, type LineageStep, makeLineage } from '../support/lineages/lineage.ts';
+import { bytesOf, replaceObject } from '../support/tamper.ts';
+
+const INCREMENTAL = ['--all', '--incremental', '--source', 'direct', '--json'];
+
+const STEPS: readonly LineageStep[] = [
+  { write: [0, 1, 2, 3, 10, 11, 500, 2047] },
+  { write: [1, 11, 12] },
+  { trim: [2, 3], writeZeros: [10], write: [500] },
+];
+
+async function lineage(t: TestContext, flags: readonly string[] = [], options: RunOptions = {}) {
+  const lab = await labForTest(t);
+  const points = await makeLineage(lab, STEPS, { tags: { 'snap-to-s3': 'migrate' } });
+  const done = await runMigrate(lab, [...INCREMENTAL, ...flags], options);
+  assert.equal(done.code, 0, done.stdout + done.stderr);
+  return { lab, points };
+}
+
+const keyOf = async (lab: TestLab, point: LineageSnapshot | undefined, ending: string): Promise<string> =>
+  (await keysIn(lab)).find((key) => key.includes(`${point?.snapshotId}${ending}`)) ?? '';
+
+async function manifestOf(lab: TestLab, point: LineageSnapshot | undefined): Promise<PointManifest> {
+  return JSON.parse((await bytesOf(lab, await keyOf(lab, point, '.manifest.json'))).toString()) as PointManifest;
+}
+
+async function damage(lab: TestLab, key: string): Promise<void> {
+  const body = await bytesOf(lab, key);
+  body[body.length >> 1] = (body[body.length >> 1] ?? 0) ^ 1;
+  await replaceObject(lab, key, body);
+}
+
+const validateAlone = (lab: TestLab, argv: readonly string[], options: RunOptions = {}) =>
+  runCli(lab.env, ['validate', '--archive-only', '--bucket', BUCKET, '--json', ...argv], options);
+
+test('without snapshots: intact points pass, also encrypted and compressed with zstd', async (t) => {
+  const env = { GNUPGHOME: await gpgHome(t) };
+  await addKey(env.GNUPGHOME, 'ops@example.com');
+  const flags = ['--compression', 'zstd', '--gpg-recipient', 'ops@example.com'];
+  const { lab } = await lineage(t, flags, { env });
+  const done = await validateAlone(lab, ['--all'], { env });
+  assert.equal(done.code, 0, done.stdout + done.stderr);
+  const validated = recordsOf(done).filter(({ code }) => code === 'snapshot.validated');
+  assert.deepEqual(validated.map(({ objects }) => (objects as string[]).length).sort(), [1, 2, 3]);
+});
+
+test('without snapshots: the points that need a damaged pack fail, name its snapshot, and are marked', async (t) => {
+  const { lab, points } = await lineage(t);
+  const [first, second, third] = points;
+  const pack = await keyOf(lab, second, '.pack.');
+  await damage(lab, pack);
+  const done = await validateAlone(lab, ['--all']);
+  assert.equal(done.code, 12, done.stdout + done.stderr);
+  const finished = recordsOf(done).filter(({ code }) => code === 'snapshot.finished');
+  const failed = finished.filter(({ outcome }) => outcome === 'failed');
+  assert.deepEqual(failed.map(({ snapshot }) => snapshot).sort(), [second?.snapshotId, third?.snapshotId].sort());
+  for (const { error } of failed) assert.match(String((error as Error).message), RegExp(`which ${second?.snapshotId}`));
+  assert.equal((await manifestOf(lab, first)).differedAt, undefined);
+  for (const point of [second, third]) assert.notEqual((await manifestOf(lab, point)).differedAt, undefined);
+});
