@@ -11,7 +11,7 @@ import type { Services } from '../../shared/services.ts';
 import type { DeviceTarget, FilesOrder, RestoreSettings, VolumeTarget } from '../../shared/settings/restore.ts';
 import { makeReadable } from '../../thaw/thaw.ts';
 import { finishSnapshot } from '../snapshot/complete-snapshot.ts';
-import { restoreToSnapshot, wantedSnapshot } from '../snapshot/restore-snapshot.ts';
+import { orderFor, restoreToSnapshot, wantedSnapshot } from '../snapshot/restore-snapshot.ts';
 import { examineTarget, type FoundTarget, openTarget } from './restore-target.ts';
 import { writeImage } from './write-image.ts';
 
@@ -107,7 +107,8 @@ async function finishWritten(
   services: Services,
   signal: AbortSignal,
 ): Promise<Written | null> {
-  const finished = wanted && (await finishSnapshot({ snapshotId, object, index, wanted }, services, signal));
+  const order = wanted && orderFor({ snapshotId, object, index, wanted });
+  const finished = order && (await finishSnapshot(order, services, signal));
   return finished && { ...finished, target: finished.id };
 }
 

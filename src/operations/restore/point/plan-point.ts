@@ -20,6 +20,7 @@ import { offerThaw } from '../../thaw/thaw.ts';
 import type { ImageSettings } from '../image/restore-image.ts';
 import { examineTarget, type FoundTarget } from '../image/restore-target.ts';
 import { wantedSnapshot } from '../snapshot/restore-snapshot.ts';
+import { assertHasBlocks } from './fill-from-packs.ts';
 
 /** A point, as an archive. */
 export type PointArchive = Archive & { point: FoundPoint };
@@ -64,6 +65,7 @@ export async function planPoint(
   const size = { plainBytes: table.bytes, dataBytes: dataBytesIn(table) };
   const plan = { opened, packs: neededPacks(opened), size };
   if (target.kind === 'snapshot') {
+    assertHasBlocks(opened);
     const wanted = await wantedSnapshot(archive, size, target, settings, check);
     return { ...plan, wanted, found: null };
   }

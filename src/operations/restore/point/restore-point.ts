@@ -7,6 +7,9 @@ import type { RestoreSettings } from '../../shared/settings/restore.ts';
 import { makeReadable } from '../../thaw/thaw.ts';
 import { type ImageSettings, requireConsent, type Written } from '../image/restore-image.ts';
 import { openTarget } from '../image/restore-target.ts';
+import { finishSnapshot, type SnapshotOrder } from '../snapshot/complete-snapshot.ts';
+import { type Fill, writeSnapshot } from '../snapshot/restore-snapshot.ts';
+import { fillFromPacks } from './fill-from-packs.ts';
 import { assertIsImage, type PointArchive, type PointPlanned, planPoint, showPoint } from './plan-point.ts';
 import { writePoint } from './write-point.ts';
 
@@ -28,20 +31,38 @@ export async function restorePoint(
   if (settings.dryRun) return showPoint(archive, settings, services, check);
   const plan = await planPoint(archive, settings, check);
   if (target.kind === 'device' && plan.found) await requireConsent(target, plan.found, signal);
-  const written = await writeTo(plan, settings, services, check);
+  const order = snapshotOrder(plan);
+  const finished = order && (await finishSnapshot(order, services, signal));
+  const written = finished
+    ? { ...finished, target: finished.id }
+    : await writeTo(plan, order, settings, services, check);
   const seconds = (monotonic() - started) / 1000;
   services.host.notify({ code: 'object.restored', snapshot, key: point.key, files: null, ...written, seconds });
 }
 
+/** @returns `null` unless a new snapshot is wanted. */
+function snapshotOrder({ opened, wanted }: PointPlanned): SnapshotOrder | null {
+  if (!wanted) return null;
+  const { table, point } = opened;
+  const { snapshot, point: facts } = point.content;
+  return { snapshotId: snapshot.id, content: facts.map, bytes: table.bytes, indexBytes: 0, wanted };
+}
+
 async function writeTo(
   { opened, packs, size }: PointPlanned,
+  order: SnapshotOrder | null,
   { target, overwrite, thaw }: ImageSettings,
   services: Services,
   check: ReadContext,
 ): Promise<Written> {
   const keys = packs.map(({ pack }) => pack.key);
   await makeReadable(opened.point.content.snapshot.id, keys, thaw, { ...services, signal: check.signal });
-  if (target.kind === 'snapshot') throw new SnapError('BUG', 'not yet');
+  if (target.kind === 'snapshot') {
+    if (!order) throw new SnapError('BUG', 'the plan of the restore has no new snapshot');
+    const fill: Fill = (started, checkpoint) => fillFromPacks({ opened, packs, started, checkpoint }, services, check);
+    const { id, ...written } = await writeSnapshot(order, { canResume: true, fill }, services, check);
+    return { target: id, ...written };
+  }
   await using file = await openTarget(target, overwrite, size, check.signal);
   const written = await writePoint({ opened, target: file, check });
   await file.keep();

@@ -133,7 +133,7 @@ async function writeZeros(path: string, table: BlockTable, signal: AbortSignal):
 }
 
 /** The blocks that are not in the stream of any pack. */
-function zeroRuns({ kinds }: BlockTable): BlockRun[] {
+export function zeroRuns({ kinds }: BlockTable): BlockRun[] {
   const runs: BlockRun[] = [];
   for (let from = kinds.indexOf(BLOCK_KIND.zero); from >= 0; ) {
     let to = from + 1;

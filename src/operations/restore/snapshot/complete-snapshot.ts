@@ -1,12 +1,10 @@
 /** The last steps of a restore to a new snapshot, when all blocks are written and verified. */
-import type { ImageIndex } from '../../../archive/block-table.ts';
 import type { NewSnapshot } from '../../../cloud/blocks.ts';
 import { Interrupted, SnapError } from '../../../errors.ts';
 import { minutes } from '../../../lib/clock.ts';
 import { cleanupError, cleanupSignal, rootFailure } from '../../../lib/disposal.ts';
 import { GiB } from '../../../lib/units.ts';
 import { waitFor } from '../../../lib/wait.ts';
-import type { ArchivedObject } from '../../reading/find-archive.ts';
 import type { Services } from '../../shared/services.ts';
 import { restoreDigest, type Seal, tagsBesideCheckpoint, takeOverWritten } from '../../sharing/resumable-snapshot.ts';
 import { SnapshotCheckpoint } from './snapshot-checkpoint.ts';
@@ -24,13 +22,17 @@ export interface RestoredSnapshot {
 export interface SnapshotOrder {
   /** The original snapshot. */
   snapshotId: string;
-  object: ArchivedObject;
-  index: ImageIndex | null;
+  /** The object that contains the image or, for a point, its map; the ETag is `undefined` if it is not known. */
+  content: { key: string; etag: string | undefined };
+  /** Size of the image in bytes; `null` if it is not known. */
+  bytes: number | null;
+  /** Stored bytes of the index. */
+  indexBytes: number;
   wanted: NewSnapshot;
 }
 
-export const digestOf = ({ snapshotId, object, wanted }: SnapshotOrder): string =>
-  restoreDigest([snapshotId, object.key, object.facts?.etag, wanted]);
+export const digestOf = ({ snapshotId, content, wanted }: SnapshotOrder): string =>
+  restoreDigest([snapshotId, content.key, content.etag, wanted]);
 
 export const holdUnfinished = (id: string, { host }: Services): Disposable =>
   host.hold({ what: `unfinished snapshot ${id}`, cleanupCommand: `aws ec2 delete-snapshot --snapshot-id ${id}` });
@@ -49,14 +51,14 @@ export async function finishSnapshot(
   const digest = digestOf(order);
   const found = await takeOverWritten(digest, services, signal);
   if (!found) return null;
-  const { snapshotId, object, index, wanted } = order;
+  const { snapshotId, content, wanted } = order;
   const { id, seal } = found;
-  const bytes = index?.table.bytes ?? object.facts?.plainBytes ?? wanted.sizeGiB * GiB;
-  services.host.notify({ code: 'restore.continued', snapshot: snapshotId, key: object.key, files: null, bytes });
+  const bytes = order.bytes ?? wanted.sizeGiB * GiB;
+  services.host.notify({ code: 'restore.continued', snapshot: snapshotId, key: content.key, files: null, bytes });
   const checkpoint = new SnapshotCheckpoint({ id, digest, canResume: false, block: 0, seal }, services);
   using _held = holdUnfinished(id, services);
   await awaitCompletion({ snapshotId, id, checkpoint, wanted, again: seal }, services, signal);
-  return { id, bytes, fetchedBytes: index?.storedBytes ?? 0 };
+  return { id, bytes, fetchedBytes: order.indexBytes };
 }
 
 interface Completion {

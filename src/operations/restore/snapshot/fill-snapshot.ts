@@ -15,7 +15,7 @@ import { assertNoDifferences } from '../image/write-image.ts';
 import type { SnapshotCheckpoint } from './snapshot-checkpoint.ts';
 
 /** Blocks in flight. */
-const IN_FLIGHT = 32;
+export const IN_FLIGHT = 32;
 
 export interface Filling {
   /** The original snapshot. */
@@ -99,13 +99,17 @@ function restOf(plan: ImagePlan, { block, isEncrypted }: ResumableSnapshot): Res
   return { ...plan.streamOf({ first, end }), firstBlock, tally: tallyOf(plan.table, firstBlock, isEncrypted) };
 }
 
-function tallyOf(table: BlockTable, end: number, withZeros: boolean): BlockTally {
+/**
+ * What CompleteSnapshot requires for the blocks before `end`.
+ * @param withZeros whether blocks of zeros are written.
+ */
+export function tallyOf(table: BlockTable, end: number, withZeros: boolean): BlockTally {
   const tally: BlockTally = { blocks: 0, hashes: createHash('sha256') };
   for (let index = 0; index < end; index++) {
-    const isZero = table.kinds[index] === BLOCK_KIND.zero;
-    if (isZero && !withZeros) continue;
+    const hash = table.kinds[index] === BLOCK_KIND.zero ? ZERO_HASH : hashAt(table, index);
+    if (!withZeros && ZERO_HASH.equals(hash)) continue;
     tally.blocks++;
-    tally.hashes.update(isZero ? ZERO_HASH : hashAt(table, index));
+    tally.hashes.update(hash);
   }
   return tally;
 }
@@ -116,7 +120,7 @@ function reportResume(snapshot: string, { key }: ArchivedObject, { firstBlock }:
 }
 
 /** The last block of a partition may be padded with zeros, which are not compared. @throws SnapError `DIFFERS` */
-function assertBlockMatches(key: string, index: number, bytes: Buffer, sha256: Buffer, table: BlockTable): void {
+export function assertBlockMatches(key: string, index: number, bytes: Buffer, sha256: Buffer, table: BlockTable): void {
   const kind = table.kinds[index];
   if (kind === BLOCK_KIND.unknown) return;
   const length = Math.min(BLOCK_BYTES, table.bytes - index * BLOCK_BYTES);

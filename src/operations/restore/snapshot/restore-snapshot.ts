@@ -1,9 +1,10 @@
 /** Restores an image to a new EBS snapshot through the EBS direct APIs, without a volume, root or an instance. */
+import type { ImageIndex } from '../../../archive/block-table.ts';
 import type { NewSnapshot } from '../../../cloud/blocks.ts';
 import { Interrupted } from '../../../errors.ts';
 import { cleanupSignal, rootFailure } from '../../../lib/disposal.ts';
 import { GiB } from '../../../lib/units.ts';
-import type { Archive } from '../../reading/find-archive.ts';
+import type { Archive, ArchivedObject } from '../../reading/find-archive.ts';
 import { type ImageSize, sizeOfDisk } from '../../reading/image-size.ts';
 import type { ReadContext } from '../../reading/read-context.ts';
 import { failedWith, readTwice } from '../../reading/read-twice.ts';
@@ -29,40 +30,63 @@ import {
 import { type FilledSnapshot, fillSnapshot } from './fill-snapshot.ts';
 import { SnapshotCheckpoint } from './snapshot-checkpoint.ts';
 
+/** An image in one object. */
+export interface ObjectImage {
+  snapshotId: string;
+  object: ArchivedObject;
+  index: ImageIndex | null;
+  wanted: NewSnapshot;
+}
+
+export const orderFor = ({ snapshotId, object, index, wanted }: ObjectImage): SnapshotOrder => ({
+  snapshotId,
+  content: { key: object.key, etag: object.facts?.etag },
+  bytes: index?.table.bytes ?? object.facts?.plainBytes ?? null,
+  indexBytes: index?.storedBytes ?? 0,
+  wanted,
+});
+
+/** @throws SnapError as `writeSnapshot` does. */
+export async function restoreToSnapshot(
+  image: ObjectImage,
+  services: Services,
+  check: ReadContext,
+): Promise<RestoredSnapshot> {
+  const { snapshotId, object, index } = image;
+  const plan = index && ImagePlan.of(object, index);
+  const fill: Fill = (started, checkpoint) => {
+    const filling = { snapshotId, object, plan, table: index?.table ?? null, started, checkpoint };
+    return fillSnapshot(filling, services, check);
+  };
+  const restore = () => writeSnapshot(orderFor(image), { canResume: plan !== null, fill }, services, check);
+  if (plan) return restore();
+  // Without a plan, wrong blocks may have been written, so a second read writes to another snapshot.
+  return readTwice({ snapshot: snapshotId, key: object.key }, services.host, restore, failedWith('DIFFERS'));
+}
+
+/** Writes and verifies all blocks from `started.block` on, and reports the progress to the checkpoint. */
+export type Fill = (started: ResumableSnapshot, checkpoint: SnapshotCheckpoint) => Promise<FilledSnapshot>;
+
 /**
  * Completes the snapshot only when the whole archive is verified. Otherwise the snapshot is deleted, unless AWS stops or
  * terminates the instance: then it remains for another run to resume.
  * @throws SnapError `DIFFERS`, `CLAIM_LOST`, `SNAPSHOT_UNUSABLE`, `WAIT_TIMEOUT`, and the errors of `writeObject`.
  */
-export async function restoreToSnapshot(
+export async function writeSnapshot(
   order: SnapshotOrder,
+  { canResume, fill }: { canResume: boolean; fill: Fill },
   services: Services,
   check: ReadContext,
 ): Promise<RestoredSnapshot> {
-  const { object, index, snapshotId: snapshot } = order;
-  const plan = index && ImagePlan.of(object, index);
-  const restore = () => restoreOnce(order, plan, services, check);
-  if (plan) return restore();
-  // Without a plan, wrong blocks may have been written, so a second read writes to another snapshot.
-  return readTwice({ snapshot, key: object.key }, services.host, restore, failedWith('DIFFERS'));
-}
-
-async function restoreOnce(
-  order: SnapshotOrder,
-  plan: ImagePlan | null,
-  services: Services,
-  check: ReadContext,
-): Promise<RestoredSnapshot> {
-  const { snapshotId, object, index, wanted } = order;
-  const [digest, canResume] = [digestOf(order), plan !== null];
+  const { snapshotId, wanted } = order;
+  const digest = digestOf(order);
   const started = await start(digest, canResume, wanted, services, check.signal);
   const { id, block } = started;
   const checkpoint = new SnapshotCheckpoint({ id, digest, canResume, block, seal: null }, services);
   using _held = holdUnfinished(id, services);
   let written: FilledSnapshot;
   try {
-    const filling = { snapshotId, object, plan, table: index?.table ?? null, started, checkpoint };
-    written = await fillSnapshot(filling, services, check);
+    written = await fill(started, checkpoint);
     const seal = { blocks: written.tally.blocks, sha256: written.tally.hashes.digest('base64') };
     await checkpoint.seal(seal, check.signal);
     await services.newSnapshots.complete(id, seal.blocks, seal.sha256, check);
@@ -71,8 +95,8 @@ async function restoreOnce(
     throw failure;
   }
   await awaitCompletion({ snapshotId, id, checkpoint, wanted }, services, check.signal);
-  const fetchedBytes = written.fetchedBytes + (index?.storedBytes ?? 0);
-  return { id, bytes: plan?.table.bytes ?? written.plainBytes, fetchedBytes };
+  const fetchedBytes = written.fetchedBytes + order.indexBytes;
+  return { id, bytes: canResume ? (order.bytes ?? written.plainBytes) : written.plainBytes, fetchedBytes };
 }
 
 /** Takes over an unfinished snapshot, or starts a new one. */
