@@ -1,13 +1,25 @@
 /** Validation of points: with and without the snapshot, and only the points that need a damaged pack fail. */
 import assert from 'node:assert/strict';
+import { closeSync, openSync, writeSync } from 'node:fs';
 import { type TestContext, test } from 'node:test';
 import type { PointManifest } from '../../src/archive/points/point-manifest.ts';
 import { keysIn } from '../support/archives.ts';
+import { tagsOf } from '../support/ec2-state.ts';
 import { addKey, gpgHome } from '../support/gpg.ts';
-import { BUCKET, labForTest, type RunOptions, recordsOf, runCli, runMigrate, type TestLab } from '../support/lab.ts';
+import {
+  BUCKET,
+  labForTest,
+  type RunOptions,
+  recordsOf,
+  runCli,
+  runMigrate,
+  runValidate,
+  type TestLab,
+} from '../support/lab.ts';
 import { type LineageSnapshot, type LineageStep, makeLineage } from '../support/lineages/lineage.ts';
-import { bytesOf, replaceObject } from '../support/tamper.ts';
+import { bytesOf, imageOf, replaceObject } from '../support/tamper.ts';
 
+const BLOCK = 524_288;
 const INCREMENTAL = ['--all', '--incremental', '--source', 'direct', '--json'];
 
 const STEPS: readonly LineageStep[] = [
@@ -16,9 +28,9 @@ const STEPS: readonly LineageStep[] = [
   { trim: [2, 3], writeZeros: [10], write: [500] },
 ];
 
-async function lineage(t: TestContext, flags: readonly string[] = [], options: RunOptions = {}) {
+async function lineage(t: TestContext, flags: readonly string[] = [], options: RunOptions = {}, fixture = {}) {
   const lab = await labForTest(t);
-  const points = await makeLineage(lab, STEPS, { tags: { 'snap-to-s3': 'migrate' } });
+  const points = await makeLineage(lab, STEPS, { tags: { 'snap-to-s3': 'migrate' }, ...fixture });
   const done = await runMigrate(lab, [...INCREMENTAL, ...flags], options);
   assert.equal(done.code, 0, done.stdout + done.stderr);
   return { lab, points };
@@ -65,3 +77,38 @@ test('without snapshots: the points that need a damaged pack fail, name its snap
   assert.equal((await manifestOf(lab, first)).differedAt, undefined);
   for (const point of [second, third]) assert.notEqual((await manifestOf(lab, point)).differedAt, undefined);
 });
+
+for (const source of ['direct', 'volume']) {
+  test(`${source}: every block is compared with the snapshot, and nothing is thawed`, async (t) => {
+    const { lab, points } = await lineage(t, ['--storage-class', 'DEEP_ARCHIVE'], {}, { encrypted: true });
+    const [, second, third] = points;
+    const ids = [second, third].map((point) => point?.snapshotId ?? '');
+    const done = await runValidate(lab, ['--snapshots', ...ids, '--source', source, '--json']);
+    assert.equal(done.code, 0, done.stdout + done.stderr);
+    for (const point of [second, third]) {
+      assert.notEqual((await manifestOf(lab, point)).validatedAt, null);
+      assert.equal((await tagsOf(lab, point?.snapshotId ?? ''))['snap-to-s3'], 'validated');
+    }
+  });
+
+  test(`${source}: a snapshot with other content, and a replaced pack, are differences`, async (t) => {
+    const { lab, points } = await lineage(t);
+    const [first, second, third] = points;
+    const image = openSync(imageOf(lab, third?.snapshotId ?? ''), 'r+');
+    writeSync(image, 'x', 12 * BLOCK);
+    closeSync(image);
+    await damage(lab, await keyOf(lab, first, '.pack.'));
+    const ids = [second, third].map((point) => point?.snapshotId ?? '');
+    const done = await runValidate(lab, ['--snapshots', ...ids, '--source', source, '--json']);
+    assert.equal(done.code, 12, done.stdout + done.stderr);
+    const differences = recordsOf(done)
+      .filter(({ code }) => code === 'snapshot.validated')
+      .map((record) => [record['snapshot'], JSON.stringify(record['differences'])]);
+    assert.equal(differences.length, 2);
+    for (const [snapshot, text] of differences) {
+      assert.match(String(text), RegExp(`which ${first?.snapshotId} stored, is not the object`));
+      assert.equal(/at byte 6291456/.test(String(text)), snapshot === third?.snapshotId);
+    }
+    assert.notEqual((await manifestOf(lab, third)).differedAt, undefined);
+  });
+}

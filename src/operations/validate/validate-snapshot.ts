@@ -5,14 +5,18 @@ import { requireTools } from '../../host/tools.ts';
 import { cleanupSignal } from '../../lib/disposal.ts';
 import { requireManifest } from '../reading/bucket/origin.ts';
 import { type Archive, findArchive } from '../reading/find-archive.ts';
+import type { ObjectFindings } from '../reading/object/object-findings.ts';
+import type { FoundPoint } from '../reading/point/found-point.ts';
+import { openPoint } from '../reading/point/open-point.ts';
 import type { Services } from '../shared/services.ts';
 import type { ValidateSettings } from '../shared/settings/validate.ts';
 import type { ClaimedWork } from '../sharing/claimed-work.ts';
 import { beginState, CONTENT_VALIDATED, revertState, VALIDATED } from '../sharing/state-tag.ts';
 import { readDisk } from '../source/read-disk.ts';
-import { chooseSource, withSnapshotDisk } from '../source/snapshot-disk.ts';
+import { chooseSource, type Source, withSnapshotDisk } from '../source/snapshot-disk.ts';
 import { assertThawed } from '../thaw/archived-objects.ts';
 import { checkArchive, isDescriptionSealed } from '../verify/check-archive.ts';
+import { checkPoint } from '../verify/check-point.ts';
 import { factsOfSnapshot, noteDifference, noteProof } from './note-verdict.ts';
 
 /**
@@ -39,7 +43,7 @@ export async function validateSnapshot(
     services,
     signal,
   );
-  const source = await chooseSource(snapshot, settings, 'tar', services, signal);
+  const source = await chooseSource(snapshot, settings, archive.point ? 'image' : 'tar', services, signal);
   using state = await beginState(
     snapshot,
     { key: settings.tagKey, value: 'validating', tagBefore: claim.tagBefore },
@@ -47,25 +51,17 @@ export async function validateSnapshot(
     signal,
   );
   let isSettled = false;
+  const onEqual: OnEqual = async (checks, isWeaker) => {
+    claim.confirm();
+    if (!isWeaker) await noteProof(archive, checks, factsOfSnapshot(snapshot, settings.tagKey), services);
+    await state.settle(provedValue(isWeaker, claim.tagBefore), cleanupSignal());
+    isSettled = true;
+    onDone();
+  };
   try {
-    const isWholeDisk = archive.objects.some(({ layout, partition }) => layout === 'image' && partition === null);
-    const purpose = isWholeDisk ? 'image' : 'tar';
-    const volume = { snapshot, claim, settings, services, purpose, signal } as const;
-    await withSnapshotDisk(source, volume, async (opened) => {
-      const disk = await readDisk(snapshot.id, opened.device, services.host, opened.signal);
-      const { objects, manifest } = archive;
-      const checks = await checkArchive(
-        { ...settings, snapshotId, objects, manifest, disk },
-        { ...services, signal: opened.signal, streams: settings.downloadStreams, sessionKey: settings.sessionKey },
-      );
-      opened.signal.throwIfAborted();
-      claim.confirm();
-      const isWeaker = settings.contentOnly || isDescriptionSealed(archive, settings);
-      if (!isWeaker) await noteProof(archive, checks, factsOfSnapshot(snapshot, settings.tagKey), services);
-      await state.settle(provedValue(isWeaker, claim.tagBefore), cleanupSignal());
-      isSettled = true;
-      onDone();
-    });
+    const comparison = { snapshot, archive, source, settings, services, claim, signal };
+    if (archive.point) await comparePoint({ ...comparison, point: archive.point }, onEqual);
+    else await compareObjects(comparison, onEqual);
   } catch (failure) {
     if (!claim.lost.aborted)
       await noteDifference(failure, archive, factsOfSnapshot(snapshot, settings.tagKey), services);
@@ -74,11 +70,55 @@ export async function validateSnapshot(
   }
 }
 
+/** Called while the disk is still open, once the archive is proved. */
+type OnEqual = (checks: readonly ObjectFindings[], isWeaker: boolean) => Promise<void>;
+
+interface Comparison extends Pick<ClaimedWork, 'claim' | 'signal'> {
+  snapshot: Snapshot;
+  archive: Archive;
+  source: Source;
+  settings: ValidateSettings;
+  services: Services;
+}
+
+async function compareObjects(comparison: Comparison, onEqual: OnEqual): Promise<void> {
+  const { snapshot, archive, source, settings, services } = comparison;
+  const { objects, manifest } = archive;
+  const isWholeDisk = objects.some(({ layout, partition }) => layout === 'image' && partition === null);
+  const purpose = isWholeDisk ? 'image' : 'tar';
+  await withSnapshotDisk(source, { ...comparison, purpose }, async (opened) => {
+    const disk = await readDisk(snapshot.id, opened.device, services.host, opened.signal);
+    const checks = await checkArchive(
+      { ...settings, snapshotId: snapshot.id, objects, manifest, disk },
+      { ...services, signal: opened.signal, streams: settings.downloadStreams, sessionKey: settings.sessionKey },
+    );
+    opened.signal.throwIfAborted();
+    await onEqual(checks, settings.contentOnly || isDescriptionSealed(archive, settings));
+  });
+}
+
+/** Direct reads need no block device. Every block is compared, also if only the content is wanted. */
+async function comparePoint(comparison: Comparison & { point: FoundPoint }, onEqual: OnEqual): Promise<void> {
+  const { snapshot, point, source, settings, services, signal } = comparison;
+  const { downloadStreams: streams, sessionKey, blockStreams: inFlight } = settings;
+  const opened = await openPoint(point, { ...services, signal, streams, sessionKey });
+  if (source === 'direct') {
+    await checkPoint(opened, snapshot, { inFlight }, { ...services, signal });
+    return onEqual([], false);
+  }
+  await withSnapshotDisk(source, { ...comparison, purpose: 'image' }, async (disk) => {
+    await checkPoint(opened, snapshot, { device: disk.device.path }, { ...services, signal: disk.signal });
+    disk.signal.throwIfAborted();
+    await onEqual([], false);
+  });
+}
+
 /** A weaker check does not replace the tag `validated` of an earlier full comparison. */
 const provedValue = (isWeaker: boolean, tagBefore: string | null): string =>
   isWeaker && tagBefore !== VALIDATED ? CONTENT_VALIDATED : VALIDATED;
 
-function toolsFor({ objects }: Archive): string[] {
+function toolsFor({ objects, point }: Archive): string[] {
+  if (point) return point.content.point.cipher === 'gpg' ? ['gpg'] : [];
   const codecs = objects.map(({ codec }) => codec);
   return [...new Set([...codecs, ...(objects.some(({ cipher }) => cipher === 'gpg') ? ['gpg'] : [])])];
 }
